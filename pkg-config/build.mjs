@@ -1,0 +1,38 @@
+/**
+ * Builds the npm package: `node pkg-config/build.mjs [--profile NAME] [--webgpu-profile NAME]`.
+ *
+ * cargo (three cores) → wasm-bindgen → wasm-opt → TypeScript entries → dist/package/ → dist/pilotlight-<version>.tgz → node_modules/pilotlight.
+ * Each step is skipped while its inputs are unchanged; what it keeps lies in target/pkg/.
+ */
+import { parseArgs } from 'node:util';
+import { assemble } from './build/assemble.mjs';
+import { compileCore } from './build/cargo.mjs';
+import { installPackage, pack } from './build/pack.mjs';
+import { finishCore } from './build/finish.mjs';
+import { printSizes } from './build/sizes.mjs';
+
+const { values } = parseArgs({
+  options: {
+    profile: { type: 'string', default: process.env.PILOTLIGHT_PROFILE ?? 'release' },
+    'webgpu-profile': { type: 'string', default: process.env.PILOTLIGHT_WEBGPU_PROFILE },
+  },
+});
+
+/** `simd` and `relaxed` have one glue between them, `core/cpu.js`. */
+const CORES = [
+  { name: 'simd', glue: 'cpu', features: [], optimize: ['-O3'], profile: values.profile },
+  { name: 'relaxed', glue: 'cpu', features: ['relaxed-simd'], optimize: ['-O3', '--enable-relaxed-simd'], profile: values.profile },
+  { name: 'webgpu', glue: 'webgpu', features: ['webgpu'], optimize: ['-Os'], profile: values['webgpu-profile'] ?? values.profile },
+];
+
+process.on('uncaughtException', ({ message }) => {
+  console.error(`pkg-config/build.mjs: ${message}`);
+  process.exit(1);
+});
+
+const finished = CORES.map((core) => finishCore(core, compileCore(core)));
+const version = assemble(finished);
+const tarball = pack();
+installPackage(tarball);
+printSizes(finished);
+console.log(`pilotlight ${version}: ${tarball}`);

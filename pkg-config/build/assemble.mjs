@@ -1,0 +1,52 @@
+import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { KEPT, PACKAGE, ROOT, ask, filesUnder, run } from './steps.mjs';
+
+/** Lays out dist/package/ from the finished cores and returns its version. */
+export function assemble(cores) {
+  const core = path.join(PACKAGE, 'core');
+  rmSync(PACKAGE, { recursive: true, force: true });
+  mkdirSync(core, { recursive: true });
+
+  const version = crateVersion();
+  const manifest = JSON.parse(readFileSync(path.join(ROOT, 'pkg-config/package.json'), 'utf8'));
+  writeFileSync(path.join(PACKAGE, 'package.json'), `${JSON.stringify({ ...manifest, version }, null, 2)}\n`);
+  copyFileSync(path.join(ROOT, 'pkg-config/types/index.d.ts'), path.join(PACKAGE, 'index.d.ts'));
+  copyFileSync(path.join(ROOT, 'pkg-config/types/wasm-module.d.ts'), path.join(core, 'wasm-module.d.ts'));
+  for (const file of ['README.md', 'CHANGELOG.md', 'LICENSE-MIT', 'LICENSE-APACHE']) {
+    if (existsSync(path.join(ROOT, file))) copyFileSync(path.join(ROOT, file), path.join(PACKAGE, file));
+  }
+
+  layEntries(version);
+  const [simd, relaxed] = cores;
+  if (!readFileSync(simd.script).equals(readFileSync(relaxed.script))) {
+    throw new Error('the glue of the simd and the relaxed core differ: core/cpu.js cannot serve both; ship two and choose in the entries');
+  }
+  for (const { name, glue, wasm, script } of cores) {
+    copyFileSync(wasm, path.join(core, `${name}.wasm`));
+    copyFileSync(script, path.join(core, `${glue}.js`));
+  }
+  for (const { name, wasm } of [simd, relaxed]) {
+    writeFileSync(path.join(core, `${name}.b64.js`), `export const base64 = '${readFileSync(wasm).toString('base64')}';\n`);
+  }
+  return version;
+}
+
+function layEntries(version) {
+  const compiled = path.join(KEPT, 'entries');
+  rmSync(compiled, { recursive: true, force: true });
+  run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'pkg-config']);
+  for (const file of filesUnder(path.relative(ROOT, compiled))) {
+    const target = path.join(PACKAGE, path.relative(compiled, path.join(ROOT, file)));
+    cpSync(path.join(ROOT, file), target);
+  }
+  const versionFile = path.join(PACKAGE, 'version.js');
+  const text = readFileSync(versionFile, 'utf8');
+  if (!text.includes('__PILOTLIGHT_VERSION__')) throw new Error('version.js has no place for the version');
+  writeFileSync(versionFile, text.replace('__PILOTLIGHT_VERSION__', version));
+}
+
+function crateVersion() {
+  const { packages } = JSON.parse(ask('cargo', ['metadata', '--no-deps', '--format-version', '1']));
+  return packages.find(({ name }) => name === 'pilotlight').version;
+}

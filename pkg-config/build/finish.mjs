@@ -1,0 +1,32 @@
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { patchGlue } from './glue.mjs';
+import { KEPT, ROOT, digest, run, unlessDone } from './steps.mjs';
+
+const WASM_BINDGEN = path.join(ROOT, '.tools/bin/wasm-bindgen');
+const WASM_OPT = path.join(ROOT, 'node_modules/binaryen/bin/wasm-opt');
+
+/** Turns cargo's wasm into the two files of a core as they are shipped. */
+export function finishCore({ name, glue, optimize }, rawWasm) {
+  if (!existsSync(WASM_BINDGEN)) throw new Error('.tools/bin/wasm-bindgen is missing: run `make package`');
+  const folder = path.join(KEPT, name);
+  const wasm = path.join(folder, `${name}.wasm`);
+  const script = path.join(folder, `${glue}.js`);
+  const tools = ['Cargo.lock', 'node_modules/binaryen/package.json', 'pkg-config/build/finish.mjs', 'pkg-config/build/glue.mjs'];
+  const bound = path.join(folder, `${glue}_bg.wasm`);
+
+  const bindgenInputs = digest({ files: [rawWasm, ...tools] });
+  unlessDone(script, bindgenInputs, () => {
+    const flags = ['--target', 'web', '--omit-default-module-path', '--experimental-reset-state-function', '--no-typescript'];
+    run(WASM_BINDGEN, [...flags, '--out-dir', folder, '--out-name', glue, rawWasm]);
+    writeFileSync(script, patchGlue(readFileSync(script, 'utf8')));
+  });
+  unlessDone(wasm, digest({ texts: [bindgenInputs, ...optimize] }), () => {
+    const start = Date.now();
+    // Features come from the file's own target_features section. Never --all-features: engines refuse the result.
+    run(WASM_OPT, [...optimize, bound, '-o', `${wasm}.part`]);
+    renameSync(`${wasm}.part`, wasm);
+    console.log(`wasm-opt: ${name} in ${((Date.now() - start) / 1000).toFixed(0)} s`);
+  });
+  return { name, glue, wasm, script };
+}

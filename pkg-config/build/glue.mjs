@@ -1,0 +1,41 @@
+/**
+ * Makes wasm-bindgen's glue survive a trap. As it comes, a trap inside a Rust future is an uncaught exception of the host (Node ends),
+ * the future's promise never settles, and timers and fetches of the dead instance go on calling into it.
+ * The pinned wasm-bindgen writes these texts exactly once; a version that writes others fails the build here.
+ */
+export function patchGlue(glue) {
+  let patched = glue;
+  for (const name of ['makeMutClosure', 'makeClosure']) {
+    if (patched.includes(`function ${name}(`)) patched = patchClosure(patched, name);
+  }
+  return `${patched}
+let trapListener = () => {};
+
+/** Sets who hears of a trap. */
+export function onTrap(listener) {
+    trapListener = listener;
+}
+
+/** Cuts this instance off: callbacks that it left behind do nothing from now on. */
+export function trapped(error) {
+    __wbg_instance_id++;
+    trapListener(error);
+}
+`;
+}
+
+function patchClosure(glue, name) {
+  const start = glue.indexOf(`function ${name}(`);
+  const end = glue.indexOf('\n}\n', start);
+  let body = glue.slice(start, end);
+  body = replaceOnce(body, "throw new Error('Cannot invoke closure from previous WASM instance');", 'return;');
+  // Rust's closures return errors as values: whatever is thrown through one has left Rust's state undefined.
+  body = replaceOnce(body, '} finally {', `} catch (error) {\n            trapped(error);\n        } finally {\n            if (state.instance !== __wbg_instance_id) return;`);
+  return glue.slice(0, start) + body + glue.slice(end);
+}
+
+function replaceOnce(text, from, to) {
+  const parts = text.split(from);
+  if (parts.length !== 2) throw new Error(`the glue holds ${parts.length - 1} times, not once: ${from}`);
+  return parts.join(to);
+}

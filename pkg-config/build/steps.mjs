@@ -1,0 +1,61 @@
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** Repository root. */
+export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+/** What the build keeps between runs. */
+export const KEPT = path.join(ROOT, 'target/pkg');
+/** The package as it is published. */
+export const PACKAGE = path.join(ROOT, 'dist/package');
+
+/** Runs a program in the repository root with its output on the terminal; throws when it fails. */
+export function run(program, args) {
+  start(program, args, { stdio: 'inherit' });
+}
+
+/** Runs a program and returns what it printed. */
+export function ask(program, args) {
+  // The metadata of all dependencies is megabytes.
+  return start(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 1 << 28 }).trim();
+}
+
+function start(program, args, options) {
+  const { status, error, stdout } = spawnSync(program, args, { cwd: ROOT, ...options });
+  if (error) throw error;
+  if (status !== 0) throw new Error(`${path.basename(program)} ${args[0]} failed (status ${status})`);
+  return stdout;
+}
+
+/** All files under `folders` (or the files themselves), as sorted paths relative to the root. */
+export function filesUnder(...folders) {
+  const found = folders.flatMap((folder) => {
+    const full = path.join(ROOT, folder);
+    if (!existsSync(full)) return [];
+    return readdirSync(full, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => path.relative(ROOT, path.join(entry.parentPath, entry.name)));
+  });
+  return found.sort();
+}
+
+/** One digest of texts and of files (by path relative to the root, name and content). */
+export function digest({ texts = [], files = [] }) {
+  const hash = createHash('sha256');
+  for (const text of texts) hash.update(`${text}\0`);
+  for (const file of files) hash.update(`${file}\0`).update(readFileSync(path.join(ROOT, file))).update('\0');
+  return hash.digest('hex');
+}
+
+/** Runs `work` unless `output` was made from the same inputs already; the digest of the inputs lies beside it. */
+export function unlessDone(output, inputs, work) {
+  const stamp = `${output}.inputs`;
+  if (existsSync(output) && existsSync(stamp) && readFileSync(stamp, 'utf8') === inputs) return;
+  rmSync(stamp, { force: true });
+  mkdirSync(path.dirname(output), { recursive: true });
+  work();
+  if (!existsSync(output)) throw new Error(`nothing was written to ${path.relative(ROOT, output)}`);
+  writeFileSync(stamp, inputs);
+}

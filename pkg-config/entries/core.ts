@@ -1,0 +1,72 @@
+import { CoreInstance } from './core-instance.js';
+import { PilotlightError, toPilotlightError } from './error.js';
+import type { Glue, WasmSource } from './glue.js';
+
+/** Where a core's two files come from in this runtime. */
+export interface CoreFiles {
+  /** For messages, for example `core/simd.wasm`. */
+  readonly name: string;
+  glue(): Glue | Promise<Glue>;
+  wasm(): WasmSource | Promise<WasmSource>;
+}
+
+/** A core that is fetched and instantiated when it is first wanted. */
+export class Core {
+  readonly #files: CoreFiles;
+  #instance: Promise<CoreInstance> | undefined;
+
+  constructor(files: CoreFiles) {
+    this.#files = files;
+  }
+
+  /** The running instance: the one there is, or a fresh one at the start, after a failure, and after a trap. */
+  async instance(override?: WasmSource | Promise<WasmSource>): Promise<CoreInstance> {
+    const before = this.#instance;
+    const earlier = await before?.catch(() => undefined);
+    // Of two loads that find the same trapped instance, one replaces it.
+    if (earlier?.trapped && this.#instance === before) this.#instance = Promise.resolve(this.#restart(earlier));
+    this.#instance ??= this.#start(override).catch((error: unknown) => {
+      this.#instance = undefined;
+      throw error;
+    });
+    return this.#instance;
+  }
+
+  /** The instance if it runs already; starts nothing. */
+  async running(): Promise<CoreInstance | undefined> {
+    const instance = await this.#instance?.catch(() => undefined);
+    return instance?.trapped ? undefined : instance;
+  }
+
+  async #start(override: WasmSource | Promise<WasmSource> | undefined): Promise<CoreInstance> {
+    const { name } = this.#files;
+    let glue: Glue;
+    let wasm: WasmSource;
+    try {
+      [glue, wasm] = await Promise.all([this.#files.glue(), override ?? this.#files.wasm()]);
+    } catch (error) {
+      if (error instanceof PilotlightError) throw error;
+      const { message } = toPilotlightError(error);
+      throw new PilotlightError('FETCH_FAILED', `${name}: ${message}`, error);
+    }
+    if (typeof Response === 'function' && wasm instanceof Response && !wasm.ok) {
+      throw new PilotlightError('FETCH_FAILED', `${name}: the host answered ${wasm.status} for ${wasm.url}`);
+    }
+    try {
+      await glue.default({ module_or_path: wasm });
+    } catch (error) {
+      const { message } = toPilotlightError(error);
+      throw new PilotlightError('BACKEND_UNAVAILABLE', `${name}: WebAssembly could not be started: ${message}`, error);
+    }
+    return new CoreInstance(glue);
+  }
+
+  #restart({ glue }: CoreInstance): CoreInstance {
+    try {
+      glue.__wbg_reset_state();
+    } catch (error) {
+      throw new PilotlightError('BACKEND_UNAVAILABLE', `${this.#files.name}: no new instance after a trap; reload the page`, error);
+    }
+    return new CoreInstance(glue);
+  }
+}

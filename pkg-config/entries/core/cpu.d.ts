@@ -1,0 +1,9 @@
+import type { Glue } from '../glue.js';
+
+declare const init: Glue['default'];
+export default init;
+export declare const coreInfo: Glue['coreInfo'];
+export declare const EmbedderCore: Glue['EmbedderCore'];
+export declare const __wbg_reset_state: Glue['__wbg_reset_state'];
+export declare const onTrap: Glue['onTrap'];
+export declare const trapped: Glue['trapped'];

@@ -1,0 +1,42 @@
+import type { AdapterReport, Dtype, Embeddings, LoadOptions } from '../types/index.js';
+
+/** What WebAssembly code can be made from. */
+export type WasmSource = WebAssembly.Module | BufferSource | Response;
+
+/** What a core says of itself. `memoryBytes` is its linear memory, which only ever grows. */
+export interface CoreInfo {
+  version: string;
+  simd: 'simd128' | 'relaxed-simd';
+  webgpu: boolean;
+  memoryBytes: number;
+}
+
+/** A loaded model inside a core's memory. */
+export interface EmbedderHandle {
+  embed(texts: unknown, options: unknown): Promise<Embeddings>;
+  readonly dimensions: number;
+  readonly maxTokens: number;
+  free(): void;
+}
+
+/** Outcome of the WebGPU self-test: the timed probe on both processors, and the largest difference of their results. */
+export interface GpuReport {
+  adapter: AdapterReport;
+  cpuMs: number;
+  gpuMs: number;
+  maxAbsError: number;
+}
+
+/** The JavaScript that wasm-bindgen writes for a core, with the additions of `build/glue.mjs`. */
+export interface Glue {
+  default(source: { module_or_path: WasmSource | Promise<WasmSource> }): Promise<unknown>;
+  coreInfo(): CoreInfo;
+  EmbedderCore: { load(model: string, options: LoadOptions & { device: 'cpu' | 'webgpu'; dtype: Dtype }): Promise<EmbedderHandle> };
+  /** Only in the WebGPU core. Creates the device and tests it. */
+  initGpu?(): Promise<GpuReport>;
+  /** A new instance of the same module; objects of the old one are dead. */
+  __wbg_reset_state(): void;
+  /** Sets who hears of a trap, and says that there was one to the caller and to stale callbacks. */
+  onTrap(listener: (error: unknown) => void): void;
+  trapped(error: unknown): void;
+}

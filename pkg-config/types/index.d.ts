@@ -1,0 +1,150 @@
+/** Where the arithmetic runs. `'auto'` means the CPU unless a real GPU passes the self-test and is faster. */
+export type Device = 'auto' | 'cpu' | 'webgpu';
+
+/** How weights are kept: `'q8'` is int8 per output channel with 8-bit (baseline) or 7-bit (relaxed SIMD) activations. */
+export type Dtype = 'f32' | 'q8';
+
+/** How one value of an embedding is returned; the names are sentence-transformers'. */
+export type Precision = 'float32' | 'int8' | 'uint8' | 'binary' | 'ubinary';
+
+/** A file's bytes, wherever they come from. A stream or a `Response` can be read once. */
+export type FileSource = Uint8Array | ArrayBuffer | Blob | Response | ReadableStream<Uint8Array>;
+
+/** A durable key-value store that the host program owns. `put` is durable and atomic per key. */
+export interface Store {
+  get(key: string): Promise<Uint8Array | undefined>;
+  put(key: string, bytes: Uint8Array): Promise<void>;
+  delete(key: string): Promise<void>;
+  /** Every key that starts with `prefix`, in any order. */
+  keys(prefix: string): Promise<string[]>;
+}
+
+/** One step of loading. */
+export interface LoadProgress {
+  /** `'plan'`: asking the host what there is. `'download'`: bytes arrive. `'prepare'`: tokenizer and model are set up. `'ready'`: done. */
+  status: 'plan' | 'download' | 'prepare' | 'ready';
+  /** The file under way, by its name in the repository. */
+  file?: string;
+  /** Bytes so far, over all files of this load. */
+  loaded: number;
+  /** Bytes in all, as far as known at this moment; 0 while unknown. */
+  total: number;
+  /** True when the bytes come from the store and not from the network. */
+  cached: boolean;
+}
+
+export interface LoadOptions {
+  /** Default `'auto'`. */
+  device?: Device;
+  /** Default `'q8'` on the CPU, `'f32'` on WebGPU. */
+  dtype?: Dtype;
+  /** Branch, tag or commit; default `'main'`. */
+  revision?: string;
+  /** Files are at `{host}/{model}/resolve/{revision}/{file}`; default `'https://huggingface.co'`. */
+  host?: string;
+  /** Sent as an Authorization header to `host` alone, never in a URL. */
+  token?: string;
+  /** Own bytes by file name instead of the hub: `{ 'config.json': …, 'tokenizer.json': …, 'model.safetensors': … }`. */
+  files?: Record<string, FileSource>;
+  /** Where the packed model is kept; default `'indexeddb'` where there is one, else `'memory'`. `false` keeps nothing. */
+  store?: 'indexeddb' | 'memory' | false | Store;
+  /** Cancels the load; the promise rejects with code `'ABORTED'`. */
+  signal?: AbortSignal;
+  onProgress?: (event: LoadProgress) => void;
+}
+
+export interface EmbedOptions {
+  /** Keep only the first values and normalize again (Matryoshka); 1 to the model's dimensions. */
+  dimensions?: number;
+  /** Default `'float32'`. `'binary'` and `'ubinary'` pack eight signs into a byte. */
+  precision?: Precision;
+  /** Cancels between batches and layers; the promise rejects with code `'ABORTED'`. */
+  signal?: AbortSignal;
+}
+
+export interface Embeddings {
+  /** All rows one after the other. The caller owns the memory. */
+  data: Float32Array | Int8Array | Uint8Array;
+  /** Rows, and values a row (bytes a row for the binary precisions). */
+  dims: [number, number];
+  /** Tokens that went through the model for each text, special tokens and truncation included. */
+  tokens: number[];
+  /** Whether a text was longer than `maxTokens` and was cut. */
+  truncated: boolean[];
+}
+
+/** The adapter that WebGPU runs on, as far as the browser tells. */
+export interface AdapterReport {
+  vendor: string;
+  architecture: string;
+  description: string;
+  /** True for a software adapter; `'auto'` never takes one. */
+  software: boolean;
+}
+
+/** What runs the model, and why. */
+export interface BackendReport {
+  device: 'cpu' | 'webgpu';
+  dtype: Dtype;
+  /** SIMD level of the CPU code. */
+  simd: 'simd128' | 'relaxed-simd';
+  /** One sentence for people: why this device was taken, or why the wanted one was not. */
+  reason: string;
+  adapter?: AdapterReport;
+}
+
+/** Turns texts into vectors whose cosine is nearness in meaning. */
+export declare class TextEmbedder {
+  private constructor();
+  /**
+   * Loads a BERT-type sentence encoder, from the store when it is there, else from the host.
+   * @throws {PilotlightError} `FETCH_FAILED`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `RESOURCE_LIMIT`, `QUOTA_EXCEEDED`, `ABORTED`, `INVALID_INPUT`
+   */
+  static load(model: string, options?: LoadOptions): Promise<TextEmbedder>;
+  /**
+   * Embeds texts; the same text gives the same vector whatever else is in the batch.
+   * On the CPU it computes on the calling thread and yields to the event loop between layers.
+   * Calls on one embedder run one after another; one that is aborted while it waits rejects at once.
+   * An empty list gives `dims: [0, dimensions]`.
+   */
+  embed(texts: string | readonly string[], options?: EmbedOptions): Promise<Embeddings>;
+  /** Values of one vector. */
+  readonly dimensions: number;
+  /** Longest text in tokens; what is over is cut and reported in `truncated`. */
+  readonly maxTokens: number;
+  readonly backend: BackendReport;
+  /** Frees the model's memory when the calls made before have settled. Later calls reject with `'DISPOSED'`; calling it twice is fine. */
+  dispose(): void;
+}
+
+export type ErrorCode =
+  | 'INVALID_INPUT'
+  | 'INVALID_WEIGHTS'
+  | 'UNSUPPORTED_MODEL'
+  | 'RESOURCE_LIMIT'
+  | 'FETCH_FAILED'
+  | 'INTEGRITY'
+  | 'QUOTA_EXCEEDED'
+  | 'BACKEND_UNAVAILABLE'
+  | 'ABORTED'
+  | 'DISPOSED'
+  | 'INTERNAL';
+
+/** The one error class; `message` names the thing, what was expected and what came. */
+export declare class PilotlightError extends Error {
+  constructor(code: ErrorCode, message: string, cause?: unknown);
+  readonly name: 'PilotlightError';
+  readonly code: ErrorCode;
+  readonly cause?: unknown;
+}
+
+/** Where the WebAssembly code comes from when a bundler or host cannot find it by itself. */
+export interface InitOptions {
+  wasm?: WebAssembly.Module | BufferSource | Response | URL | string;
+}
+
+/** Gets the CPU code ready ahead of the first `load`; calling it is optional and repeatable. */
+export declare function init(options?: InitOptions): Promise<void>;
+
+/** Versions, runtime, SIMD, WebGPU adapter, storage and memory in one JSON-able object for a bug report. Starts no model and makes no request to a model host. */
+export declare function diagnose(): Promise<Record<string, unknown>>;

@@ -1,0 +1,230 @@
+//! A GPU on trial: does it compute what the CPU computes, and is it faster?
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use serde::Serialize;
+
+use super::{Gpu, cpu};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ops::{
+    Activation, Embedding, LayerNorm, Linear, LinearWeight, PANEL, Spans, attention, packed_f32_shape,
+};
+
+/// The largest difference that two right implementations may show on the trial's values, which are of magnitude one.
+const TOLERANCE: f32 = 1e-3;
+/// Sizes of MiniLM.
+const WIDTH: usize = 384;
+const HEADS: usize = 12;
+const INTERMEDIATE: usize = 1536;
+/// Tokens in the timed run: a long sentence, or a batch of short ones.
+const TOKENS: usize = 128;
+/// Timed runs, of which the fastest counts, unless they already took this long.
+const RUNS: usize = 3;
+const PATIENCE_MS: f64 = 100.0;
+
+/// How a GPU did beside the CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trial {
+    /// Milliseconds for one layer of MiniLM on 128 tokens on one thread of the CPU.
+    pub cpu_ms: f64,
+    /// The same on the GPU, until one value is read back.
+    pub gpu_ms: f64,
+    /// The largest difference between the two in any operation, on values of magnitude one.
+    pub max_abs_error: f32,
+}
+
+impl Gpu {
+    /// Runs every kernel on the GPU and on the CPU, compares all values, and times a layer. Takes a tenth of a second, or
+    /// seconds where the GPU is a program; a second call answers at once.
+    ///
+    /// *Errors*: `BackendUnavailable` where the GPU fails or computes something else.
+    pub async fn trial(&self) -> Result<Trial> {
+        if let Some(trial) = self.trial.get() {
+            return Ok(*trial);
+        }
+        let (on_cpu, on_gpu) = (Layer::new(&cpu()), Layer::new(self.device()));
+        let mut max_abs_error = 0.0f32;
+        for (expected, got) in outputs(&on_cpu).into_iter().zip(outputs(&on_gpu)) {
+            let (name, expected, got) = (expected.0, read(expected.1).await?, read(got.1).await?);
+            self.check().map_err(unfit)?;
+            let error = difference(&expected, &got);
+            if error > TOLERANCE {
+                return Err(Error::new(
+                    ErrorKind::BackendUnavailable,
+                    format!("the GPU computes something else than the CPU: {name} differs by {error}, expected {TOLERANCE} at most"),
+                ));
+            }
+            max_abs_error = max_abs_error.max(error);
+        }
+        let trial = Trial { cpu_ms: on_cpu.time().await?, gpu_ms: on_gpu.time().await?, max_abs_error };
+        self.check().map_err(unfit)?;
+        Ok(*self.trial.get_or_init(|| trial))
+    }
+}
+
+/// The results of every operation, on sizes that are at the edges of the kernels' tiles, and of a whole layer.
+fn outputs(layer: &Layer) -> Vec<(String, Tensor<2>)> {
+    let device = &layer.device;
+    let mut values = Values(1);
+    let mut outputs = Vec::new();
+    for (m, k, n, activation) in [
+        (1, 1, 1, Activation::Identity),
+        (3, 7, 9, Activation::Relu),
+        (17, 33, 65, Activation::Gelu),
+        (33, 40, 31, Activation::GeluTanh),
+    ] {
+        let linear = values.linear(n, k, device);
+        let x = values.matrix(m, k, device);
+        outputs.push((format!("a linear layer of {m}x{k}x{n}"), linear.forward(x, activation)));
+    }
+    for (heads, head) in [(3, 20), (1, 64)] {
+        let spans = Spans::from_lengths([3, 1, 34]);
+        let [q, k, v] = std::array::from_fn(|_| values.matrix(38, heads * head, device));
+        outputs.push((format!("attention with {heads} heads of {head}"), attention(q, k, v, &spans, heads)));
+    }
+    let (x, residual) = (values.matrix(3, 33, device), values.matrix(3, 33, device));
+    outputs.push(("layer norm".into(), values.norm(33, device).forward(x, residual)));
+    let table = Embedding::F32(values.matrix(9, WIDTH, device));
+    let ids = Tensor::<1, Int>::from_data(TensorData::from([8i32, 0, 3, 3, 7, 1, 0, 5, 2]), device);
+    outputs.push(("a layer of MiniLM".into(), layer.forward(table.forward(ids), &Spans::from_lengths([5, 4]))));
+    outputs
+}
+
+/// An encoder layer with MiniLM's sizes.
+struct Layer {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    output: Linear,
+    intermediate: Linear,
+    dense: Linear,
+    norm: LayerNorm,
+    device: Device,
+}
+
+impl Layer {
+    fn new(device: &Device) -> Self {
+        let mut values = Values(2);
+        Self {
+            query: values.linear(WIDTH, WIDTH, device),
+            key: values.linear(WIDTH, WIDTH, device),
+            value: values.linear(WIDTH, WIDTH, device),
+            output: values.linear(WIDTH, WIDTH, device),
+            intermediate: values.linear(INTERMEDIATE, WIDTH, device),
+            dense: values.linear(WIDTH, INTERMEDIATE, device),
+            norm: values.norm(WIDTH, device),
+            device: device.clone(),
+        }
+    }
+
+    fn forward(&self, x: Tensor<2>, spans: &Spans) -> Tensor<2> {
+        let [q, k, v] = [&self.query, &self.key, &self.value].map(|part| part.forward(x.clone(), Activation::Identity));
+        let context = self.output.forward(attention(q, k, v, spans, HEADS), Activation::Identity);
+        let x = self.norm.forward(context, x);
+        let hidden = self.intermediate.forward(x.clone(), Activation::Gelu);
+        self.norm.forward(self.dense.forward(hidden, Activation::Identity), x)
+    }
+
+    /// Milliseconds for [`TOKENS`] tokens, the fastest of some runs after one that does not count.
+    async fn time(&self) -> Result<f64> {
+        let spans = Spans::from_lengths([TOKENS]);
+        let x = Values(3).matrix(TOKENS, WIDTH, &self.device);
+        let (mut fastest, mut spent) = (f64::INFINITY, 0.0);
+        for run in 0..=RUNS {
+            let start = now_ms();
+            let y = self.forward(x.clone(), &spans);
+            read(y.slice([0..1, 0..1])).await?;
+            let took = now_ms() - start;
+            if run > 0 {
+                fastest = fastest.min(took);
+                spent += took;
+            }
+            if spent > PATIENCE_MS {
+                break;
+            }
+        }
+        Ok(fastest)
+    }
+}
+
+/// Reproducible values. *Source*: Marsaglia, "Xorshift RNGs", 2003.
+struct Values(u32);
+
+impl Values {
+    fn take(&mut self, count: usize, magnitude: f32) -> Vec<f32> {
+        let next = || {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 17;
+            self.0 ^= self.0 << 5;
+            ((self.0 >> 8) as f32 / (1 << 23) as f32 - 1.0) * magnitude
+        };
+        std::iter::repeat_with(next).take(count).collect()
+    }
+
+    fn matrix(&mut self, rows: usize, columns: usize, device: &Device) -> Tensor<2> {
+        Tensor::from_data(TensorData::new(self.take(rows * columns, 1.7), [rows, columns]), device)
+    }
+
+    fn vector(&mut self, length: usize, device: &Device) -> Tensor<1> {
+        Tensor::from_data(TensorData::new(self.take(length, 1.0), [length]), device)
+    }
+
+    /// With weights that keep the magnitude of what goes through.
+    fn linear(&mut self, n: usize, k: usize, device: &Device) -> Linear {
+        let shape = packed_f32_shape(n, k);
+        let mut packed = self.take(shape.iter().product(), (3.0 / k as f32).sqrt());
+        // Outputs past the last are zeros, as everywhere.
+        for (i, weight) in packed.iter_mut().enumerate() {
+            if i / (k * PANEL) * PANEL + i % PANEL >= n {
+                *weight = 0.0;
+            }
+        }
+        let weight = LinearWeight::F32(Tensor::from_data(TensorData::new(packed, shape), device));
+        Linear { weight, bias: self.vector(n, device) }
+    }
+
+    fn norm(&mut self, d: usize, device: &Device) -> LayerNorm {
+        LayerNorm { weight: self.vector(d, device), bias: self.vector(d, device), epsilon: 1e-12 }
+    }
+}
+
+/// Never by the calls that wait: they panic in a browser.
+async fn read(tensor: Tensor<2>) -> Result<Vec<f32>> {
+    let data = tensor.into_data_async().await;
+    let data = data.map_err(|error| unfit(Error::internal("values could not be read back").with_source(error.to_string())))?;
+    data.into_vec().map_err(|error| Error::internal(format!("values are not f32: {error:?}")))
+}
+
+fn unfit(error: Error) -> Error {
+    Error::new(ErrorKind::BackendUnavailable, format!("the GPU failed its trial: {error}")).with_source(error)
+}
+
+/// The largest difference; infinite where a value is not a number or is missing.
+fn difference(expected: &[f32], got: &[f32]) -> f32 {
+    if expected.len() != got.len() {
+        return f32::INFINITY;
+    }
+    expected.iter().zip(got).fold(0.0, |largest, (expected, got)| {
+        let error = (expected - got).abs();
+        if error.is_nan() { f32::INFINITY } else { error.max(largest) }
+    })
+}
+
+#[cfg(target_arch = "wasm32")]
+fn now_ms() -> f64 {
+    use wasm_bindgen::prelude::wasm_bindgen;
+
+    #[wasm_bindgen]
+    extern "C" {
+        // In pages, workers and every server runtime alike.
+        #[wasm_bindgen(js_namespace = performance)]
+        fn now() -> f64;
+    }
+    now()
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn now_ms() -> f64 {
+    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    START.get_or_init(std::time::Instant::now).elapsed().as_secs_f64() * 1e3
+}

@@ -1,0 +1,93 @@
+//! A JavaScript `ReadableStream` as a [`ByteStream`]: each chunk stays in JavaScript's memory until it is copied out.
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use js_sys::{ArrayBuffer, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_streams::ReadableStream;
+use wasm_streams::readable::IntoStream;
+
+use super::ByteStream;
+use crate::error::{Error, Result};
+
+/// A body of a response, or whatever else streams.
+pub(super) struct BodyStream {
+    file: String,
+    chunks: IntoStream<'static>,
+    chunk: Uint8Array,
+    /// Read from the chunk under way.
+    position: u32,
+    length: Option<u64>,
+    received: u64,
+}
+
+impl BodyStream {
+    /// *Errors*: `InvalidInput` where the stream is locked or was read before.
+    pub fn new(file: &str, raw: web_sys::ReadableStream, length: Option<u64>) -> Result<Self> {
+        let chunks = ReadableStream::from_raw(raw.unchecked_into()).try_into_stream().map_err(|(error, _)| {
+            Error::invalid_input(format!("{file}: the stream is locked or was read before")).with_source(text(&error))
+        })?;
+        Ok(Self { file: file.into(), chunks, chunk: Uint8Array::new_with_length(0), position: 0, length, received: 0 })
+    }
+
+    async fn next_chunk(&mut self) -> Result<bool> {
+        match self.chunks.next().await {
+            None => Ok(false),
+            Some(Err(error)) => Err(failure(&self.file, "the connection broke", &error)),
+            Some(Ok(chunk)) => {
+                self.chunk = if let Some(bytes) = chunk.dyn_ref::<Uint8Array>() {
+                    bytes.clone()
+                } else if let Some(buffer) = chunk.dyn_ref::<ArrayBuffer>() {
+                    Uint8Array::new(buffer)
+                } else {
+                    return Err(Error::invalid_input(format!("{}: the stream yields something else than bytes", self.file)));
+                };
+                self.position = 0;
+                self.received += u64::from(self.chunk.length());
+                Ok(true)
+            }
+        }
+    }
+}
+
+#[async_trait(?Send)]
+impl ByteStream for BodyStream {
+    fn len(&self) -> Option<u64> {
+        self.length
+    }
+
+    async fn read(&mut self, to: &mut [u8]) -> Result<usize> {
+        if to.is_empty() {
+            return Ok(0);
+        }
+        while self.position == self.chunk.length() {
+            if !self.next_chunk().await? {
+                return match self.length {
+                    Some(length) if length != self.received => Err(Error::fetch_failed(format!(
+                        "{}: the host sent {} bytes of {length}",
+                        self.file, self.received
+                    ))),
+                    _ => Ok(0),
+                };
+            }
+        }
+        let count = (to.len() as u32).min(self.chunk.length() - self.position);
+        self.chunk.subarray(self.position, self.position + count).copy_to(&mut to[..count as usize]);
+        self.position += count;
+        Ok(count as usize)
+    }
+}
+
+/// `Aborted` where the browser says so, else `FetchFailed` with its words.
+pub(super) fn failure(file: &str, what: &str, error: &JsValue) -> Error {
+    let name = js_sys::Reflect::get(error, &"name".into()).ok().and_then(|name| name.as_string());
+    if name.as_deref() == Some("AbortError") {
+        return Error::aborted();
+    }
+    Error::fetch_failed(format!("{file}: {what}: {}", text(error)))
+}
+
+/// A JavaScript error in words.
+pub(super) fn text(error: &JsValue) -> String {
+    error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |error| String::from(error.message()))
+}

@@ -1,0 +1,85 @@
+//! Files in memory: for bundled models, for native programs and for tests.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+
+use async_trait::async_trait;
+
+use super::{ByteStream, FileEntry, Host};
+use crate::error::{Error, Result};
+
+/// A repository whose files are in memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryHost {
+    files: BTreeMap<String, Rc<[u8]>>,
+}
+
+impl MemoryHost {
+    /// Files by their path in the repository.
+    pub fn new(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+        Self { files: files.into_iter().map(|(path, bytes)| (path, bytes.into())).collect() }
+    }
+
+    /// Reads a folder that is laid out like the repository.
+    ///
+    /// *Errors*: `FetchFailed` naming the path that cannot be read.
+    pub fn from_folder(folder: &Path) -> Result<Self> {
+        let mut files = BTreeMap::new();
+        let mut folders = vec![folder.to_path_buf()];
+        while let Some(path) = folders.pop() {
+            let failed = |error| Error::fetch_failed(format!("{}: {error}", path.display()));
+            for entry in std::fs::read_dir(&path).map_err(failed)? {
+                let path = entry.map_err(failed)?.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if let Ok(name) = path.strip_prefix(folder) {
+                    let bytes = std::fs::read(&path)
+                        .map_err(|error| Error::fetch_failed(format!("{}: {error}", path.display())))?;
+                    files.insert(name.to_string_lossy().replace('\\', "/"), bytes.into());
+                }
+            }
+        }
+        Ok(Self { files })
+    }
+}
+
+#[async_trait(?Send)]
+impl Host for MemoryHost {
+    async fn list(&self) -> Result<Option<Vec<FileEntry>>> {
+        let entry = |(path, bytes): (&String, &Rc<[u8]>)| FileEntry { path: path.clone(), size: Some(bytes.len() as u64) };
+        Ok(Some(self.files.iter().map(entry).collect()))
+    }
+
+    async fn open(&self, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
+        Ok(self.files.get(file).map(|bytes| Box::new(MemoryStream::new(bytes.clone())) as _))
+    }
+}
+
+/// A stream over bytes in memory.
+#[derive(Clone, Debug)]
+pub struct MemoryStream {
+    bytes: Rc<[u8]>,
+    position: usize,
+}
+
+impl MemoryStream {
+    /// From the first byte.
+    pub fn new(bytes: Rc<[u8]>) -> Self {
+        Self { bytes, position: 0 }
+    }
+}
+
+#[async_trait(?Send)]
+impl ByteStream for MemoryStream {
+    fn len(&self) -> Option<u64> {
+        Some(self.bytes.len() as u64)
+    }
+
+    async fn read(&mut self, to: &mut [u8]) -> Result<usize> {
+        let count = to.len().min(self.bytes.len() - self.position);
+        to[..count].copy_from_slice(&self.bytes[self.position..self.position + count]);
+        self.position += count;
+        Ok(count)
+    }
+}

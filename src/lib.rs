@@ -1,0 +1,49 @@
+//! Small models that run where the user is: Rust, natively or compiled to WebAssembly, with a CPU and a WebGPU backend.
+//!
+//! The crate's parts lie one above the other, and each knows only what is below it:
+//!
+//! * `web` – the surface for JavaScript: conversions only.
+//! * `tasks` – what a user asks for: [`TextEmbedder`].
+//! * `models` – one file per model, written once on burn's `Tensor`.
+//! * `ops` – the hot operations: a plain body, SIMD kernels for the CPU, WGSL kernels for the GPU.
+//! * `weights` – safetensors read as a stream, cast or quantized a block of rows at a time.
+//! * `hub` and `store` – where bytes come from ([`Host`]) and where they stay ([`Store`]).
+//!
+//! A native program loads a model from a folder:
+//!
+//! ```no_run
+//! # async fn example() -> pilotlight::Result<()> {
+//! use pilotlight::{Dtype, EmbedOptions, MemoryHost, Source, TextEmbedder, Unpaced};
+//!
+//! let host = MemoryHost::from_folder("all-MiniLM-L6-v2".as_ref())?;
+//! let source = Source { host: &host, store: None, progress: &|_| {}, pace: &Unpaced };
+//! let embedder = TextEmbedder::load(&source, Dtype::Q8, &pilotlight::cpu()).await?;
+//! let embeddings = embedder.embed(&["A sentence.".into()], &EmbedOptions::default(), &Unpaced).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, clippy::float_cmp))]
+
+mod device;
+mod error;
+mod hub;
+mod models;
+mod ops;
+mod pace;
+mod store;
+mod tasks;
+mod text;
+#[cfg(target_arch = "wasm32")]
+mod web;
+mod weights;
+
+pub use device::cpu;
+pub use error::{Error, ErrorKind, Result};
+pub use hub::{ByteStream, FileEntry, Host, MemoryHost, MemoryStream};
+pub use pace::{Pace, Unpaced};
+pub use store::{Chunk, MemoryStore, ModelKey, Store};
+pub use tasks::{
+    EmbedOptions, Embeddings, LoadProgress, LoadStatus, Pooling, Precision, Source, TextEmbedder, Values,
+};
+pub use weights::Dtype;

@@ -1,0 +1,141 @@
+//! Elementary functions on vectors: exp, erf, tanh, and the activations made of them.
+
+use super::simd::{F32x4, kernel, mul_add};
+use crate::ops::Activation;
+use crate::ops::activation::GELU_TANH;
+
+kernel! {
+    /// `eˣ`; within 2 units in the last place from -87 to 88, below that 0 or nearly, above infinity or nearly, NaN stays.
+    ///
+    /// *Source*: range reduction and polynomial of Cephes `expf`.
+    pub(super) fn exp(x: F32x4) -> F32x4 {
+        let x = x.min(F32x4::splat(88.722)).max(F32x4::splat(-87.336));
+        let n = x.mul(F32x4::splat(std::f32::consts::LOG2_E)).round();
+        // ln 2 in two parts, the first exact in few bits, so that x - n ln 2 keeps its digits.
+        let r = mul_add(n, F32x4::splat(-0.693_359_4), x);
+        let r = mul_add(n, F32x4::splat(2.121_944_4e-4), r);
+        let p = F32x4::splat(1.987_569_1e-4);
+        let p = mul_add(p, r, F32x4::splat(1.398_199_9e-3));
+        let p = mul_add(p, r, F32x4::splat(8.333_452e-3));
+        let p = mul_add(p, r, F32x4::splat(4.166_579_6e-2));
+        let p = mul_add(p, r, F32x4::splat(1.666_666_5e-1));
+        let p = mul_add(p, r, F32x4::splat(0.5));
+        let p = mul_add(p, r.mul(r), r.add(F32x4::splat(1.0)));
+        // In two factors, because 2 to the 128th is not a float and n reaches it.
+        let half = n.mul(F32x4::splat(0.5)).round();
+        p.mul(half.exp2_integer()).mul(n.sub(half).exp2_integer())
+    }
+
+    /// The error function, absolute error below 5e-7; NaN stays.
+    ///
+    /// *Source*: Abramowitz & Stegun, formula 7.1.26.
+    pub(super) fn erf(x: F32x4) -> F32x4 {
+        let one = F32x4::splat(1.0);
+        let a = x.abs();
+        let t = one.div(mul_add(a, F32x4::splat(0.327_591_1), one));
+        let p = F32x4::splat(1.061_405_4);
+        let p = mul_add(p, t, F32x4::splat(-1.453_152));
+        let p = mul_add(p, t, F32x4::splat(1.421_413_7));
+        let p = mul_add(p, t, F32x4::splat(-0.284_496_74));
+        let p = mul_add(p, t, F32x4::splat(0.254_829_6)).mul(t);
+        // From 9 on e^(-x²) is zero in f32; the clamp keeps infinity from making NaN of 0 times infinity.
+        let a = a.min(F32x4::splat(9.0));
+        let e = exp(F32x4::splat(0.0).sub(a.mul(a)));
+        one.sub(p.mul(e)).copysign(x)
+    }
+
+    /// The hyperbolic tangent, absolute error below 5e-7; NaN stays.
+    pub(super) fn tanh(x: F32x4) -> F32x4 {
+        let one = F32x4::splat(1.0);
+        let e = exp(x.abs().mul(F32x4::splat(-2.0)));
+        one.sub(e).div(one.add(e)).copysign(x)
+    }
+
+    /// Applies an activation to four values.
+    pub(super) fn activate(x: F32x4, activation: Activation) -> F32x4 {
+        match activation {
+            Activation::Identity => x,
+            Activation::Gelu => {
+                let half = x.mul(F32x4::splat(0.5));
+                mul_add(half, erf(x.mul(F32x4::splat(std::f32::consts::FRAC_1_SQRT_2))), half)
+            }
+            Activation::GeluTanh => {
+                let half = x.mul(F32x4::splat(0.5));
+                let cubic = mul_add(x.mul(x).mul(x), F32x4::splat(GELU_TANH.1), x);
+                mul_add(half, tanh(cubic.mul(F32x4::splat(GELU_TANH.0))), half)
+            }
+            Activation::Relu => x.max(F32x4::splat(0.0)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    /// Every 8th float between two bounds would take minutes; a fine linear sweep over the range that matters does not.
+    fn sweep(from: f64, to: f64) -> impl Iterator<Item = f32> {
+        (0..200_000).map(move |i| (from + (to - from) * f64::from(i) / 200_000.0) as f32)
+    }
+
+    fn one(f: impl Fn(F32x4) -> F32x4, x: f32) -> f32 {
+        let lanes = f(F32x4::splat(x)).to_array();
+        assert!(lanes.iter().all(|lane| lane.to_bits() == lanes[0].to_bits()));
+        lanes[0]
+    }
+
+    /// In f64 by its series and continued fraction, to 1e-15: `std` has no erf.
+    fn erf_f64(x: f64) -> f64 {
+        let a = x.abs();
+        let value = if a < 3.0 {
+            let (mut term, mut sum) = (a, a);
+            for n in 1..200 {
+                term *= -a * a / f64::from(n);
+                sum += term / f64::from(2 * n + 1);
+            }
+            sum * std::f64::consts::FRAC_2_SQRT_PI
+        } else {
+            let fraction = (1..60).rev().fold(0.0, |f, k| f64::from(k) / 2.0 / (a + f));
+            1.0 - (-a * a).exp() / std::f64::consts::PI.sqrt() / (a + fraction)
+        };
+        value.copysign(x)
+    }
+
+    #[wasm_bindgen_test(unsupported = test)]
+    fn exp_is_within_two_units_in_the_last_place() {
+        for x in sweep(-87.0, 88.6) {
+            let exact = f64::from(x).exp();
+            let relative = (f64::from(one(|v| exp(v), x)) - exact).abs() / exact;
+            assert!(relative < 2.0 * f64::from(f32::EPSILON), "exp({x}) is off by {relative:e}");
+        }
+    }
+
+    #[wasm_bindgen_test(unsupported = test)]
+    fn erf_and_tanh_are_within_one_millionth() {
+        for x in sweep(-12.0, 12.0) {
+            let error = (f64::from(one(|v| erf(v), x)) - erf_f64(f64::from(x))).abs();
+            assert!(error < 1e-6, "erf({x}) is off by {error:e}");
+            let error = (f64::from(one(|v| tanh(v), x)) - f64::from(x).tanh()).abs();
+            assert!(error < 1e-6, "tanh({x}) is off by {error:e}");
+        }
+    }
+
+    #[wasm_bindgen_test(unsupported = test)]
+    fn the_ends_of_the_range_are_right() {
+        assert_eq!(one(|v| erf(v), f32::INFINITY), 1.0);
+        assert_eq!(one(|v| erf(v), f32::NEG_INFINITY), -1.0);
+        assert_eq!(one(|v| tanh(v), f32::INFINITY), 1.0);
+        assert_eq!(one(|v| tanh(v), -1e30), -1.0);
+        assert!(one(|v| exp(v), f32::NEG_INFINITY) < 2e-38);
+        assert!(one(|v| exp(v), f32::INFINITY) > 3e38);
+        for f in [exp, erf, tanh] {
+            assert!(one(|v| f(v), f32::NAN).is_nan());
+        }
+        for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Relu] {
+            assert_eq!(one(|v| activate(v, activation), 0.0), 0.0);
+            assert_eq!(one(|v| activate(v, activation), 30.0), 30.0);
+            assert!(one(|v| activate(v, activation), -30.0).abs() < 1e-6);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+// softmax(q · kᵀ / √d) · v of every sequence to itself, for one head and four queries of one sequence per workgroup.
+//
+// The keys come in steps of LANES. In a step an invocation first takes one key, for the scores, then one column of the head,
+// for the weighted sum of values. Sums are rescaled when a step brings a larger score.
+// Source: Dao et al., "FlashAttention", 2022, algorithm 1.
+
+// Invocations in a workgroup, and keys in a step. At least as many as the head has columns.
+const LANES = {{lanes}}u;
+// Vectors of four columns in a head.
+const HEAD = {{head}}u;
+const QUERIES = 4u;
+// Below every score. Finite, because infinities are not safe in WGSL.
+const LOWEST = -3.0e38;
+
+@group(0) @binding(0) var<storage, read> query: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> key: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> value: array<f32>;
+@group(0) @binding(3) var<storage, read_write> context: array<f32>;
+// Heads, jobs; then for each four queries of a sequence: the first of them, the sequence's first row, the row past its last.
+@group(0) @binding(4) var<storage, read> info: array<u32>;
+
+// [QUERIES, HEAD], scaled by 1 / √d.
+var<workgroup> query_tile: array<vec4<f32>, QUERIES * HEAD>;
+// Scores, then their exponentials: one vector of the four queries for each key of the step.
+var<workgroup> weights: array<vec4<f32>, LANES>;
+
+@compute @workgroup_size(LANES, 1, 1)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let heads = info[0];
+    let job = group.y * groups.x + group.x;
+    if job >= info[1] * heads {
+        return;
+    }
+    let head = job % heads;
+    let first_query = info[2u + job / heads * 3u];
+    let first_key = info[3u + job / heads * 3u];
+    let end = info[4u + job / heads * 3u];
+    // A row of the matrices, in vectors, and where the head lies in it.
+    let width = heads * HEAD;
+    let offset = head * HEAD;
+
+    for (var i = lane; i < QUERIES * HEAD; i += LANES) {
+        // Queries past the end are computed like the last one, and not written.
+        let row = min(first_query + i / HEAD, end - 1u);
+        query_tile[i] = query[row * width + offset + i % HEAD] * inverseSqrt(f32(HEAD * 4u));
+    }
+
+    var largest = vec4(LOWEST);
+    var total = vec4(0.0);
+    var sum = vec4(0.0);
+    // Invocations past the last column read one that is not theirs, and do not write.
+    let column = offset * 4u + min(lane, HEAD * 4u - 1u);
+    for (var step = first_key; step < end; step += LANES) {
+        let keys = min(LANES, end - step);
+        // Also orders the writes to query_tile before the first use.
+        workgroupBarrier();
+        if lane < keys {
+            var score = vec4(0.0);
+            let row = (step + lane) * width + offset;
+            for (var i = 0u; i < HEAD; i++) {
+                let k = key[row + i];
+                score += vec4(
+                    dot(query_tile[i], k),
+                    dot(query_tile[HEAD + i], k),
+                    dot(query_tile[2u * HEAD + i], k),
+                    dot(query_tile[3u * HEAD + i], k),
+                );
+            }
+            weights[lane] = score;
+        }
+        workgroupBarrier();
+        let previous = largest;
+        for (var i = 0u; i < keys; i++) {
+            largest = max(largest, weights[i]);
+        }
+        workgroupBarrier();
+        if lane < keys {
+            weights[lane] = exp(weights[lane] - largest);
+        }
+        workgroupBarrier();
+        let shrink = exp(previous - largest);
+        total *= shrink;
+        sum *= shrink;
+        for (var i = 0u; i < keys; i++) {
+            let weight = weights[i];
+            total += weight;
+            sum += weight * value[(step + i) * width * 4u + column];
+        }
+    }
+
+    if lane < HEAD * 4u {
+        let mean = sum / total;
+        let at = first_query * width * 4u + column;
+        let queries = end - first_query;
+        context[at] = mean.x;
+        if queries > 1u { context[at + width * 4u] = mean.y; }
+        if queries > 2u { context[at + width * 8u] = mean.z; }
+        if queries > 3u { context[at + width * 12u] = mean.w; }
+    }
+}

@@ -1,0 +1,104 @@
+//! WGSL kernels for burn's Cube backend on wgpu.
+//!
+//! What has no kernel here, int8 weights above all, runs by the plain bodies. So do the sizes that a kernel does not take:
+//! each method says which.
+
+mod kernel;
+#[cfg(test)]
+mod tests;
+
+use burn::backend::{Backend, Cube, TensorMetadata};
+use burn::tensor::{FloatDType, Shape};
+use burn_wgpu::CubeTensor;
+
+use super::{Activation, HotOps, PANEL, Spans, attention, linear, norm};
+use kernel::{Kernel, all_f32, contiguous, dims};
+
+/// Rows that an invocation of the linear kernel computes.
+const ROWS: usize = 4;
+/// Queries in one workgroup of the attention kernel.
+const QUERIES: usize = 4;
+/// The widest head for the attention kernel: it has an invocation for each column, and WebGPU promises 256 to a workgroup.
+const WIDEST_HEAD: usize = 256;
+
+impl HotOps for Cube {
+    /// By the plain body where there are no inputs at all.
+    fn linear_f32(x: CubeTensor, weight: CubeTensor, bias: CubeTensor, activation: Activation) -> CubeTensor {
+        let ([m, k], [n]) = (dims(&x), dims(&bias));
+        if m == 0 || n == 0 {
+            return nothing(&x, [m, n]);
+        }
+        if k == 0 || !all_f32([&x, &weight, &bias]) {
+            return linear::plain_f32::<Self>(x, weight, bias, activation);
+        }
+        // Few rows make few tiles: smaller ones, to keep more of the GPU busy.
+        let (group_m, group_n) = if m <= 4 * ROWS { (4, 8) } else { (8, 8) };
+        let tiles = m.div_ceil(group_m * ROWS) * n.div_ceil(group_n * PANEL);
+        let [x, weight, bias] = contiguous([x, weight, bias]);
+        let activation = match activation {
+            Activation::Identity => 0,
+            Activation::Gelu => 1,
+            Activation::GeluTanh => 2,
+            Activation::Relu => 3,
+        };
+        Kernel::new(include_str!("linear.wgsl"), (group_n as u32, group_m as u32))
+            .with("group_m", group_m)
+            .with("group_n", group_n)
+            .launch(tiles, [&x, &weight, &bias], [m, n], &[m as u32, k as u32, n as u32, activation, tiles as u32])
+    }
+
+    /// By the plain body for heads that are wider than [`WIDEST_HEAD`] or no multiple of four.
+    fn attention(query: CubeTensor, key: CubeTensor, value: CubeTensor, spans: Spans, heads: usize) -> CubeTensor {
+        let [t, width] = dims(&query);
+        if t == 0 || width == 0 {
+            return nothing(&query, [t, width]);
+        }
+        let head = width / heads;
+        if !head.is_multiple_of(4) || head > WIDEST_HEAD || !all_f32([&query, &key, &value]) {
+            return attention::plain::<Self>(query, key, value, spans, heads);
+        }
+        // Some queries of one sequence: the first of them, the sequence's first row, the row past its last.
+        let jobs: Vec<[u32; 3]> = spans
+            .iter()
+            .flat_map(|rows| {
+                let span = [rows.start as u32, rows.end as u32];
+                rows.step_by(QUERIES).map(move |first| [first as u32, span[0], span[1]])
+            })
+            .collect();
+        let info: Vec<u32> = [heads as u32, jobs.len() as u32].into_iter().chain(jobs.concat()).collect();
+        let [query, key, value] = contiguous([query, key, value]);
+        let lanes = head.next_power_of_two().max(32);
+        Kernel::new(include_str!("attention.wgsl"), (lanes as u32, 1))
+            .with("lanes", lanes)
+            .with("head", head / 4)
+            .launch(jobs.len() * heads, [&query, &key, &value], [t, width], &info)
+    }
+
+    fn add_layer_norm(
+        x: CubeTensor,
+        residual: CubeTensor,
+        gamma: CubeTensor,
+        beta: CubeTensor,
+        epsilon: f32,
+    ) -> CubeTensor {
+        let [m, d] = dims(&x);
+        if m == 0 || d == 0 {
+            return nothing(&x, [m, d]);
+        }
+        if !all_f32([&x, &residual, &gamma, &beta]) {
+            return norm::plain::<Self>(x, residual, gamma, beta, epsilon);
+        }
+        let [x, residual, gamma, beta] = contiguous([x, residual, gamma, beta]);
+        Kernel::new(include_str!("add_layer_norm.wgsl"), (64, 1)).launch(
+            m,
+            [&x, &residual, &gamma, &beta],
+            [m, d],
+            &[m as u32, d as u32, epsilon.to_bits()],
+        )
+    }
+}
+
+/// A result without values: a GPU refuses to run on no workgroups at all.
+fn nothing(like: &CubeTensor, shape: [usize; 2]) -> CubeTensor {
+    Cube::float_empty(Shape::from(shape), &like.device(), FloatDType::F32)
+}

@@ -1,0 +1,120 @@
+//! Linear layers: `y = activation(x · wᵀ + bias)`, with f32 or int8 weights.
+//!
+//! Weights are kept as the kernels read them: outputs in panels of [`PANEL`], so that one vector register holds the same
+//! input position of neighbouring outputs. Rows past the last output, and int8 inputs past the last, are zeros.
+
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Backend, Dispatch, FloatDType, Scalar};
+use burn::tensor::{Int, Shape, Slice, Tensor};
+use burn::backend::TensorMetadata;
+
+use super::{Activation, HotOps, activation};
+
+/// Outputs in one panel of packed weights.
+pub const PANEL: usize = 8;
+
+/// Shape of packed f32 weights for `n` outputs of `k` inputs: `[⌈n / 8⌉, k, 8]`.
+pub fn packed_f32_shape(n: usize, k: usize) -> [usize; 3] {
+    [n.div_ceil(PANEL), k, PANEL]
+}
+
+/// Shape of packed int8 weights for `n` outputs of `k` inputs: `[⌈n / 8⌉, ⌈k / 4⌉, 8]` of four neighbouring inputs each.
+pub fn packed_q8_shape(n: usize, k: usize) -> [usize; 3] {
+    [n.div_ceil(PANEL), k.div_ceil(4), PANEL]
+}
+
+/// Weights of a linear layer in the precision that they were loaded in.
+#[derive(Clone, Debug)]
+pub enum LinearWeight {
+    /// f32, shape by [`packed_f32_shape`].
+    F32(Tensor<3>),
+    /// int8 per output channel, shape by [`packed_q8_shape`], with `scale: [n]`.
+    Q8 {
+        /// Four int8 in each i32, the lowest byte first.
+        packed: Tensor<3, Int>,
+        /// One factor per output.
+        scale: Tensor<1>,
+    },
+}
+
+/// A linear layer with bias.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    /// The matrix, packed.
+    pub weight: LinearWeight,
+    /// `[n]`
+    pub bias: Tensor<1>,
+}
+
+impl Linear {
+    /// *Shapes*: `x: [m, k]`, result `[m, n]`.
+    pub fn forward(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
+        let (x, bias) = (x.into_dispatch(), self.bias.clone().into_dispatch());
+        Tensor::from_dispatch(match &self.weight {
+            LinearWeight::F32(weight) => Dispatch::linear_f32(x, weight.clone().into_dispatch(), bias, activation),
+            LinearWeight::Q8 { packed, scale } => Dispatch::linear_q8(
+                x,
+                packed.clone().into_dispatch(),
+                scale.clone().into_dispatch(),
+                bias,
+                activation,
+            ),
+        })
+    }
+}
+
+pub(super) fn plain_f32<B: Backend>(
+    x: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: FloatTensor<B>,
+    activation: Activation,
+) -> FloatTensor<B> {
+    let [panels, k, lanes] = weight.shape().dims();
+    // [panels, k, lanes] → [panels, lanes, k] → [n, k]
+    let weight = B::float_reshape(B::float_permute(weight, &[0, 2, 1]), Shape::from([panels * lanes, k]));
+    finish::<B>(B::float_matmul(x, B::float_transpose(weight)), bias, activation)
+}
+
+/// Activations in full precision: what the int8 kernels approximate.
+pub(super) fn plain_q8<B: Backend>(
+    x: FloatTensor<B>,
+    weight: IntTensor<B>,
+    scale: FloatTensor<B>,
+    bias: FloatTensor<B>,
+    activation: Activation,
+) -> FloatTensor<B> {
+    let [panels, quads, lanes] = weight.shape().dims();
+    let [_, k] = x.shape().dims();
+    let [n] = scale.shape().dims();
+    // [panels, quads, lanes, 4] → [panels, lanes, quads, 4] → [n, k], cut to the real sizes
+    let bytes = B::float_permute(unpack_bytes::<B>(weight), &[0, 2, 1, 3]);
+    let weight = B::float_reshape(bytes, Shape::from([panels * lanes, quads * 4]));
+    let weight = B::float_slice(weight, &[Slice::from(0..n), Slice::from(0..k)]);
+    let y = B::float_matmul(x, B::float_transpose(weight));
+    let y = B::float_mul(y, B::float_reshape(scale, Shape::from([1, n])));
+    finish::<B>(y, bias, activation)
+}
+
+/// Four signed bytes out of each i32, as floats in a new last dimension.
+pub(super) fn unpack_bytes<B: Backend>(packed: IntTensor<B>) -> FloatTensor<B> {
+    let mut with_byte = packed.shape().to_vec();
+    with_byte.push(1);
+    let bytes = (0..4)
+        .map(|i| {
+            // Shift the byte to the top and back: the second, arithmetic, shift brings its sign along.
+            let top = B::bitwise_left_shift_scalar(packed.clone(), Scalar::from(24 - 8 * i));
+            let byte = B::bitwise_right_shift_scalar(top, Scalar::from(24));
+            B::float_reshape(B::int_into_float(byte, FloatDType::F32), Shape::from(with_byte.clone()))
+        })
+        .collect();
+    B::float_cat(bytes, with_byte.len() - 1)
+}
+
+/// Cuts the panel padding off, adds the bias, applies the activation.
+fn finish<B: Backend>(y: FloatTensor<B>, bias: FloatTensor<B>, activation: Activation) -> FloatTensor<B> {
+    let [m, _] = y.shape().dims();
+    let [n] = bias.shape().dims();
+    let y = B::float_slice(y, &[Slice::from(0..m), Slice::from(0..n)]);
+    let y = B::float_add(y, B::float_reshape(bias, Shape::from([1, n])));
+    activation::plain::<B>(y, activation)
+}

@@ -1,0 +1,97 @@
+//! The hot operations of all models.
+//!
+//! Each family has a file with its shapes, its checks and a *plain body* made of ordinary burn ops. The plain body is the
+//! oracle that the kernels are tested against, and what runs on a backend that has no kernel for it. `HotOps` is the seam:
+//! `cpu` overrides its methods for Flex, `gpu` for Cube.
+
+mod activation;
+mod attention;
+mod cpu;
+mod embedding;
+#[cfg(feature = "webgpu")]
+mod gpu;
+mod linear;
+mod norm;
+
+pub use activation::Activation;
+pub use attention::{Spans, attention};
+pub(crate) use cpu::SIMD_LEVEL;
+pub use embedding::Embedding;
+pub use linear::{Linear, LinearWeight, PANEL, packed_f32_shape, packed_q8_shape};
+pub use norm::LayerNorm;
+
+use burn::backend::tensor::{FloatTensor, IntTensor};
+#[cfg(feature = "webgpu")]
+use burn::backend::Cube;
+use burn::backend::backend_extension;
+
+/// Operations with kernels of our own, each with a default body in plain burn ops.
+#[backend_extension(Flex, Cube: cfg(feature = "webgpu"))]
+pub trait HotOps: burn::backend::Backend {
+    /// `activation(x · wᵀ + bias)` with f32 weights.
+    ///
+    /// *Shapes*: `x: [m, k]`, `weight: [n / 8, k, 8]` (packed, see [`packed_f32_shape`]), `bias: [n]`, result `[m, n]`.
+    fn linear_f32(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        linear::plain_f32::<Self>(x, weight, bias, activation)
+    }
+
+    /// `activation(x · wᵀ + bias)` with int8 weights, one scale per output, and activations quantized per row on the fly.
+    ///
+    /// *Shapes*: `x: [m, k]`, `weight: [n / 8, k / 4, 8]` of four int8 in an i32 (see [`packed_q8_shape`]), `scale: [n]`,
+    /// `bias: [n]`, result `[m, n]`.
+    fn linear_q8(
+        x: FloatTensor<Self>,
+        weight: IntTensor<Self>,
+        scale: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        linear::plain_q8::<Self>(x, weight, scale, bias, activation)
+    }
+
+    /// Scaled dot-product self-attention over sequences that lie one after the other.
+    ///
+    /// *Shapes*: `query`, `key`, `value`: `[t, h * d]`, result the same; row `i` attends to the rows of its own span only.
+    fn attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        spans: Spans,
+        heads: usize,
+    ) -> FloatTensor<Self> {
+        attention::plain::<Self>(query, key, value, spans, heads)
+    }
+
+    /// Layer norm of the sum of two inputs: `norm(x + residual) * gamma + beta` over the last dimension.
+    ///
+    /// *Shapes*: `x`, `residual`: `[m, d]`, `gamma`, `beta`: `[d]`, result `[m, d]`.
+    fn add_layer_norm(
+        x: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
+        norm::plain::<Self>(x, residual, gamma, beta, epsilon)
+    }
+
+    /// Rows of an int8 table with one scale per row.
+    ///
+    /// *Shapes*: `table: [v, d / 4]` of four int8 in an i32, `scale: [v]`, `ids: [t]` below `v`, result `[t, d]`.
+    fn embedding_q8(
+        table: IntTensor<Self>,
+        scale: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        dimensions: usize,
+    ) -> FloatTensor<Self> {
+        embedding::plain_q8::<Self>(table, scale, ids, dimensions)
+    }
+}
+
+#[cfg(test)]
+mod tests;

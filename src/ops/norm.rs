@@ -1,0 +1,47 @@
+//! Layer normalization, with the residual connection that precedes it.
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, Scalar, TensorMetadata};
+use burn::tensor::{Shape, Tensor};
+
+use super::HotOps;
+
+/// Layer norm over the last dimension. *Source*: Ba, Kiros & Hinton, "Layer Normalization", 2016.
+#[derive(Clone, Debug)]
+pub struct LayerNorm {
+    /// Gain, `[d]`; `LayerNorm.weight` in checkpoints.
+    pub weight: Tensor<1>,
+    /// Offset, `[d]`.
+    pub bias: Tensor<1>,
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+impl LayerNorm {
+    /// Normalizes `x + residual`. *Shapes*: `x`, `residual`, result: `[m, d]`.
+    pub fn forward(&self, x: Tensor<2>, residual: Tensor<2>) -> Tensor<2> {
+        Tensor::from_dispatch(Dispatch::add_layer_norm(
+            x.into_dispatch(),
+            residual.into_dispatch(),
+            self.weight.clone().into_dispatch(),
+            self.bias.clone().into_dispatch(),
+            self.epsilon,
+        ))
+    }
+}
+
+pub(super) fn plain<B: Backend>(
+    x: FloatTensor<B>,
+    residual: FloatTensor<B>,
+    gamma: FloatTensor<B>,
+    beta: FloatTensor<B>,
+    epsilon: f32,
+) -> FloatTensor<B> {
+    let [_, d] = x.shape().dims();
+    let row = |v| B::float_reshape(v, Shape::from([1, d]));
+    let x = B::float_add(x, residual);
+    let centred = B::float_sub(x.clone(), B::float_mean_dim(x, 1));
+    let variance = B::float_mean_dim(B::float_mul(centred.clone(), centred.clone()), 1);
+    let deviation = B::float_sqrt(B::float_add_scalar(variance, Scalar::from(epsilon)));
+    B::float_add(B::float_mul(B::float_div(centred, deviation), row(gamma)), row(beta))
+}

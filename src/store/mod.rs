@@ -1,0 +1,39 @@
+//! Where bytes stay between visits: a key-value store, and the packed model kept in it.
+
+mod chunk;
+#[cfg(target_arch = "wasm32")]
+mod host;
+#[cfg(target_arch = "wasm32")]
+mod indexed_db;
+mod memory;
+mod model;
+
+pub use chunk::Chunk;
+#[cfg(target_arch = "wasm32")]
+pub use host::HostStore;
+#[cfg(target_arch = "wasm32")]
+pub use indexed_db::IndexedDb;
+pub use memory::MemoryStore;
+pub use model::{ModelKey, ModelWriter, StoredModel};
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+
+/// A durable map from keys to bytes.
+#[async_trait(?Send)]
+pub trait Store {
+    /// The bytes, or `None` where there are none.
+    async fn get(&self, key: &str) -> Result<Option<Chunk>>;
+
+    /// Durable and atomic: after it returned the bytes are there, and before it they are not there in part.
+    ///
+    /// *Errors*: `QuotaExceeded` where the store is full.
+    async fn put(&self, key: &str, bytes: Chunk) -> Result<()>;
+
+    /// Nothing happens where there is no such key.
+    async fn delete(&self, key: &str) -> Result<()>;
+
+    /// Every key that starts with `prefix`, in any order.
+    async fn keys(&self, prefix: &str) -> Result<Vec<String>>;
+}

@@ -1,0 +1,5 @@
+//! Text to token ids.
+
+mod tokenizer;
+
+pub use tokenizer::{TextTokenizer, Tokens};

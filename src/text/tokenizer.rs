@@ -1,0 +1,130 @@
+//! `tokenizer.json` through the `tokenizers` crate, with our own truncation.
+
+use tokenizers::{Encoding, PaddingParams, Tokenizer, TruncationParams};
+
+use crate::error::{Error, Result};
+
+const FILE: &str = "tokenizer.json";
+
+/// Bytes that are tokenized at a time. The crate needs about 50 times a text's size, and most of a long text is cut anyway.
+const PIECE: usize = 8 << 10;
+
+/// A run without blanks longer than this is cut: nothing in a language comes near it.
+const LONGEST_WORD: usize = 64 << 10;
+
+/// The ids of one text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    /// Special tokens and truncation included.
+    pub ids: Vec<u32>,
+    /// Whether the text had more tokens than fit.
+    pub truncated: bool,
+}
+
+/// A tokenizer that cuts at a model's length and never pads.
+pub struct TextTokenizer {
+    tokenizer: Tokenizer,
+    /// Tokens of a text, without the special ones, that fit.
+    room: usize,
+    lowercase: bool,
+}
+
+impl TextTokenizer {
+    /// Reads `tokenizer.json`. Its own truncation and padding are not used: `max_tokens` is the model's.
+    ///
+    /// *Errors*: `InvalidWeights` where the file is not a tokenizer, or where `max_tokens` leaves no room for text.
+    pub fn from_json(json: &[u8], max_tokens: usize, lowercase: bool) -> Result<Self> {
+        let broken = |error: tokenizers::Error| Error::invalid_weights(format!("{FILE}: is not valid: {error}"));
+        let mut tokenizer = Tokenizer::from_bytes(json).map_err(broken)?;
+        tokenizer.with_padding(None::<PaddingParams>);
+        tokenizer.with_truncation(None::<TruncationParams>).map_err(broken)?;
+        let special = tokenizer.encode("", true).map_err(broken)?.len();
+        if max_tokens <= special {
+            return Err(Error::invalid_weights(format!(
+                "{FILE}: adds {special} special tokens, but the model takes {max_tokens} in all"
+            )));
+        }
+        Ok(Self { tokenizer, room: max_tokens - special, lowercase })
+    }
+
+    /// Tokenizes piece by piece, and only as much as can matter.
+    ///
+    /// *Errors*: `InvalidInput` where the tokenizer cannot represent the text.
+    pub fn encode(&self, text: &str) -> Result<Tokens> {
+        let failed = |error: tokenizers::Error| Error::invalid_input(format!("the text cannot be tokenized: {error}"));
+        let mut encoding = Encoding::default();
+        for piece in (Pieces { rest: text }) {
+            let lowered = if self.lowercase { Some(piece.to_lowercase()) } else { None };
+            let piece = self.tokenizer.encode_fast(lowered.as_deref().unwrap_or(piece), false).map_err(failed)?;
+            encoding.merge_with(piece, false);
+            if encoding.len() > self.room {
+                break;
+            }
+        }
+        let truncated = encoding.len() > self.room;
+        encoding.truncate(self.room, 0, tokenizers::TruncationDirection::Right);
+        let encoding = self.tokenizer.post_process(encoding, None, true).map_err(failed)?;
+        Ok(Tokens { ids: encoding.get_ids().to_vec(), truncated })
+    }
+}
+
+/// Parts of a text of about [`PIECE`] bytes, each cut before a blank, so that no word is cut in two.
+struct Pieces<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let from = self.rest.floor_char_boundary(PIECE);
+        let blank = self.rest[from..].find(char::is_whitespace).map_or(self.rest.len(), |at| from + at);
+        // A piece that begins with the blank it was cut at must still move on.
+        let cut = blank.min(self.rest.floor_char_boundary(from + LONGEST_WORD));
+        let (piece, rest) = self.rest.split_at(cut);
+        self.rest = rest;
+        Some(piece)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokenizer(max_tokens: usize) -> TextTokenizer {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/bert-tiny-mean/tokenizer.json");
+        TextTokenizer::from_json(&std::fs::read(folder).unwrap(), max_tokens, false).unwrap()
+    }
+
+    #[test]
+    fn a_long_text_has_the_same_first_tokens_as_when_tokenized_whole() {
+        let tokenizer = tokenizer(20_000);
+        for unit in ["the a  ", "\u{3000}\u{e9}a, b! ", "a\n\n\n\n", "\u{1f600} \u{4e2d}\u{6587}"] {
+            let text = unit.repeat(5_000);
+            let whole = tokenizer.tokenizer.encode(text.as_str(), true).unwrap();
+            let tokens = tokenizer.encode(&text).unwrap();
+            let shared = tokens.ids.len() - 1;
+            assert_eq!(tokens.ids[..shared], whole.get_ids()[..shared], "{unit:?}");
+            assert_eq!(tokens.truncated, whole.len() > 20_000);
+        }
+    }
+
+    #[test]
+    fn a_megabyte_without_a_blank_is_cut_and_reported() {
+        let tokens = tokenizer(24).encode(&"a,".repeat(1 << 19)).unwrap();
+        assert_eq!((tokens.ids.len(), tokens.truncated), (24, true));
+        let tokens = tokenizer(24).encode(&" ".repeat(1 << 20)).unwrap();
+        assert_eq!((tokens.ids.len(), tokens.truncated), (2, false));
+    }
+
+    #[test]
+    fn what_is_not_a_tokenizer_is_an_error_that_names_the_file() {
+        for json in ["", "{}", "<!doctype html>", "{\"version\":\"1.0\",\"model\":{\"type\":\"Nope\"}}"] {
+            let Err(error) = TextTokenizer::from_json(json.as_bytes(), 24, false) else { panic!("{json}") };
+            assert!(error.to_string().starts_with("tokenizer.json: "), "{error}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Options of the calls, read from plain JavaScript objects.
+
+use js_sys::{Array, Function, Object, Reflect};
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::AbortSignal;
+
+use crate::error::{Error, Result};
+use crate::tasks::{EmbedOptions, Precision};
+use crate::weights::Dtype;
+
+/// An options object, or nothing.
+pub(super) struct Options(Option<Object>);
+
+impl Options {
+    /// *Errors*: `InvalidInput` where it is something else than an object.
+    pub fn new(value: &JsValue) -> Result<Self> {
+        if value.is_undefined() || value.is_null() {
+            return Ok(Self(None));
+        }
+        match value.dyn_ref::<Object>() {
+            Some(object) => Ok(Self(Some(object.clone()))),
+            None => Err(Error::invalid_input(format!("options is {}, expected an object", kind(value)))),
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<JsValue> {
+        let value = Reflect::get(self.0.as_ref()?, &name.into()).ok()?;
+        (!value.is_undefined() && !value.is_null()).then_some(value)
+    }
+
+    fn of<T: JsCast>(&self, name: &str, expected: &str) -> Result<Option<T>> {
+        let convert = |value: JsValue| {
+            value.dyn_into().map_err(|value| {
+                Error::invalid_input(format!("{name} is {}, expected {expected}", kind(&value)))
+            })
+        };
+        self.get(name).map(convert).transpose()
+    }
+
+    fn string(&self, name: &str) -> Result<Option<String>> {
+        let convert = |value: JsValue| {
+            let wrong = || Error::invalid_input(format!("{name} is {}, expected a string", kind(&value)));
+            value.as_string().ok_or_else(wrong)
+        };
+        self.get(name).map(convert).transpose()
+    }
+}
+
+/// Where a model is kept.
+pub(super) enum StoreOption {
+    /// IndexedDB where there is one, else memory.
+    Default,
+    IndexedDb,
+    Memory,
+    None,
+    Host(Object),
+}
+
+/// `LoadOptions` of the TypeScript types.
+pub(super) struct LoadOptions {
+    pub webgpu: bool,
+    pub dtype: Dtype,
+    pub revision: String,
+    pub host: String,
+    pub token: Option<String>,
+    pub files: Option<Object>,
+    pub store: StoreOption,
+    pub signal: Option<AbortSignal>,
+    pub on_progress: Option<Function>,
+}
+
+impl LoadOptions {
+    /// *Errors*: `InvalidInput` naming the option.
+    pub fn new(value: &JsValue) -> Result<Self> {
+        let options = Options::new(value)?;
+        let webgpu = match options.string("device")?.as_deref() {
+            None | Some("cpu") => false,
+            Some("webgpu") => true,
+            Some(other) => return Err(Error::invalid_input(format!("device is '{other}', expected 'cpu' or 'webgpu'"))),
+        };
+        let dtype = match options.string("dtype")? {
+            Some(name) => Dtype::from_name(&name)?,
+            None if webgpu => Dtype::F32,
+            None => Dtype::Q8,
+        };
+        Ok(Self {
+            webgpu,
+            dtype,
+            revision: options.string("revision")?.unwrap_or_else(|| "main".into()),
+            host: options.string("host")?.unwrap_or_else(|| "https://huggingface.co".into()),
+            token: options.string("token")?,
+            files: options.of("files", "an object of files by name")?,
+            store: StoreOption::new(&options)?,
+            signal: options.of("signal", "an AbortSignal")?,
+            on_progress: options.of("onProgress", "a function")?,
+        })
+    }
+}
+
+impl StoreOption {
+    fn new(options: &Options) -> Result<Self> {
+        let Some(value) = options.get("store") else {
+            return Ok(Self::Default);
+        };
+        match (value.as_string().as_deref(), value.as_bool()) {
+            (Some("indexeddb"), _) => Ok(Self::IndexedDb),
+            (Some("memory"), _) => Ok(Self::Memory),
+            (_, Some(false)) => Ok(Self::None),
+            _ if value.is_object() => Ok(Self::Host(value.unchecked_into())),
+            _ => {
+                let found = value.as_string().map_or_else(|| kind(&value), |text| format!("'{text}'"));
+                Err(Error::invalid_input(format!("store is {found}, expected 'indexeddb', 'memory', false or a Store")))
+            }
+        }
+    }
+}
+
+/// `EmbedOptions` of the TypeScript types, and the signal.
+pub(super) fn embed_options(value: &JsValue) -> Result<(EmbedOptions, Option<AbortSignal>)> {
+    let options = Options::new(value)?;
+    let dimensions = match options.get("dimensions") {
+        None => None,
+        Some(value) => {
+            // Whole numbers only; the range is the model's to check, and NaN is not equal to its rounding.
+            let number = value.as_f64().filter(|number| number.trunc() == *number && (0.0..=1e9).contains(number));
+            let wrong = || Error::invalid_input(format!("dimensions is {}, expected a whole number from 1", shown(&value)));
+            Some(number.ok_or_else(wrong)? as usize)
+        }
+    };
+    let precision = match options.string("precision")? {
+        Some(name) => Precision::from_name(&name)?,
+        None => Precision::Float32,
+    };
+    Ok((EmbedOptions { dimensions, precision }, options.of("signal", "an AbortSignal")?))
+}
+
+/// A text, or a list of texts. A lone surrogate becomes U+FFFD, as in any UTF-8 encoder.
+pub(super) fn texts(value: &JsValue) -> Result<Vec<String>> {
+    if let Some(text) = value.as_string() {
+        return Ok(vec![text]);
+    }
+    let Some(list) = value.dyn_ref::<Array>() else {
+        return Err(Error::invalid_input(format!("texts is {}, expected a string or an array of strings", kind(value))));
+    };
+    let text = |(index, value): (usize, JsValue)| {
+        let wrong = || Error::invalid_input(format!("texts[{index}] is {}, expected a string", kind(&value)));
+        value.as_string().ok_or_else(wrong)
+    };
+    list.iter().enumerate().map(text).collect()
+}
+
+/// What a value is, for messages: never its content, which may be private.
+fn kind(value: &JsValue) -> String {
+    if value.is_null() {
+        return "null".into();
+    }
+    if Array::is_array(value) {
+        return "an array".into();
+    }
+    value.js_typeof().as_string().unwrap_or_default()
+}
+
+fn shown(value: &JsValue) -> String {
+    value.as_f64().map_or_else(|| kind(value), |number| number.to_string())
+}

@@ -1,0 +1,455 @@
+//! Reads a checkpoint or a packed model from a stream, and writes the packed form to the store as it goes.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use burn::backend::Bytes;
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use half::{bf16, f16};
+use serde_json::json;
+
+use super::pack::{pack_embedding_row_q8, quantize_row};
+use super::safetensors::{Entry, Header, METADATA, named};
+use super::{Dtype, Parameter, Role, pack_row_f32, pack_row_q8};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hub::ByteStream;
+use crate::ops::{Embedding, LayerNorm, Linear, LinearWeight, packed_f32_shape, packed_q8_shape};
+use crate::pace::Pace;
+
+/// Most source bytes that are in memory at a time.
+const BLOCK: usize = 1 << 20;
+
+/// Marks a packed model in the header's metadata; a file of another version is not read.
+const PACK_VERSION: (&str, &str) = ("pilotlight.pack", "1");
+
+/// The metadata key of a packed model's precision.
+const PACK_DTYPE: &str = "pilotlight.dtype";
+
+/// Where the packed file goes while it is made.
+#[async_trait(?Send)]
+pub trait Sink {
+    /// Takes the next bytes of the file.
+    async fn write(&mut self, bytes: &[u8]) -> Result<()>;
+}
+
+/// A tensor in memory, in the layout of the packed file.
+struct Loaded {
+    values: Values,
+    /// As in the packed file's header.
+    shape: Vec<usize>,
+    /// int8 tensors have one per output or row.
+    scale: Vec<f32>,
+}
+
+enum Values {
+    F32(Vec<f32>),
+    /// Four int8 each.
+    Q8(Vec<i32>),
+}
+
+impl Values {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::F32(values) => bytemuck::cast_slice(values),
+            Self::Q8(values) => bytemuck::cast_slice(values),
+        }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::F32(values) => bytemuck::cast_slice_mut(values),
+            Self::Q8(values) => bytemuck::cast_slice_mut(values),
+        }
+    }
+}
+
+/// A model's tensors by name, each taken out once.
+pub struct Weights {
+    tensors: HashMap<String, Loaded>,
+    device: Device,
+}
+
+impl Weights {
+    /// The layer whose tensors are `{name}.weight` and `{name}.bias`.
+    pub fn linear(&mut self, name: &str) -> Result<Linear> {
+        let bias = self.vector(&format!("{name}.bias"))?;
+        let Loaded { values, shape, scale } = self.take(&format!("{name}.weight"))?;
+        let weight = match values {
+            Values::F32(values) => LinearWeight::F32(self.floats(values, &shape)),
+            Values::Q8(values) => LinearWeight::Q8 {
+                packed: self.integers(values, &shape[..3]),
+                scale: self.floats(scale.clone(), &[scale.len()]),
+            },
+        };
+        Ok(Linear { weight, bias })
+    }
+
+    /// The table `{name}.weight`.
+    pub fn embedding(&mut self, name: &str, dimensions: usize) -> Result<Embedding> {
+        let Loaded { values, shape, scale } = self.take(&format!("{name}.weight"))?;
+        Ok(match values {
+            Values::F32(values) => Embedding::F32(self.floats(values, &shape)),
+            Values::Q8(values) => Embedding::Q8 {
+                packed: self.integers(values, &shape[..2]),
+                scale: self.floats(scale.clone(), &[scale.len()]),
+                dimensions,
+            },
+        })
+    }
+
+    /// The norm whose tensors are `{name}.weight` and `{name}.bias`.
+    pub fn layer_norm(&mut self, name: &str, epsilon: f32) -> Result<LayerNorm> {
+        let weight = self.vector(&format!("{name}.weight"))?;
+        Ok(LayerNorm { weight, bias: self.vector(&format!("{name}.bias"))?, epsilon })
+    }
+
+    /// A tensor with one dimension.
+    pub fn vector(&mut self, name: &str) -> Result<Tensor<1>> {
+        match self.take(name)? {
+            Loaded { values: Values::F32(values), shape, .. } => Ok(self.floats(values, &shape)),
+            Loaded { values: Values::Q8(_), .. } => Err(Error::internal(format!("tensor '{name}' is not plain"))),
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Result<Loaded> {
+        self.tensors.remove(name).ok_or_else(|| Error::internal(format!("tensor '{name}' was not asked for")))
+    }
+
+    fn floats<const D: usize>(&self, values: Vec<f32>, shape: &[usize]) -> Tensor<D> {
+        Tensor::from_data(TensorData::from_bytes(Bytes::from_elems(values), shape.to_vec(), DType::F32), &self.device)
+    }
+
+    fn integers<const D: usize>(&self, values: Vec<i32>, shape: &[usize]) -> Tensor<D, Int> {
+        Tensor::from_data(TensorData::from_bytes(Bytes::from_elems(values), shape.to_vec(), DType::I32), &self.device)
+    }
+}
+
+/// Reads the tensors that a model needs, casts or quantizes them by blocks of rows, and hands the packed file to `sink`.
+///
+/// Tensors that are not needed are passed over. Names may carry one of `prefixes` in an upstream checkpoint.
+/// *Errors*: `InvalidWeights` naming the file and the tensor, `ResourceLimit` where memory is short, and the stream's own.
+pub async fn load(
+    file: &str,
+    stream: &mut dyn ByteStream,
+    parameters: &[Parameter],
+    prefixes: &[&str],
+    dtype: Dtype,
+    device: &Device,
+    mut sink: Option<&mut dyn Sink>,
+    pace: &dyn Pace,
+) -> Result<Weights> {
+    let header = Header::read(file, stream).await?;
+    let packed = is_packed(file, &header, dtype)?;
+    let layouts: Vec<_> = parameters.iter().map(|parameter| Layout::of(parameter, dtype)).collect();
+    let order = file_order(file, &header, parameters, &layouts, if packed { &[""] } else { prefixes }, packed)?;
+    if let Some(sink) = sink.as_deref_mut() {
+        sink.write(&packed_header(order.iter().map(|found| (&parameters[found.index], &layouts[found.index])), dtype)?)
+            .await?;
+    }
+    let mut reader = Reader { file, stream, position: 0, block: Vec::new(), pace };
+    let mut tensors = HashMap::new();
+    for Found { index, entry, scale } in order {
+        let (parameter, layout) = (&parameters[index], &layouts[index]);
+        let mut loaded = layout.allocate(&parameter.name)?;
+        reader.skip_to(entry.range.start).await?;
+        if packed {
+            reader.copy(entry, loaded.values.bytes_mut()).await?;
+            if let Some(scale) = scale {
+                reader.skip_to(scale.range.start).await?;
+                reader.copy(scale, bytemuck::cast_slice_mut(&mut loaded.scale)).await?;
+            }
+            loaded.check_finite(file, &parameter.name)?;
+        } else {
+            reader.rows(entry, parameter, &mut loaded).await?;
+        }
+        if let Some(sink) = sink.as_deref_mut() {
+            sink.write(loaded.values.bytes()).await?;
+            sink.write(bytemuck::cast_slice(&loaded.scale)).await?;
+        }
+        tensors.insert(parameter.name.clone(), loaded);
+    }
+    // To the very end: a stream of unknown length may be too short or too long.
+    reader.skip_to(header.entries.last().map_or(0, |last| last.range.end)).await?;
+    if reader.stream.read(&mut [0]).await? != 0 {
+        return Err(Error::invalid_weights(format!("{file}: there are bytes behind the last tensor")));
+    }
+    Ok(Weights { tensors, device: device.clone() })
+}
+
+fn is_packed(file: &str, header: &Header, dtype: Dtype) -> Result<bool> {
+    let Some(version) = header.metadata.get(PACK_VERSION.0) else {
+        return Ok(false);
+    };
+    let found = header.metadata.get(PACK_DTYPE).map_or("", String::as_str);
+    if version != PACK_VERSION.1 || found != dtype.name() {
+        return Err(Error::invalid_weights(format!(
+            "{file}: is a packed model of version {version} and dtype '{found}', expected version {} and '{}'",
+            PACK_VERSION.1,
+            dtype.name()
+        )));
+    }
+    Ok(true)
+}
+
+/// A parameter's place in a file.
+struct Found<'a> {
+    index: usize,
+    entry: &'a Entry,
+    /// Of an int8 tensor in a packed file.
+    scale: Option<&'a Entry>,
+}
+
+/// The parameters in the order of their bytes, each checked against what the model expects.
+fn file_order<'a>(
+    file: &str,
+    header: &'a Header,
+    parameters: &[Parameter],
+    layouts: &[Layout],
+    prefixes: &[&str],
+    packed: bool,
+) -> Result<Vec<Found<'a>>> {
+    let by_name: HashMap<_, _> = header.entries.iter().map(|entry| (entry.name.as_str(), entry)).collect();
+    let get = |name: &str| prefixes.iter().find_map(|prefix| by_name.get(format!("{prefix}{name}").as_str()).copied());
+    let mut order = Vec::with_capacity(parameters.len());
+    for (index, (parameter, layout)) in parameters.iter().zip(layouts).enumerate() {
+        let name = &parameter.name;
+        let find = |name: &str| get(name).ok_or_else(|| Error::invalid_weights(format!("{file}: tensor '{name}' is missing")));
+        let entry = find(name)?;
+        let (shape, dtypes): (_, &[&str]) = match (packed, layout.int8) {
+            (false, _) => (&parameter.shape, &["F32", "F16", "BF16"]),
+            (true, true) => (&layout.shape, &["I8"]),
+            (true, false) => (&layout.shape, &["F32"]),
+        };
+        check(file, entry, shape, dtypes)?;
+        let scale = if packed && layout.int8 { Some(find(&scale_name(name))?) } else { None };
+        if let Some(scale) = scale {
+            check(file, scale, &[parameter.shape[0]], &["F32"])?;
+            if scale.range.start < entry.range.end {
+                return Err(Error::invalid_weights(format!("{file}: tensor '{}' stands before '{name}'", scale.name)));
+            }
+        }
+        order.push(Found { index, entry, scale });
+    }
+    order.sort_by_key(|found| found.entry.range.start);
+    // A scale must follow its tensor at once, because the stream cannot go back.
+    for pair in order.windows(2) {
+        let end = pair[0].scale.map_or(pair[0].entry.range.end, |scale| scale.range.end);
+        if end > pair[1].entry.range.start {
+            return Err(Error::invalid_weights(format!("{file}: tensor '{}' is out of order", pair[1].entry.name)));
+        }
+    }
+    Ok(order)
+}
+
+fn check(file: &str, entry: &Entry, shape: &[usize], dtypes: &[&str]) -> Result<()> {
+    let bad = |what: String| Err(Error::invalid_weights(format!("{file}: tensor '{}' has {what}", entry.name)));
+    if entry.shape != shape {
+        return bad(format!("shape {:?}, expected {shape:?}", entry.shape));
+    }
+    if !dtypes.contains(&entry.dtype.as_str()) {
+        return bad(format!("dtype {}, expected {}", entry.dtype, dtypes.join(" or ")));
+    }
+    Ok(())
+}
+
+fn scale_name(name: &str) -> String {
+    format!("{name}_scale")
+}
+
+/// How a parameter lies in the packed file and in memory.
+struct Layout {
+    /// Elements in the packed file.
+    shape: Vec<usize>,
+    int8: bool,
+    /// Rows that have a scale.
+    scales: usize,
+}
+
+impl Layout {
+    fn of(parameter: &Parameter, dtype: Dtype) -> Self {
+        let shape = &parameter.shape;
+        match (parameter.role, dtype) {
+            (Role::Linear, Dtype::F32) => {
+                Self { shape: packed_f32_shape(shape[0], shape[1]).to_vec(), int8: false, scales: 0 }
+            }
+            (Role::Linear, Dtype::Q8) => {
+                let [panels, quads, lanes] = packed_q8_shape(shape[0], shape[1]);
+                Self { shape: vec![panels, quads, lanes, 4], int8: true, scales: shape[0] }
+            }
+            (Role::Embedding, Dtype::Q8) => {
+                Self { shape: vec![shape[0], shape[1].div_ceil(4), 4], int8: true, scales: shape[0] }
+            }
+            (Role::Embedding | Role::Plain, _) => Self { shape: shape.clone(), int8: false, scales: 0 },
+        }
+    }
+
+    fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    fn allocate(&self, name: &str) -> Result<Loaded> {
+        let short = |error| {
+            let mib = self.elements() * if self.int8 { 1 } else { 4 } >> 20;
+            Error::new(ErrorKind::ResourceLimit, format!("tensor '{name}': there is no memory for its {mib} MiB"))
+                .with_source(error)
+        };
+        let mut scale = Vec::new();
+        scale.try_reserve_exact(self.scales).map_err(short)?;
+        scale.resize(self.scales, 0.0);
+        let values = if self.int8 {
+            let mut values = Vec::new();
+            values.try_reserve_exact(self.elements() / 4).map_err(short)?;
+            values.resize(self.elements() / 4, 0);
+            Values::Q8(values)
+        } else {
+            let mut values = Vec::new();
+            values.try_reserve_exact(self.elements()).map_err(short)?;
+            values.resize(self.elements(), 0.0);
+            Values::F32(values)
+        };
+        Ok(Loaded { values, shape: self.shape.clone(), scale })
+    }
+}
+
+impl Loaded {
+    /// Packs one row of the upstream tensor.
+    fn set_row(&mut self, role: Role, index: usize, row: &[f32], bytes: &mut [i8]) {
+        match (&mut self.values, role) {
+            (Values::F32(values), Role::Linear) => pack_row_f32(values, row.len(), index, row),
+            (Values::F32(values), _) => values[index * row.len()..(index + 1) * row.len()].copy_from_slice(row),
+            (Values::Q8(values), role) => {
+                self.scale[index] = quantize_row(row, bytes);
+                if role == Role::Linear {
+                    pack_row_q8(values, row.len(), index, bytes);
+                } else {
+                    let quads = row.len().div_ceil(4);
+                    pack_embedding_row_q8(&mut values[index * quads..(index + 1) * quads], bytes);
+                }
+            }
+        }
+    }
+
+    fn check_finite(&self, file: &str, name: &str) -> Result<()> {
+        let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+        let values = match &self.values {
+            Values::F32(values) => finite(values),
+            Values::Q8(_) => true,
+        };
+        if values && finite(&self.scale) { Ok(()) } else { Err(not_finite(file, name)) }
+    }
+}
+
+fn not_finite(file: &str, name: &str) -> Error {
+    Error::invalid_weights(format!("{file}: tensor '{name}' has a value that is not finite"))
+}
+
+/// The header of the packed file that holds these parameters in this order.
+fn packed_header<'a>(order: impl Iterator<Item = (&'a Parameter, &'a Layout)>, dtype: Dtype) -> Result<Vec<u8>> {
+    let mut map = serde_json::Map::new();
+    map.insert(METADATA.into(), json!({ PACK_VERSION.0: PACK_VERSION.1, PACK_DTYPE: dtype.name() }));
+    let mut start = 0;
+    let mut push = |name: String, dtype: &str, shape: &[usize], bytes: usize| {
+        map.insert(name, json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, start + bytes] }));
+        start += bytes;
+    };
+    for (parameter, layout) in order {
+        let name = parameter.name.clone();
+        if layout.int8 {
+            push(name.clone(), "I8", &layout.shape, layout.elements());
+            push(scale_name(&name), "F32", &[layout.scales], layout.scales * 4);
+        } else {
+            push(name, "F32", &layout.shape, layout.elements() * 4);
+        }
+    }
+    let mut json = serde_json::to_vec(&map).map_err(|error| Error::internal(format!("packed header: {error}")))?;
+    // Tensors begin at a multiple of eight bytes, as the format recommends.
+    json.resize(json.len().next_multiple_of(8), b' ');
+    let mut header = (json.len() as u64).to_le_bytes().to_vec();
+    header.append(&mut json);
+    Ok(header)
+}
+
+/// Reads tensors one after the other through one block of memory.
+struct Reader<'a> {
+    file: &'a str,
+    stream: &'a mut dyn ByteStream,
+    /// In bytes from the end of the header.
+    position: u64,
+    block: Vec<u8>,
+    pace: &'a dyn Pace,
+}
+
+impl Reader<'_> {
+    /// Passes over tensors that are not needed.
+    async fn skip_to(&mut self, position: u64) -> Result<()> {
+        while self.position < position {
+            self.next_block((position - self.position).min(BLOCK as u64) as usize).await?;
+        }
+        Ok(())
+    }
+
+    /// Copies a tensor of the packed file to its place.
+    async fn copy(&mut self, entry: &Entry, to: &mut [u8]) -> Result<()> {
+        debug_assert_eq!(entry.range.start, self.position);
+        for part in to.chunks_mut(BLOCK) {
+            self.pace.breathe().await?;
+            self.stream.read_exact(part).await.map_err(|error| named(self.file, error))?;
+            self.position += part.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Casts an upstream tensor to f32 and packs it, a block of rows at a time.
+    async fn rows(&mut self, entry: &Entry, parameter: &Parameter, to: &mut Loaded) -> Result<()> {
+        let length = entry.shape.last().copied().unwrap_or(1);
+        if length == 0 {
+            return Err(Error::invalid_weights(format!("{}: tensor '{}' is empty", self.file, entry.name)));
+        }
+        let width = if entry.dtype == "F32" { 4 } else { 2 };
+        let count = entry.shape.iter().product::<usize>() / length;
+        let rows_at_once = (BLOCK / (length * width)).max(1);
+        let (mut row, mut bytes) = (vec![0.0; length], vec![0; length]);
+        for first in (0..count).step_by(rows_at_once) {
+            let rows = rows_at_once.min(count - first);
+            self.next_block(rows * length * width).await?;
+            for (index, source) in (first..).zip(self.block.chunks_exact(length * width)) {
+                cast(source, &entry.dtype, &mut row);
+                if !row.iter().all(|value| value.is_finite()) {
+                    return Err(not_finite(self.file, &entry.name));
+                }
+                to.set_row(parameter.role, index, &row, &mut bytes);
+            }
+        }
+        Ok(())
+    }
+
+    async fn next_block(&mut self, length: usize) -> Result<()> {
+        self.pace.breathe().await?;
+        self.block.resize(length, 0);
+        self.stream.read_exact(&mut self.block).await.map_err(|error| named(self.file, error))?;
+        self.position += length as u64;
+        Ok(())
+    }
+}
+
+/// Little-endian values of a float dtype to f32.
+fn cast(source: &[u8], dtype: &str, to: &mut [f32]) {
+    match dtype {
+        "F32" => {
+            for (to, bytes) in to.iter_mut().zip(source.as_chunks::<4>().0) {
+                *to = f32::from_le_bytes(*bytes);
+            }
+        }
+        "F16" => {
+            for (to, bytes) in to.iter_mut().zip(source.as_chunks::<2>().0) {
+                *to = f16::from_le_bytes(*bytes).to_f32();
+            }
+        }
+        // `check` lets only these three pass.
+        _ => {
+            for (to, bytes) in to.iter_mut().zip(source.as_chunks::<2>().0) {
+                *to = bf16::from_le_bytes(*bytes).to_f32();
+            }
+        }
+    }
+}

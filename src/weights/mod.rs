@@ -1,0 +1,40 @@
+//! Weights: safetensors read as a stream, each tensor cast or quantized by blocks of rows as it arrives.
+//!
+//! Two kinds of file are read. An *upstream checkpoint* has the tensors as they were trained. A *packed model* is
+//! safetensors too, with the tensors in the layout that the kernels read; it is what the store keeps.
+
+mod load;
+mod pack;
+mod safetensors;
+
+pub use load::{Sink, Weights, load};
+pub use pack::{Dtype, pack_row_f32, pack_row_q8};
+
+/// What a tensor is to its model, which decides how it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The matrix `[n, k]` of a linear layer: packed in panels, f32 or int8 per output channel.
+    Linear,
+    /// A table `[v, d]` whose rows are looked up: f32 or int8 per row.
+    Embedding,
+    /// Anything small: kept in f32 and in its own shape.
+    Plain,
+}
+
+/// A tensor that a model needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// The upstream checkpoint's name for it.
+    pub name: String,
+    /// The upstream shape.
+    pub shape: Vec<usize>,
+    /// How it is kept.
+    pub role: Role,
+}
+
+impl Parameter {
+    /// A tensor by name, role and upstream shape.
+    pub fn new(name: impl Into<String>, role: Role, shape: &[usize]) -> Self {
+        Self { name: name.into(), shape: shape.to_vec(), role }
+    }
+}

@@ -1,0 +1,108 @@
+//! How values are kept: which precisions there are, and where a row goes in the kernels' layout.
+
+use crate::error::{Error, Result};
+use crate::ops::PANEL;
+
+/// The precision of a loaded model's large matrices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtype {
+    /// As trained.
+    F32,
+    /// int8 with one scale per output channel, or per row of an embedding table.
+    Q8,
+}
+
+impl Dtype {
+    /// The name in options, keys and file names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Q8 => "q8",
+        }
+    }
+
+    /// By its name.
+    ///
+    /// *Errors*: `InvalidInput` listing the names.
+    pub fn from_name(name: &str) -> Result<Self> {
+        match name {
+            "f32" => Ok(Self::F32),
+            "q8" => Ok(Self::Q8),
+            other => Err(Error::invalid_input(format!("dtype is '{other}', expected 'f32' or 'q8'"))),
+        }
+    }
+}
+
+/// Puts the weights of one output of a linear layer into panels: `packed: [⌈n / 8⌉, k, 8]`, `row: [k]`.
+pub fn pack_row_f32(packed: &mut [f32], k: usize, output: usize, row: &[f32]) {
+    let (panel, lane) = (output / PANEL, output % PANEL);
+    let panel = &mut packed[panel * k * PANEL..(panel + 1) * k * PANEL];
+    for (slots, value) in panel.chunks_exact_mut(PANEL).zip(row) {
+        slots[lane] = *value;
+    }
+}
+
+/// Puts the int8 weights of one output into panels: `packed: [⌈n / 8⌉, ⌈k / 4⌉, 8]` of four bytes, `row: [k]`.
+pub fn pack_row_q8(packed: &mut [i32], k: usize, output: usize, row: &[i8]) {
+    let quads = k.div_ceil(4);
+    let (panel, lane) = (output / PANEL, output % PANEL);
+    let panel = &mut packed[panel * quads * PANEL..(panel + 1) * quads * PANEL];
+    for (slots, values) in panel.chunks_exact_mut(PANEL).zip(row.chunks(4)) {
+        slots[lane] = quad(values);
+    }
+}
+
+/// Puts a row of an embedding table: `packed: [⌈d / 4⌉]` of four bytes, `row: [d]`.
+pub(super) fn pack_embedding_row_q8(packed: &mut [i32], row: &[i8]) {
+    for (slot, values) in packed.iter_mut().zip(row.chunks(4)) {
+        *slot = quad(values);
+    }
+}
+
+/// Up to four int8 in an i32, the first in the lowest byte.
+fn quad(values: &[i8]) -> i32 {
+    let mut bytes = [0; 4];
+    for (byte, value) in bytes.iter_mut().zip(values) {
+        *byte = value.cast_unsigned();
+    }
+    i32::from_le_bytes(bytes)
+}
+
+/// Quantizes a row symmetrically to -127 to 127 and returns its scale: `row ≈ scale · to`.
+pub(super) fn quantize_row(row: &[f32], to: &mut [i8]) -> f32 {
+    let largest = row.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+    let scale = largest / 127.0;
+    // A row of zeros, or so small that the scale underflows, becomes zeros.
+    let inverse = if scale > f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 };
+    for (to, x) in to.iter_mut().zip(row) {
+        *to = (x * inverse).round_ties_even() as i8;
+    }
+    scale
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantizing_is_within_half_a_step_and_keeps_zeros() {
+        let row = [0.0, 1.0, -2.54, 0.013, 2.0];
+        let mut to = [0; 5];
+        let scale = quantize_row(&row, &mut to);
+        assert_eq!((scale, to[0], to[2]), (0.02, 0, -127));
+        for (x, q) in row.iter().zip(to) {
+            assert!((x - f32::from(q) * scale).abs() <= scale / 2.0 + 1e-7);
+        }
+        assert_eq!(quantize_row(&[0.0; 5], &mut to), 0.0);
+        assert_eq!(to, [0; 5]);
+    }
+
+    #[test]
+    fn rows_land_in_their_lane_and_padding_stays_zero() {
+        let mut packed = vec![0; 2 * 2 * PANEL];
+        pack_row_q8(&mut packed, 5, 9, &[1, -2, 3, -4, 5]);
+        assert_eq!(packed[2 * PANEL + 1].to_le_bytes().map(u8::cast_signed), [1, -2, 3, -4]);
+        assert_eq!(packed[3 * PANEL + 1].to_le_bytes().map(u8::cast_signed), [5, 0, 0, 0]);
+        assert_eq!(packed.iter().filter(|quad| **quad != 0).count(), 2);
+    }
+}

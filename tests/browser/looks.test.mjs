@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { demo, launch, results, startSite } from './harness.mjs';
+
+// Pictures for people to look at, in tests/browser/results/, and what of good looks a program can check.
+const SIZES = { phone: { width: 390, height: 844 }, wide: { width: 1440, height: 900 } };
+let browser;
+let site;
+
+before(async () => {
+  await mkdir(results, { recursive: true });
+  browser = await launch();
+  site = await startSite();
+});
+after(async () => {
+  await browser?.close();
+  await site?.close();
+});
+
+for (const [size, viewport] of Object.entries(SIZES)) {
+  for (const colorScheme of ['light', 'dark']) {
+    test(`the page is whole and readable, ${size} and ${colorScheme}`, async () => {
+      const context = await browser.newContext({ viewport, colorScheme, deviceScaleFactor: size === 'phone' ? 2 : 1, reducedMotion: 'reduce' });
+      try {
+        const page = await demo.open(context, site.url);
+        const check = async (state) => {
+          const file = path.join(results, `${size}-${colorScheme}-${state}.png`);
+          await page.screenshot({ path: file, fullPage: true });
+          assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${state} scrolls sideways`);
+          assert.deepEqual(await page.evaluate(weakText), [], state);
+          assert.deepEqual(await page.evaluate(smallTargets), [], state);
+        };
+        await page.getByRole('button', { name: 'Load the model' }).waitFor();
+        await check('1-start');
+
+        site.setFaults([{ file: 'model.safetensors', fault: 'stall', value: 40e6 }]);
+        await demo.load(page, { device: 'CPU' });
+        await page.getByText(/^40\.\d MB of|^39\.\d MB of/).waitFor();
+        await check('2-loading');
+        site.setFaults([]);
+        await page.getByRole('button', { name: 'Cancel' }).click();
+        await demo.problem(page).waitFor();
+        await page.getByRole('button', { name: 'Change settings' }).click();
+        await demo.load(page, { host: 'http://127.0.0.1:9', device: 'CPU' });
+        await demo.problem(page).waitFor();
+        await page.locator('summary').click();
+        await check('3-problem');
+
+        await page.getByRole('button', { name: 'Change settings' }).click();
+        await demo.load(page, { host: '/hub' });
+        await demo.ready(page);
+        await demo.embedded(page);
+        await check('4-ready');
+        await page.getByRole('searchbox').fill('trouble with money');
+        await page.getByText('Nearest first').waitFor();
+        await page.locator('.result').nth(1).hover();
+        await check('5-search');
+        await page.getByRole('button', { name: 'Edit sentences' }).click();
+        await check('6-edit');
+      } finally {
+        site.setFaults([]);
+        await context.close();
+      }
+    });
+  }
+}
+
+/** Runs in the page: text whose contrast is under WCAG AA's 4.5 (3 for large text). */
+function weakText() {
+  const parse = (color) => (color.match(/[\d.]+/g) ?? []).map(Number);
+  const light = ([r, g, b]) => {
+    const [x, y, z] = [r, g, b].map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+  };
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const color = parse(getComputedStyle(at).backgroundColor);
+      if (color.length === 3 || color[3] === 1) return color;
+    }
+    return [255, 255, 255];
+  };
+  const weak = [];
+  for (const element of document.querySelectorAll('body *')) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    const box = element.getBoundingClientRect();
+    // WCAG asks nothing of disabled controls; SVG text is a repetition of the list.
+    if (!own || box.width < 2 || box.height < 2 || element.closest('svg, :disabled, .unseen, label:has(:disabled), .skip')) continue;
+    const style = getComputedStyle(element);
+    const [a, b] = [light(parse(style.color)), light(behind(element))];
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.6 && Number(style.fontWeight) >= 700);
+    if (!(contrast >= (large ? 3 : 4.5))) weak.push(`${element.className || element.tagName}: ${contrast.toFixed(2)}`);
+  }
+  return [...new Set(weak)];
+}
+
+/** Runs in the page: buttons and fields that are hard to hit (WCAG 2.2 asks for 24 px, we for 32). */
+function smallTargets() {
+  return [...document.querySelectorAll('button, input:not([type=radio]), textarea, .segments label')]
+    .map((element) => [element, element.getBoundingClientRect()])
+    .filter(([, { width, height }]) => width > 0 && (width < 32 || height < 32))
+    .map(([element, { width, height }]) => `${element.className || element.tagName} ${Math.round(width)}×${Math.round(height)}`);
+}

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { demo, embedInPage, launch, maxAbsError, startBench, startSite } from './harness.mjs';
+
+// Chromium's own software adapter stands in for a GPU: it computes the same shaders, in seconds instead of milliseconds.
+const TEXTS = ['A man is doing a stunt on his bicycle.', 'people walk home', 'The soup needs a pinch more salt.'];
+let bench;
+before(async () => void (bench = await startBench()));
+after(() => bench?.close());
+
+async function embed(browser, options) {
+  const context = await browser.newContext();
+  try {
+    const page = await context.newPage();
+    await page.goto(bench.url);
+    const answer = await embedInPage(page, { options, texts: TEXTS });
+    assert.equal(answer.error, undefined, JSON.stringify(answer.error));
+    return answer;
+  } finally {
+    await context.close();
+  }
+}
+
+test('WebGPU agrees with the CPU in f32, and auto takes no software adapter', { timeout: 900_000 }, async () => {
+  const browser = await launch({ softwareGpu: true });
+  try {
+    const cpu = await embed(browser, { device: 'cpu', dtype: 'f32' });
+    const gpu = await embed(browser, { device: 'webgpu' });
+    assert.deepEqual([gpu.backend.device, gpu.backend.dtype], ['webgpu', 'f32'], gpu.backend.reason);
+    assert.equal(gpu.backend.adapter.software, true);
+    const error = maxAbsError(gpu.vectors, cpu.vectors);
+    assert.ok(error <= 1e-3, `max abs error ${error}`);
+    assert.deepEqual(gpu.tokens, cpu.tokens);
+
+    const auto = await embed(browser, { device: 'auto' });
+    assert.equal(auto.backend.device, 'cpu');
+    assert.match(auto.backend.reason, /software/);
+  } finally {
+    await browser.close();
+  }
+});
+
+test('without WebGPU the CPU is taken, and the reason is said, in the report and on the page', async () => {
+  const browser = await launch();
+  const site = await startSite();
+  try {
+    const { backend, vectors } = await embed(browser, { device: 'webgpu' });
+    assert.equal(backend.device, 'cpu');
+    assert.match(backend.reason, /WebGPU|adapter/);
+    assert.equal(vectors.length, TEXTS.length);
+
+    const page = await demo.open(await browser.newContext(), site.url);
+    await demo.load(page, { device: 'WebGPU' });
+    await demo.ready(page);
+    await page.getByText('Runs on the CPU').waitFor();
+    assert.equal(await page.locator('.ready-reason.notice').innerText(), backend.reason);
+  } finally {
+    await browser.close();
+    await site.close();
+  }
+});
+
+test('a CPU user never downloads the GPU code', async () => {
+  const browser = await launch();
+  const site = await startSite();
+  try {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    const urls = [];
+    page.on('request', (request) => urls.push(request.url()));
+    await page.goto(site.url);
+    await demo.load(page);
+    await demo.ready(page);
+    assert.equal(urls.filter((url) => /\.wasm/.test(url)).length, 1, urls.join('\n'));
+    assert.equal(urls.filter((url) => /webgpu/.test(url)).length, 0, urls.join('\n'));
+  } finally {
+    await browser.close();
+    await site.close();
+  }
+});

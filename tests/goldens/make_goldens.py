@@ -1,0 +1,237 @@
+"""Makes the golden fixtures: tiny seeded BERT repositories, and what PyTorch answers for them and for MiniLM.
+
+    pip install -r requirements.txt
+    python make_goldens.py [--minilm DIR] [--sts DIR]
+
+Without `--minilm` only the tiny repositories are made. DIR is a folder in the hub's layout that holds all-MiniLM-L6-v2;
+`--sts` is the folder with the STS benchmark (`stsb-en-dev.csv`, `stsb-en-test.csv`).
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+import os
+import string
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import safetensors
+import tokenizers
+import torch
+import transformers
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import BertConfig, BertForMaskedLM, BertModel
+
+HERE = Path(__file__).resolve().parent
+SEED = 1
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+WORDS = """the a an and of in on to is are was for with by not no one two three man woman dog cat child people sea sun
+light pilot fire flame cold warm house street river night day red green blue play run walk sleep eat read write sing
+guitar horse bird train car water bread small large old young new good bad world time cafe uber naive""".split()
+PIECES = "##s ##ed ##ing ##er ##est ##ly ##ness ##light ##house ##man ##fire ##ion ##able ##un ##th".split()
+
+ODD_TEXTS = [
+    "",
+    "light",
+    "The pilot light is warm.",
+    "Two dogs are running by the river, and one old man reads to a young child in the street.",
+    "the unwritten rule: no bird sings at night, not even by the light of 1,234 fires (or so people say)!",
+    "\U0001f600 a dog \U0001f469\u200d\U0001f680 in the sun \u2600\ufe0f",
+    "Un café naïve, über großen Ärger; Ελλάδα, Москва, crème brûlée, I\u0307stanbul",
+    "日本の火, 中文字 and 한국어",
+    "?!... --- ;;; (){}[]<> @#$%^&*_+=|\\/~`\"'",
+    "nul\0 in\x07side \u200bzero\ufeff width \ufffd re\x1bplaced\r\nnew\tline",
+    "   \t\n  many      blanks\u00a0\u3000 and   \n",
+    "SHOUTING PEOPLE WALK TO THE SEA",
+    "a " + "pneumono" * 13 + " word",
+    "a [MASK] and [SEP] of the text itself",
+]
+LONG_TEXT = "One cold night three people sing by the fire and a small red train runs to the sea. " * 12
+
+# Standard deviations, by the first part found in a tensor's name. Small embeddings make a wrong layer_norm_eps show,
+# larger words set the texts apart, large linear weights tell the two GELUs from each other.
+STD = {"word_embeddings": 0.04, "_embeddings": 0.02, "LayerNorm": 0.2, "bias": 0.2, "weight": 0.4}
+
+# The three repositories differ in whatever real ones differ in: sizes, activation, pooling, weight type, tensor names.
+TINY = {
+    "bert-tiny-mean": dict(
+        config=dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, hidden_act="gelu",
+                    max_position_embeddings=32, type_vocab_size=2, layer_norm_eps=1e-12),
+        dtype="float32", pooling="mean_tokens", normalize=True, max_tokens=24, do_lower_case=False,
+        # A caller must ignore these blocks: sentence_bert_config.json has the length.
+        tokenizer_length=8),
+    "bert-tiny-cls": dict(
+        config=dict(hidden_size=36, num_hidden_layers=3, num_attention_heads=3, intermediate_size=70,
+                    hidden_act="gelu_new", max_position_embeddings=40, type_vocab_size=1, layer_norm_eps=1e-5),
+        dtype="float16", pooling="cls_token", normalize=False, max_tokens=32, do_lower_case=True, masked_lm=True),
+    "bert-tiny-max": dict(
+        config=dict(hidden_size=40, num_hidden_layers=1, num_attention_heads=5, intermediate_size=96, hidden_act="relu",
+                    max_position_embeddings=32, type_vocab_size=2, layer_norm_eps=1e-12),
+        dtype="bfloat16", pooling="max_tokens", normalize=True, max_tokens=20, do_lower_case=False),
+}
+
+
+def make_tokenizer():
+    """An uncased WordPiece tokenizer over a vocabulary of about 200 entries."""
+    characters = string.ascii_lowercase + string.digits
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *string.punctuation, *characters, *"日本火中α"]
+    tokens += ["##" + character for character in characters] + PIECES + [word for word in WORDS if len(word) > 1]
+    vocab = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
+    tokenizer = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=100))
+    tokenizer.add_special_tokens(tokens[:5])
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", vocab["[CLS]"]), ("[SEP]", vocab["[SEP]"])])
+    return tokenizer
+
+
+def make_weights(spec, config):
+    """The tensors of one tiny checkpoint, drawn in the order of their names."""
+    model = BertForMaskedLM(config) if spec.get("masked_lm") else BertModel(config)
+    generator = torch.Generator().manual_seed(SEED)
+    weights = {}
+    for name, parameter in sorted(model.named_parameters()):
+        std = next(std for part, std in STD.items() if part in name)
+        mean = 1 if name.endswith("LayerNorm.weight") else 0
+        value = torch.randn(parameter.shape, generator=generator) * std + mean
+        weights[name] = value.to(DTYPES[spec["dtype"]])
+    if not spec.get("masked_lm"):
+        # Older checkpoints carry it; nothing reads it.
+        weights["embeddings.position_ids"] = torch.arange(config.max_position_embeddings)[None]
+    return weights
+
+
+def write_json(path, value):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=2) + "\n")
+
+
+def make_repository(folder, spec):
+    """Writes one tiny repository in the hub's layout."""
+    tokenizer = make_tokenizer()
+    config = dict(architectures=["BertForMaskedLM" if spec.get("masked_lm") else "BertModel"], model_type="bert",
+                  vocab_size=tokenizer.get_vocab_size(), pad_token_id=0, torch_dtype=spec["dtype"],
+                  position_embedding_type="absolute", **spec["config"])
+    write_json(folder / "config.json", config)
+    write_json(folder / "sentence_bert_config.json",
+               dict(max_seq_length=spec["max_tokens"], do_lower_case=spec["do_lower_case"]))
+    modules = [("", "Transformer"), ("1_Pooling", "Pooling")] + [("2_Normalize", "Normalize")] * spec["normalize"]
+    write_json(folder / "modules.json",
+               [dict(idx=index, name=str(index), path=path, type=f"sentence_transformers.models.{kind}")
+                for index, (path, kind) in enumerate(modules)])
+    modes = ["cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens"]
+    write_json(folder / "1_Pooling" / "config.json",
+               dict(word_embedding_dimension=config["hidden_size"],
+                    **{f"pooling_mode_{mode}": mode == spec["pooling"] for mode in modes}))
+    if "tokenizer_length" in spec:
+        tokenizer.enable_truncation(spec["tokenizer_length"])
+        tokenizer.enable_padding(length=spec["tokenizer_length"])
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    save_file(make_weights(spec, BertConfig(**config)), folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def pool(hidden_states, pooling):
+    """One vector from `[t, d]`, as sentence-transformers pools a text without padding."""
+    if pooling["pooling_mode_cls_token"]:
+        return hidden_states[0]
+    if pooling["pooling_mode_max_tokens"]:
+        return hidden_states.max(dim=0).values
+    return hidden_states.mean(dim=0)
+
+
+def embed(folder, texts, dtype=torch.float32):
+    """Yields ids, whether the text was cut, and the embedding, one text at a time: no padding can leak in."""
+    def read(name):
+        return json.loads((folder / name).read_text())
+
+    sentence_config, pooling = read("sentence_bert_config.json"), read("1_Pooling/config.json")
+    normalize = any(module["type"].endswith("Normalize") for module in read("modules.json"))
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    # Half-precision checkpoints: the stored, rounded weights in f32 arithmetic.
+    model, loading = BertModel.from_pretrained(folder, dtype=dtype, attn_implementation="eager",
+                                               add_pooling_layer=False, output_loading_info=True)
+    assert not loading["missing_keys"], loading
+    model.eval()
+    for text in texts:
+        if sentence_config["do_lower_case"]:
+            text = text.lower()
+        tokenizer.no_truncation()
+        whole = len(tokenizer.encode(text).ids)
+        tokenizer.enable_truncation(sentence_config["max_seq_length"])
+        ids = tokenizer.encode(text).ids
+        with torch.inference_mode():
+            hidden_states = model(input_ids=torch.tensor([ids])).last_hidden_state[0]
+            embedding = pool(hidden_states, pooling)
+            if normalize:
+                embedding = torch.nn.functional.normalize(embedding, dim=0)
+        yield ids, whole > len(ids), embedding
+
+
+def write_expected(folder, out, texts, seed):
+    """Writes `expected.json`: one line per case, every value with the 9 digits that a float32 needs to round-trip."""
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    max_tokens = json.loads((folder / "sentence_bert_config.json").read_text())["max_seq_length"]
+    versions = [f"torch {torch.__version__.split('+')[0]}"]
+    versions += [f"{module.__name__} {module.__version__}" for module in (transformers, tokenizers, safetensors)]
+    generator = ", ".join(versions + [f"seed {SEED}"] * seed)
+    cases = []
+    for text, (ids, truncated, embedding) in zip(texts, embed(folder, texts)):
+        values = ",".join(f"{value:.9g}" for value in embedding.tolist())
+        cases.append(f'{{"text":{json.dumps(text)},"ids":{json.dumps(ids, separators=(",", ":"))},'
+                     f'"truncated":{json.dumps(truncated)},"embedding":[{values}]}}')
+    out.mkdir(exist_ok=True)
+    (out / "expected.json").write_text(
+        f'{{"generator":{json.dumps(generator)},\n"weights_sha256":"{digest}",\n'
+        f'"dimensions":{len(embedding)},\n"max_tokens":{max_tokens},\n"cases":[\n' + ",\n".join(cases) + "\n]}\n")
+
+
+def boundary_texts(max_tokens):
+    """The longest text that fits, and the shortest that does not."""
+    return [" ".join(["light"] * (max_tokens - 2)), " ".join(["light"] * (max_tokens - 1))]
+
+
+def sts_texts(folder, tokenizer, count):
+    """`count` sentences of the STS benchmark, turn by turn from each length in tokens; the digest shuffles a length."""
+    sentences = set()
+    for part in ("dev", "test"):
+        with open(folder / f"stsb-en-{part}.csv", newline="", encoding="utf-8") as rows:
+            sentences.update(sentence for row in csv.reader(rows) for sentence in row[:2])
+    by_length = {}
+    for sentence in sorted(sentences, key=lambda sentence: hashlib.sha256(sentence.encode()).digest()):
+        by_length.setdefault(len(tokenizer.encode(sentence).ids), []).append(sentence)
+    ranked = sorted((turn, length, sentence)
+                    for length, group in by_length.items() for turn, sentence in enumerate(group))
+    return [sentence for _, _, sentence in sorted(ranked[:count], key=lambda entry: entry[1:])]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minilm", type=Path, help="folder of all-MiniLM-L6-v2")
+    parser.add_argument("--sts", type=Path, help="folder of the STS benchmark")
+    arguments = parser.parse_args()
+    transformers.logging.set_verbosity_error()
+    # One thread: the order of the sums, and so the last bit, stays the same.
+    torch.set_num_threads(1)
+    for name, spec in TINY.items():
+        make_repository(HERE / name, spec)
+        write_expected(HERE / name, HERE / name, ODD_TEXTS + [LONG_TEXT] + boundary_texts(spec["max_tokens"]), True)
+    if arguments.minilm:
+        if not arguments.sts:
+            parser.error("--minilm needs --sts")
+        tokenizer = Tokenizer.from_file(str(arguments.minilm / "tokenizer.json"))
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        sentences = sts_texts(arguments.sts, tokenizer, 64)
+        texts = sentences + [" ".join(sentences[-12:])] + ODD_TEXTS + [LONG_TEXT] + boundary_texts(256)
+        write_expected(arguments.minilm, HERE / "minilm", texts, False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+// What can go wrong on the way from a host, as a table: setFaults([{ file: /safetensors$/, fault: 'stall', value: 1e6, times: 1 }]).
+import { once as event } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/**
+ * @typedef {object} Fault
+ * @property {string | RegExp} [file] the file it strikes ('tree' and 'revision' are the two API calls); without it, every request
+ * @property {string} [model] 'org/name'; without it, every model
+ * @property {'status' | 'html' | 'body' | 'short' | 'truncate' | 'stall' | 'reset' | 'drip'} fault
+ *   status    `value` is the HTTP status; `headers` may add Retry-After and the like
+ *   html      200 with a web page, as a captive portal or a single-page host answers
+ *   body      200 with `value` (bytes or text) in place of the file
+ *   short     the first `value` bytes, with a Content-Length that agrees
+ *   truncate  the first `value` bytes, then the connection closes although Content-Length promised more
+ *   stall     the first `value` bytes, then nothing for as long as the client waits
+ *   reset     the first `value` bytes, then a TCP reset
+ *   drip      `value` bytes per second
+ * @property {number | string | Uint8Array} [value]
+ * @property {Record<string, string>} [headers]
+ * @property {number} [times] strikes so often, then stops; without it, always
+ */
+
+/** The first fault in the table that fits, counted down. */
+export function faultFor(faults, route) {
+  const hit = faults.find(
+    ({ file, model, left }) =>
+      left > 0 && (!model || model === route.model) && (file === undefined || (file instanceof RegExp ? file.test(route.file) : file === route.file)),
+  );
+  if (hit) hit.left -= 1;
+  return hit;
+}
+
+const PAGE = '<!doctype html><html><head><title>Welcome</title></head><body><h1>Sign in to the network</h1></body></html>';
+
+export const misbehave = {
+  /** Faults that answer in place of the hub. True when the answer was given. */
+  async early({ fault, value, headers = {} }, response) {
+    if (fault === 'status') {
+      response.writeHead(value, { 'Content-Type': 'text/plain', ...headers }).end(`fault: ${value}\n`);
+      return true;
+    }
+    if (fault === 'html' || fault === 'body') {
+      const body = Buffer.from(fault === 'html' ? PAGE : value);
+      const type = fault === 'html' ? 'text/html; charset=utf-8' : 'application/octet-stream';
+      response.writeHead(200, { 'Content-Type': type, 'Content-Length': body.length, ...headers }).end(body);
+      return true;
+    }
+    if (fault === 'reset' && !value) {
+      response.socket.resetAndDestroy();
+      return true;
+    }
+    if (fault === 'stall' && !value) {
+      await event(response, 'close');
+      return true;
+    }
+    return false;
+  },
+
+  /** Faults in the middle of a file of `length` bytes. */
+  async body({ fault, value }, response, stream, length) {
+    if (fault === 'drip') return drip(response, stream, value);
+    const keep = Math.min(value, length);
+    if (fault === 'short') response.setHeader('Content-Length', keep);
+    await writeFirst(response, stream, keep);
+    if (fault === 'short') return void response.end();
+    if (fault === 'stall') return void (response.destroyed || (await event(response, 'close')));
+    await sleep(50); // lets the bytes leave before the connection goes
+    if (fault === 'reset') response.socket?.resetAndDestroy();
+    else response.socket?.end();
+  },
+};
+
+async function writeFirst(response, stream, keep) {
+  response.flushHeaders();
+  let left = keep;
+  for await (const chunk of stream) {
+    const part = chunk.subarray(0, left);
+    left -= part.length;
+    if (response.destroyed) return;
+    if (part.length && !response.write(part)) await Promise.race([event(response, 'drain'), event(response, 'close')]);
+    if (left <= 0) return;
+  }
+}
+
+async function drip(response, stream, bytesPerSecond) {
+  const tick = 50;
+  const size = Math.max(1, Math.round((bytesPerSecond * tick) / 1000));
+  for await (const chunk of stream) {
+    for (let at = 0; at < chunk.length; at += size) {
+      if (response.destroyed) return;
+      response.write(chunk.subarray(at, at + size));
+      await sleep(tick);
+    }
+  }
+  response.end();
+}

@@ -1,0 +1,255 @@
+// A small server that speaks the Hugging Face hub's protocol, for tests and for the local demo.
+//
+//   GET {host}/{model}/resolve/{revision}/{file}                       the file; Range, If-None-Match and HEAD work
+//   GET {host}/api/models/{model}/tree/{revision}?recursive=true       [{type, path, size, oid, lfs?: {oid, size, pointerSize}}]
+//   GET {host}/api/models/{model}/revision/{revision}                  {id, sha, siblings}
+//
+// Like the real hub it answers 401 (not 404) for a repository that it does not know, with X-Error-Code.
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import path from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { faultFor, misbehave } from './faults.mjs';
+
+const CORS = {
+  'Access-Control-Allow-Origin': '*',
+  'Access-Control-Expose-Headers':
+    'X-Repo-Commit, X-Error-Code, X-Error-Message, ETag, Link, Accept-Ranges, Content-Range, Content-Length, X-Linked-Size, X-Linked-ETag',
+};
+
+/**
+ * Starts a hub on a free port of 127.0.0.1.
+ * @param {object} options
+ * @param {Record<string, string | Record<string, Uint8Array | string>>} options.models 'org/name' → a folder, or file name → bytes
+ * @param {number} [options.port] 0 takes a free one
+ * @param {import('./faults.mjs').Fault[]} [options.faults]
+ */
+export async function startHub({ models, port = 0, faults = [] }) {
+  const hub = createHub({ models, faults });
+  const server = createServer(hub.handle);
+  await new Promise((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${server.address().port}`,
+    requests: hub.requests,
+    setFaults: hub.setFaults,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(resolve);
+        server.closeAllConnections();
+      }),
+  };
+}
+
+/** The same as a request handler: `handle(request, response)` for a server that mounts it under `prefix`. */
+export function createHub({ models, faults = [], prefix = '' }) {
+  const requests = [];
+  const repositories = new Map(Object.entries(models).map(([name, source]) => [name, new Repository(source)]));
+  let active = arm(faults);
+
+  async function handle(request, response) {
+    const record = { method: request.method, url: request.url, headers: request.headers, status: 0, bytes: 0 };
+    requests.push(record);
+    const write = response.write;
+    const end = response.end;
+    const count = (chunk) => (typeof chunk === 'string' || chunk instanceof Uint8Array ? Buffer.byteLength(chunk) : 0);
+    response.write = (chunk, ...rest) => ((record.bytes += count(chunk)), write.call(response, chunk, ...rest));
+    response.end = (chunk, ...rest) => ((record.bytes += count(chunk)), end.call(response, chunk, ...rest));
+    try {
+      await answer(request, response, record);
+    } catch (error) {
+      if (!response.headersSent && !response.destroyed) refuse(response, 500, 'InternalError', String(error));
+      else response.destroy();
+    } finally {
+      record.status = response.headersSent ? response.statusCode : 0;
+    }
+  }
+
+  async function answer(request, response, record) {
+    for (const [name, value] of Object.entries(CORS)) response.setHeader(name, value);
+    if (request.method === 'OPTIONS') {
+      response.setHeader('Access-Control-Allow-Methods', 'GET, HEAD, OPTIONS');
+      response.setHeader('Access-Control-Allow-Headers', request.headers['access-control-request-headers'] ?? '*');
+      response.writeHead(204).end();
+      return;
+    }
+    if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(response, 405, 'MethodNotAllowed', 'only GET and HEAD');
+
+    const route = parse(request.url, prefix);
+    if (!route) return refuse(response, 404, 'NotFound', `no such path: ${request.url}`);
+    const fault = faultFor(active, route);
+    if (fault && (await misbehave.early(fault, response))) return;
+
+    const repository = repositories.get(route.model);
+    if (!repository) return refuse(response, 401, 'RepoNotFound', 'Repository not found');
+    const commit = await repository.commit();
+    if (route.revision !== 'main' && route.revision !== commit) return refuse(response, 404, 'RevisionNotFound', `Invalid rev id: ${route.revision}`);
+    response.setHeader('X-Repo-Commit', commit);
+
+    if (route.kind === 'revision') {
+      const siblings = (await repository.files()).map((file) => ({ rfilename: file.path }));
+      return json(response, { id: route.model, modelId: route.model, sha: commit, private: false, siblings });
+    }
+    if (route.kind === 'tree') return json(response, await repository.tree());
+
+    const file = (await repository.files()).find((one) => one.path === route.file);
+    if (!file) return refuse(response, 404, 'EntryNotFound', `Entry not found: ${route.file}`);
+    await send(request, response, file, fault, record);
+  }
+
+  return { handle, requests, setFaults: (next) => void (active = arm(next)) };
+}
+
+/** Each fault gets its own count, so that a table can be used for many hubs. */
+const arm = (faults) => faults.map((fault) => ({ ...fault, left: fault.times ?? Infinity }));
+
+function parse(url, prefix) {
+  const pathname = url.split('?')[0];
+  if (!pathname.startsWith(prefix)) return null;
+  const rest = pathname.slice(prefix.length);
+  try {
+    const api = /^\/api\/models\/(.+?)\/(tree|revision)\/([^/]+)\/?$/.exec(rest);
+    if (api) return { kind: api[2], model: decodeURIComponent(api[1]), revision: decodeURIComponent(api[3]), file: api[2] };
+    const file = /^\/(.+?)\/resolve\/([^/]+)\/(.+)$/.exec(rest);
+    if (file) return { kind: 'file', model: decodeURIComponent(file[1]), revision: decodeURIComponent(file[2]), file: decodeURIComponent(file[3]) };
+  } catch {
+    return null; // a malformed percent escape
+  }
+  return null;
+}
+
+async function send(request, response, file, fault, record) {
+  const { etag } = await file.digests();
+  response.setHeader('ETag', `"${etag}"`);
+  response.setHeader('Accept-Ranges', 'bytes');
+  response.setHeader('Cache-Control', 'no-cache');
+  response.setHeader('Content-Type', file.path.endsWith('.json') ? 'application/json; charset=utf-8' : 'application/octet-stream');
+  response.setHeader('Content-Disposition', `inline; filename="${path.posix.basename(file.path)}"`);
+  if (request.headers['if-none-match'] === `"${etag}"`) return void response.writeHead(304).end();
+
+  let start = 0;
+  let end = file.size - 1;
+  const ifRange = request.headers['if-range'];
+  const range = /^bytes=(\d*)-(\d*)$/.exec(request.headers.range ?? '');
+  if (range && (range[1] || range[2]) && (!ifRange || ifRange === `"${etag}"`)) {
+    start = range[1] ? Number(range[1]) : Math.max(0, file.size - Number(range[2]));
+    end = range[1] && range[2] ? Math.min(Number(range[2]), end) : end;
+    if (start > end) {
+      response.setHeader('Content-Range', `bytes */${file.size}`);
+      return refuse(response, 416, 'RangeNotSatisfiable', 'range not satisfiable');
+    }
+    response.setHeader('Content-Range', `bytes ${start}-${end}/${file.size}`);
+    response.statusCode = 206;
+  }
+  const length = end - start + 1;
+  response.setHeader('Content-Length', length);
+  record.status = response.statusCode;
+  if (request.method === 'HEAD' || length <= 0) return void response.end();
+  const body = file.read(start, end);
+  if (fault) return misbehave.body(fault, response, body, length);
+  await pipeline(body, response);
+}
+
+function refuse(response, status, code, message) {
+  response.setHeader('X-Error-Code', code);
+  response.setHeader('X-Error-Message', message.replace(/[^\x20-\x7e]/g, '?'));
+  response.statusCode = status;
+  json(response, { error: message });
+}
+
+function json(response, value) {
+  const body = Buffer.from(JSON.stringify(value));
+  response.setHeader('Content-Type', 'application/json; charset=utf-8');
+  response.setHeader('Content-Length', body.length);
+  response.end(body);
+}
+
+/** One model: the files of a folder, or of a map in memory. */
+class Repository {
+  #source;
+  #files = new Map();
+
+  constructor(source) {
+    this.#source = source;
+  }
+
+  /** Listed anew each time, so that a file that changes on disk is served as it is. */
+  async files() {
+    const found = typeof this.#source === 'string' ? await walk(this.#source) : Object.entries(this.#source).map(inMemory);
+    return found
+      .sort((a, b) => (a.path < b.path ? -1 : 1))
+      .map((file) => {
+        const known = this.#files.get(file.path);
+        if (known?.version === file.version) return known;
+        const fresh = { ...file, digests: once(() => digests(file)) };
+        this.#files.set(file.path, fresh);
+        return fresh;
+      });
+  }
+
+  /** 40 hex digits that change when a file does. */
+  async commit() {
+    const state = (await this.files()).map((file) => `${file.path}\n${file.size}\n${file.version}\n`).join('');
+    return createHash('sha1').update(state).digest('hex');
+  }
+
+  async tree() {
+    const files = await this.files();
+    const folders = new Set(files.flatMap(({ path: name }) => name.split('/').slice(0, -1).map((_, i, parts) => parts.slice(0, i + 1).join('/'))));
+    const rows = [...folders].map((name) => ({ type: 'directory', oid: createHash('sha1').update(name).digest('hex'), size: 0, path: name }));
+    for (const file of files) {
+      const { oid, lfs } = await file.digests();
+      rows.push({ type: 'file', oid, size: file.size, ...(lfs ? { lfs } : {}), path: file.path });
+    }
+    return rows;
+  }
+}
+
+async function walk(folder, inside = '') {
+  const entries = await readdir(path.join(folder, inside), { withFileTypes: true });
+  const lists = entries.map(async (entry) => {
+    const name = path.posix.join(inside, entry.name);
+    if (entry.isDirectory()) return walk(folder, name);
+    const full = path.join(folder, name);
+    const { size, mtimeMs } = await stat(full);
+    return [{ path: name, size, version: String(mtimeMs), read: (start, end) => createReadStream(full, { start, end, highWaterMark: 1 << 18 }) }];
+  });
+  return (await Promise.all(lists)).flat();
+}
+
+function inMemory([name, content]) {
+  const bytes = Buffer.from(content);
+  const version = createHash('sha1').update(bytes).digest('hex');
+  return { path: name, size: bytes.length, version, read: (start, end) => Readable.from(chunks(bytes.subarray(start, end + 1))) };
+}
+
+function* chunks(bytes, size = 1 << 18) {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}
+
+/** The hub keeps weights in LFS: their ETag is the sha256 of the content, that of other files is git's blob id. */
+async function digests(file) {
+  const sha256 = createHash('sha256');
+  const blob = createHash('sha1').update(`blob ${file.size}\0`);
+  if (file.size > 0) {
+    for await (const chunk of file.read(0, file.size - 1)) {
+      sha256.update(chunk);
+      blob.update(chunk);
+    }
+  }
+  if (!/\.(safetensors|bin|onnx)$/.test(file.path)) {
+    const oid = blob.digest('hex');
+    return { oid, etag: oid };
+  }
+  const hash = sha256.digest('hex');
+  const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${hash}\nsize ${file.size}\n`;
+  const oid = createHash('sha1').update(`blob ${pointer.length}\0${pointer}`).digest('hex');
+  return { oid, etag: hash, lfs: { oid: hash, size: file.size, pointerSize: pointer.length } };
+}
+
+function once(work) {
+  let result;
+  return () => (result ??= work());
+}

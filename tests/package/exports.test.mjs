@@ -1,0 +1,87 @@
+// The shape of the package: what bundlers and runtimes rely on.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { ROOT } from './support/models.mjs';
+
+const PACKAGE = path.join(ROOT, 'node_modules/pilotlight');
+const read = (file) => readFileSync(path.join(PACKAGE, file), 'utf8');
+const manifest = JSON.parse(read('package.json'));
+const scripts = readdirSync(PACKAGE, { recursive: true }).filter((file) => file.endsWith('.js') && !file.endsWith('.b64.js'));
+
+test('the tarball holds what dist/package/ holds', () => {
+  const [tarball, ...others] = readdirSync(path.join(ROOT, 'dist')).filter((file) => file.endsWith('.tgz'));
+  assert.deepEqual(others, []);
+  assert.equal(tarball, `pilotlight-${manifest.version}.tgz`);
+  const packed = execFileSync('tar', ['-tzf', path.join(ROOT, 'dist', tarball)], { encoding: 'utf8' });
+  const files = packed.trim().split('\n').map((line) => line.replace('package/', ''));
+  const built = readdirSync(path.join(ROOT, 'dist/package'), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => path.relative(path.join(ROOT, 'dist/package'), path.join(parentPath, name)));
+  assert.deepEqual(files.sort(), built.sort());
+  for (const licence of ['LICENSE-MIT', 'LICENSE-APACHE', 'README.md']) assert.ok(files.includes(licence), licence);
+});
+
+test('the version is the crate\'s', () => {
+  assert.match(readFileSync(path.join(ROOT, 'Cargo.toml'), 'utf8'), new RegExp(`^version = "${manifest.version}"$`, 'm'));
+});
+
+test('every export exists and puts types first', () => {
+  for (const [name, target] of Object.entries(manifest.exports)) {
+    if (typeof target === 'string') {
+      assert.ok(existsSync(path.join(PACKAGE, target)), name);
+      continue;
+    }
+    assert.equal(Object.keys(target)[0], 'types', name);
+    assert.equal(Object.keys(target).at(-1), 'default', name);
+    for (const file of Object.values(target)) assert.ok(existsSync(path.join(PACKAGE, file)), `${name}: ${file}`);
+  }
+});
+
+test('each runtime gets its own entry', () => {
+  const order = Object.keys(manifest.exports['.']);
+  assert.deepEqual(order, ['types', 'workerd', 'edge-light', 'deno', 'bun', 'node', 'browser', 'default']);
+});
+
+test('no entry awaits at its top level, and only the web entry has URLs', () => {
+  for (const file of scripts) {
+    assert.doesNotMatch(read(file), /^(?:const .*= )?await /m, file);
+    if (file !== 'web.js') assert.doesNotMatch(read(file), /new URL\(|import\.meta/, file);
+  }
+  assert.equal(read('web.js').match(/new URL\('\.\/core\/\w+\.wasm', import\.meta\.url\)/g).length, 3);
+});
+
+test('a CPU user never loads the WebGPU code', () => {
+  for (const file of scripts) {
+    assert.doesNotMatch(read(file), /from '.*webgpu\.js'/, file);
+  }
+  assert.match(read('web.js'), /import\('\.\/core\/webgpu\.js'\)/);
+});
+
+test('the base64 forms are the same code as the wasm files', async () => {
+  for (const core of ['simd', 'relaxed']) {
+    const { base64 } = await import(`../../node_modules/pilotlight/core/${core}.b64.js`);
+    assert.ok(Buffer.from(base64, 'base64').equals(readFileSync(path.join(PACKAGE, 'core', `${core}.wasm`))), core);
+  }
+});
+
+test('the baseline and WebGPU cores compile here, and the relaxed one where the engine knows relaxed SIMD', () => {
+  for (const core of ['simd', 'webgpu']) assert.ok(WebAssembly.validate(readFileSync(path.join(PACKAGE, 'core', `${core}.wasm`))), core);
+  if (process.versions.node.startsWith('20.')) {
+    // It would pass for the wrong reason if no relaxed instruction were in it.
+    assert.equal(WebAssembly.validate(readFileSync(path.join(PACKAGE, 'core/relaxed.wasm'))), false);
+  } else {
+    assert.ok(WebAssembly.validate(readFileSync(path.join(PACKAGE, 'core/relaxed.wasm'))));
+  }
+});
+
+test('nothing in the package names the machine that built it', () => {
+  for (const file of readdirSync(PACKAGE, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())) {
+    const bytes = readFileSync(path.join(file.parentPath, file.name), 'latin1');
+    for (const place of [ROOT, process.env.HOME, '.cargo/registry']) {
+      assert.ok(!place || place === '/' || !bytes.includes(place), `${file.name} names ${place}`);
+    }
+  }
+});

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { TextEmbedder } from 'pilotlight';
+import { startHub } from '../hub/hub.mjs';
+import { HUB_MODELS, TINY, filesOf, golden, tinyFolder } from './support/models.mjs';
+import { cosine, maxAbsError, row } from './support/vectors.mjs';
+
+// Sums run in another order than PyTorch's; that is all that may differ.
+const F32_TOLERANCE = 1e-4;
+
+let hub;
+before(async () => (hub = await startHub({ models: HUB_MODELS, port: 0 })));
+after(() => hub.close());
+
+/** Token counts, truncation and every value against PyTorch's; returns the embeddings. */
+async function embedCases(embedder, { dimensions, max_tokens, cases }) {
+  assert.equal(embedder.dimensions, dimensions);
+  assert.equal(embedder.maxTokens, max_tokens);
+  const result = await embedder.embed(cases.map(({ text }) => text));
+  assert.deepEqual(result.dims, [cases.length, dimensions]);
+  assert.deepEqual(result.tokens, cases.map(({ ids }) => ids.length));
+  assert.deepEqual(result.truncated, cases.map(({ truncated }) => truncated));
+  return result;
+}
+
+function assertAllValues(result, cases) {
+  for (const [i, { text, embedding }] of cases.entries()) {
+    const error = maxAbsError(row(result, i), embedding);
+    assert.ok(error <= F32_TOLERANCE, `max abs error ${error} for ${JSON.stringify(text.slice(0, 60))}`);
+  }
+}
+
+for (const name of TINY) {
+  const expected = golden(name);
+
+  test(`${name} from a host gives PyTorch's values`, async () => {
+    const embedder = await TextEmbedder.load(`test/${name}`, { host: hub.url, dtype: 'f32', store: false });
+    assertAllValues(await embedCases(embedder, expected), expected.cases);
+    embedder.dispose();
+  });
+
+  test(`${name} from the caller's own bytes gives PyTorch's values without any request`, async () => {
+    const { length } = hub.requests;
+    const embedder = await TextEmbedder.load(`test/${name}`, { host: hub.url, files: filesOf(tinyFolder(name)), dtype: 'f32', store: false });
+    assertAllValues(await embedCases(embedder, expected), expected.cases);
+    assert.equal(hub.requests.length, length);
+    embedder.dispose();
+  });
+}
+
+test('files may be ArrayBuffers, Blobs, Responses and streams', async () => {
+  const expected = golden('bert-tiny-mean');
+  const files = filesOf(tinyFolder('bert-tiny-mean'));
+  files['config.json'] = files['config.json'].buffer;
+  files['tokenizer.json'] = new Blob([files['tokenizer.json']]);
+  files['modules.json'] = new Response(files['modules.json']);
+  files['model.safetensors'] = new Blob([files['model.safetensors']]).stream();
+  const embedder = await TextEmbedder.load('test/bert-tiny-mean', { files, dtype: 'f32', store: false });
+  assertAllValues(await embedCases(embedder, expected), expected.cases);
+  embedder.dispose();
+});
+
+describe('all-MiniLM-L6-v2', () => {
+  const model = 'sentence-transformers/all-MiniLM-L6-v2';
+  const expected = golden('minilm');
+
+  test('f32 gives PyTorch\'s values', async () => {
+    const embedder = await TextEmbedder.load(model, { host: hub.url, dtype: 'f32', store: false });
+    assertAllValues(await embedCases(embedder, expected), expected.cases);
+    embedder.dispose();
+  });
+
+  test('q8 stays near PyTorch, and a text has the same bits alone and in any batch', async () => {
+    const embedder = await TextEmbedder.load(model, { host: hub.url, dtype: 'q8', store: false });
+    const result = await embedCases(embedder, expected);
+    const cosines = expected.cases.map(({ embedding }, i) => cosine(row(result, i), embedding));
+    const mean = cosines.reduce((sum, value) => sum + value, 0) / cosines.length;
+    assert.ok(mean >= 0.995, `mean cosine ${mean}`);
+    assert.ok(Math.min(...cosines) >= 0.975, `least cosine ${Math.min(...cosines)}`);
+
+    const others = expected.cases.slice(0, 31).map(({ text }) => text);
+    const text = 'The pilot light of the stove went out twice on Sunday.';
+    const alone = row(await embedder.embed(text), 0);
+    const first = row(await embedder.embed([text, ...others]), 0);
+    const last = row(await embedder.embed([...others, text]), 31);
+    assert.deepEqual(first, alone);
+    assert.deepEqual(last, alone);
+    embedder.dispose();
+  });
+});

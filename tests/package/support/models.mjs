@@ -1,0 +1,34 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
+
+const GOLDENS = path.join(ROOT, 'tests/goldens');
+export const TINY = ['bert-tiny-mean', 'bert-tiny-cls', 'bert-tiny-max'];
+
+/** The real weights; `make minilm` fetches them. */
+export const MINILM = process.env.PILOTLIGHT_MINILM ?? path.join(ROOT, '.models/all-MiniLM-L6-v2');
+
+/** Folder of a tiny committed repository. */
+export const tinyFolder = (name) => path.join(GOLDENS, name);
+
+/** What PyTorch answers: `{ dimensions, max_tokens, cases: [{ text, ids, truncated, embedding }] }`. */
+export const golden = (name) => JSON.parse(readFileSync(path.join(GOLDENS, name, 'expected.json'), 'utf8'));
+
+/** All files of a repository folder by their names, as `files` and the hub take them. */
+export function filesOf(folder) {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return Object.fromEntries(
+    entries.map(({ parentPath, name }) => {
+      const full = path.join(parentPath, name);
+      return [path.relative(folder, full).split(path.sep).join('/'), new Uint8Array(readFileSync(full))];
+    }),
+  );
+}
+
+/** The models that most tests serve. */
+export const HUB_MODELS = {
+  'sentence-transformers/all-MiniLM-L6-v2': MINILM,
+  ...Object.fromEntries(TINY.map((name) => [`test/${name}`, tinyFolder(name)])),
+};

@@ -1,0 +1,68 @@
+// Compiled, never run: use of the package as its types allow, and uses that they must refuse.
+import {
+  type BackendReport,
+  type Embeddings,
+  type ErrorCode,
+  type LoadProgress,
+  PilotlightError,
+  type Store,
+  TextEmbedder,
+  diagnose,
+  init,
+} from 'pilotlight';
+import * as inline from 'pilotlight/inline';
+import relaxed from 'pilotlight/relaxed.wasm';
+import simd from 'pilotlight/simd.wasm';
+import webgpu from 'pilotlight/webgpu.wasm';
+
+declare const store: Store;
+
+export async function allowed(): Promise<ErrorCode | undefined> {
+  const modules: WebAssembly.Module[] = [simd, relaxed, webgpu];
+  await init();
+  await init({ wasm: modules[0]! });
+  await init({ wasm: new Uint8Array(8) });
+  await inline.init({ wasm: 'https://example.com/simd.wasm' });
+  const { signal } = new AbortController();
+  const onProgress = ({ status, loaded, total, cached }: LoadProgress): void => void `${status} ${loaded / total} ${cached}`;
+  const embedder = await TextEmbedder.load('sentence-transformers/all-MiniLM-L6-v2', {
+    device: 'webgpu',
+    dtype: 'f32',
+    store,
+    signal,
+    onProgress,
+    files: { 'config.json': new Blob([]), 'model.safetensors': new Response() },
+  });
+  const texts: readonly string[] = ['a', 'b'];
+  const { data, dims }: Embeddings = await embedder.embed(texts, { dimensions: 64, precision: 'ubinary', signal });
+  const [rows, width]: [number, number] = dims;
+  const { device, reason }: BackendReport = embedder.backend;
+  void [data.byteLength, rows * width, device === 'cpu', reason, await diagnose()];
+  embedder.dispose();
+  try {
+    await embedder.embed('one');
+  } catch (error) {
+    if (error instanceof PilotlightError) return error.code;
+  }
+  return undefined;
+}
+
+export async function refused(embedder: TextEmbedder): Promise<void> {
+  // @ts-expect-error: no such device
+  await TextEmbedder.load('m', { device: 'gpu' });
+  // @ts-expect-error: no such dtype
+  await TextEmbedder.load('m', { dtype: 'f8' });
+  // @ts-expect-error: a store needs all four methods
+  await TextEmbedder.load('m', { store: { get: store.get } });
+  // @ts-expect-error: texts are text
+  await embedder.embed([1, 2]);
+  // @ts-expect-error: no such precision
+  await embedder.embed('x', { precision: 'float16' });
+  // @ts-expect-error: the constructor is private
+  new TextEmbedder();
+  // @ts-expect-error: read-only
+  embedder.dimensions = 5;
+  // @ts-expect-error: no such code
+  const code: ErrorCode = 'OOPS';
+  void code;
+}

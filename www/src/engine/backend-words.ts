@@ -1,0 +1,16 @@
+import type { BackendReport } from 'pilotlight';
+import type { Choice } from './choice';
+
+/** The backend report as people say it. */
+export function backendWords({ device, dtype, simd, adapter }: BackendReport): string {
+  const weights = dtype === 'q8' ? '8-bit weights' : dtype === 'f32' ? '32-bit weights' : `${dtype} weights`;
+  if (device === 'cpu') return `Runs on the CPU with ${simd === 'relaxed-simd' ? 'relaxed' : '128-bit'} SIMD and ${weights}.`;
+  const names = [adapter?.vendor, adapter?.architecture, adapter?.description].filter(Boolean);
+  const name = adapter?.software ? 'a software adapter' : names.length > 0 ? names.join(' ') : 'the GPU';
+  return `Runs on WebGPU (${name}) with ${weights}.`;
+}
+
+/** Whether the visitor asked for the GPU and got the CPU. */
+export function fellBack(choice: Choice, report: BackendReport): boolean {
+  return choice.device === 'webgpu' && report.device === 'cpu';
+}

@@ -1,0 +1,94 @@
+import { TextEmbedder, type LoadOptions, type LoadProgress } from 'pilotlight';
+import { absoluteHost, remember, type Choice } from './choice';
+import { describeProblem, type Problem } from './problem';
+
+/** Where the one model of this page stands. */
+export type EngineState =
+  | { status: 'idle' }
+  | { status: 'loading'; choice: Choice; progress: LoadProgress | null }
+  | { status: 'ready'; choice: Choice; embedder: TextEmbedder; seconds: number; bytes: number; fromStore: boolean }
+  | { status: 'failed'; choice: Choice; problem: Problem };
+
+let state: EngineState = { status: 'idle' };
+let controller: AbortController | null = null;
+const listeners = new Set<() => void>();
+
+function become(next: EngineState) {
+  state = next;
+  for (const listener of listeners) listener();
+}
+
+/** A store for React's `useSyncExternalStore`, so that loading can begin before the page is drawn. */
+export const engine = {
+  subscribe(listener: () => void) {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  },
+
+  state: () => state,
+
+  async load(choice: Choice, keep = true): Promise<void> {
+    controller?.abort();
+    if (state.status === 'ready') state.embedder.dispose();
+    const mine = new AbortController();
+    controller = mine;
+    become({ status: 'loading', choice, progress: null });
+
+    const started = performance.now();
+    let last: LoadProgress | null = null;
+    const options: LoadOptions = {
+      device: choice.device,
+      host: absoluteHostOrRaw(choice.host),
+      signal: mine.signal,
+      onProgress(event) {
+        if (controller !== mine) return;
+        last = event;
+        become({ status: 'loading', choice, progress: event });
+      },
+      ...(choice.dtype === 'auto' ? {} : { dtype: choice.dtype }),
+      ...(keep ? {} : { store: false as const }),
+    };
+    try {
+      const embedder = await TextEmbedder.load(choice.model.trim(), options);
+      if (controller !== mine) return embedder.dispose();
+      performance.mark('pilotlight:ready');
+      if (keep) remember(choice);
+      const end = last as LoadProgress | null;
+      become({
+        status: 'ready',
+        choice,
+        embedder,
+        seconds: (performance.now() - started) / 1000,
+        bytes: end?.loaded ?? 0,
+        fromStore: end?.cached ?? false,
+      });
+    } catch (error) {
+      if (controller === mine) become({ status: 'failed', choice, problem: describeProblem(error, choice) });
+    }
+  },
+
+  cancel() {
+    controller?.abort();
+  },
+
+  /** A call on a loaded model failed in a way that leaves the model unusable. */
+  fail(error: unknown) {
+    if (state.status === 'ready') become({ status: 'failed', choice: state.choice, problem: describeProblem(error, state.choice) });
+  },
+
+  /** Back to the form, after a failure. */
+  reset() {
+    controller = null;
+    remember(null);
+    become({ status: 'idle' });
+  },
+};
+
+/** A host that is no address at all goes to the library as it is, whose message names it. */
+function absoluteHostOrRaw(host: string): string {
+  try {
+    return absoluteHost(host);
+  } catch {
+    return host;
+  }
+}

@@ -1,0 +1,123 @@
+import { PilotlightError } from 'pilotlight';
+import type { Choice } from './choice';
+
+/** What the visitor can do about a failure. */
+export type Remedy = 'retry' | 'without-store' | 'on-cpu' | 'settings' | 'reload';
+
+/** A failure in words: what happened, what to do, and the library's own message. */
+export interface Problem {
+  code: string;
+  title: string;
+  advice: string;
+  detail: string;
+  remedies: Remedy[];
+  /** The visitor asked for it, so it is no alarm. */
+  calm?: boolean;
+}
+
+type Words = Omit<Problem, 'code' | 'detail'>;
+
+export function describeProblem(error: unknown, choice: Choice): Problem {
+  const code = error instanceof PilotlightError ? error.code : 'UNKNOWN';
+  const detail = error instanceof Error ? error.message : String(error);
+  return { code, detail, ...words(code, detail, choice) };
+}
+
+function words(code: string, detail: string, choice: Choice): Words {
+  switch (code) {
+    case 'ABORTED':
+      return {
+        title: 'Loading was cancelled',
+        advice: 'Nothing half-finished was kept. Load again whenever you like.',
+        remedies: ['retry', 'settings'],
+        calm: true,
+      };
+    case 'FETCH_FAILED':
+      return fetchFailed(detail, choice);
+    case 'INVALID_WEIGHTS':
+    case 'INTEGRITY':
+      return {
+        title: 'The model’s files are damaged',
+        advice: 'What arrived is not a whole, valid model, so nothing was kept. Try again, or take the model from another host.',
+        remedies: ['retry', 'settings'],
+      };
+    case 'QUOTA_EXCEEDED':
+      return {
+        title: 'This browser has no room for the model',
+        advice: 'Free some disk space or site data and try again, or load the model without keeping it: then each visit fetches it anew.',
+        remedies: ['retry', 'without-store'],
+      };
+    case 'RESOURCE_LIMIT':
+      return {
+        title: 'There is not enough memory',
+        advice: 'Close other tabs, or take the q8 weights, which need a quarter of the space.',
+        remedies: ['retry', 'settings'],
+      };
+    case 'BACKEND_UNAVAILABLE':
+      return {
+        title: `${choice.device === 'webgpu' ? 'WebGPU' : 'The chosen device'} does not work here`,
+        advice: 'The CPU gives the same results and runs everywhere.',
+        remedies: ['on-cpu', 'settings'],
+      };
+    case 'UNSUPPORTED_MODEL':
+      return {
+        title: 'This model is of a kind that Pilotlight cannot run',
+        advice: 'This page runs BERT-type sentence encoders, such as sentence-transformers/all-MiniLM-L6-v2.',
+        remedies: ['settings'],
+      };
+    case 'INVALID_INPUT':
+      return {
+        title: 'Something in the settings is not valid',
+        advice: 'Check the name of the model (owner/name) and the address of the host.',
+        remedies: ['settings', 'retry'],
+      };
+    case 'INTERNAL':
+      return {
+        title: 'Something broke inside Pilotlight',
+        advice: 'The model cannot go on in this tab. Reload the page; your stored model is not lost. A bug report with the diagnostics below helps us.',
+        remedies: ['reload'],
+      };
+    default:
+      return {
+        title: 'The page could not go on',
+        advice: 'Reload the page and try again.',
+        remedies: ['retry', 'reload'],
+      };
+  }
+}
+
+function fetchFailed(detail: string, choice: Choice): Words {
+  if (!navigator.onLine) {
+    return {
+      title: 'You are offline',
+      advice: 'This browser does not have this model yet. Connect once to fetch it; after that it works without the network.',
+      remedies: ['retry', 'settings'],
+    };
+  }
+  if (/answered (401|403|404)\b|no such file/.test(detail)) {
+    return {
+      title: 'The host does not have this model',
+      advice: `Check the name “${choice.model}”, and whether ${choice.host} is the right host for it.`,
+      remedies: ['settings', 'retry'],
+    };
+  }
+  if (/html|web page/i.test(detail)) {
+    return {
+      title: 'The host answered with a web page',
+      advice: 'Either the address is not that of a model host, or a network sign-in page is in the way. Check both and try again.',
+      remedies: ['retry', 'settings'],
+    };
+  }
+  if (/cannot be reached/.test(detail)) {
+    return {
+      title: 'The model host could not be reached',
+      advice: `There is no answer from ${choice.host}. Check your connection and the address, then try again.`,
+      remedies: ['retry', 'settings'],
+    };
+  }
+  return {
+    title: 'The model could not be fetched',
+    advice: 'The host refused, or the connection broke off on the way. Nothing half-finished was kept. Try again in a moment.',
+    remedies: ['retry', 'settings'],
+  };
+}

@@ -1,0 +1,22 @@
+import type { EngineState } from '../engine/engine';
+import { Flame } from './Flame';
+import { ThemeToggle } from './ThemeToggle';
+
+export function Header({ state }: { state: EngineState }) {
+  return (
+    <header className="header">
+      <div className="wordmark">
+        <Flame level={flameLevel(state)} failed={state.status === 'failed' && !state.problem.calm} />
+        <span>Pilotlight</span>
+      </div>
+      <ThemeToggle />
+    </header>
+  );
+}
+
+function flameLevel(state: EngineState): number {
+  if (state.status === 'ready') return 1;
+  if (state.status !== 'loading') return 0;
+  const { progress } = state;
+  return progress && progress.total > 0 ? 0.12 + 0.8 * Math.min(1, progress.loaded / progress.total) : 0.12;
+}

@@ -1,0 +1,50 @@
+import { useEffect, useState } from 'react';
+import { count } from '../page/format';
+import type { Entry } from './rank';
+import { ResultRow } from './ResultRow';
+import type { QueryVector } from './useSearch';
+
+interface Props {
+  entries: readonly Entry[];
+  query: QueryVector | null;
+  maxTokens: number | null;
+  active: number | null;
+  onActive: (id: number | null) => void;
+  onPick: (text: string) => void;
+  onEdit: () => void;
+}
+
+/** About as many as stand beside the map. */
+const FIRST = 10;
+
+export function Results({ entries, query, maxTokens, active, onActive, onPick, onEdit }: Props) {
+  const [all, setAll] = useState(false);
+  const shown = all ? entries : entries.slice(0, FIRST);
+  const best = entries[0];
+
+  useEffect(() => setAll(false), [query?.text]);
+
+  return (
+    <section aria-labelledby="results-title">
+      <div className="results-head">
+        <h2 id="results-title">{query ? 'Nearest first' : count(entries.length, 'sentence')}</h2>
+        <button type="button" className="button quiet" onClick={onEdit}>
+          Edit sentences
+        </button>
+      </div>
+      <p className="unseen" role="status">
+        {query && best?.score != null ? `Nearest: ${best.text} Score ${best.score.toFixed(2)}.` : ''}
+      </p>
+      <ol className="results">
+        {shown.map((entry) => (
+          <ResultRow key={entry.id} entry={entry} maxTokens={maxTokens} active={entry.id === active} onActive={(on) => onActive(on ? entry.id : null)} onPick={() => onPick(entry.text)} />
+        ))}
+      </ol>
+      {entries.length > FIRST && (
+        <button type="button" className="button more" aria-expanded={all} onClick={() => setAll(!all)}>
+          {all ? 'Show fewer' : `Show all ${entries.length}`}
+        </button>
+      )}
+    </section>
+  );
+}

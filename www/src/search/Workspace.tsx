@@ -1,0 +1,46 @@
+import { useMemo, useState } from 'react';
+import type { EngineState } from '../engine/engine';
+import { SentenceMap } from '../map/SentenceMap';
+import { exampleSentences } from '../sentences/examples';
+import { SentenceEditor } from '../sentences/SentenceEditor';
+import { useSentences } from '../sentences/useSentences';
+import { Figures } from './Figures';
+import { rank } from './rank';
+import { Results } from './Results';
+import { SearchBox } from './SearchBox';
+import { useSearch } from './useSearch';
+
+/** Search, list and map. Without a model the list can already be read and edited. */
+export function Workspace({ state }: { state: EngineState }) {
+  const embedder = state.status === 'ready' ? state.embedder : null;
+  const [texts, setTexts] = useState<readonly string[]>(exampleSentences);
+  const [editing, setEditing] = useState(false);
+  const [wanted, setWanted] = useState('');
+  const [active, setActive] = useState<number | null>(null);
+  const sentences = useSentences(embedder, texts);
+  const query = useSearch(embedder, wanted);
+  const entries = useMemo(() => rank(texts, sentences.vectors, query?.vector ?? null), [texts, sentences.vectors, query]);
+
+  function save(next: readonly string[]) {
+    setTexts(next);
+    setEditing(false);
+    setActive(null);
+  }
+
+  return (
+    <div className="workspace">
+      <div className="workspace-list">
+        <SearchBox text={wanted} status={state.status} onChange={setWanted} />
+        {editing ? (
+          <SentenceEditor texts={texts} onSave={save} onCancel={() => setEditing(false)} />
+        ) : (
+          <Results entries={entries} query={query} maxTokens={embedder?.maxTokens ?? null} active={active} onActive={setActive} onPick={setWanted} onEdit={() => setEditing(true)} />
+        )}
+      </div>
+      <div className="workspace-map">
+        <SentenceMap entries={entries} query={query} active={active} onActive={setActive} onPick={setWanted} />
+        <Figures list={sentences.report} working={sentences.working} search={query?.report ?? null} />
+      </div>
+    </div>
+  );
+}

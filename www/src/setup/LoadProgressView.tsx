@@ -1,0 +1,43 @@
+import type { LoadProgress } from 'pilotlight';
+import type { Choice } from '../engine/choice';
+import { megabytes } from '../page/format';
+import { progressWords } from './progress-words';
+
+interface Props {
+  choice: Choice;
+  progress: LoadProgress | null;
+  onCancel: () => void;
+}
+
+export function LoadProgressView({ choice, progress, onCancel }: Props) {
+  const share = progress && progress.total > 0 ? Math.min(1, progress.loaded / progress.total) : null;
+  const percent = share === null ? null : Math.floor(share * 100);
+  const { step, source } = progressWords(progress, choice);
+
+  return (
+    <div className="loading">
+      <h2>{step}</h2>
+      <div
+        className="bar"
+        role="progressbar"
+        aria-label="Loading the model"
+        aria-valuemin={0}
+        aria-valuemax={100}
+        aria-valuenow={percent ?? undefined}
+        aria-valuetext={percent === null ? step : `${percent} percent, ${source}`}
+        data-unknown={share === null}
+      >
+        <span style={share === null ? undefined : { transform: `translateX(${(share - 1) * 100}%)` }} />
+      </div>
+      <div className="loading-figures">
+        <p>
+          <strong>{progress && progress.total > 0 ? `${megabytes(progress.loaded)} of ${megabytes(progress.total)}` : '\u00a0'}</strong>
+          <span>{source}</span>
+        </p>
+        <button type="button" className="button" onClick={onCancel}>
+          Cancel
+        </button>
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,46 @@
+import { backendWords, fellBack } from '../engine/backend-words';
+import { hostName } from '../engine/choice';
+import type { EngineState } from '../engine/engine';
+import { megabytes, milliseconds } from '../page/format';
+
+interface Props {
+  state: Extract<EngineState, { status: 'ready' }>;
+  onChange: () => void;
+}
+
+export function ReadyView({ state, onChange }: Props) {
+  const { embedder, choice, seconds, bytes, fromStore } = state;
+  const { backend } = embedder;
+  const size = bytes > 0 ? `${megabytes(bytes)} ` : '';
+  const origin = fromStore ? 'from this browser’s store' : `from ${hostName(choice.host)}`;
+
+  return (
+    <div className="ready">
+      <div className="ready-head">
+        <h2>{choice.model.split('/').pop()} is ready</h2>
+        <button type="button" className="button quiet" onClick={onChange}>
+          Change
+        </button>
+      </div>
+      <p className="ready-backend">{backendWords(backend)}</p>
+      <p className={fellBack(choice, backend) ? 'ready-reason notice' : 'ready-reason'}>{backend.reason}</p>
+      <dl className="facts">
+        <div>
+          <dt>Loaded</dt>
+          <dd>
+            {size}
+            {origin} in {milliseconds(seconds * 1000)}
+          </dd>
+        </div>
+        <div>
+          <dt>Vectors</dt>
+          <dd>{embedder.dimensions} values</dd>
+        </div>
+        <div>
+          <dt>Longest text</dt>
+          <dd>{embedder.maxTokens} tokens</dd>
+        </div>
+      </dl>
+    </div>
+  );
+}

@@ -1,0 +1,65 @@
+import type { FormEvent } from 'react';
+import type { Choice } from '../engine/choice';
+import { Segments } from './Segments';
+
+interface Props {
+  draft: Choice;
+  onChange: (choice: Choice) => void;
+  onLoad: () => void;
+  onCancel?: () => void;
+}
+
+const DEVICES = [
+  { value: 'auto', label: 'Auto' },
+  { value: 'cpu', label: 'CPU' },
+  { value: 'webgpu', label: 'WebGPU' },
+] as const;
+
+const DTYPES = [
+  { value: 'auto', label: 'Auto' },
+  { value: 'q8', label: '8-bit' },
+  { value: 'f32', label: '32-bit' },
+] as const;
+
+/** 8-bit weights are for the CPU: on WebGPU the library takes 32-bit ones. */
+function dtypesFor(device: Choice['device']) {
+  return DTYPES.map((option) => ({ ...option, disabled: device === 'webgpu' && option.value === 'q8' }));
+}
+
+export function SetupForm({ draft, onChange, onLoad, onCancel }: Props) {
+  function onSubmit(event: FormEvent) {
+    event.preventDefault();
+    onLoad();
+  }
+
+  function chooseDevice(device: Choice['device']) {
+    onChange({ ...draft, device, dtype: device === 'webgpu' && draft.dtype === 'q8' ? 'auto' : draft.dtype });
+  }
+
+  return (
+    <form className="setup-form" onSubmit={onSubmit}>
+      <label className="field">
+        <span>Model</span>
+        <input type="text" required spellCheck={false} autoCapitalize="off" value={draft.model} onChange={(event) => onChange({ ...draft, model: event.target.value })} />
+      </label>
+      <label className="field">
+        <span>Model host</span>
+        <input type="text" required spellCheck={false} autoCapitalize="off" inputMode="url" value={draft.host} onChange={(event) => onChange({ ...draft, host: event.target.value })} />
+      </label>
+      <Segments label="Device" options={DEVICES} value={draft.device} onChange={chooseDevice} />
+      <Segments label="Weights" options={dtypesFor(draft.device)} value={draft.dtype} onChange={(dtype) => onChange({ ...draft, dtype })} />
+      <div className="setup-actions">
+        <button type="submit" className="button primary">
+          Load the model
+        </button>
+        {onCancel ? (
+          <button type="button" className="button" onClick={onCancel}>
+            Keep the current one
+          </button>
+        ) : (
+          <p>Fetched once, then kept in this browser.</p>
+        )}
+      </div>
+    </form>
+  );
+}

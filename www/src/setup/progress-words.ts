@@ -1,0 +1,29 @@
+import type { LoadProgress } from 'pilotlight';
+import { hostName, type Choice } from '../engine/choice';
+import type { EngineState } from '../engine/engine';
+
+/** What a load is at, and where its bytes come from. */
+export function progressWords(progress: LoadProgress | null, choice: Choice): { step: string; source: string } {
+  const host = hostName(choice.host);
+  const source = progress?.cached ? 'from this browser’s store' : `from ${host}`;
+  switch (progress?.status) {
+    case 'download':
+      return { step: progress.cached ? 'Reading the model' : 'Fetching the model', source };
+    case 'prepare':
+      return { step: 'Getting the model ready', source };
+    case 'ready':
+      return { step: 'Ready', source };
+    default:
+      return { step: 'Looking for the model', source: `on ${host}` };
+  }
+}
+
+/** For a screen reader: said at every quarter, not at every byte. Problems are said by their own alert. */
+export function announcement(state: EngineState): string {
+  if (state.status === 'ready') return `${state.choice.model.split('/').pop()} is ready`;
+  if (state.status !== 'loading') return '';
+  const { progress, choice } = state;
+  const { step } = progressWords(progress, choice);
+  if (!progress || progress.total === 0) return step;
+  return `${step}: ${Math.floor((progress.loaded / progress.total) * 4) * 25} percent`;
+}

@@ -1,0 +1,17 @@
+import react from '@vitejs/plugin-react';
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vite';
+import { serviceWorker } from './build/service-worker-plugin.ts';
+
+export default defineConfig({
+  root: fileURLToPath(new URL('.', import.meta.url)),
+  base: './',
+  plugins: [react(), serviceWorker()],
+  build: {
+    outDir: 'dist',
+    emptyOutDir: true,
+    // The page needs WebAssembly SIMD, which no older browser has.
+    target: 'es2022',
+    cssTarget: ['chrome123', 'firefox120', 'safari17.5'],
+  },
+});
