@@ -60,7 +60,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of a kind with a message for people.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// Keeps the failure underneath, which becomes `cause` in JavaScript.
@@ -94,6 +98,7 @@ impl Error {
         Self::new(ErrorKind::Internal, message)
     }
 
+    #[cfg(target_arch = "wasm32")]
     pub(crate) fn aborted() -> Self {
         Self::new(ErrorKind::Aborted, "the call was aborted by its signal")
     }

@@ -44,6 +44,7 @@ pub use hub::{ByteStream, FileEntry, Host, MemoryHost, MemoryStream};
 pub use pace::{Pace, Unpaced};
 pub use store::{Chunk, MemoryStore, ModelKey, Store};
 pub use tasks::{
-    EmbedOptions, Embeddings, LoadProgress, LoadStatus, Pooling, Precision, Source, TextEmbedder, Values,
+    EmbedOptions, Embeddings, LoadProgress, LoadStatus, Pooling, Precision, Source, TextEmbedder,
+    Values,
 };
 pub use weights::Dtype;

@@ -1,4 +1,4 @@
-import type { AdapterReport, Dtype, Embeddings, LoadOptions } from '../types/index.js';
+import type { AdapterReport, Embeddings } from '../types/index.js';
 
 /** What WebAssembly code can be made from. */
 export type WasmSource = WebAssembly.Module | BufferSource | Response;
@@ -31,7 +31,8 @@ export interface GpuReport {
 export interface Glue {
   default(source: { module_or_path: WasmSource | Promise<WasmSource> }): Promise<unknown>;
   coreInfo(): CoreInfo;
-  EmbedderCore: { load(model: string, options: LoadOptions & { device: 'cpu' | 'webgpu'; dtype: Dtype }): Promise<EmbedderHandle> };
+  /** `options` are `LoadOptions` with `device` and `dtype` decided. */
+  EmbedderCore: { load(model: string, options: object): Promise<EmbedderHandle> };
   /** Only in the WebGPU core. Creates the device and tests it. */
   initGpu?(): Promise<GpuReport>;
   /** A new instance of the same module; objects of the old one are dead. */

@@ -1,5 +1,6 @@
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './abort.js';
+import { abortableFiles } from './abortable-files.js';
 import { type Cores, chooseBackend } from './backend.js';
 import { CallQueue } from './call-queue.js';
 import type { CoreInstance } from './core-instance.js';
@@ -31,11 +32,12 @@ export function textEmbedderOn(cores: Cores): typeof Api.TextEmbedder {
 
     static async load(model: string, options: Api.LoadOptions = {}): Promise<TextEmbedder> {
       try {
-        if (typeof model !== 'string') throw new PilotlightError('INVALID_INPUT', `model: expected a name as text, got ${typeof model}`);
+        checkModel(model);
         const signal = signalOf(checkObject('options', options));
         const { instance, report } = await abortable(chooseBackend(cores, options), signal);
         const { device, dtype } = report;
-        const handle = await instance.run(({ EmbedderCore }) => EmbedderCore.load(model, { ...options, device, dtype }));
+        const settled = { ...options, device, dtype, files: abortableFiles(options.files, signal) };
+        const handle = await instance.run(({ EmbedderCore }) => EmbedderCore.load(model, settled));
         return new TextEmbedder(INSIDE, instance, handle, report);
       } catch (error) {
         throw toPilotlightError(error);
@@ -60,6 +62,14 @@ export function textEmbedderOn(cores: Cores): typeof Api.TextEmbedder {
     }
   }
   return TextEmbedder as unknown as typeof Api.TextEmbedder;
+}
+
+/** Each part becomes a part of a URL's path, where `..` would lead out of the model's own. */
+function checkModel(model: unknown): asserts model is string {
+  if (typeof model !== 'string') throw new PilotlightError('INVALID_INPUT', `model: expected a name such as 'owner/model', got ${typeof model}`);
+  if (model.split('/').some((part) => ['', '.', '..'].includes(part.trim()))) {
+    throw new PilotlightError('INVALID_INPUT', `model: expected a name such as 'owner/model', got '${model}'`);
+  }
 }
 
 function checkObject(name: string, value: unknown): object {

@@ -47,8 +47,11 @@ impl Gpu {
         // The kernels are written for WGSL and tuned by hand: neither autotune nor fusion is compiled in, and an exclusive
         // page for each buffer is all that burn knows in a browser.
         let options = Device::wgpu_options().memory_config(MemoryConfiguration::ExclusivePages);
-        let options =
-            if cfg!(target_family = "wasm") { options.graphics_api(WgpuBackend::WebGpu) } else { options };
+        let options = if cfg!(target_family = "wasm") {
+            options.graphics_api(WgpuBackend::WebGpu)
+        } else {
+            options
+        };
         let (device, setup) = options.init_with_setup_async().await.map_err(unavailable)?;
         let gpu = Self {
             device,
@@ -89,10 +92,22 @@ impl Adapter {
         let description = info.name;
         let names = format!("{vendor} {architecture} {description} {}", info.driver).to_lowercase();
         let software = info.device_type == wgpu::DeviceType::Cpu
-            || ["swiftshader", "llvmpipe", "lavapipe", "softpipe", "basic render", "warp"]
-                .iter()
-                .any(|name| names.contains(name));
-        Self { vendor, architecture, description, software }
+            || [
+                "swiftshader",
+                "llvmpipe",
+                "lavapipe",
+                "softpipe",
+                "basic render",
+                "warp",
+            ]
+            .iter()
+            .any(|name| names.contains(name));
+        Self {
+            vendor,
+            architecture,
+            description,
+            software,
+        }
     }
 }
 
@@ -100,8 +115,15 @@ impl Adapter {
 #[cfg(target_arch = "wasm32")]
 async fn identity(_: &wgpu::AdapterInfo) -> (String, String) {
     let info = browser_info().await.unwrap_or_default();
-    let text = |name: &str| js_sys::Reflect::get(&info, &name.into()).ok().and_then(|text| text.as_string());
-    (text("vendor").unwrap_or_default(), text("architecture").unwrap_or_default())
+    let text = |name: &str| {
+        js_sys::Reflect::get(&info, &name.into())
+            .ok()
+            .and_then(|text| text.as_string())
+    };
+    (
+        text("vendor").unwrap_or_default(),
+        text("architecture").unwrap_or_default(),
+    )
 }
 
 /// `(await navigator.gpu.requestAdapter(…)).info`, which gives the adapter that burn also got.
@@ -114,9 +136,16 @@ async fn browser_info() -> Result<wasm_bindgen::JsValue, wasm_bindgen::JsValue> 
     let gpu = Reflect::get(&navigator, &"gpu".into())?;
     let request: Function = Reflect::get(&gpu, &"requestAdapter".into())?.dyn_into()?;
     let options = Object::new();
-    Reflect::set(&options, &"powerPreference".into(), &"high-performance".into())?;
+    Reflect::set(
+        &options,
+        &"powerPreference".into(),
+        &"high-performance".into(),
+    )?;
     let adapter: Promise = request.call1(&gpu, &options)?.dyn_into()?;
-    Reflect::get(&wasm_bindgen_futures::JsFuture::from(adapter).await?, &"info".into())
+    Reflect::get(
+        &wasm_bindgen_futures::JsFuture::from(adapter).await?,
+        &"info".into(),
+    )
 }
 
 #[cfg(not(target_arch = "wasm32"))]

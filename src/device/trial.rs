@@ -6,7 +6,8 @@ use serde::Serialize;
 use super::{Gpu, cpu};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{
-    Activation, Embedding, LayerNorm, Linear, LinearWeight, PANEL, Spans, attention, packed_f32_shape,
+    Activation, Embedding, LayerNorm, Linear, LinearWeight, PANEL, Spans, attention,
+    packed_f32_shape,
 };
 
 /// The largest difference that two right implementations may show on the trial's values, which are of magnitude one.
@@ -51,12 +52,18 @@ impl Gpu {
             if error > TOLERANCE {
                 return Err(Error::new(
                     ErrorKind::BackendUnavailable,
-                    format!("the GPU computes something else than the CPU: {name} differs by {error}, expected {TOLERANCE} at most"),
+                    format!(
+                        "the GPU computes something else than the CPU: {name} differs by {error}, expected {TOLERANCE} at most"
+                    ),
                 ));
             }
             max_abs_error = max_abs_error.max(error);
         }
-        let trial = Trial { cpu_ms: on_cpu.time().await?, gpu_ms: on_gpu.time().await?, max_abs_error };
+        let trial = Trial {
+            cpu_ms: on_cpu.time().await?,
+            gpu_ms: on_gpu.time().await?,
+            max_abs_error,
+        };
         self.check().map_err(unfit)?;
         Ok(*self.trial.get_or_init(|| trial))
     }
@@ -75,18 +82,30 @@ fn outputs(layer: &Layer) -> Vec<(String, Tensor<2>)> {
     ] {
         let linear = values.linear(n, k, device);
         let x = values.matrix(m, k, device);
-        outputs.push((format!("a linear layer of {m}x{k}x{n}"), linear.forward(x, activation)));
+        outputs.push((
+            format!("a linear layer of {m}x{k}x{n}"),
+            linear.forward(x, activation),
+        ));
     }
     for (heads, head) in [(3, 20), (1, 64)] {
         let spans = Spans::from_lengths([3, 1, 34]);
         let [q, k, v] = std::array::from_fn(|_| values.matrix(38, heads * head, device));
-        outputs.push((format!("attention with {heads} heads of {head}"), attention(q, k, v, &spans, heads)));
+        outputs.push((
+            format!("attention with {heads} heads of {head}"),
+            attention(q, k, v, &spans, heads),
+        ));
     }
     let (x, residual) = (values.matrix(3, 33, device), values.matrix(3, 33, device));
-    outputs.push(("layer norm".into(), values.norm(33, device).forward(x, residual)));
+    outputs.push((
+        "layer norm".into(),
+        values.norm(33, device).forward(x, residual),
+    ));
     let table = Embedding::F32(values.matrix(9, WIDTH, device));
     let ids = Tensor::<1, Int>::from_data(TensorData::from([8i32, 0, 3, 3, 7, 1, 0, 5, 2]), device);
-    outputs.push(("a layer of MiniLM".into(), layer.forward(table.forward(ids), &Spans::from_lengths([5, 4]))));
+    outputs.push((
+        "a layer of MiniLM".into(),
+        layer.forward(table.forward(ids), &Spans::from_lengths([5, 4])),
+    ));
     outputs
 }
 
@@ -118,11 +137,15 @@ impl Layer {
     }
 
     fn forward(&self, x: Tensor<2>, spans: &Spans) -> Tensor<2> {
-        let [q, k, v] = [&self.query, &self.key, &self.value].map(|part| part.forward(x.clone(), Activation::Identity));
-        let context = self.output.forward(attention(q, k, v, spans, HEADS), Activation::Identity);
+        let [q, k, v] = [&self.query, &self.key, &self.value]
+            .map(|part| part.forward(x.clone(), Activation::Identity));
+        let context = self
+            .output
+            .forward(attention(q, k, v, spans, HEADS), Activation::Identity);
         let x = self.norm.forward(context, x);
         let hidden = self.intermediate.forward(x.clone(), Activation::Gelu);
-        self.norm.forward(self.dense.forward(hidden, Activation::Identity), x)
+        self.norm
+            .forward(self.dense.forward(hidden, Activation::Identity), x)
     }
 
     /// Milliseconds for [`TOKENS`] tokens, the fastest of some runs after one that does not count.
@@ -162,7 +185,10 @@ impl Values {
     }
 
     fn matrix(&mut self, rows: usize, columns: usize, device: &Device) -> Tensor<2> {
-        Tensor::from_data(TensorData::new(self.take(rows * columns, 1.7), [rows, columns]), device)
+        Tensor::from_data(
+            TensorData::new(self.take(rows * columns, 1.7), [rows, columns]),
+            device,
+        )
     }
 
     fn vector(&mut self, length: usize, device: &Device) -> Tensor<1> {
@@ -180,23 +206,37 @@ impl Values {
             }
         }
         let weight = LinearWeight::F32(Tensor::from_data(TensorData::new(packed, shape), device));
-        Linear { weight, bias: self.vector(n, device) }
+        Linear {
+            weight,
+            bias: self.vector(n, device),
+        }
     }
 
     fn norm(&mut self, d: usize, device: &Device) -> LayerNorm {
-        LayerNorm { weight: self.vector(d, device), bias: self.vector(d, device), epsilon: 1e-12 }
+        LayerNorm {
+            weight: self.vector(d, device),
+            bias: self.vector(d, device),
+            epsilon: 1e-12,
+        }
     }
 }
 
 /// Never by the calls that wait: they panic in a browser.
 async fn read(tensor: Tensor<2>) -> Result<Vec<f32>> {
     let data = tensor.into_data_async().await;
-    let data = data.map_err(|error| unfit(Error::internal("values could not be read back").with_source(error.to_string())))?;
-    data.into_vec().map_err(|error| Error::internal(format!("values are not f32: {error:?}")))
+    let data = data.map_err(|error| {
+        unfit(Error::internal("values could not be read back").with_source(error.to_string()))
+    })?;
+    data.try_into_vec()
+        .map_err(|error| Error::internal(format!("values are not f32: {error:?}")))
 }
 
 fn unfit(error: Error) -> Error {
-    Error::new(ErrorKind::BackendUnavailable, format!("the GPU failed its trial: {error}")).with_source(error)
+    Error::new(
+        ErrorKind::BackendUnavailable,
+        format!("the GPU failed its trial: {error}"),
+    )
+    .with_source(error)
 }
 
 /// The largest difference; infinite where a value is not a number or is missing.
@@ -204,10 +244,17 @@ fn difference(expected: &[f32], got: &[f32]) -> f32 {
     if expected.len() != got.len() {
         return f32::INFINITY;
     }
-    expected.iter().zip(got).fold(0.0, |largest, (expected, got)| {
-        let error = (expected - got).abs();
-        if error.is_nan() { f32::INFINITY } else { error.max(largest) }
-    })
+    expected
+        .iter()
+        .zip(got)
+        .fold(0.0, |largest, (expected, got)| {
+            let error = (expected - got).abs();
+            if error.is_nan() {
+                f32::INFINITY
+            } else {
+                error.max(largest)
+            }
+        })
 }
 
 #[cfg(target_arch = "wasm32")]
@@ -226,5 +273,9 @@ fn now_ms() -> f64 {
 #[cfg(not(target_arch = "wasm32"))]
 fn now_ms() -> f64 {
     static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-    START.get_or_init(std::time::Instant::now).elapsed().as_secs_f64() * 1e3
+    START
+        .get_or_init(std::time::Instant::now)
+        .elapsed()
+        .as_secs_f64()
+        * 1e3
 }

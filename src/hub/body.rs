@@ -24,10 +24,20 @@ pub(super) struct BodyStream {
 impl BodyStream {
     /// *Errors*: `InvalidInput` where the stream is locked or was read before.
     pub fn new(file: &str, raw: web_sys::ReadableStream, length: Option<u64>) -> Result<Self> {
-        let chunks = ReadableStream::from_raw(raw.unchecked_into()).try_into_stream().map_err(|(error, _)| {
-            Error::invalid_input(format!("{file}: the stream is locked or was read before")).with_source(text(&error))
-        })?;
-        Ok(Self { file: file.into(), chunks, chunk: Uint8Array::new_with_length(0), position: 0, length, received: 0 })
+        let chunks = ReadableStream::from_raw(raw.unchecked_into())
+            .try_into_stream()
+            .map_err(|(error, _)| {
+                Error::invalid_input(format!("{file}: the stream is locked or was read before"))
+                    .with_source(text(&error))
+            })?;
+        Ok(Self {
+            file: file.into(),
+            chunks,
+            chunk: Uint8Array::new_with_length(0),
+            position: 0,
+            length,
+            received: 0,
+        })
     }
 
     async fn next_chunk(&mut self) -> Result<bool> {
@@ -40,7 +50,10 @@ impl BodyStream {
                 } else if let Some(buffer) = chunk.dyn_ref::<ArrayBuffer>() {
                     Uint8Array::new(buffer)
                 } else {
-                    return Err(Error::invalid_input(format!("{}: the stream yields something else than bytes", self.file)));
+                    return Err(Error::invalid_input(format!(
+                        "{}: the stream yields something else than bytes",
+                        self.file
+                    )));
                 };
                 self.position = 0;
                 self.received += u64::from(self.chunk.length());
@@ -72,7 +85,9 @@ impl ByteStream for BodyStream {
             }
         }
         let count = (to.len() as u32).min(self.chunk.length() - self.position);
-        self.chunk.subarray(self.position, self.position + count).copy_to(&mut to[..count as usize]);
+        self.chunk
+            .subarray(self.position, self.position + count)
+            .copy_to(&mut to[..count as usize]);
         self.position += count;
         Ok(count as usize)
     }
@@ -80,7 +95,9 @@ impl ByteStream for BodyStream {
 
 /// `Aborted` where the browser says so, else `FetchFailed` with its words.
 pub(super) fn failure(file: &str, what: &str, error: &JsValue) -> Error {
-    let name = js_sys::Reflect::get(error, &"name".into()).ok().and_then(|name| name.as_string());
+    let name = js_sys::Reflect::get(error, &"name".into())
+        .ok()
+        .and_then(|name| name.as_string());
     if name.as_deref() == Some("AbortError") {
         return Error::aborted();
     }
@@ -89,5 +106,8 @@ pub(super) fn failure(file: &str, what: &str, error: &JsValue) -> Error {
 
 /// A JavaScript error in words.
 pub(super) fn text(error: &JsValue) -> String {
-    error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |error| String::from(error.message()))
+    error.dyn_ref::<js_sys::Error>().map_or_else(
+        || format!("{error:?}"),
+        |error| String::from(error.message()),
+    )
 }

@@ -22,7 +22,9 @@ impl FilesHost {
     }
 
     fn get(&self, file: &str) -> Option<JsValue> {
-        Reflect::get(&self.files, &file.into()).ok().filter(|value| !value.is_undefined() && !value.is_null())
+        Reflect::get(&self.files, &file.into())
+            .ok()
+            .filter(|value| !value.is_undefined() && !value.is_null())
     }
 }
 
@@ -30,8 +32,17 @@ impl FilesHost {
 impl Host for FilesHost {
     async fn list(&self) -> Result<Option<Vec<FileEntry>>> {
         let names = Object::keys(&self.files);
-        let entry = |path: String| FileEntry { size: self.get(&path).and_then(|value| size(&value)), path };
-        Ok(Some(names.iter().filter_map(|name| name.as_string()).map(entry).collect()))
+        let entry = |path: String| FileEntry {
+            size: self.get(&path).and_then(|value| size(&value)),
+            path,
+        };
+        Ok(Some(
+            names
+                .iter()
+                .filter_map(|name| name.as_string())
+                .map(entry)
+                .collect(),
+        ))
     }
 
     async fn open(&self, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
@@ -43,20 +54,26 @@ impl Host for FilesHost {
             Some(stream.clone())
         } else if let Some(response) = value.dyn_ref::<Response>() {
             if !response.ok() {
-                return Err(Error::fetch_failed(format!("{file}: its Response has status {}", response.status())));
+                return Err(Error::fetch_failed(format!(
+                    "{file}: its Response has status {}",
+                    response.status()
+                )));
             }
             response.body()
         } else if let Some(blob) = value.dyn_ref::<Blob>() {
             Some(blob.stream())
         } else if value.is_instance_of::<Uint8Array>() || value.is_instance_of::<ArrayBuffer>() {
             let response = Response::new_with_opt_js_u8_array(Some(&Uint8Array::new(&value)));
-            response.map_err(|error| Error::internal(format!("{file}: {}", text(&error))))?.body()
+            response
+                .map_err(|error| Error::internal(format!("{file}: {}", text(&error))))?
+                .body()
         } else {
             return Err(Error::invalid_input(format!(
                 "files['{file}'] is none of Uint8Array, ArrayBuffer, Blob, Response, ReadableStream"
             )));
         };
-        let body = body.ok_or_else(|| Error::invalid_input(format!("files['{file}'] has no body")))?;
+        let body =
+            body.ok_or_else(|| Error::invalid_input(format!("files['{file}'] has no body")))?;
         Ok(Some(Box::new(BodyStream::new(file, body, length)?)))
     }
 }

@@ -30,7 +30,13 @@ struct TreeEntry {
 
 impl HubHost {
     /// The token is sent to this host alone and stands in no URL and no message.
-    pub fn new(host: &str, model: &str, revision: &str, token: Option<String>, signal: Option<AbortSignal>) -> Self {
+    pub fn new(
+        host: &str,
+        model: &str,
+        revision: &str,
+        token: Option<String>,
+        signal: Option<AbortSignal>,
+    ) -> Self {
         let host = host.trim_end_matches('/');
         let (model, revision) = (escape(model, true), escape(revision, false));
         Self {
@@ -48,7 +54,9 @@ impl HubHost {
         }
         request.send().await.map_err(|error| match error {
             gloo_net::Error::JsError(error) if error.name == "AbortError" => Error::aborted(),
-            error => Error::fetch_failed(format!("{file}: the host cannot be reached at {url}: {error}")),
+            error => Error::fetch_failed(format!(
+                "{file}: the host cannot be reached at {url}: {error}"
+            )),
         })
     }
 }
@@ -61,10 +69,21 @@ impl Host for HubHost {
             return Ok(None);
         }
         // Whatever is not the hub's list means a host that has no such list, a plain bucket for one.
-        let Ok(text) = response.text().await else { return Ok(None) };
-        let Ok(entries) = serde_json::from_str::<Vec<TreeEntry>>(&text) else { return Ok(None) };
+        let Ok(text) = response.text().await else {
+            return Ok(None);
+        };
+        let Ok(entries) = serde_json::from_str::<Vec<TreeEntry>>(&text) else {
+            return Ok(None);
+        };
         let files = entries.into_iter().filter(|entry| entry.kind == "file");
-        Ok(Some(files.map(|entry| FileEntry { path: entry.path, size: Some(entry.size) }).collect()))
+        Ok(Some(
+            files
+                .map(|entry| FileEntry {
+                    path: entry.path,
+                    size: Some(entry.size),
+                })
+                .collect(),
+        ))
     }
 
     async fn open(&self, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
@@ -75,25 +94,46 @@ impl Host for HubHost {
         }
         if !response.ok() {
             let status = format!("{} {}", response.status(), response.status_text());
-            return Err(Error::fetch_failed(format!("{file}: the host answered {} for {url}", status.trim_end())));
+            return Err(Error::fetch_failed(format!(
+                "{file}: the host answered {} for {url}",
+                status.trim_end()
+            )));
         }
         if is_html(&response) {
-            return Err(Error::fetch_failed(format!("{file}: the host answered with an HTML page for {url}")));
+            return Err(Error::fetch_failed(format!(
+                "{file}: the host answered with an HTML page for {url}"
+            )));
         }
         // A compressed body is longer than its Content-Length.
-        let plain = response.headers().get("content-encoding").is_none_or(|encoding| encoding == "identity");
-        let length = response.headers().get("content-length").filter(|_| plain).and_then(|length| length.parse().ok());
-        let body = response.body().ok_or_else(|| failure(file, "the host sent no body", &wasm_bindgen::JsValue::NULL))?;
+        let plain = response
+            .headers()
+            .get("content-encoding")
+            .is_none_or(|encoding| encoding == "identity");
+        let length = response
+            .headers()
+            .get("content-length")
+            .filter(|_| plain)
+            .and_then(|length| length.parse().ok());
+        let body = response
+            .body()
+            .ok_or_else(|| failure(file, "the host sent no body", &wasm_bindgen::JsValue::NULL))?;
         Ok(Some(Box::new(BodyStream::new(file, body, length)?)))
     }
 }
 
 fn is_html(response: &Response) -> bool {
-    response.headers().get("content-type").is_some_and(|kind| kind.starts_with("text/html"))
+    response
+        .headers()
+        .get("content-type")
+        .is_some_and(|kind| kind.starts_with("text/html"))
 }
 
 /// Percent-encodes a path or, with its slashes too, one segment of it.
 fn escape(text: &str, keep_slashes: bool) -> String {
     let text = String::from(js_sys::encode_uri_component(text));
-    if keep_slashes { text.replace("%2F", "/") } else { text }
+    if keep_slashes {
+        text.replace("%2F", "/")
+    } else {
+        text
+    }
 }

@@ -18,7 +18,12 @@ pub struct MemoryHost {
 impl MemoryHost {
     /// Files by their path in the repository.
     pub fn new(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
-        Self { files: files.into_iter().map(|(path, bytes)| (path, bytes.into())).collect() }
+        Self {
+            files: files
+                .into_iter()
+                .map(|(path, bytes)| (path, bytes.into()))
+                .collect(),
+        }
     }
 
     /// Reads a folder that is laid out like the repository.
@@ -34,8 +39,9 @@ impl MemoryHost {
                 if path.is_dir() {
                     folders.push(path);
                 } else if let Ok(name) = path.strip_prefix(folder) {
-                    let bytes = std::fs::read(&path)
-                        .map_err(|error| Error::fetch_failed(format!("{}: {error}", path.display())))?;
+                    let bytes = std::fs::read(&path).map_err(|error| {
+                        Error::fetch_failed(format!("{}: {error}", path.display()))
+                    })?;
                     files.insert(name.to_string_lossy().replace('\\', "/"), bytes.into());
                 }
             }
@@ -47,12 +53,18 @@ impl MemoryHost {
 #[async_trait(?Send)]
 impl Host for MemoryHost {
     async fn list(&self) -> Result<Option<Vec<FileEntry>>> {
-        let entry = |(path, bytes): (&String, &Rc<[u8]>)| FileEntry { path: path.clone(), size: Some(bytes.len() as u64) };
+        let entry = |(path, bytes): (&String, &Rc<[u8]>)| FileEntry {
+            path: path.clone(),
+            size: Some(bytes.len() as u64),
+        };
         Ok(Some(self.files.iter().map(entry).collect()))
     }
 
     async fn open(&self, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
-        Ok(self.files.get(file).map(|bytes| Box::new(MemoryStream::new(bytes.clone())) as _))
+        Ok(self
+            .files
+            .get(file)
+            .map(|bytes| Box::new(MemoryStream::new(bytes.clone())) as _))
     }
 }
 

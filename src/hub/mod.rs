@@ -60,7 +60,11 @@ pub trait ByteStream {
         let mut filled = 0;
         while filled < to.len() {
             match self.read(&mut to[filled..]).await? {
-                0 => return Err(Error::invalid_weights("the file is truncated: it ends before its tensors do")),
+                0 => {
+                    return Err(Error::invalid_weights(
+                        "the file is truncated: it ends before its tensors do",
+                    ));
+                }
                 count => filled += count,
             }
         }

@@ -55,10 +55,14 @@ impl BertConfig {
             model_type: Option<String>,
         }
         let broken = |error| Error::invalid_weights(format!("{FILE}: is not valid: {error}"));
-        let kind = serde_json::from_slice::<Kind>(json).map_err(broken)?.model_type;
+        let kind = serde_json::from_slice::<Kind>(json)
+            .map_err(broken)?
+            .model_type;
         if kind.as_deref() != Some("bert") {
             let kind = kind.unwrap_or_default();
-            return Err(Error::unsupported(format!("{FILE}: model_type is '{kind}', expected 'bert'")));
+            return Err(Error::unsupported(format!(
+                "{FILE}: model_type is '{kind}', expected 'bert'"
+            )));
         }
         let config: Self = serde_json::from_slice(json).map_err(broken)?;
         config.check()?;
@@ -72,11 +76,17 @@ impl BertConfig {
             ("num_hidden_layers", self.num_hidden_layers, MAX_LAYERS),
             ("num_attention_heads", self.num_attention_heads, MAX_WIDTH),
             ("intermediate_size", self.intermediate_size, MAX_WIDTH),
-            ("max_position_embeddings", self.max_position_embeddings, MAX_ROWS),
+            (
+                "max_position_embeddings",
+                self.max_position_embeddings,
+                MAX_ROWS,
+            ),
             ("type_vocab_size", self.type_vocab_size, MAX_ROWS),
         ] {
             if value == 0 || value > most {
-                return Err(Error::invalid_weights(format!("{FILE}: {name} is {value}, expected 1 to {most}")));
+                return Err(Error::invalid_weights(format!(
+                    "{FILE}: {name} is {value}, expected 1 to {most}"
+                )));
             }
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
@@ -86,7 +96,10 @@ impl BertConfig {
             )));
         }
         if !self.layer_norm_eps.is_finite() || self.layer_norm_eps < 0.0 {
-            return Err(Error::invalid_weights(format!("{FILE}: layer_norm_eps is {}", self.layer_norm_eps)));
+            return Err(Error::invalid_weights(format!(
+                "{FILE}: layer_norm_eps is {}",
+                self.layer_norm_eps
+            )));
         }
         if self.position_embedding_type != "absolute" {
             return Err(Error::unsupported(format!(
@@ -101,9 +114,21 @@ impl BertConfig {
     pub fn parameters(&self) -> Vec<Parameter> {
         let (d, inner) = (self.hidden_size, self.intermediate_size);
         let mut parameters = vec![
-            Parameter::new("embeddings.word_embeddings.weight", Role::Embedding, &[self.vocab_size, d]),
-            Parameter::new("embeddings.position_embeddings.weight", Role::Plain, &[self.max_position_embeddings, d]),
-            Parameter::new("embeddings.token_type_embeddings.weight", Role::Plain, &[self.type_vocab_size, d]),
+            Parameter::new(
+                "embeddings.word_embeddings.weight",
+                Role::Embedding,
+                &[self.vocab_size, d],
+            ),
+            Parameter::new(
+                "embeddings.position_embeddings.weight",
+                Role::Plain,
+                &[self.max_position_embeddings, d],
+            ),
+            Parameter::new(
+                "embeddings.token_type_embeddings.weight",
+                Role::Plain,
+                &[self.type_vocab_size, d],
+            ),
             Parameter::new("embeddings.LayerNorm.weight", Role::Plain, &[d]),
             Parameter::new("embeddings.LayerNorm.bias", Role::Plain, &[d]),
         ];
@@ -117,7 +142,11 @@ impl BertConfig {
                 ("output.dense", d, inner),
             ] {
                 let name = format!("encoder.layer.{layer}.{name}");
-                parameters.push(Parameter::new(format!("{name}.weight"), Role::Linear, &[n, k]));
+                parameters.push(Parameter::new(
+                    format!("{name}.weight"),
+                    Role::Linear,
+                    &[n, k],
+                ));
                 parameters.push(Parameter::new(format!("{name}.bias"), Role::Plain, &[n]));
             }
             for name in ["attention.output.LayerNorm", "output.LayerNorm"] {
@@ -190,14 +219,23 @@ impl Bert {
                 output_norm: weights.layer_norm(&name("output.LayerNorm"), epsilon)?,
             })
         });
-        Ok(Self { layer: layer.collect::<Result<_>>()?, embeddings, config, device })
+        Ok(Self {
+            layer: layer.collect::<Result<_>>()?,
+            embeddings,
+            config,
+            device,
+        })
     }
 
     /// The last hidden states of sequences that lie one after the other.
     ///
     /// *Shapes*: `sequences`: token ids of each text, `t` in all, result `[t, d]` and where each text lies in it.
     /// *Errors*: `InvalidInput` for an id past the vocabulary, an empty or too long sequence; `Aborted`.
-    pub async fn forward(&self, sequences: &[&[u32]], pace: &dyn Pace) -> Result<(Tensor<2>, Spans)> {
+    pub async fn forward(
+        &self,
+        sequences: &[&[u32]],
+        pace: &dyn Pace,
+    ) -> Result<(Tensor<2>, Spans)> {
         self.check(sequences)?;
         let activation = Activation::from_config(&self.config.hidden_act)?;
         let spans = Spans::from_lengths(sequences.iter().map(|ids| ids.len()));
@@ -215,19 +253,33 @@ impl Bert {
             let length = ids.len();
             Tensor::<1, Int>::from_data(TensorData::new(ids, [length]), &self.device)
         };
-        let ids = indices(sequences.iter().flat_map(|ids| ids.iter().map(|&id| id as i32)).collect());
-        let positions = indices(sequences.iter().flat_map(|ids| 0..ids.len() as i32).collect());
+        let ids = indices(
+            sequences
+                .iter()
+                .flat_map(|ids| ids.iter().map(|&id| id as i32))
+                .collect(),
+        );
+        let positions = indices(
+            sequences
+                .iter()
+                .flat_map(|ids| 0..ids.len() as i32)
+                .collect(),
+        );
         let types = indices(vec![0; positions.dims()[0]]);
         let e = &self.embeddings;
         let words = e.word_embeddings.forward(ids) + e.token_type_embeddings.forward(types);
-        e.layer_norm.forward(words, e.position_embeddings.forward(positions))
+        e.layer_norm
+            .forward(words, e.position_embeddings.forward(positions))
     }
 
     fn check(&self, sequences: &[&[u32]]) -> Result<()> {
         let (v, longest) = (self.config.vocab_size, self.config.max_position_embeddings);
         for ids in sequences {
             if ids.is_empty() || ids.len() > longest {
-                return Err(Error::invalid_input(format!("a text has {} tokens, expected 1 to {longest}", ids.len())));
+                return Err(Error::invalid_input(format!(
+                    "a text has {} tokens, expected 1 to {longest}",
+                    ids.len()
+                )));
             }
             if let Some(id) = ids.iter().find(|&&id| id as usize >= v) {
                 return Err(Error::invalid_weights(format!(
@@ -240,7 +292,13 @@ impl Bert {
 }
 
 impl Layer {
-    fn forward(&self, x: Tensor<2>, spans: &Spans, heads: usize, activation: Activation) -> Tensor<2> {
+    fn forward(
+        &self,
+        x: Tensor<2>,
+        spans: &Spans,
+        heads: usize,
+        activation: Activation,
+    ) -> Tensor<2> {
         // Attention of each text to itself: [t, d] → [t, d]
         let query = self.query.forward(x.clone(), Activation::Identity);
         let key = self.key.forward(x.clone(), Activation::Identity);
@@ -251,7 +309,8 @@ impl Layer {
         let x = self.attention_norm.forward(attended, x);
         // Feed-forward: [t, d] → [t, inner] → [t, d]
         let inner = self.intermediate.forward(x.clone(), activation);
-        self.output_norm.forward(self.output.forward(inner, Activation::Identity), x)
+        self.output_norm
+            .forward(self.output.forward(inner, Activation::Identity), x)
     }
 }
 
@@ -270,17 +329,50 @@ mod tests {
     fn a_config_of_another_kind_or_an_absurd_one_is_an_error_that_names_the_field() {
         assert!(config("", "").is_ok());
         for (change, to, kind, what) in [
-            ("\"bert\"", "\"llama\"", ErrorKind::UnsupportedModel, "model_type is 'llama'"),
-            ("\"gelu\"", "\"mish\"", ErrorKind::UnsupportedModel, "hidden_act is 'mish'"),
-            ("\"vocab_size\":10", "\"vocab_size\":0", ErrorKind::InvalidWeights, "vocab_size is 0"),
-            ("\"hidden_size\":8", "\"hidden_size\":9", ErrorKind::InvalidWeights, "not a multiple"),
-            ("\"hidden_size\":8", "\"hidden_size\":-8", ErrorKind::InvalidWeights, "not valid"),
-            ("\"hidden_size\":8,", "", ErrorKind::InvalidWeights, "hidden_size"),
+            (
+                "\"bert\"",
+                "\"llama\"",
+                ErrorKind::UnsupportedModel,
+                "model_type is 'llama'",
+            ),
+            (
+                "\"gelu\"",
+                "\"mish\"",
+                ErrorKind::UnsupportedModel,
+                "hidden_act is 'mish'",
+            ),
+            (
+                "\"vocab_size\":10",
+                "\"vocab_size\":0",
+                ErrorKind::InvalidWeights,
+                "vocab_size is 0",
+            ),
+            (
+                "\"hidden_size\":8",
+                "\"hidden_size\":9",
+                ErrorKind::InvalidWeights,
+                "not a multiple",
+            ),
+            (
+                "\"hidden_size\":8",
+                "\"hidden_size\":-8",
+                ErrorKind::InvalidWeights,
+                "not valid",
+            ),
+            (
+                "\"hidden_size\":8,",
+                "",
+                ErrorKind::InvalidWeights,
+                "hidden_size",
+            ),
             ("{", "<html>", ErrorKind::InvalidWeights, "not valid"),
         ] {
             let error = config(change, to).unwrap_err();
             assert_eq!(error.kind(), kind, "{to}");
-            assert!(error.to_string().starts_with("config.json: ") && error.to_string().contains(what), "{error}");
+            assert!(
+                error.to_string().starts_with("config.json: ") && error.to_string().contains(what),
+                "{error}"
+            );
         }
     }
 }

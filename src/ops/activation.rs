@@ -44,9 +44,15 @@ pub(super) fn plain<B: Backend>(x: FloatTensor<B>, activation: Activation) -> Fl
         Activation::Gelu => B::gelu(x),
         Activation::GeluTanh => {
             let cube = B::float_mul(B::float_mul(x.clone(), x.clone()), x.clone());
-            let inner = B::float_add(x.clone(), B::float_mul_scalar(cube, Scalar::from(GELU_TANH.1)));
+            let inner = B::float_add(
+                x.clone(),
+                B::float_mul_scalar(cube, Scalar::from(GELU_TANH.1)),
+            );
             let tanh = B::float_tanh(B::float_mul_scalar(inner, Scalar::from(GELU_TANH.0)));
-            let gate = B::float_mul_scalar(B::float_add_scalar(tanh, Scalar::from(1.0f32)), Scalar::from(0.5f32));
+            let gate = B::float_mul_scalar(
+                B::float_add_scalar(tanh, Scalar::from(1.0f32)),
+                Scalar::from(0.5f32),
+            );
             B::float_mul(x, gate)
         }
         Activation::Relu => B::relu(x),

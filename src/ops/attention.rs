@@ -24,17 +24,22 @@ impl Spans {
             end += length as u32;
             end
         });
-        Self { offsets: std::iter::once(0).chain(ends.collect::<Vec<_>>()).collect() }
+        Self {
+            offsets: std::iter::once(0).chain(ends.collect::<Vec<_>>()).collect(),
+        }
     }
 
     /// First rows, and the number of rows in all at the end: one more than there are sequences.
+    #[cfg(feature = "webgpu")]
     pub fn offsets(&self) -> &[u32] {
         &self.offsets
     }
 
     /// The rows of each sequence.
     pub fn iter(&self) -> impl Iterator<Item = Range<usize>> + '_ {
-        self.offsets.windows(2).map(|pair| pair[0] as usize..pair[1] as usize)
+        self.offsets
+            .windows(2)
+            .map(|pair| pair[0] as usize..pair[1] as usize)
     }
 
     /// The longest sequence's length, 0 where there is none.
@@ -47,8 +52,18 @@ impl Spans {
 ///
 /// *Shapes*: `query`, `key`, `value`: `[t, heads * d]`, result the same. `heads` divides the width.
 /// *Source*: Vaswani et al., "Attention Is All You Need", 2017, section 3.2.
-pub fn attention(query: Tensor<2>, key: Tensor<2>, value: Tensor<2>, spans: &Spans, heads: usize) -> Tensor<2> {
-    let (q, k, v) = (query.into_dispatch(), key.into_dispatch(), value.into_dispatch());
+pub fn attention(
+    query: Tensor<2>,
+    key: Tensor<2>,
+    value: Tensor<2>,
+    spans: &Spans,
+    heads: usize,
+) -> Tensor<2> {
+    let (q, k, v) = (
+        query.into_dispatch(),
+        key.into_dispatch(),
+        value.into_dispatch(),
+    );
     Tensor::from_dispatch(Dispatch::attention(q, k, v, spans.clone(), heads))
 }
 
@@ -65,14 +80,20 @@ pub(super) fn plain<B: Backend>(
         let t = rows.len();
         // [t, h * d] → [h, t, d]
         let split = |x: &FloatTensor<B>| {
-            let x = B::float_slice(x.clone(), &[Slice::from(rows.clone()), Slice::from(0..width)]);
+            let x = B::float_slice(
+                x.clone(),
+                &[Slice::from(rows.clone()), Slice::from(0..width)],
+            );
             B::float_permute(B::float_reshape(x, Shape::from([t, heads, d])), &[1, 0, 2])
         };
         let scores = B::float_matmul(split(&query), B::float_transpose(split(&key)));
         let scores = B::float_mul_scalar(scores, Scalar::from(1.0 / (d as f32).sqrt()));
         // [h, t, t] · [h, t, d] → [h, t, d] → [t, h * d]
         let context = B::float_matmul(B::softmax(scores, 2), split(&value));
-        B::float_reshape(B::float_permute(context, &[1, 0, 2]), Shape::from([t, width]))
+        B::float_reshape(
+            B::float_permute(context, &[1, 0, 2]),
+            Shape::from([t, width]),
+        )
     });
     B::float_cat(contexts.collect(), 0)
 }

@@ -27,7 +27,11 @@ impl Embedding {
     pub fn forward(&self, ids: Tensor<1, Int>) -> Tensor<2> {
         match self {
             Self::F32(table) => table.clone().select(0, ids),
-            Self::Q8 { packed, scale, dimensions } => Tensor::from_dispatch(Dispatch::embedding_q8(
+            Self::Q8 {
+                packed,
+                scale,
+                dimensions,
+            } => Tensor::from_dispatch(Dispatch::embedding_q8(
                 packed.clone().into_dispatch(),
                 scale.clone().into_dispatch(),
                 ids.into_dispatch(),
@@ -48,5 +52,8 @@ pub(super) fn plain_q8<B: Backend>(
     let rows = linear::unpack_bytes::<B>(B::int_select(table, 0, ids.clone()));
     let rows = B::float_reshape(rows, Shape::from([t, quads * 4]));
     let rows = B::float_slice(rows, &[Slice::from(0..t), Slice::from(0..dimensions)]);
-    B::float_mul(rows, B::float_reshape(B::float_select(scale, 0, ids), Shape::from([t, 1])))
+    B::float_mul(
+        rows,
+        B::float_reshape(B::float_select(scale, 0, ids), Shape::from([t, 1])),
+    )
 }

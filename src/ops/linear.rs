@@ -3,10 +3,10 @@
 //! Weights are kept as the kernels read them: outputs in panels of [`PANEL`], so that one vector register holds the same
 //! input position of neighbouring outputs. Rows past the last output, and int8 inputs past the last, are zeros.
 
+use burn::backend::TensorMetadata;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, FloatDType, Scalar};
 use burn::tensor::{Int, Shape, Slice, Tensor};
-use burn::backend::TensorMetadata;
 
 use super::{Activation, HotOps, activation};
 
@@ -51,7 +51,9 @@ impl Linear {
     pub fn forward(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
         let (x, bias) = (x.into_dispatch(), self.bias.clone().into_dispatch());
         Tensor::from_dispatch(match &self.weight {
-            LinearWeight::F32(weight) => Dispatch::linear_f32(x, weight.clone().into_dispatch(), bias, activation),
+            LinearWeight::F32(weight) => {
+                Dispatch::linear_f32(x, weight.clone().into_dispatch(), bias, activation)
+            }
             LinearWeight::Q8 { packed, scale } => Dispatch::linear_q8(
                 x,
                 packed.clone().into_dispatch(),
@@ -71,8 +73,15 @@ pub(super) fn plain_f32<B: Backend>(
 ) -> FloatTensor<B> {
     let [panels, k, lanes] = weight.shape().dims();
     // [panels, k, lanes] → [panels, lanes, k] → [n, k]
-    let weight = B::float_reshape(B::float_permute(weight, &[0, 2, 1]), Shape::from([panels * lanes, k]));
-    finish::<B>(B::float_matmul(x, B::float_transpose(weight)), bias, activation)
+    let weight = B::float_reshape(
+        B::float_permute(weight, &[0, 2, 1]),
+        Shape::from([panels * lanes, k]),
+    );
+    finish::<B>(
+        B::float_matmul(x, B::float_transpose(weight)),
+        bias,
+        activation,
+    )
 }
 
 /// Activations in full precision: what the int8 kernels approximate.
@@ -104,14 +113,21 @@ pub(super) fn unpack_bytes<B: Backend>(packed: IntTensor<B>) -> FloatTensor<B> {
             // Shift the byte to the top and back: the second, arithmetic, shift brings its sign along.
             let top = B::bitwise_left_shift_scalar(packed.clone(), Scalar::from(24 - 8 * i));
             let byte = B::bitwise_right_shift_scalar(top, Scalar::from(24));
-            B::float_reshape(B::int_into_float(byte, FloatDType::F32), Shape::from(with_byte.clone()))
+            B::float_reshape(
+                B::int_into_float(byte, FloatDType::F32),
+                Shape::from(with_byte.clone()),
+            )
         })
         .collect();
     B::float_cat(bytes, with_byte.len() - 1)
 }
 
 /// Cuts the panel padding off, adds the bias, applies the activation.
-fn finish<B: Backend>(y: FloatTensor<B>, bias: FloatTensor<B>, activation: Activation) -> FloatTensor<B> {
+fn finish<B: Backend>(
+    y: FloatTensor<B>,
+    bias: FloatTensor<B>,
+    activation: Activation,
+) -> FloatTensor<B> {
     let [m, _] = y.shape().dims();
     let [n] = bias.shape().dims();
     let y = B::float_slice(y, &[Slice::from(0..m), Slice::from(0..n)]);

@@ -15,15 +15,16 @@ mod norm;
 
 pub use activation::Activation;
 pub use attention::{Spans, attention};
+#[cfg(target_arch = "wasm32")]
 pub(crate) use cpu::SIMD_LEVEL;
 pub use embedding::Embedding;
 pub use linear::{Linear, LinearWeight, PANEL, packed_f32_shape, packed_q8_shape};
 pub use norm::LayerNorm;
 
-use burn::backend::tensor::{FloatTensor, IntTensor};
 #[cfg(feature = "webgpu")]
 use burn::backend::Cube;
 use burn::backend::backend_extension;
+use burn::backend::tensor::{FloatTensor, IntTensor};
 
 /// Operations with kernels of our own, each with a default body in plain burn ops.
 #[backend_extension(Flex, Cube: cfg(feature = "webgpu"))]

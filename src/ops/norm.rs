@@ -43,5 +43,8 @@ pub(super) fn plain<B: Backend>(
     let centred = B::float_sub(x.clone(), B::float_mean_dim(x, 1));
     let variance = B::float_mean_dim(B::float_mul(centred.clone(), centred.clone()), 1);
     let deviation = B::float_sqrt(B::float_add_scalar(variance, Scalar::from(epsilon)));
-    B::float_add(B::float_mul(B::float_div(centred, deviation), row(gamma)), row(beta))
+    B::float_add(
+        B::float_mul(B::float_div(centred, deviation), row(gamma)),
+        row(beta),
+    )
 }

@@ -55,7 +55,10 @@ fn f32_linear(w: &[f32], n: usize, k: usize, bias: Vec<f32>) -> Linear {
         crate::weights::pack_row_f32(&mut packed, k, output, row);
     }
     let weight = Tensor::from_data(TensorData::new(packed, shape), &Device::flex());
-    Linear { weight: LinearWeight::F32(weight), bias: vector(bias) }
+    Linear {
+        weight: LinearWeight::F32(weight),
+        bias: vector(bias),
+    }
 }
 
 fn q8_linear(w: &[i8], n: usize, k: usize, scale: Vec<f32>, bias: Vec<f32>) -> Linear {
@@ -65,7 +68,13 @@ fn q8_linear(w: &[i8], n: usize, k: usize, scale: Vec<f32>, bias: Vec<f32>) -> L
         crate::weights::pack_row_q8(&mut packed, k, output, row);
     }
     let packed = Tensor::from_data(TensorData::new(packed, shape), &Device::flex());
-    Linear { weight: LinearWeight::Q8 { packed, scale: vector(scale) }, bias: vector(bias) }
+    Linear {
+        weight: LinearWeight::Q8 {
+            packed,
+            scale: vector(scale),
+        },
+        bias: vector(bias),
+    }
 }
 
 fn plain(linear: &Linear, x: &Tensor<2>, activation: Activation) -> Vec<f32> {
@@ -87,7 +96,10 @@ fn plain(linear: &Linear, x: &Tensor<2>, activation: Activation) -> Vec<f32> {
 fn assert_close(name: &str, got: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(got.len(), expected.len(), "{name}: length");
     for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
-        assert!((got - expected).abs() <= tolerance, "{name}: value {i} is {got}, expected {expected}");
+        assert!(
+            (got - expected).abs() <= tolerance,
+            "{name}: value {i} is {got}, expected {expected}"
+        );
     }
 }
 
@@ -99,11 +111,21 @@ fn f32_linear_agrees_with_the_plain_body_on_odd_shapes() {
             let m = [1, 2, 3, 4, 5, 7, 33][(n + k) % 7];
             let layer = f32_linear(&values.take(n * k), n, k, values.take(n));
             let x = matrix(values.take(m * k), m);
-            for activation in [Activation::Identity, Activation::Gelu, Activation::GeluTanh, Activation::Relu] {
+            for activation in [
+                Activation::Identity,
+                Activation::Gelu,
+                Activation::GeluTanh,
+                Activation::Relu,
+            ] {
                 let got = list(layer.forward(x.clone(), activation));
                 // Sums of k products of magnitude below 1, taken in another order.
                 let tolerance = 2e-6 + 4.0 * f32::EPSILON * k as f32;
-                assert_close(&format!("{m}x{k}x{n}"), &got, &plain(&layer, &x, activation), tolerance);
+                assert_close(
+                    &format!("{m}x{k}x{n}"),
+                    &got,
+                    &plain(&layer, &x, activation),
+                    tolerance,
+                );
             }
         }
     }
@@ -115,8 +137,18 @@ fn q8_linear_is_within_the_quantization_step_of_the_plain_body() {
     for n in SIZES {
         for k in SIZES {
             let m = [1, 2, 3, 4, 5, 7, 33][(n + k) % 7];
-            let w: Vec<i8> = values.take(n * k).iter().map(|w| (w * 127.0) as i8).collect();
-            let layer = q8_linear(&w, n, k, values.take(n).iter().map(|s| s.abs() / 127.0).collect(), values.take(n));
+            let w: Vec<i8> = values
+                .take(n * k)
+                .iter()
+                .map(|w| (w * 127.0) as i8)
+                .collect();
+            let layer = q8_linear(
+                &w,
+                n,
+                k,
+                values.take(n).iter().map(|s| s.abs() / 127.0).collect(),
+                values.take(n),
+            );
             let x = values.take(m * k);
             let got = list(layer.forward(matrix(x.clone(), m), Activation::Identity));
             // Values lie within -1 and 1, so one step is at most 2 / ACTIVATION_MAX and each product is off by at
@@ -124,9 +156,17 @@ fn q8_linear_is_within_the_quantization_step_of_the_plain_body() {
             let tolerance = 2.0 / ACTIVATION_MAX * k as f32 + 1e-5;
             let expected = plain(&layer, &matrix(x, m), Activation::Identity);
             assert_close(&format!("{m}x{k}x{n}"), &got, &expected, tolerance);
-            let error: f32 = got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).sum::<f32>() / got.len() as f32;
+            let error: f32 = got
+                .iter()
+                .zip(&expected)
+                .map(|(a, b)| (a - b).abs())
+                .sum::<f32>()
+                / got.len() as f32;
             // Errors of random sign: their mean grows with the root of k only.
-            assert!(error < 2.0 / ACTIVATION_MAX * (k as f32).sqrt(), "{m}x{k}x{n}: mean error {error}");
+            assert!(
+                error < 2.0 / ACTIVATION_MAX * (k as f32).sqrt(),
+                "{m}x{k}x{n}: mean error {error}"
+            );
         }
     }
 }
@@ -134,13 +174,27 @@ fn q8_linear_is_within_the_quantization_step_of_the_plain_body() {
 #[wasm_bindgen_test(unsupported = test)]
 fn q8_linear_is_exact_on_its_own_grid() {
     let mut values = Values(3);
-    for (m, k, n) in [(1, 1, 1), (3, 7, 31), (5, 33, 9), (4, 384, 8), (7, 1536, 17)] {
+    for (m, k, n) in [
+        (1, 1, 1),
+        (3, 7, 31),
+        (5, 33, 9),
+        (4, 384, 8),
+        (7, 1536, 17),
+    ] {
         // From 0 to ACTIVATION_MAX with both ends present the step is 1; extreme weights try the saturation of pairs.
-        let mut x: Vec<f32> = values.take(m * k).iter().map(|x| (x.abs() * ACTIVATION_MAX).round()).collect();
+        let mut x: Vec<f32> = values
+            .take(m * k)
+            .iter()
+            .map(|x| (x.abs() * ACTIVATION_MAX).round())
+            .collect();
         for row in x.chunks_exact_mut(k) {
             row[k / 2] = ACTIVATION_MAX;
         }
-        let w: Vec<i8> = values.take(n * k).iter().map(|w| if *w > 0.0 { 127 } else { -127 }).collect();
+        let w: Vec<i8> = values
+            .take(n * k)
+            .iter()
+            .map(|w| if *w > 0.0 { 127 } else { -127 })
+            .collect();
         let layer = q8_linear(&w, n, k, vec![1.0; n], vec![0.0; n]);
         let x = matrix(x, m);
         let got = list(layer.forward(x.clone(), Activation::Identity));
@@ -157,7 +211,12 @@ fn a_row_of_zeros_of_large_values_or_of_nan_stays_what_it_is() {
         let row = |value: f32| list(layer.forward(matrix(vec![value; k], 1), Activation::Identity));
         assert_eq!(row(0.0), [0.5; 9]);
         let large = row(1e30);
-        assert!(large.iter().all(|y| (y / (1e30 * k as f32) - 1.0).abs() < 0.01), "{large:?}");
+        assert!(
+            large
+                .iter()
+                .all(|y| (y / (1e30 * k as f32) - 1.0).abs() < 0.01),
+            "{large:?}"
+        );
         assert!(row(f32::NAN).iter().all(|y| y.is_nan()));
     }
 }
@@ -168,7 +227,10 @@ fn a_row_gives_the_same_bits_wherever_it_stands_in_a_batch() {
     let (n, k) = (41, 65);
     let w = values.take(n * k);
     let bytes: Vec<i8> = w.iter().map(|w| (w * 127.0) as i8).collect();
-    let layers = [f32_linear(&w, n, k, values.take(n)), q8_linear(&bytes, n, k, vec![0.01; n], values.take(n))];
+    let layers = [
+        f32_linear(&w, n, k, values.take(n)),
+        q8_linear(&bytes, n, k, vec![0.01; n], values.take(n)),
+    ];
     let row = values.take(k);
     for layer in layers {
         let alone = list(layer.forward(matrix(row.clone(), 1), Activation::Gelu));
@@ -177,7 +239,11 @@ fn a_row_gives_the_same_bits_wherever_it_stands_in_a_batch() {
                 let mut x = values.take(m * k);
                 x[position * k..(position + 1) * k].copy_from_slice(&row);
                 let batch = list(layer.forward(matrix(x, m), Activation::Gelu));
-                assert_eq!(batch[position * n..(position + 1) * n], alone, "row {position} of {m}");
+                assert_eq!(
+                    batch[position * n..(position + 1) * n],
+                    alone,
+                    "row {position} of {m}"
+                );
             }
         }
     }
@@ -197,11 +263,19 @@ fn attention_agrees_with_the_plain_body_on_ragged_batches() {
         let t: usize = lengths.iter().sum();
         // Larger than usual, so that the softmax is peaked.
         let [q, k, v] = std::array::from_fn(|_| {
-            matrix(values.take(t * heads * d).iter().map(|x| x * 4.0).collect(), t)
+            matrix(
+                values.take(t * heads * d).iter().map(|x| x * 4.0).collect(),
+                t,
+            )
         });
         let got = list(attention(q.clone(), k.clone(), v.clone(), &spans, heads));
         let expected = super::attention::plain::<Flex>(flex(&q), flex(&k), flex(&v), spans, heads);
-        assert_close(&format!("{lengths:?}"), &got, &list(Tensor::from_primitive::<Flex>(expected)), 2e-5);
+        assert_close(
+            &format!("{lengths:?}"),
+            &got,
+            &list(Tensor::from_primitive::<Flex>(expected)),
+            2e-5,
+        );
     }
 }
 
@@ -218,7 +292,11 @@ fn add_layer_norm_agrees_with_the_plain_body() {
     let mut values = Values(6);
     for d in SIZES {
         let m = 5;
-        let norm = LayerNorm { weight: vector(values.take(d)), bias: vector(values.take(d)), epsilon: 1e-5 };
+        let norm = LayerNorm {
+            weight: vector(values.take(d)),
+            bias: vector(values.take(d)),
+            epsilon: 1e-5,
+        };
         // A large mean, which a one-pass variance would not survive.
         let x = matrix(values.take(m * d).iter().map(|x| x + 100.0).collect(), m);
         let residual = matrix(values.take(m * d), m);
@@ -231,7 +309,12 @@ fn add_layer_norm_agrees_with_the_plain_body() {
             norm.epsilon,
         );
         // Values near 100 carry an error of 1e-5, which the division by a small deviation enlarges.
-        assert_close(&format!("{d}"), &got, &list(Tensor::from_primitive::<Flex>(expected)), 2e-4);
+        assert_close(
+            &format!("{d}"),
+            &got,
+            &list(Tensor::from_primitive::<Flex>(expected)),
+            2e-4,
+        );
     }
 }
 
@@ -240,12 +323,29 @@ fn q8_embedding_rows_agree_with_the_plain_body() {
     let mut values = Values(7);
     for d in SIZES {
         let (v, quads) = (11, d.div_ceil(4));
-        let table: Vec<i32> = values.take(v * quads).iter().map(|x| x.to_bits() as i32).collect();
-        let table = Tensor::<2, Int>::from_data(TensorData::new(table, [v, quads]), &Device::flex());
+        let table: Vec<i32> = values
+            .take(v * quads)
+            .iter()
+            .map(|x| x.to_bits() as i32)
+            .collect();
+        let table =
+            Tensor::<2, Int>::from_data(TensorData::new(table, [v, quads]), &Device::flex());
         let scale = vector(values.take(v));
-        let ids = Tensor::<1, Int>::from_data(TensorData::new(vec![10i32, 0, 3, 3], [4]), &Device::flex());
-        let embedding = Embedding::Q8 { packed: table.clone(), scale: scale.clone(), dimensions: d };
-        let expected = super::embedding::plain_q8::<Flex>(flex_int(&table), flex(&scale), flex_int(&ids), d);
-        assert_eq!(list(embedding.forward(ids)), list(Tensor::from_primitive::<Flex>(expected)), "{d}");
+        let ids = Tensor::<1, Int>::from_data(
+            TensorData::new(vec![10i32, 0, 3, 3], [4]),
+            &Device::flex(),
+        );
+        let embedding = Embedding::Q8 {
+            packed: table.clone(),
+            scale: scale.clone(),
+            dimensions: d,
+        };
+        let expected =
+            super::embedding::plain_q8::<Flex>(flex_int(&table), flex(&scale), flex_int(&ids), d);
+        assert_eq!(
+            list(embedding.forward(ids)),
+            list(Tensor::from_primitive::<Flex>(expected)),
+            "{d}"
+        );
     }
 }

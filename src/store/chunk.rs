@@ -26,7 +26,9 @@ impl Chunk {
     /// Copies from `offset` on; both ends must be inside.
     pub fn copy_to(&self, offset: usize, to: &mut [u8]) {
         #[cfg(target_arch = "wasm32")]
-        self.0.subarray(offset as u32, (offset + to.len()) as u32).copy_to(to);
+        self.0
+            .subarray(offset as u32, (offset + to.len()) as u32)
+            .copy_to(to);
         #[cfg(not(target_arch = "wasm32"))]
         to.copy_from_slice(&self.0[offset..offset + to.len()]);
     }
@@ -57,9 +59,16 @@ pub(super) struct ChunkBuilder {
 impl ChunkBuilder {
     pub fn new(size: usize) -> Self {
         #[cfg(target_arch = "wasm32")]
-        return Self { bytes: js_sys::Uint8Array::new_with_length(size as u32), filled: 0, size };
+        return Self {
+            bytes: js_sys::Uint8Array::new_with_length(size as u32),
+            filled: 0,
+            size,
+        };
         #[cfg(not(target_arch = "wasm32"))]
-        return Self { bytes: Vec::new(), size };
+        return Self {
+            bytes: Vec::new(),
+            size,
+        };
     }
 
     /// Takes as many bytes as there is room for and returns how many.
@@ -68,7 +77,9 @@ impl ChunkBuilder {
         {
             let count = bytes.len().min(self.size - self.filled);
             let end = self.filled + count;
-            self.bytes.subarray(self.filled as u32, end as u32).copy_from(&bytes[..count]);
+            self.bytes
+                .subarray(self.filled as u32, end as u32)
+                .copy_from(&bytes[..count]);
             self.filled = end;
             count
         }

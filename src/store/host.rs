@@ -33,15 +33,28 @@ impl HostStore {
 
     async fn call(&self, name: &str, arguments: &[&JsValue]) -> Result<JsValue> {
         let failure = |error: JsValue| {
-            let error_name = Reflect::get(&error, &"name".into()).ok().and_then(|name| name.as_string());
+            let error_name = Reflect::get(&error, &"name".into())
+                .ok()
+                .and_then(|name| name.as_string());
             let full = error_name.as_deref() == Some("QuotaExceededError");
-            let kind = if full { ErrorKind::QuotaExceeded } else { ErrorKind::Internal };
-            let words = error.dyn_ref::<js_sys::Error>().map_or(format!("{error:?}"), |error| error.message().into());
+            let kind = if full {
+                ErrorKind::QuotaExceeded
+            } else {
+                ErrorKind::Internal
+            };
+            let words = error
+                .dyn_ref::<js_sys::Error>()
+                .map_or(format!("{error:?}"), |error| error.message().into());
             Error::new(kind, format!("store.{name} failed: {words}"))
         };
         let arguments: Array = arguments.iter().copied().collect();
-        let result = self.method(name)?.apply(&self.object, &arguments).map_err(failure)?;
-        JsFuture::from(Promise::resolve(&result)).await.map_err(failure)
+        let result = self
+            .method(name)?
+            .apply(&self.object, &arguments)
+            .map_err(failure)?;
+        JsFuture::from(Promise::resolve(&result))
+            .await
+            .map_err(failure)
     }
 }
 
@@ -53,7 +66,9 @@ impl Store for HostStore {
             return Ok(None);
         }
         let bytes = value.dyn_into::<Uint8Array>();
-        Ok(Some(Chunk(bytes.map_err(|_| Error::invalid_input("store.get returned something else than a Uint8Array"))?)))
+        Ok(Some(Chunk(bytes.map_err(|_| {
+            Error::invalid_input("store.get returned something else than a Uint8Array")
+        })?)))
     }
 
     async fn put(&self, key: &str, bytes: Chunk) -> Result<()> {
@@ -67,7 +82,9 @@ impl Store for HostStore {
     async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
         let keys = self.call("keys", &[&prefix.into()]).await?;
         let keys = keys.dyn_into::<Array>();
-        let keys = keys.map_err(|_| Error::invalid_input("store.keys returned something else than an array"))?;
+        let keys = keys.map_err(|_| {
+            Error::invalid_input("store.keys returned something else than an array")
+        })?;
         Ok(keys.iter().filter_map(|key| key.as_string()).collect())
     }
 }

@@ -21,19 +21,31 @@ impl IndexedDb {
     /// *Errors*: `BackendUnavailable` where the browser has none or denies it, as some private windows do.
     pub async fn open() -> Result<Self> {
         let denied = |error: idb::Error| {
-            Error::new(ErrorKind::BackendUnavailable, "IndexedDB cannot be opened here").with_source(error.to_string())
+            Error::new(
+                ErrorKind::BackendUnavailable,
+                "IndexedDB cannot be opened here",
+            )
+            .with_source(error.to_string())
         };
-        let mut request = Factory::new().map_err(denied)?.open(DATABASE, Some(VERSION)).map_err(denied)?;
+        let mut request = Factory::new()
+            .map_err(denied)?
+            .open(DATABASE, Some(VERSION))
+            .map_err(denied)?;
         request.on_upgrade_needed(|event| {
             // A failure here makes the request itself fail, which is where it is reported.
             if let Ok(database) = idb::event::DatabaseEvent::database(&event) {
                 let _ = database.create_object_store(OBJECTS, ObjectStoreParams::new());
             }
         });
-        Ok(Self { database: request.await.map_err(denied)? })
+        Ok(Self {
+            database: request.await.map_err(denied)?,
+        })
     }
 
-    fn transaction(&self, mode: TransactionMode) -> Result<(idb::Transaction, idb::ObjectStore), idb::Error> {
+    fn transaction(
+        &self,
+        mode: TransactionMode,
+    ) -> Result<(idb::Transaction, idb::ObjectStore), idb::Error> {
         let transaction = self.database.transaction(&[OBJECTS], mode)?;
         let objects = transaction.object_store(OBJECTS)?;
         Ok((transaction, objects))
@@ -54,7 +66,9 @@ impl Store for IndexedDb {
             objects.get(JsValue::from(key))?.await
         };
         let value = read.await.map_err(|error| failure("read from", &error))?;
-        Ok(value.and_then(|value| value.dyn_into::<Uint8Array>().ok()).map(Chunk))
+        Ok(value
+            .and_then(|value| value.dyn_into::<Uint8Array>().ok())
+            .map(Chunk))
     }
 
     async fn put(&self, key: &str, bytes: Chunk) -> Result<()> {
@@ -63,7 +77,10 @@ impl Store for IndexedDb {
             objects.put(&bytes.0, Some(&key.into()))?.await?;
             transaction.commit()?.await
         };
-        write.await.map(|_| ()).map_err(|error| failure("write to", &error))
+        write
+            .await
+            .map(|_| ())
+            .map_err(|error| failure("write to", &error))
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
@@ -72,7 +89,10 @@ impl Store for IndexedDb {
             objects.delete(JsValue::from(key))?.await?;
             transaction.commit()?.await
         };
-        delete.await.map(|_| ()).map_err(|error| failure("delete from", &error))
+        delete
+            .await
+            .map(|_| ())
+            .map_err(|error| failure("delete from", &error))
     }
 
     async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
@@ -81,7 +101,9 @@ impl Store for IndexedDb {
             // No key has U+FFFF, so this is past everything that starts with the prefix.
             let end = JsValue::from(format!("{prefix}\u{ffff}"));
             let range = KeyRange::bound(&prefix.into(), &end, Some(false), Some(false))?;
-            objects.get_all_keys(Some(Query::KeyRange(range)), None)?.await
+            objects
+                .get_all_keys(Some(Query::KeyRange(range)), None)?
+                .await
         };
         let keys = read.await.map_err(|error| failure("list", &error))?;
         Ok(keys.iter().filter_map(JsValue::as_string).collect())

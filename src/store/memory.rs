@@ -32,6 +32,12 @@ impl Store for MemoryStore {
     }
 
     async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
-        Ok(self.entries.borrow().keys().filter(|key| key.starts_with(prefix)).cloned().collect())
+        Ok(self
+            .entries
+            .borrow()
+            .keys()
+            .filter(|key| key.starts_with(prefix))
+            .cloned()
+            .collect())
     }
 }

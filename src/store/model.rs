@@ -27,7 +27,11 @@ pub struct ModelKey(String);
 impl ModelKey {
     /// A model of a host at a revision, in a precision.
     pub fn new(host: &str, model: &str, revision: &str, dtype: Dtype) -> Self {
-        Self(format!("pilotlight/{VERSION}/{}/{model}@{revision}/{}", host.trim_end_matches('/'), dtype.name()))
+        Self(format!(
+            "pilotlight/{VERSION}/{}/{model}@{revision}/{}",
+            host.trim_end_matches('/'),
+            dtype.name()
+        ))
     }
 
     fn manifest(&self) -> String {
@@ -66,7 +70,11 @@ impl<'a> StoredModel<'a> {
             return Ok(None);
         };
         match serde_json::from_slice::<Manifest>(&bytes.to_vec()) {
-            Ok(manifest) if manifest.version == VERSION => Ok(Some(Self { store, key: key.clone(), manifest })),
+            Ok(manifest) if manifest.version == VERSION => Ok(Some(Self {
+                store,
+                key: key.clone(),
+                manifest,
+            })),
             _ => Ok(None),
         }
     }
@@ -85,7 +93,14 @@ impl<'a> StoredModel<'a> {
 impl Host for StoredModel<'_> {
     async fn list(&self) -> Result<Option<Vec<FileEntry>>> {
         let files = self.manifest.files.iter();
-        Ok(Some(files.map(|(path, file)| FileEntry { path: path.clone(), size: Some(file.size) }).collect()))
+        Ok(Some(
+            files
+                .map(|(path, file)| FileEntry {
+                    path: path.clone(),
+                    size: Some(file.size),
+                })
+                .collect(),
+        ))
     }
 
     async fn open(&self, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
@@ -95,7 +110,12 @@ impl Host for StoredModel<'_> {
         // Read ahead of the stream, because a `ByteStream` borrows nothing; in the browser this is JavaScript's memory.
         let mut chunks = Vec::with_capacity(stored.chunks.len());
         for key in &stored.chunks {
-            let missing = || Error::new(ErrorKind::Integrity, format!("{file}: a stored chunk is missing"));
+            let missing = || {
+                Error::new(
+                    ErrorKind::Integrity,
+                    format!("{file}: a stored chunk is missing"),
+                )
+            };
             chunks.push(self.store.get(key).await?.ok_or_else(missing)?);
         }
         let found: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
@@ -104,7 +124,11 @@ impl Host for StoredModel<'_> {
             return Err(Error::new(ErrorKind::Integrity, message));
         }
         chunks.reverse();
-        Ok(Some(Box::new(ChunkStream { rest: chunks, position: 0, length: stored.size })))
+        Ok(Some(Box::new(ChunkStream {
+            rest: chunks,
+            position: 0,
+            length: stored.size,
+        })))
     }
 }
 
@@ -154,32 +178,57 @@ impl<'a> ModelWriter<'a> {
     pub fn new(store: &'a dyn Store, key: &ModelKey, nonce: u64) -> Self {
         let prefix = format!("{}{nonce:016x}/", key.chunks());
         let builder = ChunkBuilder::new(CHUNK);
-        Self { store, key: key.clone(), prefix, files: BTreeMap::new(), current: None, builder }
+        Self {
+            store,
+            key: key.clone(),
+            prefix,
+            files: BTreeMap::new(),
+            current: None,
+            builder,
+        }
     }
 
     /// Ends the file before and begins another, which `write` then fills.
     pub async fn begin(&mut self, file: &str) -> Result<()> {
         self.end().await?;
-        self.current = Some((file.into(), StoredFile { size: 0, chunks: Vec::new() }));
+        self.current = Some((
+            file.into(),
+            StoredFile {
+                size: 0,
+                chunks: Vec::new(),
+            },
+        ));
         Ok(())
     }
 
     /// Makes the model readable, and removes what older writings left.
-    pub async fn commit(mut self) -> Result<()> {
+    pub async fn commit(&mut self) -> Result<()> {
         self.end().await?;
-        let manifest = Manifest { version: VERSION, files: std::mem::take(&mut self.files) };
-        let bytes = serde_json::to_vec(&manifest).map_err(|error| Error::internal(format!("manifest: {error}")))?;
-        self.store.put(&self.key.manifest(), bytes.as_slice().into()).await?;
-        for key in self.store.keys(&self.key.chunks()).await? {
+        let manifest = Manifest {
+            version: VERSION,
+            files: std::mem::take(&mut self.files),
+        };
+        let bytes = serde_json::to_vec(&manifest)
+            .map_err(|error| Error::internal(format!("manifest: {error}")))?;
+        self.store
+            .put(&self.key.manifest(), bytes.as_slice().into())
+            .await?;
+        // The model is whole now, so what cannot be tidied up is no failure.
+        for key in self
+            .store
+            .keys(&self.key.chunks())
+            .await
+            .unwrap_or_default()
+        {
             if !key.starts_with(&self.prefix) {
-                self.store.delete(&key).await?;
+                let _ = self.store.delete(&key).await;
             }
         }
         Ok(())
     }
 
     /// Removes what this writing stored.
-    pub async fn abandon(self) -> Result<()> {
+    pub async fn abandon(&self) -> Result<()> {
         for key in self.store.keys(&self.prefix).await? {
             self.store.delete(&key).await?;
         }

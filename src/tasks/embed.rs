@@ -109,7 +109,10 @@ pub struct EmbedOptions {
 
 impl Default for EmbedOptions {
     fn default() -> Self {
-        Self { dimensions: None, precision: Precision::Float32 }
+        Self {
+            dimensions: None,
+            precision: Precision::Float32,
+        }
     }
 }
 
@@ -161,26 +164,31 @@ impl TextEmbedder {
     /// that could be read is left in the store then.
     pub async fn load(source: &Source<'_>, dtype: Dtype, device: &Device) -> Result<Self> {
         let Some((store, key, nonce)) = &source.store else {
-            return Loading::new(source.host, source, false, None).run(dtype, device).await;
+            return Loading::new(source.host, source, false, None)
+                .run(dtype, device)
+                .await;
         };
         if let Some(stored) = StoredModel::open(*store, key).await? {
-            match Loading::new(&stored, source, true, None).run(dtype, device).await {
+            match Loading::new(&stored, source, true, None)
+                .run(dtype, device)
+                .await
+            {
                 // What is stored cannot be used: it goes, and the host is asked.
-                Err(error) if matches!(error.kind(), ErrorKind::Integrity | ErrorKind::InvalidWeights) => {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::Integrity | ErrorKind::InvalidWeights
+                    ) =>
+                {
                     stored.delete().await?;
                 }
                 done => return done,
             }
         }
-        let mut writer = ModelWriter::new(*store, key, *nonce);
-        match Loading::new(source.host, source, false, Some(&mut writer)).run(dtype, device).await {
-            Ok(embedder) => writer.commit().await.map(|()| embedder),
-            Err(error) => {
-                // The first failure is the one to report; what a failing clean-up leaves cannot be read anyway.
-                let _ = writer.abandon().await;
-                Err(error)
-            }
-        }
+        let writer = ModelWriter::new(*store, key, *nonce);
+        Loading::new(source.host, source, false, Some(writer))
+            .run(dtype, device)
+            .await
     }
 
     /// Values of one vector.
@@ -196,10 +204,18 @@ impl TextEmbedder {
     /// Embeds texts. The same text gives the same vector whatever else is in the list.
     ///
     /// *Errors*: `InvalidInput` naming the option, `Aborted`.
-    pub async fn embed(&self, texts: &[String], options: &EmbedOptions, pace: &dyn Pace) -> Result<Embeddings> {
+    pub async fn embed(
+        &self,
+        texts: &[String],
+        options: &EmbedOptions,
+        pace: &dyn Pace,
+    ) -> Result<Embeddings> {
         let kept = options.dimensions.unwrap_or(self.dimensions);
         if kept == 0 || kept > self.dimensions {
-            return Err(Error::invalid_input(format!("dimensions is {kept}, expected 1 to {}", self.dimensions)));
+            return Err(Error::invalid_input(format!(
+                "dimensions is {kept}, expected 1 to {}",
+                self.dimensions
+            )));
         }
         let mut tokens = Vec::with_capacity(texts.len());
         for text in texts {
@@ -219,17 +235,28 @@ impl TextEmbedder {
         })
     }
 
-    async fn embed_batch(&self, batch: &[Tokens], kept: usize, to: &mut Vec<f32>, pace: &dyn Pace) -> Result<()> {
+    async fn embed_batch(
+        &self,
+        batch: &[Tokens],
+        kept: usize,
+        to: &mut Vec<f32>,
+        pace: &dyn Pace,
+    ) -> Result<()> {
         let sequences: Vec<&[u32]> = batch.iter().map(|tokens| tokens.ids.as_slice()).collect();
         let (hidden, spans) = self.bert.forward(&sequences, pace).await?;
         let data = hidden.into_data_async().await;
         let hidden: Vec<f32> = data
-            .map_err(|error| Error::internal(format!("reading the hidden states failed: {error:?}")))?
+            .map_err(|error| {
+                Error::internal(format!("reading the hidden states failed: {error:?}"))
+            })?
             .try_into_vec()
             .map_err(|error| Error::internal(format!("hidden states: {error:?}")))?;
         let mut vector = vec![0.0; self.dimensions];
         for rows in spans.iter() {
-            self.pooling.pool(&hidden[rows.start * self.dimensions..rows.end * self.dimensions], &mut vector);
+            self.pooling.pool(
+                &hidden[rows.start * self.dimensions..rows.end * self.dimensions],
+                &mut vector,
+            );
             if self.normalize {
                 normalize(&mut vector);
             }
@@ -260,20 +287,35 @@ fn batches(mut tokens: &[Tokens]) -> impl Iterator<Item = &[Tokens]> {
 fn quantize(vectors: Vec<f32>, dimensions: usize, precision: Precision) -> (Values, usize) {
     let int8 = || {
         vectors.chunks_exact(dimensions).flat_map(|vector| {
-            let largest = vector.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+            let largest = vector
+                .iter()
+                .fold(0.0f32, |largest, x| largest.max(x.abs()));
             let factor = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-            vector.iter().map(move |x| (x * factor).round_ties_even() as i8)
+            vector
+                .iter()
+                .map(move |x| (x * factor).round_ties_even() as i8)
         })
     };
     let bits = || {
         vectors.chunks_exact(dimensions).flat_map(|vector| {
-            vector.chunks(8).map(|eight| eight.iter().enumerate().fold(0u8, |byte, (i, x)| byte | u8::from(*x > 0.0) << (7 - i)))
+            vector.chunks(8).map(|eight| {
+                eight
+                    .iter()
+                    .enumerate()
+                    .fold(0u8, |byte, (i, x)| byte | u8::from(*x > 0.0) << (7 - i))
+            })
         })
     };
     match precision {
         Precision::Int8 => (Values::Int8(int8().collect()), dimensions),
-        Precision::Uint8 => (Values::Uint8(int8().map(|x| x.cast_unsigned() ^ 0x80).collect()), dimensions),
-        Precision::Binary => (Values::Int8(bits().map(|x| (x ^ 0x80).cast_signed()).collect()), dimensions.div_ceil(8)),
+        Precision::Uint8 => (
+            Values::Uint8(int8().map(|x| x.cast_unsigned() ^ 0x80).collect()),
+            dimensions,
+        ),
+        Precision::Binary => (
+            Values::Int8(bits().map(|x| (x ^ 0x80).cast_signed()).collect()),
+            dimensions.div_ceil(8),
+        ),
         Precision::Ubinary => (Values::Uint8(bits().collect()), dimensions.div_ceil(8)),
         Precision::Float32 => (Values::Float32(vectors), dimensions),
     }
@@ -284,22 +326,57 @@ struct Loading<'a, 's> {
     host: &'a dyn Host,
     source: &'a Source<'s>,
     cached: bool,
-    writer: Option<&'a mut ModelWriter<'s>>,
+    writer: Option<ModelWriter<'s>>,
     listed: Option<HashMap<String, Option<u64>>>,
     loaded: u64,
     total: u64,
 }
 
 impl<'a, 's> Loading<'a, 's> {
-    fn new(host: &'a dyn Host, source: &'a Source<'s>, cached: bool, writer: Option<&'a mut ModelWriter<'s>>) -> Self {
-        Self { host, source, cached, writer, listed: None, loaded: 0, total: 0 }
+    fn new(
+        host: &'a dyn Host,
+        source: &'a Source<'s>,
+        cached: bool,
+        writer: Option<ModelWriter<'s>>,
+    ) -> Self {
+        Self {
+            host,
+            source,
+            cached,
+            writer,
+            listed: None,
+            loaded: 0,
+            total: 0,
+        }
     }
 
+    /// Reads the model and makes it readable in the store, or leaves nothing of it there.
     async fn run(mut self, dtype: Dtype, device: &Device) -> Result<TextEmbedder> {
+        let mut done = self.read(dtype, device).await;
+        if let Some(writer) = &mut self.writer {
+            if done.is_ok() {
+                done = writer.commit().await.and(done);
+            }
+            if done.is_err() {
+                // The first failure is the one to report; what a failing clean-up leaves cannot be read anyway.
+                let _ = writer.abandon().await;
+            }
+        }
+        if done.is_ok() {
+            self.report(LoadStatus::Ready, None);
+        }
+        done
+    }
+
+    async fn read(&mut self, dtype: Dtype, device: &Device) -> Result<TextEmbedder> {
         self.source.pace.breathe().await?;
         self.report(LoadStatus::Plan, None);
         let entries = self.host.list().await?;
-        self.listed = entries.map(|list| list.into_iter().map(|FileEntry { path, size }| (path, size)).collect());
+        self.listed = entries.map(|list| {
+            list.into_iter()
+                .map(|FileEntry { path, size }| (path, size))
+                .collect()
+        });
         let weights_file = self.weights_file(dtype);
         self.plan(&weights_file);
 
@@ -323,8 +400,14 @@ impl<'a, 's> Loading<'a, 's> {
         let dimensions = config.hidden_size;
         let bert = Bert::new(config, weights, device.clone())?;
         self.source.pace.breathe().await?;
-        self.report(LoadStatus::Ready, None);
-        Ok(TextEmbedder { bert, tokenizer, pooling, normalize: modules.normalize, dimensions, max_tokens })
+        Ok(TextEmbedder {
+            bert,
+            tokenizer,
+            pooling,
+            normalize: modules.normalize,
+            dimensions,
+            max_tokens,
+        })
     }
 
     /// The packed file where the host lists one, else the checkpoint.
@@ -339,8 +422,18 @@ impl<'a, 's> Loading<'a, 's> {
     /// Sums up what is known of the sizes before the first byte comes.
     fn plan(&mut self, weights_file: &str) {
         if let Some(listed) = &self.listed {
-            let files = [CONFIG, MODULES, "1_Pooling/config.json", SENTENCE, TOKENIZER, weights_file];
-            self.total = files.iter().filter_map(|file| listed.get(*file).copied().flatten()).sum();
+            let files = [
+                CONFIG,
+                MODULES,
+                "1_Pooling/config.json",
+                SENTENCE,
+                TOKENIZER,
+                weights_file,
+            ];
+            self.total = files
+                .iter()
+                .filter_map(|file| listed.get(*file).copied().flatten())
+                .sum();
         }
         self.report(LoadStatus::Plan, None);
     }
@@ -351,9 +444,13 @@ impl<'a, 's> Loading<'a, 's> {
         let Some(json) = self.small(SENTENCE).await? else {
             return Ok((positions, false));
         };
-        let sentence: SentenceConfig = serde_json::from_slice(&json)
-            .map_err(|error| Error::invalid_weights(format!("{SENTENCE}: is not valid: {error}")))?;
-        Ok((sentence.max_seq_length.unwrap_or(positions).min(positions), sentence.do_lower_case))
+        let sentence: SentenceConfig = serde_json::from_slice(&json).map_err(|error| {
+            Error::invalid_weights(format!("{SENTENCE}: is not valid: {error}"))
+        })?;
+        Ok((
+            sentence.max_seq_length.unwrap_or(positions).min(positions),
+            sentence.do_lower_case,
+        ))
     }
 
     async fn weights(
@@ -363,25 +460,48 @@ impl<'a, 's> Loading<'a, 's> {
         dtype: Dtype,
         device: &Device,
     ) -> Result<weights::Weights> {
-        let mut stream = self.host.open(file).await?.ok_or_else(|| self.missing(file))?;
+        let mut stream = self
+            .host
+            .open(file)
+            .await?
+            .ok_or_else(|| self.missing(file))?;
         if self.known_size(file).is_none() {
             self.total += stream.len().unwrap_or(0);
         }
-        if let Some(writer) = self.writer.as_deref_mut() {
+        if let Some(writer) = self.writer.as_mut() {
             // What is stored is always the packed form.
-            writer.begin(&format!("pilotlight-{}.safetensors", dtype.name())).await?;
+            writer
+                .begin(&format!("pilotlight-{}.safetensors", dtype.name()))
+                .await?;
         }
         let before = self.loaded;
         let mut counted = Counted {
             stream: stream.as_mut(),
             received: 0,
-            report: &|received| self.source.report(LoadStatus::Download, Some(file), before + received, self.total, self.cached),
+            report: &|received| {
+                self.source.report(
+                    LoadStatus::Download,
+                    Some(file),
+                    before + received,
+                    self.total,
+                    self.cached,
+                )
+            },
         };
         let parameters = config.parameters();
-        let sink = self.writer.as_deref_mut().map(|writer| writer as &mut dyn Sink);
+        let sink = self.writer.as_mut().map(|writer| writer as &mut dyn Sink);
         let pace = self.source.pace;
-        let weights =
-            weights::load(file, &mut counted, &parameters, BertConfig::PREFIXES, dtype, device, sink, pace).await?;
+        let weights = weights::load(
+            file,
+            &mut counted,
+            &parameters,
+            BertConfig::PREFIXES,
+            dtype,
+            device,
+            sink,
+            pace,
+        )
+        .await?;
         self.loaded += counted.received;
         Ok(weights)
     }
@@ -392,7 +512,11 @@ impl<'a, 's> Loading<'a, 's> {
 
     /// A config file, or `None` where there is none; it is stored on the way.
     async fn small(&mut self, file: &str) -> Result<Option<Vec<u8>>> {
-        if self.listed.as_ref().is_some_and(|listed| !listed.contains_key(file)) {
+        if self
+            .listed
+            .as_ref()
+            .is_some_and(|listed| !listed.contains_key(file))
+        {
             return Ok(None);
         }
         self.source.pace.breathe().await?;
@@ -400,9 +524,11 @@ impl<'a, 's> Loading<'a, 's> {
             return Ok(None);
         };
         if bytes.trim_ascii_start().starts_with(b"<") {
-            return Err(Error::fetch_failed(format!("{file}: the host answered with an HTML page instead of the file")));
+            return Err(Error::fetch_failed(format!(
+                "{file}: the host answered with an HTML page instead of the file"
+            )));
         }
-        if let Some(writer) = self.writer.as_deref_mut() {
+        if let Some(writer) = self.writer.as_mut() {
             writer.begin(file).await?;
             writer.write(&bytes).await?;
         }
@@ -415,7 +541,9 @@ impl<'a, 's> Loading<'a, 's> {
     }
 
     fn known_size(&self, file: &str) -> Option<u64> {
-        self.listed.as_ref().and_then(|listed| listed.get(file).copied().flatten())
+        self.listed
+            .as_ref()
+            .and_then(|listed| listed.get(file).copied().flatten())
     }
 
     fn missing(&self, file: &str) -> Error {
@@ -423,13 +551,32 @@ impl<'a, 's> Loading<'a, 's> {
     }
 
     fn report(&self, status: LoadStatus, file: Option<&str>) {
-        self.source.report(status, file, self.loaded, self.total.max(self.loaded), self.cached);
+        self.source.report(
+            status,
+            file,
+            self.loaded,
+            self.total.max(self.loaded),
+            self.cached,
+        );
     }
 }
 
 impl Source<'_> {
-    fn report(&self, status: LoadStatus, file: Option<&str>, loaded: u64, total: u64, cached: bool) {
-        (self.progress)(&LoadProgress { status, file, loaded, total: total.max(loaded), cached });
+    fn report(
+        &self,
+        status: LoadStatus,
+        file: Option<&str>,
+        loaded: u64,
+        total: u64,
+        cached: bool,
+    ) {
+        (self.progress)(&LoadProgress {
+            status,
+            file,
+            loaded,
+            total: total.max(loaded),
+            cached,
+        });
     }
 }
 

@@ -3,5 +3,7 @@
 mod embed;
 mod pooling;
 
-pub use embed::{EmbedOptions, Embeddings, LoadProgress, LoadStatus, Precision, Source, TextEmbedder, Values};
+pub use embed::{
+    EmbedOptions, Embeddings, LoadProgress, LoadStatus, Precision, Source, TextEmbedder, Values,
+};
 pub use pooling::Pooling;

@@ -36,12 +36,16 @@ pub(super) struct Modules {
 
 impl Modules {
     /// Without the file: sentence-transformers then takes the mean and does not normalize.
-    pub const ABSENT: Self = Self { pooling_config: None, normalize: false };
+    pub const ABSENT: Self = Self {
+        pooling_config: None,
+        normalize: false,
+    };
 
     /// *Errors*: `InvalidWeights` where the file is broken, `UnsupportedModel` for a step not known here.
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        let modules: Vec<Module> = serde_json::from_slice(json)
-            .map_err(|error| Error::invalid_weights(format!("modules.json: is not valid: {error}")))?;
+        let modules: Vec<Module> = serde_json::from_slice(json).map_err(|error| {
+            Error::invalid_weights(format!("modules.json: is not valid: {error}"))
+        })?;
         let mut found = Self::ABSENT;
         for Module { path, kind } in modules {
             match kind.rsplit('.').next() {
@@ -68,7 +72,9 @@ impl Pooling {
             .map_err(|error| Error::invalid_weights(format!("{file}: is not valid: {error}")))?;
         let chosen: Vec<&str> = config
             .iter()
-            .filter(|(name, value)| name.starts_with("pooling_mode_") && value.as_bool() == Some(true))
+            .filter(|(name, value)| {
+                name.starts_with("pooling_mode_") && value.as_bool() == Some(true)
+            })
             .map(|(name, _)| name.as_str())
             .collect();
         match chosen[..] {
@@ -93,7 +99,11 @@ impl Pooling {
         }
         for row in hidden.chunks_exact(d).skip(1) {
             for (to, x) in to.iter_mut().zip(row) {
-                *to = if self == Self::Max { to.max(*x) } else { *to + x };
+                *to = if self == Self::Max {
+                    to.max(*x)
+                } else {
+                    *to + x
+                };
             }
         }
         let divisor = match self {
@@ -139,13 +149,22 @@ mod tests {
 
     #[test]
     fn unknown_steps_and_modes_are_errors_that_name_them() {
-        let error = Modules::from_json(br#"[{"path":"2_Dense","type":"sentence_transformers.models.Dense"}]"#).unwrap_err();
+        let error = Modules::from_json(
+            br#"[{"path":"2_Dense","type":"sentence_transformers.models.Dense"}]"#,
+        )
+        .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnsupportedModel);
         assert!(error.to_string().contains("models.Dense"), "{error}");
-        for json in [r#"{"pooling_mode_cls_token":true,"pooling_mode_max_tokens":true}"#, "{}"] {
+        for json in [
+            r#"{"pooling_mode_cls_token":true,"pooling_mode_max_tokens":true}"#,
+            "{}",
+        ] {
             let error = Pooling::from_json("1_Pooling/config.json", json.as_bytes()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::UnsupportedModel);
         }
-        assert_eq!(Pooling::from_json("x", b"[").unwrap_err().kind(), ErrorKind::InvalidWeights);
+        assert_eq!(
+            Pooling::from_json("x", b"[").unwrap_err().kind(),
+            ErrorKind::InvalidWeights
+        );
     }
 }

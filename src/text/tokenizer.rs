@@ -34,28 +34,45 @@ impl TextTokenizer {
     ///
     /// *Errors*: `InvalidWeights` where the file is not a tokenizer, or where `max_tokens` leaves no room for text.
     pub fn from_json(json: &[u8], max_tokens: usize, lowercase: bool) -> Result<Self> {
-        let broken = |error: tokenizers::Error| Error::invalid_weights(format!("{FILE}: is not valid: {error}"));
+        let broken = |error: tokenizers::Error| {
+            Error::invalid_weights(format!("{FILE}: is not valid: {error}"))
+        };
         let mut tokenizer = Tokenizer::from_bytes(json).map_err(broken)?;
         tokenizer.with_padding(None::<PaddingParams>);
-        tokenizer.with_truncation(None::<TruncationParams>).map_err(broken)?;
+        tokenizer
+            .with_truncation(None::<TruncationParams>)
+            .map_err(broken)?;
         let special = tokenizer.encode("", true).map_err(broken)?.len();
         if max_tokens <= special {
             return Err(Error::invalid_weights(format!(
                 "{FILE}: adds {special} special tokens, but the model takes {max_tokens} in all"
             )));
         }
-        Ok(Self { tokenizer, room: max_tokens - special, lowercase })
+        Ok(Self {
+            tokenizer,
+            room: max_tokens - special,
+            lowercase,
+        })
     }
 
     /// Tokenizes piece by piece, and only as much as can matter.
     ///
     /// *Errors*: `InvalidInput` where the tokenizer cannot represent the text.
     pub fn encode(&self, text: &str) -> Result<Tokens> {
-        let failed = |error: tokenizers::Error| Error::invalid_input(format!("the text cannot be tokenized: {error}"));
+        let failed = |error: tokenizers::Error| {
+            Error::invalid_input(format!("the text cannot be tokenized: {error}"))
+        };
         let mut encoding = Encoding::default();
         for piece in (Pieces { rest: text }) {
-            let lowered = if self.lowercase { Some(piece.to_lowercase()) } else { None };
-            let piece = self.tokenizer.encode_fast(lowered.as_deref().unwrap_or(piece), false).map_err(failed)?;
+            let lowered = if self.lowercase {
+                Some(piece.to_lowercase())
+            } else {
+                None
+            };
+            let piece = self
+                .tokenizer
+                .encode_fast(lowered.as_deref().unwrap_or(piece), false)
+                .map_err(failed)?;
             encoding.merge_with(piece, false);
             if encoding.len() > self.room {
                 break;
@@ -63,8 +80,14 @@ impl TextTokenizer {
         }
         let truncated = encoding.len() > self.room;
         encoding.truncate(self.room, 0, tokenizers::TruncationDirection::Right);
-        let encoding = self.tokenizer.post_process(encoding, None, true).map_err(failed)?;
-        Ok(Tokens { ids: encoding.get_ids().to_vec(), truncated })
+        let encoding = self
+            .tokenizer
+            .post_process(encoding, None, true)
+            .map_err(failed)?;
+        Ok(Tokens {
+            ids: encoding.get_ids().to_vec(),
+            truncated,
+        })
     }
 }
 
@@ -81,7 +104,9 @@ impl<'a> Iterator for Pieces<'a> {
             return None;
         }
         let from = self.rest.floor_char_boundary(PIECE);
-        let blank = self.rest[from..].find(char::is_whitespace).map_or(self.rest.len(), |at| from + at);
+        let blank = self.rest[from..]
+            .find(char::is_whitespace)
+            .map_or(self.rest.len(), |at| from + at);
         // A piece that begins with the blank it was cut at must still move on.
         let cut = blank.min(self.rest.floor_char_boundary(from + LONGEST_WORD));
         let (piece, rest) = self.rest.split_at(cut);
@@ -95,14 +120,22 @@ mod tests {
     use super::*;
 
     fn tokenizer(max_tokens: usize) -> TextTokenizer {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/bert-tiny-mean/tokenizer.json");
+        let folder = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/goldens/bert-tiny-mean/tokenizer.json"
+        );
         TextTokenizer::from_json(&std::fs::read(folder).unwrap(), max_tokens, false).unwrap()
     }
 
     #[test]
     fn a_long_text_has_the_same_first_tokens_as_when_tokenized_whole() {
         let tokenizer = tokenizer(20_000);
-        for unit in ["the a  ", "\u{3000}\u{e9}a, b! ", "a\n\n\n\n", "\u{1f600} \u{4e2d}\u{6587}"] {
+        for unit in [
+            "the a  ",
+            "\u{3000}\u{e9}a, b! ",
+            "a\n\n\n\n",
+            "\u{1f600} \u{4e2d}\u{6587}",
+        ] {
             let text = unit.repeat(5_000);
             let whole = tokenizer.tokenizer.encode(text.as_str(), true).unwrap();
             let tokens = tokenizer.encode(&text).unwrap();
@@ -122,8 +155,15 @@ mod tests {
 
     #[test]
     fn what_is_not_a_tokenizer_is_an_error_that_names_the_file() {
-        for json in ["", "{}", "<!doctype html>", "{\"version\":\"1.0\",\"model\":{\"type\":\"Nope\"}}"] {
-            let Err(error) = TextTokenizer::from_json(json.as_bytes(), 24, false) else { panic!("{json}") };
+        for json in [
+            "",
+            "{}",
+            "<!doctype html>",
+            "{\"version\":\"1.0\",\"model\":{\"type\":\"Nope\"}}",
+        ] {
+            let Err(error) = TextTokenizer::from_json(json.as_bytes(), 24, false) else {
+                panic!("{json}")
+            };
             assert!(error.to_string().starts_with("tokenizer.json: "), "{error}");
         }
     }

@@ -33,7 +33,9 @@ impl EmbedderCore {
     /// *Errors*: an `Error` with `code`, see the types.
     pub async fn load(model: JsValue, options: JsValue) -> Result<EmbedderCore, JsValue> {
         let embedder = load(&model, &options).await.map_err(to_js)?;
-        Ok(Self { embedder: Rc::new(embedder) })
+        Ok(Self {
+            embedder: Rc::new(embedder),
+        })
     }
 
     /// Embeds texts on this thread, yielding to the event loop between layers. The arrays in the result are the caller's.
@@ -45,9 +47,14 @@ impl EmbedderCore {
         wasm_bindgen_futures::future_to_promise(async move {
             let embed = async {
                 let (options, signal) = embed_options(&options)?;
-                embedder.embed(&texts(&values)?, &options, &EventLoopPace::new(signal)).await
+                embedder
+                    .embed(&texts(&values)?, &options, &EventLoopPace::new(signal))
+                    .await
             };
-            embed.await.map(|embeddings| embeddings_to_js(&embeddings)).map_err(to_js)
+            embed
+                .await
+                .map(|embeddings| embeddings_to_js(&embeddings))
+                .map_err(to_js)
         })
     }
 
@@ -66,18 +73,28 @@ impl EmbedderCore {
 
 async fn load(model: &JsValue, options: &JsValue) -> Result<TextEmbedder> {
     let model = model.as_string().filter(|model| !model.trim().is_empty());
-    let model = model.ok_or_else(|| Error::invalid_input("model is not a name, expected a string such as 'owner/model'"))?;
+    let model = model.ok_or_else(|| {
+        Error::invalid_input("model is not a name, expected a string such as 'owner/model'")
+    })?;
     let options = LoadOptions::new(options)?;
     let device = device(&options).await?;
     // Own files are nobody's cache: the same name may come with other bytes next time.
     let from_hub = options.files.is_none();
     let host: Box<dyn Host> = match options.files {
         Some(files) => Box::new(FilesHost::new(files)),
-        None => {
-            Box::new(HubHost::new(&options.host, &model, &options.revision, options.token, options.signal.clone()))
-        }
+        None => Box::new(HubHost::new(
+            &options.host,
+            &model,
+            &options.revision,
+            options.token,
+            options.signal.clone(),
+        )),
     };
-    let store = if from_hub { store(options.store).await? } else { None };
+    let store = if from_hub {
+        store(options.store).await?
+    } else {
+        None
+    };
     let key = ModelKey::new(&options.host, &model, &options.revision, options.dtype);
     let nonce = (js_sys::Math::random() * u64::MAX as f64) as u64;
     let report = |progress: &LoadProgress| {
@@ -101,7 +118,10 @@ async fn device(options: &LoadOptions) -> Result<Device> {
     #[cfg(feature = "webgpu")]
     return Ok(crate::device::Gpu::open().await?.device().clone());
     #[cfg(not(feature = "webgpu"))]
-    Err(Error::new(crate::error::ErrorKind::BackendUnavailable, "this build has no WebGPU backend"))
+    Err(Error::new(
+        crate::error::ErrorKind::BackendUnavailable,
+        "this build has no WebGPU backend",
+    ))
 }
 
 async fn store(option: StoreOption) -> Result<Option<Box<dyn Store>>> {
@@ -143,12 +163,25 @@ fn embeddings_to_js(embeddings: &Embeddings) -> JsValue {
         Values::Int8(values) => Int8Array::from(values.as_slice()).into(),
         Values::Uint8(values) => Uint8Array::from(values.as_slice()).into(),
     };
-    let numbers = |values: &[usize]| values.iter().map(|value| JsValue::from(*value as f64)).collect::<Array>();
+    let numbers = |values: &[usize]| {
+        values
+            .iter()
+            .map(|value| JsValue::from(*value as f64))
+            .collect::<Array>()
+    };
     object([
         ("data", data),
         ("dims", numbers(&embeddings.dims).into()),
         ("tokens", numbers(&embeddings.tokens).into()),
-        ("truncated", embeddings.truncated.iter().map(|cut| JsValue::from(*cut)).collect::<Array>().into()),
+        (
+            "truncated",
+            embeddings
+                .truncated
+                .iter()
+                .map(|cut| JsValue::from(*cut))
+                .collect::<Array>()
+                .into(),
+        ),
     ])
 }
 

@@ -12,7 +12,11 @@ pub(crate) fn to_js(error: Error) -> JsValue {
     // Setting a property of a fresh, extensible object cannot fail.
     let _ = Reflect::set(&object, &"code".into(), &error.kind().code().into());
     if let Some(source) = std::error::Error::source(&error) {
-        let _ = Reflect::set(&object, &"cause".into(), &js_sys::Error::new(&source.to_string()).into());
+        let _ = Reflect::set(
+            &object,
+            &"cause".into(),
+            &js_sys::Error::new(&source.to_string()).into(),
+        );
     }
     object.into()
 }

@@ -27,6 +27,10 @@ pub async fn init_gpu() -> Result<JsValue, JsValue> {
     let trial = gpu.trial().await.map_err(to_js)?;
     // Flattened fields come as a map, which JavaScript shall see as an object.
     let objects = serde_wasm_bindgen::Serializer::json_compatible();
-    let report = Report { adapter: gpu.adapter(), trial }.serialize(&objects);
+    let report = Report {
+        adapter: gpu.adapter(),
+        trial,
+    }
+    .serialize(&objects);
     report.map_err(|error| to_js(Error::internal(format!("the GPU's report: {error}"))))
 }

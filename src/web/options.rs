@@ -19,7 +19,10 @@ impl Options {
         }
         match value.dyn_ref::<Object>() {
             Some(object) => Ok(Self(Some(object.clone()))),
-            None => Err(Error::invalid_input(format!("options is {}, expected an object", kind(value)))),
+            None => Err(Error::invalid_input(format!(
+                "options is {}, expected an object",
+                kind(value)
+            ))),
         }
     }
 
@@ -39,7 +42,8 @@ impl Options {
 
     fn string(&self, name: &str) -> Result<Option<String>> {
         let convert = |value: JsValue| {
-            let wrong = || Error::invalid_input(format!("{name} is {}, expected a string", kind(&value)));
+            let wrong =
+                || Error::invalid_input(format!("{name} is {}, expected a string", kind(&value)));
             value.as_string().ok_or_else(wrong)
         };
         self.get(name).map(convert).transpose()
@@ -76,7 +80,11 @@ impl LoadOptions {
         let webgpu = match options.string("device")?.as_deref() {
             None | Some("cpu") => false,
             Some("webgpu") => true,
-            Some(other) => return Err(Error::invalid_input(format!("device is '{other}', expected 'cpu' or 'webgpu'"))),
+            Some(other) => {
+                return Err(Error::invalid_input(format!(
+                    "device is '{other}', expected 'cpu' or 'webgpu'"
+                )));
+            }
         };
         let dtype = match options.string("dtype")? {
             Some(name) => Dtype::from_name(&name)?,
@@ -87,7 +95,9 @@ impl LoadOptions {
             webgpu,
             dtype,
             revision: options.string("revision")?.unwrap_or_else(|| "main".into()),
-            host: options.string("host")?.unwrap_or_else(|| "https://huggingface.co".into()),
+            host: options
+                .string("host")?
+                .unwrap_or_else(|| "https://huggingface.co".into()),
             token: options.string("token")?,
             files: options.of("files", "an object of files by name")?,
             store: StoreOption::new(&options)?,
@@ -108,8 +118,12 @@ impl StoreOption {
             (_, Some(false)) => Ok(Self::None),
             _ if value.is_object() => Ok(Self::Host(value.unchecked_into())),
             _ => {
-                let found = value.as_string().map_or_else(|| kind(&value), |text| format!("'{text}'"));
-                Err(Error::invalid_input(format!("store is {found}, expected 'indexeddb', 'memory', false or a Store")))
+                let found = value
+                    .as_string()
+                    .map_or_else(|| kind(&value), |text| format!("'{text}'"));
+                Err(Error::invalid_input(format!(
+                    "store is {found}, expected 'indexeddb', 'memory', false or a Store"
+                )))
             }
         }
     }
@@ -122,8 +136,15 @@ pub(super) fn embed_options(value: &JsValue) -> Result<(EmbedOptions, Option<Abo
         None => None,
         Some(value) => {
             // Whole numbers only; the range is the model's to check, and NaN is not equal to its rounding.
-            let number = value.as_f64().filter(|number| number.trunc() == *number && (0.0..=1e9).contains(number));
-            let wrong = || Error::invalid_input(format!("dimensions is {}, expected a whole number from 1", shown(&value)));
+            let number = value
+                .as_f64()
+                .filter(|number| number.trunc() == *number && (0.0..=1e9).contains(number));
+            let wrong = || {
+                Error::invalid_input(format!(
+                    "dimensions is {}, expected a whole number from 1",
+                    shown(&value)
+                ))
+            };
             Some(number.ok_or_else(wrong)? as usize)
         }
     };
@@ -131,7 +152,13 @@ pub(super) fn embed_options(value: &JsValue) -> Result<(EmbedOptions, Option<Abo
         Some(name) => Precision::from_name(&name)?,
         None => Precision::Float32,
     };
-    Ok((EmbedOptions { dimensions, precision }, options.of("signal", "an AbortSignal")?))
+    Ok((
+        EmbedOptions {
+            dimensions,
+            precision,
+        },
+        options.of("signal", "an AbortSignal")?,
+    ))
 }
 
 /// A text, or a list of texts. A lone surrogate becomes U+FFFD, as in any UTF-8 encoder.
@@ -140,10 +167,18 @@ pub(super) fn texts(value: &JsValue) -> Result<Vec<String>> {
         return Ok(vec![text]);
     }
     let Some(list) = value.dyn_ref::<Array>() else {
-        return Err(Error::invalid_input(format!("texts is {}, expected a string or an array of strings", kind(value))));
+        return Err(Error::invalid_input(format!(
+            "texts is {}, expected a string or an array of strings",
+            kind(value)
+        )));
     };
     let text = |(index, value): (usize, JsValue)| {
-        let wrong = || Error::invalid_input(format!("texts[{index}] is {}, expected a string", kind(&value)));
+        let wrong = || {
+            Error::invalid_input(format!(
+                "texts[{index}] is {}, expected a string",
+                kind(&value)
+            ))
+        };
         value.as_string().ok_or_else(wrong)
     };
     list.iter().enumerate().map(text).collect()
@@ -161,5 +196,7 @@ fn kind(value: &JsValue) -> String {
 }
 
 fn shown(value: &JsValue) -> String {
-    value.as_f64().map_or_else(|| kind(value), |number| number.to_string())
+    value
+        .as_f64()
+        .map_or_else(|| kind(value), |number| number.to_string())
 }

@@ -21,11 +21,18 @@ pub(super) struct EventLoopPace {
 
 impl EventLoopPace {
     pub fn new(signal: Option<AbortSignal>) -> Self {
-        Self { signal, yielded: Cell::new(js_sys::Date::now()) }
+        Self {
+            signal,
+            yielded: Cell::new(js_sys::Date::now()),
+        }
     }
 
     fn check(&self) -> Result<()> {
-        if self.signal.as_ref().is_some_and(AbortSignal::aborted) { Err(Error::aborted()) } else { Ok(()) }
+        if self.signal.as_ref().is_some_and(AbortSignal::aborted) {
+            Err(Error::aborted())
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -73,7 +73,11 @@ impl Weights {
     /// The layer whose tensors are `{name}.weight` and `{name}.bias`.
     pub fn linear(&mut self, name: &str) -> Result<Linear> {
         let bias = self.vector(&format!("{name}.bias"))?;
-        let Loaded { values, shape, scale } = self.take(&format!("{name}.weight"))?;
+        let Loaded {
+            values,
+            shape,
+            scale,
+        } = self.take(&format!("{name}.weight"))?;
         let weight = match values {
             Values::F32(values) => LinearWeight::F32(self.floats(values, &shape)),
             Values::Q8(values) => LinearWeight::Q8 {
@@ -86,7 +90,11 @@ impl Weights {
 
     /// The table `{name}.weight`.
     pub fn embedding(&mut self, name: &str, dimensions: usize) -> Result<Embedding> {
-        let Loaded { values, shape, scale } = self.take(&format!("{name}.weight"))?;
+        let Loaded {
+            values,
+            shape,
+            scale,
+        } = self.take(&format!("{name}.weight"))?;
         Ok(match values {
             Values::F32(values) => Embedding::F32(self.floats(values, &shape)),
             Values::Q8(values) => Embedding::Q8 {
@@ -100,27 +108,46 @@ impl Weights {
     /// The norm whose tensors are `{name}.weight` and `{name}.bias`.
     pub fn layer_norm(&mut self, name: &str, epsilon: f32) -> Result<LayerNorm> {
         let weight = self.vector(&format!("{name}.weight"))?;
-        Ok(LayerNorm { weight, bias: self.vector(&format!("{name}.bias"))?, epsilon })
+        Ok(LayerNorm {
+            weight,
+            bias: self.vector(&format!("{name}.bias"))?,
+            epsilon,
+        })
     }
 
     /// A tensor with one dimension.
     pub fn vector(&mut self, name: &str) -> Result<Tensor<1>> {
         match self.take(name)? {
-            Loaded { values: Values::F32(values), shape, .. } => Ok(self.floats(values, &shape)),
-            Loaded { values: Values::Q8(_), .. } => Err(Error::internal(format!("tensor '{name}' is not plain"))),
+            Loaded {
+                values: Values::F32(values),
+                shape,
+                ..
+            } => Ok(self.floats(values, &shape)),
+            Loaded {
+                values: Values::Q8(_),
+                ..
+            } => Err(Error::internal(format!("tensor '{name}' is not plain"))),
         }
     }
 
     fn take(&mut self, name: &str) -> Result<Loaded> {
-        self.tensors.remove(name).ok_or_else(|| Error::internal(format!("tensor '{name}' was not asked for")))
+        self.tensors
+            .remove(name)
+            .ok_or_else(|| Error::internal(format!("tensor '{name}' was not asked for")))
     }
 
     fn floats<const D: usize>(&self, values: Vec<f32>, shape: &[usize]) -> Tensor<D> {
-        Tensor::from_data(TensorData::from_bytes(Bytes::from_elems(values), shape.to_vec(), DType::F32), &self.device)
+        Tensor::from_data(
+            TensorData::from_bytes(Bytes::from_elems(values), shape.to_vec(), DType::F32),
+            &self.device,
+        )
     }
 
     fn integers<const D: usize>(&self, values: Vec<i32>, shape: &[usize]) -> Tensor<D, Int> {
-        Tensor::from_data(TensorData::from_bytes(Bytes::from_elems(values), shape.to_vec(), DType::I32), &self.device)
+        Tensor::from_data(
+            TensorData::from_bytes(Bytes::from_elems(values), shape.to_vec(), DType::I32),
+            &self.device,
+        )
     }
 }
 
@@ -140,15 +167,41 @@ pub async fn load(
 ) -> Result<Weights> {
     let header = Header::read(file, stream).await?;
     let packed = is_packed(file, &header, dtype)?;
-    let layouts: Vec<_> = parameters.iter().map(|parameter| Layout::of(parameter, dtype)).collect();
-    let order = file_order(file, &header, parameters, &layouts, if packed { &[""] } else { prefixes }, packed)?;
+    let layouts: Vec<_> = parameters
+        .iter()
+        .map(|parameter| Layout::of(parameter, dtype))
+        .collect();
+    let order = file_order(
+        file,
+        &header,
+        parameters,
+        &layouts,
+        if packed { &[""] } else { prefixes },
+        packed,
+    )?;
     if let Some(sink) = sink.as_deref_mut() {
-        sink.write(&packed_header(order.iter().map(|found| (&parameters[found.index], &layouts[found.index])), dtype)?)
-            .await?;
+        sink.write(&packed_header(
+            order
+                .iter()
+                .map(|found| (&parameters[found.index], &layouts[found.index])),
+            dtype,
+        )?)
+        .await?;
     }
-    let mut reader = Reader { file, stream, position: 0, block: Vec::new(), pace };
+    let mut reader = Reader {
+        file,
+        stream,
+        position: 0,
+        block: Vec::new(),
+        pace,
+    };
     let mut tensors = HashMap::new();
-    for Found { index, entry, scale } in order {
+    for Found {
+        index,
+        entry,
+        scale,
+    } in order
+    {
         let (parameter, layout) = (&parameters[index], &layouts[index]);
         let mut loaded = layout.allocate(&parameter.name)?;
         reader.skip_to(entry.range.start).await?;
@@ -156,7 +209,9 @@ pub async fn load(
             reader.copy(entry, loaded.values.bytes_mut()).await?;
             if let Some(scale) = scale {
                 reader.skip_to(scale.range.start).await?;
-                reader.copy(scale, bytemuck::cast_slice_mut(&mut loaded.scale)).await?;
+                reader
+                    .copy(scale, bytemuck::cast_slice_mut(&mut loaded.scale))
+                    .await?;
             }
             loaded.check_finite(file, &parameter.name)?;
         } else {
@@ -169,11 +224,18 @@ pub async fn load(
         tensors.insert(parameter.name.clone(), loaded);
     }
     // To the very end: a stream of unknown length may be too short or too long.
-    reader.skip_to(header.entries.last().map_or(0, |last| last.range.end)).await?;
+    reader
+        .skip_to(header.entries.last().map_or(0, |last| last.range.end))
+        .await?;
     if reader.stream.read(&mut [0]).await? != 0 {
-        return Err(Error::invalid_weights(format!("{file}: there are bytes behind the last tensor")));
+        return Err(Error::invalid_weights(format!(
+            "{file}: there are bytes behind the last tensor"
+        )));
     }
-    Ok(Weights { tensors, device: device.clone() })
+    Ok(Weights {
+        tensors,
+        device: device.clone(),
+    })
 }
 
 fn is_packed(file: &str, header: &Header, dtype: Dtype) -> Result<bool> {
@@ -208,12 +270,24 @@ fn file_order<'a>(
     prefixes: &[&str],
     packed: bool,
 ) -> Result<Vec<Found<'a>>> {
-    let by_name: HashMap<_, _> = header.entries.iter().map(|entry| (entry.name.as_str(), entry)).collect();
-    let get = |name: &str| prefixes.iter().find_map(|prefix| by_name.get(format!("{prefix}{name}").as_str()).copied());
+    let by_name: HashMap<_, _> = header
+        .entries
+        .iter()
+        .map(|entry| (entry.name.as_str(), entry))
+        .collect();
+    let get = |name: &str| {
+        prefixes
+            .iter()
+            .find_map(|prefix| by_name.get(format!("{prefix}{name}").as_str()).copied())
+    };
     let mut order = Vec::with_capacity(parameters.len());
     for (index, (parameter, layout)) in parameters.iter().zip(layouts).enumerate() {
         let name = &parameter.name;
-        let find = |name: &str| get(name).ok_or_else(|| Error::invalid_weights(format!("{file}: tensor '{name}' is missing")));
+        let find = |name: &str| {
+            get(name).ok_or_else(|| {
+                Error::invalid_weights(format!("{file}: tensor '{name}' is missing"))
+            })
+        };
         let entry = find(name)?;
         let (shape, dtypes): (_, &[&str]) = match (packed, layout.int8) {
             (false, _) => (&parameter.shape, &["F32", "F16", "BF16"]),
@@ -221,33 +295,58 @@ fn file_order<'a>(
             (true, false) => (&layout.shape, &["F32"]),
         };
         check(file, entry, shape, dtypes)?;
-        let scale = if packed && layout.int8 { Some(find(&scale_name(name))?) } else { None };
+        let scale = if packed && layout.int8 {
+            Some(find(&scale_name(name))?)
+        } else {
+            None
+        };
         if let Some(scale) = scale {
             check(file, scale, &[parameter.shape[0]], &["F32"])?;
             if scale.range.start < entry.range.end {
-                return Err(Error::invalid_weights(format!("{file}: tensor '{}' stands before '{name}'", scale.name)));
+                return Err(Error::invalid_weights(format!(
+                    "{file}: tensor '{}' stands before '{name}'",
+                    scale.name
+                )));
             }
         }
-        order.push(Found { index, entry, scale });
+        order.push(Found {
+            index,
+            entry,
+            scale,
+        });
     }
     order.sort_by_key(|found| found.entry.range.start);
     // A scale must follow its tensor at once, because the stream cannot go back.
     for pair in order.windows(2) {
-        let end = pair[0].scale.map_or(pair[0].entry.range.end, |scale| scale.range.end);
+        let end = pair[0]
+            .scale
+            .map_or(pair[0].entry.range.end, |scale| scale.range.end);
         if end > pair[1].entry.range.start {
-            return Err(Error::invalid_weights(format!("{file}: tensor '{}' is out of order", pair[1].entry.name)));
+            return Err(Error::invalid_weights(format!(
+                "{file}: tensor '{}' is out of order",
+                pair[1].entry.name
+            )));
         }
     }
     Ok(order)
 }
 
 fn check(file: &str, entry: &Entry, shape: &[usize], dtypes: &[&str]) -> Result<()> {
-    let bad = |what: String| Err(Error::invalid_weights(format!("{file}: tensor '{}' has {what}", entry.name)));
+    let bad = |what: String| {
+        Err(Error::invalid_weights(format!(
+            "{file}: tensor '{}' has {what}",
+            entry.name
+        )))
+    };
     if entry.shape != shape {
         return bad(format!("shape {:?}, expected {shape:?}", entry.shape));
     }
     if !dtypes.contains(&entry.dtype.as_str()) {
-        return bad(format!("dtype {}, expected {}", entry.dtype, dtypes.join(" or ")));
+        return bad(format!(
+            "dtype {}, expected {}",
+            entry.dtype,
+            dtypes.join(" or ")
+        ));
     }
     Ok(())
 }
@@ -269,17 +368,29 @@ impl Layout {
     fn of(parameter: &Parameter, dtype: Dtype) -> Self {
         let shape = &parameter.shape;
         match (parameter.role, dtype) {
-            (Role::Linear, Dtype::F32) => {
-                Self { shape: packed_f32_shape(shape[0], shape[1]).to_vec(), int8: false, scales: 0 }
-            }
+            (Role::Linear, Dtype::F32) => Self {
+                shape: packed_f32_shape(shape[0], shape[1]).to_vec(),
+                int8: false,
+                scales: 0,
+            },
             (Role::Linear, Dtype::Q8) => {
                 let [panels, quads, lanes] = packed_q8_shape(shape[0], shape[1]);
-                Self { shape: vec![panels, quads, lanes, 4], int8: true, scales: shape[0] }
+                Self {
+                    shape: vec![panels, quads, lanes, 4],
+                    int8: true,
+                    scales: shape[0],
+                }
             }
-            (Role::Embedding, Dtype::Q8) => {
-                Self { shape: vec![shape[0], shape[1].div_ceil(4), 4], int8: true, scales: shape[0] }
-            }
-            (Role::Embedding | Role::Plain, _) => Self { shape: shape.clone(), int8: false, scales: 0 },
+            (Role::Embedding, Dtype::Q8) => Self {
+                shape: vec![shape[0], shape[1].div_ceil(4), 4],
+                int8: true,
+                scales: shape[0],
+            },
+            (Role::Embedding | Role::Plain, _) => Self {
+                shape: shape.clone(),
+                int8: false,
+                scales: 0,
+            },
         }
     }
 
@@ -290,15 +401,20 @@ impl Layout {
     fn allocate(&self, name: &str) -> Result<Loaded> {
         let short = |error| {
             let mib = self.elements() * if self.int8 { 1 } else { 4 } >> 20;
-            Error::new(ErrorKind::ResourceLimit, format!("tensor '{name}': there is no memory for its {mib} MiB"))
-                .with_source(error)
+            Error::new(
+                ErrorKind::ResourceLimit,
+                format!("tensor '{name}': there is no memory for its {mib} MiB"),
+            )
+            .with_source(error)
         };
         let mut scale = Vec::new();
         scale.try_reserve_exact(self.scales).map_err(short)?;
         scale.resize(self.scales, 0.0);
         let values = if self.int8 {
             let mut values = Vec::new();
-            values.try_reserve_exact(self.elements() / 4).map_err(short)?;
+            values
+                .try_reserve_exact(self.elements() / 4)
+                .map_err(short)?;
             values.resize(self.elements() / 4, 0);
             Values::Q8(values)
         } else {
@@ -307,7 +423,11 @@ impl Layout {
             values.resize(self.elements(), 0.0);
             Values::F32(values)
         };
-        Ok(Loaded { values, shape: self.shape.clone(), scale })
+        Ok(Loaded {
+            values,
+            shape: self.shape.clone(),
+            scale,
+        })
     }
 }
 
@@ -316,7 +436,9 @@ impl Loaded {
     fn set_row(&mut self, role: Role, index: usize, row: &[f32], bytes: &mut [i8]) {
         match (&mut self.values, role) {
             (Values::F32(values), Role::Linear) => pack_row_f32(values, row.len(), index, row),
-            (Values::F32(values), _) => values[index * row.len()..(index + 1) * row.len()].copy_from_slice(row),
+            (Values::F32(values), _) => {
+                values[index * row.len()..(index + 1) * row.len()].copy_from_slice(row)
+            }
             (Values::Q8(values), role) => {
                 self.scale[index] = quantize_row(row, bytes);
                 if role == Role::Linear {
@@ -335,33 +457,54 @@ impl Loaded {
             Values::F32(values) => finite(values),
             Values::Q8(_) => true,
         };
-        if values && finite(&self.scale) { Ok(()) } else { Err(not_finite(file, name)) }
+        if values && finite(&self.scale) {
+            Ok(())
+        } else {
+            Err(not_finite(file, name))
+        }
     }
 }
 
 fn not_finite(file: &str, name: &str) -> Error {
-    Error::invalid_weights(format!("{file}: tensor '{name}' has a value that is not finite"))
+    Error::invalid_weights(format!(
+        "{file}: tensor '{name}' has a value that is not finite"
+    ))
 }
 
 /// The header of the packed file that holds these parameters in this order.
-fn packed_header<'a>(order: impl Iterator<Item = (&'a Parameter, &'a Layout)>, dtype: Dtype) -> Result<Vec<u8>> {
+fn packed_header<'a>(
+    order: impl Iterator<Item = (&'a Parameter, &'a Layout)>,
+    dtype: Dtype,
+) -> Result<Vec<u8>> {
     let mut map = serde_json::Map::new();
-    map.insert(METADATA.into(), json!({ PACK_VERSION.0: PACK_VERSION.1, PACK_DTYPE: dtype.name() }));
+    map.insert(
+        METADATA.into(),
+        json!({ PACK_VERSION.0: PACK_VERSION.1, PACK_DTYPE: dtype.name() }),
+    );
     let mut start = 0;
     let mut push = |name: String, dtype: &str, shape: &[usize], bytes: usize| {
-        map.insert(name, json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, start + bytes] }));
+        map.insert(
+            name,
+            json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, start + bytes] }),
+        );
         start += bytes;
     };
     for (parameter, layout) in order {
         let name = parameter.name.clone();
         if layout.int8 {
             push(name.clone(), "I8", &layout.shape, layout.elements());
-            push(scale_name(&name), "F32", &[layout.scales], layout.scales * 4);
+            push(
+                scale_name(&name),
+                "F32",
+                &[layout.scales],
+                layout.scales * 4,
+            );
         } else {
             push(name, "F32", &layout.shape, layout.elements() * 4);
         }
     }
-    let mut json = serde_json::to_vec(&map).map_err(|error| Error::internal(format!("packed header: {error}")))?;
+    let mut json = serde_json::to_vec(&map)
+        .map_err(|error| Error::internal(format!("packed header: {error}")))?;
     // Tensors begin at a multiple of eight bytes, as the format recommends.
     json.resize(json.len().next_multiple_of(8), b' ');
     let mut header = (json.len() as u64).to_le_bytes().to_vec();
@@ -383,7 +526,8 @@ impl Reader<'_> {
     /// Passes over tensors that are not needed.
     async fn skip_to(&mut self, position: u64) -> Result<()> {
         while self.position < position {
-            self.next_block((position - self.position).min(BLOCK as u64) as usize).await?;
+            self.next_block((position - self.position).min(BLOCK as u64) as usize)
+                .await?;
         }
         Ok(())
     }
@@ -393,7 +537,10 @@ impl Reader<'_> {
         debug_assert_eq!(entry.range.start, self.position);
         for part in to.chunks_mut(BLOCK) {
             self.pace.breathe().await?;
-            self.stream.read_exact(part).await.map_err(|error| named(self.file, error))?;
+            self.stream
+                .read_exact(part)
+                .await
+                .map_err(|error| named(self.file, error))?;
             self.position += part.len() as u64;
         }
         Ok(())
@@ -403,7 +550,10 @@ impl Reader<'_> {
     async fn rows(&mut self, entry: &Entry, parameter: &Parameter, to: &mut Loaded) -> Result<()> {
         let length = entry.shape.last().copied().unwrap_or(1);
         if length == 0 {
-            return Err(Error::invalid_weights(format!("{}: tensor '{}' is empty", self.file, entry.name)));
+            return Err(Error::invalid_weights(format!(
+                "{}: tensor '{}' is empty",
+                self.file, entry.name
+            )));
         }
         let width = if entry.dtype == "F32" { 4 } else { 2 };
         let count = entry.shape.iter().product::<usize>() / length;
@@ -426,7 +576,10 @@ impl Reader<'_> {
     async fn next_block(&mut self, length: usize) -> Result<()> {
         self.pace.breathe().await?;
         self.block.resize(length, 0);
-        self.stream.read_exact(&mut self.block).await.map_err(|error| named(self.file, error))?;
+        self.stream
+            .read_exact(&mut self.block)
+            .await
+            .map_err(|error| named(self.file, error))?;
         self.position += length as u64;
         Ok(())
     }

@@ -35,6 +35,10 @@ pub struct Parameter {
 impl Parameter {
     /// A tensor by name, role and upstream shape.
     pub fn new(name: impl Into<String>, role: Role, shape: &[usize]) -> Self {
-        Self { name: name.into(), shape: shape.to_vec(), role }
+        Self {
+            name: name.into(),
+            shape: shape.to_vec(),
+            role,
+        }
     }
 }

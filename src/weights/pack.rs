@@ -28,7 +28,9 @@ impl Dtype {
         match name {
             "f32" => Ok(Self::F32),
             "q8" => Ok(Self::Q8),
-            other => Err(Error::invalid_input(format!("dtype is '{other}', expected 'f32' or 'q8'"))),
+            other => Err(Error::invalid_input(format!(
+                "dtype is '{other}', expected 'f32' or 'q8'"
+            ))),
         }
     }
 }
@@ -73,7 +75,11 @@ pub(super) fn quantize_row(row: &[f32], to: &mut [i8]) -> f32 {
     let largest = row.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
     let scale = largest / 127.0;
     // A row of zeros, or so small that the scale underflows, becomes zeros.
-    let inverse = if scale > f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 };
+    let inverse = if scale > f32::MIN_POSITIVE {
+        1.0 / scale
+    } else {
+        0.0
+    };
     for (to, x) in to.iter_mut().zip(row) {
         *to = (x * inverse).round_ties_even() as i8;
     }
@@ -101,8 +107,14 @@ mod tests {
     fn rows_land_in_their_lane_and_padding_stays_zero() {
         let mut packed = vec![0; 2 * 2 * PANEL];
         pack_row_q8(&mut packed, 5, 9, &[1, -2, 3, -4, 5]);
-        assert_eq!(packed[2 * PANEL + 1].to_le_bytes().map(u8::cast_signed), [1, -2, 3, -4]);
-        assert_eq!(packed[3 * PANEL + 1].to_le_bytes().map(u8::cast_signed), [5, 0, 0, 0]);
+        assert_eq!(
+            packed[2 * PANEL + 1].to_le_bytes().map(u8::cast_signed),
+            [1, -2, 3, -4]
+        );
+        assert_eq!(
+            packed[3 * PANEL + 1].to_le_bytes().map(u8::cast_signed),
+            [5, 0, 0, 0]
+        );
         assert_eq!(packed.iter().filter(|quad| **quad != 0).count(), 2);
     }
 }

@@ -46,20 +46,34 @@ impl Header {
     /// *Errors*: `InvalidWeights` naming the file and the tensor for whatever does not add up.
     pub async fn read(file: &str, stream: &mut dyn ByteStream) -> Result<Self> {
         let mut length = [0; 8];
-        stream.read_exact(&mut length).await.map_err(|error| named(file, error))?;
+        stream
+            .read_exact(&mut length)
+            .await
+            .map_err(|error| named(file, error))?;
         if length[0] == b'<' {
-            return Err(Error::fetch_failed(format!("{file}: the host answered with an HTML page instead of the file")));
+            return Err(Error::fetch_failed(format!(
+                "{file}: the host answered with an HTML page instead of the file"
+            )));
         }
         let length = u64::from_le_bytes(length);
-        let rest = stream.len().map_or(u64::MAX, |whole| whole.saturating_sub(8));
+        let rest = stream
+            .len()
+            .map_or(u64::MAX, |whole| whole.saturating_sub(8));
         if length > MAX_HEADER.min(rest) {
             return Err(Error::invalid_weights(format!(
                 "{file}: the header claims {length} bytes, more than {}",
-                if rest < MAX_HEADER { format!("the file's {rest}") } else { format!("the limit of {MAX_HEADER}") }
+                if rest < MAX_HEADER {
+                    format!("the file's {rest}")
+                } else {
+                    format!("the limit of {MAX_HEADER}")
+                }
             )));
         }
         let mut json = vec![0; length as usize];
-        stream.read_exact(&mut json).await.map_err(|error| named(file, error))?;
+        stream
+            .read_exact(&mut json)
+            .await
+            .map_err(|error| named(file, error))?;
         let header = Self::parse(file, &json)?;
         let data = header.entries.last().map_or(0, |last| last.range.end);
         if let Some(whole) = stream.len()
@@ -74,23 +88,30 @@ impl Header {
     }
 
     fn parse(file: &str, json: &[u8]) -> Result<Self> {
-        let broken = |error| Error::invalid_weights(format!("{file}: the header is not valid: {error}"));
-        let mut map: BTreeMap<String, serde_json::Value> = serde_json::from_slice(json).map_err(broken)?;
+        let broken =
+            |error| Error::invalid_weights(format!("{file}: the header is not valid: {error}"));
+        let mut map: BTreeMap<String, serde_json::Value> =
+            serde_json::from_slice(json).map_err(broken)?;
         let metadata = match map.remove(METADATA) {
             Some(value) => serde_json::from_value(value).map_err(broken)?,
             None => BTreeMap::new(),
         };
         let mut entries = Vec::with_capacity(map.len());
         for (name, value) in map {
-            let raw: RawEntry = serde_json::from_value(value)
-                .map_err(|error| Error::invalid_weights(format!("{file}: tensor '{name}': {error}")))?;
+            let raw: RawEntry = serde_json::from_value(value).map_err(|error| {
+                Error::invalid_weights(format!("{file}: tensor '{name}': {error}"))
+            })?;
             entries.push(Entry::check(file, name, raw)?);
         }
         entries.sort_by_key(|entry| (entry.range.start, entry.range.end));
         let mut end = 0;
         for entry in &entries {
             if entry.range.start != end {
-                let what = if entry.range.start < end { "overlaps the tensor before it" } else { "leaves a hole before it" };
+                let what = if entry.range.start < end {
+                    "overlaps the tensor before it"
+                } else {
+                    "leaves a hole before it"
+                };
                 return Err(Error::invalid_weights(format!(
                     "{file}: tensor '{}' {what}: it begins at {}, expected {end}",
                     entry.name, entry.range.start
@@ -109,8 +130,12 @@ impl Entry {
         if start > end {
             return Err(bad(format!("ends at {end} before it begins at {start}")));
         }
-        let elements = raw.shape.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim));
-        let width = element_bytes(&raw.dtype).ok_or_else(|| bad(format!("has the unknown dtype '{}'", raw.dtype)))?;
+        let elements = raw
+            .shape
+            .iter()
+            .try_fold(1u64, |product, &dim| product.checked_mul(dim));
+        let width = element_bytes(&raw.dtype)
+            .ok_or_else(|| bad(format!("has the unknown dtype '{}'", raw.dtype)))?;
         let expected = elements
             .and_then(|elements| elements.checked_mul(width))
             .filter(|_| raw.shape.iter().all(|&dim| dim <= u32::MAX.into()))
@@ -124,14 +149,23 @@ impl Entry {
             )));
         }
         let shape = raw.shape.iter().map(|&dim| dim as usize).collect();
-        Ok(Self { name, dtype: raw.dtype, shape, range: start..end })
+        Ok(Self {
+            name,
+            dtype: raw.dtype,
+            shape,
+            range: start..end,
+        })
     }
 }
 
 /// The error, with the file's name in front where it does not name it yet.
 pub(super) fn named(file: &str, error: Error) -> Error {
     let message = error.to_string();
-    if message.contains(file) { error } else { Error::new(error.kind(), format!("{file}: {message}")).with_source(error) }
+    if message.contains(file) {
+        error
+    } else {
+        Error::new(error.kind(), format!("{file}: {message}")).with_source(error)
+    }
 }
 
 fn element_bytes(dtype: &str) -> Option<u64> {
@@ -159,7 +193,14 @@ mod tests {
             r#"{"b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F16","shape":[],"data_offsets":[8,10]},"__metadata__":{"format":"pt"}}"#,
         )
         .unwrap();
-        assert_eq!(header.entries.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+        assert_eq!(
+            header
+                .entries
+                .iter()
+                .map(|entry| entry.name.as_str())
+                .collect::<Vec<_>>(),
+            ["b", "a"]
+        );
         assert_eq!(header.metadata["format"], "pt");
     }
 

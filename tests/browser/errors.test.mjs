@@ -33,7 +33,7 @@ async function assertProblem({ title, advice, code, button }) {
   assert.equal(await page.locator('.problem-actions button').first().innerText(), button);
 }
 
-const button = (name) => page.getByRole('button', { name });
+const button = (name) => page.getByRole('button', { name, exact: true });
 
 /** The same page works once the cause is gone. */
 async function assertRecovers(name = 'Try again') {

@@ -127,6 +127,8 @@ export function complaints(page) {
   const list = [];
   page.on('pageerror', (error) => list.push(`uncaught: ${error.message}`));
   page.on('console', (message) => {
+    // Chromium says this itself where a page asks for a GPU and there is none.
+    if (message.text() === 'No available adapters.') return;
     if (message.type() === 'error' || message.type() === 'warning') list.push(`${message.type()}: ${message.text()}`);
   });
   return list;

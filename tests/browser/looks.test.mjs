@@ -40,7 +40,7 @@ for (const [size, viewport] of Object.entries(SIZES)) {
         await page.getByText(/^40\.\d MB of|^39\.\d MB of/).waitFor();
         await check('2-loading');
         site.setFaults([]);
-        await page.getByRole('button', { name: 'Cancel' }).click();
+        await page.getByRole('button', { name: 'Cancel', exact: true }).click();
         await demo.problem(page).waitFor();
         await page.getByRole('button', { name: 'Change settings' }).click();
         await demo.load(page, { host: 'http://127.0.0.1:9', device: 'CPU' });

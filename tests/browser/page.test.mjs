@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, afterEach, test } from 'node:test';
-import { complaints, demo, launch, startSite } from './harness.mjs';
+import { complaints, demo, launch, minilmGolden, startSite } from './harness.mjs';
 
 let browser;
 let site;
@@ -80,14 +80,15 @@ test('a search ranks by meaning, shows scores, moves no word off the machine, an
   assert.match(await page.locator('.figures').innerText(), /Last search\s+\d+(\.\d)? ms\s+5 tokens/);
 
   await page.getByRole('button', { name: 'Edit sentences' }).click();
+  const [one, two] = (await minilmGolden()).cases.slice(20);
   const long = 'word '.repeat(400).trim();
-  await page.getByRole('textbox', { name: 'One sentence a line' }).fill(`The invoice is overdue.\n\nA tortoise eats a leaf.\nThe invoice is overdue.\n${long}`);
+  await page.getByRole('textbox', { name: 'One sentence a line' }).fill(`${one.text}\n\n${two.text}\n${one.text}\n${long}`);
   await page.getByRole('button', { name: 'Use these' }).click();
   await demo.embedded(page, 3);
-  assert.equal((await rows())[0], 'The invoice is overdue.');
   await searchBox().fill('');
   await page.getByRole('heading', { name: '3 sentences' }).waitFor();
-  assert.deepEqual(await page.locator('.result-tokens').allInnerTexts(), ['8 tokens', '8 tokens', '256 tokens · cut at 256']);
+  assert.deepEqual(await page.locator('.result-tokens').allInnerTexts(), [`${one.ids.length} tokens`, `${two.ids.length} tokens`, '256 tokens · cut at 256']);
+  assert.deepEqual(await rows(), [one.text, two.text, long]);
   assert.equal(await page.locator('.map-point').count(), 3);
   assert.deepEqual(requests, []);
   assert.deepEqual(heard, []);

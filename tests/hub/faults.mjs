@@ -60,7 +60,10 @@ export const misbehave = {
   async body({ fault, value }, response, stream, length) {
     if (fault === 'drip') return drip(response, stream, value);
     const keep = Math.min(value, length);
-    if (fault === 'short') response.setHeader('Content-Length', keep);
+    if (fault === 'short') {
+      response.setHeader('Content-Length', keep);
+      response.removeHeader('ETag'); // another file than the whole one, to the browser's cache too
+    }
     await writeFirst(response, stream, keep);
     if (fault === 'short') return void response.end();
     if (fault === 'stall') return void (response.destroyed || (await event(response, 'close')));

@@ -213,10 +213,16 @@ async function walk(folder, inside = '') {
     const name = path.posix.join(inside, entry.name);
     if (entry.isDirectory()) return walk(folder, name);
     const full = path.join(folder, name);
-    const { size, mtimeMs } = await stat(full);
+    const { size, mtimeMs, isFile } = await describe(full);
+    if (!isFile) return []; // a link to a folder, say
     return [{ path: name, size, version: String(mtimeMs), read: (start, end) => createReadStream(full, { start, end, highWaterMark: 1 << 18 }) }];
   });
   return (await Promise.all(lists)).flat();
+}
+
+async function describe(file) {
+  const found = await stat(file).catch(() => null); // a link that leads nowhere
+  return { size: found?.size, mtimeMs: found?.mtimeMs, isFile: found?.isFile() ?? false };
 }
 
 function inMemory([name, content]) {

@@ -123,7 +123,19 @@ test('TextEmbedder cannot be constructed', () => {
   assert.throws(() => new TextEmbedder(), { name: 'PilotlightError', code: 'INVALID_INPUT' });
 });
 
-// Last, for it ends the instance that the tests above share.
+// Last, for these end the instance that the tests above share.
+test('an exception that flies through Rust is a trap: the call settles, the process lives, the next load works', async (t) => {
+  const doomed = await loadMiniLm();
+  t.mock.method(globalThis, 'setTimeout', () => {
+    throw new Error('no timers today');
+  });
+  await assert.rejects(doomed.embed(SENTENCES), { name: 'PilotlightError', code: 'INTERNAL', message: /trapped; load again/ });
+  t.mock.restoreAll();
+  await assert.rejects(doomed.embed('x'), { name: 'PilotlightError', code: 'INTERNAL' });
+  embedder = await loadMiniLm();
+  assert.deepEqual((await embedder.embed('x')).dims, [1, 384]);
+});
+
 test('a trap rejects what runs, marks every embedder of that instance, and the next load has a new instance', async () => {
   const other = await loadTiny();
   const running = embedder.embed(SENTENCES);

@@ -60,20 +60,28 @@ test('f32 and q8 of one model lie side by side', async () => {
   assert.deepEqual((await visit('test/bert-tiny-mean', { store, dtype: 'f32' })).data, f32.data);
 });
 
-test('damaged rows are noticed and the model is fetched again', async () => {
-  const store = mapStore();
-  const first = await visit('test/bert-tiny-mean', { store });
-  for (const [key, bytes] of store.rows) store.rows.set(key, bytes.subarray(0, bytes.length >> 1));
-  hub.requests.length = 0;
-  const second = await visit('test/bert-tiny-mean', { store });
-  assert.ok(weightRequests() > 0);
-  assert.deepEqual(second.data, first.data);
-});
+for (const part of ['#manifest', '#chunk/']) {
+  test(`a store with a cut ${part} row is noticed, and the model is fetched again`, async () => {
+    const store = mapStore();
+    const first = await visit('test/bert-tiny-mean', { store });
+    const damaged = [...store.rows].filter(([key]) => key.includes(part));
+    assert.ok(damaged.length > 0);
+    for (const [key, bytes] of damaged) store.rows.set(key, bytes.subarray(0, bytes.length >> 1));
+    hub.requests.length = 0;
+    const second = await visit('test/bert-tiny-mean', { store });
+    assert.ok(weightRequests() > 0);
+    assert.deepEqual(second.data, first.data);
+    hub.requests.length = 0;
+    await visit('test/bert-tiny-mean', { store });
+    assert.equal(weightRequests(), 0, 'it was not kept again');
+  });
+}
 
-test('a store that fails to read is passed over', async () => {
-  const store = { ...mapStore(), get: () => Promise.reject(new Error('disk is gone')) };
-  const { data } = await visit('test/bert-tiny-mean', { store });
-  assert.equal(data.length, 32);
+test('a store that throws is named with its own words, and the next load works', async () => {
+  const store = mapStore();
+  const broken = { ...store, get: () => Promise.reject(new Error('the disk is gone')) };
+  await assert.rejects(visit('test/bert-tiny-mean', { store: broken }), { name: 'PilotlightError', message: /store\.get.*the disk is gone/ });
+  assert.equal((await visit('test/bert-tiny-mean', { store })).data.length, 32);
 });
 
 test('the token goes to the host in a header and never in a URL', async () => {

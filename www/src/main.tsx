@@ -7,6 +7,7 @@ import './styles/theme.css';
 import './styles/base.css';
 import './styles/page.css';
 import './styles/setup.css';
+import './styles/problem.css';
 import './styles/search.css';
 import './styles/map.css';
 

@@ -37,7 +37,11 @@ pub(super) fn attention(
                 keys[j * stride + t..(j + 1) * stride].fill(0.0);
             }
             for row in rows.clone() {
-                score(&query[cell(row)], &keys[..d * stride], &mut scores[..stride]);
+                score(
+                    &query[cell(row)],
+                    &keys[..d * stride],
+                    &mut scores[..stride],
+                );
                 softmax(&mut scores[..stride], t);
                 mix(&scores[..t], &values[..t * padded_d], &mut context);
                 out[cell(row)].copy_from_slice(&context[..d]);

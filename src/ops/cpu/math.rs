@@ -81,7 +81,11 @@ mod tests {
 
     fn one(f: impl Fn(F32x4) -> F32x4, x: f32) -> f32 {
         let lanes = f(F32x4::splat(x)).to_array();
-        assert!(lanes.iter().all(|lane| lane.to_bits() == lanes[0].to_bits()));
+        assert!(
+            lanes
+                .iter()
+                .all(|lane| lane.to_bits() == lanes[0].to_bits())
+        );
         lanes[0]
     }
 
@@ -107,7 +111,10 @@ mod tests {
         for x in sweep(-87.0, 88.6) {
             let exact = f64::from(x).exp();
             let relative = (f64::from(one(|v| exp(v), x)) - exact).abs() / exact;
-            assert!(relative < 2.0 * f64::from(f32::EPSILON), "exp({x}) is off by {relative:e}");
+            assert!(
+                relative < 2.0 * f64::from(f32::EPSILON),
+                "exp({x}) is off by {relative:e}"
+            );
         }
     }
 

@@ -23,7 +23,12 @@ pub(super) fn linear(
     for (panel, weight) in weight.chunks_exact(k * PANEL).enumerate() {
         let columns = panel * PANEL..n.min((panel + 1) * PANEL);
         for (x, y) in x.chunks(ROWS * k).zip(y.chunks_mut(ROWS * n)) {
-            let epilogue = Epilogue { bias: &bias[columns.clone()], column: columns.start, n, activation };
+            let epilogue = Epilogue {
+                bias: &bias[columns.clone()],
+                column: columns.start,
+                n,
+                activation,
+            };
             match x.len() / k {
                 4 => tile::<4>(x, k, weight, y, &epilogue),
                 3 => tile::<3>(x, k, weight, y, &epilogue),

@@ -59,7 +59,11 @@ fn weight_sums(weight: &[i32]) -> [f32; PANEL] {
     let mut sums = [0i32; PANEL];
     for quad in weight.as_chunks::<PANEL>().0 {
         for (sum, packed) in sums.iter_mut().zip(quad) {
-            *sum += packed.to_le_bytes().iter().map(|byte| i32::from(byte.cast_signed())).sum::<i32>();
+            *sum += packed
+                .to_le_bytes()
+                .iter()
+                .map(|byte| i32::from(byte.cast_signed()))
+                .sum::<i32>();
         }
     }
     sums.map(|sum| sum as f32)
@@ -82,7 +86,11 @@ struct Quantized {
 
 impl Quantized {
     fn with_capacity(rows: usize, quads: usize) -> Self {
-        Self { values: Vec::with_capacity(rows * quads * 4), rows: Vec::with_capacity(rows), quads }
+        Self {
+            values: Vec::with_capacity(rows * quads * 4),
+            rows: Vec::with_capacity(rows),
+            quads,
+        }
     }
 
     fn fill(&mut self, x: &[f32], k: usize) {

@@ -17,14 +17,28 @@ use super::{Activation, HotOps, Spans};
 pub(super) use simd::ACTIVATION_MAX;
 
 /// The SIMD level of this build's kernels.
-pub(crate) const SIMD_LEVEL: &str = if cfg!(feature = "relaxed-simd") { "relaxed-simd" } else { "simd128" };
+#[cfg(target_arch = "wasm32")]
+pub(crate) const SIMD_LEVEL: &str = if cfg!(feature = "relaxed-simd") {
+    "relaxed-simd"
+} else {
+    "simd128"
+};
 
 impl HotOps for Flex {
-    fn linear_f32(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, activation: Activation) -> FlexTensor {
+    fn linear_f32(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        activation: Activation,
+    ) -> FlexTensor {
         let [m, k] = dims(&x);
         let [n] = dims(&bias);
         output([m, n], |y| {
-            let (x, weight, bias) = (x.to_contiguous(), weight.to_contiguous(), bias.to_contiguous());
+            let (x, weight, bias) = (
+                x.to_contiguous(),
+                weight.to_contiguous(),
+                bias.to_contiguous(),
+            );
             matmul_f32::linear(floats(&x), k, floats(&weight), floats(&bias), y, activation);
         })
     }
@@ -41,15 +55,41 @@ impl HotOps for Flex {
         output([m, n], |y| {
             let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
             let (scale, bias) = (scale.to_contiguous(), bias.to_contiguous());
-            matmul_q8::linear(floats(&x), k, integers(&weight), floats(&scale), floats(&bias), y, activation);
+            matmul_q8::linear(
+                floats(&x),
+                k,
+                integers(&weight),
+                floats(&scale),
+                floats(&bias),
+                y,
+                activation,
+            );
         })
     }
 
-    fn attention(query: FlexTensor, key: FlexTensor, value: FlexTensor, spans: Spans, heads: usize) -> FlexTensor {
+    fn attention(
+        query: FlexTensor,
+        key: FlexTensor,
+        value: FlexTensor,
+        spans: Spans,
+        heads: usize,
+    ) -> FlexTensor {
         let [t, width] = dims(&query);
         output([t, width], |out| {
-            let (q, k, v) = (query.to_contiguous(), key.to_contiguous(), value.to_contiguous());
-            attention::attention(floats(&q), floats(&k), floats(&v), out, width, heads, &spans);
+            let (q, k, v) = (
+                query.to_contiguous(),
+                key.to_contiguous(),
+                value.to_contiguous(),
+            );
+            attention::attention(
+                floats(&q),
+                floats(&k),
+                floats(&v),
+                out,
+                width,
+                heads,
+                &spans,
+            );
         })
     }
 
@@ -64,18 +104,36 @@ impl HotOps for Flex {
         output([m, d], |y| {
             let (x, residual) = (x.to_contiguous(), residual.to_contiguous());
             let (gamma, beta) = (gamma.to_contiguous(), beta.to_contiguous());
-            norm::add_layer_norm(floats(&x), floats(&residual), floats(&gamma), floats(&beta), epsilon, y);
+            norm::add_layer_norm(
+                floats(&x),
+                floats(&residual),
+                floats(&gamma),
+                floats(&beta),
+                epsilon,
+                y,
+            );
         })
     }
 
-    fn embedding_q8(table: FlexTensor, scale: FlexTensor, ids: FlexTensor, dimensions: usize) -> FlexTensor {
+    fn embedding_q8(
+        table: FlexTensor,
+        scale: FlexTensor,
+        ids: FlexTensor,
+        dimensions: usize,
+    ) -> FlexTensor {
         let [t] = dims(&ids);
         let [_, quads] = dims(&table);
         output([t, dimensions], |y| {
-            let (table, scale, ids) = (table.to_contiguous(), scale.to_contiguous(), ids.to_contiguous());
+            let (table, scale, ids) = (
+                table.to_contiguous(),
+                scale.to_contiguous(),
+                ids.to_contiguous(),
+            );
             for (&id, y) in integers(&ids).iter().zip(y.chunks_exact_mut(dimensions)) {
                 let (row, scale) = (id as usize, floats(&scale)[id as usize]);
-                let bytes = integers(&table)[row * quads..(row + 1) * quads].iter().flat_map(|quad| quad.to_le_bytes());
+                let bytes = integers(&table)[row * quads..(row + 1) * quads]
+                    .iter()
+                    .flat_map(|quad| quad.to_le_bytes());
                 for (y, byte) in y.iter_mut().zip(bytes) {
                     *y = f32::from(byte.cast_signed()) * scale;
                 }
@@ -100,5 +158,9 @@ fn integers(tensor: &FlexTensor) -> &[i32] {
 fn output(shape: [usize; 2], fill: impl FnOnce(&mut [f32])) -> FlexTensor {
     let mut values = vec![0.0f32; shape[0] * shape[1]];
     fill(&mut values);
-    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(Shape::from(shape)), DType::F32)
+    FlexTensor::new(
+        Bytes::from_elems(values),
+        Layout::contiguous(Shape::from(shape)),
+        DType::F32,
+    )
 }

@@ -3,9 +3,19 @@
 use super::simd::{F32x4, kernel};
 
 /// `y = norm(x + residual) * gamma + beta` over rows of `gamma.len()`.
-pub(super) fn add_layer_norm(x: &[f32], residual: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32, y: &mut [f32]) {
+pub(super) fn add_layer_norm(
+    x: &[f32],
+    residual: &[f32],
+    gamma: &[f32],
+    beta: &[f32],
+    epsilon: f32,
+    y: &mut [f32],
+) {
     let d = gamma.len();
-    let rows = x.chunks_exact(d).zip(residual.chunks_exact(d)).zip(y.chunks_exact_mut(d));
+    let rows = x
+        .chunks_exact(d)
+        .zip(residual.chunks_exact(d))
+        .zip(y.chunks_exact_mut(d));
     for ((x, residual), y) in rows {
         row(x, residual, gamma, beta, epsilon, y);
     }

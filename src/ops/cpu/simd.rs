@@ -21,7 +21,11 @@ pub(super) use kernel;
 pub(super) const LANES: usize = 4;
 
 /// How many bits the int8 dot product takes from activations, 0 to `ACTIVATION_MAX`.
-pub(in crate::ops) const ACTIVATION_MAX: f32 = if cfg!(feature = "relaxed-simd") { 127.0 } else { 255.0 };
+pub(in crate::ops) const ACTIVATION_MAX: f32 = if cfg!(feature = "relaxed-simd") {
+    127.0
+} else {
+    255.0
+};
 
 #[cfg(target_arch = "wasm32")]
 mod arch {
@@ -266,12 +270,24 @@ mod arch {
 
         /// NaN where either is.
         pub fn min(self, other: Self) -> Self {
-            Self(from_fn(|i| if self.0[i] < other.0[i] || self.0[i].is_nan() { self.0[i] } else { other.0[i] }))
+            Self(from_fn(|i| {
+                if self.0[i] < other.0[i] || self.0[i].is_nan() {
+                    self.0[i]
+                } else {
+                    other.0[i]
+                }
+            }))
         }
 
         /// NaN where either is.
         pub fn max(self, other: Self) -> Self {
-            Self(from_fn(|i| if self.0[i] > other.0[i] || self.0[i].is_nan() { self.0[i] } else { other.0[i] }))
+            Self(from_fn(|i| {
+                if self.0[i] > other.0[i] || self.0[i].is_nan() {
+                    self.0[i]
+                } else {
+                    other.0[i]
+                }
+            }))
         }
 
         /// To the nearest integer, ties to even.
@@ -286,7 +302,10 @@ mod arch {
 
         /// 2 to the power of these integers, each -126 to 127.
         pub fn exp2_integer(self) -> Self {
-            Self(self.0.map(|x| f32::from_bits((x as i32).wrapping_add(127).cast_unsigned() << 23)))
+            Self(
+                self.0
+                    .map(|x| f32::from_bits((x as i32).wrapping_add(127).cast_unsigned() << 23)),
+            )
         }
 
         pub fn to_array(self) -> [f32; 4] {
@@ -333,14 +352,18 @@ mod arch {
         }
 
         pub fn to_f32(self) -> F32x4 {
-            F32x4(from_fn(|output| (self.0[output * 2] + self.0[output * 2 + 1]) as f32))
+            F32x4(from_fn(|output| {
+                (self.0[output * 2] + self.0[output * 2 + 1]) as f32
+            }))
         }
     }
 
     /// Adds the products of four weights and four activations to each output's sum.
     pub fn dot(sums: Dots, weights: Weights, quad: Quad) -> Dots {
         let product = |i: usize| i32::from(weights.0[i]) * i32::from(quad.0[i % 8]);
-        Dots(from_fn(|half| sums.0[half] + (product(half * 2) + product(half * 2 + 1))))
+        Dots(from_fn(|half| {
+            sums.0[half] + (product(half * 2) + product(half * 2 + 1))
+        }))
     }
 }
 

@@ -22,7 +22,11 @@ pub(super) struct Kernel {
 
 impl Kernel {
     pub fn new(text: &'static str, group: (u32, u32)) -> Self {
-        Self { text, constants: Vec::new(), group }
+        Self {
+            text,
+            constants: Vec::new(),
+            group,
+        }
     }
 
     /// Puts a number in place of `{{name}}`.
@@ -71,7 +75,9 @@ impl Kernel {
 impl KernelSource for Kernel {
     fn source(&self) -> SourceTemplate {
         let text = SourceTemplate::new(self.text);
-        self.constants.iter().fold(text, |text, (name, number)| text.register(*name, number.to_string()))
+        self.constants.iter().fold(text, |text, (name, number)| {
+            text.register(*name, number.to_string())
+        })
     }
 
     fn id(&self) -> KernelId {
@@ -88,7 +94,10 @@ fn words(info: &[u32]) -> Vec<u64> {
     // Padded to 32 bytes, the least that a buffer is.
     let padding = std::iter::repeat_n(0, 8usize.saturating_sub(info.len()) + info.len() % 2);
     let padded: Vec<u32> = info.iter().copied().chain(padding).collect();
-    padded.chunks_exact(2).map(|pair| u64::from(pair[0]) | u64::from(pair[1]) << 32).collect()
+    padded
+        .chunks_exact(2)
+        .map(|pair| u64::from(pair[0]) | u64::from(pair[1]) << 32)
+        .collect()
 }
 
 /// Whether the kernels take these tensors.

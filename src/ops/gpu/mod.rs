@@ -7,7 +7,8 @@ mod kernel;
 #[cfg(test)]
 mod tests;
 
-use burn::backend::{Backend, Cube, TensorMetadata};
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::{Cube, TensorMetadata};
 use burn::tensor::{FloatDType, Shape};
 use burn_wgpu::CubeTensor;
 
@@ -23,7 +24,12 @@ const WIDEST_HEAD: usize = 256;
 
 impl HotOps for Cube {
     /// By the plain body where there are no inputs at all.
-    fn linear_f32(x: CubeTensor, weight: CubeTensor, bias: CubeTensor, activation: Activation) -> CubeTensor {
+    fn linear_f32(
+        x: CubeTensor,
+        weight: CubeTensor,
+        bias: CubeTensor,
+        activation: Activation,
+    ) -> CubeTensor {
         let ([m, k], [n]) = (dims(&x), dims(&bias));
         if m == 0 || n == 0 {
             return nothing(&x, [m, n]);
@@ -41,14 +47,28 @@ impl HotOps for Cube {
             Activation::GeluTanh => 2,
             Activation::Relu => 3,
         };
-        Kernel::new(include_str!("linear.wgsl"), (group_n as u32, group_m as u32))
-            .with("group_m", group_m)
-            .with("group_n", group_n)
-            .launch(tiles, [&x, &weight, &bias], [m, n], &[m as u32, k as u32, n as u32, activation, tiles as u32])
+        Kernel::new(
+            include_str!("linear.wgsl"),
+            (group_n as u32, group_m as u32),
+        )
+        .with("group_m", group_m)
+        .with("group_n", group_n)
+        .launch(
+            tiles,
+            [&x, &weight, &bias],
+            [m, n],
+            &[m as u32, k as u32, n as u32, activation, tiles as u32],
+        )
     }
 
     /// By the plain body for heads that are wider than [`WIDEST_HEAD`] or no multiple of four.
-    fn attention(query: CubeTensor, key: CubeTensor, value: CubeTensor, spans: Spans, heads: usize) -> CubeTensor {
+    fn attention(
+        query: CubeTensor,
+        key: CubeTensor,
+        value: CubeTensor,
+        spans: Spans,
+        heads: usize,
+    ) -> CubeTensor {
         let [t, width] = dims(&query);
         if t == 0 || width == 0 {
             return nothing(&query, [t, width]);
@@ -62,16 +82,25 @@ impl HotOps for Cube {
             .iter()
             .flat_map(|rows| {
                 let span = [rows.start as u32, rows.end as u32];
-                rows.step_by(QUERIES).map(move |first| [first as u32, span[0], span[1]])
+                rows.step_by(QUERIES)
+                    .map(move |first| [first as u32, span[0], span[1]])
             })
             .collect();
-        let info: Vec<u32> = [heads as u32, jobs.len() as u32].into_iter().chain(jobs.concat()).collect();
+        let info: Vec<u32> = [heads as u32, jobs.len() as u32]
+            .into_iter()
+            .chain(jobs.concat())
+            .collect();
         let [query, key, value] = contiguous([query, key, value]);
         let lanes = head.next_power_of_two().max(32);
         Kernel::new(include_str!("attention.wgsl"), (lanes as u32, 1))
             .with("lanes", lanes)
             .with("head", head / 4)
-            .launch(jobs.len() * heads, [&query, &key, &value], [t, width], &info)
+            .launch(
+                jobs.len() * heads,
+                [&query, &key, &value],
+                [t, width],
+                &info,
+            )
     }
 
     fn add_layer_norm(

@@ -40,7 +40,10 @@ impl Values {
 }
 
 fn matrix(values: &[f32], rows: usize, device: &Device) -> Tensor<2> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [rows, values.len() / rows]), device)
+    Tensor::from_data(
+        TensorData::new(values.to_vec(), [rows, values.len() / rows]),
+        device,
+    )
 }
 
 fn vector(values: &[f32], device: &Device) -> Tensor<1> {
@@ -60,8 +63,14 @@ fn linear(values: &mut Values, n: usize, k: usize) -> (Vec<f32>, Vec<f32>) {
 
 fn on(device: &Device, (packed, bias): &(Vec<f32>, Vec<f32>), k: usize) -> Linear {
     let shape = packed_f32_shape(bias.len(), k);
-    let weight = LinearWeight::F32(Tensor::from_data(TensorData::new(packed.clone(), shape), device));
-    Linear { weight, bias: vector(bias, device) }
+    let weight = LinearWeight::F32(Tensor::from_data(
+        TensorData::new(packed.clone(), shape),
+        device,
+    ));
+    Linear {
+        weight,
+        bias: vector(bias, device),
+    }
 }
 
 fn flex<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
@@ -69,7 +78,10 @@ fn flex<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
 }
 
 fn list(tensor: Tensor<2>) -> Vec<f32> {
-    wait(tensor.into_data_async()).unwrap().into_vec().unwrap()
+    wait(tensor.into_data_async())
+        .unwrap()
+        .try_into_vec()
+        .unwrap()
 }
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
@@ -79,7 +91,10 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 fn assert_close(name: &str, got: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(got.len(), expected.len(), "{name}: length");
     for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
-        assert!((got - expected).abs() <= tolerance, "{name}: value {i} is {got}, expected {expected}");
+        assert!(
+            (got - expected).abs() <= tolerance,
+            "{name}: value {i} is {got}, expected {expected}"
+        );
     }
 }
 
@@ -92,17 +107,30 @@ fn linear_agrees_with_the_plain_body_on_odd_shapes() {
             let m = [1, 2, 3, 5, 16, 17, 33][(n + k) % 7];
             let weights = linear(&mut values, n, k);
             let x = values.take(m * k);
-            for activation in [Activation::Identity, Activation::Gelu, Activation::GeluTanh, Activation::Relu] {
+            for activation in [
+                Activation::Identity,
+                Activation::Gelu,
+                Activation::GeluTanh,
+                Activation::Relu,
+            ] {
                 let layer = on(gpu.device(), &weights, k);
                 let got = list(layer.forward(matrix(&x, m, gpu.device()), activation));
                 let oracle = on(&cpu(), &weights, k);
-                let LinearWeight::F32(weight) = oracle.weight else { panic!("f32 expected") };
+                let LinearWeight::F32(weight) = oracle.weight else {
+                    panic!("f32 expected")
+                };
                 let x = flex(matrix(&x, m, &cpu()));
-                let expected = linear::plain_f32::<Flex>(x, flex(weight), flex(oracle.bias), activation);
+                let expected =
+                    linear::plain_f32::<Flex>(x, flex(weight), flex(oracle.bias), activation);
                 // Sums of k products of magnitude below 1 in another order, and 1e-6 of the error function times a sum.
                 let tolerance = 4e-6 + 8.0 * f32::EPSILON * k as f32;
                 let expected = list(Tensor::from_primitive::<Flex>(expected));
-                assert_close(&format!("{m}x{k}x{n} {activation:?}"), &got, &expected, tolerance);
+                assert_close(
+                    &format!("{m}x{k}x{n} {activation:?}"),
+                    &got,
+                    &expected,
+                    tolerance,
+                );
             }
         }
     }
@@ -113,14 +141,22 @@ fn linear_agrees_with_the_plain_body_on_odd_shapes() {
 fn gelu_is_within_1e6_from_end_to_end_of_its_range() {
     let Some(gpu) = gpu() else { return };
     // An identity of one by one hands the activation exact inputs, far beyond where it saturates too.
-    let x: Vec<f32> = (-4000..=4000).map(|i| i as f32 / 400.0).chain([1e4, -1e4, 1e30, -1e30]).collect();
+    let x: Vec<f32> = (-4000..=4000)
+        .map(|i| i as f32 / 400.0)
+        .chain([1e4, -1e4, 1e30, -1e30])
+        .collect();
     let weights = ([vec![1.0], vec![0.0; 7]].concat(), vec![0.0]);
     for activation in [Activation::Gelu, Activation::GeluTanh] {
-        let got = list(on(gpu.device(), &weights, 1).forward(matrix(&x, x.len(), gpu.device()), activation));
+        let got = list(
+            on(gpu.device(), &weights, 1).forward(matrix(&x, x.len(), gpu.device()), activation),
+        );
         for (x, got) in x.iter().zip(got) {
             let expected = gelu(f64::from(*x), activation);
             let error = (f64::from(got) - expected).abs();
-            assert!(error <= 1e-6 * f64::from(x.abs()).max(1.0), "{activation:?} of {x} is {got}, expected {expected}");
+            assert!(
+                error <= 1e-6 * f64::from(x.abs()).max(1.0),
+                "{activation:?} of {x} is {got}, expected {expected}"
+            );
         }
     }
 }
@@ -128,7 +164,9 @@ fn gelu_is_within_1e6_from_end_to_end_of_its_range() {
 /// In f64; the error function by the series and, from 3 on, the continued fraction of Abramowitz & Stegun 7.1.6 and 7.1.14.
 fn gelu(x: f64, activation: Activation) -> f64 {
     if activation == Activation::GeluTanh {
-        return 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh());
+        return 0.5
+            * x
+            * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh());
     }
     let z = (x / std::f64::consts::SQRT_2).abs();
     let erf = if z < 3.0 {
@@ -140,7 +178,9 @@ fn gelu(x: f64, activation: Activation) -> f64 {
         }
         sum * (-z * z).exp() * 2.0 / std::f64::consts::PI.sqrt()
     } else {
-        let fraction = (1..60).rev().fold(z, |below, n| z + f64::from(n) / 2.0 / below);
+        let fraction = (1..60)
+            .rev()
+            .fold(z, |below, n| z + f64::from(n) / 2.0 / below);
         1.0 - (-z * z).exp() / fraction / std::f64::consts::PI.sqrt()
     };
     0.5 * x * (1.0 + erf.copysign(x))
@@ -177,14 +217,26 @@ fn attention_agrees_with_the_plain_body_on_ragged_batches() {
     ] {
         let t: usize = lengths.iter().sum();
         // Larger than usual, so that the softmax is peaked.
-        let parts: [Vec<f32>; 3] =
-            std::array::from_fn(|_| values.take(t * heads * head).iter().map(|x| x * 4.0).collect());
+        let parts: [Vec<f32>; 3] = std::array::from_fn(|_| {
+            values
+                .take(t * heads * head)
+                .iter()
+                .map(|x| x * 4.0)
+                .collect()
+        });
         let spans = Spans::from_lengths(lengths.clone());
         let [q, k, v] = [0, 1, 2].map(|part| matrix(&parts[part], t, gpu.device()));
         let got = list(attend(q, k, v, &spans, heads));
         let [q, k, v] = [0, 1, 2].map(|part| flex(matrix(&parts[part], t, &cpu())));
-        let expected = list(Tensor::from_primitive::<Flex>(attention::plain::<Flex>(q, k, v, spans, heads)));
-        assert_close(&format!("{lengths:?}, {heads} heads of {head}"), &got, &expected, 5e-5);
+        let expected = list(Tensor::from_primitive::<Flex>(attention::plain::<Flex>(
+            q, k, v, spans, heads,
+        )));
+        assert_close(
+            &format!("{lengths:?}, {heads} heads of {head}"),
+            &got,
+            &expected,
+            5e-5,
+        );
     }
     gpu.check().unwrap();
 }
@@ -194,7 +246,11 @@ fn attention_stays_finite_where_scores_are_huge() {
     let Some(gpu) = gpu() else { return };
     let row = |sign: f32| [sign * 1e4; 4];
     let q = matrix(&[row(1.0), row(-1.0), row(1.0)].concat(), 3, gpu.device());
-    let v = matrix(&(0..12).map(|i| i as f32).collect::<Vec<_>>(), 3, gpu.device());
+    let v = matrix(
+        &(0..12).map(|i| i as f32).collect::<Vec<_>>(),
+        3,
+        gpu.device(),
+    );
     let got = list(attend(q.clone(), q, v, &Spans::from_lengths([3]), 1));
     let expected = [4.0, 5.0, 6.0, 7.0, 4.0, 5.0, 6.0, 7.0, 4.0, 5.0, 6.0, 7.0];
     assert_close("peaked", &got, &expected, 1e-5);
@@ -209,11 +265,20 @@ fn add_layer_norm_agrees_with_the_plain_body() {
         // A large mean, which a one-pass variance would not survive.
         let x: Vec<f32> = values.take(m * d).iter().map(|x| x + 100.0).collect();
         let [residual, gamma, beta] = [m * d, d, d].map(|count| values.take(count));
-        let norm = LayerNorm { weight: vector(&gamma, gpu.device()), bias: vector(&beta, gpu.device()), epsilon: 1e-5 };
-        let got = list(norm.forward(matrix(&x, m, gpu.device()), matrix(&residual, m, gpu.device())));
+        let norm = LayerNorm {
+            weight: vector(&gamma, gpu.device()),
+            bias: vector(&beta, gpu.device()),
+            epsilon: 1e-5,
+        };
+        let got = list(norm.forward(
+            matrix(&x, m, gpu.device()),
+            matrix(&residual, m, gpu.device()),
+        ));
         let [x, residual] = [x, residual].map(|part| flex(matrix(&part, m, &cpu())));
         let [gamma, beta] = [gamma, beta].map(|part| flex(vector(&part, &cpu())));
-        let expected = list(Tensor::from_primitive::<Flex>(norm::plain::<Flex>(x, residual, gamma, beta, 1e-5)));
+        let expected = list(Tensor::from_primitive::<Flex>(norm::plain::<Flex>(
+            x, residual, gamma, beta, 1e-5,
+        )));
         // Values near 100 carry an error of 1e-5, which the division by a small deviation enlarges.
         assert_close(&format!("{d}"), &got, &expected, 2e-4);
     }
@@ -227,8 +292,15 @@ fn nothing_in_gives_nothing_out() {
     let layer = on(device, &linear(&mut Values(5), 9, 8), 8);
     assert_eq!(layer.forward(none.clone(), Activation::Gelu).dims(), [0, 9]);
     let spans = Spans::from_lengths([]);
-    assert_eq!(attend(none.clone(), none.clone(), none.clone(), &spans, 2).dims(), [0, 8]);
-    let norm = LayerNorm { weight: vector(&[1.0; 8], device), bias: vector(&[0.0; 8], device), epsilon: 1e-5 };
+    assert_eq!(
+        attend(none.clone(), none.clone(), none.clone(), &spans, 2).dims(),
+        [0, 8]
+    );
+    let norm = LayerNorm {
+        weight: vector(&[1.0; 8], device),
+        bias: vector(&[0.0; 8], device),
+        epsilon: 1e-5,
+    };
     assert_eq!(norm.forward(none.clone(), none).dims(), [0, 8]);
     gpu.check().unwrap();
 }
@@ -245,7 +317,11 @@ fn a_row_gives_the_same_bits_wherever_it_stands_in_a_batch() {
         let mut x = values.take(m * k);
         x[position * k..(position + 1) * k].copy_from_slice(&row);
         let batch = list(layer.forward(matrix(&x, m, gpu.device()), Activation::Gelu));
-        assert_eq!(batch[position * n..(position + 1) * n], alone, "row {position} of {m}");
+        assert_eq!(
+            batch[position * n..(position + 1) * n],
+            alone,
+            "row {position} of {m}"
+        );
     }
 }
 
@@ -254,6 +330,9 @@ fn the_gpu_passes_its_trial() {
     let Some(gpu) = gpu() else { return };
     let trial = wait(gpu.trial()).unwrap();
     println!("{:?}: {trial:?}", gpu.adapter());
-    assert!(trial.max_abs_error > 0.0 && trial.cpu_ms > 0.0 && trial.gpu_ms > 0.0, "{trial:?}");
+    assert!(
+        trial.max_abs_error > 0.0 && trial.cpu_ms > 0.0 && trial.gpu_ms > 0.0,
+        "{trial:?}"
+    );
     assert_eq!(wait(gpu.trial()).unwrap(), trial);
 }

@@ -1,4 +1,5 @@
 import type { EngineState } from '../engine/engine';
+import { shareLoaded } from '../setup/progress-words';
 import { Flame } from './Flame';
 import { ThemeToggle } from './ThemeToggle';
 
@@ -17,6 +18,5 @@ export function Header({ state }: { state: EngineState }) {
 function flameLevel(state: EngineState): number {
   if (state.status === 'ready') return 1;
   if (state.status !== 'loading') return 0;
-  const { progress } = state;
-  return progress && progress.total > 0 ? 0.12 + 0.8 * Math.min(1, progress.loaded / progress.total) : 0.12;
+  return 0.12 + 0.8 * (shareLoaded(state.progress) ?? 0);
 }

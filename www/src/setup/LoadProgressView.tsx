@@ -1,7 +1,7 @@
 import type { LoadProgress } from 'pilotlight';
 import type { Choice } from '../engine/choice';
 import { megabytes } from '../page/format';
-import { progressWords } from './progress-words';
+import { progressWords, shareLoaded } from './progress-words';
 
 interface Props {
   choice: Choice;
@@ -10,7 +10,7 @@ interface Props {
 }
 
 export function LoadProgressView({ choice, progress, onCancel }: Props) {
-  const share = progress && progress.total > 0 ? Math.min(1, progress.loaded / progress.total) : null;
+  const share = shareLoaded(progress);
   const percent = share === null ? null : Math.floor(share * 100);
   const { step, source } = progressWords(progress, choice);
 
@@ -31,7 +31,7 @@ export function LoadProgressView({ choice, progress, onCancel }: Props) {
       </div>
       <div className="loading-figures">
         <p>
-          <strong>{progress && progress.total > 0 ? `${megabytes(progress.loaded)} of ${megabytes(progress.total)}` : '\u00a0'}</strong>
+          <strong>{progress && share !== null ? `${megabytes(progress.loaded)} of ${megabytes(progress.total)}` : '\u00a0'}</strong>
           <span>{source}</span>
         </p>
         <button type="button" className="button" onClick={onCancel}>

@@ -2,6 +2,13 @@ import type { LoadProgress } from 'pilotlight';
 import { hostName, type Choice } from '../engine/choice';
 import type { EngineState } from '../engine/engine';
 
+/** How far a load is, 0 to 1; null while its size is not known. The small files that come before the weights say nothing about it. */
+export function shareLoaded(progress: LoadProgress | null): number | null {
+  if (!progress || progress.total === 0) return null;
+  if (!progress.cached && !progress.file?.endsWith('.safetensors')) return null;
+  return Math.min(1, progress.loaded / progress.total);
+}
+
 /** What a load is at, and where its bytes come from. */
 export function progressWords(progress: LoadProgress | null, choice: Choice): { step: string; source: string } {
   const host = hostName(choice.host);
@@ -24,6 +31,6 @@ export function announcement(state: EngineState): string {
   if (state.status !== 'loading') return '';
   const { progress, choice } = state;
   const { step } = progressWords(progress, choice);
-  if (!progress || progress.total === 0) return step;
-  return `${step}: ${Math.floor((progress.loaded / progress.total) * 4) * 25} percent`;
+  const share = shareLoaded(progress);
+  return share === null ? step : `${step}: ${Math.floor(share * 4) * 25} percent`;
 }

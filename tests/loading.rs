@@ -1,0 +1,571 @@
+//! Loading: what goes into the store, what comes out of it, and what bad files do.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use async_trait::async_trait;
+use pilotlight::{
+    ByteStream, Chunk, Dtype, EmbedOptions, Error, ErrorKind, FileEntry, Host, MemoryHost,
+    MemoryStore, ModelKey, Pace, Result, Source, Store, TextEmbedder, Unpaced, Values,
+};
+use pollster::block_on;
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// The files of one of the tiny models.
+fn files() -> Files {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/bert-tiny-mean");
+    let names = [
+        "config.json",
+        "tokenizer.json",
+        "modules.json",
+        "1_Pooling/config.json",
+        "sentence_bert_config.json",
+        "model.safetensors",
+    ];
+    names
+        .iter()
+        .map(|name| ((*name).into(), std::fs::read(folder.join(name)).unwrap()))
+        .collect()
+}
+
+fn key(dtype: Dtype) -> ModelKey {
+    ModelKey::new("https://example.org/", "test/bert", "main", dtype)
+}
+
+fn load(host: &dyn Host, store: &dyn Store, dtype: Dtype) -> Result<TextEmbedder> {
+    load_paced(host, store, dtype, &Unpaced)
+}
+
+fn load_paced(
+    host: &dyn Host,
+    store: &dyn Store,
+    dtype: Dtype,
+    pace: &dyn Pace,
+) -> Result<TextEmbedder> {
+    let source = Source {
+        host,
+        store: Some((store, key(dtype), 7)),
+        progress: &|_| {},
+        pace,
+    };
+    block_on(TextEmbedder::load(&source, dtype, &pilotlight::cpu()))
+}
+
+fn vector(embedder: &TextEmbedder, text: &str) -> Vec<f32> {
+    let embeddings =
+        block_on(embedder.embed(&[text.into()], &EmbedOptions::default(), &Unpaced)).unwrap();
+    let Values::Float32(values) = embeddings.values else {
+        panic!("float32 is the default")
+    };
+    values
+}
+
+fn manifests(store: &MemoryStore) -> usize {
+    block_on(store.keys(""))
+        .unwrap()
+        .iter()
+        .filter(|key| key.ends_with("manifest"))
+        .count()
+}
+
+fn no_host() -> MemoryHost {
+    MemoryHost::default()
+}
+
+/// A host that cannot list, whose streams know no length and hand out few bytes at a time: a plain bucket behind a proxy.
+struct Bucket(MemoryHost);
+
+struct Trickle(Box<dyn ByteStream>);
+
+#[async_trait(?Send)]
+impl Host for Bucket {
+    async fn list(&self) -> Result<Option<Vec<FileEntry>>> {
+        Ok(None)
+    }
+
+    async fn open(&self, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
+        Ok(self
+            .0
+            .open(file)
+            .await?
+            .map(|stream| Box::new(Trickle(stream)) as _))
+    }
+}
+
+#[async_trait(?Send)]
+impl ByteStream for Trickle {
+    fn len(&self) -> Option<u64> {
+        None
+    }
+
+    async fn read(&mut self, to: &mut [u8]) -> Result<usize> {
+        let count = to.len().min(1013);
+        self.0.read(&mut to[..count]).await
+    }
+}
+
+#[test]
+fn a_second_load_needs_no_host_and_gives_the_same_bits() {
+    for dtype in [Dtype::F32, Dtype::Q8] {
+        let store = MemoryStore::default();
+        let cold = load(&MemoryHost::new(files()), &store, dtype).unwrap();
+        let warm = load(&no_host(), &store, dtype).unwrap();
+        assert_eq!(vector(&cold, "the cat"), vector(&warm, "the cat"));
+        assert_eq!(manifests(&store), 1);
+    }
+}
+
+#[test]
+fn a_host_that_cannot_list_or_tell_lengths_serves_as_well() {
+    let store = MemoryStore::default();
+    let plain = load(
+        &MemoryHost::new(files()),
+        &MemoryStore::default(),
+        Dtype::Q8,
+    )
+    .unwrap();
+    let bucket = load(&Bucket(MemoryHost::new(files())), &store, Dtype::Q8).unwrap();
+    assert_eq!(vector(&plain, "the cat"), vector(&bucket, "the cat"));
+    assert_eq!(manifests(&store), 1);
+}
+
+/// What the store keeps, put together to the file that a host would serve.
+fn packed_file(dtype: Dtype) -> (String, Vec<u8>) {
+    let store = MemoryStore::default();
+    load(&MemoryHost::new(files()), &store, dtype).unwrap();
+    let name = format!("pilotlight-{}.safetensors", dtype.name());
+    let mut keys = block_on(store.keys("")).unwrap();
+    keys.retain(|key| key.contains(&name));
+    keys.sort();
+    let bytes = keys
+        .iter()
+        .flat_map(|key| block_on(store.get(key)).unwrap().unwrap().to_vec())
+        .collect();
+    (name, bytes)
+}
+
+#[test]
+fn a_packed_file_is_preferred_where_the_host_lists_one() {
+    for dtype in [Dtype::F32, Dtype::Q8] {
+        let upstream = load(&MemoryHost::new(files()), &MemoryStore::default(), dtype).unwrap();
+        let (name, bytes) = packed_file(dtype);
+        let mut files = files();
+        files.insert(name, bytes);
+        // Were the checkpoint read, this would fail.
+        files.insert("model.safetensors".into(), b"damaged".to_vec());
+        let packed = load(&MemoryHost::new(files), &MemoryStore::default(), dtype).unwrap();
+        assert_eq!(vector(&upstream, "the cat"), vector(&packed, "the cat"));
+    }
+}
+
+#[test]
+fn a_stored_model_that_is_damaged_is_fetched_again() {
+    let store = MemoryStore::default();
+    let cold = load(&MemoryHost::new(files()), &store, Dtype::Q8).unwrap();
+    for damage in ["missing", "short", "not finite"] {
+        let keys = block_on(store.keys("")).unwrap();
+        let chunk = keys.iter().find(|key| key.contains("safetensors")).unwrap();
+        let mut bytes = block_on(store.get(chunk)).unwrap().unwrap().to_vec();
+        match damage {
+            "missing" => block_on(store.delete(chunk)).unwrap(),
+            "short" => block_on(store.put(chunk, Chunk::from(&bytes[..bytes.len() - 1]))).unwrap(),
+            _ => {
+                let end = bytes.len();
+                bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+                block_on(store.put(chunk, Chunk::from(bytes.as_slice()))).unwrap();
+            }
+        }
+        assert!(load(&no_host(), &store, Dtype::Q8).is_err(), "{damage}");
+        let again = load(&MemoryHost::new(files()), &store, Dtype::Q8).unwrap();
+        assert_eq!(
+            vector(&cold, "the cat"),
+            vector(&again, "the cat"),
+            "{damage}"
+        );
+        assert!(load(&no_host(), &store, Dtype::Q8).is_ok(), "{damage}");
+    }
+}
+
+/// One tensor of the header changed by `edit`, the data as it was.
+fn with_header(edit: impl Fn(&mut serde_json::Map<String, serde_json::Value>)) -> Vec<u8> {
+    let file = &files()["model.safetensors"];
+    let length = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    let mut header: serde_json::Value = serde_json::from_slice(&file[8..8 + length]).unwrap();
+    edit(header.as_object_mut().unwrap());
+    let header = serde_json::to_vec(&header).unwrap();
+    let mut changed = (header.len() as u64).to_le_bytes().to_vec();
+    changed.extend(header);
+    changed.extend(&file[8 + length..]);
+    changed
+}
+
+#[test]
+fn bad_files_are_typed_errors_that_name_the_file_and_leave_nothing() {
+    const BIAS: &str = "encoder.layer.0.output.dense.bias";
+    let checkpoint = files()["model.safetensors"].clone();
+    let cut = |length: usize| checkpoint[..length].to_vec();
+    let text = |text: &str| Some(text.as_bytes().to_vec());
+    let (fetch, weights, unsupported) = (
+        ErrorKind::FetchFailed,
+        ErrorKind::InvalidWeights,
+        ErrorKind::UnsupportedModel,
+    );
+    let cases: Vec<(&str, Option<Vec<u8>>, ErrorKind, &str)> = vec![
+        ("config.json", None, fetch, "config.json"),
+        ("config.json", text("<!doctype html>"), fetch, "config.json"),
+        ("config.json", text("{"), weights, "config.json"),
+        (
+            "config.json",
+            text(r#"{"model_type":"gpt2"}"#),
+            unsupported,
+            "gpt2",
+        ),
+        ("tokenizer.json", None, fetch, "tokenizer.json"),
+        ("tokenizer.json", text("<html>"), fetch, "tokenizer.json"),
+        ("tokenizer.json", text("{}"), weights, "tokenizer.json"),
+        ("modules.json", text("{}"), weights, "modules.json"),
+        (
+            "1_Pooling/config.json",
+            None,
+            fetch,
+            "1_Pooling/config.json",
+        ),
+        (
+            "1_Pooling/config.json",
+            text("{}"),
+            unsupported,
+            "1_Pooling/config.json",
+        ),
+        (
+            "sentence_bert_config.json",
+            text(r#"{"max_seq_length":"x"}"#),
+            weights,
+            "sentence_bert_config.json",
+        ),
+        (
+            "sentence_bert_config.json",
+            text(r#"{"max_seq_length":2}"#),
+            weights,
+            "tokenizer.json",
+        ),
+        ("model.safetensors", None, fetch, "model.safetensors"),
+        ("model.safetensors", text("<!doctype html>"), fetch, "HTML"),
+        ("model.safetensors", text(""), weights, "truncated"),
+        ("model.safetensors", text("1234567"), weights, "truncated"),
+        (
+            "model.safetensors",
+            Some(u64::MAX.to_le_bytes().to_vec()),
+            weights,
+            "header claims",
+        ),
+        (
+            "model.safetensors",
+            Some(cut(100)),
+            weights,
+            "header claims",
+        ),
+        (
+            "model.safetensors",
+            Some(cut(checkpoint.len() - 1)),
+            weights,
+            "bytes",
+        ),
+        (
+            "model.safetensors",
+            Some([checkpoint.clone(), vec![0]].concat()),
+            weights,
+            "bytes",
+        ),
+        (
+            "model.safetensors",
+            Some(with_header(|h| drop(h.remove(BIAS)))),
+            weights,
+            "hole",
+        ),
+        (
+            "model.safetensors",
+            Some(with_header(|h| h[BIAS]["dtype"] = "I32".into())),
+            weights,
+            BIAS,
+        ),
+        (
+            "model.safetensors",
+            Some(with_header(|h| h[BIAS]["shape"] = vec![2, 16].into())),
+            weights,
+            BIAS,
+        ),
+        (
+            "model.safetensors",
+            Some(with_header(|h| h[BIAS]["shape"] = vec![u64::MAX].into())),
+            weights,
+            BIAS,
+        ),
+        (
+            "model.safetensors",
+            Some(with_header(|h| {
+                h[BIAS]["data_offsets"] = vec![0, u64::MAX].into()
+            })),
+            weights,
+            BIAS,
+        ),
+        (
+            "pilotlight-q8.safetensors",
+            text("12345678901234567890"),
+            weights,
+            "pilotlight-q8.safetensors",
+        ),
+        (
+            "pilotlight-q8.safetensors",
+            Some(packed_file(Dtype::F32).1),
+            weights,
+            "dtype 'f32'",
+        ),
+    ];
+    for (file, bytes, kind, what) in cases {
+        let mut files = files();
+        match bytes {
+            Some(bytes) => files.insert(file.into(), bytes),
+            None => files.remove(file),
+        };
+        let store = MemoryStore::default();
+        for host in [
+            &MemoryHost::new(files.clone()) as &dyn Host,
+            &Bucket(MemoryHost::new(files.clone())),
+        ] {
+            let Err(error) = load(host, &store, Dtype::Q8) else {
+                // Only a host that lists can offer a packed file.
+                assert!(file.starts_with("pilotlight-"), "{file}: {what}: loaded");
+                continue;
+            };
+            let message = error.to_string();
+            assert_eq!(error.kind(), kind, "{file}: {message}");
+            let short = what == "bytes" || what == "header claims";
+            assert!(
+                message.contains(what) || (short && message.contains("truncated")),
+                "{what}: {message}"
+            );
+            assert!(
+                message.contains(file) || what == "tokenizer.json",
+                "{file}: {message}"
+            );
+            assert_eq!(
+                block_on(store.keys("")).unwrap(),
+                [""; 0],
+                "{file}: {message}"
+            );
+        }
+        assert!(
+            load(&MemoryHost::new(self::files()), &store, Dtype::Q8).is_ok(),
+            "{file}: the next load"
+        );
+    }
+}
+
+/// Cancels at the n-th breath.
+struct CancelAt(std::cell::Cell<usize>);
+
+#[async_trait(?Send)]
+impl Pace for CancelAt {
+    async fn breathe(&self) -> Result<()> {
+        self.0.set(self.0.get().saturating_sub(1));
+        if self.0.get() > 0 {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorKind::Aborted, "cancelled"))
+        }
+    }
+}
+
+#[test]
+fn a_load_cancelled_anywhere_leaves_nothing_and_the_next_one_works() {
+    let store = MemoryStore::default();
+    let mut breaths = 1;
+    loop {
+        match load_paced(
+            &MemoryHost::new(files()),
+            &store,
+            Dtype::Q8,
+            &CancelAt(breaths.into()),
+        ) {
+            Ok(_) => break,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Aborted),
+        }
+        assert_eq!(
+            block_on(store.keys("")).unwrap(),
+            [""; 0],
+            "after {breaths} breaths"
+        );
+        breaths += 1;
+    }
+    assert!(breaths > 10, "only {breaths} breaths in a whole load");
+    assert_eq!(manifests(&store), 1);
+}
+
+/// Full after so many bytes.
+struct FullStore(MemoryStore, std::cell::Cell<usize>);
+
+#[async_trait(?Send)]
+impl Store for FullStore {
+    async fn get(&self, key: &str) -> Result<Option<Chunk>> {
+        self.0.get(key).await
+    }
+
+    async fn put(&self, key: &str, bytes: Chunk) -> Result<()> {
+        let Some(rest) = self.1.get().checked_sub(bytes.len()) else {
+            return Err(Error::new(ErrorKind::QuotaExceeded, "full"));
+        };
+        self.1.set(rest);
+        self.0.put(key, bytes).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        self.0.delete(key).await
+    }
+
+    async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
+        self.0.keys(prefix).await
+    }
+}
+
+#[test]
+fn a_full_store_is_an_error_that_leaves_nothing_half_written() {
+    for room in [0, 100, 4_000, 20_000, 40_000] {
+        let store = FullStore(MemoryStore::default(), room.into());
+        let error = load(&MemoryHost::new(files()), &store, Dtype::Q8)
+            .map(|_| ())
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::QuotaExceeded, "{room}");
+        assert_eq!(block_on(store.keys("")).unwrap(), [""; 0], "{room}");
+    }
+}
+
+#[test]
+fn progress_only_grows_and_ends_at_its_total() {
+    let (host, store) = (MemoryHost::new(files()), MemoryStore::default());
+    for cached in [false, true] {
+        let events = std::cell::RefCell::new(Vec::new());
+        let note = |progress: &pilotlight::LoadProgress| {
+            events.borrow_mut().push((
+                progress.status,
+                progress.loaded,
+                progress.total,
+                progress.cached,
+            ));
+        };
+        let store = Some((&store as &dyn Store, key(Dtype::Q8), 1));
+        let source = Source {
+            host: &host,
+            store,
+            progress: &note,
+            pace: &Unpaced,
+        };
+        block_on(TextEmbedder::load(&source, Dtype::Q8, &pilotlight::cpu())).unwrap();
+        let events = events.into_inner();
+        assert!(
+            events.windows(2).all(|pair| pair[0].1 <= pair[1].1),
+            "{events:?}"
+        );
+        assert!(
+            events
+                .iter()
+                .all(|event| event.1 <= event.2 && event.3 == cached),
+            "{events:?}"
+        );
+        let (status, loaded, total, _) = events[events.len() - 1];
+        assert_eq!((status, loaded), (pilotlight::LoadStatus::Ready, total));
+        assert!(total > 10_000);
+    }
+}
+
+#[test]
+fn options_are_checked_and_precisions_agree() {
+    let embedder = load(
+        &MemoryHost::new(files()),
+        &MemoryStore::default(),
+        Dtype::F32,
+    )
+    .unwrap();
+    let embed =
+        |options: EmbedOptions| block_on(embedder.embed(&["the cat".into()], &options, &Unpaced));
+    for dimensions in [0, 33, usize::MAX] {
+        let error = embed(EmbedOptions {
+            dimensions: Some(dimensions),
+            ..EmbedOptions::default()
+        })
+        .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("1 to 32"), "{error}");
+    }
+    let full = vector(&embedder, "the cat");
+    let short = embed(EmbedOptions {
+        dimensions: Some(9),
+        ..EmbedOptions::default()
+    })
+    .unwrap();
+    let Values::Float32(short_values) = short.values else {
+        panic!("float32 is the default")
+    };
+    assert_eq!(short.dims, [1, 9]);
+    let length = full[..9].iter().map(|x| x * x).sum::<f32>().sqrt();
+    assert!(
+        short_values
+            .iter()
+            .zip(&full)
+            .all(|(a, b)| (a - b / length).abs() < 1e-6)
+    );
+    let values = |name| {
+        let options = EmbedOptions {
+            dimensions: Some(9),
+            precision: pilotlight::Precision::from_name(name).unwrap(),
+        };
+        embed(options).unwrap()
+    };
+    let (Values::Int8(int8), Values::Uint8(uint8)) =
+        (values("int8").values, values("uint8").values)
+    else {
+        panic!("int8 and uint8 were asked for")
+    };
+    let largest = short_values
+        .iter()
+        .fold(0.0f32, |most, x| most.max(x.abs()));
+    for ((int8, uint8), x) in int8.iter().zip(uint8).zip(&short_values) {
+        assert!((f32::from(*int8) - x / largest * 127.0).abs() <= 0.5 + 1e-3);
+        assert_eq!(i16::from(uint8), i16::from(*int8) + 128);
+    }
+    let (binary, ubinary) = (values("binary"), values("ubinary"));
+    assert_eq!(ubinary.dims, [1, 2]);
+    let (Values::Int8(binary), Values::Uint8(ubinary)) = (binary.values, ubinary.values) else {
+        panic!("binary and ubinary were asked for")
+    };
+    for (i, x) in short_values.iter().enumerate() {
+        assert_eq!(ubinary[i / 8] >> (7 - i % 8) & 1 == 1, *x > 0.0);
+        assert_eq!(i16::from(binary[i / 8]), i16::from(ubinary[i / 8]) - 128);
+    }
+}
+
+#[test]
+fn odd_texts_embed_to_finite_vectors() {
+    let embedder = load(
+        &MemoryHost::new(files()),
+        &MemoryStore::default(),
+        Dtype::Q8,
+    )
+    .unwrap();
+    for text in [
+        "",
+        "\0",
+        "\u{fffd}",
+        "\u{1f600}",
+        &"x".repeat(1 << 20),
+        &"a b ".repeat(1 << 18),
+    ] {
+        assert!(
+            vector(&embedder, text).iter().all(|x| x.is_finite()),
+            "{:?}",
+            text.chars().take(4)
+        );
+    }
+    let none = block_on(embedder.embed(&[], &EmbedOptions::default(), &Unpaced)).unwrap();
+    assert_eq!((none.dims, none.values), ([0, 32], Values::Float32(vec![])));
+}
