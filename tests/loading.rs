@@ -1,5 +1,7 @@
 //! Loading: what goes into the store, what comes out of it, and what bad files do.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -95,7 +97,7 @@ impl Host for Bucket {
 
 #[async_trait(?Send)]
 impl ByteStream for Trickle {
-    fn len(&self) -> Option<u64> {
+    fn length(&self) -> Option<u64> {
         None
     }
 

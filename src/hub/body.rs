@@ -65,7 +65,7 @@ impl BodyStream {
 
 #[async_trait(?Send)]
 impl ByteStream for BodyStream {
-    fn len(&self) -> Option<u64> {
+    fn length(&self) -> Option<u64> {
         self.length
     }
 

@@ -84,7 +84,7 @@ impl MemoryStream {
 
 #[async_trait(?Send)]
 impl ByteStream for MemoryStream {
-    fn len(&self) -> Option<u64> {
+    fn length(&self) -> Option<u64> {
         Some(self.bytes.len() as u64)
     }
 

@@ -48,7 +48,7 @@ pub trait Host {
 #[async_trait(?Send)]
 pub trait ByteStream {
     /// Bytes in all from the beginning, where known and exact.
-    fn len(&self) -> Option<u64>;
+    fn length(&self) -> Option<u64>;
 
     /// Fills the front of `to` and returns how much; 0 at the end only (or where `to` is empty).
     async fn read(&mut self, to: &mut [u8]) -> Result<usize>;

@@ -3,11 +3,11 @@
 //! *Source*: Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers", 2018, and `transformers`,
 //! `models/bert/modeling_bert.py`, whose module names the fields bear.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::ops::{Activation, Embedding, LayerNorm, Linear, Spans, attention};
+use crate::ops::{Activation, Embedding, LayerNorm, Linear, Spans, attention, integers};
 use crate::pace::Pace;
 use crate::weights::{Parameter, Role, Weights};
 
@@ -251,7 +251,7 @@ impl Bert {
     fn embed(&self, sequences: &[&[u32]]) -> Tensor<2> {
         let indices = |ids: Vec<i32>| {
             let length = ids.len();
-            Tensor::<1, Int>::from_data(TensorData::new(ids, [length]), &self.device)
+            integers(ids, [length], &self.device)
         };
         let ids = indices(
             sequences

@@ -12,6 +12,7 @@ mod embedding;
 mod gpu;
 mod linear;
 mod norm;
+mod transfer;
 
 pub use activation::Activation;
 pub use attention::{Spans, attention};
@@ -20,6 +21,7 @@ pub(crate) use cpu::SIMD_LEVEL;
 pub use embedding::Embedding;
 pub use linear::{Linear, LinearWeight, PANEL, packed_f32_shape, packed_q8_shape};
 pub use norm::LayerNorm;
+pub use transfer::{floats, integers, read};
 
 #[cfg(feature = "webgpu")]
 use burn::backend::Cube;

@@ -142,7 +142,7 @@ struct ChunkStream {
 
 #[async_trait(?Send)]
 impl ByteStream for ChunkStream {
-    fn len(&self) -> Option<u64> {
+    fn length(&self) -> Option<u64> {
         Some(self.length)
     }
 

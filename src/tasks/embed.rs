@@ -10,6 +10,7 @@ use super::pooling::{Modules, Pooling, normalize};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::{ByteStream, FileEntry, Host, read_small};
 use crate::models::{Bert, BertConfig};
+use crate::ops::read;
 use crate::pace::Pace;
 use crate::store::{ModelKey, ModelWriter, Store, StoredModel};
 use crate::text::{TextTokenizer, Tokens};
@@ -244,13 +245,7 @@ impl TextEmbedder {
     ) -> Result<()> {
         let sequences: Vec<&[u32]> = batch.iter().map(|tokens| tokens.ids.as_slice()).collect();
         let (hidden, spans) = self.bert.forward(&sequences, pace).await?;
-        let data = hidden.into_data_async().await;
-        let hidden: Vec<f32> = data
-            .map_err(|error| {
-                Error::internal(format!("reading the hidden states failed: {error:?}"))
-            })?
-            .try_into_vec()
-            .map_err(|error| Error::internal(format!("hidden states: {error:?}")))?;
+        let hidden = read(hidden).await?;
         let mut vector = vec![0.0; self.dimensions];
         for rows in spans.iter() {
             self.pooling.pool(
@@ -466,7 +461,7 @@ impl<'a, 's> Loading<'a, 's> {
             .await?
             .ok_or_else(|| self.missing(file))?;
         if self.known_size(file).is_none() {
-            self.total += stream.len().unwrap_or(0);
+            self.total += stream.length().unwrap_or(0);
         }
         if let Some(writer) = self.writer.as_mut() {
             // What is stored is always the packed form.
@@ -592,8 +587,8 @@ const REPORT_EVERY: u64 = 256 << 10;
 
 #[async_trait(?Send)]
 impl ByteStream for Counted<'_> {
-    fn len(&self) -> Option<u64> {
-        self.stream.len()
+    fn length(&self) -> Option<u64> {
+        self.stream.length()
     }
 
     async fn read(&mut self, to: &mut [u8]) -> Result<usize> {

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use burn::backend::Bytes;
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use half::{bf16, f16};
 use serde_json::json;
 
@@ -13,7 +12,9 @@ use super::safetensors::{Entry, Header, METADATA, named};
 use super::{Dtype, Parameter, Role, pack_row_f32, pack_row_q8};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::ByteStream;
-use crate::ops::{Embedding, LayerNorm, Linear, LinearWeight, packed_f32_shape, packed_q8_shape};
+use crate::ops::{
+    Embedding, LayerNorm, Linear, LinearWeight, floats, integers, packed_f32_shape, packed_q8_shape,
+};
 use crate::pace::Pace;
 
 /// Most source bytes that are in memory at a time.
@@ -78,11 +79,12 @@ impl Weights {
             shape,
             scale,
         } = self.take(&format!("{name}.weight"))?;
+        let shape = [shape[0], shape[1], shape[2]];
         let weight = match values {
-            Values::F32(values) => LinearWeight::F32(self.floats(values, &shape)),
+            Values::F32(values) => LinearWeight::F32(floats(values, shape, &self.device)),
             Values::Q8(values) => LinearWeight::Q8 {
-                packed: self.integers(values, &shape[..3]),
-                scale: self.floats(scale.clone(), &[scale.len()]),
+                packed: integers(values, shape, &self.device),
+                scale: self.scale(scale),
             },
         };
         Ok(Linear { weight, bias })
@@ -95,13 +97,17 @@ impl Weights {
             shape,
             scale,
         } = self.take(&format!("{name}.weight"))?;
+        let shape = [shape[0], shape[1]];
         Ok(match values {
-            Values::F32(values) => Embedding::F32(self.floats(values, &shape)),
-            Values::Q8(values) => Embedding::Q8 {
-                packed: self.integers(values, &shape[..2]),
-                scale: self.floats(scale.clone(), &[scale.len()]),
-                dimensions,
-            },
+            Values::F32(values) => Embedding::F32(floats(values, shape, &self.device)),
+            Values::Q8(values) => {
+                let packed = integers(values, shape, &self.device);
+                Embedding::Q8 {
+                    packed,
+                    scale: self.scale(scale),
+                    dimensions,
+                }
+            }
         })
     }
 
@@ -122,7 +128,7 @@ impl Weights {
                 values: Values::F32(values),
                 shape,
                 ..
-            } => Ok(self.floats(values, &shape)),
+            } => Ok(floats(values, [shape[0]], &self.device)),
             Loaded {
                 values: Values::Q8(_),
                 ..
@@ -130,24 +136,15 @@ impl Weights {
         }
     }
 
+    fn scale(&self, scale: Vec<f32>) -> Tensor<1> {
+        let length = scale.len();
+        floats(scale, [length], &self.device)
+    }
+
     fn take(&mut self, name: &str) -> Result<Loaded> {
         self.tensors
             .remove(name)
             .ok_or_else(|| Error::internal(format!("tensor '{name}' was not asked for")))
-    }
-
-    fn floats<const D: usize>(&self, values: Vec<f32>, shape: &[usize]) -> Tensor<D> {
-        Tensor::from_data(
-            TensorData::from_bytes(Bytes::from_elems(values), shape.to_vec(), DType::F32),
-            &self.device,
-        )
-    }
-
-    fn integers<const D: usize>(&self, values: Vec<i32>, shape: &[usize]) -> Tensor<D, Int> {
-        Tensor::from_data(
-            TensorData::from_bytes(Bytes::from_elems(values), shape.to_vec(), DType::I32),
-            &self.device,
-        )
     }
 }
 
@@ -400,7 +397,7 @@ impl Layout {
 
     fn allocate(&self, name: &str) -> Result<Loaded> {
         let short = |error| {
-            let mib = self.elements() * if self.int8 { 1 } else { 4 } >> 20;
+            let mib = (self.elements() * if self.int8 { 1 } else { 4 }) >> 20;
             Error::new(
                 ErrorKind::ResourceLimit,
                 format!("tensor '{name}': there is no memory for its {mib} MiB"),

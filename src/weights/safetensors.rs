@@ -57,7 +57,7 @@ impl Header {
         }
         let length = u64::from_le_bytes(length);
         let rest = stream
-            .len()
+            .length()
             .map_or(u64::MAX, |whole| whole.saturating_sub(8));
         if length > MAX_HEADER.min(rest) {
             return Err(Error::invalid_weights(format!(
@@ -76,7 +76,7 @@ impl Header {
             .map_err(|error| named(file, error))?;
         let header = Self::parse(file, &json)?;
         let data = header.entries.last().map_or(0, |last| last.range.end);
-        if let Some(whole) = stream.len()
+        if let Some(whole) = stream.length()
             && whole != 8 + length + data
         {
             return Err(Error::invalid_weights(format!(

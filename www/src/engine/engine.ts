@@ -9,6 +9,9 @@ export type EngineState =
   | { status: 'ready'; choice: Choice; embedder: TextEmbedder; seconds: number; bytes: number; fromStore: boolean }
   | { status: 'failed'; choice: Choice; problem: Problem };
 
+/** A page that is drawn at every chunk from the store would wait for the drawing. */
+const SHOW_EVERY_MS = 50;
+
 let state: EngineState = { status: 'idle' };
 let controller: AbortController | null = null;
 const listeners = new Set<() => void>();
@@ -36,14 +39,21 @@ export const engine = {
 
     const started = performance.now();
     let last: LoadProgress | null = null;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const show = () => {
+      clearTimeout(timer);
+      timer = undefined;
+      if (controller === mine && state.status === 'loading') become({ status: 'loading', choice, progress: last });
+    };
     const options: LoadOptions = {
       device: choice.device,
       host: absoluteHostOrRaw(choice.host),
       signal: mine.signal,
       onProgress(event) {
-        if (controller !== mine) return;
+        const turned = event.status !== last?.status;
         last = event;
-        become({ status: 'loading', choice, progress: event });
+        if (turned) show();
+        else timer ??= setTimeout(show, SHOW_EVERY_MS);
       },
       ...(choice.dtype === 'auto' ? {} : { dtype: choice.dtype }),
       ...(keep ? {} : { store: false as const }),
@@ -63,6 +73,7 @@ export const engine = {
         fromStore: end?.cached ?? false,
       });
     } catch (error) {
+      clearTimeout(timer);
       if (controller === mine) become({ status: 'failed', choice, problem: describeProblem(error, choice) });
     }
   },

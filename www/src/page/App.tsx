@@ -20,7 +20,7 @@ export function App() {
           </div>
           <SetupCard state={state} />
         </div>
-        <Workspace state={state} />
+        <Workspace embedder={state.status === 'ready' ? state.embedder : null} status={state.status} />
       </main>
       <Footer />
     </div>

@@ -1,4 +1,5 @@
-import { useMemo, useState } from 'react';
+import type { TextEmbedder } from 'pilotlight';
+import { memo, useMemo, useState } from 'react';
 import type { EngineState } from '../engine/engine';
 import { SentenceMap } from '../map/SentenceMap';
 import { exampleSentences } from '../sentences/examples';
@@ -10,9 +11,13 @@ import { Results } from './Results';
 import { SearchBox } from './SearchBox';
 import { useSearch } from './useSearch';
 
+interface Props {
+  embedder: TextEmbedder | null;
+  status: EngineState['status'];
+}
+
 /** Search, list and map. Without a model the list can already be read and edited. */
-export function Workspace({ state }: { state: EngineState }) {
-  const embedder = state.status === 'ready' ? state.embedder : null;
+export const Workspace = memo(function Workspace({ embedder, status }: Props) {
   const [texts, setTexts] = useState<readonly string[]>(exampleSentences);
   const [editing, setEditing] = useState(false);
   const [wanted, setWanted] = useState('');
@@ -30,7 +35,7 @@ export function Workspace({ state }: { state: EngineState }) {
   return (
     <div className="workspace">
       <div className="workspace-list">
-        <SearchBox text={wanted} status={state.status} onChange={setWanted} />
+        <SearchBox text={wanted} status={status} onChange={setWanted} />
         {editing ? (
           <SentenceEditor texts={texts} onSave={save} onCancel={() => setEditing(false)} />
         ) : (
@@ -43,4 +48,4 @@ export function Workspace({ state }: { state: EngineState }) {
       </div>
     </div>
   );
-}
+});
