@@ -23,9 +23,9 @@ export function ask(program, args) {
 }
 
 function start(program, args, options) {
-  const { status, error, stdout } = spawnSync(program, args, { cwd: ROOT, ...options });
+  const { status, signal, error, stdout } = spawnSync(program, args, { cwd: ROOT, ...options });
   if (error) throw error;
-  if (status !== 0) throw new Error(`${path.basename(program)} ${args[0]} failed (status ${status})`);
+  if (status !== 0) throw new Error(`${path.basename(program)} ${args[0]} failed (${signal ?? `status ${status}`})`);
   return stdout;
 }
 

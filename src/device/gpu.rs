@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
 
 use burn::tensor::Device;
-use burn::tensor::wgpu::{MemoryConfiguration, WgpuBackend, WgpuInitError, WgpuSetup, wgpu};
+use burn::tensor::wgpu::{MemoryConfiguration, WgpuBackend, WgpuInitError, wgpu};
 use serde::Serialize;
 
 use super::Trial;
@@ -52,11 +52,13 @@ impl Gpu {
         } else {
             options
         };
+        let browser = BrowserInfo::ask().await;
         let (device, setup) = options.init_with_setup_async().await.map_err(unavailable)?;
+        // No waiting from here on: who stops listening now would leave a GPU open that nobody has.
         let gpu = Self {
             device,
+            adapter: Arc::new(Adapter::describe(&setup.adapter.get_info(), browser)),
             failure: watch(&setup.device),
-            adapter: Arc::new(Adapter::describe(&setup).await),
             trial: Arc::default(),
         };
         turn.finish(gpu.clone());
@@ -86,17 +88,20 @@ impl Gpu {
 }
 
 impl Adapter {
-    async fn describe(setup: &WgpuSetup) -> Self {
-        let info = setup.adapter.get_info();
-        let (vendor, architecture) = identity(&info).await;
-        let description = info.name;
+    fn describe(info: &wgpu::AdapterInfo, browser: BrowserInfo) -> Self {
+        // Natively the vendor is a number of the PCI register, and there is no architecture.
+        let vendor = if info.vendor == 0 {
+            browser.vendor
+        } else {
+            format!("{:#06x}", info.vendor)
+        };
+        let (architecture, description) = (browser.architecture, info.name.clone());
         let names = format!("{vendor} {architecture} {description} {}", info.driver).to_lowercase();
         let software = info.device_type == wgpu::DeviceType::Cpu
             || [
                 "swiftshader",
                 "llvmpipe",
                 "lavapipe",
-                "softpipe",
                 "basic render",
                 "warp",
             ]
@@ -111,47 +116,48 @@ impl Adapter {
     }
 }
 
-/// Vendor and architecture; wgpu leaves out what the browser says of them.
-#[cfg(target_arch = "wasm32")]
-async fn identity(_: &wgpu::AdapterInfo) -> (String, String) {
-    let info = browser_info().await.unwrap_or_default();
-    let text = |name: &str| {
-        js_sys::Reflect::get(&info, &name.into())
-            .ok()
-            .and_then(|text| text.as_string())
-    };
-    (
-        text("vendor").unwrap_or_default(),
-        text("architecture").unwrap_or_default(),
-    )
+/// What a browser tells of its GPU and wgpu leaves out.
+#[derive(Default)]
+struct BrowserInfo {
+    vendor: String,
+    architecture: String,
 }
 
-/// `(await navigator.gpu.requestAdapter(…)).info`, which gives the adapter that burn also got.
-#[cfg(target_arch = "wasm32")]
-async fn browser_info() -> Result<wasm_bindgen::JsValue, wasm_bindgen::JsValue> {
-    use js_sys::{Function, Object, Promise, Reflect};
-    use wasm_bindgen::JsCast;
+impl BrowserInfo {
+    #[cfg(target_arch = "wasm32")]
+    async fn ask() -> Self {
+        use js_sys::{Function, Object, Promise, Reflect};
+        use wasm_bindgen::{JsCast, JsValue};
 
-    let navigator = Reflect::get(&js_sys::global(), &"navigator".into())?;
-    let gpu = Reflect::get(&navigator, &"gpu".into())?;
-    let request: Function = Reflect::get(&gpu, &"requestAdapter".into())?.dyn_into()?;
-    let options = Object::new();
-    Reflect::set(
-        &options,
-        &"powerPreference".into(),
-        &"high-performance".into(),
-    )?;
-    let adapter: Promise = request.call1(&gpu, &options)?.dyn_into()?;
-    Reflect::get(
-        &wasm_bindgen_futures::JsFuture::from(adapter).await?,
-        &"info".into(),
-    )
-}
+        // (await navigator.gpu.requestAdapter({ powerPreference })).info, of the adapter that burn will also get.
+        async fn info() -> Result<JsValue, JsValue> {
+            let navigator = Reflect::get(&js_sys::global(), &"navigator".into())?;
+            let gpu = Reflect::get(&navigator, &"gpu".into())?;
+            let request: Function = Reflect::get(&gpu, &"requestAdapter".into())?.dyn_into()?;
+            let options = Object::new();
+            Reflect::set(
+                &options,
+                &"powerPreference".into(),
+                &"high-performance".into(),
+            )?;
+            let adapter: Promise = request.call1(&gpu, &options)?.dyn_into()?;
+            Reflect::get(
+                &wasm_bindgen_futures::JsFuture::from(adapter).await?,
+                &"info".into(),
+            )
+        }
+        let info = info().await.unwrap_or_default();
+        let text = |name: &str| Reflect::get(&info, &name.into()).ok()?.as_string();
+        Self {
+            vendor: text("vendor").unwrap_or_default(),
+            architecture: text("architecture").unwrap_or_default(),
+        }
+    }
 
-#[cfg(not(target_arch = "wasm32"))]
-async fn identity(info: &wgpu::AdapterInfo) -> (String, String) {
-    // Numbers of the PCI register natively, and no architecture.
-    (format!("{:#06x}", info.vendor), String::new())
+    #[cfg(not(target_arch = "wasm32"))]
+    async fn ask() -> Self {
+        Self::default()
+    }
 }
 
 /// Records what fails, in place of burn's handler, which panics.
@@ -233,5 +239,69 @@ impl Drop for Turn {
 fn replace(next: State) {
     if let State::Opening(waiting) = std::mem::replace(&mut *state(), next) {
         waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_who_open_the_gpu_at_once_get_the_same() {
+        let opened: Vec<_> = (0..4)
+            .map(|_| std::thread::spawn(|| pollster::block_on(Gpu::open())))
+            .collect();
+        let opened: Vec<_> = opened
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect();
+        match &opened[0] {
+            Ok(first) => {
+                for gpu in &opened {
+                    assert!(Arc::ptr_eq(&first.trial, &gpu.as_ref().unwrap().trial));
+                }
+            }
+            Err(error) => {
+                println!("SKIPPED: no GPU to open: {error}");
+                assert!(opened.iter().all(|gpu| {
+                    gpu.as_ref()
+                        .is_err_and(|e| e.kind() == ErrorKind::BackendUnavailable)
+                }));
+            }
+        }
+    }
+
+    #[test]
+    fn a_right_to_open_that_is_dropped_passes_to_the_next() {
+        // Held and let go while another waits, whatever the outcome of its own try.
+        let turn = pollster::block_on(Turn::take());
+        let other = std::thread::spawn(|| pollster::block_on(Gpu::open()).is_ok());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        drop(turn);
+        let outcome = other.join().unwrap();
+        assert_eq!(pollster::block_on(Gpu::open()).is_ok(), outcome);
+    }
+
+    #[test]
+    fn software_is_told_by_its_names() {
+        let info = |name: &str, device_type| wgpu::AdapterInfo {
+            name: name.into(),
+            ..wgpu::AdapterInfo::new(device_type, wgpu::Backend::Vulkan)
+        };
+        let software = |info| Adapter::describe(&info, BrowserInfo::default()).software;
+        assert!(software(info(
+            "llvmpipe (LLVM 15.0.6, 256 bits)",
+            wgpu::DeviceType::Other
+        )));
+        assert!(software(info("", wgpu::DeviceType::Cpu)));
+        assert!(!software(info(
+            "NVIDIA GeForce RTX 3060",
+            wgpu::DeviceType::DiscreteGpu
+        )));
+        let swiftshader = BrowserInfo {
+            vendor: "google".into(),
+            architecture: "swiftshader".into(),
+        };
+        assert!(Adapter::describe(&info("", wgpu::DeviceType::Other), swiftshader).software);
     }
 }

@@ -23,6 +23,32 @@ pub fn packed_q8_shape(n: usize, k: usize) -> [usize; 3] {
     [n.div_ceil(PANEL), k.div_ceil(4), PANEL]
 }
 
+/// Neighbouring inputs that int8 kernels quantize together.
+pub const GROUP: usize = 64;
+
+/// Σ w of each group of inputs and output, `[⌈n / 8⌉, ⌈k / 64⌉, 8]`: what the zero point of a group is multiplied with.
+///
+/// `packed` is shaped by [`packed_q8_shape`] and has `quads` of inputs.
+pub fn group_sums(packed: &[i32], quads: usize) -> Vec<f32> {
+    let mut sums = Vec::with_capacity(packed.len().div_ceil(GROUP / 4));
+    for panel in packed.chunks_exact(quads * PANEL) {
+        for group in panel.chunks(GROUP / 4 * PANEL) {
+            let mut sum = [0i32; PANEL];
+            for quad in group.as_chunks::<PANEL>().0 {
+                for (sum, packed) in sum.iter_mut().zip(quad) {
+                    *sum += packed
+                        .to_le_bytes()
+                        .iter()
+                        .map(|byte| i32::from(byte.cast_signed()))
+                        .sum::<i32>();
+                }
+            }
+            sums.extend(sum.map(|sum| sum as f32));
+        }
+    }
+    sums
+}
+
 /// Weights of a linear layer in the precision that they were loaded in.
 #[derive(Clone, Debug)]
 pub enum LinearWeight {
@@ -32,6 +58,8 @@ pub enum LinearWeight {
     Q8 {
         /// Four int8 in each i32, the lowest byte first.
         packed: Tensor<3, Int>,
+        /// By [`group_sums`].
+        sums: Tensor<3>,
         /// One factor per output.
         scale: Tensor<1>,
     },
@@ -54,9 +82,14 @@ impl Linear {
             LinearWeight::F32(weight) => {
                 Dispatch::linear_f32(x, weight.clone().into_dispatch(), bias, activation)
             }
-            LinearWeight::Q8 { packed, scale } => Dispatch::linear_q8(
+            LinearWeight::Q8 {
+                packed,
+                sums,
+                scale,
+            } => Dispatch::linear_q8(
                 x,
                 packed.clone().into_dispatch(),
+                sums.clone().into_dispatch(),
                 scale.clone().into_dispatch(),
                 bias,
                 activation,

@@ -19,7 +19,9 @@ pub use attention::{Spans, attention};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use cpu::SIMD_LEVEL;
 pub use embedding::Embedding;
-pub use linear::{Linear, LinearWeight, PANEL, packed_f32_shape, packed_q8_shape};
+pub use linear::{
+    GROUP, Linear, LinearWeight, PANEL, group_sums, packed_f32_shape, packed_q8_shape,
+};
 pub use norm::LayerNorm;
 pub use transfer::{floats, integers, read};
 
@@ -43,13 +45,15 @@ pub trait HotOps: burn::backend::Backend {
         linear::plain_f32::<Self>(x, weight, bias, activation)
     }
 
-    /// `activation(x · wᵀ + bias)` with int8 weights, one scale per output, and activations quantized per row on the fly.
+    /// `activation(x · wᵀ + bias)` with int8 weights, one scale per output, and activations quantized on the fly.
     ///
-    /// *Shapes*: `x: [m, k]`, `weight: [n / 8, k / 4, 8]` of four int8 in an i32 (see [`packed_q8_shape`]), `scale: [n]`,
-    /// `bias: [n]`, result `[m, n]`.
+    /// *Shapes*: `x: [m, k]`, `weight: [⌈n / 8⌉, ⌈k / 4⌉, 8]` of four int8 in an i32 (see [`packed_q8_shape`]),
+    /// `sums: [⌈n / 8⌉, ⌈k / 64⌉, 8]` (see [`group_sums`]), `scale: [n]`, `bias: [n]`, result `[m, n]`.
+    /// The plain body does not quantize the activations and so needs no sums.
     fn linear_q8(
         x: FloatTensor<Self>,
         weight: IntTensor<Self>,
+        _sums: FloatTensor<Self>,
         scale: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         activation: Activation,

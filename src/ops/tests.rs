@@ -67,10 +67,12 @@ fn q8_linear(w: &[i8], n: usize, k: usize, scale: Vec<f32>, bias: Vec<f32>) -> L
     for (output, row) in w.chunks_exact(k).enumerate() {
         crate::weights::pack_row_q8(&mut packed, k, output, row);
     }
-    let packed = Tensor::from_data(TensorData::new(packed, shape), &Device::flex());
+    let sums = group_sums(&packed, shape[1]);
+    let groups = k.div_ceil(GROUP);
     Linear {
         weight: LinearWeight::Q8 {
-            packed,
+            packed: integers(packed, shape, &Device::flex()),
+            sums: floats(sums, [shape[0], groups, PANEL], &Device::flex()),
             scale: vector(scale),
         },
         bias: vector(bias),
@@ -82,7 +84,7 @@ fn plain(linear: &Linear, x: &Tensor<2>, activation: Activation) -> Vec<f32> {
         LinearWeight::F32(weight) => {
             super::linear::plain_f32::<Flex>(flex(x), flex(weight), flex(&linear.bias), activation)
         }
-        LinearWeight::Q8 { packed, scale } => super::linear::plain_q8::<Flex>(
+        LinearWeight::Q8 { packed, scale, .. } => super::linear::plain_q8::<Flex>(
             flex(x),
             flex_int(packed),
             flex(scale),
@@ -188,7 +190,9 @@ fn q8_linear_is_exact_on_its_own_grid() {
             .map(|x| (x.abs() * ACTIVATION_MAX).round())
             .collect();
         for row in x.chunks_exact_mut(k) {
-            row[k / 2] = ACTIVATION_MAX;
+            for group in row.chunks_mut(GROUP) {
+                group[group.len() / 2] = ACTIVATION_MAX;
+            }
         }
         let w: Vec<i8> = values
             .take(n * k)
@@ -218,6 +222,11 @@ fn a_row_of_zeros_of_large_values_or_of_nan_stays_what_it_is() {
             "{large:?}"
         );
         assert!(row(f32::NAN).iter().all(|y| y.is_nan()));
+        // One NaN among numbers is not to be lost either.
+        let mut x = vec![1.0; k];
+        x[5] = f32::NAN;
+        let y = list(layer.forward(matrix(x, 1), Activation::Identity));
+        assert!(y.iter().all(|y| y.is_nan()), "{y:?}");
     }
 }
 

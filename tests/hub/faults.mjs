@@ -80,9 +80,20 @@ async function writeFirst(response, stream, keep) {
     const part = chunk.subarray(0, left);
     left -= part.length;
     if (response.destroyed) return;
-    if (part.length && !response.write(part)) await Promise.race([event(response, 'drain'), event(response, 'close')]);
+    if (part.length && !response.write(part)) await room(response);
     if (left <= 0) return;
   }
+}
+
+/** Waits until more can be written, or nothing can any more. */
+function room(response) {
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off('drain', done).off('close', done);
+      resolve();
+    };
+    response.on('drain', done).on('close', done);
+  });
 }
 
 async function drip(response, stream, bytesPerSecond) {

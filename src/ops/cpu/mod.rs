@@ -12,6 +12,7 @@ use burn::backend::Flex;
 use burn::tensor::{Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 
+use self::matmul_q8::PackedWeights;
 use super::{Activation, HotOps, Spans};
 #[cfg(test)]
 pub(super) use simd::ACTIVATION_MAX;
@@ -46,6 +47,7 @@ impl HotOps for Flex {
     fn linear_q8(
         x: FlexTensor,
         weight: FlexTensor,
+        sums: FlexTensor,
         scale: FlexTensor,
         bias: FlexTensor,
         activation: Activation,
@@ -53,17 +55,18 @@ impl HotOps for Flex {
         let [m, k] = dims(&x);
         let [n] = dims(&bias);
         output([m, n], |y| {
-            let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
-            let (scale, bias) = (scale.to_contiguous(), bias.to_contiguous());
-            matmul_q8::linear(
-                floats(&x),
-                k,
-                integers(&weight),
-                floats(&scale),
-                floats(&bias),
-                y,
-                activation,
+            let (x, weight, sums) = (
+                x.to_contiguous(),
+                weight.to_contiguous(),
+                sums.to_contiguous(),
             );
+            let (scale, bias) = (scale.to_contiguous(), bias.to_contiguous());
+            let weights = PackedWeights {
+                values: integers(&weight),
+                sums: floats(&sums),
+                scale: floats(&scale),
+            };
+            matmul_q8::linear(floats(&x), k, &weights, floats(&bias), y, activation);
         })
     }
 

@@ -370,18 +370,20 @@ mod arch {
 pub(super) use arch::{Activation8, Dots, F32x4, Quad, Weights, dot, mul_add};
 
 impl F32x4 {
-    /// The largest lane.
+    /// The largest lane; NaN where one is.
     #[inline]
     pub fn largest(self) -> f32 {
+        let greater = |x: f32, y: f32| if x > y || x.is_nan() { x } else { y };
         let [a, b, c, d] = self.to_array();
-        a.max(b).max(c.max(d))
+        greater(greater(a, b), greater(c, d))
     }
 
-    /// The smallest lane.
+    /// The smallest lane; NaN where one is.
     #[inline]
     pub fn smallest(self) -> f32 {
+        let less = |x: f32, y: f32| if x < y || x.is_nan() { x } else { y };
         let [a, b, c, d] = self.to_array();
-        a.min(b).min(c.min(d))
+        less(less(a, b), less(c, d))
     }
 
     /// The sum of the lanes.

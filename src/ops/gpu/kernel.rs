@@ -14,6 +14,7 @@ const GROUPS_PER_DIMENSION: usize = 65_535;
 ///
 /// Each set of numbers is a pipeline of its own, so what differs from call to call goes into the info buffer instead.
 pub(super) struct Kernel {
+    name: &'static str,
     text: &'static str,
     constants: Vec<(&'static str, usize)>,
     /// Invocations in a workgroup, by dimension; the text says the same.
@@ -81,7 +82,8 @@ impl KernelSource for Kernel {
     }
 
     fn id(&self) -> KernelId {
-        KernelId::new::<Self>().info((self.text, self.constants.clone()))
+        // The name for the text: this is hashed for every launch.
+        KernelId::new::<Self>().info((self.name, self.constants.clone()))
     }
 
     fn lang(&self) -> &'static str {

@@ -92,15 +92,19 @@ impl HotOps for Cube {
             .collect();
         let [query, key, value] = contiguous([query, key, value]);
         let lanes = head.next_power_of_two().max(32);
-        Kernel::new(include_str!("attention.wgsl"), (lanes as u32, 1))
-            .with("lanes", lanes)
-            .with("head", head / 4)
-            .launch(
-                jobs.len() * heads,
-                [&query, &key, &value],
-                [t, width],
-                &info,
-            )
+        Kernel::new(
+            "attention",
+            include_str!("attention.wgsl"),
+            (lanes as u32, 1),
+        )
+        .with("lanes", lanes)
+        .with("head", head / 4)
+        .launch(
+            jobs.len() * heads,
+            [&query, &key, &value],
+            [t, width],
+            &info,
+        )
     }
 
     fn add_layer_norm(
@@ -118,7 +122,12 @@ impl HotOps for Cube {
             return norm::plain::<Self>(x, residual, gamma, beta, epsilon);
         }
         let [x, residual, gamma, beta] = contiguous([x, residual, gamma, beta]);
-        Kernel::new(include_str!("add_layer_norm.wgsl"), (64, 1)).launch(
+        Kernel::new(
+            "add_layer_norm",
+            include_str!("add_layer_norm.wgsl"),
+            (64, 1),
+        )
+        .launch(
             m,
             [&x, &residual, &gamma, &beta],
             [m, d],

@@ -73,7 +73,6 @@ export const engine = {
         fromStore: end?.cached ?? false,
       });
     } catch (error) {
-      clearTimeout(timer);
       if (controller === mine) become({ status: 'failed', choice, problem: describeProblem(error, choice) });
     }
   },
