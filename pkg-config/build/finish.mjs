@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { withEqualClosureNames } from './closure-names.mjs';
 import { patchGlue } from './glue.mjs';
 import { KEPT, ROOT, digest, run, unlessDone } from './steps.mjs';
 
@@ -12,14 +13,17 @@ export function finishCore({ name, glue, optimize }, rawWasm) {
   const folder = path.join(KEPT, name);
   const wasm = path.join(folder, `${name}.wasm`);
   const script = path.join(folder, `${glue}.js`);
-  const tools = ['Cargo.lock', 'node_modules/binaryen/package.json', 'pkg-config/build/finish.mjs', 'pkg-config/build/glue.mjs'];
+  const scripts = ['finish', 'closure-names', 'glue'].map((step) => `pkg-config/build/${step}.mjs`);
+  const tools = ['Cargo.lock', 'node_modules/binaryen/package.json', ...scripts];
   const bound = path.join(folder, `${glue}_bg.wasm`);
 
   const bindgenInputs = digest({ files: [rawWasm, ...tools] });
   unlessDone(script, bindgenInputs, () => {
     const flags = ['--target', 'web', '--omit-default-module-path', '--experimental-reset-state-function', '--no-typescript'];
     run(WASM_BINDGEN, [...flags, '--out-dir', folder, '--out-name', glue, rawWasm]);
-    writeFileSync(script, patchGlue(readFileSync(script, 'utf8')));
+    const named = withEqualClosureNames({ glue: readFileSync(script, 'utf8'), wasm: readFileSync(bound) });
+    writeFileSync(bound, named.wasm);
+    writeFileSync(script, patchGlue(named.glue));
   });
   unlessDone(wasm, digest({ texts: [bindgenInputs, ...optimize] }), () => {
     const start = Date.now();

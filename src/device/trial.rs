@@ -1,13 +1,13 @@
 //! A GPU on trial: does it compute what the CPU computes, and is it faster?
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use serde::Serialize;
 
 use super::{Gpu, cpu};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{
-    Activation, Embedding, LayerNorm, Linear, LinearWeight, PANEL, Spans, attention,
-    packed_f32_shape,
+    Activation, Embedding, LayerNorm, Linear, LinearWeight, PANEL, Spans, attention, floats,
+    integers, packed_f32_shape, read,
 };
 
 /// The largest difference that two right implementations may show on the trial's values, which are of magnitude one.
@@ -28,7 +28,7 @@ const PATIENCE_MS: f64 = 100.0;
 pub struct Trial {
     /// Milliseconds for one layer of MiniLM on 128 tokens on one thread of the CPU.
     pub cpu_ms: f64,
-    /// The same on the GPU, until one value is read back.
+    /// The same on the GPU, until the values are read back.
     pub gpu_ms: f64,
     /// The largest difference between the two in any operation, on values of magnitude one.
     pub max_abs_error: f32,
@@ -46,7 +46,8 @@ impl Gpu {
         let (on_cpu, on_gpu) = (Layer::new(&cpu()), Layer::new(self.device()));
         let mut max_abs_error = 0.0f32;
         for (expected, got) in outputs(&on_cpu).into_iter().zip(outputs(&on_gpu)) {
-            let (name, expected, got) = (expected.0, read(expected.1).await?, read(got.1).await?);
+            let (name, expected) = (expected.0, read(expected.1).await?);
+            let got = read(got.1).await.map_err(unfit)?;
             self.check().map_err(unfit)?;
             let error = difference(&expected, &got);
             if error > TOLERANCE {
@@ -61,7 +62,7 @@ impl Gpu {
         }
         let trial = Trial {
             cpu_ms: on_cpu.time().await?,
-            gpu_ms: on_gpu.time().await?,
+            gpu_ms: on_gpu.time().await.map_err(unfit)?,
             max_abs_error,
         };
         self.check().map_err(unfit)?;
@@ -101,7 +102,7 @@ fn outputs(layer: &Layer) -> Vec<(String, Tensor<2>)> {
         values.norm(33, device).forward(x, residual),
     ));
     let table = Embedding::F32(values.matrix(9, WIDTH, device));
-    let ids = Tensor::<1, Int>::from_data(TensorData::from([8i32, 0, 3, 3, 7, 1, 0, 5, 2]), device);
+    let ids = integers(vec![8, 0, 3, 3, 7, 1, 0, 5, 2], [9], device);
     outputs.push((
         "a layer of MiniLM".into(),
         layer.forward(table.forward(ids), &Spans::from_lengths([5, 4])),
@@ -156,7 +157,7 @@ impl Layer {
         for run in 0..=RUNS {
             let start = now_ms();
             let y = self.forward(x.clone(), &spans);
-            read(y.slice([0..1, 0..1])).await?;
+            read(y).await?;
             let took = now_ms() - start;
             if run > 0 {
                 fastest = fastest.min(took);
@@ -185,14 +186,11 @@ impl Values {
     }
 
     fn matrix(&mut self, rows: usize, columns: usize, device: &Device) -> Tensor<2> {
-        Tensor::from_data(
-            TensorData::new(self.take(rows * columns, 1.7), [rows, columns]),
-            device,
-        )
+        floats(self.take(rows * columns, 1.7), [rows, columns], device)
     }
 
     fn vector(&mut self, length: usize, device: &Device) -> Tensor<1> {
-        Tensor::from_data(TensorData::new(self.take(length, 1.0), [length]), device)
+        floats(self.take(length, 1.0), [length], device)
     }
 
     /// With weights that keep the magnitude of what goes through.
@@ -205,7 +203,7 @@ impl Values {
                 *weight = 0.0;
             }
         }
-        let weight = LinearWeight::F32(Tensor::from_data(TensorData::new(packed, shape), device));
+        let weight = LinearWeight::F32(floats(packed, shape, device));
         Linear {
             weight,
             bias: self.vector(n, device),
@@ -219,16 +217,6 @@ impl Values {
             epsilon: 1e-12,
         }
     }
-}
-
-/// Never by the calls that wait: they panic in a browser.
-async fn read(tensor: Tensor<2>) -> Result<Vec<f32>> {
-    let data = tensor.into_data_async().await;
-    let data = data.map_err(|error| {
-        unfit(Error::internal("values could not be read back").with_source(error.to_string()))
-    })?;
-    data.try_into_vec()
-        .map_err(|error| Error::internal(format!("values are not f32: {error:?}")))
 }
 
 fn unfit(error: Error) -> Error {

@@ -25,8 +25,6 @@ pub use linear::{
 pub use norm::LayerNorm;
 pub use transfer::{floats, integers, read};
 
-#[cfg(feature = "webgpu")]
-use burn::backend::Cube;
 use burn::backend::backend_extension;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use burn::tensor::Device;
 use js_sys::{Array, Float32Array, Function, Int8Array, Object, Reflect, Uint8Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -10,6 +9,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::error::to_js;
 use super::options::{LoadOptions, StoreOption, embed_options, texts};
 use super::pace::EventLoopPace;
+use crate::device::Backend;
 use crate::error::{Error, Result};
 use crate::hub::{FilesHost, Host, HubHost};
 use crate::store::{HostStore, IndexedDb, MemoryStore, ModelKey, Store};
@@ -24,6 +24,7 @@ thread_local! {
 #[wasm_bindgen]
 pub struct EmbedderCore {
     embedder: Rc<TextEmbedder>,
+    backend: Rc<Backend>,
 }
 
 #[wasm_bindgen]
@@ -32,9 +33,10 @@ impl EmbedderCore {
     ///
     /// *Errors*: an `Error` with `code`, see the types.
     pub async fn load(model: JsValue, options: JsValue) -> Result<EmbedderCore, JsValue> {
-        let embedder = load(&model, &options).await.map_err(to_js)?;
+        let (embedder, backend) = load(&model, &options).await.map_err(to_js)?;
         Ok(Self {
             embedder: Rc::new(embedder),
+            backend: Rc::new(backend),
         })
     }
 
@@ -43,13 +45,13 @@ impl EmbedderCore {
     /// *Errors*: `INVALID_INPUT`, `ABORTED`.
     pub fn embed(&self, values: JsValue, options: JsValue) -> js_sys::Promise {
         // The future holds the model itself, so `free` during a call is harmless.
-        let embedder = self.embedder.clone();
+        let (embedder, backend) = (self.embedder.clone(), self.backend.clone());
         wasm_bindgen_futures::future_to_promise(async move {
             let embed = async {
                 let (options, signal) = embed_options(&options)?;
-                embedder
-                    .embed(&texts(&values)?, &options, &EventLoopPace::new(signal))
-                    .await
+                let pace = EventLoopPace::new(signal);
+                let embeddings = embedder.embed(&texts(&values)?, &options, &pace).await?;
+                backend.check().map(|()| embeddings)
             };
             embed
                 .await
@@ -71,13 +73,13 @@ impl EmbedderCore {
     }
 }
 
-async fn load(model: &JsValue, options: &JsValue) -> Result<TextEmbedder> {
+async fn load(model: &JsValue, options: &JsValue) -> Result<(TextEmbedder, Backend)> {
     let model = model.as_string().filter(|model| !model.trim().is_empty());
     let model = model.ok_or_else(|| {
         Error::invalid_input("model is not a name, expected a string such as 'owner/model'")
     })?;
     let options = LoadOptions::new(options)?;
-    let device = device(&options).await?;
+    let backend = Backend::open(options.webgpu).await?;
     // Own files are nobody's cache: the same name may come with other bytes next time.
     let from_hub = options.files.is_none();
     let host: Box<dyn Host> = match options.files {
@@ -108,20 +110,8 @@ async fn load(model: &JsValue, options: &JsValue) -> Result<TextEmbedder> {
         progress: &report,
         pace: &EventLoopPace::new(options.signal),
     };
-    TextEmbedder::load(&source, options.dtype, &device).await
-}
-
-async fn device(options: &LoadOptions) -> Result<Device> {
-    if !options.webgpu {
-        return Ok(crate::device::cpu());
-    }
-    #[cfg(feature = "webgpu")]
-    return Ok(crate::device::Gpu::open().await?.device().clone());
-    #[cfg(not(feature = "webgpu"))]
-    Err(Error::new(
-        crate::error::ErrorKind::BackendUnavailable,
-        "this build has no WebGPU backend",
-    ))
+    let embedder = TextEmbedder::load(&source, options.dtype, &backend.device()).await?;
+    backend.check().map(|()| (embedder, backend))
 }
 
 async fn store(option: StoreOption) -> Result<Option<Box<dyn Store>>> {

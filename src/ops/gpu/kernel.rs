@@ -22,8 +22,10 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    pub fn new(text: &'static str, group: (u32, u32)) -> Self {
+    /// `name` tells this kernel from all others.
+    pub fn new(name: &'static str, text: &'static str, group: (u32, u32)) -> Self {
         Self {
+            name,
             text,
             constants: Vec::new(),
             group,

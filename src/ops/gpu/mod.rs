@@ -48,6 +48,7 @@ impl HotOps for Cube {
             Activation::Relu => 3,
         };
         Kernel::new(
+            "linear",
             include_str!("linear.wgsl"),
             (group_n as u32, group_m as u32),
         )

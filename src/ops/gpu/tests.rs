@@ -3,12 +3,14 @@
 use std::future::Future;
 
 use burn::backend::Flex;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use burn_flex::FlexTensor;
 
 use super::*;
 use crate::device::{Gpu, cpu};
-use crate::ops::{LayerNorm, Linear, LinearWeight, attention as attend, packed_f32_shape};
+use crate::ops::{
+    LayerNorm, Linear, LinearWeight, attention as attend, floats, packed_f32_shape, read,
+};
 
 /// Edges of the tiles (1, 3, 7, 31, 33) and a size of MiniLM.
 const SIZES: [usize; 6] = [1, 3, 7, 31, 33, 384];
@@ -40,14 +42,11 @@ impl Values {
 }
 
 fn matrix(values: &[f32], rows: usize, device: &Device) -> Tensor<2> {
-    Tensor::from_data(
-        TensorData::new(values.to_vec(), [rows, values.len() / rows]),
-        device,
-    )
+    floats(values.to_vec(), [rows, values.len() / rows], device)
 }
 
 fn vector(values: &[f32], device: &Device) -> Tensor<1> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
+    floats(values.to_vec(), [values.len()], device)
 }
 
 /// Weights for `n` outputs; zeros past the last, as the loader packs them.
@@ -63,10 +62,7 @@ fn linear(values: &mut Values, n: usize, k: usize) -> (Vec<f32>, Vec<f32>) {
 
 fn on(device: &Device, (packed, bias): &(Vec<f32>, Vec<f32>), k: usize) -> Linear {
     let shape = packed_f32_shape(bias.len(), k);
-    let weight = LinearWeight::F32(Tensor::from_data(
-        TensorData::new(packed.clone(), shape),
-        device,
-    ));
+    let weight = LinearWeight::F32(floats(packed.clone(), shape, device));
     Linear {
         weight,
         bias: vector(bias, device),
@@ -78,10 +74,7 @@ fn flex<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
 }
 
 fn list(tensor: Tensor<2>) -> Vec<f32> {
-    wait(tensor.into_data_async())
-        .unwrap()
-        .try_into_vec()
-        .unwrap()
+    wait(read(tensor)).unwrap()
 }
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
@@ -288,7 +281,7 @@ fn add_layer_norm_agrees_with_the_plain_body() {
 fn nothing_in_gives_nothing_out() {
     let Some(gpu) = gpu() else { return };
     let device = gpu.device();
-    let none = Tensor::<2>::from_data(TensorData::new(Vec::<f32>::new(), [0, 8]), device);
+    let none = floats(Vec::new(), [0, 8], device);
     let layer = on(device, &linear(&mut Values(5), 9, 8), 8);
     assert_eq!(layer.forward(none.clone(), Activation::Gelu).dims(), [0, 9]);
     let spans = Spans::from_lengths([]);
