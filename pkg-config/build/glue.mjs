@@ -8,6 +8,13 @@ export function patchGlue(glue) {
   for (const name of ['makeMutClosure', 'makeClosure']) {
     if (patched.includes(`function ${name}(`)) patched = patchClosure(patched, name);
   }
+  // Browsers refuse to instantiate 8 MB and more synchronously on a page's main thread.
+  patched = replaceOnce(
+    patched,
+    'export function __wbg_reset_state () {',
+    'export async function __wbg_reset_state () {\n    const fresh = await WebAssembly.instantiate(wasmModule, __wbg_get_imports());',
+  );
+  patched = replaceOnce(patched, 'wasmInstance = new WebAssembly.Instance(wasmModule, __wbg_get_imports());', 'wasmInstance = fresh;');
   return `${patched}
 let trapListener = () => {};
 

@@ -24,7 +24,12 @@ export class Core {
     const before = this.#instance;
     const earlier = await before?.catch(() => undefined);
     // Of two loads that find the same trapped instance, one replaces it.
-    if (earlier?.trapped && this.#instance === before) this.#instance = Promise.resolve(this.#restart(earlier));
+    if (before && earlier?.trapped && this.#instance === before) {
+      this.#instance = this.#restart(earlier).catch((error: unknown) => {
+        this.#instance = before;
+        throw error;
+      });
+    }
     this.#instance ??= this.#start(override).catch((error: unknown) => {
       this.#instance = undefined;
       throw error;
@@ -61,11 +66,11 @@ export class Core {
     return new CoreInstance(glue);
   }
 
-  #restart({ glue }: CoreInstance): CoreInstance {
+  async #restart({ glue }: CoreInstance): Promise<CoreInstance> {
     try {
-      glue.__wbg_reset_state();
+      await glue.__wbg_reset_state();
     } catch (error) {
-      throw new PilotlightError('BACKEND_UNAVAILABLE', `${this.#files.name}: no new instance after a trap; reload the page`, error);
+      throw new PilotlightError('BACKEND_UNAVAILABLE', `${this.#files.name}: no new instance after a trap`, error);
     }
     return new CoreInstance(glue);
   }

@@ -36,7 +36,7 @@ export interface Glue {
   /** Only in the WebGPU core. Creates the device and tests it. */
   initGpu?(): Promise<GpuReport>;
   /** A new instance of the same module; objects of the old one are dead. */
-  __wbg_reset_state(): void;
+  __wbg_reset_state(): Promise<void>;
   /** Sets who hears of a trap, and says that there was one to the caller and to stale callbacks. */
   onTrap(listener: (error: unknown) => void): void;
   trapped(error: unknown): void;

@@ -65,7 +65,9 @@ impl Store for IndexedDb {
             let (_transaction, objects) = self.transaction(TransactionMode::ReadOnly)?;
             objects.get(JsValue::from(key))?.await
         };
-        let value = read.await.map_err(|error| failure("read from", &error))?;
+        let value = read
+            .await
+            .map_err(|error| failure("read from", error.to_string()))?;
         Ok(value
             .and_then(|value| value.dyn_into::<Uint8Array>().ok())
             .map(Chunk))
@@ -75,24 +77,22 @@ impl Store for IndexedDb {
         let write = async {
             let (transaction, objects) = self.transaction(TransactionMode::ReadWrite)?;
             objects.put(&bytes.0, Some(&key.into()))?.await?;
-            transaction.commit()?.await
+            Ok((transaction, objects))
         };
-        write
+        commit(write.await)
             .await
-            .map(|_| ())
-            .map_err(|error| failure("write to", &error))
+            .map_err(|words| failure("write to", words))
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
         let delete = async {
             let (transaction, objects) = self.transaction(TransactionMode::ReadWrite)?;
             objects.delete(JsValue::from(key))?.await?;
-            transaction.commit()?.await
+            Ok((transaction, objects))
         };
-        delete
+        commit(delete.await)
             .await
-            .map(|_| ())
-            .map_err(|error| failure("delete from", &error))
+            .map_err(|words| failure("delete from", words))
     }
 
     async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
@@ -105,13 +105,31 @@ impl Store for IndexedDb {
                 .get_all_keys(Some(Query::KeyRange(range)), None)?
                 .await
         };
-        let keys = read.await.map_err(|error| failure("list", &error))?;
+        let keys = read
+            .await
+            .map_err(|error| failure("list", error.to_string()))?;
         Ok(keys.iter().filter_map(JsValue::as_string).collect())
     }
 }
 
-fn failure(what: &str, error: &idb::Error) -> Error {
-    let words = error.to_string();
+/// Waits until a transaction is durable. A full disk may let the request succeed and abort the transaction after it.
+async fn commit(
+    requested: Result<(idb::Transaction, idb::ObjectStore), idb::Error>,
+) -> Result<(), String> {
+    let words = |error: idb::Error| error.to_string();
+    let (transaction, objects) = requested.map_err(words)?;
+    let state = objects.transaction();
+    let done = transaction.commit().map_err(words)?.await.map_err(words)?;
+    if done.is_committed() {
+        return Ok(());
+    }
+    Err(state.error().map_or_else(
+        || "the transaction was aborted".into(),
+        |error| format!("{}: {}", error.name(), error.message()),
+    ))
+}
+
+fn failure(what: &str, words: String) -> Error {
     if words.contains("Quota") {
         let message = "the browser's storage for this site is full: delete something, or load with store: false";
         return Error::new(ErrorKind::QuotaExceeded, message).with_source(words);
