@@ -29,12 +29,6 @@ impl Spans {
         }
     }
 
-    /// First rows, and the number of rows in all at the end: one more than there are sequences.
-    #[cfg(feature = "webgpu")]
-    pub fn offsets(&self) -> &[u32] {
-        &self.offsets
-    }
-
     /// The rows of each sequence.
     pub fn iter(&self) -> impl Iterator<Item = Range<usize>> + '_ {
         self.offsets

@@ -122,6 +122,8 @@ test('everything can be done by keyboard alone', async () => {
     assert.fail(`Tab never reached ${wanted}; the focus is on ${await focused()}`);
   }
 
+  // `load` does not wait for React, and a Tab into an empty page is lost.
+  await page.getByText('Skip to the search').waitFor({ state: 'attached' });
   await page.keyboard.press('Tab');
   assert.match(await focused(), /Skip to the search/);
   await tabTo('.segments input');

@@ -97,13 +97,17 @@ function room(response) {
 }
 
 async function drip(response, stream, bytesPerSecond) {
-  const tick = 50;
-  const size = Math.max(1, Math.round((bytesPerSecond * tick) / 1000));
+  const slice = Math.max(1, Math.round(bytesPerSecond / 20));
+  const started = performance.now();
+  let sent = 0;
   for await (const chunk of stream) {
-    for (let at = 0; at < chunk.length; at += size) {
+    for (let at = 0; at < chunk.length; at += slice) {
       if (response.destroyed) return;
-      response.write(chunk.subarray(at, at + size));
-      await sleep(tick);
+      const part = chunk.subarray(at, at + slice);
+      response.write(part);
+      sent += part.length;
+      const ahead = (sent / bytesPerSecond) * 1000 - (performance.now() - started);
+      if (ahead > 10) await sleep(ahead);
     }
   }
   response.end();

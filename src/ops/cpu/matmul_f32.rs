@@ -52,7 +52,7 @@ struct Epilogue<'a> {
 kernel! {
     fn tile<const M: usize>(x: &[f32], k: usize, weight: &[f32], y: &mut [f32], epilogue: &Epilogue) {
         let mut sums = [[F32x4::splat(0.0); 2]; M];
-        let rows: [&[f32]; M] = std::array::from_fn(|row| &x[row * k..(row + 1) * k]);
+        let rows: [&[f32]; M] = std::array::from_fn(|row| &x[row * k..][..k]);
         for (i, w) in weight.as_chunks::<4>().0.as_chunks::<2>().0.iter().enumerate().take(k) {
             let [w0, w1] = [F32x4::load(&w[0]), F32x4::load(&w[1])];
             for row in 0..M {

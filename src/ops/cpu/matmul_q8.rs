@@ -137,10 +137,8 @@ kernel! {
         let (inverse, zero) = (F32x4::splat(1.0 / range.step), F32x4::splat(range.zero));
         let (least, most) = (F32x4::splat(0.0), F32x4::splat(ACTIVATION_MAX));
         for (x, to) in x.chunks(4).zip(to.chunks_mut(4)) {
-            let q = F32x4::load_partial(x).mul(inverse).round().add(zero).max(least).min(most).to_array();
-            for (to, q) in to.iter_mut().zip(q) {
-                *to = q as Activation8;
-            }
+            let q = F32x4::load_partial(x).mul(inverse).round().add(zero).max(least).min(most);
+            to.copy_from_slice(&q.to_activations()[..to.len()]);
         }
     }
 }
@@ -166,11 +164,11 @@ impl Panel<'_> {
         fn tile<const M: usize>(&self, values: &[Activation8], ranges: &[Range], y: &mut [f32]) {
             let (quads, groups) = (self.values.len(), self.sums.len());
             let values: [&[[Activation8; 4]]; M] =
-                std::array::from_fn(|row| values[row * quads * 4..(row + 1) * quads * 4].as_chunks::<4>().0);
+                std::array::from_fn(|row| values[row * quads * 4..][..quads * 4].as_chunks::<4>().0);
             let mut totals = [[F32x4::splat(0.0); 2]; M];
             for (group, (weights, sums)) in self.values.chunks(QUADS).zip(self.sums).enumerate() {
                 let rows: [&[[Activation8; 4]]; M] =
-                    std::array::from_fn(|row| &values[row][group * QUADS..group * QUADS + weights.len()]);
+                    std::array::from_fn(|row| &values[row][group * QUADS..][..weights.len()]);
                 let mut dots = [[Dots::zero(); 2]; M];
                 for (i, w) in weights.iter().enumerate() {
                     let [w0, w1] = [Weights::load(&w[0]), Weights::load(&w[1])];

@@ -110,6 +110,23 @@ mod arch {
             Self(i32x4_shl(exponent, 23))
         }
 
+        /// Whole numbers from 0 to `ACTIVATION_MAX`, as the dot product takes them.
+        #[cfg(feature = "relaxed-simd")]
+        #[inline(always)]
+        pub fn to_activations(self) -> [Activation8; 4] {
+            let words = i32x4_trunc_sat_f32x4(self.0);
+            let halves = i16x8_narrow_i32x4(words, words);
+            i32x4_extract_lane::<0>(u8x16_narrow_i16x8(halves, halves)).to_le_bytes()
+        }
+
+        /// Whole numbers from 0 to `ACTIVATION_MAX`, as the dot product takes them.
+        #[cfg(not(feature = "relaxed-simd"))]
+        #[inline(always)]
+        pub fn to_activations(self) -> [Activation8; 4] {
+            let words = i32x4_trunc_sat_f32x4(self.0);
+            bytemuck::cast(i64x2_extract_lane::<0>(i16x8_narrow_i32x4(words, words)))
+        }
+
         #[inline(always)]
         pub fn to_array(self) -> [f32; 4] {
             [
@@ -306,6 +323,11 @@ mod arch {
                 self.0
                     .map(|x| f32::from_bits((x as i32).wrapping_add(127).cast_unsigned() << 23)),
             )
+        }
+
+        /// Whole numbers from 0 to `ACTIVATION_MAX`, as the dot product takes them.
+        pub fn to_activations(self) -> [Activation8; 4] {
+            self.0.map(|x| x as Activation8)
         }
 
         pub fn to_array(self) -> [f32; 4] {
