@@ -12,7 +12,12 @@ use pilotlight::{
 use serde::Deserialize;
 
 /// f32 sums in another order than PyTorch's, through a few layers; measured errors are below 1e-5.
-const TOLERANCE: f32 = 1e-4;
+///
+/// Values of length-one vectors, except that `bert-tiny-cls` does not normalize and has some up to 4.5. The other GELU would
+/// change `bert-tiny-mean` by 1.3e-4 only.
+fn tolerance(name: &str) -> f32 {
+    if name == "bert-tiny-cls" { 1e-4 } else { 2e-5 }
+}
 
 #[derive(Deserialize)]
 struct Golden {
@@ -68,7 +73,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// All values of all cases in f32, and what is said of tokens and truncation.
-fn assert_equals_pytorch(golden: &Golden, embedder: &TextEmbedder) {
+fn assert_equals_pytorch(golden: &Golden, embedder: &TextEmbedder, tolerance: f32) {
     assert_eq!(embedder.dimensions(), golden.dimensions);
     assert_eq!(embedder.max_tokens(), golden.max_tokens);
     let texts: Vec<String> = golden.cases.iter().map(|case| case.text.clone()).collect();
@@ -89,7 +94,7 @@ fn assert_equals_pytorch(golden: &Golden, embedder: &TextEmbedder) {
         let row = &values[i * golden.dimensions..(i + 1) * golden.dimensions];
         for (j, (got, expected)) in row.iter().zip(&case.embedding).enumerate() {
             assert!(
-                (got - expected).abs() <= TOLERANCE,
+                (got - expected).abs() <= tolerance,
                 "{:?}, value {j}: {got}, expected {expected}",
                 case.text
             );
@@ -115,7 +120,7 @@ fn cosines(golden: &Golden, embedder: &TextEmbedder) -> (f64, f64) {
 fn tiny_berts_equal_pytorch_in_f32() {
     for name in ["bert-tiny-mean", "bert-tiny-cls", "bert-tiny-max"] {
         let (golden, folder) = golden(name);
-        assert_equals_pytorch(&golden, &load(&folder, Dtype::F32));
+        assert_equals_pytorch(&golden, &load(&folder, Dtype::F32), tolerance(name));
     }
 }
 
@@ -147,7 +152,7 @@ fn minilm() -> Option<PathBuf> {
         folder.display()
     );
     eprintln!(
-        "SKIPPED: {} has no MiniLM; `make models` fetches it",
+        "SKIPPED: {} has no MiniLM; `make test` fetches it",
         folder.display()
     );
     None
@@ -157,7 +162,7 @@ fn minilm() -> Option<PathBuf> {
 fn minilm_equals_pytorch_in_f32() {
     let Some(folder) = minilm() else { return };
     let (golden, _) = golden("minilm");
-    assert_equals_pytorch(&golden, &load(&folder, Dtype::F32));
+    assert_equals_pytorch(&golden, &load(&folder, Dtype::F32), tolerance("minilm"));
 }
 
 #[test]

@@ -32,8 +32,9 @@ export function textEmbedderOn(cores: Cores): typeof Api.TextEmbedder {
 
     static async load(model: string, options: Api.LoadOptions = {}): Promise<TextEmbedder> {
       try {
-        checkModel(model);
+        checkName('model', model, "a name such as 'owner/model'");
         const signal = signalOf(checkObject('options', options));
+        checkName('revision', options.revision ?? 'main', 'a branch, tag or commit');
         const { instance, report } = await abortable(chooseBackend(cores, options), signal);
         const { device, dtype } = report;
         const settled = { ...options, device, dtype, files: abortableFiles(options.files, signal) };
@@ -65,10 +66,10 @@ export function textEmbedderOn(cores: Cores): typeof Api.TextEmbedder {
 }
 
 /** Each part becomes a part of a URL's path, where `..` would lead out of the model's own. */
-function checkModel(model: unknown): asserts model is string {
-  if (typeof model !== 'string') throw new PilotlightError('INVALID_INPUT', `model: expected a name such as 'owner/model', got ${typeof model}`);
-  if (model.split('/').some((part) => ['', '.', '..'].includes(part.trim()))) {
-    throw new PilotlightError('INVALID_INPUT', `model: expected a name such as 'owner/model', got '${model}'`);
+function checkName(what: string, name: unknown, expected: string): asserts name is string {
+  if (typeof name !== 'string') throw new PilotlightError('INVALID_INPUT', `${what}: expected ${expected}, got ${typeof name}`);
+  if (name.split('/').some((part) => ['', '.', '..'].includes(part.trim()))) {
+    throw new PilotlightError('INVALID_INPUT', `${what}: expected ${expected}, got '${name}'`);
   }
 }
 

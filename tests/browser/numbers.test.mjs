@@ -60,13 +60,14 @@ for (const [build, simd] of Object.entries(BUILDS)) {
       assert.deepEqual([answer.dimensions, answer.maxTokens], [dimensions, max_tokens]);
       assert.deepEqual(answer.tokens, cases.map(({ ids }) => ids.length));
       assert.deepEqual(answer.truncated, cases.map(({ truncated }) => truncated));
-      // The same bound as for the real model: f32 sums in another order.
-      assert.ok(maxAbsError(answer.vectors, cases.map(({ embedding }) => embedding)) <= 1e-4);
+      // f32 sums in another order; only `bert-tiny-cls` has values above 1, up to 4.5.
+      const error = maxAbsError(answer.vectors, cases.map(({ embedding }) => embedding));
+      assert.ok(error <= (name === 'bert-tiny-cls' ? 1e-4 : 2e-5), `max abs error ${error}`);
     });
   }
 }
 
-test('MiniLM in f32 equals transformers in all 384 values of every golden sentence', async () => {
+test('MiniLM in f32 equals transformers in all 384 values of every golden sentence', async (t) => {
   const { cases, dimensions, max_tokens } = await minilmGolden();
   const answer = await embed({ options: { device: 'cpu', dtype: 'f32' }, texts: cases.map(({ text }) => text) });
   assert.ok(cases.length >= 64);
@@ -74,10 +75,11 @@ test('MiniLM in f32 equals transformers in all 384 values of every golden senten
   assert.deepEqual(answer.tokens, cases.map(({ ids }) => ids.length));
   assert.deepEqual(answer.truncated, cases.map(({ truncated }) => truncated));
   const error = maxAbsError(answer.vectors, cases.map(({ embedding }) => embedding));
+  t.diagnostic(`max abs error ${error.toExponential(1)} over ${cases.length} texts`);
   assert.ok(error <= 1e-4, `max abs error ${error}`);
 });
 
-test('MiniLM in q8 stays near transformers on both builds, and the builds near each other', async () => {
+test('MiniLM in q8 stays near transformers on both builds, and the builds near each other', async (t) => {
   const { cases } = await minilmGolden();
   const rows = {};
   for (const [build, simd] of Object.entries(BUILDS)) {
@@ -85,6 +87,7 @@ test('MiniLM in q8 stays near transformers on both builds, and the builds near e
     assert.deepEqual([answer.backend.simd, answer.backend.dtype], [simd, 'q8']);
     rows[build] = answer.vectors;
     const cosines = answer.vectors.map((row, i) => cosine(row, cases[i].embedding));
+    t.diagnostic(`${build}: cosine to PyTorch, mean ${mean(cosines).toFixed(5)}, least ${Math.min(...cosines).toFixed(5)}`);
     assert.ok(mean(cosines) >= 0.995, `${build}: mean cosine ${mean(cosines)}`);
     assert.ok(Math.min(...cosines) >= 0.975, `${build}: least cosine ${Math.min(...cosines)}`);
   }

@@ -21,7 +21,7 @@ async function embed(browser, options) {
   }
 }
 
-test('WebGPU agrees with the CPU in f32, and auto takes no software adapter', { timeout: 900_000 }, async () => {
+test('WebGPU agrees with the CPU in f32, and auto takes no software adapter', { timeout: 900_000 }, async (t) => {
   const browser = await launch({ softwareGpu: true });
   try {
     const cpu = await embed(browser, { device: 'cpu', dtype: 'f32' });
@@ -29,6 +29,7 @@ test('WebGPU agrees with the CPU in f32, and auto takes no software adapter', { 
     assert.deepEqual([gpu.backend.device, gpu.backend.dtype], ['webgpu', 'f32'], gpu.backend.reason);
     assert.equal(gpu.backend.adapter.software, true);
     const error = maxAbsError(gpu.vectors, cpu.vectors);
+    t.diagnostic(`max abs error ${error.toExponential(1)}`);
     assert.ok(error <= 1e-3, `max abs error ${error}`);
     assert.deepEqual(gpu.tokens, cpu.tokens);
 

@@ -5,8 +5,8 @@ import { startHub } from '../hub/hub.mjs';
 import { HUB_MODELS, TINY, filesOf, golden, tinyFolder } from './support/models.mjs';
 import { cosine, maxAbsError, row } from './support/vectors.mjs';
 
-// Sums run in another order than PyTorch's; that is all that may differ.
-const F32_TOLERANCE = 1e-4;
+// Sums run in another order than PyTorch's; that is all that may differ. `bert-tiny-cls` does not normalize and has values up to 4.5.
+const tolerance = (name) => (name === 'bert-tiny-cls' ? 1e-4 : 2e-5);
 
 let hub;
 before(async () => (hub = await startHub({ models: HUB_MODELS, port: 0 })));
@@ -23,10 +23,10 @@ async function embedCases(embedder, { dimensions, max_tokens, cases }) {
   return result;
 }
 
-function assertAllValues(result, cases) {
+function assertAllValues(result, cases, name) {
   for (const [i, { text, embedding }] of cases.entries()) {
     const error = maxAbsError(row(result, i), embedding);
-    assert.ok(error <= F32_TOLERANCE, `max abs error ${error} for ${JSON.stringify(text.slice(0, 60))}`);
+    assert.ok(error <= tolerance(name), `max abs error ${error} for ${JSON.stringify(text.slice(0, 60))}`);
   }
 }
 
@@ -35,14 +35,14 @@ for (const name of TINY) {
 
   test(`${name} from a host gives PyTorch's values`, async () => {
     const embedder = await TextEmbedder.load(`test/${name}`, { host: hub.url, dtype: 'f32', store: false });
-    assertAllValues(await embedCases(embedder, expected), expected.cases);
+    assertAllValues(await embedCases(embedder, expected), expected.cases, name);
     embedder.dispose();
   });
 
   test(`${name} from the caller's own bytes gives PyTorch's values without any request`, async () => {
     const { length } = hub.requests;
     const embedder = await TextEmbedder.load(`test/${name}`, { host: hub.url, files: filesOf(tinyFolder(name)), dtype: 'f32', store: false });
-    assertAllValues(await embedCases(embedder, expected), expected.cases);
+    assertAllValues(await embedCases(embedder, expected), expected.cases, name);
     assert.equal(hub.requests.length, length);
     embedder.dispose();
   });
@@ -56,7 +56,7 @@ test('files may be ArrayBuffers, Blobs, Responses and streams', async () => {
   files['modules.json'] = new Response(files['modules.json']);
   files['model.safetensors'] = new Blob([files['model.safetensors']]).stream();
   const embedder = await TextEmbedder.load('test/bert-tiny-mean', { files, dtype: 'f32', store: false });
-  assertAllValues(await embedCases(embedder, expected), expected.cases);
+  assertAllValues(await embedCases(embedder, expected), expected.cases, 'bert-tiny-mean');
   embedder.dispose();
 });
 
@@ -66,7 +66,7 @@ describe('all-MiniLM-L6-v2', () => {
 
   test('f32 gives PyTorch\'s values', async () => {
     const embedder = await TextEmbedder.load(model, { host: hub.url, dtype: 'f32', store: false });
-    assertAllValues(await embedCases(embedder, expected), expected.cases);
+    assertAllValues(await embedCases(embedder, expected), expected.cases, 'minilm');
     embedder.dispose();
   });
 

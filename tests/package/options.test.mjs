@@ -85,6 +85,8 @@ describe('load options', () => {
     [{ files: { 'config.json': 5 } }, /config\.json/],
     [{ host: 5 }, /host/],
     [{ revision: 5 }, /revision/],
+    [{ revision: '' }, /revision/],
+    [{ revision: '../../other/main' }, /revision/],
     [{ token: 5 }, /token/],
   ]) {
     test(`load refuses the options ${inspect(options)}`, async () => {
