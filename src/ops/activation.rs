@@ -15,6 +15,10 @@ pub enum Activation {
     Gelu,
     /// The tanh approximation of GELU, as in the same paper's section 2; `gelu_new` in `transformers`.
     GeluTanh,
+    /// `x · σ(1.702 x)`, CLIP's approximation of GELU; the same paper's section 2.
+    QuickGelu,
+    /// `x · σ(x)`; the same paper's section 2.
+    Silu,
     /// `max(x, 0)`.
     Relu,
 }
@@ -27,9 +31,11 @@ impl Activation {
         match name {
             "gelu" => Ok(Self::Gelu),
             "gelu_new" | "gelu_pytorch_tanh" => Ok(Self::GeluTanh),
+            "quick_gelu" => Ok(Self::QuickGelu),
+            "silu" | "swish" => Ok(Self::Silu),
             "relu" => Ok(Self::Relu),
             other => Err(Error::unsupported(format!(
-                "config.json: hidden_act is '{other}', expected one of gelu, gelu_new, gelu_pytorch_tanh, relu"
+                "config.json: hidden_act is '{other}', expected one of gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, silu, swish, relu"
             ))),
         }
     }
@@ -37,6 +43,9 @@ impl Activation {
 
 /// √(2/π) and the cubic coefficient of the tanh form.
 pub(crate) const GELU_TANH: (f32, f32) = (0.797_884_6, 0.044_715);
+
+/// The factor of the quick form.
+pub(crate) const QUICK_GELU: f32 = 1.702;
 
 pub(super) fn plain<B: Backend>(x: FloatTensor<B>, activation: Activation) -> FloatTensor<B> {
     match activation {
@@ -55,6 +64,11 @@ pub(super) fn plain<B: Backend>(x: FloatTensor<B>, activation: Activation) -> Fl
             );
             B::float_mul(x, gate)
         }
+        Activation::QuickGelu => {
+            let inner = B::float_mul_scalar(x.clone(), Scalar::from(QUICK_GELU));
+            B::float_mul(x, B::sigmoid(inner))
+        }
+        Activation::Silu => B::float_mul(x.clone(), B::sigmoid(x)),
         Activation::Relu => B::relu(x),
     }
 }

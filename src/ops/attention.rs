@@ -35,11 +35,6 @@ impl Spans {
             .windows(2)
             .map(|pair| pair[0] as usize..pair[1] as usize)
     }
-
-    /// The longest sequence's length, 0 where there is none.
-    pub fn longest(&self) -> usize {
-        self.iter().map(|rows| rows.len()).max().unwrap_or(0)
-    }
 }
 
 /// Scaled dot-product attention of each sequence to itself.

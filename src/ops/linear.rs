@@ -18,35 +18,52 @@ pub fn packed_f32_shape(n: usize, k: usize) -> [usize; 3] {
     [n.div_ceil(PANEL), k, PANEL]
 }
 
-/// Shape of packed int8 weights for `n` outputs of `k` inputs: `[⌈n / 8⌉, ⌈k / 4⌉, 8]` of four neighbouring inputs each.
+/// Shape of packed int8 weights for `n` outputs of `k` inputs: `[⌈n / 8⌉, 2⌈k / 8⌉, 8]` of four neighbouring inputs each.
 pub fn packed_q8_shape(n: usize, k: usize) -> [usize; 3] {
-    [n.div_ceil(PANEL), k.div_ceil(4), PANEL]
+    [n.div_ceil(PANEL), k.div_ceil(8) * 2, PANEL]
 }
 
-/// Neighbouring inputs that int8 kernels quantize together.
-pub const GROUP: usize = 64;
+/// How many of `k` neighbouring inputs int8 kernels quantize together: a sixth, in whole sixteens.
+pub fn group(k: usize) -> usize {
+    k.next_multiple_of(8)
+        .div_ceil(6)
+        .next_multiple_of(16)
+        .max(32)
+}
 
-/// Σ w of each group of inputs and output, `[⌈n / 8⌉, ⌈k / 64⌉, 8]`: what the zero point of a group is multiplied with.
+/// Kernels that add 7-bit activations in 16 bits take four weights at a time: this is how much their positive ones may
+/// add up to, and their negative ones.
+pub const MOST_OF_FOUR: i32 = i16::MAX as i32 / 127;
+
+/// The two fours that are added in 16 bits, of eight neighbouring inputs.
+pub const FOURS: [[usize; 4]; 2] = [[0, 1, 4, 5], [2, 3, 6, 7]];
+
+/// Σ w of each group of inputs and output, `[⌈n / 8⌉, ⌈k / group⌉, 8]`: what the zero point of a group is multiplied with.
 ///
-/// `packed` is shaped by [`packed_q8_shape`] and has `quads` of inputs.
-pub fn group_sums(packed: &[i32], quads: usize) -> Vec<f32> {
-    let mut sums = Vec::with_capacity(packed.len().div_ceil(GROUP / 4));
+/// `packed` is shaped by [`packed_q8_shape`] and has `quads` of inputs. `None` where weights go over [`MOST_OF_FOUR`].
+pub fn group_sums(packed: &[i32], quads: usize) -> Option<Vec<f32>> {
+    let group = group(quads * 4);
+    let mut sums = Vec::with_capacity(packed.len().div_ceil(group / 4));
+    let mut most = 0;
     for panel in packed.chunks_exact(quads * PANEL) {
-        for group in panel.chunks(GROUP / 4 * PANEL) {
-            let mut sum = [0i32; PANEL];
-            for quad in group.as_chunks::<PANEL>().0 {
-                for (sum, packed) in sum.iter_mut().zip(quad) {
-                    *sum += packed
-                        .to_le_bytes()
-                        .iter()
-                        .map(|byte| i32::from(byte.cast_signed()))
-                        .sum::<i32>();
+        for group in panel.chunks(group / 4 * PANEL) {
+            let mut sum = [0; PANEL];
+            for [low, high] in group.as_chunks::<PANEL>().0.as_chunks::<2>().0 {
+                for ((sum, low), high) in sum.iter_mut().zip(low).zip(high) {
+                    for (a, b) in [(*low, *high), (*low >> 16, *high >> 16)] {
+                        let four =
+                            [a as i8, (a >> 8) as i8, b as i8, (b >> 8) as i8].map(i32::from);
+                        let positive: i32 = four.iter().map(|w| (*w).max(0)).sum();
+                        let all: i32 = four.iter().sum();
+                        most = most.max(positive).max(positive - all);
+                        *sum += all;
+                    }
                 }
             }
             sums.extend(sum.map(|sum| sum as f32));
         }
     }
-    sums
+    (most <= MOST_OF_FOUR).then_some(sums)
 }
 
 /// Weights of a linear layer in the precision that they were loaded in.

@@ -20,7 +20,8 @@ pub use attention::{Spans, attention};
 pub(crate) use cpu::SIMD_LEVEL;
 pub use embedding::Embedding;
 pub use linear::{
-    GROUP, Linear, LinearWeight, PANEL, group_sums, packed_f32_shape, packed_q8_shape,
+    FOURS, Linear, LinearWeight, MOST_OF_FOUR, PANEL, group, group_sums, packed_f32_shape,
+    packed_q8_shape,
 };
 pub use norm::LayerNorm;
 pub use transfer::{floats, integers, read};
@@ -45,8 +46,8 @@ pub trait HotOps: burn::backend::Backend {
 
     /// `activation(x · wᵀ + bias)` with int8 weights, one scale per output, and activations quantized on the fly.
     ///
-    /// *Shapes*: `x: [m, k]`, `weight: [⌈n / 8⌉, ⌈k / 4⌉, 8]` of four int8 in an i32 (see [`packed_q8_shape`]),
-    /// `sums: [⌈n / 8⌉, ⌈k / 64⌉, 8]` (see [`group_sums`]), `scale: [n]`, `bias: [n]`, result `[m, n]`.
+    /// *Shapes*: `x: [m, k]`, `weight: [⌈n / 8⌉, 2⌈k / 8⌉, 8]` of four int8 in an i32 (see [`packed_q8_shape`]),
+    /// `sums: [⌈n / 8⌉, ⌈k / group⌉, 8]` (see [`group_sums`]), `scale: [n]`, `bias: [n]`, result `[m, n]`.
     /// The plain body does not quantize the activations and so needs no sums.
     fn linear_q8(
         x: FloatTensor<Self>,

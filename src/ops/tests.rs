@@ -10,6 +10,9 @@ use super::*;
 /// Edges of the tiles (1, 3, 7, 31, 33) and the sizes of MiniLM.
 const SIZES: [usize; 7] = [1, 3, 7, 31, 33, 384, 1536];
 
+/// Any four weights of this size fit the 16-bit sums.
+const LARGEST: f32 = (MOST_OF_FOUR / 4) as f32;
+
 /// Reproducible values between -1 and 1. *Source*: Marsaglia, "Xorshift RNGs", 2003.
 struct Values(u32);
 
@@ -67,8 +70,8 @@ fn q8_linear(w: &[i8], n: usize, k: usize, scale: Vec<f32>, bias: Vec<f32>) -> L
     for (output, row) in w.chunks_exact(k).enumerate() {
         crate::weights::pack_row_q8(&mut packed, k, output, row);
     }
-    let sums = group_sums(&packed, shape[1]);
-    let groups = k.div_ceil(GROUP);
+    let sums = group_sums(&packed, shape[1]).unwrap();
+    let groups = k.div_ceil(group(k));
     Linear {
         weight: LinearWeight::Q8 {
             packed: integers(packed, shape, &Device::flex()),
@@ -117,6 +120,8 @@ fn f32_linear_agrees_with_the_plain_body_on_odd_shapes() {
                 Activation::Identity,
                 Activation::Gelu,
                 Activation::GeluTanh,
+                Activation::QuickGelu,
+                Activation::Silu,
                 Activation::Relu,
             ] {
                 let got = list(layer.forward(x.clone(), activation));
@@ -142,13 +147,13 @@ fn q8_linear_is_within_the_quantization_step_of_the_plain_body() {
             let w: Vec<i8> = values
                 .take(n * k)
                 .iter()
-                .map(|w| (w * 127.0) as i8)
+                .map(|w| (w * LARGEST) as i8)
                 .collect();
             let layer = q8_linear(
                 &w,
                 n,
                 k,
-                values.take(n).iter().map(|s| s.abs() / 127.0).collect(),
+                values.take(n).iter().map(|s| s.abs() / LARGEST).collect(),
                 values.take(n),
             );
             let x = values.take(m * k);
@@ -183,21 +188,21 @@ fn q8_linear_is_exact_on_its_own_grid() {
         (4, 384, 8),
         (7, 1536, 17),
     ] {
-        // From 0 to ACTIVATION_MAX with both ends present the step is 1; extreme weights try the saturation of pairs.
+        // From 0 to ACTIVATION_MAX with both ends present the step is 1; the largest weights try the 16-bit sums.
         let mut x: Vec<f32> = values
             .take(m * k)
             .iter()
             .map(|x| (x.abs() * ACTIVATION_MAX).round())
             .collect();
         for row in x.chunks_exact_mut(k) {
-            for group in row.chunks_mut(GROUP) {
+            for group in row.chunks_mut(group(k)) {
                 group[group.len() / 2] = ACTIVATION_MAX;
             }
         }
         let w: Vec<i8> = values
             .take(n * k)
             .iter()
-            .map(|w| if *w > 0.0 { 127 } else { -127 })
+            .map(|w| LARGEST.copysign(*w) as i8)
             .collect();
         let layer = q8_linear(&w, n, k, vec![1.0; n], vec![0.0; n]);
         let x = matrix(x, m);
@@ -235,7 +240,7 @@ fn a_row_gives_the_same_bits_wherever_it_stands_in_a_batch() {
     let mut values = Values(4);
     let (n, k) = (41, 65);
     let w = values.take(n * k);
-    let bytes: Vec<i8> = w.iter().map(|w| (w * 127.0) as i8).collect();
+    let bytes: Vec<i8> = w.iter().map(|w| (w * LARGEST) as i8).collect();
     let layers = [
         f32_linear(&w, n, k, values.take(n)),
         q8_linear(&bytes, n, k, vec![0.01; n], values.take(n)),

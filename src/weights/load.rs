@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use half::{bf16, f16};
 use serde_json::json;
 
-use super::pack::{pack_embedding_row_q8, quantize_row};
+use super::pack::{linear_scale, pack_embedding_row_q8, quantize_row, row_scale};
 use super::safetensors::{Entry, Header, METADATA, named};
 use super::{Dtype, Parameter, Role, pack_row_f32, pack_row_q8};
 use crate::error::{Error, ErrorKind, Result};
@@ -84,7 +84,11 @@ impl Weights {
         let weight = match values {
             Values::F32(values) => LinearWeight::F32(floats(values, shape, &self.device)),
             Values::Q8(values) => {
-                let sums = group_sums(&values, shape[1]);
+                let sums = group_sums(&values, shape[1]).ok_or_else(|| {
+                    Error::invalid_weights(format!(
+                        "tensor '{name}.weight': its int8 weights are too large for 16-bit sums; pack the model anew"
+                    ))
+                })?;
                 let groups = sums.len() / (shape[0] * PANEL).max(1);
                 LinearWeight::Q8 {
                     sums: floats(sums, [shape[0], groups, PANEL], &self.device),
@@ -443,10 +447,11 @@ impl Loaded {
                 values[index * row.len()..(index + 1) * row.len()].copy_from_slice(row)
             }
             (Values::Q8(values), role) => {
-                self.scale[index] = quantize_row(row, bytes);
                 if role == Role::Linear {
+                    self.scale[index] = quantize_row(row, linear_scale(row), bytes);
                     pack_row_q8(values, row.len(), index, bytes);
                 } else {
+                    self.scale[index] = quantize_row(row, row_scale(row), bytes);
                     let quads = row.len().div_ceil(4);
                     pack_embedding_row_q8(&mut values[index * quads..(index + 1) * quads], bytes);
                 }

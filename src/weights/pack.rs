@@ -1,7 +1,7 @@
 //! How values are kept: which precisions there are, and where a row goes in the kernels' layout.
 
 use crate::error::{Error, Result};
-use crate::ops::PANEL;
+use crate::ops::{FOURS, MOST_OF_FOUR, PANEL};
 
 /// The precision of a loaded model's large matrices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +44,9 @@ pub fn pack_row_f32(packed: &mut [f32], k: usize, output: usize, row: &[f32]) {
     }
 }
 
-/// Puts the int8 weights of one output into panels: `packed: [⌈n / 8⌉, ⌈k / 4⌉, 8]` of four bytes, `row: [k]`.
+/// Puts the int8 weights of one output into panels: `packed: [⌈n / 8⌉, 2⌈k / 8⌉, 8]` of four bytes, `row: [k]`.
 pub fn pack_row_q8(packed: &mut [i32], k: usize, output: usize, row: &[i8]) {
-    let quads = k.div_ceil(4);
+    let quads = k.div_ceil(8) * 2;
     let (panel, lane) = (output / PANEL, output % PANEL);
     let panel = &mut packed[panel * quads * PANEL..(panel + 1) * quads * PANEL];
     for (slots, values) in panel.chunks_exact_mut(PANEL).zip(row.chunks(4)) {
@@ -70,10 +70,29 @@ fn quad(values: &[i8]) -> i32 {
     i32::from_le_bytes(bytes)
 }
 
-/// Quantizes a row symmetrically to -127 to 127 and returns its scale: `row ≈ scale · to`.
-pub(super) fn quantize_row(row: &[f32], to: &mut [i8]) -> f32 {
-    let largest = row.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
-    let scale = largest / 127.0;
+/// The scale at which a row's largest magnitude becomes 127.
+pub(super) fn row_scale(row: &[f32]) -> f32 {
+    row.iter().fold(0.0f32, |largest, x| largest.max(x.abs())) / 127.0
+}
+
+/// As [`row_scale`], or a little more where weights would go over [`MOST_OF_FOUR`]: in MiniLM an eighth of the outputs, by
+/// a tenth in most.
+pub(super) fn linear_scale(row: &[f32]) -> f32 {
+    let mut most = 0.0f32;
+    for eight in row.chunks(8) {
+        for four in FOURS {
+            let four = four.map(|i| eight.get(i).copied().unwrap_or(0.0));
+            let positive: f32 = four.iter().map(|w| w.max(0.0)).sum();
+            let negative: f32 = four.iter().map(|w| w.min(0.0)).sum();
+            most = most.max(positive).max(-negative);
+        }
+    }
+    // Rounding adds a half to each of four at most.
+    row_scale(row).max(most / (MOST_OF_FOUR - 2) as f32)
+}
+
+/// Quantizes a row symmetrically: `row ≈ scale · to`. Returns the scale.
+pub(super) fn quantize_row(row: &[f32], scale: f32, to: &mut [i8]) -> f32 {
     // A row of zeros, or so small that the scale underflows, becomes zeros.
     let inverse = if scale > f32::MIN_POSITIVE {
         1.0 / scale
@@ -94,13 +113,38 @@ mod tests {
     fn quantizing_is_within_half_a_step_and_keeps_zeros() {
         let row = [0.0, 1.0, -2.54, 0.013, 2.0];
         let mut to = [0; 5];
-        let scale = quantize_row(&row, &mut to);
+        let scale = quantize_row(&row, row_scale(&row), &mut to);
         assert_eq!((scale, to[0], to[2]), (0.02, 0, -127));
         for (x, q) in row.iter().zip(to) {
             assert!((x - f32::from(q) * scale).abs() <= scale / 2.0 + 1e-7);
         }
-        assert_eq!(quantize_row(&[0.0; 5], &mut to), 0.0);
+        assert_eq!(quantize_row(&[0.0; 5], 0.0, &mut to), 0.0);
         assert_eq!(to, [0; 5]);
+    }
+
+    #[test]
+    fn a_linear_rows_fours_stay_within_sixteen_bits() {
+        for row in [
+            vec![1.0; 13],
+            vec![-1.0; 8],
+            vec![0.5, 0.5, -1.0, 0.0, 0.5, 0.5],
+        ] {
+            let mut to = vec![0; row.len()];
+            quantize_row(&row, linear_scale(&row), &mut to);
+            for eight in to.chunks(8) {
+                for four in FOURS {
+                    let four = four.map(|i| i32::from(eight.get(i).copied().unwrap_or(0)));
+                    let positive: i32 = four.iter().map(|w| w.max(&0)).sum();
+                    let negative: i32 = four.iter().map(|w| w.min(&0)).sum();
+                    assert!(
+                        positive <= MOST_OF_FOUR && -negative <= MOST_OF_FOUR,
+                        "{to:?}"
+                    );
+                }
+            }
+            // No more is given away than that takes.
+            assert!(to.iter().any(|w| w.abs() >= 64 - 1), "{to:?}");
+        }
     }
 
     #[test]

@@ -1,8 +1,14 @@
 //! Self-attention of one sequence and head at a time, with scores that stay in cache.
 
+use std::cell::RefCell;
+
 use super::math::exp;
-use super::simd::{F32x4, kernel, mul_add};
-use crate::ops::Spans;
+use super::matmul_f32::{Rows, product};
+use super::simd::{F32x4, kernel};
+use crate::ops::{PANEL, Spans};
+
+/// Queries whose scores are held at a time: whole tiles of 4 and of 6.
+const BLOCK: usize = 24;
 
 /// *Shapes*: `query`, `key`, `value`, `out`: `[t, heads * d]`.
 pub(super) fn attention(
@@ -14,83 +20,168 @@ pub(super) fn attention(
     heads: usize,
     spans: &Spans,
 ) {
-    let d = width / heads;
-    let longest = spans.longest();
-    // Of one head: keys transposed [d, t] and values [t, d], both padded to whole vectors; one row of scores.
-    let padded = longest.next_multiple_of(4);
-    let padded_d = d.next_multiple_of(4);
-    let mut keys = vec![0.0; d * padded];
-    let mut values = vec![0.0; longest * padded_d];
-    let mut scores = vec![0.0; padded];
-    let mut context = vec![0.0; padded_d];
-    for rows in spans.iter() {
-        let (t, stride) = (rows.len(), rows.len().next_multiple_of(4));
-        for head in 0..heads {
-            let cell = |row: usize| row * width + head * d..row * width + (head + 1) * d;
-            for (i, row) in rows.clone().enumerate() {
-                for (j, &x) in key[cell(row)].iter().enumerate() {
-                    keys[j * stride + i] = x;
-                }
-                values[i * padded_d..i * padded_d + d].copy_from_slice(&value[cell(row)]);
-            }
-            for j in 0..d {
-                keys[j * stride + t..(j + 1) * stride].fill(0.0);
-            }
-            for row in rows.clone() {
-                score(
-                    &query[cell(row)],
-                    &keys[..d * stride],
-                    &mut scores[..stride],
+    thread_local! {
+        static SCRATCH: RefCell<Scratch> = RefCell::default();
+    }
+    SCRATCH.with_borrow_mut(|scratch| {
+        for rows in spans.iter() {
+            let rows = rows.start * width..rows.end * width;
+            let [query, key, value] = [query, key, value].map(|x| &x[rows.clone()]);
+            scratch.sequence(query, key, value, &mut out[rows], width, width / heads);
+        }
+    });
+}
+
+/// Buffers that are kept from call to call.
+#[derive(Default)]
+struct Scratch {
+    /// Of one head, `[⌈t / 8⌉, d, 8]`: keys packed as weights with an output for each.
+    keys: Vec<f32>,
+    /// Of one head, `[⌈d / 8⌉, t, 8]`: values packed as weights with an input for each.
+    values: Vec<f32>,
+    /// `[BLOCK, t]`, rows padded to whole panels.
+    scores: Vec<f32>,
+    /// One over each query's sum of exponentials.
+    inverses: [f32; BLOCK],
+}
+
+impl Scratch {
+    fn sequence(
+        &mut self,
+        query: &[f32],
+        key: &[f32],
+        value: &[f32],
+        out: &mut [f32],
+        width: usize,
+        d: usize,
+    ) {
+        let t = query.len() / width;
+        let padded = t.next_multiple_of(PANEL);
+        self.keys.resize(padded * d, 0.0);
+        self.values.resize(t * d.next_multiple_of(PANEL), 0.0);
+        self.scores.resize(BLOCK * padded, 0.0);
+        let scale = 1.0 / (d as f32).sqrt();
+        for head in 0..width / d {
+            let columns = head * d..(head + 1) * d;
+            self.pack_keys(key, width, columns.clone(), scale);
+            self.pack_values(value, width, columns.clone());
+            for (query, out) in query
+                .chunks(BLOCK * width)
+                .zip(out.chunks_mut(BLOCK * width))
+            {
+                self.block(
+                    &query[columns.start..],
+                    &mut out[columns.start..],
+                    width,
+                    t,
+                    d,
                 );
-                softmax(&mut scores[..stride], t);
-                mix(&scores[..t], &values[..t * padded_d], &mut context);
-                out[cell(row)].copy_from_slice(&context[..d]);
+            }
+        }
+    }
+
+    /// Transposes the keys of a head; those behind the last are zeros.
+    fn pack_keys(
+        &mut self,
+        key: &[f32],
+        width: usize,
+        columns: std::ops::Range<usize>,
+        scale: f32,
+    ) {
+        let d = columns.len();
+        for (panel, rows) in self
+            .keys
+            .chunks_exact_mut(d * PANEL)
+            .zip(key.chunks(PANEL * width))
+        {
+            let real = rows.len() / width;
+            if real < PANEL {
+                panel.fill(0.0);
+            }
+            for (lane, row) in rows.chunks_exact(width).enumerate() {
+                for (slots, x) in panel
+                    .as_chunks_mut::<PANEL>()
+                    .0
+                    .iter_mut()
+                    .zip(&row[columns.clone()])
+                {
+                    slots[lane] = x * scale;
+                }
+            }
+        }
+    }
+
+    fn pack_values(&mut self, value: &[f32], width: usize, columns: std::ops::Range<usize>) {
+        let t = value.len() / width;
+        for (row, value) in value.chunks_exact(width).enumerate() {
+            for (panel, x) in value[columns.clone()].chunks(PANEL).enumerate() {
+                // What stands behind the real columns of the last panel is computed with and thrown away.
+                self.values[(panel * t + row) * PANEL..][..x.len()].copy_from_slice(x);
+            }
+        }
+    }
+
+    kernel! {
+        /// Up to `BLOCK` queries of one head.
+        fn block(&mut self, query: &[f32], out: &mut [f32], width: usize, t: usize, d: usize) {
+            let padded = t.next_multiple_of(PANEL);
+            let queries = Rows {
+                x: query,
+                stride: width,
+                k: d,
+            };
+            for (panel, keys) in self.keys.chunks_exact(d * PANEL).enumerate() {
+                product(queries, keys, |row, sums| {
+                    let to = &mut self.scores[row * padded + panel * PANEL..][..PANEL];
+                    store(sums, to);
+                });
+            }
+            let count = (query.len() + width - d) / width;
+            for (scores, inverse) in self
+                .scores
+                .chunks_exact_mut(padded)
+                .zip(&mut self.inverses)
+                .take(count)
+            {
+                *inverse = 1.0 / exponentials(scores, t);
+            }
+            let weights = Rows {
+                x: &self.scores[..count * padded],
+                stride: padded,
+                k: t,
+            };
+            for (panel, values) in self.values.chunks_exact(t * PANEL).enumerate() {
+                let real = PANEL.min(d - panel * PANEL);
+                product(weights, values, |row, sums| {
+                    let inverse = F32x4::splat(self.inverses[row]);
+                    let to = &mut out[row * width + panel * PANEL..][..real];
+                    store(sums.map(|sum| sum.mul(inverse)), to);
+                });
             }
         }
     }
 }
 
 kernel! {
-    /// `scores = query · keys / √d`, four keys at a time.
-    fn score(query: &[f32], keys: &[f32], scores: &mut [f32]) {
-        let stride = scores.len();
-        let scale = F32x4::splat(1.0 / (query.len() as f32).sqrt());
-        for (block, scores) in scores.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-            let mut sum = F32x4::splat(0.0);
-            for (q, keys) in query.iter().zip(keys.chunks_exact(stride)) {
-                sum = mul_add(F32x4::splat(*q), F32x4::load(&keys.as_chunks::<4>().0[block]), sum);
-            }
-            sum.mul(scale).store(scores);
+    fn store(sums: [F32x4; 2], to: &mut [f32]) {
+        for (sum, to) in sums.into_iter().zip(to.chunks_mut(4)) {
+            sum.store_partial(to);
         }
     }
 
-    /// Softmax over the first `t` scores; those behind become zeros.
-    fn softmax(scores: &mut [f32], t: usize) {
+    /// Replaces the first `t` scores by the exponentials of their distances to the largest, and returns their sum.
+    fn exponentials(scores: &mut [f32], t: usize) -> f32 {
         scores[t..].fill(f32::NEG_INFINITY);
         let (chunks, _) = scores.as_chunks_mut::<4>();
         let largest = chunks.iter().fold(F32x4::splat(f32::NEG_INFINITY), |most, chunk| most.max(F32x4::load(chunk)));
         let largest = F32x4::splat(largest.largest());
+        let mut sum = F32x4::splat(0.0);
         for chunk in chunks.iter_mut() {
-            exp(F32x4::load(chunk).sub(largest)).store(chunk);
+            let e = exp(F32x4::load(chunk).sub(largest));
+            e.store(chunk);
+            sum = sum.add(e);
         }
-        scores[t..].fill(0.0);
-        let (chunks, _) = scores.as_chunks_mut::<4>();
-        let sum = chunks.iter().fold(F32x4::splat(0.0), |sum, chunk| sum.add(F32x4::load(chunk))).sum();
-        let inverse = F32x4::splat(1.0 / sum);
-        for chunk in chunks {
-            F32x4::load(chunk).mul(inverse).store(chunk);
-        }
-    }
-
-    /// `context = Σ weight · value`.
-    fn mix(weights: &[f32], values: &[f32], context: &mut [f32]) {
-        let width = context.len();
-        for (block, context) in context.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-            let mut sum = F32x4::splat(0.0);
-            for (weight, value) in weights.iter().zip(values.chunks_exact(width)) {
-                sum = mul_add(F32x4::splat(*weight), F32x4::load(&value.as_chunks::<4>().0[block]), sum);
-            }
-            sum.store(context);
-        }
+        // A padded score is e to the power of -87, and no sum of numbers of which one is 1 notices that.
+        sum.sum()
     }
 }

@@ -1,16 +1,17 @@
 //! Elementary functions on vectors: exp, erf, tanh, and the activations made of them.
 
-use super::simd::{F32x4, kernel, mul_add};
+use super::simd::{F32x4, ROUND, kernel, mul_add};
 use crate::ops::Activation;
-use crate::ops::activation::GELU_TANH;
+use crate::ops::activation::{GELU_TANH, QUICK_GELU};
 
 kernel! {
-    /// `eˣ`; within 2 units in the last place from -87 to 88, below that 0 or nearly, above infinity or nearly, NaN stays.
+    /// `eˣ`; within 2 units in the last place from -87 to 88.7. Below that it stays at 1.6e-38, above at 3.4e38; NaN stays.
     ///
     /// *Source*: range reduction and polynomial of Cephes `expf`.
     pub(super) fn exp(x: F32x4) -> F32x4 {
-        let x = x.min(F32x4::splat(88.722)).max(F32x4::splat(-87.336));
-        let n = x.mul(F32x4::splat(std::f32::consts::LOG2_E)).round();
+        let x = x.min(F32x4::splat(88.722)).max(F32x4::splat(-87.0));
+        let rounded = mul_add(x, F32x4::splat(std::f32::consts::LOG2_E), F32x4::splat(ROUND));
+        let n = rounded.sub(F32x4::splat(ROUND));
         // ln 2 in two parts, the first exact in few bits, so that x - n ln 2 keeps its digits.
         let r = mul_add(n, F32x4::splat(-0.693_359_4), x);
         let r = mul_add(n, F32x4::splat(2.121_944_4e-4), r);
@@ -20,28 +21,28 @@ kernel! {
         let p = mul_add(p, r, F32x4::splat(4.166_579_6e-2));
         let p = mul_add(p, r, F32x4::splat(1.666_666_5e-1));
         let p = mul_add(p, r, F32x4::splat(0.5));
-        let p = mul_add(p, r.mul(r), r.add(F32x4::splat(1.0)));
-        // In two factors, because 2 to the 128th is not a float and n reaches it.
-        let half = n.mul(F32x4::splat(0.5)).round();
-        p.mul(half.exp2_integer()).mul(n.sub(half).exp2_integer())
+        mul_add(p, r.mul(r), r.add(F32x4::splat(1.0))).times_power_of_two(rounded)
     }
 
     /// The error function, absolute error below 5e-7; NaN stays.
     ///
-    /// *Source*: Abramowitz & Stegun, formula 7.1.26.
+    /// *Source*: the rational approximation on -4 to 4 of Eigen's `generic_fast_erf_float`; beyond, f32 has nothing but ±1.
     pub(super) fn erf(x: F32x4) -> F32x4 {
-        let one = F32x4::splat(1.0);
-        let a = x.abs();
-        let t = one.div(mul_add(a, F32x4::splat(0.327_591_1), one));
-        let p = F32x4::splat(1.061_405_4);
-        let p = mul_add(p, t, F32x4::splat(-1.453_152));
-        let p = mul_add(p, t, F32x4::splat(1.421_413_7));
-        let p = mul_add(p, t, F32x4::splat(-0.284_496_74));
-        let p = mul_add(p, t, F32x4::splat(0.254_829_6)).mul(t);
-        // From 9 on e^(-x²) is zero in f32; the clamp keeps infinity from making NaN of 0 times infinity.
-        let a = a.min(F32x4::splat(9.0));
-        let e = exp(F32x4::splat(0.0).sub(a.mul(a)));
-        one.sub(p.mul(e)).copysign(x)
+        let s = x.mul(x);
+        let p = F32x4::splat(-2.726_142_3e-10);
+        let p = mul_add(p, s, F32x4::splat(2.770_681_4e-8));
+        let p = mul_add(p, s, F32x4::splat(-2.101_024e-6));
+        let p = mul_add(p, s, F32x4::splat(-5.692_506_4e-5));
+        let p = mul_add(p, s, F32x4::splat(-7.349_906_3e-4));
+        let p = mul_add(p, s, F32x4::splat(-2.954_599_8e-3));
+        let p = mul_add(p, s, F32x4::splat(-1.609_603_3e-2));
+        let q = F32x4::splat(-1.456_607_2e-5);
+        let q = mul_add(q, s, F32x4::splat(-2.133_740_6e-4));
+        let q = mul_add(q, s, F32x4::splat(-1.682_827e-3));
+        let q = mul_add(q, s, F32x4::splat(-7.373_329e-3));
+        let q = mul_add(q, s, F32x4::splat(-1.426_473_9e-2));
+        // The approximation ends a unit in the last place below 1, which a GELU would multiply by its argument.
+        p.mul(x).div(q).or_where_at_least(s, 16.0, F32x4::splat(1.0).copysign(x))
     }
 
     /// The hyperbolic tangent, absolute error below 5e-7; NaN stays.
@@ -49,6 +50,12 @@ kernel! {
         let one = F32x4::splat(1.0);
         let e = exp(x.abs().mul(F32x4::splat(-2.0)));
         one.sub(e).div(one.add(e)).copysign(x)
+    }
+
+    /// `1 / (1 + e⁻ˣ)`, relative error below 1e-6 from -87 on; NaN stays.
+    pub(super) fn sigmoid(x: F32x4) -> F32x4 {
+        let one = F32x4::splat(1.0);
+        one.div(one.add(exp(F32x4::splat(0.0).sub(x))))
     }
 
     /// Applies an activation to four values.
@@ -64,6 +71,8 @@ kernel! {
                 let cubic = mul_add(x.mul(x).mul(x), F32x4::splat(GELU_TANH.1), x);
                 mul_add(half, tanh(cubic.mul(F32x4::splat(GELU_TANH.0))), half)
             }
+            Activation::QuickGelu => x.mul(sigmoid(x.mul(F32x4::splat(QUICK_GELU)))),
+            Activation::Silu => x.mul(sigmoid(x)),
             Activation::Relu => x.max(F32x4::splat(0.0)),
         }
     }
@@ -131,6 +140,15 @@ mod tests {
     }
 
     #[wasm_bindgen_test(unsupported = test)]
+    fn sigmoid_is_within_one_millionth_of_its_value() {
+        for x in sweep(-86.0, 86.0) {
+            let exact = 1.0 / (1.0 + (-f64::from(x)).exp());
+            let error = (f64::from(one(|v| sigmoid(v), x)) - exact).abs() / exact;
+            assert!(error < 1e-6, "sigmoid({x}) is off by {error:e}");
+        }
+    }
+
+    #[wasm_bindgen_test(unsupported = test)]
     fn the_ends_of_the_range_are_right() {
         assert_eq!(one(|v| erf(v), f32::INFINITY), 1.0);
         assert_eq!(one(|v| erf(v), f32::NEG_INFINITY), -1.0);
@@ -139,9 +157,18 @@ mod tests {
         assert!(one(|v| exp(v), f32::NEG_INFINITY) < 2e-38);
         assert!(one(|v| exp(v), f32::INFINITY) > 3e38);
         assert!(one(|v| exp(v), f32::NAN).is_nan());
+        assert_eq!(one(|v| sigmoid(v), f32::INFINITY), 1.0);
+        assert!(one(|v| sigmoid(v), f32::NEG_INFINITY) < 2e-38);
+        assert!(one(|v| sigmoid(v), f32::NAN).is_nan());
         assert!(one(|v| erf(v), f32::NAN).is_nan());
         assert!(one(|v| tanh(v), f32::NAN).is_nan());
-        for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Relu] {
+        for activation in [
+            Activation::Gelu,
+            Activation::GeluTanh,
+            Activation::QuickGelu,
+            Activation::Silu,
+            Activation::Relu,
+        ] {
             assert_eq!(one(|v| activate(v, activation), 0.0), 0.0);
             assert_eq!(one(|v| activate(v, activation), 30.0), 30.0);
             assert!(one(|v| activate(v, activation), -30.0).abs() < 1e-6);

@@ -1,74 +1,99 @@
-//! f32 matrix product with packed weights, bias and activation.
+//! f32 matrix product with packed weights, bias and activation; its tiles serve attention too.
 
 use super::math::activate;
 use super::simd::{F32x4, kernel, mul_add};
 use crate::ops::{Activation, PANEL};
 
-/// Rows of `x` that one register tile covers.
-const ROWS: usize = 4;
+/// Rows of `x` in one register tile: with a fused multiply-add no register is needed for the product.
+const ROWS: usize = if cfg!(all(target_arch = "wasm32", feature = "relaxed-simd")) {
+    6
+} else {
+    4
+};
 
-/// `y = activation(x · wᵀ + bias)`.
-///
-/// *Shapes*: `x: [m, k]`, `weight: [⌈n / 8⌉, k, 8]`, `bias: [n]`, `y: [m, n]`.
-/// Every output is summed over `k` in the same order whatever `m` is, so a row's result does not depend on its neighbours.
-pub(super) fn linear(
-    x: &[f32],
-    k: usize,
-    weight: &[f32],
-    bias: &[f32],
-    y: &mut [f32],
-    activation: Activation,
-) {
-    let n = bias.len();
-    for (panel, weight) in weight.chunks_exact(k * PANEL).enumerate() {
-        let columns = panel * PANEL..n.min((panel + 1) * PANEL);
-        for (x, y) in x.chunks(ROWS * k).zip(y.chunks_mut(ROWS * n)) {
-            let epilogue = Epilogue {
-                bias: &bias[columns.clone()],
-                column: columns.start,
-                n,
-                activation,
-            };
-            match x.len() / k {
-                4 => tile::<4>(x, k, weight, y, &epilogue),
-                3 => tile::<3>(x, k, weight, y, &epilogue),
-                2 => tile::<2>(x, k, weight, y, &epilogue),
-                _ => tile::<1>(x, k, weight, y, &epilogue),
-            }
+kernel! {
+    /// `y = activation(x · wᵀ + bias)`.
+    ///
+    /// *Shapes*: `x: [m, k]`, `weight: [⌈n / 8⌉, k, 8]`, `bias: [n]`, `y: [m, n]`.
+    pub(super) fn linear(
+        x: &[f32],
+        k: usize,
+        weight: &[f32],
+        bias: &[f32],
+        y: &mut [f32],
+        activation: Activation,
+    ) {
+        let n = bias.len();
+        for (panel, weight) in weight.chunks_exact(k * PANEL).enumerate() {
+            let columns = panel * PANEL..n.min((panel + 1) * PANEL);
+            let bias = &bias[columns.clone()];
+            let rows = Rows { x, stride: k, k };
+            product(rows, weight, |row, sums| {
+                let start = row * n + columns.start;
+                finish(sums, bias, activation, &mut y[start..start + bias.len()]);
+            });
         }
     }
 }
 
-/// What happens to a finished sum, and where it goes.
-struct Epilogue<'a> {
-    /// Of the panel's real outputs, 1 to 8.
-    bias: &'a [f32],
-    /// The panel's first output.
-    column: usize,
-    n: usize,
-    activation: Activation,
+/// Rows of a matrix: `k` values from every `stride`.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub x: &'a [f32],
+    pub stride: usize,
+    pub k: usize,
 }
 
 kernel! {
-    fn tile<const M: usize>(x: &[f32], k: usize, weight: &[f32], y: &mut [f32], epilogue: &Epilogue) {
+    /// The products of all rows with one panel of weights `[k, 8]`, row by row.
+    ///
+    /// Each is summed over `k` in the same order whatever else there is, so a row's result does not depend on its neighbours.
+    pub(super) fn product(rows: Rows, weight: &[f32], mut take: impl FnMut(usize, [F32x4; 2])) {
+        let weight = weight.as_chunks::<4>().0.as_chunks::<2>().0;
+        let count = (rows.x.len() + rows.stride - rows.k) / rows.stride;
+        let mut first = 0;
+        while first < count {
+            let x = Rows {
+                x: &rows.x[first * rows.stride..],
+                ..rows
+            };
+            let mut take = |row, sums| take(first + row, sums);
+            match (count - first).min(ROWS) {
+                6 => tile::<6>(x, weight, &mut take),
+                5 => tile::<5>(x, weight, &mut take),
+                4 => tile::<4>(x, weight, &mut take),
+                3 => tile::<3>(x, weight, &mut take),
+                2 => tile::<2>(x, weight, &mut take),
+                _ => tile::<1>(x, weight, &mut take),
+            }
+            first += ROWS;
+        }
+    }
+
+    /// The sums are handed on and not returned: an array that is returned lives in memory, and the loop with it.
+    fn tile<const M: usize>(rows: Rows, weight: &[[[f32; 4]; 2]], take: &mut impl FnMut(usize, [F32x4; 2])) {
         let mut sums = [[F32x4::splat(0.0); 2]; M];
-        let rows: [&[f32]; M] = std::array::from_fn(|row| &x[row * k..][..k]);
-        for (i, w) in weight.as_chunks::<4>().0.as_chunks::<2>().0.iter().enumerate().take(k) {
-            let [w0, w1] = [F32x4::load(&w[0]), F32x4::load(&w[1])];
+        let x: [&[f32]; M] = std::array::from_fn(|row| &rows.x[row * rows.stride..][..rows.k]);
+        for (i, w) in weight.iter().enumerate().take(rows.k) {
+            let w = [F32x4::load(&w[0]), F32x4::load(&w[1])];
             for row in 0..M {
-                let x = F32x4::splat(rows[row][i]);
-                sums[row][0] = mul_add(x, w0, sums[row][0]);
-                sums[row][1] = mul_add(x, w1, sums[row][1]);
+                let x = F32x4::splat(x[row][i]);
+                sums[row][0] = mul_add(x, w[0], sums[row][0]);
+                sums[row][1] = mul_add(x, w[1], sums[row][1]);
             }
         }
         for (row, sums) in sums.into_iter().enumerate() {
-            let start = row * epilogue.n + epilogue.column;
-            finish(sums, epilogue.bias, epilogue.activation, &mut y[start..start + epilogue.bias.len()]);
+            take(row, sums);
         }
     }
 
     /// Adds the bias to a panel's sums, applies the activation, stores what is real of them.
     pub(super) fn finish(sums: [F32x4; 2], bias: &[f32], activation: Activation, y: &mut [f32]) {
+        if let ([bias0, bias1], [y0, y1]) = (bias.as_chunks::<4>().0, y.as_chunks_mut::<4>().0) {
+            activate(sums[0].add(F32x4::load(bias0)), activation).store(y0);
+            activate(sums[1].add(F32x4::load(bias1)), activation).store(y1);
+            return;
+        }
         for ((sum, bias), y) in sums.into_iter().zip(bias.chunks(4)).zip(y.chunks_mut(4)) {
             activate(sum.add(F32x4::load_partial(bias)), activation).store_partial(y);
         }

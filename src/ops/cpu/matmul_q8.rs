@@ -6,24 +6,54 @@
 //! Groups, because a few hidden channels of a trained BERT are an order of magnitude larger than the rest. One range for the
 //! whole row would be stretched by them: with 7 bits some sentences then keep a cosine of only 0.976 to f32.
 
+use std::cell::RefCell;
+
 use super::matmul_f32::finish;
-use super::simd::{ACTIVATION_MAX, Activation8, Dots, F32x4, Quad, Weights, dot, kernel, mul_add};
-use crate::ops::{Activation, GROUP, PANEL};
+use super::simd::{
+    ACTIVATION_MAX, F32x4, ROUND, Sums, WORD, Words, dot, kernel, mul_add, to_words,
+};
+#[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+use super::simd::{add_pairs, pairs, widen};
+use crate::ops::{Activation, PANEL, group};
 
-/// Rows of `x` that one register tile covers: as many as leave the sums in registers.
-const ROWS: usize = if cfg!(feature = "relaxed-simd") { 4 } else { 2 };
+/// How integer products are added up. Both are exact, so the results are the same to the bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    /// One instruction multiplies and adds to 32 bits.
+    Dot,
+    /// Sums of 16 bits for two words, then widened: for engines that make the above of several instructions.
+    #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+    Pairs,
+}
 
-/// Rows that are quantized at a time, so that they stay in the second-level cache.
-const BLOCK: usize = 128;
+impl Method {
+    /// The faster one on this machine.
+    pub fn best() -> Self {
+        #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+        if super::simd::dot_saturates() {
+            return Self::Pairs;
+        }
+        Self::Dot
+    }
 
-/// Quads of inputs in one group.
-const QUADS: usize = GROUP / 4;
+    /// Rows of `x` in one register tile: as many as leave the sums in registers.
+    fn rows(self) -> usize {
+        match self {
+            Self::Dot => 4,
+            #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+            Self::Pairs => 3,
+        }
+    }
+}
+
+/// Rows that are quantized at a time, so that they stay in the second-level cache: whole tiles of 3 and of 4.
+const BLOCK: usize = 120;
 
 /// Weights as the kernel reads them.
 pub(super) struct PackedWeights<'a> {
-    /// `[⌈n / 8⌉, ⌈k / 4⌉, 8]` of four int8 each.
+    /// `[⌈n / 8⌉, 2⌈k / 8⌉, 8]` of four int8 each.
     pub values: &'a [i32],
-    /// Σ w of each group and output, `[⌈n / 8⌉, ⌈k / 64⌉, 8]`.
+    /// Σ w of each group and output, `[⌈n / 8⌉, ⌈k / group⌉, 8]`.
     pub sums: &'a [f32],
     /// `[n]`
     pub scale: &'a [f32],
@@ -39,79 +69,148 @@ pub(super) fn linear(
     bias: &[f32],
     y: &mut [f32],
     activation: Activation,
+    method: Method,
 ) {
-    let n = bias.len();
-    let quads = k.div_ceil(4);
-    let groups = k.div_ceil(GROUP);
-    let mut block = Quantized::with_capacity(BLOCK.min(x.len() / k), k);
-    for (x, y) in x.chunks(BLOCK * k).zip(y.chunks_mut(BLOCK * n)) {
-        block.fill(x, k);
-        let panels = weights
-            .values
-            .chunks_exact(quads * PANEL)
-            .zip(weights.sums.chunks_exact(groups * PANEL));
-        for (panel, (values, sums)) in panels.enumerate() {
-            let columns = panel * PANEL..n.min((panel + 1) * PANEL);
-            let panel = Panel {
-                values: values.as_chunks::<4>().0.as_chunks::<2>().0,
-                sums: sums.as_chunks::<4>().0.as_chunks::<2>().0,
-                scale: &weights.scale[columns.clone()],
-                bias: &bias[columns.clone()],
-                column: columns.start,
-                n,
-                activation,
-            };
-            let rows = block
+    thread_local! {
+        static SCRATCH: RefCell<Scratch> = RefCell::default();
+    }
+    SCRATCH.with_borrow_mut(|scratch| scratch.linear(x, k, weights, bias, y, activation, method));
+}
+
+/// Buffers that are kept from call to call.
+#[derive(Default)]
+struct Scratch {
+    block: Quantized,
+    /// One panel of weights in the words of the dot product, where they are not packed so.
+    panel: Vec<i32>,
+}
+
+impl Scratch {
+    fn linear(
+        &mut self,
+        x: &[f32],
+        k: usize,
+        weights: &PackedWeights,
+        bias: &[f32],
+        y: &mut [f32],
+        activation: Activation,
+        method: Method,
+    ) {
+        let n = bias.len();
+        let quads = k.div_ceil(8) * 2;
+        let group = group(k);
+        let groups = k.div_ceil(group);
+        let height = method.rows();
+        for (x, y) in x.chunks(BLOCK * k).zip(y.chunks_mut(BLOCK * n)) {
+            self.block.fill(x, k, height);
+            let panels = weights
                 .values
-                .chunks(ROWS * quads * 4)
-                .zip(block.ranges.chunks(ROWS * groups));
-            for ((values, ranges), y) in rows.zip(y.chunks_mut(ROWS * n)) {
-                match ranges.len() / groups {
-                    4 => panel.tile::<4>(values, ranges, y),
-                    3 => panel.tile::<3>(values, ranges, y),
-                    2 => panel.tile::<2>(values, ranges, y),
-                    _ => panel.tile::<1>(values, ranges, y),
+                .chunks_exact(quads * PANEL)
+                .zip(weights.sums.chunks_exact(groups * PANEL));
+            for (panel, (values, sums)) in panels.enumerate() {
+                let columns = panel * PANEL..n.min((panel + 1) * PANEL);
+                let panel = Panel {
+                    words: words(values, &mut self.panel)
+                        .as_chunks::<4>()
+                        .0
+                        .as_chunks::<2>()
+                        .0,
+                    group: group / WORD,
+                    sums: sums.as_chunks::<4>().0.as_chunks::<2>().0,
+                    scale: &weights.scale[columns.clone()],
+                    bias: &bias[columns.clone()],
+                    column: columns.start,
+                    n,
+                    activation,
+                };
+                let words = quads * 4 / WORD;
+                let tiles = self
+                    .block
+                    .words
+                    .chunks(height * words)
+                    .zip(self.block.ranges.chunks(height * groups));
+                for ((values, ranges), y) in tiles.zip(y.chunks_mut(height * n)) {
+                    match (method, ranges.len() / groups) {
+                        (Method::Dot, 4) => panel.tile::<4, false>(values, ranges, y),
+                        (Method::Dot, 3) => panel.tile::<3, false>(values, ranges, y),
+                        (Method::Dot, 2) => panel.tile::<2, false>(values, ranges, y),
+                        (Method::Dot, _) => panel.tile::<1, false>(values, ranges, y),
+                        #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+                        (Method::Pairs, 3) => panel.tile::<3, true>(values, ranges, y),
+                        #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+                        (Method::Pairs, 2) => panel.tile::<2, true>(values, ranges, y),
+                        #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+                        (Method::Pairs, _) => panel.tile::<1, true>(values, ranges, y),
+                    }
                 }
             }
         }
     }
 }
 
+/// The panel itself: it is packed in the words of this build's dot product.
+#[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+fn words<'a>(quads: &'a [i32], _: &'a mut Vec<i32>) -> &'a [i32] {
+    quads
+}
+
+/// The panel with its bytes widened to 16 bits: once for all the rows of a block.
+#[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
+fn words<'a>(quads: &'a [i32], buffer: &'a mut Vec<i32>) -> &'a [i32] {
+    buffer.resize(quads.len() * 2, 0);
+    let quads = quads.as_chunks::<4>().0.as_chunks::<2>().0;
+    for (words, [low, high]) in buffer
+        .as_chunks_mut::<4>()
+        .0
+        .as_chunks_mut::<4>()
+        .0
+        .iter_mut()
+        .zip(quads)
+    {
+        let ([a, c], [b, d]) = (super::simd::unpack(low), super::simd::unpack(high));
+        *words = [a, b, c, d];
+    }
+    buffer
+}
+
 /// How one group of activations was quantized: `x ≈ step · (q - zero)`.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Range {
     step: f32,
     zero: f32,
 }
 
-/// A block of quantized rows.
+/// A block of quantized rows, tile by tile as the kernel reads them.
+#[derive(Default)]
 struct Quantized {
-    /// `[rows, ⌈k / 4⌉ * 4]`, zeros behind `k`: the weights there are zeros too.
-    values: Vec<Activation8>,
-    /// `[rows, ⌈k / 64⌉]`
+    /// Of each tile `[words, rows]`, zeros behind `k`: the weights there are zeros too.
+    words: Vec<i32>,
+    /// Of each tile `[groups, rows]`.
     ranges: Vec<Range>,
 }
 
 impl Quantized {
-    fn with_capacity(rows: usize, k: usize) -> Self {
-        let values = Vec::with_capacity(rows * k.next_multiple_of(4));
-        Self {
-            values,
-            ranges: Vec::with_capacity(rows * k.div_ceil(GROUP)),
-        }
-    }
-
-    fn fill(&mut self, x: &[f32], k: usize) {
-        self.values.clear();
-        self.ranges.clear();
-        for row in x.chunks_exact(k) {
-            for group in row.chunks(GROUP) {
-                let range = range(group);
-                let start = self.values.len();
-                self.values
-                    .resize(start + group.len().next_multiple_of(4), 0);
-                quantize(group, range, &mut self.values[start..start + group.len()]);
-                self.ranges.push(range);
+    fn fill(&mut self, x: &[f32], k: usize, height: usize) {
+        let (group, words) = (group(k), k.next_multiple_of(8) / WORD);
+        let groups = k.div_ceil(group);
+        let m = x.len() / k;
+        self.words.clear();
+        self.words.resize(m * words, 0);
+        self.ranges.resize(m * groups, Range::default());
+        let tiles = self
+            .words
+            .chunks_mut(height * words)
+            .zip(self.ranges.chunks_mut(height * groups));
+        for (x, (words, ranges)) in x.chunks(height * k).zip(tiles) {
+            let rows = x.len() / k;
+            for (row, x) in x.chunks_exact(k).enumerate() {
+                let to = words
+                    .chunks_mut(group / WORD * rows)
+                    .zip(ranges.chunks_exact_mut(rows));
+                for (x, (words, ranges)) in x.chunks(group).zip(to) {
+                    ranges[row] = range(x);
+                    quantize(x, ranges[row], &mut words[row..], rows);
+                }
             }
         }
     }
@@ -120,34 +219,62 @@ impl Quantized {
 kernel! {
     /// The step and zero point that cover a group's values and zero.
     fn range(x: &[f32]) -> Range {
-        let (mut low, mut high) = (F32x4::splat(0.0), F32x4::splat(0.0));
-        for x in x.chunks(4) {
-            let x = F32x4::load_partial(x);
-            low = low.min(x);
-            high = high.max(x);
+        let (mut low, mut high, mut sum) = ([F32x4::splat(0.0); 2], [F32x4::splat(0.0); 2], F32x4::splat(0.0));
+        let (chunks, rest) = x.as_chunks::<8>();
+        let mut take = |x: &[f32; 8]| {
+            for (i, x) in x.as_chunks::<4>().0.iter().enumerate() {
+                let x = F32x4::load(x);
+                (low[i], high[i], sum) = (low[i].min(x), high[i].max(x), sum.add(x));
+            }
+        };
+        chunks.iter().for_each(&mut take);
+        if !rest.is_empty() {
+            let mut last = [0.0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            take(&last);
         }
-        let (low, high) = (low.smallest(), high.largest());
+        let (low, high) = (low[0].min(low[1]).smallest(), high[0].max(high[1]).largest());
         let step = (high - low) / ACTIVATION_MAX;
-        // A group of zeros, or of values so small that the step underflows, quantizes to zeros; NaN stays NaN.
-        let step = if step > f32::MIN_POSITIVE || step.is_nan() { step } else { 1.0 };
+        // A NaN is lost to minimum and maximum, not to the sum.
+        let step = if sum.sum().is_nan() {
+            f32::NAN
+        } else if step > f32::MIN_POSITIVE {
+            step
+        } else {
+            // A group of zeros, or of values so small that the step underflows, quantizes to zeros.
+            1.0
+        };
         Range { step, zero: (-low / step).round_ties_even() }
     }
 
-    fn quantize(x: &[f32], range: Range, to: &mut [Activation8]) {
-        let (inverse, zero) = (F32x4::splat(1.0 / range.step), F32x4::splat(range.zero));
-        let (least, most) = (F32x4::splat(0.0), F32x4::splat(ACTIVATION_MAX));
-        for (x, to) in x.chunks(4).zip(to.chunks_mut(4)) {
-            let q = F32x4::load_partial(x).mul(inverse).round().add(zero).max(least).min(most);
-            to.copy_from_slice(&q.to_activations()[..to.len()]);
+    /// Writes every `stride`-th word, whole sixteens of inputs as long as there is room.
+    fn quantize(x: &[f32], range: Range, to: &mut [i32], stride: usize) {
+        let (inverse, zero) = (F32x4::splat(1.0 / range.step), F32x4::splat(range.zero + ROUND));
+        let (chunks, rest) = x.as_chunks::<16>();
+        let mut to = to.chunks_mut(stride);
+        let mut take = |x: &[f32; 16]| {
+            let [a, b, c, d] = [0, 4, 8, 12].map(|i| x.as_chunks::<4>().0[i / 4]);
+            let numbers = [a, b, c, d].map(|x| mul_add(F32x4::load(&x), inverse, zero));
+            for (word, to) in to_words(numbers).into_iter().zip(&mut to) {
+                to[0] = word;
+            }
+        };
+        chunks.iter().for_each(&mut take);
+        if !rest.is_empty() {
+            let mut last = [0.0; 16];
+            last[..rest.len()].copy_from_slice(rest);
+            take(&last);
         }
     }
 }
 
 /// Eight outputs: their weights, and what turns integer sums into results.
 struct Panel<'a> {
-    /// `[⌈k / 4⌉]` of two registers.
-    values: &'a [[[i32; 4]; 2]],
-    /// `[⌈k / 64⌉]` of two registers.
+    /// `[words]` of two registers.
+    words: &'a [[[i32; 4]; 2]],
+    /// Words in one group.
+    group: usize,
+    /// `[⌈k / group⌉]` of two registers.
     sums: &'a [[[f32; 4]; 2]],
     /// Of the panel's real outputs, 1 to 8.
     scale: &'a [f32],
@@ -161,28 +288,21 @@ struct Panel<'a> {
 impl Panel<'_> {
     kernel! {
         /// `M` rows of quantized activations, with the ranges of their groups.
-        fn tile<const M: usize>(&self, values: &[Activation8], ranges: &[Range], y: &mut [f32]) {
-            let (quads, groups) = (self.values.len(), self.sums.len());
-            let values: [&[[Activation8; 4]]; M] =
-                std::array::from_fn(|row| values[row * quads * 4..][..quads * 4].as_chunks::<4>().0);
+        fn tile<const M: usize, const PAIRS: bool>(&self, values: &[i32], ranges: &[Range], y: &mut [f32]) {
             let mut totals = [[F32x4::splat(0.0); 2]; M];
-            for (group, (weights, sums)) in self.values.chunks(QUADS).zip(self.sums).enumerate() {
-                let rows: [&[[Activation8; 4]]; M] =
-                    std::array::from_fn(|row| &values[row][group * QUADS..][..weights.len()]);
-                let mut dots = [[Dots::zero(); 2]; M];
-                for (i, w) in weights.iter().enumerate() {
-                    let [w0, w1] = [Weights::load(&w[0]), Weights::load(&w[1])];
-                    for row in 0..M {
-                        let quad = Quad::load(&rows[row][i]);
-                        dots[row][0] = dot(dots[row][0], w0, quad);
-                        dots[row][1] = dot(dots[row][1], w1, quad);
-                    }
-                }
+            let groups = self
+                .words
+                .chunks(self.group)
+                .zip(values.as_chunks::<M>().0.chunks(self.group))
+                .zip(ranges.as_chunks::<M>().0)
+                .zip(self.sums);
+            for (((words, values), ranges), sums) in groups {
+                let dots = if PAIRS { dots_by_pairs(words, values) } else { dots(words, values) };
                 let sums = [F32x4::load(&sums[0]), F32x4::load(&sums[1])];
                 for row in 0..M {
-                    let Range { step, zero } = ranges[row * groups + group];
+                    let Range { step, zero } = ranges[row];
                     for half in 0..2 {
-                        let centred = dots[row][half].to_f32().sub(sums[half].mul(F32x4::splat(zero)));
+                        let centred = mul_add(sums[half], F32x4::splat(-zero), dots[row][half].to_f32());
                         totals[row][half] = mul_add(centred, F32x4::splat(step), totals[row][half]);
                     }
                 }
@@ -197,3 +317,39 @@ impl Panel<'_> {
         }
     }
 }
+
+kernel! {
+    /// Σ q·w over one group.
+    fn dots<const M: usize>(words: &[[[i32; 4]; 2]], values: &[[i32; M]]) -> [[Sums; 2]; M] {
+        let mut sums = [[Sums::zero(); 2]; M];
+        for (w, q) in words.iter().zip(values) {
+            let [w0, w1] = [Words::load(&w[0]), Words::load(&w[1])];
+            for row in 0..M {
+                let q = Words::splat(q[row]);
+                sums[row][0] = dot(sums[row][0], w0, q);
+                sums[row][1] = dot(sums[row][1], w1, q);
+            }
+        }
+        sums
+    }
+}
+
+#[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+kernel! {
+    /// Σ q·w over one group, two words at a time.
+    fn dots_by_pairs<const M: usize>(words: &[[[i32; 4]; 2]], values: &[[i32; M]]) -> [[Sums; 2]; M] {
+        let mut sums = [[Sums::zero(); 2]; M];
+        for (w, q) in words.as_chunks::<2>().0.iter().zip(values.as_chunks::<2>().0) {
+            let [a0, a1, b0, b1] = [&w[0][0], &w[0][1], &w[1][0], &w[1][1]].map(Words::load);
+            for row in 0..M {
+                let (a, b) = (Words::splat(q[0][row]), Words::splat(q[1][row]));
+                sums[row][0] = widen(sums[row][0], add_pairs(pairs(a0, a), pairs(b0, b)));
+                sums[row][1] = widen(sums[row][1], add_pairs(pairs(a1, a), pairs(b1, b)));
+            }
+        }
+        sums
+    }
+}
+
+#[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
+use dots as dots_by_pairs;

@@ -12,7 +12,7 @@ use burn::backend::Flex;
 use burn::tensor::{Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 
-use self::matmul_q8::PackedWeights;
+use self::matmul_q8::{Method, PackedWeights};
 use super::{Activation, HotOps, Spans};
 #[cfg(test)]
 pub(super) use simd::ACTIVATION_MAX;
@@ -66,7 +66,15 @@ impl HotOps for Flex {
                 sums: floats(&sums),
                 scale: floats(&scale),
             };
-            matmul_q8::linear(floats(&x), k, &weights, floats(&bias), y, activation);
+            matmul_q8::linear(
+                floats(&x),
+                k,
+                &weights,
+                floats(&bias),
+                y,
+                activation,
+                Method::best(),
+            );
         })
     }
 

@@ -1,6 +1,6 @@
 //! Layer norm with the residual, one row at a time.
 
-use super::simd::{F32x4, kernel};
+use super::simd::{F32x4, kernel, mul_add};
 
 /// `y = norm(x + residual) * gamma + beta` over rows of `gamma.len()`.
 pub(super) fn add_layer_norm(
@@ -24,30 +24,41 @@ pub(super) fn add_layer_norm(
 kernel! {
     fn row(x: &[f32], residual: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32, y: &mut [f32]) {
         let count = y.len() as f32;
+        // Whole vectors, then what is left of the row.
+        let ((x, x_rest), (r, r_rest)) = (x.as_chunks::<4>(), residual.as_chunks::<4>());
+        let (y, y_rest) = y.as_chunks_mut::<4>();
         let mut sum = F32x4::splat(0.0);
-        for ((x, r), y) in x.chunks(4).zip(residual.chunks(4)).zip(y.chunks_mut(4)) {
-            let value = F32x4::load_partial(x).add(F32x4::load_partial(r));
-            value.store_partial(y);
+        for ((x, r), y) in x.iter().zip(r).zip(y.iter_mut()) {
+            let value = F32x4::load(x).add(F32x4::load(r));
+            value.store(y);
             sum = sum.add(value);
         }
-        let mean = sum.sum() / count;
+        let mut sum = sum.sum();
+        for ((x, r), y) in x_rest.iter().zip(r_rest).zip(y_rest.iter_mut()) {
+            *y = x + r;
+            sum += *y;
+        }
+        let mean = sum / count;
         // In a second pass over the centred values: the sum of squares alone loses digits where the mean is large.
         let mut squares = F32x4::splat(0.0);
-        let (chunks, rest) = y.as_chunks_mut::<4>();
-        for chunk in chunks {
-            let centred = F32x4::load(chunk).sub(F32x4::splat(mean));
-            centred.store(chunk);
-            squares = squares.add(centred.mul(centred));
+        for y in y.iter_mut() {
+            let centred = F32x4::load(y).sub(F32x4::splat(mean));
+            centred.store(y);
+            squares = mul_add(centred, centred, squares);
         }
         let mut square = squares.sum();
-        for value in rest {
-            *value -= mean;
-            square += *value * *value;
+        for y in y_rest.iter_mut() {
+            *y -= mean;
+            square += *y * *y;
         }
-        let inverse = F32x4::splat(1.0 / (square / count + epsilon).sqrt());
-        for ((y, gamma), beta) in y.chunks_mut(4).zip(gamma.chunks(4)).zip(beta.chunks(4)) {
-            let scaled = F32x4::load_partial(y).mul(inverse).mul(F32x4::load_partial(gamma));
-            scaled.add(F32x4::load_partial(beta)).store_partial(y);
+        let inverse = 1.0 / (square / count + epsilon).sqrt();
+        let ((gamma, gamma_rest), (beta, beta_rest)) = (gamma.as_chunks::<4>(), beta.as_chunks::<4>());
+        for ((y, gamma), beta) in y.iter_mut().zip(gamma).zip(beta) {
+            let scaled = F32x4::load(y).mul(F32x4::splat(inverse));
+            mul_add(scaled, F32x4::load(gamma), F32x4::load(beta)).store(y);
+        }
+        for ((y, gamma), beta) in y_rest.iter_mut().zip(gamma_rest).zip(beta_rest) {
+            *y = *y * inverse * gamma + beta;
         }
     }
 }

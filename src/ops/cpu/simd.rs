@@ -20,16 +20,22 @@ pub(super) use kernel;
 
 pub(super) const LANES: usize = 4;
 
-/// How many bits the int8 dot product takes from activations, 0 to `ACTIVATION_MAX`.
-pub(in crate::ops) const ACTIVATION_MAX: f32 = if cfg!(feature = "relaxed-simd") {
-    127.0
-} else {
-    255.0
-};
+/// A number below 2²² that is added to this is rounded to an integer, ties to even, in the lowest bits of the sum.
+pub(super) const ROUND: f32 = 12_582_912.0;
+
+/// The dot product of this build takes activations from 0 to this.
+pub(in crate::ops) const ACTIVATION_MAX: f32 = if RELAXED { 127.0 } else { 255.0 };
+
+/// Inputs in one word of the dot product: four bytes, or two numbers of 16 bits.
+pub(super) const WORD: usize = if RELAXED { 4 } else { 2 };
+
+const RELAXED: bool = cfg!(all(target_arch = "wasm32", feature = "relaxed-simd"));
 
 #[cfg(target_arch = "wasm32")]
 mod arch {
     use core::arch::wasm32::*;
+
+    use super::ROUND;
 
     #[derive(Clone, Copy)]
     pub struct F32x4(v128);
@@ -78,22 +84,26 @@ mod arch {
             Self(f32x4_abs(self.0))
         }
 
-        /// NaN where either is.
+        /// The smaller; this where either is NaN. One instruction, where NaN from either side would take seven.
         #[inline(always)]
         pub fn min(self, other: Self) -> Self {
-            Self(f32x4_min(self.0, other.0))
+            Self(f32x4_pmin(self.0, other.0))
         }
 
-        /// NaN where either is.
+        /// The larger; this where either is NaN.
         #[inline(always)]
         pub fn max(self, other: Self) -> Self {
-            Self(f32x4_max(self.0, other.0))
+            Self(f32x4_pmax(self.0, other.0))
         }
 
-        /// To the nearest integer, ties to even.
+        /// `other` in the lanes where `x` is at least `limit`.
         #[inline(always)]
-        pub fn round(self) -> Self {
-            Self(f32x4_nearest(self.0))
+        pub fn or_where_at_least(self, x: Self, limit: f32, other: Self) -> Self {
+            Self(v128_bitselect(
+                other.0,
+                self.0,
+                f32x4_ge(x.0, f32x4_splat(limit)),
+            ))
         }
 
         /// This magnitude with the sign of `sign`.
@@ -103,28 +113,11 @@ mod arch {
             Self(v128_bitselect(sign.0, self.0, mask))
         }
 
-        /// 2 to the power of these integers, each -126 to 127.
+        /// Times 2 to the power of `n`, which is [`ROUND`] plus an integer; the result must be a normal number.
         #[inline(always)]
-        pub fn exp2_integer(self) -> Self {
-            let exponent = i32x4_add(i32x4_trunc_sat_f32x4(self.0), i32x4_splat(127));
-            Self(i32x4_shl(exponent, 23))
-        }
-
-        /// Whole numbers from 0 to `ACTIVATION_MAX`, as the dot product takes them.
-        #[cfg(feature = "relaxed-simd")]
-        #[inline(always)]
-        pub fn to_activations(self) -> [Activation8; 4] {
-            let words = i32x4_trunc_sat_f32x4(self.0);
-            let halves = i16x8_narrow_i32x4(words, words);
-            i32x4_extract_lane::<0>(u8x16_narrow_i16x8(halves, halves)).to_le_bytes()
-        }
-
-        /// Whole numbers from 0 to `ACTIVATION_MAX`, as the dot product takes them.
-        #[cfg(not(feature = "relaxed-simd"))]
-        #[inline(always)]
-        pub fn to_activations(self) -> [Activation8; 4] {
-            let words = i32x4_trunc_sat_f32x4(self.0);
-            bytemuck::cast(i64x2_extract_lane::<0>(i16x8_narrow_i32x4(words, words)))
+        pub fn times_power_of_two(self, n: Self) -> Self {
+            // The integer stands in the lowest bits of `n`, and goes where the exponent is.
+            Self(i32x4_add(self.0, i32x4_shl(n.0, 23)))
         }
 
         #[inline(always)]
@@ -134,6 +127,16 @@ mod arch {
                 f32x4_extract_lane::<1>(self.0),
                 f32x4_extract_lane::<2>(self.0),
                 f32x4_extract_lane::<3>(self.0),
+            ]
+        }
+
+        #[inline(always)]
+        fn to_bits(self) -> [i32; 4] {
+            [
+                i32x4_extract_lane::<0>(self.0),
+                i32x4_extract_lane::<1>(self.0),
+                i32x4_extract_lane::<2>(self.0),
+                i32x4_extract_lane::<3>(self.0),
             ]
         }
     }
@@ -152,56 +155,55 @@ mod arch {
         }
     }
 
-    /// One quantized activation. The relaxed dot product takes it as a byte, the other as 16 bits.
+    /// Sixteen numbers of [`ROUND`] plus 0 to `ACTIVATION_MAX`, or one beyond, in the words that the dot product takes.
     #[cfg(feature = "relaxed-simd")]
-    pub type Activation8 = u8;
-    /// One quantized activation. The relaxed dot product takes it as a byte, the other as 16 bits.
-    #[cfg(not(feature = "relaxed-simd"))]
-    pub type Activation8 = i16;
-
-    /// Four neighbouring activations of one row, repeated for every output of the register.
-    #[derive(Clone, Copy)]
-    pub struct Quad(v128);
-
-    impl Quad {
-        #[cfg(feature = "relaxed-simd")]
-        #[inline(always)]
-        pub fn load(from: &[Activation8; 4]) -> Self {
-            Self(i32x4_splat(i32::from_le_bytes(*from)))
-        }
-
-        #[cfg(not(feature = "relaxed-simd"))]
-        #[inline(always)]
-        pub fn load(from: &[Activation8; 4]) -> Self {
-            // SAFETY: the reference covers the 8 bytes that are read; wasm loads need no alignment.
-            Self(unsafe { v128_load64_splat(from.as_ptr().cast()) })
-        }
+    #[inline(always)]
+    pub fn to_words(numbers: [F32x4; 4]) -> [i32; 4] {
+        let [a, b, c, d] = numbers.map(|x| i32x4_sub(x.0, f32x4_splat(ROUND)));
+        let most = i16x8_splat(127);
+        let low = i16x8_min(i16x8_narrow_i32x4(a, b), most);
+        let high = i16x8_min(i16x8_narrow_i32x4(c, d), most);
+        F32x4(u8x16_narrow_i16x8(low, high)).to_bits()
     }
 
-    /// Four int8 weights of each of four outputs.
-    #[derive(Clone, Copy)]
-    pub struct Weights(v128);
+    /// Sixteen numbers of [`ROUND`] plus 0 to `ACTIVATION_MAX`, or one beyond, in the words that the dot product takes.
+    #[cfg(not(feature = "relaxed-simd"))]
+    #[inline(always)]
+    pub fn to_words(numbers: [F32x4; 4]) -> [i32; 8] {
+        let [a, b, c, d] = numbers.map(|x| i32x4_sub(x.0, f32x4_splat(ROUND)));
+        let (least, most) = (i16x8_splat(0), i16x8_splat(255));
+        let within = |x| F32x4(i16x8_max(i16x8_min(x, most), least)).to_bits();
+        let [low, high] = [
+            within(i16x8_narrow_i32x4(a, b)),
+            within(i16x8_narrow_i32x4(c, d)),
+        ];
+        [
+            low[0], low[1], low[2], low[3], high[0], high[1], high[2], high[3],
+        ]
+    }
 
-    impl Weights {
+    /// Words of as many outputs: weights, one output's in each lane, or activations, the same in all.
+    #[derive(Clone, Copy)]
+    pub struct Words(v128);
+
+    impl Words {
         #[inline(always)]
         pub fn load(from: &[i32; 4]) -> Self {
             // SAFETY: the reference covers the 16 bytes that are read; wasm loads need no alignment.
             Self(unsafe { v128_load(from.as_ptr().cast()) })
         }
+
+        #[inline(always)]
+        pub fn splat(word: i32) -> Self {
+            Self(i32x4_splat(word))
+        }
     }
 
-    /// Running int8 dot products of four outputs.
-    #[cfg(feature = "relaxed-simd")]
+    /// Running integer sums of four outputs.
     #[derive(Clone, Copy)]
-    pub struct Dots(v128);
+    pub struct Sums(v128);
 
-    /// Running int8 dot products of four outputs, each in two halves.
-    #[cfg(not(feature = "relaxed-simd"))]
-    #[derive(Clone, Copy)]
-    pub struct Dots(v128, v128);
-
-    #[cfg(feature = "relaxed-simd")]
-    impl Dots {
+    impl Sums {
         #[inline(always)]
         pub fn zero() -> Self {
             Self(i32x4_splat(0))
@@ -213,34 +215,60 @@ mod arch {
         }
     }
 
-    #[cfg(not(feature = "relaxed-simd"))]
-    impl Dots {
-        #[inline(always)]
-        pub fn zero() -> Self {
-            Self(i32x4_splat(0), i32x4_splat(0))
+    /// Sums of 16 bits: two for each of four outputs.
+    #[cfg(feature = "relaxed-simd")]
+    #[derive(Clone, Copy)]
+    pub struct Pairs(v128);
+
+    #[cfg(feature = "relaxed-simd")]
+    kernel! {
+        /// Adds the products of four weights and four activations to each output's sum.
+        pub fn dot(sums: Sums, weights: Words, activations: Words) -> Sums {
+            Sums(i32x4_relaxed_dot_i8x16_i7x16_add(weights.0, activations.0, sums.0))
         }
 
-        #[inline(always)]
-        pub fn to_f32(self) -> F32x4 {
-            let even = i32x4_shuffle::<0, 2, 4, 6>(self.0, self.1);
-            let odd = i32x4_shuffle::<1, 3, 5, 7>(self.0, self.1);
-            F32x4(f32x4_convert_i32x4(i32x4_add(even, odd)))
+        /// The products of four weights and four activations of each output, added up in twos.
+        pub fn pairs(weights: Words, activations: Words) -> Pairs {
+            Pairs(i16x8_relaxed_dot_i8x16_i7x16(weights.0, activations.0))
+        }
+
+        /// Lane by lane. The weights are such that two never leave 16 bits.
+        pub fn add_pairs(a: Pairs, b: Pairs) -> Pairs {
+            Pairs(i16x8_add(a.0, b.0))
+        }
+
+        /// Adds both sums of each output to its running one.
+        pub fn widen(sums: Sums, pairs: Pairs) -> Sums {
+            Sums(i32x4_add(sums.0, i32x4_dot_i16x8(pairs.0, i16x8_splat(1))))
+        }
+
+        /// Whether the engine makes several instructions of [`dot`], so that going by 16-bit sums is faster.
+        ///
+        /// What activations above 127 give is left to the engine, and tells its instruction. `pmaddubsw` saturates to 16
+        /// bits; then `pmaddwd` and `paddd` follow. `vpdpbusd` saturates nowhere, and Arm's `sdot` takes them as negative.
+        pub fn dot_saturates() -> bool {
+            let [weights, activations] = std::hint::black_box([i8x16_splat(127), u8x16_splat(255)]);
+            let sums = i32x4_relaxed_dot_i8x16_i7x16_add(weights, activations, i32x4_splat(0));
+            i32x4_extract_lane::<0>(sums) == 2 * i32::from(i16::MAX)
         }
     }
 
+    #[cfg(not(feature = "relaxed-simd"))]
     kernel! {
-        /// Adds the products of four weights and four activations to each output's sum.
-        #[cfg(feature = "relaxed-simd")]
-        pub fn dot(sums: Dots, weights: Weights, quad: Quad) -> Dots {
-            Dots(i32x4_relaxed_dot_i8x16_i7x16_add(weights.0, quad.0, sums.0))
+        /// Adds the products of two weights and two activations to each output's sum.
+        pub fn dot(sums: Sums, weights: Words, activations: Words) -> Sums {
+            Sums(i32x4_add(sums.0, i32x4_dot_i16x8(weights.0, activations.0)))
         }
 
-        /// Adds the products of four weights and four activations to each output's sum.
-        #[cfg(not(feature = "relaxed-simd"))]
-        pub fn dot(sums: Dots, weights: Weights, quad: Quad) -> Dots {
-            let low = i32x4_dot_i16x8(i16x8_extend_low_i8x16(weights.0), quad.0);
-            let high = i32x4_dot_i16x8(i16x8_extend_high_i8x16(weights.0), quad.0);
-            Dots(i32x4_add(sums.0, low), i32x4_add(sums.1, high))
+        /// Four outputs' quads of int8 as words of two 16-bit weights each: their first halves, then their second.
+        pub fn unpack(quads: &[i32; 4]) -> [[i32; 4]; 2] {
+            let bytes = Words::load(quads).0;
+            let (low, high) = (i16x8_extend_low_i8x16(bytes), i16x8_extend_high_i8x16(bytes));
+            let halves = [
+                i32x4_shuffle::<0, 2, 4, 6>(low, high),
+                i32x4_shuffle::<1, 3, 5, 7>(low, high),
+            ];
+            halves.map(|half| F32x4(half).to_bits())
         }
     }
 }
@@ -248,6 +276,8 @@ mod arch {
 #[cfg(not(target_arch = "wasm32"))]
 mod arch {
     use std::array::from_fn;
+
+    use super::ROUND;
 
     #[derive(Clone, Copy)]
     pub struct F32x4([f32; 4]);
@@ -285,31 +315,37 @@ mod arch {
             Self(self.0.map(f32::abs))
         }
 
-        /// NaN where either is.
+        /// The smaller; this where either is NaN.
         pub fn min(self, other: Self) -> Self {
             Self(from_fn(|i| {
-                if self.0[i] < other.0[i] || self.0[i].is_nan() {
-                    self.0[i]
-                } else {
+                if other.0[i] < self.0[i] {
                     other.0[i]
+                } else {
+                    self.0[i]
                 }
             }))
         }
 
-        /// NaN where either is.
+        /// The larger; this where either is NaN.
         pub fn max(self, other: Self) -> Self {
             Self(from_fn(|i| {
-                if self.0[i] > other.0[i] || self.0[i].is_nan() {
-                    self.0[i]
-                } else {
+                if self.0[i] < other.0[i] {
                     other.0[i]
+                } else {
+                    self.0[i]
                 }
             }))
         }
 
-        /// To the nearest integer, ties to even.
-        pub fn round(self) -> Self {
-            Self(self.0.map(f32::round_ties_even))
+        /// `other` in the lanes where `x` is at least `limit`.
+        pub fn or_where_at_least(self, x: Self, limit: f32, other: Self) -> Self {
+            Self(from_fn(|i| {
+                if x.0[i] >= limit {
+                    other.0[i]
+                } else {
+                    self.0[i]
+                }
+            }))
         }
 
         /// This magnitude with the sign of `sign`.
@@ -317,17 +353,12 @@ mod arch {
             Self(from_fn(|i| self.0[i].copysign(sign.0[i])))
         }
 
-        /// 2 to the power of these integers, each -126 to 127.
-        pub fn exp2_integer(self) -> Self {
-            Self(
-                self.0
-                    .map(|x| f32::from_bits((x as i32).wrapping_add(127).cast_unsigned() << 23)),
-            )
-        }
-
-        /// Whole numbers from 0 to `ACTIVATION_MAX`, as the dot product takes them.
-        pub fn to_activations(self) -> [Activation8; 4] {
-            self.0.map(|x| x as Activation8)
+        /// Times 2 to the power of `n`, which is [`ROUND`] plus an integer; the result must be a normal number.
+        pub fn times_power_of_two(self, n: Self) -> Self {
+            // The integer stands in the lowest bits of `n`, and goes where the exponent is.
+            Self(from_fn(|i| {
+                f32::from_bits(self.0[i].to_bits().wrapping_add(n.0[i].to_bits() << 23))
+            }))
         }
 
         pub fn to_array(self) -> [f32; 4] {
@@ -340,72 +371,81 @@ mod arch {
         a.mul(b).add(c)
     }
 
-    /// One quantized activation.
-    pub type Activation8 = i16;
-
-    /// Four neighbouring activations of one row, twice.
-    #[derive(Clone, Copy)]
-    pub struct Quad([i16; 8]);
-
-    impl Quad {
-        pub fn load(from: &[Activation8; 4]) -> Self {
-            Self(from_fn(|i| from[i % 4]))
-        }
+    /// Sixteen numbers of [`ROUND`] plus 0 to `ACTIVATION_MAX`, or one beyond, in the words that the dot product takes.
+    pub fn to_words(numbers: [F32x4; 4]) -> [i32; 8] {
+        let whole = |x: f32| ((x - ROUND) as i32).clamp(0, 255);
+        from_fn(|i| {
+            let x = &numbers[i / 2].0[i % 2 * 2..];
+            whole(x[0]) | whole(x[1]) << 16
+        })
     }
 
-    /// Four int8 weights of each of four outputs.
+    /// Words of as many outputs: weights, one output's in each lane, or activations, the same in all.
     #[derive(Clone, Copy)]
-    pub struct Weights([i16; 16]);
+    pub struct Words([i32; 4]);
 
-    impl Weights {
+    impl Words {
         pub fn load(from: &[i32; 4]) -> Self {
-            let bytes: &[i8; 16] = bytemuck::cast_ref(from);
-            Self(bytes.map(i16::from))
+            Self(*from)
+        }
+
+        pub fn splat(word: i32) -> Self {
+            Self([word; 4])
         }
     }
 
-    /// Running int8 dot products of four outputs, each in two halves: what compilers make a multiply-add of pairs from.
+    /// Running integer sums of four outputs.
     #[derive(Clone, Copy)]
-    pub struct Dots([i32; 8]);
+    pub struct Sums([i32; 4]);
 
-    impl Dots {
+    impl Sums {
         pub fn zero() -> Self {
-            Self([0; 8])
+            Self([0; 4])
         }
 
         pub fn to_f32(self) -> F32x4 {
-            F32x4(from_fn(|output| {
-                (self.0[output * 2] + self.0[output * 2 + 1]) as f32
-            }))
+            F32x4(self.0.map(|sum| sum as f32))
         }
     }
 
-    /// Adds the products of four weights and four activations to each output's sum.
-    pub fn dot(sums: Dots, weights: Weights, quad: Quad) -> Dots {
-        let product = |i: usize| i32::from(weights.0[i]) * i32::from(quad.0[i % 8]);
-        Dots(from_fn(|half| {
-            sums.0[half] + (product(half * 2) + product(half * 2 + 1))
+    /// Adds the products of two weights and two activations to each output's sum.
+    pub fn dot(sums: Sums, weights: Words, activations: Words) -> Sums {
+        Sums(from_fn(|i| {
+            let (w, a) = (weights.0[i], activations.0[i]);
+            let low = i32::from(w as i16) * i32::from(a as i16);
+            sums.0[i] + low + (w >> 16) * (a >> 16)
         }))
+    }
+
+    /// Four outputs' quads of int8 as words of two 16-bit weights each: their first halves, then their second.
+    pub fn unpack(quads: &[i32; 4]) -> [[i32; 4]; 2] {
+        let word = |quad: i32, at: usize| {
+            let [a, b] = [at, at + 1].map(|i| i32::from(quad.to_le_bytes()[i].cast_signed()));
+            a & 0xffff | b << 16
+        };
+        [0, 2].map(|at| quads.map(|quad| word(quad, at)))
     }
 }
 
-pub(super) use arch::{Activation8, Dots, F32x4, Quad, Weights, dot, mul_add};
+#[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
+pub(super) use arch::unpack;
+pub(super) use arch::{F32x4, Sums, Words, dot, mul_add, to_words};
+#[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+pub(super) use arch::{add_pairs, dot_saturates, pairs, widen};
 
 impl F32x4 {
-    /// The largest lane; NaN where one is.
+    /// The largest lane that is a number.
     #[inline]
     pub fn largest(self) -> f32 {
-        let greater = |x: f32, y: f32| if x > y || x.is_nan() { x } else { y };
-        let [a, b, c, d] = self.to_array();
-        greater(greater(a, b), greater(c, d))
+        self.to_array()
+            .into_iter()
+            .fold(f32::NEG_INFINITY, f32::max)
     }
 
-    /// The smallest lane; NaN where one is.
+    /// The smallest lane that is a number.
     #[inline]
     pub fn smallest(self) -> f32 {
-        let less = |x: f32, y: f32| if x < y || x.is_nan() { x } else { y };
-        let [a, b, c, d] = self.to_array();
-        less(less(a, b), less(c, d))
+        self.to_array().into_iter().fold(f32::INFINITY, f32::min)
     }
 
     /// The sum of the lanes.

@@ -17,7 +17,7 @@ struct Info {
     m: u32,
     k: u32,
     n: u32,
-    // 0 identity, 1 gelu, 2 gelu by tanh, 3 relu
+    // 0 identity, 1 gelu, 2 gelu by tanh, 3 relu, 4 quick gelu, 5 silu
     activation: u32,
     tiles: u32,
 }
@@ -61,6 +61,12 @@ fn activate(v: vec4<f32>) -> vec4<f32> {
         }
         case 3u: {
             return max(v, vec4(0.0));
+        }
+        case 4u: {
+            return v / (1.0 + exp(-1.702 * v));
+        }
+        case 5u: {
+            return v / (1.0 + exp(-v));
         }
         default: {
             return v;

@@ -46,6 +46,8 @@ impl HotOps for Cube {
             Activation::Gelu => 1,
             Activation::GeluTanh => 2,
             Activation::Relu => 3,
+            Activation::QuickGelu => 4,
+            Activation::Silu => 5,
         };
         Kernel::new(
             "linear",

@@ -105,6 +105,8 @@ fn linear_agrees_with_the_plain_body_on_odd_shapes() {
                 Activation::Gelu,
                 Activation::GeluTanh,
                 Activation::Relu,
+                Activation::QuickGelu,
+                Activation::Silu,
             ] {
                 let layer = on(gpu.device(), &weights, k);
                 let got = list(layer.forward(matrix(&x, m, gpu.device()), activation));

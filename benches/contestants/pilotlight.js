@@ -1,0 +1,12 @@
+// This package, as a user has it. It has no call that takes ids, so every case goes from text to embedding: tokenizing and pooling are its handicap.
+import { TextEmbedder, diagnose, init } from '/package/web.js';
+
+export async function load({ core, dtype, model, host }) {
+  if (core) await init({ wasm: `/package/core/${core}.wasm` });
+  const embedder = await TextEmbedder.load(model, { device: 'cpu', dtype, host });
+  return {
+    hidden: ({ texts }) => embedder.embed(texts),
+    embed: ({ texts }) => embedder.embed(texts),
+    memory: async () => (await diagnose()).cpuCore.memoryBytes,
+  };
+}
