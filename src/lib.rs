@@ -41,6 +41,7 @@ mod weights;
 pub use device::cpu;
 pub use error::{Error, ErrorKind, Result};
 pub use hub::{ByteStream, FileEntry, Host, MemoryHost, MemoryStream};
+pub use ops::{Activation, Linear, LinearWeight};
 pub use pace::{Pace, Unpaced};
 pub use store::{Chunk, MemoryStore, ModelKey, Store};
 pub use tasks::{

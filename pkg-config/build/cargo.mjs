@@ -16,14 +16,18 @@ export function compileCore({ name, features, profile }) {
   });
   unlessDone(output, inputs, () => {
     console.log(`cargo: ${name} (profile ${profile})`);
-    const { packages, target_directory: targetFolder } = JSON.parse(ask('cargo', ['metadata', '--locked', '--format-version', '1']));
-    const flags = ['build', '--locked', '--lib', '--profile', profile, '--target', TARGET, '--config', withoutMachinePaths(packages)];
-    run('cargo', features.length > 0 ? [...flags, '--features', features.join(',')] : flags);
-    // Cargo's folder for the profile `dev` is called `debug`.
-    const made = path.join(targetFolder, TARGET, profile === 'dev' ? 'debug' : profile, 'pilotlight.wasm');
-    copyFileSync(made, output);
+    copyFileSync(path.join(build(['--lib'], { features, profile }), 'pilotlight.wasm'), output);
   });
   return path.relative(ROOT, output);
+}
+
+/** Runs `cargo build` and returns the folder with what was made. */
+export function build(what, { features, profile }) {
+  const { packages, target_directory: targetFolder } = JSON.parse(ask('cargo', ['metadata', '--locked', '--format-version', '1']));
+  const flags = ['build', '--locked', ...what, '--profile', profile, '--target', TARGET, '--config', withoutMachinePaths(packages)];
+  run('cargo', features.length > 0 ? [...flags, '--features', features.join(',')] : flags);
+  // Cargo's folder for the profile `dev` is called `debug`.
+  return path.join(targetFolder, TARGET, profile === 'dev' ? 'debug' : profile);
 }
 
 /** Panic messages hold the paths of source files; those of dependencies are cut to `crates/<name>-<version>/…`. Joined to the flags of .cargo/config.toml. */

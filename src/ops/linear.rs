@@ -6,9 +6,10 @@
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, FloatDType, Scalar};
-use burn::tensor::{Int, Shape, Slice, Tensor};
+use burn::tensor::{Device, Int, Shape, Slice, Tensor};
 
-use super::{Activation, HotOps, activation};
+use super::{Activation, HotOps, activation, floats, integers};
+use crate::error::{Error, Result};
 
 /// Outputs in one panel of packed weights.
 pub const PANEL: usize = 8;
@@ -23,10 +24,10 @@ pub fn packed_q8_shape(n: usize, k: usize) -> [usize; 3] {
     [n.div_ceil(PANEL), k.div_ceil(8) * 2, PANEL]
 }
 
-/// How many of `k` neighbouring inputs int8 kernels quantize together: a sixth, in whole sixteens.
+/// How many of `k` neighbouring inputs int8 kernels quantize together: a quarter, in whole sixteens.
 pub fn group(k: usize) -> usize {
     k.next_multiple_of(8)
-        .div_ceil(6)
+        .div_ceil(4)
         .next_multiple_of(16)
         .max(32)
 }
@@ -80,6 +81,30 @@ pub enum LinearWeight {
         /// One factor per output.
         scale: Tensor<1>,
     },
+}
+
+impl LinearWeight {
+    /// int8 weights with what the kernels need beside them.
+    ///
+    /// *Shapes*: `packed` by [`packed_q8_shape`], `scale: [n]`. *Errors*: `InvalidWeights` where weights go over [`MOST_OF_FOUR`].
+    pub fn q8(
+        packed: Vec<i32>,
+        shape: [usize; 3],
+        scale: Vec<f32>,
+        device: &Device,
+    ) -> Result<Self> {
+        let sums = group_sums(&packed, shape[1]).ok_or_else(|| {
+            Error::invalid_weights(
+                "int8 weights are too large for sums of 16 bits; pack the model anew",
+            )
+        })?;
+        let (groups, n) = ((shape[1] * 4).div_ceil(group(shape[1] * 4)), scale.len());
+        Ok(Self::Q8 {
+            packed: integers(packed, shape, device),
+            sums: floats(sums, [shape[0], groups, PANEL], device),
+            scale: floats(scale, [n], device),
+        })
+    }
 }
 
 /// A linear layer with bias.

@@ -20,8 +20,7 @@ pub use attention::{Spans, attention};
 pub(crate) use cpu::SIMD_LEVEL;
 pub use embedding::Embedding;
 pub use linear::{
-    FOURS, Linear, LinearWeight, MOST_OF_FOUR, PANEL, group, group_sums, packed_f32_shape,
-    packed_q8_shape,
+    FOURS, Linear, LinearWeight, MOST_OF_FOUR, PANEL, group, packed_f32_shape, packed_q8_shape,
 };
 pub use norm::LayerNorm;
 pub use transfer::{floats, integers, read};

@@ -70,14 +70,8 @@ fn q8_linear(w: &[i8], n: usize, k: usize, scale: Vec<f32>, bias: Vec<f32>) -> L
     for (output, row) in w.chunks_exact(k).enumerate() {
         crate::weights::pack_row_q8(&mut packed, k, output, row);
     }
-    let sums = group_sums(&packed, shape[1]).unwrap();
-    let groups = k.div_ceil(group(k));
     Linear {
-        weight: LinearWeight::Q8 {
-            packed: integers(packed, shape, &Device::flex()),
-            sums: floats(sums, [shape[0], groups, PANEL], &Device::flex()),
-            scale: vector(scale),
-        },
+        weight: LinearWeight::q8(packed, shape, scale, &Device::flex()).unwrap(),
         bias: vector(bias),
     }
 }

@@ -13,8 +13,7 @@ use super::{Dtype, Parameter, Role, pack_row_f32, pack_row_q8};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::ByteStream;
 use crate::ops::{
-    Embedding, LayerNorm, Linear, LinearWeight, PANEL, floats, group_sums, integers,
-    packed_f32_shape, packed_q8_shape,
+    Embedding, LayerNorm, Linear, LinearWeight, floats, integers, packed_f32_shape, packed_q8_shape,
 };
 use crate::pace::Pace;
 
@@ -83,19 +82,8 @@ impl Weights {
         let shape = [shape[0], shape[1], shape[2]];
         let weight = match values {
             Values::F32(values) => LinearWeight::F32(floats(values, shape, &self.device)),
-            Values::Q8(values) => {
-                let sums = group_sums(&values, shape[1]).ok_or_else(|| {
-                    Error::invalid_weights(format!(
-                        "tensor '{name}.weight': its int8 weights are too large for 16-bit sums; pack the model anew"
-                    ))
-                })?;
-                let groups = sums.len() / (shape[0] * PANEL).max(1);
-                LinearWeight::Q8 {
-                    sums: floats(sums, [shape[0], groups, PANEL], &self.device),
-                    packed: integers(values, shape, &self.device),
-                    scale: self.scale(scale),
-                }
-            }
+            Values::Q8(values) => LinearWeight::q8(values, shape, scale, &self.device)
+                .map_err(|error| named(&format!("tensor '{name}.weight'"), error))?,
         };
         Ok(Linear { weight, bias })
     }

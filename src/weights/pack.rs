@@ -1,7 +1,11 @@
 //! How values are kept: which precisions there are, and where a row goes in the kernels' layout.
 
+use burn::tensor::Device;
+
 use crate::error::{Error, Result};
-use crate::ops::{FOURS, MOST_OF_FOUR, PANEL};
+use crate::ops::{
+    FOURS, Linear, LinearWeight, MOST_OF_FOUR, PANEL, floats, packed_f32_shape, packed_q8_shape,
+};
 
 /// The precision of a loaded model's large matrices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +36,47 @@ impl Dtype {
                 "dtype is '{other}', expected 'f32' or 'q8'"
             ))),
         }
+    }
+}
+
+impl Linear {
+    /// A layer from values in memory.
+    ///
+    /// *Shapes*: `weight: [n, k]`, `bias: [n]`. *Errors*: `InvalidInput` where `n` does not divide the weights.
+    pub fn pack(weight: &[f32], bias: &[f32], dtype: Dtype, device: &Device) -> Result<Self> {
+        let n = bias.len();
+        if n == 0 || weight.is_empty() || !weight.len().is_multiple_of(n) {
+            let values = weight.len();
+            return Err(Error::invalid_input(format!(
+                "{values} weights for {n} outputs"
+            )));
+        }
+        let k = weight.len() / n;
+        let rows = weight.chunks_exact(k).enumerate();
+        let weight = match dtype {
+            Dtype::F32 => {
+                let shape = packed_f32_shape(n, k);
+                let mut packed = vec![0.0; shape.iter().product()];
+                for (output, row) in rows {
+                    pack_row_f32(&mut packed, k, output, row);
+                }
+                LinearWeight::F32(floats(packed, shape, device))
+            }
+            Dtype::Q8 => {
+                let shape = packed_q8_shape(n, k);
+                let (mut packed, mut bytes) = (vec![0; shape.iter().product()], vec![0; k]);
+                let mut scale = Vec::with_capacity(n);
+                for (output, row) in rows {
+                    scale.push(quantize_row(row, linear_scale(row), &mut bytes));
+                    pack_row_q8(&mut packed, k, output, &bytes);
+                }
+                LinearWeight::q8(packed, shape, scale, device)?
+            }
+        };
+        Ok(Self {
+            weight,
+            bias: floats(bias.to_vec(), [n], device),
+        })
     }
 }
 

@@ -34,7 +34,7 @@ kernel! {
         let p = mul_add(p, s, F32x4::splat(-2.101_024e-6));
         let p = mul_add(p, s, F32x4::splat(-5.692_506_4e-5));
         let p = mul_add(p, s, F32x4::splat(-7.349_906_3e-4));
-        let p = mul_add(p, s, F32x4::splat(-2.954_599_8e-3));
+        let p = mul_add(p, s, F32x4::splat(-2.954_6e-3));
         let p = mul_add(p, s, F32x4::splat(-1.609_603_3e-2));
         let q = F32x4::splat(-1.456_607_2e-5);
         let q = mul_add(q, s, F32x4::splat(-2.133_740_6e-4));
@@ -58,23 +58,27 @@ kernel! {
         one.div(one.add(exp(F32x4::splat(0.0).sub(x))))
     }
 
-    /// Applies an activation to four values.
-    pub(super) fn activate(x: F32x4, activation: Activation) -> F32x4 {
+    /// Applies an activation to eight values.
+    pub(super) fn activate(x: [F32x4; 2], activation: Activation) -> [F32x4; 2] {
         match activation {
             Activation::Identity => x,
-            Activation::Gelu => {
-                let half = x.mul(F32x4::splat(0.5));
-                mul_add(half, erf(x.mul(F32x4::splat(std::f32::consts::FRAC_1_SQRT_2))), half)
-            }
-            Activation::GeluTanh => {
-                let half = x.mul(F32x4::splat(0.5));
-                let cubic = mul_add(x.mul(x).mul(x), F32x4::splat(GELU_TANH.1), x);
-                mul_add(half, tanh(cubic.mul(F32x4::splat(GELU_TANH.0))), half)
-            }
-            Activation::QuickGelu => x.mul(sigmoid(x.mul(F32x4::splat(QUICK_GELU)))),
-            Activation::Silu => x.mul(sigmoid(x)),
-            Activation::Relu => x.max(F32x4::splat(0.0)),
+            Activation::Gelu => x.map(|x| gelu(x)),
+            Activation::GeluTanh => x.map(|x| gelu_tanh(x)),
+            Activation::QuickGelu => x.map(|x| x.mul(sigmoid(x.mul(F32x4::splat(QUICK_GELU))))),
+            Activation::Silu => x.map(|x| x.mul(sigmoid(x))),
+            Activation::Relu => x.map(|x| x.max(F32x4::splat(0.0))),
         }
+    }
+
+    fn gelu(x: F32x4) -> F32x4 {
+        let half = x.mul(F32x4::splat(0.5));
+        mul_add(half, erf(x.mul(F32x4::splat(std::f32::consts::FRAC_1_SQRT_2))), half)
+    }
+
+    fn gelu_tanh(x: F32x4) -> F32x4 {
+        let half = x.mul(F32x4::splat(0.5));
+        let cubic = mul_add(x.mul(x).mul(x), F32x4::splat(GELU_TANH.1), x);
+        mul_add(half, tanh(cubic.mul(F32x4::splat(GELU_TANH.0))), half)
     }
 }
 
@@ -169,9 +173,9 @@ mod tests {
             Activation::Silu,
             Activation::Relu,
         ] {
-            assert_eq!(one(|v| activate(v, activation), 0.0), 0.0);
-            assert_eq!(one(|v| activate(v, activation), 30.0), 30.0);
-            assert!(one(|v| activate(v, activation), -30.0).abs() < 1e-6);
+            assert_eq!(one(|v| activate([v; 2], activation)[1], 0.0), 0.0);
+            assert_eq!(one(|v| activate([v; 2], activation)[1], 30.0), 30.0);
+            assert!(one(|v| activate([v; 2], activation)[1], -30.0).abs() < 1e-6);
         }
     }
 }

@@ -26,11 +26,11 @@ kernel! {
         let n = bias.len();
         for (panel, weight) in weight.chunks_exact(k * PANEL).enumerate() {
             let columns = panel * PANEL..n.min((panel + 1) * PANEL);
-            let bias = &bias[columns.clone()];
+            let bias = of_panel(&bias[columns.clone()]);
             let rows = Rows { x, stride: k, k };
             product(rows, weight, |row, sums| {
-                let start = row * n + columns.start;
-                finish(sums, bias, activation, &mut y[start..start + bias.len()]);
+                let y = &mut y[row * n + columns.start..][..columns.len()];
+                finish([0, 1].map(|half| sums[half].add(bias[half])), activation, y);
             });
         }
     }
@@ -87,15 +87,29 @@ kernel! {
         }
     }
 
-    /// Adds the bias to a panel's sums, applies the activation, stores what is real of them.
-    pub(super) fn finish(sums: [F32x4; 2], bias: &[f32], activation: Activation, y: &mut [f32]) {
-        if let ([bias0, bias1], [y0, y1]) = (bias.as_chunks::<4>().0, y.as_chunks_mut::<4>().0) {
-            activate(sums[0].add(F32x4::load(bias0)), activation).store(y0);
-            activate(sums[1].add(F32x4::load(bias1)), activation).store(y1);
-            return;
-        }
-        for ((sum, bias), y) in sums.into_iter().zip(bias.chunks(4)).zip(y.chunks_mut(4)) {
-            activate(sum.add(F32x4::load_partial(bias)), activation).store_partial(y);
+    /// Applies the activation and stores as many of a panel's eight outputs as `y` takes.
+    pub(super) fn finish(sums: [F32x4; 2], activation: Activation, y: &mut [f32]) {
+        let sums = if activation == Activation::Identity { sums } else { activate(sums, activation) };
+        if let [low, high] = y.as_chunks_mut::<4>().0 {
+            sums[0].store(low);
+            sums[1].store(high);
+        } else {
+            store_partial(sums, y);
         }
     }
+}
+
+/// For the last panel. Not inlined, to keep the others' loop small.
+#[inline(never)]
+pub(super) fn store_partial(sums: [F32x4; 2], y: &mut [f32]) {
+    for (sum, y) in sums.into_iter().zip(y.chunks_mut(4)) {
+        sum.store_partial(y);
+    }
+}
+
+/// Up to eight values of a panel's outputs, zeros behind.
+pub(super) fn of_panel(values: &[f32]) -> [F32x4; 2] {
+    let mut eight = [0.0; PANEL];
+    eight[..values.len()].copy_from_slice(values);
+    [0, 1].map(|half| F32x4::load(&eight.as_chunks::<4>().0[half]))
 }

@@ -8,7 +8,7 @@
 
 use std::cell::RefCell;
 
-use super::matmul_f32::finish;
+use super::matmul_f32::{finish, of_panel};
 use super::simd::{
     ACTIVATION_MAX, F32x4, ROUND, Sums, WORD, Words, dot, kernel, mul_add, to_words,
 };
@@ -117,9 +117,10 @@ impl Scratch {
                         .0,
                     group: group / WORD,
                     sums: sums.as_chunks::<4>().0.as_chunks::<2>().0,
-                    scale: &weights.scale[columns.clone()],
-                    bias: &bias[columns.clone()],
+                    scale: of_panel(&weights.scale[columns.clone()]),
+                    bias: of_panel(&bias[columns.clone()]),
                     column: columns.start,
+                    width: columns.len(),
                     n,
                     activation,
                 };
@@ -187,6 +188,8 @@ struct Quantized {
     words: Vec<i32>,
     /// Of each tile `[groups, rows]`.
     ranges: Vec<Range>,
+    /// One row, padded with zeros to whole sixteens.
+    row: Vec<f32>,
 }
 
 impl Quantized {
@@ -197,6 +200,8 @@ impl Quantized {
         self.words.clear();
         self.words.resize(m * words, 0);
         self.ranges.resize(m * groups, Range::default());
+        self.row.clear();
+        self.row.resize(k.next_multiple_of(16), 0.0);
         let tiles = self
             .words
             .chunks_mut(height * words)
@@ -204,12 +209,14 @@ impl Quantized {
         for (x, (words, ranges)) in x.chunks(height * k).zip(tiles) {
             let rows = x.len() / k;
             for (row, x) in x.chunks_exact(k).enumerate() {
+                self.row[..k].copy_from_slice(x);
                 let to = words
                     .chunks_mut(group / WORD * rows)
                     .zip(ranges.chunks_exact_mut(rows));
-                for (x, (words, ranges)) in x.chunks(group).zip(to) {
+                for (x, (words, ranges)) in self.row.chunks(group).zip(to) {
+                    let x = x.as_chunks().0;
                     ranges[row] = range(x);
-                    quantize(x, ranges[row], &mut words[row..], rows);
+                    quantize(x, ranges[row], words, row, rows);
                 }
             }
         }
@@ -218,20 +225,14 @@ impl Quantized {
 
 kernel! {
     /// The step and zero point that cover a group's values and zero.
-    fn range(x: &[f32]) -> Range {
-        let (mut low, mut high, mut sum) = ([F32x4::splat(0.0); 2], [F32x4::splat(0.0); 2], F32x4::splat(0.0));
-        let (chunks, rest) = x.as_chunks::<8>();
-        let mut take = |x: &[f32; 8]| {
-            for (i, x) in x.as_chunks::<4>().0.iter().enumerate() {
-                let x = F32x4::load(x);
-                (low[i], high[i], sum) = (low[i].min(x), high[i].max(x), sum.add(x));
-            }
-        };
-        chunks.iter().for_each(&mut take);
-        if !rest.is_empty() {
-            let mut last = [0.0; 8];
-            last[..rest.len()].copy_from_slice(rest);
-            take(&last);
+    fn range(x: &[[f32; 16]]) -> Range {
+        let zero = F32x4::splat(0.0);
+        let (mut low, mut high, mut sum) = ([zero; 2], [zero; 2], zero);
+        for x in x.iter().flat_map(|x| x.as_chunks::<4>().0.as_chunks::<2>().0) {
+            let x = [F32x4::load(&x[0]), F32x4::load(&x[1])];
+            low = [low[0].min(x[0]), low[1].min(x[1])];
+            high = [high[0].max(x[0]), high[1].max(x[1])];
+            sum = sum.add(x[0].add(x[1]));
         }
         let (low, high) = (low[0].min(low[1]).smallest(), high[0].max(high[1]).largest());
         let step = (high - low) / ACTIVATION_MAX;
@@ -247,23 +248,18 @@ kernel! {
         Range { step, zero: (-low / step).round_ties_even() }
     }
 
-    /// Writes every `stride`-th word, whole sixteens of inputs as long as there is room.
-    fn quantize(x: &[f32], range: Range, to: &mut [i32], stride: usize) {
+    /// Writes the words of one row of `rows`, as long as there is room.
+    fn quantize(x: &[[f32; 16]], range: Range, to: &mut [i32], row: usize, rows: usize) {
         let (inverse, zero) = (F32x4::splat(1.0 / range.step), F32x4::splat(range.zero + ROUND));
-        let (chunks, rest) = x.as_chunks::<16>();
-        let mut to = to.chunks_mut(stride);
-        let mut take = |x: &[f32; 16]| {
-            let [a, b, c, d] = [0, 4, 8, 12].map(|i| x.as_chunks::<4>().0[i / 4]);
-            let numbers = [a, b, c, d].map(|x| mul_add(F32x4::load(&x), inverse, zero));
-            for (word, to) in to_words(numbers).into_iter().zip(&mut to) {
-                to[0] = word;
+        let mut at = row;
+        for x in x {
+            let [a, b, c, d] = x.as_chunks::<4>().0 else { return };
+            for word in to_words([a, b, c, d].map(|x| mul_add(F32x4::load(x), inverse, zero))) {
+                if let Some(to) = to.get_mut(at) {
+                    *to = word;
+                }
+                at += rows;
             }
-        };
-        chunks.iter().for_each(&mut take);
-        if !rest.is_empty() {
-            let mut last = [0.0; 16];
-            last[..rest.len()].copy_from_slice(rest);
-            take(&last);
         }
     }
 }
@@ -276,11 +272,12 @@ struct Panel<'a> {
     group: usize,
     /// `[⌈k / group⌉]` of two registers.
     sums: &'a [[[f32; 4]; 2]],
-    /// Of the panel's real outputs, 1 to 8.
-    scale: &'a [f32],
-    bias: &'a [f32],
+    scale: [F32x4; 2],
+    bias: [F32x4; 2],
     /// The panel's first output.
     column: usize,
+    /// How many of its outputs are real.
+    width: usize,
     n: usize,
     activation: Activation,
 }
@@ -307,12 +304,9 @@ impl Panel<'_> {
                     }
                 }
             }
-            for (row, mut totals) in totals.into_iter().enumerate() {
-                for (total, scale) in totals.iter_mut().zip(self.scale.chunks(4)) {
-                    *total = total.mul(F32x4::load_partial(scale));
-                }
-                let start = row * self.n + self.column;
-                finish(totals, self.bias, self.activation, &mut y[start..start + self.bias.len()]);
+            for row in 0..M {
+                let sums = [0, 1].map(|half| mul_add(totals[row][half], self.scale[half], self.bias[half]));
+                finish(sums, self.activation, &mut y[row * self.n + self.column..][..self.width]);
             }
         }
     }

@@ -18,8 +18,6 @@ macro_rules! kernel {
 }
 pub(super) use kernel;
 
-pub(super) const LANES: usize = 4;
-
 /// A number below 2²² that is added to this is rounded to an integer, ties to even, in the lowest bits of the sum.
 pub(super) const ROUND: f32 = 12_582_912.0;
 
@@ -453,17 +451,6 @@ impl F32x4 {
     pub fn sum(self) -> f32 {
         let [a, b, c, d] = self.to_array();
         (a + b) + (c + d)
-    }
-
-    /// The lanes of a slice of four or fewer, zeros behind.
-    #[inline]
-    pub fn load_partial(from: &[f32]) -> Self {
-        if let Ok(whole) = from.try_into() {
-            return Self::load(whole);
-        }
-        let mut lanes = [0.0; LANES];
-        lanes[..from.len()].copy_from_slice(from);
-        Self::load(&lanes)
     }
 
     /// As many lanes as the slice takes.

@@ -1,0 +1,95 @@
+// Times the kernels alone in Chromium: Gop/s of linear layers by shape, beside what the bare integer loop reaches in the same run.
+//
+//   node benches/kernels.mjs [--rounds 9] [--json FILE]
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { build } from '../pkg-config/build/cargo.mjs';
+import { ROOT, run } from '../pkg-config/build/steps.mjs';
+import { launch, median, serve } from './browser.mjs';
+
+const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '9' }, json: { type: 'string' }, few: { type: 'boolean' } } });
+const BUILDS = { relaxed: ['relaxed-simd'], simd: [] };
+const folder = path.join(ROOT, 'target/bench');
+for (const [name, features] of Object.entries(BUILDS)) {
+  const made = build(['--example', 'kernels'], { features, profile: 'release' });
+  run(path.join(ROOT, '.tools/bin/wasm-bindgen'), ['--target', 'web', '--no-typescript', '--out-dir', path.join(folder, name), path.join(made, 'examples/kernels.wasm')]);
+}
+
+// [m, k, n]: MiniLM's layers, then CLIP's and Qwen2.5's sizes, then few rows and many.
+const SHAPES = [
+  [128, 384, 384], [128, 384, 1536], [128, 1536, 384],
+  ...(options.few ? [] : [[128, 512, 512], [128, 768, 768], [128, 768, 3072], [128, 3072, 768], [128, 896, 4864], [128, 4864, 896]]),
+  [16, 384, 1536], [2048, 384, 1536], [1, 384, 1536], [1, 896, 4864], [1, 4864, 896],
+];
+
+const server = await serve({ '/kernels/': folder });
+const browser = await launch();
+const page = await browser.newPage();
+await page.goto(server.origin);
+const results = await page.evaluate(measure, { shapes: SHAPES, builds: Object.keys(BUILDS), rounds: Number(options.rounds) });
+await browser.close();
+server.close();
+
+async function measure({ shapes, builds, rounds }) {
+  const modules = {};
+  for (const name of builds) {
+    modules[name] = await import(`/kernels/${name}/kernels.js`);
+    await modules[name].default();
+  }
+  const results = [];
+  for (const [m, k, n] of shapes) {
+    const runs = {};
+    for (const dtype of ['q8', 'f32']) {
+      for (const name of builds) {
+        const layer = modules[name].LinearBench.of(dtype, m, k, n);
+        runs[`${dtype} ${name}`] = { call: (repeats) => layer.run(repeats, false), free: () => layer.free() };
+      }
+    }
+    const bare = m >= 3 ? new modules.relaxed.BareLoop(m, k, n) : undefined;
+    if (bare) {
+      runs['bare dot'] = { call: (repeats) => bare.dot(repeats), rows: m - (m % 3), free: () => bare.free() };
+      runs['bare pairs'] = { call: (repeats) => bare.pairs(repeats), rows: m - (m % 3), free: () => {} };
+    }
+    const times = Object.fromEntries(Object.keys(runs).map((name) => [name, []]));
+    const repeats = {};
+    for (const [name, { call }] of Object.entries(runs)) {
+      call(1);
+      const start = performance.now();
+      call(1);
+      repeats[name] = Math.max(1, Math.round(20 / (performance.now() - start + 0.05)));
+      call(repeats[name]);
+    }
+    for (let round = 0; round < rounds; round += 1) {
+      for (const [name, { call, rows = m }] of Object.entries(runs)) {
+        const start = performance.now();
+        call(repeats[name]);
+        times[name].push((((performance.now() - start) / repeats[name]) * m) / rows);
+      }
+    }
+    for (const { free } of Object.values(runs)) free();
+    results.push({ m, k, n, times });
+  }
+  return results;
+}
+
+const rows = results.map(({ m, k, n, times }) => {
+  const gops = (name) => (times[name] ? (2 * m * k * n) / median(times[name]) / 1e6 : undefined);
+  const ceiling = times['bare dot'] ? Math.max(gops('bare dot'), gops('bare pairs')) : undefined;
+  const q8 = gops('q8 relaxed');
+  return {
+    shape: `${m}x${k}x${n}`,
+    'q8 relaxed': q8,
+    'bare dot': gops('bare dot'),
+    'bare pairs': gops('bare pairs'),
+    'share of bare %': ceiling && (100 * q8) / ceiling,
+    'q8 simd': gops('q8 simd'),
+    'f32 relaxed': gops('f32 relaxed'),
+    'f32 simd': gops('f32 simd'),
+    // One row reads every weight once: its speed is that of memory.
+    'q8 GB/s of weights': m === 1 ? (k * n) / median(times['q8 relaxed']) / 1e6 : undefined,
+  };
+});
+console.log('Gop/s, medians; a multiplication and an addition are two');
+console.table(rows.map((row) => Object.fromEntries(Object.entries(row).map(([key, value]) => [key, typeof value === 'number' ? Number(value.toFixed(1)) : value]))));
+if (options.json) writeFileSync(options.json, `${JSON.stringify(rows, null, 2)}\n`);

@@ -1,0 +1,173 @@
+//! Times the kernels alone, in WebAssembly: linear layers of any shape, and the bare integer loops that are their ceiling.
+//!
+//! `benches/kernels.mjs` builds it, runs it in Chromium and prints the table.
+
+#![cfg(target_arch = "wasm32")]
+
+use pilotlight::{Activation, Dtype, Linear, cpu};
+use wasm_bindgen::prelude::wasm_bindgen;
+
+/// Reproducible values between -1 and 1. *Source*: Marsaglia, "Xorshift RNGs", 2003.
+fn values(count: usize, mut seed: u32) -> Vec<f32> {
+    let mut next = || {
+        seed ^= seed << 13;
+        seed ^= seed >> 17;
+        seed ^= seed << 5;
+        (seed >> 8) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// A linear layer with its input.
+#[wasm_bindgen]
+pub struct LinearBench {
+    layer: Linear,
+    x: burn::tensor::Tensor<2>,
+}
+
+#[wasm_bindgen]
+impl LinearBench {
+    /// *Shapes*: input `[m, k]`, output `[m, n]`.
+    pub fn of(dtype: &str, m: usize, k: usize, n: usize) -> Option<LinearBench> {
+        let dtype = Dtype::from_name(dtype).ok()?;
+        let layer = Linear::pack(&values(n * k, 1), &values(n, 2), dtype, &cpu()).ok()?;
+        let data = burn::tensor::TensorData::new(values(m * k, 3), [m, k]);
+        Some(Self {
+            layer,
+            x: burn::tensor::Tensor::from_data(data, &cpu()),
+        })
+    }
+
+    /// Computes the output so many times.
+    pub fn run(&self, repeats: usize, gelu: bool) {
+        let activation = if gelu {
+            Activation::Gelu
+        } else {
+            Activation::Identity
+        };
+        for _ in 0..repeats {
+            std::hint::black_box(self.layer.forward(self.x.clone(), activation));
+        }
+    }
+}
+
+#[cfg(feature = "relaxed-simd")]
+mod bare {
+    use std::arch::wasm32::*;
+
+    use wasm_bindgen::prelude::wasm_bindgen;
+
+    const ROWS: usize = 3;
+
+    /// Packed weights and activations as the kernels have them, and nothing but the integer products done with them.
+    #[wasm_bindgen]
+    pub struct BareLoop {
+        /// `[n / 8, k / 8, 16]`
+        weights: Vec<[i32; 16]>,
+        /// `[m / rows, k / 8, 2, rows]`
+        activations: Vec<[[i32; ROWS]; 2]>,
+        steps: usize,
+        sums: Vec<[i32; 8 * ROWS]>,
+    }
+
+    #[wasm_bindgen]
+    impl BareLoop {
+        /// `m` is rounded down to whole tiles of three rows.
+        #[wasm_bindgen(constructor)]
+        pub fn new(m: usize, k: usize, n: usize) -> Self {
+            let steps = k / 8;
+            Self {
+                weights: (0..n / 8 * steps)
+                    .map(|i| [0x0102_fffe ^ (i as i32 & 0x0303_0303); 16])
+                    .collect(),
+                activations: (0..m / ROWS * steps)
+                    .map(|i| [[i as i32 & 0x7f7f_7f7f; ROWS]; 2])
+                    .collect(),
+                steps,
+                sums: vec![[0; 8 * ROWS]; m / ROWS],
+            }
+        }
+
+        /// One product and sum of 32 bits after the other.
+        pub fn dot(&mut self, repeats: usize) {
+            self.each(repeats, |w, a| dots(w, a));
+        }
+
+        /// By sums of 16 bits.
+        pub fn pairs(&mut self, repeats: usize) {
+            self.each(repeats, |w, a| pairs(w, a));
+        }
+
+        fn each(
+            &mut self,
+            repeats: usize,
+            tile: impl Fn(&[[i32; 16]], &[[[i32; ROWS]; 2]]) -> [i32; 8 * ROWS],
+        ) {
+            for _ in 0..repeats {
+                for weights in self.weights.chunks_exact(self.steps) {
+                    for (activations, sums) in self
+                        .activations
+                        .chunks_exact(self.steps)
+                        .zip(&mut self.sums)
+                    {
+                        *sums = tile(weights, activations);
+                    }
+                }
+                std::hint::black_box(&mut self.sums);
+            }
+        }
+    }
+
+    fn quarters(w: &[i32; 16]) -> [v128; 4] {
+        [0, 4, 8, 12].map(|i| i32x4(w[i], w[i + 1], w[i + 2], w[i + 3]))
+    }
+
+    fn flatten(sums: [[v128; 2]; ROWS]) -> [i32; 8 * ROWS] {
+        let mut flat = [0; 8 * ROWS];
+        for (sum, to) in sums.as_flattened().iter().zip(flat.as_chunks_mut::<4>().0) {
+            *to = [
+                i32x4_extract_lane::<0>(*sum),
+                i32x4_extract_lane::<1>(*sum),
+                i32x4_extract_lane::<2>(*sum),
+                i32x4_extract_lane::<3>(*sum),
+            ];
+        }
+        flat
+    }
+
+    #[target_feature(enable = "relaxed-simd")]
+    fn dots(weights: &[[i32; 16]], activations: &[[[i32; ROWS]; 2]]) -> [i32; 8 * ROWS] {
+        let mut sums = [[i32x4_splat(0); 2]; ROWS];
+        for (w, a) in weights.iter().zip(activations) {
+            let w = quarters(w);
+            for row in 0..ROWS {
+                let [a, b] = [i32x4_splat(a[0][row]), i32x4_splat(a[1][row])];
+                for half in 0..2 {
+                    let sum = i32x4_relaxed_dot_i8x16_i7x16_add(w[half], a, sums[row][half]);
+                    sums[row][half] = i32x4_relaxed_dot_i8x16_i7x16_add(w[2 + half], b, sum);
+                }
+            }
+        }
+        flatten(sums)
+    }
+
+    #[target_feature(enable = "relaxed-simd")]
+    fn pairs(weights: &[[i32; 16]], activations: &[[[i32; ROWS]; 2]]) -> [i32; 8 * ROWS] {
+        let mut sums = [[i32x4_splat(0); 2]; ROWS];
+        for (w, a) in weights.iter().zip(activations) {
+            let w = quarters(w);
+            for row in 0..ROWS {
+                let [a, b] = [i32x4_splat(a[0][row]), i32x4_splat(a[1][row])];
+                for half in 0..2 {
+                    let pair = i16x8_add(
+                        i16x8_relaxed_dot_i8x16_i7x16(w[half], a),
+                        i16x8_relaxed_dot_i8x16_i7x16(w[2 + half], b),
+                    );
+                    sums[row][half] =
+                        i32x4_add(sums[row][half], i32x4_dot_i16x8(pair, i16x8_splat(1)));
+                }
+            }
+        }
+        flatten(sums)
+    }
+}
