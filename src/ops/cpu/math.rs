@@ -4,45 +4,80 @@ use super::simd::{F32x4, ROUND, kernel, mul_add};
 use crate::ops::Activation;
 use crate::ops::activation::{GELU_TANH, QUICK_GELU};
 
+/// Coefficients of a polynomial, the highest power's first, behind a pointer that the compiler knows nothing of.
+///
+/// Engines make up to four instructions of a vector constant, each time that it is used, and one of a load.
+struct Coefficients<const N: usize>([f32; N]);
+
+impl<const N: usize> Coefficients<N> {
+    #[inline]
+    fn get(&'static self) -> &'static [f32; N] {
+        std::hint::black_box(&self.0)
+    }
+}
+
+/// Of `e^r` without its first two terms, then log₂ e and ln 2 in two parts, the first exact in few bits.
+/// *Source*: Cephes `expf`.
+static EXP: Coefficients<9> = Coefficients([
+    1.987_569_1e-4,
+    1.398_199_9e-3,
+    8.333_452e-3,
+    4.166_579_6e-2,
+    1.666_666_5e-1,
+    0.5,
+    std::f32::consts::LOG2_E,
+    -0.693_359_4,
+    2.121_944_4e-4,
+]);
+
+/// Of `erf(x) / x` in x²: numerator. *Source*: Eigen, `generic_fast_erf_float`.
+static ERF_NUMERATOR: Coefficients<7> = Coefficients([
+    -2.726_142_3e-10,
+    2.770_681_4e-8,
+    -2.101_024e-6,
+    -5.692_506_4e-5,
+    -7.349_906_3e-4,
+    -2.954_6e-3,
+    -1.609_603_3e-2,
+]);
+
+/// And denominator.
+static ERF_DENOMINATOR: Coefficients<5> = Coefficients([
+    -1.456_607_2e-5,
+    -2.133_740_6e-4,
+    -1.682_827e-3,
+    -7.373_329e-3,
+    -1.426_473_9e-2,
+]);
+
 kernel! {
+    fn polynomial(coefficients: &[f32], x: F32x4) -> F32x4 {
+        let mut p = F32x4::splat(coefficients[0]);
+        for c in &coefficients[1..] {
+            p = mul_add(p, x, F32x4::splat(*c));
+        }
+        p
+    }
+
     /// `eˣ`; within 2 units in the last place from -87 to 88.7. Below that it stays at 1.6e-38, above at 3.4e38; NaN stays.
-    ///
-    /// *Source*: range reduction and polynomial of Cephes `expf`.
     pub(super) fn exp(x: F32x4) -> F32x4 {
+        let [c0, c1, c2, c3, c4, c5, log2_e, ln2_high, ln2_low] = EXP.get();
         let x = x.min(F32x4::splat(88.722)).max(F32x4::splat(-87.0));
-        let rounded = mul_add(x, F32x4::splat(std::f32::consts::LOG2_E), F32x4::splat(ROUND));
+        let rounded = mul_add(x, F32x4::splat(*log2_e), F32x4::splat(ROUND));
         let n = rounded.sub(F32x4::splat(ROUND));
-        // ln 2 in two parts, the first exact in few bits, so that x - n ln 2 keeps its digits.
-        let r = mul_add(n, F32x4::splat(-0.693_359_4), x);
-        let r = mul_add(n, F32x4::splat(2.121_944_4e-4), r);
-        let p = F32x4::splat(1.987_569_1e-4);
-        let p = mul_add(p, r, F32x4::splat(1.398_199_9e-3));
-        let p = mul_add(p, r, F32x4::splat(8.333_452e-3));
-        let p = mul_add(p, r, F32x4::splat(4.166_579_6e-2));
-        let p = mul_add(p, r, F32x4::splat(1.666_666_5e-1));
-        let p = mul_add(p, r, F32x4::splat(0.5));
+        // x - n ln 2 keeps its digits where the first part of the product is exact.
+        let r = mul_add(n, F32x4::splat(*ln2_high), x);
+        let r = mul_add(n, F32x4::splat(*ln2_low), r);
+        let p = polynomial(&[*c0, *c1, *c2, *c3, *c4, *c5], r);
         mul_add(p, r.mul(r), r.add(F32x4::splat(1.0))).times_power_of_two(rounded)
     }
 
-    /// The error function, absolute error below 5e-7; NaN stays.
-    ///
-    /// *Source*: the rational approximation on -4 to 4 of Eigen's `generic_fast_erf_float`; beyond, f32 has nothing but ±1.
+    /// The error function, absolute error below 5e-7; NaN stays. From 4 on f32 has nothing but ±1.
     pub(super) fn erf(x: F32x4) -> F32x4 {
         let s = x.mul(x);
-        let p = F32x4::splat(-2.726_142_3e-10);
-        let p = mul_add(p, s, F32x4::splat(2.770_681_4e-8));
-        let p = mul_add(p, s, F32x4::splat(-2.101_024e-6));
-        let p = mul_add(p, s, F32x4::splat(-5.692_506_4e-5));
-        let p = mul_add(p, s, F32x4::splat(-7.349_906_3e-4));
-        let p = mul_add(p, s, F32x4::splat(-2.954_6e-3));
-        let p = mul_add(p, s, F32x4::splat(-1.609_603_3e-2));
-        let q = F32x4::splat(-1.456_607_2e-5);
-        let q = mul_add(q, s, F32x4::splat(-2.133_740_6e-4));
-        let q = mul_add(q, s, F32x4::splat(-1.682_827e-3));
-        let q = mul_add(q, s, F32x4::splat(-7.373_329e-3));
-        let q = mul_add(q, s, F32x4::splat(-1.426_473_9e-2));
+        let ratio = polynomial(ERF_NUMERATOR.get(), s).mul(x).div(polynomial(ERF_DENOMINATOR.get(), s));
         // The approximation ends a unit in the last place below 1, which a GELU would multiply by its argument.
-        p.mul(x).div(q).or_where_at_least(s, 16.0, F32x4::splat(1.0).copysign(x))
+        ratio.or_where_at_least(s, 16.0, F32x4::splat(1.0).copysign(x))
     }
 
     /// The hyperbolic tangent, absolute error below 5e-7; NaN stays.

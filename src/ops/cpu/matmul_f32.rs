@@ -89,20 +89,23 @@ kernel! {
 
     /// Applies the activation and stores as many of a panel's eight outputs as `y` takes.
     pub(super) fn finish(sums: [F32x4; 2], activation: Activation, y: &mut [f32]) {
-        let sums = if activation == Activation::Identity { sums } else { activate(sums, activation) };
-        if let [low, high] = y.as_chunks_mut::<4>().0 {
+        if activation == Activation::Identity && let [low, high] = y.as_chunks_mut::<4>().0 {
             sums[0].store(low);
             sums[1].store(high);
         } else {
-            store_partial(sums, y);
+            finish_slowly(sums, activation, y);
         }
     }
 }
 
-/// For the last panel. Not inlined, to keep the others' loop small.
+/// Not inlined, to keep the loop of the common case small.
 #[inline(never)]
-pub(super) fn store_partial(sums: [F32x4; 2], y: &mut [f32]) {
-    for (sum, y) in sums.into_iter().zip(y.chunks_mut(4)) {
+#[cfg_attr(
+    all(target_arch = "wasm32", feature = "relaxed-simd"),
+    target_feature(enable = "relaxed-simd")
+)]
+fn finish_slowly(sums: [F32x4; 2], activation: Activation, y: &mut [f32]) {
+    for (sum, y) in activate(sums, activation).into_iter().zip(y.chunks_mut(4)) {
         sum.store_partial(y);
     }
 }

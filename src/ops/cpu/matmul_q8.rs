@@ -304,8 +304,8 @@ impl Panel<'_> {
                     }
                 }
             }
-            for row in 0..M {
-                let sums = [0, 1].map(|half| mul_add(totals[row][half], self.scale[half], self.bias[half]));
+            for (row, totals) in totals.into_iter().enumerate() {
+                let sums = [0, 1].map(|half| mul_add(totals[half], self.scale[half], self.bias[half]));
                 finish(sums, self.activation, &mut y[row * self.n + self.column..][..self.width]);
             }
         }
