@@ -132,25 +132,27 @@ impl BertConfig {
             Parameter::new("embeddings.LayerNorm.weight", Role::Plain, &[d]),
             Parameter::new("embeddings.LayerNorm.bias", Role::Plain, &[d]),
         ];
+        let mut before = "embeddings.LayerNorm".to_owned();
         for layer in 0..self.num_hidden_layers {
-            for (name, n, k) in [
-                ("attention.self.query", d, d),
-                ("attention.self.key", d, d),
-                ("attention.self.value", d, d),
-                ("attention.output.dense", d, d),
-                ("intermediate.dense", inner, d),
-                ("output.dense", d, inner),
+            let part = |name: &str| format!("encoder.layer.{layer}.{name}");
+            let between = part("attention.output.LayerNorm");
+            for (name, n, k, norm) in [
+                ("attention.self.query", d, d, Some(&before)),
+                ("attention.self.key", d, d, Some(&before)),
+                ("attention.self.value", d, d, Some(&before)),
+                ("attention.output.dense", d, d, None),
+                ("intermediate.dense", inner, d, Some(&between)),
+                ("output.dense", d, inner, None),
             ] {
-                let name = format!("encoder.layer.{layer}.{name}");
-                parameters.push(Parameter::new(
-                    format!("{name}.weight"),
-                    Role::Linear,
-                    &[n, k],
-                ));
+                let name = part(name);
+                parameters.push(Parameter {
+                    after: norm.cloned(),
+                    ..Parameter::new(format!("{name}.weight"), Role::Linear, &[n, k])
+                });
                 parameters.push(Parameter::new(format!("{name}.bias"), Role::Plain, &[n]));
             }
-            for name in ["attention.output.LayerNorm", "output.LayerNorm"] {
-                let name = format!("encoder.layer.{layer}.{name}");
+            before = part("output.LayerNorm");
+            for name in [between, before.clone()] {
                 parameters.push(Parameter::new(format!("{name}.weight"), Role::Plain, &[d]));
                 parameters.push(Parameter::new(format!("{name}.bias"), Role::Plain, &[d]));
             }

@@ -19,17 +19,31 @@ pub fn packed_f32_shape(n: usize, k: usize) -> [usize; 3] {
     [n.div_ceil(PANEL), k, PANEL]
 }
 
-/// Shape of packed int8 weights for `n` outputs of `k` inputs: `[⌈n / 8⌉, 2⌈k / 8⌉, 8]` of four neighbouring inputs each.
-pub fn packed_q8_shape(n: usize, k: usize) -> [usize; 3] {
-    [n.div_ceil(PANEL), k.div_ceil(8) * 2, PANEL]
+/// Most inputs that int8 kernels quantize together, with one step and zero point.
+const MOST_IN_GROUP: usize = 384;
+
+/// How the inputs of an int8 layer are grouped: in groups of equal size, the last filled up with zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Groups {
+    /// How many there are.
+    pub count: usize,
+    /// Quads of neighbouring inputs in each: whole sixteens of inputs.
+    pub quads: usize,
 }
 
-/// How many of `k` neighbouring inputs int8 kernels quantize together: a quarter, in whole sixteens.
-pub fn group(k: usize) -> usize {
-    k.next_multiple_of(8)
-        .div_ceil(4)
-        .next_multiple_of(16)
-        .max(32)
+impl Groups {
+    /// Of `k` inputs.
+    pub fn of(k: usize) -> Self {
+        let count = k.div_ceil(MOST_IN_GROUP);
+        let quads = k.div_ceil(count).next_multiple_of(16) / 4;
+        Self { count, quads }
+    }
+}
+
+/// Shape of packed int8 weights for `n` outputs of `k` inputs: `[⌈n / 8⌉, quads, 8]` of four neighbouring inputs each.
+pub fn packed_q8_shape(n: usize, k: usize) -> [usize; 3] {
+    let groups = Groups::of(k);
+    [n.div_ceil(PANEL), groups.count * groups.quads, PANEL]
 }
 
 /// Kernels that add 7-bit activations in 16 bits take four weights at a time: this is how much their positive ones may
@@ -39,30 +53,26 @@ pub const MOST_OF_FOUR: i32 = i16::MAX as i32 / 127;
 /// The two fours that are added in 16 bits, of eight neighbouring inputs.
 pub const FOURS: [[usize; 4]; 2] = [[0, 1, 4, 5], [2, 3, 6, 7]];
 
-/// Σ w of each group of inputs and output, `[⌈n / 8⌉, ⌈k / group⌉, 8]`: what the zero point of a group is multiplied with.
+/// Σ w of each group of inputs and output, `[⌈n / 8⌉, groups, 8]`: what the zero point of a group is multiplied with.
 ///
-/// `packed` is shaped by [`packed_q8_shape`] and has `quads` of inputs. `None` where weights go over [`MOST_OF_FOUR`].
-pub fn group_sums(packed: &[i32], quads: usize) -> Option<Vec<f32>> {
-    let group = group(quads * 4);
-    let mut sums = Vec::with_capacity(packed.len().div_ceil(group / 4));
+/// `None` where weights go over [`MOST_OF_FOUR`].
+fn group_sums(packed: &[i32], groups: Groups) -> Option<Vec<f32>> {
+    let mut sums = Vec::with_capacity(packed.len() / groups.quads);
     let mut most = 0;
-    for panel in packed.chunks_exact(quads * PANEL) {
-        for group in panel.chunks(group / 4 * PANEL) {
-            let mut sum = [0; PANEL];
-            for [low, high] in group.as_chunks::<PANEL>().0.as_chunks::<2>().0 {
-                for ((sum, low), high) in sum.iter_mut().zip(low).zip(high) {
-                    for (a, b) in [(*low, *high), (*low >> 16, *high >> 16)] {
-                        let four =
-                            [a as i8, (a >> 8) as i8, b as i8, (b >> 8) as i8].map(i32::from);
-                        let positive: i32 = four.iter().map(|w| (*w).max(0)).sum();
-                        let all: i32 = four.iter().sum();
-                        most = most.max(positive).max(positive - all);
-                        *sum += all;
-                    }
+    for group in packed.chunks_exact(groups.quads * PANEL) {
+        let mut sum = [0; PANEL];
+        for [low, high] in group.as_chunks::<PANEL>().0.as_chunks::<2>().0 {
+            for ((sum, low), high) in sum.iter_mut().zip(low).zip(high) {
+                for (a, b) in [(*low, *high), (*low >> 16, *high >> 16)] {
+                    let four = [a as i8, (a >> 8) as i8, b as i8, (b >> 8) as i8].map(i32::from);
+                    let positive: i32 = four.iter().map(|w| (*w).max(0)).sum();
+                    let all: i32 = four.iter().sum();
+                    most = most.max(positive).max(positive - all);
+                    *sum += all;
                 }
             }
-            sums.extend(sum.map(|sum| sum as f32));
         }
+        sums.extend(sum.map(|sum| sum as f32));
     }
     (most <= MOST_OF_FOUR).then_some(sums)
 }
@@ -72,37 +82,41 @@ pub fn group_sums(packed: &[i32], quads: usize) -> Option<Vec<f32>> {
 pub enum LinearWeight {
     /// f32, shape by [`packed_f32_shape`].
     F32(Tensor<3>),
-    /// int8 per output channel, shape by [`packed_q8_shape`], with `scale: [n]`.
+    /// int8 per output channel, shape by [`packed_q8_shape`].
     Q8 {
         /// Four int8 in each i32, the lowest byte first.
         packed: Tensor<3, Int>,
-        /// By [`group_sums`].
+        /// Σ w of each group of inputs and output, `[⌈n / 8⌉, groups, 8]`.
         sums: Tensor<3>,
-        /// One factor per output.
+        /// One factor per output, `[n]`.
         scale: Tensor<1>,
+        /// What each input is multiplied with before it is quantized, `[k]`; the weights are divided by it.
+        smooth: Tensor<1>,
     },
 }
 
 impl LinearWeight {
     /// int8 weights with what the kernels need beside them.
     ///
-    /// *Shapes*: `packed` by [`packed_q8_shape`], `scale: [n]`. *Errors*: `InvalidWeights` where weights go over [`MOST_OF_FOUR`].
+    /// *Shapes*: `packed` by [`packed_q8_shape`], `scale: [n]`, `smooth: [k]`.
+    /// *Errors*: `InvalidWeights` where weights go over [`MOST_OF_FOUR`].
     pub fn q8(
         packed: Vec<i32>,
-        shape: [usize; 3],
         scale: Vec<f32>,
+        smooth: Vec<f32>,
         device: &Device,
     ) -> Result<Self> {
-        let sums = group_sums(&packed, shape[1]).ok_or_else(|| {
+        let (n, k, groups) = (scale.len(), smooth.len(), Groups::of(smooth.len()));
+        let sums = group_sums(&packed, groups).ok_or_else(|| {
             Error::invalid_weights(
                 "int8 weights are too large for sums of 16 bits; pack the model anew",
             )
         })?;
-        let (groups, n) = ((shape[1] * 4).div_ceil(group(shape[1] * 4)), scale.len());
         Ok(Self::Q8 {
-            packed: integers(packed, shape, device),
-            sums: floats(sums, [shape[0], groups, PANEL], device),
+            packed: integers(packed, packed_q8_shape(n, k), device),
+            sums: floats(sums, [n.div_ceil(PANEL), groups.count, PANEL], device),
             scale: floats(scale, [n], device),
+            smooth: floats(smooth, [k], device),
         })
     }
 }
@@ -128,11 +142,13 @@ impl Linear {
                 packed,
                 sums,
                 scale,
+                smooth,
             } => Dispatch::linear_q8(
                 x,
                 packed.clone().into_dispatch(),
                 sums.clone().into_dispatch(),
                 scale.clone().into_dispatch(),
+                smooth.clone().into_dispatch(),
                 bias,
                 activation,
             ),
@@ -164,11 +180,13 @@ pub(super) fn plain_q8<B: Backend>(
     x: FloatTensor<B>,
     weight: IntTensor<B>,
     scale: FloatTensor<B>,
+    smooth: FloatTensor<B>,
     bias: FloatTensor<B>,
     activation: Activation,
 ) -> FloatTensor<B> {
     let [panels, quads, lanes] = weight.shape().dims();
     let [_, k] = x.shape().dims();
+    let x = B::float_mul(x, B::float_reshape(smooth, Shape::from([1, k])));
     let [n] = scale.shape().dims();
     // [panels, quads, lanes, 4] → [panels, lanes, quads, 4] → [n, k], cut to the real sizes
     let bytes = B::float_permute(unpack_bytes::<B>(weight), &[0, 2, 1, 3]);

@@ -20,7 +20,7 @@ pub use attention::{Spans, attention};
 pub(crate) use cpu::SIMD_LEVEL;
 pub use embedding::Embedding;
 pub use linear::{
-    FOURS, Linear, LinearWeight, MOST_OF_FOUR, PANEL, group, packed_f32_shape, packed_q8_shape,
+    FOURS, Groups, Linear, LinearWeight, MOST_OF_FOUR, PANEL, packed_f32_shape, packed_q8_shape,
 };
 pub use norm::LayerNorm;
 pub use transfer::{floats, integers, read};
@@ -45,18 +45,19 @@ pub trait HotOps: burn::backend::Backend {
 
     /// `activation(x · wᵀ + bias)` with int8 weights, one scale per output, and activations quantized on the fly.
     ///
-    /// *Shapes*: `x: [m, k]`, `weight: [⌈n / 8⌉, 2⌈k / 8⌉, 8]` of four int8 in an i32 (see [`packed_q8_shape`]),
-    /// `sums: [⌈n / 8⌉, ⌈k / group⌉, 8]` (see [`group_sums`]), `scale: [n]`, `bias: [n]`, result `[m, n]`.
+    /// *Shapes*: `x: [m, k]`, `weight: [⌈n / 8⌉, quads, 8]` of four int8 in an i32 (see [`packed_q8_shape`]),
+    /// `sums: [⌈n / 8⌉, groups, 8]`, `scale: [n]`, `smooth: [k]` (see [`LinearWeight`]), `bias: [n]`, result `[m, n]`.
     /// The plain body does not quantize the activations and so needs no sums.
     fn linear_q8(
         x: FloatTensor<Self>,
         weight: IntTensor<Self>,
         _sums: FloatTensor<Self>,
         scale: FloatTensor<Self>,
+        smooth: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        linear::plain_q8::<Self>(x, weight, scale, bias, activation)
+        linear::plain_q8::<Self>(x, weight, scale, smooth, bias, activation)
     }
 
     /// Scaled dot-product self-attention over sequences that lie one after the other.

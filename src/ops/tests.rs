@@ -65,13 +65,24 @@ fn f32_linear(w: &[f32], n: usize, k: usize, bias: Vec<f32>) -> Linear {
 }
 
 fn q8_linear(w: &[i8], n: usize, k: usize, scale: Vec<f32>, bias: Vec<f32>) -> Linear {
+    smooth_q8_linear(w, n, vec![1.0; k], scale, bias)
+}
+
+fn smooth_q8_linear(
+    w: &[i8],
+    n: usize,
+    smooth: Vec<f32>,
+    scale: Vec<f32>,
+    bias: Vec<f32>,
+) -> Linear {
+    let k = smooth.len();
     let shape = packed_q8_shape(n, k);
     let mut packed = vec![0i32; shape.iter().product()];
     for (output, row) in w.chunks_exact(k).enumerate() {
         crate::weights::pack_row_q8(&mut packed, k, output, row);
     }
     Linear {
-        weight: LinearWeight::q8(packed, shape, scale, &Device::flex()).unwrap(),
+        weight: LinearWeight::q8(packed, scale, smooth, &Device::flex()).unwrap(),
         bias: vector(bias),
     }
 }
@@ -81,10 +92,16 @@ fn plain(linear: &Linear, x: &Tensor<2>, activation: Activation) -> Vec<f32> {
         LinearWeight::F32(weight) => {
             super::linear::plain_f32::<Flex>(flex(x), flex(weight), flex(&linear.bias), activation)
         }
-        LinearWeight::Q8 { packed, scale, .. } => super::linear::plain_q8::<Flex>(
+        LinearWeight::Q8 {
+            packed,
+            scale,
+            smooth,
+            ..
+        } => super::linear::plain_q8::<Flex>(
             flex(x),
             flex_int(packed),
             flex(scale),
+            flex(smooth),
             flex(&linear.bias),
             activation,
         ),
@@ -189,7 +206,7 @@ fn q8_linear_is_exact_on_its_own_grid() {
             .map(|x| (x.abs() * ACTIVATION_MAX).round())
             .collect();
         for row in x.chunks_exact_mut(k) {
-            for group in row.chunks_mut(group(k)) {
+            for group in row.chunks_mut(Groups::of(k).quads * 4) {
                 group[group.len() / 2] = ACTIVATION_MAX;
             }
         }

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use half::{bf16, f16};
 use serde_json::json;
 
-use super::pack::{linear_scale, pack_embedding_row_q8, quantize_row, row_scale};
+use super::pack::{linear_scale, pack_embedding_row_q8, quantize_row, row_scale, smoothing};
 use super::safetensors::{Entry, Header, METADATA, named};
 use super::{Dtype, Parameter, Role, pack_row_f32, pack_row_q8};
 use crate::error::{Error, ErrorKind, Result};
@@ -40,6 +40,8 @@ struct Loaded {
     shape: Vec<usize>,
     /// int8 tensors have one per output or row.
     scale: Vec<f32>,
+    /// int8 matrices of linear layers have one per input: what it is multiplied with.
+    smooth: Vec<f32>,
 }
 
 enum Values {
@@ -78,11 +80,12 @@ impl Weights {
             values,
             shape,
             scale,
+            smooth,
         } = self.take(&format!("{name}.weight"))?;
         let shape = [shape[0], shape[1], shape[2]];
         let weight = match values {
             Values::F32(values) => LinearWeight::F32(floats(values, shape, &self.device)),
-            Values::Q8(values) => LinearWeight::q8(values, shape, scale, &self.device)
+            Values::Q8(values) => LinearWeight::q8(values, scale, smooth, &self.device)
                 .map_err(|error| named(&format!("tensor '{name}.weight'"), error))?,
         };
         Ok(Linear { weight, bias })
@@ -94,6 +97,7 @@ impl Weights {
             values,
             shape,
             scale,
+            ..
         } = self.take(&format!("{name}.weight"))?;
         let shape = [shape[0], shape[1]];
         Ok(match values {
@@ -194,7 +198,7 @@ pub async fn load(
     for Found {
         index,
         entry,
-        scale,
+        companions,
     } in order
     {
         let (parameter, layout) = (&parameters[index], &layouts[index]);
@@ -202,19 +206,22 @@ pub async fn load(
         reader.skip_to(entry.range.start).await?;
         if packed {
             reader.copy(entry, loaded.values.bytes_mut()).await?;
-            if let Some(scale) = scale {
-                reader.skip_to(scale.range.start).await?;
-                reader
-                    .copy(scale, bytemuck::cast_slice_mut(&mut loaded.scale))
-                    .await?;
+            for (companion, to) in companions
+                .iter()
+                .zip([&mut loaded.scale, &mut loaded.smooth])
+            {
+                reader.skip_to(companion.range.start).await?;
+                reader.copy(companion, bytemuck::cast_slice_mut(to)).await?;
             }
             loaded.check_finite(file, &parameter.name)?;
         } else {
-            reader.rows(entry, parameter, &mut loaded).await?;
+            let norm = norm_of(parameter, &tensors);
+            reader.rows(entry, parameter, norm, &mut loaded).await?;
         }
         if let Some(sink) = sink.as_deref_mut() {
             sink.write(loaded.values.bytes()).await?;
             sink.write(bytemuck::cast_slice(&loaded.scale)).await?;
+            sink.write(bytemuck::cast_slice(&loaded.smooth)).await?;
         }
         tensors.insert(parameter.name.clone(), loaded);
     }
@@ -252,8 +259,21 @@ fn is_packed(file: &str, header: &Header, dtype: Dtype) -> Result<bool> {
 struct Found<'a> {
     index: usize,
     entry: &'a Entry,
-    /// Of an int8 tensor in a packed file.
-    scale: Option<&'a Entry>,
+    /// What follows an int8 tensor in a packed file: its scale, and a linear layer's smoothing.
+    companions: Vec<&'a Entry>,
+}
+
+/// `gamma` and `beta` of the norm whose output a linear layer takes, where they stand before it in the file.
+fn norm_of<'a>(
+    parameter: &Parameter,
+    tensors: &'a HashMap<String, Loaded>,
+) -> Option<(&'a [f32], &'a [f32])> {
+    let norm = parameter.after.as_ref()?;
+    let get = |part| match &tensors.get(&format!("{norm}.{part}"))?.values {
+        Values::F32(values) => Some(values.as_slice()),
+        Values::Q8(_) => None,
+    };
+    Some((get("weight")?, get("bias")?))
 }
 
 /// The parameters in the order of their bytes, each checked against what the model expects.
@@ -290,32 +310,37 @@ fn file_order<'a>(
             (true, false) => (&layout.shape, &["F32"]),
         };
         check(file, entry, shape, dtypes)?;
-        let scale = if packed && layout.int8 {
-            Some(find(&scale_name(name))?)
-        } else {
-            None
-        };
-        if let Some(scale) = scale {
-            check(file, scale, &[parameter.shape[0]], &["F32"])?;
-            if scale.range.start < entry.range.end {
-                return Err(Error::invalid_weights(format!(
-                    "{file}: tensor '{}' stands before '{name}'",
-                    scale.name
-                )));
+        let mut companions = Vec::new();
+        if packed {
+            let mut end = entry.range.end;
+            for (companion, length) in layout.companions(name) {
+                let companion = find(&companion)?;
+                check(file, companion, &[length], &["F32"])?;
+                if companion.range.start < end {
+                    return Err(Error::invalid_weights(format!(
+                        "{file}: tensor '{}' is out of order",
+                        companion.name
+                    )));
+                }
+                end = companion.range.end;
+                companions.push(companion);
             }
         }
         order.push(Found {
             index,
             entry,
-            scale,
+            companions,
         });
     }
     order.sort_by_key(|found| found.entry.range.start);
-    // A scale must follow its tensor at once, because the stream cannot go back.
+    // Companions must follow their tensor at once, because the stream cannot go back.
     for pair in order.windows(2) {
         let end = pair[0]
-            .scale
-            .map_or(pair[0].entry.range.end, |scale| scale.range.end);
+            .companions
+            .last()
+            .unwrap_or(&pair[0].entry)
+            .range
+            .end;
         if end > pair[1].entry.range.start {
             return Err(Error::invalid_weights(format!(
                 "{file}: tensor '{}' is out of order",
@@ -346,10 +371,6 @@ fn check(file: &str, entry: &Entry, shape: &[usize], dtypes: &[&str]) -> Result<
     Ok(())
 }
 
-fn scale_name(name: &str) -> String {
-    format!("{name}_scale")
-}
-
 /// How a parameter lies in the packed file and in memory.
 struct Layout {
     /// Elements in the packed file.
@@ -357,6 +378,8 @@ struct Layout {
     int8: bool,
     /// Rows that have a scale.
     scales: usize,
+    /// Inputs that have a smoothing factor.
+    smooths: usize,
 }
 
 impl Layout {
@@ -367,6 +390,7 @@ impl Layout {
                 shape: packed_f32_shape(shape[0], shape[1]).to_vec(),
                 int8: false,
                 scales: 0,
+                smooths: 0,
             },
             (Role::Linear, Dtype::Q8) => {
                 let [panels, quads, lanes] = packed_q8_shape(shape[0], shape[1]);
@@ -374,23 +398,34 @@ impl Layout {
                     shape: vec![panels, quads, lanes, 4],
                     int8: true,
                     scales: shape[0],
+                    smooths: shape[1],
                 }
             }
             (Role::Embedding, Dtype::Q8) => Self {
                 shape: vec![shape[0], shape[1].div_ceil(4), 4],
                 int8: true,
                 scales: shape[0],
+                smooths: 0,
             },
             (Role::Embedding | Role::Plain, _) => Self {
                 shape: shape.clone(),
                 int8: false,
                 scales: 0,
+                smooths: 0,
             },
         }
     }
 
     fn elements(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// The names and lengths of the f32 tensors that follow this one in a packed file.
+    fn companions(&self, name: &str) -> impl Iterator<Item = (String, usize)> {
+        [("scale", self.scales), ("smooth", self.smooths)]
+            .into_iter()
+            .filter(|(_, length)| *length > 0)
+            .map(move |(kind, length)| (format!("{name}_{kind}"), length))
     }
 
     fn allocate(&self, name: &str) -> Result<Loaded> {
@@ -402,9 +437,12 @@ impl Layout {
             )
             .with_source(error)
         };
-        let mut scale = Vec::new();
-        scale.try_reserve_exact(self.scales).map_err(short)?;
-        scale.resize(self.scales, 0.0);
+        let reserve = |length, value| {
+            let mut values = Vec::new();
+            values.try_reserve_exact(length).map_err(short)?;
+            values.resize(length, value);
+            Ok(values)
+        };
         let values = if self.int8 {
             let mut values = Vec::new();
             values
@@ -413,22 +451,20 @@ impl Layout {
             values.resize(self.elements() / 4, 0);
             Values::Q8(values)
         } else {
-            let mut values = Vec::new();
-            values.try_reserve_exact(self.elements()).map_err(short)?;
-            values.resize(self.elements(), 0.0);
-            Values::F32(values)
+            Values::F32(reserve(self.elements(), 0.0)?)
         };
         Ok(Loaded {
             values,
             shape: self.shape.clone(),
-            scale,
+            scale: reserve(self.scales, 0.0)?,
+            smooth: reserve(self.smooths, 1.0)?,
         })
     }
 }
 
 impl Loaded {
     /// Packs one row of the upstream tensor.
-    fn set_row(&mut self, role: Role, index: usize, row: &[f32], bytes: &mut [i8]) {
+    fn set_row(&mut self, role: Role, index: usize, row: &mut [f32], bytes: &mut [i8]) {
         match (&mut self.values, role) {
             (Values::F32(values), Role::Linear) => pack_row_f32(values, row.len(), index, row),
             (Values::F32(values), _) => {
@@ -436,6 +472,9 @@ impl Loaded {
             }
             (Values::Q8(values), role) => {
                 if role == Role::Linear {
+                    for (x, factor) in row.iter_mut().zip(&self.smooth) {
+                        *x /= factor;
+                    }
                     self.scale[index] = quantize_row(row, linear_scale(row), bytes);
                     pack_row_q8(values, row.len(), index, bytes);
                 } else {
@@ -453,7 +492,11 @@ impl Loaded {
             Values::F32(values) => finite(values),
             Values::Q8(_) => true,
         };
-        if values && finite(&self.scale) {
+        let smooth = self
+            .smooth
+            .iter()
+            .all(|factor| factor.is_finite() && *factor > 0.0);
+        if values && finite(&self.scale) && smooth {
             Ok(())
         } else {
             Err(not_finite(file, name))
@@ -489,12 +532,9 @@ fn packed_header<'a>(
         let name = parameter.name.clone();
         if layout.int8 {
             push(name.clone(), "I8", &layout.shape, layout.elements());
-            push(
-                scale_name(&name),
-                "F32",
-                &[layout.scales],
-                layout.scales * 4,
-            );
+            for (companion, length) in layout.companions(&name) {
+                push(companion, "F32", &[length], length * 4);
+            }
         } else {
             push(name, "F32", &layout.shape, layout.elements() * 4);
         }
@@ -543,7 +583,15 @@ impl Reader<'_> {
     }
 
     /// Casts an upstream tensor to f32 and packs it, a block of rows at a time.
-    async fn rows(&mut self, entry: &Entry, parameter: &Parameter, to: &mut Loaded) -> Result<()> {
+    ///
+    /// `norm` is what the inputs of a linear layer come from, for smoothing.
+    async fn rows(
+        &mut self,
+        entry: &Entry,
+        parameter: &Parameter,
+        norm: Option<(&[f32], &[f32])>,
+        to: &mut Loaded,
+    ) -> Result<()> {
         let length = entry.shape.last().copied().unwrap_or(1);
         if length == 0 {
             return Err(Error::invalid_weights(format!(
@@ -558,12 +606,17 @@ impl Reader<'_> {
         for first in (0..count).step_by(rows_at_once) {
             let rows = rows_at_once.min(count - first);
             self.next_block(rows * length * width).await?;
+            if let (0, Some((gamma, beta)), false) = (first, norm, to.smooth.is_empty()) {
+                let mut block = vec![0.0; rows * length];
+                cast(&self.block, &entry.dtype, &mut block);
+                to.smooth = smoothing(gamma, beta, &block);
+            }
             for (index, source) in (first..).zip(self.block.chunks_exact(length * width)) {
                 cast(source, &entry.dtype, &mut row);
                 if !row.iter().all(|value| value.is_finite()) {
                     return Err(not_finite(self.file, &entry.name));
                 }
-                to.set_row(parameter.role, index, &row, &mut bytes);
+                to.set_row(parameter.role, index, &mut row, &mut bytes);
             }
         }
         Ok(())

@@ -30,6 +30,8 @@ pub struct Parameter {
     pub shape: Vec<usize>,
     /// How it is kept.
     pub role: Role,
+    /// The norm that a linear layer's inputs come from, by the name without `.weight` and `.bias`; helps to quantize.
+    pub after: Option<String>,
 }
 
 impl Parameter {
@@ -39,6 +41,7 @@ impl Parameter {
             name: name.into(),
             shape: shape.to_vec(),
             role,
+            after: None,
         }
     }
 }

@@ -4,7 +4,8 @@ use burn::tensor::Device;
 
 use crate::error::{Error, Result};
 use crate::ops::{
-    FOURS, Linear, LinearWeight, MOST_OF_FOUR, PANEL, floats, packed_f32_shape, packed_q8_shape,
+    FOURS, Groups, Linear, LinearWeight, MOST_OF_FOUR, PANEL, floats, packed_f32_shape,
+    packed_q8_shape,
 };
 
 /// The precision of a loaded model's large matrices.
@@ -70,7 +71,7 @@ impl Linear {
                     scale.push(quantize_row(row, linear_scale(row), &mut bytes));
                     pack_row_q8(&mut packed, k, output, &bytes);
                 }
-                LinearWeight::q8(packed, shape, scale, device)?
+                LinearWeight::q8(packed, scale, vec![1.0; k], device)?
             }
         };
         Ok(Self {
@@ -89,9 +90,10 @@ pub fn pack_row_f32(packed: &mut [f32], k: usize, output: usize, row: &[f32]) {
     }
 }
 
-/// Puts the int8 weights of one output into panels: `packed: [⌈n / 8⌉, 2⌈k / 8⌉, 8]` of four bytes, `row: [k]`.
+/// Puts the int8 weights of one output into panels: `packed: [⌈n / 8⌉, quads, 8]` of four bytes, `row: [k]`.
 pub fn pack_row_q8(packed: &mut [i32], k: usize, output: usize, row: &[i8]) {
-    let quads = k.div_ceil(8) * 2;
+    let groups = Groups::of(k);
+    let quads = groups.count * groups.quads;
     let (panel, lane) = (output / PANEL, output % PANEL);
     let panel = &mut packed[panel * quads * PANEL..(panel + 1) * quads * PANEL];
     for (slots, values) in panel.chunks_exact_mut(PANEL).zip(row.chunks(4)) {
@@ -134,6 +136,34 @@ pub(super) fn linear_scale(row: &[f32]) -> f32 {
     }
     // Rounding adds a half to each of four at most.
     row_scale(row).max(most / (MOST_OF_FOUR - 2) as f32)
+}
+
+/// Factors for the inputs of a linear layer, so that channels that are larger than most become like the others.
+///
+/// How large a channel is, is told by what the norm before it makes of it (`gamma`, `beta`) and by how little the weights
+/// then take of it (`rows`, as many of the layer's as are at hand). *Shapes*: `gamma`, `beta`: `[k]`, `rows: [_, k]`, result `[k]`.
+pub(super) fn smoothing(gamma: &[f32], beta: &[f32], rows: &[f32]) -> Vec<f32> {
+    let k = gamma.len();
+    let mut squares = vec![f32::MIN_POSITIVE; k];
+    for row in rows.chunks_exact(k) {
+        for (square, w) in squares.iter_mut().zip(row) {
+            *square += w * w;
+        }
+    }
+    let sizes: Vec<f32> = gamma
+        .iter()
+        .zip(beta)
+        .zip(squares)
+        .map(|((gamma, beta), square)| ((gamma * gamma + beta * beta) / square).sqrt())
+        .collect();
+    let mut sorted = sizes.clone();
+    sorted.sort_by(f32::total_cmp);
+    let median = sorted[k / 2];
+    // No more than a thousandfold: a channel that no weight takes must not become zero.
+    sizes
+        .iter()
+        .map(|size| (median / size).clamp(1e-3, 1.0))
+        .collect()
 }
 
 /// Quantizes a row symmetrically: `row ≈ scale · to`. Returns the scale.
@@ -194,14 +224,17 @@ mod tests {
 
     #[test]
     fn rows_land_in_their_lane_and_padding_stays_zero() {
-        let mut packed = vec![0; 2 * 2 * PANEL];
+        let [panels, quads, _] = packed_q8_shape(10, 5);
+        let mut packed = vec![0; panels * quads * PANEL];
         pack_row_q8(&mut packed, 5, 9, &[1, -2, 3, -4, 5]);
         assert_eq!(
-            packed[2 * PANEL + 1].to_le_bytes().map(u8::cast_signed),
+            packed[quads * PANEL + 1].to_le_bytes().map(u8::cast_signed),
             [1, -2, 3, -4]
         );
         assert_eq!(
-            packed[3 * PANEL + 1].to_le_bytes().map(u8::cast_signed),
+            packed[(quads + 1) * PANEL + 1]
+                .to_le_bytes()
+                .map(u8::cast_signed),
             [5, 0, 0, 0]
         );
         assert_eq!(packed.iter().filter(|quad| **quad != 0).count(), 2);

@@ -3,8 +3,9 @@
 //! A group of activations becomes `x ≈ step · (q - zero)` with unsigned `q`, so that
 //! `Σ x·w = scale · Σ over groups of step · (Σ q·w - zero · Σ w)`: the inner sums are integers and exact.
 //!
-//! Groups, because a few hidden channels of a trained BERT are an order of magnitude larger than the rest. One range for the
-//! whole row would be stretched by them: with 7 bits some sentences then keep a cosine of only 0.976 to f32.
+//! A few hidden channels of a trained BERT are an order of magnitude larger than the rest, and would stretch the range of all:
+//! with 7 bits some sentences then keep a cosine of only 0.976 to f32. Therefore inputs are smoothed first: multiplied with
+//! factors that even them out, by which the weights were divided. *Source*: Xiao et al., "SmoothQuant", 2022.
 
 use std::cell::RefCell;
 
@@ -14,7 +15,7 @@ use super::simd::{
 };
 #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
 use super::simd::{add_pairs, pairs, widen};
-use crate::ops::{Activation, PANEL, group};
+use crate::ops::{Activation, Groups, PANEL};
 
 /// How integer products are added up. Both are exact, so the results are the same to the bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,12 +52,14 @@ const BLOCK: usize = 120;
 
 /// Weights as the kernel reads them.
 pub(super) struct PackedWeights<'a> {
-    /// `[⌈n / 8⌉, 2⌈k / 8⌉, 8]` of four int8 each.
+    /// `[⌈n / 8⌉, quads, 8]` of four int8 each.
     pub values: &'a [i32],
-    /// Σ w of each group and output, `[⌈n / 8⌉, ⌈k / group⌉, 8]`.
+    /// Σ w of each group and output, `[⌈n / 8⌉, groups, 8]`.
     pub sums: &'a [f32],
     /// `[n]`
     pub scale: &'a [f32],
+    /// `[k]`
+    pub smooth: &'a [f32],
 }
 
 /// `y = activation(x · wᵀ + bias)`.
@@ -64,7 +67,6 @@ pub(super) struct PackedWeights<'a> {
 /// *Shapes*: `x: [m, k]`, `bias: [n]`, `y: [m, n]`.
 pub(super) fn linear(
     x: &[f32],
-    k: usize,
     weights: &PackedWeights,
     bias: &[f32],
     y: &mut [f32],
@@ -74,7 +76,7 @@ pub(super) fn linear(
     thread_local! {
         static SCRATCH: RefCell<Scratch> = RefCell::default();
     }
-    SCRATCH.with_borrow_mut(|scratch| scratch.linear(x, k, weights, bias, y, activation, method));
+    SCRATCH.with_borrow_mut(|scratch| scratch.linear(x, weights, bias, y, activation, method));
 }
 
 /// Buffers that are kept from call to call.
@@ -89,33 +91,28 @@ impl Scratch {
     fn linear(
         &mut self,
         x: &[f32],
-        k: usize,
         weights: &PackedWeights,
         bias: &[f32],
         y: &mut [f32],
         activation: Activation,
         method: Method,
     ) {
-        let n = bias.len();
-        let quads = k.div_ceil(8) * 2;
-        let group = group(k);
-        let groups = k.div_ceil(group);
+        let (n, k) = (bias.len(), weights.smooth.len());
+        let groups = Groups::of(k);
         let height = method.rows();
+        let panel_values = weights
+            .values
+            .chunks_exact(groups.count * groups.quads * PANEL);
+        let panel_sums = weights.sums.chunks_exact(groups.count * PANEL);
         for (x, y) in x.chunks(BLOCK * k).zip(y.chunks_mut(BLOCK * n)) {
-            self.block.fill(x, k, height);
-            let panels = weights
-                .values
-                .chunks_exact(quads * PANEL)
-                .zip(weights.sums.chunks_exact(groups * PANEL));
+            self.block.fill(x, weights.smooth, height);
+            let panels = panel_values.clone().zip(panel_sums.clone());
             for (panel, (values, sums)) in panels.enumerate() {
                 let columns = panel * PANEL..n.min((panel + 1) * PANEL);
+                let words = words(values, &mut self.panel);
                 let panel = Panel {
-                    words: words(values, &mut self.panel)
-                        .as_chunks::<4>()
-                        .0
-                        .as_chunks::<2>()
-                        .0,
-                    group: group / WORD,
+                    words: words.as_chunks::<4>().0.as_chunks::<2>().0,
+                    group: groups.quads * (4 / WORD),
                     sums: sums.as_chunks::<4>().0.as_chunks::<2>().0,
                     scale: of_panel(&weights.scale[columns.clone()]),
                     bias: of_panel(&bias[columns.clone()]),
@@ -124,7 +121,8 @@ impl Scratch {
                     n,
                     activation,
                 };
-                let words = quads * 4 / WORD;
+                let words = panel.words.len();
+                let groups = groups.count;
                 let tiles = self
                     .block
                     .words
@@ -184,7 +182,7 @@ struct Range {
 /// A block of quantized rows, tile by tile as the kernel reads them.
 #[derive(Default)]
 struct Quantized {
-    /// Of each tile `[words, rows]`, zeros behind `k`: the weights there are zeros too.
+    /// Of each tile `[words, rows]`. Behind `k` stands whatever zero is quantized to: the weights there are zeros.
     words: Vec<i32>,
     /// Of each tile `[groups, rows]`.
     ranges: Vec<Range>,
@@ -193,27 +191,30 @@ struct Quantized {
 }
 
 impl Quantized {
-    fn fill(&mut self, x: &[f32], k: usize, height: usize) {
-        let (group, words) = (group(k), k.next_multiple_of(8) / WORD);
-        let groups = k.div_ceil(group);
+    fn fill(&mut self, x: &[f32], smooth: &[f32], height: usize) {
+        let k = smooth.len();
+        let groups = Groups::of(k);
+        let group = groups.quads * 4;
+        let words = groups.count * group / WORD;
         let m = x.len() / k;
-        self.words.clear();
         self.words.resize(m * words, 0);
-        self.ranges.resize(m * groups, Range::default());
+        self.ranges.resize(m * groups.count, Range::default());
         self.row.clear();
-        self.row.resize(k.next_multiple_of(16), 0.0);
+        self.row.resize(groups.count * group, 0.0);
         let tiles = self
             .words
             .chunks_mut(height * words)
-            .zip(self.ranges.chunks_mut(height * groups));
+            .zip(self.ranges.chunks_mut(height * groups.count));
         for (x, (words, ranges)) in x.chunks(height * k).zip(tiles) {
             let rows = x.len() / k;
             for (row, x) in x.chunks_exact(k).enumerate() {
-                self.row[..k].copy_from_slice(x);
+                for ((to, x), factor) in self.row.iter_mut().zip(x).zip(smooth) {
+                    *to = x * factor;
+                }
                 let to = words
-                    .chunks_mut(group / WORD * rows)
+                    .chunks_exact_mut(group / WORD * rows)
                     .zip(ranges.chunks_exact_mut(rows));
-                for (x, (words, ranges)) in self.row.chunks(group).zip(to) {
+                for (x, (words, ranges)) in self.row.chunks_exact(group).zip(to) {
                     let x = x.as_chunks().0;
                     ranges[row] = range(x);
                     quantize(x, ranges[row], words, row, rows);
@@ -248,16 +249,14 @@ kernel! {
         Range { step, zero: (-low / step).round_ties_even() }
     }
 
-    /// Writes the words of one row of `rows`, as long as there is room.
+    /// Writes the words of one row of `rows`.
     fn quantize(x: &[[f32; 16]], range: Range, to: &mut [i32], row: usize, rows: usize) {
         let (inverse, zero) = (F32x4::splat(1.0 / range.step), F32x4::splat(range.zero + ROUND));
         let mut at = row;
         for x in x {
             let [a, b, c, d] = x.as_chunks::<4>().0 else { return };
             for word in to_words([a, b, c, d].map(|x| mul_add(F32x4::load(x), inverse, zero))) {
-                if let Some(to) = to.get_mut(at) {
-                    *to = word;
-                }
+                to[at] = word;
                 at += rows;
             }
         }
@@ -270,7 +269,7 @@ struct Panel<'a> {
     words: &'a [[[i32; 4]; 2]],
     /// Words in one group.
     group: usize,
-    /// `[⌈k / group⌉]` of two registers.
+    /// `[groups]` of two registers.
     sums: &'a [[[f32; 4]; 2]],
     scale: [F32x4; 2],
     bias: [F32x4; 2],
@@ -289,8 +288,8 @@ impl Panel<'_> {
             let mut totals = [[F32x4::splat(0.0); 2]; M];
             let groups = self
                 .words
-                .chunks(self.group)
-                .zip(values.as_chunks::<M>().0.chunks(self.group))
+                .chunks_exact(self.group)
+                .zip(values.as_chunks::<M>().0.chunks_exact(self.group))
                 .zip(ranges.as_chunks::<M>().0)
                 .zip(self.sums);
             for (((words, values), ranges), sums) in groups {

@@ -49,10 +49,11 @@ impl HotOps for Flex {
         weight: FlexTensor,
         sums: FlexTensor,
         scale: FlexTensor,
+        smooth: FlexTensor,
         bias: FlexTensor,
         activation: Activation,
     ) -> FlexTensor {
-        let [m, k] = dims(&x);
+        let [m, _] = dims(&x);
         let [n] = dims(&bias);
         output([m, n], |y| {
             let (x, weight, sums) = (
@@ -60,15 +61,19 @@ impl HotOps for Flex {
                 weight.to_contiguous(),
                 sums.to_contiguous(),
             );
-            let (scale, bias) = (scale.to_contiguous(), bias.to_contiguous());
+            let (scale, smooth, bias) = (
+                scale.to_contiguous(),
+                smooth.to_contiguous(),
+                bias.to_contiguous(),
+            );
             let weights = PackedWeights {
                 values: integers(&weight),
                 sums: floats(&sums),
                 scale: floats(&scale),
+                smooth: floats(&smooth),
             };
             matmul_q8::linear(
                 floats(&x),
-                k,
                 &weights,
                 floats(&bias),
                 y,
