@@ -1,4 +1,4 @@
-// What both benches need: Chromium, a server of folders, and medians.
+// What both benches need: Chromium, a server of folders, medians and a table.
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import path from 'node:path';
@@ -6,8 +6,7 @@ import { chromium } from 'playwright-core';
 
 const TYPES = { '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.json': 'application/json' };
 // Pages are isolated, so that clocks are fine-grained, threads can be had and a page's memory can be asked for.
-const HEADERS = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp', 'Cross-Origin-Resource-Policy': 'same-origin' };
-const PAGE = '<!doctype html><title>bench</title>';
+const HEADERS = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' };
 
 const ARGS = ['--headless', '--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 // A page in the background would be slowed down.
@@ -20,30 +19,37 @@ export const launch = () => chromium.launch({ executablePath: process.env.CHROMI
 export const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
 /**
- * Serves an empty page at /, and folders or files by the prefix of their address.
+ * Serves a page at /, and folders, files and request handlers by the beginning of their address.
  * @param {Record<string, string | ((request, response) => void)>} places
  */
-export async function serve(places) {
-  const sent = new Map();
+export async function serve(places, page = '<!doctype html><title>bench</title>') {
+  let sent = [];
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');
-    if (pathname === '/') return response.writeHead(200, { ...HEADERS, 'Content-Type': 'text/html' }).end(PAGE);
+    if (pathname === '/') return response.writeHead(200, { ...HEADERS, 'Content-Type': 'text/html' }).end(page);
     const [prefix, place] = Object.entries(places).find(([prefix]) => pathname.startsWith(prefix)) ?? [];
     if (typeof place === 'function') return place(request, response);
     const file = place && path.join(place, path.posix.normalize(pathname.slice(prefix.length)));
     if (!file || !existsSync(file) || !statSync(file).isFile()) return response.writeHead(404, HEADERS).end();
-    const body = readFileSync(file);
-    sent.set(pathname, body);
-    response.writeHead(200, { ...HEADERS, 'Content-Type': TYPES[path.extname(file)] ?? 'application/octet-stream', 'Cache-Control': 'max-age=3600' }).end(body);
+    sent.push(file);
+    response.writeHead(200, { ...HEADERS, 'Content-Type': TYPES[path.extname(file)] ?? 'application/octet-stream', 'Cache-Control': 'max-age=3600' }).end(readFileSync(file));
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     origin: `http://127.0.0.1:${server.address().port}`,
-    /** Bodies by address, of the folders' files that were asked for. */
-    sent,
+    /** The files that were sent since the last time. */
+    takeSent: () => sent.splice(0),
     close: () => {
       server.close();
       server.closeAllConnections();
     },
   };
+}
+
+/** Rows as a Markdown table; numbers with at most three digits behind the point. */
+export function markdown(rows) {
+  const columns = [...new Set(rows.flatMap(Object.keys))];
+  const cell = (value) => (typeof value === 'number' ? String(Number(value.toPrecision(3))) : (value ?? ''));
+  const line = (cells) => `| ${cells.join(' | ')} |`;
+  return [line(columns), line(columns.map(() => '---')), ...rows.map((row) => line(columns.map((column) => cell(row[column]))))].join('\n');
 }

@@ -1,19 +1,33 @@
-// What runs in each contestant's page: load it, and time a case.
+// What runs in each contestant's page: load it, time a case, tell its memory.
 let contestant;
 const cases = {};
 
 window.bench = {
+  /** Milliseconds from opening the page to the first embedding. */
+  async start(name, options, text) {
+    await this.load(name, options);
+    await contestant.embed({ texts: [text] });
+    return performance.now();
+  },
   async load(name, options) {
     contestant = await (await import(`/contestants/${name}.js`)).load(options);
   },
-  keep(name, input) {
-    cases[name] = input;
+  keep(name, inputs) {
+    cases[name] = inputs;
   },
-  /** Milliseconds of one call, over `repeats` calls. A case is a list of inputs that are run one after the other. */
+  /** Milliseconds of one run of a case, over `repeats` runs. A case is a list of inputs that are taken one after the other. */
   async time(method, name, repeats) {
     const start = performance.now();
     for (let i = 0; i < repeats; i += 1) for (const input of cases[name]) await contestant[method](input);
     return (performance.now() - start) / repeats;
   },
-  memory: () => contestant.memory(),
+  /** Bytes: of the linear memory where the contestant tells, and of the whole page. */
+  async memory() {
+    const page = await performance.measureUserAgentSpecificMemory();
+    return { linear: await contestant.linearMemory?.(), page: page.bytes };
+  },
 };
+
+// Asked for in the address, so that nothing but the page itself is waited for.
+const asked = location.hash && JSON.parse(decodeURIComponent(location.hash.slice(1)));
+if (asked) window.started = window.bench.start(asked.module, asked.options, asked.text);

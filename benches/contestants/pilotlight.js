@@ -7,6 +7,6 @@ export async function load({ core, dtype, model, host }) {
   return {
     hidden: ({ texts }) => embedder.embed(texts),
     embed: ({ texts }) => embedder.embed(texts),
-    memory: async () => (await diagnose()).cpuCore.memoryBytes,
+    linearMemory: async () => (await diagnose()).cpuCore.memoryBytes,
   };
 }
