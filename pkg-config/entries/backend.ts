@@ -18,16 +18,16 @@ export interface Backend {
 }
 
 const DEVICES: readonly Device[] = ['auto', 'cpu', 'webgpu'];
-const DTYPES: readonly Dtype[] = ['f32', 'q8'];
+const DTYPES: readonly Dtype[] = ['f32', 'q8', 'q4'];
 
 /** Takes the device that `options` ask for, or the CPU with the reason why not. */
 export async function chooseBackend(cores: Cores, options: LoadOptions): Promise<Backend> {
   const device = oneOf('device', DEVICES, options.device ?? 'auto');
   const dtype = options.dtype === undefined ? undefined : oneOf('dtype', DTYPES, options.dtype);
   if (device === 'cpu') return onCpu(cores, dtype, 'The CPU was asked for.');
-  if (dtype === 'q8') {
-    if (device === 'auto') return onCpu(cores, dtype, 'The CPU was taken because q8 weights run there only.');
-    throw new PilotlightError('INVALID_INPUT', "dtype: 'q8' runs on the CPU only; device 'webgpu' takes 'f32'");
+  if (dtype === 'q8' || dtype === 'q4') {
+    if (device === 'auto') return onCpu(cores, dtype, `The CPU was taken because ${dtype} weights run there only.`);
+    throw new PilotlightError('INVALID_INPUT', `dtype: '${dtype}' runs on the CPU only; device 'webgpu' takes 'f32'`);
   }
   const found = await tryWebGpu(cores, device === 'auto');
   return typeof found === 'string' ? onCpu(cores, dtype, `The CPU was taken because ${found}.`) : found;

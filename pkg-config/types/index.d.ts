@@ -1,8 +1,11 @@
 /** Where the arithmetic runs. `'auto'` means the CPU unless a real GPU passes the self-test and is faster. */
 export type Device = 'auto' | 'cpu' | 'webgpu';
 
-/** How weights are kept: `'q8'` is int8 per output channel with 8-bit (baseline) or 7-bit (relaxed SIMD) activations. */
-export type Dtype = 'f32' | 'q8';
+/**
+ * How weights are kept. `'q8'` is int8 per output channel, with 8-bit (baseline) or 7-bit (relaxed SIMD) activations.
+ * `'q4'` is int4 in groups of 32: for models where memory decides, at a price in accuracy.
+ */
+export type Dtype = 'f32' | 'q8' | 'q4';
 
 /** How one value of an embedding is returned; the names are sentence-transformers'. */
 export type Precision = 'float32' | 'int8' | 'uint8' | 'binary' | 'ubinary';

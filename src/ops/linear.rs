@@ -46,6 +46,19 @@ pub fn packed_q8_shape(n: usize, k: usize) -> [usize; 3] {
     [n.div_ceil(PANEL), groups.count * groups.quads, PANEL]
 }
 
+/// Neighbouring inputs of an int4 layer that share a scale; their activations are quantized together too.
+pub const Q4_GROUP: usize = 32;
+
+/// Shape of packed int4 weights for `n` outputs of `k` inputs: `[⌈n / 8⌉, 4⌈k / 32⌉, 8]` of eight neighbouring inputs each.
+pub fn packed_q4_shape(n: usize, k: usize) -> [usize; 3] {
+    [n.div_ceil(PANEL), k.div_ceil(Q4_GROUP) * 4, PANEL]
+}
+
+/// Shape of an int4 layer's scales: `[⌈n / 8⌉, ⌈k / 32⌉, 4]` of two neighbouring outputs' each.
+pub fn q4_scale_shape(n: usize, k: usize) -> [usize; 3] {
+    [n.div_ceil(PANEL), k.div_ceil(Q4_GROUP), PANEL / 2]
+}
+
 /// Kernels that add 7-bit activations in 16 bits take four weights at a time: this is how much their positive ones may
 /// add up to, and their negative ones.
 pub const MOST_OF_FOUR: i32 = i16::MAX as i32 / 127;
@@ -92,6 +105,13 @@ pub enum LinearWeight {
         scale: Tensor<1>,
         /// What each input is multiplied with before it is quantized, `[k]`; the weights are divided by it.
         smooth: Tensor<1>,
+    },
+    /// int4 in groups of 32 inputs, shape by [`packed_q4_shape`].
+    Q4 {
+        /// Eight int4 in each i32: the first four inputs in the low halves of its bytes, the others in the high ones.
+        packed: Tensor<3, Int>,
+        /// One f16 per output and group, two in each i32, shape by [`q4_scale_shape`].
+        scale: Tensor<3, Int>,
     },
 }
 
@@ -152,6 +172,13 @@ impl Linear {
                 bias,
                 activation,
             ),
+            LinearWeight::Q4 { packed, scale } => Dispatch::linear_q4(
+                x,
+                packed.clone().into_dispatch(),
+                scale.clone().into_dispatch(),
+                bias,
+                activation,
+            ),
         })
     }
 }
@@ -197,22 +224,89 @@ pub(super) fn plain_q8<B: Backend>(
     finish::<B>(y, bias, activation)
 }
 
+/// Activations in full precision: what the int4 kernels approximate.
+pub(super) fn plain_q4<B: Backend>(
+    x: FloatTensor<B>,
+    weight: IntTensor<B>,
+    scale: IntTensor<B>,
+    bias: FloatTensor<B>,
+    activation: Activation,
+) -> FloatTensor<B> {
+    let [panels, octets, lanes] = weight.shape().dims();
+    let [_, k] = x.shape().dims();
+    let [n] = bias.shape().dims();
+    let groups = octets / 4;
+    // Inputs 0 to 3 of an octet, then 4 to 7: [panels, octets, lanes, 8]
+    let nibbles = (0..8)
+        .map(|i| signed_field::<B>(weight.clone(), 8 * (i % 4) + 4 * (i / 4), 4))
+        .collect();
+    let weight = B::float_cat(nibbles, 3);
+    // → [panels, lanes, groups, 32] · [panels, lanes, groups, 1] → [n, k]
+    let weight = B::float_permute(weight, &[0, 2, 1, 3]);
+    let weight = B::float_reshape(weight, Shape::from([panels, lanes, groups, Q4_GROUP]));
+    let scale = B::float_reshape(halves::<B>(scale), Shape::from([panels, groups, lanes, 1]));
+    let weight = B::float_mul(weight, B::float_permute(scale, &[0, 2, 1, 3]));
+    let weight = B::float_reshape(weight, Shape::from([panels * lanes, groups * Q4_GROUP]));
+    let weight = B::float_slice(weight, &[Slice::from(0..n), Slice::from(0..k)]);
+    finish::<B>(
+        B::float_matmul(x, B::float_transpose(weight)),
+        bias,
+        activation,
+    )
+}
+
+/// The two f16 in each i32 as floats in a new last dimension: `±(1024 + mantissa) · 2^(exponent - 25)`, and the same with
+/// exponent 1 and without the 1024 for the smallest.
+fn halves<B: Backend>(packed: IntTensor<B>) -> FloatTensor<B> {
+    let float = |x| B::int_into_float(x, FloatDType::F32);
+    let parts = [0, 16].map(|at| {
+        let field = |from: i32, bits: i32| {
+            let right = B::bitwise_right_shift_scalar(packed.clone(), Scalar::from(at + from));
+            B::bitwise_and_scalar(right, Scalar::from((1 << bits) - 1))
+        };
+        let (mantissa, exponent, sign) = (field(0, 10), field(10, 5), field(15, 1));
+        let normal = B::int_clamp_max(exponent.clone(), Scalar::from(1));
+        let significand = B::int_add(mantissa, B::int_mul_scalar(normal, Scalar::from(1024)));
+        let exponent = B::int_clamp_min(exponent, Scalar::from(1));
+        let one = B::int_add_scalar(
+            B::int_mul_scalar(sign.clone(), Scalar::from(0)),
+            Scalar::from(1),
+        );
+        let power = float(B::bitwise_left_shift(one, exponent));
+        let sign = B::float_add_scalar(
+            B::float_mul_scalar(float(sign), Scalar::from(-2.0f32)),
+            Scalar::from(1.0f32),
+        );
+        let value = B::float_mul(B::float_mul(float(significand), power), sign);
+        let mut shape = packed.shape().to_vec();
+        shape.push(1);
+        B::float_reshape(
+            B::float_mul_scalar(value, Scalar::from(0.5f32.powi(25))),
+            Shape::from(shape),
+        )
+    });
+    let last = packed.shape().num_dims();
+    B::float_cat(parts.into(), last)
+}
+
+/// Signed fields of `bits` that begin at bit `at`, as floats in a new last dimension of one.
+fn signed_field<B: Backend>(packed: IntTensor<B>, at: i32, bits: i32) -> FloatTensor<B> {
+    let mut shape = packed.shape().to_vec();
+    shape.push(1);
+    // Shift the field to the top and back: the second, arithmetic, shift brings its sign along.
+    let top = B::bitwise_left_shift_scalar(packed, Scalar::from(32 - bits - at));
+    let field = B::bitwise_right_shift_scalar(top, Scalar::from(32 - bits));
+    B::float_reshape(
+        B::int_into_float(field, FloatDType::F32),
+        Shape::from(shape),
+    )
+}
+
 /// Four signed bytes out of each i32, as floats in a new last dimension.
 pub(super) fn unpack_bytes<B: Backend>(packed: IntTensor<B>) -> FloatTensor<B> {
-    let mut with_byte = packed.shape().to_vec();
-    with_byte.push(1);
-    let bytes = (0..4)
-        .map(|i| {
-            // Shift the byte to the top and back: the second, arithmetic, shift brings its sign along.
-            let top = B::bitwise_left_shift_scalar(packed.clone(), Scalar::from(24 - 8 * i));
-            let byte = B::bitwise_right_shift_scalar(top, Scalar::from(24));
-            B::float_reshape(
-                B::int_into_float(byte, FloatDType::F32),
-                Shape::from(with_byte.clone()),
-            )
-        })
-        .collect();
-    B::float_cat(bytes, with_byte.len() - 1)
+    let last = packed.shape().num_dims();
+    let bytes = (0..4).map(|i| signed_field::<B>(packed.clone(), 8 * i, 8));
+    B::float_cat(bytes.collect(), last)
 }
 
 /// Cuts the panel padding off, adds the bias, applies the activation.

@@ -20,7 +20,8 @@ pub use attention::{Spans, attention};
 pub(crate) use cpu::SIMD_LEVEL;
 pub use embedding::Embedding;
 pub use linear::{
-    FOURS, Groups, Linear, LinearWeight, MOST_OF_FOUR, PANEL, packed_f32_shape, packed_q8_shape,
+    FOURS, Groups, Linear, LinearWeight, MOST_OF_FOUR, PANEL, Q4_GROUP, packed_f32_shape,
+    packed_q4_shape, packed_q8_shape, q4_scale_shape,
 };
 pub use norm::LayerNorm;
 pub use transfer::{floats, integers, read};
@@ -58,6 +59,20 @@ pub trait HotOps: burn::backend::Backend {
         activation: Activation,
     ) -> FloatTensor<Self> {
         linear::plain_q8::<Self>(x, weight, scale, smooth, bias, activation)
+    }
+
+    /// `activation(x · wᵀ + bias)` with int4 weights, one scale per output and 32 inputs, and activations quantized on the fly.
+    ///
+    /// *Shapes*: `x: [m, k]`, `weight: [⌈n / 8⌉, 4⌈k / 32⌉, 8]` of eight int4 in an i32 (see [`packed_q4_shape`]),
+    /// `scale: [⌈n / 8⌉, ⌈k / 32⌉, 4]` of two f16 in an i32 (see [`q4_scale_shape`]), `bias: [n]`, result `[m, n]`.
+    fn linear_q4(
+        x: FloatTensor<Self>,
+        weight: IntTensor<Self>,
+        scale: IntTensor<Self>,
+        bias: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        linear::plain_q4::<Self>(x, weight, scale, bias, activation)
     }
 
     /// Scaled dot-product self-attention over sequences that lie one after the other.

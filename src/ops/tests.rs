@@ -6,6 +6,7 @@ use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::cpu::ACTIVATION_MAX;
 use super::*;
+use crate::weights::Dtype;
 
 /// Edges of the tiles (1, 3, 7, 31, 33) and the sizes of MiniLM.
 const SIZES: [usize; 7] = [1, 3, 7, 31, 33, 384, 1536];
@@ -92,6 +93,13 @@ fn plain(linear: &Linear, x: &Tensor<2>, activation: Activation) -> Vec<f32> {
         LinearWeight::F32(weight) => {
             super::linear::plain_f32::<Flex>(flex(x), flex(weight), flex(&linear.bias), activation)
         }
+        LinearWeight::Q4 { packed, scale } => super::linear::plain_q4::<Flex>(
+            flex(x),
+            flex_int(packed),
+            flex_int(scale),
+            flex(&linear.bias),
+            activation,
+        ),
         LinearWeight::Q8 {
             packed,
             scale,
@@ -220,6 +228,78 @@ fn q8_linear_is_exact_on_its_own_grid() {
         let got = list(layer.forward(x.clone(), Activation::Identity));
         assert_eq!(got, plain(&layer, &x, Activation::Identity), "{m}x{k}x{n}");
     }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn smoothing_factors_are_taken_into_account() {
+    let mut values = Values(8);
+    let (m, k, n) = (5, 33, 9);
+    let smooth: Vec<f32> = values.take(k).iter().map(|x| x.abs() + 0.1).collect();
+    let w: Vec<i8> = values
+        .take(n * k)
+        .iter()
+        .map(|w| (w * LARGEST) as i8)
+        .collect();
+    let layer = smooth_q8_linear(&w, n, smooth, vec![1.0 / LARGEST; n], values.take(n));
+    let x = matrix(values.take(m * k), m);
+    let got = list(layer.forward(x.clone(), Activation::Identity));
+    let tolerance = 2.2 / ACTIVATION_MAX * k as f32;
+    assert_close(
+        "smooth",
+        &got,
+        &plain(&layer, &x, Activation::Identity),
+        tolerance,
+    );
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn q4_linear_is_within_the_quantization_step_of_the_plain_body() {
+    let mut values = Values(9);
+    for n in SIZES {
+        for k in SIZES {
+            let m = [1, 2, 3, 4, 5, 7, 33][(n + k) % 7];
+            let layer = Linear::pack(
+                &values.take(n * k),
+                &values.take(n),
+                Dtype::Q4,
+                &Device::flex(),
+            )
+            .unwrap();
+            let x = matrix(values.take(m * k), m);
+            for activation in [Activation::Identity, Activation::Silu] {
+                let got = list(layer.forward(x.clone(), activation));
+                // As for q8; weights are below 1, and SiLU at most 1.1 times as steep as the identity.
+                let tolerance = 2.2 / ACTIVATION_MAX * k as f32 + 1e-5;
+                assert_close(
+                    &format!("{m}x{k}x{n}"),
+                    &got,
+                    &plain(&layer, &x, activation),
+                    tolerance,
+                );
+            }
+        }
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn q4_weights_are_near_what_they_were_packed_from() {
+    let mut values = Values(10);
+    let (m, k, n) = (3, 70, 17);
+    let (w, bias) = (values.take(n * k), values.take(n));
+    let layer = Linear::pack(&w, &bias, Dtype::Q4, &Device::flex()).unwrap();
+    let exact = Linear::pack(&w, &bias, Dtype::F32, &Device::flex()).unwrap();
+    let x = matrix(values.take(m * k), m);
+    let got = plain(&layer, &x, Activation::Identity);
+    // Steps of an eighth, errors of half a step and of random sign, inputs below 1: a tenth per root of k is ample.
+    let tolerance = 0.1 * (k as f32).sqrt();
+    assert_close(
+        "q4",
+        &got,
+        &plain(&exact, &x, Activation::Identity),
+        tolerance,
+    );
+    // And not only by being small: the values themselves are of that order.
+    assert!(got.iter().any(|y| y.abs() > 4.0 * tolerance), "{got:?}");
 }
 
 #[wasm_bindgen_test(unsupported = test)]

@@ -7,13 +7,16 @@ use burn::tensor::{Device, Tensor};
 use half::{bf16, f16};
 use serde_json::json;
 
-use super::pack::{linear_scale, pack_embedding_row_q8, quantize_row, row_scale, smoothing};
+use super::pack::{
+    linear_scale, pack_embedding_row_q8, pack_row_q4, quantize_row, row_scale, smoothing,
+};
 use super::safetensors::{Entry, Header, METADATA, named};
 use super::{Dtype, Parameter, Role, pack_row_f32, pack_row_q8};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::ByteStream;
 use crate::ops::{
-    Embedding, LayerNorm, Linear, LinearWeight, floats, integers, packed_f32_shape, packed_q8_shape,
+    Embedding, LayerNorm, Linear, LinearWeight, PANEL, floats, integers, packed_f32_shape,
+    packed_q4_shape, packed_q8_shape, q4_scale_shape,
 };
 use crate::pace::Pace;
 
@@ -42,26 +45,30 @@ struct Loaded {
     scale: Vec<f32>,
     /// int8 matrices of linear layers have one per input: what it is multiplied with.
     smooth: Vec<f32>,
+    /// int4 matrices have one per output and group, two f16 in each.
+    halves: Vec<i32>,
 }
 
 enum Values {
     F32(Vec<f32>),
     /// Four int8 each.
     Q8(Vec<i32>),
+    /// Eight int4 each.
+    Q4(Vec<i32>),
 }
 
 impl Values {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::F32(values) => bytemuck::cast_slice(values),
-            Self::Q8(values) => bytemuck::cast_slice(values),
+            Self::Q8(values) | Self::Q4(values) => bytemuck::cast_slice(values),
         }
     }
 
     fn bytes_mut(&mut self) -> &mut [u8] {
         match self {
             Self::F32(values) => bytemuck::cast_slice_mut(values),
-            Self::Q8(values) => bytemuck::cast_slice_mut(values),
+            Self::Q8(values) | Self::Q4(values) => bytemuck::cast_slice_mut(values),
         }
     }
 }
@@ -81,12 +88,20 @@ impl Weights {
             shape,
             scale,
             smooth,
+            halves,
         } = self.take(&format!("{name}.weight"))?;
         let shape = [shape[0], shape[1], shape[2]];
         let weight = match values {
             Values::F32(values) => LinearWeight::F32(floats(values, shape, &self.device)),
             Values::Q8(values) => LinearWeight::q8(values, scale, smooth, &self.device)
                 .map_err(|error| named(&format!("tensor '{name}.weight'"), error))?,
+            Values::Q4(values) => {
+                let groups = halves.len() / (shape[0] * PANEL / 2).max(1);
+                LinearWeight::Q4 {
+                    packed: integers(values, shape, &self.device),
+                    scale: integers(halves, [shape[0], groups, PANEL / 2], &self.device),
+                }
+            }
         };
         Ok(Linear { weight, bias })
     }
@@ -102,7 +117,7 @@ impl Weights {
         let shape = [shape[0], shape[1]];
         Ok(match values {
             Values::F32(values) => Embedding::F32(floats(values, shape, &self.device)),
-            Values::Q8(values) => {
+            Values::Q8(values) | Values::Q4(values) => {
                 let packed = integers(values, shape, &self.device);
                 Embedding::Q8 {
                     packed,
@@ -132,7 +147,7 @@ impl Weights {
                 ..
             } => Ok(floats(values, [shape[0]], &self.device)),
             Loaded {
-                values: Values::Q8(_),
+                values: Values::Q8(_) | Values::Q4(_),
                 ..
             } => Err(Error::internal(format!("tensor '{name}' is not plain"))),
         }
@@ -206,12 +221,9 @@ pub async fn load(
         reader.skip_to(entry.range.start).await?;
         if packed {
             reader.copy(entry, loaded.values.bytes_mut()).await?;
-            for (companion, to) in companions
-                .iter()
-                .zip([&mut loaded.scale, &mut loaded.smooth])
-            {
+            for (companion, to) in companions.iter().zip(loaded.companions_mut()) {
                 reader.skip_to(companion.range.start).await?;
-                reader.copy(companion, bytemuck::cast_slice_mut(to)).await?;
+                reader.copy(companion, to).await?;
             }
             loaded.check_finite(file, &parameter.name)?;
         } else {
@@ -220,8 +232,9 @@ pub async fn load(
         }
         if let Some(sink) = sink.as_deref_mut() {
             sink.write(loaded.values.bytes()).await?;
-            sink.write(bytemuck::cast_slice(&loaded.scale)).await?;
-            sink.write(bytemuck::cast_slice(&loaded.smooth)).await?;
+            for companion in loaded.companions() {
+                sink.write(companion).await?;
+            }
         }
         tensors.insert(parameter.name.clone(), loaded);
     }
@@ -271,7 +284,7 @@ fn norm_of<'a>(
     let norm = parameter.after.as_ref()?;
     let get = |part| match &tensors.get(&format!("{norm}.{part}"))?.values {
         Values::F32(values) => Some(values.as_slice()),
-        Values::Q8(_) => None,
+        Values::Q8(_) | Values::Q4(_) => None,
     };
     Some((get("weight")?, get("bias")?))
 }
@@ -304,18 +317,18 @@ fn file_order<'a>(
             })
         };
         let entry = find(name)?;
-        let (shape, dtypes): (_, &[&str]) = match (packed, layout.int8) {
-            (false, _) => (&parameter.shape, &["F32", "F16", "BF16"]),
-            (true, true) => (&layout.shape, &["I8"]),
-            (true, false) => (&layout.shape, &["F32"]),
+        let (shape, dtypes) = if packed {
+            (&layout.shape, &[layout.dtype] as &[&str])
+        } else {
+            (&parameter.shape, &["F32", "F16", "BF16"] as &[&str])
         };
         check(file, entry, shape, dtypes)?;
         let mut companions = Vec::new();
         if packed {
             let mut end = entry.range.end;
-            for (companion, length) in layout.companions(name) {
-                let companion = find(&companion)?;
-                check(file, companion, &[length], &["F32"])?;
+            for Companion { kind, dtype, shape } in &layout.companions {
+                let companion = find(&format!("{name}_{kind}"))?;
+                check(file, companion, shape, &[dtype])?;
                 if companion.range.start < end {
                     return Err(Error::invalid_weights(format!(
                         "{file}: tensor '{}' is out of order",
@@ -373,46 +386,56 @@ fn check(file: &str, entry: &Entry, shape: &[usize], dtypes: &[&str]) -> Result<
 
 /// How a parameter lies in the packed file and in memory.
 struct Layout {
+    /// As safetensors calls it; int4 are two in a U8.
+    dtype: &'static str,
     /// Elements in the packed file.
     shape: Vec<usize>,
-    int8: bool,
-    /// Rows that have a scale.
-    scales: usize,
-    /// Inputs that have a smoothing factor.
-    smooths: usize,
+    /// What follows in the packed file, in the order of [`Loaded::companions`].
+    companions: Vec<Companion>,
+}
+
+/// A small tensor that belongs to a quantized one, by whose name and `kind` it is called.
+struct Companion {
+    kind: &'static str,
+    dtype: &'static str,
+    shape: Vec<usize>,
 }
 
 impl Layout {
     fn of(parameter: &Parameter, dtype: Dtype) -> Self {
         let shape = &parameter.shape;
-        match (parameter.role, dtype) {
-            (Role::Linear, Dtype::F32) => Self {
-                shape: packed_f32_shape(shape[0], shape[1]).to_vec(),
-                int8: false,
-                scales: 0,
-                smooths: 0,
-            },
+        let companion = |kind, dtype, shape: &[usize]| Companion {
+            kind,
+            dtype,
+            shape: shape.to_vec(),
+        };
+        let (dtype, shape, companions) = match (parameter.role, dtype) {
+            (Role::Linear, Dtype::F32) => {
+                let packed = packed_f32_shape(shape[0], shape[1]);
+                ("F32", packed.to_vec(), vec![])
+            }
             (Role::Linear, Dtype::Q8) => {
                 let [panels, quads, lanes] = packed_q8_shape(shape[0], shape[1]);
-                Self {
-                    shape: vec![panels, quads, lanes, 4],
-                    int8: true,
-                    scales: shape[0],
-                    smooths: shape[1],
-                }
+                let scale = companion("scale", "F32", &shape[..1]);
+                let smooth = companion("smooth", "F32", &shape[1..]);
+                ("I8", vec![panels, quads, lanes, 4], vec![scale, smooth])
             }
-            (Role::Embedding, Dtype::Q8) => Self {
-                shape: vec![shape[0], shape[1].div_ceil(4), 4],
-                int8: true,
-                scales: shape[0],
-                smooths: 0,
-            },
-            (Role::Embedding | Role::Plain, _) => Self {
-                shape: shape.clone(),
-                int8: false,
-                scales: 0,
-                smooths: 0,
-            },
+            (Role::Linear, Dtype::Q4) => {
+                let [panels, octets, lanes] = packed_q4_shape(shape[0], shape[1]);
+                let [_, groups, pairs] = q4_scale_shape(shape[0], shape[1]);
+                let scale = companion("scale", "F16", &[panels, groups, pairs * 2]);
+                ("U8", vec![panels, octets, lanes, 4], vec![scale])
+            }
+            (Role::Embedding, Dtype::Q8 | Dtype::Q4) => {
+                let packed = vec![shape[0], shape[1].div_ceil(4), 4];
+                ("I8", packed, vec![companion("scale", "F32", &shape[..1])])
+            }
+            (Role::Embedding, Dtype::F32) | (Role::Plain, _) => ("F32", shape.clone(), vec![]),
+        };
+        Self {
+            dtype,
+            shape,
+            companions,
         }
     }
 
@@ -420,49 +443,74 @@ impl Layout {
         self.shape.iter().product()
     }
 
-    /// The names and lengths of the f32 tensors that follow this one in a packed file.
-    fn companions(&self, name: &str) -> impl Iterator<Item = (String, usize)> {
-        [("scale", self.scales), ("smooth", self.smooths)]
-            .into_iter()
-            .filter(|(_, length)| *length > 0)
-            .map(move |(kind, length)| (format!("{name}_{kind}"), length))
-    }
-
     fn allocate(&self, name: &str) -> Result<Loaded> {
         let short = |error| {
-            let mib = (self.elements() * if self.int8 { 1 } else { 4 }) >> 20;
+            let mib = (self.elements() * if self.dtype == "F32" { 4 } else { 1 }) >> 20;
             Error::new(
                 ErrorKind::ResourceLimit,
                 format!("tensor '{name}': there is no memory for its {mib} MiB"),
             )
             .with_source(error)
         };
-        let reserve = |length, value| {
-            let mut values = Vec::new();
-            values.try_reserve_exact(length).map_err(short)?;
-            values.resize(length, value);
-            Ok(values)
-        };
-        let values = if self.int8 {
-            let mut values = Vec::new();
-            values
-                .try_reserve_exact(self.elements() / 4)
-                .map_err(short)?;
-            values.resize(self.elements() / 4, 0);
-            Values::Q8(values)
-        } else {
-            Values::F32(reserve(self.elements(), 0.0)?)
-        };
-        Ok(Loaded {
-            values,
+        let integers = |length| zeros(length).map_err(short);
+        let floats = |length| zeros(length).map_err(short);
+        let mut loaded = Loaded {
+            values: match self.dtype {
+                "I8" => Values::Q8(integers(self.elements() / 4)?),
+                "U8" => Values::Q4(integers(self.elements() / 4)?),
+                _ => Values::F32(floats(self.elements())?),
+            },
             shape: self.shape.clone(),
-            scale: reserve(self.scales, 0.0)?,
-            smooth: reserve(self.smooths, 1.0)?,
-        })
+            scale: Vec::new(),
+            smooth: Vec::new(),
+            halves: Vec::new(),
+        };
+        for Companion { kind, dtype, shape } in &self.companions {
+            let length = shape.iter().product::<usize>();
+            match (*kind, *dtype) {
+                (_, "F16") => loaded.halves = integers(length / 2)?,
+                ("smooth", _) => {
+                    loaded.smooth = floats(length)?;
+                    loaded.smooth.fill(1.0);
+                }
+                _ => loaded.scale = floats(length)?,
+            }
+        }
+        Ok(loaded)
     }
 }
 
+fn zeros<T: Default + Clone>(
+    length: usize,
+) -> std::result::Result<Vec<T>, std::collections::TryReserveError> {
+    let mut values = Vec::new();
+    values.try_reserve_exact(length)?;
+    values.resize(length, T::default());
+    Ok(values)
+}
+
 impl Loaded {
+    /// The bytes of what follows the values in the packed file.
+    fn companions(&self) -> impl Iterator<Item = &[u8]> {
+        [
+            bytemuck::cast_slice(&self.scale),
+            bytemuck::cast_slice(&self.smooth),
+            bytemuck::cast_slice(&self.halves),
+        ]
+        .into_iter()
+        .filter(|bytes: &&[u8]| !bytes.is_empty())
+    }
+
+    fn companions_mut(&mut self) -> impl Iterator<Item = &mut [u8]> {
+        [
+            bytemuck::cast_slice_mut(&mut self.scale),
+            bytemuck::cast_slice_mut(&mut self.smooth),
+            bytemuck::cast_slice_mut(&mut self.halves),
+        ]
+        .into_iter()
+        .filter(|bytes: &&mut [u8]| !bytes.is_empty())
+    }
+
     /// Packs one row of the upstream tensor.
     fn set_row(&mut self, role: Role, index: usize, row: &mut [f32], bytes: &mut [i8]) {
         match (&mut self.values, role) {
@@ -470,6 +518,7 @@ impl Loaded {
             (Values::F32(values), _) => {
                 values[index * row.len()..(index + 1) * row.len()].copy_from_slice(row)
             }
+            (Values::Q4(values), _) => pack_row_q4(values, &mut self.halves, index, row),
             (Values::Q8(values), role) => {
                 if role == Role::Linear {
                     for (x, factor) in row.iter_mut().zip(&self.smooth) {
@@ -490,13 +539,18 @@ impl Loaded {
         let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
         let values = match &self.values {
             Values::F32(values) => finite(values),
-            Values::Q8(_) => true,
+            Values::Q8(_) | Values::Q4(_) => true,
         };
+        let halves = self
+            .halves
+            .iter()
+            .flat_map(|pair| [*pair as u16, (pair >> 16) as u16])
+            .all(|half| f16::from_bits(half).is_finite());
         let smooth = self
             .smooth
             .iter()
             .all(|factor| factor.is_finite() && *factor > 0.0);
-        if values && finite(&self.scale) && smooth {
+        if values && finite(&self.scale) && smooth && halves {
             Ok(())
         } else {
             Err(not_finite(file, name))
@@ -521,7 +575,13 @@ fn packed_header<'a>(
         json!({ PACK_VERSION.0: PACK_VERSION.1, PACK_DTYPE: dtype.name() }),
     );
     let mut start = 0;
-    let mut push = |name: String, dtype: &str, shape: &[usize], bytes: usize| {
+    let mut push = |name: String, dtype: &str, shape: &[usize]| {
+        let width = match dtype {
+            "F32" => 4,
+            "F16" => 2,
+            _ => 1,
+        };
+        let bytes = shape.iter().product::<usize>() * width;
         map.insert(
             name,
             json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, start + bytes] }),
@@ -529,14 +589,10 @@ fn packed_header<'a>(
         start += bytes;
     };
     for (parameter, layout) in order {
-        let name = parameter.name.clone();
-        if layout.int8 {
-            push(name.clone(), "I8", &layout.shape, layout.elements());
-            for (companion, length) in layout.companions(&name) {
-                push(companion, "F32", &[length], length * 4);
-            }
-        } else {
-            push(name, "F32", &layout.shape, layout.elements() * 4);
+        let name = &parameter.name;
+        push(name.clone(), layout.dtype, &layout.shape);
+        for Companion { kind, dtype, shape } in &layout.companions {
+            push(format!("{name}_{kind}"), dtype, shape);
         }
     }
     let mut json = serde_json::to_vec(&map)

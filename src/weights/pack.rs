@@ -1,11 +1,12 @@
 //! How values are kept: which precisions there are, and where a row goes in the kernels' layout.
 
 use burn::tensor::Device;
+use half::f16;
 
 use crate::error::{Error, Result};
 use crate::ops::{
-    FOURS, Groups, Linear, LinearWeight, MOST_OF_FOUR, PANEL, floats, packed_f32_shape,
-    packed_q8_shape,
+    FOURS, Groups, Linear, LinearWeight, MOST_OF_FOUR, PANEL, Q4_GROUP, floats, integers,
+    packed_f32_shape, packed_q4_shape, packed_q8_shape, q4_scale_shape,
 };
 
 /// The precision of a loaded model's large matrices.
@@ -15,6 +16,8 @@ pub enum Dtype {
     F32,
     /// int8 with one scale per output channel, or per row of an embedding table.
     Q8,
+    /// int4 with one scale per output and 32 inputs; embedding tables as in `Q8`.
+    Q4,
 }
 
 impl Dtype {
@@ -23,6 +26,7 @@ impl Dtype {
         match self {
             Self::F32 => "f32",
             Self::Q8 => "q8",
+            Self::Q4 => "q4",
         }
     }
 
@@ -33,8 +37,9 @@ impl Dtype {
         match name {
             "f32" => Ok(Self::F32),
             "q8" => Ok(Self::Q8),
+            "q4" => Ok(Self::Q4),
             other => Err(Error::invalid_input(format!(
-                "dtype is '{other}', expected 'f32' or 'q8'"
+                "dtype is '{other}', expected 'f32', 'q8' or 'q4'"
             ))),
         }
     }
@@ -73,6 +78,18 @@ impl Linear {
                 }
                 LinearWeight::q8(packed, scale, vec![1.0; k], device)?
             }
+            Dtype::Q4 => {
+                let (shape, scales) = (packed_q4_shape(n, k), q4_scale_shape(n, k));
+                let mut packed = vec![0; shape.iter().product()];
+                let mut scale = vec![0; scales.iter().product()];
+                for (output, row) in rows {
+                    pack_row_q4(&mut packed, &mut scale, output, row);
+                }
+                LinearWeight::Q4 {
+                    packed: integers(packed, shape, device),
+                    scale: integers(scale, scales, device),
+                }
+            }
         };
         Ok(Self {
             weight,
@@ -99,6 +116,63 @@ pub fn pack_row_q8(packed: &mut [i32], k: usize, output: usize, row: &[i8]) {
     for (slots, values) in panel.chunks_exact_mut(PANEL).zip(row.chunks(4)) {
         slots[lane] = quad(values);
     }
+}
+
+/// Quantizes one output's weights to int4 in groups of 32 and puts them into panels.
+///
+/// *Shapes*: `packed: [⌈n / 8⌉, 4 groups, 8]` of eight int4, `scale: [⌈n / 8⌉, groups, 4]` of two f16, `row: [k]`.
+pub fn pack_row_q4(packed: &mut [i32], scale: &mut [i32], output: usize, row: &[f32]) {
+    let groups = row.len().div_ceil(Q4_GROUP);
+    let (panel, lane) = (output / PANEL, output % PANEL);
+    let packed = &mut packed[panel * groups * 4 * PANEL..][..groups * 4 * PANEL];
+    let scale = &mut scale[panel * groups * PANEL / 2..][..groups * PANEL / 2];
+    let slots = packed
+        .chunks_exact_mut(4 * PANEL)
+        .zip(scale.chunks_exact_mut(PANEL / 2));
+    for (x, (octets, scales)) in row.chunks(Q4_GROUP).zip(slots) {
+        let mut group = [0.0; Q4_GROUP];
+        group[..x.len()].copy_from_slice(x);
+        let (half, values) = quantize_q4(&group);
+        scales[lane / 2] |= i32::from(half.to_bits()) << (16 * (lane % 2));
+        for (octet, eight) in octets
+            .chunks_exact_mut(PANEL)
+            .zip(values.as_chunks::<8>().0)
+        {
+            // The first four in the low halves of the bytes, the others in the high ones.
+            octet[lane] = i32::from_le_bytes([0, 1, 2, 3].map(|i| {
+                let (low, high) = (eight[i].cast_unsigned(), eight[i + 4].cast_unsigned());
+                low & 15 | high << 4
+            }));
+        }
+    }
+}
+
+/// Integers from -8 to 7 and their scale, by the best of a few: the largest magnitude at -8, or a little beyond the range.
+fn quantize_q4(group: &[f32; Q4_GROUP]) -> (f16, [i8; Q4_GROUP]) {
+    let largest = group.iter().fold(
+        0.0f32,
+        |most, x| if x.abs() > most.abs() { *x } else { most },
+    );
+    let mut best = (f16::ZERO, [0; Q4_GROUP], f32::INFINITY);
+    for steps in [-8.0, -7.5, -8.5, -9.0] {
+        let half = f16::from_f32(largest / steps);
+        let scale = half.to_f32();
+        let inverse = if scale == 0.0 || !scale.is_finite() {
+            0.0
+        } else {
+            1.0 / scale
+        };
+        let values = group.map(|x| (x * inverse).round_ties_even().clamp(-8.0, 7.0));
+        let error = group
+            .iter()
+            .zip(values)
+            .map(|(x, q)| (x - q * scale).powi(2))
+            .sum::<f32>();
+        if error < best.2 {
+            best = (half, values.map(|q| q as i8), error);
+        }
+    }
+    (best.0, best.1)
 }
 
 /// Puts a row of an embedding table: `packed: [⌈d / 4⌉]` of four bytes, `row: [d]`.
@@ -220,6 +294,23 @@ mod tests {
             // No more is given away than that takes.
             assert!(to.iter().any(|w| w.abs() >= 64 - 1), "{to:?}");
         }
+    }
+
+    #[test]
+    fn int4_is_within_half_a_step_where_nothing_is_clipped() {
+        let group: [f32; Q4_GROUP] = std::array::from_fn(|i| (i as f32 * 0.7).sin() * 0.1);
+        let (scale, values) = quantize_q4(&group);
+        let scale = scale.to_f32();
+        for (x, q) in group.iter().zip(values) {
+            let most = if q == 7 || q == -8 { 1.0 } else { 0.5 };
+            assert!(
+                (x - f32::from(q) * scale).abs() <= scale.abs() * most + 1e-6,
+                "{x}: {q} * {scale}"
+            );
+        }
+        assert_eq!(quantize_q4(&[0.0; Q4_GROUP]).1, [0; Q4_GROUP]);
+        // Beyond what f16 holds: not infinite, at least.
+        assert!(quantize_q4(&[1e9; Q4_GROUP]).0.to_f32().is_finite());
     }
 
     #[test]

@@ -88,3 +88,10 @@ test('q8 ranks nearly as well on both builds, whose vectors of any sentence have
   t.diagnostic(`least cosine of ${between.length} sentences between the builds ${least.toFixed(5)}`);
   assert.ok(least >= 0.99, `least cosine ${least}`);
 });
+
+test('q4 still ranks', { skip }, async (t) => {
+  const rho = score(await embedAll('relaxed', 'q4'));
+  t.diagnostic(`Spearman ${rho.toFixed(4)}`);
+  // Weights of 4 bits alone, with f32 activations, were measured at 0.819.
+  assert.ok(rho >= 0.81, `Spearman ${rho}`);
+});

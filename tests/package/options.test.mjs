@@ -75,8 +75,9 @@ describe('load options', () => {
   for (const [options, says] of [
     [{ device: 'gpu' }, /device.*'auto', 'cpu', 'webgpu'.*'gpu'/],
     [{ device: 1 }, /device/],
-    [{ dtype: 'f16' }, /dtype.*'f32', 'q8'.*'f16'/],
+    [{ dtype: 'f16' }, /dtype.*'f32', 'q8', 'q4'.*'f16'/],
     [{ device: 'webgpu', dtype: 'q8' }, /q8.*CPU.*f32/],
+    [{ device: 'webgpu', dtype: 'q4' }, /q4.*CPU.*f32/],
     [{ signal: 'now' }, /signal/],
     [{ store: 'disk' }, /store/],
     [{ store: {}, files: undefined, host: 'http://127.0.0.1:9' }, /store.*get/],
@@ -106,6 +107,7 @@ describe('load options', () => {
     [{ device: 'cpu', dtype: 'f32' }, 'cpu', 'f32', /asked for/],
     [{}, 'cpu', 'q8', /WebGPU/],
     [{ dtype: 'q8' }, 'cpu', 'q8', /q8/],
+    [{ dtype: 'q4' }, 'cpu', 'q4', /q4/],
     [{ dtype: 'f32' }, 'cpu', 'f32', /WebGPU/],
     [{ device: 'webgpu' }, 'cpu', 'q8', /WebGPU/],
     [{ device: 'webgpu', dtype: 'f32' }, 'cpu', 'f32', /WebGPU/],

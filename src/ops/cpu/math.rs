@@ -62,14 +62,15 @@ kernel! {
     /// `eˣ`; within 2 units in the last place from -87 to 88.7. Below that it stays at 1.6e-38, above at 3.4e38; NaN stays.
     pub(super) fn exp(x: F32x4) -> F32x4 {
         let [c0, c1, c2, c3, c4, c5, log2_e, ln2_high, ln2_low] = EXP.get();
-        let x = x.min(F32x4::splat(88.722)).max(F32x4::splat(-87.0));
-        let rounded = mul_add(x, F32x4::splat(*log2_e), F32x4::splat(ROUND));
+        let within = x.min(F32x4::splat(88.722)).max(F32x4::splat(-87.0));
+        let rounded = mul_add(within, F32x4::splat(*log2_e), F32x4::splat(ROUND));
         let n = rounded.sub(F32x4::splat(ROUND));
         // x - n ln 2 keeps its digits where the first part of the product is exact.
-        let r = mul_add(n, F32x4::splat(*ln2_high), x);
+        let r = mul_add(n, F32x4::splat(*ln2_high), within);
         let r = mul_add(n, F32x4::splat(*ln2_low), r);
         let p = polynomial(&[*c0, *c1, *c2, *c3, *c4, *c5], r);
-        mul_add(p, r.mul(r), r.add(F32x4::splat(1.0))).times_power_of_two(rounded)
+        let y = mul_add(p, r.mul(r), r.add(F32x4::splat(1.0))).times_power_of_two(rounded);
+        y.or_nan_of(x)
     }
 
     /// The error function, absolute error below 5e-7; NaN stays. From 4 on f32 has nothing but ±1.

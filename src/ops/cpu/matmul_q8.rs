@@ -11,7 +11,7 @@ use std::cell::RefCell;
 
 use super::matmul_f32::{finish, of_panel};
 use super::simd::{
-    ACTIVATION_MAX, F32x4, ROUND, Sums, WORD, Words, dot, kernel, mul_add, to_words,
+    ACTIVATION_MAX, F32x4, ONES, ROUND, Sums, WORD, Words, dot, kernel, mul_add, to_words,
 };
 #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
 use super::simd::{add_pairs, pairs, widen};
@@ -50,8 +50,42 @@ impl Method {
 /// Rows that are quantized at a time, so that they stay in the second-level cache: whole tiles of 3 and of 4.
 const BLOCK: usize = 120;
 
-/// Weights as the kernel reads them.
-pub(super) struct PackedWeights<'a> {
+/// Weights that the kernel can take, panel by panel.
+pub(super) trait Panels {
+    /// Whether weights have a scale for each group too.
+    const SCALED: bool;
+
+    fn groups(&self) -> Groups;
+
+    /// What inputs are multiplied with before they are quantized, `[k]`.
+    fn smooth(&self) -> Option<&[f32]>;
+
+    /// A panel as the kernel reads it; what is not packed so, is unpacked to `buffer`.
+    fn panel<'a>(&'a self, index: usize, buffer: &'a mut PanelBuffer) -> Panel<'a>;
+}
+
+/// Room for one panel of weights.
+#[derive(Default)]
+pub(super) struct PanelBuffer {
+    pub quads: Vec<i32>,
+    pub words: Vec<i32>,
+    pub sums: Vec<f32>,
+    pub group_scales: Vec<f32>,
+}
+
+/// Eight outputs: their weights, and what turns integer sums into results.
+pub(super) struct Panel<'a> {
+    /// In the words of the dot product, `[words]` of two registers.
+    pub words: &'a [[[i32; 4]; 2]],
+    /// Σ w, `[groups]` of two registers.
+    pub sums: &'a [[[f32; 4]; 2]],
+    /// `[groups]` of two registers, where the weights are scaled by groups.
+    pub group_scales: &'a [[[f32; 4]; 2]],
+    pub scale: [F32x4; 2],
+}
+
+/// int8 weights as they are packed.
+pub(super) struct Q8Weights<'a> {
     /// `[⌈n / 8⌉, quads, 8]` of four int8 each.
     pub values: &'a [i32],
     /// Σ w of each group and output, `[⌈n / 8⌉, groups, 8]`.
@@ -62,12 +96,45 @@ pub(super) struct PackedWeights<'a> {
     pub smooth: &'a [f32],
 }
 
+impl Panels for Q8Weights<'_> {
+    const SCALED: bool = false;
+
+    fn groups(&self) -> Groups {
+        Groups::of(self.smooth.len())
+    }
+
+    fn smooth(&self) -> Option<&[f32]> {
+        Some(self.smooth)
+    }
+
+    fn panel<'a>(&'a self, index: usize, buffer: &'a mut PanelBuffer) -> Panel<'a> {
+        let Groups { count, quads } = self.groups();
+        let size = count * quads * PANEL;
+        let columns = index * PANEL..self.scale.len().min((index + 1) * PANEL);
+        Panel {
+            words: registers(words(
+                &self.values[index * size..][..size],
+                &mut buffer.words,
+            )),
+            sums: registers(&self.sums[index * count * PANEL..][..count * PANEL]),
+            group_scales: &[],
+            scale: of_panel(&self.scale[columns]),
+        }
+    }
+}
+
+/// Rows of a panel, as two registers each.
+pub(super) fn registers<T>(values: &[T]) -> &[[[T; 4]; 2]] {
+    values.as_chunks::<4>().0.as_chunks::<2>().0
+}
+
 /// `y = activation(x · wᵀ + bias)`.
 ///
 /// *Shapes*: `x: [m, k]`, `bias: [n]`, `y: [m, n]`.
-pub(super) fn linear(
+pub(super) fn linear<W: Panels>(
     x: &[f32],
-    weights: &PackedWeights,
+    k: usize,
+    weights: &W,
     bias: &[f32],
     y: &mut [f32],
     activation: Activation,
@@ -76,70 +143,64 @@ pub(super) fn linear(
     thread_local! {
         static SCRATCH: RefCell<Scratch> = RefCell::default();
     }
-    SCRATCH.with_borrow_mut(|scratch| scratch.linear(x, weights, bias, y, activation, method));
+    SCRATCH.with_borrow_mut(|scratch| scratch.linear(x, k, weights, bias, y, activation, method));
 }
 
 /// Buffers that are kept from call to call.
 #[derive(Default)]
 struct Scratch {
     block: Quantized,
-    /// One panel of weights in the words of the dot product, where they are not packed so.
-    panel: Vec<i32>,
+    panel: PanelBuffer,
 }
 
 impl Scratch {
-    fn linear(
+    fn linear<W: Panels>(
         &mut self,
         x: &[f32],
-        weights: &PackedWeights,
+        k: usize,
+        weights: &W,
         bias: &[f32],
         y: &mut [f32],
         activation: Activation,
         method: Method,
     ) {
-        let (n, k) = (bias.len(), weights.smooth.len());
-        let groups = Groups::of(k);
+        let n = bias.len();
+        let groups = weights.groups();
         let height = method.rows();
-        let panel_values = weights
-            .values
-            .chunks_exact(groups.count * groups.quads * PANEL);
-        let panel_sums = weights.sums.chunks_exact(groups.count * PANEL);
         for (x, y) in x.chunks(BLOCK * k).zip(y.chunks_mut(BLOCK * n)) {
-            self.block.fill(x, weights.smooth, height);
-            let panels = panel_values.clone().zip(panel_sums.clone());
-            for (panel, (values, sums)) in panels.enumerate() {
-                let columns = panel * PANEL..n.min((panel + 1) * PANEL);
-                let words = words(values, &mut self.panel);
-                let panel = Panel {
-                    words: words.as_chunks::<4>().0.as_chunks::<2>().0,
-                    group: groups.quads * (4 / WORD),
-                    sums: sums.as_chunks::<4>().0.as_chunks::<2>().0,
-                    scale: of_panel(&weights.scale[columns.clone()]),
+            self.block.fill(x, k, groups, weights.smooth(), height);
+            for index in 0..n.div_ceil(PANEL) {
+                let columns = index * PANEL..n.min((index + 1) * PANEL);
+                let panel = weights.panel(index, &mut self.panel);
+                let end = Epilogue {
                     bias: of_panel(&bias[columns.clone()]),
-                    column: columns.start,
-                    width: columns.len(),
+                    columns,
                     n,
                     activation,
                 };
-                let words = panel.words.len();
-                let groups = groups.count;
+                let (words, groups) = (panel.words.len(), groups.count);
                 let tiles = self
                     .block
                     .words
                     .chunks(height * words)
                     .zip(self.block.ranges.chunks(height * groups));
                 for ((values, ranges), y) in tiles.zip(y.chunks_mut(height * n)) {
+                    macro_rules! tile {
+                        ($rows:literal, $pairs:literal) => {
+                            tile::<W, $rows, $pairs>(&panel, values, ranges, &end, y)
+                        };
+                    }
                     match (method, ranges.len() / groups) {
-                        (Method::Dot, 4) => panel.tile::<4, false>(values, ranges, y),
-                        (Method::Dot, 3) => panel.tile::<3, false>(values, ranges, y),
-                        (Method::Dot, 2) => panel.tile::<2, false>(values, ranges, y),
-                        (Method::Dot, _) => panel.tile::<1, false>(values, ranges, y),
+                        (Method::Dot, 4) => tile!(4, false),
+                        (Method::Dot, 3) => tile!(3, false),
+                        (Method::Dot, 2) => tile!(2, false),
+                        (Method::Dot, _) => tile!(1, false),
                         #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
-                        (Method::Pairs, 3) => panel.tile::<3, true>(values, ranges, y),
+                        (Method::Pairs, 3) => tile!(3, true),
                         #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
-                        (Method::Pairs, 2) => panel.tile::<2, true>(values, ranges, y),
+                        (Method::Pairs, 2) => tile!(2, true),
                         #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
-                        (Method::Pairs, _) => panel.tile::<1, true>(values, ranges, y),
+                        (Method::Pairs, _) => tile!(1, true),
                     }
                 }
             }
@@ -149,13 +210,13 @@ impl Scratch {
 
 /// The panel itself: it is packed in the words of this build's dot product.
 #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
-fn words<'a>(quads: &'a [i32], _: &'a mut Vec<i32>) -> &'a [i32] {
+pub(super) fn words<'a>(quads: &'a [i32], _: &'a mut Vec<i32>) -> &'a [i32] {
     quads
 }
 
 /// The panel with its bytes widened to 16 bits: once for all the rows of a block.
 #[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
-fn words<'a>(quads: &'a [i32], buffer: &'a mut Vec<i32>) -> &'a [i32] {
+pub(super) fn words<'a>(quads: &'a [i32], buffer: &'a mut Vec<i32>) -> &'a [i32] {
     buffer.resize(quads.len() * 2, 0);
     let quads = quads.as_chunks::<4>().0.as_chunks::<2>().0;
     for (words, [low, high]) in buffer
@@ -191,9 +252,7 @@ struct Quantized {
 }
 
 impl Quantized {
-    fn fill(&mut self, x: &[f32], smooth: &[f32], height: usize) {
-        let k = smooth.len();
-        let groups = Groups::of(k);
+    fn fill(&mut self, x: &[f32], k: usize, groups: Groups, smooth: Option<&[f32]>, height: usize) {
         let group = groups.quads * 4;
         let words = groups.count * group / WORD;
         let m = x.len() / k;
@@ -208,8 +267,13 @@ impl Quantized {
         for (x, (words, ranges)) in x.chunks(height * k).zip(tiles) {
             let rows = x.len() / k;
             for (row, x) in x.chunks_exact(k).enumerate() {
-                for ((to, x), factor) in self.row.iter_mut().zip(x).zip(smooth) {
-                    *to = x * factor;
+                match smooth {
+                    None => self.row[..k].copy_from_slice(x),
+                    Some(smooth) => {
+                        for ((to, x), factor) in self.row.iter_mut().zip(x).zip(smooth) {
+                            *to = x * factor;
+                        }
+                    }
                 }
                 let to = words
                     .chunks_exact_mut(group / WORD * rows)
@@ -263,51 +327,60 @@ kernel! {
     }
 }
 
-/// Eight outputs: their weights, and what turns integer sums into results.
-struct Panel<'a> {
-    /// `[words]` of two registers.
-    words: &'a [[[i32; 4]; 2]],
-    /// Words in one group.
-    group: usize,
-    /// `[groups]` of two registers.
-    sums: &'a [[[f32; 4]; 2]],
-    scale: [F32x4; 2],
+/// What happens to finished sums, and where they go.
+struct Epilogue {
     bias: [F32x4; 2],
-    /// The panel's first output.
-    column: usize,
-    /// How many of its outputs are real.
-    width: usize,
+    /// Of the panel's real outputs.
+    columns: std::ops::Range<usize>,
     n: usize,
     activation: Activation,
 }
 
-impl Panel<'_> {
-    kernel! {
-        /// `M` rows of quantized activations, with the ranges of their groups.
-        fn tile<const M: usize, const PAIRS: bool>(&self, values: &[i32], ranges: &[Range], y: &mut [f32]) {
-            let mut totals = [[F32x4::splat(0.0); 2]; M];
-            let groups = self
-                .words
-                .chunks_exact(self.group)
-                .zip(values.as_chunks::<M>().0.chunks_exact(self.group))
-                .zip(ranges.as_chunks::<M>().0)
-                .zip(self.sums);
-            for (((words, values), ranges), sums) in groups {
-                let dots = if PAIRS { dots_by_pairs(words, values) } else { dots(words, values) };
-                let sums = [F32x4::load(&sums[0]), F32x4::load(&sums[1])];
-                for row in 0..M {
-                    let Range { step, zero } = ranges[row];
-                    for half in 0..2 {
-                        let centred = mul_add(sums[half], F32x4::splat(-zero), dots[row][half].to_f32());
-                        totals[row][half] = mul_add(centred, F32x4::splat(step), totals[row][half]);
+kernel! {
+    /// `M` rows of quantized activations, with the ranges of their groups, times one panel.
+    fn tile<W: Panels, const M: usize, const PAIRS: bool>(
+        panel: &Panel,
+        values: &[i32],
+        ranges: &[Range],
+        end: &Epilogue,
+        y: &mut [f32],
+    ) {
+        let mut totals = [[F32x4::splat(0.0); 2]; M];
+        let size = panel.words.len() / panel.sums.len();
+        let groups = panel
+            .words
+            .chunks_exact(size)
+            .zip(values.as_chunks::<M>().0.chunks_exact(size))
+            .zip(ranges.as_chunks::<M>().0)
+            .zip(panel.sums);
+        for (group, (((words, values), ranges), sums)) in groups.enumerate() {
+            let dots = if PAIRS { dots_by_pairs(words, values) } else { dots(words, values) };
+            let sums = [F32x4::load(&sums[0]), F32x4::load(&sums[1])];
+            for row in 0..M {
+                let Range { step, zero } = ranges[row];
+                for half in 0..2 {
+                    let mut centred = mul_add(sums[half], F32x4::splat(-zero), dots[row][half].to_f32());
+                    if W::SCALED {
+                        centred = centred.mul(F32x4::load(&panel.group_scales[group][half]));
                     }
+                    totals[row][half] = mul_add(centred, F32x4::splat(step), totals[row][half]);
                 }
             }
-            for (row, totals) in totals.into_iter().enumerate() {
-                let sums = [0, 1].map(|half| mul_add(totals[half], self.scale[half], self.bias[half]));
-                finish(sums, self.activation, &mut y[row * self.n + self.column..][..self.width]);
-            }
         }
+        for (row, totals) in totals.into_iter().enumerate() {
+            let sums = [0, 1].map(|half| mul_add(totals[half], panel.scale[half], end.bias[half]));
+            let y = &mut y[row * end.n + end.columns.start..][..end.columns.len()];
+            finish(sums, end.activation, y);
+        }
+    }
+
+    /// Σ w over one group.
+    pub(super) fn word_sums(words: &[[[i32; 4]; 2]]) -> [F32x4; 2] {
+        let mut sums = [Sums::zero(); 2];
+        for w in words {
+            sums = [0, 1].map(|half| dot(sums[half], Words::load(&w[half]), Words::splat(ONES)));
+        }
+        sums.map(Sums::to_f32)
     }
 }
 
@@ -346,3 +419,47 @@ kernel! {
 
 #[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
 use dots as dots_by_pairs;
+
+#[cfg(all(test, target_arch = "wasm32", feature = "relaxed-simd"))]
+mod tests {
+    use super::*;
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    #[wasm_bindgen_test]
+    fn both_methods_give_the_same_bits() {
+        // The largest sums: activations at both ends of the range, weights of all signs that just fit.
+        for (m, k, n) in [
+            (1usize, 1usize, 1usize),
+            (2, 16, 8),
+            (7, 33, 17),
+            (13, 400, 24),
+        ] {
+            let Groups { count, quads } = Groups::of(k);
+            let x: Vec<f32> = (0..m * k).map(|i| [0.0, 1.0, 0.3, 1.0][i % 4]).collect();
+            let words = [0x4040_4040, -0x3f3f_3f40, 0x017f_017f, -0x7e00_7e02];
+            let values: Vec<i32> = (0..n.div_ceil(PANEL) * count * quads * PANEL)
+                .map(|i| words[(i / 3) % 4])
+                .collect();
+            let weights = Q8Weights {
+                values: &values,
+                sums: &vec![5.0; n.div_ceil(PANEL) * count * PANEL],
+                scale: &vec![0.01; n],
+                smooth: &vec![1.0; k],
+            };
+            let run = |method| {
+                let mut y = vec![0.0; m * n];
+                linear(
+                    &x,
+                    k,
+                    &weights,
+                    &vec![0.5; n],
+                    &mut y,
+                    Activation::Gelu,
+                    method,
+                );
+                y
+            };
+            assert_eq!(run(Method::Dot), run(Method::Pairs), "{m}x{k}x{n}");
+        }
+    }
+}

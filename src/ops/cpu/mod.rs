@@ -3,6 +3,7 @@
 mod attention;
 mod math;
 mod matmul_f32;
+mod matmul_q4;
 mod matmul_q8;
 mod norm;
 #[allow(unsafe_code)]
@@ -12,7 +13,8 @@ use burn::backend::Flex;
 use burn::tensor::{Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 
-use self::matmul_q8::{Method, PackedWeights};
+use self::matmul_q4::Q4Weights;
+use self::matmul_q8::{Method, Q8Weights};
 use super::{Activation, HotOps, Spans};
 #[cfg(test)]
 pub(super) use simd::ACTIVATION_MAX;
@@ -53,7 +55,7 @@ impl HotOps for Flex {
         bias: FlexTensor,
         activation: Activation,
     ) -> FlexTensor {
-        let [m, _] = dims(&x);
+        let [m, k] = dims(&x);
         let [n] = dims(&bias);
         output([m, n], |y| {
             let (x, weight, sums) = (
@@ -66,7 +68,7 @@ impl HotOps for Flex {
                 smooth.to_contiguous(),
                 bias.to_contiguous(),
             );
-            let weights = PackedWeights {
+            let weights = Q8Weights {
                 values: integers(&weight),
                 sums: floats(&sums),
                 scale: floats(&scale),
@@ -74,6 +76,41 @@ impl HotOps for Flex {
             };
             matmul_q8::linear(
                 floats(&x),
+                k,
+                &weights,
+                floats(&bias),
+                y,
+                activation,
+                Method::best(),
+            );
+        })
+    }
+
+    fn linear_q4(
+        x: FlexTensor,
+        weight: FlexTensor,
+        scale: FlexTensor,
+        bias: FlexTensor,
+        activation: Activation,
+    ) -> FlexTensor {
+        let [m, k] = dims(&x);
+        let [n] = dims(&bias);
+        let [_, groups, _] = dims(&scale);
+        output([m, n], |y| {
+            let (x, weight, scale, bias) = (
+                x.to_contiguous(),
+                weight.to_contiguous(),
+                scale.to_contiguous(),
+                bias.to_contiguous(),
+            );
+            let weights = Q4Weights {
+                values: integers(&weight),
+                scale: integers(&scale),
+                groups,
+            };
+            matmul_q8::linear(
+                floats(&x),
+                k,
                 &weights,
                 floats(&bias),
                 y,

@@ -27,6 +27,9 @@ pub(in crate::ops) const ACTIVATION_MAX: f32 = if RELAXED { 127.0 } else { 255.0
 /// Inputs in one word of the dot product: four bytes, or two numbers of 16 bits.
 pub(super) const WORD: usize = if RELAXED { 4 } else { 2 };
 
+/// The activation 1 in each input of a word.
+pub(super) const ONES: i32 = if RELAXED { 0x0101_0101 } else { 0x0001_0001 };
+
 const RELAXED: bool = cfg!(all(target_arch = "wasm32", feature = "relaxed-simd"));
 
 #[cfg(target_arch = "wasm32")]
@@ -82,16 +85,22 @@ mod arch {
             Self(f32x4_abs(self.0))
         }
 
-        /// The smaller; this where either is NaN. One instruction, where NaN from either side would take seven.
+        /// The smaller; either where one is NaN, because LLVM makes a relaxed minimum of it.
         #[inline(always)]
         pub fn min(self, other: Self) -> Self {
             Self(f32x4_pmin(self.0, other.0))
         }
 
-        /// The larger; this where either is NaN.
+        /// The larger; either where one is NaN.
         #[inline(always)]
         pub fn max(self, other: Self) -> Self {
             Self(f32x4_pmax(self.0, other.0))
+        }
+
+        /// NaN in the lanes where `x` is.
+        #[inline(always)]
+        pub fn or_nan_of(self, x: Self) -> Self {
+            Self(v128_or(self.0, f32x4_ne(x.0, x.0)))
         }
 
         /// `other` in the lanes where `x` is at least `limit`.
@@ -195,6 +204,13 @@ mod arch {
         pub fn splat(word: i32) -> Self {
             Self(i32x4_splat(word))
         }
+    }
+
+    /// Four outputs' octets of int4 as quads of int8: the low halves of the bytes, then the high ones.
+    #[inline]
+    pub fn unpack_nibbles(octets: &[i32; 4]) -> [[i32; 4]; 2] {
+        let bytes = Words::load(octets).0;
+        [i8x16_shr(i8x16_shl(bytes, 4), 4), i8x16_shr(bytes, 4)].map(|quads| F32x4(quads).to_bits())
     }
 
     /// Running integer sums of four outputs.
@@ -313,7 +329,7 @@ mod arch {
             Self(self.0.map(f32::abs))
         }
 
-        /// The smaller; this where either is NaN.
+        /// The smaller; either where one is NaN.
         pub fn min(self, other: Self) -> Self {
             Self(from_fn(|i| {
                 if other.0[i] < self.0[i] {
@@ -324,7 +340,7 @@ mod arch {
             }))
         }
 
-        /// The larger; this where either is NaN.
+        /// The larger; either where one is NaN.
         pub fn max(self, other: Self) -> Self {
             Self(from_fn(|i| {
                 if self.0[i] < other.0[i] {
@@ -333,6 +349,13 @@ mod arch {
                     self.0[i]
                 }
             }))
+        }
+
+        /// NaN in the lanes where `x` is.
+        pub fn or_nan_of(self, x: Self) -> Self {
+            Self(from_fn(
+                |i| if x.0[i].is_nan() { f32::NAN } else { self.0[i] },
+            ))
         }
 
         /// `other` in the lanes where `x` is at least `limit`.
@@ -392,6 +415,17 @@ mod arch {
         }
     }
 
+    /// Four outputs' octets of int4 as quads of int8: the low halves of the bytes, then the high ones.
+    pub fn unpack_nibbles(octets: &[i32; 4]) -> [[i32; 4]; 2] {
+        let quad = |octet: i32, left: u32| {
+            let bytes = octet
+                .to_le_bytes()
+                .map(|byte| (byte << left).cast_signed() >> 4);
+            i32::from_le_bytes(bytes.map(i8::cast_unsigned))
+        };
+        [4, 0].map(|left| octets.map(|octet| quad(octet, left)))
+    }
+
     /// Running integer sums of four outputs.
     #[derive(Clone, Copy)]
     pub struct Sums([i32; 4]);
@@ -427,7 +461,7 @@ mod arch {
 
 #[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
 pub(super) use arch::unpack;
-pub(super) use arch::{F32x4, Sums, Words, dot, mul_add, to_words};
+pub(super) use arch::{F32x4, Sums, Words, dot, mul_add, to_words, unpack_nibbles};
 #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
 pub(super) use arch::{add_pairs, dot_saturates, pairs, widen};
 
