@@ -9,7 +9,6 @@ use burn::backend::{Backend, Dispatch, FloatDType, Scalar};
 use burn::tensor::{Device, Int, Shape, Slice, Tensor};
 
 use super::{Activation, HotOps, activation, floats, integers};
-use crate::error::{Error, Result};
 
 /// Outputs in one panel of packed weights.
 pub const PANEL: usize = 8;
@@ -66,28 +65,27 @@ pub const MOST_OF_FOUR: i32 = i16::MAX as i32 / 127;
 /// The two fours that are added in 16 bits, of eight neighbouring inputs.
 pub const FOURS: [[usize; 4]; 2] = [[0, 1, 4, 5], [2, 3, 6, 7]];
 
-/// Σ w of each group of inputs and output, `[⌈n / 8⌉, groups, 8]`: what the zero point of a group is multiplied with.
+/// Shape of Σ w of each group of inputs and output: `[⌈n / 8⌉, groups, 8]`.
+pub fn group_sums_shape(n: usize, k: usize) -> [usize; 3] {
+    [n.div_ceil(PANEL), Groups::of(k).count, PANEL]
+}
+
+/// Σ w of each group of `k` inputs and output: what the zero point of a group is multiplied with.
 ///
-/// `None` where weights go over [`MOST_OF_FOUR`].
-fn group_sums(packed: &[i32], groups: Groups) -> Option<Vec<f32>> {
-    let mut sums = Vec::with_capacity(packed.len() / groups.quads);
-    let mut most = 0;
-    for group in packed.chunks_exact(groups.quads * PANEL) {
+/// *Shapes*: `packed` by [`packed_q8_shape`], result by [`group_sums_shape`].
+pub fn group_sums(packed: &[i32], k: usize) -> Vec<f32> {
+    let groups = packed.chunks_exact(Groups::of(k).quads * PANEL);
+    let sums = groups.flat_map(|group| {
         let mut sum = [0; PANEL];
-        for [low, high] in group.as_chunks::<PANEL>().0.as_chunks::<2>().0 {
-            for ((sum, low), high) in sum.iter_mut().zip(low).zip(high) {
-                for (a, b) in [(*low, *high), (*low >> 16, *high >> 16)] {
-                    let four = [a as i8, (a >> 8) as i8, b as i8, (b >> 8) as i8].map(i32::from);
-                    let positive: i32 = four.iter().map(|w| (*w).max(0)).sum();
-                    let all: i32 = four.iter().sum();
-                    most = most.max(positive).max(positive - all);
-                    *sum += all;
-                }
+        for quad in group.as_chunks::<PANEL>().0 {
+            for (sum, quad) in sum.iter_mut().zip(quad) {
+                let bytes = quad.to_le_bytes().map(|byte| i32::from(byte.cast_signed()));
+                *sum += bytes.iter().sum::<i32>();
             }
         }
-        sums.extend(sum.map(|sum| sum as f32));
-    }
-    (most <= MOST_OF_FOUR).then_some(sums)
+        sum.map(|sum| sum as f32)
+    });
+    sums.collect()
 }
 
 /// Weights of a linear layer in the precision that they were loaded in.
@@ -99,7 +97,7 @@ pub enum LinearWeight {
     Q8 {
         /// Four int8 in each i32, the lowest byte first.
         packed: Tensor<3, Int>,
-        /// Σ w of each group of inputs and output, `[⌈n / 8⌉, groups, 8]`.
+        /// By [`group_sums`].
         sums: Tensor<3>,
         /// One factor per output, `[n]`.
         scale: Tensor<1>,
@@ -118,26 +116,21 @@ pub enum LinearWeight {
 impl LinearWeight {
     /// int8 weights with what the kernels need beside them.
     ///
-    /// *Shapes*: `packed` by [`packed_q8_shape`], `scale: [n]`, `smooth: [k]`.
-    /// *Errors*: `InvalidWeights` where weights go over [`MOST_OF_FOUR`].
+    /// *Shapes*: `packed` by [`packed_q8_shape`], `sums` by [`group_sums_shape`], `scale: [n]`, `smooth: [k]`.
     pub fn q8(
         packed: Vec<i32>,
+        sums: Vec<f32>,
         scale: Vec<f32>,
         smooth: Vec<f32>,
         device: &Device,
-    ) -> Result<Self> {
-        let (n, k, groups) = (scale.len(), smooth.len(), Groups::of(smooth.len()));
-        let sums = group_sums(&packed, groups).ok_or_else(|| {
-            Error::invalid_weights(
-                "int8 weights are too large for sums of 16 bits; pack the model anew",
-            )
-        })?;
-        Ok(Self::Q8 {
+    ) -> Self {
+        let (n, k) = (scale.len(), smooth.len());
+        Self::Q8 {
             packed: integers(packed, packed_q8_shape(n, k), device),
-            sums: floats(sums, [n.div_ceil(PANEL), groups.count, PANEL], device),
+            sums: floats(sums, group_sums_shape(n, k), device),
             scale: floats(scale, [n], device),
             smooth: floats(smooth, [k], device),
-        })
+        }
     }
 }
 

@@ -20,8 +20,8 @@ pub use attention::{Spans, attention};
 pub(crate) use cpu::SIMD_LEVEL;
 pub use embedding::Embedding;
 pub use linear::{
-    FOURS, Groups, Linear, LinearWeight, MOST_OF_FOUR, PANEL, Q4_GROUP, packed_f32_shape,
-    packed_q4_shape, packed_q8_shape, q4_scale_shape,
+    FOURS, Groups, Linear, LinearWeight, MOST_OF_FOUR, PANEL, Q4_GROUP, group_sums,
+    group_sums_shape, packed_f32_shape, packed_q4_shape, packed_q8_shape, q4_scale_shape,
 };
 pub use norm::LayerNorm;
 pub use transfer::{floats, integers, read};

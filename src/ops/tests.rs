@@ -83,7 +83,13 @@ fn smooth_q8_linear(
         crate::weights::pack_row_q8(&mut packed, k, output, row);
     }
     Linear {
-        weight: LinearWeight::q8(packed, scale, smooth, &Device::flex()).unwrap(),
+        weight: LinearWeight::q8(
+            packed.clone(),
+            group_sums(&packed, k),
+            scale,
+            smooth,
+            &Device::flex(),
+        ),
         bias: vector(bias),
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
 use super::chunk::ChunkBuilder;
@@ -108,16 +109,16 @@ impl Host for StoredModel<'_> {
             return Ok(None);
         };
         // Read ahead of the stream, because a `ByteStream` borrows nothing; in the browser this is JavaScript's memory.
-        let mut chunks = Vec::with_capacity(stored.chunks.len());
-        for key in &stored.chunks {
-            let missing = || {
-                Error::new(
-                    ErrorKind::Integrity,
-                    format!("{file}: a stored chunk is missing"),
-                )
-            };
-            chunks.push(self.store.get(key).await?.ok_or_else(missing)?);
-        }
+        // All are asked for at once: a database answers the next while this one is on its way.
+        let missing = || {
+            Error::new(
+                ErrorKind::Integrity,
+                format!("{file}: a stored chunk is missing"),
+            )
+        };
+        let gets = stored.chunks.iter().map(|key| self.store.get(key));
+        let chunks: Option<Vec<Chunk>> = try_join_all(gets).await?.into_iter().collect();
+        let mut chunks = chunks.ok_or_else(missing)?;
         let found: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         if found != stored.size {
             let message = format!("{file}: the store has {found} bytes of {}", stored.size);

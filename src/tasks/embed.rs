@@ -1,6 +1,9 @@
 //! Text to vectors: loading a sentence encoder, and running it over lists of texts.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
 
 use async_trait::async_trait;
 use burn::tensor::Device;
@@ -386,11 +389,16 @@ impl<'a, 's> Loading<'a, 's> {
         };
         let (max_tokens, lowercase) = self.limits(&config).await?;
         let json = self.required(TOKENIZER).await?;
+        // What is stored comes while the tokenizer is made of its file, which takes as long.
+        let weights = Opening::new(self.host, &weights_file, self.cached).await;
         self.report(LoadStatus::Prepare, Some(TOKENIZER));
         let tokenizer = TextTokenizer::from_json(&json, max_tokens, lowercase)?;
         drop(json);
 
-        let weights = self.weights(&weights_file, &config, dtype, device).await?;
+        let weights = weights.stream().await?;
+        let weights = self
+            .weights(&weights_file, weights, &config, dtype, device)
+            .await?;
         self.report(LoadStatus::Prepare, Some(&weights_file));
         let dimensions = config.hidden_size;
         let bert = Bert::new(config, weights, device.clone())?;
@@ -451,15 +459,12 @@ impl<'a, 's> Loading<'a, 's> {
     async fn weights(
         &mut self,
         file: &str,
+        stream: Option<Box<dyn ByteStream>>,
         config: &BertConfig,
         dtype: Dtype,
         device: &Device,
     ) -> Result<weights::Weights> {
-        let mut stream = self
-            .host
-            .open(file)
-            .await?
-            .ok_or_else(|| self.missing(file))?;
+        let mut stream = stream.ok_or_else(|| self.missing(file))?;
         if self.known_size(file).is_none() {
             self.total += stream.length().unwrap_or(0);
         }
@@ -572,6 +577,34 @@ impl Source<'_> {
             total: total.max(loaded),
             cached,
         });
+    }
+}
+
+type Opened = Result<Option<Box<dyn ByteStream>>>;
+
+/// A file that is being opened while something else is done.
+struct Opening<'a> {
+    future: Pin<Box<dyn Future<Output = Opened> + 'a>>,
+    done: Poll<Opened>,
+}
+
+impl<'a> Opening<'a> {
+    /// `early`: the host is asked now, and else when the stream is wanted.
+    async fn new(host: &'a dyn Host, file: &'a str, early: bool) -> Self {
+        let mut future = host.open(file);
+        let done = if early {
+            poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+        } else {
+            Poll::Pending
+        };
+        Self { future, done }
+    }
+
+    async fn stream(self) -> Opened {
+        match self.done {
+            Poll::Ready(opened) => opened,
+            Poll::Pending => self.future.await,
+        }
     }
 }
 

@@ -15,8 +15,8 @@ use super::{Dtype, Parameter, Role, pack_row_f32, pack_row_q8};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::ByteStream;
 use crate::ops::{
-    Embedding, LayerNorm, Linear, LinearWeight, PANEL, floats, integers, packed_f32_shape,
-    packed_q4_shape, packed_q8_shape, q4_scale_shape,
+    Embedding, LayerNorm, Linear, LinearWeight, PANEL, floats, group_sums, group_sums_shape,
+    integers, packed_f32_shape, packed_q4_shape, packed_q8_shape, q4_scale_shape,
 };
 use crate::pace::Pace;
 
@@ -45,6 +45,8 @@ struct Loaded {
     scale: Vec<f32>,
     /// int8 matrices of linear layers have one per input: what it is multiplied with.
     smooth: Vec<f32>,
+    /// And the sums of their weights by groups.
+    sums: Vec<f32>,
     /// int4 matrices have one per output and group, two f16 in each.
     halves: Vec<i32>,
 }
@@ -88,13 +90,13 @@ impl Weights {
             shape,
             scale,
             smooth,
+            sums,
             halves,
         } = self.take(&format!("{name}.weight"))?;
         let shape = [shape[0], shape[1], shape[2]];
         let weight = match values {
             Values::F32(values) => LinearWeight::F32(floats(values, shape, &self.device)),
-            Values::Q8(values) => LinearWeight::q8(values, scale, smooth, &self.device)
-                .map_err(|error| named(&format!("tensor '{name}.weight'"), error))?,
+            Values::Q8(values) => LinearWeight::q8(values, sums, scale, smooth, &self.device),
             Values::Q4(values) => {
                 let groups = halves.len() / (shape[0] * PANEL / 2).max(1);
                 LinearWeight::Q4 {
@@ -229,6 +231,9 @@ pub async fn load(
         } else {
             let norm = norm_of(parameter, &tensors);
             reader.rows(entry, parameter, norm, &mut loaded).await?;
+            if let (Values::Q8(values), false) = (&loaded.values, loaded.sums.is_empty()) {
+                loaded.sums = group_sums(values, loaded.smooth.len());
+            }
         }
         if let Some(sink) = sink.as_deref_mut() {
             sink.write(loaded.values.bytes()).await?;
@@ -418,7 +423,12 @@ impl Layout {
                 let [panels, quads, lanes] = packed_q8_shape(shape[0], shape[1]);
                 let scale = companion("scale", "F32", &shape[..1]);
                 let smooth = companion("smooth", "F32", &shape[1..]);
-                ("I8", vec![panels, quads, lanes, 4], vec![scale, smooth])
+                let sums = companion("sums", "F32", &group_sums_shape(shape[0], shape[1]));
+                (
+                    "I8",
+                    vec![panels, quads, lanes, 4],
+                    vec![scale, smooth, sums],
+                )
             }
             (Role::Linear, Dtype::Q4) => {
                 let [panels, octets, lanes] = packed_q4_shape(shape[0], shape[1]);
@@ -463,6 +473,7 @@ impl Layout {
             shape: self.shape.clone(),
             scale: Vec::new(),
             smooth: Vec::new(),
+            sums: Vec::new(),
             halves: Vec::new(),
         };
         for Companion { kind, dtype, shape } in &self.companions {
@@ -473,6 +484,7 @@ impl Layout {
                     loaded.smooth = floats(length)?;
                     loaded.smooth.fill(1.0);
                 }
+                ("sums", _) => loaded.sums = floats(length)?,
                 _ => loaded.scale = floats(length)?,
             }
         }
@@ -495,6 +507,7 @@ impl Loaded {
         [
             bytemuck::cast_slice(&self.scale),
             bytemuck::cast_slice(&self.smooth),
+            bytemuck::cast_slice(&self.sums),
             bytemuck::cast_slice(&self.halves),
         ]
         .into_iter()
@@ -505,6 +518,7 @@ impl Loaded {
         [
             bytemuck::cast_slice_mut(&mut self.scale),
             bytemuck::cast_slice_mut(&mut self.smooth),
+            bytemuck::cast_slice_mut(&mut self.sums),
             bytemuck::cast_slice_mut(&mut self.halves),
         ]
         .into_iter()
@@ -550,7 +564,7 @@ impl Loaded {
             .smooth
             .iter()
             .all(|factor| factor.is_finite() && *factor > 0.0);
-        if values && finite(&self.scale) && smooth && halves {
+        if values && finite(&self.scale) && finite(&self.sums) && smooth && halves {
             Ok(())
         } else {
             Err(not_finite(file, name))

@@ -5,8 +5,8 @@ use half::f16;
 
 use crate::error::{Error, Result};
 use crate::ops::{
-    FOURS, Groups, Linear, LinearWeight, MOST_OF_FOUR, PANEL, Q4_GROUP, floats, integers,
-    packed_f32_shape, packed_q4_shape, packed_q8_shape, q4_scale_shape,
+    FOURS, Groups, Linear, LinearWeight, MOST_OF_FOUR, PANEL, Q4_GROUP, floats, group_sums,
+    integers, packed_f32_shape, packed_q4_shape, packed_q8_shape, q4_scale_shape,
 };
 
 /// The precision of a loaded model's large matrices.
@@ -76,7 +76,8 @@ impl Linear {
                     scale.push(quantize_row(row, linear_scale(row), &mut bytes));
                     pack_row_q8(&mut packed, k, output, &bytes);
                 }
-                LinearWeight::q8(packed, scale, vec![1.0; k], device)?
+                let sums = group_sums(&packed, k);
+                LinearWeight::q8(packed, sums, scale, vec![1.0; k], device)
             }
             Dtype::Q4 => {
                 let (shape, scales) = (packed_q4_shape(n, k), q4_scale_shape(n, k));

@@ -1,4 +1,7 @@
-//! Elementary functions on vectors: exp, erf, tanh, and the activations made of them.
+//! Elementary functions on vectors: exp, erf, tanh, sigmoid, and the activations made of them.
+
+// In the relaxed build a function with a target feature is no `Fn`; a closure around it is.
+#![allow(clippy::redundant_closure)]
 
 use super::simd::{F32x4, ROUND, kernel, mul_add};
 use crate::ops::Activation;
@@ -119,8 +122,6 @@ kernel! {
 }
 
 #[cfg(test)]
-// A function with a target feature is no `Fn`; a closure around it is.
-#[allow(clippy::redundant_closure)]
 mod tests {
     use super::*;
     use wasm_bindgen_test::wasm_bindgen_test;
