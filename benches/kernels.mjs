@@ -40,7 +40,7 @@ async function measure({ shapes, builds, rounds }) {
   const results = [];
   for (const [m, k, n] of shapes) {
     const runs = {};
-    for (const dtype of ['q8', 'f32']) {
+    for (const dtype of ['q8', 'q4', 'f32']) {
       for (const name of builds) {
         const layer = modules[name].LinearBench.of(dtype, m, k, n);
         runs[`${dtype} ${name}`] = { call: (repeats) => layer.run(repeats, false), free: () => layer.free() };
@@ -84,6 +84,7 @@ const rows = results.map(({ m, k, n, times }) => {
     'bare pairs': gops('bare pairs'),
     'share of bare %': ceiling && (100 * q8) / ceiling,
     'q8 simd': gops('q8 simd'),
+    'q4 relaxed': gops('q4 relaxed'),
     'f32 relaxed': gops('f32 relaxed'),
     'f32 simd': gops('f32 simd'),
     // One row reads every weight once: its speed is that of memory.

@@ -29,10 +29,14 @@ impl Panels for Q4Weights<'_> {
 
     fn panel<'a>(&'a self, index: usize, buffer: &'a mut PanelBuffer) -> Panel<'a> {
         let (octets, scales) = (self.groups * 4 * PANEL, self.groups * PANEL / 2);
-        buffer.quads.clear();
-        for [low, high] in registers(&self.values[index * octets..][..octets]) {
+        buffer.quads.resize(octets * 2, 0);
+        let quads = buffer.quads.as_chunks_mut::<4>().0.as_chunks_mut::<4>().0;
+        for (quads, [low, high]) in quads
+            .iter_mut()
+            .zip(registers(&self.values[index * octets..][..octets]))
+        {
             let ([a, c], [b, d]) = (unpack_nibbles(low), unpack_nibbles(high));
-            buffer.quads.extend([a, b, c, d].as_flattened());
+            *quads = [a, b, c, d];
         }
         let words = registers(words(&buffer.quads, &mut buffer.words));
         buffer.sums.clear();
@@ -41,11 +45,11 @@ impl Panels for Q4Weights<'_> {
                 .sums
                 .extend(word_sums(group).map(F32x4::to_array).as_flattened());
         }
-        let halves = self.scale[index * scales..][..scales].iter();
-        buffer.group_scales.clear();
-        buffer
-            .group_scales
-            .extend(halves.flat_map(|pair| [float(*pair), float(pair >> 16)]));
+        let halves = &self.scale[index * scales..][..scales];
+        buffer.group_scales.resize(scales * 2, 0.0);
+        for (to, pair) in buffer.group_scales.as_chunks_mut().0.iter_mut().zip(halves) {
+            *to = [float(*pair as u16), float((pair >> 16) as u16)];
+        }
         Panel {
             words,
             sums: registers(&buffer.sums),
@@ -55,7 +59,29 @@ impl Panels for Q4Weights<'_> {
     }
 }
 
-/// The f16 in the lower half.
-fn float(half: i32) -> f32 {
-    half::f16::from_bits(half as u16).to_f32()
+/// An f16 that is finite. Its bits make a number that is 2¹¹² too small, subnormal or not.
+fn float(half: u16) -> f32 {
+    let half = u32::from(half);
+    f32::from_bits((half & 0x7fff) << 13 | (half & 0x8000) << 16) * f32::from_bits(239 << 23)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use half::f16;
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    #[wasm_bindgen_test(unsupported = test)]
+    fn every_finite_half_becomes_its_value() {
+        for bits in 0..=u16::MAX {
+            let expected = f16::from_bits(bits);
+            if expected.is_finite() {
+                assert_eq!(
+                    float(bits).to_bits(),
+                    expected.to_f32().to_bits(),
+                    "{bits:#x}"
+                );
+            }
+        }
+    }
 }
