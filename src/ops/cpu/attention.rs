@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use super::math::exp;
-use super::matmul_f32::{Rows, product};
+use super::matmul_f32::{Rows, product, store};
 use super::simd::{F32x4, kernel};
 use crate::ops::{PANEL, Spans};
 
@@ -163,12 +163,6 @@ impl Scratch {
 }
 
 kernel! {
-    fn store(sums: [F32x4; 2], to: &mut [f32]) {
-        for (sum, to) in sums.into_iter().zip(to.chunks_mut(4)) {
-            sum.store_partial(to);
-        }
-    }
-
     /// Replaces the first `t` scores by the exponentials of their distances to the largest, and returns their sum.
     fn exponentials(scores: &mut [f32], t: usize) -> f32 {
         scores[t..].fill(f32::NEG_INFINITY);

@@ -30,7 +30,8 @@ kernel! {
             let rows = Rows { x, stride: k, k };
             product(rows, weight, |row, sums| {
                 let y = &mut y[row * n + columns.start..][..columns.len()];
-                finish([0, 1].map(|half| sums[half].add(bias[half])), activation, y);
+                let [sums] = activate_rows([[0, 1].map(|half| sums[half].add(bias[half]))], activation);
+                store(sums, y);
             });
         }
     }
@@ -87,25 +88,32 @@ kernel! {
         }
     }
 
-    /// Applies the activation and stores as many of a panel's eight outputs as `y` takes.
-    pub(super) fn finish(sums: [F32x4; 2], activation: Activation, y: &mut [f32]) {
-        if activation == Activation::Identity && let [low, high] = y.as_chunks_mut::<4>().0 {
+    /// Applies the activation to rows of eight outputs.
+    pub(super) fn activate_rows<const M: usize>(rows: [[F32x4; 2]; M], activation: Activation) -> [[F32x4; 2]; M] {
+        if activation == Activation::Identity {
+            return rows;
+        }
+        // A copy, so that only this way goes through memory.
+        let mut copy = rows;
+        activate(copy.as_flattened_mut(), activation);
+        copy
+    }
+
+    /// Stores as many of a panel's eight outputs as `y` takes.
+    pub(super) fn store(sums: [F32x4; 2], y: &mut [f32]) {
+        if let [low, high] = y.as_chunks_mut::<4>().0 {
             sums[0].store(low);
             sums[1].store(high);
         } else {
-            finish_slowly(sums, activation, y);
+            store_partial(sums, y);
         }
     }
 }
 
 /// Not inlined, to keep the loop of the common case small.
 #[inline(never)]
-#[cfg_attr(
-    all(target_arch = "wasm32", feature = "relaxed-simd"),
-    target_feature(enable = "relaxed-simd")
-)]
-fn finish_slowly(sums: [F32x4; 2], activation: Activation, y: &mut [f32]) {
-    for (sum, y) in activate(sums, activation).into_iter().zip(y.chunks_mut(4)) {
+fn store_partial(sums: [F32x4; 2], y: &mut [f32]) {
+    for (sum, y) in sums.into_iter().zip(y.chunks_mut(4)) {
         sum.store_partial(y);
     }
 }

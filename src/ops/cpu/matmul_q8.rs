@@ -9,7 +9,7 @@
 
 use std::cell::RefCell;
 
-use super::matmul_f32::{finish, of_panel};
+use super::matmul_f32::{activate_rows, of_panel, store};
 use super::simd::{
     ACTIVATION_MAX, F32x4, ONES, ROUND, Sums, WORD, Words, dot, kernel, mul_add, to_words,
 };
@@ -367,10 +367,9 @@ kernel! {
                 }
             }
         }
-        for (row, totals) in totals.into_iter().enumerate() {
-            let sums = [0, 1].map(|half| mul_add(totals[half], panel.scale[half], end.bias[half]));
-            let y = &mut y[row * end.n + end.columns.start..][..end.columns.len()];
-            finish(sums, end.activation, y);
+        let rows = totals.map(|totals| [0, 1].map(|half| mul_add(totals[half], panel.scale[half], end.bias[half])));
+        for (row, sums) in activate_rows(rows, end.activation).into_iter().enumerate() {
+            store(sums, &mut y[row * end.n + end.columns.start..][..end.columns.len()]);
         }
     }
 
