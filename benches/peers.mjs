@@ -4,7 +4,7 @@
 //
 // Every contestant has a page of its own. A round runs each case once in every page, and a ratio is the median of the rounds'
 // ratios, peer's time over ours: a machine that gets slower for a while slows all of them. Absolute times are there to be checked.
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -23,8 +23,8 @@ const root = path.join(here, '..');
 const MINILM = process.env.PILOTLIGHT_MINILM ?? path.join(root, '.models/all-MiniLM-L6-v2');
 const STS = path.join(process.env.PILOTLIGHT_DATA ?? path.join(root, '../shared/data'), 'sts/stsb-en-test.csv');
 const ONNX = {
-  q8: process.env.PILOTLIGHT_ONNX_Q8 ?? path.join(root, '../shared/bench/minilm-quint8.onnx'),
-  f32: process.env.PILOTLIGHT_ONNX_F32 ?? path.join(root, '.models/bench/minilm-f32.onnx'),
+  q8: process.env.PILOTLIGHT_ONNX_Q8 ?? path.join(here, 'onnx/minilm-quint8.onnx'),
+  f32: process.env.PILOTLIGHT_ONNX_F32 ?? path.join(here, 'onnx/minilm-f32.onnx'),
 };
 
 // --- the server ---
@@ -68,7 +68,7 @@ const CONTESTANTS = {
   'transformers.js q8': transformers('q8', 1),
 };
 if (!existsSync(ONNX.f32)) {
-  console.error(`SKIPPED: there is no ${ONNX.f32}, so f32 is not compared. The README says how to make it.`);
+  console.error(`SKIPPED: there is no ${ONNX.f32}, so f32 is not compared. \`make bench-onnx\` makes it.`);
   delete CONTESTANTS['onnxruntime-web f32'];
 }
 // What is asked of the package: at least this many times the peer's speed.
@@ -174,4 +174,7 @@ const result = { machine, speed: await speed(), start: await start() };
 await browser.close();
 server.close();
 console.log(`${machine}\n\n${markdown(result.speed)}\n\nFrom opening the page to the first embedding; memory after a batch of 32 texts of 128 tokens.\n\n${markdown(result.start)}`);
-if (options.json) writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);
+if (options.json) {
+  mkdirSync(path.dirname(options.json), { recursive: true });
+  writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);
+}

@@ -197,7 +197,7 @@ pub(super) fn row_scale(row: &[f32]) -> f32 {
     row.iter().fold(0.0f32, |largest, x| largest.max(x.abs())) / 127.0
 }
 
-/// As [`row_scale`], or a little more where weights would go over [`MOST_OF_FOUR`]: in MiniLM an eighth of the outputs, by
+/// As [`row_scale`], or a little more where weights would go over [`MOST_OF_FOUR`]: in MiniLM at an eighth of the outputs, by
 /// a tenth in most.
 pub(super) fn linear_scale(row: &[f32]) -> f32 {
     let mut most = 0.0f32;

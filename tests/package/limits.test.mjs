@@ -27,7 +27,7 @@ test('the WebGPU core takes at most 4.5 MB', (t) => {
 });
 
 // Linear memory never shrinks: what it has afterwards was its peak. This file has a process and an instance of its own.
-test('loading MiniLM from f32 to q8 takes at most 48 MB of linear memory', async (t) => {
+test('MiniLM takes at most 48 MB of linear memory while f32 becomes q8, and 40 MB in use, however long', async (t) => {
   const hub = await startHub({ models: HUB_MODELS, port: 0 });
   t.after(() => hub.close());
   const embedder = await TextEmbedder.load('sentence-transformers/all-MiniLM-L6-v2', { host: hub.url, dtype: 'q8', store: 'memory' });
@@ -36,5 +36,15 @@ test('loading MiniLM from f32 to q8 takes at most 48 MB of linear memory', async
   assert.ok(memoryBytes <= 48 * 2 ** 20, `${memoryBytes / 2 ** 20} MiB`);
   // The q8 weights alone: the figure is of a model that is really there.
   assert.ok(memoryBytes >= 22 * MB, `${memoryBytes} bytes`);
+
+  // A word of the vocabulary is a token, and two stand around them.
+  const texts = Array.from({ length: 32 }, () => Array.from({ length: 126 }, () => 'house').join(' '));
+  assert.deepEqual((await embedder.embed(texts)).tokens, new Array(32).fill(128));
+  const after = (await diagnose()).cpuCore.memoryBytes;
+  t.diagnostic(`after 32 texts of 128 tokens ${(after / 2 ** 20).toFixed(1)} MiB`);
+  assert.ok(after <= 40 * 2 ** 20, `${after / 2 ** 20} MiB after 32 texts of 128 tokens`);
+
+  for (let i = 0; i < 5; i += 1) await embedder.embed(texts);
+  assert.equal((await diagnose()).cpuCore.memoryBytes, after, 'memory grows from call to call');
   embedder.dispose();
 });
