@@ -12,5 +12,5 @@ export async function packModel(model, host) {
   (await TextEmbedder.load(model, { host, dtype: 'q8', device: 'cpu', store })).dispose();
   const manifest = JSON.parse(new TextDecoder().decode([...rows].find(([key]) => key.endsWith('#manifest'))[1]));
   const [, file] = Object.entries(manifest.files).find(([name]) => name.endsWith('.safetensors'));
-  return Buffer.concat(file.chunks.map((key) => rows.get(key)));
+  return Buffer.concat(file.chunks.map(({ key }) => rows.get(key)));
 }

@@ -189,6 +189,28 @@ fn a_stored_model_that_is_damaged_is_fetched_again() {
     }
 }
 
+#[test]
+fn one_bit_that_changes_in_the_store_is_found_wherever_it_is() {
+    let store = MemoryStore::default();
+    let cold = load(&MemoryHost::new(files()), &store, Dtype::Q8).unwrap();
+    let names: Vec<String> = files().into_keys().collect();
+    for name in ["config.json", "tokenizer.json", "pilotlight-q8.safetensors"] {
+        for part in [0, 1, 2] {
+            let keys = block_on(store.keys("")).unwrap();
+            let key = keys.iter().find(|key| key.contains(&format!("{name}/")));
+            let key = key.unwrap_or_else(|| panic!("{name} is not stored; {names:?} are there"));
+            let mut bytes = block_on(store.get(key)).unwrap().unwrap().to_vec();
+            let at = (bytes.len() - 1) * part / 2;
+            bytes[at] ^= 4;
+            block_on(store.put(key, Chunk::from(bytes.as_slice()))).unwrap();
+            // The damaged model goes, and without a host there is no other.
+            assert!(load(&no_host(), &store, Dtype::Q8).is_err(), "{name}, {at}");
+            let again = load(&MemoryHost::new(files()), &store, Dtype::Q8).unwrap();
+            assert_eq!(vector(&cold, "the cat"), vector(&again, "the cat"));
+        }
+    }
+}
+
 /// One tensor of the header changed by `edit`, the data as it was.
 fn with_header(edit: impl Fn(&mut serde_json::Map<String, serde_json::Value>)) -> Vec<u8> {
     let file = &files()["model.safetensors"];

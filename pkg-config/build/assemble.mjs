@@ -1,6 +1,7 @@
-import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { KEPT, PACKAGE, ROOT, ask, filesUnder, run } from './steps.mjs';
+import { buildSync } from 'esbuild';
+import { KEPT, PACKAGE, ROOT, ask, run } from './steps.mjs';
 
 /** Lays out dist/package/ from the finished cores and returns its version. */
 export function assemble(cores) {
@@ -32,18 +33,27 @@ export function assemble(cores) {
   return version;
 }
 
+/** One file for each runtime: a page without a bundler fetches module after module, each when the one before is there. */
+const ENTRIES = ['web', 'inline', 'workerd', 'edge-light'];
+
 function layEntries(version) {
   const compiled = path.join(KEPT, 'entries');
   rmSync(compiled, { recursive: true, force: true });
   run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'pkg-config']);
-  for (const file of filesUnder(path.relative(ROOT, compiled))) {
-    const target = path.join(PACKAGE, path.relative(compiled, path.join(ROOT, file)));
-    cpSync(path.join(ROOT, file), target);
-  }
-  const versionFile = path.join(PACKAGE, 'version.js');
+  const versionFile = path.join(compiled, 'version.js');
   const text = readFileSync(versionFile, 'utf8');
   if (!text.includes('__PILOTLIGHT_VERSION__')) throw new Error('version.js has no place for the version');
   writeFileSync(versionFile, text.replace('__PILOTLIGHT_VERSION__', version));
+  buildSync({
+    entryPoints: ENTRIES.map((name) => path.join(compiled, `${name}.js`)),
+    absWorkingDir: compiled,
+    outdir: PACKAGE,
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    external: ['./core/*'],
+    logLevel: 'warning',
+  });
 }
 
 function crateVersion() {

@@ -34,6 +34,7 @@ impl Host for FilesHost {
         let names = Object::keys(&self.files);
         let entry = |path: String| FileEntry {
             size: self.get(&path).and_then(|value| size(&value)),
+            digest: None,
             path,
         };
         Ok(Some(

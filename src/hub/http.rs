@@ -6,7 +6,7 @@ use serde::Deserialize;
 use web_sys::AbortSignal;
 
 use super::body::{BodyStream, failure};
-use super::{ByteStream, FileEntry, Host};
+use super::{ByteStream, Digest, FileEntry, Host};
 use crate::error::{Error, Result};
 
 /// The files of one model at one revision on one host.
@@ -26,6 +26,24 @@ struct TreeEntry {
     kind: String,
     path: String,
     size: u64,
+    /// Git's blob id; of a large file that of its pointer.
+    oid: Option<String>,
+    lfs: Option<Lfs>,
+}
+
+#[derive(Deserialize)]
+struct Lfs {
+    /// The content's sha256.
+    oid: String,
+}
+
+impl TreeEntry {
+    fn digest(&self) -> Option<Digest> {
+        match &self.lfs {
+            Some(lfs) => Digest::sha256(&lfs.oid),
+            None => Digest::git_blob(self.oid.as_ref()?),
+        }
+    }
 }
 
 impl HubHost {
@@ -79,6 +97,7 @@ impl Host for HubHost {
         Ok(Some(
             files
                 .map(|entry| FileEntry {
+                    digest: entry.digest(),
                     path: entry.path,
                     size: Some(entry.size),
                 })

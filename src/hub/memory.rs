@@ -56,6 +56,7 @@ impl Host for MemoryHost {
         let entry = |(path, bytes): (&String, &Rc<[u8]>)| FileEntry {
             path: path.clone(),
             size: Some(bytes.len() as u64),
+            digest: None,
         };
         Ok(Some(self.files.iter().map(entry).collect()))
     }

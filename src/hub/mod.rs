@@ -7,12 +7,14 @@ mod files;
 #[cfg(target_arch = "wasm32")]
 mod http;
 mod memory;
+mod verify;
 
 #[cfg(target_arch = "wasm32")]
 pub use files::FilesHost;
 #[cfg(target_arch = "wasm32")]
 pub use http::HubHost;
 pub use memory::{MemoryHost, MemoryStream};
+pub use verify::{Digest, VerifiedStream};
 
 use async_trait::async_trait;
 
@@ -28,6 +30,8 @@ pub struct FileEntry {
     pub path: String,
     /// Bytes, where the host tells.
     pub size: Option<u64>,
+    /// Of the content, where the host tells.
+    pub digest: Option<Digest>,
 }
 
 /// A place that has the files of one model repository.
@@ -72,18 +76,36 @@ pub trait ByteStream {
     }
 }
 
-/// Reads a small file whole, or `None` where there is none.
+/// A file of a host, verified where `entry` has its digest; `None` where there is no such file.
 ///
-/// *Errors*: as [`Host::open`], and `ResourceLimit` above 64 MiB.
-pub async fn read_small(host: &dyn Host, file: &str) -> Result<Option<Vec<u8>>> {
-    let Some(mut stream) = host.open(file).await? else {
+/// *Errors*: as [`Host::open`]; reading to the end may give `Integrity`.
+pub async fn open(
+    host: &dyn Host,
+    file: &str,
+    entry: Option<FileEntry>,
+) -> Result<Option<Box<dyn ByteStream>>> {
+    let Some(stream) = host.open(file).await? else {
         return Ok(None);
     };
+    Ok(Some(match entry {
+        Some(FileEntry {
+            size: Some(size),
+            digest: Some(digest),
+            ..
+        }) => Box::new(VerifiedStream::new(file, stream, digest, size)),
+        _ => stream,
+    }))
+}
+
+/// Reads a small file whole.
+///
+/// *Errors*: the stream's own, and `ResourceLimit` above 64 MiB.
+pub async fn read_small(file: &str, mut stream: Box<dyn ByteStream>) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut piece = vec![0; 64 << 10];
     loop {
         match stream.read(&mut piece).await? {
-            0 => return Ok(Some(bytes)),
+            0 => return Ok(bytes),
             count if bytes.len() + count > MAX_SMALL_FILE => {
                 let message = format!("{file}: is larger than the limit of {MAX_SMALL_FILE} bytes");
                 return Err(Error::new(ErrorKind::ResourceLimit, message));

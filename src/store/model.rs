@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use blake3::Hasher;
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,7 @@ use crate::weights::{Dtype, Sink};
 const CHUNK: usize = 4 << 20;
 
 /// Changes with the layout of keys, manifest or packed file; other versions are not looked at.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What a stored model is found by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +55,14 @@ struct Manifest {
 #[derive(Clone, Serialize, Deserialize)]
 struct StoredFile {
     size: u64,
-    chunks: Vec<String>,
+    chunks: Vec<StoredChunk>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct StoredChunk {
+    key: String,
+    /// BLAKE3 of the bytes, hexadecimal.
+    digest: String,
 }
 
 /// A model that is whole in a store. As a [`Host`] it has the files that loading needs.
@@ -99,6 +107,7 @@ impl Host for StoredModel<'_> {
                 .map(|(path, file)| FileEntry {
                     path: path.clone(),
                     size: Some(file.size),
+                    digest: None,
                 })
                 .collect(),
         ))
@@ -116,28 +125,34 @@ impl Host for StoredModel<'_> {
                 format!("{file}: a stored chunk is missing"),
             )
         };
-        let gets = stored.chunks.iter().map(|key| self.store.get(key));
+        let gets = stored.chunks.iter().map(|chunk| self.store.get(&chunk.key));
         let chunks: Option<Vec<Chunk>> = try_join_all(gets).await?.into_iter().collect();
-        let mut chunks = chunks.ok_or_else(missing)?;
+        let chunks = chunks.ok_or_else(missing)?;
         let found: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         if found != stored.size {
             let message = format!("{file}: the store has {found} bytes of {}", stored.size);
             return Err(Error::new(ErrorKind::Integrity, message));
         }
+        let digests = stored.chunks.iter().map(|chunk| chunk.digest.clone());
+        let mut chunks: Vec<_> = chunks.into_iter().zip(digests).collect();
         chunks.reverse();
         Ok(Some(Box::new(ChunkStream {
+            file: file.into(),
             rest: chunks,
             position: 0,
+            hasher: Hasher::new(),
             length: stored.size,
         })))
     }
 }
 
 struct ChunkStream {
-    /// Last first, so that a chunk is let go once it is read.
-    rest: Vec<Chunk>,
+    file: String,
+    /// With their digests, last first, so that a chunk is let go once it is read.
+    rest: Vec<(Chunk, String)>,
     /// Read from the chunk under way.
     position: usize,
+    hasher: Hasher,
     length: u64,
 }
 
@@ -148,17 +163,35 @@ impl ByteStream for ChunkStream {
     }
 
     async fn read(&mut self, to: &mut [u8]) -> Result<usize> {
-        while let Some(chunk) = self.rest.last() {
+        if to.is_empty() {
+            return Ok(0);
+        }
+        while let Some((chunk, digest)) = self.rest.last() {
             let count = to.len().min(chunk.len() - self.position);
-            if count > 0 || to.is_empty() {
-                chunk.copy_to(self.position, &mut to[..count]);
-                self.position += count;
+            chunk.copy_to(self.position, &mut to[..count]);
+            hash(&mut self.hasher, &to[..count]);
+            self.position += count;
+            if self.position == chunk.len() {
+                let found = std::mem::take(&mut self.hasher).finalize().to_hex();
+                if found.as_str() != digest {
+                    let message = format!("{}: a stored chunk was altered", self.file);
+                    return Err(Error::new(ErrorKind::Integrity, message));
+                }
+                self.rest.pop();
+                self.position = 0;
+            }
+            if count > 0 {
                 return Ok(count);
             }
-            self.rest.pop();
-            self.position = 0;
         }
         Ok(0)
+    }
+}
+
+/// In pieces, which WebAssembly hashes faster than one long call.
+fn hash(hasher: &mut Hasher, bytes: &[u8]) {
+    for piece in bytes.chunks(64 << 10) {
+        hasher.update(piece);
     }
 }
 
@@ -172,6 +205,8 @@ pub struct ModelWriter<'a> {
     /// The file under way.
     current: Option<(String, StoredFile)>,
     builder: ChunkBuilder,
+    /// Of what is in the builder.
+    hasher: Hasher,
 }
 
 impl<'a> ModelWriter<'a> {
@@ -186,6 +221,7 @@ impl<'a> ModelWriter<'a> {
             files: BTreeMap::new(),
             current: None,
             builder,
+            hasher: Hasher::new(),
         }
     }
 
@@ -248,8 +284,12 @@ impl<'a> ModelWriter<'a> {
         if let (Some((name, file)), Some(chunk)) = (&mut self.current, self.builder.take(rest)) {
             let key = format!("{}{name}/{}", self.prefix, file.chunks.len());
             file.size += chunk.len() as u64;
+            let digest = std::mem::take(&mut self.hasher).finalize();
             self.store.put(&key, chunk).await?;
-            file.chunks.push(key);
+            file.chunks.push(StoredChunk {
+                key,
+                digest: digest.to_hex().as_str().into(),
+            });
         }
         Ok(())
     }
@@ -260,6 +300,7 @@ impl Sink for ModelWriter<'_> {
     async fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
             let taken = self.builder.push(bytes);
+            hash(&mut self.hasher, &bytes[..taken]);
             bytes = &bytes[taken..];
             self.flush(false).await?;
         }

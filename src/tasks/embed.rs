@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::pooling::{Modules, Pooling, normalize};
 use crate::error::{Error, ErrorKind, Result};
-use crate::hub::{ByteStream, FileEntry, Host, read_small};
+use crate::hub::{self, ByteStream, FileEntry, Host, read_small};
 use crate::models::{Bert, BertConfig};
 use crate::ops::read;
 use crate::pace::Pace;
@@ -325,7 +325,7 @@ struct Loading<'a, 's> {
     source: &'a Source<'s>,
     cached: bool,
     writer: Option<ModelWriter<'s>>,
-    listed: Option<HashMap<String, Option<u64>>>,
+    listed: Option<HashMap<String, FileEntry>>,
     loaded: u64,
     total: u64,
 }
@@ -372,7 +372,7 @@ impl<'a, 's> Loading<'a, 's> {
         let entries = self.host.list().await?;
         self.listed = entries.map(|list| {
             list.into_iter()
-                .map(|FileEntry { path, size }| (path, size))
+                .map(|entry| (entry.path.clone(), entry))
                 .collect()
         });
         let weights_file = self.weights_file(dtype);
@@ -390,7 +390,9 @@ impl<'a, 's> Loading<'a, 's> {
         let (max_tokens, lowercase) = self.limits(&config).await?;
         let json = self.required(TOKENIZER).await?;
         // What is stored comes while the tokenizer is made of its file, which takes as long.
-        let weights = Opening::new(self.host, &weights_file, self.cached).await;
+        let entry = self.entry(&weights_file);
+        let weights = hub::open(self.host, &weights_file, entry);
+        let weights = Opening::new(weights, self.cached).await;
         self.report(LoadStatus::Prepare, Some(TOKENIZER));
         let tokenizer = TextTokenizer::from_json(&json, max_tokens, lowercase)?;
         drop(json);
@@ -435,7 +437,7 @@ impl<'a, 's> Loading<'a, 's> {
             ];
             self.total = files
                 .iter()
-                .filter_map(|file| listed.get(*file).copied().flatten())
+                .filter_map(|file| listed.get(*file)?.size)
                 .sum();
         }
         self.report(LoadStatus::Plan, None);
@@ -520,9 +522,10 @@ impl<'a, 's> Loading<'a, 's> {
             return Ok(None);
         }
         self.source.pace.breathe().await?;
-        let Some(bytes) = read_small(self.host, file).await? else {
+        let Some(stream) = hub::open(self.host, file, self.entry(file)).await? else {
             return Ok(None);
         };
+        let bytes = read_small(file, stream).await?;
         if bytes.trim_ascii_start().starts_with(b"<") {
             return Err(Error::fetch_failed(format!(
                 "{file}: the host answered with an HTML page instead of the file"
@@ -540,10 +543,13 @@ impl<'a, 's> Loading<'a, 's> {
         Ok(Some(bytes))
     }
 
+    /// What the host's list says of a file.
+    fn entry(&self, file: &str) -> Option<FileEntry> {
+        self.listed.as_ref()?.get(file).cloned()
+    }
+
     fn known_size(&self, file: &str) -> Option<u64> {
-        self.listed
-            .as_ref()
-            .and_then(|listed| listed.get(file).copied().flatten())
+        self.entry(file)?.size
     }
 
     fn missing(&self, file: &str) -> Error {
@@ -589,9 +595,9 @@ struct Opening<'a> {
 }
 
 impl<'a> Opening<'a> {
-    /// `early`: the host is asked now, and else when the stream is wanted.
-    async fn new(host: &'a dyn Host, file: &'a str, early: bool) -> Self {
-        let mut future = host.open(file);
+    /// `early`: it begins now, and else when the stream is wanted.
+    async fn new(future: impl Future<Output = Opened> + 'a, early: bool) -> Self {
+        let mut future: Pin<Box<dyn Future<Output = Opened> + 'a>> = Box::pin(future);
         let done = if early {
             poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
         } else {

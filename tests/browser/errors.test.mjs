@@ -10,7 +10,7 @@ let page;
 
 before(async () => {
   browser = await launch();
-  site = await startSite();
+  site = await startSite({ 'test/gpt2': { 'config.json': '{"model_type":"gpt2","architectures":["GPT2LMHeadModel"]}' } });
 });
 after(async () => {
   await browser?.close();
@@ -93,9 +93,15 @@ test('damaged weights are said', async () => {
   await assertRecovers();
 });
 
-test('a model of another kind is said', async () => {
-  site.setFaults([{ file: 'config.json', fault: 'body', value: '{"model_type":"gpt2","architectures":["GPT2LMHeadModel"]}' }]);
+test('a bit that flipped on the way is found, said, and does not stay', async () => {
+  site.setFaults([{ file: 'model.safetensors', fault: 'flip', value: 50_000_001, times: 1 }]);
   await demo.load(page);
+  await assertProblem({ title: 'The model’s files are damaged', advice: /nothing was kept/, code: 'INTEGRITY', button: 'Try again' });
+  await assertRecovers();
+});
+
+test('a model of another kind is said', async () => {
+  await demo.load(page, { model: 'test/gpt2' });
   await assertProblem({ title: 'This model is of a kind that Pilotlight cannot run', advice: /BERT-type/, code: 'UNSUPPORTED_MODEL', button: 'Change settings' });
 });
 

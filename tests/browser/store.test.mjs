@@ -66,7 +66,7 @@ const FAILURES = {
   'a web page in place of the weights': { code: /FETCH_FAILED/, fault: () => ({ fault: 'html' }) },
   'a host that answers 500 for the weights': { code: /FETCH_FAILED/, fault: () => ({ fault: 'status', value: 500 }) },
   'a web page in place of the tokenizer': { code: /FETCH_FAILED/, file: 'tokenizer.json', fault: () => ({ fault: 'html' }) },
-  'a broken tokenizer': { code: /INVALID_WEIGHTS/, file: 'tokenizer.json', fault: () => ({ fault: 'body', value: '{"model":' }) },
+  'a broken tokenizer': { code: /INTEGRITY/, file: 'tokenizer.json', fault: () => ({ fault: 'body', value: '{"model":' }) },
 };
 
 for (const [what, { code, file = WEIGHTS, fault }] of Object.entries(FAILURES)) {

@@ -6,10 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
  * @typedef {object} Fault
  * @property {string | RegExp} [file] the file it strikes ('tree' and 'revision' are the two API calls); without it, every request
  * @property {string} [model] 'org/name'; without it, every model
- * @property {'status' | 'html' | 'body' | 'short' | 'truncate' | 'stall' | 'reset' | 'drip'} fault
+ * @property {'status' | 'html' | 'body' | 'flip' | 'short' | 'truncate' | 'stall' | 'reset' | 'drip'} fault
  *   status    `value` is the HTTP status; `headers` may add Retry-After and the like
  *   html      200 with a web page, as a captive portal or a single-page host answers
  *   body      200 with `value` (bytes or text) in place of the file
+ *   flip      one bit of byte `value` is another one
  *   short     the first `value` bytes, with a Content-Length that agrees
  *   truncate  the first `value` bytes, then the connection closes although Content-Length promised more
  *   stall     the first `value` bytes, then nothing for as long as the client waits
@@ -59,6 +60,7 @@ export const misbehave = {
   /** Faults in the middle of a file of `length` bytes. */
   async body({ fault, value }, response, stream, length) {
     if (fault === 'drip') return drip(response, stream, value);
+    if (fault === 'flip') return flip(response, stream, value);
     const keep = Math.min(value, length);
     if (fault === 'short') {
       response.setHeader('Content-Length', keep);
@@ -72,6 +74,18 @@ export const misbehave = {
     else response.socket?.end();
   },
 };
+
+async function flip(response, stream, at) {
+  let position = 0;
+  for await (const chunk of stream) {
+    const bytes = Buffer.from(chunk);
+    if (at >= position && at < position + bytes.length) bytes[at - position] ^= 1;
+    position += bytes.length;
+    if (response.destroyed) return;
+    if (!response.write(bytes)) await room(response);
+  }
+  response.end();
+}
 
 async function writeFirst(response, stream, keep) {
   response.flushHeaders();

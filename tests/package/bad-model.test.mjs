@@ -164,6 +164,8 @@ describe('from a host', () => {
     ['the weights answer 503', { file: WEIGHTS, fault: 'status', value: 503 }, 'FETCH_FAILED', /model\.safetensors.*503/],
     ['the connection breaks in the weights', { file: WEIGHTS, fault: 'reset', value: 20_000 }, 'FETCH_FAILED', /model\.safetensors/],
     ['the weights are shorter than promised', { file: WEIGHTS, fault: 'truncate', value: 20_000 }, 'FETCH_FAILED', /model\.safetensors/],
+    ['one bit of the weights is flipped', { file: WEIGHTS, fault: 'flip', value: 30_001 }, 'INTEGRITY', /model\.safetensors.*sha256/],
+    ['one bit of the tokenizer is flipped', { file: 'tokenizer.json', fault: 'flip', value: 300 }, 'INTEGRITY', /tokenizer\.json.*git blob id/],
     ['the connection is refused at the first request', { fault: 'reset' }, 'FETCH_FAILED', /reached/],
   ]) {
     test(what, async () => {
