@@ -5,74 +5,26 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use burn::tensor::{Device, Tensor};
 use half::{bf16, f16};
-use serde_json::json;
 
-use super::pack::{
-    linear_scale, pack_embedding_row_q8, pack_row_q4, quantize_row, row_scale, smoothing,
+use super::layout::{
+    Companion, Layout, Loaded, PACK_DTYPE, PACK_VERSION, Values, not_finite, packed_header,
 };
-use super::safetensors::{Entry, Header, METADATA, named};
-use super::{Dtype, Parameter, Role, pack_row_f32, pack_row_q8};
-use crate::error::{Error, ErrorKind, Result};
+use super::pack::smoothing;
+use super::safetensors::{Entry, Header, named};
+use super::{Dtype, Parameter};
+use crate::error::{Error, Result};
 use crate::hub::ByteStream;
-use crate::ops::{
-    Embedding, LayerNorm, Linear, LinearWeight, PANEL, floats, group_sums, group_sums_shape,
-    integers, packed_f32_shape, packed_q4_shape, packed_q8_shape, q4_scale_shape,
-};
+use crate::ops::{Embedding, LayerNorm, Linear, LinearWeight, PANEL, floats, group_sums, integers};
 use crate::pace::Pace;
 
 /// Most source bytes that are in memory at a time.
 const BLOCK: usize = 1 << 20;
-
-/// Marks a packed model in the header's metadata; a file of another version is not read.
-const PACK_VERSION: (&str, &str) = ("pilotlight.pack", "1");
-
-/// The metadata key of a packed model's precision.
-const PACK_DTYPE: &str = "pilotlight.dtype";
 
 /// Where the packed file goes while it is made.
 #[async_trait(?Send)]
 pub trait Sink {
     /// Takes the next bytes of the file.
     async fn write(&mut self, bytes: &[u8]) -> Result<()>;
-}
-
-/// A tensor in memory, in the layout of the packed file.
-struct Loaded {
-    values: Values,
-    /// As in the packed file's header.
-    shape: Vec<usize>,
-    /// int8 tensors have one per output or row.
-    scale: Vec<f32>,
-    /// int8 matrices of linear layers have one per input: what it is multiplied with.
-    smooth: Vec<f32>,
-    /// And the sums of their weights by groups.
-    sums: Vec<f32>,
-    /// int4 matrices have one per output and group, two f16 in each.
-    halves: Vec<i32>,
-}
-
-enum Values {
-    F32(Vec<f32>),
-    /// Four int8 each.
-    Q8(Vec<i32>),
-    /// Eight int4 each.
-    Q4(Vec<i32>),
-}
-
-impl Values {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::F32(values) => bytemuck::cast_slice(values),
-            Self::Q8(values) | Self::Q4(values) => bytemuck::cast_slice(values),
-        }
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        match self {
-            Self::F32(values) => bytemuck::cast_slice_mut(values),
-            Self::Q8(values) | Self::Q4(values) => bytemuck::cast_slice_mut(values),
-        }
-    }
 }
 
 /// A model's tensors by name, each taken out once.
@@ -387,235 +339,6 @@ fn check(file: &str, entry: &Entry, shape: &[usize], dtypes: &[&str]) -> Result<
         ));
     }
     Ok(())
-}
-
-/// How a parameter lies in the packed file and in memory.
-struct Layout {
-    /// As safetensors calls it; int4 are two in a U8.
-    dtype: &'static str,
-    /// Elements in the packed file.
-    shape: Vec<usize>,
-    /// What follows in the packed file, in the order of [`Loaded::companions`].
-    companions: Vec<Companion>,
-}
-
-/// A small tensor that belongs to a quantized one, by whose name and `kind` it is called.
-struct Companion {
-    kind: &'static str,
-    dtype: &'static str,
-    shape: Vec<usize>,
-}
-
-impl Layout {
-    fn of(parameter: &Parameter, dtype: Dtype) -> Self {
-        let shape = &parameter.shape;
-        let companion = |kind, dtype, shape: &[usize]| Companion {
-            kind,
-            dtype,
-            shape: shape.to_vec(),
-        };
-        let (dtype, shape, companions) = match (parameter.role, dtype) {
-            (Role::Linear, Dtype::F32) => {
-                let packed = packed_f32_shape(shape[0], shape[1]);
-                ("F32", packed.to_vec(), vec![])
-            }
-            (Role::Linear, Dtype::Q8) => {
-                let [panels, quads, lanes] = packed_q8_shape(shape[0], shape[1]);
-                let scale = companion("scale", "F32", &shape[..1]);
-                let smooth = companion("smooth", "F32", &shape[1..]);
-                let sums = companion("sums", "F32", &group_sums_shape(shape[0], shape[1]));
-                (
-                    "I8",
-                    vec![panels, quads, lanes, 4],
-                    vec![scale, smooth, sums],
-                )
-            }
-            (Role::Linear, Dtype::Q4) => {
-                let [panels, octets, lanes] = packed_q4_shape(shape[0], shape[1]);
-                let [_, groups, pairs] = q4_scale_shape(shape[0], shape[1]);
-                let scale = companion("scale", "F16", &[panels, groups, pairs * 2]);
-                ("U8", vec![panels, octets, lanes, 4], vec![scale])
-            }
-            (Role::Embedding, Dtype::Q8 | Dtype::Q4) => {
-                let packed = vec![shape[0], shape[1].div_ceil(4), 4];
-                ("I8", packed, vec![companion("scale", "F32", &shape[..1])])
-            }
-            (Role::Embedding, Dtype::F32) | (Role::Plain, _) => ("F32", shape.clone(), vec![]),
-        };
-        Self {
-            dtype,
-            shape,
-            companions,
-        }
-    }
-
-    fn elements(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    fn allocate(&self, name: &str) -> Result<Loaded> {
-        let short = |error| {
-            let mib = (self.elements() * if self.dtype == "F32" { 4 } else { 1 }) >> 20;
-            Error::new(
-                ErrorKind::ResourceLimit,
-                format!("tensor '{name}': there is no memory for its {mib} MiB"),
-            )
-            .with_source(error)
-        };
-        let integers = |length| zeros(length).map_err(short);
-        let floats = |length| zeros(length).map_err(short);
-        let mut loaded = Loaded {
-            values: match self.dtype {
-                "I8" => Values::Q8(integers(self.elements() / 4)?),
-                "U8" => Values::Q4(integers(self.elements() / 4)?),
-                _ => Values::F32(floats(self.elements())?),
-            },
-            shape: self.shape.clone(),
-            scale: Vec::new(),
-            smooth: Vec::new(),
-            sums: Vec::new(),
-            halves: Vec::new(),
-        };
-        for Companion { kind, dtype, shape } in &self.companions {
-            let length = shape.iter().product::<usize>();
-            match (*kind, *dtype) {
-                (_, "F16") => loaded.halves = integers(length / 2)?,
-                ("smooth", _) => {
-                    loaded.smooth = floats(length)?;
-                    loaded.smooth.fill(1.0);
-                }
-                ("sums", _) => loaded.sums = floats(length)?,
-                _ => loaded.scale = floats(length)?,
-            }
-        }
-        Ok(loaded)
-    }
-}
-
-fn zeros<T: Default + Clone>(
-    length: usize,
-) -> std::result::Result<Vec<T>, std::collections::TryReserveError> {
-    let mut values = Vec::new();
-    values.try_reserve_exact(length)?;
-    values.resize(length, T::default());
-    Ok(values)
-}
-
-impl Loaded {
-    /// The bytes of what follows the values in the packed file.
-    fn companions(&self) -> impl Iterator<Item = &[u8]> {
-        [
-            bytemuck::cast_slice(&self.scale),
-            bytemuck::cast_slice(&self.smooth),
-            bytemuck::cast_slice(&self.sums),
-            bytemuck::cast_slice(&self.halves),
-        ]
-        .into_iter()
-        .filter(|bytes: &&[u8]| !bytes.is_empty())
-    }
-
-    fn companions_mut(&mut self) -> impl Iterator<Item = &mut [u8]> {
-        [
-            bytemuck::cast_slice_mut(&mut self.scale),
-            bytemuck::cast_slice_mut(&mut self.smooth),
-            bytemuck::cast_slice_mut(&mut self.sums),
-            bytemuck::cast_slice_mut(&mut self.halves),
-        ]
-        .into_iter()
-        .filter(|bytes: &&mut [u8]| !bytes.is_empty())
-    }
-
-    /// Packs one row of the upstream tensor.
-    fn set_row(&mut self, role: Role, index: usize, row: &mut [f32], bytes: &mut [i8]) {
-        match (&mut self.values, role) {
-            (Values::F32(values), Role::Linear) => pack_row_f32(values, row.len(), index, row),
-            (Values::F32(values), _) => {
-                values[index * row.len()..(index + 1) * row.len()].copy_from_slice(row)
-            }
-            (Values::Q4(values), _) => pack_row_q4(values, &mut self.halves, index, row),
-            (Values::Q8(values), role) => {
-                if role == Role::Linear {
-                    for (x, factor) in row.iter_mut().zip(&self.smooth) {
-                        *x /= factor;
-                    }
-                    self.scale[index] = quantize_row(row, linear_scale(row), bytes);
-                    pack_row_q8(values, row.len(), index, bytes);
-                } else {
-                    self.scale[index] = quantize_row(row, row_scale(row), bytes);
-                    let quads = row.len().div_ceil(4);
-                    pack_embedding_row_q8(&mut values[index * quads..(index + 1) * quads], bytes);
-                }
-            }
-        }
-    }
-
-    fn check_finite(&self, file: &str, name: &str) -> Result<()> {
-        let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
-        let values = match &self.values {
-            Values::F32(values) => finite(values),
-            Values::Q8(_) | Values::Q4(_) => true,
-        };
-        let halves = self
-            .halves
-            .iter()
-            .flat_map(|pair| [*pair as u16, (pair >> 16) as u16])
-            .all(|half| f16::from_bits(half).is_finite());
-        let smooth = self
-            .smooth
-            .iter()
-            .all(|factor| factor.is_finite() && *factor > 0.0);
-        if values && finite(&self.scale) && finite(&self.sums) && smooth && halves {
-            Ok(())
-        } else {
-            Err(not_finite(file, name))
-        }
-    }
-}
-
-fn not_finite(file: &str, name: &str) -> Error {
-    Error::invalid_weights(format!(
-        "{file}: tensor '{name}' has a value that is not finite"
-    ))
-}
-
-/// The header of the packed file that holds these parameters in this order.
-fn packed_header<'a>(
-    order: impl Iterator<Item = (&'a Parameter, &'a Layout)>,
-    dtype: Dtype,
-) -> Result<Vec<u8>> {
-    let mut map = serde_json::Map::new();
-    map.insert(
-        METADATA.into(),
-        json!({ PACK_VERSION.0: PACK_VERSION.1, PACK_DTYPE: dtype.name() }),
-    );
-    let mut start = 0;
-    let mut push = |name: String, dtype: &str, shape: &[usize]| {
-        let width = match dtype {
-            "F32" => 4,
-            "F16" => 2,
-            _ => 1,
-        };
-        let bytes = shape.iter().product::<usize>() * width;
-        map.insert(
-            name,
-            json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, start + bytes] }),
-        );
-        start += bytes;
-    };
-    for (parameter, layout) in order {
-        let name = &parameter.name;
-        push(name.clone(), layout.dtype, &layout.shape);
-        for Companion { kind, dtype, shape } in &layout.companions {
-            push(format!("{name}_{kind}"), dtype, shape);
-        }
-    }
-    let mut json = serde_json::to_vec(&map)
-        .map_err(|error| Error::internal(format!("packed header: {error}")))?;
-    // Tensors begin at a multiple of eight bytes, as the format recommends.
-    json.resize(json.len().next_multiple_of(8), b' ');
-    let mut header = (json.len() as u64).to_le_bytes().to_vec();
-    header.append(&mut json);
-    Ok(header)
 }
 
 /// Reads tensors one after the other through one block of memory.

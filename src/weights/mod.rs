@@ -3,6 +3,7 @@
 //! Two kinds of file are read. An *upstream checkpoint* has the tensors as they were trained. A *packed model* is
 //! safetensors too, with the tensors in the layout that the kernels read; it is what the store keeps.
 
+mod layout;
 mod load;
 mod pack;
 mod safetensors;
