@@ -27,6 +27,11 @@ const ONNX = {
   f32: process.env.PILOTLIGHT_ONNX_F32 ?? path.join(here, 'onnx/minilm-f32.onnx'),
 };
 
+if (!existsSync(ONNX.q8)) {
+  console.error(`There is no ${ONNX.q8}, which the peers need: \`make bench-onnx\` makes it, or set PILOTLIGHT_ONNX_Q8.`);
+  process.exit(1);
+}
+
 // --- the server ---
 
 const MODEL = 'sentence-transformers/all-MiniLM-L6-v2';
