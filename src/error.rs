@@ -1,6 +1,7 @@
 //! The one error type: a kind that programs match on, and a message that names the thing, what was expected and what came.
 
 use std::fmt;
+use std::time::Duration;
 
 /// What went wrong, coarse enough to act on. The names are the `code`s that JavaScript sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,18 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     source: Option<Box<dyn std::error::Error + 'static>>,
+    /// Trying again may help, after so long at least.
+    retry: Option<Duration>,
+    room: Option<Room>,
+}
+
+/// How many bytes a store was to take, and how many it could have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Of the whole model in the form in which it is kept.
+    pub needed: u64,
+    /// What the store says is left, where it says so.
+    pub available: Option<u64>,
 }
 
 /// Shorthand for this crate's results.
@@ -64,6 +77,8 @@ impl Error {
             kind,
             message: message.into(),
             source: None,
+            retry: None,
+            room: None,
         }
     }
 
@@ -76,6 +91,31 @@ impl Error {
     /// What kind of failure this is.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// Of `QuotaExceeded`: what was needed and what there was.
+    pub fn room(&self) -> Option<Room> {
+        self.room
+    }
+
+    pub(crate) fn with_room(mut self, room: Room) -> Self {
+        self.room = Some(room);
+        self
+    }
+
+    /// Marks a failure that may pass by itself: the network, a busy host. `after`: no sooner than the host said.
+    pub fn transient(mut self, after: Duration) -> Self {
+        self.retry = Some(after);
+        self
+    }
+
+    /// How long to wait at least before trying again, or `None` where that cannot help.
+    pub fn retry(&self) -> Option<Duration> {
+        self.retry
+    }
+
+    pub(crate) fn integrity(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Integrity, message)
     }
 
     pub(crate) fn invalid_input(message: impl Into<String>) -> Self {

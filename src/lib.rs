@@ -16,7 +16,7 @@
 //! use pilotlight::{Dtype, EmbedOptions, MemoryHost, Source, TextEmbedder, Unpaced};
 //!
 //! let host = MemoryHost::from_folder("all-MiniLM-L6-v2".as_ref())?;
-//! let source = Source { host: &host, store: None, progress: &|_| {}, pace: &Unpaced };
+//! let source = Source::new(&host, &Unpaced);
 //! let embedder = TextEmbedder::load(&source, Dtype::Q8, &pilotlight::cpu()).await?;
 //! let embeddings = embedder.embed(&["A sentence.".into()], &EmbedOptions::default(), &Unpaced).await?;
 //! # Ok(())
@@ -39,13 +39,18 @@ mod web;
 mod weights;
 
 pub use device::cpu;
-pub use error::{Error, ErrorKind, Result};
-pub use hub::{ByteStream, FileEntry, Host, MemoryHost, MemoryStream};
+pub use error::{Error, ErrorKind, Result, Room};
+pub use hub::{
+    ByteStream, Digest, FileEntry, Host, MemoryHost, MemoryStream, Opened, Snapshot, Verified,
+};
 pub use ops::{Activation, Linear, LinearWeight};
 pub use pace::{Pace, Unpaced};
-pub use store::{Chunk, MemoryStore, ModelKey, Store};
+pub use store::{
+    Alone, Announcement, Chunk, Keep, Library, MemoryStore, ModelKey, Store, StoredInfo, Turn,
+    Turns,
+};
 pub use tasks::{
-    EmbedOptions, Embeddings, LoadProgress, LoadStatus, Pooling, Precision, Source, TextEmbedder,
-    Values,
+    EmbedOptions, Embeddings, LoadPlan, LoadProgress, LoadStatus, PlannedFile, Pooling, Precision,
+    Source, TextEmbedder, Values,
 };
 pub use weights::Dtype;

@@ -1,14 +1,19 @@
-//! How long work stays polite: it stops where the caller cancelled and lets others run now and then.
+//! How long work stays polite: it stops where the caller cancelled, lets others run now and then, and waits.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::error::Result;
 
-/// Called between layers, batches and row blocks of long work.
+/// Called between layers, batches and row blocks of long work, and where something must be waited for.
 #[async_trait(?Send)]
 pub trait Pace {
     /// Returns `Aborted` once the caller has cancelled; may give the thread to others for a moment.
     async fn breathe(&self) -> Result<()>;
+
+    /// Waits, and returns `Aborted` as soon as the caller cancels.
+    async fn sleep(&self, duration: Duration) -> Result<()>;
 }
 
 /// For callers that neither cancel nor share their thread.
@@ -18,6 +23,11 @@ pub struct Unpaced;
 #[async_trait(?Send)]
 impl Pace for Unpaced {
     async fn breathe(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn sleep(&self, duration: Duration) -> Result<()> {
+        std::thread::sleep(duration);
         Ok(())
     }
 }

@@ -44,12 +44,7 @@ fn golden(name: &str) -> (Golden, PathBuf) {
 
 fn load(folder: &Path, dtype: Dtype) -> TextEmbedder {
     let host = MemoryHost::from_folder(folder).unwrap();
-    let source = Source {
-        host: &host,
-        store: None,
-        progress: &|_| {},
-        pace: &Unpaced,
-    };
+    let source = Source::new(&host, &Unpaced);
     pollster::block_on(TextEmbedder::load(&source, dtype, &pilotlight::cpu())).unwrap()
 }
 

@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pilotlight::{
-    ByteStream, Chunk, Dtype, EmbedOptions, Error, ErrorKind, FileEntry, Host, MemoryHost,
-    MemoryStore, ModelKey, Pace, Result, Source, Store, TextEmbedder, Unpaced, Values,
+    ByteStream, Chunk, Dtype, EmbedOptions, Error, ErrorKind, Host, Keep, MemoryHost, MemoryStore,
+    ModelKey, Opened, Pace, Result, Snapshot, Source, Store, TextEmbedder, Unpaced, Values,
 };
 use pollster::block_on;
 
@@ -31,6 +33,8 @@ fn files() -> Files {
         .collect()
 }
 
+const NOW: u64 = 1_795_000_000_000;
+
 fn key(dtype: Dtype) -> ModelKey {
     ModelKey::new("https://example.org/", "test/bert", "main", dtype)
 }
@@ -46,10 +50,8 @@ fn load_paced(
     pace: &dyn Pace,
 ) -> Result<TextEmbedder> {
     let source = Source {
-        host,
-        store: Some((store, key(dtype), 7)),
-        progress: &|_| {},
-        pace,
+        keep: Some(Keep::new(store, key(dtype), 7, NOW)),
+        ..Source::new(host, pace)
     };
     block_on(TextEmbedder::load(&source, dtype, &pilotlight::cpu()))
 }
@@ -67,7 +69,7 @@ fn manifests(store: &MemoryStore) -> usize {
     block_on(store.keys(""))
         .unwrap()
         .iter()
-        .filter(|key| key.ends_with("manifest"))
+        .filter(|key| key.contains("#manifest/"))
         .count()
 }
 
@@ -82,25 +84,22 @@ struct Trickle(Box<dyn ByteStream>);
 
 #[async_trait(?Send)]
 impl Host for Bucket {
-    async fn list(&self) -> Result<Option<Vec<FileEntry>>> {
-        Ok(None)
+    async fn snapshot(&self) -> Result<Snapshot> {
+        Ok(Snapshot::default())
     }
 
-    async fn open(&self, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
-        Ok(self
-            .0
-            .open(file)
-            .await?
-            .map(|stream| Box::new(Trickle(stream)) as _))
+    async fn open(&self, _: Option<&str>, file: &str, _: Range<u64>) -> Result<Option<Opened>> {
+        let opened = self.0.open(None, file, 0..u64::MAX).await?;
+        Ok(opened.map(|opened| Opened {
+            stream: Box::new(Trickle(opened.stream)),
+            size: None,
+            ..opened
+        }))
     }
 }
 
 #[async_trait(?Send)]
 impl ByteStream for Trickle {
-    fn length(&self) -> Option<u64> {
-        None
-    }
-
     async fn read(&mut self, to: &mut [u8]) -> Result<usize> {
         let count = to.len().min(1013);
         self.0.read(&mut to[..count]).await
@@ -373,11 +372,15 @@ fn bad_files_are_typed_errors_that_name_the_file_and_leave_nothing() {
                 message.contains(file) || what == "tokenizer.json",
                 "{file}: {message}"
             );
-            assert_eq!(
-                block_on(store.keys("")).unwrap(),
-                [""; 0],
-                "{file}: {message}"
-            );
+            assert_eq!(manifests(&store), 0, "{file}: {message}");
+            if kind != ErrorKind::FetchFailed {
+                // It would fail again, however often it is gone on with.
+                assert_eq!(
+                    block_on(store.keys("")).unwrap(),
+                    [""; 0],
+                    "{file}: {message}"
+                );
+            }
         }
         assert!(
             load(&MemoryHost::new(self::files()), &store, Dtype::Q8).is_ok(),
@@ -399,10 +402,14 @@ impl Pace for CancelAt {
             Err(Error::new(ErrorKind::Aborted, "cancelled"))
         }
     }
+
+    async fn sleep(&self, _: Duration) -> Result<()> {
+        self.breathe().await
+    }
 }
 
 #[test]
-fn a_load_cancelled_anywhere_leaves_nothing_and_the_next_one_works() {
+fn a_load_cancelled_anywhere_leaves_nothing_that_could_be_read_and_the_next_one_works() {
     let store = MemoryStore::default();
     let mut breaths = 1;
     loop {
@@ -415,11 +422,8 @@ fn a_load_cancelled_anywhere_leaves_nothing_and_the_next_one_works() {
             Ok(_) => break,
             Err(error) => assert_eq!(error.kind(), ErrorKind::Aborted),
         }
-        assert_eq!(
-            block_on(store.keys("")).unwrap(),
-            [""; 0],
-            "after {breaths} breaths"
-        );
+        assert_eq!(manifests(&store), 0, "after {breaths} breaths");
+        assert!(load(&no_host(), &store, Dtype::Q8).is_err());
         breaths += 1;
     }
     assert!(breaths > 10, "only {breaths} breaths in a whole load");
@@ -477,12 +481,10 @@ fn progress_only_grows_and_ends_at_its_total() {
                 progress.cached,
             ));
         };
-        let store = Some((&store as &dyn Store, key(Dtype::Q8), 1));
         let source = Source {
-            host: &host,
-            store,
+            keep: Some(Keep::new(&store, key(Dtype::Q8), 1, NOW)),
             progress: &note,
-            pace: &Unpaced,
+            ..Source::new(&host, &Unpaced)
         };
         block_on(TextEmbedder::load(&source, Dtype::Q8, &pilotlight::cpu())).unwrap();
         let events = events.into_inner();

@@ -1,4 +1,4 @@
-import type { AdapterReport, Embeddings } from '../types/index.js';
+import type { AdapterReport, Embeddings, LoadPlan, StoredModel } from '../types/index.js';
 
 /** What WebAssembly code can be made from. */
 export type WasmSource = WebAssembly.Module | BufferSource | Response;
@@ -27,12 +27,20 @@ export interface GpuReport {
   maxAbsError: number;
 }
 
+/** What a core knows of a plan. */
+export type CorePlan = Omit<LoadPlan, 'model' | 'device' | 'dtype' | 'reason' | 'fits' | 'problem'>;
+
 /** The JavaScript that wasm-bindgen writes for a core, with the additions of `build/glue.mjs`. */
 export interface Glue {
   default(source: { module_or_path: WasmSource | Promise<WasmSource> }): Promise<unknown>;
   coreInfo(): CoreInfo;
   /** `options` are `LoadOptions` with `device` and `dtype` decided. */
   EmbedderCore: { load(model: string, options: object): Promise<EmbedderHandle> };
+  planModel(model: string, options: object): Promise<CorePlan>;
+  refreshModel(model: string, options: object): Promise<void>;
+  listModels(options: object): Promise<StoredModel[]>;
+  deleteModel(key: string, options: object): Promise<boolean>;
+  sweepModels(options: object): Promise<void>;
   /** Only in the WebGPU core. Creates the device and tests it. */
   initGpu?(): Promise<GpuReport>;
   /** A new instance of the same module; objects of the old one are dead. */

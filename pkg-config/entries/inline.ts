@@ -5,7 +5,7 @@ import { cpuCore } from './simd.js';
 export { PilotlightError } from './error.js';
 
 /** Node, Deno, Bun, and bundles of one file: the code travels as base64 text, so no file is read and no permission is needed. */
-export const { TextEmbedder, init, diagnose } = /* @__PURE__ */ pilotlightOn({
+export const { TextEmbedder, models, init, diagnose } = /* @__PURE__ */ pilotlightOn({
   entry: 'inline',
   cpu: {
     name: 'the CPU core',

@@ -3,6 +3,7 @@ import { Core, type CoreFiles } from './core.js';
 import { diagnose } from './diagnose.js';
 import { toPilotlightError } from './error.js';
 import type { WasmSource } from './glue.js';
+import { modelsOn } from './models.js';
 import { textEmbedderOn } from './text-embedder.js';
 
 /** What differs between runtimes: where the cores come from. */
@@ -13,13 +14,14 @@ export interface Runtime {
   webgpu?: CoreFiles;
 }
 
-type PublicApi = Pick<typeof Api, 'TextEmbedder' | 'init' | 'diagnose'>;
+type PublicApi = Pick<typeof Api, 'TextEmbedder' | 'models' | 'init' | 'diagnose'>;
 
 /** The public API over one runtime's cores. Pure, so that a bundler may drop what is not used. */
 export function pilotlightOn({ entry, cpu, webgpu }: Runtime): PublicApi {
   const cores = { cpu: new Core(cpu), ...(webgpu && { webgpu: new Core(webgpu) }) };
   return {
     TextEmbedder: textEmbedderOn(cores),
+    models: modelsOn(cores),
     async init({ wasm }: Api.InitOptions = {}) {
       try {
         await cores.cpu.instance(wasm === undefined ? undefined : sourceOf(wasm));

@@ -3,9 +3,11 @@ import { abortable, signalOf } from './abort.js';
 import { abortableFiles } from './abortable-files.js';
 import { type Cores, chooseBackend } from './backend.js';
 import { CallQueue } from './call-queue.js';
+import { checkModel, checkObject } from './check.js';
 import type { CoreInstance } from './core-instance.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import type { EmbedderHandle } from './glue.js';
+import { Load } from './load.js';
 
 /** Only `load` may construct. */
 const INSIDE = Symbol('pilotlight');
@@ -19,27 +21,30 @@ export function textEmbedderOn(cores: Cores): typeof Api.TextEmbedder {
     readonly #handle: EmbedderHandle;
     readonly #instance: CoreInstance;
     readonly #queue = new CallQueue();
+    /** To be called at the first answer. */
+    #answered: (() => void) | undefined;
     #disposed = false;
 
-    constructor(key: symbol, instance: CoreInstance, handle: EmbedderHandle, backend: Api.BackendReport) {
+    constructor(key: symbol, instance: CoreInstance, handle: EmbedderHandle, backend: Api.BackendReport, answered: () => void) {
       if (key !== INSIDE) throw new PilotlightError('INVALID_INPUT', 'TextEmbedder has no constructor: use TextEmbedder.load()');
       this.#instance = instance;
       this.#handle = handle;
       this.dimensions = handle.dimensions;
       this.maxTokens = handle.maxTokens;
       this.backend = backend;
+      this.#answered = answered;
     }
 
     static async load(model: string, options: Api.LoadOptions = {}): Promise<TextEmbedder> {
       try {
-        checkName('model', model, "a name such as 'owner/model'");
         const signal = signalOf(checkObject('options', options));
-        checkName('revision', options.revision ?? 'main', 'a branch, tag or commit');
+        checkModel(model, options);
         const { instance, report } = await abortable(chooseBackend(cores, options), signal);
         const { device, dtype } = report;
-        const settled = { ...options, device, dtype, files: abortableFiles(options.files, signal) };
-        const handle = await instance.run(({ EmbedderCore }) => EmbedderCore.load(model, settled));
-        return new TextEmbedder(INSIDE, instance, handle, report);
+        const files = abortableFiles(options.files, signal);
+        const load = new Load(model, { ...options, device, dtype, ...(files && { files }) });
+        const handle = await load.run(instance, ({ EmbedderCore }, settled) => EmbedderCore.load(model, settled));
+        return new TextEmbedder(INSIDE, instance, handle, report, () => load.refresh(instance));
       } catch (error) {
         throw toPilotlightError(error);
       }
@@ -49,7 +54,10 @@ export function textEmbedderOn(cores: Cores): typeof Api.TextEmbedder {
       try {
         if (this.#disposed) throw new PilotlightError('DISPOSED', 'this TextEmbedder was disposed; load it again');
         const signal = signalOf(checkObject('options', options));
-        return await this.#queue.run(() => this.#instance.run(() => this.#handle.embed(texts, options)), signal);
+        const embeddings = await this.#queue.run(() => this.#instance.run(() => this.#handle.embed(texts, options)), signal);
+        this.#answered?.();
+        this.#answered = undefined;
+        return embeddings;
       } catch (error) {
         throw toPilotlightError(error);
       }
@@ -63,17 +71,4 @@ export function textEmbedderOn(cores: Cores): typeof Api.TextEmbedder {
     }
   }
   return TextEmbedder as unknown as typeof Api.TextEmbedder;
-}
-
-/** Each part becomes a part of a URL's path, where `..` would lead out of the model's own. */
-function checkName(what: string, name: unknown, expected: string): asserts name is string {
-  if (typeof name !== 'string') throw new PilotlightError('INVALID_INPUT', `${what}: expected ${expected}, got ${typeof name}`);
-  if (name.split('/').some((part) => ['', '.', '..'].includes(part.trim()))) {
-    throw new PilotlightError('INVALID_INPUT', `${what}: expected ${expected}, got '${name}'`);
-  }
-}
-
-function checkObject(name: string, value: unknown): object {
-  if (typeof value === 'object' && value !== null) return value;
-  throw new PilotlightError('INVALID_INPUT', `${name}: expected an object, got ${value === null ? 'null' : typeof value}`);
 }

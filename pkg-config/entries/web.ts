@@ -5,7 +5,7 @@ import { cpuCore } from './simd.js';
 export { PilotlightError } from './error.js';
 
 /** Browsers, and any runtime that can fetch what lies beside this file. Bundlers find the files by these `new URL` forms. */
-export const { TextEmbedder, init, diagnose } = /* @__PURE__ */ pilotlightOn({
+export const { TextEmbedder, models, init, diagnose } = /* @__PURE__ */ pilotlightOn({
   entry: 'web',
   cpu: {
     name: 'the CPU core',

@@ -34,7 +34,15 @@ export interface LoadProgress {
   total: number;
   /** True when the bytes come from the store and not from the network. */
   cached: boolean;
+  /** With `'ready'`: by what the bytes were checked when they came from the network. */
+  verified?: Verified;
 }
+
+/**
+ * By what a model's bytes were checked. `'sha256'`: digests of whole files, as the host lists them. `'lock'`: digests of the
+ * tensors, from the repository's lock file. `'length'`: lengths and ETags only, because the host gives no digests.
+ */
+export type Verified = 'sha256' | 'lock' | 'length';
 
 export interface LoadOptions {
   /** Default `'auto'`. */
@@ -51,6 +59,10 @@ export interface LoadOptions {
   files?: Record<string, FileSource>;
   /** Where the packed model is kept; default `'indexeddb'` where there is one, else `'memory'`. `false` keeps nothing. */
   store?: 'indexeddb' | 'memory' | false | Store;
+  /** Whether other models, the least recently used first, may be deleted where the store is full; default `false`. */
+  evict?: boolean;
+  /** Milliseconds without a byte after which a connection is given up and tried again; default 20000. */
+  timeout?: number;
   /** Cancels the load; the promise rejects with code `'ABORTED'`. */
   signal?: AbortSignal;
   onProgress?: (event: LoadProgress) => void;
@@ -139,7 +151,75 @@ export declare class PilotlightError extends Error {
   readonly name: 'PilotlightError';
   readonly code: ErrorCode;
   readonly cause?: unknown;
+  /** With `'QUOTA_EXCEEDED'`: bytes that the model takes in the store, and bytes that were left, where that is known. */
+  readonly needed?: number;
+  readonly available?: number;
 }
+
+/** What loading a model would take. */
+export interface LoadPlan {
+  model: string;
+  /** What the revision stands for; `null` where the host has no commits. */
+  commit: string | null;
+  /** Where it would run and how its weights would be kept, and why. */
+  device: 'cpu' | 'webgpu';
+  dtype: Dtype;
+  reason: string;
+  /** The files that are read, with the bytes that are needed of them, where the host tells. */
+  files: { path: string; bytes: number | null }[];
+  /** Tensors that are needed; 0 where the model is whole in the store. */
+  tensors: number;
+  /** Bytes that would come from the network, and those that came before. */
+  fetchBytes: number;
+  cachedBytes: number;
+  /** Bytes that the model takes in the store, and those that the store has left, where that is known. */
+  storeBytes: number;
+  availableBytes: number | null;
+  /** WebAssembly memory that it takes, about. */
+  memoryBytes: number;
+  /** Whether the model is whole in the store, so that loading makes no request. */
+  whole: boolean;
+  /** Whether there is room for it; if not, `problem` says in a sentence what is missing. */
+  fits: boolean;
+  problem?: string;
+}
+
+/** A model in a store. */
+export interface StoredModel {
+  /** To delete it by. */
+  key: string;
+  host: string;
+  model: string;
+  revision: string;
+  commit: string;
+  dtype: Dtype;
+  bytes: number;
+  /** When it was loaded last, in milliseconds since 1970. */
+  lastUsed: number | null;
+  /** False for a download that was broken off: the next load goes on with it. */
+  whole: boolean;
+  /** By what it was checked; absent while it is not whole. */
+  verified?: Verified;
+}
+
+/** Which store; default `'indexeddb'` where there is one, else `'memory'`. */
+export interface StoreOptions {
+  store?: 'indexeddb' | 'memory' | Store;
+}
+
+/** What is stored, and what loading would take. */
+export declare const models: {
+  /** Asks the host for sizes and reads small files and the header of the weights, but loads nothing. */
+  plan(model: string, options?: LoadOptions): Promise<LoadPlan>;
+  /** Every model of the store, the largest first, downloads that were broken off too. */
+  list(options?: StoreOptions): Promise<StoredModel[]>;
+  /** Deletes by the key that `list` gave; false where there is no such model. A model that is loaded goes on working. */
+  delete(key: string, options?: StoreOptions): Promise<boolean>;
+  /** Bytes of all models, and what the browser says of the whole origin. */
+  usage(options?: StoreOptions): Promise<{ modelBytes: number; originBytes: number | null; quotaBytes: number | null; persisted: boolean }>;
+  /** Asks the browser, once, to keep this origin's storage when room gets scarce. `reason` is a sentence for people. */
+  persist(): Promise<{ persisted: boolean; reason: string }>;
+};
 
 /** Where the WebAssembly code comes from when a bundler or host cannot find it by itself. */
 export interface InitOptions {

@@ -1,5 +1,7 @@
 //! A JavaScript `ReadableStream` as a [`ByteStream`]: each chunk stays in JavaScript's memory until it is copied out.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use js_sys::{ArrayBuffer, Uint8Array};
@@ -17,13 +19,14 @@ pub(super) struct BodyStream {
     chunk: Uint8Array,
     /// Read from the chunk under way.
     position: u32,
-    length: Option<u64>,
+    /// Bytes that there must be, at least.
+    least: u64,
     received: u64,
 }
 
 impl BodyStream {
-    /// *Errors*: `InvalidInput` where the stream is locked or was read before.
-    pub fn new(file: &str, raw: web_sys::ReadableStream, length: Option<u64>) -> Result<Self> {
+    /// Of at least so many bytes. *Errors*: `InvalidInput` where the stream is locked or was read before.
+    pub fn new(file: &str, raw: web_sys::ReadableStream, least: u64) -> Result<Self> {
         let chunks = ReadableStream::from_raw(raw.unchecked_into())
             .try_into_stream()
             .map_err(|(error, _)| {
@@ -35,7 +38,7 @@ impl BodyStream {
             chunks,
             chunk: Uint8Array::new_with_length(0),
             position: 0,
-            length,
+            least,
             received: 0,
         })
     }
@@ -65,23 +68,20 @@ impl BodyStream {
 
 #[async_trait(?Send)]
 impl ByteStream for BodyStream {
-    fn length(&self) -> Option<u64> {
-        self.length
-    }
-
     async fn read(&mut self, to: &mut [u8]) -> Result<usize> {
         if to.is_empty() {
             return Ok(0);
         }
         while self.position == self.chunk.length() {
             if !self.next_chunk().await? {
-                return match self.length {
-                    Some(length) if length != self.received => Err(Error::fetch_failed(format!(
-                        "{}: the host sent {} bytes of {length}",
-                        self.file, self.received
-                    ))),
-                    _ => Ok(0),
-                };
+                if self.received >= self.least {
+                    return Ok(0);
+                }
+                return Err(Error::fetch_failed(format!(
+                    "{}: the host sent {} bytes of {}",
+                    self.file, self.received, self.least
+                ))
+                .transient(Duration::ZERO));
             }
         }
         let count = (to.len() as u32).min(self.chunk.length() - self.position);
@@ -93,7 +93,7 @@ impl ByteStream for BodyStream {
     }
 }
 
-/// `Aborted` where the browser says so, else `FetchFailed` with its words.
+/// `Aborted` where the browser says so, else `FetchFailed` with its words, which may pass: browsers tell no more of the network.
 pub(super) fn failure(file: &str, what: &str, error: &JsValue) -> Error {
     let name = js_sys::Reflect::get(error, &"name".into())
         .ok()
@@ -101,7 +101,7 @@ pub(super) fn failure(file: &str, what: &str, error: &JsValue) -> Error {
     if name.as_deref() == Some("AbortError") {
         return Error::aborted();
     }
-    Error::fetch_failed(format!("{file}: {what}: {}", text(error)))
+    Error::fetch_failed(format!("{file}: {what}: {}", text(error))).transient(Duration::ZERO)
 }
 
 /// A JavaScript error in words.

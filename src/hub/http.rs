@@ -1,23 +1,38 @@
 //! A host in the Hugging Face hub's layout, by `fetch`.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use gloo_net::http::{Request, RequestBuilder, Response};
 use serde::Deserialize;
-use web_sys::AbortSignal;
+use serde::de::DeserializeOwned;
+use wasm_bindgen::JsValue;
+use web_sys::{AbortSignal, RequestCache};
 
 use super::body::{BodyStream, failure};
-use super::{ByteStream, Digest, FileEntry, Host};
+use super::{Digest, FileEntry, Host, MemoryStream, Opened, Snapshot};
 use crate::error::{Error, Result};
+
+/// Pages of the list of files that are read at most; the hub puts 1,000 files on each.
+const MAX_PAGES: usize = 100;
 
 /// The files of one model at one revision on one host.
 #[derive(Debug)]
 pub struct HubHost {
-    /// `{host}/{model}/resolve/{revision}`
-    files: String,
-    /// `{host}/api/models/{model}/tree/{revision}`
-    tree: String,
+    /// Without a slash at its end.
+    host: String,
+    model: String,
+    revision: String,
     token: Option<String>,
     signal: Option<AbortSignal>,
+    cache: RequestCache,
+}
+
+#[derive(Deserialize)]
+struct Revision {
+    sha: String,
 }
 
 #[derive(Deserialize)]
@@ -47,97 +62,250 @@ impl TreeEntry {
 }
 
 impl HubHost {
-    /// The token is sent to this host alone and stands in no URL and no message.
+    /// The token is sent to this host alone and stands in no URL and no message. `kept`: the model stays in a store, so the
+    /// browser's cache need not have it too.
     pub fn new(
         host: &str,
         model: &str,
         revision: &str,
         token: Option<String>,
         signal: Option<AbortSignal>,
+        kept: bool,
     ) -> Self {
-        let host = host.trim_end_matches('/');
-        let (model, revision) = (escape(model, true), escape(revision, false));
         Self {
-            files: format!("{host}/{model}/resolve/{revision}"),
-            tree: format!("{host}/api/models/{model}/tree/{revision}?recursive=true"),
+            host: host.trim_end_matches('/').into(),
+            model: escape(model, true),
+            revision: revision.into(),
             token,
             signal,
+            cache: if kept {
+                RequestCache::NoStore
+            } else {
+                RequestCache::Default
+            },
         }
     }
 
-    async fn get(&self, file: &str, url: &str) -> Result<Response> {
-        let mut request: RequestBuilder = Request::get(url).abort_signal(self.signal.as_ref());
+    async fn get(&self, what: &str, url: &str, range: Option<String>) -> Result<Response> {
+        let mut request: RequestBuilder = Request::get(url)
+            .abort_signal(self.signal.as_ref())
+            .cache(self.cache);
         if let Some(token) = &self.token {
             request = request.header("Authorization", &format!("Bearer {token}"));
+        }
+        if let Some(range) = range {
+            request = request.header("Range", &range);
         }
         request.send().await.map_err(|error| match error {
             gloo_net::Error::JsError(error) if error.name == "AbortError" => Error::aborted(),
             error => Error::fetch_failed(format!(
-                "{file}: the host cannot be reached at {url}: {error}"
-            )),
+                "{what}: the host cannot be reached at {url}: {error}"
+            ))
+            .transient(Duration::ZERO),
         })
+    }
+
+    /// The hub's answer to a question, and the address of its next page; `None` from a host that has no such list.
+    async fn ask<T: DeserializeOwned>(&self, url: &str) -> Result<Option<(T, Option<String>)>> {
+        let response = self.get("the list of files", url, None).await?;
+        if let Some(error) = passing(&response) {
+            return Err(error("the list of files", url));
+        }
+        if !response.ok() || is_html(&response) {
+            return Ok(None);
+        }
+        // `<https://…>; rel="next"`. Only this very host is asked: the token goes with it.
+        let next = response.headers().get("link").and_then(|link| {
+            let (url, rest) = link.strip_prefix('<')?.split_once('>')?;
+            let own = url.strip_prefix(&self.host)?.starts_with('/');
+            (own && rest.contains("rel=\"next\"")).then(|| url.to_string())
+        });
+        // Whatever is not the hub's answer means a host that has none, a plain bucket for one.
+        let Ok(text) = response.text().await else {
+            return Ok(None);
+        };
+        Ok(serde_json::from_str(&text)
+            .ok()
+            .map(|answer| (answer, next)))
+    }
+
+    async fn files(&self, commit: &str) -> Result<Option<BTreeMap<String, FileEntry>>> {
+        let mut url = format!(
+            "{}/api/models/{}/tree/{commit}?recursive=true",
+            self.host, self.model
+        );
+        let mut files = BTreeMap::new();
+        for _ in 0..MAX_PAGES {
+            let Some((entries, next)) = self.ask::<Vec<TreeEntry>>(&url).await? else {
+                return Ok(None);
+            };
+            let entries = entries.into_iter().filter(|entry| entry.kind == "file");
+            files.extend(entries.map(|entry| {
+                let found = FileEntry {
+                    size: Some(entry.size),
+                    digest: entry.digest(),
+                    ..FileEntry::default()
+                };
+                (entry.path, found)
+            }));
+            match next {
+                Some(next) => url = next,
+                None => return Ok(Some(files)),
+            }
+        }
+        Err(Error::fetch_failed(format!(
+            "the list of files: it does not end after {MAX_PAGES} pages"
+        )))
     }
 }
 
 #[async_trait(?Send)]
 impl Host for HubHost {
-    async fn list(&self) -> Result<Option<Vec<FileEntry>>> {
-        let response = self.get("the list of files", &self.tree).await?;
-        if !response.ok() || is_html(&response) {
-            return Ok(None);
-        }
-        // Whatever is not the hub's list means a host that has no such list, a plain bucket for one.
-        let Ok(text) = response.text().await else {
-            return Ok(None);
+    async fn snapshot(&self) -> Result<Snapshot> {
+        let url = format!(
+            "{}/api/models/{}/revision/{}",
+            self.host,
+            self.model,
+            escape(&self.revision, false)
+        );
+        let commit = match self.ask::<Revision>(&url).await? {
+            Some((Revision { sha }, _)) if is_commit(&sha) => sha,
+            _ => return Ok(Snapshot::default()),
         };
-        let Ok(entries) = serde_json::from_str::<Vec<TreeEntry>>(&text) else {
-            return Ok(None);
-        };
-        let files = entries.into_iter().filter(|entry| entry.kind == "file");
-        Ok(Some(
-            files
-                .map(|entry| FileEntry {
-                    digest: entry.digest(),
-                    path: entry.path,
-                    size: Some(entry.size),
-                })
-                .collect(),
-        ))
+        Ok(Snapshot {
+            files: self.files(&commit).await?,
+            commit: Some(commit),
+            pinned: true,
+        })
     }
 
-    async fn open(&self, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
-        let url = format!("{}/{}", self.files, escape(file, true));
-        let response = self.get(file, &url).await?;
-        if response.status() == 404 {
-            return Ok(None);
+    async fn open(
+        &self,
+        commit: Option<&str>,
+        file: &str,
+        range: Range<u64>,
+    ) -> Result<Option<Opened>> {
+        let revision = escape(commit.unwrap_or(&self.revision), false);
+        let url = format!(
+            "{}/{}/resolve/{revision}/{}",
+            self.host,
+            self.model,
+            escape(file, true)
+        );
+        let whole = range == (0..u64::MAX);
+        let last = match range.end {
+            u64::MAX => String::new(),
+            end => (end - 1).to_string(),
+        };
+        let header = (!whole).then(|| format!("bytes={}-{last}", range.start));
+        let response = self.get(file, &url, header).await?;
+        let failed = |what: String| Error::fetch_failed(format!("{file}: {what} for {url}"));
+        match response.status() {
+            404 => return Ok(None),
+            // From the front nothing can be had of an empty file only.
+            416 if range.start == 0 => return Ok(Some(empty())),
+            _ => {}
+        }
+        if let Some(error) = passing(&response) {
+            return Err(error(file, &url));
         }
         if !response.ok() {
-            let status = format!("{} {}", response.status(), response.status_text());
-            return Err(Error::fetch_failed(format!(
-                "{file}: the host answered {} for {url}",
-                status.trim_end()
-            )));
+            return Err(failed(format!("the host answered {}", status(&response))));
         }
         if is_html(&response) {
-            return Err(Error::fetch_failed(format!(
-                "{file}: the host answered with an HTML page for {url}"
-            )));
+            return Err(failed("the host answered with an HTML page".into()));
         }
-        // A compressed body is longer than its Content-Length.
-        let plain = response
-            .headers()
-            .get("content-encoding")
-            .is_none_or(|encoding| encoding == "identity");
-        let length = response
-            .headers()
-            .get("content-length")
-            .filter(|_| plain)
-            .and_then(|length| length.parse().ok());
+        let part = (response.status() == 206)
+            .then(|| Part::new(&response, &range))
+            .transpose()
+            .map_err(failed)?;
+        let header = |name| response.headers().get(name);
+        let length = header("content-length").and_then(|length| length.parse::<u64>().ok());
+        // A compressed body is longer than its Content-Length; of another origin one sees not even that it is compressed.
+        let plain = header("content-encoding").is_none_or(|encoding| encoding == "identity");
+        let exact = plain && response.type_() == web_sys::ResponseType::Basic;
         let body = response
             .body()
-            .ok_or_else(|| failure(file, "the host sent no body", &wasm_bindgen::JsValue::NULL))?;
-        Ok(Some(Box::new(BodyStream::new(file, body, length)?)))
+            .ok_or_else(|| failure(file, "the host sent no body", &JsValue::NULL))?;
+        let least = length.filter(|_| plain).unwrap_or(0);
+        Ok(Some(Opened {
+            stream: Box::new(BodyStream::new(file, body, least)?),
+            start: part.as_ref().map_or(0, |part| part.start),
+            end: part.as_ref().map_or(u64::MAX, |part| part.end),
+            size: match part {
+                Some(part) => part.size,
+                None => length.filter(|_| exact),
+            },
+            validator: header("etag").or_else(|| header("last-modified")),
+        }))
     }
+}
+
+fn empty() -> Opened {
+    Opened {
+        stream: Box::new(MemoryStream::new([].into())),
+        start: 0,
+        end: u64::MAX,
+        size: Some(0),
+        validator: None,
+    }
+}
+
+/// What a 206 says that it is.
+struct Part {
+    start: u64,
+    end: u64,
+    size: Option<u64>,
+}
+
+impl Part {
+    /// Of another origin the header may be hidden: then it is what was asked for, and digests tell if it is not.
+    fn new(response: &Response, asked: &Range<u64>) -> Result<Self, String> {
+        let Some(header) = response.headers().get("content-range") else {
+            return Ok(Self {
+                start: asked.start,
+                end: asked.end,
+                size: None,
+            });
+        };
+        // `bytes 0-99/1000` or `bytes 0-99/*`
+        let parse = || {
+            let (range, size) = header.strip_prefix("bytes ")?.split_once('/')?;
+            let (first, last) = range.split_once('-')?;
+            let size = match size {
+                "*" => None,
+                size => Some(size.parse().ok()?),
+            };
+            Some(Self {
+                start: first.parse().ok()?,
+                end: last.parse::<u64>().ok()?.checked_add(1)?,
+                size,
+            })
+        };
+        parse().ok_or_else(|| format!("the host answered with the range '{header}'"))
+    }
+}
+
+/// The error of an answer that another try may better: too many requests, or trouble on the host's side.
+fn passing(response: &Response) -> Option<impl Fn(&str, &str) -> Error> {
+    let words = status(response);
+    // In seconds; dates are not looked at, because clocks differ.
+    let after = response
+        .headers()
+        .get("retry-after")
+        .and_then(|seconds| seconds.trim().parse::<u32>().ok())
+        .unwrap_or(0);
+    matches!(response.status(), 408 | 425 | 429 | 500 | 502 | 503 | 504).then_some(
+        move |what: &str, url: &str| {
+            Error::fetch_failed(format!("{what}: the host answered {words} for {url}"))
+                .transient(Duration::from_secs(after.into()))
+        },
+    )
+}
+
+fn status(response: &Response) -> String {
+    let words = format!("{} {}", response.status(), response.status_text());
+    words.trim_end().into()
 }
 
 fn is_html(response: &Response) -> bool {
@@ -145,6 +313,11 @@ fn is_html(response: &Response) -> bool {
         .headers()
         .get("content-type")
         .is_some_and(|kind| kind.starts_with("text/html"))
+}
+
+/// Part of a URL's path, so nothing but digits and letters.
+fn is_commit(text: &str) -> bool {
+    (7..=64).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_alphanumeric())
 }
 
 /// Percent-encodes a path or, with its slashes too, one segment of it.

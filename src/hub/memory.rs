@@ -1,12 +1,13 @@
 //! Files in memory: for bundled models, for native programs and for tests.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
 
 use async_trait::async_trait;
 
-use super::{ByteStream, FileEntry, Host};
+use super::{ByteStream, FileEntry, Host, Opened, Snapshot};
 use crate::error::{Error, Result};
 
 /// A repository whose files are in memory.
@@ -52,20 +53,41 @@ impl MemoryHost {
 
 #[async_trait(?Send)]
 impl Host for MemoryHost {
-    async fn list(&self) -> Result<Option<Vec<FileEntry>>> {
-        let entry = |(path, bytes): (&String, &Rc<[u8]>)| FileEntry {
-            path: path.clone(),
+    async fn snapshot(&self) -> Result<Snapshot> {
+        let entry = |bytes: &Rc<[u8]>| FileEntry {
             size: Some(bytes.len() as u64),
-            digest: None,
+            ..FileEntry::default()
         };
-        Ok(Some(self.files.iter().map(entry).collect()))
+        let files = self.files.iter();
+        Ok(Snapshot {
+            files: Some(
+                files
+                    .map(|(path, bytes)| (path.clone(), entry(bytes)))
+                    .collect(),
+            ),
+            ..Snapshot::default()
+        })
     }
 
-    async fn open(&self, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
-        Ok(self
-            .files
-            .get(file)
-            .map(|bytes| Box::new(MemoryStream::new(bytes.clone())) as _))
+    async fn open(
+        &self,
+        _commit: Option<&str>,
+        file: &str,
+        range: Range<u64>,
+    ) -> Result<Option<Opened>> {
+        Ok(self.files.get(file).map(|bytes| {
+            let start = range.start.min(bytes.len() as u64);
+            Opened {
+                stream: Box::new(MemoryStream {
+                    bytes: bytes.clone(),
+                    position: start as usize,
+                }),
+                start,
+                end: u64::MAX,
+                size: Some(bytes.len() as u64),
+                validator: None,
+            }
+        }))
     }
 }
 
@@ -85,10 +107,6 @@ impl MemoryStream {
 
 #[async_trait(?Send)]
 impl ByteStream for MemoryStream {
-    fn length(&self) -> Option<u64> {
-        Some(self.bytes.len() as u64)
-    }
-
     async fn read(&mut self, to: &mut [u8]) -> Result<usize> {
         let count = to.len().min(self.bytes.len() - self.position);
         to[..count].copy_from_slice(&self.bytes[self.position..self.position + count]);

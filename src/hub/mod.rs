@@ -2,58 +2,119 @@
 
 #[cfg(target_arch = "wasm32")]
 mod body;
+mod fetch;
 #[cfg(target_arch = "wasm32")]
 mod files;
 #[cfg(target_arch = "wasm32")]
 mod http;
+mod lock;
 mod memory;
 mod verify;
 
+pub use fetch::{Fetch, FetchState, Network, retrying};
 #[cfg(target_arch = "wasm32")]
 pub use files::FilesHost;
 #[cfg(target_arch = "wasm32")]
 pub use http::HubHost;
+pub use lock::{LOCK, Lock};
 pub use memory::{MemoryHost, MemoryStream};
-pub use verify::{Digest, VerifiedStream};
+pub use verify::{Digest, Hasher, Verified};
+
+use std::collections::BTreeMap;
+use std::ops::Range;
 
 use async_trait::async_trait;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
-/// Largest config or tokenizer file that is read whole; Qwen2.5's `tokenizer.json` has 7 MB.
-const MAX_SMALL_FILE: usize = 64 << 20;
-
-/// A file of a repository.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a host tells of a file without sending it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileEntry {
-    /// Path inside the repository.
-    pub path: String,
     /// Bytes, where the host tells.
     pub size: Option<u64>,
     /// Of the content, where the host tells.
     pub digest: Option<Digest>,
+    /// Of single tensors, by their names, where a lock file has them.
+    pub tensors: BTreeMap<String, Digest>,
+}
+
+/// What a repository has at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// What tells this state from all others: a commit, as far as the host has one.
+    pub commit: Option<String>,
+    /// Whether files can be asked for by the commit, so that they cannot change while they are fetched.
+    pub pinned: bool,
+    /// By their paths in the repository; `None` where the host cannot list.
+    pub files: Option<BTreeMap<String, FileEntry>>,
+}
+
+impl Snapshot {
+    /// What is known of a file; nothing where the host cannot list.
+    pub fn entry(&self, file: &str) -> FileEntry {
+        let files = self.files.as_ref();
+        files
+            .and_then(|files| files.get(file).cloned())
+            .unwrap_or_default()
+    }
+
+    /// Whether the host says that there is such a file.
+    pub fn lists(&self, file: &str) -> bool {
+        self.files
+            .as_ref()
+            .is_some_and(|files| files.contains_key(file))
+    }
+
+    /// Whether the host says that there is no such file.
+    pub fn lacks(&self, file: &str) -> bool {
+        self.files
+            .as_ref()
+            .is_some_and(|files| !files.contains_key(file))
+    }
+
+    /// The commit to ask for, where the host takes one.
+    pub fn pin(&self) -> Option<&str> {
+        self.commit.as_deref().filter(|_| self.pinned)
+    }
 }
 
 /// A place that has the files of one model repository.
 #[async_trait(?Send)]
 pub trait Host {
-    /// What there is, or `None` where the host cannot list.
+    /// What there is now.
     ///
     /// *Errors*: `FetchFailed` where the host cannot be reached, `Aborted`.
-    async fn list(&self) -> Result<Option<Vec<FileEntry>>>;
+    async fn snapshot(&self) -> Result<Snapshot>;
 
-    /// A file's bytes, or `None` where there is no such file.
+    /// A file's bytes from `range.start` on, or `None` where there is no such file. What is behind `range.end` may come too;
+    /// `u64::MAX` stands for the end of the file. A host that knows no ranges begins at 0.
     ///
     /// *Errors*: `FetchFailed` naming the file and what the host answered, `Aborted`.
-    async fn open(&self, file: &str) -> Result<Option<Box<dyn ByteStream>>>;
+    async fn open(
+        &self,
+        commit: Option<&str>,
+        file: &str,
+        range: Range<u64>,
+    ) -> Result<Option<Opened>>;
+}
+
+/// A file that a host has begun to send.
+pub struct Opened {
+    /// The bytes.
+    pub stream: Box<dyn ByteStream>,
+    /// Where in the file they begin.
+    pub start: u64,
+    /// Where they end; `u64::MAX` for the end of the file.
+    pub end: u64,
+    /// Of the whole file, where known and exact.
+    pub size: Option<u64>,
+    /// Tells this state of the file from others: an ETag, or when it was changed.
+    pub validator: Option<String>,
 }
 
 /// A file's bytes in order, copied straight to where the caller wants them.
 #[async_trait(?Send)]
 pub trait ByteStream {
-    /// Bytes in all from the beginning, where known and exact.
-    fn length(&self) -> Option<u64>;
-
     /// Fills the front of `to` and returns how much; 0 at the end only (or where `to` is empty).
     async fn read(&mut self, to: &mut [u8]) -> Result<usize>;
 
@@ -73,44 +134,5 @@ pub trait ByteStream {
             }
         }
         Ok(())
-    }
-}
-
-/// A file of a host, verified where `entry` has its digest; `None` where there is no such file.
-///
-/// *Errors*: as [`Host::open`]; reading to the end may give `Integrity`.
-pub async fn open(
-    host: &dyn Host,
-    file: &str,
-    entry: Option<FileEntry>,
-) -> Result<Option<Box<dyn ByteStream>>> {
-    let Some(stream) = host.open(file).await? else {
-        return Ok(None);
-    };
-    Ok(Some(match entry {
-        Some(FileEntry {
-            size: Some(size),
-            digest: Some(digest),
-            ..
-        }) => Box::new(VerifiedStream::new(file, stream, digest, size)),
-        _ => stream,
-    }))
-}
-
-/// Reads a small file whole.
-///
-/// *Errors*: the stream's own, and `ResourceLimit` above 64 MiB.
-pub async fn read_small(file: &str, mut stream: Box<dyn ByteStream>) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut piece = vec![0; 64 << 10];
-    loop {
-        match stream.read(&mut piece).await? {
-            0 => return Ok(bytes),
-            count if bytes.len() + count > MAX_SMALL_FILE => {
-                let message = format!("{file}: is larger than the limit of {MAX_SMALL_FILE} bytes");
-                return Err(Error::new(ErrorKind::ResourceLimit, message));
-            }
-            count => bytes.extend_from_slice(&piece[..count]),
-        }
     }
 }

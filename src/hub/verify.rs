@@ -1,16 +1,17 @@
-//! Digests of files: a stream that is hashed while it is read, and an error at its end where it is not what the host listed.
+//! Digests of files and tensors, and hashing that can stop here and go on at the next visit.
 
-use async_trait::async_trait;
+use std::fmt;
+
 use sha1::Sha1;
+use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest as _, Sha256};
 
-use super::ByteStream;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// WebAssembly hashes short pieces four times faster than one long one.
 const PIECE: usize = 64 << 10;
 
-/// What a file's content must hash to.
+/// What some content must hash to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Digest {
     /// Of the content: what the hub keeps of large files.
@@ -31,8 +32,19 @@ impl Digest {
     }
 }
 
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, bytes): (_, &[u8]) = match self {
+            Self::Sha256(bytes) => ("sha256", bytes),
+            Self::GitBlob(bytes) => ("git blob id", bytes),
+        };
+        write!(f, "{name} ")?;
+        bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 fn bytes<const N: usize>(hex: &str) -> Option<[u8; N]> {
-    if hex.len() != 2 * N || !hex.is_ascii() {
+    if hex.len() != 2 * N || !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }
     let mut bytes = [0; N];
@@ -42,124 +54,144 @@ fn bytes<const N: usize>(hex: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// By what the bytes of a model were checked against its host; the weakest of its files counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verified {
+    /// Lengths, and where the host gives one an ETag that stayed the same.
+    Length,
+    /// The tensors' digests in the repository's lock file.
+    Lock,
+    /// The digests of whole files.
+    Sha256,
 }
 
-enum Hasher {
+impl Verified {
+    /// The name in the types for JavaScript.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Length => "length",
+            Self::Lock => "lock",
+            Self::Sha256 => "sha256",
+        }
+    }
+
+    /// By its name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Length, Self::Lock, Self::Sha256]
+            .into_iter()
+            .find(|verified| verified.name() == name)
+    }
+}
+
+/// Hashes content bit by bit.
+#[derive(Clone)]
+pub enum Hasher {
+    /// For [`Digest::Sha256`].
     Sha256(Sha256),
+    /// For [`Digest::GitBlob`].
     GitBlob(Sha1),
 }
 
-/// A file's bytes, which are all there and right when the stream has ended without an error.
-pub struct VerifiedStream {
-    file: String,
-    stream: Box<dyn ByteStream>,
-    expected: Digest,
-    hasher: Option<Hasher>,
-}
-
-impl VerifiedStream {
-    /// `size` is the whole file's, as the host listed it beside the digest.
-    pub fn new(file: &str, stream: Box<dyn ByteStream>, expected: Digest, size: u64) -> Self {
-        let hasher = match &expected {
-            Digest::Sha256(_) => Hasher::Sha256(Sha256::new()),
-            Digest::GitBlob(_) => Hasher::GitBlob(Sha1::new_with_prefix(format!("blob {size}\0"))),
-        };
-        Self {
-            file: file.into(),
-            stream,
-            expected,
-            hasher: Some(hasher),
+impl Hasher {
+    /// For what shall have this digest; a git blob id takes the length too.
+    pub fn of(digest: &Digest, size: u64) -> Self {
+        match digest {
+            Digest::Sha256(_) => Self::Sha256(Sha256::new()),
+            Digest::GitBlob(_) => Self::GitBlob(Sha1::new_with_prefix(format!("blob {size}\0"))),
         }
     }
 
-    /// *Errors*: `Integrity` with both digests.
-    fn finish(&mut self) -> Result<()> {
-        let (name, found, expected) = match (self.hasher.take(), &self.expected) {
-            (Some(Hasher::Sha256(hasher)), Digest::Sha256(expected)) => {
-                ("sha256", hex(&hasher.finalize()), hex(expected))
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        for piece in bytes.chunks(PIECE) {
+            match self {
+                Self::Sha256(hasher) => hasher.update(piece),
+                Self::GitBlob(hasher) => hasher.update(piece),
             }
-            (Some(Hasher::GitBlob(hasher)), Digest::GitBlob(expected)) => {
-                ("git blob id", hex(&hasher.finalize()), hex(expected))
-            }
-            // The end was reached before.
-            _ => return Ok(()),
-        };
-        if found == expected {
+        }
+    }
+
+    /// Of all bytes.
+    pub fn finish(self) -> Digest {
+        match self {
+            Self::Sha256(hasher) => Digest::Sha256(hasher.finalize().into()),
+            Self::GitBlob(hasher) => Digest::GitBlob(hasher.finalize().into()),
+        }
+    }
+
+    /// What is needed to go on later; git blobs are small files, which are hashed in one go.
+    pub fn save(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Sha256(hasher) => Some(hasher.serialize().to_vec()),
+            Self::GitBlob(_) => None,
+        }
+    }
+
+    /// Goes on from what was saved; `None` where that is damaged.
+    pub fn restore(saved: &[u8]) -> Option<Self> {
+        let hasher = Sha256::deserialize(saved.try_into().ok()?).ok()?;
+        Some(Self::Sha256(hasher))
+    }
+
+    /// *Errors*: `Integrity` naming the thing, with both digests.
+    pub fn check(self, what: &str, expected: &Digest) -> Result<()> {
+        let found = self.finish();
+        if found == *expected {
             return Ok(());
         }
-        let message = format!(
-            "{}: what arrived has the {name} {found}, but the host lists {expected}; load again",
-            self.file
-        );
-        Err(Error::new(ErrorKind::Integrity, message))
-    }
-}
-
-#[async_trait(?Send)]
-impl ByteStream for VerifiedStream {
-    fn length(&self) -> Option<u64> {
-        self.stream.length()
-    }
-
-    async fn read(&mut self, to: &mut [u8]) -> Result<usize> {
-        let count = self.stream.read(to).await?;
-        if count == 0 && !to.is_empty() {
-            self.finish()?;
-        }
-        for piece in to[..count].chunks(PIECE) {
-            match &mut self.hasher {
-                Some(Hasher::Sha256(hasher)) => hasher.update(piece),
-                Some(Hasher::GitBlob(hasher)) => hasher.update(piece),
-                None => {}
-            }
-        }
-        Ok(count)
+        Err(Error::integrity(format!(
+            "{what}: what arrived has the {found}, but the host lists the {expected}; load again"
+        )))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::MemoryStream;
+    use crate::error::ErrorKind;
 
-    fn read(expected: Option<Digest>, size: u64) -> Result<Vec<u8>> {
-        let content: Vec<u8> = (0..100_000u32).map(|i| i as u8).collect();
-        let stream = Box::new(MemoryStream::new(content.into()));
-        let mut stream = VerifiedStream::new("a.json", stream, expected.unwrap(), size);
-        pollster::block_on(async {
-            let (mut all, mut piece) = (Vec::new(), vec![0; 70_000]);
-            loop {
-                match stream.read(&mut piece).await? {
-                    0 => return Ok(all),
-                    count => all.extend_from_slice(&piece[..count]),
-                }
-            }
-        })
-    }
-
-    // Both by `sha256sum` and `git hash-object` of those bytes.
+    // Both by `sha256sum` and `git hash-object` of these bytes.
     const SHA256: &str = "db8f1d69251d95e2c88268d3c540533cc5182e0e33065a6f3f322f606a574489";
     const BLOB: &str = "402b1f7d6557f94a5ad2625b0825214432ccbf56";
 
+    fn content() -> Vec<u8> {
+        (0..100_000u32).map(|i| i as u8).collect()
+    }
+
+    fn check(expected: Option<Digest>, size: u64) -> Result<()> {
+        let expected = expected.unwrap();
+        let mut hasher = Hasher::of(&expected, size);
+        content()
+            .chunks(70_000)
+            .for_each(|piece| hasher.update(piece));
+        hasher.check("a.json", &expected)
+    }
+
     #[test]
     fn what_is_as_listed_passes_and_what_is_not_is_an_integrity_error_with_both_digests() {
-        assert_eq!(
-            read(Digest::sha256(SHA256), 100_000).unwrap().len(),
-            100_000
-        );
-        assert_eq!(
-            read(Digest::git_blob(BLOB), 100_000).unwrap().len(),
-            100_000
-        );
+        check(Digest::sha256(SHA256), 100_000).unwrap();
+        check(Digest::git_blob(BLOB), 100_000).unwrap();
         for (expected, size) in [
             (Digest::sha256(&SHA256.replace('a', "b")), 100_000),
             (Digest::git_blob(BLOB), 99_999),
         ] {
-            let error = read(expected, size).unwrap_err();
+            let error = check(expected, size).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Integrity);
             assert!(error.to_string().starts_with("a.json: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn hashing_goes_on_from_what_was_saved_at_any_place() {
+        let (expected, content) = (Digest::sha256(SHA256).unwrap(), content());
+        for at in [0, 1, 63, 64, 65, 99_999] {
+            let mut first = Hasher::of(&expected, 0);
+            first.update(&content[..at]);
+            let saved = first.save().unwrap();
+            let mut second = Hasher::restore(&saved).unwrap();
+            second.update(&content[at..]);
+            assert_eq!(second.finish(), expected, "{at}");
+            assert!(Hasher::restore(&saved[1..]).is_none());
         }
     }
 
@@ -170,6 +202,7 @@ mod tests {
             "ab",
             &SHA256[1..],
             &format!("{}g", &SHA256[1..]),
+            &format!("+{}", &SHA256[1..]),
             &"é".repeat(32),
         ] {
             assert_eq!(Digest::sha256(wrong), None, "{wrong}");

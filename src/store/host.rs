@@ -1,11 +1,11 @@
-//! A store that the host program passes in: four asynchronous methods on a JavaScript object.
+//! What the host program passes in: a store, and whose turn it is. Both are JavaScript objects with asynchronous methods.
 
 use async_trait::async_trait;
 use js_sys::{Array, Function, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
-use super::{Chunk, Store};
+use super::{Announcement, Chunk, Store, Turn, Turns};
 use crate::error::{Error, ErrorKind, Result};
 
 /// `{ get(key), put(key, bytes), delete(key), keys(prefix) }`
@@ -17,44 +17,22 @@ pub struct HostStore {
 impl HostStore {
     /// *Errors*: `InvalidInput` naming the method that is missing.
     pub fn new(object: Object) -> Result<Self> {
-        let store = Self { object };
-        for method in ["get", "put", "delete", "keys"] {
-            store.method(method)?;
+        for name in ["get", "put", "delete", "keys"] {
+            method(&object, name)
+                .ok_or_else(|| Error::invalid_input(format!("store has no method {name}")))?;
         }
-        Ok(store)
-    }
-
-    fn method(&self, name: &str) -> Result<Function> {
-        Reflect::get(&self.object, &name.into())
-            .ok()
-            .and_then(|value| value.dyn_into().ok())
-            .ok_or_else(|| Error::invalid_input(format!("store has no method {name}")))
+        Ok(Self { object })
     }
 
     async fn call(&self, name: &str, arguments: &[&JsValue]) -> Result<JsValue> {
-        let failure = |error: JsValue| {
-            let error_name = Reflect::get(&error, &"name".into())
-                .ok()
-                .and_then(|name| name.as_string());
-            let full = error_name.as_deref() == Some("QuotaExceededError");
-            let kind = if full {
+        call(&self.object, name, arguments).await.map_err(|error| {
+            let kind = if error_name(&error).as_deref() == Some("QuotaExceededError") {
                 ErrorKind::QuotaExceeded
             } else {
                 ErrorKind::Internal
             };
-            let words = error
-                .dyn_ref::<js_sys::Error>()
-                .map_or(format!("{error:?}"), |error| error.message().into());
-            Error::new(kind, format!("store.{name} failed: {words}"))
-        };
-        let arguments: Array = arguments.iter().copied().collect();
-        let result = self
-            .method(name)?
-            .apply(&self.object, &arguments)
-            .map_err(failure)?;
-        JsFuture::from(Promise::resolve(&result))
-            .await
-            .map_err(failure)
+            Error::new(kind, format!("store.{name} failed: {}", words(&error)))
+        })
     }
 }
 
@@ -87,4 +65,92 @@ impl Store for HostStore {
         })?;
         Ok(keys.iter().filter_map(|key| key.as_string()).collect())
     }
+}
+
+/// `{ take(name), tryTake(name) }`, which resolve to `{ announce(file, loaded, total), end() }`: see `turns.ts`.
+#[derive(Debug)]
+pub struct HostTurns {
+    object: Object,
+}
+
+impl HostTurns {
+    /// Of the entry's own object.
+    pub fn new(object: Object) -> Self {
+        Self { object }
+    }
+
+    async fn call(&self, name: &str, turn: &str) -> Result<Option<Box<dyn Turn>>> {
+        let turn = call(&self.object, name, &[&turn.into()])
+            .await
+            .map_err(|error| match error_name(&error).as_deref() {
+                Some("AbortError" | "TimeoutError") => Error::aborted(),
+                _ => Error::internal(format!("turns.{name} failed: {}", words(&error))),
+            })?;
+        Ok(turn
+            .dyn_into::<Object>()
+            .ok()
+            .map(|turn| Box::new(HostTurn(turn)) as _))
+    }
+}
+
+#[async_trait(?Send)]
+impl Turns for HostTurns {
+    async fn take(&self, name: &str) -> Result<Box<dyn Turn>> {
+        let turn = self.call("take", name).await?;
+        turn.ok_or_else(|| Error::internal("turns.take gave none"))
+    }
+
+    async fn try_take(&self, name: &str) -> Result<Option<Box<dyn Turn>>> {
+        self.call("tryTake", name).await
+    }
+}
+
+struct HostTurn(Object);
+
+impl Turn for HostTurn {
+    fn announce(&self, announcement: &Announcement) {
+        let arguments = [
+            announcement
+                .file
+                .as_deref()
+                .map_or(JsValue::UNDEFINED, JsValue::from),
+            JsValue::from(announcement.loaded as f64),
+            JsValue::from(announcement.total as f64),
+        ];
+        if let Some(announce) = method(&self.0, "announce") {
+            // Nobody may be listening.
+            let _ = announce.apply(&self.0, &arguments.iter().collect());
+        }
+    }
+}
+
+impl Drop for HostTurn {
+    fn drop(&mut self) {
+        if let Some(end) = method(&self.0, "end") {
+            let _ = end.call0(&self.0);
+        }
+    }
+}
+
+fn method(object: &Object, name: &str) -> Option<Function> {
+    Reflect::get(object, &name.into()).ok()?.dyn_into().ok()
+}
+
+async fn call(object: &Object, name: &str, arguments: &[&JsValue]) -> Result<JsValue, JsValue> {
+    let missing = || JsValue::from(format!("there is no method {name}"));
+    let arguments: Array = arguments.iter().copied().collect();
+    let result = method(object, name)
+        .ok_or_else(missing)?
+        .apply(object, &arguments)?;
+    JsFuture::from(Promise::resolve(&result)).await
+}
+
+fn error_name(error: &JsValue) -> Option<String> {
+    Reflect::get(error, &"name".into()).ok()?.as_string()
+}
+
+fn words(error: &JsValue) -> String {
+    error
+        .dyn_ref::<js_sys::Error>()
+        .map_or(format!("{error:?}"), |error| error.message().into())
 }

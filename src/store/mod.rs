@@ -1,20 +1,29 @@
-//! Where bytes stay between visits: a key-value store, and the packed model kept in it.
+//! Where bytes stay between visits: a key-value store, and the packed models kept in it.
 
 mod chunk;
 #[cfg(target_arch = "wasm32")]
 mod host;
 #[cfg(target_arch = "wasm32")]
 mod indexed_db;
+mod key;
+mod library;
 mod memory;
-mod model;
+mod rows;
+mod stored;
+mod turns;
+mod writer;
 
 pub use chunk::Chunk;
 #[cfg(target_arch = "wasm32")]
-pub use host::HostStore;
+pub use host::{HostStore, HostTurns};
 #[cfg(target_arch = "wasm32")]
 pub use indexed_db::IndexedDb;
+pub use key::ModelKey;
+pub use library::{Library, StoredInfo, fetched_before, touch};
 pub use memory::MemoryStore;
-pub use model::{ModelKey, ModelWriter, StoredModel};
+pub use stored::StoredModel;
+pub use turns::{Alone, Announcement, Turn, Turns};
+pub use writer::{Keep, ModelWriter};
 
 use async_trait::async_trait;
 
@@ -36,4 +45,9 @@ pub trait Store {
 
     /// Every key that starts with `prefix`, in any order.
     async fn keys(&self, prefix: &str) -> Result<Vec<String>>;
+
+    /// Bytes that there is room for, where the store can tell.
+    async fn available(&self) -> Option<u64> {
+        None
+    }
 }

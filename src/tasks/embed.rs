@@ -4,19 +4,23 @@ use burn::tensor::Device;
 use serde::Deserialize;
 
 use super::load::{Loading, Source, load};
+use super::plan::{self, LoadPlan};
 use super::pooling::{Modules, Pooling, normalize};
 use crate::error::{Error, Result};
 use crate::models::{Bert, BertConfig};
 use crate::ops::read;
 use crate::pace::Pace;
 use crate::text::{TextTokenizer, Tokens};
-use crate::weights::Dtype;
+use crate::weights::{Dtype, Needs};
 
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
 const MODULES: &str = "modules.json";
 const POOLING: &str = "1_Pooling/config.json";
 const SENTENCE: &str = "sentence_bert_config.json";
+
+/// All small files, the tokenizer's last: it is the largest.
+const FILES: [&str; 5] = [CONFIG, MODULES, POOLING, SENTENCE, TOKENIZER];
 
 /// Tokens that go through the model together: enough to fill the kernels, few enough to keep buffers small
 /// (one feed-forward buffer of MiniLM takes 3 MB then).
@@ -114,21 +118,21 @@ struct SentenceConfig {
     do_lower_case: bool,
 }
 
-impl TextEmbedder {
-    /// Loads from the store where the model is whole there, else from the host, and then keeps it.
-    ///
-    /// *Errors*: `FetchFailed`, `InvalidWeights`, `UnsupportedModel`, `ResourceLimit`, `QuotaExceeded`, `Aborted`; nothing
-    /// that could be read is left in the store then.
-    pub async fn load(source: &Source<'_>, dtype: Dtype, device: &Device) -> Result<Self> {
-        load(source, async |loading| {
-            Self::read(loading, dtype, device).await
-        })
-        .await
-    }
+/// What a repository's small files say of the model.
+struct Blueprint {
+    config: BertConfig,
+    modules: Modules,
+    pooling: Pooling,
+    max_tokens: usize,
+    /// Whether texts are lowercased first.
+    lowercase: bool,
+    /// The file with the weights.
+    weights: String,
+}
 
-    async fn read(loading: &mut Loading<'_, '_>, dtype: Dtype, device: &Device) -> Result<Self> {
-        let files = [CONFIG, MODULES, POOLING, SENTENCE, TOKENIZER];
-        let weights_file = loading.plan(dtype, &files).await?;
+impl Blueprint {
+    async fn read(loading: &mut Loading<'_, '_>, dtype: Dtype, files: &[&str]) -> Result<Self> {
+        let weights = loading.plan(dtype, files).await?;
         let config = BertConfig::from_json(&loading.required(CONFIG).await?)?;
         let modules = match loading.small(MODULES).await? {
             Some(json) => Modules::from_json(&json)?,
@@ -139,25 +143,13 @@ impl TextEmbedder {
             None => Pooling::Mean,
         };
         let (max_tokens, lowercase) = Self::limits(loading, &config).await?;
-        let json = loading.required(TOKENIZER).await?;
-        // What is stored comes while the tokenizer is made of its file, which takes as long.
-        let weights = loading.open_weights(weights_file).await;
-        loading.prepare(TOKENIZER);
-        let tokenizer = TextTokenizer::from_json(&json, max_tokens, lowercase)?;
-        drop(json);
-
-        let (parameters, prefixes) = (config.parameters(), BertConfig::PREFIXES);
-        let weights = loading
-            .weights(weights, &parameters, prefixes, dtype, device)
-            .await?;
-        let dimensions = config.hidden_size;
         Ok(Self {
-            bert: Bert::new(config, weights, device.clone())?,
-            tokenizer,
+            config,
+            modules,
             pooling,
-            normalize: modules.normalize,
-            dimensions,
             max_tokens,
+            lowercase,
+            weights,
         })
     }
 
@@ -175,6 +167,72 @@ impl TextEmbedder {
             sentence.do_lower_case,
         ))
     }
+}
+
+impl TextEmbedder {
+    /// Loads from the store where the model is whole there, else from the host, and then keeps it.
+    ///
+    /// *Errors*: `FetchFailed`, `InvalidWeights`, `UnsupportedModel`, `ResourceLimit`, `QuotaExceeded`, `Aborted`; nothing
+    /// that could be read is left in the store then.
+    pub async fn load(source: &Source<'_>, dtype: Dtype, device: &Device) -> Result<Self> {
+        load(source, async |loading| {
+            Self::read(loading, dtype, device).await
+        })
+        .await
+    }
+
+    /// What loading would take. Fetches the small files but the tokenizer's, and the header of the weights.
+    ///
+    /// *Errors*: as [`load`](Self::load).
+    pub async fn plan(source: &Source<'_>, dtype: Dtype) -> Result<LoadPlan> {
+        if let Some(plan) = plan::of_stored(source, TOKENIZER).await? {
+            return Ok(plan);
+        }
+        let mut loading = Loading::fetching(source, source.snapshot().await?, None);
+        let Blueprint {
+            config, weights, ..
+        } = Blueprint::read(&mut loading, dtype, &FILES[..FILES.len() - 1]).await?;
+        let needs = Needs {
+            parameters: &config.parameters(),
+            prefixes: BertConfig::PREFIXES,
+            dtype,
+        };
+        plan::of_host(&mut loading, source, &FILES, TOKENIZER, &weights, &needs).await
+    }
+
+    async fn read(loading: &mut Loading<'_, '_>, dtype: Dtype, device: &Device) -> Result<Self> {
+        let Blueprint {
+            config,
+            modules,
+            pooling,
+            max_tokens,
+            lowercase,
+            weights,
+        } = Blueprint::read(loading, dtype, &FILES).await?;
+        let json = loading.required(TOKENIZER).await?;
+        // What is stored comes while the tokenizer is made of its file, which takes as long.
+        let weights = loading.open_weights(weights).await;
+        loading.prepare(TOKENIZER);
+        let tokenizer = TextTokenizer::from_json(&json, max_tokens, lowercase)?;
+        drop(json);
+
+        let needs = Needs {
+            parameters: &config.parameters(),
+            prefixes: BertConfig::PREFIXES,
+            dtype,
+        };
+        let weights = loading.weights(weights, &needs, device).await?;
+        let dimensions = config.hidden_size;
+        Ok(Self {
+            bert: Bert::new(config, weights, device.clone())?,
+            tokenizer,
+            pooling,
+            normalize: modules.normalize,
+            dimensions,
+            max_tokens,
+        })
+    }
+
     /// Values of one vector.
     pub fn dimensions(&self) -> usize {
         self.dimensions

@@ -1,27 +1,42 @@
 //! Loading a model: from the store or from the host, with progress, and into the store.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
-use async_trait::async_trait;
 use burn::tensor::Device;
+use futures_util::future::join;
+use futures_util::{StreamExt, stream};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::hub::{self, ByteStream, FileEntry, Host, read_small};
+use crate::hub::{Fetch, FileEntry, Host, LOCK, Lock, Network, Snapshot, Verified, retrying};
 use crate::pace::Pace;
-use crate::store::{ModelKey, ModelWriter, Store, StoredModel};
-use crate::weights::{self, Dtype, Parameter, Sink, Weights};
+use crate::store::{Announcement, Keep, ModelWriter, StoredModel, Turn, touch};
+use crate::weights::{self, Dtype, Needs, Sink, Weights};
 
 const UPSTREAM: &str = "model.safetensors";
 
+/// Requests at a time: small files and the front of the weights come together.
+const LANES: usize = 4;
+
+/// What is asked for first of the weights: most headers are in it, and so is much that is needed.
+const FRONT: u64 = 64 << 10;
+
+/// Without a byte for so long a connection is given up, unless the caller says otherwise.
+pub const STALL: Duration = Duration::from_secs(20);
+
+/// Progress is reported at most once in so many bytes: a Worker's stream comes in pieces of 4 KiB.
+const REPORT_EVERY: u64 = 256 << 10;
+
 /// What the store always keeps, and a host may have.
-fn packed_name(dtype: Dtype) -> String {
+pub(super) fn packed_name(dtype: Dtype) -> String {
     format!("pilotlight-{}.safetensors", dtype.name())
 }
 
-fn missing(file: &str) -> Error {
+pub(super) fn missing(file: &str) -> Error {
     Error::fetch_failed(format!("{file}: the repository has no such file"))
 }
 
@@ -51,60 +66,204 @@ pub struct LoadProgress<'a> {
     pub total: u64,
     /// Whether the bytes come from the store.
     pub cached: bool,
+    /// By what they were checked, once all is ready.
+    pub verified: Option<Verified>,
 }
 
 /// Where a model comes from and where it is kept.
 pub struct Source<'a> {
     /// The repository.
     pub host: &'a dyn Host,
-    /// Where the packed model is kept, and under which key and nonce.
-    pub store: Option<(&'a dyn Store, ModelKey, u64)>,
+    /// Where the packed model is kept.
+    pub keep: Option<Keep<'a>>,
     /// Called at every step.
     pub progress: &'a dyn Fn(&LoadProgress),
-    /// Cancels.
+    /// Cancels and waits.
     pub pace: &'a dyn Pace,
+    /// A connection without a byte for so long is given up, and tried again.
+    pub stall: Duration,
+}
+
+impl<'a> Source<'a> {
+    /// From a host, kept nowhere.
+    pub fn new(host: &'a dyn Host, pace: &'a dyn Pace) -> Self {
+        Self {
+            host,
+            keep: None,
+            progress: &|_| {},
+            pace,
+            stall: STALL,
+        }
+    }
+
+    pub(super) fn network(&self) -> Network<'a> {
+        Network {
+            pace: self.pace,
+            stall: self.stall,
+            seed: self.keep.as_ref().map_or(0, |keep| keep.nonce),
+        }
+    }
+
+    /// What the host has now, with what its lock file adds.
+    ///
+    /// *Errors*: `FetchFailed`, `Aborted`.
+    pub async fn snapshot(&self) -> Result<Snapshot> {
+        let network = self.network();
+        let host = self.host;
+        let mut snapshot =
+            retrying(network, "the list of files", async || host.snapshot().await).await?;
+        if !snapshot.lacks(LOCK) {
+            let lock = Fetch::open(host, &snapshot, LOCK, u64::MAX, network).await;
+            // A plain bucket may refuse what it does not have in many ways.
+            let lock = if snapshot.files.is_some() {
+                lock?
+            } else {
+                lock.unwrap_or(None)
+            };
+            if let Some(lock) = lock
+                && let Some(lock) = Lock::parse(&lock.read_to_end().await?)
+            {
+                lock.complete(&mut snapshot);
+            }
+        }
+        Ok(snapshot)
+    }
+
+    /// Asks the host what a stored model's revision stands for now, for the next load, and notes that the model is in use.
+    ///
+    /// *Errors*: `FetchFailed`, `Aborted`.
+    pub async fn refresh(&self) -> Result<()> {
+        let Some(keep) = &self.keep else {
+            return Ok(());
+        };
+        touch(keep.store, &keep.key, keep.now).await?;
+        // Who is writing it has just asked.
+        let Some(_turn) = keep.turns.try_take(keep.key.turn()).await? else {
+            return Ok(());
+        };
+        match StoredModel::open(keep.store, &keep.key).await? {
+            Some(model) => model.refresh(&self.snapshot().await?).await,
+            None => Ok(()),
+        }
+    }
 }
 
 /// Builds a model from the store where it is whole there, else from the host, and then keeps it.
 ///
-/// *Errors*: those of `build`, `FetchFailed`, `Integrity`, `QuotaExceeded`, `Aborted`; nothing that could be read is left in the
-/// store then.
+/// *Errors*: those of `build`, `FetchFailed`, `Integrity`, `QuotaExceeded`, `Aborted`. What is in the store then can be gone on
+/// with, or is removed where it is of no use; none of it can be read as a model.
 pub async fn load<T>(
     source: &Source<'_>,
     build: impl AsyncFn(&mut Loading<'_, '_>) -> Result<T>,
 ) -> Result<T> {
-    let Some((store, key, nonce)) = &source.store else {
-        return Loading::new(source.host, source, false, None)
-            .run(&build)
-            .await;
+    let Some(keep) = &source.keep else {
+        let snapshot = source.snapshot().await?;
+        return Loading::fetching(source, snapshot, None).run(&build).await;
     };
-    if let Some(stored) = StoredModel::open(*store, key).await? {
-        match Loading::new(&stored, source, true, None).run(&build).await {
-            // What is stored cannot be used: it goes, and the host is asked.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::Integrity | ErrorKind::InvalidWeights
-                ) =>
-            {
-                stored.delete().await?;
+    if let Some(model) = stored(source, keep, false, &build).await? {
+        return Ok(model);
+    }
+    let turn = keep.turns.take(keep.key.turn()).await?;
+    // Another tab may have stored it meanwhile.
+    if let Some(model) = stored(source, keep, false, &build).await? {
+        return Ok(model);
+    }
+    let fetched = fetched(source, keep, turn.as_ref(), &build).await;
+    match fetched {
+        // A host that cannot be reached is no reason to go without the model of last week.
+        Err(error) if error.kind() == ErrorKind::FetchFailed => {
+            let before = stored(source, keep, true, &build).await?;
+            before.ok_or(error)
+        }
+        done => done,
+    }
+}
+
+/// From the store, or `None` where it is not whole there, or not the newest as far as known.
+async fn stored<T>(
+    source: &Source<'_>,
+    keep: &Keep<'_>,
+    outdated: bool,
+    build: &impl AsyncFn(&mut Loading<'_, '_>) -> Result<T>,
+) -> Result<Option<T>> {
+    match StoredModel::open(keep.store, &keep.key).await? {
+        Some(model) if outdated || !model.is_outdated() => from_stored(source, model, build).await,
+        _ => Ok(None),
+    }
+}
+
+/// From what is stored, or `None` where that cannot be used: then it goes.
+async fn from_stored<T>(
+    source: &Source<'_>,
+    stored: StoredModel<'_>,
+    build: &impl AsyncFn(&mut Loading<'_, '_>) -> Result<T>,
+) -> Result<Option<T>> {
+    let snapshot = stored.snapshot().await?;
+    let loading = Loading::new(&stored, source, snapshot, Some(stored.verified()));
+    match loading.run(build).await {
+        Ok(model) => Ok(Some(model)),
+        Err(error) if is_useless(&error) => {
+            stored.delete().await?;
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether what was stored or fetched is no good, however often it is read.
+fn is_useless(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Integrity | ErrorKind::InvalidWeights | ErrorKind::UnsupportedModel
+    )
+}
+
+/// From the host, going on with what an earlier load left.
+async fn fetched<T>(
+    source: &Source<'_>,
+    keep: &Keep<'_>,
+    turn: &dyn Turn,
+    build: &impl AsyncFn(&mut Loading<'_, '_>) -> Result<T>,
+) -> Result<T> {
+    loop {
+        let snapshot = source.snapshot().await?;
+        if let Some(commit) = &snapshot.commit
+            && let Some(model) = StoredModel::at(keep.store, &keep.key, commit).await?
+        {
+            // Another name for a commit that is there, or what was refreshed meanwhile.
+            model.refer().await?;
+            if let Some(model) = from_stored(source, model, build).await? {
+                return Ok(model);
             }
+        }
+        let resumed = Cell::new(false);
+        let loading = Loading::fetching(source, snapshot, Some((keep, turn, &resumed)));
+        match loading.run(build).await {
+            // What an earlier load left did not fit. It is gone now.
+            Err(error) if is_useless(&error) && resumed.get() => {}
             done => return done,
         }
     }
-    let writer = ModelWriter::new(*store, key, *nonce);
-    Loading::new(source.host, source, false, Some(writer))
-        .run(&build)
-        .await
 }
+
+/// A small file, or `None` where there is none.
+type Small = Result<Option<Vec<u8>>>;
+
+/// Where a load that fetches writes, whose turn it is, and whether it went on with what was there.
+type Writing<'a, 's> = (&'a Keep<'s>, &'a dyn Turn, &'a Cell<bool>);
 
 /// One way through the files of a repository, from the host or from the store.
 pub struct Loading<'a, 's> {
     host: &'a dyn Host,
     source: &'a Source<'s>,
+    snapshot: Snapshot,
     cached: bool,
+    writing: Option<Writing<'a, 's>>,
     writer: Option<ModelWriter<'s>>,
-    listed: Option<HashMap<String, FileEntry>>,
+    /// Small files that are at hand, or why not.
+    small: HashMap<String, Small>,
+    weights: Option<Fetch<'a>>,
+    verified: Verified,
     loaded: u64,
     total: u64,
 }
@@ -113,21 +272,37 @@ impl<'a, 's> Loading<'a, 's> {
     fn new(
         host: &'a dyn Host,
         source: &'a Source<'s>,
-        cached: bool,
-        writer: Option<ModelWriter<'s>>,
+        snapshot: Snapshot,
+        verified: Option<Verified>,
     ) -> Self {
         Self {
             host,
             source,
-            cached,
-            writer,
-            listed: None,
+            snapshot,
+            cached: verified.is_some(),
+            writing: None,
+            writer: None,
+            small: HashMap::new(),
+            weights: None,
+            verified: verified.unwrap_or(Verified::Sha256),
             loaded: 0,
             total: 0,
         }
     }
 
-    /// Builds the model and makes it readable in the store, or leaves nothing of it there.
+    /// From the source's host.
+    pub(super) fn fetching(
+        source: &'a Source<'s>,
+        snapshot: Snapshot,
+        writing: Option<Writing<'a, 's>>,
+    ) -> Self {
+        Self {
+            writing,
+            ..Self::new(source.host, source, snapshot, None)
+        }
+    }
+
+    /// Builds the model and makes it readable in the store.
     async fn run<T>(
         mut self,
         build: &impl AsyncFn(&mut Loading<'_, '_>) -> Result<T>,
@@ -135,94 +310,225 @@ impl<'a, 's> Loading<'a, 's> {
         let mut done = build(&mut self).await;
         if let Some(writer) = &mut self.writer {
             if done.is_ok() {
-                done = writer.commit().await.and(done);
+                done = writer.commit(self.verified).await.and(done);
             }
-            if done.is_err() {
+            // A full store is not kept full, and what is no good is not gone on with.
+            if let Err(error) = &done
+                && (is_useless(error) || error.kind() == ErrorKind::QuotaExceeded)
+            {
                 // The first failure is the one to report; what a failing clean-up leaves cannot be read anyway.
                 let _ = writer.abandon().await;
             }
         }
         if done.is_ok() {
-            self.report(LoadStatus::Ready, None);
+            self.report_as(LoadStatus::Ready, None, Some(self.verified));
         }
         done
     }
 
-    /// Asks what there is, sums up what is known of the sizes of `files` and the weights, and returns which file has these:
-    /// the packed one where the host lists it, else the checkpoint.
+    /// Decides which file has the weights: the packed one where the host lists it, else the checkpoint. Fetches `files`, which
+    /// are small, and the front of the weights, several at a time, and sums up what is known of all sizes.
     pub async fn plan(&mut self, dtype: Dtype, files: &[&str]) -> Result<String> {
         self.source.pace.breathe().await?;
-        self.report(LoadStatus::Plan, None);
-        let entries = self.host.list().await?;
-        self.listed = entries.map(|list| {
-            list.into_iter()
-                .map(|entry| (entry.path.clone(), entry))
-                .collect()
-        });
         let packed = packed_name(dtype);
-        let weights = if self.entry(&packed).is_some() {
+        let weights = if self.snapshot.lists(&packed) {
             packed
         } else {
             UPSTREAM.into()
         };
-        let files = files.iter().copied().chain([weights.as_str()]);
-        self.total = files.filter_map(|file| self.known_size(file)).sum();
+        let all = files.iter().copied().chain([weights.as_str()]);
+        self.total = all.filter_map(|file| self.known(file).size).sum();
         self.report(LoadStatus::Plan, None);
-        Ok(weights)
+
+        if let Some(commit) = self.snapshot.commit.clone() {
+            self.open_writer(&commit).await?;
+        }
+        let mut there = Vec::new();
+        if let Some(writer) = &self.writer {
+            for file in files {
+                // What cannot be read is fetched again.
+                if let Ok(Some(bytes)) = writer.stored(file).await {
+                    there.push(((*file).to_string(), bytes));
+                }
+            }
+        }
+        for (file, bytes) in there {
+            self.arrived(&file, Ok(Some(bytes)), true).await?;
+        }
+        let has_weights = self.writer.as_ref().is_some_and(ModelWriter::has_weights);
+        let front = async {
+            match self.cached || has_weights {
+                true => Ok(None),
+                false => self.open(&weights, FRONT).await,
+            }
+        };
+        let (front, small) = join(front, self.fetch_small(files)).await;
+        let failed = match front {
+            Ok(front) => {
+                self.weights = front;
+                None
+            }
+            Err(error) => Some(error),
+        };
+        if self.writer.is_none() && self.writing.is_some() {
+            let commit = self.identity();
+            self.open_writer(&commit).await?;
+        }
+        for (file, bytes) in small {
+            self.arrived(&file, bytes, false).await?;
+        }
+        failed.map_or(Ok(weights), Err)
+    }
+
+    /// Those that are not at hand, several at a time.
+    async fn fetch_small(&self, files: &[&str]) -> Vec<(String, Small)> {
+        let wanted = files
+            .iter()
+            .filter(|file| !self.small.contains_key(**file))
+            .map(|file| (*file).to_string());
+        let fetch = async |file: String| {
+            let bytes = fetch_whole(self.host, &self.snapshot, &file, self.source.network()).await;
+            (file, bytes)
+        };
+        stream::iter(wanted.map(fetch))
+            .buffer_unordered(LANES - 1)
+            .collect()
+            .await
+    }
+
+    /// Takes a small file, and stores it.
+    async fn arrived(&mut self, file: &str, bytes: Small, stored: bool) -> Result<()> {
+        if let Err(error) = &bytes
+            && error.kind() == ErrorKind::Aborted
+        {
+            return bytes.map(|_| ());
+        }
+        if let Some(writer) = &mut self.writer
+            && !stored
+        {
+            match &bytes {
+                Ok(Some(bytes)) => {
+                    writer.begin(file, file, &self.snapshot).await?;
+                    writer.write(bytes).await?;
+                    writer.end().await?;
+                }
+                Ok(None) => writer.absent(file, &self.snapshot),
+                Err(_) => {}
+            }
+        }
+        if let Ok(Some(bytes)) = &bytes {
+            self.loaded += bytes.len() as u64;
+            if self.known(file).size.is_none() {
+                self.total += bytes.len() as u64;
+            }
+            if self.known(file).digest.is_none() && !self.cached {
+                self.verified = Verified::Length;
+            }
+            self.report(LoadStatus::Download, Some(file));
+        }
+        self.small.insert(file.into(), bytes);
+        Ok(())
+    }
+
+    /// What stands for a commit where the host has none: what it tells of the weights.
+    fn identity(&self) -> String {
+        let (validator, size) = match &self.weights {
+            Some(weights) => (weights.validator().unwrap_or_default(), weights.size()),
+            None => ("", None),
+        };
+        let told = format!("{validator} {}", size.unwrap_or(0));
+        format!("content-{}", &blake3::hash(told.as_bytes()).to_hex()[..16])
+    }
+
+    async fn open_writer(&mut self, commit: &str) -> Result<()> {
+        if let Some((keep, _, resumed)) = self.writing {
+            let writer = ModelWriter::open(keep.clone(), commit).await?;
+            resumed.set(writer.is_resumed());
+            self.writer = Some(writer);
+        }
+        Ok(())
+    }
+
+    async fn open(&self, file: &str, front: u64) -> Result<Option<Fetch<'a>>> {
+        if self.snapshot.lacks(file) {
+            return Ok(None);
+        }
+        Fetch::open(
+            self.host,
+            &self.snapshot,
+            file,
+            front,
+            self.source.network(),
+        )
+        .await
+    }
+
+    /// What is known of the repository.
+    pub(super) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// The weights, of which [`plan`](Self::plan) has asked for the front.
+    ///
+    /// *Errors*: `FetchFailed` where there is no such file.
+    pub(super) fn front(&mut self, file: &str) -> Result<Fetch<'a>> {
+        self.weights.take().ok_or_else(|| missing(file))
     }
 
     /// Begins to fetch the weights where they are stored: they come while something else is made.
-    pub async fn open_weights(&self, file: String) -> Opening<'a> {
-        let (host, entry, name) = (self.host, self.entry(&file), file.clone());
-        let opened = async move { hub::open(host, &name, entry).await };
-        Opening::new(file, opened, self.cached).await
+    pub async fn open_weights(&mut self, file: String) -> Opening<'a> {
+        if !self.cached {
+            let there = self.weights.take();
+            return Opening::new(file, async move { Ok(there) }, false).await;
+        }
+        let (host, snapshot, name) = (self.host, self.snapshot.clone(), file.clone());
+        let network = self.source.network();
+        let opening = async move { Fetch::open(host, &snapshot, &name, u64::MAX, network).await };
+        Opening::new(file, opening, true).await
     }
 
     /// Reads the weights, and hands them to the store in their packed form.
     pub async fn weights(
         &mut self,
         opening: Opening<'a>,
-        parameters: &[Parameter],
-        prefixes: &[&str],
-        dtype: Dtype,
+        needs: &Needs<'_>,
         device: &Device,
     ) -> Result<Weights> {
         let file = opening.file.clone();
-        let mut stream = opening.stream().await?.ok_or_else(|| missing(&file))?;
-        if self.known_size(&file).is_none() {
-            self.total += stream.length().unwrap_or(0);
-        }
+        let mut resume = None;
+        let mut fetch = opening.fetch().await?;
         if let Some(writer) = self.writer.as_mut() {
-            writer.begin(&packed_name(dtype)).await?;
+            let target = packed_name(needs.dtype);
+            if let Some((state, left)) = writer.resume(&target, &file).await? {
+                let network = self.source.network();
+                let resumed = Fetch::resume(self.host, &self.snapshot, &file, state, network);
+                (fetch, resume) = (Some(resumed), Some(left));
+            } else {
+                if fetch.is_none() {
+                    fetch = Fetch::open(
+                        self.host,
+                        &self.snapshot,
+                        &file,
+                        FRONT,
+                        self.source.network(),
+                    )
+                    .await?;
+                }
+                writer.begin(&target, &file, &self.snapshot).await?;
+            }
         }
-        let before = self.loaded;
-        let mut counted = Counted {
-            stream: stream.as_mut(),
-            received: 0,
-            report: &|received| {
-                self.source.report(
-                    LoadStatus::Download,
-                    Some(&file),
-                    before + received,
-                    self.total,
-                    self.cached,
-                )
-            },
-        };
+        let mut fetch = fetch.ok_or_else(|| missing(&file))?;
+        // From here on the file itself tells how much of it is needed.
+        self.total -= self.known(&file).size.unwrap_or(0);
+        fetch.on_read(self.reporter(&file));
         let sink = self.writer.as_mut().map(|writer| writer as &mut dyn Sink);
         let pace = self.source.pace;
-        let weights = weights::load(
-            &file,
-            &mut counted,
-            parameters,
-            prefixes,
-            dtype,
-            device,
-            sink,
-            pace,
-        )
-        .await?;
-        self.loaded += counted.received;
+        let weights = weights::load(&file, &mut fetch, needs, device, sink, resume, pace).await?;
+        self.loaded += fetch.wanted();
+        self.total += fetch.wanted();
+        if !self.cached {
+            self.verified = self.verified.min(fetch.verified());
+        }
         self.prepare(&file);
         Ok(weights)
     }
@@ -237,89 +543,103 @@ impl<'a, 's> Loading<'a, 's> {
         self.small(file).await?.ok_or_else(|| missing(file))
     }
 
-    /// A config file, or `None` where there is none; it is stored on the way.
+    /// A config file, or `None` where there is none.
     pub async fn small(&mut self, file: &str) -> Result<Option<Vec<u8>>> {
-        if self
-            .listed
-            .as_ref()
-            .is_some_and(|listed| !listed.contains_key(file))
-        {
-            return Ok(None);
+        if !self.small.contains_key(file) {
+            for (file, bytes) in self.fetch_small(&[file]).await {
+                self.arrived(&file, bytes, false).await?;
+            }
         }
-        self.source.pace.breathe().await?;
-        let Some(stream) = hub::open(self.host, file, self.entry(file)).await? else {
-            return Ok(None);
-        };
-        let bytes = read_small(file, stream).await?;
-        if bytes.trim_ascii_start().starts_with(b"<") {
-            return Err(Error::fetch_failed(format!(
-                "{file}: the host answered with an HTML page instead of the file"
-            )));
-        }
-        if let Some(writer) = self.writer.as_mut() {
-            writer.begin(file).await?;
-            writer.write(&bytes).await?;
-        }
-        self.loaded += bytes.len() as u64;
-        if self.known_size(file).is_none() {
-            self.total += bytes.len() as u64;
-        }
-        self.report(LoadStatus::Download, Some(file));
-        Ok(Some(bytes))
+        self.small.remove(file).unwrap_or(Ok(None))
     }
 
-    /// What the host's list says of a file.
-    fn entry(&self, file: &str) -> Option<FileEntry> {
-        self.listed.as_ref()?.get(file).cloned()
-    }
-
-    fn known_size(&self, file: &str) -> Option<u64> {
-        self.entry(file)?.size
+    fn known(&self, file: &str) -> FileEntry {
+        self.snapshot.entry(file)
     }
 
     fn report(&self, status: LoadStatus, file: Option<&str>) {
-        self.source.report(
-            status,
-            file,
-            self.loaded,
-            self.total.max(self.loaded),
-            self.cached,
-        );
+        self.report_as(status, file, None);
     }
-}
 
-impl Source<'_> {
-    fn report(
-        &self,
-        status: LoadStatus,
-        file: Option<&str>,
-        loaded: u64,
-        total: u64,
-        cached: bool,
-    ) {
-        (self.progress)(&LoadProgress {
+    fn report_as(&self, status: LoadStatus, file: Option<&str>, verified: Option<Verified>) {
+        (self.source.progress)(&LoadProgress {
             status,
             file,
-            loaded,
-            total: total.max(loaded),
-            cached,
+            loaded: self.loaded,
+            total: self.total.max(self.loaded),
+            cached: self.cached,
+            verified,
         });
     }
+
+    /// Reports bytes of the weights, to the caller and to the other tabs.
+    fn reporter(&self, file: &str) -> impl Fn(u64, u64) + 'a {
+        let (progress, cached) = (self.source.progress, self.cached);
+        let turn = self.writing.map(|(_, turn, _)| turn);
+        let (before, total, file) = (self.loaded, self.total, file.to_string());
+        let reported = Cell::new(u64::MAX);
+        move |read, wanted| {
+            let step = read / REPORT_EVERY;
+            if reported.replace(step) == step && read != wanted {
+                return;
+            }
+            let loaded = before + read;
+            let total = (total + wanted).max(loaded);
+            progress(&LoadProgress {
+                status: LoadStatus::Download,
+                file: Some(&file),
+                loaded,
+                total,
+                cached,
+                verified: None,
+            });
+            if let Some(turn) = turn {
+                turn.announce(&Announcement {
+                    file: Some(file.clone()),
+                    loaded,
+                    total,
+                });
+            }
+        }
+    }
 }
 
-type Opened = Result<Option<Box<dyn ByteStream>>>;
+/// A small file, checked to be none of the web pages with which some hosts answer everything.
+async fn fetch_whole(
+    host: &dyn Host,
+    snapshot: &Snapshot,
+    file: &str,
+    network: Network<'_>,
+) -> Result<Option<Vec<u8>>> {
+    if snapshot.lacks(file) {
+        return Ok(None);
+    }
+    network.pace.breathe().await?;
+    let Some(fetch) = Fetch::open(host, snapshot, file, u64::MAX, network).await? else {
+        return Ok(None);
+    };
+    let bytes = fetch.read_to_end().await?;
+    if bytes.trim_ascii_start().starts_with(b"<") {
+        return Err(Error::fetch_failed(format!(
+            "{file}: the host answered with an HTML page instead of the file"
+        )));
+    }
+    Ok(Some(bytes))
+}
+
+type Opened<'a> = Result<Option<Fetch<'a>>>;
 
 /// A file that is being opened while something else is done.
 pub struct Opening<'a> {
     file: String,
-    future: Pin<Box<dyn Future<Output = Opened> + 'a>>,
-    done: Poll<Opened>,
+    future: Pin<Box<dyn Future<Output = Opened<'a>> + 'a>>,
+    done: Poll<Opened<'a>>,
 }
 
 impl<'a> Opening<'a> {
-    /// `early`: it begins now, and else when the stream is wanted.
-    async fn new(file: String, future: impl Future<Output = Opened> + 'a, early: bool) -> Self {
-        let mut future: Pin<Box<dyn Future<Output = Opened> + 'a>> = Box::pin(future);
+    /// `early`: it begins now, and else when the file is wanted.
+    async fn new(file: String, future: impl Future<Output = Opened<'a>> + 'a, early: bool) -> Self {
+        let mut future: Pin<Box<dyn Future<Output = Opened<'a>> + 'a>> = Box::pin(future);
         let done = if early {
             poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
         } else {
@@ -328,37 +648,10 @@ impl<'a> Opening<'a> {
         Self { file, future, done }
     }
 
-    async fn stream(self) -> Opened {
+    async fn fetch(self) -> Opened<'a> {
         match self.done {
             Poll::Ready(opened) => opened,
             Poll::Pending => self.future.await,
         }
-    }
-}
-
-/// Counts the bytes that pass.
-struct Counted<'a> {
-    stream: &'a mut dyn ByteStream,
-    received: u64,
-    report: &'a dyn Fn(u64),
-}
-
-/// Progress is reported at most once in so many bytes: a Worker's stream comes in pieces of 4 KiB.
-const REPORT_EVERY: u64 = 256 << 10;
-
-#[async_trait(?Send)]
-impl ByteStream for Counted<'_> {
-    fn length(&self) -> Option<u64> {
-        self.stream.length()
-    }
-
-    async fn read(&mut self, to: &mut [u8]) -> Result<usize> {
-        let count = self.stream.read(to).await?;
-        let before = self.received;
-        self.received += count as u64;
-        if count == 0 || before / REPORT_EVERY != self.received / REPORT_EVERY {
-            (self.report)(self.received);
-        }
-        Ok(count)
     }
 }

@@ -2,8 +2,10 @@
 
 mod embed;
 mod load;
+mod plan;
 mod pooling;
 
 pub use embed::{EmbedOptions, Embeddings, Precision, TextEmbedder, Values};
-pub use load::{LoadProgress, LoadStatus, Source};
+pub use load::{LoadProgress, LoadStatus, STALL, Source};
+pub use plan::{LoadPlan, PlannedFile};
 pub use pooling::Pooling;

@@ -2,23 +2,17 @@
 
 use std::rc::Rc;
 
-use js_sys::{Array, Float32Array, Function, Int8Array, Object, Reflect, Uint8Array};
+use js_sys::{Array, Float32Array, Int8Array, Uint8Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::error::to_js;
-use super::options::{LoadOptions, StoreOption, embed_options, texts};
+use super::options::{LoadOptions, embed_options, texts};
 use super::pace::EventLoopPace;
+use super::source::{WebSource, object};
 use crate::device::Backend;
-use crate::error::{Error, Result};
-use crate::hub::{FilesHost, Host, HubHost};
-use crate::store::{HostStore, IndexedDb, MemoryStore, ModelKey, Store};
-use crate::tasks::{Embeddings, LoadProgress, LoadStatus, Source, TextEmbedder, Values};
-
-thread_local! {
-    /// `store: 'memory'`: lasts as long as this instance and is shared by its loads.
-    static MEMORY: MemoryStore = MemoryStore::default();
-}
+use crate::error::Result;
+use crate::tasks::{Embeddings, TextEmbedder, Values};
 
 /// A loaded sentence encoder. Calls may overlap; each borrows the model only.
 #[wasm_bindgen]
@@ -74,77 +68,14 @@ impl EmbedderCore {
 }
 
 async fn load(model: &JsValue, options: &JsValue) -> Result<(TextEmbedder, Backend)> {
-    let model = model.as_string().filter(|model| !model.trim().is_empty());
-    let model = model.ok_or_else(|| {
-        Error::invalid_input("model is not a name, expected a string such as 'owner/model'")
-    })?;
     let options = LoadOptions::new(options)?;
     let backend = Backend::open(options.webgpu).await?;
-    // Own files are nobody's cache: the same name may come with other bytes next time.
-    let from_hub = options.files.is_none();
-    let host: Box<dyn Host> = match options.files {
-        Some(files) => Box::new(FilesHost::new(files)),
-        None => Box::new(HubHost::new(
-            &options.host,
-            &model,
-            &options.revision,
-            options.token,
-            options.signal.clone(),
-        )),
-    };
-    let store = if from_hub {
-        store(options.store).await?
-    } else {
-        None
-    };
-    let key = ModelKey::new(&options.host, &model, &options.revision, options.dtype);
-    let nonce = (js_sys::Math::random() * u64::MAX as f64) as u64;
-    let report = |progress: &LoadProgress| {
-        if let Some(listener) = &options.on_progress {
-            report_to_js(progress, listener);
-        }
-    };
-    let source = Source {
-        host: host.as_ref(),
-        store: store.as_deref().map(|store| (store, key, nonce)),
-        progress: &report,
-        pace: &EventLoopPace::new(options.signal),
-    };
-    let embedder = TextEmbedder::load(&source, options.dtype, &backend.device()).await?;
+    let (dtype, device) = (options.dtype, backend.device());
+    let source = WebSource::new(model, options).await?;
+    let embedder = source
+        .with(async |source| TextEmbedder::load(source, dtype, &device).await)
+        .await?;
     backend.check().map(|()| (embedder, backend))
-}
-
-async fn store(option: StoreOption) -> Result<Option<Box<dyn Store>>> {
-    let memory = || Some(Box::new(MEMORY.with(MemoryStore::clone)) as Box<dyn Store>);
-    Ok(match option {
-        StoreOption::None => None,
-        StoreOption::Memory => memory(),
-        StoreOption::IndexedDb => Some(Box::new(IndexedDb::open().await?)),
-        // Private windows and runtimes without IndexedDB go on from memory.
-        StoreOption::Default => match IndexedDb::open().await {
-            Ok(store) => Some(Box::new(store)),
-            Err(_) => memory(),
-        },
-        StoreOption::Host(object) => Some(Box::new(HostStore::new(object)?)),
-    })
-}
-
-fn report_to_js(progress: &LoadProgress, listener: &Function) {
-    let status = match progress.status {
-        LoadStatus::Plan => "plan",
-        LoadStatus::Download => "download",
-        LoadStatus::Prepare => "prepare",
-        LoadStatus::Ready => "ready",
-    };
-    let mut entries = vec![
-        ("status", JsValue::from(status)),
-        ("loaded", JsValue::from(progress.loaded as f64)),
-        ("total", JsValue::from(progress.total as f64)),
-        ("cached", JsValue::from(progress.cached)),
-    ];
-    entries.extend(progress.file.map(|file| ("file", JsValue::from(file))));
-    // A listener that throws does not break the load.
-    let _ = listener.call1(&JsValue::NULL, &object(entries));
 }
 
 fn embeddings_to_js(embeddings: &Embeddings) -> JsValue {
@@ -173,13 +104,4 @@ fn embeddings_to_js(embeddings: &Embeddings) -> JsValue {
                 .into(),
         ),
     ])
-}
-
-fn object(entries: impl IntoIterator<Item = (&'static str, JsValue)>) -> JsValue {
-    let object = Object::new();
-    for (name, value) in entries {
-        // Setting a property of a fresh, extensible object cannot fail.
-        let _ = Reflect::set(&object, &name.into(), &value);
-    }
-    object.into()
 }

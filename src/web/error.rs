@@ -3,7 +3,7 @@
 use js_sys::Reflect;
 use wasm_bindgen::JsValue;
 
-use crate::error::Error;
+use crate::error::{Error, Room};
 
 /// An `Error` with the `code`, the message and, where there is one, the `cause`.
 pub(crate) fn to_js(error: Error) -> JsValue {
@@ -11,6 +11,12 @@ pub(crate) fn to_js(error: Error) -> JsValue {
     object.set_name("PilotlightError");
     // Setting a property of a fresh, extensible object cannot fail.
     let _ = Reflect::set(&object, &"code".into(), &error.kind().code().into());
+    if let Some(Room { needed, available }) = error.room() {
+        let number = |bytes: u64| JsValue::from(bytes as f64);
+        let _ = Reflect::set(&object, &"needed".into(), &number(needed));
+        let available = available.map_or(JsValue::UNDEFINED, number);
+        let _ = Reflect::set(&object, &"available".into(), &available);
+    }
     if let Some(source) = std::error::Error::source(&error) {
         let _ = Reflect::set(
             &object,

@@ -4,8 +4,11 @@ mod embedder;
 mod error;
 #[cfg(feature = "webgpu")]
 mod gpu;
+mod models;
 mod options;
 mod pace;
+mod source;
+mod store;
 
 use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};

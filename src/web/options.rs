@@ -1,11 +1,13 @@
 //! Options of the calls, read from plain JavaScript objects.
 
+use std::time::Duration;
+
 use js_sys::{Array, Function, Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::AbortSignal;
 
 use crate::error::{Error, Result};
-use crate::tasks::{EmbedOptions, Precision};
+use crate::tasks::{EmbedOptions, Precision, STALL};
 use crate::weights::Dtype;
 
 /// An options object, or nothing.
@@ -48,6 +50,48 @@ impl Options {
         };
         self.get(name).map(convert).transpose()
     }
+
+    fn boolean(&self, name: &str) -> Result<Option<bool>> {
+        let convert = |value: JsValue| {
+            let wrong =
+                || Error::invalid_input(format!("{name} is {}, expected a boolean", kind(&value)));
+            value.as_bool().ok_or_else(wrong)
+        };
+        self.get(name).map(convert).transpose()
+    }
+
+    fn milliseconds(&self, name: &str) -> Result<Option<Duration>> {
+        let convert = |value: JsValue| {
+            let number = value.as_f64().filter(|number| (1.0..=1e9).contains(number));
+            let wrong = || {
+                Error::invalid_input(format!(
+                    "{name} is {}, expected milliseconds from 1 to 1e9",
+                    shown(&value)
+                ))
+            };
+            number
+                .map(|ms| Duration::from_secs_f64(ms / 1e3))
+                .ok_or_else(wrong)
+        };
+        self.get(name).map(convert).transpose()
+    }
+}
+
+/// What calls on stored models take.
+pub(super) struct StoreOptions {
+    pub store: StoreOption,
+    pub turns: Option<Object>,
+}
+
+impl StoreOptions {
+    /// *Errors*: `InvalidInput` naming the option.
+    pub fn new(value: &JsValue) -> Result<Self> {
+        let options = Options::new(value)?;
+        Ok(Self {
+            store: StoreOption::new(&options)?,
+            turns: options.of("turns", "an object")?,
+        })
+    }
 }
 
 /// Where a model is kept.
@@ -69,6 +113,12 @@ pub(super) struct LoadOptions {
     pub token: Option<String>,
     pub files: Option<Object>,
     pub store: StoreOption,
+    /// Whether other models may be deleted where the store is full.
+    pub evict: bool,
+    /// A connection without a byte for so long is given up.
+    pub stall: Duration,
+    /// Whose turn it is among the tabs: see `turns.ts`.
+    pub turns: Option<Object>,
     pub signal: Option<AbortSignal>,
     pub on_progress: Option<Function>,
 }
@@ -101,6 +151,9 @@ impl LoadOptions {
             token: options.string("token")?,
             files: options.of("files", "an object of files by name")?,
             store: StoreOption::new(&options)?,
+            evict: options.boolean("evict")?.unwrap_or(false),
+            stall: options.milliseconds("timeout")?.unwrap_or(STALL),
+            turns: options.of("turns", "an object")?,
             signal: options.of("signal", "an AbortSignal")?,
             on_progress: options.of("onProgress", "a function")?,
         })

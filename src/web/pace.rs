@@ -1,9 +1,16 @@
 //! Cancelling by `AbortSignal`, and yielding to the event loop.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use gloo_timers::future::TimeoutFuture;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::prelude::Closure;
 use web_sys::AbortSignal;
 
 use crate::error::{Error, Result};
@@ -15,23 +22,53 @@ const MILLISECONDS: f64 = 50.0;
 
 /// One call's signal and clock.
 pub(super) struct EventLoopPace {
-    signal: Option<AbortSignal>,
+    cancel: Option<Cancel>,
     yielded: Cell<f64>,
+}
+
+struct Cancel {
+    signal: AbortSignal,
+    /// Those who sleep: the signal wakes them.
+    sleepers: Rc<RefCell<Vec<Waker>>>,
+    listener: Closure<dyn FnMut()>,
+}
+
+impl Cancel {
+    fn new(signal: AbortSignal) -> Self {
+        let sleepers: Rc<RefCell<Vec<Waker>>> = Rc::default();
+        let woken = sleepers.clone();
+        let listener = Closure::new(move || woken.take().into_iter().for_each(Waker::wake));
+        // Adding a listener to a signal cannot fail.
+        let _ = signal.add_event_listener_with_callback("abort", listener.as_ref().unchecked_ref());
+        Self {
+            signal,
+            sleepers,
+            listener,
+        }
+    }
+}
+
+impl Drop for Cancel {
+    fn drop(&mut self) {
+        let listener = self.listener.as_ref().unchecked_ref();
+        let _ = self
+            .signal
+            .remove_event_listener_with_callback("abort", listener);
+    }
 }
 
 impl EventLoopPace {
     pub fn new(signal: Option<AbortSignal>) -> Self {
         Self {
-            signal,
+            cancel: signal.map(Cancel::new),
             yielded: Cell::new(js_sys::Date::now()),
         }
     }
 
     fn check(&self) -> Result<()> {
-        if self.signal.as_ref().is_some_and(AbortSignal::aborted) {
-            Err(Error::aborted())
-        } else {
-            Ok(())
+        match &self.cancel {
+            Some(cancel) if cancel.signal.aborted() => Err(Error::aborted()),
+            _ => Ok(()),
         }
     }
 }
@@ -46,5 +83,23 @@ impl Pace for EventLoopPace {
             self.check()?;
         }
         Ok(())
+    }
+
+    async fn sleep(&self, duration: Duration) -> Result<()> {
+        let mut timer = TimeoutFuture::new(duration.as_millis().min(i32::MAX as u128) as u32);
+        poll_fn(|context| {
+            self.check()?;
+            if let Some(Cancel { sleepers, .. }) = &self.cancel {
+                let mut sleepers = sleepers.borrow_mut();
+                if !sleepers
+                    .iter()
+                    .any(|waker| waker.will_wake(context.waker()))
+                {
+                    sleepers.push(context.waker().clone());
+                }
+            }
+            Pin::new(&mut timer).poll(context).map(Ok)
+        })
+        .await
     }
 }

@@ -8,13 +8,14 @@ use super::safetensors::METADATA;
 use super::{Dtype, Parameter, Role, pack_row_f32, pack_row_q8};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{
-    group_sums_shape, packed_f32_shape, packed_q4_shape, packed_q8_shape, q4_scale_shape,
+    PANEL, group_sums_shape, packed_f32_shape, packed_q4_shape, packed_q8_shape, q4_scale_shape,
 };
 
-/// Marks a packed model in the header's metadata; a file of another version is not read.
-pub(super) const PACK_VERSION: (&str, &str) = ("pilotlight.pack", "1");
+/// Of the packed form; a file of another version is not read.
+pub const PACK_VERSION: &str = "1";
 
-/// The metadata key of a packed model's precision.
+/// The metadata keys of a packed model's version and precision.
+pub(super) const PACK: &str = "pilotlight.pack";
 pub(super) const PACK_DTYPE: &str = "pilotlight.dtype";
 
 /// A tensor in memory, in the layout of the packed file.
@@ -120,6 +121,15 @@ impl Layout {
         self.shape.iter().product()
     }
 
+    /// In the packed file, companions included.
+    pub fn bytes(&self) -> u64 {
+        let values = self.elements() as u64 * width(self.dtype);
+        let companions = self.companions.iter().map(|companion| {
+            companion.shape.iter().product::<usize>() as u64 * width(companion.dtype)
+        });
+        values + companions.sum::<u64>()
+    }
+
     pub fn allocate(&self, name: &str) -> Result<Loaded> {
         let short = |error| {
             let mib = (self.elements() * if self.dtype == "F32" { 4 } else { 1 }) >> 20;
@@ -182,14 +192,19 @@ impl Loaded {
     }
 
     pub fn companions_mut(&mut self) -> impl Iterator<Item = &mut [u8]> {
-        [
+        self.parts_mut().skip(1)
+    }
+
+    /// The values and what follows them.
+    pub fn parts_mut(&mut self) -> impl Iterator<Item = &mut [u8]> {
+        let companions: [&mut [u8]; 4] = [
             bytemuck::cast_slice_mut(&mut self.scale),
             bytemuck::cast_slice_mut(&mut self.smooth),
             bytemuck::cast_slice_mut(&mut self.sums),
             bytemuck::cast_slice_mut(&mut self.halves),
-        ]
-        .into_iter()
-        .filter(|bytes: &&mut [u8]| !bytes.is_empty())
+        ];
+        let companions = companions.into_iter().filter(|bytes| !bytes.is_empty());
+        std::iter::once(self.values.bytes_mut()).chain(companions)
     }
 
     /// Packs one row of the upstream tensor.
@@ -213,6 +228,18 @@ impl Loaded {
                     pack_embedding_row_q8(&mut values[index * quads..(index + 1) * quads], bytes);
                 }
             }
+        }
+    }
+
+    /// Bytes of values that no later row changes: those of the first `rows`, or of whole panels of them.
+    pub fn settled(&self, role: Role, rows: usize, of: usize) -> usize {
+        let bytes = self.values.bytes().len();
+        if rows >= of {
+            return bytes;
+        }
+        match role {
+            Role::Linear => bytes / of.div_ceil(PANEL) * (rows / PANEL),
+            _ => bytes / of * rows,
         }
     }
 
@@ -245,6 +272,14 @@ pub(super) fn not_finite(file: &str, name: &str) -> Error {
     ))
 }
 
+fn width(dtype: &str) -> u64 {
+    match dtype {
+        "F32" => 4,
+        "F16" => 2,
+        _ => 1,
+    }
+}
+
 /// The header of the packed file that holds these parameters in this order.
 pub(super) fn packed_header<'a>(
     order: impl Iterator<Item = (&'a Parameter, &'a Layout)>,
@@ -253,16 +288,11 @@ pub(super) fn packed_header<'a>(
     let mut map = serde_json::Map::new();
     map.insert(
         METADATA.into(),
-        json!({ PACK_VERSION.0: PACK_VERSION.1, PACK_DTYPE: dtype.name() }),
+        json!({ PACK: PACK_VERSION, PACK_DTYPE: dtype.name() }),
     );
     let mut start = 0;
     let mut push = |name: String, dtype: &str, shape: &[usize]| {
-        let width = match dtype {
-            "F32" => 4,
-            "F16" => 2,
-            _ => 1,
-        };
-        let bytes = shape.iter().product::<usize>() * width;
+        let bytes = shape.iter().product::<usize>() as u64 * width(dtype);
         map.insert(
             name,
             json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, start + bytes] }),

@@ -1,236 +1,191 @@
-//! Reads a checkpoint or a packed model from a stream, and writes the packed form to the store as it goes.
+//! Reads a checkpoint or a packed model from a host, and writes the packed form to the store as it goes.
 
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use half::{bf16, f16};
 
-use super::layout::{
-    Companion, Layout, Loaded, PACK_DTYPE, PACK_VERSION, Values, not_finite, packed_header,
-};
+use super::contents::{Contents, Found};
+use super::layout::{Loaded, Values, not_finite};
 use super::pack::smoothing;
 use super::safetensors::{Entry, Header, named};
-use super::{Dtype, Parameter};
+use super::{Dtype, Parameter, Role, Weights};
 use crate::error::{Error, Result};
-use crate::hub::ByteStream;
-use crate::ops::{Embedding, LayerNorm, Linear, LinearWeight, PANEL, floats, group_sums, integers};
+use crate::hub::{ByteStream, Digest, Fetch, FetchState, Hasher, Verified};
+use crate::ops::{PANEL, group_sums};
 use crate::pace::Pace;
 
 /// Most source bytes that are in memory at a time.
 const BLOCK: usize = 1 << 20;
 
+/// What is to be loaded.
+pub struct Needs<'a> {
+    /// The model's tensors.
+    pub parameters: &'a [Parameter],
+    /// Names may carry one of these in an upstream checkpoint.
+    pub prefixes: &'a [&'a str],
+    /// How they are to be kept.
+    pub dtype: Dtype,
+}
+
 /// Where the packed file goes while it is made.
 #[async_trait(?Send)]
 pub trait Sink {
-    /// Takes the next bytes of the file.
+    /// Takes the source file's header, for going on later.
+    async fn head(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// Takes the next bytes of the packed file.
     async fn write(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// Says how many bytes the packed file will have.
+    fn expect(&mut self, bytes: u64);
+
+    /// After so many bytes of the source a checkpoint is due.
+    fn interval(&self) -> usize;
+
+    /// Makes durable what was written, and how to go on from here with this source file.
+    async fn checkpoint(&mut self, source: &str, at: Checkpoint) -> Result<()>;
 }
 
-/// A model's tensors by name, each taken out once.
-pub struct Weights {
-    tensors: HashMap<String, Loaded>,
-    device: Device,
+/// Where loading stands between two blocks of rows.
+pub struct Checkpoint {
+    /// Of the source file.
+    pub state: FetchState,
+    /// Which tensor is under way, in the order of the file.
+    pub tensor: usize,
+    /// Its rows that are packed; of a packed source its bytes that are copied.
+    pub done: u64,
+    /// What follows the values of the tensor under way in the packed file, as far as it is known.
+    pub companions: Vec<u8>,
+    /// Of the tensor's bytes, where a lock file has their digest.
+    pub tensor_hash: Option<Vec<u8>>,
 }
 
-impl Weights {
-    /// The layer whose tensors are `{name}.weight` and `{name}.bias`.
-    pub fn linear(&mut self, name: &str) -> Result<Linear> {
-        let bias = self.vector(&format!("{name}.bias"))?;
-        let Loaded {
-            values,
-            shape,
-            scale,
-            smooth,
-            sums,
-            halves,
-        } = self.take(&format!("{name}.weight"))?;
-        let shape = [shape[0], shape[1], shape[2]];
-        let weight = match values {
-            Values::F32(values) => LinearWeight::F32(floats(values, shape, &self.device)),
-            Values::Q8(values) => LinearWeight::q8(values, sums, scale, smooth, &self.device),
-            Values::Q4(values) => {
-                let groups = halves.len() / (shape[0] * PANEL / 2).max(1);
-                LinearWeight::Q4 {
-                    packed: integers(values, shape, &self.device),
-                    scale: integers(halves, [shape[0], groups, PANEL / 2], &self.device),
-                }
-            }
-        };
-        Ok(Linear { weight, bias })
-    }
+/// What an earlier load left.
+pub struct Resume {
+    /// As [`Sink::head`] took it.
+    pub head: Vec<u8>,
+    /// The packed file as far as it was written.
+    pub stored: Box<dyn ByteStream>,
+    /// As in [`Checkpoint`].
+    pub tensor: usize,
+    /// As in [`Checkpoint`].
+    pub done: u64,
+    /// As in [`Checkpoint`].
+    pub companions: Vec<u8>,
+    /// As in [`Checkpoint`].
+    pub tensor_hash: Option<Vec<u8>>,
+}
 
-    /// The table `{name}.weight`.
-    pub fn embedding(&mut self, name: &str, dimensions: usize) -> Result<Embedding> {
-        let Loaded {
-            values,
-            shape,
-            scale,
-            ..
-        } = self.take(&format!("{name}.weight"))?;
-        let shape = [shape[0], shape[1]];
-        Ok(match values {
-            Values::F32(values) => Embedding::F32(floats(values, shape, &self.device)),
-            Values::Q8(values) | Values::Q4(values) => {
-                let packed = integers(values, shape, &self.device);
-                Embedding::Q8 {
-                    packed,
-                    scale: self.scale(scale),
-                    dimensions,
-                }
-            }
-        })
-    }
+/// What loading a file would take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Tensors that are needed.
+    pub tensors: usize,
+    /// Bytes of the source file that would be fetched.
+    pub fetch: u64,
+    /// Bytes of the packed file, and of the tensors in memory.
+    pub packed: u64,
+}
 
-    /// The norm whose tensors are `{name}.weight` and `{name}.bias`.
-    pub fn layer_norm(&mut self, name: &str, epsilon: f32) -> Result<LayerNorm> {
-        let weight = self.vector(&format!("{name}.weight"))?;
-        Ok(LayerNorm {
-            weight,
-            bias: self.vector(&format!("{name}.bias"))?,
-            epsilon,
-        })
-    }
-
-    /// A tensor with one dimension.
-    pub fn vector(&mut self, name: &str) -> Result<Tensor<1>> {
-        match self.take(name)? {
-            Loaded {
-                values: Values::F32(values),
-                shape,
-                ..
-            } => Ok(floats(values, [shape[0]], &self.device)),
-            Loaded {
-                values: Values::Q8(_) | Values::Q4(_),
-                ..
-            } => Err(Error::internal(format!("tensor '{name}' is not plain"))),
-        }
-    }
-
-    fn scale(&self, scale: Vec<f32>) -> Tensor<1> {
-        let length = scale.len();
-        floats(scale, [length], &self.device)
-    }
-
-    fn take(&mut self, name: &str) -> Result<Loaded> {
-        self.tensors
-            .remove(name)
-            .ok_or_else(|| Error::internal(format!("tensor '{name}' was not asked for")))
-    }
+/// Reads only the header and says what loading would take.
+///
+/// *Errors*: as [`load`].
+pub async fn plan(file: &str, fetch: &mut Fetch<'_>, needs: &Needs<'_>) -> Result<Plan> {
+    let head = Header::read(file, fetch).await?;
+    let header = Header::check(file, &head, fetch.size())?;
+    let contents = Contents::new(file, &header, needs)?;
+    fetch.want(contents.ranges(head.len()));
+    Ok(Plan {
+        tensors: contents.order.len(),
+        fetch: fetch.wanted(),
+        packed: contents.header(needs)?.len() as u64 + contents.packed_bytes(),
+    })
 }
 
 /// Reads the tensors that a model needs, casts or quantizes them by blocks of rows, and hands the packed file to `sink`.
 ///
-/// Tensors that are not needed are passed over. Names may carry one of `prefixes` in an upstream checkpoint.
+/// Tensors that are not needed are not fetched, or passed over where they are small.
 /// *Errors*: `InvalidWeights` naming the file and the tensor, `ResourceLimit` where memory is short, and the stream's own.
-pub async fn load(
+pub async fn load<'s>(
     file: &str,
-    stream: &mut dyn ByteStream,
-    parameters: &[Parameter],
-    prefixes: &[&str],
-    dtype: Dtype,
+    fetch: &mut Fetch<'_>,
+    needs: &Needs<'_>,
     device: &Device,
-    mut sink: Option<&mut dyn Sink>,
+    mut sink: Option<&mut (dyn Sink + 's)>,
+    resume: Option<Resume>,
     pace: &dyn Pace,
 ) -> Result<Weights> {
-    let header = Header::read(file, stream).await?;
-    let packed = is_packed(file, &header, dtype)?;
-    let layouts: Vec<_> = parameters
-        .iter()
-        .map(|parameter| Layout::of(parameter, dtype))
-        .collect();
-    let order = file_order(
-        file,
-        &header,
-        parameters,
-        &layouts,
-        if packed { &[""] } else { prefixes },
-        packed,
-    )?;
+    let head = match &resume {
+        Some(resume) => resume.head.clone(),
+        None => Header::read(file, fetch).await?,
+    };
+    let header = Header::check(file, &head, fetch.size())?;
+    let contents = Contents::new(file, &header, needs)?;
+    fetch.want(contents.ranges(head.len()));
+    let packed_head = contents.header(needs)?;
     if let Some(sink) = sink.as_deref_mut() {
-        sink.write(&packed_header(
-            order
-                .iter()
-                .map(|found| (&parameters[found.index], &layouts[found.index])),
-            dtype,
-        )?)
-        .await?;
+        sink.expect(packed_head.len() as u64 + contents.packed_bytes());
+        if resume.is_none() {
+            sink.head(&head).await?;
+            sink.write(&packed_head).await?;
+        }
     }
+    let interval = sink.as_deref().map_or(usize::MAX, |sink| sink.interval());
     let mut reader = Reader {
         file,
-        stream,
-        position: 0,
-        block: Vec::new(),
+        data: head.len() as u64,
+        // A checkpoint is between two blocks, and no further from the last one than the interval.
+        block_size: BLOCK.min(interval / 4).max(1),
+        interval: interval as u64,
+        durable: fetch.position(),
+        fetch,
+        sink,
         pace,
+        block: Vec::new(),
+        packed: contents.packed,
+        tensor: 0,
+        hasher: None,
+        resumed_hash: None,
+        verified: Verified::Lock,
+    };
+    let mut resumed = match resume {
+        Some(resume) => Some(Resumed::new(file, resume, &packed_head).await?),
+        None => None,
     };
     let mut tensors = HashMap::new();
-    for Found {
-        index,
-        entry,
-        companions,
-    } in order
-    {
-        let (parameter, layout) = (&parameters[index], &layouts[index]);
-        let mut loaded = layout.allocate(&parameter.name)?;
-        reader.skip_to(entry.range.start).await?;
-        if packed {
-            reader.copy(entry, loaded.values.bytes_mut()).await?;
-            for (companion, to) in companions.iter().zip(loaded.companions_mut()) {
-                reader.skip_to(companion.range.start).await?;
-                reader.copy(companion, to).await?;
-            }
-            loaded.check_finite(file, &parameter.name)?;
+    for (tensor, found) in contents.order.iter().enumerate() {
+        let parameter = &needs.parameters[found.index];
+        let mut loaded = contents.layouts[found.index].allocate(&parameter.name)?;
+        if let Some(resumed) = resumed.as_mut().filter(|resumed| tensor < resumed.tensor) {
+            pace.breathe().await?;
+            resumed.whole(&mut loaded).await?;
         } else {
-            let norm = norm_of(parameter, &tensors);
-            reader.rows(entry, parameter, norm, &mut loaded).await?;
-            if let (Values::Q8(values), false) = (&loaded.values, loaded.sums.is_empty()) {
-                loaded.sums = group_sums(values, loaded.smooth.len());
+            reader.tensor = tensor;
+            let mut done = 0;
+            if let Some(mut resumed) = resumed.take() {
+                done = resumed
+                    .begun(parameter, contents.packed, &mut loaded)
+                    .await?;
+                reader.resumed_hash = resumed.tensor_hash;
+            }
+            if contents.packed {
+                reader.copy(found, &mut loaded, done).await?;
+            } else {
+                let norm = norm_of(parameter, &tensors);
+                reader
+                    .rows(found.entry, parameter, norm, &mut loaded, done as usize)
+                    .await?;
             }
         }
-        if let Some(sink) = sink.as_deref_mut() {
-            sink.write(loaded.values.bytes()).await?;
-            for companion in loaded.companions() {
-                sink.write(companion).await?;
-            }
+        if contents.packed {
+            loaded.check_finite(file, &parameter.name)?;
         }
         tensors.insert(parameter.name.clone(), loaded);
     }
-    // To the very end: a stream of unknown length may be too short or too long.
-    reader
-        .skip_to(header.entries.last().map_or(0, |last| last.range.end))
-        .await?;
-    if reader.stream.read(&mut [0]).await? != 0 {
-        return Err(Error::invalid_weights(format!(
-            "{file}: there are bytes behind the last tensor"
-        )));
-    }
-    Ok(Weights {
-        tensors,
-        device: device.clone(),
-    })
-}
-
-fn is_packed(file: &str, header: &Header, dtype: Dtype) -> Result<bool> {
-    let Some(version) = header.metadata.get(PACK_VERSION.0) else {
-        return Ok(false);
-    };
-    let found = header.metadata.get(PACK_DTYPE).map_or("", String::as_str);
-    if version != PACK_VERSION.1 || found != dtype.name() {
-        return Err(Error::invalid_weights(format!(
-            "{file}: is a packed model of version {version} and dtype '{found}', expected version {} and '{}'",
-            PACK_VERSION.1,
-            dtype.name()
-        )));
-    }
-    Ok(true)
-}
-
-/// A parameter's place in a file.
-struct Found<'a> {
-    index: usize,
-    entry: &'a Entry,
-    /// What follows an int8 tensor in a packed file: its scale, and a linear layer's smoothing.
-    companions: Vec<&'a Entry>,
+    reader.end(head.len() as u64 + header.data()).await?;
+    Ok(Weights::new(tensors, device.clone()))
 }
 
 /// `gamma` and `beta` of the norm whose output a linear layer takes, where they stand before it in the file.
@@ -246,136 +201,152 @@ fn norm_of<'a>(
     Some((get("weight")?, get("bias")?))
 }
 
-/// The parameters in the order of their bytes, each checked against what the model expects.
-fn file_order<'a>(
-    file: &str,
-    header: &'a Header,
-    parameters: &[Parameter],
-    layouts: &[Layout],
-    prefixes: &[&str],
-    packed: bool,
-) -> Result<Vec<Found<'a>>> {
-    let by_name: HashMap<_, _> = header
-        .entries
-        .iter()
-        .map(|entry| (entry.name.as_str(), entry))
-        .collect();
-    let get = |name: &str| {
-        prefixes
-            .iter()
-            .find_map(|prefix| by_name.get(format!("{prefix}{name}").as_str()).copied())
-    };
-    let mut order = Vec::with_capacity(parameters.len());
-    for (index, (parameter, layout)) in parameters.iter().zip(layouts).enumerate() {
-        let name = &parameter.name;
-        let find = |name: &str| {
-            get(name).ok_or_else(|| {
-                Error::invalid_weights(format!("{file}: tensor '{name}' is missing"))
-            })
-        };
-        let entry = find(name)?;
-        let (shape, dtypes) = if packed {
-            (&layout.shape, &[layout.dtype] as &[&str])
-        } else {
-            (&parameter.shape, &["F32", "F16", "BF16"] as &[&str])
-        };
-        check(file, entry, shape, dtypes)?;
-        let mut companions = Vec::new();
+/// The packed file as far as an earlier load wrote it.
+struct Resumed {
+    stored: Box<dyn ByteStream>,
+    tensor: usize,
+    done: u64,
+    companions: Vec<u8>,
+    tensor_hash: Option<Vec<u8>>,
+}
+
+impl Resumed {
+    /// *Errors*: `Integrity` where what is stored is the beginning of something else.
+    async fn new(file: &str, resume: Resume, head: &[u8]) -> Result<Self> {
+        let Resume {
+            mut stored,
+            tensor,
+            done,
+            companions,
+            tensor_hash,
+            ..
+        } = resume;
+        let mut found = vec![0; head.len()];
+        stored.read_exact(&mut found).await?;
+        if found != head {
+            let message = format!("{file}: what is stored was begun in another way");
+            return Err(Error::integrity(message));
+        }
+        Ok(Self {
+            stored,
+            tensor,
+            done,
+            companions,
+            tensor_hash,
+        })
+    }
+
+    /// Takes a tensor that was complete.
+    async fn whole(&mut self, to: &mut Loaded) -> Result<()> {
+        self.stored.read_exact(to.values.bytes_mut()).await?;
+        for companion in to.companions_mut() {
+            self.stored.read_exact(companion).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the tensor that was under way and returns how much of it is done.
+    async fn begun(&mut self, parameter: &Parameter, packed: bool, to: &mut Loaded) -> Result<u64> {
         if packed {
-            let mut end = entry.range.end;
-            for Companion { kind, dtype, shape } in &layout.companions {
-                let companion = find(&format!("{name}_{kind}"))?;
-                check(file, companion, shape, &[dtype])?;
-                if companion.range.start < end {
-                    return Err(Error::invalid_weights(format!(
-                        "{file}: tensor '{}' is out of order",
-                        companion.name
-                    )));
-                }
-                end = companion.range.end;
-                companions.push(companion);
+            let mut rest = self.done as usize;
+            for part in to.parts_mut() {
+                let count = rest.min(part.len());
+                self.stored.read_exact(&mut part[..count]).await?;
+                rest -= count;
+            }
+            return Ok(self.done);
+        }
+        let settled = to.settled(
+            parameter.role,
+            self.done as usize,
+            rows_of(&parameter.shape),
+        );
+        self.stored
+            .read_exact(&mut to.values.bytes_mut()[..settled])
+            .await?;
+        if self.done > 0 {
+            let mut rest = self.companions.as_slice();
+            for part in to.companions_mut() {
+                let (own, others) = rest.split_at_checked(part.len()).ok_or_else(|| {
+                    Error::integrity(format!(
+                        "tensor '{}': a stored part is missing",
+                        parameter.name
+                    ))
+                })?;
+                part.copy_from_slice(own);
+                rest = others;
             }
         }
-        order.push(Found {
-            index,
-            entry,
-            companions,
-        });
+        Ok(self.done)
     }
-    order.sort_by_key(|found| found.entry.range.start);
-    // Companions must follow their tensor at once, because the stream cannot go back.
-    for pair in order.windows(2) {
-        let end = pair[0]
-            .companions
-            .last()
-            .unwrap_or(&pair[0].entry)
-            .range
-            .end;
-        if end > pair[1].entry.range.start {
-            return Err(Error::invalid_weights(format!(
-                "{file}: tensor '{}' is out of order",
-                pair[1].entry.name
-            )));
-        }
-    }
-    Ok(order)
 }
 
-fn check(file: &str, entry: &Entry, shape: &[usize], dtypes: &[&str]) -> Result<()> {
-    let bad = |what: String| {
-        Err(Error::invalid_weights(format!(
-            "{file}: tensor '{}' has {what}",
-            entry.name
-        )))
-    };
-    if entry.shape != shape {
-        return bad(format!("shape {:?}, expected {shape:?}", entry.shape));
-    }
-    if !dtypes.contains(&entry.dtype.as_str()) {
-        return bad(format!(
-            "dtype {}, expected {}",
-            entry.dtype,
-            dtypes.join(" or ")
-        ));
-    }
-    Ok(())
+/// How many rows of the last dimension a tensor has.
+fn rows_of(shape: &[usize]) -> usize {
+    let length = shape.last().copied().unwrap_or(1).max(1);
+    shape.iter().product::<usize>() / length
 }
 
-/// Reads tensors one after the other through one block of memory.
-struct Reader<'a> {
+/// Reads tensors one after the other through one block of memory, and writes them to the store.
+struct Reader<'a, 'h, 's> {
     file: &'a str,
-    stream: &'a mut dyn ByteStream,
-    /// In bytes from the end of the header.
-    position: u64,
-    block: Vec<u8>,
+    fetch: &'a mut Fetch<'h>,
+    /// Where the tensors begin in the file.
+    data: u64,
+    sink: Option<&'a mut (dyn Sink + 's)>,
     pace: &'a dyn Pace,
+    block: Vec<u8>,
+    block_size: usize,
+    /// Bytes of the source after which a checkpoint is due.
+    interval: u64,
+    /// Of the source: what the store would go on from.
+    durable: u64,
+    /// Whether the file is packed already.
+    packed: bool,
+    /// Which one is under way.
+    tensor: usize,
+    /// Of the tensor under way, where its digest is what there is to check.
+    hasher: Option<(Hasher, Digest)>,
+    /// The same, of the tensor that an earlier load had under way.
+    resumed_hash: Option<Vec<u8>>,
+    verified: Verified,
 }
 
-impl Reader<'_> {
-    /// Passes over tensors that are not needed.
-    async fn skip_to(&mut self, position: u64) -> Result<()> {
-        while self.position < position {
-            self.next_block((position - self.position).min(BLOCK as u64) as usize)
-                .await?;
+impl Reader<'_, '_, '_> {
+    /// Copies a tensor of a packed file to its place, and what follows it, from byte `done` of all that on.
+    async fn copy(&mut self, found: &Found<'_>, to: &mut Loaded, done: u64) -> Result<()> {
+        let entries = std::iter::once(found.entry).chain(found.companions.iter().copied());
+        let mut passed = 0;
+        for (part, entry) in entries.enumerate() {
+            let size = entry.range.end - entry.range.start;
+            let mut from = done.saturating_sub(passed).min(size) as usize;
+            passed += size;
+            if from as u64 == size && size > 0 {
+                continue;
+            }
+            self.begin(entry, from as u64).await?;
+            while from < size as usize {
+                let end = (from + self.block_size).min(size as usize);
+                self.next_block(end - from).await?;
+                let before = passed - size + end as u64;
+                let Some(place) = to.parts_mut().nth(part) else {
+                    return Err(Error::internal("a part has no place"));
+                };
+                place[from..end].copy_from_slice(&self.block);
+                if let Some(sink) = self.sink.as_deref_mut() {
+                    sink.write(&self.block).await?;
+                }
+                from = end;
+                if from as u64 == size {
+                    self.check(entry)?;
+                }
+                self.checkpoint(before, to, self.block_size).await?;
+            }
         }
         Ok(())
     }
 
-    /// Copies a tensor of the packed file to its place.
-    async fn copy(&mut self, entry: &Entry, to: &mut [u8]) -> Result<()> {
-        debug_assert_eq!(entry.range.start, self.position);
-        for part in to.chunks_mut(BLOCK) {
-            self.pace.breathe().await?;
-            self.stream
-                .read_exact(part)
-                .await
-                .map_err(|error| named(self.file, error))?;
-            self.position += part.len() as u64;
-        }
-        Ok(())
-    }
-
-    /// Casts an upstream tensor to f32 and packs it, a block of rows at a time.
+    /// Casts an upstream tensor to f32 and packs it, a block of rows at a time, from row `done` on.
     ///
     /// `norm` is what the inputs of a linear layer come from, for smoothing.
     async fn rows(
@@ -384,6 +355,7 @@ impl Reader<'_> {
         parameter: &Parameter,
         norm: Option<(&[f32], &[f32])>,
         to: &mut Loaded,
+        done: usize,
     ) -> Result<()> {
         let length = entry.shape.last().copied().unwrap_or(1);
         if length == 0 {
@@ -393,36 +365,137 @@ impl Reader<'_> {
             )));
         }
         let width = if entry.dtype == "F32" { 4 } else { 2 };
-        let count = entry.shape.iter().product::<usize>() / length;
-        let rows_at_once = (BLOCK / (length * width)).max(1);
+        let row_bytes = length * width;
+        let (role, count) = (parameter.role, rows_of(&entry.shape));
+        // Whole panels of rows, which no later row changes.
+        let rows_at_once = match self.block_size / row_bytes {
+            rows @ 0..PANEL => rows.max(1),
+            rows => rows / PANEL * PANEL,
+        };
         let (mut row, mut bytes) = (vec![0.0; length], vec![0; length]);
-        for first in (0..count).step_by(rows_at_once) {
+        self.begin(entry, (done * row_bytes) as u64).await?;
+        let mut first = done;
+        while first < count {
             let rows = rows_at_once.min(count - first);
-            self.next_block(rows * length * width).await?;
+            self.next_block(rows * row_bytes).await?;
             if let (0, Some((gamma, beta)), false) = (first, norm, to.smooth.is_empty()) {
                 let mut block = vec![0.0; rows * length];
                 cast(&self.block, &entry.dtype, &mut block);
                 to.smooth = smoothing(gamma, beta, &block);
             }
-            for (index, source) in (first..).zip(self.block.chunks_exact(length * width)) {
+            for (index, source) in (first..).zip(self.block.chunks_exact(row_bytes)) {
                 cast(source, &entry.dtype, &mut row);
                 if !row.iter().all(|value| value.is_finite()) {
                     return Err(not_finite(self.file, &entry.name));
                 }
-                to.set_row(parameter.role, index, &mut row, &mut bytes);
+                to.set_row(role, index, &mut row, &mut bytes);
+            }
+            let settled = to.settled(role, first, count)..to.settled(role, first + rows, count);
+            first += rows;
+            if let Some(sink) = self.sink.as_deref_mut() {
+                sink.write(&to.values.bytes()[settled]).await?;
+            }
+            if first < count && (role != Role::Linear || first.is_multiple_of(PANEL)) {
+                let panel = if role == Role::Linear { PANEL } else { 1 };
+                let next = (rows_at_once.max(panel)) * row_bytes;
+                self.checkpoint(first as u64, to, next).await?;
             }
         }
+        self.check(entry)?;
+        if let (Values::Q8(values), false) = (&to.values, to.sums.is_empty()) {
+            to.sums = group_sums(values, to.smooth.len());
+        }
+        if let Some(sink) = self.sink.as_deref_mut() {
+            for companion in to.companions() {
+                sink.write(companion).await?;
+            }
+        }
+        self.tensor += 1;
+        self.checkpoint(0, to, self.block_size).await
+    }
+
+    /// Goes to byte `from` of a tensor.
+    async fn begin(&mut self, entry: &Entry, from: u64) -> Result<()> {
+        let position = self.data + entry.range.start + from;
+        self.skip_to(position).await?;
+        let hashed = self.fetch.is_hashed();
+        let digest = self.fetch.tensor_digest(&entry.name).filter(|_| !hashed);
+        if digest.is_none() && !hashed {
+            self.verified = Verified::Length;
+        }
+        let resumed = self.resumed_hash.take().filter(|_| from > 0);
+        self.hasher = digest.cloned().and_then(|digest| {
+            // A tensor that was begun without its hash cannot be checked.
+            let begun = resumed.as_deref().and_then(Hasher::restore);
+            let hasher = match from {
+                0 => Some(Hasher::of(&digest, 0)),
+                _ => begun,
+            };
+            Some((hasher?, digest))
+        });
         Ok(())
+    }
+
+    /// *Errors*: `Integrity` where a tensor is not what the lock file says.
+    fn check(&mut self, entry: &Entry) -> Result<()> {
+        match self.hasher.take() {
+            Some((hasher, digest)) => {
+                hasher.check(&format!("{}: tensor '{}'", self.file, entry.name), &digest)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Makes durable what was written, where the next bytes would be too far from what is.
+    async fn checkpoint(&mut self, done: u64, loaded: &Loaded, next: usize) -> Result<()> {
+        let position = self.fetch.position();
+        let Some(sink) = self.sink.as_deref_mut() else {
+            return Ok(());
+        };
+        if position - self.durable + (next as u64) <= self.interval {
+            return Ok(());
+        }
+        let hash = self.hasher.as_ref();
+        let at = Checkpoint {
+            state: self.fetch.state(),
+            tensor: self.tensor,
+            done,
+            companions: match (done, self.packed) {
+                (0, _) | (_, true) => Vec::new(),
+                _ => loaded.companions().collect::<Vec<_>>().concat(),
+            },
+            tensor_hash: hash.and_then(|(hasher, _)| hasher.save()),
+        };
+        sink.checkpoint(self.file, at).await?;
+        self.durable = position;
+        Ok(())
+    }
+
+    /// Passes over what is not needed.
+    async fn skip_to(&mut self, position: u64) -> Result<()> {
+        self.pace.breathe().await?;
+        let skipped = self.fetch.skip_to(position).await;
+        skipped.map_err(|error| named(self.file, error))
+    }
+
+    /// To the very end of a file that is read whole, so that its digest is known.
+    async fn end(&mut self, end: u64) -> Result<()> {
+        if self.fetch.is_whole() {
+            self.skip_to(end).await?;
+        }
+        self.fetch.finish(self.verified).await
     }
 
     async fn next_block(&mut self, length: usize) -> Result<()> {
         self.pace.breathe().await?;
         self.block.resize(length, 0);
-        self.stream
+        self.fetch
             .read_exact(&mut self.block)
             .await
             .map_err(|error| named(self.file, error))?;
-        self.position += length as u64;
+        if let Some((hasher, _)) = &mut self.hasher {
+            hasher.update(&self.block);
+        }
         Ok(())
     }
 }

@@ -3,13 +3,17 @@
 //! Two kinds of file are read. An *upstream checkpoint* has the tensors as they were trained. A *packed model* is
 //! safetensors too, with the tensors in the layout that the kernels read; it is what the store keeps.
 
+mod contents;
 mod layout;
 mod load;
 mod pack;
 mod safetensors;
+mod tensors;
 
-pub use load::{Sink, Weights, load};
+pub use layout::PACK_VERSION;
+pub use load::{Checkpoint, Needs, Resume, Sink, load, plan};
 pub use pack::{Dtype, pack_row_f32, pack_row_q8};
+pub use tensors::Weights;
 
 /// What a tensor is to its model, which decides how it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

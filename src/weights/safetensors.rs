@@ -8,7 +8,7 @@ use std::ops::Range;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::hub::ByteStream;
+use crate::hub::{ByteStream, Fetch};
 
 /// Longest header that is read; a model of 10,000 tensors has about 1 MB.
 const MAX_HEADER: u64 = 16 << 20;
@@ -41,50 +41,65 @@ struct RawEntry {
 }
 
 impl Header {
-    /// Reads and checks the header; the stream then stands at the first tensor byte.
+    /// Reads the header's bytes with their length in front; the file then stands at the first tensor byte.
     ///
-    /// *Errors*: `InvalidWeights` naming the file and the tensor for whatever does not add up.
-    pub async fn read(file: &str, stream: &mut dyn ByteStream) -> Result<Self> {
-        let mut length = [0; 8];
-        stream
-            .read_exact(&mut length)
+    /// *Errors*: `InvalidWeights` for a length that cannot be, `FetchFailed` for a web page.
+    pub async fn read(file: &str, fetch: &mut Fetch<'_>) -> Result<Vec<u8>> {
+        let mut head = vec![0; 8];
+        fetch
+            .read_exact(&mut head)
             .await
             .map_err(|error| named(file, error))?;
-        if length[0] == b'<' {
+        let length = Self::length(file, &head, fetch.size())?;
+        head.resize(8 + length, 0);
+        fetch
+            .read_exact(&mut head[8..])
+            .await
+            .map_err(|error| named(file, error))?;
+        Ok(head)
+    }
+
+    /// Of the JSON, from the eight bytes in front of it.
+    fn length(file: &str, head: &[u8], whole: Option<u64>) -> Result<usize> {
+        if head.first() == Some(&b'<') {
             return Err(Error::fetch_failed(format!(
                 "{file}: the host answered with an HTML page instead of the file"
             )));
         }
-        let length = u64::from_le_bytes(length);
-        let rest = stream
-            .length()
-            .map_or(u64::MAX, |whole| whole.saturating_sub(8));
-        if length > MAX_HEADER.min(rest) {
-            return Err(Error::invalid_weights(format!(
-                "{file}: the header claims {length} bytes, more than {}",
-                if rest < MAX_HEADER {
-                    format!("the file's {rest}")
-                } else {
-                    format!("the limit of {MAX_HEADER}")
-                }
-            )));
+        let length = head
+            .first_chunk()
+            .map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let rest = whole.map_or(u64::MAX, |whole| whole.saturating_sub(8));
+        if length <= MAX_HEADER.min(rest) {
+            return Ok(length as usize);
         }
-        let mut json = vec![0; length as usize];
-        stream
-            .read_exact(&mut json)
-            .await
-            .map_err(|error| named(file, error))?;
-        let header = Self::parse(file, &json)?;
-        let data = header.entries.last().map_or(0, |last| last.range.end);
-        if let Some(whole) = stream.length()
-            && whole != 8 + length + data
-        {
-            return Err(Error::invalid_weights(format!(
-                "{file}: the file has {whole} bytes, but its header describes {}",
-                8 + length + data
-            )));
+        Err(Error::invalid_weights(format!(
+            "{file}: the header claims {length} bytes, more than {}",
+            if rest < MAX_HEADER {
+                format!("the file's {rest}")
+            } else {
+                format!("the limit of {MAX_HEADER}")
+            }
+        )))
+    }
+
+    /// Checks a header that was [`read`](Self::read) against the size of the file, where that is known.
+    ///
+    /// *Errors*: `InvalidWeights` naming the file and the tensor for whatever does not add up.
+    pub fn check(file: &str, head: &[u8], whole: Option<u64>) -> Result<Self> {
+        let header = Self::parse(file, head.get(8..).unwrap_or_default())?;
+        let described = head.len() as u64 + header.data();
+        match whole {
+            Some(whole) if whole != described => Err(Error::invalid_weights(format!(
+                "{file}: the file has {whole} bytes, but its header describes {described}"
+            ))),
+            _ => Ok(header),
         }
-        Ok(header)
+    }
+
+    /// Bytes of all tensors.
+    pub fn data(&self) -> u64 {
+        self.entries.last().map_or(0, |last| last.range.end)
     }
 
     fn parse(file: &str, json: &[u8]) -> Result<Self> {

@@ -1,0 +1,64 @@
+import type { LoadOptions, LoadProgress } from '../types/index.js';
+import { abortable } from './abort.js';
+import type { CoreInstance } from './core-instance.js';
+import type { Glue } from './glue.js';
+import { type Turns, isShared, turnsFor } from './turns.js';
+
+/** One load of a model: whose turn it is, cancelling at once, and what is done when the model has given its first answer. */
+export class Load<Options extends LoadOptions> {
+  readonly #model: string;
+  readonly #options: Options;
+  readonly #turns: Turns;
+  #cached = false;
+
+  constructor(model: string, options: Options) {
+    this.#model = model;
+    this.#options = options;
+    const report = ({ file, loaded, total }: Pick<LoadProgress, 'file' | 'loaded' | 'total'>): void =>
+      options.onProgress?.({ status: 'download', ...(file !== undefined && { file }), loaded, total, cached: false });
+    this.#turns = turnsFor(isShared(options.store), options.signal, report);
+  }
+
+  /** Rejects as soon as the signal fires; what is under way then ends by itself. */
+  async run<T extends { free(): void }>(instance: CoreInstance, load: (glue: Glue, options: object) => Promise<T>): Promise<T> {
+    const onProgress = (event: LoadProgress): void => {
+      this.#cached = event.cached;
+      this.#options.onProgress?.(event);
+    };
+    const { signal } = this.#options;
+    const work = instance.run((glue) => load(glue, { ...this.#options, onProgress, turns: this.#turns }));
+    const ended = work.then(
+      // Nobody waits for it any more.
+      (model) => signal?.aborted && model.free(),
+      () => {},
+    );
+    // A trap leaves turns behind.
+    void ended.then(() => this.#turns.endAll());
+    return abortable(work, signal);
+  }
+
+  /** Asks the host, now that the first answer is given, what a stored model's branch stands for; the next load will know. */
+  refresh(instance: CoreInstance): void {
+    const { store, files, revision } = this.#options;
+    if (store === false || files) return;
+    const settled = { ...this.#options, signal: undefined, onProgress: undefined, turns: turnsFor(isShared(store), undefined) };
+    const offline = (globalThis.navigator as { onLine?: boolean } | undefined)?.onLine === false;
+    const fixed = /^[0-9a-f]{40}$/.test(revision ?? '');
+    const ask = this.#cached && store !== 'memory' && !offline && !fixed;
+    void (async () => {
+      if (ask) await instance.run(({ refreshModel }) => refreshModel(this.#model, settled));
+      await sweepOnce(instance, store, settled.turns);
+    })().catch(() => {
+      // Neither is anything that the caller asked for, and both are tried again at the next visit.
+    });
+  }
+}
+
+/** Stores that were swept since this page opened. */
+const swept = new Set<unknown>();
+
+async function sweepOnce(instance: CoreInstance, store: LoadOptions['store'], turns: Turns): Promise<void> {
+  if (store === 'memory' || swept.has(store)) return;
+  swept.add(store);
+  await instance.run(({ sweepModels }) => sweepModels({ store, turns }));
+}

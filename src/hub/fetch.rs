@@ -1,0 +1,508 @@
+//! One file on its way from a host: what breaks off is asked for again from where it broke, and what arrives is checked.
+
+use std::future::poll_fn;
+use std::ops::Range;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::verify::{Digest, Hasher, Verified};
+use super::{ByteStream, FileEntry, Host, Opened, Snapshot};
+use crate::error::{Error, ErrorKind, Result};
+use crate::pace::Pace;
+
+/// Larger files than this are not read whole; Qwen2.5's `tokenizer.json` has 7 MB.
+const MAX_SMALL_FILE: usize = 64 << 20;
+
+/// So many tries without a byte in between, where nothing arrived yet and where something did: who has half a model waits longer.
+const TRIES: [u32; 2] = [4, 9];
+
+/// Before the second try; it doubles from try to try.
+const FIRST_WAIT: Duration = Duration::from_millis(400);
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
+
+/// The most that a host may ask for by `Retry-After`; who asks for more is not waited for.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
+
+/// How a flaky network is dealt with.
+#[derive(Clone, Copy)]
+pub struct Network<'a> {
+    /// Waits and cancels.
+    pub pace: &'a dyn Pace,
+    /// A connection without a byte for so long is given up.
+    pub stall: Duration,
+    /// Spreads the waits of many clients.
+    pub seed: u64,
+}
+
+impl Network<'_> {
+    /// Waits before the next try, or returns the error where there is to be none.
+    async fn wait(&self, error: Error, failures: u32, received: bool) -> Result<()> {
+        let Some(after) = error.retry() else {
+            return Err(error);
+        };
+        if failures >= TRIES[usize::from(received)] || after > LONGEST_RETRY_AFTER {
+            return Err(error);
+        }
+        let longest = FIRST_WAIT
+            .saturating_mul(1 << (failures - 1).min(8))
+            .min(LONGEST_WAIT);
+        // Half of it and a part of the other half that differs from client to client.
+        let random = (self.seed ^ u64::from(failures)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let jitter = longest.mul_f64(random as f64 / f64::from(u32::MAX) / 2.0);
+        self.pace.sleep(after.max(longest / 2 + jitter)).await
+    }
+
+    /// *Errors*: a transient `FetchFailed` where `work` has to wait for too long.
+    async fn timely<T>(&self, file: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut work = pin!(work);
+        // Most reads are answered at once, and a timer costs more than they.
+        if let Poll::Ready(done) = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await
+        {
+            return done;
+        }
+        let mut stall = pin!(self.pace.sleep(self.stall));
+        poll_fn(|context| {
+            if let Poll::Ready(done) = work.as_mut().poll(context) {
+                return Poll::Ready(done);
+            }
+            stall.as_mut().poll(context).map(|slept| {
+                slept?;
+                let seconds = self.stall.as_secs_f64();
+                let message = format!("{file}: the host sent nothing for {seconds} s");
+                Err(Error::fetch_failed(message).transient(Duration::ZERO))
+            })
+        })
+        .await
+    }
+}
+
+/// Tries again what fails for a passing reason.
+///
+/// *Errors*: those of `work`.
+pub async fn retrying<T>(
+    network: Network<'_>,
+    what: &str,
+    work: impl AsyncFn() -> Result<T>,
+) -> Result<T> {
+    let mut failures = 0;
+    loop {
+        match network.timely(what, work()).await {
+            Err(error) => {
+                failures += 1;
+                network.wait(error, failures, false).await?;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// How far a file has come, to go on from at the next visit.
+#[derive(Clone, Debug, Default)]
+pub struct FetchState {
+    /// Bytes that were read.
+    pub position: u64,
+    /// Of the whole file, where known.
+    pub size: Option<u64>,
+    /// As in [`Opened`].
+    pub validator: Option<String>,
+    /// Of the bytes that were read, where they are hashed.
+    pub hash: Option<Vec<u8>>,
+}
+
+struct Connection {
+    stream: Box<dyn ByteStream>,
+    end: u64,
+}
+
+/// A file that is read from its front to its back, with gaps where nobody wants it.
+pub struct Fetch<'a> {
+    host: &'a dyn Host,
+    commit: Option<String>,
+    file: String,
+    network: Network<'a>,
+    entry: FileEntry,
+    /// What will be read, in order; connections are for one of them each.
+    ranges: Vec<Range<u64>>,
+    /// Where the first connection ends.
+    front: u64,
+    connection: Option<Connection>,
+    state: FetchState,
+    hasher: Option<Hasher>,
+    verified: Option<Verified>,
+    failures: u32,
+    received: bool,
+    on_read: Option<Box<dyn Fn(u64, u64) + 'a>>,
+}
+
+impl<'a> Fetch<'a> {
+    /// Asks for the front of a file, or for all of it; `None` where there is no such file.
+    ///
+    /// *Errors*: as [`Host::open`].
+    pub async fn open(
+        host: &'a dyn Host,
+        snapshot: &Snapshot,
+        file: &str,
+        front: u64,
+        network: Network<'a>,
+    ) -> Result<Option<Self>> {
+        let state = FetchState {
+            size: snapshot.entry(file).size,
+            ..FetchState::default()
+        };
+        let mut fetch = Self::resume(host, snapshot, file, state, network);
+        fetch.front = front;
+        loop {
+            match fetch.connect().await {
+                Ok(there) => return Ok(there.then_some(fetch)),
+                Err(error) => fetch.failed(error).await?,
+            }
+        }
+    }
+
+    /// Goes on from where an earlier visit came to.
+    pub fn resume(
+        host: &'a dyn Host,
+        snapshot: &Snapshot,
+        file: &str,
+        state: FetchState,
+        network: Network<'a>,
+    ) -> Self {
+        let entry = snapshot.entry(file);
+        let hasher = match (&entry.digest, entry.size, &state.hash) {
+            (Some(digest), Some(size), None) if state.position == 0 => {
+                Some(Hasher::of(digest, size))
+            }
+            (Some(_), Some(_), Some(hash)) => Hasher::restore(hash),
+            _ => None,
+        };
+        Self {
+            host,
+            commit: snapshot.pin().map(String::from),
+            file: file.into(),
+            network,
+            entry,
+            ranges: vec![0..u64::MAX],
+            front: u64::MAX,
+            connection: None,
+            hasher,
+            verified: None,
+            failures: 0,
+            received: state.position > 0,
+            state,
+            on_read: None,
+        }
+    }
+
+    /// Calls `listener` after every read with the bytes that were read and those that will be in all, as far as known.
+    pub fn on_read(&mut self, listener: impl Fn(u64, u64) + 'a) {
+        self.on_read = Some(Box::new(listener));
+    }
+
+    /// Of the whole file, where known.
+    pub fn size(&self) -> Option<u64> {
+        self.state.size
+    }
+
+    /// As in [`Opened`].
+    pub fn validator(&self) -> Option<&str> {
+        self.state.validator.as_deref()
+    }
+
+    /// Bytes from the front of the file.
+    pub fn position(&self) -> u64 {
+        self.state.position
+    }
+
+    /// What the host lists of a tensor.
+    pub fn tensor_digest(&self, name: &str) -> Option<&Digest> {
+        self.entry.tensors.get(name)
+    }
+
+    /// Whether all bytes so far are in a digest that is checked at the end.
+    pub fn is_hashed(&self) -> bool {
+        self.hasher.is_some()
+    }
+
+    /// To go on from at another visit.
+    pub fn state(&self) -> FetchState {
+        FetchState {
+            hash: self.hasher.as_ref().and_then(Hasher::save),
+            ..self.state.clone()
+        }
+    }
+
+    /// By what the file was checked once [`finish`](Self::finish) returned.
+    pub fn verified(&self) -> Verified {
+        self.verified.unwrap_or(Verified::Length)
+    }
+
+    /// Says what will be read, in order and apart from each other. Little gaps are read over, large ones are not fetched, and
+    /// where little more than needed is in the file it is fetched whole, which lets its digest be checked.
+    pub fn want(&mut self, ranges: Vec<Range<u64>>) {
+        let needed: u64 = ranges.iter().map(|range| range.end - range.start).sum();
+        let spare = needed / 50;
+        if self.state.size.is_some_and(|size| size <= needed + spare) || self.state.size.is_none() {
+            self.ranges = vec![0..u64::MAX];
+            return;
+        }
+        let mut gaps = 0;
+        self.hasher = None;
+        self.ranges.clear();
+        for range in ranges {
+            match self.ranges.last_mut() {
+                Some(last)
+                    if range.start - last.end <= SMALL_GAP
+                        && gaps + range.start - last.end <= spare =>
+                {
+                    gaps += range.start - last.end;
+                    last.end = range.end;
+                }
+                _ => self.ranges.push(range),
+            }
+        }
+    }
+
+    /// Bytes of all that will be read, as far as known.
+    pub fn wanted(&self) -> u64 {
+        self.within(self.state.size.unwrap_or(self.state.position))
+    }
+
+    /// Of what will be read, what is before `end`.
+    fn within(&self, end: u64) -> u64 {
+        let ranges = self.ranges.iter();
+        ranges
+            .map(|range| range.end.min(end).saturating_sub(range.start))
+            .sum()
+    }
+
+    /// Whether all of the file will be read.
+    pub fn is_whole(&self) -> bool {
+        self.ranges.iter().any(|range| range.end == u64::MAX)
+    }
+
+    /// Goes forward to a position, by reading or by asking for what is there.
+    pub async fn skip_to(&mut self, position: u64) -> Result<()> {
+        let together =
+            |range: &Range<u64>| range.contains(&self.state.position) && position <= range.end;
+        if self.ranges.iter().any(together) {
+            let mut scratch = vec![0; SCRATCH.min((position - self.state.position) as usize)];
+            while self.state.position < position {
+                let count = SCRATCH.min((position - self.state.position) as usize);
+                self.read_exact(&mut scratch[..count]).await?;
+            }
+        } else if position > self.state.position {
+            self.connection = None;
+            self.hasher = None;
+            self.state.position = position;
+        }
+        Ok(())
+    }
+
+    /// Ends reading: checks that a file that was read whole has the right length and digest.
+    ///
+    /// *Errors*: `Integrity`, `InvalidWeights` where there is more than the size that was told.
+    pub async fn finish(&mut self, verified: Verified) -> Result<()> {
+        self.verified = self.verified.or(Some(verified));
+        if self.is_whole() && self.read(&mut [0]).await? != 0 {
+            return Err(Error::invalid_weights(format!(
+                "{}: there are bytes behind the last tensor",
+                self.file
+            )));
+        }
+        Ok(())
+    }
+
+    /// Reads a small file whole.
+    ///
+    /// *Errors*: those of reading, and `ResourceLimit` above 64 MiB.
+    pub async fn read_to_end(mut self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut piece = vec![0; 64 << 10];
+        loop {
+            match self.read(&mut piece).await? {
+                0 => return Ok(bytes),
+                count if bytes.len() + count > MAX_SMALL_FILE => {
+                    let message = format!(
+                        "{}: is larger than the limit of {MAX_SMALL_FILE} bytes",
+                        self.file
+                    );
+                    return Err(Error::new(ErrorKind::ResourceLimit, message));
+                }
+                count => bytes.extend_from_slice(&piece[..count]),
+            }
+        }
+    }
+
+    /// Opens a connection for what comes next; false where there is no such file.
+    async fn connect(&mut self) -> Result<bool> {
+        let position = self.state.position;
+        let range = self.ranges.iter().find(|range| range.contains(&position));
+        let end = range.map_or(u64::MAX, |range| range.end);
+        let wanted = position..if position < self.front {
+            end.min(self.front)
+        } else {
+            end
+        };
+        let opening = self.host.open(self.commit.as_deref(), &self.file, wanted);
+        let Some(opened) = self.network.timely(&self.file, opening).await? else {
+            return Ok(false);
+        };
+        let Opened {
+            mut stream,
+            start,
+            end,
+            size,
+            validator,
+        } = opened;
+        self.same_file(size, validator)?;
+        if start > position {
+            return Err(Error::fetch_failed(format!(
+                "{}: the host sent bytes from {start} instead of {position}",
+                self.file
+            ))
+            .transient(Duration::ZERO));
+        }
+        // A host that knows no ranges begins at the front.
+        let mut behind = position - start;
+        let mut scratch = vec![0; SCRATCH.min(behind as usize)];
+        while behind > 0 {
+            let count = SCRATCH.min(behind as usize);
+            let read = stream.read(&mut scratch[..count]);
+            match self.network.timely(&self.file, read).await? {
+                0 => return Err(self.broke(position - behind)),
+                count => behind -= count as u64,
+            }
+        }
+        self.connection = Some(Connection { stream, end });
+        Ok(true)
+    }
+
+    /// *Errors*: `Integrity` where this is not the file of the connection before.
+    fn same_file(&mut self, size: Option<u64>, validator: Option<String>) -> Result<()> {
+        let changed = |what: String| {
+            Err(Error::integrity(format!(
+                "{}: the host changed it while it was fetched ({what}); load again",
+                self.file
+            )))
+        };
+        match (&self.state.validator, &validator) {
+            (Some(before), Some(now)) if before != now => {
+                return changed(format!("from {before} to {now}"));
+            }
+            _ => {}
+        }
+        match (self.state.size, size) {
+            (Some(before), Some(now)) if before != now => {
+                return changed(format!("from {before} to {now} bytes"));
+            }
+            _ => {}
+        }
+        self.state.size = self.state.size.or(size);
+        self.state.validator = validator.or(self.state.validator.take());
+        Ok(())
+    }
+
+    async fn try_read(&mut self, to: &mut [u8]) -> Result<usize> {
+        loop {
+            let position = self.state.position;
+            if self.connection.is_none() {
+                if self.state.size == Some(position) {
+                    return Ok(0);
+                }
+                if !self.connect().await? {
+                    let message = format!("{}: is not there any more", self.file);
+                    return Err(Error::fetch_failed(message));
+                }
+            }
+            let Some(connection) = &mut self.connection else {
+                return Ok(0);
+            };
+            let read = connection.stream.read(to);
+            let count = self.network.timely(&self.file, read).await?;
+            if count > 0 {
+                return Ok(count);
+            }
+            let end = connection.end;
+            self.connection = None;
+            match self.state.size {
+                Some(size) if position < size.min(end) => return Err(self.broke(position)),
+                None if end == u64::MAX || position < end => self.state.size = Some(position),
+                _ => {}
+            }
+        }
+    }
+
+    fn broke(&self, position: u64) -> Error {
+        let size = self
+            .state
+            .size
+            .map_or(String::new(), |size| format!(" of {size}"));
+        Error::fetch_failed(format!(
+            "{}: the connection ended after {position} bytes{size}",
+            self.file
+        ))
+        .transient(Duration::ZERO)
+    }
+
+    /// Waits before another try, or returns the error.
+    async fn failed(&mut self, error: Error) -> Result<()> {
+        self.connection = None;
+        self.failures += 1;
+        self.network.wait(error, self.failures, self.received).await
+    }
+
+    /// *Errors*: `Integrity` where all bytes are there and are not those that the host lists.
+    fn check(&mut self) -> Result<()> {
+        if let (Some(digest), Some(size)) = (&self.entry.digest, self.entry.size)
+            && size == self.state.position
+            && let Some(hasher) = self.hasher.take()
+        {
+            hasher.check(&self.file, digest)?;
+            self.verified = Some(Verified::Sha256);
+        }
+        Ok(())
+    }
+}
+
+/// Gaps up to this are read over: a request takes longer.
+const SMALL_GAP: u64 = 64 << 10;
+
+const SCRATCH: usize = 64 << 10;
+
+#[async_trait(?Send)]
+impl ByteStream for Fetch<'_> {
+    async fn read(&mut self, to: &mut [u8]) -> Result<usize> {
+        if to.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            match self.try_read(to).await {
+                Ok(count) => {
+                    self.state.position += count as u64;
+                    if count > 0 {
+                        (self.failures, self.received) = (0, true);
+                    }
+                    if let Some(hasher) = &mut self.hasher {
+                        hasher.update(&to[..count]);
+                    }
+                    let size = self.state.size.unwrap_or(u64::MAX);
+                    if self.state.position > size {
+                        return Err(Error::invalid_weights(format!(
+                            "{}: the host sent more than the {size} bytes that it told of",
+                            self.file
+                        )));
+                    }
+                    self.check()?;
+                    if let Some(listener) = &self.on_read {
+                        listener(self.within(self.state.position), self.wanted());
+                    }
+                    return Ok(count);
+                }
+                Err(error) => self.failed(error).await?,
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Under which keys a model lies in a store.
+//!
+//! ```text
+//! pilotlight/3/{host}/{model}#ref/{variant}/{revision}       which commit a branch stands for
+//!                            #manifest/{variant}/{commit}    a model that is whole
+//!                            #partial/{variant}              one that is on its way
+//!                            #used/{variant}                 when it was loaded last
+//!                            #chunk/{writing}/{file}/{n}     bytes, each writing's under a name of its own
+//! ```
+
+use crate::weights::Dtype;
+
+/// Changes with the layout of keys and rows; what has another version is not looked at, and swept away in time.
+pub(super) const VERSION: u32 = 3;
+
+/// In front of every key.
+pub(super) const EVERYTHING: &str = "pilotlight/";
+
+/// What a stored model is found by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelKey {
+    pub(super) host: String,
+    pub(super) model: String,
+    pub(super) revision: String,
+    /// What of the model, and how: its dtype and the version of the packed form.
+    pub(super) variant: String,
+    base: String,
+}
+
+impl ModelKey {
+    /// A model of a host at a revision, in a precision.
+    pub fn new(host: &str, model: &str, revision: &str, dtype: Dtype) -> Self {
+        let variant = format!("{}.{}", dtype.name(), crate::weights::PACK_VERSION);
+        Self::of(host.trim_end_matches('/'), model, revision, &variant)
+    }
+
+    pub(super) fn of(host: &str, model: &str, revision: &str, variant: &str) -> Self {
+        Self {
+            host: host.into(),
+            model: model.into(),
+            revision: revision.into(),
+            variant: variant.into(),
+            base: format!("{}/{}/{}#", current(), escape(host), escape(model)),
+        }
+    }
+
+    /// What only one tab at a time may write.
+    pub fn turn(&self) -> &str {
+        &self.base
+    }
+
+    pub(super) fn reference(&self) -> String {
+        format!("{}{}", self.references(), escape(&self.revision))
+    }
+
+    pub(super) fn references(&self) -> String {
+        format!("{}ref/{}/", self.base, self.variant)
+    }
+
+    pub(super) fn manifest(&self, commit: &str) -> String {
+        format!("{}{}", self.manifests(), escape(commit))
+    }
+
+    pub(super) fn manifests(&self) -> String {
+        format!("{}manifest/{}/", self.base, self.variant)
+    }
+
+    pub(super) fn partial(&self) -> String {
+        format!("{}partial/{}", self.base, self.variant)
+    }
+
+    pub(super) fn used(&self) -> String {
+        format!("{}used/{}", self.base, self.variant)
+    }
+
+    pub(super) fn chunks(&self, writing: &str) -> String {
+        format!("{}chunk/{}/", self.base, escape(writing))
+    }
+
+    pub(super) fn chunk(&self, writing: &str, file: &str, index: usize) -> String {
+        format!("{}{file}/{index}", self.chunks(writing))
+    }
+}
+
+/// In front of every key of this version.
+pub(super) fn current() -> String {
+    format!("{EVERYTHING}{VERSION}")
+}
+
+/// `#` ends a model's part of the key, so no other model's key may start alike.
+fn escape(text: &str) -> String {
+    text.replace('%', "%25").replace('#', "%23")
+}

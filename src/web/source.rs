@@ -1,0 +1,129 @@
+//! Where a model comes from and stays, as the options say.
+
+use js_sys::{Function, Object, Reflect};
+use wasm_bindgen::JsValue;
+
+use super::options::LoadOptions;
+use super::pace::EventLoopPace;
+use super::store::{self, now};
+use crate::error::{Error, Result};
+use crate::hub::{FilesHost, Host, HubHost};
+use crate::store::{Keep, ModelKey, Store, Turns};
+use crate::tasks::{LoadProgress, LoadStatus, Source};
+
+/// Holds what a [`Source`] borrows.
+pub(super) struct WebSource {
+    host: Box<dyn Host>,
+    store: Option<Box<dyn Store>>,
+    turns: Box<dyn Turns>,
+    key: ModelKey,
+    evict: bool,
+    stall: std::time::Duration,
+    on_progress: Option<Function>,
+    pace: EventLoopPace,
+}
+
+impl WebSource {
+    /// *Errors*: `InvalidInput`, `BackendUnavailable` where the store cannot be opened.
+    pub async fn new(model: &JsValue, options: LoadOptions) -> Result<Self> {
+        let model = model.as_string().filter(|model| !model.trim().is_empty());
+        let model = model.ok_or_else(|| {
+            Error::invalid_input("model is not a name, expected a string such as 'owner/model'")
+        })?;
+        let LoadOptions {
+            dtype,
+            revision,
+            host,
+            token,
+            files,
+            store,
+            evict,
+            stall,
+            turns,
+            signal,
+            on_progress,
+            ..
+        } = options;
+        // Own files are nobody's cache: the same name may come with other bytes next time.
+        let store = match files {
+            Some(_) => None,
+            None => store::open(store).await?,
+        };
+        let key = ModelKey::new(&host, &model, &revision, dtype);
+        let kept = store.is_some();
+        let host: Box<dyn Host> = match files {
+            Some(files) => Box::new(FilesHost::new(files)),
+            None => {
+                let hub = HubHost::new(&host, &model, &revision, token, signal.clone(), kept);
+                Box::new(hub)
+            }
+        };
+        Ok(Self {
+            host,
+            store,
+            turns: store::turns(turns),
+            key,
+            evict,
+            stall,
+            on_progress,
+            pace: EventLoopPace::new(signal),
+        })
+    }
+
+    /// Works with it.
+    pub async fn with<T>(&self, work: impl AsyncFn(&Source<'_>) -> Result<T>) -> Result<T> {
+        let progress = |progress: &LoadProgress| {
+            if let Some(listener) = &self.on_progress {
+                report(progress, listener);
+            }
+        };
+        let nonce = (js_sys::Math::random() * u64::MAX as f64) as u64;
+        let keep = self.store.as_deref().map(|store| Keep {
+            turns: self.turns.as_ref(),
+            evict: self.evict,
+            ..Keep::new(store, self.key.clone(), nonce, now())
+        });
+        let source = Source {
+            keep,
+            progress: &progress,
+            stall: self.stall,
+            ..Source::new(self.host.as_ref(), &self.pace)
+        };
+        work(&source).await
+    }
+
+    /// Bytes that the store has room for, where it can tell.
+    pub async fn available(&self) -> Option<u64> {
+        self.store.as_ref()?.available().await
+    }
+}
+
+fn report(progress: &LoadProgress, listener: &Function) {
+    let status = match progress.status {
+        LoadStatus::Plan => "plan",
+        LoadStatus::Download => "download",
+        LoadStatus::Prepare => "prepare",
+        LoadStatus::Ready => "ready",
+    };
+    let mut entries = vec![
+        ("status", JsValue::from(status)),
+        ("loaded", JsValue::from(progress.loaded as f64)),
+        ("total", JsValue::from(progress.total as f64)),
+        ("cached", JsValue::from(progress.cached)),
+    ];
+    entries.extend(progress.file.map(|file| ("file", JsValue::from(file))));
+    let verified = progress.verified;
+    entries.extend(verified.map(|verified| ("verified", JsValue::from(verified.name()))));
+    // A listener that throws does not break the load.
+    let _ = listener.call1(&JsValue::NULL, &object(entries));
+}
+
+/// A plain object.
+pub(super) fn object(entries: impl IntoIterator<Item = (&'static str, JsValue)>) -> JsValue {
+    let object = Object::new();
+    for (name, value) in entries {
+        // Setting a property of a fresh, extensible object cannot fail.
+        let _ = Reflect::set(&object, &name.into(), &value);
+    }
+    object.into()
+}

@@ -1,0 +1,179 @@
+//! What of a file a model needs, checked against what the model expects.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::layout::{Companion, Layout, PACK, PACK_DTYPE, PACK_VERSION, packed_header};
+use super::safetensors::{Entry, Header};
+use super::{Dtype, Needs, Parameter};
+use crate::error::{Error, Result};
+
+/// The needed tensors of one file.
+pub(super) struct Contents<'a> {
+    /// Whether the file is packed already.
+    pub packed: bool,
+    /// How each parameter lies in the packed file.
+    pub layouts: Vec<Layout>,
+    /// In the order of their bytes.
+    pub order: Vec<Found<'a>>,
+}
+
+/// A parameter's place in a file.
+pub(super) struct Found<'a> {
+    pub index: usize,
+    pub entry: &'a Entry,
+    /// What follows an int8 tensor in a packed file: its scale, and a linear layer's smoothing.
+    pub companions: Vec<&'a Entry>,
+}
+
+impl<'a> Contents<'a> {
+    /// *Errors*: `InvalidWeights` naming the file and the tensor.
+    pub fn new(file: &str, header: &'a Header, needs: &Needs<'_>) -> Result<Self> {
+        let packed = is_packed(file, header, needs.dtype)?;
+        let parameters = needs.parameters;
+        let layouts: Vec<_> = parameters
+            .iter()
+            .map(|parameter| Layout::of(parameter, needs.dtype))
+            .collect();
+        let prefixes = if packed { &[""] } else { needs.prefixes };
+        let order = file_order(file, header, parameters, &layouts, prefixes, packed)?;
+        Ok(Self {
+            packed,
+            layouts,
+            order,
+        })
+    }
+
+    /// What has to be fetched of a file whose header takes so many bytes: the header too.
+    pub fn ranges(&self, head: usize) -> Vec<Range<u64>> {
+        let head = head as u64;
+        let entries = self.order.iter().flat_map(|found| {
+            let all = std::iter::once(found.entry).chain(found.companions.iter().copied());
+            all.map(|entry| head + entry.range.start..head + entry.range.end)
+        });
+        std::iter::once(0..head).chain(entries).collect()
+    }
+
+    /// The header of the packed file.
+    pub fn header(&self, needs: &Needs<'_>) -> Result<Vec<u8>> {
+        let order = self.order.iter();
+        packed_header(
+            order.map(|found| (&needs.parameters[found.index], &self.layouts[found.index])),
+            needs.dtype,
+        )
+    }
+
+    /// Of the packed file, without its header.
+    pub fn packed_bytes(&self) -> u64 {
+        self.layouts.iter().map(Layout::bytes).sum()
+    }
+}
+
+fn is_packed(file: &str, header: &Header, dtype: Dtype) -> Result<bool> {
+    let Some(version) = header.metadata.get(PACK) else {
+        return Ok(false);
+    };
+    let found = header.metadata.get(PACK_DTYPE).map_or("", String::as_str);
+    if version != PACK_VERSION || found != dtype.name() {
+        return Err(Error::invalid_weights(format!(
+            "{file}: is a packed model of version {version} and dtype '{found}', expected version {PACK_VERSION} and '{}'",
+            dtype.name()
+        )));
+    }
+    Ok(true)
+}
+
+/// The parameters in the order of their bytes, each checked against what the model expects.
+fn file_order<'a>(
+    file: &str,
+    header: &'a Header,
+    parameters: &[Parameter],
+    layouts: &[Layout],
+    prefixes: &[&str],
+    packed: bool,
+) -> Result<Vec<Found<'a>>> {
+    let by_name: HashMap<_, _> = header
+        .entries
+        .iter()
+        .map(|entry| (entry.name.as_str(), entry))
+        .collect();
+    let get = |name: &str| {
+        prefixes
+            .iter()
+            .find_map(|prefix| by_name.get(format!("{prefix}{name}").as_str()).copied())
+    };
+    let mut order = Vec::with_capacity(parameters.len());
+    for (index, (parameter, layout)) in parameters.iter().zip(layouts).enumerate() {
+        let name = &parameter.name;
+        let find = |name: &str| {
+            get(name).ok_or_else(|| {
+                Error::invalid_weights(format!("{file}: tensor '{name}' is missing"))
+            })
+        };
+        let entry = find(name)?;
+        let (shape, dtypes) = if packed {
+            (&layout.shape, &[layout.dtype] as &[&str])
+        } else {
+            (&parameter.shape, &["F32", "F16", "BF16"] as &[&str])
+        };
+        check(file, entry, shape, dtypes)?;
+        let mut companions = Vec::new();
+        if packed {
+            let mut end = entry.range.end;
+            for Companion { kind, dtype, shape } in &layout.companions {
+                let companion = find(&format!("{name}_{kind}"))?;
+                check(file, companion, shape, &[dtype])?;
+                if companion.range.start < end {
+                    return Err(Error::invalid_weights(format!(
+                        "{file}: tensor '{}' is out of order",
+                        companion.name
+                    )));
+                }
+                end = companion.range.end;
+                companions.push(companion);
+            }
+        }
+        order.push(Found {
+            index,
+            entry,
+            companions,
+        });
+    }
+    order.sort_by_key(|found| found.entry.range.start);
+    // Companions must follow their tensor at once, because the stream cannot go back.
+    for pair in order.windows(2) {
+        let end = pair[0]
+            .companions
+            .last()
+            .unwrap_or(&pair[0].entry)
+            .range
+            .end;
+        if end > pair[1].entry.range.start {
+            return Err(Error::invalid_weights(format!(
+                "{file}: tensor '{}' is out of order",
+                pair[1].entry.name
+            )));
+        }
+    }
+    Ok(order)
+}
+
+fn check(file: &str, entry: &Entry, shape: &[usize], dtypes: &[&str]) -> Result<()> {
+    let bad = |what: String| {
+        Err(Error::invalid_weights(format!(
+            "{file}: tensor '{}' has {what}",
+            entry.name
+        )))
+    };
+    if entry.shape != shape {
+        return bad(format!("shape {:?}, expected {shape:?}", entry.shape));
+    }
+    if !dtypes.contains(&entry.dtype.as_str()) {
+        return bad(format!(
+            "dtype {}, expected {}",
+            entry.dtype,
+            dtypes.join(" or ")
+        ));
+    }
+    Ok(())
+}
