@@ -7,7 +7,9 @@ use burn::tensor::{Device, Tensor};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::ops::{Activation, Embedding, LayerNorm, Linear, Spans, attention, integers};
+use crate::ops::{
+    Activation, Embedding, LayerNorm, Linear, Spans, activation_from_config, attention, integers,
+};
 use crate::pace::Pace;
 use crate::weights::{Parameter, Role, Weights};
 
@@ -107,7 +109,7 @@ impl BertConfig {
                 self.position_embedding_type
             )));
         }
-        Activation::from_config(&self.hidden_act).map(|_| ())
+        activation_from_config(&self.hidden_act).map(|_| ())
     }
 
     /// Every tensor that the encoder needs; a checkpoint's pooler and heads are not among them.
@@ -239,7 +241,7 @@ impl Bert {
         pace: &dyn Pace,
     ) -> Result<(Tensor<2>, Spans)> {
         self.check(sequences)?;
-        let activation = Activation::from_config(&self.config.hidden_act)?;
+        let activation = activation_from_config(&self.config.hidden_act)?;
         let spans = Spans::from_lengths(sequences.iter().map(|ids| ids.len()));
         let mut x = self.embed(sequences);
         for layer in &self.layer {

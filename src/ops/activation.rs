@@ -1,51 +1,28 @@
-//! Activation functions that a linear layer applies to its output.
+//! Activation functions: by their names, and in plain burn ops.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Scalar};
+use pilotlight_kernels::activation::{GELU_TANH, QUICK_GELU};
 
 use crate::error::{Error, Result};
 
-/// What a linear layer does to its output before it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Activation {
-    /// Nothing.
-    Identity,
-    /// `x · Φ(x)` by the error function. *Source*: Hendrycks & Gimpel, "Gaussian Error Linear Units", 2016.
-    Gelu,
-    /// The tanh approximation of GELU, as in the same paper's section 2; `gelu_new` in `transformers`.
-    GeluTanh,
-    /// `x · σ(1.702 x)`, CLIP's approximation of GELU; the same paper's section 2.
-    QuickGelu,
-    /// `x · σ(x)`; the same paper's section 2.
-    Silu,
-    /// `max(x, 0)`.
-    Relu,
-}
+pub use pilotlight_kernels::Activation;
 
-impl Activation {
-    /// By the name that `config.json` has for it.
-    ///
-    /// *Errors*: `UnsupportedModel` for a name not known here.
-    pub fn from_config(name: &str) -> Result<Self> {
-        match name {
-            "gelu" => Ok(Self::Gelu),
-            "gelu_new" | "gelu_pytorch_tanh" => Ok(Self::GeluTanh),
-            "quick_gelu" => Ok(Self::QuickGelu),
-            "silu" | "swish" => Ok(Self::Silu),
-            "relu" => Ok(Self::Relu),
-            other => Err(Error::unsupported(format!(
-                "config.json: hidden_act is '{other}', expected one of gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, silu, swish, relu"
-            ))),
-        }
+/// By the name that `config.json` has for it.
+///
+/// *Errors*: `UnsupportedModel` for a name not known here.
+pub fn from_config(name: &str) -> Result<Activation> {
+    match name {
+        "gelu" => Ok(Activation::Gelu),
+        "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
+        "quick_gelu" => Ok(Activation::QuickGelu),
+        "silu" | "swish" => Ok(Activation::Silu),
+        "relu" => Ok(Activation::Relu),
+        other => Err(Error::unsupported(format!(
+            "config.json: hidden_act is '{other}', expected one of gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, silu, swish, relu"
+        ))),
     }
 }
-
-/// √(2/π) and the cubic coefficient of the tanh form.
-pub(crate) const GELU_TANH: (f32, f32) = (0.797_884_6, 0.044_715);
-
-/// The factor of the quick form.
-pub(crate) const QUICK_GELU: f32 = 1.702;
 
 pub(super) fn plain<B: Backend>(x: FloatTensor<B>, activation: Activation) -> FloatTensor<B> {
     match activation {

@@ -29,6 +29,11 @@ impl Spans {
         }
     }
 
+    /// First row of each sequence, and the number of rows in all at the end.
+    pub(super) fn offsets(&self) -> &[u32] {
+        &self.offsets
+    }
+
     /// The rows of each sequence.
     pub fn iter(&self) -> impl Iterator<Item = Range<usize>> + '_ {
         self.offsets

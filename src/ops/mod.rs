@@ -14,16 +14,16 @@ mod linear;
 mod norm;
 mod transfer;
 
-pub use activation::Activation;
+pub use activation::{Activation, from_config as activation_from_config};
 pub use attention::{Spans, attention};
-#[cfg(target_arch = "wasm32")]
-pub(crate) use cpu::SIMD_LEVEL;
 pub use embedding::Embedding;
 pub use linear::{
-    FOURS, Groups, Linear, LinearWeight, MOST_OF_FOUR, PANEL, Q4_GROUP, group_sums,
-    group_sums_shape, packed_f32_shape, packed_q4_shape, packed_q8_shape, q4_scale_shape,
+    Linear, LinearWeight, PANEL, group_sums, group_sums_shape, packed_f32_shape, packed_q4_shape,
+    packed_q8_shape, q4_scale_shape,
 };
 pub use norm::LayerNorm;
+#[cfg(target_arch = "wasm32")]
+pub(crate) use pilotlight_kernels::SIMD_LEVEL;
 pub use transfer::{floats, integers, read};
 
 use burn::backend::backend_extension;

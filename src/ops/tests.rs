@@ -4,7 +4,10 @@ use burn::backend::Flex;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use wasm_bindgen_test::wasm_bindgen_test;
 
-use super::cpu::ACTIVATION_MAX;
+use pilotlight_kernels::ACTIVATION_MAX;
+use pilotlight_kernels::layout::{Groups, MOST_OF_FOUR};
+use pilotlight_kernels::pack::{pack_row_f32, pack_row_q8};
+
 use super::*;
 use crate::weights::Dtype;
 
@@ -56,7 +59,7 @@ fn f32_linear(w: &[f32], n: usize, k: usize, bias: Vec<f32>) -> Linear {
     let shape = packed_f32_shape(n, k);
     let mut packed = vec![0.0; shape.iter().product()];
     for (output, row) in w.chunks_exact(k).enumerate() {
-        crate::weights::pack_row_f32(&mut packed, k, output, row);
+        pack_row_f32(&mut packed, k, output, row);
     }
     let weight = Tensor::from_data(TensorData::new(packed, shape), &Device::flex());
     Linear {
@@ -80,7 +83,7 @@ fn smooth_q8_linear(
     let shape = packed_q8_shape(n, k);
     let mut packed = vec![0i32; shape.iter().product()];
     for (output, row) in w.chunks_exact(k).enumerate() {
-        crate::weights::pack_row_q8(&mut packed, k, output, row);
+        pack_row_q8(&mut packed, k, output, row);
     }
     Linear {
         weight: LinearWeight::q8(

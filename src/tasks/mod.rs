@@ -6,6 +6,8 @@ mod plan;
 mod pooling;
 
 pub use embed::{EmbedOptions, Embeddings, Precision, TextEmbedder, Values};
-pub use load::{LoadProgress, LoadStatus, STALL, Source};
+#[cfg(target_arch = "wasm32")]
+pub use load::STALL;
+pub use load::{LoadProgress, LoadStatus, Source};
 pub use plan::{LoadPlan, PlannedFile};
 pub use pooling::Pooling;

@@ -1,11 +1,14 @@
 //! How tensors lie in memory and in the packed file, and how the rows of a checkpoint get there.
 
 use half::f16;
+use pilotlight_kernels::pack::{
+    linear_scale, pack_embedding_row_q8, pack_row_f32, pack_row_q4, pack_row_q8, quantize_row,
+    row_scale,
+};
 use serde_json::json;
 
-use super::pack::{linear_scale, pack_embedding_row_q8, pack_row_q4, quantize_row, row_scale};
 use super::safetensors::METADATA;
-use super::{Dtype, Parameter, Role, pack_row_f32, pack_row_q8};
+use super::{Dtype, Parameter, Role};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{
     PANEL, group_sums_shape, packed_f32_shape, packed_q4_shape, packed_q8_shape, q4_scale_shape,

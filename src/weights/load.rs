@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use burn::tensor::Device;
 use half::{bf16, f16};
+use pilotlight_kernels::pack::smoothing;
 
 use super::contents::{Contents, Found};
 use super::layout::{Loaded, Values, not_finite};
-use super::pack::smoothing;
 use super::safetensors::{Entry, Header, named};
 use super::{Dtype, Parameter, Role, Weights};
 use crate::error::{Error, Result};

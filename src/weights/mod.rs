@@ -12,7 +12,7 @@ mod tensors;
 
 pub use layout::PACK_VERSION;
 pub use load::{Checkpoint, Needs, Resume, Sink, load, plan};
-pub use pack::{Dtype, pack_row_f32, pack_row_q8};
+pub use pack::Dtype;
 pub use tensors::Weights;
 
 /// What a tensor is to its model, which decides how it is kept.

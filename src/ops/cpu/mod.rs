@@ -1,31 +1,13 @@
-//! SIMD kernels for burn's Flex backend. The only place with `unsafe`: loads and stores of vectors, in `simd`.
-
-mod attention;
-mod math;
-mod matmul_f32;
-mod matmul_q4;
-mod matmul_q8;
-mod norm;
-#[allow(unsafe_code)]
-mod simd;
+//! The hot operations on burn's Flex backend: its tensors as slices for the kernels in `kernels`, which is the only place with
+//! `unsafe`.
 
 use burn::backend::Flex;
 use burn::tensor::{Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 
-use self::matmul_q4::Q4Weights;
-use self::matmul_q8::{Method, Q8Weights};
-use super::{Activation, HotOps, Spans};
-#[cfg(test)]
-pub(super) use simd::ACTIVATION_MAX;
+use pilotlight_kernels as kernels;
 
-/// The SIMD level of this build's kernels.
-#[cfg(target_arch = "wasm32")]
-pub(crate) const SIMD_LEVEL: &str = if cfg!(feature = "relaxed-simd") {
-    "relaxed-simd"
-} else {
-    "simd128"
-};
+use super::{Activation, HotOps, Spans};
 
 impl HotOps for Flex {
     fn linear_f32(
@@ -42,7 +24,7 @@ impl HotOps for Flex {
                 weight.to_contiguous(),
                 bias.to_contiguous(),
             );
-            matmul_f32::linear(floats(&x), k, floats(&weight), floats(&bias), y, activation);
+            kernels::linear_f32(floats(&x), k, floats(&weight), floats(&bias), y, activation);
         })
     }
 
@@ -68,21 +50,13 @@ impl HotOps for Flex {
                 smooth.to_contiguous(),
                 bias.to_contiguous(),
             );
-            let weights = Q8Weights {
+            let weights = kernels::Q8Weights {
                 values: integers(&weight),
                 sums: floats(&sums),
                 scale: floats(&scale),
                 smooth: floats(&smooth),
             };
-            matmul_q8::linear(
-                floats(&x),
-                k,
-                &weights,
-                floats(&bias),
-                y,
-                activation,
-                Method::best(),
-            );
+            kernels::linear_q8(floats(&x), k, &weights, floats(&bias), y, activation);
         })
     }
 
@@ -103,20 +77,12 @@ impl HotOps for Flex {
                 scale.to_contiguous(),
                 bias.to_contiguous(),
             );
-            let weights = Q4Weights {
+            let weights = kernels::Q4Weights {
                 values: integers(&weight),
                 scale: integers(&scale),
                 groups,
             };
-            matmul_q8::linear(
-                floats(&x),
-                k,
-                &weights,
-                floats(&bias),
-                y,
-                activation,
-                Method::best(),
-            );
+            kernels::linear_q4(floats(&x), k, &weights, floats(&bias), y, activation);
         })
     }
 
@@ -134,14 +100,14 @@ impl HotOps for Flex {
                 key.to_contiguous(),
                 value.to_contiguous(),
             );
-            attention::attention(
+            kernels::attention(
                 floats(&q),
                 floats(&k),
                 floats(&v),
                 out,
                 width,
                 heads,
-                &spans,
+                spans.offsets(),
             );
         })
     }
@@ -157,7 +123,7 @@ impl HotOps for Flex {
         output([m, d], |y| {
             let (x, residual) = (x.to_contiguous(), residual.to_contiguous());
             let (gamma, beta) = (gamma.to_contiguous(), beta.to_contiguous());
-            norm::add_layer_norm(
+            kernels::add_layer_norm(
                 floats(&x),
                 floats(&residual),
                 floats(&gamma),
@@ -182,15 +148,14 @@ impl HotOps for Flex {
                 scale.to_contiguous(),
                 ids.to_contiguous(),
             );
-            for (&id, y) in integers(&ids).iter().zip(y.chunks_exact_mut(dimensions)) {
-                let (row, scale) = (id as usize, floats(&scale)[id as usize]);
-                let bytes = integers(&table)[row * quads..(row + 1) * quads]
-                    .iter()
-                    .flat_map(|quad| quad.to_le_bytes());
-                for (y, byte) in y.iter_mut().zip(bytes) {
-                    *y = f32::from(byte.cast_signed()) * scale;
-                }
-            }
+            kernels::embedding_q8(
+                integers(&table),
+                floats(&scale),
+                integers(&ids),
+                quads,
+                y,
+                dimensions,
+            );
         })
     }
 }

@@ -1,15 +1,17 @@
 //! int4 weights for the int8 kernel: a panel at a time is unpacked, and serves all the rows of a block.
 
-use super::matmul_q8::{Panel, PanelBuffer, Panels, registers, word_sums, words};
+use super::matmul_q8::{self, Method, Panel, PanelBuffer, Panels, registers, word_sums, words};
 use super::simd::{F32x4, unpack_nibbles};
-use crate::ops::{Groups, PANEL, Q4_GROUP};
+use crate::activation::Activation;
+use crate::layout::{Groups, PANEL, Q4_GROUP};
 
 /// int4 weights as they are packed.
-pub(super) struct Q4Weights<'a> {
+pub struct Q4Weights<'a> {
     /// `[⌈n / 8⌉, 4 groups, 8]` of eight int4 each.
     pub values: &'a [i32],
     /// `[⌈n / 8⌉, groups, 4]` of two f16 each.
     pub scale: &'a [i32],
+    /// Of 32 inputs, for each output.
     pub groups: usize,
 }
 
@@ -63,6 +65,20 @@ impl Panels for Q4Weights<'_> {
 fn float(half: u16) -> f32 {
     let half = u32::from(half);
     f32::from_bits((half & 0x7fff) << 13 | (half & 0x8000) << 16) * f32::from_bits(239 << 23)
+}
+
+/// `activation(x · wᵀ + bias)`.
+///
+/// *Shapes*: `x: [m, k]`, `bias: [n]`, `y: [m, n]`.
+pub fn linear(
+    x: &[f32],
+    k: usize,
+    weights: &Q4Weights,
+    bias: &[f32],
+    y: &mut [f32],
+    activation: Activation,
+) {
+    matmul_q8::linear(x, k, weights, bias, y, activation, Method::best());
 }
 
 #[cfg(test)]

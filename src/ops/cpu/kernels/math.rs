@@ -4,8 +4,7 @@
 #![allow(clippy::redundant_closure)]
 
 use super::simd::{F32x4, ROUND, kernel, mul_add};
-use crate::ops::Activation;
-use crate::ops::activation::{GELU_TANH, QUICK_GELU};
+use crate::activation::{Activation, GELU_TANH, QUICK_GELU};
 
 /// Coefficients of a polynomial, the highest power's first, behind a pointer that the compiler knows nothing of.
 ///
@@ -63,7 +62,7 @@ kernel! {
     }
 
     /// `eˣ`; within 2 units in the last place from -87 to 88.7. Below that it stays at 1.6e-38, above at 3.4e38; NaN stays.
-    pub(super) fn exp(x: F32x4) -> F32x4 {
+    pub fn exp(x: F32x4) -> F32x4 {
         let [c0, c1, c2, c3, c4, c5, log2_e, ln2_high, ln2_low] = EXP.get();
         let within = x.min(F32x4::splat(88.722)).max(F32x4::splat(-87.0));
         let rounded = mul_add(within, F32x4::splat(*log2_e), F32x4::splat(ROUND));
@@ -77,7 +76,7 @@ kernel! {
     }
 
     /// The error function, absolute error below 5e-7; NaN stays. From 4 on f32 has nothing but ±1.
-    pub(super) fn erf(x: F32x4) -> F32x4 {
+    pub fn erf(x: F32x4) -> F32x4 {
         let s = x.mul(x);
         let ratio = polynomial(ERF_NUMERATOR.get(), s).mul(x).div(polynomial(ERF_DENOMINATOR.get(), s));
         // The approximation ends a unit in the last place below 1, which a GELU would multiply by its argument.
@@ -85,20 +84,20 @@ kernel! {
     }
 
     /// The hyperbolic tangent, absolute error below 5e-7; NaN stays.
-    pub(super) fn tanh(x: F32x4) -> F32x4 {
+    pub fn tanh(x: F32x4) -> F32x4 {
         let one = F32x4::splat(1.0);
         let e = exp(x.abs().mul(F32x4::splat(-2.0)));
         one.sub(e).div(one.add(e)).copysign(x)
     }
 
     /// `1 / (1 + e⁻ˣ)`, relative error below 1e-6 from -87 on; NaN stays.
-    pub(super) fn sigmoid(x: F32x4) -> F32x4 {
+    pub fn sigmoid(x: F32x4) -> F32x4 {
         let one = F32x4::splat(1.0);
         one.div(one.add(exp(F32x4::splat(0.0).sub(x))))
     }
 
     /// Applies an activation to each value.
-    pub(super) fn activate(values: &mut [F32x4], activation: Activation) {
+    pub fn activate(values: &mut [F32x4], activation: Activation) {
         match activation {
             Activation::Identity => {}
             Activation::Gelu => each(values, |x| gelu(x)),

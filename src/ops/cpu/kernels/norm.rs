@@ -3,7 +3,7 @@
 use super::simd::{F32x4, kernel, mul_add};
 
 /// `y = norm(x + residual) * gamma + beta` over rows of `gamma.len()`.
-pub(super) fn add_layer_norm(
+pub fn add_layer_norm(
     x: &[f32],
     residual: &[f32],
     gamma: &[f32],

@@ -2,7 +2,8 @@
 
 use super::math::activate;
 use super::simd::{F32x4, kernel, mul_add};
-use crate::ops::{Activation, PANEL};
+use crate::activation::Activation;
+use crate::layout::PANEL;
 
 /// Rows of `x` in one register tile: with a fused multiply-add no register is needed for the product.
 const ROWS: usize = if cfg!(all(target_arch = "wasm32", feature = "relaxed-simd")) {
@@ -15,7 +16,7 @@ kernel! {
     /// `y = activation(x · wᵀ + bias)`.
     ///
     /// *Shapes*: `x: [m, k]`, `weight: [⌈n / 8⌉, k, 8]`, `bias: [n]`, `y: [m, n]`.
-    pub(super) fn linear(
+    pub fn linear(
         x: &[f32],
         k: usize,
         weight: &[f32],
@@ -39,7 +40,7 @@ kernel! {
 
 /// Rows of a matrix: `k` values from every `stride`.
 #[derive(Clone, Copy)]
-pub(super) struct Rows<'a> {
+pub struct Rows<'a> {
     pub x: &'a [f32],
     pub stride: usize,
     pub k: usize,
@@ -49,7 +50,7 @@ kernel! {
     /// The products of all rows with one panel of weights `[k, 8]`, row by row.
     ///
     /// Each is summed over `k` in the same order whatever else there is, so a row's result does not depend on its neighbours.
-    pub(super) fn product(rows: Rows, weight: &[f32], mut take: impl FnMut(usize, [F32x4; 2])) {
+    pub fn product(rows: Rows, weight: &[f32], mut take: impl FnMut(usize, [F32x4; 2])) {
         let weight = weight.as_chunks::<4>().0.as_chunks::<2>().0;
         let count = (rows.x.len() + rows.stride - rows.k) / rows.stride;
         let mut first = 0;
@@ -89,7 +90,7 @@ kernel! {
     }
 
     /// Applies the activation to rows of eight outputs.
-    pub(super) fn activate_rows<const M: usize>(rows: [[F32x4; 2]; M], activation: Activation) -> [[F32x4; 2]; M] {
+    pub fn activate_rows<const M: usize>(rows: [[F32x4; 2]; M], activation: Activation) -> [[F32x4; 2]; M] {
         if activation == Activation::Identity {
             return rows;
         }
@@ -100,7 +101,7 @@ kernel! {
     }
 
     /// Stores as many of a panel's eight outputs as `y` takes.
-    pub(super) fn store(sums: [F32x4; 2], y: &mut [f32]) {
+    pub fn store(sums: [F32x4; 2], y: &mut [f32]) {
         if let [low, high] = y.as_chunks_mut::<4>().0 {
             sums[0].store(low);
             sums[1].store(high);
@@ -119,7 +120,7 @@ fn store_partial(sums: [F32x4; 2], y: &mut [f32]) {
 }
 
 /// Up to eight values of a panel's outputs, zeros behind.
-pub(super) fn of_panel(values: &[f32]) -> [F32x4; 2] {
+pub fn of_panel(values: &[f32]) -> [F32x4; 2] {
     let mut eight = [0.0; PANEL];
     eight[..values.len()].copy_from_slice(values);
     [0, 1].map(|half| F32x4::load(&eight.as_chunks::<4>().0[half]))

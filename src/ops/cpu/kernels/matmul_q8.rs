@@ -15,11 +15,12 @@ use super::simd::{
 };
 #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
 use super::simd::{add_pairs, pairs, widen};
-use crate::ops::{Activation, Groups, PANEL};
+use crate::activation::Activation;
+use crate::layout::{Groups, PANEL};
 
 /// How integer products are added up. Both are exact, so the results are the same to the bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
+pub enum Method {
     /// One instruction multiplies and adds to 32 bits.
     Dot,
     /// Sums of 16 bits for two words, then widened: for engines that make the above of several instructions.
@@ -51,7 +52,7 @@ impl Method {
 const BLOCK: usize = 120;
 
 /// Weights that the kernel can take, panel by panel.
-pub(super) trait Panels {
+pub trait Panels {
     /// Whether weights have a scale for each group too.
     const SCALED: bool;
 
@@ -66,7 +67,7 @@ pub(super) trait Panels {
 
 /// Room for one panel of weights.
 #[derive(Default)]
-pub(super) struct PanelBuffer {
+pub struct PanelBuffer {
     pub quads: Vec<i32>,
     pub words: Vec<i32>,
     pub sums: Vec<f32>,
@@ -74,7 +75,7 @@ pub(super) struct PanelBuffer {
 }
 
 /// Eight outputs: their weights, and what turns integer sums into results.
-pub(super) struct Panel<'a> {
+pub struct Panel<'a> {
     /// In the words of the dot product, `[words]` of two registers.
     pub words: &'a [[[i32; 4]; 2]],
     /// Σ w, `[groups]` of two registers.
@@ -85,7 +86,7 @@ pub(super) struct Panel<'a> {
 }
 
 /// int8 weights as they are packed.
-pub(super) struct Q8Weights<'a> {
+pub struct Q8Weights<'a> {
     /// `[⌈n / 8⌉, quads, 8]` of four int8 each.
     pub values: &'a [i32],
     /// Σ w of each group and output, `[⌈n / 8⌉, groups, 8]`.
@@ -124,14 +125,28 @@ impl Panels for Q8Weights<'_> {
 }
 
 /// Rows of a panel, as two registers each.
-pub(super) fn registers<T>(values: &[T]) -> &[[[T; 4]; 2]] {
+pub fn registers<T>(values: &[T]) -> &[[[T; 4]; 2]] {
     values.as_chunks::<4>().0.as_chunks::<2>().0
+}
+
+/// `activation(x · wᵀ + bias)`.
+///
+/// *Shapes*: `x: [m, k]`, `bias: [n]`, `y: [m, n]`.
+pub fn linear_q8(
+    x: &[f32],
+    k: usize,
+    weights: &Q8Weights,
+    bias: &[f32],
+    y: &mut [f32],
+    activation: Activation,
+) {
+    linear(x, k, weights, bias, y, activation, Method::best());
 }
 
 /// `y = activation(x · wᵀ + bias)`.
 ///
 /// *Shapes*: `x: [m, k]`, `bias: [n]`, `y: [m, n]`.
-pub(super) fn linear<W: Panels>(
+pub fn linear<W: Panels>(
     x: &[f32],
     k: usize,
     weights: &W,
@@ -210,13 +225,13 @@ impl Scratch {
 
 /// The panel itself: it is packed in the words of this build's dot product.
 #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
-pub(super) fn words<'a>(quads: &'a [i32], _: &'a mut Vec<i32>) -> &'a [i32] {
+pub fn words<'a>(quads: &'a [i32], _: &'a mut Vec<i32>) -> &'a [i32] {
     quads
 }
 
 /// The panel with its bytes widened to 16 bits: once for all the rows of a block.
 #[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
-pub(super) fn words<'a>(quads: &'a [i32], buffer: &'a mut Vec<i32>) -> &'a [i32] {
+pub fn words<'a>(quads: &'a [i32], buffer: &'a mut Vec<i32>) -> &'a [i32] {
     buffer.resize(quads.len() * 2, 0);
     let quads = quads.as_chunks::<4>().0.as_chunks::<2>().0;
     for (words, [low, high]) in buffer
@@ -374,7 +389,7 @@ kernel! {
     }
 
     /// Σ w over one group.
-    pub(super) fn word_sums(words: &[[[i32; 4]; 2]]) -> [F32x4; 2] {
+    pub fn word_sums(words: &[[[i32; 4]; 2]]) -> [F32x4; 2] {
         let mut sums = [Sums::zero(); 2];
         for w in words {
             sums = [0, 1].map(|half| dot(sums[half], Words::load(&w[half]), Words::splat(ONES)));

@@ -5,27 +5,29 @@ use std::cell::RefCell;
 use super::math::exp;
 use super::matmul_f32::{Rows, product, store};
 use super::simd::{F32x4, kernel};
-use crate::ops::{PANEL, Spans};
+use crate::layout::PANEL;
 
 /// Queries whose scores are held at a time: whole tiles of 4 and of 6.
 const BLOCK: usize = 24;
 
+/// Each sequence attends to itself; `offsets` has the first row of each, and the number of rows at its end.
+///
 /// *Shapes*: `query`, `key`, `value`, `out`: `[t, heads * d]`.
-pub(super) fn attention(
+pub fn attention(
     query: &[f32],
     key: &[f32],
     value: &[f32],
     out: &mut [f32],
     width: usize,
     heads: usize,
-    spans: &Spans,
+    offsets: &[u32],
 ) {
     thread_local! {
         static SCRATCH: RefCell<Scratch> = RefCell::default();
     }
     SCRATCH.with_borrow_mut(|scratch| {
-        for rows in spans.iter() {
-            let rows = rows.start * width..rows.end * width;
+        for span in offsets.windows(2) {
+            let rows = span[0] as usize * width..span[1] as usize * width;
             let [query, key, value] = [query, key, value].map(|x| &x[rows.clone()]);
             scratch.sequence(query, key, value, &mut out[rows], width, width / heads);
         }

@@ -16,19 +16,19 @@ macro_rules! kernel {
         )*
     };
 }
-pub(super) use kernel;
+pub(crate) use kernel;
 
 /// A number below 2²² that is added to this is rounded to an integer, ties to even, in the lowest bits of the sum.
-pub(super) const ROUND: f32 = 12_582_912.0;
+pub const ROUND: f32 = 12_582_912.0;
 
 /// The dot product of this build takes activations from 0 to this.
-pub(in crate::ops) const ACTIVATION_MAX: f32 = if RELAXED { 127.0 } else { 255.0 };
+pub const ACTIVATION_MAX: f32 = if RELAXED { 127.0 } else { 255.0 };
 
 /// Inputs in one word of the dot product: four bytes, or two numbers of 16 bits.
-pub(super) const WORD: usize = if RELAXED { 4 } else { 2 };
+pub const WORD: usize = if RELAXED { 4 } else { 2 };
 
 /// The activation 1 in each input of a word.
-pub(super) const ONES: i32 = if RELAXED { 0x0101_0101 } else { 0x0001_0001 };
+pub const ONES: i32 = if RELAXED { 0x0101_0101 } else { 0x0001_0001 };
 
 const RELAXED: bool = cfg!(all(target_arch = "wasm32", feature = "relaxed-simd"));
 
@@ -460,10 +460,10 @@ mod arch {
 }
 
 #[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
-pub(super) use arch::unpack;
-pub(super) use arch::{F32x4, Sums, Words, dot, mul_add, to_words, unpack_nibbles};
+pub(crate) use arch::unpack;
+pub(crate) use arch::{F32x4, Sums, Words, dot, mul_add, to_words, unpack_nibbles};
 #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
-pub(super) use arch::{add_pairs, dot_saturates, pairs, widen};
+pub(crate) use arch::{add_pairs, dot_saturates, pairs, widen};
 
 impl F32x4 {
     /// The largest lane that is a number.

@@ -1,0 +1,240 @@
+//! Quantizing rows of weights, and where they go in the kernels' layout.
+
+use half::f16;
+
+use crate::layout::{FOURS, Groups, MOST_OF_FOUR, PANEL, Q4_GROUP};
+
+/// Puts the weights of one output of a linear layer into panels: `packed: [⌈n / 8⌉, k, 8]`, `row: [k]`.
+pub fn pack_row_f32(packed: &mut [f32], k: usize, output: usize, row: &[f32]) {
+    let (panel, lane) = (output / PANEL, output % PANEL);
+    let panel = &mut packed[panel * k * PANEL..(panel + 1) * k * PANEL];
+    for (slots, value) in panel.chunks_exact_mut(PANEL).zip(row) {
+        slots[lane] = *value;
+    }
+}
+
+/// Puts the int8 weights of one output into panels: `packed: [⌈n / 8⌉, quads, 8]` of four bytes, `row: [k]`.
+pub fn pack_row_q8(packed: &mut [i32], k: usize, output: usize, row: &[i8]) {
+    let groups = Groups::of(k);
+    let quads = groups.count * groups.quads;
+    let (panel, lane) = (output / PANEL, output % PANEL);
+    let panel = &mut packed[panel * quads * PANEL..(panel + 1) * quads * PANEL];
+    for (slots, values) in panel.chunks_exact_mut(PANEL).zip(row.chunks(4)) {
+        slots[lane] = quad(values);
+    }
+}
+
+/// Quantizes one output's weights to int4 in groups of 32 and puts them into panels.
+///
+/// *Shapes*: `packed: [⌈n / 8⌉, 4 groups, 8]` of eight int4, `scale: [⌈n / 8⌉, groups, 4]` of two f16, `row: [k]`.
+pub fn pack_row_q4(packed: &mut [i32], scale: &mut [i32], output: usize, row: &[f32]) {
+    let groups = row.len().div_ceil(Q4_GROUP);
+    let (panel, lane) = (output / PANEL, output % PANEL);
+    let packed = &mut packed[panel * groups * 4 * PANEL..][..groups * 4 * PANEL];
+    let scale = &mut scale[panel * groups * PANEL / 2..][..groups * PANEL / 2];
+    let slots = packed
+        .chunks_exact_mut(4 * PANEL)
+        .zip(scale.chunks_exact_mut(PANEL / 2));
+    for (x, (octets, scales)) in row.chunks(Q4_GROUP).zip(slots) {
+        let mut group = [0.0; Q4_GROUP];
+        group[..x.len()].copy_from_slice(x);
+        let (half, values) = quantize_q4(&group);
+        scales[lane / 2] |= i32::from(half.to_bits()) << (16 * (lane % 2));
+        for (octet, eight) in octets
+            .chunks_exact_mut(PANEL)
+            .zip(values.as_chunks::<8>().0)
+        {
+            // The first four in the low halves of the bytes, the others in the high ones.
+            octet[lane] = i32::from_le_bytes([0, 1, 2, 3].map(|i| {
+                let (low, high) = (eight[i].cast_unsigned(), eight[i + 4].cast_unsigned());
+                low & 15 | high << 4
+            }));
+        }
+    }
+}
+
+/// Integers from -8 to 7 and their scale, by the best of a few: the largest magnitude at -8, or a little beyond the range.
+fn quantize_q4(group: &[f32; Q4_GROUP]) -> (f16, [i8; Q4_GROUP]) {
+    let largest = group.iter().fold(
+        0.0f32,
+        |most, x| if x.abs() > most.abs() { *x } else { most },
+    );
+    let mut best = (f16::ZERO, [0; Q4_GROUP], f32::INFINITY);
+    for steps in [-8.0, -7.5, -8.5, -9.0] {
+        let half = f16::from_f32(largest / steps);
+        let scale = half.to_f32();
+        let inverse = if scale == 0.0 || !scale.is_finite() {
+            0.0
+        } else {
+            1.0 / scale
+        };
+        let values = group.map(|x| (x * inverse).round_ties_even().clamp(-8.0, 7.0));
+        let error = group
+            .iter()
+            .zip(values)
+            .map(|(x, q)| (x - q * scale).powi(2))
+            .sum::<f32>();
+        if error < best.2 {
+            best = (half, values.map(|q| q as i8), error);
+        }
+    }
+    (best.0, best.1)
+}
+
+/// Puts a row of an embedding table: `packed: [⌈d / 4⌉]` of four bytes, `row: [d]`.
+pub fn pack_embedding_row_q8(packed: &mut [i32], row: &[i8]) {
+    for (slot, values) in packed.iter_mut().zip(row.chunks(4)) {
+        *slot = quad(values);
+    }
+}
+
+/// Up to four int8 in an i32, the first in the lowest byte.
+fn quad(values: &[i8]) -> i32 {
+    let mut bytes = [0; 4];
+    for (byte, value) in bytes.iter_mut().zip(values) {
+        *byte = value.cast_unsigned();
+    }
+    i32::from_le_bytes(bytes)
+}
+
+/// The scale at which a row's largest magnitude becomes 127.
+pub fn row_scale(row: &[f32]) -> f32 {
+    row.iter().fold(0.0f32, |largest, x| largest.max(x.abs())) / 127.0
+}
+
+/// As [`row_scale`], or a little more where weights would go over [`MOST_OF_FOUR`]: in MiniLM at an eighth of the outputs, by
+/// a tenth in most.
+pub fn linear_scale(row: &[f32]) -> f32 {
+    let mut most = 0.0f32;
+    for eight in row.chunks(8) {
+        for four in FOURS {
+            let four = four.map(|i| eight.get(i).copied().unwrap_or(0.0));
+            let positive: f32 = four.iter().map(|w| w.max(0.0)).sum();
+            let negative: f32 = four.iter().map(|w| w.min(0.0)).sum();
+            most = most.max(positive).max(-negative);
+        }
+    }
+    // Rounding adds a half to each of four at most.
+    row_scale(row).max(most / (MOST_OF_FOUR - 2) as f32)
+}
+
+/// Factors for the inputs of a linear layer, so that channels that are larger than most become like the others.
+///
+/// How large a channel is, is told by what the norm before it makes of it (`gamma`, `beta`) and by how little the weights
+/// then take of it (`rows`, as many of the layer's as are at hand). *Shapes*: `gamma`, `beta`: `[k]`, `rows: [_, k]`, result `[k]`.
+pub fn smoothing(gamma: &[f32], beta: &[f32], rows: &[f32]) -> Vec<f32> {
+    let k = gamma.len();
+    let mut squares = vec![f32::MIN_POSITIVE; k];
+    for row in rows.chunks_exact(k) {
+        for (square, w) in squares.iter_mut().zip(row) {
+            *square += w * w;
+        }
+    }
+    let sizes: Vec<f32> = gamma
+        .iter()
+        .zip(beta)
+        .zip(squares)
+        .map(|((gamma, beta), square)| ((gamma * gamma + beta * beta) / square).sqrt())
+        .collect();
+    let mut sorted = sizes.clone();
+    sorted.sort_by(f32::total_cmp);
+    let median = sorted[k / 2];
+    // No more than a thousandfold: a channel that no weight takes must not become zero.
+    sizes
+        .iter()
+        .map(|size| (median / size).clamp(1e-3, 1.0))
+        .collect()
+}
+
+/// Quantizes a row symmetrically: `row ≈ scale · to`. Returns the scale.
+pub fn quantize_row(row: &[f32], scale: f32, to: &mut [i8]) -> f32 {
+    // A row of zeros, or so small that the scale underflows, becomes zeros.
+    let inverse = if scale > f32::MIN_POSITIVE {
+        1.0 / scale
+    } else {
+        0.0
+    };
+    for (to, x) in to.iter_mut().zip(row) {
+        *to = (x * inverse).round_ties_even() as i8;
+    }
+    scale
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::packed_q8_shape;
+
+    #[test]
+    fn quantizing_is_within_half_a_step_and_keeps_zeros() {
+        let row = [0.0, 1.0, -2.54, 0.013, 2.0];
+        let mut to = [0; 5];
+        let scale = quantize_row(&row, row_scale(&row), &mut to);
+        assert_eq!((scale, to[0], to[2]), (0.02, 0, -127));
+        for (x, q) in row.iter().zip(to) {
+            assert!((x - f32::from(q) * scale).abs() <= scale / 2.0 + 1e-7);
+        }
+        assert_eq!(quantize_row(&[0.0; 5], 0.0, &mut to), 0.0);
+        assert_eq!(to, [0; 5]);
+    }
+
+    #[test]
+    fn a_linear_rows_fours_stay_within_sixteen_bits() {
+        for row in [
+            vec![1.0; 13],
+            vec![-1.0; 8],
+            vec![0.5, 0.5, -1.0, 0.0, 0.5, 0.5],
+        ] {
+            let mut to = vec![0; row.len()];
+            quantize_row(&row, linear_scale(&row), &mut to);
+            for eight in to.chunks(8) {
+                for four in FOURS {
+                    let four = four.map(|i| i32::from(eight.get(i).copied().unwrap_or(0)));
+                    let positive: i32 = four.iter().map(|w| w.max(&0)).sum();
+                    let negative: i32 = four.iter().map(|w| w.min(&0)).sum();
+                    assert!(
+                        positive <= MOST_OF_FOUR && -negative <= MOST_OF_FOUR,
+                        "{to:?}"
+                    );
+                }
+            }
+            // No more is given away than that takes.
+            assert!(to.iter().any(|w| w.abs() >= 64 - 1), "{to:?}");
+        }
+    }
+
+    #[test]
+    fn int4_is_within_half_a_step_where_nothing_is_clipped() {
+        let group: [f32; Q4_GROUP] = std::array::from_fn(|i| (i as f32 * 0.7).sin() * 0.1);
+        let (scale, values) = quantize_q4(&group);
+        let scale = scale.to_f32();
+        for (x, q) in group.iter().zip(values) {
+            let most = if q == 7 || q == -8 { 1.0 } else { 0.5 };
+            assert!(
+                (x - f32::from(q) * scale).abs() <= scale.abs() * most + 1e-6,
+                "{x}: {q} * {scale}"
+            );
+        }
+        assert_eq!(quantize_q4(&[0.0; Q4_GROUP]).1, [0; Q4_GROUP]);
+        // Beyond what f16 holds: not infinite, at least.
+        assert!(quantize_q4(&[1e9; Q4_GROUP]).0.to_f32().is_finite());
+    }
+
+    #[test]
+    fn rows_land_in_their_lane_and_padding_stays_zero() {
+        let [panels, quads, _] = packed_q8_shape(10, 5);
+        let mut packed = vec![0; panels * quads * PANEL];
+        pack_row_q8(&mut packed, 5, 9, &[1, -2, 3, -4, 5]);
+        assert_eq!(
+            packed[quads * PANEL + 1].to_le_bytes().map(u8::cast_signed),
+            [1, -2, 3, -4]
+        );
+        assert_eq!(
+            packed[(quads + 1) * PANEL + 1]
+                .to_le_bytes()
+                .map(u8::cast_signed),
+            [5, 0, 0, 0]
+        );
+        assert_eq!(packed.iter().filter(|quad| **quad != 0).count(), 2);
+    }
+}
