@@ -53,9 +53,18 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     source: Option<Box<dyn std::error::Error + 'static>>,
-    /// Trying again may help, after so long at least.
-    retry: Option<Duration>,
+    /// Trying again may help.
+    retry: Option<Retry>,
     room: Option<Room>,
+}
+
+/// A failure that may pass by itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Retry {
+    /// No sooner than after this.
+    pub after: Duration,
+    /// What was waited for already.
+    pub stalled: Duration,
 }
 
 /// How many bytes a store was to take, and how many it could have.
@@ -105,12 +114,24 @@ impl Error {
 
     /// Marks a failure that may pass by itself: the network, a busy host. `after`: no sooner than the host said.
     pub fn transient(mut self, after: Duration) -> Self {
-        self.retry = Some(after);
+        self.retry = Some(Retry {
+            after,
+            ..Retry::default()
+        });
         self
     }
 
-    /// How long to wait at least before trying again, or `None` where that cannot help.
-    pub fn retry(&self) -> Option<Duration> {
+    /// Marks a failure that took so long.
+    pub(crate) fn stalled(mut self, stalled: Duration) -> Self {
+        self.retry = Some(Retry {
+            stalled,
+            ..Retry::default()
+        });
+        self
+    }
+
+    /// Whether and when to try again.
+    pub(crate) fn retry(&self) -> Option<Retry> {
         self.retry
     }
 

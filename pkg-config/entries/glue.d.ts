@@ -40,6 +40,7 @@ export interface Glue {
   refreshModel(model: string, options: object): Promise<void>;
   listModels(options: object): Promise<StoredModel[]>;
   deleteModel(key: string, options: object): Promise<boolean>;
+  exportModel(key: string, take: (file: string, bytes: Uint8Array) => Promise<void>, options: object): Promise<boolean>;
   sweepModels(options: object): Promise<void>;
   /** Only in the WebGPU core. Creates the device and tests it. */
   initGpu?(): Promise<GpuReport>;

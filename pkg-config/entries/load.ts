@@ -1,6 +1,7 @@
 import type { LoadOptions, LoadProgress } from '../types/index.js';
 import { abortable } from './abort.js';
 import type { CoreInstance } from './core-instance.js';
+import { PilotlightError } from './error.js';
 import type { Glue } from './glue.js';
 import { type Turns, isShared, turnsFor } from './turns.js';
 
@@ -12,6 +13,10 @@ export class Load<Options extends LoadOptions> {
   #cached = false;
 
   constructor(model: string, options: Options) {
+    const listener: unknown = options.onProgress;
+    if (listener !== undefined && listener !== null && typeof listener !== 'function') {
+      throw new PilotlightError('INVALID_INPUT', `onProgress: expected a function, got ${typeof listener}`);
+    }
     this.#model = model;
     this.#options = options;
     const report = ({ file, loaded, total }: Pick<LoadProgress, 'file' | 'loaded' | 'total'>): void =>

@@ -61,7 +61,10 @@ export interface LoadOptions {
   store?: 'indexeddb' | 'memory' | false | Store;
   /** Whether other models, the least recently used first, may be deleted where the store is full; default `false`. */
   evict?: boolean;
-  /** Milliseconds without a byte after which a connection is given up and tried again; default 20000. */
+  /**
+   * Milliseconds without a byte after which a connection is given up and tried again; default 20000.
+   * A download that was under way fails after three times as long without a byte; the next load goes on with it.
+   */
   timeout?: number;
   /** Cancels the load; the promise rejects with code `'ABORTED'`. */
   signal?: AbortSignal;

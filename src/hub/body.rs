@@ -10,7 +10,7 @@ use wasm_streams::ReadableStream;
 use wasm_streams::readable::IntoStream;
 
 use super::ByteStream;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// A body of a response, or whatever else streams.
 pub(super) struct BodyStream {
@@ -21,12 +21,16 @@ pub(super) struct BodyStream {
     position: u32,
     /// Bytes that there must be, at least.
     least: u64,
+    /// Whether what broke can be had again.
+    again: bool,
     received: u64,
 }
 
 impl BodyStream {
-    /// Of at least so many bytes. *Errors*: `InvalidInput` where the stream is locked or was read before.
-    pub fn new(file: &str, raw: web_sys::ReadableStream, least: u64) -> Result<Self> {
+    /// Of at least so many bytes, which can be asked for `again` or not.
+    ///
+    /// *Errors*: `InvalidInput` where the stream is locked or was read before.
+    pub fn new(file: &str, raw: web_sys::ReadableStream, least: u64, again: bool) -> Result<Self> {
         let chunks = ReadableStream::from_raw(raw.unchecked_into())
             .try_into_stream()
             .map_err(|(error, _)| {
@@ -39,14 +43,26 @@ impl BodyStream {
             chunk: Uint8Array::new_with_length(0),
             position: 0,
             least,
+            again,
             received: 0,
         })
+    }
+
+    fn passing(&self, error: Error) -> Error {
+        if self.again && error.kind() == ErrorKind::FetchFailed {
+            error.transient(Duration::ZERO)
+        } else {
+            error
+        }
     }
 
     async fn next_chunk(&mut self) -> Result<bool> {
         match self.chunks.next().await {
             None => Ok(false),
-            Some(Err(error)) => Err(failure(&self.file, "the connection broke", &error)),
+            Some(Err(error)) => {
+                let error = failure(&self.file, "the connection broke", &error);
+                Err(self.passing(error))
+            }
             Some(Ok(chunk)) => {
                 self.chunk = if let Some(bytes) = chunk.dyn_ref::<Uint8Array>() {
                     bytes.clone()
@@ -77,11 +93,10 @@ impl ByteStream for BodyStream {
                 if self.received >= self.least {
                     return Ok(0);
                 }
-                return Err(Error::fetch_failed(format!(
+                return Err(self.passing(Error::fetch_failed(format!(
                     "{}: the host sent {} bytes of {}",
                     self.file, self.received, self.least
-                ))
-                .transient(Duration::ZERO));
+                ))));
             }
         }
         let count = (to.len() as u32).min(self.chunk.length() - self.position);
@@ -93,7 +108,7 @@ impl ByteStream for BodyStream {
     }
 }
 
-/// `Aborted` where the browser says so, else `FetchFailed` with its words, which may pass: browsers tell no more of the network.
+/// `Aborted` where the browser says so, else `FetchFailed` with its words.
 pub(super) fn failure(file: &str, what: &str, error: &JsValue) -> Error {
     let name = js_sys::Reflect::get(error, &"name".into())
         .ok()
@@ -101,7 +116,7 @@ pub(super) fn failure(file: &str, what: &str, error: &JsValue) -> Error {
     if name.as_deref() == Some("AbortError") {
         return Error::aborted();
     }
-    Error::fetch_failed(format!("{file}: {what}: {}", text(error))).transient(Duration::ZERO)
+    Error::fetch_failed(format!("{file}: {what}: {}", text(error)))
 }
 
 /// A JavaScript error in words.

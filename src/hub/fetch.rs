@@ -10,14 +10,17 @@ use async_trait::async_trait;
 
 use super::verify::{Digest, Hasher, Verified};
 use super::{ByteStream, FileEntry, Host, Opened, Snapshot};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::pace::Pace;
 
 /// Larger files than this are not read whole; Qwen2.5's `tokenizer.json` has 7 MB.
 const MAX_SMALL_FILE: usize = 64 << 20;
 
-/// So many tries without a byte in between, where nothing arrived yet and where something did: who has half a model waits longer.
-const TRIES: [u32; 2] = [4, 9];
+/// So many tries where nothing has arrived yet: the host may not be there at all.
+const TRIES: u32 = 4;
+
+/// Who has a part waits longer: so many times the time-out without a byte.
+const PATIENCE: u32 = 3;
 
 /// Before the second try; it doubles from try to try.
 const FIRST_WAIT: Duration = Duration::from_millis(400);
@@ -37,22 +40,40 @@ pub struct Network<'a> {
     pub seed: u64,
 }
 
+/// What was waited for since the last byte.
+#[derive(Default)]
+struct Patience {
+    failures: u32,
+    waited: Duration,
+    /// Whether there ever was a byte.
+    received: bool,
+}
+
 impl Network<'_> {
     /// Waits before the next try, or returns the error where there is to be none.
-    async fn wait(&self, error: Error, failures: u32, received: bool) -> Result<()> {
-        let Some(after) = error.retry() else {
+    async fn wait(&self, error: Error, patience: &mut Patience) -> Result<()> {
+        let Some(Retry { after, stalled }) = error.retry() else {
             return Err(error);
         };
-        if failures >= TRIES[usize::from(received)] || after > LONGEST_RETRY_AFTER {
+        patience.failures += 1;
+        patience.waited += stalled;
+        let out = match patience.received {
+            true => patience.waited >= self.stall * PATIENCE,
+            false => patience.failures >= TRIES,
+        };
+        if out || after > LONGEST_RETRY_AFTER {
             return Err(error);
         }
         let longest = FIRST_WAIT
-            .saturating_mul(1 << (failures - 1).min(8))
+            .saturating_mul(1 << (patience.failures - 1).min(8))
             .min(LONGEST_WAIT);
         // Half of it and a part of the other half that differs from client to client.
-        let random = (self.seed ^ u64::from(failures)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let random =
+            (self.seed ^ u64::from(patience.failures)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         let jitter = longest.mul_f64(random as f64 / f64::from(u32::MAX) / 2.0);
-        self.pace.sleep(after.max(longest / 2 + jitter)).await
+        let wait = after.max(longest / 2 + jitter);
+        patience.waited += wait;
+        self.pace.sleep(wait).await
     }
 
     /// *Errors*: a transient `FetchFailed` where `work` has to wait for too long.
@@ -72,7 +93,7 @@ impl Network<'_> {
                 slept?;
                 let seconds = self.stall.as_secs_f64();
                 let message = format!("{file}: the host sent nothing for {seconds} s");
-                Err(Error::fetch_failed(message).transient(Duration::ZERO))
+                Err(Error::fetch_failed(message).stalled(self.stall))
             })
         })
         .await
@@ -87,13 +108,10 @@ pub async fn retrying<T>(
     what: &str,
     work: impl AsyncFn() -> Result<T>,
 ) -> Result<T> {
-    let mut failures = 0;
+    let mut patience = Patience::default();
     loop {
         match network.timely(what, work()).await {
-            Err(error) => {
-                failures += 1;
-                network.wait(error, failures, false).await?;
-            }
+            Err(error) => network.wait(error, &mut patience).await?,
             done => return done,
         }
     }
@@ -132,8 +150,7 @@ pub struct Fetch<'a> {
     state: FetchState,
     hasher: Option<Hasher>,
     verified: Option<Verified>,
-    failures: u32,
-    received: bool,
+    patience: Patience,
     on_read: Option<Box<dyn Fn(u64, u64) + 'a>>,
 }
 
@@ -189,8 +206,10 @@ impl<'a> Fetch<'a> {
             connection: None,
             hasher,
             verified: None,
-            failures: 0,
-            received: state.position > 0,
+            patience: Patience {
+                received: state.position > 0,
+                ..Patience::default()
+            },
             state,
             on_read: None,
         }
@@ -243,7 +262,7 @@ impl<'a> Fetch<'a> {
     /// where little more than needed is in the file it is fetched whole, which lets its digest be checked.
     pub fn want(&mut self, ranges: Vec<Range<u64>>) {
         let needed: u64 = ranges.iter().map(|range| range.end - range.start).sum();
-        let spare = needed / 50;
+        let spare = (needed / 50).max(SPARE);
         if self.state.size.is_some_and(|size| size <= needed + spare) || self.state.size.is_none() {
             self.ranges = vec![0..u64::MAX];
             return;
@@ -450,8 +469,7 @@ impl<'a> Fetch<'a> {
     /// Waits before another try, or returns the error.
     async fn failed(&mut self, error: Error) -> Result<()> {
         self.connection = None;
-        self.failures += 1;
-        self.network.wait(error, self.failures, self.received).await
+        self.network.wait(error, &mut self.patience).await
     }
 
     /// *Errors*: `Integrity` where all bytes are there and are not those that the host lists.
@@ -466,6 +484,9 @@ impl<'a> Fetch<'a> {
         Ok(())
     }
 }
+
+/// So much more than needed is fetched for the digest of the whole file, or a fiftieth where that is more.
+const SPARE: u64 = 256 << 10;
 
 /// Gaps up to this are read over: a request takes longer.
 const SMALL_GAP: u64 = 64 << 10;
@@ -483,7 +504,10 @@ impl ByteStream for Fetch<'_> {
                 Ok(count) => {
                     self.state.position += count as u64;
                     if count > 0 {
-                        (self.failures, self.received) = (0, true);
+                        self.patience = Patience {
+                            received: true,
+                            ..Patience::default()
+                        };
                     }
                     if let Some(hasher) = &mut self.hasher {
                         hasher.update(&to[..count]);

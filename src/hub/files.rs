@@ -96,7 +96,7 @@ impl Host for FilesHost {
             body.ok_or_else(|| Error::invalid_input(format!("files['{file}'] has no body")))?;
         let least = size.map_or(0, |size| size - start);
         Ok(Some(Opened {
-            stream: Box::new(BodyStream::new(file, body, least)?),
+            stream: Box::new(BodyStream::new(file, body, least, false)?),
             start,
             end: u64::MAX,
             size,

@@ -229,7 +229,7 @@ impl Host for HubHost {
             .ok_or_else(|| failure(file, "the host sent no body", &JsValue::NULL))?;
         let least = length.filter(|_| plain).unwrap_or(0);
         Ok(Some(Opened {
-            stream: Box::new(BodyStream::new(file, body, least)?),
+            stream: Box::new(BodyStream::new(file, body, least, true)?),
             start: part.as_ref().map_or(0, |part| part.start),
             end: part.as_ref().map_or(u64::MAX, |part| part.end),
             size: match part {

@@ -4,11 +4,16 @@ use std::collections::HashSet;
 
 use super::key::{EVERYTHING, current};
 use super::rows::{self, Manifest, Partial, Reference};
+use super::stored::ChunkStream;
 use super::{ModelKey, Store, Turns};
 use crate::error::Result;
+use crate::hub::ByteStream;
 
 /// A download that nobody went on with for so long is given up: a month, in milliseconds.
 const STALE: u64 = 30 * 24 * 3600 * 1000;
+
+/// Bytes that are handed out at a time.
+const PIECE: usize = 1 << 20;
 
 const MANIFEST: &str = "#manifest/";
 const PARTIAL: &str = "#partial/";
@@ -111,6 +116,32 @@ impl<'a> Library<'a> {
         }
         found.sort_by_key(|info| std::cmp::Reverse(info.bytes));
         Ok(found)
+    }
+
+    /// Hands out all files of a model that is whole, in pieces and in order; false where there is no such model.
+    ///
+    /// *Errors*: `Integrity` where a chunk was altered, and those of `take`.
+    pub async fn export(
+        &self,
+        key: &str,
+        take: impl AsyncFn(&str, &[u8]) -> Result<()>,
+    ) -> Result<bool> {
+        let (store, mut piece) = (self.store, vec![0; PIECE]);
+        let Some(Row::Whole(manifest)) = Row::get(store, key).await? else {
+            return Ok(false);
+        };
+        let model = Row::Whole(manifest.clone()).key();
+        for (file, stored) in &manifest.files {
+            let mut stream =
+                ChunkStream::open(store, &model, &manifest.writing, file, stored).await?;
+            loop {
+                match stream.read(&mut piece).await? {
+                    0 => break,
+                    count => take(file, &piece[..count]).await?,
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Deletes what [`list`](Self::list) gave a key for; false where there is no such thing.

@@ -129,6 +129,11 @@ impl<'a> ModelWriter<'a> {
         self.resumed
     }
 
+    /// Whether there is nothing yet that is worth to be gone on with.
+    pub fn is_empty(&self) -> bool {
+        self.partial.files.is_empty() && self.partial.weights.is_none()
+    }
+
     /// Whether an earlier load had begun with the weights.
     pub fn has_weights(&self) -> bool {
         self.partial.weights.is_some()

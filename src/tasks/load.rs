@@ -262,7 +262,8 @@ pub struct Loading<'a, 's> {
     writer: Option<ModelWriter<'s>>,
     /// Small files that are at hand, or why not.
     small: HashMap<String, Small>,
-    weights: Option<Fetch<'a>>,
+    /// Of which the front was asked for, or why it is not there.
+    weights: Opened<'a>,
     verified: Verified,
     loaded: u64,
     total: u64,
@@ -283,7 +284,7 @@ impl<'a, 's> Loading<'a, 's> {
             writing: None,
             writer: None,
             small: HashMap::new(),
-            weights: None,
+            weights: Ok(None),
             verified: verified.unwrap_or(Verified::Sha256),
             loaded: 0,
             total: 0,
@@ -314,7 +315,9 @@ impl<'a, 's> Loading<'a, 's> {
             }
             // A full store is not kept full, and what is no good is not gone on with.
             if let Err(error) = &done
-                && (is_useless(error) || error.kind() == ErrorKind::QuotaExceeded)
+                && (is_useless(error)
+                    || error.kind() == ErrorKind::QuotaExceeded
+                    || writer.is_empty())
             {
                 // The first failure is the one to report; what a failing clean-up leaves cannot be read anyway.
                 let _ = writer.abandon().await;
@@ -363,13 +366,8 @@ impl<'a, 's> Loading<'a, 's> {
             }
         };
         let (front, small) = join(front, self.fetch_small(files)).await;
-        let failed = match front {
-            Ok(front) => {
-                self.weights = front;
-                None
-            }
-            Err(error) => Some(error),
-        };
+        // What is wrong with a small file says more than what is wrong with the weights.
+        self.weights = front;
         if self.writer.is_none() && self.writing.is_some() {
             let commit = self.identity();
             self.open_writer(&commit).await?;
@@ -377,7 +375,7 @@ impl<'a, 's> Loading<'a, 's> {
         for (file, bytes) in small {
             self.arrived(&file, bytes, false).await?;
         }
-        failed.map_or(Ok(weights), Err)
+        Ok(weights)
     }
 
     /// Those that are not at hand, several at a time.
@@ -433,8 +431,8 @@ impl<'a, 's> Loading<'a, 's> {
     /// What stands for a commit where the host has none: what it tells of the weights.
     fn identity(&self) -> String {
         let (validator, size) = match &self.weights {
-            Some(weights) => (weights.validator().unwrap_or_default(), weights.size()),
-            None => ("", None),
+            Ok(Some(weights)) => (weights.validator().unwrap_or_default(), weights.size()),
+            _ => ("", None),
         };
         let told = format!("{validator} {}", size.unwrap_or(0));
         format!("content-{}", &blake3::hash(told.as_bytes()).to_hex()[..16])
@@ -472,14 +470,18 @@ impl<'a, 's> Loading<'a, 's> {
     ///
     /// *Errors*: `FetchFailed` where there is no such file.
     pub(super) fn front(&mut self, file: &str) -> Result<Fetch<'a>> {
-        self.weights.take().ok_or_else(|| missing(file))
+        self.take_front()?.ok_or_else(|| missing(file))
+    }
+
+    fn take_front(&mut self) -> Opened<'a> {
+        std::mem::replace(&mut self.weights, Ok(None))
     }
 
     /// Begins to fetch the weights where they are stored: they come while something else is made.
     pub async fn open_weights(&mut self, file: String) -> Opening<'a> {
         if !self.cached {
-            let there = self.weights.take();
-            return Opening::new(file, async move { Ok(there) }, false).await;
+            let there = self.take_front();
+            return Opening::new(file, async move { there }, false).await;
         }
         let (host, snapshot, name) = (self.host, self.snapshot.clone(), file.clone());
         let network = self.source.network();

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen_futures::JsFuture;
 
 use super::error::to_js;
 use super::options::{LoadOptions, StoreOptions};
@@ -133,6 +134,35 @@ pub async fn delete_model(key: String, options: JsValue) -> Result<bool, JsValue
         }
     };
     delete.await.map_err(to_js)
+}
+
+/// Calls `take(file, bytes)` with all files of a model that is whole, in pieces and in order, and waits for what it returns;
+/// false where there is no such model.
+///
+/// *Errors*: `INTEGRITY` where a chunk was altered.
+#[wasm_bindgen(js_name = exportModel)]
+pub async fn export_model(
+    key: String,
+    take: js_sys::Function,
+    options: JsValue,
+) -> Result<bool, JsValue> {
+    let take = async |file: &str, bytes: &[u8]| {
+        let bytes = js_sys::Uint8Array::from(bytes);
+        let taken = take.call2(&JsValue::NULL, &file.into(), &bytes);
+        let taken = match taken {
+            Ok(promise) => JsFuture::from(js_sys::Promise::resolve(&promise)).await,
+            Err(error) => Err(error),
+        };
+        let words = |error| Error::internal(format!("{file} could not be taken: {error:?}"));
+        taken.map(|_| ()).map_err(words)
+    };
+    let export = async {
+        match store::open(StoreOptions::new(&options)?.store).await? {
+            Some(store) => Library::new(store.as_ref()).export(&key, take).await,
+            None => Ok(false),
+        }
+    };
+    export.await.map_err(to_js)
 }
 
 /// Removes from a store what nobody will come back for.

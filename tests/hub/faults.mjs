@@ -10,11 +10,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
  *   status    `value` is the HTTP status; `headers` may add Retry-After and the like
  *   html      200 with a web page, as a captive portal or a single-page host answers
  *   body      200 with `value` (bytes or text) in place of the file
- *   flip      one bit of byte `value` is another one
- *   short     the first `value` bytes, with a Content-Length that agrees
- *   truncate  the first `value` bytes, then the connection closes although Content-Length promised more
- *   stall     the first `value` bytes, then nothing for as long as the client waits
- *   reset     the first `value` bytes, then a TCP reset
+ *   flip      one bit of byte `value` of the file is another one
+ *   short     the file up to byte `value`, with a Content-Length that agrees
+ *   truncate  the file up to byte `value`, then the connection closes although Content-Length promised more
+ *   stall     the file up to byte `value`, then nothing for as long as the client waits
+ *   reset     the file up to byte `value`, then a TCP reset
  *   drip      `value` bytes per second
  * @property {number | string | Uint8Array} [value]
  * @property {Record<string, string>} [headers]
@@ -57,11 +57,11 @@ export const misbehave = {
     return false;
   },
 
-  /** Faults in the middle of a file of `length` bytes. */
-  async body({ fault, value }, response, stream, length) {
+  /** Faults in the middle of a file, of which `length` bytes from `start` on were asked for. */
+  async body({ fault, value }, response, stream, start, length) {
     if (fault === 'drip') return drip(response, stream, value);
-    if (fault === 'flip') return flip(response, stream, value);
-    const keep = Math.min(value, length);
+    if (fault === 'flip') return flip(response, stream, value - start);
+    const keep = Math.max(0, Math.min(value - start, length));
     if (fault === 'short') {
       response.setHeader('Content-Length', keep);
       response.removeHeader('ETag'); // another file than the whole one, to the browser's cache too
@@ -89,6 +89,7 @@ async function flip(response, stream, at) {
 
 async function writeFirst(response, stream, keep) {
   response.flushHeaders();
+  if (keep === 0) return;
   let left = keep;
   for await (const chunk of stream) {
     const part = chunk.subarray(0, left);

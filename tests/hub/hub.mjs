@@ -148,7 +148,7 @@ async function send(request, response, file, fault, record) {
   record.status = response.statusCode;
   if (request.method === 'HEAD' || length <= 0) return void response.end();
   const body = file.read(start, end);
-  if (fault) return misbehave.body(fault, response, body, length);
+  if (fault) return misbehave.body(fault, response, body, start, length);
   await pipeline(body, response);
 }
 

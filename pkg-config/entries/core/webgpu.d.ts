@@ -8,6 +8,7 @@ export declare const planModel: Glue['planModel'];
 export declare const refreshModel: Glue['refreshModel'];
 export declare const listModels: Glue['listModels'];
 export declare const deleteModel: Glue['deleteModel'];
+export declare const exportModel: Glue['exportModel'];
 export declare const sweepModels: Glue['sweepModels'];
 export declare const __wbg_reset_state: Glue['__wbg_reset_state'];
 export declare const onTrap: Glue['onTrap'];
