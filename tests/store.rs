@@ -316,7 +316,10 @@ fn a_full_store_says_what_it_lacks_and_makes_room_only_where_that_is_allowed() {
     let sound = Flaky::new(&host, &files, (WEIGHTS, u64::MAX));
     let one = MemoryStore::default();
     load_as(&sound, &one, named("a/new"), NOW).unwrap();
-    let size: usize = keys(&one).iter().map(|key| block_on(one.get(key)).unwrap().unwrap().len()).sum();
+    let size: usize = keys(&one)
+        .iter()
+        .map(|key| block_on(one.get(key)).unwrap().unwrap().len())
+        .sum();
     let store = Small(MemoryStore::default(), Cell::new(size * 7 / 2));
     for (now, name) in [(NOW, "a/new"), (NOW - 10, "a/oldest"), (NOW - 5, "a/old")] {
         load_as(&sound, &store, named(name), now).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -431,7 +434,11 @@ fn a_part_is_checked_by_the_digests_of_the_lock_file_also_after_a_break() {
         let begun = load(&flaky, &store, Dtype::Q8, 200_000, 1).is_ok();
         let next = Flaky::new(&host, &files, (WEIGHTS, u64::MAX));
         let (_, verified) = load(&next, &store, Dtype::Q8, 200_000, 2).unwrap();
-        assert!(begun || verified == Some(Verified::Lock), "{cut}: {verified:?} {:?}", next.asked);
+        assert!(
+            begun || verified == Some(Verified::Lock),
+            "{cut}: {verified:?} {:?}",
+            next.asked
+        );
         assert!(
             packed(&store, Dtype::Q8) == packed(&whole, Dtype::Q8),
             "{cut}"

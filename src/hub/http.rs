@@ -12,7 +12,7 @@ use wasm_bindgen::JsValue;
 use web_sys::{AbortSignal, RequestCache};
 
 use super::body::{BodyStream, failure};
-use super::{Digest, FileEntry, Host, MemoryStream, Opened, Snapshot};
+use super::{Digest, FileEntry, Host, MAX_FILE, MemoryStream, Opened, Snapshot};
 use crate::error::{Error, Result};
 
 /// Pages of the list of files that are read at most; the hub puts 1,000 files on each.
@@ -142,7 +142,7 @@ impl HubHost {
             let entries = entries.into_iter().filter(|entry| entry.kind == "file");
             files.extend(entries.map(|entry| {
                 let found = FileEntry {
-                    size: Some(entry.size),
+                    size: Some(entry.size).filter(|size| *size <= MAX_FILE),
                     digest: entry.digest(),
                     ..FileEntry::default()
                 };
@@ -220,7 +220,7 @@ impl Host for HubHost {
             .transpose()
             .map_err(failed)?;
         let header = |name| response.headers().get(name);
-        let length = header("content-length").and_then(|length| length.parse::<u64>().ok());
+        let length = header("content-length").and_then(size);
         // A compressed body is longer than its Content-Length; of another origin one sees not even that it is compressed.
         let plain = header("content-encoding").is_none_or(|encoding| encoding == "identity");
         let exact = plain && response.type_() == web_sys::ResponseType::Basic;
@@ -270,20 +270,26 @@ impl Part {
         };
         // `bytes 0-99/1000` or `bytes 0-99/*`
         let parse = || {
-            let (range, size) = header.strip_prefix("bytes ")?.split_once('/')?;
+            let (range, whole) = header.strip_prefix("bytes ")?.split_once('/')?;
             let (first, last) = range.split_once('-')?;
-            let size = match size {
+            let whole = match whole {
                 "*" => None,
-                size => Some(size.parse().ok()?),
+                known => Some(size(known)?),
             };
             Some(Self {
-                start: first.parse().ok()?,
-                end: last.parse::<u64>().ok()?.checked_add(1)?,
-                size,
+                start: size(first)?,
+                end: size(last)? + 1,
+                size: whole,
             })
         };
         parse().ok_or_else(|| format!("the host answered with the range '{header}'"))
     }
+}
+
+/// A number of bytes in a header.
+fn size(digits: impl AsRef<str>) -> Option<u64> {
+    let size = digits.as_ref().trim().parse().ok();
+    size.filter(|size| *size <= MAX_FILE)
 }
 
 /// The error of an answer that another try may better: too many requests, or trouble on the host's side.

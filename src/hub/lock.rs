@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, FileEntry, Snapshot};
+use super::{Digest, FileEntry, MAX_FILE, Snapshot};
 
 /// Its name, beside the files that it describes.
 pub const LOCK: &str = "pilotlight-lock.json";
@@ -43,7 +43,7 @@ impl Lock {
 
     fn entries(self) -> BTreeMap<String, FileEntry> {
         let entry = |file: LockedFile| FileEntry {
-            size: Some(file.size),
+            size: Some(file.size).filter(|size| *size <= MAX_FILE),
             digest: Digest::sha256(&file.sha256),
             tensors: file
                 .tensors

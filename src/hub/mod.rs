@@ -38,6 +38,9 @@ pub struct FileEntry {
     pub tensors: BTreeMap<String, Digest>,
 }
 
+/// No file is larger: what is said to be is not believed, so that sums of sizes cannot overflow.
+pub const MAX_FILE: u64 = 1 << 50;
+
 /// What a repository has at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {

@@ -201,8 +201,8 @@ pub async fn fetched_before(store: &dyn Store, key: &ModelKey, commit: &str) -> 
     Ok(partial
         .filter(|partial| partial.commit == commit)
         .map_or(0, |partial| {
-            let small: u64 = partial.files.values().map(|file| file.size).sum();
-            small + partial.weights.map_or(0, |weights| weights.position)
+            let weights = partial.weights.map_or(0, |weights| weights.position);
+            rows::sum(&partial.files).saturating_add(weights)
         }))
 }
 

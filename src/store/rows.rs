@@ -39,8 +39,14 @@ pub(super) struct Manifest {
 
 impl Manifest {
     pub fn bytes(&self) -> u64 {
-        self.files.values().map(|file| file.size).sum()
+        sum(&self.files)
     }
+}
+
+/// Bytes of all files. What a row says is checked against the chunks only when they are read.
+pub(super) fn sum(files: &BTreeMap<String, StoredFile>) -> u64 {
+    let sizes = files.values().map(|file| file.size);
+    sizes.fold(0, u64::saturating_add)
 }
 
 /// Which commit a branch stands for.
@@ -77,7 +83,7 @@ impl Partial {
             .weights
             .as_ref()
             .map_or(0, |weights| weights.stored.size);
-        self.files.values().map(|file| file.size).sum::<u64>() + weights
+        sum(&self.files).saturating_add(weights)
     }
 }
 

@@ -9,7 +9,7 @@ use futures_util::future::try_join_all;
 use super::rows::{self, Manifest, Reference, StoredFile};
 use super::{Chunk, ModelKey, Store};
 use crate::error::{Error, Result};
-use crate::hub::{ByteStream, FileEntry, Host, Opened, Snapshot, Verified};
+use crate::hub::{ByteStream, FileEntry, Host, MAX_FILE, Opened, Snapshot, Verified};
 
 /// A readable model.
 pub struct StoredModel<'a> {
@@ -120,7 +120,7 @@ pub(super) fn source_of(snapshot: &Snapshot, file: &str) -> Option<String> {
 impl Host for StoredModel<'_> {
     async fn snapshot(&self) -> Result<Snapshot> {
         let entry = |file: &StoredFile| FileEntry {
-            size: Some(file.size),
+            size: Some(file.size).filter(|size| *size <= MAX_FILE),
             ..FileEntry::default()
         };
         let files = self.manifest.files.iter();

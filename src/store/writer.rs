@@ -14,7 +14,7 @@ use super::rows::{self, Manifest, Partial, PartialWeights, StoredFile};
 use super::stored::{ChunkStream, StoredModel, hash, source_of};
 use super::{Alone, Chunk, ModelKey, Store, Turns};
 use crate::error::{Error, ErrorKind, Result, Room};
-use crate::hub::{ByteStream, FetchState, Snapshot, Verified};
+use crate::hub::{ByteStream, FetchState, MAX_FILE, Snapshot, Verified};
 use crate::weights::{Checkpoint, Resume, Sink};
 
 /// Bytes of one chunk: large enough to be quick, small enough to hold one in memory beside the model and to fetch it twice.
@@ -144,8 +144,9 @@ impl<'a> ModelWriter<'a> {
         let Some(stored) = self.partial.files.get(file) else {
             return Ok(None);
         };
-        let mut bytes = vec![0; stored.size as usize];
+        // Its size is that of its chunks then, whatever the row says.
         let mut stream = self.stream(file, stored).await?;
+        let mut bytes = vec![0; stored.size as usize];
         stream.read_exact(&mut bytes).await?;
         Ok(Some(bytes))
     }
@@ -164,7 +165,8 @@ impl<'a> ModelWriter<'a> {
         let tail = std::mem::take(&mut self.tail);
         if weights.target != target
             || weights.source != source
-            || tail.len() != weights.tail.iter().sum::<usize>()
+            || tail.len() != weights.tail.into_iter().fold(0, usize::saturating_add)
+            || weights.position > MAX_FILE
         {
             return Ok(None);
         }
@@ -378,13 +380,7 @@ impl Sink for ModelWriter<'_> {
 
     fn expect(&mut self, bytes: u64) {
         // For the error where there is no room.
-        self.needed = bytes
-            + self
-                .partial
-                .files
-                .values()
-                .map(|file| file.size)
-                .sum::<u64>();
+        self.needed = bytes.saturating_add(rows::sum(&self.partial.files));
     }
 
     fn interval(&self) -> usize {

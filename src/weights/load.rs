@@ -256,6 +256,10 @@ impl Resumed {
             }
             return Ok(self.done);
         }
+        if self.done > rows_of(&parameter.shape) as u64 {
+            let message = format!("tensor '{}': its stored part is too long", parameter.name);
+            return Err(Error::integrity(message));
+        }
         let settled = to.settled(
             parameter.role,
             self.done as usize,
@@ -418,6 +422,13 @@ impl Reader<'_, '_, '_> {
     async fn begin(&mut self, entry: &Entry, from: u64) -> Result<()> {
         let position = self.data + entry.range.start + from;
         self.skip_to(position).await?;
+        if self.fetch.position() != position {
+            return Err(Error::integrity(format!(
+                "{}: the download stands at byte {} instead of {position}",
+                self.file,
+                self.fetch.position()
+            )));
+        }
         let hashed = self.fetch.is_hashed();
         let digest = self.fetch.tensor_digest(&entry.name).filter(|_| !hashed);
         if digest.is_none() && !hashed {

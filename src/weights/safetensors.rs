@@ -8,7 +8,7 @@ use std::ops::Range;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::hub::{ByteStream, Fetch};
+use crate::hub::{ByteStream, Fetch, MAX_FILE};
 
 /// Longest header that is read; a model of 10,000 tensors has about 1 MB.
 const MAX_HEADER: u64 = 16 << 20;
@@ -133,6 +133,11 @@ impl Header {
                 )));
             }
             end = entry.range.end;
+        }
+        if end > MAX_FILE {
+            return Err(Error::invalid_weights(format!(
+                "{file}: the header describes {end} bytes, more than there can be"
+            )));
         }
         Ok(Self { entries, metadata })
     }

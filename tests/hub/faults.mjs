@@ -6,36 +6,61 @@ import { setTimeout as sleep } from 'node:timers/promises';
  * @typedef {object} Fault
  * @property {string | RegExp} [file] the file it strikes ('tree' and 'revision' are the two API calls); without it, every request
  * @property {string} [model] 'org/name'; without it, every model
- * @property {'status' | 'html' | 'body' | 'flip' | 'short' | 'truncate' | 'stall' | 'reset' | 'drip'} fault
+ * @property {'status' | 'html' | 'body' | 'redirect' | 'do' | 'flip' | 'short' | 'truncate' | 'stall' | 'reset' | 'drip' | 'long' | 'length' | 'gzip' | 'unranged' | 'shift' | 'lie' | 'etag' | 'other'} fault
  *   status    `value` is the HTTP status; `headers` may add Retry-After and the like
  *   html      200 with a web page, as a captive portal or a single-page host answers
  *   body      200 with `value` (bytes or text) in place of the file
+ *   redirect  302 to the same path at the origin `value`; '' leads back here, so round and round
+ *   do        calls `value()` and then answers as if nothing was, to change the world between two requests
  *   flip      one bit of byte `value` of the file is another one
  *   short     the file up to byte `value`, with a Content-Length that agrees
  *   truncate  the file up to byte `value`, then the connection closes although Content-Length promised more
  *   stall     the file up to byte `value`, then nothing for as long as the client waits
  *   reset     the file up to byte `value`, then a TCP reset
  *   drip      `value` bytes per second
- * @property {number | string | Uint8Array} [value]
- * @property {Record<string, string>} [headers]
+ *   long      the whole file and `value` bytes behind it, with a Content-Length that agrees
+ *   length    a Content-Length that is off by `value`, whose connection then closes
+ *   gzip      the whole file compressed; Content-Length is that of the compressed bytes, Content-Encoding is hidden from other origins
+ *   unranged  200 with the whole file, whatever was asked for
+ *   shift     206 that begins `value` bytes off what was asked for, and says so
+ *   lie       206 with the bytes of `value` bytes on, and a Content-Range as if they were those that were asked for
+ *   etag      the right bytes under the ETag `value`
+ *   other     other bytes (each with another lowest bit) under the ETag `value`
+ * @property {number | string | Uint8Array | (() => unknown)} [value]
+ * @property {Record<string, string>} [headers] put over those of the answer
+ * @property {number} [skip] lets so many requests pass before it strikes
  * @property {number} [times] strikes so often, then stops; without it, always
  */
 
 /** The first fault in the table that fits, counted down. */
 export function faultFor(faults, route) {
-  const hit = faults.find(
-    ({ file, model, left }) =>
-      left > 0 && (!model || model === route.model) && (file === undefined || (file instanceof RegExp ? file.test(route.file) : file === route.file)),
-  );
-  if (hit) hit.left -= 1;
-  return hit;
+  const fits = ({ file, model }) =>
+    (!model || model === route.model) && (file === undefined || (file instanceof RegExp ? file.test(route.file) : file === route.file));
+  for (const fault of faults) {
+    if (fault.left <= 0 || !fits(fault)) continue;
+    if (fault.pass > 0) {
+      fault.pass -= 1;
+      continue;
+    }
+    fault.left -= 1;
+    return fault;
+  }
+  return undefined;
 }
 
 const PAGE = '<!doctype html><html><head><title>Welcome</title></head><body><h1>Sign in to the network</h1></body></html>';
 
 export const misbehave = {
   /** Faults that answer in place of the hub. True when the answer was given. */
-  async early({ fault, value, headers = {} }, response) {
+  async early({ fault, value, headers = {} }, request, response) {
+    if (fault === 'do') {
+      await value();
+      return false;
+    }
+    if (fault === 'redirect') {
+      response.writeHead(302, { Location: `${value}${request.url}`, 'Content-Length': 0, ...headers }).end();
+      return true;
+    }
     if (fault === 'status') {
       response.writeHead(value, { 'Content-Type': 'text/plain', ...headers }).end(`fault: ${value}\n`);
       return true;
@@ -60,7 +85,17 @@ export const misbehave = {
   /** Faults in the middle of a file, of which `length` bytes from `start` on were asked for. */
   async body({ fault, value }, response, stream, start, length) {
     if (fault === 'drip') return drip(response, stream, value);
-    if (fault === 'flip') return flip(response, stream, value - start);
+    if (fault === 'flip') return mapped(response, stream, (byte, at) => (at === value - start ? byte ^ 1 : byte));
+    if (fault === 'other') return mapped(response, stream, (byte) => byte ^ 1);
+    if (fault === 'long') {
+      await writeFirst(response, stream, length);
+      return void response.end(Buffer.alloc(value));
+    }
+    if (fault === 'length') {
+      await writeFirst(response, stream, length);
+      await sleep(50);
+      return void response.socket?.end();
+    }
     const keep = Math.max(0, Math.min(value - start, length));
     if (fault === 'short') {
       response.setHeader('Content-Length', keep);
@@ -75,11 +110,11 @@ export const misbehave = {
   },
 };
 
-async function flip(response, stream, at) {
+/** The stream with each byte changed by `change(byte, position)`. */
+async function mapped(response, stream, change) {
   let position = 0;
   for await (const chunk of stream) {
-    const bytes = Buffer.from(chunk);
-    if (at >= position && at < position + bytes.length) bytes[at - position] ^= 1;
+    const bytes = Buffer.from(chunk).map((byte, i) => change(byte, position + i));
     position += bytes.length;
     if (response.destroyed) return;
     if (!response.write(bytes)) await room(response);

@@ -4,7 +4,8 @@
 //   GET {host}/api/models/{model}/tree/{revision}?recursive=true       [{type, path, size, oid, lfs?: {oid, size, pointerSize}}]
 //   GET {host}/api/models/{model}/revision/{revision}                  {id, sha, siblings}
 //
-// Like the real hub it answers 401 (not 404) for a repository that it does not know, with X-Error-Code.
+// Like the real hub it answers 401 (not 404) for a repository that it does not know, with X-Error-Code. `push` gives a model's
+// branch a new commit; `traits` make it another kind of host than the hub.
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
@@ -12,6 +13,7 @@ import { createServer } from 'node:http';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { gzipSync } from 'node:zlib';
 import { faultFor, misbehave } from './faults.mjs';
 
 const CORS = {
@@ -21,20 +23,33 @@ const CORS = {
 };
 
 /**
+ * What kind of host it is; without anything, the hub.
+ * @typedef {object} Traits
+ * @property {number} [page] so many rows on each page of the tree; without it, all on one
+ * @property {boolean} [api] false: a plain bucket that knows neither tree nor revision nor commits
+ * @property {number} [missing] the status for a file that is not there; S3 says 403 to strangers
+ * @property {boolean} [etag] false: files have none
+ * @property {boolean} [length] false: nothing tells how long a file is
+ * @property {boolean} [ranges] false: always the whole file
+ */
+
+/**
  * Starts a hub on a free port of 127.0.0.1.
  * @param {object} options
  * @param {Record<string, string | Record<string, Uint8Array | string>>} options.models 'org/name' → a folder, or file name → bytes
  * @param {number} [options.port] 0 takes a free one
  * @param {import('./faults.mjs').Fault[]} [options.faults]
+ * @param {Traits} [options.traits]
  */
-export async function startHub({ models, port = 0, faults = [] }) {
-  const hub = createHub({ models, faults });
+export async function startHub({ models, port = 0, faults = [], traits = {} }) {
+  const hub = createHub({ models, faults, traits });
   const server = createServer(hub.handle);
   await new Promise((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${server.address().port}`,
     requests: hub.requests,
     setFaults: hub.setFaults,
+    push: hub.push,
     close: () =>
       new Promise((resolve) => {
         server.close(resolve);
@@ -44,9 +59,10 @@ export async function startHub({ models, port = 0, faults = [] }) {
 }
 
 /** The same as a request handler: `handle(request, response)` for a server that mounts it under `prefix`. */
-export function createHub({ models, faults = [], prefix = '' }) {
+export function createHub({ models, faults = [], traits = {}, prefix = '' }) {
   const requests = [];
-  const repositories = new Map(Object.entries(models).map(([name, source]) => [name, new Repository(source)]));
+  /** Each model's branch: its newest commit, and the older ones that can be had by their names. */
+  const branches = new Map(Object.entries(models).map(([name, source]) => [name, { head: new Repository(source), older: new Map() }]));
   let active = arm(faults);
 
   async function handle(request, response) {
@@ -79,31 +95,53 @@ export function createHub({ models, faults = [], prefix = '' }) {
 
     const route = parse(request.url, prefix);
     if (!route) return refuse(response, 404, 'NotFound', `no such path: ${request.url}`);
+    if (traits.api === false && route.kind !== 'file') return refuse(response, 404, 'NotFound', 'a bucket has no such path');
     const fault = faultFor(active, route);
-    if (fault && (await misbehave.early(fault, response))) return;
+    if (fault && (await misbehave.early(fault, request, response))) return;
 
-    const repository = repositories.get(route.model);
-    if (!repository) return refuse(response, 401, 'RepoNotFound', 'Repository not found');
-    const commit = await repository.commit();
-    if (route.revision !== 'main' && route.revision !== commit) return refuse(response, 404, 'RevisionNotFound', `Invalid rev id: ${route.revision}`);
-    response.setHeader('X-Repo-Commit', commit);
+    const branch = branches.get(route.model);
+    if (!branch) return refuse(response, 401, 'RepoNotFound', 'Repository not found');
+    const newest = await branch.head.commit();
+    const commit = route.revision === 'main' ? newest : route.revision;
+    const repository = commit === newest ? branch.head : branch.older.get(commit);
+    if (!repository) return refuse(response, 404, 'RevisionNotFound', `Invalid rev id: ${route.revision}`);
+    if (traits.api !== false) response.setHeader('X-Repo-Commit', commit);
 
     if (route.kind === 'revision') {
       const siblings = (await repository.files()).map((file) => ({ rfilename: file.path }));
       return json(response, { id: route.model, modelId: route.model, sha: commit, private: false, siblings });
     }
-    if (route.kind === 'tree') return json(response, await repository.tree());
+    if (route.kind === 'tree') return json(response, page(await repository.tree(), request, response));
 
     const file = (await repository.files()).find((one) => one.path === route.file);
-    if (!file) return refuse(response, 404, 'EntryNotFound', `Entry not found: ${route.file}`);
-    await send(request, response, file, fault, record);
+    if (!file) return refuse(response, traits.missing ?? 404, 'EntryNotFound', `Entry not found: ${route.file}`);
+    await send(request, response, file, { fault, record, traits });
   }
 
-  return { handle, requests, setFaults: (next) => void (active = arm(next)) };
+  /** The rows of one page; the Link header leads to the next, by its full address as the hub's does. */
+  function page(rows, request, response) {
+    if (!traits.page) return rows;
+    const url = new URL(request.url, `http://${request.headers.host}`);
+    const from = Number(url.searchParams.get('cursor') ?? 0);
+    const end = from + traits.page;
+    url.searchParams.set('cursor', end);
+    if (end < rows.length) response.setHeader('Link', `<${url}>; rel="next"`);
+    return rows.slice(from, end);
+  }
+
+  /** Gives the branch a new commit with these files. The one before stays to be had by its name, unless it is `gone`. */
+  async function push(model, source, { gone = false } = {}) {
+    const branch = branches.get(model);
+    if (!gone) branch.older.set(await branch.head.commit(), branch.head);
+    branch.head = new Repository(source);
+    return branch.head.commit();
+  }
+
+  return { handle, requests, setFaults: (next) => void (active = arm(next)), push };
 }
 
 /** Each fault gets its own count, so that a table can be used for many hubs. */
-const arm = (faults) => faults.map((fault) => ({ ...fault, left: fault.times ?? Infinity }));
+const arm = (faults) => faults.map((fault) => ({ ...fault, pass: fault.skip ?? 0, left: fault.times ?? Infinity }));
 
 function parse(url, prefix) {
   const pathname = url.split('?')[0];
@@ -120,36 +158,54 @@ function parse(url, prefix) {
   return null;
 }
 
-async function send(request, response, file, fault, record) {
-  const { etag } = await file.digests();
-  response.setHeader('ETag', `"${etag}"`);
-  response.setHeader('Accept-Ranges', 'bytes');
+async function send(request, response, file, { fault, record, traits }) {
+  const { fault: kind, value } = fault ?? {};
+  const etag = kind === 'etag' || kind === 'other' ? value : (await file.digests()).etag;
+  if (traits.etag !== false) response.setHeader('ETag', `"${etag}"`);
+  if (traits.ranges !== false) response.setHeader('Accept-Ranges', 'bytes');
   response.setHeader('Cache-Control', 'no-cache');
   response.setHeader('Content-Type', file.path.endsWith('.json') ? 'application/json; charset=utf-8' : 'application/octet-stream');
   response.setHeader('Content-Disposition', `inline; filename="${path.posix.basename(file.path)}"`);
+  for (const [name, text] of Object.entries(fault?.headers ?? {})) response.setHeader(name, text);
   if (request.headers['if-none-match'] === `"${etag}"`) return void response.writeHead(304).end();
+  if (kind === 'gzip') return gzipped(response, file);
 
   let start = 0;
   let end = file.size - 1;
   const ifRange = request.headers['if-range'];
   const range = /^bytes=(\d*)-(\d*)$/.exec(request.headers.range ?? '');
-  if (range && (range[1] || range[2]) && (!ifRange || ifRange === `"${etag}"`)) {
+  const whole = traits.ranges === false || kind === 'unranged' || kind === 'long';
+  if (!whole && range && (range[1] || range[2]) && (!ifRange || ifRange === `"${etag}"`)) {
     start = range[1] ? Number(range[1]) : Math.max(0, file.size - Number(range[2]));
     end = range[1] && range[2] ? Math.min(Number(range[2]), end) : end;
+    if (kind === 'shift') start = Math.max(0, start + value);
     if (start > end) {
       response.setHeader('Content-Range', `bytes */${file.size}`);
       return refuse(response, 416, 'RangeNotSatisfiable', 'range not satisfiable');
     }
-    response.setHeader('Content-Range', `bytes ${start}-${end}/${file.size}`);
+    response.setHeader('Content-Range', `bytes ${start}-${end}/${traits.length === false ? '*' : file.size}`);
     response.statusCode = 206;
   }
   const length = end - start + 1;
-  response.setHeader('Content-Length', length);
+  const told = length + (kind === 'long' || kind === 'length' ? value : 0);
+  if (traits.length !== false) response.setHeader('Content-Length', told);
   record.status = response.statusCode;
   if (request.method === 'HEAD' || length <= 0) return void response.end();
-  const body = file.read(start, end);
-  if (fault) return misbehave.body(fault, response, body, start, length);
+  const from = kind === 'lie' ? Math.min(start + value, file.size - length) : start;
+  const body = file.read(from, from + length - 1);
+  const inBody = ['flip', 'short', 'truncate', 'stall', 'reset', 'drip', 'long', 'length', 'other'];
+  if (inBody.includes(kind)) return misbehave.body(fault, response, body, start, length);
   await pipeline(body, response);
+}
+
+/** The whole file, compressed. */
+async function gzipped(response, file) {
+  const parts = [];
+  for await (const chunk of file.read(0, file.size - 1)) parts.push(chunk);
+  const body = gzipSync(Buffer.concat(parts));
+  response.setHeader('Content-Encoding', 'gzip');
+  response.setHeader('Content-Length', body.length);
+  response.end(body);
 }
 
 function refuse(response, status, code, message) {

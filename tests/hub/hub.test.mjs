@@ -83,6 +83,77 @@ test('every fault of the table strikes where it should and as often as it should
   hub.setFaults([]);
 });
 
+test('each fault of what is sent does what it says', async () => {
+  const only = (fault) => hub.setFaults([{ file: 'model.safetensors', ...fault }]);
+  const range = { headers: { range: 'bytes=1000-1999' } };
+  const bytes = async (init) => Buffer.from(await (await file('model.safetensors', init)).arrayBuffer());
+  only({ fault: 'long', value: 10 });
+  assert.equal((await bytes()).length, weights.length + 10);
+  only({ fault: 'length', value: 10 });
+  await assert.rejects(bytes());
+  only({ fault: 'gzip' });
+  const gzipped = await file('model.safetensors');
+  assert.equal(gzipped.headers.get('content-encoding'), 'gzip');
+  assert.notEqual(gzipped.headers.get('content-length'), String(weights.length));
+  assert.deepEqual(Buffer.from(await gzipped.arrayBuffer()), weights);
+  only({ fault: 'unranged' });
+  assert.deepEqual(await bytes(range), weights);
+  only({ fault: 'shift', value: 7 });
+  assert.equal((await file('model.safetensors', range)).headers.get('content-range'), 'bytes 1007-1999/700001');
+  assert.deepEqual(await bytes(range), weights.subarray(1007, 2000));
+  only({ fault: 'lie', value: 7 });
+  assert.equal((await file('model.safetensors', range)).headers.get('content-range'), 'bytes 1000-1999/700001');
+  assert.deepEqual(await bytes(range), weights.subarray(1007, 2007));
+  only({ fault: 'etag', value: 'x', skip: 1, times: 1 });
+  const etags = [];
+  for (let i = 0; i < 3; i += 1) etags.push((await file('model.safetensors', { method: 'HEAD' })).headers.get('etag'));
+  assert.deepEqual(etags.map((etag) => etag === '"x"'), [false, true, false]);
+  only({ fault: 'other', value: 'x' });
+  assert.deepEqual(await bytes(range), weights.subarray(1000, 2000).map((byte) => byte ^ 1));
+  only({ fault: 'redirect', value: '' });
+  await assert.rejects(bytes());
+  only({ fault: 'redirect', value: hub.url, times: 1 });
+  assert.deepEqual(await bytes(), weights);
+  hub.setFaults([]);
+});
+
+test('a push gives the branch a new commit, and the one before can be had by its name unless it is gone', async () => {
+  const files = (a) => ({ 'config.json': JSON.stringify({ a }) });
+  const moving = await startHub({ models: { 'org/x': files(1) } });
+  const get = async (revision) => (await fetch(`${moving.url}/org/x/resolve/${revision}/config.json`)).json();
+  const head = async () => (await (await fetch(`${moving.url}/api/models/org/x/revision/main`)).json()).sha;
+  const first = await head();
+  const second = await moving.push('org/x', files(2));
+  assert.equal(await head(), second);
+  assert.deepEqual([await get('main'), await get(first), await get(second)], [{ a: 2 }, { a: 1 }, { a: 2 }]);
+  await moving.push('org/x', files(3), { gone: true });
+  assert.equal((await fetch(`${moving.url}/org/x/resolve/${second}/config.json`)).status, 404);
+  await moving.close();
+});
+
+test('a tree in pages is whole when one follows its links', async () => {
+  const paged = await startHub({ models: { 'org/x': { a: '1', b: '2', 'c/d': '3' } }, traits: { page: 2 } });
+  const names = [];
+  let pages = 0;
+  for (let url = `${paged.url}/api/models/org/x/tree/main?recursive=true`; url; pages += 1) {
+    const response = await fetch(url);
+    names.push(...(await response.json()).map((row) => row.path));
+    url = /<(.+)>; rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
+  }
+  assert.deepEqual([names, pages], [['c', 'a', 'b', 'c/d'], 2]);
+  await paged.close();
+});
+
+test('a bucket knows no API, and need not say how long or which a file is', async () => {
+  const bucket = await startHub({ models: { 'org/x': { a: '1234' } }, traits: { api: false, missing: 403, etag: false, length: false, ranges: false } });
+  assert.equal((await fetch(`${bucket.url}/api/models/org/x/revision/main`)).status, 404);
+  assert.equal((await fetch(`${bucket.url}/org/x/resolve/main/b`)).status, 403);
+  const response = await fetch(`${bucket.url}/org/x/resolve/main/a`, { headers: { range: 'bytes=1-2' } });
+  assert.deepEqual(['etag', 'content-length', 'x-repo-commit'].map((name) => response.headers.get(name)), [null, null, null]);
+  assert.equal(await response.text(), '1234');
+  await bucket.close();
+});
+
 test('the record tells what was asked and how much was sent', async () => {
   hub.requests.length = 0;
   await (await file('config.json', { headers: { authorization: 'Bearer secret' } })).text();

@@ -1,0 +1,281 @@
+//! Files and rows with anything in them: no panic, no overflow, and no more memory than their size justifies.
+//!
+//! Each target takes valid bytes, changes them at random, and goes the way that a load goes. Every run is reproducible from its
+//! number. `PILOTLIGHT_FUZZ_SECONDS=600 cargo nextest run --test fuzz` runs each target for ten minutes instead of one second.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use peak_alloc::PeakAlloc;
+use pilotlight::{
+    Alone, Chunk, Dtype, Keep, Library, MemoryHost, MemoryStore, Source, Store, TextEmbedder,
+    Unpaced,
+};
+use pollster::block_on;
+use support::{Files, Flaky, Hurried, WEIGHTS, key, load, model_among, vector};
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+/// A parsed JSON value takes at most so many bytes for each of its text: `[0,0,…]` becomes 32 bytes for two, in a list that
+/// doubles when it is full, and a tensor's entry is held as a value and as what it was made into.
+const FACTOR: usize = 100;
+
+/// Buffers of fixed sizes: pieces of small files, the front of the weights.
+const FIXED: usize = 1 << 20;
+
+/// *Source*: Marsaglia, "Xorshift RNGs", 2003.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end.max(1) as u64) as usize
+    }
+}
+
+/// What parsers stumble over.
+const TOKENS: [&str; 24] = [
+    "0",
+    "-1",
+    "1e999",
+    "18446744073709551615",
+    "9223372036854775808",
+    "4294967296",
+    "1000000",
+    "-0.0",
+    "null",
+    "true",
+    "\"\"",
+    "{}",
+    "[]",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    "\\u0000",
+    "\u{feff}",
+    "[[[[[[[[",
+    "\"F32\"",
+];
+
+fn mutate(valid: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut bytes = valid.to_vec();
+    for _ in 0..=random.below(4) {
+        let (at, length) = (random.below(bytes.len()), random.below(24));
+        let end = (at + length).min(bytes.len());
+        match random.below(8) {
+            0 if !bytes.is_empty() => bytes[at] ^= 1 << random.below(8),
+            1 if !bytes.is_empty() => bytes[at] = random.next() as u8,
+            2 => drop(bytes.drain(at.min(end)..end)),
+            3 => {
+                let copy = bytes[at.min(end)..end].to_vec();
+                let to = random.below(bytes.len());
+                bytes.splice(to..to, copy);
+            }
+            4 => {
+                let token = TOKENS[random.below(TOKENS.len())];
+                bytes.splice(at..at, token.bytes());
+            }
+            5 => {
+                // A number becomes another one.
+                let digit = |index: &usize| bytes[*index].is_ascii_digit();
+                if let Some(first) = (at..bytes.len()).find(digit) {
+                    let last = (first..bytes.len()).find(|index| !digit(index));
+                    let token = TOKENS[random.below(8)];
+                    bytes.splice(first..last.unwrap_or(bytes.len()), token.bytes());
+                }
+            }
+            6 => bytes.truncate(at),
+            _ => {
+                let token = TOKENS[random.below(TOKENS.len())];
+                let end = (at + token.len()).min(bytes.len());
+                bytes.splice(at.min(end)..end, token.bytes());
+            }
+        }
+    }
+    bytes
+}
+
+/// Runs a target until its time is over, and measures what each run allocates beyond what was there.
+fn fuzz(name: &str, seed: u64, run: impl Fn(&mut Random) -> usize) {
+    let seconds = std::env::var("PILOTLIGHT_FUZZ_SECONDS");
+    let seconds = seconds.map_or(1.0, |seconds| seconds.parse().unwrap());
+    let (start, mut runs, mut most) = (Instant::now(), 0u64, 0);
+    while start.elapsed() < Duration::from_secs_f64(seconds) {
+        let mut random = Random((seed << 32 | runs) ^ 0x9e37_79b9_7f4a_7c15);
+        for _ in 0..4 {
+            random.next();
+        }
+        let before = MEMORY.current_usage();
+        MEMORY.reset_peak_usage();
+        let size = run(&mut random);
+        let taken = MEMORY.peak_usage().saturating_sub(before);
+        assert!(
+            taken <= size * FACTOR + FIXED,
+            "{name}, run {runs}: {taken} bytes for an input of {size}"
+        );
+        most = most.max(taken);
+        runs += 1;
+    }
+    println!("{name}: {runs} runs, at most {most} bytes at a time");
+}
+
+fn tiny() -> Files {
+    let mut files = model_among(1, &[]);
+    // Only headers and configs are looked at.
+    files.remove("tokenizer.json");
+    files
+}
+
+/// Loading up to the first tensor's bytes.
+fn plan(files: Files) {
+    let host = MemoryHost::new(files);
+    let source = Source::new(&host, &Unpaced);
+    // Whether it can be loaded or not: what counts is that this returns.
+    let _ = block_on(TextEmbedder::plan(&source, Dtype::Q8));
+}
+
+#[test]
+fn the_header_of_the_weights() {
+    let files = tiny();
+    let file = &files[WEIGHTS];
+    let length = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    fuzz("header", 1, |random| {
+        let mut head = file[..8].to_vec();
+        head.extend(mutate(&file[8..8 + length], random));
+        if random.below(4) > 0 {
+            // Else the header could hardly ever be read.
+            let length = (head.len() - 8) as u64;
+            head[..8].copy_from_slice(&length.to_le_bytes());
+        } else {
+            head = mutate(&head, random);
+        }
+        let size = head.len();
+        let mut changed = files.clone();
+        changed.insert(WEIGHTS.into(), head);
+        plan(changed);
+        size + 4_000
+    });
+}
+
+#[test]
+fn the_json_configs_and_the_lock_file() {
+    let mut files = tiny();
+    let lock = br#"{"version":1,"commit":"c0ffee","files":{"config.json":{"size":600,"sha256":"00"},"model.safetensors":{"size":9,
+        "sha256":"db8f1d69251d95e2c88268d3c540533cc5182e0e33065a6f3f322f606a574489","tensors":{"a":"00","b":"db8f1d69"}}}}"#;
+    files.insert("pilotlight-lock.json".into(), lock.to_vec());
+    let names = [
+        "config.json",
+        "modules.json",
+        "1_Pooling/config.json",
+        "sentence_bert_config.json",
+        "pilotlight-lock.json",
+    ];
+    let beside: usize = files.values().map(Vec::len).sum();
+    let weights = files[WEIGHTS].clone();
+    let head = 8 + u64::from_le_bytes(weights[..8].try_into().unwrap()) as usize;
+    let beside = beside - weights.len() + head;
+    fuzz("configs", 2, |random| {
+        let name = names[random.below(names.len())];
+        let changed = mutate(&files[name], random);
+        let size = changed.len() + beside;
+        let mut all = files.clone();
+        all.insert(name.into(), changed);
+        plan(all);
+        size + weights.len() / FACTOR
+    });
+}
+
+/// A row with its digest set right, so that what is behind the digest is looked at.
+fn seal(content: &[u8]) -> Vec<u8> {
+    let mut row = blake3::hash(content).to_hex().as_bytes().to_vec();
+    row.extend(content);
+    row
+}
+
+#[test]
+fn the_rows_of_the_store() {
+    let files = model_among(1, &[]);
+    let host = MemoryHost::new(files.clone());
+    let whole = MemoryStore::default();
+    let sound = Flaky::new(&host, &files, (WEIGHTS, u64::MAX));
+    load(&sound, &whole, Dtype::Q8, 50_000, 1).unwrap();
+    let half = MemoryStore::default();
+    let size = files[WEIGHTS].len() as u64;
+    let flaky = Flaky::new(&host, &files, (WEIGHTS, size / 2));
+    load(&flaky, &half, Dtype::Q8, 50_000, 1)
+        .map(|_| ())
+        .unwrap_err();
+    let rows = |store: &MemoryStore| -> Vec<(String, Vec<u8>)> {
+        let keys = block_on(store.keys("")).unwrap();
+        let row = |key: String| {
+            let bytes = block_on(store.get(&key)).unwrap().unwrap().to_vec();
+            (key, bytes)
+        };
+        keys.into_iter().map(row).collect()
+    };
+    let stores = [rows(&whole), rows(&half)];
+    let no_host = MemoryHost::default();
+    let (embedder, _) = load(&sound, &MemoryStore::default(), Dtype::Q8, 50_000, 1).unwrap();
+    let expected = vector(&embedder);
+    fuzz("rows", 3, |random| {
+        let rows = &stores[random.below(2)];
+        let small: Vec<_> = rows
+            .iter()
+            .filter(|(key, _)| !key.contains("#chunk/") || key.ends_with("/head"))
+            .collect();
+        let (changed, valid) = small[random.below(small.len())];
+        let forged = random.below(4) > 0 && !changed.ends_with("/head");
+        let bytes = match forged {
+            false => mutate(valid, random),
+            true => seal(&mutate(&valid[64..], random)),
+        };
+        let store = MemoryStore::default();
+        let mut size = 0;
+        for (key, row) in rows {
+            let row = if key == changed {
+                bytes.as_slice()
+            } else {
+                row.as_slice()
+            };
+            size += row.len();
+            block_on(store.put(key, Chunk::from(row))).unwrap();
+        }
+        let source = Source {
+            keep: Some(Keep::new(&store, key(Dtype::Q8), 9, 1_795_000_000_000)),
+            ..Source::new(&no_host, &Hurried)
+        };
+        let library = Library::new(&store);
+        for info in block_on(library.list()).unwrap() {
+            let _ = block_on(library.export(&info.key, async |_, _| Ok(())));
+        }
+        let _ = block_on(TextEmbedder::plan(&source, Dtype::Q8));
+        if random.below(4) == 0 {
+            // From a host that has everything. A row that was altered does no harm; one that was forged may be believed.
+            let loaded = load(&sound, &store, Dtype::Q8, 50_000, 2);
+            if !forged {
+                assert_eq!(vector(&loaded.unwrap().0), expected);
+            }
+            size += 3_000_000 / FACTOR * 20;
+        }
+        let _ = block_on(source.refresh());
+        let _ = block_on(library.sweep(&Alone, 1_795_000_000_000));
+        for info in block_on(library.list()).unwrap() {
+            let _ = block_on(library.delete(&info.key));
+        }
+        size
+    });
+}
