@@ -55,19 +55,19 @@ clean:
 
 .PHONY: test-style test-native test-wasm test-types test-package test-browser
 test-style: rust-target
-	@cargo fmt --check
-	@cargo clippy --locked --all-targets -- -D warnings
-	@cargo clippy --locked --all-targets --target $(WASM) -- -D warnings
+	@cargo fmt --all --check
+	@cargo clippy --locked --workspace --all-targets -- -D warnings
+	@cargo clippy --locked --workspace --all-targets --target $(WASM) -- -D warnings
 
 test-native: nextest minilm
-	@$(NEXTEST) run --locked
+	@$(NEXTEST) run --locked --workspace
 
 # The baseline build in Node, the relaxed-SIMD build in Chromium: Node 20 has no relaxed SIMD.
 test-wasm: export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER := $(ROOT)/.tools/bin/wasm-bindgen-test-runner
 test-wasm: export WASM_BINDGEN_TEST_TIMEOUT := 600
 test-wasm: rust-target wasm-bindgen chromium
-	@cargo test --locked --lib --tests --target $(WASM)
-	@WASM_BINDGEN_USE_BROWSER=1 CHROMEDRIVER="$$(command -v chromedriver)" cargo test --locked --lib --tests --target $(WASM) --features relaxed-simd
+	@cargo test --locked --workspace --lib --tests --target $(WASM)
+	@WASM_BINDGEN_USE_BROWSER=1 CHROMEDRIVER="$$(command -v chromedriver)" cargo test --locked --workspace --lib --tests --target $(WASM) --features relaxed-simd
 
 test-types: npm
 	@node_modules/.bin/tsc -p tests/package

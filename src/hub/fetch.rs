@@ -13,6 +13,9 @@ use super::{ByteStream, FileEntry, Host, Opened, Snapshot};
 use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::pace::Pace;
 
+/// To the end of a file, wherever that is.
+const WHOLE: Range<u64> = 0..u64::MAX;
+
 /// Larger files than this are not read whole; Qwen2.5's `tokenizer.json` has 7 MB.
 const MAX_SMALL_FILE: usize = 64 << 20;
 
@@ -201,7 +204,7 @@ impl<'a> Fetch<'a> {
             file: file.into(),
             network,
             entry,
-            ranges: vec![0..u64::MAX],
+            ranges: vec![WHOLE],
             front: u64::MAX,
             connection: None,
             hasher,
@@ -264,7 +267,7 @@ impl<'a> Fetch<'a> {
         let needed: u64 = ranges.iter().map(|range| range.end - range.start).sum();
         let spare = (needed / 50).max(SPARE);
         if self.state.size.is_some_and(|size| size <= needed + spare) || self.state.size.is_none() {
-            self.ranges = vec![0..u64::MAX];
+            self.ranges = vec![WHOLE];
             return;
         }
         let mut gaps = 0;

@@ -134,16 +134,15 @@ impl Layout {
     }
 
     pub fn allocate(&self, name: &str) -> Result<Loaded> {
-        let short = |error| {
+        let short = || {
             let mib = (self.elements() * if self.dtype == "F32" { 4 } else { 1 }) >> 20;
             Error::new(
                 ErrorKind::ResourceLimit,
                 format!("tensor '{name}': there is no memory for its {mib} MiB"),
             )
-            .with_source(error)
         };
-        let integers = |length| zeros(length).map_err(short);
-        let floats = |length| zeros(length).map_err(short);
+        let integers = |length| zeros(length).ok_or_else(short);
+        let floats = |length| zeros(length).ok_or_else(short);
         let mut loaded = Loaded {
             values: match self.dtype {
                 "I8" => Values::Q8(integers(self.elements() / 4)?),
@@ -172,13 +171,9 @@ impl Layout {
     }
 }
 
-fn zeros<T: Default + Clone>(
-    length: usize,
-) -> std::result::Result<Vec<T>, std::collections::TryReserveError> {
-    let mut values = Vec::new();
-    values.try_reserve_exact(length)?;
-    values.resize(length, T::default());
-    Ok(values)
+fn zeros<T: bytemuck::Zeroable>(length: usize) -> Option<Vec<T>> {
+    // Fresh memory is zero already.
+    bytemuck::allocation::try_zeroed_vec(length).ok()
 }
 
 impl Loaded {

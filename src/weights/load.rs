@@ -331,15 +331,20 @@ impl Reader<'_, '_, '_> {
             self.begin(entry, from as u64).await?;
             while from < size as usize {
                 let end = (from + self.block_size).min(size as usize);
-                self.next_block(end - from).await?;
-                let before = passed - size + end as u64;
+                self.pace.breathe().await?;
                 let Some(place) = to.parts_mut().nth(part) else {
                     return Err(Error::internal("a part has no place"));
                 };
-                place[from..end].copy_from_slice(&self.block);
-                if let Some(sink) = self.sink.as_deref_mut() {
-                    sink.write(&self.block).await?;
+                let place = &mut place[from..end];
+                let read = self.fetch.read_exact(place).await;
+                read.map_err(|error| named(self.file, error))?;
+                if let Some((hasher, _)) = &mut self.hasher {
+                    hasher.update(place);
                 }
+                if let Some(sink) = self.sink.as_deref_mut() {
+                    sink.write(place).await?;
+                }
+                let before = passed - size + end as u64;
                 from = end;
                 if from as u64 == size {
                     self.check(entry)?;
