@@ -1,16 +1,17 @@
-// The packed file of a model, made by the package itself in Node: what its store keeps.
-import { TextEmbedder } from 'pilotlight';
+// The packed file of a model, made by the package's own command.
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const cli = fileURLToPath(new URL('../node_modules/pilotlight/cli.js', import.meta.url));
 
 export async function packModel(model, host) {
-  const rows = new Map();
-  const store = {
-    get: async (key) => rows.get(key),
-    put: async (key, bytes) => void rows.set(key, bytes.slice()),
-    delete: async (key) => void rows.delete(key),
-    keys: async (prefix) => [...rows.keys()].filter((key) => key.startsWith(prefix)),
-  };
-  (await TextEmbedder.load(model, { host, dtype: 'q8', device: 'cpu', store })).dispose();
-  const manifest = JSON.parse(new TextDecoder().decode([...rows].find(([key]) => key.endsWith('#manifest'))[1]));
-  const [, file] = Object.entries(manifest.files).find(([name]) => name.endsWith('.safetensors'));
-  return Buffer.concat(file.chunks.map(({ key }) => rows.get(key)));
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'pilotlight-packed-'));
+  await promisify(execFile)(process.execPath, [cli, 'pull', model, '--host', host, '--out', folder]);
+  const file = await readFile(path.join(folder, model, 'resolve/main/pilotlight-q8.safetensors'));
+  await rm(folder, { recursive: true });
+  return file;
 }

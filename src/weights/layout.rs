@@ -2,8 +2,8 @@
 
 use half::f16;
 use pilotlight_kernels::pack::{
-    linear_scale, pack_embedding_row_q8, pack_row_f32, pack_row_q4, pack_row_q8, quantize_row,
-    row_scale,
+    are_finite, divide, linear_scale, pack_embedding_row_q8, pack_row_f32, pack_row_q4,
+    pack_row_q8, quantize_row, row_scale,
 };
 use serde_json::json;
 
@@ -215,9 +215,7 @@ impl Loaded {
             (Values::Q4(values), _) => pack_row_q4(values, &mut self.halves, index, row),
             (Values::Q8(values), role) => {
                 if role == Role::Linear {
-                    for (x, factor) in row.iter_mut().zip(&self.smooth) {
-                        *x /= factor;
-                    }
+                    divide(row, &self.smooth);
                     self.scale[index] = quantize_row(row, linear_scale(row), bytes);
                     pack_row_q8(values, row.len(), index, bytes);
                 } else {
@@ -242,9 +240,8 @@ impl Loaded {
     }
 
     pub fn check_finite(&self, file: &str, name: &str) -> Result<()> {
-        let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
         let values = match &self.values {
-            Values::F32(values) => finite(values),
+            Values::F32(values) => are_finite(values),
             Values::Q8(_) | Values::Q4(_) => true,
         };
         let halves = self
@@ -256,7 +253,7 @@ impl Loaded {
             .smooth
             .iter()
             .all(|factor| factor.is_finite() && *factor > 0.0);
-        if values && finite(&self.scale) && finite(&self.sums) && smooth && halves {
+        if values && are_finite(&self.scale) && are_finite(&self.sums) && smooth && halves {
             Ok(())
         } else {
             Err(not_finite(file, name))

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use burn::tensor::Device;
-use half::{bf16, f16};
-use pilotlight_kernels::pack::smoothing;
+use pilotlight_kernels::pack::{Float, cast, smoothing};
 
 use super::contents::{Contents, Found};
 use super::layout::{Loaded, Values, not_finite};
@@ -373,7 +372,12 @@ impl Reader<'_, '_, '_> {
                 self.file, entry.name
             )));
         }
-        let width = if entry.dtype == "F32" { 4 } else { 2 };
+        // `Contents` lets only these three pass.
+        let (float, width) = match entry.dtype.as_str() {
+            "F32" => (Float::F32, 4),
+            "F16" => (Float::F16, 2),
+            _ => (Float::Bf16, 2),
+        };
         let row_bytes = length * width;
         let (role, count) = (parameter.role, rows_of(&entry.shape));
         // Whole panels of rows, which no later row changes.
@@ -389,12 +393,11 @@ impl Reader<'_, '_, '_> {
             self.next_block(rows * row_bytes).await?;
             if let (0, Some((gamma, beta)), false) = (first, norm, to.smooth.is_empty()) {
                 let mut block = vec![0.0; rows * length];
-                cast(&self.block, &entry.dtype, &mut block);
+                cast(&self.block, float, &mut block);
                 to.smooth = smoothing(gamma, beta, &block);
             }
             for (index, source) in (first..).zip(self.block.chunks_exact(row_bytes)) {
-                cast(source, &entry.dtype, &mut row);
-                if !row.iter().all(|value| value.is_finite()) {
+                if !cast(source, float, &mut row) {
                     return Err(not_finite(self.file, &entry.name));
                 }
                 to.set_row(role, index, &mut row, &mut bytes);
@@ -513,27 +516,5 @@ impl Reader<'_, '_, '_> {
             hasher.update(&self.block);
         }
         Ok(())
-    }
-}
-
-/// Little-endian values of a float dtype to f32.
-fn cast(source: &[u8], dtype: &str, to: &mut [f32]) {
-    match dtype {
-        "F32" => {
-            for (to, bytes) in to.iter_mut().zip(source.as_chunks::<4>().0) {
-                *to = f32::from_le_bytes(*bytes);
-            }
-        }
-        "F16" => {
-            for (to, bytes) in to.iter_mut().zip(source.as_chunks::<2>().0) {
-                *to = f16::from_le_bytes(*bytes).to_f32();
-            }
-        }
-        // `check` lets only these three pass.
-        _ => {
-            for (to, bytes) in to.iter_mut().zip(source.as_chunks::<2>().0) {
-                *to = bf16::from_le_bytes(*bytes).to_f32();
-            }
-        }
     }
 }

@@ -1,8 +1,50 @@
 //! Quantizing rows of weights, and where they go in the kernels' layout.
 
-use half::f16;
+use half::{bf16, f16};
 
 use crate::layout::{FOURS, Groups, MOST_OF_FOUR, PANEL, Q4_GROUP};
+
+/// How a checkpoint has its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Float {
+    /// Four bytes.
+    F32,
+    /// Two bytes, IEEE 754.
+    F16,
+    /// Two bytes, the upper half of an f32.
+    Bf16,
+}
+
+/// Little-endian values to f32; false where one is not finite.
+pub fn cast(source: &[u8], float: Float, to: &mut [f32]) -> bool {
+    match float {
+        Float::F32 => {
+            for (to, bytes) in to.iter_mut().zip(source.as_chunks::<4>().0) {
+                *to = f32::from_le_bytes(*bytes);
+            }
+        }
+        Float::F16 => {
+            for (to, bytes) in to.iter_mut().zip(source.as_chunks::<2>().0) {
+                *to = f16::from_le_bytes(*bytes).to_f32();
+            }
+        }
+        Float::Bf16 => {
+            for (to, bytes) in to.iter_mut().zip(source.as_chunks::<2>().0) {
+                *to = bf16::from_le_bytes(*bytes).to_f32();
+            }
+        }
+    }
+    // Without a branch for each: infinity and NaN have all bits of the exponent.
+    to.iter()
+        .fold(true, |finite, value| finite & value.is_finite())
+}
+
+/// Divides each value by its factor.
+pub fn divide(row: &mut [f32], factors: &[f32]) {
+    for (x, factor) in row.iter_mut().zip(factors) {
+        *x /= factor;
+    }
+}
 
 /// Puts the weights of one output of a linear layer into panels: `packed: [⌈n / 8⌉, k, 8]`, `row: [k]`.
 pub fn pack_row_f32(packed: &mut [f32], k: usize, output: usize, row: &[f32]) {
