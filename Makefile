@@ -47,6 +47,7 @@ export PILOTLIGHT_ONNX_Q8 ?= $(or $(wildcard $(ROOT)/benches/onnx/minilm-quint8.
 bench: package minilm chromium benches/node_modules/.package-lock.json
 	@node benches/kernels.mjs --json benches/results/kernels.json
 	@node benches/peers.mjs --json benches/results/peers.json
+	@node benches/placements.mjs --json benches/results/placements.json
 
 clean:
 	rm -rf target dist www/dist tests/browser/results node_modules/pilotlight

@@ -12,7 +12,7 @@ export function assemble(cores) {
   const version = crateVersion();
   const manifest = JSON.parse(readFileSync(path.join(ROOT, 'pkg-config/package.json'), 'utf8'));
   writeFileSync(path.join(PACKAGE, 'package.json'), `${JSON.stringify({ ...manifest, version }, null, 2)}\n`);
-  copyFileSync(path.join(ROOT, 'pkg-config/types/index.d.ts'), path.join(PACKAGE, 'index.d.ts'));
+  for (const types of ['index.d.ts', 'node.d.ts']) copyFileSync(path.join(ROOT, 'pkg-config/types', types), path.join(PACKAGE, types));
   copyFileSync(path.join(ROOT, 'pkg-config/types/wasm-module.d.ts'), path.join(core, 'wasm-module.d.ts'));
   for (const file of ['README.md', 'CHANGELOG.md', 'LICENSE-MIT', 'LICENSE-APACHE']) {
     if (existsSync(path.join(ROOT, file))) copyFileSync(path.join(ROOT, file), path.join(PACKAGE, file));
@@ -36,24 +36,22 @@ export function assemble(cores) {
 /** One file for each runtime: a page without a bundler fetches module after module, each when the one before is there. */
 const ENTRIES = ['web', 'inline', 'workerd', 'edge-light'];
 
+/** What needs files, by the names in the package: it is compiled with Node's types, which the others must not see. */
+const NODE_ENTRIES = { node: 'node/index.js', cli: 'node/cli.js' };
+
 function layEntries(version) {
   const compiled = path.join(KEPT, 'entries');
   rmSync(compiled, { recursive: true, force: true });
-  run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'pkg-config']);
+  for (const config of ['tsconfig.json', 'tsconfig.node.json']) {
+    run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', `pkg-config/${config}`]);
+  }
   const versionFile = path.join(compiled, 'version.js');
   const text = readFileSync(versionFile, 'utf8');
   if (!text.includes('__PILOTLIGHT_VERSION__')) throw new Error('version.js has no place for the version');
   writeFileSync(versionFile, text.replace('__PILOTLIGHT_VERSION__', version));
-  buildSync({
-    entryPoints: ENTRIES.map((name) => path.join(compiled, `${name}.js`)),
-    absWorkingDir: compiled,
-    outdir: PACKAGE,
-    bundle: true,
-    format: 'esm',
-    target: 'es2022',
-    external: ['./core/*'],
-    logLevel: 'warning',
-  });
+  const options = { absWorkingDir: compiled, outdir: PACKAGE, bundle: true, format: 'esm', target: 'es2022', external: ['./core/*'], logLevel: 'warning' };
+  buildSync({ ...options, entryPoints: ENTRIES.map((name) => path.join(compiled, `${name}.js`)) });
+  buildSync({ ...options, entryPoints: NODE_ENTRIES, platform: 'node' });
 }
 
 function crateVersion() {

@@ -76,7 +76,7 @@ test('a web page in place of the files is told from a model', async () => {
 });
 
 test('a host in trouble and a connection that breaks off are said', async () => {
-  const words = { title: 'The model could not be fetched', advice: /Nothing half-finished was kept/, code: 'FETCH_FAILED', button: 'Try again' };
+  const words = { title: 'The model could not be fetched', advice: /What arrived is kept/, code: 'FETCH_FAILED', button: 'Try again' };
   site.setFaults([{ file: 'config.json', fault: 'status', value: 503 }]);
   await demo.load(page);
   await assertProblem(words);
@@ -117,7 +117,7 @@ test('a full disk is said, and the model can be used without keeping it', async 
   const devtools = await context.newCDPSession(page);
   await devtools.send('Storage.overrideQuotaForOrigin', { origin: site.url, quotaSize: 4_000_000 });
   await demo.load(page);
-  await assertProblem({ title: 'This browser has no room for the model', advice: /without keeping it/, code: 'QUOTA_EXCEEDED', button: 'Try again' });
+  await assertProblem({ title: 'This browser has no room for the model', advice: /It takes 24\.1 MB.*Delete models.*without keeping it/, code: 'QUOTA_EXCEEDED', button: 'Try again' });
   await assertRecovers('Load without keeping it');
 });
 
@@ -126,7 +126,7 @@ test('a cancelled load stops, says so calmly, and can be taken up again', async 
   await demo.load(page);
   await page.getByText(/MB of/).waitFor();
   await button('Cancel').click();
-  await assertProblem({ title: 'Loading was cancelled', advice: /Nothing half-finished was kept/, code: 'ABORTED', button: 'Try again' });
+  await assertProblem({ title: 'Loading was cancelled', advice: /What arrived is kept/, code: 'ABORTED', button: 'Try again' });
   assert.equal(await page.locator('.problem').getAttribute('data-calm'), 'true');
   await assertRecovers();
 });

@@ -1,3 +1,4 @@
+// Loads that a page ends itself; what the network and IndexedDB do is in faults.test.mjs, and several tabs in tabs.test.mjs.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { embedInPage, launch, maxAbsError, startBench, tinyGolden } from './harness.mjs';
@@ -19,7 +20,7 @@ after(async () => {
   await bench?.close();
 });
 
-const stored = { model: MODEL, options: { device: 'cpu', dtype: 'f32', store: 'indexeddb' } };
+const stored = { model: MODEL, options: { device: 'cpu', dtype: 'f32', store: 'indexeddb', timeout: 300 } };
 const HOST_DOWN = [{ fault: 'status', value: 503 }];
 
 async function load(page) {
@@ -58,29 +59,6 @@ const size = async () => {
   return Number(response.headers.get('content-length'));
 };
 
-const FAILURES = {
-  'a connection reset in the middle of the weights': { code: /FETCH_FAILED/, fault: (bytes) => ({ fault: 'reset', value: Math.floor(bytes / 2) }) },
-  'a body cut short': { code: /FETCH_FAILED/, fault: (bytes) => ({ fault: 'truncate', value: Math.floor(bytes / 2) }) },
-  'weights that are shorter than their own header says': { code: /INVALID_WEIGHTS|INTEGRITY|FETCH_FAILED/, fault: (bytes) => ({ fault: 'short', value: bytes - 4 }) },
-  'garbage in place of the weights': { code: /INVALID_WEIGHTS|INTEGRITY/, fault: () => ({ fault: 'body', value: Buffer.alloc(4096, 0xff) }) },
-  'a web page in place of the weights': { code: /FETCH_FAILED/, fault: () => ({ fault: 'html' }) },
-  'a host that answers 500 for the weights': { code: /FETCH_FAILED/, fault: () => ({ fault: 'status', value: 500 }) },
-  'a web page in place of the tokenizer': { code: /FETCH_FAILED/, file: 'tokenizer.json', fault: () => ({ fault: 'html' }) },
-  'a broken tokenizer': { code: /INTEGRITY/, file: 'tokenizer.json', fault: () => ({ fault: 'body', value: '{"model":' }) },
-};
-
-for (const [what, { code, file = WEIGHTS, fault }] of Object.entries(FAILURES)) {
-  test(`after ${what} the store holds no model, and the next load works`, () =>
-    fresh(async (page) => {
-      bench.setFaults([{ file, ...fault(await size()) }]);
-      const { error } = await load(page);
-      assert.match(error?.code ?? 'no error', code, error?.message);
-      assert.equal(error.name, 'PilotlightError');
-      assert.ok(error.message.includes(file), `the message does not name ${file}: ${error.message}`);
-      await assertCleanAndUsable(page);
-    }));
-}
-
 test('after an aborted load the store holds no model, and the next load works', () =>
   fresh(async (page) => {
     bench.setFaults([{ file: WEIGHTS, fault: 'drip', value: Math.ceil((await size()) / 4) }]);
@@ -112,16 +90,6 @@ test('after the tab was closed in the middle of a load the store holds no model,
     const next = await context.newPage();
     await next.goto(bench.url);
     await assertCleanAndUsable(next);
-  }));
-
-test('a disk that fills up gives QUOTA_EXCEEDED, keeps no model, and the next load with room works', () =>
-  fresh(async (page, context) => {
-    const devtools = await context.newCDPSession(page);
-    await devtools.send('Storage.overrideQuotaForOrigin', { origin: bench.url, quotaSize: 20_000 });
-    const { error } = await load(page);
-    assert.equal(error?.code, 'QUOTA_EXCEEDED', error?.message);
-    await devtools.send('Storage.overrideQuotaForOrigin', { origin: bench.url });
-    await assertCleanAndUsable(page);
   }));
 
 test('without a store nothing is kept', () =>

@@ -20,7 +20,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
  *   drip      `value` bytes per second
  *   long      the whole file and `value` bytes behind it, with a Content-Length that agrees
  *   length    a Content-Length that is off by `value`, whose connection then closes
- *   gzip      the whole file compressed; Content-Length is that of the compressed bytes, Content-Encoding is hidden from other origins
+ *   gzip      the whole file compressed, where the client takes that (Chromium does not for a range); Content-Length is that of the
+ *             compressed bytes, and Content-Encoding is hidden from other origins
  *   unranged  200 with the whole file, whatever was asked for
  *   shift     206 that begins `value` bytes off what was asked for, and says so
  *   lie       206 with the bytes of `value` bytes on, and a Content-Range as if they were those that were asked for

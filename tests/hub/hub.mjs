@@ -30,6 +30,7 @@ const CORS = {
  * @property {number} [missing] the status for a file that is not there; S3 says 403 to strangers
  * @property {boolean} [etag] false: files have none
  * @property {boolean} [length] false: nothing tells how long a file is
+ * @property {boolean} [expose] false: other origins see no headers but those that all may see
  * @property {boolean} [ranges] false: always the whole file
  */
 
@@ -85,6 +86,7 @@ export function createHub({ models, faults = [], traits = {}, prefix = '' }) {
 
   async function answer(request, response, record) {
     for (const [name, value] of Object.entries(CORS)) response.setHeader(name, value);
+    if (traits.expose === false) response.removeHeader('Access-Control-Expose-Headers');
     if (request.method === 'OPTIONS') {
       response.setHeader('Access-Control-Allow-Methods', 'GET, HEAD, OPTIONS');
       response.setHeader('Access-Control-Allow-Headers', request.headers['access-control-request-headers'] ?? '*');
@@ -168,7 +170,7 @@ async function send(request, response, file, { fault, record, traits }) {
   response.setHeader('Content-Disposition', `inline; filename="${path.posix.basename(file.path)}"`);
   for (const [name, text] of Object.entries(fault?.headers ?? {})) response.setHeader(name, text);
   if (request.headers['if-none-match'] === `"${etag}"`) return void response.writeHead(304).end();
-  if (kind === 'gzip') return gzipped(response, file);
+  if (kind === 'gzip' && /gzip/.test(request.headers['accept-encoding'])) return gzipped(response, file);
 
   let start = 0;
   let end = file.size - 1;
@@ -239,7 +241,7 @@ class Repository {
       .map((file) => {
         const known = this.#files.get(file.path);
         if (known?.version === file.version) return known;
-        const fresh = { ...file, digests: once(() => digests(file)) };
+        const fresh = { ...file, digests: () => digestsOf(file) };
         this.#files.set(file.path, fresh);
         return fresh;
       });
@@ -271,7 +273,7 @@ async function walk(folder, inside = '') {
     const full = path.join(folder, name);
     const { size, mtimeMs, isFile } = await describe(full);
     if (!isFile) return []; // a link to a folder, say
-    return [{ path: name, size, version: String(mtimeMs), read: (start, end) => createReadStream(full, { start, end, highWaterMark: 1 << 18 }) }];
+    return [{ path: name, size, version: String(mtimeMs), id: `${full} ${size} ${mtimeMs}`, read: (start, end) => createReadStream(full, { start, end, highWaterMark: 1 << 18 }) }];
   });
   return (await Promise.all(lists)).flat();
 }
@@ -282,13 +284,31 @@ async function describe(file) {
 }
 
 function inMemory([name, content]) {
-  const bytes = Buffer.from(content);
-  const version = createHash('sha1').update(bytes).digest('hex');
-  return { path: name, size: bytes.length, version, read: (start, end) => Readable.from(chunks(bytes.subarray(start, end + 1))) };
+  const bytes = typeof content === 'string' ? Buffer.from(content) : Buffer.from(content.buffer, content.byteOffset, content.byteLength);
+  const version = versionOf(content);
+  return { path: name, size: bytes.length, version, id: `${path.extname(name)} ${version}`, read: (start, end) => Readable.from(chunks(bytes.subarray(start, end + 1))) };
+}
+
+/** By content; nobody changes a file in place, so large ones are hashed once. */
+const versions = new WeakMap();
+
+function versionOf(content) {
+  const version = () => createHash('sha1').update(content).digest('hex');
+  if (typeof content === 'string') return version();
+  if (!versions.has(content)) versions.set(content, version());
+  return versions.get(content);
 }
 
 function* chunks(bytes, size = 1 << 18) {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}
+
+/** Several hubs of one process hash a file once. */
+const hashed = new Map();
+
+function digestsOf(file) {
+  if (!hashed.has(file.id)) hashed.set(file.id, digests(file));
+  return hashed.get(file.id);
 }
 
 /** The hub keeps weights in LFS: their ETag is the sha256 of the content, that of other files is git's blob id. */
@@ -309,9 +329,4 @@ async function digests(file) {
   const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${hash}\nsize ${file.size}\n`;
   const oid = createHash('sha1').update(`blob ${pointer.length}\0${pointer}`).digest('hex');
   return { oid, etag: hash, lfs: { oid: hash, size: file.size, pointerSize: pointer.length } };
-}
-
-function once(work) {
-  let result;
-  return () => (result ??= work());
 }

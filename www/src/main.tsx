@@ -10,6 +10,7 @@ import './styles/setup.css';
 import './styles/problem.css';
 import './styles/search.css';
 import './styles/map.css';
+import './styles/models.css';
 
 // A model that was loaded before lies in the store: get it going before the page is drawn.
 const remembered = rememberedChoice();

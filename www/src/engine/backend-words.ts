@@ -1,9 +1,11 @@
-import type { BackendReport } from 'pilotlight';
+import type { BackendReport, Dtype } from 'pilotlight';
 import type { Choice } from './choice';
+
+export const WEIGHTS: Record<Dtype, string> = { q8: '8-bit weights', q4: '4-bit weights', f32: '32-bit weights' };
 
 /** The backend report as people say it. */
 export function backendWords({ device, dtype, simd, adapter }: BackendReport): string {
-  const weights = dtype === 'q8' ? '8-bit weights' : dtype === 'f32' ? '32-bit weights' : `${dtype} weights`;
+  const weights = WEIGHTS[dtype];
   if (device === 'cpu') return `Runs on the CPU with ${simd === 'relaxed-simd' ? 'relaxed' : '128-bit'} SIMD and ${weights}.`;
   const names = [adapter?.vendor, adapter?.architecture, adapter?.description].filter(Boolean);
   const name = adapter?.software ? 'a software adapter' : names.length > 0 ? names.join(' ') : 'the GPU';

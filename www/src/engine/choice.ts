@@ -1,4 +1,4 @@
-import type { Device, Dtype } from 'pilotlight';
+import type { Device, Dtype, LoadOptions, StoredModel } from 'pilotlight';
 
 /** What the visitor chose to load. */
 export interface Choice {
@@ -43,12 +43,37 @@ export function remember(choice: Choice | null): void {
   }
 }
 
+/** A model was deleted: the next visit must not fetch it again unasked. */
+export function forget({ host, model, dtype }: StoredModel): void {
+  const kept = rememberedChoice();
+  if (kept && isModelOf(kept, { host, model }) && (kept.dtype === 'auto' || kept.dtype === dtype)) remember(null);
+}
+
+/** Whether a choice means this model of this host. */
+export function isModelOf(choice: Choice, { host, model }: Pick<StoredModel, 'host' | 'model'>): boolean {
+  return choice.model.trim() === model && rawHost(choice.host) === host;
+}
+
+/** A choice as the library takes it. */
+export function optionsFor({ device, host, dtype }: Choice): LoadOptions {
+  return { device, host: rawHost(host), ...(dtype === 'auto' ? {} : { dtype }) };
+}
+
 /** A host as people say it. */
 export function hostName(host: string): string {
-  return host.startsWith('/') ? 'this server' : host.replace(/^https?:\/\//, '');
+  return `${host}/`.startsWith(`${location.origin}/`) || host.startsWith('/') ? 'this server' : host.replace(/^https?:\/\//, '');
 }
 
 /** `'/hub'` and the like mean this server. */
-export function absoluteHost(host: string): string {
+function absoluteHost(host: string): string {
   return new URL(host.trim() || FALLBACK_HOST, location.href).href.replace(/\/+$/, '');
+}
+
+/** A host that is no address at all goes to the library as it is, whose message names it. */
+function rawHost(host: string): string {
+  try {
+    return absoluteHost(host);
+  } catch {
+    return host;
+  }
 }

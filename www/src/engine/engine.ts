@@ -1,12 +1,13 @@
 import { TextEmbedder, type LoadOptions, type LoadProgress } from 'pilotlight';
-import { absoluteHost, remember, type Choice } from './choice';
+import { optionsFor, remember, type Choice } from './choice';
 import { describeProblem, type Problem } from './problem';
+import { resumption } from './resumption';
 
-/** Where the one model of this page stands. */
+/** Where the one model of this page stands. `resumedAt`: bytes that an earlier load, which broke off, had left; else 0. */
 export type EngineState =
   | { status: 'idle' }
-  | { status: 'loading'; choice: Choice; progress: LoadProgress | null }
-  | { status: 'ready'; choice: Choice; embedder: TextEmbedder; seconds: number; bytes: number; fromStore: boolean }
+  | { status: 'loading'; choice: Choice; progress: LoadProgress | null; resumedAt: number }
+  | { status: 'ready'; choice: Choice; embedder: TextEmbedder; seconds: number; bytes: number; fromStore: boolean; resumedAt: number }
   | { status: 'failed'; choice: Choice; problem: Problem };
 
 /** A page that is drawn at every chunk from the store would wait for the drawing. */
@@ -35,27 +36,27 @@ export const engine = {
     if (state.status === 'ready') state.embedder.dispose();
     const mine = new AbortController();
     controller = mine;
-    become({ status: 'loading', choice, progress: null });
+    become({ status: 'loading', choice, progress: null, resumedAt: 0 });
 
     const started = performance.now();
+    const resumed = resumption();
     let last: LoadProgress | null = null;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const show = () => {
       clearTimeout(timer);
       timer = undefined;
-      if (controller === mine && state.status === 'loading') become({ status: 'loading', choice, progress: last });
+      if (controller === mine && state.status === 'loading') become({ status: 'loading', choice, progress: last, resumedAt: resumed.at() });
     };
     const options: LoadOptions = {
-      device: choice.device,
-      host: absoluteHostOrRaw(choice.host),
+      ...optionsFor(choice),
       signal: mine.signal,
       onProgress(event) {
         const turned = event.status !== last?.status;
         last = event;
+        resumed.see(event);
         if (turned) show();
         else timer ??= setTimeout(show, SHOW_EVERY_MS);
       },
-      ...(choice.dtype === 'auto' ? {} : { dtype: choice.dtype }),
       ...(keep ? {} : { store: false as const }),
     };
     try {
@@ -71,6 +72,7 @@ export const engine = {
         seconds: (performance.now() - started) / 1000,
         bytes: end?.loaded ?? 0,
         fromStore: end?.cached ?? false,
+        resumedAt: resumed.at(),
       });
     } catch (error) {
       if (controller === mine) become({ status: 'failed', choice, problem: describeProblem(error, choice) });
@@ -93,12 +95,3 @@ export const engine = {
     become({ status: 'idle' });
   },
 };
-
-/** A host that is no address at all goes to the library as it is, whose message names it. */
-function absoluteHostOrRaw(host: string): string {
-  try {
-    return absoluteHost(host);
-  } catch {
-    return host;
-  }
-}

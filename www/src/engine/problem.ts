@@ -1,8 +1,9 @@
 import { PilotlightError } from 'pilotlight';
+import { megabytes } from '../page/format';
 import type { Choice } from './choice';
 
 /** What the visitor can do about a failure. */
-export type Remedy = 'retry' | 'without-store' | 'on-cpu' | 'settings' | 'reload';
+export type Remedy = 'retry' | 'without-store' | 'models' | 'on-cpu' | 'settings' | 'reload';
 
 /** A failure in words: what happened, what to do, and the library's own message. */
 export interface Problem {
@@ -20,7 +21,7 @@ type Words = Omit<Problem, 'code' | 'detail'>;
 export function describeProblem(error: unknown, choice: Choice): Problem {
   const code = error instanceof PilotlightError ? error.code : 'UNKNOWN';
   const detail = error instanceof Error ? error.message : String(error);
-  return { code, detail, ...words(code, detail, choice) };
+  return { code, detail, ...(code === 'QUOTA_EXCEEDED' ? noRoom(error as PilotlightError) : words(code, detail, choice)) };
 }
 
 function words(code: string, detail: string, choice: Choice): Words {
@@ -28,7 +29,7 @@ function words(code: string, detail: string, choice: Choice): Words {
     case 'ABORTED':
       return {
         title: 'Loading was cancelled',
-        advice: 'Nothing half-finished was kept. Load again whenever you like.',
+        advice: 'What arrived is kept: the next load goes on with it, whenever you like.',
         remedies: ['retry', 'settings'],
         calm: true,
       };
@@ -40,12 +41,6 @@ function words(code: string, detail: string, choice: Choice): Words {
         title: 'The model’s files are damaged',
         advice: 'What arrived is not a whole, valid model, so nothing was kept. Try again, or take the model from another host.',
         remedies: ['retry', 'settings'],
-      };
-    case 'QUOTA_EXCEEDED':
-      return {
-        title: 'This browser has no room for the model',
-        advice: 'Free some disk space or site data and try again, or load the model without keeping it: then each visit fetches it anew.',
-        remedies: ['retry', 'without-store'],
       };
     case 'RESOURCE_LIMIT':
       return {
@@ -117,7 +112,18 @@ function fetchFailed(detail: string, choice: Choice): Words {
   }
   return {
     title: 'The model could not be fetched',
-    advice: 'The host refused, or the connection broke off on the way. Nothing half-finished was kept. Try again in a moment.',
+    advice: 'The host refused, or the connection broke off on the way. What arrived is kept: try again in a moment, and it goes on with that.',
     remedies: ['retry', 'settings'],
+  };
+}
+
+function noRoom({ needed, available }: PilotlightError): Words {
+  // Some browsers tell of room that they do not give.
+  const left = available === undefined || (needed !== undefined && available >= needed) ? 'more than this browser gives' : `and ${megabytes(available)} are left`;
+  const figures = needed ? `It takes ${megabytes(needed)}, ${left}. ` : '';
+  return {
+    title: 'This browser has no room for the model',
+    advice: `${figures}Delete models that you no longer need, or free some disk space, and try again. Or load the model without keeping it: then each visit fetches it anew.`,
+    remedies: ['retry', 'models', 'without-store'],
   };
 }

@@ -7,7 +7,8 @@ export function useSize(element: RefObject<Element | null>): Size {
   useLayoutEffect(() => {
     if (!element.current) return;
     const observer = new ResizeObserver(([entry]) => {
-      if (entry) setSize({ width: Math.round(entry.contentRect.width), height: Math.round(entry.contentRect.height) });
+      // A page that is not looked at has no size; it keeps the last one.
+      if (entry && entry.contentRect.width > 0) setSize({ width: Math.round(entry.contentRect.width), height: Math.round(entry.contentRect.height) });
     });
     observer.observe(element.current);
     return () => observer.disconnect();

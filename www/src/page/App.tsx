@@ -1,26 +1,46 @@
+import { useEffect, type ComponentType } from 'react';
+import type { EngineState } from '../engine/engine';
 import { useEngine } from '../engine/useEngine';
-import { SetupCard } from '../setup/SetupCard';
-import { Workspace } from '../search/Workspace';
+import { ModelsPage } from '../models/ModelsPage';
+import { SearchPage } from '../search/SearchPage';
 import { Footer } from './Footer';
 import { Header } from './Header';
+import { PageView } from './PageView';
+import { routes, type Path } from './routes';
+import { useRoute } from './useRoute';
+
+export interface PageProps {
+  state: EngineState;
+  /** Whether this is the page that one looks at. */
+  shown: boolean;
+}
+
+const VIEWS: Record<Path, ComponentType<PageProps>> = { '/': SearchPage, '/models': ModelsPage };
 
 export function App() {
   const state = useEngine();
+  const route = useRoute();
+
+  useEffect(() => {
+    document.title = route.title;
+  }, [route]);
+
   return (
     <div className="page">
-      <a className="skip" href="#search">
-        Skip to the search
+      <a className="skip" href={`#${route.anchor}`}>
+        {route.skip}
       </a>
-      <Header state={state} />
+      <Header state={state} path={route.path} />
       <main>
-        <div className="opening">
-          <div className="intro">
-            <h1>Search by meaning, inside this tab</h1>
-            <p>A small language model runs here, in your browser. What you type stays here too: nothing is sent anywhere.</p>
-          </div>
-          <SetupCard state={state} />
-        </div>
-        <Workspace embedder={state.status === 'ready' ? state.embedder : null} status={state.status} />
+        {routes.map(({ path }) => {
+          const View = VIEWS[path];
+          const shown = path === route.path;
+          return (
+            <PageView key={path} path={path} shown={shown}>
+              <View state={state} shown={shown} />
+            </PageView>
+          );
+        })}
       </main>
       <Footer />
     </div>

@@ -1,15 +1,23 @@
 import type { EngineState } from '../engine/engine';
 import { shareLoaded } from '../setup/progress-words';
 import { Flame } from './Flame';
+import { Navigation } from './Navigation';
+import type { Path } from './routes';
 import { ThemeToggle } from './ThemeToggle';
 
-export function Header({ state }: { state: EngineState }) {
+interface Props {
+  state: EngineState;
+  path: Path;
+}
+
+export function Header({ state, path }: Props) {
   return (
     <header className="header">
       <div className="wordmark">
         <Flame level={flameLevel(state)} failed={state.status === 'failed' && !state.problem.calm} />
         <span>Pilotlight</span>
       </div>
+      <Navigation path={path} />
       <ThemeToggle />
     </header>
   );

@@ -1,6 +1,8 @@
 /** 22.9 MB; decimal, as downloads are shown. */
 export function megabytes(bytes: number): string {
+  if (bytes === 0) return '0 MB';
   if (bytes < 1e5) return `${Math.round(bytes / 1e3)} kB`;
+  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
@@ -11,4 +13,21 @@ export function milliseconds(ms: number): string {
 
 export function count(n: number, one: string, many = `${one}s`): string {
   return `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
+}
+
+const AGO = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
+const UNITS = [
+  ['minute', 60],
+  ['hour', 3600],
+  ['day', 86_400],
+  ['week', 604_800],
+  ['month', 2_629_800],
+  ['year', 31_557_600],
+] as const;
+
+/** 5 minutes ago, yesterday, last month. */
+export function ago(time: number, now = Date.now()): string {
+  const seconds = (now - time) / 1000;
+  const unit = UNITS.findLast(([, length]) => seconds >= length);
+  return unit ? AGO.format(-Math.floor(seconds / unit[1]), unit[0]) : 'just now';
 }

@@ -1,18 +1,16 @@
-import type { LoadProgress } from 'pilotlight';
-import type { Choice } from '../engine/choice';
 import { megabytes } from '../page/format';
-import { progressWords, shareLoaded } from './progress-words';
+import { progressWords, shareLoaded, type Loading } from './progress-words';
 
 interface Props {
-  choice: Choice;
-  progress: LoadProgress | null;
+  state: Loading;
   onCancel: () => void;
 }
 
-export function LoadProgressView({ choice, progress, onCancel }: Props) {
+export function LoadProgressView({ state, onCancel }: Props) {
+  const { progress } = state;
   const share = shareLoaded(progress);
   const percent = share === null ? null : Math.floor(share * 100);
-  const { step, source } = progressWords(progress, choice);
+  const { step, source } = progressWords(state);
 
   return (
     <div className="loading">

@@ -1,8 +1,10 @@
 import type { Problem, Remedy } from '../engine/problem';
+import { href } from '../page/routes';
 
 const LABELS: Record<Remedy, string> = {
   retry: 'Try again',
   'without-store': 'Load without keeping it',
+  models: 'See what is stored',
   'on-cpu': 'Use the CPU',
   settings: 'Change settings',
   reload: 'Reload the page',
@@ -16,11 +18,17 @@ export function ProblemView({ problem, onRemedy }: { problem: Problem; onRemedy:
         <p>{problem.advice}</p>
       </div>
       <div className="problem-actions">
-        {problem.remedies.map((remedy, i) => (
-          <button key={remedy} type="button" className={i === 0 ? 'button primary' : 'button'} onClick={() => onRemedy(remedy)}>
-            {LABELS[remedy]}
-          </button>
-        ))}
+        {problem.remedies.map((remedy, i) =>
+          remedy === 'models' ? (
+            <a key={remedy} className="button" href={href('/models')}>
+              {LABELS[remedy]}
+            </a>
+          ) : (
+            <button key={remedy} type="button" className={i === 0 ? 'button primary' : 'button'} onClick={() => onRemedy(remedy)}>
+              {LABELS[remedy]}
+            </button>
+          ),
+        )}
       </div>
       {!problem.calm && (
         <details>

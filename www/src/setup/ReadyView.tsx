@@ -9,7 +9,7 @@ interface Props {
 }
 
 export function ReadyView({ state, onChange }: Props) {
-  const { embedder, choice, seconds, bytes, fromStore } = state;
+  const { embedder, choice, seconds, bytes, fromStore, resumedAt } = state;
   const { backend } = embedder;
   const size = bytes > 0 ? `${megabytes(bytes)} ` : '';
   const origin = fromStore ? 'from this browser’s store' : `from ${hostName(choice.host)}`;
@@ -30,6 +30,7 @@ export function ReadyView({ state, onChange }: Props) {
           <dd>
             {size}
             {origin} in {milliseconds(seconds * 1000)}
+            {resumedAt > 0 && `, of which about ${Math.floor(resumedAt / 1e6)} MB were here`}
           </dd>
         </div>
         <div>

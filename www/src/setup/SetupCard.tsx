@@ -42,7 +42,7 @@ export function SetupCard({ state }: { state: EngineState }) {
         {announcement(state)}
       </p>
       {state.status === 'idle' && <SetupForm draft={draft} onChange={setDraft} onLoad={() => load(draft)} />}
-      {state.status === 'loading' && <LoadProgressView choice={state.choice} progress={state.progress} onCancel={engine.cancel} />}
+      {state.status === 'loading' && <LoadProgressView state={state} onCancel={engine.cancel} />}
       {state.status === 'failed' && <ProblemView problem={state.problem} onRemedy={remedy} />}
       {state.status === 'ready' && !changing && <ReadyView state={state} onChange={() => setChanging(true)} />}
       {state.status === 'ready' && changing && <SetupForm draft={draft} onChange={setDraft} onLoad={() => load(draft)} onCancel={() => setChanging(false)} />}

@@ -1,6 +1,8 @@
 import type { FormEvent } from 'react';
 import type { Choice } from '../engine/choice';
+import { PlanView } from './PlanView';
 import { Segments } from './Segments';
+import { usePlan } from './usePlan';
 
 interface Props {
   draft: Choice;
@@ -27,6 +29,8 @@ function dtypesFor(device: Choice['device']) {
 }
 
 export function SetupForm({ draft, onChange, onLoad, onCancel }: Props) {
+  const plan = usePlan(draft);
+
   function onSubmit(event: FormEvent) {
     event.preventDefault();
     onLoad();
@@ -48,16 +52,15 @@ export function SetupForm({ draft, onChange, onLoad, onCancel }: Props) {
       </label>
       <Segments label="Device" options={DEVICES} value={draft.device} onChange={chooseDevice} />
       <Segments label="Weights" options={dtypesFor(draft.device)} value={draft.dtype} onChange={(dtype) => onChange({ ...draft, dtype })} />
+      <PlanView plan={plan} />
       <div className="setup-actions">
         <button type="submit" className="button primary">
           Load the model
         </button>
-        {onCancel ? (
+        {onCancel && (
           <button type="button" className="button" onClick={onCancel}>
             Keep the current one
           </button>
-        ) : (
-          <p>Fetched once, then kept in this browser.</p>
         )}
       </div>
     </form>

@@ -1,6 +1,8 @@
 import type { LoadProgress } from 'pilotlight';
-import { hostName, type Choice } from '../engine/choice';
+import { hostName } from '../engine/choice';
 import type { EngineState } from '../engine/engine';
+
+export type Loading = Pick<Extract<EngineState, { status: 'loading' }>, 'choice' | 'progress' | 'resumedAt'>;
 
 /** How far a load is, 0 to 1; null while its size is not known. The small files that come before the weights say nothing about it. */
 export function shareLoaded(progress: LoadProgress | null): number | null {
@@ -10,11 +12,12 @@ export function shareLoaded(progress: LoadProgress | null): number | null {
 }
 
 /** What a load is at, and where its bytes come from. */
-export function progressWords(progress: LoadProgress | null, choice: Choice): { step: string; source: string } {
+export function progressWords({ progress, choice, resumedAt }: Loading): { step: string; source: string } {
   const host = hostName(choice.host);
   const source = progress?.cached ? 'from this browser’s store' : `from ${host}`;
   switch (progress?.status) {
     case 'download':
+      if (resumedAt > 0) return { step: 'Fetching the rest of the model', source: `${source}, going on from about ${Math.floor(resumedAt / 1e6)} MB` };
       return { step: progress.cached ? 'Reading the model' : 'Fetching the model', source };
     case 'prepare':
       return { step: 'Getting the model ready', source };
@@ -29,8 +32,7 @@ export function progressWords(progress: LoadProgress | null, choice: Choice): { 
 export function announcement(state: EngineState): string {
   if (state.status === 'ready') return `${state.choice.model.split('/').pop()} is ready`;
   if (state.status !== 'loading') return '';
-  const { progress, choice } = state;
-  const { step } = progressWords(progress, choice);
-  const share = shareLoaded(progress);
+  const { step } = progressWords(state);
+  const share = shareLoaded(state.progress);
   return share === null ? step : `${step}: ${Math.floor(share * 4) * 25} percent`;
 }
