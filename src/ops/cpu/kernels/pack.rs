@@ -34,9 +34,14 @@ pub fn cast(source: &[u8], float: Float, to: &mut [f32]) -> bool {
             }
         }
     }
-    // Without a branch for each: infinity and NaN have all bits of the exponent.
-    to.iter()
-        .fold(true, |finite, value| finite & value.is_finite())
+    are_finite(to)
+}
+
+/// Whether none is infinite or not a number.
+pub fn are_finite(values: &[f32]) -> bool {
+    // Without a branch for each.
+    let all = |finite, value: &f32| finite & value.is_finite();
+    values.iter().fold(true, all)
 }
 
 /// Divides each value by its factor.
