@@ -55,6 +55,8 @@ pub struct Error {
     source: Option<Box<dyn std::error::Error + 'static>>,
     /// Trying again may help.
     retry: Option<Retry>,
+    /// The host does not show the thing, or does not have it.
+    refused: bool,
     room: Option<Room>,
 }
 
@@ -87,6 +89,7 @@ impl Error {
             message: message.into(),
             source: None,
             retry: None,
+            refused: false,
             room: None,
         }
     }
@@ -133,6 +136,17 @@ impl Error {
     /// Whether and when to try again.
     pub(crate) fn retry(&self) -> Option<Retry> {
         self.retry
+    }
+
+    /// Marks an answer by which a host may also say that it has no such thing.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn refused(mut self) -> Self {
+        self.refused = true;
+        self
+    }
+
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused
     }
 
     pub(crate) fn integrity(message: impl Into<String>) -> Self {

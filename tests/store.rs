@@ -202,18 +202,26 @@ fn a_commit_that_changes_a_file_is_fetched_by_the_next_load_and_the_old_one_goes
 }
 
 #[test]
-fn a_branch_that_moves_during_a_download_begins_anew() {
-    let (files, store) = (model(), MemoryStore::default());
-    let host = MemoryHost::new(files.clone());
-    let mut cut = Flaky::new(&host, &files, (WEIGHTS, 1_500_000));
-    cut.snapshot.commit = Some("old".into());
-    assert!(load(&cut, &store, Dtype::Q8, 100_000, 1).is_err());
-    let next = moved(&host, &files, "new");
-    load(&next, &store, Dtype::Q8, 100_000, 2).unwrap();
-    assert_eq!(next.first_of_weights(), Some(0));
-    assert!(!keys(&store).iter().any(|key| key.contains("#partial/")));
-    let models = block_on(Library::new(&store).list()).unwrap();
-    assert_eq!((models.len(), models[0].commit.as_str()), (1, "new"));
+fn a_branch_that_moves_during_a_download_begins_anew_only_where_a_file_changed() {
+    for changed in [false, true] {
+        let (mut files, store) = (model(), MemoryStore::default());
+        let host = MemoryHost::new(files.clone());
+        let mut cut = Flaky::new(&host, &files, (WEIGHTS, 1_500_000));
+        cut.snapshot.commit = Some("old".into());
+        assert!(load(&cut, &store, Dtype::Q8, 100_000, 1).is_err());
+        if changed {
+            let weights = files.get_mut(WEIGHTS).unwrap();
+            let end = weights.len();
+            weights[end - 1] ^= 0x80;
+        }
+        let host = MemoryHost::new(files.clone());
+        let next = moved(&host, &files, "new");
+        load(&next, &store, Dtype::Q8, 100_000, 2).unwrap();
+        assert_eq!(next.first_of_weights() == Some(0), changed);
+        assert!(!keys(&store).iter().any(|key| key.contains("#partial/")));
+        let models = block_on(Library::new(&store).list()).unwrap();
+        assert_eq!((models.len(), models[0].commit.as_str()), (1, "new"));
+    }
 }
 
 /// Somebody else is writing.

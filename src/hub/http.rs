@@ -202,15 +202,21 @@ impl Host for HubHost {
         let failed = |what: String| Error::fetch_failed(format!("{file}: {what} for {url}"));
         match response.status() {
             404 => return Ok(None),
-            // From the front nothing can be had of an empty file only.
-            416 if range.start == 0 => return Ok(Some(empty())),
+            // Nothing is behind the end: that is how a file ends of which nobody knew the size.
+            416 => return Ok(Some(end_of_file(&response, range.start))),
             _ => {}
         }
         if let Some(error) = passing(&response) {
             return Err(error(file, &url));
         }
         if !response.ok() {
-            return Err(failed(format!("the host answered {}", status(&response))));
+            let error = failed(format!("the host answered {}", status(&response)));
+            // S3 answers so for what is not there, to whoever may not list.
+            return Err(if response.status() == 403 {
+                error.refused()
+            } else {
+                error
+            });
         }
         if is_html(&response) {
             return Err(failed("the host answered with an HTML page".into()));
@@ -227,7 +233,7 @@ impl Host for HubHost {
         let body = response
             .body()
             .ok_or_else(|| failure(file, "the host sent no body", &JsValue::NULL))?;
-        let least = length.filter(|_| plain).unwrap_or(0);
+        let least = length.filter(|_| exact || part.is_some()).unwrap_or(0);
         Ok(Some(Opened {
             stream: Box::new(BodyStream::new(file, body, least, true)?),
             start: part.as_ref().map_or(0, |part| part.start),
@@ -241,12 +247,13 @@ impl Host for HubHost {
     }
 }
 
-fn empty() -> Opened {
+fn end_of_file(response: &Response, start: u64) -> Opened {
+    let told = response.headers().get("content-range");
     Opened {
         stream: Box::new(MemoryStream::new([].into())),
-        start: 0,
+        start,
         end: u64::MAX,
-        size: Some(0),
+        size: told.and_then(|told| size(told.strip_prefix("bytes */")?)),
         validator: None,
     }
 }

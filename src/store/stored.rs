@@ -1,5 +1,6 @@
 //! A model that is whole in a store. As a [`Host`] it has the files that loading needs.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use async_trait::async_trait;
@@ -75,9 +76,7 @@ impl<'a> StoredModel<'a> {
         if before == latest && !self.outdated {
             return Ok(());
         }
-        let same =
-            |(file, source): (&String, &String)| source_of(snapshot, file).as_ref() == Some(source);
-        if self.manifest.sources.iter().all(same) {
+        if has_all(snapshot, &self.manifest.sources) {
             let key = self.key.manifest(&latest);
             rows::put(self.store, &key, &self.manifest, &[]).await?;
             self.refer().await?;
@@ -103,6 +102,13 @@ impl<'a> StoredModel<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether files have the content now that they had when they were read.
+pub(super) fn has_all(snapshot: &Snapshot, sources: &BTreeMap<String, String>) -> bool {
+    let same =
+        |(file, source): (&String, &String)| source_of(snapshot, file).as_ref() == Some(source);
+    !sources.is_empty() && sources.iter().all(same)
 }
 
 /// What tells a file's content in a snapshot: its digest, and nothing where that is unknown.

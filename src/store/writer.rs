@@ -11,7 +11,7 @@ use blake3::Hasher;
 use super::chunk::ChunkBuilder;
 use super::library::{evict, touch};
 use super::rows::{self, Manifest, Partial, PartialWeights, StoredFile};
-use super::stored::{ChunkStream, StoredModel, hash, source_of};
+use super::stored::{ChunkStream, StoredModel, has_all, hash, source_of};
 use super::{Alone, Chunk, ModelKey, Store, Turns};
 use crate::error::{Error, ErrorKind, Result, Room};
 use crate::hub::{ByteStream, FetchState, MAX_FILE, Snapshot, Verified};
@@ -74,13 +74,18 @@ pub struct ModelWriter<'a> {
 }
 
 impl<'a> ModelWriter<'a> {
-    /// Goes on with what an earlier load left of the same commit, or begins anew.
-    pub async fn open(keep: Keep<'a>, commit: &str) -> Result<Self> {
+    /// Goes on with what an earlier load left of the same commit, or of one that had the same in it, or begins anew.
+    pub async fn open(keep: Keep<'a>, commit: &str, snapshot: &Snapshot) -> Result<Self> {
         let row = keep.key.partial();
         let before: Option<(Partial, Vec<u8>)> = rows::get_with_tail(keep.store, &row).await?;
         let owner = format!("{:016x}", keep.nonce);
         let (partial, tail) = match before {
-            Some((partial, tail)) if partial.commit == commit => (partial, tail),
+            Some((mut partial, tail))
+                if partial.commit == commit || has_all(snapshot, &partial.sources) =>
+            {
+                partial.commit = commit.into();
+                (partial, tail)
+            }
             before => {
                 if let Some((partial, _)) = before {
                     remove(keep.store, &keep.key, &partial.writing).await?;
@@ -303,7 +308,8 @@ impl<'a> ModelWriter<'a> {
                     }
                     let room = Room {
                         needed: self.needed,
-                        available: store.available().await,
+                        // Some browsers do not tell the truth, lest a page know them by it.
+                        available: store.available().await.filter(|bytes| *bytes < self.needed),
                     };
                     return Err(full(error, &key.model, room));
                 }

@@ -428,19 +428,25 @@ impl<'a, 's> Loading<'a, 's> {
         Ok(())
     }
 
-    /// What stands for a commit where the host has none: what it tells of the weights.
+    /// What stands for a commit where the host has none: what it tells of the weights. Where it tells nothing that would change
+    /// with them, no two loads are of the same commit, and none goes on with what another left.
     fn identity(&self) -> String {
-        let (validator, size) = match &self.weights {
-            Ok(Some(weights)) => (weights.validator().unwrap_or_default(), weights.size()),
-            _ => ("", None),
+        let weights = self.weights.as_ref().ok().and_then(Option::as_ref);
+        let told = weights.and_then(|weights| Some((weights.validator()?, weights.size())));
+        let content = match (told, self.writing) {
+            (Some((validator, size)), _) => format!("{validator} {}", size.unwrap_or(0)),
+            (None, Some((keep, ..))) => format!("{:016x}", keep.nonce),
+            (None, None) => String::new(),
         };
-        let told = format!("{validator} {}", size.unwrap_or(0));
-        format!("content-{}", &blake3::hash(told.as_bytes()).to_hex()[..16])
+        format!(
+            "content-{}",
+            &blake3::hash(content.as_bytes()).to_hex()[..16]
+        )
     }
 
     async fn open_writer(&mut self, commit: &str) -> Result<()> {
         if let Some((keep, _, resumed)) = self.writing {
-            let writer = ModelWriter::open(keep.clone(), commit).await?;
+            let writer = ModelWriter::open(keep.clone(), commit, &self.snapshot).await?;
             resumed.set(writer.is_resumed());
             self.writer = Some(writer);
         }
@@ -542,11 +548,18 @@ impl<'a, 's> Loading<'a, 's> {
 
     /// A config file that must be there.
     pub async fn required(&mut self, file: &str) -> Result<Vec<u8>> {
-        self.small(file).await?.ok_or_else(|| missing(file))
+        self.get(file).await?.ok_or_else(|| missing(file))
     }
 
     /// A config file, or `None` where there is none.
     pub async fn small(&mut self, file: &str) -> Result<Option<Vec<u8>>> {
+        match self.get(file).await {
+            Err(error) if error.is_refused() && self.snapshot.files.is_none() => Ok(None),
+            got => got,
+        }
+    }
+
+    async fn get(&mut self, file: &str) -> Small {
         if !self.small.contains_key(file) {
             for (file, bytes) in self.fetch_small(&[file]).await {
                 self.arrived(&file, bytes, false).await?;

@@ -148,7 +148,7 @@ impl LoadOptions {
             host: options
                 .string("host")?
                 .unwrap_or_else(|| "https://huggingface.co".into()),
-            token: options.string("token")?,
+            token: token(&options)?,
             files: options.of("files", "an object of files by name")?,
             store: StoreOption::new(&options)?,
             evict: options.boolean("evict")?.unwrap_or(false),
@@ -157,6 +157,19 @@ impl LoadOptions {
             signal: options.of("signal", "an AbortSignal")?,
             on_progress: options.of("onProgress", "a function")?,
         })
+    }
+}
+
+/// What can stand in a header; a message never has the token itself.
+fn token(options: &Options) -> Result<Option<String>> {
+    let token = options.string("token")?;
+    match &token {
+        Some(token) if !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Err(Error::invalid_input(
+                "token has characters that no token has, expected printable ASCII",
+            ))
+        }
+        _ => Ok(token),
     }
 }
 

@@ -13,12 +13,15 @@ test('a second visit with the whole network cut embeds within a second of openin
     await demo.load(page, { device: 'CPU', weights: '8-bit' });
     await demo.ready(page);
     await demo.embedded(page);
-    await page.waitForFunction(async () => {
-      const names = await caches.keys();
-      if (names.length !== 1) return false;
-      const urls = (await (await caches.open(names[0])).keys()).map(({ url }) => url);
-      return urls.some((url) => url.endsWith('.wasm'));
-    });
+    // Not by `waitForFunction`, which takes the promise of an asynchronous function for its answer.
+    const cachesCore = () =>
+      page.evaluate(async () => {
+        const names = await caches.keys();
+        if (names.length !== 1) return false;
+        const urls = (await (await caches.open(names[0])).keys()).map(({ url }) => url);
+        return urls.some((url) => url.endsWith('.wasm'));
+      });
+    while (!(await cachesCore())) await page.waitForTimeout(50);
     // One core was used, so one is kept.
     const kept = await page.evaluate(async () => (await (await caches.open((await caches.keys())[0])).keys()).map(({ url }) => url));
     assert.equal(kept.filter((url) => url.endsWith('.wasm')).length, 1, kept.join('\n'));

@@ -1,0 +1,126 @@
+// Downloads of the real MiniLM that break off: where the next load goes on, and that it never mixes two states of a host.
+import assert from 'node:assert/strict';
+import { before, test } from 'node:test';
+import { TextEmbedder } from 'pilotlight';
+import { startHub } from '../hub/hub.mjs';
+import { mapStore } from './support/map-store.mjs';
+import { MINILM, filesOf } from './support/models.mjs';
+
+const MODEL = 'sentence-transformers/all-MiniLM-L6-v2';
+const WEIGHTS = 'model.safetensors';
+const CHUNK = 4 << 20;
+/** What may have been on its way when the connection broke. */
+const ON_ITS_WAY = 2 << 20;
+
+const FILES = filesOf(MINILM);
+const SIZE = FILES[WEIGHTS].length;
+/** The same with other word embeddings, which are at its front. */
+const CHANGED = { ...FILES, [WEIGHTS]: FILES[WEIGHTS].slice().fill(0, 1e6, 12e6) };
+
+async function load(hub, store, more) {
+  const embedder = await TextEmbedder.load(MODEL, { host: hub.url, store, dtype: 'q8', timeout: 300, ...more });
+  const { data } = await embedder.embed('man on steps');
+  embedder.dispose();
+  return data;
+}
+
+/** The hub hashes files when it is asked first, which takes longer than these loads wait. */
+const hashed = (hub) => fetch(`${hub.url}/${MODEL}/resolve/main/${WEIGHTS}`, { method: 'HEAD' });
+
+async function withHub(traits, work) {
+  const hub = await startHub({ models: { [MODEL]: FILES }, traits });
+  try {
+    await hashed(hub);
+    await work(hub);
+  } finally {
+    await hub.close();
+  }
+}
+
+/** A load that breaks off before a byte of the weights, and cannot go on. */
+async function breakOff(hub, store, cut) {
+  hub.setFaults([{ file: WEIGHTS, fault: 'reset', value: cut }]);
+  await assert.rejects(load(hub, store), { name: 'PilotlightError', code: 'FETCH_FAILED' });
+  assert.deepEqual([...store.rows.keys()].filter((key) => key.includes('#manifest/')), []);
+  hub.setFaults([]);
+  hub.requests.length = 0;
+}
+
+const weightRequests = (hub) => hub.requests.filter(({ url }) => url.endsWith(WEIGHTS));
+
+/** Where the weights were gone on with. Of a bucket their front is asked for first, to see whether they are still the same. */
+const start = (hub) => Number(/bytes=(\d+)/.exec(weightRequests(hub).at(-1).headers.range)[1]);
+
+let vector;
+let changed;
+before(() =>
+  withHub({}, async (hub) => {
+    vector = await load(hub, false);
+    await hub.push(MODEL, CHANGED);
+    await hashed(hub);
+    changed = await load(hub, false);
+    assert.notDeepEqual(changed, vector);
+  }),
+);
+
+for (const [what, traits] of [
+  ['a hub', {}],
+  ['a bucket', { api: false }],
+]) {
+  test(`from ${what} the next load goes on at most a chunk before the break`, () =>
+    withHub(traits, async (hub) => {
+      for (const cut of [30e6, SIZE - 1]) {
+        const store = mapStore();
+        await breakOff(hub, store, cut);
+        assert.deepEqual(await load(hub, store), vector);
+        const from = start(hub);
+        assert.ok(from <= cut && cut - from <= CHUNK + ON_ITS_WAY, `cut at ${cut}, went on at ${from}`);
+        const again = hub.requests.filter(({ url }) => url.endsWith('tokenizer.json')).length;
+        if (traits.api !== false) assert.equal(again, 0, 'small files came again');
+        hub.setFaults([{ fault: 'reset' }]);
+        assert.deepEqual(await load(hub, store), vector);
+        hub.setFaults([]);
+      }
+    }));
+}
+
+for (const [what, traits] of [
+  ['the branch of a hub', {}],
+  ['a bucket with ETags', { api: false }],
+  ['a bucket without ETags', { api: false, etag: false }],
+]) {
+  test(`when ${what} has other weights at the next visit, they come whole and not in part`, () =>
+    withHub(traits, async (hub) => {
+      const store = mapStore();
+      await breakOff(hub, store, 40e6);
+      await hub.push(MODEL, CHANGED);
+      await hashed(hub);
+      hub.requests.length = 0;
+      const found = await load(hub, store);
+      assert.notDeepEqual(found, vector, 'it has the words of before');
+      assert.deepEqual(found, changed);
+      const bytes = weightRequests(hub).reduce((sum, { bytes }) => sum + bytes, 0);
+      assert.ok(bytes >= SIZE, `${bytes} bytes of ${SIZE} came`);
+    }));
+}
+
+test('when only a file has changed that is not needed, the next load goes on all the same', () =>
+  withHub({}, async (hub) => {
+    const store = mapStore();
+    await breakOff(hub, store, 40e6);
+    await hub.push(MODEL, { ...FILES, 'README.md': new Uint8Array([10]) });
+    await hashed(hub);
+    assert.deepEqual(await load(hub, store), vector);
+  }));
+
+test('what is stored of a download and was altered is noticed, and comes again', () =>
+  withHub({}, async (hub) => {
+    for (const part of ['#chunk/', '#partial/', '/head']) {
+      const store = mapStore();
+      await breakOff(hub, store, 40e6);
+      const hit = [...store.rows].filter(([key]) => key.includes(part));
+      assert.ok(hit.length > 0, part);
+      for (const [, bytes] of hit) bytes[bytes.length >> 1] ^= 1;
+      assert.deepEqual(await load(hub, store), vector, part);
+    }
+  }));
