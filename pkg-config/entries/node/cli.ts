@@ -1,0 +1,134 @@
+#!/usr/bin/env node
+import { parseArgs } from 'node:util';
+import type { Dtype } from '../../types/index.js';
+import { version } from '../version.js';
+import { ProgressLine, megabytes } from './progress.js';
+import { pull } from './pull.js';
+import { verify } from './verify.js';
+
+const HELP = `pilotlight ${version}
+
+  pilotlight pull MODEL [options]   fetches a model and writes a folder that any static host can serve
+      --dtype q8|q4|f32             how the weights are kept (q8)
+      --out DIR                     the folder (.); files come to DIR/MODEL/resolve/REVISION/
+      --revision REVISION           branch, tag or commit (main)
+      --host URL                    where the model is (https://huggingface.co)
+      --token-env NAME              the environment variable with the host's token (HF_TOKEN)
+
+  pilotlight verify DIR             checks the files that the lock files below DIR list
+
+  pilotlight --help, --version
+
+A pull that was broken off goes on when the same command is given again. A page loads the result with
+TextEmbedder.load(MODEL, { host }), where host is the address of DIR.
+Exit code: 0 done, 1 failed or something is wrong, 2 wrong usage.
+`;
+
+/** A command that was not typed as it should be. */
+class UsageError extends Error {}
+
+async function main(words: string[]): Promise<number> {
+  const [command, ...rest] = words;
+  if (words.includes('--help') || words.includes('-h')) return say(HELP);
+  if (command === '--version') return say(`${version}\n`);
+  if (command === 'pull') return pullCommand(rest);
+  if (command === 'verify') return verifyCommand(rest);
+  throw new UsageError(command === undefined ? 'a command is missing' : `there is no command '${command}'`);
+}
+
+function say(text: string): number {
+  process.stdout.write(text);
+  return 0;
+}
+
+async function pullCommand(words: string[]): Promise<number> {
+  const text = { type: 'string' } as const;
+  if (words.some((word) => /^--token(=|$)/.test(word))) {
+    throw new UsageError('a token on the command line can be read by others: put it into the environment variable HF_TOKEN');
+  }
+  const { values, positionals } = parse({
+    args: words,
+    allowPositionals: true,
+    options: { dtype: text, out: text, revision: text, host: text, 'token-env': text },
+  });
+  const [model, ...more] = positionals;
+  if (model === undefined || more.length > 0) throw new UsageError('pull takes one MODEL, for example sentence-transformers/all-MiniLM-L6-v2');
+  const { dtype = 'q8', out = '.', revision = 'main', host = 'https://huggingface.co' } = values;
+  if (!['q8', 'q4', 'f32'].includes(dtype)) throw new UsageError(`--dtype is q8, q4 or f32, not '${dtype}'`);
+  if (!/^https?:\/\//.test(host) || !URL.canParse(host)) throw new UsageError(`--host is an address such as https://huggingface.co, not '${host}'`);
+  const token = tokenOf(values['token-env']);
+
+  const aborter = new AbortController();
+  // A second one ends the process as usual.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => aborter.abort());
+  const line = new ProgressLine(process.stderr);
+  try {
+    const { folder, commit, verified, lock } = await pull({
+      model,
+      dtype: dtype as Dtype,
+      revision,
+      host,
+      out,
+      signal: aborter.signal,
+      onProgress: (event) => line.show(event),
+      ...(token !== undefined && { token }),
+    });
+    line.end();
+    const bytes = Object.values(lock.files).reduce((sum, { size }) => sum + size, 0);
+    return say(`${folder}: ${Object.keys(lock.files).length} files, ${megabytes(bytes)} MB, commit ${commit}, checked by ${verified}\n`);
+  } catch (error) {
+    line.end();
+    if (!aborter.signal.aborted) throw error;
+    process.stderr.write('pilotlight: stopped; the same command goes on from here\n');
+    return 1;
+  }
+}
+
+/** The token stands in the environment, where other users cannot see it. */
+function tokenOf(name: string | undefined): string | undefined {
+  const token = process.env[name ?? 'HF_TOKEN']?.trim();
+  if (name !== undefined && !token) throw new UsageError(`the environment variable ${name} has no token`);
+  return token || undefined;
+}
+
+async function verifyCommand(words: string[]): Promise<number> {
+  const { positionals } = parse({ args: words, allowPositionals: true, options: {} });
+  const [folder, ...more] = positionals;
+  if (folder === undefined || more.length > 0) throw new UsageError('verify takes one DIR');
+  const counts = { ok: 0, wrong: 0, unlisted: 0 };
+  for await (const { file, state, words } of verify(folder)) {
+    counts[state] += 1;
+    say(`${state.padEnd(8)}  ${file}: ${words}\n`);
+  }
+  const { ok, wrong, unlisted } = counts;
+  if (ok + wrong + unlisted === 0) throw new Error(`there is no lock file below ${folder}`);
+  say(`${ok + wrong} files checked: ${wrong === 0 ? 'all as they should be' : `${wrong} wrong`}${unlisted ? `, and ${unlisted} that no lock file lists` : ''}\n`);
+  return wrong === 0 ? 0 : 1;
+}
+
+/** As Node's, with a UsageError. */
+const parse: typeof parseArgs = (config) => {
+  try {
+    return parseArgs(config);
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+};
+
+/** One line, with the code where there is one. */
+function wordsOf(error: unknown): string {
+  const { code, message } = Object(error) as { code?: string; message?: string };
+  const words = String(message ?? error).replaceAll(/\s*\n\s*/g, ' ');
+  return code && !words.startsWith(code) ? `${code}: ${words}` : words;
+}
+
+main(process.argv.slice(2)).then(
+  (code) => (process.exitCode = code),
+  (error: unknown) => {
+    // A model's or revision's name is checked where it is used.
+    const usage = error instanceof UsageError || Object(error).code === 'INVALID_INPUT';
+    process.exitCode = usage ? 2 : 1;
+    process.stderr.write(`pilotlight: ${wordsOf(error)}\n`);
+    if (usage) process.stderr.write('pilotlight --help says how to use it\n');
+  },
+);

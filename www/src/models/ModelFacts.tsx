@@ -1,0 +1,31 @@
+import type { StoredModel } from 'pilotlight';
+import { WEIGHTS } from '../engine/backend-words';
+import { hostName } from '../engine/choice';
+import { ago } from '../page/format';
+import { CHECKED, versionWords } from './model-words';
+
+export function ModelFacts({ model }: { model: StoredModel }) {
+  return (
+    <div>
+      <dl className="facts">
+        <div>
+          <dt>Weights</dt>
+          <dd>{WEIGHTS[model.dtype].replace(' weights', '')}</dd>
+        </div>
+        <div>
+          <dt>From</dt>
+          <dd title={model.host}>{hostName(model.host)}</dd>
+        </div>
+        <div>
+          <dt>Version</dt>
+          <dd title={model.commit}>{versionWords(model)}</dd>
+        </div>
+        <div>
+          <dt>{model.whole ? 'Last used' : 'Last tried'}</dt>
+          <dd>{model.lastUsed === null ? 'not known' : ago(model.lastUsed)}</dd>
+        </div>
+      </dl>
+      {model.verified && <p className="model-checked">{CHECKED[model.verified]}</p>}
+    </div>
+  );
+}

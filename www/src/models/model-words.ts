@@ -1,0 +1,20 @@
+import type { StoredModel, Verified } from 'pilotlight';
+
+/** How a model was checked when it was fetched. */
+export const CHECKED: Record<Verified, string> = {
+  sha256: 'Checked when it was fetched: the SHA-256 digests of its files are those that the host lists.',
+  lock: 'Checked when it was fetched: the digests of its tensors are those of the repository’s lock file.',
+  length: 'Only its length was checked when it was fetched: the host gives no digests.',
+};
+
+/** Which state of the repository it is: a branch, and the beginning of what it stood for. */
+export function versionWords({ revision, commit }: StoredModel): string {
+  const short = commit.replace(/^content-/, '').slice(0, 7);
+  return revision === commit || !short ? revision.slice(0, 12) : `${revision} at ${short}`;
+}
+
+/** `owner/` and `name`. */
+export function nameParts(model: string): [string, string] {
+  const cut = model.lastIndexOf('/') + 1;
+  return [model.slice(0, cut), model.slice(cut)];
+}
