@@ -309,13 +309,16 @@ impl<'a> Fetch<'a> {
     pub async fn skip_to(&mut self, position: u64) -> Result<()> {
         let together =
             |range: &Range<u64>| range.contains(&self.state.position) && position <= range.end;
+        if position <= self.state.position {
+            return Ok(());
+        }
         if self.ranges.iter().any(together) {
             let mut scratch = vec![0; SCRATCH.min((position - self.state.position) as usize)];
             while self.state.position < position {
                 let count = SCRATCH.min((position - self.state.position) as usize);
                 self.read_exact(&mut scratch[..count]).await?;
             }
-        } else if position > self.state.position {
+        } else {
             self.connection = None;
             self.hasher = None;
             self.state.position = position;

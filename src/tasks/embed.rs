@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::load::{Loading, Source, load};
 use super::plan::{self, LoadPlan};
 use super::pooling::{Modules, Pooling, normalize};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::models::{Bert, BertConfig};
 use crate::ops::read;
 use crate::pace::Pace;
@@ -185,10 +185,18 @@ impl TextEmbedder {
     ///
     /// *Errors*: as [`load`](Self::load).
     pub async fn plan(source: &Source<'_>, dtype: Dtype) -> Result<LoadPlan> {
-        if let Some(plan) = plan::of_stored(source, TOKENIZER).await? {
+        if let Some(plan) = plan::of_stored(source, TOKENIZER, false).await? {
             return Ok(plan);
         }
-        let mut loading = Loading::fetching(source, source.snapshot().await?, None);
+        let snapshot = match source.snapshot().await {
+            // As a load would go on with what is stored.
+            Err(error) if error.kind() == ErrorKind::FetchFailed => {
+                let plan = plan::of_stored(source, TOKENIZER, true).await?;
+                return plan.ok_or(error);
+            }
+            snapshot => snapshot?,
+        };
+        let mut loading = Loading::fetching(source, snapshot, None);
         let Blueprint {
             config, weights, ..
         } = Blueprint::read(&mut loading, dtype, &FILES[..FILES.len() - 1]).await?;

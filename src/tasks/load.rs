@@ -36,6 +36,11 @@ pub(super) fn packed_name(dtype: Dtype) -> String {
     format!("pilotlight-{}.safetensors", dtype.name())
 }
 
+/// Whether a file is one of those.
+pub(super) fn is_packed(file: &str) -> bool {
+    file.starts_with("pilotlight-") && file.ends_with(".safetensors")
+}
+
 pub(super) fn missing(file: &str) -> Error {
     Error::fetch_failed(format!("{file}: the repository has no such file"))
 }
@@ -503,7 +508,7 @@ impl<'a, 's> Loading<'a, 's> {
         device: &Device,
     ) -> Result<Weights> {
         let file = opening.file.clone();
-        let mut resume = None;
+        let (mut resume, mut went_on) = (None, false);
         let mut fetch = opening.fetch().await?;
         if let Some(writer) = self.writer.as_mut() {
             let target = packed_name(needs.dtype);
@@ -511,6 +516,7 @@ impl<'a, 's> Loading<'a, 's> {
                 let network = self.source.network();
                 let resumed = Fetch::resume(self.host, &self.snapshot, &file, state, network);
                 (fetch, resume) = (Some(resumed), Some(left));
+                went_on = true;
             } else {
                 if fetch.is_none() {
                     fetch = Fetch::open(
@@ -528,7 +534,11 @@ impl<'a, 's> Loading<'a, 's> {
         let mut fetch = fetch.ok_or_else(|| missing(&file))?;
         // From here on the file itself tells how much of it is needed.
         self.total -= self.known(&file).size.unwrap_or(0);
-        fetch.on_read(self.reporter(&file));
+        let report = self.reporter(&file);
+        if went_on {
+            report(fetch.position(), fetch.size().unwrap_or(fetch.position()));
+        }
+        fetch.on_read(report);
         let sink = self.writer.as_mut().map(|writer| writer as &mut dyn Sink);
         let pace = self.source.pace;
         let weights = weights::load(&file, &mut fetch, needs, device, sink, resume, pace).await?;

@@ -1,6 +1,6 @@
 //! What loading a model would take, before it is loaded.
 
-use super::load::{Loading, Source};
+use super::load::{Loading, Source, is_packed};
 use crate::error::Result;
 use crate::hub::{Host, Snapshot};
 use crate::store::{StoredModel, fetched_before};
@@ -43,15 +43,19 @@ pub struct LoadPlan {
     pub whole: bool,
 }
 
-/// The plan for a model that is whole in the store.
-pub(super) async fn of_stored(source: &Source<'_>, tokenizer: &str) -> Result<Option<LoadPlan>> {
+/// The plan for a model that is whole in the store, and not `outdated` unless that will do.
+pub(super) async fn of_stored(
+    source: &Source<'_>,
+    tokenizer: &str,
+    outdated: bool,
+) -> Result<Option<LoadPlan>> {
     let Some(keep) = &source.keep else {
         return Ok(None);
     };
     let Some(stored) = StoredModel::open(keep.store, &keep.key).await? else {
         return Ok(None);
     };
-    if stored.is_outdated() {
+    if stored.is_outdated() && !outdated {
         return Ok(None);
     }
     let snapshot = stored.snapshot().await?;
@@ -65,6 +69,8 @@ pub(super) async fn of_stored(source: &Source<'_>, tokenizer: &str) -> Result<Op
         })
         .collect();
     let bytes = files.iter().filter_map(|file| file.bytes).sum();
+    let weights = files.iter().filter(|file| is_packed(&file.path));
+    let packed = weights.filter_map(|file| file.bytes).sum();
     Ok(Some(LoadPlan {
         commit: snapshot.commit.clone(),
         files,
@@ -72,7 +78,7 @@ pub(super) async fn of_stored(source: &Source<'_>, tokenizer: &str) -> Result<Op
         fetch: 0,
         cached: bytes,
         stored: bytes,
-        memory: memory(bytes, &snapshot, tokenizer),
+        memory: memory(packed, &snapshot, tokenizer),
         whole: true,
     }))
 }
