@@ -40,6 +40,17 @@ test('every export exists and puts types first', () => {
   }
 });
 
+test('the command is a script for Node', () => {
+  assert.deepEqual(Object.keys(manifest.bin), ['pilotlight']);
+  assert.match(read(manifest.bin.pilotlight), /^#!\/usr\/bin\/env node\n/);
+});
+
+test('node:fs is for those who ask for files: no other entry imports it', () => {
+  for (const file of scripts) {
+    if (!['node.js', 'cli.js'].includes(file)) assert.doesNotMatch(read(file), /from ['"]node:/, file);
+  }
+});
+
 test('each runtime gets its own entry', () => {
   const order = Object.keys(manifest.exports['.']);
   assert.deepEqual(order, ['types', 'workerd', 'edge-light', 'deno', 'bun', 'node', 'browser', 'default']);

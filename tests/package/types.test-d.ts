@@ -11,11 +11,13 @@ import {
   init,
 } from 'pilotlight';
 import * as inline from 'pilotlight/inline';
+import { fileStore } from 'pilotlight/node';
 import relaxed from 'pilotlight/relaxed.wasm';
 import simd from 'pilotlight/simd.wasm';
 import webgpu from 'pilotlight/webgpu.wasm';
 
 declare const store: Store;
+const folder: Store = fileStore('models');
 
 export async function allowed(): Promise<ErrorCode | undefined> {
   const modules: WebAssembly.Module[] = [simd, relaxed, webgpu];
@@ -39,6 +41,7 @@ export async function allowed(): Promise<ErrorCode | undefined> {
   const { device, reason }: BackendReport = embedder.backend;
   void [data.byteLength, rows * width, device === 'cpu', reason, await diagnose()];
   embedder.dispose();
+  await TextEmbedder.load('m', { store: folder });
   try {
     await embedder.embed('one');
   } catch (error) {
@@ -54,6 +57,8 @@ export async function refused(embedder: TextEmbedder): Promise<void> {
   await TextEmbedder.load('m', { dtype: 'f8' });
   // @ts-expect-error: a store needs all four methods
   await TextEmbedder.load('m', { store: { get: store.get } });
+  // @ts-expect-error: a folder has a path
+  fileStore();
   // @ts-expect-error: texts are text
   await embedder.embed([1, 2]);
   // @ts-expect-error: no such precision
