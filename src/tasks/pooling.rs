@@ -50,7 +50,14 @@ impl Modules {
         for Module { path, kind } in modules {
             match kind.rsplit('.').next() {
                 Some("Transformer") => {}
-                Some("Pooling") => found.pooling_config = Some(format!("{path}/config.json")),
+                Some("Pooling") if is_inside(&path) => {
+                    found.pooling_config = Some(format!("{path}/config.json"));
+                }
+                Some("Pooling") => {
+                    return Err(Error::invalid_weights(format!(
+                        "modules.json: path is '{path}', expected a folder of the repository"
+                    )));
+                }
                 Some("Normalize") => found.normalize = true,
                 _ => {
                     return Err(Error::unsupported(format!(
@@ -61,6 +68,13 @@ impl Modules {
         }
         Ok(found)
     }
+}
+
+/// Whether a path stays in the repository, in a URL as in a file system.
+fn is_inside(path: &str) -> bool {
+    let plain =
+        |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', ':', '%', '?', '#']);
+    path.split('/').all(plain)
 }
 
 impl Pooling {
@@ -144,6 +158,26 @@ mod tests {
             let mut to = [0.0; 2];
             mode.pool(&hidden, &mut to);
             assert_eq!(to, expected, "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_leads_out_of_the_repository_is_an_error_that_names_it() {
+        for path in [
+            "..",
+            "../x",
+            "a/../../b",
+            "/etc",
+            "",
+            "a//b",
+            "C:\\\\x",
+            "%2e%2e",
+            "a?b",
+        ] {
+            let json = format!(r#"[{{"path":"{path}","type":"models.Pooling"}}]"#);
+            let error = Modules::from_json(json.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidWeights, "{path}");
+            assert!(error.to_string().contains("modules.json: path"), "{error}");
         }
     }
 
