@@ -27,7 +27,8 @@ pub struct HubHost {
     revision: String,
     token: Option<String>,
     signal: Option<AbortSignal>,
-    cache: RequestCache,
+    /// `None` leaves it to the runtime: Workers know no cache modes.
+    cache: Option<RequestCache>,
 }
 
 #[derive(Deserialize)]
@@ -62,8 +63,8 @@ impl TreeEntry {
 }
 
 impl HubHost {
-    /// The token is sent to this host alone and stands in no URL and no message. `kept`: the model stays in a store, so the
-    /// browser's cache need not have it too.
+    /// The token is sent to this host alone and stands in no URL and no message. `kept`: the model stays in the browser's
+    /// store, so its cache need not have it too.
     pub fn new(
         host: &str,
         model: &str,
@@ -78,18 +79,15 @@ impl HubHost {
             revision: revision.into(),
             token,
             signal,
-            cache: if kept {
-                RequestCache::NoStore
-            } else {
-                RequestCache::Default
-            },
+            cache: kept.then_some(RequestCache::NoStore),
         }
     }
 
     async fn get(&self, what: &str, url: &str, range: Option<String>) -> Result<Response> {
-        let mut request: RequestBuilder = Request::get(url)
-            .abort_signal(self.signal.as_ref())
-            .cache(self.cache);
+        let mut request: RequestBuilder = Request::get(url).abort_signal(self.signal.as_ref());
+        if let Some(cache) = self.cache {
+            request = request.cache(cache);
+        }
         if let Some(token) = &self.token {
             request = request.header("Authorization", &format!("Bearer {token}"));
         }

@@ -50,7 +50,7 @@ impl WebSource {
             None => store::open(store).await?,
         };
         let key = ModelKey::new(&host, &model, &revision, dtype);
-        let kept = store.is_some();
+        let kept = store.is_some() && store::is_browser();
         let host: Box<dyn Host> = match files {
             Some(files) => Box::new(FilesHost::new(files)),
             None => {

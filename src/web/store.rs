@@ -35,10 +35,14 @@ pub(super) async fn open(option: StoreOption) -> Result<Option<Box<dyn Store>>> 
     })
 }
 
+/// Whether this runtime has what browsers have.
+pub(super) fn is_browser() -> bool {
+    Reflect::has(&js_sys::global(), &"indexedDB".into()).unwrap_or(false)
+}
+
 /// Where there is an IndexedDB that does not work; Node and Workers have none, and nobody expects one there.
 fn say_once(error: &Error) {
-    let there = Reflect::has(&js_sys::global(), &"indexedDB".into()).unwrap_or(false);
-    if !there || SAID.replace(true) {
+    if !is_browser() || SAID.replace(true) {
         return;
     }
     let words = format!("pilotlight: {error}, so models are kept in memory until this page closes");
