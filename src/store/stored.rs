@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 use blake3::Hasher;
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 
 use super::rows::{self, Manifest, Reference, StoredFile};
 use super::{Chunk, ModelKey, Store};
@@ -185,8 +185,10 @@ impl ChunkStream {
         let keys: Vec<_> = (0..stored.chunks.len())
             .map(|index| key.chunk(writing, file, index))
             .collect();
-        let chunks = try_join_all(keys.iter().map(|key| store.get(key))).await?;
-        let chunks: Option<Vec<Chunk>> = chunks.into_iter().collect();
+        // And waited for, whatever one of them says: a database must not answer who is gone.
+        let chunks = join_all(keys.iter().map(|key| store.get(key))).await;
+        let chunks: Result<Option<Vec<Chunk>>> = chunks.into_iter().collect();
+        let chunks = chunks?;
         let missing = || Error::integrity(format!("{file}: a stored chunk is missing"));
         let chunks = chunks.ok_or_else(missing)?;
         let found: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();

@@ -390,7 +390,7 @@ impl<'a, 's> Loading<'a, 's> {
             .filter(|file| !self.small.contains_key(**file))
             .map(|file| (*file).to_string());
         let fetch = async |file: String| {
-            let bytes = fetch_whole(self.host, &self.snapshot, &file, self.source.network()).await;
+            let bytes = fetch_whole(self.host, &self.snapshot, &file, self.network()).await;
             (file, bytes)
         };
         stream::iter(wanted.map(fetch))
@@ -458,18 +458,23 @@ impl<'a, 's> Loading<'a, 's> {
         Ok(())
     }
 
+    fn network(&self) -> Network<'s> {
+        let network = self.source.network();
+        match self.cached {
+            // A store is not left in the middle of an answer: IndexedDB would call back into what is gone.
+            true => Network {
+                stall: Duration::MAX,
+                ..network
+            },
+            false => network,
+        }
+    }
+
     async fn open(&self, file: &str, front: u64) -> Result<Option<Fetch<'a>>> {
         if self.snapshot.lacks(file) {
             return Ok(None);
         }
-        Fetch::open(
-            self.host,
-            &self.snapshot,
-            file,
-            front,
-            self.source.network(),
-        )
-        .await
+        Fetch::open(self.host, &self.snapshot, file, front, self.network()).await
     }
 
     /// What is known of the repository.
@@ -495,7 +500,7 @@ impl<'a, 's> Loading<'a, 's> {
             return Opening::new(file, async move { there }, false).await;
         }
         let (host, snapshot, name) = (self.host, self.snapshot.clone(), file.clone());
-        let network = self.source.network();
+        let network = self.network();
         let opening = async move { Fetch::open(host, &snapshot, &name, u64::MAX, network).await };
         Opening::new(file, opening, true).await
     }
@@ -510,23 +515,16 @@ impl<'a, 's> Loading<'a, 's> {
         let file = opening.file.clone();
         let (mut resume, mut went_on) = (None, false);
         let mut fetch = opening.fetch().await?;
+        let network = self.network();
         if let Some(writer) = self.writer.as_mut() {
             let target = packed_name(needs.dtype);
             if let Some((state, left)) = writer.resume(&target, &file).await? {
-                let network = self.source.network();
                 let resumed = Fetch::resume(self.host, &self.snapshot, &file, state, network);
                 (fetch, resume) = (Some(resumed), Some(left));
                 went_on = true;
             } else {
                 if fetch.is_none() {
-                    fetch = Fetch::open(
-                        self.host,
-                        &self.snapshot,
-                        &file,
-                        FRONT,
-                        self.source.network(),
-                    )
-                    .await?;
+                    fetch = Fetch::open(self.host, &self.snapshot, &file, FRONT, network).await?;
                 }
                 writer.begin(&target, &file, &self.snapshot).await?;
             }

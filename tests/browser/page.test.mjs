@@ -49,7 +49,8 @@ test('the model loads with a progress that only grows, from the network at first
   assert.match(await page.locator('.facts').innerText(), /MB from this server in/);
   await demo.embedded(page);
 
-  site.setFaults([{ fault: 'status', value: 503 }]);
+  // Nothing of the model can be had; only what the branch stands for is asked, after the first answer.
+  site.setFaults([{ file: /\.(json|safetensors)$/, fault: 'status', value: 503 }]);
   await page.reload();
   await demo.ready(page);
   await demo.embedded(page);
