@@ -6,17 +6,21 @@
 
 mod activation;
 mod attention;
+mod conv;
 mod cpu;
 mod embedding;
 #[cfg(feature = "webgpu")]
 mod gpu;
+mod group_norm;
 mod linear;
 mod norm;
 mod transfer;
 
 pub use activation::{Activation, from_config as activation_from_config};
 pub use attention::{Spans, attention};
+pub use conv::{Conv2d, Window, upsample};
 pub use embedding::Embedding;
+pub use group_norm::GroupNorm;
 pub use linear::{
     Linear, LinearWeight, PANEL, group_sums, group_sums_shape, packed_f32_shape, packed_q4_shape,
     packed_q8_shape, q4_scale_shape,
@@ -111,6 +115,40 @@ pub trait HotOps: burn::backend::Backend {
         dimensions: usize,
     ) -> FloatTensor<Self> {
         embedding::plain_q8::<Self>(table, scale, ids, dimensions)
+    }
+
+    /// 2-D convolution, channels last.
+    ///
+    /// *Shapes*: `x: [b, h, w, c]`, `weight: [⌈n / 8⌉, size · size · c, 8]` (see [`Conv2d`]), `bias: [n]`, result
+    /// `[b, h', w', n]`.
+    fn conv2d(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        window: Window,
+    ) -> FloatTensor<Self> {
+        conv::plain::<Self>(x, weight, bias, window)
+    }
+
+    /// `activation(norm(x) * gain + offset)`, the norm over the pixels and channels of each group.
+    ///
+    /// *Shapes*: `x: [b, h, w, c]`, `gain`, `offset`: `[b, c]`, or `[1, c]` for the same in all, result as `x`.
+    fn group_norm(
+        x: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        offset: FloatTensor<Self>,
+        groups: usize,
+        epsilon: f32,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        group_norm::plain::<Self>(x, gain, offset, groups, epsilon, activation)
+    }
+
+    /// Each pixel becomes `factor` by `factor` of them.
+    ///
+    /// *Shapes*: `x: [b, h, w, c]`, result `[b, h · factor, w · factor, c]`.
+    fn upsample(x: FloatTensor<Self>, factor: usize) -> FloatTensor<Self> {
+        conv::plain_upsample::<Self>(x, factor)
     }
 }
 

@@ -7,7 +7,7 @@ use burn_flex::{FlexTensor, Layout};
 
 use pilotlight_kernels as kernels;
 
-use super::{Activation, HotOps, Spans};
+use super::{Activation, HotOps, Spans, Window};
 
 impl HotOps for Flex {
     fn linear_f32(
@@ -158,6 +158,48 @@ impl HotOps for Flex {
             );
         })
     }
+
+    fn conv2d(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, window: Window) -> FlexTensor {
+        let [b, h, w, c] = dims(&x);
+        let [n] = dims(&bias);
+        output([b, window.outputs(h), window.outputs(w), n], |y| {
+            let (x, weight, bias) = (
+                x.to_contiguous(),
+                weight.to_contiguous(),
+                bias.to_contiguous(),
+            );
+            let (x, weight, bias) = (floats(&x), floats(&weight), floats(&bias));
+            kernels::conv2d(x, [b, h, w, c], weight, bias, window, y);
+        })
+    }
+
+    fn group_norm(
+        x: FlexTensor,
+        gain: FlexTensor,
+        offset: FlexTensor,
+        groups: usize,
+        epsilon: f32,
+        activation: Activation,
+    ) -> FlexTensor {
+        let [b, h, w, c] = dims(&x);
+        output([b, h, w, c], |y| {
+            let (x, gain, offset) = (
+                x.to_contiguous(),
+                gain.to_contiguous(),
+                offset.to_contiguous(),
+            );
+            let shape = [h * w, c];
+            let (x, gain, offset) = (floats(&x), floats(&gain), floats(&offset));
+            kernels::group_norm(x, shape, groups, gain, offset, epsilon, activation, y);
+        })
+    }
+
+    fn upsample(x: FlexTensor, factor: usize) -> FlexTensor {
+        let [b, h, w, c] = dims(&x);
+        output([b, h * factor, w * factor, c], |y| {
+            kernels::upsample(floats(&x.to_contiguous()), [w, c], factor, y);
+        })
+    }
 }
 
 fn dims<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
@@ -173,8 +215,8 @@ fn integers(tensor: &FlexTensor) -> &[i32] {
 }
 
 /// A new f32 tensor that the kernel fills.
-fn output(shape: [usize; 2], fill: impl FnOnce(&mut [f32])) -> FlexTensor {
-    let mut values = vec![0.0f32; shape[0] * shape[1]];
+fn output<const D: usize>(shape: [usize; D], fill: impl FnOnce(&mut [f32])) -> FlexTensor {
+    let mut values = vec![0.0f32; shape.iter().product()];
     fill(&mut values);
     FlexTensor::new(
         Bytes::from_elems(values),

@@ -5,7 +5,9 @@
 
 pub mod activation;
 mod attention;
+mod conv;
 mod embedding;
+mod group_norm;
 pub mod layout;
 mod math;
 mod matmul_f32;
@@ -15,15 +17,19 @@ mod norm;
 pub mod pack;
 #[allow(unsafe_code)]
 mod simd;
+mod upsample;
 
 pub use activation::Activation;
 pub use attention::attention;
+pub use conv::{Window, conv2d};
 pub use embedding::embedding_q8;
+pub use group_norm::group_norm;
 pub use matmul_f32::linear as linear_f32;
 pub use matmul_q4::{Q4Weights, linear as linear_q4};
 pub use matmul_q8::{Q8Weights, linear_q8};
 pub use norm::add_layer_norm;
 pub use simd::ACTIVATION_MAX;
+pub use upsample::upsample;
 
 /// The SIMD level of this build's kernels.
 pub const SIMD_LEVEL: &str = if cfg!(feature = "relaxed-simd") {

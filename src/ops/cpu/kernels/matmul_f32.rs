@@ -6,7 +6,7 @@ use crate::activation::Activation;
 use crate::layout::PANEL;
 
 /// Rows of `x` in one register tile: with a fused multiply-add no register is needed for the product.
-const ROWS: usize = if cfg!(all(target_arch = "wasm32", feature = "relaxed-simd")) {
+pub const ROWS: usize = if cfg!(all(target_arch = "wasm32", feature = "relaxed-simd")) {
     6
 } else {
     4

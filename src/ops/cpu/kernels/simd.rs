@@ -487,6 +487,17 @@ impl F32x4 {
         (a + b) + (c + d)
     }
 
+    /// As many lanes as the slice has, zeros behind.
+    #[inline]
+    pub fn load_partial(from: &[f32]) -> Self {
+        if let Ok(whole) = from.try_into() {
+            return Self::load(whole);
+        }
+        let mut four = [0.0; 4];
+        four[..from.len()].copy_from_slice(from);
+        Self::load(&four)
+    }
+
     /// As many lanes as the slice takes.
     #[inline]
     pub fn store_partial(self, to: &mut [f32]) {

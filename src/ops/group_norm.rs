@@ -1,0 +1,83 @@
+//! Group normalization, with the scale and shift of a condition and an activation.
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, Scalar, TensorMetadata};
+use burn::tensor::{Shape, Tensor};
+
+use super::{Activation, HotOps, activation};
+
+/// Group norm with channels last. *Source*: Wu & He, "Group Normalization", 2018.
+#[derive(Clone, Debug)]
+pub struct GroupNorm {
+    /// Gain, `[c]`; `GroupNorm.weight` in checkpoints.
+    pub weight: Tensor<1>,
+    /// Offset, `[c]`.
+    pub bias: Tensor<1>,
+    /// How many groups the channels form.
+    pub groups: usize,
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+impl GroupNorm {
+    /// *Shapes*: `x: [b, h, w, c]`, result the same.
+    pub fn forward(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
+        let (gain, offset) = (self.weight.clone(), self.bias.clone());
+        self.run(x, gain.unsqueeze(), offset.unsqueeze(), activation)
+    }
+
+    /// `activation(norm(x) * (1 + scale) + shift)`. *Shapes*: `x: [b, h, w, c]`, `scale`, `shift`: `[b, c]`, result as `x`.
+    pub fn forward_with(
+        &self,
+        x: Tensor<4>,
+        scale: Tensor<2>,
+        shift: Tensor<2>,
+        activation: Activation,
+    ) -> Tensor<4> {
+        let factor = scale + 1.0;
+        let gain = self.weight.clone().unsqueeze() * factor.clone();
+        let offset = self.bias.clone().unsqueeze() * factor + shift;
+        self.run(x, gain, offset, activation)
+    }
+
+    fn run(
+        &self,
+        x: Tensor<4>,
+        gain: Tensor<2>,
+        offset: Tensor<2>,
+        activation: Activation,
+    ) -> Tensor<4> {
+        Tensor::from_dispatch(Dispatch::group_norm(
+            x.into_dispatch(),
+            gain.into_dispatch(),
+            offset.into_dispatch(),
+            self.groups,
+            self.epsilon,
+            activation,
+        ))
+    }
+}
+
+pub(super) fn plain<B: Backend>(
+    x: FloatTensor<B>,
+    gain: FloatTensor<B>,
+    offset: FloatTensor<B>,
+    groups: usize,
+    epsilon: f32,
+    activation: Activation,
+) -> FloatTensor<B> {
+    let [b, h, w, c] = x.shape().dims();
+    let grouped = Shape::from([b, h * w, groups, c / groups]);
+    let mean = |x| B::float_mean_dim(B::float_mean_dim(x, 1), 3);
+    let row = |v: FloatTensor<B>| {
+        let [rows, _] = v.shape().dims();
+        B::float_reshape(v, Shape::from([rows, 1, 1, c]))
+    };
+    let x = B::float_reshape(x, grouped);
+    let centred = B::float_sub(x.clone(), mean(x));
+    let variance = mean(B::float_mul(centred.clone(), centred.clone()));
+    let deviation = B::float_sqrt(B::float_add_scalar(variance, Scalar::from(epsilon)));
+    let normal = B::float_reshape(B::float_div(centred, deviation), Shape::from([b, h, w, c]));
+    let y = B::float_add(B::float_mul(normal, row(gain)), row(offset));
+    activation::plain::<B>(y, activation)
+}
