@@ -3,7 +3,7 @@
 //! The crate's parts lie one above the other, and each knows only what is below it:
 //!
 //! * `web` – the surface for JavaScript: conversions only.
-//! * `tasks` – what a user asks for: [`TextEmbedder`].
+//! * `tasks` – what a user asks for: [`TextEmbedder`], [`DigitGenerator`].
 //! * `models` – one file per model, written once on burn's `Tensor`.
 //! * `ops` – the hot operations: a plain body, SIMD kernels for the CPU, WGSL kernels for the GPU.
 //! * `weights` – safetensors read as a stream, cast or quantized a block of rows at a time.
@@ -50,7 +50,8 @@ pub use store::{
     Turns,
 };
 pub use tasks::{
-    EmbedOptions, Embeddings, LoadPlan, LoadProgress, LoadStatus, PlannedFile, Pooling, Precision,
-    Source, TextEmbedder, Values,
+    DigitGenerator, DigitJudge, EmbedOptions, Embeddings, GenerateOptions, LoadPlan, LoadProgress,
+    LoadStatus, OnStep, PlannedFile, Pooling, Precision, Sketch, Source, Start, TextEmbedder,
+    Values,
 };
 pub use weights::Dtype;

@@ -18,8 +18,13 @@ interface Host {
   performance?: { memory?: { usedJSHeapSize?: number } };
 }
 
+/** `diagnose` over the cores of one runtime, of which `entry` is the name. */
+export function diagnoseOn(entry: string, cores: Cores): () => Promise<Record<string, unknown>> {
+  return () => diagnose(entry, cores);
+}
+
 /** One JSON-able object for a bug report. A part that fails says so in its place; nothing is thrown. */
-export async function diagnose(entry: string, cores: Cores): Promise<Record<string, unknown>> {
+async function diagnose(entry: string, cores: Cores): Promise<Record<string, unknown>> {
   const host = globalThis as Host;
   const parts: Record<string, () => unknown> = {
     runtime: () => ({

@@ -1,11 +1,19 @@
 import * as glue from './core/cpu.js';
 import simd from './core/simd.wasm?module';
-import { pilotlightOn } from './pilotlight.js';
+import { coresOf, initOn } from './cores.js';
+import { diagnoseOn } from './diagnose.js';
+import { digitGeneratorOn } from './digit-generator.js';
+import { modelsOn } from './models.js';
+import { textEmbedderOn } from './text-embedder.js';
 
 export { PilotlightError } from './error.js';
 
 /** The Edge Runtime of Next.js and Vercel: as in Workers, with that bundler's own import form. */
-export const { TextEmbedder, models, init, diagnose } = /* @__PURE__ */ pilotlightOn({
-  entry: 'edge-light',
-  cpu: { name: 'core/simd.wasm', glue: () => glue, wasm: () => simd },
-});
+const cores = /* @__PURE__ */ coresOf({ cpu: { name: 'core/simd.wasm', glue: () => glue, wasm: () => simd } });
+
+// Each by itself, so that a bundler drops what is not used, with the weights behind it.
+export const TextEmbedder = /* @__PURE__ */ textEmbedderOn(cores);
+export const DigitGenerator = /* @__PURE__ */ digitGeneratorOn(cores);
+export const models = /* @__PURE__ */ modelsOn(cores);
+export const init = /* @__PURE__ */ initOn(cores);
+export const diagnose = /* @__PURE__ */ diagnoseOn('edge-light', cores);

@@ -19,6 +19,20 @@ export interface EmbedderHandle {
   free(): void;
 }
 
+/** A loaded digit generator inside a core's memory. */
+export interface GeneratorHandle {
+  /** Seven numbers for each picture, see `sketches.ts`; 784 grey values for each come back. */
+  generate(sketches: Float64Array, options: object): Promise<Uint8Array>;
+  free(): void;
+}
+
+/** A loaded judge inside a core's memory. */
+export interface JudgeHandle {
+  /** Ten probabilities for each picture of 784 grey values. */
+  read(pictures: Uint8Array, options: object): Promise<Float32Array>;
+  free(): void;
+}
+
 /** Outcome of the WebGPU self-test: the timed probe on both processors, and the largest difference of their results. */
 export interface GpuReport {
   adapter: AdapterReport;
@@ -36,6 +50,9 @@ export interface Glue {
   coreInfo(): CoreInfo;
   /** `options` are `LoadOptions` with `device` and `dtype` decided. */
   EmbedderCore: { load(model: string, options: object): Promise<EmbedderHandle> };
+  /** `options` are `LoadOptions` with the weights in `files`. */
+  GeneratorCore: { load(options: object): Promise<GeneratorHandle> };
+  JudgeCore: { load(options: object): Promise<JudgeHandle> };
   planModel(model: string, options: object): Promise<CorePlan>;
   refreshModel(model: string, options: object): Promise<void>;
   listModels(options: object): Promise<StoredModel[]>;

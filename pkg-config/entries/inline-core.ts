@@ -1,3 +1,4 @@
+import { decodeBase64 } from './base64.js';
 import * as glue from './core/cpu.js';
 import type { CoreFiles } from './core.js';
 import { cpuCore } from './simd.js';
@@ -8,6 +9,6 @@ export const INLINE_CPU: CoreFiles = {
   glue: () => glue,
   async wasm() {
     const { base64 } = await (cpuCore() === 'relaxed' ? import('./core/relaxed.b64.js') : import('./core/simd.b64.js'));
-    return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+    return decodeBase64(base64);
   },
 };

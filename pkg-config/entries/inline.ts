@@ -1,7 +1,18 @@
+import { coresOf, initOn } from './cores.js';
+import { diagnoseOn } from './diagnose.js';
+import { digitGeneratorOn } from './digit-generator.js';
 import { INLINE_CPU } from './inline-core.js';
-import { pilotlightOn } from './pilotlight.js';
+import { modelsOn } from './models.js';
+import { textEmbedderOn } from './text-embedder.js';
 
 export { PilotlightError } from './error.js';
 
 /** Node, Deno, Bun, and bundles of one file. */
-export const { TextEmbedder, models, init, diagnose } = /* @__PURE__ */ pilotlightOn({ entry: 'inline', cpu: INLINE_CPU });
+const cores = /* @__PURE__ */ coresOf({ cpu: INLINE_CPU });
+
+// Each by itself, so that a bundler drops what is not used, with the weights behind it.
+export const TextEmbedder = /* @__PURE__ */ textEmbedderOn(cores);
+export const DigitGenerator = /* @__PURE__ */ digitGeneratorOn(cores);
+export const models = /* @__PURE__ */ modelsOn(cores);
+export const init = /* @__PURE__ */ initOn(cores);
+export const diagnose = /* @__PURE__ */ diagnoseOn('inline', cores);

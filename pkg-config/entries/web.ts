@@ -1,12 +1,15 @@
 import * as cpu from './core/cpu.js';
-import { pilotlightOn } from './pilotlight.js';
+import { coresOf, initOn } from './cores.js';
+import { diagnoseOn } from './diagnose.js';
+import { digitGeneratorOn } from './digit-generator.js';
+import { modelsOn } from './models.js';
 import { cpuCore } from './simd.js';
+import { textEmbedderOn } from './text-embedder.js';
 
 export { PilotlightError } from './error.js';
 
 /** Browsers, and any runtime that can fetch what lies beside this file. Bundlers find the files by these `new URL` forms. */
-export const { TextEmbedder, models, init, diagnose } = /* @__PURE__ */ pilotlightOn({
-  entry: 'web',
+const cores = /* @__PURE__ */ coresOf({
   cpu: {
     name: 'the CPU core',
     glue: () => cpu,
@@ -18,3 +21,10 @@ export const { TextEmbedder, models, init, diagnose } = /* @__PURE__ */ pilotlig
     wasm: () => fetch(new URL('./core/webgpu.wasm', import.meta.url)),
   },
 });
+
+// Each by itself, so that a bundler drops what is not used, with the weights behind it.
+export const TextEmbedder = /* @__PURE__ */ textEmbedderOn(cores);
+export const DigitGenerator = /* @__PURE__ */ digitGeneratorOn(cores);
+export const models = /* @__PURE__ */ modelsOn(cores);
+export const init = /* @__PURE__ */ initOn(cores);
+export const diagnose = /* @__PURE__ */ diagnoseOn('web', cores);

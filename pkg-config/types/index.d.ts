@@ -135,6 +135,114 @@ export declare class TextEmbedder {
   dispose(): void;
 }
 
+export interface DigitLoadOptions {
+  /** Default `'auto'`. */
+  device?: Device;
+  /** Own weights, as `make train-digits` writes them, instead of those in the package. */
+  weights?: FileSource;
+  /** Cancels the load; the promise rejects with code `'ABORTED'`. */
+  signal?: AbortSignal;
+  onProgress?: (event: LoadProgress) => void;
+}
+
+/** How digits are drawn. */
+export interface DrawOptions {
+  /** 0 to 2^53 - 1: the same seed gives the same pictures on the same backend and build. Default a fresh one, told in the result. */
+  seed?: number;
+  /** How often the network is asked, 1 to 100; default 8. */
+  steps?: number;
+  /** 0 to 20: 1 draws digits as they are written, more makes them clearer and more alike, 0 heeds no class. Default 1.5. */
+  guidance?: number;
+  /** Cancels within one step; the promise rejects with code `'ABORTED'`. */
+  signal?: AbortSignal;
+  /** Is shown the pictures as they are after each step, from noise to digit; the last ones are the result. */
+  onStep?: (step: DrawStep) => void;
+}
+
+export interface DrawStep {
+  /** 1 to `steps`. */
+  step: number;
+  steps: number;
+  digits: Digits;
+}
+
+/** What to draw: exactly one of `digit`, `digits` and `text`; 10,000 pictures at most. */
+export interface GenerateOptions extends DrawOptions {
+  /** 0 to 9. */
+  digit?: number;
+  digits?: readonly number[];
+  /** The digits of a number, such as `'2026'`. */
+  text?: string;
+  /** How often all of it is drawn, each time in another hand; default 1. Picture `i` of a seed does not depend on the count. */
+  count?: number;
+}
+
+/** Where a morph begins or ends. */
+export interface MorphEnd {
+  /** 0 to 9. */
+  digit: number;
+  /** Default the seed of the other end, so that the hand stays the same. */
+  seed?: number;
+}
+
+export interface MorphOptions extends DrawOptions {
+  from: MorphEnd;
+  to: MorphEnd;
+  /** Pictures in all, both ends included, 2 to 10,000; default 9. */
+  count?: number;
+}
+
+/** One grey picture. */
+export interface Picture {
+  /** Row by row: 0 is paper, 255 is ink. */
+  readonly data: Uint8Array;
+  /** Rows and columns. */
+  readonly dims: [number, number];
+  /** White ink on black. @throws {PilotlightError} `BACKEND_UNAVAILABLE` where there is no `ImageData` */
+  toImageData(): ImageData;
+  /** As a PNG file, in any runtime. */
+  toBlob(): Promise<Blob>;
+}
+
+/** Drawn digits. */
+export interface Digits {
+  /** Picture after picture, row by row: 0 is paper, 255 is ink, as in MNIST. The caller owns the memory. */
+  readonly data: Uint8Array;
+  /** Pictures, rows, columns: `[n, 28, 28]`. */
+  readonly dims: [number, number, number];
+  /** What each was to be; in a morph the nearer end. */
+  readonly digits: number[];
+  /** Draws the same again. */
+  readonly seed: number;
+  /** One of them, white on black; default the first. */
+  toImageData(index?: number): ImageData;
+  /** One of them as a PNG file; default the first. */
+  toBlob(index?: number): Promise<Blob>;
+  /** All of them side by side; default as square as it gets. */
+  toGrid(columns?: number): Picture;
+}
+
+/** Draws handwritten digits. Its weights are in the package: nothing is fetched from a model host. */
+export declare class DigitGenerator {
+  private constructor();
+  /**
+   * Loads the generator from the package's own files.
+   * @throws {PilotlightError} `FETCH_FAILED`, `INVALID_WEIGHTS`, `ABORTED`, `INVALID_INPUT`
+   */
+  static load(options?: DigitLoadOptions): Promise<DigitGenerator>;
+  /**
+   * Draws digits, in the order asked for. On the CPU it computes on the calling thread and yields to the event loop between layers.
+   * Calls on one generator run one after another; one that is aborted while it waits rejects at once.
+   * @throws {PilotlightError} `INVALID_INPUT` naming the option and its range, `ABORTED`, `DISPOSED`
+   */
+  generate(options: GenerateOptions): Promise<Digits>;
+  /** Draws evenly spaced pictures on the way from one digit or seed to another. Throws as `generate`. */
+  morph(options: MorphOptions): Promise<Digits>;
+  readonly backend: BackendReport;
+  /** Frees the model's memory when the calls made before have settled. Later calls reject with `'DISPOSED'`; calling it twice is fine. */
+  dispose(): void;
+}
+
 export type ErrorCode =
   | 'INVALID_INPUT'
   | 'INVALID_WEIGHTS'

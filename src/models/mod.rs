@@ -1,5 +1,9 @@
 //! The models, each a file that reads top to bottom like the figure in its paper.
 
 mod bert;
+mod digits;
+mod judge;
 
 pub use bert::{Bert, BertConfig};
+pub use digits::{CLASSES, DigitUNet, EDGE};
+pub use judge::DigitJudge;

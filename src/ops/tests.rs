@@ -541,7 +541,7 @@ fn conv2d_is_what_burn_makes_of_a_checkpoint_s_weights() {
         // [panels, size · size · c, 8] → [n, size, size, c] → [n, c, size, size]
         let weight = conv.weight.clone().permute([0, 2, 1]);
         let weight = weight.reshape([n.div_ceil(8) * 8, size, size, c]);
-        let weight = weight.slice([0..n]).permute([0, 3, 1, 2]);
+        let weight = weight.narrow(0, 0, n).permute([0, 3, 1, 2]);
         let (stride, padding) = ([window.stride; 2], [window.padding; 2]);
         let options = burn::tensor::ops::ConvOptions::new(stride, padding, [1, 1], 1);
         let expected = burn::tensor::module::conv2d(

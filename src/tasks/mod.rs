@@ -1,11 +1,17 @@
 //! What a user asks for.
 
+#[cfg(test)]
+mod digit_goldens;
 mod embed;
+mod generate;
+mod judge;
 mod load;
 mod plan;
 mod pooling;
 
 pub use embed::{EmbedOptions, Embeddings, Precision, TextEmbedder, Values};
+pub use generate::{DigitGenerator, GenerateOptions, OnStep, Sketch, Start};
+pub use judge::DigitJudge;
 #[cfg(target_arch = "wasm32")]
 pub use load::STALL;
 pub use load::{LoadProgress, LoadStatus, Source};

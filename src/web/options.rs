@@ -7,7 +7,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::AbortSignal;
 
 use crate::error::{Error, Result};
-use crate::tasks::{EmbedOptions, Precision, STALL};
+use crate::tasks::{EmbedOptions, GenerateOptions, Precision, STALL};
 use crate::weights::Dtype;
 
 /// An options object, or nothing.
@@ -56,6 +56,34 @@ impl Options {
             let wrong =
                 || Error::invalid_input(format!("{name} is {}, expected a boolean", kind(&value)));
             value.as_bool().ok_or_else(wrong)
+        };
+        self.get(name).map(convert).transpose()
+    }
+
+    /// A whole number that is not negative; its range is the task's to check.
+    fn whole(&self, name: &str) -> Result<Option<usize>> {
+        let convert = |value: JsValue| {
+            // NaN is not equal to its rounding.
+            let number = value
+                .as_f64()
+                .filter(|number| number.trunc() == *number && (0.0..=1e9).contains(number));
+            let wrong = || {
+                Error::invalid_input(format!(
+                    "{name} is {}, expected a whole number from 1",
+                    shown(&value)
+                ))
+            };
+            number.map(|number| number as usize).ok_or_else(wrong)
+        };
+        self.get(name).map(convert).transpose()
+    }
+
+    /// Any number, NaN too; its range is the task's to check.
+    fn number(&self, name: &str) -> Result<Option<f32>> {
+        let convert = |value: JsValue| {
+            let wrong =
+                || Error::invalid_input(format!("{name} is {}, expected a number", kind(&value)));
+            value.as_f64().map(|number| number as f32).ok_or_else(wrong)
         };
         self.get(name).map(convert).transpose()
     }
@@ -198,33 +226,36 @@ impl StoreOption {
 /// `EmbedOptions` of the TypeScript types, and the signal.
 pub(super) fn embed_options(value: &JsValue) -> Result<(EmbedOptions, Option<AbortSignal>)> {
     let options = Options::new(value)?;
-    let dimensions = match options.get("dimensions") {
-        None => None,
-        Some(value) => {
-            // Whole numbers only; the range is the model's to check, and NaN is not equal to its rounding.
-            let number = value
-                .as_f64()
-                .filter(|number| number.trunc() == *number && (0.0..=1e9).contains(number));
-            let wrong = || {
-                Error::invalid_input(format!(
-                    "dimensions is {}, expected a whole number from 1",
-                    shown(&value)
-                ))
-            };
-            Some(number.ok_or_else(wrong)? as usize)
-        }
-    };
     let precision = match options.string("precision")? {
         Some(name) => Precision::from_name(&name)?,
         None => Precision::Float32,
     };
     Ok((
         EmbedOptions {
-            dimensions,
+            dimensions: options.whole("dimensions")?,
             precision,
         },
         options.of("signal", "an AbortSignal")?,
     ))
+}
+
+/// What `DigitGenerator` hands on: how to draw, the signal, and who is shown each step.
+pub(super) fn draw_options(
+    value: &JsValue,
+) -> Result<(GenerateOptions, Option<AbortSignal>, Option<Function>)> {
+    let options = Options::new(value)?;
+    let usual = GenerateOptions::default();
+    let draw = GenerateOptions {
+        steps: options.whole("steps")?.unwrap_or(usual.steps),
+        guidance: options.number("guidance")?.unwrap_or(usual.guidance),
+    };
+    let signal = options.of("signal", "an AbortSignal")?;
+    Ok((draw, signal, options.of("onStep", "a function")?))
+}
+
+/// What `DigitJudge` hands on: the signal.
+pub(super) fn read_options(value: &JsValue) -> Result<Option<AbortSignal>> {
+    Options::new(value)?.of("signal", "an AbortSignal")
 }
 
 /// A text, or a list of texts. A lone surrogate becomes U+FFFD, as in any UTF-8 encoder.

@@ -20,7 +20,7 @@ pub use tensors::Weights;
 pub enum Role {
     /// The matrix `[n, k]` of a linear layer: packed in panels, f32 or int8 per output channel.
     Linear,
-    /// A table `[v, d]` whose rows are looked up: f32 or int8 per row.
+    /// A table `[v, d]` whose rows are looked up, or a matrix that is computed with in f32 however it is kept: f32 or int8 per row.
     Embedding,
     /// Anything small: kept in f32 and in its own shape.
     Plain,

@@ -3,10 +3,15 @@
 use std::collections::HashMap;
 
 use burn::tensor::{Device, Tensor};
+use pilotlight_kernels::embedding_q8;
+use pilotlight_kernels::pack::pack_row_f32;
 
 use super::layout::{Loaded, Values};
 use crate::error::{Error, Result};
-use crate::ops::{Embedding, LayerNorm, Linear, LinearWeight, PANEL, floats, integers};
+use crate::ops::{
+    Conv2d, Embedding, GroupNorm, LayerNorm, Linear, LinearWeight, PANEL, Window, floats, integers,
+    packed_f32_shape,
+};
 
 /// A model's tensors by name, each taken out once.
 pub struct Weights {
@@ -74,6 +79,65 @@ impl Weights {
             weight,
             bias: self.vector(&format!("{name}.bias"))?,
             epsilon,
+        })
+    }
+
+    /// The norm whose tensors are `{name}.weight` and `{name}.bias`.
+    pub fn group_norm(&mut self, name: &str, groups: usize, epsilon: f32) -> Result<GroupNorm> {
+        Ok(GroupNorm {
+            weight: self.vector(&format!("{name}.weight"))?,
+            bias: self.vector(&format!("{name}.bias"))?,
+            groups,
+            epsilon,
+        })
+    }
+
+    /// The convolution of `c` channels whose tensors are `{name}.weight`, rows of `[rows, columns, c]`, and `{name}.bias`, in f32.
+    pub fn conv2d(&mut self, name: &str, c: usize, window: Window) -> Result<Conv2d> {
+        let (weight, bias) = self.panels(name, window.size * window.size * c)?;
+        Ok(Conv2d {
+            weight,
+            bias,
+            window,
+        })
+    }
+
+    /// The layer of `k` inputs whose tensors are `{name}.weight`, kept row by row, and `{name}.bias`, in f32.
+    pub fn linear_of_rows(&mut self, name: &str, k: usize) -> Result<Linear> {
+        let (weight, bias) = self.panels(name, k)?;
+        Ok(Linear {
+            weight: LinearWeight::F32(weight),
+            bias,
+        })
+    }
+
+    fn panels(&mut self, name: &str, k: usize) -> Result<(Tensor<3>, Tensor<1>)> {
+        let bias = self.vector(&format!("{name}.bias"))?;
+        let rows = self.rows(&format!("{name}.weight"), k)?;
+        let shape = packed_f32_shape(rows.len() / k, k);
+        let mut packed = vec![0.0; shape.iter().product()];
+        for (output, row) in rows.chunks_exact(k).enumerate() {
+            pack_row_f32(&mut packed, k, output, row);
+        }
+        Ok((floats(packed, shape, &self.device), bias))
+    }
+
+    /// The rows of a table, `d` values each, in f32.
+    pub fn rows(&mut self, name: &str, d: usize) -> Result<Vec<f32>> {
+        let Loaded {
+            values,
+            shape,
+            scale,
+            ..
+        } = self.take(name)?;
+        Ok(match values {
+            Values::F32(values) => values,
+            Values::Q8(values) | Values::Q4(values) => {
+                let mut rows = vec![0.0; scale.len() * d];
+                let ids: Vec<i32> = (0..scale.len() as i32).collect();
+                embedding_q8(&values, &scale, &ids, shape[1], &mut rows, d);
+                rows
+            }
         })
     }
 

@@ -44,15 +44,15 @@ impl Kernel {
     /// The bindings are `inputs` in order, the output, and the words of `info`. Inputs are contiguous.
     ///
     /// *Shapes*: `shape` is the output's; neither it nor an input may be empty.
-    pub fn launch<const N: usize>(
+    pub fn launch<const N: usize, const D: usize>(
         self,
         groups: usize,
         inputs: [&CubeTensor; N],
-        shape: [usize; 2],
+        shape: [usize; D],
         info: &[u32],
     ) -> CubeTensor {
         let (client, device) = (inputs[0].client.clone(), inputs[0].device.clone());
-        let bytes = shape[0] * shape[1] * size_of::<f32>();
+        let bytes = shape.iter().product::<usize>() * size_of::<f32>();
         let output = CubeTensor::new_contiguous(
             client.clone(),
             device,

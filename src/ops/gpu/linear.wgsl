@@ -17,7 +17,7 @@ struct Info {
     m: u32,
     k: u32,
     n: u32,
-    // 0 identity, 1 gelu, 2 gelu by tanh, 3 relu, 4 quick gelu, 5 silu
+    // Its number in activation.wgsl.
     activation: u32,
     tiles: u32,
 }
@@ -39,39 +39,6 @@ fn x_at(row: u32, input: u32) -> f32 {
         return x[row * info.k + input];
     }
     return 0.0;
-}
-
-// The error function. Source: Abramowitz & Stegun, 7.1.26, absolute error 1.5e-7.
-fn erf(v: vec4<f32>) -> vec4<f32> {
-    let a = abs(v);
-    let t = 1.0 / (1.0 + 0.3275911 * a);
-    let poly = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
-    return sign(v) * (1.0 - poly * exp(-a * a));
-}
-
-fn activate(v: vec4<f32>) -> vec4<f32> {
-    switch info.activation {
-        case 1u: {
-            return 0.5 * v * (1.0 + erf(v * 0.70710678));
-        }
-        case 2u: {
-            // Past ±10 tanh is ±1 in f32, and some drivers compute it by an exponential that overflows.
-            let inner = clamp(0.7978846 * (v + 0.044715 * v * v * v), vec4(-10.0), vec4(10.0));
-            return 0.5 * v * (1.0 + tanh(inner));
-        }
-        case 3u: {
-            return max(v, vec4(0.0));
-        }
-        case 4u: {
-            return v / (1.0 + exp(-1.702 * v));
-        }
-        case 5u: {
-            return v / (1.0 + exp(-v));
-        }
-        default: {
-            return v;
-        }
-    }
 }
 
 fn bias_at(output: u32) -> vec4<f32> {
@@ -152,7 +119,7 @@ fn main(
     let bias_low = bias_at(output);
     let bias_high = bias_at(output + 4u);
     for (var i = 0u; i < 4u; i++) {
-        write(row + i, output, activate(low[i] + bias_low));
-        write(row + i, output + 4u, activate(high[i] + bias_high));
+        write(row + i, output, activate(low[i] + bias_low, info.activation));
+        write(row + i, output + 4u, activate(high[i] + bias_high, info.activation));
     }
 }

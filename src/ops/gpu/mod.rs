@@ -12,15 +12,19 @@ use burn::backend::{Cube, TensorMetadata};
 use burn::tensor::{FloatDType, Shape};
 use burn_wgpu::CubeTensor;
 
-use super::{Activation, HotOps, PANEL, Spans, attention, linear, norm};
+use super::{Activation, HotOps, PANEL, Spans, Window, attention, conv, group_norm, linear, norm};
 use kernel::{Kernel, all_f32, contiguous, dims};
 
-/// Rows that an invocation of the linear kernel computes.
+/// Rows that an invocation of the linear kernel computes, or pixels one of the convolution.
 const ROWS: usize = 4;
 /// Queries in one workgroup of the attention kernel.
 const QUERIES: usize = 4;
 /// The widest head for the attention kernel: it has an invocation for each column, and WebGPU promises 256 to a workgroup.
 const WIDEST_HEAD: usize = 256;
+/// Panels of outputs that a workgroup of the convolution makes at most.
+const WIDEST_TILE: usize = 8;
+/// Invocations that share a group of the group norm. As many as WebGPU promises to a workgroup: there are few groups.
+const NORM_INVOCATIONS: usize = 256;
 
 impl HotOps for Cube {
     /// By the plain body where there are no inputs at all.
@@ -41,17 +45,9 @@ impl HotOps for Cube {
         let (group_m, group_n) = if m <= 4 * ROWS { (4, 8) } else { (8, 8) };
         let tiles = m.div_ceil(group_m * ROWS) * n.div_ceil(group_n * PANEL);
         let [x, weight, bias] = contiguous([x, weight, bias]);
-        let activation = match activation {
-            Activation::Identity => 0,
-            Activation::Gelu => 1,
-            Activation::GeluTanh => 2,
-            Activation::Relu => 3,
-            Activation::QuickGelu => 4,
-            Activation::Silu => 5,
-        };
         Kernel::new(
             "linear",
-            include_str!("linear.wgsl"),
+            concat!(include_str!("linear.wgsl"), include_str!("activation.wgsl")),
             (group_n as u32, group_m as u32),
         )
         .with("group_m", group_m)
@@ -60,7 +56,13 @@ impl HotOps for Cube {
             tiles,
             [&x, &weight, &bias],
             [m, n],
-            &[m as u32, k as u32, n as u32, activation, tiles as u32],
+            &[
+                m as u32,
+                k as u32,
+                n as u32,
+                number(activation),
+                tiles as u32,
+            ],
         )
     }
 
@@ -137,9 +139,114 @@ impl HotOps for Cube {
             &[m as u32, d as u32, epsilon.to_bits()],
         )
     }
+
+    /// By the plain body where there are no inputs at all.
+    fn conv2d(x: CubeTensor, weight: CubeTensor, bias: CubeTensor, window: Window) -> CubeTensor {
+        let ([b, h, w, c], [n]) = (dims(&x), dims(&bias));
+        let (high, wide) = (window.outputs(h), window.outputs(w));
+        let (pixels, panels) = (b * high * wide, n.div_ceil(PANEL));
+        if pixels == 0 || n == 0 {
+            return nothing(&x, [b, high, wide, n]);
+        }
+        let inputs = window.size * window.size * c;
+        if inputs * h * w == 0 || !all_f32([&x, &weight, &bias]) {
+            return conv::plain::<Self>(x, weight, bias, window);
+        }
+        // As few tiles side by side as there can be, and of one width: pictures have 48 or 96 channels, which fill no power of two.
+        let group_n = panels.div_ceil(panels.div_ceil(WIDEST_TILE));
+        // At least 32 invocations, and by sixteens, as the text asks for.
+        let group_m = if group_n == 1 { 32 } else { 16 };
+        let tiles = pixels.div_ceil(group_m * ROWS) * panels.div_ceil(group_n);
+        let [x, weight, bias] = contiguous([x, weight, bias]);
+        let info = [
+            pixels,
+            h,
+            w,
+            c,
+            high,
+            wide,
+            n,
+            window.size,
+            window.stride,
+            window.padding,
+            tiles,
+        ];
+        Kernel::new(
+            "conv2d",
+            include_str!("conv2d.wgsl"),
+            (group_n as u32, group_m as u32),
+        )
+        .with("group_m", group_m)
+        .with("group_n", group_n)
+        .launch(
+            tiles,
+            [&x, &weight, &bias],
+            [b, high, wide, n],
+            &info.map(|number| number as u32),
+        )
+    }
+
+    fn group_norm(
+        x: CubeTensor,
+        gain: CubeTensor,
+        offset: CubeTensor,
+        groups: usize,
+        epsilon: f32,
+        activation: Activation,
+    ) -> CubeTensor {
+        let [b, h, w, c] = dims(&x);
+        if b * h * w * c == 0 {
+            return nothing(&x, [b, h, w, c]);
+        }
+        if !all_f32([&x, &gain, &offset]) {
+            return group_norm::plain::<Self>(x, gain, offset, groups, epsilon, activation);
+        }
+        // From one picture's row to the next one's.
+        let [gain_stride, offset_stride] = [&gain, &offset].map(|rows| {
+            let [rows, _] = dims(rows);
+            if rows == 1 { 0 } else { c as u32 }
+        });
+        let [x, gain, offset] = contiguous([x, gain, offset]);
+        Kernel::new(
+            "group_norm",
+            concat!(
+                include_str!("group_norm.wgsl"),
+                include_str!("activation.wgsl")
+            ),
+            (NORM_INVOCATIONS as u32, 1),
+        )
+        .with("invocations", NORM_INVOCATIONS)
+        .launch(
+            b * groups,
+            [&x, &gain, &offset],
+            [b, h, w, c],
+            &[
+                (b * groups) as u32,
+                groups as u32,
+                (h * w) as u32,
+                c as u32,
+                gain_stride,
+                offset_stride,
+                epsilon.to_bits(),
+                number(activation),
+            ],
+        )
+    }
+}
+
+/// What `activation.wgsl` calls it.
+fn number(activation: Activation) -> u32 {
+    match activation {
+        Activation::Identity => 0,
+        Activation::Gelu => 1,
+        Activation::GeluTanh => 2,
+        Activation::Relu => 3,
+        Activation::QuickGelu => 4,
+        Activation::Silu => 5,
+    }
 }
 
 /// A result without values: a GPU refuses to run on no workgroups at all.
-fn nothing(like: &CubeTensor, shape: [usize; 2]) -> CubeTensor {
+fn nothing<const D: usize>(like: &CubeTensor, shape: [usize; D]) -> CubeTensor {
     Cube::float_empty(Shape::from(shape), &like.device(), FloatDType::F32)
 }

@@ -2,18 +2,28 @@
 
 use std::future::Future;
 
-use burn::backend::Flex;
+use burn::backend::{Dispatch, Flex};
 use burn::tensor::{Device, Tensor};
 use burn_flex::FlexTensor;
 
 use super::*;
 use crate::device::{Gpu, cpu};
 use crate::ops::{
-    LayerNorm, Linear, LinearWeight, attention as attend, floats, packed_f32_shape, read,
+    Conv2d, GroupNorm, LayerNorm, Linear, LinearWeight, attention as attend, floats,
+    packed_f32_shape, read, upsample,
 };
 
 /// Edges of the tiles (1, 3, 7, 31, 33) and a size of MiniLM.
 const SIZES: [usize; 6] = [1, 3, 7, 31, 33, 384];
+
+const ACTIVATIONS: [Activation; 6] = [
+    Activation::Identity,
+    Activation::Gelu,
+    Activation::GeluTanh,
+    Activation::Relu,
+    Activation::QuickGelu,
+    Activation::Silu,
+];
 
 /// The GPU, or a line that says why a test does not run.
 fn gpu() -> Option<Gpu> {
@@ -73,7 +83,7 @@ fn flex<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
     tensor.try_into_primitive::<Flex>().unwrap()
 }
 
-fn list(tensor: Tensor<2>) -> Vec<f32> {
+fn list<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     wait(read(tensor)).unwrap()
 }
 
@@ -100,14 +110,7 @@ fn linear_agrees_with_the_plain_body_on_odd_shapes() {
             let m = [1, 2, 3, 5, 16, 17, 33][(n + k) % 7];
             let weights = linear(&mut values, n, k);
             let x = values.take(m * k);
-            for activation in [
-                Activation::Identity,
-                Activation::Gelu,
-                Activation::GeluTanh,
-                Activation::Relu,
-                Activation::QuickGelu,
-                Activation::Silu,
-            ] {
+            for activation in ACTIVATIONS {
                 let layer = on(gpu.device(), &weights, k);
                 let got = list(layer.forward(matrix(&x, m, gpu.device()), activation));
                 let oracle = on(&cpu(), &weights, k);
@@ -119,7 +122,7 @@ fn linear_agrees_with_the_plain_body_on_odd_shapes() {
                     linear::plain_f32::<Flex>(x, flex(weight), flex(oracle.bias), activation);
                 // Sums of k products of magnitude below 1 in another order, and 1e-6 of the error function times a sum.
                 let tolerance = 4e-6 + 8.0 * f32::EPSILON * k as f32;
-                let expected = list(Tensor::from_primitive::<Flex>(expected));
+                let expected = list(Tensor::<2>::from_primitive::<Flex>(expected));
                 assert_close(
                     &format!("{m}x{k}x{n} {activation:?}"),
                     &got,
@@ -223,9 +226,8 @@ fn attention_agrees_with_the_plain_body_on_ragged_batches() {
         let [q, k, v] = [0, 1, 2].map(|part| matrix(&parts[part], t, gpu.device()));
         let got = list(attend(q, k, v, &spans, heads));
         let [q, k, v] = [0, 1, 2].map(|part| flex(matrix(&parts[part], t, &cpu())));
-        let expected = list(Tensor::from_primitive::<Flex>(attention::plain::<Flex>(
-            q, k, v, spans, heads,
-        )));
+        let expected = attention::plain::<Flex>(q, k, v, spans, heads);
+        let expected = list(Tensor::<2>::from_primitive::<Flex>(expected));
         assert_close(
             &format!("{lengths:?}, {heads} heads of {head}"),
             &got,
@@ -271,12 +273,330 @@ fn add_layer_norm_agrees_with_the_plain_body() {
         ));
         let [x, residual] = [x, residual].map(|part| flex(matrix(&part, m, &cpu())));
         let [gamma, beta] = [gamma, beta].map(|part| flex(vector(&part, &cpu())));
-        let expected = list(Tensor::from_primitive::<Flex>(norm::plain::<Flex>(
-            x, residual, gamma, beta, 1e-5,
-        )));
+        let expected = norm::plain::<Flex>(x, residual, gamma, beta, 1e-5);
+        let expected = list(Tensor::<2>::from_primitive::<Flex>(expected));
         // Values near 100 carry an error of 1e-5, which the division by a small deviation enlarges.
         assert_close(&format!("{d}"), &got, &expected, 2e-4);
     }
+}
+
+const WINDOWS: [Window; 8] = [
+    window(3, 1, 1),
+    window(3, 2, 1),
+    window(1, 1, 0),
+    window(1, 2, 0),
+    window(2, 3, 2),
+    window(4, 1, 0),
+    window(5, 3, 4),
+    window(7, 1, 3),
+];
+
+const fn window(size: usize, stride: usize, padding: usize) -> Window {
+    Window {
+        size,
+        stride,
+        padding,
+    }
+}
+
+/// Weights and bias as [`linear`] makes them.
+fn convolution(
+    device: &Device,
+    (packed, bias): &(Vec<f32>, Vec<f32>),
+    window: Window,
+    c: usize,
+) -> Conv2d {
+    let shape = packed_f32_shape(bias.len(), window.size * window.size * c);
+    Conv2d {
+        weight: floats(packed.clone(), shape, device),
+        bias: vector(bias, device),
+        window,
+    }
+}
+
+fn pictures(values: &[f32], shape: [usize; 4], device: &Device) -> Tensor<4> {
+    floats(values.to_vec(), shape, device)
+}
+
+#[test]
+fn conv2d_agrees_with_the_plain_body_on_odd_shapes() {
+    let Some(gpu) = gpu() else { return };
+    let mut values = Values(7);
+    for window in WINDOWS {
+        for [b, h, w, c, n] in [
+            [1, 1, 1, 1, 1],
+            [5, 14, 14, 48, 48],
+            [2, 14, 14, 48, 4],
+            [1, 7, 7, 96, 96],
+            [3, 28, 28, 1, 48],
+            [2, 3, 31, 7, 33],
+            [1, 33, 5, 3, 9],
+            [1, 6, 9, 5, 135],
+        ] {
+            let (high, wide) = (window.outputs(h), window.outputs(w));
+            if high * wide == 0 {
+                continue;
+            }
+            let k = window.size * window.size * c;
+            let weights = linear(&mut values, n, k);
+            let x = values.take(b * h * w * c);
+            let conv = convolution(gpu.device(), &weights, window, c);
+            let got = conv.forward(pictures(&x, [b, h, w, c], gpu.device()));
+            assert_eq!(got.dims(), [b, high, wide, n]);
+            let conv = convolution(&cpu(), &weights, window, c);
+            let x = flex(pictures(&x, [b, h, w, c], &cpu()));
+            let expected = conv::plain::<Flex>(x, flex(conv.weight), flex(conv.bias), window);
+            let expected = list(Tensor::<4>::from_primitive::<Flex>(expected));
+            // Sums of k products of magnitude below 1 and a bias, in another order.
+            let tolerance = 8.0 * f32::EPSILON * (k + 1) as f32;
+            let name = format!("{window:?} of {b} of {h} x {w}, {c} to {n}");
+            assert_close(&name, &list(got), &expected, tolerance);
+        }
+    }
+    gpu.check().unwrap();
+}
+
+#[test]
+fn a_picture_gives_the_same_bits_wherever_it_stands_in_a_batch() {
+    let Some(gpu) = gpu() else { return };
+    let mut values = Values(8);
+    for window in WINDOWS {
+        let (h, w, c, n) = (9, 5, 6, 10);
+        let weights = linear(&mut values, n, window.size * window.size * c);
+        let conv = convolution(gpu.device(), &weights, window, c);
+        let one = values.take(h * w * c);
+        let alone = list(conv.forward(pictures(&one, [1, h, w, c], gpu.device())));
+        for (b, position) in [(2, 1), (9, 4), (17, 16)] {
+            let mut x = values.take(b * h * w * c);
+            x[position * one.len()..(position + 1) * one.len()].copy_from_slice(&one);
+            let batch = list(conv.forward(pictures(&x, [b, h, w, c], gpu.device())));
+            assert_eq!(
+                batch[position * alone.len()..(position + 1) * alone.len()],
+                alone,
+                "{window:?}, picture {position} of {b}"
+            );
+        }
+    }
+}
+
+#[test]
+fn group_norm_agrees_with_the_plain_body() {
+    let Some(gpu) = gpu() else { return };
+    let mut values = Values(9);
+    for [b, h, w, c, groups] in [
+        [1, 1, 1, 1, 1],
+        [3, 14, 14, 48, 8],
+        [2, 7, 7, 96, 8],
+        [2, 3, 5, 7, 7],
+        [1, 31, 3, 33, 3],
+        [2, 5, 5, 100, 1],
+    ] {
+        let shape = [b, h, w, c];
+        for (rows, activation) in [1, b]
+            .into_iter()
+            .flat_map(|rows| ACTIVATIONS.map(|activation| (rows, activation)))
+        {
+            // A mean that is large beside the deviation.
+            let x: Vec<f32> = (values.take(b * h * w * c).iter().map(|x| x + 30.0)).collect();
+            let [gain, offset] = [rows * c; 2].map(|count| values.take(count));
+            let run = |device: &Device| {
+                (
+                    pictures(&x, shape, device),
+                    matrix(&gain, rows, device),
+                    matrix(&offset, rows, device),
+                )
+            };
+            let (x, gain, offset) = run(gpu.device());
+            let [x, gain, offset] = [
+                x.into_dispatch(),
+                gain.into_dispatch(),
+                offset.into_dispatch(),
+            ];
+            let got = Dispatch::group_norm(x, gain, offset, groups, 1e-5, activation);
+            let got = list(Tensor::<4>::from_dispatch(got));
+            let (x, gain, offset) = run(&cpu());
+            let (x, gain, offset) = (flex(x), flex(gain), flex(offset));
+            let expected = group_norm::plain::<Flex>(x, gain, offset, groups, 1e-5, activation);
+            let expected = list(Tensor::<4>::from_primitive::<Flex>(expected));
+            // Means near 30 carry an error of 2e-6, which the division by a deviation of a half enlarges, or, where a value
+            // is alone and so its own mean, the one by the root of epsilon.
+            let name = format!("{shape:?} in {groups}, {rows} rows, {activation:?}");
+            assert_close(&name, &got, &expected, 1e-3);
+        }
+    }
+    gpu.check().unwrap();
+}
+
+#[test]
+fn group_norm_keeps_the_digits_beside_a_large_mean_and_in_large_values() {
+    let Some(gpu) = gpu() else { return };
+    let mut values = Values(10);
+    let (shape, groups) = ([2, 14, 14, 12], 2);
+    let norm = GroupNorm {
+        weight: vector(&[1.0; 12], gpu.device()),
+        bias: vector(&[0.0; 12], gpu.device()),
+        groups,
+        epsilon: 1e-5,
+    };
+    // What a mean of 1e4 leaves of a value is good to 1e-3, half of which becomes an error of the result; and to 1e-6 where
+    // there is no such mean.
+    for (mean, magnitude, tolerance) in [(1e4, 1.0, 3e-3), (0.0, 1e15, 1e-5)] {
+        let x: Vec<f32> = (values.take(shape.iter().product()).iter())
+            .map(|x| mean + magnitude * x)
+            .collect();
+        let got = norm.forward(pictures(&x, shape, gpu.device()), Activation::Identity);
+        let expected = normal(&x, shape, groups);
+        assert_close(&format!("{mean}"), &list(got), &expected, tolerance);
+    }
+}
+
+/// Group norm in f64, without gain, offset and epsilon.
+fn normal(x: &[f32], [_, h, w, c]: [usize; 4], groups: usize) -> Vec<f32> {
+    let width = c / groups;
+    let group_of = |i: usize| i / (h * w * c) * groups + i % c / width;
+    let count = (h * w * width) as f64;
+    let mean_of = |values: &dyn Fn(usize) -> f64| {
+        let mut means = vec![0.0; x.len() / (h * w * width)];
+        for i in 0..x.len() {
+            means[group_of(i)] += values(i) / count;
+        }
+        means
+    };
+    let mean = mean_of(&|i| f64::from(x[i]));
+    let centred = |i: usize| f64::from(x[i]) - mean[group_of(i)];
+    let variance = mean_of(&|i| centred(i).powi(2));
+    (0..x.len())
+        .map(|i| (centred(i) / variance[group_of(i)].sqrt()) as f32)
+        .collect()
+}
+
+#[test]
+fn upsampling_agrees_with_the_plain_body() {
+    let Some(gpu) = gpu() else { return };
+    let mut values = Values(11);
+    for ([b, h, w, c], factor) in [
+        ([1, 1, 1, 1], 3),
+        ([2, 7, 7, 96], 2),
+        ([3, 5, 3, 7], 2),
+        ([1, 2, 31, 3], 1),
+        ([2, 3, 2, 4], 5),
+    ] {
+        let x = values.take(b * h * w * c);
+        let got = upsample(pictures(&x, [b, h, w, c], gpu.device()), factor);
+        assert_eq!(got.dims(), [b, h * factor, w * factor, c]);
+        let x = flex(pictures(&x, [b, h, w, c], &cpu()));
+        let expected = conv::plain_upsample::<Flex>(x, factor);
+        let expected = list(Tensor::<4>::from_primitive::<Flex>(expected));
+        assert_eq!(list(got), expected, "{h} x {w} x {c} by {factor}");
+    }
+}
+
+#[test]
+fn pictures_may_be_views_with_gaps() {
+    let Some(gpu) = gpu() else { return };
+    let mut values = Values(12);
+    let weights = linear(&mut values, 9, 9 * 4);
+    let wide = values.take(2 * 7 * 6 * 5);
+    let [gain, offset] = [6; 2].map(|count| values.take(count));
+    // Channels first, and some of them: neighbours in no direction.
+    let run = |device: &Device| {
+        let view = pictures(&wide, [2, 7, 6, 5], device).slice([0..2, 2..6]);
+        let view = view.permute([0, 2, 3, 1]);
+        let conv = convolution(device, &weights, window(3, 1, 1), 4);
+        // One row for both pictures, of every second value.
+        let norm = GroupNorm {
+            weight: matrix(&gain, 3, device).transpose().slice([0..1]).squeeze(),
+            bias: matrix(&offset, 3, device)
+                .transpose()
+                .slice([0..1])
+                .squeeze(),
+            groups: 1,
+            epsilon: 1e-5,
+        };
+        let part = view.clone().slice([0..2, 0..6, 0..5, 1..4]);
+        [
+            list(conv.forward(view.clone())),
+            list(norm.forward(part, Activation::Silu)),
+            list(upsample(view, 2)),
+        ]
+    };
+    for (got, expected) in run(gpu.device()).iter().zip(run(&cpu())) {
+        assert_close("view", got, &expected, 1e-5);
+    }
+}
+
+#[test]
+fn zeros_large_values_and_nan_go_through_pictures_as_they_should() {
+    let Some(gpu) = gpu() else { return };
+    let device = gpu.device();
+    let mut values = Values(13);
+    let weights = linear(&mut values, 5, 9 * 3);
+    let conv = convolution(device, &weights, window(3, 1, 1), 3);
+    let run = |x: &[f32]| list(conv.forward(pictures(x, [1, 5, 5, 3], device)));
+    let zeros = run(&[0.0; 5 * 5 * 3]);
+    assert!(zeros.chunks_exact(5).all(|pixel| pixel == weights.1));
+    let mut x = [1e30; 5 * 5 * 3];
+    assert!(run(&x).iter().all(|y| y.is_finite()));
+    // A NaN reaches the windows that hold it, and no other: not by the zeros of the padding either.
+    x[0] = f32::NAN;
+    for (pixel, y) in run(&x).chunks_exact(5).enumerate() {
+        let near = pixel / 5 < 2 && pixel % 5 < 2;
+        assert!(y.iter().all(|y| y.is_nan() == near), "pixel {pixel}");
+    }
+    let norm = GroupNorm {
+        weight: vector(&[1.0; 6], device),
+        bias: vector(&[0.5; 6], device),
+        groups: 2,
+        epsilon: 1e-5,
+    };
+    let constant = pictures(&[7.0; 4 * 6], [1, 2, 2, 6], device);
+    let constant = list(norm.forward(constant, Activation::Identity));
+    // A GPU may divide with an error of 2.5 ulp, and this is one of the mean over the root of epsilon.
+    assert_close("constant", &constant, &[0.5; 4 * 6], 4e-4);
+    let mut x = values.take(2 * 4 * 6);
+    x[0] = f32::NAN;
+    let y = list(norm.forward(pictures(&x, [2, 2, 2, 6], device), Activation::Silu));
+    for (i, y) in y.iter().enumerate() {
+        assert_eq!(y.is_nan(), i < 24 && i % 6 < 3, "value {i}");
+    }
+}
+
+#[test]
+fn pictures_may_need_more_workgroups_than_one_dimension_has() {
+    let Some(gpu) = gpu() else { return };
+    let mut values = Values(14);
+    // 65,537 tiles of 128 pixels, the last one cut.
+    let shape = [257, 255, 128, 1];
+    let x = values.take(shape.iter().product());
+    let (packed, bias) = linear(&mut values, 1, 1);
+    let conv = convolution(
+        gpu.device(),
+        &(packed.clone(), bias.clone()),
+        window(1, 1, 0),
+        1,
+    );
+    let got = list(conv.forward(pictures(&x, shape, gpu.device())));
+    let expected: Vec<f32> = x.iter().map(|x| x * packed[0] + bias[0]).collect();
+    // Two roundings where the GPU may have one.
+    assert_close("conv2d", &got, &expected, 3.0 * f32::EPSILON);
+
+    // 70,000 groups of two values: each is as far from the mean as the deviation.
+    let x: Vec<f32> = values
+        .take(70_000)
+        .iter()
+        .flat_map(|x| [x + 2.0, 0.0])
+        .collect();
+    let norm = GroupNorm {
+        weight: vector(&[1.0], gpu.device()),
+        bias: vector(&[0.0], gpu.device()),
+        groups: 1,
+        epsilon: 0.0,
+    };
+    let x = pictures(&x, [70_000, 1, 2, 1], gpu.device());
+    let got = list(norm.forward(x, Activation::Identity));
+    // An inverse root with an error of 2 ulp, and the mean's.
+    assert_close("group norm", &got, &[1.0, -1.0].repeat(70_000), 1e-6);
+    gpu.check().unwrap();
 }
 
 #[test]
@@ -297,6 +617,30 @@ fn nothing_in_gives_nothing_out() {
         epsilon: 1e-5,
     };
     assert_eq!(norm.forward(none.clone(), none).dims(), [0, 8]);
+    let none = pictures(&[], [0, 5, 5, 8], device);
+    let three = window(3, 1, 1);
+    let conv = convolution(device, &linear(&mut Values(5), 9, 9 * 8), three, 8);
+    assert_eq!(conv.forward(none.clone()).dims(), [0, 5, 5, 9]);
+    let norm = GroupNorm {
+        weight: vector(&[1.0; 8], device),
+        bias: vector(&[0.0; 8], device),
+        groups: 2,
+        epsilon: 1e-5,
+    };
+    assert_eq!(
+        norm.forward(none.clone(), Activation::Silu).dims(),
+        [0, 5, 5, 8]
+    );
+    assert_eq!(upsample(none, 2).dims(), [0, 10, 10, 8]);
+    // A window that is larger than the picture.
+    let conv = convolution(
+        device,
+        &linear(&mut Values(5), 9, 9 * 8),
+        window(3, 1, 0),
+        8,
+    );
+    let small = pictures(&[1.0; 2 * 8], [1, 2, 1, 8], device);
+    assert_eq!(conv.forward(small).dims(), [1, 0, 0, 9]);
     gpu.check().unwrap();
 }
 

@@ -1,0 +1,90 @@
+import type * as Api from '../types/index.js';
+import { abortable, signalOf } from './abort.js';
+import { abortableFiles } from './abortable-files.js';
+import { type Cores, chooseBackend } from './backend.js';
+import { decodeBase64 } from './base64.js';
+import { checkObject } from './check.js';
+import { Digits } from './digits.js';
+import { PilotlightError, toPilotlightError } from './error.js';
+import type { GeneratorHandle } from './glue.js';
+import { HeldModel } from './held-model.js';
+import { Load } from './load.js';
+import { runsOn } from './runs-on.js';
+import { type Sketches, sketchesBetween, sketchesOf } from './sketches.js';
+
+/** Only `load` may construct. */
+const INSIDE = Symbol('pilotlight');
+
+/** What the core reads: the weights as they are packed. */
+const FILE = 'pilotlight-q8.safetensors';
+
+/** The `DigitGenerator` class over the cores of one runtime. */
+export function digitGeneratorOn(cores: Cores): typeof Api.DigitGenerator {
+  class DigitGenerator {
+    readonly backend: Api.BackendReport;
+    readonly #model: HeldModel<GeneratorHandle>;
+
+    constructor(key: symbol, model: HeldModel<GeneratorHandle>, backend: Api.BackendReport) {
+      if (key !== INSIDE) throw new PilotlightError('INVALID_INPUT', 'DigitGenerator has no constructor: use DigitGenerator.load()');
+      this.#model = model;
+      this.backend = backend;
+      runsOn.set(this, { instance: model.instance, device: backend.device });
+    }
+
+    static async load(options: Api.DigitLoadOptions = {}): Promise<DigitGenerator> {
+      try {
+        const signal = signalOf(checkObject('options', options));
+        const { device, weights, onProgress } = options;
+        const [{ instance, report }, bytes] = await abortable(
+          Promise.all([chooseBackend(cores, device === undefined ? {} : { device }), weights ?? shipped()]),
+          signal,
+        );
+        const files = abortableFiles({ [FILE]: bytes }, signal) ?? {};
+        const load = new Load('digits', { device: report.device, files, store: false, ...(signal && { signal }), ...(onProgress && { onProgress }) });
+        const handle = await load.run(instance, ({ GeneratorCore }, settled) => GeneratorCore.load(settled));
+        // The weights are kept as int8 and computed with in f32.
+        return new DigitGenerator(INSIDE, new HeldModel('DigitGenerator', instance, handle), { ...report, dtype: 'f32' });
+      } catch (error) {
+        throw toPilotlightError(error);
+      }
+    }
+
+    async generate(options: Api.GenerateOptions): Promise<Digits> {
+      return this.#draw(options, () => sketchesOf(options));
+    }
+
+    async morph(options: Api.MorphOptions): Promise<Digits> {
+      return this.#draw(options, () => sketchesBetween(options));
+    }
+
+    dispose(): void {
+      this.#model.dispose();
+    }
+
+    async #draw(options: Api.DrawOptions, sketch: () => Sketches): Promise<Digits> {
+      return this.#model.call(options, async (handle) => {
+        const { numbers, digits, seed } = sketch();
+        const { steps, guidance, signal, onStep } = options;
+        const shown = onStep && stepListener(onStep, digits, seed);
+        return new Digits(await handle.generate(numbers, { steps, guidance, signal, onStep: shown }), digits, seed);
+      });
+    }
+  }
+  return DigitGenerator as unknown as typeof Api.DigitGenerator;
+}
+
+function stepListener(onStep: unknown, digits: number[], seed: number): (step: number, steps: number, data: Uint8Array) => void {
+  if (typeof onStep !== 'function') throw new PilotlightError('INVALID_INPUT', `onStep: expected a function, got ${typeof onStep}`);
+  return (step, steps, data) => void onStep({ step, steps, digits: new Digits(data, digits, seed) } satisfies Api.DrawStep);
+}
+
+/** The weights of the package, in a script of their own that only those fetch who draw. */
+async function shipped(): Promise<Uint8Array> {
+  try {
+    const { base64 } = await import('./weights/generator.js');
+    return decodeBase64(base64);
+  } catch (error) {
+    const { message } = toPilotlightError(error);
+    throw new PilotlightError('FETCH_FAILED', `weights/generator.js: ${message}`, error);
+  }
+}

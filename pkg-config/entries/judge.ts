@@ -1,0 +1,58 @@
+import type * as Api from '../types/judge.js';
+import { decodeBase64 } from './base64.js';
+import { checkObject } from './check.js';
+import { PilotlightError, toPilotlightError } from './error.js';
+import type { JudgeHandle } from './glue.js';
+import { HeldModel } from './held-model.js';
+import { Load } from './load.js';
+import { runsOn } from './runs-on.js';
+
+/** Only `load` may construct. */
+const INSIDE = Symbol('pilotlight');
+
+/** What the core reads: the weights as they are packed. */
+const FILE = 'pilotlight-q8.safetensors';
+const PIXELS = 28 * 28;
+
+/** Reads digits, in the core that a generator runs in. */
+export class DigitJudge implements Api.DigitJudge {
+  readonly #model: HeldModel<JudgeHandle>;
+
+  private constructor(key: symbol, model: HeldModel<JudgeHandle>) {
+    if (key !== INSIDE) throw new PilotlightError('INVALID_INPUT', 'DigitJudge has no constructor: use DigitJudge.load()');
+    this.#model = model;
+  }
+
+  static async load(generator: object): Promise<DigitJudge> {
+    try {
+      const host = runsOn.get(generator);
+      if (!host) throw new PilotlightError('INVALID_INPUT', `generator: expected a DigitGenerator, got ${typeof generator}`);
+      const { base64 } = await import('./weights/judge.js');
+      const load = new Load('digits', { device: host.device, files: { [FILE]: decodeBase64(base64) }, store: false });
+      const handle = await load.run(host.instance, ({ JudgeCore }, settled) => JudgeCore.load(settled));
+      return new DigitJudge(INSIDE, new HeldModel('DigitJudge', host.instance, handle));
+    } catch (error) {
+      throw toPilotlightError(error);
+    }
+  }
+
+  async read(pictures: Uint8Array, options: { signal?: AbortSignal } = {}): Promise<Api.Reading[]> {
+    return this.#model.call(checkObject('options', options), async (handle) => {
+      if (!(pictures instanceof Uint8Array) || pictures.length === 0 || pictures.length % PIXELS !== 0) {
+        const got = pictures instanceof Uint8Array ? `${pictures.length} values` : typeof pictures;
+        throw new PilotlightError('INVALID_INPUT', `pictures: expected a Uint8Array of 784 grey values for each, got ${got}`);
+      }
+      const all = await handle.read(pictures, options);
+      return Array.from({ length: all.length / 10 }, (_, i) => readingOf(all.slice(10 * i, 10 * i + 10)));
+    });
+  }
+
+  dispose(): void {
+    this.#model.dispose();
+  }
+}
+
+function readingOf(probabilities: Float32Array): Api.Reading {
+  const probability = Math.max(...probabilities);
+  return { digit: probabilities.indexOf(probability), probability, probabilities };
+}

@@ -1,0 +1,26 @@
+import type { DigitGenerator } from './index.js';
+
+/** What the judge sees in a picture. */
+export interface Reading {
+  /** 0 to 9. */
+  digit: number;
+  /** Of this digit, 0 to 1. */
+  probability: number;
+  /** Of all ten. */
+  probabilities: Float32Array;
+}
+
+/** Reads handwritten digits: the classifier by which the generator is measured. */
+export declare class DigitJudge {
+  private constructor();
+  /** Loads it into the core that a generator runs in. @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED` */
+  static load(generator: DigitGenerator): Promise<DigitJudge>;
+  /**
+   * Reads pictures of 28 by 28 grey values, 0 paper and 255 ink, one after the other, such as `Digits.data`. As in MNIST a digit
+   * fills 20 by 20 pixels, with its centre of mass in the middle.
+   * @throws {PilotlightError} `INVALID_INPUT`, `ABORTED`, `DISPOSED`
+   */
+  read(pictures: Uint8Array, options?: { signal?: AbortSignal }): Promise<Reading[]>;
+  /** Frees its memory; the generator goes on working. */
+  dispose(): void;
+}
