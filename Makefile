@@ -4,6 +4,8 @@
 #   make test      every test
 #   make package   dist/pilotlight-<version>.tgz, and the same files in dist/package/
 #   make bench     the kernels alone, and the package against its peers, in Chromium; 10 minutes
+#   make train-digits MNIST=DIR   trains the digit generator and its judge on the four IDX files; goes on where it was stopped
+#   make eval-digits MNIST=DIR    measures them, and writes their model card
 #   make clean     removes what was built, keeps what was fetched
 
 SHELL := bash
@@ -51,6 +53,30 @@ bench: package minilm chromium benches/node_modules/.package-lock.json
 
 clean:
 	rm -rf target dist www/dist tests/browser/results node_modules/pilotlight
+
+# Needs PyTorch: 2 GB of packages.
+.PHONY: train-digits eval-digits has-mnist
+DIGITS := target/digits
+TRAINING := .tools/training/bin/python
+train-digits: has-mnist $(TRAINING)
+	@$(TRAINING) training/digits/train.py "$(MNIST)" --out $(DIGITS)
+	@$(TRAINING) training/digits/export.py $(DIGITS)
+	@cargo run --locked --quiet --example pack_digits -- $(DIGITS) weights
+	@$(TRAINING) tests/goldens/digits/make_goldens.py
+	@echo 'weights/ has the new networks: make eval-digits measures them'
+
+eval-digits: has-mnist $(TRAINING) package
+	@node training/digits/draw.mjs "$(MNIST)" $(DIGITS)/drawn.u8
+	@$(TRAINING) training/digits/evaluate.py "$(MNIST)" --drawn $(DIGITS)/drawn.u8 --out $(DIGITS)
+	@$(TRAINING) training/digits/card.py $(DIGITS)
+
+has-mnist:
+	@test -n "$(MNIST)" || { echo 'MNIST=DIR is missing: the folder of the four IDX files' >&2; exit 1; }
+
+$(TRAINING): training/digits/requirements.txt
+	python3 -m venv .tools/training
+	.tools/training/bin/pip install --quiet --requirement training/digits/requirements.txt
+	touch $@
 
 # --- the steps of `make test`, each to be run alone too ---
 

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { build } from 'esbuild';
 import { ROOT } from './support/models.mjs';
 
 const PACKAGE = path.join(ROOT, 'node_modules/pilotlight');
@@ -71,10 +72,27 @@ test('a CPU user never loads the WebGPU code', () => {
   assert.match(read('web.js'), /import\(['"]\.\/core\/webgpu\.js['"]\)/);
 });
 
-test('the base64 forms are the same code as the wasm files', async () => {
+test('a bundle has the weights of the digits only where digits are drawn', async () => {
+  const { base64 } = await import('../../node_modules/pilotlight/weights/generator.js');
+  for (const [used, has] of [['TextEmbedder', false], ['models, diagnose', false], ['DigitGenerator', true]]) {
+    for (const condition of ['browser', 'node', 'workerd']) {
+      const stdin = { contents: `import { ${used} } from 'pilotlight'; console.log(${used});`, resolveDir: ROOT };
+      const options = { bundle: true, write: false, format: 'esm', outdir: 'out', conditions: [condition], loader: { '.wasm': 'file' } };
+      const { outputFiles } = await build({ stdin, ...options });
+      const script = outputFiles.find(({ path }) => path.endsWith('.js')).text;
+      assert.equal(script.includes(base64.slice(1000, 1100)), has, `${used} for ${condition}`);
+    }
+  }
+});
+
+test('the base64 forms are the same bytes as the wasm files and the weights', async () => {
   for (const core of ['simd', 'relaxed']) {
     const { base64 } = await import(`../../node_modules/pilotlight/core/${core}.b64.js`);
     assert.ok(Buffer.from(base64, 'base64').equals(readFileSync(path.join(PACKAGE, 'core', `${core}.wasm`))), core);
+  }
+  for (const name of ['generator', 'judge']) {
+    const { base64 } = await import(`../../node_modules/pilotlight/weights/${name}.js`);
+    assert.ok(Buffer.from(base64, 'base64').equals(readFileSync(path.join(ROOT, 'weights', `${name}.safetensors`))), name);
   }
 });
 

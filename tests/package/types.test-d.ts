@@ -1,6 +1,8 @@
 // Compiled, never run: use of the package as its types allow, and uses that they must refuse.
 import {
   type BackendReport,
+  DigitGenerator,
+  type Digits,
   type Embeddings,
   type ErrorCode,
   type LoadProgress,
@@ -11,6 +13,7 @@ import {
   init,
 } from 'pilotlight';
 import * as inline from 'pilotlight/inline';
+import { DigitJudge, type Reading } from 'pilotlight/judge';
 import { fileStore } from 'pilotlight/node';
 import relaxed from 'pilotlight/relaxed.wasm';
 import simd from 'pilotlight/simd.wasm';
@@ -48,6 +51,23 @@ export async function allowed(): Promise<ErrorCode | undefined> {
     if (error instanceof PilotlightError) return error.code;
   }
   return undefined;
+}
+
+export async function drawn(): Promise<Blob> {
+  const generator = await DigitGenerator.load({ device: 'cpu', weights: new Response() });
+  const digits: Digits = await generator.generate({ text: '2026', count: 2, seed: 1, steps: 4, guidance: 2, onStep: ({ digits }) => void digits.toImageData() });
+  const morph = await generator.morph({ from: { digit: 1 }, to: { digit: 2, seed: 3 }, count: 5 });
+  const judge = await DigitJudge.load(generator);
+  const readings: Reading[] = await judge.read(digits.data);
+  const [count, rows, columns]: [number, number, number] = morph.dims;
+  void [readings[0]?.probabilities.length, count * rows * columns];
+  // @ts-expect-error: a digit is a number
+  await generator.generate({ digit: '3' });
+  // @ts-expect-error: a morph has two ends
+  await generator.morph({ from: { digit: 1 } });
+  // @ts-expect-error: the judge needs a generator
+  await DigitJudge.load();
+  return digits.toGrid(4).toBlob();
 }
 
 export async function refused(embedder: TextEmbedder): Promise<void> {

@@ -129,7 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mnist", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=36, help="of the generator")
+    parser.add_argument("--epochs", type=int, default=20, help="of the generator")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     pictures, labels = data.load(options.mnist, "train")
