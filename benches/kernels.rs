@@ -1,10 +1,13 @@
-//! Times the kernels alone, in WebAssembly: linear layers of any shape, and the bare integer loops that are their ceiling.
+//! Times the kernels alone, in WebAssembly: linear layers and convolutions of any shape, and the bare loops that are their
+//! ceiling.
 //!
-//! `benches/kernels.mjs` builds it, runs it in Chromium and prints the table.
+//! `benches/kernels.mjs` and `benches/digits.mjs` build it, run it in Chromium and print tables.
 
 #![cfg(target_arch = "wasm32")]
 
 use pilotlight::{Activation, Dtype, Linear, cpu};
+use pilotlight_kernels::layout::packed_f32_shape;
+use pilotlight_kernels::{Window, conv2d};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 /// Reproducible values between -1 and 1. *Source*: Marsaglia, "Xorshift RNGs", 2003.
@@ -47,6 +50,44 @@ impl LinearBench {
         };
         for _ in 0..repeats {
             std::hint::black_box(self.layer.forward(self.x.clone(), activation));
+        }
+    }
+}
+
+/// A convolution of 3 by 3 pixels with its input.
+#[wasm_bindgen]
+pub struct ConvBench {
+    x: Vec<f32>,
+    dims: [usize; 4],
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    y: Vec<f32>,
+}
+
+#[wasm_bindgen]
+impl ConvBench {
+    /// *Shapes*: input `[b, edge, edge, c]`, output `[b, edge, edge, n]`.
+    pub fn of(b: usize, edge: usize, c: usize, n: usize) -> Self {
+        Self {
+            x: values(b * edge * edge * c, 1),
+            dims: [b, edge, edge, c],
+            weight: values(packed_f32_shape(n, 9 * c).iter().product(), 2),
+            bias: values(n, 3),
+            y: vec![0.0; b * edge * edge * n],
+        }
+    }
+
+    /// Computes the output so many times.
+    pub fn run(&mut self, repeats: usize) {
+        let window = Window {
+            size: 3,
+            stride: 1,
+            padding: 1,
+        };
+        for _ in 0..repeats {
+            let Self { x, weight, bias, .. } = self;
+            conv2d(x, self.dims, weight, bias, window, &mut self.y);
+            std::hint::black_box(&mut self.y);
         }
     }
 }
@@ -117,6 +158,23 @@ mod bare {
             }
         }
     }
+
+    /// Multiply-adds of vectors in registers alone, as many at a time as the f32 kernels have under way.
+    #[wasm_bindgen(js_name = bareMadd)]
+    #[target_feature(enable = "relaxed-simd")]
+    pub fn bare_madd(steps: usize) -> f32 {
+        let (x, w) = (f32x4_splat(1.000_01), f32x4_splat(1e-6));
+        let mut sums = [f32x4_splat(1.0); BARE_SUMS];
+        for _ in 0..steps {
+            for sum in &mut sums {
+                *sum = f32x4_relaxed_madd(*sum, x, w);
+            }
+        }
+        sums.iter().map(|sum| f32x4_extract_lane::<0>(*sum)).sum()
+    }
+
+    /// Vectors of sums in [`bare_madd`].
+    const BARE_SUMS: usize = 12;
 
     fn quarters(w: &[i32; 16]) -> [v128; 4] {
         [0, 4, 8, 12].map(|i| i32x4(w[i], w[i + 1], w[i + 2], w[i + 3]))
