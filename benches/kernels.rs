@@ -85,7 +85,9 @@ impl ConvBench {
             padding: 1,
         };
         for _ in 0..repeats {
-            let Self { x, weight, bias, .. } = self;
+            let Self {
+                x, weight, bias, ..
+            } = self;
             conv2d(x, self.dims, weight, bias, window, &mut self.y);
             std::hint::black_box(&mut self.y);
         }

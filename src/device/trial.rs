@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::{Gpu, cpu};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{
-    Activation, Embedding, LayerNorm, Linear, LinearWeight, PANEL, Spans, attention, floats,
-    integers, packed_f32_shape, read,
+    Activation, Conv2d, Embedding, LayerNorm, Linear, LinearWeight, PANEL, Spans, Window,
+    attention, floats, group_norm, integers, packed_f32_shape, read, upsample,
 };
 
 /// The largest difference that two right implementations may show on the trial's values, which are of magnitude one.
@@ -101,6 +101,22 @@ fn outputs(layer: &Layer) -> Vec<(String, Tensor<2>)> {
         "layer norm".into(),
         values.norm(33, device).forward(x, residual),
     ));
+    for (c, n, stride) in [(1, 9, 2), (12, 20, 1)] {
+        let window = Window {
+            size: 3,
+            stride,
+            padding: 1,
+        };
+        let x = floats(values.take(2 * 7 * 5 * c, 1.7), [2, 7, 5, c], device);
+        let y = upsample(values.conv(c, n, window, device).forward(x), 2);
+        let [b, h, w, n] = y.dims();
+        let (gain, offset) = (values.matrix(b, n, device), values.matrix(b, n, device));
+        let y = group_norm(y, gain, offset, 1, 1e-5, Activation::Silu);
+        outputs.push((
+            format!("a convolution of {c} to {n} channels, enlarged and normalized"),
+            y.reshape([b, h * w * n]),
+        ));
+    }
     let table = Embedding::F32(values.matrix(9, WIDTH, device));
     let ids = integers(vec![8, 0, 3, 3, 7, 1, 0, 5, 2], [9], device);
     outputs.push((
@@ -193,8 +209,16 @@ impl Values {
         floats(self.take(length, 1.0), [length], device)
     }
 
-    /// With weights that keep the magnitude of what goes through.
     fn linear(&mut self, n: usize, k: usize, device: &Device) -> Linear {
+        let (weight, bias) = self.panels(n, k, device);
+        Linear {
+            weight: LinearWeight::F32(weight),
+            bias,
+        }
+    }
+
+    /// Packed weights that keep the magnitude of what goes through, and a bias.
+    fn panels(&mut self, n: usize, k: usize, device: &Device) -> (Tensor<3>, Tensor<1>) {
         let shape = packed_f32_shape(n, k);
         let mut packed = self.take(shape.iter().product(), (3.0 / k as f32).sqrt());
         // Outputs past the last are zeros, as everywhere.
@@ -203,10 +227,15 @@ impl Values {
                 *weight = 0.0;
             }
         }
-        let weight = LinearWeight::F32(floats(packed, shape, device));
-        Linear {
+        (floats(packed, shape, device), self.vector(n, device))
+    }
+
+    fn conv(&mut self, c: usize, n: usize, window: Window, device: &Device) -> Conv2d {
+        let (weight, bias) = self.panels(n, window.size * window.size * c, device);
+        Conv2d {
             weight,
-            bias: self.vector(n, device),
+            bias,
+            window,
         }
     }
 

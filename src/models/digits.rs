@@ -7,12 +7,14 @@
 //! Basics: Let Denoising Generative Models Denoise", 2025); blocks and conditions as in Dhariwal & Nichol, "Diffusion Models
 //! Beat GANs on Image Synthesis", 2021.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, activation};
 
 use crate::error::Result;
-use crate::ops::{Activation, Conv2d, GroupNorm, Linear, Window, floats, upsample};
+use crate::ops::{
+    Activation, Conv2d, GroupNorm, Linear, Window, floats, group_norm, read, upsample,
+};
 use crate::pace::Pace;
-use crate::weights::{Parameter, Role, Weights};
+use crate::weights::{Dtype, Parameter, Role, Weights};
 
 /// Pixels along an edge of a picture.
 pub const EDGE: usize = 28;
@@ -56,9 +58,9 @@ pub struct DigitUNet {
 struct Block {
     norm1: GroupNorm,
     conv1: Conv2d,
-    /// `[2 · c, condition]`: the scales, then the shifts.
-    condition: Linear,
-    norm2: GroupNorm,
+    /// The second norm, whose gain and offset, `[c, condition]` each, are the condition's to say.
+    gain: Linear,
+    offset: Linear,
     conv2: Conv2d,
 }
 
@@ -127,7 +129,7 @@ impl DigitUNet {
     pub fn new(mut weights: Weights, device: Device) -> Result<Self> {
         let (mut down, mut middle, mut up) = (Vec::new(), Vec::new(), Vec::new());
         for (name, c) in blocks() {
-            let block = Block::new(&name, c, &mut weights)?;
+            let block = Block::new(&name, c, &mut weights, &device)?;
             match name.split('.').next() {
                 Some("down") => down.push(block),
                 Some("middle") => middle.push(block),
@@ -150,39 +152,27 @@ impl DigitUNet {
         })
     }
 
-    /// The embeddings of mixed classes, one a picture: `[b, condition]`.
-    pub fn classes(&self, mixes: &[[f32; CLASSES]]) -> Tensor<2> {
-        let mut rows = Vec::with_capacity(mixes.len() * CONDITION);
-        for mix in mixes {
-            rows.extend((0..CONDITION).map(|i| -> f32 {
-                let column = self.classes.iter().skip(i).step_by(CONDITION);
-                mix.iter()
-                    .zip(column)
-                    .map(|(share, value)| share * value)
-                    .sum()
-            }));
-        }
-        floats(rows, [mixes.len(), CONDITION], &self.device)
-    }
-
     /// The clean pictures that the network sees in noisy ones at a time between 0, noise, and 1, clean.
     ///
-    /// *Shapes*: `x: [b, 28, 28, 1]` in -1 to 1, `classes: [b, condition]` by [`classes`](Self::classes), result as `x`.
-    /// *Errors*: `Aborted`.
-    pub async fn forward(
+    /// *Shapes*: `x`: 28 rows of 28 values from about -1 to 1 for each picture, `mixes`: how much of each class it is to be;
+    /// the result as `x`. *Errors*: `Aborted`.
+    pub async fn see(
         &self,
-        x: Tensor<4>,
+        x: Vec<f32>,
         time: f32,
-        classes: Tensor<2>,
+        mixes: &[[f32; CLASSES]],
         pace: &dyn Pace,
-    ) -> Result<Tensor<4>> {
-        let [b, ..] = x.dims();
-        // The condition: the time's, [1, condition], and the classes'.
+    ) -> Result<Vec<f32>> {
+        let b = mixes.len();
+        // The condition: the time's, [1, condition], and the classes', [b, condition].
         let time = floats(frequencies(time), [1, 2 * FREQUENCIES], &self.device);
         let time = self.time1.forward(time, Activation::Silu);
         let time = self.time2.forward(time, Activation::Identity);
-        let condition = silu(time + classes);
-        let mut h = self.stem.forward(x);
+        let classes = floats(self.embed(mixes), [b, CONDITION], &self.device);
+        let condition = activation::silu(time + classes);
+        let mut h = self
+            .stem
+            .forward(floats(x, [b, EDGE, EDGE, 1], &self.device));
         for block in &self.down {
             pace.breathe().await?;
             h = block.forward(h, &condition);
@@ -199,41 +189,78 @@ impl DigitUNet {
             h = block.forward(h, &condition);
         }
         let h = self.head.forward(self.norm.forward(h, Activation::Silu));
-        // Four channels become two by two pixels: [b, 14, 14, 2, 2] → [b, 14, 2, 14, 2]
-        let half = EDGE / 2;
-        let h: Tensor<5> = h.reshape([b, half, half, 2, 2]);
-        Ok(h.permute([0, 1, 3, 2, 4]).reshape([b, EDGE, EDGE, 1]))
+        Ok(unfold(&read(h).await?))
+    }
+
+    /// The embeddings of mixed classes, `[b, condition]` row by row.
+    fn embed(&self, mixes: &[[f32; CLASSES]]) -> Vec<f32> {
+        let row = |mix: &[f32; CLASSES]| {
+            let mut row = vec![0.0; CONDITION];
+            for (share, class) in mix.iter().zip(self.classes.chunks_exact(CONDITION)) {
+                for (sum, value) in row.iter_mut().zip(class) {
+                    *sum += share * value;
+                }
+            }
+            row
+        };
+        mixes.iter().flat_map(row).collect()
     }
 }
 
 impl Block {
-    fn new(name: &str, c: usize, weights: &mut Weights) -> Result<Self> {
+    fn new(name: &str, c: usize, weights: &mut Weights, device: &Device) -> Result<Self> {
+        let norm2 = |part: &str| format!("{name}.norm2.{part}");
+        let gamma = weights.values(&norm2("weight"))?;
+        let beta = weights.values(&norm2("bias"))?;
+        // The condition says a scale s and a shift t: norm · γ (1 + s) + β (1 + s) + t. Both factors are linear in it.
+        let matrix = weights.rows(&format!("{name}.condition.weight"), CONDITION)?;
+        let bias = weights.values(&format!("{name}.condition.bias"))?;
+        let ((scales, shifts), (scale, shift)) = (matrix.split_at(c * CONDITION), bias.split_at(c));
+        let (mut gain, mut offset) = (scales.to_vec(), shifts.to_vec());
+        for (i, (gain, offset)) in gain.iter_mut().zip(&mut offset).enumerate() {
+            let channel = i / CONDITION;
+            *offset += beta[channel] * *gain;
+            *gain *= gamma[channel];
+        }
+        let gain_bias: Vec<f32> = gamma
+            .iter()
+            .zip(scale)
+            .map(|(g, s)| g * (1.0 + s))
+            .collect();
+        let offset_bias = beta.iter().zip(scale).zip(shift);
+        let offset_bias: Vec<f32> = offset_bias.map(|((b, s), t)| b * (1.0 + s) + t).collect();
         Ok(Self {
             norm1: weights.group_norm(&format!("{name}.norm1"), GROUPS, EPSILON)?,
             conv1: weights.conv2d(&format!("{name}.conv1"), c, SAME)?,
-            condition: weights.linear_of_rows(&format!("{name}.condition"), CONDITION)?,
-            norm2: weights.group_norm(&format!("{name}.norm2"), GROUPS, EPSILON)?,
+            gain: Linear::pack(&gain, &gain_bias, Dtype::F32, device)?,
+            offset: Linear::pack(&offset, &offset_bias, Dtype::F32, device)?,
             conv2: weights.conv2d(&format!("{name}.conv2"), c, SAME)?,
         })
     }
 
     /// *Shapes*: `x: [b, h, w, c]`, `condition: [b, condition]`, result as `x`.
     fn forward(&self, x: Tensor<4>, condition: &Tensor<2>) -> Tensor<4> {
-        let modulation = self
-            .condition
-            .forward(condition.clone(), Activation::Identity);
-        let [_, both] = modulation.dims();
-        let scale = modulation.clone().narrow(1, 0, both / 2);
-        let shift = modulation.narrow(1, both / 2, both / 2);
+        let gain = self.gain.forward(condition.clone(), Activation::Identity);
+        let offset = self.offset.forward(condition.clone(), Activation::Identity);
         let h = self.norm1.forward(x.clone(), Activation::Silu);
         let h = self.conv1.forward(h);
-        let h = self.norm2.forward_with(h, scale, shift, Activation::Silu);
+        let h = group_norm(h, gain, offset, GROUPS, EPSILON, Activation::Silu);
         self.conv2.forward(h) + x
     }
 }
 
-fn silu(x: Tensor<2>) -> Tensor<2> {
-    burn::tensor::activation::silu(x)
+/// Four channels are two by two pixels: `[b, 14, 14, 4]` → `[b, 28, 28]`.
+fn unfold(fours: &[f32]) -> Vec<f32> {
+    let half = EDGE / 2;
+    let mut pixels = vec![0.0; fours.len()];
+    for (i, four) in fours.as_chunks::<4>().0.iter().enumerate() {
+        // Rows of all pictures lie one below the other.
+        let (row, column) = (i / half * 2, i % half * 2);
+        for (part, value) in four.iter().enumerate() {
+            pixels[(row + part / 2) * EDGE + column + part % 2] = *value;
+        }
+    }
+    pixels
 }
 
 /// Sines, then cosines, of the time at rates from 1 to 1000. *Source*: Vaswani et al., "Attention Is All You Need", 2017, 3.5.

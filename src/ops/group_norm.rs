@@ -1,4 +1,4 @@
-//! Group normalization, with the scale and shift of a condition and an activation.
+//! Group normalization, with an activation.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Scalar, TensorMetadata};
@@ -23,39 +23,37 @@ impl GroupNorm {
     /// *Shapes*: `x: [b, h, w, c]`, result the same.
     pub fn forward(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
         let (gain, offset) = (self.weight.clone(), self.bias.clone());
-        self.run(x, gain.unsqueeze(), offset.unsqueeze(), activation)
-    }
-
-    /// `activation(norm(x) * (1 + scale) + shift)`. *Shapes*: `x: [b, h, w, c]`, `scale`, `shift`: `[b, c]`, result as `x`.
-    pub fn forward_with(
-        &self,
-        x: Tensor<4>,
-        scale: Tensor<2>,
-        shift: Tensor<2>,
-        activation: Activation,
-    ) -> Tensor<4> {
-        let factor = scale + 1.0;
-        let gain = self.weight.clone().unsqueeze() * factor.clone();
-        let offset = self.bias.clone().unsqueeze() * factor + shift;
-        self.run(x, gain, offset, activation)
-    }
-
-    fn run(
-        &self,
-        x: Tensor<4>,
-        gain: Tensor<2>,
-        offset: Tensor<2>,
-        activation: Activation,
-    ) -> Tensor<4> {
-        Tensor::from_dispatch(Dispatch::group_norm(
-            x.into_dispatch(),
-            gain.into_dispatch(),
-            offset.into_dispatch(),
-            self.groups,
-            self.epsilon,
+        let (groups, epsilon) = (self.groups, self.epsilon);
+        group_norm(
+            x,
+            gain.unsqueeze(),
+            offset.unsqueeze(),
+            groups,
+            epsilon,
             activation,
-        ))
+        )
     }
+}
+
+/// `activation(norm(x) * gain + offset)`, for norms whose gain and offset a condition says.
+///
+/// *Shapes*: `x: [b, h, w, c]`, `gain`, `offset`: `[b, c]`, or `[1, c]` for the same in all, result as `x`.
+pub fn group_norm(
+    x: Tensor<4>,
+    gain: Tensor<2>,
+    offset: Tensor<2>,
+    groups: usize,
+    epsilon: f32,
+    activation: Activation,
+) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::group_norm(
+        x.into_dispatch(),
+        gain.into_dispatch(),
+        offset.into_dispatch(),
+        groups,
+        epsilon,
+        activation,
+    ))
 }
 
 pub(super) fn plain<B: Backend>(

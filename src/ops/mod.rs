@@ -20,7 +20,7 @@ pub use activation::{Activation, from_config as activation_from_config};
 pub use attention::{Spans, attention};
 pub use conv::{Conv2d, Window, upsample};
 pub use embedding::Embedding;
-pub use group_norm::GroupNorm;
+pub use group_norm::{GroupNorm, group_norm};
 pub use linear::{
     Linear, LinearWeight, PANEL, group_sums, group_sums_shape, packed_f32_shape, packed_q4_shape,
     packed_q8_shape, q4_scale_shape,

@@ -1,13 +1,12 @@
 //! Classes and seeds to pictures: loading the digit generator, and drawing with it.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
 
 use super::load::{Source, load};
 use crate::error::{Error, Result};
 use crate::models::{CLASSES, DigitUNet, EDGE};
-use crate::ops::{floats, read};
 use crate::pace::Pace;
 use crate::weights::{Dtype, Needs};
 
@@ -16,7 +15,7 @@ const PIXELS: usize = EDGE * EDGE;
 
 /// Pictures that go through the network together, each twice where guidance acts: enough to fill the kernels and a GPU, few enough
 /// to keep buffers small (3 MB the largest).
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 8;
 
 /// Most pictures of one call: their noise is in memory all the while, 3 KB each.
 const MOST_PICTURES: usize = 10_000;
@@ -149,17 +148,15 @@ pub type OnStep<'a> = dyn FnMut(usize, usize, &[u8]) + 'a;
 /// Draws handwritten digits.
 pub struct DigitGenerator {
     unet: DigitUNet,
-    device: Device,
 }
 
-/// Pictures that are drawn together.
+/// Pictures that are drawn together: values from about -1 to 1.
 struct Batch {
-    /// `[b, 28, 28, 1]`, noise at first.
-    x: Tensor<4>,
-    /// `[b, condition]`
-    classes: Tensor<2>,
+    /// Noise at first.
+    x: Vec<f32>,
+    classes: Vec<[f32; CLASSES]>,
     /// The clean pictures that the step before saw.
-    before: Option<Tensor<4>>,
+    before: Option<Vec<f32>>,
 }
 
 impl DigitGenerator {
@@ -179,7 +176,6 @@ impl DigitGenerator {
             let weights = loading.weights(weights, &needs, device).await?;
             Ok(Self {
                 unet: DigitUNet::new(weights, device.clone())?,
-                device: device.clone(),
             })
         })
         .await
@@ -207,8 +203,11 @@ impl DigitGenerator {
         let mut batches = Vec::new();
         for sketches in sketches.chunks(AT_ONCE) {
             pace.breathe().await?;
-            let noise = sketches.iter().flat_map(Sketch::noise).collect();
-            batches.push(self.batch(noise, sketches));
+            batches.push(Batch {
+                x: sketches.iter().flat_map(Sketch::noise).collect(),
+                classes: sketches.iter().map(Sketch::classes).collect(),
+                before: None,
+            });
         }
         let GenerateOptions { steps, guidance } = *options;
         for step in 0..steps {
@@ -216,19 +215,10 @@ impl DigitGenerator {
                 self.step(batch, step, steps, guidance, pace).await?;
             }
             if let Some(on_step) = on_step.as_deref_mut() {
-                on_step(step + 1, steps, &grey(&batches).await?);
+                on_step(step + 1, steps, &grey(&batches));
             }
         }
-        grey(&batches).await
-    }
-
-    fn batch(&self, noise: Vec<f32>, sketches: &[Sketch]) -> Batch {
-        let mixes: Vec<_> = sketches.iter().map(Sketch::classes).collect();
-        Batch {
-            x: floats(noise, [sketches.len(), EDGE, EDGE, 1], &self.device),
-            classes: self.unet.classes(&mixes),
-            before: None,
-        }
+        Ok(grey(&batches))
     }
 
     /// One step of DPM-Solver++(2M) along the straight path from noise to the picture, `x = t · picture + (1 - t) · noise`.
@@ -244,24 +234,22 @@ impl DigitGenerator {
     ) -> Result<()> {
         let [before, now, then] =
             [step as f64 - 1.0, step as f64, step as f64 + 1.0].map(|step| step / steps as f64);
-        let x = batch.x.clone();
-        let clean = self
-            .clean(x.clone(), batch.classes.clone(), now, guidance, pace)
-            .await?;
+        let clean = self.clean(batch, now, guidance, pace).await?;
         // The solver's time is the logarithm of picture to noise, which is infinite at both ends.
         let log = |t: f64| (t / (1.0 - t)).ln();
         let length = log(then) - log(now);
         // What changed since the step before goes on changing; not where one of the two steps is infinite.
-        let ratio = length / (2.0 * (log(now) - log(before)));
-        let guess = match batch.before.take() {
-            Some(seen) if step > 1 && step + 1 < steps => {
-                clean.clone() + (clean.clone() - seen).mul_scalar(ratio as f32)
-            }
-            _ => clean.clone(),
+        let ratio = match step > 1 && step + 1 < steps {
+            true => length / (2.0 * (log(now) - log(before))),
+            false => 0.0,
         };
         let keep = (1.0 - then) / (1.0 - now);
         let share = -then * (-length).exp_m1();
-        batch.x = x.mul_scalar(keep as f32) + guess.mul_scalar(share as f32);
+        let seen = batch.before.as_ref().unwrap_or(&clean);
+        for ((x, clean), seen) in batch.x.iter_mut().zip(&clean).zip(seen) {
+            let guess = clean + (clean - seen) * ratio as f32;
+            *x = *x * keep as f32 + guess * share as f32;
+        }
         batch.before = Some(clean);
         Ok(())
     }
@@ -271,44 +259,35 @@ impl DigitGenerator {
     /// *Source*: Ho & Salimans, "Classifier-Free Diffusion Guidance", 2022.
     async fn clean(
         &self,
-        x: Tensor<4>,
-        classes: Tensor<2>,
+        batch: &Batch,
         time: f64,
         guidance: f32,
         pace: &dyn Pace,
-    ) -> Result<Tensor<4>> {
+    ) -> Result<Vec<f32>> {
+        let Batch { x, classes, .. } = batch;
         if guidance == 1.0 || !GUIDED.contains(&time) {
-            return self.unet.forward(x, time as f32, classes, pace).await;
+            return self.unet.see(x.clone(), time as f32, classes, pace).await;
         }
-        let [b, ..] = x.dims();
         let mut none = [0.0; CLASSES];
         none[NO_CLASS] = 1.0;
-        let none = self.unet.classes(&vec![none; b]);
+        let classes = [classes.clone(), vec![none; classes.len()]].concat();
         let both = self
             .unet
-            .forward(
-                Tensor::cat(vec![x.clone(), x], 0),
-                time as f32,
-                Tensor::cat(vec![classes, none], 0),
-                pace,
-            )
+            .see(x.repeat(2), time as f32, &classes, pace)
             .await?;
-        let clean = both.clone().narrow(0, 0, b);
-        let free = both.narrow(0, b, b);
-        Ok(clean.mul_scalar(guidance) + free.mul_scalar(1.0 - guidance))
+        let (clean, free) = both.split_at(x.len());
+        let pairs = clean.iter().zip(free);
+        Ok(pairs
+            .map(|(clean, free)| free + guidance * (clean - free))
+            .collect())
     }
 }
 
 /// -1 is paper, 0, and 1 is ink, 255; what is beyond is cut.
-async fn grey(batches: &[Batch]) -> Result<Vec<u8>> {
-    let mut all = Vec::new();
-    for batch in batches {
-        let values = read(batch.x.clone()).await?;
-        let grey = values.iter().map(|x| ((x + 1.0) * 127.5).round());
-        // The cast cuts to 0 and 255.
-        all.extend(grey.map(|grey| grey as u8));
-    }
-    Ok(all)
+fn grey(batches: &[Batch]) -> Vec<u8> {
+    let values = batches.iter().flat_map(|batch| &batch.x);
+    // The cast cuts to 0 and 255.
+    values.map(|x| ((x + 1.0) * 127.5).round() as u8).collect()
 }
 
 #[cfg(test)]
@@ -352,12 +331,11 @@ mod tests {
             mix[class] = 1.0;
         }
         for time in ["0.0", "0.25", "0.875"] {
-            let x = floats(values("noise"), [4, EDGE, EDGE, 1], &generator.device);
-            let classes = generator.unet.classes(&mixes);
+            let time_of = time.parse().unwrap();
             let seen = generator
                 .unet
-                .forward(x, time.parse().unwrap(), classes, &Unpaced);
-            let seen = wait(async { read(seen.await?).await }).unwrap();
+                .see(values("noise"), time_of, &mixes, &Unpaced);
+            let seen = wait(seen).unwrap();
             let error = largest_difference(&seen, &values(&format!("clean_{time}")));
             // Values up to 1, from 17 layers of sums of up to 864 products, each in another order than PyTorch's.
             assert!(error < 5e-5, "at {time}: {error:e}");
@@ -369,15 +347,18 @@ mod tests {
         let generator = generator();
         let sketches = [3, 8, 0].map(|digit| Sketch::new(start(digit, 0, 0)));
         for (steps, guidance) in [(8, 1.5), (3, 1.0), (1, 4.0)] {
-            let noise = values("noise")[..3 * PIXELS].to_vec();
-            let mut batch = generator.batch(noise, &sketches);
+            let mut batch = Batch {
+                x: values("noise")[..3 * PIXELS].to_vec(),
+                classes: sketches.iter().map(Sketch::classes).collect(),
+                before: None,
+            };
             let drawn = wait(async {
                 for step in 0..steps {
                     generator
                         .step(&mut batch, step, steps, guidance, &Unpaced)
                         .await?;
                 }
-                read(batch.x).await
+                Ok::<_, Error>(batch.x)
             });
             let drawn: Vec<f32> = drawn.unwrap().iter().map(|x| x.clamp(-1.0, 1.0)).collect();
             let name = format!("drawn_{steps}_{guidance:?}");

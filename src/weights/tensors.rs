@@ -143,16 +143,18 @@ impl Weights {
 
     /// A tensor with one dimension.
     pub fn vector(&mut self, name: &str) -> Result<Tensor<1>> {
-        match self.take(name)? {
-            Loaded {
-                values: Values::F32(values),
-                shape,
-                ..
-            } => Ok(floats(values, [shape[0]], &self.device)),
-            Loaded {
-                values: Values::Q8(_) | Values::Q4(_),
-                ..
-            } => Err(Error::internal(format!("tensor '{name}' is not plain"))),
+        let values = self.values(name)?;
+        let length = values.len();
+        Ok(floats(values, [length], &self.device))
+    }
+
+    /// The values of a plain tensor.
+    pub fn values(&mut self, name: &str) -> Result<Vec<f32>> {
+        match self.take(name)?.values {
+            Values::F32(values) => Ok(values),
+            Values::Q8(_) | Values::Q4(_) => {
+                Err(Error::internal(format!("tensor '{name}' is not plain")))
+            }
         }
     }
 

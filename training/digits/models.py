@@ -139,9 +139,11 @@ class Vae(nn.Module):
         return F.pixel_shuffle(self.decode6(F.silu(self.decode5(h))), 2)
 
     def loss(self, x: Tensor, classes: Tensor) -> Tensor:
-        mean, log_variance = self.encode(x, classes)
-        z = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
-        fit = F.binary_cross_entropy_with_logits(self.decode(z, classes), (x + 1) / 2, reduction="sum")
+        with torch.autocast("cpu", torch.bfloat16):
+            mean, log_variance = (part.float() for part in self.encode(x, classes))
+            z = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+            logits = self.decode(z, classes).float()
+        fit = F.binary_cross_entropy_with_logits(logits, (x + 1) / 2, reduction="sum")
         divergence = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum()
         return (fit + divergence) / len(x)
 

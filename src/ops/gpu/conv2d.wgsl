@@ -95,11 +95,10 @@ fn write(pixel: u32, output: u32, v: vec4<f32>) {
     if left > 3u { y[at + 3u] = v.w; }
 }
 
-@compute @workgroup_size(GROUP_N, GROUP_M, 1)
+@compute @workgroup_size(INVOCATIONS, 1, 1)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_id) local: vec3<u32>,
     @builtin(local_invocation_index) index: u32,
 ) {
     let tile = group.y * groups.x + group.x;
@@ -112,6 +111,9 @@ fn main(
     let first_pixel = tile / tiles_n * TILE_M;
     let first_panel = tile % tiles_n * GROUP_N;
     let inputs = info.size * info.size * info.channels;
+    // Which four pixels and which panel of the tile this invocation keeps.
+    let own_four = index / GROUP_N;
+    let own_panel = index % GROUP_N;
 
     for (var i = index; i < TILE_M; i += INVOCATIONS) {
         corners[i] = corner(first_pixel + i);
@@ -122,13 +124,13 @@ fn main(
     var low = mat4x4<f32>();
     var high = mat4x4<f32>();
     for (var first_input = 0u; first_input < inputs; first_input += TILE_K) {
-        let own = index % TILE_K;
-        let channel = (first_input + own) % info.channels;
-        let place = (first_input + own) / info.channels;
+        let brought = index % TILE_K;
+        let channel = (first_input + brought) % info.channels;
+        let place = (first_input + brought) / info.channels;
         let row = place / info.size;
         let column = place % info.size;
         for (var four = index / TILE_K; four < GROUP_M; four += INVOCATIONS / TILE_K) {
-            x_tile[own * X_STRIDE + four] = vec4(
+            x_tile[brought * X_STRIDE + four] = vec4(
                 x_at(four * 4u, row, column, channel),
                 x_at(four * 4u + 1u, row, column, channel),
                 x_at(four * 4u + 2u, row, column, channel),
@@ -147,17 +149,17 @@ fn main(
         }
         workgroupBarrier();
         for (var input = 0u; input < TILE_K; input++) {
-            let pixels = x_tile[input * X_STRIDE + local.y];
-            let w_low = w_tile[(input * GROUP_N + local.x) * 2u];
-            let w_high = w_tile[(input * GROUP_N + local.x) * 2u + 1u];
+            let pixels = x_tile[input * X_STRIDE + own_four];
+            let w_low = w_tile[(input * GROUP_N + own_panel) * 2u];
+            let w_high = w_tile[(input * GROUP_N + own_panel) * 2u + 1u];
             low += mat4x4(pixels.x * w_low, pixels.y * w_low, pixels.z * w_low, pixels.w * w_low);
             high += mat4x4(pixels.x * w_high, pixels.y * w_high, pixels.z * w_high, pixels.w * w_high);
         }
         workgroupBarrier();
     }
 
-    let pixel = first_pixel + local.y * 4u;
-    let output = (first_panel + local.x) * 8u;
+    let pixel = first_pixel + own_four * 4u;
+    let output = (first_panel + own_panel) * 8u;
     let bias_low = bias_at(output);
     let bias_high = bias_at(output + 4u);
     for (var i = 0u; i < 4u; i++) {

@@ -54,31 +54,45 @@ fn main(
         return;
     }
     let picture = job / info.groups;
-    // Channels of the group, and where they begin in a pixel and in x.
+    // Channels of the group, and where they begin in a pixel.
     let width = info.channels / info.groups;
     let first_channel = job % info.groups * width;
-    let first = picture * info.pixels * info.channels + first_channel;
-    let count = info.pixels * width;
+    let end_channel = first_channel + width;
+    let count = f32(info.pixels * width);
+
+    // Invocations lie side by side along the channels, and as often as they fit along the pixels: an invocation keeps its
+    // channel, and only where there are more channels than invocations it takes more than one.
+    let across = min(width, INVOCATIONS);
+    let down = INVOCATIONS / across;
+    let own_channel = first_channel + index % across;
+    // What is left over has nothing to do.
+    let own_pixel = select(info.pixels, index / across, index < across * down);
+    let first = picture * info.pixels * info.channels;
 
     var values = 0.0;
-    for (var i = index; i < count; i += INVOCATIONS) {
-        values += x[first + i / width * info.channels + i % width];
+    for (var channel = own_channel; channel < end_channel; channel += across) {
+        for (var pixel = own_pixel; pixel < info.pixels; pixel += down) {
+            values += x[first + pixel * info.channels + channel];
+        }
     }
-    let mean = sum(values, index) / f32(count);
+    let mean = sum(values, index) / count;
 
     var squares = 0.0;
-    for (var i = index; i < count; i += INVOCATIONS) {
-        let centred = x[first + i / width * info.channels + i % width] - mean;
-        squares += centred * centred;
+    for (var channel = own_channel; channel < end_channel; channel += across) {
+        for (var pixel = own_pixel; pixel < info.pixels; pixel += down) {
+            let centred = x[first + pixel * info.channels + channel] - mean;
+            squares += centred * centred;
+        }
     }
-    let scale = inverseSqrt(sum(squares, index) / f32(count) + bitcast<f32>(info.epsilon));
+    let scale = inverseSqrt(sum(squares, index) / count + bitcast<f32>(info.epsilon));
 
-    for (var i = index; i < count; i += INVOCATIONS) {
-        let at = first + i / width * info.channels + i % width;
-        let channel = first_channel + i % width;
+    for (var channel = own_channel; channel < end_channel; channel += across) {
         let factor = scale * gain[picture * info.gain_stride + channel];
-        let value = (x[at] - mean) * factor + offset[picture * info.offset_stride + channel];
-        // Four of the same, which compilers make one of.
-        y[at] = activate(vec4(value), info.activation).x;
+        let shift = offset[picture * info.offset_stride + channel];
+        for (var pixel = own_pixel; pixel < info.pixels; pixel += down) {
+            let at = first + pixel * info.channels + channel;
+            // Four of the same, which compilers make one of.
+            y[at] = activate(vec4((x[at] - mean) * factor + shift), info.activation).x;
+        }
     }
 }

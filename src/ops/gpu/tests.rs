@@ -526,6 +526,24 @@ fn pictures_may_be_views_with_gaps() {
 }
 
 #[test]
+fn a_convolution_of_nothing_is_its_bias() {
+    let Some(gpu) = gpu() else { return };
+    let weights = |k: usize| linear(&mut Values(13), 3, k);
+    for (shape, window) in [
+        ([1, 3, 2, 0], window(3, 1, 1)),
+        // Nothing but padding.
+        ([3, 0, 0, 2], window(1, 1, 1)),
+    ] {
+        let c = shape[3];
+        let weights = weights(window.size * window.size * c);
+        let conv = convolution(gpu.device(), &weights, window, c);
+        let y = conv.forward(pictures(&[], shape, gpu.device()));
+        let pixels = y.dims()[..3].iter().product();
+        assert_eq!(list(y), weights.1.repeat(pixels), "{shape:?}");
+    }
+}
+
+#[test]
 fn zeros_large_values_and_nan_go_through_pictures_as_they_should() {
     let Some(gpu) = gpu() else { return };
     let device = gpu.device();
@@ -535,13 +553,17 @@ fn zeros_large_values_and_nan_go_through_pictures_as_they_should() {
     let run = |x: &[f32]| list(conv.forward(pictures(x, [1, 5, 5, 3], device)));
     let zeros = run(&[0.0; 5 * 5 * 3]);
     assert!(zeros.chunks_exact(5).all(|pixel| pixel == weights.1));
-    let mut x = [1e30; 5 * 5 * 3];
-    assert!(run(&x).iter().all(|y| y.is_finite()));
-    // A NaN reaches the windows that hold it, and no other: not by the zeros of the padding either.
-    x[0] = f32::NAN;
-    for (pixel, y) in run(&x).chunks_exact(5).enumerate() {
-        let near = pixel / 5 < 2 && pixel % 5 < 2;
-        assert!(y.iter().all(|y| y.is_nan() == near), "pixel {pixel}");
+    let large = [1e30; 5 * 5 * 3];
+    assert!(run(&large).iter().all(|y| y.is_finite()));
+    // A NaN reaches the windows that hold it, and no other: not by the inputs that fill the last step either.
+    for place in 0..5 * 5 {
+        let mut x = large;
+        x[place * 3] = f32::NAN;
+        for (pixel, y) in run(&x).chunks_exact(5).enumerate() {
+            let near = (pixel / 5).abs_diff(place / 5) < 2 && (pixel % 5).abs_diff(place % 5) < 2;
+            let all = y.iter().all(|y| y.is_nan() == near);
+            assert!(all, "pixel {pixel}, NaN at {place}");
+        }
     }
     let norm = GroupNorm {
         weight: vector(&[1.0; 6], device),
