@@ -27,8 +27,8 @@ const NETWORK =
 /** [pictures, edge, inputs, outputs] */
 const SHAPES = [[2, 14, 48, 48], [2, 7, 96, 96], [64, 14, 48, 48], [64, 7, 96, 96], [2, 14, 48, 4]];
 
-/** How often the network is asked for a picture: at each of 8 steps, and once more where guidance acts (`src/tasks/generate.rs`). */
-const EVALUATIONS = { one: 8 + 5, unguided: 8, hundred: 100 * (8 + 5) };
+/** How often the network is asked for a picture: at each of 7 steps, and once more in the two where guidance acts (`src/tasks/generate.rs`). */
+const EVALUATIONS = { one: 7 + 2, unguided: 7, hundred: 100 * (7 + 2) };
 
 const server = await serve(
   { '/kernels/': folder, '/package/': path.join(ROOT, 'node_modules/pilotlight') },

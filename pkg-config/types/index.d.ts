@@ -149,9 +149,12 @@ export interface DigitLoadOptions {
 export interface DrawOptions {
   /** 0 to 2^53 - 1: the same seed gives the same pictures on the same backend and build. Default a fresh one, told in the result. */
   seed?: number;
-  /** How often the network is asked, 1 to 100; default 8. */
+  /** How often the network is asked, 1 to 100; default 7. */
   steps?: number;
-  /** 0 to 20: 1 draws digits as they are written, more makes them clearer and more alike, 0 heeds no class. Default 1.5. */
+  /**
+   * 0 to 20: 1 draws digits as they are written, more makes them clearer and more alike. Default 1.75.
+   * It acts while the digit takes shape, so not at all with one or two steps.
+   */
   guidance?: number;
   /** Cancels within one step; the promise rejects with code `'ABORTED'`. */
   signal?: AbortSignal;

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from models import Generator, Judge, Vae
+from sampler import GUIDANCE, GUIDED, STEPS
 
 WEIGHTS = Path(__file__).parents[2] / "weights"
 
@@ -38,7 +39,8 @@ Both are kept as int8, one scale per output, and computed with in f32.
 **Use.** The generator draws handwritten digits, 28 by 28 grey values, as in MNIST; the judge reads such pictures. Neither knows anything else:
 the judge answers with a digit whatever it is shown.
 
-**Drawing.** 8 steps of DPM-Solver++(2M) on the straight path from noise to picture; classifier-free guidance, 1.5 by default, in the first steps.
+**Drawing.** {STEPS} steps of DPM-Solver++(2M) on the straight path from noise to picture; classifier-free guidance, {GUIDANCE} by default,
+while the digit takes shape (at times from {GUIDED[0]} to {GUIDED[1]}).
 
 ## Training
 

@@ -390,6 +390,8 @@ fn group_norm_agrees_with_the_plain_body() {
         [2, 3, 5, 7, 7],
         [1, 31, 3, 33, 3],
         [2, 5, 5, 100, 1],
+        // More channels in a group than invocations.
+        [2, 3, 2, 300, 2],
     ] {
         let shape = [b, h, w, c];
         for (rows, activation) in [1, b]
