@@ -70,6 +70,19 @@ for (const [size, viewport] of Object.entries(SIZES)) {
         await page.getByRole('button', { name: 'Delete it' }).click();
         await page.getByText('No model is stored').waitFor();
         await check('9-empty');
+
+        await page.getByRole('link', { name: 'Digits', exact: true }).click();
+        await page.getByText('read as').first().waitFor();
+        await check('10-digits');
+        await page.getByLabel('A number to write').fill('123456789012');
+        await page.getByLabel('A number to write').pressSequentially('x');
+        await page.getByText('“x” was left out').waitFor();
+        await page.getByRole('status').filter({ hasText: '123456789012 is written' }).waitFor({ state: 'attached' });
+        await page.getByRole('button', { name: 'Morph' }).click();
+        await page.getByText('17 pictures from 3 to 8, in').waitFor();
+        await page.getByRole('button', { name: 'Let the generator draw one' }).click();
+        await page.getByText(/\d+% sure/).waitFor();
+        await check('11-written');
       } finally {
         site.setFaults([]);
         await context.close();

@@ -11,6 +11,7 @@ import './styles/problem.css';
 import './styles/search.css';
 import './styles/map.css';
 import './styles/models.css';
+import './styles/digits.css';
 
 // A model that was loaded before lies in the store: get it going before the page is drawn.
 const remembered = rememberedChoice();

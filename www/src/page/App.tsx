@@ -1,4 +1,5 @@
 import { useEffect, type ComponentType } from 'react';
+import { DigitsPage } from '../digits/DigitsPage';
 import type { EngineState } from '../engine/engine';
 import { useEngine } from '../engine/useEngine';
 import { ModelsPage } from '../models/ModelsPage';
@@ -15,7 +16,7 @@ export interface PageProps {
   shown: boolean;
 }
 
-const VIEWS: Record<Path, ComponentType<PageProps>> = { '/': SearchPage, '/models': ModelsPage };
+const VIEWS: Record<Path, ComponentType<PageProps>> = { '/': SearchPage, '/models': ModelsPage, '/digits': DigitsPage };
 
 export function App() {
   const state = useEngine();

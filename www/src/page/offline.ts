@@ -1,16 +1,17 @@
 import { engine } from '../engine/engine';
 
-/** Registers the service worker once the model stands, and tells it which on-demand files of this page were used. */
+/** Registers the service worker once the model stands. */
 export function keepPageOffline(): void {
-  if (!('serviceWorker' in navigator)) return;
   const stop = engine.subscribe(() => {
     if (engine.state().status !== 'ready') return;
     stop();
-    void register();
+    void keepUsedFiles();
   });
 }
 
-async function register(): Promise<void> {
+/** Tells the service worker which on-demand files of this page were used, and registers it before. A page calls it after it loaded some. */
+export async function keepUsedFiles(): Promise<void> {
+  if (!import.meta.env.PROD || !('serviceWorker' in navigator)) return;
   try {
     await navigator.serviceWorker.register('./service-worker.js', { updateViaCache: 'none' });
     const { active } = await navigator.serviceWorker.ready;

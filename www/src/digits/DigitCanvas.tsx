@@ -1,0 +1,27 @@
+import { memo, useLayoutEffect, useRef } from 'react';
+import { EDGE, paint, useInk } from './ink';
+
+interface Props {
+  /** Grey pictures one after the other; null is empty paper. */
+  data: Uint8Array | null;
+  index?: number;
+  /** Pixels of the canvas for one of the picture. */
+  scale?: number;
+  /** Without one it is decoration. */
+  label?: string;
+}
+
+/** One picture of 28 by 28, in the theme's ink on whatever lies behind. */
+export const DigitCanvas = memo(function DigitCanvas({ data, index = 0, scale = 6, label }: Props) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const ink = useInk();
+
+  useLayoutEffect(() => {
+    const context = canvas.current?.getContext('2d');
+    if (context && data) paint(context, data, index, ink);
+    else context?.clearRect(0, 0, context.canvas.width, context.canvas.height);
+  }, [data, index, ink]);
+
+  const role = label === undefined ? { 'aria-hidden': true } : { role: 'img', 'aria-label': label };
+  return <canvas ref={canvas} className="digit" data-sharp={scale > 1} width={EDGE * scale} height={EDGE * scale} {...role} />;
+});

@@ -1,0 +1,12 @@
+/** For the styles: ink that is spread by enlarging is drawn together to a stroke with an edge. */
+export function InkFilter() {
+  return (
+    <svg className="unseen" aria-hidden="true">
+      <filter id="digit-ink" colorInterpolationFilters="sRGB">
+        <feComponentTransfer>
+          <feFuncA type="table" tableValues="0 0 0.16 0.5 0.8 0.94 1 1 1" />
+        </feComponentTransfer>
+      </filter>
+    </svg>
+  );
+}

@@ -1,0 +1,22 @@
+import type { Reading } from 'pilotlight/judge';
+import { ALL_DIGITS, percent } from './digit-words';
+
+/** Ten probabilities as bars. */
+export function ReadingView({ reading }: { reading: Reading | null }) {
+  return (
+    <ul className="reading" aria-label="How probable the judge finds each digit">
+      {ALL_DIGITS.map((digit) => {
+        const share = reading?.probabilities[digit] ?? 0;
+        return (
+          <li key={digit} data-best={reading?.digit === digit}>
+            <span>{digit}</span>
+            <span className="reading-bar" aria-hidden="true">
+              <span style={{ transform: `translateX(${(share - 1) * 100}%)` }} />
+            </span>
+            <span>{reading ? percent(share) : '–'}</span>
+          </li>
+        );
+      })}
+    </ul>
+  );
+}

@@ -1,0 +1,26 @@
+import { useId } from 'react';
+
+interface Props {
+  label: string;
+  /** What it does, in a sentence. */
+  words: string;
+  value: number;
+  min: number;
+  max: number;
+  step: number;
+  onChange: (value: number) => void;
+}
+
+export function Slider({ label, words, value, min, max, step, onChange }: Props) {
+  const id = useId();
+  return (
+    <div className="setting">
+      <div className="setting-head">
+        <label htmlFor={id}>{label}</label>
+        <output htmlFor={id}>{step < 1 ? value.toFixed(1) : value}</output>
+      </div>
+      <input id={id} type="range" min={min} max={max} step={step} value={value} aria-describedby={`${id}-words`} onChange={(event) => onChange(event.target.valueAsNumber)} />
+      <p id={`${id}-words`}>{words}</p>
+    </div>
+  );
+}

@@ -1,0 +1,86 @@
+/*
+ * A drawing of any size as MNIST has its digits, because that is what the judge has learnt to read.
+ *
+ * Of MNIST's own making LeCun et al. write: the digits were "size normalized to fit in a 20x20 pixel box while preserving their
+ * aspect ratio", came out grey "as a result of the anti-aliasing technique", and "were centered in a 28x28 image by computing the
+ * center of mass of the pixels, and translating the image so as to position this point at the center".
+ *
+ * Scale and shift are one step here: each of the 28 by 28 pixels looks at its rectangle of the drawing and takes the mean of the
+ * ink in it, with the shares of the pixels that the rectangle's edge cuts. So nothing is rounded to whole pixels twice. Rows and
+ * columns are independent of each other, so the mean is taken along one and then along the other.
+ */
+import { EDGE } from './ink';
+
+/** The larger side of the ink, in pixels of the result. */
+const BOX = 20;
+/** Less ink than this, of 255, is the soft rim of a stroke. */
+const RIM = 16;
+
+/** A side of the ink's bounding box, `[from, to)`. */
+type Range = [from: number, to: number];
+
+/** `ink`: row by row, 0 is paper and 255 is ink. Null where there is no ink. */
+export function centred(ink: Uint8Array, width: number, height: number): Uint8Array | null {
+  const columns = new Float64Array(width);
+  const rows = new Float64Array(height);
+  let [left, right, top, bottom] = [width, 0, height, 0];
+  for (let y = 0, at = 0; y < height; y += 1) {
+    for (let x = 0; x < width; x += 1, at += 1) {
+      const value = ink[at] ?? 0;
+      if (value === 0) continue;
+      columns[x] = (columns[x] ?? 0) + value;
+      rows[y] = (rows[y] ?? 0) + value;
+      if (value < RIM) continue;
+      if (x < left) left = x;
+      if (x >= right) right = x + 1;
+      if (y < top) top = y;
+      bottom = y + 1;
+    }
+  }
+  if (right === 0) return null;
+
+  const scale = Math.max(right - left, bottom - top) / BOX;
+  const across = shares(origin(centreOf(columns), [left, right], scale), scale, width);
+  const down = shares(origin(centreOf(rows), [top, bottom], scale), scale, height);
+
+  // First along the rows: `height` rows of 28.
+  const narrow = new Float64Array(height * EDGE);
+  for (let y = 0; y < height; y += 1) {
+    across.forEach(({ from, weights }, x) => {
+      let sum = 0;
+      weights.forEach((weight, i) => (sum += weight * (ink[y * width + from + i] ?? 0)));
+      narrow[y * EDGE + x] = sum;
+    });
+  }
+  return Uint8Array.from({ length: EDGE * EDGE }, (_, at) => {
+    const share = down[Math.floor(at / EDGE)];
+    let sum = 0;
+    share?.weights.forEach((weight, i) => (sum += weight * (narrow[(share.from + i) * EDGE + (at % EDGE)] ?? 0)));
+    return Math.round(Math.min(255, sum));
+  });
+}
+
+/** A pixel's middle is half a pixel from its beginning. */
+function centreOf(mass: Float64Array): number {
+  let [all, moment] = [0, 0];
+  mass.forEach((value, i) => {
+    all += value;
+    moment += value * (i + 0.5);
+  });
+  return moment / all;
+}
+
+/** Where the result begins in the drawing: the centre of mass in its middle, unless ink would be lost over its edge then. */
+function origin(centre: number, [from, to]: Range, scale: number): number {
+  return Math.min(from, Math.max(to - EDGE * scale, centre - (EDGE / 2) * scale));
+}
+
+/** For each pixel of the result the drawing's pixels under it, from the first on, and the share of the mean that each has. */
+function shares(start: number, scale: number, size: number): { from: number; weights: number[] }[] {
+  return Array.from({ length: EDGE }, (_, i) => {
+    const [begin, end] = [start + i * scale, start + (i + 1) * scale];
+    const [from, to] = [Math.max(0, Math.floor(begin)), Math.min(size, Math.ceil(end))];
+    const overlap = (at: number) => (Math.min(at + 1, end) - Math.max(at, begin)) / scale;
+    return { from, weights: Array.from({ length: Math.max(0, to - from) }, (_, k) => overlap(from + k)) };
+  });
+}

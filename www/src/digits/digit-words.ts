@@ -1,0 +1,24 @@
+import type { BackendReport } from 'pilotlight';
+import type { Reading } from 'pilotlight/judge';
+
+const NAMES = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'] as const;
+
+export const ALL_DIGITS = NAMES.map((_, digit) => digit);
+
+/** 98%; never 100% unless it is. */
+export function percent(share: number): string {
+  return share > 0 && share < 0.01 ? '<1%' : `${Math.floor(share * 100)}%`;
+}
+
+/** What the judge makes of a picture. */
+export function readingWords({ digit, probability }: Reading): string {
+  const name = `${digit === 8 ? 'an' : 'a'} ${NAMES[digit] ?? digit}`;
+  if (probability >= 0.9) return `This is ${name}.`;
+  return probability >= 0.5 ? `This looks like ${name}.` : `Hard to tell: perhaps ${name}.`;
+}
+
+/** Where the arithmetic runs, in two short parts. */
+export function runsOn({ device, simd, adapter }: BackendReport): [string, string] {
+  if (device === 'cpu') return ['CPU', simd === 'relaxed-simd' ? 'relaxed SIMD' : '128-bit SIMD'];
+  return ['WebGPU', adapter?.software ? 'a software adapter' : adapter?.description || [adapter?.vendor, adapter?.architecture].filter(Boolean).join(' ') || 'the GPU'];
+}

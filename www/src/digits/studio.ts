@@ -1,0 +1,62 @@
+import { DigitGenerator, type Digits } from 'pilotlight';
+import type { DigitJudge, Reading } from 'pilotlight/judge';
+import { keepUsedFiles } from '../page/offline';
+
+/** A value, and how long it took to compute. */
+export interface Timed<T> {
+  value: T;
+  ms: number;
+}
+
+/** What the panels of this page share: the generator, taking turns at it, and the judge. */
+export interface Studio {
+  generator: DigitGenerator;
+  /** Draws when the drawings before have ended, so that the time it takes is its own. */
+  draw(work: () => Promise<Digits>, signal: AbortSignal): Promise<Timed<Digits>>;
+  /** Reads pictures of 28 by 28; the first call fetches the judge. */
+  read(pictures: Uint8Array, signal?: AbortSignal): Promise<Reading[]>;
+  close(): void;
+}
+
+export async function openStudio(signal: AbortSignal): Promise<Studio> {
+  const generator = await DigitGenerator.load({ signal });
+  void keepUsedFiles();
+  let last: Promise<unknown> = Promise.resolve();
+  let judge: Promise<DigitJudge> | undefined;
+
+  return {
+    generator,
+
+    draw(work, signal) {
+      const turn = last.then(async () => {
+        signal.throwIfAborted();
+        const started = performance.now();
+        const value = await work();
+        return { value, ms: performance.now() - started };
+      });
+      last = turn.catch(() => {});
+      return turn;
+    },
+
+    async read(pictures, signal) {
+      judge ??= loadJudge(generator).catch((error: unknown) => {
+        // The next call tries again.
+        judge = undefined;
+        throw error;
+      });
+      return (await judge).read(pictures, signal ? { signal } : {});
+    },
+
+    close() {
+      generator.dispose();
+      void judge?.then((loaded) => loaded.dispose()).catch(() => {});
+    },
+  };
+}
+
+async function loadJudge(generator: DigitGenerator): Promise<DigitJudge> {
+  const { DigitJudge } = await import('pilotlight/judge');
+  const judge = await DigitJudge.load(generator);
+  void keepUsedFiles();
+  return judge;
+}
