@@ -2,21 +2,18 @@ import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './abort.js';
 import { abortableFiles } from './abortable-files.js';
 import { type Cores, chooseBackend } from './backend.js';
-import { decodeBase64 } from './base64.js';
 import { checkObject } from './check.js';
-import { Digits } from './digits.js';
+import { Digits, type Drawn } from './digits.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import type { GeneratorHandle } from './glue.js';
 import { HeldModel } from './held-model.js';
 import { Load } from './load.js';
 import { runsOn } from './runs-on.js';
+import { FILE, shippedWeights } from './shipped-weights.js';
 import { type Sketches, sketchesBetween, sketchesOf } from './sketches.js';
 
 /** Only `load` may construct. */
 const INSIDE = Symbol('pilotlight');
-
-/** What the core reads: the weights as they are packed. */
-const FILE = 'pilotlight-q8.safetensors';
 
 /** The `DigitGenerator` class over the cores of one runtime. */
 export function digitGeneratorOn(cores: Cores): typeof Api.DigitGenerator {
@@ -34,9 +31,10 @@ export function digitGeneratorOn(cores: Cores): typeof Api.DigitGenerator {
     static async load(options: Api.DigitLoadOptions = {}): Promise<DigitGenerator> {
       try {
         const signal = signalOf(checkObject('options', options));
-        const { device, weights, onProgress } = options;
+        // A digit takes the CPU less time than the WebGPU code takes to come.
+        const { device = 'cpu', weights, onProgress } = options;
         const [{ instance, report }, bytes] = await abortable(
-          Promise.all([chooseBackend(cores, device === undefined ? {} : { device }), weights ?? shipped()]),
+          Promise.all([chooseBackend(cores, { device }), weights ?? shippedWeights('generator', () => import('./weights/generator.js'))]),
           signal,
         );
         const files = abortableFiles({ [FILE]: bytes }, signal) ?? {};
@@ -63,28 +61,17 @@ export function digitGeneratorOn(cores: Cores): typeof Api.DigitGenerator {
 
     async #draw(options: Api.DrawOptions, sketch: () => Sketches): Promise<Digits> {
       return this.#model.call(options, async (handle) => {
-        const { numbers, digits, seed } = sketch();
+        const { numbers, ...drawn } = sketch();
         const { steps, guidance, signal, onStep } = options;
-        const shown = onStep && stepListener(onStep, digits, seed);
-        return new Digits(await handle.generate(numbers, { steps, guidance, signal, onStep: shown }), digits, seed);
+        const shown = onStep && stepListener(onStep, drawn);
+        return new Digits(await handle.generate(numbers, { steps, guidance, signal, onStep: shown }), drawn);
       });
     }
   }
   return DigitGenerator as unknown as typeof Api.DigitGenerator;
 }
 
-function stepListener(onStep: unknown, digits: number[], seed: number): (step: number, steps: number, data: Uint8Array) => void {
+function stepListener(onStep: unknown, drawn: Drawn): (step: number, steps: number, data: Uint8Array) => void {
   if (typeof onStep !== 'function') throw new PilotlightError('INVALID_INPUT', `onStep: expected a function, got ${typeof onStep}`);
-  return (step, steps, data) => void onStep({ step, steps, digits: new Digits(data, digits, seed) } satisfies Api.DrawStep);
-}
-
-/** The weights of the package, in a script of their own that only those fetch who draw. */
-async function shipped(): Promise<Uint8Array> {
-  try {
-    const { base64 } = await import('./weights/generator.js');
-    return decodeBase64(base64);
-  } catch (error) {
-    const { message } = toPilotlightError(error);
-    throw new PilotlightError('FETCH_FAILED', `weights/generator.js: ${message}`, error);
-  }
+  return (step, steps, data) => void onStep({ step, steps, digits: new Digits(data, drawn) } satisfies Api.DrawStep);
 }

@@ -3,8 +3,8 @@ import { PilotlightError } from './error.js';
 import { pngOf } from './png.js';
 
 /** Pixels along an edge of a digit. */
-export const EDGE = 28;
-export const PIXELS = EDGE * EDGE;
+const EDGE = 28;
+const PIXELS = EDGE * EDGE;
 
 /** One grey picture of any size. */
 class Picture implements Api.Picture {
@@ -31,18 +31,28 @@ class Picture implements Api.Picture {
   }
 }
 
+/** What is told of pictures beside their values. */
+export interface Drawn {
+  digits: number[];
+  seed: number;
+  /** Of a grid, unless the caller says another number. */
+  columns: number;
+}
+
 /** What was drawn. */
 export class Digits implements Api.Digits {
   readonly data: Uint8Array;
   readonly dims: [number, number, number];
   readonly digits: number[];
   readonly seed: number;
+  readonly #columns: number;
 
-  constructor(data: Uint8Array, digits: number[], seed: number) {
+  constructor(data: Uint8Array, { digits, seed, columns }: Drawn) {
     this.data = data;
     this.dims = [digits.length, EDGE, EDGE];
     this.digits = digits;
     this.seed = seed;
+    this.#columns = columns;
   }
 
   toImageData(index = 0): ImageData {
@@ -53,7 +63,7 @@ export class Digits implements Api.Digits {
     return this.#picture(index).toBlob();
   }
 
-  toGrid(columns = Math.ceil(Math.sqrt(this.digits.length))): Picture {
+  toGrid(columns = this.#columns): Picture {
     if (!Number.isInteger(columns) || columns < 1 || columns > this.digits.length) {
       throw new PilotlightError('INVALID_INPUT', `columns: expected a whole number from 1 to ${this.digits.length}, got ${String(columns)}`);
     }

@@ -14,6 +14,9 @@ const CODES: readonly ErrorCode[] = [
   'INTERNAL',
 ];
 
+/** The same in every script of the package, each of which has a class of its own: one knows the others' errors. */
+const BRAND = Symbol.for('pilotlight.error');
+
 /** The one error class that leaves the package. */
 export class PilotlightError extends Error implements PublicPilotlightError {
   override readonly name = 'PilotlightError';
@@ -21,8 +24,13 @@ export class PilotlightError extends Error implements PublicPilotlightError {
   readonly needed?: number;
   readonly available?: number;
 
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return value instanceof Error && BRAND in value;
+  }
+
   constructor(code: ErrorCode, message: string, cause?: unknown, { needed, available }: { needed?: number; available?: number } = {}) {
     super(message, cause === undefined ? undefined : { cause });
+    Object.defineProperty(this, BRAND, { value: true });
     this.code = code;
     if (needed !== undefined) this.needed = needed;
     if (available !== undefined) this.available = available;

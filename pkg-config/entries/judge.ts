@@ -1,17 +1,16 @@
 import type * as Api from '../types/judge.js';
-import { decodeBase64 } from './base64.js';
+import { abortable, signalOf } from './abort.js';
 import { checkObject } from './check.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import type { JudgeHandle } from './glue.js';
 import { HeldModel } from './held-model.js';
 import { Load } from './load.js';
 import { runsOn } from './runs-on.js';
+import { FILE, shippedWeights } from './shipped-weights.js';
 
 /** Only `load` may construct. */
 const INSIDE = Symbol('pilotlight');
 
-/** What the core reads: the weights as they are packed. */
-const FILE = 'pilotlight-q8.safetensors';
 const PIXELS = 28 * 28;
 
 /** Reads digits, in the core that a generator runs in. */
@@ -23,12 +22,13 @@ export class DigitJudge implements Api.DigitJudge {
     this.#model = model;
   }
 
-  static async load(generator: object): Promise<DigitJudge> {
+  static async load(generator: object, options: { signal?: AbortSignal } = {}): Promise<DigitJudge> {
     try {
+      const signal = signalOf(checkObject('options', options));
       const host = runsOn.get(generator);
       if (!host) throw new PilotlightError('INVALID_INPUT', `generator: expected a DigitGenerator, got ${typeof generator}`);
-      const { base64 } = await import('./weights/judge.js');
-      const load = new Load('digits', { device: host.device, files: { [FILE]: decodeBase64(base64) }, store: false });
+      const weights = await abortable(shippedWeights('judge', () => import('./weights/judge.js')), signal);
+      const load = new Load('digits', { device: host.device, files: { [FILE]: weights }, store: false, ...(signal && { signal }) });
       const handle = await load.run(host.instance, ({ JudgeCore }, settled) => JudgeCore.load(settled));
       return new DigitJudge(INSIDE, new HeldModel('DigitJudge', host.instance, handle));
     } catch (error) {
@@ -37,7 +37,7 @@ export class DigitJudge implements Api.DigitJudge {
   }
 
   async read(pictures: Uint8Array, options: { signal?: AbortSignal } = {}): Promise<Api.Reading[]> {
-    return this.#model.call(checkObject('options', options), async (handle) => {
+    return this.#model.call(options, async (handle) => {
       if (!(pictures instanceof Uint8Array) || pictures.length === 0 || pictures.length % PIXELS !== 0) {
         const got = pictures instanceof Uint8Array ? `${pictures.length} values` : typeof pictures;
         throw new PilotlightError('INVALID_INPUT', `pictures: expected a Uint8Array of 784 grey values for each, got ${got}`);

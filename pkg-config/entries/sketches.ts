@@ -1,11 +1,10 @@
 import type { GenerateOptions, MorphOptions } from '../types/index.js';
+import type { Drawn } from './digits.js';
 import { PilotlightError } from './error.js';
 
-/** What the core takes: seven numbers for each picture, and what of it the caller is told. */
-export interface Sketches {
+/** What the core takes, seven numbers for each picture, and what of it the caller is told. */
+export interface Sketches extends Drawn {
   numbers: Float64Array;
-  digits: number[];
-  seed: number;
 }
 
 /** Where a picture begins. `index` tells the pictures of a seed apart. */
@@ -25,7 +24,9 @@ export function sketchesOf(options: GenerateOptions): Sketches {
   const seed = seedOf('seed', options.seed);
   const digits = Array.from({ length: count }, () => list).flat();
   const starts = digits.map((digit, index) => ({ digit, seed, index }));
-  return { numbers: Float64Array.from(starts.flatMap((start) => sketch(start, start, 0))), digits, seed };
+  // A number is written in a row; one digit many times makes a square.
+  const columns = list.length > 1 ? list.length : Math.ceil(Math.sqrt(count));
+  return { numbers: Float64Array.from(starts.flatMap((start) => sketch(start, start, 0))), digits, seed, columns };
 }
 
 /** Evenly spaced pictures from one start to another. */
@@ -35,7 +36,7 @@ export function sketchesBetween({ from, to, count = 9, seed }: MorphOptions): Sk
   const last = startOf('to', to, first.seed);
   const mixes = Array.from({ length: count }, (_, i) => i / (count - 1));
   const digits = mixes.map((mix) => (mix < 0.5 ? first : last).digit);
-  return { numbers: Float64Array.from(mixes.flatMap((mix) => sketch(first, last, mix))), digits, seed: first.seed };
+  return { numbers: Float64Array.from(mixes.flatMap((mix) => sketch(first, last, mix))), digits, seed: first.seed, columns: count };
 }
 
 function sketch(from: Start, to: Start, mix: number): number[] {

@@ -136,7 +136,7 @@ export declare class TextEmbedder {
 }
 
 export interface DigitLoadOptions {
-  /** Default `'auto'`. */
+  /** Default `'cpu'`: a digit takes it less time than the WebGPU code takes to come. */
   device?: Device;
   /** Own weights, as `make train-digits` writes them, instead of those in the package. */
   weights?: FileSource;
@@ -221,7 +221,7 @@ export interface Digits {
   toImageData(index?: number): ImageData;
   /** One of them as a PNG file; default the first. */
   toBlob(index?: number): Promise<Blob>;
-  /** All of them side by side; default as square as it gets. */
+  /** All of them side by side; by default what was asked for in a row, one digit alone in a square. */
   toGrid(columns?: number): Picture;
 }
 

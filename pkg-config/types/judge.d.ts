@@ -13,8 +13,8 @@ export interface Reading {
 /** Reads handwritten digits: the classifier by which the generator is measured. */
 export declare class DigitJudge {
   private constructor();
-  /** Loads it into the core that a generator runs in. @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED` */
-  static load(generator: DigitGenerator): Promise<DigitJudge>;
+  /** Loads it into the core that a generator runs in. @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `ABORTED` */
+  static load(generator: DigitGenerator, options?: { signal?: AbortSignal }): Promise<DigitJudge>;
   /**
    * Reads pictures of 28 by 28 grey values, 0 paper and 255 ink, one after the other, such as `Digits.data`. As in MNIST a digit
    * fills 20 by 20 pixels, with its centre of mass in the middle.

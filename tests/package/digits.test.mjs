@@ -109,7 +109,8 @@ test('pictures become PNG files, alone and side by side', async () => {
   assert.deepEqual(all.grey, grid.data);
   // The fourth picture: second row, second column.
   assert.deepEqual(grid.data.slice(28 * 56 + 28, 28 * 56 + 56), drawn.data.slice(3 * PIXELS, 3 * PIXELS + 28));
-  assert.deepEqual(drawn.toGrid().dims, [56, 84]);
+  assert.deepEqual(drawn.toGrid().dims, [28, 140]);
+  assert.deepEqual((await generator.generate({ digit: 1, count: 5, steps: 1 })).toGrid().dims, [56, 84]);
   assert.throws(() => drawn.toImageData(), { code: 'BACKEND_UNAVAILABLE' });
 });
 
@@ -202,7 +203,13 @@ test('what was disposed of says so, what is constructed by hand too', async () =
   await assert.rejects(other.generate({ digit: 2 }), { code: 'DISPOSED' });
   assert.throws(() => new DigitGenerator(), { code: 'INVALID_INPUT' });
   assert.throws(() => new DigitJudge(), { code: 'INVALID_INPUT' });
-  await assert.rejects(DigitJudge.load({}), { code: 'INVALID_INPUT', message: /expected a DigitGenerator/ });
+  await assert.rejects(DigitJudge.load(generator, { signal: AbortSignal.abort() }), { code: 'ABORTED' });
+  const refused = await DigitJudge.load({}).catch((error) => error);
+  // One class for all scripts of the package.
+  assert.ok(refused instanceof PilotlightError && refused instanceof Error);
+  assert.equal(refused.code, 'INVALID_INPUT');
+  assert.match(refused.message, /expected a DigitGenerator/);
+  assert.ok(!(new Error('other') instanceof PilotlightError));
 });
 
 test('the judge refuses what is no picture', async () => {
