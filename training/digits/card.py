@@ -69,7 +69,7 @@ while the digit takes shape (at times from {GUIDED[0]} to {GUIDED[1]}).
 
 ## Limits
 
-MNIST was written by Americans around 1990; the generator writes as they did (its 1 is a stroke, its 7 rarely crossed). Guidance above 3 makes digits alike.
+MNIST was written by Americans around 1990; the generator writes as they did (its 1 is a stroke, its 7 rarely crossed).
 
 ## Licence
 
