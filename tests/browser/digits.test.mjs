@@ -129,7 +129,7 @@ test('a number is written before one’s eyes, from noise to digits, and read by
   await number().fill('0123456789');
   await written('0123456789');
   const steps = (await watched()).filter((text) => text.trim());
-  assert.deepEqual(steps, [...[1, 2, 3, 4, 5, 6, 7].map((step) => `Step ${step} of 8`), 'Seed 7, out of noise in 8 steps']);
+  assert.deepEqual(steps, [...[1, 2, 3, 4, 5, 6].map((step) => `Step ${step} of 7`), 'Seed 7, out of noise in 7 steps']);
 
   const shades = await ink();
   assert.equal(shades.length, 10);
@@ -138,8 +138,8 @@ test('a number is written before one’s eyes, from noise to digits, and read by
   const captions = await page.locator('.sheet-reading').allInnerTexts();
   for (const caption of captions) assert.match(caption.replaceAll('\n', ' '), /^read as \d ?,? \d+%$/);
   const right = captions.filter((caption, digit) => caption.startsWith(`read as ${digit}`));
-  assert.ok(right.length >= 7, captions.join(' | '));
-  assert.match(await page.locator('.digits-top .figures').innerText(), /Per digit\s+[\d.]+ m?s\s+[\d.]+ m?s a step\s+The number\s+[\d.]+ m?s\s+10 digits, 8 steps\s+Runs on\s+CPU\s+(relaxed|128-bit) SIMD/);
+  assert.ok(right.length >= 9, captions.join(' | '));
+  assert.match(await page.locator('.digits-top .figures').innerText(), /Per digit\s+[\d.]+ m?s\s+[\d.]+ m?s a step\s+The number\s+[\d.]+ m?s\s+10 digits, 7 steps\s+Runs on\s+CPU\s+(relaxed|128-bit) SIMD/);
   await page.getByText('The CPU was taken because').waitFor();
 
   const foreign = urls.filter((url) => !url.startsWith(`${site.url}/`) || url.includes('/hub/'));
@@ -153,7 +153,7 @@ test('where less motion is wished only the end is shown', async () => {
   await watch('.sheet-foot p');
   await writtenAnew(() => page.getByLabel('Steps').fill('12'));
   await written('2026');
-  assert.deepEqual(await watched(), ['Seed 7, out of noise in 8 steps', 'Seed 7, out of noise in 12 steps']);
+  assert.deepEqual(await watched(), ['Seed 7, out of noise in 7 steps', 'Seed 7, out of noise in 12 steps']);
 });
 
 test('a seed is a hand: another one writes otherwise, the same one the same again', async () => {
@@ -167,7 +167,7 @@ test('a seed is a hand: another one writes otherwise, the same one the same agai
   const chosen = await seed().inputValue();
   assert.match(chosen, /^\d{1,4}$/);
   assert.notEqual(chosen, '7');
-  await page.getByText(`Seed ${chosen}, out of noise in 8 steps`).waitFor();
+  await page.getByText(`Seed ${chosen}, out of noise in 7 steps`).waitFor();
   assert.deepEqual(heard, []);
 });
 
@@ -179,7 +179,7 @@ test('steps and guidance change what is written, and say what they are', async (
   assert.equal(await setting('Steps'), '1');
   await page.getByText('Seed 7, out of noise in one step').waitFor();
   coarse.forEach((picture, i) => assert.notEqual(picture, usual[i]));
-  assert.deepEqual(await writtenAnew(() => page.getByLabel('Steps').fill('8')), usual);
+  assert.deepEqual(await writtenAnew(() => page.getByLabel('Steps').fill('7')), usual);
 
   const led = await writtenAnew(() => page.getByLabel('Guidance').fill('4.5'));
   assert.equal(await setting('Guidance'), '4.5');
@@ -237,7 +237,7 @@ test('who types on ends what is being written: the last number is the one that s
     await number().pressSequentially('9876543210', { delay: 20 });
     await number().press('Control+A');
     await number().pressSequentially('31415', { delay: 20 });
-    await page.getByLabel('Steps').fill('8');
+    await page.getByLabel('Steps').fill('7');
     await written('31415');
   });
   // To their ends, all of these would take seven times as long as the longest of them.

@@ -41,6 +41,36 @@ test('WebGPU agrees with the CPU in f32, and auto takes no software adapter', { 
   }
 });
 
+test('digits drawn on WebGPU are those of the CPU, to two grey levels', { timeout: 900_000 }, async (t) => {
+  const browser = await launch({ softwareGpu: true });
+  try {
+    const page = await browser.newPage();
+    await page.goto(bench.url);
+    const drawn = await page.evaluate(async () => {
+      const { DigitGenerator } = await import('/package/web.js');
+      const { DigitJudge } = await import('/package/judge.js');
+      const drawn = {};
+      for (const device of ['cpu', 'webgpu']) {
+        const generator = await DigitGenerator.load({ device });
+        const judge = await DigitJudge.load(generator);
+        const { data } = await generator.generate({ text: '2026', seed: 3 });
+        const readings = await judge.read(data);
+        drawn[device] = { device: generator.backend.device, data: [...data], read: readings.map(({ digit }) => digit) };
+      }
+      return drawn;
+    });
+    assert.equal(drawn.webgpu.device, 'webgpu');
+    const difference = Math.max(...drawn.cpu.data.map((grey, i) => Math.abs(grey - drawn.webgpu.data[i])));
+    t.diagnostic(`largest difference: ${difference} of 255`);
+    // Seven steps build on each other's last bits.
+    assert.ok(difference <= 2, `${difference} grey levels`);
+    assert.deepEqual(drawn.webgpu.read, [2, 0, 2, 6]);
+    assert.deepEqual(drawn.cpu.read, [2, 0, 2, 6]);
+  } finally {
+    await browser.close();
+  }
+});
+
 test('without WebGPU the CPU is taken, and the reason is said, in the report and on the page', async () => {
   const browser = await launch();
   const site = await startSite();

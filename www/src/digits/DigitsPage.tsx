@@ -11,7 +11,7 @@ import { useGenerator } from './useGenerator';
 /** Handwritten digits out of noise, and the judge who reads them. */
 export function DigitsPage() {
   const { state, retry, fail } = useGenerator();
-  const [hand, setHand] = useState<Hand>({ seed: 7, steps: 8, guidance: 1.5 });
+  const [hand, setHand] = useState<Hand>({ seed: 7, steps: 7, guidance: 1.75 });
   const studio = state.status === 'ready' ? state.studio : null;
 
   function remedy(kind: Remedy) {

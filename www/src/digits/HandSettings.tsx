@@ -23,11 +23,11 @@ export function HandSettings({ hand, onChange }: Props) {
       />
       <Slider
         label="Guidance"
-        words="How strongly it is led to the digit that you asked for: 0 heeds it not at all, 1 writes as people do, more is clearer and more alike."
+        words="How strongly it is led to the digit that you asked for: 1 writes as people do, more is clearer and more alike. It acts while the digit takes shape, so not with one or two steps."
         value={hand.guidance}
         min={0}
         max={5}
-        step={0.1}
+        step={0.25}
         onChange={(guidance) => onChange({ ...hand, guidance })}
       />
     </section>
