@@ -1,11 +1,11 @@
 // y = x ∗ weight + bias, with channels last.
 //
-// The product of linear.wgsl, whose rows are the windows of the padded picture, one for each pixel of the result. They are
-// never made: a workgroup notes where the windows of its pixels begin, and reads x through them.
+// The product of linear.wgsl, whose rows are the windows of the padded picture, one for each pixel of the result. They
+// are never made: a workgroup notes where the windows of its pixels begin, and reads x through them.
 //
-// A workgroup makes a tile of TILE_M pixels by TILE_N outputs and walks the inputs (row, column and channel of the window) in
-// steps of TILE_K, which it first brings into workgroup memory. An invocation keeps 4 pixels by one panel of 8 outputs in
-// registers.
+// A workgroup makes a tile of TILE_M pixels by TILE_N outputs and walks the inputs (row, column and channel of the
+// window) in steps of TILE_K, which it first brings into workgroup memory. An invocation keeps 4 pixels by one panel of
+// 8 outputs in registers.
 
 const GROUP_M = {{group_m}}u;
 const GROUP_N = {{group_n}}u;
@@ -44,8 +44,8 @@ struct Info {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<storage, read> info: Info;
 
-// Where each pixel's window begins: row, column, and its pixel in the batch. In the padding they are below zero, which wraps
-// around and is undone when the place in the window is added.
+// Where each pixel's window begins: row, column, and its pixel in the batch. In the padding they are below zero, which
+// wraps around and is undone when the place in the window is added.
 var<workgroup> corners: array<vec3<u32>, TILE_M>;
 // [TILE_K, GROUP_M] of 4 pixels each.
 var<workgroup> x_tile: array<vec4<f32>, TILE_K * X_STRIDE>;

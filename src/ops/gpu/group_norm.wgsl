@@ -1,6 +1,7 @@
-// y = activation((x - mean(x)) / √(variance(x) + ε) · gain + offset), with channels last, the mean and the variance those of the
-// pixels and channels of one group of a picture, which a workgroup does.
-// The variance is that of the centred values: their squares' mean minus the mean's square loses the digits of a large mean.
+// y = activation((x - mean(x)) / √(variance(x) + ε) · gain + offset), with channels last; the mean and the variance are
+// those of the pixels and channels of one group of one picture, and a workgroup does one.
+// The variance is that of the centred values: their squares' mean minus the mean's square loses the digits of a large
+// mean.
 
 const INVOCATIONS = {{invocations}}u;
 
@@ -60,8 +61,8 @@ fn main(
     let end_channel = first_channel + width;
     let count = f32(info.pixels * width);
 
-    // Invocations lie side by side along the channels, and as often as they fit along the pixels: an invocation keeps its
-    // channel, and only where there are more channels than invocations it takes more than one.
+    // Invocations lie side by side along the channels, and as often as they fit along the pixels: an invocation keeps
+    // its channel, and only where there are more channels than invocations it takes more than one.
     let across = min(width, INVOCATIONS);
     let down = INVOCATIONS / across;
     let own_channel = first_channel + index % across;

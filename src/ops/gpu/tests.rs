@@ -420,8 +420,8 @@ fn group_norm_agrees_with_the_plain_body() {
             let (x, gain, offset) = (flex(x), flex(gain), flex(offset));
             let expected = group_norm::plain::<Flex>(x, gain, offset, groups, 1e-5, activation);
             let expected = list(Tensor::<4>::from_primitive::<Flex>(expected));
-            // Means near 30 carry an error of 2e-6, which the division by a deviation of a half enlarges, or, where a value
-            // is alone and so its own mean, the one by the root of epsilon.
+            // Means near 30 carry an error of 2e-6, which the division by a deviation of a half enlarges, or, where a
+            // value is alone and so its own mean, the one by the root of epsilon.
             let name = format!("{shape:?} in {groups}, {rows} rows, {activation:?}");
             assert_close(&name, &got, &expected, 1e-3);
         }
@@ -440,8 +440,8 @@ fn group_norm_keeps_the_digits_beside_a_large_mean_and_in_large_values() {
         groups,
         epsilon: 1e-5,
     };
-    // What a mean of 1e4 leaves of a value is good to 1e-3, half of which becomes an error of the result; and to 1e-6 where
-    // there is no such mean.
+    // The mean of 1e4 is good to a unit in its last place, 1e-3, which the division by a deviation of a half enlarges.
+    // Where there is no such mean, sums of 1,176 values are good to some units in the last place.
     for (mean, magnitude, tolerance) in [(1e4, 1.0, 3e-3), (0.0, 1e15, 1e-5)] {
         let x: Vec<f32> = (values.take(shape.iter().product()).iter())
             .map(|x| mean + magnitude * x)
@@ -505,13 +505,14 @@ fn pictures_may_be_views_with_gaps() {
         let view = pictures(&wide, [2, 7, 6, 5], device).slice([0..2, 2..6]);
         let view = view.permute([0, 2, 3, 1]);
         let conv = convolution(device, &weights, window(3, 1, 1), 4);
-        // One row for both pictures, of every second value.
+        // Every second value.
+        let row = |values| {
+            let both: Tensor<2> = matrix(values, 3, device).transpose();
+            both.slice([0..1, 0..3]).squeeze()
+        };
         let norm = GroupNorm {
-            weight: matrix(&gain, 3, device).transpose().slice([0..1]).squeeze(),
-            bias: matrix(&offset, 3, device)
-                .transpose()
-                .slice([0..1])
-                .squeeze(),
+            weight: row(&gain),
+            bias: row(&offset),
             groups: 1,
             epsilon: 1e-5,
         };

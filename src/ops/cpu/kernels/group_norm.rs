@@ -70,21 +70,33 @@ kernel! {
 
     fn scale(x: &[f32], mean: &[f32], factor: &[f32], offset: &[f32], activation: Activation, y: &mut [f32]) {
         let c = mean.len();
+        let [(mean, mean_rest), (factor, factor_rest), (offset, offset_rest)] =
+            [mean, factor, offset].map(|values| values.as_chunks::<4>());
         for (x, y) in x.chunks_exact(c).zip(y.chunks_exact_mut(c)) {
-            for first in (0..c).step_by(4 * BLOCK) {
-                let part = first..c.min(first + 4 * BLOCK);
+            let ((x, x_rest), (y, y_rest)) = (x.as_chunks::<4>(), y.as_chunks_mut::<4>());
+            let blocks = x.chunks(BLOCK).zip(y.chunks_mut(BLOCK));
+            let channels = mean.chunks(BLOCK).zip(factor.chunks(BLOCK)).zip(offset.chunks(BLOCK));
+            for ((x, y), ((mean, factor), offset)) in blocks.zip(channels) {
                 let mut block = [F32x4::splat(0.0); BLOCK];
-                let vectors = part.len().div_ceil(4);
-                for (i, value) in block.iter_mut().enumerate().take(vectors) {
-                    let from = first + 4 * i..c.min(first + 4 * i + 4);
-                    let [x, mean, factor, offset] = [x, mean, factor, offset].map(|values| F32x4::load_partial(&values[from.clone()]));
-                    *value = mul_add(x.sub(mean), factor, offset);
+                let whole = x.iter().zip(mean).zip(factor).zip(offset);
+                for ((((x, mean), factor), offset), value) in whole.zip(&mut block) {
+                    *value = scaled(F32x4::load(x), F32x4::load(mean), F32x4::load(factor), F32x4::load(offset));
                 }
-                activate(&mut block[..vectors], activation);
-                for (value, y) in block.iter().zip(y[part].chunks_mut(4)) {
-                    value.store_partial(y);
+                activate(&mut block[..y.len()], activation);
+                for (value, y) in block.iter().zip(y) {
+                    value.store(y);
                 }
             }
+            if !x_rest.is_empty() {
+                let [x, mean, factor, offset] = [x_rest, mean_rest, factor_rest, offset_rest].map(F32x4::load_partial);
+                let mut rest = [scaled(x, mean, factor, offset)];
+                activate(&mut rest, activation);
+                rest[0].store_partial(y_rest);
+            }
         }
+    }
+
+    fn scaled(x: F32x4, mean: F32x4, factor: F32x4, offset: F32x4) -> F32x4 {
+        mul_add(x.sub(mean), factor, offset)
     }
 }
