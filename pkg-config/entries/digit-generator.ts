@@ -31,17 +31,17 @@ export function digitGeneratorOn(cores: Cores): typeof Api.DigitGenerator {
     static async load(options: Api.DigitLoadOptions = {}): Promise<DigitGenerator> {
       try {
         const signal = signalOf(checkObject('options', options));
-        // A digit takes the CPU less time than the WebGPU code takes to come.
-        const { device = 'cpu', weights, onProgress } = options;
+        const { device, weights, onProgress } = options;
         const [{ instance, report }, bytes] = await abortable(
-          Promise.all([chooseBackend(cores, { device }), weights ?? shippedWeights('generator', () => import('./weights/generator.js'))]),
+          Promise.all([chooseBackend(cores, { device: device ?? 'cpu' }), weights ?? shippedWeights('generator', () => import('./weights/generator.js'))]),
           signal,
         );
         const files = abortableFiles({ [FILE]: bytes }, signal) ?? {};
         const load = new Load('digits', { device: report.device, files, store: false, ...(signal && { signal }), ...(onProgress && { onProgress }) });
         const handle = await load.run(instance, ({ GeneratorCore }, settled) => GeneratorCore.load(settled));
+        const reason = device === undefined ? 'The CPU was taken because it draws a digit in less time than the WebGPU code takes to arrive.' : report.reason;
         // The weights are kept as int8 and computed with in f32.
-        return new DigitGenerator(INSIDE, new HeldModel('DigitGenerator', instance, handle), { ...report, dtype: 'f32' });
+        return new DigitGenerator(INSIDE, new HeldModel('DigitGenerator', instance, handle), { ...report, dtype: 'f32', reason });
       } catch (error) {
         throw toPilotlightError(error);
       }

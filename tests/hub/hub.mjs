@@ -41,13 +41,14 @@ const CORS = {
  * @param {number} [options.port] 0 takes a free one
  * @param {import('./faults.mjs').Fault[]} [options.faults]
  * @param {Traits} [options.traits]
+ * @param {string} [options.prefix] a path, such as '/hub', under which all of it lies
  */
-export async function startHub({ models, port = 0, faults = [], traits = {} }) {
-  const hub = createHub({ models, faults, traits });
+export async function startHub({ models, port = 0, faults = [], traits = {}, prefix = '' }) {
+  const hub = createHub({ models, faults, traits, prefix });
   const server = createServer(hub.handle);
   await new Promise((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
   return {
-    url: `http://127.0.0.1:${server.address().port}`,
+    url: `http://127.0.0.1:${server.address().port}${prefix}`,
     requests: hub.requests,
     setFaults: hub.setFaults,
     push: hub.push,

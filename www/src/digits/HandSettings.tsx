@@ -23,7 +23,7 @@ export function HandSettings({ hand, onChange }: Props) {
       />
       <Slider
         label="Guidance"
-        words="How strongly it is led to the digit that you asked for: 1 writes as people do, more is clearer and more alike. It acts while the digit takes shape, so not with one or two steps."
+        words="How strongly it is led to the digit that you asked for: 1 writes as people do, more is clearer and more alike. It acts while the digit takes shape."
         value={hand.guidance}
         min={0}
         max={5}

@@ -17,7 +17,7 @@ export function Slider({ label, words, value, min, max, step, onChange }: Props)
     <div className="setting">
       <div className="setting-head">
         <label htmlFor={id}>{label}</label>
-        <output htmlFor={id}>{step < 1 ? value.toFixed(1) : value}</output>
+        <output htmlFor={id}>{value}</output>
       </div>
       <input id={id} type="range" min={min} max={max} step={step} value={value} aria-describedby={`${id}-words`} onChange={(event) => onChange(event.target.valueAsNumber)} />
       <p id={`${id}-words`}>{words}</p>
