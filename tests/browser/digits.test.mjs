@@ -409,7 +409,7 @@ test('everything on the page can be done by keyboard alone', async () => {
   await writtenAnew(() => page.keyboard.press('ArrowLeft'));
   await tabTo(page.getByLabel('Guidance'));
   await writtenAnew(() => page.keyboard.press('End'));
-  await page.locator('.setting', { hasText: 'Guidance' }).getByText('5.0').waitFor();
+  await page.locator('.setting', { hasText: 'Guidance' }).getByText('5', { exact: true }).waitFor();
 
   await tabTo(choice('From'));
   await page.keyboard.press('6');
