@@ -28,6 +28,7 @@
 mod device;
 mod error;
 mod hub;
+mod image;
 mod models;
 mod ops;
 mod pace;
@@ -43,6 +44,7 @@ pub use error::{Error, ErrorKind, Result, Room};
 pub use hub::{
     ByteStream, Digest, FileEntry, Host, MemoryHost, MemoryStream, Opened, Snapshot, Verified,
 };
+pub use image::{ImageProcessor, Rgb, decode as decode_image};
 pub use ops::{Activation, Linear, LinearWeight};
 pub use pace::{Pace, Unpaced};
 pub use store::{

@@ -1,0 +1,168 @@
+//! What an image model wants to see, by its `preprocessor_config.json`.
+//!
+//! *Source*: `transformers`, `models/clip/image_processing_clip.py`.
+
+use serde::Deserialize;
+
+use super::Rgb;
+use super::resize::resize;
+use crate::error::{Error, Result};
+
+const FILE: &str = "preprocessor_config.json";
+/// Pillow's number for bicubic.
+const BICUBIC: u8 = 3;
+/// The largest edge that is asked for: models see 224 to 448 pixels.
+const MOST_PIXELS: usize = 4096;
+
+/// Resizes, crops and normalizes pictures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageProcessor {
+    /// What the shorter edge becomes.
+    shortest: usize,
+    /// Rows and columns that are kept of the middle.
+    crop: [usize; 2],
+    mean: [f32; 3],
+    deviation: [f32; 3],
+}
+
+#[derive(Deserialize)]
+struct Config {
+    #[serde(default = "yes")]
+    do_resize: bool,
+    size: Size,
+    #[serde(default = "bicubic")]
+    resample: u8,
+    #[serde(default = "yes")]
+    do_center_crop: bool,
+    crop_size: Size,
+    #[serde(default = "yes")]
+    do_normalize: bool,
+    image_mean: [f32; 3],
+    image_std: [f32; 3],
+}
+
+/// A number in older files, an object in newer ones.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(untagged)]
+enum Size {
+    Edge(usize),
+    Shortest { shortest_edge: usize },
+    Both { height: usize, width: usize },
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn bicubic() -> u8 {
+    BICUBIC
+}
+
+impl ImageProcessor {
+    /// Reads and checks the config.
+    ///
+    /// *Errors*: `InvalidWeights` where the file is broken or absurd, `UnsupportedModel` for steps other than CLIP's.
+    pub fn from_json(json: &[u8]) -> Result<Self> {
+        let config: Config = serde_json::from_slice(json)
+            .map_err(|error| Error::invalid_weights(format!("{FILE}: is not valid: {error}")))?;
+        for (name, value) in [
+            ("do_resize", config.do_resize),
+            ("do_center_crop", config.do_center_crop),
+            ("do_normalize", config.do_normalize),
+        ] {
+            if !value {
+                return Err(Error::unsupported(format!(
+                    "{FILE}: {name} is false, expected true"
+                )));
+            }
+        }
+        if config.resample != BICUBIC {
+            return Err(Error::unsupported(format!(
+                "{FILE}: resample is {}, expected {BICUBIC}, which is bicubic",
+                config.resample
+            )));
+        }
+        let shortest = match config.size {
+            Size::Edge(edge)
+            | Size::Shortest {
+                shortest_edge: edge,
+            } => edge,
+            Size::Both { .. } => {
+                return Err(Error::unsupported(format!(
+                    "{FILE}: size has a height and a width, expected shortest_edge"
+                )));
+            }
+        };
+        let crop = match config.crop_size {
+            Size::Edge(edge)
+            | Size::Shortest {
+                shortest_edge: edge,
+            } => [edge, edge],
+            Size::Both { height, width } => [height, width],
+        };
+        for (name, value) in [
+            ("size", shortest),
+            ("crop_size", crop[0]),
+            ("crop_size", crop[1]),
+        ] {
+            if value == 0 || value > MOST_PIXELS {
+                return Err(Error::invalid_weights(format!(
+                    "{FILE}: {name} is {value}, expected 1 to {MOST_PIXELS}"
+                )));
+            }
+        }
+        // A crop beyond the picture would have to be filled up.
+        if crop.iter().any(|&edge| edge > shortest) {
+            return Err(Error::unsupported(format!(
+                "{FILE}: crop_size {crop:?} is larger than size {shortest}"
+            )));
+        }
+        let finite = |values: &[f32; 3]| values.iter().all(|value| value.is_finite());
+        let (mean, deviation) = (config.image_mean, config.image_std);
+        if !finite(&mean) || !finite(&deviation) || deviation.iter().any(|value| *value <= 0.0) {
+            return Err(Error::invalid_weights(format!(
+                "{FILE}: image_mean is {mean:?} and image_std {deviation:?}, expected finite numbers, and image_std above 0"
+            )));
+        }
+        Ok(Self {
+            shortest,
+            crop,
+            mean,
+            deviation,
+        })
+    }
+
+    /// Rows and columns of what comes out.
+    pub fn dims(&self) -> [usize; 2] {
+        self.crop
+    }
+
+    /// The middle of the picture as the model sees it: all reds, all greens, all blues. *Shapes*: result `[3, rows, columns]`.
+    pub fn process(&self, picture: &Rgb) -> Vec<f32> {
+        let [rows, columns] = self.crop;
+        let size = self.resized([picture.width(), picture.height()]);
+        // What is not in the middle is not even resized: of a strip of 1 by 10,000 pixels that would be gigabytes.
+        let (left, top) = ((size[0] - columns) / 2, (size[1] - rows) / 2);
+        let middle = resize(picture, size, left..left + columns, top..top + rows);
+        let pixels = middle.data().as_chunks::<3>().0;
+        let plane = |colour: usize| {
+            let (mean, deviation) = (self.mean[colour], self.deviation[colour]);
+            pixels
+                .iter()
+                .map(move |pixel| (f32::from(pixel[colour]) / 255.0 - mean) / deviation)
+        };
+        (0..3).flat_map(plane).collect()
+    }
+
+    /// Width and height before the crop: the shorter edge as it is asked for, the longer one in proportion, rounded down.
+    fn resized(&self, [width, height]: [usize; 2]) -> [usize; 2] {
+        let other = |long: usize, short: usize| {
+            (self.shortest as u128 * long as u128 / short as u128) as usize
+        };
+        if width <= height {
+            [self.shortest, other(height, width)]
+        } else {
+            [other(width, height), self.shortest]
+        }
+    }
+}
