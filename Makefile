@@ -59,14 +59,15 @@ clean:
 .PHONY: train-digits eval-digits has-mnist
 DIGITS := target/digits
 TRAINING := .tools/training/bin/python
-train-digits: has-mnist $(TRAINING)
+train-digits: has-mnist .tools/training/installed
 	@$(TRAINING) training/digits/train.py "$(MNIST)" --out $(DIGITS)
 	@$(TRAINING) training/digits/export.py $(DIGITS)
 	@cargo run --locked --quiet --example pack_digits -- $(DIGITS) weights
 	@$(TRAINING) tests/goldens/digits/make_goldens.py
 	@echo 'weights/ has the new networks: make eval-digits measures them'
 
-eval-digits: has-mnist $(TRAINING) package
+eval-digits: has-mnist .tools/training/installed package
+	@test -f $(DIGITS)/training.json || { echo '$(DIGITS)/training.json is missing: make train-digits makes it, and the VAE to measure against' >&2; exit 1; }
 	@node training/digits/draw.mjs "$(MNIST)" $(DIGITS)/drawn.u8
 	@$(TRAINING) training/digits/evaluate.py "$(MNIST)" --drawn $(DIGITS)/drawn.u8 --out $(DIGITS)
 	@$(TRAINING) training/digits/card.py $(DIGITS)
@@ -74,7 +75,7 @@ eval-digits: has-mnist $(TRAINING) package
 has-mnist:
 	@test -n "$(MNIST)" || { echo 'MNIST=DIR is missing: the folder of the four IDX files' >&2; exit 1; }
 
-$(TRAINING): training/digits/requirements.txt
+.tools/training/installed: training/digits/requirements.txt
 	python3 -m venv .tools/training
 	.tools/training/bin/pip install --quiet --requirement training/digits/requirements.txt
 	touch $@

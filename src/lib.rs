@@ -6,6 +6,7 @@
 //! * `tasks` – what a user asks for: [`TextEmbedder`], [`DigitGenerator`].
 //! * `models` – one file per model, written once on burn's `Tensor`.
 //! * `ops` – the hot operations: a plain body, SIMD kernels for the CPU, WGSL kernels for the GPU.
+//! * `text` and `image` – tokenizing; decoding and resizing.
 //! * `weights` – safetensors read as a stream, cast or quantized a block of rows at a time.
 //! * `hub` and `store` – where bytes come from ([`Host`]) and where they stay ([`Store`]).
 //!

@@ -2,12 +2,12 @@
 
 use burn::tensor::Device;
 
-use super::load::{Source, load};
+use super::load::Source;
+use super::network::load_network;
 use crate::error::{Error, Result};
 use crate::models::{self, EDGE};
 use crate::ops::{floats, read};
 use crate::pace::Pace;
-use crate::weights::{Dtype, Needs};
 
 /// Pixels of a picture.
 const PIXELS: usize = EDGE * EDGE;
@@ -27,15 +27,7 @@ impl DigitJudge {
     /// *Errors*: as `TextEmbedder::load`.
     pub async fn load(source: &Source<'_>, device: &Device) -> Result<Self> {
         let parameters = models::DigitJudge::parameters();
-        let needs = Needs {
-            parameters: &parameters,
-            prefixes: &[""],
-            dtype: Dtype::Q8,
-        };
-        load(source, async |loading| {
-            let file = loading.plan(needs.dtype, &[]).await?;
-            let weights = loading.open_weights(file).await;
-            let weights = loading.weights(weights, &needs, device).await?;
+        load_network(source, &parameters, device, |weights| {
             Ok(Self {
                 network: models::DigitJudge::new(weights)?,
                 device: device.clone(),

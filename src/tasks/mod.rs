@@ -6,6 +6,7 @@ mod embed;
 mod generate;
 mod judge;
 mod load;
+mod network;
 mod plan;
 mod pooling;
 

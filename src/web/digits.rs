@@ -7,12 +7,15 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::error::to_js;
-use super::options::{LoadOptions, draw_options, read_options};
+use super::options::{draw_options, read_options};
 use super::pace::EventLoopPace;
-use super::source::WebSource;
+use super::source::load_model;
 use crate::device::Backend;
 use crate::error::Result;
 use crate::tasks::{DigitGenerator, DigitJudge, Sketch, Start};
+
+/// The name by which messages and progress would call it; its files come with the call.
+const MODEL: &str = "digits";
 
 /// Numbers that make a sketch: digit, seed and index of both starts, and the mix.
 const NUMBERS: usize = 7;
@@ -30,21 +33,12 @@ impl GeneratorCore {
     ///
     /// *Errors*: an `Error` with `code`, see the types.
     pub async fn load(options: JsValue) -> Result<GeneratorCore, JsValue> {
-        let options = LoadOptions::new(&options).map_err(to_js)?;
-        let load = async {
-            let backend = Backend::open(options.webgpu).await?;
-            let device = backend.device();
-            let source = WebSource::new(&"digits".into(), options).await?;
-            let generator = source
-                .with(async |source| DigitGenerator::load(source, &device).await)
-                .await?;
-            backend.check().map(|()| (generator, backend))
-        };
+        let model = MODEL.into();
+        let load = load_model(&model, &options, async |source, _, device| {
+            DigitGenerator::load(source, device).await
+        });
         let (generator, backend) = load.await.map_err(to_js)?;
-        Ok(Self {
-            generator: Rc::new(generator),
-            backend: Rc::new(backend),
-        })
+        Ok(Self { generator, backend })
     }
 
     /// Draws on this thread, yielding to the event loop between layers: a `Uint8Array` of 784 grey values a picture.
@@ -111,21 +105,12 @@ impl JudgeCore {
     ///
     /// *Errors*: an `Error` with `code`, see the types.
     pub async fn load(options: JsValue) -> Result<JudgeCore, JsValue> {
-        let options = LoadOptions::new(&options).map_err(to_js)?;
-        let load = async {
-            let backend = Backend::open(options.webgpu).await?;
-            let device = backend.device();
-            let source = WebSource::new(&"digits".into(), options).await?;
-            let judge = source
-                .with(async |source| DigitJudge::load(source, &device).await)
-                .await?;
-            backend.check().map(|()| (judge, backend))
-        };
+        let model = MODEL.into();
+        let load = load_model(&model, &options, async |source, _, device| {
+            DigitJudge::load(source, device).await
+        });
         let (judge, backend) = load.await.map_err(to_js)?;
-        Ok(Self {
-            judge: Rc::new(judge),
-            backend: Rc::new(backend),
-        })
+        Ok(Self { judge, backend })
     }
 
     /// Ten probabilities for each picture of 784 grey values, as a `Float32Array`.

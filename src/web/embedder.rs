@@ -7,9 +7,9 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::error::to_js;
-use super::options::{LoadOptions, embed_options, texts};
+use super::options::{embed_options, texts};
 use super::pace::EventLoopPace;
-use super::source::{WebSource, object};
+use super::source::{load_model, object};
 use crate::device::Backend;
 use crate::error::Result;
 use crate::tasks::{Embeddings, TextEmbedder, Values};
@@ -27,11 +27,11 @@ impl EmbedderCore {
     ///
     /// *Errors*: an `Error` with `code`, see the types.
     pub async fn load(model: JsValue, options: JsValue) -> Result<EmbedderCore, JsValue> {
-        let (embedder, backend) = load(&model, &options).await.map_err(to_js)?;
-        Ok(Self {
-            embedder: Rc::new(embedder),
-            backend: Rc::new(backend),
-        })
+        let load = load_model(&model, &options, async |source, dtype, device| {
+            TextEmbedder::load(source, dtype, device).await
+        });
+        let (embedder, backend) = load.await.map_err(to_js)?;
+        Ok(Self { embedder, backend })
     }
 
     /// Embeds texts on this thread, yielding to the event loop between layers. The arrays in the result are the caller's.
@@ -65,17 +65,6 @@ impl EmbedderCore {
     pub fn max_tokens(&self) -> usize {
         self.embedder.max_tokens()
     }
-}
-
-async fn load(model: &JsValue, options: &JsValue) -> Result<(TextEmbedder, Backend)> {
-    let options = LoadOptions::new(options)?;
-    let backend = Backend::open(options.webgpu).await?;
-    let (dtype, device) = (options.dtype, backend.device());
-    let source = WebSource::new(model, options).await?;
-    let embedder = source
-        .with(async |source| TextEmbedder::load(source, dtype, &device).await)
-        .await?;
-    backend.check().map(|()| (embedder, backend))
 }
 
 fn embeddings_to_js(embeddings: &Embeddings) -> JsValue {

@@ -1,15 +1,20 @@
 //! Where a model comes from and stays, as the options say.
 
+use std::rc::Rc;
+
+use burn::tensor::Device;
 use js_sys::{Function, Object, Reflect};
 use wasm_bindgen::JsValue;
 
 use super::options::LoadOptions;
 use super::pace::EventLoopPace;
 use super::store::{self, now};
+use crate::device::Backend;
 use crate::error::{Error, Result};
 use crate::hub::{FilesHost, Host, HubHost};
 use crate::store::{Keep, ModelKey, Store, Turns};
 use crate::tasks::{LoadProgress, LoadStatus, Source};
+use crate::weights::Dtype;
 
 /// Holds what a [`Source`] borrows.
 pub(super) struct WebSource {
@@ -96,6 +101,22 @@ impl WebSource {
     pub async fn available(&self) -> Option<u64> {
         self.store.as_ref()?.available().await
     }
+}
+
+/// Loads a model on the backend, and of the source, that `options` say: `LoadOptions` with `device` decided.
+pub(super) async fn load_model<T>(
+    model: &JsValue,
+    options: &JsValue,
+    load: impl AsyncFn(&Source<'_>, Dtype, &Device) -> Result<T>,
+) -> Result<(Rc<T>, Rc<Backend>)> {
+    let options = LoadOptions::new(options)?;
+    let backend = Backend::open(options.webgpu).await?;
+    let (dtype, device) = (options.dtype, backend.device());
+    let source = WebSource::new(model, options).await?;
+    let model = source
+        .with(async |source| load(source, dtype, &device).await)
+        .await?;
+    backend.check().map(|()| (Rc::new(model), Rc::new(backend)))
 }
 
 fn report(progress: &LoadProgress, listener: &Function) {
