@@ -3,7 +3,7 @@
 //! The crate's parts lie one above the other, and each knows only what is below it:
 //!
 //! * `web` – the surface for JavaScript: conversions only.
-//! * `tasks` – what a user asks for: [`TextEmbedder`], [`DigitGenerator`].
+//! * `tasks` – what a user asks for: [`TextEmbedder`], [`ImageTextEmbedder`], [`DigitGenerator`].
 //! * `models` – one file per model, written once on burn's `Tensor`.
 //! * `ops` – the hot operations: a plain body, SIMD kernels for the CPU, WGSL kernels for the GPU.
 //! * `text` and `image` – tokenizing; decoding and resizing.
@@ -53,8 +53,8 @@ pub use store::{
     Turns,
 };
 pub use tasks::{
-    DigitGenerator, DigitJudge, EmbedOptions, Embeddings, GenerateOptions, LoadPlan, LoadProgress,
-    LoadStatus, OnStep, PlannedFile, Pooling, Precision, Sketch, Source, Start, TextEmbedder,
-    Values,
+    DigitGenerator, DigitJudge, EmbedOptions, Embeddings, GenerateOptions, ImageTextEmbedder,
+    LabelScore, LoadPlan, LoadProgress, LoadStatus, OnStep, PlannedFile, Pooling, Precision,
+    Sketch, Source, Start, TextEmbedder, Tower, Values,
 };
 pub use weights::Dtype;

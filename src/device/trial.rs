@@ -88,8 +88,10 @@ fn outputs(layer: &Layer) -> Vec<(String, Tensor<2>)> {
             linear.forward(x, activation),
         ));
     }
-    for (heads, head) in [(3, 20), (1, 64)] {
-        let spans = Spans::from_lengths([3, 1, 34]);
+    for (heads, head, spans) in [
+        (3, 20, Spans::from_lengths([3, 1, 34])),
+        (1, 64, Spans::from_lengths([3, 1, 34]).causal()),
+    ] {
         let [q, k, v] = std::array::from_fn(|_| values.matrix(38, heads * head, device));
         outputs.push((
             format!("attention with {heads} heads of {head}"),

@@ -6,19 +6,15 @@
 use burn::tensor::{Device, Tensor};
 use serde::Deserialize;
 
+use super::config::{
+    self, FILE, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_epsilon, check_heads, check_sizes,
+};
 use crate::error::{Error, Result};
 use crate::ops::{
     Activation, Embedding, LayerNorm, Linear, Spans, activation_from_config, attention, integers,
 };
 use crate::pace::Pace;
 use crate::weights::{Parameter, Role, Weights};
-
-const FILE: &str = "config.json";
-
-/// Limits that keep a hostile config from asking for absurd memory; the largest BERT has 24 layers of 1,024.
-const MAX_LAYERS: usize = 256;
-const MAX_WIDTH: usize = 1 << 16;
-const MAX_ROWS: usize = 1 << 24;
 
 /// What `config.json` says of the architecture.
 #[derive(Clone, Debug, Deserialize)]
@@ -52,27 +48,13 @@ impl BertConfig {
     ///
     /// *Errors*: `UnsupportedModel` for another architecture, `InvalidWeights` where the file is broken or absurd.
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Kind {
-            model_type: Option<String>,
-        }
-        let broken = |error| Error::invalid_weights(format!("{FILE}: is not valid: {error}"));
-        let kind = serde_json::from_slice::<Kind>(json)
-            .map_err(broken)?
-            .model_type;
-        if kind.as_deref() != Some("bert") {
-            let kind = kind.unwrap_or_default();
-            return Err(Error::unsupported(format!(
-                "{FILE}: model_type is '{kind}', expected 'bert'"
-            )));
-        }
-        let config: Self = serde_json::from_slice(json).map_err(broken)?;
+        let config: Self = config::parse(json, "bert")?;
         config.check()?;
         Ok(config)
     }
 
     fn check(&self) -> Result<()> {
-        for (name, value, most) in [
+        check_sizes(&[
             ("vocab_size", self.vocab_size, MAX_ROWS),
             ("hidden_size", self.hidden_size, MAX_WIDTH),
             ("num_hidden_layers", self.num_hidden_layers, MAX_LAYERS),
@@ -84,25 +66,9 @@ impl BertConfig {
                 MAX_ROWS,
             ),
             ("type_vocab_size", self.type_vocab_size, MAX_ROWS),
-        ] {
-            if value == 0 || value > most {
-                return Err(Error::invalid_weights(format!(
-                    "{FILE}: {name} is {value}, expected 1 to {most}"
-                )));
-            }
-        }
-        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            return Err(Error::invalid_weights(format!(
-                "{FILE}: hidden_size {} is not a multiple of num_attention_heads {}",
-                self.hidden_size, self.num_attention_heads
-            )));
-        }
-        if !self.layer_norm_eps.is_finite() || self.layer_norm_eps < 0.0 {
-            return Err(Error::invalid_weights(format!(
-                "{FILE}: layer_norm_eps is {}",
-                self.layer_norm_eps
-            )));
-        }
+        ])?;
+        check_heads(self.hidden_size, self.num_attention_heads)?;
+        check_epsilon(self.layer_norm_eps)?;
         if self.position_embedding_type != "absolute" {
             return Err(Error::unsupported(format!(
                 "{FILE}: position_embedding_type is '{}', expected 'absolute'",

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Scalar, TensorMetadata};
-use burn::tensor::{Shape, Slice, Tensor};
+use burn::tensor::{Shape, Slice, Tensor, TensorData};
 
 use super::HotOps;
 
-/// Where each sequence of a ragged batch begins and ends, in rows.
+/// Where each sequence of a ragged batch begins and ends, in rows, and what a row sees of its sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spans {
     /// First row of each sequence, and the number of rows in all at the end.
     offsets: Arc<[u32]>,
+    causal: bool,
 }
 
 impl Spans {
@@ -26,7 +27,21 @@ impl Spans {
         });
         Self {
             offsets: std::iter::once(0).chain(ends.collect::<Vec<_>>()).collect(),
+            causal: false,
         }
+    }
+
+    /// The same, but a row attends to itself and those before it only.
+    pub fn causal(self) -> Self {
+        Self {
+            causal: true,
+            ..self
+        }
+    }
+
+    /// Whether a row attends to itself and those before it only.
+    pub(super) fn is_causal(&self) -> bool {
+        self.causal
     }
 
     /// First row of each sequence, and the number of rows in all at the end.
@@ -82,6 +97,12 @@ pub(super) fn plain<B: Backend>(
         };
         let scores = B::float_matmul(split(&query), B::float_transpose(split(&key)));
         let scores = B::float_mul_scalar(scores, Scalar::from(1.0 / (d as f32).sqrt()));
+        let scores = if spans.is_causal() {
+            let device = scores.device();
+            B::float_add(scores, hidden::<B>(t, &device))
+        } else {
+            scores
+        };
         // [h, t, t] · [h, t, d] → [h, t, d] → [t, h * d]
         let context = B::float_matmul(B::softmax(scores, 2), split(&value));
         B::float_reshape(
@@ -90,4 +111,11 @@ pub(super) fn plain<B: Backend>(
         )
     });
     B::float_cat(contexts.collect(), 0)
+}
+
+/// `[1, t, t]`: added to scores, it hides from each row those after it.
+fn hidden<B: Backend>(t: usize, device: &B::Device) -> FloatTensor<B> {
+    let rows =
+        (0..t).flat_map(|row| (0..t).map(move |column| if column > row { -1e30f32 } else { 0.0 }));
+    B::float_from_data(TensorData::new(rows.collect(), [1, t, t]), device)
 }

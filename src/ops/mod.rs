@@ -81,7 +81,8 @@ pub trait HotOps: burn::backend::Backend {
 
     /// Scaled dot-product self-attention over sequences that lie one after the other.
     ///
-    /// *Shapes*: `query`, `key`, `value`: `[t, h * d]`, result the same; row `i` attends to the rows of its own span only.
+    /// *Shapes*: `query`, `key`, `value`: `[t, h * d]`, result the same; row `i` attends to the rows of its own span only, and to none
+    /// after it where the spans are causal.
     fn attention(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,

@@ -18,6 +18,12 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
+    /// Normalizes `x`. *Shapes*: `x`, result: `[m, d]`.
+    pub fn normalize(&self, x: Tensor<2>) -> Tensor<2> {
+        let nothing = x.zeros_like();
+        self.forward(x, nothing)
+    }
+
     /// Normalizes `x + residual`. *Shapes*: `x`, `residual`, result: `[m, d]`.
     pub fn forward(&self, x: Tensor<2>, residual: Tensor<2>) -> Tensor<2> {
         Tensor::from_dispatch(Dispatch::add_layer_norm(

@@ -368,14 +368,18 @@ fn a_row_gives_the_same_bits_wherever_it_stands_in_a_batch() {
 #[wasm_bindgen_test(unsupported = test)]
 fn attention_agrees_with_the_plain_body_on_ragged_batches() {
     let mut values = Values(5);
-    for (lengths, heads, d) in [
+    let cases = [
         (vec![1], 1, 1),
         (vec![3, 1, 7], 3, 5),
         (vec![33, 2, 31], 12, 32),
         (vec![128], 2, 64),
         (vec![5, 5, 5, 6], 4, 3),
-    ] {
+    ];
+    let both = cases.iter().flat_map(|case| [(case, false), (case, true)]);
+    for ((lengths, heads, d), causal) in both {
+        let (heads, d) = (*heads, *d);
         let spans = Spans::from_lengths(lengths.clone());
+        let spans = if causal { spans.causal() } else { spans };
         let t: usize = lengths.iter().sum();
         // Larger than usual, so that the softmax is peaked.
         let [q, k, v] = std::array::from_fn(|_| {
@@ -387,7 +391,7 @@ fn attention_agrees_with_the_plain_body_on_ragged_batches() {
         let got = list(attention(q.clone(), k.clone(), v.clone(), &spans, heads));
         let expected = super::attention::plain::<Flex>(flex(&q), flex(&k), flex(&v), spans, heads);
         assert_close(
-            &format!("{lengths:?}"),
+            &format!("{lengths:?}, causal: {causal}"),
             &got,
             &list(Tensor::from_primitive::<Flex>(expected)),
             2e-5,

@@ -22,7 +22,7 @@ pub struct ModelKey {
     pub(super) host: String,
     pub(super) model: String,
     pub(super) revision: String,
-    /// What of the model, and how: its dtype and the version of the packed form.
+    /// What of the model, and how: its dtype, which part of it, and the version of the packed form.
     pub(super) variant: String,
     base: String,
 }
@@ -32,6 +32,21 @@ impl ModelKey {
     pub fn new(host: &str, model: &str, revision: &str, dtype: Dtype) -> Self {
         let variant = format!("{}.{}", dtype.name(), crate::weights::PACK_VERSION);
         Self::of(host.trim_end_matches('/'), model, revision, &variant)
+    }
+
+    /// A part of the model that is loaded and kept by itself.
+    pub fn part(&self, part: &str) -> Self {
+        let variant = self.variant.replacen('.', &format!("-{part}."), 1);
+        Self::of(&self.host, &self.model, &self.revision, &variant)
+    }
+
+    /// The precision, and which part of the model it is.
+    pub(super) fn dtype_and_part(&self) -> (&str, Option<&str>) {
+        let what = self.variant.split('.').next().unwrap_or_default();
+        match what.split_once('-') {
+            Some((dtype, part)) => (dtype, Some(part)),
+            None => (what, None),
+        }
     }
 
     pub(super) fn of(host: &str, model: &str, revision: &str, variant: &str) -> Self {

@@ -34,6 +34,8 @@ pub struct StoredInfo {
     pub commit: String,
     /// How its weights are kept.
     pub dtype: String,
+    /// Which part of the model it is, where parts are kept by themselves.
+    pub part: Option<String>,
     /// What it takes.
     pub bytes: u64,
     /// When it was loaded last, in milliseconds since 1970.
@@ -101,9 +103,10 @@ impl<'a> Library<'a> {
                 Row::Whole(row) => (row.commit.clone(), row.bytes(), used, Some(row.verified)),
                 Row::Partial(row) => (row.commit.clone(), row.bytes(), Some(row.updated), None),
             };
-            let dtype = model.variant.split('.').next().unwrap_or_default();
+            let (dtype, part) = model.dtype_and_part();
             found.push(StoredInfo {
                 dtype: dtype.into(),
+                part: part.map(Into::into),
                 key,
                 commit,
                 bytes,

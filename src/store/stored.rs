@@ -34,12 +34,17 @@ impl<'a> StoredModel<'a> {
     /// The model of one commit, or `None` where the store has none that is whole.
     pub async fn at(store: &'a dyn Store, key: &ModelKey, commit: &str) -> Result<Option<Self>> {
         let manifest: Option<Manifest> = rows::get(store, &key.manifest(commit)).await?;
-        Ok(manifest.map(|manifest| Self {
+        Ok(manifest.map(|manifest| Self::begun(store, key, manifest)))
+    }
+
+    /// What of a model is there, whether or not that is all of it.
+    pub(super) fn begun(store: &'a dyn Store, key: &ModelKey, manifest: Manifest) -> Self {
+        Self {
             store,
             key: key.clone(),
             manifest,
             outdated: false,
-        }))
+        }
     }
 
     /// Whether the host has had a newer commit since.

@@ -144,6 +144,18 @@ impl<'a> ModelWriter<'a> {
         self.partial.weights.is_some()
     }
 
+    /// Whether a file is whole there.
+    pub fn holds(&self, file: &str) -> bool {
+        self.partial.files.contains_key(file)
+    }
+
+    /// What is whole so far, to read from, where a file is among it.
+    pub fn begun(&self, file: &str) -> Option<StoredModel<'a>> {
+        let Keep { store, key, .. } = &self.keep;
+        self.holds(file)
+            .then(|| StoredModel::begun(*store, key, self.manifest(Verified::Length)))
+    }
+
     /// A small file that an earlier load stored.
     pub async fn stored(&self, file: &str) -> Result<Option<Vec<u8>>> {
         let Some(stored) = self.partial.files.get(file) else {
@@ -238,17 +250,7 @@ impl<'a> ModelWriter<'a> {
         self.end().await?;
         let Keep { store, key, .. } = &self.keep;
         let partial = &self.partial;
-        let manifest = Manifest {
-            host: key.host.clone(),
-            model: key.model.clone(),
-            revision: key.revision.clone(),
-            variant: key.variant.clone(),
-            commit: partial.commit.clone(),
-            verified: verified.name().into(),
-            writing: partial.writing.clone(),
-            files: partial.files.clone(),
-            sources: partial.sources.clone(),
-        };
+        let manifest = self.manifest(verified);
         let row = key.manifest(&partial.commit);
         self.put_with(async || rows::put(*store, &row, &manifest, &[]).await)
             .await?;
@@ -273,6 +275,21 @@ impl<'a> ModelWriter<'a> {
         let Keep { store, key, .. } = &self.keep;
         store.delete(&key.partial()).await?;
         remove(*store, key, &self.partial.writing).await
+    }
+
+    fn manifest(&self, verified: Verified) -> Manifest {
+        let (key, partial) = (&self.keep.key, &self.partial);
+        Manifest {
+            host: key.host.clone(),
+            model: key.model.clone(),
+            revision: key.revision.clone(),
+            variant: key.variant.clone(),
+            commit: partial.commit.clone(),
+            verified: verified.name().into(),
+            writing: partial.writing.clone(),
+            files: partial.files.clone(),
+            sources: partial.sources.clone(),
+        }
     }
 
     fn head_key(&self) -> String {

@@ -3,10 +3,11 @@
 use burn::tensor::Device;
 use serde::Deserialize;
 
+use super::embeddings::{EmbedOptions, Values, cut, quantize};
 use super::load::{Loading, Source, load};
 use super::plan::{self, LoadPlan};
 use super::pooling::{Modules, Pooling, normalize};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::models::{Bert, BertConfig};
 use crate::ops::read;
 use crate::pace::Pace;
@@ -25,68 +26,6 @@ const FILES: [&str; 5] = [CONFIG, MODULES, POOLING, SENTENCE, TOKENIZER];
 /// Tokens that go through the model together: enough to fill the kernels, few enough to keep buffers small
 /// (one feed-forward buffer of MiniLM takes 3 MB then).
 const TOKENS_AT_ONCE: usize = 512;
-
-/// How one value of an embedding is returned; the names are sentence-transformers'.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Precision {
-    /// As computed.
-    Float32,
-    /// -127 to 127, scaled per vector so that the largest magnitude is 127: the cosine does not depend on the scale.
-    Int8,
-    /// `Int8` plus 128.
-    Uint8,
-    /// The signs, eight in a byte, the first in the highest bit; minus 128.
-    Binary,
-    /// The signs, eight in a byte, the first in the highest bit.
-    Ubinary,
-}
-
-impl Precision {
-    /// By its name.
-    ///
-    /// *Errors*: `InvalidInput` listing the names.
-    pub fn from_name(name: &str) -> Result<Self> {
-        match name {
-            "float32" => Ok(Self::Float32),
-            "int8" => Ok(Self::Int8),
-            "uint8" => Ok(Self::Uint8),
-            "binary" => Ok(Self::Binary),
-            "ubinary" => Ok(Self::Ubinary),
-            other => Err(Error::invalid_input(format!(
-                "precision is '{other}', expected 'float32', 'int8', 'uint8', 'binary' or 'ubinary'"
-            ))),
-        }
-    }
-}
-
-/// How texts are embedded.
-#[derive(Clone, Copy, Debug)]
-pub struct EmbedOptions {
-    /// Keeps only the first values and normalizes again.
-    pub dimensions: Option<usize>,
-    /// How a value is returned.
-    pub precision: Precision,
-}
-
-impl Default for EmbedOptions {
-    fn default() -> Self {
-        Self {
-            dimensions: None,
-            precision: Precision::Float32,
-        }
-    }
-}
-
-/// The values of all rows, one row after the other.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Values {
-    /// `Float32`
-    Float32(Vec<f32>),
-    /// `Int8` and `Binary`
-    Int8(Vec<i8>),
-    /// `Uint8` and `Ubinary`
-    Uint8(Vec<u8>),
-}
 
 /// What embedding a list of texts gives.
 #[derive(Clone, Debug, PartialEq)]
@@ -185,27 +124,18 @@ impl TextEmbedder {
     ///
     /// *Errors*: as [`load`](Self::load).
     pub async fn plan(source: &Source<'_>, dtype: Dtype) -> Result<LoadPlan> {
-        if let Some(plan) = plan::of_stored(source, TOKENIZER, false).await? {
-            return Ok(plan);
-        }
-        let snapshot = match source.snapshot().await {
-            // As a load would go on with what is stored.
-            Err(error) if error.kind() == ErrorKind::FetchFailed => {
-                let plan = plan::of_stored(source, TOKENIZER, true).await?;
-                return plan.ok_or(error);
-            }
-            snapshot => snapshot?,
-        };
-        let mut loading = Loading::fetching(source, snapshot, None);
-        let Blueprint {
-            config, weights, ..
-        } = Blueprint::read(&mut loading, dtype, &FILES[..FILES.len() - 1]).await?;
-        let needs = Needs {
-            parameters: &config.parameters(),
-            prefixes: BertConfig::PREFIXES,
-            dtype,
-        };
-        plan::of_host(&mut loading, source, &FILES, TOKENIZER, &weights, &needs).await
+        plan::plan(source, TOKENIZER, async |loading| {
+            let Blueprint {
+                config, weights, ..
+            } = Blueprint::read(loading, dtype, &FILES[..FILES.len() - 1]).await?;
+            let needs = Needs {
+                parameters: &config.parameters(),
+                prefixes: BertConfig::PREFIXES,
+                dtype,
+            };
+            plan::of_host(loading, source, &FILES, TOKENIZER, &weights, &needs).await
+        })
+        .await
     }
 
     async fn read(loading: &mut Loading<'_, '_>, dtype: Dtype, device: &Device) -> Result<Self> {
@@ -260,13 +190,7 @@ impl TextEmbedder {
         options: &EmbedOptions,
         pace: &dyn Pace,
     ) -> Result<Embeddings> {
-        let kept = options.dimensions.unwrap_or(self.dimensions);
-        if kept == 0 || kept > self.dimensions {
-            return Err(Error::invalid_input(format!(
-                "dimensions is {kept}, expected 1 to {}",
-                self.dimensions
-            )));
-        }
+        let kept = options.kept(self.dimensions)?;
         let mut tokens = Vec::with_capacity(texts.len());
         for text in texts {
             pace.breathe().await?;
@@ -304,17 +228,14 @@ impl TextEmbedder {
             if self.normalize {
                 normalize(&mut vector);
             }
-            if kept < self.dimensions {
-                normalize(&mut vector[..kept]);
-            }
-            to.extend_from_slice(&vector[..kept]);
+            to.extend_from_slice(cut(&mut vector, kept));
         }
         Ok(())
     }
 }
 
 /// Neighbours whose tokens together are at most [`TOKENS_AT_ONCE`], or one text alone that is longer.
-fn batches(mut tokens: &[Tokens]) -> impl Iterator<Item = &[Tokens]> {
+pub(super) fn batches(mut tokens: &[Tokens]) -> impl Iterator<Item = &[Tokens]> {
     std::iter::from_fn(move || {
         let mut sum = 0;
         let fitting = tokens.iter().take_while(|text| {
@@ -326,41 +247,4 @@ fn batches(mut tokens: &[Tokens]) -> impl Iterator<Item = &[Tokens]> {
         tokens = rest;
         (!batch.is_empty()).then_some(batch)
     })
-}
-
-fn quantize(vectors: Vec<f32>, dimensions: usize, precision: Precision) -> (Values, usize) {
-    let int8 = || {
-        vectors.chunks_exact(dimensions).flat_map(|vector| {
-            let largest = vector
-                .iter()
-                .fold(0.0f32, |largest, x| largest.max(x.abs()));
-            let factor = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-            vector
-                .iter()
-                .map(move |x| (x * factor).round_ties_even() as i8)
-        })
-    };
-    let bits = || {
-        vectors.chunks_exact(dimensions).flat_map(|vector| {
-            vector.chunks(8).map(|eight| {
-                eight
-                    .iter()
-                    .enumerate()
-                    .fold(0u8, |byte, (i, x)| byte | u8::from(*x > 0.0) << (7 - i))
-            })
-        })
-    };
-    match precision {
-        Precision::Int8 => (Values::Int8(int8().collect()), dimensions),
-        Precision::Uint8 => (
-            Values::Uint8(int8().map(|x| x.cast_unsigned() ^ 0x80).collect()),
-            dimensions,
-        ),
-        Precision::Binary => (
-            Values::Int8(bits().map(|x| (x ^ 0x80).cast_signed()).collect()),
-            dimensions.div_ceil(8),
-        ),
-        Precision::Ubinary => (Values::Uint8(bits().collect()), dimensions.div_ceil(8)),
-        Precision::Float32 => (Values::Float32(vectors), dimensions),
-    }
 }

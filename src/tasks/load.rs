@@ -2,22 +2,20 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use burn::tensor::Device;
 use futures_util::future::join;
 use futures_util::{StreamExt, stream};
 
+use super::checkpoint::{INDEX, Shard, UPSTREAM, packed_name, shards};
+use super::opening::{Opened, Opening};
+use super::progress::{LoadProgress, LoadStatus};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::{Fetch, FileEntry, Host, LOCK, Lock, Network, Snapshot, Verified, retrying};
 use crate::pace::Pace;
 use crate::store::{Announcement, Keep, ModelWriter, StoredModel, Turn, touch};
-use crate::weights::{self, Dtype, Needs, Sink, Weights};
-
-const UPSTREAM: &str = "model.safetensors";
+use crate::weights::{self, Dtype, Needs, Plan, Sink, Weights};
 
 /// Requests at a time: small files and the front of the weights come together.
 const LANES: usize = 4;
@@ -31,48 +29,8 @@ pub const STALL: Duration = Duration::from_secs(20);
 /// Progress is reported at most once in so many bytes: a Worker's stream comes in pieces of 4 KiB.
 const REPORT_EVERY: u64 = 256 << 10;
 
-/// What the store always keeps, and a host may have.
-pub(super) fn packed_name(dtype: Dtype) -> String {
-    format!("pilotlight-{}.safetensors", dtype.name())
-}
-
-/// Whether a file is one of those.
-pub(super) fn is_packed(file: &str) -> bool {
-    file.starts_with("pilotlight-") && file.ends_with(".safetensors")
-}
-
 pub(super) fn missing(file: &str) -> Error {
     Error::fetch_failed(format!("{file}: the repository has no such file"))
-}
-
-/// What loading is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LoadStatus {
-    /// Asking the host what there is.
-    Plan,
-    /// Bytes arrive.
-    Download,
-    /// Tokenizer and model are set up.
-    Prepare,
-    /// Done.
-    Ready,
-}
-
-/// One step of loading.
-#[derive(Clone, Debug)]
-pub struct LoadProgress<'a> {
-    /// What is being done.
-    pub status: LoadStatus,
-    /// The file under way.
-    pub file: Option<&'a str>,
-    /// Bytes so far, over all files.
-    pub loaded: u64,
-    /// Bytes in all as far as known.
-    pub total: u64,
-    /// Whether the bytes come from the store.
-    pub cached: bool,
-    /// By what they were checked, once all is ready.
-    pub verified: Option<Verified>,
 }
 
 /// Where a model comes from and where it is kept.
@@ -87,6 +45,8 @@ pub struct Source<'a> {
     pub pace: &'a dyn Pace,
     /// A connection without a byte for so long is given up, and tried again.
     pub stall: Duration,
+    /// Which part of the model it is for, where parts are loaded and kept by themselves.
+    pub part: Option<&'static str>,
 }
 
 impl<'a> Source<'a> {
@@ -98,6 +58,26 @@ impl<'a> Source<'a> {
             progress: &|_| {},
             pace,
             stall: STALL,
+            part: None,
+        }
+    }
+
+    /// The same, for a part of the model: it is kept by itself.
+    pub(super) fn for_part<'b>(
+        &'b self,
+        part: &'static str,
+        progress: &'b dyn Fn(&LoadProgress),
+    ) -> Source<'b> {
+        Source {
+            host: self.host,
+            keep: self.keep.as_ref().map(|keep| Keep {
+                key: keep.key.part(part),
+                ..keep.clone()
+            }),
+            progress,
+            pace: self.pace,
+            stall: self.stall,
+            part: Some(part),
         }
     }
 
@@ -334,13 +314,16 @@ impl<'a, 's> Loading<'a, 's> {
         done
     }
 
-    /// Decides which file has the weights: the packed one where the host lists it, else the checkpoint. Fetches `files`, which
-    /// are small, and the front of the weights, several at a time, and sums up what is known of all sizes.
+    /// Decides which file has the weights: the packed one where the host lists it, else the checkpoint, or the index of its
+    /// shards. Fetches `files`, which are small, and the front of the weights, several at a time, and sums up what is known of
+    /// all sizes.
     pub async fn plan(&mut self, dtype: Dtype, files: &[&str]) -> Result<String> {
         self.source.pace.breathe().await?;
-        let packed = packed_name(dtype);
-        let weights = if self.snapshot.lists(&packed) {
+        let packed = packed_name(dtype, self.source.part);
+        let mut weights = if self.snapshot.lists(&packed) {
             packed
+        } else if self.snapshot.lists(INDEX) && !self.snapshot.lists(UPSTREAM) {
+            INDEX.into()
         } else {
             UPSTREAM.into()
         };
@@ -351,9 +334,19 @@ impl<'a, 's> Loading<'a, 's> {
         if let Some(commit) = self.snapshot.commit.clone() {
             self.open_writer(&commit).await?;
         }
+        // An earlier load may have found out what the host does not list.
+        if self
+            .writer
+            .as_ref()
+            .is_some_and(|writer| writer.holds(INDEX))
+        {
+            weights = INDEX.into();
+        }
+        let mut files = files.to_vec();
+        files.extend((weights == INDEX).then_some(INDEX));
         let mut there = Vec::new();
         if let Some(writer) = &self.writer {
-            for file in files {
+            for file in &files {
                 // What cannot be read is fetched again.
                 if let Ok(Some(bytes)) = writer.stored(file).await {
                     there.push(((*file).to_string(), bytes));
@@ -365,12 +358,12 @@ impl<'a, 's> Loading<'a, 's> {
         }
         let has_weights = self.writer.as_ref().is_some_and(ModelWriter::has_weights);
         let front = async {
-            match self.cached || has_weights {
+            match self.cached || has_weights || weights == INDEX {
                 true => Ok(None),
                 false => self.open(&weights, FRONT).await,
             }
         };
-        let (front, small) = join(front, self.fetch_small(files)).await;
+        let (front, small) = join(front, self.fetch_small(&files)).await;
         // What is wrong with a small file says more than what is wrong with the weights.
         self.weights = front;
         if self.writer.is_none() && self.writing.is_some() {
@@ -379,6 +372,14 @@ impl<'a, 's> Loading<'a, 's> {
         }
         for (file, bytes) in small {
             self.arrived(&file, bytes, false).await?;
+        }
+        let unlisted = self.snapshot.files.is_none() && weights == UPSTREAM && !has_weights;
+        if unlisted && matches!(self.weights, Ok(None)) {
+            let index = self.small(INDEX).await?;
+            if index.is_some() {
+                weights = INDEX.into();
+                self.small.insert(INDEX.into(), Ok(index));
+            }
         }
         Ok(weights)
     }
@@ -513,11 +514,95 @@ impl<'a, 's> Loading<'a, 's> {
         device: &Device,
     ) -> Result<Weights> {
         let file = opening.file.clone();
+        if file == INDEX {
+            return self.sharded(needs, device).await;
+        }
+        let there = opening.fetch().await?;
+        let target = packed_name(needs.dtype, self.source.part);
+        self.file(file, there, target, needs, device).await
+    }
+
+    /// Reads the shards one after the other. The store keeps one packed file of each.
+    async fn sharded(&mut self, needs: &Needs<'_>, device: &Device) -> Result<Weights> {
+        let shards = self.shards(needs).await?;
+        let names = shards.iter().map(|shard| shard.file.as_str());
+        let sizes = names.filter_map(|file| self.known(file).size);
+        self.total += sizes.sum::<u64>();
+        let mut weights = Weights::none(device);
+        for shard in shards {
+            let needs = Needs {
+                parameters: &shard.parameters,
+                ..*needs
+            };
+            weights.join(self.shard(&shard, &needs, device).await?);
+        }
+        Ok(weights)
+    }
+
+    /// What reading each shard would take.
+    pub(super) async fn plan_shards(&mut self, needs: &Needs<'_>) -> Result<Vec<(String, Plan)>> {
+        let mut plans = Vec::new();
+        for shard in self.shards(needs).await? {
+            let needs = Needs {
+                parameters: &shard.parameters,
+                ..*needs
+            };
+            let fetch = self.open(&shard.file, FRONT).await?;
+            let mut fetch = fetch.ok_or_else(|| missing(&shard.file))?;
+            let plan = weights::plan(&shard.file, &mut fetch, &needs).await?;
+            plans.push((shard.file, plan));
+        }
+        Ok(plans)
+    }
+
+    async fn shards(&mut self, needs: &Needs<'_>) -> Result<Vec<Shard>> {
+        let index = self.required(INDEX).await?;
+        let mut shards = shards(&index, needs, self.source.part)?;
+        if self.cached {
+            for shard in &mut shards {
+                shard.file.clone_from(&shard.packed);
+            }
+        }
+        Ok(shards)
+    }
+
+    async fn shard(
+        &mut self,
+        shard: &Shard,
+        needs: &Needs<'_>,
+        device: &Device,
+    ) -> Result<Weights> {
+        let packed = &shard.packed;
+        let begun = self.writer.as_ref().and_then(|writer| writer.begun(packed));
+        let Some(begun) = begun else {
+            let there = self.open(&shard.file, FRONT).await?;
+            return self
+                .file(shard.file.clone(), there, packed.clone(), needs, device)
+                .await;
+        };
+        // An earlier load has stored it.
+        let (snapshot, network) = (begun.snapshot().await?, self.network());
+        let fetch = Fetch::open(&begun, &snapshot, packed, u64::MAX, network).await?;
+        let mut fetch = fetch.ok_or_else(|| missing(packed))?;
+        let pace = self.source.pace;
+        let weights = weights::load(packed, &mut fetch, needs, device, None, None, pace).await?;
+        self.loaded += self.known(&shard.file).size.unwrap_or(0);
+        Ok(weights)
+    }
+
+    /// Reads one file, from where an earlier load left it.
+    async fn file(
+        &mut self,
+        file: String,
+        there: Option<Fetch<'a>>,
+        target: String,
+        needs: &Needs<'_>,
+        device: &Device,
+    ) -> Result<Weights> {
         let (mut resume, mut went_on) = (None, false);
-        let mut fetch = opening.fetch().await?;
+        let mut fetch = there;
         let network = self.network();
         if let Some(writer) = self.writer.as_mut() {
-            let target = packed_name(needs.dtype);
             if let Some((state, left)) = writer.resume(&target, &file).await? {
                 let resumed = Fetch::resume(self.host, &self.snapshot, &file, state, network);
                 (fetch, resume) = (Some(resumed), Some(left));
@@ -648,33 +733,4 @@ async fn fetch_whole(
         )));
     }
     Ok(Some(bytes))
-}
-
-type Opened<'a> = Result<Option<Fetch<'a>>>;
-
-/// A file that is being opened while something else is done.
-pub struct Opening<'a> {
-    file: String,
-    future: Pin<Box<dyn Future<Output = Opened<'a>> + 'a>>,
-    done: Poll<Opened<'a>>,
-}
-
-impl<'a> Opening<'a> {
-    /// `early`: it begins now, and else when the file is wanted.
-    async fn new(file: String, future: impl Future<Output = Opened<'a>> + 'a, early: bool) -> Self {
-        let mut future: Pin<Box<dyn Future<Output = Opened<'a>> + 'a>> = Box::pin(future);
-        let done = if early {
-            poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
-        } else {
-            Poll::Pending
-        };
-        Self { file, future, done }
-    }
-
-    async fn fetch(self) -> Opened<'a> {
-        match self.done {
-            Poll::Ready(opened) => opened,
-            Poll::Pending => self.future.await,
-        }
-    }
 }

@@ -1,20 +1,28 @@
 //! What a user asks for.
 
+mod checkpoint;
 #[cfg(test)]
 mod digit_goldens;
 mod embed;
+mod embeddings;
 mod generate;
+mod image_text;
 mod judge;
 mod load;
 mod network;
+mod opening;
 mod plan;
 mod pooling;
+mod progress;
 
-pub use embed::{EmbedOptions, Embeddings, Precision, TextEmbedder, Values};
+pub use embed::{Embeddings, TextEmbedder};
+pub use embeddings::{EmbedOptions, Precision, Values};
 pub use generate::{DigitGenerator, GenerateOptions, OnStep, Sketch, Start};
+pub use image_text::{ImageTextEmbedder, LabelScore, Tower};
 pub use judge::DigitJudge;
 #[cfg(target_arch = "wasm32")]
 pub use load::STALL;
-pub use load::{LoadProgress, LoadStatus, Source};
+pub use load::Source;
 pub use plan::{LoadPlan, PlannedFile};
 pub use pooling::Pooling;
+pub use progress::{LoadProgress, LoadStatus};

@@ -1,7 +1,8 @@
 //! What loading a model would take, before it is loaded.
 
-use super::load::{Loading, Source, is_packed};
-use crate::error::Result;
+use super::checkpoint::{INDEX, is_packed};
+use super::load::{Loading, Source};
+use crate::error::{ErrorKind, Result};
 use crate::hub::{Host, Snapshot};
 use crate::store::{StoredModel, fetched_before};
 use crate::weights::{self, Needs};
@@ -43,8 +44,55 @@ pub struct LoadPlan {
     pub whole: bool,
 }
 
+impl LoadPlan {
+    /// With what another part of the same model takes.
+    pub(super) fn and(self, other: Self) -> Self {
+        let mut files = self.files;
+        for file in other.files {
+            match files.iter_mut().find(|own| own.path == file.path) {
+                // Parts of a checkpoint, or a small file that each part reads.
+                Some(own) => own.bytes = own.bytes.zip(file.bytes).map(|(a, b)| a + b),
+                None => files.push(file),
+            }
+        }
+        Self {
+            commit: self.commit.or(other.commit),
+            files,
+            tensors: self.tensors + other.tensors,
+            fetch: self.fetch + other.fetch,
+            cached: self.cached + other.cached,
+            stored: self.stored + other.stored,
+            // What both take beside their tensors they take one after the other.
+            memory: (self.memory + other.memory).saturating_sub(WORKING_MEMORY),
+            whole: self.whole && other.whole,
+        }
+    }
+}
+
+/// The plan for what is whole in the store, else by asking the host, else for what of an older commit is in the store.
+///
+/// `small`: the small file that takes most memory. *Errors*: those of `ask`, `FetchFailed`.
+pub(super) async fn plan(
+    source: &Source<'_>,
+    small: &str,
+    ask: impl AsyncFn(&mut Loading<'_, '_>) -> Result<LoadPlan>,
+) -> Result<LoadPlan> {
+    if let Some(plan) = of_stored(source, small, false).await? {
+        return Ok(plan);
+    }
+    let snapshot = match source.snapshot().await {
+        // As a load would go on with what is stored.
+        Err(error) if error.kind() == ErrorKind::FetchFailed => {
+            let plan = of_stored(source, small, true).await?;
+            return plan.ok_or(error);
+        }
+        snapshot => snapshot?,
+    };
+    ask(&mut Loading::fetching(source, snapshot, None)).await
+}
+
 /// The plan for a model that is whole in the store, and not `outdated` unless that will do.
-pub(super) async fn of_stored(
+async fn of_stored(
     source: &Source<'_>,
     tokenizer: &str,
     outdated: bool,
@@ -92,11 +140,19 @@ pub(super) async fn of_host(
     weights: &str,
     needs: &Needs<'_>,
 ) -> Result<LoadPlan> {
-    let mut front = loading.front(weights)?;
-    let plan = weights::plan(weights, &mut front, needs).await?;
+    let plans = match weights {
+        INDEX => loading.plan_shards(needs).await?,
+        _ => {
+            let mut front = loading.front(weights)?;
+            let plan = weights::plan(weights, &mut front, needs).await?;
+            vec![(weights.to_string(), plan)]
+        }
+    };
     let snapshot = loading.snapshot();
+    let index = (weights == INDEX).then_some(&INDEX);
     let mut files: Vec<_> = small
         .iter()
+        .chain(index)
         .filter(|file| !snapshot.lacks(file))
         .map(|file| PlannedFile {
             path: (*file).into(),
@@ -104,10 +160,13 @@ pub(super) async fn of_host(
         })
         .collect();
     let beside: u64 = files.iter().filter_map(|file| file.bytes).sum();
-    files.push(PlannedFile {
-        path: weights.into(),
+    let sum = |of: fn(&weights::Plan) -> u64| plans.iter().map(|(_, plan)| of(plan)).sum::<u64>();
+    let (fetch, packed) = (sum(|plan| plan.fetch), sum(|plan| plan.packed));
+    let tensors = plans.iter().map(|(_, plan)| plan.tensors).sum();
+    files.extend(plans.into_iter().map(|(path, plan)| PlannedFile {
+        path,
         bytes: Some(plan.fetch),
-    });
+    }));
     let cached = match (&source.keep, &snapshot.commit) {
         (Some(keep), Some(commit)) => fetched_before(keep.store, &keep.key, commit).await?,
         _ => 0,
@@ -115,11 +174,11 @@ pub(super) async fn of_host(
     Ok(LoadPlan {
         commit: snapshot.commit.clone(),
         files,
-        tensors: plan.tensors,
-        fetch: (beside + plan.fetch).saturating_sub(cached),
+        tensors,
+        fetch: (beside + fetch).saturating_sub(cached),
         cached,
-        stored: beside + plan.packed,
-        memory: memory(plan.packed, snapshot, tokenizer),
+        stored: beside + packed,
+        memory: memory(packed, snapshot, tokenizer),
         whole: false,
     })
 }

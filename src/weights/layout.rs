@@ -79,7 +79,7 @@ pub(super) struct Companion {
 
 impl Layout {
     pub fn of(parameter: &Parameter, dtype: Dtype) -> Self {
-        let shape = &parameter.shape;
+        let (shape, [n, k]) = (&parameter.shape, parameter.matrix());
         let companion = |kind, dtype, shape: &[usize]| Companion {
             kind,
             dtype,
@@ -87,14 +87,14 @@ impl Layout {
         };
         let (dtype, shape, companions) = match (parameter.role, dtype) {
             (Role::Linear, Dtype::F32) => {
-                let packed = packed_f32_shape(shape[0], shape[1]);
+                let packed = packed_f32_shape(n, k);
                 ("F32", packed.to_vec(), vec![])
             }
             (Role::Linear, Dtype::Q8) => {
-                let [panels, quads, lanes] = packed_q8_shape(shape[0], shape[1]);
-                let scale = companion("scale", "F32", &shape[..1]);
-                let smooth = companion("smooth", "F32", &shape[1..]);
-                let sums = companion("sums", "F32", &group_sums_shape(shape[0], shape[1]));
+                let [panels, quads, lanes] = packed_q8_shape(n, k);
+                let scale = companion("scale", "F32", &[n]);
+                let smooth = companion("smooth", "F32", &[k]);
+                let sums = companion("sums", "F32", &group_sums_shape(n, k));
                 (
                     "I8",
                     vec![panels, quads, lanes, 4],
@@ -102,14 +102,14 @@ impl Layout {
                 )
             }
             (Role::Linear, Dtype::Q4) => {
-                let [panels, octets, lanes] = packed_q4_shape(shape[0], shape[1]);
-                let [_, groups, pairs] = q4_scale_shape(shape[0], shape[1]);
+                let [panels, octets, lanes] = packed_q4_shape(n, k);
+                let [_, groups, pairs] = q4_scale_shape(n, k);
                 let scale = companion("scale", "F16", &[panels, groups, pairs * 2]);
                 ("U8", vec![panels, octets, lanes, 4], vec![scale])
             }
             (Role::Embedding, Dtype::Q8 | Dtype::Q4) => {
-                let packed = vec![shape[0], shape[1].div_ceil(4), 4];
-                ("I8", packed, vec![companion("scale", "F32", &shape[..1])])
+                let packed = vec![n, k.div_ceil(4), 4];
+                ("I8", packed, vec![companion("scale", "F32", &[n])])
             }
             (Role::Embedding, Dtype::F32) | (Role::Plain, _) => ("F32", shape.clone(), vec![]),
         };

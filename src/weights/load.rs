@@ -255,15 +255,12 @@ impl Resumed {
             }
             return Ok(self.done);
         }
-        if self.done > rows_of(&parameter.shape) as u64 {
+        let [rows, _] = parameter.matrix();
+        if self.done > rows as u64 {
             let message = format!("tensor '{}': its stored part is too long", parameter.name);
             return Err(Error::integrity(message));
         }
-        let settled = to.settled(
-            parameter.role,
-            self.done as usize,
-            rows_of(&parameter.shape),
-        );
+        let settled = to.settled(parameter.role, self.done as usize, rows);
         self.stored
             .read_exact(&mut to.values.bytes_mut()[..settled])
             .await?;
@@ -282,12 +279,6 @@ impl Resumed {
         }
         Ok(self.done)
     }
-}
-
-/// How many rows of the last dimension a tensor has.
-fn rows_of(shape: &[usize]) -> usize {
-    let length = shape.last().copied().unwrap_or(1).max(1);
-    shape.iter().product::<usize>() / length
 }
 
 /// Reads tensors one after the other through one block of memory, and writes them to the store.
@@ -365,7 +356,7 @@ impl Reader<'_, '_, '_> {
         to: &mut Loaded,
         done: usize,
     ) -> Result<()> {
-        let length = entry.shape.last().copied().unwrap_or(1);
+        let [count, length] = parameter.matrix();
         if length == 0 {
             return Err(Error::invalid_weights(format!(
                 "{}: tensor '{}' is empty",
@@ -379,7 +370,7 @@ impl Reader<'_, '_, '_> {
             _ => (Float::Bf16, 2),
         };
         let row_bytes = length * width;
-        let (role, count) = (parameter.role, rows_of(&entry.shape));
+        let role = parameter.role;
         // Whole panels of rows, which no later row changes.
         let rows_at_once = match self.block_size / row_bytes {
             rows @ 0..PANEL => rows.max(1),

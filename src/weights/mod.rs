@@ -11,14 +11,15 @@ mod safetensors;
 mod tensors;
 
 pub use layout::PACK_VERSION;
-pub use load::{Checkpoint, Needs, Resume, Sink, load, plan};
+pub use load::{Checkpoint, Needs, Plan, Resume, Sink, load, plan};
 pub use pack::Dtype;
 pub use tensors::Weights;
 
 /// What a tensor is to its model, which decides how it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The matrix `[n, k]` of a linear layer: packed in panels, f32 or int8 per output channel.
+    /// The matrix `[n, k]` of a linear layer, whose inputs may have several dimensions: packed in panels, f32 or int8 per
+    /// output channel.
     Linear,
     /// A table `[v, d]` whose rows are looked up, or a matrix that is computed with in f32 however it is kept: f32 or int8 per row.
     Embedding,
@@ -48,5 +49,15 @@ impl Parameter {
             role,
             after: None,
         }
+    }
+
+    /// Rows and values a row: an output of a linear layer takes all the inputs, however many dimensions they have.
+    fn matrix(&self) -> [usize; 2] {
+        let count = self.shape.iter().product::<usize>();
+        let row = match self.role {
+            Role::Linear => self.shape.iter().skip(1).product(),
+            Role::Embedding | Role::Plain => self.shape.last().copied().unwrap_or(1),
+        };
+        [count.checked_div(row).unwrap_or(0), row]
     }
 }

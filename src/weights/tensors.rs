@@ -24,9 +24,29 @@ impl Weights {
         Self { tensors, device }
     }
 
+    /// No tensors yet.
+    pub fn none(device: &Device) -> Self {
+        Self::new(HashMap::new(), device.clone())
+    }
+
+    /// Adds the tensors of another file.
+    pub fn join(&mut self, others: Self) {
+        self.tensors.extend(others.tensors);
+    }
+
     /// The layer whose tensors are `{name}.weight` and `{name}.bias`.
     pub fn linear(&mut self, name: &str) -> Result<Linear> {
         let bias = self.vector(&format!("{name}.bias"))?;
+        self.linear_with(name, bias)
+    }
+
+    /// The layer of `n` outputs whose tensor is `{name}.weight`; it has no bias.
+    pub fn linear_without_bias(&mut self, name: &str, n: usize) -> Result<Linear> {
+        let bias = floats(vec![0.0; n], [n], &self.device);
+        self.linear_with(name, bias)
+    }
+
+    fn linear_with(&mut self, name: &str, bias: Tensor<1>) -> Result<Linear> {
         let Loaded {
             values,
             shape,

@@ -108,6 +108,7 @@ impl HotOps for Flex {
                 width,
                 heads,
                 spans.offsets(),
+                spans.is_causal(),
             );
         })
     }

@@ -11,6 +11,8 @@ const HEAD = {{head}}u;
 const QUERIES = 4u;
 // Below every score. Finite, because infinities are not safe in WGSL.
 const LOWEST = -3.0e38;
+// Whether a query sees no key after it.
+const CAUSAL = {{causal}}u == 1u;
 
 @group(0) @binding(0) var<storage, read> query: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> key: array<vec4<f32>>;
@@ -39,6 +41,8 @@ fn main(
     let first_query = info[2u + job / heads * 3u];
     let first_key = info[3u + job / heads * 3u];
     let end = info[4u + job / heads * 3u];
+    // Keys past the last query are seen by none of the four.
+    let last_key = select(end, min(end, first_query + QUERIES), CAUSAL);
     // A row of the matrices, in vectors, and where the head lies in it.
     let width = heads * HEAD;
     let offset = head * HEAD;
@@ -54,8 +58,8 @@ fn main(
     var sum = vec4(0.0);
     // Invocations past the last column read one that is not theirs, and do not write.
     let column = offset * 4u + min(lane, HEAD * 4u - 1u);
-    for (var step = first_key; step < end; step += LANES) {
-        let keys = min(LANES, end - step);
+    for (var step = first_key; step < last_key; step += LANES) {
+        let keys = min(LANES, last_key - step);
         // Also orders the writes to query_tile before the first use.
         workgroupBarrier();
         if lane < keys {
@@ -70,7 +74,8 @@ fn main(
                     dot(query_tile[3u * HEAD + i], k),
                 );
             }
-            weights[lane] = score;
+            let queries = vec4(first_query) + vec4(0u, 1u, 2u, 3u);
+            weights[lane] = select(score, vec4(LOWEST), vec4(CAUSAL) & (vec4(step + lane) > queries));
         }
         workgroupBarrier();
         let previous = largest;

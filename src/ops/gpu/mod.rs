@@ -106,6 +106,7 @@ impl HotOps for Cube {
         )
         .with("lanes", lanes)
         .with("head", head / 4)
+        .with("causal", usize::from(spans.is_causal()))
         .launch(
             jobs.len() * heads,
             [&query, &key, &value],

@@ -201,7 +201,7 @@ fn linear_takes_views_with_gaps() {
 fn attention_agrees_with_the_plain_body_on_ragged_batches() {
     let Some(gpu) = gpu() else { return };
     let mut values = Values(3);
-    for (lengths, heads, head) in [
+    let cases = [
         (vec![1], 1, 4),
         (vec![3, 1, 7], 3, 20),
         (vec![33, 2, 31], 12, 32),
@@ -212,7 +212,10 @@ fn attention_agrees_with_the_plain_body_on_ragged_batches() {
         // By the plain body: no multiple of four, and too wide.
         (vec![5, 5, 6], 4, 3),
         (vec![5, 2], 1, 260),
-    ] {
+    ];
+    let both = cases.iter().flat_map(|case| [(case, false), (case, true)]);
+    for ((lengths, heads, head), causal) in both {
+        let (heads, head) = (*heads, *head);
         let t: usize = lengths.iter().sum();
         // Larger than usual, so that the softmax is peaked.
         let parts: [Vec<f32>; 3] = std::array::from_fn(|_| {
@@ -223,13 +226,14 @@ fn attention_agrees_with_the_plain_body_on_ragged_batches() {
                 .collect()
         });
         let spans = Spans::from_lengths(lengths.clone());
+        let spans = if causal { spans.causal() } else { spans };
         let [q, k, v] = [0, 1, 2].map(|part| matrix(&parts[part], t, gpu.device()));
         let got = list(attend(q, k, v, &spans, heads));
         let [q, k, v] = [0, 1, 2].map(|part| flex(matrix(&parts[part], t, &cpu())));
         let expected = attention::plain::<Flex>(q, k, v, spans, heads);
         let expected = list(Tensor::<2>::from_primitive::<Flex>(expected));
         assert_close(
-            &format!("{lengths:?}, {heads} heads of {head}"),
+            &format!("{lengths:?}, {heads} heads of {head}, causal: {causal}"),
             &got,
             &expected,
             5e-5,

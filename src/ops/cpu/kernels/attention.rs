@@ -10,7 +10,8 @@ use crate::layout::PANEL;
 /// Queries whose scores are held at a time: whole tiles of 4 and of 6.
 const BLOCK: usize = 24;
 
-/// Each sequence attends to itself; `offsets` has the first row of each, and the number of rows at its end.
+/// Each sequence attends to itself; `offsets` has the first row of each, and the number of rows at its end. `causal`: a row
+/// attends to none after it.
 ///
 /// *Shapes*: `query`, `key`, `value`, `out`: `[t, heads * d]`.
 pub fn attention(
@@ -21,6 +22,7 @@ pub fn attention(
     width: usize,
     heads: usize,
     offsets: &[u32],
+    causal: bool,
 ) {
     thread_local! {
         static SCRATCH: RefCell<Scratch> = RefCell::default();
@@ -29,7 +31,15 @@ pub fn attention(
         for span in offsets.windows(2) {
             let rows = span[0] as usize * width..span[1] as usize * width;
             let [query, key, value] = [query, key, value].map(|x| &x[rows.clone()]);
-            scratch.sequence(query, key, value, &mut out[rows], width, width / heads);
+            scratch.sequence(
+                query,
+                key,
+                value,
+                &mut out[rows],
+                width,
+                width / heads,
+                causal,
+            );
         }
     });
 }
@@ -56,6 +66,7 @@ impl Scratch {
         out: &mut [f32],
         width: usize,
         d: usize,
+        causal: bool,
     ) {
         let t = query.len() / width;
         let padded = t.next_multiple_of(PANEL);
@@ -67,9 +78,10 @@ impl Scratch {
             let columns = head * d..(head + 1) * d;
             self.pack_keys(key, width, columns.clone(), scale);
             self.pack_values(value, width, columns.clone());
-            for (query, out) in query
+            for (index, (query, out)) in query
                 .chunks(BLOCK * width)
                 .zip(out.chunks_mut(BLOCK * width))
+                .enumerate()
             {
                 self.block(
                     &query[columns.start..],
@@ -77,6 +89,7 @@ impl Scratch {
                     width,
                     t,
                     d,
+                    causal.then_some(index * BLOCK),
                 );
             }
         }
@@ -124,8 +137,8 @@ impl Scratch {
     }
 
     kernel! {
-        /// Up to `BLOCK` queries of one head.
-        fn block(&mut self, query: &[f32], out: &mut [f32], width: usize, t: usize, d: usize) {
+        /// Up to `BLOCK` queries of one head. `first`: the index of the first one, where none sees what is after it.
+        fn block(&mut self, query: &[f32], out: &mut [f32], width: usize, t: usize, d: usize, first: Option<usize>) {
             let padded = t.next_multiple_of(PANEL);
             let queries = Rows {
                 x: query,
@@ -139,13 +152,15 @@ impl Scratch {
                 });
             }
             let count = (query.len() + width - d) / width;
-            for (scores, inverse) in self
+            for (row, (scores, inverse)) in self
                 .scores
                 .chunks_exact_mut(padded)
                 .zip(&mut self.inverses)
                 .take(count)
+                .enumerate()
             {
-                *inverse = 1.0 / exponentials(scores, t);
+                let seen = first.map_or(t, |first| first + row + 1);
+                *inverse = 1.0 / exponentials(scores, seen);
             }
             let weights = Rows {
                 x: &self.scores[..count * padded],

@@ -1,0 +1,580 @@
+//! CLIP: a text tower and an image tower whose vectors lie in one space, by their `config.json`.
+//!
+//! *Source*: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", 2021, and `transformers`,
+//! `models/clip/modeling_clip.py`, whose module names the fields bear.
+
+use burn::tensor::{Device, Tensor};
+use serde::Deserialize;
+
+use super::config::{
+    self, FILE, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_epsilon, check_heads, check_sizes,
+};
+use crate::error::{Error, Result};
+use crate::ops::{
+    Activation, Embedding, LayerNorm, Linear, Spans, activation_from_config, attention, floats,
+    integers,
+};
+use crate::pace::Pace;
+use crate::weights::{Parameter, Role, Weights};
+
+/// The largest picture that a tower may ask for.
+const MAX_EDGE: usize = 4096;
+/// How older configs call the end of a text. It is no id of theirs: the end is the largest one.
+const LEGACY_END: u32 = 2;
+/// A checkpoint keeps the logarithm of what similarities are multiplied with.
+const LOGIT_SCALE: &str = "logit_scale";
+
+/// What `config.json` says of the architecture.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ClipConfig {
+    /// Of the tower that reads.
+    #[serde(default)]
+    text_config: TextConfig,
+    /// Of the tower that sees.
+    #[serde(default)]
+    vision_config: VisionConfig,
+    /// Values of a vector of either tower.
+    #[serde(default = "default_projection")]
+    pub projection_dim: usize,
+}
+
+/// What is not said is as in ViT-B/32, as in `transformers`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+struct TextConfig {
+    vocab_size: usize,
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    max_position_embeddings: usize,
+    hidden_act: String,
+    layer_norm_eps: f32,
+    eos_token_id: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+struct VisionConfig {
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    num_channels: usize,
+    image_size: usize,
+    patch_size: usize,
+    hidden_act: String,
+    layer_norm_eps: f32,
+}
+
+fn default_projection() -> usize {
+    512
+}
+
+impl Default for TextConfig {
+    fn default() -> Self {
+        Self {
+            vocab_size: 49408,
+            hidden_size: 512,
+            intermediate_size: 2048,
+            num_hidden_layers: 12,
+            num_attention_heads: 8,
+            max_position_embeddings: 77,
+            hidden_act: "quick_gelu".into(),
+            layer_norm_eps: 1e-5,
+            eos_token_id: 49407,
+        }
+    }
+}
+
+impl Default for VisionConfig {
+    fn default() -> Self {
+        Self {
+            hidden_size: 768,
+            intermediate_size: 3072,
+            num_hidden_layers: 12,
+            num_attention_heads: 12,
+            num_channels: 3,
+            image_size: 224,
+            patch_size: 32,
+            hidden_act: "quick_gelu".into(),
+            layer_norm_eps: 1e-5,
+        }
+    }
+}
+
+impl ClipConfig {
+    /// Reads and checks the config.
+    ///
+    /// *Errors*: `UnsupportedModel` for another architecture, `InvalidWeights` where the file is broken or absurd.
+    pub fn from_json(json: &[u8]) -> Result<Self> {
+        let config: Self = config::parse(json, "clip")?;
+        let (text, vision) = (&config.text_config, &config.vision_config);
+        check_sizes(&[
+            ("projection_dim", config.projection_dim, MAX_WIDTH),
+            ("text_config.vocab_size", text.vocab_size, MAX_ROWS),
+            (
+                "text_config.max_position_embeddings",
+                text.max_position_embeddings,
+                MAX_ROWS,
+            ),
+            ("vision_config.image_size", vision.image_size, MAX_EDGE),
+            ("vision_config.patch_size", vision.patch_size, MAX_EDGE),
+        ])?;
+        if vision.num_channels != 3 {
+            return Err(Error::unsupported(format!(
+                "{FILE}: vision_config.num_channels is {}, expected 3",
+                vision.num_channels
+            )));
+        }
+        if !vision.image_size.is_multiple_of(vision.patch_size) {
+            return Err(Error::invalid_weights(format!(
+                "{FILE}: vision_config.image_size {} is not a multiple of patch_size {}",
+                vision.image_size, vision.patch_size
+            )));
+        }
+        text.encoder().check("text_config")?;
+        vision.encoder().check("vision_config")?;
+        Ok(config)
+    }
+
+    /// Longest text in tokens, those of its beginning and end included.
+    pub fn max_tokens(&self) -> usize {
+        self.text_config.max_position_embeddings
+    }
+
+    /// Rows and columns of a picture, as the image tower takes it.
+    pub fn image_size(&self) -> usize {
+        self.vision_config.image_size
+    }
+
+    /// Every tensor that the text tower needs.
+    pub fn text_parameters(&self) -> Vec<Parameter> {
+        let text = &self.text_config;
+        let d = text.hidden_size;
+        let embeddings = "text_model.embeddings";
+        let mut parameters = vec![
+            Parameter::new(LOGIT_SCALE, Role::Plain, &[]),
+            Parameter::new(
+                format!("{embeddings}.token_embedding.weight"),
+                Role::Embedding,
+                &[text.vocab_size, d],
+            ),
+            Parameter::new(
+                format!("{embeddings}.position_embedding.weight"),
+                Role::Plain,
+                &[text.max_position_embeddings, d],
+            ),
+        ];
+        text.encoder()
+            .parameters("text_model.encoder", &mut parameters);
+        let last = "text_model.final_layer_norm";
+        norm_parameters(last, d, &mut parameters);
+        parameters.push(Parameter {
+            after: Some(last.into()),
+            ..Parameter::new(
+                "text_projection.weight",
+                Role::Linear,
+                &[self.projection_dim, d],
+            )
+        });
+        parameters
+    }
+
+    /// Every tensor that the image tower needs.
+    pub fn vision_parameters(&self) -> Vec<Parameter> {
+        let vision = &self.vision_config;
+        let (d, p) = (vision.hidden_size, vision.patch_size);
+        let embeddings = "vision_model.embeddings";
+        let mut parameters = vec![
+            Parameter::new(format!("{embeddings}.class_embedding"), Role::Plain, &[d]),
+            Parameter::new(
+                format!("{embeddings}.patch_embedding.weight"),
+                Role::Linear,
+                &[d, 3, p, p],
+            ),
+            Parameter::new(
+                format!("{embeddings}.position_embedding.weight"),
+                Role::Plain,
+                &[vision.patches() + 1, d],
+            ),
+        ];
+        // Spelled so upstream.
+        norm_parameters("vision_model.pre_layrnorm", d, &mut parameters);
+        vision
+            .encoder()
+            .parameters("vision_model.encoder", &mut parameters);
+        let last = "vision_model.post_layernorm";
+        norm_parameters(last, d, &mut parameters);
+        parameters.push(Parameter {
+            after: Some(last.into()),
+            ..Parameter::new(
+                "visual_projection.weight",
+                Role::Linear,
+                &[self.projection_dim, d],
+            )
+        });
+        parameters
+    }
+
+    /// What checkpoints may put before the names.
+    pub const PREFIXES: &'static [&'static str] = &[""];
+}
+
+impl TextConfig {
+    fn encoder(&self) -> EncoderConfig<'_> {
+        EncoderConfig {
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            layers: self.num_hidden_layers,
+            heads: self.num_attention_heads,
+            hidden_act: &self.hidden_act,
+            epsilon: self.layer_norm_eps,
+        }
+    }
+
+    /// Where a text's vector is taken: at its first end.
+    fn end(&self, ids: &[u32]) -> usize {
+        let last = ids.len().saturating_sub(1);
+        let end = match self.eos_token_id {
+            LEGACY_END => ids.iter().copied().max().unwrap_or_default(),
+            end => end,
+        };
+        ids.iter().position(|&id| id == end).unwrap_or(last)
+    }
+}
+
+impl VisionConfig {
+    fn encoder(&self) -> EncoderConfig<'_> {
+        EncoderConfig {
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            layers: self.num_hidden_layers,
+            heads: self.num_attention_heads,
+            hidden_act: &self.hidden_act,
+            epsilon: self.layer_norm_eps,
+        }
+    }
+
+    fn patches(&self) -> usize {
+        (self.image_size / self.patch_size).pow(2)
+    }
+}
+
+fn norm_parameters(name: &str, d: usize, to: &mut Vec<Parameter>) {
+    for part in ["weight", "bias"] {
+        to.push(Parameter::new(format!("{name}.{part}"), Role::Plain, &[d]));
+    }
+}
+
+/// The tower that reads.
+pub struct ClipText {
+    config: TextConfig,
+    /// `[v, d]`
+    token_embedding: Embedding,
+    /// `[max_position, d]`
+    position_embedding: Embedding,
+    encoder: Encoder,
+    final_layer_norm: LayerNorm,
+    /// `[projection, d]`
+    text_projection: Linear,
+    logit_scale: f32,
+    device: Device,
+}
+
+impl ClipText {
+    /// Takes the tower's tensors out of `weights`.
+    ///
+    /// *Errors*: `Internal` where `weights` were loaded for other parameters.
+    pub fn new(config: &ClipConfig, mut weights: Weights, device: Device) -> Result<Self> {
+        let (text, n) = (config.text_config.clone(), config.projection_dim);
+        let (d, epsilon) = (text.hidden_size, text.layer_norm_eps);
+        let logit_scale = weights.values(LOGIT_SCALE)?;
+        Ok(Self {
+            token_embedding: weights.embedding("text_model.embeddings.token_embedding", d)?,
+            position_embedding: weights.embedding("text_model.embeddings.position_embedding", d)?,
+            encoder: Encoder::new(&text.encoder(), "text_model.encoder", &mut weights)?,
+            final_layer_norm: weights.layer_norm("text_model.final_layer_norm", epsilon)?,
+            text_projection: weights.linear_without_bias("text_projection", n)?,
+            logit_scale: logit_scale.first().map_or(1.0, |scale| scale.exp()),
+            config: text,
+            device,
+        })
+    }
+
+    /// What cosines are multiplied with before a softmax over labels.
+    pub fn logit_scale(&self) -> f32 {
+        self.logit_scale
+    }
+
+    /// The vectors of texts, not normalized.
+    ///
+    /// *Shapes*: `sequences`: token ids of each of `b` texts, with their beginning and end; result `[b, projection]`.
+    /// *Errors*: `InvalidInput` for an empty or too long sequence, `InvalidWeights` for an id past the vocabulary; `Aborted`.
+    pub async fn forward(&self, sequences: &[&[u32]], pace: &dyn Pace) -> Result<Tensor<2>> {
+        self.check(sequences)?;
+        // No token sees what is after it, so what is after the end is not computed.
+        let sequences: Vec<_> = sequences
+            .iter()
+            .map(|ids| &ids[..=self.config.end(ids)])
+            .collect();
+        let spans = Spans::from_lengths(sequences.iter().map(|ids| ids.len())).causal();
+        let indices = |ids: Vec<i32>| {
+            let length = ids.len();
+            integers(ids, [length], &self.device)
+        };
+        let ids = sequences.iter().flat_map(|ids| ids.iter());
+        let ids = indices(ids.map(|&id| id as i32).collect());
+        let positions = sequences.iter().flat_map(|ids| 0..ids.len() as i32);
+        let positions = indices(positions.collect());
+        // Word and position embeddings, summed: [t, d]
+        let x = self.token_embedding.forward(ids) + self.position_embedding.forward(positions);
+        let x = self.encoder.forward(x, &spans, pace).await?;
+        // Of each text the last token, which has seen all: [t, d] → [b, d] → [b, projection]
+        let ends = indices(spans.iter().map(|rows| rows.end as i32 - 1).collect());
+        let x = self.final_layer_norm.normalize(x.select(0, ends));
+        Ok(self.text_projection.forward(x, Activation::Identity))
+    }
+
+    fn check(&self, sequences: &[&[u32]]) -> Result<()> {
+        let (v, longest) = (self.config.vocab_size, self.config.max_position_embeddings);
+        for ids in sequences {
+            if ids.is_empty() || ids.len() > longest {
+                return Err(Error::invalid_input(format!(
+                    "a text has {} tokens, expected 1 to {longest}",
+                    ids.len()
+                )));
+            }
+            if let Some(id) = ids.iter().find(|&&id| id as usize >= v) {
+                return Err(Error::invalid_weights(format!(
+                    "tokenizer.json: yields the id {id}, but the model has {v} embeddings"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The tower that sees.
+pub struct ClipVision {
+    config: VisionConfig,
+    /// `[d]`
+    class_embedding: Tensor<1>,
+    /// `[d, 3 · patch · patch]`: a convolution whose windows do not overlap.
+    patch_embedding: Linear,
+    /// `[patches + 1, d]`
+    position_embedding: Embedding,
+    pre_layrnorm: LayerNorm,
+    encoder: Encoder,
+    post_layernorm: LayerNorm,
+    /// `[projection, d]`
+    visual_projection: Linear,
+    device: Device,
+}
+
+impl ClipVision {
+    /// Takes the tower's tensors out of `weights`.
+    ///
+    /// *Errors*: `Internal` where `weights` were loaded for other parameters.
+    pub fn new(config: &ClipConfig, mut weights: Weights, device: Device) -> Result<Self> {
+        let (vision, n) = (config.vision_config.clone(), config.projection_dim);
+        let (d, epsilon) = (vision.hidden_size, vision.layer_norm_eps);
+        let embeddings = "vision_model.embeddings";
+        Ok(Self {
+            class_embedding: weights.vector(&format!("{embeddings}.class_embedding"))?,
+            patch_embedding: weights
+                .linear_without_bias(&format!("{embeddings}.patch_embedding"), d)?,
+            position_embedding: weights
+                .embedding(&format!("{embeddings}.position_embedding"), d)?,
+            pre_layrnorm: weights.layer_norm("vision_model.pre_layrnorm", epsilon)?,
+            encoder: Encoder::new(&vision.encoder(), "vision_model.encoder", &mut weights)?,
+            post_layernorm: weights.layer_norm("vision_model.post_layernorm", epsilon)?,
+            visual_projection: weights.linear_without_bias("visual_projection", n)?,
+            config: vision,
+            device,
+        })
+    }
+
+    /// The vectors of pictures, not normalized.
+    ///
+    /// *Shapes*: `pixels`: of each of `b` pictures the values of red, then green, then blue, row by row, `[3, size, size]`;
+    /// result `[b, projection]`. *Errors*: `InvalidInput` for another number of values; `Aborted`.
+    pub async fn forward(&self, pixels: &[&[f32]], pace: &dyn Pace) -> Result<Tensor<2>> {
+        let (b, d, n) = (
+            pixels.len(),
+            self.config.hidden_size,
+            self.config.patches() + 1,
+        );
+        // [b, 3, size, size] → [b · patches, 3 · patch · patch] → [b, patches, d]
+        let patches = self
+            .patch_embedding
+            .forward(self.patches(pixels)?, Activation::Identity)
+            .reshape([b, n - 1, d]);
+        // The class stands before the patches: [b · (patches + 1), d]
+        let class = self.class_embedding.clone().reshape([1, 1, d]);
+        let x = Tensor::cat(vec![class.repeat_dim(0, b), patches], 1).reshape([b * n, d]);
+        let places = (0..b).flat_map(|_| 0..n as i32).collect();
+        let places = integers(places, [b * n], &self.device);
+        let x = self
+            .pre_layrnorm
+            .forward(x, self.position_embedding.forward(places));
+        let spans = Spans::from_lengths(vec![n; b]);
+        let x = self.encoder.forward(x, &spans, pace).await?;
+        // Of each picture the class: [b · (patches + 1), d] → [b, d] → [b, projection]
+        let classes = spans.iter().map(|rows| rows.start as i32).collect();
+        let x = x.select(0, integers(classes, [b], &self.device));
+        let x = self.post_layernorm.normalize(x);
+        Ok(self.visual_projection.forward(x, Activation::Identity))
+    }
+
+    /// Each patch in a row: red, green and blue one after the other, as the convolution's weights have them.
+    fn patches(&self, pixels: &[&[f32]]) -> Result<Tensor<2>> {
+        let (size, p) = (self.config.image_size, self.config.patch_size);
+        let (expected, edge) = (3 * size * size, size / p);
+        let mut rows = Vec::with_capacity(pixels.len() * expected);
+        for picture in pixels {
+            if picture.len() != expected {
+                return Err(Error::invalid_input(format!(
+                    "a picture has {} values, expected {expected}",
+                    picture.len()
+                )));
+            }
+            for patch in 0..edge * edge {
+                let corner = patch / edge * p * size + patch % edge * p;
+                for colour in picture.chunks_exact(size * size) {
+                    for y in 0..p {
+                        rows.extend_from_slice(&colour[corner + y * size..][..p]);
+                    }
+                }
+            }
+        }
+        let shape = [pixels.len() * edge * edge, 3 * p * p];
+        Ok(floats(rows, shape, &self.device))
+    }
+}
+
+/// What the layers of either tower are made by.
+struct EncoderConfig<'a> {
+    hidden_size: usize,
+    intermediate_size: usize,
+    layers: usize,
+    heads: usize,
+    hidden_act: &'a str,
+    epsilon: f32,
+}
+
+impl EncoderConfig<'_> {
+    fn check(&self, tower: &str) -> Result<()> {
+        for (name, value, most) in [
+            ("hidden_size", self.hidden_size, MAX_WIDTH),
+            ("intermediate_size", self.intermediate_size, MAX_WIDTH),
+            ("num_hidden_layers", self.layers, MAX_LAYERS),
+            ("num_attention_heads", self.heads, MAX_WIDTH),
+        ] {
+            check_sizes(&[(&format!("{tower}.{name}"), value, most)])?;
+        }
+        check_heads(self.hidden_size, self.heads)?;
+        check_epsilon(self.epsilon)?;
+        activation_from_config(self.hidden_act).map(|_| ())
+    }
+
+    fn parameters(&self, name: &str, to: &mut Vec<Parameter>) {
+        let (d, inner) = (self.hidden_size, self.intermediate_size);
+        for layer in 0..self.layers {
+            let part = |part: &str| format!("{name}.layers.{layer}.{part}");
+            for (name, n, k, norm) in [
+                ("self_attn.q_proj", d, d, Some("layer_norm1")),
+                ("self_attn.k_proj", d, d, Some("layer_norm1")),
+                ("self_attn.v_proj", d, d, Some("layer_norm1")),
+                ("self_attn.out_proj", d, d, None),
+                ("mlp.fc1", inner, d, Some("layer_norm2")),
+                ("mlp.fc2", d, inner, None),
+            ] {
+                let name = part(name);
+                to.push(Parameter {
+                    after: norm.map(part),
+                    ..Parameter::new(format!("{name}.weight"), Role::Linear, &[n, k])
+                });
+                to.push(Parameter::new(format!("{name}.bias"), Role::Plain, &[n]));
+            }
+            norm_parameters(&part("layer_norm1"), d, to);
+            norm_parameters(&part("layer_norm2"), d, to);
+        }
+    }
+}
+
+/// The layers of either tower.
+struct Encoder {
+    layers: Vec<Layer>,
+    heads: usize,
+    activation: Activation,
+}
+
+struct Layer {
+    layer_norm1: LayerNorm,
+    /// `[d, d]` each
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    out_proj: Linear,
+    layer_norm2: LayerNorm,
+    /// `[inner, d]`
+    fc1: Linear,
+    /// `[d, inner]`
+    fc2: Linear,
+}
+
+impl Encoder {
+    fn new(config: &EncoderConfig<'_>, name: &str, weights: &mut Weights) -> Result<Self> {
+        let epsilon = config.epsilon;
+        let layers = (0..config.layers).map(|index| {
+            let name = |part: &str| format!("{name}.layers.{index}.{part}");
+            Ok(Layer {
+                layer_norm1: weights.layer_norm(&name("layer_norm1"), epsilon)?,
+                q_proj: weights.linear(&name("self_attn.q_proj"))?,
+                k_proj: weights.linear(&name("self_attn.k_proj"))?,
+                v_proj: weights.linear(&name("self_attn.v_proj"))?,
+                out_proj: weights.linear(&name("self_attn.out_proj"))?,
+                layer_norm2: weights.layer_norm(&name("layer_norm2"), epsilon)?,
+                fc1: weights.linear(&name("mlp.fc1"))?,
+                fc2: weights.linear(&name("mlp.fc2"))?,
+            })
+        });
+        Ok(Self {
+            layers: layers.collect::<Result<_>>()?,
+            heads: config.heads,
+            activation: activation_from_config(config.hidden_act)?,
+        })
+    }
+
+    /// *Shapes*: `x: [t, d]`, result the same.
+    async fn forward(&self, mut x: Tensor<2>, spans: &Spans, pace: &dyn Pace) -> Result<Tensor<2>> {
+        for layer in &self.layers {
+            pace.breathe().await?;
+            x = layer.forward(x, spans, self.heads, self.activation);
+        }
+        Ok(x)
+    }
+}
+
+impl Layer {
+    fn forward(
+        &self,
+        x: Tensor<2>,
+        spans: &Spans,
+        heads: usize,
+        activation: Activation,
+    ) -> Tensor<2> {
+        // The norm comes first, and the residual goes around it: [t, d] → [t, d]
+        let h = self.layer_norm1.normalize(x.clone());
+        let query = self.q_proj.forward(h.clone(), Activation::Identity);
+        let key = self.k_proj.forward(h.clone(), Activation::Identity);
+        let value = self.v_proj.forward(h, Activation::Identity);
+        let context = attention(query, key, value, spans, heads);
+        let attended = self.out_proj.forward(context, Activation::Identity);
+        // Feed-forward: [t, d] → [t, inner] → [t, d]
+        let h = self.layer_norm2.forward(attended.clone(), x.clone());
+        let inner = self.fc1.forward(h, activation);
+        x + attended + self.fc2.forward(inner, Activation::Identity)
+    }
+}

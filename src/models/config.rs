@@ -1,0 +1,69 @@
+//! What all `config.json` are checked for.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+
+pub(super) const FILE: &str = "config.json";
+
+/// Limits that keep a hostile config from asking for absurd memory; the largest models here have 24 layers of 1,024.
+pub(super) const MAX_LAYERS: usize = 256;
+pub(super) const MAX_WIDTH: usize = 1 << 16;
+pub(super) const MAX_ROWS: usize = 1 << 24;
+
+/// Reads the config of a model of this kind.
+///
+/// *Errors*: `UnsupportedModel` for another architecture, `InvalidWeights` where the file is broken.
+pub(super) fn parse<T: DeserializeOwned>(json: &[u8], model_type: &str) -> Result<T> {
+    #[derive(Deserialize)]
+    struct Kind {
+        model_type: Option<String>,
+    }
+    let broken = |error| Error::invalid_weights(format!("{FILE}: is not valid: {error}"));
+    let kind = serde_json::from_slice::<Kind>(json)
+        .map_err(broken)?
+        .model_type
+        .unwrap_or_default();
+    if kind != model_type {
+        return Err(Error::unsupported(format!(
+            "{FILE}: model_type is '{kind}', expected '{model_type}'"
+        )));
+    }
+    serde_json::from_slice(json).map_err(broken)
+}
+
+/// Each size is to be at least 1, and at most what stands beside it.
+///
+/// *Errors*: `InvalidWeights` naming the field.
+pub(super) fn check_sizes(sizes: &[(&str, usize, usize)]) -> Result<()> {
+    match sizes
+        .iter()
+        .find(|(_, value, most)| *value == 0 || value > most)
+    {
+        Some((name, value, most)) => Err(Error::invalid_weights(format!(
+            "{FILE}: {name} is {value}, expected 1 to {most}"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// *Errors*: `InvalidWeights` where the heads do not share the width evenly.
+pub(super) fn check_heads(hidden_size: usize, num_attention_heads: usize) -> Result<()> {
+    if hidden_size.is_multiple_of(num_attention_heads) {
+        return Ok(());
+    }
+    Err(Error::invalid_weights(format!(
+        "{FILE}: hidden_size {hidden_size} is not a multiple of num_attention_heads {num_attention_heads}"
+    )))
+}
+
+/// *Errors*: `InvalidWeights` where what is added to a variance is no such thing.
+pub(super) fn check_epsilon(layer_norm_eps: f32) -> Result<()> {
+    if layer_norm_eps.is_finite() && layer_norm_eps >= 0.0 {
+        return Ok(());
+    }
+    Err(Error::invalid_weights(format!(
+        "{FILE}: layer_norm_eps is {layer_norm_eps}"
+    )))
+}

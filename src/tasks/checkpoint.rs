@@ -1,0 +1,147 @@
+//! The files that have a model's weights: packed, or the upstream checkpoint, which may be cut into shards.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+use crate::weights::{Dtype, Needs, Parameter};
+
+/// The checkpoint, where it is one file.
+pub(super) const UPSTREAM: &str = "model.safetensors";
+
+/// Which of its shards has which tensor, where it is many.
+pub(super) const INDEX: &str = "model.safetensors.index.json";
+
+const PACKED: (&str, &str) = ("pilotlight-", ".safetensors");
+
+/// What the store always keeps, and a host may have: all of a model, or a part of it that is loaded by itself.
+pub(super) fn packed_name(dtype: Dtype, part: Option<&str>) -> String {
+    let part = part.map_or(String::new(), |part| format!("-{part}"));
+    format!("{}{}{part}{}", PACKED.0, dtype.name(), PACKED.1)
+}
+
+/// Whether a file is one of those.
+pub(super) fn is_packed(file: &str) -> bool {
+    file.starts_with(PACKED.0) && file.ends_with(PACKED.1)
+}
+
+/// One file of a checkpoint that is cut.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Shard {
+    /// Its name on the host.
+    pub file: String,
+    /// The name of what the store keeps of it.
+    pub packed: String,
+    /// What of it is needed.
+    pub parameters: Vec<Parameter>,
+}
+
+/// The shards that have what is needed, in order.
+///
+/// *Errors*: `InvalidWeights` where the index is broken, or lacks a tensor.
+pub(super) fn shards(index: &[u8], needs: &Needs<'_>, part: Option<&str>) -> Result<Vec<Shard>> {
+    #[derive(Deserialize)]
+    struct Index {
+        weight_map: HashMap<String, String>,
+    }
+    let Index { weight_map } = serde_json::from_slice(index)
+        .map_err(|error| Error::invalid_weights(format!("{INDEX}: is not valid: {error}")))?;
+    let mut shards: Vec<Shard> = Vec::new();
+    for parameter in needs.parameters {
+        let name = &parameter.name;
+        let file = needs
+            .prefixes
+            .iter()
+            .find_map(|prefix| weight_map.get(&format!("{prefix}{name}")))
+            .ok_or_else(|| {
+                Error::invalid_weights(format!("{INDEX}: tensor '{name}' is missing"))
+            })?;
+        match shards.iter_mut().find(|shard| shard.file == *file) {
+            Some(shard) => shard.parameters.push(parameter.clone()),
+            None => shards.push(Shard {
+                packed: packed_shard(file, needs.dtype, part)?,
+                file: file.clone(),
+                parameters: vec![parameter.clone()],
+            }),
+        }
+    }
+    shards.sort_by(|a, b| a.file.cmp(&b.file));
+    Ok(shards)
+}
+
+/// `model-00001-of-00002.safetensors` becomes `pilotlight-q8-00001-of-00002.safetensors`.
+fn packed_shard(file: &str, dtype: Dtype, part: Option<&str>) -> Result<String> {
+    let number = file
+        .strip_prefix("model-")
+        .and_then(|file| file.strip_suffix(".safetensors"))
+        // It becomes a file's name, also on disk.
+        .filter(|number| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+            !number.is_empty() && number.len() < 64 && number.bytes().all(plain)
+        })
+        .ok_or_else(|| {
+            Error::invalid_weights(format!(
+                "{INDEX}: names the file '{file}', expected model-…-of-….safetensors"
+            ))
+        })?;
+    let name = match part {
+        Some(part) => format!("{part}-{number}"),
+        None => number.into(),
+    };
+    Ok(packed_name(dtype, Some(&name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::Role;
+
+    #[test]
+    fn tensors_are_looked_for_in_their_shards() {
+        let parameters: Vec<_> = ["a", "b", "c"]
+            .map(|name| Parameter::new(name, Role::Plain, &[1]))
+            .into();
+        let needs = |count: usize| Needs {
+            parameters: &parameters[..count],
+            prefixes: &["", "x."],
+            dtype: Dtype::Q8,
+        };
+        let index = br#"{"weight_map": {"a": "model-2-of-2.safetensors", "x.b": "model-1-of-2.safetensors"}}"#;
+        let found = shards(index, &needs(2), Some("text")).unwrap();
+        let names: Vec<_> = found.iter().map(|shard| shard.packed.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "pilotlight-q8-text-1-of-2.safetensors",
+                "pilotlight-q8-text-2-of-2.safetensors"
+            ]
+        );
+        assert_eq!(found[0].parameters[0].name, "b");
+        let error = shards(index, &needs(3), None).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "model.safetensors.index.json: tensor 'c' is missing"
+        );
+    }
+
+    #[test]
+    fn an_index_that_names_odd_files_or_is_none_is_an_error() {
+        let parameters = [Parameter::new("a", Role::Plain, &[1])];
+        let needs = Needs {
+            parameters: &parameters,
+            prefixes: &[""],
+            dtype: Dtype::F32,
+        };
+        for index in [
+            "",
+            "{}",
+            r#"{"weight_map": {"a": "../model-1.safetensors"}}"#,
+            r#"{"weight_map": {"a": "model-/../x.safetensors"}}"#,
+            r#"{"weight_map": {"a": 7}}"#,
+        ] {
+            let error = shards(index.as_bytes(), &needs, None).unwrap_err();
+            assert!(error.to_string().starts_with(INDEX), "{error}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! How vectors are returned: whole or cut, in floats, bytes or bits.
+
+use super::pooling::normalize;
+use crate::error::{Error, Result};
+
+/// How one value of an embedding is returned; the names are sentence-transformers'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// As computed.
+    Float32,
+    /// -127 to 127, scaled per vector so that the largest magnitude is 127: the cosine does not depend on the scale.
+    Int8,
+    /// `Int8` plus 128.
+    Uint8,
+    /// The signs, eight in a byte, the first in the highest bit; minus 128.
+    Binary,
+    /// The signs, eight in a byte, the first in the highest bit.
+    Ubinary,
+}
+
+impl Precision {
+    /// By its name.
+    ///
+    /// *Errors*: `InvalidInput` listing the names.
+    pub fn from_name(name: &str) -> Result<Self> {
+        match name {
+            "float32" => Ok(Self::Float32),
+            "int8" => Ok(Self::Int8),
+            "uint8" => Ok(Self::Uint8),
+            "binary" => Ok(Self::Binary),
+            "ubinary" => Ok(Self::Ubinary),
+            other => Err(Error::invalid_input(format!(
+                "precision is '{other}', expected 'float32', 'int8', 'uint8', 'binary' or 'ubinary'"
+            ))),
+        }
+    }
+}
+
+/// How texts are embedded.
+#[derive(Clone, Copy, Debug)]
+pub struct EmbedOptions {
+    /// Keeps only the first values and normalizes again.
+    pub dimensions: Option<usize>,
+    /// How a value is returned.
+    pub precision: Precision,
+}
+
+impl Default for EmbedOptions {
+    fn default() -> Self {
+        Self {
+            dimensions: None,
+            precision: Precision::Float32,
+        }
+    }
+}
+
+/// The values of all rows, one row after the other.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// `Float32`
+    Float32(Vec<f32>),
+    /// `Int8` and `Binary`
+    Int8(Vec<i8>),
+    /// `Uint8` and `Ubinary`
+    Uint8(Vec<u8>),
+}
+
+impl EmbedOptions {
+    /// How many of a vector's values are kept.
+    ///
+    /// *Errors*: `InvalidInput` naming the option.
+    pub(super) fn kept(&self, dimensions: usize) -> Result<usize> {
+        let kept = self.dimensions.unwrap_or(dimensions);
+        if kept == 0 || kept > dimensions {
+            return Err(Error::invalid_input(format!(
+                "dimensions is {kept}, expected 1 to {dimensions}"
+            )));
+        }
+        Ok(kept)
+    }
+}
+
+/// The first values of a normalized vector, normalized again.
+pub(super) fn cut(vector: &mut [f32], kept: usize) -> &[f32] {
+    let kept = kept.min(vector.len());
+    if kept < vector.len() {
+        normalize(&mut vector[..kept]);
+    }
+    &vector[..kept]
+}
+
+/// All vectors of `dimensions` values as they are to be returned, and the values of one then.
+pub(super) fn quantize(
+    vectors: Vec<f32>,
+    dimensions: usize,
+    precision: Precision,
+) -> (Values, usize) {
+    let int8 = || {
+        vectors.chunks_exact(dimensions).flat_map(|vector| {
+            let largest = vector
+                .iter()
+                .fold(0.0f32, |largest, x| largest.max(x.abs()));
+            let factor = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+            vector
+                .iter()
+                .map(move |x| (x * factor).round_ties_even() as i8)
+        })
+    };
+    let bits = || {
+        vectors.chunks_exact(dimensions).flat_map(|vector| {
+            vector.chunks(8).map(|eight| {
+                eight
+                    .iter()
+                    .enumerate()
+                    .fold(0u8, |byte, (i, x)| byte | u8::from(*x > 0.0) << (7 - i))
+            })
+        })
+    };
+    match precision {
+        Precision::Int8 => (Values::Int8(int8().collect()), dimensions),
+        Precision::Uint8 => (
+            Values::Uint8(int8().map(|x| x.cast_unsigned() ^ 0x80).collect()),
+            dimensions,
+        ),
+        Precision::Binary => (
+            Values::Int8(bits().map(|x| (x ^ 0x80).cast_signed()).collect()),
+            dimensions.div_ceil(8),
+        ),
+        Precision::Ubinary => (Values::Uint8(bits().collect()), dimensions.div_ceil(8)),
+        Precision::Float32 => (Values::Float32(vectors), dimensions),
+    }
+}

@@ -1,0 +1,503 @@
+//! Pictures and texts to vectors in one space: loading CLIP's towers, together or apart, and what can be asked of them.
+
+use std::cell::{Cell, RefCell};
+
+use burn::tensor::Device;
+
+use super::embed::{Embeddings, batches};
+use super::embeddings::{EmbedOptions, Values, cut, quantize};
+use super::load::{Loading, Source, load};
+use super::plan::{self, LoadPlan};
+use super::pooling::normalize;
+use super::progress::{LoadProgress, LoadStatus};
+use crate::error::{Error, Result};
+use crate::hub::Verified;
+use crate::image::{ImageProcessor, Rgb};
+use crate::models::{ClipConfig, ClipText, ClipVision};
+use crate::ops::read;
+use crate::pace::Pace;
+use crate::text::{TextTokenizer, Tokens};
+use crate::weights::{Dtype, Needs, Parameter};
+
+const CONFIG: &str = "config.json";
+const TOKENIZER: &str = "tokenizer.json";
+const PREPROCESSOR: &str = "preprocessor_config.json";
+
+/// What stands in a template for the label.
+const LABEL: &str = "{}";
+
+/// One half of the model. Each is loaded and kept by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tower {
+    /// The one that reads.
+    Text,
+    /// The one that sees.
+    Image,
+}
+
+impl Tower {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Text, Self::Image];
+
+    /// As options and stores call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Image => "image",
+        }
+    }
+
+    /// By its name.
+    ///
+    /// *Errors*: `InvalidInput` listing the names.
+    pub fn from_name(name: &str) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|tower| tower.name() == name)
+            .ok_or_else(|| {
+                Error::invalid_input(format!(
+                    "towers has '{name}', expected 'text', 'image' or both"
+                ))
+            })
+    }
+
+    /// The small files that it needs, the largest last.
+    fn files(self) -> [&'static str; 2] {
+        match self {
+            Self::Text => [CONFIG, TOKENIZER],
+            Self::Image => [CONFIG, PREPROCESSOR],
+        }
+    }
+
+    fn parameters(self, config: &ClipConfig) -> Vec<Parameter> {
+        match self {
+            Self::Text => config.text_parameters(),
+            Self::Image => config.vision_parameters(),
+        }
+    }
+}
+
+/// How likely a label is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabelScore {
+    /// As it was given.
+    pub label: String,
+    /// 0 to 1; those of all labels sum to 1.
+    pub score: f32,
+}
+
+/// CLIP, ready to embed.
+pub struct ImageTextEmbedder {
+    text: Option<TextTower>,
+    image: Option<ImageTower>,
+    dimensions: usize,
+    /// The labels that were asked for last, and their vectors.
+    labels: RefCell<Option<Labels>>,
+}
+
+struct TextTower {
+    model: ClipText,
+    tokenizer: TextTokenizer,
+    max_tokens: usize,
+}
+
+struct ImageTower {
+    model: ClipVision,
+    processor: ImageProcessor,
+}
+
+struct Labels {
+    labels: Vec<String>,
+    templates: Vec<String>,
+    vectors: Vec<Vec<f32>>,
+}
+
+impl ImageTextEmbedder {
+    /// Loads the towers that are asked for, each from the store where it is whole there, else from the host, and keeps them.
+    ///
+    /// *Errors*: `FetchFailed`, `InvalidWeights`, `UnsupportedModel`, `ResourceLimit`, `QuotaExceeded`, `Aborted`; nothing
+    /// that could be read is left in the store then but a tower that is whole.
+    pub async fn load(
+        source: &Source<'_>,
+        towers: &[Tower],
+        dtype: Dtype,
+        device: &Device,
+    ) -> Result<Self> {
+        let wants = |tower| towers.contains(&tower);
+        if towers.is_empty() {
+            return Err(Error::invalid_input(
+                "towers is empty, expected 'text', 'image' or both",
+            ));
+        }
+        let progress = TowersProgress::default();
+        let report = |event: &LoadProgress| progress.report(event, source.progress);
+        let mut loaded = Self {
+            text: None,
+            image: None,
+            dimensions: 0,
+            labels: RefCell::default(),
+        };
+        if wants(Tower::Text) {
+            let source = source.for_part(Tower::Text.name(), &report);
+            let text = load(&source, async |loading| {
+                TextTower::read(loading, dtype, device).await
+            });
+            let (tower, dimensions) = text.await?;
+            (loaded.text, loaded.dimensions) = (Some(tower), dimensions);
+            progress.next();
+        }
+        if wants(Tower::Image) {
+            let source = source.for_part(Tower::Image.name(), &report);
+            let image = load(&source, async |loading| {
+                ImageTower::read(loading, dtype, device).await
+            });
+            let (tower, dimensions) = image.await?;
+            (loaded.image, loaded.dimensions) = (Some(tower), dimensions);
+        }
+        progress.ready(source.progress);
+        Ok(loaded)
+    }
+
+    /// What loading the towers would take. Fetches the small files but the tokenizer's, and the header of the weights.
+    ///
+    /// *Errors*: as [`load`](Self::load).
+    pub async fn plan(source: &Source<'_>, towers: &[Tower], dtype: Dtype) -> Result<LoadPlan> {
+        let mut plan: Option<LoadPlan> = None;
+        for tower in towers {
+            let source = source.for_part(tower.name(), &|_| {});
+            let files = tower.files();
+            let read = plan::plan(&source, files[1], async |loading| {
+                let (config, weights) = blueprint(loading, dtype, &files[..1]).await?;
+                let needs = Needs {
+                    parameters: &tower.parameters(&config),
+                    prefixes: ClipConfig::PREFIXES,
+                    dtype,
+                };
+                plan::of_host(loading, &source, &files, files[1], &weights, &needs).await
+            });
+            let part = read.await?;
+            plan = Some(match plan {
+                Some(before) => before.and(part),
+                None => part,
+            });
+        }
+        plan.ok_or_else(|| {
+            Error::invalid_input("towers is empty, expected 'text', 'image' or both")
+        })
+    }
+
+    /// Values of one vector.
+    pub fn dimensions(&self) -> usize {
+        self.dimensions
+    }
+
+    /// Longest text in tokens, where the text tower is there.
+    pub fn max_tokens(&self) -> Option<usize> {
+        self.text.as_ref().map(|tower| tower.max_tokens)
+    }
+
+    /// Embeds texts; vectors are normalized. The same text gives the same vector whatever else is in the list.
+    ///
+    /// *Errors*: `InvalidInput` naming the option, or where the text tower is not there; `Aborted`.
+    pub async fn embed_texts(
+        &self,
+        texts: &[String],
+        options: &EmbedOptions,
+        pace: &dyn Pace,
+    ) -> Result<Embeddings> {
+        let kept = options.kept(self.dimensions)?;
+        let tower = self.text_tower()?;
+        let tokens = tower.tokens(texts, pace).await?;
+        let mut vectors = Vec::with_capacity(texts.len() * kept);
+        tower.embed(&tokens, kept, &mut vectors, pace).await?;
+        let (values, width) = quantize(vectors, kept, options.precision);
+        Ok(Embeddings {
+            values,
+            dims: [texts.len(), width],
+            tokens: tokens.iter().map(|tokens| tokens.ids.len()).collect(),
+            truncated: tokens.iter().map(|tokens| tokens.truncated).collect(),
+        })
+    }
+
+    /// Embeds `count` pictures, asking for one at a time; vectors are normalized. Returns the values, and how many one picture has.
+    ///
+    /// *Errors*: `InvalidInput` naming the option, or where the image tower is not there; `Aborted`; those of `picture`.
+    pub async fn embed_images(
+        &self,
+        count: usize,
+        mut picture: impl AsyncFnMut(usize) -> Result<Rgb>,
+        options: &EmbedOptions,
+        pace: &dyn Pace,
+    ) -> Result<(Values, usize)> {
+        let kept = options.kept(self.dimensions)?;
+        let tower = self.image_tower()?;
+        let mut vectors = Vec::with_capacity(count * kept);
+        for index in 0..count {
+            pace.breathe().await?;
+            let picture = picture(index).await?;
+            let mut vector = tower.embed(&picture, pace).await?;
+            vectors.extend_from_slice(cut(&mut vector, kept));
+        }
+        Ok(quantize(vectors, kept, options.precision))
+    }
+
+    /// How likely each label is for a picture, the likeliest first. A label's vector is the mean over all templates.
+    ///
+    /// *Errors*: `InvalidInput` where there are no labels, or a template has no place for one; as the towers' own.
+    /// *Source*: Radford et al. 2021, section 3.1.
+    pub async fn classify(
+        &self,
+        picture: &Rgb,
+        labels: &[String],
+        templates: &[String],
+        pace: &dyn Pace,
+    ) -> Result<Vec<LabelScore>> {
+        let (text, image) = (self.text_tower()?, self.image_tower()?);
+        if labels.is_empty() || templates.is_empty() {
+            return Err(Error::invalid_input(
+                "labels or template is empty, expected one at least",
+            ));
+        }
+        if let Some(template) = templates.iter().find(|template| !template.contains(LABEL)) {
+            return Err(Error::invalid_input(format!(
+                "template '{template}' has no {LABEL} where the label goes"
+            )));
+        }
+        let seen = image.embed(picture, pace).await?;
+        let known = |kept: &Labels| kept.labels == labels && kept.templates == templates;
+        if !self.labels.borrow().as_ref().is_some_and(known) {
+            let vectors = text.label_vectors(labels, templates, pace).await?;
+            *self.labels.borrow_mut() = Some(Labels {
+                labels: labels.to_vec(),
+                templates: templates.to_vec(),
+                vectors,
+            });
+        }
+        let scale = text.model.logit_scale();
+        let logits: Vec<f32> = match self.labels.borrow().as_ref() {
+            Some(kept) => kept
+                .vectors
+                .iter()
+                .map(|vector| scale * dot(vector, &seen))
+                .collect(),
+            None => Vec::new(),
+        };
+        let mut scores: Vec<_> = labels
+            .iter()
+            .zip(softmax(&logits))
+            .map(|(label, score)| LabelScore {
+                label: label.clone(),
+                score,
+            })
+            .collect();
+        scores.sort_by(|a, b| b.score.total_cmp(&a.score));
+        Ok(scores)
+    }
+
+    fn text_tower(&self) -> Result<&TextTower> {
+        self.text.as_ref().ok_or_else(|| not_loaded(Tower::Text))
+    }
+
+    fn image_tower(&self) -> Result<&ImageTower> {
+        self.image.as_ref().ok_or_else(|| not_loaded(Tower::Image))
+    }
+}
+
+fn not_loaded(tower: Tower) -> Error {
+    let name = tower.name();
+    Error::invalid_input(format!(
+        "the {name} tower was not loaded: have '{name}' in towers"
+    ))
+}
+
+/// The config, and the file with the weights.
+async fn blueprint(
+    loading: &mut Loading<'_, '_>,
+    dtype: Dtype,
+    files: &[&str],
+) -> Result<(ClipConfig, String)> {
+    let weights = loading.plan(dtype, files).await?;
+    let config = ClipConfig::from_json(&loading.required(CONFIG).await?)?;
+    Ok((config, weights))
+}
+
+impl TextTower {
+    /// The tower, and the values of its vectors.
+    async fn read(
+        loading: &mut Loading<'_, '_>,
+        dtype: Dtype,
+        device: &Device,
+    ) -> Result<(Self, usize)> {
+        let (config, weights) = blueprint(loading, dtype, &Tower::Text.files()).await?;
+        let json = loading.required(TOKENIZER).await?;
+        let weights = loading.open_weights(weights).await;
+        loading.prepare(TOKENIZER);
+        let max_tokens = config.max_tokens();
+        let tokenizer = TextTokenizer::from_json(&json, max_tokens, false)?;
+        drop(json);
+        let needs = Needs {
+            parameters: &config.text_parameters(),
+            prefixes: ClipConfig::PREFIXES,
+            dtype,
+        };
+        let weights = loading.weights(weights, &needs, device).await?;
+        let tower = Self {
+            model: ClipText::new(&config, weights, device.clone())?,
+            tokenizer,
+            max_tokens,
+        };
+        Ok((tower, config.projection_dim))
+    }
+
+    async fn tokens(&self, texts: &[String], pace: &dyn Pace) -> Result<Vec<Tokens>> {
+        let mut tokens = Vec::with_capacity(texts.len());
+        for text in texts {
+            pace.breathe().await?;
+            tokens.push(self.tokenizer.encode(text)?);
+        }
+        Ok(tokens)
+    }
+
+    /// Appends the first `kept` values of each text's vector.
+    async fn embed(
+        &self,
+        tokens: &[Tokens],
+        kept: usize,
+        to: &mut Vec<f32>,
+        pace: &dyn Pace,
+    ) -> Result<()> {
+        for batch in batches(tokens) {
+            let sequences: Vec<&[u32]> = batch.iter().map(|tokens| tokens.ids.as_slice()).collect();
+            let mut vectors = read(self.model.forward(&sequences, pace).await?).await?;
+            let dimensions = vectors.len() / batch.len();
+            for vector in vectors.chunks_exact_mut(dimensions) {
+                normalize(vector);
+                to.extend_from_slice(cut(vector, kept));
+            }
+        }
+        Ok(())
+    }
+
+    /// One for each label: the mean of what its templates give, normalized.
+    async fn label_vectors(
+        &self,
+        labels: &[String],
+        templates: &[String],
+        pace: &dyn Pace,
+    ) -> Result<Vec<Vec<f32>>> {
+        let mut vectors = Vec::with_capacity(labels.len());
+        for label in labels {
+            let prompts: Vec<_> = templates
+                .iter()
+                .map(|template| template.replace(LABEL, label))
+                .collect();
+            let tokens = self.tokens(&prompts, pace).await?;
+            let mut all = Vec::new();
+            self.embed(&tokens, usize::MAX, &mut all, pace).await?;
+            let mut mean = vec![0.0; all.len() / prompts.len()];
+            for vector in all.chunks_exact(mean.len()) {
+                for (sum, x) in mean.iter_mut().zip(vector) {
+                    *sum += x;
+                }
+            }
+            normalize(&mut mean);
+            vectors.push(mean);
+        }
+        Ok(vectors)
+    }
+}
+
+impl ImageTower {
+    /// The tower, and the values of its vectors.
+    async fn read(
+        loading: &mut Loading<'_, '_>,
+        dtype: Dtype,
+        device: &Device,
+    ) -> Result<(Self, usize)> {
+        let (config, weights) = blueprint(loading, dtype, &Tower::Image.files()).await?;
+        let processor = ImageProcessor::from_json(&loading.required(PREPROCESSOR).await?)?;
+        let size = config.image_size();
+        if processor.dims() != [size, size] {
+            return Err(Error::invalid_weights(format!(
+                "{PREPROCESSOR}: makes pictures of {:?} pixels, but the model takes {size} by {size}",
+                processor.dims()
+            )));
+        }
+        let weights = loading.open_weights(weights).await;
+        let needs = Needs {
+            parameters: &config.vision_parameters(),
+            prefixes: ClipConfig::PREFIXES,
+            dtype,
+        };
+        let weights = loading.weights(weights, &needs, device).await?;
+        let tower = Self {
+            model: ClipVision::new(&config, weights, device.clone())?,
+            processor,
+        };
+        Ok((tower, config.projection_dim))
+    }
+
+    async fn embed(&self, picture: &Rgb, pace: &dyn Pace) -> Result<Vec<f32>> {
+        let pixels = self.processor.process(picture);
+        let mut vector = read(self.model.forward(&[&pixels], pace).await?).await?;
+        normalize(&mut vector);
+        Ok(vector)
+    }
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn softmax(logits: &[f32]) -> Vec<f32> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exponentials: Vec<f32> = logits.iter().map(|x| (x - largest).exp()).collect();
+    let sum: f32 = exponentials.iter().sum();
+    exponentials.iter().map(|x| x / sum).collect()
+}
+
+/// Makes one progress of the towers': bytes go on where those of the tower before ended, and all are ready once.
+#[derive(Default)]
+struct TowersProgress {
+    /// Bytes of the towers before.
+    before: Cell<u64>,
+    /// Of this tower so far.
+    loaded: Cell<u64>,
+    fetched: Cell<bool>,
+    verified: Cell<Option<Verified>>,
+}
+
+impl TowersProgress {
+    fn report(&self, event: &LoadProgress, to: &dyn Fn(&LoadProgress)) {
+        self.loaded.set(event.loaded);
+        if event.status == LoadStatus::Ready {
+            self.fetched.set(self.fetched.get() || !event.cached);
+            let weaker = |before: Verified| event.verified.map_or(before, |now| now.min(before));
+            let verified = self.verified.get().map(weaker).or(event.verified);
+            return self.verified.set(verified);
+        }
+        let before = self.before.get();
+        to(&LoadProgress {
+            loaded: before + event.loaded,
+            total: before + event.total,
+            ..event.clone()
+        });
+    }
+
+    fn next(&self) {
+        self.before.set(self.before.get() + self.loaded.get());
+        self.loaded.set(0);
+    }
+
+    fn ready(&self, to: &dyn Fn(&LoadProgress)) {
+        let loaded = self.before.get() + self.loaded.get();
+        to(&LoadProgress {
+            status: LoadStatus::Ready,
+            file: None,
+            loaded,
+            total: loaded,
+            cached: !self.fetched.get(),
+            verified: self.verified.get(),
+        });
+    }
+}
