@@ -100,6 +100,13 @@ impl Error {
         self
     }
 
+    /// Says of which of many things it is.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn of(mut self, what: &str) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
     /// What kind of failure this is.
     pub fn kind(&self) -> ErrorKind {
         self.kind

@@ -1,4 +1,5 @@
-import type { AdapterReport, Embeddings, LoadPlan, StoredModel } from '../types/index.js';
+import type { AdapterReport, Embeddings, ImageEmbeddings, LabelScore, LoadPlan, StoredModel } from '../types/index.js';
+import type { Picture } from './pictures.js';
 
 /** What WebAssembly code can be made from. */
 export type WasmSource = WebAssembly.Module | BufferSource | Response;
@@ -16,6 +17,17 @@ export interface EmbedderHandle {
   embed(texts: unknown, options: unknown): Promise<Embeddings>;
   readonly dimensions: number;
   readonly maxTokens: number;
+  free(): void;
+}
+
+/** Loaded towers of CLIP inside a core's memory. */
+export interface ImageTextHandle {
+  embedTexts(texts: unknown, options: unknown): Promise<Embeddings>;
+  /** Asks for one picture after the other. */
+  embedImages(count: number, picture: (index: number) => Promise<Picture>, options: unknown): Promise<ImageEmbeddings>;
+  classify(picture: Picture, labels: unknown, templates: unknown, options: unknown): Promise<LabelScore[]>;
+  readonly dimensions: number;
+  readonly maxTokens: number | undefined;
   free(): void;
 }
 
@@ -50,6 +62,7 @@ export interface Glue {
   coreInfo(): CoreInfo;
   /** `options` are `LoadOptions` with `device` and `dtype` decided. */
   EmbedderCore: { load(model: string, options: object): Promise<EmbedderHandle> };
+  ImageTextCore: { load(model: string, options: object): Promise<ImageTextHandle> };
   /** `options` are `LoadOptions` with the weights in `files`. */
   GeneratorCore: { load(options: object): Promise<GeneratorHandle> };
   JudgeCore: { load(options: object): Promise<JudgeHandle> };

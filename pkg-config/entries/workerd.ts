@@ -3,6 +3,7 @@ import relaxed from './core/relaxed.wasm';
 import { coresOf, initOn } from './cores.js';
 import { diagnoseOn } from './diagnose.js';
 import { digitGeneratorOn } from './digit-generator.js';
+import { imageTextEmbedderOn } from './image-text-embedder.js';
 import { modelsOn } from './models.js';
 import { textEmbedderOn } from './text-embedder.js';
 
@@ -13,6 +14,7 @@ const cores = /* @__PURE__ */ coresOf({ cpu: { name: 'core/relaxed.wasm', glue: 
 
 // Each by itself, so that a bundler drops what is not used, with the weights behind it.
 export const TextEmbedder = /* @__PURE__ */ textEmbedderOn(cores);
+export const ImageTextEmbedder = /* @__PURE__ */ imageTextEmbedderOn(cores);
 export const DigitGenerator = /* @__PURE__ */ digitGeneratorOn(cores);
 export const models = /* @__PURE__ */ modelsOn(cores);
 export const init = /* @__PURE__ */ initOn(cores);

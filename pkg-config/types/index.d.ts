@@ -135,6 +135,99 @@ export declare class TextEmbedder {
   dispose(): void;
 }
 
+/** One half of CLIP: the one that reads, or the one that sees. */
+export type Tower = 'text' | 'image';
+
+export interface ImageTextLoadOptions extends LoadOptions {
+  /**
+   * What is loaded; default both. Each tower is fetched, kept and listed by itself: text search over saved vectors needs
+   * `['text']` only. A stream in `files` can be read once, so give both towers bytes or a `Blob`.
+   */
+  towers?: readonly Tower[];
+}
+
+/** A picture: a file's bytes wherever they are, its URL, or pixels. PNG, JPEG, WebP and GIF (the first frame) are decoded. */
+export type ImageSource =
+  | Blob
+  | Uint8Array
+  | ArrayBuffer
+  | URL
+  | string
+  | ImageData
+  | ImageBitmap
+  | HTMLImageElement
+  | HTMLCanvasElement
+  | OffscreenCanvas;
+
+interface PictureOptions {
+  /**
+   * Who decodes files: default `'pilotlight'`, the same pixels in every browser and in Node; `'browser'` may know more
+   * formats (AVIF) and differs in the last bits.
+   */
+  decoder?: 'pilotlight' | 'browser';
+}
+
+export interface EmbedImagesOptions extends EmbedOptions, PictureOptions {
+  /** Is told after each picture. */
+  onProgress?: (progress: { done: number; total: number }) => void;
+}
+
+/** Vectors of pictures. */
+export type ImageEmbeddings = Pick<Embeddings, 'data' | 'dims'>;
+
+export interface ClassifyOptions extends PictureOptions {
+  /**
+   * What a caption would say, with `{}` where the label goes; default `'a photo of a {}.'`. Of several, each label's vectors
+   * are averaged, which is steadier.
+   */
+  template?: string | readonly string[];
+  /** Cancels between layers; the promise rejects with code `'ABORTED'`. */
+  signal?: AbortSignal;
+}
+
+/** How likely a label is, 0 to 1. */
+export interface LabelScore {
+  label: string;
+  score: number;
+}
+
+/** Turns pictures and texts into vectors of one space: the cosine of a picture and a text says how well they fit. */
+export declare class ImageTextEmbedder {
+  private constructor();
+  /**
+   * Loads a CLIP model such as `'openai/clip-vit-base-patch32'`, each tower from the store when it is there, else from the host.
+   * @throws {PilotlightError} `FETCH_FAILED`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `RESOURCE_LIMIT`, `QUOTA_EXCEEDED`, `ABORTED`, `INVALID_INPUT`
+   */
+  static load(model: string, options?: ImageTextLoadOptions): Promise<ImageTextEmbedder>;
+  /**
+   * Embeds texts; vectors have length one, and the same text gives the same vector whatever else is in the batch.
+   * Calls on one embedder run one after another; one that is aborted while it waits rejects at once.
+   * @throws {PilotlightError} `INVALID_INPUT`, also without the text tower, `ABORTED`, `DISPOSED`
+   */
+  embedTexts(texts: string | readonly string[], options?: EmbedOptions): Promise<Embeddings>;
+  /**
+   * Embeds pictures; vectors have length one. One picture is read and decoded at a time, on the calling thread, and it yields
+   * to the event loop between layers. What is transparent is laid on white; EXIF orientation is heeded.
+   * @throws {PilotlightError} naming the picture by its index: `INVALID_INPUT` for what is no picture or is broken, also without
+   * the image tower, `RESOURCE_LIMIT` over 50 million pixels, `FETCH_FAILED` for a URL, `ABORTED`, `DISPOSED`
+   */
+  embedImages(images: ImageSource | readonly ImageSource[], options?: EmbedImagesOptions): Promise<ImageEmbeddings>;
+  /**
+   * Says how likely each label is for a picture, the likeliest first; the scores sum to one. The vectors of the labels asked for
+   * last are kept. Needs both towers. Throws as `embedImages`.
+   */
+  classify(image: ImageSource, labels: readonly string[], options?: ClassifyOptions): Promise<LabelScore[]>;
+  /** Values of one vector. */
+  readonly dimensions: number;
+  /** Longest text in tokens; `undefined` without the text tower. */
+  readonly maxTokens: number | undefined;
+  /** What was loaded. */
+  readonly towers: readonly Tower[];
+  readonly backend: BackendReport;
+  /** Frees the model's memory when the calls made before have settled. Later calls reject with `'DISPOSED'`; calling it twice is fine. */
+  dispose(): void;
+}
+
 export interface DigitLoadOptions {
   /** Default `'cpu'`: a digit takes it less time than the WebGPU code takes to come. */
   device?: Device;
@@ -307,6 +400,8 @@ export interface StoredModel {
   revision: string;
   commit: string;
   dtype: Dtype;
+  /** Which part of the model it is, where parts are kept by themselves: a tower of CLIP. */
+  part?: Tower;
   bytes: number;
   /** When it was loaded last, in milliseconds since 1970. */
   lastUsed: number | null;
@@ -323,8 +418,8 @@ export interface StoreOptions {
 
 /** What is stored, and what loading would take. */
 export declare const models: {
-  /** Asks the host for sizes and reads small files and the header of the weights, but loads nothing. */
-  plan(model: string, options?: LoadOptions): Promise<LoadPlan>;
+  /** For a sentence encoder or CLIP. Asks the host for sizes and reads small files and the header of the weights, but loads nothing. */
+  plan(model: string, options?: ImageTextLoadOptions): Promise<LoadPlan>;
   /** Every model of the store, the largest first, downloads that were broken off too. */
   list(options?: StoreOptions): Promise<StoredModel[]>;
   /** Deletes by the key that `list` gave; false where there is no such model. A model that is loaded goes on working. */

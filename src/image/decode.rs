@@ -48,13 +48,11 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb> {
         picture.apply_orientation(orientation);
     }
     let (width, height) = (picture.width() as usize, picture.height() as usize);
-    let data = if picture.color().has_alpha() {
-        let pixels = picture.into_rgba8().into_raw();
-        on_white(pixels.as_chunks().0)
+    if picture.color().has_alpha() {
+        Rgb::from_rgba(width, height, &picture.into_rgba8().into_raw())
     } else {
-        picture.into_rgb8().into_raw()
-    };
-    Rgb::new(width, height, data)
+        Rgb::new(width, height, picture.into_rgb8().into_raw())
+    }
 }
 
 fn broken(error: ImageError) -> Error {
@@ -63,15 +61,4 @@ fn broken(error: ImageError) -> Error {
         _ => ErrorKind::InvalidInput,
     };
     Error::new(kind, format!("the picture cannot be decoded: {error}"))
-}
-
-fn on_white(pixels: &[[u8; 4]]) -> Vec<u8> {
-    let blend = |colour: u8, alpha: u8| {
-        let (colour, alpha) = (u32::from(colour), u32::from(alpha));
-        ((colour * alpha + 255 * (255 - alpha) + 127) / 255) as u8
-    };
-    pixels
-        .iter()
-        .flat_map(|&[red, green, blue, alpha]| [red, green, blue].map(|c| blend(c, alpha)))
-        .collect()
 }

@@ -36,6 +36,20 @@ impl Rgb {
         })
     }
 
+    /// From rows of pixels, four bytes each: what is transparent is laid on white.
+    ///
+    /// *Errors*: `InvalidInput` where the size does not fit the bytes, or is nothing.
+    pub fn from_rgba(width: usize, height: usize, rgba: &[u8]) -> Result<Self> {
+        let (pixels, rest) = rgba.as_chunks();
+        if !rest.is_empty() || Some(pixels.len()) != width.checked_mul(height) {
+            return Err(Error::invalid_input(format!(
+                "a picture of {width} x {height} pixels has {} bytes, expected four for each pixel",
+                rgba.len()
+            )));
+        }
+        Self::new(width, height, on_white(pixels))
+    }
+
     fn black(width: usize, height: usize) -> Self {
         Self {
             width,
@@ -67,4 +81,15 @@ impl Rgb {
     fn rows_mut(&mut self) -> impl Iterator<Item = &mut [u8]> {
         self.data.chunks_exact_mut((self.width * 3).max(1))
     }
+}
+
+fn on_white(pixels: &[[u8; 4]]) -> Vec<u8> {
+    let blend = |colour: u8, alpha: u8| {
+        let (colour, alpha) = (u32::from(colour), u32::from(alpha));
+        ((colour * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+    };
+    pixels
+        .iter()
+        .flat_map(|&[red, green, blue, alpha]| [red, green, blue].map(|c| blend(c, alpha)))
+        .collect()
 }

@@ -186,6 +186,20 @@ impl ImageTextEmbedder {
         })
     }
 
+    /// Whether both towers are whole in the store, and the newest as far as known.
+    pub(super) async fn is_stored(source: &Source<'_>) -> Result<bool> {
+        for tower in Tower::ALL {
+            let part = source.for_part(tower.name(), &|_| {});
+            if plan::of_stored(&part, tower.files()[1], false)
+                .await?
+                .is_none()
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Values of one vector.
     pub fn dimensions(&self) -> usize {
         self.dimensions

@@ -9,6 +9,7 @@ use futures_util::future::join;
 use futures_util::{StreamExt, stream};
 
 use super::checkpoint::{INDEX, Shard, UPSTREAM, packed_name, shards};
+use super::image_text::Tower;
 use super::opening::{Opened, Opening};
 use super::progress::{LoadProgress, LoadStatus};
 use crate::error::{Error, ErrorKind, Result};
@@ -115,9 +116,21 @@ impl<'a> Source<'a> {
     }
 
     /// Asks the host what a stored model's revision stands for now, for the next load, and notes that the model is in use.
+    /// `towers`: which of them, where the model has some.
     ///
     /// *Errors*: `FetchFailed`, `Aborted`.
-    pub async fn refresh(&self) -> Result<()> {
+    pub async fn refresh(&self, towers: &[Tower]) -> Result<()> {
+        if towers.is_empty() {
+            return self.refresh_whole().await;
+        }
+        for tower in towers {
+            let source = self.for_part(tower.name(), &|_| {});
+            source.refresh_whole().await?;
+        }
+        Ok(())
+    }
+
+    async fn refresh_whole(&self) -> Result<()> {
         let Some(keep) = &self.keep else {
             return Ok(());
         };

@@ -23,6 +23,6 @@ pub use judge::DigitJudge;
 #[cfg(target_arch = "wasm32")]
 pub use load::STALL;
 pub use load::Source;
-pub use plan::{LoadPlan, PlannedFile};
+pub use plan::{LoadPlan, PlannedFile, plan_any};
 pub use pooling::Pooling;
 pub use progress::{LoadProgress, LoadStatus};

@@ -1,11 +1,13 @@
 //! What loading a model would take, before it is loaded.
 
 use super::checkpoint::{INDEX, is_packed};
+use super::embed::TextEmbedder;
+use super::image_text::{ImageTextEmbedder, Tower};
 use super::load::{Loading, Source};
 use crate::error::{ErrorKind, Result};
 use crate::hub::{Host, Snapshot};
 use crate::store::{StoredModel, fetched_before};
-use crate::weights::{self, Needs};
+use crate::weights::{self, Dtype, Needs};
 
 /// Memory beside the packed tensors: buffers of the first run, one block of the source, burn and the allocator's own.
 /// Measured with MiniLM, 10 MiB of it on 128 tokens.
@@ -69,6 +71,30 @@ impl LoadPlan {
     }
 }
 
+/// The plan for a model of any kind: a sentence encoder, or `towers` of CLIP, all of them where that is empty.
+///
+/// *Errors*: as `TextEmbedder::load` and `ImageTextEmbedder::load`.
+pub async fn plan_any(source: &Source<'_>, towers: &[Tower], dtype: Dtype) -> Result<LoadPlan> {
+    if !towers.is_empty() {
+        return ImageTextEmbedder::plan(source, towers, dtype).await;
+    }
+    // What is stored is planned without a request.
+    if ImageTextEmbedder::is_stored(source).await? {
+        return ImageTextEmbedder::plan(source, &Tower::ALL, dtype).await;
+    }
+    match TextEmbedder::plan(source, dtype).await {
+        Err(error) if error.kind() == ErrorKind::UnsupportedModel => {
+            let plan = ImageTextEmbedder::plan(source, &Tower::ALL, dtype).await;
+            match plan {
+                // It is of neither kind.
+                Err(other) if other.kind() == ErrorKind::UnsupportedModel => Err(error),
+                plan => plan,
+            }
+        }
+        plan => plan,
+    }
+}
+
 /// The plan for what is whole in the store, else by asking the host, else for what of an older commit is in the store.
 ///
 /// `small`: the small file that takes most memory. *Errors*: those of `ask`, `FetchFailed`.
@@ -92,7 +118,7 @@ pub(super) async fn plan(
 }
 
 /// The plan for a model that is whole in the store, and not `outdated` unless that will do.
-async fn of_stored(
+pub(super) async fn of_stored(
     source: &Source<'_>,
     tokenizer: &str,
     outdated: bool,

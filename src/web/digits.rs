@@ -7,7 +7,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::error::to_js;
-use super::options::{draw_options, read_options};
+use super::options::{draw_options, signal_option};
 use super::pace::EventLoopPace;
 use super::source::load_model;
 use crate::device::Backend;
@@ -120,7 +120,7 @@ impl JudgeCore {
         let (judge, backend) = (self.judge.clone(), self.backend.clone());
         wasm_bindgen_futures::future_to_promise(async move {
             let read = async {
-                let pace = EventLoopPace::new(read_options(&options)?);
+                let pace = EventLoopPace::new(signal_option(&options)?);
                 let probabilities = judge.read(&pictures.to_vec(), &pace).await?;
                 backend.check().map(|()| probabilities)
             };

@@ -44,7 +44,9 @@ impl EmbedderCore {
             let embed = async {
                 let (options, signal) = embed_options(&options)?;
                 let pace = EventLoopPace::new(signal);
-                let embeddings = embedder.embed(&texts(&values)?, &options, &pace).await?;
+                let embeddings = embedder
+                    .embed(&texts("texts", &values)?, &options, &pace)
+                    .await?;
                 backend.check().map(|()| embeddings)
             };
             embed
@@ -67,20 +69,9 @@ impl EmbedderCore {
     }
 }
 
-fn embeddings_to_js(embeddings: &Embeddings) -> JsValue {
-    let data: JsValue = match &embeddings.values {
-        Values::Float32(values) => Float32Array::from(values.as_slice()).into(),
-        Values::Int8(values) => Int8Array::from(values.as_slice()).into(),
-        Values::Uint8(values) => Uint8Array::from(values.as_slice()).into(),
-    };
-    let numbers = |values: &[usize]| {
-        values
-            .iter()
-            .map(|value| JsValue::from(*value as f64))
-            .collect::<Array>()
-    };
+pub(super) fn embeddings_to_js(embeddings: &Embeddings) -> JsValue {
     object([
-        ("data", data),
+        ("data", values_to_js(&embeddings.values)),
         ("dims", numbers(&embeddings.dims).into()),
         ("tokens", numbers(&embeddings.tokens).into()),
         (
@@ -93,4 +84,17 @@ fn embeddings_to_js(embeddings: &Embeddings) -> JsValue {
                 .into(),
         ),
     ])
+}
+
+pub(super) fn values_to_js(values: &Values) -> JsValue {
+    match values {
+        Values::Float32(values) => Float32Array::from(values.as_slice()).into(),
+        Values::Int8(values) => Int8Array::from(values.as_slice()).into(),
+        Values::Uint8(values) => Uint8Array::from(values.as_slice()).into(),
+    }
+}
+
+pub(super) fn numbers(values: &[usize]) -> Array {
+    let numbers = values.iter().map(|value| JsValue::from(*value as f64));
+    numbers.collect()
 }

@@ -11,7 +11,7 @@ use super::source::WebSource;
 use super::store::{self, now};
 use crate::error::{Error, Result};
 use crate::store::{Library, StoredInfo};
-use crate::tasks::{LoadPlan, TextEmbedder};
+use crate::tasks::plan_any;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -42,6 +42,8 @@ struct Row<'a> {
     revision: &'a str,
     commit: &'a str,
     dtype: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<&'a str>,
     bytes: u64,
     last_used: Option<u64>,
     whole: bool,
@@ -58,6 +60,7 @@ impl<'a> Row<'a> {
             revision: &info.revision,
             commit: &info.commit,
             dtype: &info.dtype,
+            part: info.part.as_deref(),
             bytes: info.bytes,
             last_used: info.used,
             whole: info.verified.is_some(),
@@ -73,10 +76,10 @@ impl<'a> Row<'a> {
 pub async fn plan_model(model: JsValue, options: JsValue) -> Result<JsValue, JsValue> {
     let plan = async {
         let options = LoadOptions::new(&options)?;
-        let dtype = options.dtype;
+        let (dtype, towers) = (options.dtype, options.towers.clone());
         let source = WebSource::new(&model, options).await?;
-        let plan: LoadPlan = source
-            .with(async |source| TextEmbedder::plan(source, dtype).await)
+        let plan = source
+            .with(async |source| plan_any(source, &towers, dtype).await)
             .await?;
         let files = plan.files.iter();
         to_object(&Plan {
@@ -105,8 +108,12 @@ pub async fn plan_model(model: JsValue, options: JsValue) -> Result<JsValue, JsV
 #[wasm_bindgen(js_name = refreshModel)]
 pub async fn refresh_model(model: JsValue, options: JsValue) -> Result<(), JsValue> {
     let refresh = async {
-        let source = WebSource::new(&model, LoadOptions::new(&options)?).await?;
-        source.with(async |source| source.refresh().await).await
+        let options = LoadOptions::new(&options)?;
+        let towers = options.towers.clone();
+        let source = WebSource::new(&model, options).await?;
+        source
+            .with(async |source| source.refresh(&towers).await)
+            .await
     };
     refresh.await.map_err(to_js)
 }

@@ -7,7 +7,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::AbortSignal;
 
 use crate::error::{Error, Result};
-use crate::tasks::{EmbedOptions, GenerateOptions, Precision, STALL};
+use crate::tasks::{EmbedOptions, GenerateOptions, Precision, STALL, Tower};
 use crate::weights::Dtype;
 
 /// An options object, or nothing.
@@ -149,6 +149,8 @@ pub(super) struct LoadOptions {
     pub turns: Option<Object>,
     pub signal: Option<AbortSignal>,
     pub on_progress: Option<Function>,
+    /// Which towers of a model that has some; empty where that was not said.
+    pub towers: Vec<Tower>,
 }
 
 impl LoadOptions {
@@ -184,8 +186,23 @@ impl LoadOptions {
             turns: options.of("turns", "an object")?,
             signal: options.of("signal", "an AbortSignal")?,
             on_progress: options.of("onProgress", "a function")?,
+            towers: towers(&options)?,
         })
     }
+}
+
+fn towers(options: &Options) -> Result<Vec<Tower>> {
+    let Some(list) = options.of::<Array>("towers", "an array of 'text' and 'image'")? else {
+        return Ok(Vec::new());
+    };
+    if list.length() == 0 {
+        return Err(Error::invalid_input(
+            "towers is empty, expected 'text', 'image' or both",
+        ));
+    }
+    list.iter()
+        .map(|name| Tower::from_name(&name.as_string().unwrap_or_else(|| kind(&name))))
+        .collect()
 }
 
 /// What can stand in a header; a message never has the token itself.
@@ -253,26 +270,26 @@ pub(super) fn draw_options(
     Ok((draw, signal, options.of("onStep", "a function")?))
 }
 
-/// What `DigitJudge` hands on: the signal.
-pub(super) fn read_options(value: &JsValue) -> Result<Option<AbortSignal>> {
+/// What is handed on where a call has no other option: the signal.
+pub(super) fn signal_option(value: &JsValue) -> Result<Option<AbortSignal>> {
     Options::new(value)?.of("signal", "an AbortSignal")
 }
 
-/// A text, or a list of texts. A lone surrogate becomes U+FFFD, as in any UTF-8 encoder.
-pub(super) fn texts(value: &JsValue) -> Result<Vec<String>> {
+/// A text, or a list of texts, that messages call `name`. A lone surrogate becomes U+FFFD, as in any UTF-8 encoder.
+pub(super) fn texts(name: &str, value: &JsValue) -> Result<Vec<String>> {
     if let Some(text) = value.as_string() {
         return Ok(vec![text]);
     }
     let Some(list) = value.dyn_ref::<Array>() else {
         return Err(Error::invalid_input(format!(
-            "texts is {}, expected a string or an array of strings",
+            "{name} is {}, expected a string or an array of strings",
             kind(value)
         )));
     };
     let text = |(index, value): (usize, JsValue)| {
         let wrong = || {
             Error::invalid_input(format!(
-                "texts[{index}] is {}, expected a string",
+                "{name}[{index}] is {}, expected a string",
                 kind(&value)
             ))
         };
@@ -282,7 +299,7 @@ pub(super) fn texts(value: &JsValue) -> Result<Vec<String>> {
 }
 
 /// What a value is, for messages: never its content, which may be private.
-fn kind(value: &JsValue) -> String {
+pub(super) fn kind(value: &JsValue) -> String {
     if value.is_null() {
         return "null".into();
     }

@@ -4,6 +4,7 @@ declare const init: Glue['default'];
 export default init;
 export declare const coreInfo: Glue['coreInfo'];
 export declare const EmbedderCore: Glue['EmbedderCore'];
+export declare const ImageTextCore: Glue['ImageTextCore'];
 export declare const GeneratorCore: Glue['GeneratorCore'];
 export declare const JudgeCore: Glue['JudgeCore'];
 export declare const planModel: Glue['planModel'];

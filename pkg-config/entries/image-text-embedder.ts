@@ -1,0 +1,114 @@
+import type * as Api from '../types/index.js';
+import { abortable, signalOf } from './abort.js';
+import { abortableFiles } from './abortable-files.js';
+import { type Cores, chooseBackend } from './backend.js';
+import { checkModel, checkObject } from './check.js';
+import { PilotlightError, toPilotlightError } from './error.js';
+import type { ImageTextHandle } from './glue.js';
+import { HeldModel } from './held-model.js';
+import { Load } from './load.js';
+import { pictureOf } from './pictures.js';
+
+/** Only `load` may construct. */
+const INSIDE = Symbol('pilotlight');
+
+const TOWERS: readonly Api.Tower[] = ['text', 'image'];
+
+/** What CLIP's authors found to help: a label alone is seldom what a caption says. */
+const TEMPLATE = 'a photo of a {}.';
+
+/** The `ImageTextEmbedder` class over the cores of one runtime. */
+export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder {
+  class ImageTextEmbedder {
+    readonly dimensions: number;
+    readonly maxTokens: number | undefined;
+    readonly towers: readonly Api.Tower[];
+    readonly backend: Api.BackendReport;
+    readonly #model: HeldModel<ImageTextHandle>;
+    /** To be called at the first answer. */
+    #answered: (() => void) | undefined;
+
+    constructor(key: symbol, model: HeldModel<ImageTextHandle>, handle: ImageTextHandle, towers: readonly Api.Tower[], backend: Api.BackendReport, answered: () => void) {
+      if (key !== INSIDE) throw new PilotlightError('INVALID_INPUT', 'ImageTextEmbedder has no constructor: use ImageTextEmbedder.load()');
+      this.#model = model;
+      this.dimensions = handle.dimensions;
+      this.maxTokens = handle.maxTokens;
+      this.towers = towers;
+      this.backend = backend;
+      this.#answered = answered;
+    }
+
+    static async load(model: string, options: Api.ImageTextLoadOptions = {}): Promise<ImageTextEmbedder> {
+      try {
+        const signal = signalOf(checkObject('options', options));
+        checkModel(model, options);
+        const towers = options.towers ?? TOWERS;
+        const { instance, report } = await abortable(chooseBackend(cores, options), signal);
+        const { device, dtype } = report;
+        const files = abortableFiles(options.files, signal);
+        const load = new Load(model, { ...options, towers, device, dtype, ...(files && { files }) });
+        const handle = await load.run(instance, ({ ImageTextCore }, settled) => ImageTextCore.load(model, settled));
+        return new ImageTextEmbedder(INSIDE, new HeldModel('ImageTextEmbedder', instance, handle), handle, [...towers], report, () => load.refresh(instance));
+      } catch (error) {
+        throw toPilotlightError(error);
+      }
+    }
+
+    async embedTexts(texts: string | readonly string[], options: Api.EmbedOptions = {}): Promise<Api.Embeddings> {
+      return this.#call(options, (handle) => handle.embedTexts(texts, options));
+    }
+
+    async embedImages(images: Api.ImageSource | readonly Api.ImageSource[], options: Api.EmbedImagesOptions = {}): Promise<Api.ImageEmbeddings> {
+      return this.#call(options, async (handle) => {
+        const decoder = decoderOf(options);
+        const { onProgress } = options;
+        const signal = signalOf(options);
+        const sources = Array.isArray(images) ? (images as readonly Api.ImageSource[]) : [images as Api.ImageSource];
+        const total = sources.length;
+        let failure: unknown;
+        // A picture is read only when the one before is done: a folder of photos does not fit into memory.
+        const read = async (index: number) => {
+          if (index > 0) onProgress?.({ done: index, total });
+          try {
+            return await pictureOf(sources[index] as Api.ImageSource, `images[${index}]`, decoder, signal);
+          } catch (error) {
+            failure = error;
+            throw error;
+          }
+        };
+        try {
+          const embeddings = await handle.embedImages(total, read, options);
+          if (total > 0) onProgress?.({ done: total, total });
+          return embeddings;
+        } catch (error) {
+          throw failure ?? error;
+        }
+      });
+    }
+
+    async classify(image: Api.ImageSource, labels: readonly string[], options: Api.ClassifyOptions = {}): Promise<Api.LabelScore[]> {
+      return this.#call(options, async (handle) => {
+        if (!Array.isArray(labels)) throw new PilotlightError('INVALID_INPUT', `labels: expected an array of strings, got ${typeof labels}`);
+        const picture = await pictureOf(image, 'image', decoderOf(options), signalOf(options));
+        return handle.classify(picture, labels, options.template ?? TEMPLATE, options);
+      });
+    }
+
+    dispose(): void {
+      this.#model.dispose();
+    }
+
+    async #call<T>(options: object, work: (handle: ImageTextHandle) => Promise<T>): Promise<T> {
+      const result = await this.#model.call(options, work);
+      this.#answered?.();
+      this.#answered = undefined;
+      return result;
+    }
+  }
+  return ImageTextEmbedder as unknown as typeof Api.ImageTextEmbedder;
+}
+
+function decoderOf({ decoder = 'pilotlight' }: { decoder?: unknown }): 'pilotlight' | 'browser' {
+  if (decoder === 'pilotlight' || decoder === 'browser') return decoder;
+  throw new PilotlightError('INVALID_INPUT', `decoder: expected 'pilotlight' or 'browser', got ${typeof decoder === 'string' ? `'${decoder}'` : typeof decoder}`);
+}
