@@ -55,6 +55,6 @@ pub use store::{
 pub use tasks::{
     DigitGenerator, DigitJudge, EmbedOptions, Embeddings, GenerateOptions, ImageTextEmbedder,
     LabelScore, LoadPlan, LoadProgress, LoadStatus, OnStep, PlannedFile, Pooling, Precision,
-    Sketch, Source, Start, TextEmbedder, Tower, Values,
+    Sketch, Source, Start, TextEmbedder, Tower, Values, plan_any,
 };
 pub use weights::Dtype;

@@ -271,7 +271,7 @@ fn the_rows_of_the_store() {
             }
             size += 3_000_000 / FACTOR * 20;
         }
-        let _ = block_on(source.refresh());
+        let _ = block_on(source.refresh(&[]));
         let _ = block_on(library.sweep(&Alone, 1_795_000_000_000));
         for info in block_on(library.list()).unwrap() {
             let _ = block_on(library.delete(&info.key));

@@ -147,7 +147,7 @@ fn refresh(host: &dyn Host, store: &dyn Store) {
         keep: Some(Keep::new(store, key(Dtype::Q8), 5, NOW)),
         ..Source::new(host, &Hurried)
     };
-    block_on(source.refresh()).unwrap();
+    block_on(source.refresh(&[])).unwrap();
 }
 
 #[test]

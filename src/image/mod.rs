@@ -7,6 +7,8 @@ mod resize;
 pub use decode::decode;
 pub use processor::ImageProcessor;
 
+use pilotlight_kernels::picture::on_white;
+
 use crate::error::{Error, Result};
 
 /// A picture of red, green and blue, 8 bits each, in sRGB.
@@ -47,7 +49,9 @@ impl Rgb {
                 rgba.len()
             )));
         }
-        Self::new(width, height, on_white(pixels))
+        let mut data = vec![0; pixels.len() * 3];
+        on_white(pixels, data.as_chunks_mut().0);
+        Self::new(width, height, data)
     }
 
     fn black(width: usize, height: usize) -> Self {
@@ -81,15 +85,4 @@ impl Rgb {
     fn rows_mut(&mut self) -> impl Iterator<Item = &mut [u8]> {
         self.data.chunks_exact_mut((self.width * 3).max(1))
     }
-}
-
-fn on_white(pixels: &[[u8; 4]]) -> Vec<u8> {
-    let blend = |colour: u8, alpha: u8| {
-        let (colour, alpha) = (u32::from(colour), u32::from(alpha));
-        ((colour * alpha + 255 * (255 - alpha) + 127) / 255) as u8
-    };
-    pixels
-        .iter()
-        .flat_map(|&[red, green, blue, alpha]| [red, green, blue].map(|c| blend(c, alpha)))
-        .collect()
 }

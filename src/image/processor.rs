@@ -2,6 +2,7 @@
 //!
 //! *Source*: `transformers`, `models/clip/image_processing_clip.py`.
 
+use pilotlight_kernels::picture::look_up;
 use serde::Deserialize;
 
 use super::Rgb;
@@ -145,13 +146,13 @@ impl ImageProcessor {
         let (left, top) = ((size[0] - columns) / 2, (size[1] - rows) / 2);
         let middle = resize(picture, size, left..left + columns, top..top + rows);
         let pixels = middle.data().as_chunks::<3>().0;
-        let plane = |colour: usize| {
+        let mut planes = vec![0.0; 3 * pixels.len()];
+        for (colour, plane) in planes.chunks_exact_mut(pixels.len()).enumerate() {
             let (mean, deviation) = (self.mean[colour], self.deviation[colour]);
-            pixels
-                .iter()
-                .map(move |pixel| (f32::from(pixel[colour]) / 255.0 - mean) / deviation)
-        };
-        (0..3).flat_map(plane).collect()
+            let table = std::array::from_fn(|value| (value as f32 / 255.0 - mean) / deviation);
+            look_up(pixels, colour, &table, plane);
+        }
+        planes
     }
 
     /// Width and height before the crop: the shorter edge as it is asked for, the longer one in proportion, rounded down.

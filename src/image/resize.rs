@@ -6,10 +6,10 @@
 
 use std::ops::Range;
 
+use pilotlight_kernels::picture::{FRACTION, Weights, resample_column, resample_row};
+
 use super::Rgb;
 
-/// Bits behind the point of a weight: 32, less 8 of a pixel and 2 for sums over 1.
-const FRACTION: u32 = 32 - 8 - 2;
 /// Pixels to each side that a bicubic filter looks at, where nothing is made smaller.
 const SUPPORT: f64 = 2.0;
 
@@ -26,16 +26,13 @@ pub(super) fn resize(
     let needed = rows.first()..rows.end();
     let mut between = Rgb::black(columns.outputs.len(), needed.len());
     for (y, to) in needed.clone().zip(between.rows_mut()) {
-        let from = picture.row(y);
-        for (weights, to) in columns.outputs.iter().zip(to.as_chunks_mut::<3>().0) {
-            *to = weights.sum(|x| from[x]);
-        }
+        resample_row(picture.row(y), &columns.outputs, to.as_chunks_mut().0);
     }
     let mut resized = Rgb::black(columns.outputs.len(), rows.outputs.len());
-    for (weights, to) in rows.outputs.iter().zip(resized.rows_mut()) {
-        for (x, to) in to.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-            *to = weights.sum(|y| between.row(y - needed.start)[x]);
-        }
+    let mut sums = Vec::new();
+    for (output, to) in rows.outputs.iter().zip(resized.rows_mut()) {
+        let first = (output.first - needed.start) * to.len();
+        resample_column(&between.data[first..], &output.weights, &mut sums, to);
     }
     resized
 }
@@ -43,12 +40,6 @@ pub(super) fn resize(
 /// What each output pixel along one direction is made of.
 struct Filter {
     outputs: Vec<Weights>,
-}
-
-/// Fixed-point weights of neighbouring pixels.
-struct Weights {
-    first: usize,
-    weights: Vec<i32>,
 }
 
 impl Filter {
@@ -86,18 +77,6 @@ impl Filter {
     fn end(&self) -> usize {
         let last = self.outputs.last();
         last.map_or(0, |output| output.first + output.weights.len())
-    }
-}
-
-impl Weights {
-    fn sum(&self, pixel: impl Fn(usize) -> [u8; 3]) -> [u8; 3] {
-        let mut sums = [1i32 << (FRACTION - 1); 3];
-        for (i, weight) in self.weights.iter().enumerate() {
-            for (sum, value) in sums.iter_mut().zip(pixel(self.first + i)) {
-                *sum += i32::from(value) * weight;
-            }
-        }
-        sums.map(|sum| (sum >> FRACTION).clamp(0, 255) as u8)
     }
 }
 

@@ -3,7 +3,7 @@
 //! *Source*: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", 2021, and `transformers`,
 //! `models/clip/modeling_clip.py`, whose module names the fields bear.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use serde::Deserialize;
 
 use super::config::{
@@ -329,10 +329,10 @@ impl ClipText {
         let positions = indices(positions.collect());
         // Word and position embeddings, summed: [t, d]
         let x = self.token_embedding.forward(ids) + self.position_embedding.forward(positions);
-        let x = self.encoder.forward(x, &spans, pace).await?;
         // Of each text the last token, which has seen all: [t, d] → [b, d] → [b, projection]
         let ends = indices(spans.iter().map(|rows| rows.end as i32 - 1).collect());
-        let x = self.final_layer_norm.normalize(x.select(0, ends));
+        let x = self.encoder.forward(x, &spans, ends, pace).await?;
+        let x = self.final_layer_norm.normalize(x);
         Ok(self.text_projection.forward(x, Activation::Identity))
     }
 
@@ -419,10 +419,10 @@ impl ClipVision {
             .pre_layrnorm
             .forward(x, self.position_embedding.forward(places));
         let spans = Spans::from_lengths(vec![n; b]);
-        let x = self.encoder.forward(x, &spans, pace).await?;
         // Of each picture the class: [b · (patches + 1), d] → [b, d] → [b, projection]
         let classes = spans.iter().map(|rows| rows.start as i32).collect();
-        let x = x.select(0, integers(classes, [b], &self.device));
+        let classes = integers(classes, [b], &self.device);
+        let x = self.encoder.forward(x, &spans, classes, pace).await?;
         let x = self.post_layernorm.normalize(x);
         Ok(self.visual_projection.forward(x, Activation::Identity))
     }
@@ -547,32 +547,45 @@ impl Encoder {
         })
     }
 
-    /// *Shapes*: `x: [t, d]`, result the same.
-    async fn forward(&self, mut x: Tensor<2>, spans: &Spans, pace: &dyn Pace) -> Result<Tensor<2>> {
-        for layer in &self.layers {
+    /// The rows that are asked for. *Shapes*: `x: [t, d]`, `rows: [b]`, result `[b, d]`.
+    async fn forward(
+        &self,
+        mut x: Tensor<2>,
+        spans: &Spans,
+        rows: Tensor<1, Int>,
+        pace: &dyn Pace,
+    ) -> Result<Tensor<2>> {
+        let Some((last, layers)) = self.layers.split_last() else {
+            return Ok(x.select(0, rows));
+        };
+        for layer in layers {
             pace.breathe().await?;
-            x = layer.forward(x, spans, self.heads, self.activation);
+            let context = layer.context(x.clone(), spans, self.heads);
+            x = layer.forward(x, context, self.activation);
         }
-        Ok(x)
+        // Rows know of each other by attention only, so after the last one no other row is computed.
+        pace.breathe().await?;
+        let context = last.context(x.clone(), spans, self.heads);
+        let (x, context) = (x.select(0, rows.clone()), context.select(0, rows));
+        Ok(last.forward(x, context, self.activation))
     }
 }
 
 impl Layer {
-    fn forward(
-        &self,
-        x: Tensor<2>,
-        spans: &Spans,
-        heads: usize,
-        activation: Activation,
-    ) -> Tensor<2> {
-        // The norm comes first, and the residual goes around it: [t, d] → [t, d]
-        let h = self.layer_norm1.normalize(x.clone());
+    /// What each row gathers of the others. *Shapes*: `x: [t, d]`, result the same.
+    fn context(&self, x: Tensor<2>, spans: &Spans, heads: usize) -> Tensor<2> {
+        // The norm comes first, and the residual goes around it.
+        let h = self.layer_norm1.normalize(x);
         let query = self.q_proj.forward(h.clone(), Activation::Identity);
         let key = self.k_proj.forward(h.clone(), Activation::Identity);
         let value = self.v_proj.forward(h, Activation::Identity);
-        let context = attention(query, key, value, spans, heads);
+        attention(query, key, value, spans, heads)
+    }
+
+    /// *Shapes*: `x`, `context`: `[m, d]`, result the same.
+    fn forward(&self, x: Tensor<2>, context: Tensor<2>, activation: Activation) -> Tensor<2> {
         let attended = self.out_proj.forward(context, Activation::Identity);
-        // Feed-forward: [t, d] → [t, inner] → [t, d]
+        // Feed-forward: [m, d] → [m, inner] → [m, d]
         let h = self.layer_norm2.forward(attended.clone(), x.clone());
         let inner = self.fc1.forward(h, activation);
         x + attended + self.fc2.forward(inner, Activation::Identity)

@@ -1,0 +1,12 @@
+// CLIP by this package: the picture comes as pixels of the model's size, so that it is resized and normalized but not decoded.
+import { ImageTextEmbedder, diagnose, init } from '/package/web.js';
+
+export async function load({ core, dtype, host, towers }) {
+  await init({ wasm: `/package/core/${core}.wasm` });
+  const clip = await ImageTextEmbedder.load('bench/clip', { device: 'cpu', dtype, host, towers, store: false });
+  return {
+    image: ({ pixels, edge }) => clip.embedImages(new ImageData(Uint8ClampedArray.from(pixels), edge, edge)),
+    text: ({ text }) => clip.embedTexts(text),
+    linearMemory: async () => (await diagnose()).cpuCore.memoryBytes,
+  };
+}

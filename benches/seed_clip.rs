@@ -1,0 +1,20 @@
+//! Writes a ViT-B/32 to measure with: the weights that a generator makes, in f16 as some checkpoints have them.
+//!
+//! `cargo run --example seed_clip -- FOLDER`
+
+#[path = "../tests/support/seeded.rs"]
+mod seeded;
+
+use std::path::PathBuf;
+use std::{env, fs, io};
+
+fn main() -> io::Result<()> {
+    let folder = env::args().nth(1).map(PathBuf::from);
+    let folder = folder.ok_or_else(|| io::Error::other("the folder to write to is missing"))?;
+    fs::create_dir_all(&folder)?;
+    let goldens = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/clip-vit-b32");
+    for file in ["config.json", "preprocessor_config.json"] {
+        fs::copy(goldens.join(file), folder.join(file))?;
+    }
+    fs::write(folder.join("model.safetensors"), seeded::checkpoint())
+}
