@@ -1,5 +1,7 @@
 //! f32 matrix product with packed weights, bias and activation; its tiles serve attention too.
 
+use std::ops::Range;
+
 use super::math::activate;
 use super::simd::{F32x4, kernel, mul_add};
 use crate::activation::Activation;
@@ -12,29 +14,44 @@ pub const ROWS: usize = if cfg!(all(target_arch = "wasm32", feature = "relaxed-s
     4
 };
 
+/// `y = activation(x · wᵀ + bias)`.
+///
+/// *Shapes*: `x: [m, k]`, `weight: [⌈n / 8⌉, k, 8]`, `bias: [n]`, `y: [m, n]`.
+///
+/// Not a `kernel!`: those may be inlined into other crates, and are compiled to be small there.
+pub fn linear(
+    x: &[f32],
+    k: usize,
+    weight: &[f32],
+    bias: &[f32],
+    y: &mut [f32],
+    activation: Activation,
+) {
+    let n = bias.len();
+    for (panel, weight) in weight.chunks_exact(k * PANEL).enumerate() {
+        let columns = panel * PANEL..n.min((panel + 1) * PANEL);
+        let bias = of_panel(&bias[columns.clone()]);
+        let rows = Rows { x, stride: k, k };
+        outputs(rows, weight, bias, columns, n, y, activation);
+    }
+}
+
 kernel! {
-    /// `y = activation(x · wᵀ + bias)`.
-    ///
-    /// *Shapes*: `x: [m, k]`, `weight: [⌈n / 8⌉, k, 8]`, `bias: [n]`, `y: [m, n]`.
-    pub fn linear(
-        x: &[f32],
-        k: usize,
+    /// Eight columns of the outputs.
+    fn outputs(
+        rows: Rows,
         weight: &[f32],
-        bias: &[f32],
+        bias: [F32x4; 2],
+        columns: Range<usize>,
+        n: usize,
         y: &mut [f32],
         activation: Activation,
     ) {
-        let n = bias.len();
-        for (panel, weight) in weight.chunks_exact(k * PANEL).enumerate() {
-            let columns = panel * PANEL..n.min((panel + 1) * PANEL);
-            let bias = of_panel(&bias[columns.clone()]);
-            let rows = Rows { x, stride: k, k };
-            product(rows, weight, |row, sums| {
-                let y = &mut y[row * n + columns.start..][..columns.len()];
-                let [sums] = activate_rows([[0, 1].map(|half| sums[half].add(bias[half]))], activation);
-                store(sums, y);
-            });
-        }
+        product(rows, weight, |row, sums| {
+            let y = &mut y[row * n + columns.start..][..columns.len()];
+            let [sums] = activate_rows([[0, 1].map(|half| sums[half].add(bias[half]))], activation);
+            store(sums, y);
+        });
     }
 }
 
