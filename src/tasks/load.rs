@@ -571,8 +571,8 @@ impl<'a, 's> Loading<'a, 's> {
     async fn shards(&mut self, needs: &Needs<'_>) -> Result<Vec<Shard>> {
         let index = self.required(INDEX).await?;
         let mut shards = shards(&index, needs, self.source.part)?;
-        if self.cached {
-            for shard in &mut shards {
+        for shard in &mut shards {
+            if self.snapshot.lists(&shard.packed) {
                 shard.file.clone_from(&shard.packed);
             }
         }

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, mkdir, open, rename, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
-import type { Dtype, LoadProgress, Verified } from '../../types/index.js';
+import type { Dtype, LoadOptions, LoadProgress, StoredModel, Verified } from '../../types/index.js';
 import { Core } from '../core.js';
 import { toPilotlightError } from '../error.js';
+import { imageTextEmbedderOn } from '../image-text-embedder.js';
 import { INLINE_CPU } from '../inline-core.js';
 import { modelsOn } from '../models.js';
 import { textEmbedderOn } from '../text-embedder.js';
@@ -54,17 +55,39 @@ async function pullBy(work: string, { out, ...options }: PullOptions): Promise<P
   const { model, dtype, revision, signal } = options;
   const cpu = new Core(INLINE_CPU);
   const store = fileStore(path.join(work, STORE));
-  const embedder = await textEmbedderOn({ cpu }).load(model, { ...options, device: 'cpu', store });
+  const embedder = await loadAny(model, cpu, { ...options, device: 'cpu', store });
   embedder.dispose();
 
-  // The work folder is that of these very options, so there is one.
-  const stored = (await modelsOn({ cpu }).list({ store })).find(({ whole }) => whole);
+  // The work folder is that of these very options, so what is there is this model, or its parts.
+  const parts = (await modelsOn({ cpu }).list({ store })).filter(({ whole }) => whole);
+  const [stored] = parts;
   if (!stored) throw new Error(`${model} (${dtype}) was loaded, but is not in ${work}`);
   const made = path.join(work, 'made');
-  const files = await exportTo(made, cpu, stored.key, store, signal);
+  const keys = parts.map(({ key }) => key);
+  const files = await exportTo(made, cpu, keys, store, signal);
   const folder = path.join(out, ...model.split('/'), 'resolve', ...revision.split('/'));
   const lock = await lay(made, files, folder, stored.commit);
-  return { folder, commit: stored.commit, verified: stored.verified, lock };
+  return { folder, commit: stored.commit, verified: weakest(parts), lock };
+}
+
+/** As what its config says it is. */
+async function loadAny(model: string, cpu: Core, options: LoadOptions): Promise<{ dispose(): void }> {
+  try {
+    return await textEmbedderOn({ cpu }).load(model, options);
+  } catch (error) {
+    const { code } = toPilotlightError(error);
+    if (code !== 'UNSUPPORTED_MODEL') throw error;
+    // What is wrong with it as a sentence encoder says more, where it is neither.
+    return imageTextEmbedderOn({ cpu })
+      .load(model, options)
+      .catch((other: unknown) => Promise.reject(toPilotlightError(other).code === code ? error : other));
+  }
+}
+
+const STRENGTH: readonly (Verified | undefined)[] = [undefined, 'length', 'lock', 'sha256'];
+
+function weakest(parts: readonly StoredModel[]): Verified | undefined {
+  return STRENGTH.find((verified) => parts.some((part) => part.verified === verified));
 }
 
 /** Each pull has a work folder of its own, so that none disturbs another; its name is the same when it is tried again. */
@@ -72,10 +95,11 @@ function nameOf({ host, model, revision, dtype }: Pick<PullOptions, 'host' | 'mo
   return createHash('sha256').update(JSON.stringify([host, model, revision, dtype])).digest('hex').slice(0, 16);
 }
 
-/** Writes a stored model's files into an empty folder and returns their paths. */
-async function exportTo(folder: string, cpu: Core, key: string, store: ReturnType<typeof fileStore>, signal: AbortSignal): Promise<string[]> {
+/** Writes the files of stored models, or parts of one, into an empty folder and returns their paths. */
+async function exportTo(folder: string, cpu: Core, keys: string[], store: ReturnType<typeof fileStore>, signal: AbortSignal): Promise<string[]> {
   await rm(folder, { recursive: true, force: true });
   const files: string[] = [];
+  let current: string | undefined;
   let handle: FileHandle | undefined;
   let failure: unknown;
 
@@ -89,8 +113,11 @@ async function exportTo(folder: string, cpu: Core, key: string, store: ReturnTyp
   async function take(file: string, bytes: Uint8Array): Promise<void> {
     try {
       signal.throwIfAborted();
-      if (file !== files.at(-1)) {
+      if (file !== current) {
         await close();
+        current = file;
+        // Parts of a model share their config.
+        if (files.includes(file)) return;
         files.push(file);
         await mkdir(path.dirname(path.join(folder, file)), { recursive: true });
         handle = await open(path.join(folder, file), 'wx');
@@ -105,8 +132,11 @@ async function exportTo(folder: string, cpu: Core, key: string, store: ReturnTyp
 
   try {
     const instance = await cpu.instance();
-    await instance.run(({ exportModel }) => exportModel(key, take, { store }));
-    await close();
+    for (const key of keys) {
+      await instance.run(({ exportModel }) => exportModel(key, take, { store }));
+      await close();
+      current = undefined;
+    }
   } catch (error) {
     await handle?.close();
     throw failure ?? toPilotlightError(error);
