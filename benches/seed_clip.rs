@@ -1,6 +1,6 @@
 //! Writes a ViT-B/32 to measure with: the weights that a generator makes, in f16 as some checkpoints have them.
 //!
-//! `cargo run --example seed_clip -- FOLDER`
+//! `cargo run --release -p pilotlight-kernels --example seed_clip -- FOLDER`
 
 #[path = "../tests/support/seeded.rs"]
 mod seeded;
@@ -12,7 +12,8 @@ fn main() -> io::Result<()> {
     let folder = env::args().nth(1).map(PathBuf::from);
     let folder = folder.ok_or_else(|| io::Error::other("the folder to write to is missing"))?;
     fs::create_dir_all(&folder)?;
-    let goldens = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/clip-vit-b32");
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../..");
+    let goldens = root.join("tests/goldens/clip-vit-b32");
     for file in ["config.json", "preprocessor_config.json"] {
         fs::copy(goldens.join(file), folder.join(file))?;
     }
