@@ -2,11 +2,13 @@
 
 mod bert;
 mod clip;
+mod clip_config;
 mod config;
 mod digits;
 mod judge;
 
 pub use bert::{Bert, BertConfig};
-pub use clip::{ClipConfig, ClipText, ClipVision};
+pub use clip::{ClipText, ClipVision};
+pub use clip_config::ClipConfig;
 pub use digits::{CLASSES, DigitUNet, EDGE};
 pub use judge::DigitJudge;

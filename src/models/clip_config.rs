@@ -1,0 +1,310 @@
+//! What CLIP's `config.json` says, and the tensors that follow from it.
+
+use serde::Deserialize;
+
+use super::config::{
+    self, FILE, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_epsilon, check_heads, check_sizes,
+};
+use crate::error::{Error, Result};
+use crate::ops::activation_from_config;
+use crate::weights::{Parameter, Role};
+
+/// The largest picture that a tower may ask for.
+const MAX_EDGE: usize = 4096;
+/// How older configs call the end of a text. It is no id of theirs: the end is the largest one.
+const LEGACY_END: u32 = 2;
+/// A checkpoint keeps the logarithm of what similarities are multiplied with.
+pub(super) const LOGIT_SCALE: &str = "logit_scale";
+
+/// What `config.json` says of the architecture.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ClipConfig {
+    /// Of the tower that reads.
+    #[serde(default)]
+    pub(super) text_config: TextConfig,
+    /// Of the tower that sees.
+    #[serde(default)]
+    pub(super) vision_config: VisionConfig,
+    /// Values of a vector of either tower.
+    #[serde(default = "default_projection")]
+    pub projection_dim: usize,
+}
+
+/// What is not said is as in ViT-B/32, as in `transformers`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub(super) struct TextConfig {
+    pub(super) vocab_size: usize,
+    pub(super) hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    pub(super) max_position_embeddings: usize,
+    hidden_act: String,
+    pub(super) layer_norm_eps: f32,
+    eos_token_id: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub(super) struct VisionConfig {
+    pub(super) hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    num_channels: usize,
+    pub(super) image_size: usize,
+    pub(super) patch_size: usize,
+    hidden_act: String,
+    pub(super) layer_norm_eps: f32,
+}
+
+fn default_projection() -> usize {
+    512
+}
+
+impl Default for TextConfig {
+    fn default() -> Self {
+        Self {
+            vocab_size: 49408,
+            hidden_size: 512,
+            intermediate_size: 2048,
+            num_hidden_layers: 12,
+            num_attention_heads: 8,
+            max_position_embeddings: 77,
+            hidden_act: "quick_gelu".into(),
+            layer_norm_eps: 1e-5,
+            eos_token_id: 49407,
+        }
+    }
+}
+
+impl Default for VisionConfig {
+    fn default() -> Self {
+        Self {
+            hidden_size: 768,
+            intermediate_size: 3072,
+            num_hidden_layers: 12,
+            num_attention_heads: 12,
+            num_channels: 3,
+            image_size: 224,
+            patch_size: 32,
+            hidden_act: "quick_gelu".into(),
+            layer_norm_eps: 1e-5,
+        }
+    }
+}
+
+impl ClipConfig {
+    /// Reads and checks the config.
+    ///
+    /// *Errors*: `UnsupportedModel` for another architecture, `InvalidWeights` where the file is broken or absurd.
+    pub fn from_json(json: &[u8]) -> Result<Self> {
+        let config: Self = config::parse(json, "clip")?;
+        let (text, vision) = (&config.text_config, &config.vision_config);
+        check_sizes(&[
+            ("projection_dim", config.projection_dim, MAX_WIDTH),
+            ("text_config.vocab_size", text.vocab_size, MAX_ROWS),
+            (
+                "text_config.max_position_embeddings",
+                text.max_position_embeddings,
+                MAX_ROWS,
+            ),
+            ("vision_config.image_size", vision.image_size, MAX_EDGE),
+            ("vision_config.patch_size", vision.patch_size, MAX_EDGE),
+        ])?;
+        if vision.num_channels != 3 {
+            return Err(Error::unsupported(format!(
+                "{FILE}: vision_config.num_channels is {}, expected 3",
+                vision.num_channels
+            )));
+        }
+        if !vision.image_size.is_multiple_of(vision.patch_size) {
+            return Err(Error::invalid_weights(format!(
+                "{FILE}: vision_config.image_size {} is not a multiple of patch_size {}",
+                vision.image_size, vision.patch_size
+            )));
+        }
+        text.encoder().check("text_config")?;
+        vision.encoder().check("vision_config")?;
+        Ok(config)
+    }
+
+    /// Longest text in tokens, those of its beginning and end included.
+    pub fn max_tokens(&self) -> usize {
+        self.text_config.max_position_embeddings
+    }
+
+    /// Rows and columns of a picture, as the image tower takes it.
+    pub fn image_size(&self) -> usize {
+        self.vision_config.image_size
+    }
+
+    /// Every tensor that the text tower needs.
+    pub fn text_parameters(&self) -> Vec<Parameter> {
+        let text = &self.text_config;
+        let d = text.hidden_size;
+        let embeddings = "text_model.embeddings";
+        let mut parameters = vec![
+            Parameter::new(LOGIT_SCALE, Role::Plain, &[]),
+            Parameter::new(
+                format!("{embeddings}.token_embedding.weight"),
+                Role::Embedding,
+                &[text.vocab_size, d],
+            ),
+            Parameter::new(
+                format!("{embeddings}.position_embedding.weight"),
+                Role::Plain,
+                &[text.max_position_embeddings, d],
+            ),
+        ];
+        text.encoder()
+            .parameters("text_model.encoder", &mut parameters);
+        let last = "text_model.final_layer_norm";
+        norm_parameters(last, d, &mut parameters);
+        parameters.push(Parameter {
+            after: Some(last.into()),
+            ..Parameter::new(
+                "text_projection.weight",
+                Role::Linear,
+                &[self.projection_dim, d],
+            )
+        });
+        parameters
+    }
+
+    /// Every tensor that the image tower needs.
+    pub fn vision_parameters(&self) -> Vec<Parameter> {
+        let vision = &self.vision_config;
+        let (d, p) = (vision.hidden_size, vision.patch_size);
+        let embeddings = "vision_model.embeddings";
+        let mut parameters = vec![
+            Parameter::new(format!("{embeddings}.class_embedding"), Role::Plain, &[d]),
+            Parameter::new(
+                format!("{embeddings}.patch_embedding.weight"),
+                Role::Linear,
+                &[d, 3, p, p],
+            ),
+            Parameter::new(
+                format!("{embeddings}.position_embedding.weight"),
+                Role::Plain,
+                &[vision.patches() + 1, d],
+            ),
+        ];
+        // Spelled so upstream.
+        norm_parameters("vision_model.pre_layrnorm", d, &mut parameters);
+        vision
+            .encoder()
+            .parameters("vision_model.encoder", &mut parameters);
+        let last = "vision_model.post_layernorm";
+        norm_parameters(last, d, &mut parameters);
+        parameters.push(Parameter {
+            after: Some(last.into()),
+            ..Parameter::new(
+                "visual_projection.weight",
+                Role::Linear,
+                &[self.projection_dim, d],
+            )
+        });
+        parameters
+    }
+
+    /// What checkpoints may put before the names.
+    pub const PREFIXES: &'static [&'static str] = &[""];
+}
+
+impl TextConfig {
+    pub(super) fn encoder(&self) -> EncoderConfig<'_> {
+        EncoderConfig {
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            layers: self.num_hidden_layers,
+            heads: self.num_attention_heads,
+            hidden_act: &self.hidden_act,
+            epsilon: self.layer_norm_eps,
+        }
+    }
+
+    /// Where a text's vector is taken: at its first end.
+    pub(super) fn end(&self, ids: &[u32]) -> usize {
+        let last = ids.len().saturating_sub(1);
+        let end = match self.eos_token_id {
+            LEGACY_END => ids.iter().copied().max().unwrap_or_default(),
+            end => end,
+        };
+        ids.iter().position(|&id| id == end).unwrap_or(last)
+    }
+}
+
+impl VisionConfig {
+    pub(super) fn encoder(&self) -> EncoderConfig<'_> {
+        EncoderConfig {
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            layers: self.num_hidden_layers,
+            heads: self.num_attention_heads,
+            hidden_act: &self.hidden_act,
+            epsilon: self.layer_norm_eps,
+        }
+    }
+
+    pub(super) fn patches(&self) -> usize {
+        (self.image_size / self.patch_size).pow(2)
+    }
+}
+
+fn norm_parameters(name: &str, d: usize, to: &mut Vec<Parameter>) {
+    for part in ["weight", "bias"] {
+        to.push(Parameter::new(format!("{name}.{part}"), Role::Plain, &[d]));
+    }
+}
+
+/// What the layers of either tower are made by.
+pub(super) struct EncoderConfig<'a> {
+    hidden_size: usize,
+    intermediate_size: usize,
+    pub(super) layers: usize,
+    pub(super) heads: usize,
+    pub(super) hidden_act: &'a str,
+    pub(super) epsilon: f32,
+}
+
+impl EncoderConfig<'_> {
+    fn check(&self, tower: &str) -> Result<()> {
+        for (name, value, most) in [
+            ("hidden_size", self.hidden_size, MAX_WIDTH),
+            ("intermediate_size", self.intermediate_size, MAX_WIDTH),
+            ("num_hidden_layers", self.layers, MAX_LAYERS),
+            ("num_attention_heads", self.heads, MAX_WIDTH),
+        ] {
+            check_sizes(&[(&format!("{tower}.{name}"), value, most)])?;
+        }
+        check_heads(self.hidden_size, self.heads)?;
+        check_epsilon(self.epsilon)?;
+        activation_from_config(self.hidden_act).map(|_| ())
+    }
+
+    fn parameters(&self, name: &str, to: &mut Vec<Parameter>) {
+        let (d, inner) = (self.hidden_size, self.intermediate_size);
+        for layer in 0..self.layers {
+            let part = |part: &str| format!("{name}.layers.{layer}.{part}");
+            for (name, n, k, norm) in [
+                ("self_attn.q_proj", d, d, Some("layer_norm1")),
+                ("self_attn.k_proj", d, d, Some("layer_norm1")),
+                ("self_attn.v_proj", d, d, Some("layer_norm1")),
+                ("self_attn.out_proj", d, d, None),
+                ("mlp.fc1", inner, d, Some("layer_norm2")),
+                ("mlp.fc2", d, inner, None),
+            ] {
+                let name = part(name);
+                to.push(Parameter {
+                    after: norm.map(part),
+                    ..Parameter::new(format!("{name}.weight"), Role::Linear, &[n, k])
+                });
+                to.push(Parameter::new(format!("{name}.bias"), Role::Plain, &[n]));
+            }
+            norm_parameters(&part("layer_norm1"), d, to);
+            norm_parameters(&part("layer_norm2"), d, to);
+        }
+    }
+}
