@@ -15,6 +15,7 @@ mod matmul_q4;
 mod matmul_q8;
 mod norm;
 pub mod pack;
+pub mod search;
 #[allow(unsafe_code)]
 mod simd;
 mod upsample;
