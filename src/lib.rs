@@ -3,7 +3,7 @@
 //! The crate's parts lie one above the other, and each knows only what is below it:
 //!
 //! * `web` – the surface for JavaScript: conversions only.
-//! * `tasks` – what a user asks for: [`TextEmbedder`], [`DigitGenerator`].
+//! * `tasks` – what a user asks for: [`TextEmbedder`], [`DigitGenerator`], [`VectorIndex`].
 //! * `models` – one file per model, written once on burn's `Tensor`.
 //! * `ops` – the hot operations: a plain body, SIMD kernels for the CPU, WGSL kernels for the GPU.
 //! * `text` and `image` – tokenizing; decoding and resizing.
@@ -49,12 +49,13 @@ pub use image::{ImageProcessor, Rgb, decode as decode_image};
 pub use ops::{Activation, Linear, LinearWeight};
 pub use pace::{Pace, Unpaced};
 pub use store::{
-    Alone, Announcement, Chunk, Keep, Library, MemoryStore, ModelKey, Store, StoredInfo, Turn,
-    Turns,
+    Alone, Announcement, Chunk, IndexKey, Keep, Library, MemoryStore, ModelKey, Store, StoredInfo,
+    Turn, Turns,
 };
 pub use tasks::{
-    DigitGenerator, DigitJudge, EmbedOptions, Embeddings, GenerateOptions, LoadPlan, LoadProgress,
-    LoadStatus, OnStep, PlannedFile, Pooling, Precision, Sketch, Source, Start, TextEmbedder,
-    Values,
+    DigitGenerator, DigitJudge, EmbedOptions, Embeddings, Filter, GenerateOptions, Hit, Id,
+    IndexOptions, IndexPrecision, IndexSnapshot, LoadPlan, LoadProgress, LoadStatus, OnStep,
+    PlannedFile, Pooling, Precision, SavedIndex, SearchOptions, Sketch, Source, Start, Tags,
+    TextEmbedder, Values, VectorIndex, Vectors,
 };
 pub use weights::Dtype;

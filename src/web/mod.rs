@@ -5,6 +5,7 @@ mod embedder;
 mod error;
 #[cfg(feature = "webgpu")]
 mod gpu;
+mod index;
 mod models;
 mod options;
 mod pace;

@@ -25,13 +25,14 @@ pub fn dots_f32(rows: &[f32], query: &[f32], dots: &mut [f32]) {
     }
 }
 
-/// `dots[i] = Σ rows[i] · query`, exact.
+/// `dots[i] = factors[i] · Σ rows[i] · query`, where the sum is exact.
 ///
-/// *Shapes*: `rows: [n, d]`, `query: [d]` with `d` a multiple of [`ALIGN`], `dots: [n]`. The product of the norms of the query and any
-/// row must be below 2³¹: then so is each partial sum, in whatever order (Cauchy and Schwarz).
-pub fn dots_q8(rows: &[i8], query: &[i16], dots: &mut [i32]) {
-    for (row, dot) in rows.chunks_exact(query.len()).zip(dots) {
-        *dot = dot_q8(row, query);
+/// *Shapes*: `rows: [n, d]`, `query: [d]` with `d` a multiple of [`ALIGN`], `factors, dots: [n]`. The product of the norms of the query
+/// and any row must be below 2³¹: then so is each partial sum, in whatever order (Cauchy and Schwarz).
+pub fn dots_q8(rows: &[i8], query: &[i16], factors: &[f32], dots: &mut [f32]) {
+    let rows = rows.chunks_exact(query.len()).zip(factors);
+    for ((row, factor), dot) in rows.zip(dots) {
+        *dot = dot_q8(row, query) as f32 * factor;
     }
 }
 
@@ -83,6 +84,52 @@ kernel! {
             *to = total.to_array();
         }
         distances
+    }
+}
+
+/// The first place from `from` on whose score is above `limit`.
+pub fn next_above(scores: &[f32], from: usize, limit: f32) -> Option<usize> {
+    let rest = scores.get(from..)?;
+    Some(from + rest.iter().position(|score| *score > limit)?)
+}
+
+/// The first place from `from` on whose distance is at most `limit`.
+pub fn next_within(distances: &[u16], from: usize, limit: u16) -> Option<usize> {
+    let rest = distances.get(from..)?;
+    Some(from + rest.iter().position(|distance| *distance <= limit)?)
+}
+
+/// Counts how often each distance occurs; what is beyond `counts` is left out.
+pub fn count(distances: &[u16], counts: &mut [u32]) {
+    for distance in distances {
+        if let Some(count) = counts.get_mut(usize::from(*distance)) {
+            *count += 1;
+        }
+    }
+}
+
+/// `Σ row²`, exact for up to 2¹⁷ values.
+pub fn square_q8(row: &[i8]) -> i32 {
+    row.iter().map(|x| i32::from(*x) * i32::from(*x)).sum()
+}
+
+/// `Σ row²`, in f64: in f32 a few large values would swallow the rest.
+pub fn square_f32(row: &[f32]) -> f64 {
+    row.iter().map(|x| f64::from(*x) * f64::from(*x)).sum()
+}
+
+/// Multiplies each value.
+pub fn scale(row: &mut [f32], factor: f32) {
+    for x in row {
+        *x *= factor;
+    }
+}
+
+/// One bit for each value, the lowest first: whether it is positive.
+pub fn signs<T: Copy + Default + PartialOrd>(row: &[T], bits: &mut [u8]) {
+    for (values, byte) in row.chunks(8).zip(bits) {
+        let bit = |(i, x): (usize, &T)| u8::from(*x > T::default()) << i;
+        *byte = values.iter().enumerate().map(bit).sum();
     }
 }
 
@@ -152,22 +199,21 @@ mod tests {
                 let mixed: Vec<i16> = random(d).iter().map(|x| (x >> 7) as i16 % most).collect();
                 for rows in [&bytes, &extremes] {
                     for query in [&mixed, &vec![most; d], &vec![-most; d]] {
-                        let plain: Vec<i64> = rows
+                        let factors: Vec<f32> = (0..n).map(|i| 0.5 + i as f32).collect();
+                        let plain: Vec<f32> = rows
                             .chunks_exact(d)
                             .map(|row| {
                                 row.iter()
                                     .zip(query)
                                     .map(|(x, q)| i64::from(*x) * i64::from(*q))
-                                    .sum()
+                                    .sum::<i64>()
                             })
+                            .zip(&factors)
+                            .map(|(dot, factor)| dot as f32 * factor)
                             .collect();
-                        let mut dots = vec![7; n];
-                        dots_q8(&padded(rows, d), &padded(query, d), &mut dots);
-                        assert_eq!(
-                            dots.into_iter().map(i64::from).collect::<Vec<_>>(),
-                            plain,
-                            "{n} x {d}"
-                        );
+                        let mut dots = vec![7.0; n];
+                        dots_q8(&padded(rows, d), &padded(query, d), &factors, &mut dots);
+                        assert_eq!(dots, plain, "{n} x {d}");
                     }
                 }
             }
@@ -255,6 +301,33 @@ mod tests {
             assert_eq!(largest(&vec![0.0; d]), 0.0);
             assert_eq!(largest(&vec![f32::MAX; d]), f32::MAX);
         }
+    }
+
+    #[wasm_bindgen_test(unsupported = test)]
+    fn what_passes_a_limit_is_found_in_order() {
+        let scores = [0.5, f32::NAN, 0.25, 0.5, 0.75];
+        assert_eq!(next_above(&scores, 0, 0.25), Some(0));
+        assert_eq!(next_above(&scores, 1, 0.25), Some(3));
+        assert_eq!(next_above(&scores, 0, 0.75), None);
+        assert_eq!(next_above(&scores, 6, 0.0), None);
+        let distances = [7, 3, u16::MAX, 3, 0];
+        assert_eq!(next_within(&distances, 2, 3), Some(3));
+        assert_eq!(next_within(&distances, 5, 3), None);
+        let mut counts = [0; 8];
+        count(&distances, &mut counts);
+        assert_eq!(counts, [1, 0, 0, 2, 0, 0, 0, 1]);
+    }
+
+    #[wasm_bindgen_test(unsupported = test)]
+    fn a_row_has_a_bit_for_each_value_and_zeros_behind() {
+        let row = [1.0, -1.0, 0.0, -0.0, 1e-40, 2.0, -3.0, 4.0, 5.0];
+        let mut bits = [255; 2];
+        signs(&row, &mut bits);
+        assert_eq!(bits, [0b1011_0001, 1]);
+        let mut bits = [255; 2];
+        signs(&row.map(|x| x as i8), &mut bits);
+        assert_eq!(bits, [0b1010_0001, 1]);
+        assert_eq!(square_q8(&vec![-127; 1 << 17]), 127 * 127 << 17);
     }
 
     #[wasm_bindgen_test(unsupported = test)]
