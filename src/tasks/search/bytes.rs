@@ -122,10 +122,20 @@ impl VectorIndex {
         take(&VERSION.to_le_bytes())?;
         take(&(head.len() as u32).to_le_bytes())?;
         take(head.as_bytes())?;
-        for block in self.rows.blocks() {
-            segment(self.rows.shape(), block, &self.tags, take)?;
+        // Not block by block: what was removed leaves no trace.
+        let shape = self.rows.shape();
+        let mut rows = Vec::new();
+        for slot in 0..self.rows.slots() {
+            let (block, at) = self.rows.place(slot);
+            if block.sets[at] != GONE {
+                rows.push((block, at));
+            }
+            if rows.len() == shape.block_rows() {
+                segment(shape, &rows, &self.tags, take)?;
+                rows.clear();
+            }
         }
-        Ok(())
+        segment(shape, &rows, &self.tags, take)
     }
 
     /// The index that [`write_to`](Self::write_to) wrote.
@@ -257,24 +267,21 @@ impl VectorIndex {
     }
 }
 
-/// One block's rows as bytes; nothing where all were removed.
+/// Rows as bytes; nothing where there are none.
 pub(super) fn segment(
     shape: Shape,
-    block: &Block,
+    rows: &[(&Block, usize)],
     tags: &TagSets,
     take: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let rows: Vec<usize> = (0..block.ids.len())
-        .filter(|row| block.sets[*row] != GONE)
-        .collect();
     if rows.is_empty() {
         return Ok(());
     }
     // Those of this segment, in the order in which they occur in it.
     let mut sets: Vec<u32> = Vec::new();
     let mut numbers = zeros::<u32>(tags.len())?;
-    for row in &rows {
-        let set = block.sets[*row];
+    for (block, at) in rows {
+        let set = block.sets[*at];
         if set != NONE && numbers[set as usize] == 0 {
             sets.push(set);
             numbers[set as usize] = sets.len() as u32;
@@ -287,13 +294,16 @@ pub(super) fn segment(
     take(&(rows.len() as u32).to_le_bytes())?;
     take(&(sets.len() as u32).to_le_bytes())?;
     for set in &sets {
-        take(&(tags.names(*set).count() as u32).to_le_bytes())?;
-        for name in tags.names(*set) {
+        // In an order that does not depend on which tag came first.
+        let mut names: Vec<_> = tags.names(*set).collect();
+        names.sort_unstable();
+        take(&(names.len() as u32).to_le_bytes())?;
+        for name in names {
             text(name, take)?;
         }
     }
-    for row in &rows {
-        match &block.ids[*row] {
+    for (block, at) in rows {
+        match &block.ids[*at] {
             Id::Integer(integer) => {
                 take(&[0])?;
                 take(&integer.to_le_bytes())?;
@@ -305,13 +315,13 @@ pub(super) fn segment(
         }
     }
     if !sets.is_empty() {
-        for row in &rows {
-            take(&numbers[block.sets[*row] as usize].to_le_bytes())?;
+        for (block, at) in rows {
+            take(&numbers[block.sets[*at] as usize].to_le_bytes())?;
         }
     }
     let mut row = Row::new(shape)?;
-    for at in rows {
-        block.get(at, &mut row);
+    for (block, at) in rows {
+        block.get(*at, &mut row);
         let d = shape.dimensions;
         match shape.precision {
             // WebAssembly and what else this runs on are little-endian.

@@ -45,9 +45,8 @@ impl Shape {
 
     /// Rows of a block.
     pub fn block_rows(self) -> usize {
-        (BLOCK / self.value_bytes())
-            .next_multiple_of(GROUP)
-            .min(8192)
+        let rows = (BLOCK / self.value_bytes()).clamp(1, 8192);
+        rows.next_multiple_of(GROUP)
     }
 }
 

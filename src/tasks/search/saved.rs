@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::VectorIndex;
 use super::bytes::segment;
+use super::tags::GONE;
 use crate::error::Result;
 use crate::store::{IndexKey, Store};
 
@@ -43,18 +44,21 @@ impl<'a> SavedIndex<'a> {
     /// *Errors*: `QuotaExceeded` with the bytes that were to be written, and those of the store.
     pub async fn save(&self, snapshot: &IndexSnapshot) -> Result<()> {
         let IndexSnapshot(index) = snapshot;
-        let blocks = index.rows.blocks().iter().map(|block| {
-            let mut chunk = Vec::new();
-            segment(index.rows.shape(), block, &index.tags, &mut |part| {
-                chunk.extend_from_slice(part);
-                Ok(())
-            })?;
-            Ok(chunk)
-        });
-        let chunks = blocks.filter(|chunk| {
-            chunk
-                .as_ref()
-                .map_or(true, |chunk: &Vec<u8>| !chunk.is_empty())
+        // Block by block, so that a change is one of few chunks.
+        let chunks = index.rows.blocks().iter().filter_map(|block| {
+            let rows = 0..block.ids.len();
+            let rows: Vec<_> = rows
+                .filter(|at| block.sets[*at] != GONE)
+                .map(|at| (block.as_ref(), at))
+                .collect();
+            (!rows.is_empty()).then(|| {
+                let mut chunk = Vec::new();
+                segment(index.rows.shape(), &rows, &index.tags, &mut |part| {
+                    chunk.extend_from_slice(part);
+                    Ok(())
+                })?;
+                Ok(chunk)
+            })
         });
         self.key.save(self.store, index.head()?, chunks).await
     }
