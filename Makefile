@@ -51,6 +51,7 @@ bench: package minilm chromium benches/node_modules/.package-lock.json
 	@node benches/peers.mjs --json benches/results/peers.json
 	@node benches/placements.mjs --json benches/results/placements.json
 	@node benches/digits.mjs --json benches/results/digits.json
+	@node benches/search.mjs --json benches/results/search.json
 
 clean:
 	rm -rf target dist www/dist tests/browser/results node_modules/pilotlight

@@ -11,8 +11,8 @@ use crate::ops::search::{count, next_above, next_within};
 /// Rows whose scores are computed before they are looked at: they stay in the first-level cache.
 const PIECE: usize = 1024;
 
-/// Candidates of the prefilter: so many, or so many times `k`.
-const CANDIDATES: usize = 400;
+/// Candidates of the prefilter: so many, or so many times `k`. Of the ten nearest among 18,000 sentences they have 99 % (`make bench`).
+const CANDIDATES: usize = 200;
 const CANDIDATES_PER_K: usize = 20;
 
 /// A row and its cosine with the query.

@@ -13,8 +13,8 @@ pub const ALIGN: usize = 16;
 /// Rows of bits in one group.
 pub const GROUP: usize = 16;
 
-/// Bytes whose differing bits a lane of eight bits can count.
-const MOST: usize = 255 / 8;
+/// Bytes whose differing bits, counted in eights, a lane of eight bits can hold.
+const MOST: usize = 255 / 8 * 8;
 
 /// `dots[i] = Σ rows[i] · query`.
 ///
@@ -60,30 +60,66 @@ kernel! {
     fn dot_q8(row: &[i8], query: &[i16]) -> i32 {
         // The query has 16 bits: the rows must be widened anyway, since a product of two bytes with signs has no instruction of its
         // own that is exact, so the better half of the score costs nothing.
-        let mut sums = [Sums::zero(); 2];
-        for (x, q) in row.as_chunks::<ALIGN>().0.iter().zip(query.as_chunks::<ALIGN>().0) {
-            for ((sum, x), q) in sums.iter_mut().zip(x.as_chunks().0).zip(q.as_chunks().0) {
-                *sum = I16x8::widen(x).dot(I16x8::load(q), *sum);
+        let mut sums = [Sums::zero(); 4];
+        let ((row, rest), (query, rest_query)) = (row.as_chunks::<32>(), query.as_chunks::<32>());
+        for (x, q) in row.iter().zip(query) {
+            let (x, q) = (x.as_chunks::<8>().0, q.as_chunks::<8>().0);
+            for i in 0..4 {
+                sums[i] = I16x8::widen(&x[i]).dot(I16x8::load(&q[i]), sums[i]);
             }
         }
-        sums.iter().flat_map(|sums| sums.to_array()).sum()
+        for (x, q) in rest.as_chunks().0.iter().zip(rest_query.as_chunks().0) {
+            sums[0] = I16x8::widen(x).dot(I16x8::load(q), sums[0]);
+        }
+        let [a, b, c, d] = sums;
+        a.add(b).add(c.add(d)).to_array().into_iter().sum()
     }
 
+    /// Bits are added up as adders in hardware do it, column by column, so that only an eighth of the vectors and a rest are counted.
+    ///
+    /// *Source*: Muła, Kurz and Lemire, "Faster Population Counts Using AVX2 Instructions", 2018 (Harley and Seal).
     fn hamming_16(group: &[u8], query: &[u8]) -> [u16; GROUP] {
         let mut totals = [I16x8::zero(); 2];
         let columns = group.as_chunks::<GROUP>().0;
         for (columns, query) in columns.chunks(MOST).zip(query.chunks(MOST)) {
-            let mut sums = U8x16::splat(0);
+            let zero = U8x16::splat(0);
+            let (mut ones, mut twos, mut fours, mut eights) = (zero, zero, zero, zero);
+            let ((columns, rest), (query, rest_query)) = (columns.as_chunks::<8>(), query.as_chunks::<8>());
             for (x, q) in columns.iter().zip(query) {
-                sums = sums.add(U8x16::load(x).differing(U8x16::splat(*q)));
+                let [a, b, c, d] = [0, 2, 4, 6].map(|i| {
+                    [i, i + 1].map(|i| U8x16::load(&x[i]).xor(U8x16::splat(q[i])))
+                });
+                let (sum, two_a) = add_bits(ones, a);
+                let (sum, two_b) = add_bits(sum, b);
+                let (sum, two_c) = add_bits(sum, c);
+                let (sum, two_d) = add_bits(sum, d);
+                ones = sum;
+                let (sum, four_a) = add_bits(twos, [two_a, two_b]);
+                let (sum, four_b) = add_bits(sum, [two_c, two_d]);
+                twos = sum;
+                let (sum, eight) = add_bits(fours, [four_a, four_b]);
+                fours = sum;
+                eights = eights.add(eight.count());
             }
-            totals = sums.add_to(totals);
+            let mut sums = ones.count();
+            for (x, q) in rest.iter().zip(rest_query) {
+                sums = sums.add(U8x16::load(x).xor(U8x16::splat(*q)).count());
+            }
+            let twos = twos.count().add(fours.count()).add(fours.count());
+            let sums = sums.add(twos).add(twos);
+            totals = sums.add_to(eights.add_eightfold_to(totals));
         }
         let mut distances = [0; GROUP];
         for (total, to) in totals.into_iter().zip(distances.as_chunks_mut().0) {
             *to = total.to_array();
         }
         distances
+    }
+
+    /// The sum of three bits everywhere: its lower bit and its higher one.
+    fn add_bits(a: U8x16, [b, c]: [U8x16; 2]) -> (U8x16, U8x16) {
+        let differing = a.xor(b);
+        (differing.xor(c), a.and(b).or(differing.and(c)))
     }
 }
 

@@ -286,7 +286,13 @@ mod arch {
         }
     }
 
+    #[allow(clippy::inline_always)]
     impl Sums {
+        #[inline(always)]
+        pub fn add(self, other: Self) -> Self {
+            Self(i32x4_add(self.0, other.0))
+        }
+
         #[inline(always)]
         pub fn to_array(self) -> [i32; 4] {
             F32x4(self.0).to_bits()
@@ -350,10 +356,38 @@ mod arch {
             Self(unsafe { v128_load(from.as_ptr().cast()) })
         }
 
-        /// How many bits of each byte differ.
         #[inline(always)]
-        pub fn differing(self, other: Self) -> Self {
-            Self(u8x16_popcnt(v128_xor(self.0, other.0)))
+        pub fn and(self, other: Self) -> Self {
+            Self(v128_and(self.0, other.0))
+        }
+
+        #[inline(always)]
+        pub fn or(self, other: Self) -> Self {
+            Self(v128_or(self.0, other.0))
+        }
+
+        #[inline(always)]
+        pub fn xor(self, other: Self) -> Self {
+            Self(v128_xor(self.0, other.0))
+        }
+
+        /// How many bits of each byte are set.
+        #[inline(always)]
+        pub fn count(self) -> Self {
+            Self(u8x16_popcnt(self.0))
+        }
+
+        /// Adds eight times each lane to its total, modulo 65,536.
+        #[inline(always)]
+        pub fn add_eightfold_to(self, [low, high]: [I16x8; 2]) -> [I16x8; 2] {
+            let [a, b] = [
+                u16x8_extend_low_u8x16(self.0),
+                u16x8_extend_high_u8x16(self.0),
+            ];
+            [
+                I16x8(i16x8_add(low.0, i16x8_shl(a, 3))),
+                I16x8(i16x8_add(high.0, i16x8_shl(b, 3))),
+            ]
         }
 
         /// Lane by lane, modulo 256.
@@ -545,6 +579,10 @@ mod arch {
     }
 
     impl Sums {
+        pub fn add(self, other: Self) -> Self {
+            Self(from_fn(|i| self.0[i] + other.0[i]))
+        }
+
         pub fn to_array(self) -> [i32; 4] {
             self.0
         }
@@ -593,9 +631,30 @@ mod arch {
             Self(*from)
         }
 
-        /// How many bits of each byte differ.
-        pub fn differing(self, other: Self) -> Self {
-            Self(from_fn(|i| (self.0[i] ^ other.0[i]).count_ones() as u8))
+        pub fn and(self, other: Self) -> Self {
+            Self(from_fn(|i| self.0[i] & other.0[i]))
+        }
+
+        pub fn or(self, other: Self) -> Self {
+            Self(from_fn(|i| self.0[i] | other.0[i]))
+        }
+
+        pub fn xor(self, other: Self) -> Self {
+            Self(from_fn(|i| self.0[i] ^ other.0[i]))
+        }
+
+        /// How many bits of each byte are set.
+        pub fn count(self) -> Self {
+            Self(self.0.map(|byte| byte.count_ones() as u8))
+        }
+
+        /// Adds eight times each lane to its total, modulo 65,536.
+        pub fn add_eightfold_to(self, [low, high]: [I16x8; 2]) -> [I16x8; 2] {
+            let add = |i: usize, total: i16| total.wrapping_add(8 * i16::from(self.0[i]));
+            [
+                I16x8(from_fn(|i| add(i, low.0[i]))),
+                I16x8(from_fn(|i| add(i + 8, high.0[i]))),
+            ]
         }
 
         /// Lane by lane, modulo 256.
