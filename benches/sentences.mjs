@@ -11,12 +11,15 @@ const KEPT = path.join(root, 'target/search/minilm.f32');
 const FILES = ['banking77/banking77-train.csv', 'banking77/banking77-test.csv', 'sts/stsb-en-dev.csv', 'sts/stsb-en-test.csv'];
 export const DIMENSIONS = 384;
 
-/** All vectors of the sentences of banking77 and of the STS benchmark, one after the other; `undefined` where the data is not there. */
-export async function sentenceVectors() {
-  if (existsSync(KEPT)) return new Float32Array(new Uint8Array(readFileSync(KEPT)).buffer);
+/** Vectors of the sentences of banking77 and of the STS benchmark, one after the other; `undefined` where the data is not there. */
+export async function sentenceVectors(most = Infinity) {
+  if (existsSync(KEPT)) {
+    const all = new Float32Array(new Uint8Array(readFileSync(KEPT)).buffer);
+    return all.subarray(0, Math.min(most * DIMENSIONS, all.length));
+  }
   const files = FILES.map((file) => path.join(DATA, file));
   if (!files.every((file) => existsSync(file)) || !existsSync(path.join(MINILM, 'model.safetensors'))) return undefined;
-  const texts = [...new Set(files.flatMap(readTexts))];
+  const texts = [...new Set(files.flatMap(readTexts))].slice(0, most);
   const names = ['config.json', 'tokenizer.json', 'modules.json', '1_Pooling/config.json', 'sentence_bert_config.json', 'model.safetensors'];
   const read = names.filter((name) => existsSync(path.join(MINILM, name))).map((name) => [name, new Uint8Array(readFileSync(path.join(MINILM, name)))]);
   const embedder = await TextEmbedder.load('sentence-transformers/all-MiniLM-L6-v2', { dtype: 'q8', files: Object.fromEntries(read) });
@@ -25,8 +28,10 @@ export async function sentenceVectors() {
     vectors.set((await embedder.embed(texts.slice(first, first + 256))).data, first * DIMENSIONS);
   }
   embedder.dispose();
-  mkdirSync(path.dirname(KEPT), { recursive: true });
-  writeFileSync(KEPT, new Uint8Array(vectors.buffer));
+  if (most === Infinity) {
+    mkdirSync(path.dirname(KEPT), { recursive: true });
+    writeFileSync(KEPT, new Uint8Array(vectors.buffer));
+  }
   return vectors;
 }
 

@@ -363,7 +363,7 @@ mod tests {
         let mut bits = [255; 2];
         signs(&row.map(|x| x as i8), &mut bits);
         assert_eq!(bits, [0b1010_0001, 1]);
-        assert_eq!(square_q8(&vec![-127; 1 << 17]), 127 * 127 << 17);
+        assert_eq!(square_q8(&vec![-127; 1 << 17]), (127 * 127) << 17);
     }
 
     #[wasm_bindgen_test(unsupported = test)]
