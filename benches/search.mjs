@@ -124,7 +124,7 @@ async function recall() {
     queries.forEach((query, i) => (found += search(query).filter(({ id }) => best[i].has(id)).length));
     return found / (10 * queries.length);
   };
-  const table = [20, 50, 100, 200, 300, 400, 600, 800, 1600].map((candidates) => ({
+  const table = [20, 50, 100, 150, 200, 300, 400, 800].map((candidates) => ({
     candidates,
     'float32 rows': of((query) => float32.search(query, 10, { candidates })),
     'int8 rows': of((query) => int8.search(query, 10, { candidates })),

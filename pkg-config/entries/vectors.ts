@@ -45,7 +45,9 @@ export function toFloats(vectors: unknown, rows: number, dimensions: number): Fl
 
 /** One vector. */
 export function toQuery(query: unknown, dimensions: number): Float32Array {
-  return isEmbeddings(query) ? ofEmbeddings('query', query, 1, dimensions) : Float32Array.from(toVector('query', query, dimensions));
+  if (isEmbeddings(query)) return ofEmbeddings('query', query, 1, dimensions);
+  const vector = toVector('query', query, dimensions);
+  return vector instanceof Float32Array ? vector : new Float32Array(vector);
 }
 
 export function toWhole(name: string, value: unknown): number {

@@ -181,7 +181,7 @@ export interface SearchOptions {
   filter?: ((id: VectorId) => boolean) | TagFilter;
   /** Scores every row, though there is a prefilter. */
   exact?: boolean;
-  /** How many vectors the prefilter lets through; default 20 times `k`, and 200 or more. Sets of up to twice as many are searched exactly. */
+  /** How many vectors the prefilter lets through; default 15 times `k`, and 150 or more. Sets of up to twice as many are searched exactly. */
   candidates?: number;
 }
 

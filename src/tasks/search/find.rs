@@ -12,8 +12,8 @@ use crate::ops::search::{count, next_above, next_within};
 const PIECE: usize = 1024;
 
 /// Candidates of the prefilter: so many, or so many times `k`. Of the ten nearest among 18,000 sentences they have 99 % (`make bench`).
-const CANDIDATES: usize = 200;
-const CANDIDATES_PER_K: usize = 20;
+const CANDIDATES: usize = 150;
+const CANDIDATES_PER_K: usize = 15;
 
 /// A row and its cosine with the query.
 #[derive(Clone, Debug, PartialEq)]
