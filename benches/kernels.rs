@@ -1,7 +1,7 @@
 //! Times the kernels alone, in WebAssembly: linear layers and convolutions of any shape, and the bare loops that are their
-//! ceiling.
+//! ceiling, as is one that does nothing but read for a search.
 //!
-//! `benches/kernels.mjs` and `benches/digits.mjs` build it, run it in Chromium and print tables.
+//! `benches/kernels.mjs`, `benches/digits.mjs` and `benches/search.mjs` build it, run it in Chromium and print tables.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -91,6 +91,35 @@ impl ConvBench {
             conv2d(x, self.dims, weight, bias, window, &mut self.y);
             std::hint::black_box(&mut self.y);
         }
+    }
+}
+
+/// Bytes that are read once and added up, and nothing else: as fast as rows can come.
+#[wasm_bindgen]
+pub struct BareRead {
+    bytes: Vec<[i32; 32]>,
+}
+
+#[wasm_bindgen]
+impl BareRead {
+    /// So many bytes, rounded down to 128.
+    #[wasm_bindgen(constructor)]
+    pub fn new(bytes: usize) -> Self {
+        let vectors = |i: usize| [i as i32; 32];
+        Self {
+            bytes: (0..bytes / 128).map(vectors).collect(),
+        }
+    }
+
+    /// Reads them all.
+    pub fn run(&self) -> i32 {
+        let mut sums = [0; 32];
+        for bytes in &self.bytes {
+            for (sum, x) in sums.iter_mut().zip(bytes) {
+                *sum = x.wrapping_add(*sum);
+            }
+        }
+        sums.into_iter().fold(0, i32::wrapping_add)
     }
 }
 

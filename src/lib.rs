@@ -3,7 +3,7 @@
 //! The crate's parts lie one above the other, and each knows only what is below it:
 //!
 //! * `web` – the surface for JavaScript: conversions only.
-//! * `tasks` – what a user asks for: [`TextEmbedder`], [`ImageTextEmbedder`], [`DigitGenerator`].
+//! * `tasks` – what a user asks for: [`TextEmbedder`], [`ImageTextEmbedder`], [`VectorIndex`], [`DigitGenerator`].
 //! * `models` – one file per model, written once on burn's `Tensor`.
 //! * `ops` – the hot operations: a plain body, SIMD kernels for the CPU, WGSL kernels for the GPU.
 //! * `text` and `image` – tokenizing; decoding and resizing.
@@ -49,12 +49,13 @@ pub use image::{ImageProcessor, Rgb, decode as decode_image};
 pub use ops::{Activation, Linear, LinearWeight};
 pub use pace::{Pace, Unpaced};
 pub use store::{
-    Alone, Announcement, Chunk, Keep, Library, MemoryStore, ModelKey, Store, StoredInfo, Turn,
-    Turns,
+    Alone, Announcement, Chunk, IndexKey, Keep, Library, MemoryStore, ModelKey, Store, StoredInfo,
+    Turn, Turns,
 };
 pub use tasks::{
-    DigitGenerator, DigitJudge, EmbedOptions, Embeddings, GenerateOptions, ImageTextEmbedder,
-    LabelScore, LoadPlan, LoadProgress, LoadStatus, OnStep, PlannedFile, Pooling, Precision,
-    Sketch, Source, Start, TextEmbedder, Tower, Values, plan_any,
+    DigitGenerator, DigitJudge, EmbedOptions, Embeddings, Filter, GenerateOptions, Hit, Id,
+    ImageTextEmbedder, IndexOptions, IndexPrecision, IndexSnapshot, LabelScore, LoadPlan,
+    LoadProgress, LoadStatus, OnStep, PlannedFile, Pooling, Precision, SavedIndex, SearchOptions,
+    Sketch, Source, Start, Tags, TextEmbedder, Tower, Values, VectorIndex, Vectors, plan_any,
 };
 pub use weights::Dtype;

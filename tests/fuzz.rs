@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use peak_alloc::PeakAlloc;
 use pilotlight::{
-    Alone, Chunk, Dtype, Keep, Library, MemoryHost, MemoryStore, Source, Store, TextEmbedder,
-    Unpaced,
+    Alone, Chunk, Dtype, Error, Id, IndexKey, IndexOptions, IndexPrecision, Keep, Library,
+    MemoryHost, MemoryStore, SavedIndex, SearchOptions, Source, Store, Tags, TextEmbedder, Unpaced,
+    VectorIndex,
 };
 use pollster::block_on;
 use support::{Files, Flaky, Hurried, WEIGHTS, key, load, model_among, vector};
@@ -276,6 +277,150 @@ fn the_rows_of_the_store() {
         for info in block_on(library.list()).unwrap() {
             let _ = block_on(library.delete(&info.key));
         }
+        size
+    });
+}
+
+/// Small indexes of all kinds.
+fn indexes() -> Vec<VectorIndex> {
+    let mut all = Vec::new();
+    for precision in [
+        IndexPrecision::Float32,
+        IndexPrecision::Int8,
+        IndexPrecision::Binary,
+    ] {
+        for prefilter in [false, precision != IndexPrecision::Binary] {
+            let options = IndexOptions {
+                dimensions: 5,
+                precision,
+                prefilter,
+                source: Some("a model".into()),
+            };
+            let mut index = VectorIndex::new(options).unwrap();
+            let ids: Vec<Id> = (0..20)
+                .map(|i| {
+                    if i % 2 == 0 {
+                        Id::Integer(i)
+                    } else {
+                        format!("{i}").as_str().into()
+                    }
+                })
+                .collect();
+            let tags: Vec<Vec<String>> = (0..20)
+                .map(|i| vec![format!("t{}", i % 3); i % 2])
+                .collect();
+            let values: Vec<f32> = (0..100).map(|i| ((i * 37) % 19) as f32 - 9.25).collect();
+            index
+                .add(&ids, &values[..], Some(Tags::Each(&tags)))
+                .unwrap();
+            all.push(index);
+        }
+    }
+    all
+}
+
+/// What can be read must be an index like any other.
+fn use_index(index: &mut VectorIndex) {
+    let d = index.dimensions();
+    let query: Vec<f32> = (0..d).map(|i| i as f32 + 1.0).collect();
+    let hits = index.search(&query, 7, SearchOptions::default()).unwrap();
+    assert!(hits.iter().all(|hit| hit.score.is_finite()));
+    assert_eq!(hits.len(), index.len().min(7));
+    let bytes = index.to_bytes().unwrap();
+    let back = VectorIndex::from_bytes(&Chunk::from(bytes.as_slice())).unwrap();
+    assert_eq!(back.to_bytes().unwrap(), bytes);
+    let ids: Vec<Id> = index.ids().step_by(2).cloned().collect();
+    assert_eq!(index.remove(&ids).unwrap(), ids.len());
+}
+
+#[test]
+fn the_bytes_of_an_index() {
+    let files: Vec<Vec<u8>> = indexes()
+        .iter()
+        .map(|index| index.to_bytes().unwrap())
+        .collect();
+    let read = |bytes: &[u8]| VectorIndex::from_bytes(&Chunk::from(bytes));
+    let good = std::cell::Cell::new(0);
+    fuzz("index", 4, |random| {
+        let valid = &files[random.below(files.len())];
+        let forged = random.below(8) > 0;
+        let bytes = match forged {
+            false => mutate(valid, random),
+            true => {
+                let mut bytes = mutate(&valid[..valid.len() - 32], random);
+                if random.below(2) == 0 && bytes.len() > 20 {
+                    // Numbers of four bytes: lengths, counts, and what else there is.
+                    let at = 8 + random.below(bytes.len() - 12);
+                    let number = [0, 1, 5, 255, 65_536, u32::MAX][random.below(6)];
+                    bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
+                }
+                let digest = blake3::hash(&bytes);
+                bytes.extend(digest.as_bytes());
+                bytes
+            }
+        };
+        let size = bytes.len();
+        match read(&bytes) {
+            Ok(mut index) => {
+                good.set(good.get() + usize::from(bytes != *valid));
+                use_index(&mut index);
+            }
+            Err(error) => assert!(
+                ["INVALID_INPUT", "INTEGRITY"].contains(&error.kind().code()),
+                "{error}"
+            ),
+        }
+        size
+    });
+    assert!(
+        good.get() > 0,
+        "no changed file could be read: the digest hides what is behind it"
+    );
+}
+
+#[test]
+fn the_rows_of_a_stored_index() {
+    let indexes = indexes();
+    let key = IndexKey::new("notes").unwrap();
+    let sealed = |bytes: &[u8]| blake3::hash(bytes).to_hex().to_string();
+    fuzz("stored index", 5, |random| {
+        let index = &indexes[random.below(indexes.len())];
+        let store = MemoryStore::default();
+        let saved = SavedIndex::new(&store, &key);
+        block_on(saved.save(&index.snapshot())).unwrap();
+        let keys = block_on(store.keys("")).unwrap();
+        let get = |key: &str| block_on(store.get(key)).unwrap().unwrap().to_vec();
+        let put = |key: &str, bytes: &[u8]| block_on(store.put(key, Chunk::from(bytes))).unwrap();
+        let [chunk, manifest] = ["#chunk/", "#manifest"]
+            .map(|part| keys.iter().find(|key| key.contains(part)).unwrap());
+        let mut size = 2 * index.to_bytes().unwrap().len();
+        if random.below(2) == 0 {
+            // A chunk that is another one, to which the manifest leads.
+            let bytes = mutate(&get(chunk), random);
+            let digest = sealed(&bytes);
+            let (base, former) = chunk.rsplit_once('/').unwrap();
+            put(&format!("{base}/{digest}"), &bytes);
+            let row = String::from_utf8(get(manifest)).unwrap();
+            put(
+                manifest,
+                &seal(row[64..].replace(former, &digest).as_bytes()),
+            );
+            size += bytes.len();
+        } else {
+            let row = seal(&mutate(&get(manifest)[64..], random));
+            size += row.len();
+            put(manifest, &row);
+        }
+        match block_on(saved.load()) {
+            Ok(Some(mut index)) => use_index(&mut index),
+            Ok(None) => panic!("the manifest is there"),
+            Err(error) => {
+                let _: Error = error;
+            }
+        }
+        block_on(saved.save(&index.snapshot())).unwrap();
+        let back = block_on(saved.load()).unwrap().unwrap();
+        assert_eq!(back.to_bytes().unwrap(), index.to_bytes().unwrap());
         size
     });
 }

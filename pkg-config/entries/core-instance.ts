@@ -38,6 +38,17 @@ export class CoreInstance {
     });
   }
 
+  /** As `run`, for what is done when it returns; throws. */
+  now<T>(call: (glue: Glue) => T): T {
+    if (this.#trap) throw this.#trap;
+    try {
+      return call(this.glue);
+    } catch (error) {
+      if (isTrap(error)) this.glue.trapped(error);
+      throw this.#trap ?? error;
+    }
+  }
+
   /** Creates the GPU device and tests it, once; after a failure the next call tries again. */
   gpu(): Promise<GpuReport> {
     this.#gpu ??= this.run(({ initGpu }) => {

@@ -6,6 +6,7 @@ import { digitGeneratorOn } from './digit-generator.js';
 import { imageTextEmbedderOn } from './image-text-embedder.js';
 import { modelsOn } from './models.js';
 import { textEmbedderOn } from './text-embedder.js';
+import { vectorIndexOn } from './vector-index.js';
 
 export { PilotlightError } from './error.js';
 
@@ -15,6 +16,7 @@ const cores = /* @__PURE__ */ coresOf({ cpu: { name: 'core/simd.wasm', glue: () 
 // Each by itself, so that a bundler drops what is not used, with the weights behind it.
 export const TextEmbedder = /* @__PURE__ */ textEmbedderOn(cores);
 export const ImageTextEmbedder = /* @__PURE__ */ imageTextEmbedderOn(cores);
+export const VectorIndex = /* @__PURE__ */ vectorIndexOn(cores);
 export const DigitGenerator = /* @__PURE__ */ digitGeneratorOn(cores);
 export const models = /* @__PURE__ */ modelsOn(cores);
 export const init = /* @__PURE__ */ initOn(cores);

@@ -1,4 +1,4 @@
-import type { AdapterReport, Embeddings, ImageEmbeddings, LabelScore, LoadPlan, StoredModel } from '../types/index.js';
+import type { AdapterReport, Embeddings, ImageEmbeddings, IndexPrecision, LabelScore, LoadPlan, SearchHit, StoredModel, VectorId } from '../types/index.js';
 import type { Picture } from './pictures.js';
 
 /** What WebAssembly code can be made from. */
@@ -45,6 +45,27 @@ export interface JudgeHandle {
   free(): void;
 }
 
+/** An index inside a core's memory. Its calls compute until they are done, but for `save`. */
+export interface IndexHandle {
+  readonly size: number;
+  readonly dimensions: number;
+  readonly precision: IndexPrecision;
+  readonly prefilter: boolean;
+  readonly source: string | undefined;
+  readonly memoryBytes: number;
+  /** What `write` fills. */
+  readonly byteLength: number;
+  has(id: VectorId): boolean;
+  ids(): VectorId[];
+  add(ids: readonly VectorId[], vectors: Float32Array, tags: unknown): void;
+  update(ids: readonly VectorId[], vectors: Float32Array, tags: unknown): void;
+  remove(ids: readonly VectorId[]): number;
+  search(query: Float32Array, k: number, options: object): SearchHit[];
+  write(to: Uint8Array): void;
+  save(name: string, options: object): Promise<void>;
+  free(): void;
+}
+
 /** Outcome of the WebGPU self-test: the timed probe on both processors, and the largest difference of their results. */
 export interface GpuReport {
   adapter: AdapterReport;
@@ -66,6 +87,12 @@ export interface Glue {
   /** `options` are `LoadOptions` with the weights in `files`. */
   GeneratorCore: { load(options: object): Promise<GeneratorHandle> };
   JudgeCore: { load(options: object): Promise<JudgeHandle> };
+  IndexCore: {
+    new (options: object): IndexHandle;
+    fromBytes(bytes: Uint8Array): IndexHandle;
+    load(name: string, options: object): Promise<IndexHandle | undefined>;
+    delete(name: string, options: object): Promise<boolean>;
+  };
   planModel(model: string, options: object): Promise<CorePlan>;
   refreshModel(model: string, options: object): Promise<void>;
   listModels(options: object): Promise<StoredModel[]>;

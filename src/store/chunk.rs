@@ -45,6 +45,13 @@ impl From<&[u8]> for Chunk {
     }
 }
 
+#[cfg(target_arch = "wasm32")]
+impl From<js_sys::Uint8Array> for Chunk {
+    fn from(bytes: js_sys::Uint8Array) -> Self {
+        Self(bytes)
+    }
+}
+
 /// Collects bytes up to a whole chunk's size.
 pub(super) struct ChunkBuilder {
     #[cfg(target_arch = "wasm32")]

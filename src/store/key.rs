@@ -102,7 +102,7 @@ pub(super) fn current() -> String {
     format!("{EVERYTHING}{VERSION}")
 }
 
-/// `#` ends a model's part of the key, so no other model's key may start alike.
-fn escape(text: &str) -> String {
+/// `#` ends a model's or an index's part of the key, so no other's key may start alike.
+pub(super) fn escape(text: &str) -> String {
     text.replace('%', "%25").replace('#', "%23")
 }

@@ -1,8 +1,9 @@
-//! Where bytes stay between visits: a key-value store, and the packed models kept in it.
+//! Where bytes stay between visits: a key-value store, and the packed models and indexes kept in it.
 
 mod chunk;
 #[cfg(target_arch = "wasm32")]
 mod host;
+mod index;
 #[cfg(target_arch = "wasm32")]
 mod indexed_db;
 mod key;
@@ -16,6 +17,7 @@ mod writer;
 pub use chunk::Chunk;
 #[cfg(target_arch = "wasm32")]
 pub use host::{HostStore, HostTurns};
+pub use index::IndexKey;
 #[cfg(target_arch = "wasm32")]
 pub use indexed_db::IndexedDb;
 pub use key::ModelKey;

@@ -141,7 +141,8 @@ fn seal<T: Serialize>(value: &T, tail: &[u8]) -> Result<Vec<u8>> {
     Ok(row)
 }
 
-fn unseal<T: DeserializeOwned>(row: &[u8]) -> Option<(T, Vec<u8>)> {
+/// What a row holds; `None` where it was altered.
+pub(super) fn unseal<T: DeserializeOwned>(row: &[u8]) -> Option<(T, Vec<u8>)> {
     let (digest, content) = row.split_at_checked(DIGEST)?;
     if blake3::hash(content).to_hex().as_bytes() != digest {
         return None;

@@ -14,6 +14,7 @@ mod opening;
 mod plan;
 mod pooling;
 mod progress;
+mod search;
 
 pub use embed::{Embeddings, TextEmbedder};
 pub use embeddings::{EmbedOptions, Precision, Values};
@@ -26,3 +27,7 @@ pub use load::Source;
 pub use plan::{LoadPlan, PlannedFile, plan_any};
 pub use pooling::Pooling;
 pub use progress::{LoadProgress, LoadStatus};
+pub use search::{
+    Filter, Hit, Id, IndexOptions, IndexPrecision, IndexSnapshot, SavedIndex, SearchOptions, Tags,
+    VectorIndex, Vectors,
+};

@@ -6,6 +6,7 @@ mod error;
 #[cfg(feature = "webgpu")]
 mod gpu;
 mod image_text;
+mod index;
 mod models;
 mod options;
 mod pace;

@@ -7,7 +7,9 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::AbortSignal;
 
 use crate::error::{Error, Result};
-use crate::tasks::{EmbedOptions, GenerateOptions, Precision, STALL, Tower};
+use crate::tasks::{
+    EmbedOptions, GenerateOptions, IndexOptions, IndexPrecision, Precision, STALL, Tower,
+};
 use crate::weights::Dtype;
 
 /// An options object, or nothing.
@@ -275,6 +277,62 @@ pub(super) fn signal_option(value: &JsValue) -> Result<Option<AbortSignal>> {
     Options::new(value)?.of("signal", "an AbortSignal")
 }
 
+/// `VectorIndexOptions` of the TypeScript types.
+pub(super) fn index_options(value: &JsValue) -> Result<IndexOptions> {
+    let options = Options::new(value)?;
+    let dimensions = options.whole("dimensions")?;
+    let precision = options.string("precision")?;
+    Ok(IndexOptions {
+        dimensions: dimensions.ok_or_else(|| {
+            Error::invalid_input("dimensions is missing, expected the number of a vector's values")
+        })?,
+        precision: precision
+            .as_deref()
+            .map_or(Ok(IndexPrecision::default()), IndexPrecision::from_name)?,
+        prefilter: options.boolean("prefilter")?.unwrap_or(false),
+        source: options.string("source")?,
+    })
+}
+
+/// What `VectorIndex.search` of the package hands on: one of the filters, and how to search.
+pub(super) struct FindOptions {
+    /// Called with an id.
+    pub filter: Option<Function>,
+    pub tags: Option<Vec<String>>,
+    pub any: bool,
+    pub exact: bool,
+    pub candidates: Option<usize>,
+}
+
+impl FindOptions {
+    /// *Errors*: `InvalidInput` naming the option.
+    pub fn new(value: &JsValue) -> Result<Self> {
+        let options = Options::new(value)?;
+        let tags = options.of::<Array>("tags", "an array of strings")?;
+        Ok(Self {
+            filter: options.of("filter", "a function")?,
+            tags: tags.map(|tags| strings("tags", &tags)).transpose()?,
+            any: options.boolean("any")?.unwrap_or(false),
+            exact: options.boolean("exact")?.unwrap_or(false),
+            candidates: options.whole("candidates")?,
+        })
+    }
+}
+
+/// A list of strings.
+pub(super) fn strings(name: &str, list: &Array) -> Result<Vec<String>> {
+    let text = |(index, value): (usize, JsValue)| {
+        let wrong = || {
+            Error::invalid_input(format!(
+                "{name}[{index}] is {}, expected a string",
+                kind(&value)
+            ))
+        };
+        value.as_string().ok_or_else(wrong)
+    };
+    list.iter().enumerate().map(text).collect()
+}
+
 /// A text, or a list of texts, that messages call `name`. A lone surrogate becomes U+FFFD, as in any UTF-8 encoder.
 pub(super) fn texts(name: &str, value: &JsValue) -> Result<Vec<String>> {
     if let Some(text) = value.as_string() {
@@ -286,16 +344,7 @@ pub(super) fn texts(name: &str, value: &JsValue) -> Result<Vec<String>> {
             kind(value)
         )));
     };
-    let text = |(index, value): (usize, JsValue)| {
-        let wrong = || {
-            Error::invalid_input(format!(
-                "{name}[{index}] is {}, expected a string",
-                kind(&value)
-            ))
-        };
-        value.as_string().ok_or_else(wrong)
-    };
-    list.iter().enumerate().map(text).collect()
+    strings(name, list)
 }
 
 /// What a value is, for messages: never its content, which may be private.

@@ -7,8 +7,11 @@ import {
   type ErrorCode,
   type LoadProgress,
   PilotlightError,
+  type SearchHit,
   type Store,
   TextEmbedder,
+  type VectorId,
+  VectorIndex,
   diagnose,
   init,
 } from 'pilotlight';
@@ -68,6 +71,34 @@ export async function drawn(): Promise<Blob> {
   // @ts-expect-error: the judge needs a generator
   await DigitJudge.load();
   return digits.toGrid(4).toBlob();
+}
+
+export async function searched(embedder: TextEmbedder): Promise<number> {
+  const index = await VectorIndex.create({ dimensions: 384, precision: 'float32', prefilter: true, source: 'model' });
+  const ids: readonly VectorId[] = ['a', 1];
+  index.add(ids, await embedder.embed(['a', 'b']), { tags: ['both'] });
+  index.update(ids, [[1, 2], new Float32Array(2)], { tags: [['one'], []] });
+  const hits: SearchHit[] = index.search(await embedder.embed('c'), 10, { filter: (id) => id !== 1, exact: true, candidates: 100 });
+  index.search([1, 2], 1, { filter: { tags: ['one'], match: 'any' } });
+  const bytes: Uint8Array<ArrayBuffer> = index.toBytes();
+  await index.save('notes', { store });
+  const loaded: VectorIndex | undefined = await VectorIndex.load('notes');
+  const removed: boolean = await VectorIndex.delete('notes', { store: 'memory' });
+  // @ts-expect-error: no such precision
+  await VectorIndex.create({ dimensions: 3, precision: 'int4' });
+  // @ts-expect-error: dimensions are needed
+  await VectorIndex.create({});
+  // @ts-expect-error: ids are texts and numbers
+  index.add([true], new Float32Array(384));
+  // @ts-expect-error: a filter has tags or is a function
+  index.search([1], 1, { filter: 'both' });
+  // @ts-expect-error: read-only
+  index.size = 5;
+  // @ts-expect-error: the constructor is private
+  new VectorIndex();
+  void [(await VectorIndex.fromBytes(bytes)).size, index.has(1), index.ids(), loaded?.source, removed, index.memoryBytes];
+  index.dispose();
+  return index.remove(['a']) + (hits[0]?.score ?? 0);
 }
 
 export async function refused(embedder: TextEmbedder): Promise<void> {

@@ -7,6 +7,7 @@ export declare const EmbedderCore: Glue['EmbedderCore'];
 export declare const ImageTextCore: Glue['ImageTextCore'];
 export declare const GeneratorCore: Glue['GeneratorCore'];
 export declare const JudgeCore: Glue['JudgeCore'];
+export declare const IndexCore: Glue['IndexCore'];
 export declare const planModel: Glue['planModel'];
 export declare const refreshModel: Glue['refreshModel'];
 export declare const listModels: Glue['listModels'];

@@ -16,6 +16,7 @@ mod matmul_q8;
 mod norm;
 pub mod pack;
 pub mod picture;
+pub mod search;
 #[allow(unsafe_code)]
 mod simd;
 mod upsample;

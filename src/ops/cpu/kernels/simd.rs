@@ -285,6 +285,126 @@ mod arch {
             halves.map(|half| F32x4(half).to_bits())
         }
     }
+
+    #[allow(clippy::inline_always)]
+    impl Sums {
+        #[inline(always)]
+        pub fn add(self, other: Self) -> Self {
+            Self(i32x4_add(self.0, other.0))
+        }
+
+        #[inline(always)]
+        pub fn to_array(self) -> [i32; 4] {
+            F32x4(self.0).to_bits()
+        }
+    }
+
+    /// Eight integers of 16 bits.
+    #[derive(Clone, Copy)]
+    pub struct I16x8(v128);
+
+    #[allow(clippy::inline_always)]
+    impl I16x8 {
+        #[inline(always)]
+        pub fn zero() -> Self {
+            Self(i16x8_splat(0))
+        }
+
+        /// Without signs.
+        #[inline(always)]
+        pub fn to_array(self) -> [u16; 8] {
+            let [a, b, c, d] = F32x4(self.0).to_bits();
+            let halves = |word: i32| [word as u16, (word >> 16) as u16];
+            let [[a, b], [c, d], [e, f], [g, h]] = [a, b, c, d].map(halves);
+            [a, b, c, d, e, f, g, h]
+        }
+
+        #[inline(always)]
+        pub fn load(from: &[i16; 8]) -> Self {
+            // SAFETY: the reference covers the 16 bytes that are read; wasm loads need no alignment.
+            Self(unsafe { v128_load(from.as_ptr().cast()) })
+        }
+
+        /// Eight bytes, widened with their signs.
+        #[inline(always)]
+        pub fn widen(from: &[i8; 8]) -> Self {
+            // SAFETY: the reference covers the 8 bytes that are read; wasm loads need no alignment.
+            Self(unsafe { i16x8_load_extend_i8x8(from.as_ptr()) })
+        }
+
+        /// Adds the products of neighbours to a sum of 32 bits each; exact.
+        #[inline(always)]
+        pub fn dot(self, other: Self, sums: Sums) -> Sums {
+            Sums(i32x4_add(sums.0, i32x4_dot_i16x8(self.0, other.0)))
+        }
+    }
+
+    /// Sixteen bytes without signs.
+    #[derive(Clone, Copy)]
+    pub struct U8x16(v128);
+
+    #[allow(clippy::inline_always)]
+    impl U8x16 {
+        #[inline(always)]
+        pub fn splat(byte: u8) -> Self {
+            Self(u8x16_splat(byte))
+        }
+
+        #[inline(always)]
+        pub fn load(from: &[u8; 16]) -> Self {
+            // SAFETY: the reference covers the 16 bytes that are read; wasm loads need no alignment.
+            Self(unsafe { v128_load(from.as_ptr().cast()) })
+        }
+
+        #[inline(always)]
+        pub fn and(self, other: Self) -> Self {
+            Self(v128_and(self.0, other.0))
+        }
+
+        #[inline(always)]
+        pub fn or(self, other: Self) -> Self {
+            Self(v128_or(self.0, other.0))
+        }
+
+        #[inline(always)]
+        pub fn xor(self, other: Self) -> Self {
+            Self(v128_xor(self.0, other.0))
+        }
+
+        /// How many bits of each byte are set.
+        #[inline(always)]
+        pub fn count(self) -> Self {
+            Self(u8x16_popcnt(self.0))
+        }
+
+        /// Adds eight times each lane to its total, modulo 65,536.
+        #[inline(always)]
+        pub fn add_eightfold_to(self, [low, high]: [I16x8; 2]) -> [I16x8; 2] {
+            let [a, b] = [
+                u16x8_extend_low_u8x16(self.0),
+                u16x8_extend_high_u8x16(self.0),
+            ];
+            [
+                I16x8(i16x8_add(low.0, i16x8_shl(a, 3))),
+                I16x8(i16x8_add(high.0, i16x8_shl(b, 3))),
+            ]
+        }
+
+        /// Lane by lane, modulo 256.
+        #[inline(always)]
+        pub fn add(self, other: Self) -> Self {
+            Self(u8x16_add(self.0, other.0))
+        }
+
+        /// Adds each lane to its total, modulo 65,536.
+        #[inline(always)]
+        pub fn add_to(self, [low, high]: [I16x8; 2]) -> [I16x8; 2] {
+            [
+                I16x8(i16x8_add(low.0, u16x8_extend_low_u8x16(self.0))),
+                I16x8(i16x8_add(high.0, u16x8_extend_high_u8x16(self.0))),
+            ]
+        }
+    }
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -457,11 +577,105 @@ mod arch {
         };
         [0, 2].map(|at| quads.map(|quad| word(quad, at)))
     }
+
+    impl Sums {
+        pub fn add(self, other: Self) -> Self {
+            Self(from_fn(|i| self.0[i] + other.0[i]))
+        }
+
+        pub fn to_array(self) -> [i32; 4] {
+            self.0
+        }
+    }
+
+    /// Eight integers of 16 bits.
+    #[derive(Clone, Copy)]
+    pub struct I16x8([i16; 8]);
+
+    impl I16x8 {
+        pub fn zero() -> Self {
+            Self([0; 8])
+        }
+
+        /// Without signs.
+        pub fn to_array(self) -> [u16; 8] {
+            self.0.map(i16::cast_unsigned)
+        }
+
+        pub fn load(from: &[i16; 8]) -> Self {
+            Self(*from)
+        }
+
+        /// Eight bytes, widened with their signs.
+        pub fn widen(from: &[i8; 8]) -> Self {
+            Self(from.map(i16::from))
+        }
+
+        /// Adds the products of neighbours to a sum of 32 bits each; exact.
+        pub fn dot(self, other: Self, sums: Sums) -> Sums {
+            let product = |i: usize| i32::from(self.0[i]) * i32::from(other.0[i]);
+            Sums(from_fn(|i| sums.0[i] + product(2 * i) + product(2 * i + 1)))
+        }
+    }
+
+    /// Sixteen bytes without signs.
+    #[derive(Clone, Copy)]
+    pub struct U8x16([u8; 16]);
+
+    impl U8x16 {
+        pub fn splat(byte: u8) -> Self {
+            Self([byte; 16])
+        }
+
+        pub fn load(from: &[u8; 16]) -> Self {
+            Self(*from)
+        }
+
+        pub fn and(self, other: Self) -> Self {
+            Self(from_fn(|i| self.0[i] & other.0[i]))
+        }
+
+        pub fn or(self, other: Self) -> Self {
+            Self(from_fn(|i| self.0[i] | other.0[i]))
+        }
+
+        pub fn xor(self, other: Self) -> Self {
+            Self(from_fn(|i| self.0[i] ^ other.0[i]))
+        }
+
+        /// How many bits of each byte are set.
+        pub fn count(self) -> Self {
+            Self(self.0.map(|byte| byte.count_ones() as u8))
+        }
+
+        /// Adds eight times each lane to its total, modulo 65,536.
+        pub fn add_eightfold_to(self, [low, high]: [I16x8; 2]) -> [I16x8; 2] {
+            let add = |i: usize, total: i16| total.wrapping_add(8 * i16::from(self.0[i]));
+            [
+                I16x8(from_fn(|i| add(i, low.0[i]))),
+                I16x8(from_fn(|i| add(i + 8, high.0[i]))),
+            ]
+        }
+
+        /// Lane by lane, modulo 256.
+        pub fn add(self, other: Self) -> Self {
+            Self(from_fn(|i| self.0[i].wrapping_add(other.0[i])))
+        }
+
+        /// Adds each lane to its total, modulo 65,536.
+        pub fn add_to(self, [low, high]: [I16x8; 2]) -> [I16x8; 2] {
+            let add = |i: usize, total: i16| total.wrapping_add(i16::from(self.0[i]));
+            [
+                I16x8(from_fn(|i| add(i, low.0[i]))),
+                I16x8(from_fn(|i| add(i + 8, high.0[i]))),
+            ]
+        }
+    }
 }
 
 #[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
 pub(crate) use arch::unpack;
-pub(crate) use arch::{F32x4, Sums, Words, dot, mul_add, to_words, unpack_nibbles};
+pub(crate) use arch::{F32x4, I16x8, Sums, U8x16, Words, dot, mul_add, to_words, unpack_nibbles};
 #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
 pub(crate) use arch::{add_pairs, dot_saturates, pairs, widen};
 

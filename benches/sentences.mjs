@@ -1,0 +1,57 @@
+// Vectors of real sentences, made by the package with the real MiniLM, and kept: it takes a minute.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { TextEmbedder } from 'pilotlight';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const DATA = process.env.PILOTLIGHT_DATA ?? path.join(root, '../shared/data');
+const MINILM = process.env.PILOTLIGHT_MINILM ?? path.join(root, '.models/all-MiniLM-L6-v2');
+const KEPT = path.join(root, 'target/search/minilm.f32');
+const FILES = ['banking77/banking77-train.csv', 'banking77/banking77-test.csv', 'sts/stsb-en-dev.csv', 'sts/stsb-en-test.csv'];
+export const DIMENSIONS = 384;
+
+/** Vectors of the sentences of banking77 and of the STS benchmark, one after the other; `undefined` where the data is not there. */
+export async function sentenceVectors(most = Infinity) {
+  if (existsSync(KEPT)) {
+    const all = new Float32Array(new Uint8Array(readFileSync(KEPT)).buffer);
+    return all.subarray(0, Math.min(most * DIMENSIONS, all.length));
+  }
+  const files = FILES.map((file) => path.join(DATA, file));
+  if (!files.every((file) => existsSync(file)) || !existsSync(path.join(MINILM, 'model.safetensors'))) return undefined;
+  const texts = [...new Set(files.flatMap(readTexts))].slice(0, most);
+  const names = ['config.json', 'tokenizer.json', 'modules.json', '1_Pooling/config.json', 'sentence_bert_config.json', 'model.safetensors'];
+  const read = names.filter((name) => existsSync(path.join(MINILM, name))).map((name) => [name, new Uint8Array(readFileSync(path.join(MINILM, name)))]);
+  const embedder = await TextEmbedder.load('sentence-transformers/all-MiniLM-L6-v2', { dtype: 'q8', files: Object.fromEntries(read) });
+  const vectors = new Float32Array(texts.length * DIMENSIONS);
+  for (let first = 0; first < texts.length; first += 256) {
+    vectors.set((await embedder.embed(texts.slice(first, first + 256))).data, first * DIMENSIONS);
+  }
+  embedder.dispose();
+  if (most === Infinity) {
+    mkdirSync(path.dirname(KEPT), { recursive: true });
+    writeFileSync(KEPT, new Uint8Array(vectors.buffer));
+  }
+  return vectors;
+}
+
+/** `text,category` with a header, or `sentence1,sentence2,score` without; quotes as in RFC 4180. */
+function readTexts(file) {
+  const fields = [...readFileSync(file, 'utf8').matchAll(/("(?:[^"]|"")*"|[^,\r\n]*)(,|\r?\n|$)/g)];
+  const rows = [[]];
+  for (const [, field, end] of fields) {
+    rows.at(-1).push(field.replace(/^"|"$/g, '').replaceAll('""', '"').trim());
+    if (end !== ',') rows.push([]);
+  }
+  const texts = file.includes('banking77') ? rows.slice(1).map(([text]) => text) : rows.flatMap(([one, two]) => [one, two]);
+  return texts.filter(Boolean);
+}
+
+/** Some are asked with and not in the index: every so many. */
+export function split(vectors, every = 60) {
+  const [rows, queries] = [[], []];
+  for (let i = 0; i < vectors.length / DIMENSIONS; i += 1) {
+    (i % every === 0 ? queries : rows).push(vectors.subarray(i * DIMENSIONS, (i + 1) * DIMENSIONS));
+  }
+  return { rows, queries };
+}

@@ -1,0 +1,80 @@
+//! An index in a store.
+
+use std::collections::HashMap;
+
+use super::VectorIndex;
+use super::bytes::segment;
+use super::tags::GONE;
+use crate::error::Result;
+use crate::store::{IndexKey, Store};
+
+/// An index as it was at one moment. It shares the rows with the index until that changes them.
+#[derive(Clone, Debug)]
+pub struct IndexSnapshot(pub(super) VectorIndex);
+
+impl VectorIndex {
+    /// For a save during which the index may change.
+    pub fn snapshot(&self) -> IndexSnapshot {
+        IndexSnapshot(Self {
+            rows: self.rows.clone(),
+            tags: self.tags.clone(),
+            source: self.source.clone(),
+            // Nobody looks an id up in it.
+            slots: HashMap::new(),
+        })
+    }
+}
+
+/// An index under a name in a store.
+#[derive(Clone, Copy)]
+pub struct SavedIndex<'a> {
+    store: &'a dyn Store,
+    key: &'a IndexKey,
+}
+
+impl<'a> SavedIndex<'a> {
+    /// Of this store.
+    pub fn new(store: &'a dyn Store, key: &'a IndexKey) -> Self {
+        Self { store, key }
+    }
+
+    /// Writes what of an index changed since it was saved under this name; until all is there, what was saved before stays
+    /// readable.
+    ///
+    /// *Errors*: `QuotaExceeded` with the bytes that were to be written, and those of the store.
+    pub async fn save(&self, snapshot: &IndexSnapshot) -> Result<()> {
+        let IndexSnapshot(index) = snapshot;
+        // Block by block, so that a change is one of few chunks.
+        let chunks = index.rows.blocks().iter().filter_map(|block| {
+            let rows = 0..block.ids.len();
+            let rows: Vec<_> = rows
+                .filter(|at| block.sets[*at] != GONE)
+                .map(|at| (block.as_ref(), at))
+                .collect();
+            (!rows.is_empty()).then(|| {
+                let mut chunk = Vec::new();
+                segment(index.rows.shape(), &rows, &index.tags, &mut |part| {
+                    chunk.extend_from_slice(part);
+                    Ok(())
+                })?;
+                Ok(chunk)
+            })
+        });
+        self.key.save(self.store, index.head()?, chunks).await
+    }
+
+    /// The index that was saved, or `None` where there is none.
+    ///
+    /// *Errors*: `Integrity` where it was altered.
+    pub async fn load(&self) -> Result<Option<VectorIndex>> {
+        let begin = VectorIndex::with_head;
+        self.key
+            .load(self.store, begin, |index, chunk| index.take_chunk(&chunk))
+            .await
+    }
+
+    /// Removes it; false where there is none.
+    pub async fn delete(&self) -> Result<bool> {
+        self.key.delete(self.store).await
+    }
+}

@@ -1,0 +1,271 @@
+//! An index in a store: cut off anywhere, altered anywhere, and beside models.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::cell::Cell;
+
+use async_trait::async_trait;
+use pilotlight::{
+    Alone, Chunk, Dtype, Error, ErrorKind, Id, IndexKey, IndexOptions, Library, MemoryHost,
+    MemoryStore, Result, SavedIndex, SearchOptions, Store, VectorIndex,
+};
+use pollster::block_on;
+use support::{Flaky, WEIGHTS, load, model, vector};
+
+const D: usize = 1024;
+
+/// Rows that fill more than two chunks of 2 MiB.
+const ROWS: i64 = 5_000;
+
+fn values(first: i64, count: i64) -> Vec<f32> {
+    let value = |i: i64| ((i.wrapping_mul(2_654_435_761) >> 7) & 0xffff) as f32 - 32_000.0;
+    (first * D as i64..(first + count) * D as i64)
+        .map(value)
+        .collect()
+}
+
+fn add(index: &mut VectorIndex, first: i64, count: i64) {
+    let ids: Vec<Id> = (first..first + count).map(Id::Integer).collect();
+    index.add(&ids, &values(first, count)[..], None).unwrap();
+}
+
+fn index(rows: i64) -> VectorIndex {
+    let mut index = VectorIndex::new(IndexOptions {
+        dimensions: D,
+        ..IndexOptions::default()
+    })
+    .unwrap();
+    add(&mut index, 0, rows);
+    index
+}
+
+fn save(store: &dyn Store, name: &str, index: &VectorIndex) -> Result<()> {
+    let key = IndexKey::new(name)?;
+    block_on(SavedIndex::new(store, &key).save(&index.snapshot()))
+}
+
+fn read(store: &dyn Store, name: &str) -> Result<Option<VectorIndex>> {
+    let key = IndexKey::new(name)?;
+    block_on(SavedIndex::new(store, &key).load())
+}
+
+fn bytes(index: &VectorIndex) -> Vec<u8> {
+    index.to_bytes().unwrap()
+}
+
+fn rows(store: &MemoryStore) -> Vec<(String, Vec<u8>)> {
+    let keys = block_on(store.keys("")).unwrap();
+    let row = |key: String| {
+        let bytes = block_on(store.get(&key)).unwrap().unwrap().to_vec();
+        (key, bytes)
+    };
+    keys.into_iter().map(row).collect()
+}
+
+fn copy(store: &MemoryStore) -> MemoryStore {
+    let copy = MemoryStore::default();
+    for (key, row) in rows(store) {
+        block_on(copy.put(&key, Chunk::from(row.as_slice()))).unwrap();
+    }
+    copy
+}
+
+/// Does so many changes, and fails at all that come after.
+struct Cut {
+    store: MemoryStore,
+    left: Cell<usize>,
+}
+
+impl Cut {
+    fn take(&self) -> Result<()> {
+        let left = self.left.get();
+        self.left.set(left.saturating_sub(1));
+        if left > 0 {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::QuotaExceeded, "no room"))
+    }
+}
+
+#[async_trait(?Send)]
+impl Store for Cut {
+    async fn get(&self, key: &str) -> Result<Option<Chunk>> {
+        self.store.get(key).await
+    }
+
+    async fn put(&self, key: &str, bytes: Chunk) -> Result<()> {
+        self.take()?;
+        self.store.put(key, bytes).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        self.take()?;
+        self.store.delete(key).await
+    }
+
+    async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
+        self.store.keys(prefix).await
+    }
+}
+
+#[test]
+fn a_save_that_is_cut_off_anywhere_leaves_the_former_version_readable() {
+    let store = MemoryStore::default();
+    let mut index = index(ROWS);
+    save(&store, "notes", &index).unwrap();
+    let former = bytes(&index);
+    // Something in each chunk.
+    let ids: Vec<Id> = (0..ROWS).step_by(700).map(Id::Integer).collect();
+    index.remove(&ids).unwrap();
+    add(&mut index, ROWS, 100);
+    let later = bytes(&index);
+    for changes in 0.. {
+        let cut = Cut {
+            store: copy(&store),
+            left: Cell::new(changes),
+        };
+        let saved = save(&cut, "notes", &index);
+        let found = bytes(&read(&cut.store, "notes").unwrap().unwrap());
+        if let Err(error) = saved {
+            assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
+            assert!(error.room().unwrap().needed > 0);
+            assert!(found == former, "cut after {changes} changes");
+        } else {
+            assert!(found == later, "cut after {changes} changes");
+        }
+        // The next save finds what is there, and leaves nothing behind.
+        save(&cut.store, "notes", &index).unwrap();
+        assert!(bytes(&read(&cut.store, "notes").unwrap().unwrap()) == later);
+        assert_eq!(rows(&cut.store).len(), 4);
+        if cut.left.get() > 0 {
+            assert!(changes > 6, "the store was never cut");
+            break;
+        }
+    }
+}
+
+#[test]
+fn whatever_is_altered_or_missing_is_known_and_mended_by_the_next_save() {
+    let store = MemoryStore::default();
+    let index = index(ROWS);
+    save(&store, "notes", &index).unwrap();
+    for (key, row) in rows(&store) {
+        for at in [0, row.len() / 2, row.len() - 1] {
+            let altered = copy(&store);
+            let mut changed = row.clone();
+            changed[at] ^= 1;
+            block_on(altered.put(&key, Chunk::from(changed.as_slice()))).unwrap();
+            let error = read(&altered, "notes").map(|_| ()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Integrity, "{key}, byte {at}");
+            save(&altered, "notes", &index).unwrap();
+            assert!(bytes(&read(&altered, "notes").unwrap().unwrap()) == bytes(&index));
+        }
+        let less = copy(&store);
+        block_on(less.delete(&key)).unwrap();
+        if key.ends_with("#manifest") {
+            assert!(read(&less, "notes").unwrap().is_none());
+        } else {
+            let error = read(&less, "notes").map(|_| ()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Integrity);
+        }
+    }
+}
+
+/// Another tab saves between the manifest and a chunk.
+struct Raced {
+    store: MemoryStore,
+    later: MemoryStore,
+    gets: Cell<usize>,
+}
+
+#[async_trait(?Send)]
+impl Store for Raced {
+    async fn get(&self, key: &str) -> Result<Option<Chunk>> {
+        self.gets.set(self.gets.get() + 1);
+        if self.gets.get() < 3 {
+            return self.store.get(key).await;
+        }
+        self.later.get(key).await
+    }
+
+    async fn put(&self, key: &str, bytes: Chunk) -> Result<()> {
+        self.store.put(key, bytes).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        self.store.delete(key).await
+    }
+
+    async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
+        self.store.keys(prefix).await
+    }
+}
+
+#[test]
+fn a_load_during_a_save_by_another_tab_gets_one_of_both_versions() {
+    let store = MemoryStore::default();
+    let mut index = index(ROWS);
+    save(&store, "notes", &index).unwrap();
+    let later = copy(&store);
+    index.remove(&[Id::Integer(0), Id::Integer(3_000)]).unwrap();
+    save(&later, "notes", &index).unwrap();
+    let raced = Raced {
+        store,
+        later,
+        gets: Cell::new(0),
+    };
+    let loaded = read(&raced, "notes").unwrap().unwrap();
+    assert!(bytes(&loaded) == bytes(&index));
+}
+
+#[test]
+fn names_are_apart_whatever_is_in_them() {
+    let store = MemoryStore::default();
+    let names = ["a", "a#manifest", "a#", "a%23", "a/b", "é"];
+    for (rows, name) in (1..).zip(names) {
+        save(&store, name, &index(rows)).unwrap();
+    }
+    for (rows, name) in (1..).zip(names) {
+        assert_eq!(read(&store, name).unwrap().unwrap().len(), rows);
+        let key = IndexKey::new(name).unwrap();
+        let saved = SavedIndex::new(&store, &key);
+        assert!(block_on(saved.delete()).unwrap());
+        assert!(!block_on(saved.delete()).unwrap());
+    }
+    assert!(rows(&store).is_empty());
+    assert_eq!(
+        IndexKey::new("").unwrap_err().kind(),
+        ErrorKind::InvalidInput
+    );
+}
+
+#[test]
+fn models_and_indexes_in_one_store_leave_each_other_alone() {
+    let (files, store) = (model(), MemoryStore::default());
+    let host = MemoryHost::new(files.clone());
+    let sound = Flaky::new(&host, &files, (WEIGHTS, u64::MAX));
+    let (embedder, _) = load(&sound, &store, Dtype::Q8, 100_000, 1).unwrap();
+    let text = vector(&embedder);
+    let mut index = VectorIndex::new(IndexOptions {
+        dimensions: text.len(),
+        ..IndexOptions::default()
+    })
+    .unwrap();
+    index.add(&["text".into()], &text[..], None).unwrap();
+    save(&store, "notes", &index).unwrap();
+    let library = Library::new(&store);
+    assert_eq!(block_on(library.list()).unwrap().len(), 1);
+    block_on(library.sweep(&Alone, u64::MAX)).unwrap();
+    for info in block_on(library.list()).unwrap() {
+        block_on(library.delete(&info.key)).unwrap();
+    }
+    for (key, _) in rows(&store) {
+        assert!(!block_on(library.delete(&key)).unwrap());
+    }
+    let index = read(&store, "notes").unwrap().unwrap();
+    let hits = index.search(&text, 1, SearchOptions::default()).unwrap();
+    assert_eq!(hits[0].id, "text".into());
+    assert!(hits[0].score > 0.9999);
+}
