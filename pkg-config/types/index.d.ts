@@ -225,6 +225,9 @@ export declare class ImageTextEmbedder {
   readonly towers: readonly Tower[];
   readonly backend: BackendReport;
   /** Frees the model's memory when the calls made before have settled. Later calls reject with `'DISPOSED'`; calling it twice is fine. */
+  dispose(): void;
+}
+
 /** How an index keeps each value: 4 bytes, 1 byte (by a scale for each vector) or 1 bit (its sign). */
 export type IndexPrecision = 'float32' | 'int8' | 'binary';
 
