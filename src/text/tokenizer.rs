@@ -167,4 +167,97 @@ mod tests {
             assert!(error.to_string().starts_with("tokenizer.json: "), "{error}");
         }
     }
+
+    /// CLIP's own vocabulary, where the data is; it is not part of the repository.
+    fn clip() -> Option<(std::path::PathBuf, TextTokenizer)> {
+        let data = std::env::var("PILOTLIGHT_DATA").unwrap_or("../shared/data".into());
+        let data = std::path::PathBuf::from(data);
+        let Ok(json) = std::fs::read(data.join("clip/tokenizer.json")) else {
+            println!("SKIPPED: {} has no clip/tokenizer.json", data.display());
+            return None;
+        };
+        let tokenizer = TextTokenizer::from_json(&json, 77, false).unwrap();
+        Some((data, tokenizer))
+    }
+
+    fn goldens(file: &str) -> Vec<u8> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/clip-tokenizer/");
+        std::fs::read(format!("{folder}{file}")).unwrap()
+    }
+
+    /// All captions of the photos, then sentences of the STS benchmark.
+    fn captions(data: &std::path::Path) -> Vec<String> {
+        let read = |file: &str| std::fs::read_to_string(data.join(file)).unwrap();
+        let photos: serde_json::Value =
+            serde_json::from_str(&read("photos/manifest.json")).unwrap();
+        let photos = photos.as_array().unwrap().iter();
+        let texts = photos.flat_map(|photo| photo["captions"].as_array().unwrap().clone());
+        let mut all: Vec<String> = texts
+            .map(|text| text.as_str().unwrap().to_string())
+            .collect();
+        for file in ["sts/stsb-en-test.csv", "sts/stsb-en-dev.csv"] {
+            all.extend(read(file).lines().map(first_field));
+        }
+        all.truncate(2000);
+        all
+    }
+
+    /// Of a line of comma-separated values.
+    fn first_field(line: &str) -> String {
+        match line.strip_prefix('"') {
+            Some(quoted) => {
+                let quoted = quoted.replace("\"\"", "\u{0}");
+                quoted.split('"').next().unwrap().replace('\u{0}', "\"")
+            }
+            None => line.split(',').next().unwrap().to_string(),
+        }
+    }
+
+    #[test]
+    fn captions_have_the_ids_that_transformers_gives() {
+        let Some((data, tokenizer)) = clip() else {
+            return;
+        };
+        let ids = goldens("ids.bin");
+        let numbers: Vec<u32> = ids
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|bytes| u32::from(u16::from_le_bytes(*bytes)))
+            .collect();
+        let mut rest = numbers.as_slice();
+        let captions = captions(&data);
+        assert_eq!(captions.len(), 2000);
+        for caption in captions {
+            let (expected, others) = rest[1..].split_at(rest[0] as usize);
+            rest = others;
+            assert_eq!(
+                tokenizer.encode(&caption).unwrap().ids,
+                expected,
+                "{caption}"
+            );
+        }
+        assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn odd_texts_have_the_ids_that_transformers_gives() {
+        let Some((_, tokenizer)) = clip() else {
+            return;
+        };
+        let odd: serde_json::Value = serde_json::from_slice(&goldens("odd.json")).unwrap();
+        let cases = odd["cases"].as_array().unwrap();
+        assert!(cases.len() > 60);
+        for case in cases {
+            let text = case["text"].as_str().unwrap();
+            let ids = case["ids"].as_array().unwrap().iter();
+            let ids: Vec<u32> = ids.map(|id| id.as_u64().unwrap() as u32).collect();
+            let truncated = case["truncated"].as_bool().unwrap();
+            assert_eq!(
+                tokenizer.encode(text).unwrap(),
+                Tokens { ids, truncated },
+                "{text:?}"
+            );
+        }
+    }
 }
