@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use peak_alloc::PeakAlloc;
 use pilotlight::{
-    Alone, Chunk, Dtype, Error, Id, IndexKey, IndexOptions, IndexPrecision, Keep, Library,
-    MemoryHost, MemoryStore, SavedIndex, SearchOptions, Source, Store, Tags, TextEmbedder, Unpaced,
-    VectorIndex,
+    Alone, Chunk, Dtype, Error, Id, ImageProcessor, IndexKey, IndexOptions, IndexPrecision, Keep,
+    Library, MemoryHost, MemoryStore, Rgb, SavedIndex, SearchOptions, Source, Store, Tags,
+    TextEmbedder, Unpaced, VectorIndex, decode_image, plan_any,
 };
 use pollster::block_on;
 use support::{Files, Flaky, Hurried, WEIGHTS, key, load, model_among, vector};
@@ -197,6 +197,68 @@ fn the_json_configs_and_the_lock_file() {
         all.insert(name.into(), changed);
         plan(all);
         size + weights.len() / FACTOR
+    });
+}
+
+/// CLIP in shards, whose index and configs are changed.
+#[test]
+fn the_configs_of_clip_and_the_index_of_its_shards() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/clip-tiny-gelu");
+    let names = [
+        "config.json",
+        "preprocessor_config.json",
+        "model.safetensors.index.json",
+    ];
+    let mut files = Files::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let file = file.unwrap();
+        let name = file.file_name().into_string().unwrap();
+        if name != "tokenizer.json" && !name.starts_with("expected") && !name.ends_with(".py") {
+            files.insert(name, std::fs::read(file.path()).unwrap());
+        }
+    }
+    let beside: usize = files.values().map(Vec::len).sum();
+    fuzz("configs of CLIP", 4, |random| {
+        let name = names[random.below(names.len())];
+        let changed = mutate(&files[name], random);
+        let size = changed.len() + beside;
+        if let Ok(processor) = ImageProcessor::from_json(&changed) {
+            let [rows, columns] = processor.dims();
+            if rows * columns < 1 << 16 {
+                let picture = Rgb::new(3, 2, vec![7; 18]).unwrap();
+                assert_eq!(processor.process(&picture).len(), 3 * rows * columns);
+            }
+        }
+        let mut all = files.clone();
+        all.insert(name.into(), changed);
+        let host = MemoryHost::new(all);
+        let source = Source::new(&host, &Unpaced);
+        let _ = block_on(plan_any(&source, &[], Dtype::Q8));
+        size
+    });
+}
+
+/// Most bytes that decoding may take, whatever the file says: those of a picture of 50 million pixels, and of turning it.
+const MOST_PIXELS: usize = 50_000_000 * 8;
+
+#[test]
+fn pictures() {
+    let goldens = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/pictures");
+    let pictures: Vec<Vec<u8>> = std::fs::read_dir(goldens)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .filter(|path| {
+            let ending = path.extension().and_then(|ending| ending.to_str());
+            ending.is_some_and(|ending| ["png", "jpg", "webp", "gif"].contains(&ending))
+        })
+        .map(|path| std::fs::read(path).unwrap())
+        .filter(|file| file.len() < 20_000)
+        .collect();
+    assert!(pictures.len() > 10);
+    fuzz("pictures", 5, |random| {
+        let changed = mutate(&pictures[random.below(pictures.len())], random);
+        let _ = decode_image(&changed);
+        MOST_PIXELS / FACTOR
     });
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use super::Rgb;
 use crate::error::{Error, ErrorKind, Result};
@@ -27,6 +27,9 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb> {
         return Err(Error::invalid_input(
             "the picture is in no known format, expected PNG, JPEG, WebP or GIF",
         ));
+    }
+    if reader.format() == Some(ImageFormat::WebP) {
+        check_chunks(bytes)?;
     }
     let mut limits = Limits::default();
     limits.max_alloc = Some(MOST_BYTES);
@@ -53,6 +56,23 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb> {
     } else {
         Rgb::new(width, height, picture.into_rgb8().into_raw())
     }
+}
+
+/// Chunks of a WebP file may not claim to be longer than the file: the decoder would take memory for what they claim.
+fn check_chunks(file: &[u8]) -> Result<()> {
+    let mut rest = file.get(12..).unwrap_or_default();
+    while let Some((header, content)) = rest.split_first_chunk::<8>() {
+        let [.., a, b, c, d] = *header;
+        let size = u32::from_le_bytes([a, b, c, d]) as usize;
+        if size > content.len() {
+            return Err(Error::invalid_input(
+                "the picture cannot be decoded: a part of it claims to be longer than the file",
+            ));
+        }
+        // Chunks begin at even places.
+        rest = content.get(size + size % 2..).unwrap_or_default();
+    }
+    Ok(())
 }
 
 fn broken(error: ImageError) -> Error {
