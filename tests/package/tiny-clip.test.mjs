@@ -1,0 +1,82 @@
+// The tiny CLIP end to end, in int8 as it is served: it finds what was asked among pictures of combinations that it never saw.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { ImageTextEmbedder, VectorIndex } from 'pilotlight';
+import { startHub } from '../hub/hub.mjs';
+import { ROOT } from './support/models.mjs';
+
+const MODEL = 'pilotlight/tiny-clip';
+const folder = path.join(ROOT, 'tests/goldens/tiny-clip');
+const { labels, scenes } = JSON.parse(readFileSync(path.join(folder, 'scenes.json'), 'utf8'));
+
+/** PNG files, one after the other. */
+function pictures() {
+  const all = readFileSync(path.join(folder, 'pictures.bin'));
+  let end = 0;
+  return scenes.map(({ length }) => all.subarray(end, (end += length)));
+}
+
+let hub;
+let clip;
+let seen;
+before(async () => {
+  hub = await startHub({ models: { [MODEL]: path.join(ROOT, 'weights/tiny-clip') } });
+  clip = await ImageTextEmbedder.load(MODEL, { host: hub.url, store: false });
+  seen = await clip.embedImages(pictures());
+});
+after(async () => {
+  clip?.dispose();
+  await hub?.close();
+});
+
+test('both towers take less than 6 MB', () => {
+  const sent = hub.requests.filter(({ url }) => url.endsWith('.safetensors')).reduce((sum, { bytes }) => sum + bytes, 0);
+  assert.ok(sent > 1e6 && sent < 6e6, `${sent} bytes`);
+});
+
+test('a caption finds its picture among 1,000 others, nine times of ten', async (t) => {
+  const index = await VectorIndex.create({ dimensions: clip.dimensions });
+  index.add([...scenes.keys()], seen);
+  const { data, dims } = await clip.embedTexts(scenes.map(({ caption }) => caption));
+  const right = scenes.filter((_, i) => index.search(data.subarray(i * dims[1], (i + 1) * dims[1]), 1)[0].id === i).length;
+  t.diagnostic(`recall@1 ${((100 * right) / scenes.length).toFixed(1)} %`);
+  assert.ok(right >= 0.9 * scenes.length, `${right} of ${scenes.length}`);
+});
+
+test('labels are told without training, 95 of 100, and most in every category', async (t) => {
+  const template = '{}';
+  const told = {};
+  const files = pictures();
+  for (const [i, { category, labels: set, label }] of scenes.entries()) {
+    const choice = typeof set === 'number' ? labels[set] : set;
+    const [best] = await clip.classify(files[i], choice, { template });
+    const counts = (told[category] ??= { right: 0, all: 0 });
+    counts.all += 1;
+    if (best.label === choice[label]) counts.right += 1;
+  }
+  const sum = (key) => Object.values(told).reduce((all, counts) => all + counts[key], 0);
+  for (const [category, { right, all }] of Object.entries(told)) {
+    t.diagnostic(`${category}: ${right} of ${all}`);
+    assert.ok(right >= 0.85 * all, `${category}: ${right} of ${all}`);
+  }
+  t.diagnostic(`zero-shot top-1 ${((100 * sum('right')) / sum('all')).toFixed(1)} %`);
+  assert.equal(sum('all'), 1000);
+  assert.ok(sum('right') >= 950, `${sum('right')} of 1000`);
+});
+
+test('what one types finds it too', async () => {
+  const index = await VectorIndex.create({ dimensions: clip.dimensions });
+  index.add([...scenes.keys()], seen);
+  const search = async (text) => index.search(await clip.embedTexts(text), 5).map(({ id }) => scenes[id].scene.objects);
+  for (const [text, isRight] of [
+    ['green circle', (objects) => objects.some(({ shape, colour }) => shape === 'circle' && colour === 'green')],
+    ['a yellow heart', (objects) => objects.some(({ shape, colour }) => shape === 'heart' && colour === 'yellow')],
+    ['three squares', (objects) => objects.length === 3 && objects.every(({ shape }) => shape === 'square')],
+    ['the digit seven', (objects) => objects[0].shape === 'seven'],
+  ]) {
+    const found = await search(text);
+    assert.ok(isRight(found[0]), `${text}: ${JSON.stringify(found[0])}`);
+  }
+});
