@@ -42,13 +42,14 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
       try {
         const signal = signalOf(checkObject('options', options));
         checkModel(model, options);
-        const towers = options.towers ?? TOWERS;
+        const towers = [...new Set(options.towers ?? TOWERS)];
+        if (towers.length > 1) checkReadTwice(options.files);
         const { instance, report } = await abortable(chooseBackend(cores, options), signal);
         const { device, dtype } = report;
         const files = abortableFiles(options.files, signal);
         const load = new Load(model, { ...options, towers, device, dtype, ...(files && { files }) });
         const handle = await load.run(instance, ({ ImageTextCore }, settled) => ImageTextCore.load(model, settled));
-        return new ImageTextEmbedder(INSIDE, new HeldModel('ImageTextEmbedder', instance, handle), handle, [...towers], report, () => load.refresh(instance));
+        return new ImageTextEmbedder(INSIDE, new HeldModel('ImageTextEmbedder', instance, handle), handle, towers, report, () => load.refresh(instance));
       } catch (error) {
         throw toPilotlightError(error);
       }
@@ -60,15 +61,16 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
 
     async embedImages(images: Api.ImageSource | readonly Api.ImageSource[], options: Api.EmbedImagesOptions = {}): Promise<Api.ImageEmbeddings> {
       return this.#call(options, async (handle) => {
+        this.#need('image');
         const decoder = decoderOf(options);
-        const { onProgress } = options;
+        const report = listenerOf(options);
         const signal = signalOf(options);
         const sources = Array.isArray(images) ? (images as readonly Api.ImageSource[]) : [images as Api.ImageSource];
         const total = sources.length;
         let failure: unknown;
         // A picture is read only when the one before is done: a folder of photos does not fit into memory.
         const read = async (index: number) => {
-          if (index > 0) onProgress?.({ done: index, total });
+          if (index > 0) report(index, total);
           try {
             return await pictureOf(sources[index] as Api.ImageSource, `images[${index}]`, decoder, signal);
           } catch (error) {
@@ -78,7 +80,7 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
         };
         try {
           const embeddings = await handle.embedImages(total, read, options);
-          if (total > 0) onProgress?.({ done: total, total });
+          if (total > 0) report(total, total);
           return embeddings;
         } catch (error) {
           throw failure ?? error;
@@ -88,6 +90,8 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
 
     async classify(image: Api.ImageSource, labels: readonly string[], options: Api.ClassifyOptions = {}): Promise<Api.LabelScore[]> {
       return this.#call(options, async (handle) => {
+        this.#need('text');
+        this.#need('image');
         if (!Array.isArray(labels)) throw new PilotlightError('INVALID_INPUT', `labels: expected an array of strings, got ${typeof labels}`);
         const picture = await pictureOf(image, 'image', decoderOf(options), signalOf(options));
         return handle.classify(picture, labels, options.template ?? TEMPLATE, options);
@@ -98,6 +102,11 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
       this.#model.dispose();
     }
 
+    /** In the core's words, but before a picture is fetched in vain. */
+    #need(tower: Api.Tower): void {
+      if (!this.towers.includes(tower)) throw new PilotlightError('INVALID_INPUT', `the ${tower} tower was not loaded: have '${tower}' in towers`);
+    }
+
     async #call<T>(options: object, work: (handle: ImageTextHandle) => Promise<T>): Promise<T> {
       const result = await this.#model.call(options, work);
       this.#answered?.();
@@ -106,6 +115,32 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
     }
   }
   return ImageTextEmbedder as unknown as typeof Api.ImageTextEmbedder;
+}
+
+/** Small files that only one tower reads. */
+const READ_ONCE = ['tokenizer.json', 'preprocessor_config.json'];
+
+function checkReadTwice(files: Api.LoadOptions['files']): void {
+  for (const [name, source] of Object.entries(files ?? {})) {
+    const once = (typeof ReadableStream === 'function' && source instanceof ReadableStream) || (typeof Response === 'function' && source instanceof Response);
+    if (once && !READ_ONCE.includes(name)) {
+      throw new PilotlightError('INVALID_INPUT', `files: ${name} can be read once only, and both towers need it; give a Blob or bytes, or load one tower`);
+    }
+  }
+}
+
+/** Tells the caller's listener; one that throws does not break the call. */
+function listenerOf({ onProgress }: Api.EmbedImagesOptions): (done: number, total: number) => void {
+  const listener: unknown = onProgress;
+  if (listener === undefined || listener === null) return () => {};
+  if (typeof listener !== 'function') throw new PilotlightError('INVALID_INPUT', `onProgress: expected a function, got ${typeof listener}`);
+  return (done, total) => {
+    try {
+      onProgress?.({ done, total });
+    } catch {
+      // As while loading.
+    }
+  };
 }
 
 function decoderOf({ decoder = 'pilotlight' }: { decoder?: unknown }): 'pilotlight' | 'browser' {

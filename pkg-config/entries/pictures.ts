@@ -23,29 +23,48 @@ type Drawable = ImageBitmap | HTMLImageElement | HTMLCanvasElement | OffscreenCa
  */
 export async function pictureOf(source: ImageSource, name: string, decoder: 'pilotlight' | 'browser', signal: AbortSignal | undefined): Promise<Picture> {
   if (signal?.aborted) throw aborted(signal);
-  if (isPixels(source)) return { data: source.data, width: source.width, height: source.height };
-  if (isDrawable(source)) return pixelsOf(source, name);
-  const bytes = await bytesOf(source, name, signal);
-  if (decoder === 'pilotlight') return bytes;
-  return decodedByBrowser(bytes, name);
+  const kind = kindOf(source);
+  if (DRAWABLE.has(kind)) return pixelsOf(source as Drawable, kind, name);
+  if (isPixels(source)) return { data: new Uint8ClampedArray(source.data.buffer, source.data.byteOffset, source.data.byteLength), width: source.width, height: source.height };
+  const bytes = await bytesOf(source, kind, name, signal);
+  return decoder === 'pilotlight' ? bytes : decodedByBrowser(bytes, name);
 }
 
-async function bytesOf(source: unknown, name: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
-  if (source instanceof Uint8Array) return source;
-  if (source instanceof ArrayBuffer) return new Uint8Array(source);
-  if (source instanceof Blob) {
-    try {
-      return new Uint8Array(await source.arrayBuffer());
-    } catch (error) {
-      throw new PilotlightError('INVALID_INPUT', `${name}: the file cannot be read; it may have been moved or deleted`, error);
+const DRAWABLE = new Set(['ImageBitmap', 'HTMLImageElement', 'HTMLCanvasElement', 'OffscreenCanvas']);
+
+/** What something is, also where it comes from another frame, whose classes are not this one's. */
+const kindOf = (source: unknown): string => Object.prototype.toString.call(source).slice(8, -1);
+
+function isPixels(source: unknown): source is Pixels {
+  return typeof source === 'object' && source !== null && kindOf((source as Partial<Pixels>).data) === 'Uint8ClampedArray';
+}
+
+async function bytesOf(source: unknown, kind: string, name: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
+  switch (kind) {
+    case 'Uint8Array': {
+      const { buffer, byteOffset, byteLength } = source as Uint8Array;
+      return new Uint8Array(buffer, byteOffset, byteLength);
+    }
+    case 'ArrayBuffer':
+      return new Uint8Array(source as ArrayBuffer);
+    case 'Blob':
+    case 'File':
+      try {
+        return new Uint8Array(await (source as Blob).arrayBuffer());
+      } catch (error) {
+        throw new PilotlightError('INVALID_INPUT', `${name}: the file cannot be read; it may have been moved or deleted`, error);
+      }
+    case 'String':
+    case 'URL':
+      return fetched(String(source), name, signal);
+    default: {
+      const expected = 'a Blob, bytes, a URL, ImageData, an ImageBitmap, or an img or canvas element';
+      throw new PilotlightError('INVALID_INPUT', `${name}: expected ${expected}, got ${source === null ? 'null' : typeof source}`);
     }
   }
-  if (typeof source === 'string' || source instanceof URL) return fetched(source, name, signal);
-  const expected = 'a Blob, bytes, a URL, ImageData, an ImageBitmap, or an img or canvas element';
-  throw new PilotlightError('INVALID_INPUT', `${name}: expected ${expected}, got ${source === null ? 'null' : typeof source}`);
 }
 
-async function fetched(url: string | URL, name: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
+async function fetched(url: string, name: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
   try {
     const response = await fetch(url, { ...(signal && { signal }) });
     if (!response.ok) throw new PilotlightError('FETCH_FAILED', `${name}: the server answered ${response.status}`);
@@ -66,27 +85,18 @@ async function decodedByBrowser(bytes: Uint8Array, name: string): Promise<Pixels
     throw new PilotlightError('INVALID_INPUT', `${name}: the browser cannot decode the picture`, error);
   }
   try {
-    return pixelsOf(bitmap, name);
+    return pixelsOf(bitmap, 'ImageBitmap', name);
   } finally {
     bitmap.close();
   }
 }
 
-function isPixels(source: unknown): source is Pixels {
-  return typeof source === 'object' && source !== null && (source as Partial<Pixels>).data instanceof Uint8ClampedArray;
-}
-
-function isDrawable(source: unknown): source is Drawable {
-  const classes = [globalThis.ImageBitmap, globalThis.HTMLImageElement, globalThis.HTMLCanvasElement, globalThis.OffscreenCanvas];
-  return classes.some((type) => typeof type === 'function' && source instanceof type);
-}
-
-function pixelsOf(source: Drawable, name: string): Pixels {
-  const element = typeof HTMLImageElement === 'function' && source instanceof HTMLImageElement ? source : undefined;
+function pixelsOf(source: Drawable, kind: string, name: string): Pixels {
+  const element = kind === 'HTMLImageElement' ? (source as HTMLImageElement) : undefined;
   if (element && !(element.complete && element.naturalWidth > 0)) {
     throw new PilotlightError('INVALID_INPUT', `${name}: the img element has not loaded its picture; await its decode() first`);
   }
-  const [width, height] = element ? [element.naturalWidth, element.naturalHeight] : [source.width, source.height];
+  const { width, height } = element ? { width: element.naturalWidth, height: element.naturalHeight } : source;
   if (width * height === 0) throw new PilotlightError('INVALID_INPUT', `${name}: the picture has ${width} x ${height} pixels; an ImageBitmap may have been closed`);
   if (width * height > MOST_PIXELS) {
     throw new PilotlightError('RESOURCE_LIMIT', `${name}: the picture has ${width} x ${height} pixels, expected ${MOST_PIXELS} in all at most`);

@@ -11,6 +11,8 @@ use crate::error::{Error, ErrorKind, Result};
 const MOST_PIXELS: u64 = 50_000_000;
 /// Most bytes that a decoder may take: four for each pixel, twice, for turning it.
 const MOST_BYTES: u64 = MOST_PIXELS * 8;
+/// Most bytes of what is beside the pixels, such as a colour profile: packed it may take a thousandth.
+const MOST_BESIDE: u64 = 32 << 20;
 
 /// Decodes a file, turns it as its EXIF data says, and lays it on white where it is transparent. Of an animation, the first frame;
 /// of 16 bits, the upper 8.
@@ -28,12 +30,15 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb> {
             "the picture is in no known format, expected PNG, JPEG, WebP or GIF",
         ));
     }
-    if reader.format() == Some(ImageFormat::WebP) {
-        check_chunks(bytes)?;
+    if reader.format() == Some(ImageFormat::Jpeg) && !has_end(bytes) {
+        return Err(Error::invalid_input(
+            "the picture cannot be decoded: the file ends before the picture does",
+        ));
     }
+    let believable = reader.format() != Some(ImageFormat::WebP) || exif_fits(bytes);
     let mut limits = Limits::default();
-    limits.max_alloc = Some(MOST_BYTES);
-    reader.limits(limits);
+    limits.max_alloc = Some(MOST_BESIDE);
+    reader.limits(limits.clone());
     let mut decoder = reader.into_decoder().map_err(broken)?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > MOST_PIXELS {
@@ -44,10 +49,15 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb> {
             ),
         ));
     }
+    limits.max_alloc = Some(MOST_BYTES);
+    decoder.set_limits(limits).map_err(broken)?;
     // Who cannot read the orientation takes the picture as it lies.
-    let orientation = decoder.orientation();
+    let orientation = match believable {
+        true => decoder.orientation().ok(),
+        false => None,
+    };
     let mut picture = DynamicImage::from_decoder(decoder).map_err(broken)?;
-    if let Ok(orientation) = orientation {
+    if let Some(orientation) = orientation {
         picture.apply_orientation(orientation);
     }
     let (width, height) = (picture.width() as usize, picture.height() as usize);
@@ -58,27 +68,49 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb> {
     }
 }
 
-/// Chunks of a WebP file may not claim to be longer than the file: the decoder would take memory for what they claim.
-fn check_chunks(file: &[u8]) -> Result<()> {
-    let mut rest = file.get(12..).unwrap_or_default();
-    while let Some((header, content)) = rest.split_first_chunk::<8>() {
-        let [.., a, b, c, d] = *header;
-        let size = u32::from_le_bytes([a, b, c, d]) as usize;
+/// Whether a WebP's EXIF data lie in the file: the decoder takes the memory that they claim. What follows the picture is anybody's.
+fn exif_fits(webp: &[u8]) -> bool {
+    let mut rest = webp.get(12..).unwrap_or_default();
+    while let Some(([a, b, c, d, size @ ..], content)) = rest.split_first_chunk::<8>() {
+        let size = u32::from_le_bytes(*size) as usize;
         if size > content.len() {
-            return Err(Error::invalid_input(
-                "the picture cannot be decoded: a part of it claims to be longer than the file",
-            ));
+            return [*a, *b, *c, *d] != *b"EXIF";
         }
         // Chunks begin at even places.
         rest = content.get(size + size % 2..).unwrap_or_default();
     }
-    Ok(())
+    true
+}
+
+/// Whether a JPEG's picture has an end: its decoder fills up with grey what is missing.
+fn has_end(jpeg: &[u8]) -> bool {
+    const END: [u8; 2] = [0xff, 0xd9];
+    let mut at = 2;
+    // Up to where the picture begins: a thumbnail before it has an end of its own.
+    while let Some([0xff, kind, high, low]) = jpeg.get(at..).and_then(|rest| rest.first_chunk()) {
+        match kind {
+            0xda => return jpeg[at..].windows(2).rev().any(|two| two == END),
+            0xff => at += 1,
+            0x01 | 0xd0..=0xd7 => at += 2,
+            _ => at += 2 + usize::from(u16::from_be_bytes([*high, *low])),
+        }
+    }
+    // The decoder says better what is wrong.
+    true
 }
 
 fn broken(error: ImageError) -> Error {
-    let kind = match error {
-        ImageError::Limits(_) => ErrorKind::ResourceLimit,
-        _ => ErrorKind::InvalidInput,
-    };
-    Error::new(kind, format!("the picture cannot be decoded: {error}"))
+    match error {
+        ImageError::Limits(_) => Error::new(
+            ErrorKind::ResourceLimit,
+            format!("the picture is too large, expected {MOST_PIXELS} pixels in all at most"),
+        ),
+        ImageError::Unsupported(_) => Error::invalid_input(
+            "the picture is of a kind that is not decoded here, expected PNG, JPEG, WebP or GIF; a browser may know it, with decoder: 'browser'",
+        ),
+        error => Error::invalid_input(format!(
+            "the picture cannot be decoded: {}",
+            error.to_string().trim_end()
+        )),
+    }
 }

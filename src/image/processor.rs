@@ -37,6 +37,10 @@ struct Config {
     do_center_crop: bool,
     crop_size: Size,
     #[serde(default = "yes")]
+    do_rescale: bool,
+    #[serde(default = "one_of_255")]
+    rescale_factor: f64,
+    #[serde(default = "yes")]
     do_normalize: bool,
     image_mean: [f32; 3],
     image_std: [f32; 3],
@@ -55,6 +59,10 @@ fn yes() -> bool {
     true
 }
 
+fn one_of_255() -> f64 {
+    1.0 / 255.0
+}
+
 fn bicubic() -> u8 {
     BICUBIC
 }
@@ -69,6 +77,7 @@ impl ImageProcessor {
         for (name, value) in [
             ("do_resize", config.do_resize),
             ("do_center_crop", config.do_center_crop),
+            ("do_rescale", config.do_rescale),
             ("do_normalize", config.do_normalize),
         ] {
             if !value {
@@ -76,6 +85,13 @@ impl ImageProcessor {
                     "{FILE}: {name} is false, expected true"
                 )));
             }
+        }
+        // A config is written with as many digits as its author liked.
+        if (config.rescale_factor - one_of_255()).abs() > 1e-6 {
+            return Err(Error::unsupported(format!(
+                "{FILE}: rescale_factor is {}, expected 1 / 255",
+                config.rescale_factor
+            )));
         }
         if config.resample != BICUBIC {
             return Err(Error::unsupported(format!(

@@ -49,6 +49,14 @@ impl ModelKey {
         }
     }
 
+    /// What one load calls its chunks. Parts are written in one load and deleted one by one, so each has chunks of its own.
+    pub(super) fn writing(&self, owner: &str) -> String {
+        match self.dtype_and_part() {
+            (_, Some(part)) => format!("{owner}-{part}"),
+            (_, None) => owner.into(),
+        }
+    }
+
     pub(super) fn of(host: &str, model: &str, revision: &str, variant: &str) -> Self {
         Self {
             host: host.into(),

@@ -103,7 +103,7 @@ impl<'a> ModelWriter<'a> {
                     revision,
                     variant,
                     commit: commit.into(),
-                    writing: owner.clone(),
+                    writing: keep.key.writing(&owner),
                     owner: String::new(),
                     updated: 0,
                     files: BTreeMap::new(),

@@ -23,6 +23,9 @@ const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
 const PREPROCESSOR: &str = "preprocessor_config.json";
 
+/// A branch that moves while its towers are loaded one after the other moves no further, most likely.
+const TRIES: usize = 3;
+
 /// What stands in a template for the label.
 const LABEL: &str = "{}";
 
@@ -95,6 +98,15 @@ pub struct ImageTextEmbedder {
     labels: RefCell<Option<Labels>>,
 }
 
+/// A tower, and what was said beside it.
+struct Read<T> {
+    tower: T,
+    /// Values of its vectors.
+    dimensions: usize,
+    /// What it was made from.
+    commit: String,
+}
+
 struct TextTower {
     model: ClipText,
     tokenizer: TextTokenizer,
@@ -124,38 +136,71 @@ impl ImageTextEmbedder {
         device: &Device,
     ) -> Result<Self> {
         let wants = |tower| towers.contains(&tower);
-        if towers.is_empty() {
-            return Err(Error::invalid_input(
-                "towers is empty, expected 'text', 'image' or both",
-            ));
-        }
         let progress = TowersProgress::default();
         let report = |event: &LoadProgress| progress.report(event, source.progress);
-        let mut loaded = Self {
-            text: None,
-            image: None,
-            dimensions: 0,
-            labels: RefCell::default(),
-        };
-        if wants(Tower::Text) {
-            let source = source.for_part(Tower::Text.name(), &report);
-            let text = load(&source, async |loading| {
-                TextTower::read(loading, dtype, device).await
-            });
-            let (tower, dimensions) = text.await?;
-            (loaded.text, loaded.dimensions) = (Some(tower), dimensions);
-            progress.next();
+        let [text_source, image_source] =
+            Tower::ALL.map(|tower| source.for_part(tower.name(), &report));
+        let (mut text, mut image) = (None, None);
+        for _ in 0..TRIES {
+            if wants(Tower::Text) && text.is_none() {
+                let read = async |loading: &mut Loading<'_, '_>| {
+                    TextTower::read(loading, dtype, device).await
+                };
+                text = Some(load(&text_source, read).await?);
+                progress.next();
+            }
+            if wants(Tower::Image) && image.is_none() {
+                let read = async |loading: &mut Loading<'_, '_>| {
+                    ImageTower::read(loading, dtype, device).await
+                };
+                image = Some(load(&image_source, read).await?);
+                progress.next();
+            }
+            let [a, b] = match (&text, &image) {
+                (Some(text), Some(image)) => [&text.commit, &image.commit],
+                (Some(Read { commit, .. }), None) => [commit, commit],
+                (None, Some(Read { commit, .. })) => [commit, commit],
+                (None, None) => return Err(no_towers()),
+            };
+            // Towers of two commits may be of two models: what is behind is loaded again.
+            if a == b {
+                return Ok(Self::of(text, image, &progress, source));
+            }
+            for part in [&text_source, &image_source] {
+                part.refresh_whole().await?;
+            }
+            let behind = [
+                text_source.is_outdated().await?,
+                image_source.is_outdated().await?,
+            ];
+            if behind == [false, false] {
+                // The later commit left the files of the earlier one as they were.
+                return Ok(Self::of(text, image, &progress, source));
+            }
+            text = text.filter(|_| !behind[0]);
+            image = image.filter(|_| !behind[1]);
         }
-        if wants(Tower::Image) {
-            let source = source.for_part(Tower::Image.name(), &report);
-            let image = load(&source, async |loading| {
-                ImageTower::read(loading, dtype, device).await
-            });
-            let (tower, dimensions) = image.await?;
-            (loaded.image, loaded.dimensions) = (Some(tower), dimensions);
-        }
+        Err(Error::fetch_failed(
+            "the model changed each time that its second tower was asked for",
+        ))
+    }
+
+    fn of(
+        text: Option<Read<TextTower>>,
+        image: Option<Read<ImageTower>>,
+        progress: &TowersProgress,
+        source: &Source<'_>,
+    ) -> Self {
         progress.ready(source.progress);
-        Ok(loaded)
+        let dimensions = text.as_ref().map(|text| text.dimensions);
+        Self {
+            dimensions: dimensions
+                .or(image.as_ref().map(|image| image.dimensions))
+                .unwrap_or_default(),
+            text: text.map(|text| text.tower),
+            image: image.map(|image| image.tower),
+            labels: RefCell::default(),
+        }
     }
 
     /// What loading the towers would take. Fetches the small files but the tokenizer's, and the header of the weights.
@@ -181,16 +226,14 @@ impl ImageTextEmbedder {
                 None => part,
             });
         }
-        plan.ok_or_else(|| {
-            Error::invalid_input("towers is empty, expected 'text', 'image' or both")
-        })
+        plan.ok_or_else(no_towers)
     }
 
-    /// Whether both towers are whole in the store, and the newest as far as known.
-    pub(super) async fn is_stored(source: &Source<'_>) -> Result<bool> {
+    /// Whether both towers are whole in the store, and not `outdated` unless that will do.
+    pub(super) async fn is_stored(source: &Source<'_>, outdated: bool) -> Result<bool> {
         for tower in Tower::ALL {
             let part = source.for_part(tower.name(), &|_| {});
-            if plan::of_stored(&part, tower.files()[1], false)
+            if plan::of_stored(&part, tower.files()[1], outdated)
                 .await?
                 .is_none()
             {
@@ -317,6 +360,10 @@ impl ImageTextEmbedder {
     }
 }
 
+fn no_towers() -> Error {
+    Error::invalid_input("towers is empty, expected 'text', 'image' or both")
+}
+
 fn not_loaded(tower: Tower) -> Error {
     let name = tower.name();
     Error::invalid_input(format!(
@@ -336,12 +383,11 @@ async fn blueprint(
 }
 
 impl TextTower {
-    /// The tower, and the values of its vectors.
     async fn read(
         loading: &mut Loading<'_, '_>,
         dtype: Dtype,
         device: &Device,
-    ) -> Result<(Self, usize)> {
+    ) -> Result<Read<Self>> {
         let (config, weights) = blueprint(loading, dtype, &Tower::Text.files()).await?;
         let json = loading.required(TOKENIZER).await?;
         let weights = loading.open_weights(weights).await;
@@ -360,7 +406,11 @@ impl TextTower {
             tokenizer,
             max_tokens,
         };
-        Ok((tower, config.projection_dim))
+        Ok(Read {
+            tower,
+            dimensions: config.projection_dim,
+            commit: loading.commit().into(),
+        })
     }
 
     async fn tokens(&self, texts: &[String], pace: &dyn Pace) -> Result<Vec<Tokens>> {
@@ -422,12 +472,11 @@ impl TextTower {
 }
 
 impl ImageTower {
-    /// The tower, and the values of its vectors.
     async fn read(
         loading: &mut Loading<'_, '_>,
         dtype: Dtype,
         device: &Device,
-    ) -> Result<(Self, usize)> {
+    ) -> Result<Read<Self>> {
         let (config, weights) = blueprint(loading, dtype, &Tower::Image.files()).await?;
         let processor = ImageProcessor::from_json(&loading.required(PREPROCESSOR).await?)?;
         let size = config.image_size();
@@ -448,7 +497,11 @@ impl ImageTower {
             model: ClipVision::new(&config, weights, device.clone())?,
             processor,
         };
-        Ok((tower, config.projection_dim))
+        Ok(Read {
+            tower,
+            dimensions: config.projection_dim,
+            commit: loading.commit().into(),
+        })
     }
 
     async fn embed(&self, picture: &Rgb, pace: &dyn Pace) -> Result<Vec<f32>> {
@@ -477,6 +530,8 @@ struct TowersProgress {
     before: Cell<u64>,
     /// Of this tower so far.
     loaded: Cell<u64>,
+    /// What the first tower's plan counted: all of a file of which each tower takes a part.
+    planned: Cell<u64>,
     fetched: Cell<bool>,
     verified: Cell<Option<Verified>>,
 }
@@ -491,9 +546,12 @@ impl TowersProgress {
             return self.verified.set(verified);
         }
         let before = self.before.get();
+        if before == 0 && event.status == LoadStatus::Plan {
+            self.planned.set(event.total);
+        }
         to(&LoadProgress {
             loaded: before + event.loaded,
-            total: before + event.total,
+            total: (before + event.total).max(self.planned.get()),
             ..event.clone()
         });
     }

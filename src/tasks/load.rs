@@ -130,7 +130,16 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
-    async fn refresh_whole(&self) -> Result<()> {
+    /// Whether the host has had a newer commit than the stored model's since; also where none is stored.
+    pub(super) async fn is_outdated(&self) -> Result<bool> {
+        let Some(keep) = &self.keep else {
+            return Ok(true);
+        };
+        let stored = StoredModel::open(keep.store, &keep.key).await?;
+        Ok(stored.is_none_or(|model| model.is_outdated()))
+    }
+
+    pub(super) async fn refresh_whole(&self) -> Result<()> {
         let Some(keep) = &self.keep else {
             return Ok(());
         };
@@ -262,6 +271,8 @@ pub struct Loading<'a, 's> {
     small: HashMap<String, Small>,
     /// Of which the front was asked for, or why it is not there.
     weights: Opened<'a>,
+    /// What tells these files from those of another time.
+    commit: String,
     verified: Verified,
     loaded: u64,
     total: u64,
@@ -283,6 +294,7 @@ impl<'a, 's> Loading<'a, 's> {
             writer: None,
             small: HashMap::new(),
             weights: Ok(None),
+            commit: String::new(),
             verified: verified.unwrap_or(Verified::Sha256),
             loaded: 0,
             total: 0,
@@ -379,8 +391,12 @@ impl<'a, 's> Loading<'a, 's> {
         let (front, small) = join(front, self.fetch_small(&files)).await;
         // What is wrong with a small file says more than what is wrong with the weights.
         self.weights = front;
+        self.commit = match &self.snapshot.commit {
+            Some(commit) => commit.clone(),
+            None => self.identity(),
+        };
         if self.writer.is_none() && self.writing.is_some() {
-            let commit = self.identity();
+            let commit = self.commit.clone();
             self.open_writer(&commit).await?;
         }
         for (file, bytes) in small {
@@ -489,6 +505,11 @@ impl<'a, 's> Loading<'a, 's> {
             return Ok(None);
         }
         Fetch::open(self.host, &self.snapshot, file, front, self.network()).await
+    }
+
+    /// What tells the files that [`plan`](Self::plan) found from those of another time.
+    pub(super) fn commit(&self) -> &str {
+        &self.commit
     }
 
     /// What is known of the repository.

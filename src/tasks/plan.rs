@@ -79,18 +79,25 @@ pub async fn plan_any(source: &Source<'_>, towers: &[Tower], dtype: Dtype) -> Re
         return ImageTextEmbedder::plan(source, towers, dtype).await;
     }
     // What is stored is planned without a request.
-    if ImageTextEmbedder::is_stored(source).await? {
+    if ImageTextEmbedder::is_stored(source, false).await? {
         return ImageTextEmbedder::plan(source, &Tower::ALL, dtype).await;
     }
-    match TextEmbedder::plan(source, dtype).await {
-        Err(error) if error.kind() == ErrorKind::UnsupportedModel => {
-            let plan = ImageTextEmbedder::plan(source, &Tower::ALL, dtype).await;
-            match plan {
-                // It is of neither kind.
-                Err(other) if other.kind() == ErrorKind::UnsupportedModel => Err(error),
-                plan => plan,
-            }
-        }
+    let error = match TextEmbedder::plan(source, dtype).await {
+        Err(error) => error,
+        plan => return plan,
+    };
+    let clip = match error.kind() {
+        ErrorKind::UnsupportedModel => true,
+        // As a load would go on with what is stored.
+        ErrorKind::FetchFailed => ImageTextEmbedder::is_stored(source, true).await?,
+        _ => false,
+    };
+    if !clip {
+        return Err(error);
+    }
+    match ImageTextEmbedder::plan(source, &Tower::ALL, dtype).await {
+        // It is of neither kind.
+        Err(other) if other.kind() == ErrorKind::UnsupportedModel => Err(error),
         plan => plan,
     }
 }

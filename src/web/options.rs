@@ -202,9 +202,14 @@ fn towers(options: &Options) -> Result<Vec<Tower>> {
             "towers is empty, expected 'text', 'image' or both",
         ));
     }
-    list.iter()
-        .map(|name| Tower::from_name(&name.as_string().unwrap_or_else(|| kind(&name))))
-        .collect()
+    let mut towers = Vec::new();
+    for name in list.iter() {
+        let tower = Tower::from_name(&name.as_string().unwrap_or_else(|| kind(&name)))?;
+        if !towers.contains(&tower) {
+            towers.push(tower);
+        }
+    }
+    Ok(towers)
 }
 
 /// What can stand in a header; a message never has the token itself.
