@@ -105,9 +105,9 @@ fn broken(error: ImageError) -> Error {
             ErrorKind::ResourceLimit,
             format!("the picture is too large, expected {MOST_PIXELS} pixels in all at most"),
         ),
-        ImageError::Unsupported(_) => Error::invalid_input(
-            "the picture is of a kind that is not decoded here, expected PNG, JPEG, WebP or GIF; a browser may know it, with decoder: 'browser'",
-        ),
+        ImageError::Unsupported(_) => Error::invalid_input(format!(
+            "the picture cannot be decoded: {error}, expected PNG, JPEG, WebP or GIF; a browser may know it, with decoder: 'browser'"
+        )),
         error => Error::invalid_input(format!(
             "the picture cannot be decoded: {}",
             error.to_string().trim_end()

@@ -5,15 +5,23 @@ import {
   type Digits,
   type Embeddings,
   type ErrorCode,
+  type ImageEmbeddings,
+  type ImageSource,
+  ImageTextEmbedder,
+  type LabelScore,
+  type LoadPlan,
   type LoadProgress,
   PilotlightError,
   type SearchHit,
   type Store,
+  type StoredModel,
   TextEmbedder,
+  type Tower,
   type VectorId,
   VectorIndex,
   diagnose,
   init,
+  models,
 } from 'pilotlight';
 import * as inline from 'pilotlight/inline';
 import { DigitJudge, type Reading } from 'pilotlight/judge';
@@ -99,6 +107,39 @@ export async function searched(embedder: TextEmbedder): Promise<number> {
   void [(await VectorIndex.fromBytes(bytes)).size, index.has(1), index.ids(), loaded?.source, removed, index.memoryBytes];
   index.dispose();
   return index.remove(['a']) + (hits[0]?.score ?? 0);
+}
+
+export async function seen(image: HTMLImageElement, canvas: OffscreenCanvas, pixels: ImageData, file: File): Promise<LabelScore[]> {
+  const { signal } = new AbortController();
+  const towers: readonly Tower[] = ['text', 'image'];
+  const clip = await ImageTextEmbedder.load('openai/clip-vit-base-patch32', { towers, dtype: 'q4', store, signal });
+  const sources: readonly ImageSource[] = [image, canvas, pixels, file, new Uint8Array(), new ArrayBuffer(1), new URL('https://example.com/a.png'), '/b.jpg'];
+  const { data, dims }: ImageEmbeddings = await clip.embedImages(sources, { decoder: 'browser', precision: 'int8', dimensions: 64, signal, onProgress: ({ done, total }) => void (done / total) });
+  const texts: Embeddings = await clip.embedTexts(['a'], { signal });
+  const { dimensions, maxTokens }: { dimensions: number; maxTokens: number | undefined } = clip;
+  const plan: LoadPlan = await models.plan('m', { towers: ['image'] });
+  const part: Tower | undefined = (await models.list()).find(({ whole }: StoredModel) => whole)?.part;
+  void [data.length, dims[1], texts.tokens, dimensions, maxTokens, plan.fits, part, clip.towers.includes('text'), clip.backend.reason];
+  const scores = await clip.classify(image, ['a cat', 'a dog'], { template: ['a photo of a {}.', '{}'], signal, decoder: 'pilotlight' });
+  clip.dispose();
+  // @ts-expect-error: CLIP has two towers
+  await ImageTextEmbedder.load('m', { towers: ['audio'] });
+  // @ts-expect-error: a sentence encoder has no towers
+  await TextEmbedder.load('m', { towers: ['text'] });
+  // @ts-expect-error: a picture is no number
+  await clip.embedImages([7]);
+  // @ts-expect-error: pictures have no tokens
+  void (await clip.embedImages(image)).tokens;
+  // @ts-expect-error: labels are a list
+  await clip.classify(image, 'cat');
+  // @ts-expect-error: no such decoder
+  await clip.embedImages(image, { decoder: 'gpu' });
+  // @ts-expect-error: without the text tower there is no length
+  const length: number = clip.maxTokens;
+  // @ts-expect-error: the constructor is private
+  new ImageTextEmbedder();
+  void length;
+  return scores.filter(({ label, score }) => label.length > score);
 }
 
 export async function refused(embedder: TextEmbedder): Promise<void> {

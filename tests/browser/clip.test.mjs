@@ -1,0 +1,315 @@
+// CLIP in Chromium: both cores, WebGPU, a Worker, IndexedDB, and every kind of picture that only a page has.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { CLIPS, DATA, VIT_B32, clipGolden, seededClip, unit, without } from '../package/support/clip.mjs';
+import { filesOf, tinyFolder } from '../package/support/models.mjs';
+import { cosine, goldens, launch, maxAbsError, mean, startBench } from './harness.mjs';
+
+const BUILDS = { simd: 'simd128', relaxed: 'relaxed-simd' };
+/** Of the largest value: f32 sums in another order. */
+const TOLERANCE = 1e-4;
+const GOLDENS = Object.fromEntries(CLIPS.map((name) => [name, clipGolden(name)]));
+const base64 = (...names) => readFileSync(path.join(goldens, ...names)).toString('base64');
+const PICTURES = GOLDENS['clip-tiny'].pictures.map((name) => base64('images', name));
+const TEXTS = GOLDENS['clip-tiny'].texts.map(({ text }) => text);
+
+/** Heads of 5 and 6 values: no tile and no vector of a GPU has such a width. */
+const ODD = {
+  ...seededClip({ text: { hidden_size: 10, intermediate_size: 13, num_hidden_layers: 2, num_attention_heads: 2 }, vision: { hidden_size: 18, intermediate_size: 21, num_hidden_layers: 2, num_attention_heads: 3, image_size: 30, patch_size: 6 }, projection_dim: 7 }),
+  'tokenizer.json': filesOf(tinyFolder('clip-tiny'))['tokenizer.json'],
+};
+
+let browser;
+let bench;
+before(async () => {
+  browser = await launch();
+  bench = await startBench({ ...Object.fromEntries(CLIPS.map((name) => [`test/${name}`, tinyFolder(name)])), 'test/odd': ODD, 'test/clip-vit-b32': VIT_B32 });
+});
+after(async () => {
+  await browser?.close();
+  await bench?.close();
+});
+
+async function inPage(work, from = browser) {
+  const context = await from.newContext();
+  try {
+    const page = await context.newPage();
+    await page.goto(bench.url);
+    return await work(page);
+  } finally {
+    await context.close();
+  }
+}
+
+/** Loads a model in a bare page and embeds texts and pictures, which are files in base64. */
+const embedIn = (page, request) =>
+  page.evaluate(
+    async ({ model, wasm, options, texts = [], pictures = [] }) => {
+      const { ImageTextEmbedder, diagnose, init } = await import('/package/web.js');
+      if (wasm) await init({ wasm: `/package/core/${wasm}.wasm` });
+      const embedder = await ImageTextEmbedder.load(model, { host: `${location.origin}/hub`, store: false, ...options });
+      const rows = ({ data, dims: [count, width] }) => Array.from({ length: count }, (_, i) => Array.from(data.subarray(i * width, (i + 1) * width)));
+      const files = await Promise.all(pictures.map(async (picture) => (await fetch(`data:;base64,${picture}`)).blob()));
+      const read = texts.length > 0 ? await embedder.embedTexts(texts) : undefined;
+      const seen = files.length > 0 ? await embedder.embedImages(files) : undefined;
+      const { backend, towers } = embedder;
+      const { memoryBytes } = (await diagnose()).cpuCore;
+      embedder.dispose();
+      return { texts: read && rows(read), tokens: read?.tokens, images: seen && rows(seen), backend, towers, memoryBytes };
+    },
+    request,
+  );
+
+const embed = (request, from) => inPage((page) => embedIn(page, request), from);
+
+/** As a part of the largest value. */
+const relative = (rows, expected) => maxAbsError(rows, expected) / Math.max(...expected.flatMap((row) => Array.from(row, Math.abs)));
+
+for (const [build, simd] of Object.entries(BUILDS)) {
+  for (const name of CLIPS) {
+    test(`${name} on ${build}.wasm equals transformers in all values`, async (t) => {
+      const { texts, tensors } = GOLDENS[name];
+      const answer = await embed({ model: `test/${name}`, wasm: build, options: { device: 'cpu', dtype: 'f32' }, texts: texts.map(({ text }) => text), pictures: PICTURES });
+      assert.equal(answer.backend.simd, simd);
+      assert.deepEqual(answer.tokens, texts.map(({ ids }) => ids.length));
+      for (const [what, expected] of [['texts', tensors.text_features], ['images', tensors.image_features]]) {
+        const error = relative(answer[what], expected.map((row) => Array.from(unit(row))));
+        t.diagnostic(`${what}: ${error.toExponential(1)} of the largest value`);
+        assert.ok(error <= TOLERANCE, `${what}: ${error}`);
+      }
+    });
+  }
+}
+
+test('on WebGPU both towers give the CPU\'s values in f32, heads of odd widths too', { timeout: 900_000 }, async (t) => {
+  const gpu = await launch({ softwareGpu: true });
+  try {
+    for (const model of [...CLIPS.map((name) => `test/${name}`), 'test/odd']) {
+      const asked = { model, texts: TEXTS, pictures: PICTURES };
+      const expected = await embed({ ...asked, options: { device: 'cpu', dtype: 'f32' } }, gpu);
+      const answer = await embed({ ...asked, options: { device: 'webgpu' } }, gpu);
+      assert.deepEqual([answer.backend.device, answer.backend.dtype], ['webgpu', 'f32'], answer.backend.reason);
+      assert.deepEqual(answer.tokens, expected.tokens);
+      for (const what of ['texts', 'images']) {
+        const error = relative(answer[what], expected[what]);
+        t.diagnostic(`${model}, ${what}: ${error.toExponential(1)} of the largest value`);
+        assert.ok(error <= TOLERANCE, `${model}, ${what}: ${error}`);
+      }
+    }
+  } finally {
+    await gpu.close();
+  }
+});
+
+test('both towers come from IndexedDB after a reload, without a request, and are listed', async () => {
+  const context = await browser.newContext();
+  const visit = async () => {
+    const page = await context.newPage();
+    await page.goto(bench.url);
+    bench.requests.length = 0;
+    const answer = await embedIn(page, { model: 'test/clip-tiny-gelu', options: { store: undefined, dtype: 'q8' }, texts: TEXTS, pictures: PICTURES });
+    const listed = await page.evaluate(async () => {
+      const { models } = await import('/package/web.js');
+      return (await models.list()).map(({ part, dtype, whole }) => `${part} ${dtype} ${whole}`).sort();
+    });
+    const files = bench.requests.filter(({ url }) => url.includes('/resolve/')).length;
+    await page.close();
+    return { answer, listed, files };
+  };
+  try {
+    const first = await visit();
+    assert.ok(first.files > 5);
+    assert.deepEqual(first.listed, ['image q8 true', 'text q8 true']);
+    const second = await visit();
+    assert.equal(second.files, 0);
+    assert.deepEqual([second.answer.texts, second.answer.images, second.listed], [first.answer.texts, first.answer.images, first.listed]);
+  } finally {
+    await context.close();
+  }
+});
+
+test('a Worker embeds texts, files, pixels, an ImageBitmap and an OffscreenCanvas', async () => {
+  const expected = await embed({ model: 'test/clip-tiny', options: { dtype: 'f32' }, texts: ['cat'], pictures: [base64('pictures', 'plain.png')] });
+  const answer = await inPage((page) =>
+    page.evaluate(async (file) => {
+      const script = `
+        import { ImageTextEmbedder } from '${location.origin}/package/web.js';
+        onmessage = async ({ data: blob }) => {
+          try {
+            const embedder = await ImageTextEmbedder.load('test/clip-tiny', { host: '${location.origin}/hub', dtype: 'f32', store: false });
+            const bitmap = await createImageBitmap(blob);
+            const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+            const context = canvas.getContext('2d');
+            context.drawImage(bitmap, 0, 0);
+            const images = [blob, new Uint8Array(await blob.arrayBuffer()), bitmap, canvas, context.getImageData(0, 0, bitmap.width, bitmap.height)];
+            const { data } = await embedder.embedImages(images);
+            const browsers = await embedder.embedImages(blob, { decoder: 'browser' });
+            const text = await embedder.embedTexts('cat');
+            const scores = await embedder.classify(blob, ['cat', 'dog']);
+            postMessage({ images: [...data, ...browsers.data], text: [...text.data], scores });
+          } catch ({ code, message }) {
+            postMessage({ error: { code, message } });
+          }
+        };`;
+      const worker = new Worker(URL.createObjectURL(new Blob([script], { type: 'text/javascript' })), { type: 'module' });
+      const answered = new Promise((resolve) => (worker.onmessage = ({ data }) => resolve(data)));
+      worker.postMessage(await (await fetch(`data:image/png;base64,${file}`)).blob());
+      return answered;
+    }, base64('pictures', 'plain.png')),
+  );
+  assert.equal(answer.error, undefined, JSON.stringify(answer.error));
+  assert.deepEqual(answer.text, expected.texts[0]);
+  for (let i = 0; i < 6; i++) assert.deepEqual(answer.images.slice(i * 24, (i + 1) * 24), expected.images[0], `image ${i}`);
+  assert.ok(Math.abs(answer.scores[0].score + answer.scores[1].score - 1) < 1e-6);
+});
+
+describe('a page', () => {
+  let context;
+  let page;
+  let other;
+  before(async () => {
+    // Another origin, which lets pages see its pictures but not their pixels; `/open/` lets them have these too.
+    other = createServer((request, response) => {
+      if (request.url.startsWith('/open/')) response.setHeader('Access-Control-Allow-Origin', '*');
+      response.writeHead(200, { 'Content-Type': 'image/png' }).end(readFileSync(path.join(goldens, 'pictures/plain.png')));
+    });
+    await new Promise((resolve) => other.listen(0, '127.0.0.1', resolve));
+    context = await browser.newContext();
+    page = await context.newPage();
+    await page.goto(bench.url);
+    const files = Object.fromEntries(['plain.png', 'alpha.png', 'plain.jpg', 'exif-6.jpg', 'lossless.webp', 'animated.webp', 'plain.gif', 'other.avif'].map((name) => [name, base64('pictures', name)]));
+    await page.evaluate(
+      async ({ files, elsewhere }) => {
+        const { ImageTextEmbedder } = await import('/package/web.js');
+        const embedder = await ImageTextEmbedder.load('test/clip-tiny', { host: `${location.origin}/hub`, dtype: 'f32', store: false });
+        const blob = async (name) => (await fetch(`data:;base64,${files[name]}`)).blob();
+        const img = (src, more) => Object.assign(new Image(), more, { src });
+        const drawn = async (canvas, name = 'plain.png') => {
+          const bitmap = await createImageBitmap(await blob(name));
+          Object.assign(canvas, { width: bitmap.width, height: bitmap.height }).getContext('2d').drawImage(bitmap, 0, 0);
+          return canvas;
+        };
+        const embed = async (image, options) => {
+          try {
+            return { vector: [...(await embedder.embedImages(image, options)).data] };
+          } catch ({ name, code, message }) {
+            return { error: { name, code, message } };
+          }
+        };
+        Object.assign(window, { embedder, blob, img, drawn, embed, elsewhere });
+      },
+      { files, elsewhere: `http://127.0.0.1:${other.address().port}` },
+    );
+  });
+  after(async () => {
+    await context?.close();
+    other?.close();
+    other?.closeAllConnections();
+  });
+
+  /** Runs `make` in the page and embeds what it gives. */
+  const answer = (make, options) => page.evaluate(`(async () => embed(await (${make})(), ${JSON.stringify(options)}))()`);
+  const vectorOf = async (make, options) => {
+    const { vector, error } = await answer(make, options);
+    assert.equal(error, undefined, JSON.stringify(error));
+    return vector;
+  };
+
+  for (const [what, make, options] of [
+    ['a File', `async () => new File([await blob('plain.png')], 'x.png')`],
+    ['a URL of a Blob', `async () => URL.createObjectURL(await blob('plain.png'))`],
+    ['an ImageBitmap', `async () => createImageBitmap(await blob('plain.png'))`],
+    ['a canvas', `() => drawn(document.createElement('canvas'))`],
+    ['an OffscreenCanvas', `() => drawn(new OffscreenCanvas(1, 1))`],
+    ['ImageData', `async () => (await drawn(new OffscreenCanvas(1, 1))).getContext('2d').getImageData(0, 0, 40, 28)`],
+    ['an img element', `async () => { const element = img(URL.createObjectURL(await blob('plain.png'))); await element.decode(); return element; }`],
+    ['an img element that is shown in another size', `async () => { const element = img(URL.createObjectURL(await blob('plain.png')), { width: 7, height: 99 }); document.body.append(element); await element.decode(); return element; }`],
+    ['an img element of another origin that allows it', `async () => { const element = img(elsewhere + '/open/x.png', { crossOrigin: 'anonymous' }); await element.decode(); return element; }`],
+    ['a URL of another origin that allows it', `() => elsewhere + '/open/x.png'`],
+    ['a file that the browser decodes', `() => blob('plain.png')`, { decoder: 'browser' }],
+    ['bytes that the browser decodes', `async () => new Uint8Array(await (await blob('plain.png')).arrayBuffer())`, { decoder: 'browser' }],
+    ['a lossless WebP', `() => blob('lossless.webp')`],
+    ['a lossless WebP that the browser decodes', `() => blob('lossless.webp')`, { decoder: 'browser' }],
+    ['the first frame of an animation that the browser decodes', `() => blob('animated.webp')`, { decoder: 'browser' }],
+    ['a file of another realm', `async () => { const frame = document.createElement('iframe'); document.body.append(frame); return new frame.contentWindow.Blob([await blob('plain.png')]); }`],
+    ['bytes of another realm', `async () => { const frame = document.createElement('iframe'); document.body.append(frame); return new frame.contentWindow.Uint8Array(await (await blob('plain.png')).arrayBuffer()); }`],
+    ['a canvas of another realm', `async () => { const frame = document.createElement('iframe'); document.body.append(frame); return drawn(frame.contentDocument.createElement('canvas')); }`],
+  ]) {
+    test(`embeds ${what} as the file itself`, async () => assert.deepEqual(await vectorOf(make, options), await vectorOf(`() => blob('plain.png')`)));
+  }
+
+  for (const [file, least] of [['plain.jpg', 0.9995], ['exif-6.jpg', 0.9995], ['alpha.png', 0.995]]) {
+    test(`${file} as the browser decodes it, or an img element shows it, is nearly what the package decodes`, async (t) => {
+      const own = await vectorOf(`() => blob('${file}')`);
+      for (const [what, make, options] of [
+        ['decoder', `() => blob('${file}')`, { decoder: 'browser' }],
+        ['img', `async () => { const element = img(URL.createObjectURL(await blob('${file}'))); await element.decode(); return element; }`],
+        ['bitmap', `async () => createImageBitmap(await blob('${file}'))`],
+      ]) {
+        const alike = cosine(await vectorOf(make, options), own);
+        t.diagnostic(`${what}: cosine ${alike.toFixed(6)}`);
+        assert.ok(alike >= least, `${what}: cosine ${alike}`);
+      }
+    });
+  }
+
+  test('has the browser decode what the package does not know', async (t) => {
+    const { error } = await answer(`() => blob('other.avif')`);
+    assert.deepEqual([error.name, error.code], ['PilotlightError', 'INVALID_INPUT']);
+    const alike = cosine(await vectorOf(`() => blob('other.avif')`, { decoder: 'browser' }), await vectorOf(`() => blob('plain.png')`));
+    t.diagnostic(`cosine to the picture before it was made AVIF: ${alike.toFixed(4)}`);
+    assert.ok(alike > 0.9, `cosine ${alike}`);
+  });
+
+  for (const [what, make, code, message, options] of [
+    ['an img element without a source', `() => new Image()`, 'INVALID_INPUT', /^images\[0\]: the img element has not loaded its picture; await its decode\(\)/],
+    ['an img element that has not loaded yet', `async () => img(URL.createObjectURL(await blob('plain.png')))`, 'INVALID_INPUT', /^images\[0\]: the img element has not loaded/],
+    ['an img element of what is no picture', `async () => { const element = img('data:image/png;base64,AAAA'); await element.decode().catch(() => {}); return element; }`, 'INVALID_INPUT', /^images\[0\]: the img element has not loaded/],
+    ['an img element of another origin', `async () => { const element = img(elsewhere + '/x.png'); await element.decode(); return element; }`, 'INVALID_INPUT', /^images\[0\]: it comes from another server/],
+    ['a canvas that such a picture was drawn on', `async () => { const element = img(elsewhere + '/x.png'); await element.decode(); const canvas = document.createElement('canvas'); canvas.getContext('2d').drawImage(element, 0, 0); return canvas; }`, 'INVALID_INPUT', /^images\[0\]: it comes from another server/],
+    ['a URL of another origin that does not allow it', `() => elsewhere + '/x.png'`, 'FETCH_FAILED', /^images\[0\]: its URL cannot be fetched/],
+    ['an ImageBitmap that was closed', `async () => { const bitmap = await createImageBitmap(await blob('plain.png')); bitmap.close(); return bitmap; }`, 'INVALID_INPUT', /^images\[0\]: the picture has 0 x 0 pixels/],
+    ['a canvas without pixels', `() => Object.assign(document.createElement('canvas'), { width: 0, height: 5 })`, 'INVALID_INPUT', /^images\[0\]: the picture has 0 x 5 pixels/],
+    ['a canvas of 60 million pixels', `() => Object.assign(document.createElement('canvas'), { width: 10000, height: 6000 })`, 'RESOURCE_LIMIT', /^images\[0\]: the picture has 10000 x 6000 pixels, expected 50000000/],
+    ['what the browser cannot decode', `() => new Blob(['a photo of a cat'])`, 'INVALID_INPUT', /^images\[0\]: the browser cannot decode/, { decoder: 'browser' }],
+    ['nothing for the browser to decode', `() => new Uint8Array()`, 'INVALID_INPUT', /^images\[0\]: /, { decoder: 'browser' }],
+    ['a svg element', `() => document.createElementNS('http://www.w3.org/2000/svg', 'svg')`, 'INVALID_INPUT', /^images\[0\]: expected a Blob/],
+    ['a page in place of a picture', `() => location.href`, 'INVALID_INPUT', /^images\[0\]: .*no known format/],
+  ]) {
+    test(`is refused ${what}: ${code}`, async () => {
+      const { error } = await answer(make, options);
+      assert.ok(error, 'it was embedded');
+      assert.deepEqual([error.name, error.code], ['PilotlightError', code], error.message);
+      assert.match(error.message, message);
+      assert.equal((await vectorOf(`() => blob('plain.png')`)).length, 24);
+    });
+  }
+});
+
+describe('ViT-B/32', { skip: without(path.join(VIT_B32, 'model.safetensors'), path.join(DATA, 'photos/manifest.json')) }, () => {
+  const golden = clipGolden('clip-vit-b32');
+  const photos = golden.photos.slice(0, 16);
+  const expected = golden.tensors['image_features.photos'].slice(0, photos.length).map((row) => Array.from(unit(row)));
+
+  for (const [dtype, least, most] of [['q8', 0.995, 110], ['q4', 0.97, 65]]) {
+    test(`in ${dtype} stays near f32 on both builds, the builds near each other, and in ${most} MB`, { timeout: 300_000 }, async (t) => {
+      const pictures = photos.map((file) => readFileSync(path.join(DATA, 'photos', file)).toString('base64'));
+      const rows = {};
+      for (const [build, simd] of Object.entries(BUILDS)) {
+        const answer = await embed({ model: 'test/clip-vit-b32', wasm: build, options: { device: 'cpu', dtype, towers: ['image'] }, pictures });
+        assert.equal(answer.backend.simd, simd);
+        rows[build] = answer.images;
+        const cosines = answer.images.map((row, i) => cosine(row, expected[i]));
+        t.diagnostic(`${build}: cosine ${mean(cosines).toFixed(5)} in the mean, ${Math.min(...cosines).toFixed(5)} at least; ${(answer.memoryBytes / 1e6).toFixed(1)} MB`);
+        assert.ok(mean(cosines) >= least, `${build}: mean cosine ${mean(cosines)}`);
+        assert.ok(answer.memoryBytes <= most * 1e6, `${build}: ${answer.memoryBytes} bytes`);
+      }
+      const between = rows.simd.map((row, i) => cosine(row, rows.relaxed[i]));
+      t.diagnostic(`between the builds: cosine ${Math.min(...between).toFixed(5)} at least`);
+      assert.ok(Math.min(...between) >= 0.99, `${Math.min(...between)}`);
+    });
+  }
+});
