@@ -7,7 +7,8 @@ use burn::tensor::{Device, Tensor};
 use serde::Deserialize;
 
 use super::config::{
-    self, FILE, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_epsilon, check_heads, check_sizes,
+    self, FILE, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_epsilon, check_heads, check_sequences,
+    check_sizes,
 };
 use crate::error::{Error, Result};
 use crate::ops::{
@@ -206,7 +207,8 @@ impl Bert {
         sequences: &[&[u32]],
         pace: &dyn Pace,
     ) -> Result<(Tensor<2>, Spans)> {
-        self.check(sequences)?;
+        let (v, longest) = (self.config.vocab_size, self.config.max_position_embeddings);
+        check_sequences(sequences, v, longest)?;
         let activation = activation_from_config(&self.config.hidden_act)?;
         let spans = Spans::from_lengths(sequences.iter().map(|ids| ids.len()));
         let mut x = self.embed(sequences);
@@ -240,24 +242,6 @@ impl Bert {
         let words = e.word_embeddings.forward(ids) + e.token_type_embeddings.forward(types);
         e.layer_norm
             .forward(words, e.position_embeddings.forward(positions))
-    }
-
-    fn check(&self, sequences: &[&[u32]]) -> Result<()> {
-        let (v, longest) = (self.config.vocab_size, self.config.max_position_embeddings);
-        for ids in sequences {
-            if ids.is_empty() || ids.len() > longest {
-                return Err(Error::invalid_input(format!(
-                    "a text has {} tokens, expected 1 to {longest}",
-                    ids.len()
-                )));
-            }
-            if let Some(id) = ids.iter().find(|&&id| id as usize >= v) {
-                return Err(Error::invalid_weights(format!(
-                    "tokenizer.json: yields the id {id}, but the model has {v} embeddings"
-                )));
-            }
-        }
-        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@
 use burn::tensor::{Device, Int, Tensor};
 
 use super::clip_config::{ClipConfig, EncoderConfig, LOGIT_SCALE, TextConfig, VisionConfig};
+use super::config::check_sequences;
 use crate::error::{Error, Result};
 use crate::ops::{
     Activation, Embedding, LayerNorm, Linear, Spans, activation_from_config, attention, floats,
@@ -59,7 +60,8 @@ impl ClipText {
     /// *Shapes*: `sequences`: token ids of each of `b` texts, with their beginning and end; result `[b, projection]`.
     /// *Errors*: `InvalidInput` for an empty or too long sequence, `InvalidWeights` for an id past the vocabulary; `Aborted`.
     pub async fn forward(&self, sequences: &[&[u32]], pace: &dyn Pace) -> Result<Tensor<2>> {
-        self.check(sequences)?;
+        let (v, longest) = (self.config.vocab_size, self.config.max_position_embeddings);
+        check_sequences(sequences, v, longest)?;
         // No token sees what is after it, so what is after the end is not computed.
         let sequences: Vec<_> = sequences
             .iter()
@@ -81,24 +83,6 @@ impl ClipText {
         let x = self.encoder.forward(x, &spans, ends, pace).await?;
         let x = self.final_layer_norm.normalize(x);
         Ok(self.text_projection.forward(x, Activation::Identity))
-    }
-
-    fn check(&self, sequences: &[&[u32]]) -> Result<()> {
-        let (v, longest) = (self.config.vocab_size, self.config.max_position_embeddings);
-        for ids in sequences {
-            if ids.is_empty() || ids.len() > longest {
-                return Err(Error::invalid_input(format!(
-                    "a text has {} tokens, expected 1 to {longest}",
-                    ids.len()
-                )));
-            }
-            if let Some(id) = ids.iter().find(|&&id| id as usize >= v) {
-                return Err(Error::invalid_weights(format!(
-                    "tokenizer.json: yields the id {id}, but the model has {v} embeddings"
-                )));
-            }
-        }
-        Ok(())
     }
 }
 

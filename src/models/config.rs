@@ -1,4 +1,4 @@
-//! What all `config.json` are checked for.
+//! What all `config.json` are checked for, and what goes into the models.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -66,4 +66,24 @@ pub(super) fn check_epsilon(layer_norm_eps: f32) -> Result<()> {
     Err(Error::invalid_weights(format!(
         "{FILE}: layer_norm_eps is {layer_norm_eps}"
     )))
+}
+
+/// Token ids of texts are to be in the vocabulary, and no more of them than there are positions.
+///
+/// *Errors*: `InvalidInput` for an empty or too long sequence, `InvalidWeights` for an id past the vocabulary.
+pub(super) fn check_sequences(sequences: &[&[u32]], v: usize, longest: usize) -> Result<()> {
+    for ids in sequences {
+        if ids.is_empty() || ids.len() > longest {
+            return Err(Error::invalid_input(format!(
+                "a text has {} tokens, expected 1 to {longest}",
+                ids.len()
+            )));
+        }
+        if let Some(id) = ids.iter().find(|&&id| id as usize >= v) {
+            return Err(Error::invalid_weights(format!(
+                "tokenizer.json: yields the id {id}, but the model has {v} embeddings"
+            )));
+        }
+    }
+    Ok(())
 }
