@@ -2,11 +2,12 @@ import react from '@vitejs/plugin-react';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 import { serviceWorker } from './build/service-worker-plugin.ts';
+import { tinyClip } from './build/tiny-clip-plugin.ts';
 
 export default defineConfig({
   root: fileURLToPath(new URL('.', import.meta.url)),
   base: './',
-  plugins: [react(), serviceWorker()],
+  plugins: [react(), tinyClip(fileURLToPath(new URL('../weights/tiny-clip', import.meta.url))), serviceWorker()],
   build: {
     outDir: 'dist',
     emptyOutDir: true,

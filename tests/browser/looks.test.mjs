@@ -83,6 +83,29 @@ for (const [size, viewport] of Object.entries(SIZES)) {
         await page.getByRole('button', { name: 'Let the generator draw one' }).click();
         await page.getByText(/\d+% sure/).waitFor();
         await check('11-written');
+
+        await page.getByRole('link', { name: 'Pictures', exact: true }).click();
+        await page.getByText('It fits.').waitFor();
+        await check('12-pictures');
+        await page.getByRole('button', { name: 'Load the model' }).click();
+        await page.getByRole('heading', { name: 'tiny-clip is ready' }).waitFor();
+        await page.getByRole('button', { name: 'Draw 120 pictures' }).click();
+        await page.locator('input[type=file]:not([webkitdirectory])').setInputFiles({ name: 'broken.jpg', mimeType: 'image/jpeg', buffer: Buffer.from('no picture') });
+        await page.waitForFunction(() => document.querySelectorAll('.tile').length > 12);
+        await page.getByRole('button', { name: 'Stop' }).waitFor();
+        await check('13-drawing');
+        await page.getByText('1 file could not be read').click();
+        await page.getByRole('searchbox', { name: 'Search the pictures in words' }).fill('three red circles');
+        await page.getByRole('heading', { name: 'Best first' }).waitFor();
+        await page.locator('.tile').nth(1).hover();
+        await check('14-found');
+        await page.locator('.tile').first().click();
+        await page.locator('.bars li').first().waitFor();
+        await check('15-picture');
+        await page.getByRole('button', { name: 'More like this' }).click();
+        await page.locator('.like').waitFor();
+        await page.getByRole('button', { name: 'Remove all' }).click();
+        await check('16-like');
       } finally {
         site.setFaults([]);
         await context.close();

@@ -12,6 +12,7 @@ import './styles/search.css';
 import './styles/map.css';
 import './styles/models.css';
 import './styles/digits.css';
+import './styles/pictures.css';
 
 // A model that was loaded before lies in the store: get it going before the page is drawn.
 const remembered = rememberedChoice();

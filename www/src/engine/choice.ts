@@ -4,6 +4,8 @@ import type { Device, Dtype, LoadOptions, StoredModel } from 'pilotlight';
 export interface Choice {
   model: string;
   host: string;
+  /** Of the model; without one the newest. */
+  revision?: string;
   device: Device;
   /** `'auto'` leaves it to the library. */
   dtype: Dtype | 'auto';
@@ -55,8 +57,8 @@ export function isModelOf(choice: Choice, { host, model }: Pick<StoredModel, 'ho
 }
 
 /** A choice as the library takes it. */
-export function optionsFor({ device, host, dtype }: Choice): LoadOptions {
-  return { device, host: rawHost(host), ...(dtype === 'auto' ? {} : { dtype }) };
+export function optionsFor({ device, host, dtype, revision }: Choice): LoadOptions {
+  return { device, host: rawHost(host), ...(dtype !== 'auto' && { dtype }), ...(revision !== undefined && { revision }) };
 }
 
 /** A host as people say it. */

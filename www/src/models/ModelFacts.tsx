@@ -2,12 +2,18 @@ import type { StoredModel } from 'pilotlight';
 import { WEIGHTS } from '../engine/backend-words';
 import { hostName } from '../engine/choice';
 import { ago } from '../page/format';
-import { CHECKED, versionWords } from './model-words';
+import { CHECKED, PARTS, versionWords } from './model-words';
 
 export function ModelFacts({ model }: { model: StoredModel }) {
   return (
     <div>
       <dl className="facts">
+        {model.part && (
+          <div>
+            <dt>Part</dt>
+            <dd>{PARTS[model.part]}</dd>
+          </div>
+        )}
         <div>
           <dt>Weights</dt>
           <dd>{WEIGHTS[model.dtype].replace(' weights', '')}</dd>

@@ -3,7 +3,7 @@ import { useId, useRef } from 'react';
 import { WEIGHTS } from '../engine/backend-words';
 import { megabytes } from '../page/format';
 import { DeleteButton } from './DeleteButton';
-import { nameParts } from './model-words';
+import { nameParts, PARTS } from './model-words';
 import { ModelFacts } from './ModelFacts';
 
 /** What the page does with a stored model at the moment; of one that is arriving, how much is here, 0 to 1. */
@@ -21,6 +21,7 @@ interface Props {
 export function ModelRow({ model, share, use, onDelete, onCancel }: Props) {
   const id = useId();
   const row = useRef<HTMLLIElement>(null);
+  const { part } = model;
   const [owner, name] = nameParts(model.model);
   const size = megabytes(model.bytes);
   const note = noteOf(model, use);
@@ -54,7 +55,7 @@ export function ModelRow({ model, share, use, onDelete, onCancel }: Props) {
             Cancel loading
           </button>
         ) : (
-          <DeleteButton name={name} weights={WEIGHTS[model.dtype]} size={size} words={consequence(model, use)} onDelete={onDelete} />
+          <DeleteButton name={part ? `${name}, which ${PARTS[part]}` : name} weights={WEIGHTS[model.dtype]} size={size} words={consequence(model, use)} onDelete={onDelete} />
         )}
       </div>
     </li>

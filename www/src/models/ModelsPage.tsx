@@ -1,11 +1,12 @@
 import type { StoredModel } from 'pilotlight';
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
 import { isModelOf } from '../engine/choice';
 import { engine, type EngineState } from '../engine/engine';
 import type { Problem } from '../engine/problem';
 import type { PageProps } from '../page/App';
 import { count, megabytes } from '../page/format';
 import { href } from '../page/routes';
+import { clip, type ClipState } from '../pictures/clip';
 import { ProblemView } from '../setup/ProblemView';
 import { shareLoaded } from '../setup/progress-words';
 import { nameParts } from './model-words';
@@ -16,7 +17,8 @@ import { useStored } from './useStored';
 
 /** What is kept in this browser, and what it takes. */
 export function ModelsPage({ state, shown }: PageProps) {
-  const { stored, error, reread } = useStored(shown, state.status === 'loading');
+  const pictures = useSyncExternalStore(clip.subscribe, clip.state);
+  const { stored, error, reread } = useStored(shown, state.status === 'loading' || pictures.status === 'loading');
   const [said, setSaid] = useState('');
   const [problem, setProblem] = useState<Problem | null>(null);
   const title = useRef<HTMLHeadingElement>(null);
@@ -79,7 +81,7 @@ export function ModelsPage({ state, shown }: PageProps) {
           {stored && stored.models.length > 0 && (
             <ul className="models" ref={list}>
               {stored.models.map((model) => (
-                <ModelRow key={model.key} model={model} share={model.bytes / Math.max(1, stored.usage.modelBytes)} use={useOf(model, state)} onDelete={() => remove(model)} onCancel={engine.cancel} />
+                <ModelRow key={model.key} model={model} share={model.bytes / Math.max(1, stored.usage.modelBytes)} use={useOf(model, state) ?? useOf(model, pictures) ?? 'idle'} onDelete={() => remove(model)} onCancel={() => (useOf(model, state) ? engine : clip).cancel()} />
               ))}
             </ul>
           )}
@@ -90,10 +92,10 @@ export function ModelsPage({ state, shown }: PageProps) {
   );
 }
 
-function useOf(model: StoredModel, state: EngineState): Use {
+function useOf(model: StoredModel, state: EngineState | ClipState): Use | undefined {
   if (state.status === 'loading' && !model.whole && isModelOf(state.choice, model)) return { arrived: shareLoaded(state.progress) };
   if (state.status === 'ready' && model.whole && isModelOf(state.choice, model) && state.embedder.backend.dtype === model.dtype) return 'loaded';
-  return 'idle';
+  return undefined;
 }
 
 function storeProblem(title: string, error: unknown): Problem {

@@ -68,7 +68,7 @@ function Quota({ modelBytes, originBytes, quotaBytes }: { modelBytes: number; or
       <p className="room-words">{words}</p>
       <ul className="room-legend">
         <li>Models {megabytes(modelBytes)}</li>
-        {rest > 0 && <li data-rest="true">The page itself {megabytes(rest)}</li>}
+        {rest > 0 && <li data-rest="true">The page and its pictures {megabytes(rest)}</li>}
       </ul>
     </>
   );

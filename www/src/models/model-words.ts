@@ -1,4 +1,4 @@
-import type { StoredModel, Verified } from 'pilotlight';
+import type { StoredModel, Tower, Verified } from 'pilotlight';
 
 /** How a model was checked when it was fetched. */
 export const CHECKED: Record<Verified, string> = {
@@ -6,6 +6,9 @@ export const CHECKED: Record<Verified, string> = {
   lock: 'Checked when it was fetched: the digests of its tensors are those of the repository’s lock file.',
   length: 'Only its length was checked when it was fetched: the host gives no digests.',
 };
+
+/** The halves of CLIP, which are kept by themselves. */
+export const PARTS: Record<Tower, string> = { text: 'reads text', image: 'sees pictures' };
 
 /** Which state of the repository it is: a branch, and the beginning of what it stood for. */
 export function versionWords({ revision, commit }: StoredModel): string {

@@ -2,6 +2,8 @@ import { models, type StoredModel } from 'pilotlight';
 import { useSyncExternalStore } from 'react';
 import { forget } from '../engine/choice';
 import { engine } from '../engine/engine';
+import { clip } from '../pictures/clip';
+import { forgetPictureModel } from '../pictures/picture-models';
 
 /** What the store holds, and what the browser says of the room for it. */
 export interface Stored {
@@ -18,12 +20,14 @@ function changed() {
 }
 
 // The end of a load, however it ended, left something there.
-let before = engine.state().status;
-engine.subscribe(() => {
-  const { status } = engine.state();
-  if (before === 'loading' && status !== 'loading') changed();
-  before = status;
-});
+for (const loader of [engine, clip]) {
+  let before = loader.state().status;
+  loader.subscribe(() => {
+    const { status } = loader.state();
+    if (before === 'loading' && status !== 'loading') changed();
+    before = status;
+  });
+}
 // So may another tab have done.
 document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && changed());
 
@@ -42,6 +46,9 @@ export async function readStore(): Promise<Stored> {
 
 export async function deleteModel(model: StoredModel): Promise<void> {
   await models.delete(model.key);
-  if (model.whole) forget(model);
+  if (model.whole) {
+    forget(model);
+    forgetPictureModel(model);
+  }
   changed();
 }

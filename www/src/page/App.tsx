@@ -3,6 +3,7 @@ import { DigitsPage } from '../digits/DigitsPage';
 import type { EngineState } from '../engine/engine';
 import { useEngine } from '../engine/useEngine';
 import { ModelsPage } from '../models/ModelsPage';
+import { PicturesPage } from '../pictures/PicturesPage';
 import { SearchPage } from '../search/SearchPage';
 import { Footer } from './Footer';
 import { Header } from './Header';
@@ -16,7 +17,7 @@ export interface PageProps {
   shown: boolean;
 }
 
-const VIEWS: Record<Path, ComponentType<PageProps>> = { '/': SearchPage, '/models': ModelsPage, '/digits': DigitsPage };
+const VIEWS: Record<Path, ComponentType<PageProps>> = { '/': SearchPage, '/models': ModelsPage, '/digits': DigitsPage, '/pictures': PicturesPage };
 
 export function App() {
   const state = useEngine();

@@ -1,10 +1,11 @@
+import type { ImageTextEmbedder, TextEmbedder } from 'pilotlight';
 import { backendWords, fellBack } from '../engine/backend-words';
 import { hostName } from '../engine/choice';
-import type { EngineState } from '../engine/engine';
+import type { LoaderState } from '../engine/loader';
 import { megabytes, milliseconds } from '../page/format';
 
 interface Props {
-  state: Extract<EngineState, { status: 'ready' }>;
+  state: Extract<LoaderState<TextEmbedder | ImageTextEmbedder>, { status: 'ready' }>;
   onChange: () => void;
 }
 

@@ -1,8 +1,8 @@
 import type { LoadProgress } from 'pilotlight';
 import { hostName } from '../engine/choice';
-import type { EngineState } from '../engine/engine';
+import type { LoaderState } from '../engine/loader';
 
-export type Loading = Pick<Extract<EngineState, { status: 'loading' }>, 'choice' | 'progress' | 'resumedAt'>;
+export type Loading = Pick<Extract<LoaderState<unknown>, { status: 'loading' }>, 'choice' | 'progress' | 'resumedAt'>;
 
 /** How far a load is, 0 to 1; null while its size is not known. The small files that come before the weights say nothing about it. */
 export function shareLoaded(progress: LoadProgress | null): number | null {
@@ -29,7 +29,7 @@ export function progressWords({ progress, choice, resumedAt }: Loading): { step:
 }
 
 /** For a screen reader: said at every quarter, not at every byte. Problems are said by their own alert. */
-export function announcement(state: EngineState): string {
+export function announcement(state: LoaderState<unknown>): string {
   if (state.status === 'ready') return `${state.choice.model.split('/').pop()} is ready`;
   if (state.status !== 'loading') return '';
   const { step } = progressWords(state);

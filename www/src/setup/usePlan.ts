@@ -6,7 +6,7 @@ import { useStoreChanges } from '../models/stored';
 const PAUSE_MS = 500;
 
 /** What loading would take, a moment after the last change; null while that is not known, also where it cannot be. */
-export function usePlan({ model, host, device, dtype }: Choice): LoadPlan | null {
+export function usePlan({ model, host, device, dtype, revision }: Choice): LoadPlan | null {
   const changes = useStoreChanges();
   const [plan, setPlan] = useState<LoadPlan | null>(null);
 
@@ -16,7 +16,7 @@ export function usePlan({ model, host, device, dtype }: Choice): LoadPlan | null
     const { signal } = controller;
     const timer = setTimeout(async () => {
       try {
-        const choice = { model, host, device, dtype };
+        const choice = { model, host, device, dtype, ...(revision !== undefined && { revision }) };
         if (!navigator.onLine && !(await isStored(choice))) return;
         const answer = await models.plan(model.trim(), { ...optionsFor(choice), signal });
         if (!signal.aborted) setPlan(answer);
@@ -28,7 +28,7 @@ export function usePlan({ model, host, device, dtype }: Choice): LoadPlan | null
       clearTimeout(timer);
       controller.abort();
     };
-  }, [model, host, device, dtype, changes]);
+  }, [model, host, device, dtype, revision, changes]);
 
   return plan;
 }

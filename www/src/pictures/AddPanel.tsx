@@ -1,0 +1,98 @@
+import { useEffect, useRef, useState, type ChangeEvent, type DragEvent } from 'react';
+import { droppedFiles } from './dropped';
+import { IntakeView } from './IntakeView';
+import type { Intake } from './useIntake';
+
+interface Props {
+  intake: Intake;
+  /** Why pictures are not kept, where they are not. */
+  unkept: unknown;
+  onFiles: (files: readonly File[]) => void;
+  onDraw: (() => void) | undefined;
+  drawn: number;
+  onStop: () => void;
+}
+
+/** Where pictures come in: dropped, pasted, picked, or drawn by the page. */
+export function AddPanel({ intake, unkept, onFiles, onDraw, drawn, onStop }: Props) {
+  const [over, setOver] = useState(false);
+  const panel = useRef<HTMLElement>(null);
+  const files = useRef<HTMLInputElement>(null);
+  const folder = useRef<HTMLInputElement>(null);
+
+  useEffect(() => {
+    const visible = () => panel.current?.checkVisibility() ?? false;
+    const onPaste = (event: ClipboardEvent) => {
+      if (visible() && event.clipboardData?.files.length) onFiles([...event.clipboardData.files]);
+    };
+    // A picture that misses the field by a little must not replace the page.
+    const onMissed = (event: globalThis.DragEvent) => {
+      if (visible() && event.dataTransfer?.types.includes('Files')) event.preventDefault();
+    };
+    document.addEventListener('paste', onPaste);
+    addEventListener('dragover', onMissed);
+    addEventListener('drop', onMissed);
+    return () => {
+      document.removeEventListener('paste', onPaste);
+      removeEventListener('dragover', onMissed);
+      removeEventListener('drop', onMissed);
+    };
+  }, [onFiles]);
+
+  async function onDrop(event: DragEvent) {
+    event.preventDefault();
+    setOver(false);
+    onFiles(await droppedFiles(event.dataTransfer));
+  }
+
+  function onPick({ target }: ChangeEvent<HTMLInputElement>) {
+    onFiles([...(target.files ?? [])]);
+    // The same choice again is a choice too.
+    target.value = '';
+  }
+
+  return (
+    <section
+      className="card add"
+      ref={panel}
+      aria-labelledby="add-title"
+      data-over={over}
+      onDragOver={(event) => {
+        event.preventDefault();
+        setOver(true);
+      }}
+      onDragLeave={(event) => !panel.current?.contains(event.relatedTarget as Node | null) && setOver(false)}
+      onDrop={onDrop}
+    >
+      <div className="add-head">
+        <div>
+          <h2 id="add-title">Add pictures</h2>
+          <p>Drop files or whole folders here, paste a picture, or choose some. They stay in this browser.</p>
+        </div>
+        <div className="add-actions">
+          <button type="button" className="button" onClick={() => files.current?.click()}>
+            Choose pictures
+          </button>
+          <button type="button" className="button" onClick={() => folder.current?.click()}>
+            Choose a folder
+          </button>
+          {onDraw && (
+            <button type="button" className="button" onClick={onDraw}>
+              Draw {drawn} pictures
+            </button>
+          )}
+        </div>
+      </div>
+      <input ref={files} type="file" hidden multiple accept="image/*" onChange={onPick} />
+      <input ref={folder} type="file" hidden multiple webkitdirectory="" onChange={onPick} />
+      <IntakeView intake={intake} onStop={onStop} />
+      {unkept != null && <p className="notice">This browser does not keep the pictures: they are here until the page is closed. It says: {unkept instanceof Error ? unkept.message : String(unkept)}</p>}
+    </section>
+  );
+}
+
+declare module 'react' {
+  interface InputHTMLAttributes<T> {
+    webkitdirectory?: T extends HTMLInputElement ? '' : never;
+  }
+}

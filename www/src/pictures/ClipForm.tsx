@@ -1,0 +1,58 @@
+import type { FormEvent } from 'react';
+import { defaultHost, type Choice } from '../engine/choice';
+import { PlanView } from '../setup/PlanView';
+import { Segments } from '../setup/Segments';
+import { usePlan } from '../setup/usePlan';
+import { choiceOf, modelOf, pictureModels } from './picture-models';
+
+interface Props {
+  draft: Choice;
+  onChange: (choice: Choice) => void;
+  onLoad: () => void;
+  onCancel?: () => void;
+}
+
+const MODELS = pictureModels.map(({ id, label }) => ({ value: id, label }));
+
+/** Which model, and what it takes before anything is fetched. */
+export function ClipForm({ draft, onChange, onLoad, onCancel }: Props) {
+  const plan = usePlan(draft);
+  const { id, words } = modelOf(draft);
+
+  function onSubmit(event: FormEvent) {
+    event.preventDefault();
+    onLoad();
+  }
+
+  return (
+    <form className="setup-form" onSubmit={onSubmit}>
+      <Segments label="Model" options={MODELS} value={id} onChange={(next) => onChange(choiceOf(next))} />
+      <label className="field">
+        <span>Model host</span>
+        <input
+          type="text"
+          required
+          disabled={id === 'tiny'}
+          spellCheck={false}
+          autoCapitalize="off"
+          inputMode="url"
+          value={id === 'tiny' ? 'this page' : draft.host}
+          onChange={(event) => onChange({ ...draft, host: event.target.value })}
+          onBlur={() => draft.host.trim() === '' && onChange({ ...draft, host: defaultHost() })}
+        />
+      </label>
+      <p className="clip-words">{words}</p>
+      <PlanView plan={plan} />
+      <div className="setup-actions">
+        <button type="submit" className="button primary">
+          Load the model
+        </button>
+        {onCancel && (
+          <button type="button" className="button" onClick={onCancel}>
+            Keep the current one
+          </button>
+        )}
+      </div>
+    </form>
+  );
+}
