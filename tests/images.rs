@@ -41,7 +41,7 @@ fn resizing_is_pillow_s_to_the_last_bit() {
     assert_eq!(expected.len(), 8);
     for (name, expected) in expected {
         let file = std::fs::read(goldens().join(format!("{name}.png"))).unwrap();
-        let planes = processor.process(&decode_image(&file).unwrap());
+        let planes = processor.process(&decode_image(&file).unwrap()).unwrap();
         let count = expected.len() / 3;
         let got: Vec<u8> = (0..expected.len())
             .map(|i| (planes[i % 3 * count + i / 3] * 255.0).round() as u8)
@@ -65,7 +65,7 @@ fn a_jpeg_is_what_clip_s_own_code_makes_of_it() {
     let fours = npy[start..].as_chunks().0;
     let expected: Vec<f32> = fours.iter().map(|four| f32::from_le_bytes(*four)).collect();
     let processor = ImageProcessor::from_json(CLIP.as_bytes()).unwrap();
-    let got = processor.process(&decode_image(&file).unwrap());
+    let got = processor.process(&decode_image(&file).unwrap()).unwrap();
     assert_eq!(got.len(), expected.len());
     let errors: Vec<f32> = got
         .iter()

@@ -42,7 +42,7 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
       try {
         const signal = signalOf(checkObject('options', options));
         checkModel(model, options);
-        const towers = [...new Set(options.towers ?? TOWERS)];
+        const towers = towersOf(options);
         if (towers.length > 1) checkReadTwice(options.files);
         const { instance, report } = await abortable(chooseBackend(cores, options), signal);
         const { device, dtype } = report;
@@ -115,6 +115,12 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
     }
   }
   return ImageTextEmbedder as unknown as typeof Api.ImageTextEmbedder;
+}
+
+function towersOf({ towers = TOWERS }: Api.ImageTextLoadOptions): Api.Tower[] {
+  // Names are the core's to check.
+  if (Array.isArray(towers)) return [...new Set(towers as readonly Api.Tower[])];
+  throw new PilotlightError('INVALID_INPUT', `towers: expected an array of 'text' and 'image', got ${towers === null ? 'null' : typeof towers}`);
 }
 
 /** Small files that only one tower reads. */

@@ -1,5 +1,5 @@
 import type { ImageSource } from '../types/index.js';
-import { aborted } from './abort.js';
+import { abortable, aborted } from './abort.js';
 import { PilotlightError } from './error.js';
 
 /** What a core takes for a picture: a file's bytes, or pixels. */
@@ -11,8 +11,12 @@ interface Pixels {
   height: number;
 }
 
-/** As the core's own limit for files. */
+/** As the core's own limits for files. */
 const MOST_PIXELS = 50_000_000;
+const MOST_BYTES = 2 ** 28;
+
+/** Milliseconds without a byte after which a picture's server is given up: later calls wait for this one. */
+const STALL = 20_000;
 
 /** What can be drawn, in runtimes that have a canvas. */
 type Drawable = ImageBitmap | HTMLImageElement | HTMLCanvasElement | OffscreenCanvas;
@@ -25,7 +29,11 @@ export async function pictureOf(source: ImageSource, name: string, decoder: 'pil
   if (signal?.aborted) throw aborted(signal);
   const kind = kindOf(source);
   if (DRAWABLE.has(kind)) return pixelsOf(source as Drawable, kind, name);
-  if (isPixels(source)) return { data: new Uint8ClampedArray(source.data.buffer, source.data.byteOffset, source.data.byteLength), width: source.width, height: source.height };
+  if (isPixels(source)) {
+    const { data, width, height } = source;
+    checkPixels(width, height, name);
+    return { data: new Uint8ClampedArray(data.buffer, data.byteOffset, data.byteLength), width, height };
+  }
   const bytes = await bytesOf(source, kind, name, signal);
   return decoder === 'pilotlight' ? bytes : decodedByBrowser(bytes, name);
 }
@@ -43,15 +51,19 @@ async function bytesOf(source: unknown, kind: string, name: string, signal: Abor
   switch (kind) {
     case 'Uint8Array': {
       const { buffer, byteOffset, byteLength } = source as Uint8Array;
+      checkBytes(byteLength, name);
       return new Uint8Array(buffer, byteOffset, byteLength);
     }
     case 'ArrayBuffer':
+      checkBytes((source as ArrayBuffer).byteLength, name);
       return new Uint8Array(source as ArrayBuffer);
     case 'Blob':
     case 'File':
+      checkBytes((source as Blob).size, name);
       try {
-        return new Uint8Array(await (source as Blob).arrayBuffer());
+        return new Uint8Array(await abortable((source as Blob).arrayBuffer(), signal));
       } catch (error) {
+        if (error instanceof PilotlightError) throw error;
         throw new PilotlightError('INVALID_INPUT', `${name}: the file cannot be read; it may have been moved or deleted`, error);
       }
     case 'String':
@@ -64,15 +76,49 @@ async function bytesOf(source: unknown, kind: string, name: string, signal: Abor
   }
 }
 
+function checkBytes(bytes: number, name: string): void {
+  if (bytes > MOST_BYTES) throw new PilotlightError('RESOURCE_LIMIT', `${name}: the file has ${bytes} bytes, expected ${MOST_BYTES} at most`);
+}
+
+function checkPixels(width: number, height: number, name: string): void {
+  if (width * height > MOST_PIXELS) {
+    throw new PilotlightError('RESOURCE_LIMIT', `${name}: the picture has ${width} x ${height} pixels, expected ${MOST_PIXELS} in all at most`);
+  }
+}
+
 async function fetched(url: string, name: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
+  const silence = new AbortController();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const heard = (): void => {
+    clearTimeout(timer);
+    timer = setTimeout(() => silence.abort(), STALL);
+  };
+  const stop = (): void => silence.abort();
+  signal?.addEventListener('abort', stop, { once: true });
   try {
-    const response = await fetch(url, { ...(signal && { signal }) });
+    heard();
+    const response = await fetch(url, { signal: silence.signal });
     if (!response.ok) throw new PilotlightError('FETCH_FAILED', `${name}: the server answered ${response.status}`);
-    return new Uint8Array(await response.arrayBuffer());
+    const parts: Uint8Array[] = [];
+    let bytes = 0;
+    for (const reader = response.body?.getReader(); reader; ) {
+      heard();
+      const { done, value } = await reader.read();
+      if (done) break;
+      parts.push(value);
+      checkBytes((bytes += value.length), name);
+    }
+    return new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer());
   } catch (error) {
     if (signal?.aborted) throw aborted(signal);
     if (error instanceof PilotlightError) throw error;
+    if (silence.signal.aborted) throw new PilotlightError('FETCH_FAILED', `${name}: the server sent nothing for ${STALL / 1000} s`, error);
     throw new PilotlightError('FETCH_FAILED', `${name}: its URL cannot be fetched: is it right, and does that server allow this page to read it?`, error);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', stop);
+    // What is not read to its end is not to go on.
+    silence.abort();
   }
 }
 
@@ -98,9 +144,7 @@ function pixelsOf(source: Drawable, kind: string, name: string): Pixels {
   }
   const { width, height } = element ? { width: element.naturalWidth, height: element.naturalHeight } : source;
   if (width * height === 0) throw new PilotlightError('INVALID_INPUT', `${name}: the picture has ${width} x ${height} pixels; an ImageBitmap may have been closed`);
-  if (width * height > MOST_PIXELS) {
-    throw new PilotlightError('RESOURCE_LIMIT', `${name}: the picture has ${width} x ${height} pixels, expected ${MOST_PIXELS} in all at most`);
-  }
+  checkPixels(width, height, name);
   const context = canvasOf(width, height, name).getContext('2d', { willReadFrequently: true }) as OffscreenCanvasRenderingContext2D | null;
   if (!context) throw new PilotlightError('RESOURCE_LIMIT', `${name}: there is no canvas of ${width} x ${height} pixels to be had`);
   context.drawImage(source, 0, 0);

@@ -11,7 +11,7 @@ import { checkId, checkIds, checkTags, toFloats, toQuery, toWhole } from './vect
 const INSIDE = Symbol('pilotlight');
 
 /** More than any index holds, and a number that Rust can take. */
-const MOST = 2 ** 31;
+const MOST = 1e9;
 
 /** The `VectorIndex` class over the cores of one runtime. It runs on the CPU, in the same core as the models. */
 export function vectorIndexOn({ cpu }: Cores): typeof Api.VectorIndex {

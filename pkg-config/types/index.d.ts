@@ -207,9 +207,10 @@ export declare class ImageTextEmbedder {
   embedTexts(texts: string | readonly string[], options?: EmbedOptions): Promise<Embeddings>;
   /**
    * Embeds pictures; vectors have length one. One picture is read and decoded at a time, on the calling thread, and it yields
-   * to the event loop between layers. What is transparent is laid on white; EXIF orientation is heeded.
+   * to the event loop between layers. What is transparent is laid on white; EXIF orientation is heeded. Memory grows with the
+   * largest picture, four to twelve bytes a pixel, and is not given back before the page goes.
    * @throws {PilotlightError} naming the picture by its index: `INVALID_INPUT` for what is no picture or is broken, also without
-   * the image tower, `RESOURCE_LIMIT` over 50 million pixels, `FETCH_FAILED` for a URL, `ABORTED`, `DISPOSED`
+   * the image tower, `RESOURCE_LIMIT` over 50 million pixels or 256 MB, `FETCH_FAILED` for a URL, `ABORTED`, `DISPOSED`
    */
   embedImages(images: ImageSource | readonly ImageSource[], options?: EmbedImagesOptions): Promise<ImageEmbeddings>;
   /**
@@ -243,7 +244,7 @@ export type Query = Float32Array | readonly number[] | Pick<Embeddings, 'data' |
 export interface VectorIndexOptions {
   /** Values of a vector, 1 to 32768. */
   dimensions: number;
-  /** Default `'int8'`: a quarter of the memory of `'float32'`, and scores that differ from its by less than 0.01. */
+  /** Default `'int8'`: a quarter of the memory of `'float32'`, and scores that usually differ from its by less than 0.01. */
   precision?: IndexPrecision;
   /**
    * Keeps the sign of each value beside the rows, an eighth of `'int8'` more. Large sets are then searched by the signs first, and
@@ -268,8 +269,8 @@ export interface TagFilter {
 
 export interface SearchOptions {
   /**
-   * Which vectors may be found. A function is asked of an id at most once: of those only that would else be among the results, or of all
-   * where the prefilter is used. It may not change the index; what it throws, the search throws. Tags cost next to nothing.
+   * Which vectors may be found. A function is asked of an id at most once: of those that are among the best so far, or of all with the
+   * prefilter and with `'binary'`. It may not change the index; what it throws, the search throws. Tags cost next to nothing.
    */
   filter?: ((id: VectorId) => boolean) | TagFilter;
   /** Scores every row, though there is a prefilter. */

@@ -155,9 +155,11 @@ impl ImageProcessor {
     }
 
     /// The middle of the picture as the model sees it: all reds, all greens, all blues. *Shapes*: result `[3, rows, columns]`.
-    pub fn process(&self, picture: &Rgb) -> Vec<f32> {
+    ///
+    /// *Errors*: `InvalidInput` for a strip so long that it could not be resized.
+    pub fn process(&self, picture: &Rgb) -> Result<Vec<f32>> {
         let [rows, columns] = self.crop;
-        let size = self.resized([picture.width(), picture.height()]);
+        let size = self.resized([picture.width(), picture.height()])?;
         // What is not in the middle is not even resized: of a strip of 1 by 10,000 pixels that would be gigabytes.
         let (left, top) = ((size[0] - columns) / 2, (size[1] - rows) / 2);
         let middle = resize(picture, size, left..left + columns, top..top + rows);
@@ -168,18 +170,23 @@ impl ImageProcessor {
             let table = std::array::from_fn(|value| (value as f32 / 255.0 - mean) / deviation);
             look_up(pixels, colour, &table, plane);
         }
-        planes
+        Ok(planes)
     }
 
     /// Width and height before the crop: the shorter edge as it is asked for, the longer one in proportion, rounded down.
-    fn resized(&self, [width, height]: [usize; 2]) -> [usize; 2] {
-        let other = |long: usize, short: usize| {
-            (self.shortest as u128 * long as u128 / short as u128) as usize
-        };
-        if width <= height {
-            [self.shortest, other(height, width)]
+    fn resized(&self, [width, height]: [usize; 2]) -> Result<[usize; 2]> {
+        let (short, long) = (width.min(height), width.max(height));
+        let other = self.shortest as u128 * long as u128 / short as u128;
+        // 32 bits, also where there are more: the same pictures are taken everywhere.
+        let other = u32::try_from(other).map_err(|_| {
+            Error::invalid_input(format!(
+                "a picture of {width} x {height} pixels is too narrow for the model"
+            ))
+        })?;
+        Ok(if width <= height {
+            [self.shortest, other as usize]
         } else {
-            [other(width, height), self.shortest]
-        }
+            [other as usize, self.shortest]
+        })
     }
 }

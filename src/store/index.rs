@@ -84,12 +84,14 @@ impl IndexKey {
                 needed += chunk.len() as u64;
                 let put = store.put(&key, Chunk::from(chunk.as_slice())).await;
                 if let Err(error) = put {
+                    remove(store, &written).await;
                     return Err(full(error, store, needed).await);
                 }
             }
             manifest.chunks.push(digest.as_str().into());
         }
         if let Err(error) = rows::put(store, &self.manifest(), &manifest, &[]).await {
+            remove(store, &written).await;
             return Err(full(error, store, needed).await);
         }
         for digest in &manifest.chunks {
@@ -172,6 +174,13 @@ impl IndexKey {
             store.delete(&key).await?;
         }
         Ok(there)
+    }
+}
+
+/// Of a save that failed: a full store is not kept full. What stays all the same the next save removes.
+async fn remove(store: &dyn Store, written: &HashSet<String>) {
+    for key in written {
+        let _ = store.delete(key).await;
     }
 }
 

@@ -49,10 +49,13 @@ impl ModelKey {
         }
     }
 
-    /// What one load calls its chunks. Parts are written in one load and deleted one by one, so each has chunks of its own.
-    pub(super) fn writing(&self, owner: &str) -> String {
+    /// What one load calls its chunks. It may write several parts, and a part of several commits, which are deleted one by one.
+    pub(super) fn writing(&self, owner: &str, commit: &str) -> String {
         match self.dtype_and_part() {
-            (_, Some(part)) => format!("{owner}-{part}"),
+            (_, Some(part)) => {
+                let commit = blake3::hash(commit.as_bytes()).to_hex();
+                format!("{owner}-{part}-{}", &commit[..8])
+            }
             (_, None) => owner.into(),
         }
     }

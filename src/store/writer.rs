@@ -103,7 +103,7 @@ impl<'a> ModelWriter<'a> {
                     revision,
                     variant,
                     commit: commit.into(),
-                    writing: keep.key.writing(&owner),
+                    writing: keep.key.writing(&owner, commit),
                     owner: String::new(),
                     updated: 0,
                     files: BTreeMap::new(),

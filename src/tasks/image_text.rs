@@ -6,7 +6,7 @@ use burn::tensor::Device;
 
 use super::embed::{Embeddings, batches};
 use super::embeddings::{EmbedOptions, Values, cut, quantize};
-use super::load::{Loading, Source, load};
+use super::load::{Loading, Source, load, load_newest};
 use super::plan::{self, LoadPlan};
 use super::pooling::normalize;
 use super::progress::{LoadProgress, LoadStatus};
@@ -140,58 +140,42 @@ impl ImageTextEmbedder {
         let report = |event: &LoadProgress| progress.report(event, source.progress);
         let [text_source, image_source] =
             Tower::ALL.map(|tower| source.for_part(tower.name(), &report));
+        let read_text =
+            async |loading: &mut Loading<'_, '_>| TextTower::read(loading, dtype, device).await;
+        let read_image =
+            async |loading: &mut Loading<'_, '_>| ImageTower::read(loading, dtype, device).await;
         let (mut text, mut image) = (None, None);
+        if wants(Tower::Text) {
+            text = Some(load(&text_source, read_text).await?);
+            progress.next();
+        }
+        if wants(Tower::Image) {
+            image = Some(load(&image_source, read_image).await?);
+            progress.next();
+        }
         for _ in 0..TRIES {
-            if wants(Tower::Text) && text.is_none() {
-                let read = async |loading: &mut Loading<'_, '_>| {
-                    TextTower::read(loading, dtype, device).await
-                };
-                text = Some(load(&text_source, read).await?);
-                progress.next();
-            }
-            if wants(Tower::Image) && image.is_none() {
-                let read = async |loading: &mut Loading<'_, '_>| {
-                    ImageTower::read(loading, dtype, device).await
-                };
-                image = Some(load(&image_source, read).await?);
-                progress.next();
-            }
-            let [a, b] = match (&text, &image) {
-                (Some(text), Some(image)) => [&text.commit, &image.commit],
-                (Some(Read { commit, .. }), None) => [commit, commit],
-                (None, Some(Read { commit, .. })) => [commit, commit],
+            match (&text, &image) {
+                // Towers of two commits may be of two models.
+                (Some(text), Some(image)) if text.commit != image.commit => {}
                 (None, None) => return Err(no_towers()),
-            };
-            // Towers of two commits may be of two models: what is behind is loaded again.
-            if a == b {
-                return Ok(Self::of(text, image, &progress, source));
+                _ => {
+                    progress.ready(source.progress);
+                    return Ok(Self::of(text, image));
+                }
             }
-            for part in [&text_source, &image_source] {
-                part.refresh_whole().await?;
-            }
-            let behind = [
-                text_source.is_outdated().await?,
-                image_source.is_outdated().await?,
-            ];
-            if behind == [false, false] {
-                // The later commit left the files of the earlier one as they were.
-                return Ok(Self::of(text, image, &progress, source));
-            }
-            text = text.filter(|_| !behind[0]);
-            image = image.filter(|_| !behind[1]);
+            // First, so that no two of a kind are in memory.
+            drop((text.take(), image.take()));
+            text = Some(load_newest(&text_source, read_text).await?);
+            progress.next();
+            image = Some(load_newest(&image_source, read_image).await?);
+            progress.next();
         }
         Err(Error::fetch_failed(
             "the model changed each time that its second tower was asked for",
         ))
     }
 
-    fn of(
-        text: Option<Read<TextTower>>,
-        image: Option<Read<ImageTower>>,
-        progress: &TowersProgress,
-        source: &Source<'_>,
-    ) -> Self {
-        progress.ready(source.progress);
+    fn of(text: Option<Read<TextTower>>, image: Option<Read<ImageTower>>) -> Self {
         let dimensions = text.as_ref().map(|text| text.dimensions);
         Self {
             dimensions: dimensions
@@ -505,7 +489,7 @@ impl ImageTower {
     }
 
     async fn embed(&self, picture: &Rgb, pace: &dyn Pace) -> Result<Vec<f32>> {
-        let pixels = self.processor.process(picture);
+        let pixels = self.processor.process(picture)?;
         let mut vector = read(self.model.forward(&[&pixels], pace).await?).await?;
         normalize(&mut vector);
         Ok(vector)

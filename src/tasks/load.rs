@@ -9,7 +9,6 @@ use futures_util::future::join;
 use futures_util::{StreamExt, stream};
 
 use super::checkpoint::{INDEX, Shard, UPSTREAM, packed_name, shards};
-use super::image_text::Tower;
 use super::opening::{Opened, Opening};
 use super::progress::{LoadProgress, LoadStatus};
 use crate::error::{Error, ErrorKind, Result};
@@ -116,30 +115,20 @@ impl<'a> Source<'a> {
     }
 
     /// Asks the host what a stored model's revision stands for now, for the next load, and notes that the model is in use.
-    /// `towers`: which of them, where the model has some.
+    /// `parts`: which of them, where the model is kept in some.
     ///
     /// *Errors*: `FetchFailed`, `Aborted`.
-    pub async fn refresh(&self, towers: &[Tower]) -> Result<()> {
-        if towers.is_empty() {
-            return self.refresh_whole().await;
+    pub async fn refresh(&self, parts: &[&'static str]) -> Result<()> {
+        if parts.is_empty() {
+            return self.refresh_one().await;
         }
-        for tower in towers {
-            let source = self.for_part(tower.name(), &|_| {});
-            source.refresh_whole().await?;
+        for part in parts {
+            self.for_part(part, &|_| {}).refresh_one().await?;
         }
         Ok(())
     }
 
-    /// Whether the host has had a newer commit than the stored model's since; also where none is stored.
-    pub(super) async fn is_outdated(&self) -> Result<bool> {
-        let Some(keep) = &self.keep else {
-            return Ok(true);
-        };
-        let stored = StoredModel::open(keep.store, &keep.key).await?;
-        Ok(stored.is_none_or(|model| model.is_outdated()))
-    }
-
-    pub(super) async fn refresh_whole(&self) -> Result<()> {
+    async fn refresh_one(&self) -> Result<()> {
         let Some(keep) = &self.keep else {
             return Ok(());
         };
@@ -184,6 +173,29 @@ pub async fn load<T>(
         }
         done => done,
     }
+}
+
+/// Builds a model of what the host has now: from the store only where that is known to be the same.
+///
+/// *Errors*: as [`load`], and `FetchFailed` where the host cannot be asked.
+pub(super) async fn load_newest<T>(
+    source: &Source<'_>,
+    build: impl AsyncFn(&mut Loading<'_, '_>) -> Result<T>,
+) -> Result<T> {
+    let Some(keep) = &source.keep else {
+        return load(source, build).await;
+    };
+    let turn = keep.turns.take(keep.key.turn()).await?;
+    let snapshot = source.snapshot().await?;
+    if snapshot.commit.is_some() {
+        if let Some(model) = StoredModel::open(keep.store, &keep.key).await? {
+            model.refresh(&snapshot).await?;
+        }
+        if let Some(model) = stored(source, keep, false, &build).await? {
+            return Ok(model);
+        }
+    }
+    fetched(source, keep, turn.as_ref(), &build).await
 }
 
 /// From the store, or `None` where it is not whole there, or not the newest as far as known.
@@ -621,6 +633,8 @@ impl<'a, 's> Loading<'a, 's> {
         let pace = self.source.pace;
         let weights = weights::load(packed, &mut fetch, needs, device, None, None, pace).await?;
         self.loaded += self.known(&shard.file).size.unwrap_or(0);
+        // By what it was checked then is not known any more.
+        self.verified = self.verified.min(Verified::Length);
         Ok(weights)
     }
 

@@ -13,7 +13,7 @@ use super::options::{LoadOptions, embed_options, kind, signal_option, texts};
 use super::pace::EventLoopPace;
 use super::source::{load_model, object};
 use crate::device::Backend;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Rgb, decode};
 use crate::tasks::{ImageTextEmbedder, Tower};
 
@@ -147,10 +147,29 @@ impl ImageTextCore {
     }
 }
 
+/// Most bytes of a file, or of pixels.
+const MOST_BYTES: u32 = 256 << 20;
+
+fn room(bytes: u32) -> Result<Vec<u8>> {
+    let mut copy = Vec::new();
+    if bytes > MOST_BYTES || copy.try_reserve_exact(bytes as usize).is_err() {
+        return Err(Error::new(
+            ErrorKind::ResourceLimit,
+            format!(
+                "the picture has {bytes} bytes, expected {MOST_BYTES} at most, and room for them"
+            ),
+        ));
+    }
+    copy.resize(bytes as usize, 0);
+    Ok(copy)
+}
+
 /// A file's bytes are decoded, pixels are taken as they are.
 fn to_picture(value: &JsValue) -> Result<Rgb> {
     if let Some(bytes) = value.dyn_ref::<Uint8Array>() {
-        return decode(&bytes.to_vec());
+        let mut copy = room(bytes.length())?;
+        bytes.copy_to(&mut copy);
+        return decode(&copy);
     }
     let get = |name: &str| Reflect::get(value, &name.into()).ok();
     let edge = |name: &str| {
@@ -159,7 +178,11 @@ fn to_picture(value: &JsValue) -> Result<Rgb> {
     };
     let data = get("data").and_then(|data| data.dyn_into::<Uint8ClampedArray>().ok());
     match (data, edge("width"), edge("height")) {
-        (Some(data), Some(width), Some(height)) => Rgb::from_rgba(width, height, &data.to_vec()),
+        (Some(data), Some(width), Some(height)) => {
+            let mut copy = room(data.length())?;
+            data.copy_to(&mut copy);
+            Rgb::from_rgba(width, height, &copy)
+        }
         _ => Err(Error::invalid_input(format!(
             "the picture is {}, expected bytes or pixels",
             kind(value)

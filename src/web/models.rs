@@ -109,10 +109,10 @@ pub async fn plan_model(model: JsValue, options: JsValue) -> Result<JsValue, JsV
 pub async fn refresh_model(model: JsValue, options: JsValue) -> Result<(), JsValue> {
     let refresh = async {
         let options = LoadOptions::new(&options)?;
-        let towers = options.towers.clone();
+        let parts: Vec<_> = options.towers.iter().map(|tower| tower.name()).collect();
         let source = WebSource::new(&model, options).await?;
         source
-            .with(async |source| source.refresh(&towers).await)
+            .with(async |source| source.refresh(&parts).await)
             .await
     };
     refresh.await.map_err(to_js)
