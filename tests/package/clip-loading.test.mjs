@@ -211,8 +211,44 @@ describe('a branch that moves', () => {
     t.after(close);
     let asked = 0;
     moving.setFaults([{ file: 'revision', fault: 'do', value: async () => void (asked++ === 1 && (await moving.push('test/moving', other))) }]);
-    const vectors = await at(mapStore());
-    assert.ok([before_, after_].some(({ text, image }) => same(text, vectors.text) && same(image, vectors.image)), 'one tower is of one commit, the other of another');
+    const store = mapStore();
+    const vectors = await at(store);
+    assert.ok(isOfOne(vectors), 'one tower is of one commit, the other of another');
+    // What was read anew is there, and not only listed.
+    moving.setFaults([{ fault: 'reset' }]);
+    for (const tower of TOWERS) assert.deepEqual((await at(store, { towers: [tower] }))[tower], vectors[tower]);
+  });
+
+  for (const count of [2, 3, 5]) {
+    test(`gives no mixture where ${count} load at once what is half stored`, async (t) => {
+      t.after(close);
+      for (const tower of TOWERS) {
+        await moving.push('test/moving', first);
+        const store = mapStore();
+        await at(store, { towers: [tower] });
+        await moving.push('test/moving', other);
+        const all = await Promise.all(Array.from({ length: count }, () => at(store)));
+        assert.ok(all.every(isOfOne), `with a stored ${tower} tower`);
+        moving.setFaults([{ fault: 'reset' }]);
+        assert.ok(isOfOne(await at(store)), `the store is mixed, with a stored ${tower} tower`);
+        moving.setFaults([]);
+      }
+    });
+  }
+
+  test('unseen, in a bucket whose weights are replaced, gives no mixture either', async (t) => {
+    t.after(close);
+    for (const traits of [{ api: false }, { api: false, etag: false }]) {
+      const bucket = await startHub({ models: { 'test/moving': first }, traits });
+      t.after(() => bucket.close());
+      for (const tower of TOWERS) {
+        await bucket.push('test/moving', first);
+        const store = mapStore();
+        await at(store, { host: bucket.url, towers: [tower] });
+        await bucket.push('test/moving', other);
+        for (let visit = 0; visit < 2; visit += 1) assert.ok(isOfOne(await at(store, { host: bucket.url })), `visit ${visit} with a stored ${tower} tower`);
+      }
+    }
   });
 
   test('between two visits gives no mixture of a stored tower and a fetched one', async (t) => {
@@ -223,7 +259,7 @@ describe('a branch that moves', () => {
       await at(store, { towers: [tower] });
       await moving.push('test/moving', other);
       const vectors = await at(store);
-      assert.ok([before_, after_].some(({ text, image }) => same(text, vectors.text) && same(image, vectors.image)), `the ${tower} tower is of another commit than the other`);
+      assert.ok(isOfOne(vectors), `the ${tower} tower is of another commit than the other`);
       const commits = new Set((await models.list({ store })).map(({ commit }) => commit));
       assert.equal(commits.size, 1, 'the store holds towers of two commits');
     }
@@ -250,6 +286,7 @@ describe('a branch that moves', () => {
   });
 
   const same = (a, b) => a.every((value, i) => value === b[i]);
+  const isOfOne = (vectors) => [before_, after_].some(({ text, image }) => same(text, vectors.text) && same(image, vectors.image));
 });
 
 describe('a plan', () => {

@@ -13,12 +13,12 @@ const gzipped = (...files) =>
   files.reduce((sum, file) => sum + gzipSync(readFileSync(path.join(ROOT, 'node_modules/pilotlight', file)), { level: 9 }).length, 0);
 
 // Text alone took 0.99 MB; the digits and the operations on pictures have added 0.05, the index of vectors 0.04,
-// CLIP 0.24, most of which are the decoders of four kinds of pictures.
-test('a CPU user downloads at most 1.33 MB of code', (t) => {
+// CLIP 0.25, most of which are the decoders of four kinds of pictures.
+test('a CPU user downloads at most 1.35 MB of code', (t) => {
   for (const core of ['simd', 'relaxed']) {
     const bytes = gzipped(`core/${core}.wasm`, 'core/cpu.js');
     t.diagnostic(`${core}.wasm and glue: ${bytes} bytes gzip`);
-    assert.ok(bytes <= 1.33 * MB, `${core}: ${bytes} bytes`);
+    assert.ok(bytes <= 1.35 * MB, `${core}: ${bytes} bytes`);
   }
 });
 
