@@ -52,11 +52,15 @@ enum Row {
 
 impl Row {
     async fn get(store: &dyn Store, key: &str) -> Result<Option<Self>> {
-        Ok(if key.contains(PARTIAL) {
-            rows::get(store, key).await?.map(Self::Partial)
-        } else {
-            rows::get(store, key).await?.map(Self::Whole)
-        })
+        if !key.contains(PARTIAL) {
+            return Ok(rows::get(store, key).await?.map(Self::Whole));
+        }
+        let Some(row) = rows::get(store, key).await?.map(Self::Partial) else {
+            return Ok(None);
+        };
+        // What a load left that was over before it could tidy up is no model.
+        let whole = is_whole(store, &row.key(), row.writing()).await?;
+        Ok((!whole).then_some(row))
     }
 
     fn key(&self) -> ModelKey {
@@ -196,6 +200,17 @@ impl<'a> Library<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether what was written so has become a model that is whole.
+pub(super) async fn is_whole(store: &dyn Store, key: &ModelKey, writing: &str) -> Result<bool> {
+    for key in store.keys(&key.manifests()).await? {
+        let manifest: Option<Manifest> = rows::get(store, &key).await?;
+        if manifest.is_some_and(|manifest| manifest.writing == writing) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Bytes of the host's files that an earlier load of this commit made durable without coming to its end.

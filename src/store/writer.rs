@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use blake3::Hasher;
 
 use super::chunk::ChunkBuilder;
-use super::library::{evict, touch};
+use super::library::{evict, is_whole, touch};
 use super::rows::{self, Manifest, Partial, PartialWeights, StoredFile};
 use super::stored::{ChunkStream, StoredModel, has_all, hash, source_of};
 use super::{Alone, Chunk, ModelKey, Store, Turns};
@@ -77,7 +77,13 @@ impl<'a> ModelWriter<'a> {
     /// Goes on with what an earlier load left of the same commit, or of one that had the same in it, or begins anew.
     pub async fn open(keep: Keep<'a>, commit: &str, snapshot: &Snapshot) -> Result<Self> {
         let row = keep.key.partial();
-        let before: Option<(Partial, Vec<u8>)> = rows::get_with_tail(keep.store, &row).await?;
+        let mut before: Option<(Partial, Vec<u8>)> = rows::get_with_tail(keep.store, &row).await?;
+        // A load that was over before it could tidy up: its chunks are a model's.
+        if let Some((partial, _)) = &before
+            && is_whole(keep.store, &keep.key, &partial.writing).await?
+        {
+            before = None;
+        }
         let owner = format!("{:016x}", keep.nonce);
         let (partial, tail) = match before {
             Some((mut partial, tail))

@@ -105,6 +105,8 @@ struct Read<T> {
     dimensions: usize,
     /// What it was made from.
     commit: String,
+    /// Whether that was in the store.
+    cached: bool,
 }
 
 struct TextTower {
@@ -153,22 +155,32 @@ impl ImageTextEmbedder {
             image = Some(load(&image_source, read_image).await?);
             progress.next();
         }
-        for _ in 0..TRIES {
-            match (&text, &image) {
-                // Towers of two commits may be of two models.
-                (Some(text), Some(image)) if text.commit != image.commit => {}
+        for attempt in 0..TRIES {
+            let anew = match (&text, &image) {
+                // Towers of two commits may be of two models. What has just been fetched is not fetched again at first.
+                (Some(text), Some(image)) if text.commit != image.commit => {
+                    match attempt == 0 && text.cached != image.cached {
+                        true => [text.cached, image.cached],
+                        false => [true, true],
+                    }
+                }
                 (None, None) => return Err(no_towers()),
                 _ => {
                     progress.ready(source.progress);
                     return Ok(Self::of(text, image));
                 }
+            };
+            if anew[0] {
+                // First, so that no two of a kind are in memory.
+                drop(text.take());
+                text = Some(load_newest(&text_source, read_text).await?);
+                progress.next();
             }
-            // First, so that no two of a kind are in memory.
-            drop((text.take(), image.take()));
-            text = Some(load_newest(&text_source, read_text).await?);
-            progress.next();
-            image = Some(load_newest(&image_source, read_image).await?);
-            progress.next();
+            if anew[1] {
+                drop(image.take());
+                image = Some(load_newest(&image_source, read_image).await?);
+                progress.next();
+            }
         }
         Err(Error::fetch_failed(
             "the model changed each time that its second tower was asked for",
@@ -394,6 +406,7 @@ impl TextTower {
             tower,
             dimensions: config.projection_dim,
             commit: loading.commit().into(),
+            cached: loading.is_cached(),
         })
     }
 
@@ -485,6 +498,7 @@ impl ImageTower {
             tower,
             dimensions: config.projection_dim,
             commit: loading.commit().into(),
+            cached: loading.is_cached(),
         })
     }
 

@@ -519,6 +519,11 @@ impl<'a, 's> Loading<'a, 's> {
         Fetch::open(self.host, &self.snapshot, file, front, self.network()).await
     }
 
+    /// Whether the files come from the store.
+    pub(super) fn is_cached(&self) -> bool {
+        self.cached
+    }
+
     /// What tells the files that [`plan`](Self::plan) found from those of another time.
     pub(super) fn commit(&self) -> &str {
         &self.commit

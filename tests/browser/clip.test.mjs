@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { startHub } from '../hub/hub.mjs';
 import { CLIPS, DATA, VIT_B32, clipGolden, seededClip, unit, without } from '../package/support/clip.mjs';
 import { filesOf, tinyFolder } from '../package/support/models.mjs';
 import { cosine, goldens, launch, maxAbsError, mean, startBench } from './harness.mjs';
@@ -165,6 +166,53 @@ test('a Worker embeds texts, files, pixels, an ImageBitmap and an OffscreenCanva
   for (let i = 0; i < 6; i++) assert.deepEqual(answer.images.slice(i * 24, (i + 1) * 24), expected.images[0], `image ${i}`);
   assert.ok(Math.abs(answer.scores[0].score + answer.scores[1].score - 1) < 1e-6);
 });
+
+/** Each tower some 13 MB, so that tabs meet while it comes. */
+const TOWER = { hidden_size: 256, intermediate_size: 1024, num_hidden_layers: 4, num_attention_heads: 4 };
+
+for (const [what, towers] of [
+  ['both towers each', [['text', 'image'], ['text', 'image']]],
+  ['a tower each', [['text'], ['image']]],
+  ['one both and one a tower', [['image'], ['text', 'image']]],
+]) {
+  test(`two tabs that load ${what} at once fetch each tower once`, { timeout: 120_000 }, async (t) => {
+    const files = { ...seededClip({ text: TOWER, vision: TOWER }), 'tokenizer.json': filesOf(tinyFolder('clip-tiny'))['tokenizer.json'] };
+    const hub = await startHub({ models: { 'test/large': files } });
+    t.after(() => hub.close());
+    await fetch(`${hub.url}/api/models/test/large/tree/main?recursive=true`);
+    hub.setFaults([{ file: /safetensors$/, fault: 'drip', value: 30e6 }]);
+    const context = await browser.newContext();
+    t.after(() => context.close());
+    const pages = await Promise.all(towers.map(() => context.newPage()));
+    for (const page of pages) await page.goto(bench.url);
+    const load = (page, towers, options = {}) =>
+      page.evaluate(
+        async ({ host, towers, options, picture }) => {
+          const { ImageTextEmbedder, models } = await import('/package/web.js');
+          const events = [];
+          const embedder = await ImageTextEmbedder.load('test/large', { host, towers, device: 'cpu', dtype: 'q8', onProgress: ({ status, loaded, total }) => events.push([status, loaded, total]), ...options });
+          const text = towers.includes('text') ? [...(await embedder.embedTexts('a dog')).data] : null;
+          const image = towers.includes('image') ? [...(await embedder.embedImages(await (await fetch(`data:;base64,${picture}`)).blob())).data] : null;
+          embedder.dispose();
+          return { text, image, events, stored: (await models.list()).map(({ part, whole }) => `${part} ${whole}`).sort() };
+        },
+        { host: hub.url, towers, options, picture: PICTURES[0] },
+      );
+    const answers = await Promise.all(pages.map((page, i) => load(page, towers[i])));
+    const bytes = hub.requests.filter(({ url }) => url.endsWith('.safetensors')).reduce((sum, { bytes }) => sum + bytes, 0);
+    const size = files['model.safetensors'].length;
+    t.diagnostic(`${bytes} bytes of ${size}`);
+    assert.ok(bytes >= size * 0.99 && bytes <= size * 1.02 + (256 << 10), `${bytes} bytes of ${size}`);
+    const alone = await load(pages[0], ['text', 'image'], { store: false });
+    for (const [i, { text, image, events }] of answers.entries()) {
+      if (towers[i].includes('text')) assert.deepEqual(text, alone.text);
+      if (towers[i].includes('image')) assert.deepEqual(image, alone.image);
+      assert.equal(events.at(-1)[0], 'ready');
+      for (const event of events) assert.ok(event[1] <= event[2], String(event));
+    }
+    assert.deepEqual(alone.stored, ['image true', 'text true']);
+  });
+}
 
 describe('a page', () => {
   let context;

@@ -1,0 +1,535 @@
+// CLIP's towers in a store that is full, is cut off, is damaged or has one of them of another time, and in folders that `pull` made.
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { promisify } from 'node:util';
+import { ImageTextEmbedder, models } from 'pilotlight';
+import { trapped } from '../../node_modules/pilotlight/core/cpu.js';
+import { startHub } from '../hub/hub.mjs';
+import { VIT_B32, picture, seededClip, without } from './support/clip.mjs';
+import { mapStore } from './support/map-store.mjs';
+import { ROOT, filesOf, tinyFolder } from './support/models.mjs';
+import { parse } from './support/safetensors.mjs';
+
+const WEIGHTS = 'model.safetensors';
+const TOWERS = ['text', 'image'];
+const TINY = 'test/clip-tiny';
+const GOOD = filesOf(tinyFolder('clip-tiny'));
+
+/** Each tower some 3 MB: more than is beside it. */
+const TOWER = { hidden_size: 128, intermediate_size: 512, num_hidden_layers: 4, num_attention_heads: 4 };
+const seeded = (seed) => ({ ...seededClip({ text: TOWER, vision: TOWER }, seed), 'tokenizer.json': GOOD['tokenizer.json'] });
+const [FIRST, OTHER] = [seeded(1), seeded(2)];
+const [A, B] = ['test/a', 'test/b'];
+
+let hub;
+before(async () => {
+  hub = await startHub({ models: { [TINY]: GOOD, [A]: FIRST, [B]: OTHER } });
+  // It hashes files when it is asked first, which takes longer than the loads here wait.
+  for (const model of [A, B]) await fetch(`${hub.url}/api/models/${model}/tree/main?recursive=true`);
+});
+beforeEach(() => {
+  hub.setFaults([]);
+  hub.requests.length = 0;
+});
+after(() => hub.close());
+
+/** Loads, and says what it embeds. */
+async function load(model, store, more) {
+  const embedder = await ImageTextEmbedder.load(model, { host: hub.url, dtype: 'f32', store, timeout: 300, ...more });
+  const text = embedder.towers.includes('text') && (await embedder.embedTexts('A photo of a small dog by the sea.')).data;
+  const image = embedder.towers.includes('image') && (await embedder.embedImages(picture('37x53.png'))).data;
+  embedder.dispose();
+  return { text, image };
+}
+
+/** Lets the question after the newest commit, which follows a load from the store, come to its end. */
+const settle = (milliseconds = 150) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const weightBytes = () => hub.requests.filter(({ url }) => url.includes('.safetensors')).reduce((sum, { bytes }) => sum + bytes, 0);
+const listed = async (store) => (await models.list({ store })).map(({ model, part, whole }) => `${model} ${part}${whole ? '' : ' begun'}`).sort();
+const bytesOf = ({ rows }) => [...rows.values()].reduce((sum, { length }) => sum + length, 0);
+
+/** The same rows with a limit. */
+function limited(store, most) {
+  return {
+    ...store,
+    async put(key, bytes) {
+      const without = bytesOf(store) - (store.rows.get(key)?.length ?? 0);
+      if (without + bytes.length > most) throw new DOMException('no room', 'QuotaExceededError');
+      await store.put(key, bytes);
+    },
+  };
+}
+
+const isSame = (a, b) => a.length === b.length && a.every((value, i) => value === b[i]);
+
+/** A program that starts anew on the same rows; its first load sweeps. */
+const reopened = ({ rows, ...store }) => ({ ...store });
+
+/** Chunks that nothing leads to, and references to what is not there. */
+async function orphans({ rows }) {
+  const text = (bytes) => new TextDecoder().decode(bytes);
+  const writings = [...rows].filter(([key]) => /#(manifest|partial)\//.test(key)).map(([, bytes]) => /"writing":"([^"]+)"/.exec(text(bytes))[1]);
+  const chunks = [...rows.keys()].filter((key) => key.includes('#chunk/') && !writings.some((writing) => key.includes(`#chunk/${writing}/`)));
+  const references = [...rows].filter(([key]) => key.includes('#ref/')).filter(([key, bytes]) => {
+    const commit = /"commit":"([^"]+)"/.exec(text(bytes))[1];
+    return !rows.has(`${key.replace('#ref/', '#manifest/').replace(/[^/]+$/, '')}${commit}`);
+  });
+  return [...chunks, ...references.map(([key]) => key)];
+}
+
+describe('a full store', () => {
+  let sizes;
+  let vectors;
+  before(async () => {
+    const store = mapStore();
+    vectors = { [A]: await load(A, store), [B]: await load(B, false) };
+    sizes = Object.fromEntries((await models.list({ store })).map(({ part, bytes }) => [part, bytes]));
+  });
+  const ROOM = 100e3; // for rows beside the chunks
+
+  for (const more of [{}, { evict: true }]) {
+    test(`with room for one tower ${more.evict ? 'and evict ' : ''}is QUOTA_EXCEEDED, and keeps the tower that is whole`, async () => {
+      const store = mapStore();
+      const full = limited(store, sizes.text + sizes.image / 2);
+      await assert.rejects(load(A, full, more), { name: 'PilotlightError', code: 'QUOTA_EXCEEDED', message: /store is full: test\/a takes \d+ MB/ });
+      assert.deepEqual(await listed(store), [`${A} text`]);
+      assert.deepEqual(await orphans(store), []);
+      assert.ok(bytesOf(store) < sizes.text + ROOM, 'something of the image tower is left');
+      // Without a store it goes, and the tower that is there comes from there.
+      assert.deepEqual(await load(A, false), vectors[A]);
+      hub.setFaults([{ fault: 'reset' }]);
+      assert.deepEqual((await load(A, full, { towers: ['text'] })).text, vectors[A].text);
+    });
+
+    test(`never takes the ${more.evict ? 'sibling' : 'other tower'} of the tower that is loaded`, async () => {
+      for (const [tower, sibling] of [TOWERS, TOWERS.toReversed()]) {
+        const store = mapStore();
+        await load(A, store, { towers: [sibling] });
+        await assert.rejects(load(A, limited(store, sizes[sibling] + sizes[tower] / 2), { towers: [tower], ...more }), { code: 'QUOTA_EXCEEDED' });
+        assert.deepEqual(await listed(store), [`${A} ${sibling}`]);
+        assert.deepEqual(await orphans(store), []);
+      }
+    });
+  }
+
+  test('without evict takes nothing of another model', async () => {
+    const store = mapStore();
+    await load(A, store);
+    await assert.rejects(load(B, limited(store, bytesOf(store) + sizes.text / 2)), { code: 'QUOTA_EXCEEDED' });
+    assert.deepEqual(await listed(store), [`${A} image`, `${A} text`]);
+  });
+
+  for (const [first, second] of [TOWERS, TOWERS.toReversed()]) {
+    test(`with evict takes the ${first} tower of another model when it was used first, and only that where it suffices`, async () => {
+      const store = mapStore();
+      await load(A, store, { towers: [first] });
+      await settle(5);
+      await load(A, store, { towers: [second] });
+      const full = limited(store, sizes.text + sizes.image + ROOM);
+      const got = await load(B, full, { towers: [first], evict: true });
+      assert.deepEqual(got[first], vectors[B][first]);
+      assert.deepEqual(await listed(store), [`${A} ${second}`, `${B} ${first}`].sort());
+      assert.deepEqual(await orphans(store), []);
+      // A's tower that is left works alone and offline, and what is gone is fetched again, alone.
+      hub.setFaults([{ fault: 'reset' }]);
+      assert.deepEqual((await load(A, store, { towers: [second] }))[second], vectors[A][second]);
+      hub.setFaults([]);
+      assert.deepEqual(await load(A, store), vectors[A]);
+      assert.deepEqual(await listed(store), [`${A} image`, `${A} text`, `${B} ${first}`]);
+    });
+  }
+
+  test('with evict takes both towers of another model where both of the new one need the room', async () => {
+    const store = mapStore();
+    await load(A, store);
+    const full = limited(store, sizes.text + sizes.image + ROOM);
+    assert.deepEqual(await load(B, full, { evict: true }), vectors[B]);
+    assert.deepEqual(await listed(store), [`${B} image`, `${B} text`]);
+    assert.deepEqual(await orphans(store), []);
+    hub.setFaults([{ fault: 'reset' }]);
+    assert.deepEqual(await load(B, full, { evict: true }), vectors[B]);
+  });
+
+  test('with evict leaves a tower alone that is being written', async () => {
+    const store = mapStore();
+    await load(TINY, store);
+    const full = {
+      ...store,
+      async put(key, bytes) {
+        if (key.includes(`/${B}#chunk`)) throw new DOMException('no room', 'QuotaExceededError');
+        await store.put(key, bytes);
+      },
+    };
+    hub.setFaults([{ model: A, file: WEIGHTS, fault: 'drip', value: 4e6 }]);
+    const first = load(A, full, { towers: ['text'], timeout: 5000 });
+    while (!(await listed(store)).includes(`${A} text begun`)) await settle(5);
+    await assert.rejects(load(B, full, { evict: true, timeout: 5000 }), { code: 'QUOTA_EXCEEDED' });
+    assert.deepEqual(await listed(store), [`${A} text begun`]);
+    assert.deepEqual((await first).text, vectors[A].text);
+    assert.deepEqual(await listed(store), [`${A} text`]);
+    assert.deepEqual(await orphans(store), []);
+  });
+
+  test('models that are evicted while they are loaded in memory go on', async () => {
+    const store = mapStore();
+    const embedder = await ImageTextEmbedder.load(A, { host: hub.url, dtype: 'f32', store });
+    await load(B, limited(store, sizes.text + sizes.image + ROOM), { evict: true });
+    assert.deepEqual(await listed(store), [`${B} image`, `${B} text`]);
+    assert.deepEqual((await embedder.embedTexts('A photo of a small dog by the sea.')).data, vectors[A].text);
+    assert.deepEqual((await embedder.embedImages(picture('37x53.png'))).data, vectors[A].image);
+    await settle();
+    assert.deepEqual(await listed(store), [`${B} image`, `${B} text`]);
+    embedder.dispose();
+  });
+});
+
+// A store is atomic in each put; where a program ends between two of them is for nobody to choose.
+describe('a program that ends', () => {
+  /** Does `most` puts and deletes; from then on nothing is done, as when the process is gone. */
+  function ending(store, most) {
+    let left = most;
+    const gone = (what) => async (...args) => {
+      if (left <= 0) throw new Error('the process is gone');
+      left--;
+      return store[what](...args);
+    };
+    return { ...reopened(store), put: gone('put'), delete: gone('delete'), ended: () => left <= 0 };
+  }
+
+  for (const [what, begin] of [
+    ['a first load', async () => {}],
+    ['a load with the text tower there', (store) => load(TINY, store, { towers: ['text'] })],
+    ['a load with the image tower there', (store) => load(TINY, store, { towers: ['image'] })],
+  ]) {
+    test(`after any write of ${what} leaves what the next one goes on with, and nothing for ever`, async (t) => {
+      const expected = await load(TINY, false);
+      let writes = 0;
+      for (; ; writes++) {
+        const store = mapStore();
+        await begin(store);
+        const cut = ending(store, writes);
+        const answer = await load(TINY, cut).catch((error) => error);
+        const ended = cut.ended();
+        for (const { whole, key } of await models.list({ store: reopened(store) })) assert.equal(whole, key.includes('#manifest/'));
+        assert.deepEqual(await load(TINY, reopened(store)), expected, `after ${writes} writes: ${answer.message}`);
+        assert.deepEqual(await load(TINY, reopened(store)), expected);
+        await settle(1);
+        assert.deepEqual(await listed(store), [`${TINY} image`, `${TINY} text`], `after ${writes} writes`);
+        assert.deepEqual(await orphans(store), [], `after ${writes} writes`);
+        if (!ended) break;
+      }
+      t.diagnostic(`${writes} writes`);
+      assert.ok(writes > 8);
+    });
+  }
+});
+
+test('any row that is damaged, in any way, is noticed, and the vectors are right', async () => {
+  const whole = mapStore();
+  const expected = await load(TINY, whole);
+  let damaged = 0;
+  for (const [name, damage] of [
+    ['a changed bit', (bytes) => bytes.map((byte, i) => (i === bytes.length >> 1 ? byte ^ 1 : byte))],
+    ['a cut', (bytes) => bytes.slice(0, -1)],
+    ['nothing left', () => new Uint8Array()],
+    ['the row is gone', () => undefined],
+  ]) {
+    for (const key of whole.rows.keys()) {
+      const store = mapStore();
+      for (const [other, bytes] of whole.rows) store.rows.set(other, bytes.slice());
+      const bytes = damage(store.rows.get(key));
+      if (bytes) store.rows.set(key, bytes);
+      else store.rows.delete(key);
+      assert.deepEqual(await load(TINY, store), expected, `${key}: ${name}`);
+      assert.deepEqual(await load(TINY, reopened(store)), expected, `${key}: ${name}`);
+      await settle(1);
+      assert.deepEqual(await orphans(store), [], `${key}: ${name}`);
+      damaged++;
+    }
+  }
+  assert.ok(damaged > 40);
+});
+
+test('a tower with a damaged chunk is fetched again alone', async () => {
+  for (const tower of TOWERS) {
+    const store = mapStore();
+    const expected = await load(A, store);
+    const all = weightBytes();
+    const chunk = [...store.rows.keys()].find((key) => key.includes('#chunk/') && key.includes(`-${tower}`) && key.includes('.safetensors'));
+    store.rows.get(chunk)[9] ^= 1;
+    hub.requests.length = 0;
+    assert.deepEqual(await load(A, store), expected);
+    assert.ok(weightBytes() > all * 0.3 && weightBytes() < all * 0.7, `${weightBytes()} bytes of ${all}`);
+    hub.requests.length = 0;
+  }
+});
+
+// The cosine of a text and a picture means something within one model only.
+describe('towers of two times', () => {
+  const M = 'test/moving';
+  const expected = {};
+  before(async () => {
+    expected.first = await load(A, false);
+    expected.other = await load(B, false);
+  });
+  async function moving(t, traits = {}) {
+    const host = await startHub({ models: { [M]: FIRST }, traits });
+    t.after(() => host.close());
+    await fetch(`${host.url}/api/models/${M}/tree/main?recursive=true`);
+    const push = async (files) => {
+      await host.push(M, files);
+      await fetch(`${host.url}/api/models/${M}/tree/main?recursive=true`);
+    };
+    return { host, push, at: (store, more) => load(M, store, { host: host.url, timeout: 1000, ...more }) };
+  }
+  async function assertNoMixture(call) {
+    const of = (name, vector) => Object.keys(expected).find((time) => isSame(expected[time][name], vector));
+    const times = await call().then((vectors) => TOWERS.map((name) => of(name, vectors[name])), (error) => assert.equal(error.code, 'FETCH_FAILED', String(error)));
+    if (times) assert.equal(times[0], times[1], `the text tower is of the ${times[0]} files, the image tower of the ${times[1]}`);
+  }
+  const commits = async (store) => new Set((await models.list({ store })).map(({ commit }) => commit)).size;
+
+  for (const [tower, other] of [TOWERS, TOWERS.toReversed()]) {
+    test(`when the ${tower} tower alone followed its branch, a load of both brings the other one after it`, async (t) => {
+      const { host, push, at } = await moving(t);
+      const store = mapStore();
+      assert.deepEqual(await at(store), expected.first);
+      await push(OTHER);
+      assert.deepEqual((await at(store, { towers: [tower] }))[tower], expected.first[tower]);
+      await settle();
+      assert.deepEqual((await at(store, { towers: [tower] }))[tower], expected.other[tower]);
+      assert.equal(await commits(store), 2);
+
+      // Offline each is good alone, and both together are no model.
+      host.setFaults([{ fault: 'reset' }]);
+      assert.deepEqual((await at(store, { towers: [tower] }))[tower], expected.other[tower]);
+      assert.deepEqual((await at(store, { towers: [other] }))[other], expected.first[other]);
+      await assertNoMixture(() => at(store));
+      assert.deepEqual((await listed(store)).length, 2, 'a tower that is good is gone');
+
+      host.setFaults([]);
+      assert.deepEqual(await at(store), expected.other);
+      assert.equal(await commits(store), 1);
+      assert.deepEqual(await orphans(store), []);
+      host.setFaults([{ fault: 'reset' }]);
+      assert.deepEqual(await at(store), expected.other);
+    });
+  }
+
+  for (const [what, traits] of [
+    ['with ETags', { api: false }],
+    ['without ETags', { api: false, etag: false }],
+    ['that tells nothing', { api: false, etag: false, length: false, expose: false }],
+  ]) {
+    for (const tower of TOWERS) {
+      test(`a bucket ${what} whose files were replaced after the ${tower} tower was stored gives no mixture`, async (t) => {
+        const { push, at } = await moving(t, traits);
+        const store = mapStore();
+        await at(store, { towers: [tower] });
+        await push(OTHER);
+        await assertNoMixture(() => at(store));
+      });
+    }
+
+    test(`a bucket ${what} gives both towers, from the store too, and goes on after a break in either`, async (t) => {
+      const { host, at } = await moving(t, traits);
+      const store = mapStore();
+      assert.deepEqual(await at(store), expected.first);
+      assert.equal(await commits(store), 1);
+      host.requests.length = 0;
+      assert.deepEqual(await at(store), expected.first);
+      assert.deepEqual(host.requests.filter(({ url }) => url.includes('.safetensors')), []);
+      host.setFaults([{ fault: 'reset' }]);
+      assert.deepEqual(await at(store), expected.first);
+      const { size, middle } = layout(FIRST[WEIGHTS]);
+      for (const cut of what === 'with ETags' ? [middle / 2, (middle + size) / 2] : [(middle + size) / 2]) {
+        const store = mapStore();
+        host.setFaults([{ file: WEIGHTS, fault: 'reset', value: Math.round(cut) }]);
+        await assert.rejects(at(store), { code: 'FETCH_FAILED' });
+        host.setFaults([]);
+        assert.deepEqual(await at(store), expected.first);
+        assert.deepEqual(await listed(store), [`${M} image`, `${M} text`]);
+        assert.deepEqual(await orphans(store), []);
+      }
+    });
+  }
+
+  test('a branch that moves between the towers of one load leaves both whole in the store', async (t) => {
+    const { host, push, at } = await moving(t);
+    const store = mapStore();
+    let asked = 0;
+    host.setFaults([{ file: 'revision', fault: 'do', value: async () => void (asked++ === 1 && (await push(OTHER))) }]);
+    assert.deepEqual(await at(store), expected.other);
+    assert.deepEqual(await orphans(store), []);
+    host.setFaults([{ fault: 'reset' }]);
+    assert.deepEqual(await at(store), expected.other);
+  });
+
+  test('a hub that moves while nothing is kept gives no mixture', async (t) => {
+    const { host, push, at } = await moving(t);
+    let asked = 0;
+    host.setFaults([{ file: 'revision', fault: 'do', value: async () => void (asked++ === 1 && (await push(OTHER))) }]);
+    assert.deepEqual(await at(false), expected.other);
+  });
+});
+
+/** Where the image tower begins, and how long the file is. */
+function layout(bytes) {
+  const { header } = parse(bytes);
+  const data = bytes.length - Math.max(...Object.values(header).map(({ data_offsets: [, end] }) => end));
+  return { size: bytes.length, middle: data + header['vision_model.embeddings.class_embedding'].data_offsets[0] };
+}
+
+describe('a folder that pull made', () => {
+  const PACKAGE = path.join(ROOT, 'node_modules/pilotlight');
+  const CLI = path.join(PACKAGE, JSON.parse(readFileSync(path.join(PACKAGE, 'package.json'), 'utf8')).bin.pilotlight);
+  let base;
+  before(() => (base = mkdtempSync(path.join(os.tmpdir(), 'pilotlight-clip-'))));
+  after(() => rmSync(base, { recursive: true }));
+
+  async function run(...args) {
+    const child = spawn(process.execPath, [CLI, ...args], { env: { ...process.env, HF_TOKEN: '' } });
+    const output = { stdout: '', stderr: '' };
+    for (const name of ['stdout', 'stderr']) child[name].setEncoding('utf8').on('data', (text) => (output[name] += text));
+    const [code] = await once(child, 'close');
+    return { code, ...output };
+  }
+  const fresh = () => mkdtempSync(path.join(base, 'f-'));
+  const folderOf = (out, model) => path.join(out, model, 'resolve/main');
+
+  async function served(t, folder, traits = { api: false }) {
+    const packed = await startHub({ models: { [A]: folder }, traits });
+    t.after(() => packed.close());
+    return packed;
+  }
+
+  test('while the branch moves is of one commit, and good', async (t) => {
+    const [first, other] = [await load(A, false, { dtype: 'q8' }), await load(B, false, { dtype: 'q8' })];
+    // At each request in turn.
+    let moved = 0;
+    for (let at = 0; at < 12; at += 1) {
+      const host = await startHub({ models: { [A]: FIRST } });
+      t.after(() => host.close());
+      await fetch(`${host.url}/api/models/${A}/tree/main?recursive=true`);
+      let asked = 0;
+      host.setFaults([{ file: /./, fault: 'do', value: async () => void (asked++ === at && ((moved += 1), await host.push(A, OTHER))) }]);
+      const out = fresh();
+      const { code, stderr } = await run('pull', A, '--host', host.url, '--out', out);
+      assert.equal(code, 0, `moved at request ${at}: ${stderr}`);
+      const verified = await run('verify', out);
+      assert.equal(verified.code, 0, verified.stdout);
+      const packed = await served(t, folderOf(out, A));
+      const got = await load(A, mapStore(), { dtype: 'q8', host: packed.url });
+      assert.ok([first, other].some((one) => TOWERS.every((name) => isSame(one[name], got[name]))), `moved at request ${at}: a mixture`);
+      if (asked <= at) break;
+    }
+    t.diagnostic(`it moved at each of ${moved} requests`);
+    assert.ok(moved > 5);
+  });
+
+  for (const tower of TOWERS) {
+    test(`with one bit of the ${tower} tower changed is found wrong by verify, and by a load; the other tower is good`, async (t) => {
+      const out = fresh();
+      assert.equal((await run('pull', A, '--host', hub.url, '--out', out)).code, 0);
+      const folder = folderOf(out, A);
+      const name = readdirSync(folder).find((file) => file.startsWith(`pilotlight-q8-${tower}`));
+      assert.equal((await run('verify', out)).code, 0);
+      const good = readFileSync(path.join(folder, name));
+      const expected = await load(A, false, { dtype: 'q8' });
+      const other = TOWERS.find((one) => one !== tower);
+      for (const at of [8, good.length >> 1, good.length - 1]) {
+        const bytes = new Uint8Array(good);
+        bytes[at] ^= 1;
+        writeFileSync(path.join(folder, name), bytes);
+        const { code, stdout } = await run('verify', out);
+        assert.equal(code, 1);
+        assert.match(stdout, new RegExp(`^wrong .*${name.replaceAll('.', '\\.')}: has the sha256 `, 'm'));
+        assert.match(stdout, /1 wrong/);
+        const packed = await served(t, folder);
+        const store = mapStore();
+        const open = { dtype: 'q8', host: packed.url, timeout: 2000 };
+        const error = await load(A, store, open).then(() => assert.fail(`byte ${at} of ${good.length}: it loaded`), (thrown) => thrown);
+        assert.equal(error.name, 'PilotlightError', String(error));
+        assert.ok(['INTEGRITY', 'INVALID_WEIGHTS'].includes(error.code) && error.message.includes(name), `${error.code}: ${error.message}`);
+        assert.deepEqual(await listed(store), tower === 'text' ? [] : [`${A} text`]);
+        assert.deepEqual((await load(A, store, { ...open, towers: [other] }))[other], expected[other]);
+      }
+    });
+  }
+
+  for (const traits of [{}, { api: false }]) {
+    test(`from ${traits.api === false ? 'a bucket' : 'a hub'} loads into no store as into one`, async (t) => {
+      const out = fresh();
+      assert.equal((await run('pull', A, '--host', hub.url, '--out', out)).code, 0);
+      const packed = await served(t, folderOf(out, A), traits);
+      assert.deepEqual(await load(A, false, { dtype: 'q8', host: packed.url }), await load(A, false, { dtype: 'q8' }));
+      // Without the lock a bucket tells less.
+      rmSync(path.join(folderOf(out, A), 'pilotlight-lock.json'));
+      const bare = await served(t, folderOf(out, A), traits);
+      if (traits.api !== false) for (const store of [false, mapStore()]) assert.deepEqual(await load(A, store, { dtype: 'q8', host: bare.url }), await load(A, false, { dtype: 'q8' }));
+    });
+  }
+});
+
+describe('ViT-B/32', { skip: without(path.join(VIT_B32, WEIGHTS)) }, () => {
+  let large;
+  const SIZES = { text: 0, image: 0 };
+  before(async () => {
+    const bytes = readFileSync(path.join(VIT_B32, WEIGHTS));
+    for (const [name, { data_offsets: [from, to] }] of Object.entries(parse(new Uint8Array(bytes)).header)) if (name !== '__metadata__') SIZES[/^vis/.test(name) ? 'image' : 'text'] += to - from;
+    large = await startHub({ models: { 'test/vit': VIT_B32 } });
+    await fetch(`${large.url}/api/models/test/vit/tree/main?recursive=true`);
+  });
+  after(() => large.close());
+
+  // Linear memory never shrinks: what it has afterwards was its peak. A process of its own has an instance of its own.
+  for (const tower of TOWERS) {
+    test(`the ${tower} tower alone fetches its tensors and at most 2 % or 256 KiB beside them, in 110 MB`, { timeout: 120_000 }, async (t) => {
+      large.requests.length = 0;
+      const script = `
+        import { readFileSync } from 'node:fs';
+        import { ImageTextEmbedder, diagnose } from 'pilotlight';
+        const [host, tower, picture] = process.argv.slice(1);
+        const embedder = await ImageTextEmbedder.load('test/vit', { host, dtype: 'q8', towers: [tower], store: false });
+        const loaded = (await diagnose()).cpuCore.memoryBytes;
+        for (let i = 0; i < 8; i++) await (tower === 'text' ? embedder.embedTexts(Array(8).fill('a dog at the sea '.repeat(i + 1) + i)) : embedder.embedImages(readFileSync(picture)));
+        console.log(JSON.stringify([loaded, (await diagnose()).cpuCore.memoryBytes]));`;
+      const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script, large.url, tower, path.join(ROOT, 'tests/goldens/images/37x53.png')], { cwd: ROOT });
+      const [loaded, used] = JSON.parse(stdout);
+      const sent = large.requests.filter(({ url }) => url.endsWith('.safetensors')).reduce((sum, { bytes }) => sum + bytes, 0);
+      t.diagnostic(`${(loaded / 1e6).toFixed(1)} MB, after 8 calls ${(used / 1e6).toFixed(1)} MB; ${sent} bytes came for ${SIZES[tower]} of tensors, ${sent - SIZES[tower]} more`);
+      assert.ok(sent >= SIZES[tower] && sent - SIZES[tower] <= Math.max(SIZES[tower] / 50, 256 << 10), `${sent} bytes for ${SIZES[tower]}`);
+      assert.ok(used <= 110e6, `${used} bytes`);
+    });
+  }
+
+  test('its towers one after the other fetch no tensor twice', { timeout: 120_000 }, async (t) => {
+    large.requests.length = 0;
+    (await ImageTextEmbedder.load('test/vit', { host: large.url, dtype: 'q4', store: mapStore() })).dispose();
+    const sent = large.requests.filter(({ url }) => url.endsWith('.safetensors')).reduce((sum, { bytes }) => sum + bytes, 0);
+    const all = SIZES.text + SIZES.image;
+    t.diagnostic(`${sent - all} bytes more than ${all}`);
+    assert.ok(sent - all <= Math.max(all / 50, 256 << 10), `${sent} bytes for ${all}`);
+  });
+});
+
+// The last test here: the instance is dead afterwards.
+test('after a trap every call says so and asks for a new load, and that works', async () => {
+  const first = await ImageTextEmbedder.load(TINY, { host: hub.url, dtype: 'f32', store: false });
+  const expected = (await first.embedTexts('a dog')).data;
+  const seen = (await first.embedImages(picture('24x24.png'))).data;
+  trapped(new WebAssembly.RuntimeError('unreachable'));
+  for (const call of [() => first.embedTexts('a dog'), () => first.embedImages(picture('24x24.png')), () => first.classify(picture('24x24.png'), ['a'])]) {
+    await assert.rejects(call(), { name: 'PilotlightError', code: 'INTERNAL', message: /load .*again|load it again|load anew/i });
+  }
+  first.dispose();
+  const next = await ImageTextEmbedder.load(TINY, { host: hub.url, dtype: 'f32', store: false });
+  assert.deepEqual((await next.embedTexts('a dog')).data, expected);
+  assert.deepEqual((await next.embedImages(picture('24x24.png'))).data, seen);
+  next.dispose();
+});
