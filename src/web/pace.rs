@@ -81,12 +81,14 @@ async fn let_events_in() {
         // Some Workers have none.
         return TimeoutFuture::new(0).await;
     };
-    let port = channel.port1();
-    let heard = Promise::new(&mut |resolve, _| port.set_onmessage(Some(&resolve)));
-    if channel.port2().post_message(&JsValue::NULL).is_ok() {
+    let (here, there) = (channel.port1(), channel.port2());
+    let heard = Promise::new(&mut |resolve, _| here.set_onmessage(Some(&resolve)));
+    let sent = there.post_message(&JsValue::NULL);
+    // Now, and not when the message is heard: after a trap nobody would close it, and an open port keeps Node from ending.
+    there.close();
+    if sent.is_ok() {
         let _ = JsFuture::from(heard).await;
     }
-    port.close();
 }
 
 #[async_trait(?Send)]

@@ -126,9 +126,11 @@ test('TextEmbedder cannot be constructed', () => {
 // Last, for these end the instance that the tests above share.
 test('an exception that flies through Rust is a trap: the call settles, the process lives, the next load works', async (t) => {
   const doomed = await loadMiniLm();
-  t.mock.method(globalThis, 'setTimeout', () => {
+  const none = () => {
     throw new Error('no timers today');
-  });
+  };
+  t.mock.method(globalThis, 'MessageChannel', none);
+  t.mock.method(globalThis, 'setTimeout', none);
   await assert.rejects(doomed.embed(SENTENCES), { name: 'PilotlightError', code: 'INTERNAL', message: /trapped; load again/ });
   t.mock.restoreAll();
   await assert.rejects(doomed.embed('x'), { name: 'PilotlightError', code: 'INTERNAL' });
