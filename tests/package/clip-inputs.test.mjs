@@ -349,3 +349,16 @@ describe('a picture that says it is huge', () => {
     assert.ok(grown <= 400 * MB, `${grown} bytes`);
   });
 });
+
+// A movie in a folder of pictures: it is refused before its bytes go anywhere.
+test('files and pixels of absurd sizes are RESOURCE_LIMIT, and the next call works', async () => {
+  const pixels = { data: new Uint8ClampedArray(4), width: 10_000, height: 10_000 };
+  for (const [what, source] of [
+    ['bytes', new Uint8Array(2 ** 28 + 1)],
+    ['a Blob', new Blob([new Uint8Array(2 ** 28 + 1)])],
+    ['pixels', pixels],
+  ]) {
+    await assert.rejects(embedder.embedImages([source]), refusal('RESOURCE_LIMIT', /^images\[0\]: .*expected \d+ /), what);
+  }
+  assert.deepEqual((await embedder.embedImages(picture('5x7.png'))).dims, [1, 24]);
+});
