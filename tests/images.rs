@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use pilotlight::{ErrorKind, ImageProcessor, decode_image};
+use pilotlight::{ErrorKind, ImageProcessor, Rgb, decode_image};
 
 const CLIP: &str = r#"{"size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224}, "resample": 3,
     "image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711]}"#;
@@ -178,4 +178,17 @@ fn a_config_of_other_steps_or_an_absurd_one_is_an_error_that_names_the_field() {
             "{text}"
         );
     }
+}
+
+/// 32 bits are all that a browser has: what does not fit there is an error everywhere.
+#[test]
+fn a_strip_too_narrow_to_be_resized_is_an_error() {
+    let json = CLIP.replace("224", "4096");
+    let processor = ImageProcessor::from_json(json.as_bytes()).unwrap();
+    let strip = |length: usize| Rgb::new(length, 1, vec![255; 3 * length]).unwrap();
+    let error = processor.process(&strip(1 << 20)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("1048576 x 1"), "{error}");
+    let white = processor.process(&strip((1 << 20) - 1)).unwrap();
+    assert!(white.iter().all(|value| *value > 1.9), "white is white");
 }

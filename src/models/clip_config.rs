@@ -160,16 +160,12 @@ impl ClipConfig {
         ];
         text.encoder()
             .parameters("text_model.encoder", &mut parameters);
-        let last = "text_model.final_layer_norm";
-        norm_parameters(last, d, &mut parameters);
-        parameters.push(Parameter {
-            after: Some(last.into()),
-            ..Parameter::new(
-                "text_projection.weight",
-                Role::Linear,
-                &[self.projection_dim, d],
-            )
-        });
+        self.projection_parameters(
+            "text_model.final_layer_norm",
+            "text_projection.weight",
+            d,
+            &mut parameters,
+        );
         parameters
     }
 
@@ -196,17 +192,22 @@ impl ClipConfig {
         vision
             .encoder()
             .parameters("vision_model.encoder", &mut parameters);
-        let last = "vision_model.post_layernorm";
-        norm_parameters(last, d, &mut parameters);
-        parameters.push(Parameter {
-            after: Some(last.into()),
-            ..Parameter::new(
-                "visual_projection.weight",
-                Role::Linear,
-                &[self.projection_dim, d],
-            )
-        });
+        self.projection_parameters(
+            "vision_model.post_layernorm",
+            "visual_projection.weight",
+            d,
+            &mut parameters,
+        );
         parameters
+    }
+
+    /// The last norm of a tower, and what brings its result into the space of both.
+    fn projection_parameters(&self, norm: &str, name: &str, d: usize, to: &mut Vec<Parameter>) {
+        norm_parameters(norm, d, to);
+        to.push(Parameter {
+            after: Some(norm.into()),
+            ..Parameter::new(name, Role::Linear, &[self.projection_dim, d])
+        });
     }
 
     /// What checkpoints may put before the names.

@@ -1,17 +1,15 @@
 //! Pictures and texts to vectors in one space: loading CLIP's towers, together or apart, and what can be asked of them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use burn::tensor::Device;
 
 use super::embed::{Embeddings, batches};
 use super::embeddings::{EmbedOptions, Values, cut, quantize};
-use super::load::{Loading, Source, load, load_newest};
+use super::load::{LoadProgress, Loading, PartsProgress, Source, load, load_newest};
 use super::plan::{self, LoadPlan};
 use super::pooling::normalize;
-use super::progress::{LoadProgress, LoadStatus};
 use crate::error::{Error, Result};
-use crate::hub::Verified;
 use crate::image::{ImageProcessor, Rgb};
 use crate::models::{ClipConfig, ClipText, ClipVision};
 use crate::ops::read;
@@ -138,7 +136,7 @@ impl ImageTextEmbedder {
         device: &Device,
     ) -> Result<Self> {
         let wants = |tower| towers.contains(&tower);
-        let progress = TowersProgress::default();
+        let progress = PartsProgress::default();
         let report = |event: &LoadProgress| progress.report(event, source.progress);
         let [text_source, image_source] =
             Tower::ALL.map(|tower| source.for_part(tower.name(), &report));
@@ -519,55 +517,4 @@ fn softmax(logits: &[f32]) -> Vec<f32> {
     let exponentials: Vec<f32> = logits.iter().map(|x| (x - largest).exp()).collect();
     let sum: f32 = exponentials.iter().sum();
     exponentials.iter().map(|x| x / sum).collect()
-}
-
-/// Makes one progress of the towers': bytes go on where those of the tower before ended, and all are ready once.
-#[derive(Default)]
-struct TowersProgress {
-    /// Bytes of the towers before.
-    before: Cell<u64>,
-    /// Of this tower so far.
-    loaded: Cell<u64>,
-    /// What the first tower's plan counted: all of a file of which each tower takes a part.
-    planned: Cell<u64>,
-    fetched: Cell<bool>,
-    verified: Cell<Option<Verified>>,
-}
-
-impl TowersProgress {
-    fn report(&self, event: &LoadProgress, to: &dyn Fn(&LoadProgress)) {
-        self.loaded.set(event.loaded);
-        if event.status == LoadStatus::Ready {
-            self.fetched.set(self.fetched.get() || !event.cached);
-            let weaker = |before: Verified| event.verified.map_or(before, |now| now.min(before));
-            let verified = self.verified.get().map(weaker).or(event.verified);
-            return self.verified.set(verified);
-        }
-        let before = self.before.get();
-        if before == 0 && event.status == LoadStatus::Plan {
-            self.planned.set(event.total);
-        }
-        to(&LoadProgress {
-            loaded: before + event.loaded,
-            total: (before + event.total).max(self.planned.get()),
-            ..event.clone()
-        });
-    }
-
-    fn next(&self) {
-        self.before.set(self.before.get() + self.loaded.get());
-        self.loaded.set(0);
-    }
-
-    fn ready(&self, to: &dyn Fn(&LoadProgress)) {
-        let loaded = self.before.get() + self.loaded.get();
-        to(&LoadProgress {
-            status: LoadStatus::Ready,
-            file: None,
-            loaded,
-            total: loaded,
-            cached: !self.fetched.get(),
-            verified: self.verified.get(),
-        });
-    }
 }

@@ -1,6 +1,5 @@
 //! What a user asks for.
 
-mod checkpoint;
 #[cfg(test)]
 mod digit_goldens;
 mod embed;
@@ -10,10 +9,8 @@ mod image_text;
 mod judge;
 mod load;
 mod network;
-mod opening;
 mod plan;
 mod pooling;
-mod progress;
 mod search;
 
 pub use embed::{Embeddings, TextEmbedder};
@@ -23,10 +20,9 @@ pub use image_text::{ImageTextEmbedder, LabelScore, Tower};
 pub use judge::DigitJudge;
 #[cfg(target_arch = "wasm32")]
 pub use load::STALL;
-pub use load::Source;
+pub use load::{LoadProgress, LoadStatus, Source};
 pub use plan::{LoadPlan, PlannedFile, plan_any};
 pub use pooling::Pooling;
-pub use progress::{LoadProgress, LoadStatus};
 pub use search::{
     Filter, Hit, Id, IndexOptions, IndexPrecision, IndexSnapshot, SavedIndex, SearchOptions, Tags,
     VectorIndex, Vectors,

@@ -1,9 +1,8 @@
 //! What loading a model would take, before it is loaded.
 
-use super::checkpoint::{INDEX, is_packed};
 use super::embed::TextEmbedder;
 use super::image_text::{ImageTextEmbedder, Tower};
-use super::load::{Loading, Source};
+use super::load::{INDEX, Loading, Source, is_packed};
 use crate::error::{ErrorKind, Result};
 use crate::hub::{Host, Snapshot};
 use crate::store::{StoredModel, fetched_before};

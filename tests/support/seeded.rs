@@ -1,8 +1,6 @@
 //! CLIP ViT-B/32 with weights that a small portable generator makes: the ones of `tests/goldens/clip-vit-b32`, whose script says
 //! how. None of it has to be kept or fetched, and all values are exact in f16.
 
-#![allow(dead_code)]
-
 use half::f16;
 
 /// The checkpoint as one safetensors file in f16, 303 MB.

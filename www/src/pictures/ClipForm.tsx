@@ -1,21 +1,16 @@
 import type { FormEvent } from 'react';
-import { defaultHost, type Choice } from '../engine/choice';
+import { defaultHost } from '../engine/choice';
+import type { FormProps } from '../setup/ModelCard';
 import { PlanView } from '../setup/PlanView';
 import { Segments } from '../setup/Segments';
+import { SetupActions } from '../setup/SetupActions';
 import { usePlan } from '../setup/usePlan';
 import { choiceOf, modelOf, pictureModels } from './picture-models';
-
-interface Props {
-  draft: Choice;
-  onChange: (choice: Choice) => void;
-  onLoad: () => void;
-  onCancel?: () => void;
-}
 
 const MODELS = pictureModels.map(({ id, label }) => ({ value: id, label }));
 
 /** Which model, and what it takes before anything is fetched. */
-export function ClipForm({ draft, onChange, onLoad, onCancel }: Props) {
+export function ClipForm({ draft, onChange, onLoad, onCancel }: FormProps) {
   const plan = usePlan(draft);
   const { id, words } = modelOf(draft);
 
@@ -43,16 +38,7 @@ export function ClipForm({ draft, onChange, onLoad, onCancel }: Props) {
       </label>
       <p className="clip-words">{words}</p>
       <PlanView plan={plan} />
-      <div className="setup-actions">
-        <button type="submit" className="button primary">
-          Load the model
-        </button>
-        {onCancel && (
-          <button type="button" className="button" onClick={onCancel}>
-            Keep the current one
-          </button>
-        )}
-      </div>
+      <SetupActions onCancel={onCancel} />
     </form>
   );
 }

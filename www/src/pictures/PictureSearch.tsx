@@ -1,3 +1,4 @@
+import { SearchField } from '../search/SearchField';
 import type { PictureModel } from './picture-models';
 import type { Wanted } from './usePictureSearch';
 
@@ -13,30 +14,15 @@ export function PictureSearch({ model, ready, wanted, onChange }: Props) {
   const like = 'like' in wanted ? wanted.like : null;
   return (
     <div className="search" role="search">
-      <label className="search-box">
-        <span className="unseen">Search the pictures in words</span>
-        <svg viewBox="0 0 20 20" aria-hidden="true">
-          <path d="M9 3.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11zM13.2 13.2 17 17" />
-        </svg>
-        <input
-          id="pictures-search"
-          type="search"
-          value={text}
-          placeholder={ready ? 'Say what is to be seen' : 'Load the model to search'}
-          disabled={!ready}
-          autoComplete="off"
-          onChange={(event) => onChange({ text: event.target.value })}
-        />
-      </label>
-      <ul className="suggestions" aria-label="Examples of searches">
-        {model.suggestions.map((query) => (
-          <li key={query}>
-            <button type="button" disabled={!ready} aria-pressed={text === query} onClick={() => onChange({ text: text === query ? '' : query })}>
-              {query}
-            </button>
-          </li>
-        ))}
-      </ul>
+      <SearchField
+        id="pictures-search"
+        label="Search the pictures in words"
+        text={text}
+        placeholder={ready ? 'Say what is to be seen' : 'Load the model to search'}
+        ready={ready}
+        examples={model.suggestions}
+        onChange={(next) => onChange({ text: next })}
+      />
       {like && (
         <p className="like">
           <img src={like.url} alt="" width={48} height={48} />

@@ -1,8 +1,9 @@
 import { useCallback, useDeferredValue, useEffect, useState, useSyncExternalStore } from 'react';
 import type { PageProps } from '../page/App';
+import { ModelCard } from '../setup/ModelCard';
 import { AddPanel } from './AddPanel';
 import { clip } from './clip';
-import { ClipCard } from './ClipCard';
+import { ClipForm } from './ClipForm';
 import type { Picture } from './library';
 import { PictureDialog } from './PictureDialog';
 import { PictureFigures } from './PictureFigures';
@@ -76,7 +77,7 @@ export function PicturesPage({ shown }: PageProps) {
           <h1 tabIndex={-1}>A photo library inside this tab</h1>
           <p>Drop a folder of pictures, search them in words, and ask what they show. The network that sees them runs here: no picture is sent anywhere.</p>
         </div>
-        <ClipCard state={state} draft={draft} onDraft={setDraft} />
+        <ModelCard label="Model for pictures" state={state} loader={clip} draft={draft} onDraft={setDraft} Form={ClipForm} />
       </div>
       {/* Before the library, so that it is closed, and has given the focus back, when the library looks where that is. */}
       <PictureDialog picture={open} library={library} embedder={embedder} model={model} onOpen={setOpen} onLike={searchLike} onRemove={remove} onFail={clip.fail} />

@@ -1,5 +1,6 @@
 import type { EngineState } from '../engine/engine';
 import { exampleQueries } from '../sentences/examples';
+import { SearchField } from './SearchField';
 
 interface Props {
   text: string;
@@ -15,33 +16,9 @@ const PLACEHOLDERS: Record<EngineState['status'], string> = {
 };
 
 export function SearchBox({ text, status, onChange }: Props) {
-  const ready = status === 'ready';
   return (
     <div className="search" role="search">
-      <label className="search-box">
-        <span className="unseen">Search the sentences by meaning</span>
-        <svg viewBox="0 0 20 20" aria-hidden="true">
-          <path d="M9 3.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11zM13.2 13.2 17 17" />
-        </svg>
-        <input
-          id="search"
-          type="search"
-          value={text}
-          placeholder={PLACEHOLDERS[status]}
-          disabled={!ready}
-          autoComplete="off"
-          onChange={(event) => onChange(event.target.value)}
-        />
-      </label>
-      <ul className="suggestions" aria-label="Examples of searches">
-        {exampleQueries.map((query) => (
-          <li key={query}>
-            <button type="button" disabled={!ready} aria-pressed={text === query} onClick={() => onChange(text === query ? '' : query)}>
-              {query}
-            </button>
-          </li>
-        ))}
-      </ul>
+      <SearchField id="search" label="Search the sentences by meaning" text={text} placeholder={PLACEHOLDERS[status]} ready={status === 'ready'} examples={exampleQueries} onChange={onChange} />
     </div>
   );
 }

@@ -1,15 +1,10 @@
 import type { FormEvent } from 'react';
 import type { Choice } from '../engine/choice';
+import type { FormProps } from './ModelCard';
 import { PlanView } from './PlanView';
 import { Segments } from './Segments';
+import { SetupActions } from './SetupActions';
 import { usePlan } from './usePlan';
-
-interface Props {
-  draft: Choice;
-  onChange: (choice: Choice) => void;
-  onLoad: () => void;
-  onCancel?: () => void;
-}
 
 const DEVICES = [
   { value: 'auto', label: 'Auto' },
@@ -28,7 +23,7 @@ function dtypesFor(device: Choice['device']) {
   return DTYPES.map((option) => ({ ...option, disabled: device === 'webgpu' && option.value === 'q8' }));
 }
 
-export function SetupForm({ draft, onChange, onLoad, onCancel }: Props) {
+export function SetupForm({ draft, onChange, onLoad, onCancel }: FormProps) {
   const plan = usePlan(draft);
 
   function onSubmit(event: FormEvent) {
@@ -53,16 +48,7 @@ export function SetupForm({ draft, onChange, onLoad, onCancel }: Props) {
       <Segments label="Device" options={DEVICES} value={draft.device} onChange={chooseDevice} />
       <Segments label="Weights" options={dtypesFor(draft.device)} value={draft.dtype} onChange={(dtype) => onChange({ ...draft, dtype })} />
       <PlanView plan={plan} />
-      <div className="setup-actions">
-        <button type="submit" className="button primary">
-          Load the model
-        </button>
-        {onCancel && (
-          <button type="button" className="button" onClick={onCancel}>
-            Keep the current one
-          </button>
-        )}
-      </div>
+      <SetupActions onCancel={onCancel} />
     </form>
   );
 }

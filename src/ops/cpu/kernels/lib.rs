@@ -17,7 +17,6 @@ mod norm;
 pub mod pack;
 pub mod picture;
 pub mod search;
-#[allow(unsafe_code)]
 mod simd;
 mod upsample;
 

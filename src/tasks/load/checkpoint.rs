@@ -11,7 +11,7 @@ use crate::weights::{Dtype, Needs, Parameter};
 pub(super) const UPSTREAM: &str = "model.safetensors";
 
 /// Which of its shards has which tensor, where it is many.
-pub(super) const INDEX: &str = "model.safetensors.index.json";
+pub const INDEX: &str = "model.safetensors.index.json";
 
 const PACKED: (&str, &str) = ("pilotlight-", ".safetensors");
 
@@ -22,7 +22,7 @@ pub(super) fn packed_name(dtype: Dtype, part: Option<&str>) -> String {
 }
 
 /// Whether a file is one of those.
-pub(super) fn is_packed(file: &str) -> bool {
+pub fn is_packed(file: &str) -> bool {
     file.starts_with(PACKED.0) && file.ends_with(PACKED.1)
 }
 

@@ -1,0 +1,93 @@
+//! 128-bit vectors: WebAssembly's where there are any, plain arrays elsewhere.
+//!
+//! The kernels are written once on these types, so native tests run the very loops that the browser runs. All that the
+//! two builds and the native one do differently is in this folder: the fused multiply-add and the int8 dot product.
+//!
+//! Functions that use relaxed SIMD carry the target feature themselves, and so must the kernels that call them, because
+//! LLVM inlines only into functions that have it. [`kernel!`] adds it where the build is the relaxed one.
+
+/// Marks a function as a kernel: with the `relaxed-simd` feature of this crate it is compiled for relaxed SIMD.
+macro_rules! kernel {
+    ($($item:item)*) => {
+        $(
+            #[cfg_attr(all(target_arch = "wasm32", feature = "relaxed-simd"), target_feature(enable = "relaxed-simd"))]
+            #[inline]
+            $item
+        )*
+    };
+}
+pub(crate) use kernel;
+
+/// A number below 2²² that is added to this is rounded to an integer, ties to even, in the lowest bits of the sum.
+pub const ROUND: f32 = 12_582_912.0;
+
+/// The dot product of this build takes activations from 0 to this.
+pub const ACTIVATION_MAX: f32 = if RELAXED { 127.0 } else { 255.0 };
+
+/// Inputs in one word of the dot product: four bytes, or two numbers of 16 bits.
+pub const WORD: usize = if RELAXED { 4 } else { 2 };
+
+/// The activation 1 in each input of a word.
+pub const ONES: i32 = if RELAXED { 0x0101_0101 } else { 0x0001_0001 };
+
+const RELAXED: bool = cfg!(all(target_arch = "wasm32", feature = "relaxed-simd"));
+
+#[cfg(target_arch = "wasm32")]
+#[allow(unsafe_code)]
+mod wasm;
+#[cfg(target_arch = "wasm32")]
+use wasm as arch;
+
+#[cfg(not(target_arch = "wasm32"))]
+mod plain;
+#[cfg(not(target_arch = "wasm32"))]
+use plain as arch;
+
+#[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
+pub(crate) use arch::unpack;
+pub(crate) use arch::{F32x4, I16x8, Sums, U8x16, Words, dot, mul_add, to_words, unpack_nibbles};
+#[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+pub(crate) use arch::{add_pairs, dot_saturates, pairs, widen};
+
+impl F32x4 {
+    /// The largest lane that is a number.
+    #[inline]
+    pub fn largest(self) -> f32 {
+        self.to_array()
+            .into_iter()
+            .fold(f32::NEG_INFINITY, f32::max)
+    }
+
+    /// The smallest lane that is a number.
+    #[inline]
+    pub fn smallest(self) -> f32 {
+        self.to_array().into_iter().fold(f32::INFINITY, f32::min)
+    }
+
+    /// The sum of the lanes.
+    #[inline]
+    pub fn sum(self) -> f32 {
+        let [a, b, c, d] = self.to_array();
+        (a + b) + (c + d)
+    }
+
+    /// As many lanes as the slice has, zeros behind.
+    #[inline]
+    pub fn load_partial(from: &[f32]) -> Self {
+        if let Ok(whole) = from.try_into() {
+            return Self::load(whole);
+        }
+        let mut four = [0.0; 4];
+        four[..from.len()].copy_from_slice(from);
+        Self::load(&four)
+    }
+
+    /// As many lanes as the slice takes.
+    #[inline]
+    pub fn store_partial(self, to: &mut [f32]) {
+        if let Ok(whole) = to.try_into() {
+            return self.store(whole);
+        }
+        to.copy_from_slice(&self.to_array()[..to.len()]);
+    }
+}

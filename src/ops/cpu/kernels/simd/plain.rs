@@ -1,0 +1,264 @@
+//! Vectors as plain arrays, so that native tests run the loops that the browser runs.
+
+use std::array::from_fn;
+
+use super::ROUND;
+
+#[derive(Clone, Copy)]
+pub struct F32x4([f32; 4]);
+
+impl F32x4 {
+    pub fn splat(x: f32) -> Self {
+        Self([x; 4])
+    }
+
+    pub fn load(from: &[f32; 4]) -> Self {
+        Self(*from)
+    }
+
+    pub fn store(self, to: &mut [f32; 4]) {
+        *to = self.0;
+    }
+
+    pub fn add(self, other: Self) -> Self {
+        Self(from_fn(|i| self.0[i] + other.0[i]))
+    }
+
+    pub fn sub(self, other: Self) -> Self {
+        Self(from_fn(|i| self.0[i] - other.0[i]))
+    }
+
+    pub fn mul(self, other: Self) -> Self {
+        Self(from_fn(|i| self.0[i] * other.0[i]))
+    }
+
+    pub fn div(self, other: Self) -> Self {
+        Self(from_fn(|i| self.0[i] / other.0[i]))
+    }
+
+    pub fn abs(self) -> Self {
+        Self(self.0.map(f32::abs))
+    }
+
+    /// The smaller; either where one is NaN.
+    pub fn min(self, other: Self) -> Self {
+        Self(from_fn(|i| {
+            if other.0[i] < self.0[i] {
+                other.0[i]
+            } else {
+                self.0[i]
+            }
+        }))
+    }
+
+    /// The larger; either where one is NaN.
+    pub fn max(self, other: Self) -> Self {
+        Self(from_fn(|i| {
+            if self.0[i] < other.0[i] {
+                other.0[i]
+            } else {
+                self.0[i]
+            }
+        }))
+    }
+
+    /// NaN in the lanes where `x` is.
+    pub fn or_nan_of(self, x: Self) -> Self {
+        Self(from_fn(
+            |i| if x.0[i].is_nan() { f32::NAN } else { self.0[i] },
+        ))
+    }
+
+    /// `other` in the lanes where `x` is at least `limit`.
+    pub fn or_where_at_least(self, x: Self, limit: f32, other: Self) -> Self {
+        Self(from_fn(|i| {
+            if x.0[i] >= limit {
+                other.0[i]
+            } else {
+                self.0[i]
+            }
+        }))
+    }
+
+    /// This magnitude with the sign of `sign`.
+    pub fn copysign(self, sign: Self) -> Self {
+        Self(from_fn(|i| self.0[i].copysign(sign.0[i])))
+    }
+
+    /// Times 2 to the power of `n`, which is [`ROUND`] plus an integer; the result must be a normal number.
+    pub fn times_power_of_two(self, n: Self) -> Self {
+        // The integer stands in the lowest bits of `n`, and goes where the exponent is.
+        Self(from_fn(|i| {
+            f32::from_bits(self.0[i].to_bits().wrapping_add(n.0[i].to_bits() << 23))
+        }))
+    }
+
+    pub fn to_array(self) -> [f32; 4] {
+        self.0
+    }
+}
+
+/// `a * b + c`, in two roundings.
+pub fn mul_add(a: F32x4, b: F32x4, c: F32x4) -> F32x4 {
+    a.mul(b).add(c)
+}
+
+/// Sixteen numbers of [`ROUND`] plus 0 to `ACTIVATION_MAX`, or one beyond, in the words that the dot product takes.
+pub fn to_words(numbers: [F32x4; 4]) -> [i32; 8] {
+    let whole = |x: f32| ((x - ROUND) as i32).clamp(0, 255);
+    from_fn(|i| {
+        let x = &numbers[i / 2].0[i % 2 * 2..];
+        whole(x[0]) | whole(x[1]) << 16
+    })
+}
+
+/// Words of as many outputs: weights, one output's in each lane, or activations, the same in all.
+#[derive(Clone, Copy)]
+pub struct Words([i32; 4]);
+
+impl Words {
+    pub fn load(from: &[i32; 4]) -> Self {
+        Self(*from)
+    }
+
+    pub fn splat(word: i32) -> Self {
+        Self([word; 4])
+    }
+}
+
+/// Four outputs' octets of int4 as quads of int8: the low halves of the bytes, then the high ones.
+pub fn unpack_nibbles(octets: &[i32; 4]) -> [[i32; 4]; 2] {
+    let quad = |octet: i32, left: u32| {
+        let bytes = octet
+            .to_le_bytes()
+            .map(|byte| (byte << left).cast_signed() >> 4);
+        i32::from_le_bytes(bytes.map(i8::cast_unsigned))
+    };
+    [4, 0].map(|left| octets.map(|octet| quad(octet, left)))
+}
+
+/// Running integer sums of four outputs.
+#[derive(Clone, Copy)]
+pub struct Sums([i32; 4]);
+
+impl Sums {
+    pub fn zero() -> Self {
+        Self([0; 4])
+    }
+
+    pub fn to_f32(self) -> F32x4 {
+        F32x4(self.0.map(|sum| sum as f32))
+    }
+}
+
+/// Adds the products of two weights and two activations to each output's sum.
+pub fn dot(sums: Sums, weights: Words, activations: Words) -> Sums {
+    Sums(from_fn(|i| {
+        let (w, a) = (weights.0[i], activations.0[i]);
+        let low = i32::from(w as i16) * i32::from(a as i16);
+        sums.0[i] + low + (w >> 16) * (a >> 16)
+    }))
+}
+
+/// Four outputs' quads of int8 as words of two 16-bit weights each: their first halves, then their second.
+pub fn unpack(quads: &[i32; 4]) -> [[i32; 4]; 2] {
+    let word = |quad: i32, at: usize| {
+        let [a, b] = [at, at + 1].map(|i| i32::from(quad.to_le_bytes()[i].cast_signed()));
+        a & 0xffff | b << 16
+    };
+    [0, 2].map(|at| quads.map(|quad| word(quad, at)))
+}
+
+impl Sums {
+    pub fn add(self, other: Self) -> Self {
+        Self(from_fn(|i| self.0[i] + other.0[i]))
+    }
+
+    pub fn to_array(self) -> [i32; 4] {
+        self.0
+    }
+}
+
+/// Eight integers of 16 bits.
+#[derive(Clone, Copy)]
+pub struct I16x8([i16; 8]);
+
+impl I16x8 {
+    pub fn zero() -> Self {
+        Self([0; 8])
+    }
+
+    /// Without signs.
+    pub fn to_array(self) -> [u16; 8] {
+        self.0.map(i16::cast_unsigned)
+    }
+
+    pub fn load(from: &[i16; 8]) -> Self {
+        Self(*from)
+    }
+
+    /// Eight bytes, widened with their signs.
+    pub fn widen(from: &[i8; 8]) -> Self {
+        Self(from.map(i16::from))
+    }
+
+    /// Adds the products of neighbours to a sum of 32 bits each; exact.
+    pub fn dot(self, other: Self, sums: Sums) -> Sums {
+        let product = |i: usize| i32::from(self.0[i]) * i32::from(other.0[i]);
+        Sums(from_fn(|i| sums.0[i] + product(2 * i) + product(2 * i + 1)))
+    }
+}
+
+/// Sixteen bytes without signs.
+#[derive(Clone, Copy)]
+pub struct U8x16([u8; 16]);
+
+impl U8x16 {
+    pub fn splat(byte: u8) -> Self {
+        Self([byte; 16])
+    }
+
+    pub fn load(from: &[u8; 16]) -> Self {
+        Self(*from)
+    }
+
+    pub fn and(self, other: Self) -> Self {
+        Self(from_fn(|i| self.0[i] & other.0[i]))
+    }
+
+    pub fn or(self, other: Self) -> Self {
+        Self(from_fn(|i| self.0[i] | other.0[i]))
+    }
+
+    pub fn xor(self, other: Self) -> Self {
+        Self(from_fn(|i| self.0[i] ^ other.0[i]))
+    }
+
+    /// How many bits of each byte are set.
+    pub fn count(self) -> Self {
+        Self(self.0.map(|byte| byte.count_ones() as u8))
+    }
+
+    /// Adds eight times each lane to its total, modulo 65,536.
+    pub fn add_eightfold_to(self, [low, high]: [I16x8; 2]) -> [I16x8; 2] {
+        let add = |i: usize, total: i16| total.wrapping_add(8 * i16::from(self.0[i]));
+        [
+            I16x8(from_fn(|i| add(i, low.0[i]))),
+            I16x8(from_fn(|i| add(i + 8, high.0[i]))),
+        ]
+    }
+
+    /// Lane by lane, modulo 256.
+    pub fn add(self, other: Self) -> Self {
+        Self(from_fn(|i| self.0[i].wrapping_add(other.0[i])))
+    }
+
+    /// Adds each lane to its total, modulo 65,536.
+    pub fn add_to(self, [low, high]: [I16x8; 2]) -> [I16x8; 2] {
+        let add = |i: usize, total: i16| total.wrapping_add(i16::from(self.0[i]));
+        [
+            I16x8(from_fn(|i| add(i, low.0[i]))),
+            I16x8(from_fn(|i| add(i + 8, high.0[i]))),
+        ]
+    }
+}

@@ -1,0 +1,373 @@
+//! Vectors of WebAssembly, and its instructions: the only `unsafe` there is.
+
+use core::arch::wasm32::*;
+
+use super::ROUND;
+
+#[derive(Clone, Copy)]
+pub struct F32x4(v128);
+
+#[allow(clippy::inline_always)]
+impl F32x4 {
+    #[inline(always)]
+    pub fn splat(x: f32) -> Self {
+        Self(f32x4_splat(x))
+    }
+
+    #[inline(always)]
+    pub fn load(from: &[f32; 4]) -> Self {
+        // SAFETY: the reference covers the 16 bytes that are read; wasm loads need no alignment.
+        Self(unsafe { v128_load(from.as_ptr().cast()) })
+    }
+
+    #[inline(always)]
+    pub fn store(self, to: &mut [f32; 4]) {
+        // SAFETY: the reference covers the 16 bytes that are written; wasm stores need no alignment.
+        unsafe { v128_store(to.as_mut_ptr().cast(), self.0) }
+    }
+
+    #[inline(always)]
+    pub fn add(self, other: Self) -> Self {
+        Self(f32x4_add(self.0, other.0))
+    }
+
+    #[inline(always)]
+    pub fn sub(self, other: Self) -> Self {
+        Self(f32x4_sub(self.0, other.0))
+    }
+
+    #[inline(always)]
+    pub fn mul(self, other: Self) -> Self {
+        Self(f32x4_mul(self.0, other.0))
+    }
+
+    #[inline(always)]
+    pub fn div(self, other: Self) -> Self {
+        Self(f32x4_div(self.0, other.0))
+    }
+
+    #[inline(always)]
+    pub fn abs(self) -> Self {
+        Self(f32x4_abs(self.0))
+    }
+
+    /// The smaller; either where one is NaN, because LLVM makes a relaxed minimum of it.
+    #[inline(always)]
+    pub fn min(self, other: Self) -> Self {
+        Self(f32x4_pmin(self.0, other.0))
+    }
+
+    /// The larger; either where one is NaN.
+    #[inline(always)]
+    pub fn max(self, other: Self) -> Self {
+        Self(f32x4_pmax(self.0, other.0))
+    }
+
+    /// NaN in the lanes where `x` is.
+    #[inline(always)]
+    pub fn or_nan_of(self, x: Self) -> Self {
+        Self(v128_or(self.0, f32x4_ne(x.0, x.0)))
+    }
+
+    /// `other` in the lanes where `x` is at least `limit`.
+    #[inline(always)]
+    pub fn or_where_at_least(self, x: Self, limit: f32, other: Self) -> Self {
+        Self(v128_bitselect(
+            other.0,
+            self.0,
+            f32x4_ge(x.0, f32x4_splat(limit)),
+        ))
+    }
+
+    /// This magnitude with the sign of `sign`.
+    #[inline(always)]
+    pub fn copysign(self, sign: Self) -> Self {
+        let mask = f32x4_splat(-0.0);
+        Self(v128_bitselect(sign.0, self.0, mask))
+    }
+
+    /// Times 2 to the power of `n`, which is [`ROUND`] plus an integer; the result must be a normal number.
+    #[inline(always)]
+    pub fn times_power_of_two(self, n: Self) -> Self {
+        // The integer stands in the lowest bits of `n`, and goes where the exponent is.
+        Self(i32x4_add(self.0, i32x4_shl(n.0, 23)))
+    }
+
+    #[inline(always)]
+    pub fn to_array(self) -> [f32; 4] {
+        [
+            f32x4_extract_lane::<0>(self.0),
+            f32x4_extract_lane::<1>(self.0),
+            f32x4_extract_lane::<2>(self.0),
+            f32x4_extract_lane::<3>(self.0),
+        ]
+    }
+
+    #[inline(always)]
+    fn to_bits(self) -> [i32; 4] {
+        [
+            i32x4_extract_lane::<0>(self.0),
+            i32x4_extract_lane::<1>(self.0),
+            i32x4_extract_lane::<2>(self.0),
+            i32x4_extract_lane::<3>(self.0),
+        ]
+    }
+}
+
+kernel! {
+    /// `a * b + c`, in one rounding or two.
+    #[cfg(feature = "relaxed-simd")]
+    pub fn mul_add(a: F32x4, b: F32x4, c: F32x4) -> F32x4 {
+        F32x4(f32x4_relaxed_madd(a.0, b.0, c.0))
+    }
+
+    /// `a * b + c`, in two roundings.
+    #[cfg(not(feature = "relaxed-simd"))]
+    pub fn mul_add(a: F32x4, b: F32x4, c: F32x4) -> F32x4 {
+        F32x4(f32x4_add(f32x4_mul(a.0, b.0), c.0))
+    }
+}
+
+/// Sixteen numbers of [`ROUND`] plus 0 to `ACTIVATION_MAX`, or one beyond, in the words that the dot product takes.
+#[cfg(feature = "relaxed-simd")]
+#[inline(always)]
+pub fn to_words(numbers: [F32x4; 4]) -> [i32; 4] {
+    let [a, b, c, d] = numbers.map(|x| i32x4_sub(x.0, f32x4_splat(ROUND)));
+    let most = i16x8_splat(127);
+    let low = i16x8_min(i16x8_narrow_i32x4(a, b), most);
+    let high = i16x8_min(i16x8_narrow_i32x4(c, d), most);
+    F32x4(u8x16_narrow_i16x8(low, high)).to_bits()
+}
+
+/// Sixteen numbers of [`ROUND`] plus 0 to `ACTIVATION_MAX`, or one beyond, in the words that the dot product takes.
+#[cfg(not(feature = "relaxed-simd"))]
+#[inline(always)]
+pub fn to_words(numbers: [F32x4; 4]) -> [i32; 8] {
+    let [a, b, c, d] = numbers.map(|x| i32x4_sub(x.0, f32x4_splat(ROUND)));
+    let (least, most) = (i16x8_splat(0), i16x8_splat(255));
+    let within = |x| F32x4(i16x8_max(i16x8_min(x, most), least)).to_bits();
+    let [low, high] = [
+        within(i16x8_narrow_i32x4(a, b)),
+        within(i16x8_narrow_i32x4(c, d)),
+    ];
+    [
+        low[0], low[1], low[2], low[3], high[0], high[1], high[2], high[3],
+    ]
+}
+
+/// Words of as many outputs: weights, one output's in each lane, or activations, the same in all.
+#[derive(Clone, Copy)]
+pub struct Words(v128);
+
+impl Words {
+    #[inline(always)]
+    pub fn load(from: &[i32; 4]) -> Self {
+        // SAFETY: the reference covers the 16 bytes that are read; wasm loads need no alignment.
+        Self(unsafe { v128_load(from.as_ptr().cast()) })
+    }
+
+    #[inline(always)]
+    pub fn splat(word: i32) -> Self {
+        Self(i32x4_splat(word))
+    }
+}
+
+/// Four outputs' octets of int4 as quads of int8: the low halves of the bytes, then the high ones.
+#[inline]
+pub fn unpack_nibbles(octets: &[i32; 4]) -> [[i32; 4]; 2] {
+    let bytes = Words::load(octets).0;
+    [i8x16_shr(i8x16_shl(bytes, 4), 4), i8x16_shr(bytes, 4)].map(|quads| F32x4(quads).to_bits())
+}
+
+/// Running integer sums of four outputs.
+#[derive(Clone, Copy)]
+pub struct Sums(v128);
+
+impl Sums {
+    #[inline(always)]
+    pub fn zero() -> Self {
+        Self(i32x4_splat(0))
+    }
+
+    #[inline(always)]
+    pub fn to_f32(self) -> F32x4 {
+        F32x4(f32x4_convert_i32x4(self.0))
+    }
+}
+
+/// Sums of 16 bits: two for each of four outputs.
+#[cfg(feature = "relaxed-simd")]
+#[derive(Clone, Copy)]
+pub struct Pairs(v128);
+
+#[cfg(feature = "relaxed-simd")]
+kernel! {
+    /// Adds the products of four weights and four activations to each output's sum.
+    pub fn dot(sums: Sums, weights: Words, activations: Words) -> Sums {
+        Sums(i32x4_relaxed_dot_i8x16_i7x16_add(weights.0, activations.0, sums.0))
+    }
+
+    /// The products of four weights and four activations of each output, added up in twos.
+    pub fn pairs(weights: Words, activations: Words) -> Pairs {
+        Pairs(i16x8_relaxed_dot_i8x16_i7x16(weights.0, activations.0))
+    }
+
+    /// Lane by lane. The weights are such that two never leave 16 bits.
+    pub fn add_pairs(a: Pairs, b: Pairs) -> Pairs {
+        Pairs(i16x8_add(a.0, b.0))
+    }
+
+    /// Adds both sums of each output to its running one.
+    pub fn widen(sums: Sums, pairs: Pairs) -> Sums {
+        Sums(i32x4_add(sums.0, i32x4_dot_i16x8(pairs.0, i16x8_splat(1))))
+    }
+
+    /// Whether the engine makes several instructions of [`dot`], so that going by 16-bit sums is faster.
+    ///
+    /// What activations above 127 give is left to the engine, and tells its instruction. `pmaddubsw` saturates to 16
+    /// bits; then `pmaddwd` and `paddd` follow. `vpdpbusd` saturates nowhere, and Arm's `sdot` takes them as negative.
+    pub fn dot_saturates() -> bool {
+        let [weights, activations] = std::hint::black_box([i8x16_splat(127), u8x16_splat(255)]);
+        let sums = i32x4_relaxed_dot_i8x16_i7x16_add(weights, activations, i32x4_splat(0));
+        i32x4_extract_lane::<0>(sums) == 2 * i32::from(i16::MAX)
+    }
+}
+
+#[cfg(not(feature = "relaxed-simd"))]
+kernel! {
+    /// Adds the products of two weights and two activations to each output's sum.
+    pub fn dot(sums: Sums, weights: Words, activations: Words) -> Sums {
+        Sums(i32x4_add(sums.0, i32x4_dot_i16x8(weights.0, activations.0)))
+    }
+
+    /// Four outputs' quads of int8 as words of two 16-bit weights each: their first halves, then their second.
+    pub fn unpack(quads: &[i32; 4]) -> [[i32; 4]; 2] {
+        let bytes = Words::load(quads).0;
+        let (low, high) = (i16x8_extend_low_i8x16(bytes), i16x8_extend_high_i8x16(bytes));
+        let halves = [
+            i32x4_shuffle::<0, 2, 4, 6>(low, high),
+            i32x4_shuffle::<1, 3, 5, 7>(low, high),
+        ];
+        halves.map(|half| F32x4(half).to_bits())
+    }
+}
+
+#[allow(clippy::inline_always)]
+impl Sums {
+    #[inline(always)]
+    pub fn add(self, other: Self) -> Self {
+        Self(i32x4_add(self.0, other.0))
+    }
+
+    #[inline(always)]
+    pub fn to_array(self) -> [i32; 4] {
+        F32x4(self.0).to_bits()
+    }
+}
+
+/// Eight integers of 16 bits.
+#[derive(Clone, Copy)]
+pub struct I16x8(v128);
+
+#[allow(clippy::inline_always)]
+impl I16x8 {
+    #[inline(always)]
+    pub fn zero() -> Self {
+        Self(i16x8_splat(0))
+    }
+
+    /// Without signs.
+    #[inline(always)]
+    pub fn to_array(self) -> [u16; 8] {
+        let [a, b, c, d] = F32x4(self.0).to_bits();
+        let halves = |word: i32| [word as u16, (word >> 16) as u16];
+        let [[a, b], [c, d], [e, f], [g, h]] = [a, b, c, d].map(halves);
+        [a, b, c, d, e, f, g, h]
+    }
+
+    #[inline(always)]
+    pub fn load(from: &[i16; 8]) -> Self {
+        // SAFETY: the reference covers the 16 bytes that are read; wasm loads need no alignment.
+        Self(unsafe { v128_load(from.as_ptr().cast()) })
+    }
+
+    /// Eight bytes, widened with their signs.
+    #[inline(always)]
+    pub fn widen(from: &[i8; 8]) -> Self {
+        // SAFETY: the reference covers the 8 bytes that are read; wasm loads need no alignment.
+        Self(unsafe { i16x8_load_extend_i8x8(from.as_ptr()) })
+    }
+
+    /// Adds the products of neighbours to a sum of 32 bits each; exact.
+    #[inline(always)]
+    pub fn dot(self, other: Self, sums: Sums) -> Sums {
+        Sums(i32x4_add(sums.0, i32x4_dot_i16x8(self.0, other.0)))
+    }
+}
+
+/// Sixteen bytes without signs.
+#[derive(Clone, Copy)]
+pub struct U8x16(v128);
+
+#[allow(clippy::inline_always)]
+impl U8x16 {
+    #[inline(always)]
+    pub fn splat(byte: u8) -> Self {
+        Self(u8x16_splat(byte))
+    }
+
+    #[inline(always)]
+    pub fn load(from: &[u8; 16]) -> Self {
+        // SAFETY: the reference covers the 16 bytes that are read; wasm loads need no alignment.
+        Self(unsafe { v128_load(from.as_ptr().cast()) })
+    }
+
+    #[inline(always)]
+    pub fn and(self, other: Self) -> Self {
+        Self(v128_and(self.0, other.0))
+    }
+
+    #[inline(always)]
+    pub fn or(self, other: Self) -> Self {
+        Self(v128_or(self.0, other.0))
+    }
+
+    #[inline(always)]
+    pub fn xor(self, other: Self) -> Self {
+        Self(v128_xor(self.0, other.0))
+    }
+
+    /// How many bits of each byte are set.
+    #[inline(always)]
+    pub fn count(self) -> Self {
+        Self(u8x16_popcnt(self.0))
+    }
+
+    /// Adds eight times each lane to its total, modulo 65,536.
+    #[inline(always)]
+    pub fn add_eightfold_to(self, [low, high]: [I16x8; 2]) -> [I16x8; 2] {
+        let [a, b] = [
+            u16x8_extend_low_u8x16(self.0),
+            u16x8_extend_high_u8x16(self.0),
+        ];
+        [
+            I16x8(i16x8_add(low.0, i16x8_shl(a, 3))),
+            I16x8(i16x8_add(high.0, i16x8_shl(b, 3))),
+        ]
+    }
+
+    /// Lane by lane, modulo 256.
+    #[inline(always)]
+    pub fn add(self, other: Self) -> Self {
+        Self(u8x16_add(self.0, other.0))
+    }
+
+    /// Adds each lane to its total, modulo 65,536.
+    #[inline(always)]
+    pub fn add_to(self, [low, high]: [I16x8; 2]) -> [I16x8; 2] {
+        [
+            I16x8(i16x8_add(low.0, u16x8_extend_low_u8x16(self.0))),
+            I16x8(i16x8_add(high.0, u16x8_extend_high_u8x16(self.0))),
+        ]
+    }
+}
