@@ -33,7 +33,7 @@ pub enum Filter<'a> {
         /// Whether one is enough.
         any: bool,
     },
-    /// Those whose id passes: asked at most once of an id, and without a prefilter only of those that would be found.
+    /// Those whose id passes: asked at most once of an id: of all by signs, else only of those among the best so far.
     Ids(&'a mut dyn FnMut(&Id) -> bool),
 }
 
