@@ -3,7 +3,7 @@
 //   node benches/clip.mjs [--rounds 11] [--json FILE]
 //
 // Weights are those that a generator makes: time and memory do not depend on them.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,7 +17,7 @@ const here = path.dirname(fileURLToPath(import.meta.url));
 const root = path.join(here, '..');
 const CLIP = path.join(root, 'target/models/clip-vit-b32');
 const ONNX = path.join(here, 'onnx/clip-vision-quint8.onnx');
-const TOKENIZER = path.join(process.env.PILOTLIGHT_DATA ?? path.join(root, '../shared/data'), 'clip/tokenizer.json');
+const TOKENIZER = path.join(CLIP, 'tokenizer.json');
 const ours = (core, dtype, towers) => ({ module: 'clip-pilotlight', method: towers[0], options: { core, dtype, towers } });
 const CONTESTANTS = {
   'image, q8': ours('relaxed', 'q8', ['image']),
@@ -37,14 +37,7 @@ if (!existsSync(TOKENIZER)) {
   delete CONTESTANTS['text, q8'];
 }
 
-const file = (name) => readFileSync(path.join(CLIP, name));
-const models = {
-  'bench/clip': {
-    ...Object.fromEntries(['config.json', 'preprocessor_config.json', 'model.safetensors'].map((name) => [name, file(name)])),
-    ...(existsSync(TOKENIZER) && { 'tokenizer.json': readFileSync(TOKENIZER) }),
-  },
-};
-const hub = createHub({ prefix: '/hub', models });
+const hub = createHub({ prefix: '/hub', models: { 'bench/clip': CLIP } });
 const server = await serve(
   {
     '/page.js': path.join(here, 'page.js'),

@@ -1,4 +1,5 @@
-//! Writes a ViT-B/32 to measure with: the weights that a generator makes, in f16 as some checkpoints have them.
+//! Writes a ViT-B/32 to measure with: the weights that a generator makes, in f16 as some checkpoints have them. CLIP's own
+//! tokenizer joins it where `PILOTLIGHT_DATA` names the folder that has one; without it the image tower alone can be loaded.
 //!
 //! `cargo run --release -p pilotlight-kernels --example seed_clip -- FOLDER`
 
@@ -16,6 +17,11 @@ fn main() -> io::Result<()> {
     let goldens = root.join("tests/goldens/clip-vit-b32");
     for file in ["config.json", "preprocessor_config.json"] {
         fs::copy(goldens.join(file), folder.join(file))?;
+    }
+    let data = env::var("PILOTLIGHT_DATA").map_or(root.join("../shared/data"), PathBuf::from);
+    // Read and written, not copied: the folder of data may be read-only, and a copy would be so too.
+    if let Ok(tokenizer) = fs::read(data.join("clip/tokenizer.json")) {
+        fs::write(folder.join("tokenizer.json"), tokenizer)?;
     }
     fs::write(folder.join("model.safetensors"), seeded::checkpoint())
 }

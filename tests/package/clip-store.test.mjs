@@ -476,7 +476,7 @@ describe('a folder that pull made', () => {
   }
 });
 
-describe('ViT-B/32', { skip: without(path.join(VIT_B32, WEIGHTS)) }, () => {
+describe('ViT-B/32', { skip: without(path.join(VIT_B32, WEIGHTS), path.join(VIT_B32, 'tokenizer.json')) }, () => {
   let large;
   const SIZES = { text: 0, image: 0 };
   before(async () => {

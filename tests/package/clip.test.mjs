@@ -417,7 +417,7 @@ test('its own weights are no sentence encoder\'s, and the other way round', asyn
 });
 
 // Its weights are generated, so what it says of a photo means nothing; how far int8 and int4 move it is as with trained ones.
-describe('ViT-B/32', { skip: without(path.join(VIT_B32, 'model.safetensors'), path.join(DATA, 'photos/manifest.json'), path.join(DATA, 'clip/tokenizer.json')) }, () => {
+describe('ViT-B/32', { skip: without(path.join(VIT_B32, 'model.safetensors'), path.join(DATA, 'photos/manifest.json'), path.join(VIT_B32, 'tokenizer.json')) }, () => {
   const golden = clipGolden('clip-vit-b32');
   let manifest;
   before(() => (manifest = JSON.parse(readFileSync(path.join(DATA, 'photos/manifest.json'), 'utf8'))));
