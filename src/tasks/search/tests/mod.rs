@@ -1,0 +1,97 @@
+//! The whole of an index, natively and in each WebAssembly build.
+
+mod calls;
+mod scores;
+
+use super::*;
+use crate::error::ErrorKind;
+
+const PRECISIONS: [IndexPrecision; 3] = [
+    IndexPrecision::Float32,
+    IndexPrecision::Int8,
+    IndexPrecision::Binary,
+];
+
+/// *Source*: Marsaglia, "Xorshift RNGs", 2003.
+struct Random(u32);
+
+impl Random {
+    fn next(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        self.0
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        self.next() as usize % end
+    }
+
+    fn value(&mut self) -> f32 {
+        (self.next() >> 8) as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    fn values(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.value()).collect()
+    }
+
+    /// Vectors around as many centres, as sentences lie around topics.
+    fn clustered(&mut self, count: usize, dimensions: usize, centres: usize) -> Vec<f32> {
+        let centres = self.values(centres * dimensions);
+        let mut all = Vec::new();
+        for _ in 0..count {
+            let centre = self.below(centres.len() / dimensions) * dimensions;
+            let vector = &centres[centre..centre + dimensions];
+            all.extend(vector.iter().map(|x| x + 0.8 * self.value()));
+        }
+        all
+    }
+}
+
+fn index(dimensions: usize, precision: IndexPrecision) -> VectorIndex {
+    VectorIndex::new(IndexOptions {
+        dimensions,
+        precision,
+        ..IndexOptions::default()
+    })
+    .unwrap()
+}
+
+fn integers(range: std::ops::Range<i64>) -> Vec<Id> {
+    range.map(Id::Integer).collect()
+}
+
+fn kind<T>(result: Result<T>) -> (ErrorKind, String) {
+    let error = result.map(|_| ()).unwrap_err();
+    (error.kind(), error.to_string())
+}
+
+fn search(index: &VectorIndex, query: &[f32], k: usize) -> Vec<Hit> {
+    index.search(query, k, SearchOptions::default()).unwrap()
+}
+
+fn exact(index: &VectorIndex, query: &[f32], k: usize) -> Vec<Hit> {
+    let options = SearchOptions {
+        exact: true,
+        ..SearchOptions::default()
+    };
+    index.search(query, k, options).unwrap()
+}
+
+/// The cosines as the book has them, the largest first, of equal ones the first row.
+fn plain(rows: &[f32], query: &[f32]) -> Vec<(usize, f64)> {
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter()
+            .zip(b)
+            .map(|(a, b)| f64::from(*a) * f64::from(*b))
+            .sum()
+    };
+    let cosine = |row: &[f32]| dot(row, query) / (dot(row, row) * dot(query, query)).sqrt();
+    let mut all: Vec<_> = rows
+        .chunks_exact(query.len())
+        .map(cosine)
+        .enumerate()
+        .collect();
+    all.sort_by(|a, b| b.1.total_cmp(&a.1));
+    all
+}
