@@ -452,7 +452,7 @@ fn the_rows_of_a_stored_index() {
         let index = &indexes[random.below(indexes.len())];
         let store = MemoryStore::default();
         let saved = SavedIndex::new(&store, &key);
-        block_on(saved.save(&index.snapshot())).unwrap();
+        block_on(saved.save(&index.snapshot(), &Alone)).unwrap();
         let keys = block_on(store.keys("")).unwrap();
         let get = |key: &str| block_on(store.get(key)).unwrap().unwrap().to_vec();
         let put = |key: &str, bytes: &[u8]| block_on(store.put(key, Chunk::from(bytes))).unwrap();
@@ -483,7 +483,7 @@ fn the_rows_of_a_stored_index() {
                 let _: Error = error;
             }
         }
-        block_on(saved.save(&index.snapshot())).unwrap();
+        block_on(saved.save(&index.snapshot(), &Alone)).unwrap();
         let back = block_on(saved.load()).unwrap().unwrap();
         assert_eq!(back.to_bytes().unwrap(), index.to_bytes().unwrap());
         size

@@ -43,7 +43,7 @@ fn index(rows: i64) -> VectorIndex {
 
 fn save(store: &dyn Store, name: &str, index: &VectorIndex) -> Result<()> {
     let key = IndexKey::new(name)?;
-    block_on(SavedIndex::new(store, &key).save(&index.snapshot()))
+    block_on(SavedIndex::new(store, &key).save(&index.snapshot(), &Alone))
 }
 
 fn read(store: &dyn Store, name: &str) -> Result<Option<VectorIndex>> {
@@ -218,6 +218,122 @@ fn a_load_during_a_save_by_another_tab_gets_one_of_both_versions() {
     };
     let loaded = read(&raced, "notes").unwrap().unwrap();
     assert!(bytes(&loaded) == bytes(&index));
+}
+
+/// Another process saves between two looks at the store.
+struct Overtaken {
+    store: MemoryStore,
+    other: VectorIndex,
+    looks: Cell<usize>,
+}
+
+impl Overtaken {
+    fn look(&self) {
+        let looks = self.looks.get();
+        self.looks.set(looks.saturating_sub(1));
+        if looks == 1 {
+            save(&self.store, "notes", &self.other).unwrap();
+        }
+    }
+}
+
+#[async_trait(?Send)]
+impl Store for Overtaken {
+    async fn get(&self, key: &str) -> Result<Option<Chunk>> {
+        self.look();
+        self.store.get(key).await
+    }
+
+    async fn put(&self, key: &str, bytes: Chunk) -> Result<()> {
+        self.look();
+        self.store.put(key, bytes).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        self.store.delete(key).await
+    }
+
+    async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
+        self.look();
+        self.store.keys(prefix).await
+    }
+}
+
+#[test]
+fn a_save_during_a_save_by_another_process_leaves_one_of_both_versions() {
+    let store = MemoryStore::default();
+    let former = index(ROWS);
+    save(&store, "notes", &former).unwrap();
+    // Each changes one chunk and goes on with one that the other changes.
+    let (mut mine, mut other) = (former.clone(), former);
+    mine.remove(&[Id::Integer(0)]).unwrap();
+    other.remove(&[Id::Integer(3_000)]).unwrap();
+    for looks in 1.. {
+        let overtaken = Overtaken {
+            store: copy(&store),
+            other: other.clone(),
+            looks: Cell::new(looks),
+        };
+        save(&overtaken, "notes", &mine).unwrap();
+        let found = bytes(&read(&overtaken.store, "notes").unwrap().unwrap());
+        assert!(
+            found == bytes(&mine) || found == bytes(&other),
+            "overtaken at look {looks}"
+        );
+        save(&overtaken.store, "notes", &mine).unwrap();
+        assert!(bytes(&read(&overtaken.store, "notes").unwrap().unwrap()) == bytes(&mine));
+        assert_eq!(rows(&overtaken.store).len(), 4);
+        if overtaken.looks.get() > 0 {
+            assert!(looks > 5, "nobody came between");
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_change_after_a_load_writes_only_its_own_chunk() {
+    let store = MemoryStore::default();
+    let mut index = index(ROWS);
+    index.remove(&[Id::Integer(0)]).unwrap();
+    save(&store, "notes", &index).unwrap();
+    let before = rows(&store);
+    let mut loaded = read(&store, "notes").unwrap().unwrap();
+    assert!(bytes(&loaded) == bytes(&index));
+    add(&mut loaded, ROWS, 1);
+    save(&store, "notes", &loaded).unwrap();
+    let after = rows(&store);
+    let kept = after.iter().filter(|row| before.contains(row)).count();
+    assert_eq!((before.len(), after.len(), kept), (4, 4, 2));
+}
+
+#[test]
+fn a_full_store_says_what_all_chunks_take() {
+    let cut = Cut {
+        store: MemoryStore::default(),
+        left: Cell::new(1),
+    };
+    let index = index(ROWS);
+    let error = save(&cut, "notes", &index).unwrap_err();
+    let needed = error.room().unwrap().needed;
+    save(&cut.store, "notes", &index).unwrap();
+    let chunks = rows(&cut.store).into_iter();
+    let chunks = chunks.filter(|(key, _)| key.contains("#chunk/"));
+    assert_eq!(needed, chunks.map(|(_, row)| row.len() as u64).sum::<u64>());
+}
+
+#[test]
+fn a_sweep_removes_what_a_first_save_left_that_was_cut_off() {
+    let cut = Cut {
+        store: MemoryStore::default(),
+        left: Cell::new(2),
+    };
+    save(&cut, "notes", &index(ROWS)).unwrap_err();
+    assert_eq!(rows(&cut.store).len(), 2);
+    let index = index(10);
+    save(&cut.store, "others", &index).unwrap();
+    block_on(Library::new(&cut.store).sweep(&Alone, 0)).unwrap();
+    assert_eq!(rows(&cut.store).len(), 2);
+    assert!(bytes(&read(&cut.store, "others").unwrap().unwrap()) == bytes(&index));
 }
 
 #[test]

@@ -208,7 +208,7 @@ export declare class ImageTextEmbedder {
   /**
    * Embeds pictures; vectors have length one. One picture is read and decoded at a time, on the calling thread, and it yields
    * to the event loop between layers. What is transparent is laid on white; EXIF orientation is heeded. Memory grows with the
-   * largest picture, four to twelve bytes a pixel, and is not given back before the page goes.
+   * largest picture, three to sixteen bytes a pixel, and is not given back before the page goes.
    * @throws {PilotlightError} naming the picture by its index: `INVALID_INPUT` for what is no picture or is broken, also without
    * the image tower, `RESOURCE_LIMIT` over 50 million pixels or 256 MB, `FETCH_FAILED` for a URL, `ABORTED`, `DISPOSED`
    */

@@ -2,14 +2,15 @@
 
 use std::io::Cursor;
 
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use image::metadata::Orientation;
+use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use super::Rgb;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Most pixels of a picture: a camera's 50 million. They are counted before anything is decoded.
 const MOST_PIXELS: u64 = 50_000_000;
-/// Most bytes that a decoder may take: four for each pixel, twice, for turning it.
+/// Most bytes that a decoder may take.
 const MOST_BYTES: u64 = MOST_PIXELS * 8;
 /// Most bytes of what is beside the pixels, such as a colour profile: packed it may take a thousandth.
 const MOST_BESIDE: u64 = 32 << 20;
@@ -56,6 +57,10 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb> {
         true => decoder.orientation().ok(),
         false => None,
     };
+    // What is decoded, and what it is turned or converted to, is allocated in a way that cannot fail.
+    let turned = !matches!(orientation, None | Some(Orientation::NoTransforms));
+    let copied = turned || decoder.color_type() != ColorType::Rgb8;
+    probe(decoder.total_bytes() << u32::from(copied))?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(broken)?;
     if let Some(orientation) = orientation {
         picture.apply_orientation(orientation);
@@ -65,6 +70,22 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb> {
         Rgb::from_rgba(width, height, &picture.into_rgba8().into_raw())
     } else {
         Rgb::new(width, height, picture.into_rgb8().into_raw())
+    }
+}
+
+/// Whether there is so much memory.
+fn probe(bytes: u64) -> Result<()> {
+    let fits =
+        usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
+    match fits {
+        true => Ok(()),
+        false => Err(Error::new(
+            ErrorKind::ResourceLimit,
+            format!(
+                "the picture takes {} MB of memory, more than there is",
+                bytes / 1_000_000
+            ),
+        )),
     }
 }
 

@@ -5,14 +5,17 @@
 //!                          #chunk/{digest}    bytes
 //! ```
 //!
-//! The keys begin otherwise than those of models, which therefore neither list nor sweep them. Since a chunk's name is its digest, a
-//! save writes only those that are not there, and what the former manifest leads to stays whole until the new one is written.
+//! The keys begin otherwise than those of models, which therefore do not list them. Since a chunk's name is its digest, a save writes
+//! only those that are not there, and what the former manifest leads to stays whole until the new one is written.
+//!
+//! One save of a name has its turn at a time. Where turns cannot be had, as among processes that share a folder, another may come
+//! between: so a save removes nothing that the manifest leads to by then, and looks afterwards whether all that is its own is there.
 
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Chunk, Store, rows};
+use super::{Announcement, Chunk, Store, Turn, Turns, rows};
 use crate::error::{Error, ErrorKind, Result, Room};
 
 /// Changes with the layout of keys, of the manifest and of chunks.
@@ -60,48 +63,95 @@ impl IndexKey {
         format!("{}chunk/", self.base)
     }
 
-    /// Writes what is not there yet, then the manifest; then removes what it does not lead to.
+    fn chunk(&self, digest: &str) -> String {
+        format!("{}{digest}", self.chunks())
+    }
+
+    /// Writes what is not there yet, then the manifest; then removes what it does not lead to. `chunks` gives all of them each time.
     ///
     /// *Errors*: `QuotaExceeded` with the bytes that were to be written; then the former version stays.
-    pub async fn save(
+    pub async fn save<C: Iterator<Item = Result<Vec<u8>>>>(
         &self,
         store: &dyn Store,
+        turn: &dyn Turn,
         head: String,
-        chunks: impl Iterator<Item = Result<Vec<u8>>>,
+        chunks: impl Fn() -> C,
     ) -> Result<()> {
-        let there: HashSet<String> = store.keys(&self.chunks()).await?.into_iter().collect();
+        let before = self.stored(store).await?;
         let mut manifest = IndexManifest {
             head,
             chunks: Vec::new(),
         };
-        let mut written = HashSet::new();
+        let mut missing = HashSet::new();
         let mut needed = 0;
-        for chunk in chunks {
+        let mut written = Ok(());
+        for chunk in chunks() {
             let chunk = chunk?;
-            let digest = blake3::hash(&chunk).to_hex();
-            let key = format!("{}{}", self.chunks(), digest.as_str());
-            if !there.contains(&key) && written.insert(key.clone()) {
+            let digest = blake3::hash(&chunk).to_hex().to_string();
+            if !before.contains(&digest) && missing.insert(digest.clone()) {
                 needed += chunk.len() as u64;
-                let put = store.put(&key, Chunk::from(chunk.as_slice())).await;
-                if let Err(error) = put {
-                    remove(store, &written).await;
-                    return Err(full(error, store, needed).await);
+                // After one has failed the others are only counted.
+                if written.is_ok() {
+                    written = self.put(store, turn, &digest, &chunk).await;
                 }
             }
-            manifest.chunks.push(digest.as_str().into());
+            manifest.chunks.push(digest);
         }
-        if let Err(error) = rows::put(store, &self.manifest(), &manifest, &[]).await {
-            remove(store, &written).await;
+        if written.is_ok() {
+            written = rows::put(store, &self.manifest(), &manifest, &[]).await;
+        }
+        if let Err(error) = written {
+            // A full store is not kept full.
+            self.remove(store, &missing).await;
             return Err(full(error, store, needed).await);
         }
-        for digest in &manifest.chunks {
-            written.insert(format!("{}{digest}", self.chunks()));
+        self.remove(store, &before).await;
+        let there = self.stored(store).await?;
+        if manifest.chunks.iter().all(|digest| there.contains(digest)) {
+            return Ok(());
         }
-        for key in there.difference(&written) {
-            // The index is whole; what cannot be removed now the next save removes.
-            let _ = store.delete(key).await;
+        for chunk in chunks() {
+            let chunk = chunk?;
+            let digest = blake3::hash(&chunk).to_hex();
+            if !there.contains(digest.as_str()) {
+                self.put(store, turn, &digest, &chunk).await?;
+            }
         }
         Ok(())
+    }
+
+    async fn put(
+        &self,
+        store: &dyn Store,
+        turn: &dyn Turn,
+        digest: &str,
+        chunk: &[u8],
+    ) -> Result<()> {
+        store.put(&self.chunk(digest), Chunk::from(chunk)).await?;
+        // Who waits learns that this goes on, and waits longer.
+        turn.announce(&Announcement::default());
+        Ok(())
+    }
+
+    /// The digests of all chunks.
+    async fn stored(&self, store: &dyn Store) -> Result<HashSet<String>> {
+        let chunks = self.chunks();
+        let keys = store.keys(&chunks).await?.into_iter();
+        Ok(keys.map(|key| key[chunks.len()..].into()).collect())
+    }
+
+    /// Removes those of these chunks that the manifest does not lead to. What stays all the same the next save removes.
+    async fn remove(&self, store: &dyn Store, digests: &HashSet<String>) {
+        for digest in digests {
+            // Each time anew: another save may have come between.
+            let live = match self.read(store).await {
+                Ok(manifest) => manifest.is_some_and(|manifest| manifest.chunks.contains(digest)),
+                Err(_) => true,
+            };
+            if !live {
+                let _ = store.delete(&self.chunk(digest)).await;
+            }
+        }
     }
 
     /// Hands out the head and then all chunks, to what `begin` made of the head; `None` where nothing was saved.
@@ -141,7 +191,7 @@ impl IndexKey {
         take: &impl Fn(&mut T, Chunk) -> Result<()>,
     ) -> Result<bool> {
         for digest in &manifest.chunks {
-            let key = format!("{}{digest}", self.chunks());
+            let key = self.chunk(digest);
             let Some(chunk) = store.get(&key).await? else {
                 return Ok(false);
             };
@@ -177,11 +227,23 @@ impl IndexKey {
     }
 }
 
-/// Of a save that failed: a full store is not kept full. What stays all the same the next save removes.
-async fn remove(store: &dyn Store, written: &HashSet<String>) {
-    for key in written {
-        let _ = store.delete(key).await;
+/// Removes what a first save left that was cut off; a name whose turn is taken is left alone.
+pub(super) async fn sweep(store: &dyn Store, turns: &dyn Turns) -> Result<()> {
+    let keys = store.keys(INDEXES).await?;
+    let names = |keys: &mut dyn Iterator<Item = &String>| -> HashSet<String> {
+        let base = |key: &String| Some(format!("{}#", key.split_once('#')?.0));
+        keys.filter_map(base).collect()
+    };
+    let whole = names(&mut keys.iter().filter(|key| key.ends_with("#manifest")));
+    for base in names(&mut keys.iter()).difference(&whole) {
+        let key = IndexKey { base: base.clone() };
+        if let Some(_turn) = turns.try_take(key.turn()).await?
+            && store.get(&key.manifest()).await?.is_none()
+        {
+            key.delete(store).await?;
+        }
     }
+    Ok(())
 }
 
 async fn full(error: Error, store: &dyn Store, needed: u64) -> Error {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::key::{EVERYTHING, current};
 use super::rows::{self, Manifest, Partial, Reference};
 use super::stored::ChunkStream;
-use super::{ModelKey, Store, Turns};
+use super::{ModelKey, Store, Turns, index};
 use crate::error::Result;
 use crate::hub::ByteStream;
 
@@ -198,7 +198,7 @@ impl<'a> Library<'a> {
                 sweep_model(store, &model, now).await?;
             }
         }
-        Ok(())
+        index::sweep(store, turns).await
     }
 }
 

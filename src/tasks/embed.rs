@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use serde::Deserialize;
 
-use super::embeddings::{EmbedOptions, Values, cut, quantize};
+use super::embeddings::{EmbedOptions, Values, cut, quantize, room};
 use super::load::{Loading, Source, load};
 use super::plan::{self, LoadPlan};
 use super::pooling::{Modules, Pooling, normalize};
@@ -196,7 +196,7 @@ impl TextEmbedder {
             pace.breathe().await?;
             tokens.push(self.tokenizer.encode(text)?);
         }
-        let mut vectors = Vec::with_capacity(texts.len() * kept);
+        let mut vectors = room(texts.len(), kept)?;
         for batch in batches(&tokens) {
             self.embed_batch(batch, kept, &mut vectors, pace).await?;
         }

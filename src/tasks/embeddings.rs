@@ -1,7 +1,7 @@
 //! How vectors are returned: whole or cut, in floats, bytes or bits.
 
 use super::pooling::normalize;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// How one value of an embedding is returned; the names are sentence-transformers'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +77,21 @@ impl EmbedOptions {
             )));
         }
         Ok(kept)
+    }
+}
+
+/// Room for the values of so many vectors.
+///
+/// *Errors*: `ResourceLimit`.
+pub(super) fn room(count: usize, kept: usize) -> Result<Vec<f32>> {
+    let mut values = Vec::new();
+    match values.try_reserve_exact(count.saturating_mul(kept)) {
+        Ok(()) => Ok(values),
+        Err(error) => Err(Error::new(
+            ErrorKind::ResourceLimit,
+            format!("there is no memory for {count} vectors of {kept} values"),
+        )
+        .with_source(error)),
     }
 }
 

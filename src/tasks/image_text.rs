@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use burn::tensor::Device;
 
 use super::embed::{Embeddings, batches};
-use super::embeddings::{EmbedOptions, Values, cut, quantize};
+use super::embeddings::{EmbedOptions, Values, cut, quantize, room};
 use super::load::{LoadProgress, Loading, PartsProgress, Source, load, load_newest};
 use super::plan::{self, LoadPlan};
 use super::pooling::normalize;
@@ -259,7 +259,7 @@ impl ImageTextEmbedder {
         let kept = options.kept(self.dimensions)?;
         let tower = self.text_tower()?;
         let tokens = tower.tokens(texts, pace).await?;
-        let mut vectors = Vec::with_capacity(texts.len() * kept);
+        let mut vectors = room(texts.len(), kept)?;
         tower.embed(&tokens, kept, &mut vectors, pace).await?;
         let (values, width) = quantize(vectors, kept, options.precision);
         Ok(Embeddings {
@@ -282,7 +282,7 @@ impl ImageTextEmbedder {
     ) -> Result<(Values, usize)> {
         let kept = options.kept(self.dimensions)?;
         let tower = self.image_tower()?;
-        let mut vectors = Vec::with_capacity(count * kept);
+        let mut vectors = room(count, kept)?;
         for index in 0..count {
             pace.breathe().await?;
             let picture = picture(index).await?;

@@ -12,7 +12,7 @@ use super::options::{FindOptions, StoreOptions, index_options, kind, strings};
 use super::source::object;
 use super::store;
 use crate::error::{Error, Result};
-use crate::store::{Chunk, IndexKey};
+use crate::store::{Chunk, IndexKey, Store, Turn, Turns};
 use crate::tasks::{Filter, Hit, Id, SavedIndex, SearchOptions, Tags, VectorIndex, Vectors};
 
 /// An index. Calls are synchronous but for those that go to a store.
@@ -97,6 +97,7 @@ impl IndexCore {
         }
     }
 
+    /// `work` calls nothing of JavaScript that could ask the index meanwhile: it is converted before.
     fn change<T>(&self, work: impl FnOnce(&mut VectorIndex) -> Result<T>) -> Result<T, JsValue> {
         let busy = || Error::invalid_input("a filter may not change the index that is searched");
         let mut index = self.index.try_borrow_mut().map_err(|_| to_js(busy()))?;
@@ -107,29 +108,26 @@ impl IndexCore {
     ///
     /// *Errors*: `INVALID_INPUT`, `RESOURCE_LIMIT`.
     pub fn add(&self, ids: Array, vectors: Float32Array, tags: JsValue) -> Result<(), JsValue> {
-        self.change(|index| {
-            let tags = OwnTags::new(&tags)?;
-            let tags = tags.as_ref().map(OwnTags::borrow);
-            index.add(&to_ids(&ids), &Floats(vectors), tags)
-        })
+        let (ids, tags) = (to_ids(&ids), OwnTags::new(&tags).map_err(to_js)?);
+        let tags = tags.as_ref().map(OwnTags::borrow);
+        self.change(|index| index.add(&ids, &Floats(vectors), tags))
     }
 
     /// Replaces vectors, and tags where there are any.
     ///
     /// *Errors*: as `add`.
     pub fn update(&self, ids: Array, vectors: Float32Array, tags: JsValue) -> Result<(), JsValue> {
-        self.change(|index| {
-            let tags = OwnTags::new(&tags)?;
-            let tags = tags.as_ref().map(OwnTags::borrow);
-            index.update(&to_ids(&ids), &Floats(vectors), tags)
-        })
+        let (ids, tags) = (to_ids(&ids), OwnTags::new(&tags).map_err(to_js)?);
+        let tags = tags.as_ref().map(OwnTags::borrow);
+        self.change(|index| index.update(&ids, &Floats(vectors), tags))
     }
 
     /// How many were removed.
     ///
     /// *Errors*: `RESOURCE_LIMIT`.
     pub fn remove(&self, ids: Array) -> Result<usize, JsValue> {
-        self.change(|index| index.remove(&to_ids(&ids)))
+        let ids = to_ids(&ids);
+        self.change(|index| index.remove(&ids))
     }
 
     /// `[{ id, score }]`, the best first; `options` has `filter` or `tags` and `any`, `exact` and `candidates`.
@@ -258,8 +256,8 @@ impl IndexCore {
     pub fn save(&self, name: String, options: JsValue) -> Promise {
         let snapshot = self.index.borrow().snapshot();
         wasm_bindgen_futures::future_to_promise(async move {
-            let save = with_saved(&name, &options, true, async |saved| {
-                saved.save(&snapshot).await
+            let save = with_turn(&name, &options, async |saved, turn| {
+                saved.save(&snapshot, turn).await
             });
             save.await.map(|()| JsValue::UNDEFINED).map_err(to_js)
         })
@@ -269,14 +267,18 @@ impl IndexCore {
     ///
     /// *Errors*: `INTEGRITY`, `RESOURCE_LIMIT`, and those of the store.
     pub async fn load(name: String, options: JsValue) -> Result<Option<IndexCore>, JsValue> {
-        let load = with_saved(&name, &options, false, async |saved| saved.load().await);
+        let load = async {
+            let key = IndexKey::new(&name)?;
+            let (store, _) = open(&options).await?;
+            SavedIndex::new(store.as_ref(), &key).load().await
+        };
         let index = load.await.map_err(to_js)?;
         Ok(index.map(Self::of))
     }
 
     /// Removes what was saved under a name; false where there is nothing.
     pub async fn delete(name: String, options: JsValue) -> Result<bool, JsValue> {
-        let delete = with_saved(&name, &options, true, async |saved| saved.delete().await);
+        let delete = with_turn(&name, &options, async |saved, _| saved.delete().await);
         delete.await.map_err(to_js)
     }
 }
@@ -284,26 +286,26 @@ impl IndexCore {
 /// Bytes that go to JavaScript at a time.
 const BUFFER: usize = 64 << 10;
 
-/// Opens the store; who writes takes the name's turn.
-async fn with_saved<T>(
-    name: &str,
-    options: &JsValue,
-    writes: bool,
-    work: impl AsyncFnOnce(SavedIndex<'_>) -> Result<T>,
-) -> Result<T> {
-    let key = IndexKey::new(name)?;
+async fn open(options: &JsValue) -> Result<(Box<dyn Store>, Box<dyn Turns>)> {
     let StoreOptions { store, turns } = StoreOptions::new(options)?;
     let Some(store) = store::open(store).await? else {
         return Err(Error::invalid_input(
             "store is false, expected where the index is to be kept",
         ));
     };
-    let turns = store::turns(turns);
-    let _turn = match writes {
-        true => Some(turns.take(key.turn()).await?),
-        false => None,
-    };
-    work(SavedIndex::new(store.as_ref(), &key)).await
+    Ok((store, store::turns(turns)))
+}
+
+/// For those who write: waits for the name's turn.
+async fn with_turn<T>(
+    name: &str,
+    options: &JsValue,
+    work: impl AsyncFnOnce(SavedIndex<'_>, &dyn Turn) -> Result<T>,
+) -> Result<T> {
+    let key = IndexKey::new(name)?;
+    let (store, turns) = open(options).await?;
+    let turn = turns.take(key.turn()).await?;
+    work(SavedIndex::new(store.as_ref(), &key), turn.as_ref()).await
 }
 
 fn to_id(value: &JsValue) -> Option<Id> {

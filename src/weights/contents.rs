@@ -27,14 +27,15 @@ pub(super) struct Found<'a> {
 }
 
 impl<'a> Contents<'a> {
-    /// *Errors*: `InvalidWeights` naming the file and the tensor.
+    /// *Errors*: `InvalidWeights` naming the file and the tensor; `ResourceLimit`.
     pub fn new(file: &str, header: &'a Header, needs: &Needs<'_>) -> Result<Self> {
         let packed = is_packed(file, header, needs.dtype)?;
         let parameters = needs.parameters;
-        let layouts: Vec<_> = parameters
+        let layouts: Result<Vec<_>> = parameters
             .iter()
             .map(|parameter| Layout::of(parameter, needs.dtype))
             .collect();
+        let layouts = layouts?;
         let prefixes = if packed { &[""] } else { needs.prefixes };
         let order = file_order(file, header, parameters, &layouts, prefixes, packed)?;
         Ok(Self {

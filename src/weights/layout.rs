@@ -21,6 +21,9 @@ pub const PACK_VERSION: &str = "1";
 pub(super) const PACK: &str = "pilotlight.pack";
 pub(super) const PACK_DTYPE: &str = "pilotlight.dtype";
 
+/// Most values of a tensor. Sizes that follow from them are multiplied in 64 bits.
+const MOST_VALUES: u64 = 1 << 31;
+
 /// A tensor in memory, in the layout of the packed file.
 pub(super) struct Loaded {
     pub values: Values,
@@ -78,7 +81,21 @@ pub(super) struct Companion {
 }
 
 impl Layout {
-    pub fn of(parameter: &Parameter, dtype: Dtype) -> Self {
+    /// *Errors*: `ResourceLimit` for a tensor so large that its bytes could not be numbered with 32 bits.
+    pub fn of(parameter: &Parameter, dtype: Dtype) -> Result<Self> {
+        let values = parameter
+            .shape
+            .iter()
+            .try_fold(1, |values: u64, n| values.checked_mul(*n as u64));
+        if values.is_none_or(|values| values > MOST_VALUES) {
+            return Err(Error::new(
+                ErrorKind::ResourceLimit,
+                format!(
+                    "tensor '{}': shape {:?} is more than {MOST_VALUES} values",
+                    parameter.name, parameter.shape
+                ),
+            ));
+        }
         let (shape, [n, k]) = (&parameter.shape, parameter.matrix());
         let companion = |kind, dtype, shape: &[usize]| Companion {
             kind,
@@ -113,41 +130,41 @@ impl Layout {
             }
             (Role::Embedding, Dtype::F32) | (Role::Plain, _) => ("F32", shape.clone(), vec![]),
         };
-        Self {
+        Ok(Self {
             dtype,
             shape,
             companions,
-        }
-    }
-
-    fn elements(&self) -> usize {
-        self.shape.iter().product()
+        })
     }
 
     /// In the packed file, companions included.
     pub fn bytes(&self) -> u64 {
-        let values = self.elements() as u64 * width(self.dtype);
-        let companions = self.companions.iter().map(|companion| {
-            companion.shape.iter().product::<usize>() as u64 * width(companion.dtype)
-        });
-        values + companions.sum::<u64>()
+        let companions = self.companions.iter();
+        let companions = companions.map(|companion| bytes(&companion.shape, companion.dtype));
+        bytes(&self.shape, self.dtype) + companions.sum::<u64>()
     }
 
     pub fn allocate(&self, name: &str) -> Result<Loaded> {
         let short = || {
-            let mib = (self.elements() * if self.dtype == "F32" { 4 } else { 1 }) >> 20;
+            let mib = self.bytes() >> 20;
             Error::new(
                 ErrorKind::ResourceLimit,
                 format!("tensor '{name}': there is no memory for its {mib} MiB"),
             )
         };
+        // Padding may take what has as many values as can be numbered beyond that.
+        let length = |shape: &[usize]| {
+            let length = usize::try_from(elements(shape)).ok();
+            length.ok_or_else(short)
+        };
         let integers = |length| zeros(length).ok_or_else(short);
         let floats = |length| zeros(length).ok_or_else(short);
+        let values = length(&self.shape)?;
         let mut loaded = Loaded {
             values: match self.dtype {
-                "I8" => Values::Q8(integers(self.elements() / 4)?),
-                "U8" => Values::Q4(integers(self.elements() / 4)?),
-                _ => Values::F32(floats(self.elements())?),
+                "I8" => Values::Q8(integers(values / 4)?),
+                "U8" => Values::Q4(integers(values / 4)?),
+                _ => Values::F32(floats(values)?),
             },
             shape: self.shape.clone(),
             scale: Vec::new(),
@@ -156,7 +173,7 @@ impl Layout {
             halves: Vec::new(),
         };
         for Companion { kind, dtype, shape } in &self.companions {
-            let length = shape.iter().product::<usize>();
+            let length = length(shape)?;
             match (*kind, *dtype) {
                 (_, "F16") => loaded.halves = integers(length / 2)?,
                 ("smooth", _) => {
@@ -267,6 +284,14 @@ pub(super) fn not_finite(file: &str, name: &str) -> Error {
     ))
 }
 
+fn elements(shape: &[usize]) -> u64 {
+    shape.iter().map(|n| *n as u64).product()
+}
+
+fn bytes(shape: &[usize], dtype: &str) -> u64 {
+    elements(shape) * width(dtype)
+}
+
 fn width(dtype: &str) -> u64 {
     match dtype {
         "F32" => 4,
@@ -287,7 +312,7 @@ pub(super) fn packed_header<'a>(
     );
     let mut start = 0;
     let mut push = |name: String, dtype: &str, shape: &[usize]| {
-        let bytes = shape.iter().product::<usize>() as u64 * width(dtype);
+        let bytes = bytes(shape, dtype);
         map.insert(
             name,
             json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, start + bytes] }),
@@ -308,4 +333,34 @@ pub(super) fn packed_header<'a>(
     let mut header = (json.len() as u64).to_le_bytes().to_vec();
     header.append(&mut json);
     Ok(header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_that_32_bits_cannot_number_are_refused() {
+        for (shape, fits) in [
+            (vec![151_936, 4096], true),
+            // Multiplied in 32 bits these would be 0 and 1.
+            (vec![1 << 24, 256], false),
+            (vec![0xffff_ffff, 0xffff_ffff], false),
+            (vec![usize::MAX, usize::MAX, 2], false),
+        ] {
+            for role in [Role::Linear, Role::Embedding, Role::Plain] {
+                for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
+                    let layout = Layout::of(&Parameter::new("table", role, &shape), dtype);
+                    match layout {
+                        Ok(layout) => assert!(fits && layout.bytes() > 151_936 * 2048),
+                        Err(error) => {
+                            assert!(!fits, "{shape:?}");
+                            assert_eq!(error.kind(), ErrorKind::ResourceLimit);
+                            assert!(error.to_string().contains("tensor 'table'"));
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

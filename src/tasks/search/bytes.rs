@@ -175,8 +175,9 @@ impl VectorIndex {
         Ok(index)
     }
 
-    /// Adds the rows of a chunk of the store.
+    /// Adds the rows of a chunk of the store, which becomes a block again: else the next save would write all that come behind a gap.
     pub(super) fn take_chunk(&mut self, chunk: &Chunk) -> Result<()> {
+        self.rows.end_block()?;
         let mut reader = Reader::new(chunk, chunk.len());
         self.read_segment(&mut reader)?;
         match reader.rest() {
@@ -206,6 +207,7 @@ impl VectorIndex {
             let mut names = Vec::new();
             for _ in 0..count {
                 let length = reader.u32()?;
+                names.try_reserve(1).map_err(super::row::no_room)?;
                 names.push(reader.text(length)?);
             }
             *number = tags.set_of(&names)?;

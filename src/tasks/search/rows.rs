@@ -203,6 +203,23 @@ impl Rows {
         Ok(())
     }
 
+    /// Fills the last block with gaps, so that the next row begins a block.
+    pub fn end_block(&mut self) -> Result<()> {
+        let (shape, size) = (self.shape, self.shape.block_rows());
+        let missing = self.slots().next_multiple_of(size) - self.slots();
+        if missing == 0 {
+            return Ok(());
+        }
+        let row = Row::new(shape)?;
+        let (block, _) = self.place_mut(self.slots() - 1)?;
+        block.reserve(shape, missing)?;
+        for _ in 0..missing {
+            block.push(Id::Integer(0), GONE, &row);
+        }
+        self.gone += missing;
+        Ok(())
+    }
+
     /// Makes sure that a slot's block is nobody else's, so that a change of it cannot fail.
     pub fn own(&mut self, slot: usize) -> Result<()> {
         self.place_mut(slot).map(|_| ())

@@ -1,12 +1,14 @@
 //! An index in a store.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use super::VectorIndex;
 use super::bytes::segment;
+use super::rows::Block;
 use super::tags::GONE;
 use crate::error::Result;
-use crate::store::{IndexKey, Store};
+use crate::store::{Chunk, IndexKey, Store, Turn};
 
 /// An index as it was at one moment. It shares the rows with the index until that changes them.
 #[derive(Clone, Debug)]
@@ -39,15 +41,14 @@ impl<'a> SavedIndex<'a> {
     }
 
     /// Writes what of an index changed since it was saved under this name; until all is there, what was saved before stays
-    /// readable.
+    /// readable. Those who wait for the `turn` hear that it goes on.
     ///
     /// *Errors*: `QuotaExceeded` with the bytes that were to be written, and those of the store.
-    pub async fn save(&self, snapshot: &IndexSnapshot) -> Result<()> {
+    pub async fn save(&self, snapshot: &IndexSnapshot, turn: &dyn Turn) -> Result<()> {
         let IndexSnapshot(index) = snapshot;
         // Block by block, so that a change is one of few chunks.
-        let chunks = index.rows.blocks().iter().filter_map(|block| {
-            let rows = 0..block.ids.len();
-            let rows: Vec<_> = rows
+        let chunk = |block: &Rc<Block>| {
+            let rows: Vec<_> = (0..block.ids.len())
                 .filter(|at| block.sets[*at] != GONE)
                 .map(|at| (block.as_ref(), at))
                 .collect();
@@ -59,8 +60,10 @@ impl<'a> SavedIndex<'a> {
                 })?;
                 Ok(chunk)
             })
-        });
-        self.key.save(self.store, index.head()?, chunks).await
+        };
+        let chunks = || index.rows.blocks().iter().filter_map(chunk);
+        let head = index.head()?;
+        self.key.save(self.store, turn, head, chunks).await
     }
 
     /// The index that was saved, or `None` where there is none.
@@ -68,9 +71,12 @@ impl<'a> SavedIndex<'a> {
     /// *Errors*: `Integrity` where it was altered.
     pub async fn load(&self) -> Result<Option<VectorIndex>> {
         let begin = VectorIndex::with_head;
-        self.key
-            .load(self.store, begin, |index, chunk| index.take_chunk(&chunk))
-            .await
+        let take = |index: &mut VectorIndex, chunk: Chunk| index.take_chunk(&chunk);
+        let mut index = self.key.load(self.store, begin, take).await?;
+        if let Some(index) = &mut index {
+            index.tidy();
+        }
+        Ok(index)
     }
 
     /// Removes it; false where there is none.

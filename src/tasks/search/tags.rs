@@ -41,7 +41,7 @@ impl TagSets {
         }
         // Each name twice, and what maps need beside it.
         let bytes: usize = tags.iter().map(|tag| tag.as_ref().len() + 64).sum();
-        probe(4 * bytes)?;
+        probe(bytes.saturating_mul(4))?;
         let mut set: Vec<u32> = tags.iter().map(|tag| self.number(tag.as_ref())).collect();
         set.sort_unstable();
         set.dedup();
