@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use serde::Deserialize;
 
-use super::embeddings::{EmbedOptions, Values, cut, quantize, room};
+use super::embeddings::{EmbedOptions, Precision, Values, cut, quantize, room};
 use super::load::{Loading, Source, load};
 use super::plan::{self, LoadPlan};
 use super::pooling::{Modules, Pooling, normalize};
@@ -38,6 +38,38 @@ pub struct Embeddings {
     pub tokens: Vec<usize>,
     /// Whether a text was cut.
     pub truncated: Vec<bool>,
+}
+
+impl Embeddings {
+    /// Of one text after the other, `kept` values each.
+    pub(super) fn of(
+        vectors: Vec<f32>,
+        kept: usize,
+        precision: Precision,
+        tokens: &[Tokens],
+    ) -> Self {
+        let (values, width) = quantize(vectors, kept, precision);
+        Self {
+            values,
+            dims: [tokens.len(), width],
+            tokens: tokens.iter().map(|tokens| tokens.ids.len()).collect(),
+            truncated: tokens.iter().map(|tokens| tokens.truncated).collect(),
+        }
+    }
+}
+
+/// The tokens of each text.
+pub(super) async fn encode(
+    tokenizer: &TextTokenizer,
+    texts: &[String],
+    pace: &dyn Pace,
+) -> Result<Vec<Tokens>> {
+    let mut tokens = Vec::with_capacity(texts.len());
+    for text in texts {
+        pace.breathe().await?;
+        tokens.push(tokenizer.encode(text)?);
+    }
+    Ok(tokens)
 }
 
 /// A sentence encoder, ready to embed.
@@ -191,22 +223,12 @@ impl TextEmbedder {
         pace: &dyn Pace,
     ) -> Result<Embeddings> {
         let kept = options.kept(self.dimensions)?;
-        let mut tokens = Vec::with_capacity(texts.len());
-        for text in texts {
-            pace.breathe().await?;
-            tokens.push(self.tokenizer.encode(text)?);
-        }
+        let tokens = encode(&self.tokenizer, texts, pace).await?;
         let mut vectors = room(texts.len(), kept)?;
         for batch in batches(&tokens) {
             self.embed_batch(batch, kept, &mut vectors, pace).await?;
         }
-        let (values, width) = quantize(vectors, kept, options.precision);
-        Ok(Embeddings {
-            values,
-            dims: [texts.len(), width],
-            tokens: tokens.iter().map(|tokens| tokens.ids.len()).collect(),
-            truncated: tokens.iter().map(|tokens| tokens.truncated).collect(),
-        })
+        Ok(Embeddings::of(vectors, kept, options.precision, &tokens))
     }
 
     async fn embed_batch(

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use burn::tensor::Device;
 
-use super::embed::{Embeddings, batches};
+use super::embed::{Embeddings, batches, encode};
 use super::embeddings::{EmbedOptions, Values, cut, quantize, room};
 use super::load::{LoadProgress, Loading, PartsProgress, Source, load, load_newest};
 use super::plan::{self, LoadPlan};
@@ -258,16 +258,10 @@ impl ImageTextEmbedder {
     ) -> Result<Embeddings> {
         let kept = options.kept(self.dimensions)?;
         let tower = self.text_tower()?;
-        let tokens = tower.tokens(texts, pace).await?;
+        let tokens = encode(&tower.tokenizer, texts, pace).await?;
         let mut vectors = room(texts.len(), kept)?;
         tower.embed(&tokens, kept, &mut vectors, pace).await?;
-        let (values, width) = quantize(vectors, kept, options.precision);
-        Ok(Embeddings {
-            values,
-            dims: [texts.len(), width],
-            tokens: tokens.iter().map(|tokens| tokens.ids.len()).collect(),
-            truncated: tokens.iter().map(|tokens| tokens.truncated).collect(),
-        })
+        Ok(Embeddings::of(vectors, kept, options.precision, &tokens))
     }
 
     /// Embeds `count` pictures, asking for one at a time; vectors are normalized. Returns the values, and how many one picture has.
@@ -408,15 +402,6 @@ impl TextTower {
         })
     }
 
-    async fn tokens(&self, texts: &[String], pace: &dyn Pace) -> Result<Vec<Tokens>> {
-        let mut tokens = Vec::with_capacity(texts.len());
-        for text in texts {
-            pace.breathe().await?;
-            tokens.push(self.tokenizer.encode(text)?);
-        }
-        Ok(tokens)
-    }
-
     /// Appends the first `kept` values of each text's vector.
     async fn embed(
         &self,
@@ -450,7 +435,7 @@ impl TextTower {
                 .iter()
                 .map(|template| template.replace(LABEL, label))
                 .collect();
-            let tokens = self.tokens(&prompts, pace).await?;
+            let tokens = encode(&self.tokenizer, &prompts, pace).await?;
             let mut all = Vec::new();
             self.embed(&tokens, usize::MAX, &mut all, pace).await?;
             let mut mean = vec![0.0; all.len() / prompts.len()];

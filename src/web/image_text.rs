@@ -15,7 +15,7 @@ use super::source::{load_model, object};
 use crate::device::Backend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Rgb, decode};
-use crate::tasks::{ImageTextEmbedder, Tower};
+use crate::tasks::ImageTextEmbedder;
 
 /// Loaded towers of CLIP. Calls may overlap; each borrows the model only.
 #[wasm_bindgen]
@@ -32,13 +32,8 @@ impl ImageTextCore {
     pub async fn load(model: JsValue, options: JsValue) -> Result<ImageTextCore, JsValue> {
         let load = async {
             let towers = LoadOptions::new(&options)?.towers;
-            let towers = if towers.is_empty() {
-                &Tower::ALL
-            } else {
-                towers.as_slice()
-            };
             load_model(&model, &options, async |source, dtype, device| {
-                ImageTextEmbedder::load(source, towers, dtype, device).await
+                ImageTextEmbedder::load(source, &towers, dtype, device).await
             })
             .await
         };
