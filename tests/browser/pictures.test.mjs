@@ -65,19 +65,44 @@ async function load() {
   await ready();
 }
 
-/** As if another version of the page had written what is kept. */
-async function changeRecords(changes) {
-  await page.evaluate(async (changes) => {
+/** As if another version of the page had written what is kept of the last so many, by their ids; without a number, of all. */
+async function changeRecords(changes, last = Infinity) {
+  await page.evaluate(
+    async ([changes, last]) => {
+      const database = await new Promise((resolve) => (indexedDB.open('pilotlight-pictures').onsuccess = ({ target }) => resolve(target.result)));
+      const transaction = database.transaction('pictures', 'readwrite');
+      let left = last;
+      transaction.objectStore('pictures').openCursor(null, 'prev').onsuccess = ({ target: { result: cursor } }) => {
+        if (!cursor || left === 0) return;
+        left -= 1;
+        cursor.update({ ...cursor.value, ...changes });
+        cursor.continue();
+      };
+      await new Promise((resolve) => (transaction.oncomplete = resolve));
+      database.close();
+    },
+    [changes, last],
+  );
+}
+
+/** What made the vectors that are kept, each once. */
+const keptSources = () =>
+  page.evaluate(async () => {
     const database = await new Promise((resolve) => (indexedDB.open('pilotlight-pictures').onsuccess = ({ target }) => resolve(target.result)));
-    const transaction = database.transaction('pictures', 'readwrite');
-    transaction.objectStore('pictures').openCursor().onsuccess = ({ target: { result: cursor } }) => {
-      if (!cursor) return;
-      cursor.update({ ...cursor.value, ...changes });
-      cursor.continue();
-    };
-    await new Promise((resolve) => (transaction.oncomplete = resolve));
+    const records = await new Promise((resolve) => (database.transaction('pictures').objectStore('pictures').getAll().onsuccess = ({ target }) => resolve(target.result)));
     database.close();
-  }, changes);
+    return [...new Set(records.map(({ source }) => source))];
+  });
+
+async function loadAgain() {
+  await button('Change').click();
+  await button('Load the model').click();
+  await ready();
+}
+
+async function addFile(file) {
+  await page.locator('input[type=file]:not([webkitdirectory])').setInputFiles(file);
+  await cameIn('1 picture came in.');
 }
 
 async function draw() {
@@ -285,7 +310,7 @@ test('pictures that other weights have seen are looked at once more, from what i
   await load();
   await draw();
   const before = await search('a green ring');
-  await changeRecords({ revision: 'of last month' });
+  await changeRecords({ source: 'of last month' });
   await page.reload();
   await ready();
   await cameIn(`${DRAWN} pictures came in.`);
@@ -293,6 +318,149 @@ test('pictures that other weights have seen are looked at once more, from what i
   assert.deepEqual(await search('a green ring'), before);
   assert.deepEqual(heard, []);
 });
+
+test('pictures that wait to be looked at again are shown before the model is there, and not compared with the others', async () => {
+  await load();
+  await draw();
+  const before = await search('a green ring');
+  await changeRecords({ source: 'of last month' }, 50);
+  await page.evaluate(() => localStorage.clear());
+  await page.reload();
+  await heading(`${DRAWN} pictures`).waitFor();
+  await page.getByText('50 pictures were seen by other weights or another build').waitFor();
+  await page.waitForFunction((spots) => document.querySelectorAll('.picture-spot').length === spots, DRAWN - 50);
+  await button('Load the model').click();
+  await cameIn('50 pictures came in.');
+  await page.waitForFunction((spots) => document.querySelectorAll('.picture-spot').length === spots, DRAWN);
+  assert.equal(await page.getByText('seen by other weights').count(), 0);
+  assert.deepEqual(await search('a green ring'), before);
+  assert.deepEqual(heard, []);
+});
+
+test('what is kept of a picture says what made its vector, and another build makes it anew', async () => {
+  await load();
+  await draw();
+  const [tiny, ...others] = await keptSources();
+  assert.deepEqual(others, []);
+  assert.match(tiny, /^pilotlight\/tiny-clip [0-9a-f]{40} q8 relaxed-simd$/);
+
+  // An engine that does not know the instruction of the probe, which has this byte and the other probe has not.
+  await page.addInitScript(() => {
+    const validate = WebAssembly.validate;
+    WebAssembly.validate = (bytes) => !bytes.includes(147) && validate(bytes);
+  });
+  await page.reload();
+  await ready();
+  await page.getByText('128-bit SIMD').waitFor();
+  await cameIn(`${DRAWN} pictures came in.`);
+  assert.deepEqual(await keptSources(), [tiny.replace('relaxed-simd', 'simd128')]);
+  await page.reload();
+  await ready();
+  await search('a green ring');
+  assert.equal(await page.locator('.intake').count(), 0, 'the same build has nothing to do');
+  assert.deepEqual(heard, []);
+});
+
+test('the vectors of the large model are of the commit that its host has', async () => {
+  await open();
+  await page.getByText('ViT-B/32', { exact: true }).click();
+  await button('Load the model').click();
+  await ready('clip-vit-base-patch32');
+  await addFile(path.join(goldens, 'pictures/plain.png'));
+  const { sha } = await (await fetch(`${site.url}/hub/api/models/${HUB_MODEL}/revision/main`)).json();
+  assert.deepEqual(await keptSources(), [`${HUB_MODEL} ${sha} q8 relaxed-simd`]);
+  await page.reload();
+  await ready('clip-vit-base-patch32');
+  await search('a green ring');
+  assert.equal(await page.locator('.intake').count(), 0);
+  assert.deepEqual(heard, []);
+});
+
+test('what was removed stays away when the model is loaded again, though it had been looked at again', async () => {
+  await load();
+  await draw();
+  const [one, two] = await pictureFiles();
+  await changeRecords({ source: 'of last month' });
+  await page.reload();
+  await ready();
+  await cameIn(`${DRAWN} pictures came in.`);
+  await tiles().first().click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
+  await heading(`${DRAWN - 1} pictures`).waitFor();
+  await loadAgain();
+  // Behind whatever else would be on its way.
+  await addFile({ name: 'one.jpg', mimeType: 'image/jpeg', buffer: one });
+  await heading(`${DRAWN} pictures`).waitFor();
+
+  await button('Remove all').click();
+  await button(`Remove all ${DRAWN}`).click();
+  await page.getByText('The library is empty.').waitFor();
+  await loadAgain();
+  await addFile({ name: 'two.jpg', mimeType: 'image/jpeg', buffer: two });
+  await heading('1 picture').waitFor();
+  await page.reload();
+  await ready();
+  await heading('1 picture').waitFor();
+  assert.deepEqual(heard, []);
+});
+
+test('all pictures are removed while more are coming: those do not come any more', async () => {
+  // Else all of them might be there before the button is found.
+  await page.addInitScript(() => {
+    const decode = createImageBitmap;
+    window.createImageBitmap = async (...args) => {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return decode(...args);
+    };
+  });
+  await load();
+  await button(`Draw ${DRAWN} pictures`).click();
+  await page.waitForFunction(() => document.querySelectorAll('.tile').length >= 3);
+  await button('Remove all').click();
+  await page.getByRole('button', { name: /^Remove all \d+$/ }).click();
+  await cameIn(/^Stopped: \d+ of 120 pictures came in\.$/);
+  await page.getByText('The library is empty.').waitFor();
+  await addFile(path.join(goldens, 'pictures/plain.png'));
+  await heading('1 picture').waitFor();
+  await page.reload();
+  await heading('1 picture').waitFor();
+  assert.deepEqual(heard, []);
+});
+
+for (const [doing, call, act] of [
+  ['a picture is opened', 'indexcore_search', () => tiles().first().click()],
+  ['words are searched for', 'indexcore_search', () => searchBox().fill('a purple heart')],
+  ['an open picture is labelled', 'imagetextcore_classify', () => tiles().first().click()],
+]) {
+  test(`a trap while ${doing} is said in the card, and a reload helps`, async () => {
+    // The core traps at one call, as a defect would make it, and then at all others: everything else is the real thing.
+    await page.addInitScript(() => {
+      let trapped = false;
+      const trapping = (name, call) => (...args) => {
+        trapped ||= name === window.trapsAt;
+        if (trapped) throw new WebAssembly.RuntimeError('unreachable');
+        return call(...args);
+      };
+      const wrap = ({ exports }) => ({ exports: Object.fromEntries(Object.entries(exports).map(([name, value]) => [name, typeof value === 'function' ? trapping(name, value) : value])) });
+      const streaming = WebAssembly.instantiateStreaming;
+      WebAssembly.instantiateStreaming = async (...args) => {
+        const { instance, module } = await streaming.apply(WebAssembly, args);
+        return { instance: wrap(instance), module };
+      };
+    });
+    await load();
+    await draw();
+    await page.evaluate((call) => (window.trapsAt = call), call);
+    await act();
+    const problem = page.locator('.problem');
+    await problem.getByText('Something broke inside Pilotlight').waitFor();
+    assert.equal(await problem.getAttribute('data-code'), 'INTERNAL');
+    await page.getByRole('dialog').waitFor({ state: 'hidden' });
+    await button('Reload the page').click();
+    await ready();
+    await heading(`${DRAWN} pictures`).waitFor();
+  });
+}
 
 test('a browser that keeps nothing says so, and searches all the same', async () => {
   await page.addInitScript(() => {

@@ -1,10 +1,13 @@
 import { useEffect, useRef, useState, type ChangeEvent, type DragEvent } from 'react';
+import { count } from '../page/format';
 import { droppedFiles } from './dropped';
 import { IntakeView } from './IntakeView';
 import type { Intake } from './useIntake';
 
 interface Props {
   intake: Intake;
+  /** How many are there that the model is to look at again. */
+  waiting: number;
   /** Why pictures are not kept, where they are not. */
   unkept: unknown;
   onFiles: (files: readonly File[]) => void;
@@ -14,7 +17,7 @@ interface Props {
 }
 
 /** Where pictures come in: dropped, pasted, picked, or drawn by the page. */
-export function AddPanel({ intake, unkept, onFiles, onDraw, drawn, onStop }: Props) {
+export function AddPanel({ intake, waiting, unkept, onFiles, onDraw, drawn, onStop }: Props) {
   const [over, setOver] = useState(false);
   const panel = useRef<HTMLElement>(null);
   const files = useRef<HTMLInputElement>(null);
@@ -86,6 +89,11 @@ export function AddPanel({ intake, unkept, onFiles, onDraw, drawn, onStop }: Pro
       <input ref={files} type="file" hidden multiple accept="image/*" onChange={onPick} />
       <input ref={folder} type="file" hidden multiple webkitdirectory="" onChange={onPick} />
       <IntakeView intake={intake} onStop={onStop} />
+      {waiting > 0 && (
+        <p className="notice">
+          {count(waiting, 'picture')} {waiting === 1 ? 'was' : 'were'} seen by other weights or another build: words and the map leave {waiting === 1 ? 'it' : 'them'} out until the model has looked again.
+        </p>
+      )}
       {unkept != null && <p className="notice">This browser does not keep the pictures: they are here until the page is closed. It says: {unkept instanceof Error ? unkept.message : String(unkept)}</p>}
     </section>
   );

@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'react';
 import { count } from '../page/format';
 
 /** Asks first, in place: the focus goes to the answer that changes nothing, Escape is that answer too. */
-export function ClearButton({ pictures, onClear }: { pictures: number; onClear: () => Promise<void> }) {
+export function ClearButton({ pictures, onClear }: { pictures: number; onClear: () => void }) {
   const [asking, setAsking] = useState(false);
   const open = useRef<HTMLButtonElement>(null);
   const keep = useRef<HTMLButtonElement>(null);
@@ -26,7 +26,7 @@ export function ClearButton({ pictures, onClear }: { pictures: number; onClear: 
       <button type="button" className="button" ref={keep} onClick={() => setAsking(false)}>
         Keep them
       </button>
-      <button type="button" className="button danger" onClick={() => void onClear()}>
+      <button type="button" className="button danger" onClick={onClear}>
         Remove {pictures === 1 ? 'it' : `all ${pictures}`}
       </button>
     </div>

@@ -3,11 +3,13 @@ import { useEffect, useRef } from 'react';
 import { LabelPanel } from './LabelPanel';
 import type { Library, Picture } from './library';
 import type { PictureModel } from './picture-models';
+import { useNearest } from './useNearest';
 import { useObjectUrl } from './useObjectUrl';
 
 interface Props {
   picture: Picture | null;
   library: Library | null;
+  pictures: readonly Picture[];
   embedder: ImageTextEmbedder | null;
   model: PictureModel;
   onOpen: (picture: Picture | null) => void;
@@ -19,7 +21,7 @@ interface Props {
 const SIMILAR = 6;
 
 /** One picture, large: what it shows, and which others are like it. */
-export function PictureDialog({ picture, library, embedder, model, onOpen, onLike, onRemove, onFail }: Props) {
+export function PictureDialog({ picture, library, pictures, embedder, model, onOpen, onLike, onRemove, onFail }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const url = useObjectUrl(picture?.preview ?? null);
   const open = picture !== null;
@@ -30,7 +32,8 @@ export function PictureDialog({ picture, library, embedder, model, onOpen, onLik
     else dialog.current?.close();
   }, [open]);
 
-  const similar = picture && library ? library.search(picture.vector, SIMILAR + 1).filter(({ picture: { id } }) => id !== picture.id) : [];
+  const nearest = useNearest(library, pictures, picture, SIMILAR + 1, onFail);
+  const similar = (nearest?.scored ?? []).filter(({ picture: { id } }) => id !== picture?.id);
 
   return (
     <dialog className="picture-dialog" ref={dialog} aria-labelledby="picture-name" onClose={() => onOpen(null)} onClick={(event) => event.target === dialog.current && onOpen(null)}>
@@ -70,9 +73,11 @@ export function PictureDialog({ picture, library, embedder, model, onOpen, onLik
             )}
           </div>
           <div className="picture-actions">
-            <button type="button" className="button" onClick={() => onLike(picture)}>
-              More like this
-            </button>
+            {library?.has(picture.id) && (
+              <button type="button" className="button" onClick={() => onLike(picture)}>
+                More like this
+              </button>
+            )}
             <button type="button" className="button danger" onClick={() => onRemove(picture)}>
               Remove
             </button>

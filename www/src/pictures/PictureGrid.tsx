@@ -1,7 +1,7 @@
 import { memo, useEffect, useRef, useState, type KeyboardEvent } from 'react';
 import { count } from '../page/format';
 import { ClearButton } from './ClearButton';
-import type { Library, Picture, Scored } from './library';
+import type { Picture, Scored } from './library';
 import { foundWords } from './picture-words';
 import { PictureTile } from './PictureTile';
 import type { Found } from './usePictureSearch';
@@ -12,7 +12,7 @@ interface Props {
   active: string | null;
   onActive: (id: string | null) => void;
   onOpen: (picture: Picture) => void;
-  onClear: Library['clear'] | undefined;
+  onClear: () => void;
 }
 
 /** About as many as stand beside the map. */
@@ -58,7 +58,7 @@ export const PictureGrid = memo(function PictureGrid({ pictures, found, active, 
         <h2 id="pictures-title" tabIndex={-1} ref={title}>
           {found ? 'Best first' : pictures.length === 0 ? 'Your pictures' : count(pictures.length, 'picture')}
         </h2>
-        {pictures.length > 0 && onClear && <ClearButton pictures={pictures.length} onClear={onClear} />}
+        {pictures.length > 0 && <ClearButton pictures={pictures.length} onClear={onClear} />}
       </div>
       <p className="unseen" role="status">
         {foundWords(found)}

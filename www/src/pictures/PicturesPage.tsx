@@ -1,4 +1,4 @@
-import { useCallback, useDeferredValue, useEffect, useState, useSyncExternalStore } from 'react';
+import { useCallback, useDeferredValue, useEffect, useMemo, useState, useSyncExternalStore } from 'react';
 import type { PageProps } from '../page/App';
 import { ModelCard } from '../setup/ModelCard';
 import { AddPanel } from './AddPanel';
@@ -26,7 +26,8 @@ export function PicturesPage({ shown }: PageProps) {
   const choice = state.status === 'idle' ? draft : state.choice;
   const embedder = state.status === 'ready' ? state.embedder : null;
   const model = modelOf(choice);
-  const { library, pictures } = useLibrary(choice);
+  const { library, pictures } = useLibrary(choice, embedder?.source);
+  const seen = useMemo(() => pictures.filter(({ id }) => library?.has(id)), [library, pictures]);
   const { intake, add, addFiles, stop } = useIntake(library, embedder, clip.fail);
   const [wanted, setWanted] = useState(NOTHING);
   const [active, setActive] = useState<string | null>(null);
@@ -46,8 +47,14 @@ export function PicturesPage({ shown }: PageProps) {
     setOpen(null);
   }, [library]);
 
+  // The card says what is wrong, and the dialog would lie over it.
   useEffect(() => {
-    if (library && embedder && library.stale.length > 0) add(library.stale);
+    if (state.status === 'failed') setOpen(null);
+  }, [state.status]);
+
+  useEffect(() => {
+    const waiting = (embedder && library?.waiting()) ?? [];
+    if (waiting.length > 0) add(waiting);
   }, [library, embedder, add]);
 
   function draw() {
@@ -64,11 +71,16 @@ export function PicturesPage({ shown }: PageProps) {
   const remove = useCallback(
     (picture: Picture) => {
       setOpen(null);
-      setWanted((last) => ('like' in last && last.like === picture ? NOTHING : last));
-      void library?.remove(picture);
+      setWanted((last) => ('like' in last && last.like.id === picture.id ? NOTHING : last));
+      library?.remove(picture).catch(clip.fail);
     },
     [library],
   );
+
+  const clear = useCallback(() => {
+    stop();
+    void library?.clear();
+  }, [library, stop]);
 
   return (
     <>
@@ -80,16 +92,16 @@ export function PicturesPage({ shown }: PageProps) {
         <ModelCard label="Model for pictures" state={state} loader={clip} draft={draft} onDraft={setDraft} Form={ClipForm} />
       </div>
       {/* Before the library, so that it is closed, and has given the focus back, when the library looks where that is. */}
-      <PictureDialog picture={open} library={library} embedder={embedder} model={model} onOpen={setOpen} onLike={searchLike} onRemove={remove} onFail={clip.fail} />
-      <AddPanel intake={intake} unkept={library?.unkept()} onFiles={addFiles} onDraw={model.id === 'tiny' ? draw : undefined} drawn={DRAWN_AT_ONCE} onStop={stop} />
+      <PictureDialog picture={open} library={library} pictures={pictures} embedder={embedder} model={model} onOpen={setOpen} onLike={searchLike} onRemove={remove} onFail={clip.fail} />
+      <AddPanel intake={intake} waiting={pictures.length - seen.length} unkept={library?.unkept()} onFiles={addFiles} onDraw={model.id === 'tiny' ? draw : undefined} drawn={DRAWN_AT_ONCE} onStop={stop} />
       <div className="workspace pictures">
         <div className="workspace-list">
           <PictureSearch model={model} ready={embedder !== null} wanted={wanted} onChange={setWanted} />
-          <PictureGrid pictures={pictures} found={found} active={active} onActive={setActive} onOpen={setOpen} onClear={library?.clear} />
+          <PictureGrid pictures={pictures} found={found} active={active} onActive={setActive} onOpen={setOpen} onClear={clear} />
         </div>
         <div className="workspace-map">
-          <PictureMap pictures={pictures} found={found} settled={intake.status !== 'working'} active={active} onActive={setActive} onOpen={setOpen} />
-          <PictureFigures pictures={pictures} intake={intake} found={found} />
+          <PictureMap pictures={seen} found={found} settled={intake.status !== 'working'} active={active} onActive={setActive} onOpen={setOpen} />
+          <PictureFigures pictures={seen} intake={intake} found={found} />
         </div>
       </div>
     </>

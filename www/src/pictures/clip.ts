@@ -1,30 +1,41 @@
-import { ImageTextEmbedder, models } from 'pilotlight';
-import type { Choice } from '../engine/choice';
+import { ImageTextEmbedder, models, type BackendReport, type StoredModel } from 'pilotlight';
+import { isModelOf, type Choice } from '../engine/choice';
 import { createLoader, type LoaderState } from '../engine/loader';
 import { describeProblem, type Problem } from '../engine/problem';
 import { keepUsedFiles } from '../page/offline';
 import { modelOf, rememberPictureChoice } from './picture-models';
 
-export type ClipState = LoaderState<ImageTextEmbedder>;
+/** With what its vectors are of. */
+export type ClipEmbedder = ImageTextEmbedder & { readonly source: string };
+
+export type ClipState = LoaderState<ClipEmbedder>;
 
 /** The one model for pictures of this page. */
-export const clip = createLoader<ImageTextEmbedder>({
+export const clip = createLoader<ClipEmbedder>({
   async open(choice, options) {
     const embedder = await ImageTextEmbedder.load(choice.model, options);
-    if (options.store !== false) void deleteOthers(choice);
-    return embedder;
+    // What is stored is another load's, where this one keeps nothing.
+    const stored = options.store === false ? [] : await models.list().catch(() => []);
+    void deleteOthers(choice, stored);
+    return Object.assign(embedder, { source: sourceOf(choice, embedder.backend, stored) });
   },
   describe: describePictureProblem,
   remember: rememberPictureChoice,
   onReady: () => void keepUsedFiles(),
 });
 
+/** What makes a model's vectors: its name, its commit where that is known, how its weights are kept, and which build computes. */
+function sourceOf(choice: Choice, { device, dtype, simd }: BackendReport, stored: readonly StoredModel[]): string {
+  const kept = stored.find((one) => isModelOf(choice, one) && one.part === 'image' && one.dtype === dtype && one.whole);
+  return [choice.model, choice.revision ?? kept?.commit, dtype, device === 'webgpu' ? device : simd].filter(Boolean).join(' ');
+}
+
 /** Weights that came with former versions of this page: nothing will ask for them again. */
-async function deleteOthers({ model, host, revision }: Choice): Promise<void> {
-  if (revision === undefined) return;
+async function deleteOthers(choice: Choice, stored: readonly StoredModel[]): Promise<void> {
+  if (choice.revision === undefined) return;
   try {
-    for (const stored of await models.list()) {
-      if (stored.model === model && stored.host === host && stored.revision !== revision) await models.delete(stored.key);
+    for (const one of stored) {
+      if (isModelOf(choice, one) && one.revision !== choice.revision) await models.delete(one.key);
     }
   } catch {
     // They take some room, and the page of the models shows them.

@@ -13,7 +13,7 @@ export interface Scored {
   score: number;
 }
 
-export type NewPicture = Omit<PictureRecord, 'library' | 'revision' | 'added'>;
+export type NewPicture = Omit<PictureRecord, 'library' | 'source' | 'added'>;
 
 /** Pictures and their vectors, of one model. */
 export type Library = Awaited<ReturnType<typeof openLibrary>>;
@@ -21,28 +21,46 @@ export type Library = Awaited<ReturnType<typeof openLibrary>>;
 /** While pictures come fast, the page is drawn at most so often. */
 const SHOW_EVERY_MS = 120;
 
-/** Opens what is kept of a library: the pictures are read, none is embedded again. Those that former weights of the model saw are `stale`. */
-export async function openLibrary(name: string, revision: string) {
+/** Opens what is kept of a library: the pictures are read, none is embedded again. */
+export async function openLibrary(name: string) {
   const kept = await readKept(name);
   const pictures = new Map<string, Picture>();
-  const [fresh, old] = [true, false].map((now) => kept.records.filter((record) => (record.revision === revision) === now)) as [PictureRecord[], PictureRecord[]];
-  for (const record of fresh) hold(record);
+  for (const record of kept.records) hold(record);
   const listeners = new Set<() => void>();
   let snapshot: readonly Picture[] = [...pictures.values()];
   let timer: ReturnType<typeof setTimeout> | undefined;
   let index: VectorIndex | undefined;
+  // Until the model stands: that of the first picture, which is the first to be looked at again.
+  let source = snapshot[0]?.source ?? '';
   let newest = snapshot.at(-1)?.added ?? 0;
   let closed = false;
   let unkept: unknown = kept.error;
-  // Without the code of the index, offline for one, there are the pictures at least.
-  if (snapshot[0]) await openIndexFor(snapshot[0].vector.length).catch(() => {});
+  await openIndex();
 
-  async function openIndexFor(dimensions: number) {
-    return (index ??= await openIndex(name, revision, dimensions, [...pictures.values()]));
+  /** A picture, where its vector is of the source. */
+  function seen(id: string): Picture | undefined {
+    const picture = pictures.get(id);
+    return picture?.source === source ? picture : undefined;
+  }
+
+  async function openIndex(): Promise<void> {
+    const first = snapshot.find(({ id }) => seen(id));
+    // Without the code of the index, offline for one, there are the pictures at least.
+    if (first) await openIndexFor(first.vector.length).catch(() => {});
+  }
+
+  async function openIndexFor(dimensions: number): Promise<void> {
+    const wanted = source;
+    const opened = await savedOrNew(name, wanted, dimensions);
+    // Meanwhile another may have come, or nobody wants it any more.
+    if (closed || index || source !== wanted) return opened.dispose();
+    bring(opened, [...pictures.values()].filter(({ id }) => seen(id)));
+    index = opened;
   }
 
   function hold(record: PictureRecord) {
-    pictures.set(record.id, { ...record, url: URL.createObjectURL(record.thumb) });
+    // One that is looked at again keeps its address.
+    pictures.set(record.id, { ...record, url: pictures.get(record.id)?.url ?? URL.createObjectURL(record.thumb) });
   }
 
   function letGo(id: string) {
@@ -75,17 +93,32 @@ export async function openLibrary(name: string, revision: string) {
       return () => void listeners.delete(listener);
     },
     pictures: () => snapshot,
-    stale: old.map((record): Source => ({ id: record.id, name: record.name, read: async () => record.preview, small: record })),
-    has: (id: string) => pictures.has(id),
+    /** Whether a picture is there and can be searched for. */
+    has: (id: string) => seen(id) !== undefined,
+    /** Those that are there with a vector of another source, to be looked at again. */
+    waiting: () => snapshot.filter(({ id }) => !seen(id)).map((picture): Source => ({ id: picture.id, name: picture.name, read: async () => picture.preview, kept: picture })),
     /** Why pictures are not kept, where they are not. */
     unkept: () => unkept,
 
-    async add(picture: NewPicture): Promise<void> {
-      const rows = await openIndexFor(picture.vector.length);
-      if (closed || pictures.has(picture.id)) return;
-      newest = Math.max(Date.now(), newest + 1);
-      const record = { ...picture, library: name, revision, added: newest };
-      rows.add([record.id], [record.vector]);
+    /** From now on vectors are of this source: pictures of another one wait. */
+    turnTo(next: string): void {
+      if (next === source) return;
+      source = next;
+      index?.dispose();
+      index = undefined;
+      show();
+      void openIndex().then(show);
+    },
+
+    /** `again`: a picture that waits, which may have been removed meanwhile. What is aborted throws and leaves nothing there. */
+    async add(picture: NewPicture, again: boolean, signal: AbortSignal): Promise<void> {
+      if (!index) await openIndexFor(picture.vector.length);
+      signal.throwIfAborted();
+      const before = pictures.get(picture.id);
+      if (!index || seen(picture.id) || (again && !before)) return;
+      newest = before ? newest : Math.max(Date.now(), newest + 1);
+      const record = { ...picture, library: name, source, added: before?.added ?? newest };
+      index.add([record.id], [record.vector]);
       hold(record);
       timer ??= setTimeout(show, SHOW_EVERY_MS);
       await keep(() => putRecord(record));
@@ -97,11 +130,13 @@ export async function openLibrary(name: string, revision: string) {
       show();
     },
 
+    /** Throws where the index is lost; the picture goes all the same. */
     async remove(picture: Picture): Promise<void> {
-      index?.remove([picture.id]);
       letGo(picture.id);
       show();
-      await keep(() => deleteRecord(picture));
+      const deleted = keep(() => deleteRecord(picture));
+      index?.remove([picture.id]);
+      await deleted;
       await this.save();
     },
 
@@ -114,9 +149,10 @@ export async function openLibrary(name: string, revision: string) {
       await keep(() => VectorIndex.delete(name));
     },
 
-    /** The nearest first. */
-    search(vector: Float32Array, most: number): Scored[] {
-      if (!index || most === 0 || vector.length !== index.dimensions) return [];
+    /** The nearest to a vector or to a picture, the best first. Throws where the index is lost. */
+    search(wanted: Float32Array | Picture, most: number): Scored[] {
+      const vector = wanted instanceof Float32Array ? wanted : seen(wanted.id)?.vector;
+      if (!index || most === 0 || vector?.length !== index.dimensions) return [];
       return index.search(vector, most).flatMap(({ id, score }) => {
         const picture = pictures.get(String(id));
         return picture ? [{ picture, score }] : [];
@@ -128,6 +164,7 @@ export async function openLibrary(name: string, revision: string) {
       clearTimeout(timer);
       for (const id of [...pictures.keys()]) letGo(id);
       index?.dispose();
+      index = undefined;
     },
   };
 }
@@ -141,15 +178,18 @@ async function readKept(name: string): Promise<{ records: PictureRecord[]; error
   }
 }
 
-/** The saved index, brought to what the records say: a tab that was closed at work left it behind them. */
-async function openIndex(name: string, revision: string, dimensions: number, records: readonly PictureRecord[]): Promise<VectorIndex> {
+async function savedOrNew(name: string, source: string, dimensions: number): Promise<VectorIndex> {
   // What cannot be read is made again.
   const saved = await VectorIndex.load(name).catch(() => undefined);
-  const index = saved?.dimensions === dimensions && saved.source === revision ? saved : await VectorIndex.create({ dimensions, precision: 'float32', source: revision });
-  if (index !== saved) saved?.dispose();
+  if (saved?.dimensions === dimensions && saved.source === source) return saved;
+  saved?.dispose();
+  return VectorIndex.create({ dimensions, precision: 'float32', source });
+}
+
+/** Brings an index to what the records say: a tab that was closed at work left it behind them. */
+function bring(index: VectorIndex, records: readonly PictureRecord[]): void {
   const wanted = new Set(records.map(({ id }) => id));
   index.remove(index.ids().filter((id) => !wanted.has(String(id))));
   const missing = records.filter(({ id }) => !index.has(id));
   index.add(missing.map(({ id }) => id), missing.map(({ vector }) => vector));
-  return index;
 }

@@ -5,8 +5,8 @@ const STORE = 'pictures';
 export interface PictureRecord {
   /** The model that saw it. */
   library: string;
-  /** Of the model: vectors of another one do not compare. */
-  revision: string;
+  /** What made the vector, as `clip.ts` writes it: vectors of another source do not compare. */
+  source: string;
   /** Of what made it: a file's name, size and date, or a drawing's seed. */
   id: string;
   name: string;

@@ -9,8 +9,8 @@ export interface Source {
   id: string;
   name: string;
   read: () => Promise<Blob>;
-  /** What is kept of it, where that is known. */
-  small?: Miniatures;
+  /** What the library keeps of it, where it is there already and only to be looked at again. */
+  kept?: Miniatures;
 }
 
 /** By extension too: not every system knows the type of every file. */

@@ -61,7 +61,7 @@ export function useIntake(library: Library | null, embedder: ImageTextEmbedder |
   const stop = useCallback(() => {
     queue.current = [];
     running.current?.abort();
-    setIntake((last) => ({ ...last, status: 'stopped' }));
+    setIntake((last) => (last.status === 'working' || last.status === 'waiting' ? { ...last, status: 'stopped' } : last));
   }, []);
 
   useEffect(() => {

@@ -5,14 +5,14 @@ import { openLibrary, type Library, type Picture } from './library';
 const NONE: readonly Picture[] = [];
 const never = () => () => {};
 
-/** The library of a model, and its pictures as they come and go; null until it is open. */
-export function useLibrary({ model, revision = '' }: Choice): { library: Library | null; pictures: readonly Picture[] } {
+/** The library of a model, and its pictures as they come and go; null until it is open. `source`: what the model's vectors are of, once it stands. */
+export function useLibrary({ model }: Choice, source: string | undefined): { library: Library | null; pictures: readonly Picture[] } {
   const [library, setLibrary] = useState<Library | null>(null);
 
   useEffect(() => {
     let over = false;
     let opened: Library | undefined;
-    void openLibrary(model, revision).then((library) => {
+    void openLibrary(model).then((library) => {
       if (over) return library.close();
       opened = library;
       setLibrary(library);
@@ -22,7 +22,12 @@ export function useLibrary({ model, revision = '' }: Choice): { library: Library
       setLibrary(null);
       opened?.close();
     };
-  }, [model, revision]);
+  }, [model]);
+
+  // Ahead of the effects that take pictures in.
+  useEffect(() => {
+    if (library && source !== undefined) library.turnTo(source);
+  }, [library, source]);
 
   const pictures = useSyncExternalStore(library?.subscribe ?? never, library?.pictures ?? (() => NONE));
   return { library, pictures };

@@ -1,6 +1,7 @@
 import type { ImageTextEmbedder } from 'pilotlight';
 import { useEffect, useMemo, useState } from 'react';
 import type { Library, Picture, Scored } from './library';
+import { useNearest } from './useNearest';
 
 /** What is searched for: words, or what looks like a picture. */
 export type Wanted = { text: string } | { like: Picture };
@@ -8,7 +9,7 @@ export type Wanted = { text: string } | { like: Picture };
 interface Query {
   library: Library;
   wanted: Wanted;
-  vector: Float32Array;
+  nearestTo: Float32Array | Picture;
   /** That the words took the model; 0 where a picture is searched for. */
   ms: number;
 }
@@ -31,7 +32,7 @@ export function usePictureSearch(library: Library | null, pictures: readonly Pic
   const like = 'like' in wanted ? wanted.like : null;
 
   useEffect(() => {
-    if (library && like) return setQuery({ library, wanted: { like }, vector: like.vector, ms: 0 });
+    if (library && like) return setQuery({ library, wanted: { like }, nearestTo: like, ms: 0 });
     if (!library || !embedder || !text) return setQuery(null);
     const controller = new AbortController();
     const { signal } = controller;
@@ -39,7 +40,7 @@ export function usePictureSearch(library: Library | null, pictures: readonly Pic
       try {
         const started = performance.now();
         const { data } = await embedder.embedTexts(text, { signal });
-        if (!signal.aborted) setQuery({ library, wanted: { text }, vector: Float32Array.from(data), ms: performance.now() - started });
+        if (!signal.aborted) setQuery({ library, wanted: { text }, nearestTo: Float32Array.from(data), ms: performance.now() - started });
       } catch (error) {
         if (!signal.aborted) onFail(error);
       }
@@ -50,10 +51,6 @@ export function usePictureSearch(library: Library | null, pictures: readonly Pic
     };
   }, [library, embedder, text, like, onFail]);
 
-  return useMemo(() => {
-    if (!query || query.library !== library) return null;
-    const started = performance.now();
-    const scored = query.library.search(query.vector, pictures.length);
-    return { wanted: query.wanted, scored, wordsMs: query.ms, searchMs: performance.now() - started };
-  }, [query, library, pictures]);
+  const nearest = useNearest(query?.library === library ? library : null, pictures, query?.nearestTo ?? null, pictures.length, onFail);
+  return useMemo(() => query && nearest && { wanted: query.wanted, scored: nearest.scored, wordsMs: query.ms, searchMs: nearest.ms }, [query, nearest]);
 }
