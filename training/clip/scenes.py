@@ -74,7 +74,7 @@ class Caption(NamedTuple):
 
 def kept_out(*combination) -> bool:
     """A fixed 15 % of all combinations."""
-    return zlib.crc32(" ".join(map(str, combination)).encode()) % 100 < 15
+    return zlib.crc32(" ".join(map(str, combination)).encode()) % 100 >= 85
 
 
 def held_out(facts: Facts) -> list[str]:

@@ -7,7 +7,9 @@ import argparse
 import json
 import math
 import random
+import sys
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,8 @@ SEED = 20261121
 BATCH = 128
 RATE = 3e-3
 EVERY = 250  # steps between checkpoints
+# Whoever goes on must not have learned what is held out now.
+WORLD = zlib.crc32(Path(scenes.__file__).read_bytes())
 # Of a drawing to its size, from sharp to soft: the edges of another rasterizer must not matter.
 FILTERS = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.HAMMING, Image.Resampling.BICUBIC)
 
@@ -96,6 +100,8 @@ class Training:
         self.history: list[dict] = []
         if self.path.exists():
             state = torch.load(self.path, weights_only=True)
+            if state.get("world") != WORLD:
+                sys.exit(f"{self.path} learned another world than scenes.py now tells of; without it training begins anew")
             self.model.load_state_dict(state["model"])
             self.quiz.load_state_dict(state["quiz"])
             for optimizer, kept in zip(self.optimizers, state["optimizers"]):
@@ -146,7 +152,7 @@ class Training:
         return loss.item(), quiz.item(), right
 
     def save(self) -> None:
-        state = {"model": self.model.state_dict(), "quiz": self.quiz.state_dict(), "optimizers": [optimizer.state_dict() for optimizer in self.optimizers], "history": self.history}
+        state = {"world": WORLD, "model": self.model.state_dict(), "quiz": self.quiz.state_dict(), "optimizers": [optimizer.state_dict() for optimizer in self.optimizers], "history": self.history}
         part = self.path.with_suffix(".part")
         torch.save(state, part)
         part.replace(self.path)
