@@ -221,24 +221,46 @@ fn a_load_during_a_save_by_another_tab_gets_one_of_both_versions() {
 }
 
 /// Another process saves between two looks at the store.
-struct Overtaken {
+struct Overtaken<'a> {
     store: MemoryStore,
-    other: VectorIndex,
+    other: &'a VectorIndex,
     looks: Cell<usize>,
 }
 
-impl Overtaken {
+impl Overtaken<'_> {
     fn look(&self) {
         let looks = self.looks.get();
         self.looks.set(looks.saturating_sub(1));
         if looks == 1 {
-            save(&self.store, "notes", &self.other).unwrap();
+            save(&self.store, "notes", self.other).unwrap();
         }
     }
 }
 
+/// Does the work on copies of a store while another process saves, at each of its looks once.
+fn overtaken(
+    store: &MemoryStore,
+    other: &VectorIndex,
+    work: impl Fn(&dyn Store),
+    check: impl Fn(usize, &MemoryStore),
+) {
+    for looks in 1.. {
+        let overtaken = Overtaken {
+            store: copy(store),
+            other,
+            looks: Cell::new(looks),
+        };
+        work(&overtaken);
+        if overtaken.looks.get() > 0 {
+            assert!(looks > 2, "nobody came between");
+            break;
+        }
+        check(looks, &overtaken.store);
+    }
+}
+
 #[async_trait(?Send)]
-impl Store for Overtaken {
+impl Store for Overtaken<'_> {
     async fn get(&self, key: &str) -> Result<Option<Chunk>> {
         self.look();
         self.store.get(key).await
@@ -268,26 +290,49 @@ fn a_save_during_a_save_by_another_process_leaves_one_of_both_versions() {
     let (mut mine, mut other) = (former.clone(), former);
     mine.remove(&[Id::Integer(0)]).unwrap();
     other.remove(&[Id::Integer(3_000)]).unwrap();
-    for looks in 1.. {
-        let overtaken = Overtaken {
-            store: copy(&store),
-            other: other.clone(),
-            looks: Cell::new(looks),
-        };
-        save(&overtaken, "notes", &mine).unwrap();
-        let found = bytes(&read(&overtaken.store, "notes").unwrap().unwrap());
+    let work = |store: &dyn Store| save(store, "notes", &mine).unwrap();
+    overtaken(&store, &other, work, |looks, store| {
+        let found = bytes(&read(store, "notes").unwrap().unwrap());
         assert!(
             found == bytes(&mine) || found == bytes(&other),
             "overtaken at look {looks}"
         );
-        save(&overtaken.store, "notes", &mine).unwrap();
-        assert!(bytes(&read(&overtaken.store, "notes").unwrap().unwrap()) == bytes(&mine));
-        assert_eq!(rows(&overtaken.store).len(), 4);
-        if overtaken.looks.get() > 0 {
-            assert!(looks > 5, "nobody came between");
-            break;
+        save(store, "notes", &mine).unwrap();
+        assert!(bytes(&read(store, "notes").unwrap().unwrap()) == bytes(&mine));
+        assert_eq!(rows(store).len(), 4);
+    });
+}
+
+#[test]
+fn a_save_during_a_delete_or_a_sweep_by_another_process_stays_whole_or_goes() {
+    let store = MemoryStore::default();
+    let former = index(ROWS);
+    save(&store, "notes", &former).unwrap();
+    let mut other = former.clone();
+    other.remove(&[Id::Integer(3_000)]).unwrap();
+    let whole = |looks: usize, store: &MemoryStore| {
+        if let Some(found) = read(store, "notes").unwrap() {
+            assert!(bytes(&found) == bytes(&other), "overtaken at look {looks}");
+        } else {
+            assert_eq!(looks, 1, "only what came before is deleted");
         }
+    };
+    let key = IndexKey::new("notes").unwrap();
+    let delete = |store: &dyn Store| {
+        block_on(SavedIndex::new(store, &key).delete()).unwrap();
+    };
+    overtaken(&store, &other, delete, whole);
+
+    // As a first save leaves it that is under way.
+    let manifest = rows(&store).into_iter().map(|(key, _)| key);
+    for key in manifest.filter(|key| key.ends_with("#manifest")) {
+        block_on(store.delete(&key)).unwrap();
     }
+    let sweep = |store: &dyn Store| block_on(Library::new(store).sweep(&Alone, 0)).unwrap();
+    overtaken(&store, &other, sweep, |looks, store| {
+        let found = read(store, "notes").unwrap().unwrap();
+        assert!(bytes(&found) == bytes(&other), "overtaken at look {looks}");
+    });
 }
 
 #[test]

@@ -155,6 +155,7 @@ fn a_commit_that_leaves_the_models_files_alone_costs_nothing() {
     let (mut files, store) = (model(), MemoryStore::default());
     let host = MemoryHost::new(files.clone());
     load(&moved(&host, &files, "old"), &store, Dtype::Q8, 1 << 20, 1).unwrap();
+    let digest = digest(&store);
     files.insert("README.md".into(), b"more words".to_vec());
     let host = MemoryHost::new(files.clone());
     let next = moved(&host, &files, "new");
@@ -164,6 +165,14 @@ fn a_commit_that_leaves_the_models_files_alone_costs_nothing() {
     load(&next, &store, Dtype::Q8, 1 << 20, 2).unwrap();
     let models = block_on(Library::new(&store).list()).unwrap();
     assert_eq!((models.len(), models[0].commit.as_str()), (1, "new"));
+    assert_eq!(models[0].digest, digest);
+}
+
+/// Of the only model.
+fn digest(store: &MemoryStore) -> Option<String> {
+    let models = block_on(Library::new(store).list()).unwrap();
+    assert_eq!(models.len(), 1);
+    models[0].digest.clone()
 }
 
 #[test]
@@ -171,7 +180,7 @@ fn a_commit_that_changes_a_file_is_fetched_by_the_next_load_and_the_old_one_goes
     let (mut files, store) = (model(), MemoryStore::default());
     let host = MemoryHost::new(files.clone());
     let (old, _) = load(&moved(&host, &files, "old"), &store, Dtype::Q8, 1 << 20, 1).unwrap();
-    let rows = keys(&store).len();
+    let (rows, digest_of_old) = (keys(&store).len(), digest(&store));
     let weights = files.get_mut(WEIGHTS).unwrap();
     let end = weights.len();
     weights[end - 400_000..].reverse();
@@ -196,6 +205,7 @@ fn a_commit_that_changes_a_file_is_fetched_by_the_next_load_and_the_old_one_goes
     next.gone.set(false);
     let (new, _) = load(&next, &store, Dtype::Q8, 1 << 20, 4).unwrap();
     assert_ne!(vector(&new), vector(&old));
+    assert!(digest_of_old.is_some_and(|old| Some(old) != digest(&store)));
     let models = block_on(Library::new(&store).list()).unwrap();
     assert_eq!((models.len(), models[0].commit.as_str()), (1, "new"));
     assert_eq!(keys(&store).len(), rows, "{:?}", keys(&store));

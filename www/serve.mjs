@@ -55,6 +55,7 @@ export async function serve({ port = 0, dist = path.join(here, 'dist'), models =
     models: Object.keys(models),
     requests: hub.requests,
     setFaults: hub.setFaults,
+    push: hub.push,
     close: () =>
       new Promise((resolve) => {
         server.close(resolve);

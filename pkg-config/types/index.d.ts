@@ -522,6 +522,8 @@ export interface StoredModel {
   whole: boolean;
   /** By what it was checked; absent while it is not whole. */
   verified?: Verified;
+  /** Of all its files: the same at another commit that left them alone, so it tells whose vectors compare. Absent while it is not whole. */
+  digest?: string;
 }
 
 /** Which store; default `'indexeddb'` where there is one, else `'memory'`. */

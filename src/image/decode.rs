@@ -58,9 +58,15 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb> {
         false => None,
     };
     // What is decoded, and what it is turned or converted to, is allocated in a way that cannot fail.
+    let (decoded, pixels) = (decoder.total_bytes(), u64::from(width) * u64::from(height));
     let turned = !matches!(orientation, None | Some(Orientation::NoTransforms));
-    let copied = turned || decoder.color_type() != ColorType::Rgb8;
-    probe(decoder.total_bytes() << u32::from(copied))?;
+    let converted = match decoder.color_type() {
+        ColorType::Rgb8 => 0,
+        // To four channels, and of these to three.
+        color if color.has_alpha() => (decoded + 4 * pixels).max(7 * pixels),
+        _ => decoded + 3 * pixels,
+    };
+    probe(converted.max(decoded << u32::from(turned)))?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(broken)?;
     if let Some(orientation) = orientation {
         picture.apply_orientation(orientation);

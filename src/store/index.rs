@@ -67,69 +67,72 @@ impl IndexKey {
         format!("{}{digest}", self.chunks())
     }
 
-    /// Writes what is not there yet, then the manifest; then removes what it does not lead to. `chunks` gives all of them each time.
+    /// Writes those of `count` chunks that are not there yet, then the manifest; then removes what it does not lead to.
     ///
     /// *Errors*: `QuotaExceeded` with the bytes that were to be written; then the former version stays.
-    pub async fn save<C: Iterator<Item = Result<Vec<u8>>>>(
+    pub async fn save(
         &self,
         store: &dyn Store,
         turn: &dyn Turn,
         head: String,
-        chunks: impl Fn() -> C,
+        count: usize,
+        chunk: &dyn Fn(usize) -> Result<Vec<u8>>,
     ) -> Result<()> {
         let before = self.stored(store).await?;
-        let mut manifest = IndexManifest {
-            head,
-            chunks: Vec::new(),
-        };
+        let mut chunks = Vec::new();
         let mut missing = HashSet::new();
         let mut needed = 0;
-        let mut written = Ok(());
-        for chunk in chunks() {
-            let chunk = chunk?;
-            let digest = blake3::hash(&chunk).to_hex().to_string();
+        for i in 0..count {
+            let bytes = chunk(i)?;
+            let digest = blake3::hash(&bytes).to_hex().to_string();
             if !before.contains(&digest) && missing.insert(digest.clone()) {
-                needed += chunk.len() as u64;
-                // After one has failed the others are only counted.
-                if written.is_ok() {
-                    written = self.put(store, turn, &digest, &chunk).await;
-                }
+                needed += bytes.len() as u64;
             }
-            manifest.chunks.push(digest);
+            chunks.push(digest);
         }
-        if written.is_ok() {
-            written = rows::put(store, &self.manifest(), &manifest, &[]).await;
-        }
-        if let Err(error) = written {
+        let manifest = IndexManifest { head, chunks };
+        let write = async {
+            // Twice: what was there at first, another save may have removed meanwhile.
+            self.fill(store, turn, &manifest, chunk).await?;
+            self.fill(store, turn, &manifest, chunk).await?;
+            rows::put(store, &self.manifest(), &manifest, &[]).await
+        };
+        if let Err(error) = write.await {
             // A full store is not kept full.
-            self.remove(store, &missing).await;
+            let _ = self.remove(store, &missing).await;
             return Err(full(error, store, needed).await);
         }
-        self.remove(store, &before).await;
-        let there = self.stored(store).await?;
-        if manifest.chunks.iter().all(|digest| there.contains(digest)) {
+        if self.read(store).await.ok().flatten().as_ref() != Some(&manifest) {
+            // Another save came after this one, and has removed what it does not need.
             return Ok(());
         }
-        for chunk in chunks() {
-            let chunk = chunk?;
-            let digest = blake3::hash(&chunk).to_hex();
-            if !there.contains(digest.as_str()) {
-                self.put(store, turn, &digest, &chunk).await?;
-            }
+        if let Err(error) = self.fill(store, turn, &manifest, chunk).await {
+            return Err(full(error, store, needed).await);
         }
+        let own: HashSet<String> = manifest.chunks.into_iter().collect();
+        let stale = before.difference(&own).cloned().collect();
+        // The index is whole; what cannot be removed now the next save removes.
+        let _ = self.remove(store, &stale).await;
         Ok(())
     }
 
-    async fn put(
+    /// Writes the chunks that are not there.
+    async fn fill(
         &self,
         store: &dyn Store,
         turn: &dyn Turn,
-        digest: &str,
-        chunk: &[u8],
+        manifest: &IndexManifest,
+        chunk: &dyn Fn(usize) -> Result<Vec<u8>>,
     ) -> Result<()> {
-        store.put(&self.chunk(digest), Chunk::from(chunk)).await?;
-        // Who waits learns that this goes on, and waits longer.
-        turn.announce(&Announcement::default());
+        let there = self.stored(store).await?;
+        for (i, digest) in manifest.chunks.iter().enumerate() {
+            if !there.contains(digest) {
+                let bytes = Chunk::from(chunk(i)?.as_slice());
+                store.put(&self.chunk(digest), bytes).await?;
+                // Who waits learns that this goes on, and waits longer.
+                turn.announce(&Announcement::default());
+            }
+        }
         Ok(())
     }
 
@@ -140,18 +143,20 @@ impl IndexKey {
         Ok(keys.map(|key| key[chunks.len()..].into()).collect())
     }
 
-    /// Removes those of these chunks that the manifest does not lead to. What stays all the same the next save removes.
-    async fn remove(&self, store: &dyn Store, digests: &HashSet<String>) {
+    /// Removes those of these chunks that the manifest does not lead to.
+    async fn remove(&self, store: &dyn Store, digests: &HashSet<String>) -> Result<()> {
+        let mut removed = Ok(());
         for digest in digests {
             // Each time anew: another save may have come between.
             let live = match self.read(store).await {
                 Ok(manifest) => manifest.is_some_and(|manifest| manifest.chunks.contains(digest)),
                 Err(_) => true,
             };
-            if !live {
-                let _ = store.delete(&self.chunk(digest)).await;
+            if !live && let Err(error) = store.delete(&self.chunk(digest)).await {
+                removed = Err(error);
             }
         }
+        removed
     }
 
     /// Hands out the head and then all chunks, to what `begin` made of the head; `None` where nothing was saved.
@@ -220,9 +225,7 @@ impl IndexKey {
         let there = store.get(&self.manifest()).await?.is_some();
         // First: what is not whole any more must not be readable.
         store.delete(&self.manifest()).await?;
-        for key in store.keys(&self.chunks()).await? {
-            store.delete(&key).await?;
-        }
+        self.remove(store, &self.stored(store).await?).await?;
         Ok(there)
     }
 }
@@ -237,10 +240,8 @@ pub(super) async fn sweep(store: &dyn Store, turns: &dyn Turns) -> Result<()> {
     let whole = names(&mut keys.iter().filter(|key| key.ends_with("#manifest")));
     for base in names(&mut keys.iter()).difference(&whole) {
         let key = IndexKey { base: base.clone() };
-        if let Some(_turn) = turns.try_take(key.turn()).await?
-            && store.get(&key.manifest()).await?.is_none()
-        {
-            key.delete(store).await?;
+        if let Some(_turn) = turns.try_take(key.turn()).await? {
+            key.remove(store, &key.stored(store).await?).await?;
         }
     }
     Ok(())

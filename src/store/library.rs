@@ -42,6 +42,8 @@ pub struct StoredInfo {
     pub used: Option<u64>,
     /// By what it was checked when it was fetched; `None` where it is not whole yet.
     pub verified: Option<String>,
+    /// BLAKE3 of all its files, hexadecimal: of another commit the same where that left them alone.
+    pub digest: Option<String>,
 }
 
 /// A row that stands for a model.
@@ -103,8 +105,8 @@ impl<'a> Library<'a> {
             };
             let model = row.key();
             let used: Option<u64> = rows::get(store, &model.used()).await?;
-            let (commit, bytes, used, verified) = match row {
-                Row::Whole(row) => (row.commit.clone(), row.bytes(), used, Some(row.verified)),
+            let (commit, bytes, used, whole) = match row {
+                Row::Whole(row) => (row.commit.clone(), row.bytes(), used, Some(row)),
                 Row::Partial(row) => (row.commit.clone(), row.bytes(), Some(row.updated), None),
             };
             let (dtype, part) = model.dtype_and_part();
@@ -115,7 +117,8 @@ impl<'a> Library<'a> {
                 commit,
                 bytes,
                 used,
-                verified,
+                digest: whole.as_ref().map(Manifest::digest),
+                verified: whole.map(|row| row.verified),
                 host: model.host,
                 model: model.model,
                 revision: model.revision,

@@ -41,6 +41,18 @@ impl Manifest {
     pub fn bytes(&self) -> u64 {
         sum(&self.files)
     }
+
+    /// Of the files' names and bytes.
+    pub fn digest(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for (name, file) in &self.files {
+            // Each name and digest ends with a byte that neither has.
+            for part in std::iter::once(name).chain(&file.chunks) {
+                hasher.update(part.as_bytes()).update(&[0]);
+            }
+        }
+        hasher.finalize().to_hex().to_string()
+    }
 }
 
 /// Bytes of all files. What a row says is checked against the chunks only when they are read.

@@ -49,6 +49,8 @@ struct Row<'a> {
     whole: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     verified: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<&'a str>,
 }
 
 impl<'a> Row<'a> {
@@ -65,6 +67,7 @@ impl<'a> Row<'a> {
             last_used: info.used,
             whole: info.verified.is_some(),
             verified: info.verified.as_deref(),
+            digest: info.digest.as_deref(),
         }
     }
 }

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { filesOf } from '../package/support/models.mjs';
 import { complaints, goldens, launch, persistentProfile, startSite } from './harness.mjs';
 
 const HUB_MODEL = 'openai/clip-vit-base-patch32';
@@ -342,7 +343,7 @@ test('what is kept of a picture says what made its vector, and another build mak
   await draw();
   const [tiny, ...others] = await keptSources();
   assert.deepEqual(others, []);
-  assert.match(tiny, /^pilotlight\/tiny-clip [0-9a-f]{40} q8 relaxed-simd$/);
+  assert.match(tiny, /^pilotlight\/tiny-clip [0-9a-f]{64} q8 relaxed-simd$/);
 
   // An engine that does not know the instruction of the probe, which has this byte and the other probe has not.
   await page.addInitScript(() => {
@@ -361,18 +362,40 @@ test('what is kept of a picture says what made its vector, and another build mak
   assert.deepEqual(heard, []);
 });
 
-test('the vectors of the large model are of the commit that its host has', async () => {
+test('the vectors of the large model are of its files, whatever commit the host has them at', async () => {
   await open();
   await page.getByText('ViT-B/32', { exact: true }).click();
   await button('Load the model').click();
   await ready('clip-vit-base-patch32');
   await addFile(path.join(goldens, 'pictures/plain.png'));
-  const { sha } = await (await fetch(`${site.url}/hub/api/models/${HUB_MODEL}/revision/main`)).json();
-  assert.deepEqual(await keptSources(), [`${HUB_MODEL} ${sha} q8 relaxed-simd`]);
+  const sources = await keptSources();
+  assert.match(sources.join(), new RegExp(`^${HUB_MODEL} [0-9a-f]{64} q8 relaxed-simd$`));
+  const files = filesOf(path.join(goldens, 'clip-tiny'));
+  const commit = await site.push(HUB_MODEL, { ...files, 'README.md': 'More words.' });
+  await page.reload();
+  await ready('clip-vit-base-patch32');
+  await search('a green ring');
+  await page.waitForFunction(async (commit) => {
+    const database = await new Promise((resolve) => (indexedDB.open('pilotlight').onsuccess = ({ target }) => resolve(target.result)));
+    const [name] = database.objectStoreNames;
+    const keys = await new Promise((resolve) => (database.transaction(name).objectStore(name).getAllKeys().onsuccess = ({ target }) => resolve(target.result)));
+    database.close();
+    return keys.filter((key) => key.includes('#manifest/') && key.endsWith(`/${commit}`)).length === 2;
+  }, commit);
   await page.reload();
   await ready('clip-vit-base-patch32');
   await search('a green ring');
   assert.equal(await page.locator('.intake').count(), 0);
+  assert.deepEqual(await keptSources(), sources);
+
+  // Other weights look again.
+  const weights = files['model.safetensors'];
+  await site.push(HUB_MODEL, { ...files, 'model.safetensors': Buffer.concat([weights.subarray(0, -400), weights.subarray(-800, -400)]) });
+  await page.evaluate(() => indexedDB.deleteDatabase('pilotlight'));
+  await page.reload();
+  await cameIn('1 picture came in.');
+  assert.notDeepEqual(await keptSources(), sources);
+  await site.push(HUB_MODEL, files);
   assert.deepEqual(heard, []);
 });
 
@@ -401,6 +424,35 @@ test('what was removed stays away when the model is loaded again, though it had 
   await page.reload();
   await ready();
   await heading('1 picture').waitFor();
+  assert.deepEqual(heard, []);
+});
+
+test('all pictures are removed while the likes of one are shown: those that come then are shown', async () => {
+  await load();
+  await draw();
+  await tiles().first().click();
+  await page.getByRole('dialog').getByRole('button', { name: 'More like this' }).click();
+  await heading('Best first').waitFor();
+  await button('Remove all').click();
+  await button(`Remove all ${DRAWN}`).click();
+  await page.getByText('The library is empty.').waitFor();
+  await addFile(path.join(goldens, 'pictures/plain.png'));
+  await heading('1 picture').waitFor();
+  assert.equal(await tiles().count(), 1);
+  assert.deepEqual(heard, []);
+});
+
+test('who stops the model from looking again can have it go on', async () => {
+  await load();
+  await draw();
+  await changeRecords({ source: 'of last month' });
+  await page.reload();
+  await button('Stop').click();
+  await cameIn(/^Stopped: /);
+  await button('Look again').click();
+  await cameIn(/ came in\.$/);
+  await page.getByText('seen by other weights').waitFor({ state: 'detached' });
+  assert.equal((await search('a green ring')).length > 0, true);
   assert.deepEqual(heard, []);
 });
 

@@ -82,6 +82,11 @@ impl Block {
         }
     }
 
+    /// Whether all rows were removed.
+    pub fn is_empty(&self) -> bool {
+        self.sets.iter().all(|set| *set == GONE)
+    }
+
     /// A row's values; `row` must be of the same shape.
     pub fn get(&self, at: usize, row: &mut Row) {
         let values = at * row.floats.len()..(at + 1) * row.floats.len();

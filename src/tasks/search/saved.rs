@@ -1,11 +1,9 @@
 //! An index in a store.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 
 use super::VectorIndex;
 use super::bytes::segment;
-use super::rows::Block;
 use super::tags::GONE;
 use crate::error::Result;
 use crate::store::{Chunk, IndexKey, Store, Turn};
@@ -47,23 +45,27 @@ impl<'a> SavedIndex<'a> {
     pub async fn save(&self, snapshot: &IndexSnapshot, turn: &dyn Turn) -> Result<()> {
         let IndexSnapshot(index) = snapshot;
         // Block by block, so that a change is one of few chunks.
-        let chunk = |block: &Rc<Block>| {
-            let rows: Vec<_> = (0..block.ids.len())
-                .filter(|at| block.sets[*at] != GONE)
-                .map(|at| (block.as_ref(), at))
-                .collect();
-            (!rows.is_empty()).then(|| {
-                let mut chunk = Vec::new();
-                segment(index.rows.shape(), &rows, &index.tags, &mut |part| {
-                    chunk.extend_from_slice(part);
-                    Ok(())
-                })?;
-                Ok(chunk)
-            })
+        let blocks: Vec<_> = index
+            .rows
+            .blocks()
+            .iter()
+            .filter(|block| !block.is_empty())
+            .collect();
+        let chunk = |i: usize| {
+            let block = blocks[i].as_ref();
+            let rows = (0..block.ids.len()).filter(|at| block.sets[*at] != GONE);
+            let rows: Vec<_> = rows.map(|at| (block, at)).collect();
+            let mut chunk = Vec::new();
+            segment(index.rows.shape(), &rows, &index.tags, &mut |part| {
+                chunk.extend_from_slice(part);
+                Ok(())
+            })?;
+            Ok(chunk)
         };
-        let chunks = || index.rows.blocks().iter().filter_map(chunk);
         let head = index.head()?;
-        self.key.save(self.store, turn, head, chunks).await
+        self.key
+            .save(self.store, turn, head, blocks.len(), &chunk)
+            .await
     }
 
     /// The index that was saved, or `None` where there is none.

@@ -8,6 +8,8 @@ interface Props {
   intake: Intake;
   /** How many are there that the model is to look at again. */
   waiting: number;
+  /** Where nothing else will have it look. */
+  onLookAgain: (() => void) | undefined;
   /** Why pictures are not kept, where they are not. */
   unkept: unknown;
   onFiles: (files: readonly File[]) => void;
@@ -17,7 +19,7 @@ interface Props {
 }
 
 /** Where pictures come in: dropped, pasted, picked, or drawn by the page. */
-export function AddPanel({ intake, waiting, unkept, onFiles, onDraw, drawn, onStop }: Props) {
+export function AddPanel({ intake, waiting, onLookAgain, unkept, onFiles, onDraw, drawn, onStop }: Props) {
   const [over, setOver] = useState(false);
   const panel = useRef<HTMLElement>(null);
   const files = useRef<HTMLInputElement>(null);
@@ -91,7 +93,12 @@ export function AddPanel({ intake, waiting, unkept, onFiles, onDraw, drawn, onSt
       <IntakeView intake={intake} onStop={onStop} />
       {waiting > 0 && (
         <p className="notice">
-          {count(waiting, 'picture')} {waiting === 1 ? 'was' : 'were'} seen by other weights or another build: words and the map leave {waiting === 1 ? 'it' : 'them'} out until the model has looked again.
+          {count(waiting, 'picture')} {waiting === 1 ? 'was' : 'were'} seen by other weights or another build: words and the map leave {waiting === 1 ? 'it' : 'them'} out until the model has looked again.{' '}
+          {onLookAgain && (
+            <button type="button" className="button" onClick={onLookAgain}>
+              Look again
+            </button>
+          )}
         </p>
       )}
       {unkept != null && <p className="notice">This browser does not keep the pictures: they are here until the page is closed. It says: {unkept instanceof Error ? unkept.message : String(unkept)}</p>}

@@ -35,9 +35,12 @@ export const PictureGrid = memo(function PictureGrid({ pictures, found, active, 
 
   // Who asked for more like a picture, or removed one, is at the beginning of what is there now.
   useEffect(() => {
-    if (like || (pictures.length < before.current && document.activeElement === document.body)) title.current?.focus();
+    if (like) title.current?.focus();
+  }, [like]);
+  useEffect(() => {
+    if (pictures.length < before.current && document.activeElement === document.body) title.current?.focus();
     before.current = pictures.length;
-  }, [like, pictures]);
+  }, [pictures]);
 
   function onKeyDown(event: KeyboardEvent) {
     const tiles = [...(grid.current?.children ?? [])] as HTMLElement[];

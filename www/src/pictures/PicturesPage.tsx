@@ -52,10 +52,14 @@ export function PicturesPage({ shown }: PageProps) {
     if (state.status === 'failed') setOpen(null);
   }, [state.status]);
 
-  useEffect(() => {
-    const waiting = (embedder && library?.waiting()) ?? [];
+  const lookAgain = useCallback(() => {
+    const waiting = library?.waiting() ?? [];
     if (waiting.length > 0) add(waiting);
-  }, [library, embedder, add]);
+  }, [library, add]);
+
+  useEffect(() => {
+    if (embedder) lookAgain();
+  }, [embedder, lookAgain]);
 
   function draw() {
     // Others each time: the seed is the number of those that were drawn before.
@@ -79,6 +83,7 @@ export function PicturesPage({ shown }: PageProps) {
 
   const clear = useCallback(() => {
     stop();
+    setWanted(NOTHING);
     void library?.clear();
   }, [library, stop]);
 
@@ -93,7 +98,7 @@ export function PicturesPage({ shown }: PageProps) {
       </div>
       {/* Before the library, so that it is closed, and has given the focus back, when the library looks where that is. */}
       <PictureDialog picture={open} library={library} pictures={pictures} embedder={embedder} model={model} onOpen={setOpen} onLike={searchLike} onRemove={remove} onFail={clip.fail} />
-      <AddPanel intake={intake} waiting={pictures.length - seen.length} unkept={library?.unkept()} onFiles={addFiles} onDraw={model.id === 'tiny' ? draw : undefined} drawn={DRAWN_AT_ONCE} onStop={stop} />
+      <AddPanel intake={intake} waiting={pictures.length - seen.length} onLookAgain={embedder && intake.status === 'stopped' ? lookAgain : undefined} unkept={library?.unkept()} onFiles={addFiles} onDraw={model.id === 'tiny' ? draw : undefined} drawn={DRAWN_AT_ONCE} onStop={stop} />
       <div className="workspace pictures">
         <div className="workspace-list">
           <PictureSearch model={model} ready={embedder !== null} wanted={wanted} onChange={setWanted} />

@@ -24,10 +24,10 @@ export const clip = createLoader<ClipEmbedder>({
   onReady: () => void keepUsedFiles(),
 });
 
-/** What makes a model's vectors: its name, its commit where that is known, how its weights are kept, and which build computes. */
+/** What makes a model's vectors: its name, the digest of its files where that is known, how its weights are kept, and which build computes. */
 function sourceOf(choice: Choice, { device, dtype, simd }: BackendReport, stored: readonly StoredModel[]): string {
   const kept = stored.find((one) => isModelOf(choice, one) && one.part === 'image' && one.dtype === dtype && one.whole);
-  return [choice.model, choice.revision ?? kept?.commit, dtype, device === 'webgpu' ? device : simd].filter(Boolean).join(' ');
+  return [choice.model, kept?.digest, dtype, device === 'webgpu' ? device : simd].filter(Boolean).join(' ');
 }
 
 /** Weights that came with former versions of this page: nothing will ask for them again. */
