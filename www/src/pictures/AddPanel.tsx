@@ -95,7 +95,7 @@ export function AddPanel({ intake, waiting, onLookAgain, unkept, onFiles, onDraw
         <p className="notice">
           {count(waiting, 'picture')} {waiting === 1 ? 'was' : 'were'} seen by other weights or another build: words and the map leave {waiting === 1 ? 'it' : 'them'} out until the model has looked again.{' '}
           {onLookAgain && (
-            <button type="button" className="button" onClick={onLookAgain}>
+            <button type="button" className="button quiet" onClick={onLookAgain}>
               Look again
             </button>
           )}
