@@ -82,22 +82,27 @@ impl IndexKey {
         let mut chunks = Vec::new();
         let mut missing = HashSet::new();
         let mut needed = 0;
+        let mut written = Ok(());
         for i in 0..count {
             let bytes = chunk(i)?;
             let digest = blake3::hash(&bytes).to_hex().to_string();
             if !before.contains(&digest) && missing.insert(digest.clone()) {
                 needed += bytes.len() as u64;
+                // After one has failed the others are only counted.
+                if written.is_ok() {
+                    written = self.put(store, turn, &digest, &bytes).await;
+                }
             }
             chunks.push(digest);
         }
         let manifest = IndexManifest { head, chunks };
-        let write = async {
-            // Twice: what was there at first, another save may have removed meanwhile.
-            self.fill(store, turn, &manifest, chunk).await?;
+        let finish = async {
+            written?;
+            // What was there at first, another save may have removed meanwhile.
             self.fill(store, turn, &manifest, chunk).await?;
             rows::put(store, &self.manifest(), &manifest, &[]).await
         };
-        if let Err(error) = write.await {
+        if let Err(error) = finish.await {
             // A full store is not kept full.
             let _ = self.remove(store, &missing).await;
             return Err(full(error, store, needed).await);
@@ -127,12 +132,22 @@ impl IndexKey {
         let there = self.stored(store).await?;
         for (i, digest) in manifest.chunks.iter().enumerate() {
             if !there.contains(digest) {
-                let bytes = Chunk::from(chunk(i)?.as_slice());
-                store.put(&self.chunk(digest), bytes).await?;
-                // Who waits learns that this goes on, and waits longer.
-                turn.announce(&Announcement::default());
+                self.put(store, turn, digest, &chunk(i)?).await?;
             }
         }
+        Ok(())
+    }
+
+    async fn put(
+        &self,
+        store: &dyn Store,
+        turn: &dyn Turn,
+        digest: &str,
+        bytes: &[u8],
+    ) -> Result<()> {
+        store.put(&self.chunk(digest), Chunk::from(bytes)).await?;
+        // Who waits learns that this goes on, and waits longer.
+        turn.announce(&Announcement::default());
         Ok(())
     }
 

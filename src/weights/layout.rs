@@ -152,7 +152,7 @@ impl Layout {
                 format!("tensor '{name}': there is no memory for its {mib} MiB"),
             )
         };
-        // Padding may take what has as many values as can be numbered beyond that.
+        // With its padding a tensor may have more elements than can be numbered, though its values can.
         let length = |shape: &[usize]| {
             let length = usize::try_from(elements(shape)).ok();
             length.ok_or_else(short)
