@@ -471,7 +471,7 @@ export declare class PilotlightError extends Error {
   readonly name: 'PilotlightError';
   readonly code: ErrorCode;
   readonly cause?: unknown;
-  /** With `'QUOTA_EXCEEDED'`: bytes that the model takes in the store, and bytes that were left, where that is known. */
+  /** With `'QUOTA_EXCEEDED'`: bytes that the model takes in the store, or that saving an index had to write, and bytes that were left, where that is known. */
   readonly needed?: number;
   readonly available?: number;
 }
