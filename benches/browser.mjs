@@ -4,17 +4,38 @@ import { createServer } from 'node:http';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
 
-const TYPES = { '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.json': 'application/json' };
+const TYPES = {
+  '.js': 'text/javascript',
+  '.mjs': 'text/javascript',
+  '.wasm': 'application/wasm',
+  '.json': 'application/json',
+};
 // Pages are isolated, so that clocks are fine-grained, threads can be had and a page's memory can be asked for.
 const HEADERS = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' };
 
-const ARGS = ['--headless', '--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const ARGS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
 // A page in the background would be slowed down.
-const FOREGROUND = ['--disable-renderer-backgrounding', '--disable-backgrounding-occluded-windows', '--disable-background-timer-throttling'];
+const FOREGROUND = [
+  '--disable-renderer-backgrounding',
+  '--disable-backgrounding-occluded-windows',
+  '--disable-background-timer-throttling',
+];
 // Memory is told at once, and not with the next garbage collection.
 const MEMORY = ['--enable-blink-features=ForceEagerMeasureMemory'];
 
-export const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: [...ARGS, ...FOREGROUND, ...MEMORY] });
+export const launch = () =>
+  chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [...ARGS, ...FOREGROUND, ...MEMORY],
+  });
 
 export const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
@@ -23,7 +44,7 @@ export const median = (values) => values.toSorted((a, b) => a - b)[values.length
  * @param {Record<string, string | ((request, response) => void)>} places
  */
 export async function serve(places, page = '<!doctype html><title>bench</title>') {
-  let sent = [];
+  const sent = [];
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');
     if (pathname === '/') return response.writeHead(200, { ...HEADERS, 'Content-Type': 'text/html' }).end(page);
@@ -32,7 +53,13 @@ export async function serve(places, page = '<!doctype html><title>bench</title>'
     const file = place && path.join(place, path.posix.normalize(pathname.slice(prefix.length)));
     if (!file || !existsSync(file) || !statSync(file).isFile()) return response.writeHead(404, HEADERS).end();
     sent.push(file);
-    response.writeHead(200, { ...HEADERS, 'Content-Type': TYPES[path.extname(file)] ?? 'application/octet-stream', 'Cache-Control': 'max-age=3600' }).end(readFileSync(file));
+    response
+      .writeHead(200, {
+        ...HEADERS,
+        'Content-Type': TYPES[path.extname(file)] ?? 'application/octet-stream',
+        'Cache-Control': 'max-age=3600',
+      })
+      .end(readFileSync(file));
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
@@ -51,5 +78,9 @@ export function markdown(rows) {
   const columns = [...new Set(rows.flatMap(Object.keys))];
   const cell = (value) => (typeof value === 'number' ? String(Number(value.toPrecision(3))) : (value ?? ''));
   const line = (cells) => `| ${cells.join(' | ')} |`;
-  return [line(columns), line(columns.map(() => '---')), ...rows.map((row) => line(columns.map((column) => cell(row[column]))))].join('\n');
+  return [
+    line(columns),
+    line(columns.map(() => '---')),
+    ...rows.map((row) => line(columns.map((column) => cell(row[column])))),
+  ].join('\n');
 }

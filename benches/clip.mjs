@@ -11,25 +11,37 @@ import { parseArgs } from 'node:util';
 import { createHub } from '../tests/hub/hub.mjs';
 import { launch, markdown, median, serve } from './browser.mjs';
 
-const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '11' }, json: { type: 'string' } } });
+const { values: options } = parseArgs({
+  options: { rounds: { type: 'string', default: '11' }, json: { type: 'string' } },
+});
 const rounds = Number(options.rounds);
 const here = path.dirname(fileURLToPath(import.meta.url));
 const root = path.join(here, '..');
 const CLIP = path.join(root, 'target/models/clip-vit-b32');
 const ONNX = path.join(here, 'onnx/clip-vision-quint8.onnx');
 const TOKENIZER = path.join(CLIP, 'tokenizer.json');
-const ours = (core, dtype, towers) => ({ module: 'clip-pilotlight', method: towers[0], options: { core, dtype, towers } });
+const ours = (core, dtype, towers) => ({
+  module: 'clip-pilotlight',
+  method: towers[0],
+  options: { core, dtype, towers },
+});
 const CONTESTANTS = {
   'image, q8': ours('relaxed', 'q8', ['image']),
   'image, q8, simd128': ours('simd', 'q8', ['image']),
   'image, q4': ours('relaxed', 'q4', ['image']),
   'image, f32': ours('relaxed', 'f32', ['image']),
   'text, q8': ours('relaxed', 'q8', ['text']),
-  'image, onnxruntime-web QUInt8': { module: 'clip-onnxruntime', method: 'image', options: { threads: 1, onnx: '/onnx/clip' } },
+  'image, onnxruntime-web QUInt8': {
+    module: 'clip-onnxruntime',
+    method: 'image',
+    options: { threads: 1, onnx: '/onnx/clip' },
+  },
 };
 const PEER = 'image, onnxruntime-web QUInt8';
 if (!existsSync(ONNX)) {
-  console.error(`SKIPPED: there is no ${path.relative(root, ONNX)}, so nothing is compared. \`make bench-onnx\` makes it.`);
+  console.error(
+    `SKIPPED: there is no ${path.relative(root, ONNX)}, so nothing is compared. \`make bench-onnx\` makes it.`,
+  );
   delete CONTESTANTS[PEER];
 }
 if (!existsSync(TOKENIZER)) {
@@ -52,7 +64,12 @@ const server = await serve(
 
 const EDGE = 224;
 const inputs = {
-  image: [{ edge: EDGE, pixels: Array.from({ length: 4 * EDGE * EDGE }, (_, i) => (i % 4 === 3 ? 255 : (i * 2654435761) >>> 24)) }],
+  image: [
+    {
+      edge: EDGE,
+      pixels: Array.from({ length: 4 * EDGE * EDGE }, (_, i) => (i % 4 === 3 ? 255 : (i * 2654435761) >>> 24)),
+    },
+  ],
   text: [{ text: 'A woman in a coat and cat is towing luggage through an airport.' }],
 };
 const browser = await launch();
@@ -62,7 +79,10 @@ for (const [name, { module, options, method }] of Object.entries(CONTESTANTS)) {
   const page = await (await browser.newContext()).newPage();
   await page.goto(server.origin);
   await page.waitForFunction(() => window.bench);
-  await page.evaluate(([module, options]) => window.bench.load(module, options), [module, { ...options, host: `${server.origin}/hub` }]);
+  await page.evaluate(
+    ([module, options]) => window.bench.load(module, options),
+    [module, { ...options, host: `${server.origin}/hub` }],
+  );
   await page.evaluate(([method, inputs]) => window.bench.keep(method, inputs), [method, inputs[method]]);
   for (let i = 0; i < 3; i += 1) await page.evaluate((method) => window.bench.time(method, method, 1), method);
   memory[name] = (await page.evaluate(() => window.bench.memory())).linear;
@@ -82,7 +102,10 @@ server.close();
 const rows = Object.keys(pages).map((name) => ({
   case: name,
   ms: median(times[name]),
-  'onnxruntime-web / ours': name !== PEER && times[PEER] && name.startsWith('image') ? median(times[name].map((ms, round) => times[PEER][round] / ms)) : undefined,
+  'onnxruntime-web / ours':
+    name !== PEER && times[PEER] && name.startsWith('image')
+      ? median(times[name].map((ms, round) => times[PEER][round] / ms))
+      : undefined,
   'linear memory MB': memory[name] === undefined ? undefined : memory[name] / 1e6,
 }));
 console.log(`${machine}\n\n${markdown(rows)}\n`);

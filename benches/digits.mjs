@@ -9,10 +9,22 @@ import { build } from '../pkg-config/build/cargo.mjs';
 import { ROOT, run } from '../pkg-config/build/steps.mjs';
 import { launch, markdown, median, serve } from './browser.mjs';
 
-const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '9' }, json: { type: 'string' } } });
+const { values: options } = parseArgs({
+  options: { rounds: { type: 'string', default: '9' }, json: { type: 'string' } },
+});
 const folder = path.join(ROOT, 'target/bench/digits');
-const made = build(['--example', 'kernels', '--config', 'profile.release.opt-level=3'], { features: ['relaxed-simd'], profile: 'release' });
-run(path.join(ROOT, '.tools/bin/wasm-bindgen'), ['--target', 'web', '--no-typescript', '--out-dir', folder, path.join(made, 'examples/kernels.wasm')]);
+const made = build(['--example', 'kernels', '--config', 'profile.release.opt-level=3'], {
+  features: ['relaxed-simd'],
+  profile: 'release',
+});
+run(path.join(ROOT, '.tools/bin/wasm-bindgen'), [
+  '--target',
+  'web',
+  '--no-typescript',
+  '--out-dir',
+  folder,
+  path.join(made, 'examples/kernels.wasm'),
+]);
 
 /** Multiply-adds of the network for one picture: each convolution's pixels, inputs and outputs. */
 const WIDTH = 48;
@@ -25,7 +37,13 @@ const NETWORK =
   conv(7, 1, 2 * WIDTH, WIDTH) +
   conv(14, 3, WIDTH, 4);
 /** [pictures, edge, inputs, outputs] */
-const SHAPES = [[2, 14, 48, 48], [2, 7, 96, 96], [64, 14, 48, 48], [64, 7, 96, 96], [2, 14, 48, 4]];
+const SHAPES = [
+  [2, 14, 48, 48],
+  [2, 7, 96, 96],
+  [64, 14, 48, 48],
+  [64, 7, 96, 96],
+  [2, 14, 48, 4],
+];
 
 /** How often the network is asked for a picture: at each of 7 steps, and once more in the two where guidance acts (`src/tasks/generate.rs`). */
 const EVALUATIONS = { one: 7 + 2, unguided: 7, hundred: 100 * (7 + 2) };
@@ -99,7 +117,11 @@ const gflops = (madds, name) => (2 * madds) / median(times[name]) / 1e6;
 const convolutions = SHAPES.map((shape) => {
   const [b, edge, c, n] = shape;
   const reached = gflops(b * conv(edge, 3, c, n), `conv ${shape}`);
-  return { convolution: `${b} x ${edge} x ${edge} x ${c} to ${n}`, 'Gflop/s': reached, 'share of bare %': (100 * reached) / bare };
+  return {
+    convolution: `${b} x ${edge} x ${edge} x ${c} to ${n}`,
+    'Gflop/s': reached,
+    'share of bare %': (100 * reached) / bare,
+  };
 });
 const whole = Object.entries(EVALUATIONS).map(([name, evaluations]) => ({
   what: { one: 'one digit', unguided: 'one digit, guidance 1', hundred: '100 digits' }[name],
@@ -108,7 +130,9 @@ const whole = Object.entries(EVALUATIONS).map(([name, evaluations]) => ({
   'times the bare loop': bare / gflops(evaluations * NETWORK, name),
 }));
 whole.push({ what: 'first digit after the page opens, files cached', ms: median(opened.map(({ first }) => first)) });
-console.log(`${machine}; bare f32 loop ${bare.toFixed(1)} Gflop/s\n\n${markdown(convolutions)}\n\n${markdown(whole)}\n`);
+console.log(
+  `${machine}; bare f32 loop ${bare.toFixed(1)} Gflop/s\n\n${markdown(convolutions)}\n\n${markdown(whole)}\n`,
+);
 if (options.json) {
   mkdirSync(path.dirname(options.json), { recursive: true });
   writeFileSync(options.json, `${JSON.stringify({ machine, bare, convolutions, whole }, null, 2)}\n`);

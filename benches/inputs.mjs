@@ -24,13 +24,21 @@ function wholeWords(minilm) {
 }
 
 function ofTokens(words, batch, tokens) {
-  const rows = Array.from({ length: batch }, (_, row) => Array.from({ length: tokens - 2 }, (_, i) => words[(row * 977 + i * 131) % words.length]));
+  const rows = Array.from({ length: batch }, (_, row) =>
+    Array.from({ length: tokens - 2 }, (_, i) => words[(row * 977 + i * 131) % words.length]),
+  );
   const [cls, sep] = [101, 102];
-  return { ids: rows.map((row) => [cls, ...row.map(({ id }) => id), sep]), texts: rows.map((row) => row.map(({ word }) => word).join(' ')) };
+  return {
+    ids: rows.map((row) => [cls, ...row.map(({ id }) => id), sep]),
+    texts: rows.map((row) => row.map(({ word }) => word).join(' ')),
+  };
 }
 
 /** The different sentences of `sentence1,sentence2,score` lines, quoted as in RFC 4180. */
 function readSentences(sts) {
-  const fields = (line) => [...line.matchAll(/("(?:[^"]|"")*"|[^,]*)(?:,|$)/g)].slice(0, 2).map(([, field]) => field.replace(/^"|"$/g, '').replaceAll('""', '"'));
+  const fields = (line) =>
+    [...line.matchAll(/("(?:[^"]|"")*"|[^,]*)(?:,|$)/g)]
+      .slice(0, 2)
+      .map(([, field]) => field.replace(/^"|"$/g, '').replaceAll('""', '"'));
   return [...new Set(readFileSync(sts, 'utf8').trim().split(/\r?\n/).flatMap(fields))];
 }

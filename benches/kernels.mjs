@@ -8,27 +8,58 @@ import { build } from '../pkg-config/build/cargo.mjs';
 import { ROOT, run } from '../pkg-config/build/steps.mjs';
 import { launch, markdown, median, serve } from './browser.mjs';
 
-const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '9' }, json: { type: 'string' }, few: { type: 'boolean' } } });
+const { values: options } = parseArgs({
+  options: { rounds: { type: 'string', default: '9' }, json: { type: 'string' }, few: { type: 'boolean' } },
+});
 const BUILDS = { relaxed: ['relaxed-simd'], simd: [] };
 const folder = path.join(ROOT, 'target/bench');
 for (const [name, features] of Object.entries(BUILDS)) {
   // The crate is compiled to be small; the bare loops, which stand in the example, shall be compiled like the kernels.
-  const made = build(['--example', 'kernels', '--config', 'profile.release.opt-level=3'], { features, profile: 'release' });
-  run(path.join(ROOT, '.tools/bin/wasm-bindgen'), ['--target', 'web', '--no-typescript', '--out-dir', path.join(folder, name), path.join(made, 'examples/kernels.wasm')]);
+  const made = build(['--example', 'kernels', '--config', 'profile.release.opt-level=3'], {
+    features,
+    profile: 'release',
+  });
+  run(path.join(ROOT, '.tools/bin/wasm-bindgen'), [
+    '--target',
+    'web',
+    '--no-typescript',
+    '--out-dir',
+    path.join(folder, name),
+    path.join(made, 'examples/kernels.wasm'),
+  ]);
 }
 
 // [m, k, n]: MiniLM's layers, then CLIP's and Qwen2.5's sizes, then few rows and many.
 const SHAPES = [
-  [128, 384, 384], [128, 384, 1536], [128, 1536, 384],
-  ...(options.few ? [] : [[128, 512, 512], [128, 768, 768], [128, 768, 3072], [128, 3072, 768], [128, 896, 4864], [128, 4864, 896]]),
-  [16, 384, 1536], [2048, 384, 1536], [1, 384, 1536], [1, 896, 4864], [1, 4864, 896],
+  [128, 384, 384],
+  [128, 384, 1536],
+  [128, 1536, 384],
+  ...(options.few
+    ? []
+    : [
+        [128, 512, 512],
+        [128, 768, 768],
+        [128, 768, 3072],
+        [128, 3072, 768],
+        [128, 896, 4864],
+        [128, 4864, 896],
+      ]),
+  [16, 384, 1536],
+  [2048, 384, 1536],
+  [1, 384, 1536],
+  [1, 896, 4864],
+  [1, 4864, 896],
 ];
 
 const server = await serve({ '/kernels/': folder });
 const browser = await launch();
 const page = await browser.newPage();
 await page.goto(server.origin);
-const results = await page.evaluate(measure, { shapes: SHAPES, builds: Object.keys(BUILDS), rounds: Number(options.rounds) });
+const results = await page.evaluate(measure, {
+  shapes: SHAPES,
+  builds: Object.keys(BUILDS),
+  rounds: Number(options.rounds),
+});
 await browser.close();
 server.close();
 
@@ -92,7 +123,9 @@ const rows = results.map(({ m, k, n, times }) => {
     'q8 GB/s of weights': m === 1 ? (k * n) / median(times['q8 relaxed']) / 1e6 : undefined,
   };
 });
-console.log(`Gop/s, medians of ${options.rounds} rounds; a multiplication and an addition are two\n\n${markdown(rows)}\n`);
+console.log(
+  `Gop/s, medians of ${options.rounds} rounds; a multiplication and an addition are two\n\n${markdown(rows)}\n`,
+);
 if (options.json) {
   mkdirSync(path.dirname(options.json), { recursive: true });
   writeFileSync(options.json, `${JSON.stringify(rows, null, 2)}\n`);

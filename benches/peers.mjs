@@ -15,7 +15,9 @@ import { launch, markdown, median, serve } from './browser.mjs';
 import { readInputs } from './inputs.mjs';
 import { packModel } from './pack-model.mjs';
 
-const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '15' }, json: { type: 'string' } } });
+const { values: options } = parseArgs({
+  options: { rounds: { type: 'string', default: '15' }, json: { type: 'string' } },
+});
 const rounds = Number(options.rounds);
 const here = path.dirname(fileURLToPath(import.meta.url));
 const root = path.join(here, '..');
@@ -28,7 +30,9 @@ const ONNX = {
 };
 
 if (!existsSync(ONNX.q8)) {
-  console.error(`There is no ${ONNX.q8}, which the peers need: \`make bench-onnx\` makes it, or set PILOTLIGHT_ONNX_Q8.`);
+  console.error(
+    `There is no ${ONNX.q8}, which the peers need: \`make bench-onnx\` makes it, or set PILOTLIGHT_ONNX_Q8.`,
+  );
   process.exit(1);
 }
 
@@ -38,7 +42,10 @@ const MODEL = 'sentence-transformers/all-MiniLM-L6-v2';
 const files = (names) => Object.fromEntries(names.map((name) => [name, readFileSync(path.join(MINILM, name))]));
 const models = {
   [MODEL]: MINILM,
-  'bench/onnx': { ...files(['config.json', 'tokenizer.json', 'tokenizer_config.json']), 'onnx/model_quantized.onnx': readFileSync(ONNX.q8) },
+  'bench/onnx': {
+    ...files(['config.json', 'tokenizer.json', 'tokenizer_config.json']),
+    'onnx/model_quantized.onnx': readFileSync(ONNX.q8),
+  },
 };
 const places = {
   '/page.js': path.join(here, 'page.js'),
@@ -62,7 +69,10 @@ hub = createHub({ prefix: '/hub', models });
 
 const ours = (core, dtype, model = MODEL) => ({ module: 'pilotlight', options: { core, dtype, model, host } });
 const onnxruntime = (dtype, threads) => ({ module: 'onnxruntime', options: { threads, onnx: `/onnx/${dtype}` } });
-const transformers = (dtype, threads) => ({ module: 'transformers', options: { threads, dtype, model: 'bench/onnx', host: `${host}/` } });
+const transformers = (dtype, threads) => ({
+  module: 'transformers',
+  options: { threads, dtype, model: 'bench/onnx', host: `${host}/` },
+});
 const CONTESTANTS = {
   'pilotlight q8': ours('relaxed', 'q8'),
   'pilotlight q8, simd128': ours('simd', 'q8'),
@@ -107,14 +117,16 @@ async function speed() {
   for (const [name, { module, options }] of Object.entries(CONTESTANTS)) {
     const page = (pages[name] = await open(await browser.newContext()));
     await page.evaluate(([module, options]) => window.bench.load(module, options), [module, options]);
-    for (const entry of Object.entries(inputs)) await page.evaluate(([name, input]) => window.bench.keep(name, input), entry);
+    for (const entry of Object.entries(inputs))
+      await page.evaluate(([name, input]) => window.bench.keep(name, input), entry);
   }
   const times = {};
   for (const input of new Set(COMPARISONS.map(([, input]) => input))) {
     const ours = COMPARISONS.filter((comparison) => comparison[1] === input);
     const method = ours[0][0].startsWith('ids') ? 'hidden' : 'embed';
     const names = [...new Set(ours.flatMap(([, , us, peer]) => [us, peer]))];
-    const time = (name, repeats) => pages[name].evaluate((args) => window.bench.time(...args), [method, input, repeats]);
+    const time = (name, repeats) =>
+      pages[name].evaluate((args) => window.bench.time(...args), [method, input, repeats]);
     const repeats = {};
     for (const name of names) {
       // Engines compile what is hot in the background, and what is not yet compiled is slow: a second of it, then the count.
@@ -124,21 +136,34 @@ async function speed() {
     }
     times[input] = Object.fromEntries(names.map((name) => [name, []]));
     for (let round = 0; round < rounds; round += 1) {
-      for (const name of round % 2 ? names.toReversed() : names) times[input][name].push(await time(name, repeats[name]));
+      for (const name of round % 2 ? names.toReversed() : names)
+        times[input][name].push(await time(name, repeats[name]));
     }
   }
   for (const page of Object.values(pages)) await page.context().close();
   return COMPARISONS.map(([what, input, us, peer, asked]) => {
     const [a, b] = [times[input][us], times[input][peer]];
     const calls = inputs[input].length;
-    return { what: `${what}, ${input}`, ours: us, ms: median(a) / calls, peer, 'its ms': median(b) / calls, ratio: median(a.map((time, round) => b[round] / time)), asked };
+    return {
+      what: `${what}, ${input}`,
+      ours: us,
+      ms: median(a) / calls,
+      peer,
+      'its ms': median(b) / calls,
+      ratio: median(a.map((time, round) => b[round] / time)),
+      asked,
+    };
   });
 }
 
 // --- start, download and memory ---
 
 async function start() {
-  const STARTERS = { 'pilotlight q8': ours(undefined, 'q8'), 'pilotlight q8, packed file': ours(undefined, 'q8', 'bench/packed'), 'transformers.js q8': CONTESTANTS['transformers.js q8'] };
+  const STARTERS = {
+    'pilotlight q8': ours(undefined, 'q8'),
+    'pilotlight q8, packed file': ours(undefined, 'q8', 'bench/packed'),
+    'transformers.js q8': CONTESTANTS['transformers.js q8'],
+  };
   const results = Object.fromEntries(Object.keys(STARTERS).map((name) => [name, { cold: [], warm: [] }]));
   const text = inputs.sentence[0].texts[0];
   for (let round = 0; round < Math.max(3, Math.ceil(rounds / 3)); round += 1) {
@@ -150,10 +175,16 @@ async function start() {
         const page = await open(context, `#${encodeURIComponent(JSON.stringify({ ...starter, text }))}`);
         results[name][visit].push(await page.evaluate(() => window.started));
         if (visit === 'cold') {
-          results[name].code = server.takeSent().filter((file) => !file.startsWith(here) || file.includes('node_modules')).reduce((sum, file) => sum + gzipSync(readFileSync(file), { level: 9 }).length, 0);
+          results[name].code = server
+            .takeSent()
+            .filter((file) => !file.startsWith(here) || file.includes('node_modules'))
+            .reduce((sum, file) => sum + gzipSync(readFileSync(file), { level: 9 }).length, 0);
           results[name].model = hub.requests.slice(before).reduce((sum, { bytes }) => sum + bytes, 0);
         } else {
-          await page.evaluate(([input]) => (window.bench.keep('memory', input), window.bench.time('embed', 'memory', 1)), [inputs['32x128']]);
+          await page.evaluate(
+            ([input]) => (window.bench.keep('memory', input), window.bench.time('embed', 'memory', 1)),
+            [inputs['32x128']],
+          );
           results[name].memory = await page.evaluate(() => window.bench.memory());
         }
         await page.close();
@@ -178,7 +209,9 @@ const machine = `${os.cpus()[0].model.trim()}, ${os.cpus().length} cores; Chromi
 const result = { machine, speed: await speed(), start: await start() };
 await browser.close();
 server.close();
-console.log(`${machine}\n\n${markdown(result.speed)}\n\nFrom opening the page to the first embedding; memory after a batch of 32 texts of 128 tokens.\n\n${markdown(result.start)}`);
+console.log(
+  `${machine}\n\n${markdown(result.speed)}\n\nFrom opening the page to the first embedding; memory after a batch of 32 texts of 128 tokens.\n\n${markdown(result.start)}`,
+);
 if (options.json) {
   mkdirSync(path.dirname(options.json), { recursive: true });
   writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);

@@ -10,7 +10,9 @@ import { parseArgs, promisify } from 'node:util';
 import { createHub } from '../tests/hub/hub.mjs';
 import { launch, markdown, median, serve } from './browser.mjs';
 
-const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '9' }, json: { type: 'string' } } });
+const { values: options } = parseArgs({
+  options: { rounds: { type: 'string', default: '9' }, json: { type: 'string' } },
+});
 const root = fileURLToPath(new URL('..', import.meta.url));
 const installed = path.join(root, 'node_modules/pilotlight');
 const MODEL = 'sentence-transformers/all-MiniLM-L6-v2';
@@ -35,14 +37,31 @@ const server = await serve(
 );
 
 // The folder that a static host serves, made by the package's own command; its files are what an app would bundle, too.
-await promisify(execFile)(process.execPath, [path.join(installed, 'cli.js'), 'pull', MODEL, '--host', `${server.origin}/hub`, '--out', mirror]);
+await promisify(execFile)(process.execPath, [
+  path.join(installed, 'cli.js'),
+  'pull',
+  MODEL,
+  '--host',
+  `${server.origin}/hub`,
+  '--out',
+  mirror,
+]);
 const bundle = {
   folder: `/mirror/${MODEL}/resolve/main/`,
-  names: ['config.json', 'tokenizer.json', 'modules.json', '1_Pooling/config.json', 'sentence_bert_config.json', 'pilotlight-q8.safetensors'],
+  names: [
+    'config.json',
+    'tokenizer.json',
+    'modules.json',
+    '1_Pooling/config.json',
+    'sentence_bert_config.json',
+    'pilotlight-q8.safetensors',
+  ],
 };
 const PLACEMENTS = {
   'bundled bytes (`files`)': { bundle },
-  'fetched at every start (`store: false`), packed file': { options: { host: `${server.origin}/mirror`, store: false } },
+  'fetched at every start (`store: false`), packed file': {
+    options: { host: `${server.origin}/mirror`, store: false },
+  },
   'kept in the store, upstream file of the hub': { options: { host: `${server.origin}/hub` } },
   'kept in the store, own mirror with the packed file': { options: { host: `${server.origin}/mirror` } },
 };

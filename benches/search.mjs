@@ -11,10 +11,26 @@ import { ROOT, run } from '../pkg-config/build/steps.mjs';
 import { launch, markdown, median, serve } from './browser.mjs';
 import { DIMENSIONS, sentenceVectors, split } from './sentences.mjs';
 
-const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '31' }, rows: { type: 'string', default: '100000' }, json: { type: 'string' } } });
+const { values: options } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '31' },
+    rows: { type: 'string', default: '100000' },
+    json: { type: 'string' },
+  },
+});
 const folder = path.join(ROOT, 'target/bench/search');
-const made = build(['--example', 'kernels', '--config', 'profile.release.opt-level=3'], { features: [], profile: 'release' });
-run(path.join(ROOT, '.tools/bin/wasm-bindgen'), ['--target', 'web', '--no-typescript', '--out-dir', folder, path.join(made, 'examples/kernels.wasm')]);
+const made = build(['--example', 'kernels', '--config', 'profile.release.opt-level=3'], {
+  features: [],
+  profile: 'release',
+});
+run(path.join(ROOT, '.tools/bin/wasm-bindgen'), [
+  '--target',
+  'web',
+  '--no-typescript',
+  '--out-dir',
+  folder,
+  path.join(made, 'examples/kernels.wasm'),
+]);
 
 const size = { rows: Number(options.rows), dimensions: 512, rounds: Number(options.rounds) };
 
@@ -57,13 +73,18 @@ async function measure({ rows, dimensions, rounds, VectorIndex, kernels }) {
     const centre = (row % 200) * dimensions;
     for (let i = 0; i < dimensions; i += 1) vectors[row * dimensions + i] = centres[centre + i] + 1.5 * random();
   }
-  const queries = Array.from({ length: 16 }, (_, q) => vectors.slice(q * 37 * dimensions, (q * 37 + 1) * dimensions).map((x) => x + random()));
+  const queries = Array.from({ length: 16 }, (_, q) =>
+    vectors.slice(q * 37 * dimensions, (q * 37 + 1) * dimensions).map((x) => x + random()),
+  );
   const ids = Array.from({ length: rows }, (_, i) => i);
   const texts = ids.map((i) => `note ${i}`);
   const int8 = await VectorIndex.create({ dimensions, prefilter: true });
   const times = { 'building, integer ids': [], 'building, texts as ids': [] };
   for (let i = 0; i < 3; i += 1) {
-    for (const [name, keys] of [['building, integer ids', ids], ['building, texts as ids', texts]]) {
+    for (const [name, keys] of [
+      ['building, integer ids', ids],
+      ['building, texts as ids', texts],
+    ]) {
       const index = await VectorIndex.create({ dimensions });
       const start = performance.now();
       index.add(keys, vectors);
@@ -117,7 +138,11 @@ async function recall() {
     index.add(ids, rows);
     return index;
   };
-  const [float32, int8, binary] = [await make({ precision: 'float32', prefilter: true }), await make({ prefilter: true }), await make({ precision: 'binary' })];
+  const [float32, int8, binary] = [
+    await make({ precision: 'float32', prefilter: true }),
+    await make({ prefilter: true }),
+    await make({ precision: 'binary' }),
+  ];
   const best = queries.map((query) => new Set(float32.search(query, 10, { exact: true }).map(({ id }) => id)));
   const of = (search) => {
     let found = 0;
@@ -129,9 +154,22 @@ async function recall() {
     'float32 rows': of((query) => float32.search(query, 10, { candidates })),
     'int8 rows': of((query) => int8.search(query, 10, { candidates })),
   }));
-  table.push({ candidates: 'default', 'float32 rows': of((query) => float32.search(query, 10)), 'int8 rows': of((query) => int8.search(query, 10)) });
-  table.push({ candidates: 'exact', 'float32 rows': 1, 'int8 rows': of((query) => int8.search(query, 10, { exact: true })) });
-  const found = { sentences: rows.length, queries: queries.length, binary: of((query) => binary.search(query, 10)), table };
+  table.push({
+    candidates: 'default',
+    'float32 rows': of((query) => float32.search(query, 10)),
+    'int8 rows': of((query) => int8.search(query, 10)),
+  });
+  table.push({
+    candidates: 'exact',
+    'float32 rows': 1,
+    'int8 rows': of((query) => int8.search(query, 10, { exact: true })),
+  });
+  const found = {
+    sentences: rows.length,
+    queries: queries.length,
+    binary: of((query) => binary.search(query, 10)),
+    table,
+  };
   for (const index of [float32, int8, binary]) index.dispose();
   return found;
 }
@@ -149,10 +187,22 @@ const timed = Object.keys(chromium).map((name) => ({
   Node: median(node[name]),
   'the least there': least(node[name]),
 }));
-const ratio = (name, to, of) => ({ ratio: `${name} / ${to}`, Chromium: of(chromium[name]) / of(chromium[to]), Node: of(node[name]) / of(node[to]) });
-const ratios = [median, least].flatMap((of) => [ratio('int8, exact', 'bare loop over the int8 rows', of), ratio('int8, prefilter', 'int8, exact', of)]);
-console.log(`${machine}\n\n${what}\n\n${markdown(timed)}\n\nof the medians, then of the least\n\n${markdown(ratios)}\n`);
-if (found.table) console.log(`recall of the ten nearest, ${found.sentences} sentences, ${found.queries} queries; binary alone ${found.binary.toFixed(3)}\n\n${markdown(found.table)}\n`);
+const ratio = (name, to, of) => ({
+  ratio: `${name} / ${to}`,
+  Chromium: of(chromium[name]) / of(chromium[to]),
+  Node: of(node[name]) / of(node[to]),
+});
+const ratios = [median, least].flatMap((of) => [
+  ratio('int8, exact', 'bare loop over the int8 rows', of),
+  ratio('int8, prefilter', 'int8, exact', of),
+]);
+console.log(
+  `${machine}\n\n${what}\n\n${markdown(timed)}\n\nof the medians, then of the least\n\n${markdown(ratios)}\n`,
+);
+if (found.table)
+  console.log(
+    `recall of the ten nearest, ${found.sentences} sentences, ${found.queries} queries; binary alone ${found.binary.toFixed(3)}\n\n${markdown(found.table)}\n`,
+  );
 if (options.json) {
   mkdirSync(path.dirname(options.json), { recursive: true });
   writeFileSync(options.json, `${JSON.stringify({ machine, what, timed, ratios, recall: found }, null, 2)}\n`);

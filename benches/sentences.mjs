@@ -8,7 +8,12 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const DATA = process.env.PILOTLIGHT_DATA ?? path.join(root, '../shared/data');
 const MINILM = process.env.PILOTLIGHT_MINILM ?? path.join(root, '.models/all-MiniLM-L6-v2');
 const KEPT = path.join(root, 'target/search/minilm.f32');
-const FILES = ['banking77/banking77-train.csv', 'banking77/banking77-test.csv', 'sts/stsb-en-dev.csv', 'sts/stsb-en-test.csv'];
+const FILES = [
+  'banking77/banking77-train.csv',
+  'banking77/banking77-test.csv',
+  'sts/stsb-en-dev.csv',
+  'sts/stsb-en-test.csv',
+];
 export const DIMENSIONS = 384;
 
 /** Vectors of the sentences of banking77 and of the STS benchmark, one after the other; `undefined` where the data is not there. */
@@ -20,9 +25,21 @@ export async function sentenceVectors(most = Infinity) {
   const files = FILES.map((file) => path.join(DATA, file));
   if (!files.every((file) => existsSync(file)) || !existsSync(path.join(MINILM, 'model.safetensors'))) return undefined;
   const texts = [...new Set(files.flatMap(readTexts))].slice(0, most);
-  const names = ['config.json', 'tokenizer.json', 'modules.json', '1_Pooling/config.json', 'sentence_bert_config.json', 'model.safetensors'];
-  const read = names.filter((name) => existsSync(path.join(MINILM, name))).map((name) => [name, new Uint8Array(readFileSync(path.join(MINILM, name)))]);
-  const embedder = await TextEmbedder.load('sentence-transformers/all-MiniLM-L6-v2', { dtype: 'q8', files: Object.fromEntries(read) });
+  const names = [
+    'config.json',
+    'tokenizer.json',
+    'modules.json',
+    '1_Pooling/config.json',
+    'sentence_bert_config.json',
+    'model.safetensors',
+  ];
+  const read = names
+    .filter((name) => existsSync(path.join(MINILM, name)))
+    .map((name) => [name, new Uint8Array(readFileSync(path.join(MINILM, name)))]);
+  const embedder = await TextEmbedder.load('sentence-transformers/all-MiniLM-L6-v2', {
+    dtype: 'q8',
+    files: Object.fromEntries(read),
+  });
   const vectors = new Float32Array(texts.length * DIMENSIONS);
   for (let first = 0; first < texts.length; first += 256) {
     vectors.set((await embedder.embed(texts.slice(first, first + 256))).data, first * DIMENSIONS);
@@ -43,7 +60,9 @@ function readTexts(file) {
     rows.at(-1).push(field.replace(/^"|"$/g, '').replaceAll('""', '"').trim());
     if (end !== ',') rows.push([]);
   }
-  const texts = file.includes('banking77') ? rows.slice(1).map(([text]) => text) : rows.flatMap(([one, two]) => [one, two]);
+  const texts = file.includes('banking77')
+    ? rows.slice(1).map(([text]) => text)
+    : rows.flatMap(([one, two]) => [one, two]);
   return texts.filter(Boolean);
 }
 

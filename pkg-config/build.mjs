@@ -7,8 +7,8 @@
 import { parseArgs } from 'node:util';
 import { assemble } from './build/assemble.mjs';
 import { compileCore } from './build/cargo.mjs';
-import { installPackage, pack } from './build/pack.mjs';
 import { finishCore } from './build/finish.mjs';
+import { installPackage, pack } from './build/pack.mjs';
 import { printSizes } from './build/sizes.mjs';
 
 const { values } = parseArgs({
@@ -24,8 +24,20 @@ const { values } = parseArgs({
  */
 const CORES = [
   { name: 'simd', glue: 'cpu', features: [], optimize: ['-O1'], profile: values.profile },
-  { name: 'relaxed', glue: 'cpu', features: ['relaxed-simd'], optimize: ['-O1', '--enable-relaxed-simd'], profile: values.profile },
-  { name: 'webgpu', glue: 'webgpu', features: ['webgpu'], optimize: ['-O1'], profile: values['webgpu-profile'] ?? values.profile },
+  {
+    name: 'relaxed',
+    glue: 'cpu',
+    features: ['relaxed-simd'],
+    optimize: ['-O1', '--enable-relaxed-simd'],
+    profile: values.profile,
+  },
+  {
+    name: 'webgpu',
+    glue: 'webgpu',
+    features: ['webgpu'],
+    optimize: ['-O1'],
+    profile: values['webgpu-profile'] ?? values.profile,
+  },
 ];
 
 process.on('uncaughtException', ({ message }) => {

@@ -110,5 +110,9 @@ async function answer(dist, request, response) {
 if (process.argv[1] && path.resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
   const { url, models } = await serve({ port: Number(process.env.PORT ?? 4173) });
   console.log(`Pilotlight demo: ${url}`);
-  console.log(models.length > 0 ? `Models served beside it: ${models.join(', ')}` : 'No models in .models/: choose another model host on the page.');
+  console.log(
+    models.length > 0
+      ? `Models served beside it: ${models.join(', ')}`
+      : 'No models in .models/: choose another model host on the page.',
+  );
 }

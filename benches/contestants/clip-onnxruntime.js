@@ -7,7 +7,10 @@ export async function load({ threads, onnx }) {
   const session = await ort.InferenceSession.create(onnx, { executionProviders: ['wasm'] });
   return {
     image: ({ pixels, edge }) => {
-      const values = Float32Array.from({ length: 3 * edge * edge }, (_, i) => pixels[(i % (edge * edge)) * 4 + Math.floor(i / (edge * edge))] / 64 - 2);
+      const values = Float32Array.from(
+        { length: 3 * edge * edge },
+        (_, i) => pixels[(i % (edge * edge)) * 4 + Math.floor(i / (edge * edge))] / 64 - 2,
+      );
       return session.run({ pixel_values: new ort.Tensor('float32', values, [1, 3, edge, edge]) });
     },
   };

@@ -1,5 +1,5 @@
 // CLIP by this package: the picture comes as pixels of the model's size, so that it is resized and normalized but not decoded.
-import { ImageTextEmbedder, diagnose, init } from '/package/web.js';
+import { diagnose, ImageTextEmbedder, init } from '/package/web.js';
 
 export async function load({ core, dtype, host, towers }) {
   await init({ wasm: `/package/core/${core}.wasm` });

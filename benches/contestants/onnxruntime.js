@@ -5,8 +5,13 @@ export async function load({ threads, onnx }) {
   ort.env.wasm.numThreads = threads;
   ort.env.wasm.wasmPaths = '/peers/onnxruntime-web/dist/';
   const session = await ort.InferenceSession.create(onnx, { executionProviders: ['wasm'] });
-  const tensor = (rows, fill) => new ort.Tensor('int64', BigInt64Array.from(rows.flatMap((row) => row.map((id) => BigInt(fill ?? id)))), [rows.length, rows[0].length]);
+  const tensor = (rows, fill) =>
+    new ort.Tensor('int64', BigInt64Array.from(rows.flatMap((row) => row.map((id) => BigInt(fill ?? id)))), [
+      rows.length,
+      rows[0].length,
+    ]);
   return {
-    hidden: ({ ids }) => session.run({ input_ids: tensor(ids), attention_mask: tensor(ids, 1), token_type_ids: tensor(ids, 0) }),
+    hidden: ({ ids }) =>
+      session.run({ input_ids: tensor(ids), attention_mask: tensor(ids, 1), token_type_ids: tensor(ids, 0) }),
   };
 }

@@ -1,5 +1,5 @@
 // This package, as a user has it. It has no call that takes ids, so every case goes from text to embedding: tokenizing and pooling are its handicap.
-import { TextEmbedder, diagnose, init } from '/package/web.js';
+import { diagnose, init, TextEmbedder } from '/package/web.js';
 
 export async function load({ core, dtype, model, host }) {
   if (core) await init({ wasm: `/package/core/${core}.wasm` });

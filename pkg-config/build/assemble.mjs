@@ -1,7 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { buildSync } from 'esbuild';
-import { KEPT, PACKAGE, ROOT, ask, run } from './steps.mjs';
+import { ask, KEPT, PACKAGE, ROOT, run } from './steps.mjs';
 
 /** Lays out dist/package/ from the finished cores and returns its version. */
 export function assemble(cores) {
@@ -12,7 +12,8 @@ export function assemble(cores) {
   const version = crateVersion();
   const manifest = JSON.parse(readFileSync(path.join(ROOT, 'pkg-config/package.json'), 'utf8'));
   writeFileSync(path.join(PACKAGE, 'package.json'), `${JSON.stringify({ ...manifest, version }, null, 2)}\n`);
-  for (const types of ['index.d.ts', 'judge.d.ts', 'node.d.ts']) copyFileSync(path.join(ROOT, 'pkg-config/types', types), path.join(PACKAGE, types));
+  for (const types of ['index.d.ts', 'judge.d.ts', 'node.d.ts'])
+    copyFileSync(path.join(ROOT, 'pkg-config/types', types), path.join(PACKAGE, types));
   copyFileSync(path.join(ROOT, 'pkg-config/types/wasm-module.d.ts'), path.join(core, 'wasm-module.d.ts'));
   for (const file of ['README.md', 'CHANGELOG.md', 'LICENSE-MIT', 'LICENSE-APACHE']) {
     if (existsSync(path.join(ROOT, file))) copyFileSync(path.join(ROOT, file), path.join(PACKAGE, file));
@@ -21,7 +22,9 @@ export function assemble(cores) {
   layEntries(version);
   const [simd, relaxed] = cores;
   if (!readFileSync(simd.script).equals(readFileSync(relaxed.script))) {
-    throw new Error('the glue of the simd and the relaxed core differ: core/cpu.js cannot serve both; ship two and choose in the entries');
+    throw new Error(
+      'the glue of the simd and the relaxed core differ: core/cpu.js cannot serve both; ship two and choose in the entries',
+    );
   }
   for (const { name, glue, wasm, script } of cores) {
     copyFileSync(wasm, path.join(core, `${name}.wasm`));
@@ -61,7 +64,15 @@ function layEntries(version) {
   const text = readFileSync(versionFile, 'utf8');
   if (!text.includes('__PILOTLIGHT_VERSION__')) throw new Error('version.js has no place for the version');
   writeFileSync(versionFile, text.replace('__PILOTLIGHT_VERSION__', version));
-  const options = { absWorkingDir: compiled, outdir: PACKAGE, bundle: true, format: 'esm', target: 'es2022', external: ['./core/*', './weights/*'], logLevel: 'warning' };
+  const options = {
+    absWorkingDir: compiled,
+    outdir: PACKAGE,
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    external: ['./core/*', './weights/*'],
+    logLevel: 'warning',
+  };
   buildSync({ ...options, entryPoints: ENTRIES.map((name) => path.join(compiled, `${name}.js`)) });
   buildSync({ ...options, entryPoints: NODE_ENTRIES, platform: 'node' });
 }

@@ -1,6 +1,6 @@
 import { copyFileSync } from 'node:fs';
 import path from 'node:path';
-import { KEPT, ROOT, ask, digest, filesUnder, run, unlessDone } from './steps.mjs';
+import { ask, digest, filesUnder, KEPT, ROOT, run, unlessDone } from './steps.mjs';
 
 const TARGET = 'wasm32-unknown-unknown';
 
@@ -12,7 +12,13 @@ export function compileCore({ name, features, profile }) {
   const output = path.join(KEPT, name, 'cargo.wasm');
   const inputs = digest({
     texts: [profile, ...features, process.env.RUSTFLAGS ?? '', ask('rustc', ['--version'])],
-    files: [...filesUnder('src', '.cargo'), 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', 'pkg-config/build/cargo.mjs'],
+    files: [
+      ...filesUnder('src', '.cargo'),
+      'Cargo.toml',
+      'Cargo.lock',
+      'rust-toolchain.toml',
+      'pkg-config/build/cargo.mjs',
+    ],
   });
   unlessDone(output, inputs, () => {
     console.log(`cargo: ${name} (profile ${profile})`);
@@ -23,8 +29,20 @@ export function compileCore({ name, features, profile }) {
 
 /** Runs `cargo build` and returns the folder with what was made. */
 export function build(what, { features, profile }) {
-  const { packages, target_directory: targetFolder } = JSON.parse(ask('cargo', ['metadata', '--locked', '--format-version', '1']));
-  const flags = ['build', '--locked', ...what, '--profile', profile, '--target', TARGET, '--config', withoutMachinePaths(packages)];
+  const { packages, target_directory: targetFolder } = JSON.parse(
+    ask('cargo', ['metadata', '--locked', '--format-version', '1']),
+  );
+  const flags = [
+    'build',
+    '--locked',
+    ...what,
+    '--profile',
+    profile,
+    '--target',
+    TARGET,
+    '--config',
+    withoutMachinePaths(packages),
+  ];
   run('cargo', features.length > 0 ? [...flags, '--features', features.join(',')] : flags);
   // Cargo's folder for the profile `dev` is called `debug`.
   return path.join(targetFolder, TARGET, profile === 'dev' ? 'debug' : profile);
@@ -32,7 +50,9 @@ export function build(what, { features, profile }) {
 
 /** Panic messages hold the paths of source files; those of dependencies are cut to `crates/<name>-<version>/…`. Joined to the flags of .cargo/config.toml. */
 function withoutMachinePaths(packages) {
-  const folders = packages.filter(({ source }) => source).map(({ manifest_path: manifest }) => path.dirname(path.dirname(manifest)));
+  const folders = packages
+    .filter(({ source }) => source)
+    .map(({ manifest_path: manifest }) => path.dirname(path.dirname(manifest)));
   const flags = [...new Set(folders)].map((folder) => `--remap-path-prefix=${folder}=crates`);
   // Where the component rust-src is installed, the standard library is named by its place there.
   flags.push(`--remap-path-prefix=${ask('rustc', ['--print', 'sysroot'])}/lib/rustlib/src/rust=rust`);

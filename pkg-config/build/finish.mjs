@@ -2,7 +2,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { withEqualClosureNames } from './closure-names.mjs';
 import { patchGlue } from './glue.mjs';
-import { KEPT, ROOT, digest, run, unlessDone } from './steps.mjs';
+import { digest, KEPT, ROOT, run, unlessDone } from './steps.mjs';
 
 const WASM_BINDGEN = path.join(ROOT, '.tools/bin/wasm-bindgen');
 const WASM_OPT = path.join(ROOT, 'node_modules/binaryen/bin/wasm-opt');
@@ -19,7 +19,13 @@ export function finishCore({ name, glue, optimize }, rawWasm) {
 
   const bindgenInputs = digest({ files: [rawWasm, ...tools] });
   unlessDone(script, bindgenInputs, () => {
-    const flags = ['--target', 'web', '--omit-default-module-path', '--experimental-reset-state-function', '--no-typescript'];
+    const flags = [
+      '--target',
+      'web',
+      '--omit-default-module-path',
+      '--experimental-reset-state-function',
+      '--no-typescript',
+    ];
     run(WASM_BINDGEN, [...flags, '--out-dir', folder, '--out-name', glue, rawWasm]);
     const named = withEqualClosureNames({ glue: readFileSync(script, 'utf8'), wasm: readFileSync(bound) });
     writeFileSync(bound, named.wasm);

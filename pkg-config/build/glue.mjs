@@ -14,7 +14,11 @@ export function patchGlue(glue) {
     'export function __wbg_reset_state () {',
     'export async function __wbg_reset_state () {\n    const fresh = await WebAssembly.instantiate(wasmModule, __wbg_get_imports());',
   );
-  patched = replaceOnce(patched, 'wasmInstance = new WebAssembly.Instance(wasmModule, __wbg_get_imports());', 'wasmInstance = fresh;');
+  patched = replaceOnce(
+    patched,
+    'wasmInstance = new WebAssembly.Instance(wasmModule, __wbg_get_imports());',
+    'wasmInstance = fresh;',
+  );
   return `${patched}
 let trapListener = () => {};
 
@@ -37,7 +41,11 @@ function patchClosure(glue, name) {
   let body = glue.slice(start, end);
   body = replaceOnce(body, "throw new Error('Cannot invoke closure from previous WASM instance');", 'return;');
   // Rust's closures return errors as values: whatever is thrown through one has left Rust's state undefined.
-  body = replaceOnce(body, '} finally {', `} catch (error) {\n            trapped(error);\n        } finally {\n            if (state.instance !== __wbg_instance_id) return;`);
+  body = replaceOnce(
+    body,
+    '} finally {',
+    `} catch (error) {\n            trapped(error);\n        } finally {\n            if (state.instance !== __wbg_instance_id) return;`,
+  );
   return glue.slice(0, start) + body + glue.slice(end);
 }
 

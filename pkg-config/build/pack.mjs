@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { PACKAGE, ROOT, ask, run } from './steps.mjs';
+import { ask, PACKAGE, ROOT, run } from './steps.mjs';
 
 /** Packs dist/package/ and returns the tarball's path, relative to the root. */
 export function pack() {

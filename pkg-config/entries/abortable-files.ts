@@ -8,7 +8,8 @@ export function abortableFiles(files: LoadOptions['files'], signal: AbortSignal 
 
 function abortableSource(source: FileSource, signal: AbortSignal): FileSource {
   // A stream that is locked or was read cannot be used anyway; the loader says so with the file's name.
-  if (source instanceof ReadableStream) return source.locked ? source : source.pipeThrough(new TransformStream(), { signal });
+  if (source instanceof ReadableStream)
+    return source.locked ? source : source.pipeThrough(new TransformStream(), { signal });
   if (source instanceof Response && source.body && !source.body.locked) {
     const { status, statusText, headers } = source;
     return new Response(source.body.pipeThrough(new TransformStream(), { signal }), { status, statusText, headers });

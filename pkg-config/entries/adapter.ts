@@ -32,6 +32,8 @@ export async function findAdapter(): Promise<AdapterReport | string> {
   }
   if (!adapter) return 'WebGPU has no adapter on this machine';
   const { vendor = '', architecture = '', device = '', description = '', isFallbackAdapter } = adapter.info ?? {};
-  const software = Boolean(isFallbackAdapter ?? adapter.isFallbackAdapter) || SOFTWARE.test([vendor, architecture, device, description].join(' '));
+  const software =
+    Boolean(isFallbackAdapter ?? adapter.isFallbackAdapter) ||
+    SOFTWARE.test([vendor, architecture, device, description].join(' '));
   return { vendor, architecture, description, software };
 }

@@ -67,5 +67,8 @@ function oneOf<T extends string>(option: string, allowed: readonly T[], value: u
   const found = allowed.find((candidate) => candidate === value);
   if (found) return found;
   const got = typeof value === 'string' ? `'${value}'` : String(value);
-  throw new PilotlightError('INVALID_INPUT', `${option}: expected ${allowed.map((name) => `'${name}'`).join(', ')}, got ${got}`);
+  throw new PilotlightError(
+    'INVALID_INPUT',
+    `${option}: expected ${allowed.map((name) => `'${name}'`).join(', ')}, got ${got}`,
+  );
 }

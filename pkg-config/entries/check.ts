@@ -7,7 +7,8 @@ export function checkModel(model: unknown, { revision = 'main' }: { revision?: u
 }
 
 function checkName(what: string, name: unknown, expected: string): asserts name is string {
-  if (typeof name !== 'string') throw new PilotlightError('INVALID_INPUT', `${what}: expected ${expected}, got ${typeof name}`);
+  if (typeof name !== 'string')
+    throw new PilotlightError('INVALID_INPUT', `${what}: expected ${expected}, got ${typeof name}`);
   if (name.split('/').some((part) => ['', '.', '..'].includes(part.trim()))) {
     throw new PilotlightError('INVALID_INPUT', `${what}: expected ${expected}, got '${name}'`);
   }
@@ -15,5 +16,8 @@ function checkName(what: string, name: unknown, expected: string): asserts name 
 
 export function checkObject(name: string, value: unknown): object {
   if (typeof value === 'object' && value !== null) return value;
-  throw new PilotlightError('INVALID_INPUT', `${name}: expected an object, got ${value === null ? 'null' : typeof value}`);
+  throw new PilotlightError(
+    'INVALID_INPUT',
+    `${name}: expected an object, got ${value === null ? 'null' : typeof value}`,
+  );
 }

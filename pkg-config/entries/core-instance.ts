@@ -64,5 +64,7 @@ export class CoreInstance {
 
 /** A stack overflow is a RangeError in V8 and JavaScriptCore, an InternalError in SpiderMonkey. */
 function isTrap(error: unknown): boolean {
-  return error instanceof WebAssembly.RuntimeError || error instanceof RangeError || Object(error).name === 'InternalError';
+  return (
+    error instanceof WebAssembly.RuntimeError || error instanceof RangeError || Object(error).name === 'InternalError'
+  );
 }

@@ -69,5 +69,7 @@ async function diagnose(entry: string, cores: Cores): Promise<Record<string, unk
 
 function runtimeVersions({ process }: Host): Record<string, string> {
   const { node, deno, bun, v8 } = process?.versions ?? {};
-  return Object.fromEntries(Object.entries({ node, deno, bun, v8 }).filter((pair): pair is [string, string] => pair[1] !== undefined));
+  return Object.fromEntries(
+    Object.entries({ node, deno, bun, v8 }).filter((pair): pair is [string, string] => pair[1] !== undefined),
+  );
 }

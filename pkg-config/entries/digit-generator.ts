@@ -22,7 +22,8 @@ export function digitGeneratorOn(cores: Cores): typeof Api.DigitGenerator {
     readonly #model: HeldModel<GeneratorHandle>;
 
     constructor(key: symbol, model: HeldModel<GeneratorHandle>, backend: Api.BackendReport) {
-      if (key !== INSIDE) throw new PilotlightError('INVALID_INPUT', 'DigitGenerator has no constructor: use DigitGenerator.load()');
+      if (key !== INSIDE)
+        throw new PilotlightError('INVALID_INPUT', 'DigitGenerator has no constructor: use DigitGenerator.load()');
       this.#model = model;
       this.backend = backend;
       runsOn.set(this, { instance: model.instance, device: backend.device });
@@ -33,15 +34,31 @@ export function digitGeneratorOn(cores: Cores): typeof Api.DigitGenerator {
         const signal = signalOf(checkObject('options', options));
         const { device, weights, onProgress } = options;
         const [{ instance, report }, bytes] = await abortable(
-          Promise.all([chooseBackend(cores, { device: device ?? 'cpu' }), weights ?? shippedWeights('generator', () => import('./weights/generator.js'))]),
+          Promise.all([
+            chooseBackend(cores, { device: device ?? 'cpu' }),
+            weights ?? shippedWeights('generator', () => import('./weights/generator.js')),
+          ]),
           signal,
         );
         const files = abortableFiles({ [FILE]: bytes }, signal) ?? {};
-        const load = new Load('digits', { device: report.device, files, store: false, ...(signal && { signal }), ...(onProgress && { onProgress }) });
+        const load = new Load('digits', {
+          device: report.device,
+          files,
+          store: false,
+          ...(signal && { signal }),
+          ...(onProgress && { onProgress }),
+        });
         const handle = await load.run(instance, ({ GeneratorCore }, settled) => GeneratorCore.load(settled));
-        const reason = device === undefined ? 'The CPU was taken because it draws a digit in less time than the WebGPU code takes to arrive.' : report.reason;
+        const reason =
+          device === undefined
+            ? 'The CPU was taken because it draws a digit in less time than the WebGPU code takes to arrive.'
+            : report.reason;
         // The weights are kept as int8 and computed with in f32.
-        return new DigitGenerator(INSIDE, new HeldModel('DigitGenerator', instance, handle), { ...report, dtype: 'f32', reason });
+        return new DigitGenerator(INSIDE, new HeldModel('DigitGenerator', instance, handle), {
+          ...report,
+          dtype: 'f32',
+          reason,
+        });
       } catch (error) {
         throw toPilotlightError(error);
       }
@@ -72,6 +89,7 @@ export function digitGeneratorOn(cores: Cores): typeof Api.DigitGenerator {
 }
 
 function stepListener(onStep: unknown, drawn: Drawn): (step: number, steps: number, data: Uint8Array) => void {
-  if (typeof onStep !== 'function') throw new PilotlightError('INVALID_INPUT', `onStep: expected a function, got ${typeof onStep}`);
+  if (typeof onStep !== 'function')
+    throw new PilotlightError('INVALID_INPUT', `onStep: expected a function, got ${typeof onStep}`);
   return (step, steps, data) => void onStep({ step, steps, digits: new Digits(data, drawn) } satisfies Api.DrawStep);
 }

@@ -18,7 +18,10 @@ class Picture implements Api.Picture {
 
   toImageData(): ImageData {
     if (typeof ImageData !== 'function') {
-      throw new PilotlightError('BACKEND_UNAVAILABLE', 'ImageData does not exist in this runtime; take data, or toBlob()');
+      throw new PilotlightError(
+        'BACKEND_UNAVAILABLE',
+        'ImageData does not exist in this runtime; take data, or toBlob()',
+      );
     }
     const [height, width] = this.dims;
     const image = new ImageData(width, height);
@@ -65,7 +68,10 @@ export class Digits implements Api.Digits {
 
   toGrid(columns = this.#columns): Picture {
     if (!Number.isInteger(columns) || columns < 1 || columns > this.digits.length) {
-      throw new PilotlightError('INVALID_INPUT', `columns: expected a whole number from 1 to ${this.digits.length}, got ${String(columns)}`);
+      throw new PilotlightError(
+        'INVALID_INPUT',
+        `columns: expected a whole number from 1 to ${this.digits.length}, got ${String(columns)}`,
+      );
     }
     const width = columns * EDGE;
     const height = Math.ceil(this.digits.length / columns) * EDGE;
@@ -80,7 +86,10 @@ export class Digits implements Api.Digits {
 
   #picture(index: number): Picture {
     if (!Number.isInteger(index) || index < 0 || index >= this.digits.length) {
-      throw new PilotlightError('INVALID_INPUT', `index: expected a whole number from 0 to ${this.digits.length - 1}, got ${String(index)}`);
+      throw new PilotlightError(
+        'INVALID_INPUT',
+        `index: expected a whole number from 0 to ${this.digits.length - 1}, got ${String(index)}`,
+      );
     }
     return new Picture(this.data.subarray(index * PIXELS, (index + 1) * PIXELS), [EDGE, EDGE]);
   }

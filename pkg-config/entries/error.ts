@@ -28,7 +28,12 @@ export class PilotlightError extends Error implements PublicPilotlightError {
     return value instanceof Error && BRAND in value;
   }
 
-  constructor(code: ErrorCode, message: string, cause?: unknown, { needed, available }: { needed?: number; available?: number } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    cause?: unknown,
+    { needed, available }: { needed?: number; available?: number } = {},
+  ) {
     super(message, cause === undefined ? undefined : { cause });
     Object.defineProperty(this, BRAND, { value: true });
     this.code = code;
@@ -53,5 +58,12 @@ type Thrown = Record<'code' | 'name' | 'message' | 'cause', unknown> & { needed?
 /** By name: an Error's message is not among its own enumerable properties. */
 function pick(thrown: unknown): Thrown {
   const { code, name, message, cause, needed, available } = Object(thrown) as Thrown;
-  return { code, name, message, cause, ...(needed !== undefined && { needed }), ...(available !== undefined && { available }) };
+  return {
+    code,
+    name,
+    message,
+    cause,
+    ...(needed !== undefined && { needed }),
+    ...(available !== undefined && { available }),
+  };
 }

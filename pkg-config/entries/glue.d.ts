@@ -1,4 +1,14 @@
-import type { AdapterReport, Embeddings, ImageEmbeddings, IndexPrecision, LabelScore, LoadPlan, SearchHit, StoredModel, VectorId } from '../types/index.js';
+import type {
+  AdapterReport,
+  Embeddings,
+  ImageEmbeddings,
+  IndexPrecision,
+  LabelScore,
+  LoadPlan,
+  SearchHit,
+  StoredModel,
+  VectorId,
+} from '../types/index.js';
 import type { Picture } from './pictures.js';
 
 /** What WebAssembly code can be made from. */

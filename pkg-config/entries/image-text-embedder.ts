@@ -28,8 +28,19 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
     /** To be called at the first answer. */
     #answered: (() => void) | undefined;
 
-    constructor(key: symbol, model: HeldModel<ImageTextHandle>, handle: ImageTextHandle, towers: readonly Api.Tower[], backend: Api.BackendReport, answered: () => void) {
-      if (key !== INSIDE) throw new PilotlightError('INVALID_INPUT', 'ImageTextEmbedder has no constructor: use ImageTextEmbedder.load()');
+    constructor(
+      key: symbol,
+      model: HeldModel<ImageTextHandle>,
+      handle: ImageTextHandle,
+      towers: readonly Api.Tower[],
+      backend: Api.BackendReport,
+      answered: () => void,
+    ) {
+      if (key !== INSIDE)
+        throw new PilotlightError(
+          'INVALID_INPUT',
+          'ImageTextEmbedder has no constructor: use ImageTextEmbedder.load()',
+        );
       this.#model = model;
       this.dimensions = handle.dimensions;
       this.maxTokens = handle.maxTokens;
@@ -49,7 +60,14 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
         const files = abortableFiles(options.files, signal);
         const load = new Load(model, { ...options, towers, device, dtype, ...(files && { files }) });
         const handle = await load.run(instance, ({ ImageTextCore }, settled) => ImageTextCore.load(model, settled));
-        return new ImageTextEmbedder(INSIDE, new HeldModel('ImageTextEmbedder', instance, handle), handle, towers, report, () => load.refresh(instance));
+        return new ImageTextEmbedder(
+          INSIDE,
+          new HeldModel('ImageTextEmbedder', instance, handle),
+          handle,
+          towers,
+          report,
+          () => load.refresh(instance),
+        );
       } catch (error) {
         throw toPilotlightError(error);
       }
@@ -59,7 +77,10 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
       return this.#call(options, (handle) => handle.embedTexts(texts, options));
     }
 
-    async embedImages(images: Api.ImageSource | readonly Api.ImageSource[], options: Api.EmbedImagesOptions = {}): Promise<Api.ImageEmbeddings> {
+    async embedImages(
+      images: Api.ImageSource | readonly Api.ImageSource[],
+      options: Api.EmbedImagesOptions = {},
+    ): Promise<Api.ImageEmbeddings> {
       return this.#call(options, async (handle) => {
         this.#need('image');
         const decoder = decoderOf(options);
@@ -88,11 +109,16 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
       });
     }
 
-    async classify(image: Api.ImageSource, labels: readonly string[], options: Api.ClassifyOptions = {}): Promise<Api.LabelScore[]> {
+    async classify(
+      image: Api.ImageSource,
+      labels: readonly string[],
+      options: Api.ClassifyOptions = {},
+    ): Promise<Api.LabelScore[]> {
       return this.#call(options, async (handle) => {
         this.#need('text');
         this.#need('image');
-        if (!Array.isArray(labels)) throw new PilotlightError('INVALID_INPUT', `labels: expected an array of strings, got ${typeof labels}`);
+        if (!Array.isArray(labels))
+          throw new PilotlightError('INVALID_INPUT', `labels: expected an array of strings, got ${typeof labels}`);
         const picture = await pictureOf(image, 'image', decoderOf(options), signalOf(options));
         return handle.classify(picture, labels, options.template ?? TEMPLATE, options);
       });
@@ -104,7 +130,8 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
 
     /** In the core's words, but before a picture is fetched in vain. */
     #need(tower: Api.Tower): void {
-      if (!this.towers.includes(tower)) throw new PilotlightError('INVALID_INPUT', `the ${tower} tower was not loaded: have '${tower}' in towers`);
+      if (!this.towers.includes(tower))
+        throw new PilotlightError('INVALID_INPUT', `the ${tower} tower was not loaded: have '${tower}' in towers`);
     }
 
     async #call<T>(options: object, work: (handle: ImageTextHandle) => Promise<T>): Promise<T> {
@@ -120,7 +147,10 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
 function towersOf({ towers = TOWERS }: Api.ImageTextLoadOptions): Api.Tower[] {
   // Names are the core's to check.
   if (Array.isArray(towers)) return [...new Set(towers as readonly Api.Tower[])];
-  throw new PilotlightError('INVALID_INPUT', `towers: expected an array of 'text' and 'image', got ${towers === null ? 'null' : typeof towers}`);
+  throw new PilotlightError(
+    'INVALID_INPUT',
+    `towers: expected an array of 'text' and 'image', got ${towers === null ? 'null' : typeof towers}`,
+  );
 }
 
 /** Small files that only one tower reads. */
@@ -128,9 +158,14 @@ const READ_ONCE = ['tokenizer.json', 'preprocessor_config.json'];
 
 function checkReadTwice(files: Api.LoadOptions['files']): void {
   for (const [name, source] of Object.entries(files ?? {})) {
-    const once = (typeof ReadableStream === 'function' && source instanceof ReadableStream) || (typeof Response === 'function' && source instanceof Response);
+    const once =
+      (typeof ReadableStream === 'function' && source instanceof ReadableStream) ||
+      (typeof Response === 'function' && source instanceof Response);
     if (once && !READ_ONCE.includes(name)) {
-      throw new PilotlightError('INVALID_INPUT', `files: ${name} can be read once only, and both towers need it; give a Blob or bytes, or load one tower`);
+      throw new PilotlightError(
+        'INVALID_INPUT',
+        `files: ${name} can be read once only, and both towers need it; give a Blob or bytes, or load one tower`,
+      );
     }
   }
 }
@@ -139,7 +174,8 @@ function checkReadTwice(files: Api.LoadOptions['files']): void {
 function listenerOf({ onProgress }: Api.EmbedImagesOptions): (done: number, total: number) => void {
   const listener: unknown = onProgress;
   if (listener === undefined || listener === null) return () => {};
-  if (typeof listener !== 'function') throw new PilotlightError('INVALID_INPUT', `onProgress: expected a function, got ${typeof listener}`);
+  if (typeof listener !== 'function')
+    throw new PilotlightError('INVALID_INPUT', `onProgress: expected a function, got ${typeof listener}`);
   return (done, total) => {
     try {
       onProgress?.({ done, total });
@@ -151,5 +187,8 @@ function listenerOf({ onProgress }: Api.EmbedImagesOptions): (done: number, tota
 
 function decoderOf({ decoder = 'pilotlight' }: { decoder?: unknown }): 'pilotlight' | 'browser' {
   if (decoder === 'pilotlight' || decoder === 'browser') return decoder;
-  throw new PilotlightError('INVALID_INPUT', `decoder: expected 'pilotlight' or 'browser', got ${typeof decoder === 'string' ? `'${decoder}'` : typeof decoder}`);
+  throw new PilotlightError(
+    'INVALID_INPUT',
+    `decoder: expected 'pilotlight' or 'browser', got ${typeof decoder === 'string' ? `'${decoder}'` : typeof decoder}`,
+  );
 }

@@ -18,7 +18,8 @@ export class DigitJudge implements Api.DigitJudge {
   readonly #model: HeldModel<JudgeHandle>;
 
   private constructor(key: symbol, model: HeldModel<JudgeHandle>) {
-    if (key !== INSIDE) throw new PilotlightError('INVALID_INPUT', 'DigitJudge has no constructor: use DigitJudge.load()');
+    if (key !== INSIDE)
+      throw new PilotlightError('INVALID_INPUT', 'DigitJudge has no constructor: use DigitJudge.load()');
     this.#model = model;
   }
 
@@ -26,9 +27,18 @@ export class DigitJudge implements Api.DigitJudge {
     try {
       const signal = signalOf(checkObject('options', options));
       const host = runsOn.get(generator);
-      if (!host) throw new PilotlightError('INVALID_INPUT', `generator: expected a DigitGenerator, got ${typeof generator}`);
-      const weights = await abortable(shippedWeights('judge', () => import('./weights/judge.js')), signal);
-      const load = new Load('digits', { device: host.device, files: { [FILE]: weights }, store: false, ...(signal && { signal }) });
+      if (!host)
+        throw new PilotlightError('INVALID_INPUT', `generator: expected a DigitGenerator, got ${typeof generator}`);
+      const weights = await abortable(
+        shippedWeights('judge', () => import('./weights/judge.js')),
+        signal,
+      );
+      const load = new Load('digits', {
+        device: host.device,
+        files: { [FILE]: weights },
+        store: false,
+        ...(signal && { signal }),
+      });
       const handle = await load.run(host.instance, ({ JudgeCore }, settled) => JudgeCore.load(settled));
       return new DigitJudge(INSIDE, new HeldModel('DigitJudge', host.instance, handle));
     } catch (error) {
@@ -40,7 +50,10 @@ export class DigitJudge implements Api.DigitJudge {
     return this.#model.call(options, async (handle) => {
       if (!(pictures instanceof Uint8Array) || pictures.length === 0 || pictures.length % PIXELS !== 0) {
         const got = pictures instanceof Uint8Array ? `${pictures.length} values` : typeof pictures;
-        throw new PilotlightError('INVALID_INPUT', `pictures: expected a Uint8Array of 784 grey values for each, got ${got}`);
+        throw new PilotlightError(
+          'INVALID_INPUT',
+          `pictures: expected a Uint8Array of 784 grey values for each, got ${got}`,
+        );
       }
       const all = await handle.read(pictures, options);
       return Array.from({ length: all.length / 10 }, (_, i) => readingOf(all.slice(10 * i, 10 * i + 10)));

@@ -3,7 +3,7 @@ import { abortable } from './abort.js';
 import type { CoreInstance } from './core-instance.js';
 import { PilotlightError } from './error.js';
 import type { Glue } from './glue.js';
-import { type Turns, isShared, turnsFor } from './turns.js';
+import { isShared, type Turns, turnsFor } from './turns.js';
 
 /** One load of a model: whose turn it is, cancelling at once, and what is done when the model has given its first answer. */
 export class Load<Options extends LoadOptions> {
@@ -25,7 +25,10 @@ export class Load<Options extends LoadOptions> {
   }
 
   /** Rejects as soon as the signal fires; what is under way then ends by itself. */
-  async run<T extends { free(): void }>(instance: CoreInstance, load: (glue: Glue, options: object) => Promise<T>): Promise<T> {
+  async run<T extends { free(): void }>(
+    instance: CoreInstance,
+    load: (glue: Glue, options: object) => Promise<T>,
+  ): Promise<T> {
     const onProgress = (event: LoadProgress): void => {
       this.#cached = event.cached;
       this.#options.onProgress?.(event);
@@ -46,7 +49,12 @@ export class Load<Options extends LoadOptions> {
   refresh(instance: CoreInstance): void {
     const { store, files, revision } = this.#options;
     if (store === false || files) return;
-    const settled = { ...this.#options, signal: undefined, onProgress: undefined, turns: turnsFor(isShared(store), undefined) };
+    const settled = {
+      ...this.#options,
+      signal: undefined,
+      onProgress: undefined,
+      turns: turnsFor(isShared(store), undefined),
+    };
     const offline = (globalThis.navigator as { onLine?: boolean } | undefined)?.onLine === false;
     const fixed = /^[0-9a-f]{40}$/.test(revision ?? '');
     const ask = this.#cached && store !== 'memory' && !offline && !fixed;

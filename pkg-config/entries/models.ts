@@ -50,7 +50,15 @@ export function modelsOn(cores: Cores): typeof Api.models {
           signal,
         );
         const problem = problemOf(plan);
-        return { model, device, dtype, reason, ...plan, fits: problem === undefined, ...(problem !== undefined && { problem }) };
+        return {
+          model,
+          device,
+          dtype,
+          reason,
+          ...plan,
+          fits: problem === undefined,
+          ...(problem !== undefined && { problem }),
+        };
       } catch (error) {
         throw toPilotlightError(error);
       }
@@ -59,15 +67,22 @@ export function modelsOn(cores: Cores): typeof Api.models {
     list,
 
     delete(key, options = {}) {
-      if (typeof key !== 'string') return Promise.reject(new PilotlightError('INVALID_INPUT', `key: expected a key that list() gave, got ${typeof key}`));
+      if (typeof key !== 'string')
+        return Promise.reject(
+          new PilotlightError('INVALID_INPUT', `key: expected a key that list() gave, got ${typeof key}`),
+        );
       return call(({ deleteModel }) => deleteModel(key, options));
     },
 
     async usage(options = {}) {
       const [models, estimate, persisted] = await Promise.all([
         list(options),
-        storage()?.estimate?.().catch(() => undefined),
-        storage()?.persisted?.().catch(() => undefined),
+        storage()
+          ?.estimate?.()
+          .catch(() => undefined),
+        storage()
+          ?.persisted?.()
+          .catch(() => undefined),
       ]);
       return {
         modelBytes: models.reduce((sum, { bytes }) => sum + bytes, 0),
@@ -79,19 +94,31 @@ export function modelsOn(cores: Cores): typeof Api.models {
 
     async persist() {
       const host = storage();
-      if (!host?.persist || !host.persisted) return { persisted: false, reason: 'This runtime has no storage that it could promise to keep.' };
-      if (await host.persisted()) return { persisted: true, reason: 'The browser keeps this site’s storage until you delete it.' };
+      if (!host?.persist || !host.persisted)
+        return { persisted: false, reason: 'This runtime has no storage that it could promise to keep.' };
+      if (await host.persisted())
+        return { persisted: true, reason: 'The browser keeps this site’s storage until you delete it.' };
       // Some browsers ask the person each time.
       asked ??= host.persist();
       return (await asked)
         ? { persisted: true, reason: 'The browser now keeps this site’s storage until you delete it.' }
-        : { persisted: false, reason: 'The browser may delete models when it needs room; they are fetched again then. Visiting often or installing the page makes it keep them.' };
+        : {
+            persisted: false,
+            reason:
+              'The browser may delete models when it needs room; they are fetched again then. Visiting often or installing the page makes it keep them.',
+          };
     },
   };
 }
 
 /** Why a model does not fit, for people. */
-function problemOf({ whole, storeBytes, cachedBytes, availableBytes, memoryBytes }: Awaited<ReturnType<Glue['planModel']>>): string | undefined {
+function problemOf({
+  whole,
+  storeBytes,
+  cachedBytes,
+  availableBytes,
+  memoryBytes,
+}: Awaited<ReturnType<Glue['planModel']>>): string | undefined {
   const mb = (bytes: number): string => `${Math.ceil(bytes / 1e6)} MB`;
   const { deviceMemory } = (globalThis as Host).navigator ?? {};
   // Half of the device's memory is other programs'.
@@ -99,6 +126,7 @@ function problemOf({ whole, storeBytes, cachedBytes, availableBytes, memoryBytes
   if (memoryBytes > limit) return `The model needs about ${mb(memoryBytes)} of memory, and ${mb(limit)} can be had.`;
   // What is stored of a download under way is no more than what of it was fetched.
   const room = whole ? 0 : storeBytes - Math.min(cachedBytes, storeBytes);
-  if (availableBytes !== null && room > availableBytes) return `The store needs ${mb(room)} more, and ${mb(availableBytes)} are left.`;
+  if (availableBytes !== null && room > availableBytes)
+    return `The store needs ${mb(room)} more, and ${mb(availableBytes)} are left.`;
   return undefined;
 }

@@ -25,7 +25,12 @@ type Drawable = ImageBitmap | HTMLImageElement | HTMLCanvasElement | OffscreenCa
  * A picture in a form that the core takes. `name` is what messages call it.
  * @throws {PilotlightError} `INVALID_INPUT`, `RESOURCE_LIMIT`, `FETCH_FAILED`, `ABORTED`
  */
-export async function pictureOf(source: ImageSource, name: string, decoder: 'pilotlight' | 'browser', signal: AbortSignal | undefined): Promise<Picture> {
+export async function pictureOf(
+  source: ImageSource,
+  name: string,
+  decoder: 'pilotlight' | 'browser',
+  signal: AbortSignal | undefined,
+): Promise<Picture> {
   if (signal?.aborted) throw aborted(signal);
   const kind = kindOf(source);
   if (DRAWABLE.has(kind)) return pixelsOf(source as Drawable, kind, name);
@@ -44,10 +49,17 @@ const DRAWABLE = new Set(['ImageBitmap', 'HTMLImageElement', 'HTMLCanvasElement'
 const kindOf = (source: unknown): string => Object.prototype.toString.call(source).slice(8, -1);
 
 function isPixels(source: unknown): source is Pixels {
-  return typeof source === 'object' && source !== null && kindOf((source as Partial<Pixels>).data) === 'Uint8ClampedArray';
+  return (
+    typeof source === 'object' && source !== null && kindOf((source as Partial<Pixels>).data) === 'Uint8ClampedArray'
+  );
 }
 
-async function bytesOf(source: unknown, kind: string, name: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
+async function bytesOf(
+  source: unknown,
+  kind: string,
+  name: string,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
   switch (kind) {
     case 'Uint8Array': {
       const { buffer, byteOffset, byteLength } = source as Uint8Array;
@@ -64,25 +76,36 @@ async function bytesOf(source: unknown, kind: string, name: string, signal: Abor
         return new Uint8Array(await abortable((source as Blob).arrayBuffer(), signal));
       } catch (error) {
         if (error instanceof PilotlightError) throw error;
-        throw new PilotlightError('INVALID_INPUT', `${name}: the file cannot be read; it may have been moved or deleted`, error);
+        throw new PilotlightError(
+          'INVALID_INPUT',
+          `${name}: the file cannot be read; it may have been moved or deleted`,
+          error,
+        );
       }
     case 'String':
     case 'URL':
       return fetched(String(source), name, signal);
     default: {
       const expected = 'a Blob, bytes, a URL, ImageData, an ImageBitmap, or an img or canvas element';
-      throw new PilotlightError('INVALID_INPUT', `${name}: expected ${expected}, got ${source === null ? 'null' : typeof source}`);
+      throw new PilotlightError(
+        'INVALID_INPUT',
+        `${name}: expected ${expected}, got ${source === null ? 'null' : typeof source}`,
+      );
     }
   }
 }
 
 function checkBytes(bytes: number, name: string): void {
-  if (bytes > MOST_BYTES) throw new PilotlightError('RESOURCE_LIMIT', `${name}: the file has ${bytes} bytes, expected ${MOST_BYTES} at most`);
+  if (bytes > MOST_BYTES)
+    throw new PilotlightError('RESOURCE_LIMIT', `${name}: the file has ${bytes} bytes, expected ${MOST_BYTES} at most`);
 }
 
 function checkPixels(width: number, height: number, name: string): void {
   if (width * height > MOST_PIXELS) {
-    throw new PilotlightError('RESOURCE_LIMIT', `${name}: the picture has ${width} x ${height} pixels, expected ${MOST_PIXELS} in all at most`);
+    throw new PilotlightError(
+      'RESOURCE_LIMIT',
+      `${name}: the picture has ${width} x ${height} pixels, expected ${MOST_PIXELS} in all at most`,
+    );
   }
 }
 
@@ -112,8 +135,13 @@ async function fetched(url: string, name: string, signal: AbortSignal | undefine
   } catch (error) {
     if (signal?.aborted) throw aborted(signal);
     if (error instanceof PilotlightError) throw error;
-    if (silence.signal.aborted) throw new PilotlightError('FETCH_FAILED', `${name}: the server sent nothing for ${STALL / 1000} s`, error);
-    throw new PilotlightError('FETCH_FAILED', `${name}: its URL cannot be fetched: is it right, and does that server allow this page to read it?`, error);
+    if (silence.signal.aborted)
+      throw new PilotlightError('FETCH_FAILED', `${name}: the server sent nothing for ${STALL / 1000} s`, error);
+    throw new PilotlightError(
+      'FETCH_FAILED',
+      `${name}: its URL cannot be fetched: is it right, and does that server allow this page to read it?`,
+      error,
+    );
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', stop);
@@ -123,7 +151,11 @@ async function fetched(url: string, name: string, signal: AbortSignal | undefine
 }
 
 async function decodedByBrowser(bytes: Uint8Array, name: string): Promise<Pixels> {
-  if (typeof createImageBitmap !== 'function') throw new PilotlightError('BACKEND_UNAVAILABLE', `${name}: this runtime has no decoder of its own; leave out decoder: 'browser'`);
+  if (typeof createImageBitmap !== 'function')
+    throw new PilotlightError(
+      'BACKEND_UNAVAILABLE',
+      `${name}: this runtime has no decoder of its own; leave out decoder: 'browser'`,
+    );
   let bitmap: ImageBitmap;
   try {
     bitmap = await createImageBitmap(new Blob([bytes as BlobPart]));
@@ -140,23 +172,38 @@ async function decodedByBrowser(bytes: Uint8Array, name: string): Promise<Pixels
 function pixelsOf(source: Drawable, kind: string, name: string): Pixels {
   const element = kind === 'HTMLImageElement' ? (source as HTMLImageElement) : undefined;
   if (element && !(element.complete && element.naturalWidth > 0)) {
-    throw new PilotlightError('INVALID_INPUT', `${name}: the img element has not loaded its picture; await its decode() first`);
+    throw new PilotlightError(
+      'INVALID_INPUT',
+      `${name}: the img element has not loaded its picture; await its decode() first`,
+    );
   }
   const { width, height } = element ? { width: element.naturalWidth, height: element.naturalHeight } : source;
-  if (width * height === 0) throw new PilotlightError('INVALID_INPUT', `${name}: the picture has ${width} x ${height} pixels; an ImageBitmap may have been closed`);
+  if (width * height === 0)
+    throw new PilotlightError(
+      'INVALID_INPUT',
+      `${name}: the picture has ${width} x ${height} pixels; an ImageBitmap may have been closed`,
+    );
   checkPixels(width, height, name);
-  const context = canvasOf(width, height, name).getContext('2d', { willReadFrequently: true }) as OffscreenCanvasRenderingContext2D | null;
-  if (!context) throw new PilotlightError('RESOURCE_LIMIT', `${name}: there is no canvas of ${width} x ${height} pixels to be had`);
+  const context = canvasOf(width, height, name).getContext('2d', {
+    willReadFrequently: true,
+  }) as OffscreenCanvasRenderingContext2D | null;
+  if (!context)
+    throw new PilotlightError('RESOURCE_LIMIT', `${name}: there is no canvas of ${width} x ${height} pixels to be had`);
   context.drawImage(source, 0, 0);
   try {
     return context.getImageData(0, 0, width, height);
   } catch (error) {
-    throw new PilotlightError('INVALID_INPUT', `${name}: it comes from another server, so the browser does not hand out its pixels; give its URL or bytes instead`, error);
+    throw new PilotlightError(
+      'INVALID_INPUT',
+      `${name}: it comes from another server, so the browser does not hand out its pixels; give its URL or bytes instead`,
+      error,
+    );
   }
 }
 
 function canvasOf(width: number, height: number, name: string): OffscreenCanvas | HTMLCanvasElement {
   if (typeof OffscreenCanvas === 'function') return new OffscreenCanvas(width, height);
-  if (typeof document === 'undefined') throw new PilotlightError('BACKEND_UNAVAILABLE', `${name}: this runtime has no canvas; give the picture's bytes`);
+  if (typeof document === 'undefined')
+    throw new PilotlightError('BACKEND_UNAVAILABLE', `${name}: this runtime has no canvas; give the picture's bytes`);
   return Object.assign(document.createElement('canvas'), { width, height });
 }

@@ -12,7 +12,8 @@ export async function pngOf(grey: Uint8Array, [height, width]: readonly [number,
   header.setUint8(9, GREYSCALE);
   // Each row begins with its filter: none.
   const rows = new Uint8Array(height * (width + 1));
-  for (let row = 0; row < height; row += 1) rows.set(grey.subarray(row * width, (row + 1) * width), row * (width + 1) + 1);
+  for (let row = 0; row < height; row += 1)
+    rows.set(grey.subarray(row * width, (row + 1) * width), row * (width + 1) + 1);
   const zlib = new Blob([rows]).stream().pipeThrough(new CompressionStream('deflate'));
   const data = new Uint8Array(await new Response(zlib).arrayBuffer());
   const chunks = [chunk('IHDR', new Uint8Array(header.buffer)), chunk('IDAT', data), chunk('IEND', new Uint8Array())];

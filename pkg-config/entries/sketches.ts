@@ -36,7 +36,12 @@ export function sketchesBetween({ from, to, count = 9, seed }: MorphOptions): Sk
   const last = startOf('to', to, first.seed);
   const mixes = Array.from({ length: count }, (_, i) => i / (count - 1));
   const digits = mixes.map((mix) => (mix < 0.5 ? first : last).digit);
-  return { numbers: Float64Array.from(mixes.flatMap((mix) => sketch(first, last, mix))), digits, seed: first.seed, columns: count };
+  return {
+    numbers: Float64Array.from(mixes.flatMap((mix) => sketch(first, last, mix))),
+    digits,
+    seed: first.seed,
+    columns: count,
+  };
 }
 
 function sketch(from: Start, to: Start, mix: number): number[] {
@@ -51,13 +56,19 @@ function digitsOf({ digit, digits, text }: GenerateOptions): number[] {
   }
   if (text !== undefined) {
     if (typeof text !== 'string' || !/^[0-9]+$/.test(text)) {
-      throw new PilotlightError('INVALID_INPUT', `text: expected digits from 0 to 9, such as '2026', got ${typeof text === 'string' ? `'${text}'` : typeof text}`);
+      throw new PilotlightError(
+        'INVALID_INPUT',
+        `text: expected digits from 0 to 9, such as '2026', got ${typeof text === 'string' ? `'${text}'` : typeof text}`,
+      );
     }
     return checkLength('text', Array.from(text, Number));
   }
   if (digits === undefined) return [checkDigit('digit', digit)];
   if (!Array.isArray(digits) || digits.length === 0) {
-    throw new PilotlightError('INVALID_INPUT', `digits: expected an array of digits from 0 to 9, got ${Array.isArray(digits) ? 'an empty one' : typeof digits}`);
+    throw new PilotlightError(
+      'INVALID_INPUT',
+      `digits: expected an array of digits from 0 to 9, got ${Array.isArray(digits) ? 'an empty one' : typeof digits}`,
+    );
   }
   return checkLength('digits', digits).map((value, i) => checkDigit(`digits[${i}]`, value));
 }
@@ -69,7 +80,10 @@ function checkLength<T>(name: string, list: T[]): T[] {
 
 function startOf(name: string, start: unknown, usual: unknown): Start {
   if (typeof start !== 'object' || start === null) {
-    throw new PilotlightError('INVALID_INPUT', `${name}: expected an object with a digit, got ${start === null ? 'null' : typeof start}`);
+    throw new PilotlightError(
+      'INVALID_INPUT',
+      `${name}: expected an object with a digit, got ${start === null ? 'null' : typeof start}`,
+    );
   }
   const { digit, seed = usual } = start as { digit?: unknown; seed?: unknown };
   return { digit: checkDigit(`${name}.digit`, digit), seed: seedOf(`${name}.seed`, seed), index: 0 };

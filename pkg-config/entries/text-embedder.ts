@@ -21,8 +21,15 @@ export function textEmbedderOn(cores: Cores): typeof Api.TextEmbedder {
     /** To be called at the first answer. */
     #answered: (() => void) | undefined;
 
-    constructor(key: symbol, model: HeldModel<EmbedderHandle>, handle: EmbedderHandle, backend: Api.BackendReport, answered: () => void) {
-      if (key !== INSIDE) throw new PilotlightError('INVALID_INPUT', 'TextEmbedder has no constructor: use TextEmbedder.load()');
+    constructor(
+      key: symbol,
+      model: HeldModel<EmbedderHandle>,
+      handle: EmbedderHandle,
+      backend: Api.BackendReport,
+      answered: () => void,
+    ) {
+      if (key !== INSIDE)
+        throw new PilotlightError('INVALID_INPUT', 'TextEmbedder has no constructor: use TextEmbedder.load()');
       this.#model = model;
       this.dimensions = handle.dimensions;
       this.maxTokens = handle.maxTokens;
@@ -39,7 +46,9 @@ export function textEmbedderOn(cores: Cores): typeof Api.TextEmbedder {
         const files = abortableFiles(options.files, signal);
         const load = new Load(model, { ...options, device, dtype, ...(files && { files }) });
         const handle = await load.run(instance, ({ EmbedderCore }, settled) => EmbedderCore.load(model, settled));
-        return new TextEmbedder(INSIDE, new HeldModel('TextEmbedder', instance, handle), handle, report, () => load.refresh(instance));
+        return new TextEmbedder(INSIDE, new HeldModel('TextEmbedder', instance, handle), handle, report, () =>
+          load.refresh(instance),
+        );
       } catch (error) {
         throw toPilotlightError(error);
       }

@@ -32,14 +32,19 @@ const PATIENCE = 120_000;
  * Turns among all tabs of the origin where the store is theirs together, else among the loads of this page.
  * `listener` hears what the holder announces while one waits.
  */
-export function turnsFor(shared: boolean, signal: AbortSignal | undefined, listener?: (announcement: Announcement) => void): Turns {
+export function turnsFor(
+  shared: boolean,
+  signal: AbortSignal | undefined,
+  listener?: (announcement: Announcement) => void,
+): Turns {
   const locks = shared ? (globalThis.navigator as Navigator | undefined)?.locks : undefined;
   const held = new Set<Turn>();
 
   function turn(name: string, release: () => void): Turn {
     const channel = channelFor(name);
     const taken: Turn = {
-      announce: (file, loaded, total) => channel?.postMessage({ ...(file !== undefined && { file }), loaded, total } satisfies Announcement),
+      announce: (file, loaded, total) =>
+        channel?.postMessage({ ...(file !== undefined && { file }), loaded, total } satisfies Announcement),
       end() {
         if (!held.delete(taken)) return;
         channel?.close();

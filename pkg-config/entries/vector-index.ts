@@ -27,7 +27,11 @@ export function vectorIndexOn({ cpu }: Cores): typeof Api.VectorIndex {
     #searching = false;
 
     constructor(key: symbol, instance: CoreInstance, handle: IndexHandle) {
-      if (key !== INSIDE) throw new PilotlightError('INVALID_INPUT', 'VectorIndex has no constructor: use VectorIndex.create(), fromBytes() or load()');
+      if (key !== INSIDE)
+        throw new PilotlightError(
+          'INVALID_INPUT',
+          'VectorIndex has no constructor: use VectorIndex.create(), fromBytes() or load()',
+        );
       this.#instance = instance;
       this.#handle = handle;
       const { dimensions, precision, prefilter, source } = handle;
@@ -43,7 +47,8 @@ export function vectorIndexOn({ cpu }: Cores): typeof Api.VectorIndex {
     }
 
     static async fromBytes(bytes: Uint8Array): Promise<VectorIndex> {
-      if (!(bytes instanceof Uint8Array)) throw new PilotlightError('INVALID_INPUT', `bytes: expected a Uint8Array, got ${kindOf(bytes)}`);
+      if (!(bytes instanceof Uint8Array))
+        throw new PilotlightError('INVALID_INPUT', `bytes: expected a Uint8Array, got ${kindOf(bytes)}`);
       return make(({ IndexCore }) => IndexCore.fromBytes(bytes));
     }
 
@@ -94,9 +99,12 @@ export function vectorIndexOn({ cpu }: Cores): typeof Api.VectorIndex {
       };
       const count = Math.min(toWhole('k', k), MOST);
       if (typeof filter === 'function') return this.#filtered(vector, count, settled, filter);
-      const { tags, match = 'all' } = filter === undefined ? {} : (checkObject('filter', filter) as Partial<Api.TagFilter>);
-      if (filter !== undefined && !Array.isArray(tags)) throw new PilotlightError('INVALID_INPUT', 'filter: expected a function or { tags: [...] }');
-      if (match !== 'all' && match !== 'any') throw new PilotlightError('INVALID_INPUT', `filter.match: expected 'all' or 'any', got ${String(match)}`);
+      const { tags, match = 'all' } =
+        filter === undefined ? {} : (checkObject('filter', filter) as Partial<Api.TagFilter>);
+      if (filter !== undefined && !Array.isArray(tags))
+        throw new PilotlightError('INVALID_INPUT', 'filter: expected a function or { tags: [...] }');
+      if (match !== 'all' && match !== 'any')
+        throw new PilotlightError('INVALID_INPUT', `filter.match: expected 'all' or 'any', got ${String(match)}`);
       return this.#call((handle) => handle.search(vector, count, { ...settled, tags, any: match === 'any' }));
     }
 
@@ -128,7 +136,12 @@ export function vectorIndexOn({ cpu }: Cores): typeof Api.VectorIndex {
     }
 
     /** A filter that throws ends the search with what it threw. */
-    #filtered(vector: Float32Array, k: number, settled: object, filter: (id: Api.VectorId) => boolean): Api.SearchHit[] {
+    #filtered(
+      vector: Float32Array,
+      k: number,
+      settled: object,
+      filter: (id: Api.VectorId) => boolean,
+    ): Api.SearchHit[] {
       let thrown: { error: unknown } | undefined;
       const asked = (id: Api.VectorId): boolean => {
         if (thrown) return false;
@@ -150,7 +163,11 @@ export function vectorIndexOn({ cpu }: Cores): typeof Api.VectorIndex {
       }
     }
 
-    #rows(ids: readonly Api.VectorId[], vectors: Api.Vectors, options: Api.AddOptions): [readonly Api.VectorId[], Float32Array, unknown] {
+    #rows(
+      ids: readonly Api.VectorId[],
+      vectors: Api.Vectors,
+      options: Api.AddOptions,
+    ): [readonly Api.VectorId[], Float32Array, unknown] {
       const { tags } = checkObject('options', options) as Api.AddOptions;
       return [checkIds(ids), toFloats(vectors, ids.length, this.dimensions), checkTags(tags)];
     }
@@ -195,9 +212,15 @@ export function vectorIndexOn({ cpu }: Cores): typeof Api.VectorIndex {
 }
 
 /** Goes to a store. Saves of one name take turns among all tabs. */
-async function stored<T>(instance: CoreInstance, name: unknown, options: Api.StoreOptions, work: (glue: Glue, settled: object) => Promise<T>): Promise<T> {
+async function stored<T>(
+  instance: CoreInstance,
+  name: unknown,
+  options: Api.StoreOptions,
+  work: (glue: Glue, settled: object) => Promise<T>,
+): Promise<T> {
   const { store } = checkObject('options', options) as Api.StoreOptions;
-  if (typeof name !== 'string' || name === '') throw new PilotlightError('INVALID_INPUT', `name: expected a text that is not empty, got ${kindOf(name)}`);
+  if (typeof name !== 'string' || name === '')
+    throw new PilotlightError('INVALID_INPUT', `name: expected a text that is not empty, got ${kindOf(name)}`);
   const turns = turnsFor(isShared(store), undefined);
   try {
     return await instance.run((glue) => work(glue, { store, turns }));
@@ -209,6 +232,7 @@ async function stored<T>(instance: CoreInstance, name: unknown, options: Api.Sto
   }
 }
 
-const unchangeable = (): PilotlightError => new PilotlightError('INVALID_INPUT', 'a filter may not change the index that is searched');
+const unchangeable = (): PilotlightError =>
+  new PilotlightError('INVALID_INPUT', 'a filter may not change the index that is searched');
 
 const kindOf = (value: unknown): string => (value === null ? 'null' : value === '' ? 'an empty one' : typeof value);

@@ -14,7 +14,8 @@ export function checkIds(ids: unknown): readonly Api.VectorId[] {
 export function checkId(name: string, id: unknown): Api.VectorId {
   if (Number.isSafeInteger(id)) return id as number;
   if (typeof id !== 'string') throw wrong(name, 'a string or a safe integer', id);
-  if (LONE.test(id)) throw new PilotlightError('INVALID_INPUT', `${name}: expected text, got half of a surrogate pair in it`);
+  if (LONE.test(id))
+    throw new PilotlightError('INVALID_INPUT', `${name}: expected text, got half of a surrogate pair in it`);
   return id;
 }
 
@@ -28,11 +29,15 @@ export function checkTags(tags: unknown): unknown {
 export function toFloats(vectors: unknown, rows: number, dimensions: number): Float32Array {
   if (vectors instanceof Float32Array) {
     if (vectors.length === rows * dimensions) return vectors;
-    throw new PilotlightError('INVALID_INPUT', `vectors: expected ${rows} x ${dimensions} values for ${rows} ids, got ${vectors.length}`);
+    throw new PilotlightError(
+      'INVALID_INPUT',
+      `vectors: expected ${rows} x ${dimensions} values for ${rows} ids, got ${vectors.length}`,
+    );
   }
   if (isEmbeddings(vectors)) return ofEmbeddings('vectors', vectors, rows, dimensions);
   if (!Array.isArray(vectors)) throw wrong('vectors', 'a Float32Array, an array of vectors or Embeddings', vectors);
-  if (vectors.length !== rows) throw new PilotlightError('INVALID_INPUT', `vectors: expected ${rows}, one for each id, got ${vectors.length}`);
+  if (vectors.length !== rows)
+    throw new PilotlightError('INVALID_INPUT', `vectors: expected ${rows}, one for each id, got ${vectors.length}`);
   let all: Float32Array;
   try {
     all = new Float32Array(rows * dimensions);
@@ -52,14 +57,18 @@ export function toQuery(query: unknown, dimensions: number): Float32Array {
 
 export function toWhole(name: string, value: unknown): number {
   if (typeof value === 'number' && Number.isInteger(value) && value >= 1) return value;
-  throw new PilotlightError('INVALID_INPUT', `${name}: expected a whole number from 1, got ${typeof value === 'number' ? value : typeof value}`);
+  throw new PilotlightError(
+    'INVALID_INPUT',
+    `${name}: expected a whole number from 1, got ${typeof value === 'number' ? value : typeof value}`,
+  );
 }
 
 function toVector(name: string, vector: unknown, dimensions: number): ArrayLike<number> {
   if (!Array.isArray(vector) && !(vector instanceof Float32Array) && !(vector instanceof Float64Array)) {
     throw wrong(name, 'a Float32Array or an array of numbers', vector);
   }
-  if (vector.length !== dimensions) throw new PilotlightError('INVALID_INPUT', `${name}: expected ${dimensions} values, got ${vector.length}`);
+  if (vector.length !== dimensions)
+    throw new PilotlightError('INVALID_INPUT', `${name}: expected ${dimensions} values, got ${vector.length}`);
   if (Array.isArray(vector)) {
     for (let i = 0; i < dimensions; i += 1) {
       // Else null and '' would become zeros.
@@ -73,15 +82,33 @@ function isEmbeddings(value: unknown): value is Api.Embeddings {
   return typeof value === 'object' && value !== null && 'data' in value && 'dims' in value && Array.isArray(value.dims);
 }
 
-function ofEmbeddings(name: string, { data, dims }: Pick<Api.Embeddings, 'data' | 'dims'>, rows: number, dimensions: number): Float32Array {
+function ofEmbeddings(
+  name: string,
+  { data, dims }: Pick<Api.Embeddings, 'data' | 'dims'>,
+  rows: number,
+  dimensions: number,
+): Float32Array {
   if (!(data instanceof Float32Array)) {
-    throw new PilotlightError('INVALID_INPUT', `${name}: expected embeddings of precision 'float32', from which the index makes its own, got other ones`);
+    throw new PilotlightError(
+      'INVALID_INPUT',
+      `${name}: expected embeddings of precision 'float32', from which the index makes its own, got other ones`,
+    );
   }
   if (dims[0] === rows && dims[1] === dimensions && data.length === rows * dimensions) return data;
-  throw new PilotlightError('INVALID_INPUT', `${name}: expected embeddings of ${rows} x ${dimensions}, got ${dims.join(' x ')}`);
+  throw new PilotlightError(
+    'INVALID_INPUT',
+    `${name}: expected embeddings of ${rows} x ${dimensions}, got ${dims.join(' x ')}`,
+  );
 }
 
 function wrong(name: string, expected: string, value: unknown): PilotlightError {
-  const got = value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value === 'number' ? String(value) : typeof value;
+  const got =
+    value === null
+      ? 'null'
+      : Array.isArray(value)
+        ? 'an array'
+        : typeof value === 'number'
+          ? String(value)
+          : typeof value;
   return new PilotlightError('INVALID_INPUT', `${name}: expected ${expected}, got ${got}`);
 }

@@ -15,7 +15,12 @@ const cores = /* @__PURE__ */ coresOf({
   cpu: {
     name: 'the CPU core',
     glue: () => cpu,
-    wasm: () => fetch(cpuCore() === 'relaxed' ? new URL('./core/relaxed.wasm', import.meta.url) : new URL('./core/simd.wasm', import.meta.url)),
+    wasm: () =>
+      fetch(
+        cpuCore() === 'relaxed'
+          ? new URL('./core/relaxed.wasm', import.meta.url)
+          : new URL('./core/simd.wasm', import.meta.url),
+      ),
   },
   webgpu: {
     name: 'core/webgpu.wasm',

@@ -540,7 +540,9 @@ export declare const models: {
   /** Deletes by the key that `list` gave; false where there is no such model. A model that is loaded goes on working. */
   delete(key: string, options?: StoreOptions): Promise<boolean>;
   /** Bytes of all models, and what the browser says of the whole origin. */
-  usage(options?: StoreOptions): Promise<{ modelBytes: number; originBytes: number | null; quotaBytes: number | null; persisted: boolean }>;
+  usage(
+    options?: StoreOptions,
+  ): Promise<{ modelBytes: number; originBytes: number | null; quotaBytes: number | null; persisted: boolean }>;
   /** Asks the browser, once, to keep this origin's storage when room gets scarce. `reason` is a sentence for people. */
   persist(): Promise<{ persisted: boolean; reason: string }>;
 };

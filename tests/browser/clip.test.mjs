@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { startHub } from '../hub/hub.mjs';
-import { CLIPS, DATA, VIT_B32, clipGolden, seededClip, unit, without } from '../package/support/clip.mjs';
+import { CLIPS, clipGolden, DATA, seededClip, unit, VIT_B32, without } from '../package/support/clip.mjs';
 import { filesOf, tinyFolder } from '../package/support/models.mjs';
 import { cosine, goldens, launch, maxAbsError, mean, startBench } from './harness.mjs';
 
@@ -19,7 +19,18 @@ const TEXTS = GOLDENS['clip-tiny'].texts.map(({ text }) => text);
 
 /** Heads of 5 and 6 values: no tile and no vector of a GPU has such a width. */
 const ODD = {
-  ...seededClip({ text: { hidden_size: 10, intermediate_size: 13, num_hidden_layers: 2, num_attention_heads: 2 }, vision: { hidden_size: 18, intermediate_size: 21, num_hidden_layers: 2, num_attention_heads: 3, image_size: 30, patch_size: 6 }, projection_dim: 7 }),
+  ...seededClip({
+    text: { hidden_size: 10, intermediate_size: 13, num_hidden_layers: 2, num_attention_heads: 2 },
+    vision: {
+      hidden_size: 18,
+      intermediate_size: 21,
+      num_hidden_layers: 2,
+      num_attention_heads: 3,
+      image_size: 30,
+      patch_size: 6,
+    },
+    projection_dim: 7,
+  }),
   'tokenizer.json': filesOf(tinyFolder('clip-tiny'))['tokenizer.json'],
 };
 
@@ -27,7 +38,11 @@ let browser;
 let bench;
 before(async () => {
   browser = await launch();
-  bench = await startBench({ ...Object.fromEntries(CLIPS.map((name) => [`test/${name}`, tinyFolder(name)])), 'test/odd': ODD, 'test/clip-vit-b32': VIT_B32 });
+  bench = await startBench({
+    ...Object.fromEntries(CLIPS.map((name) => [`test/${name}`, tinyFolder(name)])),
+    'test/odd': ODD,
+    'test/clip-vit-b32': VIT_B32,
+  });
 });
 after(async () => {
   await browser?.close();
@@ -47,37 +62,58 @@ async function inPage(work, from = browser) {
 
 /** Loads a model in a bare page and embeds texts and pictures, which are files in base64. */
 const embedIn = (page, request) =>
-  page.evaluate(
-    async ({ model, wasm, options, texts = [], pictures = [] }) => {
-      const { ImageTextEmbedder, diagnose, init } = await import('/package/web.js');
-      if (wasm) await init({ wasm: `/package/core/${wasm}.wasm` });
-      const embedder = await ImageTextEmbedder.load(model, { host: `${location.origin}/hub`, store: false, ...options });
-      const rows = ({ data, dims: [count, width] }) => Array.from({ length: count }, (_, i) => Array.from(data.subarray(i * width, (i + 1) * width)));
-      const files = await Promise.all(pictures.map(async (picture) => (await fetch(`data:;base64,${picture}`)).blob()));
-      const read = texts.length > 0 ? await embedder.embedTexts(texts) : undefined;
-      const seen = files.length > 0 ? await embedder.embedImages(files) : undefined;
-      const { backend, towers } = embedder;
-      const { memoryBytes } = (await diagnose()).cpuCore;
-      embedder.dispose();
-      return { texts: read && rows(read), tokens: read?.tokens, images: seen && rows(seen), backend, towers, memoryBytes };
-    },
-    request,
-  );
+  page.evaluate(async ({ model, wasm, options, texts = [], pictures = [] }) => {
+    const { ImageTextEmbedder, diagnose, init } = await import('/package/web.js');
+    if (wasm) await init({ wasm: `/package/core/${wasm}.wasm` });
+    const embedder = await ImageTextEmbedder.load(model, { host: `${location.origin}/hub`, store: false, ...options });
+    const rows = ({ data, dims: [count, width] }) =>
+      Array.from({ length: count }, (_, i) => Array.from(data.subarray(i * width, (i + 1) * width)));
+    const files = await Promise.all(pictures.map(async (picture) => (await fetch(`data:;base64,${picture}`)).blob()));
+    const read = texts.length > 0 ? await embedder.embedTexts(texts) : undefined;
+    const seen = files.length > 0 ? await embedder.embedImages(files) : undefined;
+    const { backend, towers } = embedder;
+    const { memoryBytes } = (await diagnose()).cpuCore;
+    embedder.dispose();
+    return {
+      texts: read && rows(read),
+      tokens: read?.tokens,
+      images: seen && rows(seen),
+      backend,
+      towers,
+      memoryBytes,
+    };
+  }, request);
 
 const embed = (request, from) => inPage((page) => embedIn(page, request), from);
 
 /** As a part of the largest value. */
-const relative = (rows, expected) => maxAbsError(rows, expected) / Math.max(...expected.flatMap((row) => Array.from(row, Math.abs)));
+const relative = (rows, expected) =>
+  maxAbsError(rows, expected) / Math.max(...expected.flatMap((row) => Array.from(row, Math.abs)));
 
 for (const [build, simd] of Object.entries(BUILDS)) {
   for (const name of CLIPS) {
     test(`${name} on ${build}.wasm equals transformers in all values`, async (t) => {
       const { texts, tensors } = GOLDENS[name];
-      const answer = await embed({ model: `test/${name}`, wasm: build, options: { device: 'cpu', dtype: 'f32' }, texts: texts.map(({ text }) => text), pictures: PICTURES });
+      const answer = await embed({
+        model: `test/${name}`,
+        wasm: build,
+        options: { device: 'cpu', dtype: 'f32' },
+        texts: texts.map(({ text }) => text),
+        pictures: PICTURES,
+      });
       assert.equal(answer.backend.simd, simd);
-      assert.deepEqual(answer.tokens, texts.map(({ ids }) => ids.length));
-      for (const [what, expected] of [['texts', tensors.text_features], ['images', tensors.image_features]]) {
-        const error = relative(answer[what], expected.map((row) => Array.from(unit(row))));
+      assert.deepEqual(
+        answer.tokens,
+        texts.map(({ ids }) => ids.length),
+      );
+      for (const [what, expected] of [
+        ['texts', tensors.text_features],
+        ['images', tensors.image_features],
+      ]) {
+        const error = relative(
+          answer[what],
+          expected.map((row) => Array.from(unit(row))),
+        );
         t.diagnostic(`${what}: ${error.toExponential(1)} of the largest value`);
         assert.ok(error <= TOLERANCE, `${what}: ${error}`);
       }
@@ -85,7 +121,7 @@ for (const [build, simd] of Object.entries(BUILDS)) {
   }
 }
 
-test('on WebGPU both towers give the CPU\'s values in f32, heads of odd widths too', { timeout: 900_000 }, async (t) => {
+test("on WebGPU both towers give the CPU's values in f32, heads of odd widths too", { timeout: 900_000 }, async (t) => {
   const gpu = await launch({ softwareGpu: true });
   try {
     for (const model of [...CLIPS.map((name) => `test/${name}`), 'test/odd']) {
@@ -111,7 +147,12 @@ test('both towers come from IndexedDB after a reload, without a request, and are
     const page = await context.newPage();
     await page.goto(bench.url);
     bench.requests.length = 0;
-    const answer = await embedIn(page, { model: 'test/clip-tiny-gelu', options: { store: undefined, dtype: 'q8' }, texts: TEXTS, pictures: PICTURES });
+    const answer = await embedIn(page, {
+      model: 'test/clip-tiny-gelu',
+      options: { store: undefined, dtype: 'q8' },
+      texts: TEXTS,
+      pictures: PICTURES,
+    });
     const listed = await page.evaluate(async () => {
       const { models } = await import('/package/web.js');
       return (await models.list()).map(({ part, dtype, whole }) => `${part} ${dtype} ${whole}`).sort();
@@ -126,17 +167,26 @@ test('both towers come from IndexedDB after a reload, without a request, and are
     assert.deepEqual(first.listed, ['image q8 true', 'text q8 true']);
     const second = await visit();
     assert.equal(second.files, 0);
-    assert.deepEqual([second.answer.texts, second.answer.images, second.listed], [first.answer.texts, first.answer.images, first.listed]);
+    assert.deepEqual(
+      [second.answer.texts, second.answer.images, second.listed],
+      [first.answer.texts, first.answer.images, first.listed],
+    );
   } finally {
     await context.close();
   }
 });
 
 test('a Worker embeds texts, files, pixels, an ImageBitmap and an OffscreenCanvas', async () => {
-  const expected = await embed({ model: 'test/clip-tiny', options: { dtype: 'f32' }, texts: ['cat'], pictures: [base64('pictures', 'plain.png')] });
+  const expected = await embed({
+    model: 'test/clip-tiny',
+    options: { dtype: 'f32' },
+    texts: ['cat'],
+    pictures: [base64('pictures', 'plain.png')],
+  });
   const answer = await inPage((page) =>
-    page.evaluate(async (file) => {
-      const script = `
+    page.evaluate(
+      async (file) => {
+        const script = `
         import { ImageTextEmbedder } from '${location.origin}/package/web.js';
         onmessage = async ({ data: blob }) => {
           try {
@@ -155,15 +205,20 @@ test('a Worker embeds texts, files, pixels, an ImageBitmap and an OffscreenCanva
             postMessage({ error: { code, message } });
           }
         };`;
-      const worker = new Worker(URL.createObjectURL(new Blob([script], { type: 'text/javascript' })), { type: 'module' });
-      const answered = new Promise((resolve) => (worker.onmessage = ({ data }) => resolve(data)));
-      worker.postMessage(await (await fetch(`data:image/png;base64,${file}`)).blob());
-      return answered;
-    }, base64('pictures', 'plain.png')),
+        const worker = new Worker(URL.createObjectURL(new Blob([script], { type: 'text/javascript' })), {
+          type: 'module',
+        });
+        const answered = new Promise((resolve) => (worker.onmessage = ({ data }) => resolve(data)));
+        worker.postMessage(await (await fetch(`data:image/png;base64,${file}`)).blob());
+        return answered;
+      },
+      base64('pictures', 'plain.png'),
+    ),
   );
   assert.equal(answer.error, undefined, JSON.stringify(answer.error));
   assert.deepEqual(answer.text, expected.texts[0]);
-  for (let i = 0; i < 6; i++) assert.deepEqual(answer.images.slice(i * 24, (i + 1) * 24), expected.images[0], `image ${i}`);
+  for (let i = 0; i < 6; i++)
+    assert.deepEqual(answer.images.slice(i * 24, (i + 1) * 24), expected.images[0], `image ${i}`);
   assert.ok(Math.abs(answer.scores[0].score + answer.scores[1].score - 1) < 1e-6);
 });
 
@@ -171,12 +226,21 @@ test('a Worker embeds texts, files, pixels, an ImageBitmap and an OffscreenCanva
 const TOWER = { hidden_size: 256, intermediate_size: 1024, num_hidden_layers: 4, num_attention_heads: 4 };
 
 for (const [what, towers] of [
-  ['both towers each', [['text', 'image'], ['text', 'image']]],
+  [
+    'both towers each',
+    [
+      ['text', 'image'],
+      ['text', 'image'],
+    ],
+  ],
   ['a tower each', [['text'], ['image']]],
   ['one both and one a tower', [['image'], ['text', 'image']]],
 ]) {
   test(`two tabs that load ${what} at once fetch each tower once`, { timeout: 120_000 }, async (t) => {
-    const files = { ...seededClip({ text: TOWER, vision: TOWER }), 'tokenizer.json': filesOf(tinyFolder('clip-tiny'))['tokenizer.json'] };
+    const files = {
+      ...seededClip({ text: TOWER, vision: TOWER }),
+      'tokenizer.json': filesOf(tinyFolder('clip-tiny'))['tokenizer.json'],
+    };
     const hub = await startHub({ models: { 'test/large': files } });
     t.after(() => hub.close());
     await fetch(`${hub.url}/api/models/test/large/tree/main?recursive=true`);
@@ -190,16 +254,32 @@ for (const [what, towers] of [
         async ({ host, towers, options, picture }) => {
           const { ImageTextEmbedder, models } = await import('/package/web.js');
           const events = [];
-          const embedder = await ImageTextEmbedder.load('test/large', { host, towers, device: 'cpu', dtype: 'q8', onProgress: ({ status, loaded, total }) => events.push([status, loaded, total]), ...options });
+          const embedder = await ImageTextEmbedder.load('test/large', {
+            host,
+            towers,
+            device: 'cpu',
+            dtype: 'q8',
+            onProgress: ({ status, loaded, total }) => events.push([status, loaded, total]),
+            ...options,
+          });
           const text = towers.includes('text') ? [...(await embedder.embedTexts('a dog')).data] : null;
-          const image = towers.includes('image') ? [...(await embedder.embedImages(await (await fetch(`data:;base64,${picture}`)).blob())).data] : null;
+          const image = towers.includes('image')
+            ? [...(await embedder.embedImages(await (await fetch(`data:;base64,${picture}`)).blob())).data]
+            : null;
           embedder.dispose();
-          return { text, image, events, stored: (await models.list()).map(({ part, whole }) => `${part} ${whole}`).sort() };
+          return {
+            text,
+            image,
+            events,
+            stored: (await models.list()).map(({ part, whole }) => `${part} ${whole}`).sort(),
+          };
         },
         { host: hub.url, towers, options, picture: PICTURES[0] },
       );
     const answers = await Promise.all(pages.map((page, i) => load(page, towers[i])));
-    const bytes = hub.requests.filter(({ url }) => url.endsWith('.safetensors')).reduce((sum, { bytes }) => sum + bytes, 0);
+    const bytes = hub.requests
+      .filter(({ url }) => url.endsWith('.safetensors'))
+      .reduce((sum, { bytes }) => sum + bytes, 0);
     const size = files['model.safetensors'].length;
     t.diagnostic(`${bytes} bytes of ${size}`);
     assert.ok(bytes >= size * 0.99 && bytes <= size * 1.02 + (256 << 10), `${bytes} bytes of ${size}`);
@@ -222,22 +302,41 @@ describe('a page', () => {
     // Another origin, which lets pages see its pictures but not their pixels; `/open/` lets them have these too.
     other = createServer((request, response) => {
       if (request.url.startsWith('/open/')) response.setHeader('Access-Control-Allow-Origin', '*');
-      response.writeHead(200, { 'Content-Type': 'image/png' }).end(readFileSync(path.join(goldens, 'pictures/plain.png')));
+      response
+        .writeHead(200, { 'Content-Type': 'image/png' })
+        .end(readFileSync(path.join(goldens, 'pictures/plain.png')));
     });
     await new Promise((resolve) => other.listen(0, '127.0.0.1', resolve));
     context = await browser.newContext();
     page = await context.newPage();
     await page.goto(bench.url);
-    const files = Object.fromEntries(['plain.png', 'alpha.png', 'plain.jpg', 'exif-6.jpg', 'lossless.webp', 'animated.webp', 'plain.gif', 'other.avif'].map((name) => [name, base64('pictures', name)]));
+    const files = Object.fromEntries(
+      [
+        'plain.png',
+        'alpha.png',
+        'plain.jpg',
+        'exif-6.jpg',
+        'lossless.webp',
+        'animated.webp',
+        'plain.gif',
+        'other.avif',
+      ].map((name) => [name, base64('pictures', name)]),
+    );
     await page.evaluate(
       async ({ files, elsewhere }) => {
         const { ImageTextEmbedder } = await import('/package/web.js');
-        const embedder = await ImageTextEmbedder.load('test/clip-tiny', { host: `${location.origin}/hub`, dtype: 'f32', store: false });
+        const embedder = await ImageTextEmbedder.load('test/clip-tiny', {
+          host: `${location.origin}/hub`,
+          dtype: 'f32',
+          store: false,
+        });
         const blob = async (name) => (await fetch(`data:;base64,${files[name]}`)).blob();
         const img = (src, more) => Object.assign(new Image(), more, { src });
         const drawn = async (canvas, name = 'plain.png') => {
           const bitmap = await createImageBitmap(await blob(name));
-          Object.assign(canvas, { width: bitmap.width, height: bitmap.height }).getContext('2d').drawImage(bitmap, 0, 0);
+          Object.assign(canvas, { width: bitmap.width, height: bitmap.height })
+            .getContext('2d')
+            .drawImage(bitmap, 0, 0);
           return canvas;
         };
         const embed = async (image, options) => {
@@ -259,7 +358,8 @@ describe('a page', () => {
   });
 
   /** Runs `make` in the page and embeds what it gives. */
-  const answer = (make, options) => page.evaluate(`(async () => embed(await (${make})(), ${JSON.stringify(options)}))()`);
+  const answer = (make, options) =>
+    page.evaluate(`(async () => embed(await (${make})(), ${JSON.stringify(options)}))()`);
   const vectorOf = async (make, options) => {
     const { vector, error } = await answer(make, options);
     assert.equal(error, undefined, JSON.stringify(error));
@@ -273,28 +373,58 @@ describe('a page', () => {
     ['a canvas', `() => drawn(document.createElement('canvas'))`],
     ['an OffscreenCanvas', `() => drawn(new OffscreenCanvas(1, 1))`],
     ['ImageData', `async () => (await drawn(new OffscreenCanvas(1, 1))).getContext('2d').getImageData(0, 0, 40, 28)`],
-    ['an img element', `async () => { const element = img(URL.createObjectURL(await blob('plain.png'))); await element.decode(); return element; }`],
-    ['an img element that is shown in another size', `async () => { const element = img(URL.createObjectURL(await blob('plain.png')), { width: 7, height: 99 }); document.body.append(element); await element.decode(); return element; }`],
-    ['an img element of another origin that allows it', `async () => { const element = img(elsewhere + '/open/x.png', { crossOrigin: 'anonymous' }); await element.decode(); return element; }`],
+    [
+      'an img element',
+      `async () => { const element = img(URL.createObjectURL(await blob('plain.png'))); await element.decode(); return element; }`,
+    ],
+    [
+      'an img element that is shown in another size',
+      `async () => { const element = img(URL.createObjectURL(await blob('plain.png')), { width: 7, height: 99 }); document.body.append(element); await element.decode(); return element; }`,
+    ],
+    [
+      'an img element of another origin that allows it',
+      `async () => { const element = img(elsewhere + '/open/x.png', { crossOrigin: 'anonymous' }); await element.decode(); return element; }`,
+    ],
     ['a URL of another origin that allows it', `() => elsewhere + '/open/x.png'`],
     ['a file that the browser decodes', `() => blob('plain.png')`, { decoder: 'browser' }],
-    ['bytes that the browser decodes', `async () => new Uint8Array(await (await blob('plain.png')).arrayBuffer())`, { decoder: 'browser' }],
+    [
+      'bytes that the browser decodes',
+      `async () => new Uint8Array(await (await blob('plain.png')).arrayBuffer())`,
+      { decoder: 'browser' },
+    ],
     ['a lossless WebP', `() => blob('lossless.webp')`],
     ['a lossless WebP that the browser decodes', `() => blob('lossless.webp')`, { decoder: 'browser' }],
     ['the first frame of an animation that the browser decodes', `() => blob('animated.webp')`, { decoder: 'browser' }],
-    ['a file of another realm', `async () => { const frame = document.createElement('iframe'); document.body.append(frame); return new frame.contentWindow.Blob([await blob('plain.png')]); }`],
-    ['bytes of another realm', `async () => { const frame = document.createElement('iframe'); document.body.append(frame); return new frame.contentWindow.Uint8Array(await (await blob('plain.png')).arrayBuffer()); }`],
-    ['a canvas of another realm', `async () => { const frame = document.createElement('iframe'); document.body.append(frame); return drawn(frame.contentDocument.createElement('canvas')); }`],
+    [
+      'a file of another realm',
+      `async () => { const frame = document.createElement('iframe'); document.body.append(frame); return new frame.contentWindow.Blob([await blob('plain.png')]); }`,
+    ],
+    [
+      'bytes of another realm',
+      `async () => { const frame = document.createElement('iframe'); document.body.append(frame); return new frame.contentWindow.Uint8Array(await (await blob('plain.png')).arrayBuffer()); }`,
+    ],
+    [
+      'a canvas of another realm',
+      `async () => { const frame = document.createElement('iframe'); document.body.append(frame); return drawn(frame.contentDocument.createElement('canvas')); }`,
+    ],
   ]) {
-    test(`embeds ${what} as the file itself`, async () => assert.deepEqual(await vectorOf(make, options), await vectorOf(`() => blob('plain.png')`)));
+    test(`embeds ${what} as the file itself`, async () =>
+      assert.deepEqual(await vectorOf(make, options), await vectorOf(`() => blob('plain.png')`)));
   }
 
-  for (const [file, least] of [['plain.jpg', 0.9995], ['exif-6.jpg', 0.9995], ['alpha.png', 0.995]]) {
+  for (const [file, least] of [
+    ['plain.jpg', 0.9995],
+    ['exif-6.jpg', 0.9995],
+    ['alpha.png', 0.995],
+  ]) {
     test(`${file} as the browser decodes it, or an img element shows it, is nearly what the package decodes`, async (t) => {
       const own = await vectorOf(`() => blob('${file}')`);
       for (const [what, make, options] of [
         ['decoder', `() => blob('${file}')`, { decoder: 'browser' }],
-        ['img', `async () => { const element = img(URL.createObjectURL(await blob('${file}'))); await element.decode(); return element; }`],
+        [
+          'img',
+          `async () => { const element = img(URL.createObjectURL(await blob('${file}'))); await element.decode(); return element; }`,
+        ],
         ['bitmap', `async () => createImageBitmap(await blob('${file}'))`],
       ]) {
         const alike = cosine(await vectorOf(make, options), own);
@@ -307,24 +437,89 @@ describe('a page', () => {
   test('has the browser decode what the package does not know', async (t) => {
     const { error } = await answer(`() => blob('other.avif')`);
     assert.deepEqual([error.name, error.code], ['PilotlightError', 'INVALID_INPUT']);
-    const alike = cosine(await vectorOf(`() => blob('other.avif')`, { decoder: 'browser' }), await vectorOf(`() => blob('plain.png')`));
+    const alike = cosine(
+      await vectorOf(`() => blob('other.avif')`, { decoder: 'browser' }),
+      await vectorOf(`() => blob('plain.png')`),
+    );
     t.diagnostic(`cosine to the picture before it was made AVIF: ${alike.toFixed(4)}`);
     assert.ok(alike > 0.9, `cosine ${alike}`);
   });
 
   for (const [what, make, code, message, options] of [
-    ['an img element without a source', `() => new Image()`, 'INVALID_INPUT', /^images\[0\]: the img element has not loaded its picture; await its decode\(\)/],
-    ['an img element that has not loaded yet', `async () => img(URL.createObjectURL(await blob('plain.png')))`, 'INVALID_INPUT', /^images\[0\]: the img element has not loaded/],
-    ['an img element of what is no picture', `async () => { const element = img('data:image/png;base64,AAAA'); await element.decode().catch(() => {}); return element; }`, 'INVALID_INPUT', /^images\[0\]: the img element has not loaded/],
-    ['an img element of another origin', `async () => { const element = img(elsewhere + '/x.png'); await element.decode(); return element; }`, 'INVALID_INPUT', /^images\[0\]: it comes from another server/],
-    ['a canvas that such a picture was drawn on', `async () => { const element = img(elsewhere + '/x.png'); await element.decode(); const canvas = document.createElement('canvas'); canvas.getContext('2d').drawImage(element, 0, 0); return canvas; }`, 'INVALID_INPUT', /^images\[0\]: it comes from another server/],
-    ['a URL of another origin that does not allow it', `() => elsewhere + '/x.png'`, 'FETCH_FAILED', /^images\[0\]: its URL cannot be fetched/],
-    ['an ImageBitmap that was closed', `async () => { const bitmap = await createImageBitmap(await blob('plain.png')); bitmap.close(); return bitmap; }`, 'INVALID_INPUT', /^images\[0\]: the picture has 0 x 0 pixels/],
-    ['a canvas without pixels', `() => Object.assign(document.createElement('canvas'), { width: 0, height: 5 })`, 'INVALID_INPUT', /^images\[0\]: the picture has 0 x 5 pixels/],
-    ['a canvas of 60 million pixels', `() => Object.assign(document.createElement('canvas'), { width: 10000, height: 6000 })`, 'RESOURCE_LIMIT', /^images\[0\]: the picture has 10000 x 6000 pixels, expected 50000000/],
-    ['what the browser cannot decode', `() => new Blob(['a photo of a cat'])`, 'INVALID_INPUT', /^images\[0\]: the browser cannot decode/, { decoder: 'browser' }],
-    ['nothing for the browser to decode', `() => new Uint8Array()`, 'INVALID_INPUT', /^images\[0\]: /, { decoder: 'browser' }],
-    ['a svg element', `() => document.createElementNS('http://www.w3.org/2000/svg', 'svg')`, 'INVALID_INPUT', /^images\[0\]: expected a Blob/],
+    [
+      'an img element without a source',
+      `() => new Image()`,
+      'INVALID_INPUT',
+      /^images\[0\]: the img element has not loaded its picture; await its decode\(\)/,
+    ],
+    [
+      'an img element that has not loaded yet',
+      `async () => img(URL.createObjectURL(await blob('plain.png')))`,
+      'INVALID_INPUT',
+      /^images\[0\]: the img element has not loaded/,
+    ],
+    [
+      'an img element of what is no picture',
+      `async () => { const element = img('data:image/png;base64,AAAA'); await element.decode().catch(() => {}); return element; }`,
+      'INVALID_INPUT',
+      /^images\[0\]: the img element has not loaded/,
+    ],
+    [
+      'an img element of another origin',
+      `async () => { const element = img(elsewhere + '/x.png'); await element.decode(); return element; }`,
+      'INVALID_INPUT',
+      /^images\[0\]: it comes from another server/,
+    ],
+    [
+      'a canvas that such a picture was drawn on',
+      `async () => { const element = img(elsewhere + '/x.png'); await element.decode(); const canvas = document.createElement('canvas'); canvas.getContext('2d').drawImage(element, 0, 0); return canvas; }`,
+      'INVALID_INPUT',
+      /^images\[0\]: it comes from another server/,
+    ],
+    [
+      'a URL of another origin that does not allow it',
+      `() => elsewhere + '/x.png'`,
+      'FETCH_FAILED',
+      /^images\[0\]: its URL cannot be fetched/,
+    ],
+    [
+      'an ImageBitmap that was closed',
+      `async () => { const bitmap = await createImageBitmap(await blob('plain.png')); bitmap.close(); return bitmap; }`,
+      'INVALID_INPUT',
+      /^images\[0\]: the picture has 0 x 0 pixels/,
+    ],
+    [
+      'a canvas without pixels',
+      `() => Object.assign(document.createElement('canvas'), { width: 0, height: 5 })`,
+      'INVALID_INPUT',
+      /^images\[0\]: the picture has 0 x 5 pixels/,
+    ],
+    [
+      'a canvas of 60 million pixels',
+      `() => Object.assign(document.createElement('canvas'), { width: 10000, height: 6000 })`,
+      'RESOURCE_LIMIT',
+      /^images\[0\]: the picture has 10000 x 6000 pixels, expected 50000000/,
+    ],
+    [
+      'what the browser cannot decode',
+      `() => new Blob(['a photo of a cat'])`,
+      'INVALID_INPUT',
+      /^images\[0\]: the browser cannot decode/,
+      { decoder: 'browser' },
+    ],
+    [
+      'nothing for the browser to decode',
+      `() => new Uint8Array()`,
+      'INVALID_INPUT',
+      /^images\[0\]: /,
+      { decoder: 'browser' },
+    ],
+    [
+      'a svg element',
+      `() => document.createElementNS('http://www.w3.org/2000/svg', 'svg')`,
+      'INVALID_INPUT',
+      /^images\[0\]: expected a Blob/,
+    ],
     ['a page in place of a picture', `() => location.href`, 'INVALID_INPUT', /^images\[0\]: .*no known format/],
   ]) {
     test(`is refused ${what}: ${code}`, async () => {
@@ -337,21 +532,35 @@ describe('a page', () => {
   }
 });
 
-describe('ViT-B/32', { skip: without(path.join(VIT_B32, 'model.safetensors'), path.join(DATA, 'photos/manifest.json')) }, () => {
+describe('ViT-B/32', {
+  skip: without(path.join(VIT_B32, 'model.safetensors'), path.join(DATA, 'photos/manifest.json')),
+}, () => {
   const golden = clipGolden('clip-vit-b32');
   const photos = golden.photos.slice(0, 16);
   const expected = golden.tensors['image_features.photos'].slice(0, photos.length).map((row) => Array.from(unit(row)));
 
-  for (const [dtype, least, most] of [['q8', 0.995, 110], ['q4', 0.97, 65]]) {
-    test(`in ${dtype} stays near f32 on both builds, the builds near each other, and in ${most} MB`, { timeout: 300_000 }, async (t) => {
+  for (const [dtype, least, most] of [
+    ['q8', 0.995, 110],
+    ['q4', 0.97, 65],
+  ]) {
+    test(`in ${dtype} stays near f32 on both builds, the builds near each other, and in ${most} MB`, {
+      timeout: 300_000,
+    }, async (t) => {
       const pictures = photos.map((file) => readFileSync(path.join(DATA, 'photos', file)).toString('base64'));
       const rows = {};
       for (const [build, simd] of Object.entries(BUILDS)) {
-        const answer = await embed({ model: 'test/clip-vit-b32', wasm: build, options: { device: 'cpu', dtype, towers: ['image'] }, pictures });
+        const answer = await embed({
+          model: 'test/clip-vit-b32',
+          wasm: build,
+          options: { device: 'cpu', dtype, towers: ['image'] },
+          pictures,
+        });
         assert.equal(answer.backend.simd, simd);
         rows[build] = answer.images;
         const cosines = answer.images.map((row, i) => cosine(row, expected[i]));
-        t.diagnostic(`${build}: cosine ${mean(cosines).toFixed(5)} in the mean, ${Math.min(...cosines).toFixed(5)} at least; ${(answer.memoryBytes / 1e6).toFixed(1)} MB`);
+        t.diagnostic(
+          `${build}: cosine ${mean(cosines).toFixed(5)} in the mean, ${Math.min(...cosines).toFixed(5)} at least; ${(answer.memoryBytes / 1e6).toFixed(1)} MB`,
+        );
         assert.ok(mean(cosines) >= least, `${build}: mean cosine ${mean(cosines)}`);
         assert.ok(answer.memoryBytes <= most * 1e6, `${build}: ${answer.memoryBytes} bytes`);
       }

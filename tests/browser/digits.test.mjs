@@ -66,18 +66,16 @@ async function write(text) {
 async function writtenAnew(change) {
   const before = await pictures();
   await change();
-  await page.waitForFunction(
-    (before) => {
-      const now = [...document.querySelectorAll('.sheet-digits canvas')].map((canvas) => canvas.toDataURL());
-      return now.join() !== before && document.querySelector('.sheet').getAttribute('aria-busy') === 'false';
-    },
-    before.join(),
-  );
+  await page.waitForFunction((before) => {
+    const now = [...document.querySelectorAll('.sheet-digits canvas')].map((canvas) => canvas.toDataURL());
+    return now.join() !== before && document.querySelector('.sheet').getAttribute('aria-busy') === 'false';
+  }, before.join());
   return pictures();
 }
 
 /** What is on canvases, to be compared. */
-const pictures = (selector = '.sheet-digits canvas') => page.locator(selector).evaluateAll((all) => all.map((canvas) => canvas.toDataURL()));
+const pictures = (selector = '.sheet-digits canvas') =>
+  page.locator(selector).evaluateAll((all) => all.map((canvas) => canvas.toDataURL()));
 
 /** The mean of each canvas's ink, 0 to 255. */
 const ink = (selector = '.sheet-digits canvas') =>
@@ -129,17 +127,26 @@ test('a number is written before one’s eyes, from noise to digits, and read by
   await number().fill('0123456789');
   await written('0123456789');
   const steps = (await watched()).filter((text) => text.trim());
-  assert.deepEqual(steps, [...[1, 2, 3, 4, 5, 6].map((step) => `Step ${step} of 7`), 'Seed 7, out of noise in 7 steps']);
+  assert.deepEqual(steps, [
+    ...[1, 2, 3, 4, 5, 6].map((step) => `Step ${step} of 7`),
+    'Seed 7, out of noise in 7 steps',
+  ]);
 
   const shades = await ink();
   assert.equal(shades.length, 10);
-  assert.ok(shades.every((shade) => shade > 5 && shade < 120), shades.join(' '));
+  assert.ok(
+    shades.every((shade) => shade > 5 && shade < 120),
+    shades.join(' '),
+  );
   assert.equal(new Set(await pictures()).size, 10);
   const captions = await page.locator('.sheet-reading').allInnerTexts();
   for (const caption of captions) assert.match(caption.replaceAll('\n', ' '), /^read as \d ?,? \d+%$/);
   const right = captions.filter((caption, digit) => caption.startsWith(`read as ${digit}`));
   assert.ok(right.length >= 9, captions.join(' | '));
-  assert.match(await page.locator('.digits-top .figures').innerText(), /Per digit\s+[\d.]+ m?s\s+[\d.]+ m?s a step\s+The number\s+[\d.]+ m?s\s+10 digits, 7 steps\s+Runs on\s+CPU\s+(relaxed|128-bit) SIMD/);
+  assert.match(
+    await page.locator('.digits-top .figures').innerText(),
+    /Per digit\s+[\d.]+ m?s\s+[\d.]+ m?s a step\s+The number\s+[\d.]+ m?s\s+10 digits, 7 steps\s+Runs on\s+CPU\s+(relaxed|128-bit) SIMD/,
+  );
   await page.getByText('The CPU was taken because').waitFor();
 
   const foreign = urls.filter((url) => !url.startsWith(`${site.url}/`) || url.includes('/hub/'));
@@ -184,7 +191,11 @@ test('steps and guidance change what is written, and say what they are', async (
   const led = await writtenAnew(() => page.getByLabel('Guidance').fill('4.5'));
   assert.equal(await setting('Guidance'), '4.5');
   led.forEach((picture, i) => assert.notEqual(picture, usual[i]));
-  for (const [label, words] of [['Seed', /noise it begins with/], ['Steps', /clears some of it away/], ['Guidance', /led to the digit/]]) {
+  for (const [label, words] of [
+    ['Seed', /noise it begins with/],
+    ['Steps', /clears some of it away/],
+    ['Guidance', /led to the digit/],
+  ]) {
     const id = await page.getByLabel(label).getAttribute('aria-describedby');
     assert.match(await page.locator(`[id="${id}"]`).innerText(), words);
   }
@@ -277,7 +288,10 @@ test('one digit becomes another: a filmstrip, a slider to go through it, and a b
   await button('Play').waitFor();
   assert.equal(await slider.inputValue(), '16');
   const played = await watched();
-  assert.deepEqual(played, Array.from({ length: 17 }, (_, i) => `Picture ${i + 1} of 17`));
+  assert.deepEqual(
+    played,
+    Array.from({ length: 17 }, (_, i) => `Picture ${i + 1} of 17`),
+  );
   await page.locator('.filmstrip span').nth(5).click();
   assert.equal(await slider.inputValue(), '5');
 
@@ -292,7 +306,10 @@ test('one digit becomes another: a filmstrip, a slider to go through it, and a b
 test('the number is saved as a PNG of 28 by 28 pixels a digit, white on black', async () => {
   await open('407');
   await page.waitForFunction(() => document.querySelector('.sheet-foot a')?.download === 'digits-407-seed-7.png');
-  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Save as PNG' }).click()]);
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('link', { name: 'Save as PNG' }).click(),
+  ]);
   assert.equal(download.suggestedFilename(), 'digits-407-seed-7.png');
   const file = await readFile(await download.path());
   assert.deepEqual([...file.subarray(0, 8)], [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
@@ -310,13 +327,20 @@ test('a digit that is drawn by mouse is read, wherever on the pad and however la
   const seen = () =>
     page.locator('.verdict canvas').evaluate((canvas) => {
       const data = window.pixelsOf(canvas);
-      const all = Array.from({ length: 784 }, (_, i) => ({ x: i % 28, y: Math.floor(i / 28), grey: data[4 * i + 3] })).filter(({ grey }) => grey > 0);
+      const all = Array.from({ length: 784 }, (_, i) => ({
+        x: i % 28,
+        y: Math.floor(i / 28),
+        grey: data[4 * i + 3],
+      })).filter(({ grey }) => grey > 0);
       const sum = all.reduce((sum, { grey }) => sum + grey, 0);
       const centre = (axis) => all.reduce((sum, pixel) => sum + pixel.grey * (pixel[axis] + 0.5), 0) / sum;
       const inked = all.filter(({ grey }) => grey > 127).map(({ y }) => y);
       return { height: Math.max(...inked) - Math.min(...inked) + 1, centre: [centre('x'), centre('y')] };
     });
-  for (const [name, from, to] of [['large', [0.55, 0.1], [0.45, 0.9]], ['small and in a corner', [0.82, 0.1], [0.78, 0.42]]]) {
+  for (const [name, from, to] of [
+    ['large', [0.55, 0.1], [0.45, 0.9]],
+    ['small and in a corner', [0.82, 0.1], [0.78, 0.42]],
+  ]) {
     await draw(from, to);
     await page.getByText('This is a one.').waitFor();
     assert.equal(await page.locator('.reading [data-best=true] > span').first().innerText(), '1', name);
@@ -331,7 +355,11 @@ test('a digit that is drawn by mouse is read, wherever on the pad and however la
 
   // It is read while it is drawn: a seven, before the pen is lifted.
   const { x, y, width } = await page.locator('.pad canvas').boundingBox();
-  const corners = [[0.28, 0.2], [0.7, 0.2], [0.45, 0.85]].map(([across, down]) => [x + across * width, y + down * width]);
+  const corners = [
+    [0.28, 0.2],
+    [0.7, 0.2],
+    [0.45, 0.85],
+  ].map(([across, down]) => [x + across * width, y + down * width]);
   await page.mouse.move(...corners[0]);
   await page.mouse.down();
   for (const corner of corners.slice(1)) await page.mouse.move(...corner, { steps: 10 });
@@ -352,7 +380,11 @@ test('on a phone of 360 pixels one draws by finger without moving the page, and 
   const { x, y, width } = await page.locator('.pad canvas').boundingBox();
   const before = await page.evaluate(() => scrollY);
   const devtools = await context.newCDPSession(page);
-  const touch = (type, ...points) => devtools.send('Input.dispatchTouchEvent', { type, touchPoints: points.map(([across, down], id) => ({ x: x + across * width, y: y + down * width, id })) });
+  const touch = (type, ...points) =>
+    devtools.send('Input.dispatchTouchEvent', {
+      type,
+      touchPoints: points.map(([across, down], id) => ({ x: x + across * width, y: y + down * width, id })),
+    });
   await touch('touchStart', [0.5, 0.1]);
   for (let down = 0.15; down < 0.9; down += 0.05) await touch('touchMove', [0.5, down]);
   // A second finger draws nothing.
@@ -376,9 +408,15 @@ test('the ink is the theme’s, on what was drawn before it changed too', async 
         return data.find((_, i) => i % 4 === 0 && data[i + 3] > 128);
       }),
     );
-  assert.ok((await colours()).every((red) => red < 60), String(await colours()));
+  assert.ok(
+    (await colours()).every((red) => red < 60),
+    String(await colours()),
+  );
   await button('Use the dark theme').click();
-  assert.ok((await colours()).every((red) => red > 200), String(await colours()));
+  assert.ok(
+    (await colours()).every((red) => red > 200),
+    String(await colours()),
+  );
 });
 
 test('everything on the page can be done by keyboard alone', async () => {
@@ -429,7 +467,11 @@ test('everything on the page can be done by keyboard alone', async () => {
   await tabTo(button('Let the generator draw one'));
   await page.keyboard.press('Enter');
   await page.getByRole('img', { name: 'Pad with a digit that the generator drew' }).waitFor();
-  await page.waitForFunction(() => /(zero|one|two|three|four|five|six|seven|eight|nine)\.\s*\d+% sure/.test(document.querySelector('.verdict [role=status]').innerText));
+  await page.waitForFunction(() =>
+    /(zero|one|two|three|four|five|six|seven|eight|nine)\.\s*\d+% sure/.test(
+      document.querySelector('.verdict [role=status]').innerText,
+    ),
+  );
   assert.ok((await ink('.pad canvas'))[0] > 5);
   await tabTo(button('Clear'));
   await page.keyboard.press('Enter');
@@ -443,12 +485,20 @@ test('pictures have words, and all controls have names', async () => {
   await draw([0.5, 0.1], [0.5, 0.9]);
   await page.getByText('This is a one.').waitFor();
   const unnamed = await page.evaluate(() => {
-    const named = (element) => element.getAttribute('aria-label') || element.labels?.length || element.innerText?.trim();
+    const named = (element) =>
+      element.getAttribute('aria-label') || element.labels?.length || element.innerText?.trim();
     const all = document.querySelectorAll('main canvas, main button, main input, main select, main a, main output');
-    return [...all].filter((element) => !element.closest('[hidden], [aria-hidden=true], [role=img] *') && !named(element)).map((element) => element.outerHTML);
+    return [...all]
+      .filter((element) => !element.closest('[hidden], [aria-hidden=true], [role=img] *') && !named(element))
+      .map((element) => element.outerHTML);
   });
   assert.deepEqual(unnamed, []);
-  assert.deepEqual(await page.locator('.sheet-digits canvas').evaluateAll((all) => all.map((canvas) => [canvas.getAttribute('role'), canvas.getAttribute('aria-label')])), ['2', '0', '2', '6'].map((digit) => ['img', `A handwritten ${digit}`]));
+  assert.deepEqual(
+    await page
+      .locator('.sheet-digits canvas')
+      .evaluateAll((all) => all.map((canvas) => [canvas.getAttribute('role'), canvas.getAttribute('aria-label')])),
+    ['2', '0', '2', '6'].map((digit) => ['img', `A handwritten ${digit}`]),
+  );
 });
 
 test('a generator that cannot be fetched is said, and can be tried again', async () => {
@@ -491,7 +541,10 @@ test('after a first visit the page writes and reads with the network cut', async
         const lists = await Promise.all((await caches.keys()).map(async (name) => (await caches.open(name)).keys()));
         return lists.flat().map(({ url }) => url.split('/').pop());
       });
-    const isWhole = (names) => names.some((name) => name.endsWith('.wasm')) && names.some((name) => name.startsWith('generator-')) && names.filter((name) => name.startsWith('judge-')).length === 2;
+    const isWhole = (names) =>
+      names.some((name) => name.endsWith('.wasm')) &&
+      names.some((name) => name.startsWith('generator-')) &&
+      names.filter((name) => name.startsWith('judge-')).length === 2;
     for (let tries = 0; !isWhole(await kept()); tries += 1) {
       assert.ok(tries < 1200, (await kept()).join('\n'));
       await page.waitForTimeout(100);

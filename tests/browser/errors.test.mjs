@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { after, before, beforeEach, afterEach, test } from 'node:test';
-import { MINILM, demo, launch, startSite } from './harness.mjs';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { demo, launch, MINILM, startSite } from './harness.mjs';
 
 let browser;
 let site;
@@ -10,7 +10,9 @@ let page;
 
 before(async () => {
   browser = await launch();
-  site = await startSite({ 'test/gpt2': { 'config.json': '{"model_type":"gpt2","architectures":["GPT2LMHeadModel"]}' } });
+  site = await startSite({
+    'test/gpt2': { 'config.json': '{"model_type":"gpt2","architectures":["GPT2LMHeadModel"]}' },
+  });
 });
 after(async () => {
   await browser?.close();
@@ -54,7 +56,12 @@ async function closedPort() {
 test('a host that is down is said, and another host can be given', async () => {
   const host = await closedPort();
   await demo.load(page, { host });
-  await assertProblem({ title: 'The model host could not be reached', advice: new RegExp(`no answer from ${host}`), code: 'FETCH_FAILED', button: 'Try again' });
+  await assertProblem({
+    title: 'The model host could not be reached',
+    advice: new RegExp(`no answer from ${host}`),
+    code: 'FETCH_FAILED',
+    button: 'Try again',
+  });
   await button('Change settings').click();
   await demo.load(page, { host: '/hub' });
   await demo.ready(page);
@@ -62,7 +69,12 @@ test('a host that is down is said, and another host can be given', async () => {
 
 test('a model that the host does not have is said with its name', async () => {
   await demo.load(page, { model: 'nobody/nothing' });
-  await assertProblem({ title: 'The host does not have this model', advice: /nobody\/nothing/, code: 'FETCH_FAILED', button: 'Change settings' });
+  await assertProblem({
+    title: 'The host does not have this model',
+    advice: /nobody\/nothing/,
+    code: 'FETCH_FAILED',
+    button: 'Change settings',
+  });
   await button('Change settings').click();
   await demo.load(page, { model: MINILM });
   await demo.ready(page);
@@ -71,34 +83,59 @@ test('a model that the host does not have is said with its name', async () => {
 test('a web page in place of the files is told from a model', async () => {
   site.setFaults([{ fault: 'html' }]);
   await demo.load(page);
-  await assertProblem({ title: 'The host answered with a web page', advice: /sign-in page/, code: 'FETCH_FAILED', button: 'Try again' });
+  await assertProblem({
+    title: 'The host answered with a web page',
+    advice: /sign-in page/,
+    code: 'FETCH_FAILED',
+    button: 'Try again',
+  });
   await assertRecovers();
 });
 
 test('a host in trouble is said', async () => {
   site.setFaults([{ file: /config\.json|safetensors/, fault: 'status', value: 503 }]);
   await demo.load(page);
-  await assertProblem({ title: 'The model could not be fetched', advice: /What arrived is kept/, code: 'FETCH_FAILED', button: 'Try again' });
+  await assertProblem({
+    title: 'The model could not be fetched',
+    advice: /What arrived is kept/,
+    code: 'FETCH_FAILED',
+    button: 'Try again',
+  });
   await assertRecovers();
 });
 
 test('damaged weights are said', async () => {
   site.setFaults([{ file: 'model.safetensors', fault: 'body', value: Buffer.alloc(100_000, 0x7f) }]);
   await demo.load(page);
-  await assertProblem({ title: 'The model’s files are damaged', advice: /nothing was kept/, code: 'INTEGRITY', button: 'Try again' });
+  await assertProblem({
+    title: 'The model’s files are damaged',
+    advice: /nothing was kept/,
+    code: 'INTEGRITY',
+    button: 'Try again',
+  });
   await assertRecovers();
 });
 
 test('a bit that flipped on the way is found, said, and does not stay', async () => {
   site.setFaults([{ file: 'model.safetensors', fault: 'flip', value: 50_000_001 }]);
   await demo.load(page);
-  await assertProblem({ title: 'The model’s files are damaged', advice: /nothing was kept/, code: 'INTEGRITY', button: 'Try again' });
+  await assertProblem({
+    title: 'The model’s files are damaged',
+    advice: /nothing was kept/,
+    code: 'INTEGRITY',
+    button: 'Try again',
+  });
   await assertRecovers();
 });
 
 test('a model of another kind is said', async () => {
   await demo.load(page, { model: 'test/gpt2' });
-  await assertProblem({ title: 'This model is of a kind that Pilotlight cannot run', advice: /BERT-type/, code: 'UNSUPPORTED_MODEL', button: 'Change settings' });
+  await assertProblem({
+    title: 'This model is of a kind that Pilotlight cannot run',
+    advice: /BERT-type/,
+    code: 'UNSUPPORTED_MODEL',
+    button: 'Change settings',
+  });
 });
 
 test('being offline without a stored model is said', async () => {
@@ -113,7 +150,12 @@ test('a full disk is said, and the model can be used without keeping it', async 
   const devtools = await context.newCDPSession(page);
   await devtools.send('Storage.overrideQuotaForOrigin', { origin: site.url, quotaSize: 4_000_000 });
   await demo.load(page);
-  await assertProblem({ title: 'This browser has no room for the model', advice: /It takes 24\.1 MB.*Delete models.*without keeping it/, code: 'QUOTA_EXCEEDED', button: 'Try again' });
+  await assertProblem({
+    title: 'This browser has no room for the model',
+    advice: /It takes 24\.1 MB.*Delete models.*without keeping it/,
+    code: 'QUOTA_EXCEEDED',
+    button: 'Try again',
+  });
   await assertRecovers('Load without keeping it');
 });
 
@@ -122,7 +164,12 @@ test('a cancelled load stops, says so calmly, and can be taken up again', async 
   await demo.load(page);
   await page.getByText(/MB of/).waitFor();
   await button('Cancel').click();
-  await assertProblem({ title: 'Loading was cancelled', advice: /What arrived is kept/, code: 'ABORTED', button: 'Try again' });
+  await assertProblem({
+    title: 'Loading was cancelled',
+    advice: /What arrived is kept/,
+    code: 'ABORTED',
+    button: 'Try again',
+  });
   assert.equal(await page.locator('.problem').getAttribute('data-calm'), 'true');
   await assertRecovers();
 });
@@ -150,7 +197,12 @@ test('a trap inside the library is said, and a reload helps', async () => {
   });
   await page.reload();
   await demo.load(page);
-  await assertProblem({ title: 'Something broke inside Pilotlight', advice: /stored model is not lost/, code: 'INTERNAL', button: 'Reload the page' });
+  await assertProblem({
+    title: 'Something broke inside Pilotlight',
+    advice: /stored model is not lost/,
+    code: 'INTERNAL',
+    button: 'Reload the page',
+  });
   await button('Reload the page').click();
   await demo.ready(page);
   await demo.embedded(page);

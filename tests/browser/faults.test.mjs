@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startHub } from '../hub/hub.mjs';
-import { FILES, MODEL, TEXTS, cases, check, near } from '../hub/matrix.mjs';
+import { cases, check, FILES, MODEL, near, TEXTS } from '../hub/matrix.mjs';
 import { launch, minilm, startBench } from './harness.mjs';
 
 let browser;
@@ -23,10 +23,16 @@ const visit = (page, options, model = MODEL) =>
       let verified;
       try {
         const { TextEmbedder } = await import('/package/web.js');
-        const embedder = await TextEmbedder.load(model, { ...options, onProgress: (event) => (verified = event.verified) });
+        const embedder = await TextEmbedder.load(model, {
+          ...options,
+          onProgress: (event) => (verified = event.verified),
+        });
         const { data, dims } = await embedder.embed(texts);
         embedder.dispose();
-        return { verified, vectors: texts.map((_, row) => Array.from(data.subarray(row * dims[1], (row + 1) * dims[1]))) };
+        return {
+          verified,
+          vectors: texts.map((_, row) => Array.from(data.subarray(row * dims[1], (row + 1) * dims[1]))),
+        };
       } catch ({ name, code, message, needed, available }) {
         return { error: { name, code, message, needed, available } };
       }
@@ -37,9 +43,12 @@ const visit = (page, options, model = MODEL) =>
 /** Every key of the store in which `part` occurs. */
 const keys = (page, part) =>
   page.evaluate(async (part) => {
-    const done = (request) => new Promise((resolve, reject) => Object.assign(request, { onsuccess: () => resolve(request.result), onerror: () => reject(request.error) }));
+    const done = (request) =>
+      new Promise((resolve, reject) =>
+        Object.assign(request, { onsuccess: () => resolve(request.result), onerror: () => reject(request.error) }),
+      );
     const database = await done(indexedDB.open('pilotlight'));
-    if (!database.objectStoreNames.contains('bytes')) return database.close(), [];
+    if (!database.objectStoreNames.contains('bytes')) return (database.close(), []);
     const all = await done(database.transaction('bytes').objectStore('bytes').getAllKeys());
     database.close();
     return all.filter((key) => key.includes(part));
@@ -111,14 +120,21 @@ const patches = {
 const tamper = (page, part, how) =>
   page.evaluate(
     async ({ part, how }) => {
-      const done = (request) => new Promise((resolve, reject) => Object.assign(request, { onsuccess: () => resolve(request.result), onerror: () => reject(request.error) }));
+      const done = (request) =>
+        new Promise((resolve, reject) =>
+          Object.assign(request, { onsuccess: () => resolve(request.result), onerror: () => reject(request.error) }),
+        );
       const database = await done(indexedDB.open('pilotlight'));
       const objects = database.transaction('bytes', 'readwrite').objectStore('bytes');
       const hit = (await done(objects.getAllKeys())).filter((key) => key.includes(part));
       for (const key of hit) {
         const bytes = await done(objects.get(key));
         bytes[bytes.length >> 1] ^= 1;
-        await done(how === 'delete' ? objects.delete(key) : objects.put(how === 'cut' ? bytes.slice(0, bytes.length >> 1) : bytes, key));
+        await done(
+          how === 'delete'
+            ? objects.delete(key)
+            : objects.put(how === 'cut' ? bytes.slice(0, bytes.length >> 1) : bytes, key),
+        );
       }
       database.close();
       return hit.length;
@@ -136,7 +152,8 @@ async function withStore(work) {
   const page = await context.newPage();
   const warnings = [];
   page.on('console', (message) => message.type() === 'warning' && warnings.push(message.text()));
-  const start = (more, model) => visit(page, { host: hub.url, dtype: 'f32', device: 'cpu', timeout: 300, ...more }, model);
+  const start = (more, model) =>
+    visit(page, { host: hub.url, dtype: 'f32', device: 'cpu', timeout: 300, ...more }, model);
   /** Right vectors; `from` says where they come from. */
   const loads = async (from, more, model) => {
     const { error, vectors } = await start(more, model);
@@ -163,11 +180,23 @@ async function withStore(work) {
 
 /** [what, what is done in the page, its argument, the options of the load, what comes of it] */
 const STORE_CASES = [
-  ...Array.from({ length: 10 }, (_, i) => [`the store is full at put ${i + 1}`, patches.full, i + 1, {}, 'QUOTA_EXCEEDED']),
+  ...Array.from({ length: 10 }, (_, i) => [
+    `the store is full at put ${i + 1}`,
+    patches.full,
+    i + 1,
+    {},
+    'QUOTA_EXCEEDED',
+  ]),
   ...[1, 4, 8].map((n) => [`transactions abort from put ${n} on`, patches.aborts, n, {}, 'INTERNAL']),
   ...Object.entries(patches.opens).flatMap(([how, patch]) => [
     [`the database's opening ${how}`, patch, undefined, {}, 'memory'],
-    [`the database's opening ${how}, and it was asked for`, patch, undefined, { store: 'indexeddb' }, 'BACKEND_UNAVAILABLE'],
+    [
+      `the database's opening ${how}, and it was asked for`,
+      patch,
+      undefined,
+      { store: 'indexeddb' },
+      'BACKEND_UNAVAILABLE',
+    ],
   ]),
   ...[0, -1e15, 4e12, 8.64e15, Number.NaN].map((now) => [`the clock says ${now}`, patches.clock, now, {}, 'loads']),
 ];
@@ -185,7 +214,8 @@ describe('IndexedDB that misbehaves', { concurrency: 6 }, () => {
         } else {
           assert.equal(error?.code, outcome, story);
           assert.equal(error.name, 'PilotlightError');
-          if (outcome === 'QUOTA_EXCEEDED') assert.equal(typeof error.needed, 'number', `${story}, needed ${error.needed}`);
+          if (outcome === 'QUOTA_EXCEEDED')
+            assert.equal(typeof error.needed, 'number', `${story}, needed ${error.needed}`);
         }
         if (outcome === 'memory') {
           assert.equal(warnings.filter((text) => text.includes('IndexedDB')).length, 1, warnings.join());
@@ -198,7 +228,8 @@ describe('IndexedDB that misbehaves', { concurrency: 6 }, () => {
         else assert.deepEqual(kept, [false], 'a part can be read, or the other model is gone');
         await offline(OTHER_MODEL);
         if (outcome === 'loads') await offline();
-      }));
+      }),
+    );
   }
 
   for (const part of ['#manifest/', '#chunk/', '#ref/', '#used/']) {
@@ -267,11 +298,23 @@ describe('IndexedDB that misbehaves', { concurrency: 6 }, () => {
         const page = await context.newPage();
         await page.goto(bench.url);
         // Two models of 24 MB and not three.
-        await (await context.newCDPSession(page)).send('Storage.overrideQuotaForOrigin', { origin: bench.url, quotaSize: 60e6 });
+        await (await context.newCDPSession(page)).send('Storage.overrideQuotaForOrigin', {
+          origin: bench.url,
+          quotaSize: 60e6,
+        });
         const load = (model) => visit(page, { host: hub.url, dtype: 'q8', device: 'cpu', evict }, model);
-        const list = async () => Object.fromEntries((await page.evaluate(async () => (await import('/package/web.js')).models.list())).map((one) => [one.model, one]));
+        const list = async () =>
+          Object.fromEntries(
+            (await page.evaluate(async () => (await import('/package/web.js')).models.list())).map((one) => [
+              one.model,
+              one,
+            ]),
+          );
         for (const model of ['test/a', 'test/b', 'test/a']) assert.equal((await load(model)).error, undefined);
-        await until('a was used last', async () => (await list())['test/a'].lastUsed > (await list())['test/b'].lastUsed);
+        await until(
+          'a was used last',
+          async () => (await list())['test/a'].lastUsed > (await list())['test/b'].lastUsed,
+        );
         const { error } = await load('test/c');
         if (evict) {
           assert.equal(error, undefined, error?.message);

@@ -1,14 +1,14 @@
 // What every browser test needs: Chromium, the built page with its models, a bare page that imports the package, and numbers.
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { readdirSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
-import { createHub } from '../hub/hub.mjs';
 import { serve } from '../../www/serve.mjs';
+import { createHub } from '../hub/hub.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 export const results = path.join(root, 'tests/browser/results');
@@ -18,12 +18,21 @@ export const minilm = process.env.PILOTLIGHT_MINILM ?? path.join(root, '.models/
 /** As a user has it: the packed package, installed. */
 export const packageFolder = path.dirname(fileURLToPath(import.meta.resolve('pilotlight/package.json')));
 
-const ARGS = ['--headless', '--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const ARGS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
 const SOFTWARE_GPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 /** @param {{ softwareGpu?: boolean }} [options] */
-export const launch = ({ softwareGpu = false } = {}) => chromium.launch({ executablePath, args: softwareGpu ? [...ARGS, ...SOFTWARE_GPU] : ARGS });
+export const launch = ({ softwareGpu = false } = {}) =>
+  chromium.launch({ executablePath, args: softwareGpu ? [...ARGS, ...SOFTWARE_GPU] : ARGS });
 
 /** A browser whose profile outlives it: `open()` starts it again on the same folder. */
 export async function persistentProfile() {
@@ -36,8 +45,12 @@ export async function persistentProfile() {
 
 /** The built demo page with the real MiniLM beside it. */
 export async function startSite(models = {}) {
-  await readFile(path.join(minilm, 'config.json')).catch(() => assert.fail(`MiniLM's weights are not in ${minilm}: \`make test\` fetches them`));
-  await readFile(path.join(root, 'www/dist/index.html')).catch(() => assert.fail('www/dist is not built: run `vite build www`'));
+  await readFile(path.join(minilm, 'config.json')).catch(() =>
+    assert.fail(`MiniLM's weights are not in ${minilm}: \`make test\` fetches them`),
+  );
+  await readFile(path.join(root, 'www/dist/index.html')).catch(() =>
+    assert.fail('www/dist is not built: run `vite build www`'),
+  );
   return serve({ models: { [MINILM]: minilm, ...models } });
 }
 
@@ -57,10 +70,13 @@ export async function startBench(models = { [MINILM]: minilm }) {
   const hub = createHub({ models, prefix: '/hub' });
   const server = createServer(async (request, response) => {
     if (request.url.startsWith('/hub/')) return hub.handle(request, response);
-    if (!request.url.startsWith('/package/')) return response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>bench</title>');
+    if (!request.url.startsWith('/package/'))
+      return response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>bench</title>');
     try {
       const body = await readFile(path.join(packageFolder, path.posix.normalize(request.url.slice('/package'.length))));
-      response.writeHead(200, { 'Content-Type': TYPES[path.extname(request.url)] ?? 'application/octet-stream' }).end(body);
+      response
+        .writeHead(200, { 'Content-Type': TYPES[path.extname(request.url)] ?? 'application/octet-stream' })
+        .end(body);
     } catch {
       response.writeHead(404).end();
     }

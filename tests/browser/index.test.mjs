@@ -70,7 +70,9 @@ test('two tabs that save under one name leave one whole index', () =>
       for (let i = 0; i < 5; i += 1) await index.save('notes');
     })()`;
     await Promise.all(pages.map((page, i) => page.evaluate(save(40_000 + i))));
-    const size = await pages[0].evaluate(async () => (await (await import('/package/web.js')).VectorIndex.load('notes')).size);
+    const size = await pages[0].evaluate(
+      async () => (await (await import('/package/web.js')).VectorIndex.load('notes')).size,
+    );
     assert.ok([40_000, 40_001].includes(size), `${size} rows`);
   }));
 

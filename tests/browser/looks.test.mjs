@@ -22,13 +22,21 @@ after(async () => {
 for (const [size, viewport] of Object.entries(SIZES)) {
   for (const colorScheme of ['light', 'dark']) {
     test(`the page is whole and readable, ${size} and ${colorScheme}`, async () => {
-      const context = await browser.newContext({ viewport, colorScheme, deviceScaleFactor: size === 'phone' ? 2 : 1, reducedMotion: 'reduce' });
+      const context = await browser.newContext({
+        viewport,
+        colorScheme,
+        deviceScaleFactor: size === 'phone' ? 2 : 1,
+        reducedMotion: 'reduce',
+      });
       try {
         const page = await demo.open(context, site.url);
         const check = async (state) => {
           const file = path.join(results, `${size}-${colorScheme}-${state}.png`);
           await page.screenshot({ path: file, fullPage: true });
-          assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${state} scrolls sideways`);
+          assert.ok(
+            await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth),
+            `${state} scrolls sideways`,
+          );
           assert.deepEqual(await page.evaluate(weakText), [], state);
           assert.deepEqual(await page.evaluate(smallTargets), [], state);
         };
@@ -90,7 +98,9 @@ for (const [size, viewport] of Object.entries(SIZES)) {
         await page.getByRole('button', { name: 'Load the model' }).click();
         await page.getByRole('heading', { name: 'tiny-clip is ready' }).waitFor();
         await page.getByRole('button', { name: 'Draw 120 pictures' }).click();
-        await page.locator('input[type=file]:not([webkitdirectory])').setInputFiles({ name: 'broken.jpg', mimeType: 'image/jpeg', buffer: Buffer.from('no picture') });
+        await page
+          .locator('input[type=file]:not([webkitdirectory])')
+          .setInputFiles({ name: 'broken.jpg', mimeType: 'image/jpeg', buffer: Buffer.from('no picture') });
         await page.waitForFunction(() => document.querySelectorAll('.tile').length > 12);
         await page.getByRole('button', { name: 'Stop' }).waitFor();
         await check('13-drawing');
@@ -133,11 +143,18 @@ function weakText() {
     const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
     const box = element.getBoundingClientRect();
     // WCAG asks nothing of disabled controls; SVG text is a repetition of the list.
-    if (!own || box.width < 2 || box.height < 2 || element.closest('svg, :disabled, .unseen, label:has(:disabled), .skip')) continue;
+    if (
+      !own ||
+      box.width < 2 ||
+      box.height < 2 ||
+      element.closest('svg, :disabled, .unseen, label:has(:disabled), .skip')
+    )
+      continue;
     const style = getComputedStyle(element);
     const [a, b] = [light(parse(style.color)), light(behind(element))];
     const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.6 && Number(style.fontWeight) >= 700);
+    const large =
+      parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.6 && Number(style.fontWeight) >= 700);
     if (!(contrast >= (large ? 3 : 4.5))) weak.push(`${element.className || element.tagName}: ${contrast.toFixed(2)}`);
   }
   return [...new Set(weak)];
@@ -148,5 +165,8 @@ function smallTargets() {
   return [...document.querySelectorAll('button, a.button, nav a, input:not([type=radio]), textarea, .segments label')]
     .map((element) => [element, element.getBoundingClientRect()])
     .filter(([, { width, height }]) => width > 0 && (width < 32 || height < 32))
-    .map(([element, { width, height }]) => `${element.className || element.tagName} ${Math.round(width)}×${Math.round(height)}`);
+    .map(
+      ([element, { width, height }]) =>
+        `${element.className || element.tagName} ${Math.round(width)}×${Math.round(height)}`,
+    );
 }

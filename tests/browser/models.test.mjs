@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { MINILM, complaints, demo, launch, startSite, tinyGolden } from './harness.mjs';
+import { complaints, demo, launch, MINILM, startSite, tinyGolden } from './harness.mjs';
 
 const TINY = 'tiny/bert-tiny-mean';
 const WEIGHTS = 'model.safetensors';
@@ -33,7 +33,8 @@ const rows = () => page.locator('.model');
 const row = (name) => rows().filter({ hasText: name });
 const said = (text) => page.getByRole('status').filter({ hasText: text }).waitFor({ state: 'attached' });
 const focused = (selector) => page.waitForFunction((wanted) => document.activeElement.matches(wanted), selector);
-const weightBytes = () => site.requests.filter(({ url }) => url.endsWith(WEIGHTS)).reduce((sum, { bytes }) => sum + bytes, 0);
+const weightBytes = () =>
+  site.requests.filter(({ url }) => url.endsWith(WEIGHTS)).reduce((sum, { bytes }) => sum + bytes, 0);
 
 async function load(choice) {
   await demo.load(page, { device: 'CPU', weights: '8-bit', ...choice });
@@ -56,12 +57,22 @@ async function breakOff(bytes) {
 }
 
 /** The figures of the plan, by their label. */
-const plan = () => page.locator('.plan dl > div').evaluateAll((cells) => Object.fromEntries(cells.map((cell) => [cell.querySelector('dt').innerText, cell.querySelector('dd').innerText])));
+const plan = () =>
+  page
+    .locator('.plan dl > div')
+    .evaluateAll((cells) =>
+      Object.fromEntries(cells.map((cell) => [cell.querySelector('dt').innerText, cell.querySelector('dd').innerText])),
+    );
 
 test('what loading takes is said before it starts, follows the settings, and costs next to nothing', async () => {
   assert.equal((await plan())['To download'], '–');
   await page.getByText('It fits. Fetched once').waitFor();
-  assert.deepEqual(await plan(), { 'To download': '91.3 MB', 'To store': '24.1 MB', 'Already here': '0 MB', Memory: 'about 40 MB' });
+  assert.deepEqual(await plan(), {
+    'To download': '91.3 MB',
+    'To store': '24.1 MB',
+    'Already here': '0 MB',
+    Memory: 'about 40 MB',
+  });
   const bytes = site.requests.reduce((sum, request) => sum + request.bytes, 0);
   assert.ok(bytes < 200_000, `planning took ${bytes} bytes`);
 
@@ -102,7 +113,9 @@ test('a model that does not fit is said before it is fetched', async () => {
   await page.locator('.plan').getByText('It does not fit. The store needs 25 MB more, and 10 MB are left.').waitFor();
   await page.locator('.plan').getByRole('link', { name: 'See what is stored' }).click();
   await page.getByText('This site uses 10.0 MB of the 20.0 MB that the browser allows it.').waitFor();
-  const [bar, used] = await page.locator('.room-bar').evaluate((meter) => [meter.offsetWidth, meter.firstElementChild.offsetWidth]);
+  const [bar, used] = await page
+    .locator('.room-bar')
+    .evaluate((meter) => [meter.offsetWidth, meter.firstElementChild.offsetWidth]);
   assert.ok(Math.abs(used / bar - 0.5) < 0.02, `${used} of ${bar}`);
 });
 
@@ -126,14 +139,19 @@ test('every stored model is a row with its figures, and its bar is its share', a
   assert.match(text, /Weights\s+8-bit\s+From\s+this server\s+Version\s+main at [0-9a-f]{7}\s+Last used\s+just now/);
   assert.match(text, /Checked when it was fetched: the SHA-256 digests/);
   assert.match(await page.locator('.room').innerText(), /24\.1 MB\s+in 1 model/);
-  assert.match(await page.getByRole('meter').getAttribute('aria-valuetext'), /^This site uses \d+\.\d MB of the \d+\.\d (MB|GB) that/);
+  assert.match(
+    await page.getByRole('meter').getAttribute('aria-valuetext'),
+    /^This site uses \d+\.\d MB of the \d+\.\d (MB|GB) that/,
+  );
 
   await link('Search').click();
   await loadAnother({ weights: '32-bit' });
   await loadAnother({ model: TINY, weights: '32-bit' });
   await link('Models').click();
   await page.getByText('3 stored models').waitFor();
-  const shares = await page.locator('.model-bar').evaluateAll((bars) => bars.map((bar) => bar.firstElementChild.offsetWidth / bar.offsetWidth));
+  const shares = await page
+    .locator('.model-bar')
+    .evaluateAll((bars) => bars.map((bar) => bar.firstElementChild.offsetWidth / bar.offsetWidth));
   [0.79, 0.21, 0].forEach((share, i) => assert.ok(Math.abs(shares[i] - share) < 0.02, `bars: ${shares}`));
   assert.match(await row('bert-tiny-mean').innerText(), /in use/);
   assert.equal(await page.getByText('in use').count(), 1);
@@ -189,7 +207,10 @@ test('a download that broke off is shown as one, and goes on where it was', asyn
   await link('Models').click();
   const half = row('Half downloaded');
   await half.waitFor();
-  assert.match(await half.locator('.model-note').innerText(), /^Half downloaded, (9|10)\.\d MB; the next load goes on with it\.$/);
+  assert.match(
+    await half.locator('.model-note').innerText(),
+    /^Half downloaded, (9|10)\.\d MB; the next load goes on with it\.$/,
+  );
   assert.doesNotMatch(await half.innerText(), /Checked/);
   await link('Search').click();
   await button('Change settings').click();
@@ -216,9 +237,15 @@ test('a download that broke off is shown as one, and goes on where it was', asyn
   await button('Try again').click();
   await demo.ready(page);
   // Each of the two loads asked for what was missing only.
-  const from = site.requests.slice(asked).filter(({ url }) => url.endsWith(WEIGHTS)).map(({ headers }) => Number(/bytes=(\d+)-/.exec(headers.range)?.[1]));
+  const from = site.requests
+    .slice(asked)
+    .filter(({ url }) => url.endsWith(WEIGHTS))
+    .map(({ headers }) => Number(/bytes=(\d+)-/.exec(headers.range)?.[1]));
   assert.equal(from.length, 2, String(from));
-  assert.ok(from.every((start) => start > 30e6), String(from));
+  assert.ok(
+    from.every((start) => start > 30e6),
+    String(from),
+  );
   assert.match(await page.locator('.facts').first().innerText(), /of which about \d\d MB were here/);
   await link('Models').click();
   await page.getByText('Checked when it was fetched: the SHA-256 digests').waitFor();

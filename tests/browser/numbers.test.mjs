@@ -2,7 +2,20 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { MINILM, cosine, embedInPage, launch, maxAbsError, mean, minilm, minilmGolden, packageFolder, startBench, tinyGolden, tinyGoldens } from './harness.mjs';
+import {
+  cosine,
+  embedInPage,
+  launch,
+  MINILM,
+  maxAbsError,
+  mean,
+  minilm,
+  minilmGolden,
+  packageFolder,
+  startBench,
+  tinyGolden,
+  tinyGoldens,
+} from './harness.mjs';
 
 const BUILDS = { simd: 'simd128', relaxed: 'relaxed-simd' };
 let browser;
@@ -45,7 +58,11 @@ test('every shipped wasm file compiles in Chromium', async () => {
   assert.deepEqual(files.sort(), ['relaxed.wasm', 'simd.wasm', 'webgpu.wasm']);
   for (const file of files) {
     const exported = await inPage((page) =>
-      page.evaluate(async (url) => WebAssembly.Module.exports(await WebAssembly.compile(await (await fetch(url)).arrayBuffer())).length, `/package/core/${file}`),
+      page.evaluate(
+        async (url) =>
+          WebAssembly.Module.exports(await WebAssembly.compile(await (await fetch(url)).arrayBuffer())).length,
+        `/package/core/${file}`,
+      ),
     );
     assert.ok(exported > 5, `${file} exports ${exported} names`);
   }
@@ -55,13 +72,27 @@ for (const [build, simd] of Object.entries(BUILDS)) {
   for (const name of tinyGoldens) {
     test(`${name} on ${build}.wasm equals PyTorch in all values`, async () => {
       const { cases, dimensions, max_tokens } = tiny[name].expected;
-      const answer = await embed({ model: `tiny/${name}`, wasm: build, options: { device: 'cpu', dtype: 'f32' }, texts: cases.map(({ text }) => text) });
+      const answer = await embed({
+        model: `tiny/${name}`,
+        wasm: build,
+        options: { device: 'cpu', dtype: 'f32' },
+        texts: cases.map(({ text }) => text),
+      });
       assert.equal(answer.backend.simd, simd);
       assert.deepEqual([answer.dimensions, answer.maxTokens], [dimensions, max_tokens]);
-      assert.deepEqual(answer.tokens, cases.map(({ ids }) => ids.length));
-      assert.deepEqual(answer.truncated, cases.map(({ truncated }) => truncated));
+      assert.deepEqual(
+        answer.tokens,
+        cases.map(({ ids }) => ids.length),
+      );
+      assert.deepEqual(
+        answer.truncated,
+        cases.map(({ truncated }) => truncated),
+      );
       // f32 sums in another order; only `bert-tiny-cls` has values above 1, up to 4.5.
-      const error = maxAbsError(answer.vectors, cases.map(({ embedding }) => embedding));
+      const error = maxAbsError(
+        answer.vectors,
+        cases.map(({ embedding }) => embedding),
+      );
       assert.ok(error <= (name === 'bert-tiny-cls' ? 1e-4 : 2e-5), `max abs error ${error}`);
     });
   }
@@ -72,9 +103,18 @@ test('MiniLM in f32 equals transformers in all 384 values of every golden senten
   const answer = await embed({ options: { device: 'cpu', dtype: 'f32' }, texts: cases.map(({ text }) => text) });
   assert.ok(cases.length >= 64);
   assert.deepEqual([answer.dimensions, answer.maxTokens], [dimensions, max_tokens]);
-  assert.deepEqual(answer.tokens, cases.map(({ ids }) => ids.length));
-  assert.deepEqual(answer.truncated, cases.map(({ truncated }) => truncated));
-  const error = maxAbsError(answer.vectors, cases.map(({ embedding }) => embedding));
+  assert.deepEqual(
+    answer.tokens,
+    cases.map(({ ids }) => ids.length),
+  );
+  assert.deepEqual(
+    answer.truncated,
+    cases.map(({ truncated }) => truncated),
+  );
+  const error = maxAbsError(
+    answer.vectors,
+    cases.map(({ embedding }) => embedding),
+  );
   t.diagnostic(`max abs error ${error.toExponential(1)} over ${cases.length} texts`);
   assert.ok(error <= 1e-4, `max abs error ${error}`);
 });
@@ -83,11 +123,17 @@ test('MiniLM in q8 stays near transformers on both builds, and the builds near e
   const { cases } = await minilmGolden();
   const rows = {};
   for (const [build, simd] of Object.entries(BUILDS)) {
-    const answer = await embed({ wasm: build, options: { device: 'cpu', dtype: 'q8' }, texts: cases.map(({ text }) => text) });
+    const answer = await embed({
+      wasm: build,
+      options: { device: 'cpu', dtype: 'q8' },
+      texts: cases.map(({ text }) => text),
+    });
     assert.deepEqual([answer.backend.simd, answer.backend.dtype], [simd, 'q8']);
     rows[build] = answer.vectors;
     const cosines = answer.vectors.map((row, i) => cosine(row, cases[i].embedding));
-    t.diagnostic(`${build}: cosine to PyTorch, mean ${mean(cosines).toFixed(5)}, least ${Math.min(...cosines).toFixed(5)}`);
+    t.diagnostic(
+      `${build}: cosine to PyTorch, mean ${mean(cosines).toFixed(5)}, least ${Math.min(...cosines).toFixed(5)}`,
+    );
     assert.ok(mean(cosines) >= 0.995, `${build}: mean cosine ${mean(cosines)}`);
     assert.ok(Math.min(...cosines) >= 0.975, `${build}: least cosine ${Math.min(...cosines)}`);
   }

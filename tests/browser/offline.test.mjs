@@ -4,7 +4,9 @@ import { demo, persistentProfile, startSite } from './harness.mjs';
 
 const LIMIT_MS = 1000;
 
-test('a second visit with the whole network cut embeds within a second of opening the page', { timeout: 300_000 }, async () => {
+test('a second visit with the whole network cut embeds within a second of opening the page', {
+  timeout: 300_000,
+}, async () => {
   const site = await startSite();
   const profile = await persistentProfile();
   try {
@@ -23,7 +25,9 @@ test('a second visit with the whole network cut embeds within a second of openin
       });
     while (!(await cachesCore())) await page.waitForTimeout(50);
     // One core was used, so one is kept.
-    const kept = await page.evaluate(async () => (await (await caches.open((await caches.keys())[0])).keys()).map(({ url }) => url));
+    const kept = await page.evaluate(async () =>
+      (await (await caches.open((await caches.keys())[0])).keys()).map(({ url }) => url),
+    );
     assert.equal(kept.filter((url) => url.endsWith('.wasm')).length, 1, kept.join('\n'));
     await first.close();
     await site.close();
@@ -36,7 +40,10 @@ test('a second visit with the whole network cut embeds within a second of openin
       await demo.ready(offline);
       await demo.embedded(offline);
       const mark = (name) => offline.evaluate((name) => performance.getEntriesByName(name)[0].startTime, name);
-      times.push({ ready: Math.round(await mark('pilotlight:ready')), firstEmbedding: Math.round(await mark('pilotlight:first-embedding')) });
+      times.push({
+        ready: Math.round(await mark('pilotlight:ready')),
+        firstEmbedding: Math.round(await mark('pilotlight:first-embedding')),
+      });
       assert.equal(await offline.evaluate(() => navigator.onLine), false);
       assert.match(await offline.locator('.facts').innerText(), /from this browser’s store/);
       await offline.getByRole('searchbox').fill('a pet');

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, afterEach, test } from 'node:test';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { complaints, demo, launch, minilmGolden, startSite } from './harness.mjs';
 
 let browser;
@@ -44,7 +44,11 @@ test('the model loads with a progress that only grows, from the network at first
   const seen = await page.evaluate(() => window.seenProgress);
   const percents = seen.map(({ percent }) => percent);
   assert.ok(new Set(percents).size >= 5, `percents shown: ${[...new Set(percents)].join(' ')}`);
-  assert.deepEqual(percents, [...percents].sort((a, b) => a - b), 'the bar went back');
+  assert.deepEqual(
+    percents,
+    [...percents].sort((a, b) => a - b),
+    'the bar went back',
+  );
   assert.match(seen.find(({ percent }) => percent > 10).words, /\d MB of \d+\.\d MB\s+from this server/);
   assert.match(await page.locator('.facts').innerText(), /MB from this server in/);
   await demo.embedded(page);
@@ -70,11 +74,20 @@ test('a search ranks by meaning, shows scores, moves no word off the machine, an
   await page.getByText('Nearest first').waitFor();
   const money = /card was charged|refund|interest rate|rent goes up/;
   assert.ok((await rows()).slice(0, 4).filter((text) => money.test(text)).length >= 3, (await rows()).join('\n'));
-  const scores = (await page.locator('.result-score').allInnerTexts()).map((text) => Number.parseFloat(text.replace(/[^\d.-]/g, '')));
+  const scores = (await page.locator('.result-score').allInnerTexts()).map((text) =>
+    Number.parseFloat(text.replace(/[^\d.-]/g, '')),
+  );
   assert.equal(scores.length, 10);
-  assert.deepEqual(scores, [...scores].sort((a, b) => b - a));
+  assert.deepEqual(
+    scores,
+    [...scores].sort((a, b) => b - a),
+  );
   assert.ok(scores[0] > 0.25 && scores[0] <= 1, String(scores[0]));
-  const widths = await page.locator('.result-bar > span').evaluateAll((bars) => bars.map((bar) => bar.getBoundingClientRect().right - bar.parentElement.getBoundingClientRect().left));
+  const widths = await page
+    .locator('.result-bar > span')
+    .evaluateAll((bars) =>
+      bars.map((bar) => bar.getBoundingClientRect().right - bar.parentElement.getBoundingClientRect().left),
+    );
   assert.ok(widths[0] > 2 * widths[9], `bars: ${widths.map(Math.round).join(' ')}`);
   assert.equal(await page.locator('.map-query').count(), 1);
   assert.equal(await page.locator('.map-near').count(), 3);
@@ -83,12 +96,18 @@ test('a search ranks by meaning, shows scores, moves no word off the machine, an
   await page.getByRole('button', { name: 'Edit sentences' }).click();
   const [one, two] = (await minilmGolden()).cases.slice(20);
   const long = 'word '.repeat(400).trim();
-  await page.getByRole('textbox', { name: 'One sentence a line' }).fill(`${one.text}\n\n${two.text}\n${one.text}\n${long}`);
+  await page
+    .getByRole('textbox', { name: 'One sentence a line' })
+    .fill(`${one.text}\n\n${two.text}\n${one.text}\n${long}`);
   await page.getByRole('button', { name: 'Use these' }).click();
   await demo.embedded(page, 3);
   await searchBox().fill('');
   await page.getByRole('heading', { name: '3 sentences' }).waitFor();
-  assert.deepEqual(await page.locator('.result-tokens').allInnerTexts(), [`${one.ids.length} tokens`, `${two.ids.length} tokens`, '256 tokens · cut at 256']);
+  assert.deepEqual(await page.locator('.result-tokens').allInnerTexts(), [
+    `${one.ids.length} tokens`,
+    `${two.ids.length} tokens`,
+    '256 tokens · cut at 256',
+  ]);
   assert.deepEqual(await rows(), [one.text, two.text, long]);
   assert.equal(await page.locator('.map-point').count(), 3);
   assert.deepEqual(requests, []);
@@ -112,8 +131,15 @@ test('hovering a row shows its point, and hovering a point shows its row', async
 
 test('everything can be done by keyboard alone', async () => {
   await page.goto(site.url);
-  const focused = () => page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText ?? '');
-  const hasRing = () => page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle !== 'none' || document.activeElement.matches('.map-point') || document.activeElement.matches('.segments input'));
+  const focused = () =>
+    page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText ?? '');
+  const hasRing = () =>
+    page.evaluate(
+      () =>
+        getComputedStyle(document.activeElement).outlineStyle !== 'none' ||
+        document.activeElement.matches('.map-point') ||
+        document.activeElement.matches('.segments input'),
+    );
   async function tabTo(wanted) {
     for (let presses = 0; presses < 40; presses += 1) {
       await page.keyboard.press('Tab');
@@ -142,7 +168,10 @@ test('everything can be done by keyboard alone', async () => {
   const picked = (await rows())[0];
   await page.keyboard.press('Enter');
   assert.equal(await searchBox().inputValue(), picked);
-  await page.getByRole('status').filter({ hasText: `Nearest: ${picked} Score 1.00.` }).waitFor({ state: 'attached' });
+  await page
+    .getByRole('status')
+    .filter({ hasText: `Nearest: ${picked} Score 1.00.` })
+    .waitFor({ state: 'attached' });
 
   await tabTo('.map-point');
   const first = await focused();

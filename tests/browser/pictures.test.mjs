@@ -50,7 +50,11 @@ const heading = (name) => page.getByRole('heading', { name, exact: true });
 const searchBox = () => page.getByRole('searchbox', { name: 'Search the pictures in words' });
 const tiles = () => page.locator('.tile');
 const names = () => tiles().evaluateAll((all) => all.map((tile) => tile.title));
-const scores = () => page.locator('.tile-score').allInnerTexts().then((texts) => texts.map(Number));
+const scores = () =>
+  page
+    .locator('.tile-score')
+    .allInnerTexts()
+    .then((texts) => texts.map(Number));
 const ready = (model = 'tiny-clip') => heading(`${model} is ready`).waitFor();
 const cameIn = (text) => page.locator('.intake-foot').getByText(text).waitFor();
 const visible = (locator) => locator.evaluate((image) => image.decode().then(() => image.naturalWidth));
@@ -70,7 +74,9 @@ async function load() {
 async function changeRecords(changes, last = Infinity) {
   await page.evaluate(
     async ([changes, last]) => {
-      const database = await new Promise((resolve) => (indexedDB.open('pilotlight-pictures').onsuccess = ({ target }) => resolve(target.result)));
+      const database = await new Promise(
+        (resolve) => (indexedDB.open('pilotlight-pictures').onsuccess = ({ target }) => resolve(target.result)),
+      );
       const transaction = database.transaction('pictures', 'readwrite');
       let left = last;
       transaction.objectStore('pictures').openCursor(null, 'prev').onsuccess = ({ target: { result: cursor } }) => {
@@ -89,8 +95,14 @@ async function changeRecords(changes, last = Infinity) {
 /** What made the vectors that are kept, each once. */
 const keptSources = () =>
   page.evaluate(async () => {
-    const database = await new Promise((resolve) => (indexedDB.open('pilotlight-pictures').onsuccess = ({ target }) => resolve(target.result)));
-    const records = await new Promise((resolve) => (database.transaction('pictures').objectStore('pictures').getAll().onsuccess = ({ target }) => resolve(target.result)));
+    const database = await new Promise(
+      (resolve) => (indexedDB.open('pilotlight-pictures').onsuccess = ({ target }) => resolve(target.result)),
+    );
+    const records = await new Promise(
+      (resolve) =>
+        (database.transaction('pictures').objectStore('pictures').getAll().onsuccess = ({ target }) =>
+          resolve(target.result)),
+    );
     database.close();
     return [...new Set(records.map(({ source }) => source))];
   });
@@ -112,7 +124,11 @@ async function draw() {
 }
 
 /** The answer to these very words. */
-const answered = (query) => page.getByRole('status').filter({ hasText: `for “${query}”, the best first` }).waitFor({ state: 'attached' });
+const answered = (query) =>
+  page
+    .getByRole('status')
+    .filter({ hasText: `for “${query}”, the best first` })
+    .waitFor({ state: 'attached' });
 
 /** The names of the best, the best first. */
 async function search(query) {
@@ -127,9 +143,17 @@ const storedKeys = () =>
     const keys = [];
     for (const { name } of await indexedDB.databases()) {
       if (name === 'pilotlight-pictures') continue;
-      const database = await new Promise((resolve) => (indexedDB.open(name).onsuccess = ({ target }) => resolve(target.result)));
+      const database = await new Promise(
+        (resolve) => (indexedDB.open(name).onsuccess = ({ target }) => resolve(target.result)),
+      );
       for (const store of database.objectStoreNames) {
-        keys.push(...(await new Promise((resolve) => (database.transaction(store).objectStore(store).getAllKeys().onsuccess = ({ target }) => resolve(target.result)))));
+        keys.push(
+          ...(await new Promise(
+            (resolve) =>
+              (database.transaction(store).objectStore(store).getAllKeys().onsuccess = ({ target }) =>
+                resolve(target.result)),
+          )),
+        );
       }
       database.close();
     }
@@ -171,7 +195,10 @@ test('the page says what a model takes before it fetches anything, and loads it 
   await ready('clip-vit-base-patch32');
   await page.getByText(/from this server in/).waitFor();
   assert.equal(await button(`Draw ${DRAWN} pictures`).count(), 0, 'the large model is for photos');
-  assert.deepEqual(urls.filter((url) => !url.startsWith(`${site.url}/`) && !url.startsWith('blob:')), []);
+  assert.deepEqual(
+    urls.filter((url) => !url.startsWith(`${site.url}/`) && !url.startsWith('blob:')),
+    [],
+  );
   assert.deepEqual(heard, []);
 });
 
@@ -195,8 +222,14 @@ test('pictures are drawn, and found by words: the best one first, by what is in 
   }
   const shown = await scores();
   assert.equal(shown.length, DRAWN);
-  assert.deepEqual(shown, [...shown].sort((a, b) => b - a));
-  await page.getByRole('status').filter({ hasText: `${DRAWN} pictures for “black background”, the best first: ${(await names())[0]}` }).waitFor({ state: 'attached' });
+  assert.deepEqual(
+    shown,
+    [...shown].sort((a, b) => b - a),
+  );
+  await page
+    .getByRole('status')
+    .filter({ hasText: `${DRAWN} pictures for “black background”, the best first: ${(await names())[0]}` })
+    .waitFor({ state: 'attached' });
   assert.equal(await page.locator('.picture-spot[data-best=true]').count(), 6);
 
   await searchBox().fill('');
@@ -236,25 +269,36 @@ test('files and folders come in; a broken one is named with its reason, one that
   await page.getByText('2 files could not be read').click();
   const reasons = await page.locator('.failures li').allInnerTexts();
   assert.equal(reasons.length, 2);
-  assert.ok(reasons.some((text) => /^broken\.png .+\.$/.test(text)) && reasons.some((text) => /^cut\.jpg .+\.$/.test(text)), reasons.join('\n'));
+  assert.ok(
+    reasons.some((text) => /^broken\.png .+\.$/.test(text)) && reasons.some((text) => /^cut\.jpg .+\.$/.test(text)),
+    reasons.join('\n'),
+  );
   assert.ok(!reasons.join().includes('images['), reasons.join('\n'));
   await heading(`${DRAWN + 2} pictures`).waitFor();
 
-  await page.locator('input[type=file]:not([webkitdirectory])').setInputFiles([path.join(album, 'one.jpg'), path.join(album, 'notes.txt')]);
+  await page
+    .locator('input[type=file]:not([webkitdirectory])')
+    .setInputFiles([path.join(album, 'one.jpg'), path.join(album, 'notes.txt')]);
   await cameIn('0 pictures came in, 1 was in the library already, 1 file is no picture.');
 
-  await page.locator('.add').evaluate(async (target, bytes) => {
-    const data = new DataTransfer();
-    data.items.add(new File([new Uint8Array(bytes)], 'dropped.jpg', { type: 'image/jpeg', lastModified: 1 }));
-    target.dispatchEvent(new DragEvent('dragover', { bubbles: true, cancelable: true, dataTransfer: data }));
-    target.dispatchEvent(new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer: data }));
-  }, [...files[3]]);
+  await page.locator('.add').evaluate(
+    async (target, bytes) => {
+      const data = new DataTransfer();
+      data.items.add(new File([new Uint8Array(bytes)], 'dropped.jpg', { type: 'image/jpeg', lastModified: 1 }));
+      target.dispatchEvent(new DragEvent('dragover', { bubbles: true, cancelable: true, dataTransfer: data }));
+      target.dispatchEvent(new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer: data }));
+    },
+    [...files[3]],
+  );
   await cameIn('1 picture came in.');
-  await page.evaluate((bytes) => {
-    const data = new DataTransfer();
-    data.items.add(new File([new Uint8Array(bytes)], 'pasted.jpg', { type: 'image/jpeg', lastModified: 2 }));
-    document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true }));
-  }, [...files[2]]);
+  await page.evaluate(
+    (bytes) => {
+      const data = new DataTransfer();
+      data.items.add(new File([new Uint8Array(bytes)], 'pasted.jpg', { type: 'image/jpeg', lastModified: 2 }));
+      document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true }));
+    },
+    [...files[2]],
+  );
   await heading(`${DRAWN + 4} pictures`).waitFor();
   assert.deepEqual(heard, []);
 });
@@ -270,7 +314,12 @@ test('a folder that is dropped is gone through, with the folders in it', async (
   const { x, y, width, height } = await page.locator('.add').boundingBox();
   const devtools = await context.newCDPSession(page);
   for (const type of ['dragEnter', 'dragOver', 'drop']) {
-    await devtools.send('Input.dispatchDragEvent', { type, x: x + width / 2, y: y + height / 2, data: { items: [], files: [album], dragOperationsMask: 1 } });
+    await devtools.send('Input.dispatchDragEvent', {
+      type,
+      x: x + width / 2,
+      y: y + height / 2,
+      data: { items: [], files: [album], dragOperationsMask: 1 },
+    });
   }
   await cameIn('2 pictures came in.');
   assert.deepEqual(heard, []);
@@ -286,23 +335,38 @@ test('pictures wait for the model; a stop leaves those that came, and a reload f
   await button('Stop').click();
   await cameIn(/^Stopped: \d+ of 120 pictures came in\.$/);
   // The one under way may still come.
-  await page.waitForFunction(() => document.querySelector('.intake-foot').innerText.includes(`Stopped: ${Number.parseInt(document.querySelector('#pictures-title').innerText)} of`));
+  await page.waitForFunction(() =>
+    document
+      .querySelector('.intake-foot')
+      .innerText.includes(`Stopped: ${Number.parseInt(document.querySelector('#pictures-title').innerText)} of`),
+  );
   const came = Number.parseInt(await page.locator('#pictures-title').innerText());
   assert.ok(came >= 3 && came < DRAWN, String(came));
 
   // The first search is the first answer, after which the model is looked after once more.
   const before = await search('a green ring');
-  const points = await page.locator('.picture-spot').evaluateAll((all) => all.map((spot) => spot.getAttribute('transform')).sort());
-  assert.ok((await storedKeys()).some((key) => key.includes('pilotlight/tiny-clip') && /index/.test(key)), (await storedKeys()).join('\n'));
+  const points = await page
+    .locator('.picture-spot')
+    .evaluateAll((all) => all.map((spot) => spot.getAttribute('transform')).sort());
+  assert.ok(
+    (await storedKeys()).some((key) => key.includes('pilotlight/tiny-clip') && /index/.test(key)),
+    (await storedKeys()).join('\n'),
+  );
   const requests = [];
   await page.reload();
   page.on('request', (request) => requests.push(request.url()));
   await heading(`${came} pictures`).waitFor();
   await ready();
   assert.deepEqual(await search('a green ring'), before);
-  assert.deepEqual(await page.locator('.picture-spot').evaluateAll((all) => all.map((spot) => spot.getAttribute('transform')).sort()), points);
+  assert.deepEqual(
+    await page.locator('.picture-spot').evaluateAll((all) => all.map((spot) => spot.getAttribute('transform')).sort()),
+    points,
+  );
   assert.match(await page.locator('.picture-map + .figures').innerText(), /Per picture\s+–\s+none added yet/);
-  assert.deepEqual(requests.filter((url) => url.endsWith('.safetensors')), []);
+  assert.deepEqual(
+    requests.filter((url) => url.endsWith('.safetensors')),
+    [],
+  );
   assert.equal(await page.locator('.intake').count(), 0);
   assert.deepEqual(heard, []);
 });
@@ -376,9 +440,14 @@ test('the vectors of the large model are of its files, whatever commit the host 
   await ready('clip-vit-base-patch32');
   await search('a green ring');
   await page.waitForFunction(async (commit) => {
-    const database = await new Promise((resolve) => (indexedDB.open('pilotlight').onsuccess = ({ target }) => resolve(target.result)));
+    const database = await new Promise(
+      (resolve) => (indexedDB.open('pilotlight').onsuccess = ({ target }) => resolve(target.result)),
+    );
     const [name] = database.objectStoreNames;
-    const keys = await new Promise((resolve) => (database.transaction(name).objectStore(name).getAllKeys().onsuccess = ({ target }) => resolve(target.result)));
+    const keys = await new Promise(
+      (resolve) =>
+        (database.transaction(name).objectStore(name).getAllKeys().onsuccess = ({ target }) => resolve(target.result)),
+    );
     database.close();
     return keys.filter((key) => key.includes('#manifest/') && key.endsWith(`/${commit}`)).length === 2;
   }, commit);
@@ -390,7 +459,10 @@ test('the vectors of the large model are of its files, whatever commit the host 
 
   // Other weights look again.
   const weights = files['model.safetensors'];
-  await site.push(HUB_MODEL, { ...files, 'model.safetensors': Buffer.concat([weights.subarray(0, -400), weights.subarray(-800, -400)]) });
+  await site.push(HUB_MODEL, {
+    ...files,
+    'model.safetensors': Buffer.concat([weights.subarray(0, -400), weights.subarray(-800, -400)]),
+  });
   await page.evaluate(() => indexedDB.deleteDatabase('pilotlight'));
   await page.reload();
   await cameIn('1 picture came in.');
@@ -488,12 +560,21 @@ for (const [doing, call, act] of [
     // The core traps at one call, as a defect would make it, and then at all others: everything else is the real thing.
     await page.addInitScript(() => {
       let trapped = false;
-      const trapping = (name, call) => (...args) => {
-        trapped ||= name === window.trapsAt;
-        if (trapped) throw new WebAssembly.RuntimeError('unreachable');
-        return call(...args);
-      };
-      const wrap = ({ exports }) => ({ exports: Object.fromEntries(Object.entries(exports).map(([name, value]) => [name, typeof value === 'function' ? trapping(name, value) : value])) });
+      const trapping =
+        (name, call) =>
+        (...args) => {
+          trapped ||= name === window.trapsAt;
+          if (trapped) throw new WebAssembly.RuntimeError('unreachable');
+          return call(...args);
+        };
+      const wrap = ({ exports }) => ({
+        exports: Object.fromEntries(
+          Object.entries(exports).map(([name, value]) => [
+            name,
+            typeof value === 'function' ? trapping(name, value) : value,
+          ]),
+        ),
+      });
       const streaming = WebAssembly.instantiateStreaming;
       WebAssembly.instantiateStreaming = async (...args) => {
         const { instance, module } = await streaming.apply(WebAssembly, args);
@@ -555,13 +636,26 @@ test('a picture opens large, with labels as bars that sum to one hundred percent
   const name = await dialog.getByRole('heading', { level: 2 }).innerText();
   assert.match(name, /purple/);
   assert.equal(await visible(dialog.getByRole('img', { name })), 256);
-  const bars = () => page.locator('.bars li').evaluateAll((all) => all.map((row) => [row.children[0].textContent, row.children[2].textContent.replace('<1%', '0.3%')]));
+  const bars = () =>
+    page
+      .locator('.bars li')
+      .evaluateAll((all) =>
+        all.map((row) => [row.children[0].textContent, row.children[2].textContent.replace('<1%', '0.3%')]),
+      );
   const settled = async (first, count) => {
-    await page.waitForFunction(([first, count]) => document.querySelectorAll('.bars li').length === count && document.querySelector('.bars li > span').textContent === first, [first, count]);
+    await page.waitForFunction(
+      ([first, count]) =>
+        document.querySelectorAll('.bars li').length === count &&
+        document.querySelector('.bars li > span').textContent === first,
+      [first, count],
+    );
     const rows = await bars();
     const shares = rows.map(([, text]) => Number.parseFloat(text));
     assert.ok(Math.abs(shares.reduce((sum, share) => sum + share, 0) - 100) <= 4, rows.join(' '));
-    assert.deepEqual(shares, [...shares].sort((a, b) => b - a));
+    assert.deepEqual(
+      shares,
+      [...shares].sort((a, b) => b - a),
+    );
   };
   await settled('heart', 11);
   await dialog.getByRole('button', { name: 'Colours' }).click();
@@ -608,7 +702,12 @@ test('a picture opens large, with labels as bars that sum to one hundred percent
 test('everything on the page can be done by keyboard alone', async () => {
   await open();
   const focused = () => page.evaluate(() => document.activeElement.outerHTML.slice(0, 160));
-  const ringed = () => page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle !== 'none' || document.activeElement.matches('.picture-spot, .segments input'));
+  const ringed = () =>
+    page.evaluate(
+      () =>
+        getComputedStyle(document.activeElement).outlineStyle !== 'none' ||
+        document.activeElement.matches('.picture-spot, .segments input'),
+    );
   async function tabTo(selector) {
     for (let presses = 0; presses < 40; presses += 1) {
       await page.keyboard.press('Tab');
@@ -669,7 +768,9 @@ test('on a phone of 360 pixels nothing scrolls sideways, the dialog neither', as
   assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
   await tiles().first().tap();
   await page.locator('.bars li').first().waitFor();
-  const dialog = await page.getByRole('dialog').evaluate(({ scrollWidth, clientWidth, clientHeight }) => ({ scrollWidth, clientWidth, clientHeight }));
+  const dialog = await page
+    .getByRole('dialog')
+    .evaluate(({ scrollWidth, clientWidth, clientHeight }) => ({ scrollWidth, clientWidth, clientHeight }));
   assert.equal(dialog.scrollWidth, dialog.clientWidth);
   assert.ok(dialog.clientWidth <= 360 && dialog.clientHeight <= 740, JSON.stringify(dialog));
   assert.deepEqual(heard, []);
@@ -692,8 +793,14 @@ test('with the network cut the library is there, and searched in words', async (
         return name !== undefined && (await (await caches.open(name)).keys()).some(({ url }) => url.endsWith('.wasm'));
       });
     while (!(await cachesCore())) await page.waitForTimeout(50);
-    const kept = await page.evaluate(async () => (await (await caches.open((await caches.keys())[0])).keys()).map(({ url }) => url));
-    assert.deepEqual(kept.filter((url) => url.includes('/models/')), [], 'the model is kept by Pilotlight, once');
+    const kept = await page.evaluate(async () =>
+      (await (await caches.open((await caches.keys())[0])).keys()).map(({ url }) => url),
+    );
+    assert.deepEqual(
+      kept.filter((url) => url.includes('/models/')),
+      [],
+      'the model is kept by Pilotlight, once',
+    );
     await running.close();
     await own.close();
 
@@ -722,14 +829,26 @@ test('pictures have words, all controls have names, and the progress is said at 
     }).observe(document.querySelector('.add'), { subtree: true, childList: true, characterData: true });
   });
   await draw();
-  assert.deepEqual(await page.evaluate(() => window.said), [...[0, 25, 50, 75].map((share) => `${share} percent of ${DRAWN} pictures`), `${DRAWN} pictures came in.`]);
+  assert.deepEqual(await page.evaluate(() => window.said), [
+    ...[0, 25, 50, 75].map((share) => `${share} percent of ${DRAWN} pictures`),
+    `${DRAWN} pictures came in.`,
+  ]);
   await search('three red circles');
   await tiles().first().click();
   await page.locator('.bars li').first().waitFor();
   const unnamed = await page.evaluate(() => {
-    const named = (element) => element.getAttribute('aria-label') || element.getAttribute('alt') === '' || element.alt || element.labels?.length || element.innerText?.trim();
-    const all = document.querySelectorAll('main img, main button, main input, main textarea, main [role=option], main [role=listbox], main [role=progressbar], main dialog');
-    return [...all].filter((element) => !element.closest('[hidden], [aria-hidden=true]') && !named(element)).map((element) => element.outerHTML);
+    const named = (element) =>
+      element.getAttribute('aria-label') ||
+      element.getAttribute('alt') === '' ||
+      element.alt ||
+      element.labels?.length ||
+      element.innerText?.trim();
+    const all = document.querySelectorAll(
+      'main img, main button, main input, main textarea, main [role=option], main [role=listbox], main [role=progressbar], main dialog',
+    );
+    return [...all]
+      .filter((element) => !element.closest('[hidden], [aria-hidden=true]') && !named(element))
+      .map((element) => element.outerHTML);
   });
   assert.deepEqual(unnamed, []);
   assert.deepEqual(heard, []);

@@ -32,7 +32,15 @@ after(async () => {
 /** A static host, of another origin, for the folder that `pilotlight pull` writes: it knows no API. */
 async function startMirror() {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'pilotlight-mirror-'));
-  await promisify(execFile)(process.execPath, [path.join(packageFolder, 'cli.js'), 'pull', MODEL, '--host', `${bench.url}/hub`, '--out', folder]);
+  await promisify(execFile)(process.execPath, [
+    path.join(packageFolder, 'cli.js'),
+    'pull',
+    MODEL,
+    '--host',
+    `${bench.url}/hub`,
+    '--out',
+    folder,
+  ]);
   const requests = [];
   const server = createServer(async (request, response) => {
     requests.push(request.url);
@@ -63,9 +71,19 @@ async function visits(all) {
         async ({ model, text, options: { bundle, ...options } }) => {
           const { TextEmbedder } = await import('/package/web.js');
           const events = [];
-          const files = bundle && Object.fromEntries(await Promise.all(bundle.names.map(async (name) => [name, await fetch(bundle.folder + name)])));
+          const files =
+            bundle &&
+            Object.fromEntries(
+              await Promise.all(bundle.names.map(async (name) => [name, await fetch(bundle.folder + name)])),
+            );
           const onProgress = (event) => events.push(event);
-          const embedder = await TextEmbedder.load(model, { device: 'cpu', dtype: 'q8', ...options, ...(files && { files }), onProgress });
+          const embedder = await TextEmbedder.load(model, {
+            device: 'cpu',
+            dtype: 'q8',
+            ...options,
+            ...(files && { files }),
+            onProgress,
+          });
           const { data } = await embedder.embed(text);
           return { vector: [...data], ready: events.at(-1), files: [...new Set(events.map(({ file }) => file))] };
         },
@@ -100,7 +118,14 @@ test('on a mirror: the packed file comes, checked by the lock file, and is kept'
 });
 
 test('bundled: the bytes are the caller’s, and nothing is asked of a host or kept', async () => {
-  const names = ['config.json', 'tokenizer.json', 'modules.json', '1_Pooling/config.json', 'sentence_bert_config.json', PACKED];
+  const names = [
+    'config.json',
+    'tokenizer.json',
+    'modules.json',
+    '1_Pooling/config.json',
+    'sentence_bert_config.json',
+    PACKED,
+  ];
   const bundle = { folder: `${mirror.url}/${MODEL}/resolve/main/`, names };
   const before = bench.requests.length;
   const [first, second] = await visits([{ bundle }, { bundle }]);
@@ -141,7 +166,9 @@ test('a dedicated Worker loads, keeps, and starts from what a page kept', async 
       };`;
       const inWorker = () =>
         new Promise((resolve, reject) => {
-          const worker = new Worker(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })), { type: 'module' });
+          const worker = new Worker(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })), {
+            type: 'module',
+          });
           worker.onmessage = ({ data }) => (worker.terminate(), resolve(data));
           worker.onerror = ({ message }) => reject(new Error(message));
           worker.postMessage({ model, text, origin: location.origin });

@@ -26,7 +26,13 @@ const HOST_DOWN = [{ fault: 'status', value: 503 }];
 async function load(page) {
   const { cases } = golden.expected;
   const answer = await embedInPage(page, { ...stored, texts: cases.map(({ text }) => text) });
-  if (!answer.error) assert.ok(maxAbsError(answer.vectors, cases.map(({ embedding }) => embedding)) <= 1e-4);
+  if (!answer.error)
+    assert.ok(
+      maxAbsError(
+        answer.vectors,
+        cases.map(({ embedding }) => embedding),
+      ) <= 1e-4,
+    );
   return answer;
 }
 
@@ -62,20 +68,22 @@ const size = async () => {
 test('after an aborted load the store holds no model, and the next load works', () =>
   fresh(async (page) => {
     bench.setFaults([{ file: WEIGHTS, fault: 'drip', value: Math.ceil((await size()) / 4) }]);
-    const error = await page.evaluate(
-      async ({ model, options }) => {
-        const { TextEmbedder } = await import('/package/web.js');
-        const controller = new AbortController();
-        const onProgress = ({ status, loaded }) => {
-          if (status === 'download' && loaded > 0) setTimeout(() => controller.abort(), 500);
-        };
-        return TextEmbedder.load(model, { ...options, host: `${location.origin}/hub`, signal: controller.signal, onProgress }).then(
-          () => 'it loaded',
-          ({ code }) => code,
-        );
-      },
-      stored,
-    );
+    const error = await page.evaluate(async ({ model, options }) => {
+      const { TextEmbedder } = await import('/package/web.js');
+      const controller = new AbortController();
+      const onProgress = ({ status, loaded }) => {
+        if (status === 'download' && loaded > 0) setTimeout(() => controller.abort(), 500);
+      };
+      return TextEmbedder.load(model, {
+        ...options,
+        host: `${location.origin}/hub`,
+        signal: controller.signal,
+        onProgress,
+      }).then(
+        () => 'it loaded',
+        ({ code }) => code,
+      );
+    }, stored);
     assert.equal(error, 'ABORTED');
     await assertCleanAndUsable(page);
   }));
@@ -94,7 +102,11 @@ test('after the tab was closed in the middle of a load the store holds no model,
 
 test('without a store nothing is kept', () =>
   fresh(async (page) => {
-    const loaded = await embedInPage(page, { model: MODEL, options: { device: 'cpu', dtype: 'f32', store: false }, texts: ['light'] });
+    const loaded = await embedInPage(page, {
+      model: MODEL,
+      options: { device: 'cpu', dtype: 'f32', store: false },
+      texts: ['light'],
+    });
     assert.equal(loaded.error, undefined);
     assert.deepEqual(await page.evaluate(async () => (await indexedDB.databases()).map(({ name }) => name)), []);
     await assertCleanAndUsable(page);

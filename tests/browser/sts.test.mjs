@@ -14,10 +14,15 @@ if (skip) console.error(skip);
 
 /** `sentence1,sentence2,score` without a header; quotes as in RFC 4180. */
 function readPairs(csv) {
-  return csv.trim().split(/\r?\n/).map((line) => {
-    const fields = [...line.matchAll(/("(?:[^"]|"")*"|[^,]*)(?:,|$)/g)].slice(0, 3).map(([, field]) => field.replace(/^"|"$/g, '').replaceAll('""', '"'));
-    return { texts: fields.slice(0, 2), score: Number(fields[2]) };
-  });
+  return csv
+    .trim()
+    .split(/\r?\n/)
+    .map((line) => {
+      const fields = [...line.matchAll(/("(?:[^"]|"")*"|[^,]*)(?:,|$)/g)]
+        .slice(0, 3)
+        .map(([, field]) => field.replace(/^"|"$/g, '').replaceAll('""', '"'));
+      return { texts: fields.slice(0, 2), score: Number(fields[2]) };
+    });
 }
 
 /** Ranks from 0, equal values share the mean of theirs. */
@@ -65,7 +70,10 @@ async function embedAll(wasm, dtype) {
 
 function score(vectors) {
   const cosines = pairs.map(({ texts: [a, b] }) => cosine(vectors.get(a), vectors.get(b)));
-  return spearman(cosines, pairs.map((pair) => pair.score));
+  return spearman(
+    cosines,
+    pairs.map((pair) => pair.score),
+  );
 }
 
 test('f32 ranks the STS benchmark as the model card says', { skip }, async (t) => {
@@ -75,7 +83,9 @@ test('f32 ranks the STS benchmark as the model card says', { skip }, async (t) =
   assert.ok(rho >= 0.82, `Spearman ${rho}`);
 });
 
-test('q8 ranks nearly as well on both builds, whose vectors of any sentence have a cosine of at least 0.99', { skip }, async (t) => {
+test('q8 ranks nearly as well on both builds, whose vectors of any sentence have a cosine of at least 0.99', {
+  skip,
+}, async (t) => {
   const simd = await embedAll('simd', 'q8');
   const relaxed = await embedAll('relaxed', 'q8');
   for (const [build, vectors] of Object.entries({ simd, relaxed })) {

@@ -1,10 +1,10 @@
 // Several tabs that load one model, tabs and browsers that end in the middle, and what a later visit asks of the host.
 import assert from 'node:assert/strict';
-import { readFile, readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { after, before, beforeEach, test } from 'node:test';
 import { startHub } from '../hub/hub.mjs';
 import { FILES, OTHER } from '../hub/matrix.mjs';
-import { MINILM, cosine, launch, minilm, minilmGolden, persistentProfile, startBench, tinyGolden } from './harness.mjs';
+import { cosine, launch, MINILM, minilm, minilmGolden, persistentProfile, startBench, tinyGolden } from './harness.mjs';
 
 const CHUNK = 4 << 20;
 const TINY = 'test/bert-tiny-mean';
@@ -54,7 +54,10 @@ const load = (page, model = MINILM, options = {}) =>
       window.events = [];
       try {
         const { TextEmbedder } = await import('/package/web.js');
-        const embedder = await TextEmbedder.load(model, { ...options, onProgress: (event) => window.events.push(event) });
+        const embedder = await TextEmbedder.load(model, {
+          ...options,
+          onProgress: (event) => window.events.push(event),
+        });
         const { data } = await embedder.embed(text);
         const answer = { vector: Array.from(data), events: window.events, asked };
         embedder.dispose();
@@ -69,7 +72,8 @@ const load = (page, model = MINILM, options = {}) =>
   );
 
 /** Waits until a tab's load has so many bytes. */
-const loaded = (page, bytes) => page.waitForFunction((bytes) => window.events?.some(({ loaded }) => loaded >= bytes), bytes, { polling: 20 });
+const loaded = (page, bytes) =>
+  page.waitForFunction((bytes) => window.events?.some(({ loaded }) => loaded >= bytes), bytes, { polling: 20 });
 
 /** What the store holds: models as the package lists them. */
 const list = (page) => page.evaluate(async () => (await import('/package/web.js')).models.list());
@@ -104,7 +108,9 @@ for (const count of [2, 5]) {
       assert.equal(answer.error, undefined);
       assert.deepEqual(answer.vector, vector);
       assert.equal(answer.events.at(-1).status, 'ready');
-      const seen = answer.events.filter(({ status, cached, loaded, total }) => status === 'download' && !cached && loaded > 0 && loaded < total);
+      const seen = answer.events.filter(
+        ({ status, cached, loaded, total }) => status === 'download' && !cached && loaded > 0 && loaded < total,
+      );
       assert.ok(seen.length >= 3, `a tab that waits sees how far it is: ${JSON.stringify(answer.events.slice(0, 5))}`);
     }
     assert.ok(sent() <= bytes + CHUNK, `${sent()} bytes for ${count} tabs, ${bytes} for one`);
@@ -157,7 +163,9 @@ async function browserProcess() {
   throw new Error('the browser was not found');
 }
 
-test('a browser killed 20 times in the middle never reads a part of a model, and comes to its end', { timeout: 150_000 }, async (t) => {
+test('a browser killed 20 times in the middle never reads a part of a model, and comes to its end', {
+  timeout: 150_000,
+}, async (t) => {
   const { vector, bytes } = await alone();
   const next = random(7);
   const profile = await persistentProfile();
@@ -169,10 +177,18 @@ test('a browser killed 20 times in the middle never reads a part of a model, and
       const context = await profile.open();
       const page = await tab(context);
       const found = await list(page);
-      if (!whole) assert.ok(found.every((model) => !model.whole), `after ${killed} kills: ${JSON.stringify(found)}`);
+      if (!whole)
+        assert.ok(
+          found.every((model) => !model.whole),
+          `after ${killed} kills: ${JSON.stringify(found)}`,
+        );
       const answer = load(page).then(
         (answer) => {
-          assert.equal(answer.error, undefined, `after ${killed} kills: ${answer.error?.code} ${answer.error?.message}`);
+          assert.equal(
+            answer.error,
+            undefined,
+            `after ${killed} kills: ${answer.error?.code} ${answer.error?.message}`,
+          );
           assert.deepEqual(answer.vector, vector, `after ${killed} kills`);
           whole = true;
         },
@@ -190,7 +206,10 @@ test('a browser killed 20 times in the middle never reads a part of a model, and
     const last = await load(page);
     assert.equal(last.error, undefined, last.error?.message);
     assert.deepEqual(last.vector, vector);
-    assert.deepEqual((await list(page)).map((model) => model.whole), [true]);
+    assert.deepEqual(
+      (await list(page)).map((model) => model.whole),
+      [true],
+    );
     // At each kill at most a chunk was not durable yet, and some tenths of a second were on their way.
     assert.ok(sent() <= bytes + killed * (CHUNK + 2e6), `${sent()} bytes in all, ${bytes} in one go`);
     hub.setFaults([{ fault: 'reset' }]);
@@ -241,7 +260,10 @@ test('aborting at any moment rejects within 100 ms, also while another tab downl
   for (let i = 0; i < 8; i += 1) await both(Math.round(next() * 150));
   // A machine that is busy with something else holds single ones up.
   times.sort((a, b) => a - b);
-  assert.ok(times[Math.floor(times.length * 0.9)] <= 100, `nine of ten within ${times[Math.floor(times.length * 0.9)]} ms`);
+  assert.ok(
+    times[Math.floor(times.length * 0.9)] <= 100,
+    `nine of ten within ${times[Math.floor(times.length * 0.9)]} ms`,
+  );
   assert.ok(times.at(-1) <= 1000, `the slowest in ${times.at(-1)} ms`);
   assert.deepEqual((await load(page)).vector, vector);
   await context.close();
@@ -258,7 +280,10 @@ const isTiny = ({ vector, error }) => {
 const known = (page, commit) =>
   until('the store knows of the new commit', () =>
     page.evaluate(async (commit) => {
-      const done = (request) => new Promise((resolve, reject) => Object.assign(request, { onsuccess: () => resolve(request.result), onerror: () => reject(request.error) }));
+      const done = (request) =>
+        new Promise((resolve, reject) =>
+          Object.assign(request, { onsuccess: () => resolve(request.result), onerror: () => reject(request.error) }),
+        );
       const database = await done(indexedDB.open('pilotlight'));
       const objects = database.transaction('bytes').objectStore('bytes');
       const [keys, values] = await Promise.all([done(objects.getAllKeys()), done(objects.getAll())]);
@@ -311,7 +336,10 @@ test('a later visit to a commit asks for nothing at all', () =>
     isTiny(await visit({ revision: sha }));
     isTiny(await visit({ revision: sha }));
     await page.waitForTimeout(500);
-    assert.deepEqual(own.requests.map(({ url }) => url), []);
+    assert.deepEqual(
+      own.requests.map(({ url }) => url),
+      [],
+    );
   }));
 
 test('when the branch has moved to other weights, the visit after the next has them', () =>
@@ -325,7 +353,11 @@ test('when the branch has moved to other weights, the visit after the next has t
     assert.notDeepEqual(third.vector, first.vector);
     assert.ok(asked(own, 'model.safetensors') > 0);
     const models = await list(page);
-    assert.deepEqual(models.map((model) => model.commit), [commit], 'the one before is gone');
+    assert.deepEqual(
+      models.map((model) => model.commit),
+      [commit],
+      'the one before is gone',
+    );
     const fourth = await visit();
     assert.equal(fourth.asked, 0);
     assert.deepEqual(fourth.vector, third.vector);
@@ -352,5 +384,8 @@ test('when only a file has changed that is not needed, no weights are asked for'
     assert.equal(third.asked, 0);
     await page.waitForTimeout(300);
     assert.equal(asked(own, '/resolve/'), 0);
-    assert.deepEqual((await list(page)).map((model) => [model.commit, model.whole]), [[commit, true]]);
+    assert.deepEqual(
+      (await list(page)).map((model) => [model.commit, model.whole]),
+      [[commit, true]],
+    );
   }));

@@ -14,15 +14,21 @@ after(async () => {
   await bench?.close();
 });
 
-for (const [device, glue] of [['cpu', 'cpu'], ['webgpu', 'webgpu']]) {
-  test(`after a trap on ${device} the embedder is dead, and the next load runs on ${device} again`, { timeout: 300_000 }, async () => {
+for (const [device, glue] of [
+  ['cpu', 'cpu'],
+  ['webgpu', 'webgpu'],
+]) {
+  test(`after a trap on ${device} the embedder is dead, and the next load runs on ${device} again`, {
+    timeout: 300_000,
+  }, async () => {
     const page = await browser.newPage();
     await page.goto(bench.url);
     const seen = await page.evaluate(
       async ({ device, glue }) => {
         const { TextEmbedder } = await import('/package/web.js');
         const { trapped } = await import(`/package/core/${glue}.js`);
-        const load = () => TextEmbedder.load('test/tiny', { host: `${location.origin}/hub`, store: false, device, dtype: 'f32' });
+        const load = () =>
+          TextEmbedder.load('test/tiny', { host: `${location.origin}/hub`, store: false, device, dtype: 'f32' });
         const first = await load();
         const { data: before } = await first.embed('a dog');
         trapped(new WebAssembly.RuntimeError('unreachable'));

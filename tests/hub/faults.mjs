@@ -36,7 +36,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** The first fault in the table that fits, counted down. */
 export function faultFor(faults, route) {
   const fits = ({ file, model }) =>
-    (!model || model === route.model) && (file === undefined || (file instanceof RegExp ? file.test(route.file) : file === route.file));
+    (!model || model === route.model) &&
+    (file === undefined || (file instanceof RegExp ? file.test(route.file) : file === route.file));
   for (const fault of faults) {
     if (fault.left <= 0 || !fits(fault)) continue;
     if (fault.pass > 0) {
@@ -49,7 +50,8 @@ export function faultFor(faults, route) {
   return undefined;
 }
 
-const PAGE = '<!doctype html><html><head><title>Welcome</title></head><body><h1>Sign in to the network</h1></body></html>';
+const PAGE =
+  '<!doctype html><html><head><title>Welcome</title></head><body><h1>Sign in to the network</h1></body></html>';
 
 export const misbehave = {
   /** Faults that answer in place of the hub. True when the answer was given. */

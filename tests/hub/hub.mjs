@@ -64,7 +64,9 @@ export async function startHub({ models, port = 0, faults = [], traits = {}, pre
 export function createHub({ models, faults = [], traits = {}, prefix = '' }) {
   const requests = [];
   /** Each model's branch: its newest commit, and the older ones that can be had by their names. */
-  const branches = new Map(Object.entries(models).map(([name, source]) => [name, { head: new Repository(source), older: new Map() }]));
+  const branches = new Map(
+    Object.entries(models).map(([name, source]) => [name, { head: new Repository(source), older: new Map() }]),
+  );
   let active = arm(faults);
 
   async function handle(request, response) {
@@ -94,11 +96,13 @@ export function createHub({ models, faults = [], traits = {}, prefix = '' }) {
       response.writeHead(204).end();
       return;
     }
-    if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(response, 405, 'MethodNotAllowed', 'only GET and HEAD');
+    if (request.method !== 'GET' && request.method !== 'HEAD')
+      return refuse(response, 405, 'MethodNotAllowed', 'only GET and HEAD');
 
     const route = parse(request.url, prefix);
     if (!route) return refuse(response, 404, 'NotFound', `no such path: ${request.url}`);
-    if (traits.api === false && route.kind !== 'file') return refuse(response, 404, 'NotFound', 'a bucket has no such path');
+    if (traits.api === false && route.kind !== 'file')
+      return refuse(response, 404, 'NotFound', 'a bucket has no such path');
     const fault = faultFor(active, route);
     if (fault && (await misbehave.early(fault, request, response))) return;
 
@@ -152,9 +156,16 @@ function parse(url, prefix) {
   const rest = pathname.slice(prefix.length);
   try {
     const api = /^\/api\/models\/(.+?)\/(tree|revision)\/([^/]+)\/?$/.exec(rest);
-    if (api) return { kind: api[2], model: decodeURIComponent(api[1]), revision: decodeURIComponent(api[3]), file: api[2] };
+    if (api)
+      return { kind: api[2], model: decodeURIComponent(api[1]), revision: decodeURIComponent(api[3]), file: api[2] };
     const file = /^\/(.+?)\/resolve\/([^/]+)\/(.+)$/.exec(rest);
-    if (file) return { kind: 'file', model: decodeURIComponent(file[1]), revision: decodeURIComponent(file[2]), file: decodeURIComponent(file[3]) };
+    if (file)
+      return {
+        kind: 'file',
+        model: decodeURIComponent(file[1]),
+        revision: decodeURIComponent(file[2]),
+        file: decodeURIComponent(file[3]),
+      };
   } catch {
     return null; // a malformed percent escape
   }
@@ -167,7 +178,10 @@ async function send(request, response, file, { fault, record, traits }) {
   if (traits.etag !== false) response.setHeader('ETag', `"${etag}"`);
   if (traits.ranges !== false) response.setHeader('Accept-Ranges', 'bytes');
   response.setHeader('Cache-Control', 'no-cache');
-  response.setHeader('Content-Type', file.path.endsWith('.json') ? 'application/json; charset=utf-8' : 'application/octet-stream');
+  response.setHeader(
+    'Content-Type',
+    file.path.endsWith('.json') ? 'application/json; charset=utf-8' : 'application/octet-stream',
+  );
   response.setHeader('Content-Disposition', `inline; filename="${path.posix.basename(file.path)}"`);
   for (const [name, text] of Object.entries(fault?.headers ?? {})) response.setHeader(name, text);
   if (request.headers['if-none-match'] === `"${etag}"`) return void response.writeHead(304).end();
@@ -236,7 +250,8 @@ class Repository {
 
   /** Listed anew each time, so that a file that changes on disk is served as it is. */
   async files() {
-    const found = typeof this.#source === 'string' ? await walk(this.#source) : Object.entries(this.#source).map(inMemory);
+    const found =
+      typeof this.#source === 'string' ? await walk(this.#source) : Object.entries(this.#source).map(inMemory);
     return found
       .sort((a, b) => (a.path < b.path ? -1 : 1))
       .map((file) => {
@@ -256,8 +271,20 @@ class Repository {
 
   async tree() {
     const files = await this.files();
-    const folders = new Set(files.flatMap(({ path: name }) => name.split('/').slice(0, -1).map((_, i, parts) => parts.slice(0, i + 1).join('/'))));
-    const rows = [...folders].map((name) => ({ type: 'directory', oid: createHash('sha1').update(name).digest('hex'), size: 0, path: name }));
+    const folders = new Set(
+      files.flatMap(({ path: name }) =>
+        name
+          .split('/')
+          .slice(0, -1)
+          .map((_, i, parts) => parts.slice(0, i + 1).join('/')),
+      ),
+    );
+    const rows = [...folders].map((name) => ({
+      type: 'directory',
+      oid: createHash('sha1').update(name).digest('hex'),
+      size: 0,
+      path: name,
+    }));
     for (const file of files) {
       const { oid, lfs } = await file.digests();
       rows.push({ type: 'file', oid, size: file.size, ...(lfs ? { lfs } : {}), path: file.path });
@@ -274,7 +301,15 @@ async function walk(folder, inside = '') {
     const full = path.join(folder, name);
     const { size, mtimeMs, isFile } = await describe(full);
     if (!isFile) return []; // a link to a folder, say
-    return [{ path: name, size, version: String(mtimeMs), id: `${full} ${size} ${mtimeMs}`, read: (start, end) => createReadStream(full, { start, end, highWaterMark: 1 << 18 }) }];
+    return [
+      {
+        path: name,
+        size,
+        version: String(mtimeMs),
+        id: `${full} ${size} ${mtimeMs}`,
+        read: (start, end) => createReadStream(full, { start, end, highWaterMark: 1 << 18 }),
+      },
+    ];
   });
   return (await Promise.all(lists)).flat();
 }
@@ -285,9 +320,18 @@ async function describe(file) {
 }
 
 function inMemory([name, content]) {
-  const bytes = typeof content === 'string' ? Buffer.from(content) : Buffer.from(content.buffer, content.byteOffset, content.byteLength);
+  const bytes =
+    typeof content === 'string'
+      ? Buffer.from(content)
+      : Buffer.from(content.buffer, content.byteOffset, content.byteLength);
   const version = versionOf(content);
-  return { path: name, size: bytes.length, version, id: `${path.extname(name)} ${version}`, read: (start, end) => Readable.from(chunks(bytes.subarray(start, end + 1))) };
+  return {
+    path: name,
+    size: bytes.length,
+    version,
+    id: `${path.extname(name)} ${version}`,
+    read: (start, end) => Readable.from(chunks(bytes.subarray(start, end + 1))),
+  };
 }
 
 /** By content; nobody changes a file in place, so large ones are hashed once. */

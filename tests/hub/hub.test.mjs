@@ -8,7 +8,9 @@ const model = 'org/tiny';
 let hub;
 
 before(async () => {
-  hub = await startHub({ models: { [model]: { 'config.json': '{"a":1}', '1_Pooling/config.json': '{}', 'model.safetensors': weights } } });
+  hub = await startHub({
+    models: { [model]: { 'config.json': '{"a":1}', '1_Pooling/config.json': '{}', 'model.safetensors': weights } },
+  });
 });
 after(() => hub.close());
 
@@ -25,7 +27,11 @@ test('a file arrives whole, with length, digest, commit and readable headers for
 });
 
 test('a range gives those bytes and says where they lie', async () => {
-  for (const [range, from, to] of [['bytes=10-19', 10, 20], ['bytes=700000-', 700_000, 700_001], ['bytes=-5', 699_996, 700_001]]) {
+  for (const [range, from, to] of [
+    ['bytes=10-19', 10, 20],
+    ['bytes=700000-', 700_000, 700_001],
+    ['bytes=-5', 699_996, 700_001],
+  ]) {
     const response = await file('model.safetensors', { headers: { range } });
     assert.equal(response.status, 206);
     assert.equal(response.headers.get('content-range'), `bytes ${from}-${to - 1}/700001`);
@@ -36,12 +42,15 @@ test('a range gives those bytes and says where they lie', async () => {
 
 test('the tree lists every file with its size and the sha256 of weights', async () => {
   const rows = await (await fetch(`${hub.url}/api/models/${model}/tree/main?recursive=true`)).json();
-  assert.deepEqual(rows.map((row) => [row.type, row.path, row.size]), [
-    ['directory', '1_Pooling', 0],
-    ['file', '1_Pooling/config.json', 2],
-    ['file', 'config.json', 7],
-    ['file', 'model.safetensors', 700_001],
-  ]);
+  assert.deepEqual(
+    rows.map((row) => [row.type, row.path, row.size]),
+    [
+      ['directory', '1_Pooling', 0],
+      ['file', '1_Pooling/config.json', 2],
+      ['file', 'config.json', 7],
+      ['file', 'model.safetensors', 700_001],
+    ],
+  );
   assert.equal(rows[3].lfs.oid, createHash('sha256').update(weights).digest('hex'));
 });
 
@@ -52,7 +61,10 @@ test('a branch resolves to a commit, and the commit resolves too', async () => {
 
 test('what is not there is refused as the hub refuses it', async () => {
   assert.equal((await file('nothing.json')).status, 404);
-  assert.equal((await fetch(`${hub.url}/${model}/resolve/v9/config.json`)).headers.get('x-error-code'), 'RevisionNotFound');
+  assert.equal(
+    (await fetch(`${hub.url}/${model}/resolve/v9/config.json`)).headers.get('x-error-code'),
+    'RevisionNotFound',
+  );
   assert.equal((await fetch(`${hub.url}/no/body/resolve/main/config.json`)).status, 401);
   assert.equal((await fetch(`${hub.url}/no/body/`)).status, 404);
 });
@@ -75,7 +87,10 @@ test('every fault of the table strikes where it should and as often as it should
     await assert.rejects(async () => (await file('model.safetensors')).arrayBuffer());
   }
   only({ fault: 'stall', value: 300_000 });
-  await assert.rejects(async () => (await file('model.safetensors', { signal: AbortSignal.timeout(300) })).arrayBuffer(), { name: 'TimeoutError' });
+  await assert.rejects(
+    async () => (await file('model.safetensors', { signal: AbortSignal.timeout(300) })).arrayBuffer(),
+    { name: 'TimeoutError' },
+  );
   only({ fault: 'drip', value: 2_000_000 });
   const started = performance.now();
   assert.deepEqual(Buffer.from(await (await file('model.safetensors')).arrayBuffer()), weights);
@@ -107,9 +122,15 @@ test('each fault of what is sent does what it says', async () => {
   only({ fault: 'etag', value: 'x', skip: 1, times: 1 });
   const etags = [];
   for (let i = 0; i < 3; i += 1) etags.push((await file('model.safetensors', { method: 'HEAD' })).headers.get('etag'));
-  assert.deepEqual(etags.map((etag) => etag === '"x"'), [false, true, false]);
+  assert.deepEqual(
+    etags.map((etag) => etag === '"x"'),
+    [false, true, false],
+  );
   only({ fault: 'other', value: 'x' });
-  assert.deepEqual(await bytes(range), weights.subarray(1000, 2000).map((byte) => byte ^ 1));
+  assert.deepEqual(
+    await bytes(range),
+    weights.subarray(1000, 2000).map((byte) => byte ^ 1),
+  );
   only({ fault: 'redirect', value: '' });
   await assert.rejects(bytes());
   only({ fault: 'redirect', value: hub.url, times: 1 });
@@ -145,11 +166,17 @@ test('a tree in pages is whole when one follows its links', async () => {
 });
 
 test('a bucket knows no API, and need not say how long or which a file is', async () => {
-  const bucket = await startHub({ models: { 'org/x': { a: '1234' } }, traits: { api: false, missing: 403, etag: false, length: false, ranges: false } });
+  const bucket = await startHub({
+    models: { 'org/x': { a: '1234' } },
+    traits: { api: false, missing: 403, etag: false, length: false, ranges: false },
+  });
   assert.equal((await fetch(`${bucket.url}/api/models/org/x/revision/main`)).status, 404);
   assert.equal((await fetch(`${bucket.url}/org/x/resolve/main/b`)).status, 403);
   const response = await fetch(`${bucket.url}/org/x/resolve/main/a`, { headers: { range: 'bytes=1-2' } });
-  assert.deepEqual(['etag', 'content-length', 'x-repo-commit'].map((name) => response.headers.get(name)), [null, null, null]);
+  assert.deepEqual(
+    ['etag', 'content-length', 'x-repo-commit'].map((name) => response.headers.get(name)),
+    [null, null, null],
+  );
   assert.equal(await response.text(), '1234');
   await bucket.close();
 });
@@ -158,5 +185,8 @@ test('the record tells what was asked and how much was sent', async () => {
   hub.requests.length = 0;
   await (await file('config.json', { headers: { authorization: 'Bearer secret' } })).text();
   const [{ method, url, headers, status, bytes }] = hub.requests;
-  assert.deepEqual({ method, url, status, bytes, token: headers.authorization }, { method: 'GET', url: `/${model}/resolve/main/config.json`, status: 200, bytes: 7, token: 'Bearer secret' });
+  assert.deepEqual(
+    { method, url, status, bytes, token: headers.authorization },
+    { method: 'GET', url: `/${model}/resolve/main/config.json`, status: 200, bytes: 7, token: 'Bearer secret' },
+  );
 });

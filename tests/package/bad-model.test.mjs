@@ -16,7 +16,8 @@ const json = (value) => new TextEncoder().encode(JSON.stringify(value));
 const readJson = (name) => JSON.parse(new TextDecoder().decode(GOOD[name]));
 
 /** The good repository with other files; `undefined` takes one away. */
-const with_ = (changes) => Object.fromEntries(Object.entries({ ...GOOD, ...changes }).filter(([, bytes]) => bytes !== undefined));
+const with_ = (changes) =>
+  Object.fromEntries(Object.entries({ ...GOOD, ...changes }).filter(([, bytes]) => bytes !== undefined));
 const edited = (name, change) => with_({ [name]: json({ ...readJson(name), ...change }) });
 const config = (change) => edited('config.json', change);
 const weights = (bytes) => with_({ [WEIGHTS]: bytes });
@@ -34,54 +35,184 @@ const CASES = [
   ['tokenizer.json is missing', with_({ 'tokenizer.json': undefined }), 'FETCH_FAILED', /tokenizer\.json/],
   ['the weights are missing', with_({ [WEIGHTS]: undefined }), 'FETCH_FAILED', /model\.safetensors/],
   ['there is nothing at all', {}, 'FETCH_FAILED', /config\.json/],
-  ['the pooling config that modules.json names is missing', with_({ '1_Pooling/config.json': undefined }), 'FETCH_FAILED', /1_Pooling\/config\.json/],
+  [
+    'the pooling config that modules.json names is missing',
+    with_({ '1_Pooling/config.json': undefined }),
+    'FETCH_FAILED',
+    /1_Pooling\/config\.json/,
+  ],
 
   ['config.json is empty', with_({ 'config.json': new Uint8Array() }), 'INVALID_WEIGHTS', /config\.json/],
-  ['config.json is cut off', with_({ 'config.json': GOOD['config.json'].subarray(0, 40) }), 'INVALID_WEIGHTS', /config\.json/],
+  [
+    'config.json is cut off',
+    with_({ 'config.json': GOOD['config.json'].subarray(0, 40) }),
+    'INVALID_WEIGHTS',
+    /config\.json/,
+  ],
   ['config.json is a list', with_({ 'config.json': json([1, 2]) }), 'INVALID_WEIGHTS', /config\.json/],
   ['config.json is not UTF-8', with_({ 'config.json': GARBAGE }), 'INVALID_WEIGHTS', /config\.json/],
-  ['tokenizer.json is cut off', with_({ 'tokenizer.json': GOOD['tokenizer.json'].subarray(0, 900) }), 'INVALID_WEIGHTS', /tokenizer\.json/],
+  [
+    'tokenizer.json is cut off',
+    with_({ 'tokenizer.json': GOOD['tokenizer.json'].subarray(0, 900) }),
+    'INVALID_WEIGHTS',
+    /tokenizer\.json/,
+  ],
   ['tokenizer.json is an empty object', with_({ 'tokenizer.json': json({}) }), 'INVALID_WEIGHTS', /tokenizer\.json/],
   ['modules.json is broken', with_({ 'modules.json': json({ no: 'list' }) }), 'INVALID_WEIGHTS', /modules\.json/],
-  ['the pooling config is broken', with_({ '1_Pooling/config.json': json('mean') }), 'INVALID_WEIGHTS', /1_Pooling\/config\.json/],
-  ['the maximum length is negative', with_({ 'sentence_bert_config.json': json({ max_seq_length: -1 }) }), 'INVALID_WEIGHTS', /sentence_bert_config\.json/],
-  ['the maximum length is text', with_({ 'sentence_bert_config.json': json({ max_seq_length: 'long' }) }), 'INVALID_WEIGHTS', /sentence_bert_config\.json/],
+  [
+    'the pooling config is broken',
+    with_({ '1_Pooling/config.json': json('mean') }),
+    'INVALID_WEIGHTS',
+    /1_Pooling\/config\.json/,
+  ],
+  [
+    'the maximum length is negative',
+    with_({ 'sentence_bert_config.json': json({ max_seq_length: -1 }) }),
+    'INVALID_WEIGHTS',
+    /sentence_bert_config\.json/,
+  ],
+  [
+    'the maximum length is text',
+    with_({ 'sentence_bert_config.json': json({ max_seq_length: 'long' }) }),
+    'INVALID_WEIGHTS',
+    /sentence_bert_config\.json/,
+  ],
 
   ['config.json is a web page', with_({ 'config.json': HTML }), 'FETCH_FAILED', /config\.json.*HTML/],
   ['tokenizer.json is a web page', with_({ 'tokenizer.json': HTML }), 'FETCH_FAILED', /tokenizer\.json.*HTML/],
   ['the weights are a web page', weights(HTML), 'FETCH_FAILED', /model\.safetensors.*HTML/],
 
-  ['the architecture is unknown', config({ model_type: 'mamba', architectures: ['MambaModel'] }), 'UNSUPPORTED_MODEL', /config\.json.*mamba/i],
+  [
+    'the architecture is unknown',
+    config({ model_type: 'mamba', architectures: ['MambaModel'] }),
+    'UNSUPPORTED_MODEL',
+    /config\.json.*mamba/i,
+  ],
   ['the activation is unknown', config({ hidden_act: 'swoosh' }), 'UNSUPPORTED_MODEL', /config\.json.*swoosh/],
-  ['positions are relative', config({ position_embedding_type: 'relative_key' }), 'UNSUPPORTED_MODEL', /config\.json.*relative_key/],
+  [
+    'positions are relative',
+    config({ position_embedding_type: 'relative_key' }),
+    'UNSUPPORTED_MODEL',
+    /config\.json.*relative_key/,
+  ],
   ['hidden_size is missing', config({ hidden_size: undefined }), 'INVALID_WEIGHTS', /config\.json.*hidden_size/],
   ['hidden_size is zero', config({ hidden_size: 0 }), 'INVALID_WEIGHTS', /config\.json.*hidden_size/],
-  ['hidden_size is not a multiple of the heads', config({ num_attention_heads: 5 }), 'INVALID_WEIGHTS', /config\.json.*5/],
+  [
+    'hidden_size is not a multiple of the heads',
+    config({ num_attention_heads: 5 }),
+    'INVALID_WEIGHTS',
+    /config\.json.*5/,
+  ],
   ['there are no heads', config({ num_attention_heads: 0 }), 'INVALID_WEIGHTS', /config\.json.*num_attention_heads/],
-  ['hidden_size does not fit the weights', config({ hidden_size: 64 }), 'INVALID_WEIGHTS', /model\.safetensors.*weight/],
-  ['a million layers are promised', config({ num_hidden_layers: 1_000_000 }), 'INVALID_WEIGHTS', /config\.json|encoder\.layer\.2\./],
-  ['2^60 layers are promised', config({ num_hidden_layers: 2 ** 60 }), 'INVALID_WEIGHTS', /config\.json|encoder\.layer\.2\./],
+  [
+    'hidden_size does not fit the weights',
+    config({ hidden_size: 64 }),
+    'INVALID_WEIGHTS',
+    /model\.safetensors.*weight/,
+  ],
+  [
+    'a million layers are promised',
+    config({ num_hidden_layers: 1_000_000 }),
+    'INVALID_WEIGHTS',
+    /config\.json|encoder\.layer\.2\./,
+  ],
+  [
+    '2^60 layers are promised',
+    config({ num_hidden_layers: 2 ** 60 }),
+    'INVALID_WEIGHTS',
+    /config\.json|encoder\.layer\.2\./,
+  ],
   ['layer_norm_eps is text', config({ layer_norm_eps: 'small' }), 'INVALID_WEIGHTS', /config\.json/],
 
   ['the weights are empty', weights(new Uint8Array()), 'INVALID_WEIGHTS', /model\.safetensors/],
-  ['the weights end inside the header', weights(GOOD[WEIGHTS].subarray(0, 300)), 'INVALID_WEIGHTS', /model\.safetensors/],
-  ['the weights end inside a tensor', weights(GOOD[WEIGHTS].subarray(0, GOOD[WEIGHTS].length - 100)), 'INVALID_WEIGHTS', /model\.safetensors/],
-  ['bytes follow the last tensor', weights(write({ header: HEADER, data: new Uint8Array([...DATA, 1, 2, 3]) })), 'INVALID_WEIGHTS', /model\.safetensors/],
+  [
+    'the weights end inside the header',
+    weights(GOOD[WEIGHTS].subarray(0, 300)),
+    'INVALID_WEIGHTS',
+    /model\.safetensors/,
+  ],
+  [
+    'the weights end inside a tensor',
+    weights(GOOD[WEIGHTS].subarray(0, GOOD[WEIGHTS].length - 100)),
+    'INVALID_WEIGHTS',
+    /model\.safetensors/,
+  ],
+  [
+    'bytes follow the last tensor',
+    weights(write({ header: HEADER, data: new Uint8Array([...DATA, 1, 2, 3]) })),
+    'INVALID_WEIGHTS',
+    /model\.safetensors/,
+  ],
   ['the weights are noise', weights(GARBAGE), 'INVALID_WEIGHTS', /model\.safetensors/],
-  ['the header claims 2^63 bytes', weights(write({ header: HEADER, data: DATA, length: 2n ** 63n })), 'INVALID_WEIGHTS', /model\.safetensors.*header/],
-  ['the header claims 8 MB', weights(write({ header: HEADER, data: DATA, length: 8 << 20 })), 'INVALID_WEIGHTS', /model\.safetensors.*header/],
-  ['the header is not JSON', weights(write({ header: '{"a":', data: DATA })), 'INVALID_WEIGHTS', /model\.safetensors.*header/],
-  ['the header is nested ten thousand deep', weights(write({ header: '['.repeat(10_000), data: DATA })), 'INVALID_WEIGHTS', /model\.safetensors.*header/],
-  ['offsets reach past the end', tensor(QUERY, { data_offsets: [DATA.length, DATA.length + 4096] }), 'INVALID_WEIGHTS', /model\.safetensors.*query\.weight|model\.safetensors.*tensor '/],
-  ['offsets go backwards', tensor(QUERY, { data_offsets: [4096, 0] }), 'INVALID_WEIGHTS', /model\.safetensors.*query\.weight/],
-  ['an offset is negative', tensor(QUERY, { data_offsets: [-4096, 0] }), 'INVALID_WEIGHTS', /model\.safetensors.*query\.weight/],
+  [
+    'the header claims 2^63 bytes',
+    weights(write({ header: HEADER, data: DATA, length: 2n ** 63n })),
+    'INVALID_WEIGHTS',
+    /model\.safetensors.*header/,
+  ],
+  [
+    'the header claims 8 MB',
+    weights(write({ header: HEADER, data: DATA, length: 8 << 20 })),
+    'INVALID_WEIGHTS',
+    /model\.safetensors.*header/,
+  ],
+  [
+    'the header is not JSON',
+    weights(write({ header: '{"a":', data: DATA })),
+    'INVALID_WEIGHTS',
+    /model\.safetensors.*header/,
+  ],
+  [
+    'the header is nested ten thousand deep',
+    weights(write({ header: '['.repeat(10_000), data: DATA })),
+    'INVALID_WEIGHTS',
+    /model\.safetensors.*header/,
+  ],
+  [
+    'offsets reach past the end',
+    tensor(QUERY, { data_offsets: [DATA.length, DATA.length + 4096] }),
+    'INVALID_WEIGHTS',
+    /model\.safetensors.*query\.weight|model\.safetensors.*tensor '/,
+  ],
+  [
+    'offsets go backwards',
+    tensor(QUERY, { data_offsets: [4096, 0] }),
+    'INVALID_WEIGHTS',
+    /model\.safetensors.*query\.weight/,
+  ],
+  [
+    'an offset is negative',
+    tensor(QUERY, { data_offsets: [-4096, 0] }),
+    'INVALID_WEIGHTS',
+    /model\.safetensors.*query\.weight/,
+  ],
   ['two tensors overlap', header(overlap), 'INVALID_WEIGHTS', /model\.safetensors.*tensor '.*overlap/],
-  ['shape times dtype is not the length', tensor(QUERY, { shape: [32, 31] }), 'INVALID_WEIGHTS', /model\.safetensors.*query\.weight/],
+  [
+    'shape times dtype is not the length',
+    tensor(QUERY, { shape: [32, 31] }),
+    'INVALID_WEIGHTS',
+    /model\.safetensors.*query\.weight/,
+  ],
   ['a dim is 2^63', header(hugeDim), 'INVALID_WEIGHTS', /model\.safetensors.*query\.weight|model\.safetensors.*header/],
-  ['dims overflow when they are multiplied', tensor(QUERY, { shape: [2 ** 31, 2 ** 31, 4] }), 'INVALID_WEIGHTS', /model\.safetensors.*query\.weight/],
+  [
+    'dims overflow when they are multiplied',
+    tensor(QUERY, { shape: [2 ** 31, 2 ** 31, 4] }),
+    'INVALID_WEIGHTS',
+    /model\.safetensors.*query\.weight/,
+  ],
   ['the dtype is unknown', tensor(QUERY, { dtype: 'Q7' }), 'INVALID_WEIGHTS', /model\.safetensors.*query\.weight.*Q7/],
-  ['a layer has a whole-number dtype', tensor(QUERY, { dtype: 'I32' }), 'INVALID_WEIGHTS', /model\.safetensors.*query\.weight.*I32/],
-  ['a layer has another shape', tensor(QUERY, { shape: [16, 64] }), 'INVALID_WEIGHTS', /model\.safetensors.*query\.weight/],
+  [
+    'a layer has a whole-number dtype',
+    tensor(QUERY, { dtype: 'I32' }),
+    'INVALID_WEIGHTS',
+    /model\.safetensors.*query\.weight.*I32/,
+  ],
+  [
+    'a layer has another shape',
+    tensor(QUERY, { shape: [16, 64] }),
+    'INVALID_WEIGHTS',
+    /model\.safetensors.*query\.weight/,
+  ],
   ['a layer is missing', header(renameQuery), 'INVALID_WEIGHTS', /model\.safetensors.*query\.weight/],
   ['a weight is NaN', poisoned(NaN), 'INVALID_WEIGHTS', /model\.safetensors.*query\.weight/],
   ['a weight is infinite', poisoned(Infinity), 'INVALID_WEIGHTS', /model\.safetensors.*query\.weight/],
@@ -97,7 +228,11 @@ function withFewerWords(count) {
     const [from, to] = entry.data_offsets;
     const isWords = name === WORDS;
     const bytes = DATA.subarray(from, isWords ? from + ((to - from) / rows) * count : to);
-    shrunk[name] = { ...entry, shape: isWords ? [count, entry.shape[1]] : entry.shape, data_offsets: [end, (end += bytes.length)] };
+    shrunk[name] = {
+      ...entry,
+      shape: isWords ? [count, entry.shape[1]] : entry.shape,
+      data_offsets: [end, (end += bytes.length)],
+    };
     parts.push(bytes);
   }
   const data = new Uint8Array(parts.flatMap((part) => [...part]));
@@ -164,16 +299,43 @@ describe('from a host', () => {
     ['the host answers 500', { fault: 'status', value: 500 }, 'FETCH_FAILED', /500/],
     ['the host answers 403', { fault: 'status', value: 403 }, 'FETCH_FAILED', /403/],
     ['every answer is a web page', { fault: 'html' }, 'FETCH_FAILED', /config\.json.*HTML/],
-    ['the weights answer 503', { file: WEIGHTS, fault: 'status', value: 503 }, 'FETCH_FAILED', /model\.safetensors.*503/],
-    ['the connection breaks in the weights', { file: WEIGHTS, fault: 'reset', value: 20_000 }, 'FETCH_FAILED', /model\.safetensors/],
-    ['the weights are shorter than promised', { file: WEIGHTS, fault: 'truncate', value: 20_000 }, 'FETCH_FAILED', /model\.safetensors/],
-    ['one bit of the weights is flipped', { file: WEIGHTS, fault: 'flip', value: 30_001 }, 'INTEGRITY', /model\.safetensors.*sha256/],
-    ['one bit of the tokenizer is flipped', { file: 'tokenizer.json', fault: 'flip', value: 300 }, 'INTEGRITY', /tokenizer\.json.*git blob id/],
+    [
+      'the weights answer 503',
+      { file: WEIGHTS, fault: 'status', value: 503 },
+      'FETCH_FAILED',
+      /model\.safetensors.*503/,
+    ],
+    [
+      'the connection breaks in the weights',
+      { file: WEIGHTS, fault: 'reset', value: 20_000 },
+      'FETCH_FAILED',
+      /model\.safetensors/,
+    ],
+    [
+      'the weights are shorter than promised',
+      { file: WEIGHTS, fault: 'truncate', value: 20_000 },
+      'FETCH_FAILED',
+      /model\.safetensors/,
+    ],
+    [
+      'one bit of the weights is flipped',
+      { file: WEIGHTS, fault: 'flip', value: 30_001 },
+      'INTEGRITY',
+      /model\.safetensors.*sha256/,
+    ],
+    [
+      'one bit of the tokenizer is flipped',
+      { file: 'tokenizer.json', fault: 'flip', value: 300 },
+      'INTEGRITY',
+      /tokenizer\.json.*git blob id/,
+    ],
     ['the connection is refused at the first request', { fault: 'reset' }, 'FETCH_FAILED', /reached/],
   ]) {
     test(what, async () => {
       hub.setFaults([{ ...fault, model: 'test/faulty' }]);
-      await assertRefused('test/faulty', { host: hub.url, timeout: 500 }, code, says, { host: hub.url }).finally(() => hub.setFaults([]));
+      await assertRefused('test/faulty', { host: hub.url, timeout: 500 }, code, says, { host: hub.url }).finally(() =>
+        hub.setFaults([]),
+      );
     });
   }
 
@@ -196,11 +358,14 @@ describe('from a host', () => {
         await store.put(key, bytes);
       },
     };
-    await assertRefused('test/good', { host: hub.url, store: full }, 'QUOTA_EXCEEDED', /store is full/, { host: hub.url, store: false });
+    await assertRefused('test/good', { host: hub.url, store: full }, 'QUOTA_EXCEEDED', /store is full/, {
+      host: hub.url,
+      store: false,
+    });
   });
 });
 
-describe('from the caller\'s own bytes', () => {
+describe("from the caller's own bytes", () => {
   for (const [what, files, code, says] of CASES) {
     test(what, () => assertRefused('test/case', { files }, code, says, { files: GOOD }));
   }
@@ -208,7 +373,9 @@ describe('from the caller\'s own bytes', () => {
   test('a stream that was read before', async () => {
     const stream = new Blob([GOOD[WEIGHTS]]).stream();
     await stream.getReader().read();
-    await assertRefused('test/case', { files: with_({ [WEIGHTS]: stream }) }, 'INVALID_INPUT', /model\.safetensors/, { files: GOOD });
+    await assertRefused('test/case', { files: with_({ [WEIGHTS]: stream }) }, 'INVALID_INPUT', /model\.safetensors/, {
+      files: GOOD,
+    });
   });
 
   test('a stream that fails half way', async () => {
@@ -220,19 +387,35 @@ describe('from the caller\'s own bytes', () => {
         controller.error(new Error('the disk is gone'));
       },
     });
-    await assertRefused('test/case', { files: with_({ [WEIGHTS]: stream }) }, 'FETCH_FAILED', /model\.safetensors.*disk is gone/, { files: GOOD });
+    await assertRefused(
+      'test/case',
+      { files: with_({ [WEIGHTS]: stream }) },
+      'FETCH_FAILED',
+      /model\.safetensors.*disk is gone/,
+      { files: GOOD },
+    );
   });
 
   test('a response with an error status', () => {
     const response = new Response('gone', { status: 410 });
-    return assertRefused('test/case', { files: with_({ [WEIGHTS]: response }) }, 'FETCH_FAILED', /model\.safetensors.*410/, { files: GOOD });
+    return assertRefused(
+      'test/case',
+      { files: with_({ [WEIGHTS]: response }) },
+      'FETCH_FAILED',
+      /model\.safetensors.*410/,
+      { files: GOOD },
+    );
   });
 });
 
 test('a token that the model has no row for is refused by name, and other texts go on', async () => {
   const embedder = await TextEmbedder.load('test/case', { files: withFewerWords(rows - 50) });
   const { data } = await embedder.embed('a');
-  await assert.rejects(embedder.embed('lighthouse'), { name: 'PilotlightError', code: 'INVALID_WEIGHTS', message: /tokenizer\.json.*embeddings/ });
+  await assert.rejects(embedder.embed('lighthouse'), {
+    name: 'PilotlightError',
+    code: 'INVALID_WEIGHTS',
+    message: /tokenizer\.json.*embeddings/,
+  });
   assert.deepEqual((await embedder.embed('a')).data, data);
   embedder.dispose();
 });

@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { TextEmbedder, diagnose } from 'pilotlight';
+import { diagnose, TextEmbedder } from 'pilotlight';
 import { filesOf, tinyFolder } from './support/models.mjs';
 
 let embedder;
-before(async () => (embedder = await TextEmbedder.load('test/tiny', { files: filesOf(tinyFolder('bert-tiny-mean')), dtype: 'f32', store: false })));
+before(
+  async () =>
+    (embedder = await TextEmbedder.load('test/tiny', {
+      files: filesOf(tinyFolder('bert-tiny-mean')),
+      dtype: 'f32',
+      store: false,
+    })),
+);
 after(() => embedder.dispose());
 
 /** Finite values of length 1. */

@@ -3,11 +3,13 @@ import { after, before, test } from 'node:test';
 import { PilotlightError, TextEmbedder } from 'pilotlight';
 // The very module that the package uses: the test needs a trap, and good code has none to offer.
 import { coreInfo, trapped } from '../../node_modules/pilotlight/core/cpu.js';
-import { HUB_MODELS, filesOf, tinyFolder } from './support/models.mjs';
 import { startHub } from '../hub/hub.mjs';
+import { filesOf, HUB_MODELS, tinyFolder } from './support/models.mjs';
 
 const MODEL = 'sentence-transformers/all-MiniLM-L6-v2';
-const SENTENCES = Array.from({ length: 24 }, (_, i) => `Sentence ${i} says that the red train runs to the sea. `.repeat(3));
+const SENTENCES = Array.from({ length: 24 }, (_, i) =>
+  `Sentence ${i} says that the red train runs to the sea. `.repeat(3),
+);
 
 let hub;
 let embedder;
@@ -18,7 +20,8 @@ before(async () => {
 after(() => hub.close());
 
 const loadMiniLm = () => TextEmbedder.load(MODEL, { host: hub.url, dtype: 'q8', store: 'memory' });
-const loadTiny = (options) => TextEmbedder.load('test/tiny', { files: filesOf(tinyFolder('bert-tiny-mean')), store: false, ...options });
+const loadTiny = (options) =>
+  TextEmbedder.load('test/tiny', { files: filesOf(tinyFolder('bert-tiny-mean')), store: false, ...options });
 
 /** Waits so long that a call of `SENTENCES` is under way and far from its end. */
 const aMoment = () => new Promise((resolve) => setTimeout(resolve, 20));
@@ -61,7 +64,10 @@ test('a call that runs is aborted between layers, and the embedder goes on', asy
   await embedder.embed(SENTENCES);
   const whole = performance.now() - begun;
   const again = performance.now();
-  await assert.rejects(embedder.embed(SENTENCES, { signal: AbortSignal.timeout(5) }), { name: 'PilotlightError', code: 'ABORTED' });
+  await assert.rejects(embedder.embed(SENTENCES, { signal: AbortSignal.timeout(5) }), {
+    name: 'PilotlightError',
+    code: 'ABORTED',
+  });
   assert.ok(performance.now() - again < whole * 0.7, 'the aborted call took as long as a whole one');
   assert.deepEqual((await embedder.embed('next')).dims, [1, 384]);
 });
@@ -131,7 +137,11 @@ test('an exception that flies through Rust is a trap: the call settles, the proc
   };
   t.mock.method(globalThis, 'MessageChannel', none);
   t.mock.method(globalThis, 'setTimeout', none);
-  await assert.rejects(doomed.embed(SENTENCES), { name: 'PilotlightError', code: 'INTERNAL', message: /trapped; load again/ });
+  await assert.rejects(doomed.embed(SENTENCES), {
+    name: 'PilotlightError',
+    code: 'INTERNAL',
+    message: /trapped; load again/,
+  });
   t.mock.restoreAll();
   await assert.rejects(doomed.embed('x'), { name: 'PilotlightError', code: 'INTERNAL' });
   embedder = await loadMiniLm();

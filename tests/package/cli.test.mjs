@@ -3,14 +3,24 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { TextEmbedder } from 'pilotlight';
 import { startHub } from '../hub/hub.mjs';
-import { HUB_MODELS, MINILM, ROOT, filesOf, tinyFolder } from './support/models.mjs';
+import { filesOf, HUB_MODELS, MINILM, ROOT, tinyFolder } from './support/models.mjs';
 import { parse } from './support/safetensors.mjs';
 
 const PACKAGE = path.join(ROOT, 'node_modules/pilotlight');
@@ -72,7 +82,9 @@ async function serveStatically(t, folder, files = {}) {
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
     if (!range) return void response.writeHead(200, { 'Content-Length': bytes.length }).end(bytes);
     const [from, to] = [Number(range[1]), Math.min(range[2] ? Number(range[2]) + 1 : bytes.length, bytes.length)];
-    response.writeHead(206, { 'Content-Range': `bytes ${from}-${to - 1}/${bytes.length}`, 'Content-Length': to - from }).end(bytes.subarray(from, to));
+    response
+      .writeHead(206, { 'Content-Range': `bytes ${from}-${to - 1}/${bytes.length}`, 'Content-Length': to - from })
+      .end(bytes.subarray(from, to));
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.after(() => {
@@ -84,7 +96,13 @@ async function serveStatically(t, folder, files = {}) {
 
 async function vectors(host, dtype, model = TINY) {
   const events = [];
-  const embedder = await TextEmbedder.load(model, { host, dtype, device: 'cpu', store: false, onProgress: (event) => events.push(event) });
+  const embedder = await TextEmbedder.load(model, {
+    host,
+    dtype,
+    device: 'cpu',
+    store: false,
+    onProgress: (event) => events.push(event),
+  });
   const { data } = await embedder.embed(TEXTS);
   embedder.dispose();
   return { data, ready: events.at(-1) };
@@ -110,7 +128,9 @@ for (const dtype of ['q8', 'f32', 'q4']) {
     assert.deepEqual(data, direct.data);
     assert.equal(ready.status, 'ready');
     assert.equal(ready.verified, 'sha256');
-    const weights = new Set(host.requests.filter((url) => url.endsWith('.safetensors')).map((url) => path.basename(url)));
+    const weights = new Set(
+      host.requests.filter((url) => url.endsWith('.safetensors')).map((url) => path.basename(url)),
+    );
     assert.deepEqual([...weights], [`pilotlight-${dtype}.safetensors`]);
   });
 }
@@ -133,7 +153,14 @@ test('the folder holds what the lock file says, tensor by tensor, and nothing el
   }
   const { header, data } = parse(found['pilotlight-q8.safetensors']);
   delete header.__metadata__;
-  const expected = Object.entries(header).map(([name, { data_offsets: [from, to] }]) => [name, sha256(data.subarray(from, to))]);
+  const expected = Object.entries(header).map(
+    ([
+      name,
+      {
+        data_offsets: [from, to],
+      },
+    ]) => [name, sha256(data.subarray(from, to))],
+  );
   assert.ok(expected.length > 10);
   assert.deepEqual(files['pilotlight-q8.safetensors'].tensors, Object.fromEntries(expected));
 });
@@ -148,13 +175,16 @@ test('dtypes of one commit lie side by side; another commit starts anew and leav
     const { code, stderr } = await run(['pull', 'a/b', '--host', changing.url, '--out', out, '--dtype', dtype]);
     assert.equal(code, 0, stderr);
   }
-  const weights = () => Object.keys(filesOf(folder)).filter((file) => file.endsWith('.safetensors')).sort();
+  const weights = () =>
+    Object.keys(filesOf(folder))
+      .filter((file) => file.endsWith('.safetensors'))
+      .sort();
   await again('q8');
   await again('f32');
   const { commit, files } = lockOf(folder);
   assert.deepEqual(weights(), ['pilotlight-f32.safetensors', 'pilotlight-q8.safetensors']);
   assert.ok(weights().every((file) => file in files));
-  writeFileSync(path.join(folder, 'mine.txt'), 'not pilotlight\'s');
+  writeFileSync(path.join(folder, 'mine.txt'), "not pilotlight's");
 
   source['README.md'] = 'another commit';
   delete source['sentence_bert_config.json'];
@@ -170,9 +200,16 @@ test('a lock file that leads out of its folder removes nothing there', async () 
   const out = await pulled();
   const precious = path.join(out, 'precious.txt');
   writeFileSync(precious, 'x');
-  const lock = { version: 1, commit: 'another', files: { '../../../../precious.txt': { size: 1, sha256: sha256('x') } } };
+  const lock = {
+    version: 1,
+    commit: 'another',
+    files: { '../../../../precious.txt': { size: 1, sha256: sha256('x') } },
+  };
   writeFileSync(path.join(made(out), LOCK), JSON.stringify(lock));
-  assert.match((await run(['verify', out])).stdout, /^wrong .*: it lists '\.\.\/.*', which is no path inside its folder$/m);
+  assert.match(
+    (await run(['verify', out])).stdout,
+    /^wrong .*: it lists '\.\.\/.*', which is no path inside its folder$/m,
+  );
   assert.equal((await pull(TINY, out)).code, 0);
   assert.ok(existsSync(precious));
   assert.equal((await run(['verify', out])).code, 0);
@@ -223,12 +260,18 @@ const DAMAGE = {
     damage: (folder) => writeFileSync(path.join(folder, 'config.json'), flipped(path.join(folder, 'config.json'))),
     line: /^wrong .*\/config\.json: has the sha256/m,
   },
-  'a missing file': { damage: (folder) => rmSync(path.join(folder, 'tokenizer.json')), line: /^wrong .*tokenizer\.json: is missing$/m },
+  'a missing file': {
+    damage: (folder) => rmSync(path.join(folder, 'tokenizer.json')),
+    line: /^wrong .*tokenizer\.json: is missing$/m,
+  },
   'a file that was cut': {
     damage: (folder) => truncateSync(path.join(folder, 'pilotlight-q8.safetensors'), 1000),
     line: /^wrong .*q8\.safetensors: has 1000 bytes instead of \d+$/m,
   },
-  'a lock file that was cut': { damage: (folder) => truncateSync(path.join(folder, LOCK), 100), line: /^wrong .*pilotlight-lock\.json: /m },
+  'a lock file that was cut': {
+    damage: (folder) => truncateSync(path.join(folder, LOCK), 100),
+    line: /^wrong .*pilotlight-lock\.json: /m,
+  },
   'a lock file with another tensor': {
     damage: (folder) => {
       const lock = lockOf(folder);
@@ -257,7 +300,10 @@ test('verify warns of files that no lock file lists, checks every model below, a
   writeFileSync(path.join(made(out), 'notes.txt'), '');
   const { code, stdout } = await run(['verify', out]);
   assert.equal(code, 0);
-  assert.match(stdout, /^unlisted +test\/bert-tiny-mean\/resolve\/main\/notes\.txt: is not in .*pilotlight-lock\.json$/m);
+  assert.match(
+    stdout,
+    /^unlisted +test\/bert-tiny-mean\/resolve\/main\/notes\.txt: is not in .*pilotlight-lock\.json$/m,
+  );
   assert.match(stdout, /^ok +test\/bert-tiny-cls\//m);
   assert.match(stdout, /files checked: all as they should be, and 1 that no lock file lists/);
 
@@ -268,7 +314,8 @@ test('verify warns of files that no lock file lists, checks every model below, a
 });
 
 /** Bytes of the weights that the hub has sent. */
-const weightBytes = () => hub.requests.filter(({ url }) => url.endsWith('.safetensors')).reduce((sum, { bytes }) => sum + bytes, 0);
+const weightBytes = () =>
+  hub.requests.filter(({ url }) => url.endsWith('.safetensors')).reduce((sum, { bytes }) => sum + bytes, 0);
 const WEIGHTS = readFileSync(path.join(MINILM, 'model.safetensors')).length;
 
 test('a pull that breaks says why, and the next one goes on from there', async (t) => {
@@ -280,7 +327,11 @@ test('a pull that breaks says why, and the next one goes on from there', async (
   ]);
   const broken = await run(['pull', LARGE, '--host', hub.url, '--out', out], {
     // A reset alone would be tried again for a minute.
-    meanwhile: (child) => child.stderr.on('data', (text) => / 50 %/.test(text) && hub.setFaults([{ file: 'model.safetensors', fault: 'status', value: 403 }])),
+    meanwhile: (child) =>
+      child.stderr.on(
+        'data',
+        (text) => / 50 %/.test(text) && hub.setFaults([{ file: 'model.safetensors', fault: 'status', value: 403 }]),
+      ),
   });
   assert.equal(broken.code, 1);
   assert.match(broken.stderr.trim().split('\n').at(-1), /^pilotlight: FETCH_FAILED: model\.safetensors: .*403/);
@@ -301,7 +352,8 @@ for (const signal of ['SIGINT', 'SIGKILL']) {
     const out = freshFolder();
     hub.setFaults([{ file: 'model.safetensors', fault: 'drip', value: 40e6 }]);
     const stopped = await run(['pull', LARGE, '--host', hub.url, '--out', out], {
-      meanwhile: (child) => child.stderr.on('data', (text) => /model\.safetensors.* [5-9]\d %/.test(text) && child.kill(signal)),
+      meanwhile: (child) =>
+        child.stderr.on('data', (text) => /model\.safetensors.* [5-9]\d %/.test(text) && child.kill(signal)),
     });
     if (signal === 'SIGINT') {
       assert.equal(stopped.code, 1);
@@ -321,7 +373,10 @@ for (const signal of ['SIGINT', 'SIGKILL']) {
 
 test('a host without the model is one line with the code, and leaves nothing', async () => {
   const out = freshFolder();
-  for (const [model, host] of [['no/such', hub.url], [TINY, 'http://127.0.0.1:9']]) {
+  for (const [model, host] of [
+    ['no/such', hub.url],
+    [TINY, 'http://127.0.0.1:9'],
+  ]) {
     const { code, stderr } = await run(['pull', model, '--host', host, '--out', out]);
     assert.equal(code, 1);
     assert.match(stderr.trim().split('\n').at(-1), /^pilotlight: FETCH_FAILED: /);
@@ -379,7 +434,17 @@ test('help and version', async () => {
   for (const flag of ['--help', '-h']) {
     const { code, stdout } = await run([flag]);
     assert.equal(code, 0);
-    for (const word of ['pull MODEL', 'verify DIR', '--dtype', '--out', '--revision', '--host', '--token-env', 'HF_TOKEN']) assert.ok(stdout.includes(word), word);
+    for (const word of [
+      'pull MODEL',
+      'verify DIR',
+      '--dtype',
+      '--out',
+      '--revision',
+      '--host',
+      '--token-env',
+      'HF_TOKEN',
+    ])
+      assert.ok(stdout.includes(word), word);
     assert.ok(stdout.split('\n').every((line) => line.length <= 110));
   }
   assert.deepEqual(await run(['--version']), { code: 0, stdout: `${version}\n`, stderr: '' });
@@ -399,7 +464,10 @@ test('the token comes from the environment, goes to the host alone, and stands n
   });
   // The hub sends large files from another origin.
   const there = `http://127.0.0.1:${cdn.address().port}/model.safetensors?signed`;
-  for (const [env, more] of [[{ HF_TOKEN: 'hf_secret' }, []], [{ HF_TOKEN: 'hf_other', MY_TOKEN: 'hf_secret' }, ['--token-env', 'MY_TOKEN']]]) {
+  for (const [env, more] of [
+    [{ HF_TOKEN: 'hf_secret' }, []],
+    [{ HF_TOKEN: 'hf_other', MY_TOKEN: 'hf_secret' }, ['--token-env', 'MY_TOKEN']],
+  ]) {
     hub.setFaults([{ file: 'model.safetensors', fault: 'status', value: 302, headers: { Location: there } }]);
     hub.requests.length = 0;
     elsewhere.length = 0;
@@ -413,7 +481,8 @@ test('the token comes from the environment, goes to the host alone, and stands n
     }
     for (const headers of elsewhere) assert.equal(headers.authorization, undefined);
     assert.doesNotMatch(stdout + stderr, /secret/);
-    for (const [file, content] of Object.entries(filesOf(out))) assert.ok(!Buffer.from(content).includes('hf_secret'), file);
+    for (const [file, content] of Object.entries(filesOf(out)))
+      assert.ok(!Buffer.from(content).includes('hf_secret'), file);
   }
   assert.equal((await pull(TINY, freshFolder())).code, 0);
   assert.equal(hub.requests.at(-1).headers.authorization, undefined);

@@ -2,14 +2,14 @@
 // Pillow sees in each file.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readFileSync, readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { ImageTextEmbedder, PilotlightError } from 'pilotlight';
 import { picture } from './support/clip.mjs';
-import { ROOT, filesOf, tinyFolder } from './support/models.mjs';
+import { filesOf, ROOT, tinyFolder } from './support/models.mjs';
 import { gif, jpegOfSize, png, webpOfSize, zeros } from './support/pictures.mjs';
 import { parse } from './support/safetensors.mjs';
 import { cosine } from './support/vectors.mjs';
@@ -21,7 +21,10 @@ const { header, data } = parse(bytesOf('expected.safetensors'));
 
 /** What Pillow sees in a file, as a canvas would hand it out. */
 function pixelsOf(file) {
-  const { shape: [height, width], data_offsets: [from, to] } = header[file];
+  const {
+    shape: [height, width],
+    data_offsets: [from, to],
+  } = header[file];
   return pixels(width, height, data.subarray(from, to));
 }
 
@@ -49,10 +52,13 @@ const refusal = (code, message) => ({ name: 'PilotlightError', code, message });
 async function serve() {
   const one = createServer((request, response) => {
     const name = request.url.slice(1);
-    if (name === 'page') return void response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>Sign in</title>');
+    if (name === 'page')
+      return void response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>Sign in</title>');
     if (name === 'broken') return void response.writeHead(500).end();
     if (name === 'moved') return void response.writeHead(302, { Location: '/plain.png' }).end();
-    if (name === 'cut') return void (response.writeHead(200, { 'Content-Length': 999 }).write('x'), setTimeout(() => response.destroy(), 20));
+    if (name === 'cut')
+      return void (response.writeHead(200, { 'Content-Length': 999 }).write('x'),
+      setTimeout(() => response.destroy(), 20));
     // The type that a server names is not looked at.
     if (FILES.includes(name)) return void response.writeHead(200, { 'Content-Type': 'text/plain' }).end(bytesOf(name));
     response.writeHead(404).end('not found');
@@ -83,7 +89,8 @@ describe('the same picture', () => {
   };
 
   for (const [what, make] of Object.entries(kinds)) {
-    test(`as ${what} gives the same vector`, async () => assert.deepEqual(await vectorOf(make()), await vectorOf(file)));
+    test(`as ${what} gives the same vector`, async () =>
+      assert.deepEqual(await vectorOf(make()), await vectorOf(file)));
   }
 
   test('may be of all kinds in one list, in their order', async () => {
@@ -92,10 +99,11 @@ describe('the same picture', () => {
     assert.deepEqual(dims, [images.length + 1, 24]);
     const expected = await vectorOf(file);
     assert.deepEqual(rows.subarray(0, 24), await vectorOf(bytesOf('plain.jpg')));
-    for (let i = 0; i < images.length; i++) assert.deepEqual(rows.subarray((i + 1) * 24, (i + 2) * 24), expected, Object.keys(kinds)[i]);
+    for (let i = 0; i < images.length; i++)
+      assert.deepEqual(rows.subarray((i + 1) * 24, (i + 2) * 24), expected, Object.keys(kinds)[i]);
   });
 
-  test('stays the caller\'s, whole and unchanged', async () => {
+  test("stays the caller's, whole and unchanged", async () => {
     const bytes = file.slice();
     const image = pixelsOf('alpha.png');
     await embedder.embedImages([bytes, image, bytes.buffer]);
@@ -103,7 +111,8 @@ describe('the same picture', () => {
     assert.deepEqual(image, pixelsOf('alpha.png'));
   });
 
-  test('after a redirect is the picture where it leads', async () => assert.deepEqual(await vectorOf(`${server.url}/moved`), await vectorOf(bytesOf('plain.png'))));
+  test('after a redirect is the picture where it leads', async () =>
+    assert.deepEqual(await vectorOf(`${server.url}/moved`), await vectorOf(bytesOf('plain.png'))));
 
   test('with transparent pixels is laid on white, whatever colour is under them', async () => {
     const seen = (colour) => {
@@ -140,7 +149,11 @@ describe('a file', () => {
   test('that lay wrong, or had other colours, would be told by these cosines', async () => {
     const { width, height, data: rgba } = pixelsOf('exif-6.jpg');
     const at = (x, y) => rgba.subarray((y * width + x) * 4, (y * width + x) * 4 + 4);
-    const made = (w, h, from) => ({ width: w, height: h, data: Uint8ClampedArray.from(Array.from({ length: w * h }, (_, i) => [...from(i % w, Math.floor(i / w))]).flat()) });
+    const made = (w, h, from) => ({
+      width: w,
+      height: h,
+      data: Uint8ClampedArray.from(Array.from({ length: w * h }, (_, i) => [...from(i % w, Math.floor(i / w))]).flat()),
+    });
     const right = await vectorOf(bytesOf('exif-6.jpg'));
     for (const [what, wrong] of Object.entries({
       mirrored: made(width, height, (x, y) => at(width - 1 - x, y)),
@@ -149,26 +162,58 @@ describe('a file', () => {
       'turned right': made(height, width, (x, y) => at(y, height - 1 - x)),
       'turned around': made(width, height, (x, y) => at(width - 1 - x, height - 1 - y)),
       'in the order of blue, green, red': made(width, height, (x, y) => [at(x, y)[2], at(x, y)[1], at(x, y)[0], 255]),
-      inverted: made(width, height, (x, y) => [...at(x, y).subarray(0, 3).map((value) => 255 - value), 255]),
-      brighter: made(width, height, (x, y) => [...at(x, y).subarray(0, 3).map((value) => Math.min(255, value + 12)), 255]),
+      inverted: made(width, height, (x, y) => [
+        ...at(x, y)
+          .subarray(0, 3)
+          .map((value) => 255 - value),
+        255,
+      ]),
+      brighter: made(width, height, (x, y) => [
+        ...at(x, y)
+          .subarray(0, 3)
+          .map((value) => Math.min(255, value + 12)),
+        255,
+      ]),
     })) {
-      assert.ok(cosine(await vectorOf(wrong), right) < 0.997, `${what}: cosine ${cosine(await vectorOf(wrong), right)}`);
+      assert.ok(
+        cosine(await vectorOf(wrong), right) < 0.997,
+        `${what}: cosine ${cosine(await vectorOf(wrong), right)}`,
+      );
     }
   });
 
   test('with bytes behind its end, as phones append films, is the picture all the same', async () => {
     const film = Uint8Array.from({ length: 400 }, (_, i) => (i * 97 + 200) % 256);
-    for (const file of ['plain.png', 'plain.jpg', 'progressive.jpg', 'plain.gif', 'animated.gif', 'lossy.webp', 'lossless.webp', 'exif-6.webp', 'animated.webp']) {
-      const seen = await embedder.embedImages(Buffer.concat([bytesOf(file), film])).catch(({ message }) => assert.fail(`${file}: ${message}`));
+    for (const file of [
+      'plain.png',
+      'plain.jpg',
+      'progressive.jpg',
+      'plain.gif',
+      'animated.gif',
+      'lossy.webp',
+      'lossless.webp',
+      'exif-6.webp',
+      'animated.webp',
+    ]) {
+      const seen = await embedder
+        .embedImages(Buffer.concat([bytesOf(file), film]))
+        .catch(({ message }) => assert.fail(`${file}: ${message}`));
       assert.deepEqual(seen.data, await vectorOf(bytesOf(file)), file);
     }
   });
 
-  for (const [width, height] of [[1, 1], [1, 10_000], [10_000, 1], [3, 10_001], [2, 1]]) {
+  for (const [width, height] of [
+    [1, 1],
+    [1, 10_000],
+    [10_000, 1],
+    [3, 10_001],
+    [2, 1],
+  ]) {
     test(`of ${width} x ${height} pixels is embedded in no time, as its pixels are`, async () => {
       const rgb = Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * 37) % 251);
       const rows = new Uint8Array((width * 3 + 1) * height);
-      for (let y = 0; y < height; y++) rows.set(rgb.subarray(y * width * 3, (y + 1) * width * 3), y * (width * 3 + 1) + 1);
+      for (let y = 0; y < height; y++)
+        rows.set(rgb.subarray(y * width * 3, (y + 1) * width * 3), y * (width * 3 + 1) + 1);
       const begun = performance.now();
       const seen = await vectorOf(png({ width, height, rows }));
       assert.ok(performance.now() - begun < 2000, `${performance.now() - begun} ms`);
@@ -183,7 +228,11 @@ describe('what is no picture', () => {
 
   test('pixels of a size that overflows are too many: RESOURCE_LIMIT', async () => {
     const pixels = { data: new Uint8ClampedArray(16), width: 2 ** 31, height: 2 ** 31 };
-    await assert.rejects(embedder.embedImages([good(), pixels]), { name: 'PilotlightError', code: 'RESOURCE_LIMIT', message: /^images\[1\]: the picture has 2147483648 x 2147483648 pixels/ });
+    await assert.rejects(embedder.embedImages([good(), pixels]), {
+      name: 'PilotlightError',
+      code: 'RESOURCE_LIMIT',
+      message: /^images\[1\]: the picture has 2147483648 x 2147483648 pixels/,
+    });
   });
 
   for (const [what, bytes, message] of [
@@ -193,7 +242,11 @@ describe('what is no picture', () => {
     ['a web page', text('<!doctype html><title>Sign in</title>'), /^images\[1\]: .*no known format/],
     ['one byte', Uint8Array.of(0xff), /^images\[1\]: .*no known format/],
     ['zeros', new Uint8Array(5000), /^images\[1\]: .*no known format/],
-    ['SVG', text('<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'), /^images\[1\]: .*no known format/],
+    [
+      'SVG',
+      text('<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'),
+      /^images\[1\]: .*no known format/,
+    ],
     ['PDF', text('%PDF-1.7\n1 0 obj <<>> endobj'), /^images\[1\]: .*no known format/],
     ['BMP', bytesOf('other.bmp'), /^images\[1\]: .*Bmp/i],
     ['AVIF', bytesOf('other.avif'), /^images\[1\]: .*Avif/i],
@@ -210,14 +263,25 @@ describe('what is no picture', () => {
     ['floats', new Float32Array(12), /^images\[1\]: .* got object/],
     ['a function', () => good(), /^images\[1\]: .* got function/],
     ['pixels without a size', { data: new Uint8ClampedArray(16) }, /^images\[1\]: /],
-    ['too few pixels', { data: new Uint8ClampedArray(16), width: 3, height: 2 }, /^images\[1\]: .*3 x 2 pixels has 16 bytes/],
-    ['too many pixels', { data: new Uint8ClampedArray(32), width: 2, height: 2 }, /^images\[1\]: .*2 x 2 pixels has 32 bytes/],
+    [
+      'too few pixels',
+      { data: new Uint8ClampedArray(16), width: 3, height: 2 },
+      /^images\[1\]: .*3 x 2 pixels has 16 bytes/,
+    ],
+    [
+      'too many pixels',
+      { data: new Uint8ClampedArray(32), width: 2, height: 2 },
+      /^images\[1\]: .*2 x 2 pixels has 32 bytes/,
+    ],
     ['half a pixel', { data: new Uint8ClampedArray(6), width: 1.5, height: 1 }, /^images\[1\]: /],
     ['no pixels', { data: new Uint8ClampedArray(0), width: 0, height: 0 }, /^images\[1\]: /],
     ['a size that is no number', { data: new Uint8ClampedArray(16), width: '2', height: NaN }, /^images\[1\]: /],
   ]) {
     test(`${what}: INVALID_INPUT that names it, and the next call works`, async () => {
-      const error = await embedder.embedImages([good(), bytes, good()]).then(() => assert.fail('it was embedded'), (thrown) => thrown);
+      const error = await embedder.embedImages([good(), bytes, good()]).then(
+        () => assert.fail('it was embedded'),
+        (thrown) => thrown,
+      );
       assert.ok(error instanceof PilotlightError, String(error));
       assert.equal(error.code, 'INVALID_INPUT', error.message);
       assert.match(error.message, message);
@@ -238,7 +302,10 @@ describe('what is no picture', () => {
     ['an empty text', () => '', /^images\[0\]: /, true],
   ]) {
     test(`by URL ${what}: FETCH_FAILED`, async () => {
-      const error = await embedder.embedImages(source()).then(() => assert.fail('it was embedded'), (thrown) => thrown);
+      const error = await embedder.embedImages(source()).then(
+        () => assert.fail('it was embedded'),
+        (thrown) => thrown,
+      );
       assert.ok(error instanceof PilotlightError, String(error));
       assert.equal(error.code, 'FETCH_FAILED', error.message);
       assert.match(error.message, message);
@@ -246,7 +313,11 @@ describe('what is no picture', () => {
     });
   }
 
-  test('by URL a web page: INVALID_INPUT', () => assert.rejects(embedder.embedImages(`${server.url}/page`), refusal('INVALID_INPUT', /^images\[0\]: .*no known format/)));
+  test('by URL a web page: INVALID_INPUT', () =>
+    assert.rejects(
+      embedder.embedImages(`${server.url}/page`),
+      refusal('INVALID_INPUT', /^images\[0\]: .*no known format/),
+    ));
 
   test('a Blob whose file has gone: INVALID_INPUT', async () => {
     const blob = new Blob([good()]);
@@ -255,17 +326,35 @@ describe('what is no picture', () => {
   });
 
   test('the decoder of a browser, where there is none: BACKEND_UNAVAILABLE', () =>
-    assert.rejects(embedder.embedImages([good()], { decoder: 'browser' }), refusal('BACKEND_UNAVAILABLE', /^images\[0\]: /)));
+    assert.rejects(
+      embedder.embedImages([good()], { decoder: 'browser' }),
+      refusal('BACKEND_UNAVAILABLE', /^images\[0\]: /),
+    ));
 });
 
 describe('a file that is damaged', () => {
   // GIF and WebP may end after the first frame, and an end that says nothing may lack.
-  for (const [file, whole] of [['plain.png', 0.95], ['interlaced.png', 0.95], ['plain.gif', 0.95], ['animated.gif', 0.45], ['lossy.webp', 0.95], ['lossless.webp', 0.95], ['animated.webp', 0.45], ['plain.jpg', 0.95], ['progressive.jpg', 0.95], ['cmyk.jpg', 0.95], ['exif-6.jpg', 0.95]]) {
+  for (const [file, whole] of [
+    ['plain.png', 0.95],
+    ['interlaced.png', 0.95],
+    ['plain.gif', 0.95],
+    ['animated.gif', 0.45],
+    ['lossy.webp', 0.95],
+    ['lossless.webp', 0.95],
+    ['animated.webp', 0.45],
+    ['plain.jpg', 0.95],
+    ['progressive.jpg', 0.95],
+    ['cmyk.jpg', 0.95],
+    ['exif-6.jpg', 0.95],
+  ]) {
     test(`${file} cut off anywhere is INVALID_INPUT, not a picture that is half grey`, async () => {
       const bytes = bytesOf(file);
       const taken = [];
       for (let length = 1; length < bytes.length * whole; length += 7) {
-        const error = await embedder.embedImages(bytes.subarray(0, length)).then(() => undefined, (thrown) => thrown);
+        const error = await embedder.embedImages(bytes.subarray(0, length)).then(
+          () => undefined,
+          (thrown) => thrown,
+        );
         if (error) assert.equal(error.code, 'INVALID_INPUT', error.message);
         else taken.push(length);
       }
@@ -275,15 +364,32 @@ describe('a file that is damaged', () => {
 
   test('in any one byte gives a picture or a typed error, and traps never', { timeout: 240_000 }, async (t) => {
     const counts = {};
-    for (const file of ['alpha.png', 'exif-6.png', 'palette-transparent.png', 'plain.gif', 'lossy.webp', 'lossless-alpha.webp', 'exif-6.webp', 'animated.webp', 'cmyk.jpg', 'exif-6.jpg']) {
+    for (const file of [
+      'alpha.png',
+      'exif-6.png',
+      'palette-transparent.png',
+      'plain.gif',
+      'lossy.webp',
+      'lossless-alpha.webp',
+      'exif-6.webp',
+      'animated.webp',
+      'cmyk.jpg',
+      'exif-6.jpg',
+    ]) {
       const bytes = bytesOf(file);
       for (let at = 0; at < bytes.length; at++) {
         for (const value of [0, 0x7f, 0xff]) {
           const damaged = bytes.slice();
           damaged[at] = value;
-          const code = await embedder.embedImages(damaged).then(() => 'a picture', (error) => error.code);
+          const code = await embedder.embedImages(damaged).then(
+            () => 'a picture',
+            (error) => error.code,
+          );
           counts[code] = (counts[code] ?? 0) + 1;
-          assert.ok(['a picture', 'INVALID_INPUT', 'RESOURCE_LIMIT'].includes(code), `${file}, byte ${at} is ${value}: ${code}`);
+          assert.ok(
+            ['a picture', 'INVALID_INPUT', 'RESOURCE_LIMIT'].includes(code),
+            `${file}, byte ${at} is ${value}: ${code}`,
+          );
         }
       }
     }
@@ -320,13 +426,33 @@ describe('a picture that says it is huge', () => {
   for (const [what, bytes, code, most] of [
     ['a PNG of 50,000 x 50,000 pixels', png({ width: 50_000, height: 50_000 }), 'RESOURCE_LIMIT', 2],
     ['a PNG of 2^31 x 2^31 pixels', png({ width: 2 ** 31 - 1, height: 2 ** 31 - 1 }), 'RESOURCE_LIMIT', 2],
-    ['a PNG of 8,000 x 8,000 pixels, all of which are there', png({ width: 8000, height: 8000, idat: zeros(8000 * 24_001) }), 'RESOURCE_LIMIT', 2],
+    [
+      'a PNG of 8,000 x 8,000 pixels, all of which are there',
+      png({ width: 8000, height: 8000, idat: zeros(8000 * 24_001) }),
+      'RESOURCE_LIMIT',
+      2,
+    ],
     ['a GIF of 65,535 x 65,535 pixels', gif(65_535, 65_535), 'RESOURCE_LIMIT', 2],
     ['a JPEG of 65,535 x 65,535 pixels', jpegOfSize(bytesOf('plain.jpg'), 65_535, 65_535), 'RESOURCE_LIMIT', 2],
     ['a WebP of 16,383 x 16,383 pixels', webpOfSize(16_383, 16_383), 'RESOURCE_LIMIT', 2],
     ['a PNG whose rows go on for 200 MB', png({ width: 4, height: 4, idat: zeros(200 * MB) }), 'a picture', 2],
-    ['a PNG with a comment of 200 MB', png({ width: 4, height: 4, idat: zeros(52), chunks: { zTXt: Buffer.concat([Buffer.from('x\0\0'), zeros(200 * MB)]) } }), 'a picture', 2],
-    ['a PNG with a colour profile of 200 MB', png({ width: 4, height: 4, idat: zeros(52), chunks: profile(200 * MB) }), 'a picture', 80],
+    [
+      'a PNG with a comment of 200 MB',
+      png({
+        width: 4,
+        height: 4,
+        idat: zeros(52),
+        chunks: { zTXt: Buffer.concat([Buffer.from('x\0\0'), zeros(200 * MB)]) },
+      }),
+      'a picture',
+      2,
+    ],
+    [
+      'a PNG with a colour profile of 200 MB',
+      png({ width: 4, height: 4, idat: zeros(52), chunks: profile(200 * MB) }),
+      'a picture',
+      80,
+    ],
     ['a WebP whose EXIF data say they take 1 GB', claim(1 << 30), 'a picture', 2],
     ['a WebP whose EXIF data say they take 4 GB', claim(0xffff_fff0), 'a picture', 2],
   ]) {
@@ -334,7 +460,8 @@ describe('a picture that says it is huge', () => {
       const found = await memoryOf(bytes);
       t.diagnostic(`${bytes.length} bytes; ${found.code}; memory grew by ${(found.grown / MB).toFixed(1)} MB`);
       // Damaged it is all the same.
-      if (code === 'a picture') assert.ok(['a picture', 'INVALID_INPUT'].includes(found.code), `${found.code}: ${found.message}`);
+      if (code === 'a picture')
+        assert.ok(['a picture', 'INVALID_INPUT'].includes(found.code), `${found.code}: ${found.message}`);
       else assert.equal(found.code, code, found.message);
       if (code === 'RESOURCE_LIMIT') assert.match(found.message, /^images\[0\]: the picture .*expected 50000000 /);
       assert.ok(found.grown <= most * MB, `memory grew by ${found.grown} bytes`);
@@ -358,7 +485,11 @@ test('files and pixels of absurd sizes are RESOURCE_LIMIT, and the next call wor
     ['a Blob', new Blob([new Uint8Array(2 ** 28 + 1)])],
     ['pixels', pixels],
   ]) {
-    await assert.rejects(embedder.embedImages([source]), refusal('RESOURCE_LIMIT', /^images\[0\]: .*expected \d+ /), what);
+    await assert.rejects(
+      embedder.embedImages([source]),
+      refusal('RESOURCE_LIMIT', /^images\[0\]: .*expected \d+ /),
+      what,
+    );
   }
   assert.deepEqual((await embedder.embedImages(picture('5x7.png'))).dims, [1, 24]);
 });

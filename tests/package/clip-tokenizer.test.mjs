@@ -22,21 +22,29 @@ function firstFields(csv) {
 /** The texts that ids.bin is of, and their ids. */
 function captions() {
   const manifest = JSON.parse(readFileSync(path.join(DATA, 'photos/manifest.json'), 'utf8'));
-  const sentences = ['test', 'dev'].flatMap((part) => firstFields(readFileSync(path.join(DATA, `sts/stsb-en-${part}.csv`), 'utf8')));
+  const sentences = ['test', 'dev'].flatMap((part) =>
+    firstFields(readFileSync(path.join(DATA, `sts/stsb-en-${part}.csv`), 'utf8')),
+  );
   const texts = [...manifest.flatMap((photo) => photo.captions), ...sentences].slice(0, 2000);
   const packed = readFileSync(path.join(GOLDENS, 'ids.bin'));
   const numbers = new Uint16Array(packed.buffer.slice(packed.byteOffset, packed.byteOffset + packed.length));
   const ids = [];
-  for (let at = 0; at < numbers.length; at += numbers[at] + 1) ids.push([...numbers.subarray(at + 1, at + 1 + numbers[at])]);
+  for (let at = 0; at < numbers.length; at += numbers[at] + 1)
+    ids.push([...numbers.subarray(at + 1, at + 1 + numbers[at])]);
   assert.equal(ids.length, texts.length);
   return { texts, ids };
 }
 
-describe('with CLIP\'s own tokenizer', { skip: without(TOKENIZER, path.join(DATA, 'photos/manifest.json'), path.join(DATA, 'sts/stsb-en-test.csv')) }, () => {
+describe("with CLIP's own tokenizer", {
+  skip: without(TOKENIZER, path.join(DATA, 'photos/manifest.json'), path.join(DATA, 'sts/stsb-en-test.csv')),
+}, () => {
   let embedder;
   before(async () => {
     // Of one narrow layer: its vectors say nothing, but other ids give others.
-    const files = { ...seededClip({ text: { vocab_size: 49408, hidden_size: 8 } }), 'tokenizer.json': readFileSync(TOKENIZER) };
+    const files = {
+      ...seededClip({ text: { vocab_size: 49408, hidden_size: 8 } }),
+      'tokenizer.json': readFileSync(TOKENIZER),
+    };
     embedder = await ImageTextEmbedder.load('test/words', { files, dtype: 'f32', towers: ['text'] });
     assert.equal(embedder.maxTokens, 77);
   });
@@ -46,8 +54,14 @@ describe('with CLIP\'s own tokenizer', { skip: without(TOKENIZER, path.join(DATA
     const { texts, ids } = captions();
     assert.equal(texts.length, 2000);
     const result = await embedder.embedTexts(texts);
-    assert.deepEqual(result.tokens, ids.map(({ length }) => length));
-    assert.deepEqual(result.truncated, ids.map(() => false));
+    assert.deepEqual(
+      result.tokens,
+      ids.map(({ length }) => length),
+    );
+    assert.deepEqual(
+      result.truncated,
+      ids.map(() => false),
+    );
     const rows = rowsOf(result).map(String);
     const byIds = new Map();
     for (const [i, row] of rows.entries()) {
@@ -72,7 +86,8 @@ describe('with CLIP\'s own tokenizer', { skip: without(TOKENIZER, path.join(DATA
     const rows = rowsOf(result).map(String);
     const keys = cases.map(({ ids }) => ids.slice(0, ids.indexOf(END) + 1).join());
     for (const [i, key] of keys.entries()) {
-      for (const [j, other] of keys.entries()) assert.equal(rows[i] === rows[j], key === other, JSON.stringify([cases[i].text, cases[j].text]));
+      for (const [j, other] of keys.entries())
+        assert.equal(rows[i] === rows[j], key === other, JSON.stringify([cases[i].text, cases[j].text]));
     }
   });
 
@@ -83,13 +98,23 @@ describe('with CLIP\'s own tokenizer', { skip: without(TOKENIZER, path.join(DATA
     };
     await alike('a cat on the stairs', 'A CAT ON THE STAIRS', '  a cat\n on   the\tstairs ');
     await alike('café', 'cafe\u0301', 'CAFÉ');
-    await alike('flame '.repeat(75), 'flame '.repeat(76), `${'flame '.repeat(75)}and a sentence more`, 'flame '.repeat(200_000));
+    await alike(
+      'flame '.repeat(75),
+      'flame '.repeat(76),
+      `${'flame '.repeat(75)}and a sentence more`,
+      'flame '.repeat(200_000),
+    );
     await alike('half a \ud83d pair', 'half a \ufffd pair');
   });
 
   test('texts of a megabyte are cut quickly', async () => {
     const begun = performance.now();
-    const { tokens, truncated } = await embedder.embedTexts(['a, '.repeat(350_000), 'x'.repeat(1 << 20), '\u{1f525}'.repeat(1 << 18), ' '.repeat(1 << 20)]);
+    const { tokens, truncated } = await embedder.embedTexts([
+      'a, '.repeat(350_000),
+      'x'.repeat(1 << 20),
+      '\u{1f525}'.repeat(1 << 18),
+      ' '.repeat(1 << 20),
+    ]);
     assert.deepEqual(truncated, [true, true, true, false]);
     assert.deepEqual(tokens, [77, 77, 77, 2]);
     assert.ok(performance.now() - begun < 10_000, `${performance.now() - begun} ms`);

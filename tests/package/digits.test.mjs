@@ -63,7 +63,10 @@ test('steps and guidance change the picture', async () => {
 test('steps are shown as they are made, the last one is the result', async () => {
   const shown = [];
   const drawn = await generator.generate({ digit: 3, seed: 5, steps: 6, onStep: (step) => shown.push(step) });
-  assert.deepEqual(shown.map(({ step, steps }) => [step, steps]), [1, 2, 3, 4, 5, 6].map((step) => [step, 6]));
+  assert.deepEqual(
+    shown.map(({ step, steps }) => [step, steps]),
+    [1, 2, 3, 4, 5, 6].map((step) => [step, 6]),
+  );
   assert.deepEqual(shown.at(-1).digits.data, drawn.data);
   // Noise at first: few pixels are paper. A digit at last: most are.
   const paper = ({ data }) => data.filter((grey) => grey < 16).length / PIXELS;
@@ -79,7 +82,10 @@ test('a morph begins and ends at its digits, by class, by seed or by both', asyn
     const morph = await generator.morph({ from: { digit: 3, seed: 4 }, to, count: 5 });
     assert.deepEqual(morph.dims, [5, 28, 28]);
     assert.deepEqual(morph.digits, [3, 3, to.digit, to.digit, to.digit]);
-    const ends = [await generator.generate({ digit: 3, seed: 4 }), await generator.generate({ digit: to.digit, seed: to.seed ?? 4 })];
+    const ends = [
+      await generator.generate({ digit: 3, seed: 4 }),
+      await generator.generate({ digit: to.digit, seed: to.seed ?? 4 }),
+    ];
     assert.deepEqual(morph.data.slice(0, PIXELS), ends[0].data);
     assert.deepEqual(morph.data.slice(4 * PIXELS), ends[1].data);
   }
@@ -93,7 +99,9 @@ async function unpack(blob) {
   const [width, height] = [bytes.readUInt32BE(16), bytes.readUInt32BE(20)];
   assert.equal(bytes.subarray(37, 41).toString(), 'IDAT');
   const rows = inflateSync(bytes.subarray(41, 41 + bytes.readUInt32BE(33)));
-  const grey = Array.from({ length: height }, (_, y) => [...rows.subarray(y * (width + 1) + 1, (y + 1) * (width + 1))]).flat();
+  const grey = Array.from({ length: height }, (_, y) => [
+    ...rows.subarray(y * (width + 1) + 1, (y + 1) * (width + 1)),
+  ]).flat();
   return { width, height, grey: Uint8Array.from(grey) };
 }
 
@@ -142,7 +150,10 @@ for (const [what, options, message] of [
   ['a signal that is none', { digit: 1, signal: {} }, /^signal: expected an AbortSignal/],
 ]) {
   test(`${what}: INVALID_INPUT that names the range`, async () => {
-    const outcome = await generator.generate(options).then(() => assert.fail('it was drawn'), (error) => error);
+    const outcome = await generator.generate(options).then(
+      () => assert.fail('it was drawn'),
+      (error) => error,
+    );
     assert.ok(outcome instanceof PilotlightError, String(outcome));
     assert.equal(outcome.code, 'INVALID_INPUT');
     assert.match(outcome.message, message);
@@ -164,9 +175,13 @@ test('a morph of nothing, of one picture, of a wrong digit: INVALID_INPUT', asyn
 
 test('indices and columns that are not there are refused', async () => {
   const drawn = await generator.generate({ digit: 1, seed: 1, steps: 1 });
-  await assert.rejects(drawn.toBlob(1), { code: 'INVALID_INPUT', message: /^index: expected a whole number from 0 to 0, got 1/ });
+  await assert.rejects(drawn.toBlob(1), {
+    code: 'INVALID_INPUT',
+    message: /^index: expected a whole number from 0 to 0, got 1/,
+  });
   assert.throws(() => drawn.toImageData(-1), { code: 'INVALID_INPUT' });
-  for (const columns of [0, 2, 0.5, NaN]) assert.throws(() => drawn.toGrid(columns), { code: 'INVALID_INPUT', message: /^columns: / });
+  for (const columns of [0, 2, 0.5, NaN])
+    assert.throws(() => drawn.toGrid(columns), { code: 'INVALID_INPUT', message: /^columns: / });
 });
 
 test('aborting ends within a step, while it waits or draws, and the next call works', async () => {
@@ -214,7 +229,10 @@ test('what was disposed of says so, what is constructed by hand too', async () =
 
 test('the judge refuses what is no picture', async () => {
   for (const pictures of [undefined, [1], new Uint8Array(), new Uint8Array(783), new Float32Array(784)]) {
-    await assert.rejects(judge.read(pictures), { code: 'INVALID_INPUT', message: /^pictures: expected a Uint8Array of 784/ });
+    await assert.rejects(judge.read(pictures), {
+      code: 'INVALID_INPUT',
+      message: /^pictures: expected a Uint8Array of 784/,
+    });
   }
 });
 
@@ -222,8 +240,15 @@ test('own weights are read, and damaged ones are an error that leaves all else w
   const { base64 } = await import('../../node_modules/pilotlight/weights/generator.js');
   const weights = Buffer.from(base64, 'base64');
   const events = [];
-  const own = await DigitGenerator.load({ device: 'cpu', weights: new Blob([weights]), onProgress: ({ status }) => events.push(status) });
-  assert.deepEqual((await own.generate({ digit: 9, seed: 3 })).data, (await generator.generate({ digit: 9, seed: 3 })).data);
+  const own = await DigitGenerator.load({
+    device: 'cpu',
+    weights: new Blob([weights]),
+    onProgress: ({ status }) => events.push(status),
+  });
+  assert.deepEqual(
+    (await own.generate({ digit: 9, seed: 3 })).data,
+    (await generator.generate({ digit: 9, seed: 3 })).data,
+  );
   assert.equal(events.at(-1), 'ready');
   own.dispose();
   for (const broken of [weights.subarray(0, -1), weights.subarray(0, 100), Buffer.from('<html>'), new Uint8Array()]) {

@@ -13,7 +13,13 @@ test('examples/node finds the sentences that mean the same', async (t) => {
   const pairs = stdout.split('\n').filter((line) => line.includes('  |  '));
   assert.equal(pairs.length, 6, stdout);
   const byScore = pairs.toSorted((a, b) => Number.parseFloat(b) - Number.parseFloat(a));
-  assert.ok(byScore.slice(0, 2).some((line) => /guitar.*instrument/.test(line)), stdout);
-  assert.ok(byScore.slice(0, 2).some((line) => /train.*railway/.test(line)), stdout);
+  assert.ok(
+    byScore.slice(0, 2).some((line) => /guitar.*instrument/.test(line)),
+    stdout,
+  );
+  assert.ok(
+    byScore.slice(0, 2).some((line) => /train.*railway/.test(line)),
+    stdout,
+  );
   assert.match(stdout, /384 dimensions on cpu, q8/);
 });

@@ -1,7 +1,7 @@
 // The shape of the package: what bundlers and runtimes rely on.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { build } from 'esbuild';
@@ -10,14 +10,19 @@ import { ROOT } from './support/models.mjs';
 const PACKAGE = path.join(ROOT, 'node_modules/pilotlight');
 const read = (file) => readFileSync(path.join(PACKAGE, file), 'utf8');
 const manifest = JSON.parse(read('package.json'));
-const scripts = readdirSync(PACKAGE, { recursive: true }).filter((file) => file.endsWith('.js') && !file.endsWith('.b64.js'));
+const scripts = readdirSync(PACKAGE, { recursive: true }).filter(
+  (file) => file.endsWith('.js') && !file.endsWith('.b64.js'),
+);
 
 test('the tarball holds what dist/package/ holds', () => {
   const [tarball, ...others] = readdirSync(path.join(ROOT, 'dist')).filter((file) => file.endsWith('.tgz'));
   assert.deepEqual(others, []);
   assert.equal(tarball, `pilotlight-${manifest.version}.tgz`);
   const packed = execFileSync('tar', ['-tzf', path.join(ROOT, 'dist', tarball)], { encoding: 'utf8' });
-  const files = packed.trim().split('\n').map((line) => line.replace('package/', ''));
+  const files = packed
+    .trim()
+    .split('\n')
+    .map((line) => line.replace('package/', ''));
   const built = readdirSync(path.join(ROOT, 'dist/package'), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map(({ parentPath, name }) => path.relative(path.join(ROOT, 'dist/package'), path.join(parentPath, name)));
@@ -25,8 +30,11 @@ test('the tarball holds what dist/package/ holds', () => {
   for (const licence of ['LICENSE-MIT', 'LICENSE-APACHE', 'README.md']) assert.ok(files.includes(licence), licence);
 });
 
-test('the version is the crate\'s', () => {
-  assert.match(readFileSync(path.join(ROOT, 'Cargo.toml'), 'utf8'), new RegExp(`^version = "${manifest.version}"$`, 'm'));
+test("the version is the crate's", () => {
+  assert.match(
+    readFileSync(path.join(ROOT, 'Cargo.toml'), 'utf8'),
+    new RegExp(`^version = "${manifest.version}"$`, 'm'),
+  );
 });
 
 test('every export exists and puts types first', () => {
@@ -74,10 +82,21 @@ test('a CPU user never loads the WebGPU code', () => {
 
 test('a bundle has the weights of the digits only where digits are drawn', async () => {
   const { base64 } = await import('../../node_modules/pilotlight/weights/generator.js');
-  for (const [used, has] of [['TextEmbedder', false], ['models, diagnose', false], ['DigitGenerator', true]]) {
+  for (const [used, has] of [
+    ['TextEmbedder', false],
+    ['models, diagnose', false],
+    ['DigitGenerator', true],
+  ]) {
     for (const condition of ['browser', 'node', 'workerd']) {
       const stdin = { contents: `import { ${used} } from 'pilotlight'; console.log(${used});`, resolveDir: ROOT };
-      const options = { bundle: true, write: false, format: 'esm', outdir: 'out', conditions: [condition], loader: { '.wasm': 'file' } };
+      const options = {
+        bundle: true,
+        write: false,
+        format: 'esm',
+        outdir: 'out',
+        conditions: [condition],
+        loader: { '.wasm': 'file' },
+      };
       const { outputFiles } = await build({ stdin, ...options });
       const script = outputFiles.find(({ path }) => path.endsWith('.js')).text;
       assert.equal(script.includes(base64.slice(1000, 1100)), has, `${used} for ${condition}`);
@@ -92,12 +111,16 @@ test('the base64 forms are the same bytes as the wasm files and the weights', as
   }
   for (const name of ['generator', 'judge']) {
     const { base64 } = await import(`../../node_modules/pilotlight/weights/${name}.js`);
-    assert.ok(Buffer.from(base64, 'base64').equals(readFileSync(path.join(ROOT, 'weights', `${name}.safetensors`))), name);
+    assert.ok(
+      Buffer.from(base64, 'base64').equals(readFileSync(path.join(ROOT, 'weights', `${name}.safetensors`))),
+      name,
+    );
   }
 });
 
 test('the baseline and WebGPU cores compile here, and the relaxed one where the engine knows relaxed SIMD', () => {
-  for (const core of ['simd', 'webgpu']) assert.ok(WebAssembly.validate(readFileSync(path.join(PACKAGE, 'core', `${core}.wasm`))), core);
+  for (const core of ['simd', 'webgpu'])
+    assert.ok(WebAssembly.validate(readFileSync(path.join(PACKAGE, 'core', `${core}.wasm`))), core);
   if (process.versions.node.startsWith('20.')) {
     // It would pass for the wrong reason if no relaxed instruction were in it.
     assert.equal(WebAssembly.validate(readFileSync(path.join(PACKAGE, 'core/relaxed.wasm'))), false);

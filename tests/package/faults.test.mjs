@@ -1,7 +1,7 @@
 // The table of tests/hub/matrix.mjs in Node, with a store of the host program.
 import { describe, test } from 'node:test';
 import { TextEmbedder } from 'pilotlight';
-import { MODEL, TEXTS, cases, check } from '../hub/matrix.mjs';
+import { cases, check, MODEL, TEXTS } from '../hub/matrix.mjs';
 import { mapStore } from './support/map-store.mjs';
 
 /** A program that has just started, with this store. */
@@ -12,10 +12,17 @@ function place() {
     async visit(options) {
       let verified;
       try {
-        const embedder = await TextEmbedder.load(MODEL, { ...options, store, onProgress: (event) => (verified = event.verified) });
+        const embedder = await TextEmbedder.load(MODEL, {
+          ...options,
+          store,
+          onProgress: (event) => (verified = event.verified),
+        });
         const { data, dims } = await embedder.embed(TEXTS);
         embedder.dispose();
-        return { verified, vectors: TEXTS.map((_, row) => Array.from(data.subarray(row * dims[1], (row + 1) * dims[1]))) };
+        return {
+          verified,
+          vectors: TEXTS.map((_, row) => Array.from(data.subarray(row * dims[1], (row + 1) * dims[1]))),
+        };
       } catch ({ name, code, message }) {
         return { error: { name, code, message } };
       }

@@ -7,7 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { TextEmbedder, models } from 'pilotlight';
+import { models, TextEmbedder } from 'pilotlight';
 import { fileStore } from 'pilotlight/node';
 import { startHub } from '../hub/hub.mjs';
 import { HUB_MODELS, ROOT } from './support/models.mjs';
@@ -27,7 +27,9 @@ async function fresh() {
 
 /** Runs a module's text in another process and returns what it printed. */
 async function inProcess(script, ...args) {
-  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script, ...args], { cwd: ROOT });
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script, ...args], {
+    cwd: ROOT,
+  });
   return stdout.trim();
 }
 
@@ -61,7 +63,8 @@ test('every key is a key: odd ones, long ones, and those that differ in little',
   await store.delete('a');
   for (const [i, key] of ODD_KEYS.entries()) await store.put(key, bytes(`value ${i}`));
   for (const reader of [store, fileStore(folder)]) {
-    for (const [i, key] of ODD_KEYS.entries()) assert.equal(text(await reader.get(key)), `value ${i}`, JSON.stringify(key));
+    for (const [i, key] of ODD_KEYS.entries())
+      assert.equal(text(await reader.get(key)), `value ${i}`, JSON.stringify(key));
     assert.deepEqual((await reader.keys('')).sort(), [...ODD_KEYS].sort());
   }
   assert.deepEqual(await fs.readdir(path.dirname(folder)), ['there yet'], 'nothing lies outside');
@@ -164,21 +167,28 @@ test('two processes write the same keys at once, and every value is one that was
   assert.equal((await fs.readdir(folder)).length, 2, 'nothing unfinished is left');
 });
 
-test('what is not the store\'s is not read and not touched', async () => {
+test("what is not the store's is not read and not touched", async () => {
   const { folder, store } = await fresh();
   await store.put('k', bytes('v'));
   const [name] = await fs.readdir(folder);
-  const strangers = { 'README.md': 'mine', [`${'0'.repeat(64)}`]: 'no key', [`${'1'.repeat(64)}`]: '"other"\nvalue', [`${'2'.repeat(64)}`]: '{\n' };
+  const strangers = {
+    'README.md': 'mine',
+    [`${'0'.repeat(64)}`]: 'no key',
+    [`${'1'.repeat(64)}`]: '"other"\nvalue',
+    [`${'2'.repeat(64)}`]: '{\n',
+  };
   for (const [file, content] of Object.entries(strangers)) await fs.writeFile(path.join(folder, file), content);
   const next = fileStore(folder);
   assert.deepEqual(await next.keys(''), ['k']);
   await fs.writeFile(path.join(folder, name), '"other"\nvalue');
   assert.equal(await next.get('k'), undefined);
-  for (const [file, content] of Object.entries(strangers)) assert.equal(await fs.readFile(path.join(folder, file), 'utf8'), content);
+  for (const [file, content] of Object.entries(strangers))
+    assert.equal(await fs.readFile(path.join(folder, file), 'utf8'), content);
 });
 
 test('a folder must be named, and one that cannot be written is an error with its path', async () => {
-  for (const wrong of [undefined, '', 5, null]) assert.throws(() => fileStore(wrong), { name: 'TypeError', message: /path of a folder/ });
+  for (const wrong of [undefined, '', 5, null])
+    assert.throws(() => fileStore(wrong), { name: 'TypeError', message: /path of a folder/ });
   const file = path.join(base, 'a file');
   await fs.writeFile(file, '');
   await assert.rejects(fileStore(file).put('k', bytes('v')), { message: new RegExp(file) });
@@ -209,7 +219,9 @@ test('a full disk is a QuotaExceededError, to the loader QUOTA_EXCEEDED, and not
     const { folder, store } = await fresh();
     await onFullDisk(t, code, async () => {
       await assert.rejects(store.put('k', bytes('v')), { name: 'QuotaExceededError', code });
-      await assert.rejects(TextEmbedder.load('test/bert-tiny-mean', { host: hub.url, store }), { code: 'QUOTA_EXCEEDED' });
+      await assert.rejects(TextEmbedder.load('test/bert-tiny-mean', { host: hub.url, store }), {
+        code: 'QUOTA_EXCEEDED',
+      });
     });
     assert.deepEqual(await fs.readdir(folder), []);
     (await TextEmbedder.load('test/bert-tiny-mean', { host: hub.url, store })).dispose();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { TextEmbedder } from 'pilotlight';
 import { startHub } from '../hub/hub.mjs';
-import { HUB_MODELS, TINY, filesOf, golden, tinyFolder } from './support/models.mjs';
+import { filesOf, golden, HUB_MODELS, TINY, tinyFolder } from './support/models.mjs';
 import { cosine, maxAbsError, row } from './support/vectors.mjs';
 
 // Sums run in another order than PyTorch's; that is all that may differ. `bert-tiny-cls` does not normalize and has values up to 4.5.
@@ -18,8 +18,14 @@ async function embedCases(embedder, { dimensions, max_tokens, cases }) {
   assert.equal(embedder.maxTokens, max_tokens);
   const result = await embedder.embed(cases.map(({ text }) => text));
   assert.deepEqual(result.dims, [cases.length, dimensions]);
-  assert.deepEqual(result.tokens, cases.map(({ ids }) => ids.length));
-  assert.deepEqual(result.truncated, cases.map(({ truncated }) => truncated));
+  assert.deepEqual(
+    result.tokens,
+    cases.map(({ ids }) => ids.length),
+  );
+  assert.deepEqual(
+    result.truncated,
+    cases.map(({ truncated }) => truncated),
+  );
   return result;
 }
 
@@ -41,7 +47,12 @@ for (const name of TINY) {
 
   test(`${name} from the caller's own bytes gives PyTorch's values without any request`, async () => {
     const { length } = hub.requests;
-    const embedder = await TextEmbedder.load(`test/${name}`, { host: hub.url, files: filesOf(tinyFolder(name)), dtype: 'f32', store: false });
+    const embedder = await TextEmbedder.load(`test/${name}`, {
+      host: hub.url,
+      files: filesOf(tinyFolder(name)),
+      dtype: 'f32',
+      store: false,
+    });
     assertAllValues(await embedCases(embedder, expected), expected.cases, name);
     assert.equal(hub.requests.length, length);
     embedder.dispose();
@@ -64,7 +75,7 @@ describe('all-MiniLM-L6-v2', () => {
   const model = 'sentence-transformers/all-MiniLM-L6-v2';
   const expected = golden('minilm');
 
-  test('f32 gives PyTorch\'s values', async () => {
+  test("f32 gives PyTorch's values", async () => {
     const embedder = await TextEmbedder.load(model, { host: hub.url, dtype: 'f32', store: false });
     assertAllValues(await embedCases(embedder, expected), expected.cases, 'minilm');
     embedder.dispose();

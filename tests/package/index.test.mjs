@@ -19,7 +19,10 @@ function randomValues(count, seed = 7) {
 
 async function filled(options = {}, count = 100, dimensions = 16) {
   const index = await VectorIndex.create({ dimensions, ...options });
-  index.add(Array.from({ length: count }, (_, i) => (i % 2 ? `text ${i}` : i)), randomValues(count * dimensions));
+  index.add(
+    Array.from({ length: count }, (_, i) => (i % 2 ? `text ${i}` : i)),
+    randomValues(count * dimensions),
+  );
   return index;
 }
 
@@ -34,10 +37,16 @@ const refused = (code, words) => (error) => {
 test('vectors are found by cosine, the nearest first', async () => {
   const index = await VectorIndex.create({ dimensions: 3, precision: 'float32', source: 'by hand' });
   index.add(['x', 'y', 3], [[1, 0, 0], new Float32Array([0, 2, 0]), [3, 3, 0]]);
-  assert.deepEqual(index.search([1, 0.1, 0], 2).map(({ id }) => id), ['x', 3]);
+  assert.deepEqual(
+    index.search([1, 0.1, 0], 2).map(({ id }) => id),
+    ['x', 3],
+  );
   const [best] = index.search(new Float32Array([0, 5, 0]), 1);
   assert.deepEqual(best, { id: 'y', score: 1 });
-  assert.deepEqual([index.size, index.dimensions, index.precision, index.prefilter, index.source], [3, 3, 'float32', false, 'by hand']);
+  assert.deepEqual(
+    [index.size, index.dimensions, index.precision, index.prefilter, index.source],
+    [3, 3, 'float32', false, 'by hand'],
+  );
   assert.deepEqual(index.ids(), ['x', 'y', 3]);
   assert.ok(index.memoryBytes > 36);
   index.dispose();
@@ -55,7 +64,10 @@ test('what embed gives can be added and asked for as it is', async () => {
   try {
     const embedder = await TextEmbedder.load('test/bert-tiny-mean', { host: hub.url, store: false });
     const texts = ['a dog by the river', 'numbers and sums', 'a cat on the mat'];
-    const index = await VectorIndex.create({ dimensions: embedder.dimensions, source: `tiny, ${embedder.backend.dtype}, ${embedder.backend.simd}` });
+    const index = await VectorIndex.create({
+      dimensions: embedder.dimensions,
+      source: `tiny, ${embedder.backend.dtype}, ${embedder.backend.simd}`,
+    });
     index.add(texts, await embedder.embed(texts));
     for (const text of texts) assert.equal(index.search(await embedder.embed(text), 1)[0].id, text);
     const int8 = await embedder.embed(texts, { precision: 'int8' });
@@ -81,24 +93,75 @@ test('an integer and its text are different ids', async () => {
 
 const bad = {
   'an id that is there': [[2], [[1, 1]], /ids\[0\] is there already/],
-  'an id twice': [['a', 'b', 'a'], [[1, 1], [1, 2], [1, 3]], /ids\[2\] is the same as ids\[0\]/],
-  'half an id': [['a', 1.5], [[1, 1], [1, 1]], /ids\[1\]: expected a string or a safe integer, got 1.5/],
+  'an id twice': [
+    ['a', 'b', 'a'],
+    [
+      [1, 1],
+      [1, 2],
+      [1, 3],
+    ],
+    /ids\[2\] is the same as ids\[0\]/,
+  ],
+  'half an id': [
+    ['a', 1.5],
+    [
+      [1, 1],
+      [1, 1],
+    ],
+    /ids\[1\]: expected a string or a safe integer, got 1.5/,
+  ],
   'an id that is too large': [[2 ** 53], [[1, 1]], /ids\[0\]/],
   'an id that is a bigint': [[1n], [[1, 1]], /ids\[0\].*bigint/],
   'an id that is no text': [['a\ud800'], [[1, 1]], /ids\[0\].*surrogate/],
   'ids that are no array': ['ab', [[1, 1]], /ids: expected an array/],
-  'ids with a hole': [[, 'a'], [[1, 1], [1, 1]], /ids\[0\]/],
+  'ids with a hole': [
+    [, 'a'],
+    [
+      [1, 1],
+      [1, 1],
+    ],
+    /ids\[0\]/,
+  ],
   'fewer vectors than ids': [['a', 'b'], [[1, 1]], /expected 2, one for each id, got 1/],
   'a short array': [['a', 'b'], new Float32Array(3), /2 x 2 values for 2 ids, got 3/],
-  'a vector of another length': [['a', 'b'], [[1, 1], [1, 1, 1]], /vectors\[1\]: expected 2 values, got 3/],
+  'a vector of another length': [
+    ['a', 'b'],
+    [
+      [1, 1],
+      [1, 1, 1],
+    ],
+    /vectors\[1\]: expected 2 values, got 3/,
+  ],
   'a vector that is no array': [['a'], ['ab'], /vectors\[0\]/],
-  'a value that is no number': [['a', 'b'], [[1, 1], [1, null]], /vectors\[1\]\[1\]: expected a number, got null/],
-  'a NaN': [['a', 'b'], [[1, 1], [NaN, 1]], /vectors\[1\] has a value that is not a number/],
+  'a value that is no number': [
+    ['a', 'b'],
+    [
+      [1, 1],
+      [1, null],
+    ],
+    /vectors\[1\]\[1\]: expected a number, got null/,
+  ],
+  'a NaN': [
+    ['a', 'b'],
+    [
+      [1, 1],
+      [NaN, 1],
+    ],
+    /vectors\[1\] has a value that is not a number/,
+  ],
   'a value that f32 does not hold': [['a'], [[1e39, 1]], /vectors\[0\] has a value/],
   'a vector of zeros': [['a', 'b'], new Float32Array([1, 1, 0, -0]), /vectors\[1\] has nothing but zeros/],
   'vectors of bytes': [['a'], new Uint8Array(2), /vectors: expected a Float32Array/],
   'tags that are no list': [['a'], [[1, 1]], /tags: expected an array/, { tags: 'red' }],
-  'a list of tags too few': [['a', 'b'], [[1, 1], [1, 1]], /tags has 1 lists/, { tags: [['red']] }],
+  'a list of tags too few': [
+    ['a', 'b'],
+    [
+      [1, 1],
+      [1, 1],
+    ],
+    /tags has 1 lists/,
+    { tags: [['red']] },
+  ],
   'a tag that is no text': [['a'], [[1, 1]], /tags\[0\]\[1\]/, { tags: [['red', 5]] }],
   'options that are none': [['a'], [[1, 1]], /options: expected an object/, 5],
 };
@@ -109,21 +172,58 @@ for (const [what, [ids, vectors, words, options]] of Object.entries(bad)) {
     const before = index.toBytes();
     assert.throws(() => index.add(ids, vectors, options), refused('INVALID_INPUT', words));
     assert.deepEqual(index.toBytes(), before);
-    index.add(['a', 'b'], [[1, 2], [2, 1]]);
+    index.add(
+      ['a', 'b'],
+      [
+        [1, 2],
+        [2, 1],
+      ],
+    );
     assert.equal(index.size, 3);
   });
 }
 
 test('what cannot be made or asked is refused', async () => {
-  for (const options of [undefined, null, {}, { dimensions: 0 }, { dimensions: 2.5 }, { dimensions: '3' }, { dimensions: 40_000 }, { dimensions: 3, precision: 'int4' }, { dimensions: 3, prefilter: 1 }, { dimensions: 3, source: 5 }, { dimensions: 8, precision: 'binary', prefilter: true }]) {
+  for (const options of [
+    undefined,
+    null,
+    {},
+    { dimensions: 0 },
+    { dimensions: 2.5 },
+    { dimensions: '3' },
+    { dimensions: 40_000 },
+    { dimensions: 3, precision: 'int4' },
+    { dimensions: 3, prefilter: 1 },
+    { dimensions: 3, source: 5 },
+    { dimensions: 8, precision: 'binary', prefilter: true },
+  ]) {
     await assert.rejects(VectorIndex.create(options), refused('INVALID_INPUT', /./), JSON.stringify(options));
   }
   const index = await filled();
-  for (const k of [0, -1, 1.5, NaN, Infinity, '3', undefined]) assert.throws(() => index.search(query, k), refused('INVALID_INPUT', /^k: expected a whole number from 1/));
-  for (const wrong of [query.subarray(1), [], 'text', null, Array(16).fill('1'), new Float32Array(16), new Float32Array(16).fill(NaN)]) {
+  for (const k of [0, -1, 1.5, NaN, Infinity, '3', undefined])
+    assert.throws(() => index.search(query, k), refused('INVALID_INPUT', /^k: expected a whole number from 1/));
+  for (const wrong of [
+    query.subarray(1),
+    [],
+    'text',
+    null,
+    Array(16).fill('1'),
+    new Float32Array(16),
+    new Float32Array(16).fill(NaN),
+  ]) {
     assert.throws(() => index.search(wrong, 1), refused('INVALID_INPUT', /^query/));
   }
-  for (const options of [null, 7, { candidates: 0 }, { exact: 'yes' }, { filter: 'red' }, { filter: {} }, { filter: { tags: 'red' } }, { filter: { tags: [1] } }, { filter: { tags: [], match: 'none' } }]) {
+  for (const options of [
+    null,
+    7,
+    { candidates: 0 },
+    { exact: 'yes' },
+    { filter: 'red' },
+    { filter: {} },
+    { filter: { tags: 'red' } },
+    { filter: { tags: [1] } },
+    { filter: { tags: [], match: 'none' } },
+  ]) {
     assert.throws(() => index.search(query, 1, options), refused('INVALID_INPUT', /./), JSON.stringify(options));
   }
   assert.throws(() => new VectorIndex(), refused('INVALID_INPUT', /VectorIndex\.create/));
@@ -150,15 +250,26 @@ test('a search finds what its filter lets through', async () => {
   for (const prefilter of [false, true]) {
     const index = await VectorIndex.create({ dimensions: 16, prefilter });
     const ids = Array.from({ length: 1000 }, (_, i) => i);
-    index.add(ids, randomValues(16_000), { tags: ids.map((i) => [i % 2 ? 'odd' : 'even', ...(i % 3 ? [] : ['third'])]) });
+    index.add(ids, randomValues(16_000), {
+      tags: ids.map((i) => [i % 2 ? 'odd' : 'even', ...(i % 3 ? [] : ['third'])]),
+    });
     index.add(['untagged', 'too'], [query, query], { tags: ['third', 'late'] });
     const all = index.search(query, 2000, { exact: true });
     const expected = (passes, k) => all.filter(({ id }) => passes(id)).slice(0, k);
     const third = (id) => typeof id === 'string' || id % 3 === 0;
-    assert.deepEqual(index.search(query, 5, { filter: (id) => id % 2 === 0, exact: true }), expected((id) => id % 2 === 0, 5));
+    assert.deepEqual(
+      index.search(query, 5, { filter: (id) => id % 2 === 0, exact: true }),
+      expected((id) => id % 2 === 0, 5),
+    );
     assert.deepEqual(index.search(query, 5, { filter: { tags: ['third'] }, exact: true }), expected(third, 5));
-    assert.deepEqual(index.search(query, 2000, { filter: { tags: ['third', 'odd'] } }), expected((id) => third(id) && id % 2 === 1, 2000));
-    assert.deepEqual(index.search(query, 2000, { filter: { tags: ['late', 'odd'], match: 'any' } }), expected((id) => typeof id === 'string' || id % 2 === 1, 2000));
+    assert.deepEqual(
+      index.search(query, 2000, { filter: { tags: ['third', 'odd'] } }),
+      expected((id) => third(id) && id % 2 === 1, 2000),
+    );
+    assert.deepEqual(
+      index.search(query, 2000, { filter: { tags: ['late', 'odd'], match: 'any' } }),
+      expected((id) => typeof id === 'string' || id % 2 === 1, 2000),
+    );
     assert.deepEqual(index.search(query, 5, { filter: { tags: ['nobody'] } }), []);
     assert.deepEqual(index.search(query, 5, { filter: { tags: [] }, exact: true }), all.slice(0, 5));
     for (const { id } of index.search(query, 5, { filter: (id) => id > 500, candidates: 50 })) assert.ok(id > 500);
@@ -168,11 +279,29 @@ test('a search finds what its filter lets through', async () => {
 test('a filter that throws ends the search with what it threw, and one that changes the index is refused', async () => {
   const index = await filled();
   const error = new Error('mine');
-  assert.throws(() => index.search(query, 3, { filter: () => { throw error; } }), (thrown) => thrown === error || thrown.cause === error);
-  for (const change of [() => index.add(['x'], query), () => index.remove([0]), () => index.update([0], query), () => index.dispose()]) {
-    assert.throws(() => index.search(query, 3, { filter: () => change() }), refused('INVALID_INPUT', /a filter may not change the index/));
+  assert.throws(
+    () =>
+      index.search(query, 3, {
+        filter: () => {
+          throw error;
+        },
+      }),
+    (thrown) => thrown === error || thrown.cause === error,
+  );
+  for (const change of [
+    () => index.add(['x'], query),
+    () => index.remove([0]),
+    () => index.update([0], query),
+    () => index.dispose(),
+  ]) {
+    assert.throws(
+      () => index.search(query, 3, { filter: () => change() }),
+      refused('INVALID_INPUT', /a filter may not change the index/),
+    );
   }
-  const nested = index.search(query, 3, { filter: (id) => index.search(query, 5).some((hit) => hit.id === id) && index.has(id) });
+  const nested = index.search(query, 3, {
+    filter: (id) => index.search(query, 5).some((hit) => hit.id === id) && index.has(id),
+  });
   assert.deepEqual(nested, index.search(query, 3));
   index.remove([0]);
   assert.equal(index.size, 99);
@@ -186,7 +315,10 @@ test('bytes give back the same index', async () => {
     const bytes = index.toBytes();
     const back = await VectorIndex.fromBytes(bytes);
     assert.deepEqual(back.search(query, 10, { exact: true }), index.search(query, 10, { exact: true }));
-    assert.deepEqual(back.search(query, 10, { filter: { tags: ['ä'] } }).map(({ id }) => id), ['tagged']);
+    assert.deepEqual(
+      back.search(query, 10, { filter: { tags: ['ä'] } }).map(({ id }) => id),
+      ['tagged'],
+    );
     assert.deepEqual([back.source, back.prefilter, back.ids()], [index.source, index.prefilter, index.ids()]);
     assert.deepEqual(back.toBytes(), bytes);
     // As it comes out of a larger buffer.
@@ -240,7 +372,11 @@ test('a second save writes only the part that changed', async () => {
   const counting = { ...store, put: (key, bytes) => (puts.push(key), store.put(key, bytes)) };
   const dimensions = 2048;
   const index = await VectorIndex.create({ dimensions });
-  const add = (from, to) => index.add(Array.from({ length: to - from }, (_, i) => from + i), randomValues((to - from) * dimensions, from + 1));
+  const add = (from, to) =>
+    index.add(
+      Array.from({ length: to - from }, (_, i) => from + i),
+      randomValues((to - from) * dimensions, from + 1),
+    );
   add(0, 2500);
   await index.save('notes', { store: counting });
   assert.equal(puts.splice(0).length, 4, 'three chunks and the manifest');
@@ -270,7 +406,10 @@ test('a store that fails leaves the former version', async () => {
   await index.save('notes', { store });
   index.add(['new'], query);
   const full = Object.assign(new Error('no room'), { name: 'QuotaExceededError' });
-  await assert.rejects(index.save('notes', { store: { ...store, put: () => Promise.reject(full) } }), (error) => refused('QUOTA_EXCEEDED', /former|before/)(error) && error.needed > 0);
+  await assert.rejects(
+    index.save('notes', { store: { ...store, put: () => Promise.reject(full) } }),
+    (error) => refused('QUOTA_EXCEEDED', /former|before/)(error) && error.needed > 0,
+  );
   assert.equal((await VectorIndex.load('notes', { store })).size, 100);
   await assert.rejects(index.save('', { store }), refused('INVALID_INPUT', /^name/));
   await assert.rejects(index.save('notes', { store: false }), refused('INVALID_INPUT', /^store is false/));
@@ -282,7 +421,16 @@ test('after dispose every call says so', async () => {
   index.dispose();
   index.dispose();
   const disposed = refused('DISPOSED', /disposed/);
-  for (const call of [() => index.add([], []), () => index.search(query, 1), () => index.size, () => index.ids(), () => index.toBytes(), () => index.remove([]), () => index.has(1)]) assert.throws(call, disposed);
+  for (const call of [
+    () => index.add([], []),
+    () => index.search(query, 1),
+    () => index.size,
+    () => index.ids(),
+    () => index.toBytes(),
+    () => index.remove([]),
+    () => index.has(1),
+  ])
+    assert.throws(call, disposed);
   await assert.rejects(index.save('x'), disposed);
   assert.equal(index.dimensions, 16);
 });

@@ -4,13 +4,16 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { TextEmbedder, diagnose } from 'pilotlight';
+import { diagnose, TextEmbedder } from 'pilotlight';
 import { startHub } from '../hub/hub.mjs';
 import { HUB_MODELS, ROOT } from './support/models.mjs';
 
 const MB = 1e6;
 const gzipped = (...files) =>
-  files.reduce((sum, file) => sum + gzipSync(readFileSync(path.join(ROOT, 'node_modules/pilotlight', file)), { level: 9 }).length, 0);
+  files.reduce(
+    (sum, file) => sum + gzipSync(readFileSync(path.join(ROOT, 'node_modules/pilotlight', file)), { level: 9 }).length,
+    0,
+  );
 
 // Text alone took 0.99 MB; the digits and the operations on pictures have added 0.05, the index of vectors 0.04,
 // CLIP 0.25, most of which are the decoders of four kinds of pictures.
@@ -22,7 +25,7 @@ test('a CPU user downloads at most 1.35 MB of code', (t) => {
   }
 });
 
-test('the weights of the digits take at most 1.2 MB, the judge\'s among them', (t) => {
+test("the weights of the digits take at most 1.2 MB, the judge's among them", (t) => {
   const bytes = gzipped('weights/generator.js', 'weights/judge.js');
   t.diagnostic(`${bytes} bytes gzip`);
   assert.ok(bytes <= 1.2 * MB, `${bytes} bytes`);
@@ -38,7 +41,11 @@ test('the WebGPU core takes at most 4.5 MB', (t) => {
 test('MiniLM takes at most 48 MB of linear memory while f32 becomes q8, and 40 MB in use, however long', async (t) => {
   const hub = await startHub({ models: HUB_MODELS, port: 0 });
   t.after(() => hub.close());
-  const embedder = await TextEmbedder.load('sentence-transformers/all-MiniLM-L6-v2', { host: hub.url, dtype: 'q8', store: 'memory' });
+  const embedder = await TextEmbedder.load('sentence-transformers/all-MiniLM-L6-v2', {
+    host: hub.url,
+    dtype: 'q8',
+    store: 'memory',
+  });
   const { memoryBytes } = (await diagnose()).cpuCore;
   t.diagnostic(`${(memoryBytes / 2 ** 20).toFixed(1)} MiB`);
   assert.ok(memoryBytes <= 48 * 2 ** 20, `${memoryBytes / 2 ** 20} MiB`);

@@ -1,7 +1,7 @@
 // `models` of the package: what a load would take, what is stored, and that a token stays where it belongs.
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { PilotlightError, TextEmbedder, models } from 'pilotlight';
+import { models, PilotlightError, TextEmbedder } from 'pilotlight';
 import { startHub } from '../hub/hub.mjs';
 import { mapStore } from './support/map-store.mjs';
 import { filesOf, tinyFolder } from './support/models.mjs';
@@ -31,7 +31,8 @@ async function load(model, store, more) {
 
 const commitOf = async (model) => (await (await fetch(`${hub.url}/api/models/${model}/revision/main`)).json()).sha;
 /** Bytes of files that were sent, without those of the API. */
-const sent = () => hub.requests.filter(({ url }) => url.includes('/resolve/')).reduce((sum, { bytes }) => sum + bytes, 0);
+const sent = () =>
+  hub.requests.filter(({ url }) => url.includes('/resolve/')).reduce((sum, { bytes }) => sum + bytes, 0);
 
 test('a plan says what a load then takes, and stores nothing', async () => {
   const store = mapStore();
@@ -42,7 +43,14 @@ test('a plan says what a load then takes, and stores nothing', async () => {
   assert.deepEqual([plan.device, plan.dtype, plan.whole, plan.fits, plan.cachedBytes], ['cpu', 'f32', false, true, 0]);
   assert.ok(plan.reason.length > 0);
   assert.ok(plan.tensors > 10);
-  assert.deepEqual(plan.files.map(({ path }) => path).sort(), ['1_Pooling/config.json', 'config.json', 'model.safetensors', 'modules.json', 'sentence_bert_config.json', 'tokenizer.json']);
+  assert.deepEqual(plan.files.map(({ path }) => path).sort(), [
+    '1_Pooling/config.json',
+    'config.json',
+    'model.safetensors',
+    'modules.json',
+    'sentence_bert_config.json',
+    'tokenizer.json',
+  ]);
   for (const { path, bytes } of plan.files) assert.ok(bytes > 0 && bytes <= FILES[path].length, `${path}: ${bytes}`);
   assert.ok(sent() < SIZE, 'the weights came whole');
   hub.requests.length = 0;
@@ -59,7 +67,10 @@ test('a plan for a stored model is whole and asks for nothing', async () => {
   const plan = await models.plan(MEAN, options(store));
   assert.deepEqual([plan.whole, plan.fits, plan.fetchBytes, plan.tensors], [true, true, 0, 0]);
   assert.ok(plan.cachedBytes > 0);
-  assert.deepEqual(hub.requests.map(({ url }) => url), []);
+  assert.deepEqual(
+    hub.requests.map(({ url }) => url),
+    [],
+  );
 });
 
 test('a plan knows what came before a download broke off', async () => {
@@ -76,10 +87,15 @@ test('a plan knows what came before a download broke off', async () => {
 });
 
 test('a plan fails as a load does', async () => {
-  await assert.rejects(models.plan('test/nothing', options(mapStore())), { name: 'PilotlightError', code: 'FETCH_FAILED' });
+  await assert.rejects(models.plan('test/nothing', options(mapStore())), {
+    name: 'PilotlightError',
+    code: 'FETCH_FAILED',
+  });
   await assert.rejects(models.plan(''), { code: 'INVALID_INPUT' });
   hub.setFaults([{ fault: 'stall' }]);
-  await assert.rejects(models.plan(MEAN, options(mapStore(), { signal: AbortSignal.timeout(100) })), { code: 'ABORTED' });
+  await assert.rejects(models.plan(MEAN, options(mapStore(), { signal: AbortSignal.timeout(100) })), {
+    code: 'ABORTED',
+  });
 });
 
 test('the list tells of every model, whole or not, and a key of it deletes just that', async () => {
@@ -92,20 +108,35 @@ test('the list tells of every model, whole or not, and a key of it deletes just 
   hub.setFaults([]);
   const listed = await models.list({ store });
   const told = listed.map(({ model, dtype, whole, verified }) => [model, dtype, whole, verified]);
-  assert.deepEqual(told.sort(), [[CLS, 'f32', false, undefined], [CLS, 'q8', true, 'sha256'], [MEAN, 'f32', true, 'sha256']]);
+  assert.deepEqual(told.sort(), [
+    [CLS, 'f32', false, undefined],
+    [CLS, 'q8', true, 'sha256'],
+    [MEAN, 'f32', true, 'sha256'],
+  ]);
   for (const { host, revision, commit, model, lastUsed } of listed) {
     assert.deepEqual([host, revision, commit], [hub.url, 'main', await commitOf(model)]);
     assert.ok(lastUsed >= before - 1000 && lastUsed <= Date.now() + 1000, `${lastUsed}`);
   }
-  assert.deepEqual(listed.map(({ bytes }) => bytes), listed.map(({ bytes }) => bytes).sort((a, b) => b - a), 'the largest first');
+  assert.deepEqual(
+    listed.map(({ bytes }) => bytes),
+    listed.map(({ bytes }) => bytes).sort((a, b) => b - a),
+    'the largest first',
+  );
   const { modelBytes, originBytes, quotaBytes, persisted } = await models.usage({ store });
-  assert.equal(modelBytes, listed.reduce((sum, { bytes }) => sum + bytes, 0));
+  assert.equal(
+    modelBytes,
+    listed.reduce((sum, { bytes }) => sum + bytes, 0),
+  );
   assert.deepEqual([originBytes, quotaBytes, persisted], [null, null, false]);
 
   const { key } = listed.find(({ model }) => model === MEAN);
   assert.equal(await models.delete(key, { store }), true);
   assert.equal(await models.delete(key, { store }), false);
-  assert.deepEqual([...store.rows.keys()].filter((row) => row.includes(MEAN)), [], 'rows are left');
+  assert.deepEqual(
+    [...store.rows.keys()].filter((row) => row.includes(MEAN)),
+    [],
+    'rows are left',
+  );
   for (const { key: other } of await models.list({ store })) assert.equal(await models.delete(other, { store }), true);
   assert.deepEqual([...store.rows.keys()], [], 'rows are left');
   assert.deepEqual(await models.list({ store }), []);
@@ -158,7 +189,8 @@ test('a token is in a header of each request to the host, and in no URL, error, 
       (thrown) => thrown,
     );
     assert.ok(error instanceof PilotlightError);
-    for (let cause = error; cause !== undefined && cause !== null; cause = cause.cause) told.push(String(cause), String(cause.stack), JSON.stringify(cause) ?? '');
+    for (let cause = error; cause !== undefined && cause !== null; cause = cause.cause)
+      told.push(String(cause), String(cause.stack), JSON.stringify(cause) ?? '');
   }
   for (const text of told) assert.doesNotMatch(text, /secret/);
   for (const [key, bytes] of store.rows) {
@@ -178,7 +210,8 @@ for (const [what, token] of [
       (thrown) => thrown,
     );
     assert.ok(error instanceof PilotlightError);
-    for (let cause = error; cause !== undefined && cause !== null; cause = cause.cause) assert.doesNotMatch(`${cause} ${cause.stack}`, /secret/);
+    for (let cause = error; cause !== undefined && cause !== null; cause = cause.cause)
+      assert.doesNotMatch(`${cause} ${cause.stack}`, /secret/);
     assert.equal(error.code, 'INVALID_INPUT', error.message);
     assert.match(error.message, /token/);
     assert.deepEqual((await embedder.embed('light')).dims, [1, 32]);

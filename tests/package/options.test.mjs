@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { inspect } from 'node:util';
-import { TextEmbedder, diagnose, init } from 'pilotlight';
+import { diagnose, init, TextEmbedder } from 'pilotlight';
 import { filesOf, tinyFolder } from './support/models.mjs';
 import { maxAbsError, row } from './support/vectors.mjs';
 
-const load = (options) => TextEmbedder.load('test/tiny', { files: filesOf(tinyFolder('bert-tiny-mean')), store: false, ...options });
+const load = (options) =>
+  TextEmbedder.load('test/tiny', { files: filesOf(tinyFolder('bert-tiny-mean')), store: false, ...options });
 
 describe('embed options', () => {
   let embedder;
@@ -26,7 +27,12 @@ describe('embed options', () => {
     for (const i of [0, 1]) {
       const head = row(full, i).subarray(0, 8);
       const norm = Math.hypot(...head);
-      assert.ok(maxAbsError(row(cut, i), head.map((value) => value / norm)) <= 1e-6);
+      assert.ok(
+        maxAbsError(
+          row(cut, i),
+          head.map((value) => value / norm),
+        ) <= 1e-6,
+      );
     }
   });
 
@@ -39,16 +45,29 @@ describe('embed options', () => {
       Array.from(full.data.subarray(byte * 8, byte * 8 + 8)).reduce((bits, value) => bits * 2 + (value > 0 ? 1 : 0), 0),
     );
     assert.deepEqual([...ubinary.data], expected);
-    assert.deepEqual([...binary.data], expected.map((byte) => byte - 128));
+    assert.deepEqual(
+      [...binary.data],
+      expected.map((byte) => byte - 128),
+    );
   });
 
   test('int8 and uint8 keep the direction', async () => {
-    for (const [precision, type, zero] of [['int8', Int8Array, 0], ['uint8', Uint8Array, 128]]) {
+    for (const [precision, type, zero] of [
+      ['int8', Int8Array, 0],
+      ['uint8', Uint8Array, 128],
+    ]) {
       const { data, dims } = await embedder.embed('The pilot light is warm.', { precision });
       assert.ok(data instanceof type, precision);
       assert.deepEqual(dims, [1, 32]);
-      const scale = Math.max(...Array.from(data, (value) => Math.abs(value - zero))) / Math.max(...row(full, 0).map(Math.abs));
-      assert.ok(maxAbsError(Array.from(data, (value) => (value - zero) / scale), row(full, 0)) < 0.02, precision);
+      const scale =
+        Math.max(...Array.from(data, (value) => Math.abs(value - zero))) / Math.max(...row(full, 0).map(Math.abs));
+      assert.ok(
+        maxAbsError(
+          Array.from(data, (value) => (value - zero) / scale),
+          row(full, 0),
+        ) < 0.02,
+        precision,
+      );
     }
   });
 
@@ -65,7 +84,11 @@ describe('embed options', () => {
     ['fast', /options/],
   ]) {
     test(`embed refuses the options ${inspect(options)}`, async () => {
-      await assert.rejects(embedder.embed('x', options), { name: 'PilotlightError', code: 'INVALID_INPUT', message: says });
+      await assert.rejects(embedder.embed('x', options), {
+        name: 'PilotlightError',
+        code: 'INVALID_INPUT',
+        message: says,
+      });
       assert.deepEqual((await embedder.embed('x')).dims, [1, 32]);
     });
   }
@@ -98,7 +121,11 @@ describe('load options', () => {
 
   for (const model of [undefined, null, 7, '', ' ', '..', '../secret', 'a/../b', './a', '/a', 'a//b', 'a/']) {
     test(`load refuses the model name ${inspect(model)}`, async () => {
-      await assert.rejects(TextEmbedder.load(model, { host: 'http://127.0.0.1:9' }), { name: 'PilotlightError', code: 'INVALID_INPUT', message: /model/ });
+      await assert.rejects(TextEmbedder.load(model, { host: 'http://127.0.0.1:9' }), {
+        name: 'PilotlightError',
+        code: 'INVALID_INPUT',
+        message: /model/,
+      });
     });
   }
 
@@ -128,8 +155,14 @@ describe('load options', () => {
     assert.equal(events.at(-1).status, 'ready');
     assert.equal(events.filter(({ status }) => status === 'ready').length, 1);
     const loaded = events.map((event) => event.loaded);
-    assert.deepEqual(loaded, loaded.toSorted((a, b) => a - b));
-    assert.ok(events.every((event) => event.total === 0 || event.loaded <= event.total), JSON.stringify(events));
+    assert.deepEqual(
+      loaded,
+      loaded.toSorted((a, b) => a - b),
+    );
+    assert.ok(
+      events.every((event) => event.total === 0 || event.loaded <= event.total),
+      JSON.stringify(events),
+    );
     embedder.dispose();
   });
 

@@ -16,7 +16,10 @@ test('of the ten nearest sentences the prefilter finds 95 %, and int8 rows 98 %'
   const { rows, queries } = split(vectors);
   const make = async (options) => {
     const index = await VectorIndex.create({ dimensions: DIMENSIONS, ...options });
-    index.add(rows.map((_, i) => i), rows);
+    index.add(
+      rows.map((_, i) => i),
+      rows,
+    );
     return index;
   };
   const [float32, int8] = [await make({ precision: 'float32', prefilter: true }), await make({ prefilter: true })];

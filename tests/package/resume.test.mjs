@@ -4,7 +4,7 @@ import { before, test } from 'node:test';
 import { TextEmbedder } from 'pilotlight';
 import { startHub } from '../hub/hub.mjs';
 import { mapStore } from './support/map-store.mjs';
-import { MINILM, filesOf } from './support/models.mjs';
+import { filesOf, MINILM } from './support/models.mjs';
 
 const MODEL = 'sentence-transformers/all-MiniLM-L6-v2';
 const WEIGHTS = 'model.safetensors';
@@ -41,7 +41,10 @@ async function withHub(traits, work) {
 async function breakOff(hub, store, cut) {
   hub.setFaults([{ file: WEIGHTS, fault: 'reset', value: cut }]);
   await assert.rejects(load(hub, store), { name: 'PilotlightError', code: 'FETCH_FAILED' });
-  assert.deepEqual([...store.rows.keys()].filter((key) => key.includes('#manifest/')), []);
+  assert.deepEqual(
+    [...store.rows.keys()].filter((key) => key.includes('#manifest/')),
+    [],
+  );
   hub.setFaults([]);
   hub.requests.length = 0;
 }

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { TextEmbedder } from 'pilotlight';
 import { startHub } from '../hub/hub.mjs';
-import { HUB_MODELS } from './support/models.mjs';
 import { mapStore } from './support/map-store.mjs';
+import { HUB_MODELS } from './support/models.mjs';
 
 let hub;
 before(async () => (hub = await startHub({ models: HUB_MODELS, port: 0 })));
@@ -13,13 +13,19 @@ after(() => hub.close());
 /** Loads, embeds one text, and returns its vector with all progress events. */
 async function visit(model, options) {
   const events = [];
-  const embedder = await TextEmbedder.load(model, { host: hub.url, dtype: 'q8', onProgress: (event) => events.push(event), ...options });
+  const embedder = await TextEmbedder.load(model, {
+    host: hub.url,
+    dtype: 'q8',
+    onProgress: (event) => events.push(event),
+    ...options,
+  });
   const { data } = await embedder.embed('a dog by the river');
   embedder.dispose();
   return { data, events };
 }
 
-const weightRequests = () => hub.requests.filter(({ method, url }) => method === 'GET' && url.endsWith('.safetensors')).length;
+const weightRequests = () =>
+  hub.requests.filter(({ method, url }) => method === 'GET' && url.endsWith('.safetensors')).length;
 
 test('the memory store is shared: a second load asks for no weights and gives the same vector', async () => {
   const first = await visit('test/bert-tiny-mean', { store: 'memory' });
@@ -37,7 +43,11 @@ test('a store of the host program holds the model, and a host that is gone is no
   const first = await visit('test/bert-tiny-cls', { store });
   assert.ok(store.rows.size > 0);
   const gone = 'http://127.0.0.1:9';
-  await assert.rejects(visit('test/bert-tiny-cls', { store, host: gone }), { code: 'FETCH_FAILED' }, 'another host is another model');
+  await assert.rejects(
+    visit('test/bert-tiny-cls', { store, host: gone }),
+    { code: 'FETCH_FAILED' },
+    'another host is another model',
+  );
   hub.setFaults([{ fault: 'reset' }]);
   const second = await visit('test/bert-tiny-cls', { store });
   hub.setFaults([]);
@@ -80,7 +90,10 @@ for (const part of ['#manifest', '#chunk/']) {
 test('a store that throws is named with its own words, and the next load works', async () => {
   const store = mapStore();
   const broken = { ...store, get: () => Promise.reject(new Error('the disk is gone')) };
-  await assert.rejects(visit('test/bert-tiny-mean', { store: broken }), { name: 'PilotlightError', message: /store\.get.*the disk is gone/ });
+  await assert.rejects(visit('test/bert-tiny-mean', { store: broken }), {
+    name: 'PilotlightError',
+    message: /store\.get.*the disk is gone/,
+  });
   assert.equal((await visit('test/bert-tiny-mean', { store })).data.length, 32);
 });
 

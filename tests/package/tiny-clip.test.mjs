@@ -32,7 +32,9 @@ after(async () => {
 });
 
 test('both towers take less than 6 MB', () => {
-  const sent = hub.requests.filter(({ url }) => url.endsWith('.safetensors')).reduce((sum, { bytes }) => sum + bytes, 0);
+  const sent = hub.requests
+    .filter(({ url }) => url.endsWith('.safetensors'))
+    .reduce((sum, { bytes }) => sum + bytes, 0);
   assert.ok(sent > 1e6 && sent < 6e6, `${sent} bytes`);
 });
 
@@ -40,7 +42,9 @@ test('a caption finds its picture among 1,000 others, nine times of ten', async 
   const index = await VectorIndex.create({ dimensions: clip.dimensions });
   index.add([...scenes.keys()], seen);
   const { data, dims } = await clip.embedTexts(scenes.map(({ caption }) => caption));
-  const right = scenes.filter((_, i) => index.search(data.subarray(i * dims[1], (i + 1) * dims[1]), 1)[0].id === i).length;
+  const right = scenes.filter(
+    (_, i) => index.search(data.subarray(i * dims[1], (i + 1) * dims[1]), 1)[0].id === i,
+  ).length;
   t.diagnostic(`recall@1 ${((100 * right) / scenes.length).toFixed(1)} %`);
   assert.ok(right >= 0.9 * scenes.length, `${right} of ${scenes.length}`);
 });
@@ -71,9 +75,16 @@ test('what one types finds it too', async (t) => {
   index.add([...scenes.keys()], seen);
   const first = async (text) => scenes[index.search(await clip.embedTexts(text), 1)[0].id].scene.objects;
   // Each thing that stands alone in some picture, by its colour and name.
-  const things = [...new Set(scenes.flatMap(({ scene: { objects } }) => (objects.length === 1 ? `${objects[0].colour} ${objects[0].shape}` : [])))];
+  const things = [
+    ...new Set(
+      scenes.flatMap(({ scene: { objects } }) =>
+        objects.length === 1 ? `${objects[0].colour} ${objects[0].shape}` : [],
+      ),
+    ),
+  ];
   const wrong = [];
-  for (const thing of things) if (!(await first(thing)).some(({ colour, shape }) => `${colour} ${shape}` === thing)) wrong.push(thing);
+  for (const thing of things)
+    if (!(await first(thing)).some(({ colour, shape }) => `${colour} ${shape}` === thing)) wrong.push(thing);
   t.diagnostic(`${things.length - wrong.length} of ${things.length} things`);
   assert.ok(things.length > 20 && wrong.length <= 0.05 * things.length, `${wrong}`);
   const squares = await first('three squares');

@@ -3,14 +3,17 @@ import {
   type BackendReport,
   DigitGenerator,
   type Digits,
+  diagnose,
   type Embeddings,
   type ErrorCode,
   type ImageEmbeddings,
   type ImageSource,
   ImageTextEmbedder,
+  init,
   type LabelScore,
   type LoadPlan,
   type LoadProgress,
+  models,
   PilotlightError,
   type SearchHit,
   type Store,
@@ -19,9 +22,6 @@ import {
   type Tower,
   type VectorId,
   VectorIndex,
-  diagnose,
-  init,
-  models,
 } from 'pilotlight';
 import * as inline from 'pilotlight/inline';
 import { DigitJudge, type Reading } from 'pilotlight/judge';
@@ -40,7 +40,8 @@ export async function allowed(): Promise<ErrorCode | undefined> {
   await init({ wasm: new Uint8Array(8) });
   await inline.init({ wasm: 'https://example.com/simd.wasm' });
   const { signal } = new AbortController();
-  const onProgress = ({ status, loaded, total, cached }: LoadProgress): void => void `${status} ${loaded / total} ${cached}`;
+  const onProgress = ({ status, loaded, total, cached }: LoadProgress): void =>
+    void `${status} ${loaded / total} ${cached}`;
   const embedder = await TextEmbedder.load('sentence-transformers/all-MiniLM-L6-v2', {
     device: 'webgpu',
     dtype: 'f32',
@@ -66,7 +67,14 @@ export async function allowed(): Promise<ErrorCode | undefined> {
 
 export async function drawn(): Promise<Blob> {
   const generator = await DigitGenerator.load({ device: 'cpu', weights: new Response() });
-  const digits: Digits = await generator.generate({ text: '2026', count: 2, seed: 1, steps: 4, guidance: 2, onStep: ({ digits }) => void digits.toImageData() });
+  const digits: Digits = await generator.generate({
+    text: '2026',
+    count: 2,
+    seed: 1,
+    steps: 4,
+    guidance: 2,
+    onStep: ({ digits }) => void digits.toImageData(),
+  });
   const morph = await generator.morph({ from: { digit: 1 }, to: { digit: 2, seed: 3 }, count: 5 });
   const judge = await DigitJudge.load(generator);
   const readings: Reading[] = await judge.read(digits.data);
@@ -86,7 +94,11 @@ export async function searched(embedder: TextEmbedder): Promise<number> {
   const ids: readonly VectorId[] = ['a', 1];
   index.add(ids, await embedder.embed(['a', 'b']), { tags: ['both'] });
   index.update(ids, [[1, 2], new Float32Array(2)], { tags: [['one'], []] });
-  const hits: SearchHit[] = index.search(await embedder.embed('c'), 10, { filter: (id) => id !== 1, exact: true, candidates: 100 });
+  const hits: SearchHit[] = index.search(await embedder.embed('c'), 10, {
+    filter: (id) => id !== 1,
+    exact: true,
+    candidates: 100,
+  });
   index.search([1, 2], 1, { filter: { tags: ['one'], match: 'any' } });
   const bytes: Uint8Array<ArrayBuffer> = index.toBytes();
   await index.save('notes', { store });
@@ -104,23 +116,64 @@ export async function searched(embedder: TextEmbedder): Promise<number> {
   index.size = 5;
   // @ts-expect-error: the constructor is private
   new VectorIndex();
-  void [(await VectorIndex.fromBytes(bytes)).size, index.has(1), index.ids(), loaded?.source, removed, index.memoryBytes];
+  void [
+    (await VectorIndex.fromBytes(bytes)).size,
+    index.has(1),
+    index.ids(),
+    loaded?.source,
+    removed,
+    index.memoryBytes,
+  ];
   index.dispose();
   return index.remove(['a']) + (hits[0]?.score ?? 0);
 }
 
-export async function seen(image: HTMLImageElement, canvas: OffscreenCanvas, pixels: ImageData, file: File): Promise<LabelScore[]> {
+export async function seen(
+  image: HTMLImageElement,
+  canvas: OffscreenCanvas,
+  pixels: ImageData,
+  file: File,
+): Promise<LabelScore[]> {
   const { signal } = new AbortController();
   const towers: readonly Tower[] = ['text', 'image'];
   const clip = await ImageTextEmbedder.load('openai/clip-vit-base-patch32', { towers, dtype: 'q4', store, signal });
-  const sources: readonly ImageSource[] = [image, canvas, pixels, file, new Uint8Array(), new ArrayBuffer(1), new URL('https://example.com/a.png'), '/b.jpg'];
-  const { data, dims }: ImageEmbeddings = await clip.embedImages(sources, { decoder: 'browser', precision: 'int8', dimensions: 64, signal, onProgress: ({ done, total }) => void (done / total) });
+  const sources: readonly ImageSource[] = [
+    image,
+    canvas,
+    pixels,
+    file,
+    new Uint8Array(),
+    new ArrayBuffer(1),
+    new URL('https://example.com/a.png'),
+    '/b.jpg',
+  ];
+  const { data, dims }: ImageEmbeddings = await clip.embedImages(sources, {
+    decoder: 'browser',
+    precision: 'int8',
+    dimensions: 64,
+    signal,
+    onProgress: ({ done, total }) => void (done / total),
+  });
   const texts: Embeddings = await clip.embedTexts(['a'], { signal });
   const { dimensions, maxTokens }: { dimensions: number; maxTokens: number | undefined } = clip;
   const plan: LoadPlan = await models.plan('m', { towers: ['image'] });
   const part: Tower | undefined = (await models.list()).find(({ whole }: StoredModel) => whole)?.part;
-  void [data.length, dims[1], texts.tokens, dimensions, maxTokens, plan.fits, part, clip.towers.includes('text'), clip.backend.reason];
-  const scores = await clip.classify(image, ['a cat', 'a dog'], { template: ['a photo of a {}.', '{}'], signal, decoder: 'pilotlight' });
+  void [
+    data.length,
+    dims[1],
+    texts.tokens,
+    dimensions,
+    maxTokens,
+    plan.fits,
+    part,
+    clip.towers.includes('text'),
+    clip.backend.reason,
+  ];
+  const scores = await clip.classify(image, ['a cat', 'a dog'], {
+    template: ['a photo of a {}.', '{}'],
+    signal,
+    decoder: 'pilotlight',
+  });
   clip.dispose();
   // @ts-expect-error: CLIP has two towers
   await ImageTextEmbedder.load('m', { towers: ['audio'] });

@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { build } from 'esbuild';
 import { Miniflare } from 'miniflare';
 import { startHub } from '../hub/hub.mjs';
-import { HUB_MODELS, ROOT, golden } from './support/models.mjs';
+import { golden, HUB_MODELS, ROOT } from './support/models.mjs';
 import { cosine } from './support/vectors.mjs';
 
 const EXAMPLE = path.join(ROOT, 'examples/cloudflare-worker');
@@ -52,11 +52,19 @@ function start(model) {
   });
 }
 
-const post = (body) => worker.dispatchFetch('http://worker/', { method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body) });
+const post = (body) =>
+  worker.dispatchFetch('http://worker/', {
+    method: 'POST',
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  });
 
-test('the first requests share one load and get PyTorch\'s vectors', async () => {
+test("the first requests share one load and get PyTorch's vectors", async () => {
   const texts = cases.slice(0, 8).map(({ text }) => text);
-  const responses = await Promise.all([post(texts), post(texts), worker.dispatchFetch(`http://worker/?text=${encodeURIComponent(texts[0])}`)]);
+  const responses = await Promise.all([
+    post(texts),
+    post(texts),
+    worker.dispatchFetch(`http://worker/?text=${encodeURIComponent(texts[0])}`),
+  ]);
   const [first, second, single] = await Promise.all(
     responses.map(async (response) => {
       const answer = await response.json();
@@ -65,7 +73,10 @@ test('the first requests share one load and get PyTorch\'s vectors', async () =>
     }),
   );
   assert.deepEqual(first.dims, [8, 384]);
-  assert.deepEqual(first.tokens, cases.slice(0, 8).map(({ ids }) => ids.length));
+  assert.deepEqual(
+    first.tokens,
+    cases.slice(0, 8).map(({ ids }) => ids.length),
+  );
   for (const [i, embedding] of first.embeddings.entries()) {
     const similarity = cosine(embedding, cases[i].embedding);
     assert.ok(similarity >= 0.975, `${similarity}: ${texts[i]}`);
@@ -74,7 +85,10 @@ test('the first requests share one load and get PyTorch\'s vectors', async () =>
   assert.deepEqual(single.embeddings, [first.embeddings[0]]);
   const weights = hub.requests.filter(({ method, url }) => method === 'GET' && url.endsWith('.safetensors'));
   // Its front, then the rest of it.
-  assert.deepEqual(weights.map(({ headers }) => headers.range), ['bytes=0-65535', 'bytes=65536-']);
+  assert.deepEqual(
+    weights.map(({ headers }) => headers.range),
+    ['bytes=0-65535', 'bytes=65536-'],
+  );
 });
 
 for (const [what, body] of [

@@ -5,7 +5,7 @@
 // `model.safetensors` is in TRAINED, configs and tokenizer are in OUT.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
@@ -25,7 +25,11 @@ await once(server.listen(0, '127.0.0.1'), 'listening');
 const work = mkdtempSync(path.join(os.tmpdir(), 'tiny-clip-'));
 try {
   const host = `http://127.0.0.1:${server.address().port}`;
-  const pull = spawn(process.execPath, ['node_modules/pilotlight/cli.js', 'pull', MODEL, '--host', host, '--out', work], { stdio: ['ignore', 'inherit', 'inherit'] });
+  const pull = spawn(
+    process.execPath,
+    ['node_modules/pilotlight/cli.js', 'pull', MODEL, '--host', host, '--out', work],
+    { stdio: ['ignore', 'inherit', 'inherit'] },
+  );
   const [status] = await once(pull, 'exit');
   if (status !== 0) throw new Error('the model could not be packed');
   const made = path.join(work, MODEL, 'resolve/main');

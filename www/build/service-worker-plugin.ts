@@ -31,7 +31,8 @@ export function serviceWorker(): Plugin {
           (upFront ? shell : later).push(file.fileName);
         }
         for (const entry of Object.values(bundle)) {
-          if (entry.type === 'chunk' && entry.isEntry) shell.push(...entry.imports.filter((name) => !shell.includes(name)));
+          if (entry.type === 'chunk' && entry.isEntry)
+            shell.push(...entry.imports.filter((name) => !shell.includes(name)));
         }
         const source = readFileSync(path.join(root, 'build/service-worker.js'), 'utf8')
           .replace('__VERSION__', hash.digest('hex').slice(0, 12))

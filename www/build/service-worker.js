@@ -9,7 +9,12 @@ const known = new Set([...shell, ...later].map(url));
 
 self.addEventListener('install', (event) => {
   const fresh = shell.map((name) => new Request(url(name), { cache: 'reload' }));
-  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(fresh)).then(() => self.skipWaiting()));
+  event.waitUntil(
+    caches
+      .open(CACHE)
+      .then((cache) => cache.addAll(fresh))
+      .then(() => self.skipWaiting()),
+  );
 });
 
 self.addEventListener('activate', (event) => event.waitUntil(takeOver()));

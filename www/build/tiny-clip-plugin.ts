@@ -17,8 +17,16 @@ export function tinyClip(folder: string): Plugin {
     .map((name) => ({ name, bytes: readFileSync(path.join(folder, name)) }));
   if (!files.some(({ name }) => name.endsWith('.safetensors'))) throw new Error(`${folder} has no weights`);
   const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
-  const revision = sha256(Buffer.from(files.map(({ name, bytes }) => `${name} ${sha256(bytes)}`).join('\n'))).slice(0, 40);
-  const rows = files.map(({ name, bytes }) => ({ type: 'file', path: name, size: bytes.length, lfs: { oid: sha256(bytes) } }));
+  const revision = sha256(Buffer.from(files.map(({ name, bytes }) => `${name} ${sha256(bytes)}`).join('\n'))).slice(
+    0,
+    40,
+  );
+  const rows = files.map(({ name, bytes }) => ({
+    type: 'file',
+    path: name,
+    size: bytes.length,
+    lfs: { oid: sha256(bytes) },
+  }));
   const answers = new Map<string, Uint8Array | string>([
     [`models/api/models/${MODEL}/revision/${revision}`, JSON.stringify({ sha: revision })],
     [`models/api/models/${MODEL}/tree/${revision}`, JSON.stringify(rows)],

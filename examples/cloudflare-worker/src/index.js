@@ -28,13 +28,18 @@ export default {
       const texts = await textsOf(request);
       const { data, dims, tokens, truncated } = await (await embedder(env, context)).embed(texts);
       const [count, dimensions] = dims;
-      const embeddings = Array.from({ length: count }, (_, i) => Array.from(data.subarray(i * dimensions, (i + 1) * dimensions)));
+      const embeddings = Array.from({ length: count }, (_, i) =>
+        Array.from(data.subarray(i * dimensions, (i + 1) * dimensions)),
+      );
       return Response.json({ dims, tokens, truncated, embeddings });
     } catch (error) {
       if (!(error instanceof PilotlightError)) throw error;
       // A trapped instance refuses every later call: the next request loads anew.
       if (error.code === 'INTERNAL') loading = undefined;
-      return Response.json({ code: error.code, error: error.message }, { status: error.code === 'INVALID_INPUT' ? 400 : 503 });
+      return Response.json(
+        { code: error.code, error: error.message },
+        { status: error.code === 'INVALID_INPUT' ? 400 : 503 },
+      );
     }
   },
 };

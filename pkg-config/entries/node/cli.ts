@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import type { Dtype } from '../../types/index.js';
 import { version } from '../version.js';
-import { ProgressLine, megabytes } from './progress.js';
+import { megabytes, ProgressLine } from './progress.js';
 import { pull } from './pull.js';
 import { verify } from './verify.js';
 
@@ -44,7 +44,9 @@ function say(text: string): number {
 async function pullCommand(words: string[]): Promise<number> {
   const text = { type: 'string' } as const;
   if (words.some((word) => /^--token(=|$)/.test(word))) {
-    throw new UsageError('a token on the command line can be read by others: put it into the environment variable HF_TOKEN');
+    throw new UsageError(
+      'a token on the command line can be read by others: put it into the environment variable HF_TOKEN',
+    );
   }
   const { values, positionals } = parse({
     args: words,
@@ -52,10 +54,12 @@ async function pullCommand(words: string[]): Promise<number> {
     options: { dtype: text, out: text, revision: text, host: text, 'token-env': text },
   });
   const [model, ...more] = positionals;
-  if (model === undefined || more.length > 0) throw new UsageError('pull takes one MODEL, for example sentence-transformers/all-MiniLM-L6-v2');
+  if (model === undefined || more.length > 0)
+    throw new UsageError('pull takes one MODEL, for example sentence-transformers/all-MiniLM-L6-v2');
   const { dtype = 'q8', out = '.', revision = 'main', host = 'https://huggingface.co' } = values;
   if (!['q8', 'q4', 'f32'].includes(dtype)) throw new UsageError(`--dtype is q8, q4 or f32, not '${dtype}'`);
-  if (!/^https?:\/\//.test(host) || !URL.canParse(host)) throw new UsageError(`--host is an address such as https://huggingface.co, not '${host}'`);
+  if (!/^https?:\/\//.test(host) || !URL.canParse(host))
+    throw new UsageError(`--host is an address such as https://huggingface.co, not '${host}'`);
   const token = tokenOf(values['token-env']);
 
   const aborter = new AbortController();
@@ -75,7 +79,9 @@ async function pullCommand(words: string[]): Promise<number> {
     });
     line.end();
     const bytes = Object.values(lock.files).reduce((sum, { size }) => sum + size, 0);
-    return say(`${folder}: ${Object.keys(lock.files).length} files, ${megabytes(bytes)} MB, commit ${commit}, checked by ${verified}\n`);
+    return say(
+      `${folder}: ${Object.keys(lock.files).length} files, ${megabytes(bytes)} MB, commit ${commit}, checked by ${verified}\n`,
+    );
   } catch (error) {
     line.end();
     if (!aborter.signal.aborted) throw error;
@@ -102,7 +108,9 @@ async function verifyCommand(words: string[]): Promise<number> {
   }
   const { ok, wrong, unlisted } = counts;
   if (ok + wrong + unlisted === 0) throw new Error(`there is no lock file below ${folder}`);
-  say(`${ok + wrong} files checked: ${wrong === 0 ? 'all as they should be' : `${wrong} wrong`}${unlisted ? `, and ${unlisted} that no lock file lists` : ''}\n`);
+  say(
+    `${ok + wrong} files checked: ${wrong === 0 ? 'all as they should be' : `${wrong} wrong`}${unlisted ? `, and ${unlisted} that no lock file lists` : ''}\n`,
+  );
   return wrong === 0 ? 0 : 1;
 }
 

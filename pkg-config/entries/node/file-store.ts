@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type * as Api from '../../types/node.js';
 import { ifThere, isCode, syncFolder, writeThrough } from './disk.js';
@@ -68,7 +68,9 @@ export const fileStore: typeof Api.fileStore = (where) => {
         };
         await Promise.all(unread.slice(i, i + LANES).map(read));
       }
-      return names.map((name) => known.get(name)).filter((key) => key !== undefined && key.startsWith(prefix)) as string[];
+      return names
+        .map((name) => known.get(name))
+        .filter((key) => key !== undefined && key.startsWith(prefix)) as string[];
     },
   };
 };

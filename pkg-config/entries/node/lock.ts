@@ -26,11 +26,14 @@ export async function readLock(folder: string): Promise<Lock | undefined> {
   const text = await ifThere(readFile(path.join(folder, LOCK), 'utf8'));
   if (text === undefined) return undefined;
   const lock = JSON.parse(text) as Lock | null;
-  if (lock?.version !== 1 || typeof lock.files !== 'object' || lock.files === null) throw new Error('it is no lock file of version 1');
+  if (lock?.version !== 1 || typeof lock.files !== 'object' || lock.files === null)
+    throw new Error('it is no lock file of version 1');
   for (const [file, locked] of Object.entries(lock.files)) {
     // What it lists gets replaced and removed, so nothing in it may lead out of the folder.
-    if (file.split(/[/\\]/).some((part) => part === '' || part === '.' || part === '..')) throw new Error(`it lists '${file}', which is no path inside its folder`);
-    if (typeof locked?.size !== 'number' || typeof locked.sha256 !== 'string') throw new Error(`it has no size or no sha256 of '${file}'`);
+    if (file.split(/[/\\]/).some((part) => part === '' || part === '.' || part === '..'))
+      throw new Error(`it lists '${file}', which is no path inside its folder`);
+    if (typeof locked?.size !== 'number' || typeof locked.sha256 !== 'string')
+      throw new Error(`it has no size or no sha256 of '${file}'`);
   }
   return lock;
 }
@@ -44,7 +47,8 @@ export async function describe(file: string): Promise<LockedFile> {
 /** Of a file, or of its bytes from `start` to before `end`. */
 export async function sha256(file: string, start = 0, end = Infinity): Promise<string> {
   const hash = createHash('sha256');
-  if (start < end) for await (const piece of createReadStream(file, { start, end: end - 1 })) hash.update(piece as Buffer);
+  if (start < end)
+    for await (const piece of createReadStream(file, { start, end: end - 1 })) hash.update(piece as Buffer);
   return hash.digest('hex');
 }
 

@@ -12,7 +12,12 @@ export class ProgressLine {
 
   show({ status, file = '', loaded, total, cached }: LoadProgress): void {
     const percent = total > 0 ? Math.floor((100 * loaded) / total) : 0;
-    const what = { plan: 'asking the host', download: cached ? 'reading' : 'fetching', prepare: 'preparing', ready: 'writing' }[status];
+    const what = {
+      plan: 'asking the host',
+      download: cached ? 'reading' : 'fetching',
+      prepare: 'preparing',
+      ready: 'writing',
+    }[status];
     const amount = total > 0 ? `  ${megabytes(loaded)} of ${megabytes(total)} MB, ${percent} %` : '';
     const line = [what, file].filter(Boolean).join(' ') + amount;
     if (this.#to.isTTY) {

@@ -10,7 +10,7 @@ import { modelsOn } from '../models.js';
 import { textEmbedderOn } from '../text-embedder.js';
 import { syncFolder, writeThrough } from './disk.js';
 import { fileStore } from './file-store.js';
-import { LOCK, type Lock, describe, readLock } from './lock.js';
+import { describe, LOCK, type Lock, readLock } from './lock.js';
 
 export interface PullOptions {
   model: string;
@@ -92,11 +92,20 @@ function weakest(parts: readonly StoredModel[]): Verified | undefined {
 
 /** Each pull has a work folder of its own, so that none disturbs another; its name is the same when it is tried again. */
 function nameOf({ host, model, revision, dtype }: Pick<PullOptions, 'host' | 'model' | 'revision' | 'dtype'>): string {
-  return createHash('sha256').update(JSON.stringify([host, model, revision, dtype])).digest('hex').slice(0, 16);
+  return createHash('sha256')
+    .update(JSON.stringify([host, model, revision, dtype]))
+    .digest('hex')
+    .slice(0, 16);
 }
 
 /** Writes the files of stored models, or parts of one, into an empty folder and returns their paths. */
-async function exportTo(folder: string, cpu: Core, keys: string[], store: ReturnType<typeof fileStore>, signal: AbortSignal): Promise<string[]> {
+async function exportTo(
+  folder: string,
+  cpu: Core,
+  keys: string[],
+  store: ReturnType<typeof fileStore>,
+  signal: AbortSignal,
+): Promise<string[]> {
   await rm(folder, { recursive: true, force: true });
   const files: string[] = [];
   let current: string | undefined;

@@ -21,7 +21,11 @@ export async function* verify(root: string): AsyncGenerator<Finding> {
     .sort();
   const folders = files.filter((file) => path.posix.basename(file) === LOCK).map((file) => path.posix.dirname(file));
   for (const folder of folders) {
-    yield* verifyFolder(root, folder, files.filter((file) => nearest(folders, file) === folder));
+    yield* verifyFolder(
+      root,
+      folder,
+      files.filter((file) => nearest(folders, file) === folder),
+    );
   }
 }
 
@@ -53,7 +57,10 @@ async function* verifyFolder(root: string, folder: string, files: string[]): Asy
 }
 
 /** What is wrong with a file, for people. */
-async function problemOf(file: string, { size, sha256: digest, tensors = {} }: LockedFile): Promise<string | undefined> {
+async function problemOf(
+  file: string,
+  { size, sha256: digest, tensors = {} }: LockedFile,
+): Promise<string | undefined> {
   const found = await ifThere(stat(file));
   if (!found?.isFile()) return 'is missing';
   if (found.size !== size) return `has ${found.size} bytes instead of ${size}`;
@@ -65,13 +72,19 @@ async function problemOf(file: string, { size, sha256: digest, tensors = {} }: L
 }
 
 /** Where in a safetensors file the difference is. */
-async function alteredTensors(file: string, size: number, tensors: Record<string, string>): Promise<string | undefined> {
+async function alteredTensors(
+  file: string,
+  size: number,
+  tensors: Record<string, string>,
+): Promise<string | undefined> {
   const names = Object.keys(tensors);
   if (names.length === 0) return undefined;
   try {
     const found = await tensorDigests(file, size);
     const altered = names.filter((name) => found[name] !== tensors[name]);
-    return altered.length === 0 ? undefined : `other bytes in ${altered.slice(0, 3).join(', ')}${altered.length > 3 ? ` and ${altered.length - 3} more` : ''}`;
+    return altered.length === 0
+      ? undefined
+      : `other bytes in ${altered.slice(0, 3).join(', ')}${altered.length > 3 ? ` and ${altered.length - 3} more` : ''}`;
   } catch (error) {
     return `its header cannot be read (${(error as Error).message})`;
   }

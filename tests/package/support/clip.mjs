@@ -23,18 +23,31 @@ export const without = (...files) => {
 /** A tensor file's rows by tensor, as they stand there. */
 export function tensorsOf(file) {
   const { header, data } = parse(new Uint8Array(readFileSync(file)));
-  const rows = ([name, { shape, data_offsets: [from, to] }]) => {
+  const rows = ([
+    name,
+    {
+      shape,
+      data_offsets: [from, to],
+    },
+  ]) => {
     const values = new Float32Array(data.slice(from, to).buffer);
     const width = shape.at(-1);
     return [name, Array.from({ length: values.length / width }, (_, i) => values.subarray(i * width, (i + 1) * width))];
   };
-  return Object.fromEntries(Object.entries(header).filter(([name]) => name !== '__metadata__').map(rows));
+  return Object.fromEntries(
+    Object.entries(header)
+      .filter(([name]) => name !== '__metadata__')
+      .map(rows),
+  );
 }
 
 /** What transformers answers for a model of tests/goldens: `{ texts, pictures, tensors }`. */
 export function clipGolden(name) {
   const folder = path.join(GOLDENS, name);
-  return { ...JSON.parse(readFileSync(path.join(folder, 'expected.json'), 'utf8')), tensors: tensorsOf(path.join(folder, 'expected.safetensors')) };
+  return {
+    ...JSON.parse(readFileSync(path.join(folder, 'expected.json'), 'utf8')),
+    tensors: tensorsOf(path.join(folder, 'expected.safetensors')),
+  };
 }
 
 /** A picture of tests/goldens/images. */
@@ -47,7 +60,8 @@ export function unit(vector) {
 }
 
 /** Rows of embeddings. */
-export const rowsOf = ({ data, dims: [count, width] }) => Array.from({ length: count }, (_, i) => data.subarray(i * width, (i + 1) * width));
+export const rowsOf = ({ data, dims: [count, width] }) =>
+  Array.from({ length: count }, (_, i) => data.subarray(i * width, (i + 1) * width));
 
 /** The largest difference of any value, as a part of the largest value that is expected; NaN where one is no number. */
 export function relativeError(rows, expected) {
@@ -77,22 +91,43 @@ export function random(seed) {
 const CONFIG = {
   model_type: 'clip',
   projection_dim: 8,
-  text_config: { vocab_size: 594, hidden_size: 8, intermediate_size: 8, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 77, eos_token_id: 2 },
-  vision_config: { hidden_size: 8, intermediate_size: 8, num_hidden_layers: 1, num_attention_heads: 2, image_size: 32, patch_size: 16 },
+  text_config: {
+    vocab_size: 594,
+    hidden_size: 8,
+    intermediate_size: 8,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    max_position_embeddings: 77,
+    eos_token_id: 2,
+  },
+  vision_config: {
+    hidden_size: 8,
+    intermediate_size: 8,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    image_size: 32,
+    patch_size: 16,
+  },
 };
 
 /** Names and shapes of all tensors, as `transformers` has them. */
 export function clipShapes({ projection_dim: n, text_config: text, vision_config: vision }) {
   const layers = (tower, { hidden_size: d, intermediate_size: m, num_hidden_layers: count }) =>
     Array.from({ length: count }, (_, i) => `${tower}.encoder.layers.${i}`).flatMap((layer) => [
-      ...['q_proj', 'k_proj', 'v_proj', 'out_proj'].flatMap((name) => [[`${layer}.self_attn.${name}.weight`, [d, d]], [`${layer}.self_attn.${name}.bias`, [d]]]),
+      ...['q_proj', 'k_proj', 'v_proj', 'out_proj'].flatMap((name) => [
+        [`${layer}.self_attn.${name}.weight`, [d, d]],
+        [`${layer}.self_attn.${name}.bias`, [d]],
+      ]),
       ...['layer_norm1', 'layer_norm2'].flatMap((name) => norm(`${layer}.${name}`, d)),
       [`${layer}.mlp.fc1.weight`, [m, d]],
       [`${layer}.mlp.fc1.bias`, [m]],
       [`${layer}.mlp.fc2.weight`, [d, m]],
       [`${layer}.mlp.fc2.bias`, [d]],
     ]);
-  const norm = (name, d) => [[`${name}.weight`, [d]], [`${name}.bias`, [d]]];
+  const norm = (name, d) => [
+    [`${name}.weight`, [d]],
+    [`${name}.bias`, [d]],
+  ];
   const [d, e, p] = [text.hidden_size, vision.hidden_size, vision.patch_size];
   return [
     ['logit_scale', []],
@@ -116,7 +151,12 @@ export function clipShapes({ projection_dim: n, text_config: text, vision_config
  * The towers lie one after the other.
  */
 export function seededClip({ text = {}, vision = {}, ...more } = {}, seed = 1) {
-  const config = { ...CONFIG, ...more, text_config: { ...CONFIG.text_config, ...text }, vision_config: { ...CONFIG.vision_config, ...vision } };
+  const config = {
+    ...CONFIG,
+    ...more,
+    text_config: { ...CONFIG.text_config, ...text },
+    vision_config: { ...CONFIG.vision_config, ...vision },
+  };
   const next = random(seed);
   const header = {};
   const parts = [];
@@ -124,12 +164,21 @@ export function seededClip({ text = {}, vision = {}, ...more } = {}, seed = 1) {
   for (const [name, shape] of clipShapes(config)) {
     const count = shape.reduce((product, n) => product * n, 1);
     const middle = /norm\d?\.weight$/.test(name) ? 1 : 0;
-    const values = name === 'logit_scale' ? Float32Array.of(4.6) : Float32Array.from({ length: count }, () => middle + (next() % 2001) / 5000 - 0.2);
+    const values =
+      name === 'logit_scale'
+        ? Float32Array.of(4.6)
+        : Float32Array.from({ length: count }, () => middle + (next() % 2001) / 5000 - 0.2);
     header[name] = { dtype: 'F32', shape, data_offsets: [end, (end += values.byteLength)] };
     parts.push(new Uint8Array(values.buffer));
   }
   const { image_size: edge } = config.vision_config;
-  const preprocessor = { size: { shortest_edge: edge }, crop_size: { height: edge, width: edge }, resample: 3, image_mean: [0.5, 0.5, 0.5], image_std: [0.25, 0.25, 0.25] };
+  const preprocessor = {
+    size: { shortest_edge: edge },
+    crop_size: { height: edge, width: edge },
+    resample: 3,
+    image_mean: [0.5, 0.5, 0.5],
+    image_std: [0.25, 0.25, 0.25],
+  };
   return {
     'config.json': json(config),
     'preprocessor_config.json': json(preprocessor),

@@ -20,14 +20,47 @@ export function png({ width, height, rows = new Uint8Array(1000), idat = deflate
   head.writeUInt32BE(height, 4);
   head.set([8, 2, 0, 0, 0], 8);
   const more = Object.entries(chunks).map(([kind, data]) => chunk(kind, data));
-  return Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), chunk('IHDR', head), ...more, chunk('IDAT', idat), chunk('IEND', Buffer.alloc(0))]);
+  return Buffer.concat([
+    Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'),
+    chunk('IHDR', head),
+    ...more,
+    chunk('IDAT', idat),
+    chunk('IEND', Buffer.alloc(0)),
+  ]);
 }
 
 const u16 = (value) => [value & 255, value >> 8];
 
 /** A GIF with one frame, of which hardly anything is there. */
 export const gif = (width, height) =>
-  Buffer.from([...Buffer.from('GIF89a'), ...u16(width), ...u16(height), 0xf0, 0, 0, 0, 0, 0, 255, 255, 255, 0x2c, 0, 0, 0, 0, ...u16(width), ...u16(height), 0, 2, 2, 0x44, 1, 0, 0x3b]);
+  Buffer.from([
+    ...Buffer.from('GIF89a'),
+    ...u16(width),
+    ...u16(height),
+    0xf0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    255,
+    255,
+    255,
+    0x2c,
+    0,
+    0,
+    0,
+    0,
+    ...u16(width),
+    ...u16(height),
+    0,
+    2,
+    2,
+    0x44,
+    1,
+    0,
+    0x3b,
+  ]);
 
 /** A baseline JPEG that says it has another size. */
 export function jpegOfSize(bytes, width, height) {

@@ -23,5 +23,14 @@ export const DigitCanvas = memo(function DigitCanvas({ data, index = 0, scale = 
   }, [data, index, ink]);
 
   const role = label === undefined ? { 'aria-hidden': true } : { role: 'img', 'aria-label': label };
-  return <canvas ref={canvas} className="digit" data-sharp={scale > 1} width={EDGE * scale} height={EDGE * scale} {...role} />;
+  return (
+    <canvas
+      ref={canvas}
+      className="digit"
+      data-sharp={scale > 1}
+      width={EDGE * scale}
+      height={EDGE * scale}
+      {...role}
+    />
+  );
 });

@@ -24,7 +24,10 @@ export function DigitsPage() {
       <InkFilter />
       <div className="digits-intro">
         <h1 tabIndex={-1}>Handwritten digits, made in this tab</h1>
-        <p>A small network makes them out of noise, and another one reads them. Both came with this page: no model host is asked, and nothing is sent anywhere.</p>
+        <p>
+          A small network makes them out of noise, and another one reads them. Both came with this page: no model host
+          is asked, and nothing is sent anywhere.
+        </p>
       </div>
       <div className="digits-top">
         <NumberPanel state={state} hand={hand} onFail={fail} onRemedy={remedy} />

@@ -1,10 +1,10 @@
-import { useId, useState, type FormEvent } from 'react';
+import { type FormEvent, useId, useState } from 'react';
 import { milliseconds } from '../page/format';
 import { DigitCanvas } from './DigitCanvas';
 import { DigitChoice } from './DigitChoice';
 import { Filmstrip } from './Filmstrip';
 import type { Studio } from './studio';
-import { useDrawing, type Hand } from './useDrawing';
+import { type Hand, useDrawing } from './useDrawing';
 import { usePlayback } from './usePlayback';
 
 interface Props {
@@ -39,7 +39,9 @@ export function MorphPanel({ studio, hand, onFail }: Props) {
     const to = { digit: ends.to, ...(ends.to === ends.from && { seed: seed + 1 }) };
     setDrawn(ends);
     go(0);
-    start(steps, (watch) => studio.generator.morph({ from: { digit: ends.from }, to, count: PICTURES, seed, steps, guidance, ...watch }));
+    start(steps, (watch) =>
+      studio.generator.morph({ from: { digit: ends.from }, to, count: PICTURES, seed, steps, guidance, ...watch }),
+    );
   }
 
   return (
@@ -52,9 +54,19 @@ export function MorphPanel({ studio, hand, onFail }: Props) {
           Morph
         </button>
       </form>
-      <Filmstrip digits={frame?.digits ?? null} count={PICTURES} at={at} label={frame ? `${PICTURES} pictures ${way}` : 'A filmstrip without pictures'} onPick={(to) => done && go(to)} />
+      <Filmstrip
+        digits={frame?.digits ?? null}
+        count={PICTURES}
+        at={at}
+        label={frame ? `${PICTURES} pictures ${way}` : 'A filmstrip without pictures'}
+        onPick={(to) => done && go(to)}
+      />
       <div className="morph-view">
-        <DigitCanvas data={frame?.digits.data ?? null} index={at} label={frame ? `Picture ${at + 1} of ${PICTURES} ${way}` : 'No picture yet'} />
+        <DigitCanvas
+          data={frame?.digits.data ?? null}
+          index={at}
+          label={frame ? `Picture ${at + 1} of ${PICTURES} ${way}` : 'No picture yet'}
+        />
         <div>
           <label htmlFor={slider}>{frame ? `Picture ${at + 1} of ${PICTURES}` : 'Pictures'}</label>
           <input
@@ -73,7 +85,11 @@ export function MorphPanel({ studio, hand, onFail }: Props) {
         </div>
       </div>
       <p className="panel-words" role="status">
-        {done && report ? `${PICTURES} pictures ${way}, in ${milliseconds(report.ms)}.` : frame ? `On the way ${way}…` : 'In the hand that is set above. Each picture on the way is written by itself, out of noise that lies between the noise of both ends.'}
+        {done && report
+          ? `${PICTURES} pictures ${way}, in ${milliseconds(report.ms)}.`
+          : frame
+            ? `On the way ${way}…`
+            : 'In the hand that is set above. Each picture on the way is written by itself, out of noise that lies between the noise of both ends.'}
       </p>
     </section>
   );

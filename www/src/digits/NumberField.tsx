@@ -1,4 +1,4 @@
-import { useId, useState, type ChangeEvent } from 'react';
+import { type ChangeEvent, useId, useState } from 'react';
 
 interface Props {
   text: string;

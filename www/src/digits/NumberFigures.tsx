@@ -17,12 +17,16 @@ export function NumberFigures({ report, backend }: Props) {
         <div>
           <dt>Per digit</dt>
           <dd>{report ? milliseconds(report.ms / report.pictures) : '–'}</dd>
-          <dd className="figures-note">{report ? `${milliseconds(report.ms / report.pictures / report.steps)} a step` : 'none yet'}</dd>
+          <dd className="figures-note">
+            {report ? `${milliseconds(report.ms / report.pictures / report.steps)} a step` : 'none yet'}
+          </dd>
         </div>
         <div>
           <dt>The number</dt>
           <dd>{report ? milliseconds(report.ms) : '–'}</dd>
-          <dd className="figures-note">{report ? `${count(report.pictures, 'digit')}, ${count(report.steps, 'step')}` : 'none yet'}</dd>
+          <dd className="figures-note">
+            {report ? `${count(report.pictures, 'digit')}, ${count(report.steps, 'step')}` : 'none yet'}
+          </dd>
         </div>
         <div>
           <dt>Runs on</dt>

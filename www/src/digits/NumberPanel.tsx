@@ -5,7 +5,7 @@ import { NumberField } from './NumberField';
 import { NumberFigures } from './NumberFigures';
 import { SaveLink } from './SaveLink';
 import { Sheet } from './Sheet';
-import { useDrawing, type Frame, type Hand } from './useDrawing';
+import { type Frame, type Hand, useDrawing } from './useDrawing';
 import type { GeneratorState } from './useGenerator';
 import { useReadings } from './useReadings';
 
@@ -44,7 +44,14 @@ export function NumberPanel({ state, hand, onFail, onRemedy }: Props) {
         Write a number
       </h2>
       <NumberField text={text} onChange={setText} />
-      <div className="card sheet" ref={sheet} tabIndex={-1} role="group" aria-label="Paper" aria-busy={state.status === 'loading' || (frame !== null && !frame.done)}>
+      <div
+        className="card sheet"
+        ref={sheet}
+        tabIndex={-1}
+        role="group"
+        aria-label="Paper"
+        aria-busy={state.status === 'loading' || (frame !== null && !frame.done)}
+      >
         {state.status === 'loading' && <Loading />}
         {state.status === 'failed' && <ProblemView problem={state.problem} onRemedy={remedy} />}
         {studio && frame && <Sheet frame={frame} readings={readings} />}
@@ -56,9 +63,13 @@ export function NumberPanel({ state, hand, onFail, onRemedy }: Props) {
           </div>
         )}
       </div>
-      {error !== null && <p className="notice">The judge cannot read it: {error instanceof Error ? error.message : String(error)}</p>}
+      {error !== null && (
+        <p className="notice">The judge cannot read it: {error instanceof Error ? error.message : String(error)}</p>
+      )}
       <p className="unseen" role="status">
-        {done && readings ? `${done.digits.join('')} is written. The judge reads ${readings.map(({ digit }) => digit).join(' ')}.` : ''}
+        {done && readings
+          ? `${done.digits.join('')} is written. The judge reads ${readings.map(({ digit }) => digit).join(' ')}.`
+          : ''}
       </p>
       {studio && <NumberFigures report={report} backend={studio.generator.backend} />}
     </section>
@@ -79,5 +90,7 @@ function Loading() {
 function stepWords(frame: Frame | null): string {
   if (!frame) return '\u00a0';
   const { done, step, steps, digits } = frame;
-  return done ? `Seed ${digits.seed}, out of noise in ${steps === 1 ? 'one step' : `${steps} steps`}` : `Step ${step} of ${steps}`;
+  return done
+    ? `Seed ${digits.seed}, out of noise in ${steps === 1 ? 'one step' : `${steps} steps`}`
+    : `Step ${step} of ${steps}`;
 }

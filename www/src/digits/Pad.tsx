@@ -1,4 +1,4 @@
-import { useEffect, useImperativeHandle, useRef, type PointerEvent, type Ref } from 'react';
+import { type PointerEvent, type Ref, useEffect, useImperativeHandle, useRef } from 'react';
 import { dye, paint, useInk } from './ink';
 
 /** Pixels along an edge: 16 for each of the 28 that the judge sees. */
@@ -99,7 +99,19 @@ export function Pad({ ref, label, onBegin, onDraw }: Props) {
 
   return (
     <div className="pad">
-      <canvas ref={canvas} className="digit" data-sharp="true" width={PAD} height={PAD} role="img" aria-label={label} onPointerDown={down} onPointerMove={move} onPointerUp={up} onPointerCancel={up} />
+      <canvas
+        ref={canvas}
+        className="digit"
+        data-sharp="true"
+        width={PAD}
+        height={PAD}
+        role="img"
+        aria-label={label}
+        onPointerDown={down}
+        onPointerMove={move}
+        onPointerUp={up}
+        onPointerCancel={up}
+      />
     </div>
   );
 }

@@ -5,7 +5,7 @@ import { digitProblem } from './digit-problem';
 import { Pad, type PadHandle } from './Pad';
 import { ReadingView } from './ReadingView';
 import type { Studio } from './studio';
-import { useDrawing, type Hand } from './useDrawing';
+import { type Hand, useDrawing } from './useDrawing';
 import { useJudged } from './useJudged';
 import { Verdict } from './Verdict';
 
@@ -73,13 +73,20 @@ export function PadPanel({ studio, hand, onFail }: Props) {
       </div>
       <div className="judged">
         <div className="verdict">
-          <DigitCanvas data={judged?.picture ?? null} scale={1} label={judged ? 'The drawing as the judge sees it, 28 by 28 pixels' : 'What the judge sees: nothing yet'} />
+          <DigitCanvas
+            data={judged?.picture ?? null}
+            scale={1}
+            label={judged ? 'The drawing as the judge sees it, 28 by 28 pixels' : 'What the judge sees: nothing yet'}
+          />
           <Verdict judged={judged} />
         </div>
         {error === null ? (
           <ReadingView reading={judged?.reading ?? null} />
         ) : (
-          <ProblemView problem={digitProblem(error)} onRemedy={(kind) => (kind === 'reload' ? location.reload() : void look())} />
+          <ProblemView
+            problem={digitProblem(error)}
+            onRemedy={(kind) => (kind === 'reload' ? location.reload() : void look())}
+          />
         )}
       </div>
     </section>

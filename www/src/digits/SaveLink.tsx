@@ -17,7 +17,11 @@ export function SaveLink({ digits }: { digits: Digits | null }) {
       .toGrid(digits.digits.length)
       .toBlob()
       .then((blob) => {
-        if (!over) setSaved({ url: URL.createObjectURL(blob), name: `digits-${digits.digits.join('')}-seed-${digits.seed}.png` });
+        if (!over)
+          setSaved({
+            url: URL.createObjectURL(blob),
+            name: `digits-${digits.digits.join('')}-seed-${digits.seed}.png`,
+          });
       });
     return () => {
       over = true;

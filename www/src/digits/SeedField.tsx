@@ -29,13 +29,26 @@ export function SeedField({ seed, onChange }: Props) {
         <label htmlFor={id}>Seed</label>
       </div>
       <div className="seed">
-        <input id={id} type="number" min={0} step={1} inputMode="numeric" value={draft} aria-describedby={`${id}-words`} aria-invalid={!valid} onChange={(event) => take(event.target.value)} onBlur={() => setDraft(String(seed))} />
+        <input
+          id={id}
+          type="number"
+          min={0}
+          step={1}
+          inputMode="numeric"
+          value={draft}
+          aria-describedby={`${id}-words`}
+          aria-invalid={!valid}
+          onChange={(event) => take(event.target.value)}
+          onBlur={() => setDraft(String(seed))}
+        />
         <button type="button" className="button" onClick={another}>
           Another hand
         </button>
       </div>
       <p id={`${id}-words`} role="status" data-refused={!valid}>
-        {valid ? 'Which noise it begins with: each seed has a hand of its own, and always the same one.' : 'A seed is a whole number, 0 or more, of up to 15 digits.'}
+        {valid
+          ? 'Which noise it begins with: each seed has a hand of its own, and always the same one.'
+          : 'A seed is a whole number, 0 or more, of up to 15 digits.'}
       </p>
     </div>
   );

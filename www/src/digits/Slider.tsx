@@ -19,7 +19,16 @@ export function Slider({ label, words, value, min, max, step, onChange }: Props)
         <label htmlFor={id}>{label}</label>
         <output htmlFor={id}>{value}</output>
       </div>
-      <input id={id} type="range" min={min} max={max} step={step} value={value} aria-describedby={`${id}-words`} onChange={(event) => onChange(event.target.valueAsNumber)} />
+      <input
+        id={id}
+        type="range"
+        min={min}
+        max={max}
+        step={step}
+        value={value}
+        aria-describedby={`${id}-words`}
+        onChange={(event) => onChange(event.target.valueAsNumber)}
+      />
       <p id={`${id}-words`}>{words}</p>
     </div>
   );

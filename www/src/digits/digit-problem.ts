@@ -9,12 +9,25 @@ export function digitProblem(error: unknown): Problem {
       code,
       detail,
       title: 'You are offline',
-      advice: 'This browser does not have all files of this page yet. Connect once to fetch them; after that the page works without the network.',
+      advice:
+        'This browser does not have all files of this page yet. Connect once to fetch them; after that the page works without the network.',
       remedies: ['retry'],
     };
   }
   if (code === 'INTERNAL' || code === 'DISPOSED') {
-    return { code, detail, title: 'Something broke inside Pilotlight', advice: 'Try again; if that does not help, reload the page. A bug report with the diagnostics below helps us.', remedies: ['retry', 'reload'] };
+    return {
+      code,
+      detail,
+      title: 'Something broke inside Pilotlight',
+      advice: 'Try again; if that does not help, reload the page. A bug report with the diagnostics below helps us.',
+      remedies: ['retry', 'reload'],
+    };
   }
-  return { code, detail, title: 'The networks of this page could not be loaded', advice: 'They are files of this page itself. Check your connection and try again, or reload the page.', remedies: ['retry', 'reload'] };
+  return {
+    code,
+    detail,
+    title: 'The networks of this page could not be loaded',
+    advice: 'They are files of this page itself. Check your connection and try again, or reload the page.',
+    remedies: ['retry', 'reload'],
+  };
 }

@@ -20,5 +20,10 @@ export function readingWords({ digit, probability }: Reading): string {
 /** Where the arithmetic runs, in two short parts. */
 export function runsOn({ device, simd, adapter }: BackendReport): [string, string] {
   if (device === 'cpu') return ['CPU', simd === 'relaxed-simd' ? 'relaxed SIMD' : '128-bit SIMD'];
-  return ['WebGPU', adapter?.software ? 'a software adapter' : adapter?.description || [adapter?.vendor, adapter?.architecture].filter(Boolean).join(' ') || 'the GPU'];
+  return [
+    'WebGPU',
+    adapter?.software
+      ? 'a software adapter'
+      : adapter?.description || [adapter?.vendor, adapter?.architecture].filter(Boolean).join(' ') || 'the GPU',
+  ];
 }

@@ -50,7 +50,8 @@ export function useDrawing(studio: Studio | null, onFail: (error: unknown) => vo
       };
       const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
       // The last step is the result, which comes in a moment.
-      const onStep: DrawOptions['onStep'] = ({ step, digits }) => step < steps && !signal.aborted && show.add({ digits, step, steps, done: false });
+      const onStep: DrawOptions['onStep'] = ({ step, digits }) =>
+        step < steps && !signal.aborted && show.add({ digits, step, steps, done: false });
       const work = () => draw(still ? { signal } : { signal, onStep });
       studio.draw(work, signal).then(
         ({ value, ms }) => {

@@ -3,7 +3,10 @@ import type { Problem } from '../engine/problem';
 import { digitProblem } from './digit-problem';
 import { openStudio, type Studio } from './studio';
 
-export type GeneratorState = { status: 'loading' } | { status: 'ready'; studio: Studio } | { status: 'failed'; problem: Problem };
+export type GeneratorState =
+  | { status: 'loading' }
+  | { status: 'ready'; studio: Studio }
+  | { status: 'failed'; problem: Problem };
 
 const LOADING: GeneratorState = { status: 'loading' };
 

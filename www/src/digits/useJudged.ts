@@ -1,5 +1,5 @@
 import type { Reading } from 'pilotlight/judge';
-import { useCallback, useEffect, useRef, useState, type RefObject } from 'react';
+import { type RefObject, useCallback, useEffect, useRef, useState } from 'react';
 import { centred } from './centred';
 import { PAD, type PadHandle } from './Pad';
 import type { Studio } from './studio';

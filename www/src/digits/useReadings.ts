@@ -10,7 +10,10 @@ interface Read {
 }
 
 /** What the judge sees in finished pictures. */
-export function useReadings(studio: Studio | null, digits: Digits | null): { readings: Reading[] | null; error: unknown } {
+export function useReadings(
+  studio: Studio | null,
+  digits: Digits | null,
+): { readings: Reading[] | null; error: unknown } {
   const [read, setRead] = useState<Read | null>(null);
 
   useEffect(() => {

@@ -6,7 +6,8 @@ export const WEIGHTS: Record<Dtype, string> = { q8: '8-bit weights', q4: '4-bit 
 /** The backend report as people say it. */
 export function backendWords({ device, dtype, simd, adapter }: BackendReport): string {
   const weights = WEIGHTS[dtype];
-  if (device === 'cpu') return `Runs on the CPU with ${simd === 'relaxed-simd' ? 'relaxed' : '128-bit'} SIMD and ${weights}.`;
+  if (device === 'cpu')
+    return `Runs on the CPU with ${simd === 'relaxed-simd' ? 'relaxed' : '128-bit'} SIMD and ${weights}.`;
   const names = [adapter?.vendor, adapter?.architecture, adapter?.description].filter(Boolean);
   const name = adapter?.software ? 'a software adapter' : names.length > 0 ? names.join(' ') : 'the GPU';
   return `Runs on WebGPU (${name}) with ${weights}.`;

@@ -58,12 +58,19 @@ export function isModelOf(choice: Choice, { host, model }: Pick<StoredModel, 'ho
 
 /** A choice as the library takes it. */
 export function optionsFor({ device, host, dtype, revision }: Choice): LoadOptions {
-  return { device, host: rawHost(host), ...(dtype !== 'auto' && { dtype }), ...(revision !== undefined && { revision }) };
+  return {
+    device,
+    host: rawHost(host),
+    ...(dtype !== 'auto' && { dtype }),
+    ...(revision !== undefined && { revision }),
+  };
 }
 
 /** A host as people say it. */
 export function hostName(host: string): string {
-  return `${host}/`.startsWith(`${location.origin}/`) || host.startsWith('/') ? 'this server' : host.replace(/^https?:\/\//, '');
+  return `${host}/`.startsWith(`${location.origin}/`) || host.startsWith('/')
+    ? 'this server'
+    : host.replace(/^https?:\/\//, '');
 }
 
 /** `'/hub'` and the like mean this server. */

@@ -1,5 +1,5 @@
 import type { LoadOptions, LoadProgress } from 'pilotlight';
-import { optionsFor, type Choice } from './choice';
+import { type Choice, optionsFor } from './choice';
 import type { Problem } from './problem';
 import { resumption } from './resumption';
 
@@ -7,7 +7,15 @@ import { resumption } from './resumption';
 export type LoaderState<E> =
   | { status: 'idle' }
   | { status: 'loading'; choice: Choice; progress: LoadProgress | null; resumedAt: number }
-  | { status: 'ready'; choice: Choice; embedder: E; seconds: number; bytes: number; fromStore: boolean; resumedAt: number }
+  | {
+      status: 'ready';
+      choice: Choice;
+      embedder: E;
+      seconds: number;
+      bytes: number;
+      fromStore: boolean;
+      resumedAt: number;
+    }
   | { status: 'failed'; choice: Choice; problem: Problem };
 
 interface Kind<E> {
@@ -54,7 +62,8 @@ export function createLoader<E extends { dispose(): void }>({ open, describe, re
       const show = () => {
         clearTimeout(timer);
         timer = undefined;
-        if (controller === mine && state.status === 'loading') become({ status: 'loading', choice, progress: last, resumedAt: resumed.at() });
+        if (controller === mine && state.status === 'loading')
+          become({ status: 'loading', choice, progress: last, resumedAt: resumed.at() });
       };
       const options: LoadOptions = {
         ...optionsFor(choice),
@@ -94,7 +103,8 @@ export function createLoader<E extends { dispose(): void }>({ open, describe, re
 
     /** A call on a loaded model failed in a way that leaves the model unusable. */
     fail(error: unknown) {
-      if (state.status === 'ready') become({ status: 'failed', choice: state.choice, problem: describe(error, state.choice) });
+      if (state.status === 'ready')
+        become({ status: 'failed', choice: state.choice, problem: describe(error, state.choice) });
     },
 
     /** Back to the form, after a failure. */

@@ -21,7 +21,11 @@ type Words = Omit<Problem, 'code' | 'detail'>;
 export function describeProblem(error: unknown, choice: Choice): Problem {
   const code = error instanceof PilotlightError ? error.code : 'UNKNOWN';
   const detail = error instanceof Error ? error.message : String(error);
-  return { code, detail, ...(code === 'QUOTA_EXCEEDED' ? noRoom(error as PilotlightError) : words(code, detail, choice)) };
+  return {
+    code,
+    detail,
+    ...(code === 'QUOTA_EXCEEDED' ? noRoom(error as PilotlightError) : words(code, detail, choice)),
+  };
 }
 
 function words(code: string, detail: string, choice: Choice): Words {
@@ -39,7 +43,8 @@ function words(code: string, detail: string, choice: Choice): Words {
     case 'INTEGRITY':
       return {
         title: 'The model’s files are damaged',
-        advice: 'What arrived is not a whole, valid model, so nothing was kept. Try again, or take the model from another host.',
+        advice:
+          'What arrived is not a whole, valid model, so nothing was kept. Try again, or take the model from another host.',
         remedies: ['retry', 'settings'],
       };
     case 'RESOURCE_LIMIT':
@@ -69,7 +74,8 @@ function words(code: string, detail: string, choice: Choice): Words {
     case 'INTERNAL':
       return {
         title: 'Something broke inside Pilotlight',
-        advice: 'The model cannot go on in this tab. Reload the page; your stored model is not lost. A bug report with the diagnostics below helps us.',
+        advice:
+          'The model cannot go on in this tab. Reload the page; your stored model is not lost. A bug report with the diagnostics below helps us.',
         remedies: ['reload'],
       };
     default:
@@ -85,7 +91,8 @@ function fetchFailed(detail: string, choice: Choice): Words {
   if (!navigator.onLine) {
     return {
       title: 'You are offline',
-      advice: 'This browser does not have this model yet. Connect once to fetch it; after that it works without the network.',
+      advice:
+        'This browser does not have this model yet. Connect once to fetch it; after that it works without the network.',
       remedies: ['retry', 'settings'],
     };
   }
@@ -99,7 +106,8 @@ function fetchFailed(detail: string, choice: Choice): Words {
   if (/html|web page/i.test(detail)) {
     return {
       title: 'The host answered with a web page',
-      advice: 'Either the address is not that of a model host, or a network sign-in page is in the way. Check both and try again.',
+      advice:
+        'Either the address is not that of a model host, or a network sign-in page is in the way. Check both and try again.',
       remedies: ['retry', 'settings'],
     };
   }
@@ -112,14 +120,18 @@ function fetchFailed(detail: string, choice: Choice): Words {
   }
   return {
     title: 'The model could not be fetched',
-    advice: 'The host refused, or the connection broke off on the way. What arrived is kept: try again in a moment, and it goes on with that.',
+    advice:
+      'The host refused, or the connection broke off on the way. What arrived is kept: try again in a moment, and it goes on with that.',
     remedies: ['retry', 'settings'],
   };
 }
 
 function noRoom({ needed, available }: PilotlightError): Words {
   // Some browsers tell of room that they do not give.
-  const left = available === undefined || (needed !== undefined && available >= needed) ? 'more than this browser gives' : `and ${megabytes(available)} are left`;
+  const left =
+    available === undefined || (needed !== undefined && available >= needed)
+      ? 'more than this browser gives'
+      : `and ${megabytes(available)} are left`;
   const figures = needed ? `It takes ${megabytes(needed)}, ${left}. ` : '';
   return {
     title: 'This browser has no room for the model',

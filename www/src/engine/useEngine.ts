@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from 'react';
-import { engine, type EngineState } from './engine';
+import { type EngineState, engine } from './engine';
 
 export function useEngine(): EngineState {
   return useSyncExternalStore(engine.subscribe, engine.state);

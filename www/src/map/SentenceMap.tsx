@@ -1,4 +1,4 @@
-import { useMemo, useRef, useState, type KeyboardEvent } from 'react';
+import { type KeyboardEvent, useMemo, useRef, useState } from 'react';
 import type { Entry } from '../search/rank';
 import type { QueryVector } from '../search/useSearch';
 import { fitBox, placeLabels, shortLabel } from './layout';
@@ -26,18 +26,31 @@ export function SentenceMap({ entries, query, active, onActive, onPick }: Props)
   const known = useMemo(() => entries.filter((entry) => entry.embedded).sort((a, b) => a.id - b.id), [entries]);
   // The plane belongs to the sentences; a new query moves no point.
   const signature = known.map(({ id, text }) => `${id}:${text}`).join('\n');
-  const plane = useMemo(() => fitPlane(known.flatMap(({ embedded }) => (embedded ? [embedded.vector] : []))), [signature]);
+  const plane = useMemo(
+    () => fitPlane(known.flatMap(({ embedded }) => (embedded ? [embedded.vector] : []))),
+    [signature],
+  );
 
   const drawn = useMemo(() => {
     if (!plane || size.width < 80 || size.height < 80) return null;
     const flat = known.map((entry) => ({ entry, at: plane.project(entry.embedded?.vector ?? new Float32Array()) }));
-    const place = fitBox(flat.map(({ at }) => at), size);
-    const inside = ({ x, y }: { x: number; y: number }) => ({ x: clamp(x, 18, size.width - 18), y: clamp(y, 18, size.height - 18) });
+    const place = fitBox(
+      flat.map(({ at }) => at),
+      size,
+    );
+    const inside = ({ x, y }: { x: number; y: number }) => ({
+      x: clamp(x, 18, size.width - 18),
+      y: clamp(y, 18, size.height - 18),
+    });
     const points = flat.map(({ entry, at }) => ({ entry, spot: place(at) }));
     const mark = query ? inside(place(plane.project(query.vector))) : null;
     const byScore = [...points].sort((a, b) => (b.entry.score ?? 0) - (a.entry.score ?? 0));
     const labels = placeLabels(
-      byScore.map(({ entry, spot }) => ({ id: entry.id, text: shortLabel(entry.text, size.width > 480 ? 26 : 18), spot })),
+      byScore.map(({ entry, spot }) => ({
+        id: entry.id,
+        text: shortLabel(entry.text, size.width > 480 ? 26 : 18),
+        spot,
+      })),
       [...points.map(({ spot }) => spot), ...(mark ? [mark] : [])],
       size,
     );
@@ -69,10 +82,29 @@ export function SentenceMap({ entries, query, active, onActive, onPick }: Props)
             aria-label={`Map of ${drawn.points.length} sentences. Arrow keys go from one to the next, Enter searches with it.`}
             onKeyDown={onKeyDown}
           >
-            {drawn.mark && drawn.near.map(({ entry, spot }) => <line key={entry.id} className="map-near" x1={drawn.mark?.x} y1={drawn.mark?.y} x2={spot.x} y2={spot.y} />)}
+            {drawn.mark &&
+              drawn.near.map(({ entry, spot }) => (
+                <line
+                  key={entry.id}
+                  className="map-near"
+                  x1={drawn.mark?.x}
+                  y1={drawn.mark?.y}
+                  x2={spot.x}
+                  y2={spot.y}
+                />
+              ))}
             <g aria-hidden="true">
               {drawn.labels.map(({ id, text, x, y, anchor }) => (
-                <text key={id} className="map-label" data-near={nearIds.has(id)} data-quiet={query !== null && !nearIds.has(id)} data-active={id === active} x={x} y={y} textAnchor={anchor}>
+                <text
+                  key={id}
+                  className="map-label"
+                  data-near={nearIds.has(id)}
+                  data-quiet={query !== null && !nearIds.has(id)}
+                  data-active={id === active}
+                  x={x}
+                  y={y}
+                  textAnchor={anchor}
+                >
                   {text}
                 </text>
               ))}
@@ -100,7 +132,9 @@ export function SentenceMap({ entries, query, active, onActive, onPick }: Props)
             )}
           </svg>
         ) : (
-          <p className="map-empty">{known.length === 1 ? 'A map needs two sentences.' : 'The map is drawn here once the model is loaded.'}</p>
+          <p className="map-empty">
+            {known.length === 1 ? 'A map needs two sentences.' : 'The map is drawn here once the model is loaded.'}
+          </p>
         )}
         {shown && (
           <p

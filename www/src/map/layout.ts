@@ -12,12 +12,22 @@ export interface Size {
 const MARGIN = 34;
 
 /** Fits the points into the box, in one scale for both axes, so that distances can be compared. */
-export function fitBox(points: readonly (readonly [number, number])[], { width, height }: Size): (point: readonly [number, number]) => Spot {
+export function fitBox(
+  points: readonly (readonly [number, number])[],
+  { width, height }: Size,
+): (point: readonly [number, number]) => Spot {
   const xs = points.map(([x]) => x);
   const ys = points.map(([, y]) => y);
   const [left, right, low, high] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
-  const scale = Math.min((width - 2 * MARGIN) / Math.max(right - left, 1e-6), (height - 2 * MARGIN) / Math.max(high - low, 1e-6), 1e5);
-  return ([x, y]) => ({ x: width / 2 + (x - (left + right) / 2) * scale, y: height / 2 - (y - (low + high) / 2) * scale });
+  const scale = Math.min(
+    (width - 2 * MARGIN) / Math.max(right - left, 1e-6),
+    (height - 2 * MARGIN) / Math.max(high - low, 1e-6),
+    1e5,
+  );
+  return ([x, y]) => ({
+    x: width / 2 + (x - (left + right) / 2) * scale,
+    y: height / 2 - (y - (low + high) / 2) * scale,
+  });
 }
 
 /** A label beside its point. */
@@ -39,7 +49,11 @@ export function shortLabel(text: string, limit: number): string {
 }
 
 /** Places labels in the order given, each where it covers no point and no label; one that finds no room is left out. */
-export function placeLabels(items: readonly { id: number; text: string; spot: Spot }[], obstacles: readonly Spot[], { width, height }: Size): Label[] {
+export function placeLabels(
+  items: readonly { id: number; text: string; spot: Spot }[],
+  obstacles: readonly Spot[],
+  { width, height }: Size,
+): Label[] {
   const taken = obstacles.map(({ x, y }) => ({ left: x - 6, right: x + 6, top: y - 6, bottom: y + 6 }));
   const labels: Label[] = [];
   for (const { id, text, spot } of items) {
@@ -53,7 +67,9 @@ export function placeLabels(items: readonly { id: number; text: string; spot: Sp
     for (const { x, y, anchor, left } of candidates) {
       const box = { left: left - 2, right: left + long + 2, top: y - LINE + 3, bottom: y + 5 };
       const inside = box.left >= 2 && box.right <= width - 2 && box.top >= 2 && box.bottom <= height - 2;
-      const free = taken.every((other) => box.right < other.left || box.left > other.right || box.bottom < other.top || box.top > other.bottom);
+      const free = taken.every(
+        (other) => box.right < other.left || box.left > other.right || box.bottom < other.top || box.top > other.bottom,
+      );
       if (!inside || !free) continue;
       taken.push(box);
       labels.push({ id, text, x, y, anchor });

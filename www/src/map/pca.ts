@@ -36,7 +36,10 @@ function dot(a: Float64Array, b: Float64Array): number {
   return sum;
 }
 
-function topEigenvector(matrix: readonly Float64Array[], without: Float64Array | null): { vector: Float64Array; value: number } {
+function topEigenvector(
+  matrix: readonly Float64Array[],
+  without: Float64Array | null,
+): { vector: Float64Array; value: number } {
   // A fixed uneven start: the same sentences give the same map.
   let vector: Float64Array = Float64Array.from(matrix, (_, i) => Math.sin(1 + i * 1.7));
   let value = 0;

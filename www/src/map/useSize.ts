@@ -1,4 +1,4 @@
-import { useLayoutEffect, useState, type RefObject } from 'react';
+import { type RefObject, useLayoutEffect, useState } from 'react';
 import type { Size } from './layout';
 
 /** The size of an element in pixels, followed as it changes. */
@@ -8,7 +8,8 @@ export function useSize(element: RefObject<Element | null>): Size {
     if (!element.current) return;
     const observer = new ResizeObserver(([entry]) => {
       // A page that is not looked at has no size; it keeps the last one.
-      if (entry && entry.contentRect.width > 0) setSize({ width: Math.round(entry.contentRect.width), height: Math.round(entry.contentRect.height) });
+      if (entry && entry.contentRect.width > 0)
+        setSize({ width: Math.round(entry.contentRect.width), height: Math.round(entry.contentRect.height) });
     });
     observer.observe(element.current);
     return () => observer.disconnect();

@@ -38,7 +38,12 @@ export function DeleteButton({ name, weights, size, words, onDelete }: Props) {
     );
   }
   return (
-    <div className="confirm" role="group" aria-labelledby={question} onKeyDown={(event) => event.key === 'Escape' && step === 'asking' && setStep('closed')}>
+    <div
+      className="confirm"
+      role="group"
+      aria-labelledby={question}
+      onKeyDown={(event) => event.key === 'Escape' && step === 'asking' && setStep('closed')}
+    >
       <p id={question}>
         <strong>
           Delete {name}, {weights} ({size}), for good?
@@ -46,7 +51,13 @@ export function DeleteButton({ name, weights, size, words, onDelete }: Props) {
         {words}
       </p>
       <div>
-        <button type="button" className="button" ref={keep} aria-describedby={question} onClick={() => step === 'asking' && setStep('closed')}>
+        <button
+          type="button"
+          className="button"
+          ref={keep}
+          aria-describedby={question}
+          onClick={() => step === 'asking' && setStep('closed')}
+        >
           Keep it
         </button>
         <button type="button" className="button danger" aria-disabled={step === 'deleting'} onClick={remove}>

@@ -3,8 +3,8 @@ import { useId, useRef } from 'react';
 import { WEIGHTS } from '../engine/backend-words';
 import { megabytes } from '../page/format';
 import { DeleteButton } from './DeleteButton';
-import { nameParts, PARTS } from './model-words';
 import { ModelFacts } from './ModelFacts';
+import { nameParts, PARTS } from './model-words';
 
 /** What the page does with a stored model at the moment; of one that is arriving, how much is here, 0 to 1. */
 export type Use = 'idle' | 'loaded' | { arrived: number | null };
@@ -55,7 +55,13 @@ export function ModelRow({ model, share, use, onDelete, onCancel }: Props) {
             Cancel loading
           </button>
         ) : (
-          <DeleteButton name={part ? `${name}, which ${PARTS[part]}` : name} weights={WEIGHTS[model.dtype]} size={size} words={consequence(model, use)} onDelete={onDelete} />
+          <DeleteButton
+            name={part ? `${name}, which ${PARTS[part]}` : name}
+            weights={WEIGHTS[model.dtype]}
+            size={size}
+            words={consequence(model, use)}
+            onDelete={onDelete}
+          />
         )}
       </div>
     </li>
@@ -63,12 +69,14 @@ export function ModelRow({ model, share, use, onDelete, onCancel }: Props) {
 }
 
 function noteOf({ whole, bytes }: StoredModel, use: Use): string {
-  if (typeof use === 'object') return use.arrived === null ? 'On its way.' : `On its way: ${percent(use.arrived)} is here.`;
+  if (typeof use === 'object')
+    return use.arrived === null ? 'On its way.' : `On its way: ${percent(use.arrived)} is here.`;
   return whole ? '' : `Half downloaded, ${megabytes(bytes)}; the next load goes on with it.`;
 }
 
 function consequence({ whole }: StoredModel, use: Use): string {
-  if (use === 'loaded') return 'It goes on working in this tab until you close or reload it; after that it has to be fetched again.';
+  if (use === 'loaded')
+    return 'It goes on working in this tab until you close or reload it; after that it has to be fetched again.';
   return whole ? 'To use it again you have to fetch it again.' : 'The next load starts from the beginning.';
 }
 

@@ -1,16 +1,16 @@
 import type { StoredModel } from 'pilotlight';
 import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
 import { isModelOf } from '../engine/choice';
-import { engine, type EngineState } from '../engine/engine';
+import { type EngineState, engine } from '../engine/engine';
 import type { Problem } from '../engine/problem';
 import type { PageProps } from '../page/App';
 import { count, megabytes } from '../page/format';
 import { href } from '../page/routes';
-import { clip, type ClipState } from '../pictures/clip';
+import { type ClipState, clip } from '../pictures/clip';
 import { ProblemView } from '../setup/ProblemView';
 import { shareLoaded } from '../setup/progress-words';
-import { nameParts } from './model-words';
 import { ModelRow, type Use } from './ModelRow';
+import { nameParts } from './model-words';
 import { Room } from './Room';
 import { deleteModel } from './stored';
 import { useStored } from './useStored';
@@ -58,7 +58,10 @@ export function ModelsPage({ state, shown }: PageProps) {
     <>
       <div className="models-intro">
         <h1 tabIndex={-1}>Models on this device</h1>
-        <p>What this browser keeps, so that the next visit needs no network. Deleting a model here frees its room and changes nothing anywhere else.</p>
+        <p>
+          What this browser keeps, so that the next visit needs no network. Deleting a model here frees its room and
+          changes nothing anywhere else.
+        </p>
       </div>
       <div className="models-page">
         <section className="models-list" aria-labelledby="stored-models" aria-busy={!stored && !failed}>
@@ -81,7 +84,14 @@ export function ModelsPage({ state, shown }: PageProps) {
           {stored && stored.models.length > 0 && (
             <ul className="models" ref={list}>
               {stored.models.map((model) => (
-                <ModelRow key={model.key} model={model} share={model.bytes / Math.max(1, stored.usage.modelBytes)} use={useOf(model, state) ?? useOf(model, pictures) ?? 'idle'} onDelete={() => remove(model)} onCancel={() => (useOf(model, state) ? engine : clip).cancel()} />
+                <ModelRow
+                  key={model.key}
+                  model={model}
+                  share={model.bytes / Math.max(1, stored.usage.modelBytes)}
+                  use={useOf(model, state) ?? useOf(model, pictures) ?? 'idle'}
+                  onDelete={() => remove(model)}
+                  onCancel={() => (useOf(model, state) ? engine : clip).cancel()}
+                />
               ))}
             </ul>
           )}
@@ -93,13 +103,27 @@ export function ModelsPage({ state, shown }: PageProps) {
 }
 
 function useOf(model: StoredModel, state: EngineState | ClipState): Use | undefined {
-  if (state.status === 'loading' && !model.whole && isModelOf(state.choice, model)) return { arrived: shareLoaded(state.progress) };
-  if (state.status === 'ready' && model.whole && isModelOf(state.choice, model) && state.embedder.backend.dtype === model.dtype) return 'loaded';
+  if (state.status === 'loading' && !model.whole && isModelOf(state.choice, model))
+    return { arrived: shareLoaded(state.progress) };
+  if (
+    state.status === 'ready' &&
+    model.whole &&
+    isModelOf(state.choice, model) &&
+    state.embedder.backend.dtype === model.dtype
+  )
+    return 'loaded';
   return undefined;
 }
 
 function storeProblem(title: string, error: unknown): Problem {
   const detail = error instanceof Error ? error.message : String(error);
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'UNKNOWN';
-  return { code, title, detail, advice: 'Another tab may be busy with it, or the browser may block storage for this site. Try again, or reload the page.', remedies: ['retry'] };
+  return {
+    code,
+    title,
+    detail,
+    advice:
+      'Another tab may be busy with it, or the browser may block storage for this site. Try again, or reload the page.',
+    remedies: ['retry'],
+  };
 }

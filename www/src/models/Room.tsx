@@ -41,7 +41,11 @@ export function Room({ count: n, usage, onPersist }: Props) {
       )}
       <div className="room-keep">
         <h3>{persisted ? 'Kept until you delete them' : 'Kept as long as there is room'}</h3>
-        <p className="room-words">{persisted ? 'The browser keeps this site’s models even when room gets scarce.' : 'When room gets scarce the browser may delete them; they are fetched again then.'}</p>
+        <p className="room-words">
+          {persisted
+            ? 'The browser keeps this site’s models even when room gets scarce.'
+            : 'When room gets scarce the browser may delete them; they are fetched again then.'}
+        </p>
         {!persisted && (
           <button type="button" className="button" onClick={keep}>
             Keep models when room gets scarce
@@ -55,13 +59,29 @@ export function Room({ count: n, usage, onPersist }: Props) {
   );
 }
 
-function Quota({ modelBytes, originBytes, quotaBytes }: { modelBytes: number; originBytes: number; quotaBytes: number }) {
+function Quota({
+  modelBytes,
+  originBytes,
+  quotaBytes,
+}: {
+  modelBytes: number;
+  originBytes: number;
+  quotaBytes: number;
+}) {
   const rest = originBytes - modelBytes;
   const words = `This site uses ${megabytes(originBytes)} of the ${megabytes(quotaBytes)} that the browser allows it.`;
   const width = (bytes: number) => ({ width: `${Math.min(100, (bytes / Math.max(1, quotaBytes)) * 100)}%` });
   return (
     <>
-      <div className="room-bar" role="meter" aria-label="Room that this site uses" aria-valuemin={0} aria-valuemax={quotaBytes} aria-valuenow={Math.min(originBytes, quotaBytes)} aria-valuetext={words}>
+      <div
+        className="room-bar"
+        role="meter"
+        aria-label="Room that this site uses"
+        aria-valuemin={0}
+        aria-valuemax={quotaBytes}
+        aria-valuenow={Math.min(originBytes, quotaBytes)}
+        aria-valuetext={words}
+      >
         {modelBytes > 0 && <span style={width(modelBytes)} />}
         {rest > 0 && <span data-rest="true" style={width(rest)} />}
       </div>

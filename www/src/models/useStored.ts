@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useState } from 'react';
-import { readStore, useStoreChanges, type Stored } from './stored';
+import { readStore, type Stored, useStoreChanges } from './stored';
 
 /** While a download is under way its row grows. */
 const EVERY_MS = 1000;

@@ -1,4 +1,4 @@
-import { useEffect, type ComponentType } from 'react';
+import { type ComponentType, useEffect } from 'react';
 import { DigitsPage } from '../digits/DigitsPage';
 import type { EngineState } from '../engine/engine';
 import { useEngine } from '../engine/useEngine';
@@ -8,7 +8,7 @@ import { SearchPage } from '../search/SearchPage';
 import { Footer } from './Footer';
 import { Header } from './Header';
 import { PageView } from './PageView';
-import { routes, type Path } from './routes';
+import { type Path, routes } from './routes';
 import { useRoute } from './useRoute';
 
 export interface PageProps {
@@ -17,7 +17,12 @@ export interface PageProps {
   shown: boolean;
 }
 
-const VIEWS: Record<Path, ComponentType<PageProps>> = { '/': SearchPage, '/models': ModelsPage, '/digits': DigitsPage, '/pictures': PicturesPage };
+const VIEWS: Record<Path, ComponentType<PageProps>> = {
+  '/': SearchPage,
+  '/models': ModelsPage,
+  '/digits': DigitsPage,
+  '/pictures': PicturesPage,
+};
 
 export function App() {
   const state = useEngine();

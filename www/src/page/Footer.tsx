@@ -30,7 +30,16 @@ export function Footer() {
           Copy diagnostics
         </button>
       </div>
-      {copy.state === 'shown' && <textarea className="diagnostics" aria-label="Diagnostics as JSON" readOnly rows={10} value={copy.text} onFocus={(event) => event.target.select()} />}
+      {copy.state === 'shown' && (
+        <textarea
+          className="diagnostics"
+          aria-label="Diagnostics as JSON"
+          readOnly
+          rows={10}
+          value={copy.text}
+          onFocus={(event) => event.target.select()}
+        />
+      )}
     </footer>
   );
 }

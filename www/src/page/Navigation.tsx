@@ -1,4 +1,4 @@
-import { href, routes, type Path } from './routes';
+import { href, type Path, routes } from './routes';
 
 export function Navigation({ path }: { path: Path }) {
   return (

@@ -22,7 +22,12 @@ export function ThemeToggle() {
   }
 
   return (
-    <button type="button" className="icon-button" onClick={toggle} aria-label={dark ? 'Use the light theme' : 'Use the dark theme'}>
+    <button
+      type="button"
+      className="icon-button"
+      onClick={toggle}
+      aria-label={dark ? 'Use the light theme' : 'Use the dark theme'}
+    >
       <svg viewBox="0 0 20 20" aria-hidden="true">
         {dark ? (
           <path d="M10 6.2a3.8 3.8 0 1 0 0 7.6 3.8 3.8 0 0 0 0-7.6M10 1.5v2M10 16.5v2M1.5 10h2M16.5 10h2M4 4l1.4 1.4M14.6 14.6 16 16M4 16l1.4-1.4M14.6 5.4 16 4" />

@@ -10,10 +10,34 @@ interface Route {
 
 /** In the order of the navigation. A page that is added here needs its view in `App`. */
 export const routes = [
-  { path: '/', label: 'Search', title: 'Pilotlight: search by meaning, inside this tab', anchor: 'search', skip: 'Skip to the search' },
-  { path: '/models', label: 'Models', title: 'Pilotlight: models on this device', anchor: 'stored-models', skip: 'Skip to the models' },
-  { path: '/digits', label: 'Digits', title: 'Pilotlight: handwritten digits, made in this tab', anchor: 'digits-text', skip: 'Skip to the digits' },
-  { path: '/pictures', label: 'Pictures', title: 'Pilotlight: a photo library, searched inside this tab', anchor: 'pictures-search', skip: 'Skip to the search' },
+  {
+    path: '/',
+    label: 'Search',
+    title: 'Pilotlight: search by meaning, inside this tab',
+    anchor: 'search',
+    skip: 'Skip to the search',
+  },
+  {
+    path: '/models',
+    label: 'Models',
+    title: 'Pilotlight: models on this device',
+    anchor: 'stored-models',
+    skip: 'Skip to the models',
+  },
+  {
+    path: '/digits',
+    label: 'Digits',
+    title: 'Pilotlight: handwritten digits, made in this tab',
+    anchor: 'digits-text',
+    skip: 'Skip to the digits',
+  },
+  {
+    path: '/pictures',
+    label: 'Pictures',
+    title: 'Pilotlight: a photo library, searched inside this tab',
+    anchor: 'pictures-search',
+    skip: 'Skip to the search',
+  },
 ] as const satisfies readonly Route[];
 
 export type Path = (typeof routes)[number]['path'];

@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from 'react';
-import { routeOf, type Path } from './routes';
+import { type Path, routeOf } from './routes';
 
 /** How far down each page was looked at. */
 const scrolled = new Map<Path, number>();

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState, type ChangeEvent, type DragEvent } from 'react';
+import { type ChangeEvent, type DragEvent, useEffect, useRef, useState } from 'react';
 import { count } from '../page/format';
 import { droppedFiles } from './dropped';
 import { IntakeView } from './IntakeView';
@@ -93,7 +93,8 @@ export function AddPanel({ intake, waiting, onLookAgain, unkept, onFiles, onDraw
       <IntakeView intake={intake} onStop={onStop} />
       {waiting > 0 && (
         <p className="notice">
-          {count(waiting, 'picture')} {waiting === 1 ? 'was' : 'were'} seen by other weights or another build: words and the map leave {waiting === 1 ? 'it' : 'them'} out until the model has looked again.{' '}
+          {count(waiting, 'picture')} {waiting === 1 ? 'was' : 'were'} seen by other weights or another build: words and
+          the map leave {waiting === 1 ? 'it' : 'them'} out until the model has looked again.{' '}
           {onLookAgain && (
             <button type="button" className="button quiet" onClick={onLookAgain}>
               Look again
@@ -101,7 +102,12 @@ export function AddPanel({ intake, waiting, onLookAgain, unkept, onFiles, onDraw
           )}
         </p>
       )}
-      {unkept != null && <p className="notice">This browser does not keep the pictures: they are here until the page is closed. It says: {unkept instanceof Error ? unkept.message : String(unkept)}</p>}
+      {unkept != null && (
+        <p className="notice">
+          This browser does not keep the pictures: they are here until the page is closed. It says:{' '}
+          {unkept instanceof Error ? unkept.message : String(unkept)}
+        </p>
+      )}
     </section>
   );
 }

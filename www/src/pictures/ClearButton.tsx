@@ -22,7 +22,12 @@ export function ClearButton({ pictures, onClear }: { pictures: number; onClear: 
     );
   }
   return (
-    <div className="clear" role="group" aria-label={`Remove ${count(pictures, 'picture')} from the library?`} onKeyDown={(event) => event.key === 'Escape' && setAsking(false)}>
+    <div
+      className="clear"
+      role="group"
+      aria-label={`Remove ${count(pictures, 'picture')} from the library?`}
+      onKeyDown={(event) => event.key === 'Escape' && setAsking(false)}
+    >
       <button type="button" className="button" ref={keep} onClick={() => setAsking(false)}>
         Keep them
       </button>

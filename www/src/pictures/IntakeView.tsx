@@ -68,7 +68,8 @@ function intakeWords({ status, total, done, failures, known, others }: Intake): 
     others > 0 && `${count(others, 'file')} ${others === 1 ? 'is' : 'are'} no ${others === 1 ? 'picture' : 'pictures'}`,
   ].filter(Boolean);
   const rest = aside.length > 0 ? `, ${aside.join(', ')}` : '';
-  if (status === 'waiting') return `${count(total - done, 'picture')} ${total - done === 1 ? 'waits' : 'wait'} for the model: load one above.`;
+  if (status === 'waiting')
+    return `${count(total - done, 'picture')} ${total - done === 1 ? 'waits' : 'wait'} for the model: load one above.`;
   if (status === 'stopped') return `Stopped: ${came} of ${count(total, 'picture')} came in${rest}.`;
   return `${count(came, 'picture')} came in${rest}.`;
 }

@@ -25,7 +25,11 @@ export function LabelPanel({ picture, embedder, model, onFail }: Props) {
       <ul className="suggestions" aria-label="Sets of labels">
         {model.labelSets.map((set) => (
           <li key={set.name}>
-            <button type="button" aria-pressed={list === set.labels.join(', ') && template === set.template} onClick={() => (setList(set.labels.join(', ')), setTemplate(set.template))}>
+            <button
+              type="button"
+              aria-pressed={list === set.labels.join(', ') && template === set.template}
+              onClick={() => (setList(set.labels.join(', ')), setTemplate(set.template))}
+            >
               {set.name}
             </button>
           </li>
@@ -52,7 +56,12 @@ export function LabelPanel({ picture, embedder, model, onFail }: Props) {
         </label>
         <label className="field">
           <span>Caption that each is put into, at {'{}'}</span>
-          <input type="text" spellCheck={false} value={template} onChange={(event) => setTemplate(event.target.value)} />
+          <input
+            type="text"
+            spellCheck={false}
+            value={template}
+            onChange={(event) => setTemplate(event.target.value)}
+          />
         </label>
       </div>
     </section>

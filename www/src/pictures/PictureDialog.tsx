@@ -21,7 +21,17 @@ interface Props {
 const SIMILAR = 6;
 
 /** One picture, large: what it shows, and which others are like it. */
-export function PictureDialog({ picture, library, pictures, embedder, model, onOpen, onLike, onRemove, onFail }: Props) {
+export function PictureDialog({
+  picture,
+  library,
+  pictures,
+  embedder,
+  model,
+  onOpen,
+  onLike,
+  onRemove,
+  onFail,
+}: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const url = useObjectUrl(picture?.preview ?? null);
   const open = picture !== null;
@@ -36,7 +46,13 @@ export function PictureDialog({ picture, library, pictures, embedder, model, onO
   const similar = (nearest?.scored ?? []).filter(({ picture: { id } }) => id !== picture?.id);
 
   return (
-    <dialog className="picture-dialog" ref={dialog} aria-labelledby="picture-name" onClose={() => onOpen(null)} onClick={(event) => event.target === dialog.current && onOpen(null)}>
+    <dialog
+      className="picture-dialog"
+      ref={dialog}
+      aria-labelledby="picture-name"
+      onClose={() => onOpen(null)}
+      onClick={(event) => event.target === dialog.current && onOpen(null)}
+    >
       {picture && (
         <div className="picture-view">
           <div className="picture-head">
@@ -63,7 +79,12 @@ export function PictureDialog({ picture, library, pictures, embedder, model, onO
                 <ul className="similar">
                   {similar.slice(0, SIMILAR).map(({ picture: other, score }) => (
                     <li key={other.id}>
-                      <button type="button" aria-label={`${other.name}, score ${score.toFixed(2)}`} title={other.name} onClick={() => onOpen(other)}>
+                      <button
+                        type="button"
+                        aria-label={`${other.name}, score ${score.toFixed(2)}`}
+                        title={other.name}
+                        onClick={() => onOpen(other)}
+                      >
                         <img src={other.url} alt="" width={72} height={72} />
                       </button>
                     </li>

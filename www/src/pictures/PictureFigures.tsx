@@ -27,7 +27,9 @@ export function PictureFigures({ pictures, intake: { ms, seen }, found }: Props)
       <div>
         <dt>Search</dt>
         <dd>{found ? milliseconds(found.searchMs) : '–'}</dd>
-        <dd className="figures-note">{values > 0 ? `${pictures.length.toLocaleString('en')} × ${values} values` : 'through all vectors'}</dd>
+        <dd className="figures-note">
+          {values > 0 ? `${pictures.length.toLocaleString('en')} × ${values} values` : 'through all vectors'}
+        </dd>
       </div>
     </dl>
   );

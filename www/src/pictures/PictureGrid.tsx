@@ -1,9 +1,9 @@
-import { memo, useEffect, useRef, useState, type KeyboardEvent } from 'react';
+import { type KeyboardEvent, memo, useEffect, useRef, useState } from 'react';
 import { count } from '../page/format';
 import { ClearButton } from './ClearButton';
 import type { Picture, Scored } from './library';
-import { foundWords } from './picture-words';
 import { PictureTile } from './PictureTile';
+import { foundWords } from './picture-words';
 import type { Found } from './usePictureSearch';
 
 interface Props {
@@ -24,7 +24,8 @@ export const PictureGrid = memo(function PictureGrid({ pictures, found, active, 
   const [stop, setStop] = useState(0);
   const grid = useRef<HTMLUListElement>(null);
   const title = useRef<HTMLHeadingElement>(null);
-  const entries: readonly { picture: Picture; score: number | null }[] = found?.scored ?? pictures.map((picture) => ({ picture, score: null }));
+  const entries: readonly { picture: Picture; score: number | null }[] =
+    found?.scored ?? pictures.map((picture) => ({ picture, score: null }));
   const shown = all ? entries : entries.slice(0, FIRST);
   const share = shareOf(found?.scored ?? []);
 
@@ -45,8 +46,18 @@ export const PictureGrid = memo(function PictureGrid({ pictures, found, active, 
   function onKeyDown(event: KeyboardEvent) {
     const tiles = [...(grid.current?.children ?? [])] as HTMLElement[];
     const top = tiles[0]?.offsetTop;
-    const columns = Math.max(1, tiles.findIndex((tile) => tile.offsetTop !== top));
-    const steps: Record<string, number> = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns, Home: -tiles.length, End: tiles.length };
+    const columns = Math.max(
+      1,
+      tiles.findIndex((tile) => tile.offsetTop !== top),
+    );
+    const steps: Record<string, number> = {
+      ArrowRight: 1,
+      ArrowLeft: -1,
+      ArrowDown: columns,
+      ArrowUp: -columns,
+      Home: -tiles.length,
+      End: tiles.length,
+    };
     const step = steps[event.key];
     if (step === undefined) return;
     event.preventDefault();
@@ -66,8 +77,17 @@ export const PictureGrid = memo(function PictureGrid({ pictures, found, active, 
       <p className="unseen" role="status">
         {foundWords(found)}
       </p>
-      {pictures.length === 0 && <p className="grid-empty">The library is empty. Add some pictures, and they appear here.</p>}
-      <ul className="grid" ref={grid} role="listbox" aria-label="Pictures. Arrow keys go from one to the next, Enter opens it." onKeyDown={onKeyDown} hidden={pictures.length === 0}>
+      {pictures.length === 0 && (
+        <p className="grid-empty">The library is empty. Add some pictures, and they appear here.</p>
+      )}
+      <ul
+        className="grid"
+        ref={grid}
+        role="listbox"
+        aria-label="Pictures. Arrow keys go from one to the next, Enter opens it."
+        onKeyDown={onKeyDown}
+        hidden={pictures.length === 0}
+      >
         {shown.map(({ picture, score }, i) => (
           <PictureTile
             key={picture.id}

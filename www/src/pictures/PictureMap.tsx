@@ -1,11 +1,11 @@
-import { memo, useMemo, useRef, useState, type KeyboardEvent } from 'react';
+import { type KeyboardEvent, memo, useMemo, useRef, useState } from 'react';
 import { fitBox } from '../map/layout';
 import { useSize } from '../map/useSize';
 import type { Picture } from './library';
 import { isArrow, neighbour } from './neighbour';
 import { PictureSpot } from './PictureSpot';
-import { usePlane } from './usePlane';
 import type { Found } from './usePictureSearch';
+import { usePlane } from './usePlane';
 
 interface Props {
   pictures: readonly Picture[];
@@ -36,8 +36,13 @@ export const PictureMap = memo(function PictureMap({ pictures, found, settled, a
   const best = useMemo(() => new Set(found?.scored.slice(0, BEST).map(({ picture }) => picture.id)), [found]);
   const edge = edgeOf(pictures.length, size.width);
   // The best are drawn last, over the others.
-  const order = pictures.map((_, i) => i).sort((a, b) => Number(best.has(pictures[a]?.id ?? '')) - Number(best.has(pictures[b]?.id ?? '')));
-  const at = Math.max(0, pictures.findIndex(({ id }) => id === stop));
+  const order = pictures
+    .map((_, i) => i)
+    .sort((a, b) => Number(best.has(pictures[a]?.id ?? '')) - Number(best.has(pictures[b]?.id ?? '')));
+  const at = Math.max(
+    0,
+    pictures.findIndex(({ id }) => id === stop),
+  );
   const callout = pictures.findIndex(({ id }) => id === active);
 
   function onKeyDown(event: KeyboardEvent) {
@@ -52,7 +57,13 @@ export const PictureMap = memo(function PictureMap({ pictures, found, settled, a
     <figure className="map picture-map">
       <div className="map-frame" ref={frame}>
         {spots ? (
-          <svg width={size.width} height={size.height} role="listbox" aria-label={`Map of ${pictures.length} pictures. Arrow keys go to the next in their direction, Enter opens it.`} onKeyDown={onKeyDown}>
+          <svg
+            width={size.width}
+            height={size.height}
+            role="listbox"
+            aria-label={`Map of ${pictures.length} pictures. Arrow keys go to the next in their direction, Enter opens it.`}
+            onKeyDown={onKeyDown}
+          >
             {order.map((i) => {
               const [picture, spot] = [pictures[i], spots[i]];
               if (!picture || !spot) return null;
@@ -76,7 +87,9 @@ export const PictureMap = memo(function PictureMap({ pictures, found, settled, a
             })}
           </svg>
         ) : (
-          <p className="map-empty">{pictures.length === 1 ? 'A map needs two pictures.' : 'The pictures are laid out here by what they show.'}</p>
+          <p className="map-empty">
+            {pictures.length === 1 ? 'A map needs two pictures.' : 'The pictures are laid out here by what they show.'}
+          </p>
         )}
         <Callout picture={pictures[callout]} spot={spots?.[callout]} width={size.width} />
       </div>
@@ -89,7 +102,15 @@ export const PictureMap = memo(function PictureMap({ pictures, found, settled, a
   );
 });
 
-function Callout({ picture, spot, width }: { picture: Picture | undefined; spot: { x: number; y: number } | undefined; width: number }) {
+function Callout({
+  picture,
+  spot,
+  width,
+}: {
+  picture: Picture | undefined;
+  spot: { x: number; y: number } | undefined;
+  width: number;
+}) {
   if (!picture || !spot) return null;
   const left = Math.min(Math.max(spot.x, 96), Math.max(96, width - 96));
   return (

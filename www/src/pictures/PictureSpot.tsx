@@ -1,4 +1,4 @@
-import { memo, type KeyboardEvent } from 'react';
+import { type KeyboardEvent, memo } from 'react';
 import type { Picture } from './library';
 
 interface Props {
@@ -17,7 +17,20 @@ interface Props {
 }
 
 /** A picture on the map. */
-export const PictureSpot = memo(function PictureSpot({ picture, x, y, edge, stop, tabbable, best, quiet, active, onStop, onActive, onOpen }: Props) {
+export const PictureSpot = memo(function PictureSpot({
+  picture,
+  x,
+  y,
+  edge,
+  stop,
+  tabbable,
+  best,
+  quiet,
+  active,
+  onStop,
+  onActive,
+  onOpen,
+}: Props) {
   const { id, name, url } = picture;
 
   function onKeyDown(event: KeyboardEvent) {

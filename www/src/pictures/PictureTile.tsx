@@ -1,4 +1,4 @@
-import { memo, type KeyboardEvent } from 'react';
+import { type KeyboardEvent, memo } from 'react';
 import type { Picture } from './library';
 
 interface Props {
@@ -15,7 +15,17 @@ interface Props {
   onOpen: (picture: Picture) => void;
 }
 
-export const PictureTile = memo(function PictureTile({ picture, score, share, stop, tabbable, active, onStop, onActive, onOpen }: Props) {
+export const PictureTile = memo(function PictureTile({
+  picture,
+  score,
+  share,
+  stop,
+  tabbable,
+  active,
+  onStop,
+  onActive,
+  onOpen,
+}: Props) {
   function onKeyDown(event: KeyboardEvent) {
     if (event.key !== 'Enter' && event.key !== ' ') return;
     event.preventDefault();

@@ -2,8 +2,8 @@ import { useCallback, useDeferredValue, useEffect, useMemo, useState, useSyncExt
 import type { PageProps } from '../page/App';
 import { ModelCard } from '../setup/ModelCard';
 import { AddPanel } from './AddPanel';
-import { clip } from './clip';
 import { ClipForm } from './ClipForm';
+import { clip } from './clip';
 import type { Picture } from './library';
 import { PictureDialog } from './PictureDialog';
 import { PictureFigures } from './PictureFigures';
@@ -22,7 +22,9 @@ const DRAWN_AT_ONCE = 120;
 /** A photo library: pictures come in, and are found by words, by likeness and on a map. */
 export function PicturesPage({ shown }: PageProps) {
   const state = useSyncExternalStore(clip.subscribe, clip.state);
-  const [draft, setDraft] = useState(() => (state.status === 'idle' ? (rememberedPictureChoice() ?? choiceOf('tiny')) : state.choice));
+  const [draft, setDraft] = useState(() =>
+    state.status === 'idle' ? (rememberedPictureChoice() ?? choiceOf('tiny')) : state.choice,
+  );
   const choice = state.status === 'idle' ? draft : state.choice;
   const embedder = state.status === 'ready' ? state.embedder : null;
   const model = modelOf(choice);
@@ -92,20 +94,63 @@ export function PicturesPage({ shown }: PageProps) {
       <div className="opening">
         <div className="intro">
           <h1 tabIndex={-1}>A photo library inside this tab</h1>
-          <p>Drop a folder of pictures, search them in words, and ask what they show. The network that sees them runs here: no picture is sent anywhere.</p>
+          <p>
+            Drop a folder of pictures, search them in words, and ask what they show. The network that sees them runs
+            here: no picture is sent anywhere.
+          </p>
         </div>
-        <ModelCard label="Model for pictures" state={state} loader={clip} draft={draft} onDraft={setDraft} Form={ClipForm} />
+        <ModelCard
+          label="Model for pictures"
+          state={state}
+          loader={clip}
+          draft={draft}
+          onDraft={setDraft}
+          Form={ClipForm}
+        />
       </div>
       {/* Before the library, so that it is closed, and has given the focus back, when the library looks where that is. */}
-      <PictureDialog picture={open} library={library} pictures={pictures} embedder={embedder} model={model} onOpen={setOpen} onLike={searchLike} onRemove={remove} onFail={clip.fail} />
-      <AddPanel intake={intake} waiting={pictures.length - seen.length} onLookAgain={embedder && intake.status === 'stopped' ? lookAgain : undefined} unkept={library?.unkept()} onFiles={addFiles} onDraw={model.id === 'tiny' ? draw : undefined} drawn={DRAWN_AT_ONCE} onStop={stop} />
+      <PictureDialog
+        picture={open}
+        library={library}
+        pictures={pictures}
+        embedder={embedder}
+        model={model}
+        onOpen={setOpen}
+        onLike={searchLike}
+        onRemove={remove}
+        onFail={clip.fail}
+      />
+      <AddPanel
+        intake={intake}
+        waiting={pictures.length - seen.length}
+        onLookAgain={embedder && intake.status === 'stopped' ? lookAgain : undefined}
+        unkept={library?.unkept()}
+        onFiles={addFiles}
+        onDraw={model.id === 'tiny' ? draw : undefined}
+        drawn={DRAWN_AT_ONCE}
+        onStop={stop}
+      />
       <div className="workspace pictures">
         <div className="workspace-list">
           <PictureSearch model={model} ready={embedder !== null} wanted={wanted} onChange={setWanted} />
-          <PictureGrid pictures={pictures} found={found} active={active} onActive={setActive} onOpen={setOpen} onClear={clear} />
+          <PictureGrid
+            pictures={pictures}
+            found={found}
+            active={active}
+            onActive={setActive}
+            onOpen={setOpen}
+            onClear={clear}
+          />
         </div>
         <div className="workspace-map">
-          <PictureMap pictures={seen} found={found} settled={intake.status !== 'working'} active={active} onActive={setActive} onOpen={setOpen} />
+          <PictureMap
+            pictures={seen}
+            found={found}
+            settled={intake.status !== 'working'}
+            active={active}
+            onActive={setActive}
+            onOpen={setOpen}
+          />
           <PictureFigures pictures={seen} intake={intake} found={found} />
         </div>
       </div>

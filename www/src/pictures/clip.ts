@@ -1,5 +1,5 @@
-import { ImageTextEmbedder, models, type BackendReport, type StoredModel } from 'pilotlight';
-import { isModelOf, type Choice } from '../engine/choice';
+import { type BackendReport, ImageTextEmbedder, models, type StoredModel } from 'pilotlight';
+import { type Choice, isModelOf } from '../engine/choice';
 import { createLoader, type LoaderState } from '../engine/loader';
 import { describeProblem, type Problem } from '../engine/problem';
 import { keepUsedFiles } from '../page/offline';
@@ -44,9 +44,15 @@ async function deleteOthers(choice: Choice, stored: readonly StoredModel[]): Pro
 
 export function describePictureProblem(error: unknown, choice: Choice): Problem {
   const problem = describeProblem(error, choice);
-  if (problem.code === 'UNSUPPORTED_MODEL') return { ...problem, advice: 'This page runs CLIP models, such as openai/clip-vit-base-patch32.' };
+  if (problem.code === 'UNSUPPORTED_MODEL')
+    return { ...problem, advice: 'This page runs CLIP models, such as openai/clip-vit-base-patch32.' };
   if (problem.code === 'FETCH_FAILED' && modelOf(choice).id === 'tiny' && navigator.onLine) {
-    return { ...problem, title: 'The tiny model could not be fetched', advice: 'It is a file of this page itself. Check your connection and try again, or reload the page.', remedies: ['retry', 'reload', 'settings'] };
+    return {
+      ...problem,
+      title: 'The tiny model could not be fetched',
+      advice: 'It is a file of this page itself. Check your connection and try again, or reload the page.',
+      remedies: ['retry', 'reload', 'settings'],
+    };
   }
   return problem;
 }

@@ -1,5 +1,5 @@
 import { OUTLINES, type Point } from './outlines';
-import { SIDE, type Layout } from './scenes';
+import { type Layout, SIDE } from './scenes';
 
 /** Drawn so many times as large, as the pictures of the training are before they are reduced. */
 const SCALE = 4;
@@ -30,7 +30,12 @@ export async function drawScene({ ground, things }: Layout): Promise<Blob> {
       pen.stroke();
     }
   }
-  return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('this browser makes no PNG of a canvas'))), 'image/png'));
+  return new Promise((resolve, reject) =>
+    canvas.toBlob(
+      (blob) => (blob ? resolve(blob) : reject(new Error('this browser makes no PNG of a canvas'))),
+      'image/png',
+    ),
+  );
 }
 
 function trace(pen: CanvasRenderingContext2D, points: readonly Point[]) {

@@ -1,5 +1,5 @@
 import { VectorIndex } from 'pilotlight';
-import { deleteRecord, deleteRecords, putRecord, readRecords, type PictureRecord } from './records';
+import { deleteRecord, deleteRecords, type PictureRecord, putRecord, readRecords } from './records';
 import type { Source } from './sources';
 
 /** A picture of the open library. `url` is its thumbnail's, good as long as the picture is in it. */
@@ -54,7 +54,10 @@ export async function openLibrary(name: string) {
     const opened = await savedOrNew(name, wanted, dimensions);
     // Meanwhile another may have come, or nobody wants it any more.
     if (closed || index || source !== wanted) return opened.dispose();
-    bring(opened, [...pictures.values()].filter(({ id }) => seen(id)));
+    bring(
+      opened,
+      [...pictures.values()].filter(({ id }) => seen(id)),
+    );
     index = opened;
   }
 
@@ -96,7 +99,17 @@ export async function openLibrary(name: string) {
     /** Whether a picture is there and can be searched for. */
     has: (id: string) => seen(id) !== undefined,
     /** Those that are there with a vector of another source, to be looked at again. */
-    waiting: () => snapshot.filter(({ id }) => !seen(id)).map((picture): Source => ({ id: picture.id, name: picture.name, read: async () => picture.preview, kept: picture })),
+    waiting: () =>
+      snapshot
+        .filter(({ id }) => !seen(id))
+        .map(
+          (picture): Source => ({
+            id: picture.id,
+            name: picture.name,
+            read: async () => picture.preview,
+            kept: picture,
+          }),
+        ),
     /** Why pictures are not kept, where they are not. */
     unkept: () => unkept,
 
@@ -191,5 +204,8 @@ function bring(index: VectorIndex, records: readonly PictureRecord[]): void {
   const wanted = new Set(records.map(({ id }) => id));
   index.remove(index.ids().filter((id) => !wanted.has(String(id))));
   const missing = records.filter(({ id }) => !index.has(id));
-  index.add(missing.map(({ id }) => id), missing.map(({ vector }) => vector));
+  index.add(
+    missing.map(({ id }) => id),
+    missing.map(({ vector }) => vector),
+  );
 }

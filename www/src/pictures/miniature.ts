@@ -23,7 +23,11 @@ export async function miniatures(file: Blob): Promise<Miniatures> {
     const middle = [(width - edge) / 2, (height - edge) / 2, edge, edge] as const;
     return {
       thumb: await painted(THUMB, THUMB, (pen) => pen.drawImage(bitmap, ...middle, 0, 0, THUMB, THUMB)),
-      preview: small ? file : await painted(width * scale, height * scale, (pen) => pen.drawImage(bitmap, 0, 0, pen.canvas.width, pen.canvas.height)),
+      preview: small
+        ? file
+        : await painted(width * scale, height * scale, (pen) =>
+            pen.drawImage(bitmap, 0, 0, pen.canvas.width, pen.canvas.height),
+          ),
       width,
       height,
     };
@@ -43,5 +47,11 @@ async function painted(width: number, height: number, paint: (pen: CanvasRenderi
   pen.fillRect(0, 0, canvas.width, canvas.height);
   pen.imageSmoothingQuality = 'high';
   paint(pen);
-  return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('this browser cannot write the thumbnail'))), 'image/webp', 0.85));
+  return new Promise((resolve, reject) =>
+    canvas.toBlob(
+      (blob) => (blob ? resolve(blob) : reject(new Error('this browser cannot write the thumbnail'))),
+      'image/webp',
+      0.85,
+    ),
+  );
 }

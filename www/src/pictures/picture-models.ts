@@ -1,5 +1,5 @@
 import type { StoredModel } from 'pilotlight';
-import { defaultHost, isModelOf, type Choice } from '../engine/choice';
+import { type Choice, defaultHost, isModelOf } from '../engine/choice';
 
 /** What the build laid beside the page: `build/tiny-clip-plugin.ts`. */
 declare const __TINY_CLIP__: { model: string; revision: string };
@@ -25,13 +25,36 @@ export interface PictureModel {
 const TINY: PictureModel = {
   id: 'tiny',
   label: 'Tiny',
-  words: 'Comes with this page. It knows a small world only: drawn shapes, colours, numbers and digits, which the page draws for you.',
-  suggestions: ['three red circles', 'a blue star above a green square', 'the digit seven', 'a purple heart', 'black background'],
+  words:
+    'Comes with this page. It knows a small world only: drawn shapes, colours, numbers and digits, which the page draws for you.',
+  suggestions: [
+    'three red circles',
+    'a blue star above a green square',
+    'the digit seven',
+    'a purple heart',
+    'black background',
+  ],
   labelSets: [
-    { name: 'Shapes', template: '{}', labels: ['circle', 'square', 'triangle', 'star', 'heart', 'diamond', 'ring', 'cross', 'moon', 'arrow', 'digit'] },
-    { name: 'Colours', template: '{}', labels: ['red', 'orange', 'yellow', 'green', 'blue', 'purple', 'pink', 'brown', 'turquoise'] },
-    { name: 'Digits', template: 'the digit {}', labels: ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'] },
-    { name: 'Backgrounds', template: '{} background', labels: ['white', 'black', 'grey', 'light yellow', 'light blue'] },
+    {
+      name: 'Shapes',
+      template: '{}',
+      labels: ['circle', 'square', 'triangle', 'star', 'heart', 'diamond', 'ring', 'cross', 'moon', 'arrow', 'digit'],
+    },
+    {
+      name: 'Colours',
+      template: '{}',
+      labels: ['red', 'orange', 'yellow', 'green', 'blue', 'purple', 'pink', 'brown', 'turquoise'],
+    },
+    {
+      name: 'Digits',
+      template: 'the digit {}',
+      labels: ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'],
+    },
+    {
+      name: 'Backgrounds',
+      template: '{} background',
+      labels: ['white', 'black', 'grey', 'light yellow', 'light blue'],
+    },
   ],
 };
 
@@ -41,9 +64,31 @@ const PHOTOS: PictureModel = {
   words: 'OpenAI’s CLIP, for photos and most other pictures. It comes from a model host, once.',
   suggestions: ['a dog on a beach', 'people at a table', 'snow on mountains', 'a screenshot', 'something red'],
   labelSets: [
-    { name: 'What is on it', template: 'a photo of {}.', labels: ['a person', 'a group of people', 'an animal', 'food', 'a building', 'a landscape', 'a vehicle', 'a plant', 'a document'] },
-    { name: 'Where it is', template: 'a photo taken {}.', labels: ['indoors', 'in a city', 'in the mountains', 'on a beach', 'in a forest', 'on a road', 'at night'] },
-    { name: 'What kind it is', template: '{}', labels: ['a photo', 'a drawing', 'a painting', 'a screenshot', 'a map', 'a page of text', 'a chart'] },
+    {
+      name: 'What is on it',
+      template: 'a photo of {}.',
+      labels: [
+        'a person',
+        'a group of people',
+        'an animal',
+        'food',
+        'a building',
+        'a landscape',
+        'a vehicle',
+        'a plant',
+        'a document',
+      ],
+    },
+    {
+      name: 'Where it is',
+      template: 'a photo taken {}.',
+      labels: ['indoors', 'in a city', 'in the mountains', 'on a beach', 'in a forest', 'on a road', 'at night'],
+    },
+    {
+      name: 'What kind it is',
+      template: '{}',
+      labels: ['a photo', 'a drawing', 'a painting', 'a screenshot', 'a map', 'a page of text', 'a chart'],
+    },
   ],
 };
 

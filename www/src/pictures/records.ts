@@ -29,7 +29,8 @@ export async function readRecords(library: string): Promise<PictureRecord[]> {
 }
 
 export const putRecord = (record: PictureRecord) => run('readwrite', (store) => store.put(record));
-export const deleteRecord = ({ library, id }: PictureRecord) => run('readwrite', (store) => store.delete([library, id]));
+export const deleteRecord = ({ library, id }: PictureRecord) =>
+  run('readwrite', (store) => store.delete([library, id]));
 export const deleteRecords = (library: string) => run('readwrite', (store) => store.delete(rangeOf(library)));
 
 /** An array is greater than any string. */

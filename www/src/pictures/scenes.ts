@@ -5,7 +5,13 @@ import type { Random } from './random';
 /** A picture is thought of as so many pixels wide and high. */
 export const SIDE = 64;
 
-export const BACKGROUNDS = { white: [255, 255, 255], black: [0, 0, 0], grey: [150, 150, 150], 'light yellow': [255, 246, 185], 'light blue': [195, 225, 252] } as const;
+export const BACKGROUNDS = {
+  white: [255, 255, 255],
+  black: [0, 0, 0],
+  grey: [150, 150, 150],
+  'light yellow': [255, 246, 185],
+  'light blue': [195, 225, 252],
+} as const;
 export const COLOURS = {
   red: [220, 28, 34],
   orange: [248, 140, 18],
@@ -17,7 +23,18 @@ export const COLOURS = {
   brown: [122, 72, 34],
   turquoise: [38, 202, 194],
 } as const;
-export const SHAPES = ['circle', 'square', 'triangle', 'star', 'heart', 'diamond', 'ring', 'cross', 'moon', 'arrow'] as const;
+export const SHAPES = [
+  'circle',
+  'square',
+  'triangle',
+  'star',
+  'heart',
+  'diamond',
+  'ring',
+  'cross',
+  'moon',
+  'arrow',
+] as const;
 export const DIGITS = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'] as const;
 /** Column and row of each place, and how it is said. */
 const PLACES = {
@@ -63,7 +80,11 @@ const keys = <T extends object>(table: T) => Object.keys(table) as (keyof T)[];
 export function sampleFacts(random: Random): Facts {
   const chance = random.below(100);
   const background = random.pick(keys(BACKGROUNDS));
-  const thing = (): Thing => ({ outline: random.pick(SHAPES), colour: random.pick(keys(COLOURS)), large: random.below(2) === 1 });
+  const thing = (): Thing => ({
+    outline: random.pick(SHAPES),
+    colour: random.pick(keys(COLOURS)),
+    large: random.below(2) === 1,
+  });
   const first = thing();
   if (chance < 48) {
     const outline = chance < 28 ? first.outline : random.pick(DIGITS);
@@ -76,8 +97,18 @@ export function sampleFacts(random: Random): Facts {
 }
 
 export function layOut(facts: Facts, random: Random): Layout {
-  const ink = (rgb: Rgb, spread: number): Rgb => rgb.map((value) => Math.min(255, Math.max(0, Math.round(value + random.uniform(-spread, spread))))) as unknown as Rgb;
-  const put = ({ outline, colour }: Thing, radius: number, x: number, y: number) => ({ outline, rgb: ink(COLOURS[colour], 12), radius, x, y, turn: random.uniform(-0.14, 0.14) });
+  const ink = (rgb: Rgb, spread: number): Rgb =>
+    rgb.map((value) =>
+      Math.min(255, Math.max(0, Math.round(value + random.uniform(-spread, spread)))),
+    ) as unknown as Rgb;
+  const put = ({ outline, colour }: Thing, radius: number, x: number, y: number) => ({
+    outline,
+    rgb: ink(COLOURS[colour], 12),
+    radius,
+    x,
+    y,
+    turn: random.uniform(-0.14, 0.14),
+  });
   const ground = ink(BACKGROUNDS[facts.background], 6);
 
   if (facts.kind === 'pair') {
@@ -95,12 +126,20 @@ export function layOut(facts: Facts, random: Random): Layout {
   if (facts.kind === 'one') {
     const radius = facts.thing.large ? random.uniform(12.5, 16) : random.uniform(6.5, 8);
     const [column, row] = PLACES[facts.place];
-    const at = (way: number) => SIDE / 2 + (way === 0 ? random.uniform(-2.2, 2.2) : ((way * (61 - 2 * radius)) / 2) * random.uniform(0.86, 1));
+    const at = (way: number) =>
+      SIDE / 2 + (way === 0 ? random.uniform(-2.2, 2.2) : ((way * (61 - 2 * radius)) / 2) * random.uniform(0.86, 1));
     return { ground, things: [put(facts.thing, radius, at(column), at(row))] };
   }
   const most = facts.count > 3 ? 10.2 : 11;
-  const radius = facts.thing.large ? random.uniform(most - (facts.count > 3 ? 1 : 1.4), most) : random.uniform(5.6, 6.8);
-  return { ground, things: scatter(facts.count, radius, random).map(([x, y]) => put(facts.thing, radius * random.uniform(0.95, 1.05), x, y)) };
+  const radius = facts.thing.large
+    ? random.uniform(most - (facts.count > 3 ? 1 : 1.4), most)
+    : random.uniform(5.6, 6.8);
+  return {
+    ground,
+    things: scatter(facts.count, radius, random).map(([x, y]) =>
+      put(facts.thing, radius * random.uniform(0.95, 1.05), x, y),
+    ),
+  };
 }
 
 /** Places for discs of this radius that do not touch. */

@@ -1,7 +1,7 @@
 import { drawScene } from './draw';
 import type { Miniatures } from './miniature';
 import { seeded } from './random';
-import { layOut, sampleFacts, sceneWords, type Facts } from './scenes';
+import { type Facts, layOut, sampleFacts, sceneWords } from './scenes';
 
 /** A picture that is to come into the library. */
 export interface Source {
@@ -25,8 +25,19 @@ export function fileSource(file: File): Source {
 /** What the page proposes to search for is among the pictures. */
 const ALWAYS: readonly Facts[] = [
   { kind: 'many', background: 'white', thing: { outline: 'circle', colour: 'red', large: true }, count: 3 },
-  { kind: 'pair', background: 'light yellow', first: { outline: 'star', colour: 'blue', large: true }, second: { outline: 'square', colour: 'green', large: true }, relation: 'above' },
-  { kind: 'one', background: 'light blue', thing: { outline: 'seven', colour: 'orange', large: true }, place: 'centre' },
+  {
+    kind: 'pair',
+    background: 'light yellow',
+    first: { outline: 'star', colour: 'blue', large: true },
+    second: { outline: 'square', colour: 'green', large: true },
+    relation: 'above',
+  },
+  {
+    kind: 'one',
+    background: 'light blue',
+    thing: { outline: 'seven', colour: 'orange', large: true },
+    place: 'centre',
+  },
   { kind: 'one', background: 'grey', thing: { outline: 'heart', colour: 'purple', large: true }, place: 'left' },
 ];
 

@@ -1,8 +1,8 @@
 import type { ImageTextEmbedder } from 'pilotlight';
 import { useCallback, useEffect, useRef, useState } from 'react';
 import type { Library } from './library';
-import { isFatal, reasonOf, takeIn } from './take-in';
 import { fileSource, isPicture, type Source } from './sources';
+import { isFatal, reasonOf, takeIn } from './take-in';
 
 export interface Failure {
   name: string;
@@ -31,7 +31,11 @@ const IDLE: Intake = { status: 'idle', total: 0, done: 0, failures: [], known: 0
 const SAVE_EVERY_MS = 5000;
 
 /** Takes pictures into the library, one after the other, so that a search in between waits for one at most. They wait where there is no model yet. */
-export function useIntake(library: Library | null, embedder: ImageTextEmbedder | null, onFail: (error: unknown) => void) {
+export function useIntake(
+  library: Library | null,
+  embedder: ImageTextEmbedder | null,
+  onFail: (error: unknown) => void,
+) {
   const [intake, setIntake] = useState(IDLE);
   const [wakes, setWakes] = useState(0);
   const queue = useRef<Source[]>([]);
@@ -61,7 +65,9 @@ export function useIntake(library: Library | null, embedder: ImageTextEmbedder |
   const stop = useCallback(() => {
     queue.current = [];
     running.current?.abort();
-    setIntake((last) => (last.status === 'working' || last.status === 'waiting' ? { ...last, status: 'stopped' } : last));
+    setIntake((last) =>
+      last.status === 'working' || last.status === 'waiting' ? { ...last, status: 'stopped' } : last,
+    );
   }, []);
 
   useEffect(() => {
@@ -98,7 +104,14 @@ export function useIntake(library: Library | null, embedder: ImageTextEmbedder |
         }
         // A stop may have emptied the queue, and others may be in it.
         if (queue.current[0] === source) queue.current.shift();
-        setIntake((last) => ({ ...last, done: last.done + 1, known: last.known + Number(known), failures: failure ? [...last.failures, failure] : last.failures, ms: last.ms + ms, seen: last.seen + Number(ms > 0) }));
+        setIntake((last) => ({
+          ...last,
+          done: last.done + 1,
+          known: last.known + Number(known),
+          failures: failure ? [...last.failures, failure] : last.failures,
+          ms: last.ms + ms,
+          seen: last.seen + Number(ms > 0),
+        }));
         if (performance.now() - saved > SAVE_EVERY_MS) {
           await library.save();
           saved = performance.now();

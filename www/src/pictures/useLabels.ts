@@ -12,7 +12,13 @@ const NONE: Labelled = { scores: [], problem: '' };
 const PAUSE_MS = 250;
 
 /** Labels a picture, a moment after the last change. The last answer stays until the next one is there, but for another picture. */
-export function useLabels(embedder: ImageTextEmbedder | null, picture: Blob, list: string, template: string, onFail: (error: unknown) => void): Labelled {
+export function useLabels(
+  embedder: ImageTextEmbedder | null,
+  picture: Blob,
+  list: string,
+  template: string,
+  onFail: (error: unknown) => void,
+): Labelled {
   const [labelled, setLabelled] = useState<Labelled & { of: Blob }>({ ...NONE, of: picture });
 
   useEffect(() => {

@@ -1,12 +1,15 @@
 import { useEffect, useState, useSyncExternalStore } from 'react';
 import type { Choice } from '../engine/choice';
-import { openLibrary, type Library, type Picture } from './library';
+import { type Library, openLibrary, type Picture } from './library';
 
 const NONE: readonly Picture[] = [];
 const never = () => () => {};
 
 /** The library of a model, and its pictures as they come and go; null until it is open. `source`: what the model's vectors are of, once it stands. */
-export function useLibrary({ model }: Choice, source: string | undefined): { library: Library | null; pictures: readonly Picture[] } {
+export function useLibrary(
+  { model }: Choice,
+  source: string | undefined,
+): { library: Library | null; pictures: readonly Picture[] } {
   const [library, setLibrary] = useState<Library | null>(null);
 
   useEffect(() => {

@@ -9,7 +9,13 @@ export interface Nearest {
 }
 
 /** What is nearest to a vector or a picture, as pictures come and go. Null where nothing is wanted, and where the index is lost, of which `onFail` hears. */
-export function useNearest(library: Library | null, pictures: readonly Picture[], wanted: Float32Array | Picture | null, most: number, onFail: (error: unknown) => void): Nearest | null {
+export function useNearest(
+  library: Library | null,
+  pictures: readonly Picture[],
+  wanted: Float32Array | Picture | null,
+  most: number,
+  onFail: (error: unknown) => void,
+): Nearest | null {
   const answer = useMemo((): Nearest | { error: unknown } | null => {
     if (!library || !wanted) return null;
     const started = performance.now();

@@ -26,7 +26,13 @@ export interface Found {
 const PAUSE_MS = 120;
 
 /** Searches a moment after the last keystroke, and again when pictures come. The last answer stays until the next one is there. */
-export function usePictureSearch(library: Library | null, pictures: readonly Picture[], embedder: ImageTextEmbedder | null, wanted: Wanted, onFail: (error: unknown) => void): Found | null {
+export function usePictureSearch(
+  library: Library | null,
+  pictures: readonly Picture[],
+  embedder: ImageTextEmbedder | null,
+  wanted: Wanted,
+  onFail: (error: unknown) => void,
+): Found | null {
   const [query, setQuery] = useState<Query | null>(null);
   const text = 'text' in wanted ? wanted.text.trim() : '';
   const like = 'like' in wanted ? wanted.like : null;
@@ -40,7 +46,8 @@ export function usePictureSearch(library: Library | null, pictures: readonly Pic
       try {
         const started = performance.now();
         const { data } = await embedder.embedTexts(text, { signal });
-        if (!signal.aborted) setQuery({ library, wanted: { text }, nearestTo: Float32Array.from(data), ms: performance.now() - started });
+        if (!signal.aborted)
+          setQuery({ library, wanted: { text }, nearestTo: Float32Array.from(data), ms: performance.now() - started });
       } catch (error) {
         if (!signal.aborted) onFail(error);
       }
@@ -51,6 +58,15 @@ export function usePictureSearch(library: Library | null, pictures: readonly Pic
     };
   }, [library, embedder, text, like, onFail]);
 
-  const nearest = useNearest(query?.library === library ? library : null, pictures, query?.nearestTo ?? null, pictures.length, onFail);
-  return useMemo(() => query && nearest && { wanted: query.wanted, scored: nearest.scored, wordsMs: query.ms, searchMs: nearest.ms }, [query, nearest]);
+  const nearest = useNearest(
+    query?.library === library ? library : null,
+    pictures,
+    query?.nearestTo ?? null,
+    pictures.length,
+    onFail,
+  );
+  return useMemo(
+    () => query && nearest && { wanted: query.wanted, scored: nearest.scored, wordsMs: query.ms, searchMs: nearest.ms },
+    [query, nearest],
+  );
 }

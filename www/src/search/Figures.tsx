@@ -14,12 +14,16 @@ export function Figures({ list, working, search }: Props) {
       <div>
         <dt>{working ? 'Embedding the list' : 'The list'}</dt>
         <dd>{list ? milliseconds(list.ms) : '–'}</dd>
-        <dd className="figures-note">{list ? `${count(list.texts, 'sentence')}, ${count(list.tokens, 'token')}` : 'not embedded yet'}</dd>
+        <dd className="figures-note">
+          {list ? `${count(list.texts, 'sentence')}, ${count(list.tokens, 'token')}` : 'not embedded yet'}
+        </dd>
       </div>
       <div>
         <dt>Per sentence</dt>
         <dd>{list && list.texts > 0 ? milliseconds(list.ms / list.texts) : '–'}</dd>
-        <dd className="figures-note">{list && list.tokens > 0 ? `${milliseconds(list.ms / list.tokens)} a token` : 'on average'}</dd>
+        <dd className="figures-note">
+          {list && list.tokens > 0 ? `${milliseconds(list.ms / list.tokens)} a token` : 'on average'}
+        </dd>
       </div>
       <div>
         <dt>Last search</dt>

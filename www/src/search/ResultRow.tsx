@@ -12,8 +12,20 @@ interface Props {
 export function ResultRow({ entry, maxTokens, active, onActive, onPick }: Props) {
   const { text, embedded, score } = entry;
   return (
-    <li className="result" data-active={active} onPointerEnter={() => onActive(true)} onPointerLeave={() => onActive(false)}>
-      <button type="button" onClick={onPick} onFocus={() => onActive(true)} onBlur={() => onActive(false)} disabled={!embedded} title="Search with this sentence">
+    <li
+      className="result"
+      data-active={active}
+      onPointerEnter={() => onActive(true)}
+      onPointerLeave={() => onActive(false)}
+    >
+      <button
+        type="button"
+        onClick={onPick}
+        onFocus={() => onActive(true)}
+        onBlur={() => onActive(false)}
+        disabled={!embedded}
+        title="Search with this sentence"
+      >
         <span className="result-text">{text}</span>
         <span className="result-tokens">
           {embedded ? count(embedded.tokens, 'token') : '\u00a0'}

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'react';
 import { count } from '../page/format';
-import type { Entry } from './rank';
 import { ResultRow } from './ResultRow';
+import type { Entry } from './rank';
 import type { QueryVector } from './useSearch';
 
 interface Props {
@@ -37,7 +37,14 @@ export function Results({ entries, query, maxTokens, active, onActive, onPick, o
       </p>
       <ol className="results">
         {shown.map((entry) => (
-          <ResultRow key={entry.id} entry={entry} maxTokens={maxTokens} active={entry.id === active} onActive={(on) => onActive(on ? entry.id : null)} onPick={() => onPick(entry.text)} />
+          <ResultRow
+            key={entry.id}
+            entry={entry}
+            maxTokens={maxTokens}
+            active={entry.id === active}
+            onActive={(on) => onActive(on ? entry.id : null)}
+            onPick={() => onPick(entry.text)}
+          />
         ))}
       </ol>
       {entries.length > FIRST && (

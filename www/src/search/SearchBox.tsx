@@ -18,7 +18,15 @@ const PLACEHOLDERS: Record<EngineState['status'], string> = {
 export function SearchBox({ text, status, onChange }: Props) {
   return (
     <div className="search" role="search">
-      <SearchField id="search" label="Search the sentences by meaning" text={text} placeholder={PLACEHOLDERS[status]} ready={status === 'ready'} examples={exampleQueries} onChange={onChange} />
+      <SearchField
+        id="search"
+        label="Search the sentences by meaning"
+        text={text}
+        placeholder={PLACEHOLDERS[status]}
+        ready={status === 'ready'}
+        examples={exampleQueries}
+        onChange={onChange}
+      />
     </div>
   );
 }

@@ -8,7 +8,9 @@ export function SearchPage({ state }: PageProps) {
       <div className="opening">
         <div className="intro">
           <h1 tabIndex={-1}>Search by meaning, inside this tab</h1>
-          <p>A small language model runs here, in your browser. What you type stays here too: nothing is sent anywhere.</p>
+          <p>
+            A small language model runs here, in your browser. What you type stays here too: nothing is sent anywhere.
+          </p>
         </div>
         <SetupCard state={state} />
       </div>

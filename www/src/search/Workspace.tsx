@@ -6,8 +6,8 @@ import { exampleSentences } from '../sentences/examples';
 import { SentenceEditor } from '../sentences/SentenceEditor';
 import { useSentences } from '../sentences/useSentences';
 import { Figures } from './Figures';
-import { rank } from './rank';
 import { Results } from './Results';
+import { rank } from './rank';
 import { SearchBox } from './SearchBox';
 import { useSearch } from './useSearch';
 
@@ -24,7 +24,10 @@ export const Workspace = memo(function Workspace({ embedder, status }: Props) {
   const [active, setActive] = useState<number | null>(null);
   const sentences = useSentences(embedder, texts);
   const query = useSearch(embedder, wanted);
-  const entries = useMemo(() => rank(texts, sentences.vectors, query?.vector ?? null), [texts, sentences.vectors, query]);
+  const entries = useMemo(
+    () => rank(texts, sentences.vectors, query?.vector ?? null),
+    [texts, sentences.vectors, query],
+  );
 
   function save(next: readonly string[]) {
     setTexts(next);
@@ -39,7 +42,15 @@ export const Workspace = memo(function Workspace({ embedder, status }: Props) {
         {editing ? (
           <SentenceEditor texts={texts} onSave={save} onCancel={() => setEditing(false)} />
         ) : (
-          <Results entries={entries} query={query} maxTokens={embedder?.maxTokens ?? null} active={active} onActive={setActive} onPick={setWanted} onEdit={() => setEditing(true)} />
+          <Results
+            entries={entries}
+            query={query}
+            maxTokens={embedder?.maxTokens ?? null}
+            active={active}
+            onActive={setActive}
+            onPick={setWanted}
+            onEdit={() => setEditing(true)}
+          />
         )}
       </div>
       <div className="workspace-map">

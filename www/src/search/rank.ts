@@ -18,7 +18,11 @@ function cosine(a: Float32Array, b: Float32Array): number {
 }
 
 /** The list in its own order, or nearest first when there is a query. */
-export function rank(texts: readonly string[], vectors: ReadonlyMap<string, Embedded>, query: Float32Array | null): Entry[] {
+export function rank(
+  texts: readonly string[],
+  vectors: ReadonlyMap<string, Embedded>,
+  query: Float32Array | null,
+): Entry[] {
   const entries = texts.map((text, id): Entry => {
     const embedded = vectors.get(text) ?? null;
     const comparable = query && embedded && embedded.vector.length === query.length;

@@ -29,7 +29,10 @@ const BATCH = 8;
 /** Embeds what is new in `texts`; keeps the rest. */
 export function useSentences(embedder: TextEmbedder | null, texts: readonly string[]): SentenceVectors {
   const [state, setState] = useState(EMPTY);
-  const known = useRef<{ embedder: TextEmbedder | null; vectors: Map<string, Embedded> }>({ embedder: null, vectors: new Map() });
+  const known = useRef<{ embedder: TextEmbedder | null; vectors: Map<string, Embedded> }>({
+    embedder: null,
+    vectors: new Map(),
+  });
 
   useEffect(() => {
     if (known.current.embedder !== embedder) {

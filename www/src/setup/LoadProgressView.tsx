@@ -1,5 +1,5 @@
 import { megabytes } from '../page/format';
-import { progressWords, shareLoaded, type Loading } from './progress-words';
+import { type Loading, progressWords, shareLoaded } from './progress-words';
 
 interface Props {
   state: Loading;
@@ -29,7 +29,9 @@ export function LoadProgressView({ state, onCancel }: Props) {
       </div>
       <div className="loading-figures">
         <p>
-          <strong>{progress && share !== null ? `${megabytes(progress.loaded)} of ${megabytes(progress.total)}` : '\u00a0'}</strong>
+          <strong>
+            {progress && share !== null ? `${megabytes(progress.loaded)} of ${megabytes(progress.total)}` : '\u00a0'}
+          </strong>
           <span>{source}</span>
         </p>
         <button type="button" className="button" onClick={onCancel}>

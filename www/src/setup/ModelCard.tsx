@@ -1,11 +1,11 @@
-import { type ComponentType, useEffect, useRef, useState } from 'react';
 import type { ImageTextEmbedder, TextEmbedder } from 'pilotlight';
+import { type ComponentType, useEffect, useRef, useState } from 'react';
 import type { Choice } from '../engine/choice';
 import type { LoaderState } from '../engine/loader';
 import type { Remedy } from '../engine/problem';
 import { LoadProgressView } from './LoadProgressView';
-import { announcement } from './progress-words';
 import { ProblemView } from './ProblemView';
+import { announcement } from './progress-words';
 import { ReadyView } from './ReadyView';
 
 export interface FormProps {
@@ -25,14 +25,22 @@ interface Props<E> {
 }
 
 /** The card beside the headline: the form, the progress, the model's state or the problem. */
-export function ModelCard<E extends TextEmbedder | ImageTextEmbedder>({ label, state, loader, draft, onDraft, Form }: Props<E>) {
+export function ModelCard<E extends TextEmbedder | ImageTextEmbedder>({
+  label,
+  state,
+  loader,
+  draft,
+  onDraft,
+  Form,
+}: Props<E>) {
   const [changing, setChanging] = useState(false);
   const card = useRef<HTMLElement>(null);
   const before = useRef(state.status);
 
   // What had the focus is gone with its view: keep a keyboard user in the card.
   useEffect(() => {
-    if (before.current !== state.status && document.activeElement === document.body && before.current !== 'idle') card.current?.focus({ preventScroll: true });
+    if (before.current !== state.status && document.activeElement === document.body && before.current !== 'idle')
+      card.current?.focus({ preventScroll: true });
     before.current = state.status;
   }, [state.status]);
 
@@ -60,7 +68,14 @@ export function ModelCard<E extends TextEmbedder | ImageTextEmbedder>({ label, s
       {state.status === 'loading' && <LoadProgressView state={state} onCancel={loader.cancel} />}
       {state.status === 'failed' && <ProblemView problem={state.problem} onRemedy={remedy} />}
       {state.status === 'ready' && !changing && <ReadyView state={state} onChange={() => setChanging(true)} />}
-      {state.status === 'ready' && changing && <Form draft={draft} onChange={onDraft} onLoad={() => load(draft)} onCancel={() => (onDraft(state.choice), setChanging(false))} />}
+      {state.status === 'ready' && changing && (
+        <Form
+          draft={draft}
+          onChange={onDraft}
+          onLoad={() => load(draft)}
+          onCancel={() => (onDraft(state.choice), setChanging(false))}
+        />
+      )}
     </section>
   );
 }

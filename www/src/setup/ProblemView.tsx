@@ -24,7 +24,12 @@ export function ProblemView({ problem, onRemedy }: { problem: Problem; onRemedy:
               {LABELS[remedy]}
             </a>
           ) : (
-            <button key={remedy} type="button" className={i === 0 ? 'button primary' : 'button'} onClick={() => onRemedy(remedy)}>
+            <button
+              key={remedy}
+              type="button"
+              className={i === 0 ? 'button primary' : 'button'}
+              onClick={() => onRemedy(remedy)}
+            >
               {LABELS[remedy]}
             </button>
           ),

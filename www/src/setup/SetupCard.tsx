@@ -1,11 +1,20 @@
 import { useState } from 'react';
-import { defaultChoice, type Choice } from '../engine/choice';
-import { engine, type EngineState } from '../engine/engine';
+import { type Choice, defaultChoice } from '../engine/choice';
+import { type EngineState, engine } from '../engine/engine';
 import { ModelCard } from './ModelCard';
 import { SetupForm } from './SetupForm';
 
 /** The card of the sentence encoder. */
 export function SetupCard({ state }: { state: EngineState }) {
   const [draft, setDraft] = useState<Choice>(() => (state.status === 'idle' ? defaultChoice() : state.choice));
-  return <ModelCard label="Model settings and state" state={state} loader={engine} draft={draft} onDraft={setDraft} Form={SetupForm} />;
+  return (
+    <ModelCard
+      label="Model settings and state"
+      state={state}
+      loader={engine}
+      draft={draft}
+      onDraft={setDraft}
+      Form={SetupForm}
+    />
+  );
 }

@@ -39,14 +39,34 @@ export function SetupForm({ draft, onChange, onLoad, onCancel }: FormProps) {
     <form className="setup-form" onSubmit={onSubmit}>
       <label className="field">
         <span>Model</span>
-        <input type="text" required spellCheck={false} autoCapitalize="off" value={draft.model} onChange={(event) => onChange({ ...draft, model: event.target.value })} />
+        <input
+          type="text"
+          required
+          spellCheck={false}
+          autoCapitalize="off"
+          value={draft.model}
+          onChange={(event) => onChange({ ...draft, model: event.target.value })}
+        />
       </label>
       <label className="field">
         <span>Model host</span>
-        <input type="text" required spellCheck={false} autoCapitalize="off" inputMode="url" value={draft.host} onChange={(event) => onChange({ ...draft, host: event.target.value })} />
+        <input
+          type="text"
+          required
+          spellCheck={false}
+          autoCapitalize="off"
+          inputMode="url"
+          value={draft.host}
+          onChange={(event) => onChange({ ...draft, host: event.target.value })}
+        />
       </label>
       <Segments label="Device" options={DEVICES} value={draft.device} onChange={chooseDevice} />
-      <Segments label="Weights" options={dtypesFor(draft.device)} value={draft.dtype} onChange={(dtype) => onChange({ ...draft, dtype })} />
+      <Segments
+        label="Weights"
+        options={dtypesFor(draft.device)}
+        value={draft.dtype}
+        onChange={(dtype) => onChange({ ...draft, dtype })}
+      />
       <PlanView plan={plan} />
       <SetupActions onCancel={onCancel} />
     </form>

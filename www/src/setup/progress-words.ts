@@ -17,7 +17,11 @@ export function progressWords({ progress, choice, resumedAt }: Loading): { step:
   const source = progress?.cached ? 'from this browser’s store' : `from ${host}`;
   switch (progress?.status) {
     case 'download':
-      if (resumedAt > 0) return { step: 'Fetching the rest of the model', source: `${source}, going on from about ${Math.floor(resumedAt / 1e6)} MB` };
+      if (resumedAt > 0)
+        return {
+          step: 'Fetching the rest of the model',
+          source: `${source}, going on from about ${Math.floor(resumedAt / 1e6)} MB`,
+        };
       return { step: progress.cached ? 'Reading the model' : 'Fetching the model', source };
     case 'prepare':
       return { step: 'Getting the model ready', source };

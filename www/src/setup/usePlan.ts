@@ -1,6 +1,6 @@
-import { models, type LoadPlan } from 'pilotlight';
+import { type LoadPlan, models } from 'pilotlight';
 import { useEffect, useState } from 'react';
-import { isModelOf, optionsFor, type Choice } from '../engine/choice';
+import { type Choice, isModelOf, optionsFor } from '../engine/choice';
 import { useStoreChanges } from '../models/stored';
 
 const PAUSE_MS = 500;
