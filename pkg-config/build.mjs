@@ -7,7 +7,7 @@
 import { parseArgs } from 'node:util';
 import { assemble } from './build/assemble.mjs';
 import { compileCore } from './build/cargo.mjs';
-import { finishCore } from './build/finish.mjs';
+import { finishCore, keptCore } from './build/finish.mjs';
 import { installPackage, pack } from './build/pack.mjs';
 import { printSizes } from './build/sizes.mjs';
 
@@ -15,6 +15,7 @@ const { values } = parseArgs({
   options: {
     profile: { type: 'string', default: process.env.PILOTLIGHT_PROFILE ?? 'release' },
     'webgpu-profile': { type: 'string', default: process.env.PILOTLIGHT_WEBGPU_PROFILE },
+    cores: { type: 'string', default: process.env.PILOTLIGHT_CORES ?? 'simd,relaxed,webgpu' },
   },
 });
 
@@ -45,7 +46,8 @@ process.on('uncaughtException', ({ message }) => {
   process.exit(1);
 });
 
-const finished = CORES.map((core) => finishCore(core, compileCore(core)));
+const wanted = values.cores.split(',');
+const finished = CORES.map((core) => (wanted.includes(core.name) ? finishCore(core, compileCore(core)) : keptCore(core)));
 const version = assemble(finished);
 const tarball = pack();
 installPackage(tarball);

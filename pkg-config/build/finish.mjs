@@ -40,3 +40,11 @@ export function finishCore({ name, glue, optimize }, rawWasm) {
   });
   return { name, glue, wasm, script };
 }
+
+/** The files of a core that an earlier build left, for loops in which it does not matter. */
+export function keptCore({ name, glue }) {
+  const folder = path.join(KEPT, name);
+  const core = { name, glue, wasm: path.join(folder, `${name}.wasm`), script: path.join(folder, `${glue}.js`) };
+  if (!existsSync(core.wasm)) throw new Error(`${name} was never built: leave --cores out`);
+  return core;
+}
