@@ -95,7 +95,8 @@ async function timed(work) {
 /** All texts that an element has from now on. */
 const watch = (selector) =>
   page.evaluate((selector) => {
-    const seen = (window.seenTexts = []);
+    const seen = [];
+    window.seenTexts = seen;
     const look = () => {
       const text = document.querySelector(selector)?.textContent;
       if (text && text !== seen.at(-1)) seen.push(text);
@@ -167,7 +168,7 @@ test('a seed is a hand: another one writes otherwise, the same one the same agai
   await open();
   const seventh = await pictures();
   const eighth = await writtenAnew(() => seed().fill('8'));
-  eighth.forEach((picture, i) => assert.notEqual(picture, seventh[i]));
+  for (const [i, picture] of eighth.entries()) assert.notEqual(picture, seventh[i]);
   assert.deepEqual(await writtenAnew(() => seed().fill('7')), seventh);
 
   await writtenAnew(() => button('Another hand').click());
@@ -185,12 +186,12 @@ test('steps and guidance change what is written, and say what they are', async (
   const coarse = await writtenAnew(() => page.getByLabel('Steps').fill('1'));
   assert.equal(await setting('Steps'), '1');
   await page.getByText('Seed 7, out of noise in one step').waitFor();
-  coarse.forEach((picture, i) => assert.notEqual(picture, usual[i]));
+  for (const [i, picture] of coarse.entries()) assert.notEqual(picture, usual[i]);
   assert.deepEqual(await writtenAnew(() => page.getByLabel('Steps').fill('7')), usual);
 
   const led = await writtenAnew(() => page.getByLabel('Guidance').fill('4.5'));
   assert.equal(await setting('Guidance'), '4.5');
-  led.forEach((picture, i) => assert.notEqual(picture, usual[i]));
+  for (const [i, picture] of led.entries()) assert.notEqual(picture, usual[i]);
   for (const [label, words] of [
     ['Seed', /noise it begins with/],
     ['Steps', /clears some of it away/],

@@ -152,7 +152,7 @@ test('every stored model is a row with its figures, and its bar is its share', a
   const shares = await page
     .locator('.model-bar')
     .evaluateAll((bars) => bars.map((bar) => bar.firstElementChild.offsetWidth / bar.offsetWidth));
-  [0.79, 0.21, 0].forEach((share, i) => assert.ok(Math.abs(shares[i] - share) < 0.02, `bars: ${shares}`));
+  for (const [i, share] of [0.79, 0.21, 0].entries()) assert.ok(Math.abs(shares[i] - share) < 0.02, `bars: ${shares}`);
   assert.match(await row('bert-tiny-mean').innerText(), /in use/);
   assert.equal(await page.getByText('in use').count(), 1);
   assert.deepEqual(heard, []);

@@ -31,7 +31,8 @@ test('the model loads with a progress that only grows, from the network at first
   // Slow enough that a person, and this test, sees the bar move.
   site.setFaults([{ file: 'model.safetensors', fault: 'drip', value: 60e6 }]);
   await page.addInitScript(() => {
-    const seen = (window.seenProgress = []);
+    const seen = [];
+    window.seenProgress = seen;
     new MutationObserver(() => {
       const bar = document.querySelector('[role=progressbar]');
       const now = bar?.getAttribute('aria-valuenow');

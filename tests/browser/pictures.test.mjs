@@ -338,9 +338,9 @@ test('pictures wait for the model; a stop leaves those that came, and a reload f
   await page.waitForFunction(() =>
     document
       .querySelector('.intake-foot')
-      .innerText.includes(`Stopped: ${Number.parseInt(document.querySelector('#pictures-title').innerText)} of`),
+      .innerText.includes(`Stopped: ${Number.parseInt(document.querySelector('#pictures-title').innerText, 10)} of`),
   );
-  const came = Number.parseInt(await page.locator('#pictures-title').innerText());
+  const came = Number.parseInt(await page.locator('#pictures-title').innerText(), 10);
   assert.ok(came >= 3 && came < DRAWN, String(came));
 
   // The first search is the first answer, after which the model is looked after once more.
