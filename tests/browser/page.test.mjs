@@ -212,3 +212,46 @@ test('a chosen theme stays after a reload', async () => {
   await page.reload();
   assert.equal(await background(), dark);
 });
+
+test('the heading of a page that a link led to has the focus, with a ring only for who came by keyboard', async () => {
+  await page.goto(site.url);
+  const link = (name) => page.getByRole('link', { name, exact: true });
+  const focusOn = async (name) => {
+    await page.waitForFunction((name) => document.activeElement.textContent === name, name);
+    return page.evaluate(() => [
+      document.activeElement.localName,
+      getComputedStyle(document.activeElement).outlineStyle,
+    ]);
+  };
+  await link('Models').click();
+  assert.deepEqual(await focusOn('Models on this device'), ['h1', 'none']);
+  // Typing in a field does not make a visitor of the keyboard.
+  await link('Digits').click();
+  await page.getByLabel('A number to write').fill('');
+  await page.keyboard.type('42');
+  await link('Models').click();
+  assert.deepEqual(await focusOn('Models on this device'), ['h1', 'none']);
+  await link('Search').focus();
+  await page.keyboard.press('Enter');
+  assert.deepEqual(await focusOn('Search by meaning, inside this tab'), ['h1', 'solid']);
+  // The next click takes the ring away again.
+  await link('Models').click();
+  assert.deepEqual(await focusOn('Models on this device'), ['h1', 'none']);
+  assert.deepEqual(heard, []);
+});
+
+test('the former address of the images leads to them, on a first visit and within the page', async () => {
+  await page.goto(`${site.url}/#/pictures`);
+  await page.getByRole('heading', { name: 'An image library inside this tab' }).waitFor();
+  assert.equal(new URL(page.url()).hash, '#/images');
+  assert.equal(await page.getByRole('link', { name: 'Images', exact: true }).getAttribute('aria-current'), 'page');
+
+  await page.getByRole('link', { name: 'Models', exact: true }).click();
+  await page.getByRole('heading', { name: 'Models on this device' }).waitFor();
+  await page.evaluate(() => {
+    location.hash = '#/pictures';
+  });
+  await page.getByRole('heading', { name: 'An image library inside this tab' }).waitFor();
+  assert.equal(new URL(page.url()).hash, '#/images');
+  assert.deepEqual(heard, []);
+});
