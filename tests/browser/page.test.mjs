@@ -223,18 +223,20 @@ test('the heading of a page that a link led to has the focus, with a ring only f
       getComputedStyle(document.activeElement).outlineStyle,
     ]);
   };
-  await link('Models').click();
+  // The browser draws a ring where nothing had the focus before: after a move through its history, for one.
+  await page.evaluate(() => {
+    location.hash = '#/models';
+  });
   assert.deepEqual(await focusOn('Models on this device'), ['h1', 'none']);
-  // Typing in a field does not make a visitor of the keyboard.
   await link('Digits').click();
-  await page.getByLabel('A number to write').fill('');
-  await page.keyboard.type('42');
-  await link('Models').click();
+  assert.deepEqual(await focusOn('Handwritten digits, made in this tab'), ['h1', 'none']);
+  await page.goBack();
   assert.deepEqual(await focusOn('Models on this device'), ['h1', 'none']);
   await link('Search').focus();
   await page.keyboard.press('Enter');
   assert.deepEqual(await focusOn('Search by meaning, inside this tab'), ['h1', 'solid']);
-  // The next click takes the ring away again.
+  // The next click takes the ring away again, in a browser too where a click gives a link no focus.
+  await page.evaluate(() => document.addEventListener('mousedown', (event) => event.preventDefault()));
   await link('Models').click();
   assert.deepEqual(await focusOn('Models on this device'), ['h1', 'none']);
   assert.deepEqual(heard, []);

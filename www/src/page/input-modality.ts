@@ -1,7 +1,8 @@
 /**
  * Keeps `data-input` of the document's root at how the visitor acted last, `keyboard` or `pointer`.
  *
- * The styles need it because browsers disagree on whether an element that a script focuses matches `:focus-visible` after a click.
+ * The styles need it because an element that a script focuses may match `:focus-visible` for a visitor who uses no keyboard: where
+ * nothing had the focus before, as after a move through the history, and in browsers where a click gives a link no focus.
  */
 export function trackInputModality(): void {
   const mark = (modality: 'keyboard' | 'pointer') => {
