@@ -111,7 +111,7 @@ fn pictures(clip: &ImageTextEmbedder, files: &[PathBuf]) -> Vec<Vec<f32>> {
 }
 
 fn png(names: &[String]) -> Vec<PathBuf> {
-    let folder = goldens("images");
+    let folder = goldens("resize");
     names.iter().map(|name| folder.join(name)).collect()
 }
 

@@ -14,7 +14,7 @@ const BUILDS = { simd: 'simd128', relaxed: 'relaxed-simd' };
 const TOLERANCE = 1e-4;
 const GOLDENS = Object.fromEntries(CLIPS.map((name) => [name, clipGolden(name)]));
 const base64 = (...names) => readFileSync(path.join(goldens, ...names)).toString('base64');
-const PICTURES = GOLDENS['clip-tiny'].pictures.map((name) => base64('images', name));
+const PICTURES = GOLDENS['clip-tiny'].pictures.map((name) => base64('resize', name));
 const TEXTS = GOLDENS['clip-tiny'].texts.map(({ text }) => text);
 
 /** Heads of 5 and 6 values: no tile and no vector of a GPU has such a width. */
@@ -181,7 +181,7 @@ test('a Worker embeds texts, files, pixels, an ImageBitmap and an OffscreenCanva
     model: 'test/clip-tiny',
     options: { dtype: 'f32' },
     texts: ['cat'],
-    pictures: [base64('pictures', 'plain.png')],
+    pictures: [base64('decode', 'plain.png')],
   });
   const answer = await inPage((page) =>
     page.evaluate(
@@ -212,7 +212,7 @@ test('a Worker embeds texts, files, pixels, an ImageBitmap and an OffscreenCanva
         worker.postMessage(await (await fetch(`data:image/png;base64,${file}`)).blob());
         return answered;
       },
-      base64('pictures', 'plain.png'),
+      base64('decode', 'plain.png'),
     ),
   );
   assert.equal(answer.error, undefined, JSON.stringify(answer.error));
@@ -304,7 +304,7 @@ describe('a page', () => {
       if (request.url.startsWith('/open/')) response.setHeader('Access-Control-Allow-Origin', '*');
       response
         .writeHead(200, { 'Content-Type': 'image/png' })
-        .end(readFileSync(path.join(goldens, 'pictures/plain.png')));
+        .end(readFileSync(path.join(goldens, 'decode/plain.png')));
     });
     await new Promise((resolve) => other.listen(0, '127.0.0.1', resolve));
     context = await browser.newContext();
@@ -320,7 +320,7 @@ describe('a page', () => {
         'animated.webp',
         'plain.gif',
         'other.avif',
-      ].map((name) => [name, base64('pictures', name)]),
+      ].map((name) => [name, base64('decode', name)]),
     );
     await page.evaluate(
       async ({ files, elsewhere }) => {

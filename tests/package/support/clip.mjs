@@ -50,8 +50,8 @@ export function clipGolden(name) {
   };
 }
 
-/** A picture of tests/goldens/images. */
-export const picture = (name) => new Uint8Array(readFileSync(path.join(GOLDENS, 'images', name)));
+/** A picture of tests/goldens/resize. */
+export const picture = (name) => new Uint8Array(readFileSync(path.join(GOLDENS, 'resize', name)));
 
 /** With length one. */
 export function unit(vector) {
