@@ -30,9 +30,16 @@ const ARGS = [
 const SOFTWARE_GPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
-/** @param {{ softwareGpu?: boolean }} [options] */
-export const launch = ({ softwareGpu = false } = {}) =>
-  chromium.launch({ executablePath, args: softwareGpu ? [...ARGS, ...SOFTWARE_GPU] : ARGS });
+/** @param {{ softwareGpu?: boolean, engineFlags?: string[] }} [options] `engineFlags` are V8's, such as `--no-enable-fma3` */
+export const launch = ({ softwareGpu = false, engineFlags = [] } = {}) =>
+  chromium.launch({
+    executablePath,
+    args: [
+      ...ARGS,
+      ...(softwareGpu ? SOFTWARE_GPU : []),
+      ...(engineFlags.length > 0 ? [`--js-flags=${engineFlags.join(' ')}`] : []),
+    ],
+  });
 
 /** A browser whose profile outlives it: `open()` starts it again on the same folder. */
 export async function persistentProfile() {
