@@ -1,6 +1,5 @@
 // What every browser test needs: Chromium, the built page with its models, a bare page that imports the package, and numbers.
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import os from 'node:os';
@@ -67,7 +66,6 @@ export async function tinyGolden(name) {
   return { folder, expected: JSON.parse(await readFile(path.join(folder, 'expected.json'), 'utf8')) };
 }
 
-export const tinyGoldens = readdirSync(goldens).filter((name) => name.startsWith('bert-tiny-'));
 export const minilmGolden = async () => JSON.parse(await readFile(path.join(goldens, 'minilm/expected.json'), 'utf8'));
 
 const TYPES = { '.js': 'text/javascript', '.wasm': 'application/wasm', '.json': 'application/json' };
