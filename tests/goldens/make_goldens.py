@@ -1,4 +1,4 @@
-"""Makes the golden fixtures: tiny seeded repositories of BERT and DistilBERT, and what PyTorch answers for them and for MiniLM.
+"""Makes the golden fixtures: tiny seeded repositories of BERT and DistilBERT, and what PyTorch answers for them.
 
     pip install -r requirements.txt
     python make_goldens.py [--minilm DIR] [--sts DIR]
@@ -23,7 +23,8 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertForMaskedLM, BertModel, DistilBertConfig, DistilBertForMaskedLM, DistilBertModel
+from transformers import (BertConfig, BertForMaskedLM, BertModel, DistilBertConfig, DistilBertForMaskedLM,
+                          DistilBertModel)
 
 HERE = Path(__file__).resolve().parent
 SEED = 1
@@ -59,10 +60,11 @@ LONG_TEXT = "One cold night three people sing by the fire and a small red train 
 
 # Standard deviations, by the first part found in a tensor's name. Small embeddings make a wrong layer_norm_eps show,
 # larger words set the texts apart, large linear weights tell the two GELUs from each other.
-STD = {"word_embeddings": 0.04, "_embeddings": 0.02, "LayerNorm": 0.2, "layer_norm": 0.2, "bias": 0.2, "weight": 0.4}
+STD = {"word_embeddings": 0.04, "_embeddings": 0.02, "LayerNorm": 0.2, "layer_norm": 0.2, "bias": 0.2,
+       "weight": 0.4}
 
-# The repositories differ in whatever real ones differ in: family, sizes, activation, pooling, weight type, tensor names.
-# `hidden_states` is the index of the text whose hidden states are written too.
+# The repositories differ in whatever real ones differ in: family, sizes, activation, pooling, weight type, tensor
+# names. `hidden_states` is the index of the text whose hidden states are written too.
 TINY = {
     "bert-tiny-mean": dict(
         config=dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, hidden_act="gelu",
@@ -227,11 +229,12 @@ def write_expected(folder, out, texts, seed):
     out.mkdir(exist_ok=True)
     (out / "expected.json").write_text(
         f'{{"generator":{json.dumps(generator)},\n"weights_sha256":"{digest}",\n'
-        f'"dimensions":{len(embedding)},\n"max_tokens":{max_tokens_of(folder)},\n"cases":[\n' + ",\n".join(cases) + "\n]}\n")
+        f'"dimensions":{len(embedding)},\n"max_tokens":{max_tokens_of(folder)},\n"cases":[\n'
+        + ",\n".join(cases) + "\n]}\n")
 
 
 def write_hidden_states(folder, text):
-    """Writes `hidden_states.safetensors`: for one text `hidden_states.0` after the embeddings, then one for each layer."""
+    """Writes `hidden_states.safetensors`: of one text, after the embeddings (`hidden_states.0`) and each layer."""
     [(_, _, _, hidden_states)] = embed(folder, [text])
     save_file({f"hidden_states.{index}": state.contiguous() for index, state in enumerate(hidden_states)},
               folder / "hidden_states.safetensors", metadata={"text": text})
