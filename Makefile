@@ -87,7 +87,7 @@ CLIP_TRAINING := .tools/training-clip/bin/python
 train-tiny-clip: .tools/training-clip/installed package
 	@$(CLIP_TRAINING) training/clip/train.py --out $(TINY_CLIP)
 	@$(CLIP_TRAINING) training/clip/export.py $(TINY_CLIP)
-	@$(CLIP_TRAINING) training/clip/testset.py tests/goldens/tiny-clip
+	@$(CLIP_TRAINING) training/clip/testset.py tests/goldens/clip-scenes
 	@$(CLIP_TRAINING) training/clip/evaluate.py $(TINY_CLIP)
 	@node training/clip/pack.mjs $(TINY_CLIP) weights/tiny-clip
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "support/goldens.rs"]
+mod goldens;
 #[path = "support/seeded.rs"]
 mod seeded;
 
@@ -15,14 +17,7 @@ use pilotlight::{
 use pollster::block_on;
 use serde_json::Value;
 
-/// Of the largest value: f32 sums in another order than PyTorch's, through up to twelve layers. Measured: 2e-6 at most.
-const TOLERANCE: f32 = 1e-4;
-
-fn goldens(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/goldens")
-        .join(name)
-}
+use goldens::Listed;
 
 fn data() -> Option<PathBuf> {
     let data = std::env::var("PILOTLIGHT_DATA").unwrap_or("../shared/data".into());
@@ -111,11 +106,13 @@ fn pictures(clip: &ImageTextEmbedder, files: &[PathBuf]) -> Vec<Vec<f32>> {
 }
 
 fn png(names: &[String]) -> Vec<PathBuf> {
-    let folder = goldens("images");
+    let folder = goldens::folder("resize");
     names.iter().map(|name| folder.join(name)).collect()
 }
 
-fn assert_equal(what: &str, got: &[Vec<f32>], expected: &[Vec<f32>]) {
+/// Each value to the golden's tolerance, as a part of the largest one.
+fn assert_equal(golden: &Listed, what: &str, got: &[Vec<f32>], expected: &[Vec<f32>]) {
+    let what = format!("{}, {what}", golden.name);
     assert_eq!(got.len(), expected.len(), "{what}");
     let largest = expected
         .iter()
@@ -127,28 +124,35 @@ fn assert_equal(what: &str, got: &[Vec<f32>], expected: &[Vec<f32>]) {
         .zip(expected.iter().flatten())
         .fold(0.0f32, |worst, (a, b)| worst.max((a - b).abs()));
     println!("{what}: {:e} of the largest value", worst / largest);
-    assert!(worst <= TOLERANCE * largest, "{what}: {worst} of {largest}");
+    assert!(
+        worst <= golden.tolerance * largest,
+        "{what}: {worst} of {largest}"
+    );
 }
 
 #[test]
 fn tiny_models_equal_pytorch_in_every_value() {
-    // The second is cut into shards and in bf16, with GELU, sizes that fit no tile, and a named end of text.
-    for name in ["clip-tiny", "clip-tiny-gelu"] {
-        let folder = goldens(name);
+    for golden in Listed::committed("ImageTextEmbedder") {
+        let folder = golden.folder();
         let expected = Expected::of(&folder);
         let host = MemoryHost::from_folder(&folder).unwrap();
         let clip = load(&host, &Tower::ALL, Dtype::F32);
         let got = texts(&clip, &expected.strings("texts"));
-        assert_equal(name, &got, &expected.vectors("text_features"));
+        assert_equal(&golden, "texts", &got, &expected.vectors("text_features"));
         let got = pictures(&clip, &png(&expected.strings("pictures")));
-        assert_equal(name, &got, &expected.vectors("image_features"));
+        assert_equal(
+            &golden,
+            "pictures",
+            &got,
+            &expected.vectors("image_features"),
+        );
     }
 }
 
 #[test]
 fn tokens_and_truncation_are_reported() {
-    for name in ["clip-tiny", "clip-tiny-gelu"] {
-        let folder = goldens(name);
+    for golden in Listed::committed("ImageTextEmbedder") {
+        let folder = golden.folder();
         let expected = Expected::of(&folder);
         let host = MemoryHost::from_folder(&folder).unwrap();
         let clip = load(&host, &[Tower::Text], Dtype::F32);
@@ -167,7 +171,7 @@ fn tokens_and_truncation_are_reported() {
 
 #[test]
 fn labels_are_as_likely_as_pytorch_says() {
-    let folder = goldens("clip-tiny");
+    let folder = goldens::folder("clip-tiny");
     let expected = Expected::of(&folder);
     let host = MemoryHost::from_folder(&folder).unwrap();
     let clip = load(&host, &Tower::ALL, Dtype::F32);
@@ -199,7 +203,7 @@ fn labels_are_as_likely_as_pytorch_says() {
 
 #[test]
 fn several_templates_are_averaged() {
-    let host = MemoryHost::from_folder(&goldens("clip-tiny")).unwrap();
+    let host = MemoryHost::from_folder(&goldens::folder("clip-tiny")).unwrap();
     let clip = load(&host, &Tower::ALL, Dtype::F32);
     let picture = Rgb::new(2, 2, vec![7, 200, 90, 0, 0, 0, 255, 255, 255, 90, 20, 10]).unwrap();
     let strings = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -232,7 +236,7 @@ fn several_templates_are_averaged() {
 
 #[test]
 fn a_tower_that_was_not_loaded_is_a_typed_error() {
-    let host = MemoryHost::from_folder(&goldens("clip-tiny")).unwrap();
+    let host = MemoryHost::from_folder(&goldens::folder("clip-tiny")).unwrap();
     let text = load(&host, &[Tower::Text], Dtype::Q8);
     let never = async |_| -> pilotlight::Result<Rgb> { panic!("no picture is read") };
     let error = block_on(text.embed_images(1, never, &EmbedOptions::default(), &Unpaced));
@@ -257,7 +261,7 @@ fn a_tower_that_was_not_loaded_is_a_typed_error() {
 
 fn vit_b32() -> Option<(MemoryHost, Expected, PathBuf)> {
     let data = data()?;
-    let folder = goldens("clip-vit-b32");
+    let folder = goldens::folder("clip-vit-b32");
     let read = |path: PathBuf| std::fs::read(path).unwrap();
     let files = HashMap::from([
         ("config.json", read(folder.join("config.json"))),
@@ -287,17 +291,25 @@ fn vit_b32_equals_pytorch_in_every_value() {
     let Some((host, expected, data)) = vit_b32() else {
         return;
     };
+    let golden = Listed::named("clip-vit-b32");
     let clip = load(&host, &Tower::ALL, Dtype::F32);
     let got = texts(&clip, &expected.strings("texts"));
-    assert_equal("texts", &got, &expected.vectors("text_features.texts"));
+    assert_equal(
+        &golden,
+        "texts",
+        &got,
+        &expected.vectors("text_features.texts"),
+    );
     let got = texts(&clip, &captions(&data));
     assert_equal(
+        &golden,
         "captions",
         &got,
         &expected.vectors("text_features.captions"),
     );
     let got = pictures(&clip, &png(&expected.strings("pictures")));
     assert_equal(
+        &golden,
         "pictures",
         &got,
         &expected.vectors("image_features.pictures"),

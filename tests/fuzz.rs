@@ -246,7 +246,7 @@ const MOST_PIXELS: usize = 50_000_000 * 8;
 
 #[test]
 fn pictures() {
-    let goldens = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/pictures");
+    let goldens = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/decode");
     let pictures: Vec<Vec<u8>> = std::fs::read_dir(goldens)
         .unwrap()
         .map(|file| file.unwrap().path())

@@ -1,8 +1,11 @@
-//! Whole models against PyTorch, every value: three tiny ones that are committed, and the real MiniLM.
+//! Whole models against PyTorch, every value: the tiny ones that `tests/goldens/index.json` lists, and the real MiniLM.
 //!
 //! `tests/goldens/make_goldens.py` made the expected values; its README says how.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "support/goldens.rs"]
+mod goldens;
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +14,7 @@ use pilotlight::{
 };
 use serde::Deserialize;
 
-/// f32 sums in another order than PyTorch's, through a few layers; measured errors are below 1e-5.
-///
-/// Values of length-one vectors, except that `bert-tiny-cls` does not normalize and has some up to 4.5. The other GELU would
-/// change `bert-tiny-mean` by 1.3e-4 only.
-fn tolerance(name: &str) -> f32 {
-    if name == "bert-tiny-cls" { 1e-4 } else { 2e-5 }
-}
+use goldens::Listed;
 
 #[derive(Deserialize)]
 struct Golden {
@@ -35,9 +32,7 @@ struct Case {
 }
 
 fn golden(name: &str) -> (Golden, PathBuf) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/goldens")
-        .join(name);
+    let folder = goldens::folder(name);
     let json = std::fs::read(folder.join("expected.json")).unwrap();
     (serde_json::from_slice(&json).unwrap(), folder)
 }
@@ -68,7 +63,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// All values of all cases in f32, and what is said of tokens and truncation.
-fn assert_equals_pytorch(golden: &Golden, embedder: &TextEmbedder, tolerance: f32) {
+fn assert_equals_pytorch(golden: &Golden, embedder: &TextEmbedder, listed: &Listed) {
     assert_eq!(embedder.dimensions(), golden.dimensions);
     assert_eq!(embedder.max_tokens(), golden.max_tokens);
     let texts: Vec<String> = golden.cases.iter().map(|case| case.text.clone()).collect();
@@ -89,8 +84,9 @@ fn assert_equals_pytorch(golden: &Golden, embedder: &TextEmbedder, tolerance: f3
         let row = &values[i * golden.dimensions..(i + 1) * golden.dimensions];
         for (j, (got, expected)) in row.iter().zip(&case.embedding).enumerate() {
             assert!(
-                (got - expected).abs() <= tolerance,
-                "{:?}, value {j}: {got}, expected {expected}",
+                (got - expected).abs() <= listed.tolerance,
+                "{}: {:?}, value {j}: {got}, expected {expected}",
+                listed.name,
                 case.text
             );
         }
@@ -112,17 +108,17 @@ fn cosines(golden: &Golden, embedder: &TextEmbedder) -> (f64, f64) {
 }
 
 #[test]
-fn tiny_berts_equal_pytorch_in_f32() {
-    for name in ["bert-tiny-mean", "bert-tiny-cls", "bert-tiny-max"] {
-        let (golden, folder) = golden(name);
-        assert_equals_pytorch(&golden, &load(&folder, Dtype::F32), tolerance(name));
+fn tiny_models_equal_pytorch_in_f32() {
+    for listed in Listed::committed("TextEmbedder") {
+        let (golden, folder) = golden(&listed.name);
+        assert_equals_pytorch(&golden, &load(&folder, Dtype::F32), &listed);
     }
 }
 
 #[test]
-fn tiny_berts_stay_near_pytorch_in_q8() {
-    for name in ["bert-tiny-mean", "bert-tiny-cls", "bert-tiny-max"] {
-        let (golden, folder) = golden(name);
+fn tiny_models_stay_near_pytorch_in_q8() {
+    for Listed { name, .. } in Listed::committed("TextEmbedder") {
+        let (golden, folder) = golden(&name);
         let (mean, least) = cosines(&golden, &load(&folder, Dtype::Q8));
         // Random weights of 32 dimensions average the rounding out less than trained ones of 384 do.
         assert!(
@@ -157,7 +153,11 @@ fn minilm() -> Option<PathBuf> {
 fn minilm_equals_pytorch_in_f32() {
     let Some(folder) = minilm() else { return };
     let (golden, _) = golden("minilm");
-    assert_equals_pytorch(&golden, &load(&folder, Dtype::F32), tolerance("minilm"));
+    assert_equals_pytorch(
+        &golden,
+        &load(&folder, Dtype::F32),
+        &Listed::named("minilm"),
+    );
 }
 
 #[test]

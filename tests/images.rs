@@ -15,7 +15,7 @@ const SMALL: &str =
     r#"{"size": 24, "crop_size": 24, "image_mean": [0, 0, 0], "image_std": [1, 1, 1]}"#;
 
 fn goldens() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/images")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/resize")
 }
 
 fn expected() -> HashMap<String, Vec<u8>> {

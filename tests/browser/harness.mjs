@@ -1,6 +1,5 @@
 // What every browser test needs: Chromium, the built page with its models, a bare page that imports the package, and numbers.
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import os from 'node:os';
@@ -30,9 +29,16 @@ const ARGS = [
 const SOFTWARE_GPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
-/** @param {{ softwareGpu?: boolean }} [options] */
-export const launch = ({ softwareGpu = false } = {}) =>
-  chromium.launch({ executablePath, args: softwareGpu ? [...ARGS, ...SOFTWARE_GPU] : ARGS });
+/** @param {{ softwareGpu?: boolean, engineFlags?: string[] }} [options] `engineFlags` are V8's, such as `--no-enable-fma3` */
+export const launch = ({ softwareGpu = false, engineFlags = [] } = {}) =>
+  chromium.launch({
+    executablePath,
+    args: [
+      ...ARGS,
+      ...(softwareGpu ? SOFTWARE_GPU : []),
+      ...(engineFlags.length > 0 ? [`--js-flags=${engineFlags.join(' ')}`] : []),
+    ],
+  });
 
 /** A browser whose profile outlives it: `open()` starts it again on the same folder. */
 export async function persistentProfile() {
@@ -60,7 +66,6 @@ export async function tinyGolden(name) {
   return { folder, expected: JSON.parse(await readFile(path.join(folder, 'expected.json'), 'utf8')) };
 }
 
-export const tinyGoldens = readdirSync(goldens).filter((name) => name.startsWith('bert-tiny-'));
 export const minilmGolden = async () => JSON.parse(await readFile(path.join(goldens, 'minilm/expected.json'), 'utf8'));
 
 const TYPES = { '.js': 'text/javascript', '.wasm': 'application/wasm', '.json': 'application/json' };

@@ -431,7 +431,7 @@ test('the vectors of the large model are of its files, whatever commit the host 
   await page.getByText('ViT-B/32', { exact: true }).click();
   await button('Load the model').click();
   await ready('clip-vit-base-patch32');
-  await addFile(path.join(goldens, 'pictures/plain.png'));
+  await addFile(path.join(goldens, 'decode/plain.png'));
   const sources = await keptSources();
   assert.match(sources.join(), new RegExp(`^${HUB_MODEL} [0-9a-f]{64} q8 relaxed-simd$`));
   const files = filesOf(path.join(goldens, 'clip-tiny'));
@@ -508,7 +508,7 @@ test('all images are removed while the likes of one are shown: those that come t
   await button('Remove all').click();
   await button(`Remove all ${DRAWN}`).click();
   await page.getByText('The library is empty.').waitFor();
-  await addFile(path.join(goldens, 'pictures/plain.png'));
+  await addFile(path.join(goldens, 'decode/plain.png'));
   await heading('1 image').waitFor();
   assert.equal(await tiles().count(), 1);
   assert.deepEqual(heard, []);
@@ -544,7 +544,7 @@ test('all images are removed while more are coming: those do not come any more',
   await page.getByRole('button', { name: /^Remove all \d+$/ }).click();
   await cameIn(/^Stopped: \d+ of 120 images came in\.$/);
   await page.getByText('The library is empty.').waitFor();
-  await addFile(path.join(goldens, 'pictures/plain.png'));
+  await addFile(path.join(goldens, 'decode/plain.png'));
   await heading('1 image').waitFor();
   await page.reload();
   await heading('1 image').waitFor();

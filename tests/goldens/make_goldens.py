@@ -1,4 +1,4 @@
-"""Makes the golden fixtures: tiny seeded BERT repositories, and what PyTorch answers for them and for MiniLM.
+"""Makes the golden fixtures: tiny seeded repositories of BERT and DistilBERT, and what PyTorch answers for them.
 
     pip install -r requirements.txt
     python make_goldens.py [--minilm DIR] [--sts DIR]
@@ -23,10 +23,16 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertForMaskedLM, BertModel
+from transformers import (BertConfig, BertForMaskedLM, BertModel, DistilBertConfig, DistilBertForMaskedLM,
+                          DistilBertModel)
 
 HERE = Path(__file__).resolve().parent
 SEED = 1
+# By `model_type`: the config, the encoder alone, the encoder under a head, and what only this encoder is to be told.
+FAMILIES = {
+    "bert": (BertConfig, BertModel, BertForMaskedLM, dict(add_pooling_layer=False)),
+    "distilbert": (DistilBertConfig, DistilBertModel, DistilBertForMaskedLM, {}),
+}
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 WORDS = """the a an and of in on to is are was for with by not no one two three man woman dog cat child people sea sun
@@ -54,16 +60,18 @@ LONG_TEXT = "One cold night three people sing by the fire and a small red train 
 
 # Standard deviations, by the first part found in a tensor's name. Small embeddings make a wrong layer_norm_eps show,
 # larger words set the texts apart, large linear weights tell the two GELUs from each other.
-STD = {"word_embeddings": 0.04, "_embeddings": 0.02, "LayerNorm": 0.2, "bias": 0.2, "weight": 0.4}
+STD = {"word_embeddings": 0.04, "_embeddings": 0.02, "LayerNorm": 0.2, "layer_norm": 0.2, "bias": 0.2,
+       "weight": 0.4}
 
-# The three repositories differ in whatever real ones differ in: sizes, activation, pooling, weight type, tensor names.
+# The repositories differ in whatever real ones differ in: family, sizes, activation, pooling, weight type, tensor
+# names. `hidden_states` is the index of the text whose hidden states are written too.
 TINY = {
     "bert-tiny-mean": dict(
         config=dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, hidden_act="gelu",
                     max_position_embeddings=32, type_vocab_size=2, layer_norm_eps=1e-12),
         dtype="float32", pooling="mean_tokens", normalize=True, max_tokens=24, do_lower_case=False,
         # A caller must ignore these blocks: sentence_bert_config.json has the length.
-        tokenizer_length=8),
+        tokenizer_length=8, hidden_states=2),
     "bert-tiny-cls": dict(
         config=dict(hidden_size=36, num_hidden_layers=3, num_attention_heads=3, intermediate_size=70,
                     hidden_act="gelu_new", max_position_embeddings=40, type_vocab_size=1, layer_norm_eps=1e-5),
@@ -72,6 +80,18 @@ TINY = {
         config=dict(hidden_size=40, num_hidden_layers=1, num_attention_heads=5, intermediate_size=96, hidden_act="relu",
                     max_position_embeddings=32, type_vocab_size=2, layer_norm_eps=1e-12),
         dtype="bfloat16", pooling="max_tokens", normalize=True, max_tokens=20, do_lower_case=False),
+    "distilbert-tiny-mean": dict(
+        model_type="distilbert",
+        config=dict(dim=35, n_layers=2, n_heads=5, hidden_dim=78, activation="gelu", max_position_embeddings=32,
+                    sinusoidal_pos_embds=False, tie_weights_=True),
+        dtype="float32", pooling="mean_tokens", normalize=True, max_tokens=24, do_lower_case=False, hidden_states=2),
+    "distilbert-tiny-cls": dict(
+        model_type="distilbert",
+        # The positions are those of the checkpoint all the same: it holds them as trained ones.
+        config=dict(dim=48, n_layers=3, n_heads=4, hidden_dim=90, activation="relu", max_position_embeddings=28,
+                    sinusoidal_pos_embds=True, tie_weights_=True),
+        # Without sentence_bert_config.json the config has the length.
+        dtype="float16", pooling="cls_token", normalize=False, masked_lm=True),
 }
 
 
@@ -93,15 +113,16 @@ def make_tokenizer():
 
 def make_weights(spec, config):
     """The tensors of one tiny checkpoint, drawn in the order of their names."""
-    model = BertForMaskedLM(config) if spec.get("masked_lm") else BertModel(config)
+    _, encoder, masked_lm, _ = FAMILIES[config.model_type]
+    model = masked_lm(config) if spec.get("masked_lm") else encoder(config)
     generator = torch.Generator().manual_seed(SEED)
     weights = {}
     for name, parameter in sorted(model.named_parameters()):
         std = next(std for part, std in STD.items() if part in name)
-        mean = 1 if name.endswith("LayerNorm.weight") else 0
+        mean = 1 if name.endswith(("LayerNorm.weight", "layer_norm.weight")) else 0
         value = torch.randn(parameter.shape, generator=generator) * std + mean
         weights[name] = value.to(DTYPES[spec["dtype"]])
-    if not spec.get("masked_lm"):
+    if config.model_type == "bert" and not spec.get("masked_lm"):
         # Older checkpoints carry it; nothing reads it.
         weights["embeddings.position_ids"] = torch.arange(config.max_position_embeddings)[None]
     return weights
@@ -115,25 +136,30 @@ def write_json(path, value):
 def make_repository(folder, spec):
     """Writes one tiny repository in the hub's layout."""
     tokenizer = make_tokenizer()
-    config = dict(architectures=["BertForMaskedLM" if spec.get("masked_lm") else "BertModel"], model_type="bert",
-                  vocab_size=tokenizer.get_vocab_size(), pad_token_id=0, torch_dtype=spec["dtype"],
-                  position_embedding_type="absolute", **spec["config"])
+    model_type = spec.get("model_type", "bert")
+    config_class, encoder, masked_lm, _ = FAMILIES[model_type]
+    config = dict(architectures=[(masked_lm if spec.get("masked_lm") else encoder).__name__], model_type=model_type,
+                  vocab_size=tokenizer.get_vocab_size(), pad_token_id=0, torch_dtype=spec["dtype"])
+    if model_type == "bert":
+        config["position_embedding_type"] = "absolute"
+    config |= spec["config"]
     write_json(folder / "config.json", config)
-    write_json(folder / "sentence_bert_config.json",
-               dict(max_seq_length=spec["max_tokens"], do_lower_case=spec["do_lower_case"]))
+    if "max_tokens" in spec:
+        write_json(folder / "sentence_bert_config.json",
+                   dict(max_seq_length=spec["max_tokens"], do_lower_case=spec["do_lower_case"]))
     modules = [("", "Transformer"), ("1_Pooling", "Pooling")] + [("2_Normalize", "Normalize")] * spec["normalize"]
     write_json(folder / "modules.json",
                [dict(idx=index, name=str(index), path=path, type=f"sentence_transformers.models.{kind}")
                 for index, (path, kind) in enumerate(modules)])
     modes = ["cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens"]
     write_json(folder / "1_Pooling" / "config.json",
-               dict(word_embedding_dimension=config["hidden_size"],
+               dict(word_embedding_dimension=config_class(**config).hidden_size,
                     **{f"pooling_mode_{mode}": mode == spec["pooling"] for mode in modes}))
     if "tokenizer_length" in spec:
         tokenizer.enable_truncation(spec["tokenizer_length"])
         tokenizer.enable_padding(length=spec["tokenizer_length"])
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
-    save_file(make_weights(spec, BertConfig(**config)), folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(make_weights(spec, config_class(**config)), folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def pool(hidden_states, pooling):
@@ -145,51 +171,73 @@ def pool(hidden_states, pooling):
     return hidden_states.mean(dim=0)
 
 
-def embed(folder, texts, dtype=torch.float32):
-    """Yields ids, whether the text was cut, and the embedding, one text at a time: no padding can leak in."""
-    def read(name):
-        return json.loads((folder / name).read_text())
+def read_json(folder, name):
+    path = folder / name
+    return json.loads(path.read_text()) if path.exists() else {}
 
-    sentence_config, pooling = read("sentence_bert_config.json"), read("1_Pooling/config.json")
-    normalize = any(module["type"].endswith("Normalize") for module in read("modules.json"))
+
+def max_tokens_of(folder):
+    """How long a text may be, as sentence-transformers finds it."""
+    return read_json(folder, "sentence_bert_config.json").get(
+        "max_seq_length", read_json(folder, "config.json")["max_position_embeddings"])
+
+
+def embed(folder, texts, dtype=torch.float32):
+    """Yields ids, whether the text was cut, the embedding, and the hidden states after the embeddings and each layer.
+
+    One text at a time: no padding can leak in.
+    """
+    do_lower_case = read_json(folder, "sentence_bert_config.json").get("do_lower_case", False)
+    pooling = read_json(folder, "1_Pooling/config.json")
+    normalize = any(module["type"].endswith("Normalize") for module in read_json(folder, "modules.json"))
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     # Half-precision checkpoints: the stored, rounded weights in f32 arithmetic.
-    model, loading = BertModel.from_pretrained(folder, dtype=dtype, attn_implementation="eager",
-                                               add_pooling_layer=False, output_loading_info=True)
+    _, encoder, _, only = FAMILIES[read_json(folder, "config.json")["model_type"]]
+    model, loading = encoder.from_pretrained(folder, dtype=dtype, attn_implementation="eager", output_loading_info=True,
+                                             **only)
     assert not loading["missing_keys"], loading
     model.eval()
     for text in texts:
-        if sentence_config["do_lower_case"]:
+        if do_lower_case:
             text = text.lower()
         tokenizer.no_truncation()
         whole = len(tokenizer.encode(text).ids)
-        tokenizer.enable_truncation(sentence_config["max_seq_length"])
+        tokenizer.enable_truncation(max_tokens_of(folder))
         ids = tokenizer.encode(text).ids
         with torch.inference_mode():
-            hidden_states = model(input_ids=torch.tensor([ids])).last_hidden_state[0]
-            embedding = pool(hidden_states, pooling)
+            output = model(input_ids=torch.tensor([ids]), output_hidden_states=True)
+            embedding = pool(output.last_hidden_state[0], pooling)
             if normalize:
                 embedding = torch.nn.functional.normalize(embedding, dim=0)
-        yield ids, whole > len(ids), embedding
+        hidden_states = [state[0] for state in output.hidden_states]
+        assert torch.equal(hidden_states[-1], output.last_hidden_state[0])
+        yield ids, whole > len(ids), embedding, hidden_states
 
 
 def write_expected(folder, out, texts, seed):
     """Writes `expected.json`: one line per case, every value with the 9 digits that a float32 needs to round-trip."""
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    max_tokens = json.loads((folder / "sentence_bert_config.json").read_text())["max_seq_length"]
     versions = [f"torch {torch.__version__.split('+')[0]}"]
     versions += [f"{module.__name__} {module.__version__}" for module in (transformers, tokenizers, safetensors)]
     generator = ", ".join(versions + [f"seed {SEED}"] * seed)
     cases = []
-    for text, (ids, truncated, embedding) in zip(texts, embed(folder, texts)):
+    for text, (ids, truncated, embedding, _) in zip(texts, embed(folder, texts)):
         values = ",".join(f"{value:.9g}" for value in embedding.tolist())
         cases.append(f'{{"text":{json.dumps(text)},"ids":{json.dumps(ids, separators=(",", ":"))},'
                      f'"truncated":{json.dumps(truncated)},"embedding":[{values}]}}')
     out.mkdir(exist_ok=True)
     (out / "expected.json").write_text(
         f'{{"generator":{json.dumps(generator)},\n"weights_sha256":"{digest}",\n'
-        f'"dimensions":{len(embedding)},\n"max_tokens":{max_tokens},\n"cases":[\n' + ",\n".join(cases) + "\n]}\n")
+        f'"dimensions":{len(embedding)},\n"max_tokens":{max_tokens_of(folder)},\n"cases":[\n'
+        + ",\n".join(cases) + "\n]}\n")
+
+
+def write_hidden_states(folder, text):
+    """Writes `hidden_states.safetensors`: of one text, after the embeddings (`hidden_states.0`) and each layer."""
+    [(_, _, _, hidden_states)] = embed(folder, [text])
+    save_file({f"hidden_states.{index}": state.contiguous() for index, state in enumerate(hidden_states)},
+              folder / "hidden_states.safetensors", metadata={"text": text})
 
 
 def boundary_texts(max_tokens):
@@ -221,7 +269,10 @@ def main():
     torch.set_num_threads(1)
     for name, spec in TINY.items():
         make_repository(HERE / name, spec)
-        write_expected(HERE / name, HERE / name, ODD_TEXTS + [LONG_TEXT] + boundary_texts(spec["max_tokens"]), True)
+        folder = HERE / name
+        write_expected(folder, folder, ODD_TEXTS + [LONG_TEXT] + boundary_texts(max_tokens_of(folder)), True)
+        if "hidden_states" in spec:
+            write_hidden_states(folder, ODD_TEXTS[spec["hidden_states"]])
     if arguments.minilm:
         if not arguments.sts:
             parser.error("--minilm needs --sts")

@@ -1,4 +1,4 @@
-// Pictures in every form in which people have them, and in every way in which they can be wrong. tests/goldens/pictures says what
+// Pictures in every form in which people have them, and in every way in which they can be wrong. tests/goldens/decode says what
 // Pillow sees in each file.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -14,7 +14,7 @@ import { gif, jpegOfSize, png, webpOfSize, zeros } from './support/pictures.mjs'
 import { parse } from './support/safetensors.mjs';
 import { cosine } from './support/vectors.mjs';
 
-const FOLDER = path.join(ROOT, 'tests/goldens/pictures');
+const FOLDER = path.join(ROOT, 'tests/goldens/decode');
 const FILES = readdirSync(FOLDER).filter((file) => /\.(png|jpg|webp|gif)$/.test(file));
 const bytesOf = (file) => new Uint8Array(readFileSync(path.join(FOLDER, file)));
 const { header, data } = parse(bytesOf('expected.safetensors'));
@@ -411,7 +411,7 @@ describe('a picture that says it is huge', () => {
       import { ImageTextEmbedder, diagnose } from 'pilotlight';
       import { filesOf, tinyFolder } from './tests/package/support/models.mjs';
       const embedder = await ImageTextEmbedder.load('test/clip-tiny', { files: filesOf(tinyFolder('clip-tiny')), dtype: 'f32', towers: ['image'] });
-      await embedder.embedImages(readFileSync('tests/goldens/images/24x24.png'));
+      await embedder.embedImages(readFileSync('tests/goldens/resize/24x24.png'));
       const before = (await diagnose()).cpuCore.memoryBytes;
       const bytes = Buffer.from(readFileSync(0, 'utf8'), 'base64');
       const error = await embedder.embedImages([bytes]).then(() => ({ code: 'a picture', message: '' }), ({ code, message }) => ({ code, message }));

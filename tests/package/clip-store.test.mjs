@@ -569,7 +569,7 @@ describe('ViT-B/32', { skip: without(path.join(VIT_B32, WEIGHTS), path.join(VIT_
         console.log(JSON.stringify([loaded, (await diagnose()).cpuCore.memoryBytes]));`;
       const { stdout } = await promisify(execFile)(
         process.execPath,
-        ['--input-type=module', '--eval', script, large.url, tower, path.join(ROOT, 'tests/goldens/images/37x53.png')],
+        ['--input-type=module', '--eval', script, large.url, tower, path.join(ROOT, 'tests/goldens/resize/37x53.png')],
         { cwd: ROOT },
       );
       const [loaded, used] = JSON.parse(stdout);

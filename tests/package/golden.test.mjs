@@ -2,11 +2,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { TextEmbedder } from 'pilotlight';
 import { startHub } from '../hub/hub.mjs';
-import { filesOf, golden, HUB_MODELS, TINY, tinyFolder } from './support/models.mjs';
+import { TINY, tolerance } from './support/goldens.mjs';
+import { filesOf, golden, HUB_MODELS, tinyFolder } from './support/models.mjs';
 import { cosine, maxAbsError, row } from './support/vectors.mjs';
-
-// Sums run in another order than PyTorch's; that is all that may differ. `bert-tiny-cls` does not normalize and has values up to 4.5.
-const tolerance = (name) => (name === 'bert-tiny-cls' ? 1e-4 : 2e-5);
 
 let hub;
 before(async () => (hub = await startHub({ models: HUB_MODELS, port: 0 })));

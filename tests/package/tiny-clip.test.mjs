@@ -8,7 +8,7 @@ import { startHub } from '../hub/hub.mjs';
 import { ROOT } from './support/models.mjs';
 
 const MODEL = 'pilotlight/tiny-clip';
-const folder = path.join(ROOT, 'tests/goldens/tiny-clip');
+const folder = path.join(ROOT, 'tests/goldens/clip-scenes');
 const { labels, scenes } = JSON.parse(readFileSync(path.join(folder, 'scenes.json'), 'utf8'));
 
 /** PNG files, one after the other. */

@@ -18,7 +18,7 @@ from transformers import CLIPModel
 
 from model import picture_vectors, pixels, text_vectors, tokens
 
-TESTS = Path(__file__).parents[2] / "tests/goldens/tiny-clip"
+TESTS = Path(__file__).parents[2] / "tests/goldens/clip-scenes"
 
 
 def load(folder: Path) -> tuple[list[dict], list[Image.Image]]:

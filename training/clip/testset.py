@@ -1,6 +1,6 @@
 """The fixed test set: 1,000 drawings, all of held-out combinations, each with a caption of its own and a question.
 
-    python training/clip/testset.py tests/goldens/tiny-clip
+    python training/clip/testset.py tests/goldens/clip-scenes
 """
 
 import io

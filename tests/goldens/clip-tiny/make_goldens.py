@@ -16,7 +16,7 @@ Each has one `layer_norm_eps` of 1e-3 (text, picture), which shows where the usu
 
 The arithmetic is f32 with the weights as stored. expected.safetensors: `image_features` [pictures, d] and `text_features`
 [texts, d], projected and not normalized, and `logits_per_image` [pictures, texts]. expected.json: the pictures (of
-tests/goldens/images, preprocessed by Pillow as preprocessor_config.json says), the texts, their ids, and whether they were cut.
+tests/goldens/resize, preprocessed by Pillow as preprocessor_config.json says), the texts, their ids, and whether they were cut.
 """
 
 import json

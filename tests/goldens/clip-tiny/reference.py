@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-PICTURES = Path(__file__).resolve().parents[1] / "images"
+PICTURES = Path(__file__).resolve().parents[1] / "resize"
 # Fixed, so that pictures added there later change nothing here. All are RGB and lossless.
 PICTURE_NAMES = [f"{size}.png" for size in ("100x25", "1x1", "24x24", "24x51", "301x200", "37x53", "3x400", "5x7")]
 

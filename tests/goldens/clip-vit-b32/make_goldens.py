@@ -17,7 +17,7 @@ another generator can be told right from wrong before any arithmetic.
 
 expected.safetensors, f32, features projected and not normalized:
     image_features.pixels [4, 512]: of the tensors `pixels.0` to `pixels.3`, [3, 224, 224], by the same generator
-    image_features.pictures [8, 512]: of tests/goldens/images, in the order of `pictures`
+    image_features.pictures [8, 512]: of tests/goldens/resize, in the order of `pictures`
     image_features.photos [76, 512]: of DATA/photos, in the order of `photos` (the manifest's), as Pillow decodes JPEG
     text_features.captions [76, 512]: of each photo's first caption, cut at 77 tokens
     text_features.texts [10, 512]: of the cases in `texts`

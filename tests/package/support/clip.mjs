@@ -5,9 +5,6 @@ import { parse, write } from './safetensors.mjs';
 
 const GOLDENS = path.join(ROOT, 'tests/goldens');
 
-/** Whole repositories with random weights. The second is cut into shards, in bf16, with GELU and heads of 8 and 12 values. */
-export const CLIPS = ['clip-tiny', 'clip-tiny-gelu'];
-
 /** ViT-B/32 with weights of a generator, in f16: `cargo run --example seed_clip -- target/models/clip-vit-b32` makes it. */
 export const VIT_B32 = path.join(ROOT, 'target/models/clip-vit-b32');
 
@@ -50,8 +47,8 @@ export function clipGolden(name) {
   };
 }
 
-/** A picture of tests/goldens/images. */
-export const picture = (name) => new Uint8Array(readFileSync(path.join(GOLDENS, 'images', name)));
+/** A picture of tests/goldens/resize. */
+export const picture = (name) => new Uint8Array(readFileSync(path.join(GOLDENS, 'resize', name)));
 
 /** With length one. */
 export function unit(vector) {

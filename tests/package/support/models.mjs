@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { TINY } from './goldens.mjs';
 
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
 
 const GOLDENS = path.join(ROOT, 'tests/goldens');
-export const TINY = ['bert-tiny-mean', 'bert-tiny-cls', 'bert-tiny-max'];
 
 /** The real weights; `make minilm` fetches them. */
 export const MINILM = process.env.PILOTLIGHT_MINILM ?? path.join(ROOT, '.models/all-MiniLM-L6-v2');

@@ -1,6 +1,6 @@
 """Writes pictures and what Pillow's bicubic resize and a crop of the middle make of them.
 
-    python tests/goldens/images/make_goldens.py        (pillow==13.0.0, numpy==2.4.6, safetensors==0.8.0)
+    python tests/goldens/resize/make_goldens.py        (pillow==13.0.0, numpy==2.4.6, safetensors==0.8.0)
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Writes a picture in every form in which people have pictures, and the pixels that Pillow sees in each.
 
-    python tests/goldens/pictures/make_goldens.py      (pillow==13.0.0, numpy==2.4.6, safetensors==0.8.0)
+    python tests/goldens/decode/make_goldens.py      (pillow==13.0.0, numpy==2.4.6, safetensors==0.8.0)
 
 One picture of 40 by 28 pixels, no two corners alike, so that one that lies wrong is told from one that lies right. Twice the
 same bytes on one machine. expected.safetensors, u8, [rows, columns, 3]: what each file shows, turned as its EXIF data say and

@@ -1,0 +1,27 @@
+import { readFileSync } from 'node:fs';
+
+/**
+ * The golden models, as tests/goldens/index.json lists them for every suite; the README beside it says what the fields are.
+ * @type {{ name: string, task: string, weights: 'committed' | 'fetched' | 'seeded', tolerance: number, why: string }[]}
+ */
+const LIST = JSON.parse(readFileSync(new URL('../../goldens/index.json', import.meta.url), 'utf8'));
+
+/** The names of a task's models whose whole repository is committed. */
+function committed(task) {
+  const names = LIST.filter((golden) => golden.task === task && golden.weights === 'committed').map(({ name }) => name);
+  if (names.length === 0) throw new Error(`no golden of ${task} is committed`);
+  return names;
+}
+
+/** Tiny sentence encoders. */
+export const TINY = committed('TextEmbedder');
+
+/** Tiny models of both towers. */
+export const CLIPS = committed('ImageTextEmbedder');
+
+/** How far a value may be from PyTorch's: of a sentence's vector as it is, of CLIP's as a part of the largest value. */
+export function tolerance(name) {
+  const listed = LIST.find((golden) => golden.name === name);
+  if (!listed) throw new Error(`tests/goldens/index.json does not list ${name}`);
+  return listed.tolerance;
+}

@@ -1,0 +1,47 @@
+//! The golden models, as `tests/goldens/index.json` lists them for every suite.
+
+#![allow(clippy::unwrap_used, dead_code)]
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// One golden model; `tests/goldens/README.md` says what the fields are.
+#[derive(Deserialize)]
+pub struct Listed {
+    pub name: String,
+    pub task: String,
+    pub weights: String,
+    pub tolerance: f32,
+}
+
+impl Listed {
+    /// The golden with this name.
+    pub fn named(name: &str) -> Self {
+        let mut list = all().into_iter();
+        list.find(|golden| golden.name == name).unwrap()
+    }
+
+    /// Those of a task whose whole repository is committed.
+    pub fn committed(task: &str) -> Vec<Self> {
+        let mut list = all();
+        list.retain(|golden| golden.task == task && golden.weights == "committed");
+        assert!(!list.is_empty(), "no golden of {task} is committed");
+        list
+    }
+
+    pub fn folder(&self) -> PathBuf {
+        folder(&self.name)
+    }
+}
+
+/// A folder of `tests/goldens`.
+pub fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/goldens")
+        .join(name)
+}
+
+fn all() -> Vec<Listed> {
+    serde_json::from_str(include_str!("../goldens/index.json")).unwrap()
+}
