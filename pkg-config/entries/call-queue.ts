@@ -1,21 +1,22 @@
-import { abortable } from './abort.js';
+import { Caller } from './caller.js';
+import { Line } from './line.js';
 
-/** Runs calls one after another: Rust borrows a model mutably for the length of a call. */
+/** Runs calls one after another: a model computes on one thread, and each call has memory of its own while it runs. */
 export class CallQueue {
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #line = new Line();
 
   /**
-   * Starts `call` when all earlier calls have settled, and settles as it does.
+   * Starts `call` when all earlier calls have settled or their callers are gone, and settles as it does.
    * A signal that fires while the call waits rejects at once, and `call` never starts; a running call watches its signal itself.
    */
-  run<T>(call: () => T | Promise<T>, signal?: AbortSignal): Promise<T> {
-    const turn = abortable(
-      this.#last.then(() => {}),
-      signal,
-    );
-    const result = turn.then(call);
-    // A call that was aborted while waiting must not let the next one overtake the one that runs.
-    this.#last = Promise.allSettled([this.#last, result]);
-    return result;
+  async run<T>(call: (caller: Caller) => T | Promise<T>, signal?: AbortSignal): Promise<T> {
+    const caller = new Caller();
+    try {
+      await this.#line.enter(caller, signal);
+      return await call(caller);
+    } finally {
+      caller.end();
+      this.#line.leave(caller);
+    }
   }
 }

@@ -1,3 +1,4 @@
+import type { Caller } from './caller.js';
 import { PilotlightError } from './error.js';
 import type { Glue, GpuReport } from './glue.js';
 
@@ -22,12 +23,13 @@ export class CoreInstance {
     return this.#trap !== undefined;
   }
 
-  /** Calls into Rust; rejects with `INTERNAL` when the instance traps, in this call or beside it. */
-  run<T>(call: (glue: Glue) => T | Promise<T>): Promise<T> {
+  /** Calls into Rust; rejects with `INTERNAL` when the instance traps, in this call or beside it. A `caller` that is gone is forgotten. */
+  run<T>(call: (glue: Glue) => T | Promise<T>, caller?: Caller): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#trap) throw this.#trap;
       this.#underWay.add(reject);
       const settle = (): void => void this.#underWay.delete(reject);
+      caller?.whenGone.add(settle);
       try {
         void Promise.resolve(call(this.glue)).then(resolve, reject).finally(settle);
       } catch (error) {

@@ -77,11 +77,11 @@ export function digitGeneratorOn(cores: Cores): typeof Api.DigitGenerator {
     }
 
     async #draw(options: Api.DrawOptions, sketch: () => Sketches): Promise<Digits> {
-      return this.#model.call(options, async (handle) => {
+      return this.#model.call(options, async (handle, caller) => {
         const { numbers, ...drawn } = sketch();
         const { steps, guidance, signal, onStep } = options;
         const shown = onStep && stepListener(onStep, drawn);
-        return new Digits(await handle.generate(numbers, { steps, guidance, signal, onStep: shown }), drawn);
+        return new Digits(await handle.generate(numbers, { steps, guidance, signal, onStep: shown, caller }), drawn);
       });
     }
   }

@@ -1,5 +1,6 @@
 import { signalOf } from './abort.js';
 import { CallQueue } from './call-queue.js';
+import type { Caller } from './caller.js';
 import { checkObject } from './check.js';
 import type { CoreInstance } from './core-instance.js';
 import { PilotlightError, toPilotlightError } from './error.js';
@@ -19,12 +20,15 @@ export class HeldModel<Handle extends { free(): void }> {
     this.#handle = handle;
   }
 
-  /** Calls into the model when all earlier calls have settled. `options` are the caller's, of which the signal is heeded. */
-  async call<T>(options: object, work: (handle: Handle) => T | Promise<T>): Promise<T> {
+  /**
+   * Calls into the model when all earlier calls have settled. `options` are the caller's, of which the signal is heeded; `work`
+   * hands the `caller` on to the core.
+   */
+  async call<T>(options: object, work: (handle: Handle, caller: Caller) => T | Promise<T>): Promise<T> {
     try {
       if (this.#disposed) throw new PilotlightError('DISPOSED', `this ${this.#name} was disposed; load it again`);
       const signal = signalOf(checkObject('options', options));
-      return await this.#queue.run(() => this.instance.run(() => work(this.#handle)), signal);
+      return await this.#queue.run((caller) => this.instance.run(() => work(this.#handle, caller), caller), signal);
     } catch (error) {
       throw toPilotlightError(error);
     }

@@ -2,6 +2,7 @@ import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './abort.js';
 import { abortableFiles } from './abortable-files.js';
 import { type Cores, chooseBackend } from './backend.js';
+import type { Caller } from './caller.js';
 import { checkModel, checkObject } from './check.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import type { ImageTextHandle } from './glue.js';
@@ -74,14 +75,14 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
     }
 
     async embedTexts(texts: string | readonly string[], options: Api.EmbedOptions = {}): Promise<Api.Embeddings> {
-      return this.#call(options, (handle) => handle.embedTexts(texts, options));
+      return this.#call(options, (handle, caller) => handle.embedTexts(texts, { ...options, caller }));
     }
 
     async embedImages(
       images: Api.ImageSource | readonly Api.ImageSource[],
       options: Api.EmbedImagesOptions = {},
     ): Promise<Api.ImageEmbeddings> {
-      return this.#call(options, async (handle) => {
+      return this.#call(options, async (handle, caller) => {
         this.#need('image');
         const decoder = decoderOf(options);
         const report = listenerOf(options);
@@ -100,7 +101,7 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
           }
         };
         try {
-          const embeddings = await handle.embedImages(total, read, options);
+          const embeddings = await handle.embedImages(total, read, { ...options, caller });
           if (total > 0) report(total, total);
           return embeddings;
         } catch (error) {
@@ -114,13 +115,13 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
       labels: readonly string[],
       options: Api.ClassifyOptions = {},
     ): Promise<Api.LabelScore[]> {
-      return this.#call(options, async (handle) => {
+      return this.#call(options, async (handle, caller) => {
         this.#need('text');
         this.#need('image');
         if (!Array.isArray(labels))
           throw new PilotlightError('INVALID_INPUT', `labels: expected an array of strings, got ${typeof labels}`);
         const picture = await pictureOf(image, 'image', decoderOf(options), signalOf(options));
-        return handle.classify(picture, labels, options.template ?? TEMPLATE, options);
+        return handle.classify(picture, labels, options.template ?? TEMPLATE, { ...options, caller });
       });
     }
 
@@ -134,7 +135,7 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
         throw new PilotlightError('INVALID_INPUT', `the ${tower} tower was not loaded: have '${tower}' in towers`);
     }
 
-    async #call<T>(options: object, work: (handle: ImageTextHandle) => Promise<T>): Promise<T> {
+    async #call<T>(options: object, work: (handle: ImageTextHandle, caller: Caller) => Promise<T>): Promise<T> {
       const result = await this.#model.call(options, work);
       this.#answered?.();
       this.#answered = undefined;

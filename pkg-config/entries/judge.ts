@@ -47,7 +47,7 @@ export class DigitJudge implements Api.DigitJudge {
   }
 
   async read(pictures: Uint8Array, options: { signal?: AbortSignal } = {}): Promise<Api.Reading[]> {
-    return this.#model.call(options, async (handle) => {
+    return this.#model.call(options, async (handle, caller) => {
       if (!(pictures instanceof Uint8Array) || pictures.length === 0 || pictures.length % PIXELS !== 0) {
         const got = pictures instanceof Uint8Array ? `${pictures.length} values` : typeof pictures;
         throw new PilotlightError(
@@ -55,7 +55,7 @@ export class DigitJudge implements Api.DigitJudge {
           `pictures: expected a Uint8Array of 784 grey values for each, got ${got}`,
         );
       }
-      const all = await handle.read(pictures, options);
+      const all = await handle.read(pictures, { ...options, caller });
       return Array.from({ length: all.length / 10 }, (_, i) => readingOf(all.slice(10 * i, 10 * i + 10)));
     });
   }

@@ -1,9 +1,13 @@
 import type { LoadOptions, LoadProgress } from '../types/index.js';
 import { abortable } from './abort.js';
+import { Caller, watch } from './caller.js';
 import type { CoreInstance } from './core-instance.js';
 import { PilotlightError } from './error.js';
 import type { Glue } from './glue.js';
 import { isShared, type Turns, turnsFor } from './turns.js';
+
+/** Whose loads are under way. */
+const callers = new Set<Caller>();
 
 /** One load of a model: whose turn it is, cancelling at once, and what is done when the model has given its first answer. */
 export class Load<Options extends LoadOptions> {
@@ -34,14 +38,29 @@ export class Load<Options extends LoadOptions> {
       this.#options.onProgress?.(event);
     };
     const { signal } = this.#options;
-    const work = instance.run((glue) => load(glue, { ...this.#options, onProgress, turns: this.#turns }));
+    const caller = new Caller();
+    callers.add(caller);
+    // One that nobody waits for any more would keep its part of a model in memory.
+    const unwatch = watch(
+      () => [...callers].filter((other) => other !== caller),
+      (gone) => callers.delete(gone),
+    );
+    const work = instance.run(
+      (glue) => load(glue, { ...this.#options, onProgress, turns: this.#turns, caller }),
+      caller,
+    );
     const ended = work.then(
       // Nobody waits for it any more.
       (model) => signal?.aborted && model.free(),
       () => {},
     );
-    // A trap leaves turns behind.
-    void ended.then(() => this.#turns.endAll());
+    void ended.then(() => {
+      unwatch();
+      caller.end();
+      callers.delete(caller);
+      // A trap leaves turns behind.
+      this.#turns.endAll();
+    });
     return abortable(work, signal);
   }
 
@@ -67,11 +86,13 @@ export class Load<Options extends LoadOptions> {
   }
 }
 
-/** Stores that were swept since this page opened. */
-const swept = new Set<unknown>();
+/** Stores that were swept since this page opened; a program's own ones are not kept from being collected. */
+const swept = { names: new Set<unknown>(), objects: new WeakSet<object>() };
 
 async function sweepOnce(instance: CoreInstance, store: LoadOptions['store'], turns: Turns): Promise<void> {
-  if (store === 'memory' || swept.has(store)) return;
-  swept.add(store);
+  if (store === 'memory') return;
+  const known = typeof store === 'object' && store !== null ? swept.objects : swept.names;
+  if (known.has(store as object)) return;
+  known.add(store as object);
   await instance.run(({ sweepModels }) => sweepModels({ store, turns }));
 }

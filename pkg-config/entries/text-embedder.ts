@@ -55,7 +55,9 @@ export function textEmbedderOn(cores: Cores): typeof Api.TextEmbedder {
     }
 
     async embed(texts: string | readonly string[], options: Api.EmbedOptions = {}): Promise<Api.Embeddings> {
-      const embeddings = await this.#model.call(options, (handle) => handle.embed(texts, options));
+      const embeddings = await this.#model.call(options, (handle, caller) =>
+        handle.embed(texts, { ...options, caller }),
+      );
       this.#answered?.();
       this.#answered = undefined;
       return embeddings;

@@ -1,4 +1,5 @@
-import { abortable } from './abort.js';
+import { Caller } from './caller.js';
+import { Line } from './line.js';
 
 /** A turn to write a model into a store. */
 export interface Turn {
@@ -86,7 +87,7 @@ export function turnsFor(
     },
 
     async tryTake(name) {
-      if (!locks) return queues.has(name) ? undefined : turn(name, await queue(name));
+      if (!locks) return lines.has(name) ? undefined : turn(name, await queue(name));
       const release = await lockIfFree(locks, name);
       return release && turn(name, release);
     },
@@ -115,18 +116,20 @@ function lockIfFree(locks: LockManager, name: string): Promise<(() => void) | un
   });
 }
 
-/** Of this page: the last one who waits, by name. */
-const queues = new Map<string, Promise<void>>();
+/** Of this page: who waits, by name. */
+const lines = new Map<string, Line>();
 
 async function queue(name: string, signal?: AbortSignal): Promise<() => void> {
-  const before = queues.get(name) ?? Promise.resolve();
-  let release = (): void => {};
-  const mine = new Promise<void>((resolve) => (release = resolve));
-  const last = before.then(() => mine);
-  queues.set(name, last);
-  void last.then(() => queues.get(name) === last && queues.delete(name));
+  const line = lines.get(name) ?? new Line();
+  lines.set(name, line);
+  const caller = new Caller();
+  const release = (): void => {
+    caller.end();
+    line.leave(caller);
+    if (line.isEmpty && lines.get(name) === line) lines.delete(name);
+  };
   try {
-    await abortable(before, signal);
+    await line.enter(caller, signal);
   } catch (error) {
     release();
     throw error;

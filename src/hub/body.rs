@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
-use js_sys::{ArrayBuffer, Uint8Array};
+use js_sys::{ArrayBuffer, IteratorNext, Promise, Uint8Array};
+use wasm_bindgen::prelude::{Closure, wasm_bindgen};
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_streams::ReadableStream;
-use wasm_streams::readable::IntoStream;
+use wasm_bindgen_futures::JsFuture;
 
 use super::ByteStream;
 use crate::error::{Error, ErrorKind, Result};
@@ -15,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// A body of a response, or whatever else streams.
 pub(super) struct BodyStream {
     file: String,
-    chunks: IntoStream<'static>,
+    chunks: Chunks,
     chunk: Uint8Array,
     /// Read from the chunk under way.
     position: u32,
@@ -31,12 +30,10 @@ impl BodyStream {
     ///
     /// *Errors*: `InvalidInput` where the stream is locked or was read before.
     pub fn new(file: &str, raw: web_sys::ReadableStream, least: u64, again: bool) -> Result<Self> {
-        let chunks = ReadableStream::from_raw(raw.unchecked_into())
-            .try_into_stream()
-            .map_err(|(error, _)| {
-                Error::invalid_input(format!("{file}: the stream is locked or was read before"))
-                    .with_source(text(&error))
-            })?;
+        let chunks = Chunks::new(raw.unchecked_ref()).map_err(|error| {
+            Error::invalid_input(format!("{file}: the stream is locked or was read before"))
+                .with_source(text(&error))
+        })?;
         Ok(Self {
             file: file.into(),
             chunks,
@@ -58,12 +55,12 @@ impl BodyStream {
 
     async fn next_chunk(&mut self) -> Result<bool> {
         match self.chunks.next().await {
-            None => Ok(false),
-            Some(Err(error)) => {
+            Ok(None) => Ok(false),
+            Err(error) => {
                 let error = failure(&self.file, "the connection broke", &error);
                 Err(self.passing(error))
             }
-            Some(Ok(chunk)) => {
+            Ok(Some(chunk)) => {
                 self.chunk = if let Some(bytes) = chunk.dyn_ref::<Uint8Array>() {
                     bytes.clone()
                 } else if let Some(buffer) = chunk.dyn_ref::<ArrayBuffer>() {
@@ -105,6 +102,79 @@ impl ByteStream for BodyStream {
             .copy_to(&mut to[..count as usize]);
         self.position += count;
         Ok(count as usize)
+    }
+}
+
+#[wasm_bindgen]
+extern "C" {
+    type Stream;
+
+    #[wasm_bindgen(method, catch, js_name = getReader)]
+    fn reader(this: &Stream) -> Result<Reader, JsValue>;
+
+    type Reader;
+
+    #[wasm_bindgen(method, catch)]
+    fn read(this: &Reader) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn cancel(this: &Reader) -> Result<Promise, JsValue>;
+}
+
+thread_local! {
+    /// For a promise that nobody waits for: what it rejects with would else be reported.
+    static IGNORE: Closure<dyn FnMut(JsValue)> = Closure::new(|_| {});
+}
+
+/// What a stream yields. Its lock is never given back, and nothing that is thrown when it is dropped flies through Rust: in
+/// Cloudflare Workers it may be another request than the stream's own that drops it, and streams refuse that.
+struct Chunks {
+    reader: Reader,
+    /// The chunk that was asked for; whoever asked may have gone on without it.
+    next: Option<JsFuture>,
+    ended: bool,
+}
+
+impl Chunks {
+    fn new(stream: &Stream) -> Result<Self, JsValue> {
+        Ok(Self {
+            reader: stream.reader()?,
+            next: None,
+            ended: false,
+        })
+    }
+
+    /// The next chunk, or `None` at the end.
+    async fn next(&mut self) -> Result<Option<JsValue>, JsValue> {
+        let next = match &mut self.next {
+            Some(next) => next,
+            None => {
+                let read = self.reader.read()?;
+                self.next.insert(JsFuture::from(read))
+            }
+        };
+        let read = next.await;
+        self.next = None;
+        let read: IteratorNext = match read {
+            Ok(read) => read.unchecked_into(),
+            Err(error) => {
+                self.ended = true;
+                return Err(error);
+            }
+        };
+        self.ended = read.done();
+        Ok((!self.ended).then(|| read.value()))
+    }
+}
+
+impl Drop for Chunks {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        if let Ok(cancelled) = self.reader.cancel() {
+            let _ = IGNORE.with(|ignore| cancelled.catch(ignore));
+        }
     }
 }
 

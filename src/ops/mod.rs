@@ -15,6 +15,7 @@ mod group_norm;
 mod linear;
 mod norm;
 mod transfer;
+pub(crate) mod work;
 
 pub use activation::{Activation, from_config as activation_from_config};
 pub use attention::{Spans, attention};

@@ -6,6 +6,7 @@ use js_sys::{Float32Array, Float64Array, Function, Promise, Uint8Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
+use super::caller::for_caller;
 use super::error::to_js;
 use super::options::{draw_options, signal_option};
 use super::pace::EventLoopPace;
@@ -64,7 +65,7 @@ impl GeneratorCore {
                     .await?;
                 backend.check().map(|()| pictures)
             };
-            let pictures = generate.await.map_err(to_js)?;
+            let pictures = for_caller(&options, generate).await.map_err(to_js)?;
             Ok(Uint8Array::from(pictures.as_slice()).into())
         })
     }
@@ -124,7 +125,7 @@ impl JudgeCore {
                 let probabilities = judge.read(&pictures.to_vec(), &pace).await?;
                 backend.check().map(|()| probabilities)
             };
-            let probabilities = read.await.map_err(to_js)?;
+            let probabilities = for_caller(&options, read).await.map_err(to_js)?;
             Ok(Float32Array::from(probabilities.as_slice()).into())
         })
     }

@@ -6,6 +6,7 @@ use js_sys::{Array, Float32Array, Int8Array, Uint8Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
+use super::caller::for_caller;
 use super::error::to_js;
 use super::options::{embed_options, texts};
 use super::pace::EventLoopPace;
@@ -49,7 +50,7 @@ impl EmbedderCore {
                     .await?;
                 backend.check().map(|()| embeddings)
             };
-            embed
+            for_caller(&options, embed)
                 .await
                 .map(|embeddings| embeddings_to_js(&embeddings))
                 .map_err(to_js)

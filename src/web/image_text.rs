@@ -7,6 +7,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 
+use super::caller::for_caller;
 use super::embedder::{embeddings_to_js, numbers, values_to_js};
 use super::error::to_js;
 use super::options::{LoadOptions, embed_options, kind, signal_option, texts};
@@ -56,7 +57,7 @@ impl ImageTextCore {
                 let embeddings = embedder.embed_texts(&texts, &options, &pace).await?;
                 backend.check().map(|()| embeddings)
             };
-            embed
+            for_caller(&options, embed)
                 .await
                 .map(|embeddings| embeddings_to_js(&embeddings))
                 .map_err(to_js)
@@ -88,7 +89,7 @@ impl ImageTextCore {
                 let (values, width) = embedder.embed_images(count, read, &options, &pace).await?;
                 backend.check().map(|()| (values, width))
             };
-            let (values, width) = embed.await.map_err(to_js)?;
+            let (values, width) = for_caller(&options, embed).await.map_err(to_js)?;
             Ok(object([
                 ("data", values_to_js(&values)),
                 ("dims", numbers(&[count, width]).into()),
@@ -118,7 +119,7 @@ impl ImageTextCore {
                     .await?;
                 backend.check().map(|()| scores)
             };
-            let scores = classify.await.map_err(to_js)?;
+            let scores = for_caller(&options, classify).await.map_err(to_js)?;
             let scores = scores.iter().map(|score| {
                 object([
                     ("label", JsValue::from(score.label.as_str())),

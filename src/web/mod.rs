@@ -1,5 +1,6 @@
 //! The surface for JavaScript: conversions only, no arithmetic.
 
+mod caller;
 mod digits;
 mod embedder;
 mod error;

@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use js_sys::{Function, Object, Reflect};
 use wasm_bindgen::JsValue;
 
+use super::caller::for_caller;
 use super::options::LoadOptions;
 use super::pace::EventLoopPace;
 use super::store::{self, now};
@@ -109,14 +110,17 @@ pub(super) async fn load_model<T>(
     options: &JsValue,
     load: impl AsyncFn(&Source<'_>, Dtype, &Device) -> Result<T>,
 ) -> Result<(Rc<T>, Rc<Backend>)> {
-    let options = LoadOptions::new(options)?;
-    let backend = Backend::open(options.webgpu).await?;
-    let (dtype, device) = (options.dtype, backend.device());
-    let source = WebSource::new(model, options).await?;
-    let model = source
-        .with(async |source| load(source, dtype, &device).await)
-        .await?;
-    backend.check().map(|()| (Rc::new(model), Rc::new(backend)))
+    for_caller(options, async {
+        let options = LoadOptions::new(options)?;
+        let backend = Backend::open(options.webgpu).await?;
+        let (dtype, device) = (options.dtype, backend.device());
+        let source = WebSource::new(model, options).await?;
+        let model = source
+            .with(async |source| load(source, dtype, &device).await)
+            .await?;
+        backend.check().map(|()| (Rc::new(model), Rc::new(backend)))
+    })
+    .await
 }
 
 fn report(progress: &LoadProgress, listener: &Function) {

@@ -1,77 +1,44 @@
 // examples/cloudflare-worker in workerd, with weights from the test hub.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { build } from 'esbuild';
-import { Miniflare } from 'miniflare';
 import { startHub } from '../hub/hub.mjs';
-import { golden, HUB_MODELS, ROOT } from './support/models.mjs';
+import { golden, HUB_MODELS } from './support/models.mjs';
 import { cosine } from './support/vectors.mjs';
+import { startWorker } from './support/workers.mjs';
 
-const EXAMPLE = path.join(ROOT, 'examples/cloudflare-worker');
+const EXAMPLE = './examples/cloudflare-worker/src/index.js';
 const MODEL = 'sentence-transformers/all-MiniLM-L6-v2';
 const { cases } = golden('minilm');
 
 let hub;
 let worker;
-let outdir;
 
 before(async () => {
   hub = await startHub({ models: HUB_MODELS, port: 0 });
-  outdir = mkdtempSync(path.join(os.tmpdir(), 'pilotlight-worker-'));
-  // As wrangler does it: its conditions, and .wasm files beside the script as compiled modules.
-  await build({
-    entryPoints: [path.join(EXAMPLE, 'src/index.js')],
-    outdir,
-    bundle: true,
-    format: 'esm',
-    target: 'es2022',
-    conditions: ['workerd', 'worker', 'browser'],
-    loader: { '.wasm': 'copy' },
-  });
-  worker = start(MODEL);
+  worker = await start(MODEL);
 });
 
 after(async () => {
-  await worker?.dispose();
+  await worker?.stop();
   await hub.close();
-  rmSync(outdir, { recursive: true, force: true });
 });
 
-function start(model) {
-  return new Miniflare({
-    modules: true,
-    rootPath: outdir,
-    modulesRoot: outdir,
-    scriptPath: 'index.js',
-    modulesRules: [{ type: 'CompiledWasm', include: ['**/*.wasm'] }],
-    compatibilityDate: '2026-07-01',
-    bindings: { MODEL: model, MODEL_HOST: hub.url },
-  });
-}
+const start = (model, source = `export { default } from '${EXAMPLE}';`) =>
+  startWorker(source, { bindings: { MODEL: model, MODEL_HOST: hub.url } });
 
-const post = (body) =>
-  worker.dispatchFetch('http://worker/', {
-    method: 'POST',
-    body: typeof body === 'string' ? body : JSON.stringify(body),
-  });
+const post = (body) => worker.send('/', typeof body === 'string' ? body : JSON.stringify(body));
 
 test("the first requests share one load and get PyTorch's vectors", async () => {
   const texts = cases.slice(0, 8).map(({ text }) => text);
   const responses = await Promise.all([
     post(texts),
     post(texts),
-    worker.dispatchFetch(`http://worker/?text=${encodeURIComponent(texts[0])}`),
+    worker.send(`/?text=${encodeURIComponent(texts[0])}`),
   ]);
-  const [first, second, single] = await Promise.all(
-    responses.map(async (response) => {
-      const answer = await response.json();
-      assert.equal(response.status, 200, JSON.stringify(answer));
-      return answer;
-    }),
-  );
+  const [first, second, single] = responses.map(({ status, body }) => {
+    assert.equal(status, 200, body);
+    return JSON.parse(body);
+  });
   assert.deepEqual(first.dims, [8, 384]);
   assert.deepEqual(
     first.tokens,
@@ -97,21 +64,45 @@ for (const [what, body] of [
   ['a list with a number', ['fine', 7]],
 ]) {
   test(`${what} is answered with 400 and words, and the next request works`, async () => {
-    const response = await post(body);
-    assert.equal(response.status, 400);
-    assert.equal((await response.json()).code, 'INVALID_INPUT');
+    const answer = await post(body);
+    assert.equal(answer.status, 400);
+    assert.equal(JSON.parse(answer.body).code, 'INVALID_INPUT');
     assert.equal((await post(['next'])).status, 200);
   });
 }
 
 test('a host without the model is answered with 503, and a later request tries again', async (t) => {
-  const other = start('test/nothing');
-  t.after(() => other.dispose());
+  const other = await start('test/nothing');
+  t.after(() => other.stop());
   for (let i = 0; i < 2; i++) {
     hub.requests.length = 0;
-    const response = await other.dispatchFetch('http://worker/?text=x');
-    assert.equal(response.status, 503);
-    assert.equal((await response.json()).code, 'FETCH_FAILED');
+    const { status, body } = await other.send('/?text=x');
+    assert.equal(status, 503);
+    assert.equal(JSON.parse(body).code, 'FETCH_FAILED');
     assert.ok(hub.requests.length > 0);
   }
+});
+
+test('a load that ended with its request is begun anew after a minute', async (t) => {
+  // A Worker whose waitUntil is used up, and whose clock a request can put forward.
+  const other = await start(
+    MODEL,
+    `import example from '${EXAMPLE}';
+    let ahead = 0;
+    const { now } = Date;
+    Date.now = () => now() + ahead;
+    export default {
+      fetch(request, env) {
+        ahead += Number(new URL(request.url).searchParams.get('ahead'));
+        return example.fetch(request, env, { waitUntil() {} });
+      },
+    };`,
+  );
+  t.after(() => other.stop());
+  hub.setFaults([{ file: /safetensors/, fault: 'stall', value: 1e6, times: 1, skip: 1 }]);
+  t.after(() => hub.setFaults([]));
+  await other.leave('/?text=first', undefined, 1000);
+  const { status, body } = await other.send('/?text=second&ahead=61000');
+  assert.equal(status, 200, body);
+  assert.deepEqual(JSON.parse(body).dims, [1, 384]);
 });

@@ -3,15 +3,31 @@ import { PilotlightError, TextEmbedder } from 'pilotlight';
 
 /** One model for all requests of this isolate; a failed load is forgotten, so the next request tries again. */
 let loading;
+/** When the load began, while it is under way. */
+let begun;
+
+/** A load that takes so many milliseconds has ended with its request: see `embedder`. */
+const LONGEST = 60_000;
 
 function embedder({ MODEL, MODEL_HOST }, context) {
-  loading ??= TextEmbedder.load(MODEL, { host: MODEL_HOST, device: 'cpu', store: false }).catch((error) => {
-    loading = undefined;
-    throw error;
-  });
-  // A client that goes away must not stop the load that others wait for.
+  if (begun !== undefined && Date.now() - begun > LONGEST) loading = undefined;
+  loading ??= load(MODEL, { host: MODEL_HOST, device: 'cpu', store: false });
+  // A load belongs to the request that began it, and would end with it when the client leaves. This makes it last 30 seconds longer.
   context.waitUntil(loading.catch(() => {}));
   return loading;
+}
+
+async function load(model, options) {
+  const now = Date.now();
+  begun = now;
+  try {
+    return await TextEmbedder.load(model, options);
+  } catch (error) {
+    if (begun === now) loading = undefined;
+    throw error;
+  } finally {
+    if (begun === now) begun = undefined;
+  }
 }
 
 async function textsOf(request) {

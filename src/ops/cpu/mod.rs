@@ -7,7 +7,7 @@ use burn_flex::{FlexTensor, Layout};
 
 use pilotlight_kernels as kernels;
 
-use super::{Activation, HotOps, Spans, Window};
+use super::{Activation, HotOps, Spans, Window, work};
 
 impl HotOps for Flex {
     fn linear_f32(
@@ -18,6 +18,7 @@ impl HotOps for Flex {
     ) -> FlexTensor {
         let [m, k] = dims(&x);
         let [n] = dims(&bias);
+        work::count(m, k, n);
         output([m, n], |y| {
             let (x, weight, bias) = (
                 x.to_contiguous(),
@@ -39,6 +40,7 @@ impl HotOps for Flex {
     ) -> FlexTensor {
         let [m, k] = dims(&x);
         let [n] = dims(&bias);
+        work::count(m, k, n);
         output([m, n], |y| {
             let (x, weight, sums) = (
                 x.to_contiguous(),
@@ -69,6 +71,7 @@ impl HotOps for Flex {
     ) -> FlexTensor {
         let [m, k] = dims(&x);
         let [n] = dims(&bias);
+        work::count(m, k, n);
         let [_, groups, _] = dims(&scale);
         output([m, n], |y| {
             let (x, weight, scale, bias) = (
@@ -163,7 +166,9 @@ impl HotOps for Flex {
     fn conv2d(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, window: Window) -> FlexTensor {
         let [b, h, w, c] = dims(&x);
         let [n] = dims(&bias);
-        output([b, window.outputs(h), window.outputs(w), n], |y| {
+        let (rows, columns) = (window.outputs(h), window.outputs(w));
+        work::count(b * rows * columns, window.size * window.size * c, n);
+        output([b, rows, columns, n], |y| {
             let (x, weight, bias) = (
                 x.to_contiguous(),
                 weight.to_contiguous(),
