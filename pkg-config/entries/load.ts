@@ -3,6 +3,7 @@ import { abortable } from './abort.js';
 import type { CoreInstance } from './core-instance.js';
 import { PilotlightError } from './error.js';
 import type { Glue } from './glue.js';
+import { byteOptions } from './request.js';
 import { isShared, type Turns, turnsFor } from './turns.js';
 
 /** One load of a model: whose turn it is, cancelling at once, and what is done when the model has given its first answer. */
@@ -34,7 +35,8 @@ export class Load<Options extends LoadOptions> {
       this.#options.onProgress?.(event);
     };
     const { signal } = this.#options;
-    const work = instance.run((glue) => load(glue, { ...this.#options, onProgress, turns: this.#turns }));
+    const settled = { ...this.#options, onProgress, turns: this.#turns, ...byteOptions(this.#options, signal) };
+    const work = instance.run((glue) => load(glue, settled));
     const ended = work.then(
       // Nobody waits for it any more.
       (model) => signal?.aborted && model.free(),
@@ -54,6 +56,7 @@ export class Load<Options extends LoadOptions> {
       signal: undefined,
       onProgress: undefined,
       turns: turnsFor(isShared(store), undefined),
+      ...byteOptions({}, undefined),
     };
     const offline = (globalThis.navigator as { onLine?: boolean } | undefined)?.onLine === false;
     const fixed = /^[0-9a-f]{40}$/.test(revision ?? '');
