@@ -1,5 +1,6 @@
 import { CoreInstance } from './core-instance.js';
 import { PilotlightError, toPilotlightError } from './error.js';
+import { has } from './foreign.js';
 import type { Glue, WasmSource } from './glue.js';
 
 /** Where a core's two files come from in this runtime. */
@@ -54,11 +55,14 @@ export class Core {
       const { message } = toPilotlightError(error);
       throw new PilotlightError('FETCH_FAILED', `${name}: ${message}`, error);
     }
-    if (typeof Response === 'function' && wasm instanceof Response && !wasm.ok) {
-      throw new PilotlightError('FETCH_FAILED', `${name}: the host answered ${wasm.status} for ${wasm.url}`);
+    const response = has(wasm, 'arrayBuffer') ? (wasm as Response) : undefined;
+    if (response && !response.ok) {
+      throw new PilotlightError('FETCH_FAILED', `${name}: the host answered ${response.status} for ${response.url}`);
     }
     try {
-      await glue.default({ module_or_path: wasm });
+      // The glue knows no `Response` but that of the class of that name, which some servers replace.
+      const foreign = response && !(typeof Response === 'function' && response instanceof Response);
+      await glue.default({ module_or_path: foreign ? await response.arrayBuffer() : wasm });
     } catch (error) {
       const { message } = toPilotlightError(error);
       throw new PilotlightError('BACKEND_UNAVAILABLE', `${name}: WebAssembly could not be started: ${message}`, error);

@@ -1,6 +1,5 @@
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './abort.js';
-import { abortableFiles } from './abortable-files.js';
 import { type Cores, chooseBackend } from './backend.js';
 import { checkObject } from './check.js';
 import { Digits, type Drawn } from './digits.js';
@@ -40,10 +39,9 @@ export function digitGeneratorOn(cores: Cores): typeof Api.DigitGenerator {
           ]),
           signal,
         );
-        const files = abortableFiles({ [FILE]: bytes }, signal) ?? {};
         const load = new Load('digits', {
           device: report.device,
-          files,
+          files: { [FILE]: bytes },
           store: false,
           ...(signal && { signal }),
           ...(onProgress && { onProgress }),

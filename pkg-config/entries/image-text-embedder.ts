@@ -1,7 +1,7 @@
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './abort.js';
-import { abortableFiles } from './abortable-files.js';
 import { type Cores, chooseBackend } from './backend.js';
+import { isReadOnce } from './byte-sources.js';
 import type { Caller } from './caller.js';
 import { checkModel, checkObject } from './check.js';
 import { PilotlightError, toPilotlightError } from './error.js';
@@ -58,8 +58,7 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
         if (towers.length > 1) checkReadTwice(options.files);
         const { instance, report } = await abortable(chooseBackend(cores, options), signal);
         const { device, dtype } = report;
-        const files = abortableFiles(options.files, signal);
-        const load = new Load(model, { ...options, towers, device, dtype, ...(files && { files }) });
+        const load = new Load(model, { ...options, towers, device, dtype });
         const handle = await load.run(instance, ({ ImageTextCore }, settled) => ImageTextCore.load(model, settled));
         return new ImageTextEmbedder(
           INSIDE,
@@ -159,10 +158,7 @@ const READ_ONCE = ['tokenizer.json', 'preprocessor_config.json'];
 
 function checkReadTwice(files: Api.LoadOptions['files']): void {
   for (const [name, source] of Object.entries(files ?? {})) {
-    const once =
-      (typeof ReadableStream === 'function' && source instanceof ReadableStream) ||
-      (typeof Response === 'function' && source instanceof Response);
-    if (once && !READ_ONCE.includes(name)) {
+    if (isReadOnce(source) && !READ_ONCE.includes(name)) {
       throw new PilotlightError(
         'INVALID_INPUT',
         `files: ${name} can be read once only, and both towers need it; give a Blob or bytes, or load one tower`,

@@ -2,6 +2,7 @@ import type * as Api from '../types/judge.js';
 import { abortable, signalOf } from './abort.js';
 import { checkObject } from './check.js';
 import { PilotlightError, toPilotlightError } from './error.js';
+import { bytesOf, tagOf } from './foreign.js';
 import type { JudgeHandle } from './glue.js';
 import { HeldModel } from './held-model.js';
 import { Load } from './load.js';
@@ -48,14 +49,15 @@ export class DigitJudge implements Api.DigitJudge {
 
   async read(pictures: Uint8Array, options: { signal?: AbortSignal } = {}): Promise<Api.Reading[]> {
     return this.#model.call(options, async (handle, caller) => {
-      if (!(pictures instanceof Uint8Array) || pictures.length === 0 || pictures.length % PIXELS !== 0) {
-        const got = pictures instanceof Uint8Array ? `${pictures.length} values` : typeof pictures;
+      const greys = tagOf(pictures) === 'Uint8Array' ? bytesOf(pictures) : undefined;
+      if (!greys || greys.length === 0 || greys.length % PIXELS !== 0) {
+        const got = greys ? `${greys.length} values` : typeof pictures;
         throw new PilotlightError(
           'INVALID_INPUT',
           `pictures: expected a Uint8Array of 784 grey values for each, got ${got}`,
         );
       }
-      const all = await handle.read(pictures, { ...options, caller });
+      const all = await handle.read(greys, { ...options, caller });
       return Array.from({ length: all.length / 10 }, (_, i) => readingOf(all.slice(10 * i, 10 * i + 10)));
     });
   }

@@ -4,6 +4,7 @@ import { Caller, watch } from './caller.js';
 import type { CoreInstance } from './core-instance.js';
 import { PilotlightError } from './error.js';
 import type { Glue } from './glue.js';
+import { byteOptions } from './request.js';
 import { isShared, type Turns, turnsFor } from './turns.js';
 
 /** Whose loads are under way. */
@@ -46,7 +47,7 @@ export class Load<Options extends LoadOptions> {
       (gone) => callers.delete(gone),
     );
     const work = instance.run(
-      (glue) => load(glue, { ...this.#options, onProgress, turns: this.#turns, caller }),
+      (glue) => load(glue, { ...this.#options, onProgress, turns: this.#turns, caller, ...byteOptions(this.#options, signal) }),
       caller,
     );
     const ended = work.then(
@@ -73,6 +74,7 @@ export class Load<Options extends LoadOptions> {
       signal: undefined,
       onProgress: undefined,
       turns: turnsFor(isShared(store), undefined),
+      ...byteOptions({}, undefined),
     };
     const offline = (globalThis.navigator as { onLine?: boolean } | undefined)?.onLine === false;
     const fixed = /^[0-9a-f]{40}$/.test(revision ?? '');

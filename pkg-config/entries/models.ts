@@ -4,6 +4,7 @@ import { type Cores, chooseBackend } from './backend.js';
 import { checkModel, checkObject } from './check.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import type { Glue } from './glue.js';
+import { byteOptions } from './request.js';
 import { isShared, turnsFor } from './turns.js';
 
 /** The most that WebAssembly can address. */
@@ -45,8 +46,9 @@ export function modelsOn(cores: Cores): typeof Api.models {
         const { instance, report } = await abortable(chooseBackend(cores, options), signal);
         const { device, dtype, reason } = report;
         const turns = turnsFor(isShared(options.store), signal);
+        const settled = { ...options, device, dtype, turns, ...byteOptions(options, signal) };
         const plan = await abortable(
-          instance.run(({ planModel }) => planModel(model, { ...options, device, dtype, turns })),
+          instance.run(({ planModel }) => planModel(model, settled)),
           signal,
         );
         const problem = problemOf(plan);

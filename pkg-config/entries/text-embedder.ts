@@ -1,6 +1,5 @@
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './abort.js';
-import { abortableFiles } from './abortable-files.js';
 import { type Cores, chooseBackend } from './backend.js';
 import { checkModel, checkObject } from './check.js';
 import { PilotlightError, toPilotlightError } from './error.js';
@@ -43,8 +42,7 @@ export function textEmbedderOn(cores: Cores): typeof Api.TextEmbedder {
         checkModel(model, options);
         const { instance, report } = await abortable(chooseBackend(cores, options), signal);
         const { device, dtype } = report;
-        const files = abortableFiles(options.files, signal);
-        const load = new Load(model, { ...options, device, dtype, ...(files && { files }) });
+        const load = new Load(model, { ...options, device, dtype });
         const handle = await load.run(instance, ({ EmbedderCore }, settled) => EmbedderCore.load(model, settled));
         return new TextEmbedder(INSIDE, new HeldModel('TextEmbedder', instance, handle), handle, report, () =>
           load.refresh(instance),

@@ -3,6 +3,7 @@ import type { Cores } from './backend.js';
 import { checkObject } from './check.js';
 import type { CoreInstance } from './core-instance.js';
 import { PilotlightError, toPilotlightError } from './error.js';
+import { bytesOf, tagOf } from './foreign.js';
 import type { Glue, IndexHandle } from './glue.js';
 import { isShared, turnsFor } from './turns.js';
 import { checkId, checkIds, checkTags, toFloats, toQuery, toWhole } from './vectors.js';
@@ -47,9 +48,9 @@ export function vectorIndexOn({ cpu }: Cores): typeof Api.VectorIndex {
     }
 
     static async fromBytes(bytes: Uint8Array): Promise<VectorIndex> {
-      if (!(bytes instanceof Uint8Array))
-        throw new PilotlightError('INVALID_INPUT', `bytes: expected a Uint8Array, got ${kindOf(bytes)}`);
-      return make(({ IndexCore }) => IndexCore.fromBytes(bytes));
+      const own = tagOf(bytes) === 'Uint8Array' ? bytesOf(bytes) : undefined;
+      if (!own) throw new PilotlightError('INVALID_INPUT', `bytes: expected a Uint8Array, got ${kindOf(bytes)}`);
+      return make(({ IndexCore }) => IndexCore.fromBytes(own));
     }
 
     static async load(name: string, options: Api.StoreOptions = {}): Promise<VectorIndex | undefined> {

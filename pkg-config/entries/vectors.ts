@@ -1,5 +1,6 @@
 import type * as Api from '../types/index.js';
 import { PilotlightError } from './error.js';
+import { floatsOf, tagOf } from './foreign.js';
 
 /** Half of a pair alone: it would become another character on the way to UTF-8, and two ids one. */
 const LONE = /\p{Surrogate}/u;
@@ -27,11 +28,12 @@ export function checkTags(tags: unknown): unknown {
 
 /** All values one after the other. */
 export function toFloats(vectors: unknown, rows: number, dimensions: number): Float32Array {
-  if (vectors instanceof Float32Array) {
-    if (vectors.length === rows * dimensions) return vectors;
+  const floats = floatsOf(vectors);
+  if (floats) {
+    if (floats.length === rows * dimensions) return floats;
     throw new PilotlightError(
       'INVALID_INPUT',
-      `vectors: expected ${rows} x ${dimensions} values for ${rows} ids, got ${vectors.length}`,
+      `vectors: expected ${rows} x ${dimensions} values for ${rows} ids, got ${floats.length}`,
     );
   }
   if (isEmbeddings(vectors)) return ofEmbeddings('vectors', vectors, rows, dimensions);
@@ -54,7 +56,7 @@ export function toFloats(vectors: unknown, rows: number, dimensions: number): Fl
 export function toQuery(query: unknown, dimensions: number): Float32Array {
   if (isEmbeddings(query)) return ofEmbeddings('query', query, 1, dimensions);
   const vector = toVector('query', query, dimensions);
-  return vector instanceof Float32Array ? vector : new Float32Array(vector);
+  return floatsOf(vector) ?? new Float32Array(vector);
 }
 
 export function toWhole(name: string, value: unknown): number {
@@ -65,10 +67,11 @@ export function toWhole(name: string, value: unknown): number {
   );
 }
 
-function toVector(name: string, vector: unknown, dimensions: number): ArrayLike<number> {
-  if (!Array.isArray(vector) && !(vector instanceof Float32Array) && !(vector instanceof Float64Array)) {
-    throw wrong(name, 'a Float32Array or an array of numbers', vector);
+function toVector(name: string, value: unknown, dimensions: number): ArrayLike<number> {
+  if (!Array.isArray(value) && !TYPED.has(tagOf(value))) {
+    throw wrong(name, 'a Float32Array or an array of numbers', value);
   }
+  const vector = value as ArrayLike<number>;
   if (vector.length !== dimensions)
     throw new PilotlightError('INVALID_INPUT', `${name}: expected ${dimensions} values, got ${vector.length}`);
   if (Array.isArray(vector)) {
@@ -80,6 +83,8 @@ function toVector(name: string, vector: unknown, dimensions: number): ArrayLike<
   return vector;
 }
 
+const TYPED = new Set(['Float32Array', 'Float64Array']);
+
 function isEmbeddings(value: unknown): value is Api.Embeddings {
   return typeof value === 'object' && value !== null && 'data' in value && 'dims' in value && Array.isArray(value.dims);
 }
@@ -90,13 +95,14 @@ function ofEmbeddings(
   rows: number,
   dimensions: number,
 ): Float32Array {
-  if (!(data instanceof Float32Array)) {
+  const floats = floatsOf(data);
+  if (!floats) {
     throw new PilotlightError(
       'INVALID_INPUT',
       `${name}: expected embeddings of precision 'float32', from which the index makes its own, got other ones`,
     );
   }
-  if (dims[0] === rows && dims[1] === dimensions && data.length === rows * dimensions) return data;
+  if (dims[0] === rows && dims[1] === dimensions && floats.length === rows * dimensions) return floats;
   throw new PilotlightError(
     'INVALID_INPUT',
     `${name}: expected embeddings of ${rows} x ${dimensions}, got ${dims.join(' x ')}`,

@@ -1,22 +1,40 @@
-//! A JavaScript `ReadableStream` as a [`ByteStream`]: each chunk stays in JavaScript's memory until it is copied out.
+//! A `ByteReader` of `byte-reader.ts` as a [`ByteStream`]: each piece stays in JavaScript's memory until it is copied out.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use js_sys::{ArrayBuffer, IteratorNext, Promise, Uint8Array};
-use wasm_bindgen::prelude::{Closure, wasm_bindgen};
+use js_sys::{Reflect, Uint8Array};
+use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 
-use super::ByteStream;
+use super::{ByteStream, PlatformHash};
 use crate::error::{Error, ErrorKind, Result};
 
-/// A body of a response, or whatever else streams.
+#[wasm_bindgen]
+extern "C" {
+    /// `ByteReader` of `byte-reader.ts`.
+    #[derive(Debug)]
+    pub(super) type ByteReader;
+
+    #[wasm_bindgen(method, catch)]
+    async fn read(this: &ByteReader) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    async fn hash(this: &ByteReader) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    async fn sha256(this: &ByteReader) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn cancel(this: &ByteReader) -> Result<(), JsValue>;
+}
+
+/// A body of a response, or whatever else has bytes in order.
 pub(super) struct BodyStream {
     file: String,
-    chunks: Chunks,
-    chunk: Uint8Array,
-    /// Read from the chunk under way.
+    reader: ByteReader,
+    piece: Uint8Array,
+    /// Read from the piece under way.
     position: u32,
     /// Bytes that there must be, at least.
     least: u64,
@@ -27,22 +45,16 @@ pub(super) struct BodyStream {
 
 impl BodyStream {
     /// Of at least so many bytes, which can be asked for `again` or not.
-    ///
-    /// *Errors*: `InvalidInput` where the stream is locked or was read before.
-    pub fn new(file: &str, raw: web_sys::ReadableStream, least: u64, again: bool) -> Result<Self> {
-        let chunks = Chunks::new(raw.unchecked_ref()).map_err(|error| {
-            Error::invalid_input(format!("{file}: the stream is locked or was read before"))
-                .with_source(text(&error))
-        })?;
-        Ok(Self {
+    pub fn new(file: &str, reader: ByteReader, least: u64, again: bool) -> Self {
+        Self {
             file: file.into(),
-            chunks,
-            chunk: Uint8Array::new_with_length(0),
+            reader,
+            piece: Uint8Array::new_with_length(0),
             position: 0,
             least,
             again,
             received: 0,
-        })
+        }
     }
 
     fn passing(&self, error: Error) -> Error {
@@ -53,29 +65,36 @@ impl BodyStream {
         }
     }
 
-    async fn next_chunk(&mut self) -> Result<bool> {
-        match self.chunks.next().await {
-            Ok(None) => Ok(false),
-            Err(error) => {
-                let error = failure(&self.file, "the connection broke", &error);
-                Err(self.passing(error))
-            }
-            Ok(Some(chunk)) => {
-                self.chunk = if let Some(bytes) = chunk.dyn_ref::<Uint8Array>() {
-                    bytes.clone()
-                } else if let Some(buffer) = chunk.dyn_ref::<ArrayBuffer>() {
-                    Uint8Array::new(buffer)
-                } else {
-                    return Err(Error::invalid_input(format!(
-                        "{}: the stream yields something else than bytes",
-                        self.file
-                    )));
-                };
-                self.position = 0;
-                self.received += u64::from(self.chunk.length());
-                Ok(true)
-            }
+    async fn next_piece(&mut self) -> Result<bool> {
+        let piece = self.reader.read().await.map_err(|error| {
+            let error = failure(&self.file, "the connection broke", &error);
+            self.passing(error)
+        })?;
+        if piece.is_undefined() {
+            return Ok(false);
         }
+        self.piece = bytes(&self.file, piece)?;
+        self.position = 0;
+        self.received += u64::from(self.piece.length());
+        Ok(true)
+    }
+
+    fn digest(&self, digest: JsValue) -> Result<[u8; 32]> {
+        let digest = bytes(&self.file, digest)?.to_vec();
+        let length = digest.len();
+        digest.try_into().map_err(|_| {
+            Error::internal(format!(
+                "{}: the runtime gave a SHA-256 of {length} bytes, expected 32",
+                self.file
+            ))
+        })
+    }
+}
+
+impl Drop for BodyStream {
+    fn drop(&mut self) {
+        // Nobody is left who could be told.
+        let _ = self.reader.cancel();
     }
 }
 
@@ -85,8 +104,8 @@ impl ByteStream for BodyStream {
         if to.is_empty() {
             return Ok(0);
         }
-        while self.position == self.chunk.length() {
-            if !self.next_chunk().await? {
+        while self.position == self.piece.length() {
+            if !self.next_piece().await? {
                 if self.received >= self.least {
                     return Ok(0);
                 }
@@ -96,103 +115,70 @@ impl ByteStream for BodyStream {
                 ))));
             }
         }
-        let count = (to.len() as u32).min(self.chunk.length() - self.position);
-        self.chunk
+        // Less than what was read where the owner of the bytes has transferred them meanwhile.
+        let Some(rest) = self.piece.length().checked_sub(self.position) else {
+            let message = format!("{}: its bytes were transferred to somebody else", self.file);
+            return Err(Error::invalid_input(message));
+        };
+        let count = (to.len() as u32).min(rest);
+        self.piece
             .subarray(self.position, self.position + count)
             .copy_to(&mut to[..count as usize]);
         self.position += count;
         Ok(count as usize)
     }
-}
 
-#[wasm_bindgen]
-extern "C" {
-    type Stream;
-
-    #[wasm_bindgen(method, catch, js_name = getReader)]
-    fn reader(this: &Stream) -> Result<Reader, JsValue>;
-
-    type Reader;
-
-    #[wasm_bindgen(method, catch)]
-    fn read(this: &Reader) -> Result<Promise, JsValue>;
-
-    #[wasm_bindgen(method, catch)]
-    fn cancel(this: &Reader) -> Result<Promise, JsValue>;
-}
-
-thread_local! {
-    /// For a promise that nobody waits for: what it rejects with would else be reported.
-    static IGNORE: Closure<dyn FnMut(JsValue)> = Closure::new(|_| {});
-}
-
-/// What a stream yields. Its lock is never given back, and nothing that is thrown when it is dropped flies through Rust: in
-/// Cloudflare Workers it may be another request than the stream's own that drops it, and streams refuse that.
-struct Chunks {
-    reader: Reader,
-    /// The chunk that was asked for; whoever asked may have gone on without it.
-    next: Option<JsFuture>,
-    ended: bool,
-}
-
-impl Chunks {
-    fn new(stream: &Stream) -> Result<Self, JsValue> {
-        Ok(Self {
-            reader: stream.reader()?,
-            next: None,
-            ended: false,
-        })
-    }
-
-    /// The next chunk, or `None` at the end.
-    async fn next(&mut self) -> Result<Option<JsValue>, JsValue> {
-        let next = match &mut self.next {
-            Some(next) => next,
-            None => {
-                let read = self.reader.read()?;
-                self.next.insert(JsFuture::from(read))
-            }
-        };
-        let read = next.await;
-        self.next = None;
-        let read: IteratorNext = match read {
-            Ok(read) => read.unchecked_into(),
-            Err(error) => {
-                self.ended = true;
-                return Err(error);
-            }
-        };
-        self.ended = read.done();
-        Ok((!self.ended).then(|| read.value()))
-    }
-}
-
-impl Drop for Chunks {
-    fn drop(&mut self) {
-        if self.ended {
-            return;
+    async fn hash(&mut self) -> Result<PlatformHash> {
+        // What breaks off is asked for again, here or at another visit, and its hash goes on from there.
+        if self.again {
+            return Ok(PlatformHash::None);
         }
-        if let Ok(cancelled) = self.reader.cancel() {
-            let _ = IGNORE.with(|ignore| cancelled.catch(ignore));
+        let failed = |error| failure(&self.file, "it cannot be read", &error);
+        let hash = self.reader.hash().await.map_err(failed)?;
+        match hash.as_bool() {
+            Some(true) => Ok(PlatformHash::AtEnd),
+            Some(false) => Ok(PlatformHash::None),
+            None => self.digest(hash).map(PlatformHash::Known),
         }
     }
+
+    async fn sha256(&mut self) -> Result<[u8; 32]> {
+        let failed = |error: JsValue| {
+            let words = text(&error);
+            Error::internal(format!(
+                "{}: the runtime did not hash it: {words}",
+                self.file
+            ))
+        };
+        let digest = self.reader.sha256().await.map_err(failed)?;
+        self.digest(digest)
+    }
 }
 
-/// `Aborted` where the browser says so, else `FetchFailed` with its words.
+fn bytes(file: &str, value: JsValue) -> Result<Uint8Array> {
+    value
+        .dyn_into()
+        .map_err(|_| Error::internal(format!("{file}: the entry gave something else than bytes")))
+}
+
+/// By the entry's code where there is one, `Aborted` where the browser says so, else `FetchFailed` with its words.
 pub(super) fn failure(file: &str, what: &str, error: &JsValue) -> Error {
-    let name = js_sys::Reflect::get(error, &"name".into())
-        .ok()
-        .and_then(|name| name.as_string());
-    if name.as_deref() == Some("AbortError") {
-        return Error::aborted();
+    let get = |name: &str| Reflect::get(error, &name.into()).ok()?.as_string();
+    let told = |kind| Error::new(kind, format!("{file}: {}", text(error)));
+    match (get("code").as_deref(), get("name").as_deref()) {
+        (Some("ABORTED"), _) | (_, Some("AbortError")) => Error::aborted(),
+        (Some("INVALID_INPUT"), _) => told(ErrorKind::InvalidInput),
+        (Some("FETCH_FAILED"), _) => told(ErrorKind::FetchFailed),
+        _ => Error::fetch_failed(format!("{file}: {what}: {}", text(error))),
     }
-    Error::fetch_failed(format!("{file}: {what}: {}", text(error)))
 }
 
-/// A JavaScript error in words.
-pub(super) fn text(error: &JsValue) -> String {
-    error.dyn_ref::<js_sys::Error>().map_or_else(
-        || format!("{error:?}"),
-        |error| String::from(error.message()),
-    )
+/// What was thrown, in words. Of any realm: it need not be an `Error` of this one.
+pub(crate) fn text(error: &JsValue) -> String {
+    let message = Reflect::get(error, &"message".into());
+    let message = message.ok().and_then(|message| message.as_string());
+    message.or_else(|| error.as_string()).unwrap_or_else(|| {
+        let kind = error.js_typeof().as_string().unwrap_or_default();
+        format!("{kind} was thrown")
+    })
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::verify::{Digest, Hasher, Verified};
-use super::{ByteStream, FileEntry, Host, Opened, Snapshot};
+use super::{ByteStream, FileEntry, Host, Opened, PlatformHash, Snapshot};
 use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::pace::Pace;
 
@@ -155,6 +155,8 @@ pub struct Fetch<'a> {
     connection: Option<Connection>,
     state: FetchState,
     hasher: Option<Hasher>,
+    /// Whether the platform hashes, in place of `hasher`.
+    platform: bool,
     verified: Option<Verified>,
     patience: Patience,
     on_read: Option<Box<dyn Fn(u64, u64) + 'a>>,
@@ -211,6 +213,7 @@ impl<'a> Fetch<'a> {
             front: u64::MAX,
             connection: None,
             hasher,
+            platform: false,
             verified: None,
             patience: Patience {
                 received: state.position > 0,
@@ -246,9 +249,9 @@ impl<'a> Fetch<'a> {
         self.entry.tensors.get(name)
     }
 
-    /// Whether all bytes so far are in a digest that is checked at the end.
+    /// Whether all bytes so far are in a digest that is checked at the end, or was checked.
     pub fn is_hashed(&self) -> bool {
-        self.hasher.is_some()
+        self.hasher.is_some() || self.platform || self.verified == Some(Verified::Sha256)
     }
 
     /// To go on from at another visit.
@@ -269,7 +272,8 @@ impl<'a> Fetch<'a> {
     pub fn want(&mut self, ranges: Vec<Range<u64>>) {
         let needed: u64 = ranges.iter().map(|range| range.end - range.start).sum();
         let spare = (needed / 50).max(SPARE);
-        if self.state.size.is_some_and(|size| size <= needed + spare) || self.state.size.is_none() {
+        let whole = self.state.size.is_none_or(|size| size <= needed + spare);
+        if whole || self.entry.once {
             self.ranges = vec![WHOLE];
             return;
         }
@@ -404,8 +408,28 @@ impl<'a> Fetch<'a> {
                 count => behind -= count as u64,
             }
         }
+        if position == 0 && start == 0 {
+            self.hash(stream.as_mut()).await?;
+        }
         self.connection = Some(Connection { stream, end });
         Ok(true)
+    }
+
+    /// Leaves hashing to the platform where it can do that, and there is nothing to go on with at another visit.
+    async fn hash(&mut self, stream: &mut dyn ByteStream) -> Result<()> {
+        let (Some(Hasher::Sha256(_)), Some(digest)) = (&self.hasher, &self.entry.digest) else {
+            return Ok(());
+        };
+        match stream.hash().await? {
+            PlatformHash::None => return Ok(()),
+            PlatformHash::AtEnd => self.platform = true,
+            PlatformHash::Known(found) => {
+                digest.check(&self.file, &Digest::Sha256(found))?;
+                self.verified = Some(Verified::Sha256);
+            }
+        }
+        self.hasher = None;
+        Ok(())
     }
 
     /// *Errors*: `Integrity` where this is not the file of the connection before.
@@ -478,18 +502,30 @@ impl<'a> Fetch<'a> {
     /// Waits before another try, or returns the error.
     async fn failed(&mut self, error: Error) -> Result<()> {
         self.connection = None;
+        if self.entry.once {
+            return Err(error);
+        }
         self.network.wait(error, &mut self.patience).await
     }
 
     /// *Errors*: `Integrity` where all bytes are there and are not those that the host lists.
-    fn check(&mut self) -> Result<()> {
-        if let (Some(digest), Some(size)) = (&self.entry.digest, self.entry.size)
-            && size == self.state.position
-            && let Some(hasher) = self.hasher.take()
-        {
-            hasher.check(&self.file, digest)?;
-            self.verified = Some(Verified::Sha256);
+    async fn check(&mut self) -> Result<()> {
+        let (Some(digest), Some(size)) = (&self.entry.digest, self.entry.size) else {
+            return Ok(());
+        };
+        if size != self.state.position {
+            return Ok(());
         }
+        let found = match (self.hasher.take(), &mut self.connection) {
+            (Some(hasher), _) => hasher.finish(),
+            (None, Some(connection)) if self.platform => {
+                Digest::Sha256(connection.stream.sha256().await?)
+            }
+            _ => return Ok(()),
+        };
+        self.platform = false;
+        digest.check(&self.file, &found)?;
+        self.verified = Some(Verified::Sha256);
         Ok(())
     }
 }
@@ -528,7 +564,7 @@ impl ByteStream for Fetch<'_> {
                             self.file
                         )));
                     }
-                    self.check()?;
+                    self.check().await?;
                     if let Some(listener) = &self.on_read {
                         listener(self.within(self.state.position), self.wanted());
                     }

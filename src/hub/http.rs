@@ -5,18 +5,52 @@ use std::ops::Range;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gloo_net::http::{Request, RequestBuilder, Response};
+use js_sys::{Array, Function, Promise};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use wasm_bindgen::JsValue;
-use web_sys::{AbortSignal, RequestCache};
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
 
-use super::body::{BodyStream, failure};
+use super::body::{BodyStream, ByteReader, failure};
 use super::{Digest, FileEntry, Host, MAX_FILE, MemoryStream, Opened, Snapshot};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Pages of the list of files that are read at most; the hub puts 1,000 files on each.
 const MAX_PAGES: usize = 100;
+
+#[wasm_bindgen]
+extern "C" {
+    /// `Answer` of `request.ts`.
+    type Answer;
+
+    #[wasm_bindgen(method, getter)]
+    fn status(this: &Answer) -> u16;
+
+    #[wasm_bindgen(method, getter, js_name = statusText)]
+    fn status_text(this: &Answer) -> String;
+
+    #[wasm_bindgen(method, getter)]
+    fn ok(this: &Answer) -> bool;
+
+    #[wasm_bindgen(method, getter)]
+    fn basic(this: &Answer) -> bool;
+
+    #[wasm_bindgen(method, catch, js_name = header)]
+    fn try_header(this: &Answer, name: &str) -> Result<Option<String>, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    async fn text(this: &Answer) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn open(this: &Answer) -> Result<ByteReader, JsValue>;
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<String> {
+        self.try_header(name).ok().flatten()
+    }
+}
 
 /// The files of one model at one revision on one host.
 #[derive(Debug)]
@@ -26,9 +60,10 @@ pub struct HubHost {
     model: String,
     revision: String,
     token: Option<String>,
-    signal: Option<AbortSignal>,
-    /// `None` leaves it to the runtime: Workers know no cache modes.
-    cache: Option<RequestCache>,
+    /// `Request` of `request.ts`.
+    request: Function,
+    /// Whether the browser's cache is to be left out.
+    no_store: bool,
 }
 
 #[derive(Deserialize)]
@@ -63,14 +98,14 @@ impl TreeEntry {
 }
 
 impl HubHost {
-    /// The token is sent to this host alone and stands in no URL and no message. `kept`: the model stays in the browser's
-    /// store, so its cache need not have it too.
+    /// The token is sent to this host alone and stands in no URL and no message. `request` is how a host is asked. `kept`: the
+    /// model stays in the browser's store, so its cache need not have it too.
     pub fn new(
         host: &str,
         model: &str,
         revision: &str,
         token: Option<String>,
-        signal: Option<AbortSignal>,
+        request: Function,
         kept: bool,
     ) -> Self {
         Self {
@@ -78,29 +113,33 @@ impl HubHost {
             model: escape(model, true),
             revision: revision.into(),
             token,
-            signal,
-            cache: kept.then_some(RequestCache::NoStore),
+            request,
+            no_store: kept,
         }
     }
 
-    async fn get(&self, what: &str, url: &str, range: Option<String>) -> Result<Response> {
-        let mut request: RequestBuilder = Request::get(url).abort_signal(self.signal.as_ref());
-        if let Some(cache) = self.cache {
-            request = request.cache(cache);
-        }
-        if let Some(token) = &self.token {
-            request = request.header("Authorization", &format!("Bearer {token}"));
-        }
-        if let Some(range) = range {
-            request = request.header("Range", &range);
-        }
-        request.send().await.map_err(|error| match error {
-            gloo_net::Error::JsError(error) if error.name == "AbortError" => Error::aborted(),
-            error => Error::fetch_failed(format!(
-                "{what}: the host cannot be reached at {url}: {error}"
-            ))
-            .transient(Duration::ZERO),
-        })
+    async fn get(&self, what: &str, url: &str, range: Option<String>) -> Result<Answer> {
+        let text = |text: Option<String>| text.map_or(JsValue::UNDEFINED, JsValue::from);
+        let token = self.token.as_ref().map(|token| format!("Bearer {token}"));
+        let arguments = Array::of4(
+            &url.into(),
+            &text(range),
+            &text(token),
+            &self.no_store.into(),
+        );
+        let answer = async {
+            let answer = self.request.apply(&JsValue::UNDEFINED, &arguments)?;
+            JsFuture::from(Promise::resolve(&answer)).await
+        };
+        let answer = answer.await.map_err(|error| {
+            let failed = format!("the host cannot be reached at {url}");
+            match failure(what, &failed, &error) {
+                error if error.kind() == ErrorKind::FetchFailed => error.transient(Duration::ZERO),
+                error => error,
+            }
+        })?;
+        // Of the entry's own making: see `answerOf`.
+        Ok(answer.unchecked_into())
     }
 
     /// The hub's answer to a question, and the address of its next page; `None` from a host that has no such list.
@@ -113,17 +152,15 @@ impl HubHost {
             return Ok(None);
         }
         // `<https://…>; rel="next"`. Only this very host is asked: the token goes with it.
-        let next = response.headers().get("link").and_then(|link| {
+        let next = response.header("link").and_then(|link| {
             let (url, rest) = link.strip_prefix('<')?.split_once('>')?;
             let own = url.strip_prefix(&self.host)?.starts_with('/');
             (own && rest.contains("rel=\"next\"")).then(|| url.to_string())
         });
         // Whatever is not the hub's answer means a host that has none, a plain bucket for one.
-        let Ok(text) = response.text().await else {
-            return Ok(None);
-        };
-        Ok(serde_json::from_str(&text)
-            .ok()
+        let text = response.text().await.ok().and_then(|text| text.as_string());
+        Ok(text
+            .and_then(|text| serde_json::from_str(&text).ok())
             .map(|answer| (answer, next)))
     }
 
@@ -223,17 +260,17 @@ impl Host for HubHost {
             .then(|| Part::new(&response, &range))
             .transpose()
             .map_err(failed)?;
-        let header = |name| response.headers().get(name);
+        let header = |name| response.header(name);
         let length = header("content-length").and_then(size);
         // A compressed body is longer than its Content-Length; of another origin one sees not even that it is compressed.
         let plain = header("content-encoding").is_none_or(|encoding| encoding == "identity");
-        let exact = plain && response.type_() == web_sys::ResponseType::Basic;
-        let body = response
-            .body()
-            .ok_or_else(|| failure(file, "the host sent no body", &JsValue::NULL))?;
+        let exact = plain && response.basic();
+        let reader = response
+            .open()
+            .map_err(|error| failure(file, "the host's answer cannot be read", &error))?;
         let least = length.filter(|_| exact || part.is_some()).unwrap_or(0);
         Ok(Some(Opened {
-            stream: Box::new(BodyStream::new(file, body, least, true)?),
+            stream: Box::new(BodyStream::new(file, reader, least, true)),
             start: part.as_ref().map_or(0, |part| part.start),
             end: part.as_ref().map_or(u64::MAX, |part| part.end),
             size: match part {
@@ -245,8 +282,8 @@ impl Host for HubHost {
     }
 }
 
-fn end_of_file(response: &Response, start: u64) -> Opened {
-    let told = response.headers().get("content-range");
+fn end_of_file(response: &Answer, start: u64) -> Opened {
+    let told = response.header("content-range");
     Opened {
         stream: Box::new(MemoryStream::new([].into())),
         start,
@@ -265,8 +302,8 @@ struct Part {
 
 impl Part {
     /// Of another origin the header may be hidden: then it is what was asked for, and digests tell if it is not.
-    fn new(response: &Response, asked: &Range<u64>) -> Result<Self, String> {
-        let Some(header) = response.headers().get("content-range") else {
+    fn new(response: &Answer, asked: &Range<u64>) -> Result<Self, String> {
+        let Some(header) = response.header("content-range") else {
             return Ok(Self {
                 start: asked.start,
                 end: asked.end,
@@ -298,12 +335,11 @@ fn size(digits: impl AsRef<str>) -> Option<u64> {
 }
 
 /// The error of an answer that another try may better: too many requests, or trouble on the host's side.
-fn passing(response: &Response) -> Option<impl Fn(&str, &str) -> Error> {
+fn passing(response: &Answer) -> Option<impl Fn(&str, &str) -> Error> {
     let words = status(response);
     // In seconds; dates are not looked at, because clocks differ.
     let after = response
-        .headers()
-        .get("retry-after")
+        .header("retry-after")
         .and_then(|seconds| seconds.trim().parse::<u32>().ok())
         .unwrap_or(0);
     matches!(response.status(), 408 | 425 | 429 | 500 | 502 | 503 | 504).then_some(
@@ -314,15 +350,14 @@ fn passing(response: &Response) -> Option<impl Fn(&str, &str) -> Error> {
     )
 }
 
-fn status(response: &Response) -> String {
+fn status(response: &Answer) -> String {
     let words = format!("{} {}", response.status(), response.status_text());
     words.trim_end().into()
 }
 
-fn is_html(response: &Response) -> bool {
+fn is_html(response: &Answer) -> bool {
     response
-        .headers()
-        .get("content-type")
+        .header("content-type")
         .is_some_and(|kind| kind.starts_with("text/html"))
 }
 

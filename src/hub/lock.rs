@@ -50,6 +50,7 @@ impl Lock {
                 .into_iter()
                 .filter_map(|(name, hex)| Some((name, Digest::sha256(&hex)?)))
                 .collect(),
+            ..FileEntry::default()
         };
         self.files
             .into_iter()
@@ -57,7 +58,8 @@ impl Lock {
             .collect()
     }
 
-    /// Adds what the lock file knows to what the host said: everything where the host cannot list, else only what it left open.
+    /// Adds what the lock file knows to what the host said: everything where the host cannot list, else only what it left open,
+    /// such as the size of a stream.
     pub fn complete(self, snapshot: &mut Snapshot) {
         let Some(files) = &mut snapshot.files else {
             snapshot.commit = self.commit.clone();
@@ -66,8 +68,9 @@ impl Lock {
         };
         for (path, locked) in self.entries() {
             if let Some(entry) = files.get_mut(&path)
-                && entry.size == locked.size
+                && (entry.size.is_none() || entry.size == locked.size)
             {
+                entry.size = locked.size;
                 entry.digest = entry.digest.take().or(locked.digest);
                 entry.tensors = locked.tensors;
             }
@@ -112,12 +115,13 @@ mod tests {
             ),
             ..Snapshot::default()
         };
-        for (size, tensors) in [(Some(9), 1), (Some(8), 0)] {
+        for (size, tensors, told) in [(Some(9), 1, 9), (Some(8), 0, 8), (None, 1, 9)] {
             let mut snapshot = listed(size);
             Lock::parse(JSON.as_bytes())
                 .unwrap()
                 .complete(&mut snapshot);
             assert_eq!(snapshot.entry("w").tensors.len(), tensors);
+            assert_eq!(snapshot.entry("w").size, Some(told));
             assert!(snapshot.lacks("config.json"));
         }
     }

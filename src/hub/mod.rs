@@ -11,6 +11,8 @@ mod lock;
 mod memory;
 mod verify;
 
+#[cfg(target_arch = "wasm32")]
+pub(crate) use body::text;
 pub use fetch::{Fetch, FetchState, Network, retrying};
 #[cfg(target_arch = "wasm32")]
 pub use files::FilesHost;
@@ -36,6 +38,8 @@ pub struct FileEntry {
     pub digest: Option<Digest>,
     /// Of single tensors, by their names, where a lock file has them.
     pub tensors: BTreeMap<String, Digest>,
+    /// Whether it can be opened once only, at its front: a stream.
+    pub once: bool,
 }
 
 /// No file is larger: what is said to be is not believed, so that sums of sizes cannot overflow.
@@ -115,11 +119,32 @@ pub struct Opened {
     pub validator: Option<String>,
 }
 
+/// What the platform does about the SHA-256 of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlatformHash {
+    /// Nothing.
+    None,
+    /// It knows it already.
+    Known([u8; 32]),
+    /// It hashes what is read, and [`ByteStream::sha256`] tells it at the end.
+    AtEnd,
+}
+
 /// A file's bytes in order, copied straight to where the caller wants them.
 #[async_trait(?Send)]
 pub trait ByteStream {
     /// Fills the front of `to` and returns how much; 0 at the end only (or where `to` is empty).
     async fn read(&mut self, to: &mut [u8]) -> Result<usize>;
+
+    /// Has the platform hash all bytes, where it is there for that; to be called before the first read.
+    async fn hash(&mut self) -> Result<PlatformHash> {
+        Ok(PlatformHash::None)
+    }
+
+    /// The SHA-256 of all that was read, once [`hash`](Self::hash) said [`PlatformHash::AtEnd`].
+    async fn sha256(&mut self) -> Result<[u8; 32]> {
+        Err(Error::internal("this stream is not hashed"))
+    }
 
     /// Fills all of `to`.
     ///

@@ -30,6 +30,16 @@ impl Digest {
     pub fn git_blob(hex: &str) -> Option<Self> {
         bytes(hex).map(Self::GitBlob)
     }
+
+    /// *Errors*: `Integrity` naming the thing, with both digests.
+    pub fn check(&self, what: &str, found: &Self) -> Result<()> {
+        if found == self {
+            return Ok(());
+        }
+        Err(Error::integrity(format!(
+            "{what}: what arrived has the {found}, but the host lists the {self}; load again"
+        )))
+    }
 }
 
 impl fmt::Display for Digest {
@@ -135,13 +145,7 @@ impl Hasher {
 
     /// *Errors*: `Integrity` naming the thing, with both digests.
     pub fn check(self, what: &str, expected: &Digest) -> Result<()> {
-        let found = self.finish();
-        if found == *expected {
-            return Ok(());
-        }
-        Err(Error::integrity(format!(
-            "{what}: what arrived has the {found}, but the host lists the {expected}; load again"
-        )))
+        expected.check(what, &self.finish())
     }
 }
 

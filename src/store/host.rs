@@ -1,12 +1,13 @@
 //! What the host program passes in: a store, and whose turn it is. Both are JavaScript objects with asynchronous methods.
 
 use async_trait::async_trait;
-use js_sys::{Array, Function, Object, Promise, Reflect, Uint8Array};
+use js_sys::{Array, ArrayBuffer, Function, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
 use super::{Announcement, Chunk, Store, Turn, Turns};
 use crate::error::{Error, ErrorKind, Result};
+use crate::hub::text;
 
 /// `{ get(key), put(key, bytes), delete(key), keys(prefix) }`
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl HostStore {
             } else {
                 ErrorKind::Internal
             };
-            Error::new(kind, format!("store.{name} failed: {}", words(&error)))
+            Error::new(kind, format!("store.{name} failed: {}", text(&error)))
         })
     }
 }
@@ -43,10 +44,10 @@ impl Store for HostStore {
         if value.is_undefined() || value.is_null() {
             return Ok(None);
         }
-        let bytes = value.dyn_into::<Uint8Array>();
-        Ok(Some(Chunk(bytes.map_err(|_| {
-            Error::invalid_input("store.get returned something else than a Uint8Array")
-        })?)))
+        let wrong = || Error::invalid_input("store.get returned something else than a Uint8Array");
+        bytes_of(&value)
+            .map(|bytes| Some(Chunk(bytes)))
+            .ok_or_else(wrong)
     }
 
     async fn put(&self, key: &str, bytes: Chunk) -> Result<()> {
@@ -84,7 +85,7 @@ impl HostTurns {
             .await
             .map_err(|error| match error_name(&error).as_deref() {
                 Some("AbortError" | "TimeoutError") => Error::aborted(),
-                _ => Error::internal(format!("turns.{name} failed: {}", words(&error))),
+                _ => Error::internal(format!("turns.{name} failed: {}", text(&error))),
             })?;
         Ok(turn
             .dyn_into::<Object>()
@@ -132,6 +133,22 @@ impl Drop for HostTurn {
     }
 }
 
+/// This realm's view of bytes of any realm. What was transferred away has none.
+fn bytes_of(value: &JsValue) -> Option<Uint8Array> {
+    if let Some(bytes) = value.dyn_ref::<Uint8Array>() {
+        return Some(bytes.clone());
+    }
+    if !ArrayBuffer::is_view(value) {
+        return None;
+    }
+    let part = |name: &str| Reflect::get(value, &name.into()).ok();
+    let view = Array::of3(&part("buffer")?, &part("byteOffset")?, &part("byteLength")?);
+    let class = Reflect::get(&js_sys::global(), &"Uint8Array".into()).ok()?;
+    // Not by `Uint8Array::new`, which traps on what cannot be viewed.
+    let bytes = Reflect::construct(class.dyn_ref::<Function>()?, &view).ok()?;
+    bytes.dyn_into().ok()
+}
+
 fn method(object: &Object, name: &str) -> Option<Function> {
     Reflect::get(object, &name.into()).ok()?.dyn_into().ok()
 }
@@ -147,10 +164,4 @@ async fn call(object: &Object, name: &str, arguments: &[&JsValue]) -> Result<JsV
 
 fn error_name(error: &JsValue) -> Option<String> {
     Reflect::get(error, &"name".into()).ok()?.as_string()
-}
-
-fn words(error: &JsValue) -> String {
-    error
-        .dyn_ref::<js_sys::Error>()
-        .map_or(format!("{error:?}"), |error| error.message().into())
 }

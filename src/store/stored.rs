@@ -223,15 +223,17 @@ impl ByteStream for ChunkStream {
             return Ok(0);
         }
         while let Some((chunk, digest)) = self.rest.last() {
-            let count = to.len().min(chunk.len() - self.position);
+            // Shorter than it was where its owner has transferred it meanwhile.
+            let altered = || Error::integrity(format!("{}: a stored chunk was altered", self.file));
+            let rest = chunk.len().checked_sub(self.position);
+            let count = to.len().min(rest.ok_or_else(altered)?);
             chunk.copy_to(self.position, &mut to[..count]);
             hash(&mut self.hasher, &to[..count]);
             self.position += count;
             if self.position == chunk.len() {
                 let found = std::mem::take(&mut self.hasher).finalize().to_hex();
                 if found.as_str() != digest {
-                    let message = format!("{}: a stored chunk was altered", self.file);
-                    return Err(Error::integrity(message));
+                    return Err(altered());
                 }
                 self.rest.pop();
                 self.position = 0;

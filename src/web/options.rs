@@ -21,13 +21,14 @@ impl Options {
         if value.is_undefined() || value.is_null() {
             return Ok(Self(None));
         }
-        match value.dyn_ref::<Object>() {
-            Some(object) => Ok(Self(Some(object.clone()))),
-            None => Err(Error::invalid_input(format!(
-                "options is {}, expected an object",
-                kind(value)
-            ))),
+        // Not by its class: an object of another realm, or of no prototype, is one too.
+        if value.is_object() {
+            return Ok(Self(Some(value.clone().unchecked_into())));
         }
+        Err(Error::invalid_input(format!(
+            "options is {}, expected an object",
+            kind(value)
+        )))
     }
 
     fn get(&self, name: &str) -> Option<JsValue> {
@@ -142,6 +143,8 @@ pub(super) struct LoadOptions {
     pub host: String,
     pub token: Option<String>,
     pub files: Option<Object>,
+    /// How a host is asked: `Request` of `request.ts`.
+    pub request: Option<Function>,
     pub store: StoreOption,
     /// Whether other models may be deleted where the store is full.
     pub evict: bool,
@@ -182,6 +185,7 @@ impl LoadOptions {
                 .unwrap_or_else(|| "https://huggingface.co".into()),
             token: token(&options)?,
             files: options.of("files", "an object of files by name")?,
+            request: options.of("request", "a function")?,
             store: StoreOption::new(&options)?,
             evict: options.boolean("evict")?.unwrap_or(false),
             stall: options.milliseconds("timeout")?.unwrap_or(STALL),

@@ -42,6 +42,7 @@ impl WebSource {
             host,
             token,
             files,
+            request,
             store,
             evict,
             stall,
@@ -60,8 +61,9 @@ impl WebSource {
         let host: Box<dyn Host> = match files {
             Some(files) => Box::new(FilesHost::new(files)),
             None => {
-                let hub = HubHost::new(&host, &model, &revision, token, signal.clone(), kept);
-                Box::new(hub)
+                let missing = || Error::internal("the entry did not say how a host is asked");
+                let request = request.ok_or_else(missing)?;
+                Box::new(HubHost::new(&host, &model, &revision, token, request, kept))
             }
         };
         Ok(Self {
