@@ -170,6 +170,18 @@ impl Words {
     pub fn splat(word: i32) -> Self {
         Self(i32x4_splat(word))
     }
+
+    /// One of the four words in all lanes.
+    #[cfg(feature = "relaxed-simd")]
+    #[inline(always)]
+    pub fn lane(self, lane: usize) -> Self {
+        Self(match lane {
+            0 => i32x4_shuffle::<0, 0, 0, 0>(self.0, self.0),
+            1 => i32x4_shuffle::<1, 1, 1, 1>(self.0, self.0),
+            2 => i32x4_shuffle::<2, 2, 2, 2>(self.0, self.0),
+            _ => i32x4_shuffle::<3, 3, 3, 3>(self.0, self.0),
+        })
+    }
 }
 
 /// Four outputs' octets of int4 as quads of int8: the low halves of the bytes, then the high ones.
