@@ -2,9 +2,9 @@
 import { TextEmbedder } from 'pilotlight';
 import { seededBert } from './seeded-bert.mjs';
 
-const files = seededBert({ layers: 1, dimensions: 384 });
+const files = seededBert({ layers: 1, dimensions: 384, intermediate: 32 });
 const embedder = await TextEmbedder.load('test/seeded', { files });
-const texts = Array.from({ length: 64 }, (_, i) => `text ${i}`);
+const texts = Array.from({ length: 64 }, (_, i) => String.fromCharCode(97 + (i % 26)));
 
 async function arrayBuffers() {
   // What an ended turn of the event loop still holds, and buffers that are freed by a later one.
