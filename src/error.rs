@@ -57,7 +57,7 @@ pub struct Error {
     retry: Option<Retry>,
     /// The host does not show the thing, or does not have it.
     refused: bool,
-    room: Option<Room>,
+    quota: Option<StorageQuota>,
 }
 
 /// A failure that may pass by itself.
@@ -71,7 +71,7 @@ pub(crate) struct Retry {
 
 /// How many bytes a store was to take, and how many it could have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct StorageQuota {
     /// Of the whole model in the form in which it is kept.
     pub needed: u64,
     /// What the store says is left, where it says so.
@@ -90,7 +90,7 @@ impl Error {
             source: None,
             retry: None,
             refused: false,
-            room: None,
+            quota: None,
         }
     }
 
@@ -102,7 +102,7 @@ impl Error {
 
     /// Says of which of many things it is.
     #[cfg(target_arch = "wasm32")]
-    pub(crate) fn of(mut self, what: &str) -> Self {
+    pub(crate) fn context(mut self, what: &str) -> Self {
         self.message = format!("{what}: {}", self.message);
         self
     }
@@ -113,12 +113,12 @@ impl Error {
     }
 
     /// Of `QuotaExceeded`: what was needed and what there was.
-    pub fn room(&self) -> Option<Room> {
-        self.room
+    pub fn quota(&self) -> Option<StorageQuota> {
+        self.quota
     }
 
-    pub(crate) fn with_room(mut self, room: Room) -> Self {
-        self.room = Some(room);
+    pub(crate) fn with_quota(mut self, quota: StorageQuota) -> Self {
+        self.quota = Some(quota);
         self
     }
 

@@ -14,12 +14,12 @@
 //!
 //! ```no_run
 //! # async fn example() -> pilotlight::Result<()> {
-//! use pilotlight::{Dtype, EmbedOptions, MemoryHost, Source, TextEmbedder, Unpaced};
+//! use pilotlight::{Dtype, EmbedOptions, MemoryHost, Source, TextEmbedder, NoYield};
 //!
 //! let host = MemoryHost::from_folder("all-MiniLM-L6-v2".as_ref())?;
-//! let source = Source::new(&host, &Unpaced);
+//! let source = Source::new(&host, &NoYield);
 //! let embedder = TextEmbedder::load(&source, Dtype::Q8, &pilotlight::cpu()).await?;
-//! let embeddings = embedder.embed(&["A sentence.".into()], &EmbedOptions::default(), &Unpaced).await?;
+//! let embeddings = embedder.embed(&["A sentence.".into()], &EmbedOptions::default(), &NoYield).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -32,30 +32,30 @@ mod hub;
 mod image;
 mod models;
 mod ops;
-mod pace;
+mod scheduler;
 mod store;
 mod tasks;
 mod text;
 #[cfg(target_arch = "wasm32")]
-mod web;
+mod bindings;
 mod weights;
 
 pub use device::cpu;
-pub use error::{Error, ErrorKind, Result, Room};
+pub use error::{Error, ErrorKind, Result, StorageQuota};
 pub use hub::{
     ByteStream, Digest, FileEntry, Host, MemoryHost, MemoryStream, Opened, Snapshot, Verified,
 };
 pub use image::{ImageProcessor, Rgb, decode as decode_image};
 pub use ops::{Activation, Linear, LinearWeight};
-pub use pace::{Pace, Unpaced};
+pub use scheduler::{Scheduler, NoYield};
 pub use store::{
-    Alone, Announcement, Chunk, IndexKey, Keep, Library, MemoryStore, ModelKey, Store, StoredInfo,
-    Turn, Turns,
+    NoLocks, WriterProgress, Chunk, IndexKey, CacheConfig, Library, MemoryStore, ModelKey, Store, StoredInfo,
+    LockGuard, Locks,
 };
 pub use tasks::{
-    DigitGenerator, DigitJudge, EmbedOptions, Embeddings, Filter, GenerateOptions, Hit, Id,
+    DigitGenerator, DigitClassifier, EmbedOptions, Embeddings, Filter, GenerateOptions, Hit, Id,
     ImageTextEmbedder, IndexOptions, IndexPrecision, IndexSnapshot, LabelScore, LoadPlan,
     LoadProgress, LoadStatus, OnStep, PlannedFile, Pooling, Precision, SavedIndex, SearchOptions,
-    Sketch, Source, Start, Tags, TextEmbedder, Tower, Values, VectorIndex, Vectors, plan_any,
+    Interpolation, Source, Latent, Tags, TextEmbedder, Tower, Values, VectorIndex, Vectors, plan_model,
 };
 pub use weights::Dtype;

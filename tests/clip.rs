@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use pilotlight::{
-    Dtype, EmbedOptions, ErrorKind, ImageTextEmbedder, MemoryHost, Rgb, Source, Tower, Unpaced,
+    Dtype, EmbedOptions, ErrorKind, ImageTextEmbedder, MemoryHost, Rgb, Source, Tower, NoYield,
     Values, decode_image,
 };
 use pollster::block_on;
@@ -76,7 +76,7 @@ impl Expected {
 }
 
 fn load(host: &MemoryHost, towers: &[Tower], dtype: Dtype) -> ImageTextEmbedder {
-    let source = Source::new(host, &Unpaced);
+    let source = Source::new(host, &NoYield);
     block_on(ImageTextEmbedder::load(
         &source,
         towers,
@@ -94,14 +94,14 @@ fn rows(values: Values, width: usize) -> Vec<Vec<f32>> {
 }
 
 fn texts(clip: &ImageTextEmbedder, texts: &[String]) -> Vec<Vec<f32>> {
-    let embeddings = block_on(clip.embed_texts(texts, &EmbedOptions::default(), &Unpaced)).unwrap();
+    let embeddings = block_on(clip.embed_texts(texts, &EmbedOptions::default(), &NoYield)).unwrap();
     rows(embeddings.values, embeddings.dims[1])
 }
 
 fn pictures(clip: &ImageTextEmbedder, files: &[PathBuf]) -> Vec<Vec<f32>> {
     let read = async |index: usize| decode_image(&std::fs::read(&files[index]).unwrap());
     let (values, width) =
-        block_on(clip.embed_images(files.len(), read, &EmbedOptions::default(), &Unpaced)).unwrap();
+        block_on(clip.embed_images(files.len(), read, &EmbedOptions::default(), &NoYield)).unwrap();
     rows(values, width)
 }
 
@@ -158,7 +158,7 @@ fn tokens_and_truncation_are_reported() {
         let clip = load(&host, &[Tower::Text], Dtype::F32);
         let texts = expected.strings("texts");
         let embeddings =
-            block_on(clip.embed_texts(&texts, &EmbedOptions::default(), &Unpaced)).unwrap();
+            block_on(clip.embed_texts(&texts, &EmbedOptions::default(), &NoYield)).unwrap();
         let cases = expected.json["texts"].as_array().unwrap().iter();
         for (case, (tokens, truncated)) in
             cases.zip(embeddings.tokens.iter().zip(&embeddings.truncated))
@@ -183,7 +183,7 @@ fn labels_are_as_likely_as_pytorch_says() {
     {
         let picture = decode_image(&std::fs::read(file).unwrap()).unwrap();
         let template = ["{}".to_string()];
-        let scores = block_on(clip.classify(&picture, &labels, &template, &Unpaced)).unwrap();
+        let scores = block_on(clip.classify(&picture, &labels, &template, &NoYield)).unwrap();
         let sum: f32 = logits.iter().map(|x| x.exp()).sum();
         for score in &scores {
             let index = labels
@@ -209,7 +209,7 @@ fn several_templates_are_averaged() {
     let strings = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
     let labels = strings(&["a dog", "the sea"]);
     let ask = |templates: &[&str]| {
-        block_on(clip.classify(&picture, &labels, &strings(templates), &Unpaced))
+        block_on(clip.classify(&picture, &labels, &strings(templates), &NoYield))
     };
     let score = |templates: &[&str]| {
         let scores = ask(templates).unwrap();
@@ -230,7 +230,7 @@ fn several_templates_are_averaged() {
     for templates in [&[][..], &["a photo"][..]] {
         assert_eq!(ask(templates).unwrap_err().kind(), ErrorKind::InvalidInput);
     }
-    let none = block_on(clip.classify(&picture, &[], &strings(&["{}"]), &Unpaced));
+    let none = block_on(clip.classify(&picture, &[], &strings(&["{}"]), &NoYield));
     assert_eq!(none.unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
@@ -239,7 +239,7 @@ fn a_tower_that_was_not_loaded_is_a_typed_error() {
     let host = MemoryHost::from_folder(&goldens::folder("clip-tiny")).unwrap();
     let text = load(&host, &[Tower::Text], Dtype::Q8);
     let never = async |_| -> pilotlight::Result<Rgb> { panic!("no picture is read") };
-    let error = block_on(text.embed_images(1, never, &EmbedOptions::default(), &Unpaced));
+    let error = block_on(text.embed_images(1, never, &EmbedOptions::default(), &NoYield));
     let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert_eq!(
@@ -248,9 +248,9 @@ fn a_tower_that_was_not_loaded_is_a_typed_error() {
     );
     let image = load(&host, &[Tower::Image], Dtype::Q8);
     let texts = ["a".to_string()];
-    let error = block_on(image.embed_texts(&texts, &EmbedOptions::default(), &Unpaced));
+    let error = block_on(image.embed_texts(&texts, &EmbedOptions::default(), &NoYield));
     assert_eq!(error.unwrap_err().kind(), ErrorKind::InvalidInput);
-    let source = Source::new(&host, &Unpaced);
+    let source = Source::new(&host, &NoYield);
     let cpu = pilotlight::cpu();
     let none = ImageTextEmbedder::load(&source, &[], Dtype::Q8, &cpu);
     let Err(error) = block_on(none) else {

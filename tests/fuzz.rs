@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use peak_alloc::PeakAlloc;
 use pilotlight::{
-    Alone, Chunk, Dtype, Error, Id, ImageProcessor, IndexKey, IndexOptions, IndexPrecision, Keep,
+    NoLocks, Chunk, Dtype, Error, Id, ImageProcessor, IndexKey, IndexOptions, IndexPrecision, CacheConfig,
     Library, MemoryHost, MemoryStore, Rgb, SavedIndex, SearchOptions, Source, Store, Tags,
-    TextEmbedder, Unpaced, VectorIndex, decode_image, plan_any,
+    TextEmbedder, NoYield, VectorIndex, decode_image, plan_model,
 };
 use pollster::block_on;
 use support::{Files, Flaky, Hurried, WEIGHTS, key, load, model_among, vector};
@@ -144,7 +144,7 @@ fn tiny() -> Files {
 /// Loading up to the first tensor's bytes.
 fn plan(files: Files) {
     let host = MemoryHost::new(files);
-    let source = Source::new(&host, &Unpaced);
+    let source = Source::new(&host, &NoYield);
     // Whether it can be loaded or not: what counts is that this returns.
     let _ = block_on(TextEmbedder::plan(&source, Dtype::Q8));
 }
@@ -235,8 +235,8 @@ fn the_configs_of_clip_and_the_index_of_its_shards() {
         let mut all = files.clone();
         all.insert(name.into(), changed);
         let host = MemoryHost::new(all);
-        let source = Source::new(&host, &Unpaced);
-        let _ = block_on(plan_any(&source, &[], Dtype::Q8));
+        let source = Source::new(&host, &NoYield);
+        let _ = block_on(plan_model(&source, &[], Dtype::Q8));
         size
     });
 }
@@ -321,7 +321,7 @@ fn the_rows_of_the_store() {
             block_on(store.put(key, Chunk::from(row))).unwrap();
         }
         let source = Source {
-            keep: Some(Keep::new(&store, key(Dtype::Q8), 9, 1_795_000_000_000)),
+            cache: Some(CacheConfig::new(&store, key(Dtype::Q8), 9, 1_795_000_000_000)),
             ..Source::new(&no_host, &Hurried)
         };
         let library = Library::new(&store);
@@ -338,7 +338,7 @@ fn the_rows_of_the_store() {
             size += 3_000_000 / FACTOR * 20;
         }
         let _ = block_on(source.refresh(&[]));
-        let _ = block_on(library.sweep(&Alone, 1_795_000_000_000));
+        let _ = block_on(library.sweep(&NoLocks, 1_795_000_000_000));
         for info in block_on(library.list()).unwrap() {
             let _ = block_on(library.delete(&info.key));
         }
@@ -452,7 +452,7 @@ fn the_rows_of_a_stored_index() {
         let index = &indexes[random.below(indexes.len())];
         let store = MemoryStore::default();
         let saved = SavedIndex::new(&store, &key);
-        block_on(saved.save(&index.snapshot(), &Alone)).unwrap();
+        block_on(saved.save(&index.snapshot(), &NoLocks)).unwrap();
         let keys = block_on(store.keys("")).unwrap();
         let get = |key: &str| block_on(store.get(key)).unwrap().unwrap().to_vec();
         let put = |key: &str, bytes: &[u8]| block_on(store.put(key, Chunk::from(bytes))).unwrap();
@@ -483,7 +483,7 @@ fn the_rows_of_a_stored_index() {
                 let _: Error = error;
             }
         }
-        block_on(saved.save(&index.snapshot(), &Alone)).unwrap();
+        block_on(saved.save(&index.snapshot(), &NoLocks)).unwrap();
         let back = block_on(saved.load()).unwrap().unwrap();
         assert_eq!(back.to_bytes().unwrap(), index.to_bytes().unwrap());
         size

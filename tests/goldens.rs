@@ -10,7 +10,7 @@ mod goldens;
 use std::path::{Path, PathBuf};
 
 use pilotlight::{
-    Dtype, EmbedOptions, Embeddings, MemoryHost, Source, TextEmbedder, Unpaced, Values,
+    Dtype, EmbedOptions, Embeddings, MemoryHost, Source, TextEmbedder, NoYield, Values,
 };
 use serde::Deserialize;
 
@@ -39,13 +39,13 @@ fn golden(name: &str) -> (Golden, PathBuf) {
 
 fn load(folder: &Path, dtype: Dtype) -> TextEmbedder {
     let host = MemoryHost::from_folder(folder).unwrap();
-    let source = Source::new(&host, &Unpaced);
+    let source = Source::new(&host, &NoYield);
     pollster::block_on(TextEmbedder::load(&source, dtype, &pilotlight::cpu())).unwrap()
 }
 
 fn embed(embedder: &TextEmbedder, texts: &[String]) -> (Embeddings, Vec<f32>) {
     let embeddings =
-        pollster::block_on(embedder.embed(texts, &EmbedOptions::default(), &Unpaced)).unwrap();
+        pollster::block_on(embedder.embed(texts, &EmbedOptions::default(), &NoYield)).unwrap();
     let Values::Float32(values) = embeddings.values.clone() else {
         panic!("float32 was asked for")
     };

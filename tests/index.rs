@@ -8,7 +8,7 @@ use std::cell::Cell;
 
 use async_trait::async_trait;
 use pilotlight::{
-    Alone, Chunk, Dtype, Error, ErrorKind, Id, IndexKey, IndexOptions, Library, MemoryHost,
+    NoLocks, Chunk, Dtype, Error, ErrorKind, Id, IndexKey, IndexOptions, Library, MemoryHost,
     MemoryStore, Result, SavedIndex, SearchOptions, Store, VectorIndex,
 };
 use pollster::block_on;
@@ -43,7 +43,7 @@ fn index(rows: i64) -> VectorIndex {
 
 fn save(store: &dyn Store, name: &str, index: &VectorIndex) -> Result<()> {
     let key = IndexKey::new(name)?;
-    block_on(SavedIndex::new(store, &key).save(&index.snapshot(), &Alone))
+    block_on(SavedIndex::new(store, &key).save(&index.snapshot(), &NoLocks))
 }
 
 fn read(store: &dyn Store, name: &str) -> Result<Option<VectorIndex>> {
@@ -130,7 +130,7 @@ fn a_save_that_is_cut_off_anywhere_leaves_the_former_version_readable() {
         let found = bytes(&read(&cut.store, "notes").unwrap().unwrap());
         if let Err(error) = saved {
             assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
-            assert!(error.room().unwrap().needed > 0);
+            assert!(error.quota().unwrap().needed > 0);
             assert!(found == former, "cut after {changes} changes");
         } else {
             assert!(found == later, "cut after {changes} changes");
@@ -328,7 +328,7 @@ fn a_save_during_a_delete_or_a_sweep_by_another_process_stays_whole_or_goes() {
     for key in manifest.filter(|key| key.ends_with("#manifest")) {
         block_on(store.delete(&key)).unwrap();
     }
-    let sweep = |store: &dyn Store| block_on(Library::new(store).sweep(&Alone, 0)).unwrap();
+    let sweep = |store: &dyn Store| block_on(Library::new(store).sweep(&NoLocks, 0)).unwrap();
     overtaken(&store, &other, sweep, |looks, store| {
         let found = read(store, "notes").unwrap().unwrap();
         assert!(bytes(&found) == bytes(&other), "overtaken at look {looks}");
@@ -359,7 +359,7 @@ fn a_full_store_says_what_all_chunks_take() {
     };
     let index = index(ROWS);
     let error = save(&cut, "notes", &index).unwrap_err();
-    let needed = error.room().unwrap().needed;
+    let needed = error.quota().unwrap().needed;
     save(&cut.store, "notes", &index).unwrap();
     let chunks = rows(&cut.store).into_iter();
     let chunks = chunks.filter(|(key, _)| key.contains("#chunk/"));
@@ -376,7 +376,7 @@ fn a_sweep_removes_what_a_first_save_left_that_was_cut_off() {
     assert_eq!(rows(&cut.store).len(), 2);
     let index = index(10);
     save(&cut.store, "others", &index).unwrap();
-    block_on(Library::new(&cut.store).sweep(&Alone, 0)).unwrap();
+    block_on(Library::new(&cut.store).sweep(&NoLocks, 0)).unwrap();
     assert_eq!(rows(&cut.store).len(), 2);
     assert!(bytes(&read(&cut.store, "others").unwrap().unwrap()) == bytes(&index));
 }
@@ -418,7 +418,7 @@ fn models_and_indexes_in_one_store_leave_each_other_alone() {
     save(&store, "notes", &index).unwrap();
     let library = Library::new(&store);
     assert_eq!(block_on(library.list()).unwrap().len(), 1);
-    block_on(library.sweep(&Alone, u64::MAX)).unwrap();
+    block_on(library.sweep(&NoLocks, u64::MAX)).unwrap();
     for info in block_on(library.list()).unwrap() {
         block_on(library.delete(&info.key)).unwrap();
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pilotlight::{
-    ByteStream, Chunk, Dtype, EmbedOptions, Error, ErrorKind, Host, Keep, MemoryHost, MemoryStore,
-    ModelKey, Opened, Pace, Result, Snapshot, Source, Store, TextEmbedder, Unpaced, Values,
+    ByteStream, Chunk, Dtype, EmbedOptions, Error, ErrorKind, Host, CacheConfig, MemoryHost, MemoryStore,
+    ModelKey, Opened, Scheduler, Result, Snapshot, Source, Store, TextEmbedder, NoYield, Values,
 };
 use pollster::block_on;
 
@@ -40,25 +40,25 @@ fn key(dtype: Dtype) -> ModelKey {
 }
 
 fn load(host: &dyn Host, store: &dyn Store, dtype: Dtype) -> Result<TextEmbedder> {
-    load_paced(host, store, dtype, &Unpaced)
+    load_paced(host, store, dtype, &NoYield)
 }
 
 fn load_paced(
     host: &dyn Host,
     store: &dyn Store,
     dtype: Dtype,
-    pace: &dyn Pace,
+    scheduler: &dyn Scheduler,
 ) -> Result<TextEmbedder> {
     let source = Source {
-        keep: Some(Keep::new(store, key(dtype), 7, NOW)),
-        ..Source::new(host, pace)
+        cache: Some(CacheConfig::new(store, key(dtype), 7, NOW)),
+        ..Source::new(host, scheduler)
     };
     block_on(TextEmbedder::load(&source, dtype, &pilotlight::cpu()))
 }
 
 fn vector(embedder: &TextEmbedder, text: &str) -> Vec<f32> {
     let embeddings =
-        block_on(embedder.embed(&[text.into()], &EmbedOptions::default(), &Unpaced)).unwrap();
+        block_on(embedder.embed(&[text.into()], &EmbedOptions::default(), &NoYield)).unwrap();
     let Values::Float32(values) = embeddings.values else {
         panic!("float32 is the default")
     };
@@ -393,8 +393,8 @@ fn bad_files_are_typed_errors_that_name_the_file_and_leave_nothing() {
 struct CancelAt(std::cell::Cell<usize>);
 
 #[async_trait(?Send)]
-impl Pace for CancelAt {
-    async fn breathe(&self) -> Result<()> {
+impl Scheduler for CancelAt {
+    async fn yield_now(&self) -> Result<()> {
         self.0.set(self.0.get().saturating_sub(1));
         if self.0.get() > 0 {
             Ok(())
@@ -404,7 +404,7 @@ impl Pace for CancelAt {
     }
 
     async fn sleep(&self, _: Duration) -> Result<()> {
-        self.breathe().await
+        self.yield_now().await
     }
 }
 
@@ -482,9 +482,9 @@ fn progress_only_grows_and_ends_at_its_total() {
             ));
         };
         let source = Source {
-            keep: Some(Keep::new(&store, key(Dtype::Q8), 1, NOW)),
+            cache: Some(CacheConfig::new(&store, key(Dtype::Q8), 1, NOW)),
             progress: &note,
-            ..Source::new(&host, &Unpaced)
+            ..Source::new(&host, &NoYield)
         };
         block_on(TextEmbedder::load(&source, Dtype::Q8, &pilotlight::cpu())).unwrap();
         let events = events.into_inner();
@@ -513,7 +513,7 @@ fn options_are_checked_and_precisions_agree() {
     )
     .unwrap();
     let embed =
-        |options: EmbedOptions| block_on(embedder.embed(&["the cat".into()], &options, &Unpaced));
+        |options: EmbedOptions| block_on(embedder.embed(&["the cat".into()], &options, &NoYield));
     for dimensions in [0, 33, usize::MAX] {
         let error = embed(EmbedOptions {
             dimensions: Some(dimensions),
@@ -592,6 +592,6 @@ fn odd_texts_embed_to_finite_vectors() {
             text.chars().take(4)
         );
     }
-    let none = block_on(embedder.embed(&[], &EmbedOptions::default(), &Unpaced)).unwrap();
+    let none = block_on(embedder.embed(&[], &EmbedOptions::default(), &NoYield)).unwrap();
     assert_eq!((none.dims, none.values), ([0, 32], Values::Float32(vec![])));
 }

@@ -8,8 +8,8 @@ use std::cell::Cell;
 
 use async_trait::async_trait;
 use pilotlight::{
-    Alone, Announcement, Chunk, Digest, Dtype, Error, ErrorKind, Host, Keep, Library, MemoryHost,
-    MemoryStore, ModelKey, Result, Source, Store, TextEmbedder, Turn, Turns, Unpaced, Verified,
+    NoLocks, WriterProgress, Chunk, Digest, Dtype, Error, ErrorKind, Host, CacheConfig, Library, MemoryHost,
+    MemoryStore, ModelKey, Result, Source, Store, TextEmbedder, LockGuard, Locks, NoYield, Verified,
 };
 use pollster::block_on;
 use serde_json::json;
@@ -26,12 +26,12 @@ fn keys(store: &dyn Store) -> Vec<String> {
 }
 
 fn load_as(host: &dyn Host, store: &dyn Store, key: ModelKey, now: u64) -> Result<TextEmbedder> {
-    load_kept(host, Keep::new(store, key, now, now))
+    load_kept(host, CacheConfig::new(store, key, now, now))
 }
 
-fn load_kept(host: &dyn Host, keep: Keep<'_>) -> Result<TextEmbedder> {
+fn load_kept(host: &dyn Host, cache: CacheConfig<'_>) -> Result<TextEmbedder> {
     let source = Source {
-        keep: Some(keep),
+        cache: Some(keep),
         ..Source::new(host, &Hurried)
     };
     block_on(TextEmbedder::load(&source, Dtype::Q8, &pilotlight::cpu()))
@@ -52,9 +52,9 @@ fn models_are_listed_with_what_they_take_and_deleted_without_a_trace() {
     let cut = Flaky::new(&host, &files, (WEIGHTS, 1_000_000));
     load_kept(
         &cut,
-        Keep {
+        CacheConfig {
             chunk: 100_000,
-            ..Keep::new(&store, named("a/half"), 3, NOW + 2)
+            ..CacheConfig::new(&store, named("a/half"), 3, NOW + 2)
         },
     )
     .map(|_| ())
@@ -100,8 +100,8 @@ fn a_plan_says_what_a_load_then_takes() {
     let host = MemoryHost::new(files.clone());
     let plan = |host: &dyn Host| {
         let source = Source {
-            keep: Some(Keep::new(&store, key(Dtype::Q8), 1, NOW)),
-            ..Source::new(host, &Unpaced)
+            cache: Some(CacheConfig::new(&store, key(Dtype::Q8), 1, NOW)),
+            ..Source::new(host, &NoYield)
         };
         block_on(TextEmbedder::plan(&source, Dtype::Q8)).unwrap()
     };
@@ -144,7 +144,7 @@ fn moved<'a>(host: &'a MemoryHost, files: &Files, commit: &str) -> Flaky<'a> {
 
 fn refresh(host: &dyn Host, store: &dyn Store) {
     let source = Source {
-        keep: Some(Keep::new(store, key(Dtype::Q8), 5, NOW)),
+        cache: Some(CacheConfig::new(store, key(Dtype::Q8), 5, NOW)),
         ..Source::new(host, &Hurried)
     };
     block_on(source.refresh(&[])).unwrap();
@@ -238,12 +238,12 @@ fn a_branch_that_moves_during_a_download_begins_anew_only_where_a_file_changed()
 struct Taken;
 
 #[async_trait(?Send)]
-impl Turns for Taken {
-    async fn take(&self, _: &str) -> Result<Box<dyn Turn>> {
-        Ok(Box::new(Alone))
+impl Locks for Taken {
+    async fn take(&self, _: &str) -> Result<Box<dyn LockGuard>> {
+        Ok(Box::new(NoLocks))
     }
 
-    async fn try_take(&self, _: &str) -> Result<Option<Box<dyn Turn>>> {
+    async fn try_take(&self, _: &str) -> Result<Option<Box<dyn LockGuard>>> {
         Ok(None)
     }
 }
@@ -255,9 +255,9 @@ fn sweeping_takes_what_nobody_comes_back_for_and_nothing_else() {
     let sound = Flaky::new(&host, &files, (WEIGHTS, u64::MAX));
     load_as(&sound, &store, named("a/whole"), NOW).unwrap();
     let cut = Flaky::new(&host, &files, (WEIGHTS, 1_000_000));
-    let keep = Keep {
+    let keep = CacheConfig {
         chunk: 100_000,
-        ..Keep::new(&store, named("a/half"), 3, NOW)
+        ..CacheConfig::new(&store, named("a/half"), 3, NOW)
     };
     load_kept(&cut, keep).map(|_| ()).unwrap_err();
     let live = keys(&store);
@@ -276,7 +276,7 @@ fn sweeping_takes_what_nobody_comes_back_for_and_nothing_else() {
     block_on(library.sweep(&Taken, NOW)).unwrap();
     // Of this version's models each is somebody's; older versions are nobody's.
     assert_eq!(keys(&store).len(), live.len() + 1 + 3);
-    block_on(library.sweep(&Alone, NOW + DAY)).unwrap();
+    block_on(library.sweep(&NoLocks, NOW + DAY)).unwrap();
     let mut expected = live.clone();
     expected.insert(0, "another program's".into());
     assert_eq!(keys(&store), expected);
@@ -287,14 +287,14 @@ fn sweeping_takes_what_nobody_comes_back_for_and_nothing_else() {
         for key in &live {
             block_on(copy.put(key, block_on(store.get(key)).unwrap().unwrap())).unwrap();
         }
-        block_on(Library::new(&copy).sweep(&Alone, now)).unwrap();
+        block_on(Library::new(&copy).sweep(&NoLocks, now)).unwrap();
         let left = keys(&copy);
         assert!(!left.iter().any(|key| key.contains("a/half")), "{left:?}");
         assert!(load_as(&MemoryHost::default(), &copy, named("a/whole"), NOW).is_ok());
     }
 }
 
-/// Room for so many bytes, as a browser counts them.
+/// StorageQuota for so many bytes, as a browser counts them.
 struct Small(MemoryStore, Cell<usize>);
 
 #[async_trait(?Send)]
@@ -347,7 +347,7 @@ fn a_full_store_says_what_it_lacks_and_makes_room_only_where_that_is_allowed() {
         .map(|_| ())
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
-    let room = error.room().unwrap();
+    let room = error.quota().unwrap();
     assert!(
         room.needed > 700_000 && room.available.unwrap() < room.needed,
         "{room:?}"
@@ -359,10 +359,10 @@ fn a_full_store_says_what_it_lacks_and_makes_room_only_where_that_is_allowed() {
         "other models are as they were, and of this one nothing is left"
     );
 
-    let evict = |turns| Keep {
+    let evict = |locks| CacheConfig {
         evict: true,
-        turns,
-        ..Keep::new(&store, named("a/more"), 9, NOW)
+        locks,
+        ..CacheConfig::new(&store, named("a/more"), 9, NOW)
     };
     let error = load_kept(&sound, evict(&Taken)).map(|_| ()).unwrap_err();
     assert_eq!(
@@ -370,7 +370,7 @@ fn a_full_store_says_what_it_lacks_and_makes_room_only_where_that_is_allowed() {
         ErrorKind::QuotaExceeded,
         "models that others write are left alone"
     );
-    load_kept(&sound, evict(&Alone)).unwrap();
+    load_kept(&sound, evict(&NoLocks)).unwrap();
     let models = block_on(Library::new(&store).list()).unwrap();
     let mut names: Vec<_> = models.iter().map(|info| info.model.as_str()).collect();
     names.sort();
@@ -444,7 +444,7 @@ fn a_part_is_checked_by_the_digests_of_the_lock_file_also_after_a_break() {
     let sound = Flaky::new(&host, &files, (WEIGHTS, u64::MAX));
     let whole = MemoryStore::default();
     let (_, verified) = load(&sound, &whole, Dtype::Q8, 200_000, 1).unwrap();
-    assert_eq!(verified, Some(Verified::Lock));
+    assert_eq!(verified, Some(Verified::LockFile));
     let size = files[WEIGHTS].len() as u64;
     for cut in (500_000..size).step_by(700_000) {
         let store = MemoryStore::default();
@@ -453,7 +453,7 @@ fn a_part_is_checked_by_the_digests_of_the_lock_file_also_after_a_break() {
         let next = Flaky::new(&host, &files, (WEIGHTS, u64::MAX));
         let (_, verified) = load(&next, &store, Dtype::Q8, 200_000, 2).unwrap();
         assert!(
-            begun || verified == Some(Verified::Lock),
+            begun || verified == Some(Verified::LockFile),
             "{cut}: {verified:?} {:?}",
             next.asked
         );
@@ -530,26 +530,26 @@ fn a_row_that_was_altered_is_no_row() {
 
 #[test]
 fn others_hear_of_the_download() {
-    struct Heard(std::rc::Rc<std::cell::RefCell<Vec<Announcement>>>);
-    impl Turn for Heard {
-        fn announce(&self, announcement: &Announcement) {
+    struct Heard(std::rc::Rc<std::cell::RefCell<Vec<WriterProgress>>>);
+    impl LockGuard for Heard {
+        fn announce(&self, announcement: &WriterProgress) {
             self.0.borrow_mut().push(announcement.clone());
         }
     }
     #[async_trait(?Send)]
-    impl Turns for Heard {
-        async fn take(&self, _: &str) -> Result<Box<dyn Turn>> {
+    impl Locks for Heard {
+        async fn take(&self, _: &str) -> Result<Box<dyn LockGuard>> {
             Ok(Box::new(Self(self.0.clone())))
         }
-        async fn try_take(&self, name: &str) -> Result<Option<Box<dyn Turn>>> {
+        async fn try_take(&self, name: &str) -> Result<Option<Box<dyn LockGuard>>> {
             self.take(name).await.map(Some)
         }
     }
     let (files, store) = (model(), MemoryStore::default());
     let heard = Heard(std::rc::Rc::default());
-    let keep = Keep {
-        turns: &heard,
-        ..Keep::new(&store, key(Dtype::Q8), 1, NOW)
+    let keep = CacheConfig {
+        locks: &heard,
+        ..CacheConfig::new(&store, key(Dtype::Q8), 1, NOW)
     };
     load_kept(&MemoryHost::new(files), keep).unwrap();
     let heard = heard.0.borrow();

@@ -4,28 +4,28 @@ import { type Cores, chooseBackend } from './backend.js';
 import { checkObject } from './check.js';
 import { Digits, type Drawn } from './digits.js';
 import { PilotlightError, toPilotlightError } from './error.js';
-import type { GeneratorHandle } from './glue.js';
-import { HeldModel } from './held-model.js';
+import type { DigitGeneratorHandle } from './glue.js';
+import { ModelHandle } from './model-handle.js';
 import { Load } from './load.js';
-import { runsOn } from './runs-on.js';
+import { coreOf } from './core-of.js';
 import { FILE, shippedWeights } from './shipped-weights.js';
-import { type Sketches, sketchesBetween, sketchesOf } from './sketches.js';
+import { type DigitRequests, sketchesBetween, sketchesOf } from './digit-requests.js';
 
 /** Only `load` may construct. */
-const INSIDE = Symbol('pilotlight');
+const CONSTRUCT = Symbol('pilotlight');
 
 /** The `DigitGenerator` class over the cores of one runtime. */
 export function digitGeneratorOn(cores: Cores): typeof Api.DigitGenerator {
   class DigitGenerator {
     readonly backend: Api.BackendReport;
-    readonly #model: HeldModel<GeneratorHandle>;
+    readonly #model: ModelHandle<DigitGeneratorHandle>;
 
-    constructor(key: symbol, model: HeldModel<GeneratorHandle>, backend: Api.BackendReport) {
-      if (key !== INSIDE)
+    constructor(key: symbol, model: ModelHandle<DigitGeneratorHandle>, backend: Api.BackendReport) {
+      if (key !== CONSTRUCT)
         throw new PilotlightError('INVALID_INPUT', 'DigitGenerator has no constructor: use DigitGenerator.load()');
       this.#model = model;
       this.backend = backend;
-      runsOn.set(this, { instance: model.instance, device: backend.device });
+      coreOf.set(this, { instance: model.instance, device: backend.device });
     }
 
     static async load(options: Api.DigitLoadOptions = {}): Promise<DigitGenerator> {
@@ -46,13 +46,13 @@ export function digitGeneratorOn(cores: Cores): typeof Api.DigitGenerator {
           ...(signal && { signal }),
           ...(onProgress && { onProgress }),
         });
-        const handle = await load.run(instance, ({ GeneratorCore }, settled) => GeneratorCore.load(settled));
+        const handle = await load.run(instance, ({ DigitGeneratorHandle }, resolved) => DigitGeneratorHandle.load(resolved));
         const reason =
           device === undefined
             ? 'The CPU was taken because it draws a digit in less time than the WebGPU code takes to arrive.'
             : report.reason;
         // The weights are kept as int8 and computed with in f32.
-        return new DigitGenerator(INSIDE, new HeldModel('DigitGenerator', instance, handle), {
+        return new DigitGenerator(CONSTRUCT, new ModelHandle('DigitGenerator', instance, handle), {
           ...report,
           dtype: 'f32',
           reason,
@@ -74,7 +74,7 @@ export function digitGeneratorOn(cores: Cores): typeof Api.DigitGenerator {
       this.#model.dispose();
     }
 
-    async #draw(options: Api.DrawOptions, sketch: () => Sketches): Promise<Digits> {
+    async #draw(options: Api.DrawOptions, sketch: () => DigitRequests): Promise<Digits> {
       return this.#model.call(options, async (handle, caller) => {
         const { numbers, ...drawn } = sketch();
         const { steps, guidance, signal, onStep } = options;

@@ -9,7 +9,7 @@ import type {
   StoredModel,
   VectorId,
 } from '../types/index.js';
-import type { Picture } from './pictures.js';
+import type { Picture } from './images.js';
 
 /** What WebAssembly code can be made from. */
 export type WasmSource = WebAssembly.Module | BufferSource | Response;
@@ -23,7 +23,7 @@ export interface CoreInfo {
 }
 
 /** A loaded model inside a core's memory. */
-export interface EmbedderHandle {
+export interface TextEmbedderHandle {
   embed(texts: unknown, options: unknown): Promise<Embeddings>;
   readonly dimensions: number;
   readonly maxTokens: number;
@@ -31,7 +31,7 @@ export interface EmbedderHandle {
 }
 
 /** Loaded towers of CLIP inside a core's memory. */
-export interface ImageTextHandle {
+export interface ImageTextEmbedderHandle {
   embedTexts(texts: unknown, options: unknown): Promise<Embeddings>;
   /** Asks for one picture after the other. */
   embedImages(count: number, picture: (index: number) => Promise<Picture>, options: unknown): Promise<ImageEmbeddings>;
@@ -42,21 +42,21 @@ export interface ImageTextHandle {
 }
 
 /** A loaded digit generator inside a core's memory. */
-export interface GeneratorHandle {
+export interface DigitGeneratorHandle {
   /** Seven numbers for each picture, see `sketches.ts`; 784 grey values for each come back. */
   generate(sketches: Float64Array, options: object): Promise<Uint8Array>;
   free(): void;
 }
 
 /** A loaded judge inside a core's memory. */
-export interface JudgeHandle {
+export interface DigitClassifierHandle {
   /** Ten probabilities for each picture of 784 grey values. */
   read(pictures: Uint8Array, options: object): Promise<Float32Array>;
   free(): void;
 }
 
 /** An index inside a core's memory. Its calls compute until they are done, but for `save`. */
-export interface IndexHandle {
+export interface VectorIndexHandle {
   readonly size: number;
   readonly dimensions: number;
   readonly precision: IndexPrecision;
@@ -92,15 +92,15 @@ export interface Glue {
   default(source: { module_or_path: WasmSource | Promise<WasmSource> }): Promise<unknown>;
   coreInfo(): CoreInfo;
   /** `options` are `LoadOptions` with `device` and `dtype` decided. */
-  EmbedderCore: { load(model: string, options: object): Promise<EmbedderHandle> };
-  ImageTextCore: { load(model: string, options: object): Promise<ImageTextHandle> };
+  TextEmbedderHandle: { load(model: string, options: object): Promise<TextEmbedderHandle> };
+  ImageTextEmbedderHandle: { load(model: string, options: object): Promise<ImageTextEmbedderHandle> };
   /** `options` are `LoadOptions` with the weights in `files`. */
-  GeneratorCore: { load(options: object): Promise<GeneratorHandle> };
-  JudgeCore: { load(options: object): Promise<JudgeHandle> };
-  IndexCore: {
-    new (options: object): IndexHandle;
-    fromBytes(bytes: Uint8Array): IndexHandle;
-    load(name: string, options: object): Promise<IndexHandle | undefined>;
+  DigitGeneratorHandle: { load(options: object): Promise<DigitGeneratorHandle> };
+  DigitClassifierHandle: { load(options: object): Promise<DigitClassifierHandle> };
+  VectorIndexHandle: {
+    new (options: object): VectorIndexHandle;
+    fromBytes(bytes: Uint8Array): VectorIndexHandle;
+    load(name: string, options: object): Promise<VectorIndexHandle | undefined>;
     delete(name: string, options: object): Promise<boolean>;
   };
   planModel(model: string, options: object): Promise<CorePlan>;

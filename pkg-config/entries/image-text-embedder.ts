@@ -5,13 +5,13 @@ import { isReadOnce } from './byte-sources.js';
 import type { Caller } from './caller.js';
 import { checkModel, checkObject } from './check.js';
 import { PilotlightError, toPilotlightError } from './error.js';
-import type { ImageTextHandle } from './glue.js';
-import { HeldModel } from './held-model.js';
+import type { ImageTextEmbedderHandle } from './glue.js';
+import { ModelHandle } from './model-handle.js';
 import { Load } from './load.js';
-import { pictureOf } from './pictures.js';
+import { pictureOf } from './images.js';
 
 /** Only `load` may construct. */
-const INSIDE = Symbol('pilotlight');
+const CONSTRUCT = Symbol('pilotlight');
 
 const TOWERS: readonly Api.Tower[] = ['text', 'image'];
 
@@ -25,19 +25,19 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
     readonly maxTokens: number | undefined;
     readonly towers: readonly Api.Tower[];
     readonly backend: Api.BackendReport;
-    readonly #model: HeldModel<ImageTextHandle>;
+    readonly #model: ModelHandle<ImageTextEmbedderHandle>;
     /** To be called at the first answer. */
     #answered: (() => void) | undefined;
 
     constructor(
       key: symbol,
-      model: HeldModel<ImageTextHandle>,
-      handle: ImageTextHandle,
+      model: ModelHandle<ImageTextEmbedderHandle>,
+      handle: ImageTextEmbedderHandle,
       towers: readonly Api.Tower[],
       backend: Api.BackendReport,
       answered: () => void,
     ) {
-      if (key !== INSIDE)
+      if (key !== CONSTRUCT)
         throw new PilotlightError(
           'INVALID_INPUT',
           'ImageTextEmbedder has no constructor: use ImageTextEmbedder.load()',
@@ -59,10 +59,10 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
         const { instance, report } = await abortable(chooseBackend(cores, options), signal);
         const { device, dtype } = report;
         const load = new Load(model, { ...options, towers, device, dtype });
-        const handle = await load.run(instance, ({ ImageTextCore }, settled) => ImageTextCore.load(model, settled));
+        const handle = await load.run(instance, ({ ImageTextEmbedderHandle }, resolved) => ImageTextEmbedderHandle.load(model, resolved));
         return new ImageTextEmbedder(
-          INSIDE,
-          new HeldModel('ImageTextEmbedder', instance, handle),
+          CONSTRUCT,
+          new ModelHandle('ImageTextEmbedder', instance, handle),
           handle,
           towers,
           report,
@@ -134,7 +134,7 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
         throw new PilotlightError('INVALID_INPUT', `the ${tower} tower was not loaded: have '${tower}' in towers`);
     }
 
-    async #call<T>(options: object, work: (handle: ImageTextHandle, caller: Caller) => Promise<T>): Promise<T> {
+    async #call<T>(options: object, work: (handle: ImageTextEmbedderHandle, caller: Caller) => Promise<T>): Promise<T> {
       const result = await this.#model.call(options, work);
       this.#answered?.();
       this.#answered = undefined;

@@ -3,23 +3,23 @@ import { abortable, signalOf } from './abort.js';
 import { checkObject } from './check.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import { bytesOf, tagOf } from './foreign.js';
-import type { JudgeHandle } from './glue.js';
-import { HeldModel } from './held-model.js';
+import type { DigitClassifierHandle } from './glue.js';
+import { ModelHandle } from './model-handle.js';
 import { Load } from './load.js';
-import { runsOn } from './runs-on.js';
+import { coreOf } from './core-of.js';
 import { FILE, shippedWeights } from './shipped-weights.js';
 
 /** Only `load` may construct. */
-const INSIDE = Symbol('pilotlight');
+const CONSTRUCT = Symbol('pilotlight');
 
 const PIXELS = 28 * 28;
 
 /** Reads digits, in the core that a generator runs in. */
 export class DigitJudge implements Api.DigitJudge {
-  readonly #model: HeldModel<JudgeHandle>;
+  readonly #model: ModelHandle<DigitClassifierHandle>;
 
-  private constructor(key: symbol, model: HeldModel<JudgeHandle>) {
-    if (key !== INSIDE)
+  private constructor(key: symbol, model: ModelHandle<DigitClassifierHandle>) {
+    if (key !== CONSTRUCT)
       throw new PilotlightError('INVALID_INPUT', 'DigitJudge has no constructor: use DigitJudge.load()');
     this.#model = model;
   }
@@ -27,7 +27,7 @@ export class DigitJudge implements Api.DigitJudge {
   static async load(generator: object, options: { signal?: AbortSignal } = {}): Promise<DigitJudge> {
     try {
       const signal = signalOf(checkObject('options', options));
-      const host = runsOn.get(generator);
+      const host = coreOf.get(generator);
       if (!host)
         throw new PilotlightError('INVALID_INPUT', `generator: expected a DigitGenerator, got ${typeof generator}`);
       const weights = await abortable(
@@ -40,8 +40,8 @@ export class DigitJudge implements Api.DigitJudge {
         store: false,
         ...(signal && { signal }),
       });
-      const handle = await load.run(host.instance, ({ JudgeCore }, settled) => JudgeCore.load(settled));
-      return new DigitJudge(INSIDE, new HeldModel('DigitJudge', host.instance, handle));
+      const handle = await load.run(host.instance, ({ DigitClassifierHandle }, resolved) => DigitClassifierHandle.load(resolved));
+      return new DigitJudge(CONSTRUCT, new ModelHandle('DigitJudge', host.instance, handle));
     } catch (error) {
       throw toPilotlightError(error);
     }

@@ -5,7 +5,7 @@ import type { CoreInstance } from './core-instance.js';
 import { PilotlightError } from './error.js';
 import type { Glue } from './glue.js';
 import { byteOptions } from './request.js';
-import { isShared, type Turns, turnsFor } from './turns.js';
+import { isShared, type Turns, turnsFor } from './locks.js';
 
 /** Whose loads are under way. */
 const callers = new Set<Caller>();
@@ -14,7 +14,7 @@ const callers = new Set<Caller>();
 export class Load<Options extends LoadOptions> {
   readonly #model: string;
   readonly #options: Options;
-  readonly #turns: Turns;
+  readonly #locks: Turns;
   #cached = false;
 
   constructor(model: string, options: Options) {
@@ -26,7 +26,7 @@ export class Load<Options extends LoadOptions> {
     this.#options = options;
     const report = ({ file, loaded, total }: Pick<LoadProgress, 'file' | 'loaded' | 'total'>): void =>
       options.onProgress?.({ status: 'download', ...(file !== undefined && { file }), loaded, total, cached: false });
-    this.#turns = turnsFor(isShared(options.store), options.signal, report);
+    this.#locks = turnsFor(isShared(options.store), options.signal, report);
   }
 
   /** Rejects as soon as the signal fires; what is under way then ends by itself. */
@@ -47,7 +47,7 @@ export class Load<Options extends LoadOptions> {
       (gone) => callers.delete(gone),
     );
     const work = instance.run(
-      (glue) => load(glue, { ...this.#options, onProgress, turns: this.#turns, caller, ...byteOptions(this.#options, signal) }),
+      (glue) => load(glue, { ...this.#options, onProgress, locks: this.#locks, caller, ...byteOptions(this.#options, signal) }),
       caller,
     );
     const ended = work.then(
@@ -59,8 +59,8 @@ export class Load<Options extends LoadOptions> {
       unwatch();
       caller.end();
       callers.delete(caller);
-      // A trap leaves turns behind.
-      this.#turns.endAll();
+      // A trap leaves locks behind.
+      this.#locks.endAll();
     });
     return abortable(work, signal);
   }
@@ -73,15 +73,15 @@ export class Load<Options extends LoadOptions> {
       ...this.#options,
       signal: undefined,
       onProgress: undefined,
-      turns: turnsFor(isShared(store), undefined),
+      locks: turnsFor(isShared(store), undefined),
       ...byteOptions({}, undefined),
     };
     const offline = (globalThis.navigator as { onLine?: boolean } | undefined)?.onLine === false;
     const fixed = /^[0-9a-f]{40}$/.test(revision ?? '');
     const ask = this.#cached && store !== 'memory' && !offline && !fixed;
     void (async () => {
-      if (ask) await instance.run(({ refreshModel }) => refreshModel(this.#model, settled));
-      await sweepOnce(instance, store, settled.turns);
+      if (ask) await instance.run(({ refreshModel }) => refreshModel(this.#model, resolved));
+      await sweepOnce(instance, store, settled.locks);
     })().catch(() => {
       // Neither is anything that the caller asked for, and both are tried again at the next visit.
     });
@@ -91,10 +91,10 @@ export class Load<Options extends LoadOptions> {
 /** Stores that were swept since this page opened; a program's own ones are not kept from being collected. */
 const swept = { names: new Set<unknown>(), objects: new WeakSet<object>() };
 
-async function sweepOnce(instance: CoreInstance, store: LoadOptions['store'], turns: Turns): Promise<void> {
+async function sweepOnce(instance: CoreInstance, store: LoadOptions['store'], locks: Turns): Promise<void> {
   if (store === 'memory') return;
   const known = typeof store === 'object' && store !== null ? swept.objects : swept.names;
   if (known.has(store as object)) return;
   known.add(store as object);
-  await instance.run(({ sweepModels }) => sweepModels({ store, turns }));
+  await instance.run(({ sweepModels }) => sweepModels({ store, locks }));
 }

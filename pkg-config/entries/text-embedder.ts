@@ -3,12 +3,12 @@ import { abortable, signalOf } from './abort.js';
 import { type Cores, chooseBackend } from './backend.js';
 import { checkModel, checkObject } from './check.js';
 import { PilotlightError, toPilotlightError } from './error.js';
-import type { EmbedderHandle } from './glue.js';
-import { HeldModel } from './held-model.js';
+import type { TextEmbedderHandle } from './glue.js';
+import { ModelHandle } from './model-handle.js';
 import { Load } from './load.js';
 
 /** Only `load` may construct. */
-const INSIDE = Symbol('pilotlight');
+const CONSTRUCT = Symbol('pilotlight');
 
 /** The `TextEmbedder` class over the cores of one runtime. */
 export function textEmbedderOn(cores: Cores): typeof Api.TextEmbedder {
@@ -16,18 +16,18 @@ export function textEmbedderOn(cores: Cores): typeof Api.TextEmbedder {
     readonly dimensions: number;
     readonly maxTokens: number;
     readonly backend: Api.BackendReport;
-    readonly #model: HeldModel<EmbedderHandle>;
+    readonly #model: ModelHandle<TextEmbedderHandle>;
     /** To be called at the first answer. */
     #answered: (() => void) | undefined;
 
     constructor(
       key: symbol,
-      model: HeldModel<EmbedderHandle>,
-      handle: EmbedderHandle,
+      model: ModelHandle<TextEmbedderHandle>,
+      handle: TextEmbedderHandle,
       backend: Api.BackendReport,
       answered: () => void,
     ) {
-      if (key !== INSIDE)
+      if (key !== CONSTRUCT)
         throw new PilotlightError('INVALID_INPUT', 'TextEmbedder has no constructor: use TextEmbedder.load()');
       this.#model = model;
       this.dimensions = handle.dimensions;
@@ -43,8 +43,8 @@ export function textEmbedderOn(cores: Cores): typeof Api.TextEmbedder {
         const { instance, report } = await abortable(chooseBackend(cores, options), signal);
         const { device, dtype } = report;
         const load = new Load(model, { ...options, device, dtype });
-        const handle = await load.run(instance, ({ EmbedderCore }, settled) => EmbedderCore.load(model, settled));
-        return new TextEmbedder(INSIDE, new HeldModel('TextEmbedder', instance, handle), handle, report, () =>
+        const handle = await load.run(instance, ({ TextEmbedderHandle }, resolved) => TextEmbedderHandle.load(model, resolved));
+        return new TextEmbedder(CONSTRUCT, new ModelHandle('TextEmbedder', instance, handle), handle, report, () =>
           load.refresh(instance),
         );
       } catch (error) {

@@ -4,12 +4,12 @@ import { checkObject } from './check.js';
 import type { CoreInstance } from './core-instance.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import { bytesOf, tagOf } from './foreign.js';
-import type { Glue, IndexHandle } from './glue.js';
-import { isShared, turnsFor } from './turns.js';
+import type { Glue, VectorIndexHandle } from './glue.js';
+import { isShared, turnsFor } from './locks.js';
 import { checkId, checkIds, checkTags, toFloats, toQuery, toWhole } from './vectors.js';
 
 /** Only the static functions may construct. */
-const INSIDE = Symbol('pilotlight');
+const CONSTRUCT = Symbol('pilotlight');
 
 /** More than any index holds, and a number that Rust can take. */
 const MOST = 1e9;
@@ -22,13 +22,13 @@ export function vectorIndexOn({ cpu }: Cores): typeof Api.VectorIndex {
     readonly prefilter: boolean;
     readonly source: string | undefined;
     readonly #instance: CoreInstance;
-    readonly #handle: IndexHandle;
+    readonly #handle: VectorIndexHandle;
     #disposed = false;
     /** While a filter is asked. */
     #searching = false;
 
-    constructor(key: symbol, instance: CoreInstance, handle: IndexHandle) {
-      if (key !== INSIDE)
+    constructor(key: symbol, instance: CoreInstance, handle: VectorIndexHandle) {
+      if (key !== CONSTRUCT)
         throw new PilotlightError(
           'INVALID_INPUT',
           'VectorIndex has no constructor: use VectorIndex.create(), fromBytes() or load()',
@@ -44,23 +44,23 @@ export function vectorIndexOn({ cpu }: Cores): typeof Api.VectorIndex {
 
     static async create(options: Api.VectorIndexOptions): Promise<VectorIndex> {
       checkObject('options', options);
-      return make(({ IndexCore }) => new IndexCore(options));
+      return make(({ VectorIndexHandle }) => new VectorIndexHandle(options));
     }
 
     static async fromBytes(bytes: Uint8Array): Promise<VectorIndex> {
       const own = tagOf(bytes) === 'Uint8Array' ? bytesOf(bytes) : undefined;
       if (!own) throw new PilotlightError('INVALID_INPUT', `bytes: expected a Uint8Array, got ${kindOf(bytes)}`);
-      return make(({ IndexCore }) => IndexCore.fromBytes(own));
+      return make(({ VectorIndexHandle }) => VectorIndexHandle.fromBytes(own));
     }
 
     static async load(name: string, options: Api.StoreOptions = {}): Promise<VectorIndex | undefined> {
       const instance = await start();
-      const handle = await stored(instance, name, options, ({ IndexCore }, settled) => IndexCore.load(name, settled));
-      return handle && new VectorIndex(INSIDE, instance, handle);
+      const handle = await stored(instance, name, options, ({ VectorIndexHandle }, resolved) => VectorIndexHandle.load(name, resolved));
+      return handle && new VectorIndex(CONSTRUCT, instance, handle);
     }
 
     static async delete(name: string, options: Api.StoreOptions = {}): Promise<boolean> {
-      return stored(await start(), name, options, ({ IndexCore }, settled) => IndexCore.delete(name, settled));
+      return stored(await start(), name, options, ({ VectorIndexHandle }, resolved) => VectorIndexHandle.delete(name, resolved));
     }
 
     get size(): number {
@@ -99,14 +99,14 @@ export function vectorIndexOn({ cpu }: Cores): typeof Api.VectorIndex {
         ...(candidates !== undefined && { candidates: Math.min(toWhole('candidates', candidates), MOST) }),
       };
       const count = Math.min(toWhole('k', k), MOST);
-      if (typeof filter === 'function') return this.#filtered(vector, count, settled, filter);
+      if (typeof filter === 'function') return this.#filtered(vector, count, resolved, filter);
       const { tags, match = 'all' } =
         filter === undefined ? {} : (checkObject('filter', filter) as Partial<Api.TagFilter>);
       if (filter !== undefined && !Array.isArray(tags))
         throw new PilotlightError('INVALID_INPUT', 'filter: expected a function or { tags: [...] }');
       if (match !== 'all' && match !== 'any')
         throw new PilotlightError('INVALID_INPUT', `filter.match: expected 'all' or 'any', got ${String(match)}`);
-      return this.#call((handle) => handle.search(vector, count, { ...settled, tags, any: match === 'any' }));
+      return this.#call((handle) => handle.search(vector, count, { ...resolved, tags, any: match === 'any' }));
     }
 
     toBytes(): Uint8Array<ArrayBuffer> {
@@ -125,7 +125,7 @@ export function vectorIndexOn({ cpu }: Cores): typeof Api.VectorIndex {
 
     async save(name: string, options: Api.StoreOptions = {}): Promise<void> {
       this.#check();
-      return stored(this.#instance, name, options, (_, settled) => this.#handle.save(name, settled));
+      return stored(this.#instance, name, options, (_, resolved) => this.#handle.save(name, resolved));
     }
 
     dispose(): void {
@@ -156,7 +156,7 @@ export function vectorIndexOn({ cpu }: Cores): typeof Api.VectorIndex {
       const before = this.#searching;
       this.#searching = true;
       try {
-        const hits = this.#call((handle) => handle.search(vector, k, { ...settled, filter: asked }));
+        const hits = this.#call((handle) => handle.search(vector, k, { ...resolved, filter: asked }));
         if (thrown) throw (thrown as { error: unknown }).error;
         return hits;
       } finally {
@@ -173,12 +173,12 @@ export function vectorIndexOn({ cpu }: Cores): typeof Api.VectorIndex {
       return [checkIds(ids), toFloats(vectors, ids.length, this.dimensions), checkTags(tags)];
     }
 
-    #change<T>(work: (handle: IndexHandle) => T): T {
+    #change<T>(work: (handle: VectorIndexHandle) => T): T {
       if (this.#searching) throw unchangeable();
       return this.#call(work);
     }
 
-    #call<T>(work: (handle: IndexHandle) => T): T {
+    #call<T>(work: (handle: VectorIndexHandle) => T): T {
       this.#check();
       try {
         return this.#instance.now(() => work(this.#handle));
@@ -200,10 +200,10 @@ export function vectorIndexOn({ cpu }: Cores): typeof Api.VectorIndex {
     }
   }
 
-  async function make(work: (glue: Glue) => IndexHandle): Promise<VectorIndex> {
+  async function make(work: (glue: Glue) => VectorIndexHandle): Promise<VectorIndex> {
     const instance = await start();
     try {
-      return new VectorIndex(INSIDE, instance, instance.now(work));
+      return new VectorIndex(CONSTRUCT, instance, instance.now(work));
     } catch (error) {
       throw toPilotlightError(error);
     }
@@ -212,7 +212,7 @@ export function vectorIndexOn({ cpu }: Cores): typeof Api.VectorIndex {
   return VectorIndex as unknown as typeof Api.VectorIndex;
 }
 
-/** Goes to a store. Saves of one name take turns among all tabs. */
+/** Goes to a store. Saves of one name take locks among all tabs. */
 async function stored<T>(
   instance: CoreInstance,
   name: unknown,
@@ -222,14 +222,14 @@ async function stored<T>(
   const { store } = checkObject('options', options) as Api.StoreOptions;
   if (typeof name !== 'string' || name === '')
     throw new PilotlightError('INVALID_INPUT', `name: expected a text that is not empty, got ${kindOf(name)}`);
-  const turns = turnsFor(isShared(store), undefined);
+  const locks = turnsFor(isShared(store), undefined);
   try {
-    return await instance.run((glue) => work(glue, { store, turns }));
+    return await instance.run((glue) => work(glue, { store, locks }));
   } catch (error) {
     throw toPilotlightError(error);
   } finally {
-    // A trap leaves turns behind.
-    turns.endAll();
+    // A trap leaves locks behind.
+    locks.endAll();
   }
 }
 

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use super::verify::{Digest, Hasher, Verified};
 use super::{ByteStream, FileEntry, Host, Opened, PlatformHash, Snapshot};
 use crate::error::{Error, ErrorKind, Result, Retry};
-use crate::pace::Pace;
+use crate::scheduler::Scheduler;
 
 /// To the end of a file, wherever that is.
 const WHOLE: Range<u64> = 0..u64::MAX;
@@ -34,9 +34,9 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
 
 /// How a flaky network is dealt with.
 #[derive(Clone, Copy)]
-pub struct Network<'a> {
+pub struct RetryPolicy<'a> {
     /// Waits and cancels.
-    pub pace: &'a dyn Pace,
+    pub scheduler: &'a dyn Scheduler,
     /// A connection without a byte for so long is given up; `Duration::MAX` for what is no network and always answers.
     pub stall: Duration,
     /// Spreads the waits of many clients.
@@ -45,16 +45,16 @@ pub struct Network<'a> {
 
 /// What was waited for since the last byte.
 #[derive(Default)]
-struct Patience {
+struct RetryState {
     failures: u32,
     waited: Duration,
     /// Whether there ever was a byte.
     received: bool,
 }
 
-impl Network<'_> {
+impl RetryPolicy<'_> {
     /// Waits before the next try, or returns the error where there is to be none.
-    async fn wait(&self, error: Error, patience: &mut Patience) -> Result<()> {
+    async fn wait(&self, error: Error, patience: &mut RetryState) -> Result<()> {
         let Some(Retry { after, stalled }) = error.retry() else {
             return Err(error);
         };
@@ -76,7 +76,7 @@ impl Network<'_> {
         let jitter = longest.mul_f64(random as f64 / f64::from(u32::MAX) / 2.0);
         let wait = after.max(longest / 2 + jitter);
         patience.waited += wait;
-        self.pace.sleep(wait).await
+        self.scheduler.sleep(wait).await
     }
 
     /// *Errors*: a transient `FetchFailed` where `work` has to wait for too long.
@@ -90,7 +90,7 @@ impl Network<'_> {
         {
             return done;
         }
-        let mut stall = pin!(self.pace.sleep(self.stall));
+        let mut stall = pin!(self.scheduler.sleep(self.stall));
         poll_fn(|context| {
             if let Poll::Ready(done) = work.as_mut().poll(context) {
                 return Poll::Ready(done);
@@ -110,14 +110,14 @@ impl Network<'_> {
 ///
 /// *Errors*: those of `work`.
 pub async fn retrying<T>(
-    network: Network<'_>,
+    retry: RetryPolicy<'_>,
     what: &str,
     work: impl AsyncFn() -> Result<T>,
 ) -> Result<T> {
-    let mut patience = Patience::default();
+    let mut patience = RetryState::default();
     loop {
-        match network.timely(what, work()).await {
-            Err(error) => network.wait(error, &mut patience).await?,
+        match retry.timely(what, work()).await {
+            Err(error) => retry.wait(error, &mut patience).await?,
             done => return done,
         }
     }
@@ -146,7 +146,7 @@ pub struct Fetch<'a> {
     host: &'a dyn Host,
     commit: Option<String>,
     file: String,
-    network: Network<'a>,
+    retry: RetryPolicy<'a>,
     entry: FileEntry,
     /// What will be read, in order; connections are for one of them each.
     ranges: Vec<Range<u64>>,
@@ -158,7 +158,7 @@ pub struct Fetch<'a> {
     /// Whether the platform hashes, in place of `hasher`.
     platform: bool,
     verified: Option<Verified>,
-    patience: Patience,
+    patience: RetryState,
     on_read: Option<Box<dyn Fn(u64, u64) + 'a>>,
 }
 
@@ -171,13 +171,13 @@ impl<'a> Fetch<'a> {
         snapshot: &Snapshot,
         file: &str,
         front: u64,
-        network: Network<'a>,
+        retry: RetryPolicy<'a>,
     ) -> Result<Option<Self>> {
         let state = FetchState {
             size: snapshot.entry(file).size,
             ..FetchState::default()
         };
-        let mut fetch = Self::resume(host, snapshot, file, state, network);
+        let mut fetch = Self::resume(host, snapshot, file, state, retry);
         fetch.front = front;
         loop {
             match fetch.connect().await {
@@ -193,7 +193,7 @@ impl<'a> Fetch<'a> {
         snapshot: &Snapshot,
         file: &str,
         state: FetchState,
-        network: Network<'a>,
+        retry: RetryPolicy<'a>,
     ) -> Self {
         let entry = snapshot.entry(file);
         let hasher = match (&entry.digest, entry.size, &state.hash) {
@@ -207,7 +207,7 @@ impl<'a> Fetch<'a> {
             host,
             commit: snapshot.pin().map(String::from),
             file: file.into(),
-            network,
+            retry,
             entry,
             ranges: vec![WHOLE],
             front: u64::MAX,
@@ -215,9 +215,9 @@ impl<'a> Fetch<'a> {
             hasher,
             platform: false,
             verified: None,
-            patience: Patience {
+            patience: RetryState {
                 received: state.position > 0,
-                ..Patience::default()
+                ..RetryState::default()
             },
             state,
             on_read: None,
@@ -379,7 +379,7 @@ impl<'a> Fetch<'a> {
             end
         };
         let opening = self.host.open(self.commit.as_deref(), &self.file, wanted);
-        let Some(opened) = self.network.timely(&self.file, opening).await? else {
+        let Some(opened) = self.retry.timely(&self.file, opening).await? else {
             return Ok(false);
         };
         let Opened {
@@ -403,7 +403,7 @@ impl<'a> Fetch<'a> {
         while behind > 0 {
             let count = SCRATCH.min(behind as usize);
             let read = stream.read(&mut scratch[..count]);
-            match self.network.timely(&self.file, read).await? {
+            match self.retry.timely(&self.file, read).await? {
                 0 => return Err(self.broke(position - behind)),
                 count => behind -= count as u64,
             }
@@ -473,7 +473,7 @@ impl<'a> Fetch<'a> {
                 return Ok(0);
             };
             let read = connection.stream.read(to);
-            let count = self.network.timely(&self.file, read).await?;
+            let count = self.retry.timely(&self.file, read).await?;
             if count > 0 {
                 return Ok(count);
             }
@@ -505,7 +505,7 @@ impl<'a> Fetch<'a> {
         if self.entry.once {
             return Err(error);
         }
-        self.network.wait(error, &mut self.patience).await
+        self.retry.wait(error, &mut self.patience).await
     }
 
     /// *Errors*: `Integrity` where all bytes are there and are not those that the host lists.
@@ -549,9 +549,9 @@ impl ByteStream for Fetch<'_> {
                 Ok(count) => {
                     self.state.position += count as u64;
                     if count > 0 {
-                        self.patience = Patience {
+                        self.patience = RetryState {
                             received: true,
-                            ..Patience::default()
+                            ..RetryState::default()
                         };
                     }
                     if let Some(hasher) = &mut self.hasher {

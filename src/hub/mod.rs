@@ -7,18 +7,18 @@ mod fetch;
 mod files;
 #[cfg(target_arch = "wasm32")]
 mod http;
-mod lock;
+mod lock_file;
 mod memory;
 mod verify;
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use body::text;
-pub use fetch::{Fetch, FetchState, Network, retrying};
+pub use fetch::{Fetch, FetchState, RetryPolicy, retrying};
 #[cfg(target_arch = "wasm32")]
 pub use files::FilesHost;
 #[cfg(target_arch = "wasm32")]
 pub use http::HubHost;
-pub use lock::{LOCK, Lock};
+pub use lock_file::{LOCK_FILE, LockFile};
 pub use memory::{MemoryHost, MemoryStream};
 pub use verify::{Digest, Hasher, Verified};
 

@@ -1,13 +1,13 @@
 //! Pictures: decoding files, and making of them what an image model was trained on.
 
 mod decode;
-mod processor;
+mod preprocess;
 mod resize;
 
 pub use decode::decode;
-pub use processor::ImageProcessor;
+pub use preprocess::ImageProcessor;
 
-use pilotlight_kernels::picture::on_white;
+use pilotlight_kernels::image::on_white;
 
 use crate::error::{Error, Result};
 

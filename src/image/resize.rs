@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use pilotlight_kernels::picture::{FRACTION, Weights, resample_column, resample_row};
+use pilotlight_kernels::image::{FRACTION, Taps, resample_column, resample_row};
 
 use super::Rgb;
 
@@ -39,7 +39,7 @@ pub(super) fn resize(
 
 /// What each output pixel along one direction is made of.
 struct Filter {
-    outputs: Vec<Weights>,
+    outputs: Vec<Taps>,
 }
 
 impl Filter {
@@ -60,7 +60,7 @@ impl Filter {
                 let weight = weight / sum * f64::from(1u32 << FRACTION);
                 (weight + 0.5f64.copysign(weight)) as i32
             };
-            Weights {
+            Taps {
                 first,
                 weights: weights.iter().map(fixed).collect(),
             }

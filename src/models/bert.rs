@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 use crate::ops::{
     Activation, Embedding, LayerNorm, Linear, Spans, activation_from_config, attention, integers,
 };
-use crate::pace::Pace;
-use crate::weights::{Parameter, Role, Weights};
+use crate::scheduler::Scheduler;
+use crate::weights::{Parameter, Role, Tensors};
 
 /// What `config.json` says of the architecture.
 #[derive(Clone, Debug, Deserialize)]
@@ -85,7 +85,7 @@ impl BertConfig {
         let mut parameters = vec![
             Parameter::new(
                 "embeddings.word_embeddings.weight",
-                Role::Embedding,
+                Role::Rows,
                 &[self.vocab_size, d],
             ),
             Parameter::new(
@@ -115,8 +115,8 @@ impl BertConfig {
             ] {
                 let name = part(name);
                 parameters.push(Parameter {
-                    after: norm.cloned(),
-                    ..Parameter::new(format!("{name}.weight"), Role::Linear, &[n, k])
+                    preceding_norm: norm.cloned(),
+                    ..Parameter::new(format!("{name}.weight"), Role::Panels, &[n, k])
                 });
                 parameters.push(Parameter::new(format!("{name}.bias"), Role::Plain, &[n]));
             }
@@ -169,7 +169,7 @@ impl Bert {
     /// Takes the encoder's tensors out of `weights`.
     ///
     /// *Errors*: `Internal` where `weights` were loaded for other parameters.
-    pub fn new(config: BertConfig, mut weights: Weights, device: Device) -> Result<Self> {
+    pub fn new(config: BertConfig, mut weights: Tensors, device: Device) -> Result<Self> {
         let (d, epsilon) = (config.hidden_size, config.layer_norm_eps);
         let embeddings = Embeddings {
             word_embeddings: weights.embedding("embeddings.word_embeddings", d)?,
@@ -205,7 +205,7 @@ impl Bert {
     pub async fn forward(
         &self,
         sequences: &[&[u32]],
-        pace: &dyn Pace,
+        scheduler: &dyn Scheduler,
     ) -> Result<(Tensor<2>, Spans)> {
         let (v, longest) = (self.config.vocab_size, self.config.max_position_embeddings);
         check_sequences(sequences, v, longest)?;
@@ -213,7 +213,7 @@ impl Bert {
         let spans = Spans::from_lengths(sequences.iter().map(|ids| ids.len()));
         let mut x = self.embed(sequences);
         for layer in &self.layer {
-            pace.breathe().await?;
+            scheduler.yield_now().await?;
             x = layer.forward(x, &spans, self.config.num_attention_heads, activation);
         }
         Ok((x, spans))

@@ -12,8 +12,8 @@ use crate::ops::{
     Activation, Embedding, LayerNorm, Linear, Spans, activation_from_config, attention, floats,
     integers,
 };
-use crate::pace::Pace;
-use crate::weights::Weights;
+use crate::scheduler::Scheduler;
+use crate::weights::Tensors;
 
 /// The tower that reads.
 pub struct ClipText {
@@ -34,7 +34,7 @@ impl ClipText {
     /// Takes the tower's tensors out of `weights`.
     ///
     /// *Errors*: `Internal` where `weights` were loaded for other parameters.
-    pub fn new(config: &ClipConfig, mut weights: Weights, device: Device) -> Result<Self> {
+    pub fn new(config: &ClipConfig, mut weights: Tensors, device: Device) -> Result<Self> {
         let (text, n) = (config.text_config.clone(), config.projection_dim);
         let (d, epsilon) = (text.hidden_size, text.layer_norm_eps);
         let logit_scale = weights.values(LOGIT_SCALE)?;
@@ -59,13 +59,13 @@ impl ClipText {
     ///
     /// *Shapes*: `sequences`: token ids of each of `b` texts, with their beginning and end; result `[b, projection]`.
     /// *Errors*: `InvalidInput` for an empty or too long sequence, `InvalidWeights` for an id past the vocabulary; `Aborted`.
-    pub async fn forward(&self, sequences: &[&[u32]], pace: &dyn Pace) -> Result<Tensor<2>> {
+    pub async fn forward(&self, sequences: &[&[u32]], scheduler: &dyn Scheduler) -> Result<Tensor<2>> {
         let (v, longest) = (self.config.vocab_size, self.config.max_position_embeddings);
         check_sequences(sequences, v, longest)?;
         // No token sees what is after it, so what is after the end is not computed.
         let sequences: Vec<_> = sequences
             .iter()
-            .map(|ids| &ids[..=self.config.end(ids)])
+            .map(|ids| &ids[..=self.config.eos_position(ids)])
             .collect();
         let spans = Spans::from_lengths(sequences.iter().map(|ids| ids.len())).causal();
         let indices = |ids: Vec<i32>| {
@@ -79,8 +79,8 @@ impl ClipText {
         // Word and position embeddings, summed: [t, d]
         let x = self.token_embedding.forward(ids) + self.position_embedding.forward(positions);
         // Of each text the last token, which has seen all: [t, d] → [b, d] → [b, projection]
-        let ends = indices(spans.iter().map(|rows| rows.end as i32 - 1).collect());
-        let x = self.encoder.forward(x, &spans, ends, pace).await?;
+        let ends = indices(spans.iter().map(|rows| rows.eos_position as i32 - 1).collect());
+        let x = self.encoder.forward(x, &spans, ends, scheduler).await?;
         let x = self.final_layer_norm.normalize(x);
         Ok(self.text_projection.forward(x, Activation::Identity))
     }
@@ -107,7 +107,7 @@ impl ClipVision {
     /// Takes the tower's tensors out of `weights`.
     ///
     /// *Errors*: `Internal` where `weights` were loaded for other parameters.
-    pub fn new(config: &ClipConfig, mut weights: Weights, device: Device) -> Result<Self> {
+    pub fn new(config: &ClipConfig, mut weights: Tensors, device: Device) -> Result<Self> {
         let (vision, n) = (config.vision_config.clone(), config.projection_dim);
         let (d, epsilon) = (vision.hidden_size, vision.layer_norm_eps);
         let embeddings = "vision_model.embeddings";
@@ -130,7 +130,7 @@ impl ClipVision {
     ///
     /// *Shapes*: `pixels`: of each of `b` pictures the values of red, then green, then blue, row by row, `[3, size, size]`;
     /// result `[b, projection]`. *Errors*: `InvalidInput` for another number of values; `Aborted`.
-    pub async fn forward(&self, pixels: &[&[f32]], pace: &dyn Pace) -> Result<Tensor<2>> {
+    pub async fn forward(&self, pixels: &[&[f32]], scheduler: &dyn Scheduler) -> Result<Tensor<2>> {
         let (b, d, n) = (
             pixels.len(),
             self.config.hidden_size,
@@ -153,7 +153,7 @@ impl ClipVision {
         // Of each picture the class: [b · (patches + 1), d] → [b, d] → [b, projection]
         let classes = spans.iter().map(|rows| rows.start as i32).collect();
         let classes = integers(classes, [b], &self.device);
-        let x = self.encoder.forward(x, &spans, classes, pace).await?;
+        let x = self.encoder.forward(x, &spans, classes, scheduler).await?;
         let x = self.post_layernorm.normalize(x);
         Ok(self.visual_projection.forward(x, Activation::Identity))
     }
@@ -206,7 +206,7 @@ struct Layer {
 }
 
 impl Encoder {
-    fn new(config: &EncoderConfig<'_>, name: &str, weights: &mut Weights) -> Result<Self> {
+    fn new(config: &EncoderConfig<'_>, name: &str, weights: &mut Tensors) -> Result<Self> {
         let epsilon = config.epsilon;
         let layers = (0..config.layers).map(|index| {
             let name = |part: &str| format!("{name}.layers.{index}.{part}");
@@ -234,18 +234,18 @@ impl Encoder {
         mut x: Tensor<2>,
         spans: &Spans,
         rows: Tensor<1, Int>,
-        pace: &dyn Pace,
+        scheduler: &dyn Scheduler,
     ) -> Result<Tensor<2>> {
         let Some((last, layers)) = self.layers.split_last() else {
             return Ok(x.select(0, rows));
         };
         for layer in layers {
-            pace.breathe().await?;
+            scheduler.yield_now().await?;
             let context = layer.context(x.clone(), spans, self.heads);
             x = layer.forward(x, context, self.activation);
         }
         // Rows know of each other by attention only, so after the last one no other row is computed.
-        pace.breathe().await?;
+        scheduler.yield_now().await?;
         let context = last.context(x.clone(), spans, self.heads);
         let (x, context) = (x.select(0, rows.clone()), context.select(0, rows));
         Ok(last.forward(x, context, self.activation))

@@ -12,7 +12,7 @@ use crate::weights::{Parameter, Role};
 /// The largest picture that a tower may ask for.
 const MAX_EDGE: usize = 4096;
 /// How older configs call the end of a text. It is no id of theirs: the end is the largest one.
-const LEGACY_END: u32 = 2;
+const LEGACY_EOS_ID: u32 = 2;
 /// A checkpoint keeps the logarithm of what similarities are multiplied with.
 pub(super) const LOGIT_SCALE: &str = "logit_scale";
 
@@ -149,7 +149,7 @@ impl ClipConfig {
             Parameter::new(LOGIT_SCALE, Role::Plain, &[]),
             Parameter::new(
                 format!("{embeddings}.token_embedding.weight"),
-                Role::Embedding,
+                Role::Rows,
                 &[text.vocab_size, d],
             ),
             Parameter::new(
@@ -178,7 +178,7 @@ impl ClipConfig {
             Parameter::new(format!("{embeddings}.class_embedding"), Role::Plain, &[d]),
             Parameter::new(
                 format!("{embeddings}.patch_embedding.weight"),
-                Role::Linear,
+                Role::Panels,
                 &[d, 3, p, p],
             ),
             Parameter::new(
@@ -205,8 +205,8 @@ impl ClipConfig {
     fn projection_parameters(&self, norm: &str, name: &str, d: usize, to: &mut Vec<Parameter>) {
         norm_parameters(norm, d, to);
         to.push(Parameter {
-            after: Some(norm.into()),
-            ..Parameter::new(name, Role::Linear, &[self.projection_dim, d])
+            preceding_norm: Some(norm.into()),
+            ..Parameter::new(name, Role::Panels, &[self.projection_dim, d])
         });
     }
 
@@ -227,13 +227,13 @@ impl TextConfig {
     }
 
     /// Where a text's vector is taken: at its first end.
-    pub(super) fn end(&self, ids: &[u32]) -> usize {
+    pub(super) fn eos_position(&self, ids: &[u32]) -> usize {
         let last = ids.len().saturating_sub(1);
-        let end = match self.eos_token_id {
-            LEGACY_END => ids.iter().copied().max().unwrap_or_default(),
-            end => end,
+        let eos_position = match self.eos_token_id {
+            LEGACY_EOS_ID => ids.iter().copied().max().unwrap_or_default(),
+            eos_position => eos_position,
         };
-        ids.iter().position(|&id| id == end).unwrap_or(last)
+        ids.iter().position(|&id| id == eos_position).unwrap_or(last)
     }
 }
 
@@ -299,8 +299,8 @@ impl EncoderConfig<'_> {
             ] {
                 let name = part(name);
                 to.push(Parameter {
-                    after: norm.map(part),
-                    ..Parameter::new(format!("{name}.weight"), Role::Linear, &[n, k])
+                    preceding_norm: norm.map(part),
+                    ..Parameter::new(format!("{name}.weight"), Role::Panels, &[n, k])
                 });
                 to.push(Parameter::new(format!("{name}.bias"), Role::Plain, &[n]));
             }

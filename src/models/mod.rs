@@ -4,11 +4,11 @@ mod bert;
 mod clip;
 mod clip_config;
 mod config;
-mod digits;
-mod judge;
+mod digit_unet;
+mod digit_classifier;
 
 pub use bert::{Bert, BertConfig};
 pub use clip::{ClipText, ClipVision};
 pub use clip_config::ClipConfig;
-pub use digits::{CLASSES, DigitUNet, EDGE};
-pub use judge::DigitJudge;
+pub use digit_unet::{CLASSES, DigitUNet, EDGE};
+pub use digit_classifier::DigitClassifier;

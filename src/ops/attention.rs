@@ -99,7 +99,7 @@ pub(super) fn plain<B: Backend>(
         let scores = B::float_mul_scalar(scores, Scalar::from(1.0 / (d as f32).sqrt()));
         let scores = if spans.is_causal() {
             let device = scores.device();
-            B::float_add(scores, hidden::<B>(t, &device))
+            B::float_add(scores, causal_mask::<B>(t, &device))
         } else {
             scores
         };
@@ -114,7 +114,7 @@ pub(super) fn plain<B: Backend>(
 }
 
 /// `[1, t, t]`: added to scores, it hides from each row those after it.
-fn hidden<B: Backend>(t: usize, device: &B::Device) -> FloatTensor<B> {
+fn causal_mask<B: Backend>(t: usize, device: &B::Device) -> FloatTensor<B> {
     let rows =
         (0..t).flat_map(|row| (0..t).map(move |column| if column > row { -1e30f32 } else { 0.0 }));
     B::float_from_data(TensorData::new(rows.collect(), [1, t, t]), device)

@@ -11,7 +11,7 @@ use pilotlight_kernels::pack::{pack_row_f32, pack_row_q8};
 use super::*;
 use crate::weights::Dtype;
 
-mod pictures;
+mod images;
 
 /// Edges of the tiles (1, 3, 7, 31, 33) and the sizes of MiniLM.
 const SIZES: [usize; 7] = [1, 3, 7, 31, 33, 384, 1536];

@@ -71,7 +71,7 @@ impl ModelKey {
     }
 
     /// What only one tab at a time may write.
-    pub fn turn(&self) -> &str {
+    pub fn lock_name(&self) -> &str {
         &self.base
     }
 

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use super::key::{EVERYTHING, current};
-use super::rows::{self, Manifest, Partial, Reference};
-use super::stored::ChunkStream;
-use super::{ModelKey, Store, Turns, index};
+use super::records::{self, Manifest, Partial, Reference};
+use super::stored_model::ChunkStream;
+use super::{ModelKey, Store, Locks, index};
 use crate::error::Result;
 use crate::hub::ByteStream;
 
@@ -186,7 +186,7 @@ impl<'a> Library<'a> {
     /// Removes what nothing leads to, what is older than this version, and downloads that were given up.
     ///
     /// Only what nobody is writing is touched: a model whose turn is taken is left alone.
-    pub async fn sweep(&self, turns: &dyn Turns, now: u64) -> Result<()> {
+    pub async fn sweep(&self, locks: &dyn Locks, now: u64) -> Result<()> {
         let store = self.store;
         let own = format!("{}/", current());
         let mut models = HashSet::new();
@@ -197,11 +197,11 @@ impl<'a> Library<'a> {
             }
         }
         for model in models {
-            if let Some(_turn) = turns.try_take(&model).await? {
+            if let Some(_turn) = locks.try_take(&model).await? {
                 sweep_model(store, &model, now).await?;
             }
         }
-        index::sweep(store, turns).await
+        index::sweep(store, locks).await
     }
 }
 
@@ -233,16 +233,16 @@ pub async fn touch(store: &dyn Store, key: &ModelKey, now: u64) -> Result<()> {
 }
 
 /// Deletes the least recently used model that nobody writes, other than `except`; false where there is none.
-pub(super) async fn evict(store: &dyn Store, except: &ModelKey, turns: &dyn Turns) -> Result<bool> {
+pub(super) async fn evict(store: &dyn Store, except: &ModelKey, locks: &dyn Locks) -> Result<bool> {
     let library = Library::new(store);
     let mut models = library.list().await?;
     models.sort_by_key(|info| info.used);
     for info in models {
         let key = ModelKey::of(&info.host, &info.model, "", "");
-        if key.turn() == except.turn() {
+        if key.lock_name() == except.guard() {
             continue;
         }
-        let Some(_turn) = turns.try_take(key.turn()).await? else {
+        let Some(_turn) = locks.try_take(key.lock_name()).await? else {
             continue;
         };
         if library.delete(&info.key).await? {

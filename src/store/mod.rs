@@ -2,30 +2,30 @@
 
 mod chunk;
 #[cfg(target_arch = "wasm32")]
-mod host;
-mod index;
+mod js_store;
+mod index_chunks;
 #[cfg(target_arch = "wasm32")]
 mod indexed_db;
 mod key;
 mod library;
 mod memory;
-mod rows;
-mod stored;
-mod turns;
+mod records;
+mod stored_model;
+mod locks;
 mod writer;
 
 pub use chunk::Chunk;
 #[cfg(target_arch = "wasm32")]
-pub use host::{HostStore, HostTurns};
-pub use index::IndexKey;
+pub use js_store::{JsStore, JsLocks};
+pub use index_chunks::IndexKey;
 #[cfg(target_arch = "wasm32")]
 pub use indexed_db::IndexedDb;
 pub use key::ModelKey;
 pub use library::{Library, StoredInfo, fetched_before, touch};
 pub use memory::MemoryStore;
-pub use stored::StoredModel;
-pub use turns::{Alone, Announcement, Turn, Turns};
-pub use writer::{Keep, ModelWriter};
+pub use stored_model::StoredModel;
+pub use locks::{NoLocks, WriterProgress, LockGuard, Locks};
+pub use writer::{CacheConfig, ModelWriter};
 
 use async_trait::async_trait;
 

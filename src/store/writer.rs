@@ -10,12 +10,12 @@ use blake3::Hasher;
 
 use super::chunk::ChunkBuilder;
 use super::library::{evict, is_whole, touch};
-use super::rows::{self, Manifest, Partial, PartialWeights, StoredFile};
-use super::stored::{ChunkStream, StoredModel, has_all, hash, source_of};
-use super::{Alone, Chunk, ModelKey, Store, Turns};
-use crate::error::{Error, ErrorKind, Result, Room};
+use super::records::{self, Manifest, Partial, PartialWeights, StoredFile};
+use super::stored_model::{ChunkStream, StoredModel, has_all, hash, source_of};
+use super::{NoLocks, Chunk, ModelKey, Store, Locks};
+use crate::error::{Error, ErrorKind, Result, StorageQuota};
 use crate::hub::{ByteStream, FetchState, MAX_FILE, Snapshot, Verified};
-use crate::weights::{Checkpoint, Resume, Sink};
+use crate::weights::{ResumePoint, Resume, Sink};
 
 /// Bytes of one chunk: large enough to be quick, small enough to hold one in memory beside the model and to fetch it twice.
 pub const CHUNK: usize = 4 << 20;
@@ -25,7 +25,7 @@ const HEAD: &str = "head";
 
 /// Where a model is kept, and how.
 #[derive(Clone)]
-pub struct Keep<'a> {
+pub struct CacheConfig<'a> {
     /// The store.
     pub store: &'a dyn Store,
     /// Which model.
@@ -37,12 +37,12 @@ pub struct Keep<'a> {
     /// Bytes of the source after which what was read is durable, and the most bytes in a chunk.
     pub chunk: usize,
     /// Keeps others from writing the same.
-    pub turns: &'a dyn Turns,
+    pub locks: &'a dyn Locks,
     /// Whether other models, the least recently used first, may be deleted where the store is full.
     pub evict: bool,
 }
 
-impl<'a> Keep<'a> {
+impl<'a> CacheConfig<'a> {
     /// With what suits most: chunks of 4 MiB, nobody else writing, nothing evicted.
     pub fn new(store: &'a dyn Store, key: ModelKey, nonce: u64, now: u64) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl<'a> Keep<'a> {
             nonce,
             now,
             chunk: CHUNK,
-            turns: &Alone,
+            locks: &NoLocks,
             evict: false,
         }
     }
@@ -59,7 +59,7 @@ impl<'a> Keep<'a> {
 
 /// Writes one model.
 pub struct ModelWriter<'a> {
-    keep: Keep<'a>,
+    cache: CacheConfig<'a>,
     partial: Partial,
     /// What came behind the partial row's JSON when it was taken up.
     tail: Vec<u8>,
@@ -75,16 +75,16 @@ pub struct ModelWriter<'a> {
 
 impl<'a> ModelWriter<'a> {
     /// Goes on with what an earlier load left of the same commit, or of one that had the same in it, or begins anew.
-    pub async fn open(keep: Keep<'a>, commit: &str, snapshot: &Snapshot) -> Result<Self> {
-        let row = keep.key.partial();
-        let mut before: Option<(Partial, Vec<u8>)> = rows::get_with_tail(keep.store, &row).await?;
+    pub async fn open(cache: CacheConfig<'a>, commit: &str, snapshot: &Snapshot) -> Result<Self> {
+        let row = cache.key.partial();
+        let mut before: Option<(Partial, Vec<u8>)> = rows::get_with_tail(cache.store, &row).await?;
         // A load that was over before it could tidy up: its chunks are a model's.
         if let Some((partial, _)) = &before
-            && is_whole(keep.store, &keep.key, &partial.writing).await?
+            && is_whole(cache.store, &cache.key, &partial.writing).await?
         {
             before = None;
         }
-        let owner = format!("{:016x}", keep.nonce);
+        let owner = format!("{:016x}", cache.nonce);
         let (partial, tail) = match before {
             Some((mut partial, tail))
                 if partial.commit == commit || has_all(snapshot, &partial.sources) =>
@@ -94,7 +94,7 @@ impl<'a> ModelWriter<'a> {
             }
             before => {
                 if let Some((partial, _)) = before {
-                    remove(keep.store, &keep.key, &partial.writing).await?;
+                    remove(cache.store, &cache.key, &partial.writing).await?;
                 }
                 let ModelKey {
                     host,
@@ -102,14 +102,14 @@ impl<'a> ModelWriter<'a> {
                     revision,
                     variant,
                     ..
-                } = keep.key.clone();
+                } = cache.key.clone();
                 let partial = Partial {
                     host,
                     model,
                     revision,
                     variant,
                     commit: commit.into(),
-                    writing: keep.key.writing(&owner, commit),
+                    writing: cache.key.writing(&owner, commit),
                     owner: String::new(),
                     updated: 0,
                     files: BTreeMap::new(),
@@ -125,10 +125,10 @@ impl<'a> ModelWriter<'a> {
             partial: Partial { owner, ..partial },
             tail,
             current: None,
-            builder: ChunkBuilder::new(keep.chunk),
+            builder: ChunkBuilder::new(cache.chunk),
             hasher: Hasher::new(),
             needed: 0,
-            keep,
+            cache,
         };
         let tail = writer.tail.clone();
         writer.put_partial(&tail).await?;
@@ -157,7 +157,7 @@ impl<'a> ModelWriter<'a> {
 
     /// What is whole so far, to read from, where a file is among it.
     pub fn begun(&self, file: &str) -> Option<StoredModel<'a>> {
-        let Keep { store, key, .. } = &self.keep;
+        let CacheConfig { store, key, .. } = &self.cache;
         self.holds(file)
             .then(|| StoredModel::begun(*store, key, self.manifest(Verified::Length)))
     }
@@ -196,7 +196,7 @@ impl<'a> ModelWriter<'a> {
         let (hash, rest) = tail.split_at(weights.tail[0]);
         let (tensor_hash, companions) = rest.split_at(weights.tail[1]);
         let some = |bytes: &[u8]| (!bytes.is_empty()).then(|| bytes.to_vec());
-        let head = self.keep.store.get(&self.head_key()).await?;
+        let head = self.cache.store.get(&self.head_key()).await?;
         let missing = || Error::integrity(format!("{source}: its stored header is missing"));
         let state = FetchState {
             position: weights.position,
@@ -254,7 +254,7 @@ impl<'a> ModelWriter<'a> {
     /// Makes the model readable, and removes the versions of it that this revision stood for before.
     pub async fn commit(&mut self, verified: Verified) -> Result<()> {
         self.end().await?;
-        let Keep { store, key, .. } = &self.keep;
+        let CacheConfig { store, key, .. } = &self.cache;
         let partial = &self.partial;
         let manifest = self.manifest(verified);
         let row = key.manifest(&partial.commit);
@@ -264,7 +264,7 @@ impl<'a> ModelWriter<'a> {
         if let Some(model) = StoredModel::at(*store, key, &partial.commit).await? {
             model.refer().await?;
         }
-        let _ = touch(*store, key, self.keep.now).await;
+        let _ = touch(*store, key, self.cache.now).await;
         // The model is whole now, so what cannot be tidied up is no failure; the sweep will find it.
         let _ = store.delete(&key.partial()).await;
         let _ = store.delete(&self.head_key()).await;
@@ -278,13 +278,13 @@ impl<'a> ModelWriter<'a> {
 
     /// Removes what was stored so far: none of it is of use.
     pub async fn abandon(&self) -> Result<()> {
-        let Keep { store, key, .. } = &self.keep;
+        let CacheConfig { store, key, .. } = &self.cache;
         store.delete(&key.partial()).await?;
         remove(*store, key, &self.partial.writing).await
     }
 
     fn manifest(&self, verified: Verified) -> Manifest {
-        let (key, partial) = (&self.keep.key, &self.partial);
+        let (key, partial) = (&self.cache.key, &self.partial);
         Manifest {
             host: key.host.clone(),
             model: key.model.clone(),
@@ -299,42 +299,42 @@ impl<'a> ModelWriter<'a> {
     }
 
     fn head_key(&self) -> String {
-        format!("{}{HEAD}", self.keep.key.chunks(&self.partial.writing))
+        format!("{}{HEAD}", self.cache.key.chunks(&self.partial.writing))
     }
 
     async fn stream(&self, file: &str, stored: &StoredFile) -> Result<ChunkStream> {
-        let Keep { store, key, .. } = &self.keep;
+        let CacheConfig { store, key, .. } = &self.cache;
         ChunkStream::open(*store, key, &self.partial.writing, file, stored).await
     }
 
     async fn put_partial(&mut self, tail: &[u8]) -> Result<()> {
-        self.partial.updated = self.keep.now;
-        let key = self.keep.key.partial();
-        self.put_with(async || rows::put(self.keep.store, &key, &self.partial, tail).await)
+        self.partial.updated = self.cache.now;
+        let key = self.cache.key.partial();
+        self.put_with(async || rows::put(self.cache.store, &key, &self.partial, tail).await)
             .await
     }
 
     /// Puts, and where the store is full makes room if that is allowed.
     async fn put_with(&self, put: impl AsyncFn() -> Result<()>) -> Result<()> {
-        let Keep {
+        let CacheConfig {
             store,
             key,
-            turns,
+            locks,
             evict: allowed,
             ..
-        } = &self.keep;
+        } = &self.cache;
         loop {
             match put().await {
                 Err(error) if error.kind() == ErrorKind::QuotaExceeded => {
-                    if *allowed && evict(*store, key, *turns).await? {
+                    if *allowed && evict(*store, key, *locks).await? {
                         continue;
                     }
-                    let room = Room {
+                    let quota = StorageQuota {
                         needed: self.needed,
                         // Some browsers do not tell the truth, lest a page know them by it.
                         available: store.available().await.filter(|bytes| *bytes < self.needed),
                     };
-                    return Err(full(error, &key.model, room));
+                    return Err(full(error, &key.model, quota));
                 }
                 done => return done,
             }
@@ -349,12 +349,12 @@ impl<'a> ModelWriter<'a> {
             return Err(Error::internal("bytes came before their file"));
         };
         let key = self
-            .keep
+            .cache
             .key
             .chunk(&self.partial.writing, name, file.chunks.len());
         let digest = std::mem::take(&mut self.hasher).finalize();
         let size = chunk.len() as u64;
-        self.put_with(async || self.keep.store.put(&key, chunk.clone()).await)
+        self.put_with(async || self.cache.store.put(&key, chunk.clone()).await)
             .await?;
         if let Some((_, file)) = &mut self.current {
             file.size += size;
@@ -371,13 +371,13 @@ async fn remove(store: &dyn Store, key: &ModelKey, writing: &str) -> Result<()> 
     Ok(())
 }
 
-fn full(error: Error, model: &str, room: Room) -> Error {
+fn full(error: Error, model: &str, quota: StorageQuota) -> Error {
     let mb = |bytes: u64| bytes.div_ceil(1_000_000);
-    let available = match room.available {
+    let available = match quota.available {
         Some(bytes) => format!("{} MB are left", mb(bytes)),
         None => "nobody knows how much is left".into(),
     };
-    let needed = match room.needed {
+    let needed = match quota.needed {
         0 => "more than there is".into(),
         bytes => format!("{} MB", mb(bytes)),
     };
@@ -386,14 +386,14 @@ fn full(error: Error, model: &str, room: Room) -> Error {
     );
     Error::new(ErrorKind::QuotaExceeded, message)
         .with_source(error)
-        .with_room(room)
+        .with_quota(quota)
 }
 
 #[async_trait(?Send)]
 impl Sink for ModelWriter<'_> {
     async fn head(&mut self, bytes: &[u8]) -> Result<()> {
         let (key, chunk) = (self.head_key(), Chunk::from(bytes));
-        self.put_with(async || self.keep.store.put(&key, chunk.clone()).await)
+        self.put_with(async || self.cache.store.put(&key, chunk.clone()).await)
             .await
     }
 
@@ -407,16 +407,16 @@ impl Sink for ModelWriter<'_> {
         Ok(())
     }
 
-    fn expect(&mut self, bytes: u64) {
+    fn expected_size(&mut self, bytes: u64) {
         // For the error where there is no room.
         self.needed = bytes.saturating_add(rows::sum(&self.partial.files));
     }
 
     fn interval(&self) -> usize {
-        self.keep.chunk
+        self.cache.chunk
     }
 
-    async fn checkpoint(&mut self, source: &str, at: Checkpoint) -> Result<()> {
+    async fn checkpoint(&mut self, source: &str, at: ResumePoint) -> Result<()> {
         self.flush(true).await?;
         let Some((target, stored)) = self.current.clone() else {
             return Err(Error::internal("bytes came before their file"));

@@ -1,4 +1,4 @@
-//! How vectors are returned: whole or cut, in floats, bytes or bits.
+//! How vectors are returned: whole or truncate_and_normalize, in floats, bytes or bits.
 
 use super::pooling::normalize;
 use crate::error::{Error, ErrorKind, Result};
@@ -66,42 +66,42 @@ pub enum Values {
 }
 
 impl EmbedOptions {
-    /// How many of a vector's values are kept.
+    /// How many of a vector's values are width.
     ///
     /// *Errors*: `InvalidInput` naming the option.
-    pub(super) fn kept(&self, dimensions: usize) -> Result<usize> {
-        let kept = self.dimensions.unwrap_or(dimensions);
-        if kept == 0 || kept > dimensions {
+    pub(super) fn output_dimensions(&self, dimensions: usize) -> Result<usize> {
+        let width = self.dimensions.unwrap_or(dimensions);
+        if width == 0 || width > dimensions {
             return Err(Error::invalid_input(format!(
-                "dimensions is {kept}, expected 1 to {dimensions}"
+                "dimensions is {width}, expected 1 to {dimensions}"
             )));
         }
-        Ok(kept)
+        Ok(width)
     }
 }
 
-/// Room for the values of so many vectors.
+/// StorageQuota for the values of so many vectors.
 ///
 /// *Errors*: `ResourceLimit`.
-pub(super) fn room(count: usize, kept: usize) -> Result<Vec<f32>> {
+pub(super) fn try_reserve(count: usize, width: usize) -> Result<Vec<f32>> {
     let mut values = Vec::new();
-    match values.try_reserve_exact(count.saturating_mul(kept)) {
+    match values.try_reserve_exact(count.saturating_mul(width)) {
         Ok(()) => Ok(values),
         Err(error) => Err(Error::new(
             ErrorKind::ResourceLimit,
-            format!("there is no memory for {count} vectors of {kept} values"),
+            format!("there is no memory for {count} vectors of {width} values"),
         )
         .with_source(error)),
     }
 }
 
 /// The first values of a normalized vector, normalized again.
-pub(super) fn cut(vector: &mut [f32], kept: usize) -> &[f32] {
-    let kept = kept.min(vector.len());
-    if kept < vector.len() {
-        normalize(&mut vector[..kept]);
+pub(super) fn truncate_and_normalize(vector: &mut [f32], width: usize) -> &[f32] {
+    let width = width.min(vector.len());
+    if width < vector.len() {
+        normalize(&mut vector[..width]);
     }
-    &vector[..kept]
+    &vector[..width]
 }
 
 /// All vectors of `dimensions` values as they are to be returned, and the values of one then.

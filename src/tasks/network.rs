@@ -4,16 +4,16 @@ use burn::tensor::Device;
 
 use super::load::{Source, load};
 use crate::error::Result;
-use crate::weights::{Dtype, Needs, Parameter, Weights};
+use crate::weights::{Dtype, Needs, Parameter, Tensors};
 
 /// Loads the tensors, packed or as they were trained, and builds the network of them.
 ///
 /// *Errors*: as `TextEmbedder::load`.
-pub(super) async fn load_network<T>(
+pub(super) async fn load_bundled<T>(
     source: &Source<'_>,
     parameters: &[Parameter],
     device: &Device,
-    build: impl Fn(Weights) -> Result<T>,
+    build: impl Fn(Tensors) -> Result<T>,
 ) -> Result<T> {
     let needs = Needs {
         parameters,

@@ -1,8 +1,8 @@
 //! What loading a model would take, before it is loaded.
 
-use super::embed::TextEmbedder;
-use super::image_text::{ImageTextEmbedder, Tower};
-use super::load::{INDEX, Loading, Source, is_packed};
+use super::text_embedder::TextEmbedder;
+use super::image_text_embedder::{ImageTextEmbedder, Tower};
+use super::load::{SHARD_INDEX, Loading, Source, is_packed};
 use crate::error::{ErrorKind, Result};
 use crate::hub::{Host, Snapshot};
 use crate::store::{StoredModel, fetched_before};
@@ -73,7 +73,7 @@ impl LoadPlan {
 /// The plan for a model of any kind: a sentence encoder, or `towers` of CLIP, all of them where that is empty.
 ///
 /// *Errors*: as `TextEmbedder::load` and `ImageTextEmbedder::load`.
-pub async fn plan_any(source: &Source<'_>, towers: &[Tower], dtype: Dtype) -> Result<LoadPlan> {
+pub async fn plan_model(source: &Source<'_>, towers: &[Tower], dtype: Dtype) -> Result<LoadPlan> {
     if !towers.is_empty() {
         return ImageTextEmbedder::plan(source, towers, dtype).await;
     }
@@ -129,10 +129,10 @@ pub(super) async fn of_stored(
     tokenizer: &str,
     outdated: bool,
 ) -> Result<Option<LoadPlan>> {
-    let Some(keep) = &source.keep else {
+    let Some(cache) = &source.cache else {
         return Ok(None);
     };
-    let Some(stored) = StoredModel::open(keep.store, &keep.key).await? else {
+    let Some(stored) = StoredModel::open(cache.store, &cache.key).await? else {
         return Ok(None);
     };
     if stored.is_outdated() && !outdated {
@@ -173,7 +173,7 @@ pub(super) async fn of_host(
     needs: &Needs<'_>,
 ) -> Result<LoadPlan> {
     let plans = match weights {
-        INDEX => loading.plan_shards(needs).await?,
+        SHARD_INDEX => loading.plan_shards(needs).await?,
         _ => {
             let mut front = loading.front(weights)?;
             let plan = weights::plan(weights, &mut front, needs).await?;
@@ -181,7 +181,7 @@ pub(super) async fn of_host(
         }
     };
     let snapshot = loading.snapshot();
-    let index = (weights == INDEX).then_some(&INDEX);
+    let index = (weights == SHARD_INDEX).then_some(&SHARD_INDEX);
     let mut files: Vec<_> = small
         .iter()
         .chain(index)
@@ -199,8 +199,8 @@ pub(super) async fn of_host(
         path,
         bytes: Some(plan.fetch),
     }));
-    let cached = match (&source.keep, &snapshot.commit) {
-        (Some(keep), Some(commit)) => fetched_before(keep.store, &keep.key, commit).await?,
+    let cached = match (&source.cache, &snapshot.commit) {
+        (Some(cache), Some(commit)) => fetched_before(cache.store, &cache.key, commit).await?,
         _ => 0,
     };
     Ok(LoadPlan {

@@ -25,7 +25,7 @@ pub struct Tokens {
 pub struct TextTokenizer {
     tokenizer: Tokenizer,
     /// Tokens of a text, without the special ones, that fit.
-    room: usize,
+    max_text_tokens: usize,
     lowercase: bool,
 }
 
@@ -50,7 +50,7 @@ impl TextTokenizer {
         }
         Ok(Self {
             tokenizer,
-            room: max_tokens - special,
+            max_text_tokens: max_tokens - special,
             lowercase,
         })
     }
@@ -74,12 +74,12 @@ impl TextTokenizer {
                 .encode_fast(lowered.as_deref().unwrap_or(piece), false)
                 .map_err(failed)?;
             encoding.merge_with(piece, false);
-            if encoding.len() > self.room {
+            if encoding.len() > self.max_text_tokens {
                 break;
             }
         }
-        let truncated = encoding.len() > self.room;
-        encoding.truncate(self.room, 0, tokenizers::TruncationDirection::Right);
+        let truncated = encoding.len() > self.max_text_tokens;
+        encoding.truncate(self.max_text_tokens, 0, tokenizers::TruncationDirection::Right);
         let encoding = self
             .tokenizer
             .post_process(encoding, None, true)

@@ -23,7 +23,7 @@ pub(super) struct Found<'a> {
     pub index: usize,
     pub entry: &'a Entry,
     /// What follows an int8 tensor in a packed file: its scale, and a linear layer's smoothing.
-    pub companions: Vec<&'a Entry>,
+    pub side_tensors: Vec<&'a Entry>,
 }
 
 impl<'a> Contents<'a> {
@@ -49,7 +49,7 @@ impl<'a> Contents<'a> {
     pub fn ranges(&self, head: usize) -> Vec<Range<u64>> {
         let head = head as u64;
         let entries = self.order.iter().flat_map(|found| {
-            let all = std::iter::once(found.entry).chain(found.companions.iter().copied());
+            let all = std::iter::once(found.entry).chain(found.side_tensors.iter().copied());
             all.map(|entry| head + entry.range.start..head + entry.range.end)
         });
         std::iter::once(0..head).chain(entries).collect()
@@ -118,33 +118,33 @@ fn file_order<'a>(
             (&parameter.shape, &["F32", "F16", "BF16"] as &[&str])
         };
         check(file, entry, shape, dtypes)?;
-        let mut companions = Vec::new();
+        let mut side_tensors = Vec::new();
         if packed {
             let mut end = entry.range.end;
-            for Companion { kind, dtype, shape } in &layout.companions {
-                let companion = find(&format!("{name}_{kind}"))?;
-                check(file, companion, shape, &[dtype])?;
-                if companion.range.start < end {
+            for Companion { kind, dtype, shape } in &layout.side_tensors {
+                let side_tensor = find(&format!("{name}_{kind}"))?;
+                check(file, side_tensor, shape, &[dtype])?;
+                if side_tensor.range.start < end {
                     return Err(Error::invalid_weights(format!(
                         "{file}: tensor '{}' is out of order",
-                        companion.name
+                        side_tensor.name
                     )));
                 }
-                end = companion.range.end;
-                companions.push(companion);
+                end = side_tensor.range.end;
+                side_tensors.push(side_tensor);
             }
         }
         order.push(Found {
             index,
             entry,
-            companions,
+            side_tensors,
         });
     }
     order.sort_by_key(|found| found.entry.range.start);
     // Companions must follow their tensor at once, because the stream cannot go back.
     for pair in order.windows(2) {
         let end = pair[0]
-            .companions
+            .side_tensors
             .last()
             .unwrap_or(&pair[0].entry)
             .range

@@ -25,8 +25,8 @@ pub(super) const PACK_DTYPE: &str = "pilotlight.dtype";
 const MOST_VALUES: u64 = 1 << 31;
 
 /// A tensor in memory, in the layout of the packed file.
-pub(super) struct Loaded {
-    pub values: Values,
+pub(super) struct PackedTensor {
+    pub values: PackedValues,
     /// As in the packed file's header.
     pub shape: Vec<usize>,
     /// int8 tensors have one per output or row.
@@ -39,7 +39,7 @@ pub(super) struct Loaded {
     pub halves: Vec<i32>,
 }
 
-pub(super) enum Values {
+pub(super) enum PackedValues {
     F32(Vec<f32>),
     /// Four int8 each.
     Q8(Vec<i32>),
@@ -47,7 +47,7 @@ pub(super) enum Values {
     Q4(Vec<i32>),
 }
 
-impl Values {
+impl PackedValues {
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::F32(values) => bytemuck::cast_slice(values),
@@ -69,8 +69,8 @@ pub(super) struct Layout {
     pub dtype: &'static str,
     /// Elements in the packed file.
     pub shape: Vec<usize>,
-    /// What follows in the packed file, in the order of [`Loaded::companions`].
-    pub companions: Vec<Companion>,
+    /// What follows in the packed file, in the order of [`PackedTensor::side_tensors`].
+    pub side_tensors: Vec<Companion>,
 }
 
 /// A small tensor that belongs to a quantized one, by whose name and `kind` it is called.
@@ -97,54 +97,54 @@ impl Layout {
             ));
         }
         let (shape, [n, k]) = (&parameter.shape, parameter.matrix());
-        let companion = |kind, dtype, shape: &[usize]| Companion {
+        let side_tensor = |kind, dtype, shape: &[usize]| Companion {
             kind,
             dtype,
             shape: shape.to_vec(),
         };
-        let (dtype, shape, companions) = match (parameter.role, dtype) {
-            (Role::Linear, Dtype::F32) => {
+        let (dtype, shape, side_tensors) = match (parameter.role, dtype) {
+            (Role::Panels, Dtype::F32) => {
                 let packed = packed_f32_shape(n, k);
                 ("F32", packed.to_vec(), vec![])
             }
-            (Role::Linear, Dtype::Q8) => {
+            (Role::Panels, Dtype::Q8) => {
                 let [panels, quads, lanes] = packed_q8_shape(n, k);
-                let scale = companion("scale", "F32", &[n]);
-                let smooth = companion("smooth", "F32", &[k]);
-                let sums = companion("sums", "F32", &group_sums_shape(n, k));
+                let scale = side_tensor("scale", "F32", &[n]);
+                let smooth = side_tensor("smooth", "F32", &[k]);
+                let sums = side_tensor("sums", "F32", &group_sums_shape(n, k));
                 (
                     "I8",
                     vec![panels, quads, lanes, 4],
                     vec![scale, smooth, sums],
                 )
             }
-            (Role::Linear, Dtype::Q4) => {
+            (Role::Panels, Dtype::Q4) => {
                 let [panels, octets, lanes] = packed_q4_shape(n, k);
                 let [_, groups, pairs] = q4_scale_shape(n, k);
-                let scale = companion("scale", "F16", &[panels, groups, pairs * 2]);
+                let scale = side_tensor("scale", "F16", &[panels, groups, pairs * 2]);
                 ("U8", vec![panels, octets, lanes, 4], vec![scale])
             }
-            (Role::Embedding, Dtype::Q8 | Dtype::Q4) => {
+            (Role::Rows, Dtype::Q8 | Dtype::Q4) => {
                 let packed = vec![n, k.div_ceil(4), 4];
-                ("I8", packed, vec![companion("scale", "F32", &[n])])
+                ("I8", packed, vec![side_tensor("scale", "F32", &[n])])
             }
-            (Role::Embedding, Dtype::F32) | (Role::Plain, _) => ("F32", shape.clone(), vec![]),
+            (Role::Rows, Dtype::F32) | (Role::Plain, _) => ("F32", shape.clone(), vec![]),
         };
         Ok(Self {
             dtype,
             shape,
-            companions,
+            side_tensors,
         })
     }
 
-    /// In the packed file, companions included.
+    /// In the packed file, side_tensors included.
     pub fn bytes(&self) -> u64 {
-        let companions = self.companions.iter();
-        let companions = companions.map(|companion| bytes(&companion.shape, companion.dtype));
-        bytes(&self.shape, self.dtype) + companions.sum::<u64>()
+        let side_tensors = self.side_tensors.iter();
+        let side_tensors = side_tensors.map(|side_tensor| bytes(&side_tensor.shape, side_tensor.dtype));
+        bytes(&self.shape, self.dtype) + side_tensors.sum::<u64>()
     }
 
-    pub fn allocate(&self, name: &str) -> Result<Loaded> {
+    pub fn allocate(&self, name: &str) -> Result<PackedTensor> {
         let short = || {
             let mib = self.bytes() >> 20;
             Error::new(
@@ -160,11 +160,11 @@ impl Layout {
         let integers = |length| zeros(length).ok_or_else(short);
         let floats = |length| zeros(length).ok_or_else(short);
         let values = length(&self.shape)?;
-        let mut loaded = Loaded {
+        let mut loaded = PackedTensor {
             values: match self.dtype {
-                "I8" => Values::Q8(integers(values / 4)?),
-                "U8" => Values::Q4(integers(values / 4)?),
-                _ => Values::F32(floats(values)?),
+                "I8" => PackedValues::Q8(integers(values / 4)?),
+                "U8" => PackedValues::Q4(integers(values / 4)?),
+                _ => PackedValues::F32(floats(values)?),
             },
             shape: self.shape.clone(),
             scale: Vec::new(),
@@ -172,7 +172,7 @@ impl Layout {
             sums: Vec::new(),
             halves: Vec::new(),
         };
-        for Companion { kind, dtype, shape } in &self.companions {
+        for Companion { kind, dtype, shape } in &self.side_tensors {
             let length = length(shape)?;
             match (*kind, *dtype) {
                 (_, "F16") => loaded.halves = integers(length / 2)?,
@@ -193,9 +193,9 @@ fn zeros<T: bytemuck::Zeroable>(length: usize) -> Option<Vec<T>> {
     bytemuck::allocation::try_zeroed_vec(length).ok()
 }
 
-impl Loaded {
+impl PackedTensor {
     /// The bytes of what follows the values in the packed file.
-    pub fn companions(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn side_tensors(&self) -> impl Iterator<Item = &[u8]> {
         [
             bytemuck::cast_slice(&self.scale),
             bytemuck::cast_slice(&self.smooth),
@@ -212,26 +212,26 @@ impl Loaded {
 
     /// The values and what follows them.
     pub fn parts_mut(&mut self) -> impl Iterator<Item = &mut [u8]> {
-        let companions: [&mut [u8]; 4] = [
+        let side_tensors: [&mut [u8]; 4] = [
             bytemuck::cast_slice_mut(&mut self.scale),
             bytemuck::cast_slice_mut(&mut self.smooth),
             bytemuck::cast_slice_mut(&mut self.sums),
             bytemuck::cast_slice_mut(&mut self.halves),
         ];
-        let companions = companions.into_iter().filter(|bytes| !bytes.is_empty());
-        std::iter::once(self.values.bytes_mut()).chain(companions)
+        let side_tensors = side_tensors.into_iter().filter(|bytes| !bytes.is_empty());
+        std::iter::once(self.values.bytes_mut()).chain(side_tensors)
     }
 
     /// Packs one row of the upstream tensor.
     pub fn set_row(&mut self, role: Role, index: usize, row: &mut [f32], bytes: &mut [i8]) {
         match (&mut self.values, role) {
-            (Values::F32(values), Role::Linear) => pack_row_f32(values, row.len(), index, row),
-            (Values::F32(values), _) => {
+            (PackedValues::F32(values), Role::Panels) => pack_row_f32(values, row.len(), index, row),
+            (PackedValues::F32(values), _) => {
                 values[index * row.len()..(index + 1) * row.len()].copy_from_slice(row)
             }
-            (Values::Q4(values), _) => pack_row_q4(values, &mut self.halves, index, row),
-            (Values::Q8(values), role) => {
-                if role == Role::Linear {
+            (PackedValues::Q4(values), _) => pack_row_q4(values, &mut self.halves, index, row),
+            (PackedValues::Q8(values), role) => {
+                if role == Role::Panels {
                     divide(row, &self.smooth);
                     self.scale[index] = quantize_row(row, linear_scale(row), bytes);
                     pack_row_q8(values, row.len(), index, bytes);
@@ -245,21 +245,21 @@ impl Loaded {
     }
 
     /// Bytes of values that no later row changes: those of the first `rows`, or of whole panels of them.
-    pub fn settled(&self, role: Role, rows: usize, of: usize) -> usize {
+    pub fn finished_bytes(&self, role: Role, rows: usize, of: usize) -> usize {
         let bytes = self.values.bytes().len();
         if rows >= of {
             return bytes;
         }
         match role {
-            Role::Linear => bytes / of.div_ceil(PANEL) * (rows / PANEL),
+            Role::Panels => bytes / of.div_ceil(PANEL) * (rows / PANEL),
             _ => bytes / of * rows,
         }
     }
 
     pub fn check_finite(&self, file: &str, name: &str) -> Result<()> {
         let values = match &self.values {
-            Values::F32(values) => are_finite(values),
-            Values::Q8(_) | Values::Q4(_) => true,
+            PackedValues::F32(values) => are_finite(values),
+            PackedValues::Q8(_) | PackedValues::Q4(_) => true,
         };
         let halves = self
             .halves
@@ -322,7 +322,7 @@ pub(super) fn packed_header<'a>(
     for (parameter, layout) in order {
         let name = &parameter.name;
         push(name.clone(), layout.dtype, &layout.shape);
-        for Companion { kind, dtype, shape } in &layout.companions {
+        for Companion { kind, dtype, shape } in &layout.side_tensors {
             push(format!("{name}_{kind}"), dtype, shape);
         }
     }
@@ -348,7 +348,7 @@ mod tests {
             (vec![0xffff_ffff, 0xffff_ffff], false),
             (vec![usize::MAX, usize::MAX, 2], false),
         ] {
-            for role in [Role::Linear, Role::Embedding, Role::Plain] {
+            for role in [Role::Panels, Role::Rows, Role::Plain] {
                 for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
                     let layout = Layout::of(&Parameter::new("table", role, &shape), dtype);
                     match layout {

@@ -7,13 +7,13 @@ use burn::tensor::Device;
 use pilotlight_kernels::pack::{Float, cast, smoothing};
 
 use super::contents::{Contents, Found};
-use super::layout::{Loaded, Values, not_finite};
+use super::layout::{PackedTensor, PackedValues, not_finite};
 use super::safetensors::{Entry, Header, named};
-use super::{Dtype, Parameter, Role, Weights};
+use super::{Dtype, Parameter, Role, Tensors};
 use crate::error::{Error, Result};
 use crate::hub::{ByteStream, Digest, Fetch, FetchState, Hasher, Verified};
 use crate::ops::{PANEL, group_sums, work};
-use crate::pace::Pace;
+use crate::scheduler::Scheduler;
 
 /// Most source bytes that are in memory at a time.
 const BLOCK: usize = 1 << 20;
@@ -40,17 +40,17 @@ pub trait Sink {
     async fn write(&mut self, bytes: &[u8]) -> Result<()>;
 
     /// Says how many bytes the packed file will have.
-    fn expect(&mut self, bytes: u64);
+    fn expected_size(&mut self, bytes: u64);
 
     /// After so many bytes of the source a checkpoint is due.
     fn interval(&self) -> usize;
 
     /// Makes durable what was written, and how to go on from here with this source file.
-    async fn checkpoint(&mut self, source: &str, at: Checkpoint) -> Result<()>;
+    async fn checkpoint(&mut self, source: &str, at: ResumePoint) -> Result<()>;
 }
 
 /// Where loading stands between two blocks of rows.
-pub struct Checkpoint {
+pub struct ResumePoint {
     /// Of the source file.
     pub state: FetchState,
     /// Which tensor is under way, in the order of the file.
@@ -58,7 +58,7 @@ pub struct Checkpoint {
     /// Its rows that are packed; of a packed source its bytes that are copied.
     pub done: u64,
     /// What follows the values of the tensor under way in the packed file, as far as it is known.
-    pub companions: Vec<u8>,
+    pub side_tensors: Vec<u8>,
     /// Of the tensor's bytes, where a lock file has their digest.
     pub tensor_hash: Option<Vec<u8>>,
 }
@@ -69,13 +69,13 @@ pub struct Resume {
     pub head: Vec<u8>,
     /// The packed file as far as it was written.
     pub stored: Box<dyn ByteStream>,
-    /// As in [`Checkpoint`].
+    /// As in [`ResumePoint`].
     pub tensor: usize,
-    /// As in [`Checkpoint`].
+    /// As in [`ResumePoint`].
     pub done: u64,
-    /// As in [`Checkpoint`].
-    pub companions: Vec<u8>,
-    /// As in [`Checkpoint`].
+    /// As in [`ResumePoint`].
+    pub side_tensors: Vec<u8>,
+    /// As in [`ResumePoint`].
     pub tensor_hash: Option<Vec<u8>>,
 }
 
@@ -116,8 +116,8 @@ pub async fn load<'s>(
     device: &Device,
     mut sink: Option<&mut (dyn Sink + 's)>,
     resume: Option<Resume>,
-    pace: &dyn Pace,
-) -> Result<Weights> {
+    scheduler: &dyn Scheduler,
+) -> Result<Tensors> {
     let head = match &resume {
         Some(resume) => resume.head.clone(),
         None => Header::read(file, fetch).await?,
@@ -127,7 +127,7 @@ pub async fn load<'s>(
     fetch.want(contents.ranges(head.len()));
     let packed_head = contents.header(needs)?;
     if let Some(sink) = sink.as_deref_mut() {
-        sink.expect(packed_head.len() as u64 + contents.packed_bytes());
+        sink.expected_size(packed_head.len() as u64 + contents.packed_bytes());
         if resume.is_none() {
             sink.head(&head).await?;
             sink.write(&packed_head).await?;
@@ -143,7 +143,7 @@ pub async fn load<'s>(
         durable: fetch.position(),
         fetch,
         sink,
-        pace,
+        scheduler,
         block: Vec::new(),
         packed: contents.packed,
         tensor: 0,
@@ -160,7 +160,7 @@ pub async fn load<'s>(
         let parameter = &needs.parameters[found.index];
         let mut loaded = contents.layouts[found.index].allocate(&parameter.name)?;
         if let Some(resumed) = resumed.as_mut().filter(|resumed| tensor < resumed.tensor) {
-            pace.breathe().await?;
+            scheduler.yield_now().await?;
             resumed.whole(&mut loaded).await?;
         } else {
             reader.tensor = tensor;
@@ -186,18 +186,18 @@ pub async fn load<'s>(
         tensors.insert(parameter.name.clone(), loaded);
     }
     reader.end(head.len() as u64 + header.data()).await?;
-    Ok(Weights::new(tensors, device.clone()))
+    Ok(Tensors::new(tensors, device.clone()))
 }
 
 /// `gamma` and `beta` of the norm whose output a linear layer takes, where they stand before it in the file.
 fn norm_of<'a>(
     parameter: &Parameter,
-    tensors: &'a HashMap<String, Loaded>,
+    tensors: &'a HashMap<String, PackedTensor>,
 ) -> Option<(&'a [f32], &'a [f32])> {
-    let norm = parameter.after.as_ref()?;
+    let norm = parameter.preceding_norm.as_ref()?;
     let get = |part| match &tensors.get(&format!("{norm}.{part}"))?.values {
-        Values::F32(values) => Some(values.as_slice()),
-        Values::Q8(_) | Values::Q4(_) => None,
+        PackedValues::F32(values) => Some(values.as_slice()),
+        PackedValues::Q8(_) | PackedValues::Q4(_) => None,
     };
     Some((get("weight")?, get("bias")?))
 }
@@ -207,7 +207,7 @@ struct Resumed {
     stored: Box<dyn ByteStream>,
     tensor: usize,
     done: u64,
-    companions: Vec<u8>,
+    side_tensors: Vec<u8>,
     tensor_hash: Option<Vec<u8>>,
 }
 
@@ -218,7 +218,7 @@ impl Resumed {
             mut stored,
             tensor,
             done,
-            companions,
+            side_tensors,
             tensor_hash,
             ..
         } = resume;
@@ -232,22 +232,22 @@ impl Resumed {
             stored,
             tensor,
             done,
-            companions,
+            side_tensors,
             tensor_hash,
         })
     }
 
     /// Takes a tensor that was complete.
-    async fn whole(&mut self, to: &mut Loaded) -> Result<()> {
+    async fn whole(&mut self, to: &mut PackedTensor) -> Result<()> {
         self.stored.read_exact(to.values.bytes_mut()).await?;
-        for companion in to.companions_mut() {
-            self.stored.read_exact(companion).await?;
+        for side_tensor in to.companions_mut() {
+            self.stored.read_exact(side_tensor).await?;
         }
         Ok(())
     }
 
     /// Takes the tensor that was under way and returns how much of it is done.
-    async fn begun(&mut self, parameter: &Parameter, packed: bool, to: &mut Loaded) -> Result<u64> {
+    async fn begun(&mut self, parameter: &Parameter, packed: bool, to: &mut PackedTensor) -> Result<u64> {
         if packed {
             let mut rest = self.done as usize;
             for part in to.parts_mut() {
@@ -262,12 +262,12 @@ impl Resumed {
             let message = format!("tensor '{}': its stored part is too long", parameter.name);
             return Err(Error::integrity(message));
         }
-        let settled = to.settled(parameter.role, self.done as usize, rows);
+        let finished = to.finished_bytes(parameter.role, self.done as usize, rows);
         self.stored
-            .read_exact(&mut to.values.bytes_mut()[..settled])
+            .read_exact(&mut to.values.bytes_mut()[..finished])
             .await?;
         if self.done > 0 {
-            let mut rest = self.companions.as_slice();
+            let mut rest = self.side_tensors.as_slice();
             for part in to.companions_mut() {
                 let (own, others) = rest.split_at_checked(part.len()).ok_or_else(|| {
                     Error::integrity(format!(
@@ -290,7 +290,7 @@ struct Reader<'a, 'h, 's> {
     /// Where the tensors begin in the file.
     data: u64,
     sink: Option<&'a mut (dyn Sink + 's)>,
-    pace: &'a dyn Pace,
+    scheduler: &'a dyn Scheduler,
     block: Vec<u8>,
     block_size: usize,
     /// Bytes of the source after which a checkpoint is due.
@@ -310,8 +310,8 @@ struct Reader<'a, 'h, 's> {
 
 impl Reader<'_, '_, '_> {
     /// Copies a tensor of a packed file to its place, and what follows it, from byte `done` of all that on.
-    async fn copy(&mut self, found: &Found<'_>, to: &mut Loaded, done: u64) -> Result<()> {
-        let entries = std::iter::once(found.entry).chain(found.companions.iter().copied());
+    async fn copy(&mut self, found: &Found<'_>, to: &mut PackedTensor, done: u64) -> Result<()> {
+        let entries = std::iter::once(found.entry).chain(found.side_tensors.iter().copied());
         let mut passed = 0;
         for (part, entry) in entries.enumerate() {
             let size = entry.range.end - entry.range.start;
@@ -323,7 +323,7 @@ impl Reader<'_, '_, '_> {
             self.begin(entry, from as u64).await?;
             while from < size as usize {
                 let end = (from + self.block_size).min(size as usize);
-                self.pace.breathe().await?;
+                self.scheduler.yield_now().await?;
                 let Some(place) = to.parts_mut().nth(part) else {
                     return Err(Error::internal("a part has no place"));
                 };
@@ -355,7 +355,7 @@ impl Reader<'_, '_, '_> {
         entry: &Entry,
         parameter: &Parameter,
         norm: Option<(&[f32], &[f32])>,
-        to: &mut Loaded,
+        to: &mut PackedTensor,
         done: usize,
     ) -> Result<()> {
         let [count, length] = parameter.matrix();
@@ -396,24 +396,24 @@ impl Reader<'_, '_, '_> {
                 }
                 to.set_row(role, index, &mut row, &mut bytes);
             }
-            let settled = to.settled(role, first, count)..to.settled(role, first + rows, count);
+            let finished = to.finished_bytes(role, first, count)..to.finished_bytes(role, first + rows, count);
             first += rows;
             if let Some(sink) = self.sink.as_deref_mut() {
-                sink.write(&to.values.bytes()[settled]).await?;
+                sink.write(&to.values.bytes()[finished]).await?;
             }
-            if first < count && (role != Role::Linear || first.is_multiple_of(PANEL)) {
-                let panel = if role == Role::Linear { PANEL } else { 1 };
+            if first < count && (role != Role::Panels || first.is_multiple_of(PANEL)) {
+                let panel = if role == Role::Panels { PANEL } else { 1 };
                 let next = (rows_at_once.max(panel)) * row_bytes;
                 self.checkpoint(first as u64, to, next).await?;
             }
         }
         self.check(entry)?;
-        if let (Values::Q8(values), false) = (&to.values, to.sums.is_empty()) {
+        if let (PackedValues::Q8(values), false) = (&to.values, to.sums.is_empty()) {
             to.sums = group_sums(values, to.smooth.len());
         }
         if let Some(sink) = self.sink.as_deref_mut() {
-            for companion in to.companions() {
-                sink.write(companion).await?;
+            for side_tensor in to.side_tensors() {
+                sink.write(side_tensor).await?;
             }
         }
         self.tensor += 1;
@@ -460,7 +460,7 @@ impl Reader<'_, '_, '_> {
     }
 
     /// Makes durable what was written, where the next bytes would be too far from what is.
-    async fn checkpoint(&mut self, done: u64, loaded: &Loaded, next: usize) -> Result<()> {
+    async fn checkpoint(&mut self, done: u64, loaded: &PackedTensor, next: usize) -> Result<()> {
         let position = self.fetch.position();
         let Some(sink) = self.sink.as_deref_mut() else {
             return Ok(());
@@ -469,13 +469,13 @@ impl Reader<'_, '_, '_> {
             return Ok(());
         }
         let hash = self.hasher.as_ref();
-        let at = Checkpoint {
+        let at = ResumePoint {
             state: self.fetch.state(),
             tensor: self.tensor,
             done,
-            companions: match (done, self.packed) {
+            side_tensors: match (done, self.packed) {
                 (0, _) | (_, true) => Vec::new(),
-                _ => loaded.companions().collect::<Vec<_>>().concat(),
+                _ => loaded.side_tensors().collect::<Vec<_>>().concat(),
             },
             tensor_hash: hash.and_then(|(hasher, _)| hasher.save()),
         };
@@ -486,7 +486,7 @@ impl Reader<'_, '_, '_> {
 
     /// Passes over what is not needed.
     async fn skip_to(&mut self, position: u64) -> Result<()> {
-        self.pace.breathe().await?;
+        self.scheduler.yield_now().await?;
         let skipped = self.fetch.skip_to(position).await;
         skipped.map_err(|error| named(self.file, error))
     }
@@ -500,7 +500,7 @@ impl Reader<'_, '_, '_> {
     }
 
     async fn next_block(&mut self, length: usize) -> Result<()> {
-        self.pace.breathe().await?;
+        self.scheduler.yield_now().await?;
         self.block.resize(length, 0);
         self.fetch
             .read_exact(&mut self.block)

@@ -1,4 +1,4 @@
-//! Weights: safetensors read as a stream, each tensor cast or quantized by blocks of rows as it arrives.
+//! Tensors: safetensors read as a stream, each tensor cast or quantized by blocks of rows as it arrives.
 //!
 //! Two kinds of file are read. An *upstream checkpoint* has the tensors as they were trained. A *packed model* is
 //! safetensors too, with the tensors in the layout that the kernels read; it is what the store keeps.
@@ -11,18 +11,18 @@ mod safetensors;
 mod tensors;
 
 pub use layout::PACK_VERSION;
-pub use load::{Checkpoint, Needs, Plan, Resume, Sink, load, plan};
+pub use load::{ResumePoint, Needs, Plan, Resume, Sink, load, plan};
 pub use pack::Dtype;
-pub use tensors::Weights;
+pub use tensors::Tensors;
 
 /// What a tensor is to its model, which decides how it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The matrix `[n, k]` of a linear layer, whose inputs may have several dimensions: packed in panels, f32 or int8 per
     /// output channel.
-    Linear,
+    Panels,
     /// A table `[v, d]` whose rows are looked up, or a matrix that is computed with in f32 however it is kept: f32 or int8 per row.
-    Embedding,
+    Rows,
     /// Anything small: kept in f32 and in its own shape.
     Plain,
 }
@@ -37,7 +37,7 @@ pub struct Parameter {
     /// How it is kept.
     pub role: Role,
     /// The norm that a linear layer's inputs come from, by the name without `.weight` and `.bias`; helps to quantize.
-    pub after: Option<String>,
+    pub preceding_norm: Option<String>,
 }
 
 impl Parameter {
@@ -47,7 +47,7 @@ impl Parameter {
             name: name.into(),
             shape: shape.to_vec(),
             role,
-            after: None,
+            preceding_norm: None,
         }
     }
 
@@ -55,8 +55,8 @@ impl Parameter {
     fn matrix(&self) -> [usize; 2] {
         let count = self.shape.iter().product::<usize>();
         let row = match self.role {
-            Role::Linear => self.shape.iter().skip(1).product(),
-            Role::Embedding | Role::Plain => self.shape.last().copied().unwrap_or(1),
+            Role::Panels => self.shape.iter().skip(1).product(),
+            Role::Rows | Role::Plain => self.shape.last().copied().unwrap_or(1),
         };
         [count.checked_div(row).unwrap_or(0), row]
     }

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use pilotlight_kernels::embedding_q8;
 use pilotlight_kernels::pack::pack_row_f32;
 
-use super::layout::{Loaded, Values};
+use super::layout::{PackedTensor, PackedValues};
 use crate::error::{Error, Result};
 use crate::ops::{
     Conv2d, Embedding, GroupNorm, LayerNorm, Linear, LinearWeight, PANEL, Window, floats, integers,
@@ -14,13 +14,13 @@ use crate::ops::{
 };
 
 /// A model's tensors by name, each taken out once.
-pub struct Weights {
-    tensors: HashMap<String, Loaded>,
+pub struct Tensors {
+    tensors: HashMap<String, PackedTensor>,
     device: Device,
 }
 
-impl Weights {
-    pub(super) fn new(tensors: HashMap<String, Loaded>, device: Device) -> Self {
+impl Tensors {
+    pub(super) fn new(tensors: HashMap<String, PackedTensor>, device: Device) -> Self {
         Self { tensors, device }
     }
 
@@ -47,7 +47,7 @@ impl Weights {
     }
 
     fn linear_with(&mut self, name: &str, bias: Tensor<1>) -> Result<Linear> {
-        let Loaded {
+        let PackedTensor {
             values,
             shape,
             scale,
@@ -57,9 +57,9 @@ impl Weights {
         } = self.take(&format!("{name}.weight"))?;
         let shape = [shape[0], shape[1], shape[2]];
         let weight = match values {
-            Values::F32(values) => LinearWeight::F32(floats(values, shape, &self.device)),
-            Values::Q8(values) => LinearWeight::q8(values, sums, scale, smooth, &self.device),
-            Values::Q4(values) => {
+            PackedValues::F32(values) => LinearWeight::F32(floats(values, shape, &self.device)),
+            PackedValues::Q8(values) => LinearWeight::q8(values, sums, scale, smooth, &self.device),
+            PackedValues::Q4(values) => {
                 let groups = halves.len() / (shape[0] * PANEL / 2).max(1);
                 LinearWeight::Q4 {
                     packed: integers(values, shape, &self.device),
@@ -72,7 +72,7 @@ impl Weights {
 
     /// The table `{name}.weight`.
     pub fn embedding(&mut self, name: &str, dimensions: usize) -> Result<Embedding> {
-        let Loaded {
+        let PackedTensor {
             values,
             shape,
             scale,
@@ -80,8 +80,8 @@ impl Weights {
         } = self.take(&format!("{name}.weight"))?;
         let shape = [shape[0], shape[1]];
         Ok(match values {
-            Values::F32(values) => Embedding::F32(floats(values, shape, &self.device)),
-            Values::Q8(values) | Values::Q4(values) => {
+            PackedValues::F32(values) => Embedding::F32(floats(values, shape, &self.device)),
+            PackedValues::Q8(values) | PackedValues::Q4(values) => {
                 let packed = integers(values, shape, &self.device);
                 Embedding::Q8 {
                     packed,
@@ -144,15 +144,15 @@ impl Weights {
 
     /// The rows of a table, `d` values each, in f32.
     pub fn rows(&mut self, name: &str, d: usize) -> Result<Vec<f32>> {
-        let Loaded {
+        let PackedTensor {
             values,
             shape,
             scale,
             ..
         } = self.take(name)?;
         Ok(match values {
-            Values::F32(values) => values,
-            Values::Q8(values) | Values::Q4(values) => {
+            PackedValues::F32(values) => values,
+            PackedValues::Q8(values) | PackedValues::Q4(values) => {
                 let mut rows = vec![0.0; scale.len() * d];
                 let ids: Vec<i32> = (0..scale.len() as i32).collect();
                 embedding_q8(&values, &scale, &ids, shape[1], &mut rows, d);
@@ -171,8 +171,8 @@ impl Weights {
     /// The values of a plain tensor.
     pub fn values(&mut self, name: &str) -> Result<Vec<f32>> {
         match self.take(name)?.values {
-            Values::F32(values) => Ok(values),
-            Values::Q8(_) | Values::Q4(_) => {
+            PackedValues::F32(values) => Ok(values),
+            PackedValues::Q8(_) | PackedValues::Q4(_) => {
                 Err(Error::internal(format!("tensor '{name}' is not plain")))
             }
         }
@@ -183,7 +183,7 @@ impl Weights {
         floats(scale, [length], &self.device)
     }
 
-    fn take(&mut self, name: &str) -> Result<Loaded> {
+    fn take(&mut self, name: &str) -> Result<PackedTensor> {
         self.tensors
             .remove(name)
             .ok_or_else(|| Error::internal(format!("tensor '{name}' was not asked for")))

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pilotlight::{
-    ByteStream, Digest, Dtype, EmbedOptions, Error, ErrorKind, Host, Keep, MemoryHost, MemoryStore,
-    ModelKey, Opened, Pace, Result, Snapshot, Source, Store, TextEmbedder, Unpaced, Values,
+    ByteStream, Digest, Dtype, EmbedOptions, Error, ErrorKind, Host, CacheConfig, MemoryHost, MemoryStore,
+    ModelKey, Opened, Scheduler, Result, Snapshot, Source, Store, TextEmbedder, NoYield, Values,
     Verified,
 };
 use pollster::block_on;
@@ -247,8 +247,8 @@ impl ByteStream for Breaking {
 pub struct Hurried;
 
 #[async_trait(?Send)]
-impl Pace for Hurried {
-    async fn breathe(&self) -> Result<()> {
+impl Scheduler for Hurried {
+    async fn yield_now(&self) -> Result<()> {
         Ok(())
     }
 
@@ -267,9 +267,9 @@ pub fn load(
     let key = key(dtype);
     let verified = Cell::new(None);
     let source = Source {
-        keep: Some(Keep {
+        cache: Some(CacheConfig {
             chunk,
-            ..Keep::new(store, key, nonce, 1_795_000_000_000)
+            ..CacheConfig::new(store, key, nonce, 1_795_000_000_000)
         }),
         progress: &|progress| verified.set(progress.verified),
         ..Source::new(host, &Hurried)
@@ -280,7 +280,7 @@ pub fn load(
 
 pub fn vector(embedder: &TextEmbedder) -> Vec<f32> {
     let texts = ["the cat sat on the mat".to_string()];
-    let embeddings = block_on(embedder.embed(&texts, &EmbedOptions::default(), &Unpaced)).unwrap();
+    let embeddings = block_on(embedder.embed(&texts, &EmbedOptions::default(), &NoYield)).unwrap();
     let Values::Float32(values) = embeddings.values else {
         panic!("float32 is the default")
     };

@@ -1,6 +1,6 @@
 //! Every WGSL kernel against the plain body on the CPU, on whatever GPU there is: a software one (Mesa's lavapipe) does.
 
-mod pictures;
+mod images;
 
 use std::future::Future;
 

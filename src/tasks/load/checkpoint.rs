@@ -11,7 +11,7 @@ use crate::weights::{Dtype, Needs, Parameter};
 pub(super) const UPSTREAM: &str = "model.safetensors";
 
 /// Which of its shards has which tensor, where it is many.
-pub const INDEX: &str = "model.safetensors.index.json";
+pub const SHARD_INDEX: &str = "model.safetensors.index.json";
 
 const PACKED: (&str, &str) = ("pilotlight-", ".safetensors");
 
@@ -46,7 +46,7 @@ pub(super) fn shards(index: &[u8], needs: &Needs<'_>, part: Option<&str>) -> Res
         weight_map: HashMap<String, String>,
     }
     let Index { weight_map } = serde_json::from_slice(index)
-        .map_err(|error| Error::invalid_weights(format!("{INDEX}: is not valid: {error}")))?;
+        .map_err(|error| Error::invalid_weights(format!("{SHARD_INDEX}: is not valid: {error}")))?;
     let mut shards: Vec<Shard> = Vec::new();
     for parameter in needs.parameters {
         let name = &parameter.name;
@@ -55,7 +55,7 @@ pub(super) fn shards(index: &[u8], needs: &Needs<'_>, part: Option<&str>) -> Res
             .iter()
             .find_map(|prefix| weight_map.get(&format!("{prefix}{name}")))
             .ok_or_else(|| {
-                Error::invalid_weights(format!("{INDEX}: tensor '{name}' is missing"))
+                Error::invalid_weights(format!("{SHARD_INDEX}: tensor '{name}' is missing"))
             })?;
         match shards.iter_mut().find(|shard| shard.file == *file) {
             Some(shard) => shard.parameters.push(parameter.clone()),
@@ -82,7 +82,7 @@ fn packed_shard(file: &str, dtype: Dtype, part: Option<&str>) -> Result<String> 
         })
         .ok_or_else(|| {
             Error::invalid_weights(format!(
-                "{INDEX}: names the file '{file}', expected model-…-of-….safetensors"
+                "{SHARD_INDEX}: names the file '{file}', expected model-…-of-….safetensors"
             ))
         })?;
     let name = match part {
@@ -141,7 +141,7 @@ mod tests {
             r#"{"weight_map": {"a": 7}}"#,
         ] {
             let error = shards(index.as_bytes(), &needs, None).unwrap_err();
-            assert!(error.to_string().starts_with(INDEX), "{error}");
+            assert!(error.to_string().starts_with(SHARD_INDEX), "{error}");
         }
     }
 }

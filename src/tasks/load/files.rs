@@ -5,11 +5,11 @@ use std::time::Duration;
 use futures_util::future::join;
 use futures_util::{StreamExt, stream};
 
-use super::checkpoint::{INDEX, UPSTREAM, packed_name};
+use super::checkpoint::{SHARD_INDEX, UPSTREAM, packed_name};
 use super::progress::LoadStatus;
 use super::{FRONT, Loading, Small, missing};
 use crate::error::{Error, ErrorKind, Result};
-use crate::hub::{Fetch, FileEntry, Host, Network, Snapshot, Verified};
+use crate::hub::{Fetch, FileEntry, Host, RetryPolicy, Snapshot, Verified};
 use crate::store::ModelWriter;
 use crate::weights::{Dtype, Sink};
 
@@ -21,12 +21,12 @@ impl<'a, 's> Loading<'a, 's> {
     /// shards. Fetches `files`, which are small, and the front of the weights, several at a time, and sums up what is known of
     /// all sizes.
     pub async fn plan(&mut self, dtype: Dtype, files: &[&str]) -> Result<String> {
-        self.source.pace.breathe().await?;
+        self.source.scheduler.yield_now().await?;
         let packed = packed_name(dtype, self.source.part);
         let mut weights = if self.snapshot.lists(&packed) {
             packed
-        } else if self.snapshot.lists(INDEX) && !self.snapshot.lists(UPSTREAM) {
-            INDEX.into()
+        } else if self.snapshot.lists(SHARD_INDEX) && !self.snapshot.lists(UPSTREAM) {
+            SHARD_INDEX.into()
         } else {
             UPSTREAM.into()
         };
@@ -41,12 +41,12 @@ impl<'a, 's> Loading<'a, 's> {
         if self
             .writer
             .as_ref()
-            .is_some_and(|writer| writer.holds(INDEX))
+            .is_some_and(|writer| writer.holds(SHARD_INDEX))
         {
-            weights = INDEX.into();
+            weights = SHARD_INDEX.into();
         }
         let mut files = files.to_vec();
-        files.extend((weights == INDEX).then_some(INDEX));
+        files.extend((weights == SHARD_INDEX).then_some(SHARD_INDEX));
         let mut there = Vec::new();
         if let Some(writer) = &self.writer {
             for file in &files {
@@ -61,7 +61,7 @@ impl<'a, 's> Loading<'a, 's> {
         }
         let has_weights = self.writer.as_ref().is_some_and(ModelWriter::has_weights);
         let front = async {
-            match self.cached || has_weights || weights == INDEX {
+            match self.cached || has_weights || weights == SHARD_INDEX {
                 true => Ok(None),
                 false => self.open(&weights, FRONT).await,
             }
@@ -82,10 +82,10 @@ impl<'a, 's> Loading<'a, 's> {
         }
         let unlisted = self.snapshot.files.is_none() && weights == UPSTREAM && !has_weights;
         if unlisted && matches!(self.weights, Ok(None)) {
-            let index = self.small(INDEX).await?;
+            let index = self.small(SHARD_INDEX).await?;
             if index.is_some() {
-                weights = INDEX.into();
-                self.small.insert(INDEX.into(), Ok(index));
+                weights = SHARD_INDEX.into();
+                self.small.insert(SHARD_INDEX.into(), Ok(index));
             }
         }
         Ok(weights)
@@ -98,7 +98,7 @@ impl<'a, 's> Loading<'a, 's> {
             .filter(|file| !self.small.contains_key(**file))
             .map(|file| (*file).to_string());
         let fetch = async |file: String| {
-            let bytes = fetch_whole(self.host, &self.snapshot, &file, self.network()).await;
+            let bytes = fetch_whole(self.host, &self.snapshot, &file, self.retry_policy()).await;
             (file, bytes)
         };
         stream::iter(wanted.map(fetch))
@@ -148,7 +148,7 @@ impl<'a, 's> Loading<'a, 's> {
         let told = weights.and_then(|weights| Some((weights.validator()?, weights.size())));
         let content = match (told, self.writing) {
             (Some((validator, size)), _) => format!("{validator} {}", size.unwrap_or(0)),
-            (None, Some((keep, ..))) => format!("{:016x}", keep.nonce),
+            (None, Some((cache, ..))) => format!("{:016x}", cache.nonce),
             (None, None) => String::new(),
         };
         format!(
@@ -158,23 +158,23 @@ impl<'a, 's> Loading<'a, 's> {
     }
 
     async fn open_writer(&mut self, commit: &str) -> Result<()> {
-        if let Some((keep, _, resumed)) = self.writing {
-            let writer = ModelWriter::open(keep.clone(), commit, &self.snapshot).await?;
+        if let Some((cache, _, resumed)) = self.writing {
+            let writer = ModelWriter::open(cache.clone(), commit, &self.snapshot).await?;
             resumed.set(writer.is_resumed());
             self.writer = Some(writer);
         }
         Ok(())
     }
 
-    pub(super) fn network(&self) -> Network<'s> {
-        let network = self.source.network();
+    pub(super) fn retry(&self) -> RetryPolicy<'s> {
+        let retry = self.source.retry_policy();
         match self.cached {
             // A store is not left in the middle of an answer: IndexedDB would call back into what is gone.
-            true => Network {
+            true => RetryPolicy {
                 stall: Duration::MAX,
-                ..network
+                ..retry
             },
-            false => network,
+            false => retry,
         }
     }
 
@@ -182,7 +182,7 @@ impl<'a, 's> Loading<'a, 's> {
         if self.snapshot.lacks(file) {
             return Ok(None);
         }
-        Fetch::open(self.host, &self.snapshot, file, front, self.network()).await
+        Fetch::open(self.host, &self.snapshot, file, front, self.retry_policy()).await
     }
 
     /// A config file that must be there.
@@ -217,13 +217,13 @@ async fn fetch_whole(
     host: &dyn Host,
     snapshot: &Snapshot,
     file: &str,
-    network: Network<'_>,
+    retry: RetryPolicy<'_>,
 ) -> Result<Option<Vec<u8>>> {
     if snapshot.lacks(file) {
         return Ok(None);
     }
-    network.pace.breathe().await?;
-    let Some(fetch) = Fetch::open(host, snapshot, file, u64::MAX, network).await? else {
+    retry.scheduler.yield_now().await?;
+    let Some(fetch) = Fetch::open(host, snapshot, file, u64::MAX, retry).await? else {
         return Ok(None);
     };
     let bytes = fetch.read_to_end().await?;

@@ -7,7 +7,7 @@ mod progress;
 mod source;
 mod weights;
 
-pub use checkpoint::{INDEX, is_packed};
+pub use checkpoint::{SHARD_INDEX, is_packed};
 pub use progress::{LoadProgress, LoadStatus, PartsProgress};
 #[cfg(target_arch = "wasm32")]
 pub use source::STALL;
@@ -20,7 +20,7 @@ use opening::Opened;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::{Host, Snapshot, Verified};
-use crate::store::{Keep, ModelWriter, StoredModel, Turn};
+use crate::store::{CacheConfig, ModelWriter, StoredModel, LockGuard};
 
 /// A small file, or `None` where there is none.
 type Small = Result<Option<Vec<u8>>>;
@@ -40,23 +40,23 @@ pub async fn load<T>(
     source: &Source<'_>,
     build: impl AsyncFn(&mut Loading<'_, '_>) -> Result<T>,
 ) -> Result<T> {
-    let Some(keep) = &source.keep else {
+    let Some(cache) = &source.cache else {
         let snapshot = source.snapshot().await?;
         return Loading::fetching(source, snapshot, None).run(&build).await;
     };
-    if let Some(model) = stored(source, keep, false, &build).await? {
+    if let Some(model) = stored(source, cache, false, &build).await? {
         return Ok(model);
     }
-    let turn = keep.turns.take(keep.key.turn()).await?;
+    let guard = cache.locks.take(cache.key.lock_name()).await?;
     // Another tab may have stored it meanwhile.
-    if let Some(model) = stored(source, keep, false, &build).await? {
+    if let Some(model) = stored(source, cache, false, &build).await? {
         return Ok(model);
     }
-    let fetched = fetched(source, keep, turn.as_ref(), &build).await;
+    let fetched = fetched(source, cache, guard.as_ref(), &build).await;
     match fetched {
         // A host that cannot be reached is no reason to go without the model of last week.
         Err(error) if error.kind() == ErrorKind::FetchFailed => {
-            let before = stored(source, keep, true, &build).await?;
+            let before = stored(source, cache, true, &build).await?;
             before.ok_or(error)
         }
         done => done,
@@ -70,30 +70,30 @@ pub(super) async fn load_newest<T>(
     source: &Source<'_>,
     build: impl AsyncFn(&mut Loading<'_, '_>) -> Result<T>,
 ) -> Result<T> {
-    let Some(keep) = &source.keep else {
+    let Some(cache) = &source.cache else {
         return load(source, build).await;
     };
-    let turn = keep.turns.take(keep.key.turn()).await?;
+    let guard = cache.locks.take(cache.key.lock_name()).await?;
     let snapshot = source.snapshot().await?;
     if snapshot.commit.is_some() {
-        if let Some(model) = StoredModel::open(keep.store, &keep.key).await? {
+        if let Some(model) = StoredModel::open(cache.store, &cache.key).await? {
             model.refresh(&snapshot).await?;
         }
-        if let Some(model) = stored(source, keep, false, &build).await? {
+        if let Some(model) = stored(source, cache, false, &build).await? {
             return Ok(model);
         }
     }
-    fetched(source, keep, turn.as_ref(), &build).await
+    fetched(source, cache, guard.as_ref(), &build).await
 }
 
 /// From the store, or `None` where it is not whole there, or not the newest as far as known.
 async fn stored<T>(
     source: &Source<'_>,
-    keep: &Keep<'_>,
+    cache: &CacheConfig<'_>,
     outdated: bool,
     build: &impl AsyncFn(&mut Loading<'_, '_>) -> Result<T>,
 ) -> Result<Option<T>> {
-    match StoredModel::open(keep.store, &keep.key).await? {
+    match StoredModel::open(cache.store, &cache.key).await? {
         Some(model) if outdated || !model.is_outdated() => from_stored(source, model, build).await,
         _ => Ok(None),
     }
@@ -128,14 +128,14 @@ fn is_useless(error: &Error) -> bool {
 /// From the host, going on with what an earlier load left.
 async fn fetched<T>(
     source: &Source<'_>,
-    keep: &Keep<'_>,
-    turn: &dyn Turn,
+    cache: &CacheConfig<'_>,
+    guard: &dyn LockGuard,
     build: &impl AsyncFn(&mut Loading<'_, '_>) -> Result<T>,
 ) -> Result<T> {
     loop {
         let snapshot = source.snapshot().await?;
         if let Some(commit) = &snapshot.commit
-            && let Some(model) = StoredModel::at(keep.store, &keep.key, commit).await?
+            && let Some(model) = StoredModel::at(cache.store, &cache.key, commit).await?
         {
             // Another name for a commit that is there, or what was refreshed meanwhile.
             model.refer().await?;
@@ -144,7 +144,7 @@ async fn fetched<T>(
             }
         }
         let resumed = Cell::new(false);
-        let loading = Loading::fetching(source, snapshot, Some((keep, turn, &resumed)));
+        let loading = Loading::fetching(source, snapshot, Some((cache, guard, &resumed)));
         match loading.run(build).await {
             // What an earlier load left did not fit. It is gone now.
             Err(error) if is_useless(&error) && resumed.get() => {}
@@ -154,7 +154,7 @@ async fn fetched<T>(
 }
 
 /// Where a load that fetches writes, whose turn it is, and whether it went on with what was there.
-type Writing<'a, 's> = (&'a Keep<'s>, &'a dyn Turn, &'a Cell<bool>);
+type Writing<'a, 's> = (&'a CacheConfig<'s>, &'a dyn LockGuard, &'a Cell<bool>);
 
 /// One way through the files of a repository, from the host or from the store.
 pub struct Loading<'a, 's> {

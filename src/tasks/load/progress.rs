@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use super::Loading;
 use crate::hub::Verified;
-use crate::store::Announcement;
+use crate::store::WriterProgress;
 
 /// Progress is reported at most once in so many bytes: a Worker's stream comes in pieces of 4 KiB.
 const REPORT_EVERY: u64 = 256 << 10;
@@ -68,7 +68,7 @@ impl<'a> Loading<'a, '_> {
     /// Reports bytes of the weights, to the caller and to the other tabs.
     pub(super) fn reporter(&self, file: &str) -> impl Fn(u64, u64) + 'a {
         let (progress, cached) = (self.source.progress, self.cached);
-        let turn = self.writing.map(|(_, turn, _)| turn);
+        let guard = self.writing.map(|(_, guard, _)| guard);
         let (before, total, file) = (self.loaded, self.total, file.to_string());
         let reported = Cell::new(u64::MAX);
         move |read, wanted| {
@@ -86,8 +86,8 @@ impl<'a> Loading<'a, '_> {
                 cached,
                 verified: None,
             });
-            if let Some(turn) = turn {
-                turn.announce(&Announcement {
+            if let Some(guard) = guard {
+                guard.announce(&WriterProgress {
                     file: Some(file.clone()),
                     loaded,
                     total,

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::progress::LoadProgress;
 use crate::error::Result;
-use crate::hub::{Fetch, Host, LOCK, Lock, Network, Snapshot, retrying};
-use crate::pace::Pace;
-use crate::store::{Keep, StoredModel, touch};
+use crate::hub::{Fetch, Host, LOCK_FILE, LockFile, RetryPolicy, Snapshot, retrying};
+use crate::scheduler::Scheduler;
+use crate::store::{CacheConfig, StoredModel, touch};
 
 /// Without a byte for so long a connection is given up, unless the caller says otherwise.
 pub const STALL: Duration = Duration::from_secs(20);
@@ -16,11 +16,11 @@ pub struct Source<'a> {
     /// The repository.
     pub host: &'a dyn Host,
     /// Where the packed model is kept.
-    pub keep: Option<Keep<'a>>,
+    pub cache: Option<CacheConfig<'a>>,
     /// Called at every step.
     pub progress: &'a dyn Fn(&LoadProgress),
     /// Cancels and waits.
-    pub pace: &'a dyn Pace,
+    pub scheduler: &'a dyn Scheduler,
     /// A connection without a byte for so long is given up, and tried again.
     pub stall: Duration,
     /// Which part of the model it is for, where parts are loaded and kept by themselves.
@@ -29,12 +29,12 @@ pub struct Source<'a> {
 
 impl<'a> Source<'a> {
     /// From a host, kept nowhere.
-    pub fn new(host: &'a dyn Host, pace: &'a dyn Pace) -> Self {
+    pub fn new(host: &'a dyn Host, scheduler: &'a dyn Scheduler) -> Self {
         Self {
             host,
-            keep: None,
+            cache: None,
             progress: &|_| {},
-            pace,
+            scheduler,
             stall: STALL,
             part: None,
         }
@@ -48,22 +48,22 @@ impl<'a> Source<'a> {
     ) -> Source<'b> {
         Source {
             host: self.host,
-            keep: self.keep.as_ref().map(|keep| Keep {
-                key: keep.key.part(part),
-                ..keep.clone()
+            cache: self.cache.as_ref().map(|cache| CacheConfig {
+                key: cache.key.part(part),
+                ..cache.clone()
             }),
             progress,
-            pace: self.pace,
+            scheduler: self.scheduler,
             stall: self.stall,
             part: Some(part),
         }
     }
 
-    pub(super) fn network(&self) -> Network<'a> {
-        Network {
-            pace: self.pace,
+    pub(super) fn retry(&self) -> RetryPolicy<'a> {
+        RetryPolicy {
+            scheduler: self.scheduler,
             stall: self.stall,
-            seed: self.keep.as_ref().map_or(0, |keep| keep.nonce),
+            seed: self.cache.as_ref().map_or(0, |cache| cache.nonce),
         }
     }
 
@@ -71,12 +71,12 @@ impl<'a> Source<'a> {
     ///
     /// *Errors*: `FetchFailed`, `Aborted`.
     pub async fn snapshot(&self) -> Result<Snapshot> {
-        let network = self.network();
+        let retry = self.retry_policy();
         let host = self.host;
         let mut snapshot =
-            retrying(network, "the list of files", async || host.snapshot().await).await?;
-        if !snapshot.lacks(LOCK) {
-            let lock = Fetch::open(host, &snapshot, LOCK, u64::MAX, network).await;
+            retrying(retry, "the list of files", async || host.snapshot().await).await?;
+        if !snapshot.lacks(LOCK_FILE) {
+            let lock = Fetch::open(host, &snapshot, LOCK_FILE, u64::MAX, retry).await;
             // A plain bucket may refuse what it does not have in many ways.
             let lock = if snapshot.files.is_some() {
                 lock?
@@ -84,7 +84,7 @@ impl<'a> Source<'a> {
                 lock.unwrap_or(None)
             };
             if let Some(lock) = lock
-                && let Some(lock) = Lock::parse(&lock.read_to_end().await?)
+                && let Some(lock) = LockFile::parse(&lock.read_to_end().await?)
             {
                 lock.complete(&mut snapshot);
             }
@@ -107,15 +107,15 @@ impl<'a> Source<'a> {
     }
 
     async fn refresh_one(&self) -> Result<()> {
-        let Some(keep) = &self.keep else {
+        let Some(cache) = &self.cache else {
             return Ok(());
         };
-        touch(keep.store, &keep.key, keep.now).await?;
+        touch(cache.store, &cache.key, cache.now).await?;
         // Who is writing it has just asked.
-        let Some(_turn) = keep.turns.try_take(keep.key.turn()).await? else {
+        let Some(_turn) = cache.locks.try_take(cache.key.lock_name()).await? else {
             return Ok(());
         };
-        match StoredModel::open(keep.store, &keep.key).await? {
+        match StoredModel::open(cache.store, &cache.key).await? {
             Some(model) => model.refresh(&self.snapshot().await?).await,
             None => Ok(()),
         }

@@ -2,12 +2,12 @@
 
 use burn::tensor::Device;
 
-use super::checkpoint::{INDEX, Shard, packed_name, shards};
+use super::checkpoint::{SHARD_INDEX, Shard, packed_name, shards};
 use super::opening::{Opened, Opening};
 use super::{FRONT, Loading, missing};
 use crate::error::Result;
 use crate::hub::{Fetch, Host, Verified};
-use crate::weights::{self, Needs, Plan, Sink, Weights};
+use crate::weights::{self, Needs, Plan, Sink, Tensors};
 
 impl<'a> Loading<'a, '_> {
     /// The weights, of which [`plan`](Self::plan) has asked for the front.
@@ -28,8 +28,8 @@ impl<'a> Loading<'a, '_> {
             return Opening::new(file, async move { there }, false).await;
         }
         let (host, snapshot, name) = (self.host, self.snapshot.clone(), file.clone());
-        let network = self.network();
-        let opening = async move { Fetch::open(host, &snapshot, &name, u64::MAX, network).await };
+        let retry = self.retry_policy();
+        let opening = async move { Fetch::open(host, &snapshot, &name, u64::MAX, retry).await };
         Opening::new(file, opening, true).await
     }
 
@@ -39,9 +39,9 @@ impl<'a> Loading<'a, '_> {
         opening: Opening<'a>,
         needs: &Needs<'_>,
         device: &Device,
-    ) -> Result<Weights> {
+    ) -> Result<Tensors> {
         let file = opening.file.clone();
-        if file == INDEX {
+        if file == SHARD_INDEX {
             return self.sharded(needs, device).await;
         }
         let there = opening.fetch().await?;
@@ -50,12 +50,12 @@ impl<'a> Loading<'a, '_> {
     }
 
     /// Reads the shards one after the other. The store keeps one packed file of each.
-    async fn sharded(&mut self, needs: &Needs<'_>, device: &Device) -> Result<Weights> {
+    async fn sharded(&mut self, needs: &Needs<'_>, device: &Device) -> Result<Tensors> {
         let shards = self.shards(needs).await?;
         let names = shards.iter().map(|shard| shard.file.as_str());
         let sizes = names.filter_map(|file| self.known(file).size);
         self.total += sizes.sum::<u64>();
-        let mut weights = Weights::none(device);
+        let mut weights = Tensors::none(device);
         for shard in shards {
             let needs = Needs {
                 parameters: &shard.parameters,
@@ -83,7 +83,7 @@ impl<'a> Loading<'a, '_> {
     }
 
     async fn shards(&mut self, needs: &Needs<'_>) -> Result<Vec<Shard>> {
-        let index = self.required(INDEX).await?;
+        let index = self.required(SHARD_INDEX).await?;
         let mut shards = shards(&index, needs, self.source.part)?;
         for shard in &mut shards {
             if self.snapshot.lists(&shard.packed) {
@@ -98,7 +98,7 @@ impl<'a> Loading<'a, '_> {
         shard: &Shard,
         needs: &Needs<'_>,
         device: &Device,
-    ) -> Result<Weights> {
+    ) -> Result<Tensors> {
         let packed = &shard.packed;
         let begun = self.writer.as_ref().and_then(|writer| writer.begun(packed));
         let Some(begun) = begun else {
@@ -108,11 +108,11 @@ impl<'a> Loading<'a, '_> {
                 .await;
         };
         // An earlier load has stored it.
-        let (snapshot, network) = (begun.snapshot().await?, self.network());
-        let fetch = Fetch::open(&begun, &snapshot, packed, u64::MAX, network).await?;
+        let (snapshot, retry) = (begun.snapshot().await?, self.retry_policy());
+        let fetch = Fetch::open(&begun, &snapshot, packed, u64::MAX, retry).await?;
         let mut fetch = fetch.ok_or_else(|| missing(packed))?;
-        let pace = self.source.pace;
-        let weights = weights::load(packed, &mut fetch, needs, device, None, None, pace).await?;
+        let scheduler = self.source.scheduler;
+        let weights = weights::load(packed, &mut fetch, needs, device, None, None, scheduler).await?;
         self.loaded += self.known(&shard.file).size.unwrap_or(0);
         // By what it was checked then is not known any more.
         self.verified = self.verified.min(Verified::Length);
@@ -127,18 +127,18 @@ impl<'a> Loading<'a, '_> {
         target: String,
         needs: &Needs<'_>,
         device: &Device,
-    ) -> Result<Weights> {
+    ) -> Result<Tensors> {
         let (mut resume, mut went_on) = (None, false);
         let mut fetch = there;
-        let network = self.network();
+        let retry = self.retry_policy();
         if let Some(writer) = self.writer.as_mut() {
             if let Some((state, left)) = writer.resume(&target, &file).await? {
-                let resumed = Fetch::resume(self.host, &self.snapshot, &file, state, network);
+                let resumed = Fetch::resume(self.host, &self.snapshot, &file, state, retry);
                 (fetch, resume) = (Some(resumed), Some(left));
                 went_on = true;
             } else {
                 if fetch.is_none() {
-                    fetch = Fetch::open(self.host, &self.snapshot, &file, FRONT, network).await?;
+                    fetch = Fetch::open(self.host, &self.snapshot, &file, FRONT, retry).await?;
                 }
                 writer.begin(&target, &file, &self.snapshot).await?;
             }
@@ -152,8 +152,8 @@ impl<'a> Loading<'a, '_> {
         }
         fetch.on_read(report);
         let sink = self.writer.as_mut().map(|writer| writer as &mut dyn Sink);
-        let pace = self.source.pace;
-        let weights = weights::load(&file, &mut fetch, needs, device, sink, resume, pace).await?;
+        let scheduler = self.source.scheduler;
+        let weights = weights::load(&file, &mut fetch, needs, device, sink, resume, scheduler).await?;
         self.loaded += fetch.wanted();
         self.total += fetch.wanted();
         if !self.cached {

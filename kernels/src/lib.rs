@@ -1,0 +1,40 @@
+//! The kernels of Pilotlight: plain functions on slices, in WebAssembly SIMD or plain Rust.
+//!
+//! A crate of their own, so that they are compiled to run fast and everything else to be small. The only `unsafe` is in [`simd`]:
+//! loads and stores of vectors, and the instructions themselves.
+
+pub mod activation;
+mod attention;
+mod conv;
+mod embedding;
+mod group_norm;
+pub mod layout;
+mod math;
+mod matmul_f32;
+mod matmul_q4;
+mod matmul_q8;
+mod norm;
+pub mod pack;
+pub mod image;
+pub mod scan;
+mod simd;
+mod upsample;
+
+pub use activation::Activation;
+pub use attention::attention;
+pub use conv::{Window, conv2d};
+pub use embedding::embedding_q8;
+pub use group_norm::group_norm;
+pub use matmul_f32::linear as linear_f32;
+pub use matmul_q4::{Q4Weights, linear as linear_q4};
+pub use matmul_q8::{Q8Weights, linear_q8};
+pub use norm::add_layer_norm;
+pub use simd::ACTIVATION_MAX;
+pub use upsample::upsample;
+
+/// The SIMD level of this build's kernels.
+pub const SIMD_LEVEL: &str = if cfg!(feature = "relaxed-simd") {
+    "relaxed-simd"
+} else {
+    "simd128"
+};

@@ -1,0 +1,507 @@
+//! int8 matrix product with packed weights: activations are quantized as they come, each row in groups along its inputs.
+//!
+//! A group of activations becomes `x ≈ step · (q - zero)` with unsigned `q`, so that
+//! `Σ x·w = scale · Σ over groups of step · (Σ q·w - zero · Σ w)`: the inner sums are integers and exact.
+//!
+//! A few hidden channels of a trained BERT are an order of magnitude larger than the rest, and would stretch the range of all:
+//! with 7 bits some sentences then keep a cosine of only 0.976 to f32. Therefore inputs are smoothed first: multiplied with
+//! factors that even them out, by which the weights were divided. *Source*: Xiao et al., "SmoothQuant", 2022.
+
+use std::cell::RefCell;
+
+use super::matmul_f32::{activate_rows, of_panel, store};
+use super::simd::{
+    ACTIVATION_MAX, F32x4, ONES, ROUND, Sums, WORD, Words, dot, kernel, mul_add, to_words,
+};
+#[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+use super::simd::{add_pairs, pairs, widen};
+use crate::activation::Activation;
+use crate::layout::{Groups, PANEL};
+
+/// How integer products are added up. Both are exact, so the results are the same to the bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// One instruction multiplies and adds to 32 bits.
+    Dot,
+    /// Sums of 16 bits for two words, then widened: for engines that make the above of several instructions.
+    #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+    Pairs,
+}
+
+impl Method {
+    /// The faster one on this machine.
+    pub fn best() -> Self {
+        #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+        if super::simd::dot_saturates() {
+            return Self::Pairs;
+        }
+        Self::Dot
+    }
+
+    /// Rows of `x` in one register tile: as many as leave the sums in registers.
+    fn rows(self) -> usize {
+        match self {
+            Self::Dot => 4,
+            #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+            Self::Pairs => 3,
+        }
+    }
+}
+
+/// Rows that are quantized at a time, so that they stay in the second-level cache: whole tiles of 3 and of 4.
+const BLOCK: usize = 120;
+
+/// Weights that the kernel can take, panel by panel.
+pub trait Panels {
+    /// Whether weights have a scale for each group too.
+    const SCALED: bool;
+
+    fn groups(&self) -> Groups;
+
+    /// What inputs are multiplied with before they are quantized, `[k]`.
+    fn smooth(&self) -> Option<&[f32]>;
+
+    /// A panel as the kernel reads it; what is not packed so, is unpacked to `buffer`.
+    fn panel<'a>(&'a self, index: usize, buffer: &'a mut PanelBuffer) -> Panel<'a>;
+}
+
+/// StorageQuota for one panel of weights.
+#[derive(Default)]
+pub struct PanelBuffer {
+    pub quads: Vec<i32>,
+    pub words: Vec<i32>,
+    pub sums: Vec<f32>,
+    pub group_scales: Vec<f32>,
+}
+
+/// Eight outputs: their weights, and what turns integer sums into results.
+pub struct Panel<'a> {
+    /// In the words of the dot product, `[words]` of two registers.
+    pub words: &'a [[[i32; 4]; 2]],
+    /// Σ w, `[groups]` of two registers.
+    pub sums: &'a [[[f32; 4]; 2]],
+    /// `[groups]` of two registers, where the weights are scaled by groups.
+    pub group_scales: &'a [[[f32; 4]; 2]],
+    pub scale: [F32x4; 2],
+}
+
+/// int8 weights as they are packed.
+pub struct Q8Weights<'a> {
+    /// `[⌈n / 8⌉, quads, 8]` of four int8 each.
+    pub values: &'a [i32],
+    /// Σ w of each group and output, `[⌈n / 8⌉, groups, 8]`.
+    pub sums: &'a [f32],
+    /// `[n]`
+    pub scale: &'a [f32],
+    /// `[k]`
+    pub smooth: &'a [f32],
+}
+
+impl Panels for Q8Weights<'_> {
+    const SCALED: bool = false;
+
+    fn groups(&self) -> Groups {
+        Groups::of(self.smooth.len())
+    }
+
+    fn smooth(&self) -> Option<&[f32]> {
+        Some(self.smooth)
+    }
+
+    fn panel<'a>(&'a self, index: usize, buffer: &'a mut PanelBuffer) -> Panel<'a> {
+        let Groups { count, quads } = self.groups();
+        let size = count * quads * PANEL;
+        let columns = index * PANEL..self.scale.len().min((index + 1) * PANEL);
+        Panel {
+            words: registers(words(
+                &self.values[index * size..][..size],
+                &mut buffer.words,
+            )),
+            sums: registers(&self.sums[index * count * PANEL..][..count * PANEL]),
+            group_scales: &[],
+            scale: of_panel(&self.scale[columns]),
+        }
+    }
+}
+
+/// Rows of a panel, as two registers each.
+pub fn registers<T>(values: &[T]) -> &[[[T; 4]; 2]] {
+    values.as_chunks::<4>().0.as_chunks::<2>().0
+}
+
+/// `activation(x · wᵀ + bias)`.
+///
+/// *Shapes*: `x: [m, k]`, `bias: [n]`, `y: [m, n]`.
+pub fn linear_q8(
+    x: &[f32],
+    k: usize,
+    weights: &Q8Weights,
+    bias: &[f32],
+    y: &mut [f32],
+    activation: Activation,
+) {
+    linear(x, k, weights, bias, y, activation, Method::best());
+}
+
+/// `y = activation(x · wᵀ + bias)`.
+///
+/// *Shapes*: `x: [m, k]`, `bias: [n]`, `y: [m, n]`.
+pub fn linear<W: Panels>(
+    x: &[f32],
+    k: usize,
+    weights: &W,
+    bias: &[f32],
+    y: &mut [f32],
+    activation: Activation,
+    method: Method,
+) {
+    thread_local! {
+        static SCRATCH: RefCell<Scratch> = RefCell::default();
+    }
+    SCRATCH.with_borrow_mut(|scratch| scratch.linear(x, k, weights, bias, y, activation, method));
+}
+
+/// Buffers that are kept from call to call.
+#[derive(Default)]
+struct Scratch {
+    block: Quantized,
+    panel: PanelBuffer,
+}
+
+impl Scratch {
+    fn linear<W: Panels>(
+        &mut self,
+        x: &[f32],
+        k: usize,
+        weights: &W,
+        bias: &[f32],
+        y: &mut [f32],
+        activation: Activation,
+        method: Method,
+    ) {
+        let n = bias.len();
+        let groups = weights.groups();
+        let height = method.rows();
+        for (x, y) in x.chunks(BLOCK * k).zip(y.chunks_mut(BLOCK * n)) {
+            self.block.fill(x, k, groups, weights.smooth(), height);
+            for index in 0..n.div_ceil(PANEL) {
+                let columns = index * PANEL..n.min((index + 1) * PANEL);
+                let panel = weights.panel(index, &mut self.panel);
+                let end = Epilogue {
+                    bias: of_panel(&bias[columns.clone()]),
+                    columns,
+                    n,
+                    activation,
+                };
+                let (words, groups) = (panel.words.len(), groups.count);
+                let tiles = self
+                    .block
+                    .words
+                    .chunks(height * words)
+                    .zip(self.block.ranges.chunks(height * groups));
+                for ((values, ranges), y) in tiles.zip(y.chunks_mut(height * n)) {
+                    macro_rules! tile {
+                        ($rows:literal, $pairs:literal) => {
+                            tile::<W, $rows, $pairs>(&panel, values, ranges, &end, y)
+                        };
+                    }
+                    match (method, ranges.len() / groups) {
+                        (Method::Dot, 4) => tile!(4, false),
+                        (Method::Dot, 3) => tile!(3, false),
+                        (Method::Dot, 2) => tile!(2, false),
+                        (Method::Dot, _) => tile!(1, false),
+                        #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+                        (Method::Pairs, 3) => tile!(3, true),
+                        #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+                        (Method::Pairs, 2) => tile!(2, true),
+                        #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+                        (Method::Pairs, _) => tile!(1, true),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The panel itself: it is packed in the words of this build's dot product.
+#[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+pub fn words<'a>(quads: &'a [i32], _: &'a mut Vec<i32>) -> &'a [i32] {
+    quads
+}
+
+/// The panel with its bytes widened to 16 bits: once for all the rows of a block.
+#[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
+pub fn words<'a>(quads: &'a [i32], buffer: &'a mut Vec<i32>) -> &'a [i32] {
+    buffer.resize(quads.len() * 2, 0);
+    let quads = quads.as_chunks::<4>().0.as_chunks::<2>().0;
+    for (words, [low, high]) in buffer
+        .as_chunks_mut::<4>()
+        .0
+        .as_chunks_mut::<4>()
+        .0
+        .iter_mut()
+        .zip(quads)
+    {
+        let ([a, c], [b, d]) = (super::simd::unpack(low), super::simd::unpack(high));
+        *words = [a, b, c, d];
+    }
+    buffer
+}
+
+/// How one group of activations was quantized: `x ≈ step · (q - zero)`.
+#[derive(Clone, Copy, Default)]
+struct Range {
+    step: f32,
+    zero: f32,
+}
+
+/// A block of quantized rows, tile by tile as the kernel reads them.
+#[derive(Default)]
+struct Quantized {
+    /// Of each tile `[words, rows]`. Behind `k` stands whatever zero is quantized to: the weights there are zeros.
+    words: Vec<i32>,
+    /// Of each tile `[groups, rows]`.
+    ranges: Vec<Range>,
+    /// One row, padded with zeros to whole sixteens.
+    row: Vec<f32>,
+}
+
+impl Quantized {
+    fn fill(&mut self, x: &[f32], k: usize, groups: Groups, smooth: Option<&[f32]>, height: usize) {
+        let group = groups.quads * 4;
+        let words = groups.count * group / WORD;
+        let m = x.len() / k;
+        self.words.resize(m * words, 0);
+        self.ranges.resize(m * groups.count, Range::default());
+        self.row.clear();
+        self.row.resize(groups.count * group, 0.0);
+        let tiles = self
+            .words
+            .chunks_mut(height * words)
+            .zip(self.ranges.chunks_mut(height * groups.count));
+        for (x, (words, ranges)) in x.chunks(height * k).zip(tiles) {
+            let rows = x.len() / k;
+            for (row, x) in x.chunks_exact(k).enumerate() {
+                match smooth {
+                    None => self.row[..k].copy_from_slice(x),
+                    Some(smooth) => {
+                        for ((to, x), factor) in self.row.iter_mut().zip(x).zip(smooth) {
+                            *to = x * factor;
+                        }
+                    }
+                }
+                let to = words
+                    .chunks_exact_mut(group / WORD * rows)
+                    .zip(ranges.chunks_exact_mut(rows));
+                for (x, (words, ranges)) in self.row.chunks_exact(group).zip(to) {
+                    let x = x.as_chunks().0;
+                    ranges[row] = range(x);
+                    quantize(x, ranges[row], words, row, rows);
+                }
+            }
+        }
+    }
+}
+
+kernel! {
+    /// The step and zero point that cover a group's values and zero.
+    fn range(x: &[[f32; 16]]) -> Range {
+        let zero = F32x4::splat(0.0);
+        let (mut low, mut high, mut sum) = ([zero; 2], [zero; 2], zero);
+        for x in x.iter().flat_map(|x| x.as_chunks::<4>().0.as_chunks::<2>().0) {
+            let x = [F32x4::load(&x[0]), F32x4::load(&x[1])];
+            low = [low[0].min(x[0]), low[1].min(x[1])];
+            high = [high[0].max(x[0]), high[1].max(x[1])];
+            sum = sum.add(x[0].add(x[1]));
+        }
+        let (low, high) = (low[0].min(low[1]).smallest(), high[0].max(high[1]).largest());
+        let step = (high - low) / ACTIVATION_MAX;
+        // A NaN is lost to minimum and maximum, not to the sum.
+        let step = if sum.sum().is_nan() {
+            f32::NAN
+        } else if step > f32::MIN_POSITIVE {
+            step
+        } else {
+            // A group of zeros, or of values so small that the step underflows, quantizes to zeros.
+            1.0
+        };
+        Range { step, zero: (-low / step).round_ties_even() }
+    }
+
+    /// Writes the words of one row of `rows`.
+    fn quantize(x: &[[f32; 16]], range: Range, to: &mut [i32], row: usize, rows: usize) {
+        let (inverse, zero) = (F32x4::splat(1.0 / range.step), F32x4::splat(range.zero + ROUND));
+        let mut at = row;
+        for x in x {
+            let [a, b, c, d] = x.as_chunks::<4>().0 else { return };
+            for word in to_words([a, b, c, d].map(|x| mul_add(F32x4::load(x), inverse, zero))) {
+                to[at] = word;
+                at += rows;
+            }
+        }
+    }
+}
+
+/// What happens to finished sums, and where they go.
+struct Epilogue {
+    bias: [F32x4; 2],
+    /// Of the panel's real outputs.
+    columns: std::ops::Range<usize>,
+    n: usize,
+    activation: Activation,
+}
+
+kernel! {
+    /// `M` rows of quantized activations, with the ranges of their groups, times one panel.
+    fn tile<W: Panels, const M: usize, const PAIRS: bool>(
+        panel: &Panel,
+        values: &[i32],
+        ranges: &[Range],
+        end: &Epilogue,
+        y: &mut [f32],
+    ) {
+        let mut totals = [[F32x4::splat(0.0); 2]; M];
+        let size = panel.words.len() / panel.sums.len();
+        let groups = panel
+            .words
+            .chunks_exact(size)
+            .zip(values.as_chunks::<M>().0.chunks_exact(size))
+            .zip(ranges.as_chunks::<M>().0)
+            .zip(panel.sums);
+        for (group, (((words, values), ranges), sums)) in groups.enumerate() {
+            let dots = if PAIRS { dots_by_pairs(words, values) } else { dots(words, values) };
+            let sums = [F32x4::load(&sums[0]), F32x4::load(&sums[1])];
+            for row in 0..M {
+                let Range { step, zero } = ranges[row];
+                for half in 0..2 {
+                    let mut centred = mul_add(sums[half], F32x4::splat(-zero), dots[row][half].to_f32());
+                    if W::SCALED {
+                        centred = centred.mul(F32x4::load(&panel.group_scales[group][half]));
+                    }
+                    totals[row][half] = mul_add(centred, F32x4::splat(step), totals[row][half]);
+                }
+            }
+        }
+        let rows = totals.map(|totals| [0, 1].map(|half| mul_add(totals[half], panel.scale[half], end.bias[half])));
+        for (row, sums) in activate_rows(rows, end.activation).into_iter().enumerate() {
+            store(sums, &mut y[row * end.n + end.columns.start..][..end.columns.len()]);
+        }
+    }
+
+    /// Σ w over one group.
+    pub fn word_sums(words: &[[[i32; 4]; 2]]) -> [F32x4; 2] {
+        let mut sums = [Sums::zero(); 2];
+        for w in words {
+            sums = [0, 1].map(|half| dot(sums[half], Words::load(&w[half]), Words::splat(ONES)));
+        }
+        sums.map(Sums::to_f32)
+    }
+}
+
+#[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
+kernel! {
+    /// Σ q·w over one group.
+    fn dots<const M: usize>(words: &[[[i32; 4]; 2]], values: &[[i32; M]]) -> [[Sums; 2]; M] {
+        let mut sums = [[Sums::zero(); 2]; M];
+        for (w, q) in words.iter().zip(values) {
+            let [w0, w1] = [Words::load(&w[0]), Words::load(&w[1])];
+            for row in 0..M {
+                let q = Words::splat(q[row]);
+                sums[row][0] = dot(sums[row][0], w0, q);
+                sums[row][1] = dot(sums[row][1], w1, q);
+            }
+        }
+        sums
+    }
+}
+
+#[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+kernel! {
+    /// Σ q·w over one group.
+    ///
+    /// Activations are loaded four words at a time and spread by shuffles. Engines without guard pages compare the address of each
+    /// load with the size of the memory, whatever was compared before; and where the product is one instruction, there is a port
+    /// free for shuffles. Where it is several there is none: the other methods load each word into all lanes.
+    fn dots<const M: usize>(words: &[[[i32; 4]; 2]], values: &[[i32; M]]) -> [[Sums; 2]; M] {
+        // The fewest words whose activations are whole vectors. A group is whole sixteens of inputs, and so whole fours of words.
+        let steps = const { if M.is_multiple_of(4) { 1 } else if M.is_multiple_of(2) { 2 } else { 4 } };
+        let mut sums = [[Sums::zero(); 2]; M];
+        for (w, q) in words.chunks_exact(steps).zip(values.chunks_exact(steps)) {
+            let q = q.as_flattened().as_chunks::<4>().0;
+            for (step, w) in w.iter().enumerate() {
+                let [w0, w1] = [Words::load(&w[0]), Words::load(&w[1])];
+                for row in 0..M {
+                    let at = step * M + row;
+                    let q = Words::load(&q[at / 4]).lane(at % 4);
+                    sums[row][0] = dot(sums[row][0], w0, q);
+                    sums[row][1] = dot(sums[row][1], w1, q);
+                }
+            }
+        }
+        sums
+    }
+}
+
+#[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+kernel! {
+    /// Σ q·w over one group, two words at a time.
+    fn dots_by_pairs<const M: usize>(words: &[[[i32; 4]; 2]], values: &[[i32; M]]) -> [[Sums; 2]; M] {
+        let mut sums = [[Sums::zero(); 2]; M];
+        for (w, q) in words.as_chunks::<2>().0.iter().zip(values.as_chunks::<2>().0) {
+            let [a0, a1, b0, b1] = [&w[0][0], &w[0][1], &w[1][0], &w[1][1]].map(Words::load);
+            for row in 0..M {
+                let (a, b) = (Words::splat(q[0][row]), Words::splat(q[1][row]));
+                sums[row][0] = widen(sums[row][0], add_pairs(pairs(a0, a), pairs(b0, b)));
+                sums[row][1] = widen(sums[row][1], add_pairs(pairs(a1, a), pairs(b1, b)));
+            }
+        }
+        sums
+    }
+}
+
+#[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
+use dots as dots_by_pairs;
+
+#[cfg(all(test, target_arch = "wasm32", feature = "relaxed-simd"))]
+mod tests {
+    use super::*;
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    #[wasm_bindgen_test]
+    fn both_methods_give_the_same_bits() {
+        // The largest sums: activations at both ends of the range, weights of all signs that just fit.
+        for (m, k, n) in [
+            (1usize, 1usize, 1usize),
+            (2, 16, 8),
+            (7, 33, 17),
+            (13, 400, 24),
+        ] {
+            let Groups { count, quads } = Groups::of(k);
+            let x: Vec<f32> = (0..m * k).map(|i| [0.0, 1.0, 0.3, 1.0][i % 4]).collect();
+            let words = [0x4040_4040, -0x3f3f_3f40, 0x017f_017f, -0x7e00_7e02];
+            let values: Vec<i32> = (0..n.div_ceil(PANEL) * count * quads * PANEL)
+                .map(|i| words[(i / 3) % 4])
+                .collect();
+            let weights = Q8Weights {
+                values: &values,
+                sums: &vec![5.0; n.div_ceil(PANEL) * count * PANEL],
+                scale: &vec![0.01; n],
+                smooth: &vec![1.0; k],
+            };
+            let run = |method| {
+                let mut y = vec![0.0; m * n];
+                linear(
+                    &x,
+                    k,
+                    &weights,
+                    &vec![0.5; n],
+                    &mut y,
+                    Activation::Gelu,
+                    method,
+                );
+                y
+            };
+            assert_eq!(run(Method::Dot), run(Method::Pairs), "{m}x{k}x{n}");
+        }
+    }
+}

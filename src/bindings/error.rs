@@ -1,0 +1,28 @@
+//! The one conversion of errors to JavaScript.
+
+use js_sys::Reflect;
+use wasm_bindgen::JsValue;
+
+use crate::error::{Error, StorageQuota};
+
+/// An `Error` with the `code`, the message and, where there is one, the `cause`.
+pub(crate) fn to_js(error: Error) -> JsValue {
+    let object = js_sys::Error::new(&error.to_string());
+    object.set_name("PilotlightError");
+    // Setting a property of a fresh, extensible object cannot fail.
+    let _ = Reflect::set(&object, &"code".into(), &error.kind().code().into());
+    if let Some(StorageQuota { needed, available }) = error.quota() {
+        let number = |bytes: u64| JsValue::from(bytes as f64);
+        let _ = Reflect::set(&object, &"needed".into(), &number(needed));
+        let available = available.map_or(JsValue::UNDEFINED, number);
+        let _ = Reflect::set(&object, &"available".into(), &available);
+    }
+    if let Some(source) = std::error::Error::source(&error) {
+        let _ = Reflect::set(
+            &object,
+            &"cause".into(),
+            &js_sys::Error::new(&source.to_string()).into(),
+        );
+    }
+    object.into()
+}

@@ -1,0 +1,202 @@
+//! What `models` of the npm package calls: planning, listing, deleting, refreshing and sweeping.
+
+use serde::Serialize;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen_futures::JsFuture;
+
+use super::error::to_js;
+use super::options::{LoadOptions, StoreOptions};
+use super::source::WebSource;
+use super::store::{self, now};
+use crate::error::{Error, Result};
+use crate::store::{Library, StoredInfo};
+use crate::tasks::plan_model;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Plan<'a> {
+    commit: Option<&'a str>,
+    files: Vec<PlanFile<'a>>,
+    tensors: usize,
+    fetch_bytes: u64,
+    cached_bytes: u64,
+    store_bytes: u64,
+    memory_bytes: u64,
+    available_bytes: Option<u64>,
+    whole: bool,
+}
+
+#[derive(Serialize)]
+struct PlanFile<'a> {
+    path: &'a str,
+    bytes: Option<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row<'a> {
+    key: &'a str,
+    host: &'a str,
+    model: &'a str,
+    revision: &'a str,
+    commit: &'a str,
+    dtype: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<&'a str>,
+    bytes: u64,
+    last_used: Option<u64>,
+    whole: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<&'a str>,
+}
+
+impl<'a> Row<'a> {
+    fn new(info: &'a StoredInfo) -> Self {
+        Self {
+            key: &info.key,
+            host: &info.host,
+            model: &info.model,
+            revision: &info.revision,
+            commit: &info.commit,
+            dtype: &info.dtype,
+            part: info.part.as_deref(),
+            bytes: info.bytes,
+            last_used: info.used,
+            whole: info.verified.is_some(),
+            verified: info.verified.as_deref(),
+            digest: info.digest.as_deref(),
+        }
+    }
+}
+
+/// What loading would take, as an object; `options` are those of `TextEmbedderHandle.load`.
+///
+/// *Errors*: as that.
+#[wasm_bindgen(js_name = planModel)]
+pub async fn plan_model(model: JsValue, options: JsValue) -> Result<JsValue, JsValue> {
+    let plan = async {
+        let options = LoadOptions::new(&options)?;
+        let (dtype, towers) = (options.dtype, options.towers.clone());
+        let source = WebSource::new(&model, options).await?;
+        let plan = source
+            .with(async |source| plan_model(source, &towers, dtype).await)
+            .await?;
+        let files = plan.files.iter();
+        to_object(&Plan {
+            commit: plan.commit.as_deref(),
+            files: files
+                .map(|file| PlanFile {
+                    path: &file.path,
+                    bytes: file.bytes,
+                })
+                .collect(),
+            tensors: plan.tensors,
+            fetch_bytes: plan.fetch,
+            cached_bytes: plan.cached,
+            store_bytes: plan.stored,
+            memory_bytes: plan.memory,
+            available_bytes: source.available().await,
+            whole: plan.whole,
+        })
+    };
+    plan.await.map_err(to_js)
+}
+
+/// Asks the host what a stored model's revision stands for now, and notes that the model is in use.
+///
+/// *Errors*: as `TextEmbedderHandle.load`.
+#[wasm_bindgen(js_name = refreshModel)]
+pub async fn refresh_model(model: JsValue, options: JsValue) -> Result<(), JsValue> {
+    let refresh = async {
+        let options = LoadOptions::new(&options)?;
+        let parts: Vec<_> = options.towers.iter().map(|tower| tower.name()).collect();
+        let source = WebSource::new(&model, options).await?;
+        source
+            .with(async |source| source.refresh(&parts).await)
+            .await
+    };
+    refresh.await.map_err(to_js)
+}
+
+/// Every model of a store, the largest first.
+#[wasm_bindgen(js_name = listModels)]
+pub async fn list_models(options: JsValue) -> Result<JsValue, JsValue> {
+    let list = async {
+        let Some(store) = store::open(StoreOptions::new(&options)?.store).await? else {
+            return Ok(js_sys::Array::new().into());
+        };
+        let models = Library::new(store.as_ref()).list().await?;
+        to_object(&models.iter().map(Row::new).collect::<Vec<_>>())
+    };
+    list.await.map_err(to_js)
+}
+
+/// Deletes by the key that `listModels` gave; false where there is no such model.
+#[wasm_bindgen(js_name = deleteModel)]
+pub async fn delete_model(key: String, options: JsValue) -> Result<bool, JsValue> {
+    let delete = async {
+        match store::open(StoreOptions::new(&options)?.store).await? {
+            Some(store) => Library::new(store.as_ref()).delete(&key).await,
+            None => Ok(false),
+        }
+    };
+    delete.await.map_err(to_js)
+}
+
+/// Calls `take(file, bytes)` with all files of a model that is whole, in pieces and in order, and waits for what it returns;
+/// false where there is no such model.
+///
+/// *Errors*: `INTEGRITY` where a chunk was altered.
+#[wasm_bindgen(js_name = exportModel)]
+pub async fn export_model(
+    key: String,
+    take: js_sys::Function,
+    options: JsValue,
+) -> Result<bool, JsValue> {
+    let take = async |file: &str, bytes: &[u8]| {
+        let bytes = js_sys::Uint8Array::from(bytes);
+        let taken = take.call2(&JsValue::NULL, &file.into(), &bytes);
+        let taken = match taken {
+            Ok(promise) => JsFuture::from(js_sys::Promise::resolve(&promise)).await,
+            Err(error) => Err(error),
+        };
+        let words = |error| Error::internal(format!("{file} could not be taken: {error:?}"));
+        taken.map(|_| ()).map_err(words)
+    };
+    let export = async {
+        match store::open(StoreOptions::new(&options)?.store).await? {
+            Some(store) => Library::new(store.as_ref()).export(&key, take).await,
+            None => Ok(false),
+        }
+    };
+    export.await.map_err(to_js)
+}
+
+/// Removes from a store what nobody will come back for.
+#[wasm_bindgen(js_name = sweepModels)]
+pub async fn sweep_models(options: JsValue) -> Result<(), JsValue> {
+    let sweep = async {
+        let StoreOptions { store, locks } = StoreOptions::new(&options)?;
+        match store::open(store).await? {
+            Some(store) => {
+                let locks = store::locks(locks);
+                Library::new(store.as_ref())
+                    .sweep(locks.as_ref(), now())
+                    .await
+            }
+            None => Ok(()),
+        }
+    };
+    sweep.await.map_err(to_js)
+}
+
+/// Numbers as numbers, nothing as `null`.
+fn to_object(value: &impl Serialize) -> Result<JsValue> {
+    let objects = serde_wasm_bindgen::Serializer::json_compatible();
+    value
+        .serialize(&objects)
+        .map_err(|error| Error::internal(error.to_string()))
+}

@@ -1,0 +1,156 @@
+//! Where a model comes from and stays, as the options say.
+
+use std::rc::Rc;
+
+use burn::tensor::Device;
+use js_sys::{Function, Object, Reflect};
+use wasm_bindgen::JsValue;
+
+use super::caller::for_caller;
+use super::options::LoadOptions;
+use super::event_loop::EventLoopScheduler;
+use super::store::{self, now};
+use crate::device::Backend;
+use crate::error::{Error, Result};
+use crate::hub::{FilesHost, Host, HubHost};
+use crate::store::{CacheConfig, ModelKey, Store, Locks};
+use crate::tasks::{LoadProgress, LoadStatus, Source};
+use crate::weights::Dtype;
+
+/// Holds what a [`Source`] borrows.
+pub(super) struct WebSource {
+    host: Box<dyn Host>,
+    store: Option<Box<dyn Store>>,
+    locks: Box<dyn Locks>,
+    key: ModelKey,
+    evict: bool,
+    stall: std::time::Duration,
+    on_progress: Option<Function>,
+    scheduler: EventLoopScheduler,
+}
+
+impl WebSource {
+    /// *Errors*: `InvalidInput`, `BackendUnavailable` where the store cannot be opened.
+    pub async fn new(model: &JsValue, options: LoadOptions) -> Result<Self> {
+        let model = model.as_string().filter(|model| !model.trim().is_empty());
+        let model = model.ok_or_else(|| {
+            Error::invalid_input("model is not a name, expected a string such as 'owner/model'")
+        })?;
+        let LoadOptions {
+            dtype,
+            revision,
+            host,
+            token,
+            files,
+            request,
+            store,
+            evict,
+            stall,
+            locks,
+            signal,
+            on_progress,
+            ..
+        } = options;
+        // Own files are nobody's cache: the same name may come with other bytes next time.
+        let store = match files {
+            Some(_) => None,
+            None => store::open(store).await?,
+        };
+        let key = ModelKey::new(&host, &model, &revision, dtype);
+        let kept = store.is_some() && store::is_browser();
+        let host: Box<dyn Host> = match files {
+            Some(files) => Box::new(FilesHost::new(files)),
+            None => {
+                let missing = || Error::internal("the entry did not say how a host is asked");
+                let request = request.ok_or_else(missing)?;
+                Box::new(HubHost::new(&host, &model, &revision, token, request, kept))
+            }
+        };
+        Ok(Self {
+            host,
+            store,
+            locks: store::locks(locks),
+            key,
+            evict,
+            stall,
+            on_progress,
+            scheduler: EventLoopScheduler::new(signal),
+        })
+    }
+
+    /// Works with it.
+    pub async fn with<T>(&self, work: impl AsyncFn(&Source<'_>) -> Result<T>) -> Result<T> {
+        let progress = |progress: &LoadProgress| {
+            if let Some(listener) = &self.on_progress {
+                report(progress, listener);
+            }
+        };
+        let nonce = (js_sys::Math::random() * u64::MAX as f64) as u64;
+        let cache = self.store.as_deref().map(|store| CacheConfig {
+            locks: self.locks.as_ref(),
+            evict: self.evict,
+            ..CacheConfig::new(store, self.key.clone(), nonce, now())
+        });
+        let source = Source {
+            cache,
+            progress: &progress,
+            stall: self.stall,
+            ..Source::new(self.host.as_ref(), &self.scheduler)
+        };
+        work(&source).await
+    }
+
+    /// Bytes that the store has room for, where it can tell.
+    pub async fn available(&self) -> Option<u64> {
+        self.store.as_ref()?.available().await
+    }
+}
+
+/// Loads a model on the backend, and of the source, that `options` say: `LoadOptions` with `device` decided.
+pub(super) async fn load_model<T>(
+    model: &JsValue,
+    options: &JsValue,
+    load: impl AsyncFn(&Source<'_>, Dtype, &Device) -> Result<T>,
+) -> Result<(Rc<T>, Rc<Backend>)> {
+    for_caller(options, async {
+        let options = LoadOptions::new(options)?;
+        let backend = Backend::open(options.webgpu).await?;
+        let (dtype, device) = (options.dtype, backend.device());
+        let source = WebSource::new(model, options).await?;
+        let model = source
+            .with(async |source| load(source, dtype, &device).await)
+            .await?;
+        backend.check().map(|()| (Rc::new(model), Rc::new(backend)))
+    })
+    .await
+}
+
+fn report(progress: &LoadProgress, listener: &Function) {
+    let status = match progress.status {
+        LoadStatus::Plan => "plan",
+        LoadStatus::Download => "download",
+        LoadStatus::Prepare => "prepare",
+        LoadStatus::Ready => "ready",
+    };
+    let mut entries = vec![
+        ("status", JsValue::from(status)),
+        ("loaded", JsValue::from(progress.loaded as f64)),
+        ("total", JsValue::from(progress.total as f64)),
+        ("cached", JsValue::from(progress.cached)),
+    ];
+    entries.extend(progress.file.map(|file| ("file", JsValue::from(file))));
+    let verified = progress.verified;
+    entries.extend(verified.map(|verified| ("verified", JsValue::from(verified.name()))));
+    // A listener that throws does not break the load.
+    let _ = listener.call1(&JsValue::NULL, &object(entries));
+}
+
+/// A plain object.
+pub(super) fn object(entries: impl IntoIterator<Item = (&'static str, JsValue)>) -> JsValue {
+    let object = Object::new();
+    for (name, value) in entries {
+        // Setting a property of a fresh, extensible object cannot fail.
+        let _ = Reflect::set(&object, &name.into(), &value);
+    }
+    object.into()
+}

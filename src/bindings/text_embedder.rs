@@ -1,0 +1,101 @@
+//! `TextEmbedderHandle`: what `TextEmbedder` of the npm package calls.
+
+use std::rc::Rc;
+
+use js_sys::{Array, Float32Array, Int8Array, Uint8Array};
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use super::caller::for_caller;
+use super::error::to_js;
+use super::options::{embed_options, texts};
+use super::event_loop::EventLoopScheduler;
+use super::source::{load_model, object};
+use crate::device::Backend;
+use crate::error::Result;
+use crate::tasks::{Embeddings, TextEmbedder, Values};
+
+/// A loaded sentence encoder. Calls may overlap; each borrows the model only.
+#[wasm_bindgen]
+pub struct TextEmbedderHandle {
+    embedder: Rc<TextEmbedder>,
+    backend: Rc<Backend>,
+}
+
+#[wasm_bindgen]
+impl TextEmbedderHandle {
+    /// Loads a model; `options` are the `LoadOptions` of the TypeScript types, with `device` decided.
+    ///
+    /// *Errors*: an `Error` with `code`, see the types.
+    pub async fn load(model: JsValue, options: JsValue) -> Result<TextEmbedderHandle, JsValue> {
+        let load = load_model(&model, &options, async |source, dtype, device| {
+            TextEmbedder::load(source, dtype, device).await
+        });
+        let (embedder, backend) = load.await.map_err(to_js)?;
+        Ok(Self { embedder, backend })
+    }
+
+    /// Embeds texts on this thread, yielding to the event loop between layers. The arrays in the result are the caller's.
+    ///
+    /// *Errors*: `INVALID_INPUT`, `ABORTED`.
+    pub fn embed(&self, values: JsValue, options: JsValue) -> js_sys::Promise {
+        // The future holds the model itself, so `free` during a call is harmless.
+        let (embedder, backend) = (self.embedder.clone(), self.backend.clone());
+        wasm_bindgen_futures::future_to_promise(async move {
+            let embed = async {
+                let (options, signal) = embed_options(&options)?;
+                let scheduler = EventLoopScheduler::new(signal);
+                let embeddings = embedder
+                    .embed(&texts("texts", &values)?, &options, &scheduler)
+                    .await?;
+                backend.check().map(|()| embeddings)
+            };
+            for_caller(&options, embed)
+                .await
+                .map(|embeddings| embeddings_to_js(&embeddings))
+                .map_err(to_js)
+        })
+    }
+
+    /// Values of one vector.
+    #[wasm_bindgen(getter)]
+    pub fn dimensions(&self) -> usize {
+        self.embedder.dimensions()
+    }
+
+    /// Longest text in tokens.
+    #[wasm_bindgen(getter, js_name = maxTokens)]
+    pub fn max_tokens(&self) -> usize {
+        self.embedder.max_tokens()
+    }
+}
+
+pub(super) fn embeddings_to_js(embeddings: &Embeddings) -> JsValue {
+    object([
+        ("data", values_to_js(&embeddings.values)),
+        ("dims", numbers(&embeddings.dims).into()),
+        ("tokens", numbers(&embeddings.tokens).into()),
+        (
+            "truncated",
+            embeddings
+                .truncated
+                .iter()
+                .map(|cut| JsValue::from(*cut))
+                .collect::<Array>()
+                .into(),
+        ),
+    ])
+}
+
+pub(super) fn values_to_js(values: &Values) -> JsValue {
+    match values {
+        Values::Float32(values) => Float32Array::from(values.as_slice()).into(),
+        Values::Int8(values) => Int8Array::from(values.as_slice()).into(),
+        Values::Uint8(values) => Uint8Array::from(values.as_slice()).into(),
+    }
+}
+
+pub(super) fn numbers(values: &[usize]) -> Array {
+    let numbers = values.iter().map(|value| JsValue::from(*value as f64));
+    numbers.collect()
+}

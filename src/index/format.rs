@@ -1,0 +1,458 @@
+//! An index as bytes, little-endian.
+//!
+//! ```text
+//! "PLVECIDX", version u32, length of the head u32, the head as JSON
+//! segments, each of one block's rows
+//! BLAKE3 of everything before, 32 bytes
+//! ```
+//!
+//! A segment stands for itself, since a store keeps each in a chunk:
+//!
+//! ```text
+//! rows u32, sets of tags u32
+//! each set: tags u32, each tag: length u32, UTF-8
+//! each row's id: 0 and an i64, or 1, length u32 and UTF-8
+//! each row's set u32, where there are any: 0 for none, else its number from 1
+//! each row's values: f32, i8, or bits from the lowest on
+//! ```
+//!
+//! Signs, lengths and places are made anew of the values when they are read, so nothing in a file can contradict itself.
+
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use super::row::{Row, Shape, zeros};
+use super::blocks::Block;
+use super::tags::{GONE, NONE, TagSets};
+use super::{Id, IndexOptions, IndexPrecision, VectorIndex};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::Chunk;
+
+const MAGIC: &[u8; 8] = b"PLVECIDX";
+
+/// Changes with the layout.
+const VERSION: u32 = 1;
+
+const DIGEST: usize = blake3::OUT_LEN;
+
+/// Bytes that are read at a time.
+const BUFFER: usize = 64 << 10;
+
+/// How far the length of a vector may be from 1.
+const OFF_LENGTH: f64 = 1e-3;
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    dimensions: usize,
+    precision: String,
+    prefilter: bool,
+    source: Option<String>,
+}
+
+impl VectorIndex {
+    /// What [`with_head`](Self::with_head) makes an empty index of.
+    pub(super) fn head(&self) -> Result<String> {
+        let Shape {
+            dimensions,
+            precision,
+            prefilter,
+        } = self.rows.shape();
+        let head = Head {
+            dimensions,
+            precision: precision.name().into(),
+            prefilter,
+            source: self.source.as_deref().map(String::from),
+        };
+        serde_json::to_string(&head).map_err(|error| Error::internal(format!("the head: {error}")))
+    }
+
+    pub(super) fn with_head(head: &str) -> Result<Self> {
+        let head: Head = serde_json::from_str(head)
+            .map_err(|error| Error::invalid_input(format!("bytes: the head: {error}")))?;
+        Self::new(IndexOptions {
+            dimensions: head.dimensions,
+            precision: IndexPrecision::from_name(&head.precision)?,
+            prefilter: head.prefilter,
+            source: head.source,
+        })
+    }
+
+    /// How many bytes [`write_to`](Self::write_to) writes.
+    pub fn byte_length(&self) -> Result<u64> {
+        let mut count = 0;
+        self.parts(&mut |part| {
+            count += part.len() as u64;
+            Ok(())
+        })?;
+        Ok(count + DIGEST as u64)
+    }
+
+    /// Hands out the index as bytes, a part after the other; equal indexes have equal bytes.
+    ///
+    /// *Errors*: those of `take`.
+    pub fn write_to(&self, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut hasher = blake3::Hasher::new();
+        self.parts(&mut |part| {
+            hasher.update(part);
+            take(part)
+        })?;
+        take(hasher.finalize().as_bytes())
+    }
+
+    /// The index as bytes.
+    ///
+    /// *Errors*: `ResourceLimit`.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let length = self.byte_length()? as usize;
+        bytes
+            .try_reserve_exact(length)
+            .map_err(super::row::out_of_memory)?;
+        self.write_to(&mut |part| {
+            bytes.extend_from_slice(part);
+            Ok(())
+        })?;
+        Ok(bytes)
+    }
+
+    fn parts(&self, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let head = self.head()?;
+        take(MAGIC)?;
+        take(&VERSION.to_le_bytes())?;
+        take(&(head.len() as u32).to_le_bytes())?;
+        take(head.as_bytes())?;
+        // Not block by block: what was removed leaves no trace.
+        let shape = self.rows.shape();
+        let mut rows = Vec::new();
+        for slot in 0..self.rows.slots() {
+            let (block, at) = self.rows.place(slot);
+            if block.sets[at] != GONE {
+                rows.push((block, at));
+            }
+            if rows.len() == shape.block_rows() {
+                segment(shape, &rows, &self.tags, take)?;
+                rows.clear();
+            }
+        }
+        segment(shape, &rows, &self.tags, take)
+    }
+
+    /// The index that [`write_to`](Self::write_to) wrote.
+    ///
+    /// *Errors*: `InvalidInput` where these are no bytes of an index, `Integrity` where they were altered.
+    pub fn from_bytes(bytes: &Chunk) -> Result<Self> {
+        let mut reader = Reader::new(bytes, bytes.len());
+        let mut magic = [0; MAGIC.len()];
+        if reader.rest() < magic.len() + 8 + DIGEST {
+            return Err(Error::invalid_input("bytes: too short for an index"));
+        }
+        reader.read(&mut magic)?;
+        if &magic != MAGIC {
+            return Err(Error::invalid_input("bytes: not those of an index"));
+        }
+        let version = reader.u32()?;
+        if version != VERSION as usize {
+            return Err(Error::invalid_input(format!(
+                "bytes: version {version} of the format, expected {VERSION}"
+            )));
+        }
+        let end = bytes.len() - DIGEST;
+        let mut digest = [0; DIGEST];
+        bytes.copy_to(end, &mut digest);
+        if digest_of(bytes, end)? != digest {
+            return Err(Error::integrity(
+                "bytes: altered or cut off since they were written",
+            ));
+        }
+        let mut reader = Reader::new(bytes, end);
+        reader.skip(MAGIC.len() + 4);
+        let length = reader.u32()?;
+        let mut index = Self::with_head(&reader.text(length)?)?;
+        while reader.rest() > 0 {
+            index.read_segment(&mut reader)?;
+        }
+        Ok(index)
+    }
+
+    /// Adds the rows of a chunk of the store, which becomes a block again: else the next save would write all that come behind a gap.
+    pub(super) fn take_chunk(&mut self, chunk: &Chunk) -> Result<()> {
+        self.rows.end_block()?;
+        let mut reader = Reader::new(chunk, chunk.len());
+        self.read_segment(&mut reader)?;
+        match reader.rest() {
+            0 => Ok(()),
+            rest => Err(Error::invalid_input(format!(
+                "bytes: {rest} more behind the rows"
+            ))),
+        }
+    }
+
+    /// On an error the index is good for nothing more.
+    fn read_segment(&mut self, reader: &mut Reader) -> Result<()> {
+        let shape = self.rows.shape();
+        let (rows, sets) = (reader.u32()?, reader.u32()?);
+        // An id is five bytes or more, a set four: what is announced must be there before room is made for it.
+        let least = rows.saturating_mul(5 + shape.value_bytes());
+        if least.saturating_add(sets.saturating_mul(4)) > reader.rest() || rows == 0 {
+            return Err(Error::invalid_input(format!(
+                "bytes: {rows} rows and {sets} sets of tags in {} bytes",
+                reader.rest()
+            )));
+        }
+        let tags = Rc::make_mut(&mut self.tags);
+        let mut numbers = zeros(sets)?;
+        for number in &mut numbers {
+            let count = reader.u32()?;
+            let mut names = Vec::new();
+            for _ in 0..count {
+                let length = reader.u32()?;
+                names.try_reserve(1).map_err(super::row::out_of_memory)?;
+                names.push(reader.text(length)?);
+            }
+            *number = tags.set_of(&names)?;
+        }
+        let mut ids = Vec::new();
+        ids.try_reserve_exact(rows).map_err(super::row::out_of_memory)?;
+        for _ in 0..rows {
+            let mut kind = [0];
+            reader.read(&mut kind)?;
+            let id = match kind {
+                [0] => {
+                    let mut integer = [0; 8];
+                    reader.read(&mut integer)?;
+                    Id::Integer(i64::from_le_bytes(integer))
+                }
+                [1] => {
+                    let length = reader.u32()?;
+                    Id::Text(reader.text(length)?.into())
+                }
+                [other] => {
+                    return Err(Error::invalid_input(format!(
+                        "bytes: an id of kind {other}"
+                    )));
+                }
+            };
+            id.check(|| "bytes: an id".into())?;
+            ids.push(id);
+        }
+        let mut of_rows = zeros(rows)?;
+        if sets > 0 {
+            for set in &mut of_rows {
+                let number = reader.u32()?;
+                *set = match number.checked_sub(1) {
+                    None => NONE,
+                    Some(number) => *numbers.get(number).ok_or_else(|| {
+                        Error::invalid_input(format!("bytes: set {number} of {sets}"))
+                    })?,
+                };
+            }
+        }
+        self.slots.try_reserve(rows).map_err(super::row::out_of_memory)?;
+        let mut row = Row::new(shape)?;
+        let mut values = zeros(shape.value_bytes())?;
+        for (i, (id, set)) in ids.into_iter().zip(of_rows).enumerate() {
+            reader.read(&mut values)?;
+            row.read(shape, &values)?;
+            let slot = self.rows.slots();
+            if slot >= GONE as usize {
+                return Err(Error::invalid_input(
+                    "bytes: more rows than an index can number",
+                ));
+            }
+            if self.slots.insert(id.clone(), slot as u32).is_some() {
+                return Err(Error::invalid_input("bytes: an id comes twice"));
+            }
+            self.rows.push(id, set, &row, rows - i)?;
+        }
+        Ok(())
+    }
+}
+
+/// Rows as bytes; nothing where there are none.
+pub(super) fn segment(
+    shape: Shape,
+    rows: &[(&Block, usize)],
+    tags: &TagSets,
+    take: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    // Those of this segment, in the order in which they occur in it.
+    let mut sets: Vec<u32> = Vec::new();
+    let mut numbers = zeros::<u32>(tags.len())?;
+    for (block, at) in rows {
+        let set = block.sets[*at];
+        if set != NONE && numbers[set as usize] == 0 {
+            sets.push(set);
+            numbers[set as usize] = sets.len() as u32;
+        }
+    }
+    let text = |text: &str, take: &mut dyn FnMut(&[u8]) -> Result<()>| {
+        take(&(text.len() as u32).to_le_bytes())?;
+        take(text.as_bytes())
+    };
+    take(&(rows.len() as u32).to_le_bytes())?;
+    take(&(sets.len() as u32).to_le_bytes())?;
+    for set in &sets {
+        // In an order that does not depend on which tag came first.
+        let mut names: Vec<_> = tags.names(*set).collect();
+        names.sort_unstable();
+        take(&(names.len() as u32).to_le_bytes())?;
+        for name in names {
+            text(name, take)?;
+        }
+    }
+    for (block, at) in rows {
+        match &block.ids[*at] {
+            Id::Integer(integer) => {
+                take(&[0])?;
+                take(&integer.to_le_bytes())?;
+            }
+            Id::Text(id) => {
+                take(&[1])?;
+                text(id, take)?;
+            }
+        }
+    }
+    if !sets.is_empty() {
+        for (block, at) in rows {
+            take(&numbers[block.sets[*at] as usize].to_le_bytes())?;
+        }
+    }
+    let mut row = Row::new(shape)?;
+    for (block, at) in rows {
+        block.get(*at, &mut row);
+        let d = shape.dimensions;
+        match shape.precision {
+            // WebAssembly and what else this runs on are little-endian.
+            IndexPrecision::Float32 => take(bytemuck::cast_slice(&row.floats[..d]))?,
+            IndexPrecision::Int8 => take(bytemuck::cast_slice(&row.bytes[..d]))?,
+            IndexPrecision::Binary => take(&row.signs)?,
+        }
+    }
+    Ok(())
+}
+
+impl Row {
+    /// Takes values as they were written, if they are such as were ever written.
+    fn read(&mut self, shape: Shape, values: &[u8]) -> Result<()> {
+        let d = shape.dimensions;
+        let right = match shape.precision {
+            IndexPrecision::Float32 => {
+                for (to, value) in self.floats.iter_mut().zip(values.as_chunks().0) {
+                    *to = f32::from_le_bytes(*value);
+                }
+                let square = crate::ops::search::square_f32(&self.floats[..d]);
+                (square - 1.0).abs() < OFF_LENGTH
+            }
+            IndexPrecision::Int8 => {
+                self.bytes[..d].copy_from_slice(bytemuck::cast_slice(values));
+                let most = self.bytes[..d].iter().map(|value| value.unsigned_abs());
+                most.max() == Some(127)
+            }
+            IndexPrecision::Binary => {
+                self.signs.copy_from_slice(values);
+                let behind = match d % 8 {
+                    0 => 0,
+                    used => 0xff << used,
+                };
+                values.last().is_none_or(|last| last & behind == 0)
+            }
+        };
+        if !right {
+            return Err(Error::invalid_input("bytes: values that no vector becomes"));
+        }
+        self.finish(d);
+        Ok(())
+    }
+}
+
+fn digest_of(bytes: &Chunk, end: usize) -> Result<[u8; DIGEST]> {
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = zeros(BUFFER.min(end))?;
+    for from in (0..end).step_by(BUFFER) {
+        let part = &mut buffer[..BUFFER.min(end - from)];
+        bytes.copy_to(from, part);
+        hasher.update(part);
+    }
+    Ok(*hasher.finalize().as_bytes())
+}
+
+/// Reads from the front up to `end`, by pieces: the bytes may lie in JavaScript's memory.
+struct Reader<'a> {
+    bytes: &'a Chunk,
+    at: usize,
+    end: usize,
+    buffer: Vec<u8>,
+    /// What of the buffer was read.
+    used: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(bytes: &'a Chunk, end: usize) -> Self {
+        Self {
+            bytes,
+            at: 0,
+            end,
+            buffer: Vec::new(),
+            used: 0,
+        }
+    }
+
+    fn rest(&self) -> usize {
+        self.end - self.at + self.buffer.len() - self.used
+    }
+
+    /// Before anything was read.
+    fn skip(&mut self, count: usize) {
+        self.at = (self.at + count).min(self.end);
+    }
+
+    fn read(&mut self, mut to: &mut [u8]) -> Result<()> {
+        if to.len() > self.rest() {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!(
+                    "bytes: {} expected where {} are left",
+                    to.len(),
+                    self.rest()
+                ),
+            ));
+        }
+        while !to.is_empty() {
+            if self.used == self.buffer.len() {
+                let count = BUFFER.min(self.end - self.at);
+                self.buffer.resize(count, 0);
+                self.bytes.copy_to(self.at, &mut self.buffer);
+                self.at += count;
+                self.used = 0;
+            }
+            let count = to.len().min(self.buffer.len() - self.used);
+            let (now, later) = to.split_at_mut(count);
+            now.copy_from_slice(&self.buffer[self.used..self.used + count]);
+            self.used += count;
+            to = later;
+        }
+        Ok(())
+    }
+
+    fn u32(&mut self) -> Result<usize> {
+        let mut number = [0; 4];
+        self.read(&mut number)?;
+        Ok(u32::from_le_bytes(number) as usize)
+    }
+
+    fn text(&mut self, length: usize) -> Result<String> {
+        if length > self.rest() {
+            return Err(Error::invalid_input(format!(
+                "bytes: a text of {length} bytes where {} are left",
+                self.rest()
+            )));
+        }
+        let mut text = zeros(length)?;
+        self.read(&mut text)?;
+        String::from_utf8(text).map_err(|_| Error::invalid_input("bytes: a text that is no UTF-8"))
+    }
+}

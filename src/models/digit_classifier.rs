@@ -1,0 +1,90 @@
+//! The judge: a small classifier of handwritten digits, by which the generator is measured.
+//!
+//! The same network as `Judge` in `training/digits/models.py`, whose module names the fields bear.
+
+use burn::tensor::Tensor;
+
+use super::digits::EDGE;
+use crate::error::Result;
+use crate::ops::{Activation, Conv2d, GroupNorm, Linear, Window};
+use crate::weights::{Parameter, Role, Tensors};
+
+/// Each convolution: inputs, outputs, stride.
+const CONVOLUTIONS: [(usize, usize, usize); 5] = [
+    (1, 24, 1),
+    (24, 48, 2),
+    (48, 48, 1),
+    (48, 64, 2),
+    (64, 64, 2),
+];
+/// Pixels that are left, 4 by 4, times their channels.
+const FLAT: usize = 4 * 4 * 64;
+const HIDDEN: usize = 64;
+const GROUPS: usize = 8;
+const EPSILON: f32 = 1e-5;
+
+/// The network.
+pub struct DigitClassifier {
+    /// Each a convolution and the norm after it.
+    layers: Vec<(Conv2d, GroupNorm)>,
+    /// `[hidden, flat]`
+    hidden: Linear,
+    /// `[10, hidden]`
+    output: Linear,
+}
+
+impl DigitClassifier {
+    /// Every tensor of the network. Tensors of convolutions are `[n, rows, columns, c]` as rows of `n`.
+    pub fn parameters() -> Vec<Parameter> {
+        let convolutions =
+            (CONVOLUTIONS.iter().zip(1..)).map(|((c, n, _), i)| (format!("conv{i}"), *n, 9 * c));
+        let linears = [("hidden", HIDDEN, FLAT), ("output", 10, HIDDEN)];
+        let linears = linears.map(|(name, n, k)| (name.to_owned(), n, k));
+        let weights = convolutions.chain(linears).flat_map(|(name, n, k)| {
+            [
+                Parameter::new(format!("{name}.weight"), Role::Rows, &[n, k]),
+                Parameter::new(format!("{name}.bias"), Role::Plain, &[n]),
+            ]
+        });
+        let norms = CONVOLUTIONS.iter().zip(1..).flat_map(|((_, n, _), i)| {
+            ["weight", "bias"]
+                .map(|part| Parameter::new(format!("norm{i}.{part}"), Role::Plain, &[*n]))
+        });
+        weights.chain(norms).collect()
+    }
+
+    /// Takes the network's tensors out of `weights`.
+    ///
+    /// *Errors*: `Internal` where `weights` were loaded for other parameters.
+    pub fn new(mut weights: Tensors) -> Result<Self> {
+        let layers = CONVOLUTIONS.iter().zip(1..).map(|((c, _, stride), i)| {
+            let window = Window {
+                size: 3,
+                stride: *stride,
+                padding: 1,
+            };
+            Ok((
+                weights.conv2d(&format!("conv{i}"), *c, window)?,
+                weights.group_norm(&format!("norm{i}"), GROUPS, EPSILON)?,
+            ))
+        });
+        Ok(Self {
+            layers: layers.collect::<Result<_>>()?,
+            hidden: weights.linear_of_rows("hidden", FLAT)?,
+            output: weights.linear_of_rows("output", HIDDEN)?,
+        })
+    }
+
+    /// The logits of the ten digits. *Shapes*: `x: [b, 28, 28, 1]` in -1 to 1, result `[b, 10]`.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<2> {
+        let [b, ..] = x.dims();
+        debug_assert_eq!(x.dims(), [b, EDGE, EDGE, 1]);
+        let mut h = x;
+        for (conv, norm) in &self.layers {
+            h = norm.forward(conv.forward(h), Activation::Silu);
+        }
+        // [b, 4, 4, 64] → [b, 1024]
+        let hidden = self.hidden.forward(h.reshape([b, FLAT]), Activation::Silu);
+        self.output.forward(hidden, Activation::Identity)
+    }
+}

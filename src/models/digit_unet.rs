@@ -1,0 +1,277 @@
+//! The digit generator: a small U-Net that sees the clean picture in a noisy one.
+//!
+//! The same network as `Generator` in `training/digits/models.py`, whose module names the fields bear. Its way of drawing is in
+//! `tasks/generate.rs`.
+//!
+//! *Source*: rectified flow by predicting the picture (Liu, Gong & Liu, "Flow Straight and Fast", 2022; Li & He, "Back to
+//! Basics: Let Denoising Generative Models Denoise", 2025); blocks and conditions as in Dhariwal & Nichol, "Diffusion Models
+//! Beat GANs on Image Synthesis", 2021.
+
+use burn::tensor::{Device, Tensor, activation};
+
+use crate::error::Result;
+use crate::ops::{
+    Activation, Conv2d, GroupNorm, Linear, Window, floats, group_norm, read, upsample,
+};
+use crate::scheduler::Scheduler;
+use crate::weights::{Dtype, Parameter, Role, Tensors};
+
+/// Pixels along an edge of a picture.
+pub const EDGE: usize = 28;
+/// Rows of the table of classes: ten digits, and one for no class.
+pub const CLASSES: usize = 11;
+
+/// Channels at 14x14; there are twice as many at 7x7.
+const WIDTH: usize = 48;
+/// Values of a condition.
+const CONDITION: usize = 128;
+/// Sines and cosines that tell the time, and the highest of their rates.
+const FREQUENCIES: usize = 32;
+const HIGHEST_RATE: f32 = 1000.0;
+const GROUPS: usize = 8;
+const EPSILON: f32 = 1e-5;
+
+/// The network.
+pub struct DigitUNet {
+    /// `[condition, 2 · frequencies]`
+    time1: Linear,
+    /// `[condition, condition]`
+    time2: Linear,
+    /// `[classes, condition]`, row by row.
+    classes: Vec<f32>,
+    /// 28x28x1 → 14x14x48
+    stem: Conv2d,
+    down: Vec<Block>,
+    /// 14x14x48 → 7x7x96
+    shrink: Conv2d,
+    middle: Vec<Block>,
+    /// 7x7x96 → 7x7x48
+    grow: Conv2d,
+    up: Vec<Block>,
+    norm: GroupNorm,
+    /// 14x14x48 → 14x14x4, four pixels of the picture in each.
+    head: Conv2d,
+    device: Device,
+}
+
+/// Two convolutions beside the residual; the condition scales and shifts between them.
+struct Block {
+    norm1: GroupNorm,
+    conv1: Conv2d,
+    /// The second norm, whose gain and offset, `[c, condition]` each, are the condition's to say.
+    gain: Linear,
+    offset: Linear,
+    conv2: Conv2d,
+}
+
+const SAME: Window = Window {
+    size: 3,
+    stride: 1,
+    padding: 1,
+};
+const HALF: Window = Window { stride: 2, ..SAME };
+const POINT: Window = Window {
+    size: 1,
+    stride: 1,
+    padding: 0,
+};
+
+/// The names of the blocks and their channels.
+fn blocks() -> impl Iterator<Item = (String, usize)> {
+    [
+        ("down", 2, WIDTH),
+        ("middle", 3, 2 * WIDTH),
+        ("up", 2, WIDTH),
+    ]
+    .into_iter()
+    .flat_map(|(part, count, c)| (0..count).map(move |i| (format!("{part}.{i}"), c)))
+}
+
+impl DigitUNet {
+    /// Every tensor of the network. Tensors of convolutions are `[n, rows, columns, c]` as rows of `n`.
+    pub fn parameters() -> Vec<Parameter> {
+        let mut parameters = Vec::new();
+        let mut layer = |name: &str, n: usize, k: usize| {
+            parameters.push(Parameter::new(
+                format!("{name}.weight"),
+                Role::Rows,
+                &[n, k],
+            ));
+            parameters.push(Parameter::new(format!("{name}.bias"), Role::Plain, &[n]));
+        };
+        layer("time1", CONDITION, 2 * FREQUENCIES);
+        layer("time2", CONDITION, CONDITION);
+        layer("stem", WIDTH, 9);
+        layer("shrink", 2 * WIDTH, 9 * WIDTH);
+        layer("grow", WIDTH, 2 * WIDTH);
+        layer("head", 4, 9 * WIDTH);
+        for (block, c) in blocks() {
+            layer(&format!("{block}.conv1"), c, 9 * c);
+            layer(&format!("{block}.condition"), 2 * c, CONDITION);
+            layer(&format!("{block}.conv2"), c, 9 * c);
+        }
+        let table = Parameter::new("classes.weight", Role::Rows, &[CLASSES, CONDITION]);
+        parameters.push(table);
+        let norms = blocks()
+            .flat_map(|(block, c)| ["norm1", "norm2"].map(|norm| (format!("{block}.{norm}"), c)));
+        for (name, c) in norms.chain([("norm".to_owned(), WIDTH)]) {
+            for part in ["weight", "bias"] {
+                let name = format!("{name}.{part}");
+                parameters.push(Parameter::new(name, Role::Plain, &[c]));
+            }
+        }
+        parameters
+    }
+
+    /// Takes the network's tensors out of `weights`.
+    ///
+    /// *Errors*: `Internal` where `weights` were loaded for other parameters.
+    pub fn new(mut weights: Tensors, device: Device) -> Result<Self> {
+        let (mut down, mut middle, mut up) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, c) in blocks() {
+            let block = Block::new(&name, c, &mut weights, &device)?;
+            match name.split('.').next() {
+                Some("down") => down.push(block),
+                Some("middle") => middle.push(block),
+                _ => up.push(block),
+            }
+        }
+        Ok(Self {
+            time1: weights.linear_of_rows("time1", 2 * FREQUENCIES)?,
+            time2: weights.linear_of_rows("time2", CONDITION)?,
+            classes: weights.rows("classes.weight", CONDITION)?,
+            stem: weights.conv2d("stem", 1, HALF)?,
+            down,
+            shrink: weights.conv2d("shrink", WIDTH, HALF)?,
+            middle,
+            grow: weights.conv2d("grow", 2 * WIDTH, POINT)?,
+            up,
+            norm: weights.group_norm("norm", GROUPS, EPSILON)?,
+            head: weights.conv2d("head", WIDTH, SAME)?,
+            device,
+        })
+    }
+
+    /// The clean pictures that the network sees in noisy ones at a time between 0, noise, and 1, clean.
+    ///
+    /// *Shapes*: `x`: 28 rows of 28 values from about -1 to 1 for each picture, `mixes`: how much of each class it is to be;
+    /// the result as `x`. *Errors*: `Aborted`.
+    pub async fn predict_clean(
+        &self,
+        x: Vec<f32>,
+        time: f32,
+        mixes: &[[f32; CLASSES]],
+        scheduler: &dyn Scheduler,
+    ) -> Result<Vec<f32>> {
+        let b = mixes.len();
+        // The condition: the time's, [1, condition], and the classes', [b, condition].
+        let time = floats(frequencies(time), [1, 2 * FREQUENCIES], &self.device);
+        let time = self.time1.forward(time, Activation::Silu);
+        let time = self.time2.forward(time, Activation::Identity);
+        let classes = floats(self.embed(mixes), [b, CONDITION], &self.device);
+        let condition = activation::silu(time + classes);
+        let mut h = self
+            .stem
+            .forward(floats(x, [b, EDGE, EDGE, 1], &self.device));
+        for block in &self.down {
+            scheduler.yield_now().await?;
+            h = block.forward(h, &condition);
+        }
+        let skip = h.clone();
+        h = self.shrink.forward(h);
+        for block in &self.middle {
+            scheduler.yield_now().await?;
+            h = block.forward(h, &condition);
+        }
+        h = upsample(self.grow.forward(h), 2) + skip;
+        for block in &self.up {
+            scheduler.yield_now().await?;
+            h = block.forward(h, &condition);
+        }
+        let h = self.head.forward(self.norm.forward(h, Activation::Silu));
+        Ok(unfold(&read(h).await?))
+    }
+
+    /// The embeddings of mixed classes, `[b, condition]` row by row.
+    fn embed(&self, mixes: &[[f32; CLASSES]]) -> Vec<f32> {
+        let row = |mix: &[f32; CLASSES]| {
+            let mut row = vec![0.0; CONDITION];
+            for (share, class) in mix.iter().zip(self.classes.chunks_exact(CONDITION)) {
+                for (sum, value) in row.iter_mut().zip(class) {
+                    *sum += share * value;
+                }
+            }
+            row
+        };
+        mixes.iter().flat_map(row).collect()
+    }
+}
+
+impl Block {
+    fn new(name: &str, c: usize, weights: &mut Tensors, device: &Device) -> Result<Self> {
+        let norm2 = |part: &str| format!("{name}.norm2.{part}");
+        let gamma = weights.values(&norm2("weight"))?;
+        let beta = weights.values(&norm2("bias"))?;
+        // The condition says a scale s and a shift t: norm · γ (1 + s) + β (1 + s) + t. Both factors are linear in it.
+        let matrix = weights.rows(&format!("{name}.condition.weight"), CONDITION)?;
+        let bias = weights.values(&format!("{name}.condition.bias"))?;
+        let ((scales, shifts), (scale, shift)) = (matrix.split_at(c * CONDITION), bias.split_at(c));
+        let (mut gain, mut offset) = (scales.to_vec(), shifts.to_vec());
+        for (i, (gain, offset)) in gain.iter_mut().zip(&mut offset).enumerate() {
+            let channel = i / CONDITION;
+            *offset += beta[channel] * *gain;
+            *gain *= gamma[channel];
+        }
+        let gain_bias: Vec<f32> = gamma
+            .iter()
+            .zip(scale)
+            .map(|(g, s)| g * (1.0 + s))
+            .collect();
+        let offset_bias = beta.iter().zip(scale).zip(shift);
+        let offset_bias: Vec<f32> = offset_bias.map(|((b, s), t)| b * (1.0 + s) + t).collect();
+        Ok(Self {
+            norm1: weights.group_norm(&format!("{name}.norm1"), GROUPS, EPSILON)?,
+            conv1: weights.conv2d(&format!("{name}.conv1"), c, SAME)?,
+            gain: Linear::pack(&gain, &gain_bias, Dtype::F32, device)?,
+            offset: Linear::pack(&offset, &offset_bias, Dtype::F32, device)?,
+            conv2: weights.conv2d(&format!("{name}.conv2"), c, SAME)?,
+        })
+    }
+
+    /// *Shapes*: `x: [b, h, w, c]`, `condition: [b, condition]`, result as `x`.
+    fn forward(&self, x: Tensor<4>, condition: &Tensor<2>) -> Tensor<4> {
+        let gain = self.gain.forward(condition.clone(), Activation::Identity);
+        let offset = self.offset.forward(condition.clone(), Activation::Identity);
+        let h = self.norm1.forward(x.clone(), Activation::Silu);
+        let h = self.conv1.forward(h);
+        let h = group_norm(h, gain, offset, GROUPS, EPSILON, Activation::Silu);
+        self.conv2.forward(h) + x
+    }
+}
+
+/// Four channels are two by two pixels: `[b, 14, 14, 4]` → `[b, 28, 28]`.
+fn unfold(fours: &[f32]) -> Vec<f32> {
+    let half = EDGE / 2;
+    let mut pixels = vec![0.0; fours.len()];
+    for (i, four) in fours.as_chunks::<4>().0.iter().enumerate() {
+        // Rows of all pictures lie one below the other.
+        let (row, column) = (i / half * 2, i % half * 2);
+        for (part, value) in four.iter().enumerate() {
+            pixels[(row + part / 2) * EDGE + column + part % 2] = *value;
+        }
+    }
+    pixels
+}
+
+/// Sines, then cosines, of the time at rates from 1 to 1000. *Source*: Vaswani et al., "Attention Is All You Need", 2017, 3.5.
+fn frequencies(time: f32) -> Vec<f32> {
+    let angles = (0..FREQUENCIES).map(|i| {
+        let rate = (HIGHEST_RATE.ln() / (FREQUENCIES - 1) as f32 * i as f32).exp();
+        time * rate
+    });
+    let angles: Vec<f32> = angles.collect();
+    let sines = angles.iter().map(|angle| angle.sin());
+    sines
+        .chain(angles.iter().map(|angle| angle.cos()))
+        .collect()
+}

@@ -1,0 +1,254 @@
+//! A model that is whole in a store. As a [`Host`] it has the files that loading needs.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use async_trait::async_trait;
+use blake3::Hasher;
+use futures_util::future::join_all;
+
+use super::records::{self, Manifest, Reference, StoredFile};
+use super::{Chunk, ModelKey, Store};
+use crate::error::{Error, Result};
+use crate::hub::{ByteStream, FileEntry, Host, MAX_FILE, Opened, Snapshot, Verified};
+
+/// A readable model.
+pub struct StoredModel<'a> {
+    store: &'a dyn Store,
+    key: ModelKey,
+    manifest: Manifest,
+    outdated: bool,
+}
+
+impl<'a> StoredModel<'a> {
+    /// The model that the key's revision stands for, or `None` where the store has none that is whole.
+    pub async fn open(store: &'a dyn Store, key: &ModelKey) -> Result<Option<Self>> {
+        let Some(reference) = rows::get::<Reference>(store, &key.reference()).await? else {
+            return Ok(None);
+        };
+        let outdated = reference.commit != reference.latest;
+        let found = Self::at(store, key, &reference.commit).await?;
+        Ok(found.map(|model| Self { outdated, ..model }))
+    }
+
+    /// The model of one commit, or `None` where the store has none that is whole.
+    pub async fn at(store: &'a dyn Store, key: &ModelKey, commit: &str) -> Result<Option<Self>> {
+        let manifest: Option<Manifest> = rows::get(store, &key.manifest(commit)).await?;
+        Ok(manifest.map(|manifest| Self::begun(store, key, manifest)))
+    }
+
+    /// What of a model is there, whether or not that is all of it.
+    pub(super) fn begun(store: &'a dyn Store, key: &ModelKey, manifest: Manifest) -> Self {
+        Self {
+            store,
+            key: key.clone(),
+            manifest,
+            outdated: false,
+        }
+    }
+
+    /// Whether the host has had a newer commit since.
+    pub fn is_outdated(&self) -> bool {
+        self.outdated
+    }
+
+    /// By what it was checked when it was fetched.
+    pub fn verified(&self) -> Verified {
+        Verified::from_name(&self.manifest.verified).unwrap_or(Verified::Length)
+    }
+
+    /// What it was made from.
+    pub fn commit(&self) -> &str {
+        &self.manifest.commit
+    }
+
+    /// Lets the key's revision stand for this commit.
+    pub async fn refer(&self) -> Result<()> {
+        let commit = self.manifest.commit.clone();
+        let reference = Reference {
+            latest: commit.clone(),
+            commit,
+        };
+        rows::put(self.store, &self.key.reference(), &reference, &[]).await
+    }
+
+    /// Notes what the host has now. Where a new commit left the model's files as they are, it becomes the model's.
+    pub async fn refresh(mut self, snapshot: &Snapshot) -> Result<()> {
+        let Some(latest) = snapshot.commit.clone() else {
+            return Ok(());
+        };
+        let before = std::mem::replace(&mut self.manifest.commit, latest.clone());
+        if before == latest && !self.outdated {
+            return Ok(());
+        }
+        if has_all(snapshot, &self.manifest.sources) {
+            let key = self.key.manifest(&latest);
+            rows::put(self.store, &key, &self.manifest, &[]).await?;
+            self.refer().await?;
+            if before != latest {
+                self.store.delete(&self.key.manifest(&before)).await?;
+            }
+            return Ok(());
+        }
+        let reference = Reference {
+            commit: before,
+            latest,
+        };
+        rows::put(self.store, &self.key.reference(), &reference, &[]).await
+    }
+
+    /// Removes the model, the manifest first.
+    pub async fn delete(self) -> Result<()> {
+        let manifest = self.key.manifest(&self.manifest.commit);
+        self.store.delete(&manifest).await?;
+        let chunks = self.key.chunks(&self.manifest.writing);
+        for key in self.store.keys(&chunks).await? {
+            self.store.delete(&key).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether files have the content now that they had when they were read.
+pub(super) fn has_all(snapshot: &Snapshot, sources: &BTreeMap<String, String>) -> bool {
+    let same =
+        |(file, source): (&String, &String)| source_of(snapshot, file).as_ref() == Some(source);
+    !sources.is_empty() && sources.iter().all(same)
+}
+
+/// What tells a file's content in a snapshot: its digest, and nothing where that is unknown.
+pub(super) fn source_of(snapshot: &Snapshot, file: &str) -> Option<String> {
+    match &snapshot.files {
+        None => None,
+        Some(files) => match files.get(file) {
+            None => Some("absent".into()),
+            Some(entry) => entry.digest.as_ref().map(ToString::to_string),
+        },
+    }
+}
+
+#[async_trait(?Send)]
+impl Host for StoredModel<'_> {
+    async fn snapshot(&self) -> Result<Snapshot> {
+        let entry = |file: &StoredFile| FileEntry {
+            size: Some(file.size).filter(|size| *size <= MAX_FILE),
+            ..FileEntry::default()
+        };
+        let files = self.manifest.files.iter();
+        Ok(Snapshot {
+            commit: Some(self.manifest.commit.clone()),
+            files: Some(
+                files
+                    .map(|(path, file)| (path.clone(), entry(file)))
+                    .collect(),
+            ),
+            ..Snapshot::default()
+        })
+    }
+
+    async fn open(
+        &self,
+        _commit: Option<&str>,
+        file: &str,
+        _range: Range<u64>,
+    ) -> Result<Option<Opened>> {
+        let Some(stored) = self.manifest.files.get(file) else {
+            return Ok(None);
+        };
+        let stream = ChunkStream::open(self.store, &self.key, &self.manifest.writing, file, stored);
+        Ok(Some(Opened {
+            stream: Box::new(stream.await?),
+            start: 0,
+            end: u64::MAX,
+            size: Some(stored.size),
+            validator: None,
+        }))
+    }
+}
+
+/// A stored file; each chunk's digest is checked when its last byte is read.
+pub(super) struct ChunkStream {
+    file: String,
+    /// With their digests, last first, so that a chunk is let go once it is read.
+    rest: Vec<(Chunk, String)>,
+    /// Read from the chunk under way.
+    position: usize,
+    hasher: Hasher,
+}
+
+impl ChunkStream {
+    /// *Errors*: `Integrity` where a chunk is missing or the size is another one.
+    pub async fn open(
+        store: &dyn Store,
+        key: &ModelKey,
+        writing: &str,
+        file: &str,
+        stored: &StoredFile,
+    ) -> Result<Self> {
+        // Read ahead of the stream, because a `ByteStream` borrows nothing; in the browser this is JavaScript's memory.
+        // All are asked for at once: a database answers the next while this one is on its way.
+        let keys: Vec<_> = (0..stored.chunks.len())
+            .map(|index| key.chunk(writing, file, index))
+            .collect();
+        // And waited for, whatever one of them says: a database must not answer who is gone.
+        let chunks = join_all(keys.iter().map(|key| store.get(key))).await;
+        let chunks: Result<Option<Vec<Chunk>>> = chunks.into_iter().collect();
+        let chunks = chunks?;
+        let missing = || Error::integrity(format!("{file}: a stored chunk is missing"));
+        let chunks = chunks.ok_or_else(missing)?;
+        let found: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        if found != stored.size {
+            let size = stored.size;
+            let message = format!("{file}: the store has {found} bytes of {size}");
+            return Err(Error::integrity(message));
+        }
+        let mut rest: Vec<_> = chunks
+            .into_iter()
+            .zip(stored.chunks.iter().cloned())
+            .collect();
+        rest.reverse();
+        Ok(Self {
+            file: file.into(),
+            rest,
+            position: 0,
+            hasher: Hasher::new(),
+        })
+    }
+}
+
+#[async_trait(?Send)]
+impl ByteStream for ChunkStream {
+    async fn read(&mut self, to: &mut [u8]) -> Result<usize> {
+        if to.is_empty() {
+            return Ok(0);
+        }
+        while let Some((chunk, digest)) = self.rest.last() {
+            // Shorter than it was where its owner has transferred it meanwhile.
+            let altered = || Error::integrity(format!("{}: a stored chunk was altered", self.file));
+            let rest = chunk.len().checked_sub(self.position);
+            let count = to.len().min(rest.ok_or_else(altered)?);
+            chunk.copy_to(self.position, &mut to[..count]);
+            hash(&mut self.hasher, &to[..count]);
+            self.position += count;
+            if self.position == chunk.len() {
+                let found = std::mem::take(&mut self.hasher).finalize().to_hex();
+                if found.as_str() != digest {
+                    return Err(altered());
+                }
+                self.rest.pop();
+                self.position = 0;
+            }
+            if count > 0 {
+                return Ok(count);
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// In pieces, which WebAssembly hashes faster than one long call.
+pub(super) fn hash(hasher: &mut Hasher, bytes: &[u8]) {
+    for piece in bytes.chunks(64 << 10) {
+        hasher.update(piece);
+    }
+}
