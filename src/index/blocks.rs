@@ -37,7 +37,9 @@ impl Block {
         }
         .map_err(out_of_memory)?;
         if shape.precision == IndexPrecision::Int8 {
-            self.factors.try_reserve_exact(rows).map_err(out_of_memory)?;
+            self.factors
+                .try_reserve_exact(rows)
+                .map_err(out_of_memory)?;
         }
         if shape.has_signs() {
             let all = (self.ids.len() + rows).next_multiple_of(GROUP) * shape.sign_bytes();

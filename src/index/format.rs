@@ -22,8 +22,8 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use super::row::{Row, Shape, zeros};
 use super::blocks::Block;
+use super::row::{Row, Shape, zeros};
 use super::tags::{GONE, NONE, TagSets};
 use super::{Id, IndexOptions, IndexPrecision, VectorIndex};
 use crate::error::{Error, ErrorKind, Result};
@@ -213,7 +213,8 @@ impl VectorIndex {
             *number = tags.set_of(&names)?;
         }
         let mut ids = Vec::new();
-        ids.try_reserve_exact(rows).map_err(super::row::out_of_memory)?;
+        ids.try_reserve_exact(rows)
+            .map_err(super::row::out_of_memory)?;
         for _ in 0..rows {
             let mut kind = [0];
             reader.read(&mut kind)?;
@@ -248,7 +249,9 @@ impl VectorIndex {
                 };
             }
         }
-        self.slots.try_reserve(rows).map_err(super::row::out_of_memory)?;
+        self.slots
+            .try_reserve(rows)
+            .map_err(super::row::out_of_memory)?;
         let mut row = Row::new(shape)?;
         let mut values = zeros(shape.value_bytes())?;
         for (i, (id, set)) in ids.into_iter().zip(of_rows).enumerate() {

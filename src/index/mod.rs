@@ -3,26 +3,26 @@
 //! No graph, no clusters: 100,000 vectors are read through in a few milliseconds, the result is exact, and adding, removing and saving stay
 //! simple. What makes it fast is how little is read: int8 rows, or one bit of each value first and then the rows that are near by it.
 
-mod top_k;
+mod blocks;
 mod format;
-mod search;
 mod id;
 mod row;
-mod blocks;
 mod saved;
+mod search;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod top_k;
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
-pub use search::{Filter, Hit, SearchOptions};
 pub use id::Id;
 pub use saved::{IndexSnapshot, SavedIndex};
+pub use search::{Filter, Hit, SearchOptions};
 
-use self::row::{Row, Shape, out_of_memory, probe};
 use self::blocks::Rows;
+use self::row::{Row, Shape, out_of_memory, probe};
 use self::tags::{NONE, TagSets};
 use crate::error::{Error, Result};
 

@@ -61,7 +61,9 @@ pub(super) fn out_of_memory(error: std::collections::TryReserveError) -> Error {
 
 /// Where nothing allocates in a way that could fail, as in maps and lists of names: tries first whether there is so much.
 pub(super) fn probe(bytes: usize) -> Result<()> {
-    Vec::<u8>::new().try_reserve_exact(bytes).map_err(out_of_memory)
+    Vec::<u8>::new()
+        .try_reserve_exact(bytes)
+        .map_err(out_of_memory)
 }
 
 pub(super) fn zeros<T: Clone + Default>(count: usize) -> Result<Vec<T>> {

@@ -6,7 +6,7 @@ use super::VectorIndex;
 use super::format::segment;
 use super::tags::GONE;
 use crate::error::Result;
-use crate::store::{Chunk, IndexKey, Store, LockGuard};
+use crate::store::{Chunk, IndexKey, LockGuard, Store};
 
 /// An index as it was at one moment. It shares the rows with the index until that changes them.
 #[derive(Clone, Debug)]

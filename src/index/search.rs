@@ -1,9 +1,9 @@
 //! Searching: all rows, or those first that are near by their signs.
 
-use super::top_k::{Best, Scored};
-use super::row::{Query, Shape, out_of_memory};
 use super::blocks::Rows;
+use super::row::{Query, Shape, out_of_memory};
 use super::tags::GONE;
+use super::top_k::{Best, Scored};
 use super::{Id, IndexPrecision, VectorIndex};
 use crate::error::{Error, Result};
 use crate::ops::search::{count, next_above, next_within};
