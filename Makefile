@@ -67,7 +67,7 @@ TRAINING := .tools/training/bin/python
 train-digits: has-mnist .tools/training/installed
 	@$(TRAINING) training/digits/train.py "$(MNIST)" --out $(DIGITS)
 	@$(TRAINING) training/digits/export.py $(DIGITS)
-	@cargo run --locked --quiet --example pack_digits -- $(DIGITS) weights
+	@cargo run --locked --quiet --release -p pilotlight-tools --features pack --bin pack-digits -- $(DIGITS) weights
 	@$(TRAINING) tests/goldens/digits/make_goldens.py
 	@echo 'weights/ has the new networks: make eval-digits measures them'
 
@@ -133,7 +133,7 @@ test-browser: npm minilm chromium $(SEEDED_CLIP)/model.safetensors
 	@node --test --test-reporter=spec --test-timeout=600000 tests/browser/*.test.mjs
 
 $(SEEDED_CLIP)/model.safetensors:
-	@cargo run --locked --quiet --release -p pilotlight-kernels --example seed_clip -- $(SEEDED_CLIP)
+	@cargo run --locked --quiet --release -p pilotlight-tools --bin seed-clip -- $(SEEDED_CLIP)
 
 # --- set-up; each looks before it acts ---
 

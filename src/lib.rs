@@ -26,18 +26,19 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, clippy::float_cmp))]
 
+#[cfg(target_arch = "wasm32")]
+mod bindings;
 mod device;
 mod error;
 mod hub;
 mod image;
+mod index;
 mod models;
 mod ops;
 mod scheduler;
 mod store;
 mod tasks;
 mod text;
-#[cfg(target_arch = "wasm32")]
-mod bindings;
 mod weights;
 
 pub use device::cpu;
@@ -46,16 +47,19 @@ pub use hub::{
     ByteStream, Digest, FileEntry, Host, MemoryHost, MemoryStream, Opened, Snapshot, Verified,
 };
 pub use image::{ImageProcessor, Rgb, decode as decode_image};
+pub use index::{
+    Filter, Hit, Id, IndexOptions, IndexPrecision, IndexSnapshot, SavedIndex, SearchOptions, Tags,
+    VectorIndex, Vectors,
+};
 pub use ops::{Activation, Linear, LinearWeight};
-pub use scheduler::{Scheduler, NoYield};
+pub use scheduler::{NoYield, Scheduler};
 pub use store::{
-    NoLocks, WriterProgress, Chunk, IndexKey, CacheConfig, Library, MemoryStore, ModelKey, Store, StoredInfo,
-    LockGuard, Locks,
+    CacheConfig, Chunk, IndexKey, Library, LockGuard, Locks, MemoryStore, ModelKey, NoLocks, Store,
+    StoredInfo, WriterProgress,
 };
 pub use tasks::{
-    DigitGenerator, DigitClassifier, EmbedOptions, Embeddings, Filter, GenerateOptions, Hit, Id,
-    ImageTextEmbedder, IndexOptions, IndexPrecision, IndexSnapshot, LabelScore, LoadPlan,
-    LoadProgress, LoadStatus, OnStep, PlannedFile, Pooling, Precision, SavedIndex, SearchOptions,
-    Interpolation, Source, Latent, Tags, TextEmbedder, Tower, Values, VectorIndex, Vectors, plan_model,
+    DigitClassifier, DigitGenerator, EmbedOptions, Embeddings, GenerateOptions, ImageTextEmbedder,
+    Interpolation, LabelScore, Latent, LoadPlan, LoadProgress, LoadStatus, OnStep, PlannedFile,
+    Pooling, Precision, Source, TextEmbedder, Tower, Values, plan_model,
 };
 pub use weights::Dtype;

@@ -2,16 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[path = "support/goldens.rs"]
-mod goldens;
-#[path = "support/seeded.rs"]
-mod seeded;
-
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use pilotlight::{
-    Dtype, EmbedOptions, ErrorKind, ImageTextEmbedder, MemoryHost, Rgb, Source, Tower, NoYield,
+    Dtype, EmbedOptions, ErrorKind, ImageTextEmbedder, MemoryHost, NoYield, Rgb, Source, Tower,
     Values, decode_image,
 };
 use pollster::block_on;
@@ -270,7 +265,10 @@ fn vit_b32() -> Option<(MemoryHost, Expected, PathBuf)> {
             read(folder.join("preprocessor_config.json")),
         ),
         ("tokenizer.json", read(data.join("clip/tokenizer.json"))),
-        ("model.safetensors", seeded::checkpoint()),
+        (
+            "model.safetensors",
+            pilotlight_tools::seeded_clip::checkpoint(),
+        ),
     ]);
     let files = files
         .into_iter()

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use peak_alloc::PeakAlloc;
 use pilotlight::{
-    NoLocks, Chunk, Dtype, Error, Id, ImageProcessor, IndexKey, IndexOptions, IndexPrecision, CacheConfig,
-    Library, MemoryHost, MemoryStore, Rgb, SavedIndex, SearchOptions, Source, Store, Tags,
-    TextEmbedder, NoYield, VectorIndex, decode_image, plan_model,
+    CacheConfig, Chunk, Dtype, Error, Id, ImageProcessor, IndexKey, IndexOptions, IndexPrecision,
+    Library, MemoryHost, MemoryStore, NoLocks, NoYield, Rgb, SavedIndex, SearchOptions, Source,
+    Store, Tags, TextEmbedder, VectorIndex, decode_image, plan_model,
 };
 use pollster::block_on;
 use support::{Files, Flaky, Hurried, WEIGHTS, key, load, model_among, vector};
@@ -321,7 +321,12 @@ fn the_rows_of_the_store() {
             block_on(store.put(key, Chunk::from(row))).unwrap();
         }
         let source = Source {
-            cache: Some(CacheConfig::new(&store, key(Dtype::Q8), 9, 1_795_000_000_000)),
+            cache: Some(CacheConfig::new(
+                &store,
+                key(Dtype::Q8),
+                9,
+                1_795_000_000_000,
+            )),
             ..Source::new(&no_host, &Hurried)
         };
         let library = Library::new(&store);

@@ -10,7 +10,7 @@ mod goldens;
 use std::path::{Path, PathBuf};
 
 use pilotlight::{
-    Dtype, EmbedOptions, Embeddings, MemoryHost, Source, TextEmbedder, NoYield, Values,
+    Dtype, EmbedOptions, Embeddings, MemoryHost, NoYield, Source, TextEmbedder, Values,
 };
 use serde::Deserialize;
 

@@ -8,8 +8,8 @@ use std::cell::Cell;
 
 use async_trait::async_trait;
 use pilotlight::{
-    NoLocks, Chunk, Dtype, Error, ErrorKind, Id, IndexKey, IndexOptions, Library, MemoryHost,
-    MemoryStore, Result, SavedIndex, SearchOptions, Store, VectorIndex,
+    Chunk, Dtype, Error, ErrorKind, Id, IndexKey, IndexOptions, Library, MemoryHost, MemoryStore,
+    NoLocks, Result, SavedIndex, SearchOptions, Store, VectorIndex,
 };
 use pollster::block_on;
 use support::{Flaky, WEIGHTS, load, model, vector};

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pilotlight::{
-    ByteStream, Chunk, Dtype, EmbedOptions, Error, ErrorKind, Host, CacheConfig, MemoryHost, MemoryStore,
-    ModelKey, Opened, Scheduler, Result, Snapshot, Source, Store, TextEmbedder, NoYield, Values,
+    ByteStream, CacheConfig, Chunk, Dtype, EmbedOptions, Error, ErrorKind, Host, MemoryHost,
+    MemoryStore, ModelKey, NoYield, Opened, Result, Scheduler, Snapshot, Source, Store,
+    TextEmbedder, Values,
 };
 use pollster::block_on;
 

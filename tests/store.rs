@@ -8,8 +8,9 @@ use std::cell::Cell;
 
 use async_trait::async_trait;
 use pilotlight::{
-    NoLocks, WriterProgress, Chunk, Digest, Dtype, Error, ErrorKind, Host, CacheConfig, Library, MemoryHost,
-    MemoryStore, ModelKey, Result, Source, Store, TextEmbedder, LockGuard, Locks, NoYield, Verified,
+    CacheConfig, Chunk, Digest, Dtype, Error, ErrorKind, Host, Library, LockGuard, Locks,
+    MemoryHost, MemoryStore, ModelKey, NoLocks, NoYield, Result, Source, Store, TextEmbedder,
+    Verified, WriterProgress,
 };
 use pollster::block_on;
 use serde_json::json;
@@ -31,7 +32,7 @@ fn load_as(host: &dyn Host, store: &dyn Store, key: ModelKey, now: u64) -> Resul
 
 fn load_kept(host: &dyn Host, cache: CacheConfig<'_>) -> Result<TextEmbedder> {
     let source = Source {
-        cache: Some(keep),
+        cache: Some(cache),
         ..Source::new(host, &Hurried)
     };
     block_on(TextEmbedder::load(&source, Dtype::Q8, &pilotlight::cpu()))
@@ -255,11 +256,11 @@ fn sweeping_takes_what_nobody_comes_back_for_and_nothing_else() {
     let sound = Flaky::new(&host, &files, (WEIGHTS, u64::MAX));
     load_as(&sound, &store, named("a/whole"), NOW).unwrap();
     let cut = Flaky::new(&host, &files, (WEIGHTS, 1_000_000));
-    let keep = CacheConfig {
+    let cache = CacheConfig {
         chunk: 100_000,
         ..CacheConfig::new(&store, named("a/half"), 3, NOW)
     };
-    load_kept(&cut, keep).map(|_| ()).unwrap_err();
+    load_kept(&cut, cache).map(|_| ()).unwrap_err();
     let live = keys(&store);
     let rubbish = [
         "pilotlight/2/https://example.org/a/whole@main/q8#manifest".to_string(),
@@ -444,7 +445,7 @@ fn a_part_is_checked_by_the_digests_of_the_lock_file_also_after_a_break() {
     let sound = Flaky::new(&host, &files, (WEIGHTS, u64::MAX));
     let whole = MemoryStore::default();
     let (_, verified) = load(&sound, &whole, Dtype::Q8, 200_000, 1).unwrap();
-    assert_eq!(verified, Some(Verified::LockFile));
+    assert_eq!(verified, Some(Verified::Lock));
     let size = files[WEIGHTS].len() as u64;
     for cut in (500_000..size).step_by(700_000) {
         let store = MemoryStore::default();
@@ -453,7 +454,7 @@ fn a_part_is_checked_by_the_digests_of_the_lock_file_also_after_a_break() {
         let next = Flaky::new(&host, &files, (WEIGHTS, u64::MAX));
         let (_, verified) = load(&next, &store, Dtype::Q8, 200_000, 2).unwrap();
         assert!(
-            begun || verified == Some(Verified::LockFile),
+            begun || verified == Some(Verified::Lock),
             "{cut}: {verified:?} {:?}",
             next.asked
         );
@@ -547,11 +548,11 @@ fn others_hear_of_the_download() {
     }
     let (files, store) = (model(), MemoryStore::default());
     let heard = Heard(std::rc::Rc::default());
-    let keep = CacheConfig {
+    let cache = CacheConfig {
         locks: &heard,
         ..CacheConfig::new(&store, key(Dtype::Q8), 1, NOW)
     };
-    load_kept(&MemoryHost::new(files), keep).unwrap();
+    load_kept(&MemoryHost::new(files), cache).unwrap();
     let heard = heard.0.borrow();
     assert!(heard.len() > 5);
     assert!(

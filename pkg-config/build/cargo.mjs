@@ -13,7 +13,7 @@ export function compileCore({ name, features, profile }) {
   const inputs = digest({
     texts: [profile, ...features, process.env.RUSTFLAGS ?? '', ask('rustc', ['--version'])],
     files: [
-      ...filesUnder('src', '.cargo'),
+      ...filesUnder('src', 'kernels', '.cargo'),
       'Cargo.toml',
       'Cargo.lock',
       'rust-toolchain.toml',

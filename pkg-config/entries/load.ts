@@ -5,7 +5,7 @@ import type { CoreInstance } from './core-instance.js';
 import { PilotlightError } from './error.js';
 import type { Glue } from './glue.js';
 import { byteOptions } from './request.js';
-import { isShared, type Turns, turnsFor } from './locks.js';
+import { isShared, type Locks, locksFor } from './locks.js';
 
 /** Whose loads are under way. */
 const callers = new Set<Caller>();
@@ -14,7 +14,7 @@ const callers = new Set<Caller>();
 export class Load<Options extends LoadOptions> {
   readonly #model: string;
   readonly #options: Options;
-  readonly #locks: Turns;
+  readonly #locks: Locks;
   #cached = false;
 
   constructor(model: string, options: Options) {
@@ -26,7 +26,7 @@ export class Load<Options extends LoadOptions> {
     this.#options = options;
     const report = ({ file, loaded, total }: Pick<LoadProgress, 'file' | 'loaded' | 'total'>): void =>
       options.onProgress?.({ status: 'download', ...(file !== undefined && { file }), loaded, total, cached: false });
-    this.#locks = turnsFor(isShared(options.store), options.signal, report);
+    this.#locks = locksFor(isShared(options.store), options.signal, report);
   }
 
   /** Rejects as soon as the signal fires; what is under way then ends by itself. */
@@ -69,11 +69,11 @@ export class Load<Options extends LoadOptions> {
   refresh(instance: CoreInstance): void {
     const { store, files, revision } = this.#options;
     if (store === false || files) return;
-    const settled = {
+    const resolved = {
       ...this.#options,
       signal: undefined,
       onProgress: undefined,
-      locks: turnsFor(isShared(store), undefined),
+      locks: locksFor(isShared(store), undefined),
       ...byteOptions({}, undefined),
     };
     const offline = (globalThis.navigator as { onLine?: boolean } | undefined)?.onLine === false;
@@ -81,7 +81,7 @@ export class Load<Options extends LoadOptions> {
     const ask = this.#cached && store !== 'memory' && !offline && !fixed;
     void (async () => {
       if (ask) await instance.run(({ refreshModel }) => refreshModel(this.#model, resolved));
-      await sweepOnce(instance, store, settled.locks);
+      await sweepOnce(instance, store, resolved.locks);
     })().catch(() => {
       // Neither is anything that the caller asked for, and both are tried again at the next visit.
     });
@@ -91,7 +91,7 @@ export class Load<Options extends LoadOptions> {
 /** Stores that were swept since this page opened; a program's own ones are not kept from being collected. */
 const swept = { names: new Set<unknown>(), objects: new WeakSet<object>() };
 
-async function sweepOnce(instance: CoreInstance, store: LoadOptions['store'], locks: Turns): Promise<void> {
+async function sweepOnce(instance: CoreInstance, store: LoadOptions['store'], locks: Locks): Promise<void> {
   if (store === 'memory') return;
   const known = typeof store === 'object' && store !== null ? swept.objects : swept.names;
   if (known.has(store as object)) return;

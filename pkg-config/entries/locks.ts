@@ -2,17 +2,17 @@ import { Caller } from './caller.js';
 import { Line } from './line.js';
 
 /** A turn to write a model into a store. */
-export interface Turn {
+export interface LockGuard {
   /** Tells those who wait how far the download is. */
   announce(file: string | undefined, loaded: number, total: number): void;
   end(): void;
 }
 
 /** Gives one turn at a time for each name; Rust asks for them. */
-export interface Turns {
-  take(name: string): Promise<Turn>;
+export interface Locks {
+  take(name: string): Promise<LockGuard>;
   /** `undefined` where somebody has it. */
-  tryTake(name: string): Promise<Turn | undefined>;
+  tryTake(name: string): Promise<LockGuard | undefined>;
   /** Ends what is still held, by a core that trapped for one. */
   endAll(): void;
 }
@@ -30,20 +30,20 @@ export const isShared = (store: unknown): boolean => store === undefined || stor
 const PATIENCE = 120_000;
 
 /**
- * Turns among all tabs of the origin where the store is theirs together, else among the loads of this page.
+ * Locks among all tabs of the origin where the store is theirs together, else among the loads of this page.
  * `listener` hears what the holder announces while one waits.
  */
-export function turnsFor(
+export function locksFor(
   shared: boolean,
   signal: AbortSignal | undefined,
   listener?: (announcement: Announcement) => void,
-): Turns {
+): Locks {
   const locks = shared ? (globalThis.navigator as Navigator | undefined)?.locks : undefined;
-  const held = new Set<Turn>();
+  const held = new Set<LockGuard>();
 
-  function turn(name: string, release: () => void): Turn {
+  function turn(name: string, release: () => void): LockGuard {
     const channel = channelFor(name);
-    const taken: Turn = {
+    const taken: LockGuard = {
       announce: (file, loaded, total) =>
         channel?.postMessage({ ...(file !== undefined && { file }), loaded, total } satisfies Announcement),
       end() {

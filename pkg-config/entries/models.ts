@@ -5,7 +5,7 @@ import { checkModel, checkObject } from './check.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import type { Glue } from './glue.js';
 import { byteOptions } from './request.js';
-import { isShared, turnsFor } from './locks.js';
+import { isShared, locksFor } from './locks.js';
 
 /** The most that WebAssembly can address. */
 const WASM_LIMIT = 2 ** 32;
@@ -45,8 +45,8 @@ export function modelsOn(cores: Cores): typeof Api.models {
         checkModel(model, options);
         const { instance, report } = await abortable(chooseBackend(cores, options), signal);
         const { device, dtype, reason } = report;
-        const locks = turnsFor(isShared(options.store), signal);
-        const settled = { ...options, device, dtype, locks, ...byteOptions(options, signal) };
+        const locks = locksFor(isShared(options.store), signal);
+        const resolved = { ...options, device, dtype, locks, ...byteOptions(options, signal) };
         const plan = await abortable(
           instance.run(({ planModel }) => planModel(model, resolved)),
           signal,

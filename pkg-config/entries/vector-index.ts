@@ -5,7 +5,7 @@ import type { CoreInstance } from './core-instance.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import { bytesOf, tagOf } from './foreign.js';
 import type { Glue, VectorIndexHandle } from './glue.js';
-import { isShared, turnsFor } from './locks.js';
+import { isShared, locksFor } from './locks.js';
 import { checkId, checkIds, checkTags, toFloats, toQuery, toWhole } from './vectors.js';
 
 /** Only the static functions may construct. */
@@ -94,7 +94,7 @@ export function vectorIndexOn({ cpu }: Cores): typeof Api.VectorIndex {
     search(query: Api.Query, k: number, options: Api.SearchOptions = {}): Api.SearchHit[] {
       const { filter, exact, candidates } = checkObject('options', options) as Api.SearchOptions;
       const vector = toQuery(query, this.dimensions);
-      const settled = {
+      const resolved = {
         exact,
         ...(candidates !== undefined && { candidates: Math.min(toWhole('candidates', candidates), MOST) }),
       };
@@ -140,7 +140,7 @@ export function vectorIndexOn({ cpu }: Cores): typeof Api.VectorIndex {
     #filtered(
       vector: Float32Array,
       k: number,
-      settled: object,
+      resolved: object,
       filter: (id: Api.VectorId) => boolean,
     ): Api.SearchHit[] {
       let thrown: { error: unknown } | undefined;
@@ -217,12 +217,12 @@ async function stored<T>(
   instance: CoreInstance,
   name: unknown,
   options: Api.StoreOptions,
-  work: (glue: Glue, settled: object) => Promise<T>,
+  work: (glue: Glue, resolved: object) => Promise<T>,
 ): Promise<T> {
   const { store } = checkObject('options', options) as Api.StoreOptions;
   if (typeof name !== 'string' || name === '')
     throw new PilotlightError('INVALID_INPUT', `name: expected a text that is not empty, got ${kindOf(name)}`);
-  const locks = turnsFor(isShared(store), undefined);
+  const locks = locksFor(isShared(store), undefined);
   try {
     return await instance.run((glue) => work(glue, { store, locks }));
   } catch (error) {

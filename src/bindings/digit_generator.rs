@@ -8,12 +8,12 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::caller::for_caller;
 use super::error::to_js;
-use super::options::{draw_options, signal_option};
 use super::event_loop::EventLoopScheduler;
+use super::options::{draw_options, signal_option};
 use super::source::load_model;
 use crate::device::Backend;
 use crate::error::Result;
-use crate::tasks::{DigitGenerator, DigitClassifier, Interpolation, Latent};
+use crate::tasks::{DigitClassifier, DigitGenerator, Interpolation, Latent};
 
 /// The name by which messages and progress would call it; its files come with the call.
 const MODEL: &str = "digits";

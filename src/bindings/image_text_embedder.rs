@@ -8,11 +8,11 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 
 use super::caller::for_caller;
-use super::embedder::{embeddings_to_js, numbers, values_to_js};
 use super::error::to_js;
-use super::options::{LoadOptions, embed_options, kind, signal_option, texts};
 use super::event_loop::EventLoopScheduler;
+use super::options::{LoadOptions, embed_options, kind, signal_option, texts};
 use super::source::{load_model, object};
+use super::text_embedder::{embeddings_to_js, numbers, values_to_js};
 use crate::device::Backend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Rgb, decode};
@@ -30,7 +30,10 @@ impl ImageTextEmbedderHandle {
     /// Loads the towers; `options` are the `ImageTextLoadOptions` of the TypeScript types, with `device` decided.
     ///
     /// *Errors*: an `Error` with `code`, see the types.
-    pub async fn load(model: JsValue, options: JsValue) -> Result<ImageTextEmbedderHandle, JsValue> {
+    pub async fn load(
+        model: JsValue,
+        options: JsValue,
+    ) -> Result<ImageTextEmbedderHandle, JsValue> {
         let load = async {
             let towers = LoadOptions::new(&options)?.towers;
             load_model(&model, &options, async |source, dtype, device| {
@@ -86,7 +89,9 @@ impl ImageTextEmbedderHandle {
                         given.map_err(|_| Error::internal("a picture could not be read"))?;
                     to_picture(&given).map_err(|error| error.context(&format!("images[{index}]")))
                 };
-                let (values, width) = embedder.embed_images(count, read, &options, &scheduler).await?;
+                let (values, width) = embedder
+                    .embed_images(count, read, &options, &scheduler)
+                    .await?;
                 backend.check().map(|()| (values, width))
             };
             let (values, width) = for_caller(&options, embed).await.map_err(to_js)?;

@@ -2,17 +2,17 @@
 
 mod caller;
 mod digit_generator;
-mod text_embedder;
 mod error;
+mod event_loop;
 #[cfg(feature = "webgpu")]
 mod gpu;
 mod image_text_embedder;
-mod vector_index;
 mod models;
 mod options;
-mod event_loop;
 mod source;
 mod store;
+mod text_embedder;
+mod vector_index;
 
 use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};

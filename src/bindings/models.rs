@@ -11,7 +11,7 @@ use super::source::WebSource;
 use super::store::{self, now};
 use crate::error::{Error, Result};
 use crate::store::{Library, StoredInfo};
-use crate::tasks::plan_model;
+use crate::tasks;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -82,7 +82,7 @@ pub async fn plan_model(model: JsValue, options: JsValue) -> Result<JsValue, JsV
         let (dtype, towers) = (options.dtype, options.towers.clone());
         let source = WebSource::new(&model, options).await?;
         let plan = source
-            .with(async |source| plan_model(source, &towers, dtype).await)
+            .with(async |source| tasks::plan_model(source, &towers, dtype).await)
             .await?;
         let files = plan.files.iter();
         to_object(&Plan {

@@ -7,9 +7,8 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::AbortSignal;
 
 use crate::error::{Error, Result};
-use crate::tasks::{
-    EmbedOptions, GenerateOptions, IndexOptions, IndexPrecision, Precision, STALL, Tower,
-};
+use crate::index::{IndexOptions, IndexPrecision};
+use crate::tasks::{EmbedOptions, GenerateOptions, Precision, STALL, Tower};
 use crate::weights::Dtype;
 
 /// An options object, or nothing.
@@ -36,7 +35,7 @@ impl Options {
         (!value.is_undefined() && !value.is_null()).then_some(value)
     }
 
-    fn of<T: JsCast>(&self, name: &str, expected: &str) -> Result<Option<T>> {
+    fn typed<T: JsCast>(&self, name: &str, expected: &str) -> Result<Option<T>> {
         let convert = |value: JsValue| {
             value.dyn_into().map_err(|value| {
                 Error::invalid_input(format!("{name} is {}, expected {expected}", kind(&value)))
@@ -120,7 +119,7 @@ impl StoreOptions {
         let options = Options::new(value)?;
         Ok(Self {
             store: StoreOption::new(&options)?,
-            locks: options.context("locks", "an object")?,
+            locks: options.typed("locks", "an object")?,
         })
     }
 }
@@ -184,21 +183,21 @@ impl LoadOptions {
                 .string("host")?
                 .unwrap_or_else(|| "https://huggingface.co".into()),
             token: token(&options)?,
-            files: options.context("files", "an object of files by name")?,
-            request: options.context("request", "a function")?,
+            files: options.typed("files", "an object of files by name")?,
+            request: options.typed("request", "a function")?,
             store: StoreOption::new(&options)?,
             evict: options.boolean("evict")?.unwrap_or(false),
             stall: options.milliseconds("timeout")?.unwrap_or(STALL),
-            locks: options.context("locks", "an object")?,
-            signal: options.context("signal", "an AbortSignal")?,
-            on_progress: options.context("onProgress", "a function")?,
+            locks: options.typed("locks", "an object")?,
+            signal: options.typed("signal", "an AbortSignal")?,
+            on_progress: options.typed("onProgress", "a function")?,
             towers: towers(&options)?,
         })
     }
 }
 
 fn towers(options: &Options) -> Result<Vec<Tower>> {
-    let Some(list) = options.of::<Array>("towers", "an array of 'text' and 'image'")? else {
+    let Some(list) = options.typed::<Array>("towers", "an array of 'text' and 'image'")? else {
         return Ok(Vec::new());
     };
     if list.length() == 0 {
@@ -263,7 +262,7 @@ pub(super) fn embed_options(value: &JsValue) -> Result<(EmbedOptions, Option<Abo
             dimensions: options.whole("dimensions")?,
             precision,
         },
-        options.context("signal", "an AbortSignal")?,
+        options.typed("signal", "an AbortSignal")?,
     ))
 }
 
@@ -277,13 +276,13 @@ pub(super) fn draw_options(
         steps: options.whole("steps")?.unwrap_or(usual.steps),
         guidance: options.number("guidance")?.unwrap_or(usual.guidance),
     };
-    let signal = options.context("signal", "an AbortSignal")?;
-    Ok((draw, signal, options.context("onStep", "a function")?))
+    let signal = options.typed("signal", "an AbortSignal")?;
+    Ok((draw, signal, options.typed("onStep", "a function")?))
 }
 
 /// What is handed on where a call has no other option: the signal.
 pub(super) fn signal_option(value: &JsValue) -> Result<Option<AbortSignal>> {
-    Options::new(value)?.context("signal", "an AbortSignal")
+    Options::new(value)?.typed("signal", "an AbortSignal")
 }
 
 /// `VectorIndexOptions` of the TypeScript types.
@@ -317,9 +316,9 @@ impl FindOptions {
     /// *Errors*: `InvalidInput` naming the option.
     pub fn new(value: &JsValue) -> Result<Self> {
         let options = Options::new(value)?;
-        let tags = options.of::<Array>("tags", "an array of strings")?;
+        let tags = options.typed::<Array>("tags", "an array of strings")?;
         Ok(Self {
-            filter: options.context("filter", "a function")?,
+            filter: options.typed("filter", "a function")?,
             tags: tags.map(|tags| strings("tags", &tags)).transpose()?,
             any: options.boolean("any")?.unwrap_or(false),
             exact: options.boolean("exact")?.unwrap_or(false),

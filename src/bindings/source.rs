@@ -7,13 +7,13 @@ use js_sys::{Function, Object, Reflect};
 use wasm_bindgen::JsValue;
 
 use super::caller::for_caller;
-use super::options::LoadOptions;
 use super::event_loop::EventLoopScheduler;
+use super::options::LoadOptions;
 use super::store::{self, now};
 use crate::device::Backend;
 use crate::error::{Error, Result};
 use crate::hub::{FilesHost, Host, HubHost};
-use crate::store::{CacheConfig, ModelKey, Store, Locks};
+use crate::store::{CacheConfig, Locks, ModelKey, Store};
 use crate::tasks::{LoadProgress, LoadStatus, Source};
 use crate::weights::Dtype;
 

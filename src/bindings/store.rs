@@ -7,7 +7,7 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use super::options::StoreOption;
 use crate::error::{Error, Result};
-use crate::store::{NoLocks, JsStore, JsLocks, IndexedDb, MemoryStore, Store, Locks};
+use crate::store::{IndexedDb, JsLocks, JsStore, Locks, MemoryStore, NoLocks, Store};
 
 thread_local! {
     /// `store: 'memory'`: lasts as long as this instance and is shared by its loads.

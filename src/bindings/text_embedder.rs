@@ -8,8 +8,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::caller::for_caller;
 use super::error::to_js;
-use super::options::{embed_options, texts};
 use super::event_loop::EventLoopScheduler;
+use super::options::{embed_options, texts};
 use super::source::{load_model, object};
 use crate::device::Backend;
 use crate::error::Result;

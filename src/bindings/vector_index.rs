@@ -12,8 +12,8 @@ use super::options::{FindOptions, StoreOptions, index_options, kind, strings};
 use super::source::object;
 use super::store;
 use crate::error::{Error, Result};
-use crate::store::{Chunk, IndexKey, Store, LockGuard, Locks};
-use crate::tasks::{Filter, Hit, Id, SavedIndex, SearchOptions, Tags, VectorIndex, Vectors};
+use crate::index::{Filter, Hit, Id, SavedIndex, SearchOptions, Tags, VectorIndex, Vectors};
+use crate::store::{Chunk, IndexKey, LockGuard, Locks, Store};
 
 /// An index. Calls are synchronous but for those that go to a store.
 #[wasm_bindgen]
@@ -266,7 +266,10 @@ impl VectorIndexHandle {
     /// What was saved under a name, or nothing.
     ///
     /// *Errors*: `INTEGRITY`, `RESOURCE_LIMIT`, and those of the store.
-    pub async fn load(name: String, options: JsValue) -> Result<Option<VectorIndexHandle>, JsValue> {
+    pub async fn load(
+        name: String,
+        options: JsValue,
+    ) -> Result<Option<VectorIndexHandle>, JsValue> {
         let load = async {
             let key = IndexKey::new(&name)?;
             let (store, _) = open(&options).await?;

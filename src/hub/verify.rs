@@ -70,7 +70,7 @@ pub enum Verified {
     /// Lengths, and where the host gives one an ETag that stayed the same.
     Length,
     /// The tensors' digests in the repository's lock file.
-    LockFile,
+    Lock,
     /// The digests of whole files.
     Sha256,
 }
@@ -80,14 +80,14 @@ impl Verified {
     pub fn name(self) -> &'static str {
         match self {
             Self::Length => "length",
-            Self::LockFile => "lock",
+            Self::Lock => "lock",
             Self::Sha256 => "sha256",
         }
     }
 
     /// By its name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Length, Self::LockFile, Self::Sha256]
+        [Self::Length, Self::Lock, Self::Sha256]
             .into_iter()
             .find(|verified| verified.name() == name)
     }

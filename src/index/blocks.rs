@@ -7,7 +7,7 @@ use super::IndexPrecision;
 use super::row::{Query, Row, Shape, out_of_memory, probe, zeros};
 use super::tags::GONE;
 use crate::error::Result;
-use crate::ops::search::{GROUP, dots_f32, dots_q8, hamming};
+use pilotlight_kernels::scan::{GROUP, dots_f32, dots_q8, hamming};
 
 /// Rows that lie together. A save that is under way shares it, so a change makes a copy of its own then.
 #[derive(Clone, Debug, Default)]

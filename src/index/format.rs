@@ -347,7 +347,7 @@ impl Row {
                 for (to, value) in self.floats.iter_mut().zip(values.as_chunks().0) {
                     *to = f32::from_le_bytes(*value);
                 }
-                let square = crate::ops::search::square_f32(&self.floats[..d]);
+                let square = pilotlight_kernels::scan::square_f32(&self.floats[..d]);
                 (square - 1.0).abs() < OFF_LENGTH
             }
             IndexPrecision::Int8 => {

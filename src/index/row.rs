@@ -2,7 +2,9 @@
 
 use super::IndexPrecision;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ops::search::{ALIGN, GROUP, largest, quantize, scale, signs, square_f32, square_q8};
+use pilotlight_kernels::scan::{
+    ALIGN, GROUP, largest, quantize, scale, signs, square_f32, square_q8,
+};
 
 /// Bytes of values in one block of rows: what is read at a time, and what a save writes anew where one of its rows changed.
 /// In tests few rows make many blocks.

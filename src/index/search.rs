@@ -6,7 +6,7 @@ use super::tags::GONE;
 use super::top_k::{Best, Scored};
 use super::{Id, IndexPrecision, VectorIndex};
 use crate::error::{Error, Result};
-use crate::ops::search::{count, next_above, next_within};
+use pilotlight_kernels::scan::{count, next_above, next_within};
 
 /// Rows whose scores are computed before they are looked at: they stay in the first-level cache.
 const PIECE: usize = 1024;

@@ -59,7 +59,11 @@ impl ClipText {
     ///
     /// *Shapes*: `sequences`: token ids of each of `b` texts, with their beginning and end; result `[b, projection]`.
     /// *Errors*: `InvalidInput` for an empty or too long sequence, `InvalidWeights` for an id past the vocabulary; `Aborted`.
-    pub async fn forward(&self, sequences: &[&[u32]], scheduler: &dyn Scheduler) -> Result<Tensor<2>> {
+    pub async fn forward(
+        &self,
+        sequences: &[&[u32]],
+        scheduler: &dyn Scheduler,
+    ) -> Result<Tensor<2>> {
         let (v, longest) = (self.config.vocab_size, self.config.max_position_embeddings);
         check_sequences(sequences, v, longest)?;
         // No token sees what is after it, so what is after the end is not computed.
@@ -79,7 +83,7 @@ impl ClipText {
         // Word and position embeddings, summed: [t, d]
         let x = self.token_embedding.forward(ids) + self.position_embedding.forward(positions);
         // Of each text the last token, which has seen all: [t, d] → [b, d] → [b, projection]
-        let ends = indices(spans.iter().map(|rows| rows.eos_position as i32 - 1).collect());
+        let ends = indices(spans.iter().map(|rows| rows.end as i32 - 1).collect());
         let x = self.encoder.forward(x, &spans, ends, scheduler).await?;
         let x = self.final_layer_norm.normalize(x);
         Ok(self.text_projection.forward(x, Activation::Identity))

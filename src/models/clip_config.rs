@@ -233,7 +233,9 @@ impl TextConfig {
             LEGACY_EOS_ID => ids.iter().copied().max().unwrap_or_default(),
             eos_position => eos_position,
         };
-        ids.iter().position(|&id| id == eos_position).unwrap_or(last)
+        ids.iter()
+            .position(|&id| id == eos_position)
+            .unwrap_or(last)
     }
 }
 

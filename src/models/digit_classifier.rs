@@ -4,7 +4,7 @@
 
 use burn::tensor::Tensor;
 
-use super::digits::EDGE;
+use super::digit_unet::EDGE;
 use crate::error::Result;
 use crate::ops::{Activation, Conv2d, GroupNorm, Linear, Window};
 use crate::weights::{Parameter, Role, Tensors};

@@ -4,11 +4,11 @@ mod bert;
 mod clip;
 mod clip_config;
 mod config;
-mod digit_unet;
 mod digit_classifier;
+mod digit_unet;
 
 pub use bert::{Bert, BertConfig};
 pub use clip::{ClipText, ClipVision};
 pub use clip_config::ClipConfig;
-pub use digit_unet::{CLASSES, DigitUNet, EDGE};
 pub use digit_classifier::DigitClassifier;
+pub use digit_unet::{CLASSES, DigitUNet, EDGE};

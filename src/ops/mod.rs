@@ -29,7 +29,6 @@ pub use linear::{
 pub use norm::LayerNorm;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use pilotlight_kernels::SIMD_LEVEL;
-pub(crate) use pilotlight_kernels::scan;
 pub use transfer::{floats, integers, read};
 
 use burn::backend::backend_extension;

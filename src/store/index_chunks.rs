@@ -15,7 +15,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{WriterProgress, Chunk, Store, LockGuard, Locks, rows};
+use super::{Chunk, LockGuard, Locks, Store, WriterProgress, records};
 use crate::error::{Error, ErrorKind, Result, StorageQuota};
 
 /// Changes with the layout of keys, of the manifest and of chunks.
@@ -100,7 +100,7 @@ impl IndexKey {
             written?;
             // What was there at first, another save may have removed meanwhile.
             self.fill(store, guard, &manifest, chunk).await?;
-            rows::put(store, &self.manifest(), &manifest, &[]).await
+            records::put(store, &self.manifest(), &manifest, &[]).await
         };
         if let Err(error) = finish.await {
             // A full store is not kept full.
@@ -228,7 +228,7 @@ impl IndexKey {
         let Some(row) = store.get(&self.manifest()).await? else {
             return Ok(None);
         };
-        let row = rows::unseal(&row.to_vec());
+        let row = records::unseal(&row.to_vec());
         let altered = || Error::integrity("the manifest of the stored index was altered");
         row.map(|(manifest, _)| manifest)
             .ok_or_else(altered)

@@ -5,7 +5,7 @@ use js_sys::{Array, ArrayBuffer, Function, Object, Promise, Reflect, Uint8Array}
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
-use super::{WriterProgress, Chunk, Store, LockGuard, Locks};
+use super::{Chunk, LockGuard, Locks, Store, WriterProgress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::text;
 

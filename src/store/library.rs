@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::key::{EVERYTHING, current};
 use super::records::{self, Manifest, Partial, Reference};
 use super::stored_model::ChunkStream;
-use super::{ModelKey, Store, Locks, index};
+use super::{Locks, ModelKey, Store, index_chunks};
 use crate::error::Result;
 use crate::hub::ByteStream;
 
@@ -55,9 +55,9 @@ enum Row {
 impl Row {
     async fn get(store: &dyn Store, key: &str) -> Result<Option<Self>> {
         if !key.contains(PARTIAL) {
-            return Ok(rows::get(store, key).await?.map(Self::Whole));
+            return Ok(records::get(store, key).await?.map(Self::Whole));
         }
-        let Some(row) = rows::get(store, key).await?.map(Self::Partial) else {
+        let Some(row) = records::get(store, key).await?.map(Self::Partial) else {
             return Ok(None);
         };
         // What a load left that was over before it could tidy up is no model.
@@ -104,7 +104,7 @@ impl<'a> Library<'a> {
                 continue;
             };
             let model = row.key();
-            let used: Option<u64> = rows::get(store, &model.used()).await?;
+            let used: Option<u64> = records::get(store, &model.used()).await?;
             let (commit, bytes, used, whole) = match row {
                 Row::Whole(row) => (row.commit.clone(), row.bytes(), used, Some(row)),
                 Row::Partial(row) => (row.commit.clone(), row.bytes(), Some(row.updated), None),
@@ -171,7 +171,7 @@ impl<'a> Library<'a> {
         }
         if let Row::Whole(manifest) = row {
             for reference in store.keys(&model.references()).await? {
-                let to: Option<Reference> = rows::get(store, &reference).await?;
+                let to: Option<Reference> = records::get(store, &reference).await?;
                 if to.is_none_or(|to| to.commit == manifest.commit) {
                     store.delete(&reference).await?;
                 }
@@ -201,14 +201,14 @@ impl<'a> Library<'a> {
                 sweep_model(store, &model, now).await?;
             }
         }
-        index::sweep(store, locks).await
+        index_chunks::sweep(store, locks).await
     }
 }
 
 /// Whether what was written so has become a model that is whole.
 pub(super) async fn is_whole(store: &dyn Store, key: &ModelKey, writing: &str) -> Result<bool> {
     for key in store.keys(&key.manifests()).await? {
-        let manifest: Option<Manifest> = rows::get(store, &key).await?;
+        let manifest: Option<Manifest> = records::get(store, &key).await?;
         if manifest.is_some_and(|manifest| manifest.writing == writing) {
             return Ok(true);
         }
@@ -218,18 +218,18 @@ pub(super) async fn is_whole(store: &dyn Store, key: &ModelKey, writing: &str) -
 
 /// Bytes of the host's files that an earlier load of this commit made durable without coming to its end.
 pub async fn fetched_before(store: &dyn Store, key: &ModelKey, commit: &str) -> Result<u64> {
-    let partial: Option<Partial> = rows::get(store, &key.partial()).await?;
+    let partial: Option<Partial> = records::get(store, &key.partial()).await?;
     Ok(partial
         .filter(|partial| partial.commit == commit)
         .map_or(0, |partial| {
             let weights = partial.weights.map_or(0, |weights| weights.position);
-            rows::sum(&partial.files).saturating_add(weights)
+            records::sum(&partial.files).saturating_add(weights)
         }))
 }
 
 /// Notes that a model is in use.
 pub async fn touch(store: &dyn Store, key: &ModelKey, now: u64) -> Result<()> {
-    rows::put(store, &key.used(), &now, &[]).await
+    records::put(store, &key.used(), &now, &[]).await
 }
 
 /// Deletes the least recently used model that nobody writes, other than `except`; false where there is none.
@@ -239,7 +239,7 @@ pub(super) async fn evict(store: &dyn Store, except: &ModelKey, locks: &dyn Lock
     models.sort_by_key(|info| info.used);
     for info in models {
         let key = ModelKey::of(&info.host, &info.model, "", "");
-        if key.lock_name() == except.guard() {
+        if key.lock_name() == except.lock_name() {
             continue;
         }
         let Some(_turn) = locks.try_take(key.lock_name()).await? else {

@@ -1,30 +1,30 @@
 //! Where bytes stay between visits: a key-value store, and the packed models and indexes kept in it.
 
 mod chunk;
-#[cfg(target_arch = "wasm32")]
-mod js_store;
 mod index_chunks;
 #[cfg(target_arch = "wasm32")]
 mod indexed_db;
+#[cfg(target_arch = "wasm32")]
+mod js_store;
 mod key;
 mod library;
+mod locks;
 mod memory;
 mod records;
 mod stored_model;
-mod locks;
 mod writer;
 
 pub use chunk::Chunk;
-#[cfg(target_arch = "wasm32")]
-pub use js_store::{JsStore, JsLocks};
 pub use index_chunks::IndexKey;
 #[cfg(target_arch = "wasm32")]
 pub use indexed_db::IndexedDb;
+#[cfg(target_arch = "wasm32")]
+pub use js_store::{JsLocks, JsStore};
 pub use key::ModelKey;
 pub use library::{Library, StoredInfo, fetched_before, touch};
+pub use locks::{LockGuard, Locks, NoLocks, WriterProgress};
 pub use memory::MemoryStore;
 pub use stored_model::StoredModel;
-pub use locks::{NoLocks, WriterProgress, LockGuard, Locks};
 pub use writer::{CacheConfig, ModelWriter};
 
 use async_trait::async_trait;

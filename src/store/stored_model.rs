@@ -23,7 +23,7 @@ pub struct StoredModel<'a> {
 impl<'a> StoredModel<'a> {
     /// The model that the key's revision stands for, or `None` where the store has none that is whole.
     pub async fn open(store: &'a dyn Store, key: &ModelKey) -> Result<Option<Self>> {
-        let Some(reference) = rows::get::<Reference>(store, &key.reference()).await? else {
+        let Some(reference) = records::get::<Reference>(store, &key.reference()).await? else {
             return Ok(None);
         };
         let outdated = reference.commit != reference.latest;
@@ -33,7 +33,7 @@ impl<'a> StoredModel<'a> {
 
     /// The model of one commit, or `None` where the store has none that is whole.
     pub async fn at(store: &'a dyn Store, key: &ModelKey, commit: &str) -> Result<Option<Self>> {
-        let manifest: Option<Manifest> = rows::get(store, &key.manifest(commit)).await?;
+        let manifest: Option<Manifest> = records::get(store, &key.manifest(commit)).await?;
         Ok(manifest.map(|manifest| Self::begun(store, key, manifest)))
     }
 
@@ -69,7 +69,7 @@ impl<'a> StoredModel<'a> {
             latest: commit.clone(),
             commit,
         };
-        rows::put(self.store, &self.key.reference(), &reference, &[]).await
+        records::put(self.store, &self.key.reference(), &reference, &[]).await
     }
 
     /// Notes what the host has now. Where a new commit left the model's files as they are, it becomes the model's.
@@ -83,7 +83,7 @@ impl<'a> StoredModel<'a> {
         }
         if has_all(snapshot, &self.manifest.sources) {
             let key = self.key.manifest(&latest);
-            rows::put(self.store, &key, &self.manifest, &[]).await?;
+            records::put(self.store, &key, &self.manifest, &[]).await?;
             self.refer().await?;
             if before != latest {
                 self.store.delete(&self.key.manifest(&before)).await?;
@@ -94,7 +94,7 @@ impl<'a> StoredModel<'a> {
             commit: before,
             latest,
         };
-        rows::put(self.store, &self.key.reference(), &reference, &[]).await
+        records::put(self.store, &self.key.reference(), &reference, &[]).await
     }
 
     /// Removes the model, the manifest first.

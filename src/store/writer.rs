@@ -12,10 +12,10 @@ use super::chunk::ChunkBuilder;
 use super::library::{evict, is_whole, touch};
 use super::records::{self, Manifest, Partial, PartialWeights, StoredFile};
 use super::stored_model::{ChunkStream, StoredModel, has_all, hash, source_of};
-use super::{NoLocks, Chunk, ModelKey, Store, Locks};
+use super::{Chunk, Locks, ModelKey, NoLocks, Store};
 use crate::error::{Error, ErrorKind, Result, StorageQuota};
 use crate::hub::{ByteStream, FetchState, MAX_FILE, Snapshot, Verified};
-use crate::weights::{ResumePoint, Resume, Sink};
+use crate::weights::{Resume, ResumePoint, Sink};
 
 /// Bytes of one chunk: large enough to be quick, small enough to hold one in memory beside the model and to fetch it twice.
 pub const CHUNK: usize = 4 << 20;
@@ -77,7 +77,8 @@ impl<'a> ModelWriter<'a> {
     /// Goes on with what an earlier load left of the same commit, or of one that had the same in it, or begins anew.
     pub async fn open(cache: CacheConfig<'a>, commit: &str, snapshot: &Snapshot) -> Result<Self> {
         let row = cache.key.partial();
-        let mut before: Option<(Partial, Vec<u8>)> = rows::get_with_tail(cache.store, &row).await?;
+        let mut before: Option<(Partial, Vec<u8>)> =
+            records::get_with_tail(cache.store, &row).await?;
         // A load that was over before it could tidy up: its chunks are a model's.
         if let Some((partial, _)) = &before
             && is_whole(cache.store, &cache.key, &partial.writing).await?
@@ -194,7 +195,7 @@ impl<'a> ModelWriter<'a> {
             return Ok(None);
         }
         let (hash, rest) = tail.split_at(weights.tail[0]);
-        let (tensor_hash, companions) = rest.split_at(weights.tail[1]);
+        let (tensor_hash, side_tensors) = rest.split_at(weights.tail[1]);
         let some = |bytes: &[u8]| (!bytes.is_empty()).then(|| bytes.to_vec());
         let head = self.cache.store.get(&self.head_key()).await?;
         let missing = || Error::integrity(format!("{source}: its stored header is missing"));
@@ -209,7 +210,7 @@ impl<'a> ModelWriter<'a> {
             stored: Box::new(self.stream(target, &weights.stored).await?),
             tensor: weights.tensor,
             done: weights.done,
-            companions: companions.to_vec(),
+            side_tensors: side_tensors.to_vec(),
             tensor_hash: some(tensor_hash),
         };
         self.current = Some((target.into(), weights.stored));
@@ -258,7 +259,7 @@ impl<'a> ModelWriter<'a> {
         let partial = &self.partial;
         let manifest = self.manifest(verified);
         let row = key.manifest(&partial.commit);
-        self.put_with(async || rows::put(*store, &row, &manifest, &[]).await)
+        self.put_with(async || records::put(*store, &row, &manifest, &[]).await)
             .await?;
         let before = StoredModel::open(*store, key).await?;
         if let Some(model) = StoredModel::at(*store, key, &partial.commit).await? {
@@ -310,7 +311,7 @@ impl<'a> ModelWriter<'a> {
     async fn put_partial(&mut self, tail: &[u8]) -> Result<()> {
         self.partial.updated = self.cache.now;
         let key = self.cache.key.partial();
-        self.put_with(async || rows::put(self.cache.store, &key, &self.partial, tail).await)
+        self.put_with(async || records::put(self.cache.store, &key, &self.partial, tail).await)
             .await
     }
 
@@ -409,7 +410,7 @@ impl Sink for ModelWriter<'_> {
 
     fn expected_size(&mut self, bytes: u64) {
         // For the error where there is no room.
-        self.needed = bytes.saturating_add(rows::sum(&self.partial.files));
+        self.needed = bytes.saturating_add(records::sum(&self.partial.files));
     }
 
     fn interval(&self) -> usize {
@@ -432,9 +433,9 @@ impl Sink for ModelWriter<'_> {
             validator: at.state.validator,
             tensor: at.tensor,
             done: at.done,
-            tail: [hash.len(), tensor_hash.len(), at.companions.len()],
+            tail: [hash.len(), tensor_hash.len(), at.side_tensors.len()],
         });
-        self.put_partial(&[hash, tensor_hash, at.companions].concat())
+        self.put_partial(&[hash, tensor_hash, at.side_tensors].concat())
             .await
     }
 }

@@ -257,7 +257,10 @@ impl DigitGenerator {
     ) -> Result<Vec<f32>> {
         let Batch { x, classes, .. } = batch;
         if guidance == 1.0 || !GUIDED.contains(&time) {
-            return self.unet.predict_clean(x.clone(), time as f32, classes, scheduler).await;
+            return self
+                .unet
+                .predict_clean(x.clone(), time as f32, classes, scheduler)
+                .await;
         }
         let mut none = [0.0; CLASSES];
         none[NO_CLASS] = 1.0;
@@ -381,9 +384,14 @@ mod tests {
     fn a_morph_begins_and_ends_at_its_starts() {
         let generator = generator();
         let (from, to) = (start(2, 1, 0), start(7, 9, 4));
-        let between: Vec<_> = [0.0, 0.5, 1.0].map(|t| Interpolation { from, to, t }).to_vec();
+        let between: Vec<_> = [0.0, 0.5, 1.0]
+            .map(|t| Interpolation { from, to, t })
+            .to_vec();
         let all = draw(&generator, &between);
-        let ends = draw(&generator, &[Interpolation::new(from), Interpolation::new(to)]);
+        let ends = draw(
+            &generator,
+            &[Interpolation::new(from), Interpolation::new(to)],
+        );
         assert_eq!(all[..PIXELS], ends[..PIXELS]);
         assert_eq!(all[2 * PIXELS..], ends[PIXELS..]);
         let noise = between[1].noise();

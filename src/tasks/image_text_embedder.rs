@@ -4,11 +4,11 @@ use std::cell::RefCell;
 
 use burn::tensor::Device;
 
-use super::text_embedder::{Embeddings, batches, encode};
-use super::embeddings::{EmbedOptions, Values, truncate_and_normalize, quantize, try_reserve};
+use super::embeddings::{EmbedOptions, Values, quantize, truncate_and_normalize, try_reserve};
 use super::load::{LoadProgress, Loading, PartsProgress, Source, load, load_newest};
 use super::plan::{self, LoadPlan};
 use super::pooling::normalize;
+use super::text_embedder::{Embeddings, batches, encode};
 use crate::error::{Error, Result};
 use crate::image::{ImageProcessor, Rgb};
 use crate::models::{ClipConfig, ClipText, ClipVision};

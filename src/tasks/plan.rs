@@ -1,8 +1,8 @@
 //! What loading a model would take, before it is loaded.
 
-use super::text_embedder::TextEmbedder;
 use super::image_text_embedder::{ImageTextEmbedder, Tower};
-use super::load::{SHARD_INDEX, Loading, Source, is_packed};
+use super::load::{Loading, SHARD_INDEX, Source, is_packed};
+use super::text_embedder::TextEmbedder;
 use crate::error::{ErrorKind, Result};
 use crate::hub::{Host, Snapshot};
 use crate::store::{StoredModel, fetched_before};

@@ -3,7 +3,9 @@
 use burn::tensor::Device;
 use serde::Deserialize;
 
-use super::embeddings::{EmbedOptions, Precision, Values, truncate_and_normalize, quantize, try_reserve};
+use super::embeddings::{
+    EmbedOptions, Precision, Values, quantize, truncate_and_normalize, try_reserve,
+};
 use super::load::{Loading, Source, load};
 use super::plan::{self, LoadPlan};
 use super::pooling::{Modules, Pooling, normalize};
@@ -226,7 +228,8 @@ impl TextEmbedder {
         let tokens = encode(&self.tokenizer, texts, scheduler).await?;
         let mut vectors = try_reserve(texts.len(), width)?;
         for batch in batches(&tokens) {
-            self.embed_batch(batch, width, &mut vectors, scheduler).await?;
+            self.embed_batch(batch, width, &mut vectors, scheduler)
+                .await?;
         }
         Ok(Embeddings::of(vectors, width, options.precision, &tokens))
     }

@@ -79,7 +79,11 @@ impl TextTokenizer {
             }
         }
         let truncated = encoding.len() > self.max_text_tokens;
-        encoding.truncate(self.max_text_tokens, 0, tokenizers::TruncationDirection::Right);
+        encoding.truncate(
+            self.max_text_tokens,
+            0,
+            tokenizers::TruncationDirection::Right,
+        );
         let encoding = self
             .tokenizer
             .post_process(encoding, None, true)

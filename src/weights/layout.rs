@@ -140,7 +140,8 @@ impl Layout {
     /// In the packed file, side_tensors included.
     pub fn bytes(&self) -> u64 {
         let side_tensors = self.side_tensors.iter();
-        let side_tensors = side_tensors.map(|side_tensor| bytes(&side_tensor.shape, side_tensor.dtype));
+        let side_tensors =
+            side_tensors.map(|side_tensor| bytes(&side_tensor.shape, side_tensor.dtype));
         bytes(&self.shape, self.dtype) + side_tensors.sum::<u64>()
     }
 
@@ -225,7 +226,9 @@ impl PackedTensor {
     /// Packs one row of the upstream tensor.
     pub fn set_row(&mut self, role: Role, index: usize, row: &mut [f32], bytes: &mut [i8]) {
         match (&mut self.values, role) {
-            (PackedValues::F32(values), Role::Panels) => pack_row_f32(values, row.len(), index, row),
+            (PackedValues::F32(values), Role::Panels) => {
+                pack_row_f32(values, row.len(), index, row)
+            }
             (PackedValues::F32(values), _) => {
                 values[index * row.len()..(index + 1) * row.len()].copy_from_slice(row)
             }

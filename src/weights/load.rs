@@ -247,7 +247,12 @@ impl Resumed {
     }
 
     /// Takes the tensor that was under way and returns how much of it is done.
-    async fn begun(&mut self, parameter: &Parameter, packed: bool, to: &mut PackedTensor) -> Result<u64> {
+    async fn begun(
+        &mut self,
+        parameter: &Parameter,
+        packed: bool,
+        to: &mut PackedTensor,
+    ) -> Result<u64> {
         if packed {
             let mut rest = self.done as usize;
             for part in to.parts_mut() {
@@ -396,7 +401,8 @@ impl Reader<'_, '_, '_> {
                 }
                 to.set_row(role, index, &mut row, &mut bytes);
             }
-            let finished = to.finished_bytes(role, first, count)..to.finished_bytes(role, first + rows, count);
+            let finished =
+                to.finished_bytes(role, first, count)..to.finished_bytes(role, first + rows, count);
             first += rows;
             if let Some(sink) = self.sink.as_deref_mut() {
                 sink.write(&to.values.bytes()[finished]).await?;

@@ -11,7 +11,7 @@ mod safetensors;
 mod tensors;
 
 pub use layout::PACK_VERSION;
-pub use load::{ResumePoint, Needs, Plan, Resume, Sink, load, plan};
+pub use load::{Needs, Plan, Resume, ResumePoint, Sink, load, plan};
 pub use pack::Dtype;
 pub use tensors::Tensors;
 

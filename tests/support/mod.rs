@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pilotlight::{
-    ByteStream, Digest, Dtype, EmbedOptions, Error, ErrorKind, Host, CacheConfig, MemoryHost, MemoryStore,
-    ModelKey, Opened, Scheduler, Result, Snapshot, Source, Store, TextEmbedder, NoYield, Values,
-    Verified,
+    ByteStream, CacheConfig, Digest, Dtype, EmbedOptions, Error, ErrorKind, Host, MemoryHost,
+    MemoryStore, ModelKey, NoYield, Opened, Result, Scheduler, Snapshot, Source, Store,
+    TextEmbedder, Values, Verified,
 };
 use pollster::block_on;
 use serde_json::json;

@@ -166,7 +166,7 @@ impl<'a, 's> Loading<'a, 's> {
         Ok(())
     }
 
-    pub(super) fn retry(&self) -> RetryPolicy<'s> {
+    pub(super) fn retry_policy(&self) -> RetryPolicy<'s> {
         let retry = self.source.retry_policy();
         match self.cached {
             // A store is not left in the middle of an answer: IndexedDB would call back into what is gone.

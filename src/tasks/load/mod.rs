@@ -20,7 +20,7 @@ use opening::Opened;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::{Host, Snapshot, Verified};
-use crate::store::{CacheConfig, ModelWriter, StoredModel, LockGuard};
+use crate::store::{CacheConfig, LockGuard, ModelWriter, StoredModel};
 
 /// A small file, or `None` where there is none.
 type Small = Result<Option<Vec<u8>>>;

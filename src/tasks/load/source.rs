@@ -59,7 +59,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    pub(super) fn retry(&self) -> RetryPolicy<'a> {
+    pub(super) fn retry_policy(&self) -> RetryPolicy<'a> {
         RetryPolicy {
             scheduler: self.scheduler,
             stall: self.stall,

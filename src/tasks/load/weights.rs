@@ -112,7 +112,8 @@ impl<'a> Loading<'a, '_> {
         let fetch = Fetch::open(&begun, &snapshot, packed, u64::MAX, retry).await?;
         let mut fetch = fetch.ok_or_else(|| missing(packed))?;
         let scheduler = self.source.scheduler;
-        let weights = weights::load(packed, &mut fetch, needs, device, None, None, scheduler).await?;
+        let weights =
+            weights::load(packed, &mut fetch, needs, device, None, None, scheduler).await?;
         self.loaded += self.known(&shard.file).size.unwrap_or(0);
         // By what it was checked then is not known any more.
         self.verified = self.verified.min(Verified::Length);
@@ -153,7 +154,8 @@ impl<'a> Loading<'a, '_> {
         fetch.on_read(report);
         let sink = self.writer.as_mut().map(|writer| writer as &mut dyn Sink);
         let scheduler = self.source.scheduler;
-        let weights = weights::load(&file, &mut fetch, needs, device, sink, resume, scheduler).await?;
+        let weights =
+            weights::load(&file, &mut fetch, needs, device, sink, resume, scheduler).await?;
         self.loaded += fetch.wanted();
         self.total += fetch.wanted();
         if !self.cached {

@@ -1,6 +1,6 @@
 //! Packs the networks that `train.py` has written, as the npm package ships them: int8 rows, each with its scale.
 //!
-//!     cargo run --release --example pack_digits -- FOLDER_OF_CHECKPOINTS FOLDER_OF_WEIGHTS
+//!     cargo run --release -p pilotlight-tools --features pack --bin pack-digits -- FOLDER_OF_CHECKPOINTS FOLDER_OF_WEIGHTS
 //!
 //! Reads `generator.safetensors` and `judge.safetensors`.
 
@@ -9,8 +9,8 @@
 use std::path::Path;
 
 use pilotlight::{
-    Alone, DigitGenerator, DigitClassifier, Dtype, CacheConfig, Library, MemoryHost, MemoryStore, ModelKey,
-    Source, NoYield, cpu,
+    CacheConfig, DigitClassifier, DigitGenerator, Dtype, Library, MemoryHost, MemoryStore,
+    ModelKey, NoLocks, NoYield, Source, cpu,
 };
 
 fn main() {
@@ -32,7 +32,7 @@ async fn pack(name: &str, checkpoint: Vec<u8>) -> Vec<u8> {
     let host = MemoryHost::new([("model.safetensors".to_owned(), checkpoint)]);
     let store = MemoryStore::default();
     let key = ModelKey::new("memory", name, "main", Dtype::Q8);
-    let locks = Alone;
+    let locks = NoLocks;
     let source = Source {
         cache: Some(CacheConfig {
             locks: &locks,
