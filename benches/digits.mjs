@@ -106,7 +106,8 @@ async function measure({ shapes, rounds }) {
       times[name].push(performance.now() - start);
     }
   }
-  shapes.forEach((shape, i) => (times[`conv ${shape}`] = times[`conv ${shape}`].map((ms) => ms / repeats[i])));
+  for (const [i, shape] of shapes.entries())
+    times[`conv ${shape}`] = times[`conv ${shape}`].map((ms) => ms / repeats[i]);
   return times;
 }
 

@@ -115,7 +115,8 @@ async function open(context, hash = '') {
 async function speed() {
   const pages = {};
   for (const [name, { module, options }] of Object.entries(CONTESTANTS)) {
-    const page = (pages[name] = await open(await browser.newContext()));
+    const page = await open(await browser.newContext());
+    pages[name] = page;
     await page.evaluate(([module, options]) => window.bench.load(module, options), [module, options]);
     for (const entry of Object.entries(inputs))
       await page.evaluate(([name, input]) => window.bench.keep(name, input), entry);
@@ -182,7 +183,10 @@ async function start() {
           results[name].model = hub.requests.slice(before).reduce((sum, { bytes }) => sum + bytes, 0);
         } else {
           await page.evaluate(
-            ([input]) => (window.bench.keep('memory', input), window.bench.time('embed', 'memory', 1)),
+            ([input]) => {
+              window.bench.keep('memory', input);
+              return window.bench.time('embed', 'memory', 1);
+            },
             [inputs['32x128']],
           );
           results[name].memory = await page.evaluate(() => window.bench.memory());

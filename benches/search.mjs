@@ -146,7 +146,7 @@ async function recall() {
   const best = queries.map((query) => new Set(float32.search(query, 10, { exact: true }).map(({ id }) => id)));
   const of = (search) => {
     let found = 0;
-    queries.forEach((query, i) => (found += search(query).filter(({ id }) => best[i].has(id)).length));
+    for (const [i, query] of queries.entries()) found += search(query).filter(({ id }) => best[i].has(id)).length;
     return found / (10 * queries.length);
   };
   const table = [20, 50, 100, 150, 200, 300, 400, 800].map((candidates) => ({

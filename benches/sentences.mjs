@@ -62,7 +62,7 @@ function readTexts(file) {
   }
   const texts = file.includes('banking77')
     ? rows.slice(1).map(([text]) => text)
-    : rows.flatMap(([one, two]) => [one, two]);
+    : rows.flatMap((row) => row.slice(0, 2));
   return texts.filter(Boolean);
 }
 

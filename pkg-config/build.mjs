@@ -47,7 +47,9 @@ process.on('uncaughtException', ({ message }) => {
 });
 
 const wanted = values.cores.split(',');
-const finished = CORES.map((core) => (wanted.includes(core.name) ? finishCore(core, compileCore(core)) : keptCore(core)));
+const finished = CORES.map((core) =>
+  wanted.includes(core.name) ? finishCore(core, compileCore(core)) : keptCore(core),
+);
 const version = assemble(finished);
 const tarball = pack();
 installPackage(tarball);

@@ -25,7 +25,7 @@ class Picture implements Api.Picture {
     }
     const [height, width] = this.dims;
     const image = new ImageData(width, height);
-    this.data.forEach((grey, i) => image.data.set([grey, grey, grey, 255], 4 * i));
+    for (const [i, grey] of this.data.entries()) image.data.set([grey, grey, grey, 255], 4 * i);
     return image;
   }
 

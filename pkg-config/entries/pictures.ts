@@ -129,7 +129,8 @@ async function fetched(url: string, name: string, signal: AbortSignal | undefine
       const { done, value } = await reader.read();
       if (done) break;
       parts.push(value);
-      checkBytes((bytes += value.length), name);
+      bytes += value.length;
+      checkBytes(bytes, name);
     }
     return new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer());
   } catch (error) {

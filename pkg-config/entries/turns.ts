@@ -91,7 +91,9 @@ export function turnsFor(
       return release && turn(name, release);
     },
 
-    endAll: () => held.forEach((taken) => taken.end()),
+    endAll() {
+      for (const taken of held) taken.end();
+    },
   };
 }
 

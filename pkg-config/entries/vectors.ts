@@ -44,7 +44,9 @@ export function toFloats(vectors: unknown, rows: number, dimensions: number): Fl
   } catch (error) {
     throw new PilotlightError('RESOURCE_LIMIT', `there is no memory for ${rows} x ${dimensions} values`, error);
   }
-  vectors.forEach((vector: unknown, i) => all.set(toVector(`vectors[${i}]`, vector, dimensions), i * dimensions));
+  vectors.forEach((vector: unknown, i) => {
+    all.set(toVector(`vectors[${i}]`, vector, dimensions), i * dimensions);
+  });
   return all;
 }
 

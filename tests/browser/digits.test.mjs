@@ -95,7 +95,8 @@ async function timed(work) {
 /** All texts that an element has from now on. */
 const watch = (selector) =>
   page.evaluate((selector) => {
-    const seen = (window.seenTexts = []);
+    const seen = [];
+    window.seenTexts = seen;
     const look = () => {
       const text = document.querySelector(selector)?.textContent;
       if (text && text !== seen.at(-1)) seen.push(text);
@@ -167,7 +168,7 @@ test('a seed is a hand: another one writes otherwise, the same one the same agai
   await open();
   const seventh = await pictures();
   const eighth = await writtenAnew(() => seed().fill('8'));
-  eighth.forEach((picture, i) => assert.notEqual(picture, seventh[i]));
+  for (const [i, picture] of eighth.entries()) assert.notEqual(picture, seventh[i]);
   assert.deepEqual(await writtenAnew(() => seed().fill('7')), seventh);
 
   await writtenAnew(() => button('Another hand').click());
@@ -185,12 +186,12 @@ test('steps and guidance change what is written, and say what they are', async (
   const coarse = await writtenAnew(() => page.getByLabel('Steps').fill('1'));
   assert.equal(await setting('Steps'), '1');
   await page.getByText('Seed 7, out of noise in one step').waitFor();
-  coarse.forEach((picture, i) => assert.notEqual(picture, usual[i]));
+  for (const [i, picture] of coarse.entries()) assert.notEqual(picture, usual[i]);
   assert.deepEqual(await writtenAnew(() => page.getByLabel('Steps').fill('7')), usual);
 
   const led = await writtenAnew(() => page.getByLabel('Guidance').fill('4.5'));
   assert.equal(await setting('Guidance'), '4.5');
-  led.forEach((picture, i) => assert.notEqual(picture, usual[i]));
+  for (const [i, picture] of led.entries()) assert.notEqual(picture, usual[i]);
   for (const [label, words] of [
     ['Seed', /noise it begins with/],
     ['Steps', /clears some of it away/],
@@ -269,17 +270,17 @@ test('one digit becomes another: a filmstrip, a slider to go through it, and a b
   await choice('From').selectOption('1');
   await choice('to').selectOption('0');
   await button('Morph').click();
-  await status('17 pictures from 1 to 0, in');
+  await status('17 digits from 1 to 0, in');
   const frames = await pictures(strip);
   assert.equal(frames.length, 17);
   assert.equal(new Set(frames).size, 17);
   assert.ok((await ink(strip)).every((shade) => shade > 2));
 
-  const slider = page.getByRole('slider', { name: /^Picture \d+ of 17$/ });
+  const slider = page.getByRole('slider', { name: /^Digit \d+ of 17$/ });
   const [first] = await pictures(large);
   await slider.fill('16');
-  await page.getByRole('img', { name: 'Picture 17 of 17 from 1 to 0' }).waitFor();
-  assert.equal(await slider.getAttribute('aria-valuetext'), 'Picture 17 of 17, 100 percent of the way from 1 to 0');
+  await page.getByRole('img', { name: 'Digit 17 of 17 from 1 to 0' }).waitFor();
+  assert.equal(await slider.getAttribute('aria-valuetext'), 'Digit 17 of 17, 100 percent of the way from 1 to 0');
   assert.notEqual((await pictures(large))[0], first);
 
   await watch('.morph-view label');
@@ -290,7 +291,7 @@ test('one digit becomes another: a filmstrip, a slider to go through it, and a b
   const played = await watched();
   assert.deepEqual(
     played,
-    Array.from({ length: 17 }, (_, i) => `Picture ${i + 1} of 17`),
+    Array.from({ length: 17 }, (_, i) => `Digit ${i + 1} of 17`),
   );
   await page.locator('.filmstrip span').nth(5).click();
   assert.equal(await slider.inputValue(), '5');
@@ -298,7 +299,7 @@ test('one digit becomes another: a filmstrip, a slider to go through it, and a b
   // From a digit to itself it goes to another hand.
   await choice('From').selectOption('0');
   await button('Morph').click();
-  await status('17 pictures from one 0 to another, in');
+  await status('17 digits from one 0 to another, in');
   assert.equal(new Set(await pictures(strip)).size, 17);
   assert.deepEqual(heard, []);
 });
@@ -455,10 +456,10 @@ test('everything on the page can be done by keyboard alone', async () => {
   await page.keyboard.press('9');
   await tabTo(button('Morph'));
   await page.keyboard.press('Enter');
-  await status('17 pictures from 6 to 9, in');
-  await tabTo(page.getByRole('slider', { name: /^Picture/ }));
+  await status('17 digits from 6 to 9, in');
+  await tabTo(page.getByRole('slider', { name: /^Digit/ }));
   await page.keyboard.press('End');
-  await page.getByRole('img', { name: 'Picture 17 of 17 from 6 to 9' }).waitFor();
+  await page.getByRole('img', { name: 'Digit 17 of 17 from 6 to 9' }).waitFor();
   await tabTo(button('Play'));
   await page.keyboard.press('Space');
   await button('Pause').waitFor();
@@ -480,7 +481,7 @@ test('everything on the page can be done by keyboard alone', async () => {
   assert.deepEqual(heard, []);
 });
 
-test('pictures have words, and all controls have names', async () => {
+test('digits have words, and all controls have names', async () => {
   await open();
   await draw([0.5, 0.1], [0.5, 0.9]);
   await page.getByText('This is a one.').waitFor();

@@ -151,7 +151,7 @@ test('a full disk is said, and the model can be used without keeping it', async 
   await devtools.send('Storage.overrideQuotaForOrigin', { origin: site.url, quotaSize: 4_000_000 });
   await demo.load(page);
   await assertProblem({
-    title: 'This browser has no room for the model',
+    title: 'This browser has no space for the model',
     advice: /It takes 24\.1 MB.*Delete models.*without keeping it/,
     code: 'QUOTA_EXCEEDED',
     button: 'Try again',

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { demo, launch, results, startSite } from './harness.mjs';
 
-// Pictures for people to look at, in tests/browser/results/, and what of good looks a program can check.
+// Screenshots for people to look at, in tests/browser/results/, and what of good looks a program can check.
 const SIZES = { phone: { width: 390, height: 844 }, wide: { width: 1440, height: 900 } };
 let browser;
 let site;
@@ -71,7 +71,7 @@ for (const [size, viewport] of Object.entries(SIZES)) {
         await page.getByRole('link', { name: 'Models', exact: true }).click();
         await page.getByText('1 stored model').waitFor();
         await check('7-models');
-        await page.getByRole('button', { name: 'Keep models when room gets scarce' }).click();
+        await page.getByRole('button', { name: 'Keep models when space runs low' }).click();
         await page.getByText('Visiting often').waitFor();
         await page.getByRole('button', { name: /^Delete/ }).click();
         await check('8-delete');
@@ -87,17 +87,17 @@ for (const [size, viewport] of Object.entries(SIZES)) {
         await page.getByText('“x” was left out').waitFor();
         await page.getByRole('status').filter({ hasText: '123456789012 is written' }).waitFor({ state: 'attached' });
         await page.getByRole('button', { name: 'Morph' }).click();
-        await page.getByText('17 pictures from 3 to 8, in').waitFor();
+        await page.getByText('17 digits from 3 to 8, in').waitFor();
         await page.getByRole('button', { name: 'Let the generator draw one' }).click();
         await page.getByText(/\d+% sure/).waitFor();
         await check('11-written');
 
-        await page.getByRole('link', { name: 'Pictures', exact: true }).click();
+        await page.getByRole('link', { name: 'Images', exact: true }).click();
         await page.getByText('It fits.').waitFor();
-        await check('12-pictures');
+        await check('12-images');
         await page.getByRole('button', { name: 'Load the model' }).click();
         await page.getByRole('heading', { name: 'tiny-clip is ready' }).waitFor();
-        await page.getByRole('button', { name: 'Draw 120 pictures' }).click();
+        await page.getByRole('button', { name: 'Draw 120 images' }).click();
         await page
           .locator('input[type=file]:not([webkitdirectory])')
           .setInputFiles({ name: 'broken.jpg', mimeType: 'image/jpeg', buffer: Buffer.from('no picture') });
@@ -105,13 +105,13 @@ for (const [size, viewport] of Object.entries(SIZES)) {
         await page.getByRole('button', { name: 'Stop' }).waitFor();
         await check('13-drawing');
         await page.getByText('1 file could not be read').click();
-        await page.getByRole('searchbox', { name: 'Search the pictures in words' }).fill('three red circles');
+        await page.getByRole('searchbox', { name: 'Search the images in words' }).fill('three red circles');
         await page.getByRole('heading', { name: 'Best first' }).waitFor();
         await page.locator('.tile').nth(1).hover();
         await check('14-found');
         await page.locator('.tile').first().click();
         await page.locator('.bars li').first().waitFor();
-        await check('15-picture');
+        await check('15-image');
         await page.getByRole('button', { name: 'More like this' }).click();
         await page.locator('.like').waitFor();
         await page.getByRole('button', { name: 'Remove all' }).click();

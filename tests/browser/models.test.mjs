@@ -114,7 +114,7 @@ test('a model that does not fit is said before it is fetched', async () => {
   await page.locator('.plan').getByRole('link', { name: 'See what is stored' }).click();
   await page.getByText('This site uses 10.0 MB of the 20.0 MB that the browser allows it.').waitFor();
   const [bar, used] = await page
-    .locator('.room-bar')
+    .locator('.storage-bar')
     .evaluate((meter) => [meter.offsetWidth, meter.firstElementChild.offsetWidth]);
   assert.ok(Math.abs(used / bar - 0.5) < 0.02, `${used} of ${bar}`);
 });
@@ -138,7 +138,7 @@ test('every stored model is a row with its figures, and its bar is its share', a
   assert.match(text, /24\.1 MB/);
   assert.match(text, /Weights\s+8-bit\s+From\s+this server\s+Version\s+main at [0-9a-f]{7}\s+Last used\s+just now/);
   assert.match(text, /Checked when it was fetched: the SHA-256 digests/);
-  assert.match(await page.locator('.room').innerText(), /24\.1 MB\s+in 1 model/);
+  assert.match(await page.locator('.storage').innerText(), /24\.1 MB\s+in 1 model/);
   assert.match(
     await page.getByRole('meter').getAttribute('aria-valuetext'),
     /^This site uses \d+\.\d MB of the \d+\.\d (MB|GB) that/,
@@ -152,7 +152,7 @@ test('every stored model is a row with its figures, and its bar is its share', a
   const shares = await page
     .locator('.model-bar')
     .evaluateAll((bars) => bars.map((bar) => bar.firstElementChild.offsetWidth / bar.offsetWidth));
-  [0.79, 0.21, 0].forEach((share, i) => assert.ok(Math.abs(shares[i] - share) < 0.02, `bars: ${shares}`));
+  for (const [i, share] of [0.79, 0.21, 0].entries()) assert.ok(Math.abs(shares[i] - share) < 0.02, `bars: ${shares}`);
   assert.match(await row('bert-tiny-mean').innerText(), /in use/);
   assert.equal(await page.getByText('in use').count(), 1);
   assert.deepEqual(heard, []);
@@ -274,16 +274,16 @@ test('the browser can be asked to keep the models, and its answer is said', asyn
   });
   await page.goto(`${site.url}/#/models`);
   await page.reload();
-  await button('Keep models when room gets scarce').click();
+  await button('Keep models when space runs low').click();
   await said('The browser may delete models when it needs room');
   await page.evaluate(() => sessionStorage.setItem('generous', 'yes'));
   await page.reload();
-  await button('Keep models when room gets scarce').focus();
+  await button('Keep models when space runs low').focus();
   await page.keyboard.press('Enter');
   await said('The browser now keeps this site’s storage until you delete it.');
   await page.getByRole('heading', { name: 'Kept until you delete them' }).waitFor();
-  await button('Keep models when room gets scarce').waitFor({ state: 'detached' });
-  await focused('.room [role=status]');
+  await button('Keep models when space runs low').waitFor({ state: 'detached' });
+  await focused('.storage [role=status]');
 });
 
 test('a store that cannot be read is said, and can be tried again', async () => {
@@ -302,7 +302,7 @@ test('a store that cannot be read is said, and can be tried again', async () => 
   await page.evaluate(() => sessionStorage.setItem('mended', 'yes'));
   await button('Try again').click();
   await page.getByText('No model is stored').waitFor();
-  await page.getByText('This browser does not say how much room there is.').waitFor();
+  await page.getByText('This browser does not say how much space there is.').waitFor();
 });
 
 test('a full store names its figures and leads to the models', async () => {

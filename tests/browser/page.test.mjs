@@ -31,7 +31,8 @@ test('the model loads with a progress that only grows, from the network at first
   // Slow enough that a person, and this test, sees the bar move.
   site.setFaults([{ file: 'model.safetensors', fault: 'drip', value: 60e6 }]);
   await page.addInitScript(() => {
-    const seen = (window.seenProgress = []);
+    const seen = [];
+    window.seenProgress = seen;
     new MutationObserver(() => {
       const bar = document.querySelector('[role=progressbar]');
       const now = bar?.getAttribute('aria-valuenow');
@@ -210,4 +211,49 @@ test('a chosen theme stays after a reload', async () => {
   assert.notEqual(dark, light);
   await page.reload();
   assert.equal(await background(), dark);
+});
+
+test('the heading of a page that a link led to has the focus, with a ring only for who came by keyboard', async () => {
+  await page.goto(site.url);
+  const link = (name) => page.getByRole('link', { name, exact: true });
+  const focusOn = async (name) => {
+    await page.waitForFunction((name) => document.activeElement.textContent === name, name);
+    return page.evaluate(() => [
+      document.activeElement.localName,
+      getComputedStyle(document.activeElement).outlineStyle,
+    ]);
+  };
+  // The browser draws a ring where nothing had the focus before: after a move through its history, for one.
+  await page.evaluate(() => {
+    location.hash = '#/models';
+  });
+  assert.deepEqual(await focusOn('Models on this device'), ['h1', 'none']);
+  await link('Digits').click();
+  assert.deepEqual(await focusOn('Handwritten digits, made in this tab'), ['h1', 'none']);
+  await page.goBack();
+  assert.deepEqual(await focusOn('Models on this device'), ['h1', 'none']);
+  await link('Search').focus();
+  await page.keyboard.press('Enter');
+  assert.deepEqual(await focusOn('Search by meaning, inside this tab'), ['h1', 'solid']);
+  // The next click takes the ring away again, in a browser too where a click gives a link no focus.
+  await page.evaluate(() => document.addEventListener('mousedown', (event) => event.preventDefault()));
+  await link('Models').click();
+  assert.deepEqual(await focusOn('Models on this device'), ['h1', 'none']);
+  assert.deepEqual(heard, []);
+});
+
+test('the former address of the images leads to them, on a first visit and within the page', async () => {
+  await page.goto(`${site.url}/#/pictures`);
+  await page.getByRole('heading', { name: 'An image library inside this tab' }).waitFor();
+  assert.equal(new URL(page.url()).hash, '#/images');
+  assert.equal(await page.getByRole('link', { name: 'Images', exact: true }).getAttribute('aria-current'), 'page');
+
+  await page.getByRole('link', { name: 'Models', exact: true }).click();
+  await page.getByRole('heading', { name: 'Models on this device' }).waitFor();
+  await page.evaluate(() => {
+    location.hash = '#/pictures';
+  });
+  await page.getByRole('heading', { name: 'An image library inside this tab' }).waitFor();
+  assert.equal(new URL(page.url()).hash, '#/images');
+  assert.deepEqual(heard, []);
 });

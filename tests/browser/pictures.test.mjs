@@ -47,7 +47,7 @@ function use(next) {
 
 const button = (name) => page.getByRole('button', { name, exact: true });
 const heading = (name) => page.getByRole('heading', { name, exact: true });
-const searchBox = () => page.getByRole('searchbox', { name: 'Search the pictures in words' });
+const searchBox = () => page.getByRole('searchbox', { name: 'Search the images in words' });
 const tiles = () => page.locator('.tile');
 const names = () => tiles().evaluateAll((all) => all.map((tile) => tile.title));
 const scores = () =>
@@ -60,7 +60,7 @@ const cameIn = (text) => page.locator('.intake-foot').getByText(text).waitFor();
 const visible = (locator) => locator.evaluate((image) => image.decode().then(() => image.naturalWidth));
 
 async function open() {
-  await page.goto(`${site.url}/#/pictures`);
+  await page.goto(`${site.url}/#/images`);
   await page.getByText('It fits.').waitFor();
 }
 
@@ -115,12 +115,12 @@ async function loadAgain() {
 
 async function addFile(file) {
   await page.locator('input[type=file]:not([webkitdirectory])').setInputFiles(file);
-  await cameIn('1 picture came in.');
+  await cameIn('1 image came in.');
 }
 
 async function draw() {
-  await button(`Draw ${DRAWN} pictures`).click();
-  await cameIn(`${DRAWN} pictures came in.`);
+  await button(`Draw ${DRAWN} images`).click();
+  await cameIn(`${DRAWN} images came in.`);
 }
 
 /** The answer to these very words. */
@@ -161,7 +161,7 @@ const storedKeys = () =>
   });
 
 /** Some drawings of the page, as files of their own. */
-async function pictureFiles() {
+async function imageFiles() {
   const bytes = await page.locator('.tile img').evaluateAll((images) =>
     Promise.all(
       images.slice(0, 4).map(async (image) => {
@@ -182,7 +182,7 @@ test('the page says what a model takes before it fetches anything, and loads it 
   const urls = [];
   page.on('request', (request) => urls.push(request.url()));
   await open();
-  assert.equal(await page.title(), 'Pilotlight: a photo library, searched inside this tab');
+  assert.equal(await page.title(), 'Pilotlight: an image library, searched inside this tab');
   const plan = () => page.getByLabel('What loading takes').innerText();
   assert.match(await plan(), /To download\s+\d+(\.\d)? [kM]B/);
   assert.equal(await page.getByLabel('Model host').isDisabled(), true);
@@ -194,7 +194,7 @@ test('the page says what a model takes before it fetches anything, and loads it 
   await button('Load the model').click();
   await ready('clip-vit-base-patch32');
   await page.getByText(/from this server in/).waitFor();
-  assert.equal(await button(`Draw ${DRAWN} pictures`).count(), 0, 'the large model is for photos');
+  assert.equal(await button(`Draw ${DRAWN} images`).count(), 0, 'the large model is for photos');
   assert.deepEqual(
     urls.filter((url) => !url.startsWith(`${site.url}/`) && !url.startsWith('blob:')),
     [],
@@ -202,7 +202,7 @@ test('the page says what a model takes before it fetches anything, and loads it 
   assert.deepEqual(heard, []);
 });
 
-test('pictures are drawn, and found by words: the best one first, by what is in it and where', async () => {
+test('images are drawn, and found by words: the best one first, by what is in it and where', async () => {
   await load();
   await draw();
   assert.equal(await tiles().count(), 36);
@@ -228,26 +228,26 @@ test('pictures are drawn, and found by words: the best one first, by what is in 
   );
   await page
     .getByRole('status')
-    .filter({ hasText: `${DRAWN} pictures for “black background”, the best first: ${(await names())[0]}` })
+    .filter({ hasText: `${DRAWN} images for “black background”, the best first: ${(await names())[0]}` })
     .waitFor({ state: 'attached' });
-  assert.equal(await page.locator('.picture-spot[data-best=true]').count(), 6);
+  assert.equal(await page.locator('.image-spot[data-best=true]').count(), 6);
 
   await searchBox().fill('');
-  await heading(`${DRAWN} pictures`).waitFor();
+  await heading(`${DRAWN} images`).waitFor();
   assert.equal(await page.locator('.tile-score').count(), 0);
   // Another hundred, and no two alike.
   await draw();
-  await heading(`${2 * DRAWN} pictures`).waitFor();
+  await heading(`${2 * DRAWN} images`).waitFor();
   assert.deepEqual(heard, []);
 });
 
-test('who types on gets the answer to the last words, and who searches while pictures come gets one too', async () => {
+test('who types on gets the answer to the last words, and who searches while images come gets one too', async () => {
   await load();
-  await button(`Draw ${DRAWN} pictures`).click();
+  await button(`Draw ${DRAWN} images`).click();
   await searchBox().pressSequentially('two yellow moons', { delay: 15 });
   await answered('two yellow moons');
   await page.getByRole('button', { name: 'Stop' }).waitFor();
-  await cameIn(`${DRAWN} pictures came in.`);
+  await cameIn(`${DRAWN} images came in.`);
   assert.equal((await scores()).length, 36);
   assert.deepEqual(heard, []);
 });
@@ -255,7 +255,7 @@ test('who types on gets the answer to the last words, and who searches while pic
 test('files and folders come in; a broken one is named with its reason, one that was there already is not taken twice', async () => {
   await load();
   await draw();
-  const files = await pictureFiles();
+  const files = await imageFiles();
   const album = path.join(folder, 'album');
   await mkdir(path.join(album, 'deeper'), { recursive: true });
   await writeFile(path.join(album, 'one.jpg'), files[0]);
@@ -265,7 +265,7 @@ test('files and folders come in; a broken one is named with its reason, one that
   await writeFile(path.join(album, 'notes.txt'), 'nor is this');
 
   await page.locator('input[webkitdirectory]').setInputFiles(album);
-  await cameIn('2 pictures came in, 1 file is no picture.');
+  await cameIn('2 images came in, 1 file is no image.');
   await page.getByText('2 files could not be read').click();
   const reasons = await page.locator('.failures li').allInnerTexts();
   assert.equal(reasons.length, 2);
@@ -274,12 +274,12 @@ test('files and folders come in; a broken one is named with its reason, one that
     reasons.join('\n'),
   );
   assert.ok(!reasons.join().includes('images['), reasons.join('\n'));
-  await heading(`${DRAWN + 2} pictures`).waitFor();
+  await heading(`${DRAWN + 2} images`).waitFor();
 
   await page
     .locator('input[type=file]:not([webkitdirectory])')
     .setInputFiles([path.join(album, 'one.jpg'), path.join(album, 'notes.txt')]);
-  await cameIn('0 pictures came in, 1 was in the library already, 1 file is no picture.');
+  await cameIn('0 images came in, 1 was in the library already, 1 file is no image.');
 
   await page.locator('.add').evaluate(
     async (target, bytes) => {
@@ -290,7 +290,7 @@ test('files and folders come in; a broken one is named with its reason, one that
     },
     [...files[3]],
   );
-  await cameIn('1 picture came in.');
+  await cameIn('1 image came in.');
   await page.evaluate(
     (bytes) => {
       const data = new DataTransfer();
@@ -299,14 +299,14 @@ test('files and folders come in; a broken one is named with its reason, one that
     },
     [...files[2]],
   );
-  await heading(`${DRAWN + 4} pictures`).waitFor();
+  await heading(`${DRAWN + 4} images`).waitFor();
   assert.deepEqual(heard, []);
 });
 
 test('a folder that is dropped is gone through, with the folders in it', async () => {
   await load();
   await draw();
-  const files = await pictureFiles();
+  const files = await imageFiles();
   const album = path.join(folder, 'dropped');
   await mkdir(path.join(album, 'deeper'), { recursive: true });
   await writeFile(path.join(album, 'one.jpg'), files[0]);
@@ -321,32 +321,32 @@ test('a folder that is dropped is gone through, with the folders in it', async (
       data: { items: [], files: [album], dragOperationsMask: 1 },
     });
   }
-  await cameIn('2 pictures came in.');
+  await cameIn('2 images came in.');
   assert.deepEqual(heard, []);
 });
 
-test('pictures wait for the model; a stop leaves those that came, and a reload finds them without looking at any again', async () => {
+test('images wait for the model; a stop leaves those that came, and a reload finds them without looking at any again', async () => {
   await open();
-  await button(`Draw ${DRAWN} pictures`).click();
-  await cameIn(`${DRAWN} pictures wait for the model`);
+  await button(`Draw ${DRAWN} images`).click();
+  await cameIn(`${DRAWN} images wait for the model`);
   await button('Load the model').click();
-  await page.getByRole('progressbar', { name: 'Pictures looked at' }).waitFor();
+  await page.getByRole('progressbar', { name: 'Images looked at' }).waitFor();
   await page.waitForFunction(() => document.querySelectorAll('.tile').length >= 3);
   await button('Stop').click();
-  await cameIn(/^Stopped: \d+ of 120 pictures came in\.$/);
+  await cameIn(/^Stopped: \d+ of 120 images came in\.$/);
   // The one under way may still come.
   await page.waitForFunction(() =>
     document
       .querySelector('.intake-foot')
-      .innerText.includes(`Stopped: ${Number.parseInt(document.querySelector('#pictures-title').innerText)} of`),
+      .innerText.includes(`Stopped: ${Number.parseInt(document.querySelector('#images-title').innerText, 10)} of`),
   );
-  const came = Number.parseInt(await page.locator('#pictures-title').innerText());
+  const came = Number.parseInt(await page.locator('#images-title').innerText(), 10);
   assert.ok(came >= 3 && came < DRAWN, String(came));
 
   // The first search is the first answer, after which the model is looked after once more.
   const before = await search('a green ring');
   const points = await page
-    .locator('.picture-spot')
+    .locator('.image-spot')
     .evaluateAll((all) => all.map((spot) => spot.getAttribute('transform')).sort());
   assert.ok(
     (await storedKeys()).some((key) => key.includes('pilotlight/tiny-clip') && /index/.test(key)),
@@ -355,14 +355,14 @@ test('pictures wait for the model; a stop leaves those that came, and a reload f
   const requests = [];
   await page.reload();
   page.on('request', (request) => requests.push(request.url()));
-  await heading(`${came} pictures`).waitFor();
+  await heading(`${came} images`).waitFor();
   await ready();
   assert.deepEqual(await search('a green ring'), before);
   assert.deepEqual(
-    await page.locator('.picture-spot').evaluateAll((all) => all.map((spot) => spot.getAttribute('transform')).sort()),
+    await page.locator('.image-spot').evaluateAll((all) => all.map((spot) => spot.getAttribute('transform')).sort()),
     points,
   );
-  assert.match(await page.locator('.picture-map + .figures').innerText(), /Per picture\s+–\s+none added yet/);
+  assert.match(await page.locator('.image-map + .figures').innerText(), /Per image\s+–\s+none added yet/);
   assert.deepEqual(
     requests.filter((url) => url.endsWith('.safetensors')),
     [],
@@ -371,38 +371,38 @@ test('pictures wait for the model; a stop leaves those that came, and a reload f
   assert.deepEqual(heard, []);
 });
 
-test('pictures that other weights have seen are looked at once more, from what is kept of them', async () => {
+test('images that other weights have seen are looked at once more, from what is kept of them', async () => {
   await load();
   await draw();
   const before = await search('a green ring');
   await changeRecords({ source: 'of last month' });
   await page.reload();
   await ready();
-  await cameIn(`${DRAWN} pictures came in.`);
-  await heading(`${DRAWN} pictures`).waitFor();
+  await cameIn(`${DRAWN} images came in.`);
+  await heading(`${DRAWN} images`).waitFor();
   assert.deepEqual(await search('a green ring'), before);
   assert.deepEqual(heard, []);
 });
 
-test('pictures that wait to be looked at again are shown before the model is there, and not compared with the others', async () => {
+test('images that wait to be looked at again are shown before the model is there, and not compared with the others', async () => {
   await load();
   await draw();
   const before = await search('a green ring');
   await changeRecords({ source: 'of last month' }, 50);
   await page.evaluate(() => localStorage.clear());
   await page.reload();
-  await heading(`${DRAWN} pictures`).waitFor();
-  await page.getByText('50 pictures were seen by other weights or another build').waitFor();
-  await page.waitForFunction((spots) => document.querySelectorAll('.picture-spot').length === spots, DRAWN - 50);
+  await heading(`${DRAWN} images`).waitFor();
+  await page.getByText('50 images were seen by other weights or another build').waitFor();
+  await page.waitForFunction((spots) => document.querySelectorAll('.image-spot').length === spots, DRAWN - 50);
   await button('Load the model').click();
-  await cameIn('50 pictures came in.');
-  await page.waitForFunction((spots) => document.querySelectorAll('.picture-spot').length === spots, DRAWN);
+  await cameIn('50 images came in.');
+  await page.waitForFunction((spots) => document.querySelectorAll('.image-spot').length === spots, DRAWN);
   assert.equal(await page.getByText('seen by other weights').count(), 0);
   assert.deepEqual(await search('a green ring'), before);
   assert.deepEqual(heard, []);
 });
 
-test('what is kept of a picture says what made its vector, and another build makes it anew', async () => {
+test('what is kept of an image says what made its vector, and another build makes it anew', async () => {
   await load();
   await draw();
   const [tiny, ...others] = await keptSources();
@@ -417,7 +417,7 @@ test('what is kept of a picture says what made its vector, and another build mak
   await page.reload();
   await ready();
   await page.getByText('128-bit SIMD').waitFor();
-  await cameIn(`${DRAWN} pictures came in.`);
+  await cameIn(`${DRAWN} images came in.`);
   assert.deepEqual(await keptSources(), [tiny.replace('relaxed-simd', 'simd128')]);
   await page.reload();
   await ready();
@@ -465,7 +465,7 @@ test('the vectors of the large model are of its files, whatever commit the host 
   });
   await page.evaluate(() => indexedDB.deleteDatabase('pilotlight'));
   await page.reload();
-  await cameIn('1 picture came in.');
+  await cameIn('1 image came in.');
   assert.notDeepEqual(await keptSources(), sources);
   await site.push(HUB_MODEL, files);
   assert.deepEqual(heard, []);
@@ -474,32 +474,32 @@ test('the vectors of the large model are of its files, whatever commit the host 
 test('what was removed stays away when the model is loaded again, though it had been looked at again', async () => {
   await load();
   await draw();
-  const [one, two] = await pictureFiles();
+  const [one, two] = await imageFiles();
   await changeRecords({ source: 'of last month' });
   await page.reload();
   await ready();
-  await cameIn(`${DRAWN} pictures came in.`);
+  await cameIn(`${DRAWN} images came in.`);
   await tiles().first().click();
   await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
-  await heading(`${DRAWN - 1} pictures`).waitFor();
+  await heading(`${DRAWN - 1} images`).waitFor();
   await loadAgain();
   // Behind whatever else would be on its way.
   await addFile({ name: 'one.jpg', mimeType: 'image/jpeg', buffer: one });
-  await heading(`${DRAWN} pictures`).waitFor();
+  await heading(`${DRAWN} images`).waitFor();
 
   await button('Remove all').click();
   await button(`Remove all ${DRAWN}`).click();
   await page.getByText('The library is empty.').waitFor();
   await loadAgain();
   await addFile({ name: 'two.jpg', mimeType: 'image/jpeg', buffer: two });
-  await heading('1 picture').waitFor();
+  await heading('1 image').waitFor();
   await page.reload();
   await ready();
-  await heading('1 picture').waitFor();
+  await heading('1 image').waitFor();
   assert.deepEqual(heard, []);
 });
 
-test('all pictures are removed while the likes of one are shown: those that come then are shown', async () => {
+test('all images are removed while the likes of one are shown: those that come then are shown', async () => {
   await load();
   await draw();
   await tiles().first().click();
@@ -509,7 +509,7 @@ test('all pictures are removed while the likes of one are shown: those that come
   await button(`Remove all ${DRAWN}`).click();
   await page.getByText('The library is empty.').waitFor();
   await addFile(path.join(goldens, 'decode/plain.png'));
-  await heading('1 picture').waitFor();
+  await heading('1 image').waitFor();
   assert.equal(await tiles().count(), 1);
   assert.deepEqual(heard, []);
 });
@@ -528,7 +528,7 @@ test('who stops the model from looking again can have it go on', async () => {
   assert.deepEqual(heard, []);
 });
 
-test('all pictures are removed while more are coming: those do not come any more', async () => {
+test('all images are removed while more are coming: those do not come any more', async () => {
   // Else all of them might be there before the button is found.
   await page.addInitScript(() => {
     const decode = createImageBitmap;
@@ -538,23 +538,23 @@ test('all pictures are removed while more are coming: those do not come any more
     };
   });
   await load();
-  await button(`Draw ${DRAWN} pictures`).click();
+  await button(`Draw ${DRAWN} images`).click();
   await page.waitForFunction(() => document.querySelectorAll('.tile').length >= 3);
   await button('Remove all').click();
   await page.getByRole('button', { name: /^Remove all \d+$/ }).click();
-  await cameIn(/^Stopped: \d+ of 120 pictures came in\.$/);
+  await cameIn(/^Stopped: \d+ of 120 images came in\.$/);
   await page.getByText('The library is empty.').waitFor();
   await addFile(path.join(goldens, 'decode/plain.png'));
-  await heading('1 picture').waitFor();
+  await heading('1 image').waitFor();
   await page.reload();
-  await heading('1 picture').waitFor();
+  await heading('1 image').waitFor();
   assert.deepEqual(heard, []);
 });
 
 for (const [doing, call, act] of [
-  ['a picture is opened', 'indexcore_search', () => tiles().first().click()],
+  ['an image is opened', 'indexcore_search', () => tiles().first().click()],
   ['words are searched for', 'indexcore_search', () => searchBox().fill('a purple heart')],
-  ['an open picture is labelled', 'imagetextcore_classify', () => tiles().first().click()],
+  ['an open image is labelled', 'imagetextcore_classify', () => tiles().first().click()],
 ]) {
   test(`a trap while ${doing} is said in the card, and a reload helps`, async () => {
     // The core traps at one call, as a defect would make it, and then at all others: everything else is the real thing.
@@ -591,7 +591,7 @@ for (const [doing, call, act] of [
     await page.getByRole('dialog').waitFor({ state: 'hidden' });
     await button('Reload the page').click();
     await ready();
-    await heading(`${DRAWN} pictures`).waitFor();
+    await heading(`${DRAWN} images`).waitFor();
   });
 }
 
@@ -604,7 +604,7 @@ test('a browser that keeps nothing says so, and searches all the same', async ()
     };
   });
   await load();
-  await page.getByText('This browser does not keep the pictures').waitFor();
+  await page.getByText('This browser does not keep the images').waitFor();
   await draw();
   assert.equal((await search('a purple heart')).length, 36);
   assert.deepEqual(heard, []);
@@ -622,12 +622,12 @@ test('each model has a library of its own', async () => {
   await page.getByText('Tiny', { exact: true }).click();
   await button('Load the model').click();
   await ready();
-  await heading(`${DRAWN} pictures`).waitFor();
+  await heading(`${DRAWN} images`).waitFor();
   assert.ok((await search('a purple heart')).length > 0);
   assert.deepEqual(heard, []);
 });
 
-test('a picture opens large, with labels as bars that sum to one hundred percent, and its likes beside it', async () => {
+test('an image opens large, with labels as bars that sum to one hundred percent, and its likes beside it', async () => {
   await load();
   await draw();
   await search('a purple heart');
@@ -685,9 +685,9 @@ test('a picture opens large, with labels as bars that sum to one hundred percent
   await tiles().nth(4).click();
   const gone = await dialog.getByRole('heading', { level: 2 }).innerText();
   await dialog.getByRole('button', { name: 'Remove' }).click();
-  await heading(`${DRAWN - 1} pictures`).waitFor();
+  await heading(`${DRAWN - 1} images`).waitFor();
   assert.ok(!(await names()).slice(0, 8).includes(gone));
-  assert.equal(await page.evaluate(() => document.activeElement.id), 'pictures-title');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'images-title');
   await button('Remove all').click();
   await page.keyboard.press('Escape');
   await button('Remove all').click();
@@ -706,7 +706,7 @@ test('everything on the page can be done by keyboard alone', async () => {
     page.evaluate(
       () =>
         getComputedStyle(document.activeElement).outlineStyle !== 'none' ||
-        document.activeElement.matches('.picture-spot, .segments input'),
+        document.activeElement.matches('.image-spot, .segments input'),
     );
   async function tabTo(selector) {
     for (let presses = 0; presses < 40; presses += 1) {
@@ -722,8 +722,8 @@ test('everything on the page can be done by keyboard alone', async () => {
   await ready();
   await tabTo('.add-actions button:last-child');
   await page.keyboard.press('Enter');
-  await cameIn(`${DRAWN} pictures came in.`);
-  await tabTo('#pictures-search');
+  await cameIn(`${DRAWN} images came in.`);
+  await tabTo('#images-search');
   await page.keyboard.type('a purple heart');
   await answered('a purple heart');
 
@@ -745,7 +745,7 @@ test('everything on the page can be done by keyboard alone', async () => {
   await page.getByRole('dialog').waitFor({ state: 'hidden' });
   assert.ok((await label()).startsWith(shown[0]));
 
-  await tabTo('.picture-spot');
+  await tabTo('.image-spot');
   const first = await label();
   assert.equal(await page.locator('.map-callout span').innerText(), first);
   for (const key of ['ArrowRight', 'ArrowLeft', 'ArrowUp', 'ArrowDown']) await page.keyboard.press(key);
@@ -753,10 +753,10 @@ test('everything on the page can be done by keyboard alone', async () => {
   await page.keyboard.press('Enter');
   await page.getByRole('dialog', { name: at }).waitFor();
   await page.locator('.bars li').first().waitFor();
-  await tabTo('.picture-actions .button');
+  await tabTo('.image-actions .button');
   await page.keyboard.press('Enter');
   await page.locator('.like', { hasText: at }).waitFor();
-  await page.waitForFunction(() => document.activeElement.id === 'pictures-title');
+  await page.waitForFunction(() => document.activeElement.id === 'images-title');
   assert.deepEqual(heard, []);
 });
 
@@ -783,7 +783,7 @@ test('with the network cut the library is there, and searched in words', async (
   try {
     running = await profile.open();
     use(await running.newPage());
-    await page.goto(`${own.url}/#/pictures`);
+    await page.goto(`${own.url}/#/images`);
     await button('Load the model').click();
     await ready();
     await draw();
@@ -807,10 +807,10 @@ test('with the network cut the library is there, and searched in words', async (
     running = await profile.open();
     await running.setOffline(true);
     use(await running.newPage());
-    await page.goto(`${own.url}/#/pictures`);
+    await page.goto(`${own.url}/#/images`);
     await ready();
     assert.match(await page.locator('.ready').innerText(), /from this browser’s store/);
-    await heading(`${DRAWN} pictures`).waitFor();
+    await heading(`${DRAWN} images`).waitFor();
     assert.match((await search('three red circles'))[0], /three \w+ red circles/);
   } finally {
     await running?.close();
@@ -819,7 +819,7 @@ test('with the network cut the library is there, and searched in words', async (
   }
 });
 
-test('pictures have words, all controls have names, and the progress is said at its quarters', async () => {
+test('images have words, all controls have names, and the progress is said at its quarters', async () => {
   await load();
   await page.evaluate(() => {
     window.said = [];
@@ -830,8 +830,8 @@ test('pictures have words, all controls have names, and the progress is said at 
   });
   await draw();
   assert.deepEqual(await page.evaluate(() => window.said), [
-    ...[0, 25, 50, 75].map((share) => `${share} percent of ${DRAWN} pictures`),
-    `${DRAWN} pictures came in.`,
+    ...[0, 25, 50, 75].map((share) => `${share} percent of ${DRAWN} images`),
+    `${DRAWN} images came in.`,
   ]);
   await search('three red circles');
   await tiles().first().click();

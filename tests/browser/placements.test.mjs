@@ -169,7 +169,10 @@ test('a dedicated Worker loads, keeps, and starts from what a page kept', async 
           const worker = new Worker(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })), {
             type: 'module',
           });
-          worker.onmessage = ({ data }) => (worker.terminate(), resolve(data));
+          worker.onmessage = ({ data }) => {
+            worker.terminate();
+            resolve(data);
+          };
           worker.onerror = ({ message }) => reject(new Error(message));
           worker.postMessage({ model, text, origin: location.origin });
         });

@@ -236,7 +236,10 @@ test('aborting at any moment rejects within 100 ms, also while another tab downl
           controller.abort();
         }, milliseconds);
         return TextEmbedder.load(model, { ...options, signal: controller.signal }).then(
-          (embedder) => (embedder.dispose(), 'it loaded'),
+          (embedder) => {
+            embedder.dispose();
+            return 'it loaded';
+          },
           ({ code }) => ({ code, took: performance.now() - fired }),
         );
       },

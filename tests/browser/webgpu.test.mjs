@@ -5,7 +5,9 @@ import { demo, embedInPage, launch, maxAbsError, startBench, startSite } from '.
 // Chromium's own software adapter stands in for a GPU: it computes the same shaders, in seconds instead of milliseconds.
 const TEXTS = ['A man is doing a stunt on his bicycle.', 'people walk home', 'The soup needs a pinch more salt.'];
 let bench;
-before(async () => void (bench = await startBench()));
+before(async () => {
+  bench = await startBench();
+});
 after(() => bench?.close());
 
 async function embed(browser, options) {

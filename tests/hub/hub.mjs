@@ -75,8 +75,14 @@ export function createHub({ models, faults = [], traits = {}, prefix = '' }) {
     const write = response.write;
     const end = response.end;
     const count = (chunk) => (typeof chunk === 'string' || chunk instanceof Uint8Array ? Buffer.byteLength(chunk) : 0);
-    response.write = (chunk, ...rest) => ((record.bytes += count(chunk)), write.call(response, chunk, ...rest));
-    response.end = (chunk, ...rest) => ((record.bytes += count(chunk)), end.call(response, chunk, ...rest));
+    response.write = (chunk, ...rest) => {
+      record.bytes += count(chunk);
+      return write.call(response, chunk, ...rest);
+    };
+    response.end = (chunk, ...rest) => {
+      record.bytes += count(chunk);
+      return end.call(response, chunk, ...rest);
+    };
     try {
       await answer(request, response, record);
     } catch (error) {
@@ -144,7 +150,11 @@ export function createHub({ models, faults = [], traits = {}, prefix = '' }) {
     return branch.head.commit();
   }
 
-  return { handle, requests, setFaults: (next) => void (active = arm(next)), push };
+  const setFaults = (next) => {
+    active = arm(next);
+  };
+
+  return { handle, requests, setFaults, push };
 }
 
 /** Each fault gets its own count, so that a table can be used for many hubs. */

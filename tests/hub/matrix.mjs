@@ -49,7 +49,7 @@ const CUT = ['FETCH_FAILED', 'INTEGRITY', 'INVALID_WEIGHTS'];
 
 /**
  * What the host does, and what comes of it: 'loads', or the codes of which the error has one.
- * `faults` may be a function of the hub and of a second host; `then` looks at both when all is done.
+ * `faults` may be a function of the hub and of a second host; `afterwards` looks at both when all is done.
  */
 export const cases = [
   // As it should be.
@@ -133,7 +133,7 @@ export const cases = [
     faults: (_, other) => [{ file: /\./, fault: 'redirect', value: new URL(other.url).origin }],
     outcome: 'loads',
     verified: 'sha256',
-    then(hub, other) {
+    afterwards(hub, other) {
       assert.ok(hub.requests.some(({ headers }) => headers.authorization === 'Bearer hf_secret'));
       assert.ok(other.requests.some(({ url }) => url.endsWith(WEIGHTS)));
       for (const { headers } of other.requests)
@@ -470,11 +470,12 @@ let checked = 0;
  * @param {(host: string) => Promise<string[]>} place.keys what the store holds of a host
  */
 export async function check(
-  { what, faults = [], traits, token, outcome, says, verified, atLeast = 0, atMost = BOUND, then },
+  { what, faults = [], traits, token, outcome, says, verified, atLeast = 0, atMost = BOUND, afterwards },
   { visit, keys },
 ) {
   // A port may come again, and with it what an earlier case has stored.
-  const prefix = `/case-${(checked += 1)}`;
+  checked += 1;
+  const prefix = `/case-${checked}`;
   const hub = await startHub({ models: { [MODEL]: FILES }, traits, prefix });
   const other = await startHub({ models: { [MODEL]: FILES }, prefix });
   const options = { host: hub.url, timeout: TIMEOUT, dtype: 'f32', device: 'cpu', token };
@@ -509,7 +510,7 @@ export async function check(
       `${story}; without the host: ${offline.error?.code} ${offline.error?.message}`,
     );
     near(offline.vectors, `${story}; without the host`);
-    then?.(hub, other);
+    afterwards?.(hub, other);
   } finally {
     await Promise.all([hub.close(), other.close()]);
   }
@@ -522,9 +523,7 @@ function cleared(tensor) {
 }
 
 export function near(vectors, story) {
-  CASES.forEach(({ embedding }, row) =>
-    embedding.forEach((value, i) =>
-      assert.ok(Math.abs(vectors[row][i] - value) <= 1e-4, `${story}: '${TEXTS[row]}' has another vector`),
-    ),
-  );
+  for (const [row, { embedding }] of CASES.entries())
+    for (const [i, value] of embedding.entries())
+      assert.ok(Math.abs(vectors[row][i] - value) <= 1e-4, `${story}: '${TEXTS[row]}' has another vector`);
 }

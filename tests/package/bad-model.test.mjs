@@ -231,8 +231,9 @@ function withFewerWords(count) {
     shrunk[name] = {
       ...entry,
       shape: isWords ? [count, entry.shape[1]] : entry.shape,
-      data_offsets: [end, (end += bytes.length)],
+      data_offsets: [end, end + bytes.length],
     };
+    end += bytes.length;
     parts.push(bytes);
   }
   const data = new Uint8Array(parts.flatMap((part) => [...part]));

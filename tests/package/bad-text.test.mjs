@@ -65,6 +65,7 @@ for (const [what, texts, says] of [
   ['a Symbol', Symbol('x'), /texts/],
   ['a String object', Object('boxed'), /texts/],
   ['a number in a list', ['fine', 7], /texts\[1\]/],
+  // biome-ignore lint/suspicious/noSparseArray: the hole is what is tested
   ['a hole in a list', ['fine', , 'fine'], /texts\[1\]/],
   ['a list in a list', [['deep']], /texts\[0\]/],
 ]) {

@@ -56,15 +56,21 @@ async function serve() {
       return void response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>Sign in</title>');
     if (name === 'broken') return void response.writeHead(500).end();
     if (name === 'moved') return void response.writeHead(302, { Location: '/plain.png' }).end();
-    if (name === 'cut')
-      return void (response.writeHead(200, { 'Content-Length': 999 }).write('x'),
-      setTimeout(() => response.destroy(), 20));
+    if (name === 'cut') {
+      response.writeHead(200, { 'Content-Length': 999 }).write('x');
+      setTimeout(() => response.destroy(), 20);
+      return;
+    }
     // The type that a server names is not looked at.
     if (FILES.includes(name)) return void response.writeHead(200, { 'Content-Type': 'text/plain' }).end(bytesOf(name));
     response.writeHead(404).end('not found');
   });
   await new Promise((resolve) => one.listen(0, '127.0.0.1', resolve));
-  return { url: `http://127.0.0.1:${one.address().port}`, close: () => (one.close(), one.closeAllConnections()) };
+  const close = () => {
+    one.close();
+    one.closeAllConnections();
+  };
+  return { url: `http://127.0.0.1:${one.address().port}`, close };
 }
 
 describe('the same picture', () => {

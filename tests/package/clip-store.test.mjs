@@ -456,7 +456,12 @@ describe('a folder that pull made', () => {
         {
           file: /./,
           fault: 'do',
-          value: async () => void (asked++ === at && ((moved += 1), await host.push(A, OTHER))),
+          value: async () => {
+            asked += 1;
+            if (asked !== at + 1) return;
+            moved += 1;
+            await host.push(A, OTHER);
+          },
         },
       ]);
       const out = fresh();

@@ -158,7 +158,7 @@ test('dimensions and precision do to pictures what they do to texts', async () =
   const { data: whole } = await clip.embedImages(PICTURES[4]);
   const cut = await clip.embedImages(PICTURES[4], { dimensions: 10 });
   assert.deepEqual(cut.dims, [1, 10]);
-  unit(whole.subarray(0, 10)).forEach((value, i) => assert.ok(Math.abs(value - cut.data[i]) < 1e-6));
+  for (const [i, value] of unit(whole.subarray(0, 10)).entries()) assert.ok(Math.abs(value - cut.data[i]) < 1e-6);
   const bytes = await clip.embedImages(PICTURES[4], { precision: 'int8' });
   assert.ok(bytes.data instanceof Int8Array);
   const largest = Math.max(...whole.map(Math.abs));
@@ -388,7 +388,11 @@ test('one bad picture among good ones is named, and the embedder goes on', async
 
 test('calls made at once run in their order', async () => {
   const order = [];
-  const noted = (name, call) => call.then((result) => (order.push(name), result));
+  const noted = async (name, call) => {
+    const result = await call;
+    order.push(name);
+    return result;
+  };
   const [texts, images] = await Promise.all([
     noted('texts', clip.embedTexts(TEXTS)),
     noted('images', clip.embedImages(PICTURES)),
@@ -476,7 +480,9 @@ describe('aborting', () => {
   test('one that waits rejects at once, and the others go on', async () => {
     const controller = new AbortController();
     let running = true;
-    const long = slow.embedImages(many).then((result) => ((running = false), result));
+    const long = slow.embedImages(many).finally(() => {
+      running = false;
+    });
     const waiting = slow.embedImages(PICTURES[0], { signal: controller.signal });
     const next = slow.embedTexts('next');
     await aMoment();

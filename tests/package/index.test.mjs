@@ -115,6 +115,7 @@ const bad = {
   'an id that is no text': [['a\ud800'], [[1, 1]], /ids\[0\].*surrogate/],
   'ids that are no array': ['ab', [[1, 1]], /ids: expected an array/],
   'ids with a hole': [
+    // biome-ignore lint/suspicious/noSparseArray: the hole is what is tested
     [, 'a'],
     [
       [1, 1],
@@ -369,7 +370,13 @@ test('a save keeps what there was at the call, whatever is done to the index mea
 test('a second save writes only the part that changed', async () => {
   const store = mapStore();
   const puts = [];
-  const counting = { ...store, put: (key, bytes) => (puts.push(key), store.put(key, bytes)) };
+  const counting = {
+    ...store,
+    put(key, bytes) {
+      puts.push(key);
+      return store.put(key, bytes);
+    },
+  };
   const dimensions = 2048;
   const index = await VectorIndex.create({ dimensions });
   const add = (from, to) =>

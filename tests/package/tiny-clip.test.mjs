@@ -15,7 +15,10 @@ const { labels, scenes } = JSON.parse(readFileSync(path.join(folder, 'scenes.jso
 function pictures() {
   const all = readFileSync(path.join(folder, 'pictures.bin'));
   let end = 0;
-  return scenes.map(({ length }) => all.subarray(end, (end += length)));
+  return scenes.map(({ length }) => {
+    end += length;
+    return all.subarray(end - length, end);
+  });
 }
 
 let hub;
@@ -56,7 +59,8 @@ test('labels are told without training, 95 of 100, and most in every category', 
   for (const [i, { category, labels: set, label }] of scenes.entries()) {
     const choice = typeof set === 'number' ? labels[set] : set;
     const [best] = await clip.classify(files[i], choice, { template });
-    const counts = (told[category] ??= { right: 0, all: 0 });
+    told[category] ??= { right: 0, all: 0 };
+    const counts = told[category];
     counts.all += 1;
     if (best.label === choice[label]) counts.right += 1;
   }

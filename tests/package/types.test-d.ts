@@ -34,9 +34,9 @@ declare const store: Store;
 const folder: Store = fileStore('models');
 
 export async function allowed(): Promise<ErrorCode | undefined> {
-  const modules: WebAssembly.Module[] = [simd, relaxed, webgpu];
+  const modules: [WebAssembly.Module, ...WebAssembly.Module[]] = [simd, relaxed, webgpu];
   await init();
-  await init({ wasm: modules[0]! });
+  await init({ wasm: modules[0] });
   await init({ wasm: new Uint8Array(8) });
   await inline.init({ wasm: 'https://example.com/simd.wasm' });
   const { signal } = new AbortController();

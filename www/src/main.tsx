@@ -2,6 +2,7 @@ import { createRoot } from 'react-dom/client';
 import { rememberedChoice } from './engine/choice';
 import { engine } from './engine/engine';
 import { App } from './page/App';
+import { trackInputModality } from './page/input-modality';
 import { keepPageOffline } from './page/offline';
 import './styles/theme.css';
 import './styles/base.css';
@@ -12,9 +13,11 @@ import './styles/search.css';
 import './styles/map.css';
 import './styles/models.css';
 import './styles/digits.css';
-import './styles/pictures.css';
+import './styles/images.css';
 
-// A model that was loaded before lies in the store: get it going before the page is drawn.
+trackInputModality();
+
+// A model that an earlier visit loaded is in the store: its load begins before the page is drawn.
 const remembered = rememberedChoice();
 if (remembered) void engine.load(remembered);
 

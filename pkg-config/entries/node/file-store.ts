@@ -42,7 +42,8 @@ export const fileStore: typeof Api.fileStore = (where) => {
       const unfinished = `${file}.${randomUUID()}${UNFINISHED}`;
       try {
         await mkdir(folder, { recursive: true });
-        await (tidied ??= tidy(folder).catch(() => {}));
+        tidied ??= tidy(folder).catch(() => {});
+        await tidied;
         await writeThrough(unfinished, headOf(key), bytes);
         await rename(unfinished, file);
         await syncFolder(folder);
@@ -68,9 +69,7 @@ export const fileStore: typeof Api.fileStore = (where) => {
         };
         await Promise.all(unread.slice(i, i + LANES).map(read));
       }
-      return names
-        .map((name) => known.get(name))
-        .filter((key) => key !== undefined && key.startsWith(prefix)) as string[];
+      return names.map((name) => known.get(name)).filter((key) => key?.startsWith(prefix)) as string[];
     },
   };
 };

@@ -165,7 +165,8 @@ export function seededClip({ text = {}, vision = {}, ...more } = {}, seed = 1) {
       name === 'logit_scale'
         ? Float32Array.of(4.6)
         : Float32Array.from({ length: count }, () => middle + (next() % 2001) / 5000 - 0.2);
-    header[name] = { dtype: 'F32', shape, data_offsets: [end, (end += values.byteLength)] };
+    header[name] = { dtype: 'F32', shape, data_offsets: [end, end + values.byteLength] };
+    end += values.byteLength;
     parts.push(new Uint8Array(values.buffer));
   }
   const { image_size: edge } = config.vision_config;

@@ -2,16 +2,16 @@ import { memo, useLayoutEffect, useRef } from 'react';
 import { EDGE, paint, useInk } from './ink';
 
 interface Props {
-  /** Grey pictures one after the other; null is empty paper. */
+  /** Digits one after the other, `PIXELS` bytes each, where 0 is paper and 255 is ink; null is empty paper. */
   data: Uint8Array | null;
   index?: number;
-  /** Pixels of the canvas for one of the picture. */
+  /** Pixels of the canvas along an edge for each pixel of the digit. */
   scale?: number;
-  /** Without one it is decoration. */
+  /** The name of the canvas for screen readers; without one it is hidden from them. */
   label?: string;
 }
 
-/** One picture of 28 by 28, in the theme's ink on whatever lies behind. */
+/** A digit of 28 by 28 pixels, painted in the theme's ink on a transparent canvas. */
 export const DigitCanvas = memo(function DigitCanvas({ data, index = 0, scale = 6, label }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const ink = useInk();

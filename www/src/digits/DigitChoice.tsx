@@ -6,6 +6,7 @@ interface Props {
   onChange: (digit: number) => void;
 }
 
+/** A choice of one of the ten digits. */
 export function DigitChoice({ label, value, onChange }: Props) {
   return (
     <label className="digit-choice">

@@ -8,7 +8,7 @@ import { PadPanel } from './PadPanel';
 import type { Hand } from './useDrawing';
 import { useGenerator } from './useGenerator';
 
-/** Handwritten digits out of noise, and the judge who reads them. */
+/** The page on which one network draws handwritten digits and another one, the judge, reads them. */
 export function DigitsPage() {
   const { state, retry, fail } = useGenerator();
   const [hand, setHand] = useState<Hand>({ seed: 7, steps: 7, guidance: 1.75 });

@@ -7,6 +7,7 @@ interface Props {
   onChange: (hand: Hand) => void;
 }
 
+/** The settings of a drawing: its seed, its steps and its guidance. */
 export function HandSettings({ hand, onChange }: Props) {
   return (
     <section className="card hand" aria-labelledby="hand-title">

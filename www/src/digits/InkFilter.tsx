@@ -1,4 +1,4 @@
-/** For the styles: ink that is spread by enlarging is drawn together to a stroke with an edge. */
+/** The SVG filter that the styles use to sharpen enlarged digits: it steepens the blurred edge of a stroke. */
 export function InkFilter() {
   return (
     <svg className="unseen" aria-hidden="true">

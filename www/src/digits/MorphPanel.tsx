@@ -18,15 +18,15 @@ interface Ends {
   to: number;
 }
 
-const PICTURES = 17;
+const FRAMES = 17;
 
-/** One digit becomes another, as a filmstrip to go through. */
+/** The panel that morphs one digit into another, and shows the frames between them as a filmstrip. */
 export function MorphPanel({ studio, hand, onFail }: Props) {
   const [ends, setEnds] = useState<Ends>({ from: 3, to: 8 });
-  /** Of the pictures on the strip. */
+  /** The ends of the morph that the strip shows, which the form may have left behind. */
   const [drawn, setDrawn] = useState<Ends>(ends);
   const { frame, report, start } = useDrawing(studio, onFail);
-  const { at, playing, go, toggle } = usePlayback(PICTURES);
+  const { at, playing, go, toggle } = usePlayback(FRAMES);
   const slider = useId();
   const done = frame?.done ?? false;
   const way = wayWords(drawn);
@@ -35,12 +35,12 @@ export function MorphPanel({ studio, hand, onFail }: Props) {
     event.preventDefault();
     if (!studio) return;
     const { seed, steps, guidance } = hand;
-    // From a digit to itself it is another hand that it comes to.
+    // A morph from a digit to itself ends in the hand of another seed.
     const to = { digit: ends.to, ...(ends.to === ends.from && { seed: seed + 1 }) };
     setDrawn(ends);
     go(0);
     start(steps, (watch) =>
-      studio.generator.morph({ from: { digit: ends.from }, to, count: PICTURES, seed, steps, guidance, ...watch }),
+      studio.generator.morph({ from: { digit: ends.from }, to, count: FRAMES, seed, steps, guidance, ...watch }),
     );
   }
 
@@ -56,27 +56,27 @@ export function MorphPanel({ studio, hand, onFail }: Props) {
       </form>
       <Filmstrip
         digits={frame?.digits ?? null}
-        count={PICTURES}
+        count={FRAMES}
         at={at}
-        label={frame ? `${PICTURES} pictures ${way}` : 'A filmstrip without pictures'}
+        label={frame ? `${FRAMES} digits ${way}` : 'An empty filmstrip'}
         onPick={(to) => done && go(to)}
       />
       <div className="morph-view">
         <DigitCanvas
           data={frame?.digits.data ?? null}
           index={at}
-          label={frame ? `Picture ${at + 1} of ${PICTURES} ${way}` : 'No picture yet'}
+          label={frame ? `Digit ${at + 1} of ${FRAMES} ${way}` : 'No digit yet'}
         />
         <div>
-          <label htmlFor={slider}>{frame ? `Picture ${at + 1} of ${PICTURES}` : 'Pictures'}</label>
+          <label htmlFor={slider}>{frame ? `Digit ${at + 1} of ${FRAMES}` : 'Digits'}</label>
           <input
             id={slider}
             type="range"
             min={0}
-            max={PICTURES - 1}
+            max={FRAMES - 1}
             value={at}
             disabled={!done}
-            aria-valuetext={`Picture ${at + 1} of ${PICTURES}, ${Math.round((at / (PICTURES - 1)) * 100)} percent of the way ${way}`}
+            aria-valuetext={`Digit ${at + 1} of ${FRAMES}, ${Math.round((at / (FRAMES - 1)) * 100)} percent of the way ${way}`}
             onChange={(event) => go(event.target.valueAsNumber)}
           />
           <button type="button" className="button" disabled={!done} onClick={toggle}>
@@ -86,10 +86,10 @@ export function MorphPanel({ studio, hand, onFail }: Props) {
       </div>
       <p className="panel-words" role="status">
         {done && report
-          ? `${PICTURES} pictures ${way}, in ${milliseconds(report.ms)}.`
+          ? `${FRAMES} digits ${way}, in ${milliseconds(report.ms)}.`
           : frame
             ? `On the way ${way}…`
-            : 'In the hand that is set above. Each picture on the way is written by itself, out of noise that lies between the noise of both ends.'}
+            : 'In the hand that is set above. Each digit on the way is written by itself, out of noise that lies between the noise of both ends.'}
       </p>
     </section>
   );

@@ -7,13 +7,13 @@ interface Props {
 
 const MOST = 12;
 
-/** Takes digits alone, and says why it did not take the rest. */
+/** A text field that accepts digits alone and says why it left out the rest. */
 export function NumberField({ text, onChange }: Props) {
   const [refusal, setRefusal] = useState('');
   const note = useId();
 
   function take({ target }: ChangeEvent<HTMLInputElement>) {
-    // Full-width digits and the like are digits too.
+    // Normalization turns full-width digits and the like into ASCII digits.
     const typed = target.value.normalize('NFKC');
     const digits = typed.replace(/[^0-9]/g, '');
     const taken = digits.slice(0, MOST);

@@ -8,7 +8,7 @@ interface Props {
   backend: BackendReport;
 }
 
-/** What the last number took to compute, and where. */
+/** How long the last number took to compute, and on which device. */
 export function NumberFigures({ report, backend }: Props) {
   const [device, with_] = runsOn(backend);
   return (
@@ -16,16 +16,16 @@ export function NumberFigures({ report, backend }: Props) {
       <dl className="figures" aria-label="Time and place">
         <div>
           <dt>Per digit</dt>
-          <dd>{report ? milliseconds(report.ms / report.pictures) : '–'}</dd>
+          <dd>{report ? milliseconds(report.ms / report.digits) : '–'}</dd>
           <dd className="figures-note">
-            {report ? `${milliseconds(report.ms / report.pictures / report.steps)} a step` : 'none yet'}
+            {report ? `${milliseconds(report.ms / report.digits / report.steps)} a step` : 'none yet'}
           </dd>
         </div>
         <div>
           <dt>The number</dt>
           <dd>{report ? milliseconds(report.ms) : '–'}</dd>
           <dd className="figures-note">
-            {report ? `${count(report.pictures, 'digit')}, ${count(report.steps, 'step')}` : 'none yet'}
+            {report ? `${count(report.digits, 'digit')}, ${count(report.steps, 'step')}` : 'none yet'}
           </dd>
         </div>
         <div>

@@ -16,14 +16,14 @@ interface Props {
   onRemedy: (remedy: Remedy) => void;
 }
 
-/** A number is typed, and written in the hand of the settings. */
+/** The panel in which the visitor types a number, which the generator writes and the judge reads. */
 export function NumberPanel({ state, hand, onFail, onRemedy }: Props) {
   const [text, setText] = useState('2026');
   const studio = state.status === 'ready' ? state.studio : null;
   const { frame, report, start, clear } = useDrawing(studio, onFail);
   const done = frame?.done ? frame.digits : null;
   const { readings, error } = useReadings(studio, done);
-  const sheet = useRef<HTMLDivElement>(null);
+  const sheet = useRef<HTMLElement>(null);
   const { seed, steps, guidance } = hand;
 
   useEffect(() => {
@@ -33,7 +33,7 @@ export function NumberPanel({ state, hand, onFail, onRemedy }: Props) {
   }, [studio, text, seed, steps, guidance, start, clear]);
 
   function remedy(kind: Remedy) {
-    // The button goes with the problem.
+    // The button that had the focus disappears with the problem.
     sheet.current?.focus();
     onRemedy(kind);
   }
@@ -44,11 +44,10 @@ export function NumberPanel({ state, hand, onFail, onRemedy }: Props) {
         Write a number
       </h2>
       <NumberField text={text} onChange={setText} />
-      <div
+      <figure
         className="card sheet"
         ref={sheet}
         tabIndex={-1}
-        role="group"
         aria-label="Paper"
         aria-busy={state.status === 'loading' || (frame !== null && !frame.done)}
       >
@@ -62,7 +61,7 @@ export function NumberPanel({ state, hand, onFail, onRemedy }: Props) {
             {text !== '' && <SaveLink digits={done} />}
           </div>
         )}
-      </div>
+      </figure>
       {error !== null && (
         <p className="notice">The judge cannot read it: {error instanceof Error ? error.message : String(error)}</p>
       )}

@@ -1,25 +1,26 @@
 import { type PointerEvent, type Ref, useEffect, useImperativeHandle, useRef } from 'react';
 import { dye, paint, useInk } from './ink';
 
-/** Pixels along an edge: 16 for each of the 28 that the judge sees. */
+/** Pixels along an edge of the pad: 16 for each of the 28 that the judge sees. */
 export const PAD = 448;
-/** As thick as MNIST's strokes, on a digit that fills the pad. */
+/** The width of the pen in pixels: on a digit that fills the pad it is that of MNIST's strokes. */
 const STROKE = 38;
 
+/** What the panel does with the pad. */
 export interface PadHandle {
   clear(): void;
-  /** Puts a picture of 28 by 28 on the pad. */
-  stamp(picture: Uint8Array): void;
-  /** What is on it, `PAD` by `PAD`: 0 is paper, 255 is ink. */
+  /** Paints a digit of 28 by 28 pixels over the whole pad. */
+  stamp(pixels: Uint8Array): void;
+  /** The drawing on the pad, `PAD` by `PAD` pixels: 0 is paper, 255 is ink. */
   ink(): Uint8Array;
 }
 
 interface Props {
   ref: Ref<PadHandle>;
   label: string;
-  /** A stroke is about to begin. */
+  /** Is called before a stroke begins. */
   onBegin: () => void;
-  /** Something was drawn; `lifted` when the stroke is over. */
+  /** Is called when something was drawn; `lifted` tells whether the stroke is over. */
   onDraw: (lifted: boolean) => void;
 }
 
@@ -28,28 +29,27 @@ interface Point {
   y: number;
 }
 
-/** To draw on by finger, mouse or pen. */
+/** A canvas to draw on by finger, mouse or pen. */
 export function Pad({ ref, label, onBegin, onDraw }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const pen = useRef<(Point & { id: number }) | null>(null);
   const ink = useInk();
-  const context = () => canvas.current?.getContext('2d', { willReadFrequently: true }) ?? null;
 
   useEffect(() => {
-    const paper = context();
+    const paper = contextOf(canvas.current);
     if (paper) dye(paper, ink);
   }, [ink]);
 
   useImperativeHandle(
     ref,
     () => ({
-      clear: () => context()?.clearRect(0, 0, PAD, PAD),
-      stamp(picture) {
-        const paper = context();
-        if (paper) paint(paper, picture, 0, ink);
+      clear: () => contextOf(canvas.current)?.clearRect(0, 0, PAD, PAD),
+      stamp(pixels) {
+        const paper = contextOf(canvas.current);
+        if (paper) paint(paper, pixels, 0, ink);
       },
       ink() {
-        const pixels = context()?.getImageData(0, 0, PAD, PAD).data;
+        const pixels = contextOf(canvas.current)?.getImageData(0, 0, PAD, PAD).data;
         const alpha = new Uint8Array(PAD * PAD);
         if (pixels) for (let i = 0; i < alpha.length; i += 1) alpha[i] = pixels[4 * i + 3] ?? 0;
         return alpha;
@@ -59,7 +59,7 @@ export function Pad({ ref, label, onBegin, onDraw }: Props) {
   );
 
   function stroke(from: Point, to: Point) {
-    const paper = context();
+    const paper = contextOf(canvas.current);
     if (!paper) return;
     Object.assign(paper, { lineWidth: STROKE, lineCap: 'round', strokeStyle: ink });
     paper.beginPath();
@@ -69,7 +69,7 @@ export function Pad({ ref, label, onBegin, onDraw }: Props) {
   }
 
   function down(event: PointerEvent<HTMLCanvasElement>) {
-    // Of several fingers the first one draws.
+    // The first of several fingers draws, and the others are ignored.
     if (pen.current || event.button !== 0) return;
     onBegin();
     event.currentTarget.setPointerCapture(event.pointerId);
@@ -81,7 +81,7 @@ export function Pad({ ref, label, onBegin, onDraw }: Props) {
 
   function move(event: PointerEvent<HTMLCanvasElement>) {
     if (pen.current?.id !== event.pointerId) return;
-    // A fast pen is at several places between two frames.
+    // A fast pen passes several points between two frames.
     const between = event.nativeEvent.getCoalescedEvents?.() ?? [];
     for (const one of between.length > 0 ? between : [event]) {
       const point = pointOf(one, event.currentTarget);
@@ -114,6 +114,10 @@ export function Pad({ ref, label, onBegin, onDraw }: Props) {
       />
     </div>
   );
+}
+
+function contextOf(canvas: HTMLCanvasElement | null): CanvasRenderingContext2D | null {
+  return canvas?.getContext('2d', { willReadFrequently: true }) ?? null;
 }
 
 function pointOf({ clientX, clientY }: { clientX: number; clientY: number }, canvas: HTMLCanvasElement): Point {

@@ -15,7 +15,7 @@ interface Props {
   onFail: (error: unknown) => void;
 }
 
-/** Whose drawing is on the pad. */
+/** The one whose drawing is on the pad. */
 type By = 'nobody' | 'visitor' | 'generator';
 
 const LABELS: Record<By, string> = {
@@ -24,7 +24,7 @@ const LABELS: Record<By, string> = {
   generator: 'Pad with a digit that the generator drew',
 };
 
-/** A digit is drawn by hand, and the judge reads it. */
+/** The panel in which the visitor draws a digit, which the judge reads. */
 export function PadPanel({ studio, hand, onFail }: Props) {
   const pad = useRef<PadHandle>(null);
   const [by, setBy] = useState<By>('nobody');
@@ -53,7 +53,7 @@ export function PadPanel({ studio, hand, onFail }: Props) {
   }
 
   function begin() {
-    // Half a picture is nothing to draw on.
+    // A digit that the generator has not finished is taken away, not drawn on.
     if (frame && !frame.done) pad.current?.clear();
     clear();
     setBy('visitor');
@@ -74,7 +74,7 @@ export function PadPanel({ studio, hand, onFail }: Props) {
       <div className="judged">
         <div className="verdict">
           <DigitCanvas
-            data={judged?.picture ?? null}
+            data={judged?.pixels ?? null}
             scale={1}
             label={judged ? 'The drawing as the judge sees it, 28 by 28 pixels' : 'What the judge sees: nothing yet'}
           />

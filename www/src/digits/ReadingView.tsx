@@ -1,7 +1,7 @@
 import type { Reading } from 'pilotlight/judge';
 import { ALL_DIGITS, percent } from './digit-words';
 
-/** Ten probabilities as bars. */
+/** The probabilities that the judge gives to the ten digits, as bars. */
 export function ReadingView({ reading }: { reading: Reading | null }) {
   return (
     <ul className="reading" aria-label="How probable the judge finds each digit">

@@ -6,7 +6,7 @@ interface Saved {
   name: string;
 }
 
-/** A link to the last finished number as a PNG file, its digits in one row. */
+/** A link that saves the last finished number as a PNG file, with its digits in one row. */
 export function SaveLink({ digits }: { digits: Digits | null }) {
   const [saved, setSaved] = useState<Saved | null>(null);
 

@@ -5,9 +5,10 @@ interface Props {
   onChange: (seed: number) => void;
 }
 
-/** The seeds that the button picks are short enough to be told to a friend. */
+/** The button picks seeds below this, which are short enough to tell a friend. */
 const HANDS = 10_000;
 
+/** The field for the seed, with a button that picks another one by chance. */
 export function SeedField({ seed, onChange }: Props) {
   const [draft, setDraft] = useState(String(seed));
   const id = useId();
@@ -18,7 +19,7 @@ export function SeedField({ seed, onChange }: Props) {
     if (/^\d{1,15}$/.test(next)) onChange(Number(next));
   }
 
-  /** Any but the one of now. */
+  /** Picks any seed but the present one. */
   function another() {
     take(String((seed + 1 + Math.floor(Math.random() * (HANDS - 1))) % HANDS));
   }

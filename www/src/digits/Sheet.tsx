@@ -9,12 +9,13 @@ interface Props {
   readings: Reading[] | null;
 }
 
-/** The paper: digit beside digit, and under each what the judge takes it for. */
+/** The digits of a number in rows, and under each the digit that the judge reads. */
 export function Sheet({ frame, readings }: Props) {
   const { digits } = frame;
   return (
     <ol className="sheet-digits" style={columns(digits.digits.length)}>
       {digits.digits.map((digit, i) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: digits repeat, and each stays in its place
         <li key={i}>
           <DigitCanvas data={digits.data} index={i} label={`A handwritten ${digit}`} />
           <SheetReading digit={digit} reading={readings?.[i]} />
@@ -24,7 +25,7 @@ export function Sheet({ frame, readings }: Props) {
   );
 }
 
-/** How many digits stand in a row where the paper is wide, narrower and narrow; the styles choose. */
+/** The number of digits in a row on a wide, a narrower and a narrow sheet, as properties of which the styles choose one. */
 function columns(n: number): CSSProperties {
   const atMost = (most: number) => Math.ceil(n / Math.ceil(n / most));
   return { '--wide': atMost(9), '--narrower': atMost(6), '--narrow': atMost(4) } as CSSProperties;

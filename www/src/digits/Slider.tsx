@@ -2,7 +2,7 @@ import { useId } from 'react';
 
 interface Props {
   label: string;
-  /** What it does, in a sentence. */
+  /** What the setting does, in a sentence. */
   words: string;
   value: number;
   min: number;
@@ -11,6 +11,7 @@ interface Props {
   onChange: (value: number) => void;
 }
 
+/** A setting with a slider, its value and an explanation. */
 export function Slider({ label, words, value, min, max, step, onChange }: Props) {
   const id = useId();
   return (

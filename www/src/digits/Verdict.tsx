@@ -1,7 +1,7 @@
 import { percent, readingWords } from './digit-words';
 import type { Judged } from './useJudged';
 
-/** The judge's reading as a sentence. While a stroke is drawn it changes too often to be read out. */
+/** The judge's reading as a sentence. It is marked busy during a stroke, when it changes too often for a screen reader. */
 export function Verdict({ judged }: { judged: Judged | null }) {
   return (
     <p role="status" aria-busy={judged !== null && !judged.lifted}>

@@ -1,25 +1,25 @@
 /*
- * A drawing of any size as MNIST has its digits, because that is what the judge has learnt to read.
+ * This file brings a drawing of any size into the form of MNIST's digits, which the judge was trained on.
  *
- * Of MNIST's own making LeCun et al. write: the digits were "size normalized to fit in a 20x20 pixel box while preserving their
+ * LeCun et al. write of how MNIST was made: the digits were "size normalized to fit in a 20x20 pixel box while preserving their
  * aspect ratio", came out grey "as a result of the anti-aliasing technique", and "were centered in a 28x28 image by computing the
  * center of mass of the pixels, and translating the image so as to position this point at the center".
  *
- * Scale and shift are one step here: each of the 28 by 28 pixels looks at its rectangle of the drawing and takes the mean of the
- * ink in it, with the shares of the pixels that the rectangle's edge cuts. So nothing is rounded to whole pixels twice. Rows and
- * columns are independent of each other, so the mean is taken along one and then along the other.
+ * Scale and shift are one step here, so that nothing is rounded to whole pixels twice: each of the 28 by 28 pixels is the mean of
+ * the ink in its rectangle of the drawing, where a pixel that the edge of the rectangle cuts counts by its share. Rows and columns
+ * are independent of each other, so the mean is taken along one and then along the other.
  */
 import { EDGE } from './ink';
 
-/** The larger side of the ink, in pixels of the result. */
+/** The length of the larger side of the ink, in pixels of the result. */
 const BOX = 20;
-/** Less ink than this, of 255, is the soft rim of a stroke. */
+/** A pixel with less ink than this, of 255, belongs to the soft rim of a stroke and does not count for the bounding box. */
 const RIM = 16;
 
-/** A side of the ink's bounding box, `[from, to)`. */
+/** The extent `[from, to)` of the ink along one axis. */
 type Range = [from: number, to: number];
 
-/** `ink`: row by row, 0 is paper and 255 is ink. Null where there is no ink. */
+/** Brings `ink`, in rows with 0 for paper and 255 for ink, into MNIST's form of 28 by 28; null where there is no ink. */
 export function centred(ink: Uint8Array, width: number, height: number): Uint8Array | null {
   const columns = new Float64Array(width);
   const rows = new Float64Array(height);
@@ -43,24 +43,28 @@ export function centred(ink: Uint8Array, width: number, height: number): Uint8Ar
   const across = shares(origin(centreOf(columns), [left, right], scale), scale, width);
   const down = shares(origin(centreOf(rows), [top, bottom], scale), scale, height);
 
-  // First along the rows: `height` rows of 28.
+  // The mean along the rows comes first: it gives `height` rows of 28.
   const narrow = new Float64Array(height * EDGE);
   for (let y = 0; y < height; y += 1) {
     across.forEach(({ from, weights }, x) => {
       let sum = 0;
-      weights.forEach((weight, i) => (sum += weight * (ink[y * width + from + i] ?? 0)));
+      weights.forEach((weight, i) => {
+        sum += weight * (ink[y * width + from + i] ?? 0);
+      });
       narrow[y * EDGE + x] = sum;
     });
   }
   return Uint8Array.from({ length: EDGE * EDGE }, (_, at) => {
     const share = down[Math.floor(at / EDGE)];
     let sum = 0;
-    share?.weights.forEach((weight, i) => (sum += weight * (narrow[(share.from + i) * EDGE + (at % EDGE)] ?? 0)));
+    share?.weights.forEach((weight, i) => {
+      sum += weight * (narrow[(share.from + i) * EDGE + (at % EDGE)] ?? 0);
+    });
     return Math.round(Math.min(255, sum));
   });
 }
 
-/** A pixel's middle is half a pixel from its beginning. */
+/** The centre of mass along one axis. The middle of a pixel is half a pixel after its beginning. */
 function centreOf(mass: Float64Array): number {
   let [all, moment] = [0, 0];
   mass.forEach((value, i) => {
@@ -70,12 +74,12 @@ function centreOf(mass: Float64Array): number {
   return moment / all;
 }
 
-/** Where the result begins in the drawing: the centre of mass in its middle, unless ink would be lost over its edge then. */
+/** Where the result begins in the drawing. The centre of mass is in its middle, unless ink would be cut off at its edge then. */
 function origin(centre: number, [from, to]: Range, scale: number): number {
   return Math.min(from, Math.max(to - EDGE * scale, centre - (EDGE / 2) * scale));
 }
 
-/** For each pixel of the result the drawing's pixels under it, from the first on, and the share of the mean that each has. */
+/** For each pixel of the result, the first of the drawing's pixels under it, and the share that this one and those after it have in the mean. */
 function shares(start: number, scale: number, size: number): { from: number; weights: number[] }[] {
   return Array.from({ length: EDGE }, (_, i) => {
     const [begin, end] = [start + i * scale, start + (i + 1) * scale];

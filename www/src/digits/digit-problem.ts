@@ -1,6 +1,6 @@
 import type { Problem } from '../engine/problem';
 
-/** A failure of the generator or the judge in words. By its code: each script of the package has an error class of its own. */
+/** Puts a failure of the generator or the judge into words. It goes by the code, because each script of the package has an error class of its own. */
 export function digitProblem(error: unknown): Problem {
   const detail = error instanceof Error ? error.message : String(error);
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'UNKNOWN';

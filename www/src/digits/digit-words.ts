@@ -5,19 +5,19 @@ const NAMES = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'e
 
 export const ALL_DIGITS = NAMES.map((_, digit) => digit);
 
-/** 98%; never 100% unless it is. */
+/** Writes a share as `98%`. It is rounded down, so that `100%` means all. */
 export function percent(share: number): string {
   return share > 0 && share < 0.01 ? '<1%' : `${Math.floor(share * 100)}%`;
 }
 
-/** What the judge makes of a picture. */
+/** Says in a sentence which digit the judge reads, and how sure it is. */
 export function readingWords({ digit, probability }: Reading): string {
   const name = `${digit === 8 ? 'an' : 'a'} ${NAMES[digit] ?? digit}`;
   if (probability >= 0.9) return `This is ${name}.`;
   return probability >= 0.5 ? `This looks like ${name}.` : `Hard to tell: perhaps ${name}.`;
 }
 
-/** Where the arithmetic runs, in two short parts. */
+/** Names the device that computes, and what is special about it. */
 export function runsOn({ device, simd, adapter }: BackendReport): [string, string] {
   if (device === 'cpu') return ['CPU', simd === 'relaxed-simd' ? 'relaxed SIMD' : '128-bit SIMD'];
   return [

@@ -2,6 +2,7 @@ import { useSyncExternalStore } from 'react';
 
 /** Pixels along an edge of a digit. */
 export const EDGE = 28;
+/** Pixels of a digit. */
 export const PIXELS = EDGE * EDGE;
 
 function subscribe(listener: () => void) {
@@ -15,10 +16,10 @@ function subscribe(listener: () => void) {
   };
 }
 
-/** The theme's ink, as a canvas takes it. */
+/** The text colour of the theme, as a canvas takes it. */
 export const useInk = (): string => useSyncExternalStore(subscribe, () => getComputedStyle(document.body).color);
 
-/** Paints all that was drawn on a canvas in another ink; how much of it there is stays. */
+/** Changes the colour of all that was drawn on a canvas; the opacity of each pixel stays. */
 export function dye(context: CanvasRenderingContext2D, ink: string): void {
   context.save();
   context.globalCompositeOperation = 'source-in';
@@ -29,7 +30,7 @@ export function dye(context: CanvasRenderingContext2D, ink: string): void {
 
 let mask: CanvasRenderingContext2D | null = null;
 
-/** Paints one of the pictures in `data`, where 0 is paper and 255 is ink, over the whole canvas. */
+/** Paints one of the digits in `data`, where 0 is paper and 255 is ink, over the whole canvas. */
 export function paint(context: CanvasRenderingContext2D, data: Uint8Array, index: number, ink: string): void {
   mask ??= smallContext();
   const { width, height } = context.canvas;

@@ -1,4 +1,4 @@
-/** Shows what comes one after the other, each for `hold` milliseconds, however fast it came. */
+/** Makes a queue that shows its frames one after the other, each for `hold` milliseconds, however fast they came. */
 export function paced<T>(show: (frame: T) => void, hold: number) {
   const waiting: T[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;

@@ -2,22 +2,23 @@ import { DigitGenerator, type Digits } from 'pilotlight';
 import type { DigitJudge, Reading } from 'pilotlight/judge';
 import { keepUsedFiles } from '../page/offline';
 
-/** A value, and how long it took to compute. */
+/** A value and the milliseconds that it took to compute. */
 export interface Timed<T> {
   value: T;
   ms: number;
 }
 
-/** What the panels of this page share: the generator, taking turns at it, and the judge. */
+/** What the panels of this page share: the generator, a queue for its drawings, and the judge. */
 export interface Studio {
   generator: DigitGenerator;
-  /** Draws when the drawings before have ended, so that the time it takes is its own. */
+  /** Starts a drawing when the ones before it have ended, so that its time is its own. */
   draw(work: () => Promise<Digits>, signal: AbortSignal): Promise<Timed<Digits>>;
-  /** Reads pictures of 28 by 28; the first call fetches the judge. */
-  read(pictures: Uint8Array, signal?: AbortSignal): Promise<Reading[]>;
+  /** Reads digits of 28 by 28 pixels; the first call fetches the judge. */
+  read(pixels: Uint8Array, signal?: AbortSignal): Promise<Reading[]>;
   close(): void;
 }
 
+/** Loads the generator. */
 export async function openStudio(signal: AbortSignal): Promise<Studio> {
   const generator = await DigitGenerator.load({ signal });
   void keepUsedFiles();
@@ -28,23 +29,23 @@ export async function openStudio(signal: AbortSignal): Promise<Studio> {
     generator,
 
     draw(work, signal) {
-      const turn = last.then(async () => {
+      const drawing = last.then(async () => {
         signal.throwIfAborted();
         const started = performance.now();
         const value = await work();
         return { value, ms: performance.now() - started };
       });
-      last = turn.catch(() => {});
-      return turn;
+      last = drawing.catch(() => {});
+      return drawing;
     },
 
-    async read(pictures, signal) {
+    async read(pixels, signal) {
       judge ??= loadJudge(generator).catch((error: unknown) => {
         // The next call tries again.
         judge = undefined;
         throw error;
       });
-      return (await judge).read(pictures, signal ? { signal } : {});
+      return (await judge).read(pixels, signal ? { signal } : {});
     },
 
     close() {

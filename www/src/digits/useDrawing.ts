@@ -3,7 +3,7 @@ import { useCallback, useEffect, useRef, useState } from 'react';
 import { paced } from './paced';
 import type { Studio } from './studio';
 
-/** What is on the paper: a step of a drawing, or its end. */
+/** The digits as they are after a step of a drawing, of which the last one is the result. */
 export interface Frame {
   digits: Digits;
   step: number;
@@ -11,14 +11,14 @@ export interface Frame {
   done: boolean;
 }
 
-/** What a drawing took. */
+/** How long a drawing took, and how much was drawn. */
 export interface DrawingReport {
   ms: number;
-  pictures: number;
+  digits: number;
   steps: number;
 }
 
-/** How a drawing is seeded and drawn. */
+/** The settings of a drawing, which make its handwriting. */
 export interface Hand {
   seed: number;
   steps: number;
@@ -27,11 +27,15 @@ export interface Hand {
 
 type Watch = Pick<DrawOptions, 'signal' | 'onStep'>;
 
-/** Each step is held so long that eyes can follow, but all of them together no longer than this. */
+/** Each step is shown for this long, so that eyes can follow. */
 const HOLD_MS = 90;
+/** All steps of a drawing together are shown for no longer than this. */
 const ALL_MS = 1500;
 
-/** Drawings, of which a new one ends the one under way. Its steps are shown slower than they are made; where less motion is wished, only its end. */
+/**
+ * Draws digits; a new drawing ends the one in progress.
+ * The steps of a drawing are shown more slowly than they are made. A visitor who prefers less motion sees the result alone.
+ */
 export function useDrawing(studio: Studio | null, onFail: (error: unknown) => void) {
   const [frame, setFrame] = useState<Frame | null>(null);
   const [report, setReport] = useState<DrawingReport | null>(null);
@@ -49,14 +53,14 @@ export function useDrawing(studio: Studio | null, onFail: (error: unknown) => vo
         show.stop();
       };
       const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
-      // The last step is the result, which comes in a moment.
+      // The last step is left out: the result shows the same.
       const onStep: DrawOptions['onStep'] = ({ step, digits }) =>
         step < steps && !signal.aborted && show.add({ digits, step, steps, done: false });
       const work = () => draw(still ? { signal } : { signal, onStep });
       studio.draw(work, signal).then(
         ({ value, ms }) => {
           if (signal.aborted) return;
-          setReport({ ms, pictures: value.digits.length, steps });
+          setReport({ ms, digits: value.digits.length, steps });
           show.add({ digits: value, step: steps, steps, done: true });
         },
         (error: unknown) => {
@@ -67,13 +71,16 @@ export function useDrawing(studio: Studio | null, onFail: (error: unknown) => vo
     [studio, onFail],
   );
 
-  /** Ends what is under way and takes the paper away. */
+  /** Ends the drawing in progress and removes what is shown. */
   const clear = useCallback(() => {
     end.current();
     setFrame(null);
   }, []);
 
-  useEffect(() => () => end.current(), [studio]);
+  // A drawing ends with its studio.
+  useEffect(() => {
+    if (studio) return () => end.current();
+  }, [studio]);
 
   return { frame, report, start, clear };
 }

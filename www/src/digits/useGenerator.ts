@@ -3,6 +3,7 @@ import type { Problem } from '../engine/problem';
 import { digitProblem } from './digit-problem';
 import { openStudio, type Studio } from './studio';
 
+/** The state of the generator's load. */
 export type GeneratorState =
   | { status: 'loading' }
   | { status: 'ready'; studio: Studio }
@@ -10,11 +11,12 @@ export type GeneratorState =
 
 const LOADING: GeneratorState = { status: 'loading' };
 
-/** The generator, which is loaded when the page is entered for the first time. */
+/** Loads the generator when the page of the digits is mounted. */
 export function useGenerator() {
   const [state, setState] = useState(LOADING);
   const [attempt, setAttempt] = useState(0);
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each attempt loads the generator anew
   useEffect(() => {
     const controller = new AbortController();
     let opened: Studio | undefined;
@@ -36,7 +38,7 @@ export function useGenerator() {
   }, [attempt]);
 
   const retry = useCallback(() => setAttempt((n) => n + 1), []);
-  /** A drawing failed in a way that leaves the generator unusable. */
+  /** Takes note that a drawing failed in a way that leaves the generator unusable. */
   const fail = useCallback((error: unknown) => setState({ status: 'failed', problem: digitProblem(error) }), []);
   return { state, retry, fail };
 }

@@ -4,15 +4,16 @@ import { centred } from './centred';
 import { PAD, type PadHandle } from './Pad';
 import type { Studio } from './studio';
 
-/** A drawing as the judge gets it, and what it says of it. */
+/** A drawing as the judge gets it, and its reading. */
 export interface Judged {
-  picture: Uint8Array;
+  /** 28 by 28 pixels: 0 is paper, 255 is ink. */
+  pixels: Uint8Array;
   reading: Reading;
-  /** Whether the stroke was over. */
+  /** Whether the stroke was over when the drawing was read. */
   lifted: boolean;
 }
 
-/** Reads what is on the pad: one reading at a time, and after it the next where more was drawn meanwhile. */
+/** Reads the drawing on the pad, one reading at a time; where more was drawn during a reading, another one follows. */
 export function useJudged(studio: Studio | null, pad: RefObject<PadHandle | null>) {
   const [judged, setJudged] = useState<Judged | null>(null);
   const [error, setError] = useState<unknown>(null);
@@ -28,9 +29,9 @@ export function useJudged(studio: Studio | null, pad: RefObject<PadHandle | null
         while (asked.current) {
           const ask = asked.current;
           asked.current = null;
-          const picture = pad.current && centred(pad.current.ink(), PAD, PAD);
-          const reading = picture && (await studio.read(picture))[0];
-          setJudged(picture && reading ? { picture, reading, ...ask } : null);
+          const pixels = pad.current && centred(pad.current.ink(), PAD, PAD);
+          const reading = pixels && (await studio.read(pixels))[0];
+          setJudged(pixels && reading ? { pixels, reading, ...ask } : null);
         }
         setError(null);
       } catch (thrown) {
@@ -41,7 +42,7 @@ export function useJudged(studio: Studio | null, pad: RefObject<PadHandle | null
     [studio, pad],
   );
 
-  // What was drawn before there was a judge.
+  // A drawing that was made before the studio was open is read now.
   useEffect(() => {
     if (studio && asked.current) void look();
   }, [studio, look]);

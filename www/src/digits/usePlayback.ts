@@ -2,7 +2,7 @@ import { useCallback, useEffect, useState } from 'react';
 
 const HOLD_MS = 120;
 
-/** Going through `count` pictures, by hand or by themselves. */
+/** Goes through `count` frames, by hand or as a film. */
 export function usePlayback(count: number) {
   const [at, setAt] = useState(0);
   const [playing, setPlaying] = useState(false);
@@ -15,13 +15,13 @@ export function usePlayback(count: number) {
     return () => clearTimeout(timer);
   }, [playing, at, last]);
 
-  /** Stops there. */
+  /** Goes to a frame and stops there. */
   const go = useCallback((to: number) => {
     setPlaying(false);
     setAt(to);
   }, []);
 
-  /** From the beginning, where it has come to the end. */
+  /** Starts or stops the film, which starts at the beginning where it has come to its end. */
   const toggle = useCallback(() => {
     if (!playing && at >= last) setAt(0);
     setPlaying(!playing);

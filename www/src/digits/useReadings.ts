@@ -9,7 +9,7 @@ interface Read {
   error: unknown;
 }
 
-/** What the judge sees in finished pictures. */
+/** The judge's readings of finished digits; null until they are there. */
 export function useReadings(
   studio: Studio | null,
   digits: Digits | null,

@@ -1,9 +1,10 @@
 import type { BackendReport, Dtype } from 'pilotlight';
 import type { Choice } from './choice';
 
+/** How each format of the weights is called on the page. */
 export const WEIGHTS: Record<Dtype, string> = { q8: '8-bit weights', q4: '4-bit weights', f32: '32-bit weights' };
 
-/** The backend report as people say it. */
+/** Says in a sentence on what the model runs and with which weights. */
 export function backendWords({ device, dtype, simd, adapter }: BackendReport): string {
   const weights = WEIGHTS[dtype];
   if (device === 'cpu')

@@ -1,30 +1,31 @@
 import type { Device, Dtype, LoadOptions, StoredModel } from 'pilotlight';
 
-/** What the visitor chose to load. */
+/** The model that the visitor chose to load, and how to run it. */
 export interface Choice {
   model: string;
   host: string;
-  /** Of the model; without one the newest. */
+  /** The revision of the model; without one the newest is loaded. */
   revision?: string;
   device: Device;
-  /** `'auto'` leaves it to the library. */
+  /** The format of the weights; `'auto'` leaves the choice to the library. */
   dtype: Dtype | 'auto';
 }
 
 const KEY = 'pilotlight-demo';
 const FALLBACK_HOST = 'https://huggingface.co';
 
-/** The host that this copy of the page was set up for. */
+/** The model host that this copy of the page is set up for, unless its address names another one. */
 export function defaultHost(): string {
   const asked = new URLSearchParams(location.search).get('host');
   return asked ?? document.querySelector<HTMLMetaElement>('meta[name="pilotlight-host"]')?.content ?? FALLBACK_HOST;
 }
 
+/** What the form offers on a first visit. */
 export function defaultChoice(): Choice {
   return { model: 'sentence-transformers/all-MiniLM-L6-v2', host: defaultHost(), device: 'auto', dtype: 'auto' };
 }
 
-/** What was loaded on the last visit; then it lies in this browser's store. */
+/** The choice that the last visit loaded and kept in this browser's store; null where there is none. */
 export function rememberedChoice(): Choice | null {
   try {
     const kept: unknown = JSON.parse(localStorage.getItem(KEY) ?? 'null');
@@ -36,16 +37,17 @@ export function rememberedChoice(): Choice | null {
   }
 }
 
+/** Remembers a choice for the next visit, which loads it unasked; null forgets it. */
 export function remember(choice: Choice | null): void {
   try {
     if (choice) localStorage.setItem(KEY, JSON.stringify(choice));
     else localStorage.removeItem(KEY);
   } catch {
-    // Storage is blocked: the next visit asks again.
+    // Storage is blocked, so the next visit asks again.
   }
 }
 
-/** A model was deleted: the next visit must not fetch it again unasked. */
+/** Forgets the remembered choice where it means a model that was deleted, which the next visit must not fetch again unasked. */
 export function forget({ host, model, dtype }: StoredModel): void {
   const kept = rememberedChoice();
   if (kept && isModelOf(kept, { host, model }) && (kept.dtype === 'auto' || kept.dtype === dtype)) remember(null);
@@ -56,7 +58,7 @@ export function isModelOf(choice: Choice, { host, model }: Pick<StoredModel, 'ho
   return choice.model.trim() === model && rawHost(choice.host) === host;
 }
 
-/** A choice as the library takes it. */
+/** The load options of the library that a choice stands for. */
 export function optionsFor({ device, host, dtype, revision }: Choice): LoadOptions {
   return {
     device,
@@ -66,19 +68,19 @@ export function optionsFor({ device, host, dtype, revision }: Choice): LoadOptio
   };
 }
 
-/** A host as people say it. */
+/** How the page names a host: without its protocol, or `this server`. */
 export function hostName(host: string): string {
   return `${host}/`.startsWith(`${location.origin}/`) || host.startsWith('/')
     ? 'this server'
     : host.replace(/^https?:\/\//, '');
 }
 
-/** `'/hub'` and the like mean this server. */
+/** The full address of a host; a path such as `/hub` is one on this server. */
 function absoluteHost(host: string): string {
   return new URL(host.trim() || FALLBACK_HOST, location.href).href.replace(/\/+$/, '');
 }
 
-/** A host that is no address at all goes to the library as it is, whose message names it. */
+/** The full address of a host, or the text as it is where it is no address: the library’s error names it then. */
 function rawHost(host: string): string {
   try {
     return absoluteHost(host);

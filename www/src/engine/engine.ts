@@ -5,7 +5,7 @@ import { describeProblem } from './problem';
 
 export type EngineState = LoaderState<TextEmbedder>;
 
-/** The one sentence encoder of this page. */
+/** The loader of the page's sentence encoder. */
 export const engine = createLoader<TextEmbedder>({
   open: (choice, options) => TextEmbedder.load(choice.model.trim(), options),
   describe: describeProblem,

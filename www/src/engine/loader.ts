@@ -3,7 +3,7 @@ import { type Choice, optionsFor } from './choice';
 import type { Problem } from './problem';
 import { resumption } from './resumption';
 
-/** Where a model of this page stands. `resumedAt`: bytes that an earlier load, which broke off, had left; else 0. */
+/** The state of a model of this page. `resumedAt` is the number of bytes that an interrupted load had left; 0 where there was none. */
 export type LoaderState<E> =
   | { status: 'idle' }
   | { status: 'loading'; choice: Choice; progress: LoadProgress | null; resumedAt: number }
@@ -18,18 +18,22 @@ export type LoaderState<E> =
     }
   | { status: 'failed'; choice: Choice; problem: Problem };
 
+/** What a loader has to know about the kind of model that it loads. */
 interface Kind<E> {
   open: (choice: Choice, options: LoadOptions) => Promise<E>;
   describe: (error: unknown, choice: Choice) => Problem;
-  /** What the next visit is to load by itself: called with each choice that was loaded and kept, and with null when there is none. */
+  /** Is called with each choice that was loaded and kept, which the next visit loads by itself, and with null when there is none. */
   remember: (choice: Choice | null) => void;
   onReady?: () => void;
 }
 
-/** A page that is drawn at every chunk from the store would wait for the drawing. */
+/** The least time between two renderings of the progress: to render at every chunk would slow the load. */
 const SHOW_EVERY_MS = 50;
 
-/** A store for React's `useSyncExternalStore`, so that loading can begin before the page is drawn. It holds one model at a time. */
+/**
+ * Makes the loader of one kind of model, which holds one model at a time.
+ * It is a store for React's `useSyncExternalStore`, so that a load can begin before the page is rendered.
+ */
 export function createLoader<E extends { dispose(): void }>({ open, describe, remember, onReady }: Kind<E>) {
   let state: LoaderState<E> = { status: 'idle' };
   let controller: AbortController | null = null;
@@ -101,13 +105,13 @@ export function createLoader<E extends { dispose(): void }>({ open, describe, re
       controller?.abort();
     },
 
-    /** A call on a loaded model failed in a way that leaves the model unusable. */
+    /** Takes note that a call on the loaded model failed in a way that leaves the model unusable. */
     fail(error: unknown) {
       if (state.status === 'ready')
         become({ status: 'failed', choice: state.choice, problem: describe(error, state.choice) });
     },
 
-    /** Back to the form, after a failure. */
+    /** Goes back to the form after a failure. */
     reset() {
       controller = null;
       remember(null);

@@ -2,7 +2,7 @@ import { PilotlightError } from 'pilotlight';
 import { megabytes } from '../page/format';
 import type { Choice } from './choice';
 
-/** What the visitor can do about a failure. */
+/** An action that the page offers against a failure. */
 export type Remedy = 'retry' | 'without-store' | 'models' | 'on-cpu' | 'settings' | 'reload';
 
 /** A failure in words: what happened, what to do, and the library's own message. */
@@ -12,19 +12,20 @@ export interface Problem {
   advice: string;
   detail: string;
   remedies: Remedy[];
-  /** The visitor asked for it, so it is no alarm. */
+  /** Whether the visitor caused it on purpose, so that it is shown without alarm. */
   calm?: boolean;
 }
 
 type Words = Omit<Problem, 'code' | 'detail'>;
 
+/** Puts a failed load into words for the visitor. */
 export function describeProblem(error: unknown, choice: Choice): Problem {
   const code = error instanceof PilotlightError ? error.code : 'UNKNOWN';
   const detail = error instanceof Error ? error.message : String(error);
   return {
     code,
     detail,
-    ...(code === 'QUOTA_EXCEEDED' ? noRoom(error as PilotlightError) : words(code, detail, choice)),
+    ...(code === 'QUOTA_EXCEEDED' ? outOfSpace(error as PilotlightError) : words(code, detail, choice)),
   };
 }
 
@@ -126,15 +127,15 @@ function fetchFailed(detail: string, choice: Choice): Words {
   };
 }
 
-function noRoom({ needed, available }: PilotlightError): Words {
-  // Some browsers tell of room that they do not give.
+function outOfSpace({ needed, available }: PilotlightError): Words {
+  // Some browsers report more free space than they give out.
   const left =
     available === undefined || (needed !== undefined && available >= needed)
       ? 'more than this browser gives'
       : `and ${megabytes(available)} are left`;
   const figures = needed ? `It takes ${megabytes(needed)}, ${left}. ` : '';
   return {
-    title: 'This browser has no room for the model',
+    title: 'This browser has no space for the model',
     advice: `${figures}Delete models that you no longer need, or free some disk space, and try again. Or load the model without keeping it: then each visit fetches it anew.`,
     remedies: ['retry', 'models', 'without-store'],
   };

@@ -1,9 +1,9 @@
 import type { LoadProgress } from 'pilotlight';
 
-/** The first step of a load that starts at the beginning is smaller. */
+/** Bytes: the first progress event of a load that starts at the beginning reports less than this. */
 const MORE_THAN_ONE_STEP = 2e6;
 
-/** Hears from a load's progress whether it goes on where an earlier one broke off: then the first step of its weights is a leap. */
+/** Tells from the progress of a load whether it continues an interrupted one: then the first event for the weights reports many bytes at once. */
 export function resumption() {
   let small = 0;
   let at: number | null = null;
@@ -13,7 +13,7 @@ export function resumption() {
       if (file?.endsWith('.safetensors')) at = loaded - small > MORE_THAN_ONE_STEP ? loaded : 0;
       else small = loaded;
     },
-    /** Bytes that were here already, give or take the first step; 0 while that is not known. */
+    /** The number of bytes that were stored before, to within the first event; 0 while it is unknown. */
     at: () => at ?? 0,
   };
 }

@@ -13,6 +13,7 @@ interface Props {
   onPick: () => void;
 }
 
+/** A sentence as a point on the map, which is an option of the map's listbox. */
 export function MapPoint({ entry, spot, stop, tabbable, near, active, onActive, onPick }: Props) {
   function onKeyDown(event: KeyboardEvent) {
     if (event.key !== 'Enter' && event.key !== ' ') return;

@@ -1,13 +1,16 @@
 import { type KeyboardEvent, useMemo, useRef, useState } from 'react';
 import type { Entry } from '../search/rank';
 import type { QueryVector } from '../search/useSearch';
+import type { SentenceVectors } from '../sentences/useSentences';
 import { fitBox, placeLabels, shortLabel } from './layout';
 import { MapPoint } from './MapPoint';
 import { fitPlane } from './pca';
 import { useSize } from './useSize';
 
 interface Props {
-  /** In the order of the list. */
+  texts: readonly string[];
+  vectors: SentenceVectors['vectors'];
+  /** The same sentences in the order of the list, with their scores. */
   entries: readonly Entry[];
   query: QueryVector | null;
   active: number | null;
@@ -17,19 +20,18 @@ interface Props {
 
 const NEAREST = 3;
 
-/** The sentences in two dimensions: what is near in meaning tends to lie near. */
-export function SentenceMap({ entries, query, active, onActive, onPick }: Props) {
+/** The sentences as points in two dimensions: sentences of similar meaning tend to lie near each other. */
+export function SentenceMap({ texts, vectors, entries, query, active, onActive, onPick }: Props) {
   const frame = useRef<HTMLDivElement>(null);
   const size = useSize(frame);
   const [stop, setStop] = useState(0);
 
   const known = useMemo(() => entries.filter((entry) => entry.embedded).sort((a, b) => a.id - b.id), [entries]);
-  // The plane belongs to the sentences; a new query moves no point.
-  const signature = known.map(({ id, text }) => `${id}:${text}`).join('\n');
-  const plane = useMemo(
-    () => fitPlane(known.flatMap(({ embedded }) => (embedded ? [embedded.vector] : []))),
-    [signature],
-  );
+  // The plane depends on the sentences alone, so that a query moves no point.
+  const plane = useMemo(() => {
+    const embedded = texts.map((text) => vectors.get(text)?.vector);
+    return fitPlane(embedded.filter((vector) => vector !== undefined));
+  }, [texts, vectors]);
 
   const drawn = useMemo(() => {
     if (!plane || size.width < 80 || size.height < 80) return null;
@@ -75,13 +77,7 @@ export function SentenceMap({ entries, query, active, onActive, onPick }: Props)
     <figure className="map">
       <div className="map-frame" ref={frame}>
         {drawn ? (
-          <svg
-            width={size.width}
-            height={size.height}
-            role="listbox"
-            aria-label={`Map of ${drawn.points.length} sentences. Arrow keys go from one to the next, Enter searches with it.`}
-            onKeyDown={onKeyDown}
-          >
+          <svg width={size.width} height={size.height} role="presentation">
             {drawn.mark &&
               drawn.near.map(({ entry, spot }) => (
                 <line
@@ -93,6 +89,7 @@ export function SentenceMap({ entries, query, active, onActive, onPick }: Props)
                   y2={spot.y}
                 />
               ))}
+            {/* biome-ignore lint/a11y/noAriaHiddenOnFocusable: nothing in this group can have the focus */}
             <g aria-hidden="true">
               {drawn.labels.map(({ id, text, x, y, anchor }) => (
                 <text
@@ -109,23 +106,30 @@ export function SentenceMap({ entries, query, active, onActive, onPick }: Props)
                 </text>
               ))}
             </g>
-            {drawn.points.map(({ entry, spot }, i) => (
-              <MapPoint
-                key={entry.id}
-                entry={entry}
-                spot={spot}
-                stop={i}
-                tabbable={i === Math.min(stop, drawn.points.length - 1)}
-                near={nearIds.has(entry.id)}
-                active={entry.id === active}
-                onActive={(on) => {
-                  if (on) setStop(i);
-                  onActive(on ? entry.id : null);
-                }}
-                onPick={() => onPick(entry.text)}
-              />
-            ))}
+            <g
+              role="listbox"
+              aria-label={`Map of ${drawn.points.length} sentences. Arrow keys go from one to the next, Enter searches with it.`}
+              onKeyDown={onKeyDown}
+            >
+              {drawn.points.map(({ entry, spot }, i) => (
+                <MapPoint
+                  key={entry.id}
+                  entry={entry}
+                  spot={spot}
+                  stop={i}
+                  tabbable={i === Math.min(stop, drawn.points.length - 1)}
+                  near={nearIds.has(entry.id)}
+                  active={entry.id === active}
+                  onActive={(on) => {
+                    if (on) setStop(i);
+                    onActive(on ? entry.id : null);
+                  }}
+                  onPick={() => onPick(entry.text)}
+                />
+              ))}
+            </g>
             {drawn.mark && (
+              // biome-ignore lint/a11y/noAriaHiddenOnFocusable: this mark cannot have the focus
               <g className="map-query" transform={`translate(${drawn.mark.x} ${drawn.mark.y})`} aria-hidden="true">
                 <path d="M0 -9 9 0 0 9 -9 0z" />
               </g>

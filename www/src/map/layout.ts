@@ -1,4 +1,4 @@
-/** A point of the map in pixels. */
+/** A position on the map, in pixels from its top left corner. */
 export interface Spot {
   x: number;
   y: number;
@@ -11,7 +11,7 @@ export interface Size {
 
 const MARGIN = 34;
 
-/** Fits the points into the box, in one scale for both axes, so that distances can be compared. */
+/** Makes the function that maps points into the box. Both axes have the same scale, so that distances can be compared. */
 export function fitBox(
   points: readonly (readonly [number, number])[],
   { width, height }: Size,
@@ -30,7 +30,7 @@ export function fitBox(
   });
 }
 
-/** A label beside its point. */
+/** A label, and where it stands beside its point. */
 export interface Label extends Spot {
   id: number;
   text: string;
@@ -41,14 +41,14 @@ const LINE = 15;
 const CHARACTER = 6.4;
 const GAP = 10;
 
-/** The first words, up to about `limit` letters. */
+/** The first words of a text, up to about `limit` characters. */
 export function shortLabel(text: string, limit: number): string {
   if (text.length <= limit) return text.replace(/[.,;:]$/, '');
   const cut = text.slice(0, limit + 1).replace(/\s+\S*$/, '');
   return `${(cut || text.slice(0, limit)).replace(/[.,;:]$/, '')}…`;
 }
 
-/** Places labels in the order given, each where it covers no point and no label; one that finds no room is left out. */
+/** Places labels in the order given so that none covers a point or another label; a label that fits nowhere is left out. */
 export function placeLabels(
   items: readonly { id: number; text: string; spot: Spot }[],
   obstacles: readonly Spot[],

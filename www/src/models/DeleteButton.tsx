@@ -4,12 +4,15 @@ interface Props {
   name: string;
   weights: string;
   size: string;
-  /** What deleting means for the visitor. */
+  /** What deleting means for the visitor, in a sentence. */
   words: string;
   onDelete: () => Promise<void>;
 }
 
-/** Asks first, in place: the focus goes to the answer that changes nothing, Escape is that answer too. */
+/**
+ * A button that deletes a stored model after a question, which takes the button’s place.
+ * The focus goes to the answer that keeps the model, and Escape gives that answer.
+ */
 export function DeleteButton({ name, weights, size, words, onDelete }: Props) {
   const [step, setStep] = useState<'closed' | 'asking' | 'deleting'>('closed');
   const question = useId();
@@ -38,9 +41,8 @@ export function DeleteButton({ name, weights, size, words, onDelete }: Props) {
     );
   }
   return (
-    <div
+    <fieldset
       className="confirm"
-      role="group"
       aria-labelledby={question}
       onKeyDown={(event) => event.key === 'Escape' && step === 'asking' && setStep('closed')}
     >
@@ -64,6 +66,6 @@ export function DeleteButton({ name, weights, size, words, onDelete }: Props) {
           {step === 'deleting' ? 'Deleting…' : 'Delete it'}
         </button>
       </div>
-    </div>
+    </fieldset>
   );
 }

@@ -4,6 +4,7 @@ import { hostName } from '../engine/choice';
 import { ago } from '../page/format';
 import { CHECKED, PARTS, versionWords } from './model-words';
 
+/** Where a stored model came from, which version it is, when it was used last and how it was checked. */
 export function ModelFacts({ model }: { model: StoredModel }) {
   return (
     <div>

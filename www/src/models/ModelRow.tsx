@@ -6,18 +6,19 @@ import { DeleteButton } from './DeleteButton';
 import { ModelFacts } from './ModelFacts';
 import { nameParts, PARTS } from './model-words';
 
-/** What the page does with a stored model at the moment; of one that is arriving, how much is here, 0 to 1. */
+/** What the page does with a stored model at the moment. `arrived` is the share of a download that is here, 0 to 1, or null while it is unknown. */
 export type Use = 'idle' | 'loaded' | { arrived: number | null };
 
 interface Props {
   model: StoredModel;
-  /** Of all models' bytes, 0 to 1. */
+  /** The share of this model in the bytes of all stored models, 0 to 1. */
   share: number;
   use: Use;
   onDelete: () => Promise<void>;
   onCancel: () => void;
 }
 
+/** A stored model in the list: its name, size, facts, and the button that deletes it or cancels its download. */
 export function ModelRow({ model, share, use, onDelete, onCancel }: Props) {
   const id = useId();
   const row = useRef<HTMLLIElement>(null);
@@ -27,7 +28,7 @@ export function ModelRow({ model, share, use, onDelete, onCancel }: Props) {
   const note = noteOf(model, use);
 
   function cancel() {
-    // The button goes with the load.
+    // The button that had the focus disappears with the load.
     row.current?.focus();
     onCancel();
   }

@@ -3,27 +3,27 @@ import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
 import { isModelOf } from '../engine/choice';
 import { type EngineState, engine } from '../engine/engine';
 import type { Problem } from '../engine/problem';
-import type { PageProps } from '../page/App';
+import { type ClipState, clip } from '../images/clip';
 import { count, megabytes } from '../page/format';
+import type { PageProps } from '../page/page-props';
 import { href } from '../page/routes';
-import { type ClipState, clip } from '../pictures/clip';
 import { ProblemView } from '../setup/ProblemView';
 import { shareLoaded } from '../setup/progress-words';
 import { ModelRow, type Use } from './ModelRow';
 import { nameParts } from './model-words';
-import { Room } from './Room';
+import { StoragePanel } from './StoragePanel';
 import { deleteModel } from './stored';
 import { useStored } from './useStored';
 
-/** What is kept in this browser, and what it takes. */
+/** The page that lists the models that this browser keeps, with their sizes, and deletes them. */
 export function ModelsPage({ state, shown }: PageProps) {
-  const pictures = useSyncExternalStore(clip.subscribe, clip.state);
-  const { stored, error, reread } = useStored(shown, state.status === 'loading' || pictures.status === 'loading');
+  const clipState = useSyncExternalStore(clip.subscribe, clip.state);
+  const { stored, error, reread } = useStored(shown, state.status === 'loading' || clipState.status === 'loading');
   const [said, setSaid] = useState('');
   const [problem, setProblem] = useState<Problem | null>(null);
   const title = useRef<HTMLHeadingElement>(null);
   const list = useRef<HTMLUListElement>(null);
-  /** The key of the row that gets the focus of the one that goes; '' is the heading. */
+  /** The key of the row that gets the focus once the deleted one is gone; '' stands for the heading. */
   const successor = useRef<string | null>(null);
 
   useEffect(() => {
@@ -31,7 +31,7 @@ export function ModelsPage({ state, shown }: PageProps) {
   }, [shown]);
 
   useEffect(() => {
-    if (successor.current === null) return;
+    if (!stored || successor.current === null) return;
     const rows = [...(list.current?.querySelectorAll<HTMLElement>('[data-key]') ?? [])];
     (rows.find((row) => row.dataset.key === successor.current) ?? title.current)?.focus();
     successor.current = null;
@@ -52,6 +52,11 @@ export function ModelsPage({ state, shown }: PageProps) {
     reread();
   }
 
+  function retry() {
+    setProblem(null);
+    reread();
+  }
+
   const failed = problem ?? (error ? storeProblem('What is stored could not be read', error) : null);
 
   return (
@@ -59,7 +64,7 @@ export function ModelsPage({ state, shown }: PageProps) {
       <div className="models-intro">
         <h1 tabIndex={-1}>Models on this device</h1>
         <p>
-          What this browser keeps, so that the next visit needs no network. Deleting a model here frees its room and
+          What this browser keeps, so that the next visit needs no network. Deleting a model here frees its space and
           changes nothing anywhere else.
         </p>
       </div>
@@ -71,7 +76,7 @@ export function ModelsPage({ state, shown }: PageProps) {
             </h2>
             <p role="status">{said}</p>
           </div>
-          {failed && <ProblemView problem={failed} onRemedy={() => (setProblem(null), reread())} />}
+          {failed && <ProblemView problem={failed} onRemedy={retry} />}
           {!stored && !failed && <p className="models-empty">Looking at what is stored…</p>}
           {stored?.models.length === 0 && (
             <div className="models-empty">
@@ -88,21 +93,22 @@ export function ModelsPage({ state, shown }: PageProps) {
                   key={model.key}
                   model={model}
                   share={model.bytes / Math.max(1, stored.usage.modelBytes)}
-                  use={useOf(model, state) ?? useOf(model, pictures) ?? 'idle'}
+                  use={roleOf(model, state) ?? roleOf(model, clipState) ?? 'idle'}
                   onDelete={() => remove(model)}
-                  onCancel={() => (useOf(model, state) ? engine : clip).cancel()}
+                  onCancel={() => (roleOf(model, state) ? engine : clip).cancel()}
                 />
               ))}
             </ul>
           )}
         </section>
-        {stored && <Room count={stored.models.length} usage={stored.usage} onPersist={reread} />}
+        {stored && <StoragePanel count={stored.models.length} usage={stored.usage} onPersist={reread} />}
       </div>
     </>
   );
 }
 
-function useOf(model: StoredModel, state: EngineState | ClipState): Use | undefined {
+/** What a loader does with a stored model; undefined where it has nothing to do with it. */
+function roleOf(model: StoredModel, state: EngineState | ClipState): Use | undefined {
   if (state.status === 'loading' && !model.whole && isModelOf(state.choice, model))
     return { arrived: shareLoaded(state.progress) };
   if (

@@ -7,16 +7,16 @@ export const CHECKED: Record<Verified, string> = {
   length: 'Only its length was checked when it was fetched: the host gives no digests.',
 };
 
-/** The halves of CLIP, which are kept by themselves. */
-export const PARTS: Record<Tower, string> = { text: 'reads text', image: 'sees pictures' };
+/** What each of the two towers of CLIP does; a tower is stored by itself. */
+export const PARTS: Record<Tower, string> = { text: 'reads text', image: 'sees images' };
 
-/** Which state of the repository it is: a branch, and the beginning of what it stood for. */
+/** The revision that a model was fetched from: its branch, and the first characters of the commit that the branch stood for. */
 export function versionWords({ revision, commit }: StoredModel): string {
   const short = commit.replace(/^content-/, '').slice(0, 7);
   return revision === commit || !short ? revision.slice(0, 12) : `${revision} at ${short}`;
 }
 
-/** `owner/` and `name`. */
+/** Splits a model’s name into `owner/` and `name`. */
 export function nameParts(model: string): [string, string] {
   const cut = model.lastIndexOf('/') + 1;
   return [model.slice(0, cut), model.slice(cut)];

@@ -2,10 +2,10 @@ import { models, type StoredModel } from 'pilotlight';
 import { useSyncExternalStore } from 'react';
 import { forget } from '../engine/choice';
 import { engine } from '../engine/engine';
-import { clip } from '../pictures/clip';
-import { forgetPictureModel } from '../pictures/picture-models';
+import { clip } from '../images/clip';
+import { forgetImageModel } from '../images/image-models';
 
-/** What the store holds, and what the browser says of the room for it. */
+/** The stored models, and the space that the browser reports for them. */
 export interface Stored {
   models: StoredModel[];
   usage: Awaited<ReturnType<typeof models.usage>>;
@@ -19,7 +19,7 @@ function changed() {
   for (const listener of listeners) listener();
 }
 
-// The end of a load, however it ended, left something there.
+// A load changes the store, whether it succeeds, fails or is cancelled.
 for (const loader of [engine, clip]) {
   let before = loader.state().status;
   loader.subscribe(() => {
@@ -28,7 +28,7 @@ for (const loader of [engine, clip]) {
     before = status;
   });
 }
-// So may another tab have done.
+// Another tab may have changed the store while this one was hidden.
 document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && changed());
 
 function subscribe(listener: () => void) {
@@ -36,19 +36,21 @@ function subscribe(listener: () => void) {
   return () => listeners.delete(listener);
 }
 
-/** Grows whenever the store may hold something else than before. */
+/** A counter that grows whenever the store may have changed. */
 export const useStoreChanges = (): number => useSyncExternalStore(subscribe, () => changes);
 
+/** Reads what is stored; throws where the browser blocks storage. */
 export async function readStore(): Promise<Stored> {
   const [list, usage] = await Promise.all([models.list(), models.usage()]);
   return { models: list, usage };
 }
 
+/** Deletes a model from the store, and sees to it that the next visit does not fetch it again unasked. */
 export async function deleteModel(model: StoredModel): Promise<void> {
   await models.delete(model.key);
   if (model.whole) {
     forget(model);
-    forgetPictureModel(model);
+    forgetImageModel(model);
   }
   changed();
 }

@@ -1,22 +1,23 @@
 import { useCallback, useEffect, useState } from 'react';
 import { readStore, type Stored, useStoreChanges } from './stored';
 
-/** While a download is under way its row grows. */
+/** How often the store is read during a download, whose row grows meanwhile. */
 const EVERY_MS = 1000;
 
 export interface StoredState {
-  /** What was read last; null before that. */
+  /** The last reading; null before the first. */
   stored: Stored | null;
   error: unknown;
   reread: () => void;
 }
 
-/** What is stored, read anew when it may have changed, as long as the page is looked at. */
+/** The content of the store, which is read again whenever it may have changed, as long as the page is shown. */
 export function useStored(shown: boolean, loading: boolean): StoredState {
   const changes = useStoreChanges();
   const [asked, setAsked] = useState(0);
   const [state, setState] = useState<{ stored: Stored | null; error: unknown }>({ stored: null, error: null });
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `changes` and `asked` are what tells that the store has to be read again
   useEffect(() => {
     if (!shown) return;
     let over = false;

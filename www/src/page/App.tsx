@@ -1,29 +1,24 @@
 import { type ComponentType, useEffect } from 'react';
 import { DigitsPage } from '../digits/DigitsPage';
-import type { EngineState } from '../engine/engine';
 import { useEngine } from '../engine/useEngine';
+import { ImagesPage } from '../images/ImagesPage';
 import { ModelsPage } from '../models/ModelsPage';
-import { PicturesPage } from '../pictures/PicturesPage';
 import { SearchPage } from '../search/SearchPage';
 import { Footer } from './Footer';
 import { Header } from './Header';
 import { PageView } from './PageView';
+import type { PageProps } from './page-props';
 import { type Path, routes } from './routes';
 import { useRoute } from './useRoute';
-
-export interface PageProps {
-  state: EngineState;
-  /** Whether this is the page that one looks at. */
-  shown: boolean;
-}
 
 const VIEWS: Record<Path, ComponentType<PageProps>> = {
   '/': SearchPage,
   '/models': ModelsPage,
   '/digits': DigitsPage,
-  '/pictures': PicturesPage,
+  '/images': ImagesPage,
 };
 
+/** The app: every page that was shown once stays mounted, so that it keeps its state. */
 export function App() {
   const state = useEngine();
   const route = useRoute();

@@ -1,7 +1,7 @@
 import { useId } from 'react';
 
 interface Props {
-  /** 0 unlit, 1 burning; between them while a model loads. */
+  /** How far the flame burns: 0 is unlit, 1 is lit, and a loading model is between them. */
   level: number;
   failed?: boolean;
 }
@@ -10,7 +10,7 @@ const OUTER =
   'M16.5 1C17 8.5 27 14 27 25a11 12 0 0 1-22 0c0-6 3.5-9.5 5.5-15 1.5 2 2.3 3.8 2.6 5.5C15.8 11.5 16.7 6.5 16.5 1z';
 const INNER = 'M16.2 21c2.8 3.6 4.8 6 4.8 9.6a5 5.4 0 0 1-10 0c0-3.4 3.4-5.4 5.2-9.6z';
 
-/** The pilot light itself: it is lit when the model is. */
+/** The pilot light of the logo, which is lit when the model is loaded. */
 export function Flame({ level, failed = false }: Props) {
   const clip = useId();
   const top = 38 - 38 * level;

@@ -3,6 +3,7 @@ import { useState } from 'react';
 
 type Copy = { state: 'idle' | 'copied' } | { state: 'shown'; text: string };
 
+/** The foot of the page, with the button that copies the diagnostics. */
 export function Footer() {
   const [copy, setCopy] = useState<Copy>({ state: 'idle' });
 

@@ -10,6 +10,7 @@ interface Props {
   path: Path;
 }
 
+/** The head of the page: the logo, the navigation and the choice of the theme. */
 export function Header({ state, path }: Props) {
   return (
     <header className="header">

@@ -1,5 +1,6 @@
 import { href, type Path, routes } from './routes';
 
+/** The links to all pages. */
 export function Navigation({ path }: { path: Path }) {
   return (
     <nav className="navigation" aria-label="Pages">

@@ -8,14 +8,14 @@ interface Props {
   children: ReactNode;
 }
 
-/** One page. Once it was seen it stays as it is while another one is looked at. */
+/** A page of the app. It is mounted when it is shown first, and stays mounted, hidden, while another page is shown. */
 export function PageView({ path, shown, children }: Props) {
   const [seen, setSeen] = useState(shown);
   const box = useRef<HTMLDivElement>(null);
   const before = useRef(shown);
   if (shown && !seen) setSeen(true);
 
-  // Whoever came by a link hears, and sees, where they are.
+  // A screen reader says the heading of the page that a link led to, and the Tab key goes on from there.
   useLayoutEffect(() => {
     if (shown && !before.current) {
       scrollTo(0, scrolledTo(path));

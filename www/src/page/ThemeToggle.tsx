@@ -7,6 +7,7 @@ function isDark(): boolean {
   return chosen ? chosen === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
 }
 
+/** The button that switches between the light and the dark theme; the choice is remembered. */
 export function ThemeToggle() {
   const [dark, setDark] = useState(isDark);
 
@@ -16,7 +17,7 @@ export function ThemeToggle() {
     try {
       localStorage.setItem(KEY, theme);
     } catch {
-      // Storage is blocked: the choice holds for this visit.
+      // Storage is blocked, so the choice holds for this visit alone.
     }
     setDark(!dark);
   }

@@ -1,4 +1,4 @@
-/** 22.9 MB; decimal, as downloads are shown. */
+/** Writes a number of bytes in decimal units, as browsers do for downloads: `22.9 MB`. */
 export function megabytes(bytes: number): string {
   if (bytes === 0) return '0 MB';
   if (bytes < 1e5) return `${Math.round(bytes / 1e3)} kB`;
@@ -6,11 +6,13 @@ export function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
+/** Writes a duration with two or three digits: `4.2 ms`, `120 ms`, `1.3 s`. */
 export function milliseconds(ms: number): string {
   if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`;
   return ms >= 100 ? `${Math.round(ms)} ms` : `${ms.toFixed(1)} ms`;
 }
 
+/** Writes a number with its noun in the right form: `1 token`, `2,000 tokens`. */
 export function count(n: number, one: string, many = `${one}s`): string {
   return `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
 }
@@ -25,7 +27,7 @@ const UNITS = [
   ['year', 31_557_600],
 ] as const;
 
-/** 5 minutes ago, yesterday, last month. */
+/** Writes how long ago a time in milliseconds since 1970 was: `5 minutes ago`, `yesterday`, `last month`. */
 export function ago(time: number, now = Date.now()): string {
   const seconds = (now - time) / 1000;
   const unit = UNITS.findLast(([, length]) => seconds >= length);

@@ -1,6 +1,6 @@
 import { engine } from '../engine/engine';
 
-/** Registers the service worker once the model stands. */
+/** Registers the service worker once a sentence encoder is loaded. */
 export function keepPageOffline(): void {
   const stop = engine.subscribe(() => {
     if (engine.state().status !== 'ready') return;
@@ -9,7 +9,10 @@ export function keepPageOffline(): void {
   });
 }
 
-/** Tells the service worker which on-demand files of this page were used, and registers it before. A page calls it after it loaded some. */
+/**
+ * Registers the service worker and tells it which on-demand files this page has used, so that it keeps them.
+ * A page calls this after it has loaded such files.
+ */
 export async function keepUsedFiles(): Promise<void> {
   if (!import.meta.env.PROD || !('serviceWorker' in navigator)) return;
   try {
@@ -18,6 +21,6 @@ export async function keepUsedFiles(): Promise<void> {
     const urls = performance.getEntriesByType('resource').map((entry) => entry.name);
     active?.postMessage({ type: 'keep', urls });
   } catch {
-    // No service worker (private mode, plain http): the page works, only not offline.
+    // There is no service worker in private mode or over plain http: the page works there, but not offline.
   }
 }

@@ -1,14 +1,14 @@
-/** One page of the app: its address behind the `#`, what it is called, and where the skip link leads on it. */
+/** A page of the app: its address behind the `#`, what it is called, and where its skip link leads. */
 interface Route {
   path: `/${string}`;
   label: string;
   title: string;
-  /** The id of what the page is about, and how to get there past the header. */
+  /** The id of the element that the skip link leads to, and the words of that link. */
   anchor: string;
   skip: string;
 }
 
-/** In the order of the navigation. A page that is added here needs its view in `App`. */
+/** All pages, in the order of the navigation. A page that is added here needs its view in `App`. */
 export const routes = [
   {
     path: '/',
@@ -32,10 +32,10 @@ export const routes = [
     skip: 'Skip to the digits',
   },
   {
-    path: '/pictures',
-    label: 'Pictures',
-    title: 'Pilotlight: a photo library, searched inside this tab',
-    anchor: 'pictures-search',
+    path: '/images',
+    label: 'Images',
+    title: 'Pilotlight: an image library, searched inside this tab',
+    anchor: 'images-search',
     skip: 'Skip to the search',
   },
 ] as const satisfies readonly Route[];
@@ -44,7 +44,13 @@ export type Path = (typeof routes)[number]['path'];
 
 export const href = (path: Path): string => `#${path}`;
 
-/** The page of an address; its own anchor belongs to it, and what nobody knows is the first page. */
+/** Addresses that pages had in earlier versions, which bookmarks may still hold, and the page that each leads to. */
+export const formerAddresses: Readonly<Record<string, Path>> = { '#/pictures': '/images' };
+
+/** The page that an address names, by its path, its anchor or a former address; an unknown address names the first page. */
 export function routeOf(hash: string): (typeof routes)[number] {
-  return routes.find(({ path, anchor }) => hash === href(path) || hash === `#${anchor}`) ?? routes[0];
+  const former = formerAddresses[hash];
+  return (
+    routes.find(({ path, anchor }) => path === former || hash === href(path) || hash === `#${anchor}`) ?? routes[0]
+  );
 }

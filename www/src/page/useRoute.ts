@@ -1,10 +1,20 @@
 import { useSyncExternalStore } from 'react';
-import { type Path, routeOf } from './routes';
+import { formerAddresses, href, type Path, routeOf } from './routes';
 
-/** How far down each page was looked at. */
+/** How far down each page was scrolled when the visitor left it, in pixels. */
 const scrolled = new Map<Path, number>();
 
-addEventListener('hashchange', ({ oldURL }) => scrolled.set(routeOf(new URL(oldURL).hash).path, scrollY));
+/** The visitor sees, copies and reloads the address that the page has now. */
+function replaceFormerAddress(): void {
+  const path = formerAddresses[location.hash];
+  if (path) history.replaceState(history.state, '', href(path));
+}
+
+replaceFormerAddress();
+addEventListener('hashchange', ({ oldURL }) => {
+  scrolled.set(routeOf(new URL(oldURL).hash).path, scrollY);
+  replaceFormerAddress();
+});
 
 export const scrolledTo = (path: Path): number => scrolled.get(path) ?? 0;
 
@@ -13,6 +23,7 @@ function subscribe(listener: () => void) {
   return () => removeEventListener('hashchange', listener);
 }
 
+/** The route that the address names, followed as it changes. */
 export function useRoute() {
   return useSyncExternalStore(subscribe, () => routeOf(location.hash));
 }

@@ -7,7 +7,7 @@ interface Props {
   search: CallReport | null;
 }
 
-/** What the last calls took. */
+/** The times that the last calls of the model took. */
 export function Figures({ list, working, search }: Props) {
   return (
     <dl className="figures" aria-label="Time per call">

@@ -9,6 +9,7 @@ interface Props {
   onPick: () => void;
 }
 
+/** A sentence of the list, with its token count and, during a search, its score. A click searches with it. */
 export function ResultRow({ entry, maxTokens, active, onActive, onPick }: Props) {
   const { text, embedded, score } = entry;
   return (

@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'react';
+import { useState } from 'react';
 import { count } from '../page/format';
 import { ResultRow } from './ResultRow';
 import type { Entry } from './rank';
@@ -14,15 +14,21 @@ interface Props {
   onEdit: () => void;
 }
 
-/** About as many as stand beside the map. */
+/** How many rows are shown at first: about as many as fit beside the map. */
 const FIRST = 10;
 
+/** The list of sentences, in its own order or, during a search, the nearest first. */
 export function Results({ entries, query, maxTokens, active, onActive, onPick, onEdit }: Props) {
   const [all, setAll] = useState(false);
+  const [lastQuery, setLastQuery] = useState(query?.text);
   const shown = all ? entries : entries.slice(0, FIRST);
   const best = entries[0];
 
-  useEffect(() => setAll(false), [query?.text]);
+  // A new search shows its best rows, not all of them.
+  if (lastQuery !== query?.text) {
+    setLastQuery(query?.text);
+    setAll(false);
+  }
 
   return (
     <section aria-labelledby="results-title">

@@ -15,9 +15,10 @@ const PLACEHOLDERS: Record<EngineState['status'], string> = {
   failed: 'Search needs a model',
 };
 
+/** The search field for sentences. */
 export function SearchBox({ text, status, onChange }: Props) {
   return (
-    <div className="search" role="search">
+    <search className="search">
       <SearchField
         id="search"
         label="Search the sentences by meaning"
@@ -27,6 +28,6 @@ export function SearchBox({ text, status, onChange }: Props) {
         examples={exampleQueries}
         onChange={onChange}
       />
-    </div>
+    </search>
   );
 }

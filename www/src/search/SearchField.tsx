@@ -1,6 +1,6 @@
 interface Props {
   id: string;
-  /** For those who do not see the picture of a lens. */
+  /** The name of the field for screen readers; the others see a magnifying glass. */
   label: string;
   text: string;
   placeholder: string;
@@ -9,7 +9,7 @@ interface Props {
   onChange: (text: string) => void;
 }
 
-/** Where one types, and what one could. */
+/** A search field with examples of searches under it. */
 export function SearchField({ id, label, text, placeholder, ready, examples, onChange }: Props) {
   return (
     <>

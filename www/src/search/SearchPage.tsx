@@ -1,7 +1,8 @@
-import type { PageProps } from '../page/App';
+import type { PageProps } from '../page/page-props';
 import { SetupCard } from '../setup/SetupCard';
 import { Workspace } from './Workspace';
 
+/** The first page: sentences are searched by meaning and shown on a map. */
 export function SearchPage({ state }: PageProps) {
   return (
     <>

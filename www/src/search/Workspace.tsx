@@ -16,7 +16,7 @@ interface Props {
   status: EngineState['status'];
 }
 
-/** Search, list and map. Without a model the list can already be read and edited. */
+/** The search field, the list of sentences and their map. The list can be read and edited before a model is loaded. */
 export const Workspace = memo(function Workspace({ embedder, status }: Props) {
   const [texts, setTexts] = useState<readonly string[]>(exampleSentences);
   const [editing, setEditing] = useState(false);
@@ -54,7 +54,15 @@ export const Workspace = memo(function Workspace({ embedder, status }: Props) {
         )}
       </div>
       <div className="workspace-map">
-        <SentenceMap entries={entries} query={query} active={active} onActive={setActive} onPick={setWanted} />
+        <SentenceMap
+          texts={texts}
+          vectors={sentences.vectors}
+          entries={entries}
+          query={query}
+          active={active}
+          onActive={setActive}
+          onPick={setWanted}
+        />
         <Figures list={sentences.report} working={sentences.working} search={query?.report ?? null} />
       </div>
     </div>

@@ -1,8 +1,8 @@
 import type { Embedded } from '../sentences/useSentences';
 
-/** A sentence as the list and the map show it. */
+/** A sentence with what the list and the map show of it. */
 export interface Entry {
-  /** Its place in the visitor's list; stable while the list is. */
+  /** The position of the sentence in the visitor's list, which changes only when the list is edited. */
   id: number;
   text: string;
   embedded: Embedded | null;
@@ -10,14 +10,14 @@ export interface Entry {
   score: number | null;
 }
 
-/** Vectors have length 1, so the product is the cosine. */
+/** The cosine of two vectors of length 1, which is their inner product. */
 function cosine(a: Float32Array, b: Float32Array): number {
   let sum = 0;
   for (let i = 0; i < a.length; i += 1) sum += (a[i] ?? 0) * (b[i] ?? 0);
   return sum;
 }
 
-/** The list in its own order, or nearest first when there is a query. */
+/** Pairs each sentence with its vector and score; the nearest come first when there is a query, else the order stays. */
 export function rank(
   texts: readonly string[],
   vectors: ReadonlyMap<string, Embedded>,

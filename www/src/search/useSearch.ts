@@ -3,6 +3,7 @@ import { useEffect, useState } from 'react';
 import { engine } from '../engine/engine';
 import type { CallReport, Embedded } from '../sentences/useSentences';
 
+/** An embedded query, and what embedding it took. */
 export interface QueryVector extends Embedded {
   text: string;
   report: CallReport;
@@ -10,7 +11,7 @@ export interface QueryVector extends Embedded {
 
 const PAUSE_MS = 120;
 
-/** Embeds the query a moment after the last keystroke. The last answer stays until the next one is there. */
+/** Embeds the query a moment after the last keystroke. The result of the last query stays until the next one has its own. */
 export function useSearch(embedder: TextEmbedder | null, text: string): QueryVector | null {
   const [query, setQuery] = useState<QueryVector | null>(null);
   const wanted = text.trim();

@@ -8,7 +8,7 @@ interface Props {
   onCancel: () => void;
 }
 
-/** One sentence a line, to paste or edit. */
+/** A text field with one sentence a line, to edit or to paste into. */
 export function SentenceEditor({ texts, onSave, onCancel }: Props) {
   const [draft, setDraft] = useState(() => texts.join('\n'));
   const lines = [...new Set(draft.split(/\r?\n/).map((line) => line.trim()))].filter(Boolean);
@@ -21,6 +21,7 @@ export function SentenceEditor({ texts, onSave, onCancel }: Props) {
       </div>
       <textarea
         aria-labelledby="editor-title"
+        // biome-ignore lint/a11y/noAutofocus: the visitor asked for this field by the button that it replaces
         autoFocus
         spellCheck={false}
         value={draft}

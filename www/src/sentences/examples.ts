@@ -1,4 +1,4 @@
-/** Six loose topics, so that the map has something to show. */
+/** Sentences of six loose topics, so that the map has groups to show. */
 export const exampleSentences = [
   'The soup needs a pinch more salt.',
   'My card was charged twice for the same order.',
@@ -26,4 +26,5 @@ export const exampleSentences = [
   'The gallery opens its doors at ten.',
 ];
 
+/** Searches that find something among the example sentences. */
 export const exampleQueries = ['trouble with money', 'something to eat', 'a walk outdoors', 'science'];

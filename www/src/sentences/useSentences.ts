@@ -2,20 +2,21 @@ import type { TextEmbedder } from 'pilotlight';
 import { useEffect, useRef, useState } from 'react';
 import { engine } from '../engine/engine';
 
-/** One sentence through the model. */
+/** What the model made of a sentence. */
 export interface Embedded {
   vector: Float32Array;
   tokens: number;
   truncated: boolean;
 }
 
-/** What one piece of work took. */
+/** How many texts and tokens some calls of the model embedded, and in how many milliseconds. */
 export interface CallReport {
   texts: number;
   tokens: number;
   ms: number;
 }
 
+/** The vectors of the sentences that are embedded so far. */
 export interface SentenceVectors {
   vectors: ReadonlyMap<string, Embedded>;
   report: CallReport | null;
@@ -23,10 +24,10 @@ export interface SentenceVectors {
 }
 
 const EMPTY: SentenceVectors = { vectors: new Map(), report: null, working: false };
-/** Small, so that rows and the map fill in as vectors come. */
+/** Sentences in a call: few, so that the rows and the map fill in while vectors come. */
 const BATCH = 8;
 
-/** Embeds what is new in `texts`; keeps the rest. */
+/** Embeds the sentences of `texts` that have no vector yet; the others keep theirs. */
 export function useSentences(embedder: TextEmbedder | null, texts: readonly string[]): SentenceVectors {
   const [state, setState] = useState(EMPTY);
   const known = useRef<{ embedder: TextEmbedder | null; vectors: Map<string, Embedded> }>({
@@ -58,7 +59,7 @@ async function work(
   const fresh = [...new Set(texts)].filter((text) => !vectors.has(text));
   const report: CallReport = { texts: 0, tokens: 0, ms: 0 };
   try {
-    // The first sentence goes alone: it shows at once that the model lives.
+    // The first sentence goes alone, so that the visitor sees at once that the model works.
     for (let at = 0; at < fresh.length; at += at === 0 ? 1 : BATCH) {
       const batch = fresh.slice(at, at === 0 ? 1 : at + BATCH);
       const started = performance.now();

@@ -6,6 +6,7 @@ interface Props {
   onCancel: () => void;
 }
 
+/** The progress of a load as a bar and in words, with a button that cancels it. */
 export function LoadProgressView({ state, onCancel }: Props) {
   const { progress } = state;
   const share = shareLoaded(progress);

@@ -8,6 +8,7 @@ import { ProblemView } from './ProblemView';
 import { announcement } from './progress-words';
 import { ReadyView } from './ReadyView';
 
+/** What the form of a model is given. `onCancel` is there where a model is loaded already. */
 export interface FormProps {
   draft: Choice;
   onChange: (choice: Choice) => void;
@@ -24,7 +25,7 @@ interface Props<E> {
   Form: ComponentType<FormProps>;
 }
 
-/** The card beside the headline: the form, the progress, the model's state or the problem. */
+/** The card beside the headline, which shows the form, the progress of the load, the loaded model or the problem. */
 export function ModelCard<E extends TextEmbedder | ImageTextEmbedder>({
   label,
   state,
@@ -37,7 +38,7 @@ export function ModelCard<E extends TextEmbedder | ImageTextEmbedder>({
   const card = useRef<HTMLElement>(null);
   const before = useRef(state.status);
 
-  // What had the focus is gone with its view: keep a keyboard user in the card.
+  // The view that had the focus is gone: the card takes it, so that a keyboard user stays there.
   useEffect(() => {
     if (before.current !== state.status && document.activeElement === document.body && before.current !== 'idle')
       card.current?.focus({ preventScroll: true });
@@ -49,6 +50,11 @@ export function ModelCard<E extends TextEmbedder | ImageTextEmbedder>({
     setChanging(false);
     card.current?.focus({ preventScroll: true });
     void loader.load(choice, keep);
+  }
+
+  function keepCurrent(choice: Choice) {
+    onDraft(choice);
+    setChanging(false);
   }
 
   function remedy(kind: Remedy) {
@@ -69,12 +75,7 @@ export function ModelCard<E extends TextEmbedder | ImageTextEmbedder>({
       {state.status === 'failed' && <ProblemView problem={state.problem} onRemedy={remedy} />}
       {state.status === 'ready' && !changing && <ReadyView state={state} onChange={() => setChanging(true)} />}
       {state.status === 'ready' && changing && (
-        <Form
-          draft={draft}
-          onChange={onDraft}
-          onLoad={() => load(draft)}
-          onCancel={() => (onDraft(state.choice), setChanging(false))}
-        />
+        <Form draft={draft} onChange={onDraft} onLoad={() => load(draft)} onCancel={() => keepCurrent(state.choice)} />
       )}
     </section>
   );

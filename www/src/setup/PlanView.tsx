@@ -2,7 +2,7 @@ import type { LoadPlan } from 'pilotlight';
 import { megabytes } from '../page/format';
 import { href } from '../page/routes';
 
-/** What loading takes, before it starts. */
+/** What a load would download, store and need in memory, said before it starts. */
 export function PlanView({ plan }: { plan: LoadPlan | null }) {
   const figure = (bytes: number | undefined) => (bytes === undefined ? '–' : megabytes(bytes));
   return (

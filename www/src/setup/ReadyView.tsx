@@ -9,6 +9,7 @@ interface Props {
   onChange: () => void;
 }
 
+/** The loaded model: on what it runs, how long it took to load, and its limits. */
 export function ReadyView({ state, onChange }: Props) {
   const { embedder, choice, seconds, bytes, fromStore, resumedAt } = state;
   const { backend } = embedder;

@@ -7,7 +7,7 @@ interface Props<T extends string> {
   onChange: (value: T) => void;
 }
 
-/** One choice out of a few, side by side: radio buttons in other clothes. */
+/** A choice of one out of a few options: radio buttons that look like a segmented control. */
 export function Segments<T extends string>({ label, options, value, onChange }: Props<T>) {
   const name = useId();
   return (

@@ -1,4 +1,4 @@
-/** What a form about a model ends with. `onCancel`: there is a model already. */
+/** The buttons at the end of a model's form. `onCancel` is there where a model is loaded already. */
 export function SetupActions({ onCancel }: { onCancel?: (() => void) | undefined }) {
   return (
     <div className="setup-actions">

@@ -4,7 +4,7 @@ import { type EngineState, engine } from '../engine/engine';
 import { ModelCard } from './ModelCard';
 import { SetupForm } from './SetupForm';
 
-/** The card of the sentence encoder. */
+/** The card that loads the sentence encoder and shows its state. */
 export function SetupCard({ state }: { state: EngineState }) {
   const [draft, setDraft] = useState<Choice>(() => (state.status === 'idle' ? defaultChoice() : state.choice));
   return (

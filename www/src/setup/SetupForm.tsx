@@ -18,11 +18,12 @@ const DTYPES = [
   { value: 'f32', label: '32-bit' },
 ] as const;
 
-/** 8-bit weights are for the CPU: on WebGPU the library takes 32-bit ones. */
+/** The formats of weights that a device can run: WebGPU takes no 8-bit weights. */
 function dtypesFor(device: Choice['device']) {
   return DTYPES.map((option) => ({ ...option, disabled: device === 'webgpu' && option.value === 'q8' }));
 }
 
+/** The form of the sentence encoder: the model, its host, the device and the weights. */
 export function SetupForm({ draft, onChange, onLoad, onCancel }: FormProps) {
   const plan = usePlan(draft);
 

@@ -2,16 +2,17 @@ import type { LoadProgress } from 'pilotlight';
 import { hostName } from '../engine/choice';
 import type { LoaderState } from '../engine/loader';
 
+/** The parts of a loading state that its words depend on. */
 export type Loading = Pick<Extract<LoaderState<unknown>, { status: 'loading' }>, 'choice' | 'progress' | 'resumedAt'>;
 
-/** How far a load is, 0 to 1; null while its size is not known. The small files that come before the weights say nothing about it. */
+/** The share of a load that is done, 0 to 1. It is null until the weights begin, because the small files before them say nothing about the whole. */
 export function shareLoaded(progress: LoadProgress | null): number | null {
   if (!progress || progress.total === 0) return null;
   if (!progress.cached && !progress.file?.endsWith('.safetensors')) return null;
   return Math.min(1, progress.loaded / progress.total);
 }
 
-/** What a load is at, and where its bytes come from. */
+/** Says which step a load is at, and where its bytes come from. */
 export function progressWords({ progress, choice, resumedAt }: Loading): { step: string; source: string } {
   const host = hostName(choice.host);
   const source = progress?.cached ? 'from this browser’s store' : `from ${host}`;
@@ -32,7 +33,7 @@ export function progressWords({ progress, choice, resumedAt }: Loading): { step:
   }
 }
 
-/** For a screen reader: said at every quarter, not at every byte. Problems are said by their own alert. */
+/** The state of a load for screen readers, which changes at every quarter. A problem is announced by its own alert. */
 export function announcement(state: LoaderState<unknown>): string {
   if (state.status === 'ready') return `${state.choice.model.split('/').pop()} is ready`;
   if (state.status !== 'loading') return '';

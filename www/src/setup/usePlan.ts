@@ -5,11 +5,12 @@ import { useStoreChanges } from '../models/stored';
 
 const PAUSE_MS = 500;
 
-/** What loading would take, a moment after the last change; null while that is not known, also where it cannot be. */
+/** What loading a choice would take, asked a moment after its last change. It is null while it is unknown, and stays null where it cannot be known. */
 export function usePlan({ model, host, device, dtype, revision }: Choice): LoadPlan | null {
   const changes = useStoreChanges();
   const [plan, setPlan] = useState<LoadPlan | null>(null);
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `changes` tells that the store has changed, and with it the plan
   useEffect(() => {
     setPlan(null);
     const controller = new AbortController();
@@ -21,7 +22,7 @@ export function usePlan({ model, host, device, dtype, revision }: Choice): LoadP
         const answer = await models.plan(model.trim(), { ...optionsFor(choice), signal });
         if (!signal.aborted) setPlan(answer);
       } catch {
-        // The load itself will say what is wrong.
+        // The load itself says what is wrong.
       }
     }, PAUSE_MS);
     return () => {
@@ -33,7 +34,7 @@ export function usePlan({ model, host, device, dtype, revision }: Choice): LoadP
   return plan;
 }
 
-/** Then planning asks nobody. */
+/** Whether a choice is stored whole: to plan its load needs no network then. */
 async function isStored(choice: Choice): Promise<boolean> {
   return (await models.list()).some((stored) => stored.whole && isModelOf(choice, stored));
 }
