@@ -1,63 +1,30 @@
-// CLIP's towers in a store that is full, is cut off, is damaged or has one of them of another time, and in folders that `pull` made.
+// CLIP's towers in a store that is full, is cut off, is damaged or has one of them of another time.
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
-import { after, before, beforeEach, describe, test } from 'node:test';
-import { promisify } from 'node:util';
+import { before, describe, test } from 'node:test';
 import { ImageTextEmbedder, models } from 'pilotlight';
-import { trapped } from '../../node_modules/pilotlight/core/cpu.js';
 import { startHub } from '../hub/hub.mjs';
-import { picture, seededClip, VIT_B32, without } from './support/clip.mjs';
+import { picture } from './support/clip.mjs';
 import { mapStore } from './support/map-store.mjs';
-import { filesOf, ROOT, tinyFolder } from './support/models.mjs';
 import { parse } from './support/safetensors.mjs';
+import {
+  A,
+  B,
+  bytesOf,
+  FIRST,
+  hub,
+  isSame,
+  listed,
+  load,
+  OTHER,
+  settle,
+  setUp,
+  TINY,
+  TOWERS,
+  WEIGHTS,
+  weightBytes,
+} from './support/two-clips.mjs';
 
-const WEIGHTS = 'model.safetensors';
-const TOWERS = ['text', 'image'];
-const TINY = 'test/clip-tiny';
-const GOOD = filesOf(tinyFolder('clip-tiny'));
-
-/** Each tower some 3 MB: more than is beside it. */
-const TOWER = { hidden_size: 128, intermediate_size: 512, num_hidden_layers: 4, num_attention_heads: 4 };
-const seeded = (seed) => ({
-  ...seededClip({ text: TOWER, vision: TOWER }, seed),
-  'tokenizer.json': GOOD['tokenizer.json'],
-});
-const [FIRST, OTHER] = [seeded(1), seeded(2)];
-const [A, B] = ['test/a', 'test/b'];
-
-let hub;
-before(async () => {
-  hub = await startHub({ models: { [TINY]: GOOD, [A]: FIRST, [B]: OTHER } });
-  // It hashes files when it is asked first, which takes longer than the loads here wait.
-  for (const model of [A, B]) await fetch(`${hub.url}/api/models/${model}/tree/main?recursive=true`);
-});
-beforeEach(() => {
-  hub.setFaults([]);
-  hub.requests.length = 0;
-});
-after(() => hub.close());
-
-/** Loads, and says what it embeds. */
-async function load(model, store, more) {
-  const embedder = await ImageTextEmbedder.load(model, { host: hub.url, dtype: 'f32', store, timeout: 300, ...more });
-  const text =
-    embedder.towers.includes('text') && (await embedder.embedTexts('A photo of a small dog by the sea.')).data;
-  const image = embedder.towers.includes('image') && (await embedder.embedImages(picture('37x53.png'))).data;
-  embedder.dispose();
-  return { text, image };
-}
-
-/** Lets the question after the newest commit, which follows a load from the store, come to its end. */
-const settle = (milliseconds = 150) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-const weightBytes = () =>
-  hub.requests.filter(({ url }) => url.includes('.safetensors')).reduce((sum, { bytes }) => sum + bytes, 0);
-const listed = async (store) =>
-  (await models.list({ store })).map(({ model, part, whole }) => `${model} ${part}${whole ? '' : ' begun'}`).sort();
-const bytesOf = ({ rows }) => [...rows.values()].reduce((sum, { length }) => sum + length, 0);
+setUp();
 
 /** The same rows with a limit. */
 function limited(store, most) {
@@ -70,8 +37,6 @@ function limited(store, most) {
     },
   };
 }
-
-const isSame = (a, b) => a.length === b.length && a.every((value, i) => value === b[i]);
 
 /** A program that starts anew on the same rows; its first load sweeps. */
 const reopened = ({ rows, ...store }) => ({ ...store });
@@ -292,6 +257,13 @@ test('a tower with a damaged chunk is fetched again alone', async () => {
   }
 });
 
+/** Where the image tower begins, and how long the file is. */
+function layout(bytes) {
+  const { header } = parse(bytes);
+  const data = bytes.length - Math.max(...Object.values(header).map(({ data_offsets: [, end] }) => end));
+  return { size: bytes.length, middle: data + header['vision_model.embeddings.class_embedding'].data_offsets[0] };
+}
+
 // The cosine of a text and a picture means something within one model only.
 describe('towers of two times', () => {
   const M = 'test/moving';
@@ -410,215 +382,4 @@ describe('towers of two times', () => {
     host.setFaults([{ file: 'revision', fault: 'do', value: async () => void (asked++ === 1 && (await push(OTHER))) }]);
     assert.deepEqual(await at(false), expected.other);
   });
-});
-
-/** Where the image tower begins, and how long the file is. */
-function layout(bytes) {
-  const { header } = parse(bytes);
-  const data = bytes.length - Math.max(...Object.values(header).map(({ data_offsets: [, end] }) => end));
-  return { size: bytes.length, middle: data + header['vision_model.embeddings.class_embedding'].data_offsets[0] };
-}
-
-describe('a folder that pull made', () => {
-  const PACKAGE = path.join(ROOT, 'node_modules/pilotlight');
-  const CLI = path.join(PACKAGE, JSON.parse(readFileSync(path.join(PACKAGE, 'package.json'), 'utf8')).bin.pilotlight);
-  let base;
-  before(() => (base = mkdtempSync(path.join(os.tmpdir(), 'pilotlight-clip-'))));
-  after(() => rmSync(base, { recursive: true }));
-
-  async function run(...args) {
-    const child = spawn(process.execPath, [CLI, ...args], { env: { ...process.env, HF_TOKEN: '' } });
-    const output = { stdout: '', stderr: '' };
-    for (const name of ['stdout', 'stderr'])
-      child[name].setEncoding('utf8').on('data', (text) => (output[name] += text));
-    const [code] = await once(child, 'close');
-    return { code, ...output };
-  }
-  const fresh = () => mkdtempSync(path.join(base, 'f-'));
-  const folderOf = (out, model) => path.join(out, model, 'resolve/main');
-
-  async function served(t, folder, traits = { api: false }) {
-    const packed = await startHub({ models: { [A]: folder }, traits });
-    t.after(() => packed.close());
-    return packed;
-  }
-
-  test('while the branch moves is of one commit, and good', async (t) => {
-    const [first, other] = [await load(A, false, { dtype: 'q8' }), await load(B, false, { dtype: 'q8' })];
-    // At each request in turn.
-    let moved = 0;
-    for (let at = 0; at < 12; at += 1) {
-      const host = await startHub({ models: { [A]: FIRST } });
-      t.after(() => host.close());
-      await fetch(`${host.url}/api/models/${A}/tree/main?recursive=true`);
-      let asked = 0;
-      host.setFaults([
-        {
-          file: /./,
-          fault: 'do',
-          value: async () => {
-            asked += 1;
-            if (asked !== at + 1) return;
-            moved += 1;
-            await host.push(A, OTHER);
-          },
-        },
-      ]);
-      const out = fresh();
-      const { code, stderr } = await run('pull', A, '--host', host.url, '--out', out);
-      assert.equal(code, 0, `moved at request ${at}: ${stderr}`);
-      const verified = await run('verify', out);
-      assert.equal(verified.code, 0, verified.stdout);
-      const packed = await served(t, folderOf(out, A));
-      const got = await load(A, mapStore(), { dtype: 'q8', host: packed.url });
-      assert.ok(
-        [first, other].some((one) => TOWERS.every((name) => isSame(one[name], got[name]))),
-        `moved at request ${at}: a mixture`,
-      );
-      if (asked <= at) break;
-    }
-    t.diagnostic(`it moved at each of ${moved} requests`);
-    assert.ok(moved > 5);
-  });
-
-  for (const tower of TOWERS) {
-    test(`with one bit of the ${tower} tower changed is found wrong by verify, and by a load; the other tower is good`, async (t) => {
-      const out = fresh();
-      assert.equal((await run('pull', A, '--host', hub.url, '--out', out)).code, 0);
-      const folder = folderOf(out, A);
-      const name = readdirSync(folder).find((file) => file.startsWith(`pilotlight-q8-${tower}`));
-      assert.equal((await run('verify', out)).code, 0);
-      const good = readFileSync(path.join(folder, name));
-      const expected = await load(A, false, { dtype: 'q8' });
-      const other = TOWERS.find((one) => one !== tower);
-      for (const at of [8, good.length >> 1, good.length - 1]) {
-        const bytes = new Uint8Array(good);
-        bytes[at] ^= 1;
-        writeFileSync(path.join(folder, name), bytes);
-        const { code, stdout } = await run('verify', out);
-        assert.equal(code, 1);
-        assert.match(stdout, new RegExp(`^wrong .*${name.replaceAll('.', '\\.')}: has the sha256 `, 'm'));
-        assert.match(stdout, /1 wrong/);
-        const packed = await served(t, folder);
-        const store = mapStore();
-        const open = { dtype: 'q8', host: packed.url, timeout: 2000 };
-        const error = await load(A, store, open).then(
-          () => assert.fail(`byte ${at} of ${good.length}: it loaded`),
-          (thrown) => thrown,
-        );
-        assert.equal(error.name, 'PilotlightError', String(error));
-        assert.ok(
-          ['INTEGRITY', 'INVALID_WEIGHTS'].includes(error.code) && error.message.includes(name),
-          `${error.code}: ${error.message}`,
-        );
-        assert.deepEqual(await listed(store), tower === 'text' ? [] : [`${A} text`]);
-        assert.deepEqual((await load(A, store, { ...open, towers: [other] }))[other], expected[other]);
-      }
-    });
-  }
-
-  for (const traits of [{}, { api: false }]) {
-    test(`from ${traits.api === false ? 'a bucket' : 'a hub'} loads into no store as into one`, async (t) => {
-      const out = fresh();
-      assert.equal((await run('pull', A, '--host', hub.url, '--out', out)).code, 0);
-      const packed = await served(t, folderOf(out, A), traits);
-      assert.deepEqual(await load(A, false, { dtype: 'q8', host: packed.url }), await load(A, false, { dtype: 'q8' }));
-      // Without the lock a bucket tells less.
-      rmSync(path.join(folderOf(out, A), 'pilotlight-lock.json'));
-      const bare = await served(t, folderOf(out, A), traits);
-      if (traits.api !== false)
-        for (const store of [false, mapStore()])
-          assert.deepEqual(
-            await load(A, store, { dtype: 'q8', host: bare.url }),
-            await load(A, false, { dtype: 'q8' }),
-          );
-    });
-  }
-});
-
-describe('ViT-B/32', { skip: without(path.join(VIT_B32, WEIGHTS), path.join(VIT_B32, 'tokenizer.json')) }, () => {
-  let large;
-  const SIZES = { text: 0, image: 0 };
-  before(async () => {
-    const bytes = readFileSync(path.join(VIT_B32, WEIGHTS));
-    for (const [
-      name,
-      {
-        data_offsets: [from, to],
-      },
-    ] of Object.entries(parse(new Uint8Array(bytes)).header))
-      if (name !== '__metadata__') SIZES[/^vis/.test(name) ? 'image' : 'text'] += to - from;
-    large = await startHub({ models: { 'test/vit': VIT_B32 } });
-    await fetch(`${large.url}/api/models/test/vit/tree/main?recursive=true`);
-  });
-  after(() => large.close());
-
-  // Linear memory never shrinks: what it has afterwards was its peak. A process of its own has an instance of its own.
-  for (const tower of TOWERS) {
-    test(`the ${tower} tower alone fetches its tensors and at most 2 % or 256 KiB beside them, in 110 MB`, {
-      timeout: 120_000,
-    }, async (t) => {
-      large.requests.length = 0;
-      const script = `
-        import { readFileSync } from 'node:fs';
-        import { ImageTextEmbedder, diagnose } from 'pilotlight';
-        const [host, tower, picture] = process.argv.slice(1);
-        const embedder = await ImageTextEmbedder.load('test/vit', { host, dtype: 'q8', towers: [tower], store: false });
-        const loaded = (await diagnose()).cpuCore.memoryBytes;
-        for (let i = 0; i < 8; i++) await (tower === 'text' ? embedder.embedTexts(Array(8).fill('a dog at the sea '.repeat(i + 1) + i)) : embedder.embedImages(readFileSync(picture)));
-        console.log(JSON.stringify([loaded, (await diagnose()).cpuCore.memoryBytes]));`;
-      const { stdout } = await promisify(execFile)(
-        process.execPath,
-        ['--input-type=module', '--eval', script, large.url, tower, path.join(ROOT, 'tests/goldens/resize/37x53.png')],
-        { cwd: ROOT },
-      );
-      const [loaded, used] = JSON.parse(stdout);
-      const sent = large.requests
-        .filter(({ url }) => url.endsWith('.safetensors'))
-        .reduce((sum, { bytes }) => sum + bytes, 0);
-      t.diagnostic(
-        `${(loaded / 1e6).toFixed(1)} MB, after 8 calls ${(used / 1e6).toFixed(1)} MB; ${sent} bytes came for ${SIZES[tower]} of tensors, ${sent - SIZES[tower]} more`,
-      );
-      assert.ok(
-        sent >= SIZES[tower] && sent - SIZES[tower] <= Math.max(SIZES[tower] / 50, 256 << 10),
-        `${sent} bytes for ${SIZES[tower]}`,
-      );
-      assert.ok(used <= 110e6, `${used} bytes`);
-    });
-  }
-
-  test('its towers one after the other fetch no tensor twice', { timeout: 120_000 }, async (t) => {
-    large.requests.length = 0;
-    (await ImageTextEmbedder.load('test/vit', { host: large.url, dtype: 'q4', store: mapStore() })).dispose();
-    const sent = large.requests
-      .filter(({ url }) => url.endsWith('.safetensors'))
-      .reduce((sum, { bytes }) => sum + bytes, 0);
-    const all = SIZES.text + SIZES.image;
-    t.diagnostic(`${sent - all} bytes more than ${all}`);
-    assert.ok(sent - all <= Math.max(all / 50, 256 << 10), `${sent} bytes for ${all}`);
-  });
-});
-
-// The last test here: the instance is dead afterwards.
-test('after a trap every call says so and asks for a new load, and that works', async () => {
-  const first = await ImageTextEmbedder.load(TINY, { host: hub.url, dtype: 'f32', store: false });
-  const expected = (await first.embedTexts('a dog')).data;
-  const seen = (await first.embedImages(picture('24x24.png'))).data;
-  trapped(new WebAssembly.RuntimeError('unreachable'));
-  for (const call of [
-    () => first.embedTexts('a dog'),
-    () => first.embedImages(picture('24x24.png')),
-    () => first.classify(picture('24x24.png'), ['a']),
-  ]) {
-    await assert.rejects(call(), {
-      name: 'PilotlightError',
-      code: 'INTERNAL',
-      message: /load .*again|load it again|load anew/i,
-    });
-  }
-  first.dispose();
-  const next = await ImageTextEmbedder.load(TINY, { host: hub.url, dtype: 'f32', store: false });
-  assert.deepEqual((await next.embedTexts('a dog')).data, expected);
-  assert.deepEqual((await next.embedImages(picture('24x24.png'))).data, seen);
-  next.dispose();
 });
