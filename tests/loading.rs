@@ -10,15 +10,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pilotlight::{
-<<<<<<< ours
-    ByteStream, CacheConfig, Chunk, Dtype, EmbedOptions, Error, ErrorKind, Host, MemoryHost,
-    MemoryStore, ModelKey, NoYield, Opened, Result, Scheduler, Snapshot, Source, Store,
-    TextEmbedder, Values,
-=======
-    ByteStream, Chunk, Digest, Dtype, EmbedOptions, Error, ErrorKind, Host, Keep, LoadProgress,
-    MemoryHost, MemoryStore, ModelKey, Opened, Pace, PlatformHash, Result, Snapshot, Source, Store,
-    TextEmbedder, Unpaced, Values, Verified,
->>>>>>> theirs
+    ByteStream, CacheConfig, Chunk, Digest, Dtype, EmbedOptions, Error, ErrorKind, Host,
+    LoadProgress, MemoryHost, MemoryStore, ModelKey, NoYield, Opened, PlatformHash, Result,
+    Scheduler, Snapshot, Source, Store, TextEmbedder, Values, Verified,
 };
 use pollster::block_on;
 use sha2::{Digest as _, Sha256};
@@ -702,7 +696,7 @@ fn a_digest_of_the_platform_counts_as_one_of_this_crate() {
         let progress = |event: &LoadProgress| verified.set(event.verified.or(verified.get()));
         let source = Source {
             progress: &progress,
-            ..Source::new(&host, &Unpaced)
+            ..Source::new(&host, &NoYield)
         };
         let loaded = block_on(TextEmbedder::load(&source, Dtype::F32, &pilotlight::cpu()));
         match loaded {
@@ -725,7 +719,7 @@ fn what_can_be_read_once_is_not_asked_for_again() {
         breaks: Some(50_000),
         opened: Cell::new(0),
     };
-    let source = Source::new(&host, &Unpaced);
+    let source = Source::new(&host, &NoYield);
     let loaded = block_on(TextEmbedder::load(&source, Dtype::F32, &pilotlight::cpu()));
     let error = loaded.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::FetchFailed);
