@@ -8,7 +8,7 @@
 
 use pilotlight::{Activation, Dtype, Linear, cpu};
 use pilotlight_kernels::layout::packed_f32_shape;
-use pilotlight_kernels::search::{dots_f32, dots_q8};
+use pilotlight_kernels::scan::{dots_f32, dots_q8};
 use pilotlight_kernels::{Window, attention, conv2d};
 use wasm_bindgen::prelude::wasm_bindgen;
 
