@@ -15,12 +15,11 @@ mod stored_model;
 mod writer;
 
 pub use chunk::Chunk;
-pub use index_chunks::IndexKey;
 #[cfg(target_arch = "wasm32")]
 pub use indexed_db::IndexedDb;
 #[cfg(target_arch = "wasm32")]
 pub use js_store::{JsLocks, JsStore};
-pub use key::ModelKey;
+pub use key::{IndexKey, ModelKey};
 pub use library::{Library, StoredInfo, fetched_before, touch};
 pub use locks::{LockGuard, Locks, NoLocks, WriterProgress};
 pub use memory::MemoryStore;

@@ -30,8 +30,9 @@ pub(super) struct Manifest {
     pub commit: String,
     /// See [`crate::hub::Verified`].
     pub verified: String,
-    /// Which writing's chunks these are.
-    pub writing: String,
+    /// The id of the load that wrote the model's chunks.
+    #[serde(rename = "writing")]
+    pub write_id: String,
     pub files: BTreeMap<String, StoredFile>,
     /// What the host listed of the files that were read, to tell whether a new commit changed any of them.
     pub sources: BTreeMap<String, String>,
@@ -78,8 +79,10 @@ pub(super) struct Partial {
     pub revision: String,
     pub variant: String,
     pub commit: String,
-    pub writing: String,
-    /// Who writes it: the nonce of one load.
+    /// The id of the load that began to write the chunks.
+    #[serde(rename = "writing")]
+    pub write_id: String,
+    /// The nonce of the load that wrote this row last.
     pub owner: String,
     /// Milliseconds since 1970.
     pub updated: u64,

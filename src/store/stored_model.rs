@@ -101,7 +101,7 @@ impl<'a> StoredModel<'a> {
     pub async fn delete(self) -> Result<()> {
         let manifest = self.key.manifest(&self.manifest.commit);
         self.store.delete(&manifest).await?;
-        let chunks = self.key.chunks(&self.manifest.writing);
+        let chunks = self.key.chunks(&self.manifest.write_id);
         for key in self.store.keys(&chunks).await? {
             self.store.delete(&key).await?;
         }
@@ -155,7 +155,8 @@ impl Host for StoredModel<'_> {
         let Some(stored) = self.manifest.files.get(file) else {
             return Ok(None);
         };
-        let stream = ChunkStream::open(self.store, &self.key, &self.manifest.writing, file, stored);
+        let stream =
+            ChunkStream::open(self.store, &self.key, &self.manifest.write_id, file, stored);
         Ok(Some(Opened {
             stream: Box::new(stream.await?),
             start: 0,
@@ -181,14 +182,14 @@ impl ChunkStream {
     pub async fn open(
         store: &dyn Store,
         key: &ModelKey,
-        writing: &str,
+        write_id: &str,
         file: &str,
         stored: &StoredFile,
     ) -> Result<Self> {
         // Read ahead of the stream, because a `ByteStream` borrows nothing; in the browser this is JavaScript's memory.
         // All are asked for at once: a database answers the next while this one is on its way.
         let keys: Vec<_> = (0..stored.chunks.len())
-            .map(|index| key.chunk(writing, file, index))
+            .map(|index| key.chunk(write_id, file, index))
             .collect();
         // And waited for, whatever one of them says: a database must not answer who is gone.
         let chunks = join_all(keys.iter().map(|key| store.get(key))).await;

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use blake3::Hasher;
 
 use super::chunk::ChunkBuilder;
-use super::library::{evict, is_whole, touch};
+use super::library::{evict, is_complete, touch};
 use super::records::{self, Manifest, Partial, PartialWeights, StoredFile};
 use super::stored_model::{ChunkStream, StoredModel, has_all, hash, source_of};
 use super::{Chunk, Locks, ModelKey, NoLocks, Store};
@@ -19,9 +19,6 @@ use crate::weights::{Resume, ResumePoint, Sink};
 
 /// Bytes of one chunk: large enough to be quick, small enough to hold one in memory beside the model and to fetch it twice.
 pub const CHUNK: usize = 4 << 20;
-
-/// The source file's header, kept for going on.
-const HEAD: &str = "head";
 
 /// Where a model is kept, and how.
 #[derive(Clone)]
@@ -81,7 +78,7 @@ impl<'a> ModelWriter<'a> {
             records::get_with_tail(cache.store, &row).await?;
         // A load that was over before it could tidy up: its chunks are a model's.
         if let Some((partial, _)) = &before
-            && is_whole(cache.store, &cache.key, &partial.writing).await?
+            && is_complete(cache.store, &cache.key, &partial.write_id).await?
         {
             before = None;
         }
@@ -95,7 +92,7 @@ impl<'a> ModelWriter<'a> {
             }
             before => {
                 if let Some((partial, _)) = before {
-                    remove(cache.store, &cache.key, &partial.writing).await?;
+                    remove(cache.store, &cache.key, &partial.write_id).await?;
                 }
                 let ModelKey {
                     host,
@@ -110,7 +107,7 @@ impl<'a> ModelWriter<'a> {
                     revision,
                     variant,
                     commit: commit.into(),
-                    writing: cache.key.writing(&owner, commit),
+                    write_id: cache.key.write_id(&owner, commit),
                     owner: String::new(),
                     updated: 0,
                     files: BTreeMap::new(),
@@ -281,7 +278,7 @@ impl<'a> ModelWriter<'a> {
     pub async fn abandon(&self) -> Result<()> {
         let CacheConfig { store, key, .. } = &self.cache;
         store.delete(&key.partial()).await?;
-        remove(*store, key, &self.partial.writing).await
+        remove(*store, key, &self.partial.write_id).await
     }
 
     fn manifest(&self, verified: Verified) -> Manifest {
@@ -293,19 +290,19 @@ impl<'a> ModelWriter<'a> {
             variant: key.variant.clone(),
             commit: partial.commit.clone(),
             verified: verified.name().into(),
-            writing: partial.writing.clone(),
+            write_id: partial.write_id.clone(),
             files: partial.files.clone(),
             sources: partial.sources.clone(),
         }
     }
 
     fn head_key(&self) -> String {
-        format!("{}{HEAD}", self.cache.key.chunks(&self.partial.writing))
+        self.cache.key.head(&self.partial.write_id)
     }
 
     async fn stream(&self, file: &str, stored: &StoredFile) -> Result<ChunkStream> {
         let CacheConfig { store, key, .. } = &self.cache;
-        ChunkStream::open(*store, key, &self.partial.writing, file, stored).await
+        ChunkStream::open(*store, key, &self.partial.write_id, file, stored).await
     }
 
     async fn put_partial(&mut self, tail: &[u8]) -> Result<()> {
@@ -352,7 +349,7 @@ impl<'a> ModelWriter<'a> {
         let key = self
             .cache
             .key
-            .chunk(&self.partial.writing, name, file.chunks.len());
+            .chunk(&self.partial.write_id, name, file.chunks.len());
         let digest = std::mem::take(&mut self.hasher).finalize();
         let size = chunk.len() as u64;
         self.put_with(async || self.cache.store.put(&key, chunk.clone()).await)
@@ -365,8 +362,8 @@ impl<'a> ModelWriter<'a> {
     }
 }
 
-async fn remove(store: &dyn Store, key: &ModelKey, writing: &str) -> Result<()> {
-    for chunk in store.keys(&key.chunks(writing)).await? {
+async fn remove(store: &dyn Store, key: &ModelKey, write_id: &str) -> Result<()> {
+    for chunk in store.keys(&key.chunks(write_id)).await? {
         store.delete(&chunk).await?;
     }
     Ok(())
