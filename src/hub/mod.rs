@@ -9,17 +9,19 @@ mod files;
 mod http;
 mod lock_file;
 mod memory;
+mod retry;
 mod verify;
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use body::text;
-pub use fetch::{Fetch, FetchState, RetryPolicy, retrying};
+pub use fetch::{Fetch, FetchState};
 #[cfg(target_arch = "wasm32")]
 pub use files::FilesHost;
 #[cfg(target_arch = "wasm32")]
 pub use http::HubHost;
 pub use lock_file::{LOCK_FILE, LockFile};
 pub use memory::{MemoryHost, MemoryStream};
+pub use retry::{RetryPolicy, retrying};
 pub use verify::{Digest, Hasher, Verified};
 
 use std::collections::BTreeMap;
