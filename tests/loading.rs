@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "support/store_keys.rs"]
+mod store_keys;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
@@ -14,6 +17,7 @@ use pilotlight::{
     TextEmbedder, Values,
 };
 use pollster::block_on;
+use store_keys::keys_of;
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -67,11 +71,7 @@ fn vector(embedder: &TextEmbedder, text: &str) -> Vec<f32> {
 }
 
 fn manifests(store: &MemoryStore) -> usize {
-    block_on(store.keys(""))
-        .unwrap()
-        .iter()
-        .filter(|key| key.contains("#manifest/"))
-        .count()
+    keys_of(store, "manifest").len()
 }
 
 fn no_host() -> MemoryHost {

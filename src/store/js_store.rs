@@ -21,8 +21,11 @@ impl JsStore {
     /// *Errors*: `InvalidInput` naming a method that the object lacks.
     pub fn new(object: Object) -> Result<Self> {
         for name in ["get", "put", "delete", "keys"] {
-            method(&object, name)
-                .ok_or_else(|| Error::invalid_input(format!("store: expected an object with the methods get, put, delete and keys, but {name} is missing")))?;
+            method(&object, name).ok_or_else(|| {
+                let expected =
+                    "store: expected an object with the methods get, put, delete and keys";
+                Error::invalid_input(format!("{expected}, but {name} is missing"))
+            })?;
         }
         Ok(Self { object })
     }
@@ -46,7 +49,11 @@ impl Store for JsStore {
         if value.is_undefined() || value.is_null() {
             return Ok(None);
         }
-        let wrong = || Error::invalid_input("store.get: expected a Uint8Array or undefined");
+        let wrong = || {
+            let kind = value.js_typeof().as_string().unwrap_or_default();
+            let expected = "store.get: expected a Uint8Array or undefined";
+            Error::invalid_input(format!("{expected}, got another {kind}"))
+        };
         bytes_of(&value)
             .map(|bytes| Some(Chunk(bytes)))
             .ok_or_else(wrong)
