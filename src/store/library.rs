@@ -264,7 +264,7 @@ async fn sweep_model(store: &dyn Store, model: &str, now: u64) -> Result<()> {
                 store.delete(key).await?;
             }
             Some(row) => drop(live.insert(row.write_id().to_string())),
-            // The row is damaged, so its model can never be read.
+            // The row is damaged, or it is a partial row whose model is complete.
             None => store.delete(key).await?,
         }
     }
