@@ -116,13 +116,13 @@ mod tests {
             ),
             ..Snapshot::default()
         };
-        for (size, tensors, told) in [(Some(9), 1, 9), (Some(8), 0, 8), (None, 1, 9)] {
+        for (size, tensors, expected) in [(Some(9), 1, 9), (Some(8), 0, 8), (None, 1, 9)] {
             let mut snapshot = listed(size);
             LockFile::parse(JSON.as_bytes())
                 .unwrap()
                 .complete(&mut snapshot);
             assert_eq!(snapshot.entry("w").tensors.len(), tensors);
-            assert_eq!(snapshot.entry("w").size, Some(told));
+            assert_eq!(snapshot.entry("w").size, Some(expected));
             assert!(snapshot.lacks("config.json"));
         }
     }
