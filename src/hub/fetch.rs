@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use super::verify::{Digest, Hasher, Verified};
 use super::{ByteStream, FileEntry, Host, Opened, PlatformHash, Snapshot};
-use crate::error::{Error, ErrorKind, Result, Retry};
+use crate::error::{Error, ErrorKind, FetchReason, Result, Retry};
 use crate::scheduler::Scheduler;
 
 /// To the end of a file, wherever that is.
@@ -99,7 +99,9 @@ impl RetryPolicy<'_> {
                 slept?;
                 let seconds = self.stall.as_secs_f64();
                 let message = format!("{file}: the host sent nothing for {seconds} s");
-                Err(Error::fetch_failed(message).stalled(self.stall))
+                Err(Error::fetch_failed(message)
+                    .stalled(self.stall)
+                    .with_reason(FetchReason::Stalled))
             })
         })
         .await
@@ -182,7 +184,7 @@ impl<'a> Fetch<'a> {
         loop {
             match fetch.connect().await {
                 Ok(there) => return Ok(there.then_some(fetch)),
-                Err(error) => fetch.failed(error).await?,
+                Err(error) => fetch.failed(error.with_file(file)).await?,
             }
         }
     }
@@ -361,7 +363,7 @@ impl<'a> Fetch<'a> {
                         "{}: is larger than the limit of {MAX_SMALL_FILE} bytes",
                         self.file
                     );
-                    return Err(Error::new(ErrorKind::ResourceLimit, message));
+                    return Err(Error::new(ErrorKind::ResourceLimit, message).with_file(&self.file));
                 }
                 count => bytes.extend_from_slice(&piece[..count]),
             }
@@ -466,7 +468,7 @@ impl<'a> Fetch<'a> {
                 }
                 if !self.connect().await? {
                     let message = format!("{}: is not there any more", self.file);
-                    return Err(Error::fetch_failed(message));
+                    return Err(Error::fetch_failed(message).with_status(404));
                 }
             }
             let Some(connection) = &mut self.connection else {
@@ -570,7 +572,7 @@ impl ByteStream for Fetch<'_> {
                     }
                     return Ok(count);
                 }
-                Err(error) => self.failed(error).await?,
+                Err(error) => self.failed(error.with_file(&self.file)).await?,
             }
         }
     }
