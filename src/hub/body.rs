@@ -164,11 +164,17 @@ fn bytes(file: &str, value: JsValue) -> Result<Uint8Array> {
 /// By the entry's code where there is one, `Aborted` where the browser says so, else `FetchFailed` with its words.
 pub(super) fn failure(file: &str, what: &str, error: &JsValue) -> Error {
     let get = |name: &str| Reflect::get(error, &name.into()).ok()?.as_string();
+    let status = Reflect::get(error, &"status".into())
+        .ok()
+        .and_then(|status| status.as_f64());
     let told = |kind| Error::new(kind, format!("{file}: {}", text(error)));
     match (get("code").as_deref(), get("name").as_deref()) {
         (Some("ABORTED"), _) | (_, Some("AbortError")) => Error::aborted(),
         (Some("INVALID_INPUT"), _) => told(ErrorKind::InvalidInput),
-        (Some("FETCH_FAILED"), _) => told(ErrorKind::FetchFailed),
+        (Some("FETCH_FAILED"), _) => match status {
+            Some(status) => told(ErrorKind::FetchFailed).with_status(status as u16),
+            None => told(ErrorKind::FetchFailed),
+        },
         _ => Error::fetch_failed(format!("{file}: {what}: {}", text(error))),
     }
 }
