@@ -1,13 +1,12 @@
+import type { DigitClassifierHandle } from '#core/cpu.js';
 import type * as Api from '../types/judge.js';
 import { abortable, signalOf } from './calls/abort.js';
 import { checkObject } from './calls/check.js';
+import { Load } from './calls/load.js';
+import { ModelHandle } from './calls/model-handle.js';
+import { coreOf } from './core/core-of.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import { bytesOf, tagOf } from './inputs/foreign.js';
-import type { DigitClassifierHandle } from '#core/cpu.js';
-
-import { ModelHandle } from './calls/model-handle.js';
-import { Load } from './calls/load.js';
-import { coreOf } from './core/core-of.js';
 import { FILE, shippedWeights } from './inputs/shipped-weights.js';
 
 /** Only `load` may construct. */
@@ -41,7 +40,9 @@ export class DigitClassifier implements Api.DigitClassifier {
         store: false,
         ...(signal && { signal }),
       });
-      const handle = await load.run(host.instance, ({ DigitClassifierHandle }, resolved) => DigitClassifierHandle.load(resolved));
+      const handle = await load.run(host.instance, ({ DigitClassifierHandle }, resolved) =>
+        DigitClassifierHandle.load(resolved),
+      );
       return new DigitClassifier(CONSTRUCT, new ModelHandle('DigitClassifier', host.instance, handle));
     } catch (error) {
       throw toPilotlightError(error);

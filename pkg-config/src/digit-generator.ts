@@ -1,17 +1,16 @@
+import type { DigitGeneratorHandle } from '#core/cpu.js';
 import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './calls/abort.js';
-import { chooseBackend } from './core/backend.js';
 import { checkObject } from './calls/check.js';
-import { Digits, type Drawn } from './outputs/digits.js';
-import { PilotlightError, toPilotlightError } from './error.js';
-import type { DigitGeneratorHandle } from '#core/cpu.js';
-
-import { ModelHandle } from './calls/model-handle.js';
 import { Load } from './calls/load.js';
+import { ModelHandle } from './calls/model-handle.js';
+import { chooseBackend } from './core/backend.js';
 import { coreOf } from './core/core-of.js';
+import { PilotlightError, toPilotlightError } from './error.js';
+import { type DigitRequests, generateRequests, morphRequests } from './inputs/digit-requests.js';
 import { FILE, shippedWeights } from './inputs/shipped-weights.js';
-import { type DigitRequests, sketchesBetween, sketchesOf } from './inputs/digit-requests.js';
+import { Digits, type Drawn } from './outputs/digits.js';
 
 /** Only `load` may construct. */
 const CONSTRUCT = Symbol('pilotlight');
@@ -47,7 +46,9 @@ export class DigitGenerator implements Api.DigitGenerator {
         ...(signal && { signal }),
         ...(onProgress && { onProgress }),
       });
-      const handle = await load.run(instance, ({ DigitGeneratorHandle }, resolved) => DigitGeneratorHandle.load(resolved));
+      const handle = await load.run(instance, ({ DigitGeneratorHandle }, resolved) =>
+        DigitGeneratorHandle.load(resolved),
+      );
       const reason =
         device === undefined
           ? 'The CPU was taken because it draws a digit in less time than the WebGPU code takes to arrive.'
@@ -64,20 +65,20 @@ export class DigitGenerator implements Api.DigitGenerator {
   }
 
   async generate(options: Api.GenerateOptions): Promise<Digits> {
-    return this.#draw(options, () => sketchesOf(options));
+    return this.#draw(options, () => generateRequests(options));
   }
 
   async morph(options: Api.MorphOptions): Promise<Digits> {
-    return this.#draw(options, () => sketchesBetween(options));
+    return this.#draw(options, () => morphRequests(options));
   }
 
   dispose(): void {
     this.#model.dispose();
   }
 
-  async #draw(options: Api.DrawOptions, sketch: () => DigitRequests): Promise<Digits> {
+  async #draw(options: Api.DrawOptions, request: () => DigitRequests): Promise<Digits> {
     return this.#model.call(options, async (handle, caller) => {
-      const { numbers, ...drawn } = sketch();
+      const { numbers, ...drawn } = request();
       const { steps, guidance, signal, onStep } = options;
       const shown = onStep && stepListener(onStep, drawn);
       return new Digits(await handle.generate(numbers, { steps, guidance, signal, onStep: shown, caller }), drawn);

@@ -1,15 +1,14 @@
+import type { ImageTextEmbedderHandle } from '#core/cpu.js';
 import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './calls/abort.js';
-import { chooseBackend } from './core/backend.js';
-import { isReadOnce } from './inputs/byte-sources.js';
 import type { Caller } from './calls/caller.js';
 import { checkModel, checkObject } from './calls/check.js';
-import { PilotlightError, toPilotlightError } from './error.js';
-import type { ImageTextEmbedderHandle } from '#core/cpu.js';
-
-import { ModelHandle } from './calls/model-handle.js';
 import { Load } from './calls/load.js';
+import { ModelHandle } from './calls/model-handle.js';
+import { chooseBackend } from './core/backend.js';
+import { PilotlightError, toPilotlightError } from './error.js';
+import { isReadOnce } from './inputs/byte-sources.js';
 import { pictureOf } from './inputs/images.js';
 
 /** Only `load` may construct. */
@@ -40,10 +39,7 @@ export class ImageTextEmbedder implements Api.ImageTextEmbedder {
     answered: () => void,
   ) {
     if (key !== CONSTRUCT)
-      throw new PilotlightError(
-        'INVALID_INPUT',
-        'ImageTextEmbedder has no constructor: use ImageTextEmbedder.load()',
-      );
+      throw new PilotlightError('INVALID_INPUT', 'ImageTextEmbedder has no constructor: use ImageTextEmbedder.load()');
     this.#model = model;
     this.dimensions = handle.dimensions;
     const { maxTokens } = handle;
@@ -62,7 +58,9 @@ export class ImageTextEmbedder implements Api.ImageTextEmbedder {
       const { instance, report } = await abortable(chooseBackend(cores, options), signal);
       const { device, dtype } = report;
       const load = new Load(model, { ...options, towers, device, dtype });
-      const handle = await load.run(instance, ({ ImageTextEmbedderHandle }, resolved) => ImageTextEmbedderHandle.load(model, resolved));
+      const handle = await load.run(instance, ({ ImageTextEmbedderHandle }, resolved) =>
+        ImageTextEmbedderHandle.load(model, resolved),
+      );
       return new ImageTextEmbedder(
         CONSTRUCT,
         new ModelHandle('ImageTextEmbedder', instance, handle),

@@ -1,10 +1,10 @@
 import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './calls/abort.js';
-import { chooseBackend } from './core/backend.js';
 import { checkModel, checkObject } from './calls/check.js';
-import { PilotlightError, toPilotlightError } from './error.js';
+import { chooseBackend } from './core/backend.js';
 import type { Glue } from './core/glue.js';
+import { PilotlightError, toPilotlightError } from './error.js';
 import { byteOptions } from './inputs/request.js';
 import { isShared, locksFor } from './storage/locks.js';
 

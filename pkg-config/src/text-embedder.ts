@@ -1,13 +1,12 @@
+import type { TextEmbedderHandle } from '#core/cpu.js';
 import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './calls/abort.js';
-import { chooseBackend } from './core/backend.js';
 import { checkModel, checkObject } from './calls/check.js';
-import { PilotlightError, toPilotlightError } from './error.js';
-import type { TextEmbedderHandle } from '#core/cpu.js';
-
-import { ModelHandle } from './calls/model-handle.js';
 import { Load } from './calls/load.js';
+import { ModelHandle } from './calls/model-handle.js';
+import { chooseBackend } from './core/backend.js';
+import { PilotlightError, toPilotlightError } from './error.js';
 
 /** Only `load` may construct. */
 const CONSTRUCT = Symbol('pilotlight');
@@ -44,7 +43,9 @@ export class TextEmbedder implements Api.TextEmbedder {
       const { instance, report } = await abortable(chooseBackend(cores, options), signal);
       const { device, dtype } = report;
       const load = new Load(model, { ...options, device, dtype });
-      const handle = await load.run(instance, ({ TextEmbedderHandle }, resolved) => TextEmbedderHandle.load(model, resolved));
+      const handle = await load.run(instance, ({ TextEmbedderHandle }, resolved) =>
+        TextEmbedderHandle.load(model, resolved),
+      );
       return new TextEmbedder(CONSTRUCT, new ModelHandle('TextEmbedder', instance, handle), handle, report, () =>
         load.refresh(instance),
       );
@@ -54,9 +55,7 @@ export class TextEmbedder implements Api.TextEmbedder {
   }
 
   async embed(texts: string | readonly string[], options: Api.EmbedOptions = {}): Promise<Api.Embeddings> {
-    const embeddings = await this.#model.call(options, (handle, caller) =>
-      handle.embed(texts, { ...options, caller }),
-    );
+    const embeddings = await this.#model.call(options, (handle, caller) => handle.embed(texts, { ...options, caller }));
     this.#answered?.();
     this.#answered = undefined;
     return embeddings;

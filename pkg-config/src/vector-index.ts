@@ -1,13 +1,13 @@
+import type { VectorIndexHandle } from '#core/cpu.js';
 import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
 import { checkObject } from './calls/check.js';
+import type { Glue } from './core/glue.js';
 import type { CoreInstance } from './core/instance.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import { bytesOf, tagOf } from './inputs/foreign.js';
-import type { VectorIndexHandle } from '#core/cpu.js';
-import type { Glue } from './core/glue.js';
-import { isShared, locksFor } from './storage/locks.js';
 import { checkId, checkIds, checkTags, toFloats, toQuery, toWhole } from './inputs/vectors.js';
+import { isShared, locksFor } from './storage/locks.js';
 
 /** Only the static functions may construct. */
 const CONSTRUCT = Symbol('pilotlight');
@@ -56,12 +56,16 @@ export class VectorIndex implements Api.VectorIndex {
 
   static async load(name: string, options: Api.StoreOptions = {}): Promise<VectorIndex | undefined> {
     const instance = await start();
-    const handle = await stored(instance, name, options, ({ VectorIndexHandle }, resolved) => VectorIndexHandle.load(name, resolved));
+    const handle = await stored(instance, name, options, ({ VectorIndexHandle }, resolved) =>
+      VectorIndexHandle.load(name, resolved),
+    );
     return handle && new VectorIndex(CONSTRUCT, instance, handle);
   }
 
   static async delete(name: string, options: Api.StoreOptions = {}): Promise<boolean> {
-    return stored(await start(), name, options, ({ VectorIndexHandle }, resolved) => VectorIndexHandle.delete(name, resolved));
+    return stored(await start(), name, options, ({ VectorIndexHandle }, resolved) =>
+      VectorIndexHandle.delete(name, resolved),
+    );
   }
 
   get size(): number {
@@ -138,12 +142,7 @@ export class VectorIndex implements Api.VectorIndex {
   }
 
   /** A filter that throws ends the search with what it threw. */
-  #filtered(
-    vector: Float32Array,
-    k: number,
-    resolved: object,
-    filter: (id: Api.VectorId) => boolean,
-  ): Api.SearchHit[] {
+  #filtered(vector: Float32Array, k: number, resolved: object, filter: (id: Api.VectorId) => boolean): Api.SearchHit[] {
     let thrown: { error: unknown } | undefined;
     const asked = (id: Api.VectorId): boolean => {
       if (thrown) return false;
@@ -209,7 +208,6 @@ async function make(work: (glue: Glue) => VectorIndexHandle): Promise<VectorInde
     throw toPilotlightError(error);
   }
 }
-
 
 /** Goes to a store. Saves of one name take locks among all tabs. */
 async function stored<T>(

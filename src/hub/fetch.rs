@@ -566,7 +566,9 @@ impl ByteStream for Fetch<'_> {
                             self.file
                         )));
                     }
-                    self.check().await?;
+                    self.check()
+                        .await
+                        .map_err(|error| error.with_file(&self.file))?;
                     if let Some(listener) = &self.on_read {
                         listener(self.within(self.state.position), self.wanted());
                     }

@@ -369,6 +369,7 @@ impl Reader<'_, '_, '_> {
                 "{}: tensor '{}' is empty",
                 self.file, entry.name
             ))
+            .with_file(self.file)
             .with_tensor(&entry.name));
         }
         // `Contents` lets only these three pass.

@@ -89,12 +89,14 @@ impl Header {
     ///
     /// *Errors*: `InvalidWeights` naming the file and the tensor for whatever does not add up.
     pub fn check(file: &str, head: &[u8], whole: Option<u64>) -> Result<Self> {
-        let header = Self::parse(file, head.get(8..).unwrap_or_default())?;
+        let header = Self::parse(file, head.get(8..).unwrap_or_default())
+            .map_err(|error| error.with_file(file))?;
         let described = head.len() as u64 + header.data();
         match whole {
             Some(whole) if whole != described => Err(Error::invalid_weights(format!(
                 "{file}: the file has {whole} bytes, but its header describes {described}"
-            ))),
+            ))
+            .with_file(file)),
             _ => Ok(header),
         }
     }

@@ -1,11 +1,11 @@
 import type { LoadOptions, LoadProgress } from '../../types/index.js';
-import { abortable } from './abort.js';
-import { Caller, watch } from './caller.js';
+import type { Glue } from '../core/glue.js';
 import type { CoreInstance } from '../core/instance.js';
 import { PilotlightError } from '../error.js';
-import type { Glue } from '../core/glue.js';
 import { byteOptions } from '../inputs/request.js';
 import { isShared, type Locks, locksFor } from '../storage/locks.js';
+import { abortable } from './abort.js';
+import { Caller, watch } from './caller.js';
 
 /** Whose loads are under way. */
 const callers = new Set<Caller>();
@@ -47,7 +47,8 @@ export class Load<Options extends LoadOptions> {
       (gone) => callers.delete(gone),
     );
     const work = instance.run(
-      (glue) => load(glue, { ...this.#options, onProgress, locks: this.#locks, caller, ...byteOptions(this.#options, signal) }),
+      (glue) =>
+        load(glue, { ...this.#options, onProgress, locks: this.#locks, caller, ...byteOptions(this.#options, signal) }),
       caller,
     );
     const ended = work.then(

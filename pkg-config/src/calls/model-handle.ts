@@ -1,9 +1,9 @@
+import type { CoreInstance } from '../core/instance.js';
+import { PilotlightError, toPilotlightError } from '../error.js';
 import { signalOf } from './abort.js';
 import { CallQueue } from './call-queue.js';
 import type { Caller } from './caller.js';
 import { checkObject } from './check.js';
-import type { CoreInstance } from '../core/instance.js';
-import { PilotlightError, toPilotlightError } from '../error.js';
 
 /** A loaded model in a core's memory: one call after the other, until it is disposed of. */
 export class ModelHandle<Handle extends { free(): void }> {

@@ -1,8 +1,8 @@
 import type { AdapterReport, BackendReport, Device, Dtype, LoadOptions } from '../../types/index.js';
+import { PilotlightError, toPilotlightError } from '../error.js';
 import { findAdapter } from './adapter.js';
 import type { Core } from './core.js';
 import type { CoreInstance } from './instance.js';
-import { PilotlightError, toPilotlightError } from '../error.js';
 
 /** The cores of a runtime. */
 export interface Cores {

@@ -1,7 +1,7 @@
-import { CoreInstance } from './instance.js';
 import { PilotlightError, toPilotlightError } from '../error.js';
 import { has } from '../inputs/foreign.js';
 import type { Glue, WasmSource } from './glue.js';
+import { CoreInstance } from './instance.js';
 
 /** Where a core's two files come from in this runtime. */
 export interface CoreFiles {

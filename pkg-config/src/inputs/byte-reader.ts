@@ -252,10 +252,12 @@ interface DigestStream extends WritableStream<Uint8Array> {
   readonly digest: Promise<ArrayBuffer>;
 }
 
+const isReadable = (stream: unknown): stream is ReadableStream<unknown> => has(stream, 'getReader');
+
 function piecesOf(stream: unknown): Pieces {
-  if (has(stream, 'getReader')) {
+  if (isReadable(stream)) {
     try {
-      const reader = (stream as unknown as ReadableStream<unknown>).getReader();
+      const reader = stream.getReader();
       return { next: () => reader.read(), cancel: () => reader.cancel() };
     } catch (error) {
       throw new PilotlightError('INVALID_INPUT', 'the stream is locked or was read before', error);

@@ -1,6 +1,6 @@
 import type { LoadOptions } from '../../types/index.js';
-import { type BlobLike, BlobReader, type ByteReader, bytesIn, MemoryReader, StreamReader } from './byte-reader.js';
 import { PilotlightError } from '../error.js';
+import { type BlobLike, BlobReader, type ByteReader, bytesIn, MemoryReader, StreamReader } from './byte-reader.js';
 import { bytesOf, has, isBytes, kindOf } from './foreign.js';
 
 /** A file as WebAssembly asks for it, whatever the host program gave. */

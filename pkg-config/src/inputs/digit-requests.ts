@@ -1,6 +1,6 @@
 import type { GenerateOptions, MorphOptions } from '../../types/index.js';
-import type { Drawn } from '../outputs/digits.js';
 import { PilotlightError } from '../error.js';
+import type { Drawn } from '../outputs/digits.js';
 
 /** What the core takes, seven numbers for each picture, and what of it the caller is told. */
 export interface DigitRequests extends Drawn {
@@ -17,7 +17,7 @@ interface Start {
 const MOST_PICTURES = 10_000;
 
 /** A list of digits, `count` times over. */
-export function sketchesOf(options: GenerateOptions): DigitRequests {
+export function generateRequests(options: GenerateOptions): DigitRequests {
   const { count = 1 } = options;
   const list = digitsOf(options);
   checkWhole('count', count, 1, Math.floor(MOST_PICTURES / list.length));
@@ -26,25 +26,25 @@ export function sketchesOf(options: GenerateOptions): DigitRequests {
   const starts = digits.map((digit, index) => ({ digit, seed, index }));
   // A number is written in a row; one digit many times makes a square.
   const columns = list.length > 1 ? list.length : Math.ceil(Math.sqrt(count));
-  return { numbers: Float64Array.from(starts.flatMap((start) => sketch(start, start, 0))), digits, seed, columns };
+  return { numbers: Float64Array.from(starts.flatMap((start) => numbersOf(start, start, 0))), digits, seed, columns };
 }
 
 /** Evenly spaced pictures from one start to another. */
-export function sketchesBetween({ from, to, count = 9, seed }: MorphOptions): DigitRequests {
+export function morphRequests({ from, to, count = 9, seed }: MorphOptions): DigitRequests {
   checkWhole('count', count, 2, MOST_PICTURES);
   const first = startOf('from', from, seed);
   const last = startOf('to', to, first.seed);
   const mixes = Array.from({ length: count }, (_, i) => i / (count - 1));
   const digits = mixes.map((mix) => (mix < 0.5 ? first : last).digit);
   return {
-    numbers: Float64Array.from(mixes.flatMap((mix) => sketch(first, last, mix))),
+    numbers: Float64Array.from(mixes.flatMap((mix) => numbersOf(first, last, mix))),
     digits,
     seed: first.seed,
     columns: count,
   };
 }
 
-function sketch(from: Start, to: Start, mix: number): number[] {
+function numbersOf(from: Start, to: Start, mix: number): number[] {
   return [from.digit, from.seed, from.index, to.digit, to.seed, to.index, mix];
 }
 

@@ -1,7 +1,7 @@
 import type { LoadOptions } from '../../types/index.js';
+import { PilotlightError } from '../error.js';
 import type { ByteReader } from './byte-reader.js';
 import { type BodyLike, openBody, sourcesOf } from './byte-sources.js';
-import { PilotlightError } from '../error.js';
 import { has, kindOf } from './foreign.js';
 
 /** An answer of a host, as WebAssembly asks for it. */

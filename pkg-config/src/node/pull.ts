@@ -1,7 +1,7 @@
-import { cores } from '#runtime';
 import { createHash } from 'node:crypto';
 import { type FileHandle, mkdir, open, rename, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
+import { cores } from '#runtime';
 import type { Dtype, LoadOptions, LoadProgress, StoredModel, Verified } from '../../types/index.js';
 import { toPilotlightError } from '../error.js';
 import { ImageTextEmbedder } from '../image-text-embedder.js';
@@ -76,9 +76,9 @@ async function loadAny(model: string, options: LoadOptions): Promise<{ dispose()
     const { code } = toPilotlightError(error);
     if (code !== 'UNSUPPORTED_MODEL') throw error;
     // What is wrong with it as a sentence encoder says more, where it is neither.
-    return ImageTextEmbedder
-      .load(model, options)
-      .catch((other: unknown) => Promise.reject(toPilotlightError(other).code === code ? error : other));
+    return ImageTextEmbedder.load(model, options).catch((other: unknown) =>
+      Promise.reject(toPilotlightError(other).code === code ? error : other),
+    );
   }
 }
 

@@ -44,8 +44,8 @@ export declare class DigitGeneratorHandle {
   private constructor();
   /** `options` are `LoadOptions` with the weights in `files`. */
   static load(options: object): Promise<DigitGeneratorHandle>;
-  /** Seven numbers for each picture, see `sketches.ts`; 784 grey values for each come back. */
-  generate(sketches: Float64Array, options: object): Promise<Uint8Array>;
+  /** Seven numbers for each picture, see `inputs/digit-requests.ts`; 784 grey values for each come back. */
+  generate(requests: Float64Array, options: object): Promise<Uint8Array>;
   free(): void;
 }
 
