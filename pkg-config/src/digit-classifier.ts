@@ -2,15 +2,13 @@ import type { DigitClassifierHandle } from '#core/cpu.js';
 import type * as Api from '../types/judge.js';
 import { abortable, signalOf } from './calls/abort.js';
 import { checkObject } from './calls/check.js';
+import { CONSTRUCT, checkConstruct } from './calls/construct.js';
 import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
 import { coreOf } from './core/core-of.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import { bytesOf, tagOf } from './inputs/foreign.js';
 import { FILE, shippedWeights } from './inputs/shipped-weights.js';
-
-/** Only `load` may construct. */
-const CONSTRUCT = Symbol('pilotlight');
 
 const PIXELS = 28 * 28;
 
@@ -19,8 +17,7 @@ export class DigitClassifier implements Api.DigitClassifier {
   readonly #model: ModelHandle<DigitClassifierHandle>;
 
   private constructor(key: symbol, model: ModelHandle<DigitClassifierHandle>) {
-    if (key !== CONSTRUCT)
-      throw new PilotlightError('INVALID_INPUT', 'DigitClassifier has no constructor: use DigitClassifier.load()');
+    checkConstruct(key, 'DigitClassifier');
     this.#model = model;
   }
 

@@ -3,6 +3,7 @@ import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './calls/abort.js';
 import { checkObject } from './calls/check.js';
+import { CONSTRUCT, checkConstruct } from './calls/construct.js';
 import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
 import { chooseBackend } from './core/backend.js';
@@ -12,17 +13,13 @@ import { type DigitRequests, generateRequests, morphRequests } from './inputs/di
 import { FILE, shippedWeights } from './inputs/shipped-weights.js';
 import { Digits, type Drawn } from './outputs/digits.js';
 
-/** Only `load` may construct. */
-const CONSTRUCT = Symbol('pilotlight');
-
 /** Draws digits: a model in a core, with its queue. */
 export class DigitGenerator implements Api.DigitGenerator {
   readonly backend: Api.BackendReport;
   readonly #model: ModelHandle<DigitGeneratorHandle>;
 
   constructor(key: symbol, model: ModelHandle<DigitGeneratorHandle>, backend: Api.BackendReport) {
-    if (key !== CONSTRUCT)
-      throw new PilotlightError('INVALID_INPUT', 'DigitGenerator has no constructor: use DigitGenerator.load()');
+    checkConstruct(key, 'DigitGenerator');
     this.#model = model;
     this.backend = backend;
     coreOf.set(this, { instance: model.instance, device: backend.device });

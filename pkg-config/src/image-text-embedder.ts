@@ -4,15 +4,13 @@ import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './calls/abort.js';
 import type { Caller } from './calls/caller.js';
 import { checkModel, checkObject } from './calls/check.js';
+import { CONSTRUCT, checkConstruct } from './calls/construct.js';
 import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
 import { chooseBackend } from './core/backend.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import { isReadOnce } from './inputs/byte-sources.js';
 import { pictureOf } from './inputs/images.js';
-
-/** Only `load` may construct. */
-const CONSTRUCT = Symbol('pilotlight');
 
 const TOWERS: readonly Api.Tower[] = ['text', 'image'];
 
@@ -38,8 +36,7 @@ export class ImageTextEmbedder implements Api.ImageTextEmbedder {
     backend: Api.BackendReport,
     answered: () => void,
   ) {
-    if (key !== CONSTRUCT)
-      throw new PilotlightError('INVALID_INPUT', 'ImageTextEmbedder has no constructor: use ImageTextEmbedder.load()');
+    checkConstruct(key, 'ImageTextEmbedder');
     this.#model = model;
     this.dimensions = handle.dimensions;
     const { maxTokens } = handle;

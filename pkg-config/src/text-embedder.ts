@@ -3,13 +3,11 @@ import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './calls/abort.js';
 import { checkModel, checkObject } from './calls/check.js';
+import { CONSTRUCT, checkConstruct } from './calls/construct.js';
 import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
 import { chooseBackend } from './core/backend.js';
-import { PilotlightError, toPilotlightError } from './error.js';
-
-/** Only `load` may construct. */
-const CONSTRUCT = Symbol('pilotlight');
+import { toPilotlightError } from './error.js';
 
 /** Embeds texts: a model in a core, with its queue. */
 export class TextEmbedder implements Api.TextEmbedder {
@@ -27,8 +25,7 @@ export class TextEmbedder implements Api.TextEmbedder {
     backend: Api.BackendReport,
     answered: () => void,
   ) {
-    if (key !== CONSTRUCT)
-      throw new PilotlightError('INVALID_INPUT', 'TextEmbedder has no constructor: use TextEmbedder.load()');
+    checkConstruct(key, 'TextEmbedder');
     this.#model = model;
     this.dimensions = handle.dimensions;
     this.maxTokens = handle.maxTokens;

@@ -2,15 +2,13 @@ import type { VectorIndexHandle } from '#core/cpu.js';
 import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
 import { checkObject } from './calls/check.js';
+import { CONSTRUCT, checkConstruct } from './calls/construct.js';
 import type { Glue } from './core/glue.js';
 import type { CoreInstance } from './core/instance.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import { bytesOf, tagOf } from './inputs/foreign.js';
 import { checkId, checkIds, checkTags, toFloats, toQuery, toWhole } from './inputs/vectors.js';
 import { isShared, locksFor } from './storage/locks.js';
-
-/** Only the static functions may construct. */
-const CONSTRUCT = Symbol('pilotlight');
 
 /** More than any index holds, and a number that Rust can take. */
 const MOST = 1e9;
@@ -29,11 +27,7 @@ export class VectorIndex implements Api.VectorIndex {
   #searching = false;
 
   constructor(key: symbol, instance: CoreInstance, handle: VectorIndexHandle) {
-    if (key !== CONSTRUCT)
-      throw new PilotlightError(
-        'INVALID_INPUT',
-        'VectorIndex has no constructor: use VectorIndex.create(), fromBytes() or load()',
-      );
+    checkConstruct(key, 'VectorIndex', 'create(), fromBytes() or load()');
     this.#instance = instance;
     this.#handle = handle;
     const { dimensions, precision, prefilter, source } = handle;
