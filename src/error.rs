@@ -288,3 +288,31 @@ impl std::error::Error for Error {
         self.source.as_deref()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_its_own_reason_and_the_first_file_stays() {
+        let error = Error::fetch_failed("a.json: the host answered 404")
+            .with_status(404)
+            .with_file("a.json")
+            .with_file("b.json");
+        assert_eq!(error.status(), Some(404));
+        assert_eq!(error.reason(), Some(FetchReason::Status));
+        assert_eq!(error.file(), Some("a.json"));
+        assert_eq!(error.tensor(), None);
+    }
+
+    #[test]
+    fn an_error_that_replaces_another_keeps_what_programs_read() {
+        let inner = Error::invalid_weights("has shape [1], expected [2]").with_tensor("pooler");
+        let outer = Error::invalid_weights("model.safetensors: has shape [1], expected [2]")
+            .with_details_of(&inner)
+            .with_file("model.safetensors");
+        assert_eq!(outer.tensor(), Some("pooler"));
+        assert_eq!(outer.file(), Some("model.safetensors"));
+        assert_eq!((outer.status(), outer.reason()), (None, None));
+    }
+}

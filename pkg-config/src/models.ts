@@ -99,10 +99,18 @@ export const models: typeof Api.models = {
     const host = storage();
     if (!host?.persist || !host.persisted)
       return { persisted: false, reason: 'This runtime has no storage that it could promise to keep.' };
-    if (await host.persisted())
-      return { persisted: true, reason: 'The browser keeps this site’s storage until you delete it.' };
-    asked ??= host.persist();
-    return (await asked)
+    let kept: boolean;
+    try {
+      if (await host.persisted())
+        return { persisted: true, reason: 'The browser keeps this site’s storage until you delete it.' };
+      asked ??= host.persist();
+      kept = await asked;
+    } catch (error) {
+      asked = undefined;
+      const { message } = toPilotlightError(error);
+      return { persisted: false, reason: `This page may not ask the browser to keep its storage (${message}).` };
+    }
+    return kept
       ? { persisted: true, reason: 'The browser now keeps this site’s storage until you delete it.' }
       : {
           persisted: false,

@@ -138,7 +138,7 @@ export declare class TextEmbedder {
   /** Longest text in tokens; what is over is cut and reported in `truncated`. */
   readonly maxTokens: number;
   readonly backend: BackendReport;
-  /** Frees the model's memory when the calls made before have settled. Later calls reject with `'DISPOSED'`; calling it twice is fine. */
+  /** Frees the model's memory when the calls made before have settled. Later calls reject with `'DISPOSED'`. It never throws, also when called twice. */
   dispose(): void;
 }
 
@@ -236,7 +236,7 @@ export declare class ImageTextEmbedder {
   /** What was loaded. */
   readonly towers: readonly Tower[];
   readonly backend: BackendReport;
-  /** Frees the model's memory when the calls made before have settled. Later calls reject with `'DISPOSED'`; calling it twice is fine. */
+  /** Frees the model's memory when the calls made before have settled. Later calls reject with `'DISPOSED'`. It never throws, also when called twice. */
   dispose(): void;
 }
 
@@ -435,7 +435,7 @@ export interface Picture {
   readonly dims: [number, number];
   /** White ink on black. @throws {PilotlightError} `BACKEND_UNAVAILABLE` where there is no `ImageData` */
   toImageData(): ImageData;
-  /** As a PNG file, in any runtime. It throws nothing. */
+  /** As a PNG file, in any runtime. It never throws. */
   toBlob(): Promise<Blob>;
 }
 
@@ -474,7 +474,7 @@ export declare class DigitGenerator {
   /** Draws evenly spaced pictures on the way from one digit or seed to another. @throws {PilotlightError} as `generate` */
   morph(options: MorphOptions): Promise<Digits>;
   readonly backend: BackendReport;
-  /** Frees the model's memory when the calls made before have settled. Later calls reject with `'DISPOSED'`; calling it twice is fine. */
+  /** Frees the model's memory when the calls made before have settled. Later calls reject with `'DISPOSED'`. It never throws, also when called twice. */
   dispose(): void;
 }
 
@@ -601,7 +601,7 @@ export declare const models: {
   usage(
     options?: StoreOptions,
   ): Promise<{ modelBytes: number; originBytes?: number; quotaBytes?: number; persisted: boolean }>;
-  /** Asks the browser, once, to keep this origin's storage when space gets scarce. `reason` is a sentence for people. It throws nothing of its own. */
+  /** Asks the browser, once, to keep this origin's storage when space gets scarce. `reason` is a sentence for people. It never throws. */
   persist(): Promise<{ persisted: boolean; reason: string }>;
 };
 

@@ -21,7 +21,7 @@ export declare class DigitClassifier {
    * @throws {PilotlightError} `INVALID_INPUT`, `ABORTED`, `DISPOSED`
    */
   read(pictures: Uint8Array, options?: { signal?: AbortSignal }): Promise<Reading[]>;
-  /** Frees its memory; the generator goes on working. */
+  /** Frees its memory; the generator goes on working. It never throws. */
   dispose(): void;
 }
 
