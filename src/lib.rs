@@ -42,7 +42,7 @@ mod text;
 mod weights;
 
 pub use device::cpu;
-pub use error::{Error, ErrorKind, Result, StorageQuota};
+pub use error::{Error, ErrorKind, FetchReason, Result, StorageQuota};
 pub use hub::{
     ByteStream, Digest, FileEntry, Host, MemoryHost, MemoryStream, Opened, PlatformHash, Snapshot,
     Verified,

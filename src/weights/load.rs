@@ -368,7 +368,9 @@ impl Reader<'_, '_, '_> {
             return Err(Error::invalid_weights(format!(
                 "{}: tensor '{}' is empty",
                 self.file, entry.name
-            )));
+            ))
+            .with_file(self.file)
+            .with_tensor(&entry.name));
         }
         // `Contents` lets only these three pass.
         let (float, width) = match entry.dtype.as_str() {

@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 use super::checkpoint::{SHARD_INDEX, UPSTREAM, packed_name};
 use super::progress::LoadStatus;
 use super::{FRONT, Loading, Small, missing};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, FetchReason, Result};
 use crate::hub::{Fetch, FileEntry, Host, RetryPolicy, Snapshot, Verified};
 use crate::store::ModelWriter;
 use crate::weights::{Dtype, Sink};
@@ -230,7 +230,9 @@ async fn fetch_whole(
     if bytes.trim_ascii_start().starts_with(b"<") {
         return Err(Error::fetch_failed(format!(
             "{file}: the host answered with an HTML page instead of the file"
-        )));
+        ))
+        .with_reason(FetchReason::Html)
+        .with_file(file));
     }
     Ok(Some(bytes))
 }

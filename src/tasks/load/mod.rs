@@ -35,6 +35,8 @@ const FRONT: u64 = 64 << 10;
 
 pub(super) fn missing(file: &str) -> Error {
     Error::fetch_failed(format!("{file}: the repository has no such file"))
+        .with_status(404)
+        .with_file(file)
 }
 
 /// Builds a model from the store where it is whole there, else from the host, and then keeps it.
