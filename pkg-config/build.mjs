@@ -1,7 +1,7 @@
 /**
  * Builds the npm package: `node pkg-config/build.mjs [--profile NAME] [--webgpu-profile NAME]`.
  *
- * cargo (three cores) → wasm-bindgen → wasm-opt → TypeScript entries → dist/package/ → dist/pilotlight-<version>.tgz → node_modules/pilotlight.
+ * cargo (three cores) → wasm-bindgen → wasm-opt → TypeScript scripts → dist/package/ → dist/pilotlight-<version>.tgz → node_modules/pilotlight.
  * Each step is skipped while its inputs are unchanged; what it keeps lies in target/pkg/.
  */
 import { parseArgs } from 'node:util';
@@ -50,7 +50,7 @@ const wanted = values.cores.split(',');
 const finished = CORES.map((core) =>
   wanted.includes(core.name) ? finishCore(core, compileCore(core)) : keptCore(core),
 );
-const version = assemble(finished);
+const version = await assemble(finished);
 const tarball = pack();
 installPackage(tarball);
 printSizes(finished);

@@ -58,6 +58,43 @@ pub struct Error {
     /// The host does not show the thing, or does not have it.
     refused: bool,
     quota: Option<StorageQuota>,
+    /// Boxed, because every `Result` has room for it.
+    details: Option<Box<Details>>,
+}
+
+/// What programs can read of a failure beside its kind.
+#[derive(Clone, Debug, Default)]
+struct Details {
+    status: Option<u16>,
+    reason: Option<FetchReason>,
+    file: Option<String>,
+    tensor: Option<String>,
+}
+
+/// Why a file could not be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FetchReason {
+    /// No answer came: there is no network, no such host, or the host does not allow this page to ask.
+    Unreachable,
+    /// The host answered with an HTTP status that is no success, or lists no such file.
+    Status,
+    /// The host answered with a web page instead of the file.
+    Html,
+    /// The host sent no byte for as long as the time-out.
+    Stalled,
+}
+
+impl FetchReason {
+    /// The stable name, as in `PilotlightError.reason`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Status => "status",
+            Self::Html => "html",
+            Self::Stalled => "stalled",
+        }
+    }
 }
 
 /// A failure that may pass by itself.
@@ -91,6 +128,7 @@ impl Error {
             retry: None,
             refused: false,
             quota: None,
+            details: None,
         }
     }
 
@@ -119,6 +157,59 @@ impl Error {
 
     pub(crate) fn with_quota(mut self, quota: StorageQuota) -> Self {
         self.quota = Some(quota);
+        self
+    }
+
+    /// The HTTP status that the host answered with; 404 also where its list of files lacks the file.
+    pub fn status(&self) -> Option<u16> {
+        self.details.as_ref()?.status
+    }
+
+    /// Of `FetchFailed`: why, where it is one of the known reasons.
+    pub fn reason(&self) -> Option<FetchReason> {
+        self.details.as_ref()?.reason
+    }
+
+    /// The file that the failure is about, by its name in the repository.
+    pub fn file(&self) -> Option<&str> {
+        self.details.as_ref()?.file.as_deref()
+    }
+
+    /// The tensor that the failure is about, by its name in the model or in the file.
+    pub fn tensor(&self) -> Option<&str> {
+        self.details.as_ref()?.tensor.as_deref()
+    }
+
+    /// Sets the HTTP status of the host's answer, which is then the reason, too.
+    pub fn with_status(mut self, status: u16) -> Self {
+        let details = self.details.get_or_insert_default();
+        details.status = Some(status);
+        details.reason = Some(FetchReason::Status);
+        self
+    }
+
+    /// Sets why a file could not be fetched.
+    pub fn with_reason(mut self, reason: FetchReason) -> Self {
+        self.details.get_or_insert_default().reason = Some(reason);
+        self
+    }
+
+    /// Sets the file that the failure is about, unless one is set already.
+    pub fn with_file(mut self, file: &str) -> Self {
+        let details = self.details.get_or_insert_default();
+        details.file.get_or_insert_with(|| file.into());
+        self
+    }
+
+    /// Sets the tensor that the failure is about.
+    pub fn with_tensor(mut self, tensor: &str) -> Self {
+        self.details.get_or_insert_default().tensor = Some(tensor.into());
+        self
+    }
+
+    /// Takes over what programs can read of another error, which this one replaces.
+    pub(crate) fn with_details_of(mut self, other: &Self) -> Self {
+        self.details.clone_from(&other.details);
         self
     }
 
@@ -195,5 +286,33 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_its_own_reason_and_the_first_file_stays() {
+        let error = Error::fetch_failed("a.json: the host answered 404")
+            .with_status(404)
+            .with_file("a.json")
+            .with_file("b.json");
+        assert_eq!(error.status(), Some(404));
+        assert_eq!(error.reason(), Some(FetchReason::Status));
+        assert_eq!(error.file(), Some("a.json"));
+        assert_eq!(error.tensor(), None);
+    }
+
+    #[test]
+    fn an_error_that_replaces_another_keeps_what_programs_read() {
+        let inner = Error::invalid_weights("has shape [1], expected [2]").with_tensor("pooler");
+        let outer = Error::invalid_weights("model.safetensors: has shape [1], expected [2]")
+            .with_details_of(&inner)
+            .with_file("model.safetensors");
+        assert_eq!(outer.tensor(), Some("pooler"));
+        assert_eq!(outer.file(), Some("model.safetensors"));
+        assert_eq!((outer.status(), outer.reason()), (None, None));
     }
 }

@@ -1,17 +1,17 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { buildSync } from 'esbuild';
-import { ask, KEPT, PACKAGE, ROOT, run } from './steps.mjs';
+import { build } from 'esbuild';
+import { ask, PACKAGE, ROOT, run } from './steps.mjs';
 
 /** Lays out dist/package/ from the finished cores and returns its version. */
-export function assemble(cores) {
+export async function assemble(cores) {
   const core = path.join(PACKAGE, 'core');
   rmSync(PACKAGE, { recursive: true, force: true });
   mkdirSync(core, { recursive: true });
 
   const version = crateVersion();
-  const manifest = JSON.parse(readFileSync(path.join(ROOT, 'pkg-config/package.json'), 'utf8'));
-  writeFileSync(path.join(PACKAGE, 'package.json'), `${JSON.stringify({ ...manifest, version }, null, 2)}\n`);
+  const { name, ...manifest } = JSON.parse(readFileSync(path.join(ROOT, 'pkg-config/package.json'), 'utf8'));
+  writeFileSync(path.join(PACKAGE, 'package.json'), `${JSON.stringify({ name, version, ...manifest }, null, 2)}\n`);
   for (const types of ['index.d.ts', 'judge.d.ts', 'node.d.ts'])
     copyFileSync(path.join(ROOT, 'pkg-config/types', types), path.join(PACKAGE, types));
   copyFileSync(path.join(ROOT, 'pkg-config/types/wasm-module.d.ts'), path.join(core, 'wasm-module.d.ts'));
@@ -19,11 +19,11 @@ export function assemble(cores) {
     if (existsSync(path.join(ROOT, file))) copyFileSync(path.join(ROOT, file), path.join(PACKAGE, file));
   }
 
-  layEntries(version);
+  await layScripts(version);
   const [simd, relaxed] = cores;
   if (!readFileSync(simd.script).equals(readFileSync(relaxed.script))) {
     throw new Error(
-      'the glue of the simd and the relaxed core differ: core/cpu.js cannot serve both; ship two and choose in the entries',
+      'the glue of the simd and the relaxed core differ: core/cpu.js cannot serve both; ship two and choose in the runtimes',
     );
   }
   for (const { name, glue, wasm, script } of cores) {
@@ -48,33 +48,41 @@ function base64Script(file) {
   return `export const base64 = '${readFileSync(file).toString('base64')}';\n`;
 }
 
-/** One file for each runtime: a page without a bundler fetches module after module, each when the one before is there. */
-const ENTRIES = ['web', 'inline', 'workerd', 'edge-light', 'judge'];
+/** One script for each runtime: a page without a bundler fetches module after module, each when the one before is there. */
+const RUNTIMES = ['web', 'inline', 'workerd', 'edge-light'];
 
 /** What needs files, by the names in the package: it is compiled with Node's types, which the others must not see. */
-const NODE_ENTRIES = { node: 'node/index.js', cli: 'node/cli.js' };
+const NODE_SCRIPTS = { node: 'node/index.ts', cli: 'node/cli.ts' };
 
-function layEntries(version) {
-  const compiled = path.join(KEPT, 'entries');
-  rmSync(compiled, { recursive: true, force: true });
+/** What the scripts load when it is wanted: it lies beside them in the package, and is no part of them. */
+const besideScripts = {
+  name: 'beside-scripts',
+  setup({ onResolve }) {
+    onResolve({ filter: /^#(core|weights)\// }, ({ path: name }) => ({ path: `./${name.slice(1)}`, external: true }));
+  },
+};
+
+async function layScripts(version) {
   for (const config of ['tsconfig.json', 'tsconfig.node.json']) {
     run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', `pkg-config/${config}`]);
   }
-  const versionFile = path.join(compiled, 'version.js');
-  const text = readFileSync(versionFile, 'utf8');
-  if (!text.includes('__PILOTLIGHT_VERSION__')) throw new Error('version.js has no place for the version');
-  writeFileSync(versionFile, text.replace('__PILOTLIGHT_VERSION__', version));
   const options = {
-    absWorkingDir: compiled,
+    absWorkingDir: path.join(ROOT, 'pkg-config/src'),
     outdir: PACKAGE,
     bundle: true,
     format: 'esm',
     target: 'es2022',
-    external: ['./core/*', './weights/*'],
+    define: { __PILOTLIGHT_VERSION__: JSON.stringify(version) },
+    plugins: [besideScripts],
     logLevel: 'warning',
   };
-  buildSync({ ...options, entryPoints: ENTRIES.map((name) => path.join(compiled, `${name}.js`)) });
-  buildSync({ ...options, entryPoints: NODE_ENTRIES, platform: 'node' });
+  const scripts = [
+    ...RUNTIMES.map((runtime) => ({ entryPoints: { [runtime]: 'index.ts' }, conditions: [runtime] })),
+    { entryPoints: { judge: 'judge.ts' } },
+    { entryPoints: NODE_SCRIPTS, conditions: ['inline'], platform: 'node' },
+  ];
+  // `#runtime` of src/package.json is resolved by the condition, which is all in which the runtimes' scripts differ.
+  await Promise.all(scripts.map((script) => build({ ...options, ...script })));
 }
 
 function crateVersion() {

@@ -22,16 +22,20 @@ export interface Store {
   keys(prefix: string): Promise<string[]>;
 }
 
-/** One step of loading. */
-export interface LoadProgress {
+/** How far work has come: bytes where a model is loaded, images where images are embedded. */
+export interface Progress {
+  /** What is done. */
+  loaded: number;
+  /** What there is to do, as far as known; 0 while unknown. */
+  total: number;
+}
+
+/** One step of loading; `loaded` and `total` are bytes, over all files of this load. */
+export interface LoadProgress extends Progress {
   /** `'plan'`: asking the host what there is. `'download'`: bytes arrive. `'prepare'`: tokenizer and model are set up. `'ready'`: done. */
   status: 'plan' | 'download' | 'prepare' | 'ready';
   /** The file under way, by its name in the repository. */
   file?: string;
-  /** Bytes so far, over all files of this load. */
-  loaded: number;
-  /** Bytes in all, as far as known at this moment; 0 while unknown. */
-  total: number;
   /** True when the bytes come from the store and not from the network. */
   cached: boolean;
   /** With `'ready'`: by what the bytes were checked when they came from the network. */
@@ -111,12 +115,13 @@ export interface BackendReport {
   adapter?: AdapterReport;
 }
 
-/** Turns texts into vectors whose cosine is nearness in meaning. */
+/** Encodes texts as vectors; their cosine measures semantic similarity. */
 export declare class TextEmbedder {
   private constructor();
   /**
    * Loads a BERT-type sentence encoder, from the store when it is there, else from the host.
-   * @throws {PilotlightError} `FETCH_FAILED`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `RESOURCE_LIMIT`, `QUOTA_EXCEEDED`, `ABORTED`, `INVALID_INPUT`
+   * @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INTEGRITY`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `RESOURCE_LIMIT`,
+   * `QUOTA_EXCEEDED`, `BACKEND_UNAVAILABLE`, `ABORTED`
    */
   static load(model: string, options?: LoadOptions): Promise<TextEmbedder>;
   /**
@@ -124,6 +129,8 @@ export declare class TextEmbedder {
    * On the CPU it computes on the calling thread and yields to the event loop between layers.
    * Calls on one embedder run one after another; one that is aborted while it waits rejects at once.
    * An empty list gives `dims: [0, dimensions]`.
+   * @throws {PilotlightError} `INVALID_INPUT` naming the text or the option, `INVALID_WEIGHTS` where the tokenizer gives an id that
+   * the model does not have, `RESOURCE_LIMIT`, `ABORTED`, `DISPOSED`
    */
   embed(texts: string | readonly string[], options?: EmbedOptions): Promise<Embeddings>;
   /** Values of one vector. */
@@ -131,7 +138,7 @@ export declare class TextEmbedder {
   /** Longest text in tokens; what is over is cut and reported in `truncated`. */
   readonly maxTokens: number;
   readonly backend: BackendReport;
-  /** Frees the model's memory when the calls made before have settled. Later calls reject with `'DISPOSED'`; calling it twice is fine. */
+  /** Frees the model's memory when the calls made before have settled. Later calls reject with `'DISPOSED'`. It never throws, also when called twice. */
   dispose(): void;
 }
 
@@ -168,8 +175,8 @@ interface PictureOptions {
 }
 
 export interface EmbedImagesOptions extends EmbedOptions, PictureOptions {
-  /** Is told after each picture. */
-  onProgress?: (progress: { done: number; total: number }) => void;
+  /** Is told after each image. */
+  onProgress?: (progress: Progress) => void;
 }
 
 /** Vectors of pictures. */
@@ -196,13 +203,15 @@ export declare class ImageTextEmbedder {
   private constructor();
   /**
    * Loads a CLIP model such as `'openai/clip-vit-base-patch32'`, each tower from the store when it is there, else from the host.
-   * @throws {PilotlightError} `FETCH_FAILED`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `RESOURCE_LIMIT`, `QUOTA_EXCEEDED`, `ABORTED`, `INVALID_INPUT`
+   * @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INTEGRITY`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `RESOURCE_LIMIT`,
+   * `QUOTA_EXCEEDED`, `BACKEND_UNAVAILABLE`, `ABORTED`
    */
   static load(model: string, options?: ImageTextLoadOptions): Promise<ImageTextEmbedder>;
   /**
    * Embeds texts; vectors have length one, and the same text gives the same vector whatever else is in the batch.
    * Calls on one embedder run one after another; one that is aborted while it waits rejects at once.
-   * @throws {PilotlightError} `INVALID_INPUT`, also without the text tower, `ABORTED`, `DISPOSED`
+   * @throws {PilotlightError} `INVALID_INPUT`, also without the text tower, `INVALID_WEIGHTS` where the tokenizer gives an id that the
+   * model does not have, `RESOURCE_LIMIT`, `ABORTED`, `DISPOSED`
    */
   embedTexts(texts: string | readonly string[], options?: EmbedOptions): Promise<Embeddings>;
   /**
@@ -210,22 +219,24 @@ export declare class ImageTextEmbedder {
    * to the event loop between layers. What is transparent is laid on white; EXIF orientation is heeded. Memory grows with the
    * largest picture, three to sixteen bytes a pixel, and is not given back before the page goes.
    * @throws {PilotlightError} naming the picture by its index: `INVALID_INPUT` for what is no picture or is broken, also without
-   * the image tower, `RESOURCE_LIMIT` over 50 million pixels or 256 MB, `FETCH_FAILED` for a URL, `ABORTED`, `DISPOSED`
+   * the image tower, `RESOURCE_LIMIT` over 50 million pixels or 256 MB, `FETCH_FAILED` for a URL, `BACKEND_UNAVAILABLE` where the
+   * runtime has no canvas or decoder that the image needs, `ABORTED`, `DISPOSED`
    */
   embedImages(images: ImageSource | readonly ImageSource[], options?: EmbedImagesOptions): Promise<ImageEmbeddings>;
   /**
    * Says how likely each label is for a picture, the likeliest first; the scores sum to one. The vectors of the labels asked for
-   * last are kept. Needs both towers. Throws as `embedImages`.
+   * last are kept. Needs both towers.
+   * @throws {PilotlightError} as `embedImages`, and `INVALID_INPUT` for labels or a template that are none
    */
   classify(image: ImageSource, labels: readonly string[], options?: ClassifyOptions): Promise<LabelScore[]>;
   /** Values of one vector. */
   readonly dimensions: number;
-  /** Longest text in tokens; `undefined` without the text tower. */
-  readonly maxTokens: number | undefined;
+  /** Longest text in tokens; absent without the text tower. */
+  readonly maxTokens?: number;
   /** What was loaded. */
   readonly towers: readonly Tower[];
   readonly backend: BackendReport;
-  /** Frees the model's memory when the calls made before have settled. Later calls reject with `'DISPOSED'`; calling it twice is fine. */
+  /** Frees the model's memory when the calls made before have settled. Later calls reject with `'DISPOSED'`. It never throws, also when called twice. */
   dispose(): void;
 }
 
@@ -291,7 +302,7 @@ export interface SearchHit {
  */
 export declare class VectorIndex {
   private constructor();
-  /** An empty index. @throws {PilotlightError} `INVALID_INPUT` */
+  /** Makes an empty index. @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED` or `BACKEND_UNAVAILABLE` where the core cannot start */
   static create(options: VectorIndexOptions): Promise<VectorIndex>;
   /**
    * Adds vectors behind those there are: all, or none where one is wrong. Their lengths do not matter. The arrays stay the caller's.
@@ -304,7 +315,7 @@ export declare class VectorIndex {
    * @throws {PilotlightError} as `add`, and `INVALID_INPUT` for an id that is not there
    */
   update(ids: readonly VectorId[], vectors: Vectors, options?: AddOptions): void;
-  /** Removes vectors and returns how many; ids that are not there are no error. */
+  /** Removes vectors and returns how many; ids that are not there are no error. @throws {PilotlightError} `INVALID_INPUT`, `DISPOSED` */
   remove(ids: readonly VectorId[]): number;
   /**
    * The `k` vectors with the largest cosines, the largest first, equal ones in the order in which they were added; all where there are
@@ -312,19 +323,25 @@ export declare class VectorIndex {
    * @throws {PilotlightError} `INVALID_INPUT`, `RESOURCE_LIMIT`, `DISPOSED`
    */
   search(query: Query, k: number, options?: SearchOptions): SearchHit[];
+  /** Whether a vector of this id is in the index. @throws {PilotlightError} `INVALID_INPUT`, `DISPOSED` */
   has(id: VectorId): boolean;
-  /** All ids in the order in which they were added. */
+  /** All ids in the order in which they were added. @throws {PilotlightError} `DISPOSED` */
   ids(): VectorId[];
+  /** How many vectors there are. @throws {PilotlightError} `DISPOSED` */
   readonly size: number;
   readonly dimensions: number;
   readonly precision: IndexPrecision;
   readonly prefilter: boolean;
-  readonly source: string | undefined;
-  /** WebAssembly memory that it takes, about. */
+  /** What made the vectors, where it was told. */
+  readonly source?: string;
+  /** Bytes of WebAssembly memory that it takes, about. @throws {PilotlightError} `DISPOSED` */
   readonly memoryBytes: number;
-  /** The index as bytes, with a digest; the caller owns them. Equal indexes give equal bytes. @throws {PilotlightError} `RESOURCE_LIMIT` */
+  /** The index as bytes, with a digest; the caller owns them. Equal indexes give equal bytes. @throws {PilotlightError} `RESOURCE_LIMIT`, `DISPOSED` */
   toBytes(): Uint8Array<ArrayBuffer>;
-  /** @throws {PilotlightError} `INVALID_INPUT` for what `toBytes` never gave, `INTEGRITY` where it was altered, `RESOURCE_LIMIT` */
+  /**
+   * Makes an index of the bytes that `toBytes` gave; they stay the caller's.
+   * @throws {PilotlightError} `INVALID_INPUT` for what `toBytes` never gave, `INTEGRITY` where it was altered, `RESOURCE_LIMIT`
+   */
   static fromBytes(bytes: Uint8Array): Promise<VectorIndex>;
   /**
    * Keeps the index, as it is at the call, under a name; it may be changed and disposed of meanwhile. Only what changed since the last
@@ -333,11 +350,20 @@ export declare class VectorIndex {
    * @throws {PilotlightError} `QUOTA_EXCEEDED`, `INVALID_INPUT`, `BACKEND_UNAVAILABLE`, `DISPOSED`
    */
   save(name: string, options?: StoreOptions): Promise<void>;
-  /** What was saved under a name, or nothing. @throws {PilotlightError} `INTEGRITY` where it was altered, `RESOURCE_LIMIT` */
+  /**
+   * Loads what was saved under a name; `undefined` where there is nothing.
+   * @throws {PilotlightError} `INVALID_INPUT`, `INTEGRITY` where it was altered, `RESOURCE_LIMIT`, `BACKEND_UNAVAILABLE`
+   */
   static load(name: string, options?: StoreOptions): Promise<VectorIndex | undefined>;
-  /** Removes what was saved under a name; false where there is nothing. An index that is loaded goes on working. */
+  /**
+   * Removes what was saved under a name; false where there is nothing. An index that is loaded goes on working.
+   * @throws {PilotlightError} `INVALID_INPUT`, `BACKEND_UNAVAILABLE`
+   */
   static delete(name: string, options?: StoreOptions): Promise<boolean>;
-  /** Frees its memory. Later calls throw `'DISPOSED'`; calling it twice is fine. */
+  /**
+   * Frees its memory. Later calls throw `'DISPOSED'`; calling it twice is fine.
+   * @throws {PilotlightError} `INVALID_INPUT` when the filter of a search calls it
+   */
   dispose(): void;
 }
 
@@ -409,7 +435,7 @@ export interface Picture {
   readonly dims: [number, number];
   /** White ink on black. @throws {PilotlightError} `BACKEND_UNAVAILABLE` where there is no `ImageData` */
   toImageData(): ImageData;
-  /** As a PNG file, in any runtime. */
+  /** As a PNG file, in any runtime. It never throws. */
   toBlob(): Promise<Blob>;
 }
 
@@ -423,11 +449,11 @@ export interface Digits {
   readonly digits: number[];
   /** Draws the same again. */
   readonly seed: number;
-  /** One of them, white on black; default the first. */
+  /** One of them, white on black; default the first. @throws {PilotlightError} `INVALID_INPUT`, `BACKEND_UNAVAILABLE` where there is no `ImageData` */
   toImageData(index?: number): ImageData;
-  /** One of them as a PNG file; default the first. */
+  /** One of them as a PNG file; default the first. @throws {PilotlightError} `INVALID_INPUT` */
   toBlob(index?: number): Promise<Blob>;
-  /** All of them side by side; by default what was asked for in a row, one digit alone in a square. */
+  /** All of them side by side; by default what was asked for in a row, one digit alone in a square. @throws {PilotlightError} `INVALID_INPUT` */
   toGrid(columns?: number): Picture;
 }
 
@@ -436,19 +462,19 @@ export declare class DigitGenerator {
   private constructor();
   /**
    * Loads the generator from the package's own files.
-   * @throws {PilotlightError} `FETCH_FAILED`, `INVALID_WEIGHTS`, `ABORTED`, `INVALID_INPUT`
+   * @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INVALID_WEIGHTS`, `RESOURCE_LIMIT`, `BACKEND_UNAVAILABLE`, `ABORTED`
    */
   static load(options?: DigitLoadOptions): Promise<DigitGenerator>;
   /**
    * Draws digits, in the order asked for. On the CPU it computes on the calling thread and yields to the event loop between layers.
    * Calls on one generator run one after another; one that is aborted while it waits rejects at once.
-   * @throws {PilotlightError} `INVALID_INPUT` naming the option and its range, `ABORTED`, `DISPOSED`
+   * @throws {PilotlightError} `INVALID_INPUT` naming the option and its range, `RESOURCE_LIMIT`, `ABORTED`, `DISPOSED`
    */
   generate(options: GenerateOptions): Promise<Digits>;
-  /** Draws evenly spaced pictures on the way from one digit or seed to another. Throws as `generate`. */
+  /** Draws evenly spaced pictures on the way from one digit or seed to another. @throws {PilotlightError} as `generate` */
   morph(options: MorphOptions): Promise<Digits>;
   readonly backend: BackendReport;
-  /** Frees the model's memory when the calls made before have settled. Later calls reject with `'DISPOSED'`; calling it twice is fine. */
+  /** Frees the model's memory when the calls made before have settled. Later calls reject with `'DISPOSED'`. It never throws, also when called twice. */
   dispose(): void;
 }
 
@@ -465,6 +491,17 @@ export type ErrorCode =
   | 'DISPOSED'
   | 'INTERNAL';
 
+/** Why a file could not be fetched. */
+export type FetchReason =
+  /** No answer came: there is no network, no such host, or the host does not allow this page to ask (CORS). */
+  | 'unreachable'
+  /** The answer's HTTP status is no success, or the repository has no such file; see `status`. */
+  | 'status'
+  /** The answer is a web page instead of the file: a sign-in page, or a site that is no model host. */
+  | 'html'
+  /** No byte came for as long as `timeout`. */
+  | 'stalled';
+
 /** The one error class; `message` names the thing, what was expected and what came. */
 export declare class PilotlightError extends Error {
   constructor(code: ErrorCode, message: string, cause?: unknown);
@@ -474,19 +511,27 @@ export declare class PilotlightError extends Error {
   /** With `'QUOTA_EXCEEDED'`: bytes that the model takes in the store, or that saving an index had to write, and bytes that were left, where that is known. */
   readonly needed?: number;
   readonly available?: number;
+  /** With `'FETCH_FAILED'`: the HTTP status of the answer; 404 also where the repository, or `files`, has no such file. */
+  readonly status?: number;
+  /** With `'FETCH_FAILED'`: why, where it is one of these reasons; absent for one, when a connection breaks off. */
+  readonly reason?: FetchReason;
+  /** The file that the failure is about, by its name in the repository, where it is one. */
+  readonly file?: string;
+  /** The tensor that the failure is about, by its name in the file, where it is one. */
+  readonly tensor?: string;
 }
 
 /** What loading a model would take. */
 export interface LoadPlan {
   model: string;
-  /** What the revision stands for; `null` where the host has no commits. */
-  commit: string | null;
+  /** What the revision stands for; absent where the host has no commits. */
+  commit?: string;
   /** Where it would run and how its weights would be kept, and why. */
   device: 'cpu' | 'webgpu';
   dtype: Dtype;
   reason: string;
   /** The files that are read, with the bytes that are needed of them, where the host tells. */
-  files: { path: string; bytes: number | null }[];
+  files: { path: string; bytes?: number }[];
   /** Tensors that are needed; 0 where the model is whole in the store. */
   tensors: number;
   /** Bytes that would come from the network, and those that came before. */
@@ -494,7 +539,7 @@ export interface LoadPlan {
   cachedBytes: number;
   /** Bytes that the model takes in the store, and those that the store has left, where that is known. */
   storeBytes: number;
-  availableBytes: number | null;
+  availableBytes?: number;
   /** WebAssembly memory that it takes, about. */
   memoryBytes: number;
   /** Whether the model is whole in the store, so that loading makes no request. */
@@ -516,8 +561,8 @@ export interface StoredModel {
   /** Which part of the model it is, where parts are kept by themselves: a tower of CLIP. */
   part?: Tower;
   bytes: number;
-  /** When it was loaded last, in milliseconds since 1970. */
-  lastUsed: number | null;
+  /** When it was loaded last, where that is known, in milliseconds since 1970. */
+  lastUsed?: number;
   /** False for a download that was broken off: the next load goes on with it. */
   whole: boolean;
   /** By what it was checked; absent while it is not whole. */
@@ -533,17 +578,30 @@ export interface StoreOptions {
 
 /** What is stored, and what loading would take. */
 export declare const models: {
-  /** For a sentence encoder or CLIP. Asks the host for sizes and reads small files and the header of the weights, but loads nothing. */
+  /**
+   * Says what loading a sentence encoder or CLIP would take. Asks the host for sizes and reads small files and the header of the
+   * weights, but loads nothing.
+   * @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INTEGRITY`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `ABORTED`
+   */
   plan(model: string, options?: ImageTextLoadOptions): Promise<LoadPlan>;
-  /** Every model of the store, the largest first, downloads that were broken off too. */
+  /**
+   * Lists every model of the store, the largest first, downloads that were broken off too.
+   * @throws {PilotlightError} `INVALID_INPUT`, `BACKEND_UNAVAILABLE`
+   */
   list(options?: StoreOptions): Promise<StoredModel[]>;
-  /** Deletes by the key that `list` gave; false where there is no such model. A model that is loaded goes on working. */
+  /**
+   * Deletes by the key that `list` gave; false where there is no such model. A model that is loaded goes on working.
+   * @throws {PilotlightError} `INVALID_INPUT`, `BACKEND_UNAVAILABLE`
+   */
   delete(key: string, options?: StoreOptions): Promise<boolean>;
-  /** Bytes of all models, and what the browser says of the whole origin. */
+  /**
+   * Tells the bytes of all models, and what the runtime says of the whole origin, where it says so.
+   * @throws {PilotlightError} as `list`
+   */
   usage(
     options?: StoreOptions,
-  ): Promise<{ modelBytes: number; originBytes: number | null; quotaBytes: number | null; persisted: boolean }>;
-  /** Asks the browser, once, to keep this origin's storage when room gets scarce. `reason` is a sentence for people. */
+  ): Promise<{ modelBytes: number; originBytes?: number; quotaBytes?: number; persisted: boolean }>;
+  /** Asks the browser, once, to keep this origin's storage when space gets scarce. `reason` is a sentence for people. It never throws. */
   persist(): Promise<{ persisted: boolean; reason: string }>;
 };
 
@@ -552,8 +610,11 @@ export interface InitOptions {
   wasm?: WebAssembly.Module | BufferSource | Response | URL | string;
 }
 
-/** Gets the CPU code ready ahead of the first `load`; calling it is optional and repeatable. */
+/**
+ * Gets the CPU code ready ahead of the first `load`; calling it is optional and repeatable.
+ * @throws {PilotlightError} `FETCH_FAILED` where the code cannot be had, `BACKEND_UNAVAILABLE` where it cannot run
+ */
 export declare function init(options?: InitOptions): Promise<void>;
 
-/** Versions, runtime, SIMD, WebGPU adapter, storage and memory in one JSON-able object for a bug report. Starts no model and makes no request to a model host. */
+/** Versions, runtime, SIMD, WebGPU adapter, storage and memory in one JSON-able object for a bug report. Starts no model, makes no request to a model host, and never throws: a part that fails says so in its place. */
 export declare function diagnose(): Promise<Record<string, unknown>>;

@@ -1,6 +1,6 @@
 import type { DigitGenerator } from './index.js';
 
-/** What the judge sees in a picture. */
+/** What the classifier sees in a picture. */
 export interface Reading {
   /** 0 to 9. */
   digit: number;
@@ -11,16 +11,19 @@ export interface Reading {
 }
 
 /** Reads handwritten digits: the classifier by which the generator is measured. */
-export declare class DigitJudge {
+export declare class DigitClassifier {
   private constructor();
-  /** Loads it into the core that a generator runs in. @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `ABORTED` */
-  static load(generator: DigitGenerator, options?: { signal?: AbortSignal }): Promise<DigitJudge>;
+  /** Loads it into the core that a generator runs in. @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INVALID_WEIGHTS`, `RESOURCE_LIMIT`, `ABORTED` */
+  static load(generator: DigitGenerator, options?: { signal?: AbortSignal }): Promise<DigitClassifier>;
   /**
    * Reads pictures of 28 by 28 grey values, 0 paper and 255 ink, one after the other, such as `Digits.data`. As in MNIST a digit
    * fills 20 by 20 pixels, with its centre of mass in the middle.
    * @throws {PilotlightError} `INVALID_INPUT`, `ABORTED`, `DISPOSED`
    */
   read(pictures: Uint8Array, options?: { signal?: AbortSignal }): Promise<Reading[]>;
-  /** Frees its memory; the generator goes on working. */
+  /** Frees its memory; the generator goes on working. It never throws. */
   dispose(): void;
 }
+
+/** The former name of `DigitClassifier`. */
+export { DigitClassifier as DigitJudge };

@@ -5,7 +5,7 @@ use wasm_bindgen::JsValue;
 
 use crate::error::{Error, StorageQuota};
 
-/// An `Error` with the `code`, the message and, where there is one, the `cause`.
+/// An `Error` with the `code` and the message, and where there are any the `cause` and what else programs can read.
 pub(crate) fn to_js(error: Error) -> JsValue {
     let object = js_sys::Error::new(&error.to_string());
     object.set_name("PilotlightError");
@@ -16,6 +16,17 @@ pub(crate) fn to_js(error: Error) -> JsValue {
         let _ = Reflect::set(&object, &"needed".into(), &number(needed));
         let available = available.map_or(JsValue::UNDEFINED, number);
         let _ = Reflect::set(&object, &"available".into(), &available);
+    }
+    let details = [
+        ("status", error.status().map(JsValue::from)),
+        ("reason", error.reason().map(|reason| reason.name().into())),
+        ("file", error.file().map(JsValue::from)),
+        ("tensor", error.tensor().map(JsValue::from)),
+    ];
+    for (name, value) in details {
+        if let Some(value) = value {
+            let _ = Reflect::set(&object, &name.into(), &value);
+        }
     }
     if let Some(source) = std::error::Error::source(&error) {
         let _ = Reflect::set(

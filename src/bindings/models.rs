@@ -16,6 +16,7 @@ use crate::tasks;
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Plan<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
     commit: Option<&'a str>,
     files: Vec<PlanFile<'a>>,
     tensors: usize,
@@ -23,6 +24,7 @@ struct Plan<'a> {
     cached_bytes: u64,
     store_bytes: u64,
     memory_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     available_bytes: Option<u64>,
     whole: bool,
 }
@@ -30,6 +32,7 @@ struct Plan<'a> {
 #[derive(Serialize)]
 struct PlanFile<'a> {
     path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
 }
 
@@ -45,6 +48,7 @@ struct Row<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     part: Option<&'a str>,
     bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     last_used: Option<u64>,
     whole: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -193,7 +197,7 @@ pub async fn sweep_models(options: JsValue) -> Result<(), JsValue> {
     sweep.await.map_err(to_js)
 }
 
-/// Numbers as numbers, nothing as `null`.
+/// A plain object: numbers are numbers, also where they are larger than 32 bits.
 fn to_object(value: &impl Serialize) -> Result<JsValue> {
     let objects = serde_wasm_bindgen::Serializer::json_compatible();
     value

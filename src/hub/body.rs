@@ -168,11 +168,17 @@ fn bytes(file: &str, value: JsValue) -> Result<Uint8Array> {
 /// Converts what JavaScript threw: by its `code` if the package set one, to `Aborted` for an `AbortError`, else to `FetchFailed`.
 pub(super) fn failure(file: &str, what: &str, error: &JsValue) -> Error {
     let get = |name: &str| Reflect::get(error, &name.into()).ok()?.as_string();
+    let status = Reflect::get(error, &"status".into())
+        .ok()
+        .and_then(|status| status.as_f64());
     let with_kind = |kind| Error::new(kind, format!("{file}: {}", message_of(error)));
     match (get("code").as_deref(), get("name").as_deref()) {
         (Some("ABORTED"), _) | (_, Some("AbortError")) => Error::aborted(),
         (Some("INVALID_INPUT"), _) => with_kind(ErrorKind::InvalidInput),
-        (Some("FETCH_FAILED"), _) => with_kind(ErrorKind::FetchFailed),
+        (Some("FETCH_FAILED"), _) => match status {
+            Some(status) => with_kind(ErrorKind::FetchFailed).with_status(status as u16),
+            None => with_kind(ErrorKind::FetchFailed),
+        },
         _ => Error::fetch_failed(format!("{file}: {what}: {}", message_of(error))),
     }
 }

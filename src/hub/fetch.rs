@@ -265,7 +265,7 @@ impl<'a> Fetch<'a> {
                         "{}: the file is larger than the limit of {MAX_SMALL_FILE} bytes",
                         self.file
                     );
-                    return Err(Error::new(ErrorKind::ResourceLimit, message));
+                    return Err(Error::new(ErrorKind::ResourceLimit, message).with_file(&self.file));
                 }
                 count => bytes.extend_from_slice(&piece[..count]),
             }
@@ -373,7 +373,7 @@ impl<'a> Fetch<'a> {
                 }
                 if !self.connect().await? {
                     let message = format!("{}: the file no longer exists on the host", self.file);
-                    return Err(Error::fetch_failed(message));
+                    return Err(Error::fetch_failed(message).with_status(404));
                 }
             }
             let Some(connection) = &mut self.connection else {
@@ -409,6 +409,7 @@ impl<'a> Fetch<'a> {
 
     /// Waits before another attempt, or returns the error where there is to be none.
     async fn wait_to_retry(&mut self, error: Error) -> Result<()> {
+        let error = error.with_file(&self.file);
         self.connection = None;
         if self.entry.once {
             return Err(error);
@@ -463,7 +464,9 @@ impl ByteStream for Fetch<'_> {
                             self.file
                         )));
                     }
-                    self.verify_at_end().await?;
+                    self.verify_at_end()
+                        .await
+                        .map_err(|error| error.with_file(&self.file))?;
                     if let Some(listener) = &self.on_read {
                         listener(self.wanted_before(self.state.position), self.wanted());
                     }

@@ -14,7 +14,7 @@ use wasm_bindgen_futures::JsFuture;
 
 use super::body::{BodyStream, ByteReader, failure};
 use super::{Digest, FileEntry, Host, MAX_FILE, MemoryStream, Opened, Snapshot};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, FetchReason, Result};
 
 /// Limit of the pages of the list of files; the hub puts 1,000 files on each.
 const MAX_PAGES: usize = 100;
@@ -134,7 +134,9 @@ impl HubHost {
         let answer = answer.await.map_err(|error| {
             let failed = format!("the host cannot be reached at {url}");
             match failure(what, &failed, &error) {
-                error if error.kind() == ErrorKind::FetchFailed => error.transient(Duration::ZERO),
+                error if error.kind() == ErrorKind::FetchFailed => error
+                    .transient(Duration::ZERO)
+                    .with_reason(FetchReason::Unreachable),
                 error => error,
             }
         })?;
@@ -242,10 +244,12 @@ impl Host for HubHost {
             _ => {}
         }
         if let Some(error) = transient_error(&response) {
-            return Err(error(file, &url));
+            return Err(error(file, &url).with_file(file));
         }
         if !response.ok() {
-            let error = failed(format!("the host answered {}", status(&response)));
+            let error = failed(format!("the host answered {}", status(&response)))
+                .with_status(response.status())
+                .with_file(file);
             // S3 returns 403 for a missing key to callers without ListBucket permission.
             return Err(if response.status() == 403 {
                 error.refused()
@@ -254,7 +258,9 @@ impl Host for HubHost {
             });
         }
         if is_html(&response) {
-            return Err(failed("the host answered with an HTML page".into()));
+            return Err(failed("the host answered with an HTML page".into())
+                .with_reason(FetchReason::Html)
+                .with_file(file));
         }
         let part = (response.status() == 206)
             .then(|| Part::new(&response, &range))
@@ -351,9 +357,11 @@ fn transient_error(response: &Answer) -> Option<impl Fn(&str, &str) -> Error> {
         .header("retry-after")
         .and_then(|seconds| seconds.trim().parse::<u32>().ok())
         .unwrap_or(0);
-    matches!(response.status(), 408 | 425 | 429 | 500 | 502 | 503 | 504).then_some(
+    let code = response.status();
+    matches!(code, 408 | 425 | 429 | 500 | 502 | 503 | 504).then_some(
         move |what: &str, url: &str| {
             Error::fetch_failed(format!("{what}: the host answered {status} for {url}"))
+                .with_status(code)
                 .transient(Duration::from_secs(after.into()))
         },
     )

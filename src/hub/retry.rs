@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::error::{Error, Result, Retry};
+use crate::error::{Error, FetchReason, Result, Retry};
 use crate::scheduler::Scheduler;
 
 /// Attempts before the first byte; the host may be down.
@@ -108,7 +108,9 @@ impl RetryPolicy<'_> {
                 slept?;
                 let seconds = self.stall.as_secs_f64();
                 let message = format!("{file}: the host sent nothing for {seconds} s");
-                Err(Error::fetch_failed(message).stalled(self.stall))
+                Err(Error::fetch_failed(message)
+                    .stalled(self.stall)
+                    .with_reason(FetchReason::Stalled))
             })
         })
         .await

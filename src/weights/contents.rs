@@ -109,6 +109,8 @@ fn file_order<'a>(
         let find = |name: &str| {
             get(name).ok_or_else(|| {
                 Error::invalid_weights(format!("{file}: tensor '{name}' is missing"))
+                    .with_file(file)
+                    .with_tensor(name)
             })
         };
         let entry = find(name)?;
@@ -128,7 +130,9 @@ fn file_order<'a>(
                     return Err(Error::invalid_weights(format!(
                         "{file}: tensor '{}' is out of order",
                         side_tensor.name
-                    )));
+                    ))
+                    .with_file(file)
+                    .with_tensor(&side_tensor.name));
                 }
                 end = side_tensor.range.end;
                 side_tensors.push(side_tensor);
@@ -153,7 +157,9 @@ fn file_order<'a>(
             return Err(Error::invalid_weights(format!(
                 "{file}: tensor '{}' is out of order",
                 pair[1].entry.name
-            )));
+            ))
+            .with_file(file)
+            .with_tensor(&pair[1].entry.name));
         }
     }
     Ok(order)
@@ -161,10 +167,11 @@ fn file_order<'a>(
 
 fn check(file: &str, entry: &Entry, shape: &[usize], dtypes: &[&str]) -> Result<()> {
     let bad = |what: String| {
-        Err(Error::invalid_weights(format!(
-            "{file}: tensor '{}' has {what}",
-            entry.name
-        )))
+        Err(
+            Error::invalid_weights(format!("{file}: tensor '{}' has {what}", entry.name))
+                .with_file(file)
+                .with_tensor(&entry.name),
+        )
     };
     if entry.shape != shape {
         return bad(format!("shape {:?}, expected {shape:?}", entry.shape));

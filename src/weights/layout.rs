@@ -94,7 +94,8 @@ impl Layout {
                     "tensor '{}': shape {:?} is more than {MOST_VALUES} values",
                     parameter.name, parameter.shape
                 ),
-            ));
+            )
+            .with_tensor(&parameter.name));
         }
         let (shape, [n, k]) = (&parameter.shape, parameter.matrix());
         let side_tensor = |kind, dtype, shape: &[usize]| Companion {
@@ -152,6 +153,7 @@ impl Layout {
                 ErrorKind::ResourceLimit,
                 format!("tensor '{name}': there is no memory for its {mib} MiB"),
             )
+            .with_tensor(name)
         };
         // With its padding a tensor may have more elements than can be numbered, though its values can.
         let length = |shape: &[usize]| {
@@ -285,6 +287,8 @@ pub(super) fn not_finite(file: &str, name: &str) -> Error {
     Error::invalid_weights(format!(
         "{file}: tensor '{name}' has a value that is not finite"
     ))
+    .with_file(file)
+    .with_tensor(name)
 }
 
 fn elements(shape: &[usize]) -> u64 {

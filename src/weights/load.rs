@@ -186,7 +186,7 @@ pub async fn load<'s>(
         tensors.insert(parameter.name.clone(), loaded);
     }
     reader.end(head.len() as u64 + header.data()).await?;
-    Ok(Tensors::new(tensors, device.clone()))
+    Ok(Tensors::loaded(tensors, device.clone()))
 }
 
 /// `gamma` and `beta` of the norm whose output a linear layer takes, where they stand before it in the file.
@@ -368,7 +368,9 @@ impl Reader<'_, '_, '_> {
             return Err(Error::invalid_weights(format!(
                 "{}: tensor '{}' is empty",
                 self.file, entry.name
-            )));
+            ))
+            .with_file(self.file)
+            .with_tensor(&entry.name));
         }
         // `Contents` lets only these three pass.
         let (float, width) = match entry.dtype.as_str() {

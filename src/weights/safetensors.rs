@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use serde::Deserialize;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, FetchReason, Result};
 use crate::hub::{ByteStream, Fetch, MAX_FILE};
 
 /// Longest header that is read; a model of 10,000 tensors has about 1 MB.
@@ -64,7 +64,9 @@ impl Header {
         if head.first() == Some(&b'<') {
             return Err(Error::fetch_failed(format!(
                 "{file}: the host answered with an HTML page instead of the file"
-            )));
+            ))
+            .with_reason(FetchReason::Html)
+            .with_file(file));
         }
         let length = head
             .first_chunk()
@@ -87,12 +89,14 @@ impl Header {
     ///
     /// *Errors*: `InvalidWeights` naming the file and the tensor for whatever does not add up.
     pub fn check(file: &str, head: &[u8], whole: Option<u64>) -> Result<Self> {
-        let header = Self::parse(file, head.get(8..).unwrap_or_default())?;
+        let header = Self::parse(file, head.get(8..).unwrap_or_default())
+            .map_err(|error| error.with_file(file))?;
         let described = head.len() as u64 + header.data();
         match whole {
             Some(whole) if whole != described => Err(Error::invalid_weights(format!(
                 "{file}: the file has {whole} bytes, but its header describes {described}"
-            ))),
+            ))
+            .with_file(file)),
             _ => Ok(header),
         }
     }
@@ -115,6 +119,7 @@ impl Header {
         for (name, value) in map {
             let raw: RawEntry = serde_json::from_value(value).map_err(|error| {
                 Error::invalid_weights(format!("{file}: tensor '{name}': {error}"))
+                    .with_tensor(&name)
             })?;
             entries.push(Entry::check(file, name, raw)?);
         }
@@ -130,7 +135,8 @@ impl Header {
                 return Err(Error::invalid_weights(format!(
                     "{file}: tensor '{}' {what}: it begins at {}, expected {end}",
                     entry.name, entry.range.start
-                )));
+                ))
+                .with_tensor(&entry.name));
             }
             end = entry.range.end;
         }
@@ -145,7 +151,9 @@ impl Header {
 
 impl Entry {
     fn check(file: &str, name: String, raw: RawEntry) -> Result<Self> {
-        let bad = |what: String| Error::invalid_weights(format!("{file}: tensor '{name}' {what}"));
+        let bad = |what: String| {
+            Error::invalid_weights(format!("{file}: tensor '{name}' {what}")).with_tensor(&name)
+        };
         let (start, end) = raw.data_offsets;
         if start > end {
             return Err(bad(format!("ends at {end} before it begins at {start}")));
@@ -182,9 +190,12 @@ impl Entry {
 pub(super) fn named(file: &str, error: Error) -> Error {
     let message = error.to_string();
     if message.contains(file) {
-        error
+        error.with_file(file)
     } else {
-        Error::new(error.kind(), format!("{file}: {message}")).with_source(error)
+        Error::new(error.kind(), format!("{file}: {message}"))
+            .with_details_of(&error)
+            .with_file(file)
+            .with_source(error)
     }
 }
 

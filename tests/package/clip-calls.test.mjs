@@ -88,13 +88,13 @@ describe('aborting', () => {
 
   test('one that is aborted by its own progress reads no picture more', async () => {
     const controller = new AbortController();
-    let done = 0;
+    let loaded = 0;
     const onProgress = (progress) => {
-      done = progress.done;
-      if (done === 2) controller.abort();
+      loaded = progress.loaded;
+      if (loaded === 2) controller.abort();
     };
     await assert.rejects(slow.embedImages(many, { signal: controller.signal, onProgress }), ABORTED);
-    assert.equal(done, 2);
+    assert.equal(loaded, 2);
   });
 
   test('one that waits rejects at once, and the others go on', async () => {

@@ -317,7 +317,7 @@ test('progress is told after each picture, and a listener that throws does no ha
   const { data } = await clip.embedImages(PICTURES.slice(0, 3), { onProgress: (progress) => told.push(progress) });
   assert.deepEqual(
     told,
-    [1, 2, 3].map((done) => ({ done, total: 3 })),
+    [1, 2, 3].map((loaded) => ({ loaded, total: 3 })),
   );
   const onProgress = () => assert.fail('on purpose');
   assert.deepEqual((await clip.embedImages(PICTURES.slice(0, 3), { onProgress })).data, data);

@@ -104,6 +104,27 @@ test('a bundle has the weights of the digits only where digits are drawn', async
   }
 });
 
+test('a bundle has the code of what is used, and of no other class', async () => {
+  const classes = ['TextEmbedder', 'ImageTextEmbedder', 'VectorIndex', 'DigitGenerator'];
+  for (const used of [...classes, 'models', 'PilotlightError']) {
+    for (const condition of ['browser', 'node', 'workerd', 'edge-light']) {
+      const contents = `import { ${used} } from 'pilotlight'; console.log(${used});`;
+      const { outputFiles } = await build({
+        stdin: { contents, resolveDir: ROOT },
+        bundle: true,
+        write: false,
+        format: 'esm',
+        conditions: [condition],
+        external: ['./core/*', './weights/*'],
+      });
+      const [{ text }] = outputFiles;
+      // Each constructor names its class to those who may not call it.
+      const found = classes.filter((name) => text.includes(`checkConstruct(key, "${name}"`));
+      assert.deepEqual(found, classes.includes(used) ? [used] : [], `${used} for ${condition}`);
+    }
+  }
+});
+
 test('the base64 forms are the same bytes as the wasm files and the weights', async () => {
   for (const core of ['simd', 'relaxed']) {
     const { base64 } = await import(`../../node_modules/pilotlight/core/${core}.b64.js`);

@@ -6,6 +6,7 @@ import {
   diagnose,
   type Embeddings,
   type ErrorCode,
+  type FetchReason,
   type ImageEmbeddings,
   type ImageSource,
   ImageTextEmbedder,
@@ -15,6 +16,7 @@ import {
   type LoadProgress,
   models,
   PilotlightError,
+  type Progress,
   type SearchHit,
   type Store,
   type StoredModel,
@@ -24,11 +26,13 @@ import {
   VectorIndex,
 } from 'pilotlight';
 import * as inline from 'pilotlight/inline';
-import { DigitJudge, type Reading } from 'pilotlight/judge';
+import { DigitClassifier, DigitJudge, type Reading } from 'pilotlight/judge';
 import { fileStore } from 'pilotlight/node';
 import relaxed from 'pilotlight/relaxed.wasm';
 import simd from 'pilotlight/simd.wasm';
 import webgpu from 'pilotlight/webgpu.wasm';
+
+type Failure = Pick<PilotlightError, 'status' | 'reason' | 'file' | 'tensor'>;
 
 declare const store: Store;
 const folder: Store = fileStore('models');
@@ -60,7 +64,14 @@ export async function allowed(): Promise<ErrorCode | undefined> {
   try {
     await embedder.embed('one');
   } catch (error) {
-    if (error instanceof PilotlightError) return error.code;
+    if (error instanceof PilotlightError) {
+      const { status, reason, file, tensor }: Failure = error;
+      const unreachable: FetchReason = 'unreachable';
+      void [status?.toFixed(), reason === unreachable, file?.length, tensor?.length];
+      // @ts-expect-error: no such reason
+      void (reason === 'asleep');
+      return error.code;
+    }
   }
   return undefined;
 }
@@ -76,7 +87,7 @@ export async function drawn(): Promise<Blob> {
     onStep: ({ digits }) => void digits.toImageData(),
   });
   const morph = await generator.morph({ from: { digit: 1 }, to: { digit: 2, seed: 3 }, count: 5 });
-  const judge = await DigitJudge.load(generator);
+  const judge: DigitJudge = await DigitClassifier.load(generator);
   const readings: Reading[] = await judge.read(digits.data);
   const [count, rows, columns]: [number, number, number] = morph.dims;
   void [readings[0]?.probabilities.length, count * rows * columns];
@@ -152,11 +163,14 @@ export async function seen(
     precision: 'int8',
     dimensions: 64,
     signal,
-    onProgress: ({ done, total }) => void (done / total),
+    onProgress: ({ loaded, total }: Progress) => void (loaded / total),
   });
   const texts: Embeddings = await clip.embedTexts(['a'], { signal });
-  const { dimensions, maxTokens }: { dimensions: number; maxTokens: number | undefined } = clip;
+  const { dimensions, maxTokens }: { dimensions: number; maxTokens?: number } = clip;
   const plan: LoadPlan = await models.plan('m', { towers: ['image'] });
+  const { quotaBytes }: { quotaBytes?: number } = await models.usage();
+  // What is not known is absent, never null.
+  const commit: string | undefined = plan.commit;
   const part: Tower | undefined = (await models.list()).find(({ whole }: StoredModel) => whole)?.part;
   void [
     data.length,
@@ -165,6 +179,9 @@ export async function seen(
     dimensions,
     maxTokens,
     plan.fits,
+    commit,
+    quotaBytes,
+    plan.files.map(({ bytes }) => bytes ?? 0),
     part,
     clip.towers.includes('text'),
     clip.backend.reason,

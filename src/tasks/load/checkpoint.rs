@@ -56,6 +56,8 @@ pub(super) fn shards(index: &[u8], needs: &Needs<'_>, part: Option<&str>) -> Res
             .find_map(|prefix| weight_map.get(&format!("{prefix}{name}")))
             .ok_or_else(|| {
                 Error::invalid_weights(format!("{SHARD_INDEX}: tensor '{name}' is missing"))
+                    .with_file(SHARD_INDEX)
+                    .with_tensor(name)
             })?;
         match shards.iter_mut().find(|shard| shard.file == *file) {
             Some(shard) => shard.parameters.push(parameter.clone()),

@@ -20,17 +20,13 @@ type Words = Omit<Problem, 'code' | 'detail'>;
 
 /** Puts a failed load into words for the visitor. */
 export function describeProblem(error: unknown, choice: Choice): Problem {
-  const code = error instanceof PilotlightError ? error.code : 'UNKNOWN';
+  const known = error instanceof PilotlightError ? error : undefined;
   const detail = error instanceof Error ? error.message : String(error);
-  return {
-    code,
-    detail,
-    ...(code === 'QUOTA_EXCEEDED' ? outOfSpace(error as PilotlightError) : words(code, detail, choice)),
-  };
+  return { code: known?.code ?? 'UNKNOWN', detail, ...words(known, choice) };
 }
 
-function words(code: string, detail: string, choice: Choice): Words {
-  switch (code) {
+function words(error: PilotlightError | undefined, choice: Choice): Words {
+  switch (error?.code) {
     case 'ABORTED':
       return {
         title: 'Loading was cancelled',
@@ -39,7 +35,9 @@ function words(code: string, detail: string, choice: Choice): Words {
         calm: true,
       };
     case 'FETCH_FAILED':
-      return fetchFailed(detail, choice);
+      return fetchFailed(error, choice);
+    case 'QUOTA_EXCEEDED':
+      return outOfSpace(error);
     case 'INVALID_WEIGHTS':
     case 'INTEGRITY':
       return {
@@ -88,7 +86,7 @@ function words(code: string, detail: string, choice: Choice): Words {
   }
 }
 
-function fetchFailed(detail: string, choice: Choice): Words {
+function fetchFailed({ reason, status = 0 }: PilotlightError, choice: Choice): Words {
   if (!navigator.onLine) {
     return {
       title: 'You are offline',
@@ -97,14 +95,14 @@ function fetchFailed(detail: string, choice: Choice): Words {
       remedies: ['retry', 'settings'],
     };
   }
-  if (/answered (401|403|404)\b|no such file/.test(detail)) {
+  if ([401, 403, 404].includes(status)) {
     return {
       title: 'The host does not have this model',
       advice: `Check the name “${choice.model}”, and whether ${choice.host} is the right host for it.`,
       remedies: ['settings', 'retry'],
     };
   }
-  if (/html|web page/i.test(detail)) {
+  if (reason === 'html') {
     return {
       title: 'The host answered with a web page',
       advice:
@@ -112,7 +110,7 @@ function fetchFailed(detail: string, choice: Choice): Words {
       remedies: ['retry', 'settings'],
     };
   }
-  if (/cannot be reached/.test(detail)) {
+  if (reason === 'unreachable') {
     return {
       title: 'The model host could not be reached',
       advice: `There is no answer from ${choice.host}. Check your connection and the address, then try again.`,

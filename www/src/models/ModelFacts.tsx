@@ -29,7 +29,7 @@ export function ModelFacts({ model }: { model: StoredModel }) {
         </div>
         <div>
           <dt>{model.whole ? 'Last used' : 'Last tried'}</dt>
-          <dd>{model.lastUsed === null ? 'not known' : ago(model.lastUsed)}</dd>
+          <dd>{model.lastUsed === undefined ? 'not known' : ago(model.lastUsed)}</dd>
         </div>
       </dl>
       {model.verified && <p className="model-checked">{CHECKED[model.verified]}</p>}

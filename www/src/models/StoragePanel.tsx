@@ -34,7 +34,7 @@ export function StoragePanel({ count: n, usage, onPersist }: Props) {
       <p className="storage-total">
         <strong>{megabytes(modelBytes)}</strong> {n === 0 ? 'of models' : `in ${count(n, 'model')}`}
       </p>
-      {originBytes === null || quotaBytes === null ? (
+      {originBytes === undefined || quotaBytes === undefined ? (
         <p className="storage-words">This browser does not say how much space there is.</p>
       ) : (
         <Quota modelBytes={modelBytes} originBytes={Math.max(originBytes, modelBytes)} quotaBytes={quotaBytes} />

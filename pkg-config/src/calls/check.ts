@@ -1,0 +1,23 @@
+import { PilotlightError } from '../error.js';
+
+/** Each part becomes a part of a URL's path, where `..` would lead out of the model's own. */
+export function checkModel(model: unknown, { revision = 'main' }: { revision?: unknown }): asserts model is string {
+  checkName('model', model, "a name such as 'owner/model'");
+  checkName('revision', revision, 'a branch, tag or commit');
+}
+
+function checkName(what: string, name: unknown, expected: string): asserts name is string {
+  if (typeof name !== 'string')
+    throw new PilotlightError('INVALID_INPUT', `${what}: expected ${expected}, got ${typeof name}`);
+  if (name.split('/').some((part) => ['', '.', '..'].includes(part.trim()))) {
+    throw new PilotlightError('INVALID_INPUT', `${what}: expected ${expected}, got '${name}'`);
+  }
+}
+
+export function checkObject(name: string, value: unknown): object {
+  if (typeof value === 'object' && value !== null) return value;
+  throw new PilotlightError(
+    'INVALID_INPUT',
+    `${name}: expected an object, got ${value === null ? 'null' : typeof value}`,
+  );
+}

@@ -1,0 +1,43 @@
+import type { CoreInstance } from '../core/instance.js';
+import { PilotlightError, toPilotlightError } from '../error.js';
+import { signalOf } from './abort.js';
+import { CallQueue } from './call-queue.js';
+import type { Caller } from './caller.js';
+import { checkObject } from './check.js';
+
+/** A loaded model in a core's memory: one call after the other, until it is disposed of. */
+export class ModelHandle<Handle extends { free(): void }> {
+  readonly instance: CoreInstance;
+  readonly #name: string;
+  readonly #handle: Handle;
+  readonly #queue = new CallQueue();
+  #disposed = false;
+
+  /** `name` is its class, for messages. */
+  constructor(name: string, instance: CoreInstance, handle: Handle) {
+    this.instance = instance;
+    this.#name = name;
+    this.#handle = handle;
+  }
+
+  /**
+   * Calls into the model when all earlier calls have settled. `options` are the caller's, of which the signal is heeded; `work`
+   * hands the `caller` on to the core.
+   */
+  async call<T>(options: object, work: (handle: Handle, caller: Caller) => T | Promise<T>): Promise<T> {
+    try {
+      if (this.#disposed) throw new PilotlightError('DISPOSED', `this ${this.#name} was disposed; load it again`);
+      const signal = signalOf(checkObject('options', options));
+      return await this.#queue.run((caller) => this.instance.run(() => work(this.#handle, caller), caller), signal);
+    } catch (error) {
+      throw toPilotlightError(error);
+    }
+  }
+
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    // After the calls that were made before. A trapped instance is gone with all its memory.
+    void this.#queue.run(() => this.instance.run(() => this.#handle.free())).catch(() => {});
+  }
+}

@@ -1,0 +1,39 @@
+import type { AdapterReport } from '../../types/index.js';
+
+interface AdapterInfo {
+  vendor?: string;
+  architecture?: string;
+  device?: string;
+  description?: string;
+  isFallbackAdapter?: boolean;
+}
+
+interface Adapter {
+  info?: AdapterInfo;
+  /** Where it stood before it moved to `info`. */
+  isFallbackAdapter?: boolean;
+}
+
+interface Gpu {
+  requestAdapter(options: { powerPreference: 'high-performance' }): Promise<Adapter | null>;
+}
+
+const SOFTWARE = /swiftshader|llvmpipe|lavapipe|software|basic render|\bwarp\b/i;
+
+/** The adapter that WebGPU would take here, or a clause that says why there is none. */
+export async function findAdapter(): Promise<AdapterReport | string> {
+  const gpu = (globalThis as { navigator?: { gpu?: Gpu } }).navigator?.gpu;
+  if (!gpu) return 'WebGPU does not exist here (no navigator.gpu)';
+  let adapter: Adapter | null;
+  try {
+    adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  } catch (error) {
+    return `WebGPU gave no adapter (${String(error)})`;
+  }
+  if (!adapter) return 'WebGPU has no adapter on this machine';
+  const { vendor = '', architecture = '', device = '', description = '', isFallbackAdapter } = adapter.info ?? {};
+  const software =
+    Boolean(isFallbackAdapter ?? adapter.isFallbackAdapter) ||
+    SOFTWARE.test([vendor, architecture, device, description].join(' '));
+  return { vendor, architecture, description, software };
+}

@@ -1,0 +1,76 @@
+import type { AdapterReport, BackendReport, Device, Dtype, LoadOptions } from '../../types/index.js';
+import { PilotlightError, toPilotlightError } from '../error.js';
+import { findAdapter } from './adapter.js';
+import type { Core } from './core.js';
+import type { CoreInstance } from './instance.js';
+
+/** The cores of a runtime. */
+export interface Cores {
+  /** The runtime's name, as `diagnose` tells it. */
+  runtime: 'web' | 'workerd' | 'edge-light' | 'inline';
+  cpu: Core;
+  /** Absent in runtimes that get no WebGPU code. */
+  webgpu?: Core;
+}
+
+/** Where a model is going to run. */
+export interface Backend {
+  instance: CoreInstance;
+  report: BackendReport;
+}
+
+const DEVICES: readonly Device[] = ['auto', 'cpu', 'webgpu'];
+const DTYPES: readonly Dtype[] = ['f32', 'q8', 'q4'];
+
+/** Takes the device that `options` ask for, or the CPU with the reason why not. */
+export async function chooseBackend(cores: Cores, options: LoadOptions): Promise<Backend> {
+  const device = oneOf('device', DEVICES, options.device ?? 'auto');
+  const dtype = options.dtype === undefined ? undefined : oneOf('dtype', DTYPES, options.dtype);
+  if (device === 'cpu') return onCpu(cores, dtype, 'The CPU was asked for.');
+  if (dtype === 'q8' || dtype === 'q4') {
+    if (device === 'auto') return onCpu(cores, dtype, `The CPU was taken because ${dtype} weights run there only.`);
+    throw new PilotlightError('INVALID_INPUT', `dtype: '${dtype}' runs on the CPU only; device 'webgpu' takes 'f32'`);
+  }
+  const found = await tryWebGpu(cores, device === 'auto');
+  return typeof found === 'string' ? onCpu(cores, dtype, `The CPU was taken because ${found}.`) : found;
+}
+
+async function onCpu({ cpu }: Cores, dtype: Dtype = 'q8', reason: string): Promise<Backend> {
+  const instance = await cpu.instance();
+  const { simd } = await instance.run(({ coreInfo }) => coreInfo());
+  return { instance, report: { device: 'cpu', dtype, simd, reason } };
+}
+
+/** WebGPU if it works, and with `onlyIfFaster` if it also pays; else a clause that says why not. */
+async function tryWebGpu({ webgpu }: Cores, onlyIfFaster: boolean): Promise<Backend | string> {
+  if (!webgpu) return 'this entry of the package carries no WebGPU code';
+  const adapter = await findAdapter();
+  if (typeof adapter === 'string') return adapter;
+  if (onlyIfFaster && adapter.software) return `the only WebGPU adapter is a software one (${nameOf(adapter)})`;
+  try {
+    const instance = await webgpu.instance();
+    const { cpuMs, gpuMs, maxAbsError } = await instance.gpu();
+    const times = `a timed probe took ${gpuMs.toFixed(1)} ms on it and ${cpuMs.toFixed(1)} ms on the CPU`;
+    if (onlyIfFaster && !(gpuMs < cpuMs)) return `the GPU (${nameOf(adapter)}) is no faster: ${times}`;
+    const { simd } = await instance.run(({ coreInfo }) => coreInfo());
+    const why = onlyIfFaster ? times : 'it was asked for';
+    const reason = `WebGPU was taken because ${why}; its self-test agrees with the CPU to ${maxAbsError.toExponential(1)}.`;
+    return { instance, report: { device: 'webgpu', dtype: 'f32', simd, reason, adapter } };
+  } catch (error) {
+    return `WebGPU could not be used (${toPilotlightError(error).message})`;
+  }
+}
+
+function nameOf({ description, vendor, architecture }: AdapterReport): string {
+  return description || [vendor, architecture].filter(Boolean).join(' ') || 'unnamed';
+}
+
+function oneOf<T extends string>(option: string, allowed: readonly T[], value: unknown): T {
+  const found = allowed.find((candidate) => candidate === value);
+  if (found) return found;
+  const got = typeof value === 'string' ? `'${value}'` : String(value);
+  throw new PilotlightError(
+    'INVALID_INPUT',
+    `${option}: expected ${allowed.map((name) => `'${name}'`).join(', ')}, got ${got}`,
+  );
+}

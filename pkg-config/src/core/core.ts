@@ -1,0 +1,82 @@
+import { PilotlightError, toPilotlightError } from '../error.js';
+import { has } from '../inputs/foreign.js';
+import type { Glue, WasmSource } from './glue.js';
+import { CoreInstance } from './instance.js';
+
+/** Where a core's two files come from in this runtime. */
+export interface CoreFiles {
+  /** For messages, for example `core/simd.wasm`. */
+  readonly name: string;
+  glue(): Glue | Promise<Glue>;
+  wasm(): WasmSource | Promise<WasmSource>;
+}
+
+/** A core that is fetched and instantiated when it is first wanted. */
+export class Core {
+  readonly #files: CoreFiles;
+  #instance: Promise<CoreInstance> | undefined;
+
+  constructor(files: CoreFiles) {
+    this.#files = files;
+  }
+
+  /** The running instance: the one there is, or a fresh one at the start, after a failure, and after a trap. */
+  async instance(override?: WasmSource | Promise<WasmSource>): Promise<CoreInstance> {
+    const before = this.#instance;
+    const earlier = await before?.catch(() => undefined);
+    // Of two loads that find the same trapped instance, one replaces it.
+    if (before && earlier?.trapped && this.#instance === before) {
+      this.#instance = this.#restart(earlier).catch((error: unknown) => {
+        this.#instance = before;
+        throw error;
+      });
+    }
+    this.#instance ??= this.#start(override).catch((error: unknown) => {
+      this.#instance = undefined;
+      throw error;
+    });
+    return this.#instance;
+  }
+
+  /** The instance if it runs already; starts nothing. */
+  async running(): Promise<CoreInstance | undefined> {
+    const instance = await this.#instance?.catch(() => undefined);
+    return instance?.trapped ? undefined : instance;
+  }
+
+  async #start(override: WasmSource | Promise<WasmSource> | undefined): Promise<CoreInstance> {
+    const { name } = this.#files;
+    let glue: Glue;
+    let wasm: WasmSource;
+    try {
+      [glue, wasm] = await Promise.all([this.#files.glue(), override ?? this.#files.wasm()]);
+    } catch (error) {
+      if (error instanceof PilotlightError) throw error;
+      const { message } = toPilotlightError(error);
+      throw new PilotlightError('FETCH_FAILED', `${name}: ${message}`, error);
+    }
+    const response = has(wasm, 'arrayBuffer') ? (wasm as Response) : undefined;
+    if (response && !response.ok) {
+      const message = `${name}: the host answered ${response.status} for ${response.url}`;
+      throw new PilotlightError('FETCH_FAILED', message, undefined, { status: response.status, reason: 'status' });
+    }
+    try {
+      // The glue knows no `Response` but that of the class of that name, which some servers replace.
+      const foreign = response && !(typeof Response === 'function' && response instanceof Response);
+      await glue.default({ module_or_path: foreign ? await response.arrayBuffer() : wasm });
+    } catch (error) {
+      const { message } = toPilotlightError(error);
+      throw new PilotlightError('BACKEND_UNAVAILABLE', `${name}: WebAssembly could not be started: ${message}`, error);
+    }
+    return new CoreInstance(glue);
+  }
+
+  async #restart({ glue }: CoreInstance): Promise<CoreInstance> {
+    try {
+      await glue.__wbg_reset_state();
+    } catch (error) {
+      throw new PilotlightError('BACKEND_UNAVAILABLE', `${this.#files.name}: no new instance after a trap`, error);
+    }
+    return new CoreInstance(glue);
+  }
+}

@@ -1,0 +1,103 @@
+import type {
+  Embeddings,
+  ImageEmbeddings,
+  IndexPrecision,
+  LabelScore,
+  SearchHit,
+  StoredModel,
+  VectorId,
+} from '../../../types/index.js';
+import type { Picture } from '../../inputs/images.js';
+import type { CoreInfo, CorePlan, WasmSource } from '../glue.js';
+
+/** The JavaScript that wasm-bindgen writes for a core, with the additions of `build/glue.mjs`. Its names are declared here only. */
+export default function init(source: { module_or_path: WasmSource | Promise<WasmSource> }): Promise<unknown>;
+
+export declare function coreInfo(): CoreInfo;
+
+/** A loaded model inside a core's memory. */
+export declare class TextEmbedderHandle {
+  private constructor();
+  /** `options` are `LoadOptions` with `device` and `dtype` decided. */
+  static load(model: string, options: object): Promise<TextEmbedderHandle>;
+  embed(texts: unknown, options: unknown): Promise<Embeddings>;
+  readonly dimensions: number;
+  readonly maxTokens: number;
+  free(): void;
+}
+
+/** Loaded towers of CLIP inside a core's memory. */
+export declare class ImageTextEmbedderHandle {
+  private constructor();
+  static load(model: string, options: object): Promise<ImageTextEmbedderHandle>;
+  embedTexts(texts: unknown, options: unknown): Promise<Embeddings>;
+  /** Asks for one picture after the other. */
+  embedImages(count: number, picture: (index: number) => Promise<Picture>, options: unknown): Promise<ImageEmbeddings>;
+  classify(picture: Picture, labels: unknown, templates: unknown, options: unknown): Promise<LabelScore[]>;
+  readonly dimensions: number;
+  readonly maxTokens: number | undefined;
+  free(): void;
+}
+
+/** A loaded digit generator inside a core's memory. */
+export declare class DigitGeneratorHandle {
+  private constructor();
+  /** `options` are `LoadOptions` with the weights in `files`. */
+  static load(options: object): Promise<DigitGeneratorHandle>;
+  /** Seven numbers for each picture, see `inputs/digit-requests.ts`; 784 grey values for each come back. */
+  generate(requests: Float64Array, options: object): Promise<Uint8Array>;
+  free(): void;
+}
+
+/** A loaded judge inside a core's memory. */
+export declare class DigitClassifierHandle {
+  private constructor();
+  static load(options: object): Promise<DigitClassifierHandle>;
+  /** Ten probabilities for each picture of 784 grey values. */
+  read(pictures: Uint8Array, options: object): Promise<Float32Array>;
+  free(): void;
+}
+
+/** An index inside a core's memory. Its calls compute until they are done, but for `save`. */
+export declare class VectorIndexHandle {
+  constructor(options: object);
+  static fromBytes(bytes: Uint8Array): VectorIndexHandle;
+  static load(name: string, options: object): Promise<VectorIndexHandle | undefined>;
+  static delete(name: string, options: object): Promise<boolean>;
+  readonly size: number;
+  readonly dimensions: number;
+  readonly precision: IndexPrecision;
+  readonly prefilter: boolean;
+  readonly source: string | undefined;
+  readonly memoryBytes: number;
+  /** What `write` fills. */
+  readonly byteLength: number;
+  has(id: VectorId): boolean;
+  ids(): VectorId[];
+  add(ids: readonly VectorId[], vectors: Float32Array, tags: unknown): void;
+  update(ids: readonly VectorId[], vectors: Float32Array, tags: unknown): void;
+  remove(ids: readonly VectorId[]): number;
+  search(query: Float32Array, k: number, options: object): SearchHit[];
+  write(to: Uint8Array): void;
+  save(name: string, options: object): Promise<void>;
+  free(): void;
+}
+
+/** `options` are `LoadOptions` with `device` and `dtype` decided. */
+export declare function planModel(model: string, options: object): Promise<CorePlan>;
+export declare function refreshModel(model: string, options: object): Promise<void>;
+export declare function listModels(options: object): Promise<StoredModel[]>;
+export declare function deleteModel(key: string, options: object): Promise<boolean>;
+export declare function exportModel(
+  key: string,
+  take: (file: string, bytes: Uint8Array) => Promise<void>,
+  options: object,
+): Promise<boolean>;
+export declare function sweepModels(options: object): Promise<void>;
+
+/** Makes a new instance of the same module; objects of the old one are dead. */
+export declare function __wbg_reset_state(): Promise<void>;
+/** Sets who hears of a trap. */
+export declare function onTrap(listener: (error: unknown) => void): void;
+/** Says that there was a trap, to the listener and to stale callbacks. */
+export declare function trapped(error: unknown): void;

@@ -1,0 +1,72 @@
+import type { Caller } from '../calls/caller.js';
+import { PilotlightError } from '../error.js';
+import type { Glue, GpuReport } from './glue.js';
+
+/** One instance of a core. A trap leaves its memory in an unknown state, so from then on every call is refused. */
+export class CoreInstance {
+  readonly glue: Glue;
+  #gpu: Promise<GpuReport> | undefined;
+  #trap: PilotlightError | undefined;
+  /** Rejects each call under way: a trap inside one of Rust's futures leaves its promise pending for ever. */
+  #underWay = new Set<(error: PilotlightError) => void>();
+
+  constructor(glue: Glue) {
+    this.glue = glue;
+    glue.onTrap((error) => {
+      this.#trap = new PilotlightError('INTERNAL', 'the WebAssembly instance trapped; load again', error);
+      for (const reject of this.#underWay) reject(this.#trap);
+      this.#underWay.clear();
+    });
+  }
+
+  get trapped(): boolean {
+    return this.#trap !== undefined;
+  }
+
+  /** Calls into Rust; rejects with `INTERNAL` when the instance traps, in this call or beside it. A `caller` that is gone is forgotten. */
+  run<T>(call: (glue: Glue) => T | Promise<T>, caller?: Caller): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.#trap) throw this.#trap;
+      this.#underWay.add(reject);
+      const settle = (): void => void this.#underWay.delete(reject);
+      caller?.whenGone.add(settle);
+      try {
+        void Promise.resolve(call(this.glue)).then(resolve, reject).finally(settle);
+      } catch (error) {
+        if (isTrap(error)) this.glue.trapped(error);
+        settle();
+        reject(this.#trap ?? error);
+      }
+    });
+  }
+
+  /** As `run`, for what is done when it returns; throws. */
+  now<T>(call: (glue: Glue) => T): T {
+    if (this.#trap) throw this.#trap;
+    try {
+      return call(this.glue);
+    } catch (error) {
+      if (isTrap(error)) this.glue.trapped(error);
+      throw this.#trap ?? error;
+    }
+  }
+
+  /** Creates the GPU device and tests it, once; after a failure the next call tries again. */
+  gpu(): Promise<GpuReport> {
+    this.#gpu ??= this.run(({ initGpu }) => {
+      if (!initGpu) throw new PilotlightError('INTERNAL', 'this core was built without WebGPU');
+      return initGpu();
+    }).catch((error: unknown) => {
+      this.#gpu = undefined;
+      throw error;
+    });
+    return this.#gpu;
+  }
+}
+
+/** A stack overflow is a RangeError in V8 and JavaScriptCore, an InternalError in SpiderMonkey. */
+function isTrap(error: unknown): boolean {
+  return (
+    error instanceof WebAssembly.RuntimeError || error instanceof RangeError || Object(error).name === 'InternalError'
+  );
+}

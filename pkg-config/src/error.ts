@@ -1,0 +1,66 @@
+import type * as Api from '../types/index.js';
+import type { ErrorCode, FetchReason } from '../types/index.js';
+
+const CODES: readonly ErrorCode[] = [
+  'INVALID_INPUT',
+  'INVALID_WEIGHTS',
+  'UNSUPPORTED_MODEL',
+  'RESOURCE_LIMIT',
+  'FETCH_FAILED',
+  'INTEGRITY',
+  'QUOTA_EXCEEDED',
+  'BACKEND_UNAVAILABLE',
+  'ABORTED',
+  'DISPOSED',
+  'INTERNAL',
+];
+
+/** The same in every script of the package, each of which has a class of its own: one knows the others' errors. */
+const BRAND = Symbol.for('pilotlight.error');
+
+/** The one error class that leaves the package. */
+export class PilotlightError extends Error implements Api.PilotlightError {
+  override readonly name = 'PilotlightError';
+  readonly code: ErrorCode;
+  // Declared, not defined: what is unknown is absent.
+  declare readonly needed?: number;
+  declare readonly available?: number;
+  declare readonly status?: number;
+  declare readonly reason?: FetchReason;
+  declare readonly file?: string;
+  declare readonly tensor?: string;
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return value instanceof Error && BRAND in value;
+  }
+
+  constructor(code: ErrorCode, message: string, cause?: unknown, details: ErrorDetails = {}) {
+    super(message, cause === undefined ? undefined : { cause });
+    Object.defineProperty(this, BRAND, { value: true });
+    this.code = code;
+    Object.assign(this, detailsIn(details));
+  }
+}
+
+/** What Rust, the runtime or a user's callback threw, as a `PilotlightError`. */
+export function toPilotlightError(thrown: unknown): PilotlightError {
+  if (thrown instanceof PilotlightError) return thrown;
+  // By name: an Error's message is not among its own enumerable properties.
+  const { code, name, message, cause } = Object(thrown) as Record<'code' | 'name' | 'message' | 'cause', unknown>;
+  const words = typeof message === 'string' && message !== '' ? message : String(thrown);
+  // `AbortSignal.timeout()` gives a TimeoutError.
+  if (name === 'AbortError' || name === 'TimeoutError') return new PilotlightError('ABORTED', words, thrown);
+  const known = CODES.find((candidate) => candidate === code);
+  return known
+    ? new PilotlightError(known, words, cause, Object(thrown) as ErrorDetails)
+    : new PilotlightError('INTERNAL', words, thrown);
+}
+
+const DETAILS = ['needed', 'available', 'status', 'reason', 'file', 'tensor'] as const;
+
+/** What of an error programs can read beside its code, where it is known. */
+export type ErrorDetails = Pick<Api.PilotlightError, (typeof DETAILS)[number]>;
+
+function detailsIn(thrown: ErrorDetails): ErrorDetails {
+  return Object.fromEntries(DETAILS.filter((name) => thrown[name] !== undefined).map((name) => [name, thrown[name]]));
+}

@@ -1,0 +1,187 @@
+import type { ImageTextEmbedderHandle } from '#core/cpu.js';
+import { cores } from '#runtime';
+import type * as Api from '../types/index.js';
+import { abortable, signalOf } from './calls/abort.js';
+import type { Caller } from './calls/caller.js';
+import { checkModel, checkObject } from './calls/check.js';
+import { CONSTRUCT, checkConstruct } from './calls/construct.js';
+import { Load } from './calls/load.js';
+import { ModelHandle } from './calls/model-handle.js';
+import { chooseBackend } from './core/backend.js';
+import { PilotlightError, toPilotlightError } from './error.js';
+import { isReadOnce } from './inputs/byte-sources.js';
+import { pictureOf } from './inputs/images.js';
+
+const TOWERS: readonly Api.Tower[] = ['text', 'image'];
+
+/** What CLIP's authors found to help: a label alone is seldom what a caption says. */
+const TEMPLATE = 'a photo of a {}.';
+
+/** Embeds images and texts in one space: the towers of CLIP in a core, with their queue. */
+export class ImageTextEmbedder implements Api.ImageTextEmbedder {
+  readonly dimensions: number;
+  // Declared, not defined: without the text tower it is absent.
+  declare readonly maxTokens?: number;
+  readonly towers: readonly Api.Tower[];
+  readonly backend: Api.BackendReport;
+  readonly #model: ModelHandle<ImageTextEmbedderHandle>;
+  /** To be called at the first answer. */
+  #answered: (() => void) | undefined;
+
+  constructor(
+    key: symbol,
+    model: ModelHandle<ImageTextEmbedderHandle>,
+    handle: ImageTextEmbedderHandle,
+    towers: readonly Api.Tower[],
+    backend: Api.BackendReport,
+    answered: () => void,
+  ) {
+    checkConstruct(key, 'ImageTextEmbedder');
+    this.#model = model;
+    this.dimensions = handle.dimensions;
+    const { maxTokens } = handle;
+    if (maxTokens !== undefined) this.maxTokens = maxTokens;
+    this.towers = towers;
+    this.backend = backend;
+    this.#answered = answered;
+  }
+
+  static async load(model: string, options: Api.ImageTextLoadOptions = {}): Promise<ImageTextEmbedder> {
+    try {
+      const signal = signalOf(checkObject('options', options));
+      checkModel(model, options);
+      const towers = towersOf(options);
+      if (towers.length > 1) checkReadTwice(options.files);
+      const { instance, report } = await abortable(chooseBackend(cores, options), signal);
+      const { device, dtype } = report;
+      const load = new Load(model, { ...options, towers, device, dtype });
+      const handle = await load.run(instance, ({ ImageTextEmbedderHandle }, resolved) =>
+        ImageTextEmbedderHandle.load(model, resolved),
+      );
+      return new ImageTextEmbedder(
+        CONSTRUCT,
+        new ModelHandle('ImageTextEmbedder', instance, handle),
+        handle,
+        towers,
+        report,
+        () => load.refresh(instance),
+      );
+    } catch (error) {
+      throw toPilotlightError(error);
+    }
+  }
+
+  async embedTexts(texts: string | readonly string[], options: Api.EmbedOptions = {}): Promise<Api.Embeddings> {
+    return this.#call(options, (handle, caller) => handle.embedTexts(texts, { ...options, caller }));
+  }
+
+  async embedImages(
+    images: Api.ImageSource | readonly Api.ImageSource[],
+    options: Api.EmbedImagesOptions = {},
+  ): Promise<Api.ImageEmbeddings> {
+    return this.#call(options, async (handle, caller) => {
+      this.#need('image');
+      const decoder = decoderOf(options);
+      const report = listenerOf(options);
+      const signal = signalOf(options);
+      const sources = Array.isArray(images) ? (images as readonly Api.ImageSource[]) : [images as Api.ImageSource];
+      const total = sources.length;
+      let failure: unknown;
+      // A picture is read only when the one before is done: a folder of photos does not fit into memory.
+      const read = async (index: number) => {
+        if (index > 0) report(index, total);
+        try {
+          return await pictureOf(sources[index] as Api.ImageSource, `images[${index}]`, decoder, signal);
+        } catch (error) {
+          failure = error;
+          throw error;
+        }
+      };
+      try {
+        const embeddings = await handle.embedImages(total, read, { ...options, caller });
+        if (total > 0) report(total, total);
+        return embeddings;
+      } catch (error) {
+        throw failure ?? error;
+      }
+    });
+  }
+
+  async classify(
+    image: Api.ImageSource,
+    labels: readonly string[],
+    options: Api.ClassifyOptions = {},
+  ): Promise<Api.LabelScore[]> {
+    return this.#call(options, async (handle, caller) => {
+      this.#need('text');
+      this.#need('image');
+      if (!Array.isArray(labels))
+        throw new PilotlightError('INVALID_INPUT', `labels: expected an array of strings, got ${typeof labels}`);
+      const picture = await pictureOf(image, 'image', decoderOf(options), signalOf(options));
+      return handle.classify(picture, labels, options.template ?? TEMPLATE, { ...options, caller });
+    });
+  }
+
+  dispose(): void {
+    this.#model.dispose();
+  }
+
+  /** In the core's words, but before a picture is fetched in vain. */
+  #need(tower: Api.Tower): void {
+    if (!this.towers.includes(tower))
+      throw new PilotlightError('INVALID_INPUT', `the ${tower} tower was not loaded: have '${tower}' in towers`);
+  }
+
+  async #call<T>(options: object, work: (handle: ImageTextEmbedderHandle, caller: Caller) => Promise<T>): Promise<T> {
+    const result = await this.#model.call(options, work);
+    this.#answered?.();
+    this.#answered = undefined;
+    return result;
+  }
+}
+
+function towersOf({ towers = TOWERS }: Api.ImageTextLoadOptions): Api.Tower[] {
+  // Names are the core's to check.
+  if (Array.isArray(towers)) return [...new Set(towers as readonly Api.Tower[])];
+  throw new PilotlightError(
+    'INVALID_INPUT',
+    `towers: expected an array of 'text' and 'image', got ${towers === null ? 'null' : typeof towers}`,
+  );
+}
+
+/** Small files that only one tower reads. */
+const READ_ONCE = ['tokenizer.json', 'preprocessor_config.json'];
+
+function checkReadTwice(files: Api.LoadOptions['files']): void {
+  for (const [name, source] of Object.entries(files ?? {})) {
+    if (isReadOnce(source) && !READ_ONCE.includes(name)) {
+      throw new PilotlightError(
+        'INVALID_INPUT',
+        `files: ${name} can be read once only, and both towers need it; give a Blob or bytes, or load one tower`,
+      );
+    }
+  }
+}
+
+/** Tells the caller's listener; one that throws does not break the call. */
+function listenerOf({ onProgress }: Api.EmbedImagesOptions): (loaded: number, total: number) => void {
+  const listener: unknown = onProgress;
+  if (listener === undefined || listener === null) return () => {};
+  if (typeof listener !== 'function')
+    throw new PilotlightError('INVALID_INPUT', `onProgress: expected a function, got ${typeof listener}`);
+  return (loaded, total) => {
+    try {
+      onProgress?.({ loaded, total });
+    } catch {
+      // As while loading.
+    }
+  };
+}
+
+function decoderOf({ decoder = 'pilotlight' }: { decoder?: unknown }): 'pilotlight' | 'browser' {
+  if (decoder === 'pilotlight' || decoder === 'browser') return decoder;
+  throw new PilotlightError(
+    'INVALID_INPUT',
+    `decoder: expected 'pilotlight' or 'browser', got ${typeof decoder === 'string' ? `'${decoder}'` : typeof decoder}`,
+  );
+}

@@ -1,0 +1,9 @@
+/** What `pilotlight` exports, in every runtime: the build makes one script of it for each file in `runtime/`. */
+export { diagnose } from './diagnose.js';
+export { DigitGenerator } from './digit-generator.js';
+export { PilotlightError } from './error.js';
+export { ImageTextEmbedder } from './image-text-embedder.js';
+export { init } from './init.js';
+export { models } from './models.js';
+export { TextEmbedder } from './text-embedder.js';
+export { VectorIndex } from './vector-index.js';

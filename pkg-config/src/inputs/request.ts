@@ -1,0 +1,61 @@
+import type { LoadOptions } from '../../types/index.js';
+import { PilotlightError } from '../error.js';
+import type { ByteReader } from './byte-reader.js';
+import { type BodyLike, openBody, sourcesOf } from './byte-sources.js';
+import { has, kindOf } from './foreign.js';
+
+/** An answer of a host, as WebAssembly asks for it. */
+export interface Answer {
+  readonly status: number;
+  readonly statusText: string;
+  readonly ok: boolean;
+  /** Whether it is of the page's own origin: of others one does not see how they are compressed. */
+  readonly basic: boolean;
+  header(name: string): string | undefined;
+  text(): Promise<string>;
+  open(): ByteReader;
+}
+
+/** Asks a host. `noStore` keeps what is stored anyway out of the browser's cache; Workers know no cache modes. */
+export type Request = (
+  url: string,
+  range: string | undefined,
+  authorization: string | undefined,
+  noStore: boolean,
+) => Promise<Answer>;
+
+/** The options by which WebAssembly comes to its bytes. */
+export function byteOptions({ files }: Pick<LoadOptions, 'files'>, signal: AbortSignal | undefined): object {
+  return { request: requestWith(signal), files: sourcesOf(files, signal) };
+}
+
+function requestWith(signal: AbortSignal | undefined): Request {
+  return async (url, range, authorization, noStore) => {
+    const answer: unknown = await globalThis.fetch(url, {
+      headers: { ...(range && { Range: range }), ...(authorization && { Authorization: authorization }) },
+      ...(noStore && { cache: 'no-store' }),
+      ...(signal && { signal }),
+    });
+    return answerOf(answer, signal);
+  };
+}
+
+/** By what it can do: servers such as @hono/node-server replace the global `Response`, of which fetch's are then none. */
+function answerOf(answer: unknown, signal: AbortSignal | undefined): Answer {
+  const response = Object(answer) as Partial<Response> & BodyLike;
+  const { status, statusText, type, headers } = response;
+  if (typeof status !== 'number' || !has(headers, 'get'))
+    throw new PilotlightError('FETCH_FAILED', `fetch gave ${kindOf(answer)}, expected a Response`);
+  return {
+    status,
+    statusText: typeof statusText === 'string' ? statusText : '',
+    ok: status >= 200 && status < 300,
+    basic: type === 'basic',
+    header(name) {
+      const value: unknown = headers.get(name);
+      return typeof value === 'string' ? value : undefined;
+    },
+    text: async () => String(await (response as Response).text()),
+    open: () => openBody(response, signal),
+  };
+}

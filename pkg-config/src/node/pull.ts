@@ -1,0 +1,178 @@
+import { createHash } from 'node:crypto';
+import { type FileHandle, mkdir, open, rename, rm, rmdir } from 'node:fs/promises';
+import path from 'node:path';
+import { cores } from '#runtime';
+import type { Dtype, LoadOptions, LoadProgress, StoredModel, Verified } from '../../types/index.js';
+import { toPilotlightError } from '../error.js';
+import { ImageTextEmbedder } from '../image-text-embedder.js';
+import { models } from '../models.js';
+import { TextEmbedder } from '../text-embedder.js';
+import { syncFolder, writeThrough } from './disk.js';
+import { fileStore } from './file-store.js';
+import { describe, LOCK, type Lock, readLock } from './lock.js';
+
+export interface PullOptions {
+  model: string;
+  dtype: Dtype;
+  revision: string;
+  host: string;
+  token?: string;
+  /** The folder that will hold `{model}/resolve/{revision}/{file}`. */
+  out: string;
+  signal: AbortSignal;
+  onProgress(event: LoadProgress): void;
+}
+
+export interface Pulled {
+  /** Where the files are now. */
+  folder: string;
+  commit: string;
+  /** By what it was checked when it was fetched. */
+  verified: Verified | undefined;
+  /** What the lock file has now. */
+  lock: Lock;
+}
+
+/** Where a pull keeps what it has so far, inside `out`. */
+export const WORK = '.pilotlight';
+const STORE = 'store';
+
+/** Loads a model as a page would, and lays the files from which a page loads it with the least effort. */
+export async function pull(options: PullOptions): Promise<Pulled> {
+  const work = path.join(options.out, WORK, nameOf(options));
+  try {
+    const pulled = await pullBy(work, options);
+    await rm(work, { recursive: true, force: true });
+    return pulled;
+  } finally {
+    // What is not empty holds what the next pull goes on with, this one's or another's.
+    for (const folder of [path.join(work, STORE), work, path.dirname(work)]) await rmdir(folder).catch(() => {});
+  }
+}
+
+async function pullBy(work: string, { out, ...options }: PullOptions): Promise<Pulled> {
+  const { model, dtype, revision, signal } = options;
+  const store = fileStore(path.join(work, STORE));
+  const embedder = await loadAny(model, { ...options, device: 'cpu', store });
+  embedder.dispose();
+
+  // The work folder is that of these very options, so what is there is this model, or its parts.
+  const parts = (await models.list({ store })).filter(({ whole }) => whole);
+  const [stored] = parts;
+  if (!stored) throw new Error(`${model} (${dtype}) was loaded, but is not in ${work}`);
+  const made = path.join(work, 'made');
+  const keys = parts.map(({ key }) => key);
+  const files = await exportTo(made, keys, store, signal);
+  const folder = path.join(out, ...model.split('/'), 'resolve', ...revision.split('/'));
+  const lock = await lay(made, files, folder, stored.commit);
+  return { folder, commit: stored.commit, verified: weakest(parts), lock };
+}
+
+/** As what its config says it is. */
+async function loadAny(model: string, options: LoadOptions): Promise<{ dispose(): void }> {
+  try {
+    return await TextEmbedder.load(model, options);
+  } catch (error) {
+    const { code } = toPilotlightError(error);
+    if (code !== 'UNSUPPORTED_MODEL') throw error;
+    // What is wrong with it as a sentence encoder says more, where it is neither.
+    return ImageTextEmbedder.load(model, options).catch((other: unknown) =>
+      Promise.reject(toPilotlightError(other).code === code ? error : other),
+    );
+  }
+}
+
+const STRENGTH: readonly (Verified | undefined)[] = [undefined, 'length', 'lock', 'sha256'];
+
+function weakest(parts: readonly StoredModel[]): Verified | undefined {
+  return STRENGTH.find((verified) => parts.some((part) => part.verified === verified));
+}
+
+/** Each pull has a work folder of its own, so that none disturbs another; its name is the same when it is tried again. */
+function nameOf({ host, model, revision, dtype }: Pick<PullOptions, 'host' | 'model' | 'revision' | 'dtype'>): string {
+  return createHash('sha256')
+    .update(JSON.stringify([host, model, revision, dtype]))
+    .digest('hex')
+    .slice(0, 16);
+}
+
+/** Writes the files of stored models, or parts of one, into an empty folder and returns their paths. */
+async function exportTo(
+  folder: string,
+  keys: string[],
+  store: ReturnType<typeof fileStore>,
+  signal: AbortSignal,
+): Promise<string[]> {
+  await rm(folder, { recursive: true, force: true });
+  const files: string[] = [];
+  let current: string | undefined;
+  let handle: FileHandle | undefined;
+  let failure: unknown;
+
+  async function close(): Promise<void> {
+    await handle?.sync();
+    await handle?.close();
+    handle = undefined;
+  }
+
+  /** Pieces come file after file. */
+  async function take(file: string, bytes: Uint8Array): Promise<void> {
+    try {
+      signal.throwIfAborted();
+      if (file !== current) {
+        await close();
+        current = file;
+        // Parts of a model share their config.
+        if (files.includes(file)) return;
+        files.push(file);
+        await mkdir(path.dirname(path.join(folder, file)), { recursive: true });
+        handle = await open(path.join(folder, file), 'wx');
+      }
+      await handle?.writeFile(bytes);
+    } catch (error) {
+      // Rust would tell only its words.
+      failure = error;
+      throw error;
+    }
+  }
+
+  try {
+    const instance = await cores.cpu.instance();
+    for (const key of keys) {
+      await instance.run(({ exportModel }) => exportModel(key, take, { store }));
+      await close();
+      current = undefined;
+    }
+  } catch (error) {
+    await handle?.close();
+    throw failure ?? toPilotlightError(error);
+  }
+  return files;
+}
+
+/**
+ * Moves finished files to where they are served, the lock file last. What of the same commit is there already stays listed, so
+ * that dtypes lie side by side; of another commit nothing stays.
+ */
+async function lay(from: string, files: string[], folder: string, commit: string): Promise<Lock> {
+  // One that cannot be read is replaced.
+  const before = await readLock(folder).catch(() => undefined);
+  const listed = before?.commit === commit ? { ...before.files } : {};
+  for (const file of files) listed[file] = await describe(path.join(from, file));
+  const sorted = Object.entries(listed).sort(([a], [b]) => (a < b ? -1 : 1));
+  const lock: Lock = { version: 1, commit, files: Object.fromEntries(sorted) };
+
+  for (const file of files) {
+    const to = path.join(folder, file);
+    await mkdir(path.dirname(to), { recursive: true });
+    await rename(path.join(from, file), to);
+    await syncFolder(path.dirname(to));
+  }
+  for (const file of Object.keys(before?.files ?? {})) {
+    if (!(file in listed)) await rm(path.join(folder, file), { force: true });
+  }
+  await writeThrough(path.join(from, LOCK), Buffer.from(`${JSON.stringify(lock)}\n`));
+  await rename(path.join(from, LOCK), path.join(folder, LOCK));
+  await syncFolder(folder);
+  return lock;
+}

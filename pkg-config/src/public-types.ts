@@ -1,0 +1,12 @@
+/**
+ * Compiled, never shipped: the exports are what the published types say. A class's `implements` compares instances only;
+ * here its static functions are compared too, and no export may be missing or too many.
+ */
+
+/** A class without its constructor, which is private in the published types. */
+type Public<T> = T extends (...args: never[]) => unknown ? T : Pick<T, keyof T>;
+type PublicOf<Module> = { [Name in keyof Module]: Public<Module[Name]> };
+type Matches<Module extends PublicOf<Types>, Types> = Exclude<keyof Module, keyof Types> extends never ? true : never;
+
+export const index: Matches<typeof import('./index.js'), typeof import('../types/index.js')> = true;
+export const judge: Matches<typeof import('./judge.js'), typeof import('../types/judge.js')> = true;

@@ -1,0 +1,10 @@
+import * as glue from '#core/cpu.js';
+import relaxed from '#core/relaxed.wasm';
+import type { Cores } from '../core/backend.js';
+import { Core } from '../core/core.js';
+
+/** Cloudflare Workers: code may come only from the Worker's own upload, compiled there. workerd has relaxed SIMD. */
+export const cores: Cores = {
+  runtime: 'workerd',
+  cpu: /* @__PURE__ */ new Core({ name: 'core/relaxed.wasm', glue: () => glue, wasm: () => relaxed }),
+};

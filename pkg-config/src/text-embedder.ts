@@ -1,0 +1,64 @@
+import type { TextEmbedderHandle } from '#core/cpu.js';
+import { cores } from '#runtime';
+import type * as Api from '../types/index.js';
+import { abortable, signalOf } from './calls/abort.js';
+import { checkModel, checkObject } from './calls/check.js';
+import { CONSTRUCT, checkConstruct } from './calls/construct.js';
+import { Load } from './calls/load.js';
+import { ModelHandle } from './calls/model-handle.js';
+import { chooseBackend } from './core/backend.js';
+import { toPilotlightError } from './error.js';
+
+/** Embeds texts: a model in a core, with its queue. */
+export class TextEmbedder implements Api.TextEmbedder {
+  readonly dimensions: number;
+  readonly maxTokens: number;
+  readonly backend: Api.BackendReport;
+  readonly #model: ModelHandle<TextEmbedderHandle>;
+  /** To be called at the first answer. */
+  #answered: (() => void) | undefined;
+
+  constructor(
+    key: symbol,
+    model: ModelHandle<TextEmbedderHandle>,
+    handle: TextEmbedderHandle,
+    backend: Api.BackendReport,
+    answered: () => void,
+  ) {
+    checkConstruct(key, 'TextEmbedder');
+    this.#model = model;
+    this.dimensions = handle.dimensions;
+    this.maxTokens = handle.maxTokens;
+    this.backend = backend;
+    this.#answered = answered;
+  }
+
+  static async load(model: string, options: Api.LoadOptions = {}): Promise<TextEmbedder> {
+    try {
+      const signal = signalOf(checkObject('options', options));
+      checkModel(model, options);
+      const { instance, report } = await abortable(chooseBackend(cores, options), signal);
+      const { device, dtype } = report;
+      const load = new Load(model, { ...options, device, dtype });
+      const handle = await load.run(instance, ({ TextEmbedderHandle }, resolved) =>
+        TextEmbedderHandle.load(model, resolved),
+      );
+      return new TextEmbedder(CONSTRUCT, new ModelHandle('TextEmbedder', instance, handle), handle, report, () =>
+        load.refresh(instance),
+      );
+    } catch (error) {
+      throw toPilotlightError(error);
+    }
+  }
+
+  async embed(texts: string | readonly string[], options: Api.EmbedOptions = {}): Promise<Api.Embeddings> {
+    const embeddings = await this.#model.call(options, (handle, caller) => handle.embed(texts, { ...options, caller }));
+    this.#answered?.();
+    this.#answered = undefined;
+    return embeddings;
+  }
+
+  dispose(): void {
+    this.#model.dispose();
+  }
+}
