@@ -157,7 +157,7 @@ impl<'a> Fetch<'a> {
         self.hasher.is_some() || self.platform_hash || self.verified == Some(Verified::Sha256)
     }
 
-    /// What a later load needs to resume this download.
+    /// The state that a later load needs to resume this download.
     pub fn state(&self) -> FetchState {
         FetchState {
             hash: self.hasher.as_ref().and_then(Hasher::save),

@@ -31,7 +31,7 @@ use async_trait::async_trait;
 
 use crate::error::{Error, Result};
 
-/// What a host lists of a file.
+/// The size and the digests that a host lists for a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileEntry {
     /// Size in bytes, if the host lists it.

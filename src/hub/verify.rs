@@ -70,11 +70,11 @@ fn bytes<const N: usize>(hex: &str) -> Option<[u8; N]> {
 /// How the bytes of a model were verified against its host, from the weakest to the strongest; the weakest of its files counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verified {
-    /// By their lengths and, if the host sends ETags, by an ETag that stayed the same.
+    /// The lengths were compared and, if the host sends ETags, the ETag stayed the same.
     Length,
-    /// By the digests of tensors in the repository's lock file.
+    /// The digests of tensors were compared with the repository's lock file.
     Lock,
-    /// By the digests of whole files.
+    /// The digests of whole files were compared.
     Sha256,
 }
 

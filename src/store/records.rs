@@ -34,7 +34,7 @@ pub(super) struct Manifest {
     #[serde(rename = "writing")]
     pub write_id: String,
     pub files: BTreeMap<String, StoredFile>,
-    /// By file of the host: the digest that the host listed, or that it had no such file. Tells whether a new commit changed any.
+    /// For each file of the host that was read: its listed digest, or `absent`. They tell whether a new commit changed a file.
     pub sources: BTreeMap<String, String>,
 }
 
@@ -88,7 +88,7 @@ pub(super) struct Partial {
     pub updated: u64,
     /// The files that are complete.
     pub files: BTreeMap<String, StoredFile>,
-    /// As in [`Manifest::sources`].
+    /// The sources of the files so far, as in [`Manifest::sources`].
     pub sources: BTreeMap<String, String>,
     /// The resume point in the weights, if their download has begun.
     pub weights: Option<PartialWeights>,

@@ -116,7 +116,7 @@ pub(super) fn has_all(snapshot: &Snapshot, sources: &BTreeMap<String, String>) -
     !sources.is_empty() && sources.iter().all(same)
 }
 
-/// What identifies a file's content in a snapshot: its digest, or `absent` if there is no such file; `None` if the host lists neither.
+/// The identity of a file's content in a snapshot: its digest, or `absent` if there is no such file; `None` if nothing is listed.
 pub(super) fn source_of(snapshot: &Snapshot, file: &str) -> Option<String> {
     match &snapshot.files {
         None => None,

@@ -21,7 +21,7 @@ use crate::weights::{Resume, ResumePoint, Sink};
 /// Bytes of one chunk: few enough to hold one in memory beside the model and to download it twice, many enough for speed.
 pub const CHUNK: usize = 4 << 20;
 
-/// Where a load stores its model, and how.
+/// The configuration of a load that stores its model.
 #[derive(Clone)]
 pub struct CacheConfig<'a> {
     /// The store to write to and to read from.
