@@ -7,18 +7,13 @@
 
 use pilotlight::{Activation, Dtype, Linear, cpu};
 use pilotlight_kernels::layout::packed_f32_shape;
+use pilotlight_kernels::testing::Random;
 use pilotlight_kernels::{Window, conv2d};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// Reproducible values between -1 and 1. *Source*: Marsaglia, "Xorshift RNGs", 2003.
-fn values(count: usize, mut seed: u32) -> Vec<f32> {
-    let mut next = || {
-        seed ^= seed << 13;
-        seed ^= seed >> 17;
-        seed ^= seed << 5;
-        (seed >> 8) as f32 / (1 << 23) as f32 - 1.0
-    };
-    (0..count).map(|_| next()).collect()
+/// Random values from -1 to 1, the same for the same seed.
+fn values(count: usize, seed: u32) -> Vec<f32> {
+    Random::new(seed).values(count)
 }
 
 /// A linear layer with its input.

@@ -33,6 +33,9 @@ mod error;
 mod hub;
 mod image;
 mod index;
+#[cfg(target_arch = "wasm32")]
+mod interop;
+mod memory;
 mod models;
 mod ops;
 mod scheduler;

@@ -18,6 +18,7 @@ mod norm;
 pub mod pack;
 pub mod scan;
 mod simd;
+pub mod testing;
 mod upsample;
 
 pub use activation::Activation;

@@ -196,6 +196,7 @@ pub fn quantize(row: &[f32], scale: f32, to: &mut [i8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Random;
     use wasm_bindgen_test::wasm_bindgen_test;
 
     /// Edges of the vectors, and the sizes of MiniLM, CLIP and the largest usual ones.
@@ -203,16 +204,9 @@ mod tests {
     /// None, one, what is over of a group, and more than one.
     const ROWS: [usize; 6] = [0, 1, 5, 16, 17, 40];
 
-    /// *Source*: Marsaglia, "Xorshift RNGs", 2003.
     fn random(count: usize) -> Vec<u32> {
-        let mut state = 0x9e37_79b9u32;
-        let next = |_| {
-            state ^= state << 13;
-            state ^= state >> 17;
-            state ^= state << 5;
-            state
-        };
-        (0..count).map(next).collect()
+        let mut random = Random::new(0x9e37_79b9);
+        (0..count).map(|_| random.bits()).collect()
     }
 
     fn padded<T: Copy + Default>(rows: &[T], d: usize) -> Vec<T> {

@@ -7,11 +7,12 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use js_sys::{Reflect, Set};
+use js_sys::Set;
 use wasm_bindgen::prelude::{Closure, wasm_bindgen};
 use wasm_bindgen::{JsCast, JsValue};
 
 use crate::error::{Error, Result};
+use crate::interop::get;
 
 thread_local! {
     static IN_WORKERS: OnceCell<bool> = const { OnceCell::new() };
@@ -20,8 +21,8 @@ thread_local! {
 /// Whether this is Cloudflare Workers, where what a request starts ends with it.
 pub(super) fn requests_own_timers() -> bool {
     let look = || {
-        let navigator = Reflect::get(&js_sys::global(), &"navigator".into()).ok()?;
-        let agent = Reflect::get(&navigator, &"userAgent".into()).ok()?;
+        let navigator = get(&js_sys::global(), "navigator")?;
+        let agent = get(&navigator, "userAgent")?;
         Some(agent.as_string()? == "Cloudflare-Workers")
     };
     IN_WORKERS.with(|known| *known.get_or_init(|| look().unwrap_or(false)))
@@ -55,7 +56,7 @@ async fn while_there<T>(
     options: &JsValue,
     mut work: Pin<Box<dyn Future<Output = Result<T>> + '_>>,
 ) -> Result<T> {
-    let caller = Reflect::get(options, &"caller".into()).ok();
+    let caller = get(options, "caller");
     let Some(caller) = caller.filter(JsValue::is_object) else {
         return work.await;
     };

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use js_sys::{Array, Function, Promise, Reflect, Uint8Array, Uint8ClampedArray};
+use js_sys::{Array, Function, Promise, Uint8Array, Uint8ClampedArray};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
@@ -11,11 +11,13 @@ use super::caller::for_caller;
 use super::error::to_js;
 use super::event_loop::EventLoopScheduler;
 use super::options::{LoadOptions, embed_options, kind, signal_option, texts};
-use super::source::{load_model, object};
+use super::source::load_model;
 use super::text_embedder::{embeddings_to_js, numbers, values_to_js};
 use crate::device::Backend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Rgb, decode};
+use crate::interop::{get, object};
+use crate::memory::{out_of_memory, try_zeros};
 use crate::tasks::ImageTextEmbedder;
 
 /// Loaded towers of CLIP. Calls may overlap; each borrows the model only.
@@ -151,36 +153,32 @@ impl ImageTextEmbedderHandle {
 /// Most bytes of a file, or of pixels.
 const MOST_BYTES: u32 = 256 << 20;
 
-fn try_reserve(bytes: u32) -> Result<Vec<u8>> {
-    let mut copy = Vec::new();
-    if bytes > MOST_BYTES || copy.try_reserve_exact(bytes as usize).is_err() {
+fn buffer(bytes: u32) -> Result<Vec<u8>> {
+    if bytes > MOST_BYTES {
         return Err(Error::new(
             ErrorKind::ResourceLimit,
-            format!(
-                "the picture has {bytes} bytes, expected {MOST_BYTES} at most, and room for them"
-            ),
+            format!("the image has {bytes} bytes, expected at most {MOST_BYTES}"),
         ));
     }
-    copy.resize(bytes as usize, 0);
-    Ok(copy)
+    let message = || format!("there is no memory for the {bytes} bytes of the image");
+    try_zeros(bytes as usize).map_err(|error| out_of_memory(message(), error))
 }
 
 /// A file's bytes are decoded, pixels are taken as they are.
 fn to_picture(value: &JsValue) -> Result<Rgb> {
     if let Some(bytes) = value.dyn_ref::<Uint8Array>() {
-        let mut copy = try_reserve(bytes.length())?;
+        let mut copy = buffer(bytes.length())?;
         bytes.copy_to(&mut copy);
         return decode(&copy);
     }
-    let get = |name: &str| Reflect::get(value, &name.into()).ok();
     let edge = |name: &str| {
-        let edge = get(name)?.as_f64()?;
+        let edge = get(value, name)?.as_f64()?;
         (edge.trunc() == edge && (1.0..=1e9).contains(&edge)).then_some(edge as usize)
     };
-    let data = get("data").and_then(|data| data.dyn_into::<Uint8ClampedArray>().ok());
+    let data = get(value, "data").and_then(|data| data.dyn_into::<Uint8ClampedArray>().ok());
     match (data, edge("width"), edge("height")) {
         (Some(data), Some(width), Some(height)) => {
-            let mut copy = try_reserve(data.length())?;
+            let mut copy = buffer(data.length())?;
             data.copy_to(&mut copy);
             Rgb::from_rgba(width, height, &copy)
         }

@@ -10,6 +10,7 @@ use super::options::{LoadOptions, StoreOptions};
 use super::source::WebSource;
 use super::store::{self, now};
 use crate::error::{Error, Result};
+use crate::interop::message_of;
 use crate::store::{Library, StoredInfo};
 use crate::tasks;
 
@@ -163,8 +164,11 @@ pub async fn export_model(
             Ok(promise) => JsFuture::from(js_sys::Promise::resolve(&promise)).await,
             Err(error) => Err(error),
         };
-        let words = |error| Error::internal(format!("{file} could not be taken: {error:?}"));
-        taken.map(|_| ()).map_err(words)
+        let failed = |error: JsValue| {
+            let message = message_of(&error);
+            Error::internal(format!("{file} could not be exported: {message}"))
+        };
+        taken.map(|_| ()).map_err(failed)
     };
     let export = async {
         match store::open(StoreOptions::new(&options)?.store).await? {

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use js_sys::{Array, Function, Object, Reflect};
+use js_sys::{Array, Function, Object};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::AbortSignal;
 
 use crate::error::{Error, Result};
 use crate::index::{IndexOptions, IndexPrecision};
+use crate::interop::get;
 use crate::tasks::{EmbedOptions, GenerateOptions, Precision, STALL, Tower};
 use crate::weights::Dtype;
 
@@ -31,8 +32,7 @@ impl Options {
     }
 
     fn get(&self, name: &str) -> Option<JsValue> {
-        let value = Reflect::get(self.0.as_ref()?, &name.into()).ok()?;
-        (!value.is_undefined() && !value.is_null()).then_some(value)
+        get(self.0.as_ref()?, name)
     }
 
     fn typed<T: JsCast>(&self, name: &str, expected: &str) -> Result<Option<T>> {

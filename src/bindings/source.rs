@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use burn::tensor::Device;
-use js_sys::{Function, Object, Reflect};
+use js_sys::Function;
 use wasm_bindgen::JsValue;
 
 use super::caller::for_caller;
@@ -13,6 +13,7 @@ use super::store::{self, now};
 use crate::device::Backend;
 use crate::error::{Error, Result};
 use crate::hub::{FilesHost, Host, HubHost};
+use crate::interop::object;
 use crate::store::{CacheConfig, Locks, ModelKey, Store};
 use crate::tasks::{LoadProgress, LoadStatus, Source};
 use crate::weights::Dtype;
@@ -143,14 +144,4 @@ fn report(progress: &LoadProgress, listener: &Function) {
     entries.extend(verified.map(|verified| ("verified", JsValue::from(verified.name()))));
     // A listener that throws does not break the load.
     let _ = listener.call1(&JsValue::NULL, &object(entries));
-}
-
-/// A plain object.
-pub(super) fn object(entries: impl IntoIterator<Item = (&'static str, JsValue)>) -> JsValue {
-    let object = Object::new();
-    for (name, value) in entries {
-        // Setting a property of a fresh, extensible object cannot fail.
-        let _ = Reflect::set(&object, &name.into(), &value);
-    }
-    object.into()
 }

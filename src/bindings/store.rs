@@ -7,6 +7,7 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use super::options::StoreOption;
 use crate::error::{Error, Result};
+use crate::interop::get;
 use crate::store::{IndexedDb, JsLocks, JsStore, Locks, MemoryStore, NoLocks, Store};
 
 thread_local! {
@@ -46,9 +47,8 @@ fn say_once(error: &Error) {
         return;
     }
     let words = format!("pilotlight: {error}, so models are kept in memory until this page closes");
-    let warn = Reflect::get(&js_sys::global(), &"console".into())
-        .and_then(|console| Reflect::get(&console, &"warn".into()));
-    if let Some(warn) = warn.ok().and_then(|warn| warn.dyn_into::<Function>().ok()) {
+    let warn = get(&js_sys::global(), "console").and_then(|console| get(&console, "warn"));
+    if let Some(warn) = warn.and_then(|warn| warn.dyn_into::<Function>().ok()) {
         let _ = warn.call1(&JsValue::NULL, &words.into());
     }
 }

@@ -10,9 +10,10 @@ use super::caller::for_caller;
 use super::error::to_js;
 use super::event_loop::EventLoopScheduler;
 use super::options::{embed_options, texts};
-use super::source::{load_model, object};
+use super::source::load_model;
 use crate::device::Backend;
 use crate::error::Result;
+use crate::interop::object;
 use crate::tasks::{Embeddings, TextEmbedder, Values};
 
 /// A loaded sentence encoder. Calls may overlap; each borrows the model only.

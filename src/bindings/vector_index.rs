@@ -9,10 +9,10 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use super::error::to_js;
 use super::options::{FindOptions, StoreOptions, index_options, kind, strings};
-use super::source::object;
 use super::store;
 use crate::error::{Error, Result};
 use crate::index::{Filter, Hit, Id, SavedIndex, SearchOptions, Tags, VectorIndex, Vectors};
+use crate::interop::object;
 use crate::store::{Chunk, IndexKey, LockGuard, Locks, Store};
 
 /// An index. Calls are synchronous but for those that go to a store.

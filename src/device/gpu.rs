@@ -126,28 +126,22 @@ struct BrowserInfo {
 impl BrowserInfo {
     #[cfg(target_arch = "wasm32")]
     async fn ask() -> Self {
-        use js_sys::{Function, Object, Promise, Reflect};
+        use js_sys::{Function, Promise};
         use wasm_bindgen::{JsCast, JsValue};
 
+        use crate::interop::{get, object};
+
         // (await navigator.gpu.requestAdapter({ powerPreference })).info, of the adapter that burn will also get.
-        async fn info() -> Result<JsValue, JsValue> {
-            let navigator = Reflect::get(&js_sys::global(), &"navigator".into())?;
-            let gpu = Reflect::get(&navigator, &"gpu".into())?;
-            let request: Function = Reflect::get(&gpu, &"requestAdapter".into())?.dyn_into()?;
-            let options = Object::new();
-            Reflect::set(
-                &options,
-                &"powerPreference".into(),
-                &"high-performance".into(),
-            )?;
-            let adapter: Promise = request.call1(&gpu, &options)?.dyn_into()?;
-            Reflect::get(
-                &wasm_bindgen_futures::JsFuture::from(adapter).await?,
-                &"info".into(),
-            )
+        async fn info() -> Option<JsValue> {
+            let gpu = get(&get(&js_sys::global(), "navigator")?, "gpu")?;
+            let request: Function = get(&gpu, "requestAdapter")?.dyn_into().ok()?;
+            let options = object([("powerPreference", "high-performance".into())]);
+            let adapter: Promise = request.call1(&gpu, &options).ok()?.dyn_into().ok()?;
+            let adapter = wasm_bindgen_futures::JsFuture::from(adapter).await.ok()?;
+            get(&adapter, "info")
         }
         let info = info().await.unwrap_or_default();
-        let text = |name: &str| Reflect::get(&info, &name.into()).ok()?.as_string();
+        let text = |name: &str| get(&info, name)?.as_string();
         Self {
             vendor: text("vendor").unwrap_or_default(),
             architecture: text("architecture").unwrap_or_default(),

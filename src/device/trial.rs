@@ -1,6 +1,7 @@
 //! A GPU on trial: does it compute what the CPU computes, and is it faster?
 
 use burn::tensor::{Device, Tensor};
+use pilotlight_kernels::testing::Random;
 use serde::Serialize;
 
 use super::{Gpu, cpu};
@@ -73,7 +74,7 @@ impl Gpu {
 /// The results of every operation, on sizes that are at the edges of the kernels' tiles, and of a whole layer.
 fn outputs(layer: &Layer) -> Vec<(String, Tensor<2>)> {
     let device = &layer.device;
-    let mut values = Values(1);
+    let mut random = RandomTensors::new(1);
     let mut outputs = Vec::new();
     for (m, k, n, activation) in [
         (1, 1, 1, Activation::Identity),
@@ -81,8 +82,8 @@ fn outputs(layer: &Layer) -> Vec<(String, Tensor<2>)> {
         (17, 33, 65, Activation::Gelu),
         (33, 40, 31, Activation::GeluTanh),
     ] {
-        let linear = values.linear(n, k, device);
-        let x = values.matrix(m, k, device);
+        let linear = random.linear(n, k, device);
+        let x = random.matrix(m, k, device);
         outputs.push((
             format!("a linear layer of {m}x{k}x{n}"),
             linear.forward(x, activation),
@@ -92,16 +93,16 @@ fn outputs(layer: &Layer) -> Vec<(String, Tensor<2>)> {
         (3, 20, Spans::from_lengths([3, 1, 34])),
         (1, 64, Spans::from_lengths([3, 1, 34]).causal()),
     ] {
-        let [q, k, v] = std::array::from_fn(|_| values.matrix(38, heads * head, device));
+        let [q, k, v] = std::array::from_fn(|_| random.matrix(38, heads * head, device));
         outputs.push((
             format!("attention with {heads} heads of {head}"),
             attention(q, k, v, &spans, heads),
         ));
     }
-    let (x, residual) = (values.matrix(3, 33, device), values.matrix(3, 33, device));
+    let (x, residual) = (random.matrix(3, 33, device), random.matrix(3, 33, device));
     outputs.push((
         "layer norm".into(),
-        values.norm(33, device).forward(x, residual),
+        random.norm(33, device).forward(x, residual),
     ));
     for (c, n, stride) in [(1, 9, 2), (12, 20, 1)] {
         let window = Window {
@@ -109,17 +110,17 @@ fn outputs(layer: &Layer) -> Vec<(String, Tensor<2>)> {
             stride,
             padding: 1,
         };
-        let x = floats(values.take(2 * 7 * 5 * c, 1.7), [2, 7, 5, c], device);
-        let y = upsample(values.conv(c, n, window, device).forward(x), 2);
+        let x = floats(random.values(2 * 7 * 5 * c, 1.7), [2, 7, 5, c], device);
+        let y = upsample(random.conv(c, n, window, device).forward(x), 2);
         let [b, h, w, n] = y.dims();
-        let (gain, offset) = (values.matrix(b, n, device), values.matrix(b, n, device));
+        let (gain, offset) = (random.matrix(b, n, device), random.matrix(b, n, device));
         let y = group_norm(y, gain, offset, 1, 1e-5, Activation::Silu);
         outputs.push((
             format!("a convolution of {c} to {n} channels, enlarged and normalized"),
             y.reshape([b, h * w * n]),
         ));
     }
-    let table = Embedding::F32(values.matrix(9, WIDTH, device));
+    let table = Embedding::F32(random.matrix(9, WIDTH, device));
     let ids = integers(vec![8, 0, 3, 3, 7, 1, 0, 5, 2], [9], device);
     outputs.push((
         "a layer of MiniLM".into(),
@@ -142,15 +143,15 @@ struct Layer {
 
 impl Layer {
     fn new(device: &Device) -> Self {
-        let mut values = Values(2);
+        let mut random = RandomTensors::new(2);
         Self {
-            query: values.linear(WIDTH, WIDTH, device),
-            key: values.linear(WIDTH, WIDTH, device),
-            value: values.linear(WIDTH, WIDTH, device),
-            output: values.linear(WIDTH, WIDTH, device),
-            intermediate: values.linear(INTERMEDIATE, WIDTH, device),
-            dense: values.linear(WIDTH, INTERMEDIATE, device),
-            norm: values.norm(WIDTH, device),
+            query: random.linear(WIDTH, WIDTH, device),
+            key: random.linear(WIDTH, WIDTH, device),
+            value: random.linear(WIDTH, WIDTH, device),
+            output: random.linear(WIDTH, WIDTH, device),
+            intermediate: random.linear(INTERMEDIATE, WIDTH, device),
+            dense: random.linear(WIDTH, INTERMEDIATE, device),
+            norm: random.norm(WIDTH, device),
             device: device.clone(),
         }
     }
@@ -170,7 +171,7 @@ impl Layer {
     /// Milliseconds for [`TOKENS`] tokens, the fastest of some runs after one that does not count.
     async fn time(&self) -> Result<f64> {
         let spans = Spans::from_lengths([TOKENS]);
-        let x = Values(3).matrix(TOKENS, WIDTH, &self.device);
+        let x = RandomTensors::new(3).matrix(TOKENS, WIDTH, &self.device);
         let (mut fastest, mut spent) = (f64::INFINITY, 0.0);
         for run in 0..=RUNS {
             let start = now_ms();
@@ -189,26 +190,26 @@ impl Layer {
     }
 }
 
-/// Reproducible values. *Source*: Marsaglia, "Xorshift RNGs", 2003.
-struct Values(u32);
+/// Random tensors and layers, the same on every device.
+struct RandomTensors(Random);
 
-impl Values {
-    fn take(&mut self, count: usize, magnitude: f32) -> Vec<f32> {
-        let next = || {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 17;
-            self.0 ^= self.0 << 5;
-            ((self.0 >> 8) as f32 / (1 << 23) as f32 - 1.0) * magnitude
-        };
-        std::iter::repeat_with(next).take(count).collect()
+impl RandomTensors {
+    fn new(seed: u32) -> Self {
+        Self(Random::new(seed))
+    }
+
+    /// Values from `-magnitude` to `magnitude`.
+    fn values(&mut self, count: usize, magnitude: f32) -> Vec<f32> {
+        let values = (0..count).map(|_| self.0.value() * magnitude);
+        values.collect()
     }
 
     fn matrix(&mut self, rows: usize, columns: usize, device: &Device) -> Tensor<2> {
-        floats(self.take(rows * columns, 1.7), [rows, columns], device)
+        floats(self.values(rows * columns, 1.7), [rows, columns], device)
     }
 
     fn vector(&mut self, length: usize, device: &Device) -> Tensor<1> {
-        floats(self.take(length, 1.0), [length], device)
+        floats(self.values(length, 1.0), [length], device)
     }
 
     fn linear(&mut self, n: usize, k: usize, device: &Device) -> Linear {
@@ -222,7 +223,7 @@ impl Values {
     /// Packed weights that keep the magnitude of what goes through, and a bias.
     fn panels(&mut self, n: usize, k: usize, device: &Device) -> (Tensor<3>, Tensor<1>) {
         let shape = packed_f32_shape(n, k);
-        let mut packed = self.take(shape.iter().product(), (3.0 / k as f32).sqrt());
+        let mut packed = self.values(shape.iter().product(), (3.0 / k as f32).sqrt());
         // Outputs past the last are zeros, as everywhere.
         for (i, weight) in packed.iter_mut().enumerate() {
             if i / (k * PANEL) * PANEL + i % PANEL >= n {

@@ -7,6 +7,7 @@ use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, Imag
 
 use super::Rgb;
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::{out_of_memory, probe};
 
 /// Most pixels of a picture: a camera's 50 million. They are counted before anything is decoded.
 const MOST_PIXELS: u64 = 50_000_000;
@@ -66,7 +67,15 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb> {
         color if color.has_alpha() => (decoded + 4 * pixels).max(7 * pixels),
         _ => decoded + 3 * pixels,
     };
-    probe(converted.max(decoded << u32::from(turned)))?;
+    let needed = converted.max(decoded << u32::from(turned));
+    // A 32-bit address space cannot hold more than `usize::MAX`, for which the allocation fails.
+    probe(usize::try_from(needed).unwrap_or(usize::MAX)).map_err(|error| {
+        let megabytes = needed / 1_000_000;
+        out_of_memory(
+            format!("decoding the image takes {megabytes} MB of memory, more than there is"),
+            error,
+        )
+    })?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(broken)?;
     if let Some(orientation) = orientation {
         picture.apply_orientation(orientation);
@@ -76,22 +85,6 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb> {
         Rgb::from_rgba(width, height, &picture.into_rgba8().into_raw())
     } else {
         Rgb::new(width, height, picture.into_rgb8().into_raw())
-    }
-}
-
-/// Whether there is so much memory.
-fn probe(bytes: u64) -> Result<()> {
-    let fits =
-        usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
-    match fits {
-        true => Ok(()),
-        false => Err(Error::new(
-            ErrorKind::ResourceLimit,
-            format!(
-                "the picture takes {} MB of memory, more than there is",
-                bytes / 1_000_000
-            ),
-        )),
     }
 }
 

@@ -23,10 +23,11 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::Block;
-use super::row::{Row, Shape, zeros};
+use super::row::{Row, Shape, out_of_memory, zeros};
 use super::tags::{GONE, NONE, TagSets};
 use super::{Id, IndexOptions, IndexPrecision, VectorIndex};
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::try_vec;
 use crate::store::Chunk;
 
 const MAGIC: &[u8; 8] = b"PLVECIDX";
@@ -104,11 +105,8 @@ impl VectorIndex {
     ///
     /// *Errors*: `ResourceLimit`.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
         let length = self.byte_length()? as usize;
-        bytes
-            .try_reserve_exact(length)
-            .map_err(super::row::out_of_memory)?;
+        let mut bytes = try_vec(length).map_err(out_of_memory)?;
         self.write_to(&mut |part| {
             bytes.extend_from_slice(part);
             Ok(())
@@ -207,14 +205,12 @@ impl VectorIndex {
             let mut names = Vec::new();
             for _ in 0..count {
                 let length = reader.u32()?;
-                names.try_reserve(1).map_err(super::row::out_of_memory)?;
+                names.try_reserve(1).map_err(out_of_memory)?;
                 names.push(reader.text(length)?);
             }
             *number = tags.set_of(&names)?;
         }
-        let mut ids = Vec::new();
-        ids.try_reserve_exact(rows)
-            .map_err(super::row::out_of_memory)?;
+        let mut ids = try_vec(rows).map_err(out_of_memory)?;
         for _ in 0..rows {
             let mut kind = [0];
             reader.read(&mut kind)?;
@@ -249,9 +245,7 @@ impl VectorIndex {
                 };
             }
         }
-        self.slots
-            .try_reserve(rows)
-            .map_err(super::row::out_of_memory)?;
+        self.slots.try_reserve(rows).map_err(out_of_memory)?;
         let mut row = Row::new(shape)?;
         let mut values = zeros(shape.value_bytes())?;
         for (i, (id, set)) in ids.into_iter().zip(of_rows).enumerate() {

@@ -1,7 +1,10 @@
 //! One vector as it is kept, and as it is asked with.
 
+use std::collections::TryReserveError;
+
 use super::IndexPrecision;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::memory;
 use pilotlight_kernels::scan::{
     ALIGN, GROUP, largest, quantize, scale, signs, square_f32, square_q8,
 };
@@ -52,27 +55,18 @@ impl Shape {
     }
 }
 
-/// An error where memory cannot be had.
-pub(super) fn out_of_memory(error: std::collections::TryReserveError) -> Error {
-    Error::new(
-        ErrorKind::ResourceLimit,
-        "the index does not fit into memory",
-    )
-    .with_source(error)
+/// The error of an index for which there is no memory.
+pub(super) fn out_of_memory(error: TryReserveError) -> Error {
+    memory::out_of_memory("the index does not fit into memory", error)
 }
 
-/// Where nothing allocates in a way that could fail, as in maps and lists of names: tries first whether there is so much.
+/// Checks that `bytes` could be allocated, before maps and lists of names allocate in a way that cannot report a failure.
 pub(super) fn probe(bytes: usize) -> Result<()> {
-    Vec::<u8>::new()
-        .try_reserve_exact(bytes)
-        .map_err(out_of_memory)
+    memory::probe(bytes).map_err(out_of_memory)
 }
 
 pub(super) fn zeros<T: Clone + Default>(count: usize) -> Result<Vec<T>> {
-    let mut values = Vec::new();
-    values.try_reserve_exact(count).map_err(out_of_memory)?;
-    values.resize(count, T::default());
-    Ok(values)
+    memory::try_zeros(count).map_err(out_of_memory)
 }
 
 /// A row as it is kept. What the precision does not need is empty.

@@ -1,11 +1,12 @@
 //! Searching: all rows, or those first that are near by their signs.
 
 use super::blocks::Rows;
-use super::row::{Query, Shape, out_of_memory};
+use super::row::{Query, Shape, out_of_memory, zeros};
 use super::tags::GONE;
 use super::top_k::{Best, Scored};
 use super::{Id, IndexPrecision, VectorIndex};
 use crate::error::{Error, Result};
+use crate::memory::try_vec;
 use pilotlight_kernels::scan::{count, next_above, next_within};
 
 /// Rows whose scores are computed before they are looked at: they stay in the first-level cache.
@@ -136,7 +137,7 @@ impl<'a> Gate<'a> {
 /// The best of all rows.
 fn all(rows: &Rows, query: &Query, k: usize, gate: &mut Gate<'_>) -> Result<Vec<Scored>> {
     let mut best = Best::new(k)?;
-    let mut dots = super::row::zeros(PIECE.min(rows.slots()))?;
+    let mut dots = zeros(PIECE.min(rows.slots()))?;
     let mut slot = 0;
     for block in rows.blocks() {
         let count = block.ids.len();
@@ -200,9 +201,7 @@ fn nearest_signs(
         }
         nearer = within;
     }
-    let mut near = Vec::new();
-    near.try_reserve_exact(wanted.min(rows.len()))
-        .map_err(out_of_memory)?;
+    let mut near = try_vec(wanted.min(rows.len())).map_err(out_of_memory)?;
     let mut from = 0;
     while let Some(slot) = next_within(&distances, from, limit as u16) {
         from = slot + 1;

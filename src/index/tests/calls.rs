@@ -143,7 +143,7 @@ fn any_calls_leave_what_a_plain_list_has() {
         (IndexPrecision::Int8, true),
         (IndexPrecision::Binary, false),
     ] {
-        let (d, mut random) = (5, Random(11));
+        let (d, mut random) = (5, Random::new(11));
         let options = IndexOptions {
             dimensions: d,
             precision,
@@ -270,7 +270,7 @@ fn any_calls_leave_what_a_plain_list_has() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn bytes_give_back_the_same_index_and_other_bytes_an_error() {
-    let mut random = Random(13);
+    let mut random = Random::new(13);
     for precision in PRECISIONS {
         let d = 11;
         let mut index = VectorIndex::new(IndexOptions {

@@ -43,7 +43,7 @@ pub(super) fn pictures(values: &[f32], shape: [usize; 4], device: &Device) -> Te
 #[test]
 fn conv2d_agrees_with_the_plain_body_on_odd_shapes() {
     let Some(gpu) = gpu() else { return };
-    let mut values = Values(7);
+    let mut random = Random::new(7);
     for window in WINDOWS {
         for [b, h, w, c, n] in [
             [1, 1, 1, 1, 1],
@@ -60,8 +60,8 @@ fn conv2d_agrees_with_the_plain_body_on_odd_shapes() {
                 continue;
             }
             let k = window.size * window.size * c;
-            let weights = linear(&mut values, n, k);
-            let x = values.take(b * h * w * c);
+            let weights = linear(&mut random, n, k);
+            let x = random.values(b * h * w * c);
             let conv = convolution(gpu.device(), &weights, window, c);
             let got = conv.forward(pictures(&x, [b, h, w, c], gpu.device()));
             assert_eq!(got.dims(), [b, high, wide, n]);
@@ -81,15 +81,15 @@ fn conv2d_agrees_with_the_plain_body_on_odd_shapes() {
 #[test]
 fn a_picture_gives_the_same_bits_wherever_it_stands_in_a_batch() {
     let Some(gpu) = gpu() else { return };
-    let mut values = Values(8);
+    let mut random = Random::new(8);
     for window in WINDOWS {
         let (h, w, c, n) = (9, 5, 6, 10);
-        let weights = linear(&mut values, n, window.size * window.size * c);
+        let weights = linear(&mut random, n, window.size * window.size * c);
         let conv = convolution(gpu.device(), &weights, window, c);
-        let one = values.take(h * w * c);
+        let one = random.values(h * w * c);
         let alone = list(conv.forward(pictures(&one, [1, h, w, c], gpu.device())));
         for (b, position) in [(2, 1), (9, 4), (17, 16)] {
-            let mut x = values.take(b * h * w * c);
+            let mut x = random.values(b * h * w * c);
             x[position * one.len()..(position + 1) * one.len()].copy_from_slice(&one);
             let batch = list(conv.forward(pictures(&x, [b, h, w, c], gpu.device())));
             assert_eq!(
@@ -104,7 +104,7 @@ fn a_picture_gives_the_same_bits_wherever_it_stands_in_a_batch() {
 #[test]
 fn group_norm_agrees_with_the_plain_body() {
     let Some(gpu) = gpu() else { return };
-    let mut values = Values(9);
+    let mut random = Random::new(9);
     for [b, h, w, c, groups] in [
         [1, 1, 1, 1, 1],
         [3, 14, 14, 48, 8],
@@ -121,8 +121,8 @@ fn group_norm_agrees_with_the_plain_body() {
             .flat_map(|rows| ACTIVATIONS.map(|activation| (rows, activation)))
         {
             // A mean that is large beside the deviation.
-            let x: Vec<f32> = (values.take(b * h * w * c).iter().map(|x| x + 30.0)).collect();
-            let [gain, offset] = [rows * c; 2].map(|count| values.take(count));
+            let x: Vec<f32> = (random.values(b * h * w * c).iter().map(|x| x + 30.0)).collect();
+            let [gain, offset] = [rows * c; 2].map(|count| random.values(count));
             let run = |device: &Device| {
                 (
                     pictures(&x, shape, device),
@@ -154,7 +154,7 @@ fn group_norm_agrees_with_the_plain_body() {
 #[test]
 fn group_norm_keeps_the_digits_beside_a_large_mean_and_in_large_values() {
     let Some(gpu) = gpu() else { return };
-    let mut values = Values(10);
+    let mut random = Random::new(10);
     let (shape, groups) = ([2, 14, 14, 12], 2);
     let norm = GroupNorm {
         weight: vector(&[1.0; 12], gpu.device()),
@@ -165,7 +165,7 @@ fn group_norm_keeps_the_digits_beside_a_large_mean_and_in_large_values() {
     // The mean of 1e4 is good to a unit in its last place, 1e-3, which the division by a deviation of a half enlarges.
     // Where there is no such mean, sums of 1,176 values are good to some units in the last place.
     for (mean, magnitude, tolerance) in [(1e4, 1.0, 3e-3), (0.0, 1e15, 1e-5)] {
-        let x: Vec<f32> = (values.take(shape.iter().product()).iter())
+        let x: Vec<f32> = (random.values(shape.iter().product()).iter())
             .map(|x| mean + magnitude * x)
             .collect();
         let got = norm.forward(pictures(&x, shape, gpu.device()), Activation::Identity);
@@ -197,7 +197,7 @@ fn normal(x: &[f32], [_, h, w, c]: [usize; 4], groups: usize) -> Vec<f32> {
 #[test]
 fn upsampling_agrees_with_the_plain_body() {
     let Some(gpu) = gpu() else { return };
-    let mut values = Values(11);
+    let mut random = Random::new(11);
     for ([b, h, w, c], factor) in [
         ([1, 1, 1, 1], 3),
         ([2, 7, 7, 96], 2),
@@ -205,7 +205,7 @@ fn upsampling_agrees_with_the_plain_body() {
         ([1, 2, 31, 3], 1),
         ([2, 3, 2, 4], 5),
     ] {
-        let x = values.take(b * h * w * c);
+        let x = random.values(b * h * w * c);
         let got = upsample(pictures(&x, [b, h, w, c], gpu.device()), factor);
         assert_eq!(got.dims(), [b, h * factor, w * factor, c]);
         let x = flex(pictures(&x, [b, h, w, c], &cpu()));
@@ -218,10 +218,10 @@ fn upsampling_agrees_with_the_plain_body() {
 #[test]
 fn pictures_may_be_views_with_gaps() {
     let Some(gpu) = gpu() else { return };
-    let mut values = Values(12);
-    let weights = linear(&mut values, 9, 9 * 4);
-    let wide = values.take(2 * 7 * 6 * 5);
-    let [gain, offset] = [6; 2].map(|count| values.take(count));
+    let mut random = Random::new(12);
+    let weights = linear(&mut random, 9, 9 * 4);
+    let wide = random.values(2 * 7 * 6 * 5);
+    let [gain, offset] = [6; 2].map(|count| random.values(count));
     // Channels first, and some of them: neighbours in no direction.
     let run = |device: &Device| {
         let view = pictures(&wide, [2, 7, 6, 5], device).slice([0..2, 2..6]);
@@ -253,7 +253,7 @@ fn pictures_may_be_views_with_gaps() {
 #[test]
 fn a_convolution_of_nothing_is_its_bias() {
     let Some(gpu) = gpu() else { return };
-    let weights = |k: usize| linear(&mut Values(13), 3, k);
+    let weights = |k: usize| linear(&mut Random::new(13), 3, k);
     for (shape, window) in [
         ([1, 3, 2, 0], window(3, 1, 1)),
         // Nothing but padding.
@@ -272,8 +272,8 @@ fn a_convolution_of_nothing_is_its_bias() {
 fn zeros_large_values_and_nan_go_through_pictures_as_they_should() {
     let Some(gpu) = gpu() else { return };
     let device = gpu.device();
-    let mut values = Values(13);
-    let weights = linear(&mut values, 5, 9 * 3);
+    let mut random = Random::new(13);
+    let weights = linear(&mut random, 5, 9 * 3);
     let conv = convolution(device, &weights, window(3, 1, 1), 3);
     let run = |x: &[f32]| list(conv.forward(pictures(x, [1, 5, 5, 3], device)));
     let zeros = run(&[0.0; 5 * 5 * 3]);
@@ -300,7 +300,7 @@ fn zeros_large_values_and_nan_go_through_pictures_as_they_should() {
     let constant = list(norm.forward(constant, Activation::Identity));
     // A GPU may divide with an error of 2.5 ulp, and this is one of the mean over the root of epsilon.
     assert_close("constant", &constant, &[0.5; 4 * 6], 4e-4);
-    let mut x = values.take(2 * 4 * 6);
+    let mut x = random.values(2 * 4 * 6);
     x[0] = f32::NAN;
     let y = list(norm.forward(pictures(&x, [2, 2, 2, 6], device), Activation::Silu));
     for (i, y) in y.iter().enumerate() {
@@ -311,11 +311,11 @@ fn zeros_large_values_and_nan_go_through_pictures_as_they_should() {
 #[test]
 fn pictures_may_need_more_workgroups_than_one_dimension_has() {
     let Some(gpu) = gpu() else { return };
-    let mut values = Values(14);
+    let mut random = Random::new(14);
     // 65,537 tiles of 128 pixels, the last one cut.
     let shape = [257, 255, 128, 1];
-    let x = values.take(shape.iter().product());
-    let (packed, bias) = linear(&mut values, 1, 1);
+    let x = random.values(shape.iter().product());
+    let (packed, bias) = linear(&mut random, 1, 1);
     let conv = convolution(
         gpu.device(),
         &(packed.clone(), bias.clone()),
@@ -328,8 +328,8 @@ fn pictures_may_need_more_workgroups_than_one_dimension_has() {
     assert_close("conv2d", &got, &expected, 3.0 * f32::EPSILON);
 
     // 70,000 groups of two values: each is as far from the mean as the deviation.
-    let x: Vec<f32> = values
-        .take(70_000)
+    let x: Vec<f32> = random
+        .values(70_000)
         .iter()
         .flat_map(|x| [x + 2.0, 0.0])
         .collect();
