@@ -1,4 +1,4 @@
-//! Adding, removing and saving: what stays, and what is refused.
+//! Tests of adding, removing and serializing vectors, and of the errors of these calls.
 
 use wasm_bindgen_test::wasm_bindgen_test;
 
@@ -106,7 +106,7 @@ fn what_is_wrong_is_named_and_nothing_is_added() {
             1
         );
     }
-    for dimensions in [0, MOST_DIMENSIONS + 1] {
+    for dimensions in [0, MAX_DIMENSIONS + 1] {
         let options = IndexOptions {
             dimensions,
             ..IndexOptions::default()
@@ -135,7 +135,7 @@ fn an_integer_and_its_text_are_different_ids() {
     assert!(index.has(&1.into()) && index.has(&"".into()) && !index.has(&"1".into()));
 }
 
-/// Any order of calls, beside a list that does the same.
+/// Random calls give the same results as a plain list on which the same changes are made.
 #[wasm_bindgen_test(unsupported = test)]
 fn any_calls_leave_what_a_plain_list_has() {
     for (precision, prefilter) in [
@@ -264,7 +264,7 @@ fn any_calls_leave_what_a_plain_list_has() {
                 );
             }
         }
-        assert!(next > 1000, "the calls were others than meant");
+        assert!(next > 1000, "too few vectors were added");
     }
 }
 

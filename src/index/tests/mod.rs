@@ -1,4 +1,4 @@
-//! The whole of an index, natively and in each WebAssembly build.
+//! Tests of the whole index, run natively and in each WebAssembly build.
 
 mod calls;
 mod scores;
@@ -56,7 +56,7 @@ fn exact(index: &VectorIndex, query: &[f32], k: usize) -> Vec<Hit> {
     index.search(query, k, options).unwrap()
 }
 
-/// The cosines as the book has them, the largest first, of equal ones the first row.
+/// The cosines computed in f64 by their definition, the largest first; equal ones in the order of rows.
 fn plain(rows: &[f32], query: &[f32]) -> Vec<(usize, f64)> {
     let dot = |a: &[f32], b: &[f32]| -> f64 {
         a.iter()

@@ -1,4 +1,4 @@
-//! What is found, and with which score.
+//! Tests of the results of searches and of their scores.
 
 use std::collections::HashMap;
 
@@ -119,11 +119,11 @@ fn an_empty_index_finds_nothing() {
     }
 }
 
-/// The largest and the smallest dimensions: sums that could overflow, and blocks of few rows.
+/// The largest and the smallest number of dimensions: sums that could overflow, and blocks of few rows.
 #[wasm_bindgen_test(unsupported = test)]
 fn the_largest_vectors_are_scored_right() {
     for precision in PRECISIONS {
-        let d = MOST_DIMENSIONS;
+        let d = MAX_DIMENSIONS;
         let mut index = index(d, precision);
         let ones = vec![1.0; d];
         let minus = vec![-1.0; d];
