@@ -51,6 +51,7 @@ export PILOTLIGHT_ONNX_F32 ?= $(ROOT)/benches/onnx/minilm-f32.onnx
 export PILOTLIGHT_ONNX_Q8 ?= $(or $(wildcard $(ROOT)/benches/onnx/minilm-quint8.onnx),$(ROOT)/../shared/bench/minilm-quint8.onnx)
 bench: package minilm chromium $(SEEDED_CLIP)/model.safetensors benches/node_modules/.package-lock.json
 	@node benches/kernels.mjs --json benches/results/kernels.json
+	@node benches/bounds.mjs --json benches/results/bounds.json
 	@node benches/peers.mjs --json benches/results/peers.json
 	@node benches/placements.mjs --json benches/results/placements.json
 	@node benches/digits.mjs --json benches/results/digits.json

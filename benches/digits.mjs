@@ -5,26 +5,15 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { build } from '../pkg-config/build/cargo.mjs';
-import { ROOT, run } from '../pkg-config/build/steps.mjs';
+import { ROOT } from '../pkg-config/build/steps.mjs';
 import { launch, markdown, median, serve } from './browser.mjs';
+import { buildKernels, FOLDER } from './build-kernels.mjs';
 
 const { values: options } = parseArgs({
   options: { rounds: { type: 'string', default: '9' }, json: { type: 'string' } },
 });
-const folder = path.join(ROOT, 'target/bench/digits');
-const made = build(['--example', 'kernels', '--config', 'profile.release.opt-level=3'], {
-  features: ['relaxed-simd'],
-  profile: 'release',
-});
-run(path.join(ROOT, '.tools/bin/wasm-bindgen'), [
-  '--target',
-  'web',
-  '--no-typescript',
-  '--out-dir',
-  folder,
-  path.join(made, 'examples/kernels.wasm'),
-]);
+buildKernels('relaxed');
+const folder = path.join(FOLDER, 'relaxed');
 
 /** Multiply-adds of the network for one picture: each convolution's pixels, inputs and outputs. */
 const WIDTH = 48;

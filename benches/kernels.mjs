@@ -4,30 +4,14 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { build } from '../pkg-config/build/cargo.mjs';
-import { ROOT, run } from '../pkg-config/build/steps.mjs';
 import { launch, markdown, median, serve } from './browser.mjs';
+import { buildKernels, FOLDER } from './build-kernels.mjs';
 
 const { values: options } = parseArgs({
   options: { rounds: { type: 'string', default: '9' }, json: { type: 'string' }, few: { type: 'boolean' } },
 });
-const BUILDS = { relaxed: ['relaxed-simd'], simd: [] };
-const folder = path.join(ROOT, 'target/bench');
-for (const [name, features] of Object.entries(BUILDS)) {
-  // The crate is compiled to be small; the bare loops, which stand in the example, shall be compiled like the kernels.
-  const made = build(['--example', 'kernels', '--config', 'profile.release.opt-level=3'], {
-    features,
-    profile: 'release',
-  });
-  run(path.join(ROOT, '.tools/bin/wasm-bindgen'), [
-    '--target',
-    'web',
-    '--no-typescript',
-    '--out-dir',
-    path.join(folder, name),
-    path.join(made, 'examples/kernels.wasm'),
-  ]);
-}
+const BUILDS = ['relaxed', 'simd'];
+for (const name of BUILDS) buildKernels(name);
 
 // [m, k, n]: MiniLM's layers, then CLIP's and Qwen2.5's sizes, then few rows and many.
 const SHAPES = [
@@ -51,13 +35,13 @@ const SHAPES = [
   [1, 4864, 896],
 ];
 
-const server = await serve({ '/kernels/': folder });
+const server = await serve({ '/kernels/': FOLDER });
 const browser = await launch();
 const page = await browser.newPage();
 await page.goto(server.origin);
 const results = await page.evaluate(measure, {
   shapes: SHAPES,
-  builds: Object.keys(BUILDS),
+  builds: BUILDS,
   rounds: Number(options.rounds),
 });
 await browser.close();

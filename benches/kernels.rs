@@ -1,14 +1,16 @@
 //! Times the kernels alone, in WebAssembly: linear layers and convolutions of any shape, and the bare loops that are their
 //! ceiling, as is one that does nothing but read for a search.
 //!
-//! `benches/kernels.mjs`, `benches/digits.mjs` and `benches/search.mjs` build it, run it in Chromium and print tables.
+//! `benches/kernels.mjs`, `benches/digits.mjs` and `benches/search.mjs` build it, run it in Chromium and print tables,
+//! `benches/bounds.mjs` in Node.
 
 #![cfg(target_arch = "wasm32")]
 
 use pilotlight::{Activation, Dtype, Linear, cpu};
 use pilotlight_kernels::layout::packed_f32_shape;
+use pilotlight_kernels::scan::{dots_f32, dots_q8};
 use pilotlight_kernels::testing::Random;
-use pilotlight_kernels::{Window, conv2d};
+use pilotlight_kernels::{Window, attention, conv2d};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 /// Random values from -1 to 1, the same for the same seed.
@@ -85,6 +87,90 @@ impl ConvBench {
             } = self;
             conv2d(x, self.dims, weight, bias, window, &mut self.y);
             std::hint::black_box(&mut self.y);
+        }
+    }
+}
+
+/// Self-attention of one sequence.
+#[wasm_bindgen]
+pub struct AttentionBench {
+    /// Queries, keys and values.
+    x: [Vec<f32>; 3],
+    y: Vec<f32>,
+    width: usize,
+    heads: usize,
+}
+
+#[wasm_bindgen]
+impl AttentionBench {
+    /// *Shapes*: inputs and output `[t, width]`.
+    pub fn of(t: usize, width: usize, heads: usize) -> Self {
+        Self {
+            x: [1, 2, 3].map(|seed| values(t * width, seed)),
+            y: vec![0.0; t * width],
+            width,
+            heads,
+        }
+    }
+
+    /// Computes the output so many times.
+    pub fn run(&mut self, repeats: usize) {
+        let rows = (self.y.len() / self.width) as u32;
+        for _ in 0..repeats {
+            let [query, key, value] = &self.x;
+            attention(
+                query,
+                key,
+                value,
+                &mut self.y,
+                self.width,
+                self.heads,
+                &[0, rows],
+                false,
+            );
+            std::hint::black_box(&mut self.y);
+        }
+    }
+}
+
+/// One query against rows of f32 or int8.
+#[wasm_bindgen]
+pub struct SearchBench {
+    /// Of each type, and none of the one that is not measured.
+    rows: (Vec<f32>, Vec<i8>),
+    query: (Vec<f32>, Vec<i16>),
+    factors: Vec<f32>,
+    dots: Vec<f32>,
+}
+
+#[wasm_bindgen]
+impl SearchBench {
+    /// *Shapes*: rows `[n, d]` with `d` a multiple of 16.
+    pub fn of(dtype: &str, n: usize, d: usize) -> Self {
+        let rows = values(n * d, 1);
+        let query = values(d, 2);
+        let bytes = |x: &f32| (x * 127.0) as i8;
+        Self {
+            query: (
+                query.clone(),
+                query.iter().map(|x| (x * 1000.0) as i16).collect(),
+            ),
+            rows: if dtype == "f32" {
+                (rows, Vec::new())
+            } else {
+                (Vec::new(), rows.iter().map(bytes).collect())
+            },
+            factors: vec![1.0; n],
+            dots: vec![0.0; n],
+        }
+    }
+
+    /// Computes the products so many times.
+    pub fn run(&mut self, repeats: usize) {
+        for _ in 0..repeats {
+            dots_f32(&self.rows.0, &self.query.0, &mut self.dots);
+            dots_q8(&self.rows.1, &self.query.1, &self.factors, &mut self.dots);
+            std::hint::black_box(&mut self.dots);
         }
     }
 }

@@ -6,9 +6,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { VectorIndex } from 'pilotlight';
-import { build } from '../pkg-config/build/cargo.mjs';
-import { ROOT, run } from '../pkg-config/build/steps.mjs';
+import { ROOT } from '../pkg-config/build/steps.mjs';
 import { launch, markdown, median, serve } from './browser.mjs';
+import { buildKernels, FOLDER } from './build-kernels.mjs';
 import { DIMENSIONS, sentenceVectors, split } from './sentences.mjs';
 
 const { values: options } = parseArgs({
@@ -18,19 +18,8 @@ const { values: options } = parseArgs({
     json: { type: 'string' },
   },
 });
-const folder = path.join(ROOT, 'target/bench/search');
-const made = build(['--example', 'kernels', '--config', 'profile.release.opt-level=3'], {
-  features: [],
-  profile: 'release',
-});
-run(path.join(ROOT, '.tools/bin/wasm-bindgen'), [
-  '--target',
-  'web',
-  '--no-typescript',
-  '--out-dir',
-  folder,
-  path.join(made, 'examples/kernels.wasm'),
-]);
+buildKernels('simd');
+const folder = path.join(FOLDER, 'simd');
 
 const size = { rows: Number(options.rows), dimensions: 512, rounds: Number(options.rounds) };
 

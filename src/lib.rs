@@ -47,7 +47,8 @@ mod weights;
 pub use device::cpu;
 pub use error::{Error, ErrorKind, Result, StorageQuota};
 pub use hub::{
-    ByteStream, Digest, FileEntry, Host, MemoryHost, MemoryStream, Opened, Snapshot, Verified,
+    ByteStream, Digest, FileEntry, Host, MemoryHost, MemoryStream, Opened, PlatformHash, Snapshot,
+    Verified,
 };
 pub use image::{ImageProcessor, Rgb, decode as decode_image};
 pub use index::{

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "support/goldens.rs"]
+mod goldens;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 

@@ -398,44 +398,18 @@ kernel! {
     }
 }
 
-#[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
 kernel! {
     /// Σ q·w over one group.
+    // Of an iterator LLVM makes another order of instructions, which was not measured.
+    #[allow(clippy::needless_range_loop)]
     fn dots<const M: usize>(words: &[[[i32; 4]; 2]], values: &[[i32; M]]) -> [[Sums; 2]; M] {
         let mut sums = [[Sums::zero(); 2]; M];
         for (w, q) in words.iter().zip(values) {
             let [w0, w1] = [Words::load(&w[0]), Words::load(&w[1])];
             for row in 0..M {
-                let q = Words::splat(q[row]);
+                let q = Words::spread(q, row);
                 sums[row][0] = dot(sums[row][0], w0, q);
                 sums[row][1] = dot(sums[row][1], w1, q);
-            }
-        }
-        sums
-    }
-}
-
-#[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
-kernel! {
-    /// Σ q·w over one group.
-    ///
-    /// Activations are loaded four words at a time and spread by shuffles. Engines without guard pages compare the address of each
-    /// load with the size of the memory, whatever was compared before; and where the product is one instruction, there is a port
-    /// free for shuffles. Where it is several there is none: the other methods load each word into all lanes.
-    fn dots<const M: usize>(words: &[[[i32; 4]; 2]], values: &[[i32; M]]) -> [[Sums; 2]; M] {
-        // The fewest words whose activations are whole vectors. A group is whole sixteens of inputs, and so whole fours of words.
-        let steps = const { if M.is_multiple_of(4) { 1 } else if M.is_multiple_of(2) { 2 } else { 4 } };
-        let mut sums = [[Sums::zero(); 2]; M];
-        for (w, q) in words.chunks_exact(steps).zip(values.chunks_exact(steps)) {
-            let q = q.as_flattened().as_chunks::<4>().0;
-            for (step, w) in w.iter().enumerate() {
-                let [w0, w1] = [Words::load(&w[0]), Words::load(&w[1])];
-                for row in 0..M {
-                    let at = step * M + row;
-                    let q = Words::load(&q[at / 4]).lane(at % 4);
-                    sums[row][0] = dot(sums[row][0], w0, q);
-                    sums[row][1] = dot(sums[row][1], w1, q);
-                }
             }
         }
         sums

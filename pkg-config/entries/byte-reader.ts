@@ -17,14 +17,17 @@ export interface ByteReader {
   cancel(): void;
 }
 
-/** Bytes after which a piece crosses into WebAssembly: R2 sends 4 KiB at a time, and each crossing costs as much as copying 100 KiB. */
-const ENOUGH = 256 << 10;
+/** Bytes after which a piece crosses into WebAssembly: with more than this nothing becomes faster. */
+const ENOUGH = 64 << 10;
+
+/** Bytes of the buffer that a stream fills, where it fills one. */
+const BUFFER = 256 << 10;
 
 /** Milliseconds after which it crosses however small it is, so that a slow connection is seen to move. */
 const LINGER = 20;
 
 /** Bytes of a file that are read at a time. */
-const SLICE = 4 << 20;
+const SLICE = 1 << 20;
 
 /** Most bytes that are hashed in one go: the runtime copies them first. */
 const MOST_HASHED = 64 << 20;
@@ -254,15 +257,47 @@ interface DigestStream extends WritableStream<Uint8Array> {
 
 function piecesOf(stream: unknown): Pieces {
   if (has(stream, 'getReader')) {
+    const readable = stream as unknown as ReadableStream<unknown>;
     try {
-      const reader = (stream as unknown as ReadableStream<unknown>).getReader();
-      return { next: () => reader.read(), cancel: () => reader.cancel() };
+      return filled(readable) ?? readerOf(readable);
     } catch (error) {
       throw new PilotlightError('INVALID_INPUT', 'the stream is locked or was read before', error);
     }
   }
   const iterator = (stream as AsyncIterable<unknown>)[Symbol.asyncIterator]();
   return { next: () => iterator.next(), cancel: () => iterator.return?.() };
+}
+
+function readerOf(stream: ReadableStream<unknown>): Pieces {
+  const reader = stream.getReader();
+  return { next: () => reader.read(), cancel: () => reader.cancel() };
+}
+
+/**
+ * Pieces as large as the buffer that the stream is given, in workerd: 24 MB of R2 take 20 ms so, and 185 ms as they come, by 4 KiB.
+ * Other runtimes give larger pieces of their own accord, and are not known to do this well. `undefined` where it cannot be done.
+ */
+function filled(stream: ReadableStream<unknown>): Pieces | undefined {
+  if (typeof ReadableStreamBYOBReader !== 'function' || !('readAtLeast' in ReadableStreamBYOBReader.prototype))
+    return undefined;
+  let reader: ReadableStreamBYOBReader;
+  try {
+    reader = stream.getReader({ mode: 'byob' });
+  } catch {
+    // Locked, or none of bytes.
+    return undefined;
+  }
+  let buffer = new ArrayBuffer(BUFFER);
+  return {
+    async next() {
+      const { done, value } = await reader.read(new Uint8Array(buffer));
+      if (done || !value) return { done: true };
+      const isLarge = value.length * 2 > BUFFER;
+      buffer = isLarge ? new ArrayBuffer(BUFFER) : value.buffer;
+      return { value: isLarge ? value : value.slice() };
+    },
+    cancel: () => reader.cancel(),
+  };
 }
 
 /** Waits for what may throw, at once or later, and does not matter. */

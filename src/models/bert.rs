@@ -8,14 +8,14 @@ use serde::Deserialize;
 
 use super::config::{
     self, FILE, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_epsilon, check_heads, check_sequences,
-    check_sizes,
+    check_sizes, indices, positions_of, token_ids,
 };
+use super::encoder_layer::{EncoderLayer, LayerNames};
+use super::sentence_encoder::OnLayer;
 use crate::error::{Error, Result};
-use crate::ops::{
-    Activation, Embedding, LayerNorm, Linear, Spans, activation_from_config, attention, integers,
-};
+use crate::ops::{Embedding, LayerNorm, Spans, activation_from_config};
 use crate::scheduler::Scheduler;
-use crate::weights::{Parameter, Role, Tensors};
+use crate::weights::Tensors;
 
 /// What `config.json` says of the architecture.
 #[derive(Clone, Debug, Deserialize)]
@@ -78,66 +78,13 @@ impl BertConfig {
         }
         activation_from_config(&self.hidden_act).map(|_| ())
     }
-
-    /// Every tensor that the encoder needs; a checkpoint's pooler and heads are not among them.
-    pub fn parameters(&self) -> Vec<Parameter> {
-        let (d, inner) = (self.hidden_size, self.intermediate_size);
-        let mut parameters = vec![
-            Parameter::new(
-                "embeddings.word_embeddings.weight",
-                Role::Rows,
-                &[self.vocab_size, d],
-            ),
-            Parameter::new(
-                "embeddings.position_embeddings.weight",
-                Role::Plain,
-                &[self.max_position_embeddings, d],
-            ),
-            Parameter::new(
-                "embeddings.token_type_embeddings.weight",
-                Role::Plain,
-                &[self.type_vocab_size, d],
-            ),
-            Parameter::new("embeddings.LayerNorm.weight", Role::Plain, &[d]),
-            Parameter::new("embeddings.LayerNorm.bias", Role::Plain, &[d]),
-        ];
-        let mut before = "embeddings.LayerNorm".to_owned();
-        for layer in 0..self.num_hidden_layers {
-            let part = |name: &str| format!("encoder.layer.{layer}.{name}");
-            let between = part("attention.output.LayerNorm");
-            for (name, n, k, norm) in [
-                ("attention.self.query", d, d, Some(&before)),
-                ("attention.self.key", d, d, Some(&before)),
-                ("attention.self.value", d, d, Some(&before)),
-                ("attention.output.dense", d, d, None),
-                ("intermediate.dense", inner, d, Some(&between)),
-                ("output.dense", d, inner, None),
-            ] {
-                let name = part(name);
-                parameters.push(Parameter {
-                    preceding_norm: norm.cloned(),
-                    ..Parameter::new(format!("{name}.weight"), Role::Panels, &[n, k])
-                });
-                parameters.push(Parameter::new(format!("{name}.bias"), Role::Plain, &[n]));
-            }
-            before = part("output.LayerNorm");
-            for name in [between, before.clone()] {
-                parameters.push(Parameter::new(format!("{name}.weight"), Role::Plain, &[d]));
-                parameters.push(Parameter::new(format!("{name}.bias"), Role::Plain, &[d]));
-            }
-        }
-        parameters
-    }
-
-    /// What checkpoints may put before the names: a model with a head keeps its encoder in `bert`.
-    pub const PREFIXES: &'static [&'static str] = &["", "bert."];
 }
 
 /// The encoder.
 pub struct Bert {
     config: BertConfig,
     embeddings: Embeddings,
-    layer: Vec<Layer>,
+    layer: Vec<EncoderLayer>,
     device: Device,
 }
 
@@ -151,60 +98,61 @@ struct Embeddings {
     layer_norm: LayerNorm,
 }
 
-struct Layer {
-    /// `[d, d]` each
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    attention_output: Linear,
-    attention_norm: LayerNorm,
-    /// `[inner, d]`
-    intermediate: Linear,
-    /// `[d, inner]`
-    output: Linear,
-    output_norm: LayerNorm,
-}
-
 impl Bert {
-    /// Takes the encoder's tensors out of `weights`.
-    ///
-    /// *Errors*: `Internal` where `weights` were loaded for other parameters.
-    pub fn new(config: BertConfig, mut weights: Tensors, device: Device) -> Result<Self> {
+    /// Takes the encoder's tensors; a checkpoint's pooler and heads are not among them.
+    pub fn new(config: &BertConfig, tensors: &mut Tensors) -> Result<Self> {
         let (d, epsilon) = (config.hidden_size, config.layer_norm_eps);
+        let (positions, types) = (config.max_position_embeddings, config.type_vocab_size);
+        let part = |part: &str| format!("embeddings.{part}");
         let embeddings = Embeddings {
-            word_embeddings: weights.embedding("embeddings.word_embeddings", d)?,
-            position_embeddings: weights.embedding("embeddings.position_embeddings", d)?,
-            token_type_embeddings: weights.embedding("embeddings.token_type_embeddings", d)?,
-            layer_norm: weights.layer_norm("embeddings.LayerNorm", epsilon)?,
+            word_embeddings: tensors.embedding(&part("word_embeddings"), [config.vocab_size, d])?,
+            position_embeddings: tensors
+                .plain_embedding(&part("position_embeddings"), [positions, d])?,
+            token_type_embeddings: tensors
+                .plain_embedding(&part("token_type_embeddings"), [types, d])?,
+            layer_norm: tensors.layer_norm(&part("LayerNorm"), d, epsilon)?,
         };
-        let layer = (0..config.num_hidden_layers).map(|index| {
-            let name = |part: &str| format!("encoder.layer.{index}.{part}");
-            Ok(Layer {
-                query: weights.linear(&name("attention.self.query"))?,
-                key: weights.linear(&name("attention.self.key"))?,
-                value: weights.linear(&name("attention.self.value"))?,
-                attention_output: weights.linear(&name("attention.output.dense"))?,
-                attention_norm: weights.layer_norm(&name("attention.output.LayerNorm"), epsilon)?,
-                intermediate: weights.linear(&name("intermediate.dense"))?,
-                output: weights.linear(&name("output.dense"))?,
-                output_norm: weights.layer_norm(&name("output.LayerNorm"), epsilon)?,
-            })
-        });
+        let mut norm_before = part("LayerNorm");
+        let mut layer = Vec::with_capacity(config.num_hidden_layers);
+        for index in 0..config.num_hidden_layers {
+            let part = |part: &str| format!("encoder.layer.{index}.{part}");
+            let names = LayerNames {
+                query: part("attention.self.query"),
+                key: part("attention.self.key"),
+                value: part("attention.self.value"),
+                attention_output: part("attention.output.dense"),
+                attention_norm: part("attention.output.LayerNorm"),
+                intermediate: part("intermediate.dense"),
+                output: part("output.dense"),
+                output_norm: part("output.LayerNorm"),
+            };
+            let sizes = [d, config.intermediate_size];
+            layer.push(EncoderLayer::new(
+                &names,
+                sizes,
+                epsilon,
+                &norm_before,
+                tensors,
+            )?);
+            norm_before = names.output_norm;
+        }
         Ok(Self {
-            layer: layer.collect::<Result<_>>()?,
+            layer,
             embeddings,
-            config,
-            device,
+            config: config.clone(),
+            device: tensors.device().clone(),
         })
     }
 
     /// The last hidden states of sequences that lie one after the other.
     ///
+    /// `on_layer` is called with what goes into the first layer and with what comes out of each.
     /// *Shapes*: `sequences`: token ids of each text, `t` in all, result `[t, d]` and where each text lies in it.
     /// *Errors*: `InvalidInput` for an id past the vocabulary, an empty or too long sequence; `Aborted`.
     pub async fn forward(
         &self,
         sequences: &[&[u32]],
+        on_layer: &mut OnLayer<'_>,
         scheduler: &dyn Scheduler,
     ) -> Result<(Tensor<2>, Spans)> {
         let (v, longest) = (self.config.vocab_size, self.config.max_position_embeddings);
@@ -212,59 +160,24 @@ impl Bert {
         let activation = activation_from_config(&self.config.hidden_act)?;
         let spans = Spans::from_lengths(sequences.iter().map(|ids| ids.len()));
         let mut x = self.embed(sequences);
+        on_layer(&x);
         for layer in &self.layer {
             scheduler.yield_now().await?;
             x = layer.forward(x, &spans, self.config.num_attention_heads, activation);
+            on_layer(&x);
         }
         Ok((x, spans))
     }
 
     /// Word, position and type embeddings, summed and normalized: `[t, d]`.
     fn embed(&self, sequences: &[&[u32]]) -> Tensor<2> {
-        let indices = |ids: Vec<i32>| {
-            let length = ids.len();
-            integers(ids, [length], &self.device)
-        };
-        let ids = indices(
-            sequences
-                .iter()
-                .flat_map(|ids| ids.iter().map(|&id| id as i32))
-                .collect(),
-        );
-        let positions = indices(
-            sequences
-                .iter()
-                .flat_map(|ids| 0..ids.len() as i32)
-                .collect(),
-        );
-        let types = indices(vec![0; positions.dims()[0]]);
+        let ids = token_ids(sequences, &self.device);
+        let positions = positions_of(sequences, &self.device);
+        let types = indices(vec![0; positions.dims()[0]], &self.device);
         let e = &self.embeddings;
         let words = e.word_embeddings.forward(ids) + e.token_type_embeddings.forward(types);
         e.layer_norm
             .forward(words, e.position_embeddings.forward(positions))
-    }
-}
-
-impl Layer {
-    fn forward(
-        &self,
-        x: Tensor<2>,
-        spans: &Spans,
-        heads: usize,
-        activation: Activation,
-    ) -> Tensor<2> {
-        // Attention of each text to itself: [t, d] → [t, d]
-        let query = self.query.forward(x.clone(), Activation::Identity);
-        let key = self.key.forward(x.clone(), Activation::Identity);
-        let value = self.value.forward(x.clone(), Activation::Identity);
-        let context = attention(query, key, value, spans, heads);
-        let attended = self.attention_output.forward(context, Activation::Identity);
-        // The residual, then the norm: BERT normalizes after each half.
-        let x = self.attention_norm.forward(attended, x);
-        // Feed-forward: [t, d] → [t, inner] → [t, d]
-        let inner = self.intermediate.forward(x.clone(), activation);
-        self.output_norm
-            .forward(self.output.forward(inner, Activation::Identity), x)
     }
 }
 

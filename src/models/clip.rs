@@ -6,7 +6,7 @@
 use burn::tensor::{Device, Int, Tensor};
 
 use super::clip_config::{ClipConfig, EncoderConfig, LOGIT_SCALE, TextConfig, VisionConfig};
-use super::config::check_sequences;
+use super::config::{check_sequences, indices, positions_of, token_ids};
 use crate::error::{Error, Result};
 use crate::ops::{
     Activation, Embedding, LayerNorm, Linear, Spans, activation_from_config, attention, floats,
@@ -31,22 +31,30 @@ pub struct ClipText {
 }
 
 impl ClipText {
-    /// Takes the tower's tensors out of `weights`.
-    ///
-    /// *Errors*: `Internal` where `weights` were loaded for other parameters.
-    pub fn new(config: &ClipConfig, mut weights: Tensors, device: Device) -> Result<Self> {
+    /// Takes the tower's tensors.
+    pub fn new(config: &ClipConfig, tensors: &mut Tensors) -> Result<Self> {
         let (text, n) = (config.text_config.clone(), config.projection_dim);
         let (d, epsilon) = (text.hidden_size, text.layer_norm_eps);
-        let logit_scale = weights.values(LOGIT_SCALE)?;
+        let logit_scale = tensors.values(LOGIT_SCALE, &[])?;
+        let part = |part: &str| format!("text_model.{part}");
+        let last_norm = part("final_layer_norm");
         Ok(Self {
-            token_embedding: weights.embedding("text_model.embeddings.token_embedding", d)?,
-            position_embedding: weights.embedding("text_model.embeddings.position_embedding", d)?,
-            encoder: Encoder::new(&text.encoder(), "text_model.encoder", &mut weights)?,
-            final_layer_norm: weights.layer_norm("text_model.final_layer_norm", epsilon)?,
-            text_projection: weights.linear_without_bias("text_projection", n)?,
+            token_embedding: tensors
+                .embedding(&part("embeddings.token_embedding"), [text.vocab_size, d])?,
+            position_embedding: tensors.plain_embedding(
+                &part("embeddings.position_embedding"),
+                [text.max_position_embeddings, d],
+            )?,
+            encoder: Encoder::new(&text.encoder(), &part("encoder"), tensors)?,
+            final_layer_norm: tensors.layer_norm(&last_norm, d, epsilon)?,
+            text_projection: tensors.linear_without_bias(
+                "text_projection",
+                &[n, d],
+                Some(&last_norm),
+            )?,
             logit_scale: logit_scale.first().map_or(1.0, |scale| scale.exp()),
             config: text,
-            device,
+            device: tensors.device().clone(),
         })
     }
 
@@ -72,18 +80,13 @@ impl ClipText {
             .map(|ids| &ids[..=self.config.eos_position(ids)])
             .collect();
         let spans = Spans::from_lengths(sequences.iter().map(|ids| ids.len())).causal();
-        let indices = |ids: Vec<i32>| {
-            let length = ids.len();
-            integers(ids, [length], &self.device)
-        };
-        let ids = sequences.iter().flat_map(|ids| ids.iter());
-        let ids = indices(ids.map(|&id| id as i32).collect());
-        let positions = sequences.iter().flat_map(|ids| 0..ids.len() as i32);
-        let positions = indices(positions.collect());
+        let ids = token_ids(&sequences, &self.device);
+        let positions = positions_of(&sequences, &self.device);
         // Word and position embeddings, summed: [t, d]
         let x = self.token_embedding.forward(ids) + self.position_embedding.forward(positions);
         // Of each text the last token, which has seen all: [t, d] → [b, d] → [b, projection]
-        let ends = indices(spans.iter().map(|rows| rows.end as i32 - 1).collect());
+        let ends = spans.iter().map(|rows| rows.end as i32 - 1).collect();
+        let ends = indices(ends, &self.device);
         let x = self.encoder.forward(x, &spans, ends, scheduler).await?;
         let x = self.final_layer_norm.normalize(x);
         Ok(self.text_projection.forward(x, Activation::Identity))
@@ -108,25 +111,34 @@ pub struct ClipVision {
 }
 
 impl ClipVision {
-    /// Takes the tower's tensors out of `weights`.
-    ///
-    /// *Errors*: `Internal` where `weights` were loaded for other parameters.
-    pub fn new(config: &ClipConfig, mut weights: Tensors, device: Device) -> Result<Self> {
+    /// Takes the tower's tensors.
+    pub fn new(config: &ClipConfig, tensors: &mut Tensors) -> Result<Self> {
         let (vision, n) = (config.vision_config.clone(), config.projection_dim);
-        let (d, epsilon) = (vision.hidden_size, vision.layer_norm_eps);
-        let embeddings = "vision_model.embeddings";
+        let (d, p, epsilon) = (vision.hidden_size, vision.patch_size, vision.layer_norm_eps);
+        let part = |part: &str| format!("vision_model.{part}");
+        let last_norm = part("post_layernorm");
         Ok(Self {
-            class_embedding: weights.vector(&format!("{embeddings}.class_embedding"))?,
-            patch_embedding: weights
-                .linear_without_bias(&format!("{embeddings}.patch_embedding"), d)?,
-            position_embedding: weights
-                .embedding(&format!("{embeddings}.position_embedding"), d)?,
-            pre_layrnorm: weights.layer_norm("vision_model.pre_layrnorm", epsilon)?,
-            encoder: Encoder::new(&vision.encoder(), "vision_model.encoder", &mut weights)?,
-            post_layernorm: weights.layer_norm("vision_model.post_layernorm", epsilon)?,
-            visual_projection: weights.linear_without_bias("visual_projection", n)?,
+            class_embedding: tensors.vector(&part("embeddings.class_embedding"), d)?,
+            patch_embedding: tensors.linear_without_bias(
+                &part("embeddings.patch_embedding"),
+                &[d, 3, p, p],
+                None,
+            )?,
+            position_embedding: tensors.plain_embedding(
+                &part("embeddings.position_embedding"),
+                [vision.patches() + 1, d],
+            )?,
+            // Spelled so upstream.
+            pre_layrnorm: tensors.layer_norm(&part("pre_layrnorm"), d, epsilon)?,
+            encoder: Encoder::new(&vision.encoder(), &part("encoder"), tensors)?,
+            post_layernorm: tensors.layer_norm(&last_norm, d, epsilon)?,
+            visual_projection: tensors.linear_without_bias(
+                "visual_projection",
+                &[n, d],
+                Some(&last_norm),
+            )?,
             config: vision,
-            device,
+            device: tensors.device().clone(),
         })
     }
 
@@ -210,19 +222,20 @@ struct Layer {
 }
 
 impl Encoder {
-    fn new(config: &EncoderConfig<'_>, name: &str, weights: &mut Tensors) -> Result<Self> {
-        let epsilon = config.epsilon;
+    fn new(config: &EncoderConfig<'_>, name: &str, tensors: &mut Tensors) -> Result<Self> {
+        let (d, inner, epsilon) = (config.hidden_size, config.intermediate_size, config.epsilon);
         let layers = (0..config.layers).map(|index| {
-            let name = |part: &str| format!("{name}.layers.{index}.{part}");
+            let part = |part: &str| format!("{name}.layers.{index}.{part}");
+            let (norm1, norm2) = (part("layer_norm1"), part("layer_norm2"));
             Ok(Layer {
-                layer_norm1: weights.layer_norm(&name("layer_norm1"), epsilon)?,
-                q_proj: weights.linear(&name("self_attn.q_proj"))?,
-                k_proj: weights.linear(&name("self_attn.k_proj"))?,
-                v_proj: weights.linear(&name("self_attn.v_proj"))?,
-                out_proj: weights.linear(&name("self_attn.out_proj"))?,
-                layer_norm2: weights.layer_norm(&name("layer_norm2"), epsilon)?,
-                fc1: weights.linear(&name("mlp.fc1"))?,
-                fc2: weights.linear(&name("mlp.fc2"))?,
+                layer_norm1: tensors.layer_norm(&norm1, d, epsilon)?,
+                q_proj: tensors.linear(&part("self_attn.q_proj"), [d, d], Some(&norm1))?,
+                k_proj: tensors.linear(&part("self_attn.k_proj"), [d, d], Some(&norm1))?,
+                v_proj: tensors.linear(&part("self_attn.v_proj"), [d, d], Some(&norm1))?,
+                out_proj: tensors.linear(&part("self_attn.out_proj"), [d, d], None)?,
+                layer_norm2: tensors.layer_norm(&norm2, d, epsilon)?,
+                fc1: tensors.linear(&part("mlp.fc1"), [inner, d], Some(&norm2))?,
+                fc2: tensors.linear(&part("mlp.fc2"), [d, inner], None)?,
             })
         });
         Ok(Self {

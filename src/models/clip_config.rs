@@ -1,4 +1,4 @@
-//! What CLIP's `config.json` says, and the tensors that follow from it.
+//! What CLIP's `config.json` says.
 
 use serde::Deserialize;
 
@@ -7,7 +7,6 @@ use super::config::{
 };
 use crate::error::{Error, Result};
 use crate::ops::activation_from_config;
-use crate::weights::{Parameter, Role};
 
 /// The largest picture that a tower may ask for.
 const MAX_EDGE: usize = 4096;
@@ -139,79 +138,6 @@ impl ClipConfig {
     pub fn image_size(&self) -> usize {
         self.vision_config.image_size
     }
-
-    /// Every tensor that the text tower needs.
-    pub fn text_parameters(&self) -> Vec<Parameter> {
-        let text = &self.text_config;
-        let d = text.hidden_size;
-        let embeddings = "text_model.embeddings";
-        let mut parameters = vec![
-            Parameter::new(LOGIT_SCALE, Role::Plain, &[]),
-            Parameter::new(
-                format!("{embeddings}.token_embedding.weight"),
-                Role::Rows,
-                &[text.vocab_size, d],
-            ),
-            Parameter::new(
-                format!("{embeddings}.position_embedding.weight"),
-                Role::Plain,
-                &[text.max_position_embeddings, d],
-            ),
-        ];
-        text.encoder()
-            .parameters("text_model.encoder", &mut parameters);
-        self.projection_parameters(
-            "text_model.final_layer_norm",
-            "text_projection.weight",
-            d,
-            &mut parameters,
-        );
-        parameters
-    }
-
-    /// Every tensor that the image tower needs.
-    pub fn vision_parameters(&self) -> Vec<Parameter> {
-        let vision = &self.vision_config;
-        let (d, p) = (vision.hidden_size, vision.patch_size);
-        let embeddings = "vision_model.embeddings";
-        let mut parameters = vec![
-            Parameter::new(format!("{embeddings}.class_embedding"), Role::Plain, &[d]),
-            Parameter::new(
-                format!("{embeddings}.patch_embedding.weight"),
-                Role::Panels,
-                &[d, 3, p, p],
-            ),
-            Parameter::new(
-                format!("{embeddings}.position_embedding.weight"),
-                Role::Plain,
-                &[vision.patches() + 1, d],
-            ),
-        ];
-        // Spelled so upstream.
-        norm_parameters("vision_model.pre_layrnorm", d, &mut parameters);
-        vision
-            .encoder()
-            .parameters("vision_model.encoder", &mut parameters);
-        self.projection_parameters(
-            "vision_model.post_layernorm",
-            "visual_projection.weight",
-            d,
-            &mut parameters,
-        );
-        parameters
-    }
-
-    /// The last norm of a tower, and what brings its result into the space of both.
-    fn projection_parameters(&self, norm: &str, name: &str, d: usize, to: &mut Vec<Parameter>) {
-        norm_parameters(norm, d, to);
-        to.push(Parameter {
-            preceding_norm: Some(norm.into()),
-            ..Parameter::new(name, Role::Panels, &[self.projection_dim, d])
-        });
-    }
-
-    /// What checkpoints may put before the names.
-    pub const PREFIXES: &'static [&'static str] = &[""];
 }
 
 impl TextConfig {
@@ -256,16 +182,10 @@ impl VisionConfig {
     }
 }
 
-fn norm_parameters(name: &str, d: usize, to: &mut Vec<Parameter>) {
-    for part in ["weight", "bias"] {
-        to.push(Parameter::new(format!("{name}.{part}"), Role::Plain, &[d]));
-    }
-}
-
 /// What the layers of either tower are made by.
 pub(super) struct EncoderConfig<'a> {
-    hidden_size: usize,
-    intermediate_size: usize,
+    pub(super) hidden_size: usize,
+    pub(super) intermediate_size: usize,
     pub(super) layers: usize,
     pub(super) heads: usize,
     pub(super) hidden_act: &'a str,
@@ -285,29 +205,5 @@ impl EncoderConfig<'_> {
         check_heads(self.hidden_size, self.heads)?;
         check_epsilon(self.epsilon)?;
         activation_from_config(self.hidden_act).map(|_| ())
-    }
-
-    fn parameters(&self, name: &str, to: &mut Vec<Parameter>) {
-        let (d, inner) = (self.hidden_size, self.intermediate_size);
-        for layer in 0..self.layers {
-            let part = |part: &str| format!("{name}.layers.{layer}.{part}");
-            for (name, n, k, norm) in [
-                ("self_attn.q_proj", d, d, Some("layer_norm1")),
-                ("self_attn.k_proj", d, d, Some("layer_norm1")),
-                ("self_attn.v_proj", d, d, Some("layer_norm1")),
-                ("self_attn.out_proj", d, d, None),
-                ("mlp.fc1", inner, d, Some("layer_norm2")),
-                ("mlp.fc2", d, inner, None),
-            ] {
-                let name = part(name);
-                to.push(Parameter {
-                    preceding_norm: norm.map(part),
-                    ..Parameter::new(format!("{name}.weight"), Role::Panels, &[n, k])
-                });
-                to.push(Parameter::new(format!("{name}.bias"), Role::Plain, &[n]));
-            }
-            norm_parameters(&part("layer_norm1"), d, to);
-            norm_parameters(&part("layer_norm2"), d, to);
-        }
     }
 }

@@ -1,9 +1,11 @@
 //! What all `config.json` are checked for, and what goes into the models.
 
+use burn::tensor::{Device, Int, Tensor};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
+use crate::ops::integers;
 
 pub(super) const FILE: &str = "config.json";
 
@@ -12,22 +14,30 @@ pub(super) const MAX_LAYERS: usize = 256;
 pub(super) const MAX_WIDTH: usize = 1 << 16;
 pub(super) const MAX_ROWS: usize = 1 << 24;
 
-/// Reads the config of a model of this kind.
+fn broken(error: serde_json::Error) -> Error {
+    Error::invalid_weights(format!("{FILE}: is not valid: {error}"))
+}
+
+/// The architecture that a config names, empty where it names none.
 ///
-/// *Errors*: `UnsupportedModel` for another architecture, `InvalidWeights` where the file is broken.
-pub(super) fn parse<T: DeserializeOwned>(json: &[u8], model_type: &str) -> Result<T> {
+/// *Errors*: `InvalidWeights` where the file is broken.
+pub(super) fn model_type(json: &[u8]) -> Result<String> {
     #[derive(Deserialize)]
     struct Kind {
         model_type: Option<String>,
     }
-    let broken = |error| Error::invalid_weights(format!("{FILE}: is not valid: {error}"));
-    let kind = serde_json::from_slice::<Kind>(json)
-        .map_err(broken)?
-        .model_type
-        .unwrap_or_default();
-    if kind != model_type {
+    let Kind { model_type } = serde_json::from_slice(json).map_err(broken)?;
+    Ok(model_type.unwrap_or_default())
+}
+
+/// Reads the config of a model of one architecture.
+///
+/// *Errors*: `UnsupportedModel` for another architecture, `InvalidWeights` where the file is broken.
+pub(super) fn parse<T: DeserializeOwned>(json: &[u8], expected: &str) -> Result<T> {
+    let found = model_type(json)?;
+    if found != expected {
         return Err(Error::unsupported(format!(
-            "{FILE}: model_type is '{kind}', expected '{model_type}'"
+            "{FILE}: model_type is '{found}', expected '{expected}'"
         )));
     }
     serde_json::from_slice(json).map_err(broken)
@@ -86,4 +96,22 @@ pub(super) fn check_sequences(sequences: &[&[u32]], v: usize, longest: usize) ->
         }
     }
     Ok(())
+}
+
+/// The ids of all sequences, one after the other: `[t]`.
+pub(super) fn token_ids(sequences: &[&[u32]], device: &Device) -> Tensor<1, Int> {
+    let ids = sequences.iter().flat_map(|ids| ids.iter());
+    indices(ids.map(|&id| id as i32).collect(), device)
+}
+
+/// The position of each token in its own sequence: `[t]`.
+pub(super) fn positions_of(sequences: &[&[u32]], device: &Device) -> Tensor<1, Int> {
+    let positions = sequences.iter().flat_map(|ids| 0..ids.len() as i32);
+    indices(positions.collect(), device)
+}
+
+/// Rows of a table: `[t]`.
+pub(super) fn indices(rows: Vec<i32>, device: &Device) -> Tensor<1, Int> {
+    let length = rows.len();
+    integers(rows, [length], device)
 }

@@ -1,4 +1,4 @@
-//! The judge: a small classifier of handwritten digits, by which the generator is measured.
+//! A small classifier of handwritten digits, by which the generator is measured.
 //!
 //! The same network as `Judge` in `training/digits/models.py`, whose module names the fields bear.
 
@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use super::digit_unet::EDGE;
 use crate::error::Result;
 use crate::ops::{Activation, Conv2d, GroupNorm, Linear, Window};
-use crate::weights::{Parameter, Role, Tensors};
+use crate::weights::Tensors;
 
 /// Each convolution: inputs, outputs, stride.
 const CONVOLUTIONS: [(usize, usize, usize); 5] = [
@@ -34,44 +34,23 @@ pub struct DigitClassifier {
 }
 
 impl DigitClassifier {
-    /// Every tensor of the network. Tensors of convolutions are `[n, rows, columns, c]` as rows of `n`.
-    pub fn parameters() -> Vec<Parameter> {
-        let convolutions =
-            (CONVOLUTIONS.iter().zip(1..)).map(|((c, n, _), i)| (format!("conv{i}"), *n, 9 * c));
-        let linears = [("hidden", HIDDEN, FLAT), ("output", 10, HIDDEN)];
-        let linears = linears.map(|(name, n, k)| (name.to_owned(), n, k));
-        let weights = convolutions.chain(linears).flat_map(|(name, n, k)| {
-            [
-                Parameter::new(format!("{name}.weight"), Role::Rows, &[n, k]),
-                Parameter::new(format!("{name}.bias"), Role::Plain, &[n]),
-            ]
-        });
-        let norms = CONVOLUTIONS.iter().zip(1..).flat_map(|((_, n, _), i)| {
-            ["weight", "bias"]
-                .map(|part| Parameter::new(format!("norm{i}.{part}"), Role::Plain, &[*n]))
-        });
-        weights.chain(norms).collect()
-    }
-
-    /// Takes the network's tensors out of `weights`.
-    ///
-    /// *Errors*: `Internal` where `weights` were loaded for other parameters.
-    pub fn new(mut weights: Tensors) -> Result<Self> {
-        let layers = CONVOLUTIONS.iter().zip(1..).map(|((c, _, stride), i)| {
+    /// Takes the network's tensors.
+    pub fn new(tensors: &mut Tensors) -> Result<Self> {
+        let layers = CONVOLUTIONS.iter().zip(1..).map(|((c, n, stride), i)| {
             let window = Window {
                 size: 3,
                 stride: *stride,
                 padding: 1,
             };
             Ok((
-                weights.conv2d(&format!("conv{i}"), *c, window)?,
-                weights.group_norm(&format!("norm{i}"), GROUPS, EPSILON)?,
+                tensors.conv2d(&format!("conv{i}"), [*n, *c], window)?,
+                tensors.group_norm(&format!("norm{i}"), *n, GROUPS, EPSILON)?,
             ))
         });
         Ok(Self {
             layers: layers.collect::<Result<_>>()?,
-            hidden: weights.linear_of_rows("hidden", FLAT)?,
-            output: weights.linear_of_rows("output", HIDDEN)?,
+            hidden: tensors.linear_of_rows("hidden", [HIDDEN, FLAT])?,
+            output: tensors.linear_of_rows("output", [10, HIDDEN])?,
         })
     }
 

@@ -14,7 +14,7 @@ use crate::ops::{
     Activation, Conv2d, GroupNorm, Linear, Window, floats, group_norm, read, upsample,
 };
 use crate::scheduler::Scheduler;
-use crate::weights::{Dtype, Parameter, Role, Tensors};
+use crate::weights::{Dtype, Tensors};
 
 /// Pixels along an edge of a picture.
 pub const EDGE: usize = 28;
@@ -76,79 +76,28 @@ const POINT: Window = Window {
     padding: 0,
 };
 
-/// The names of the blocks and their channels.
-fn blocks() -> impl Iterator<Item = (String, usize)> {
-    [
-        ("down", 2, WIDTH),
-        ("middle", 3, 2 * WIDTH),
-        ("up", 2, WIDTH),
-    ]
-    .into_iter()
-    .flat_map(|(part, count, c)| (0..count).map(move |i| (format!("{part}.{i}"), c)))
-}
-
 impl DigitUNet {
-    /// Every tensor of the network. Tensors of convolutions are `[n, rows, columns, c]` as rows of `n`.
-    pub fn parameters() -> Vec<Parameter> {
-        let mut parameters = Vec::new();
-        let mut layer = |name: &str, n: usize, k: usize| {
-            parameters.push(Parameter::new(
-                format!("{name}.weight"),
-                Role::Rows,
-                &[n, k],
-            ));
-            parameters.push(Parameter::new(format!("{name}.bias"), Role::Plain, &[n]));
+    /// Takes the network's tensors.
+    pub fn new(tensors: &mut Tensors) -> Result<Self> {
+        let mut blocks = |part: &str, count: usize, c: usize| {
+            let block = |i| Block::new(&format!("{part}.{i}"), c, tensors);
+            (0..count).map(block).collect::<Result<Vec<_>>>()
         };
-        layer("time1", CONDITION, 2 * FREQUENCIES);
-        layer("time2", CONDITION, CONDITION);
-        layer("stem", WIDTH, 9);
-        layer("shrink", 2 * WIDTH, 9 * WIDTH);
-        layer("grow", WIDTH, 2 * WIDTH);
-        layer("head", 4, 9 * WIDTH);
-        for (block, c) in blocks() {
-            layer(&format!("{block}.conv1"), c, 9 * c);
-            layer(&format!("{block}.condition"), 2 * c, CONDITION);
-            layer(&format!("{block}.conv2"), c, 9 * c);
-        }
-        let table = Parameter::new("classes.weight", Role::Rows, &[CLASSES, CONDITION]);
-        parameters.push(table);
-        let norms = blocks()
-            .flat_map(|(block, c)| ["norm1", "norm2"].map(|norm| (format!("{block}.{norm}"), c)));
-        for (name, c) in norms.chain([("norm".to_owned(), WIDTH)]) {
-            for part in ["weight", "bias"] {
-                let name = format!("{name}.{part}");
-                parameters.push(Parameter::new(name, Role::Plain, &[c]));
-            }
-        }
-        parameters
-    }
-
-    /// Takes the network's tensors out of `weights`.
-    ///
-    /// *Errors*: `Internal` where `weights` were loaded for other parameters.
-    pub fn new(mut weights: Tensors, device: Device) -> Result<Self> {
-        let (mut down, mut middle, mut up) = (Vec::new(), Vec::new(), Vec::new());
-        for (name, c) in blocks() {
-            let block = Block::new(&name, c, &mut weights, &device)?;
-            match name.split('.').next() {
-                Some("down") => down.push(block),
-                Some("middle") => middle.push(block),
-                _ => up.push(block),
-            }
-        }
+        let (down, middle) = (blocks("down", 2, WIDTH)?, blocks("middle", 3, 2 * WIDTH)?);
+        let up = blocks("up", 2, WIDTH)?;
         Ok(Self {
-            time1: weights.linear_of_rows("time1", 2 * FREQUENCIES)?,
-            time2: weights.linear_of_rows("time2", CONDITION)?,
-            classes: weights.rows("classes.weight", CONDITION)?,
-            stem: weights.conv2d("stem", 1, HALF)?,
+            time1: tensors.linear_of_rows("time1", [CONDITION, 2 * FREQUENCIES])?,
+            time2: tensors.linear_of_rows("time2", [CONDITION, CONDITION])?,
+            classes: tensors.rows("classes.weight", [CLASSES, CONDITION])?,
+            stem: tensors.conv2d("stem", [WIDTH, 1], HALF)?,
             down,
-            shrink: weights.conv2d("shrink", WIDTH, HALF)?,
+            shrink: tensors.conv2d("shrink", [2 * WIDTH, WIDTH], HALF)?,
             middle,
-            grow: weights.conv2d("grow", 2 * WIDTH, POINT)?,
+            grow: tensors.conv2d("grow", [WIDTH, 2 * WIDTH], POINT)?,
             up,
-            norm: weights.group_norm("norm", GROUPS, EPSILON)?,
-            head: weights.conv2d("head", WIDTH, SAME)?,
-            device,
+            norm: tensors.group_norm("norm", WIDTH, GROUPS, EPSILON)?,
+            head: tensors.conv2d("head", [4, WIDTH], SAME)?,
+            device: tensors.device().clone(),
         })
     }
 
@@ -208,13 +157,13 @@ impl DigitUNet {
 }
 
 impl Block {
-    fn new(name: &str, c: usize, weights: &mut Tensors, device: &Device) -> Result<Self> {
+    fn new(name: &str, c: usize, tensors: &mut Tensors) -> Result<Self> {
         let norm2 = |part: &str| format!("{name}.norm2.{part}");
-        let gamma = weights.values(&norm2("weight"))?;
-        let beta = weights.values(&norm2("bias"))?;
+        let gamma = tensors.values(&norm2("weight"), &[c])?;
+        let beta = tensors.values(&norm2("bias"), &[c])?;
         // The condition says a scale s and a shift t: norm · γ (1 + s) + β (1 + s) + t. Both factors are linear in it.
-        let matrix = weights.rows(&format!("{name}.condition.weight"), CONDITION)?;
-        let bias = weights.values(&format!("{name}.condition.bias"))?;
+        let matrix = tensors.rows(&format!("{name}.condition.weight"), [2 * c, CONDITION])?;
+        let bias = tensors.values(&format!("{name}.condition.bias"), &[2 * c])?;
         let ((scales, shifts), (scale, shift)) = (matrix.split_at(c * CONDITION), bias.split_at(c));
         let (mut gain, mut offset) = (scales.to_vec(), shifts.to_vec());
         for (i, (gain, offset)) in gain.iter_mut().zip(&mut offset).enumerate() {
@@ -230,11 +179,11 @@ impl Block {
         let offset_bias = beta.iter().zip(scale).zip(shift);
         let offset_bias: Vec<f32> = offset_bias.map(|((b, s), t)| b * (1.0 + s) + t).collect();
         Ok(Self {
-            norm1: weights.group_norm(&format!("{name}.norm1"), GROUPS, EPSILON)?,
-            conv1: weights.conv2d(&format!("{name}.conv1"), c, SAME)?,
-            gain: Linear::pack(&gain, &gain_bias, Dtype::F32, device)?,
-            offset: Linear::pack(&offset, &offset_bias, Dtype::F32, device)?,
-            conv2: weights.conv2d(&format!("{name}.conv2"), c, SAME)?,
+            norm1: tensors.group_norm(&format!("{name}.norm1"), c, GROUPS, EPSILON)?,
+            conv1: tensors.conv2d(&format!("{name}.conv1"), [c, c], SAME)?,
+            gain: Linear::pack(&gain, &gain_bias, Dtype::F32, tensors.device())?,
+            offset: Linear::pack(&offset, &offset_bias, Dtype::F32, tensors.device())?,
+            conv2: tensors.conv2d(&format!("{name}.conv2"), [c, c], SAME)?,
         })
     }
 

@@ -6,9 +6,12 @@ mod clip_config;
 mod config;
 mod digit_classifier;
 mod digit_unet;
+mod distilbert;
+mod encoder_layer;
+mod sentence_encoder;
 
-pub use bert::{Bert, BertConfig};
 pub use clip::{ClipText, ClipVision};
 pub use clip_config::ClipConfig;
 pub use digit_classifier::DigitClassifier;
 pub use digit_unet::{CLASSES, DigitUNet, EDGE};
+pub use sentence_encoder::{SentenceEncoder, SentenceEncoderConfig};

@@ -1,13 +1,13 @@
-//! Pictures to digits: loading the judge, and reading with it.
+//! Images of handwritten digits to the digits: loading the classifier, and reading with it.
 
 use burn::tensor::Device;
 
-use super::load::Source;
-use super::network::load_bundled;
+use super::load::{Loading, Pretrained, Source, load};
 use crate::error::{Error, Result};
 use crate::models::{self, EDGE};
 use crate::ops::{floats, read};
 use crate::scheduler::Scheduler;
+use crate::weights::{Dtype, Tensors};
 
 /// Pixels of a picture.
 const PIXELS: usize = EDGE * EDGE;
@@ -21,19 +21,48 @@ pub struct DigitClassifier {
     device: Device,
 }
 
+impl Pretrained for DigitClassifier {
+    const FILES: &'static [&'static str] = &[];
+
+    type Config = ();
+    type Prepared = ();
+    type Network = models::DigitClassifier;
+
+    async fn config(_files: &mut Loading<'_, '_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn prefixes(_config: &()) -> &'static [&'static str] {
+        &[""]
+    }
+
+    fn prepare(_config: &(), _file: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    fn network(_config: &(), tensors: &mut Tensors) -> Result<models::DigitClassifier> {
+        models::DigitClassifier::new(tensors)
+    }
+
+    fn assemble(
+        _config: (),
+        _prepared: (),
+        network: models::DigitClassifier,
+        device: &Device,
+    ) -> Self {
+        Self {
+            network,
+            device: device.clone(),
+        }
+    }
+}
+
 impl DigitClassifier {
     /// Loads the network, packed or as it was trained.
     ///
     /// *Errors*: as `TextEmbedder::load`.
     pub async fn load(source: &Source<'_>, device: &Device) -> Result<Self> {
-        let parameters = models::DigitClassifier::parameters();
-        load_bundled(source, &parameters, device, |weights| {
-            Ok(Self {
-                network: models::DigitClassifier::new(weights)?,
-                device: device.clone(),
-            })
-        })
-        .await
+        Ok(load::<Self>(source, Dtype::Q8, device).await?.model)
     }
 
     /// The probability of each of the ten digits, ten values a picture.

@@ -4,11 +4,11 @@ use burn::tensor::Device;
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
 
-use super::load::Source;
-use super::network::load_bundled;
+use super::load::{Loading, Pretrained, Source, load};
 use crate::error::{Error, Result};
 use crate::models::{CLASSES, DigitUNet, EDGE};
 use crate::scheduler::Scheduler;
+use crate::weights::{Dtype, Tensors};
 
 /// Pixels of a picture.
 const PIXELS: usize = EDGE * EDGE;
@@ -160,16 +160,40 @@ struct Batch {
     before: Option<Vec<f32>>,
 }
 
+impl Pretrained for DigitGenerator {
+    const FILES: &'static [&'static str] = &[];
+
+    type Config = ();
+    type Prepared = ();
+    type Network = DigitUNet;
+
+    async fn config(_files: &mut Loading<'_, '_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn prefixes(_config: &()) -> &'static [&'static str] {
+        &[""]
+    }
+
+    fn prepare(_config: &(), _file: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    fn network(_config: &(), tensors: &mut Tensors) -> Result<DigitUNet> {
+        DigitUNet::new(tensors)
+    }
+
+    fn assemble(_config: (), _prepared: (), unet: DigitUNet, _device: &Device) -> Self {
+        Self { unet }
+    }
+}
+
 impl DigitGenerator {
     /// Loads the network, packed or as it was trained.
     ///
     /// *Errors*: as `TextEmbedder::load`.
     pub async fn load(source: &Source<'_>, device: &Device) -> Result<Self> {
-        load_bundled(source, &DigitUNet::parameters(), device, |weights| {
-            let unet = DigitUNet::new(weights, device.clone())?;
-            Ok(Self { unet })
-        })
-        .await
+        Ok(load::<Self>(source, Dtype::Q8, device).await?.model)
     }
 
     /// Draws pictures, one after the other in the result: 28 rows of 28 grey values, 0 paper and 255 ink, as in MNIST.

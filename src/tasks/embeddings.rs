@@ -1,8 +1,9 @@
-//! How vectors are returned: whole or truncate_and_normalize, in floats, bytes or bits.
+//! How vectors are returned: whole or truncated, in floats, bytes or bits.
 
 use super::pooling::normalize;
 use crate::error::{Error, Result};
 use crate::memory::{out_of_memory, try_vec};
+use crate::text::Tokens;
 
 /// How one value of an embedding is returned; the names are sentence-transformers'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,37 @@ impl Default for EmbedOptions {
         Self {
             dimensions: None,
             precision: Precision::Float32,
+        }
+    }
+}
+
+/// What embedding a list of texts gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embeddings {
+    /// All rows.
+    pub values: Values,
+    /// Rows, and values a row.
+    pub dims: [usize; 2],
+    /// Tokens of each text, special tokens and truncation included.
+    pub tokens: Vec<usize>,
+    /// Whether a text was cut.
+    pub truncated: Vec<bool>,
+}
+
+impl Embeddings {
+    /// Makes the result of `width` values for each text, one text after the other.
+    pub(super) fn new(
+        vectors: Vec<f32>,
+        width: usize,
+        precision: Precision,
+        tokens: &[Tokens],
+    ) -> Self {
+        let (values, width) = quantize(vectors, width, precision);
+        Self {
+            values,
+            dims: [tokens.len(), width],
+            tokens: tokens.iter().map(|tokens| tokens.ids.len()).collect(),
+            truncated: tokens.iter().map(|tokens| tokens.truncated).collect(),
         }
     }
 }

@@ -4,79 +4,20 @@ use std::cell::RefCell;
 
 use burn::tensor::Device;
 
-use super::embeddings::{EmbedOptions, Values, quantize, truncate_and_normalize, try_reserve};
-use super::load::{LoadProgress, Loading, PartsProgress, Source, load, load_newest};
-use super::plan::{self, LoadPlan};
-use super::pooling::normalize;
-use super::text_embedder::{Embeddings, batches, encode};
+use super::clip_towers::{ImageTower, LABEL, TextTower, Tower};
+use super::embeddings::{
+    EmbedOptions, Embeddings, Values, quantize, truncate_and_normalize, try_reserve,
+};
+use super::load::plan::of_stored;
+use super::load::{LoadPlan, LoadProgress, Loaded, PartsProgress, Source, load, load_newest, plan};
 use crate::error::{Error, Result};
-use crate::image::{ImageProcessor, Rgb};
-use crate::models::{ClipConfig, ClipText, ClipVision};
-use crate::ops::read;
+use crate::image::Rgb;
 use crate::scheduler::Scheduler;
-use crate::text::{TextTokenizer, Tokens};
-use crate::weights::{Dtype, Needs, Parameter};
-
-const CONFIG: &str = "config.json";
-const TOKENIZER: &str = "tokenizer.json";
-const PREPROCESSOR: &str = "preprocessor_config.json";
+use crate::text::encode;
+use crate::weights::Dtype;
 
 /// A branch that moves while its towers are loaded one after the other moves no further, most likely.
 const TRIES: usize = 3;
-
-/// What stands in a template for the label.
-const LABEL: &str = "{}";
-
-/// One half of the model. Each is loaded and width by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tower {
-    /// The one that reads.
-    Text,
-    /// The one that sees.
-    Image,
-}
-
-impl Tower {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Text, Self::Image];
-
-    /// As options and stores call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Image => "image",
-        }
-    }
-
-    /// By its name.
-    ///
-    /// *Errors*: `InvalidInput` listing the names.
-    pub fn from_name(name: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|tower| tower.name() == name)
-            .ok_or_else(|| {
-                Error::invalid_input(format!(
-                    "towers has '{name}', expected 'text', 'image' or both"
-                ))
-            })
-    }
-
-    /// The small files that it needs, the largest last.
-    fn files(self) -> [&'static str; 2] {
-        match self {
-            Self::Text => [CONFIG, TOKENIZER],
-            Self::Image => [CONFIG, PREPROCESSOR],
-        }
-    }
-
-    fn parameters(self, config: &ClipConfig) -> Vec<Parameter> {
-        match self {
-            Self::Text => config.text_parameters(),
-            Self::Image => config.vision_parameters(),
-        }
-    }
-}
 
 /// How likely a label is.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,28 +35,6 @@ pub struct ImageTextEmbedder {
     dimensions: usize,
     /// The labels that were asked for last, and their vectors.
     labels: RefCell<Option<Labels>>,
-}
-
-/// A tower, and what was said beside it.
-struct Read<T> {
-    tower: T,
-    /// Values of its vectors.
-    dimensions: usize,
-    /// What it was made from.
-    commit: String,
-    /// Whether that was in the store.
-    cached: bool,
-}
-
-struct TextTower {
-    model: ClipText,
-    tokenizer: TextTokenizer,
-    max_tokens: usize,
-}
-
-struct ImageTower {
-    model: ClipVision,
-    processor: ImageProcessor,
 }
 
 struct Labels {
@@ -140,17 +59,13 @@ impl ImageTextEmbedder {
         let report = |event: &LoadProgress| progress.report(event, source.progress);
         let [text_source, image_source] =
             Tower::ALL.map(|tower| source.for_part(tower.name(), &report));
-        let read_text =
-            async |loading: &mut Loading<'_, '_>| TextTower::read(loading, dtype, device).await;
-        let read_image =
-            async |loading: &mut Loading<'_, '_>| ImageTower::read(loading, dtype, device).await;
         let (mut text, mut image) = (None, None);
         if wants(Tower::Text) {
-            text = Some(load(&text_source, read_text).await?);
+            text = Some(load::<TextTower>(&text_source, dtype, device).await?);
             progress.next();
         }
         if wants(Tower::Image) {
-            image = Some(load(&image_source, read_image).await?);
+            image = Some(load::<ImageTower>(&image_source, dtype, device).await?);
             progress.next();
         }
         for attempt in 0..TRIES {
@@ -165,18 +80,18 @@ impl ImageTextEmbedder {
                 (None, None) => return Err(no_towers()),
                 _ => {
                     progress.ready(source.progress);
-                    return Ok(Self::of(text, image));
+                    return Ok(Self::new(text, image));
                 }
             };
             if anew[0] {
                 // First, so that no two of a kind are in memory.
                 drop(text.take());
-                text = Some(load_newest(&text_source, read_text).await?);
+                text = Some(load_newest::<TextTower>(&text_source, dtype, device).await?);
                 progress.next();
             }
             if anew[1] {
                 drop(image.take());
-                image = Some(load_newest(&image_source, read_image).await?);
+                image = Some(load_newest::<ImageTower>(&image_source, dtype, device).await?);
                 progress.next();
             }
         }
@@ -185,14 +100,14 @@ impl ImageTextEmbedder {
         ))
     }
 
-    fn of(text: Option<Read<TextTower>>, image: Option<Read<ImageTower>>) -> Self {
-        let dimensions = text.as_ref().map(|text| text.dimensions);
+    fn new(text: Option<Loaded<TextTower>>, image: Option<Loaded<ImageTower>>) -> Self {
+        let dimensions = text.as_ref().map(|text| text.model.dimensions);
         Self {
             dimensions: dimensions
-                .or(image.as_ref().map(|image| image.dimensions))
+                .or(image.as_ref().map(|image| image.model.dimensions))
                 .unwrap_or_default(),
-            text: text.map(|text| text.tower),
-            image: image.map(|image| image.tower),
+            text: text.map(|text| text.model),
+            image: image.map(|image| image.model),
             labels: RefCell::default(),
         }
     }
@@ -201,33 +116,26 @@ impl ImageTextEmbedder {
     ///
     /// *Errors*: as [`load`](Self::load).
     pub async fn plan(source: &Source<'_>, towers: &[Tower], dtype: Dtype) -> Result<LoadPlan> {
-        let mut plan: Option<LoadPlan> = None;
+        let mut all: Option<LoadPlan> = None;
         for tower in towers {
             let source = source.for_part(tower.name(), &|_| {});
-            let files = tower.files();
-            let read = plan::plan(&source, files[1], async |loading| {
-                let (config, weights) = blueprint(loading, dtype, &files[..1]).await?;
-                let needs = Needs {
-                    parameters: &tower.parameters(&config),
-                    prefixes: ClipConfig::PREFIXES,
-                    dtype,
-                };
-                plan::of_host(loading, &source, &files, files[1], &weights, &needs).await
-            });
-            let part = read.await?;
-            plan = Some(match plan {
+            let part = match tower {
+                Tower::Text => plan::<TextTower>(&source, dtype).await?,
+                Tower::Image => plan::<ImageTower>(&source, dtype).await?,
+            };
+            all = Some(match all {
                 Some(before) => before.and(part),
                 None => part,
             });
         }
-        plan.ok_or_else(no_towers)
+        all.ok_or_else(no_towers)
     }
 
     /// Whether both towers are whole in the store, and not `outdated` unless that will do.
     pub(super) async fn is_stored(source: &Source<'_>, outdated: bool) -> Result<bool> {
         for tower in Tower::ALL {
             let part = source.for_part(tower.name(), &|_| {});
-            if plan::of_stored(&part, tower.files()[1], outdated)
+            if of_stored(&part, tower.largest_file(), outdated)
                 .await?
                 .is_none()
             {
@@ -261,7 +169,7 @@ impl ImageTextEmbedder {
         let tokens = encode(&tower.tokenizer, texts, scheduler).await?;
         let mut vectors = try_reserve(texts.len(), width)?;
         tower.embed(&tokens, width, &mut vectors, scheduler).await?;
-        Ok(Embeddings::of(vectors, width, options.precision, &tokens))
+        Ok(Embeddings::new(vectors, width, options.precision, &tokens))
     }
 
     /// Embeds `count` pictures, asking for one at a time; vectors are normalized. Returns the values, and how many one picture has.
@@ -318,7 +226,7 @@ impl ImageTextEmbedder {
                 vectors,
             });
         }
-        let scale = text.model.logit_scale();
+        let scale = text.logit_scale();
         let logits: Vec<f32> = match self.labels.borrow().as_ref() {
             Some(width) => width
                 .vectors
@@ -357,140 +265,6 @@ fn not_loaded(tower: Tower) -> Error {
     Error::invalid_input(format!(
         "the {name} tower was not loaded: have '{name}' in towers"
     ))
-}
-
-/// The config, and the file with the weights.
-async fn blueprint(
-    loading: &mut Loading<'_, '_>,
-    dtype: Dtype,
-    files: &[&str],
-) -> Result<(ClipConfig, String)> {
-    let weights = loading.plan(dtype, files).await?;
-    let config = ClipConfig::from_json(&loading.required(CONFIG).await?)?;
-    Ok((config, weights))
-}
-
-impl TextTower {
-    async fn read(
-        loading: &mut Loading<'_, '_>,
-        dtype: Dtype,
-        device: &Device,
-    ) -> Result<Read<Self>> {
-        let (config, weights) = blueprint(loading, dtype, &Tower::Text.files()).await?;
-        let json = loading.required(TOKENIZER).await?;
-        let weights = loading.open_weights(weights).await;
-        loading.prepare(TOKENIZER);
-        let max_tokens = config.max_tokens();
-        let tokenizer = TextTokenizer::from_json(&json, max_tokens, false)?;
-        drop(json);
-        let needs = Needs {
-            parameters: &config.text_parameters(),
-            prefixes: ClipConfig::PREFIXES,
-            dtype,
-        };
-        let weights = loading.weights(weights, &needs, device).await?;
-        let tower = Self {
-            model: ClipText::new(&config, weights, device.clone())?,
-            tokenizer,
-            max_tokens,
-        };
-        Ok(Read {
-            tower,
-            dimensions: config.projection_dim,
-            commit: loading.commit().into(),
-            cached: loading.is_cached(),
-        })
-    }
-
-    /// Appends the first `width` values of each text's vector.
-    async fn embed(
-        &self,
-        tokens: &[Tokens],
-        width: usize,
-        to: &mut Vec<f32>,
-        scheduler: &dyn Scheduler,
-    ) -> Result<()> {
-        for batch in batches(tokens) {
-            let sequences: Vec<&[u32]> = batch.iter().map(|tokens| tokens.ids.as_slice()).collect();
-            let mut vectors = read(self.model.forward(&sequences, scheduler).await?).await?;
-            let dimensions = vectors.len() / batch.len();
-            for vector in vectors.chunks_exact_mut(dimensions) {
-                normalize(vector);
-                to.extend_from_slice(truncate_and_normalize(vector, width));
-            }
-        }
-        Ok(())
-    }
-
-    /// One for each label: the mean of what its templates give, normalized.
-    async fn label_vectors(
-        &self,
-        labels: &[String],
-        templates: &[String],
-        scheduler: &dyn Scheduler,
-    ) -> Result<Vec<Vec<f32>>> {
-        let mut vectors = Vec::with_capacity(labels.len());
-        for label in labels {
-            let prompts: Vec<_> = templates
-                .iter()
-                .map(|template| template.replace(LABEL, label))
-                .collect();
-            let tokens = encode(&self.tokenizer, &prompts, scheduler).await?;
-            let mut all = Vec::new();
-            self.embed(&tokens, usize::MAX, &mut all, scheduler).await?;
-            let mut mean = vec![0.0; all.len() / prompts.len()];
-            for vector in all.chunks_exact(mean.len()) {
-                for (sum, x) in mean.iter_mut().zip(vector) {
-                    *sum += x;
-                }
-            }
-            normalize(&mut mean);
-            vectors.push(mean);
-        }
-        Ok(vectors)
-    }
-}
-
-impl ImageTower {
-    async fn read(
-        loading: &mut Loading<'_, '_>,
-        dtype: Dtype,
-        device: &Device,
-    ) -> Result<Read<Self>> {
-        let (config, weights) = blueprint(loading, dtype, &Tower::Image.files()).await?;
-        let processor = ImageProcessor::from_json(&loading.required(PREPROCESSOR).await?)?;
-        let size = config.image_size();
-        if processor.dims() != [size, size] {
-            return Err(Error::invalid_weights(format!(
-                "{PREPROCESSOR}: makes pictures of {:?} pixels, but the model takes {size} by {size}",
-                processor.dims()
-            )));
-        }
-        let weights = loading.open_weights(weights).await;
-        let needs = Needs {
-            parameters: &config.vision_parameters(),
-            prefixes: ClipConfig::PREFIXES,
-            dtype,
-        };
-        let weights = loading.weights(weights, &needs, device).await?;
-        let tower = Self {
-            model: ClipVision::new(&config, weights, device.clone())?,
-            processor,
-        };
-        Ok(Read {
-            tower,
-            dimensions: config.projection_dim,
-            commit: loading.commit().into(),
-            cached: loading.is_cached(),
-        })
-    }
-
-    async fn embed(&self, picture: &Rgb, scheduler: &dyn Scheduler) -> Result<Vec<f32>> {
-        let pixels = self.processor.process(picture)?;
-        let mut vector = read(self.model.forward(&[&pixels], scheduler).await?).await?;
-        normalize(&mut vector);
-        Ok(vector)
-    }
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f32 {

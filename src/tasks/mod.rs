@@ -1,5 +1,6 @@
 //! What a user asks for.
 
+mod clip_towers;
 mod digit_classifier;
 mod digit_generator;
 #[cfg(test)]
@@ -7,18 +8,19 @@ mod digit_goldens;
 mod embeddings;
 mod image_text_embedder;
 mod load;
-mod network;
-mod plan;
+mod model_type;
 mod pooling;
+mod sentence_transformers;
 mod text_embedder;
 
+pub use clip_towers::Tower;
 pub use digit_classifier::DigitClassifier;
 pub use digit_generator::{DigitGenerator, GenerateOptions, Interpolation, Latent, OnStep};
-pub use embeddings::{EmbedOptions, Precision, Values};
-pub use image_text_embedder::{ImageTextEmbedder, LabelScore, Tower};
+pub use embeddings::{EmbedOptions, Embeddings, Precision, Values};
+pub use image_text_embedder::{ImageTextEmbedder, LabelScore};
 #[cfg(target_arch = "wasm32")]
 pub use load::STALL;
-pub use load::{LoadProgress, LoadStatus, Source};
-pub use plan::{LoadPlan, PlannedFile, plan_model};
+pub use load::{LoadPlan, LoadProgress, LoadStatus, PlannedFile, Source};
+pub use model_type::plan_model;
 pub use pooling::Pooling;
-pub use text_embedder::{Embeddings, TextEmbedder};
+pub use text_embedder::TextEmbedder;

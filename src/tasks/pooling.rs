@@ -1,6 +1,4 @@
-//! How hidden states become one vector: by the repository's own sentence-transformers files.
-
-use serde::Deserialize;
+//! How hidden states become one vector.
 
 use crate::error::{Error, Result};
 
@@ -15,66 +13,6 @@ pub enum Pooling {
     Max,
     /// The sum over all tokens, divided by the root of their number.
     MeanSqrtLength,
-}
-
-/// A line of `modules.json`.
-#[derive(Deserialize)]
-struct Module {
-    path: String,
-    #[serde(rename = "type")]
-    kind: String,
-}
-
-/// What `modules.json` says of the steps after the encoder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Modules {
-    /// The pooling's config, where there is one.
-    pub pooling_config: Option<String>,
-    /// Whether vectors are scaled to length 1.
-    pub normalize: bool,
-}
-
-impl Modules {
-    /// Without the file: sentence-transformers then takes the mean and does not normalize.
-    pub const ABSENT: Self = Self {
-        pooling_config: None,
-        normalize: false,
-    };
-
-    /// *Errors*: `InvalidWeights` where the file is broken, `UnsupportedModel` for a step not known here.
-    pub fn from_json(json: &[u8]) -> Result<Self> {
-        let modules: Vec<Module> = serde_json::from_slice(json).map_err(|error| {
-            Error::invalid_weights(format!("modules.json: is not valid: {error}"))
-        })?;
-        let mut found = Self::ABSENT;
-        for Module { path, kind } in modules {
-            match kind.rsplit('.').next() {
-                Some("Transformer") => {}
-                Some("Pooling") if is_inside(&path) => {
-                    found.pooling_config = Some(format!("{path}/config.json"));
-                }
-                Some("Pooling") => {
-                    return Err(Error::invalid_weights(format!(
-                        "modules.json: path is '{path}', expected a folder of the repository"
-                    )));
-                }
-                Some("Normalize") => found.normalize = true,
-                _ => {
-                    return Err(Error::unsupported(format!(
-                        "modules.json: type is '{kind}', expected Transformer, Pooling or Normalize"
-                    )));
-                }
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// Whether a path stays in the repository, in a URL as in a file system.
-fn is_inside(path: &str) -> bool {
-    let plain =
-        |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', ':', '%', '?', '#']);
-    path.split('/').all(plain)
 }
 
 impl Pooling {
@@ -144,7 +82,6 @@ pub(super) fn normalize(vector: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
 
     #[test]
     fn each_mode_pools_as_sentence_transformers_does() {
@@ -159,46 +96,5 @@ mod tests {
             mode.pool(&hidden, &mut to);
             assert_eq!(to, expected, "{mode:?}");
         }
-    }
-
-    #[test]
-    fn a_path_that_leads_out_of_the_repository_is_an_error_that_names_it() {
-        for path in [
-            "..",
-            "../x",
-            "a/../../b",
-            "/etc",
-            "",
-            "a//b",
-            "C:\\\\x",
-            "%2e%2e",
-            "a?b",
-        ] {
-            let json = format!(r#"[{{"path":"{path}","type":"models.Pooling"}}]"#);
-            let error = Modules::from_json(json.as_bytes()).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::InvalidWeights, "{path}");
-            assert!(error.to_string().contains("modules.json: path"), "{error}");
-        }
-    }
-
-    #[test]
-    fn unknown_steps_and_modes_are_errors_that_name_them() {
-        let error = Modules::from_json(
-            br#"[{"path":"2_Dense","type":"sentence_transformers.models.Dense"}]"#,
-        )
-        .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::UnsupportedModel);
-        assert!(error.to_string().contains("models.Dense"), "{error}");
-        for json in [
-            r#"{"pooling_mode_cls_token":true,"pooling_mode_max_tokens":true}"#,
-            "{}",
-        ] {
-            let error = Pooling::from_json("1_Pooling/config.json", json.as_bytes()).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::UnsupportedModel);
-        }
-        assert_eq!(
-            Pooling::from_json("x", b"[").unwrap_err().kind(),
-            ErrorKind::InvalidWeights
-        );
     }
 }

@@ -186,7 +186,7 @@ pub async fn load<'s>(
         tensors.insert(parameter.name.clone(), loaded);
     }
     reader.end(head.len() as u64 + header.data()).await?;
-    Ok(Tensors::new(tensors, device.clone()))
+    Ok(Tensors::loaded(tensors, device.clone()))
 }
 
 /// `gamma` and `beta` of the norm whose output a linear layer takes, where they stand before it in the file.

@@ -1,4 +1,4 @@
-//! The tensors of a loaded model, taken out one by one to build its layers.
+//! The tensors of a model: declared by its layers in one pass over them, and handed out to the same layers in another.
 
 use std::collections::HashMap;
 
@@ -7,54 +7,118 @@ use pilotlight_kernels::embedding_q8;
 use pilotlight_kernels::pack::pack_row_f32;
 
 use super::layout::{PackedTensor, PackedValues};
+use super::{Parameter, Role};
+use crate::device::cpu;
 use crate::error::{Error, Result};
 use crate::ops::{
     Conv2d, Embedding, GroupNorm, LayerNorm, Linear, LinearWeight, PANEL, Window, floats, integers,
     packed_f32_shape,
 };
 
-/// A model's tensors by name, each taken out once.
+/// What the layers of a model are built from. A model names each of its tensors once, in the function that builds its layers; that
+/// function runs twice.
+///
+/// * Over [`Tensors::declaring`] it records which tensors the model needs, and builds layers without values.
+/// * Over loaded tensors it takes each of them out, by the same name.
 pub struct Tensors {
-    tensors: HashMap<String, PackedTensor>,
+    pass: Pass,
     device: Device,
 }
 
+enum Pass {
+    Declaring(Vec<Parameter>),
+    Loaded(HashMap<String, PackedTensor>),
+}
+
 impl Tensors {
-    pub(super) fn new(tensors: HashMap<String, PackedTensor>, device: Device) -> Self {
-        Self { tensors, device }
+    /// Records what is asked for.
+    pub fn declaring() -> Self {
+        Self {
+            pass: Pass::Declaring(Vec::new()),
+            device: cpu(),
+        }
     }
 
-    /// No tensors yet.
+    pub(super) fn loaded(tensors: HashMap<String, PackedTensor>, device: Device) -> Self {
+        Self {
+            pass: Pass::Loaded(tensors),
+            device,
+        }
+    }
+
+    /// Loaded tensors of which there are none yet.
     pub fn none(device: &Device) -> Self {
-        Self::new(HashMap::new(), device.clone())
+        Self::loaded(HashMap::new(), device.clone())
+    }
+
+    /// The device that the layers live on.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// Adds the tensors of another file.
     pub fn join(&mut self, others: Self) {
-        self.tensors.extend(others.tensors);
+        if let (Pass::Loaded(own), Pass::Loaded(others)) = (&mut self.pass, others.pass) {
+            own.extend(others);
+        }
     }
 
-    /// The layer whose tensors are `{name}.weight` and `{name}.bias`.
-    pub fn linear(&mut self, name: &str) -> Result<Linear> {
-        let bias = self.vector(&format!("{name}.bias"))?;
-        self.linear_with(name, bias)
+    /// The tensors that were declared.
+    pub fn into_parameters(self) -> Vec<Parameter> {
+        match self.pass {
+            Pass::Declaring(parameters) => parameters,
+            Pass::Loaded(_) => Vec::new(),
+        }
     }
 
-    /// The layer of `n` outputs whose tensor is `{name}.weight`; it has no bias.
-    pub fn linear_without_bias(&mut self, name: &str, n: usize) -> Result<Linear> {
+    /// The linear layer of `k` inputs and `n` outputs whose tensors are `{name}.weight` and `{name}.bias`.
+    ///
+    /// `preceding_norm`: the name of the norm whose output the layer takes, which helps to quantize it.
+    pub fn linear(
+        &mut self,
+        name: &str,
+        [n, k]: [usize; 2],
+        preceding_norm: Option<&str>,
+    ) -> Result<Linear> {
+        let bias = self.vector(&format!("{name}.bias"), n)?;
+        self.linear_with(name, &[n, k], preceding_norm, bias)
+    }
+
+    /// The linear layer whose only tensor is `{name}.weight`. Its shape is `[n, …]`: the inputs may have several dimensions.
+    pub fn linear_without_bias(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        preceding_norm: Option<&str>,
+    ) -> Result<Linear> {
+        let n = shape.first().copied().unwrap_or_default();
         let bias = floats(vec![0.0; n], [n], &self.device);
-        self.linear_with(name, bias)
+        self.linear_with(name, shape, preceding_norm, bias)
     }
 
-    fn linear_with(&mut self, name: &str, bias: Tensor<1>) -> Result<Linear> {
-        let PackedTensor {
+    fn linear_with(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        preceding_norm: Option<&str>,
+        bias: Tensor<1>,
+    ) -> Result<Linear> {
+        let parameter = Parameter {
+            preceding_norm: preceding_norm.map(str::to_owned),
+            ..Parameter::new(format!("{name}.weight"), Role::Panels, shape)
+        };
+        let Some(PackedTensor {
             values,
             shape,
             scale,
             smooth,
             sums,
             halves,
-        } = self.take(&format!("{name}.weight"))?;
+        }) = self.tensor(parameter)?
+        else {
+            let weight = LinearWeight::F32(floats(vec![], [0, 0, 0], &self.device));
+            return Ok(Linear { weight, bias });
+        };
         let shape = [shape[0], shape[1], shape[2]];
         let weight = match values {
             PackedValues::F32(values) => LinearWeight::F32(floats(values, shape, &self.device)),
@@ -70,51 +134,67 @@ impl Tensors {
         Ok(Linear { weight, bias })
     }
 
-    /// The table `{name}.weight`.
-    pub fn embedding(&mut self, name: &str, dimensions: usize) -> Result<Embedding> {
-        let PackedTensor {
+    /// The table `{name}.weight` of `v` rows of `d` values, quantized by rows where the model is.
+    pub fn embedding(&mut self, name: &str, [v, d]: [usize; 2]) -> Result<Embedding> {
+        self.table(name, [v, d], Role::Rows)
+    }
+
+    /// The table `{name}.weight` of `v` rows of `d` values, which always stays in f32.
+    pub fn plain_embedding(&mut self, name: &str, [v, d]: [usize; 2]) -> Result<Embedding> {
+        self.table(name, [v, d], Role::Plain)
+    }
+
+    fn table(&mut self, name: &str, [v, d]: [usize; 2], role: Role) -> Result<Embedding> {
+        let parameter = Parameter::new(format!("{name}.weight"), role, &[v, d]);
+        let Some(PackedTensor {
             values,
             shape,
             scale,
             ..
-        } = self.take(&format!("{name}.weight"))?;
+        }) = self.tensor(parameter)?
+        else {
+            return Ok(Embedding::F32(floats(vec![], [0, 0], &self.device)));
+        };
         let shape = [shape[0], shape[1]];
         Ok(match values {
             PackedValues::F32(values) => Embedding::F32(floats(values, shape, &self.device)),
-            PackedValues::Q8(values) | PackedValues::Q4(values) => {
-                let packed = integers(values, shape, &self.device);
-                Embedding::Q8 {
-                    packed,
-                    scale: self.scale(scale),
-                    dimensions,
-                }
-            }
+            PackedValues::Q8(values) | PackedValues::Q4(values) => Embedding::Q8 {
+                packed: integers(values, shape, &self.device),
+                scale: floats_of(scale, &self.device),
+                dimensions: d,
+            },
         })
     }
 
-    /// The norm whose tensors are `{name}.weight` and `{name}.bias`.
-    pub fn layer_norm(&mut self, name: &str, epsilon: f32) -> Result<LayerNorm> {
-        let weight = self.vector(&format!("{name}.weight"))?;
+    /// The layer norm of `d` values whose tensors are `{name}.weight` and `{name}.bias`.
+    pub fn layer_norm(&mut self, name: &str, d: usize, epsilon: f32) -> Result<LayerNorm> {
         Ok(LayerNorm {
-            weight,
-            bias: self.vector(&format!("{name}.bias"))?,
+            weight: self.vector(&format!("{name}.weight"), d)?,
+            bias: self.vector(&format!("{name}.bias"), d)?,
             epsilon,
         })
     }
 
-    /// The norm whose tensors are `{name}.weight` and `{name}.bias`.
-    pub fn group_norm(&mut self, name: &str, groups: usize, epsilon: f32) -> Result<GroupNorm> {
+    /// The group norm of `c` channels whose tensors are `{name}.weight` and `{name}.bias`.
+    pub fn group_norm(
+        &mut self,
+        name: &str,
+        c: usize,
+        groups: usize,
+        epsilon: f32,
+    ) -> Result<GroupNorm> {
         Ok(GroupNorm {
-            weight: self.vector(&format!("{name}.weight"))?,
-            bias: self.vector(&format!("{name}.bias"))?,
+            weight: self.vector(&format!("{name}.weight"), c)?,
+            bias: self.vector(&format!("{name}.bias"), c)?,
             groups,
             epsilon,
         })
     }
 
-    /// The convolution of `c` channels whose tensors are `{name}.weight`, rows of `[rows, columns, c]`, and `{name}.bias`, in f32.
-    pub fn conv2d(&mut self, name: &str, c: usize, window: Window) -> Result<Conv2d> {
-        let (weight, bias) = self.panels(name, window.size * window.size * c)?;
+    /// The convolution of `c` channels to `n`, computed in f32. Its tensors are `{name}.weight`, `n` rows of `[rows, columns, c]`, and
+    /// `{name}.bias`.
+    pub fn conv2d(&mut self, name: &str, [n, c]: [usize; 2], window: Window) -> Result<Conv2d> {
+        let (weight, bias) = self.panels_of_rows(name, [n, window.size * window.size * c])?;
         Ok(Conv2d {
             weight,
             bias,
@@ -122,19 +202,20 @@ impl Tensors {
         })
     }
 
-    /// The layer of `k` inputs whose tensors are `{name}.weight`, kept row by row, and `{name}.bias`, in f32.
-    pub fn linear_of_rows(&mut self, name: &str, k: usize) -> Result<Linear> {
-        let (weight, bias) = self.panels(name, k)?;
+    /// The linear layer of `k` inputs and `n` outputs, computed in f32. Its tensors are `{name}.weight`, quantized by rows where the
+    /// model is, and `{name}.bias`.
+    pub fn linear_of_rows(&mut self, name: &str, [n, k]: [usize; 2]) -> Result<Linear> {
+        let (weight, bias) = self.panels_of_rows(name, [n, k])?;
         Ok(Linear {
             weight: LinearWeight::F32(weight),
             bias,
         })
     }
 
-    fn panels(&mut self, name: &str, k: usize) -> Result<(Tensor<3>, Tensor<1>)> {
-        let bias = self.vector(&format!("{name}.bias"))?;
-        let rows = self.rows(&format!("{name}.weight"), k)?;
-        let shape = packed_f32_shape(rows.len() / k, k);
+    fn panels_of_rows(&mut self, name: &str, [n, k]: [usize; 2]) -> Result<(Tensor<3>, Tensor<1>)> {
+        let bias = self.vector(&format!("{name}.bias"), n)?;
+        let rows = self.rows(&format!("{name}.weight"), [n, k])?;
+        let shape = packed_f32_shape(n, k);
         let mut packed = vec![0.0; shape.iter().product()];
         for (output, row) in rows.chunks_exact(k).enumerate() {
             pack_row_f32(&mut packed, k, output, row);
@@ -142,14 +223,17 @@ impl Tensors {
         Ok((floats(packed, shape, &self.device), bias))
     }
 
-    /// The rows of a table, `d` values each, in f32.
-    pub fn rows(&mut self, name: &str, d: usize) -> Result<Vec<f32>> {
-        let PackedTensor {
+    /// The `v` rows of a table, `d` values each, in f32.
+    pub fn rows(&mut self, name: &str, [v, d]: [usize; 2]) -> Result<Vec<f32>> {
+        let Some(PackedTensor {
             values,
             shape,
             scale,
             ..
-        } = self.take(name)?;
+        }) = self.tensor(Parameter::new(name, Role::Rows, &[v, d]))?
+        else {
+            return Ok(vec![0.0; v * d]);
+        };
         Ok(match values {
             PackedValues::F32(values) => values,
             PackedValues::Q8(values) | PackedValues::Q4(values) => {
@@ -161,31 +245,48 @@ impl Tensors {
         })
     }
 
-    /// A tensor with one dimension.
-    pub fn vector(&mut self, name: &str) -> Result<Tensor<1>> {
-        let values = self.values(name)?;
-        let length = values.len();
-        Ok(floats(values, [length], &self.device))
+    /// A tensor of one dimension.
+    pub fn vector(&mut self, name: &str, n: usize) -> Result<Tensor<1>> {
+        let values = self.plain(name, &[n])?.unwrap_or_default();
+        Ok(floats_of(values, &self.device))
     }
 
-    /// The values of a plain tensor.
-    pub fn values(&mut self, name: &str) -> Result<Vec<f32>> {
-        match self.take(name)?.values {
-            PackedValues::F32(values) => Ok(values),
-            PackedValues::Q8(_) | PackedValues::Q4(_) => {
-                Err(Error::internal(format!("tensor '{name}' is not plain")))
-            }
+    /// The values of a tensor that always stays in f32; zeros while declaring, because the caller may compute with them.
+    pub fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let values = self.plain(name, shape)?;
+        Ok(values.unwrap_or_else(|| vec![0.0; shape.iter().product()]))
+    }
+
+    fn plain(&mut self, name: &str, shape: &[usize]) -> Result<Option<Vec<f32>>> {
+        let parameter = Parameter::new(name, Role::Plain, shape);
+        match self.tensor(parameter)?.map(|tensor| tensor.values) {
+            Some(PackedValues::F32(values)) => Ok(Some(values)),
+            None => Ok(None),
+            Some(PackedValues::Q8(_) | PackedValues::Q4(_)) => Err(Error::internal(format!(
+                "tensor '{name}' is quantized, expected f32"
+            ))),
         }
     }
 
-    fn scale(&self, scale: Vec<f32>) -> Tensor<1> {
-        let length = scale.len();
-        floats(scale, [length], &self.device)
+    /// Declares a tensor, or takes it out.
+    fn tensor(&mut self, parameter: Parameter) -> Result<Option<PackedTensor>> {
+        match &mut self.pass {
+            Pass::Declaring(parameters) => {
+                parameters.push(parameter);
+                Ok(None)
+            }
+            Pass::Loaded(tensors) => match tensors.remove(&parameter.name) {
+                Some(tensor) => Ok(Some(tensor)),
+                None => Err(Error::internal(format!(
+                    "tensor '{}' was loaded once and is taken twice",
+                    parameter.name
+                ))),
+            },
+        }
     }
+}
 
-    fn take(&mut self, name: &str) -> Result<PackedTensor> {
-        self.tensors
-            .remove(name)
-            .ok_or_else(|| Error::internal(format!("tensor '{name}' was not asked for")))
-    }
+fn floats_of(values: Vec<f32>, device: &Device) -> Tensor<1> {
+    let length = values.len();
+    floats(values, [length], device)
 }

@@ -5,8 +5,8 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TextEmbedder } from 'pilotlight';
 import { startHub } from '../hub/hub.mjs';
-import { filesOf, tinyFolder } from './support/models.mjs';
-import { parse, write } from './support/safetensors.mjs';
+import { filesOf, lockOf, tinyFolder } from './support/models.mjs';
+import { behind } from './support/safetensors.mjs';
 
 const WEIGHTS = 'model.safetensors';
 const LOCK = 'pilotlight-lock.json';
@@ -14,19 +14,8 @@ const LOCK = 'pilotlight-lock.json';
 const PIECE = 4096;
 
 const FILES = filesOf(tinyFolder('bert-tiny-mean'));
-const LARGE = behind(2 << 20);
+const LARGE = behind(FILES[WEIGHTS], 2 << 20);
 const PIECES = LARGE.length / PIECE;
-
-/** The weights behind a tensor that the model does not need, which of a stream is read too. */
-function behind(bytes) {
-  const { header, data } = parse(FILES[WEIGHTS]);
-  for (const [name, { data_offsets: offsets }] of Object.entries(header))
-    if (name !== '__metadata__') header[name].data_offsets = offsets.map((offset) => offset + bytes);
-  header.extra = { dtype: 'F32', shape: [bytes / 4], data_offsets: [0, bytes] };
-  const all = new Uint8Array(bytes + data.length);
-  all.set(data, bytes);
-  return write({ header, data: all });
-}
 
 /** A stream of small pieces, with a rest after each. */
 function stream(bytes, { piece = PIECE, rest } = {}) {
@@ -42,14 +31,6 @@ function stream(bytes, { piece = PIECE, rest } = {}) {
     },
     { highWaterMark: 0 },
   );
-}
-
-const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
-
-/** What `pilotlight pull` writes beside the files. */
-function lockOf(files) {
-  const entries = Object.entries(files).map(([name, bytes]) => [name, { size: bytes.length, sha256: sha256(bytes) }]);
-  return new TextEncoder().encode(JSON.stringify({ version: 1, commit: null, files: Object.fromEntries(entries) }));
 }
 
 /** From own files, or from `host`. */

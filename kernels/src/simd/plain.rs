@@ -124,6 +124,11 @@ impl Words {
     pub fn splat(word: i32) -> Self {
         Self([word; 4])
     }
+
+    /// The word of one row in all lanes.
+    pub fn spread<const M: usize>(words: &[i32; M], row: usize) -> Self {
+        Self::splat(words[row])
+    }
 }
 
 /// Four outputs' octets of int4 as quads of int8: the low halves of the bytes, then the high ones.

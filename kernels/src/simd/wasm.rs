@@ -171,16 +171,25 @@ impl Words {
         Self(i32x4_splat(word))
     }
 
-    /// One of the four words in all lanes.
-    #[cfg(feature = "relaxed-simd")]
+    /// The word of one row in all lanes.
+    ///
+    /// Four rows' words are loaded at once and shuffled. Engines without guard pages compare the address of each load with the
+    /// size of the memory, whatever they compared before, and then a shuffle costs less than a load. With guard pages it costs as
+    /// much where the dot product is one instruction, which leaves a port free for it; in the other builds and methods it would
+    /// cost a quarter more, so they load each word into all lanes.
     #[inline(always)]
-    pub fn lane(self, lane: usize) -> Self {
-        Self(match lane {
-            0 => i32x4_shuffle::<0, 0, 0, 0>(self.0, self.0),
-            1 => i32x4_shuffle::<1, 1, 1, 1>(self.0, self.0),
-            2 => i32x4_shuffle::<2, 2, 2, 2>(self.0, self.0),
-            _ => i32x4_shuffle::<3, 3, 3, 3>(self.0, self.0),
-        })
+    pub fn spread<const M: usize>(words: &[i32; M], row: usize) -> Self {
+        #[cfg(feature = "relaxed-simd")]
+        if let Ok(four) = words.as_slice().try_into() {
+            let four = Self::load(four).0;
+            return Self(match row {
+                0 => i32x4_shuffle::<0, 0, 0, 0>(four, four),
+                1 => i32x4_shuffle::<1, 1, 1, 1>(four, four),
+                2 => i32x4_shuffle::<2, 2, 2, 2>(four, four),
+                _ => i32x4_shuffle::<3, 3, 3, 3>(four, four),
+            });
+        }
+        Self::splat(words[row])
     }
 }
 

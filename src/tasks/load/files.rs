@@ -20,7 +20,7 @@ impl<'a, 's> Loading<'a, 's> {
     /// Decides which file has the weights: the packed one where the host lists it, else the checkpoint, or the index of its
     /// shards. Fetches `files`, which are small, and the front of the weights, several at a time, and sums up what is known of
     /// all sizes.
-    pub async fn plan(&mut self, dtype: Dtype, files: &[&str]) -> Result<String> {
+    pub async fn resolve(&mut self, dtype: Dtype, files: &[&str]) -> Result<String> {
         self.source.scheduler.yield_now().await?;
         let packed = packed_name(dtype, self.source.part);
         let mut weights = if self.snapshot.lists(&packed) {
@@ -82,7 +82,7 @@ impl<'a, 's> Loading<'a, 's> {
         }
         let unlisted = self.snapshot.files.is_none() && weights == UPSTREAM && !has_weights;
         if unlisted && matches!(self.weights, Ok(None)) {
-            let index = self.small(SHARD_INDEX).await?;
+            let index = self.optional(SHARD_INDEX).await?;
             if index.is_some() {
                 weights = SHARD_INDEX.into();
                 self.small.insert(SHARD_INDEX.into(), Ok(index));
@@ -191,7 +191,7 @@ impl<'a, 's> Loading<'a, 's> {
     }
 
     /// A config file, or `None` where there is none.
-    pub async fn small(&mut self, file: &str) -> Result<Option<Vec<u8>>> {
+    pub async fn optional(&mut self, file: &str) -> Result<Option<Vec<u8>>> {
         match self.get(file).await {
             Err(error) if error.is_refused() && self.snapshot.files.is_none() => Ok(None),
             got => got,

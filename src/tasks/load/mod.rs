@@ -3,11 +3,16 @@
 mod checkpoint;
 mod files;
 mod opening;
+pub(super) mod plan;
+mod pretrained;
 mod progress;
 mod source;
 mod weights;
 
-pub use checkpoint::{SHARD_INDEX, is_packed};
+use checkpoint::SHARD_INDEX;
+pub use checkpoint::is_packed;
+pub use plan::{LoadPlan, PlannedFile, plan};
+pub use pretrained::{Loaded, Pretrained, load, load_newest};
 pub use progress::{LoadProgress, LoadStatus, PartsProgress};
 #[cfg(target_arch = "wasm32")]
 pub use source::STALL;
@@ -36,7 +41,7 @@ pub(super) fn missing(file: &str) -> Error {
 ///
 /// *Errors*: those of `build`, `FetchFailed`, `Integrity`, `QuotaExceeded`, `Aborted`. What is in the store then can be gone on
 /// with, or is removed where it is of no use; none of it can be read as a model.
-pub async fn load<T>(
+async fn load_with<T>(
     source: &Source<'_>,
     build: impl AsyncFn(&mut Loading<'_, '_>) -> Result<T>,
 ) -> Result<T> {
@@ -65,13 +70,13 @@ pub async fn load<T>(
 
 /// Builds a model of what the host has now: from the store only where that is known to be the same.
 ///
-/// *Errors*: as [`load`], and `FetchFailed` where the host cannot be asked.
-pub(super) async fn load_newest<T>(
+/// *Errors*: as [`load_with`], and `FetchFailed` where the host cannot be asked.
+async fn load_newest_with<T>(
     source: &Source<'_>,
     build: impl AsyncFn(&mut Loading<'_, '_>) -> Result<T>,
 ) -> Result<T> {
     let Some(cache) = &source.cache else {
-        return load(source, build).await;
+        return load_with(source, build).await;
     };
     let guard = cache.locks.take(cache.key.lock_name()).await?;
     let snapshot = source.snapshot().await?;
@@ -241,7 +246,7 @@ impl<'a, 's> Loading<'a, 's> {
         self.cached
     }
 
-    /// What tells the files that [`plan`](Self::plan) found from those of another time.
+    /// What tells the files that [`resolve`](Self::resolve) found from those of another time.
     pub(super) fn commit(&self) -> &str {
         &self.commit
     }

@@ -10,7 +10,7 @@ use crate::hub::{Fetch, Host, Verified};
 use crate::weights::{self, Needs, Plan, Sink, Tensors};
 
 impl<'a> Loading<'a, '_> {
-    /// The weights, of which [`plan`](Self::plan) has asked for the front.
+    /// The weights, of which [`resolve`](Self::resolve) has asked for the front.
     ///
     /// *Errors*: `FetchFailed` where there is no such file.
     pub fn front(&mut self, file: &str) -> Result<Fetch<'a>> {

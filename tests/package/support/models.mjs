@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,6 +26,15 @@ export function filesOf(folder) {
       return [path.relative(folder, full).split(path.sep).join('/'), new Uint8Array(readFileSync(full))];
     }),
   );
+}
+
+/** The lock file that `pilotlight pull` writes beside such files. */
+export function lockOf(files) {
+  const entries = Object.entries(files).map(([name, bytes]) => {
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    return [name, { size: bytes.length, sha256 }];
+  });
+  return new TextEncoder().encode(JSON.stringify({ version: 1, commit: null, files: Object.fromEntries(entries) }));
 }
 
 /** The models that most tests serve. */

@@ -21,3 +21,14 @@ export function withHeader(bytes, edit) {
   edit(header);
   return write({ header, data });
 }
+
+/** The file with a tensor of so many bytes in front of its own, which no model needs. */
+export function behind(bytes, extra) {
+  const { header, data } = parse(bytes);
+  for (const [name, { data_offsets: offsets }] of Object.entries(header))
+    if (name !== '__metadata__') header[name].data_offsets = offsets.map((offset) => offset + extra);
+  header.extra = { dtype: 'F32', shape: [extra / 4], data_offsets: [0, extra] };
+  const all = new Uint8Array(extra + data.length);
+  all.set(data, extra);
+  return write({ header, data: all });
+}

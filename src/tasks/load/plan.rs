@@ -1,8 +1,7 @@
 //! What loading a model would take, before it is loaded.
 
-use super::image_text_embedder::{ImageTextEmbedder, Tower};
-use super::load::{Loading, SHARD_INDEX, Source, is_packed};
-use super::text_embedder::TextEmbedder;
+use super::pretrained::{Pretrained, declared};
+use super::{Loading, SHARD_INDEX, Source, is_packed};
 use crate::error::{ErrorKind, Result};
 use crate::hub::{Host, Snapshot};
 use crate::store::{StoredModel, fetched_before};
@@ -47,7 +46,7 @@ pub struct LoadPlan {
 
 impl LoadPlan {
     /// With what another part of the same model takes.
-    pub(super) fn and(self, other: Self) -> Self {
+    pub(in crate::tasks) fn and(self, other: Self) -> Self {
         let mut files = self.files;
         for file in other.files {
             match files.iter_mut().find(|own| own.path == file.path) {
@@ -70,61 +69,37 @@ impl LoadPlan {
     }
 }
 
-/// The plan for a model of any kind: a sentence encoder, or `towers` of CLIP, all of them where that is empty.
+/// What loading a model would take: of what is whole in the store, else by asking the host, else of an older commit in the store.
+/// Asks the host for the small files but the largest, and for the header of the weights.
 ///
-/// *Errors*: as `TextEmbedder::load` and `ImageTextEmbedder::load`.
-pub async fn plan_model(source: &Source<'_>, towers: &[Tower], dtype: Dtype) -> Result<LoadPlan> {
-    if !towers.is_empty() {
-        return ImageTextEmbedder::plan(source, towers, dtype).await;
-    }
-    // What is stored is planned without a request.
-    if ImageTextEmbedder::is_stored(source, false).await? {
-        return ImageTextEmbedder::plan(source, &Tower::ALL, dtype).await;
-    }
-    let error = match TextEmbedder::plan(source, dtype).await {
-        Err(error) => error,
-        plan => return plan,
-    };
-    let clip = match error.kind() {
-        ErrorKind::UnsupportedModel => true,
-        // As a load would go on with what is stored.
-        ErrorKind::FetchFailed => ImageTextEmbedder::is_stored(source, true).await?,
-        _ => false,
-    };
-    if !clip {
-        return Err(error);
-    }
-    match ImageTextEmbedder::plan(source, &Tower::ALL, dtype).await {
-        // It is of neither kind.
-        Err(other) if other.kind() == ErrorKind::UnsupportedModel => Err(error),
-        plan => plan,
-    }
-}
-
-/// The plan for what is whole in the store, else by asking the host, else for what of an older commit is in the store.
-///
-/// `small`: the small file that takes most memory. *Errors*: those of `ask`, `FetchFailed`.
-pub(super) async fn plan(
-    source: &Source<'_>,
-    small: &str,
-    ask: impl AsyncFn(&mut Loading<'_, '_>) -> Result<LoadPlan>,
-) -> Result<LoadPlan> {
-    if let Some(plan) = of_stored(source, small, false).await? {
+/// *Errors*: as [`load`](super::load).
+pub async fn plan<T: Pretrained>(source: &Source<'_>, dtype: Dtype) -> Result<LoadPlan> {
+    let largest = T::FILES.last().copied().unwrap_or_default();
+    if let Some(plan) = of_stored(source, largest, false).await? {
         return Ok(plan);
     }
     let snapshot = match source.snapshot().await {
-        // As a load would go on with what is stored.
+        // As a load would use what is stored.
         Err(error) if error.kind() == ErrorKind::FetchFailed => {
-            let plan = of_stored(source, small, true).await?;
+            let plan = of_stored(source, largest, true).await?;
             return plan.ok_or(error);
         }
         snapshot => snapshot?,
     };
-    ask(&mut Loading::fetching(source, snapshot, None)).await
+    let mut loading = Loading::fetching(source, snapshot, None);
+    let config_files = T::FILES.split_last().map_or(T::FILES, |(_, others)| others);
+    let weights = loading.resolve(dtype, config_files).await?;
+    let config = T::config(&mut loading).await?;
+    let needs = Needs {
+        parameters: &declared::<T>(&config)?,
+        prefixes: T::prefixes(&config),
+        dtype,
+    };
+    of_host(&mut loading, source, T::FILES, largest, &weights, &needs).await
 }
 
 /// The plan for a model that is whole in the store, and not `outdated` unless that will do.
-pub(super) async fn of_stored(
+pub(in crate::tasks) async fn of_stored(
     source: &Source<'_>,
     tokenizer: &str,
     outdated: bool,
@@ -164,7 +139,7 @@ pub(super) async fn of_stored(
 }
 
 /// The plan for a model that comes from the host, from what its small files and the header of its weights say.
-pub(super) async fn of_host(
+async fn of_host(
     loading: &mut Loading<'_, '_>,
     source: &Source<'_>,
     small: &[&str],

@@ -1,0 +1,177 @@
+//! DistilBERT encoders, by their `config.json`: BERT with half the layers and no token types.
+//!
+//! *Source*: Sanh et al., "DistilBERT, a distilled version of BERT", 2019, and `transformers`,
+//! `models/distilbert/modeling_distilbert.py`, whose module names the fields bear.
+
+use burn::tensor::{Device, Tensor};
+use serde::Deserialize;
+
+use super::config::{
+    self, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_heads, check_sequences, check_sizes, positions_of,
+    token_ids,
+};
+use super::encoder_layer::{EncoderLayer, LayerNames};
+use super::sentence_encoder::OnLayer;
+use crate::error::Result;
+use crate::ops::{Embedding, LayerNorm, Spans, activation_from_config};
+use crate::scheduler::Scheduler;
+use crate::weights::Tensors;
+
+/// Upstream has it as a constant, not in the config.
+const EPSILON: f32 = 1e-12;
+
+/// What `config.json` says of the architecture. Whether positions were made of sines does not matter: the checkpoint has them.
+#[derive(Clone, Debug, Deserialize)]
+pub struct DistilBertConfig {
+    vocab_size: usize,
+    /// `d`, the values of one hidden state.
+    pub dim: usize,
+    n_layers: usize,
+    n_heads: usize,
+    hidden_dim: usize,
+    activation: String,
+    /// The longest sequence in tokens.
+    pub max_position_embeddings: usize,
+}
+
+impl DistilBertConfig {
+    /// Reads and checks the config.
+    ///
+    /// *Errors*: `UnsupportedModel` for another architecture, `InvalidWeights` where the file is broken or absurd.
+    pub fn from_json(json: &[u8]) -> Result<Self> {
+        let config: Self = config::parse(json, "distilbert")?;
+        check_sizes(&[
+            ("vocab_size", config.vocab_size, MAX_ROWS),
+            ("dim", config.dim, MAX_WIDTH),
+            ("n_layers", config.n_layers, MAX_LAYERS),
+            ("n_heads", config.n_heads, MAX_WIDTH),
+            ("hidden_dim", config.hidden_dim, MAX_WIDTH),
+            (
+                "max_position_embeddings",
+                config.max_position_embeddings,
+                MAX_ROWS,
+            ),
+        ])?;
+        check_heads(config.dim, config.n_heads)?;
+        activation_from_config(&config.activation)?;
+        Ok(config)
+    }
+}
+
+/// The encoder.
+pub struct DistilBert {
+    config: DistilBertConfig,
+    /// `[v, d]`
+    word_embeddings: Embedding,
+    /// `[max_position, d]`
+    position_embeddings: Embedding,
+    layer_norm: LayerNorm,
+    layer: Vec<EncoderLayer>,
+    device: Device,
+}
+
+impl DistilBert {
+    /// Takes the encoder's tensors; a checkpoint's heads are not among them.
+    pub fn new(config: &DistilBertConfig, tensors: &mut Tensors) -> Result<Self> {
+        let (d, positions) = (config.dim, config.max_position_embeddings);
+        let part = |part: &str| format!("embeddings.{part}");
+        let word_embeddings =
+            tensors.embedding(&part("word_embeddings"), [config.vocab_size, d])?;
+        let position_embeddings =
+            tensors.plain_embedding(&part("position_embeddings"), [positions, d])?;
+        let mut norm_before = part("LayerNorm");
+        let layer_norm = tensors.layer_norm(&norm_before, d, EPSILON)?;
+        let mut layer = Vec::with_capacity(config.n_layers);
+        for index in 0..config.n_layers {
+            let part = |part: &str| format!("transformer.layer.{index}.{part}");
+            let names = LayerNames {
+                query: part("attention.q_lin"),
+                key: part("attention.k_lin"),
+                value: part("attention.v_lin"),
+                attention_output: part("attention.out_lin"),
+                attention_norm: part("sa_layer_norm"),
+                intermediate: part("ffn.lin1"),
+                output: part("ffn.lin2"),
+                output_norm: part("output_layer_norm"),
+            };
+            let sizes = [d, config.hidden_dim];
+            layer.push(EncoderLayer::new(
+                &names,
+                sizes,
+                EPSILON,
+                &norm_before,
+                tensors,
+            )?);
+            norm_before = names.output_norm;
+        }
+        Ok(Self {
+            config: config.clone(),
+            word_embeddings,
+            position_embeddings,
+            layer_norm,
+            layer,
+            device: tensors.device().clone(),
+        })
+    }
+
+    /// As [`SentenceEncoder::forward`](super::SentenceEncoder::forward).
+    pub async fn forward(
+        &self,
+        sequences: &[&[u32]],
+        on_layer: &mut OnLayer<'_>,
+        scheduler: &dyn Scheduler,
+    ) -> Result<(Tensor<2>, Spans)> {
+        let (v, longest) = (self.config.vocab_size, self.config.max_position_embeddings);
+        check_sequences(sequences, v, longest)?;
+        let activation = activation_from_config(&self.config.activation)?;
+        let spans = Spans::from_lengths(sequences.iter().map(|ids| ids.len()));
+        // Word and position embeddings, summed and normalized: [t, d]
+        let words = self
+            .word_embeddings
+            .forward(token_ids(sequences, &self.device));
+        let positions = self
+            .position_embeddings
+            .forward(positions_of(sequences, &self.device));
+        let mut x = self.layer_norm.forward(words, positions);
+        on_layer(&x);
+        for layer in &self.layer {
+            scheduler.yield_now().await?;
+            x = layer.forward(x, &spans, self.config.n_heads, activation);
+            on_layer(&x);
+        }
+        Ok((x, spans))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn an_absurd_config_is_an_error_that_names_the_field() {
+        let json = r#"{"model_type":"distilbert","vocab_size":10,"dim":8,"n_layers":1,"n_heads":2,"hidden_dim":16,
+            "activation":"gelu","max_position_embeddings":4}"#;
+        assert!(DistilBertConfig::from_json(json.as_bytes()).is_ok());
+        for (change, to, kind, what) in [
+            (
+                "\"dim\":8",
+                "\"dim\":0",
+                ErrorKind::InvalidWeights,
+                "dim is 0",
+            ),
+            (
+                "\"n_heads\":2",
+                "\"n_heads\":3",
+                ErrorKind::InvalidWeights,
+                "not a multiple",
+            ),
+            ("\"gelu\"", "\"mish\"", ErrorKind::UnsupportedModel, "mish"),
+        ] {
+            let error = DistilBertConfig::from_json(json.replace(change, to).as_bytes());
+            let error = error.unwrap_err();
+            assert_eq!(error.kind(), kind, "{to}");
+            assert!(error.to_string().contains(what), "{error}");
+        }
+    }
+}

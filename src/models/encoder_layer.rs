@@ -1,0 +1,81 @@
+//! The layer of a transformer encoder that normalizes after each half, as BERT and its kin have it.
+//!
+//! *Source*: Vaswani et al., "Attention Is All You Need", 2017, section 3.1.
+
+use burn::tensor::Tensor;
+
+use crate::error::Result;
+use crate::ops::{Activation, LayerNorm, Linear, Spans, attention};
+use crate::weights::Tensors;
+
+/// What a checkpoint calls the parts of one layer.
+pub(super) struct LayerNames {
+    pub query: String,
+    pub key: String,
+    pub value: String,
+    pub attention_output: String,
+    pub attention_norm: String,
+    pub intermediate: String,
+    pub output: String,
+    pub output_norm: String,
+}
+
+/// Attention and feed-forward, each with a residual and a norm behind it.
+pub(super) struct EncoderLayer {
+    /// `[d, d]` each
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    attention_output: Linear,
+    attention_norm: LayerNorm,
+    /// `[inner, d]`
+    intermediate: Linear,
+    /// `[d, inner]`
+    output: Linear,
+    output_norm: LayerNorm,
+}
+
+impl EncoderLayer {
+    /// Takes the layer's tensors. `norm_before`: the name of the norm whose output the layer takes.
+    pub fn new(
+        names: &LayerNames,
+        [d, inner]: [usize; 2],
+        epsilon: f32,
+        norm_before: &str,
+        tensors: &mut Tensors,
+    ) -> Result<Self> {
+        let (before, between) = (Some(norm_before), Some(names.attention_norm.as_str()));
+        Ok(Self {
+            query: tensors.linear(&names.query, [d, d], before)?,
+            key: tensors.linear(&names.key, [d, d], before)?,
+            value: tensors.linear(&names.value, [d, d], before)?,
+            attention_output: tensors.linear(&names.attention_output, [d, d], None)?,
+            attention_norm: tensors.layer_norm(&names.attention_norm, d, epsilon)?,
+            intermediate: tensors.linear(&names.intermediate, [inner, d], between)?,
+            output: tensors.linear(&names.output, [d, inner], None)?,
+            output_norm: tensors.layer_norm(&names.output_norm, d, epsilon)?,
+        })
+    }
+
+    /// *Shapes*: `x: [t, d]`, result the same.
+    pub fn forward(
+        &self,
+        x: Tensor<2>,
+        spans: &Spans,
+        heads: usize,
+        activation: Activation,
+    ) -> Tensor<2> {
+        // Attention of each text to itself: [t, d] → [t, d]
+        let query = self.query.forward(x.clone(), Activation::Identity);
+        let key = self.key.forward(x.clone(), Activation::Identity);
+        let value = self.value.forward(x.clone(), Activation::Identity);
+        let context = attention(query, key, value, spans, heads);
+        let attended = self.attention_output.forward(context, Activation::Identity);
+        // The residual, then the norm.
+        let x = self.attention_norm.forward(attended, x);
+        // Feed-forward: [t, d] → [t, inner] → [t, d]
+        let inner = self.intermediate.forward(x.clone(), activation);
+        self.output_norm
+            .forward(self.output.forward(inner, Activation::Identity), x)
+    }
+}

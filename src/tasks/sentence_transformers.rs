@@ -1,0 +1,186 @@
+//! What the small files of a sentence-transformers repository say: the encoder, the pooling, and how texts are cut.
+
+use serde::Deserialize;
+
+use super::load::Loading;
+use super::pooling::Pooling;
+use crate::error::{Error, Result};
+use crate::models::SentenceEncoderConfig;
+
+const CONFIG: &str = "config.json";
+const MODULES: &str = "modules.json";
+const POOLING: &str = "1_Pooling/config.json";
+const SENTENCE: &str = "sentence_bert_config.json";
+pub(super) const TOKENIZER: &str = "tokenizer.json";
+
+/// All small files, the largest last.
+pub(super) const FILES: &[&str] = &[CONFIG, MODULES, POOLING, SENTENCE, TOKENIZER];
+
+/// What a repository's small files say of a sentence encoder.
+pub struct SentenceTransformerConfig {
+    pub(super) encoder: SentenceEncoderConfig,
+    pub(super) pooling: Pooling,
+    /// Whether vectors are scaled to length 1.
+    pub(super) normalize: bool,
+    /// The longest text in tokens, special tokens included.
+    pub(super) max_tokens: usize,
+    /// Whether texts are lowercased before they are tokenized.
+    pub(super) lowercase: bool,
+}
+
+impl SentenceTransformerConfig {
+    /// Reads the files. Where only `config.json` is there, the mean of all hidden states is the vector, as in Python.
+    ///
+    /// *Errors*: `FetchFailed`, `InvalidWeights` naming the file, `UnsupportedModel`.
+    pub async fn read(files: &mut Loading<'_, '_>) -> Result<Self> {
+        let encoder = SentenceEncoderConfig::from_json(&files.required(CONFIG).await?)?;
+        let modules = match files.optional(MODULES).await? {
+            Some(json) => Modules::from_json(&json)?,
+            None => Modules::ABSENT,
+        };
+        let pooling = match &modules.pooling_config {
+            Some(file) => Pooling::from_json(file, &files.required(file).await?)?,
+            None => Pooling::Mean,
+        };
+        let positions = encoder.max_positions();
+        let (max_tokens, lowercase) = match files.optional(SENTENCE).await? {
+            Some(json) => SentenceConfig::from_json(&json)?.limits(positions),
+            None => (positions, false),
+        };
+        Ok(Self {
+            encoder,
+            pooling,
+            normalize: modules.normalize,
+            max_tokens,
+            lowercase,
+        })
+    }
+}
+
+/// `sentence_bert_config.json`.
+#[derive(Deserialize)]
+struct SentenceConfig {
+    max_seq_length: Option<usize>,
+    #[serde(default)]
+    do_lower_case: bool,
+}
+
+impl SentenceConfig {
+    fn from_json(json: &[u8]) -> Result<Self> {
+        serde_json::from_slice(json)
+            .map_err(|error| Error::invalid_weights(format!("{SENTENCE}: is not valid: {error}")))
+    }
+
+    /// The longest text, and whether texts are lowercased.
+    fn limits(&self, positions: usize) -> (usize, bool) {
+        let longest = self.max_seq_length.unwrap_or(positions).min(positions);
+        (longest, self.do_lower_case)
+    }
+}
+
+/// A line of `modules.json`.
+#[derive(Deserialize)]
+struct Module {
+    path: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// What `modules.json` says of the steps after the encoder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Modules {
+    /// The pooling's config, where there is one.
+    pub pooling_config: Option<String>,
+    /// Whether vectors are scaled to length 1.
+    pub normalize: bool,
+}
+
+impl Modules {
+    /// Without the file: sentence-transformers then takes the mean and does not normalize.
+    pub const ABSENT: Self = Self {
+        pooling_config: None,
+        normalize: false,
+    };
+
+    /// *Errors*: `InvalidWeights` where the file is broken, `UnsupportedModel` for a step not known here.
+    pub fn from_json(json: &[u8]) -> Result<Self> {
+        let modules: Vec<Module> = serde_json::from_slice(json).map_err(|error| {
+            Error::invalid_weights(format!("modules.json: is not valid: {error}"))
+        })?;
+        let mut found = Self::ABSENT;
+        for Module { path, kind } in modules {
+            match kind.rsplit('.').next() {
+                Some("Transformer") => {}
+                Some("Pooling") if is_inside(&path) => {
+                    found.pooling_config = Some(format!("{path}/config.json"));
+                }
+                Some("Pooling") => {
+                    return Err(Error::invalid_weights(format!(
+                        "modules.json: path is '{path}', expected a folder of the repository"
+                    )));
+                }
+                Some("Normalize") => found.normalize = true,
+                _ => {
+                    return Err(Error::unsupported(format!(
+                        "modules.json: type is '{kind}', expected Transformer, Pooling or Normalize"
+                    )));
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Whether a path stays in the repository, in a URL as in a file system.
+fn is_inside(path: &str) -> bool {
+    let plain =
+        |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', ':', '%', '?', '#']);
+    path.split('/').all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn a_path_that_leads_out_of_the_repository_is_an_error_that_names_it() {
+        for path in [
+            "..",
+            "../x",
+            "a/../../b",
+            "/etc",
+            "",
+            "a//b",
+            "C:\\\\x",
+            "%2e%2e",
+            "a?b",
+        ] {
+            let json = format!(r#"[{{"path":"{path}","type":"models.Pooling"}}]"#);
+            let error = Modules::from_json(json.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidWeights, "{path}");
+            assert!(error.to_string().contains("modules.json: path"), "{error}");
+        }
+    }
+
+    #[test]
+    fn unknown_steps_and_modes_are_errors_that_name_them() {
+        let error = Modules::from_json(
+            br#"[{"path":"2_Dense","type":"sentence_transformers.models.Dense"}]"#,
+        )
+        .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnsupportedModel);
+        assert!(error.to_string().contains("models.Dense"), "{error}");
+        for json in [
+            r#"{"pooling_mode_cls_token":true,"pooling_mode_max_tokens":true}"#,
+            "{}",
+        ] {
+            let error = Pooling::from_json("1_Pooling/config.json", json.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::UnsupportedModel);
+        }
+        assert_eq!(
+            Pooling::from_json("x", b"[").unwrap_err().kind(),
+            ErrorKind::InvalidWeights
+        );
+    }
+}
