@@ -38,11 +38,11 @@ impl<'a> SavedIndex<'a> {
         Self { store, key }
     }
 
-    /// Writes what of an index changed since it was saved under this name; until all is there, what was saved before stays
-    /// readable. Those who wait for the `turn` hear that it goes on.
+    /// Saves an index: only the chunks that differ from the saved ones are written. The index that was saved before stays readable until
+    /// the last chunk is stored. Progress is announced through `guard`, so that callers waiting for the lock do not time out.
     ///
-    /// *Errors*: `QuotaExceeded` with the bytes that were to be written, and those of the store.
-    pub async fn save(&self, snapshot: &IndexSnapshot, turn: &dyn LockGuard) -> Result<()> {
+    /// *Errors*: `QuotaExceeded` with the number of bytes to write, and those of the store.
+    pub async fn save(&self, snapshot: &IndexSnapshot, guard: &dyn LockGuard) -> Result<()> {
         let IndexSnapshot(index) = snapshot;
         // One chunk for each block, so that a change rewrites few chunks.
         let blocks: Vec<_> = index
@@ -64,13 +64,13 @@ impl<'a> SavedIndex<'a> {
         };
         let header = index.header()?;
         self.key
-            .save(self.store, turn, header, blocks.len(), &chunk)
+            .save(self.store, guard, header, blocks.len(), &chunk)
             .await
     }
 
-    /// The index that was saved, or `None` where there is none.
+    /// Loads the saved index; `None` if there is none.
     ///
-    /// *Errors*: `Integrity` where it was altered.
+    /// *Errors*: `Integrity` if a chunk does not match its digest, and those of the store.
     pub async fn load(&self) -> Result<Option<VectorIndex>> {
         let begin = VectorIndex::from_header;
         let take = |index: &mut VectorIndex, chunk: Chunk| index.take_chunk(&chunk);
@@ -81,7 +81,7 @@ impl<'a> SavedIndex<'a> {
         Ok(index)
     }
 
-    /// Removes it; false where there is none.
+    /// Deletes the saved index. Returns false if there is none.
     pub async fn delete(&self) -> Result<bool> {
         self.key.delete(self.store).await
     }
