@@ -1,7 +1,9 @@
 # The commands people type. Each does all the set-up that it needs; what it fetches is pinned and lies in git-ignored folders.
 #
 #   make demo      the demo page on a local server, with real MiniLM weights
+#   make check     what a save should pass: style, types, and the native tests that need no real weights
 #   make test      every test
+#   make figures   the figures that take long, into benches/results: run before an issue is closed
 #   make package   dist/pilotlight-<version>.tgz, and the same files in dist/package/
 #   make bench     the kernels alone, and the package against its peers, in Chromium; 10 minutes
 #   make train-digits MNIST=DIR   trains the digit generator and its judge on the four IDX files; goes on where it was stopped
@@ -15,9 +17,10 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
-# Cargo profiles of the shipped cores. A lighter one for WebGPU saves minutes: make test WEBGPU_PROFILE=dev
+# Cargo profiles of the cores. `release` is what is shipped; `quick` has no LTO, and shares its dependencies with the tests in
+# WebAssembly. The WebGPU core, whose dependencies take longest, is built with it for tests and for the demo.
 PROFILE ?= release
-WEBGPU_PROFILE ?= $(PROFILE)
+WEBGPU_PROFILE ?= $(if $(filter package bench figures,$(MAKECMDGOALS)),release,quick)
 
 ROOT := $(CURDIR)
 WASM := wasm32-unknown-unknown
@@ -31,7 +34,7 @@ export CHROMIUM ?= $(or $(shell command -v chromium || command -v chromium-brows
 export PILOTLIGHT_MINILM := $(ROOT)/$(MINILM)
 export PILOTLIGHT_DATA ?= $(ROOT)/../shared/data
 
-.PHONY: help demo test package bench clean
+.PHONY: help demo check test package bench figures clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -43,8 +46,18 @@ demo: package minilm
 package: rust-target wasm-bindgen npm
 	@node pkg-config/build.mjs --profile $(PROFILE) --webgpu-profile $(WEBGPU_PROFILE)
 
+check: test-style check-types
+	@$(NEXTEST) run --locked --workspace -E 'not binary(fuzz) and not test(/minilm|vit_b32|a_cut_anywhere|a_part_is_checked/)'
+
+check-types: npm
+	@node_modules/.bin/tsc -p pkg-config --noEmit
+	@node_modules/.bin/tsc -p pkg-config/tsconfig.node.json --noEmit
+
 # Cheap checks first. The last line that a run prints is the summary of the last runner.
 test: test-style test-native test-wasm package test-types test-package test-browser
+
+figures: bench
+	@PILOTLIGHT_FUZZ_SECONDS=60 $(NEXTEST) run --locked --test fuzz
 
 # The peers' files: what `make bench-onnx` made, else for QUInt8 what lies beside the checkout.
 export PILOTLIGHT_ONNX_F32 ?= $(ROOT)/benches/onnx/minilm-f32.onnx
@@ -104,11 +117,13 @@ train-tiny-clip: .tools/training-clip/installed package
 
 # --- the steps of `make test`, each to be run alone too ---
 
-.PHONY: test-style test-native test-wasm test-types test-package test-browser
-test-style: rust-target
+.PHONY: test-style check-types test-native test-wasm test-types test-package test-browser
+# Clippy looks at the build for WebAssembly, which has all code but the few lines for native programs; those it sees in the kernels.
+test-style: rust-target npm
 	@cargo fmt --all --check
-	@cargo clippy --locked --workspace --all-targets -- -D warnings
+	@node_modules/.bin/biome ci --error-on-warnings .
 	@cargo clippy --locked --workspace --all-targets --target $(WASM) -- -D warnings
+	@cargo clippy --locked -p pilotlight-kernels -- -D warnings
 
 test-native: nextest minilm
 	@$(NEXTEST) run --locked --workspace
@@ -117,8 +132,8 @@ test-native: nextest minilm
 test-wasm: export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER := $(ROOT)/.tools/bin/wasm-bindgen-test-runner
 test-wasm: export WASM_BINDGEN_TEST_TIMEOUT := 600
 test-wasm: rust-target wasm-bindgen chromium
-	@cargo test --locked --workspace --lib --tests --target $(WASM)
-	@WASM_BINDGEN_USE_BROWSER=1 CHROMEDRIVER="$$(command -v chromedriver)" cargo test --locked --workspace --lib --tests --target $(WASM) --features relaxed-simd
+	@node pkg-config/test.mjs
+	@WASM_BINDGEN_USE_BROWSER=1 CHROMEDRIVER="$$(command -v chromedriver)" node pkg-config/test.mjs --features relaxed-simd
 
 test-types: npm
 	@node_modules/.bin/tsc -p tests/package

@@ -40,7 +40,8 @@ for (const [name, execPath] of Object.entries(ENGINES)) {
   const processes = Object.entries(WAYS).map(([way, execArgv]) => [way, fork(child, [name], { execPath, execArgv })]);
   for (const [way, worker] of processes) {
     worker.once('exit', (code, signal) => {
-      if (code !== 0) throw new Error(`The ${way} process of the ${name} build ended with ${signal ?? `status ${code}`}`);
+      if (code !== 0)
+        throw new Error(`The ${way} process of the ${name} build ended with ${signal ?? `status ${code}`}`);
     });
   }
   const ask = async (worker, question) => {

@@ -28,24 +28,26 @@ export function compileCore({ name, features, profile }) {
 }
 
 /** Runs `cargo build` and returns the folder with what was made. */
-export function build(what, { features, profile }) {
+export function build(what, options) {
+  const targetFolder = cargo('build', what, options);
+  // Cargo's folder for the profile `dev` is called `debug`.
+  return path.join(targetFolder, TARGET, options.profile === 'dev' ? 'debug' : options.profile);
+}
+
+/** Runs `cargo test` for WebAssembly. */
+export function test(what, options) {
+  cargo('test', what, options);
+}
+
+/** Runs a command of cargo and returns cargo's target folder. */
+function cargo(command, what, { features, profile }) {
   const { packages, target_directory: targetFolder } = JSON.parse(
     ask('cargo', ['metadata', '--locked', '--format-version', '1']),
   );
-  const flags = [
-    'build',
-    '--locked',
-    ...what,
-    '--profile',
-    profile,
-    '--target',
-    TARGET,
-    '--config',
-    withoutMachinePaths(packages),
-  ];
-  run('cargo', features.length > 0 ? [...flags, '--features', features.join(',')] : flags);
-  // Cargo's folder for the profile `dev` is called `debug`.
-  return path.join(targetFolder, TARGET, profile === 'dev' ? 'debug' : profile);
+  const flags = ['--locked', ...what, '--profile', profile, '--target', TARGET];
+  if (features.length > 0) flags.push('--features', features.join(','));
+  run('cargo', [command, ...flags, '--config', withoutMachinePaths(packages)]);
+  return targetFolder;
 }
 
 /** Panic messages hold the paths of source files; those of dependencies are cut to `crates/<name>-<version>/…`. Joined to the flags of .cargo/config.toml. */

@@ -2,14 +2,14 @@ import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './abort.js';
 import { type Cores, chooseBackend } from './backend.js';
 import { checkObject } from './check.js';
+import { coreOf } from './core-of.js';
+import { type DigitRequests, sketchesBetween, sketchesOf } from './digit-requests.js';
 import { Digits, type Drawn } from './digits.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import type { DigitGeneratorHandle } from './glue.js';
-import { ModelHandle } from './model-handle.js';
 import { Load } from './load.js';
-import { coreOf } from './core-of.js';
+import { ModelHandle } from './model-handle.js';
 import { FILE, shippedWeights } from './shipped-weights.js';
-import { type DigitRequests, sketchesBetween, sketchesOf } from './digit-requests.js';
 
 /** Only `load` may construct. */
 const CONSTRUCT = Symbol('pilotlight');
@@ -46,7 +46,9 @@ export function digitGeneratorOn(cores: Cores): typeof Api.DigitGenerator {
           ...(signal && { signal }),
           ...(onProgress && { onProgress }),
         });
-        const handle = await load.run(instance, ({ DigitGeneratorHandle }, resolved) => DigitGeneratorHandle.load(resolved));
+        const handle = await load.run(instance, ({ DigitGeneratorHandle }, resolved) =>
+          DigitGeneratorHandle.load(resolved),
+        );
         const reason =
           device === undefined
             ? 'The CPU was taken because it draws a digit in less time than the WebGPU code takes to arrive.'

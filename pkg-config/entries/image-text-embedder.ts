@@ -6,9 +6,9 @@ import type { Caller } from './caller.js';
 import { checkModel, checkObject } from './check.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import type { ImageTextEmbedderHandle } from './glue.js';
-import { ModelHandle } from './model-handle.js';
-import { Load } from './load.js';
 import { pictureOf } from './images.js';
+import { Load } from './load.js';
+import { ModelHandle } from './model-handle.js';
 
 /** Only `load` may construct. */
 const CONSTRUCT = Symbol('pilotlight');
@@ -59,7 +59,9 @@ export function imageTextEmbedderOn(cores: Cores): typeof Api.ImageTextEmbedder 
         const { instance, report } = await abortable(chooseBackend(cores, options), signal);
         const { device, dtype } = report;
         const load = new Load(model, { ...options, towers, device, dtype });
-        const handle = await load.run(instance, ({ ImageTextEmbedderHandle }, resolved) => ImageTextEmbedderHandle.load(model, resolved));
+        const handle = await load.run(instance, ({ ImageTextEmbedderHandle }, resolved) =>
+          ImageTextEmbedderHandle.load(model, resolved),
+        );
         return new ImageTextEmbedder(
           CONSTRUCT,
           new ModelHandle('ImageTextEmbedder', instance, handle),

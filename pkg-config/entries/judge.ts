@@ -1,12 +1,12 @@
 import type * as Api from '../types/judge.js';
 import { abortable, signalOf } from './abort.js';
 import { checkObject } from './check.js';
+import { coreOf } from './core-of.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import { bytesOf, tagOf } from './foreign.js';
 import type { DigitClassifierHandle } from './glue.js';
-import { ModelHandle } from './model-handle.js';
 import { Load } from './load.js';
-import { coreOf } from './core-of.js';
+import { ModelHandle } from './model-handle.js';
 import { FILE, shippedWeights } from './shipped-weights.js';
 
 /** Only `load` may construct. */
@@ -40,7 +40,9 @@ export class DigitJudge implements Api.DigitJudge {
         store: false,
         ...(signal && { signal }),
       });
-      const handle = await load.run(host.instance, ({ DigitClassifierHandle }, resolved) => DigitClassifierHandle.load(resolved));
+      const handle = await load.run(host.instance, ({ DigitClassifierHandle }, resolved) =>
+        DigitClassifierHandle.load(resolved),
+      );
       return new DigitJudge(CONSTRUCT, new ModelHandle('DigitJudge', host.instance, handle));
     } catch (error) {
       throw toPilotlightError(error);

@@ -4,8 +4,8 @@ import { Caller, watch } from './caller.js';
 import type { CoreInstance } from './core-instance.js';
 import { PilotlightError } from './error.js';
 import type { Glue } from './glue.js';
-import { byteOptions } from './request.js';
 import { isShared, type Locks, locksFor } from './locks.js';
+import { byteOptions } from './request.js';
 
 /** Whose loads are under way. */
 const callers = new Set<Caller>();
@@ -47,7 +47,8 @@ export class Load<Options extends LoadOptions> {
       (gone) => callers.delete(gone),
     );
     const work = instance.run(
-      (glue) => load(glue, { ...this.#options, onProgress, locks: this.#locks, caller, ...byteOptions(this.#options, signal) }),
+      (glue) =>
+        load(glue, { ...this.#options, onProgress, locks: this.#locks, caller, ...byteOptions(this.#options, signal) }),
       caller,
     );
     const ended = work.then(

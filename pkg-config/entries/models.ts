@@ -4,8 +4,8 @@ import { type Cores, chooseBackend } from './backend.js';
 import { checkModel, checkObject } from './check.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import type { Glue } from './glue.js';
-import { byteOptions } from './request.js';
 import { isShared, locksFor } from './locks.js';
+import { byteOptions } from './request.js';
 
 /** The most that WebAssembly can address. */
 const WASM_LIMIT = 2 ** 32;

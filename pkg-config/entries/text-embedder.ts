@@ -4,8 +4,8 @@ import { type Cores, chooseBackend } from './backend.js';
 import { checkModel, checkObject } from './check.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import type { TextEmbedderHandle } from './glue.js';
-import { ModelHandle } from './model-handle.js';
 import { Load } from './load.js';
+import { ModelHandle } from './model-handle.js';
 
 /** Only `load` may construct. */
 const CONSTRUCT = Symbol('pilotlight');
@@ -43,7 +43,9 @@ export function textEmbedderOn(cores: Cores): typeof Api.TextEmbedder {
         const { instance, report } = await abortable(chooseBackend(cores, options), signal);
         const { device, dtype } = report;
         const load = new Load(model, { ...options, device, dtype });
-        const handle = await load.run(instance, ({ TextEmbedderHandle }, resolved) => TextEmbedderHandle.load(model, resolved));
+        const handle = await load.run(instance, ({ TextEmbedderHandle }, resolved) =>
+          TextEmbedderHandle.load(model, resolved),
+        );
         return new TextEmbedder(CONSTRUCT, new ModelHandle('TextEmbedder', instance, handle), handle, report, () =>
           load.refresh(instance),
         );

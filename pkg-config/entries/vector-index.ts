@@ -55,12 +55,16 @@ export function vectorIndexOn({ cpu }: Cores): typeof Api.VectorIndex {
 
     static async load(name: string, options: Api.StoreOptions = {}): Promise<VectorIndex | undefined> {
       const instance = await start();
-      const handle = await stored(instance, name, options, ({ VectorIndexHandle }, resolved) => VectorIndexHandle.load(name, resolved));
+      const handle = await stored(instance, name, options, ({ VectorIndexHandle }, resolved) =>
+        VectorIndexHandle.load(name, resolved),
+      );
       return handle && new VectorIndex(CONSTRUCT, instance, handle);
     }
 
     static async delete(name: string, options: Api.StoreOptions = {}): Promise<boolean> {
-      return stored(await start(), name, options, ({ VectorIndexHandle }, resolved) => VectorIndexHandle.delete(name, resolved));
+      return stored(await start(), name, options, ({ VectorIndexHandle }, resolved) =>
+        VectorIndexHandle.delete(name, resolved),
+      );
     }
 
     get size(): number {

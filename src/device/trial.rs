@@ -1,4 +1,4 @@
-//! A GPU on trial: does it compute what the CPU computes, and is it faster?
+//! Testing a GPU: whether its results match those of the CPU, and how fast it is.
 
 use burn::tensor::{Device, Tensor};
 use pilotlight_kernels::testing::Random;
@@ -11,35 +11,36 @@ use crate::ops::{
     attention, floats, group_norm, integers, packed_f32_shape, read, upsample,
 };
 
-/// The largest difference that two right implementations may show on the trial's values, which are of magnitude one.
+/// The largest accepted difference between two correct implementations, on values of magnitude one.
 const TOLERANCE: f32 = 1e-3;
-/// Sizes of MiniLM.
+/// The sizes of an encoder layer of MiniLM.
 const WIDTH: usize = 384;
 const HEADS: usize = 12;
 const INTERMEDIATE: usize = 1536;
-/// Tokens in the timed run: a long sentence, or a batch of short ones.
+/// Tokens in a timed run, as many as a long sentence or a batch of short ones has.
 const TOKENS: usize = 128;
-/// Timed runs, of which the fastest counts, unless they already took this long.
+/// The number of timed runs, of which the fastest counts.
 const RUNS: usize = 3;
-const PATIENCE_MS: f64 = 100.0;
+/// No further run is started after this many milliseconds.
+const TIME_LIMIT_MS: f64 = 100.0;
 
-/// How a GPU did beside the CPU.
+/// The result of testing a GPU against the CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Trial {
     /// Milliseconds for one layer of MiniLM on 128 tokens on one thread of the CPU.
     pub cpu_ms: f64,
-    /// The same on the GPU, until the values are read back.
+    /// Milliseconds for the same layer on the GPU, including reading the values back.
     pub gpu_ms: f64,
-    /// The largest difference between the two in any operation, on values of magnitude one.
+    /// The largest difference between GPU and CPU in any operation, on values of magnitude one.
     pub max_abs_error: f32,
 }
 
 impl Gpu {
-    /// Runs every kernel on the GPU and on the CPU, compares all values, and times a layer. Takes a tenth of a second, or
-    /// seconds where the GPU is a program; a second call answers at once.
+    /// Runs every kernel on the GPU and on the CPU, compares all values, and times a layer. This takes a tenth of a second, or seconds
+    /// for a software renderer. Later calls return the first result.
     ///
-    /// *Errors*: `BackendUnavailable` where the GPU fails or computes something else.
+    /// *Errors*: `BackendUnavailable` if the GPU fails or its results differ from the CPU's.
     pub async fn trial(&self) -> Result<Trial> {
         if let Some(trial) = self.trial.get() {
             return Ok(*trial);
@@ -48,14 +49,14 @@ impl Gpu {
         let mut max_abs_error = 0.0f32;
         for (expected, got) in outputs(&on_cpu).into_iter().zip(outputs(&on_gpu)) {
             let (name, expected) = (expected.0, read(expected.1).await?);
-            let got = read(got.1).await.map_err(unfit)?;
-            self.check().map_err(unfit)?;
+            let got = read(got.1).await.map_err(trial_failed)?;
+            self.check().map_err(trial_failed)?;
             let error = difference(&expected, &got);
             if error > TOLERANCE {
                 return Err(Error::new(
                     ErrorKind::BackendUnavailable,
                     format!(
-                        "the GPU computes something else than the CPU: {name} differs by {error}, expected {TOLERANCE} at most"
+                        "the results of the GPU differ from the CPU's: {name} by {error}, expected at most {TOLERANCE}"
                     ),
                 ));
             }
@@ -63,15 +64,15 @@ impl Gpu {
         }
         let trial = Trial {
             cpu_ms: on_cpu.time().await?,
-            gpu_ms: on_gpu.time().await.map_err(unfit)?,
+            gpu_ms: on_gpu.time().await.map_err(trial_failed)?,
             max_abs_error,
         };
-        self.check().map_err(unfit)?;
+        self.check().map_err(trial_failed)?;
         Ok(*self.trial.get_or_init(|| trial))
     }
 }
 
-/// The results of every operation, on sizes that are at the edges of the kernels' tiles, and of a whole layer.
+/// The results of every operation, on sizes at the edges of the tiles of the kernels, and of a whole layer.
 fn outputs(layer: &Layer) -> Vec<(String, Tensor<2>)> {
     let device = &layer.device;
     let mut random = RandomTensors::new(1);
@@ -129,7 +130,7 @@ fn outputs(layer: &Layer) -> Vec<(String, Tensor<2>)> {
     outputs
 }
 
-/// An encoder layer with MiniLM's sizes.
+/// An encoder layer with the sizes of MiniLM.
 struct Layer {
     query: Linear,
     key: Linear,
@@ -168,7 +169,7 @@ impl Layer {
             .forward(self.dense.forward(hidden, Activation::Identity), x)
     }
 
-    /// Milliseconds for [`TOKENS`] tokens, the fastest of some runs after one that does not count.
+    /// Milliseconds for [`TOKENS`] tokens: the fastest of [`RUNS`] runs after a warm-up.
     async fn time(&self) -> Result<f64> {
         let spans = Spans::from_lengths([TOKENS]);
         let x = RandomTensors::new(3).matrix(TOKENS, WIDTH, &self.device);
@@ -177,12 +178,12 @@ impl Layer {
             let start = now_ms();
             let y = self.forward(x.clone(), &spans);
             read(y).await?;
-            let took = now_ms() - start;
+            let elapsed = now_ms() - start;
             if run > 0 {
-                fastest = fastest.min(took);
-                spent += took;
+                fastest = fastest.min(elapsed);
+                spent += elapsed;
             }
-            if spent > PATIENCE_MS {
+            if spent > TIME_LIMIT_MS {
                 break;
             }
         }
@@ -220,11 +221,11 @@ impl RandomTensors {
         }
     }
 
-    /// Packed weights that keep the magnitude of what goes through, and a bias.
+    /// Packed weights, scaled so that outputs have about the magnitude of the inputs, and a bias.
     fn panels(&mut self, n: usize, k: usize, device: &Device) -> (Tensor<3>, Tensor<1>) {
         let shape = packed_f32_shape(n, k);
         let mut packed = self.values(shape.iter().product(), (3.0 / k as f32).sqrt());
-        // Outputs past the last are zeros, as everywhere.
+        // Outputs past the last are zeros, as in all packed weights.
         for (i, weight) in packed.iter_mut().enumerate() {
             if i / (k * PANEL) * PANEL + i % PANEL >= n {
                 *weight = 0.0;
@@ -251,7 +252,7 @@ impl RandomTensors {
     }
 }
 
-fn unfit(error: Error) -> Error {
+fn trial_failed(error: Error) -> Error {
     Error::new(
         ErrorKind::BackendUnavailable,
         format!("the GPU failed its trial: {error}"),
@@ -259,7 +260,7 @@ fn unfit(error: Error) -> Error {
     .with_source(error)
 }
 
-/// The largest difference; infinite where a value is not a number or is missing.
+/// The largest difference; infinite if a value is NaN or missing.
 fn difference(expected: &[f32], got: &[f32]) -> f32 {
     if expected.len() != got.len() {
         return f32::INFINITY;
@@ -283,7 +284,7 @@ fn now_ms() -> f64 {
 
     #[wasm_bindgen]
     extern "C" {
-        // In pages, workers and every server runtime alike.
+        // `performance` exists in pages, workers and every server runtime.
         #[wasm_bindgen(js_namespace = performance)]
         fn now() -> f64;
     }

@@ -1,4 +1,4 @@
-//! Every kernel against its plain body, on odd shapes, natively and in each WebAssembly build.
+//! Tests of every kernel against its plain body, on odd shapes, natively and in each WebAssembly build.
 
 use burn::backend::Flex;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -17,7 +17,7 @@ mod images;
 /// Edges of the tiles (1, 3, 7, 31, 33) and the sizes of MiniLM.
 const SIZES: [usize; 7] = [1, 3, 7, 31, 33, 384, 1536];
 
-/// Any four weights of this size fit the 16-bit sums.
+/// The largest magnitude of which any four weights fit the 16-bit sums.
 const LARGEST: f32 = (MOST_OF_FOUR / 4) as f32;
 
 fn matrix(values: Vec<f32>, rows: usize) -> Tensor<2> {
@@ -294,7 +294,7 @@ fn q4_weights_are_near_what_they_were_packed_from() {
         &plain(&exact, &x, Activation::Identity),
         tolerance,
     );
-    // And not only by being small: the values themselves are of that order.
+    // The outputs are large compared to the tolerance, so that zeros would fail.
     assert!(got.iter().any(|y| y.abs() > 4.0 * tolerance), "{got:?}");
 }
 
@@ -314,7 +314,7 @@ fn a_row_of_zeros_of_large_values_or_of_nan_stays_what_it_is() {
             "{large:?}"
         );
         assert!(row(f32::NAN).iter().all(|y| y.is_nan()));
-        // One NaN among numbers is not to be lost either.
+        // A single NaN among numbers must not be lost.
         let mut x = vec![1.0; k];
         x[5] = f32::NAN;
         let y = list(layer.forward(matrix(x, 1), Activation::Identity));

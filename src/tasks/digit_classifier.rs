@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
     use crate::scheduler::NoYield;
-    use crate::tasks::digit_goldens::{bytes, host, largest_difference, values, wait};
+    use crate::tasks::goldens::{bytes, host, largest_difference, values, wait};
 
     fn judge() -> DigitClassifier {
         let host = host(include_bytes!("../../weights/judge.safetensors"));

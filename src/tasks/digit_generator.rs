@@ -319,7 +319,7 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
     use crate::scheduler::NoYield;
-    use crate::tasks::digit_goldens::{host, largest_difference, values, wait};
+    use crate::tasks::goldens::{host, largest_difference, values, wait};
 
     const WEIGHTS: &[u8] = include_bytes!("../../weights/generator.safetensors");
 

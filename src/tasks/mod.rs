@@ -3,9 +3,9 @@
 mod clip_towers;
 mod digit_classifier;
 mod digit_generator;
-#[cfg(test)]
-mod digit_goldens;
 mod embeddings;
+#[cfg(test)]
+mod goldens;
 mod image_text_embedder;
 mod load;
 mod model_type;

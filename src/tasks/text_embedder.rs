@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 
 use super::embeddings::{EmbedOptions, Embeddings, truncate_and_normalize, try_reserve};
-use super::load::{Loading, Pretrained, Source, load};
+use super::load::{LoadPlan, Loading, Pretrained, Source, load, plan};
 use super::pooling::{Pooling, normalize};
 use super::sentence_transformers::{FILES, SentenceTransformerConfig};
 use crate::error::Result;
@@ -72,7 +72,14 @@ impl TextEmbedder {
         Ok(load::<Self>(source, dtype, device).await?.model)
     }
 
-    /// Values of one vector.
+    /// What loading would take.
+    ///
+    /// *Errors*: as [`load`](Self::load).
+    pub async fn plan(source: &Source<'_>, dtype: Dtype) -> Result<LoadPlan> {
+        plan::<Self>(source, dtype).await
+    }
+
+    /// The number of values of one vector.
     pub fn dimensions(&self) -> usize {
         self.dimensions
     }
@@ -126,5 +133,91 @@ impl TextEmbedder {
             to.extend_from_slice(truncate_and_normalize(&mut vector, width));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::*;
+    use crate::hub::MemoryHost;
+    use crate::scheduler::NoYield;
+    use crate::tasks::goldens::{largest_difference, values_in, wait};
+
+    macro_rules! repository {
+        ($name:literal) => {
+            [
+                "config.json",
+                "modules.json",
+                "1_Pooling/config.json",
+                "sentence_bert_config.json",
+                "tokenizer.json",
+                "model.safetensors",
+            ]
+            .into_iter()
+            .zip([
+                include_bytes!(concat!("../../tests/goldens/", $name, "/config.json")).as_slice(),
+                include_bytes!(concat!("../../tests/goldens/", $name, "/modules.json")),
+                include_bytes!(concat!(
+                    "../../tests/goldens/",
+                    $name,
+                    "/1_Pooling/config.json"
+                )),
+                include_bytes!(concat!(
+                    "../../tests/goldens/",
+                    $name,
+                    "/sentence_bert_config.json"
+                )),
+                include_bytes!(concat!("../../tests/goldens/", $name, "/tokenizer.json")),
+                include_bytes!(concat!("../../tests/goldens/", $name, "/model.safetensors")),
+            ])
+        };
+    }
+
+    /// Fails with the number of the first layer that differs: 0 is what goes into the first one. See docs/debugging-embeddings.md.
+    fn each_layer_equals_pytorch(
+        repository: impl Iterator<Item = (&'static str, &'static [u8])>,
+        hidden_states: &[u8],
+    ) {
+        let files = repository.map(|(name, bytes)| (name.to_owned(), bytes.to_vec()));
+        let host = MemoryHost::new(files);
+        let source = Source::new(&host, &NoYield);
+        let device = crate::device::cpu();
+        let embedder = wait(TextEmbedder::load(&source, Dtype::F32, &device)).unwrap();
+        let tokens = embedder
+            .tokenizer
+            .encode("The pilot light is warm.")
+            .unwrap();
+        let mut layers = Vec::new();
+        wait(embedder.encoder.forward(
+            &[&tokens.ids],
+            &mut |hidden| layers.push(hidden.clone()),
+            &NoYield,
+        ))
+        .unwrap();
+        assert_eq!(layers.len(), 3);
+        for (layer, hidden) in layers.into_iter().enumerate() {
+            let expected = values_in(hidden_states, &format!("hidden_states.{layer}"));
+            let error = largest_difference(&wait(read(hidden)).unwrap(), &expected);
+            // Values up to 4 or so, whose sums run in another order than PyTorch's.
+            assert!(error < 2e-5, "hidden_states.{layer}: {error:e}");
+        }
+    }
+
+    #[wasm_bindgen_test(unsupported = test)]
+    fn each_layer_of_bert_equals_pytorch() {
+        each_layer_equals_pytorch(
+            repository!("bert-tiny-mean"),
+            include_bytes!("../../tests/goldens/bert-tiny-mean/hidden_states.safetensors"),
+        );
+    }
+
+    #[wasm_bindgen_test(unsupported = test)]
+    fn each_layer_of_distilbert_equals_pytorch() {
+        each_layer_equals_pytorch(
+            repository!("distilbert-tiny-mean"),
+            include_bytes!("../../tests/goldens/distilbert-tiny-mean/hidden_states.safetensors"),
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Every WGSL kernel against the plain body on the CPU, on whatever GPU there is: a software one (Mesa's lavapipe) does.
+//! Tests of every WGSL kernel against the plain body on the CPU, on any GPU, such as the software renderer lavapipe of Mesa.
 
 mod images;
 
@@ -30,7 +30,7 @@ const ACTIVATIONS: [Activation; 6] = [
     Activation::Silu,
 ];
 
-/// The GPU, or a line that says why a test does not run.
+/// The GPU; `None`, and a line that says why the test is skipped, if there is none.
 fn gpu() -> Option<Gpu> {
     match pollster::block_on(Gpu::open()) {
         Ok(gpu) => Some(gpu),
@@ -149,7 +149,7 @@ fn gelu_is_within_1e6_from_end_to_end_of_its_range() {
     }
 }
 
-/// In f64; the error function by the series and, from 3 on, the continued fraction of Abramowitz & Stegun 7.1.6 and 7.1.14.
+/// The activations in f64, with the error function by the series and, from 3 on, the continued fraction of Abramowitz & Stegun 7.1.6 and 7.1.14.
 fn gelu(x: f64, activation: Activation) -> f64 {
     if activation == Activation::GeluTanh {
         return 0.5
@@ -199,7 +199,7 @@ fn attention_agrees_with_the_plain_body_on_ragged_batches() {
         (vec![70, 5], 2, 128),
         (vec![520], 1, 32),
         (vec![9, 2], 1, 256),
-        // By the plain body: no multiple of four, and too wide.
+        // These sizes run the plain body: no multiple of four, and too wide.
         (vec![5, 5, 6], 4, 3),
         (vec![5, 2], 1, 260),
     ];
@@ -292,7 +292,7 @@ fn nothing_in_gives_nothing_out() {
         epsilon: 1e-5,
     };
     assert_eq!(norm.forward(none.clone(), none).dims(), [0, 8]);
-    let none = pictures(&[], [0, 5, 5, 8], device);
+    let none = images(&[], [0, 5, 5, 8], device);
     let three = window(3, 1, 1);
     let conv = convolution(device, &linear(&mut Random::new(5), 9, 9 * 8), three, 8);
     assert_eq!(conv.forward(none.clone()).dims(), [0, 5, 5, 9]);
@@ -307,14 +307,14 @@ fn nothing_in_gives_nothing_out() {
         [0, 5, 5, 8]
     );
     assert_eq!(upsample(none, 2).dims(), [0, 10, 10, 8]);
-    // A window that is larger than the picture.
+    // A window that is larger than the image.
     let conv = convolution(
         device,
         &linear(&mut Random::new(5), 9, 9 * 8),
         window(3, 1, 0),
         8,
     );
-    let small = pictures(&[1.0; 2 * 8], [1, 2, 1, 8], device);
+    let small = images(&[1.0; 2 * 8], [1, 2, 1, 8], device);
     assert_eq!(conv.forward(small).dims(), [1, 0, 0, 9]);
     gpu.check().unwrap();
 }

@@ -1,8 +1,8 @@
-//! What works on pictures: convolutions, group norm, upsampling.
+//! Tests of the operations on images: convolution, group norm and upsampling.
 
 use super::*;
 
-fn pictures(values: Vec<f32>, shape: [usize; 4]) -> Tensor<4> {
+fn images(values: Vec<f32>, shape: [usize; 4]) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, shape), &Device::flex())
 }
 
@@ -54,7 +54,7 @@ fn conv2d_agrees_with_the_plain_body_on_odd_shapes() {
             [1, 33, 5, 3, 9],
         ] {
             let conv = convolution(&mut random, window, c, n);
-            let x = pictures(random.values(b * h * w * c), [b, h, w, c]);
+            let x = images(random.values(b * h * w * c), [b, h, w, c]);
             let expected =
                 super::conv::plain::<Flex>(flex(&x), flex(&conv.weight), flex(&conv.bias), window);
             let expected = Tensor::<4>::from_primitive::<Flex>(expected);
@@ -74,7 +74,7 @@ fn conv2d_is_what_burn_makes_of_a_checkpoint_s_weights() {
     for window in WINDOWS {
         let (h, w, c, n) = (9, 6, 5, 11);
         let conv = convolution(&mut random, window, c, n);
-        let x = pictures(random.values(2 * h * w * c), [2, h, w, c]);
+        let x = images(random.values(2 * h * w * c), [2, h, w, c]);
         let size = window.size;
         // [panels, size · size · c, 8] → [n, size, size, c] → [n, c, size, size]
         let weight = conv.weight.clone().permute([0, 2, 1]);
@@ -95,13 +95,13 @@ fn conv2d_is_what_burn_makes_of_a_checkpoint_s_weights() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_picture_gives_the_same_bits_wherever_it_stands_in_a_batch() {
+fn a_image_gives_the_same_bits_wherever_it_stands_in_a_batch() {
     let mut random = Random::new(10);
     for window in WINDOWS {
         let shape = [1, 7, 5, 6];
         let conv = convolution(&mut random, window, 6, 10);
-        let one = pictures(random.values(7 * 5 * 6), shape);
-        let other = pictures(random.values(7 * 5 * 6), shape);
+        let one = images(random.values(7 * 5 * 6), shape);
+        let other = images(random.values(7 * 5 * 6), shape);
         let alone = values_of(conv.forward(one.clone()));
         let batch = Tensor::cat(vec![other.clone(), one, other], 0);
         let got = values_of(conv.forward(batch));
@@ -129,7 +129,7 @@ fn group_norm_agrees_with_the_plain_body() {
                 .iter()
                 .map(|x| x + 30.0)
                 .collect();
-            let x = pictures(x, [b, h, w, c]);
+            let x = images(x, [b, h, w, c]);
             let (gain, offset) = (
                 matrix(random.values(rows * c), rows),
                 matrix(random.values(rows * c), rows),
@@ -160,7 +160,7 @@ fn upsampling_agrees_with_the_plain_body() {
         ([3, 5, 3, 7], 2),
         ([1, 2, 31, 3], 1),
     ] {
-        let x = pictures(random.values(b * h * w * c), [b, h, w, c]);
+        let x = images(random.values(b * h * w * c), [b, h, w, c]);
         let expected = super::conv::plain_upsample::<Flex>(flex(&x), factor);
         let got = upsample(x, factor);
         assert_eq!(got.dims(), [b, h * factor, w * factor, c]);
@@ -172,18 +172,18 @@ fn upsampling_agrees_with_the_plain_body() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn zeros_large_values_and_nan_go_through_pictures_as_they_should() {
+fn zeros_large_values_and_nan_go_through_images_as_they_should() {
     let mut random = Random::new(13);
     let conv = convolution(&mut random, window(3, 1, 1), 3, 5);
     let bias: Vec<f32> = conv.bias.clone().into_data().try_to_vec().unwrap();
-    let zeros = values_of(conv.forward(pictures(vec![0.0; 5 * 5 * 3], [1, 5, 5, 3])));
+    let zeros = values_of(conv.forward(images(vec![0.0; 5 * 5 * 3], [1, 5, 5, 3])));
     assert!(zeros.chunks_exact(5).all(|pixel| pixel == bias));
     let mut x = vec![1e30; 5 * 5 * 3];
-    let large = values_of(conv.forward(pictures(x.clone(), [1, 5, 5, 3])));
+    let large = values_of(conv.forward(images(x.clone(), [1, 5, 5, 3])));
     assert!(large.iter().all(|y| y.is_finite()));
     // A NaN reaches the windows that hold it, and no other.
     x[0] = f32::NAN;
-    let y = values_of(conv.forward(pictures(x, [1, 5, 5, 3])));
+    let y = values_of(conv.forward(images(x, [1, 5, 5, 3])));
     for (pixel, y) in y.chunks_exact(5).enumerate() {
         let near = pixel / 5 < 2 && pixel % 5 < 2;
         assert!(y.iter().all(|y| y.is_nan() == near), "pixel {pixel}");
@@ -194,14 +194,11 @@ fn zeros_large_values_and_nan_go_through_pictures_as_they_should() {
         groups: 2,
         epsilon: 1e-5,
     };
-    let constant = norm.forward(
-        pictures(vec![7.0; 4 * 6], [1, 2, 2, 6]),
-        Activation::Identity,
-    );
+    let constant = norm.forward(images(vec![7.0; 4 * 6], [1, 2, 2, 6]), Activation::Identity);
     assert!(values_of(constant).iter().all(|y| *y == 0.5));
     let mut x = random.values(2 * 4 * 6);
     x[0] = f32::NAN;
-    let y = values_of(norm.forward(pictures(x, [2, 2, 2, 6]), Activation::Silu));
+    let y = values_of(norm.forward(images(x, [2, 2, 2, 6]), Activation::Silu));
     for (i, y) in y.iter().enumerate() {
         assert_eq!(y.is_nan(), i < 24 && i % 6 < 3, "value {i}");
     }

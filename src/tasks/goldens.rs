@@ -1,4 +1,4 @@
-//! What PyTorch makes of the packed networks, for the tests of `generate` and `judge`.
+//! What PyTorch makes of the same inputs, for the tests beside the tasks.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -7,25 +7,34 @@ use serde::Deserialize;
 
 use crate::hub::MemoryHost;
 
-const EXPECTED: &[u8] = include_bytes!("../../tests/goldens/digits/expected.safetensors");
+const DIGITS: &[u8] = include_bytes!("../../tests/goldens/digits/expected.safetensors");
 
 #[derive(Deserialize)]
 struct Entry {
     data_offsets: [usize; 2],
 }
 
-/// The bytes of a tensor.
+/// The bytes of a tensor of the digits' goldens.
 pub fn bytes(name: &str) -> &'static [u8] {
-    let (length, rest) = EXPECTED.split_first_chunk().unwrap();
+    bytes_in(DIGITS, name)
+}
+
+/// The values of an f32 tensor of the digits' goldens.
+pub fn values(name: &str) -> Vec<f32> {
+    values_in(DIGITS, name)
+}
+
+fn bytes_in<'a>(file: &'a [u8], name: &str) -> &'a [u8] {
+    let (length, rest) = file.split_first_chunk().unwrap();
     let (head, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
     let entries: HashMap<String, serde_json::Value> = serde_json::from_slice(head).unwrap();
     let Entry { data_offsets } = serde_json::from_value(entries[name].clone()).unwrap();
     &data[data_offsets[0]..data_offsets[1]]
 }
 
-/// The values of an f32 tensor.
-pub fn values(name: &str) -> Vec<f32> {
-    let fours = bytes(name).as_chunks().0;
+/// The values of an f32 tensor in a safetensors file.
+pub fn values_in(file: &[u8], name: &str) -> Vec<f32> {
+    let fours = bytes_in(file, name).as_chunks().0;
     fours.iter().map(|four| f32::from_le_bytes(*four)).collect()
 }
 
