@@ -48,7 +48,11 @@ impl HotOps for Cube {
         let [x, weight, bias] = contiguous([x, weight, bias]);
         Kernel::new(
             "linear",
-            concat!(include_str!("linear.wgsl"), include_str!("activation.wgsl")),
+            concat!(
+                include_str!("linear.wgsl"),
+                include_str!("panel_io.wgsl"),
+                include_str!("activation.wgsl")
+            ),
             (group_n as u32, group_m as u32),
         )
         .with("group_m", group_m)
@@ -131,7 +135,10 @@ impl HotOps for Cube {
         let [x, residual, gamma, beta] = contiguous([x, residual, gamma, beta]);
         Kernel::new(
             "add_layer_norm",
-            include_str!("add_layer_norm.wgsl"),
+            concat!(
+                include_str!("add_layer_norm.wgsl"),
+                include_str!("reduce.wgsl")
+            ),
             (64, 1),
         )
         .launch(
@@ -175,7 +182,7 @@ impl HotOps for Cube {
         ];
         Kernel::new(
             "conv2d",
-            include_str!("conv2d.wgsl"),
+            concat!(include_str!("conv2d.wgsl"), include_str!("panel_io.wgsl")),
             ((group_m * group_n) as u32, 1),
         )
         .with("group_m", group_m)
@@ -213,6 +220,7 @@ impl HotOps for Cube {
             "group_norm",
             concat!(
                 include_str!("group_norm.wgsl"),
+                include_str!("reduce.wgsl"),
                 include_str!("activation.wgsl")
             ),
             (NORM_INVOCATIONS as u32, 1),
