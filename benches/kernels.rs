@@ -1,5 +1,5 @@
-//! Times the kernels alone, in WebAssembly: linear layers and convolutions of any shape, and the bare loops that are their
-//! ceiling, as is one that does nothing but read for a search.
+//! Times the kernels alone, in WebAssembly: linear layers and convolutions of any shape, and bare loops that are the upper bound of
+//! their speed, such as one that only reads memory for a search.
 //!
 //! `benches/kernels.mjs`, `benches/digits.mjs` and `benches/search.mjs` build it, run it in Chromium and print tables,
 //! `benches/bounds.mjs` in Node.
@@ -38,7 +38,7 @@ impl LinearBench {
         })
     }
 
-    /// Computes the output so many times.
+    /// Computes the output `repeats` times.
     pub fn run(&self, repeats: usize, gelu: bool) {
         let activation = if gelu {
             Activation::Gelu
@@ -74,7 +74,7 @@ impl ConvBench {
         }
     }
 
-    /// Computes the output so many times.
+    /// Computes the output `repeats` times.
     pub fn run(&mut self, repeats: usize) {
         let window = Window {
             size: 3,
@@ -113,7 +113,7 @@ impl AttentionBench {
         }
     }
 
-    /// Computes the output so many times.
+    /// Computes the output `repeats` times.
     pub fn run(&mut self, repeats: usize) {
         let rows = (self.y.len() / self.width) as u32;
         for _ in 0..repeats {
@@ -175,7 +175,7 @@ impl SearchBench {
     }
 }
 
-/// Bytes that are read once and added up, and nothing else: as fast as rows can come.
+/// Reads bytes once and adds them up, which is the upper bound of the speed of a search.
 #[wasm_bindgen]
 pub struct BareRead {
     bytes: Vec<[i32; 32]>,
@@ -183,7 +183,7 @@ pub struct BareRead {
 
 #[wasm_bindgen]
 impl BareRead {
-    /// So many bytes, rounded down to 128.
+    /// Allocates `bytes` bytes, rounded down to a multiple of 128.
     #[wasm_bindgen(constructor)]
     pub fn new(bytes: usize) -> Self {
         let vectors = |i: usize| [i as i32; 32];
@@ -192,7 +192,7 @@ impl BareRead {
         }
     }
 
-    /// Reads them all.
+    /// Reads all bytes.
     pub fn run(&self) -> i32 {
         let mut sums = [0; 32];
         for bytes in &self.bytes {
@@ -212,7 +212,7 @@ mod bare {
 
     const ROWS: usize = 3;
 
-    /// Packed weights and activations as the kernels have them, and nothing but the integer products done with them.
+    /// Multiplies packed weights and activations in the layout of the kernels, without quantizing or scaling.
     #[wasm_bindgen]
     pub struct BareLoop {
         /// `[n / 8, k / 8, 16]`
@@ -241,12 +241,12 @@ mod bare {
             }
         }
 
-        /// One product and sum of 32 bits after the other.
+        /// Adds each product in 32 bits.
         pub fn dot(&mut self, repeats: usize) {
             self.each(repeats, |w, a| dots(w, a));
         }
 
-        /// By sums of 16 bits.
+        /// Adds products in 16 bits first.
         pub fn pairs(&mut self, repeats: usize) {
             self.each(repeats, |w, a| pairs(w, a));
         }
@@ -271,7 +271,7 @@ mod bare {
         }
     }
 
-    /// Multiply-adds of vectors in registers alone, as many at a time as the f32 kernels have under way.
+    /// Computes multiply-adds of vectors in registers only, with as many independent sums as the f32 kernels have.
     #[wasm_bindgen(js_name = bareMadd)]
     #[target_feature(enable = "relaxed-simd")]
     pub fn bare_madd(steps: usize) -> f32 {
@@ -285,7 +285,7 @@ mod bare {
         sums.iter().map(|sum| f32x4_extract_lane::<0>(*sum)).sum()
     }
 
-    /// Vectors of sums in [`bare_madd`].
+    /// The number of vectors of sums in [`bare_madd`].
     const BARE_SUMS: usize = 12;
 
     fn quarters(w: &[i32; 16]) -> [v128; 4] {

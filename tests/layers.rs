@@ -1,5 +1,7 @@
 //! The modules of `src` form layers, and each uses only layers below its own.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
