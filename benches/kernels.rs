@@ -136,7 +136,7 @@ impl AttentionBench {
 /// One query against rows of f32 or int8.
 #[wasm_bindgen]
 pub struct SearchBench {
-    /// Of each type, and none of the one that is not measured.
+    /// The rows of each type; empty for the type that is not measured.
     rows: (Vec<f32>, Vec<i8>),
     query: (Vec<f32>, Vec<i16>),
     factors: Vec<f32>,

@@ -48,9 +48,9 @@ pub fn conv2d(
     };
     // The offset at which the window of each output begins.
     let mut starts = Vec::with_capacity(y.len() / bias.len().max(1));
-    for picture in 0..b {
+    for image in 0..b {
         for row in 0..window.outputs(h) {
-            let first = (picture * high + row * window.stride) * wide;
+            let first = (image * high + row * window.stride) * wide;
             let columns = 0..window.outputs(w);
             starts.extend(columns.map(|column| (first + column * window.stride) * c));
         }
@@ -68,8 +68,8 @@ fn pad(x: &[f32], [b, h, w, c]: [usize; 4], padding: usize) -> Vec<f32> {
     let (wide, high) = ((w + 2 * padding) * c, h + 2 * padding);
     let mut padded = vec![0.0; b * high * wide];
     for (index, row) in x.chunks_exact((w * c).max(1)).enumerate() {
-        let (picture, row_of) = (index / h, index % h);
-        let at = (picture * high + row_of + padding) * wide + padding * c;
+        let (image, row_of) = (index / h, index % h);
+        let at = (image * high + row_of + padding) * wide + padding * c;
         padded[at..at + w * c].copy_from_slice(row);
     }
     padded

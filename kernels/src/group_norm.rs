@@ -20,12 +20,12 @@ pub fn group_norm(
     activation: Activation,
     y: &mut [f32],
 ) {
-    let pictures = x
+    let images = x
         .chunks_exact((pixels * c).max(1))
         .zip(y.chunks_exact_mut((pixels * c).max(1)));
     let rows = gain.len() / c.max(1);
-    for (picture, (x, y)) in pictures.enumerate() {
-        let row = picture.min(rows - 1) * c..(picture.min(rows - 1) + 1) * c;
+    for (image, (x, y)) in images.enumerate() {
+        let row = image.min(rows - 1) * c..(image.min(rows - 1) + 1) * c;
         let (gain, offset) = (&gain[row.clone()], &offset[row]);
         let count = (pixels * c / groups) as f32;
         let mean = of_groups(&channel_sums(x, &vec![0.0; c], false), groups, count);

@@ -400,7 +400,7 @@ kernel! {
 
 kernel! {
     /// The sum of products over one group.
-    // Of an iterator LLVM makes another order of instructions, which was not measured.
+    // A plain loop, because LLVM orders the instructions of an iterator differently, and that was not measured.
     #[allow(clippy::needless_range_loop)]
     fn dots<const M: usize>(words: &[[[i32; 4]; 2]], values: &[[i32; M]]) -> [[Sums; 2]; M] {
         let mut sums = [[Sums::zero(); 2]; M];

@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_bits_of_seed_1_are_those_of_the_paper() {
+    fn the_first_bits_of_seed_1_do_not_change() {
         let mut random = Random::new(1);
         assert_eq!([random.bits(), random.bits()], [270_369, 67_634_689]);
     }
