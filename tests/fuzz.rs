@@ -16,6 +16,7 @@ use pilotlight::{
     Store, Tags, TextEmbedder, VectorIndex, decode_image, plan_model,
 };
 use pollster::block_on;
+use support::store_keys::{keys_of, kind_of};
 use support::{Files, Flaky, Hurried, WEIGHTS, key, load, model_among, vector};
 
 #[global_allocator]
@@ -301,10 +302,10 @@ fn the_rows_of_the_store() {
         let rows = &stores[random.below(2)];
         let small: Vec<_> = rows
             .iter()
-            .filter(|(key, _)| !key.contains("#chunk/") || key.ends_with("/head"))
+            .filter(|(key, _)| kind_of(key) != "chunk")
             .collect();
         let (changed, valid) = small[random.below(small.len())];
-        let forged = random.below(4) > 0 && !changed.ends_with("/head");
+        let forged = random.below(4) > 0 && kind_of(changed) != "head";
         let bytes = match forged {
             false => mutate(valid, random),
             true => seal(&mutate(&valid[64..], random)),
@@ -458,11 +459,10 @@ fn the_rows_of_a_stored_index() {
         let store = MemoryStore::default();
         let saved = SavedIndex::new(&store, &key);
         block_on(saved.save(&index.snapshot(), &NoLocks)).unwrap();
-        let keys = block_on(store.keys("")).unwrap();
         let get = |key: &str| block_on(store.get(key)).unwrap().unwrap().to_vec();
         let put = |key: &str, bytes: &[u8]| block_on(store.put(key, Chunk::from(bytes))).unwrap();
-        let [chunk, manifest] = ["#chunk/", "#manifest"]
-            .map(|part| keys.iter().find(|key| key.contains(part)).unwrap());
+        let [chunk, manifest] = ["chunk", "manifest"].map(|kind| keys_of(&store, kind).remove(0));
+        let (chunk, manifest) = (chunk.as_str(), manifest.as_str());
         let mut size = 2 * index.to_bytes().unwrap().len();
         if random.below(2) == 0 {
             // A chunk that is another one, to which the manifest leads.

@@ -12,6 +12,7 @@ use pilotlight::{
     NoLocks, Result, SavedIndex, SearchOptions, Store, VectorIndex,
 };
 use pollster::block_on;
+use support::store_keys::{keys_of, kind_of};
 use support::{Flaky, WEIGHTS, load, model, vector};
 
 const D: usize = 1024;
@@ -164,7 +165,7 @@ fn whatever_is_altered_or_missing_is_known_and_mended_by_the_next_save() {
         }
         let less = copy(&store);
         block_on(less.delete(&key)).unwrap();
-        if key.ends_with("#manifest") {
+        if kind_of(&key) == "manifest" {
             assert!(read(&less, "notes").unwrap().is_none());
         } else {
             let error = read(&less, "notes").map(|_| ()).unwrap_err();
@@ -324,8 +325,7 @@ fn a_save_during_a_delete_or_a_sweep_by_another_process_stays_whole_or_goes() {
     overtaken(&store, &other, delete, whole);
 
     // As a first save leaves it that is under way.
-    let manifest = rows(&store).into_iter().map(|(key, _)| key);
-    for key in manifest.filter(|key| key.ends_with("#manifest")) {
+    for key in keys_of(&store, "manifest") {
         block_on(store.delete(&key)).unwrap();
     }
     let sweep = |store: &dyn Store| block_on(Library::new(store).sweep(&NoLocks, 0)).unwrap();
@@ -362,7 +362,7 @@ fn a_full_store_says_what_all_chunks_take() {
     let needed = error.quota().unwrap().needed;
     save(&cut.store, "notes", &index).unwrap();
     let chunks = rows(&cut.store).into_iter();
-    let chunks = chunks.filter(|(key, _)| key.contains("#chunk/"));
+    let chunks = chunks.filter(|(key, _)| kind_of(key) == "chunk");
     assert_eq!(needed, chunks.map(|(_, row)| row.len() as u64).sum::<u64>());
 }
 

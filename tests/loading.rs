@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "support/store_keys.rs"]
+mod store_keys;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,6 +19,7 @@ use pilotlight::{
 };
 use pollster::block_on;
 use sha2::{Digest as _, Sha256};
+use store_keys::keys_of;
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -69,11 +73,7 @@ fn vector(embedder: &TextEmbedder, text: &str) -> Vec<f32> {
 }
 
 fn manifests(store: &MemoryStore) -> usize {
-    block_on(store.keys(""))
-        .unwrap()
-        .iter()
-        .filter(|key| key.contains("#manifest/"))
-        .count()
+    keys_of(store, "manifest").len()
 }
 
 fn no_host() -> MemoryHost {

@@ -1,4 +1,4 @@
-//! A `ByteReader` of `byte-reader.ts` as a [`ByteStream`]: each piece stays in JavaScript's memory until it is copied out.
+//! A [`ByteStream`] over a `ByteReader` of `byte-reader.ts`. Each piece stays in JavaScript's memory until it is copied out.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 #[wasm_bindgen]
 extern "C" {
-    /// `ByteReader` of `byte-reader.ts`.
+    /// The class `ByteReader` of `byte-reader.ts`.
     #[derive(Debug)]
     pub(super) type ByteReader;
 
@@ -29,36 +29,37 @@ extern "C" {
     fn cancel(this: &ByteReader) -> Result<(), JsValue>;
 }
 
-/// A body of a response, or whatever else has bytes in order.
+/// The body of a response, or another source of bytes in order.
 pub(super) struct BodyStream {
     file: String,
     reader: ByteReader,
     piece: Uint8Array,
-    /// Read from the piece under way.
+    /// Bytes of `piece` that have been read.
     position: u32,
-    /// Bytes that there must be, at least.
-    least: u64,
-    /// Whether what broke can be had again.
-    again: bool,
+    /// The stream is an error if it ends before this many bytes.
+    min_bytes: u64,
+    /// Whether the bytes can be requested again after a failure.
+    repeatable: bool,
     received: u64,
 }
 
 impl BodyStream {
-    /// Of at least so many bytes, which can be asked for `again` or not.
-    pub fn new(file: &str, reader: ByteReader, least: u64, again: bool) -> Self {
+    /// A stream that fails if it yields fewer than `min_bytes` bytes; `repeatable` says whether it can be requested again.
+    pub fn new(file: &str, reader: ByteReader, min_bytes: u64, repeatable: bool) -> Self {
         Self {
             file: file.into(),
             reader,
             piece: Uint8Array::new_with_length(0),
             position: 0,
-            least,
-            again,
+            min_bytes,
+            repeatable,
             received: 0,
         }
     }
 
-    fn passing(&self, error: Error) -> Error {
-        if self.again && error.kind() == ErrorKind::FetchFailed {
+    /// Marks a failed fetch as transient if the bytes can be requested again.
+    fn mark_transient(&self, error: Error) -> Error {
+        if self.repeatable && error.kind() == ErrorKind::FetchFailed {
             error.transient(Duration::ZERO)
         } else {
             error
@@ -67,8 +68,8 @@ impl BodyStream {
 
     async fn next_piece(&mut self) -> Result<bool> {
         let piece = self.reader.read().await.map_err(|error| {
-            let error = failure(&self.file, "the connection broke", &error);
-            self.passing(error)
+            let error = failure(&self.file, "the connection broke off", &error);
+            self.mark_transient(error)
         })?;
         if piece.is_undefined() {
             return Ok(false);
@@ -84,7 +85,7 @@ impl BodyStream {
         let length = digest.len();
         digest.try_into().map_err(|_| {
             Error::internal(format!(
-                "{}: the runtime gave a SHA-256 of {length} bytes, expected 32",
+                "{}: expected a SHA-256 of 32 bytes from the platform, got {length} bytes",
                 self.file
             ))
         })
@@ -93,7 +94,7 @@ impl BodyStream {
 
 impl Drop for BodyStream {
     fn drop(&mut self) {
-        // Nobody is left who could be told.
+        // A failure to cancel concerns nobody: the reader is not used any more.
         let _ = self.reader.cancel();
     }
 }
@@ -106,18 +107,21 @@ impl ByteStream for BodyStream {
         }
         while self.position == self.piece.length() {
             if !self.next_piece().await? {
-                if self.received >= self.least {
+                if self.received >= self.min_bytes {
                     return Ok(0);
                 }
-                return Err(self.passing(Error::fetch_failed(format!(
-                    "{}: the host sent {} bytes of {}",
-                    self.file, self.received, self.least
+                return Err(self.mark_transient(Error::fetch_failed(format!(
+                    "{}: expected {} bytes, but the host sent {}",
+                    self.file, self.min_bytes, self.received
                 ))));
             }
         }
-        // Less than what was read where the owner of the bytes has transferred them meanwhile.
+        // The piece is empty now if the caller has transferred its buffer since it was read.
         let Some(rest) = self.piece.length().checked_sub(self.position) else {
-            let message = format!("{}: its bytes were transferred to somebody else", self.file);
+            let message = format!(
+                "{}: its buffer was transferred while it was read",
+                self.file
+            );
             return Err(Error::invalid_input(message));
         };
         let count = (to.len() as u32).min(rest);
@@ -129,8 +133,8 @@ impl ByteStream for BodyStream {
     }
 
     async fn hash(&mut self) -> Result<PlatformHash> {
-        // What breaks off is asked for again, here or at another visit, and its hash goes on from there.
-        if self.again {
+        // A download that breaks off is resumed, also by a later load, and the platform's hash cannot be.
+        if self.repeatable {
             return Ok(PlatformHash::None);
         }
         let failed = |error| failure(&self.file, "it cannot be read", &error);
@@ -144,9 +148,9 @@ impl ByteStream for BodyStream {
 
     async fn sha256(&mut self) -> Result<[u8; 32]> {
         let failed = |error: JsValue| {
-            let words = text(&error);
+            let message = message_of(&error);
             Error::internal(format!(
-                "{}: the runtime did not hash it: {words}",
+                "{}: the platform could not compute its SHA-256: {message}",
                 self.file
             ))
         };
@@ -158,23 +162,23 @@ impl ByteStream for BodyStream {
 fn bytes(file: &str, value: JsValue) -> Result<Uint8Array> {
     value
         .dyn_into()
-        .map_err(|_| Error::internal(format!("{file}: the entry gave something else than bytes")))
+        .map_err(|_| Error::internal(format!("{file}: expected a Uint8Array from its reader")))
 }
 
-/// By the entry's code where there is one, `Aborted` where the browser says so, else `FetchFailed` with its words.
+/// Converts what JavaScript threw: by its `code` if the package set one, to `Aborted` for an `AbortError`, else to `FetchFailed`.
 pub(super) fn failure(file: &str, what: &str, error: &JsValue) -> Error {
     let get = |name: &str| Reflect::get(error, &name.into()).ok()?.as_string();
-    let told = |kind| Error::new(kind, format!("{file}: {}", text(error)));
+    let with_kind = |kind| Error::new(kind, format!("{file}: {}", message_of(error)));
     match (get("code").as_deref(), get("name").as_deref()) {
         (Some("ABORTED"), _) | (_, Some("AbortError")) => Error::aborted(),
-        (Some("INVALID_INPUT"), _) => told(ErrorKind::InvalidInput),
-        (Some("FETCH_FAILED"), _) => told(ErrorKind::FetchFailed),
-        _ => Error::fetch_failed(format!("{file}: {what}: {}", text(error))),
+        (Some("INVALID_INPUT"), _) => with_kind(ErrorKind::InvalidInput),
+        (Some("FETCH_FAILED"), _) => with_kind(ErrorKind::FetchFailed),
+        _ => Error::fetch_failed(format!("{file}: {what}: {}", message_of(error))),
     }
 }
 
-/// What was thrown, in words. Of any realm: it need not be an `Error` of this one.
-pub(crate) fn text(error: &JsValue) -> String {
+/// The message of what JavaScript threw, which may come from another realm and need not be an `Error`.
+pub(crate) fn message_of(error: &JsValue) -> String {
     let message = Reflect::get(error, &"message".into());
     let message = message.ok().and_then(|message| message.as_string());
     message.or_else(|| error.as_string()).unwrap_or_else(|| {

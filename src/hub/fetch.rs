@@ -1,171 +1,77 @@
-//! One file on its way from a host: what breaks off is asked for again from where it broke, and what arrives is checked.
+//! The download of one file: it resumes where a connection breaks, skips ranges that are not needed, and verifies digests.
 
-use std::future::poll_fn;
 use std::ops::Range;
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::retry::{RetryPolicy, RetryState};
 use super::verify::{Digest, Hasher, Verified};
 use super::{ByteStream, FileEntry, Host, Opened, PlatformHash, Snapshot};
-use crate::error::{Error, ErrorKind, Result, Retry};
-use crate::scheduler::Scheduler;
+use crate::error::{Error, ErrorKind, Result};
 
-/// To the end of a file, wherever that is.
+/// The range of a whole file, also where its size is unknown.
 const WHOLE: Range<u64> = 0..u64::MAX;
 
-/// Larger files than this are not read whole; Qwen2.5's `tokenizer.json` has 7 MB.
+/// Limit of a file that is read into memory whole, in bytes. Qwen2.5's `tokenizer.json` has 7 MB.
 const MAX_SMALL_FILE: usize = 64 << 20;
 
-/// So many tries where nothing has arrived yet: the host may not be there at all.
-const TRIES: u32 = 4;
+/// Bytes that may be downloaded in vain to get the digest of the whole file verified; a fiftieth of the needed bytes if that is
+/// more.
+const MAX_WASTE: u64 = 256 << 10;
 
-/// Who has a part waits longer: so many times the time-out without a byte.
-const PATIENCE: u32 = 3;
+/// Gaps up to this many bytes are downloaded and discarded, because a new request takes longer.
+const SMALL_GAP: u64 = 64 << 10;
 
-/// Before the second try; it doubles from try to try.
-const FIRST_WAIT: Duration = Duration::from_millis(400);
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// Size of the buffer into which bytes are read to be discarded.
+const SCRATCH: usize = 64 << 10;
 
-/// The most that a host may ask for by `Retry-After`; who asks for more is not waited for.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
-
-/// How a flaky network is dealt with.
-#[derive(Clone, Copy)]
-pub struct RetryPolicy<'a> {
-    /// Waits and cancels.
-    pub scheduler: &'a dyn Scheduler,
-    /// A connection without a byte for so long is given up; `Duration::MAX` for what is no network and always answers.
-    pub stall: Duration,
-    /// Spreads the waits of many clients.
-    pub seed: u64,
-}
-
-/// What was waited for since the last byte.
-#[derive(Default)]
-struct RetryState {
-    failures: u32,
-    waited: Duration,
-    /// Whether there ever was a byte.
-    received: bool,
-}
-
-impl RetryPolicy<'_> {
-    /// Waits before the next try, or returns the error where there is to be none.
-    async fn wait(&self, error: Error, patience: &mut RetryState) -> Result<()> {
-        let Some(Retry { after, stalled }) = error.retry() else {
-            return Err(error);
-        };
-        patience.failures += 1;
-        patience.waited += stalled;
-        let out = match patience.received {
-            true => patience.waited >= self.stall * PATIENCE,
-            false => patience.failures >= TRIES,
-        };
-        if out || after > LONGEST_RETRY_AFTER {
-            return Err(error);
-        }
-        let longest = FIRST_WAIT
-            .saturating_mul(1 << (patience.failures - 1).min(8))
-            .min(LONGEST_WAIT);
-        // Half of it and a part of the other half that differs from client to client.
-        let random =
-            (self.seed ^ u64::from(patience.failures)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        let jitter = longest.mul_f64(random as f64 / f64::from(u32::MAX) / 2.0);
-        let wait = after.max(longest / 2 + jitter);
-        patience.waited += wait;
-        self.scheduler.sleep(wait).await
-    }
-
-    /// *Errors*: a transient `FetchFailed` where `work` has to wait for too long.
-    async fn timely<T>(&self, file: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
-        if self.stall == Duration::MAX {
-            return work.await;
-        }
-        let mut work = pin!(work);
-        // Most reads are answered at once, and a timer costs more than they.
-        if let Poll::Ready(done) = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await
-        {
-            return done;
-        }
-        let mut stall = pin!(self.scheduler.sleep(self.stall));
-        poll_fn(|context| {
-            if let Poll::Ready(done) = work.as_mut().poll(context) {
-                return Poll::Ready(done);
-            }
-            stall.as_mut().poll(context).map(|slept| {
-                slept?;
-                let seconds = self.stall.as_secs_f64();
-                let message = format!("{file}: the host sent nothing for {seconds} s");
-                Err(Error::fetch_failed(message).stalled(self.stall))
-            })
-        })
-        .await
-    }
-}
-
-/// Tries again what fails for a passing reason.
-///
-/// *Errors*: those of `work`.
-pub async fn retrying<T>(
-    retry: RetryPolicy<'_>,
-    what: &str,
-    work: impl AsyncFn() -> Result<T>,
-) -> Result<T> {
-    let mut patience = RetryState::default();
-    loop {
-        match retry.timely(what, work()).await {
-            Err(error) => retry.wait(error, &mut patience).await?,
-            done => return done,
-        }
-    }
-}
-
-/// How far a file has come, to go on from at the next visit.
+/// How far the download of a file has come: all that a later load needs to resume it.
 #[derive(Clone, Debug, Default)]
 pub struct FetchState {
-    /// Bytes that were read.
+    /// Bytes from the start of the file that were read or skipped.
     pub position: u64,
-    /// Of the whole file, where known.
+    /// Size of the whole file in bytes, if known.
     pub size: Option<u64>,
-    /// As in [`Opened`].
+    /// The host's identifier of this state of the file; see [`Opened::validator`].
     pub validator: Option<String>,
-    /// Of the bytes that were read, where they are hashed.
+    /// State of the hash over the bytes so far, as [`Hasher::save`] returned it, if they are hashed.
     pub hash: Option<Vec<u8>>,
 }
 
+/// One response of the host.
 struct Connection {
     stream: Box<dyn ByteStream>,
+    /// The position in the file at which the response ends.
     end: u64,
 }
 
-/// A file that is read from its front to its back, with gaps where nobody wants it.
+/// The download of one file, from its start to its end, without the ranges that are not needed.
 pub struct Fetch<'a> {
     host: &'a dyn Host,
     commit: Option<String>,
     file: String,
     retry: RetryPolicy<'a>,
     entry: FileEntry,
-    /// What will be read, in order; connections are for one of them each.
+    /// The ranges that will be downloaded, sorted and disjoint. A connection covers no more than one of them.
     ranges: Vec<Range<u64>>,
-    /// Where the first connection ends.
+    /// The position at which the first connection ends.
     front: u64,
     connection: Option<Connection>,
     state: FetchState,
     hasher: Option<Hasher>,
-    /// Whether the platform hashes, in place of `hasher`.
-    platform: bool,
+    /// Whether the platform computes the SHA-256 instead of `hasher`.
+    platform_hash: bool,
     verified: Option<Verified>,
-    patience: RetryState,
+    retry_state: RetryState,
     on_read: Option<Box<dyn Fn(u64, u64) + 'a>>,
 }
 
 impl<'a> Fetch<'a> {
-    /// Asks for the front of a file, or for all of it; `None` where there is no such file.
+    /// Starts the download of a file by requesting its first `front` bytes (`u64::MAX`: all of it). Returns `None` where the host
+    /// has no such file.
     ///
-    /// *Errors*: as [`Host::open`].
+    /// *Errors*: those of [`Host::open`], after the attempts of the policy.
     pub async fn open(
         host: &'a dyn Host,
         snapshot: &Snapshot,
@@ -181,13 +87,13 @@ impl<'a> Fetch<'a> {
         fetch.front = front;
         loop {
             match fetch.connect().await {
-                Ok(there) => return Ok(there.then_some(fetch)),
-                Err(error) => fetch.failed(error).await?,
+                Ok(exists) => return Ok(exists.then_some(fetch)),
+                Err(error) => fetch.wait_to_retry(error).await?,
             }
         }
     }
 
-    /// Goes on from where an earlier visit came to.
+    /// Resumes the download that an earlier load has interrupted. The first read sends the request.
     pub fn resume(
         host: &'a dyn Host,
         snapshot: &Snapshot,
@@ -213,48 +119,45 @@ impl<'a> Fetch<'a> {
             front: u64::MAX,
             connection: None,
             hasher,
-            platform: false,
+            platform_hash: false,
             verified: None,
-            patience: RetryState {
-                received: state.position > 0,
-                ..RetryState::default()
-            },
+            retry_state: RetryState::fresh(state.position > 0),
             state,
             on_read: None,
         }
     }
 
-    /// Calls `listener` after every read with the bytes that were read and those that will be in all, as far as known.
+    /// Calls `listener` after every read with the bytes downloaded so far and the bytes to download in total, as far as known.
     pub fn on_read(&mut self, listener: impl Fn(u64, u64) + 'a) {
         self.on_read = Some(Box::new(listener));
     }
 
-    /// Of the whole file, where known.
+    /// Size of the whole file in bytes, if known.
     pub fn size(&self) -> Option<u64> {
         self.state.size
     }
 
-    /// As in [`Opened`].
+    /// The host's identifier of this state of the file; see [`Opened::validator`].
     pub fn validator(&self) -> Option<&str> {
         self.state.validator.as_deref()
     }
 
-    /// Bytes from the front of the file.
+    /// The offset in the file of the next byte that a read returns.
     pub fn position(&self) -> u64 {
         self.state.position
     }
 
-    /// What the host lists of a tensor.
+    /// The digest of a tensor's bytes, if the repository's lock file lists one.
     pub fn tensor_digest(&self, name: &str) -> Option<&Digest> {
         self.entry.tensors.get(name)
     }
 
-    /// Whether all bytes so far are in a digest that is checked at the end, or was checked.
+    /// Whether the digest of the whole file has been verified, or will be when the last byte is read.
     pub fn is_hashed(&self) -> bool {
-        self.hasher.is_some() || self.platform || self.verified == Some(Verified::Sha256)
+        self.hasher.is_some() || self.platform_hash || self.verified == Some(Verified::Sha256)
     }
 
-    /// To go on from at another visit.
+    /// What a later load needs to resume this download.
     pub fn state(&self) -> FetchState {
         FetchState {
             hash: self.hasher.as_ref().and_then(Hasher::save),
@@ -262,17 +165,17 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// By what the file was checked once [`finish`](Self::finish) returned.
+    /// How the file was verified; final once [`finish`](Self::finish) has returned.
     pub fn verified(&self) -> Verified {
         self.verified.unwrap_or(Verified::Length)
     }
 
-    /// Says what will be read, in order and apart from each other. Little gaps are read over, large ones are not fetched, and
-    /// where little more than needed is in the file it is fetched whole, which lets its digest be checked.
+    /// Sets the byte ranges to read (sorted, disjoint). Gaps up to 64 KiB are downloaded and discarded. If nearly all of the file is
+    /// needed, it is downloaded whole, so that its digest can be verified.
     pub fn want(&mut self, ranges: Vec<Range<u64>>) {
         let needed: u64 = ranges.iter().map(|range| range.end - range.start).sum();
-        let spare = (needed / 50).max(SPARE);
-        let whole = self.state.size.is_none_or(|size| size <= needed + spare);
+        let waste = (needed / 50).max(MAX_WASTE);
+        let whole = self.state.size.is_none_or(|size| size <= needed + waste);
         if whole || self.entry.once {
             self.ranges = vec![WHOLE];
             return;
@@ -284,7 +187,7 @@ impl<'a> Fetch<'a> {
             match self.ranges.last_mut() {
                 Some(last)
                     if range.start - last.end <= SMALL_GAP
-                        && gaps + range.start - last.end <= spare =>
+                        && gaps + range.start - last.end <= waste =>
                 {
                     gaps += range.start - last.end;
                     last.end = range.end;
@@ -294,32 +197,32 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// Bytes of all that will be read, as far as known.
+    /// Bytes that will be downloaded in total, as far as known.
     pub fn wanted(&self) -> u64 {
-        self.within(self.state.size.unwrap_or(self.state.position))
+        self.wanted_before(self.state.size.unwrap_or(self.state.position))
     }
 
-    /// Of what will be read, what is before `end`.
-    fn within(&self, end: u64) -> u64 {
+    /// Bytes to download that lie before `end`.
+    fn wanted_before(&self, end: u64) -> u64 {
         let ranges = self.ranges.iter();
         ranges
             .map(|range| range.end.min(end).saturating_sub(range.start))
             .sum()
     }
 
-    /// Whether all of the file will be read.
+    /// Whether the whole file will be downloaded.
     pub fn is_whole(&self) -> bool {
         self.ranges.iter().any(|range| range.end == u64::MAX)
     }
 
-    /// Goes forward to a position, by reading or by asking for what is there.
+    /// Moves forward to a position: reads and discards bytes of the current range, else requests another range.
     pub async fn skip_to(&mut self, position: u64) -> Result<()> {
-        let together =
+        let covers_both =
             |range: &Range<u64>| range.contains(&self.state.position) && position <= range.end;
         if position <= self.state.position {
             return Ok(());
         }
-        if self.ranges.iter().any(together) {
+        if self.ranges.iter().any(covers_both) {
             let mut scratch = vec![0; SCRATCH.min((position - self.state.position) as usize)];
             while self.state.position < position {
                 let count = SCRATCH.min((position - self.state.position) as usize);
@@ -333,21 +236,22 @@ impl<'a> Fetch<'a> {
         Ok(())
     }
 
-    /// Ends reading: checks that a file that was read whole has the right length and digest.
+    /// Ends the download; `verified` says how the bytes were verified where the digest of the whole file was not. A file that is
+    /// downloaded whole must end here.
     ///
-    /// *Errors*: `Integrity`, `InvalidWeights` where there is more than the size that was told.
+    /// *Errors*: `Integrity` for a wrong digest, `InvalidWeights` for bytes after the last tensor.
     pub async fn finish(&mut self, verified: Verified) -> Result<()> {
         self.verified = self.verified.or(Some(verified));
         if self.is_whole() && self.read(&mut [0]).await? != 0 {
             return Err(Error::invalid_weights(format!(
-                "{}: there are bytes behind the last tensor",
+                "{}: expected the end of the file after the last tensor, found more bytes",
                 self.file
             )));
         }
         Ok(())
     }
 
-    /// Reads a small file whole.
+    /// Reads a small file into memory.
     ///
     /// *Errors*: those of reading, and `ResourceLimit` above 64 MiB.
     pub async fn read_to_end(mut self) -> Result<Vec<u8>> {
@@ -358,7 +262,7 @@ impl<'a> Fetch<'a> {
                 0 => return Ok(bytes),
                 count if bytes.len() + count > MAX_SMALL_FILE => {
                     let message = format!(
-                        "{}: is larger than the limit of {MAX_SMALL_FILE} bytes",
+                        "{}: the file is larger than the limit of {MAX_SMALL_FILE} bytes",
                         self.file
                     );
                     return Err(Error::new(ErrorKind::ResourceLimit, message));
@@ -368,7 +272,7 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// Opens a connection for what comes next; false where there is no such file.
+    /// Opens a connection for the range at the current position; false where the host has no such file.
     async fn connect(&mut self) -> Result<bool> {
         let position = self.state.position;
         let range = self.ranges.iter().find(|range| range.contains(&position));
@@ -379,7 +283,7 @@ impl<'a> Fetch<'a> {
             end
         };
         let opening = self.host.open(self.commit.as_deref(), &self.file, wanted);
-        let Some(opened) = self.retry.timely(&self.file, opening).await? else {
+        let Some(opened) = self.retry.with_timeout(&self.file, opening).await? else {
             return Ok(false);
         };
         let Opened {
@@ -389,7 +293,7 @@ impl<'a> Fetch<'a> {
             size,
             validator,
         } = opened;
-        self.same_file(size, validator)?;
+        self.check_unchanged(size, validator)?;
         if start > position {
             return Err(Error::fetch_failed(format!(
                 "{}: the host sent bytes from {start} instead of {position}",
@@ -397,32 +301,32 @@ impl<'a> Fetch<'a> {
             ))
             .transient(Duration::ZERO));
         }
-        // A host that knows no ranges begins at the front.
-        let mut behind = position - start;
-        let mut scratch = vec![0; SCRATCH.min(behind as usize)];
-        while behind > 0 {
-            let count = SCRATCH.min(behind as usize);
+        // A host that does not support ranges sends the file from its start.
+        let mut to_skip = position - start;
+        let mut scratch = vec![0; SCRATCH.min(to_skip as usize)];
+        while to_skip > 0 {
+            let count = SCRATCH.min(to_skip as usize);
             let read = stream.read(&mut scratch[..count]);
-            match self.retry.timely(&self.file, read).await? {
-                0 => return Err(self.broke(position - behind)),
-                count => behind -= count as u64,
+            match self.retry.with_timeout(&self.file, read).await? {
+                0 => return Err(self.ended_early(position - to_skip)),
+                count => to_skip -= count as u64,
             }
         }
         if position == 0 && start == 0 {
-            self.hash(stream.as_mut()).await?;
+            self.hash_by_platform(stream.as_mut()).await?;
         }
         self.connection = Some(Connection { stream, end });
         Ok(true)
     }
 
-    /// Leaves hashing to the platform where it can do that, and there is nothing to go on with at another visit.
-    async fn hash(&mut self, stream: &mut dyn ByteStream) -> Result<()> {
+    /// Lets the platform compute the SHA-256 if it offers to, which is faster. Such a hash has no state that a later load can resume.
+    async fn hash_by_platform(&mut self, stream: &mut dyn ByteStream) -> Result<()> {
         let (Some(Hasher::Sha256(_)), Some(digest)) = (&self.hasher, &self.entry.digest) else {
             return Ok(());
         };
         match stream.hash().await? {
             PlatformHash::None => return Ok(()),
-            PlatformHash::AtEnd => self.platform = true,
+            PlatformHash::AtEnd => self.platform_hash = true,
             PlatformHash::Known(found) => {
                 digest.check(&self.file, &Digest::Sha256(found))?;
                 self.verified = Some(Verified::Sha256);
@@ -432,11 +336,13 @@ impl<'a> Fetch<'a> {
         Ok(())
     }
 
-    /// *Errors*: `Integrity` where this is not the file of the connection before.
-    fn same_file(&mut self, size: Option<u64>, validator: Option<String>) -> Result<()> {
+    /// Checks that a new connection sends the same state of the file as the connections before it.
+    ///
+    /// *Errors*: `Integrity` if the size or the validator differs.
+    fn check_unchanged(&mut self, size: Option<u64>, validator: Option<String>) -> Result<()> {
         let changed = |what: String| {
             Err(Error::integrity(format!(
-                "{}: the host changed it while it was fetched ({what}); load again",
+                "{}: the file changed on the host during the download ({what}); load again",
                 self.file
             )))
         };
@@ -457,6 +363,7 @@ impl<'a> Fetch<'a> {
         Ok(())
     }
 
+    /// Reads once, without retrying; 0 at the end of the file.
     async fn try_read(&mut self, to: &mut [u8]) -> Result<usize> {
         loop {
             let position = self.state.position;
@@ -465,7 +372,7 @@ impl<'a> Fetch<'a> {
                     return Ok(0);
                 }
                 if !self.connect().await? {
-                    let message = format!("{}: is not there any more", self.file);
+                    let message = format!("{}: the file no longer exists on the host", self.file);
                     return Err(Error::fetch_failed(message));
                 }
             }
@@ -473,21 +380,22 @@ impl<'a> Fetch<'a> {
                 return Ok(0);
             };
             let read = connection.stream.read(to);
-            let count = self.retry.timely(&self.file, read).await?;
+            let count = self.retry.with_timeout(&self.file, read).await?;
             if count > 0 {
                 return Ok(count);
             }
             let end = connection.end;
             self.connection = None;
             match self.state.size {
-                Some(size) if position < size.min(end) => return Err(self.broke(position)),
+                Some(size) if position < size.min(end) => return Err(self.ended_early(position)),
                 None if end == u64::MAX || position < end => self.state.size = Some(position),
                 _ => {}
             }
         }
     }
 
-    fn broke(&self, position: u64) -> Error {
+    /// The transient error for a connection that ended before its range did.
+    fn ended_early(&self, position: u64) -> Error {
         let size = self
             .state
             .size
@@ -499,17 +407,19 @@ impl<'a> Fetch<'a> {
         .transient(Duration::ZERO)
     }
 
-    /// Waits before another try, or returns the error.
-    async fn failed(&mut self, error: Error) -> Result<()> {
+    /// Waits before another attempt, or returns the error where there is to be none.
+    async fn wait_to_retry(&mut self, error: Error) -> Result<()> {
         self.connection = None;
         if self.entry.once {
             return Err(error);
         }
-        self.retry.wait(error, &mut self.patience).await
+        self.retry.wait(error, &mut self.retry_state).await
     }
 
-    /// *Errors*: `Integrity` where all bytes are there and are not those that the host lists.
-    async fn check(&mut self) -> Result<()> {
+    /// Verifies the digest of the file if the last byte has been read.
+    ///
+    /// *Errors*: `Integrity` if the digest differs from the one that the host lists.
+    async fn verify_at_end(&mut self) -> Result<()> {
         let (Some(digest), Some(size)) = (&self.entry.digest, self.entry.size) else {
             return Ok(());
         };
@@ -518,25 +428,17 @@ impl<'a> Fetch<'a> {
         }
         let found = match (self.hasher.take(), &mut self.connection) {
             (Some(hasher), _) => hasher.finish(),
-            (None, Some(connection)) if self.platform => {
+            (None, Some(connection)) if self.platform_hash => {
                 Digest::Sha256(connection.stream.sha256().await?)
             }
             _ => return Ok(()),
         };
-        self.platform = false;
+        self.platform_hash = false;
         digest.check(&self.file, &found)?;
         self.verified = Some(Verified::Sha256);
         Ok(())
     }
 }
-
-/// So much more than needed is fetched for the digest of the whole file, or a fiftieth where that is more.
-const SPARE: u64 = 256 << 10;
-
-/// Gaps up to this are read over: a request takes longer.
-const SMALL_GAP: u64 = 64 << 10;
-
-const SCRATCH: usize = 64 << 10;
 
 #[async_trait(?Send)]
 impl ByteStream for Fetch<'_> {
@@ -549,10 +451,7 @@ impl ByteStream for Fetch<'_> {
                 Ok(count) => {
                     self.state.position += count as u64;
                     if count > 0 {
-                        self.patience = RetryState {
-                            received: true,
-                            ..RetryState::default()
-                        };
+                        self.retry_state = RetryState::fresh(true);
                     }
                     if let Some(hasher) = &mut self.hasher {
                         hasher.update(&to[..count]);
@@ -560,17 +459,17 @@ impl ByteStream for Fetch<'_> {
                     let size = self.state.size.unwrap_or(u64::MAX);
                     if self.state.position > size {
                         return Err(Error::invalid_weights(format!(
-                            "{}: the host sent more than the {size} bytes that it told of",
+                            "{}: expected {size} bytes, but the host sent more",
                             self.file
                         )));
                     }
-                    self.check().await?;
+                    self.verify_at_end().await?;
                     if let Some(listener) = &self.on_read {
-                        listener(self.within(self.state.position), self.wanted());
+                        listener(self.wanted_before(self.state.position), self.wanted());
                     }
                     return Ok(count);
                 }
-                Err(error) => self.failed(error).await?,
+                Err(error) => self.wait_to_retry(error).await?,
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Files that the caller hands over as JavaScript objects.
+//! A host of files that the caller passes as JavaScript objects.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use crate::error::Result;
 
 #[wasm_bindgen]
 extern "C" {
-    /// `ByteSource` of `byte-sources.ts`.
+    /// The interface `ByteSource` of `byte-sources.ts`.
     type ByteSource;
 
     #[wasm_bindgen(method, getter)]
@@ -33,21 +33,21 @@ impl ByteSource {
     }
 }
 
-/// `Record<string, ByteSource>` by path in the repository.
+/// A repository whose files are a `Record<string, ByteSource>`, by path.
 #[derive(Debug)]
 pub struct FilesHost {
     files: Object,
 }
 
 impl FilesHost {
-    /// The record is not copied; a stream in it can be read once.
+    /// Wraps the record without copying it. A stream in it can be read only once.
     pub fn new(files: Object) -> Self {
         Self { files }
     }
 
     fn get(&self, file: &str) -> Option<ByteSource> {
         let value = Reflect::get(&self.files, &file.into()).ok()?;
-        // Of the entry's own making: see `sourcesOf`.
+        // `sourcesOf` of `byte-sources.ts` has made the object, so its class need not be checked.
         value.is_object().then(|| value.unchecked_into())
     }
 }
@@ -87,7 +87,7 @@ impl Host for FilesHost {
             return Ok(None);
         };
         let size = source.bytes();
-        // What can be read anywhere is; what streams begins at its front, once.
+        // A stream, or a file of unknown size, can only be read from its start.
         let start = match size {
             Some(size) if !source.once() => range.start.min(size),
             _ => 0,
@@ -96,9 +96,9 @@ impl Host for FilesHost {
         let reader = source
             .open(start as f64)
             .map_err(|error| failure(&name, "it cannot be read", &error))?;
-        let least = size.map_or(0, |size| size - start);
+        let min_bytes = size.map_or(0, |size| size - start);
         Ok(Some(Opened {
-            stream: Box::new(BodyStream::new(file, reader, least, false)),
+            stream: Box::new(BodyStream::new(file, reader, min_bytes, false)),
             start,
             end: u64::MAX,
             size,

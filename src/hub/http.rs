@@ -1,4 +1,4 @@
-//! A host in the Hugging Face hub's layout, by `fetch`.
+//! A host with the layout of the Hugging Face hub, over `fetch`.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,12 +16,12 @@ use super::body::{BodyStream, ByteReader, failure};
 use super::{Digest, FileEntry, Host, MAX_FILE, MemoryStream, Opened, Snapshot};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Pages of the list of files that are read at most; the hub puts 1,000 files on each.
+/// Limit of the pages of the list of files; the hub puts 1,000 files on each.
 const MAX_PAGES: usize = 100;
 
 #[wasm_bindgen]
 extern "C" {
-    /// `Answer` of `request.ts`.
+    /// The class `Answer` of `request.ts`: a response.
     type Answer;
 
     #[wasm_bindgen(method, getter)]
@@ -55,14 +55,14 @@ impl Answer {
 /// The files of one model at one revision on one host.
 #[derive(Debug)]
 pub struct HubHost {
-    /// Without a slash at its end.
+    /// The host's address, without a slash at its end.
     host: String,
     model: String,
     revision: String,
     token: Option<String>,
-    /// `Request` of `request.ts`.
+    /// A `Request` of `request.ts`, which sends a request and resolves to an `Answer`.
     request: Function,
-    /// Whether the browser's cache is to be left out.
+    /// Whether to bypass the browser's HTTP cache.
     no_store: bool,
 }
 
@@ -77,14 +77,14 @@ struct TreeEntry {
     kind: String,
     path: String,
     size: u64,
-    /// Git's blob id; of a large file that of its pointer.
+    /// Git's blob id of the file or, for a file in LFS, of its pointer.
     oid: Option<String>,
     lfs: Option<Lfs>,
 }
 
 #[derive(Deserialize)]
 struct Lfs {
-    /// The content's sha256.
+    /// SHA-256 of the content, hexadecimal.
     oid: String,
 }
 
@@ -98,15 +98,15 @@ impl TreeEntry {
 }
 
 impl HubHost {
-    /// The token is sent to this host alone and stands in no URL and no message. `request` is how a host is asked. `kept`: the
-    /// model stays in the browser's store, so its cache need not have it too.
+    /// The files of `model` at `revision`. The token is sent to this host alone, and is in no URL and no message. `stored` says that
+    /// the model goes to a store, so that the browser's HTTP cache need not hold a second copy.
     pub fn new(
         host: &str,
         model: &str,
         revision: &str,
         token: Option<String>,
         request: Function,
-        kept: bool,
+        stored: bool,
     ) -> Self {
         Self {
             host: host.trim_end_matches('/').into(),
@@ -114,7 +114,7 @@ impl HubHost {
             revision: revision.into(),
             token,
             request,
-            no_store: kept,
+            no_store: stored,
         }
     }
 
@@ -138,26 +138,26 @@ impl HubHost {
                 error => error,
             }
         })?;
-        // Of the entry's own making: see `answerOf`.
+        // `answerOf` of `request.ts` has made the object, so its class need not be checked.
         Ok(answer.unchecked_into())
     }
 
-    /// The hub's answer to a question, and the address of its next page; `None` from a host that has no such list.
+    /// Requests JSON of the hub's API. Returns it with the address of the next page, or `None` if the host has no such API.
     async fn ask<T: DeserializeOwned>(&self, url: &str) -> Result<Option<(T, Option<String>)>> {
         let response = self.get("the list of files", url, None).await?;
-        if let Some(error) = passing(&response) {
+        if let Some(error) = transient_error(&response) {
             return Err(error("the list of files", url));
         }
         if !response.ok() || is_html(&response) {
             return Ok(None);
         }
-        // `<https://…>; rel="next"`. Only this very host is asked: the token goes with it.
+        // `<https://…>; rel="next"`. Another host is not asked, because the token would be sent to it.
         let next = response.header("link").and_then(|link| {
             let (url, rest) = link.strip_prefix('<')?.split_once('>')?;
             let own = url.strip_prefix(&self.host)?.starts_with('/');
             (own && rest.contains("rel=\"next\"")).then(|| url.to_string())
         });
-        // Whatever is not the hub's answer means a host that has none, a plain bucket for one.
+        // Any other content comes from a host without the API, such as a plain bucket.
         let text = response.text().await.ok().and_then(|text| text.as_string());
         Ok(text
             .and_then(|text| serde_json::from_str(&text).ok())
@@ -189,7 +189,7 @@ impl HubHost {
             }
         }
         Err(Error::fetch_failed(format!(
-            "the list of files: it does not end after {MAX_PAGES} pages"
+            "the list of files: expected at most {MAX_PAGES} pages, but there are more"
         )))
     }
 }
@@ -237,16 +237,16 @@ impl Host for HubHost {
         let failed = |what: String| Error::fetch_failed(format!("{file}: {what} for {url}"));
         match response.status() {
             404 => return Ok(None),
-            // Nothing is behind the end: that is how a file ends of which nobody knew the size.
+            // 416: the offset is the end of the file; expected where the size was unknown.
             416 => return Ok(Some(end_of_file(&response, range.start))),
             _ => {}
         }
-        if let Some(error) = passing(&response) {
+        if let Some(error) = transient_error(&response) {
             return Err(error(file, &url));
         }
         if !response.ok() {
             let error = failed(format!("the host answered {}", status(&response)));
-            // S3 answers so for what is not there, to whoever may not list.
+            // S3 returns 403 for a missing key to callers without ListBucket permission.
             return Err(if response.status() == 403 {
                 error.refused()
             } else {
@@ -259,18 +259,20 @@ impl Host for HubHost {
         let part = (response.status() == 206)
             .then(|| Part::new(&response, &range))
             .transpose()
-            .map_err(failed)?;
+            .map_err(|InvalidRange(header)| {
+                failed(format!("the host answered with the range '{header}'"))
+            })?;
         let header = |name| response.header(name);
         let length = header("content-length").and_then(size);
-        // A compressed body is longer than its Content-Length; of another origin one sees not even that it is compressed.
-        let plain = header("content-encoding").is_none_or(|encoding| encoding == "identity");
-        let exact = plain && response.basic();
+        // A compressed body is longer than its Content-Length, and a response of another origin hides that it is compressed.
+        let uncompressed = header("content-encoding").is_none_or(|encoding| encoding == "identity");
+        let exact = uncompressed && response.basic();
         let reader = response
             .open()
             .map_err(|error| failure(file, "the host's answer cannot be read", &error))?;
-        let least = length.filter(|_| exact || part.is_some()).unwrap_or(0);
+        let min_bytes = length.filter(|_| exact || part.is_some()).unwrap_or(0);
         Ok(Some(Opened {
-            stream: Box::new(BodyStream::new(file, reader, least, true)),
+            stream: Box::new(BodyStream::new(file, reader, min_bytes, true)),
             start: part.as_ref().map_or(0, |part| part.start),
             end: part.as_ref().map_or(u64::MAX, |part| part.end),
             size: match part {
@@ -282,18 +284,22 @@ impl Host for HubHost {
     }
 }
 
+/// An empty stream at the end of the file, with the size that the host states.
 fn end_of_file(response: &Answer, start: u64) -> Opened {
-    let told = response.header("content-range");
+    let range = response.header("content-range");
     Opened {
         stream: Box::new(MemoryStream::new([].into())),
         start,
         end: u64::MAX,
-        size: told.and_then(|told| size(told.strip_prefix("bytes */")?)),
+        size: range.and_then(|range| size(range.strip_prefix("bytes */")?)),
         validator: None,
     }
 }
 
-/// What a 206 says that it is.
+/// A header `Content-Range` that is not valid.
+struct InvalidRange(String);
+
+/// The range of a response with status 206, partial content.
 struct Part {
     start: u64,
     end: u64,
@@ -301,12 +307,15 @@ struct Part {
 }
 
 impl Part {
-    /// Of another origin the header may be hidden: then it is what was asked for, and digests tell if it is not.
-    fn new(response: &Answer, asked: &Range<u64>) -> Result<Self, String> {
+    /// Reads the header `Content-Range`. A response of another origin may hide it: then the requested range is assumed, and the
+    /// digests show if it is another one.
+    ///
+    /// *Errors*: the invalid header.
+    fn new(response: &Answer, requested: &Range<u64>) -> Result<Self, InvalidRange> {
         let Some(header) = response.header("content-range") else {
             return Ok(Self {
-                start: asked.start,
-                end: asked.end,
+                start: requested.start,
+                end: requested.end,
                 size: None,
             });
         };
@@ -324,35 +333,36 @@ impl Part {
                 size: whole,
             })
         };
-        parse().ok_or_else(|| format!("the host answered with the range '{header}'"))
+        parse().ok_or(InvalidRange(header))
     }
 }
 
-/// A number of bytes in a header.
+/// Parses a number of bytes in a header; `None` if it is no number, or more than any file has.
 fn size(digits: impl AsRef<str>) -> Option<u64> {
     let size = digits.as_ref().trim().parse().ok();
     size.filter(|size| *size <= MAX_FILE)
 }
 
-/// The error of an answer that another try may better: too many requests, or trouble on the host's side.
-fn passing(response: &Answer) -> Option<impl Fn(&str, &str) -> Error> {
-    let words = status(response);
-    // In seconds; dates are not looked at, because clocks differ.
+/// The error for a status after which another attempt may succeed: too many requests, or a failure of the host.
+fn transient_error(response: &Answer) -> Option<impl Fn(&str, &str) -> Error> {
+    let status = status(response);
+    // Seconds only: a date would be compared with this machine's clock, which may be wrong.
     let after = response
         .header("retry-after")
         .and_then(|seconds| seconds.trim().parse::<u32>().ok())
         .unwrap_or(0);
     matches!(response.status(), 408 | 425 | 429 | 500 | 502 | 503 | 504).then_some(
         move |what: &str, url: &str| {
-            Error::fetch_failed(format!("{what}: the host answered {words} for {url}"))
+            Error::fetch_failed(format!("{what}: the host answered {status} for {url}"))
                 .transient(Duration::from_secs(after.into()))
         },
     )
 }
 
+/// The status code and its text.
 fn status(response: &Answer) -> String {
-    let words = format!("{} {}", response.status(), response.status_text());
-    words.trim_end().into()
+    let status = format!("{} {}", response.status(), response.status_text());
+    status.trim_end().into()
 }
 
 fn is_html(response: &Answer) -> bool {
@@ -361,12 +371,12 @@ fn is_html(response: &Answer) -> bool {
         .is_some_and(|kind| kind.starts_with("text/html"))
 }
 
-/// Part of a URL's path, so nothing but digits and letters.
+/// Whether a text is a commit id. It becomes a part of a URL, so only ASCII digits and letters are accepted.
 fn is_commit(text: &str) -> bool {
     (7..=64).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_alphanumeric())
 }
 
-/// Percent-encodes a path or, with its slashes too, one segment of it.
+/// Percent-encodes a path, or one segment of it, whose slashes are encoded too.
 fn escape(text: &str, keep_slashes: bool) -> String {
     let text = String::from(js_sys::encode_uri_component(text));
     if keep_slashes {

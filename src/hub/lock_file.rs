@@ -1,4 +1,4 @@
-//! The lock file: what a folder that `pilotlight pull` wrote holds, with digests, for hosts that cannot list.
+//! The lock file of a folder that `pilotlight pull` wrote: its files and their digests, for hosts that cannot list files.
 
 use std::collections::BTreeMap;
 
@@ -6,41 +6,42 @@ use serde::{Deserialize, Serialize};
 
 use super::{Digest, FileEntry, MAX_FILE, Snapshot};
 
-/// Its name, beside the files that it describes.
+/// The lock file's name, in the folder of the files that it lists.
 pub const LOCK_FILE: &str = "pilotlight-lock.json";
 
 const VERSION: u32 = 1;
 
-/// What the lock file says.
+/// The content of a lock file.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct LockFile {
-    /// Of this format.
+    /// Version of the format.
     pub version: u32,
-    /// What all of it was made from.
+    /// The commit that the files were downloaded from, if the host had one.
     pub commit: Option<String>,
-    /// By their paths beside the lock file.
+    /// The files by their paths in the folder.
     pub files: BTreeMap<String, LockedFile>,
 }
 
-/// A file and its digests.
+/// A file in the lock file, with its digests.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct LockedFile {
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Of the whole file, hexadecimal.
+    /// SHA-256 of the whole file, hexadecimal.
     pub sha256: String,
-    /// Of each tensor's bytes, by its name, hexadecimal: what is checked where only some are fetched.
+    /// SHA-256 of each tensor's bytes by its name, hexadecimal, which is verified if only some tensors are downloaded.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tensors: BTreeMap<String, String>,
 }
 
 impl LockFile {
-    /// `None` for whatever is no lock file of this version: hosts answer with all kinds of things.
+    /// Parses a lock file; `None` if it is not one of this version. Hosts may answer with anything, so that is no error.
     pub fn parse(json: &[u8]) -> Option<Self> {
         let lock: Self = serde_json::from_slice(json).ok()?;
         (lock.version == VERSION).then_some(lock)
     }
 
+    /// The files as a host would list them.
     fn entries(self) -> BTreeMap<String, FileEntry> {
         let entry = |file: LockedFile| FileEntry {
             size: Some(file.size).filter(|size| *size <= MAX_FILE),
@@ -58,8 +59,8 @@ impl LockFile {
             .collect()
     }
 
-    /// Adds what the lock file knows to what the host said: everything where the host cannot list, else only what it left open,
-    /// such as the size of a stream.
+    /// Adds the lock file's entries to a snapshot. If the host cannot list files, they become the list; else they only supply what
+    /// the host left open, such as digests or the size of a stream.
     pub fn complete(self, snapshot: &mut Snapshot) {
         let Some(files) = &mut snapshot.files else {
             snapshot.commit = self.commit.clone();
@@ -115,13 +116,13 @@ mod tests {
             ),
             ..Snapshot::default()
         };
-        for (size, tensors, told) in [(Some(9), 1, 9), (Some(8), 0, 8), (None, 1, 9)] {
+        for (size, tensors, expected) in [(Some(9), 1, 9), (Some(8), 0, 8), (None, 1, 9)] {
             let mut snapshot = listed(size);
             LockFile::parse(JSON.as_bytes())
                 .unwrap()
                 .complete(&mut snapshot);
             assert_eq!(snapshot.entry("w").tensors.len(), tensors);
-            assert_eq!(snapshot.entry("w").size, Some(told));
+            assert_eq!(snapshot.entry("w").size, Some(expected));
             assert!(snapshot.lacks("config.json"));
         }
     }

@@ -1,4 +1,4 @@
-//! Files in memory: for bundled models, for native programs and for tests.
+//! A host of files in memory, for bundled models, native programs and tests.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -17,7 +17,7 @@ pub struct MemoryHost {
 }
 
 impl MemoryHost {
-    /// Files by their path in the repository.
+    /// A repository of files by their paths.
     pub fn new(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
         Self {
             files: files
@@ -27,9 +27,9 @@ impl MemoryHost {
         }
     }
 
-    /// Reads a folder that is laid out like the repository.
+    /// Reads all files of a folder that has the repository's layout.
     ///
-    /// *Errors*: `FetchFailed` naming the path that cannot be read.
+    /// *Errors*: `FetchFailed` naming a path that cannot be read.
     pub fn from_folder(folder: &Path) -> Result<Self> {
         let mut files = BTreeMap::new();
         let mut folders = vec![folder.to_path_buf()];
@@ -99,7 +99,7 @@ pub struct MemoryStream {
 }
 
 impl MemoryStream {
-    /// From the first byte.
+    /// A stream that starts at the first byte.
     pub fn new(bytes: Rc<[u8]>) -> Self {
         Self { bytes, position: 0 }
     }

@@ -1,4 +1,4 @@
-//! Where bytes come from: a host in the hub's layout, files that the caller holds, or memory.
+//! Hosts of model repositories: a server with the layout of the Hugging Face hub, files of the caller, or memory.
 
 #[cfg(target_arch = "wasm32")]
 mod body;
@@ -9,17 +9,19 @@ mod files;
 mod http;
 mod lock_file;
 mod memory;
+mod retry;
 mod verify;
 
 #[cfg(target_arch = "wasm32")]
-pub(crate) use body::text;
-pub use fetch::{Fetch, FetchState, RetryPolicy, retrying};
+pub(crate) use body::message_of;
+pub use fetch::{Fetch, FetchState};
 #[cfg(target_arch = "wasm32")]
 pub use files::FilesHost;
 #[cfg(target_arch = "wasm32")]
 pub use http::HubHost;
 pub use lock_file::{LOCK_FILE, LockFile};
 pub use memory::{MemoryHost, MemoryStream};
+pub use retry::{RetryPolicy, retrying};
 pub use verify::{Digest, Hasher, Verified};
 
 use std::collections::BTreeMap;
@@ -29,35 +31,35 @@ use async_trait::async_trait;
 
 use crate::error::{Error, Result};
 
-/// What a host tells of a file without sending it.
+/// What a host lists of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileEntry {
-    /// Bytes, where the host tells.
+    /// Size in bytes, if the host lists it.
     pub size: Option<u64>,
-    /// Of the content, where the host tells.
+    /// Digest of the content, if the host lists one.
     pub digest: Option<Digest>,
-    /// Of single tensors, by their names, where a lock file has them.
+    /// Digests of single tensors by name, if a lock file lists them.
     pub tensors: BTreeMap<String, Digest>,
-    /// Whether it can be opened once only, at its front: a stream.
+    /// Whether the file is a stream, which can be opened only once and only from its start.
     pub once: bool,
 }
 
-/// No file is larger: what is said to be is not believed, so that sums of sizes cannot overflow.
+/// Largest size of a file in bytes. A larger listed size is ignored, so that sums of sizes cannot overflow.
 pub const MAX_FILE: u64 = 1 << 50;
 
-/// What a repository has at one moment.
+/// The files of a repository at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// What tells this state from all others: a commit, as far as the host has one.
+    /// The commit, if the host has commits.
     pub commit: Option<String>,
-    /// Whether files can be asked for by the commit, so that they cannot change while they are fetched.
+    /// Whether the host serves files by commit, so that they cannot change during the download.
     pub pinned: bool,
-    /// By their paths in the repository; `None` where the host cannot list.
+    /// The files by their paths in the repository; `None` if the host cannot list them.
     pub files: Option<BTreeMap<String, FileEntry>>,
 }
 
 impl Snapshot {
-    /// What is known of a file; nothing where the host cannot list.
+    /// The entry of a file; an empty one if the host does not list the file, or cannot list any.
     pub fn entry(&self, file: &str) -> FileEntry {
         let files = self.files.as_ref();
         files
@@ -65,38 +67,38 @@ impl Snapshot {
             .unwrap_or_default()
     }
 
-    /// Whether the host says that there is such a file.
+    /// Whether the host lists this file.
     pub fn lists(&self, file: &str) -> bool {
         self.files
             .as_ref()
             .is_some_and(|files| files.contains_key(file))
     }
 
-    /// Whether the host says that there is no such file.
+    /// Whether the host lists its files and this one is not among them.
     pub fn lacks(&self, file: &str) -> bool {
         self.files
             .as_ref()
             .is_some_and(|files| !files.contains_key(file))
     }
 
-    /// The commit to ask for, where the host takes one.
+    /// The commit by which to request files, if the host serves them by commit.
     pub fn pin(&self) -> Option<&str> {
         self.commit.as_deref().filter(|_| self.pinned)
     }
 }
 
-/// A place that has the files of one model repository.
+/// A source of the files of one model repository.
 #[async_trait(?Send)]
 pub trait Host {
-    /// What there is now.
+    /// Asks for the current commit and the list of files.
     ///
-    /// *Errors*: `FetchFailed` where the host cannot be reached, `Aborted`.
+    /// *Errors*: `FetchFailed` if the host cannot be reached, `Aborted`.
     async fn snapshot(&self) -> Result<Snapshot>;
 
-    /// A file's bytes from `range.start` on, or `None` where there is no such file. What is behind `range.end` may come too;
-    /// `u64::MAX` stands for the end of the file. A host that knows no ranges begins at 0.
+    /// Requests the bytes of a file in `range`, whose end is `u64::MAX` for the end of the file. Returns `None` if there is no such
+    /// file. The host may send bytes after the range, and one that does not support ranges sends the file from its start.
     ///
-    /// *Errors*: `FetchFailed` naming the file and what the host answered, `Aborted`.
+    /// *Errors*: `FetchFailed` naming the file and the host's answer, `Aborted`.
     async fn open(
         &self,
         commit: Option<&str>,
@@ -105,50 +107,50 @@ pub trait Host {
     ) -> Result<Option<Opened>>;
 }
 
-/// A file that a host has begun to send.
+/// The answer of a host to the request for a file.
 pub struct Opened {
-    /// The bytes.
+    /// The bytes of the file from `start` on.
     pub stream: Box<dyn ByteStream>,
-    /// Where in the file they begin.
+    /// The offset in the file of the stream's first byte.
     pub start: u64,
-    /// Where they end; `u64::MAX` for the end of the file.
+    /// The offset in the file at which the stream ends; `u64::MAX` for the end of the file.
     pub end: u64,
-    /// Of the whole file, where known and exact.
+    /// Exact size of the whole file in bytes, if known.
     pub size: Option<u64>,
-    /// Tells this state of the file from others: an ETag, or when it was changed.
+    /// Identifies this state of the file: its ETag, or else the date of its last change.
     pub validator: Option<String>,
 }
 
-/// What the platform does about the SHA-256 of a stream.
+/// Whether the platform computes the SHA-256 of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlatformHash {
-    /// Nothing.
+    /// The platform does not compute it.
     None,
-    /// It knows it already.
+    /// The platform has computed it already.
     Known([u8; 32]),
-    /// It hashes what is read, and [`ByteStream::sha256`] tells it at the end.
+    /// The platform hashes the bytes as they are read, and [`ByteStream::sha256`] returns the hash at the end.
     AtEnd,
 }
 
-/// A file's bytes in order, copied straight to where the caller wants them.
+/// Bytes in order, which are copied straight to where the caller wants them.
 #[async_trait(?Send)]
 pub trait ByteStream {
-    /// Fills the front of `to` and returns how much; 0 at the end only (or where `to` is empty).
+    /// Reads up to `to.len()` bytes into the start of `to` and returns their number, which is 0 only at the end or if `to` is empty.
     async fn read(&mut self, to: &mut [u8]) -> Result<usize>;
 
-    /// Has the platform hash all bytes, where it is there for that; to be called before the first read.
+    /// Asks the platform to compute the SHA-256 of all bytes; must be called before the first read.
     async fn hash(&mut self) -> Result<PlatformHash> {
         Ok(PlatformHash::None)
     }
 
-    /// The SHA-256 of all that was read, once [`hash`](Self::hash) said [`PlatformHash::AtEnd`].
+    /// The SHA-256 of all bytes read, if [`hash`](Self::hash) has returned [`PlatformHash::AtEnd`].
     async fn sha256(&mut self) -> Result<[u8; 32]> {
-        Err(Error::internal("this stream is not hashed"))
+        Err(Error::internal("the platform does not hash this stream"))
     }
 
-    /// Fills all of `to`.
+    /// Reads exactly `to.len()` bytes.
     ///
-    /// *Errors*: `InvalidWeights` where the file ends before.
+    /// *Errors*: `InvalidWeights` if the file ends before.
     async fn read_exact(&mut self, to: &mut [u8]) -> Result<()> {
         let mut filled = 0;
         while filled < to.len() {

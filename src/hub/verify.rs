@@ -1,4 +1,4 @@
-//! Digests of files and tensors, and hashing that can stop here and go on at the next visit.
+//! Digests of files and tensors, and hashers whose state can be saved and restored by a later load.
 
 use std::fmt;
 
@@ -8,36 +8,38 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
 
-/// WebAssembly hashes short pieces four times faster than one long one.
-const PIECE: usize = 64 << 10;
+/// Bytes that are hashed in one call. WebAssembly hashes in short calls four times faster than in one long call.
+const HASH_PIECE: usize = 64 << 10;
 
-/// What some content must hash to.
+/// The expected digest of some content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Digest {
-    /// Of the content: what the hub keeps of large files.
+    /// SHA-256 of the content, which the hub lists of large files.
     Sha256([u8; 32]),
-    /// Git's blob id, of the content's length and the content: what the hub keeps of small files.
+    /// Git's blob id, the SHA-1 of the content's length and the content, which the hub lists of small files.
     GitBlob([u8; 20]),
 }
 
 impl Digest {
-    /// From 64 hexadecimal digits.
+    /// Parses a SHA-256 of 64 hexadecimal digits.
     pub fn sha256(hex: &str) -> Option<Self> {
         bytes(hex).map(Self::Sha256)
     }
 
-    /// From 40 hexadecimal digits.
+    /// Parses a blob id of 40 hexadecimal digits.
     pub fn git_blob(hex: &str) -> Option<Self> {
         bytes(hex).map(Self::GitBlob)
     }
 
-    /// *Errors*: `Integrity` naming the thing, with both digests.
+    /// Compares the digest of what was downloaded with this one.
+    ///
+    /// *Errors*: `Integrity` naming `what`, with both digests.
     pub fn check(&self, what: &str, found: &Self) -> Result<()> {
         if found == self {
             return Ok(());
         }
         Err(Error::integrity(format!(
-            "{what}: what arrived has the {found}, but the host lists the {self}; load again"
+            "{what}: expected the {self} that the host lists, but the download has the {found}; load again"
         )))
     }
 }
@@ -53,6 +55,7 @@ impl fmt::Display for Digest {
     }
 }
 
+/// Parses exactly `N` bytes in hexadecimal.
 fn bytes<const N: usize>(hex: &str) -> Option<[u8; N]> {
     if hex.len() != 2 * N || !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
@@ -64,19 +67,19 @@ fn bytes<const N: usize>(hex: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-/// By what the bytes of a model were checked against its host; the weakest of its files counts.
+/// How the bytes of a model were verified against its host, from the weakest to the strongest; the weakest of its files counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verified {
-    /// Lengths, and where the host gives one an ETag that stayed the same.
+    /// By their lengths and, if the host sends ETags, by an ETag that stayed the same.
     Length,
-    /// The tensors' digests in the repository's lock file.
+    /// By the digests of tensors in the repository's lock file.
     Lock,
-    /// The digests of whole files.
+    /// By the digests of whole files.
     Sha256,
 }
 
 impl Verified {
-    /// The name in the types for JavaScript.
+    /// The name of the level in JavaScript.
     pub fn name(self) -> &'static str {
         match self {
             Self::Length => "length",
@@ -85,7 +88,7 @@ impl Verified {
         }
     }
 
-    /// By its name.
+    /// The level with this name, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Length, Self::Lock, Self::Sha256]
             .into_iter()
@@ -93,17 +96,17 @@ impl Verified {
     }
 }
 
-/// Hashes content bit by bit.
+/// Computes the digest of content that arrives in pieces.
 #[derive(Clone)]
 pub enum Hasher {
-    /// For [`Digest::Sha256`].
+    /// Computes a [`Digest::Sha256`].
     Sha256(Sha256),
-    /// For [`Digest::GitBlob`].
+    /// Computes a [`Digest::GitBlob`].
     GitBlob(Sha1),
 }
 
 impl Hasher {
-    /// For what shall have this digest; a git blob id takes the length too.
+    /// A hasher for the kind of this digest. A blob id covers `size`, the content's length, too.
     pub fn of(digest: &Digest, size: u64) -> Self {
         match digest {
             Digest::Sha256(_) => Self::Sha256(Sha256::new()),
@@ -111,9 +114,9 @@ impl Hasher {
         }
     }
 
-    /// Takes the next bytes.
+    /// Adds the next bytes of the content.
     pub fn update(&mut self, bytes: &[u8]) {
-        for piece in bytes.chunks(PIECE) {
+        for piece in bytes.chunks(HASH_PIECE) {
             match self {
                 Self::Sha256(hasher) => hasher.update(piece),
                 Self::GitBlob(hasher) => hasher.update(piece),
@@ -121,7 +124,7 @@ impl Hasher {
         }
     }
 
-    /// Of all bytes.
+    /// The digest of all bytes that were added.
     pub fn finish(self) -> Digest {
         match self {
             Self::Sha256(hasher) => Digest::Sha256(hasher.finalize().into()),
@@ -129,7 +132,7 @@ impl Hasher {
         }
     }
 
-    /// What is needed to go on later; git blobs are small files, which are hashed in one go.
+    /// The state of the hasher, for [`restore`](Self::restore). `None` for a blob id: its files are small and not resumed.
     pub fn save(&self) -> Option<Vec<u8>> {
         match self {
             Self::Sha256(hasher) => Some(hasher.serialize().to_vec()),
@@ -137,13 +140,15 @@ impl Hasher {
         }
     }
 
-    /// Goes on from what was saved; `None` where that is damaged.
+    /// A hasher with a saved state; `None` if the state is damaged.
     pub fn restore(saved: &[u8]) -> Option<Self> {
         let hasher = Sha256::deserialize(saved.try_into().ok()?).ok()?;
         Some(Self::Sha256(hasher))
     }
 
-    /// *Errors*: `Integrity` naming the thing, with both digests.
+    /// Compares the digest of all bytes that were added with the expected one.
+    ///
+    /// *Errors*: `Integrity` naming `what`, with both digests.
     pub fn check(self, what: &str, expected: &Digest) -> Result<()> {
         expected.check(what, &self.finish())
     }

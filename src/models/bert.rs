@@ -11,7 +11,7 @@ use super::config::{
     check_sizes, indices, positions_of, token_ids,
 };
 use super::encoder_layer::{EncoderLayer, LayerNames};
-use super::sentence_encoder::OnLayer;
+use super::sentence_encoder::{Encoder, OnLayer};
 use crate::error::{Error, Result};
 use crate::ops::{Embedding, LayerNorm, Spans, activation_from_config};
 use crate::scheduler::Scheduler;
@@ -22,13 +22,13 @@ use crate::weights::Tensors;
 pub struct BertConfig {
     vocab_size: usize,
     /// `d`, the values of one hidden state.
-    pub hidden_size: usize,
+    hidden_size: usize,
     num_hidden_layers: usize,
     num_attention_heads: usize,
     intermediate_size: usize,
     hidden_act: String,
     /// Longest sequence in tokens.
-    pub max_position_embeddings: usize,
+    max_position_embeddings: usize,
     type_vocab_size: usize,
     #[serde(default = "BertConfig::default_epsilon")]
     layer_norm_eps: f32,
@@ -43,15 +43,6 @@ impl BertConfig {
 
     fn default_position() -> String {
         "absolute".into()
-    }
-
-    /// Reads and checks the config.
-    ///
-    /// *Errors*: `UnsupportedModel` for another architecture, `InvalidWeights` where the file is broken or absurd.
-    pub fn from_json(json: &[u8]) -> Result<Self> {
-        let config: Self = config::parse(json, "bert")?;
-        config.check()?;
-        Ok(config)
     }
 
     fn check(&self) -> Result<()> {
@@ -98,9 +89,22 @@ struct Embeddings {
     layer_norm: LayerNorm,
 }
 
-impl Bert {
-    /// Takes the encoder's tensors; a checkpoint's pooler and heads are not among them.
-    pub fn new(config: &BertConfig, tensors: &mut Tensors) -> Result<Self> {
+impl Encoder for Bert {
+    type Config = BertConfig;
+
+    const PREFIXES: &'static [&'static str] = &["", "bert."];
+
+    fn config(json: &[u8]) -> Result<BertConfig> {
+        let config: BertConfig = config::parse(json, "bert")?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn sizes(config: &BertConfig) -> [usize; 2] {
+        [config.hidden_size, config.max_position_embeddings]
+    }
+
+    fn new(config: &BertConfig, tensors: &mut Tensors) -> Result<Self> {
         let (d, epsilon) = (config.hidden_size, config.layer_norm_eps);
         let (positions, types) = (config.max_position_embeddings, config.type_vocab_size);
         let part = |part: &str| format!("embeddings.{part}");
@@ -144,12 +148,7 @@ impl Bert {
         })
     }
 
-    /// The last hidden states of sequences that lie one after the other.
-    ///
-    /// `on_layer` is called with what goes into the first layer and with what comes out of each.
-    /// *Shapes*: `sequences`: token ids of each text, `t` in all, result `[t, d]` and where each text lies in it.
-    /// *Errors*: `InvalidInput` for an id past the vocabulary, an empty or too long sequence; `Aborted`.
-    pub async fn forward(
+    async fn forward(
         &self,
         sequences: &[&[u32]],
         on_layer: &mut OnLayer<'_>,
@@ -168,7 +167,9 @@ impl Bert {
         }
         Ok((x, spans))
     }
+}
 
+impl Bert {
     /// Word, position and type embeddings, summed and normalized: `[t, d]`.
     fn embed(&self, sequences: &[&[u32]]) -> Tensor<2> {
         let ids = token_ids(sequences, &self.device);
@@ -189,7 +190,7 @@ mod tests {
     fn config(change: &str, to: &str) -> Result<BertConfig> {
         let json = r#"{"model_type":"bert","vocab_size":10,"hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,
             "intermediate_size":16,"hidden_act":"gelu","max_position_embeddings":4,"type_vocab_size":1}"#;
-        BertConfig::from_json(json.replace(change, to).as_bytes())
+        Bert::config(json.replace(change, to).as_bytes())
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::config::{
     token_ids,
 };
 use super::encoder_layer::{EncoderLayer, LayerNames};
-use super::sentence_encoder::OnLayer;
+use super::sentence_encoder::{Encoder, OnLayer};
 use crate::error::Result;
 use crate::ops::{Embedding, LayerNorm, Spans, activation_from_config};
 use crate::scheduler::Scheduler;
@@ -25,21 +25,34 @@ const EPSILON: f32 = 1e-12;
 pub struct DistilBertConfig {
     vocab_size: usize,
     /// `d`, the values of one hidden state.
-    pub dim: usize,
+    dim: usize,
     n_layers: usize,
     n_heads: usize,
     hidden_dim: usize,
     activation: String,
     /// The longest sequence in tokens.
-    pub max_position_embeddings: usize,
+    max_position_embeddings: usize,
 }
 
-impl DistilBertConfig {
-    /// Reads and checks the config.
-    ///
-    /// *Errors*: `UnsupportedModel` for another architecture, `InvalidWeights` where the file is broken or absurd.
-    pub fn from_json(json: &[u8]) -> Result<Self> {
-        let config: Self = config::parse(json, "distilbert")?;
+/// The encoder.
+pub struct DistilBert {
+    config: DistilBertConfig,
+    /// `[v, d]`
+    word_embeddings: Embedding,
+    /// `[max_position, d]`
+    position_embeddings: Embedding,
+    layer_norm: LayerNorm,
+    layer: Vec<EncoderLayer>,
+    device: Device,
+}
+
+impl Encoder for DistilBert {
+    type Config = DistilBertConfig;
+
+    const PREFIXES: &'static [&'static str] = &["", "distilbert."];
+
+    fn config(json: &[u8]) -> Result<DistilBertConfig> {
+        let config: DistilBertConfig = config::parse(json, "distilbert")?;
         check_sizes(&[
             ("vocab_size", config.vocab_size, MAX_ROWS),
             ("dim", config.dim, MAX_WIDTH),
@@ -56,23 +69,12 @@ impl DistilBertConfig {
         activation_from_config(&config.activation)?;
         Ok(config)
     }
-}
 
-/// The encoder.
-pub struct DistilBert {
-    config: DistilBertConfig,
-    /// `[v, d]`
-    word_embeddings: Embedding,
-    /// `[max_position, d]`
-    position_embeddings: Embedding,
-    layer_norm: LayerNorm,
-    layer: Vec<EncoderLayer>,
-    device: Device,
-}
+    fn sizes(config: &DistilBertConfig) -> [usize; 2] {
+        [config.dim, config.max_position_embeddings]
+    }
 
-impl DistilBert {
-    /// Takes the encoder's tensors; a checkpoint's heads are not among them.
-    pub fn new(config: &DistilBertConfig, tensors: &mut Tensors) -> Result<Self> {
+    fn new(config: &DistilBertConfig, tensors: &mut Tensors) -> Result<Self> {
         let (d, positions) = (config.dim, config.max_position_embeddings);
         let part = |part: &str| format!("embeddings.{part}");
         let word_embeddings =
@@ -114,8 +116,7 @@ impl DistilBert {
         })
     }
 
-    /// As [`SentenceEncoder::forward`](super::SentenceEncoder::forward).
-    pub async fn forward(
+    async fn forward(
         &self,
         sequences: &[&[u32]],
         on_layer: &mut OnLayer<'_>,
@@ -152,7 +153,7 @@ mod tests {
     fn an_absurd_config_is_an_error_that_names_the_field() {
         let json = r#"{"model_type":"distilbert","vocab_size":10,"dim":8,"n_layers":1,"n_heads":2,"hidden_dim":16,
             "activation":"gelu","max_position_embeddings":4}"#;
-        assert!(DistilBertConfig::from_json(json.as_bytes()).is_ok());
+        assert!(DistilBert::config(json.as_bytes()).is_ok());
         for (change, to, kind, what) in [
             (
                 "\"dim\":8",
@@ -168,7 +169,7 @@ mod tests {
             ),
             ("\"gelu\"", "\"mish\"", ErrorKind::UnsupportedModel, "mish"),
         ] {
-            let error = DistilBertConfig::from_json(json.replace(change, to).as_bytes());
+            let error = DistilBert::config(json.replace(change, to).as_bytes());
             let error = error.unwrap_err();
             assert_eq!(error.kind(), kind, "{to}");
             assert!(error.to_string().contains(what), "{error}");

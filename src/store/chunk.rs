@@ -1,4 +1,4 @@
-//! Bytes on their way to or from a store. In the browser they live in JavaScript's memory, not in the model's.
+//! The bytes of one entry of a store. In the browser they are in JavaScript's memory, not in WebAssembly's.
 
 #[cfg(target_arch = "wasm32")]
 type Bytes = js_sys::Uint8Array;
@@ -10,7 +10,7 @@ type Bytes = std::rc::Rc<[u8]>;
 pub struct Chunk(pub(super) Bytes);
 
 impl Chunk {
-    /// How many bytes there are.
+    /// The number of bytes.
     pub fn len(&self) -> usize {
         #[cfg(target_arch = "wasm32")]
         return self.0.length() as usize;
@@ -18,12 +18,12 @@ impl Chunk {
         return self.0.len();
     }
 
-    /// Whether there are none.
+    /// Whether the chunk has no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Copies from `offset` on; both ends must be inside.
+    /// Copies the bytes from `offset` on into all of `to`; the chunk must have at least `offset + to.len()` bytes.
     pub fn copy_to(&self, offset: usize, to: &mut [u8]) {
         #[cfg(target_arch = "wasm32")]
         self.0
@@ -33,7 +33,7 @@ impl Chunk {
         to.copy_from_slice(&self.0[offset..offset + to.len()]);
     }
 
-    /// All bytes, copied.
+    /// A copy of all bytes.
     pub fn to_vec(&self) -> Vec<u8> {
         self.0.to_vec()
     }
@@ -52,7 +52,7 @@ impl From<js_sys::Uint8Array> for Chunk {
     }
 }
 
-/// Collects bytes up to a whole chunk's size.
+/// Collects bytes until they fill a chunk.
 pub(super) struct ChunkBuilder {
     #[cfg(target_arch = "wasm32")]
     bytes: js_sys::Uint8Array,
@@ -78,7 +78,7 @@ impl ChunkBuilder {
         };
     }
 
-    /// Takes as many bytes as there is room for and returns how many.
+    /// Takes bytes until the chunk is full, and returns how many it took.
     pub fn push(&mut self, bytes: &[u8]) -> usize {
         #[cfg(target_arch = "wasm32")]
         {
@@ -98,14 +98,15 @@ impl ChunkBuilder {
         }
     }
 
-    /// Takes what was collected, or `None` where there is nothing, or less than a whole chunk and `rest` is not set.
+    /// Returns the collected bytes as a chunk and starts a new one. Returns `None` if there are none, or if the chunk is not full and
+    /// `rest` is false.
     pub fn take(&mut self, rest: bool) -> Option<Chunk> {
         #[cfg(target_arch = "wasm32")]
         {
             if self.filled == 0 || (self.filled < self.size && !rest) {
                 return None;
             }
-            // A copy of the filled part, so that a store never keeps a whole buffer for a short rest.
+            // The filled part is copied, so that a store never keeps a whole buffer for a short chunk.
             let chunk = self.bytes.slice(0, self.filled as u32);
             self.filled = 0;
             Some(Chunk(chunk))

@@ -1,75 +1,35 @@
-//! An index under its name: a manifest, and chunks named by their own digests.
+//! Saving, loading and deleting a vector index: a manifest, and chunks that are named by their own digests.
 //!
-//! ```text
-//! pilotlight-index/1/{name}#manifest          what it is, and which chunks in which order; written last
-//!                          #chunk/{digest}    bytes
-//! ```
+//! Since a chunk's name is its digest, a save writes only chunks that the store does not have yet, and the previous version stays
+//! readable until the new manifest, which is written last, replaces it.
 //!
-//! The keys begin otherwise than those of models, which therefore do not list them. Since a chunk's name is its digest, a save writes
-//! only those that are not there, and what the former manifest leads to stays whole until the new one is written.
-//!
-//! One save of a name has its turn at a time. Where locks cannot be had, as among processes that share a folder, another may come
-//! between: so a save removes nothing that the manifest leads to by then, and looks afterwards whether all that is its own is there.
+//! A lock lets one save of a name run at a time. Where processes share a folder without locks, saves may overlap: therefore a save
+//! deletes no chunk that the current manifest lists, and checks at its end that all its own chunks are still stored.
 
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Chunk, LockGuard, Locks, Store, WriterProgress, records};
+use super::key::{INDEXES, IndexEntry};
+use super::{Chunk, IndexKey, LockGuard, Locks, Store, WriterProgress, records};
 use crate::error::{Error, ErrorKind, Result, StorageQuota};
 
-/// Changes with the layout of keys, of the manifest and of chunks.
-const INDEXES: &str = "pilotlight-index/1/";
-
-/// A save by another tab may take the chunks away that a manifest led to; then there is another one.
-const TRIES: usize = 4;
-
-/// Where an index lies in a store.
-#[derive(Clone, Debug)]
-pub struct IndexKey {
-    base: String,
-}
+/// How often a load starts anew because a save in another tab has deleted chunks of the manifest that the load had read.
+const MAX_ATTEMPTS: usize = 4;
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct IndexManifest {
-    /// Says how to read the chunks.
+    /// Describes how to read the chunks; its content is up to the caller.
     head: String,
-    /// BLAKE3 of each, hexadecimal.
+    /// BLAKE3 digests of the chunks in their order, hexadecimal.
     chunks: Vec<String>,
 }
 
 impl IndexKey {
-    /// *Errors*: `InvalidInput` for an empty name.
-    pub fn new(name: &str) -> Result<Self> {
-        if name.is_empty() {
-            return Err(Error::invalid_input("name is empty"));
-        }
-        let name = super::key::escape(name);
-        Ok(Self {
-            base: format!("{INDEXES}{name}#"),
-        })
-    }
-
-    /// What only one tab at a time may write.
-    pub fn lock_name(&self) -> &str {
-        &self.base
-    }
-
-    fn manifest(&self) -> String {
-        format!("{}manifest", self.base)
-    }
-
-    fn chunks(&self) -> String {
-        format!("{}chunk/", self.base)
-    }
-
-    fn chunk(&self, digest: &str) -> String {
-        format!("{}{digest}", self.chunks())
-    }
-
-    /// Writes those of `count` chunks that are not there yet, then the manifest; then removes what it does not lead to.
+    /// Saves an index of `count` chunks, whose bytes `chunk` returns: writes the chunks that are not stored yet, then the manifest,
+    /// and then deletes the chunks that the manifest does not list.
     ///
-    /// *Errors*: `QuotaExceeded` with the bytes that were to be written; then the former version stays.
+    /// *Errors*: `QuotaExceeded` with the bytes that had to be written; the previous version stays readable.
     pub async fn save(
         &self,
         store: &dyn Store,
@@ -88,7 +48,7 @@ impl IndexKey {
             let digest = blake3::hash(&bytes).to_hex().to_string();
             if !before.contains(&digest) && missing.insert(digest.clone()) {
                 needed += bytes.len() as u64;
-                // After one has failed the others are only counted.
+                // After a failed write the remaining chunks are only counted, for the error's `needed`.
                 if written.is_ok() {
                     written = self.put(store, guard, &digest, &bytes).await;
                 }
@@ -98,17 +58,17 @@ impl IndexKey {
         let manifest = IndexManifest { head, chunks };
         let finish = async {
             written?;
-            // What was there at first, another save may have removed meanwhile.
+            // Another save may have deleted chunks that were stored when this one began.
             self.fill(store, guard, &manifest, chunk).await?;
             records::put(store, &self.manifest(), &manifest, &[]).await
         };
         if let Err(error) = finish.await {
-            // A full store is not kept full.
+            // The new chunks are of no use without their manifest, and the store may be full.
             let _ = self.remove(store, &missing).await;
             return Err(full(error, store, needed).await);
         }
         if self.read(store).await.ok().flatten().as_ref() != Some(&manifest) {
-            // Another save came after this one, and has removed what it does not need.
+            // A later save has replaced the manifest and deleted the chunks that it does not list.
             return Ok(());
         }
         if let Err(error) = self.fill(store, guard, &manifest, chunk).await {
@@ -116,12 +76,12 @@ impl IndexKey {
         }
         let own: HashSet<String> = manifest.chunks.into_iter().collect();
         let stale = before.difference(&own).cloned().collect();
-        // The index is whole; what cannot be removed now the next save removes.
+        // The index is complete. The next save deletes what could not be deleted now.
         let _ = self.remove(store, &stale).await;
         Ok(())
     }
 
-    /// Writes the chunks that are not there.
+    /// Writes the chunks of the manifest that are not stored.
     async fn fill(
         &self,
         store: &dyn Store,
@@ -129,9 +89,9 @@ impl IndexKey {
         manifest: &IndexManifest,
         chunk: &dyn Fn(usize) -> Result<Vec<u8>>,
     ) -> Result<()> {
-        let there = self.stored(store).await?;
+        let stored = self.stored(store).await?;
         for (i, digest) in manifest.chunks.iter().enumerate() {
-            if !there.contains(digest) {
+            if !stored.contains(digest) {
                 self.put(store, guard, digest, &chunk(i)?).await?;
             }
         }
@@ -146,23 +106,26 @@ impl IndexKey {
         bytes: &[u8],
     ) -> Result<()> {
         store.put(&self.chunk(digest), Chunk::from(bytes)).await?;
-        // Who waits learns that this goes on, and waits longer.
+        // Heartbeat: tabs that wait for the lock restart their timeout.
         guard.announce(&WriterProgress::default());
         Ok(())
     }
 
-    /// The digests of all chunks.
+    /// The digests of all stored chunks.
     async fn stored(&self, store: &dyn Store) -> Result<HashSet<String>> {
-        let chunks = self.chunks();
-        let keys = store.keys(&chunks).await?.into_iter();
-        Ok(keys.map(|key| key[chunks.len()..].into()).collect())
+        let keys = store.keys(&self.chunks()).await?;
+        let digest = |key: &String| match Self::parse(key)?.1 {
+            IndexEntry::Chunk(digest) => Some(digest.into()),
+            IndexEntry::Manifest => None,
+        };
+        Ok(keys.iter().filter_map(digest).collect())
     }
 
-    /// Removes those of these chunks that the manifest does not lead to.
+    /// Deletes those of the given chunks that the stored manifest does not list.
     async fn remove(&self, store: &dyn Store, digests: &HashSet<String>) -> Result<()> {
         let mut removed = Ok(());
         for digest in digests {
-            // Each time anew: another save may have come between.
+            // The manifest is read anew for each chunk: another save may have replaced it.
             let live = match self.read(store).await {
                 Ok(manifest) => manifest.is_some_and(|manifest| manifest.chunks.contains(digest)),
                 Err(_) => true,
@@ -174,24 +137,25 @@ impl IndexKey {
         removed
     }
 
-    /// Hands out the head and then all chunks, to what `begin` made of the head; `None` where nothing was saved.
+    /// Loads the index: `begin` makes a value of the manifest's head, and `take` adds each chunk to it in order. Returns `None`
+    /// where no index of this name is saved.
     ///
-    /// *Errors*: `Integrity` where the manifest or a chunk was altered or is missing; an altered chunk is removed, so that the
-    /// next save writes it anew. And those of `begin` and `take`.
+    /// *Errors*: `Integrity` where the manifest or a chunk is altered or missing, and those of `begin` and `take`. An altered chunk
+    /// is deleted, so that the next save writes it again.
     pub async fn load<T>(
         &self,
         store: &dyn Store,
         begin: impl Fn(&str) -> Result<T>,
         take: impl Fn(&mut T, Chunk) -> Result<()>,
     ) -> Result<Option<T>> {
-        let mut tries = 0;
+        let mut attempts = 0;
         let mut before = None;
         loop {
             let Some(manifest) = self.read(store).await? else {
                 return Ok(None);
             };
-            tries += 1;
-            if tries > TRIES || before.as_ref() == Some(&manifest) {
+            attempts += 1;
+            if attempts > MAX_ATTEMPTS || before.as_ref() == Some(&manifest) {
                 return Err(Error::integrity("a chunk of the stored index is missing"));
             }
             let mut loaded = begin(&manifest.head)?;
@@ -202,7 +166,7 @@ impl IndexKey {
         }
     }
 
-    /// False where a chunk is missing.
+    /// Adds all chunks to `loaded`; false where a chunk is missing.
     async fn chunks_to<T>(
         &self,
         store: &dyn Store,
@@ -235,27 +199,29 @@ impl IndexKey {
             .map(Some)
     }
 
-    /// Removes it; false where there is none.
+    /// Deletes the index. Returns false where no index of this name is saved.
     pub async fn delete(&self, store: &dyn Store) -> Result<bool> {
-        let there = store.get(&self.manifest()).await?.is_some();
-        // First: what is not whole any more must not be readable.
+        let existed = store.get(&self.manifest()).await?.is_some();
+        // The manifest goes first: without its chunks the index must not be readable.
         store.delete(&self.manifest()).await?;
         self.remove(store, &self.stored(store).await?).await?;
-        Ok(there)
+        Ok(existed)
     }
 }
 
-/// Removes what a first save left that was cut off; a name whose turn is taken is left alone.
+/// Deletes the chunks of indexes that have no manifest, which an interrupted first save leaves. An index whose lock is held is
+/// skipped, because somebody is saving it.
 pub(super) async fn sweep(store: &dyn Store, locks: &dyn Locks) -> Result<()> {
-    let keys = store.keys(INDEXES).await?;
-    let names = |keys: &mut dyn Iterator<Item = &String>| -> HashSet<String> {
-        let base = |key: &String| Some(format!("{}#", key.split_once('#')?.0));
-        keys.filter_map(base).collect()
-    };
-    let whole = names(&mut keys.iter().filter(|key| key.ends_with("#manifest")));
-    for base in names(&mut keys.iter()).difference(&whole) {
-        let key = IndexKey { base: base.clone() };
-        if let Some(_turn) = locks.try_take(key.lock_name()).await? {
+    let (mut names, mut complete) = (HashSet::new(), HashSet::new());
+    for key in &store.keys(INDEXES).await? {
+        match IndexKey::parse(key) {
+            Some((name, IndexEntry::Manifest)) => drop(complete.insert(name)),
+            Some((name, IndexEntry::Chunk(_))) => drop(names.insert(name)),
+            None => {}
+        }
+    }
+    for key in names.difference(&complete) {
+        if let Some(_guard) = locks.try_take(key.lock_name()).await? {
             key.remove(store, &key.stored(store).await?).await?;
         }
     }
@@ -267,8 +233,7 @@ async fn full(error: Error, store: &dyn Store, needed: u64) -> Error {
         return error;
     }
     let available = store.available().await.filter(|bytes| *bytes < needed);
-    let message =
-        "the store is full: the index was not saved, and what was saved before is there still";
+    let message = "the store is full: the index was not saved; the version that was saved before is unchanged";
     Error::new(ErrorKind::QuotaExceeded, message)
         .with_source(error)
         .with_quota(StorageQuota { needed, available })

@@ -1,4 +1,4 @@
-//! The browser's IndexedDB: one object store, keys as they are, values as `Uint8Array`.
+//! A store in the browser's IndexedDB: one object store of `Uint8Array` values.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -18,56 +18,59 @@ use crate::error::{Error, ErrorKind, Result};
 
 const DATABASE: &str = "pilotlight";
 
-/// 1 had models in chunks without digests; an upgrade empties the database, because models can be fetched again.
+/// Version of the database. An upgrade empties it, because models can be downloaded again; version 1 had chunks without digests.
 const VERSION: u32 = 2;
 
+/// The name of the object store.
 const OBJECTS: &str = "bytes";
 
-/// A browser that does not answer for so long is taken for one that has no IndexedDB: some private windows never answer, and
-/// another tab may hold an older version open.
-const OPENING_TAKES_AT_MOST: u32 = 5_000;
+/// Time limit for opening the database, in milliseconds. Some private windows never answer, and another tab may hold an older
+/// version open.
+const OPEN_TIMEOUT: u32 = 5_000;
 
-/// The database. Another tab that wants to upgrade or delete it closes it; it is opened again when it is used next.
+/// An IndexedDB database. It closes when another tab wants to upgrade or delete it, and opens again at the next use.
 pub struct IndexedDb {
     database: RefCell<Rc<Database>>,
 }
 
 impl IndexedDb {
-    /// *Errors*: `BackendUnavailable` where the browser has none or denies it, as some private windows do.
+    /// Opens the database, and creates it if there is none.
+    ///
+    /// *Errors*: `BackendUnavailable` if the browser has no IndexedDB or denies it, as some private windows do.
     pub async fn open() -> Result<Self> {
         Ok(Self {
             database: RefCell::new(open().await?),
         })
     }
 
-    /// Works on the database, once more on a newly opened one where that was closed.
+    /// Runs `work` on the database, and once more on a newly opened one if the database was closed.
     async fn with<T>(
         &self,
         what: &str,
-        work: impl AsyncFn(&Database) -> Result<T, String>,
+        work: impl AsyncFn(&Database) -> Result<T, Failure>,
     ) -> Result<T> {
         let database = self.database.borrow().clone();
         match work(&database).await {
-            Err(words) if is_closed(&words) => {
+            Err(failure) if failure.is_closed() => {
                 let database = open().await?;
                 self.database.replace(database.clone());
                 work(&database).await
             }
             done => done,
         }
-        .map_err(|words| failure(what, words))
+        .map_err(|failure| failure.into_error(what))
     }
 }
 
 async fn open() -> Result<Rc<Database>> {
-    let denied = |words: String| {
-        let message = "IndexedDB cannot be opened here";
-        Error::new(ErrorKind::BackendUnavailable, message).with_source(words)
+    let denied = |cause: String| {
+        let message = "the browser did not open IndexedDB";
+        Error::new(ErrorKind::BackendUnavailable, message).with_source(cause)
     };
     let opening = async {
         let mut request = Factory::new()?.open(DATABASE, Some(VERSION))?;
         request.on_upgrade_needed(|event| {
-            // A failure here makes the request itself fail, which is where it is reported.
+            // A failure here fails the request too, which reports it.
             if let Ok(database) = idb::event::DatabaseEvent::database(&event) {
                 if database.store_names().iter().any(|name| name == OBJECTS) {
                     let _ = database.delete_object_store(OBJECTS);
@@ -78,15 +81,15 @@ async fn open() -> Result<Rc<Database>> {
         request.await
     };
     let mut opening = pin!(opening);
-    let mut late = pin!(TimeoutFuture::new(OPENING_TAKES_AT_MOST));
+    let mut timeout = pin!(TimeoutFuture::new(OPEN_TIMEOUT));
     let opened = poll_fn(|context| match opening.as_mut().poll(context) {
         Poll::Ready(opened) => Poll::Ready(Some(opened)),
-        Poll::Pending => late.as_mut().poll(context).map(|()| None),
+        Poll::Pending => timeout.as_mut().poll(context).map(|()| None),
     });
     let mut database = match opened.await {
         Some(Ok(database)) => database,
         Some(Err(error)) => return Err(denied(error.to_string())),
-        None => return Err(denied("it does not answer".into())),
+        None => return Err(denied(format!("no answer within {OPEN_TIMEOUT} ms"))),
     };
     database.on_version_change(|event| {
         if let Some(database) = event.target() {
@@ -120,7 +123,7 @@ impl Store for IndexedDb {
                 let (_transaction, objects) = transaction(database, TransactionMode::ReadOnly)?;
                 objects.get(JsValue::from(key))?.await
             };
-            read.await.map_err(words)
+            read.await.map_err(Failure::from)
         };
         let value = self.with("read from", read).await?;
         Ok(value
@@ -156,14 +159,14 @@ impl Store for IndexedDb {
         let list = async |database: &Database| {
             let list = async {
                 let (_transaction, objects) = transaction(database, TransactionMode::ReadOnly)?;
-                // No key has U+FFFF, so this is past everything that starts with the prefix.
+                // No key contains U+FFFF, so this sorts after all keys with the prefix.
                 let end = JsValue::from(format!("{prefix}\u{ffff}"));
                 let range = KeyRange::bound(&prefix.into(), &end, Some(false), Some(false))?;
                 objects
                     .get_all_keys(Some(Query::KeyRange(range)), None)?
                     .await
             };
-            list.await.map_err(words)
+            list.await.map_err(Failure::from)
         };
         let keys = self.with("list", list).await?;
         Ok(keys.iter().filter_map(JsValue::as_string).collect())
@@ -180,35 +183,44 @@ impl Store for IndexedDb {
     }
 }
 
-/// Waits until a transaction is durable. A full disk may let the request succeed and abort the transaction after it.
+/// Waits until a transaction is durable. On a full disk the request may succeed and its transaction abort afterwards.
 async fn commit(
     requested: Result<(idb::Transaction, idb::ObjectStore), idb::Error>,
-) -> Result<(), String> {
-    let (transaction, objects) = requested.map_err(words)?;
+) -> Result<(), Failure> {
+    let (transaction, objects) = requested?;
     let state = objects.transaction();
-    let done = transaction.commit().map_err(words)?.await.map_err(words)?;
+    let done = transaction.commit()?.await?;
     if done.is_committed() {
         return Ok(());
     }
-    Err(state.error().map_or_else(
+    Err(Failure(state.error().map_or_else(
         || "the transaction was aborted".into(),
         |error| format!("{}: {}", error.name(), error.message()),
-    ))
+    )))
 }
 
-fn words(error: idb::Error) -> String {
-    error.to_string()
-}
+/// The message of a failed request or transaction. The `idb` crate's error does not tell a `DOMException`'s name otherwise.
+struct Failure(String);
 
-/// A transaction on a closed connection is an InvalidStateError.
-fn is_closed(words: &str) -> bool {
-    words.contains("InvalidState") || words.contains("closing") || words.contains("closed")
-}
-
-fn failure(what: &str, words: String) -> Error {
-    if words.contains("Quota") {
-        let message = "the browser's storage for this site is full";
-        return Error::new(ErrorKind::QuotaExceeded, message).with_source(words);
+impl From<idb::Error> for Failure {
+    fn from(error: idb::Error) -> Self {
+        Self(error.to_string())
     }
-    Error::internal(format!("cannot {what} IndexedDB: {words}"))
+}
+
+impl Failure {
+    /// Whether the connection was closed: a transaction on it is an `InvalidStateError`.
+    fn is_closed(&self) -> bool {
+        ["InvalidState", "closing", "closed"]
+            .iter()
+            .any(|part| self.0.contains(part))
+    }
+
+    fn into_error(self, what: &str) -> Error {
+        if self.0.contains("Quota") {
+            let message = "the browser's storage for this site is full";
+            return Error::new(ErrorKind::QuotaExceeded, message).with_source(self.0);
+        }
+        Error::internal(format!("cannot {what} IndexedDB: {}", self.0))
+    }
 }

@@ -1,4 +1,4 @@
-//! What the host program passes in: a store, and whose turn it is. Both are JavaScript objects with asynchronous methods.
+//! A store and locks that are JavaScript objects with asynchronous methods.
 
 use async_trait::async_trait;
 use js_sys::{Array, ArrayBuffer, Function, Object, Promise, Reflect, Uint8Array};
@@ -7,20 +7,25 @@ use wasm_bindgen_futures::JsFuture;
 
 use super::{Chunk, LockGuard, Locks, Store, WriterProgress};
 use crate::error::{Error, ErrorKind, Result};
-use crate::hub::text;
+use crate::hub::message_of;
 
-/// `{ get(key), put(key, bytes), delete(key), keys(prefix) }`
+/// A store that the caller implements: `{ get(key), put(key, bytes), delete(key), keys(prefix) }`.
 #[derive(Debug)]
 pub struct JsStore {
     object: Object,
 }
 
 impl JsStore {
-    /// *Errors*: `InvalidInput` naming the method that is missing.
+    /// Wraps the caller's object.
+    ///
+    /// *Errors*: `InvalidInput` naming a method that the object lacks.
     pub fn new(object: Object) -> Result<Self> {
         for name in ["get", "put", "delete", "keys"] {
-            method(&object, name)
-                .ok_or_else(|| Error::invalid_input(format!("store has no method {name}")))?;
+            method(&object, name).ok_or_else(|| {
+                let expected =
+                    "store: expected an object with the methods get, put, delete and keys";
+                Error::invalid_input(format!("{expected}, but {name} is missing"))
+            })?;
         }
         Ok(Self { object })
     }
@@ -32,7 +37,7 @@ impl JsStore {
             } else {
                 ErrorKind::Internal
             };
-            Error::new(kind, format!("store.{name} failed: {}", text(&error)))
+            Error::new(kind, format!("store.{name} failed: {}", message_of(&error)))
         })
     }
 }
@@ -44,7 +49,11 @@ impl Store for JsStore {
         if value.is_undefined() || value.is_null() {
             return Ok(None);
         }
-        let wrong = || Error::invalid_input("store.get returned something else than a Uint8Array");
+        let wrong = || {
+            let kind = value.js_typeof().as_string().unwrap_or_default();
+            let expected = "store.get: expected a Uint8Array or undefined";
+            Error::invalid_input(format!("{expected}, got another {kind}"))
+        };
         bytes_of(&value)
             .map(|bytes| Some(Chunk(bytes)))
             .ok_or_else(wrong)
@@ -61,36 +70,35 @@ impl Store for JsStore {
     async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
         let keys = self.call("keys", &[&prefix.into()]).await?;
         let keys = keys.dyn_into::<Array>();
-        let keys = keys.map_err(|_| {
-            Error::invalid_input("store.keys returned something else than an array")
-        })?;
+        let keys =
+            keys.map_err(|_| Error::invalid_input("store.keys: expected an array of strings"))?;
         Ok(keys.iter().filter_map(|key| key.as_string()).collect())
     }
 }
 
-/// `{ take(name), tryTake(name) }`, which resolve to `{ announce(file, loaded, total), end() }`: see `locks.ts`.
+/// Locks of `locks.ts`: `{ take(name), tryTake(name) }`, which resolve to `{ announce(file, loaded, total), end() }`.
 #[derive(Debug)]
 pub struct JsLocks {
     object: Object,
 }
 
 impl JsLocks {
-    /// Of the entry's own object.
+    /// Wraps the object that the package passes in.
     pub fn new(object: Object) -> Self {
         Self { object }
     }
 
-    async fn call(&self, name: &str, guard: &str) -> Result<Option<Box<dyn LockGuard>>> {
-        let guard = call(&self.object, name, &[&guard.into()])
+    async fn call(&self, name: &str, lock: &str) -> Result<Option<Box<dyn LockGuard>>> {
+        let guard = call(&self.object, name, &[&lock.into()])
             .await
             .map_err(|error| match error_name(&error).as_deref() {
                 Some("AbortError" | "TimeoutError") => Error::aborted(),
-                _ => Error::internal(format!("locks.{name} failed: {}", text(&error))),
+                _ => Error::internal(format!("locks.{name} failed: {}", message_of(&error))),
             })?;
         Ok(guard
             .dyn_into::<Object>()
             .ok()
-            .map(|guard| Box::new(HostTurn(guard)) as _))
+            .map(|guard| Box::new(JsLockGuard(guard)) as _))
     }
 }
 
@@ -98,7 +106,7 @@ impl JsLocks {
 impl Locks for JsLocks {
     async fn take(&self, name: &str) -> Result<Box<dyn LockGuard>> {
         let guard = self.call("take", name).await?;
-        guard.ok_or_else(|| Error::internal("locks.take gave none"))
+        guard.ok_or_else(|| Error::internal("locks.take: expected a lock, got nothing"))
     }
 
     async fn try_take(&self, name: &str) -> Result<Option<Box<dyn LockGuard>>> {
@@ -106,26 +114,26 @@ impl Locks for JsLocks {
     }
 }
 
-struct HostTurn(Object);
+struct JsLockGuard(Object);
 
-impl LockGuard for HostTurn {
-    fn announce(&self, announcement: &WriterProgress) {
+impl LockGuard for JsLockGuard {
+    fn announce(&self, progress: &WriterProgress) {
         let arguments = [
-            announcement
+            progress
                 .file
                 .as_deref()
                 .map_or(JsValue::UNDEFINED, JsValue::from),
-            JsValue::from(announcement.loaded as f64),
-            JsValue::from(announcement.total as f64),
+            JsValue::from(progress.loaded as f64),
+            JsValue::from(progress.total as f64),
         ];
         if let Some(announce) = method(&self.0, "announce") {
-            // Nobody may be listening.
+            // Progress is a courtesy to waiting tabs: a failure to announce it is no failure of the write.
             let _ = announce.apply(&self.0, &arguments.iter().collect());
         }
     }
 }
 
-impl Drop for HostTurn {
+impl Drop for JsLockGuard {
     fn drop(&mut self) {
         if let Some(end) = method(&self.0, "end") {
             let _ = end.call0(&self.0);
@@ -133,7 +141,7 @@ impl Drop for HostTurn {
     }
 }
 
-/// This realm's view of bytes of any realm. What was transferred away has none.
+/// A view of bytes that may come from another realm, such as an iframe; `None` if their buffer was transferred.
 fn bytes_of(value: &JsValue) -> Option<Uint8Array> {
     if let Some(bytes) = value.dyn_ref::<Uint8Array>() {
         return Some(bytes.clone());
@@ -144,7 +152,7 @@ fn bytes_of(value: &JsValue) -> Option<Uint8Array> {
     let part = |name: &str| Reflect::get(value, &name.into()).ok();
     let view = Array::of3(&part("buffer")?, &part("byteOffset")?, &part("byteLength")?);
     let class = Reflect::get(&js_sys::global(), &"Uint8Array".into()).ok()?;
-    // Not by `Uint8Array::new`, which traps on what cannot be viewed.
+    // `Uint8Array::new` would trap on a transferred buffer.
     let bytes = Reflect::construct(class.dyn_ref::<Function>()?, &view).ok()?;
     bytes.dyn_into().ok()
 }
@@ -154,7 +162,7 @@ fn method(object: &Object, name: &str) -> Option<Function> {
 }
 
 async fn call(object: &Object, name: &str, arguments: &[&JsValue]) -> Result<JsValue, JsValue> {
-    let missing = || JsValue::from(format!("there is no method {name}"));
+    let missing = || JsValue::from(format!("the method {name} is missing"));
     let arguments: Array = arguments.iter().copied().collect();
     let result = method(object, name)
         .ok_or_else(missing)?

@@ -1,56 +1,158 @@
-//! Under which keys a model lies in a store.
+//! The layout of a store: how the key of every entry is formed. `docs/store-layout.md` has the order of writes.
 //!
 //! ```text
-//! pilotlight/3/{host}/{model}#ref/{variant}/{revision}       which commit a branch stands for
-//!                            #manifest/{variant}/{commit}    a model that is whole
-//!                            #partial/{variant}              one that is on its way
-//!                            #used/{variant}                 when it was loaded last
-//!                            #chunk/{writing}/{file}/{n}     bytes, each writing's under a name of its own
+//! pilotlight/3/{host}/{model}#ref/{variant}/{revision}       the commit that a branch or tag points to
+//!                            #manifest/{variant}/{commit}    a complete model
+//!                            #partial/{variant}              a partial download
+//!                            #used/{variant}                 the time of the last load
+//!                            #chunk/{write_id}/{file}/{n}    bytes of a file, under the id of the load that wrote them
+//!                            #chunk/{write_id}/head          the header of the weights file, for resuming
+//!
+//! pilotlight-index/1/{name}#manifest                         a complete vector index
+//!                          #chunk/{digest}                   bytes of the index
 //! ```
 
+use std::borrow::Cow;
+
+use crate::error::{Error, Result};
 use crate::weights::Dtype;
 
-/// Changes with the layout of keys and rows; what has another version is not looked at, and swept away in time.
-pub(super) const VERSION: u32 = 3;
+/// Version of the keys and rows of models. Entries of other versions are never read, and a sweep deletes them.
+const VERSION: u32 = 3;
 
-/// In front of every key.
-pub(super) const EVERYTHING: &str = "pilotlight/";
+/// Prefix of the keys of models, whatever their version.
+pub(super) const MODELS: &str = "pilotlight/";
 
-/// What a stored model is found by.
+/// Prefix of the keys of indexes, with the version of their keys, manifests and chunks. It differs from [`MODELS`], so that
+/// listing models does not list indexes.
+pub(super) const INDEXES: &str = "pilotlight-index/1/";
+
+const REFERENCE: &str = "ref";
+const MANIFEST: &str = "manifest";
+const PARTIAL: &str = "partial";
+const USED: &str = "used";
+const CHUNK: &str = "chunk";
+const HEAD: &str = "head";
+
+/// One entry of a stored model: the part of its key after `#`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum StoreKey<'a> {
+    /// The commit that a branch or tag points to.
+    Reference {
+        variant: &'a str,
+        revision: Cow<'a, str>,
+    },
+    /// A complete model.
+    Manifest {
+        variant: &'a str,
+        commit: Cow<'a, str>,
+    },
+    /// A partial download.
+    Partial { variant: &'a str },
+    /// The time of the last load.
+    Used { variant: &'a str },
+    /// The header of the weights file, for resuming a partial download.
+    Head { write_id: Cow<'a, str> },
+    /// The bytes of one chunk of a file.
+    Chunk {
+        write_id: Cow<'a, str>,
+        file: &'a str,
+        index: usize,
+    },
+}
+
+impl<'a> StoreKey<'a> {
+    /// The whole key of this entry, for a model whose keys start with `base`.
+    pub fn format(&self, base: &str) -> String {
+        match self {
+            Self::Reference { variant, revision } => {
+                format!("{base}{REFERENCE}/{variant}/{}", escape(revision))
+            }
+            Self::Manifest { variant, commit } => {
+                format!("{base}{MANIFEST}/{variant}/{}", escape(commit))
+            }
+            Self::Partial { variant } => format!("{base}{PARTIAL}/{variant}"),
+            Self::Used { variant } => format!("{base}{USED}/{variant}"),
+            Self::Head { write_id } => format!("{base}{CHUNK}/{}/{HEAD}", escape(write_id)),
+            Self::Chunk {
+                write_id,
+                file,
+                index,
+            } => format!("{base}{CHUNK}/{}/{file}/{index}", escape(write_id)),
+        }
+    }
+
+    /// The entry that a key stands for; `None` where it is not a key of a model in the current version.
+    pub fn parse(key: &'a str) -> Option<Self> {
+        let base = model_base(key)?;
+        let (kind, rest) = key[base.len()..].split_once('/')?;
+        Some(match kind {
+            REFERENCE => {
+                let (variant, revision) = rest.split_once('/')?;
+                let revision = unescape(revision);
+                Self::Reference { variant, revision }
+            }
+            MANIFEST => {
+                let (variant, commit) = rest.split_once('/')?;
+                let commit = unescape(commit);
+                Self::Manifest { variant, commit }
+            }
+            PARTIAL => Self::Partial { variant: rest },
+            USED => Self::Used { variant: rest },
+            CHUNK => {
+                let (write_id, rest) = rest.split_once('/')?;
+                let write_id = unescape(write_id);
+                if rest == HEAD {
+                    return Some(Self::Head { write_id });
+                }
+                let (file, index) = rest.rsplit_once('/')?;
+                Self::Chunk {
+                    write_id,
+                    file,
+                    index: index.parse().ok()?,
+                }
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Identifies a stored model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelKey {
     pub(super) host: String,
     pub(super) model: String,
     pub(super) revision: String,
-    /// What of the model, and how: its dtype, which part of it, and the version of the packed form.
+    /// The dtype, the part of the model if it is loaded in parts, and the version of the packed form: `q8-text.4`.
     pub(super) variant: String,
     base: String,
 }
 
 impl ModelKey {
-    /// A model of a host at a revision, in a precision.
+    /// The key of a model on a host, at a revision, with weights of a dtype.
     pub fn new(host: &str, model: &str, revision: &str, dtype: Dtype) -> Self {
         let variant = format!("{}.{}", dtype.name(), crate::weights::PACK_VERSION);
         Self::of(host.trim_end_matches('/'), model, revision, &variant)
     }
 
-    /// A part of the model that is loaded and kept by itself.
+    /// The key of one part of this model, such as the text tower, which is stored separately.
     pub fn part(&self, part: &str) -> Self {
         let variant = self.variant.replacen('.', &format!("-{part}."), 1);
         Self::of(&self.host, &self.model, &self.revision, &variant)
     }
 
-    /// The precision, and which part of the model it is.
+    /// The dtype's name, and the part of the model if this is the key of a part.
     pub(super) fn dtype_and_part(&self) -> (&str, Option<&str>) {
-        let what = self.variant.split('.').next().unwrap_or_default();
-        match what.split_once('-') {
+        let name = self.variant.split('.').next().unwrap_or_default();
+        match name.split_once('-') {
             Some((dtype, part)) => (dtype, Some(part)),
-            None => (what, None),
+            None => (name, None),
         }
     }
 
-    /// What one load calls its chunks. It may write several parts, and a part of several commits, which are deleted one by one.
-    pub(super) fn writing(&self, owner: &str, commit: &str) -> String {
+    /// The id under which one load writes its chunks. Parts of a model, and commits of a part, get different ids, because one
+    /// load may write several of them and each can be deleted alone.
+    pub(super) fn write_id(&self, owner: &str, commit: &str) -> String {
         match self.dtype_and_part() {
             (_, Some(part)) => {
                 let commit = blake3::hash(commit.as_bytes()).to_hex();
@@ -66,54 +168,246 @@ impl ModelKey {
             model: model.into(),
             revision: revision.into(),
             variant: variant.into(),
-            base: format!("{}/{}/{}#", current(), escape(host), escape(model)),
+            base: format!("{}{}/{}#", current_models(), escape(host), escape(model)),
         }
     }
 
-    /// What only one tab at a time may write.
+    /// The name of the lock that a writer of this model holds; all variants and revisions share it.
     pub fn lock_name(&self) -> &str {
         &self.base
     }
 
     pub(super) fn reference(&self) -> String {
-        format!("{}{}", self.references(), escape(&self.revision))
+        self.reference_to(&self.revision)
     }
 
+    /// Prefix of the keys of all references of this variant.
     pub(super) fn references(&self) -> String {
-        format!("{}ref/{}/", self.base, self.variant)
+        self.reference_to("")
+    }
+
+    fn reference_to(&self, revision: &str) -> String {
+        let (variant, revision) = (self.variant.as_str(), revision.into());
+        StoreKey::Reference { variant, revision }.format(&self.base)
     }
 
     pub(super) fn manifest(&self, commit: &str) -> String {
-        format!("{}{}", self.manifests(), escape(commit))
+        let (variant, commit) = (self.variant.as_str(), commit.into());
+        StoreKey::Manifest { variant, commit }.format(&self.base)
     }
 
+    /// Prefix of the keys of all manifests of this variant.
     pub(super) fn manifests(&self) -> String {
-        format!("{}manifest/{}/", self.base, self.variant)
+        self.manifest("")
     }
 
     pub(super) fn partial(&self) -> String {
-        format!("{}partial/{}", self.base, self.variant)
+        let variant = &self.variant;
+        StoreKey::Partial { variant }.format(&self.base)
     }
 
     pub(super) fn used(&self) -> String {
-        format!("{}used/{}", self.base, self.variant)
+        let variant = &self.variant;
+        StoreKey::Used { variant }.format(&self.base)
     }
 
-    pub(super) fn chunks(&self, writing: &str) -> String {
-        format!("{}chunk/{}/", self.base, escape(writing))
+    /// Prefix of the keys of all chunks that one load wrote.
+    pub(super) fn chunks(&self, write_id: &str) -> String {
+        format!("{}{CHUNK}/{}/", self.base, escape(write_id))
     }
 
-    pub(super) fn chunk(&self, writing: &str, file: &str, index: usize) -> String {
-        format!("{}{file}/{index}", self.chunks(writing))
+    pub(super) fn chunk(&self, write_id: &str, file: &str, index: usize) -> String {
+        let write_id = write_id.into();
+        StoreKey::Chunk {
+            write_id,
+            file,
+            index,
+        }
+        .format(&self.base)
+    }
+
+    pub(super) fn head(&self, write_id: &str) -> String {
+        let write_id = write_id.into();
+        StoreKey::Head { write_id }.format(&self.base)
     }
 }
 
-/// In front of every key of this version.
-pub(super) fn current() -> String {
-    format!("{EVERYTHING}{VERSION}")
+/// One entry of a stored index: the part of its key after `#`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IndexEntry<'a> {
+    /// A complete index.
+    Manifest,
+    /// The bytes of one chunk, with their digest.
+    Chunk(&'a str),
 }
 
-/// `#` ends a model's or an index's part of the key, so no other's key may start alike.
-pub(super) fn escape(text: &str) -> String {
+/// Identifies a stored index.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IndexKey {
+    base: String,
+}
+
+impl IndexKey {
+    /// The key of the index with this name.
+    ///
+    /// *Errors*: `InvalidInput` if the name is empty.
+    pub fn new(name: &str) -> Result<Self> {
+        if name.is_empty() {
+            return Err(Error::invalid_input("name is empty"));
+        }
+        let base = format!("{INDEXES}{}#", escape(name));
+        Ok(Self { base })
+    }
+
+    /// The index and the entry that a key stands for; `None` where it is not a key of an index.
+    pub(super) fn parse(key: &str) -> Option<(Self, IndexEntry<'_>)> {
+        let (name, entry) = key.strip_prefix(INDEXES)?.split_once('#')?;
+        let entry = match entry.split_once('/') {
+            None if entry == MANIFEST => IndexEntry::Manifest,
+            Some((CHUNK, digest)) => IndexEntry::Chunk(digest),
+            _ => return None,
+        };
+        let base = format!("{INDEXES}{name}#");
+        Some((Self { base }, entry))
+    }
+
+    /// The name of the lock that a writer of this index holds.
+    pub fn lock_name(&self) -> &str {
+        &self.base
+    }
+
+    pub(super) fn manifest(&self) -> String {
+        format!("{}{MANIFEST}", self.base)
+    }
+
+    /// Prefix of the keys of all chunks of this index.
+    pub(super) fn chunks(&self) -> String {
+        self.chunk("")
+    }
+
+    pub(super) fn chunk(&self, digest: &str) -> String {
+        format!("{}{CHUNK}/{digest}", self.base)
+    }
+}
+
+/// Prefix of the keys of models in the current version.
+pub(super) fn current_models() -> String {
+    format!("{MODELS}{VERSION}/")
+}
+
+/// The part of a key that all entries of its model share, which ends with `#`; `None` where the key is not a model's, or is of
+/// another version.
+pub(super) fn model_base(key: &str) -> Option<&str> {
+    let (base, _) = key.split_once('#')?;
+    base.starts_with(&current_models())
+        .then(|| &key[..=base.len()])
+}
+
+/// Escapes `#`, which ends the name of a model or an index, so that no name is the prefix of another one's keys.
+fn escape(text: &str) -> String {
     text.replace('%', "%25").replace('#', "%23")
+}
+
+fn unescape(text: &str) -> Cow<'_, str> {
+    if text.contains('%') {
+        text.replace("%23", "#").replace("%25", "%").into()
+    } else {
+        text.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_every_entry_parses_to_what_it_was_formed_from() {
+        let key = ModelKey::of(
+            "https://example.org",
+            "a%23/b#c",
+            "feature/#1%",
+            "q8-text.1",
+        );
+        let (variant, id) = ("q8-text.1", "0f-text-12345678");
+        for (text, entry) in [
+            (
+                key.reference(),
+                StoreKey::Reference {
+                    variant,
+                    revision: "feature/#1%".into(),
+                },
+            ),
+            (
+                key.manifest("%23#/"),
+                StoreKey::Manifest {
+                    variant,
+                    commit: "%23#/".into(),
+                },
+            ),
+            (key.partial(), StoreKey::Partial { variant }),
+            (key.used(), StoreKey::Used { variant }),
+            (
+                key.head(id),
+                StoreKey::Head {
+                    write_id: id.into(),
+                },
+            ),
+            (
+                key.chunk(id, "1_Pooling/config.json", 17),
+                StoreKey::Chunk {
+                    write_id: id.into(),
+                    file: "1_Pooling/config.json",
+                    index: 17,
+                },
+            ),
+        ] {
+            assert_eq!(StoreKey::parse(&text), Some(entry), "{text}");
+            assert_eq!(model_base(&text), Some(key.lock_name()), "{text}");
+        }
+        assert!(
+            key.chunk(id, "a", 0).starts_with(&key.chunks(id))
+                && key.head(id).starts_with(&key.chunks(id))
+        );
+    }
+
+    #[test]
+    fn what_is_no_key_of_a_model_of_this_version_does_not_parse() {
+        for text in [
+            "",
+            "pilotlight/3/h/m",
+            "pilotlight/2/h/m#partial/q8.1",
+            "pilotlight/30/h/m#partial/q8.1",
+            "elsewhere#partial/q8.1",
+            "pilotlight/3/h/m#partial",
+            "pilotlight/3/h/m#manifest/q8.1",
+            "pilotlight/3/h/m#other/q8.1",
+            "pilotlight/3/h/m#chunk/0f/config.json",
+            "pilotlight/3/h/m#chunk/0f/config.json/x",
+            "pilotlight-index/1/a#manifest",
+        ] {
+            assert_eq!(StoreKey::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_an_index_parses_to_what_it_was_formed_from() {
+        let key = IndexKey::new("a#manifest/%").unwrap();
+        let manifest = key.manifest();
+        assert_eq!(
+            IndexKey::parse(&manifest),
+            Some((key.clone(), IndexEntry::Manifest))
+        );
+        let chunk = key.chunk("0f");
+        assert_eq!(
+            IndexKey::parse(&chunk),
+            Some((key.clone(), IndexEntry::Chunk("0f")))
+        );
+        for text in [
+            "pilotlight-index/1/a",
+            "pilotlight-index/1/a#x",
+            "pilotlight-index/2/a#manifest",
+        ] {
+            assert_eq!(IndexKey::parse(text), None, "{text}");
+        }
+    }
 }

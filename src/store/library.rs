@@ -1,81 +1,83 @@
-//! All models of a store: listing, deleting, making room, and sweeping up what nobody will come back for.
+//! All models of a store: list, export, delete, evict and garbage-collect them.
 
 use std::collections::HashSet;
 
-use super::key::{EVERYTHING, current};
+use super::key::{MODELS, StoreKey, current_models, model_base};
 use super::records::{self, Manifest, Partial, Reference};
 use super::stored_model::ChunkStream;
 use super::{Locks, ModelKey, Store, index_chunks};
 use crate::error::Result;
 use crate::hub::ByteStream;
 
-/// A download that nobody went on with for so long is given up: a month, in milliseconds.
-const STALE: u64 = 30 * 24 * 3600 * 1000;
+/// Age in milliseconds (30 days) at which a sweep deletes a partial download that no load has resumed.
+const MAX_PARTIAL_AGE: u64 = 30 * 24 * 3600 * 1000;
 
-/// Bytes that are handed out at a time.
-const PIECE: usize = 1 << 20;
+/// Bytes of one piece that an export passes on.
+const EXPORT_PIECE: usize = 1 << 20;
 
-const MANIFEST: &str = "#manifest/";
-const PARTIAL: &str = "#partial/";
-const CHUNK: &str = "#chunk/";
-
-/// A model in a store.
+/// Describes one model of a store, complete or partial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredInfo {
-    /// To delete it by.
+    /// The key of its row in the store; [`Library::delete`] and [`Library::export`] take it.
     pub key: String,
-    /// Where it came from.
+    /// The host that it was downloaded from.
     pub host: String,
-    /// Its name there.
+    /// The model's name on the host.
     pub model: String,
-    /// What was asked for.
+    /// The revision that the load asked for.
     pub revision: String,
-    /// What that stood for.
+    /// The commit that the revision pointed to.
     pub commit: String,
-    /// How its weights are kept.
+    /// The dtype of its stored weights.
     pub dtype: String,
-    /// Which part of the model it is, where parts are kept by themselves.
+    /// The part of the model that this is, such as a tower, where its parts are stored separately.
     pub part: Option<String>,
-    /// What it takes.
+    /// Bytes of its files in the store.
     pub bytes: u64,
-    /// When it was loaded last, in milliseconds since 1970.
+    /// The time of the last load, in milliseconds since 1970.
     pub used: Option<u64>,
-    /// By what it was checked when it was fetched; `None` where it is not whole yet.
+    /// How its bytes were verified during the download; `None` for a partial download.
     pub verified: Option<String>,
-    /// BLAKE3 of all its files, hexadecimal: of another commit the same where that left them alone.
+    /// BLAKE3 digest of the names and bytes of all its files, hexadecimal. It is the same for commits with the same files.
     pub digest: Option<String>,
 }
 
-/// A row that stands for a model.
-enum Row {
-    Whole(Manifest),
+/// The row that represents a model in the store.
+enum ModelRow {
+    Complete(Manifest),
     Partial(Partial),
 }
 
-impl Row {
+impl ModelRow {
+    /// The row with this key; `None` where there is none, or it is damaged, or the key is of another kind.
     async fn get(store: &dyn Store, key: &str) -> Result<Option<Self>> {
-        if !key.contains(PARTIAL) {
-            return Ok(records::get(store, key).await?.map(Self::Whole));
+        match StoreKey::parse(key) {
+            Some(StoreKey::Manifest { .. }) => {
+                Ok(records::get(store, key).await?.map(Self::Complete))
+            }
+            Some(StoreKey::Partial { .. }) => {
+                let Some(row) = records::get(store, key).await?.map(Self::Partial) else {
+                    return Ok(None);
+                };
+                // A load that ended between writing the manifest and deleting the partial row leaves both.
+                let complete = is_complete(store, &row.key(), row.write_id()).await?;
+                Ok((!complete).then_some(row))
+            }
+            _ => Ok(None),
         }
-        let Some(row) = records::get(store, key).await?.map(Self::Partial) else {
-            return Ok(None);
-        };
-        // What a load left that was over before it could tidy up is no model.
-        let whole = is_whole(store, &row.key(), row.writing()).await?;
-        Ok((!whole).then_some(row))
     }
 
     fn key(&self) -> ModelKey {
         match self {
-            Self::Whole(row) => ModelKey::of(&row.host, &row.model, &row.revision, &row.variant),
+            Self::Complete(row) => ModelKey::of(&row.host, &row.model, &row.revision, &row.variant),
             Self::Partial(row) => ModelKey::of(&row.host, &row.model, &row.revision, &row.variant),
         }
     }
 
-    fn writing(&self) -> &str {
+    fn write_id(&self) -> &str {
         match self {
-            Self::Whole(row) => &row.writing,
-            Self::Partial(row) => &row.writing,
+            Self::Complete(row) => &row.write_id,
+            Self::Partial(row) => &row.write_id,
         }
     }
 }
@@ -87,27 +89,26 @@ pub struct Library<'a> {
 }
 
 impl<'a> Library<'a> {
-    /// Of this store.
+    /// The models of the given store.
     pub fn new(store: &'a dyn Store) -> Self {
         Self { store }
     }
 
-    /// Everything there is, the largest first.
+    /// Lists all models, complete and partial ones, the largest first.
     pub async fn list(&self) -> Result<Vec<StoredInfo>> {
         let store = self.store;
         let mut found = Vec::new();
-        for key in store.keys(&format!("{}/", current())).await? {
-            if !key.contains(MANIFEST) && !key.contains(PARTIAL) {
-                continue;
-            }
-            let Some(row) = Row::get(store, &key).await? else {
+        for key in store.keys(&current_models()).await? {
+            let Some(row) = ModelRow::get(store, &key).await? else {
                 continue;
             };
             let model = row.key();
             let used: Option<u64> = records::get(store, &model.used()).await?;
-            let (commit, bytes, used, whole) = match row {
-                Row::Whole(row) => (row.commit.clone(), row.bytes(), used, Some(row)),
-                Row::Partial(row) => (row.commit.clone(), row.bytes(), Some(row.updated), None),
+            let (commit, bytes, used, complete) = match row {
+                ModelRow::Complete(row) => (row.commit.clone(), row.bytes(), used, Some(row)),
+                ModelRow::Partial(row) => {
+                    (row.commit.clone(), row.bytes(), Some(row.updated), None)
+                }
             };
             let (dtype, part) = model.dtype_and_part();
             found.push(StoredInfo {
@@ -117,8 +118,8 @@ impl<'a> Library<'a> {
                 commit,
                 bytes,
                 used,
-                digest: whole.as_ref().map(Manifest::digest),
-                verified: whole.map(|row| row.verified),
+                digest: complete.as_ref().map(Manifest::digest),
+                verified: complete.map(|row| row.verified),
                 host: model.host,
                 model: model.model,
                 revision: model.revision,
@@ -128,22 +129,23 @@ impl<'a> Library<'a> {
         Ok(found)
     }
 
-    /// Hands out all files of a model that is whole, in pieces and in order; false where there is no such model.
+    /// Passes all files of a complete model to `take`, in order and in pieces of up to 1 MiB. Returns false where the store has no
+    /// such model.
     ///
-    /// *Errors*: `Integrity` where a chunk was altered, and those of `take`.
+    /// *Errors*: `Integrity` where a chunk is missing or altered, and those of `take`.
     pub async fn export(
         &self,
         key: &str,
         take: impl AsyncFn(&str, &[u8]) -> Result<()>,
     ) -> Result<bool> {
-        let (store, mut piece) = (self.store, vec![0; PIECE]);
-        let Some(Row::Whole(manifest)) = Row::get(store, key).await? else {
+        let (store, mut piece) = (self.store, vec![0; EXPORT_PIECE]);
+        let Some(ModelRow::Complete(manifest)) = ModelRow::get(store, key).await? else {
             return Ok(false);
         };
-        let model = Row::Whole(manifest.clone()).key();
+        let model = ModelRow::Complete(manifest.clone()).key();
         for (file, stored) in &manifest.files {
             let mut stream =
-                ChunkStream::open(store, &model, &manifest.writing, file, stored).await?;
+                ChunkStream::open(store, &model, &manifest.write_id, file, stored).await?;
             loop {
                 match stream.read(&mut piece).await? {
                     0 => break,
@@ -154,22 +156,19 @@ impl<'a> Library<'a> {
         Ok(true)
     }
 
-    /// Deletes what [`list`](Self::list) gave a key for; false where there is no such thing.
+    /// Deletes the model whose key [`list`](Self::list) returned. Returns false where the store has no such model.
     pub async fn delete(&self, key: &str) -> Result<bool> {
         let store = self.store;
-        if !key.starts_with(&current()) || !(key.contains(MANIFEST) || key.contains(PARTIAL)) {
-            return Ok(false);
-        }
-        let Some(row) = Row::get(store, key).await? else {
+        let Some(row) = ModelRow::get(store, key).await? else {
             return Ok(false);
         };
         let model = row.key();
-        // The row first: what is not whole any more must not be readable.
+        // The row goes first: without its chunks the model must not be readable.
         store.delete(key).await?;
-        for chunk in store.keys(&model.chunks(row.writing())).await? {
+        for chunk in store.keys(&model.chunks(row.write_id())).await? {
             store.delete(&chunk).await?;
         }
-        if let Row::Whole(manifest) = row {
+        if let ModelRow::Complete(manifest) = row {
             for reference in store.keys(&model.references()).await? {
                 let to: Option<Reference> = records::get(store, &reference).await?;
                 if to.is_none_or(|to| to.commit == manifest.commit) {
@@ -183,21 +182,20 @@ impl<'a> Library<'a> {
         Ok(true)
     }
 
-    /// Removes what nothing leads to, what is older than this version, and downloads that were given up.
+    /// Deletes entries of other versions, chunks that belong to no row, and partial downloads that are 30 days old.
     ///
-    /// Only what nobody is writing is touched: a model whose turn is taken is left alone.
+    /// A model or index whose lock is held is skipped, because somebody is writing it.
     pub async fn sweep(&self, locks: &dyn Locks, now: u64) -> Result<()> {
         let store = self.store;
-        let own = format!("{}/", current());
         let mut models = HashSet::new();
-        for key in store.keys(EVERYTHING).await? {
-            match (key.starts_with(&own), key.split_once('#')) {
-                (true, Some((model, _))) => drop(models.insert(format!("{model}#"))),
-                _ => store.delete(&key).await?,
+        for key in store.keys(MODELS).await? {
+            match model_base(&key) {
+                Some(model) => drop(models.insert(model.to_string())),
+                None => store.delete(&key).await?,
             }
         }
         for model in models {
-            if let Some(_turn) = locks.try_take(&model).await? {
+            if let Some(_guard) = locks.try_take(&model).await? {
                 sweep_model(store, &model, now).await?;
             }
         }
@@ -205,18 +203,18 @@ impl<'a> Library<'a> {
     }
 }
 
-/// Whether what was written so has become a model that is whole.
-pub(super) async fn is_whole(store: &dyn Store, key: &ModelKey, writing: &str) -> Result<bool> {
+/// Whether the chunks with this id belong to a complete model.
+pub(super) async fn is_complete(store: &dyn Store, key: &ModelKey, write_id: &str) -> Result<bool> {
     for key in store.keys(&key.manifests()).await? {
         let manifest: Option<Manifest> = records::get(store, &key).await?;
-        if manifest.is_some_and(|manifest| manifest.writing == writing) {
+        if manifest.is_some_and(|manifest| manifest.write_id == write_id) {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// Bytes of the host's files that an earlier load of this commit made durable without coming to its end.
+/// Bytes of the host's files that a load of this commit need not download again, because an interrupted load has stored them.
 pub async fn fetched_before(store: &dyn Store, key: &ModelKey, commit: &str) -> Result<u64> {
     let partial: Option<Partial> = records::get(store, &key.partial()).await?;
     Ok(partial
@@ -227,12 +225,12 @@ pub async fn fetched_before(store: &dyn Store, key: &ModelKey, commit: &str) -> 
         }))
 }
 
-/// Notes that a model is in use.
+/// Records `now`, in milliseconds since 1970, as the time of the model's last load.
 pub async fn touch(store: &dyn Store, key: &ModelKey, now: u64) -> Result<()> {
     records::put(store, &key.used(), &now, &[]).await
 }
 
-/// Deletes the least recently used model that nobody writes, other than `except`; false where there is none.
+/// Deletes the least recently used model whose lock is free, but never `except`. Returns false where there is none to delete.
 pub(super) async fn evict(store: &dyn Store, except: &ModelKey, locks: &dyn Locks) -> Result<bool> {
     let library = Library::new(store);
     let mut models = library.list().await?;
@@ -242,7 +240,7 @@ pub(super) async fn evict(store: &dyn Store, except: &ModelKey, locks: &dyn Lock
         if key.lock_name() == except.lock_name() {
             continue;
         }
-        let Some(_turn) = locks.try_take(key.lock_name()).await? else {
+        let Some(_guard) = locks.try_take(key.lock_name()).await? else {
             continue;
         };
         if library.delete(&info.key).await? {
@@ -255,24 +253,25 @@ pub(super) async fn evict(store: &dyn Store, except: &ModelKey, locks: &dyn Lock
 async fn sweep_model(store: &dyn Store, model: &str, now: u64) -> Result<()> {
     let keys = store.keys(model).await?;
     let mut live = HashSet::new();
-    for key in keys
-        .iter()
-        .filter(|key| key.contains(MANIFEST) || key.contains(PARTIAL))
-    {
-        match Row::get(store, key).await? {
-            // A clock that was wrong is no reason to keep something for ever.
-            Some(Row::Partial(row)) if now.abs_diff(row.updated) > STALE => {
+    for key in &keys {
+        let Some(StoreKey::Manifest { .. } | StoreKey::Partial { .. }) = StoreKey::parse(key)
+        else {
+            continue;
+        };
+        match ModelRow::get(store, key).await? {
+            // The difference is absolute, so that a date in the future, from a wrong clock, does not keep a row for ever.
+            Some(ModelRow::Partial(row)) if now.abs_diff(row.updated) > MAX_PARTIAL_AGE => {
                 store.delete(key).await?;
             }
-            Some(row) => drop(live.insert(row.writing().to_string())),
-            // It was altered, so nobody can read it.
+            Some(row) => drop(live.insert(row.write_id().to_string())),
+            // The row is damaged, or it is a partial row whose model is complete.
             None => store.delete(key).await?,
         }
     }
     for key in &keys {
-        if let Some((_, chunk)) = key.split_once(CHUNK)
-            && let Some((writing, _)) = chunk.split_once('/')
-            && !live.contains(writing)
+        if let Some(StoreKey::Chunk { write_id, .. } | StoreKey::Head { write_id }) =
+            StoreKey::parse(key)
+            && !live.contains(&*write_id)
         {
             store.delete(key).await?;
         }

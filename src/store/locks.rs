@@ -1,44 +1,44 @@
-//! Whose turn it is to write a model, among the tabs and loads that share a store.
+//! Locks for writing a model or an index, among the tabs and loads that share a store.
 
 use async_trait::async_trait;
 
 use crate::error::Result;
 
-/// What the one whose turn it is tells the others.
+/// Progress of the load that holds a lock, for those that wait for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WriterProgress {
-    /// The file under way.
+    /// The file that is being downloaded, if the holder loads a model.
     pub file: Option<String>,
-    /// Bytes so far, over all files.
+    /// Bytes downloaded so far, over all files.
     pub loaded: u64,
-    /// Bytes in all as far as known.
+    /// Bytes to download in total, as far as known.
     pub total: u64,
 }
 
-/// A turn; it ends when this is dropped.
+/// A held lock, which is released when the guard is dropped.
 pub trait LockGuard {
-    /// Tells those who wait how far the work has come.
-    fn announce(&self, announcement: &WriterProgress);
+    /// Tells those who wait for the lock that the holder makes progress.
+    fn announce(&self, progress: &WriterProgress);
 }
 
-/// Gives one turn at a time for each name.
+/// Locks by name, each of which one holder at a time can have.
 #[async_trait(?Send)]
 pub trait Locks {
-    /// Waits for the turn. What its holder announces meanwhile is passed on to whoever wants to know.
+    /// Waits until the lock is free and takes it. Meanwhile the implementation may report what the holder announces.
     ///
-    /// *Errors*: `Aborted`.
+    /// *Errors*: `Aborted` if the caller cancels while waiting.
     async fn take(&self, name: &str) -> Result<Box<dyn LockGuard>>;
 
-    /// The turn, where nobody has it.
+    /// Takes the lock if it is free; `None` if somebody holds it.
     async fn try_take(&self, name: &str) -> Result<Option<Box<dyn LockGuard>>>;
 }
 
-/// For programs that load one model at a time.
+/// No locking, for programs that write one model at a time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoLocks;
 
 impl LockGuard for NoLocks {
-    fn announce(&self, _announcement: &WriterProgress) {}
+    fn announce(&self, _progress: &WriterProgress) {}
 }
 
 #[async_trait(?Send)]

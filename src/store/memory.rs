@@ -1,4 +1,4 @@
-//! A store that lasts as long as the program.
+//! A store in memory, which lasts as long as the program.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::{Chunk, Store};
 use crate::error::Result;
 
-/// Clones share their entries.
+/// A store in memory. Clones share their entries.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     entries: Rc<RefCell<BTreeMap<String, Chunk>>>,

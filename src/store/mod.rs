@@ -1,4 +1,4 @@
-//! Where bytes stay between visits: a key-value store, and the packed models and indexes kept in it.
+//! The store: a durable key-value map, and the packed models and vector indexes in it.
 
 mod chunk;
 mod index_chunks;
@@ -15,12 +15,11 @@ mod stored_model;
 mod writer;
 
 pub use chunk::Chunk;
-pub use index_chunks::IndexKey;
 #[cfg(target_arch = "wasm32")]
 pub use indexed_db::IndexedDb;
 #[cfg(target_arch = "wasm32")]
 pub use js_store::{JsLocks, JsStore};
-pub use key::ModelKey;
+pub use key::{IndexKey, ModelKey};
 pub use library::{Library, StoredInfo, fetched_before, touch};
 pub use locks::{LockGuard, Locks, NoLocks, WriterProgress};
 pub use memory::MemoryStore;
@@ -34,21 +33,21 @@ use crate::error::Result;
 /// A durable map from keys to bytes.
 #[async_trait(?Send)]
 pub trait Store {
-    /// The bytes, or `None` where there are none.
+    /// Returns the bytes under a key, or `None` where there is no such key.
     async fn get(&self, key: &str) -> Result<Option<Chunk>>;
 
-    /// Durable and atomic: after it returned the bytes are there, and before it they are not there in part.
+    /// Stores bytes under a key, in place of the bytes that were there. Writing is atomic, and durable once this returns.
     ///
-    /// *Errors*: `QuotaExceeded` where the store is full.
+    /// *Errors*: `QuotaExceeded` if the store is full.
     async fn put(&self, key: &str, bytes: Chunk) -> Result<()>;
 
-    /// Nothing happens where there is no such key.
+    /// Deletes a key; nothing happens where there is no such key.
     async fn delete(&self, key: &str) -> Result<()>;
 
-    /// Every key that starts with `prefix`, in any order.
+    /// Lists all keys that start with `prefix`, in any order.
     async fn keys(&self, prefix: &str) -> Result<Vec<String>>;
 
-    /// Bytes that there is room for, where the store can tell.
+    /// Free space in bytes, if the store knows it.
     async fn available(&self) -> Option<u64> {
         None
     }

@@ -1,4 +1,4 @@
-//! The small rows beside the chunks: each with a digest in front, so that an altered one is known.
+//! The rows of a store beside its chunks. Each begins with a digest of its content, so that an altered row is not read.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// Length of a BLAKE3 digest in hexadecimal.
 const DIGEST: usize = 64;
 
-/// A file in chunks.
+/// A stored file, which is cut into chunks.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct StoredFile {
     /// Bytes of all chunks together.
@@ -20,7 +20,7 @@ pub(super) struct StoredFile {
     pub chunks: Vec<String>,
 }
 
-/// A model that is whole.
+/// The row of a complete model.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Manifest {
     pub host: String,
@@ -28,12 +28,13 @@ pub(super) struct Manifest {
     pub revision: String,
     pub variant: String,
     pub commit: String,
-    /// See [`crate::hub::Verified`].
+    /// The name of the [`crate::hub::Verified`] level that the download reached.
     pub verified: String,
-    /// Which writing's chunks these are.
-    pub writing: String,
+    /// The id of the load that wrote the model's chunks.
+    #[serde(rename = "writing")]
+    pub write_id: String,
     pub files: BTreeMap<String, StoredFile>,
-    /// What the host listed of the files that were read, to tell whether a new commit changed any of them.
+    /// By file of the host: the digest that the host listed, or that it had no such file. Tells whether a new commit changed any.
     pub sources: BTreeMap<String, String>,
 }
 
@@ -42,11 +43,11 @@ impl Manifest {
         sum(&self.files)
     }
 
-    /// Of the files' names and bytes.
+    /// The BLAKE3 digest of the names and bytes of all files, hexadecimal.
     pub fn digest(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         for (name, file) in &self.files {
-            // Each name and digest ends with a byte that neither has.
+            // A zero byte, which no name or digest has, ends each of them.
             for part in std::iter::once(name).chain(&file.chunks) {
                 hasher.update(part.as_bytes()).update(&[0]);
             }
@@ -55,22 +56,22 @@ impl Manifest {
     }
 }
 
-/// Bytes of all files. What a row says is checked against the chunks only when they are read.
+/// Bytes of all files, as the row states them. They are compared with the chunks only when a file is read, so the sum saturates.
 pub(super) fn sum(files: &BTreeMap<String, StoredFile>) -> u64 {
     let sizes = files.values().map(|file| file.size);
     sizes.fold(0, u64::saturating_add)
 }
 
-/// Which commit a branch stands for.
+/// The row that says which commit a branch or tag points to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Reference {
-    /// What is stored.
+    /// The commit whose model is stored.
     pub commit: String,
-    /// What the host had when it was asked last.
+    /// The commit that the host named when it was last asked.
     pub latest: String,
 }
 
-/// A model on its way.
+/// The row of a partial download.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Partial {
     pub host: String,
@@ -78,14 +79,18 @@ pub(super) struct Partial {
     pub revision: String,
     pub variant: String,
     pub commit: String,
-    pub writing: String,
-    /// Who writes it: the nonce of one load.
+    /// The id of the load that began to write the chunks.
+    #[serde(rename = "writing")]
+    pub write_id: String,
+    /// The nonce of the load that wrote this row last.
     pub owner: String,
-    /// Milliseconds since 1970.
+    /// When the row was written, in milliseconds since 1970.
     pub updated: u64,
-    /// Those that are whole.
+    /// The files that are complete.
     pub files: BTreeMap<String, StoredFile>,
+    /// As in [`Manifest::sources`].
     pub sources: BTreeMap<String, String>,
+    /// The resume point in the weights, if their download has begun.
     pub weights: Option<PartialWeights>,
 }
 
@@ -99,31 +104,36 @@ impl Partial {
     }
 }
 
-/// How far the weights have come.
+/// The resume point in a weights file: a [`crate::weights::ResumePoint`] as it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct PartialWeights {
     /// The packed file that is being written.
     pub target: String,
+    /// The chunks of it that are stored.
     pub stored: StoredFile,
-    /// The host's file.
+    /// The host's file that is being read.
     pub source: String,
-    /// Of the source: bytes that were read, and what told it from other states.
+    /// Bytes of the source that were read or skipped.
     pub position: u64,
+    /// Size of the source in bytes, if known.
     pub size: Option<u64>,
+    /// The host's identifier of the source's state; see [`crate::hub::Opened::validator`].
     pub validator: Option<String>,
-    /// Of the tensor under way: which in the order of the file, and how much of it.
+    /// The tensor that is being packed, as its number in the order of the file.
     pub tensor: usize,
+    /// Rows of that tensor that are packed, or bytes of it that are copied where the source is packed already.
     pub done: u64,
-    /// Behind this row's JSON: states of the file's and the tensor's hash, and what follows the tensor's values.
+    /// Lengths in bytes of the three parts after this row's JSON: the state of the file's hash, the state of the tensor's hash, and
+    /// the side tensors, which follow the tensor's values in the packed file.
     pub tail: [usize; 3],
 }
 
-/// A row that is one value.
+/// Reads a row that is one JSON value; `None` where there is none, or it is altered.
 pub(super) async fn get<T: DeserializeOwned>(store: &dyn Store, key: &str) -> Result<Option<T>> {
     Ok(get_with_tail(store, key).await?.map(|(value, _)| value))
 }
 
-/// A row that is one value and bytes behind it; `None` where there is none, or one that was altered.
+/// Reads a row that is one JSON value with bytes after it; `None` where there is none, or it is altered.
 pub(super) async fn get_with_tail<T: DeserializeOwned>(
     store: &dyn Store,
     key: &str,
@@ -132,6 +142,7 @@ pub(super) async fn get_with_tail<T: DeserializeOwned>(
     Ok(row.and_then(|row| unseal(&row.to_vec())))
 }
 
+/// Writes a row: a JSON value with bytes after it.
 pub(super) async fn put<T: Serialize>(
     store: &dyn Store,
     key: &str,
@@ -144,8 +155,11 @@ pub(super) async fn put<T: Serialize>(
 }
 
 fn seal<T: Serialize>(value: &T, tail: &[u8]) -> Result<Vec<u8>> {
-    let mut content = serde_json::to_vec(value)
-        .map_err(|error| Error::internal(format!("a row of the store: {error}")))?;
+    let mut content = serde_json::to_vec(value).map_err(|error| {
+        Error::internal(format!(
+            "a row of the store cannot be written as JSON: {error}"
+        ))
+    })?;
     content.push(b'\n');
     content.extend_from_slice(tail);
     let mut row = blake3::hash(&content).to_hex().as_bytes().to_vec();
@@ -153,7 +167,7 @@ fn seal<T: Serialize>(value: &T, tail: &[u8]) -> Result<Vec<u8>> {
     Ok(row)
 }
 
-/// What a row holds; `None` where it was altered.
+/// The value and the bytes after it that a row consists of; `None` if the row is altered.
 pub(super) fn unseal<T: DeserializeOwned>(row: &[u8]) -> Option<(T, Vec<u8>)> {
     let (digest, content) = row.split_at_checked(DIGEST)?;
     if blake3::hash(content).to_hex().as_bytes() != digest {

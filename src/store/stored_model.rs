@@ -1,4 +1,4 @@
-//! A model that is whole in a store. As a [`Host`] it has the files that loading needs.
+//! A complete model in a store. It implements [`Host`], so loading from the store is loading from one more host.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use super::{Chunk, ModelKey, Store};
 use crate::error::{Error, Result};
 use crate::hub::{ByteStream, FileEntry, Host, MAX_FILE, Opened, Snapshot, Verified};
 
-/// A readable model.
+/// A model in a store that can be loaded.
 pub struct StoredModel<'a> {
     store: &'a dyn Store,
     key: ModelKey,
@@ -21,7 +21,7 @@ pub struct StoredModel<'a> {
 }
 
 impl<'a> StoredModel<'a> {
-    /// The model that the key's revision stands for, or `None` where the store has none that is whole.
+    /// Opens the model that the key's revision points to; `None` where the store has no complete one.
     pub async fn open(store: &'a dyn Store, key: &ModelKey) -> Result<Option<Self>> {
         let Some(reference) = records::get::<Reference>(store, &key.reference()).await? else {
             return Ok(None);
@@ -31,14 +31,14 @@ impl<'a> StoredModel<'a> {
         Ok(found.map(|model| Self { outdated, ..model }))
     }
 
-    /// The model of one commit, or `None` where the store has none that is whole.
+    /// Opens the model of one commit; `None` where the store has no complete one.
     pub async fn at(store: &'a dyn Store, key: &ModelKey, commit: &str) -> Result<Option<Self>> {
         let manifest: Option<Manifest> = records::get(store, &key.manifest(commit)).await?;
-        Ok(manifest.map(|manifest| Self::begun(store, key, manifest)))
+        Ok(manifest.map(|manifest| Self::from_manifest(store, key, manifest)))
     }
 
-    /// What of a model is there, whether or not that is all of it.
-    pub(super) fn begun(store: &'a dyn Store, key: &ModelKey, manifest: Manifest) -> Self {
+    /// The files that a manifest lists, which need not be all files of the model.
+    pub(super) fn from_manifest(store: &'a dyn Store, key: &ModelKey, manifest: Manifest) -> Self {
         Self {
             store,
             key: key.clone(),
@@ -47,22 +47,22 @@ impl<'a> StoredModel<'a> {
         }
     }
 
-    /// Whether the host has had a newer commit since.
+    /// Whether the host named a newer commit when it was last asked.
     pub fn is_outdated(&self) -> bool {
         self.outdated
     }
 
-    /// By what it was checked when it was fetched.
+    /// How the model was verified during its download.
     pub fn verified(&self) -> Verified {
         Verified::from_name(&self.manifest.verified).unwrap_or(Verified::Length)
     }
 
-    /// What it was made from.
+    /// The commit that the model was downloaded from.
     pub fn commit(&self) -> &str {
         &self.manifest.commit
     }
 
-    /// Lets the key's revision stand for this commit.
+    /// Makes the key's revision point to this model's commit.
     pub async fn refer(&self) -> Result<()> {
         let commit = self.manifest.commit.clone();
         let reference = Reference {
@@ -72,7 +72,7 @@ impl<'a> StoredModel<'a> {
         records::put(self.store, &self.key.reference(), &reference, &[]).await
     }
 
-    /// Notes what the host has now. Where a new commit left the model's files as they are, it becomes the model's.
+    /// Records which commit the host has now. If that commit has the same files, the stored model becomes that commit's.
     pub async fn refresh(mut self, snapshot: &Snapshot) -> Result<()> {
         let Some(latest) = snapshot.commit.clone() else {
             return Ok(());
@@ -97,11 +97,11 @@ impl<'a> StoredModel<'a> {
         records::put(self.store, &self.key.reference(), &reference, &[]).await
     }
 
-    /// Removes the model, the manifest first.
+    /// Deletes the manifest, without which the model cannot be read, and then the chunks.
     pub async fn delete(self) -> Result<()> {
         let manifest = self.key.manifest(&self.manifest.commit);
         self.store.delete(&manifest).await?;
-        let chunks = self.key.chunks(&self.manifest.writing);
+        let chunks = self.key.chunks(&self.manifest.write_id);
         for key in self.store.keys(&chunks).await? {
             self.store.delete(&key).await?;
         }
@@ -109,14 +109,14 @@ impl<'a> StoredModel<'a> {
     }
 }
 
-/// Whether files have the content now that they had when they were read.
+/// Whether the snapshot lists the same content for all files that a model was made from. False if nothing is known of them.
 pub(super) fn has_all(snapshot: &Snapshot, sources: &BTreeMap<String, String>) -> bool {
     let same =
         |(file, source): (&String, &String)| source_of(snapshot, file).as_ref() == Some(source);
     !sources.is_empty() && sources.iter().all(same)
 }
 
-/// What tells a file's content in a snapshot: its digest, and nothing where that is unknown.
+/// What identifies a file's content in a snapshot: its digest, or `absent` if there is no such file; `None` if the host lists neither.
 pub(super) fn source_of(snapshot: &Snapshot, file: &str) -> Option<String> {
     match &snapshot.files {
         None => None,
@@ -155,7 +155,8 @@ impl Host for StoredModel<'_> {
         let Some(stored) = self.manifest.files.get(file) else {
             return Ok(None);
         };
-        let stream = ChunkStream::open(self.store, &self.key, &self.manifest.writing, file, stored);
+        let stream =
+            ChunkStream::open(self.store, &self.key, &self.manifest.write_id, file, stored);
         Ok(Some(Opened {
             stream: Box::new(stream.await?),
             start: 0,
@@ -166,31 +167,33 @@ impl Host for StoredModel<'_> {
     }
 }
 
-/// A stored file; each chunk's digest is checked when its last byte is read.
+/// Reads a stored file, and verifies each chunk's digest when the chunk's last byte is read.
 pub(super) struct ChunkStream {
     file: String,
-    /// With their digests, last first, so that a chunk is let go once it is read.
+    /// The unread chunks with their digests, the next one last, so that a chunk is freed once it is read.
     rest: Vec<(Chunk, String)>,
-    /// Read from the chunk under way.
+    /// Bytes of the next chunk that have been read.
     position: usize,
     hasher: Hasher,
 }
 
 impl ChunkStream {
-    /// *Errors*: `Integrity` where a chunk is missing or the size is another one.
+    /// Reads all chunks of a file from the store into memory, which in the browser is JavaScript's.
+    ///
+    /// *Errors*: `Integrity` if a chunk is missing or the size differs from the row's.
     pub async fn open(
         store: &dyn Store,
         key: &ModelKey,
-        writing: &str,
+        write_id: &str,
         file: &str,
         stored: &StoredFile,
     ) -> Result<Self> {
-        // Read ahead of the stream, because a `ByteStream` borrows nothing; in the browser this is JavaScript's memory.
-        // All are asked for at once: a database answers the next while this one is on its way.
+        // A `ByteStream` borrows nothing, so it cannot read from the store later. The reads run at once, which a database answers
+        // faster than one after the other.
         let keys: Vec<_> = (0..stored.chunks.len())
-            .map(|index| key.chunk(writing, file, index))
+            .map(|index| key.chunk(write_id, file, index))
             .collect();
-        // And waited for, whatever one of them says: a database must not answer who is gone.
+        // Await every read even if one fails: a dropped IndexedDB request would call back into freed state.
         let chunks = join_all(keys.iter().map(|key| store.get(key))).await;
         let chunks: Result<Option<Vec<Chunk>>> = chunks.into_iter().collect();
         let chunks = chunks?;
@@ -199,7 +202,7 @@ impl ChunkStream {
         let found: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         if found != stored.size {
             let size = stored.size;
-            let message = format!("{file}: the store has {found} bytes of {size}");
+            let message = format!("{file}: expected {size} stored bytes, found {found}");
             return Err(Error::integrity(message));
         }
         let mut rest: Vec<_> = chunks
@@ -223,7 +226,7 @@ impl ByteStream for ChunkStream {
             return Ok(0);
         }
         while let Some((chunk, digest)) = self.rest.last() {
-            // Shorter than it was where its owner has transferred it meanwhile.
+            // The chunk is empty now if the caller's store has transferred its buffer.
             let altered = || Error::integrity(format!("{}: a stored chunk was altered", self.file));
             let rest = chunk.len().checked_sub(self.position);
             let count = to.len().min(rest.ok_or_else(altered)?);
@@ -246,7 +249,7 @@ impl ByteStream for ChunkStream {
     }
 }
 
-/// In pieces, which WebAssembly hashes faster than one long call.
+/// Hashes in pieces of 64 KiB, which is faster in WebAssembly than one long call.
 pub(super) fn hash(hasher: &mut Hasher, bytes: &[u8]) {
     for piece in bytes.chunks(64 << 10) {
         hasher.update(piece);

@@ -1,7 +1,8 @@
-//! Writing a model to a store, so that a load that stops anywhere can go on from there, and nothing unfinished can be read.
+//! Writes a model to a store, such that an interrupted load can be resumed and an incomplete model cannot be read.
 //!
-//! The partial row is there before the first chunk, says after every few MB how far the load has come, and goes when the
-//! manifest, written last, says that the model is whole.
+//! The partial row is written before the first chunk, and again with a new resume point after every 4 MiB of the source. The
+//! manifest is written last and makes the model readable; then the partial row is deleted. `docs/store-layout.md` says what a crash
+//! at each step leaves.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use async_trait::async_trait;
 use blake3::Hasher;
 
 use super::chunk::ChunkBuilder;
-use super::library::{evict, is_whole, touch};
+use super::library::{evict, is_complete, touch};
 use super::records::{self, Manifest, Partial, PartialWeights, StoredFile};
 use super::stored_model::{ChunkStream, StoredModel, has_all, hash, source_of};
 use super::{Chunk, Locks, ModelKey, NoLocks, Store};
@@ -17,33 +18,30 @@ use crate::error::{Error, ErrorKind, Result, StorageQuota};
 use crate::hub::{ByteStream, FetchState, MAX_FILE, Snapshot, Verified};
 use crate::weights::{Resume, ResumePoint, Sink};
 
-/// Bytes of one chunk: large enough to be quick, small enough to hold one in memory beside the model and to fetch it twice.
+/// Bytes of one chunk: few enough to hold one in memory beside the model and to download it twice, many enough for speed.
 pub const CHUNK: usize = 4 << 20;
 
-/// The source file's header, kept for going on.
-const HEAD: &str = "head";
-
-/// Where a model is kept, and how.
+/// Where a load stores its model, and how.
 #[derive(Clone)]
 pub struct CacheConfig<'a> {
-    /// The store.
+    /// The store to write to and to read from.
     pub store: &'a dyn Store,
-    /// Which model.
+    /// Identifies the model in the store.
     pub key: ModelKey,
-    /// Tells this load from all others.
+    /// A random number that identifies this load.
     pub nonce: u64,
-    /// Milliseconds since 1970.
+    /// The current time, in milliseconds since 1970.
     pub now: u64,
-    /// Bytes of the source after which what was read is durable, and the most bytes in a chunk.
+    /// The largest size of a chunk, and the number of bytes of the source between two resume points.
     pub chunk: usize,
-    /// Keeps others from writing the same.
+    /// Locks that keep other loads from writing the same model.
     pub locks: &'a dyn Locks,
-    /// Whether other models, the least recently used first, may be deleted where the store is full.
+    /// Whether other models may be deleted, the least recently used first, if the store is full.
     pub evict: bool,
 }
 
 impl<'a> CacheConfig<'a> {
-    /// With what suits most: chunks of 4 MiB, nobody else writing, nothing evicted.
+    /// The default configuration: chunks of 4 MiB, no locks, no eviction.
     pub fn new(store: &'a dyn Store, key: ModelKey, nonce: u64, now: u64) -> Self {
         Self {
             store,
@@ -57,31 +55,31 @@ impl<'a> CacheConfig<'a> {
     }
 }
 
-/// Writes one model.
+/// Writes one model to a store.
 pub struct ModelWriter<'a> {
     cache: CacheConfig<'a>,
     partial: Partial,
-    /// What came behind the partial row's JSON when it was taken up.
+    /// The bytes after the JSON of the partial row that this load resumes.
     tail: Vec<u8>,
-    /// The file under way.
+    /// The file that is being written, with the chunks of it that are stored.
     current: Option<(String, StoredFile)>,
     builder: ChunkBuilder,
-    /// Of what is in the builder.
+    /// Hash of the bytes in `builder`.
     hasher: Hasher,
-    /// Bytes that the model will take, as far as known.
+    /// Bytes of the whole model in the store, as far as known.
     needed: u64,
     resumed: bool,
 }
 
 impl<'a> ModelWriter<'a> {
-    /// Goes on with what an earlier load left of the same commit, or of one that had the same in it, or begins anew.
+    /// Resumes a partial download of this commit, or of one with identical files; else starts a new one.
     pub async fn open(cache: CacheConfig<'a>, commit: &str, snapshot: &Snapshot) -> Result<Self> {
         let row = cache.key.partial();
         let mut before: Option<(Partial, Vec<u8>)> =
             records::get_with_tail(cache.store, &row).await?;
-        // A load that was over before it could tidy up: its chunks are a model's.
+        // A load that ended between writing its manifest and deleting its partial row: the chunks belong to a complete model.
         if let Some((partial, _)) = &before
-            && is_whole(cache.store, &cache.key, &partial.writing).await?
+            && is_complete(cache.store, &cache.key, &partial.write_id).await?
         {
             before = None;
         }
@@ -95,7 +93,7 @@ impl<'a> ModelWriter<'a> {
             }
             before => {
                 if let Some((partial, _)) = before {
-                    remove(cache.store, &cache.key, &partial.writing).await?;
+                    remove(cache.store, &cache.key, &partial.write_id).await?;
                 }
                 let ModelKey {
                     host,
@@ -110,7 +108,7 @@ impl<'a> ModelWriter<'a> {
                     revision,
                     variant,
                     commit: commit.into(),
-                    writing: cache.key.writing(&owner, commit),
+                    write_id: cache.key.write_id(&owner, commit),
                     owner: String::new(),
                     updated: 0,
                     files: BTreeMap::new(),
@@ -136,48 +134,48 @@ impl<'a> ModelWriter<'a> {
         Ok(writer)
     }
 
-    /// Whether there is anything of an earlier load.
+    /// Whether this load resumes a partial download.
     pub fn is_resumed(&self) -> bool {
         self.resumed
     }
 
-    /// Whether there is nothing yet that is worth to be gone on with.
+    /// True if nothing resumable is stored yet.
     pub fn is_empty(&self) -> bool {
         self.partial.files.is_empty() && self.partial.weights.is_none()
     }
 
-    /// Whether an earlier load had begun with the weights.
+    /// Whether the resumed download had begun with the weights.
     pub fn has_weights(&self) -> bool {
         self.partial.weights.is_some()
     }
 
-    /// Whether a file is whole there.
+    /// Whether a file is stored completely.
     pub fn holds(&self, file: &str) -> bool {
         self.partial.files.contains_key(file)
     }
 
-    /// What is whole so far, to read from, where a file is among it.
-    pub fn begun(&self, file: &str) -> Option<StoredModel<'a>> {
+    /// A host of the files that are stored completely; `None` if `file` is not one of them.
+    pub fn stored_files(&self, file: &str) -> Option<StoredModel<'a>> {
         let CacheConfig { store, key, .. } = &self.cache;
         self.holds(file)
-            .then(|| StoredModel::begun(*store, key, self.manifest(Verified::Length)))
+            .then(|| StoredModel::from_manifest(*store, key, self.manifest(Verified::Length)))
     }
 
-    /// A small file that an earlier load stored.
+    /// Reads a small file that an earlier load has stored; `None` if it has not.
     pub async fn stored(&self, file: &str) -> Result<Option<Vec<u8>>> {
         let Some(stored) = self.partial.files.get(file) else {
             return Ok(None);
         };
-        // Its size is that of its chunks then, whatever the row says.
+        // Opening the stream has compared the row's size with the chunks', so a damaged row cannot allocate too much.
         let mut stream = self.stream(file, stored).await?;
         let mut bytes = vec![0; stored.size as usize];
         stream.read_exact(&mut bytes).await?;
         Ok(Some(bytes))
     }
 
-    /// How far an earlier load came with the weights.
+    /// The resume point of the packed file `target`, made from the host's file `source`; `None` if there is none.
     ///
-    /// *Errors*: `Integrity` where the store does not have what it should.
+    /// *Errors*: `Integrity` if chunks or the source's header are missing from the store.
     pub async fn resume(
         &mut self,
         target: &str,
@@ -217,7 +215,7 @@ impl<'a> ModelWriter<'a> {
         Ok(Some((state, resume)))
     }
 
-    /// Ends the file before and begins another, which `write` then fills.
+    /// Ends the current file and begins another, to which `write` then adds bytes.
     pub async fn begin(&mut self, file: &str, source: &str, snapshot: &Snapshot) -> Result<()> {
         self.end().await?;
         if let Some(digest) = source_of(snapshot, source) {
@@ -227,14 +225,14 @@ impl<'a> ModelWriter<'a> {
         Ok(())
     }
 
-    /// Notes that the host has no such file, which a later commit may change.
+    /// Records that the host lists no such file, so that a commit which adds it counts as a change.
     pub fn absent(&mut self, file: &str, snapshot: &Snapshot) {
         if let Some(digest) = source_of(snapshot, file) {
             self.partial.sources.insert(file.into(), digest);
         }
     }
 
-    /// Ends the file under way and makes it durable.
+    /// Ends the current file and makes it durable.
     pub async fn end(&mut self) -> Result<()> {
         self.flush(true).await?;
         if let Some((name, file)) = self.current.take() {
@@ -252,7 +250,7 @@ impl<'a> ModelWriter<'a> {
         Ok(())
     }
 
-    /// Makes the model readable, and removes the versions of it that this revision stood for before.
+    /// Makes the model readable, and deletes the model of the commit that this revision pointed to before.
     pub async fn commit(&mut self, verified: Verified) -> Result<()> {
         self.end().await?;
         let CacheConfig { store, key, .. } = &self.cache;
@@ -266,7 +264,7 @@ impl<'a> ModelWriter<'a> {
             model.refer().await?;
         }
         let _ = touch(*store, key, self.cache.now).await;
-        // The model is whole now, so what cannot be tidied up is no failure; the sweep will find it.
+        // The model is complete, so a failure to delete leftovers is no failure of the load; a sweep deletes them.
         let _ = store.delete(&key.partial()).await;
         let _ = store.delete(&self.head_key()).await;
         if let Some(before) = before
@@ -277,11 +275,11 @@ impl<'a> ModelWriter<'a> {
         Ok(())
     }
 
-    /// Removes what was stored so far: none of it is of use.
+    /// Deletes the partial download.
     pub async fn abandon(&self) -> Result<()> {
         let CacheConfig { store, key, .. } = &self.cache;
         store.delete(&key.partial()).await?;
-        remove(*store, key, &self.partial.writing).await
+        remove(*store, key, &self.partial.write_id).await
     }
 
     fn manifest(&self, verified: Verified) -> Manifest {
@@ -293,19 +291,19 @@ impl<'a> ModelWriter<'a> {
             variant: key.variant.clone(),
             commit: partial.commit.clone(),
             verified: verified.name().into(),
-            writing: partial.writing.clone(),
+            write_id: partial.write_id.clone(),
             files: partial.files.clone(),
             sources: partial.sources.clone(),
         }
     }
 
     fn head_key(&self) -> String {
-        format!("{}{HEAD}", self.cache.key.chunks(&self.partial.writing))
+        self.cache.key.head(&self.partial.write_id)
     }
 
     async fn stream(&self, file: &str, stored: &StoredFile) -> Result<ChunkStream> {
         let CacheConfig { store, key, .. } = &self.cache;
-        ChunkStream::open(*store, key, &self.partial.writing, file, stored).await
+        ChunkStream::open(*store, key, &self.partial.write_id, file, stored).await
     }
 
     async fn put_partial(&mut self, tail: &[u8]) -> Result<()> {
@@ -315,7 +313,7 @@ impl<'a> ModelWriter<'a> {
             .await
     }
 
-    /// Puts, and where the store is full makes room if that is allowed.
+    /// Writes; if the store is full and eviction is allowed, evicts models and tries again.
     async fn put_with(&self, put: impl AsyncFn() -> Result<()>) -> Result<()> {
         let CacheConfig {
             store,
@@ -332,7 +330,7 @@ impl<'a> ModelWriter<'a> {
                     }
                     let quota = StorageQuota {
                         needed: self.needed,
-                        // Some browsers do not tell the truth, lest a page know them by it.
+                        // Some browsers report a made-up quota, against fingerprinting: enough free space cannot be true here.
                         available: store.available().await.filter(|bytes| *bytes < self.needed),
                     };
                     return Err(full(error, &key.model, quota));
@@ -342,17 +340,20 @@ impl<'a> ModelWriter<'a> {
         }
     }
 
+    /// Stores the chunk in the builder if it is full, or `rest` is true.
     async fn flush(&mut self, rest: bool) -> Result<()> {
         let Some(chunk) = self.builder.take(rest) else {
             return Ok(());
         };
         let Some((name, file)) = &self.current else {
-            return Err(Error::internal("bytes came before their file"));
+            return Err(Error::internal(
+                "bytes were written before a file was begun",
+            ));
         };
         let key = self
             .cache
             .key
-            .chunk(&self.partial.writing, name, file.chunks.len());
+            .chunk(&self.partial.write_id, name, file.chunks.len());
         let digest = std::mem::take(&mut self.hasher).finalize();
         let size = chunk.len() as u64;
         self.put_with(async || self.cache.store.put(&key, chunk.clone()).await)
@@ -365,8 +366,9 @@ impl<'a> ModelWriter<'a> {
     }
 }
 
-async fn remove(store: &dyn Store, key: &ModelKey, writing: &str) -> Result<()> {
-    for chunk in store.keys(&key.chunks(writing)).await? {
+/// Deletes all chunks that were written under an id.
+async fn remove(store: &dyn Store, key: &ModelKey, write_id: &str) -> Result<()> {
+    for chunk in store.keys(&key.chunks(write_id)).await? {
         store.delete(&chunk).await?;
     }
     Ok(())
@@ -375,11 +377,11 @@ async fn remove(store: &dyn Store, key: &ModelKey, writing: &str) -> Result<()> 
 fn full(error: Error, model: &str, quota: StorageQuota) -> Error {
     let mb = |bytes: u64| bytes.div_ceil(1_000_000);
     let available = match quota.available {
-        Some(bytes) => format!("{} MB are left", mb(bytes)),
-        None => "nobody knows how much is left".into(),
+        Some(bytes) => format!("{} MB are free", mb(bytes)),
+        None => "the free space is unknown".into(),
     };
     let needed = match quota.needed {
-        0 => "more than there is".into(),
+        0 => "more space than is free".into(),
         bytes => format!("{} MB", mb(bytes)),
     };
     let message = format!(
@@ -409,7 +411,7 @@ impl Sink for ModelWriter<'_> {
     }
 
     fn expected_size(&mut self, bytes: u64) {
-        // For the error where there is no room.
+        // Reported in the error if the store is full.
         self.needed = bytes.saturating_add(records::sum(&self.partial.files));
     }
 
@@ -420,7 +422,9 @@ impl Sink for ModelWriter<'_> {
     async fn checkpoint(&mut self, source: &str, at: ResumePoint) -> Result<()> {
         self.flush(true).await?;
         let Some((target, stored)) = self.current.clone() else {
-            return Err(Error::internal("bytes came before their file"));
+            return Err(Error::internal(
+                "bytes were written before a file was begun",
+            ));
         };
         let hash = at.state.hash.unwrap_or_default();
         let tensor_hash = at.tensor_hash.unwrap_or_default();

@@ -42,7 +42,7 @@ impl SentenceTransformerConfig {
             Some(file) => Pooling::from_json(file, &files.required(file).await?)?,
             None => Pooling::Mean,
         };
-        let positions = encoder.max_positions();
+        let [_, positions] = encoder.sizes();
         let (max_tokens, lowercase) = match files.optional(SENTENCE).await? {
             Some(json) => SentenceConfig::from_json(&json)?.limits(positions),
             None => (positions, false),

@@ -57,7 +57,7 @@ impl Pretrained for TextEmbedder {
             tokenizer,
             pooling: config.pooling,
             normalize: config.normalize,
-            dimensions: config.encoder.dimensions(),
+            dimensions: config.encoder.sizes()[0],
             max_tokens: config.max_tokens,
         }
     }

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { filesOf, golden } from '../package/support/models.mjs';
 import { parse, write } from '../package/support/safetensors.mjs';
+import { kindOf } from '../package/support/store-keys.mjs';
 import { startHub } from './hub.mjs';
 
 export const MODEL = 'test/bert-tiny-mean';
@@ -490,7 +491,7 @@ export async function check(
     if (first.error) {
       assert.equal(first.error.name, 'PilotlightError', story);
       if (says) assert.match(first.error.message, says, story);
-      const left = (await keys(hub.url)).filter((key) => key.includes('#manifest/'));
+      const left = (await keys(hub.url)).filter((key) => kindOf(key) === 'manifest');
       assert.deepEqual(left, [], `${story}, and left what can be read`);
     } else {
       near(first.vectors, story);

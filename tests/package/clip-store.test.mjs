@@ -6,6 +6,7 @@ import { startHub } from '../hub/hub.mjs';
 import { picture } from './support/clip.mjs';
 import { mapStore } from './support/map-store.mjs';
 import { parse } from './support/safetensors.mjs';
+import { keysOf, kindOf } from './support/store-keys.mjs';
 import {
   A,
   B,
@@ -41,22 +42,19 @@ function limited(store, most) {
 /** A program that starts anew on the same rows; its first load sweeps. */
 const reopened = ({ rows, ...store }) => ({ ...store });
 
-/** Chunks that nothing leads to, and references to what is not there. */
-async function orphans({ rows }) {
-  const text = (bytes) => new TextDecoder().decode(bytes);
-  const writings = [...rows]
-    .filter(([key]) => /#(manifest|partial)\//.test(key))
-    .map(([, bytes]) => /"writing":"([^"]+)"/.exec(text(bytes))[1]);
-  const chunks = [...rows.keys()].filter(
-    (key) => key.includes('#chunk/') && !writings.some((writing) => key.includes(`#chunk/${writing}/`)),
+/** Chunks that belong to no row, and references to models that are not stored. */
+async function orphans(store) {
+  const text = (key) => new TextDecoder().decode(store.rows.get(key));
+  const models = [...keysOf(store, 'manifest'), ...keysOf(store, 'partial')];
+  const ids = models.map((key) => /"writing":"([^"]+)"/.exec(text(key))[1]);
+  const chunks = [...keysOf(store, 'chunk'), ...keysOf(store, 'head')].filter(
+    (key) => !ids.some((id) => key.includes(`#chunk/${id}/`)),
   );
-  const references = [...rows]
-    .filter(([key]) => key.includes('#ref/'))
-    .filter(([key, bytes]) => {
-      const commit = /"commit":"([^"]+)"/.exec(text(bytes))[1];
-      return !rows.has(`${key.replace('#ref/', '#manifest/').replace(/[^/]+$/, '')}${commit}`);
-    });
-  return [...chunks, ...references.map(([key]) => key)];
+  const references = keysOf(store, 'ref').filter((key) => {
+    const commit = /"commit":"([^"]+)"/.exec(text(key))[1];
+    return !store.rows.has(`${key.replace('#ref/', '#manifest/').replace(/[^/]+$/, '')}${commit}`);
+  });
+  return [...chunks, ...references];
 }
 
 describe('a full store', () => {
@@ -201,7 +199,7 @@ describe('a program that ends', () => {
         const answer = await load(TINY, cut).catch((error) => error);
         const ended = cut.ended();
         for (const { whole, key } of await models.list({ store: reopened(store) }))
-          assert.equal(whole, key.includes('#manifest/'));
+          assert.equal(whole, kindOf(key) === 'manifest');
         assert.deepEqual(await load(TINY, reopened(store)), expected, `after ${writes} writes: ${answer.message}`);
         assert.deepEqual(await load(TINY, reopened(store)), expected);
         await settle(1);
@@ -246,9 +244,7 @@ test('a tower with a damaged chunk is fetched again alone', async () => {
     const store = mapStore();
     const expected = await load(A, store);
     const all = weightBytes();
-    const chunk = [...store.rows.keys()].find(
-      (key) => key.includes('#chunk/') && key.includes(`-${tower}`) && key.includes('.safetensors'),
-    );
+    const chunk = keysOf(store, 'chunk').find((key) => key.includes(`-${tower}`) && key.includes('.safetensors'));
     store.rows.get(chunk)[9] ^= 1;
     hub.requests.length = 0;
     assert.deepEqual(await load(A, store), expected);

@@ -4,6 +4,7 @@ import { TextEmbedder } from 'pilotlight';
 import { startHub } from '../hub/hub.mjs';
 import { mapStore } from './support/map-store.mjs';
 import { HUB_MODELS } from './support/models.mjs';
+import { keysOf } from './support/store-keys.mjs';
 
 let hub;
 before(async () => (hub = await startHub({ models: HUB_MODELS, port: 0 })));
@@ -70,13 +71,16 @@ test('f32 and q8 of one model lie side by side', async () => {
   assert.deepEqual((await visit('test/bert-tiny-mean', { store, dtype: 'f32' })).data, f32.data);
 });
 
-for (const part of ['#manifest', '#chunk/']) {
-  test(`a store with a cut ${part} row is noticed, and the model is fetched again`, async () => {
+for (const kind of ['manifest', 'chunk']) {
+  test(`a store with a cut ${kind} is noticed, and the model is fetched again`, async () => {
     const store = mapStore();
     const first = await visit('test/bert-tiny-mean', { store });
-    const damaged = [...store.rows].filter(([key]) => key.includes(part));
+    const damaged = keysOf(store, kind);
     assert.ok(damaged.length > 0);
-    for (const [key, bytes] of damaged) store.rows.set(key, bytes.subarray(0, bytes.length >> 1));
+    for (const key of damaged) {
+      const bytes = store.rows.get(key);
+      store.rows.set(key, bytes.subarray(0, bytes.length >> 1));
+    }
     hub.requests.length = 0;
     const second = await visit('test/bert-tiny-mean', { store });
     assert.ok(weightRequests() > 0);

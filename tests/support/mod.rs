@@ -17,6 +17,9 @@ use pilotlight::{
 use pollster::block_on;
 use serde_json::json;
 use sha2::Digest as _;
+use store_keys::keys_of;
+
+pub mod store_keys;
 
 pub type Files = BTreeMap<String, Vec<u8>>;
 
@@ -287,13 +290,12 @@ pub fn vector(embedder: &TextEmbedder) -> Vec<f32> {
     values
 }
 
-/// Everything that makes the model in the store, without what differs from writing to writing.
+/// The bytes of the packed weights file in the store.
 pub fn packed(store: &MemoryStore, dtype: Dtype) -> Vec<u8> {
-    let name = format!("pilotlight-{}.safetensors/", dtype.name());
-    let keys = block_on(store.keys("")).unwrap();
-    let mut chunks: Vec<_> = keys
-        .iter()
-        .filter_map(|key| Some((key.split_once(&name)?.1.parse::<usize>().unwrap(), key)))
+    let file = format!("/pilotlight-{}.safetensors/", dtype.name());
+    let mut chunks: Vec<(usize, String)> = keys_of(store, "chunk")
+        .into_iter()
+        .filter_map(|key| Some((key.split_once(&file)?.1.parse().unwrap(), key)))
         .collect();
     chunks.sort();
     let bytes = chunks

@@ -100,7 +100,10 @@ impl<'a> Loading<'a, '_> {
         device: &Device,
     ) -> Result<Tensors> {
         let packed = &shard.packed;
-        let begun = self.writer.as_ref().and_then(|writer| writer.begun(packed));
+        let begun = self
+            .writer
+            .as_ref()
+            .and_then(|writer| writer.stored_files(packed));
         let Some(begun) = begun else {
             let there = self.open(&shard.file, FRONT).await?;
             return self

@@ -1,0 +1,8 @@
+/** The kind of entry that a key stands for, as `src/store/key.rs` names it: ref, manifest, partial, used, chunk or head. */
+export function kindOf(key) {
+  const kind = /#(\w+)/.exec(key)?.[1];
+  return kind === 'chunk' && key.endsWith('/head') ? 'head' : kind;
+}
+
+/** The keys of all entries of one kind in a `mapStore()`. */
+export const keysOf = ({ rows }, kind) => [...rows.keys()].filter((key) => kindOf(key) === kind);
