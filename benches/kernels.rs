@@ -1,5 +1,5 @@
-//! Times the kernels alone, in WebAssembly: linear layers and convolutions of any shape, and the bare loops that are their
-//! ceiling, as is one that does nothing but read for a search.
+//! Times the kernels alone, in WebAssembly: linear layers and convolutions of any shape, and bare loops that are the upper bound of
+//! their speed, such as one that only reads memory for a search.
 //!
 //! `benches/kernels.mjs`, `benches/digits.mjs` and `benches/search.mjs` build it, run it in Chromium and print tables,
 //! `benches/bounds.mjs` in Node.
@@ -9,18 +9,13 @@
 use pilotlight::{Activation, Dtype, Linear, cpu};
 use pilotlight_kernels::layout::packed_f32_shape;
 use pilotlight_kernels::scan::{dots_f32, dots_q8};
+use pilotlight_kernels::testing::Random;
 use pilotlight_kernels::{Window, attention, conv2d};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// Reproducible values between -1 and 1. *Source*: Marsaglia, "Xorshift RNGs", 2003.
-fn values(count: usize, mut seed: u32) -> Vec<f32> {
-    let mut next = || {
-        seed ^= seed << 13;
-        seed ^= seed >> 17;
-        seed ^= seed << 5;
-        (seed >> 8) as f32 / (1 << 23) as f32 - 1.0
-    };
-    (0..count).map(|_| next()).collect()
+/// Random values from -1 to 1, the same for the same seed.
+fn values(count: usize, seed: u32) -> Vec<f32> {
+    Random::new(seed).values(count)
 }
 
 /// A linear layer with its input.
@@ -43,7 +38,7 @@ impl LinearBench {
         })
     }
 
-    /// Computes the output so many times.
+    /// Computes the output `repeats` times.
     pub fn run(&self, repeats: usize, gelu: bool) {
         let activation = if gelu {
             Activation::Gelu
@@ -79,7 +74,7 @@ impl ConvBench {
         }
     }
 
-    /// Computes the output so many times.
+    /// Computes the output `repeats` times.
     pub fn run(&mut self, repeats: usize) {
         let window = Window {
             size: 3,
@@ -118,7 +113,7 @@ impl AttentionBench {
         }
     }
 
-    /// Computes the output so many times.
+    /// Computes the output `repeats` times.
     pub fn run(&mut self, repeats: usize) {
         let rows = (self.y.len() / self.width) as u32;
         for _ in 0..repeats {
@@ -141,7 +136,7 @@ impl AttentionBench {
 /// One query against rows of f32 or int8.
 #[wasm_bindgen]
 pub struct SearchBench {
-    /// Of each type, and none of the one that is not measured.
+    /// The rows of each type; empty for the type that is not measured.
     rows: (Vec<f32>, Vec<i8>),
     query: (Vec<f32>, Vec<i16>),
     factors: Vec<f32>,
@@ -180,7 +175,7 @@ impl SearchBench {
     }
 }
 
-/// Bytes that are read once and added up, and nothing else: as fast as rows can come.
+/// Reads bytes once and adds them up, which is the upper bound of the speed of a search.
 #[wasm_bindgen]
 pub struct BareRead {
     bytes: Vec<[i32; 32]>,
@@ -188,7 +183,7 @@ pub struct BareRead {
 
 #[wasm_bindgen]
 impl BareRead {
-    /// So many bytes, rounded down to 128.
+    /// Allocates `bytes` bytes, rounded down to a multiple of 128.
     #[wasm_bindgen(constructor)]
     pub fn new(bytes: usize) -> Self {
         let vectors = |i: usize| [i as i32; 32];
@@ -197,7 +192,7 @@ impl BareRead {
         }
     }
 
-    /// Reads them all.
+    /// Reads all bytes.
     pub fn run(&self) -> i32 {
         let mut sums = [0; 32];
         for bytes in &self.bytes {
@@ -217,7 +212,7 @@ mod bare {
 
     const ROWS: usize = 3;
 
-    /// Packed weights and activations as the kernels have them, and nothing but the integer products done with them.
+    /// Multiplies packed weights and activations in the layout of the kernels, without quantizing or scaling.
     #[wasm_bindgen]
     pub struct BareLoop {
         /// `[n / 8, k / 8, 16]`
@@ -246,12 +241,12 @@ mod bare {
             }
         }
 
-        /// One product and sum of 32 bits after the other.
+        /// Adds each product in 32 bits.
         pub fn dot(&mut self, repeats: usize) {
             self.each(repeats, |w, a| dots(w, a));
         }
 
-        /// By sums of 16 bits.
+        /// Adds products in 16 bits first.
         pub fn pairs(&mut self, repeats: usize) {
             self.each(repeats, |w, a| pairs(w, a));
         }
@@ -276,7 +271,7 @@ mod bare {
         }
     }
 
-    /// Multiply-adds of vectors in registers alone, as many at a time as the f32 kernels have under way.
+    /// Computes multiply-adds of vectors in registers only, with as many independent sums as the f32 kernels have.
     #[wasm_bindgen(js_name = bareMadd)]
     #[target_feature(enable = "relaxed-simd")]
     pub fn bare_madd(steps: usize) -> f32 {
@@ -290,7 +285,7 @@ mod bare {
         sums.iter().map(|sum| f32x4_extract_lane::<0>(*sum)).sum()
     }
 
-    /// Vectors of sums in [`bare_madd`].
+    /// The number of vectors of sums in [`bare_madd`].
     const BARE_SUMS: usize = 12;
 
     fn quarters(w: &[i32; 16]) -> [v128; 4] {

@@ -1,4 +1,4 @@
-//! Which backend runs a model, and whether it can be trusted here.
+//! The backends that run models: the CPU, and a GPU that is tested before its use.
 
 #[cfg(feature = "webgpu")]
 mod gpu;
@@ -17,12 +17,12 @@ use crate::error::Result;
 #[cfg(all(target_arch = "wasm32", not(feature = "webgpu")))]
 use crate::error::{Error, ErrorKind};
 
-/// The CPU, by burn's Flex backend and our SIMD kernels.
+/// The CPU as a device: burn's Flex backend with the SIMD kernels of this crate.
 pub fn cpu() -> Device {
     Device::flex()
 }
 
-/// Where a model runs.
+/// The backend that runs a model.
 #[cfg(target_arch = "wasm32")]
 pub(crate) enum Backend {
     Cpu,
@@ -32,7 +32,9 @@ pub(crate) enum Backend {
 
 #[cfg(target_arch = "wasm32")]
 impl Backend {
-    /// *Errors*: `BackendUnavailable` where the GPU is wanted and there is none, or none in this build.
+    /// Opens the GPU if `webgpu` is true.
+    ///
+    /// *Errors*: `BackendUnavailable` if there is no GPU, or if this build has no WebGPU backend.
     pub async fn open(webgpu: bool) -> Result<Self> {
         if !webgpu {
             return Ok(Self::Cpu);
@@ -54,7 +56,9 @@ impl Backend {
         }
     }
 
-    /// Whether all went well so far: a GPU reports what fails only after the values were read back.
+    /// Checks that no operation failed so far. A GPU reports failures late, so this must be called after values were read back.
+    ///
+    /// *Errors*: those of `Gpu::check`.
     pub fn check(&self) -> Result<()> {
         match self {
             Self::Cpu => Ok(()),

@@ -1,14 +1,18 @@
 //! Small models that run where the user is: Rust, natively or compiled to WebAssembly, with a CPU and a WebGPU backend.
 //!
-//! The crate's parts lie one above the other, and each knows only what is below it:
+//! The modules form layers. From top to bottom, each uses only the ones below it (`tests/layers.rs` checks this):
 //!
-//! * `web` – the surface for JavaScript: conversions only.
-//! * `tasks` – what a user asks for: [`TextEmbedder`], [`ImageTextEmbedder`], [`VectorIndex`], [`DigitGenerator`].
-//! * `models` – one file per model, written once on burn's `Tensor`.
-//! * `ops` – the hot operations: a plain body, SIMD kernels for the CPU, WGSL kernels for the GPU.
-//! * `text` and `image` – tokenizing; decoding and resizing.
-//! * `weights` – safetensors read as a stream, cast or quantized a block of rows at a time.
-//! * `hub` and `store` – where bytes come from ([`Host`]) and where they stay ([`Store`]).
+//! * `bindings`: the JavaScript API, which only converts arguments, results and errors.
+//! * `tasks`: what users call: [`TextEmbedder`], [`ImageTextEmbedder`], [`DigitGenerator`], [`DigitClassifier`].
+//! * `index`: the [`VectorIndex`].
+//! * `models` and `store`: the networks, written once on burn's `Tensor`; what is kept between sessions ([`Store`]).
+//! * `weights`: safetensors read as a stream, cast or quantized a block of rows at a time.
+//! * `hub` and `device`: where files are downloaded from ([`Host`]); the CPU and the GPU.
+//! * `ops`, `text` and `image`: operations with kernels for CPU and GPU; tokenizing; decoding and resizing.
+//! * `scheduler`, `memory` and `interop`: yielding and cancelling ([`Scheduler`]); fallible allocation; JavaScript values.
+//! * `error`: [`Error`] and its kinds.
+//!
+//! The kernels for the CPU are a crate of their own, `pilotlight-kernels`.
 //!
 //! A native program loads a model from a folder:
 //!
@@ -33,6 +37,9 @@ mod error;
 mod hub;
 mod image;
 mod index;
+#[cfg(target_arch = "wasm32")]
+mod interop;
+mod memory;
 mod models;
 mod ops;
 mod scheduler;

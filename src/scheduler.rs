@@ -1,4 +1,4 @@
-//! How long work stays polite: it stops where the caller cancelled, lets others run now and then, and waits.
+//! Cooperative scheduling of long work: yielding, sleeping and cancellation.
 
 use std::time::Duration;
 
@@ -6,17 +6,21 @@ use async_trait::async_trait;
 
 use crate::error::Result;
 
-/// Called between layers, batches and row blocks of long work, and where something must be waited for.
+/// Lets long work yield and be cancelled. It is called between layers, batches and blocks of rows, and to wait for a duration.
 #[async_trait(?Send)]
 pub trait Scheduler {
-    /// Returns `Aborted` once the caller has cancelled; may give the thread to others for a moment.
+    /// Checks for cancellation, and may run other tasks of the thread before it returns.
+    ///
+    /// *Errors*: `Aborted` once the caller has cancelled.
     async fn yield_now(&self) -> Result<()>;
 
-    /// Waits, and returns `Aborted` as soon as the caller cancels.
+    /// Waits for a duration.
+    ///
+    /// *Errors*: `Aborted` as soon as the caller cancels.
     async fn sleep(&self, duration: Duration) -> Result<()>;
 }
 
-/// For callers that neither cancel nor share their thread.
+/// A scheduler for callers that neither cancel nor share their thread: it never yields, and blocks the thread to sleep.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoYield;
 

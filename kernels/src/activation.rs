@@ -1,9 +1,9 @@
 //! Activation functions that a linear layer applies to its output.
 
-/// What a linear layer does to its output before it is written.
+/// The function that a layer applies to its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
-    /// Nothing.
+    /// The identity.
     Identity,
     /// `x · Φ(x)` by the error function. *Source*: Hendrycks & Gimpel, "Gaussian Error Linear Units", 2016.
     Gelu,
@@ -17,8 +17,8 @@ pub enum Activation {
     Relu,
 }
 
-/// √(2/π) and the cubic coefficient of the tanh form.
+/// The constants of the tanh form of GELU: √(2/π) and the cubic coefficient.
 pub const GELU_TANH: (f32, f32) = (0.797_884_6, 0.044_715);
 
-/// The factor of the quick form.
+/// The factor of the quick form of GELU.
 pub const QUICK_GELU: f32 = 1.702;

@@ -1,4 +1,4 @@
-//! Self-attention of one sequence and head at a time, with scores that stay in cache.
+//! Self-attention, one sequence and head at a time, so that the scores stay in cache.
 
 use std::cell::RefCell;
 
@@ -7,11 +7,11 @@ use super::matmul_f32::{Rows, product, store};
 use super::simd::{F32x4, kernel};
 use crate::layout::PANEL;
 
-/// Queries whose scores are held at a time: whole tiles of 4 and of 6.
+/// Queries whose scores are computed at a time: a multiple of the tiles of 4 and of 6 rows.
 const BLOCK: usize = 24;
 
-/// Each sequence attends to itself; `offsets` has the first row of each, and the number of rows at its end. `causal`: a row
-/// attends to none after it.
+/// Scaled dot-product self-attention of each sequence. `offsets` has the first row of each sequence, followed by the total number of
+/// rows. If `causal`, a row attends to none after it.
 ///
 /// *Shapes*: `query`, `key`, `value`, `out`: `[t, heads * d]`.
 pub fn attention(
@@ -44,16 +44,16 @@ pub fn attention(
     });
 }
 
-/// Buffers that are kept from call to call.
+/// Buffers that are reused by later calls.
 #[derive(Default)]
 struct Scratch {
-    /// Of one head, `[⌈t / 8⌉, d, 8]`: keys packed as weights with an output for each.
+    /// The keys of one head, `[⌈t / 8⌉, d, 8]`, packed as weights with an output for each key.
     keys: Vec<f32>,
-    /// Of one head, `[⌈d / 8⌉, t, 8]`: values packed as weights with an input for each.
+    /// The values of one head, `[⌈d / 8⌉, t, 8]`, packed as weights with an input for each row.
     values: Vec<f32>,
-    /// `[BLOCK, t]`, rows padded to whole panels.
+    /// The scores of a block of queries, `[BLOCK, t]`, with rows padded to whole panels.
     scores: Vec<f32>,
-    /// One over each query's sum of exponentials.
+    /// The inverse of each query's sum of exponentials.
     inverses: [f32; BLOCK],
 }
 
@@ -95,7 +95,7 @@ impl Scratch {
         }
     }
 
-    /// Transposes the keys of a head; those behind the last are zeros.
+    /// Transposes the keys of a head. Padding after the last key is zero.
     fn pack_keys(
         &mut self,
         key: &[f32],
@@ -130,14 +130,14 @@ impl Scratch {
         let t = value.len() / width;
         for (row, value) in value.chunks_exact(width).enumerate() {
             for (panel, x) in value[columns.clone()].chunks(PANEL).enumerate() {
-                // What stands behind the real columns of the last panel is computed with and thrown away.
+                // Padding of the last panel is computed and then dropped.
                 self.values[(panel * t + row) * PANEL..][..x.len()].copy_from_slice(x);
             }
         }
     }
 
     kernel! {
-        /// Up to `BLOCK` queries of one head. `first`: the index of the first one, where none sees what is after it.
+        /// Computes up to `BLOCK` queries of one head. `first` is the index of the first query if attention is causal.
         fn block(&mut self, query: &[f32], out: &mut [f32], width: usize, t: usize, d: usize, first: Option<usize>) {
             let padded = t.next_multiple_of(PANEL);
             let queries = Rows {
@@ -192,7 +192,7 @@ kernel! {
             e.store(chunk);
             sum = sum.add(e);
         }
-        // A padded score is e to the power of -87, and no sum of numbers of which one is 1 notices that.
+        // A padded score contributes e⁻⁸⁷, which is lost in a sum of which one term is 1.
         sum.sum()
     }
 }

@@ -1,33 +1,33 @@
-//! 2-D convolution with channels last: a matrix product whose rows are windows of the padded picture, read where they lie.
+//! 2-D convolution with channels last: a matrix product whose rows are windows of the padded image, which are read in place.
 
 use super::matmul_f32::{of_panel, store};
 use super::simd::{F32x4, kernel, mul_add};
 use crate::layout::PANEL;
 
-/// Pixels in one register tile, as many as the matrix product has rows.
+/// Pixels in one register tile, as many as the rows in a tile of the matrix product.
 const PIXELS: usize = super::matmul_f32::ROWS;
 
-/// A square window, how far it moves, and how many zeros surround the picture.
+/// The window of a convolution, which is square.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Rows and columns of the window.
+    /// The number of rows and of columns of the window.
     pub size: usize,
-    /// Pixels from one window to the next.
+    /// The distance from one window to the next in pixels.
     pub stride: usize,
-    /// Zeros at each edge.
+    /// The number of zeros at each edge of the image.
     pub padding: usize,
 }
 
 impl Window {
-    /// Pixels of the result along an edge of `length` pixels.
+    /// The length of an edge of the result, where the input has `length` pixels.
     pub fn outputs(&self, length: usize) -> usize {
         (length + 2 * self.padding + self.stride).saturating_sub(self.size) / self.stride
     }
 }
 
-/// `y = x ∗ weight + bias`.
+/// Computes the convolution `y = x ∗ weight + bias`.
 ///
-/// *Shapes*: `x: [b, h, w, c]` as `dims` says, `weight: [⌈n / 8⌉, size · size · c, 8]` with inputs by row, column and channel,
+/// *Shapes*: `x: [b, h, w, c]` with the sizes of `dims`, `weight: [⌈n / 8⌉, size · size · c, 8]` with inputs by row, column and channel,
 /// `bias: [n]`, `y: [b, h', w', n]`.
 pub fn conv2d(
     x: &[f32],
@@ -46,11 +46,11 @@ pub fn conv2d(
         padded = pad(x, dims, window.padding);
         &padded
     };
-    // Where each output's window begins.
+    // The offset at which the window of each output begins.
     let mut starts = Vec::with_capacity(y.len() / bias.len().max(1));
-    for picture in 0..b {
+    for image in 0..b {
         for row in 0..window.outputs(h) {
-            let first = (picture * high + row * window.stride) * wide;
+            let first = (image * high + row * window.stride) * wide;
             let columns = 0..window.outputs(w);
             starts.extend(columns.map(|column| (first + column * window.stride) * c));
         }
@@ -68,14 +68,14 @@ fn pad(x: &[f32], [b, h, w, c]: [usize; 4], padding: usize) -> Vec<f32> {
     let (wide, high) = ((w + 2 * padding) * c, h + 2 * padding);
     let mut padded = vec![0.0; b * high * wide];
     for (index, row) in x.chunks_exact((w * c).max(1)).enumerate() {
-        let (picture, row_of) = (index / h, index % h);
-        let at = (picture * high + row_of + padding) * wide + padding * c;
+        let (image, row_of) = (index / h, index % h);
+        let at = (image * high + row_of + padding) * wide + padding * c;
         padded[at..at + w * c].copy_from_slice(row);
     }
     padded
 }
 
-/// How a window lies in the padded picture: so many rows of `row` values, `stride` apart.
+/// The position of a window in the padded image: rows of `row` values each, `stride` values apart.
 #[derive(Clone, Copy)]
 struct Windows<'a> {
     x: &'a [f32],
@@ -118,7 +118,7 @@ kernel! {
         }
     }
 
-    /// Some pixels by one panel of outputs. Each is summed in the same order, whatever the others are.
+    /// Computes some pixels of one panel of outputs. Each is summed in the same order, so that it does not depend on the other pixels.
     fn tile<const M: usize>(
         windows: Windows,
         starts: &[usize],

@@ -1,5 +1,7 @@
-//! Rows of a quantized table.
+//! Looking up rows of an int8 table.
 
+/// Looks up and dequantizes a row for each id.
+///
 /// *Shapes*: `table: [v, quads]` of four int8 in an i32, `scale: [v]`, `ids: [t]` below `v`, `y: [t, dimensions]`.
 pub fn embedding_q8(
     table: &[i32],

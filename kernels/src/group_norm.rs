@@ -1,15 +1,15 @@
-//! Group norm with channels last, with the scale and shift that a condition asks for, and an activation.
+//! Group norm with channels last, with gain and offset for each image, followed by an activation.
 
 use super::math::activate;
 use super::simd::{F32x4, kernel, mul_add};
 use crate::activation::Activation;
 
-/// Vectors that are activated together.
+/// Vectors to which the activation is applied together.
 const BLOCK: usize = 8;
 
-/// `y = activation(norm(x) * gain + offset)`, the norm over the pixels and channels of each group.
+/// Computes `y = activation(norm(x) * gain + offset)`, the norm being over the pixels and channels of each group.
 ///
-/// *Shapes*: `x`, `y: [b, pixels, c]`, `gain`, `offset: [b, c]`, or `[1, c]` for the same in all; `groups` divides `c`.
+/// *Shapes*: `x`, `y: [b, pixels, c]`, `gain`, `offset: [b, c]`, or `[1, c]` for the same in all images; `groups` divides `c`.
 pub fn group_norm(
     x: &[f32],
     [pixels, c]: [usize; 2],
@@ -20,16 +20,16 @@ pub fn group_norm(
     activation: Activation,
     y: &mut [f32],
 ) {
-    let pictures = x
+    let images = x
         .chunks_exact((pixels * c).max(1))
         .zip(y.chunks_exact_mut((pixels * c).max(1)));
     let rows = gain.len() / c.max(1);
-    for (picture, (x, y)) in pictures.enumerate() {
-        let row = picture.min(rows - 1) * c..(picture.min(rows - 1) + 1) * c;
+    for (image, (x, y)) in images.enumerate() {
+        let row = image.min(rows - 1) * c..(image.min(rows - 1) + 1) * c;
         let (gain, offset) = (&gain[row.clone()], &offset[row]);
         let count = (pixels * c / groups) as f32;
         let mean = of_groups(&channel_sums(x, &vec![0.0; c], false), groups, count);
-        // In a second pass over the centred values: the sum of squares alone loses digits where the mean is large.
+        // The variance takes a second pass over the centred values: a plain sum of squares loses digits if the mean is large.
         let variance = of_groups(&channel_sums(x, &mean, true), groups, count);
         let factor: Vec<f32> = (variance.iter().zip(gain))
             .map(|(variance, gain)| gain / (variance + epsilon).sqrt())
@@ -38,7 +38,7 @@ pub fn group_norm(
     }
 }
 
-/// The mean over each group, given sums over channels; one for each channel.
+/// Computes the mean of each group from the sums of its channels, and returns it for each channel.
 fn of_groups(sums: &[f32], groups: usize, count: f32) -> Vec<f32> {
     let width = sums.len() / groups;
     let means = sums.chunks_exact(width.max(1)).flat_map(|group| {
@@ -49,7 +49,7 @@ fn of_groups(sums: &[f32], groups: usize, count: f32) -> Vec<f32> {
 }
 
 kernel! {
-    /// Sums over pixels of each channel's values minus `centre`, or of their squares.
+    /// Sums the values of each channel minus `centre`, or their squares, over the pixels.
     fn channel_sums(x: &[f32], centre: &[f32], squares: bool) -> Vec<f32> {
         let mut sums = vec![0.0; centre.len()];
         for x in x.chunks_exact(centre.len()) {

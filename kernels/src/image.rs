@@ -1,18 +1,18 @@
-//! Pictures of 8 bits: resampling in fixed point, laying on white, and normalizing.
+//! Operations on images of 8 bits: resampling in fixed point, compositing on white, and normalizing.
 
-/// Bits behind the point of a resampling weight: 32, less 8 of a pixel and 2 for sums over 1.
+/// Fractional bits of a resampling weight: 32, less 8 for a pixel and 2 for sums above 1.
 pub const FRACTION: u32 = 32 - 8 - 2;
 
-/// Which neighbouring pixels make an output pixel, and how much of each.
+/// The neighbouring input pixels of an output pixel, with their weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taps {
-    /// Of the neighbours, the first.
+    /// The index of the first neighbour.
     pub first: usize,
-    /// One for each neighbour, with [`FRACTION`] bits behind the point.
+    /// A weight for each neighbour, with [`FRACTION`] fractional bits.
     pub weights: Vec<i32>,
 }
 
-/// Each output is a weighted sum of pixels of one row.
+/// Resamples a row: each output is a weighted sum of its pixels.
 pub fn resample_row(row: &[[u8; 3]], outputs: &[Taps], to: &mut [[u8; 3]]) {
     for (Taps { first, weights }, to) in outputs.iter().zip(to) {
         let mut sums = [HALF; 3];
@@ -25,7 +25,7 @@ pub fn resample_row(row: &[[u8; 3]], outputs: &[Taps], to: &mut [[u8; 3]]) {
     }
 }
 
-/// A row is the weighted sum of rows that lie one after the other, `to.len()` values each.
+/// Resamples along columns: a row of the result is the weighted sum of consecutive rows of `to.len()` values each.
 pub fn resample_column(rows: &[u8], weights: &[i32], sums: &mut Vec<i32>, to: &mut [u8]) {
     sums.clear();
     sums.resize(to.len(), HALF);
@@ -45,7 +45,7 @@ fn rounded(sum: i32) -> u8 {
     (sum >> FRACTION).clamp(0, 255) as u8
 }
 
-/// Pixels with transparency as they look on white paper.
+/// Composites pixels with alpha on white.
 pub fn on_white(pixels: &[[u8; 4]], to: &mut [[u8; 3]]) {
     for (&[red, green, blue, alpha], to) in pixels.iter().zip(to) {
         let alpha = u32::from(alpha);
@@ -54,7 +54,7 @@ pub fn on_white(pixels: &[[u8; 4]], to: &mut [[u8; 3]]) {
     }
 }
 
-/// One value of each pixel, as the table has it.
+/// Maps one colour of each pixel by the table.
 pub fn look_up(pixels: &[[u8; 3]], colour: usize, table: &[f32; 256], to: &mut [f32]) {
     for (pixel, to) in pixels.iter().zip(to) {
         *to = table[usize::from(pixel[colour])];

@@ -1,27 +1,27 @@
-//! How weights lie in memory: outputs in panels, inputs in groups.
+//! The memory layout of packed weights: outputs in panels, inputs in groups.
 
-/// Outputs in one panel of packed weights.
+/// The number of outputs in a panel of packed weights.
 pub const PANEL: usize = 8;
 
-/// Shape of packed f32 weights for `n` outputs of `k` inputs: `[⌈n / 8⌉, k, 8]`.
+/// The shape of packed f32 weights for `n` outputs of `k` inputs: `[⌈n / 8⌉, k, 8]`.
 pub fn packed_f32_shape(n: usize, k: usize) -> [usize; 3] {
     [n.div_ceil(PANEL), k, PANEL]
 }
 
-/// Most inputs that int8 kernels quantize together, with one step and zero point.
+/// The largest number of inputs that int8 kernels quantize together, with one step and zero point.
 const MOST_IN_GROUP: usize = 384;
 
-/// How the inputs of an int8 layer are grouped: in groups of equal size, the last filled up with zeros.
+/// The grouping of the inputs of an int8 layer, in groups of equal size; the last is padded with zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Groups {
-    /// How many there are.
+    /// The number of groups.
     pub count: usize,
-    /// Quads of neighbouring inputs in each: whole sixteens of inputs.
+    /// Quads of neighbouring inputs in each group; its number of inputs is a multiple of sixteen.
     pub quads: usize,
 }
 
 impl Groups {
-    /// Of `k` inputs.
+    /// The grouping of `k` inputs.
     pub fn of(k: usize) -> Self {
         let count = k.div_ceil(MOST_IN_GROUP);
         let quads = k.div_ceil(count).next_multiple_of(16) / 4;
@@ -29,38 +29,38 @@ impl Groups {
     }
 }
 
-/// Shape of packed int8 weights for `n` outputs of `k` inputs: `[⌈n / 8⌉, quads, 8]` of four neighbouring inputs each.
+/// The shape of packed int8 weights for `n` outputs of `k` inputs: `[⌈n / 8⌉, quads, 8]` with four neighbouring inputs in each i32.
 pub fn packed_q8_shape(n: usize, k: usize) -> [usize; 3] {
     let groups = Groups::of(k);
     [n.div_ceil(PANEL), groups.count * groups.quads, PANEL]
 }
 
-/// Neighbouring inputs of an int4 layer that share a scale; their activations are quantized together too.
+/// The number of neighbouring inputs of an int4 layer that share a scale. Their activations are quantized together too.
 pub const Q4_GROUP: usize = 32;
 
-/// Shape of packed int4 weights for `n` outputs of `k` inputs: `[⌈n / 8⌉, 4⌈k / 32⌉, 8]` of eight neighbouring inputs each.
+/// The shape of packed int4 weights for `n` outputs of `k` inputs: `[⌈n / 8⌉, 4⌈k / 32⌉, 8]` with eight neighbouring inputs in each i32.
 pub fn packed_q4_shape(n: usize, k: usize) -> [usize; 3] {
     [n.div_ceil(PANEL), k.div_ceil(Q4_GROUP) * 4, PANEL]
 }
 
-/// Shape of an int4 layer's scales: `[⌈n / 8⌉, ⌈k / 32⌉, 4]` of two neighbouring outputs' each.
+/// The shape of the scales of an int4 layer: `[⌈n / 8⌉, ⌈k / 32⌉, 4]` with those of two neighbouring outputs in each i32.
 pub fn q4_scale_shape(n: usize, k: usize) -> [usize; 3] {
     [n.div_ceil(PANEL), k.div_ceil(Q4_GROUP), PANEL / 2]
 }
 
-/// Kernels that add 7-bit activations in 16 bits take four weights at a time: this is how much their positive ones may
-/// add up to, and their negative ones.
+/// The largest sum of the positive weights, and of the negative ones, among four whose products with 7-bit activations are added in 16
+/// bits.
 pub const MOST_OF_FOUR: i32 = i16::MAX as i32 / 127;
 
-/// The two fours that are added in 16 bits, of eight neighbouring inputs.
+/// The positions of the weights, among eight neighbouring inputs, whose products are added in 16 bits.
 pub const FOURS: [[usize; 4]; 2] = [[0, 1, 4, 5], [2, 3, 6, 7]];
 
-/// Shape of Σ w of each group of inputs and output: `[⌈n / 8⌉, groups, 8]`.
+/// The shape of the sums of weights of each group of inputs and output: `[⌈n / 8⌉, groups, 8]`.
 pub fn group_sums_shape(n: usize, k: usize) -> [usize; 3] {
     [n.div_ceil(PANEL), Groups::of(k).count, PANEL]
 }
 
-/// Σ w of each group of `k` inputs and output: what the zero point of a group is multiplied with.
+/// Sums the weights of each output over each group of the `k` inputs. The zero points of the groups are multiplied with these sums.
 ///
 /// *Shapes*: `packed` by [`packed_q8_shape`], result by [`group_sums_shape`].
 pub fn group_sums(packed: &[i32], k: usize) -> Vec<f32> {

@@ -1,6 +1,6 @@
-//! The kernels of Pilotlight: plain functions on slices, in WebAssembly SIMD or plain Rust.
+//! The CPU kernels of Pilotlight: functions on slices, in WebAssembly SIMD or plain Rust.
 //!
-//! A crate of their own, so that they are compiled to run fast and everything else to be small. The only `unsafe` is in [`simd`]:
+//! They are a crate of their own, because they are optimized for speed and everything else for size. The only `unsafe` code is in [`simd`]:
 //! loads and stores of vectors, and the instructions themselves.
 
 pub mod activation;
@@ -18,6 +18,7 @@ mod norm;
 pub mod pack;
 pub mod scan;
 mod simd;
+pub mod testing;
 mod upsample;
 
 pub use activation::Activation;
@@ -32,7 +33,7 @@ pub use norm::add_layer_norm;
 pub use simd::ACTIVATION_MAX;
 pub use upsample::upsample;
 
-/// The SIMD level of this build's kernels.
+/// The SIMD instructions that the kernels of this build use.
 pub const SIMD_LEVEL: &str = if cfg!(feature = "relaxed-simd") {
     "relaxed-simd"
 } else {

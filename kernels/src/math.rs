@@ -1,14 +1,14 @@
-//! Elementary functions on vectors: exp, erf, tanh, sigmoid, and the activations made of them.
+//! Elementary functions on vectors: exp, erf, tanh and sigmoid, and the activations built on them.
 
-// In the relaxed build a function with a target feature is no `Fn`; a closure around it is.
+// In the relaxed build a function has a target feature and is therefore no `Fn`, but a closure that calls it is.
 #![allow(clippy::redundant_closure)]
 
 use super::simd::{F32x4, ROUND, kernel, mul_add};
 use crate::activation::{Activation, GELU_TANH, QUICK_GELU};
 
-/// Coefficients of a polynomial, the highest power's first, behind a pointer that the compiler knows nothing of.
+/// The coefficients of a polynomial, that of the highest power first, behind a pointer that is opaque to the compiler.
 ///
-/// Engines make up to four instructions of a vector constant, each time that it is used, and one of a load.
+/// Engines compile each use of a vector constant to up to four instructions, and a load to one.
 struct Coefficients<const N: usize>([f32; N]);
 
 impl<const N: usize> Coefficients<N> {
@@ -18,7 +18,7 @@ impl<const N: usize> Coefficients<N> {
     }
 }
 
-/// Of `e^r` without its first two terms, then log₂ e and ln 2 in two parts, the first exact in few bits.
+/// The polynomial of `e^r` without its first two terms; then log₂ e, and ln 2 in two parts, of which the first has few bits.
 /// *Source*: Cephes `expf`.
 static EXP: Coefficients<9> = Coefficients([
     1.987_569_1e-4,
@@ -32,7 +32,7 @@ static EXP: Coefficients<9> = Coefficients([
     2.121_944_4e-4,
 ]);
 
-/// Of `erf(x) / x` in x²: numerator. *Source*: Eigen, `generic_fast_erf_float`.
+/// The numerator of `erf(x) / x`, a polynomial in x². *Source*: Eigen, `generic_fast_erf_float`.
 static ERF_NUMERATOR: Coefficients<7> = Coefficients([
     -2.726_142_3e-10,
     2.770_681_4e-8,
@@ -43,7 +43,7 @@ static ERF_NUMERATOR: Coefficients<7> = Coefficients([
     -1.609_603_3e-2,
 ]);
 
-/// And denominator.
+/// The denominator of `erf(x) / x`, a polynomial in x².
 static ERF_DENOMINATOR: Coefficients<5> = Coefficients([
     -1.456_607_2e-5,
     -2.133_740_6e-4,
@@ -61,13 +61,13 @@ kernel! {
         p
     }
 
-    /// `eˣ`; within 2 units in the last place from -87 to 88.7. Below that it stays at 1.6e-38, above at 3.4e38; NaN stays.
+    /// Computes `eˣ` within 2 units in the last place from -87 to 88.7. Below that the result is 1.6e-38, above it 3.4e38; NaN gives NaN.
     pub fn exp(x: F32x4) -> F32x4 {
         let [c0, c1, c2, c3, c4, c5, log2_e, ln2_high, ln2_low] = EXP.get();
         let within = x.min(F32x4::splat(88.722)).max(F32x4::splat(-87.0));
         let rounded = mul_add(within, F32x4::splat(*log2_e), F32x4::splat(ROUND));
         let n = rounded.sub(F32x4::splat(ROUND));
-        // x - n ln 2 keeps its digits where the first part of the product is exact.
+        // x - n ln 2 is accurate because the product with the first part of ln 2 is exact.
         let r = mul_add(n, F32x4::splat(*ln2_high), within);
         let r = mul_add(n, F32x4::splat(*ln2_low), r);
         let p = polynomial(&[*c0, *c1, *c2, *c3, *c4, *c5], r);
@@ -75,22 +75,22 @@ kernel! {
         y.or_nan_of(x)
     }
 
-    /// The error function, absolute error below 5e-7; NaN stays. From 4 on f32 has nothing but ±1.
+    /// Computes the error function with an absolute error below 5e-7; NaN gives NaN. From 4 on the result is ±1.
     pub fn erf(x: F32x4) -> F32x4 {
         let s = x.mul(x);
         let ratio = polynomial(ERF_NUMERATOR.get(), s).mul(x).div(polynomial(ERF_DENOMINATOR.get(), s));
-        // The approximation ends a unit in the last place below 1, which a GELU would multiply by its argument.
+        // The approximation ends one unit in the last place below 1, an error that GELU would multiply by its argument.
         ratio.or_where_at_least(s, 16.0, F32x4::splat(1.0).copysign(x))
     }
 
-    /// The hyperbolic tangent, absolute error below 5e-7; NaN stays.
+    /// Computes the hyperbolic tangent with an absolute error below 5e-7; NaN gives NaN.
     pub fn tanh(x: F32x4) -> F32x4 {
         let one = F32x4::splat(1.0);
         let e = exp(x.abs().mul(F32x4::splat(-2.0)));
         one.sub(e).div(one.add(e)).copysign(x)
     }
 
-    /// `1 / (1 + e⁻ˣ)`, relative error below 1e-6 from -87 on; NaN stays.
+    /// Computes `1 / (1 + e⁻ˣ)` with a relative error below 1e-6 from -87 on; NaN gives NaN.
     pub fn sigmoid(x: F32x4) -> F32x4 {
         let one = F32x4::splat(1.0);
         one.div(one.add(exp(F32x4::splat(0.0).sub(x))))
@@ -146,7 +146,7 @@ mod tests {
         lanes[0]
     }
 
-    /// In f64 by its series and continued fraction, to 1e-15: `std` has no erf.
+    /// The error function in f64, by its series and continued fraction to 1e-15. `std` has none.
     fn erf_f64(x: f64) -> f64 {
         let a = x.abs();
         let value = if a < 3.0 {

@@ -1,4 +1,4 @@
-//! f32 matrix product with packed weights, bias and activation; its tiles serve attention too.
+//! The f32 matrix product with packed weights, bias and activation. Attention uses its tiles too.
 
 use std::ops::Range;
 
@@ -7,18 +7,18 @@ use super::simd::{F32x4, kernel, mul_add};
 use crate::activation::Activation;
 use crate::layout::PANEL;
 
-/// Rows of `x` in one register tile: with a fused multiply-add no register is needed for the product.
+/// Rows of `x` in one register tile. A fused multiply-add needs no register for the product, which leaves room for more rows.
 pub const ROWS: usize = if cfg!(all(target_arch = "wasm32", feature = "relaxed-simd")) {
     6
 } else {
     4
 };
 
-/// `y = activation(x · wᵀ + bias)`.
+/// Computes `y = activation(x · wᵀ + bias)`.
 ///
 /// *Shapes*: `x: [m, k]`, `weight: [⌈n / 8⌉, k, 8]`, `bias: [n]`, `y: [m, n]`.
 ///
-/// Not a `kernel!`: those may be inlined into other crates, and are compiled to be small there.
+/// This is not a `kernel!`: those may be inlined into other crates, where they are optimized for size.
 pub fn linear(
     x: &[f32],
     k: usize,
@@ -37,7 +37,7 @@ pub fn linear(
 }
 
 kernel! {
-    /// Eight columns of the outputs.
+    /// One panel, which is eight columns, of the outputs.
     fn outputs(
         rows: Rows,
         weight: &[f32],
@@ -55,7 +55,7 @@ kernel! {
     }
 }
 
-/// Rows of a matrix: `k` values from every `stride`.
+/// The rows of a matrix: the first `k` of every `stride` values.
 #[derive(Clone, Copy)]
 pub struct Rows<'a> {
     pub x: &'a [f32],
@@ -64,9 +64,9 @@ pub struct Rows<'a> {
 }
 
 kernel! {
-    /// The products of all rows with one panel of weights `[k, 8]`, row by row.
+    /// Computes the products of all rows with one panel of weights `[k, 8]`, row by row.
     ///
-    /// Each is summed over `k` in the same order whatever else there is, so a row's result does not depend on its neighbours.
+    /// Each is summed over `k` in the same order, so that the result of a row does not depend on its neighbours.
     pub fn product(rows: Rows, weight: &[f32], mut take: impl FnMut(usize, [F32x4; 2])) {
         let weight = weight.as_chunks::<4>().0.as_chunks::<2>().0;
         let count = (rows.x.len() + rows.stride - rows.k) / rows.stride;
@@ -89,7 +89,7 @@ kernel! {
         }
     }
 
-    /// The sums are handed on and not returned: an array that is returned lives in memory, and the loop with it.
+    /// The sums are passed on and not returned: a returned array would be kept in memory, also during the loop.
     fn tile<const M: usize>(rows: Rows, weight: &[[[f32; 4]; 2]], take: &mut impl FnMut(usize, [F32x4; 2])) {
         let mut sums = [[F32x4::splat(0.0); 2]; M];
         let x: [&[f32]; M] = std::array::from_fn(|row| &rows.x[row * rows.stride..][..rows.k]);
@@ -111,13 +111,13 @@ kernel! {
         if activation == Activation::Identity {
             return rows;
         }
-        // A copy, so that only this way goes through memory.
+        // A copy, so that only this branch keeps the sums in memory.
         let mut copy = rows;
         activate(copy.as_flattened_mut(), activation);
         copy
     }
 
-    /// Stores as many of a panel's eight outputs as `y` takes.
+    /// Stores as many of the eight outputs of a panel as fit in `y`.
     pub fn store(sums: [F32x4; 2], y: &mut [f32]) {
         if let [low, high] = y.as_chunks_mut::<4>().0 {
             sums[0].store(low);
@@ -136,7 +136,7 @@ fn store_partial(sums: [F32x4; 2], y: &mut [f32]) {
     }
 }
 
-/// Up to eight values of a panel's outputs, zeros behind.
+/// Loads up to eight values of a panel of outputs, followed by zeros.
 pub fn of_panel(values: &[f32]) -> [F32x4; 2] {
     let mut eight = [0.0; PANEL];
     eight[..values.len()].copy_from_slice(values);

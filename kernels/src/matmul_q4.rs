@@ -1,17 +1,17 @@
-//! int4 weights for the int8 kernel: a panel at a time is unpacked, and serves all the rows of a block.
+//! The matrix product with int4 weights. A panel is unpacked to int8 and then used by the int8 kernel for all rows of a block.
 
 use super::matmul_q8::{self, Method, Panel, PanelBuffer, Panels, registers, word_sums, words};
 use super::simd::{F32x4, unpack_nibbles};
 use crate::activation::Activation;
 use crate::layout::{Groups, PANEL, Q4_GROUP};
 
-/// int4 weights as they are packed.
+/// Packed int4 weights.
 pub struct Q4Weights<'a> {
-    /// `[⌈n / 8⌉, 4 groups, 8]` of eight int4 each.
+    /// The weights, `[⌈n / 8⌉, 4 groups, 8]` of eight int4 each.
     pub values: &'a [i32],
-    /// `[⌈n / 8⌉, groups, 4]` of two f16 each.
+    /// The scales, `[⌈n / 8⌉, groups, 4]` of two f16 each.
     pub scale: &'a [i32],
-    /// Of 32 inputs, for each output.
+    /// The number of groups of 32 inputs.
     pub groups: usize,
 }
 
@@ -61,13 +61,13 @@ impl Panels for Q4Weights<'_> {
     }
 }
 
-/// An f16 that is finite. Its bits make a number that is 2¹¹² too small, subnormal or not.
+/// Converts a finite f16 to f32. Its bits, moved to those of an f32, make a number that is too small by 2¹¹², also if it is subnormal.
 fn float(half: u16) -> f32 {
     let half = u32::from(half);
     f32::from_bits((half & 0x7fff) << 13 | (half & 0x8000) << 16) * f32::from_bits(239 << 23)
 }
 
-/// `activation(x · wᵀ + bias)`.
+/// Computes `y = activation(x · wᵀ + bias)`.
 ///
 /// *Shapes*: `x: [m, k]`, `bias: [n]`, `y: [m, n]`.
 pub fn linear(

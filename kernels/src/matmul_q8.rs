@@ -1,11 +1,11 @@
-//! int8 matrix product with packed weights: activations are quantized as they come, each row in groups along its inputs.
+//! The matrix product with int8 weights. Activations are quantized on the fly, each row in groups of inputs.
 //!
 //! A group of activations becomes `x ≈ step · (q - zero)` with unsigned `q`, so that
 //! `Σ x·w = scale · Σ over groups of step · (Σ q·w - zero · Σ w)`: the inner sums are integers and exact.
 //!
-//! A few hidden channels of a trained BERT are an order of magnitude larger than the rest, and would stretch the range of all:
-//! with 7 bits some sentences then keep a cosine of only 0.976 to f32. Therefore inputs are smoothed first: multiplied with
-//! factors that even them out, by which the weights were divided. *Source*: Xiao et al., "SmoothQuant", 2022.
+//! A few hidden channels of a trained BERT are an order of magnitude larger than the others and would widen the range of their group:
+//! with 7 bits, some sentences would have a cosine of only 0.976 to f32. Therefore inputs are smoothed first: multiplied by factors that
+//! equalize them, by which the weights were divided. *Source*: Xiao et al., "SmoothQuant", 2022.
 
 use std::cell::RefCell;
 
@@ -18,18 +18,18 @@ use super::simd::{add_pairs, pairs, widen};
 use crate::activation::Activation;
 use crate::layout::{Groups, PANEL};
 
-/// How integer products are added up. Both are exact, so the results are the same to the bit.
+/// The method of adding up integer products. Both methods are exact, so their results are equal to the bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// One instruction multiplies and adds to 32 bits.
+    /// One instruction multiplies, and adds in 32 bits.
     Dot,
-    /// Sums of 16 bits for two words, then widened: for engines that make the above of several instructions.
+    /// Products of two words are added in 16 bits and then widened, for engines that compile the other method to several instructions.
     #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
     Pairs,
 }
 
 impl Method {
-    /// The faster one on this machine.
+    /// The faster method on this machine.
     pub fn best() -> Self {
         #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
         if super::simd::dot_saturates() {
@@ -38,7 +38,7 @@ impl Method {
         Self::Dot
     }
 
-    /// Rows of `x` in one register tile: as many as leave the sums in registers.
+    /// Rows of `x` in one register tile, as many as keep the sums in registers.
     fn rows(self) -> usize {
         match self {
             Self::Dot => 4,
@@ -48,24 +48,24 @@ impl Method {
     }
 }
 
-/// Rows that are quantized at a time, so that they stay in the second-level cache: whole tiles of 3 and of 4.
+/// Rows that are quantized at a time, so that they stay in the second-level cache. It is a multiple of the tiles of 3 and of 4 rows.
 const BLOCK: usize = 120;
 
-/// Weights that the kernel can take, panel by panel.
+/// Weights that the kernel reads panel by panel.
 pub trait Panels {
-    /// Whether weights have a scale for each group too.
+    /// Whether weights have a scale for each group.
     const SCALED: bool;
 
     fn groups(&self) -> Groups;
 
-    /// What inputs are multiplied with before they are quantized, `[k]`.
+    /// The factors by which inputs are multiplied before they are quantized, `[k]`.
     fn smooth(&self) -> Option<&[f32]>;
 
-    /// A panel as the kernel reads it; what is not packed so, is unpacked to `buffer`.
+    /// A panel in the layout that the kernel reads. Weights in another layout are unpacked to `buffer`.
     fn panel<'a>(&'a self, index: usize, buffer: &'a mut PanelBuffer) -> Panel<'a>;
 }
 
-/// StorageQuota for one panel of weights.
+/// A buffer for one panel of weights.
 #[derive(Default)]
 pub struct PanelBuffer {
     pub quads: Vec<i32>,
@@ -74,26 +74,26 @@ pub struct PanelBuffer {
     pub group_scales: Vec<f32>,
 }
 
-/// Eight outputs: their weights, and what turns integer sums into results.
+/// The weights of eight outputs, and the numbers that convert integer sums to results.
 pub struct Panel<'a> {
-    /// In the words of the dot product, `[words]` of two registers.
+    /// The weights in words of the dot product, `[words]` of two registers.
     pub words: &'a [[[i32; 4]; 2]],
-    /// Σ w, `[groups]` of two registers.
+    /// The sums of weights, `[groups]` of two registers.
     pub sums: &'a [[[f32; 4]; 2]],
-    /// `[groups]` of two registers, where the weights are scaled by groups.
+    /// The scales, `[groups]` of two registers, if weights have a scale for each group.
     pub group_scales: &'a [[[f32; 4]; 2]],
     pub scale: [F32x4; 2],
 }
 
-/// int8 weights as they are packed.
+/// Packed int8 weights.
 pub struct Q8Weights<'a> {
-    /// `[⌈n / 8⌉, quads, 8]` of four int8 each.
+    /// The weights, `[⌈n / 8⌉, quads, 8]` of four int8 each.
     pub values: &'a [i32],
-    /// Σ w of each group and output, `[⌈n / 8⌉, groups, 8]`.
+    /// The sum of weights of each group and output, `[⌈n / 8⌉, groups, 8]`.
     pub sums: &'a [f32],
-    /// `[n]`
+    /// The scale of each output, `[n]`.
     pub scale: &'a [f32],
-    /// `[k]`
+    /// The smoothing factor of each input, `[k]`.
     pub smooth: &'a [f32],
 }
 
@@ -124,12 +124,12 @@ impl Panels for Q8Weights<'_> {
     }
 }
 
-/// Rows of a panel, as two registers each.
+/// The rows of a panel, two registers each.
 pub fn registers<T>(values: &[T]) -> &[[[T; 4]; 2]] {
     values.as_chunks::<4>().0.as_chunks::<2>().0
 }
 
-/// `activation(x · wᵀ + bias)`.
+/// Computes `y = activation(x · wᵀ + bias)` by the faster method.
 ///
 /// *Shapes*: `x: [m, k]`, `bias: [n]`, `y: [m, n]`.
 pub fn linear_q8(
@@ -143,7 +143,7 @@ pub fn linear_q8(
     linear(x, k, weights, bias, y, activation, Method::best());
 }
 
-/// `y = activation(x · wᵀ + bias)`.
+/// Computes `y = activation(x · wᵀ + bias)`.
 ///
 /// *Shapes*: `x: [m, k]`, `bias: [n]`, `y: [m, n]`.
 pub fn linear<W: Panels>(
@@ -161,7 +161,7 @@ pub fn linear<W: Panels>(
     SCRATCH.with_borrow_mut(|scratch| scratch.linear(x, k, weights, bias, y, activation, method));
 }
 
-/// Buffers that are kept from call to call.
+/// Buffers that are reused by later calls.
 #[derive(Default)]
 struct Scratch {
     block: Quantized,
@@ -223,13 +223,13 @@ impl Scratch {
     }
 }
 
-/// The panel itself: it is packed in the words of this build's dot product.
+/// Returns the panel itself, whose packing already has the words of this build's dot product.
 #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
 pub fn words<'a>(quads: &'a [i32], _: &'a mut Vec<i32>) -> &'a [i32] {
     quads
 }
 
-/// The panel with its bytes widened to 16 bits: once for all the rows of a block.
+/// Widens the bytes of the panel to 16 bits, once for all rows of a block.
 #[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
 pub fn words<'a>(quads: &'a [i32], buffer: &'a mut Vec<i32>) -> &'a [i32] {
     buffer.resize(quads.len() * 2, 0);
@@ -248,21 +248,21 @@ pub fn words<'a>(quads: &'a [i32], buffer: &'a mut Vec<i32>) -> &'a [i32] {
     buffer
 }
 
-/// How one group of activations was quantized: `x ≈ step · (q - zero)`.
+/// The quantization of one group of activations: `x ≈ step · (q - zero)`.
 #[derive(Clone, Copy, Default)]
 struct Range {
     step: f32,
     zero: f32,
 }
 
-/// A block of quantized rows, tile by tile as the kernel reads them.
+/// A block of quantized rows, in tiles as the kernel reads them.
 #[derive(Default)]
 struct Quantized {
-    /// Of each tile `[words, rows]`. Behind `k` stands whatever zero is quantized to: the weights there are zeros.
+    /// The activations of each tile, `[words, rows]`. Padding after input `k` has arbitrary values, because its weights are zero.
     words: Vec<i32>,
-    /// Of each tile `[groups, rows]`.
+    /// The quantization of the groups of each tile, `[groups, rows]`.
     ranges: Vec<Range>,
-    /// One row, padded with zeros to whole sixteens.
+    /// One row, padded with zeros to a multiple of sixteen.
     row: Vec<f32>,
 }
 
@@ -304,7 +304,7 @@ impl Quantized {
 }
 
 kernel! {
-    /// The step and zero point that cover a group's values and zero.
+    /// Computes the step and zero point that cover the values of a group and zero.
     fn range(x: &[[f32; 16]]) -> Range {
         let zero = F32x4::splat(0.0);
         let (mut low, mut high, mut sum) = ([zero; 2], [zero; 2], zero);
@@ -316,7 +316,7 @@ kernel! {
         }
         let (low, high) = (low[0].min(low[1]).smallest(), high[0].max(high[1]).largest());
         let step = (high - low) / ACTIVATION_MAX;
-        // A NaN is lost to minimum and maximum, not to the sum.
+        // Minimum and maximum ignore a NaN; the sum does not.
         let step = if sum.sum().is_nan() {
             f32::NAN
         } else if step > f32::MIN_POSITIVE {
@@ -328,7 +328,7 @@ kernel! {
         Range { step, zero: (-low / step).round_ties_even() }
     }
 
-    /// Writes the words of one row of `rows`.
+    /// Writes the words of one row of a tile of `rows` rows.
     fn quantize(x: &[[f32; 16]], range: Range, to: &mut [i32], row: usize, rows: usize) {
         let (inverse, zero) = (F32x4::splat(1.0 / range.step), F32x4::splat(range.zero + ROUND));
         let mut at = row;
@@ -342,17 +342,17 @@ kernel! {
     }
 }
 
-/// What happens to finished sums, and where they go.
+/// How sums are finished, and where the results are written.
 struct Epilogue {
     bias: [F32x4; 2],
-    /// Of the panel's real outputs.
+    /// The outputs of the panel without its padding.
     columns: std::ops::Range<usize>,
     n: usize,
     activation: Activation,
 }
 
 kernel! {
-    /// `M` rows of quantized activations, with the ranges of their groups, times one panel.
+    /// Multiplies `M` rows of quantized activations, with the quantization of their groups, by one panel.
     fn tile<W: Panels, const M: usize, const PAIRS: bool>(
         panel: &Panel,
         values: &[i32],
@@ -388,7 +388,7 @@ kernel! {
         }
     }
 
-    /// Σ w over one group.
+    /// The sum of weights over one group.
     pub fn word_sums(words: &[[[i32; 4]; 2]]) -> [F32x4; 2] {
         let mut sums = [Sums::zero(); 2];
         for w in words {
@@ -399,8 +399,8 @@ kernel! {
 }
 
 kernel! {
-    /// Σ q·w over one group.
-    // Of an iterator LLVM makes another order of instructions, which was not measured.
+    /// The sum of products over one group.
+    // A plain loop, because LLVM orders the instructions of an iterator differently, and that was not measured.
     #[allow(clippy::needless_range_loop)]
     fn dots<const M: usize>(words: &[[[i32; 4]; 2]], values: &[[i32; M]]) -> [[Sums; 2]; M] {
         let mut sums = [[Sums::zero(); 2]; M];
@@ -418,7 +418,7 @@ kernel! {
 
 #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
 kernel! {
-    /// Σ q·w over one group, two words at a time.
+    /// The sum of products over one group, two words at a time.
     fn dots_by_pairs<const M: usize>(words: &[[[i32; 4]; 2]], values: &[[i32; M]]) -> [[Sums; 2]; M] {
         let mut sums = [[Sums::zero(); 2]; M];
         for (w, q) in words.as_chunks::<2>().0.iter().zip(values.as_chunks::<2>().0) {
@@ -443,7 +443,7 @@ mod tests {
 
     #[wasm_bindgen_test]
     fn both_methods_give_the_same_bits() {
-        // The largest sums: activations at both ends of the range, weights of all signs that just fit.
+        // The largest sums: activations at both ends of the range, and the largest weights of all signs that fit.
         for (m, k, n) in [
             (1usize, 1usize, 1usize),
             (2, 16, 8),

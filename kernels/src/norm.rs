@@ -1,8 +1,8 @@
-//! Layer norm with the residual, one row at a time.
+//! Layer norm of the sum of two inputs, one row at a time.
 
 use super::simd::{F32x4, kernel, mul_add};
 
-/// `y = norm(x + residual) * gamma + beta` over rows of `gamma.len()`.
+/// Computes `y = norm(x + residual) * gamma + beta` over rows of `gamma.len()` values.
 pub fn add_layer_norm(
     x: &[f32],
     residual: &[f32],
@@ -24,7 +24,7 @@ pub fn add_layer_norm(
 kernel! {
     fn row(x: &[f32], residual: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32, y: &mut [f32]) {
         let count = y.len() as f32;
-        // Whole vectors, then what is left of the row.
+        // Whole vectors, then the rest of the row.
         let ((x, x_rest), (r, r_rest)) = (x.as_chunks::<4>(), residual.as_chunks::<4>());
         let (y, y_rest) = y.as_chunks_mut::<4>();
         let mut sum = F32x4::splat(0.0);
@@ -39,7 +39,7 @@ kernel! {
             sum += *y;
         }
         let mean = sum / count;
-        // In a second pass over the centred values: the sum of squares alone loses digits where the mean is large.
+        // The variance takes a second pass over the centred values: a plain sum of squares loses digits if the mean is large.
         let mut squares = F32x4::splat(0.0);
         for y in y.iter_mut() {
             let centred = F32x4::load(y).sub(F32x4::splat(mean));

@@ -1,21 +1,21 @@
-//! Quantizing rows of weights, and where they go in the kernels' layout.
+//! Quantizing rows of weights and packing them for the kernels.
 
 use half::{bf16, f16};
 
 use crate::layout::{FOURS, Groups, MOST_OF_FOUR, PANEL, Q4_GROUP};
 
-/// How a checkpoint has its values.
+/// The number format of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Float {
-    /// Four bytes.
+    /// IEEE 754 single precision, four bytes.
     F32,
-    /// Two bytes, IEEE 754.
+    /// IEEE 754 half precision, two bytes.
     F16,
-    /// Two bytes, the upper half of an f32.
+    /// bfloat16, the upper two bytes of an f32.
     Bf16,
 }
 
-/// Little-endian values to f32; false where one is not finite.
+/// Converts little-endian values to f32. Returns false if one is not finite.
 pub fn cast(source: &[u8], float: Float, to: &mut [f32]) -> bool {
     match float {
         Float::F32 => {
@@ -37,21 +37,21 @@ pub fn cast(source: &[u8], float: Float, to: &mut [f32]) -> bool {
     are_finite(to)
 }
 
-/// Whether none is infinite or not a number.
+/// Whether all values are finite.
 pub fn are_finite(values: &[f32]) -> bool {
-    // Without a branch for each.
+    // One comparison at the end instead of a branch for each value.
     let all = |finite, value: &f32| finite & value.is_finite();
     values.iter().fold(true, all)
 }
 
-/// Divides each value by its factor.
+/// Divides each value by the factor of its input.
 pub fn divide(row: &mut [f32], factors: &[f32]) {
     for (x, factor) in row.iter_mut().zip(factors) {
         *x /= factor;
     }
 }
 
-/// Puts the weights of one output of a linear layer into panels: `packed: [⌈n / 8⌉, k, 8]`, `row: [k]`.
+/// Packs the f32 weights of one output of a linear layer: `packed: [⌈n / 8⌉, k, 8]`, `row: [k]`.
 pub fn pack_row_f32(packed: &mut [f32], k: usize, output: usize, row: &[f32]) {
     let (panel, lane) = (output / PANEL, output % PANEL);
     let panel = &mut packed[panel * k * PANEL..(panel + 1) * k * PANEL];
@@ -60,7 +60,7 @@ pub fn pack_row_f32(packed: &mut [f32], k: usize, output: usize, row: &[f32]) {
     }
 }
 
-/// Puts the int8 weights of one output into panels: `packed: [⌈n / 8⌉, quads, 8]` of four bytes, `row: [k]`.
+/// Packs the int8 weights of one output of a linear layer: `packed: [⌈n / 8⌉, quads, 8]` of four bytes, `row: [k]`.
 pub fn pack_row_q8(packed: &mut [i32], k: usize, output: usize, row: &[i8]) {
     let groups = Groups::of(k);
     let quads = groups.count * groups.quads;
@@ -71,7 +71,7 @@ pub fn pack_row_q8(packed: &mut [i32], k: usize, output: usize, row: &[i8]) {
     }
 }
 
-/// Quantizes one output's weights to int4 in groups of 32 and puts them into panels.
+/// Quantizes the weights of one output to int4 in groups of 32, and packs them.
 ///
 /// *Shapes*: `packed: [⌈n / 8⌉, 4 groups, 8]` of eight int4, `scale: [⌈n / 8⌉, groups, 4]` of two f16, `row: [k]`.
 pub fn pack_row_q4(packed: &mut [i32], scale: &mut [i32], output: usize, row: &[f32]) {
@@ -91,7 +91,7 @@ pub fn pack_row_q4(packed: &mut [i32], scale: &mut [i32], output: usize, row: &[
             .chunks_exact_mut(PANEL)
             .zip(values.as_chunks::<8>().0)
         {
-            // The first four in the low halves of the bytes, the others in the high ones.
+            // The first four inputs are in the low halves of the bytes, the others in the high halves.
             octet[lane] = i32::from_le_bytes([0, 1, 2, 3].map(|i| {
                 let (low, high) = (eight[i].cast_unsigned(), eight[i + 4].cast_unsigned());
                 low & 15 | high << 4
@@ -100,7 +100,8 @@ pub fn pack_row_q4(packed: &mut [i32], scale: &mut [i32], output: usize, row: &[
     }
 }
 
-/// Integers from -8 to 7 and their scale, by the best of a few: the largest magnitude at -8, or a little beyond the range.
+/// Quantizes a group to integers from -8 to 7. Of a few scales, which put the largest magnitude at -8 or slightly beyond, the one with
+/// the smallest error is taken.
 fn quantize_q4(group: &[f32; Q4_GROUP]) -> (f16, [i8; Q4_GROUP]) {
     let largest = group.iter().fold(
         0.0f32,
@@ -128,14 +129,14 @@ fn quantize_q4(group: &[f32; Q4_GROUP]) -> (f16, [i8; Q4_GROUP]) {
     (best.0, best.1)
 }
 
-/// Puts a row of an embedding table: `packed: [⌈d / 4⌉]` of four bytes, `row: [d]`.
+/// Packs a row of an int8 embedding table: `packed: [⌈d / 4⌉]` of four bytes, `row: [d]`.
 pub fn pack_embedding_row_q8(packed: &mut [i32], row: &[i8]) {
     for (slot, values) in packed.iter_mut().zip(row.chunks(4)) {
         *slot = quad(values);
     }
 }
 
-/// Up to four int8 in an i32, the first in the lowest byte.
+/// Packs up to four int8 in an i32, the first in the lowest byte.
 fn quad(values: &[i8]) -> i32 {
     let mut bytes = [0; 4];
     for (byte, value) in bytes.iter_mut().zip(values) {
@@ -144,13 +145,13 @@ fn quad(values: &[i8]) -> i32 {
     i32::from_le_bytes(bytes)
 }
 
-/// The scale at which a row's largest magnitude becomes 127.
+/// The scale by which the largest magnitude of a row becomes 127.
 pub fn row_scale(row: &[f32]) -> f32 {
     row.iter().fold(0.0f32, |largest, x| largest.max(x.abs())) / 127.0
 }
 
-/// As [`row_scale`], or a little more where weights would go over [`MOST_OF_FOUR`]: in MiniLM at an eighth of the outputs, by
-/// a tenth in most.
+/// Like [`row_scale`], but increased if weights would exceed [`MOST_OF_FOUR`]. In MiniLM that concerns an eighth of the outputs, most of
+/// them by less than a tenth.
 pub fn linear_scale(row: &[f32]) -> f32 {
     let mut most = 0.0f32;
     for eight in row.chunks(8) {
@@ -161,14 +162,14 @@ pub fn linear_scale(row: &[f32]) -> f32 {
             most = most.max(positive).max(-negative);
         }
     }
-    // Rounding adds a half to each of four at most.
+    // Rounding adds at most a half to each of four weights.
     row_scale(row).max(most / (MOST_OF_FOUR - 2) as f32)
 }
 
-/// Factors for the inputs of a linear layer, so that channels that are larger than most become like the others.
+/// Computes the smoothing factors for the inputs of a linear layer, which equalize the magnitudes of channels.
 ///
-/// How large a channel is, is told by what the norm before it makes of it (`gamma`, `beta`) and by how little the weights
-/// then take of it (`rows`, as many of the layer's as are at hand). *Shapes*: `gamma`, `beta`: `[k]`, `rows: [_, k]`, result `[k]`.
+/// The magnitude of a channel is estimated from the gain and offset of the preceding norm (`gamma`, `beta`) and from the weights (`rows`,
+/// as many rows of the layer as are available): trained weights are small where a channel is large. *Shapes*: `gamma`, `beta`: `[k]`, `rows: [_, k]`, result `[k]`.
 pub fn smoothing(gamma: &[f32], beta: &[f32], rows: &[f32]) -> Vec<f32> {
     let k = gamma.len();
     let mut squares = vec![f32::MIN_POSITIVE; k];
@@ -186,16 +187,16 @@ pub fn smoothing(gamma: &[f32], beta: &[f32], rows: &[f32]) -> Vec<f32> {
     let mut sorted = sizes.clone();
     sorted.sort_by(f32::total_cmp);
     let median = sorted[k / 2];
-    // No more than a thousandfold: a channel that no weight takes must not become zero.
+    // Factors are limited to a thousandfold, so that a channel whose weights are all zero does not become zero.
     sizes
         .iter()
         .map(|size| (median / size).clamp(1e-3, 1.0))
         .collect()
 }
 
-/// Quantizes a row symmetrically: `row ≈ scale · to`. Returns the scale.
+/// Quantizes a row symmetrically, so that `row ≈ scale · to`, and returns the scale.
 pub fn quantize_row(row: &[f32], scale: f32, to: &mut [i8]) -> f32 {
-    // A row of zeros, or so small that the scale underflows, becomes zeros.
+    // A row of zeros, or of values so small that the scale underflows, becomes zeros.
     let inverse = if scale > f32::MIN_POSITIVE {
         1.0 / scale
     } else {
@@ -245,7 +246,7 @@ mod tests {
                     );
                 }
             }
-            // No more is given away than that takes.
+            // The scale is increased no further than needed.
             assert!(to.iter().any(|w| w.abs() >= 64 - 1), "{to:?}");
         }
     }
@@ -263,7 +264,7 @@ mod tests {
             );
         }
         assert_eq!(quantize_q4(&[0.0; Q4_GROUP]).1, [0; Q4_GROUP]);
-        // Beyond what f16 holds: not infinite, at least.
+        // A scale beyond the range of f16 must not become infinite.
         assert!(quantize_q4(&[1e9; Q4_GROUP]).0.to_f32().is_finite());
     }
 

@@ -1,22 +1,22 @@
-//! One query against many rows: what `VectorIndex` spends its time on. The rows are read from memory once, so most of that time
-//! is the memory's.
+//! Comparing one query with many rows, which takes most of the time of a search in `VectorIndex`. The rows are read from memory once, and
+//! most of the time is spent waiting for it.
 //!
-//! Rows of numbers lie one after the other, each padded with zeros to whole vectors, and are read in that order: several rows at a time
-//! would share the loads of the query, but engines then fetch ahead badly, and it took three to four times as long. Rows of
-//! bits lie in groups of sixteen, byte by byte: a vector has one byte of each row, and no sum goes across lanes.
+//! Rows of numbers lie one after the other, each padded with zeros to whole vectors, and are read in that order. Several rows at a time
+//! would share the loads of the query, but prefetching then works badly, and it took three to four times as long. Rows of bits lie in
+//! groups of sixteen, interleaved byte by byte: a vector has one byte of each row, so that sums need no horizontal additions.
 
 use super::simd::{F32x4, I16x8, ROUND, Sums, U8x16, kernel, mul_add};
 
-/// Numbers that a row is padded to.
+/// The number of values to whose multiple a row is padded.
 pub const ALIGN: usize = 16;
 
-/// Rows of bits in one group.
+/// The number of rows in a group of bits.
 pub const GROUP: usize = 16;
 
-/// Bytes whose differing bits, counted in eights, a lane of eight bits can hold.
+/// The number of bytes whose differing bits, counted in units of eight, fit a lane of eight bits.
 const MOST: usize = 255 / 8 * 8;
 
-/// `dots[i] = Σ rows[i] · query`.
+/// Computes `dots[i] = Σ rows[i] · query`.
 ///
 /// *Shapes*: `rows: [n, d]`, `query: [d]` with `d` a multiple of [`ALIGN`], `dots: [n]`.
 pub fn dots_f32(rows: &[f32], query: &[f32], dots: &mut [f32]) {
@@ -25,7 +25,7 @@ pub fn dots_f32(rows: &[f32], query: &[f32], dots: &mut [f32]) {
     }
 }
 
-/// `dots[i] = factors[i] · Σ rows[i] · query`, where the sum is exact.
+/// Computes `dots[i] = factors[i] · Σ rows[i] · query`, where the sum is exact.
 ///
 /// *Shapes*: `rows: [n, d]`, `query: [d]` with `d` a multiple of [`ALIGN`], `factors, dots: [n]`. The product of the norms of the query
 /// and any row must be below 2³¹: then so is each partial sum, in whatever order (Cauchy and Schwarz).
@@ -36,7 +36,7 @@ pub fn dots_q8(rows: &[i8], query: &[i16], factors: &[f32], dots: &mut [f32]) {
     }
 }
 
-/// How many bits of each row differ from the query's.
+/// Counts how many bits of each row differ from the query's.
 ///
 /// *Shapes*: `groups: [⌈n / 16⌉, bytes, 16]`, `query: [bytes]` with at most 8,191 bytes, `distances: [n]`.
 pub fn hamming(groups: &[u8], query: &[u8], distances: &mut [u16]) {
@@ -58,8 +58,7 @@ kernel! {
     }
 
     fn dot_q8(row: &[i8], query: &[i16]) -> i32 {
-        // The query has 16 bits: the rows must be widened anyway, since a product of two bytes with signs has no instruction of its
-        // own that is exact, so the better half of the score costs nothing.
+        // The query has 16 bits at no cost: no exact instruction multiplies two signed bytes, so the rows are widened to 16 bits anyway.
         let mut sums = [Sums::zero(); 4];
         let ((row, rest), (query, rest_query)) = (row.as_chunks::<32>(), query.as_chunks::<32>());
         for (x, q) in row.iter().zip(query) {
@@ -75,7 +74,7 @@ kernel! {
         a.add(b).add(c.add(d)).to_array().into_iter().sum()
     }
 
-    /// Bits are added up as adders in hardware do it, column by column, so that only an eighth of the vectors and a rest are counted.
+    /// Bits are added by carry-save adders, so that only an eighth of the vectors and a remainder are counted bit by bit.
     ///
     /// *Source*: Muła, Kurz and Lemire, "Faster Population Counts Using AVX2 Instructions", 2018 (Harley and Seal).
     fn hamming_16(group: &[u8], query: &[u8]) -> [u16; GROUP] {
@@ -116,26 +115,26 @@ kernel! {
         distances
     }
 
-    /// The sum of three bits everywhere: its lower bit and its higher one.
+    /// Adds three bits at each position and returns the lower and the higher bit of the sums.
     fn add_bits(a: U8x16, [b, c]: [U8x16; 2]) -> (U8x16, U8x16) {
         let differing = a.xor(b);
         (differing.xor(c), a.and(b).or(differing.and(c)))
     }
 }
 
-/// The first place from `from` on whose score is above `limit`.
+/// The first index from `from` on whose score is above `limit`.
 pub fn next_above(scores: &[f32], from: usize, limit: f32) -> Option<usize> {
     let rest = scores.get(from..)?;
     Some(from + rest.iter().position(|score| *score > limit)?)
 }
 
-/// The first place from `from` on whose distance is at most `limit`.
+/// The first index from `from` on whose distance is at most `limit`.
 pub fn next_within(distances: &[u16], from: usize, limit: u16) -> Option<usize> {
     let rest = distances.get(from..)?;
     Some(from + rest.iter().position(|distance| *distance <= limit)?)
 }
 
-/// Counts how often each distance occurs; what is beyond `counts` is left out.
+/// Counts how often each distance occurs. Distances beyond the end of `counts` are ignored.
 pub fn count(distances: &[u16], counts: &mut [u32]) {
     for distance in distances {
         if let Some(count) = counts.get_mut(usize::from(*distance)) {
@@ -144,24 +143,24 @@ pub fn count(distances: &[u16], counts: &mut [u32]) {
     }
 }
 
-/// `Σ row²`, exact for up to 2¹⁷ values.
+/// Computes `Σ row²` exactly, for up to 2¹⁷ values.
 pub fn square_q8(row: &[i8]) -> i32 {
     row.iter().map(|x| i32::from(*x) * i32::from(*x)).sum()
 }
 
-/// `Σ row²`, in f64: in f32 a few large values would swallow the rest.
+/// Computes `Σ row²` in f64, so that a few large values do not absorb the others.
 pub fn square_f32(row: &[f32]) -> f64 {
     row.iter().map(|x| f64::from(*x) * f64::from(*x)).sum()
 }
 
-/// Multiplies each value.
+/// Multiplies each value by `factor`.
 pub fn scale(row: &mut [f32], factor: f32) {
     for x in row {
         *x *= factor;
     }
 }
 
-/// One bit for each value, the lowest first: whether it is positive.
+/// Computes one bit for each value, which is set if the value is positive; the lowest bit comes first.
 pub fn signs<T: Copy + Default + PartialOrd>(row: &[T], bits: &mut [u8]) {
     for (values, byte) in row.chunks(8).zip(bits) {
         let bit = |(i, x): (usize, &T)| u8::from(*x > T::default()) << i;
@@ -169,14 +168,14 @@ pub fn signs<T: Copy + Default + PartialOrd>(row: &[T], bits: &mut [u8]) {
     }
 }
 
-/// The largest magnitude of a row; no number where one is none or infinite.
+/// The largest magnitude of a row; NaN if a value is NaN or infinite.
 pub fn largest(row: &[f32]) -> f32 {
     let (vectors, rest) = row.as_chunks();
     let (zero, mut most, mut sum) = (F32x4::splat(0.0), F32x4::splat(0.0), F32x4::splat(0.0));
     for x in vectors {
         let x = F32x4::load(x);
         most = most.max(x.abs());
-        // The maximum loses a NaN. A number times zero is zero, anything else is NaN.
+        // The maximum ignores a NaN, but NaN and infinity times zero are NaN.
         sum = mul_add(x, zero, sum);
     }
     let most = rest
@@ -185,10 +184,10 @@ pub fn largest(row: &[f32]) -> f32 {
     most + rest.iter().fold(sum.sum(), |sum, x| sum + x * 0.0)
 }
 
-/// `row · scale` as whole numbers, ties to even; the results must be within a byte.
+/// Rounds `row · scale` to integers, ties to even. The results must be within the range of int8.
 pub fn quantize(row: &[f32], scale: f32, to: &mut [i8]) {
     for (x, to) in row.iter().zip(to) {
-        // The integer stands in the lowest bits of the sum.
+        // The integer is in the lowest bits of the sum.
         *to = (x * scale + ROUND).to_bits() as i8;
     }
 }
@@ -196,23 +195,17 @@ pub fn quantize(row: &[f32], scale: f32, to: &mut [i8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Random;
     use wasm_bindgen_test::wasm_bindgen_test;
 
-    /// Edges of the vectors, and the sizes of MiniLM, CLIP and the largest usual ones.
+    /// Sizes around whole vectors, and the dimensions of MiniLM, CLIP and larger models.
     const SIZES: [usize; 8] = [1, 3, 7, 31, 33, 384, 512, 1536];
-    /// None, one, what is over of a group, and more than one.
+    /// Numbers of rows: none, one, part of a group, a whole group, and more than one.
     const ROWS: [usize; 6] = [0, 1, 5, 16, 17, 40];
 
-    /// *Source*: Marsaglia, "Xorshift RNGs", 2003.
     fn random(count: usize) -> Vec<u32> {
-        let mut state = 0x9e37_79b9u32;
-        let next = |_| {
-            state ^= state << 13;
-            state ^= state >> 17;
-            state ^= state << 5;
-            state
-        };
-        (0..count).map(next).collect()
+        let mut random = Random::new(0x9e37_79b9);
+        (0..count).map(|_| random.bits()).collect()
     }
 
     fn padded<T: Copy + Default>(rows: &[T], d: usize) -> Vec<T> {

@@ -1,6 +1,6 @@
-//! Nearest-neighbour enlarging with channels last.
+//! Nearest-neighbour upsampling with channels last.
 
-/// Each pixel of `x` becomes `factor` by `factor` of them.
+/// Repeats each pixel of `x` `factor` times in both directions.
 ///
 /// *Shapes*: `x: [b · h, w, c]`, `y: [b · h · factor, w · factor, c]`.
 pub fn upsample(x: &[f32], [w, c]: [usize; 2], factor: usize, y: &mut [f32]) {

@@ -1,5 +1,5 @@
-//! Callers that may be gone. In Cloudflare Workers a request that is cancelled takes its timers, fetches and promises with it, and
-//! nothing says so: a call that waits for one of them would wait, and hold its memory, for ever.
+//! Calls whose caller has disappeared. When Cloudflare Workers cancel a request, its timers, fetches and promises never settle, and no
+//! event reports it: a call that waits for one of them would wait, and keep its memory, for ever.
 
 use std::cell::{OnceCell, RefCell};
 use std::future::{Future, poll_fn};
@@ -7,55 +7,56 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use js_sys::{Reflect, Set};
+use js_sys::Set;
 use wasm_bindgen::prelude::{Closure, wasm_bindgen};
 use wasm_bindgen::{JsCast, JsValue};
 
 use crate::error::{Error, Result};
+use crate::interop::get;
 
 thread_local! {
-    static IN_WORKERS: OnceCell<bool> = const { OnceCell::new() };
+    static IN_CLOUDFLARE: OnceCell<bool> = const { OnceCell::new() };
 }
 
-/// Whether this is Cloudflare Workers, where what a request starts ends with it.
+/// Whether this runtime is Cloudflare Workers, where timers and fetches end with the request that started them.
 pub(super) fn requests_own_timers() -> bool {
-    let look = || {
-        let navigator = Reflect::get(&js_sys::global(), &"navigator".into()).ok()?;
-        let agent = Reflect::get(&navigator, &"userAgent".into()).ok()?;
+    let detect = || {
+        let navigator = get(&js_sys::global(), "navigator")?;
+        let agent = get(&navigator, "userAgent")?;
         Some(agent.as_string()? == "Cloudflare-Workers")
     };
-    IN_WORKERS.with(|known| *known.get_or_init(|| look().unwrap_or(false)))
+    IN_CLOUDFLARE.with(|known| *known.get_or_init(|| detect().unwrap_or(false)))
 }
 
 #[wasm_bindgen]
 extern "C" {
-    /// `Caller` of `caller.ts`.
+    /// The `Caller` of `caller.ts`.
     type Caller;
 
     #[wasm_bindgen(method, getter)]
     fn gone(this: &Caller) -> bool;
 
-    /// What it calls when others find that it is gone.
+    /// The functions to call when another call notices that this caller has disappeared.
     #[wasm_bindgen(method, getter, js_name = whenGone)]
     fn when_gone(this: &Caller) -> Set;
 }
 
-/// Works for the `caller` that `options` name, and gives up, dropping all that the work holds, when others find that it is gone.
+/// Runs `work` for the `caller` in `options`. If the caller disappears, the work is dropped with everything that it holds.
 ///
-/// *Errors*: those of `work`; `Aborted`.
+/// *Errors*: those of `work`; `Aborted` once the caller has disappeared.
 pub(super) async fn for_caller<T>(
     options: &JsValue,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    // Boxed, so that the code is there once for each `T`.
-    while_there(options, Box::pin(work)).await
+    // Boxed, so that the code is compiled once for each `T` and not once for each future.
+    while_caller_exists(options, Box::pin(work)).await
 }
 
-async fn while_there<T>(
+async fn while_caller_exists<T>(
     options: &JsValue,
     mut work: Pin<Box<dyn Future<Output = Result<T>> + '_>>,
 ) -> Result<T> {
-    let caller = Reflect::get(options, &"caller".into()).ok();
+    let caller = get(options, "caller");
     let Some(caller) = caller.filter(JsValue::is_object) else {
         return work.await;
     };
@@ -70,7 +71,7 @@ async fn while_there<T>(
     let listeners = caller.when_gone();
     listeners.add(listener.as_ref());
     let result = poll_fn(|context| {
-        // First, because what the work would touch is the caller's.
+        // Checked before polling, because the work would use objects of the caller.
         if caller.gone() {
             return Poll::Ready(Err(Error::aborted()));
         }

@@ -1,4 +1,4 @@
-//! Cancelling by `AbortSignal`, and yielding to the event loop.
+//! The scheduler of calls from JavaScript: it yields to the event loop and cancels by `AbortSignal`.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -20,56 +20,59 @@ use crate::error::{Error, Result};
 use crate::ops::work;
 use crate::scheduler::Scheduler;
 
-/// Work goes on for at most so long without letting events in: a click then waits no longer than this and one layer.
-const MILLISECONDS: f64 = 50.0;
+/// Longest time between yields in milliseconds; input latency is this plus one layer.
+const MAX_MILLISECONDS: f64 = 50.0;
 
-/// The same in multiply-adds, for Cloudflare Workers, whose clock stands still while a request computes: README's table of speeds has
-/// 1.4e9 of them in 63 ms (f32) and 11e9 in 242 ms (q8), so these take 22 to 46 ms there. Steps alone would tell nothing: a layer
-/// takes 0.6 ms for a short text and 40 ms for a batch.
-const MULTIPLY_ADDS: u64 = 1_000_000_000;
+/// Most multiply-adds between yields in Cloudflare Workers, whose clock stands still while a request computes. README's table of
+/// speeds has 1.4e9 of them in 63 ms (f32) and 11e9 in 242 ms (q8), so this many take 22 to 46 ms. The number of steps would not be
+/// a measure of time: a layer takes 0.6 ms for a short text and 40 ms for a batch.
+const MAX_MULTIPLY_ADDS: u64 = 1_000_000_000;
 
-/// What a step counts beside its multiply-adds: 200 texts that are only tokenized take 10 to 70 ms.
-const STEP: u64 = 5_000_000;
+/// Multiply-adds that each step counts in addition to its own, for the time that it spends on other work: tokenizing 200 texts takes
+/// 10 to 70 ms.
+const STEP_COST: u64 = 5_000_000;
 
 thread_local! {
-    /// Multiply-adds since events were last let in, by any call.
-    static UNBROKEN: Unbroken = const { Unbroken { steps: Cell::new(0), since: Cell::new(0) } };
+    /// The work of all calls on this thread since the last yield.
+    static SINCE_YIELD: WorkSinceYield = const { WorkSinceYield { steps: Cell::new(0), start: Cell::new(0) } };
 }
 
-/// Work without a pause.
-struct Unbroken {
+/// How much was computed since the last yield.
+struct WorkSinceYield {
     steps: Cell<u64>,
-    /// `work::multiply_adds` when it began.
-    since: Cell<u64>,
+    /// The value of `work::multiply_adds` at the last yield.
+    start: Cell<u64>,
 }
 
-impl Unbroken {
-    /// Counts a step, and says whether there was enough of them.
-    fn is_enough(&self) -> bool {
+impl WorkSinceYield {
+    /// Counts a step and returns whether it is time to yield.
+    fn count_step(&self) -> bool {
         self.steps.set(self.steps.get() + 1);
-        self.steps.get() * STEP + (work::multiply_adds() - self.since.get()) >= MULTIPLY_ADDS
+        self.steps.get() * STEP_COST + (work::multiply_adds() - self.start.get())
+            >= MAX_MULTIPLY_ADDS
     }
 
-    fn end(&self) {
+    fn reset(&self) {
         self.steps.set(0);
-        self.since.set(work::multiply_adds());
+        self.start.set(work::multiply_adds());
     }
 }
 
-/// One call's signal and clock.
+/// The scheduler of one call.
 pub(super) struct EventLoopScheduler {
-    cancel: Option<Cancel>,
+    cancel: Option<Cancellation>,
+    /// When the call last yielded, in milliseconds since 1970.
     yielded: Cell<f64>,
 }
 
-struct Cancel {
+/// A call's `AbortSignal`, with a listener that wakes the tasks which sleep.
+struct Cancellation {
     signal: AbortSignal,
-    /// Those who sleep: the signal wakes them.
     sleepers: Rc<RefCell<Vec<Waker>>>,
     listener: Closure<dyn FnMut()>,
 }
 
-impl Cancel {
+impl Cancellation {
     fn new(signal: AbortSignal) -> Self {
         let sleepers: Rc<RefCell<Vec<Waker>>> = Rc::default();
         let woken = sleepers.clone();
@@ -84,7 +87,7 @@ impl Cancel {
     }
 }
 
-impl Drop for Cancel {
+impl Drop for Cancellation {
     fn drop(&mut self) {
         let listener = self.listener.as_ref().unchecked_ref();
         let _ = self
@@ -96,7 +99,7 @@ impl Drop for Cancel {
 impl EventLoopScheduler {
     pub fn new(signal: Option<AbortSignal>) -> Self {
         Self {
-            cancel: signal.map(Cancel::new),
+            cancel: signal.map(Cancellation::new),
             yielded: Cell::new(js_sys::Date::now()),
         }
     }
@@ -115,30 +118,30 @@ extern "C" {
     fn set_timeout(listener: &Function, milliseconds: i32) -> Result<JsValue, JsValue>;
 }
 
-/// As `let_events_in`, by a timer: in Cloudflare Workers a message is heard before any other request is.
-async fn let_requests_in() {
+/// Resumes after a timer of 0 ms. In Cloudflare Workers a message would be delivered before any other request is served.
+async fn yield_to_requests() {
     let mut is_set = false;
-    let rung = Promise::new(&mut |resolve, _| is_set = set_timeout(&resolve, 0).is_ok());
-    // Where timers are refused, as while a Worker starts, the work goes on without a pause.
+    let fired = Promise::new(&mut |resolve, _| is_set = set_timeout(&resolve, 0).is_ok());
+    // A Worker that is starting may set no timers; the work then continues without yielding.
     if is_set {
-        let _ = JsFuture::from(rung).await;
+        let _ = JsFuture::from(fired).await;
     }
 }
 
-/// Goes on in a later turn of the event loop. By a message and not by a timer: browsers make timers wait, by 4 ms in a page that
-/// is seen and by a second in one that is not.
-async fn let_events_in() {
+/// Resumes in a later iteration of the event loop, by a message instead of a timer: browsers delay timers by 4 ms in a visible page
+/// and by a second in a hidden one.
+async fn yield_to_events() {
     let Ok(channel) = MessageChannel::new() else {
-        // Some Workers have none.
+        // Some runtimes have no MessageChannel.
         return TimeoutFuture::new(0).await;
     };
     let (here, there) = (channel.port1(), channel.port2());
-    let heard = Promise::new(&mut |resolve, _| here.set_onmessage(Some(&resolve)));
+    let delivered = Promise::new(&mut |resolve, _| here.set_onmessage(Some(&resolve)));
     let sent = there.post_message(&JsValue::NULL);
-    // Now, and not when the message is heard: after a trap nobody would close it, and an open port keeps Node from ending.
+    // Close the port before the message is delivered: after a trap nothing would close it, and an open port keeps Node running.
     there.close();
     if sent.is_ok() {
-        let _ = JsFuture::from(heard).await;
+        let _ = JsFuture::from(delivered).await;
     }
 }
 
@@ -147,13 +150,13 @@ impl Scheduler for EventLoopScheduler {
     async fn yield_now(&self) -> Result<()> {
         self.check()?;
         let in_worker = requests_own_timers();
-        let is_late = js_sys::Date::now() - self.yielded.get() >= MILLISECONDS;
-        if is_late || in_worker && UNBROKEN.with(Unbroken::is_enough) {
+        let is_late = js_sys::Date::now() - self.yielded.get() >= MAX_MILLISECONDS;
+        if is_late || in_worker && SINCE_YIELD.with(WorkSinceYield::count_step) {
             if in_worker {
-                UNBROKEN.with(Unbroken::end);
-                let_requests_in().await;
+                SINCE_YIELD.with(WorkSinceYield::reset);
+                yield_to_requests().await;
             } else {
-                let_events_in().await;
+                yield_to_events().await;
             }
             self.yielded.set(js_sys::Date::now());
             self.check()?;
@@ -165,7 +168,7 @@ impl Scheduler for EventLoopScheduler {
         let mut timer = TimeoutFuture::new(duration.as_millis().min(i32::MAX as u128) as u32);
         poll_fn(|context| {
             self.check()?;
-            if let Some(Cancel { sleepers, .. }) = &self.cancel {
+            if let Some(Cancellation { sleepers, .. }) = &self.cancel {
                 let mut sleepers = sleepers.borrow_mut();
                 if !sleepers
                     .iter()

@@ -1,4 +1,4 @@
-//! The GPU for JavaScript.
+//! `initGpu`: opening and testing the GPU.
 
 use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
@@ -7,7 +7,7 @@ use super::error::to_js;
 use crate::device::{Adapter, Gpu, Trial};
 use crate::error::Error;
 
-/// What `initGpu` resolves to.
+/// The result of `initGpu`.
 #[derive(Serialize)]
 struct Report<'a> {
     adapter: &'a Adapter,
@@ -15,17 +15,18 @@ struct Report<'a> {
     trial: Trial,
 }
 
-/// Opens the GPU and puts it on trial; a second call answers at once.
+/// Opens the GPU and runs its [`Trial`]; later calls return the first result without running it again.
 ///
-/// Resolves to `{ adapter: { vendor, architecture, description, software }, cpuMs, gpuMs, maxAbsError }`: milliseconds for one
-/// layer of MiniLM on 128 tokens, and the largest difference between the two. Blocks the thread for as long as `cpuMs`.
+/// Resolves to `{ adapter: { vendor, architecture, description, software }, cpuMs, gpuMs, maxAbsError }`: the times are
+/// those of one layer of MiniLM on 128 tokens, and the error is the largest difference between GPU and CPU. Blocks the thread for
+/// `cpuMs` at a time.
 ///
-/// *Errors*: `BACKEND_UNAVAILABLE` where there is no GPU, or where it computes something else than the CPU.
+/// *Errors*: `BACKEND_UNAVAILABLE` if there is no GPU, or if its results differ from the CPU's.
 #[wasm_bindgen(js_name = initGpu)]
 pub async fn init_gpu() -> Result<JsValue, JsValue> {
     let gpu = Gpu::open().await.map_err(to_js)?;
     let trial = gpu.trial().await.map_err(to_js)?;
-    // Flattened fields come as a map, which JavaScript shall see as an object.
+    // serde serializes flattened fields as a map, which would become a `Map` and not an object.
     let objects = serde_wasm_bindgen::Serializer::json_compatible();
     let report = Report {
         adapter: gpu.adapter(),

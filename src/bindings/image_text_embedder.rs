@@ -1,8 +1,8 @@
-//! `ImageTextEmbedderHandle`: what `ImageTextEmbedder` of the npm package calls.
+//! `ImageTextEmbedderHandle`, on which the npm package builds its `ImageTextEmbedder`.
 
 use std::rc::Rc;
 
-use js_sys::{Array, Function, Promise, Reflect, Uint8Array, Uint8ClampedArray};
+use js_sys::{Array, Function, Promise, Uint8Array, Uint8ClampedArray};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
@@ -11,14 +11,16 @@ use super::caller::for_caller;
 use super::error::to_js;
 use super::event_loop::EventLoopScheduler;
 use super::options::{LoadOptions, embed_options, kind, signal_option, texts};
-use super::source::{load_model, object};
+use super::source::load_model;
 use super::text_embedder::{embeddings_to_js, numbers, values_to_js};
 use crate::device::Backend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Rgb, decode};
+use crate::interop::{get, object};
+use crate::memory::{out_of_memory, try_zeros};
 use crate::tasks::ImageTextEmbedder;
 
-/// Loaded towers of CLIP. Calls may overlap; each borrows the model only.
+/// A CLIP model with one or both towers. Calls may overlap: they share the model and do not change it.
 #[wasm_bindgen]
 pub struct ImageTextEmbedderHandle {
     embedder: Rc<ImageTextEmbedder>,
@@ -27,9 +29,9 @@ pub struct ImageTextEmbedderHandle {
 
 #[wasm_bindgen]
 impl ImageTextEmbedderHandle {
-    /// Loads the towers; `options` are the `ImageTextLoadOptions` of the TypeScript types, with `device` decided.
+    /// Loads the towers. `options` are the `ImageTextLoadOptions` of the TypeScript types, with `device` resolved.
     ///
-    /// *Errors*: an `Error` with `code`, see the types.
+    /// *Errors*: a `PilotlightError`, with the codes that the types list.
     pub async fn load(
         model: JsValue,
         options: JsValue,
@@ -45,12 +47,12 @@ impl ImageTextEmbedderHandle {
         Ok(Self { embedder, backend })
     }
 
-    /// Embeds texts on this thread, yielding to the event loop between layers. The arrays in the result are the caller's.
+    /// Embeds texts on this thread, yielding to the event loop between layers. The arrays in the result are copies that the caller owns.
     ///
     /// *Errors*: `INVALID_INPUT`, `ABORTED`.
     #[wasm_bindgen(js_name = embedTexts)]
     pub fn embed_texts(&self, values: JsValue, options: JsValue) -> Promise {
-        // The future holds the model itself, so `free` during a call is harmless.
+        // The future shares ownership of the model, so that `free` during a call is harmless.
         let (embedder, backend) = (self.embedder.clone(), self.backend.clone());
         future_to_promise(async move {
             let embed = async {
@@ -67,27 +69,26 @@ impl ImageTextEmbedderHandle {
         })
     }
 
-    /// Embeds `count` pictures on this thread, asking `picture(index)` for one at a time: a promise of a file's bytes, or of
-    /// an object with `data`, `width` and `height` as `ImageData` has them.
+    /// Embeds `count` images on this thread. Each is requested by `image(index)` when its turn comes, which returns a promise of the
+    /// bytes of a file, or of an object with `data`, `width` and `height` like an `ImageData`.
     ///
-    /// *Errors*: `INVALID_INPUT`, `RESOURCE_LIMIT`, `ABORTED`; what `picture` throws.
+    /// *Errors*: `INVALID_INPUT`, `RESOURCE_LIMIT`, `ABORTED`; `INTERNAL` if `image` throws or rejects.
     #[wasm_bindgen(js_name = embedImages)]
-    pub fn embed_images(&self, count: usize, picture: Function, options: JsValue) -> Promise {
+    pub fn embed_images(&self, count: usize, image: Function, options: JsValue) -> Promise {
         let (embedder, backend) = (self.embedder.clone(), self.backend.clone());
         future_to_promise(async move {
             let embed = async {
                 let (options, signal) = embed_options(&options)?;
                 let scheduler = EventLoopScheduler::new(signal);
                 let read = async |index: usize| {
-                    let asked = picture.call1(&JsValue::NULL, &(index as f64).into());
-                    let given = match asked {
+                    let returned = image.call1(&JsValue::NULL, &(index as f64).into());
+                    let image = match returned {
                         Ok(promise) => JsFuture::from(Promise::resolve(&promise)).await,
                         Err(error) => Err(error),
                     };
-                    // The caller knows why.
-                    let given =
-                        given.map_err(|_| Error::internal("a picture could not be read"))?;
-                    to_picture(&given).map_err(|error| error.context(&format!("images[{index}]")))
+                    // The package keeps the error of its own function and rejects with that.
+                    let image = image.map_err(|_| Error::internal("an image could not be read"))?;
+                    to_image(&image).map_err(|error| error.context(&format!("images[{index}]")))
                 };
                 let (values, width) = embedder
                     .embed_images(count, read, &options, &scheduler)
@@ -102,12 +103,12 @@ impl ImageTextEmbedderHandle {
         })
     }
 
-    /// How likely each label is for a picture, given as bytes or pixels: an array of `{ label, score }`, the likeliest first.
+    /// Scores labels for an image, which is given as for `embedImages`: an array of `{ label, score }`, the most probable label first.
     ///
     /// *Errors*: `INVALID_INPUT`, `RESOURCE_LIMIT`, `ABORTED`.
     pub fn classify(
         &self,
-        picture: JsValue,
+        image: JsValue,
         labels: JsValue,
         templates: JsValue,
         options: JsValue,
@@ -118,9 +119,9 @@ impl ImageTextEmbedderHandle {
                 let scheduler = EventLoopScheduler::new(signal_option(&options)?);
                 let (labels, templates) =
                     (texts("labels", &labels)?, texts("template", &templates)?);
-                let picture = to_picture(&picture).map_err(|error| error.context("image"))?;
+                let image = to_image(&image).map_err(|error| error.context("image"))?;
                 let scores = embedder
-                    .classify(&picture, &labels, &templates, &scheduler)
+                    .classify(&image, &labels, &templates, &scheduler)
                     .await?;
                 backend.check().map(|()| scores)
             };
@@ -135,57 +136,58 @@ impl ImageTextEmbedderHandle {
         })
     }
 
-    /// Values of one vector.
+    /// The number of values in a vector.
     #[wasm_bindgen(getter)]
     pub fn dimensions(&self) -> usize {
         self.embedder.dimensions()
     }
 
-    /// Longest text in tokens; nothing where the text tower was not loaded.
+    /// The longest text in tokens; `undefined` if the text tower was not loaded.
     #[wasm_bindgen(getter, js_name = maxTokens)]
     pub fn max_tokens(&self) -> Option<usize> {
         self.embedder.max_tokens()
     }
 }
 
-/// Most bytes of a file, or of pixels.
-const MOST_BYTES: u32 = 256 << 20;
+/// The largest image that is copied into linear memory, in bytes of the file or of its pixels.
+const MAX_BYTES: u32 = 256 << 20;
 
-fn try_reserve(bytes: u32) -> Result<Vec<u8>> {
-    let mut copy = Vec::new();
-    if bytes > MOST_BYTES || copy.try_reserve_exact(bytes as usize).is_err() {
+/// A buffer for the bytes of an image.
+///
+/// *Errors*: `ResourceLimit`.
+fn buffer(bytes: u32) -> Result<Vec<u8>> {
+    if bytes > MAX_BYTES {
         return Err(Error::new(
             ErrorKind::ResourceLimit,
-            format!(
-                "the picture has {bytes} bytes, expected {MOST_BYTES} at most, and room for them"
-            ),
+            format!("the image has {bytes} bytes, expected at most {MAX_BYTES}"),
         ));
     }
-    copy.resize(bytes as usize, 0);
-    Ok(copy)
+    let message = || format!("there is no memory for the {bytes} bytes of the image");
+    try_zeros(bytes as usize).map_err(|error| out_of_memory(message(), error))
 }
 
-/// A file's bytes are decoded, pixels are taken as they are.
-fn to_picture(value: &JsValue) -> Result<Rgb> {
+/// Decodes the bytes of a file, or copies the pixels of an object like `ImageData`.
+///
+/// *Errors*: `InvalidInput`, `ResourceLimit`.
+fn to_image(value: &JsValue) -> Result<Rgb> {
     if let Some(bytes) = value.dyn_ref::<Uint8Array>() {
-        let mut copy = try_reserve(bytes.length())?;
+        let mut copy = buffer(bytes.length())?;
         bytes.copy_to(&mut copy);
         return decode(&copy);
     }
-    let get = |name: &str| Reflect::get(value, &name.into()).ok();
     let edge = |name: &str| {
-        let edge = get(name)?.as_f64()?;
+        let edge = get(value, name)?.as_f64()?;
         (edge.trunc() == edge && (1.0..=1e9).contains(&edge)).then_some(edge as usize)
     };
-    let data = get("data").and_then(|data| data.dyn_into::<Uint8ClampedArray>().ok());
+    let data = get(value, "data").and_then(|data| data.dyn_into::<Uint8ClampedArray>().ok());
     match (data, edge("width"), edge("height")) {
         (Some(data), Some(width), Some(height)) => {
-            let mut copy = try_reserve(data.length())?;
+            let mut copy = buffer(data.length())?;
             data.copy_to(&mut copy);
             Rgb::from_rgba(width, height, &copy)
         }
         _ => Err(Error::invalid_input(format!(
-            "the picture is {}, expected bytes or pixels",
+            "the image is {}, expected bytes or pixels",
             kind(value)
         ))),
     }

@@ -1,4 +1,4 @@
-//! The surface for JavaScript: conversions only, no arithmetic.
+//! The JavaScript API of the crate. These modules convert arguments, results and errors; they compute nothing.
 
 mod caller;
 mod digit_generator;
@@ -19,18 +19,18 @@ use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
 use crate::ops::SIMD_LEVEL;
 
-/// What this build is.
+/// What `coreInfo` returns.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CoreInfo {
     version: &'static str,
     simd: &'static str,
     webgpu: bool,
-    /// Linear memory so far; it never shrinks, so this is the peak too.
+    /// Bytes of linear memory. It never shrinks, so this is also the peak.
     memory_bytes: usize,
 }
 
-/// `{ version, simd, webgpu, memoryBytes }` of this build and instance.
+/// Describes this build and instance as `{ version, simd, webgpu, memoryBytes }`.
 #[wasm_bindgen(js_name = coreInfo)]
 pub fn core_info() -> Result<JsValue, JsValue> {
     let info = CoreInfo {

@@ -1,4 +1,4 @@
-//! What `models` of the npm package calls: planning, listing, deleting, refreshing and sweeping.
+//! Functions on models and their stored copies, on which the npm package builds its `models`.
 
 use serde::Serialize;
 use wasm_bindgen::JsValue;
@@ -7,18 +7,19 @@ use wasm_bindgen_futures::JsFuture;
 
 use super::error::to_js;
 use super::options::{LoadOptions, StoreOptions};
-use super::source::WebSource;
+use super::source::JsSource;
 use super::store::{self, now};
 use crate::error::{Error, Result};
+use crate::interop::message_of;
 use crate::store::{Library, StoredInfo};
 use crate::tasks;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Plan<'a> {
+struct ModelPlan<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     commit: Option<&'a str>,
-    files: Vec<PlanFile<'a>>,
+    files: Vec<ModelPlanFile<'a>>,
     tensors: usize,
     fetch_bytes: u64,
     cached_bytes: u64,
@@ -30,7 +31,7 @@ struct Plan<'a> {
 }
 
 #[derive(Serialize)]
-struct PlanFile<'a> {
+struct ModelPlanFile<'a> {
     path: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
@@ -38,7 +39,7 @@ struct PlanFile<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Row<'a> {
+struct ListedModel<'a> {
     key: &'a str,
     host: &'a str,
     model: &'a str,
@@ -57,7 +58,7 @@ struct Row<'a> {
     digest: Option<&'a str>,
 }
 
-impl<'a> Row<'a> {
+impl<'a> ListedModel<'a> {
     fn new(info: &'a StoredInfo) -> Self {
         Self {
             key: &info.key,
@@ -76,23 +77,23 @@ impl<'a> Row<'a> {
     }
 }
 
-/// What loading would take, as an object; `options` are those of `TextEmbedderHandle.load`.
+/// Returns what loading a model would download, store and keep in memory. `options` are those of `TextEmbedderHandle.load`.
 ///
-/// *Errors*: as that.
+/// *Errors*: those of `TextEmbedderHandle.load`.
 #[wasm_bindgen(js_name = planModel)]
 pub async fn plan_model(model: JsValue, options: JsValue) -> Result<JsValue, JsValue> {
     let plan = async {
         let options = LoadOptions::new(&options)?;
         let (dtype, towers) = (options.dtype, options.towers.clone());
-        let source = WebSource::new(&model, options).await?;
+        let source = JsSource::new(&model, options).await?;
         let plan = source
             .with(async |source| tasks::plan_model(source, &towers, dtype).await)
             .await?;
         let files = plan.files.iter();
-        to_object(&Plan {
+        to_object(&ModelPlan {
             commit: plan.commit.as_deref(),
             files: files
-                .map(|file| PlanFile {
+                .map(|file| ModelPlanFile {
                     path: &file.path,
                     bytes: file.bytes,
                 })
@@ -109,15 +110,15 @@ pub async fn plan_model(model: JsValue, options: JsValue) -> Result<JsValue, JsV
     plan.await.map_err(to_js)
 }
 
-/// Asks the host what a stored model's revision stands for now, and notes that the model is in use.
+/// Asks the host for the current commit of a stored model's revision, and records that the model is in use.
 ///
-/// *Errors*: as `TextEmbedderHandle.load`.
+/// *Errors*: those of `TextEmbedderHandle.load`.
 #[wasm_bindgen(js_name = refreshModel)]
 pub async fn refresh_model(model: JsValue, options: JsValue) -> Result<(), JsValue> {
     let refresh = async {
         let options = LoadOptions::new(&options)?;
         let parts: Vec<_> = options.towers.iter().map(|tower| tower.name()).collect();
-        let source = WebSource::new(&model, options).await?;
+        let source = JsSource::new(&model, options).await?;
         source
             .with(async |source| source.refresh(&parts).await)
             .await
@@ -125,7 +126,7 @@ pub async fn refresh_model(model: JsValue, options: JsValue) -> Result<(), JsVal
     refresh.await.map_err(to_js)
 }
 
-/// Every model of a store, the largest first.
+/// Lists the models of a store, the largest first.
 #[wasm_bindgen(js_name = listModels)]
 pub async fn list_models(options: JsValue) -> Result<JsValue, JsValue> {
     let list = async {
@@ -133,12 +134,12 @@ pub async fn list_models(options: JsValue) -> Result<JsValue, JsValue> {
             return Ok(js_sys::Array::new().into());
         };
         let models = Library::new(store.as_ref()).list().await?;
-        to_object(&models.iter().map(Row::new).collect::<Vec<_>>())
+        to_object(&models.iter().map(ListedModel::new).collect::<Vec<_>>())
     };
     list.await.map_err(to_js)
 }
 
-/// Deletes by the key that `listModels` gave; false where there is no such model.
+/// Deletes the model with this `key` of `listModels`. Returns false if there is no such model.
 #[wasm_bindgen(js_name = deleteModel)]
 pub async fn delete_model(key: String, options: JsValue) -> Result<bool, JsValue> {
     let delete = async {
@@ -150,10 +151,10 @@ pub async fn delete_model(key: String, options: JsValue) -> Result<bool, JsValue
     delete.await.map_err(to_js)
 }
 
-/// Calls `take(file, bytes)` with all files of a model that is whole, in pieces and in order, and waits for what it returns;
-/// false where there is no such model.
+/// Passes all files of a completely stored model to `take(file, bytes)`, in order and in pieces, and awaits each call. Returns false
+/// if there is no such model.
 ///
-/// *Errors*: `INTEGRITY` where a chunk was altered.
+/// *Errors*: `INTEGRITY` if a chunk does not match its digest.
 #[wasm_bindgen(js_name = exportModel)]
 pub async fn export_model(
     key: String,
@@ -167,8 +168,11 @@ pub async fn export_model(
             Ok(promise) => JsFuture::from(js_sys::Promise::resolve(&promise)).await,
             Err(error) => Err(error),
         };
-        let words = |error| Error::internal(format!("{file} could not be taken: {error:?}"));
-        taken.map(|_| ()).map_err(words)
+        let failed = |error: JsValue| {
+            let message = message_of(&error);
+            Error::internal(format!("{file} could not be exported: {message}"))
+        };
+        taken.map(|_| ()).map_err(failed)
     };
     let export = async {
         match store::open(StoreOptions::new(&options)?.store).await? {
@@ -179,7 +183,7 @@ pub async fn export_model(
     export.await.map_err(to_js)
 }
 
-/// Removes from a store what nobody will come back for.
+/// Removes abandoned partial downloads and unreferenced chunks from a store.
 #[wasm_bindgen(js_name = sweepModels)]
 pub async fn sweep_models(options: JsValue) -> Result<(), JsValue> {
     let sweep = async {
@@ -197,7 +201,7 @@ pub async fn sweep_models(options: JsValue) -> Result<(), JsValue> {
     sweep.await.map_err(to_js)
 }
 
-/// A plain object: numbers are numbers, also where they are larger than 32 bits.
+/// Converts a struct to a plain object. Numbers are numbers, also where they are larger than 32 bits.
 fn to_object(value: &impl Serialize) -> Result<JsValue> {
     let objects = serde_wasm_bindgen::Serializer::json_compatible();
     value

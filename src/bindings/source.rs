@@ -1,9 +1,9 @@
-//! Where a model comes from and stays, as the options say.
+//! The source of a model: its host, its store, and how its loading is reported and cancelled.
 
 use std::rc::Rc;
 
 use burn::tensor::Device;
-use js_sys::{Function, Object, Reflect};
+use js_sys::Function;
 use wasm_bindgen::JsValue;
 
 use super::caller::for_caller;
@@ -13,12 +13,13 @@ use super::store::{self, now};
 use crate::device::Backend;
 use crate::error::{Error, Result};
 use crate::hub::{FilesHost, Host, HubHost};
+use crate::interop::object;
 use crate::store::{CacheConfig, Locks, ModelKey, Store};
 use crate::tasks::{LoadProgress, LoadStatus, Source};
 use crate::weights::Dtype;
 
-/// Holds what a [`Source`] borrows.
-pub(super) struct WebSource {
+/// Owns what a [`Source`] borrows.
+pub(super) struct JsSource {
     host: Box<dyn Host>,
     store: Option<Box<dyn Store>>,
     locks: Box<dyn Locks>,
@@ -29,8 +30,10 @@ pub(super) struct WebSource {
     scheduler: EventLoopScheduler,
 }
 
-impl WebSource {
-    /// *Errors*: `InvalidInput`, `BackendUnavailable` where the store cannot be opened.
+impl JsSource {
+    /// Opens the host and the store that the options name.
+    ///
+    /// *Errors*: `InvalidInput`; `BackendUnavailable` if the store cannot be opened.
     pub async fn new(model: &JsValue, options: LoadOptions) -> Result<Self> {
         let model = model.as_string().filter(|model| !model.trim().is_empty());
         let model = model.ok_or_else(|| {
@@ -51,19 +54,22 @@ impl WebSource {
             on_progress,
             ..
         } = options;
-        // Own files are nobody's cache: the same name may come with other bytes next time.
+        // Files that the caller passes are not cached: the next call may pass others under the same name.
         let store = match files {
             Some(_) => None,
             None => store::open(store).await?,
         };
         let key = ModelKey::new(&host, &model, &revision, dtype);
-        let kept = store.is_some() && store::is_browser();
+        let cached = store.is_some() && store::has_indexed_db();
         let host: Box<dyn Host> = match files {
             Some(files) => Box::new(FilesHost::new(files)),
             None => {
-                let missing = || Error::internal("the entry did not say how a host is asked");
+                let missing =
+                    || Error::internal("the option request is missing, expected a function");
                 let request = request.ok_or_else(missing)?;
-                Box::new(HubHost::new(&host, &model, &revision, token, request, kept))
+                Box::new(HubHost::new(
+                    &host, &model, &revision, token, request, cached,
+                ))
             }
         };
         Ok(Self {
@@ -78,7 +84,7 @@ impl WebSource {
         })
     }
 
-    /// Works with it.
+    /// Runs `work` with a [`Source`] that borrows from this one.
     pub async fn with<T>(&self, work: impl AsyncFn(&Source<'_>) -> Result<T>) -> Result<T> {
         let progress = |progress: &LoadProgress| {
             if let Some(listener) = &self.on_progress {
@@ -100,13 +106,13 @@ impl WebSource {
         work(&source).await
     }
 
-    /// Bytes that the store has room for, where it can tell.
+    /// Free bytes of the store, if it can tell.
     pub async fn available(&self) -> Option<u64> {
         self.store.as_ref()?.available().await
     }
 }
 
-/// Loads a model on the backend, and of the source, that `options` say: `LoadOptions` with `device` decided.
+/// Loads a model from the source and onto the backend that `options` name. These are `LoadOptions` with `device` resolved.
 pub(super) async fn load_model<T>(
     model: &JsValue,
     options: &JsValue,
@@ -116,7 +122,7 @@ pub(super) async fn load_model<T>(
         let options = LoadOptions::new(options)?;
         let backend = Backend::open(options.webgpu).await?;
         let (dtype, device) = (options.dtype, backend.device());
-        let source = WebSource::new(model, options).await?;
+        let source = JsSource::new(model, options).await?;
         let model = source
             .with(async |source| load(source, dtype, &device).await)
             .await?;
@@ -141,16 +147,6 @@ fn report(progress: &LoadProgress, listener: &Function) {
     entries.extend(progress.file.map(|file| ("file", JsValue::from(file))));
     let verified = progress.verified;
     entries.extend(verified.map(|verified| ("verified", JsValue::from(verified.name()))));
-    // A listener that throws does not break the load.
+    // An error in the listener does not fail the load.
     let _ = listener.call1(&JsValue::NULL, &object(entries));
-}
-
-/// A plain object.
-pub(super) fn object(entries: impl IntoIterator<Item = (&'static str, JsValue)>) -> JsValue {
-    let object = Object::new();
-    for (name, value) in entries {
-        // Setting a property of a fresh, extensible object cannot fail.
-        let _ = Reflect::set(&object, &name.into(), &value);
-    }
-    object.into()
 }

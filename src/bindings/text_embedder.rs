@@ -1,4 +1,4 @@
-//! `TextEmbedderHandle`: what `TextEmbedder` of the npm package calls.
+//! `TextEmbedderHandle`, on which the npm package builds its `TextEmbedder`.
 
 use std::rc::Rc;
 
@@ -10,12 +10,13 @@ use super::caller::for_caller;
 use super::error::to_js;
 use super::event_loop::EventLoopScheduler;
 use super::options::{embed_options, texts};
-use super::source::{load_model, object};
+use super::source::load_model;
 use crate::device::Backend;
 use crate::error::Result;
+use crate::interop::object;
 use crate::tasks::{Embeddings, TextEmbedder, Values};
 
-/// A loaded sentence encoder. Calls may overlap; each borrows the model only.
+/// A loaded sentence encoder. Calls may overlap: they share the model and do not change it.
 #[wasm_bindgen]
 pub struct TextEmbedderHandle {
     embedder: Rc<TextEmbedder>,
@@ -24,9 +25,9 @@ pub struct TextEmbedderHandle {
 
 #[wasm_bindgen]
 impl TextEmbedderHandle {
-    /// Loads a model; `options` are the `LoadOptions` of the TypeScript types, with `device` decided.
+    /// Loads a model. `options` are the `LoadOptions` of the TypeScript types, with `device` resolved.
     ///
-    /// *Errors*: an `Error` with `code`, see the types.
+    /// *Errors*: a `PilotlightError`, with the codes that the types list.
     pub async fn load(model: JsValue, options: JsValue) -> Result<TextEmbedderHandle, JsValue> {
         let load = load_model(&model, &options, async |source, dtype, device| {
             TextEmbedder::load(source, dtype, device).await
@@ -35,11 +36,11 @@ impl TextEmbedderHandle {
         Ok(Self { embedder, backend })
     }
 
-    /// Embeds texts on this thread, yielding to the event loop between layers. The arrays in the result are the caller's.
+    /// Embeds texts on this thread, yielding to the event loop between layers. The arrays in the result are copies that the caller owns.
     ///
     /// *Errors*: `INVALID_INPUT`, `ABORTED`.
     pub fn embed(&self, values: JsValue, options: JsValue) -> js_sys::Promise {
-        // The future holds the model itself, so `free` during a call is harmless.
+        // The future shares ownership of the model, so that `free` during a call is harmless.
         let (embedder, backend) = (self.embedder.clone(), self.backend.clone());
         wasm_bindgen_futures::future_to_promise(async move {
             let embed = async {
@@ -57,13 +58,13 @@ impl TextEmbedderHandle {
         })
     }
 
-    /// Values of one vector.
+    /// The number of values in a vector.
     #[wasm_bindgen(getter)]
     pub fn dimensions(&self) -> usize {
         self.embedder.dimensions()
     }
 
-    /// Longest text in tokens.
+    /// The longest text in tokens; longer ones are truncated.
     #[wasm_bindgen(getter, js_name = maxTokens)]
     pub fn max_tokens(&self) -> usize {
         self.embedder.max_tokens()

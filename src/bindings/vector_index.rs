@@ -1,4 +1,4 @@
-//! `VectorIndexHandle`: what `VectorIndex` of the npm package calls.
+//! `VectorIndexHandle`, on which the npm package builds its `VectorIndex`.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,23 +8,23 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::error::to_js;
-use super::options::{FindOptions, StoreOptions, index_options, kind, strings};
-use super::source::object;
+use super::options::{SearchRequest, StoreOptions, index_options, kind, strings};
 use super::store;
 use crate::error::{Error, Result};
 use crate::index::{Filter, Hit, Id, SavedIndex, SearchOptions, Tags, VectorIndex, Vectors};
+use crate::interop::object;
 use crate::store::{Chunk, IndexKey, LockGuard, Locks, Store};
 
-/// An index. Calls are synchronous but for those that go to a store.
+/// A vector index. Calls are synchronous, except for those that use a store.
 #[wasm_bindgen]
 pub struct VectorIndexHandle {
     index: Rc<RefCell<VectorIndex>>,
 }
 
-/// The caller's array, copied piece by piece: all of it would be four times what an index of bytes takes.
-struct Floats(Float32Array);
+/// Vectors in the caller's array. They are copied in pieces: a whole copy would take four times the memory of an int8 index.
+struct JsVectors(Float32Array);
 
-impl Vectors for Floats {
+impl Vectors for JsVectors {
     fn len(&self) -> usize {
         self.0.length() as usize
     }
@@ -35,13 +35,14 @@ impl Vectors for Floats {
     }
 }
 
-/// Tags as they came.
+/// The argument `tags` of `add` and `update`.
 enum OwnTags {
     Same(Vec<String>),
     Each(Vec<Vec<String>>),
 }
 
 impl OwnTags {
+    /// *Errors*: `InvalidInput` naming the entry that is not a string.
     fn new(tags: &JsValue) -> Result<Option<Self>> {
         let Some(list) = tags.dyn_ref::<Array>() else {
             return Ok(None);
@@ -73,33 +74,36 @@ impl OwnTags {
 
 #[wasm_bindgen]
 impl VectorIndexHandle {
-    /// An empty one; `options` are `VectorIndexOptions` of the types.
+    /// Makes an empty index. `options` are the `VectorIndexOptions` of the types.
     ///
     /// *Errors*: `INVALID_INPUT`.
     #[wasm_bindgen(constructor)]
     pub fn new(options: JsValue) -> Result<VectorIndexHandle, JsValue> {
         let index = index_options(&options).and_then(VectorIndex::new);
-        index.map(Self::of).map_err(to_js)
+        index.map(Self::wrap).map_err(to_js)
     }
 
-    /// Of what `write` wrote.
+    /// Reads an index from bytes that `write` wrote.
     ///
     /// *Errors*: `INVALID_INPUT`, `INTEGRITY`, `RESOURCE_LIMIT`.
     #[wasm_bindgen(js_name = fromBytes)]
     pub fn from_bytes(bytes: Uint8Array) -> Result<VectorIndexHandle, JsValue> {
         let index = VectorIndex::from_bytes(&Chunk::from(bytes));
-        index.map(Self::of).map_err(to_js)
+        index.map(Self::wrap).map_err(to_js)
     }
 
-    fn of(index: VectorIndex) -> Self {
+    fn wrap(index: VectorIndex) -> Self {
         Self {
             index: Rc::new(RefCell::new(index)),
         }
     }
 
-    /// `work` calls nothing of JavaScript that could ask the index meanwhile: it is converted before.
+    /// Changes the index. `work` must not call into JavaScript, which could use the index meanwhile: arguments are converted before.
+    ///
+    /// *Errors*: `INVALID_INPUT` during a search; those of `work`.
     fn change<T>(&self, work: impl FnOnce(&mut VectorIndex) -> Result<T>) -> Result<T, JsValue> {
-        let busy = || Error::invalid_input("a filter may not change the index that is searched");
+        let busy =
+            || Error::invalid_input("a filter may not change the index that is being searched");
         let mut index = self.index.try_borrow_mut().map_err(|_| to_js(busy()))?;
         work(&mut index).map_err(to_js)
     }
@@ -110,19 +114,19 @@ impl VectorIndexHandle {
     pub fn add(&self, ids: Array, vectors: Float32Array, tags: JsValue) -> Result<(), JsValue> {
         let (ids, tags) = (to_ids(&ids), OwnTags::new(&tags).map_err(to_js)?);
         let tags = tags.as_ref().map(OwnTags::borrow);
-        self.change(|index| index.add(&ids, &Floats(vectors), tags))
+        self.change(|index| index.add(&ids, &JsVectors(vectors), tags))
     }
 
-    /// Replaces vectors, and tags where there are any.
+    /// Replaces the vectors of these ids, and their tags if `tags` is given.
     ///
     /// *Errors*: as `add`.
     pub fn update(&self, ids: Array, vectors: Float32Array, tags: JsValue) -> Result<(), JsValue> {
         let (ids, tags) = (to_ids(&ids), OwnTags::new(&tags).map_err(to_js)?);
         let tags = tags.as_ref().map(OwnTags::borrow);
-        self.change(|index| index.update(&ids, &Floats(vectors), tags))
+        self.change(|index| index.update(&ids, &JsVectors(vectors), tags))
     }
 
-    /// How many were removed.
+    /// Removes vectors and returns how many there were.
     ///
     /// *Errors*: `RESOURCE_LIMIT`.
     pub fn remove(&self, ids: Array) -> Result<usize, JsValue> {
@@ -130,7 +134,8 @@ impl VectorIndexHandle {
         self.change(|index| index.remove(&ids))
     }
 
-    /// `[{ id, score }]`, the best first; `options` has `filter` or `tags` and `any`, `exact` and `candidates`.
+    /// Searches the `k` nearest vectors: `[{ id, score }]`, the best first. `options` has `filter`, or `tags` and `any`; `exact` and
+    /// `candidates`.
     ///
     /// *Errors*: `INVALID_INPUT`, `RESOURCE_LIMIT`.
     pub fn search(
@@ -140,15 +145,15 @@ impl VectorIndexHandle {
         options: JsValue,
     ) -> Result<Array, JsValue> {
         let search = || {
-            let options = FindOptions::new(&options)?;
-            let ask = |filter: &Function, id: &Id| {
+            let options = SearchRequest::new(&options)?;
+            let passes_filter = |filter: &Function, id: &Id| {
                 let passes = filter.call1(&JsValue::NULL, &id_to_js(id));
                 passes.is_ok_and(|passes| passes.is_truthy())
             };
             let mut by_id = options
                 .filter
                 .as_ref()
-                .map(|filter| |id: &Id| ask(filter, id));
+                .map(|filter| |id: &Id| passes_filter(filter, id));
             let filter = match (&mut by_id, &options.tags) {
                 (Some(by_id), _) => Some(Filter::Ids(by_id)),
                 (None, Some(tags)) => Some(Filter::Tags {
@@ -171,7 +176,7 @@ impl VectorIndexHandle {
         Ok(hits.iter().map(hit).collect())
     }
 
-    /// Whether there is a vector of this id.
+    /// Whether the index has a vector with this id.
     pub fn has(&self, id: JsValue) -> bool {
         to_id(&id).is_some_and(|id| self.index.borrow().has(&id))
     }
@@ -181,53 +186,53 @@ impl VectorIndexHandle {
         self.index.borrow().ids().map(id_to_js).collect()
     }
 
-    /// How many vectors there are.
+    /// The number of vectors.
     #[wasm_bindgen(getter)]
     pub fn size(&self) -> usize {
         self.index.borrow().len()
     }
 
-    /// Values of a vector.
+    /// The number of values in a vector.
     #[wasm_bindgen(getter)]
     pub fn dimensions(&self) -> usize {
         self.index.borrow().dimensions()
     }
 
-    /// How they are kept.
+    /// The precision in which the vectors are kept.
     #[wasm_bindgen(getter)]
     pub fn precision(&self) -> String {
         self.index.borrow().precision().name().into()
     }
 
-    /// Whether signs are kept beside them.
+    /// Whether the sign bits of the vectors are kept for a prefilter.
     #[wasm_bindgen(getter)]
     pub fn prefilter(&self) -> bool {
         self.index.borrow().has_prefilter()
     }
 
-    /// What made the vectors.
+    /// The name of what computed the vectors, such as a model.
     #[wasm_bindgen(getter)]
     pub fn source(&self) -> Option<String> {
         self.index.borrow().source().map(Into::into)
     }
 
-    /// About how much memory it takes.
+    /// The approximate memory of the index in bytes.
     #[wasm_bindgen(getter, js_name = memoryBytes)]
     pub fn memory_bytes(&self) -> usize {
         self.index.borrow().memory_bytes()
     }
 
-    /// How long an array `write` fills.
+    /// The length of the array that `write` fills, in bytes.
     #[wasm_bindgen(getter, js_name = byteLength)]
     pub fn byte_length(&self) -> Result<f64, JsValue> {
         let length = self.index.borrow().byte_length();
         length.map(|length| length as f64).map_err(to_js)
     }
 
-    /// Writes the index to an array of `byteLength` bytes: the caller's, so that it is in memory once.
+    /// Writes the index to the caller's array of `byteLength` bytes, so that no second copy is in linear memory.
     pub fn write(&self, to: Uint8Array) -> Result<(), JsValue> {
         let mut at = 0;
-        // Each part crosses over to JavaScript, and most are a few bytes.
+        // Most parts have a few bytes, and each copy to JavaScript has a cost of its own.
         let mut buffer = Vec::with_capacity(BUFFER);
         let mut flush = |buffer: &mut Vec<u8>| {
             let end = at + buffer.len() as u32;
@@ -250,20 +255,20 @@ impl VectorIndexHandle {
         written.map_err(to_js)
     }
 
-    /// Saves it as it is now; it may change meanwhile. `options` has `store` and `locks`.
+    /// Saves the current state of the index, which may change meanwhile. `options` has `store` and `locks`.
     ///
     /// *Errors*: `INVALID_INPUT`, `QUOTA_EXCEEDED`, and those of the store.
     pub fn save(&self, name: String, options: JsValue) -> Promise {
         let snapshot = self.index.borrow().snapshot();
         wasm_bindgen_futures::future_to_promise(async move {
-            let save = with_turn(&name, &options, async |saved, guard| {
+            let save = with_lock(&name, &options, async |saved, guard| {
                 saved.save(&snapshot, guard).await
             });
             save.await.map(|()| JsValue::UNDEFINED).map_err(to_js)
         })
     }
 
-    /// What was saved under a name, or nothing.
+    /// Loads the index that was saved under a name; `undefined` if there is none.
     ///
     /// *Errors*: `INTEGRITY`, `RESOURCE_LIMIT`, and those of the store.
     pub async fn load(
@@ -276,31 +281,31 @@ impl VectorIndexHandle {
             SavedIndex::new(store.as_ref(), &key).load().await
         };
         let index = load.await.map_err(to_js)?;
-        Ok(index.map(Self::of))
+        Ok(index.map(Self::wrap))
     }
 
-    /// Removes what was saved under a name; false where there is nothing.
+    /// Deletes the index that was saved under a name. Returns false if there is none.
     pub async fn delete(name: String, options: JsValue) -> Result<bool, JsValue> {
-        let delete = with_turn(&name, &options, async |saved, _| saved.delete().await);
+        let delete = with_lock(&name, &options, async |saved, _| saved.delete().await);
         delete.await.map_err(to_js)
     }
 }
 
-/// Bytes that go to JavaScript at a time.
+/// Bytes that are copied to JavaScript at a time.
 const BUFFER: usize = 64 << 10;
 
 async fn open(options: &JsValue) -> Result<(Box<dyn Store>, Box<dyn Locks>)> {
     let StoreOptions { store, locks } = StoreOptions::new(options)?;
     let Some(store) = store::open(store).await? else {
         return Err(Error::invalid_input(
-            "store is false, expected where the index is to be kept",
+            "store is false, expected a store to keep the index in",
         ));
     };
     Ok((store, store::locks(locks)))
 }
 
-/// For those who write: waits for the name's turn.
-async fn with_turn<T>(
+/// Runs `work` while holding the lock of a saved index, which writers need.
+async fn with_lock<T>(
     name: &str,
     options: &JsValue,
     work: impl AsyncFnOnce(SavedIndex<'_>, &dyn LockGuard) -> Result<T>,
@@ -318,7 +323,7 @@ fn to_id(value: &JsValue) -> Option<Id> {
     }
 }
 
-/// The package has checked that they are ids.
+/// Converts ids, whose types the package has checked.
 fn to_ids(ids: &Array) -> Vec<Id> {
     let id = |id| to_id(&id).unwrap_or_else(|| Id::from(""));
     ids.iter().map(id).collect()

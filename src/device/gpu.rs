@@ -1,4 +1,4 @@
-//! The GPU, by burn's Cube backend on wgpu: WebGPU in a browser, Vulkan, Metal or Direct3D natively.
+//! The GPU as a device: burn's Cube backend on wgpu, which uses WebGPU in a browser and Vulkan, Metal or Direct3D natively.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -11,74 +11,73 @@ use serde::Serialize;
 use super::Trial;
 use crate::error::{Error, ErrorKind, Result};
 
-/// A GPU that is ready for tensors. Cheap to clone.
+/// An open GPU. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Gpu {
     device: Device,
     adapter: Arc<Adapter>,
-    /// The first thing that went wrong outside of any call. What follows are its consequences.
+    /// The first error that the GPU reported. Later ones are usually its consequences.
     failure: Arc<OnceLock<(ErrorKind, String)>>,
     pub(super) trial: Arc<OnceLock<Trial>>,
 }
 
-/// What the platform tells about a GPU. In a browser that is little, and any of the texts may be empty.
+/// A description of a GPU by the platform. Browsers reveal little, so any of the texts may be empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Adapter {
-    /// Who made it, such as `nvidia`.
+    /// The vendor, such as `nvidia`.
     pub vendor: String,
-    /// Its family, such as `ampere`.
+    /// The family of GPUs, such as `ampere`.
     pub architecture: String,
-    /// Its name, such as `NVIDIA GeForce RTX 3060`.
+    /// The name, such as `NVIDIA GeForce RTX 3060`.
     pub description: String,
-    /// Whether it is a program that runs on the CPU: right, but slower than our own code for the CPU.
+    /// Whether it is a software renderer, whose results are right but slower than the kernels for the CPU.
     pub software: bool,
 }
 
 impl Gpu {
-    /// Opens the GPU. Every call gets the same one: a program can have no second.
+    /// Opens the GPU. Every call returns the same one, because burn supports one GPU in a program.
     ///
-    /// *Errors*: `BackendUnavailable` where there is no GPU, or none that programs of this origin may use. A later call
-    /// tries again.
+    /// *Errors*: `BackendUnavailable` if there is no GPU, or none that this origin may use. A later call tries again.
     pub async fn open() -> Result<Self> {
-        let turn = match Turn::take().await {
-            Ok(turn) => turn,
+        let guard = match OpenGuard::acquire().await {
+            Ok(guard) => guard,
             Err(gpu) => return Ok(gpu),
         };
-        // The kernels are written for WGSL and tuned by hand: neither autotune nor fusion is compiled in, and an exclusive
-        // page for each buffer is all that burn knows in a browser.
+        // The kernels are written in WGSL and tuned by hand, so neither autotune nor fusion is compiled in. Exclusive pages are the
+        // only memory configuration that burn supports in a browser.
         let options = Device::wgpu_options().memory_config(MemoryConfiguration::ExclusivePages);
         let options = if cfg!(target_family = "wasm") {
             options.graphics_api(WgpuBackend::WebGpu)
         } else {
             options
         };
-        let browser = BrowserInfo::ask().await;
+        let browser = BrowserInfo::request().await;
         let (device, setup) = options.init_with_setup_async().await.map_err(unavailable)?;
-        // No waiting from here on: who stops listening now would leave a GPU open that nobody has.
+        // No `.await` below: dropping the future here would leak an open device.
         let gpu = Self {
             device,
             adapter: Arc::new(Adapter::describe(&setup.adapter.get_info(), browser)),
-            failure: watch(&setup.device),
+            failure: record_failures(&setup.device),
             trial: Arc::default(),
         };
-        turn.finish(gpu.clone());
+        guard.finish(gpu.clone());
         Ok(gpu)
     }
 
-    /// burn's device, to load models onto.
+    /// The device of burn on which models are loaded.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// What the platform tells about it.
+    /// The description of this GPU by the platform.
     pub fn adapter(&self) -> &Adapter {
         &self.adapter
     }
 
-    /// Whether all went well so far. To be asked after values were read back: the GPU reports what fails only later, and
-    /// the values of a failed operation are anything.
+    /// Checks that no operation failed so far. The GPU reports failures late and the values of a failed operation are undefined, so
+    /// this must be called after values were read back.
     ///
-    /// *Errors*: `ResourceLimit` when the GPU's memory ran out, `Internal` for anything else; both for good.
+    /// *Errors*: `ResourceLimit` if the memory of the GPU ran out, `Internal` for any other failure. Either is permanent.
     pub fn check(&self) -> Result<()> {
         match self.failure.get() {
             Some((kind, message)) => Err(Error::new(*kind, format!("the GPU failed: {message}"))),
@@ -89,7 +88,7 @@ impl Gpu {
 
 impl Adapter {
     fn describe(info: &wgpu::AdapterInfo, browser: BrowserInfo) -> Self {
-        // Natively the vendor is a number of the PCI register, and there is no architecture.
+        // Native backends report the vendor as a PCI id, and no architecture.
         let vendor = if info.vendor == 0 {
             browser.vendor
         } else {
@@ -116,7 +115,7 @@ impl Adapter {
     }
 }
 
-/// What a browser tells of its GPU and wgpu leaves out.
+/// What a browser reveals about its GPU and wgpu does not pass on.
 #[derive(Default)]
 struct BrowserInfo {
     vendor: String,
@@ -125,29 +124,23 @@ struct BrowserInfo {
 
 impl BrowserInfo {
     #[cfg(target_arch = "wasm32")]
-    async fn ask() -> Self {
-        use js_sys::{Function, Object, Promise, Reflect};
+    async fn request() -> Self {
+        use js_sys::{Function, Promise};
         use wasm_bindgen::{JsCast, JsValue};
 
-        // (await navigator.gpu.requestAdapter({ powerPreference })).info, of the adapter that burn will also get.
-        async fn info() -> Result<JsValue, JsValue> {
-            let navigator = Reflect::get(&js_sys::global(), &"navigator".into())?;
-            let gpu = Reflect::get(&navigator, &"gpu".into())?;
-            let request: Function = Reflect::get(&gpu, &"requestAdapter".into())?.dyn_into()?;
-            let options = Object::new();
-            Reflect::set(
-                &options,
-                &"powerPreference".into(),
-                &"high-performance".into(),
-            )?;
-            let adapter: Promise = request.call1(&gpu, &options)?.dyn_into()?;
-            Reflect::get(
-                &wasm_bindgen_futures::JsFuture::from(adapter).await?,
-                &"info".into(),
-            )
+        use crate::interop::{get, object};
+
+        // `(await navigator.gpu.requestAdapter({ powerPreference })).info`, for the same adapter that burn requests.
+        async fn info() -> Option<JsValue> {
+            let gpu = get(&get(&js_sys::global(), "navigator")?, "gpu")?;
+            let request: Function = get(&gpu, "requestAdapter")?.dyn_into().ok()?;
+            let options = object([("powerPreference", "high-performance".into())]);
+            let adapter: Promise = request.call1(&gpu, &options).ok()?.dyn_into().ok()?;
+            let adapter = wasm_bindgen_futures::JsFuture::from(adapter).await.ok()?;
+            get(&adapter, "info")
         }
         let info = info().await.unwrap_or_default();
-        let text = |name: &str| Reflect::get(&info, &name.into()).ok()?.as_string();
+        let text = |name: &str| get(&info, name)?.as_string();
         Self {
             vendor: text("vendor").unwrap_or_default(),
             architecture: text("architecture").unwrap_or_default(),
@@ -155,13 +148,13 @@ impl BrowserInfo {
     }
 
     #[cfg(not(target_arch = "wasm32"))]
-    async fn ask() -> Self {
+    async fn request() -> Self {
         Self::default()
     }
 }
 
-/// Records what fails, in place of burn's handler, which panics.
-fn watch(device: &wgpu::Device) -> Arc<OnceLock<(ErrorKind, String)>> {
+/// Records the first failure of a device, in place of burn's handler, which panics.
+fn record_failures(device: &wgpu::Device) -> Arc<OnceLock<(ErrorKind, String)>> {
     let failure = Arc::new(OnceLock::new());
     let record = failure.clone();
     device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
@@ -169,7 +162,7 @@ fn watch(device: &wgpu::Device) -> Arc<OnceLock<(ErrorKind, String)>> {
             wgpu::Error::OutOfMemory { .. } => ErrorKind::ResourceLimit,
             _ => ErrorKind::Internal,
         };
-        // The first one stays.
+        // `set` keeps the first failure.
         let _ = record.set((kind, error.to_string()));
     }));
     failure
@@ -186,7 +179,7 @@ fn unavailable(error: WgpuInitError) -> Error {
     Error::new(ErrorKind::BackendUnavailable, message).with_source(error)
 }
 
-/// Where opening the GPU stands. Calls that come while one is at it wait for its outcome.
+/// The progress of opening the GPU. Calls during `Opening` wait for its outcome.
 enum State {
     Closed,
     Opening(Vec<Waker>),
@@ -199,13 +192,13 @@ fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The right to open the GPU. Dropped without an outcome, because of an error or because nobody waits any more, it passes
-/// to the next.
-struct Turn;
+/// The exclusive right to open the GPU. If it is dropped before `finish`, because of an error or a cancelled call, a waiting call
+/// acquires it.
+struct OpenGuard;
 
-impl Turn {
-    /// The right to open the GPU, or the open GPU.
-    async fn take() -> Result<Self, Gpu> {
+impl OpenGuard {
+    /// Waits for the right to open the GPU, or returns the GPU as `Err` if it is open.
+    async fn acquire() -> Result<Self, Gpu> {
         poll_fn(|context| {
             let mut state = state();
             match &mut *state {
@@ -224,19 +217,19 @@ impl Turn {
     }
 
     fn finish(self, gpu: Gpu) {
-        replace(State::Open(gpu));
+        set_state(State::Open(gpu));
     }
 }
 
-impl Drop for Turn {
+impl Drop for OpenGuard {
     fn drop(&mut self) {
         if matches!(*state(), State::Opening(_)) {
-            replace(State::Closed);
+            set_state(State::Closed);
         }
     }
 }
 
-fn replace(next: State) {
+fn set_state(next: State) {
     if let State::Opening(waiting) = std::mem::replace(&mut *state(), next) {
         waiting.into_iter().for_each(Waker::wake);
     }
@@ -246,7 +239,7 @@ fn replace(next: State) {
 mod tests {
     use super::*;
 
-    /// On a thread of its own: whether the GPU opened, and which one it is.
+    /// Opens the GPU on a new thread and returns its trial cell, whose address identifies the GPU; `None` if there is no GPU.
     fn open() -> std::thread::JoinHandle<Option<Arc<OnceLock<Trial>>>> {
         std::thread::spawn(|| pollster::block_on(Gpu::open()).ok().map(|gpu| gpu.trial))
     }
@@ -270,18 +263,18 @@ mod tests {
     }
 
     #[test]
-    fn a_right_to_open_that_is_dropped_passes_to_the_next() {
-        // Held and let go while another waits, whatever the outcome of its own try.
-        let turn = pollster::block_on(Turn::take());
+    fn a_dropped_guard_passes_to_the_next_caller() {
+        // Dropped while another thread waits, whatever the outcome of that thread's own attempt.
+        let guard = pollster::block_on(OpenGuard::acquire());
         let other = open();
         std::thread::sleep(std::time::Duration::from_millis(20));
-        drop(turn);
+        drop(guard);
         let outcome = other.join().unwrap();
         assert_eq!(open().join().unwrap().is_some(), outcome.is_some());
     }
 
     #[test]
-    fn software_is_told_by_its_names() {
+    fn software_renderers_are_recognized_by_name() {
         let info = |name: &str, device_type| wgpu::AdapterInfo {
             name: name.into(),
             ..wgpu::AdapterInfo::new(device_type, wgpu::Backend::Vulkan)

@@ -1,6 +1,7 @@
-//! A GPU on trial: does it compute what the CPU computes, and is it faster?
+//! Testing a GPU: whether its results match those of the CPU, and how fast it is.
 
 use burn::tensor::{Device, Tensor};
+use pilotlight_kernels::testing::Random;
 use serde::Serialize;
 
 use super::{Gpu, cpu};
@@ -10,35 +11,36 @@ use crate::ops::{
     attention, floats, group_norm, integers, packed_f32_shape, read, upsample,
 };
 
-/// The largest difference that two right implementations may show on the trial's values, which are of magnitude one.
+/// The largest accepted difference between two correct implementations, on values of magnitude one.
 const TOLERANCE: f32 = 1e-3;
-/// Sizes of MiniLM.
+/// The sizes of an encoder layer of MiniLM.
 const WIDTH: usize = 384;
 const HEADS: usize = 12;
 const INTERMEDIATE: usize = 1536;
-/// Tokens in the timed run: a long sentence, or a batch of short ones.
+/// Tokens in a timed run, as many as a long sentence or a batch of short ones has.
 const TOKENS: usize = 128;
-/// Timed runs, of which the fastest counts, unless they already took this long.
+/// The number of timed runs, of which the fastest counts.
 const RUNS: usize = 3;
-const PATIENCE_MS: f64 = 100.0;
+/// No further run is started after this many milliseconds.
+const TIME_LIMIT_MS: f64 = 100.0;
 
-/// How a GPU did beside the CPU.
+/// The result of testing a GPU against the CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Trial {
     /// Milliseconds for one layer of MiniLM on 128 tokens on one thread of the CPU.
     pub cpu_ms: f64,
-    /// The same on the GPU, until the values are read back.
+    /// Milliseconds for the same layer on the GPU, including reading the values back.
     pub gpu_ms: f64,
-    /// The largest difference between the two in any operation, on values of magnitude one.
+    /// The largest difference between GPU and CPU in any operation, on values of magnitude one.
     pub max_abs_error: f32,
 }
 
 impl Gpu {
-    /// Runs every kernel on the GPU and on the CPU, compares all values, and times a layer. Takes a tenth of a second, or
-    /// seconds where the GPU is a program; a second call answers at once.
+    /// Runs every kernel on the GPU and on the CPU, compares all values, and times a layer. This takes a tenth of a second, or seconds
+    /// for a software renderer. Later calls return the first result.
     ///
-    /// *Errors*: `BackendUnavailable` where the GPU fails or computes something else.
+    /// *Errors*: `BackendUnavailable` if the GPU fails or its results differ from the CPU's.
     pub async fn trial(&self) -> Result<Trial> {
         if let Some(trial) = self.trial.get() {
             return Ok(*trial);
@@ -47,14 +49,14 @@ impl Gpu {
         let mut max_abs_error = 0.0f32;
         for (expected, got) in outputs(&on_cpu).into_iter().zip(outputs(&on_gpu)) {
             let (name, expected) = (expected.0, read(expected.1).await?);
-            let got = read(got.1).await.map_err(unfit)?;
-            self.check().map_err(unfit)?;
+            let got = read(got.1).await.map_err(trial_failed)?;
+            self.check().map_err(trial_failed)?;
             let error = difference(&expected, &got);
             if error > TOLERANCE {
                 return Err(Error::new(
                     ErrorKind::BackendUnavailable,
                     format!(
-                        "the GPU computes something else than the CPU: {name} differs by {error}, expected {TOLERANCE} at most"
+                        "the results of the GPU differ from the CPU's: {name} by {error}, expected at most {TOLERANCE}"
                     ),
                 ));
             }
@@ -62,18 +64,18 @@ impl Gpu {
         }
         let trial = Trial {
             cpu_ms: on_cpu.time().await?,
-            gpu_ms: on_gpu.time().await.map_err(unfit)?,
+            gpu_ms: on_gpu.time().await.map_err(trial_failed)?,
             max_abs_error,
         };
-        self.check().map_err(unfit)?;
+        self.check().map_err(trial_failed)?;
         Ok(*self.trial.get_or_init(|| trial))
     }
 }
 
-/// The results of every operation, on sizes that are at the edges of the kernels' tiles, and of a whole layer.
+/// The results of every operation, on sizes at the edges of the tiles of the kernels, and of a whole layer.
 fn outputs(layer: &Layer) -> Vec<(String, Tensor<2>)> {
     let device = &layer.device;
-    let mut values = Values(1);
+    let mut random = RandomTensors::new(1);
     let mut outputs = Vec::new();
     for (m, k, n, activation) in [
         (1, 1, 1, Activation::Identity),
@@ -81,8 +83,8 @@ fn outputs(layer: &Layer) -> Vec<(String, Tensor<2>)> {
         (17, 33, 65, Activation::Gelu),
         (33, 40, 31, Activation::GeluTanh),
     ] {
-        let linear = values.linear(n, k, device);
-        let x = values.matrix(m, k, device);
+        let linear = random.linear(n, k, device);
+        let x = random.matrix(m, k, device);
         outputs.push((
             format!("a linear layer of {m}x{k}x{n}"),
             linear.forward(x, activation),
@@ -92,16 +94,16 @@ fn outputs(layer: &Layer) -> Vec<(String, Tensor<2>)> {
         (3, 20, Spans::from_lengths([3, 1, 34])),
         (1, 64, Spans::from_lengths([3, 1, 34]).causal()),
     ] {
-        let [q, k, v] = std::array::from_fn(|_| values.matrix(38, heads * head, device));
+        let [q, k, v] = std::array::from_fn(|_| random.matrix(38, heads * head, device));
         outputs.push((
             format!("attention with {heads} heads of {head}"),
             attention(q, k, v, &spans, heads),
         ));
     }
-    let (x, residual) = (values.matrix(3, 33, device), values.matrix(3, 33, device));
+    let (x, residual) = (random.matrix(3, 33, device), random.matrix(3, 33, device));
     outputs.push((
         "layer norm".into(),
-        values.norm(33, device).forward(x, residual),
+        random.norm(33, device).forward(x, residual),
     ));
     for (c, n, stride) in [(1, 9, 2), (12, 20, 1)] {
         let window = Window {
@@ -109,17 +111,17 @@ fn outputs(layer: &Layer) -> Vec<(String, Tensor<2>)> {
             stride,
             padding: 1,
         };
-        let x = floats(values.take(2 * 7 * 5 * c, 1.7), [2, 7, 5, c], device);
-        let y = upsample(values.conv(c, n, window, device).forward(x), 2);
+        let x = floats(random.values(2 * 7 * 5 * c, 1.7), [2, 7, 5, c], device);
+        let y = upsample(random.conv(c, n, window, device).forward(x), 2);
         let [b, h, w, n] = y.dims();
-        let (gain, offset) = (values.matrix(b, n, device), values.matrix(b, n, device));
+        let (gain, offset) = (random.matrix(b, n, device), random.matrix(b, n, device));
         let y = group_norm(y, gain, offset, 1, 1e-5, Activation::Silu);
         outputs.push((
             format!("a convolution of {c} to {n} channels, enlarged and normalized"),
             y.reshape([b, h * w * n]),
         ));
     }
-    let table = Embedding::F32(values.matrix(9, WIDTH, device));
+    let table = Embedding::F32(random.matrix(9, WIDTH, device));
     let ids = integers(vec![8, 0, 3, 3, 7, 1, 0, 5, 2], [9], device);
     outputs.push((
         "a layer of MiniLM".into(),
@@ -128,7 +130,7 @@ fn outputs(layer: &Layer) -> Vec<(String, Tensor<2>)> {
     outputs
 }
 
-/// An encoder layer with MiniLM's sizes.
+/// An encoder layer with the sizes of MiniLM.
 struct Layer {
     query: Linear,
     key: Linear,
@@ -142,15 +144,15 @@ struct Layer {
 
 impl Layer {
     fn new(device: &Device) -> Self {
-        let mut values = Values(2);
+        let mut random = RandomTensors::new(2);
         Self {
-            query: values.linear(WIDTH, WIDTH, device),
-            key: values.linear(WIDTH, WIDTH, device),
-            value: values.linear(WIDTH, WIDTH, device),
-            output: values.linear(WIDTH, WIDTH, device),
-            intermediate: values.linear(INTERMEDIATE, WIDTH, device),
-            dense: values.linear(WIDTH, INTERMEDIATE, device),
-            norm: values.norm(WIDTH, device),
+            query: random.linear(WIDTH, WIDTH, device),
+            key: random.linear(WIDTH, WIDTH, device),
+            value: random.linear(WIDTH, WIDTH, device),
+            output: random.linear(WIDTH, WIDTH, device),
+            intermediate: random.linear(INTERMEDIATE, WIDTH, device),
+            dense: random.linear(WIDTH, INTERMEDIATE, device),
+            norm: random.norm(WIDTH, device),
             device: device.clone(),
         }
     }
@@ -167,21 +169,21 @@ impl Layer {
             .forward(self.dense.forward(hidden, Activation::Identity), x)
     }
 
-    /// Milliseconds for [`TOKENS`] tokens, the fastest of some runs after one that does not count.
+    /// Milliseconds for [`TOKENS`] tokens: the fastest of [`RUNS`] runs after a warm-up.
     async fn time(&self) -> Result<f64> {
         let spans = Spans::from_lengths([TOKENS]);
-        let x = Values(3).matrix(TOKENS, WIDTH, &self.device);
+        let x = RandomTensors::new(3).matrix(TOKENS, WIDTH, &self.device);
         let (mut fastest, mut spent) = (f64::INFINITY, 0.0);
         for run in 0..=RUNS {
             let start = now_ms();
             let y = self.forward(x.clone(), &spans);
             read(y).await?;
-            let took = now_ms() - start;
+            let elapsed = now_ms() - start;
             if run > 0 {
-                fastest = fastest.min(took);
-                spent += took;
+                fastest = fastest.min(elapsed);
+                spent += elapsed;
             }
-            if spent > PATIENCE_MS {
+            if spent > TIME_LIMIT_MS {
                 break;
             }
         }
@@ -189,26 +191,26 @@ impl Layer {
     }
 }
 
-/// Reproducible values. *Source*: Marsaglia, "Xorshift RNGs", 2003.
-struct Values(u32);
+/// Random tensors and layers, the same on every device.
+struct RandomTensors(Random);
 
-impl Values {
-    fn take(&mut self, count: usize, magnitude: f32) -> Vec<f32> {
-        let next = || {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 17;
-            self.0 ^= self.0 << 5;
-            ((self.0 >> 8) as f32 / (1 << 23) as f32 - 1.0) * magnitude
-        };
-        std::iter::repeat_with(next).take(count).collect()
+impl RandomTensors {
+    fn new(seed: u32) -> Self {
+        Self(Random::new(seed))
+    }
+
+    /// Values from `-magnitude` to `magnitude`.
+    fn values(&mut self, count: usize, magnitude: f32) -> Vec<f32> {
+        let values = (0..count).map(|_| self.0.value() * magnitude);
+        values.collect()
     }
 
     fn matrix(&mut self, rows: usize, columns: usize, device: &Device) -> Tensor<2> {
-        floats(self.take(rows * columns, 1.7), [rows, columns], device)
+        floats(self.values(rows * columns, 1.7), [rows, columns], device)
     }
 
     fn vector(&mut self, length: usize, device: &Device) -> Tensor<1> {
-        floats(self.take(length, 1.0), [length], device)
+        floats(self.values(length, 1.0), [length], device)
     }
 
     fn linear(&mut self, n: usize, k: usize, device: &Device) -> Linear {
@@ -219,11 +221,11 @@ impl Values {
         }
     }
 
-    /// Packed weights that keep the magnitude of what goes through, and a bias.
+    /// Packed weights, scaled so that outputs have about the magnitude of the inputs, and a bias.
     fn panels(&mut self, n: usize, k: usize, device: &Device) -> (Tensor<3>, Tensor<1>) {
         let shape = packed_f32_shape(n, k);
-        let mut packed = self.take(shape.iter().product(), (3.0 / k as f32).sqrt());
-        // Outputs past the last are zeros, as everywhere.
+        let mut packed = self.values(shape.iter().product(), (3.0 / k as f32).sqrt());
+        // Outputs past the last are zeros, as in all packed weights.
         for (i, weight) in packed.iter_mut().enumerate() {
             if i / (k * PANEL) * PANEL + i % PANEL >= n {
                 *weight = 0.0;
@@ -250,7 +252,7 @@ impl Values {
     }
 }
 
-fn unfit(error: Error) -> Error {
+fn trial_failed(error: Error) -> Error {
     Error::new(
         ErrorKind::BackendUnavailable,
         format!("the GPU failed its trial: {error}"),
@@ -258,7 +260,7 @@ fn unfit(error: Error) -> Error {
     .with_source(error)
 }
 
-/// The largest difference; infinite where a value is not a number or is missing.
+/// The largest difference; infinite if a value is NaN or missing.
 fn difference(expected: &[f32], got: &[f32]) -> f32 {
     if expected.len() != got.len() {
         return f32::INFINITY;
@@ -282,7 +284,7 @@ fn now_ms() -> f64 {
 
     #[wasm_bindgen]
     extern "C" {
-        // In pages, workers and every server runtime alike.
+        // `performance` exists in pages, workers and every server runtime.
         #[wasm_bindgen(js_namespace = performance)]
         fn now() -> f64;
     }

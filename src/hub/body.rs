@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use js_sys::{Reflect, Uint8Array};
+use js_sys::Uint8Array;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::{ByteStream, PlatformHash};
 use crate::error::{Error, ErrorKind, Result};
+use crate::interop::{get, message_of};
 
 #[wasm_bindgen]
 extern "C" {
@@ -167,12 +168,10 @@ fn bytes(file: &str, value: JsValue) -> Result<Uint8Array> {
 
 /// Converts what JavaScript threw: by its `code` if the package set one, to `Aborted` for an `AbortError`, else to `FetchFailed`.
 pub(super) fn failure(file: &str, what: &str, error: &JsValue) -> Error {
-    let get = |name: &str| Reflect::get(error, &name.into()).ok()?.as_string();
-    let status = Reflect::get(error, &"status".into())
-        .ok()
-        .and_then(|status| status.as_f64());
+    let text = |name: &str| get(error, name)?.as_string();
+    let status = get(error, "status").and_then(|status| status.as_f64());
     let with_kind = |kind| Error::new(kind, format!("{file}: {}", message_of(error)));
-    match (get("code").as_deref(), get("name").as_deref()) {
+    match (text("code").as_deref(), text("name").as_deref()) {
         (Some("ABORTED"), _) | (_, Some("AbortError")) => Error::aborted(),
         (Some("INVALID_INPUT"), _) => with_kind(ErrorKind::InvalidInput),
         (Some("FETCH_FAILED"), _) => match status {
@@ -181,14 +180,4 @@ pub(super) fn failure(file: &str, what: &str, error: &JsValue) -> Error {
         },
         _ => Error::fetch_failed(format!("{file}: {what}: {}", message_of(error))),
     }
-}
-
-/// The message of what JavaScript threw, which may come from another realm and need not be an `Error`.
-pub(crate) fn message_of(error: &JsValue) -> String {
-    let message = Reflect::get(error, &"message".into());
-    let message = message.ok().and_then(|message| message.as_string());
-    message.or_else(|| error.as_string()).unwrap_or_else(|| {
-        let kind = error.js_typeof().as_string().unwrap_or_default();
-        format!("{kind} was thrown")
-    })
 }

@@ -12,8 +12,6 @@ mod memory;
 mod retry;
 mod verify;
 
-#[cfg(target_arch = "wasm32")]
-pub(crate) use body::message_of;
 pub use fetch::{Fetch, FetchState};
 #[cfg(target_arch = "wasm32")]
 pub use files::FilesHost;

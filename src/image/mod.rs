@@ -1,4 +1,4 @@
-//! Pictures: decoding files, and making of them what an image model was trained on.
+//! Images: decoding files, and preprocessing pixels for an image model.
 
 mod decode;
 mod preprocess;
@@ -11,7 +11,7 @@ use pilotlight_kernels::image::on_white;
 
 use crate::error::{Error, Result};
 
-/// A picture of red, green and blue, 8 bits each, in sRGB.
+/// An image of red, green and blue values of 8 bits each, in sRGB.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rgb {
     width: usize,
@@ -20,14 +20,14 @@ pub struct Rgb {
 }
 
 impl Rgb {
-    /// From rows of pixels, three bytes each.
+    /// Makes an image from its rows of pixels, three bytes each.
     ///
-    /// *Errors*: `InvalidInput` where the size does not fit the bytes, or is nothing.
+    /// *Errors*: `InvalidInput` if the number of bytes does not match the size, or is zero.
     pub fn new(width: usize, height: usize, data: Vec<u8>) -> Result<Self> {
         let fits = width.checked_mul(height).and_then(|n| n.checked_mul(3)) == Some(data.len());
         if !fits || data.is_empty() {
             return Err(Error::invalid_input(format!(
-                "a picture of {width} x {height} pixels has {} bytes, expected three for each pixel and one pixel at least",
+                "an image of {width} x {height} pixels has {} bytes, expected three for each pixel and at least one pixel",
                 data.len()
             )));
         }
@@ -38,14 +38,14 @@ impl Rgb {
         })
     }
 
-    /// From rows of pixels, four bytes each: what is transparent is laid on white.
+    /// Makes an image from its rows of pixels with alpha, four bytes each, by compositing it on white.
     ///
-    /// *Errors*: `InvalidInput` where the size does not fit the bytes, or is nothing.
+    /// *Errors*: `InvalidInput` if the number of bytes does not match the size, or is zero.
     pub fn from_rgba(width: usize, height: usize, rgba: &[u8]) -> Result<Self> {
         let (pixels, rest) = rgba.as_chunks();
         if !rest.is_empty() || Some(pixels.len()) != width.checked_mul(height) {
             return Err(Error::invalid_input(format!(
-                "a picture of {width} x {height} pixels has {} bytes, expected four for each pixel",
+                "an image of {width} x {height} pixels has {} bytes, expected four for each pixel",
                 rgba.len()
             )));
         }
@@ -62,17 +62,17 @@ impl Rgb {
         }
     }
 
-    /// Pixels in a row.
+    /// The number of pixels in a row.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Rows.
+    /// The number of rows.
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// Row by row.
+    /// The bytes of all pixels, row by row.
     pub fn data(&self) -> &[u8] {
         &self.data
     }

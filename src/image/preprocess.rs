@@ -1,4 +1,4 @@
-//! What an image model wants to see, by its `preprocessor_config.json`.
+//! The preprocessing that `preprocessor_config.json` describes: from an image to the input of an image model.
 //!
 //! *Source*: `transformers`, `models/clip/image_processing_clip.py`.
 
@@ -10,17 +10,17 @@ use super::resize::resize;
 use crate::error::{Error, Result};
 
 const FILE: &str = "preprocessor_config.json";
-/// Pillow's number for bicubic.
+/// Pillow's number for bicubic resampling.
 const BICUBIC: u8 = 3;
-/// The largest edge that is asked for: models see 224 to 448 pixels.
-const MOST_PIXELS: usize = 4096;
+/// The largest edge that a config may ask for. Models take 224 to 448 pixels.
+const MAX_EDGE: usize = 4096;
 
-/// Resizes, crops and normalizes pictures.
+/// Resizes, crops and normalizes images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageProcessor {
-    /// What the shorter edge becomes.
+    /// The length in pixels to which the shorter edge is resized.
     shortest: usize,
-    /// Rows and columns that are kept of the middle.
+    /// Rows and columns of the centre crop.
     crop: [usize; 2],
     mean: [f32; 3],
     deviation: [f32; 3],
@@ -46,7 +46,7 @@ struct Config {
     image_std: [f32; 3],
 }
 
-/// A number in older files, an object in newer ones.
+/// A size in a config: a number in older files, an object in newer ones.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(untagged)]
 enum Size {
@@ -70,7 +70,8 @@ fn bicubic() -> u8 {
 impl ImageProcessor {
     /// Reads and checks the config.
     ///
-    /// *Errors*: `InvalidWeights` where the file is broken or absurd, `UnsupportedModel` for steps other than CLIP's.
+    /// *Errors*: `InvalidWeights` for a file that is not valid or has values out of range, `UnsupportedModel` for steps that differ from
+    /// CLIP's.
     pub fn from_json(json: &[u8]) -> Result<Self> {
         let config: Config = serde_json::from_slice(json)
             .map_err(|error| Error::invalid_weights(format!("{FILE}: is not valid: {error}")))?;
@@ -86,7 +87,7 @@ impl ImageProcessor {
                 )));
             }
         }
-        // A config is written with as many digits as its author liked.
+        // Configs write 1 / 255 with different numbers of digits.
         if (config.rescale_factor - one_of_255()).abs() > 1e-6 {
             return Err(Error::unsupported(format!(
                 "{FILE}: rescale_factor is {}, expected 1 / 255",
@@ -95,7 +96,7 @@ impl ImageProcessor {
         }
         if config.resample != BICUBIC {
             return Err(Error::unsupported(format!(
-                "{FILE}: resample is {}, expected {BICUBIC}, which is bicubic",
+                "{FILE}: resample is {}, expected {BICUBIC} (bicubic)",
                 config.resample
             )));
         }
@@ -122,13 +123,13 @@ impl ImageProcessor {
             ("crop_size", crop[0]),
             ("crop_size", crop[1]),
         ] {
-            if value == 0 || value > MOST_PIXELS {
+            if value == 0 || value > MAX_EDGE {
                 return Err(Error::invalid_weights(format!(
-                    "{FILE}: {name} is {value}, expected 1 to {MOST_PIXELS}"
+                    "{FILE}: {name} is {value}, expected 1 to {MAX_EDGE}"
                 )));
             }
         }
-        // A crop beyond the picture would have to be filled up.
+        // transformers pads a crop that is larger than the image; no known CLIP needs that.
         if crop.iter().any(|&edge| edge > shortest) {
             return Err(Error::unsupported(format!(
                 "{FILE}: crop_size {crop:?} is larger than size {shortest}"
@@ -149,20 +150,20 @@ impl ImageProcessor {
         })
     }
 
-    /// Rows and columns of what comes out.
+    /// Rows and columns of the result.
     pub fn dims(&self) -> [usize; 2] {
         self.crop
     }
 
-    /// The middle of the picture as the model sees it: all reds, all greens, all blues. *Shapes*: result `[3, rows, columns]`.
+    /// Resizes, crops and normalizes an image. *Shapes*: result `[3, rows, columns]`, the planes in the order red, green, blue.
     ///
-    /// *Errors*: `InvalidInput` for a strip so long that it could not be resized.
-    pub fn process(&self, picture: &Rgb) -> Result<Vec<f32>> {
+    /// *Errors*: `InvalidInput` for an image so narrow that the resized length would not fit 32 bits.
+    pub fn process(&self, image: &Rgb) -> Result<Vec<f32>> {
         let [rows, columns] = self.crop;
-        let size = self.resized([picture.width(), picture.height()])?;
-        // What is not in the middle is not even resized: of a strip of 1 by 10,000 pixels that would be gigabytes.
+        let size = self.resized([image.width(), image.height()])?;
+        // Only the centre crop is computed: the whole of a resized strip of 1 by 10,000 pixels would take gigabytes.
         let (left, top) = ((size[0] - columns) / 2, (size[1] - rows) / 2);
-        let middle = resize(picture, size, left..left + columns, top..top + rows);
+        let middle = resize(image, size, left..left + columns, top..top + rows);
         let pixels = middle.data().as_chunks::<3>().0;
         let mut planes = vec![0.0; 3 * pixels.len()];
         for (colour, plane) in planes.chunks_exact_mut(pixels.len()).enumerate() {
@@ -173,14 +174,14 @@ impl ImageProcessor {
         Ok(planes)
     }
 
-    /// Width and height before the crop: the shorter edge as it is asked for, the longer one in proportion, rounded down.
+    /// Width and height before the crop: the shorter edge has the length of the config, the longer one is in proportion, rounded down.
     fn resized(&self, [width, height]: [usize; 2]) -> Result<[usize; 2]> {
         let (short, long) = (width.min(height), width.max(height));
         let other = self.shortest as u128 * long as u128 / short as u128;
-        // 32 bits, also where there are more: the same pictures are taken everywhere.
+        // 32 bits on 64-bit targets too, so that all targets accept the same images.
         let other = u32::try_from(other).map_err(|_| {
             Error::invalid_input(format!(
-                "a picture of {width} x {height} pixels is too narrow for the model"
+                "an image of {width} x {height} pixels is too narrow for the model"
             ))
         })?;
         Ok(if width <= height {

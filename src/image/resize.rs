@@ -1,8 +1,8 @@
-//! Bicubic resizing with antialiasing, value for value as Pillow does it on 8 bits.
+//! Bicubic resizing with antialiasing, which gives the same values as Pillow on 8 bits.
 //!
-//! *Source*: Pillow, `src/libImaging/Resample.c`: one pass along rows, one along columns, each in fixed point with 22 bits behind
-//! the point, rounded to 8 bits between them. Models were trained on pictures that went through this; a resize that is only about
-//! the same moves their vectors.
+//! *Source*: Pillow, `src/libImaging/Resample.c`: one pass along rows and one along columns, each in fixed point with 22 fractional bits,
+//! rounded to 8 bits between them. Models were trained on images that Pillow resized; a resize that differs slightly changes their
+//! vectors.
 
 use std::ops::Range;
 
@@ -10,23 +10,23 @@ use pilotlight_kernels::image::{FRACTION, Taps, resample_column, resample_row};
 
 use super::Rgb;
 
-/// Pixels to each side that a bicubic filter looks at, where nothing is made smaller.
+/// The radius of the bicubic filter in pixels, if the image is not made smaller.
 const SUPPORT: f64 = 2.0;
 
-/// A part of the picture in another size, `width` by `height` in whole: only what is in `columns` and `rows` is computed.
+/// Resizes an image to `width` by `height` pixels, of which only those in `columns` and `rows` are computed.
 pub(super) fn resize(
-    picture: &Rgb,
+    image: &Rgb,
     [width, height]: [usize; 2],
     columns: Range<usize>,
     rows: Range<usize>,
 ) -> Rgb {
-    let columns = Filter::new(picture.width, width, columns);
-    let rows = Filter::new(picture.height, height, rows);
-    // Rows that no output needs are not looked at.
+    let columns = Filter::new(image.width, width, columns);
+    let rows = Filter::new(image.height, height, rows);
+    // Rows that no output needs are skipped.
     let needed = rows.first()..rows.end();
     let mut between = Rgb::black(columns.outputs.len(), needed.len());
     for (y, to) in needed.clone().zip(between.rows_mut()) {
-        resample_row(picture.row(y), &columns.outputs, to.as_chunks_mut().0);
+        resample_row(image.row(y), &columns.outputs, to.as_chunks_mut().0);
     }
     let mut resized = Rgb::black(columns.outputs.len(), rows.outputs.len());
     let mut sums = Vec::new();
@@ -37,16 +37,16 @@ pub(super) fn resize(
     resized
 }
 
-/// What each output pixel along one direction is made of.
+/// The weighted input pixels of each output pixel along one direction.
 struct Filter {
     outputs: Vec<Taps>,
 }
 
 impl Filter {
-    /// For some of the `to` outputs.
+    /// The filter for `outputs`, a range of the `to` output pixels.
     fn new(from: usize, to: usize, outputs: Range<usize>) -> Self {
         let scale = from as f64 / to as f64;
-        // Where a picture is made smaller, the filter grows with it.
+        // If the image is made smaller, the filter is widened in proportion.
         let stretch = scale.max(1.0);
         let support = SUPPORT * stretch;
         let output = |index: usize| {

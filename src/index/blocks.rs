@@ -1,19 +1,19 @@
-//! All vectors of an index, in blocks. A row's *slot* is its place among them; rows keep their order.
+//! The encoded vectors of an index, in blocks of rows. The *slot* of a row is its position among all rows; rows keep their order.
 
 use std::rc::Rc;
 
 use super::Id;
 use super::IndexPrecision;
-use super::row::{Query, Row, Shape, out_of_memory, probe, zeros};
-use super::tags::GONE;
+use super::row::{EncodedRow, Query, RowLayout, out_of_memory, probe, zeros};
+use super::tags::REMOVED;
 use crate::error::Result;
 use pilotlight_kernels::scan::{GROUP, dots_f32, dots_q8, hamming};
 
-/// Rows that lie together. A save that is under way shares it, so a change makes a copy of its own then.
+/// Consecutive rows. A running save shares the block, and a change then clones it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Block {
     pub ids: Vec<Id>,
-    /// Which tags, or [`GONE`].
+    /// The set of tags of each row, or [`REMOVED`].
     pub sets: Vec<u32>,
     /// `[rows, stride]`
     floats: Vec<f32>,
@@ -25,31 +25,31 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Makes room for more rows; some of what it reserves may stay unused.
-    fn reserve(&mut self, shape: Shape, rows: usize) -> Result<()> {
+    /// Reserves memory for `rows` more rows.
+    fn reserve(&mut self, layout: RowLayout, rows: usize) -> Result<()> {
         self.ids.try_reserve_exact(rows).map_err(out_of_memory)?;
         self.sets.try_reserve_exact(rows).map_err(out_of_memory)?;
-        let stride = shape.stride();
-        match shape.precision {
+        let stride = layout.stride();
+        match layout.precision {
             IndexPrecision::Float32 => self.floats.try_reserve_exact(rows * stride),
             IndexPrecision::Int8 => self.bytes.try_reserve_exact(rows * stride),
             IndexPrecision::Binary => Ok(()),
         }
         .map_err(out_of_memory)?;
-        if shape.precision == IndexPrecision::Int8 {
+        if layout.precision == IndexPrecision::Int8 {
             self.factors
                 .try_reserve_exact(rows)
                 .map_err(out_of_memory)?;
         }
-        if shape.has_signs() {
-            let all = (self.ids.len() + rows).next_multiple_of(GROUP) * shape.sign_bytes();
+        if layout.has_signs() {
+            let all = (self.ids.len() + rows).next_multiple_of(GROUP) * layout.sign_bytes();
             let more = all - self.signs.len();
             self.signs.try_reserve_exact(more).map_err(out_of_memory)?;
         }
         Ok(())
     }
 
-    fn push(&mut self, id: Id, set: u32, row: &Row) {
+    fn push(&mut self, id: Id, set: u32, row: &EncodedRow) {
         let at = self.ids.len();
         self.ids.push(id);
         self.sets.push(set);
@@ -65,7 +65,7 @@ impl Block {
         self.set_signs(at, row);
     }
 
-    fn set(&mut self, at: usize, row: &Row) {
+    fn set(&mut self, at: usize, row: &EncodedRow) {
         let values = at * row.floats.len()..(at + 1) * row.floats.len();
         self.floats[values].copy_from_slice(&row.floats);
         let values = at * row.bytes.len()..(at + 1) * row.bytes.len();
@@ -76,7 +76,7 @@ impl Block {
         self.set_signs(at, row);
     }
 
-    fn set_signs(&mut self, at: usize, row: &Row) {
+    fn set_signs(&mut self, at: usize, row: &EncodedRow) {
         let group = at / GROUP * GROUP * row.signs.len();
         let lane = self.signs.iter_mut().skip(group + at % GROUP);
         for (to, byte) in lane.step_by(GROUP).zip(&row.signs) {
@@ -84,13 +84,13 @@ impl Block {
         }
     }
 
-    /// Whether all rows were removed.
+    /// Whether all rows of the block were removed.
     pub fn is_empty(&self) -> bool {
-        self.sets.iter().all(|set| *set == GONE)
+        self.sets.iter().all(|set| *set == REMOVED)
     }
 
-    /// A row's values; `row` must be of the same shape.
-    pub fn get(&self, at: usize, row: &mut Row) {
+    /// Copies a row to `row`, which must have the same layout.
+    pub fn get(&self, at: usize, row: &mut EncodedRow) {
         let values = at * row.floats.len()..(at + 1) * row.floats.len();
         row.floats.copy_from_slice(&self.floats[values]);
         let values = at * row.bytes.len()..(at + 1) * row.bytes.len();
@@ -103,17 +103,17 @@ impl Block {
         }
     }
 
-    fn truncate(&mut self, rows: usize, shape: Shape) {
+    fn truncate(&mut self, rows: usize, layout: RowLayout) {
         self.ids.truncate(rows);
         self.sets.truncate(rows);
-        self.floats.truncate(rows * shape.stride());
-        self.bytes.truncate(rows * shape.stride());
+        self.floats.truncate(rows * layout.stride());
+        self.bytes.truncate(rows * layout.stride());
         self.factors.truncate(rows);
         let groups = rows.next_multiple_of(GROUP);
-        self.signs.truncate(groups * shape.sign_bytes());
+        self.signs.truncate(groups * layout.sign_bytes());
     }
 
-    /// The cosines of some rows with the query, without the query's own factor.
+    /// The cosines of a range of rows with the query, not yet multiplied by the query's factor.
     pub fn dots(&self, rows: std::ops::Range<usize>, query: &Query, dots: &mut [f32]) {
         if query.words.is_empty() {
             let stride = query.floats.len();
@@ -126,12 +126,12 @@ impl Block {
         }
     }
 
-    /// How many signs of each row differ from the query's.
+    /// Counts for each row how many of its signs differ from the query's.
     pub fn distances(&self, query: &Query, distances: &mut [u16]) {
         hamming(&self.signs, &query.signs, distances);
     }
 
-    /// Bytes of its lists.
+    /// The memory of the block in bytes.
     fn memory(&self) -> usize {
         let texts: usize = self.ids.iter().map(Id::text_bytes).sum();
         texts
@@ -142,50 +142,50 @@ impl Block {
     }
 }
 
-/// All rows.
+/// All rows of an index.
 #[derive(Clone, Debug)]
-pub(super) struct Rows {
-    shape: Shape,
+pub(super) struct RowBlocks {
+    layout: RowLayout,
     blocks: Vec<Rc<Block>>,
-    /// Slots whose rows were removed.
-    gone: usize,
+    /// The number of slots whose rows were removed.
+    removed: usize,
 }
 
-impl Rows {
-    pub fn new(shape: Shape) -> Self {
+impl RowBlocks {
+    pub fn new(layout: RowLayout) -> Self {
         Self {
-            shape,
+            layout,
             blocks: Vec::new(),
-            gone: 0,
+            removed: 0,
         }
     }
 
-    pub fn shape(&self) -> Shape {
-        self.shape
+    pub fn layout(&self) -> RowLayout {
+        self.layout
     }
 
     pub fn blocks(&self) -> &[Rc<Block>] {
         &self.blocks
     }
 
-    /// Those of removed rows too.
+    /// The number of slots, including those of removed rows.
     pub fn slots(&self) -> usize {
-        let before = self.blocks.len().saturating_sub(1) * self.shape.block_rows();
+        let before = self.blocks.len().saturating_sub(1) * self.layout.block_rows();
         before + self.blocks.last().map_or(0, |block| block.ids.len())
     }
 
     pub fn len(&self) -> usize {
-        self.slots() - self.gone
+        self.slots() - self.removed
     }
 
-    /// In which block a slot is, and where there.
+    /// The block of a slot, and the index of its row in the block.
     pub fn place(&self, slot: usize) -> (&Block, usize) {
-        let size = self.shape.block_rows();
+        let size = self.layout.block_rows();
         (&self.blocks[slot / size], slot % size)
     }
 
     fn place_mut(&mut self, slot: usize) -> Result<(&mut Block, usize)> {
-        let size = self.shape.block_rows();
+        let size = self.layout.block_rows();
         let block = &mut self.blocks[slot / size];
         if Rc::get_mut(block).is_none() {
             probe(block.memory())?;
@@ -193,9 +193,9 @@ impl Rows {
         Ok((Rc::make_mut(block), slot % size))
     }
 
-    /// Adds a row behind the others. `upcoming`: how many come now, this one included.
-    pub fn push(&mut self, id: Id, set: u32, row: &Row, upcoming: usize) -> Result<()> {
-        let (shape, size) = (self.shape, self.shape.block_rows());
+    /// Appends a row. `upcoming` is the number of rows that the caller is about to append, including this one.
+    pub fn push(&mut self, id: Id, set: u32, row: &EncodedRow, upcoming: usize) -> Result<()> {
+        let (layout, size) = (self.layout, self.layout.block_rows());
         let slot = self.slots();
         if slot == self.blocks.len() * size {
             self.blocks.try_reserve(1).map_err(out_of_memory)?;
@@ -203,36 +203,36 @@ impl Rows {
         }
         let (block, at) = self.place_mut(slot)?;
         if block.ids.len() == block.ids.capacity() {
-            // What comes one by one doubles what there is, so that a small index takes little.
-            block.reserve(shape, upcoming.max(at).clamp(1, size - at))?;
+            // Rows that come one at a time double the block, so that a small index takes little memory.
+            block.reserve(layout, upcoming.max(at).clamp(1, size - at))?;
         }
         block.push(id, set, row);
         Ok(())
     }
 
-    /// Fills the last block with gaps, so that the next row begins a block.
+    /// Fills the last block with removed rows, so that the next row begins a block.
     pub fn end_block(&mut self) -> Result<()> {
-        let (shape, size) = (self.shape, self.shape.block_rows());
+        let (layout, size) = (self.layout, self.layout.block_rows());
         let missing = self.slots().next_multiple_of(size) - self.slots();
         if missing == 0 {
             return Ok(());
         }
-        let row = Row::new(shape)?;
+        let row = EncodedRow::new(layout)?;
         let (block, _) = self.place_mut(self.slots() - 1)?;
-        block.reserve(shape, missing)?;
+        block.reserve(layout, missing)?;
         for _ in 0..missing {
-            block.push(Id::Integer(0), GONE, &row);
+            block.push(Id::Integer(0), REMOVED, &row);
         }
-        self.gone += missing;
+        self.removed += missing;
         Ok(())
     }
 
-    /// Makes sure that a slot's block is nobody else's, so that a change of it cannot fail.
-    pub fn own(&mut self, slot: usize) -> Result<()> {
+    /// Clones the slot's block if a snapshot shares it, so that a later write cannot fail.
+    pub fn unshare(&mut self, slot: usize) -> Result<()> {
         self.place_mut(slot).map(|_| ())
     }
 
-    pub fn set(&mut self, slot: usize, row: &Row) -> Result<()> {
+    pub fn set(&mut self, slot: usize, row: &EncodedRow) -> Result<()> {
         let (block, at) = self.place_mut(slot)?;
         block.set(at, row);
         Ok(())
@@ -244,14 +244,14 @@ impl Rows {
         Ok(())
     }
 
-    /// Drops the slots from here on.
+    /// Drops all slots from `slots` on.
     pub fn truncate(&mut self, slots: usize) {
-        let (shape, size) = (self.shape, self.shape.block_rows());
+        let (layout, size) = (self.layout, self.layout.block_rows());
         self.blocks.truncate(slots.div_ceil(size));
         if let Some(block) = self.blocks.last_mut() {
             let before = slots.div_ceil(size).saturating_sub(1) * size;
             if slots - before < block.ids.len() {
-                Rc::make_mut(block).truncate(slots - before, shape);
+                Rc::make_mut(block).truncate(slots - before, layout);
             }
         }
     }
@@ -259,32 +259,32 @@ impl Rows {
     /// Marks a row as removed.
     pub fn remove(&mut self, slot: usize) -> Result<()> {
         let (block, at) = self.place_mut(slot)?;
-        block.sets[at] = GONE;
-        self.gone += 1;
+        block.sets[at] = REMOVED;
+        self.removed += 1;
         Ok(())
     }
 
-    /// Whether removed rows take so much room that it is time to close up.
+    /// Whether removed rows take so much memory that [`compact`](Self::compact) is due.
     pub fn is_sparse(&self) -> bool {
-        self.gone > self.len() / 2 + GROUP
+        self.removed > self.len() / 2 + GROUP
     }
 
-    /// Whether a search has to look out for removed rows.
-    pub fn has_gaps(&self) -> bool {
-        self.gone > 0
+    /// Whether there are removed rows, which a search must skip.
+    pub fn has_removed(&self) -> bool {
+        self.removed > 0
     }
 
-    /// Closes up the gaps and says of each row that moved where it is now.
+    /// Moves rows into the slots of removed ones, and calls `moved` with the id and the new slot of each.
     pub fn compact(&mut self, mut moved: impl FnMut(&Id, usize)) -> Result<()> {
-        let mut row = Row::new(self.shape)?;
-        for first in (0..self.slots()).step_by(self.shape.block_rows()) {
-            self.own(first)?;
+        let mut row = EncodedRow::new(self.layout)?;
+        for first in (0..self.slots()).step_by(self.layout.block_rows()) {
+            self.unshare(first)?;
         }
         let mut to = 0;
         for from in 0..self.slots() {
             let (block, at) = self.place(from);
             let set = block.sets[at];
-            if set == GONE {
+            if set == REMOVED {
                 continue;
             }
             if to < from {
@@ -299,16 +299,16 @@ impl Rows {
             to += 1;
         }
         self.truncate(to);
-        self.gone = 0;
+        self.removed = 0;
         Ok(())
     }
 
-    /// Bytes of all blocks.
+    /// The memory of all blocks in bytes.
     pub fn memory(&self) -> usize {
         self.blocks.iter().map(|block| block.memory()).sum()
     }
 
-    /// One number for each slot.
+    /// A vector with a default value for each slot.
     pub fn per_slot<T: Clone + Default>(&self) -> Result<Vec<T>> {
         zeros(self.slots())
     }

@@ -1,49 +1,50 @@
-//! An index as bytes, little-endian.
+//! The file format of an index, little-endian.
 //!
 //! ```text
-//! "PLVECIDX", version u32, length of the head u32, the head as JSON
-//! segments, each of one block's rows
+//! "PLVECIDX", version u32, length of the header u32, the header as JSON
+//! segments, each with the rows of one block
 //! BLAKE3 of everything before, 32 bytes
 //! ```
 //!
-//! A segment stands for itself, since a store keeps each in a chunk:
+//! A segment is self-contained, because a store keeps each in a chunk:
 //!
 //! ```text
-//! rows u32, sets of tags u32
-//! each set: tags u32, each tag: length u32, UTF-8
+//! number of rows u32, number of sets of tags u32
+//! each set: number of tags u32, each tag: length u32, UTF-8
 //! each row's id: 0 and an i64, or 1, length u32 and UTF-8
-//! each row's set u32, where there are any: 0 for none, else its number from 1
-//! each row's values: f32, i8, or bits from the lowest on
+//! the set of each row u32, if there are sets: 0 for no tags, else the number of the set from 1
+//! the values of each row: f32, i8, or sign bits from the lowest on
 //! ```
 //!
-//! Signs, lengths and places are made anew of the values when they are read, so nothing in a file can contradict itself.
+//! Signs, factors and slots are not written but computed from the values when reading, so that a file cannot contradict itself.
 
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
 use super::blocks::Block;
-use super::row::{Row, Shape, zeros};
-use super::tags::{GONE, NONE, TagSets};
+use super::row::{EncodedRow, RowLayout, out_of_memory, zeros};
+use super::tags::{NONE, REMOVED, TagSets};
 use super::{Id, IndexOptions, IndexPrecision, VectorIndex};
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::try_vec;
 use crate::store::Chunk;
 
 const MAGIC: &[u8; 8] = b"PLVECIDX";
 
-/// Changes with the layout.
+/// The version of the format, increased with every change of it.
 const VERSION: u32 = 1;
 
 const DIGEST: usize = blake3::OUT_LEN;
 
-/// Bytes that are read at a time.
+/// Bytes that are read from the chunk at a time.
 const BUFFER: usize = 64 << 10;
 
-/// How far the length of a vector may be from 1.
-const OFF_LENGTH: f64 = 1e-3;
+/// How far the squared length of a stored f32 vector may be from 1.
+const LENGTH_TOLERANCE: f64 = 1e-3;
 
 #[derive(Serialize, Deserialize)]
-struct Head {
+struct Header {
     dimensions: usize,
     precision: String,
     prefilter: bool,
@@ -51,34 +52,35 @@ struct Head {
 }
 
 impl VectorIndex {
-    /// What [`with_head`](Self::with_head) makes an empty index of.
-    pub(super) fn head(&self) -> Result<String> {
-        let Shape {
+    /// The header of the file, from which [`from_header`](Self::from_header) makes an empty index.
+    pub(super) fn header(&self) -> Result<String> {
+        let RowLayout {
             dimensions,
             precision,
             prefilter,
-        } = self.rows.shape();
-        let head = Head {
+        } = self.rows.layout();
+        let header = Header {
             dimensions,
             precision: precision.name().into(),
             prefilter,
             source: self.source.as_deref().map(String::from),
         };
-        serde_json::to_string(&head).map_err(|error| Error::internal(format!("the head: {error}")))
+        serde_json::to_string(&header)
+            .map_err(|error| Error::internal(format!("the header: {error}")))
     }
 
-    pub(super) fn with_head(head: &str) -> Result<Self> {
-        let head: Head = serde_json::from_str(head)
-            .map_err(|error| Error::invalid_input(format!("bytes: the head: {error}")))?;
+    pub(super) fn from_header(header: &str) -> Result<Self> {
+        let header: Header = serde_json::from_str(header)
+            .map_err(|error| Error::invalid_input(format!("bytes: the header: {error}")))?;
         Self::new(IndexOptions {
-            dimensions: head.dimensions,
-            precision: IndexPrecision::from_name(&head.precision)?,
-            prefilter: head.prefilter,
-            source: head.source,
+            dimensions: header.dimensions,
+            precision: IndexPrecision::from_name(&header.precision)?,
+            prefilter: header.prefilter,
+            source: header.source,
         })
     }
 
-    /// How many bytes [`write_to`](Self::write_to) writes.
+    /// The number of bytes that [`write_to`](Self::write_to) writes.
     pub fn byte_length(&self) -> Result<u64> {
         let mut count = 0;
         self.parts(&mut |part| {
@@ -88,7 +90,7 @@ impl VectorIndex {
         Ok(count + DIGEST as u64)
     }
 
-    /// Hands out the index as bytes, a part after the other; equal indexes have equal bytes.
+    /// Passes the bytes of the index to `take`, part by part. Equal indexes have equal bytes.
     ///
     /// *Errors*: those of `take`.
     pub fn write_to(&self, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
@@ -100,15 +102,12 @@ impl VectorIndex {
         take(hasher.finalize().as_bytes())
     }
 
-    /// The index as bytes.
+    /// Writes the index to a vector of bytes.
     ///
     /// *Errors*: `ResourceLimit`.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
         let length = self.byte_length()? as usize;
-        bytes
-            .try_reserve_exact(length)
-            .map_err(super::row::out_of_memory)?;
+        let mut bytes = try_vec(length).map_err(out_of_memory)?;
         self.write_to(&mut |part| {
             bytes.extend_from_slice(part);
             Ok(())
@@ -117,30 +116,30 @@ impl VectorIndex {
     }
 
     fn parts(&self, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let head = self.head()?;
+        let header = self.header()?;
         take(MAGIC)?;
         take(&VERSION.to_le_bytes())?;
-        take(&(head.len() as u32).to_le_bytes())?;
-        take(head.as_bytes())?;
-        // Not block by block: what was removed leaves no trace.
-        let shape = self.rows.shape();
+        take(&(header.len() as u32).to_le_bytes())?;
+        take(header.as_bytes())?;
+        // Segments are formed from the remaining rows and not from the blocks, so that removed rows leave no trace.
+        let layout = self.rows.layout();
         let mut rows = Vec::new();
         for slot in 0..self.rows.slots() {
             let (block, at) = self.rows.place(slot);
-            if block.sets[at] != GONE {
+            if block.sets[at] != REMOVED {
                 rows.push((block, at));
             }
-            if rows.len() == shape.block_rows() {
-                segment(shape, &rows, &self.tags, take)?;
+            if rows.len() == layout.block_rows() {
+                segment(layout, &rows, &self.tags, take)?;
                 rows.clear();
             }
         }
-        segment(shape, &rows, &self.tags, take)
+        segment(layout, &rows, &self.tags, take)
     }
 
-    /// The index that [`write_to`](Self::write_to) wrote.
+    /// Reads an index that [`write_to`](Self::write_to) wrote.
     ///
-    /// *Errors*: `InvalidInput` where these are no bytes of an index, `Integrity` where they were altered.
+    /// *Errors*: `InvalidInput` if the bytes are not those of an index, `Integrity` if they do not match their digest, `ResourceLimit`.
     pub fn from_bytes(bytes: &Chunk) -> Result<Self> {
         let mut reader = Reader::new(bytes, bytes.len());
         let mut magic = [0; MAGIC.len()];
@@ -168,14 +167,14 @@ impl VectorIndex {
         let mut reader = Reader::new(bytes, end);
         reader.skip(MAGIC.len() + 4);
         let length = reader.u32()?;
-        let mut index = Self::with_head(&reader.text(length)?)?;
+        let mut index = Self::from_header(&reader.text(length)?)?;
         while reader.rest() > 0 {
             index.read_segment(&mut reader)?;
         }
         Ok(index)
     }
 
-    /// Adds the rows of a chunk of the store, which becomes a block again: else the next save would write all that come behind a gap.
+    /// Appends the rows of a stored chunk as a block of their own, so that the next save writes only the chunks that changed.
     pub(super) fn take_chunk(&mut self, chunk: &Chunk) -> Result<()> {
         self.rows.end_block()?;
         let mut reader = Reader::new(chunk, chunk.len());
@@ -183,17 +182,17 @@ impl VectorIndex {
         match reader.rest() {
             0 => Ok(()),
             rest => Err(Error::invalid_input(format!(
-                "bytes: {rest} more behind the rows"
+                "bytes: {rest} more after the rows"
             ))),
         }
     }
 
-    /// On an error the index is good for nothing more.
+    /// Appends the rows of a segment. After an error the index must be dropped.
     fn read_segment(&mut self, reader: &mut Reader) -> Result<()> {
-        let shape = self.rows.shape();
+        let layout = self.rows.layout();
         let (rows, sets) = (reader.u32()?, reader.u32()?);
-        // An id is five bytes or more, a set four: what is announced must be there before room is made for it.
-        let least = rows.saturating_mul(5 + shape.value_bytes());
+        // An id takes at least five bytes and a set four. Compare that with the bytes left before allocating for the announced numbers.
+        let least = rows.saturating_mul(5 + layout.value_bytes());
         if least.saturating_add(sets.saturating_mul(4)) > reader.rest() || rows == 0 {
             return Err(Error::invalid_input(format!(
                 "bytes: {rows} rows and {sets} sets of tags in {} bytes",
@@ -207,14 +206,12 @@ impl VectorIndex {
             let mut names = Vec::new();
             for _ in 0..count {
                 let length = reader.u32()?;
-                names.try_reserve(1).map_err(super::row::out_of_memory)?;
+                names.try_reserve(1).map_err(out_of_memory)?;
                 names.push(reader.text(length)?);
             }
             *number = tags.set_of(&names)?;
         }
-        let mut ids = Vec::new();
-        ids.try_reserve_exact(rows)
-            .map_err(super::row::out_of_memory)?;
+        let mut ids = try_vec(rows).map_err(out_of_memory)?;
         for _ in 0..rows {
             let mut kind = [0];
             reader.read(&mut kind)?;
@@ -249,16 +246,14 @@ impl VectorIndex {
                 };
             }
         }
-        self.slots
-            .try_reserve(rows)
-            .map_err(super::row::out_of_memory)?;
-        let mut row = Row::new(shape)?;
-        let mut values = zeros(shape.value_bytes())?;
+        self.slots.try_reserve(rows).map_err(out_of_memory)?;
+        let mut row = EncodedRow::new(layout)?;
+        let mut values = zeros(layout.value_bytes())?;
         for (i, (id, set)) in ids.into_iter().zip(of_rows).enumerate() {
             reader.read(&mut values)?;
-            row.read(shape, &values)?;
+            row.read(layout, &values)?;
             let slot = self.rows.slots();
-            if slot >= GONE as usize {
+            if slot >= REMOVED as usize {
                 return Err(Error::invalid_input(
                     "bytes: more rows than an index can number",
                 ));
@@ -272,9 +267,9 @@ impl VectorIndex {
     }
 }
 
-/// Rows as bytes; nothing where there are none.
+/// Writes a segment with these rows, or nothing if there are none.
 pub(super) fn segment(
-    shape: Shape,
+    layout: RowLayout,
     rows: &[(&Block, usize)],
     tags: &TagSets,
     take: &mut dyn FnMut(&[u8]) -> Result<()>,
@@ -282,7 +277,7 @@ pub(super) fn segment(
     if rows.is_empty() {
         return Ok(());
     }
-    // Those of this segment, in the order in which they occur in it.
+    // The sets of this segment, in the order in which they occur in it.
     let mut sets: Vec<u32> = Vec::new();
     let mut numbers = zeros::<u32>(tags.len())?;
     for (block, at) in rows {
@@ -299,7 +294,7 @@ pub(super) fn segment(
     take(&(rows.len() as u32).to_le_bytes())?;
     take(&(sets.len() as u32).to_le_bytes())?;
     for set in &sets {
-        // In an order that does not depend on which tag came first.
+        // Sorted, so that the bytes do not depend on which tag was added first.
         let mut names: Vec<_> = tags.names(*set).collect();
         names.sort_unstable();
         take(&(names.len() as u32).to_le_bytes())?;
@@ -324,12 +319,12 @@ pub(super) fn segment(
             take(&numbers[block.sets[*at] as usize].to_le_bytes())?;
         }
     }
-    let mut row = Row::new(shape)?;
+    let mut row = EncodedRow::new(layout)?;
     for (block, at) in rows {
         block.get(*at, &mut row);
-        let d = shape.dimensions;
-        match shape.precision {
-            // WebAssembly and what else this runs on are little-endian.
+        let d = layout.dimensions;
+        match layout.precision {
+            // All supported targets are little-endian.
             IndexPrecision::Float32 => take(bytemuck::cast_slice(&row.floats[..d]))?,
             IndexPrecision::Int8 => take(bytemuck::cast_slice(&row.bytes[..d]))?,
             IndexPrecision::Binary => take(&row.signs)?,
@@ -338,17 +333,19 @@ pub(super) fn segment(
     Ok(())
 }
 
-impl Row {
-    /// Takes values as they were written, if they are such as were ever written.
-    fn read(&mut self, shape: Shape, values: &[u8]) -> Result<()> {
-        let d = shape.dimensions;
-        let right = match shape.precision {
+impl EncodedRow {
+    /// Decodes the values of a row.
+    ///
+    /// *Errors*: `InvalidInput` for values that the encoder never writes.
+    fn read(&mut self, layout: RowLayout, values: &[u8]) -> Result<()> {
+        let d = layout.dimensions;
+        let valid = match layout.precision {
             IndexPrecision::Float32 => {
                 for (to, value) in self.floats.iter_mut().zip(values.as_chunks().0) {
                     *to = f32::from_le_bytes(*value);
                 }
                 let square = pilotlight_kernels::scan::square_f32(&self.floats[..d]);
-                (square - 1.0).abs() < OFF_LENGTH
+                (square - 1.0).abs() < LENGTH_TOLERANCE
             }
             IndexPrecision::Int8 => {
                 self.bytes[..d].copy_from_slice(bytemuck::cast_slice(values));
@@ -357,15 +354,15 @@ impl Row {
             }
             IndexPrecision::Binary => {
                 self.signs.copy_from_slice(values);
-                let behind = match d % 8 {
+                let padding = match d % 8 {
                     0 => 0,
                     used => 0xff << used,
                 };
-                values.last().is_none_or(|last| last & behind == 0)
+                values.last().is_none_or(|last| last & padding == 0)
             }
         };
-        if !right {
-            return Err(Error::invalid_input("bytes: values that no vector becomes"));
+        if !valid {
+            return Err(Error::invalid_input("bytes: invalid vector values"));
         }
         self.finish(d);
         Ok(())
@@ -383,13 +380,13 @@ fn digest_of(bytes: &Chunk, end: usize) -> Result<[u8; DIGEST]> {
     Ok(*hasher.finalize().as_bytes())
 }
 
-/// Reads from the front up to `end`, by pieces: the bytes may lie in JavaScript's memory.
+/// Reads a chunk from the front up to `end`. It copies pieces to a buffer, because the bytes may lie in the memory of JavaScript.
 struct Reader<'a> {
     bytes: &'a Chunk,
     at: usize,
     end: usize,
     buffer: Vec<u8>,
-    /// What of the buffer was read.
+    /// The number of bytes of the buffer that were read.
     used: usize,
 }
 
@@ -408,7 +405,7 @@ impl<'a> Reader<'a> {
         self.end - self.at + self.buffer.len() - self.used
     }
 
-    /// Before anything was read.
+    /// Skips bytes. To be called before the first read.
     fn skip(&mut self, count: usize) {
         self.at = (self.at + count).min(self.end);
     }
@@ -418,7 +415,7 @@ impl<'a> Reader<'a> {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
                 format!(
-                    "bytes: {} expected where {} are left",
+                    "bytes: expected {} more, but {} are left",
                     to.len(),
                     self.rest()
                 ),
@@ -450,12 +447,12 @@ impl<'a> Reader<'a> {
     fn text(&mut self, length: usize) -> Result<String> {
         if length > self.rest() {
             return Err(Error::invalid_input(format!(
-                "bytes: a text of {length} bytes where {} are left",
+                "bytes: expected a text of {length} bytes, but {} are left",
                 self.rest()
             )));
         }
         let mut text = zeros(length)?;
         self.read(&mut text)?;
-        String::from_utf8(text).map_err(|_| Error::invalid_input("bytes: a text that is no UTF-8"))
+        String::from_utf8(text).map_err(|_| Error::invalid_input("bytes: a text is not UTF-8"))
     }
 }

@@ -1,29 +1,31 @@
-//! What vectors are found by.
+//! The ids of vectors.
 
 use std::rc::Rc;
 
 use crate::error::{Error, Result};
 
-/// JavaScript's numbers hold every integer up to here.
-const SAFE: i64 = (1 << 53) - 1;
+/// `Number.MAX_SAFE_INTEGER` of JavaScript.
+const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 
-/// What a vector is found by: `1` and `"1"` are different.
+/// The id of a vector. `1` and `"1"` are different ids.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Id {
-    /// From -(2⁵³ - 1) to 2⁵³ - 1, so that JavaScript has it too.
+    /// An integer from -(2⁵³ - 1) to 2⁵³ - 1, the range in which JavaScript numbers are exact.
     Integer(i64),
-    /// Any text.
+    /// A text, which may be empty.
     Text(Rc<str>),
 }
 
 impl Id {
-    /// *Errors*: `InvalidInput` beginning with `name` where the integer is too large.
+    /// Checks the range of an integer.
+    ///
+    /// *Errors*: `InvalidInput` beginning with `name`.
     pub(super) fn check(&self, name: impl Fn() -> String) -> Result<()> {
         match self {
-            Self::Integer(integer) if integer.abs_diff(0) > SAFE as u64 => {
+            Self::Integer(integer) if integer.abs_diff(0) > MAX_SAFE_INTEGER as u64 => {
                 let name = name();
                 Err(Error::invalid_input(format!(
-                    "{name} is {integer}, expected at most {SAFE}"
+                    "{name} is {integer}, expected at most {MAX_SAFE_INTEGER}"
                 )))
             }
             _ => Ok(()),
@@ -33,7 +35,7 @@ impl Id {
     pub(super) fn text_bytes(&self) -> usize {
         match self {
             Self::Integer(_) => 0,
-            // With the two counts in front.
+            // An `Rc` stores two reference counts before the text.
             Self::Text(text) => text.len() + 2 * size_of::<usize>(),
         }
     }

@@ -1,7 +1,8 @@
-//! Nearest vectors: a list of rows in memory, searched from end to end.
+//! A vector index in memory, which searches by scanning all rows.
 //!
-//! No graph, no clusters: 100,000 vectors are read through in a few milliseconds, the result is exact, and adding, removing and saving stay
-//! simple. What makes it fast is how little is read: int8 rows, or one bit of each value first and then the rows that are near by it.
+//! There is no graph and no clustering: a scan of 100,000 vectors takes a few milliseconds, its result is exact, and adding, removing and
+//! saving stay simple. The scan is fast because it reads few bytes: int8 rows, or first one bit of each value and then the rows that are
+//! nearest by these bits.
 
 mod blocks;
 mod format;
@@ -21,31 +22,31 @@ pub use id::Id;
 pub use saved::{IndexSnapshot, SavedIndex};
 pub use search::{Filter, Hit, SearchOptions};
 
-use self::blocks::Rows;
-use self::row::{Row, Shape, out_of_memory, probe};
+use self::blocks::RowBlocks;
+use self::row::{EncodedRow, RowLayout, out_of_memory, probe};
 use self::tags::{NONE, TagSets};
 use crate::error::{Error, Result};
 
-/// The most values that a vector may have: their differing bits are counted in 16 bits.
-const MOST_DIMENSIONS: usize = 1 << 15;
+/// The largest number of values in a vector. The scan counts differing sign bits in 16 bits.
+const MAX_DIMENSIONS: usize = 1 << 15;
 
-/// Bytes of vectors that are copied at a time.
+/// Bytes of vectors that are copied from the caller at a time.
 const PIECE: usize = 256 << 10;
 
-/// How an index keeps each value.
+/// The precision in which an index keeps vectors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IndexPrecision {
-    /// As it is, with the vector's length made 1.
+    /// f32, normalized to length 1.
     Float32,
-    /// A byte, by a scale for each vector: a quarter of the memory, and scores that differ in the third digit.
+    /// int8 with one scale for each vector. It takes a quarter of the memory of `Float32`, and scores differ in the third digit.
     #[default]
     Int8,
-    /// Its sign: a thirty-second of the memory. Scores are cosines of signs.
+    /// The sign bit. It takes a thirty-second of the memory of `Float32`, and scores are the cosines of the signs.
     Binary,
 }
 
 impl IndexPrecision {
-    /// As the types of the npm package call it.
+    /// The name in the API of the npm package.
     pub fn name(self) -> &'static str {
         match self {
             Self::Float32 => "float32",
@@ -54,7 +55,9 @@ impl IndexPrecision {
         }
     }
 
-    /// *Errors*: `InvalidInput` with the names there are.
+    /// The precision of this name.
+    ///
+    /// *Errors*: `InvalidInput` listing the names.
     pub fn from_name(name: &str) -> Result<Self> {
         let all = [Self::Float32, Self::Int8, Self::Binary];
         let found = all.into_iter().find(|precision| precision.name() == name);
@@ -66,30 +69,30 @@ impl IndexPrecision {
     }
 }
 
-/// What an index is made for.
+/// Options of a new index.
 #[derive(Clone, Debug, Default)]
 pub struct IndexOptions {
-    /// Values of a vector.
+    /// The number of values in a vector.
     pub dimensions: usize,
-    /// How they are kept.
+    /// The precision in which vectors are kept.
     pub precision: IndexPrecision,
-    /// Whether one bit of each value is kept beside them, by which large sets are searched first.
+    /// Whether the sign bit of each value is kept too, by which a search of many vectors first selects candidates.
     pub prefilter: bool,
-    /// What made the vectors: model, dtype and build. Vectors of different ones cannot be compared.
+    /// The name of what computed the vectors: model, dtype and build. Vectors of different sources are not comparable.
     pub source: Option<String>,
 }
 
-/// Vectors one after the other, wherever they are.
+/// Vectors that lie one after the other, in this memory or another.
 pub trait Vectors {
-    /// Values of all of them.
+    /// The number of values of all vectors together.
     fn len(&self) -> usize;
 
-    /// Whether there are none.
+    /// Whether there are no values.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Copies from this value on; both ends are inside.
+    /// Fills `to` with the values from index `from` on. The caller ensures that they exist.
     fn copy_to(&self, from: usize, to: &mut [f32]);
 }
 
@@ -103,29 +106,31 @@ impl Vectors for [f32] {
     }
 }
 
-/// Tags of vectors that come together.
+/// Tags for the vectors of one call.
 #[derive(Clone, Copy, Debug)]
 pub enum Tags<'a> {
-    /// The same for all.
+    /// The same tags for all vectors.
     Same(&'a [String]),
-    /// A list for each.
+    /// A list of tags for each vector.
     Each(&'a [Vec<String>]),
 }
 
-/// Vectors by id, searched by cosine.
+/// Vectors with ids, searched by cosine.
 ///
-/// Everything is in memory. Calls compute on the calling thread until they are done.
+/// The index is in memory. Calls block the calling thread until they are done.
 #[derive(Clone, Debug)]
 pub struct VectorIndex {
-    rows: Rows,
-    /// A save that is under way shares them.
+    rows: RowBlocks,
+    /// Shared with a running save.
     tags: Rc<TagSets>,
     source: Option<Rc<str>>,
     slots: HashMap<Id, u32>,
 }
 
 impl VectorIndex {
-    /// *Errors*: `InvalidInput`.
+    /// Makes an empty index.
+    ///
+    /// *Errors*: `InvalidInput` for a number of dimensions out of range, or for a prefilter of `Binary`.
     pub fn new(options: IndexOptions) -> Result<Self> {
         let IndexOptions {
             dimensions,
@@ -133,9 +138,9 @@ impl VectorIndex {
             prefilter,
             source,
         } = options;
-        if !(1..=MOST_DIMENSIONS).contains(&dimensions) {
+        if !(1..=MAX_DIMENSIONS).contains(&dimensions) {
             return Err(Error::invalid_input(format!(
-                "dimensions is {dimensions}, expected 1 to {MOST_DIMENSIONS}"
+                "dimensions is {dimensions}, expected 1 to {MAX_DIMENSIONS}"
             )));
         }
         if prefilter && precision == IndexPrecision::Binary {
@@ -143,56 +148,56 @@ impl VectorIndex {
                 "prefilter is true, but precision 'binary' has nothing to filter for: its rows are the signs",
             ));
         }
-        let shape = Shape {
+        let layout = RowLayout {
             dimensions,
             precision,
             prefilter,
         };
         Ok(Self {
-            rows: Rows::new(shape),
+            rows: RowBlocks::new(layout),
             tags: Rc::default(),
             source: source.map(Rc::from),
             slots: HashMap::new(),
         })
     }
 
-    /// How many vectors there are.
+    /// The number of vectors.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there are none.
+    /// Whether the index has no vectors.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Values of a vector.
+    /// The number of values in a vector.
     pub fn dimensions(&self) -> usize {
-        self.rows.shape().dimensions
+        self.rows.layout().dimensions
     }
 
-    /// How they are kept.
+    /// The precision in which vectors are kept.
     pub fn precision(&self) -> IndexPrecision {
-        self.rows.shape().precision
+        self.rows.layout().precision
     }
 
-    /// Whether signs are kept beside them.
+    /// Whether sign bits are kept for a prefilter.
     pub fn has_prefilter(&self) -> bool {
-        self.rows.shape().prefilter
+        self.rows.layout().prefilter
     }
 
-    /// What made the vectors, as it was said when the index was made.
+    /// The source that the options of the index named.
     pub fn source(&self) -> Option<&str> {
         self.source.as_deref()
     }
 
-    /// About how many bytes of memory it takes.
+    /// The approximate memory of the index in bytes.
     pub fn memory_bytes(&self) -> usize {
         let slots = self.slots.capacity() * (size_of::<(Id, u32)>() + 1);
         self.rows.memory() + self.tags.memory() + slots
     }
 
-    /// Whether there is a vector of this id.
+    /// Whether the index has a vector with this id.
     pub fn has(&self, id: &Id) -> bool {
         self.slots.contains_key(id)
     }
@@ -202,15 +207,15 @@ impl VectorIndex {
         let blocks = self.rows.blocks().iter();
         blocks.flat_map(|block| {
             let rows = block.ids.iter().zip(&block.sets);
-            rows.filter(|(_, set)| **set != tags::GONE)
+            rows.filter(|(_, set)| **set != tags::REMOVED)
                 .map(|(id, _)| id)
         })
     }
 
-    /// Adds vectors behind those there are: all of them, or none where one is wrong.
+    /// Appends vectors: all of them, or none if one is invalid.
     ///
-    /// *Errors*: `InvalidInput` naming the row: an id that is there already or comes twice, a vector of another length, with a
-    /// value that is not finite, or of zeros alone. `ResourceLimit`.
+    /// *Errors*: `InvalidInput` naming the entry for an id that exists or comes twice, a vector of another length, with a value that is
+    /// not finite, or of zeros alone. `ResourceLimit`.
     pub fn add(
         &mut self,
         ids: &[Id],
@@ -219,7 +224,7 @@ impl VectorIndex {
     ) -> Result<()> {
         self.check(ids, vectors, tags)?;
         let before = self.rows.slots();
-        if before + ids.len() > tags::GONE as usize {
+        if before + ids.len() > tags::REMOVED as usize {
             return Err(Error::invalid_input(
                 "more vectors than an index can number",
             ));
@@ -264,7 +269,7 @@ impl VectorIndex {
             _ => NONE,
         };
         let rows = &mut self.rows;
-        each(rows.shape(), vectors, |i, row| {
+        each(rows.layout(), vectors, |i, row| {
             let set = match tags {
                 Some(Tags::Each(tags)) => sets.set_of(&tags[i])?,
                 _ => same,
@@ -273,10 +278,9 @@ impl VectorIndex {
         })
     }
 
-    /// Puts other vectors in place of those of these ids, and other tags where there are any: all of them, or none where one is
-    /// wrong.
+    /// Replaces the vectors of these ids, and their tags if `tags` is given: all of them, or none if one is invalid.
     ///
-    /// *Errors*: as [`add`](Self::add), and `InvalidInput` for an id that is not there.
+    /// *Errors*: as [`add`](Self::add), and `InvalidInput` for an id that does not exist.
     pub fn update(
         &mut self,
         ids: &[Id],
@@ -296,14 +300,14 @@ impl VectorIndex {
                 return Err(twice(i, twin));
             }
         }
-        // First aside: the last vector may be the one that is wrong.
-        let mut staged = Rows::new(self.rows.shape());
+        // Encode into separate blocks first: any vector up to the last may be invalid.
+        let mut staged = RowBlocks::new(self.rows.layout());
         let sets = Rc::make_mut(&mut self.tags);
         let same = match tags {
             Some(Tags::Same(tags)) => sets.set_of(tags)?,
             _ => NONE,
         };
-        each(self.rows.shape(), vectors, |i, row| {
+        each(self.rows.layout(), vectors, |i, row| {
             let set = match tags {
                 Some(Tags::Each(tags)) => sets.set_of(&tags[i])?,
                 _ => same,
@@ -311,9 +315,9 @@ impl VectorIndex {
             staged.push(ids[i].clone(), set, row, ids.len() - i)
         })?;
         for slot in places.keys() {
-            self.rows.own(*slot as usize)?;
+            self.rows.unshare(*slot as usize)?;
         }
-        let mut row = Row::new(self.rows.shape())?;
+        let mut row = EncodedRow::new(self.rows.layout())?;
         for (slot, i) in places {
             let (block, at) = staged.place(i);
             block.get(at, &mut row);
@@ -326,13 +330,13 @@ impl VectorIndex {
         Ok(())
     }
 
-    /// Removes vectors and returns how many there were; ids that are not there are no error.
+    /// Removes vectors and returns how many were removed. Ids that do not exist are ignored.
     ///
-    /// *Errors*: `ResourceLimit` while a save is under way, and then nothing is removed.
+    /// *Errors*: `ResourceLimit` if a running save shares blocks and there is no memory to clone them; then nothing is removed.
     pub fn remove(&mut self, ids: &[Id]) -> Result<usize> {
         for id in ids {
             if let Some(slot) = self.slots.get(id) {
-                self.rows.own(*slot as usize)?;
+                self.rows.unshare(*slot as usize)?;
             }
         }
         let mut count = 0;
@@ -346,7 +350,7 @@ impl VectorIndex {
         Ok(count)
     }
 
-    /// Gives back room that is not used any more. Where there is no memory for that, it waits for the next time.
+    /// Frees the memory of removed rows and unused tags. It needs some memory to do so, and without it leaves them for the next call.
     fn tidy(&mut self) {
         if self.rows.is_sparse() {
             let slots = &mut self.slots;
@@ -361,15 +365,15 @@ impl VectorIndex {
         }
     }
 
-    /// Leaves out the sets of tags that no row has any more.
+    /// Drops the sets of tags that no row uses.
     fn renumber_tags(&mut self) -> Result<()> {
         let mut fresh = TagSets::default();
-        let mut numbers = vec![tags::GONE; self.tags.len()];
+        let mut numbers = vec![tags::REMOVED; self.tags.len()];
         for slot in 0..self.rows.slots() {
-            self.rows.own(slot)?;
+            self.rows.unshare(slot)?;
             let (block, at) = self.rows.place(slot);
             if let Some(number) = numbers.get_mut(block.sets[at] as usize)
-                && *number == tags::GONE
+                && *number == tags::REMOVED
             {
                 let names: Vec<_> = self.tags.names(block.sets[at]).collect();
                 *number = fresh.set_of(&names)?;
@@ -410,7 +414,7 @@ impl VectorIndex {
         for (i, id) in ids.iter().enumerate() {
             id.check(|| format!("ids[{i}]"))?;
         }
-        // The lists of ids and tags allocate in a way that cannot fail, and are small beside the vectors.
+        // Cloning ids and tags cannot report an allocation failure, so their size is probed; it is small compared to the vectors.
         let texts: usize = ids.iter().map(Id::text_bytes).sum();
         probe(texts)
     }
@@ -420,14 +424,14 @@ fn twice(i: usize, twin: usize) -> Error {
     Error::invalid_input(format!("ids[{i}] is the same as ids[{twin}]"))
 }
 
-/// Makes a row of each vector.
+/// Encodes each vector and passes it to `take` with its index.
 fn each(
-    shape: Shape,
+    layout: RowLayout,
     vectors: &(impl Vectors + ?Sized),
-    mut take: impl FnMut(usize, &Row) -> Result<()>,
+    mut take: impl FnMut(usize, &EncodedRow) -> Result<()>,
 ) -> Result<()> {
-    let mut row = Row::new(shape)?;
-    let d = shape.dimensions;
+    let mut row = EncodedRow::new(layout)?;
+    let d = layout.dimensions;
     let count = vectors.len() / d;
     let rows = (PIECE / 4 / d).clamp(1, count.max(1));
     let mut piece = row::zeros(rows * d)?;

@@ -1,33 +1,36 @@
-//! One vector as it is kept, and as it is asked with.
+//! One vector, encoded for an index or as a query.
+
+use std::collections::TryReserveError;
 
 use super::IndexPrecision;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::memory;
 use pilotlight_kernels::scan::{
     ALIGN, GROUP, largest, quantize, scale, signs, square_f32, square_q8,
 };
 
-/// Bytes of values in one block of rows: what is read at a time, and what a save writes anew where one of its rows changed.
-/// In tests few rows make many blocks.
+/// Bytes of values in one block, the unit that a save rewrites if one of its rows changed. Tests use small blocks, so that few rows make
+/// many of them.
 const BLOCK: usize = if cfg!(test) { 256 } else { 2 << 20 };
 
-/// Squares of values between this and its inverse are normal numbers, and so are the sums of many.
+/// Vectors whose largest magnitude is above this or below its inverse are scaled first, so that sums of squares stay normal numbers.
 const LARGE: f32 = 1e15;
 
-/// What all rows of an index have in common.
+/// The layout that all rows of an index share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shape {
+pub(super) struct RowLayout {
     pub dimensions: usize,
     pub precision: IndexPrecision,
     pub prefilter: bool,
 }
 
-impl Shape {
-    /// Numbers of a row with what it is padded by.
+impl RowLayout {
+    /// The values of a row including its padding.
     pub fn stride(self) -> usize {
         self.dimensions.next_multiple_of(ALIGN)
     }
 
-    /// Bytes of a row's signs.
+    /// Bytes of the sign bits of a row.
     pub fn sign_bytes(self) -> usize {
         self.dimensions.div_ceil(8)
     }
@@ -36,7 +39,7 @@ impl Shape {
         self.prefilter || self.precision == IndexPrecision::Binary
     }
 
-    /// Bytes of a row's values as they are written.
+    /// Bytes of the values of a row in the file format, which has no padding.
     pub fn value_bytes(self) -> usize {
         match self.precision {
             IndexPrecision::Float32 => 4 * self.dimensions,
@@ -45,64 +48,57 @@ impl Shape {
         }
     }
 
-    /// Rows of a block.
+    /// The number of rows in a block.
     pub fn block_rows(self) -> usize {
         let rows = (BLOCK / self.value_bytes()).clamp(1, 8192);
         rows.next_multiple_of(GROUP)
     }
 }
 
-/// An error where memory cannot be had.
-pub(super) fn out_of_memory(error: std::collections::TryReserveError) -> Error {
-    Error::new(
-        ErrorKind::ResourceLimit,
-        "the index does not fit into memory",
-    )
-    .with_source(error)
+/// The error of an index for which there is no memory.
+pub(super) fn out_of_memory(error: TryReserveError) -> Error {
+    memory::out_of_memory("the index does not fit into memory", error)
 }
 
-/// Where nothing allocates in a way that could fail, as in maps and lists of names: tries first whether there is so much.
+/// Checks that `bytes` could be allocated, before maps and lists of names allocate in a way that cannot report a failure.
 pub(super) fn probe(bytes: usize) -> Result<()> {
-    Vec::<u8>::new()
-        .try_reserve_exact(bytes)
-        .map_err(out_of_memory)
+    memory::probe(bytes).map_err(out_of_memory)
 }
 
 pub(super) fn zeros<T: Clone + Default>(count: usize) -> Result<Vec<T>> {
-    let mut values = Vec::new();
-    values.try_reserve_exact(count).map_err(out_of_memory)?;
-    values.resize(count, T::default());
-    Ok(values)
+    memory::try_zeros(count).map_err(out_of_memory)
 }
 
-/// A row as it is kept. What the precision does not need is empty.
+/// A vector encoded as a row. Fields that the precision does not use are empty.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Row {
-    /// Of length 1, padded.
+pub(super) struct EncodedRow {
+    /// The vector normalized to length 1, padded.
     pub floats: Vec<f32>,
-    /// The largest is 127 or -127; padded.
+    /// The quantized vector, padded; its largest magnitude is 127.
     pub bytes: Vec<i8>,
     /// 1 divided by the length of `bytes`.
     pub factor: f32,
-    /// One bit for each value.
+    /// One bit for each value, set if the value is positive.
     pub signs: Vec<u8>,
-    /// The vector itself, padded.
+    /// The vector before encoding, padded.
     scratch: Vec<f32>,
 }
 
-impl Row {
-    pub fn new(shape: Shape) -> Result<Self> {
-        let is = |precision| usize::from(shape.precision == precision) * shape.stride();
+impl EncodedRow {
+    pub fn new(layout: RowLayout) -> Result<Self> {
+        let is = |precision| usize::from(layout.precision == precision) * layout.stride();
         Ok(Self {
             floats: zeros(is(IndexPrecision::Float32))?,
             bytes: zeros(is(IndexPrecision::Int8))?,
             factor: 1.0,
-            signs: zeros(usize::from(shape.has_signs()) * shape.sign_bytes())?,
-            scratch: zeros(shape.stride())?,
+            signs: zeros(usize::from(layout.has_signs()) * layout.sign_bytes())?,
+            scratch: zeros(layout.stride())?,
         })
     }
 
-    /// *Errors*: `InvalidInput` beginning with `name` where the vector has no direction.
+    /// Encodes a vector.
+    ///
+    /// *Errors*: `InvalidInput` beginning with `name` for a vector of zeros or with a value that is not finite.
     pub fn set(&mut self, vector: &[f32], name: impl Fn() -> String) -> Result<()> {
         let most = set_scratch(&mut self.scratch, vector, name)?;
         if !self.floats.is_empty() {
@@ -122,7 +118,7 @@ impl Row {
         Ok(())
     }
 
-    /// What follows from the values: of a row that was made as of one that was read.
+    /// Computes the factor and the signs from the values, which were encoded or read from a file.
     pub fn finish(&mut self, dimensions: usize) {
         if !self.bytes.is_empty() {
             self.factor = 1.0 / (square_q8(&self.bytes) as f32).sqrt();
@@ -138,10 +134,10 @@ impl Row {
     }
 }
 
-/// A vector to search by.
+/// A vector encoded as a query.
 pub(super) struct Query {
     pub floats: Vec<f32>,
-    /// Padded; in 16 bits, because the rows are widened to that many anyway.
+    /// The quantized vector, padded. It has 16 bits because the kernel widens the int8 rows to 16 bits.
     pub words: Vec<i16>,
     /// 1 divided by the length of `words`.
     pub factor: f32,
@@ -149,21 +145,23 @@ pub(super) struct Query {
 }
 
 impl Query {
-    /// *Errors*: as [`Row::set`].
-    pub fn new(shape: Shape, vector: &[f32]) -> Result<Self> {
+    /// Encodes a query.
+    ///
+    /// *Errors*: as [`EncodedRow::set`].
+    pub fn new(layout: RowLayout, vector: &[f32]) -> Result<Self> {
         let name = || "query".into();
-        let mut row = Row::new(shape)?;
+        let mut row = EncodedRow::new(layout)?;
         row.set(vector, name)?;
         let mut words = Vec::new();
         let mut factor = 1.0;
-        if shape.precision == IndexPrecision::Int8 {
+        if layout.precision == IndexPrecision::Int8 {
             let most = set_scratch(&mut row.scratch, vector, name)?;
             let length = square_f32(&row.scratch).sqrt();
-            // The most that a dot product with the longest row can take, and as much less as rounding may add.
-            let limit = (2f64.powi(31) - 1.0) / (127.0 * (shape.dimensions as f64).sqrt())
-                - (shape.dimensions as f64).sqrt();
+            // The largest norm for which the dot product with the longest row stays below 2³¹, less what rounding may add.
+            let limit = (2f64.powi(31) - 1.0) / (127.0 * (layout.dimensions as f64).sqrt())
+                - (layout.dimensions as f64).sqrt();
             let to = (32767.0 / f64::from(most)).min(limit / length);
-            words = zeros(shape.stride())?;
+            words = zeros(layout.stride())?;
             for (word, x) in words.iter_mut().zip(&row.scratch) {
                 *word = (f64::from(*x) * to).round_ties_even() as i16;
             }
@@ -179,7 +177,9 @@ impl Query {
     }
 }
 
-/// Copies a vector to where there is room for its padding, and returns its largest magnitude.
+/// Copies a vector into the padded `scratch`, scaled if it is very large or small, and returns the largest magnitude of the copy.
+///
+/// *Errors*: as [`EncodedRow::set`].
 fn set_scratch(scratch: &mut [f32], vector: &[f32], name: impl Fn() -> String) -> Result<f32> {
     let most = largest(vector);
     if !most.is_finite() {

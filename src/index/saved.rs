@@ -1,31 +1,31 @@
-//! An index in a store.
+//! Saving an index to a store and loading it.
 
 use std::collections::HashMap;
 
 use super::VectorIndex;
 use super::format::segment;
-use super::tags::GONE;
+use super::tags::REMOVED;
 use crate::error::Result;
 use crate::store::{Chunk, IndexKey, LockGuard, Store};
 
-/// An index as it was at one moment. It shares the rows with the index until that changes them.
+/// The state of an index at one moment. It shares its blocks with the index, which clones a block before changing it.
 #[derive(Clone, Debug)]
 pub struct IndexSnapshot(pub(super) VectorIndex);
 
 impl VectorIndex {
-    /// For a save during which the index may change.
+    /// Takes a snapshot, so that the index may change while the snapshot is saved.
     pub fn snapshot(&self) -> IndexSnapshot {
         IndexSnapshot(Self {
             rows: self.rows.clone(),
             tags: self.tags.clone(),
             source: self.source.clone(),
-            // Nobody looks an id up in it.
+            // A save looks up no ids.
             slots: HashMap::new(),
         })
     }
 }
 
-/// An index under a name in a store.
+/// The place of an index in a store.
 #[derive(Clone, Copy)]
 pub struct SavedIndex<'a> {
     store: &'a dyn Store,
@@ -33,18 +33,18 @@ pub struct SavedIndex<'a> {
 }
 
 impl<'a> SavedIndex<'a> {
-    /// Of this store.
+    /// The place of this key in this store.
     pub fn new(store: &'a dyn Store, key: &'a IndexKey) -> Self {
         Self { store, key }
     }
 
-    /// Writes what of an index changed since it was saved under this name; until all is there, what was saved before stays
-    /// readable. Those who wait for the `turn` hear that it goes on.
+    /// Saves an index: only the chunks that differ from the saved ones are written. The index that was saved before stays readable until
+    /// the last chunk is stored. Progress is announced through `guard`, so that callers waiting for the lock do not time out.
     ///
-    /// *Errors*: `QuotaExceeded` with the bytes that were to be written, and those of the store.
-    pub async fn save(&self, snapshot: &IndexSnapshot, turn: &dyn LockGuard) -> Result<()> {
+    /// *Errors*: `QuotaExceeded` with the number of bytes to write, and those of the store.
+    pub async fn save(&self, snapshot: &IndexSnapshot, guard: &dyn LockGuard) -> Result<()> {
         let IndexSnapshot(index) = snapshot;
-        // Block by block, so that a change is one of few chunks.
+        // One chunk for each block, so that a change rewrites few chunks.
         let blocks: Vec<_> = index
             .rows
             .blocks()
@@ -53,26 +53,26 @@ impl<'a> SavedIndex<'a> {
             .collect();
         let chunk = |i: usize| {
             let block = blocks[i].as_ref();
-            let rows = (0..block.ids.len()).filter(|at| block.sets[*at] != GONE);
+            let rows = (0..block.ids.len()).filter(|at| block.sets[*at] != REMOVED);
             let rows: Vec<_> = rows.map(|at| (block, at)).collect();
             let mut chunk = Vec::new();
-            segment(index.rows.shape(), &rows, &index.tags, &mut |part| {
+            segment(index.rows.layout(), &rows, &index.tags, &mut |part| {
                 chunk.extend_from_slice(part);
                 Ok(())
             })?;
             Ok(chunk)
         };
-        let head = index.head()?;
+        let header = index.header()?;
         self.key
-            .save(self.store, turn, head, blocks.len(), &chunk)
+            .save(self.store, guard, header, blocks.len(), &chunk)
             .await
     }
 
-    /// The index that was saved, or `None` where there is none.
+    /// Loads the saved index; `None` if there is none.
     ///
-    /// *Errors*: `Integrity` where it was altered.
+    /// *Errors*: `Integrity` if a chunk does not match its digest, and those of the store.
     pub async fn load(&self) -> Result<Option<VectorIndex>> {
-        let begin = VectorIndex::with_head;
+        let begin = VectorIndex::from_header;
         let take = |index: &mut VectorIndex, chunk: Chunk| index.take_chunk(&chunk);
         let mut index = self.key.load(self.store, begin, take).await?;
         if let Some(index) = &mut index {
@@ -81,7 +81,7 @@ impl<'a> SavedIndex<'a> {
         Ok(index)
     }
 
-    /// Removes it; false where there is none.
+    /// Deletes the saved index. Returns false if there is none.
     pub async fn delete(&self) -> Result<bool> {
         self.key.delete(self.store).await
     }

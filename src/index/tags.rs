@@ -1,17 +1,17 @@
-//! Which tags rows have. Rows with the same tags share a *set*, so a search looks at each set once and at each row's number.
+//! The tags of rows. Rows with the same tags share a *set*, so that a search checks each set once and then compares numbers of sets.
 
 use std::collections::HashMap;
 
 use super::row::probe;
 use crate::error::Result;
 
-/// In place of a set: the row was removed.
-pub(super) const GONE: u32 = u32::MAX;
+/// Stands in place of a set for a row that was removed.
+pub(super) const REMOVED: u32 = u32::MAX;
 
-/// The set without tags.
+/// The number of the set without tags.
 pub(super) const NONE: u32 = 0;
 
-/// All tags, and all sets of them.
+/// All tags and sets of tags of an index.
 #[derive(Clone, Debug)]
 pub(super) struct TagSets {
     names: Vec<String>,
@@ -32,14 +32,14 @@ impl Default for TagSets {
 }
 
 impl TagSets {
-    /// The set of these tags, in any order.
+    /// The number of the set with these tags, in any order; a new set is added.
     ///
     /// *Errors*: `ResourceLimit`.
     pub fn set_of<T: AsRef<str>>(&mut self, tags: &[T]) -> Result<u32> {
         if tags.is_empty() {
             return Ok(NONE);
         }
-        // Each name twice, and what maps need beside it.
+        // Each name is kept twice, with about 64 bytes for the entries in maps.
         let bytes: usize = tags.iter().map(|tag| tag.as_ref().len() + 64).sum();
         probe(bytes.saturating_mul(4))?;
         let mut set: Vec<u32> = tags.iter().map(|tag| self.number(tag.as_ref())).collect();
@@ -64,12 +64,12 @@ impl TagSets {
         number
     }
 
-    /// How many sets there are.
+    /// The number of sets.
     pub fn len(&self) -> usize {
         self.sets.len()
     }
 
-    /// The names of a set's tags.
+    /// The names of the tags in a set.
     pub fn names(&self, set: u32) -> impl Iterator<Item = &str> {
         let set = self.sets.get(set as usize).map_or(&[][..], Vec::as_slice);
         set.iter()
@@ -77,7 +77,7 @@ impl TagSets {
             .map(String::as_str)
     }
 
-    /// Of each set whether it has all of these tags, or any.
+    /// Whether each set has all of these tags, or any of them.
     pub fn having(&self, tags: &[String], any: bool) -> Vec<bool> {
         let wanted: Vec<Option<u32>> = tags
             .iter()
@@ -92,7 +92,7 @@ impl TagSets {
         self.sets.iter().map(passes).collect()
     }
 
-    /// About how many bytes all of it takes.
+    /// The approximate memory in bytes.
     pub fn memory(&self) -> usize {
         let names: usize = self.names.iter().map(|name| 2 * (name.len() + 32)).sum();
         let sets: usize = self.sets.iter().map(|set| 2 * (4 * set.len() + 32)).sum();

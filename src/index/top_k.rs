@@ -1,4 +1,4 @@
-//! The best of many scores.
+//! Selecting the best of many scores.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use super::row::out_of_memory;
 use crate::error::Result;
 
-/// A row and its score. The worse one is the larger, so that a heap has the worst on top.
+/// The slot of a row and its score. The order is from best to worst, so that a heap has the worst on top.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scored {
     pub slot: usize,
@@ -16,7 +16,7 @@ pub(super) struct Scored {
 impl Ord for Scored {
     fn cmp(&self, other: &Self) -> Ordering {
         let by_score = other.score.total_cmp(&self.score);
-        // Of equal scores the one that was added first is better.
+        // Of equal scores, the row that was added first is the better one.
         by_score.then(self.slot.cmp(&other.slot))
     }
 }
@@ -35,20 +35,20 @@ impl PartialEq for Scored {
 
 impl Eq for Scored {}
 
-/// The `k` best so far.
-pub(super) struct Best {
+/// Keeps the best `k` of the rows that were pushed.
+pub(super) struct TopK {
     heap: BinaryHeap<Scored>,
     k: usize,
 }
 
-impl Best {
+impl TopK {
     pub fn new(k: usize) -> Result<Self> {
         let mut heap = BinaryHeap::new();
         heap.try_reserve_exact(k).map_err(out_of_memory)?;
         Ok(Self { heap, k })
     }
 
-    /// What a row that comes later must be above.
+    /// The score that a further row must exceed to be among the best.
     pub fn limit(&self) -> f32 {
         match self.heap.peek() {
             Some(worst) if self.heap.len() == self.k => worst.score,
@@ -56,7 +56,7 @@ impl Best {
         }
     }
 
-    /// Takes a row whose score is above the limit.
+    /// Adds a row whose score is above the limit.
     pub fn push(&mut self, scored: Scored) {
         if self.heap.len() == self.k {
             self.heap.pop();
@@ -64,7 +64,7 @@ impl Best {
         self.heap.push(scored);
     }
 
-    /// The best first.
+    /// The rows, the best first.
     pub fn into_sorted(self) -> Vec<Scored> {
         self.heap.into_sorted_vec()
     }

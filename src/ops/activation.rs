@@ -1,4 +1,4 @@
-//! Activation functions: by their names, and in plain burn ops.
+//! Activation functions: their names in configs, and their plain bodies.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Scalar};
@@ -8,9 +8,9 @@ use crate::error::{Error, Result};
 
 pub use pilotlight_kernels::Activation;
 
-/// By the name that `config.json` has for it.
+/// The activation of this name in `config.json`.
 ///
-/// *Errors*: `UnsupportedModel` for a name not known here.
+/// *Errors*: `UnsupportedModel` for an unknown name.
 pub fn from_config(name: &str) -> Result<Activation> {
     match name {
         "gelu" => Ok(Activation::Gelu),

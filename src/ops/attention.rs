@@ -1,4 +1,4 @@
-//! Self-attention over a ragged batch: sequences lie one after the other in one matrix, so nothing is ever padded.
+//! Self-attention over a ragged batch: the sequences lie one after the other in one matrix, without padding.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use burn::tensor::{Shape, Slice, Tensor, TensorData};
 
 use super::HotOps;
 
-/// Where each sequence of a ragged batch begins and ends, in rows, and what a row sees of its sequence.
+/// The rows of each sequence in a ragged batch, and whether attention is causal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spans {
-    /// First row of each sequence, and the number of rows in all at the end.
+    /// The first row of each sequence, followed by the total number of rows.
     offsets: Arc<[u32]>,
     causal: bool,
 }
 
 impl Spans {
-    /// Sequences of these lengths, one after the other.
+    /// The spans of sequences with these lengths, one after the other.
     pub fn from_lengths(lengths: impl IntoIterator<Item = usize>) -> Self {
         let mut end = 0;
         let ends = lengths.into_iter().map(|length| {
@@ -31,7 +31,7 @@ impl Spans {
         }
     }
 
-    /// The same, but a row attends to itself and those before it only.
+    /// The same spans with causal attention: a row attends only to itself and earlier rows of its span.
     pub fn causal(self) -> Self {
         Self {
             causal: true,
@@ -39,12 +39,12 @@ impl Spans {
         }
     }
 
-    /// Whether a row attends to itself and those before it only.
+    /// Whether a row attends only to itself and earlier rows of its span.
     pub(super) fn is_causal(&self) -> bool {
         self.causal
     }
 
-    /// First row of each sequence, and the number of rows in all at the end.
+    /// The first row of each sequence, followed by the total number of rows.
     pub(super) fn offsets(&self) -> &[u32] {
         &self.offsets
     }
@@ -57,9 +57,9 @@ impl Spans {
     }
 }
 
-/// Scaled dot-product attention of each sequence to itself.
+/// Scaled dot-product self-attention of each sequence.
 ///
-/// *Shapes*: `query`, `key`, `value`: `[t, heads * d]`, result the same. `heads` divides the width.
+/// *Shapes*: `query`, `key`, `value`: `[t, heads * d]`, result the same. `heads` must divide the width.
 /// *Source*: Vaswani et al., "Attention Is All You Need", 2017, section 3.2.
 pub fn attention(
     query: Tensor<2>,
@@ -113,7 +113,7 @@ pub(super) fn plain<B: Backend>(
     B::float_cat(contexts.collect(), 0)
 }
 
-/// `[1, t, t]`: added to scores, it hides from each row those after it.
+/// The mask `[1, t, t]` that is added to scores, so that no row attends to later ones.
 fn causal_mask<B: Backend>(t: usize, device: &B::Device) -> FloatTensor<B> {
     let rows =
         (0..t).flat_map(|row| (0..t).map(move |column| if column > row { -1e30f32 } else { 0.0 }));

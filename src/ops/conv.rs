@@ -1,6 +1,6 @@
-//! 2-D convolutions and enlarging of pictures, channels last: `[b, h, w, c]`.
+//! 2-D convolution and upsampling of images with channels last: `[b, h, w, c]`.
 //!
-//! Making pictures smaller is a convolution with a stride, whose weights are trained for it.
+//! There is no downsampling: models use a convolution with a stride for it.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, TensorMetadata};
@@ -13,16 +13,16 @@ use super::HotOps;
 /// A 2-D convolution with bias.
 #[derive(Clone, Debug)]
 pub struct Conv2d {
-    /// `[⌈n / 8⌉, size · size · c, 8]`, the inputs by row, column and channel of the window.
+    /// The packed weights, `[⌈n / 8⌉, size · size · c, 8]`, with inputs ordered by row, column and channel of the window.
     pub weight: Tensor<3>,
     /// `[n]`
     pub bias: Tensor<1>,
-    /// Its size, stride and padding.
+    /// The size, stride and padding of the window.
     pub window: Window,
 }
 
 impl Conv2d {
-    /// *Shapes*: `x: [b, h, w, c]`, result `[b, h', w', n]`, where an edge of `h` gives `window.outputs(h)`.
+    /// Convolves `x`. *Shapes*: `x: [b, h, w, c]`, result `[b, window.outputs(h), window.outputs(w), n]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         Tensor::from_dispatch(Dispatch::conv2d(
             x.into_dispatch(),
@@ -33,12 +33,12 @@ impl Conv2d {
     }
 }
 
-/// Each pixel becomes `factor` by `factor` of them. *Shapes*: `x: [b, h, w, c]`, result `[b, h · factor, w · factor, c]`.
+/// Repeats each pixel `factor` times in both directions. *Shapes*: `x: [b, h, w, c]`, result `[b, h · factor, w · factor, c]`.
 pub fn upsample(x: Tensor<4>, factor: usize) -> Tensor<4> {
     Tensor::from_dispatch(Dispatch::upsample(x.into_dispatch(), factor))
 }
 
-/// A matrix product for each pixel of the window, added up.
+/// Adds up a matrix product for each pixel of the window.
 pub(super) fn plain<B: Backend>(
     x: FloatTensor<B>,
     weight: FloatTensor<B>,
@@ -87,7 +87,7 @@ pub(super) fn plain<B: Backend>(
     B::float_reshape(y, Shape::from([b, high, wide, n]))
 }
 
-/// Zeros around each picture.
+/// Surrounds each image with zeros.
 fn pad<B: Backend>(x: FloatTensor<B>, padding: usize) -> FloatTensor<B> {
     if padding == 0 {
         return x;

@@ -1,5 +1,4 @@
-//! The hot operations on burn's Flex backend: its tensors as slices for the kernels in `kernels`, which is the only place with
-//! `unsafe`.
+//! The operations on burn's Flex backend. They pass the tensors as slices to the kernels of the crate `pilotlight-kernels`.
 
 use burn::backend::Flex;
 use burn::tensor::{Bytes, DType, Shape};
@@ -220,7 +219,7 @@ fn integers(tensor: &FlexTensor) -> &[i32] {
     &tensor.storage::<i32>()[tensor.layout().start_offset()..]
 }
 
-/// A new f32 tensor that the kernel fills.
+/// Makes a new f32 tensor whose values `fill` computes.
 fn output<const D: usize>(shape: [usize; D], fill: impl FnOnce(&mut [f32])) -> FlexTensor {
     let mut values = vec![0.0f32; shape.iter().product()];
     fill(&mut values);

@@ -1,4 +1,4 @@
-//! Embedding tables: rows looked up by id.
+//! Embedding tables, whose rows are looked up by id.
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, TensorMetadata};
@@ -6,12 +6,12 @@ use burn::tensor::{Int, Shape, Slice, Tensor};
 
 use super::{HotOps, linear};
 
-/// A table in the precision that it was loaded in.
+/// An embedding table in the precision of the loaded model.
 #[derive(Clone, Debug)]
 pub enum Embedding {
     /// `[v, d]`
     F32(Tensor<2>),
-    /// int8 with one scale per row.
+    /// An int8 table with one scale per row.
     Q8 {
         /// `[v, ⌈d / 4⌉]`, four int8 in each i32, the lowest byte first.
         packed: Tensor<2, Int>,
@@ -23,6 +23,8 @@ pub enum Embedding {
 }
 
 impl Embedding {
+    /// Looks up a row for each id.
+    ///
     /// *Shapes*: `ids: [t]`, each below the number of rows, result `[t, d]`.
     pub fn forward(&self, ids: Tensor<1, Int>) -> Tensor<2> {
         match self {

@@ -1,4 +1,4 @@
-//! Group normalization, with an activation.
+//! Group normalization followed by an activation.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Scalar, TensorMetadata};
@@ -6,21 +6,21 @@ use burn::tensor::{Shape, Tensor};
 
 use super::{Activation, HotOps, activation};
 
-/// Group norm with channels last. *Source*: Wu & He, "Group Normalization", 2018.
+/// A group norm over inputs with channels last. *Source*: Wu & He, "Group Normalization", 2018.
 #[derive(Clone, Debug)]
 pub struct GroupNorm {
-    /// Gain, `[c]`; `GroupNorm.weight` in checkpoints.
+    /// The gain, `[c]`; `GroupNorm.weight` in checkpoints.
     pub weight: Tensor<1>,
-    /// Offset, `[c]`.
+    /// The offset, `[c]`.
     pub bias: Tensor<1>,
-    /// How many groups the channels form.
+    /// The number of groups that the channels form.
     pub groups: usize,
-    /// Added to the variance.
+    /// The number that is added to the variance.
     pub epsilon: f32,
 }
 
 impl GroupNorm {
-    /// *Shapes*: `x: [b, h, w, c]`, result the same.
+    /// Normalizes `x` and applies the activation. *Shapes*: `x: [b, h, w, c]`, result the same.
     pub fn forward(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
         let (gain, offset) = (self.weight.clone(), self.bias.clone());
         let (groups, epsilon) = (self.groups, self.epsilon);
@@ -35,9 +35,9 @@ impl GroupNorm {
     }
 }
 
-/// `activation(norm(x) * gain + offset)`, for norms whose gain and offset a condition says.
+/// Computes `activation(norm(x) * gain + offset)`, for norms whose gain and offset depend on a condition.
 ///
-/// *Shapes*: `x: [b, h, w, c]`, `gain`, `offset`: `[b, c]`, or `[1, c]` for the same in all, result as `x`.
+/// *Shapes*: `x: [b, h, w, c]`, `gain`, `offset`: `[b, c]`, or `[1, c]` for the same in all images, result as `x`.
 pub fn group_norm(
     x: Tensor<4>,
     gain: Tensor<2>,

@@ -1,7 +1,7 @@
 //! Linear layers: `y = activation(x · wᵀ + bias)`, with f32 or int8 weights.
 //!
-//! Weights are kept as the kernels read them: outputs in panels of [`PANEL`], so that one vector register holds the same
-//! input position of neighbouring outputs. Rows past the last output, and int8 inputs past the last, are zeros.
+//! Weights have the layout that the kernels read: outputs are grouped in panels of [`PANEL`], so that a vector register holds the weights
+//! of neighbouring outputs for one input. Padding, both of outputs and of quantized inputs, is zero.
 
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -15,33 +15,34 @@ pub use pilotlight_kernels::layout::{
 
 use super::{Activation, HotOps, activation, floats, integers};
 
-/// Weights of a linear layer in the precision that they were loaded in.
+/// The weights of a linear layer in the precision of the loaded model.
 #[derive(Clone, Debug)]
 pub enum LinearWeight {
-    /// f32, shape by [`packed_f32_shape`].
+    /// f32 weights, of the shape that [`packed_f32_shape`] gives.
     F32(Tensor<3>),
-    /// int8 per output channel, shape by [`packed_q8_shape`].
+    /// int8 weights with one scale per output.
     Q8 {
-        /// Four int8 in each i32, the lowest byte first.
+        /// Four int8 in each i32, the lowest byte first, of the shape that [`packed_q8_shape`] gives.
         packed: Tensor<3, Int>,
-        /// By [`group_sums`].
+        /// The sums of weights that [`group_sums`] computes.
         sums: Tensor<3>,
-        /// One factor per output, `[n]`.
+        /// The scale of each output, `[n]`.
         scale: Tensor<1>,
-        /// What each input is multiplied with before it is quantized, `[k]`; the weights are divided by it.
+        /// The factor of each input, `[k]`: activations are multiplied by it before they are quantized, and the weights were divided by it.
         smooth: Tensor<1>,
     },
-    /// int4 in groups of 32 inputs, shape by [`packed_q4_shape`].
+    /// int4 weights with one scale per output and group of 32 inputs.
     Q4 {
-        /// Eight int4 in each i32: the first four inputs in the low halves of its bytes, the others in the high ones.
+        /// Eight int4 in each i32, of the shape that [`packed_q4_shape`] gives. The first four inputs are in the low halves of the bytes, the
+        /// others in the high halves.
         packed: Tensor<3, Int>,
-        /// One f16 per output and group, two in each i32, shape by [`q4_scale_shape`].
+        /// The f16 scales, two in each i32, of the shape that [`q4_scale_shape`] gives.
         scale: Tensor<3, Int>,
     },
 }
 
 impl LinearWeight {
-    /// int8 weights with what the kernels need beside them.
+    /// Makes int8 weights from their packed values and side tensors.
     ///
     /// *Shapes*: `packed` by [`packed_q8_shape`], `sums` by [`group_sums_shape`], `scale: [n]`, `smooth: [k]`.
     pub fn q8(
@@ -64,14 +65,14 @@ impl LinearWeight {
 /// A linear layer with bias.
 #[derive(Clone, Debug)]
 pub struct Linear {
-    /// The matrix, packed.
+    /// The packed matrix.
     pub weight: LinearWeight,
     /// `[n]`
     pub bias: Tensor<1>,
 }
 
 impl Linear {
-    /// *Shapes*: `x: [m, k]`, result `[m, n]`.
+    /// Computes `activation(x · wᵀ + bias)`. *Shapes*: `x: [m, k]`, result `[m, n]`.
     pub fn forward(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
         let (x, bias) = (x.into_dispatch(), self.bias.clone().into_dispatch());
         Tensor::from_dispatch(match &self.weight {
@@ -122,7 +123,7 @@ pub(super) fn plain_f32<B: Backend>(
     )
 }
 
-/// Activations in full precision: what the int8 kernels approximate.
+/// The product with unquantized activations, which the int8 kernels approximate.
 pub(super) fn plain_q8<B: Backend>(
     x: FloatTensor<B>,
     weight: IntTensor<B>,
@@ -135,7 +136,7 @@ pub(super) fn plain_q8<B: Backend>(
     let [_, k] = x.shape().dims();
     let x = B::float_mul(x, B::float_reshape(smooth, Shape::from([1, k])));
     let [n] = scale.shape().dims();
-    // [panels, quads, lanes, 4] → [panels, lanes, quads, 4] → [n, k], cut to the real sizes
+    // [panels, quads, lanes, 4] → [panels, lanes, quads, 4] → [n, k] without the padding
     let bytes = B::float_permute(unpack_bytes::<B>(weight), &[0, 2, 1, 3]);
     let weight = B::float_reshape(bytes, Shape::from([panels * lanes, quads * 4]));
     let weight = B::float_slice(weight, &[Slice::from(0..n), Slice::from(0..k)]);
@@ -144,7 +145,7 @@ pub(super) fn plain_q8<B: Backend>(
     finish::<B>(y, bias, activation)
 }
 
-/// Activations in full precision: what the int4 kernels approximate.
+/// The product with unquantized activations, which the int4 kernels approximate.
 pub(super) fn plain_q4<B: Backend>(
     x: FloatTensor<B>,
     weight: IntTensor<B>,
@@ -175,8 +176,8 @@ pub(super) fn plain_q4<B: Backend>(
     )
 }
 
-/// The two f16 in each i32 as floats in a new last dimension: `±(1024 + mantissa) · 2^(exponent - 25)`, and the same with
-/// exponent 1 and without the 1024 for the smallest.
+/// Converts the two f16 in each i32 to floats in a new last dimension. A normal f16 is `±(1024 + mantissa) · 2^(exponent - 25)`, a subnormal
+/// one `±mantissa · 2^(1 - 25)`.
 fn halves<B: Backend>(packed: IntTensor<B>) -> FloatTensor<B> {
     let float = |x| B::int_into_float(x, FloatDType::F32);
     let parts = [0, 16].map(|at| {
@@ -209,11 +210,11 @@ fn halves<B: Backend>(packed: IntTensor<B>) -> FloatTensor<B> {
     B::float_cat(parts.into(), last)
 }
 
-/// Signed fields of `bits` that begin at bit `at`, as floats in a new last dimension of one.
+/// Extracts the signed field of `bits` bits from bit `at` of each i32, as floats in a new last dimension of size one.
 fn signed_field<B: Backend>(packed: IntTensor<B>, at: i32, bits: i32) -> FloatTensor<B> {
     let mut shape = packed.shape().to_vec();
     shape.push(1);
-    // Shift the field to the top and back: the second, arithmetic, shift brings its sign along.
+    // Shift the field to the top and back: the second shift is arithmetic and extends the sign.
     let top = B::bitwise_left_shift_scalar(packed, Scalar::from(32 - bits - at));
     let field = B::bitwise_right_shift_scalar(top, Scalar::from(32 - bits));
     B::float_reshape(
@@ -222,14 +223,14 @@ fn signed_field<B: Backend>(packed: IntTensor<B>, at: i32, bits: i32) -> FloatTe
     )
 }
 
-/// Four signed bytes out of each i32, as floats in a new last dimension.
+/// Extracts the four signed bytes of each i32, as floats in a new last dimension.
 pub(super) fn unpack_bytes<B: Backend>(packed: IntTensor<B>) -> FloatTensor<B> {
     let last = packed.shape().num_dims();
     let bytes = (0..4).map(|i| signed_field::<B>(packed.clone(), 8 * i, 8));
     B::float_cat(bytes.collect(), last)
 }
 
-/// Cuts the panel padding off, adds the bias, applies the activation.
+/// Removes the padding of the panels, adds the bias and applies the activation.
 fn finish<B: Backend>(
     y: FloatTensor<B>,
     bias: FloatTensor<B>,

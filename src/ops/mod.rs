@@ -1,8 +1,8 @@
-//! The hot operations of all models.
+//! The operations in which models spend their time.
 //!
-//! Each family has a file with its shapes, its checks and a *plain body* made of ordinary burn ops. The plain body is the
-//! oracle that the kernels are tested against, and what runs on a backend that has no kernel for it. `HotOps` is the seam:
-//! `cpu` overrides its methods for Flex, `gpu` for Cube.
+//! Each family of operations has a file with its shapes, its checks and a *plain body* of ordinary burn ops. Kernels are tested against
+//! the plain body, and it runs on backends without a kernel. The methods of `HotOps` are overridden by `cpu` for Flex and by `gpu` for
+//! Cube.
 
 mod activation;
 mod attention;
@@ -34,7 +34,7 @@ pub use transfer::{floats, integers, read};
 use burn::backend::backend_extension;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 
-/// Operations with kernels of our own, each with a default body in plain burn ops.
+/// Operations for which this crate has kernels. Each has a default body of plain burn ops.
 #[backend_extension(Flex, Cube: cfg(feature = "webgpu"))]
 pub trait HotOps: burn::backend::Backend {
     /// `activation(x · wᵀ + bias)` with f32 weights.
@@ -80,10 +80,10 @@ pub trait HotOps: burn::backend::Backend {
         linear::plain_q4::<Self>(x, weight, scale, bias, activation)
     }
 
-    /// Scaled dot-product self-attention over sequences that lie one after the other.
+    /// Scaled dot-product self-attention over sequences that lie one after the other. A row attends only to rows of its own span, and
+    /// only to itself and earlier ones if the spans are causal.
     ///
-    /// *Shapes*: `query`, `key`, `value`: `[t, h * d]`, result the same; row `i` attends to the rows of its own span only, and to none
-    /// after it where the spans are causal.
+    /// *Shapes*: `query`, `key`, `value`: `[t, h * d]`, result the same.
     fn attention(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,
@@ -107,7 +107,7 @@ pub trait HotOps: burn::backend::Backend {
         norm::plain::<Self>(x, residual, gamma, beta, epsilon)
     }
 
-    /// Rows of an int8 table with one scale per row.
+    /// Looks up rows of an int8 table with one scale per row.
     ///
     /// *Shapes*: `table: [v, d / 4]` of four int8 in an i32, `scale: [v]`, `ids: [t]` below `v`, result `[t, d]`.
     fn embedding_q8(
@@ -119,7 +119,7 @@ pub trait HotOps: burn::backend::Backend {
         embedding::plain_q8::<Self>(table, scale, ids, dimensions)
     }
 
-    /// 2-D convolution, channels last.
+    /// 2-D convolution with channels last.
     ///
     /// *Shapes*: `x: [b, h, w, c]`, `weight: [⌈n / 8⌉, size · size · c, 8]` (see [`Conv2d`]), `bias: [n]`, result
     /// `[b, h', w', n]`.
@@ -134,7 +134,7 @@ pub trait HotOps: burn::backend::Backend {
 
     /// `activation(norm(x) * gain + offset)`, the norm over the pixels and channels of each group.
     ///
-    /// *Shapes*: `x: [b, h, w, c]`, `gain`, `offset`: `[b, c]`, or `[1, c]` for the same in all, result as `x`.
+    /// *Shapes*: `x: [b, h, w, c]`, `gain`, `offset`: `[b, c]`, or `[1, c]` for the same in all images, result as `x`.
     fn group_norm(
         x: FloatTensor<Self>,
         gain: FloatTensor<Self>,
@@ -146,7 +146,7 @@ pub trait HotOps: burn::backend::Backend {
         group_norm::plain::<Self>(x, gain, offset, groups, epsilon, activation)
     }
 
-    /// Each pixel becomes `factor` by `factor` of them.
+    /// Repeats each pixel `factor` times in both directions.
     ///
     /// *Shapes*: `x: [b, h, w, c]`, result `[b, h · factor, w · factor, c]`.
     fn upsample(x: FloatTensor<Self>, factor: usize) -> FloatTensor<Self> {

@@ -1,4 +1,4 @@
-//! Layer normalization, with the residual connection that precedes it.
+//! Layer normalization, fused with the residual connection that precedes it.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Scalar, TensorMetadata};
@@ -6,14 +6,14 @@ use burn::tensor::{Shape, Tensor};
 
 use super::HotOps;
 
-/// Layer norm over the last dimension. *Source*: Ba, Kiros & Hinton, "Layer Normalization", 2016.
+/// A layer norm over the last dimension. *Source*: Ba, Kiros & Hinton, "Layer Normalization", 2016.
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
-    /// Gain, `[d]`; `LayerNorm.weight` in checkpoints.
+    /// The gain, `[d]`; `LayerNorm.weight` in checkpoints.
     pub weight: Tensor<1>,
-    /// Offset, `[d]`.
+    /// The offset, `[d]`.
     pub bias: Tensor<1>,
-    /// Added to the variance.
+    /// The number that is added to the variance.
     pub epsilon: f32,
 }
 

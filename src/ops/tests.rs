@@ -1,4 +1,4 @@
-//! Every kernel against its plain body, on odd shapes, natively and in each WebAssembly build.
+//! Tests of every kernel against its plain body, on odd shapes, natively and in each WebAssembly build.
 
 use burn::backend::Flex;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -7,6 +7,7 @@ use wasm_bindgen_test::wasm_bindgen_test;
 use pilotlight_kernels::ACTIVATION_MAX;
 use pilotlight_kernels::layout::{Groups, MOST_OF_FOUR};
 use pilotlight_kernels::pack::{pack_row_f32, pack_row_q8};
+use pilotlight_kernels::testing::Random;
 
 use super::*;
 use crate::weights::Dtype;
@@ -16,24 +17,8 @@ mod images;
 /// Edges of the tiles (1, 3, 7, 31, 33) and the sizes of MiniLM.
 const SIZES: [usize; 7] = [1, 3, 7, 31, 33, 384, 1536];
 
-/// Any four weights of this size fit the 16-bit sums.
+/// The largest magnitude of which any four weights fit the 16-bit sums.
 const LARGEST: f32 = (MOST_OF_FOUR / 4) as f32;
-
-/// Reproducible values between -1 and 1. *Source*: Marsaglia, "Xorshift RNGs", 2003.
-struct Values(u32);
-
-impl Values {
-    fn next(&mut self) -> f32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 17;
-        self.0 ^= self.0 << 5;
-        (self.0 >> 8) as f32 / (1 << 23) as f32 - 1.0
-    }
-
-    fn take(&mut self, count: usize) -> Vec<f32> {
-        (0..count).map(|_| self.next()).collect()
-    }
-}
 
 fn matrix(values: Vec<f32>, rows: usize) -> Tensor<2> {
     let columns = values.len() / rows;
@@ -140,12 +125,12 @@ fn assert_close(name: &str, got: &[f32], expected: &[f32], tolerance: f32) {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn f32_linear_agrees_with_the_plain_body_on_odd_shapes() {
-    let mut values = Values(1);
+    let mut random = Random::new(1);
     for n in SIZES {
         for k in SIZES {
             let m = [1, 2, 3, 4, 5, 7, 33][(n + k) % 7];
-            let layer = f32_linear(&values.take(n * k), n, k, values.take(n));
-            let x = matrix(values.take(m * k), m);
+            let layer = f32_linear(&random.values(n * k), n, k, random.values(n));
+            let x = matrix(random.values(m * k), m);
             for activation in [
                 Activation::Identity,
                 Activation::Gelu,
@@ -170,12 +155,12 @@ fn f32_linear_agrees_with_the_plain_body_on_odd_shapes() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn q8_linear_is_within_the_quantization_step_of_the_plain_body() {
-    let mut values = Values(2);
+    let mut random = Random::new(2);
     for n in SIZES {
         for k in SIZES {
             let m = [1, 2, 3, 4, 5, 7, 33][(n + k) % 7];
-            let w: Vec<i8> = values
-                .take(n * k)
+            let w: Vec<i8> = random
+                .values(n * k)
                 .iter()
                 .map(|w| (w * LARGEST) as i8)
                 .collect();
@@ -183,12 +168,12 @@ fn q8_linear_is_within_the_quantization_step_of_the_plain_body() {
                 &w,
                 n,
                 k,
-                values.take(n).iter().map(|s| s.abs() / LARGEST).collect(),
-                values.take(n),
+                random.values(n).iter().map(|s| s.abs() / LARGEST).collect(),
+                random.values(n),
             );
-            let x = values.take(m * k);
+            let x = random.values(m * k);
             let got = list(layer.forward(matrix(x.clone(), m), Activation::Identity));
-            // Values lie within -1 and 1, so one step is at most 2 / ACTIVATION_MAX and each product is off by at
+            // Random lie within -1 and 1, so one step is at most 2 / ACTIVATION_MAX and each product is off by at
             // most one step (a half from rounding, a half from the rounded zero point at the ends of the range).
             let tolerance = 2.0 / ACTIVATION_MAX * k as f32 + 1e-5;
             let expected = plain(&layer, &matrix(x, m), Activation::Identity);
@@ -210,7 +195,7 @@ fn q8_linear_is_within_the_quantization_step_of_the_plain_body() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn q8_linear_is_exact_on_its_own_grid() {
-    let mut values = Values(3);
+    let mut random = Random::new(3);
     for (m, k, n) in [
         (1, 1, 1),
         (3, 7, 31),
@@ -219,8 +204,8 @@ fn q8_linear_is_exact_on_its_own_grid() {
         (7, 1536, 17),
     ] {
         // From 0 to ACTIVATION_MAX with both ends present the step is 1; the largest weights try the 16-bit sums.
-        let mut x: Vec<f32> = values
-            .take(m * k)
+        let mut x: Vec<f32> = random
+            .values(m * k)
             .iter()
             .map(|x| (x.abs() * ACTIVATION_MAX).round())
             .collect();
@@ -229,8 +214,8 @@ fn q8_linear_is_exact_on_its_own_grid() {
                 group[group.len() / 2] = ACTIVATION_MAX;
             }
         }
-        let w: Vec<i8> = values
-            .take(n * k)
+        let w: Vec<i8> = random
+            .values(n * k)
             .iter()
             .map(|w| LARGEST.copysign(*w) as i8)
             .collect();
@@ -243,16 +228,16 @@ fn q8_linear_is_exact_on_its_own_grid() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn smoothing_factors_are_taken_into_account() {
-    let mut values = Values(8);
+    let mut random = Random::new(8);
     let (m, k, n) = (5, 33, 9);
-    let smooth: Vec<f32> = values.take(k).iter().map(|x| x.abs() + 0.1).collect();
-    let w: Vec<i8> = values
-        .take(n * k)
+    let smooth: Vec<f32> = random.values(k).iter().map(|x| x.abs() + 0.1).collect();
+    let w: Vec<i8> = random
+        .values(n * k)
         .iter()
         .map(|w| (w * LARGEST) as i8)
         .collect();
-    let layer = smooth_q8_linear(&w, n, smooth, vec![1.0 / LARGEST; n], values.take(n));
-    let x = matrix(values.take(m * k), m);
+    let layer = smooth_q8_linear(&w, n, smooth, vec![1.0 / LARGEST; n], random.values(n));
+    let x = matrix(random.values(m * k), m);
     let got = list(layer.forward(x.clone(), Activation::Identity));
     let tolerance = 2.2 / ACTIVATION_MAX * k as f32;
     assert_close(
@@ -265,18 +250,18 @@ fn smoothing_factors_are_taken_into_account() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn q4_linear_is_within_the_quantization_step_of_the_plain_body() {
-    let mut values = Values(9);
+    let mut random = Random::new(9);
     for n in SIZES {
         for k in SIZES {
             let m = [1, 2, 3, 4, 5, 7, 33][(n + k) % 7];
             let layer = Linear::pack(
-                &values.take(n * k),
-                &values.take(n),
+                &random.values(n * k),
+                &random.values(n),
                 Dtype::Q4,
                 &Device::flex(),
             )
             .unwrap();
-            let x = matrix(values.take(m * k), m);
+            let x = matrix(random.values(m * k), m);
             for activation in [Activation::Identity, Activation::Silu] {
                 let got = list(layer.forward(x.clone(), activation));
                 // As for q8; weights are below 1, and SiLU at most 1.1 times as steep as the identity.
@@ -294,12 +279,12 @@ fn q4_linear_is_within_the_quantization_step_of_the_plain_body() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn q4_weights_are_near_what_they_were_packed_from() {
-    let mut values = Values(10);
+    let mut random = Random::new(10);
     let (m, k, n) = (3, 70, 17);
-    let (w, bias) = (values.take(n * k), values.take(n));
+    let (w, bias) = (random.values(n * k), random.values(n));
     let layer = Linear::pack(&w, &bias, Dtype::Q4, &Device::flex()).unwrap();
     let exact = Linear::pack(&w, &bias, Dtype::F32, &Device::flex()).unwrap();
-    let x = matrix(values.take(m * k), m);
+    let x = matrix(random.values(m * k), m);
     let got = plain(&layer, &x, Activation::Identity);
     // Steps of an eighth, errors of half a step and of random sign, inputs below 1: a tenth per root of k is ample.
     let tolerance = 0.1 * (k as f32).sqrt();
@@ -309,7 +294,7 @@ fn q4_weights_are_near_what_they_were_packed_from() {
         &plain(&exact, &x, Activation::Identity),
         tolerance,
     );
-    // And not only by being small: the values themselves are of that order.
+    // The outputs are large compared to the tolerance, so that zeros would fail.
     assert!(got.iter().any(|y| y.abs() > 4.0 * tolerance), "{got:?}");
 }
 
@@ -329,7 +314,7 @@ fn a_row_of_zeros_of_large_values_or_of_nan_stays_what_it_is() {
             "{large:?}"
         );
         assert!(row(f32::NAN).iter().all(|y| y.is_nan()));
-        // One NaN among numbers is not to be lost either.
+        // A single NaN among numbers must not be lost.
         let mut x = vec![1.0; k];
         x[5] = f32::NAN;
         let y = list(layer.forward(matrix(x, 1), Activation::Identity));
@@ -339,20 +324,20 @@ fn a_row_of_zeros_of_large_values_or_of_nan_stays_what_it_is() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn a_row_gives_the_same_bits_wherever_it_stands_in_a_batch() {
-    let mut values = Values(4);
+    let mut random = Random::new(4);
     let (n, k) = (41, 65);
-    let w = values.take(n * k);
+    let w = random.values(n * k);
     let bytes: Vec<i8> = w.iter().map(|w| (w * LARGEST) as i8).collect();
     let layers = [
-        f32_linear(&w, n, k, values.take(n)),
-        q8_linear(&bytes, n, k, vec![0.01; n], values.take(n)),
+        f32_linear(&w, n, k, random.values(n)),
+        q8_linear(&bytes, n, k, vec![0.01; n], random.values(n)),
     ];
-    let row = values.take(k);
+    let row = random.values(k);
     for layer in layers {
         let alone = list(layer.forward(matrix(row.clone(), 1), Activation::Gelu));
         for m in 2..=9 {
             for position in 0..m {
-                let mut x = values.take(m * k);
+                let mut x = random.values(m * k);
                 x[position * k..(position + 1) * k].copy_from_slice(&row);
                 let batch = list(layer.forward(matrix(x, m), Activation::Gelu));
                 assert_eq!(
@@ -367,7 +352,7 @@ fn a_row_gives_the_same_bits_wherever_it_stands_in_a_batch() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn attention_agrees_with_the_plain_body_on_ragged_batches() {
-    let mut values = Values(5);
+    let mut random = Random::new(5);
     let cases = [
         (vec![1], 1, 1),
         (vec![3, 1, 7], 3, 5),
@@ -384,7 +369,11 @@ fn attention_agrees_with_the_plain_body_on_ragged_batches() {
         // Larger than usual, so that the softmax is peaked.
         let [q, k, v] = std::array::from_fn(|_| {
             matrix(
-                values.take(t * heads * d).iter().map(|x| x * 4.0).collect(),
+                random
+                    .values(t * heads * d)
+                    .iter()
+                    .map(|x| x * 4.0)
+                    .collect(),
                 t,
             )
         });
@@ -409,17 +398,17 @@ fn attention_stays_finite_where_scores_are_huge() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn add_layer_norm_agrees_with_the_plain_body() {
-    let mut values = Values(6);
+    let mut random = Random::new(6);
     for d in SIZES {
         let m = 5;
         let norm = LayerNorm {
-            weight: vector(values.take(d)),
-            bias: vector(values.take(d)),
+            weight: vector(random.values(d)),
+            bias: vector(random.values(d)),
             epsilon: 1e-5,
         };
         // A large mean, which a one-pass variance would not survive.
-        let x = matrix(values.take(m * d).iter().map(|x| x + 100.0).collect(), m);
-        let residual = matrix(values.take(m * d), m);
+        let x = matrix(random.values(m * d).iter().map(|x| x + 100.0).collect(), m);
+        let residual = matrix(random.values(m * d), m);
         let got = list(norm.forward(x.clone(), residual.clone()));
         let expected = super::norm::plain::<Flex>(
             flex(&x),
@@ -428,7 +417,7 @@ fn add_layer_norm_agrees_with_the_plain_body() {
             flex(&norm.bias),
             norm.epsilon,
         );
-        // Values near 100 carry an error of 1e-5, which the division by a small deviation enlarges.
+        // Random near 100 carry an error of 1e-5, which the division by a small deviation enlarges.
         assert_close(
             &format!("{d}"),
             &got,
@@ -440,17 +429,17 @@ fn add_layer_norm_agrees_with_the_plain_body() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn q8_embedding_rows_agree_with_the_plain_body() {
-    let mut values = Values(7);
+    let mut random = Random::new(7);
     for d in SIZES {
         let (v, quads) = (11, d.div_ceil(4));
-        let table: Vec<i32> = values
-            .take(v * quads)
+        let table: Vec<i32> = random
+            .values(v * quads)
             .iter()
             .map(|x| x.to_bits() as i32)
             .collect();
         let table =
             Tensor::<2, Int>::from_data(TensorData::new(table, [v, quads]), &Device::flex());
-        let scale = vector(values.take(v));
+        let scale = vector(random.values(v));
         let ids = Tensor::<1, Int>::from_data(
             TensorData::new(vec![10i32, 0, 3, 3], [4]),
             &Device::flex(),

@@ -1,7 +1,7 @@
-//! Values to tensors and back.
+//! Moving values into tensors and back.
 //!
-//! By the backends' own functions: `Tensor::from_data` and `Tensor::into_data` can convert between all of burn's dtypes, and that
-//! is 100 KB of WebAssembly which nobody here needs.
+//! This uses functions of the backends, because `Tensor::from_data` and `Tensor::into_data` convert between all dtypes of burn, which adds
+//! 100 KB of WebAssembly.
 
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::{Bytes, Dispatch};
@@ -9,13 +9,13 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use crate::error::{Error, Result};
 
-/// A tensor of these values, which are moved and not copied on the CPU.
+/// Makes an f32 tensor of these values, which the CPU backend takes over without a copy.
 pub fn floats<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Tensor<D> {
     let data = TensorData::from_bytes(Bytes::from_elems(values), shape, DType::F32);
     Tensor::from_dispatch(Dispatch::float_from_data(data, device.as_dispatch()))
 }
 
-/// A tensor of these values, which are moved and not copied on the CPU.
+/// Makes an i32 tensor of these values, which the CPU backend takes over without a copy.
 pub fn integers<const D: usize>(
     values: Vec<i32>,
     shape: [usize; D],
@@ -25,15 +25,15 @@ pub fn integers<const D: usize>(
     Tensor::from_dispatch(Dispatch::int_from_data(data, device.as_dispatch()))
 }
 
-/// The values of an f32 tensor, row by row. Asynchronous, because a browser hands a GPU's results out in no other way.
+/// Reads the values of an f32 tensor, row by row. It is asynchronous because browsers return the results of a GPU only through promises.
 ///
-/// *Errors*: `Internal` where the backend fails.
+/// *Errors*: `Internal` if the backend fails.
 pub async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     let data = Dispatch::float_into_data(tensor.into_dispatch()).await;
     let (bytes, _, _) = data
         .map_err(|error| Error::internal(format!("reading a result failed: {error:?}")))?
         .into_parts();
-    // Bytes that are not a vector of their own are copied.
+    // Bytes that do not own their allocation are copied.
     Ok(bytes
         .try_into_vec()
         .unwrap_or_else(|bytes| bytemuck::pod_collect_to_vec(&bytes)))

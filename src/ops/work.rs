@@ -1,4 +1,4 @@
-//! How much this thread has computed, for runtimes whose clock stands still meanwhile.
+//! Counts the multiply-adds of this thread, as a measure of time in runtimes whose clock stands still while code runs.
 
 use std::cell::Cell;
 
@@ -6,13 +6,13 @@ thread_local! {
     static MULTIPLY_ADDS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Adds a product of a matrix of `rows` by `inputs` with one of `inputs` by `outputs`.
+/// Counts the product of a `rows` by `inputs` matrix and an `inputs` by `outputs` matrix.
 pub(crate) fn count(rows: usize, inputs: usize, outputs: usize) {
     let product = rows as u64 * inputs as u64 * outputs as u64;
     MULTIPLY_ADDS.set(MULTIPLY_ADDS.get() + product);
 }
 
-/// Multiply-adds of matrix products and convolutions since the thread began; attention and norms are not counted.
+/// The number of multiply-adds of matrix products and convolutions since the thread began. Attention and norms are not counted.
 #[cfg(any(target_arch = "wasm32", test))]
 pub(crate) fn multiply_adds() -> u64 {
     MULTIPLY_ADDS.get()

@@ -7,7 +7,7 @@ use wasm_bindgen_futures::JsFuture;
 
 use super::{Chunk, LockGuard, Locks, Store, WriterProgress};
 use crate::error::{Error, ErrorKind, Result};
-use crate::hub::message_of;
+use crate::interop::message_of;
 
 /// A store that the caller implements: `{ get(key), put(key, bytes), delete(key), keys(prefix) }`.
 #[derive(Debug)]

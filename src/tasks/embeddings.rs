@@ -1,7 +1,8 @@
 //! How vectors are returned: whole or truncated, in floats, bytes or bits.
 
 use super::pooling::normalize;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::memory::{out_of_memory, try_vec};
 use crate::text::Tokens;
 
 /// How one value of an embedding is returned; the names are sentence-transformers'.
@@ -116,15 +117,9 @@ impl EmbedOptions {
 ///
 /// *Errors*: `ResourceLimit`.
 pub(super) fn try_reserve(count: usize, width: usize) -> Result<Vec<f32>> {
-    let mut values = Vec::new();
-    match values.try_reserve_exact(count.saturating_mul(width)) {
-        Ok(()) => Ok(values),
-        Err(error) => Err(Error::new(
-            ErrorKind::ResourceLimit,
-            format!("there is no memory for {count} vectors of {width} values"),
-        )
-        .with_source(error)),
-    }
+    let values = try_vec(count.saturating_mul(width));
+    let message = || format!("there is no memory for {count} vectors of {width} values");
+    values.map_err(|error| out_of_memory(message(), error))
 }
 
 /// The first values of a normalized vector, normalized again.

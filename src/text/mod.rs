@@ -1,4 +1,4 @@
-//! Text to token ids.
+//! Tokenizing text.
 
 mod batch;
 mod tokenizer;

@@ -1,4 +1,4 @@
-//! `tokenizer.json` through the `tokenizers` crate, with our own truncation.
+//! The tokenizer of `tokenizer.json`, by the `tokenizers` crate with a truncation of our own.
 
 use tokenizers::{Encoding, PaddingParams, Tokenizer, TruncationParams};
 
@@ -6,33 +6,33 @@ use crate::error::{Error, Result};
 
 const FILE: &str = "tokenizer.json";
 
-/// Bytes that are tokenized at a time. The crate needs about 50 times a text's size, and most of a long text is cut anyway.
+/// Bytes that are tokenized at a time. The crate allocates about 50 times the size of a text, most of which truncation would drop.
 const PIECE: usize = 8 << 10;
 
-/// A run without blanks longer than this is cut: nothing in a language comes near it.
-const LONGEST_WORD: usize = 64 << 10;
+/// The longest run without whitespace that is tokenized as a whole; no word of a language is nearly as long.
+const MAX_WORD: usize = 64 << 10;
 
 /// The ids of one text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tokens {
-    /// Special tokens and truncation included.
+    /// The ids after truncation, including special tokens.
     pub ids: Vec<u32>,
-    /// Whether the text had more tokens than fit.
+    /// Whether the text had more tokens than the model takes.
     pub truncated: bool,
 }
 
-/// A tokenizer that cuts at a model's length and never pads.
+/// A tokenizer that truncates at the maximum length of a model and does not pad.
 pub struct TextTokenizer {
     tokenizer: Tokenizer,
-    /// Tokens of a text, without the special ones, that fit.
+    /// The maximum number of tokens without special ones.
     max_text_tokens: usize,
     lowercase: bool,
 }
 
 impl TextTokenizer {
-    /// Reads `tokenizer.json`. Its own truncation and padding are not used: `max_tokens` is the model's.
+    /// Reads `tokenizer.json`. Its settings for truncation and padding are ignored; `max_tokens` is the maximum length of the model.
     ///
-    /// *Errors*: `InvalidWeights` where the file is not a tokenizer, or where `max_tokens` leaves no room for text.
+    /// *Errors*: `InvalidWeights` if the file is not a tokenizer, or if its special tokens alone fill `max_tokens`.
     pub fn from_json(json: &[u8], max_tokens: usize, lowercase: bool) -> Result<Self> {
         let broken = |error: tokenizers::Error| {
             Error::invalid_weights(format!("{FILE}: is not valid: {error}"))
@@ -55,9 +55,9 @@ impl TextTokenizer {
         })
     }
 
-    /// Tokenizes piece by piece, and only as much as can matter.
+    /// Tokenizes a text, piece by piece until the maximum length is exceeded.
     ///
-    /// *Errors*: `InvalidInput` where the tokenizer cannot represent the text.
+    /// *Errors*: `InvalidInput` if the tokenizer cannot represent the text.
     pub fn encode(&self, text: &str) -> Result<Tokens> {
         let failed = |error: tokenizers::Error| {
             Error::invalid_input(format!("the text cannot be tokenized: {error}"))
@@ -95,7 +95,7 @@ impl TextTokenizer {
     }
 }
 
-/// Parts of a text of about [`PIECE`] bytes, each cut before a blank, so that no word is cut in two.
+/// Pieces of a text of about [`PIECE`] bytes, split before whitespace, so that no word is split.
 struct Pieces<'a> {
     rest: &'a str,
 }
@@ -111,8 +111,8 @@ impl<'a> Iterator for Pieces<'a> {
         let blank = self.rest[from..]
             .find(char::is_whitespace)
             .map_or(self.rest.len(), |at| from + at);
-        // A piece that begins with the blank it was cut at must still move on.
-        let cut = blank.min(self.rest.floor_char_boundary(from + LONGEST_WORD));
+        // Each piece has at least one character, though it may begin with the whitespace at which the last one ended.
+        let cut = blank.min(self.rest.floor_char_boundary(from + MAX_WORD));
         let (piece, rest) = self.rest.split_at(cut);
         self.rest = rest;
         Some(piece)
@@ -172,7 +172,7 @@ mod tests {
         }
     }
 
-    /// CLIP's own vocabulary, where the data is; it is not part of the repository.
+    /// A tokenizer with CLIP's vocabulary, which is not part of the repository; `None` if the data is missing.
     fn clip() -> Option<(std::path::PathBuf, TextTokenizer)> {
         let data = std::env::var("PILOTLIGHT_DATA").unwrap_or("../shared/data".into());
         let data = std::path::PathBuf::from(data);
@@ -189,7 +189,7 @@ mod tests {
         std::fs::read(format!("{folder}{file}")).unwrap()
     }
 
-    /// All captions of the photos, then sentences of the STS benchmark.
+    /// All captions of the photos, followed by sentences of the STS benchmark.
     fn captions(data: &std::path::Path) -> Vec<String> {
         let read = |file: &str| std::fs::read_to_string(data.join(file)).unwrap();
         let photos: serde_json::Value =
@@ -206,7 +206,7 @@ mod tests {
         all
     }
 
-    /// Of a line of comma-separated values.
+    /// The first field of a line of comma-separated values.
     fn first_field(line: &str) -> String {
         match line.strip_prefix('"') {
             Some(quoted) => {

@@ -237,13 +237,13 @@ describe('what is no picture', () => {
     await assert.rejects(embedder.embedImages([good(), pixels]), {
       name: 'PilotlightError',
       code: 'RESOURCE_LIMIT',
-      message: /^images\[1\]: the picture has 2147483648 x 2147483648 pixels/,
+      message: /^images\[1\]: the (?:picture|image) has 2147483648 x 2147483648 pixels/,
     });
   });
 
   for (const [what, bytes, message] of [
-    ['nothing', new Uint8Array(), /^images\[1\]: the picture has no bytes/],
-    ['an empty Blob', new Blob([]), /^images\[1\]: the picture has no bytes/],
+    ['nothing', new Uint8Array(), /^images\[1\]: the image has no bytes/],
+    ['an empty Blob', new Blob([]), /^images\[1\]: the image has no bytes/],
     ['text', text('a photo of a cat'), /^images\[1\]: .*no known format, expected PNG, JPEG, WebP or GIF/],
     ['a web page', text('<!doctype html><title>Sign in</title>'), /^images\[1\]: .*no known format/],
     ['one byte', Uint8Array.of(0xff), /^images\[1\]: .*no known format/],
@@ -257,10 +257,10 @@ describe('what is no picture', () => {
     ['BMP', bytesOf('other.bmp'), /^images\[1\]: .*Bmp/i],
     ['AVIF', bytesOf('other.avif'), /^images\[1\]: .*Avif/i],
     ['TIFF', bytesOf('other.tiff'), /^images\[1\]: .*Tiff/i],
-    ['the head of a PNG', bytesOf('plain.png').subarray(0, 8), /^images\[1\]: the picture cannot be decoded/],
-    ['the head of a JPEG', Uint8Array.of(0xff, 0xd8, 0xff), /^images\[1\]: the picture cannot be decoded/],
-    ['the head of a WebP', text('RIFF\x10\0\0\0WEBP'), /^images\[1\]: the picture cannot be decoded/],
-    ['the head of a GIF', text('GIF89a'), /^images\[1\]: the picture cannot be decoded/],
+    ['the head of a PNG', bytesOf('plain.png').subarray(0, 8), /^images\[1\]: the image cannot be decoded/],
+    ['the head of a JPEG', Uint8Array.of(0xff, 0xd8, 0xff), /^images\[1\]: the image cannot be decoded/],
+    ['the head of a WebP', text('RIFF\x10\0\0\0WEBP'), /^images\[1\]: the image cannot be decoded/],
+    ['the head of a GIF', text('GIF89a'), /^images\[1\]: the image cannot be decoded/],
     ['null', null, /^images\[1\]: expected a Blob, bytes, a URL, .* got null/],
     ['nothing at all', undefined, /^images\[1\]: .* got undefined/],
     ['a number', 7, /^images\[1\]: .* got number/],
@@ -469,7 +469,7 @@ describe('a picture that says it is huge', () => {
       if (code === 'a picture')
         assert.ok(['a picture', 'INVALID_INPUT'].includes(found.code), `${found.code}: ${found.message}`);
       else assert.equal(found.code, code, found.message);
-      if (code === 'RESOURCE_LIMIT') assert.match(found.message, /^images\[0\]: the picture .*expected 50000000 /);
+      if (code === 'RESOURCE_LIMIT') assert.match(found.message, /^images\[0\]: the (?:picture|image) .*expected 50000000 /);
       assert.ok(found.grown <= most * MB, `memory grew by ${found.grown} bytes`);
     });
   }

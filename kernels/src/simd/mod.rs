@@ -1,12 +1,12 @@
-//! 128-bit vectors: WebAssembly's where there are any, plain arrays elsewhere.
+//! 128-bit vectors: those of WebAssembly, or plain arrays on other targets.
 //!
-//! The kernels are written once on these types, so native tests run the very loops that the browser runs. All that the
-//! two builds and the native one do differently is in this folder: the fused multiply-add and the int8 dot product.
+//! The kernels are written once on these types, so that native tests run the same loops as browsers. All differences between the two
+//! WebAssembly builds and the native one are in this folder: the fused multiply-add and the int8 dot product.
 //!
 //! Functions that use relaxed SIMD carry the target feature themselves, and so must the kernels that call them, because
-//! LLVM inlines only into functions that have it. [`kernel!`] adds it where the build is the relaxed one.
+//! LLVM inlines only into functions that have it. [`kernel!`] adds it in the relaxed build.
 
-/// Marks a function as a kernel: with the `relaxed-simd` feature of this crate it is compiled for relaxed SIMD.
+/// Marks a function as a kernel. With the `relaxed-simd` feature of this crate it is compiled for relaxed SIMD.
 macro_rules! kernel {
     ($($item:item)*) => {
         $(
@@ -18,16 +18,16 @@ macro_rules! kernel {
 }
 pub(crate) use kernel;
 
-/// A number below 2²² that is added to this is rounded to an integer, ties to even, in the lowest bits of the sum.
+/// Adding this to a number below 2²² rounds it to an integer, ties to even, which is then in the lowest bits of the sum.
 pub const ROUND: f32 = 12_582_912.0;
 
-/// The dot product of this build takes activations from 0 to this.
+/// The largest activation that the dot product of this build takes; the smallest is 0.
 pub const ACTIVATION_MAX: f32 = if RELAXED { 127.0 } else { 255.0 };
 
-/// Inputs in one word of the dot product: four bytes, or two numbers of 16 bits.
+/// The number of inputs in a word of the dot product: four of 8 bits, or two of 16 bits.
 pub const WORD: usize = if RELAXED { 4 } else { 2 };
 
-/// The activation 1 in each input of a word.
+/// A word whose inputs are all the activation 1.
 pub const ONES: i32 = if RELAXED { 0x0101_0101 } else { 0x0001_0001 };
 
 const RELAXED: bool = cfg!(all(target_arch = "wasm32", feature = "relaxed-simd"));
@@ -50,7 +50,7 @@ pub(crate) use arch::{F32x4, I16x8, Sums, U8x16, Words, dot, mul_add, to_words, 
 pub(crate) use arch::{add_pairs, dot_saturates, pairs, widen};
 
 impl F32x4 {
-    /// The largest lane that is a number.
+    /// The largest lane that is not NaN.
     #[inline]
     pub fn largest(self) -> f32 {
         self.to_array()
@@ -58,7 +58,7 @@ impl F32x4 {
             .fold(f32::NEG_INFINITY, f32::max)
     }
 
-    /// The smallest lane that is a number.
+    /// The smallest lane that is not NaN.
     #[inline]
     pub fn smallest(self) -> f32 {
         self.to_array().into_iter().fold(f32::INFINITY, f32::min)
@@ -71,7 +71,7 @@ impl F32x4 {
         (a + b) + (c + d)
     }
 
-    /// As many lanes as the slice has, zeros behind.
+    /// Loads as many lanes as the slice has, followed by zeros.
     #[inline]
     pub fn load_partial(from: &[f32]) -> Self {
         if let Ok(whole) = from.try_into() {
@@ -82,7 +82,7 @@ impl F32x4 {
         Self::load(&four)
     }
 
-    /// As many lanes as the slice takes.
+    /// Stores as many lanes as the slice takes.
     #[inline]
     pub fn store_partial(self, to: &mut [f32]) {
         if let Ok(whole) = to.try_into() {

@@ -1,4 +1,4 @@
-//! Vectors as plain arrays, so that native tests run the loops that the browser runs.
+//! Vectors as plain arrays, so that native tests run the same loops as browsers.
 
 use std::array::from_fn;
 
@@ -40,7 +40,7 @@ impl F32x4 {
         Self(self.0.map(f32::abs))
     }
 
-    /// The smaller; either where one is NaN.
+    /// The smaller of each pair of lanes; either one if one is NaN.
     pub fn min(self, other: Self) -> Self {
         Self(from_fn(|i| {
             if other.0[i] < self.0[i] {
@@ -51,7 +51,7 @@ impl F32x4 {
         }))
     }
 
-    /// The larger; either where one is NaN.
+    /// The larger of each pair of lanes; either one if one is NaN.
     pub fn max(self, other: Self) -> Self {
         Self(from_fn(|i| {
             if self.0[i] < other.0[i] {
@@ -62,14 +62,14 @@ impl F32x4 {
         }))
     }
 
-    /// NaN in the lanes where `x` is.
+    /// Replaces the lanes in which `x` is NaN by NaN.
     pub fn or_nan_of(self, x: Self) -> Self {
         Self(from_fn(
             |i| if x.0[i].is_nan() { f32::NAN } else { self.0[i] },
         ))
     }
 
-    /// `other` in the lanes where `x` is at least `limit`.
+    /// Replaces the lanes in which `x` is at least `limit` by those of `other`.
     pub fn or_where_at_least(self, x: Self, limit: f32, other: Self) -> Self {
         Self(from_fn(|i| {
             if x.0[i] >= limit {
@@ -80,14 +80,14 @@ impl F32x4 {
         }))
     }
 
-    /// This magnitude with the sign of `sign`.
+    /// Combines the magnitude of `self` with the sign of `sign`.
     pub fn copysign(self, sign: Self) -> Self {
         Self(from_fn(|i| self.0[i].copysign(sign.0[i])))
     }
 
-    /// Times 2 to the power of `n`, which is [`ROUND`] plus an integer; the result must be a normal number.
+    /// Multiplies by 2 to the power of `n`, which is [`ROUND`] plus an integer; the result must be a normal number.
     pub fn times_power_of_two(self, n: Self) -> Self {
-        // The integer stands in the lowest bits of `n`, and goes where the exponent is.
+        // The integer is in the lowest bits of `n` and is shifted to the exponent.
         Self(from_fn(|i| {
             f32::from_bits(self.0[i].to_bits().wrapping_add(n.0[i].to_bits() << 23))
         }))
@@ -98,12 +98,12 @@ impl F32x4 {
     }
 }
 
-/// `a * b + c`, in two roundings.
+/// Computes `a * b + c` with two roundings.
 pub fn mul_add(a: F32x4, b: F32x4, c: F32x4) -> F32x4 {
     a.mul(b).add(c)
 }
 
-/// Sixteen numbers of [`ROUND`] plus 0 to `ACTIVATION_MAX`, or one beyond, in the words that the dot product takes.
+/// Packs sixteen numbers, each [`ROUND`] plus 0 to `ACTIVATION_MAX`, or one beyond, in words of the dot product.
 pub fn to_words(numbers: [F32x4; 4]) -> [i32; 8] {
     let whole = |x: f32| ((x - ROUND) as i32).clamp(0, 255);
     from_fn(|i| {
@@ -112,7 +112,7 @@ pub fn to_words(numbers: [F32x4; 4]) -> [i32; 8] {
     })
 }
 
-/// Words of as many outputs: weights, one output's in each lane, or activations, the same in all.
+/// Words of the dot product for four outputs. Lanes have the weights of different outputs, or the same activations.
 #[derive(Clone, Copy)]
 pub struct Words([i32; 4]);
 
@@ -131,7 +131,7 @@ impl Words {
     }
 }
 
-/// Four outputs' octets of int4 as quads of int8: the low halves of the bytes, then the high ones.
+/// Unpacks octets of int4 of four outputs to quads of int8: the low halves of the bytes, then the high halves.
 pub fn unpack_nibbles(octets: &[i32; 4]) -> [[i32; 4]; 2] {
     let quad = |octet: i32, left: u32| {
         let bytes = octet
@@ -165,7 +165,7 @@ pub fn dot(sums: Sums, weights: Words, activations: Words) -> Sums {
     }))
 }
 
-/// Four outputs' quads of int8 as words of two 16-bit weights each: their first halves, then their second.
+/// Widens quads of int8 of four outputs to words of two 16-bit weights: the first halves of the quads, then the second halves.
 pub fn unpack(quads: &[i32; 4]) -> [[i32; 4]; 2] {
     let word = |quad: i32, at: usize| {
         let [a, b] = [at, at + 1].map(|i| i32::from(quad.to_le_bytes()[i].cast_signed()));
@@ -202,19 +202,19 @@ impl I16x8 {
         Self(*from)
     }
 
-    /// Eight bytes, widened with their signs.
+    /// Loads eight signed bytes and widens them.
     pub fn widen(from: &[i8; 8]) -> Self {
         Self(from.map(i16::from))
     }
 
-    /// Adds the products of neighbours to a sum of 32 bits each; exact.
+    /// Adds the products of neighbouring lanes to a sum of 32 bits, exactly.
     pub fn dot(self, other: Self, sums: Sums) -> Sums {
         let product = |i: usize| i32::from(self.0[i]) * i32::from(other.0[i]);
         Sums(from_fn(|i| sums.0[i] + product(2 * i) + product(2 * i + 1)))
     }
 }
 
-/// Sixteen bytes without signs.
+/// Sixteen unsigned bytes.
 #[derive(Clone, Copy)]
 pub struct U8x16([u8; 16]);
 
@@ -239,7 +239,7 @@ impl U8x16 {
         Self(from_fn(|i| self.0[i] ^ other.0[i]))
     }
 
-    /// How many bits of each byte are set.
+    /// Counts the set bits of each byte.
     pub fn count(self) -> Self {
         Self(self.0.map(|byte| byte.count_ones() as u8))
     }
@@ -253,7 +253,7 @@ impl U8x16 {
         ]
     }
 
-    /// Lane by lane, modulo 256.
+    /// Adds lane by lane, modulo 256.
     pub fn add(self, other: Self) -> Self {
         Self(from_fn(|i| self.0[i].wrapping_add(other.0[i])))
     }

@@ -1,4 +1,4 @@
-//! Vectors of WebAssembly, and its instructions: the only `unsafe` there is.
+//! Vectors and instructions of WebAssembly. This is the only file with `unsafe` code.
 
 use core::arch::wasm32::*;
 
@@ -51,25 +51,25 @@ impl F32x4 {
         Self(f32x4_abs(self.0))
     }
 
-    /// The smaller; either where one is NaN, because LLVM makes a relaxed minimum of it.
+    /// The smaller of each pair of lanes; either one if one is NaN, because LLVM compiles it to a relaxed minimum.
     #[inline(always)]
     pub fn min(self, other: Self) -> Self {
         Self(f32x4_pmin(self.0, other.0))
     }
 
-    /// The larger; either where one is NaN.
+    /// The larger of each pair of lanes; either one if one is NaN.
     #[inline(always)]
     pub fn max(self, other: Self) -> Self {
         Self(f32x4_pmax(self.0, other.0))
     }
 
-    /// NaN in the lanes where `x` is.
+    /// Replaces the lanes in which `x` is NaN by NaN.
     #[inline(always)]
     pub fn or_nan_of(self, x: Self) -> Self {
         Self(v128_or(self.0, f32x4_ne(x.0, x.0)))
     }
 
-    /// `other` in the lanes where `x` is at least `limit`.
+    /// Replaces the lanes in which `x` is at least `limit` by those of `other`.
     #[inline(always)]
     pub fn or_where_at_least(self, x: Self, limit: f32, other: Self) -> Self {
         Self(v128_bitselect(
@@ -79,17 +79,17 @@ impl F32x4 {
         ))
     }
 
-    /// This magnitude with the sign of `sign`.
+    /// Combines the magnitude of `self` with the sign of `sign`.
     #[inline(always)]
     pub fn copysign(self, sign: Self) -> Self {
         let mask = f32x4_splat(-0.0);
         Self(v128_bitselect(sign.0, self.0, mask))
     }
 
-    /// Times 2 to the power of `n`, which is [`ROUND`] plus an integer; the result must be a normal number.
+    /// Multiplies by 2 to the power of `n`, which is [`ROUND`] plus an integer; the result must be a normal number.
     #[inline(always)]
     pub fn times_power_of_two(self, n: Self) -> Self {
-        // The integer stands in the lowest bits of `n`, and goes where the exponent is.
+        // The integer is in the lowest bits of `n` and is shifted to the exponent.
         Self(i32x4_add(self.0, i32x4_shl(n.0, 23)))
     }
 
@@ -115,20 +115,20 @@ impl F32x4 {
 }
 
 kernel! {
-    /// `a * b + c`, in one rounding or two.
+    /// Computes `a * b + c` with one rounding or two.
     #[cfg(feature = "relaxed-simd")]
     pub fn mul_add(a: F32x4, b: F32x4, c: F32x4) -> F32x4 {
         F32x4(f32x4_relaxed_madd(a.0, b.0, c.0))
     }
 
-    /// `a * b + c`, in two roundings.
+    /// Computes `a * b + c` with two roundings.
     #[cfg(not(feature = "relaxed-simd"))]
     pub fn mul_add(a: F32x4, b: F32x4, c: F32x4) -> F32x4 {
         F32x4(f32x4_add(f32x4_mul(a.0, b.0), c.0))
     }
 }
 
-/// Sixteen numbers of [`ROUND`] plus 0 to `ACTIVATION_MAX`, or one beyond, in the words that the dot product takes.
+/// Packs sixteen numbers, each [`ROUND`] plus 0 to `ACTIVATION_MAX`, or one beyond, in words of the dot product.
 #[cfg(feature = "relaxed-simd")]
 #[inline(always)]
 pub fn to_words(numbers: [F32x4; 4]) -> [i32; 4] {
@@ -139,7 +139,7 @@ pub fn to_words(numbers: [F32x4; 4]) -> [i32; 4] {
     F32x4(u8x16_narrow_i16x8(low, high)).to_bits()
 }
 
-/// Sixteen numbers of [`ROUND`] plus 0 to `ACTIVATION_MAX`, or one beyond, in the words that the dot product takes.
+/// Packs sixteen numbers, each [`ROUND`] plus 0 to `ACTIVATION_MAX`, or one beyond, in words of the dot product.
 #[cfg(not(feature = "relaxed-simd"))]
 #[inline(always)]
 pub fn to_words(numbers: [F32x4; 4]) -> [i32; 8] {
@@ -155,7 +155,7 @@ pub fn to_words(numbers: [F32x4; 4]) -> [i32; 8] {
     ]
 }
 
-/// Words of as many outputs: weights, one output's in each lane, or activations, the same in all.
+/// Words of the dot product for four outputs. Lanes have the weights of different outputs, or the same activations.
 #[derive(Clone, Copy)]
 pub struct Words(v128);
 
@@ -193,7 +193,7 @@ impl Words {
     }
 }
 
-/// Four outputs' octets of int4 as quads of int8: the low halves of the bytes, then the high ones.
+/// Unpacks octets of int4 of four outputs to quads of int8: the low halves of the bytes, then the high halves.
 #[inline]
 pub fn unpack_nibbles(octets: &[i32; 4]) -> [[i32; 4]; 2] {
     let bytes = Words::load(octets).0;
@@ -216,7 +216,7 @@ impl Sums {
     }
 }
 
-/// Sums of 16 bits: two for each of four outputs.
+/// Running sums of 16 bits, two for each of four outputs.
 #[cfg(feature = "relaxed-simd")]
 #[derive(Clone, Copy)]
 pub struct Pairs(v128);
@@ -228,12 +228,12 @@ kernel! {
         Sums(i32x4_relaxed_dot_i8x16_i7x16_add(weights.0, activations.0, sums.0))
     }
 
-    /// The products of four weights and four activations of each output, added up in twos.
+    /// Multiplies four weights and four activations of each output, and adds the products in pairs.
     pub fn pairs(weights: Words, activations: Words) -> Pairs {
         Pairs(i16x8_relaxed_dot_i8x16_i7x16(weights.0, activations.0))
     }
 
-    /// Lane by lane. The weights are such that two never leave 16 bits.
+    /// Adds lane by lane. The weights are limited so that two sums fit 16 bits.
     pub fn add_pairs(a: Pairs, b: Pairs) -> Pairs {
         Pairs(i16x8_add(a.0, b.0))
     }
@@ -243,9 +243,9 @@ kernel! {
         Sums(i32x4_add(sums.0, i32x4_dot_i16x8(pairs.0, i16x8_splat(1))))
     }
 
-    /// Whether the engine makes several instructions of [`dot`], so that going by 16-bit sums is faster.
+    /// Whether the engine compiles [`dot`] to several instructions, so that 16-bit sums are faster.
     ///
-    /// What activations above 127 give is left to the engine, and tells its instruction. `pmaddubsw` saturates to 16
+    /// The result for activations above 127 depends on the engine, and reveals its instruction. `pmaddubsw` saturates to 16
     /// bits; then `pmaddwd` and `paddd` follow. `vpdpbusd` saturates nowhere, and Arm's `sdot` takes them as negative.
     pub fn dot_saturates() -> bool {
         let [weights, activations] = std::hint::black_box([i8x16_splat(127), u8x16_splat(255)]);
@@ -261,7 +261,7 @@ kernel! {
         Sums(i32x4_add(sums.0, i32x4_dot_i16x8(weights.0, activations.0)))
     }
 
-    /// Four outputs' quads of int8 as words of two 16-bit weights each: their first halves, then their second.
+    /// Widens quads of int8 of four outputs to words of two 16-bit weights: the first halves of the quads, then the second halves.
     pub fn unpack(quads: &[i32; 4]) -> [[i32; 4]; 2] {
         let bytes = Words::load(quads).0;
         let (low, high) = (i16x8_extend_low_i8x16(bytes), i16x8_extend_high_i8x16(bytes));
@@ -312,21 +312,21 @@ impl I16x8 {
         Self(unsafe { v128_load(from.as_ptr().cast()) })
     }
 
-    /// Eight bytes, widened with their signs.
+    /// Loads eight signed bytes and widens them.
     #[inline(always)]
     pub fn widen(from: &[i8; 8]) -> Self {
         // SAFETY: the reference covers the 8 bytes that are read; wasm loads need no alignment.
         Self(unsafe { i16x8_load_extend_i8x8(from.as_ptr()) })
     }
 
-    /// Adds the products of neighbours to a sum of 32 bits each; exact.
+    /// Adds the products of neighbouring lanes to a sum of 32 bits, exactly.
     #[inline(always)]
     pub fn dot(self, other: Self, sums: Sums) -> Sums {
         Sums(i32x4_add(sums.0, i32x4_dot_i16x8(self.0, other.0)))
     }
 }
 
-/// Sixteen bytes without signs.
+/// Sixteen unsigned bytes.
 #[derive(Clone, Copy)]
 pub struct U8x16(v128);
 
@@ -358,7 +358,7 @@ impl U8x16 {
         Self(v128_xor(self.0, other.0))
     }
 
-    /// How many bits of each byte are set.
+    /// Counts the set bits of each byte.
     #[inline(always)]
     pub fn count(self) -> Self {
         Self(u8x16_popcnt(self.0))
@@ -377,7 +377,7 @@ impl U8x16 {
         ]
     }
 
-    /// Lane by lane, modulo 256.
+    /// Adds lane by lane, modulo 256.
     #[inline(always)]
     pub fn add(self, other: Self) -> Self {
         Self(u8x16_add(self.0, other.0))

@@ -1,4 +1,4 @@
-//! Adding, removing and saving: what stays, and what is refused.
+//! Tests of adding, removing and serializing vectors, and of the errors of these calls.
 
 use wasm_bindgen_test::wasm_bindgen_test;
 
@@ -106,7 +106,7 @@ fn what_is_wrong_is_named_and_nothing_is_added() {
             1
         );
     }
-    for dimensions in [0, MOST_DIMENSIONS + 1] {
+    for dimensions in [0, MAX_DIMENSIONS + 1] {
         let options = IndexOptions {
             dimensions,
             ..IndexOptions::default()
@@ -135,7 +135,7 @@ fn an_integer_and_its_text_are_different_ids() {
     assert!(index.has(&1.into()) && index.has(&"".into()) && !index.has(&"1".into()));
 }
 
-/// Any order of calls, beside a list that does the same.
+/// Random calls give the same results as a plain list on which the same changes are made.
 #[wasm_bindgen_test(unsupported = test)]
 fn any_calls_leave_what_a_plain_list_has() {
     for (precision, prefilter) in [
@@ -143,7 +143,7 @@ fn any_calls_leave_what_a_plain_list_has() {
         (IndexPrecision::Int8, true),
         (IndexPrecision::Binary, false),
     ] {
-        let (d, mut random) = (5, Random(11));
+        let (d, mut random) = (5, Random::new(11));
         let options = IndexOptions {
             dimensions: d,
             precision,
@@ -264,13 +264,13 @@ fn any_calls_leave_what_a_plain_list_has() {
                 );
             }
         }
-        assert!(next > 1000, "the calls were others than meant");
+        assert!(next > 1000, "too few vectors were added");
     }
 }
 
 #[wasm_bindgen_test(unsupported = test)]
 fn bytes_give_back_the_same_index_and_other_bytes_an_error() {
-    let mut random = Random(13);
+    let mut random = Random::new(13);
     for precision in PRECISIONS {
         let d = 11;
         let mut index = VectorIndex::new(IndexOptions {

@@ -1,7 +1,9 @@
-//! The whole of an index, natively and in each WebAssembly build.
+//! Tests of the whole index, run natively and in each WebAssembly build.
 
 mod calls;
 mod scores;
+
+use pilotlight_kernels::testing::Random;
 
 use super::*;
 use crate::error::ErrorKind;
@@ -12,40 +14,16 @@ const PRECISIONS: [IndexPrecision; 3] = [
     IndexPrecision::Binary,
 ];
 
-/// *Source*: Marsaglia, "Xorshift RNGs", 2003.
-struct Random(u32);
-
-impl Random {
-    fn next(&mut self) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 17;
-        self.0 ^= self.0 << 5;
-        self.0
+/// Vectors scattered around `centres` random centres, as sentences are around topics.
+fn clustered(random: &mut Random, count: usize, dimensions: usize, centres: usize) -> Vec<f32> {
+    let centres = random.values(centres * dimensions);
+    let mut all = Vec::new();
+    for _ in 0..count {
+        let centre = random.below(centres.len() / dimensions) * dimensions;
+        let vector = &centres[centre..centre + dimensions];
+        all.extend(vector.iter().map(|x| x + 0.8 * random.value()));
     }
-
-    fn below(&mut self, end: usize) -> usize {
-        self.next() as usize % end
-    }
-
-    fn value(&mut self) -> f32 {
-        (self.next() >> 8) as f32 / (1 << 23) as f32 - 1.0
-    }
-
-    fn values(&mut self, count: usize) -> Vec<f32> {
-        (0..count).map(|_| self.value()).collect()
-    }
-
-    /// Vectors around as many centres, as sentences lie around topics.
-    fn clustered(&mut self, count: usize, dimensions: usize, centres: usize) -> Vec<f32> {
-        let centres = self.values(centres * dimensions);
-        let mut all = Vec::new();
-        for _ in 0..count {
-            let centre = self.below(centres.len() / dimensions) * dimensions;
-            let vector = &centres[centre..centre + dimensions];
-            all.extend(vector.iter().map(|x| x + 0.8 * self.value()));
-        }
-        all
-    }
+    all
 }
 
 fn index(dimensions: usize, precision: IndexPrecision) -> VectorIndex {
@@ -78,7 +56,7 @@ fn exact(index: &VectorIndex, query: &[f32], k: usize) -> Vec<Hit> {
     index.search(query, k, options).unwrap()
 }
 
-/// The cosines as the book has them, the largest first, of equal ones the first row.
+/// The cosines computed in f64 by their definition, the largest first; equal ones in the order of rows.
 fn plain(rows: &[f32], query: &[f32]) -> Vec<(usize, f64)> {
     let dot = |a: &[f32], b: &[f32]| -> f64 {
         a.iter()

@@ -1,4 +1,4 @@
-//! What is found, and with which score.
+//! Tests of the results of searches and of their scores.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ fn scores_are_the_cosines_and_the_best_come_first() {
         (384, 50),
         (1536, 9),
     ] {
-        let mut random = Random(7);
+        let mut random = Random::new(7);
         let (rows, query) = (random.values(n * d), random.values(d));
         let expected = plain(&rows, &query);
         for (precision, tolerance) in [
@@ -46,7 +46,7 @@ fn scores_are_the_cosines_and_the_best_come_first() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn a_binary_score_is_the_cosine_of_the_signs() {
-    let mut random = Random(3);
+    let mut random = Random::new(3);
     let (d, n) = (77, 100);
     let (rows, query) = (random.values(n * d), random.values(d));
     let sign = |x: &f32| if *x > 0.0 { 1.0 } else { -1.0 };
@@ -119,11 +119,11 @@ fn an_empty_index_finds_nothing() {
     }
 }
 
-/// The largest and the smallest dimensions: sums that could overflow, and blocks of few rows.
+/// The largest and the smallest number of dimensions: sums that could overflow, and blocks of few rows.
 #[wasm_bindgen_test(unsupported = test)]
 fn the_largest_vectors_are_scored_right() {
     for precision in PRECISIONS {
-        let d = MOST_DIMENSIONS;
+        let d = MAX_DIMENSIONS;
         let mut index = index(d, precision);
         let ones = vec![1.0; d];
         let minus = vec![-1.0; d];
@@ -145,7 +145,7 @@ fn the_largest_vectors_are_scored_right() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn a_filter_is_asked_only_of_rows_that_would_be_found() {
-    let (d, n, mut random) = (8, 3000, Random(5));
+    let (d, n, mut random) = (8, 3000, Random::new(5));
     let rows = random.values(n * d);
     let query = random.values(d);
     for prefilter in [false, true] {
@@ -201,8 +201,8 @@ fn a_filter_is_asked_only_of_rows_that_would_be_found() {
 #[wasm_bindgen_test(unsupported = test)]
 fn the_prefilter_finds_nearly_what_the_exact_search_finds() {
     let (d, n, queries, k) = (384, 4000, 40, 10);
-    let mut random = Random(9);
-    let all = random.clustered(n + queries, d, 60);
+    let mut random = Random::new(9);
+    let all = clustered(&mut random, n + queries, d, 60);
     let (rows, queries) = all.split_at(n * d);
     for precision in [IndexPrecision::Float32, IndexPrecision::Int8] {
         let mut index = VectorIndex::new(IndexOptions {

@@ -1,4 +1,4 @@
-// Activation functions, for the kernels that end with one: this text is put behind theirs.
+// Activation functions. This text is appended to that of kernels that end with an activation.
 
 // The error function. Source: Abramowitz & Stegun, 7.1.26, absolute error 1.5e-7.
 fn erf(v: vec4<f32>) -> vec4<f32> {

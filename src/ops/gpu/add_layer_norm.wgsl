@@ -1,12 +1,13 @@
 // y = (s - mean(s)) / √(variance(s) + ε) · gamma + beta, with s = x + residual, one row per workgroup.
-// The variance is that of the centred values: their squares' mean minus the mean's square loses the digits of a large mean.
+// The variance is computed from the centred values: the mean of squares minus the square of the mean would lose the digits of values
+// with a large mean.
 
 const INVOCATIONS = 64u;
 
 struct Info {
     rows: u32,
     columns: u32,
-    // The bits of an f32.
+    // An f32 as its bits.
     epsilon: u32,
 }
 
@@ -16,23 +17,6 @@ struct Info {
 @group(0) @binding(3) var<storage, read> beta: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 @group(0) @binding(5) var<storage, read> info: Info;
-
-var<workgroup> partial: array<f32, INVOCATIONS>;
-
-// The sum of one value from every invocation, in each of them. Must be called by all.
-fn sum(value: f32, index: u32) -> f32 {
-    // What an earlier sum left may still be being read.
-    workgroupBarrier();
-    partial[index] = value;
-    for (var half = INVOCATIONS / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if index < half {
-            partial[index] += partial[index + half];
-        }
-    }
-    workgroupBarrier();
-    return partial[0];
-}
 
 @compute @workgroup_size(INVOCATIONS, 1, 1)
 fn main(

@@ -1,7 +1,7 @@
-// softmax(q · kᵀ / √d) · v of every sequence to itself, for one head and four queries of one sequence per workgroup.
+// softmax(q · kᵀ / √d) · v within every sequence, for one head and four queries of one sequence per workgroup.
 //
-// The keys come in steps of LANES. In a step an invocation first takes one key, for the scores, then one column of the head,
-// for the weighted sum of values. Sums are rescaled when a step brings a larger score.
+// The keys are processed in steps of LANES. In a step an invocation first takes one key, for the scores, then one column of the head,
+// for the weighted sum of values. Sums are rescaled when a step has a larger score.
 // Source: Dao et al., "FlashAttention", 2022, algorithm 1.
 
 // Invocations in a workgroup, and keys in a step. At least as many as the head has columns.
@@ -11,14 +11,15 @@ const HEAD = {{head}}u;
 const QUERIES = 4u;
 // Below every score. Finite, because infinities are not safe in WGSL.
 const LOWEST = -3.0e38;
-// Whether a query sees no key after it.
+// Whether a query attends to no key after it.
 const CAUSAL = {{causal}}u == 1u;
 
 @group(0) @binding(0) var<storage, read> query: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> key: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> value: array<f32>;
 @group(0) @binding(3) var<storage, read_write> context: array<f32>;
-// Heads, jobs; then for each four queries of a sequence: the first of them, the sequence's first row, the row past its last.
+// The number of heads and of jobs; then for each job the first of its four queries, the first row of its sequence, and the row past the
+// last.
 @group(0) @binding(4) var<storage, read> info: array<u32>;
 
 // [QUERIES, HEAD], scaled by 1 / √d.
@@ -41,14 +42,14 @@ fn main(
     let first_query = info[2u + job / heads * 3u];
     let first_key = info[3u + job / heads * 3u];
     let end = info[4u + job / heads * 3u];
-    // Keys past the last query are seen by none of the four.
+    // None of the four queries attends to keys past the last of them.
     let last_key = select(end, min(end, first_query + QUERIES), CAUSAL);
-    // A row of the matrices, in vectors, and where the head lies in it.
+    // The length of a row of the matrices, and the position of the head in it, both in vectors.
     let width = heads * HEAD;
     let offset = head * HEAD;
 
     for (var i = lane; i < QUERIES * HEAD; i += LANES) {
-        // Queries past the end are computed like the last one, and not written.
+        // Queries past the end repeat the last one, and their results are not written.
         let row = min(first_query + i / HEAD, end - 1u);
         query_tile[i] = query[row * width + offset + i % HEAD] * inverseSqrt(f32(HEAD * 4u));
     }
@@ -56,7 +57,7 @@ fn main(
     var largest = vec4(LOWEST);
     var total = vec4(0.0);
     var sum = vec4(0.0);
-    // Invocations past the last column read one that is not theirs, and do not write.
+    // Invocations past the last column read the last one, and write nothing.
     let column = offset * 4u + min(lane, HEAD * 4u - 1u);
     for (var step = first_key; step < last_key; step += LANES) {
         let keys = min(LANES, last_key - step);

@@ -1,32 +1,32 @@
 // y = x ∗ weight + bias, with channels last.
 //
-// The product of linear.wgsl, whose rows are the windows of the padded picture, one for each pixel of the result. They
-// are never made: a workgroup notes where the windows of its pixels begin, and reads x through them.
+// The matrix product of linear.wgsl, whose rows are the windows of the padded image, one for each pixel of the result. They are not
+// copied: a workgroup computes where the windows of its pixels begin, and reads x through them.
 //
-// A workgroup makes a tile of TILE_M pixels by TILE_N outputs and walks the inputs (row, column and channel of the
-// window) in steps of TILE_K, which it first brings into workgroup memory. An invocation keeps 4 pixels by one panel of
+// A workgroup computes a tile of TILE_M pixels by TILE_N outputs and walks the inputs (row, column and channel of the
+// window) in steps of TILE_K, which it first copies to workgroup memory. An invocation keeps 4 pixels by one panel of
 // 8 outputs in registers.
 
 const GROUP_M = {{group_m}}u;
 const GROUP_N = {{group_n}}u;
-// A multiple of TILE_K: then an invocation always brings the same input of a step, and divides once for all its pixels.
+// A multiple of TILE_K, so that an invocation copies the same input in every step, and divides once for all its pixels.
 const INVOCATIONS = GROUP_M * GROUP_N;
 const TILE_M = GROUP_M * 4u;
 const TILE_K = 16u;
 const TILE_N = GROUP_N * 8u;
 // One vector more than needed, so that neighbouring inputs lie in different banks when they are written.
 const X_STRIDE = GROUP_M + 1u;
-// Beyond every picture, whatever row of the window is added.
+// Beyond every image, whichever row of the window is added.
 const NOWHERE = 0x80000000u;
 
 struct Info {
-    // Of all results.
-    pixels: u32,
-    // Of x.
+    // Pixels of the result, which are the rows of the product.
+    rows: u32,
+    // The size of x.
     height: u32,
     width: u32,
     channels: u32,
-    // Of y.
+    // The size of y.
     high: u32,
     wide: u32,
     n: u32,
@@ -44,8 +44,8 @@ struct Info {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<storage, read> info: Info;
 
-// Where each pixel's window begins: row, column, and its pixel in the batch. In the padding they are below zero, which
-// wraps around and is undone when the place in the window is added.
+// Where the window of each pixel begins: its row, column, and pixel in the batch. They are negative in the padding, which wraps around
+// as u32 and is undone when the position in the window is added.
 var<workgroup> corners: array<vec3<u32>, TILE_M>;
 // [TILE_K, GROUP_M] of 4 pixels each.
 var<workgroup> x_tile: array<vec4<f32>, TILE_K * X_STRIDE>;
@@ -53,46 +53,23 @@ var<workgroup> x_tile: array<vec4<f32>, TILE_K * X_STRIDE>;
 var<workgroup> w_tile: array<vec4<f32>, TILE_K * GROUP_N * 2u>;
 
 fn corner(pixel: u32) -> vec3<u32> {
-    if pixel >= info.pixels {
+    if pixel >= info.rows {
         return vec3(NOWHERE, 0u, 0u);
     }
-    let picture = pixel / (info.high * info.wide);
+    let image = pixel / (info.high * info.wide);
     let row = pixel / info.wide % info.high * info.stride - info.padding;
     let column = pixel % info.wide * info.stride - info.padding;
-    return vec3(row, column, (picture * info.height + row) * info.width + column);
+    return vec3(row, column, (image * info.height + row) * info.width + column);
 }
 
-// One value of a window: `row`, `column` and `channel` are places in it.
+// One value of a window: `row`, `column` and `channel` are positions in it.
 fn x_at(pixel: u32, row: u32, column: u32, channel: u32) -> f32 {
     let corner = corners[pixel];
-    // Where it is the padding, or a row below the window, the value is zero. What is below zero is a huge number here.
+    // The value is zero in the padding and below the window. A negative row or column is a huge number here.
     if row < info.size && corner.x + row < info.height && corner.y + column < info.width {
         return x[(corner.z + row * info.width + column) * info.channels + channel];
     }
     return 0.0;
-}
-
-fn bias_at(output: u32) -> vec4<f32> {
-    // Outputs past the end are never written: any bias does.
-    let last = info.n - 1u;
-    return vec4(
-        bias[min(output, last)],
-        bias[min(output + 1u, last)],
-        bias[min(output + 2u, last)],
-        bias[min(output + 3u, last)],
-    );
-}
-
-fn write(pixel: u32, output: u32, v: vec4<f32>) {
-    if pixel >= info.pixels {
-        return;
-    }
-    let at = pixel * info.n + output;
-    let left = info.n - min(output, info.n);
-    if left > 0u { y[at] = v.x; }
-    if left > 1u { y[at + 1u] = v.y; }
-    if left > 2u { y[at + 2u] = v.z; }
-    if left > 3u { y[at + 3u] = v.w; }
 }
 
 @compute @workgroup_size(INVOCATIONS, 1, 1)
@@ -105,7 +82,7 @@ fn main(
     if tile >= info.tiles {
         return;
     }
-    // Tiles of the same pixels follow each other, so that what these read of x stays in cache.
+    // Tiles of the same pixels follow each other, so that the values that they read of x stay in cache.
     let panels = (info.n + 7u) / 8u;
     let tiles_n = (panels + GROUP_N - 1u) / GROUP_N;
     let first_pixel = tile / tiles_n * TILE_M;

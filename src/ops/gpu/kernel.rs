@@ -1,4 +1,4 @@
-//! Launching WGSL through burn's `template` feature.
+//! Launching WGSL kernels through burn's `template` feature.
 
 use burn::backend::TensorMetadata;
 use burn::cubecl::ir::attributes::BufferIOAttr;
@@ -7,22 +7,22 @@ use burn::cubecl::server::{KernelArguments, MetadataBindingInfo};
 use burn::tensor::{DType, Shape};
 use burn_wgpu::{CubeTensor, KernelSource, SourceKernel, SourceTemplate, into_contiguous};
 
-/// Workgroups that WebGPU promises to take in one dimension of a dispatch (`maxComputeWorkgroupsPerDimension`).
+/// The number of workgroups that WebGPU guarantees in one dimension of a dispatch (`maxComputeWorkgroupsPerDimension`).
 const GROUPS_PER_DIMENSION: usize = 65_535;
 
-/// The text of a kernel with its entry point `main`, and the numbers that take the place of its `{{names}}`.
+/// A WGSL kernel with the entry point `main`, and the numbers that replace the `{{names}}` in its text.
 ///
-/// Each set of numbers is a pipeline of its own, so what differs from call to call goes into the info buffer instead.
+/// Each set of numbers makes a pipeline of its own, so numbers that differ from call to call go into the info buffer instead.
 pub(super) struct Kernel {
     name: &'static str,
     text: &'static str,
     constants: Vec<(&'static str, usize)>,
-    /// Invocations in a workgroup, by dimension; the text says the same.
+    /// The size of a workgroup in both dimensions, which must match the text.
     group: (u32, u32),
 }
 
 impl Kernel {
-    /// `name` tells this kernel from all others.
+    /// Makes a kernel whose `name` no other kernel has.
     pub fn new(name: &'static str, text: &'static str, group: (u32, u32)) -> Self {
         Self {
             name,
@@ -32,14 +32,14 @@ impl Kernel {
         }
     }
 
-    /// Puts a number in place of `{{name}}`.
+    /// Replaces `{{name}}` by a number.
     pub fn with(mut self, name: &'static str, number: usize) -> Self {
         self.constants.push((name, number));
         self
     }
 
-    /// Runs the kernel on `groups` workgroups, spread over two dimensions: a workgroup finds its number as
-    /// `workgroup_id.y * num_workgroups.x + workgroup_id.x` and must leave when there are fewer.
+    /// Runs the kernel on `groups` workgroups, spread over two dimensions: a workgroup computes its number as
+    /// `workgroup_id.y * num_workgroups.x + workgroup_id.x` and must return if it is not below `groups`.
     ///
     /// The bindings are `inputs` in order, the output, and the words of `info`. Inputs are contiguous.
     ///
@@ -84,7 +84,7 @@ impl KernelSource for Kernel {
     }
 
     fn id(&self) -> KernelId {
-        // The name for the text: this is hashed for every launch.
+        // The name stands for the text, because the id is hashed at every launch.
         KernelId::new::<Self>().info((self.name, self.constants.clone()))
     }
 
@@ -93,9 +93,9 @@ impl KernelSource for Kernel {
     }
 }
 
-/// The info buffer as burn takes it. It keeps a copy of what it has uploaded, so that the same info costs nothing again.
+/// Packs the info buffer for burn. Burn caches uploaded buffers, so that repeating the same info costs nothing.
 fn words(info: &[u32]) -> Vec<u64> {
-    // Padded to 32 bytes, the least that a buffer is.
+    // Padded to 32 bytes, the smallest buffer.
     let padding = std::iter::repeat_n(0, 8usize.saturating_sub(info.len()) + info.len() % 2);
     let padded: Vec<u32> = info.iter().copied().chain(padding).collect();
     padded
@@ -104,12 +104,12 @@ fn words(info: &[u32]) -> Vec<u64> {
         .collect()
 }
 
-/// Whether the kernels take these tensors.
+/// Whether all tensors are f32, which the kernels require.
 pub(super) fn all_f32<const N: usize>(tensors: [&CubeTensor; N]) -> bool {
     tensors.iter().all(|tensor| tensor.dtype == DType::F32)
 }
 
-/// The tensors as the kernels read them, without the gaps of a view.
+/// Copies views to contiguous tensors, which the kernels require.
 pub(super) fn contiguous<const N: usize>(tensors: [CubeTensor; N]) -> [CubeTensor; N] {
     tensors.map(into_contiguous)
 }

@@ -1,7 +1,7 @@
 // y = activation(x · wᵀ + bias)
 //
-// A workgroup makes a tile of TILE_M rows by TILE_N outputs and walks the inputs in steps of TILE_K, which it first brings
-// into workgroup memory. An invocation keeps 4 rows by one panel of 8 outputs in registers: for each input, one vector of
+// A workgroup computes a tile of TILE_M rows by TILE_N outputs and walks the inputs in steps of TILE_K, which it first copies
+// to workgroup memory. An invocation keeps 4 rows by one panel of 8 outputs in registers: for each input, one vector of
 // x and two of w feed 32 multiply-adds.
 
 const GROUP_M = {{group_m}}u;
@@ -14,10 +14,10 @@ const TILE_N = GROUP_N * 8u;
 const X_STRIDE = GROUP_M + 1u;
 
 struct Info {
-    m: u32,
+    rows: u32,
     k: u32,
     n: u32,
-    // Its number in activation.wgsl.
+    // The number of the activation in activation.wgsl.
     activation: u32,
     tiles: u32,
 }
@@ -35,33 +35,10 @@ var<workgroup> x_tile: array<vec4<f32>, TILE_K * X_STRIDE>;
 var<workgroup> w_tile: array<vec4<f32>, TILE_K * GROUP_N * 2u>;
 
 fn x_at(row: u32, input: u32) -> f32 {
-    if row < info.m && input < info.k {
+    if row < info.rows && input < info.k {
         return x[row * info.k + input];
     }
     return 0.0;
-}
-
-fn bias_at(output: u32) -> vec4<f32> {
-    // Outputs past the end are never written: any bias does.
-    let last = info.n - 1u;
-    return vec4(
-        bias[min(output, last)],
-        bias[min(output + 1u, last)],
-        bias[min(output + 2u, last)],
-        bias[min(output + 3u, last)],
-    );
-}
-
-fn write(row: u32, output: u32, v: vec4<f32>) {
-    if row >= info.m {
-        return;
-    }
-    let at = row * info.n + output;
-    let left = info.n - min(output, info.n);
-    if left > 0u { y[at] = v.x; }
-    if left > 1u { y[at + 1u] = v.y; }
-    if left > 2u { y[at + 2u] = v.z; }
-    if left > 3u { y[at + 3u] = v.w; }
 }
 
 @compute @workgroup_size(GROUP_N, GROUP_M, 1)

@@ -1,8 +1,7 @@
 //! WGSL kernels for burn's Cube backend on wgpu.
 //!
-//! What has no kernel here, int8 weights above all, runs by the plain bodies. So do the sizes that a kernel does not take:
-//! each method says which.
-//! Enlarging pictures needs none: the plain body is one copy of a view, which burn does faster than a plain kernel would.
+//! Operations without a kernel here, above all those with int8 weights, run by their plain bodies. So do sizes that a kernel does not
+//! support; the methods document these. Upsampling needs no kernel, because its plain body is a single copy of a view.
 
 mod kernel;
 #[cfg(test)]
@@ -16,20 +15,20 @@ use burn_wgpu::CubeTensor;
 use super::{Activation, HotOps, PANEL, Spans, Window, attention, conv, group_norm, linear, norm};
 use kernel::{Kernel, all_f32, contiguous, dims};
 
-/// Rows that an invocation of the linear kernel computes, or pixels one of the convolution.
+/// Rows that an invocation of the linear kernel computes, and pixels that one of the convolution kernel computes.
 const ROWS: usize = 4;
 /// Queries in one workgroup of the attention kernel.
 const QUERIES: usize = 4;
-/// The widest head for the attention kernel: it has an invocation for each column, and WebGPU promises 256 to a workgroup.
+/// The widest head that the attention kernel supports. It has an invocation for each column, and WebGPU guarantees 256 in a workgroup.
 const WIDEST_HEAD: usize = 256;
-/// Panels of outputs that a workgroup of the convolution makes at most.
+/// The largest number of panels of outputs that a workgroup of the convolution computes.
 const WIDEST_TILE: usize = 8;
-/// Invocations that share a group of the group norm: nine values for each where 48 channels of 14 by 14 pixels form eight
-/// groups. Twice as many took longer for the sums than they saved, on Mesa's lavapipe.
+/// Invocations that share a group of the group norm. Each has nine values if 48 channels of 14 by 14 pixels form eight groups. On Mesa's
+/// lavapipe, twice as many took longer for the sums than they saved.
 const NORM_INVOCATIONS: usize = 128;
 
 impl HotOps for Cube {
-    /// By the plain body where there are no inputs at all.
+    /// Runs the plain body if a weight has no inputs.
     fn linear_f32(
         x: CubeTensor,
         weight: CubeTensor,
@@ -38,18 +37,22 @@ impl HotOps for Cube {
     ) -> CubeTensor {
         let ([m, k], [n]) = (dims(&x), dims(&bias));
         if m == 0 || n == 0 {
-            return nothing(&x, [m, n]);
+            return empty(&x, [m, n]);
         }
         if k == 0 || !all_f32([&x, &weight, &bias]) {
             return linear::plain_f32::<Self>(x, weight, bias, activation);
         }
-        // Few rows make few tiles: smaller ones, to keep more of the GPU busy.
+        // Few rows make few tiles, so that smaller tiles keep more of the GPU busy.
         let (group_m, group_n) = if m <= 4 * ROWS { (4, 8) } else { (8, 8) };
         let tiles = m.div_ceil(group_m * ROWS) * n.div_ceil(group_n * PANEL);
         let [x, weight, bias] = contiguous([x, weight, bias]);
         Kernel::new(
             "linear",
-            concat!(include_str!("linear.wgsl"), include_str!("activation.wgsl")),
+            concat!(
+                include_str!("linear.wgsl"),
+                include_str!("panel_io.wgsl"),
+                include_str!("activation.wgsl")
+            ),
             (group_n as u32, group_m as u32),
         )
         .with("group_m", group_m)
@@ -62,13 +65,13 @@ impl HotOps for Cube {
                 m as u32,
                 k as u32,
                 n as u32,
-                number(activation),
+                activation_number(activation),
                 tiles as u32,
             ],
         )
     }
 
-    /// By the plain body for heads that are wider than [`WIDEST_HEAD`] or no multiple of four.
+    /// Runs the plain body for heads whose width exceeds [`WIDEST_HEAD`] or is no multiple of four.
     fn attention(
         query: CubeTensor,
         key: CubeTensor,
@@ -78,13 +81,13 @@ impl HotOps for Cube {
     ) -> CubeTensor {
         let [t, width] = dims(&query);
         if t == 0 || width == 0 {
-            return nothing(&query, [t, width]);
+            return empty(&query, [t, width]);
         }
         let head = width / heads;
         if !head.is_multiple_of(4) || head > WIDEST_HEAD || !all_f32([&query, &key, &value]) {
             return attention::plain::<Self>(query, key, value, spans, heads);
         }
-        // Some queries of one sequence: the first of them, the sequence's first row, the row past its last.
+        // A job is [`QUERIES`] queries of a sequence: the first query, the first row of the sequence, and the row past its last.
         let jobs: Vec<[u32; 3]> = spans
             .iter()
             .flat_map(|rows| {
@@ -124,7 +127,7 @@ impl HotOps for Cube {
     ) -> CubeTensor {
         let [m, d] = dims(&x);
         if m == 0 || d == 0 {
-            return nothing(&x, [m, d]);
+            return empty(&x, [m, d]);
         }
         if !all_f32([&x, &residual, &gamma, &beta]) {
             return norm::plain::<Self>(x, residual, gamma, beta, epsilon);
@@ -132,7 +135,10 @@ impl HotOps for Cube {
         let [x, residual, gamma, beta] = contiguous([x, residual, gamma, beta]);
         Kernel::new(
             "add_layer_norm",
-            include_str!("add_layer_norm.wgsl"),
+            concat!(
+                include_str!("add_layer_norm.wgsl"),
+                include_str!("reduce.wgsl")
+            ),
             (64, 1),
         )
         .launch(
@@ -143,21 +149,21 @@ impl HotOps for Cube {
         )
     }
 
-    /// By the plain body where there are no inputs at all.
+    /// Runs the plain body if a weight has no inputs.
     fn conv2d(x: CubeTensor, weight: CubeTensor, bias: CubeTensor, window: Window) -> CubeTensor {
         let ([b, h, w, c], [n]) = (dims(&x), dims(&bias));
         let (high, wide) = (window.outputs(h), window.outputs(w));
         let (pixels, panels) = (b * high * wide, n.div_ceil(PANEL));
         if pixels == 0 || n == 0 {
-            return nothing(&x, [b, high, wide, n]);
+            return empty(&x, [b, high, wide, n]);
         }
         let inputs = window.size * window.size * c;
         if inputs * h * w == 0 || !all_f32([&x, &weight, &bias]) {
             return conv::plain::<Self>(x, weight, bias, window);
         }
-        // As few tiles side by side as there can be, and of one width: 48 or 96 channels fill no power of two.
+        // The fewest tiles side by side, all of one width: 48 or 96 channels fill no power of two.
         let group_n = panels.div_ceil(panels.div_ceil(WIDEST_TILE));
-        // At least 32 invocations, and by sixteens, as the text asks for.
+        // At least 32 invocations, in a multiple of TILE_K, as the shader requires.
         let group_m = if group_n == 1 { 32 } else { 16 };
         let tiles = pixels.div_ceil(group_m * ROWS) * panels.div_ceil(group_n);
         let [x, weight, bias] = contiguous([x, weight, bias]);
@@ -176,7 +182,7 @@ impl HotOps for Cube {
         ];
         Kernel::new(
             "conv2d",
-            include_str!("conv2d.wgsl"),
+            concat!(include_str!("conv2d.wgsl"), include_str!("panel_io.wgsl")),
             ((group_m * group_n) as u32, 1),
         )
         .with("group_m", group_m)
@@ -199,12 +205,12 @@ impl HotOps for Cube {
     ) -> CubeTensor {
         let [b, h, w, c] = dims(&x);
         if b * h * w * c == 0 {
-            return nothing(&x, [b, h, w, c]);
+            return empty(&x, [b, h, w, c]);
         }
         if !all_f32([&x, &gain, &offset]) {
             return group_norm::plain::<Self>(x, gain, offset, groups, epsilon, activation);
         }
-        // From one picture's row to the next one's.
+        // The distance from the gain and offset of one image to those of the next.
         let [gain_stride, offset_stride] = [&gain, &offset].map(|rows| {
             let [rows, _] = dims(rows);
             if rows == 1 { 0 } else { c as u32 }
@@ -214,6 +220,7 @@ impl HotOps for Cube {
             "group_norm",
             concat!(
                 include_str!("group_norm.wgsl"),
+                include_str!("reduce.wgsl"),
                 include_str!("activation.wgsl")
             ),
             (NORM_INVOCATIONS as u32, 1),
@@ -231,14 +238,14 @@ impl HotOps for Cube {
                 gain_stride,
                 offset_stride,
                 epsilon.to_bits(),
-                number(activation),
+                activation_number(activation),
             ],
         )
     }
 }
 
-/// What `activation.wgsl` calls it.
-fn number(activation: Activation) -> u32 {
+/// The number of an activation in `activation.wgsl`.
+fn activation_number(activation: Activation) -> u32 {
     match activation {
         Activation::Identity => 0,
         Activation::Gelu => 1,
@@ -249,7 +256,7 @@ fn number(activation: Activation) -> u32 {
     }
 }
 
-/// A result without values: a GPU refuses to run on no workgroups at all.
-fn nothing<const D: usize>(like: &CubeTensor, shape: [usize; D]) -> CubeTensor {
+/// A result without values, for which no kernel is launched: a GPU refuses a dispatch of no workgroups.
+fn empty<const D: usize>(like: &CubeTensor, shape: [usize; D]) -> CubeTensor {
     Cube::float_empty(Shape::from(shape), &like.device(), FloatDType::F32)
 }

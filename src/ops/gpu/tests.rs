@@ -1,4 +1,4 @@
-//! Every WGSL kernel against the plain body on the CPU, on whatever GPU there is: a software one (Mesa's lavapipe) does.
+//! Tests of every WGSL kernel against the plain body on the CPU, on any GPU, such as the software renderer lavapipe of Mesa.
 
 mod images;
 
@@ -7,8 +7,9 @@ use std::future::Future;
 use burn::backend::{Dispatch, Flex};
 use burn::tensor::{Device, Tensor};
 use burn_flex::FlexTensor;
+use pilotlight_kernels::testing::Random;
 
-use pictures::{convolution, pictures, window};
+use images::{convolution, images, window};
 
 use super::*;
 use crate::device::{Gpu, cpu};
@@ -29,7 +30,7 @@ const ACTIVATIONS: [Activation; 6] = [
     Activation::Silu,
 ];
 
-/// The GPU, or a line that says why a test does not run.
+/// The GPU; `None`, and a line that says why the test is skipped, if there is none.
 fn gpu() -> Option<Gpu> {
     match pollster::block_on(Gpu::open()) {
         Ok(gpu) => Some(gpu),
@@ -37,21 +38,6 @@ fn gpu() -> Option<Gpu> {
             println!("SKIPPED: no GPU to test the WGSL kernels on: {error}");
             None
         }
-    }
-}
-
-/// Reproducible values between -1 and 1. *Source*: Marsaglia, "Xorshift RNGs", 2003.
-struct Values(u32);
-
-impl Values {
-    fn take(&mut self, count: usize) -> Vec<f32> {
-        let next = || {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 17;
-            self.0 ^= self.0 << 5;
-            (self.0 >> 8) as f32 / (1 << 23) as f32 - 1.0
-        };
-        std::iter::repeat_with(next).take(count).collect()
     }
 }
 
@@ -64,14 +50,14 @@ fn vector(values: &[f32], device: &Device) -> Tensor<1> {
 }
 
 /// Weights for `n` outputs; zeros past the last, as the loader packs them.
-fn linear(values: &mut Values, n: usize, k: usize) -> (Vec<f32>, Vec<f32>) {
-    let mut packed = values.take(packed_f32_shape(n, k).iter().product());
+fn linear(random: &mut Random, n: usize, k: usize) -> (Vec<f32>, Vec<f32>) {
+    let mut packed = random.values(packed_f32_shape(n, k).iter().product());
     for (i, weight) in packed.iter_mut().enumerate() {
         if i / (k * PANEL) * PANEL + i % PANEL >= n {
             *weight = 0.0;
         }
     }
-    (packed, values.take(n))
+    (packed, random.values(n))
 }
 
 fn on(device: &Device, (packed, bias): &(Vec<f32>, Vec<f32>), k: usize) -> Linear {
@@ -108,12 +94,12 @@ fn assert_close(name: &str, got: &[f32], expected: &[f32], tolerance: f32) {
 #[test]
 fn linear_agrees_with_the_plain_body_on_odd_shapes() {
     let Some(gpu) = gpu() else { return };
-    let mut values = Values(1);
+    let mut random = Random::new(1);
     for n in SIZES {
         for k in SIZES {
             let m = [1, 2, 3, 5, 16, 17, 33][(n + k) % 7];
-            let weights = linear(&mut values, n, k);
-            let x = values.take(m * k);
+            let weights = linear(&mut random, n, k);
+            let x = random.values(m * k);
             for activation in ACTIVATIONS {
                 let layer = on(gpu.device(), &weights, k);
                 let got = list(layer.forward(matrix(&x, m, gpu.device()), activation));
@@ -163,7 +149,7 @@ fn gelu_is_within_1e6_from_end_to_end_of_its_range() {
     }
 }
 
-/// In f64; the error function by the series and, from 3 on, the continued fraction of Abramowitz & Stegun 7.1.6 and 7.1.14.
+/// The activations in f64, with the error function by the series and, from 3 on, the continued fraction of Abramowitz & Stegun 7.1.6 and 7.1.14.
 fn gelu(x: f64, activation: Activation) -> f64 {
     if activation == Activation::GeluTanh {
         return 0.5
@@ -191,9 +177,9 @@ fn gelu(x: f64, activation: Activation) -> f64 {
 #[test]
 fn linear_takes_views_with_gaps() {
     let Some(gpu) = gpu() else { return };
-    let mut values = Values(2);
-    let weights = linear(&mut values, 9, 5);
-    let wide = values.take(6 * 11);
+    let mut random = Random::new(2);
+    let weights = linear(&mut random, 9, 5);
+    let wide = random.values(6 * 11);
     // The transpose of a part: neither rows nor columns are neighbours in memory.
     let view = |device: &Device| matrix(&wide, 6, device).slice([1..6, 2..9]).transpose();
     let got = list(on(gpu.device(), &weights, 5).forward(view(gpu.device()), Activation::Identity));
@@ -204,7 +190,7 @@ fn linear_takes_views_with_gaps() {
 #[test]
 fn attention_agrees_with_the_plain_body_on_ragged_batches() {
     let Some(gpu) = gpu() else { return };
-    let mut values = Values(3);
+    let mut random = Random::new(3);
     let cases = [
         (vec![1], 1, 4),
         (vec![3, 1, 7], 3, 20),
@@ -213,7 +199,7 @@ fn attention_agrees_with_the_plain_body_on_ragged_batches() {
         (vec![70, 5], 2, 128),
         (vec![520], 1, 32),
         (vec![9, 2], 1, 256),
-        // By the plain body: no multiple of four, and too wide.
+        // These sizes run the plain body: no multiple of four, and too wide.
         (vec![5, 5, 6], 4, 3),
         (vec![5, 2], 1, 260),
     ];
@@ -223,8 +209,8 @@ fn attention_agrees_with_the_plain_body_on_ragged_batches() {
         let t: usize = lengths.iter().sum();
         // Larger than usual, so that the softmax is peaked.
         let parts: [Vec<f32>; 3] = std::array::from_fn(|_| {
-            values
-                .take(t * heads * head)
+            random
+                .values(t * heads * head)
                 .iter()
                 .map(|x| x * 4.0)
                 .collect()
@@ -264,12 +250,12 @@ fn attention_stays_finite_where_scores_are_huge() {
 #[test]
 fn add_layer_norm_agrees_with_the_plain_body() {
     let Some(gpu) = gpu() else { return };
-    let mut values = Values(4);
+    let mut random = Random::new(4);
     for d in SIZES {
         let m = 5;
         // A large mean, which a one-pass variance would not survive.
-        let x: Vec<f32> = values.take(m * d).iter().map(|x| x + 100.0).collect();
-        let [residual, gamma, beta] = [m * d, d, d].map(|count| values.take(count));
+        let x: Vec<f32> = random.values(m * d).iter().map(|x| x + 100.0).collect();
+        let [residual, gamma, beta] = [m * d, d, d].map(|count| random.values(count));
         let norm = LayerNorm {
             weight: vector(&gamma, gpu.device()),
             bias: vector(&beta, gpu.device()),
@@ -283,7 +269,7 @@ fn add_layer_norm_agrees_with_the_plain_body() {
         let [gamma, beta] = [gamma, beta].map(|part| flex(vector(&part, &cpu())));
         let expected = norm::plain::<Flex>(x, residual, gamma, beta, 1e-5);
         let expected = list(Tensor::<2>::from_primitive::<Flex>(expected));
-        // Values near 100 carry an error of 1e-5, which the division by a small deviation enlarges.
+        // Random near 100 carry an error of 1e-5, which the division by a small deviation enlarges.
         assert_close(&format!("{d}"), &got, &expected, 2e-4);
     }
 }
@@ -293,7 +279,7 @@ fn nothing_in_gives_nothing_out() {
     let Some(gpu) = gpu() else { return };
     let device = gpu.device();
     let none = floats(Vec::new(), [0, 8], device);
-    let layer = on(device, &linear(&mut Values(5), 9, 8), 8);
+    let layer = on(device, &linear(&mut Random::new(5), 9, 8), 8);
     assert_eq!(layer.forward(none.clone(), Activation::Gelu).dims(), [0, 9]);
     let spans = Spans::from_lengths([]);
     assert_eq!(
@@ -306,9 +292,9 @@ fn nothing_in_gives_nothing_out() {
         epsilon: 1e-5,
     };
     assert_eq!(norm.forward(none.clone(), none).dims(), [0, 8]);
-    let none = pictures(&[], [0, 5, 5, 8], device);
+    let none = images(&[], [0, 5, 5, 8], device);
     let three = window(3, 1, 1);
-    let conv = convolution(device, &linear(&mut Values(5), 9, 9 * 8), three, 8);
+    let conv = convolution(device, &linear(&mut Random::new(5), 9, 9 * 8), three, 8);
     assert_eq!(conv.forward(none.clone()).dims(), [0, 5, 5, 9]);
     let norm = GroupNorm {
         weight: vector(&[1.0; 8], device),
@@ -321,14 +307,14 @@ fn nothing_in_gives_nothing_out() {
         [0, 5, 5, 8]
     );
     assert_eq!(upsample(none, 2).dims(), [0, 10, 10, 8]);
-    // A window that is larger than the picture.
+    // A window that is larger than the image.
     let conv = convolution(
         device,
-        &linear(&mut Values(5), 9, 9 * 8),
+        &linear(&mut Random::new(5), 9, 9 * 8),
         window(3, 1, 0),
         8,
     );
-    let small = pictures(&[1.0; 2 * 8], [1, 2, 1, 8], device);
+    let small = images(&[1.0; 2 * 8], [1, 2, 1, 8], device);
     assert_eq!(conv.forward(small).dims(), [1, 0, 0, 9]);
     gpu.check().unwrap();
 }
@@ -336,13 +322,13 @@ fn nothing_in_gives_nothing_out() {
 #[test]
 fn a_row_gives_the_same_bits_wherever_it_stands_in_a_batch() {
     let Some(gpu) = gpu() else { return };
-    let mut values = Values(6);
+    let mut random = Random::new(6);
     let (n, k) = (41, 65);
-    let layer = on(gpu.device(), &linear(&mut values, n, k), k);
-    let row = values.take(k);
+    let layer = on(gpu.device(), &linear(&mut random, n, k), k);
+    let row = random.values(k);
     let alone = list(layer.forward(matrix(&row, 1, gpu.device()), Activation::Gelu));
     for (m, position) in [(2, 1), (9, 4), (16, 15), (17, 16), (40, 33)] {
-        let mut x = values.take(m * k);
+        let mut x = random.values(m * k);
         x[position * k..(position + 1) * k].copy_from_slice(&row);
         let batch = list(layer.forward(matrix(&x, m, gpu.device()), Activation::Gelu));
         assert_eq!(

@@ -1,8 +1,8 @@
-//! What works on pictures: convolutions, group norm, upsampling.
+//! Tests of the operations on images: convolution, group norm and upsampling.
 
 use super::*;
 
-fn pictures(values: Vec<f32>, shape: [usize; 4]) -> Tensor<4> {
+fn images(values: Vec<f32>, shape: [usize; 4]) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, shape), &Device::flex())
 }
 
@@ -11,16 +11,16 @@ fn values_of(tensor: Tensor<4>) -> Vec<f32> {
 }
 
 /// A convolution whose weights are packed row by row, as a checkpoint's are.
-fn convolution(values: &mut Values, window: Window, c: usize, n: usize) -> Conv2d {
+fn convolution(random: &mut Random, window: Window, c: usize, n: usize) -> Conv2d {
     let k = window.size * window.size * c;
     let shape = packed_f32_shape(n, k);
     let mut packed = vec![0.0; shape.iter().product()];
     for output in 0..n {
-        pack_row_f32(&mut packed, k, output, &values.take(k));
+        pack_row_f32(&mut packed, k, output, &random.values(k));
     }
     Conv2d {
         weight: Tensor::from_data(TensorData::new(packed, shape), &Device::flex()),
-        bias: vector(values.take(n)),
+        bias: vector(random.values(n)),
         window,
     }
 }
@@ -43,7 +43,7 @@ const fn window(size: usize, stride: usize, padding: usize) -> Window {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn conv2d_agrees_with_the_plain_body_on_odd_shapes() {
-    let mut values = Values(8);
+    let mut random = Random::new(8);
     for window in WINDOWS {
         for [b, h, w, c, n] in [
             [1, 1, 1, 1, 1],
@@ -53,8 +53,8 @@ fn conv2d_agrees_with_the_plain_body_on_odd_shapes() {
             [2, 3, 31, 7, 33],
             [1, 33, 5, 3, 9],
         ] {
-            let conv = convolution(&mut values, window, c, n);
-            let x = pictures(values.take(b * h * w * c), [b, h, w, c]);
+            let conv = convolution(&mut random, window, c, n);
+            let x = images(random.values(b * h * w * c), [b, h, w, c]);
             let expected =
                 super::conv::plain::<Flex>(flex(&x), flex(&conv.weight), flex(&conv.bias), window);
             let expected = Tensor::<4>::from_primitive::<Flex>(expected);
@@ -70,11 +70,11 @@ fn conv2d_agrees_with_the_plain_body_on_odd_shapes() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn conv2d_is_what_burn_makes_of_a_checkpoint_s_weights() {
-    let mut values = Values(9);
+    let mut random = Random::new(9);
     for window in WINDOWS {
         let (h, w, c, n) = (9, 6, 5, 11);
-        let conv = convolution(&mut values, window, c, n);
-        let x = pictures(values.take(2 * h * w * c), [2, h, w, c]);
+        let conv = convolution(&mut random, window, c, n);
+        let x = images(random.values(2 * h * w * c), [2, h, w, c]);
         let size = window.size;
         // [panels, size · size · c, 8] → [n, size, size, c] → [n, c, size, size]
         let weight = conv.weight.clone().permute([0, 2, 1]);
@@ -95,13 +95,13 @@ fn conv2d_is_what_burn_makes_of_a_checkpoint_s_weights() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn a_picture_gives_the_same_bits_wherever_it_stands_in_a_batch() {
-    let mut values = Values(10);
+fn a_image_gives_the_same_bits_wherever_it_stands_in_a_batch() {
+    let mut random = Random::new(10);
     for window in WINDOWS {
         let shape = [1, 7, 5, 6];
-        let conv = convolution(&mut values, window, 6, 10);
-        let one = pictures(values.take(7 * 5 * 6), shape);
-        let other = pictures(values.take(7 * 5 * 6), shape);
+        let conv = convolution(&mut random, window, 6, 10);
+        let one = images(random.values(7 * 5 * 6), shape);
+        let other = images(random.values(7 * 5 * 6), shape);
         let alone = values_of(conv.forward(one.clone()));
         let batch = Tensor::cat(vec![other.clone(), one, other], 0);
         let got = values_of(conv.forward(batch));
@@ -113,7 +113,7 @@ fn a_picture_gives_the_same_bits_wherever_it_stands_in_a_batch() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn group_norm_agrees_with_the_plain_body() {
-    let mut values = Values(11);
+    let mut random = Random::new(11);
     for [b, h, w, c, groups] in [
         [1, 1, 1, 1, 1],
         [2, 14, 14, 48, 8],
@@ -124,15 +124,15 @@ fn group_norm_agrees_with_the_plain_body() {
     ] {
         for (rows, activation) in [(1, Activation::Identity), (b, Activation::Silu)] {
             // A large mean, which a one-pass variance would not survive.
-            let x = values
-                .take(b * h * w * c)
+            let x = random
+                .values(b * h * w * c)
                 .iter()
                 .map(|x| x + 30.0)
                 .collect();
-            let x = pictures(x, [b, h, w, c]);
+            let x = images(x, [b, h, w, c]);
             let (gain, offset) = (
-                matrix(values.take(rows * c), rows),
-                matrix(values.take(rows * c), rows),
+                matrix(random.values(rows * c), rows),
+                matrix(random.values(rows * c), rows),
             );
             let run = |x: &Tensor<4>, plain: bool| {
                 let (x, gain, offset) = (flex(x), flex(&gain), flex(&offset));
@@ -143,7 +143,7 @@ fn group_norm_agrees_with_the_plain_body() {
                 };
                 values_of(Tensor::from_primitive::<Flex>(y))
             };
-            // Values near 30 carry an error of 2e-6, which the division by a deviation of a half enlarges. One value alone
+            // Random near 30 carry an error of 2e-6, which the division by a deviation of a half enlarges. One value alone
             // is its own mean, up to that error over the root of epsilon.
             let name = format!("{b} of {h} x {w} x {c} in {groups}");
             assert_close(&name, &run(&x, false), &run(&x, true), 1e-3);
@@ -153,14 +153,14 @@ fn group_norm_agrees_with_the_plain_body() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn upsampling_agrees_with_the_plain_body() {
-    let mut values = Values(12);
+    let mut random = Random::new(12);
     for ([b, h, w, c], factor) in [
         ([1, 1, 1, 1], 3),
         ([2, 7, 7, 96], 2),
         ([3, 5, 3, 7], 2),
         ([1, 2, 31, 3], 1),
     ] {
-        let x = pictures(values.take(b * h * w * c), [b, h, w, c]);
+        let x = images(random.values(b * h * w * c), [b, h, w, c]);
         let expected = super::conv::plain_upsample::<Flex>(flex(&x), factor);
         let got = upsample(x, factor);
         assert_eq!(got.dims(), [b, h * factor, w * factor, c]);
@@ -172,18 +172,18 @@ fn upsampling_agrees_with_the_plain_body() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn zeros_large_values_and_nan_go_through_pictures_as_they_should() {
-    let mut values = Values(13);
-    let conv = convolution(&mut values, window(3, 1, 1), 3, 5);
+fn zeros_large_values_and_nan_go_through_images_as_they_should() {
+    let mut random = Random::new(13);
+    let conv = convolution(&mut random, window(3, 1, 1), 3, 5);
     let bias: Vec<f32> = conv.bias.clone().into_data().try_to_vec().unwrap();
-    let zeros = values_of(conv.forward(pictures(vec![0.0; 5 * 5 * 3], [1, 5, 5, 3])));
+    let zeros = values_of(conv.forward(images(vec![0.0; 5 * 5 * 3], [1, 5, 5, 3])));
     assert!(zeros.chunks_exact(5).all(|pixel| pixel == bias));
     let mut x = vec![1e30; 5 * 5 * 3];
-    let large = values_of(conv.forward(pictures(x.clone(), [1, 5, 5, 3])));
+    let large = values_of(conv.forward(images(x.clone(), [1, 5, 5, 3])));
     assert!(large.iter().all(|y| y.is_finite()));
     // A NaN reaches the windows that hold it, and no other.
     x[0] = f32::NAN;
-    let y = values_of(conv.forward(pictures(x, [1, 5, 5, 3])));
+    let y = values_of(conv.forward(images(x, [1, 5, 5, 3])));
     for (pixel, y) in y.chunks_exact(5).enumerate() {
         let near = pixel / 5 < 2 && pixel % 5 < 2;
         assert!(y.iter().all(|y| y.is_nan() == near), "pixel {pixel}");
@@ -194,14 +194,11 @@ fn zeros_large_values_and_nan_go_through_pictures_as_they_should() {
         groups: 2,
         epsilon: 1e-5,
     };
-    let constant = norm.forward(
-        pictures(vec![7.0; 4 * 6], [1, 2, 2, 6]),
-        Activation::Identity,
-    );
+    let constant = norm.forward(images(vec![7.0; 4 * 6], [1, 2, 2, 6]), Activation::Identity);
     assert!(values_of(constant).iter().all(|y| *y == 0.5));
-    let mut x = values.take(2 * 4 * 6);
+    let mut x = random.values(2 * 4 * 6);
     x[0] = f32::NAN;
-    let y = values_of(norm.forward(pictures(x, [2, 2, 2, 6]), Activation::Silu));
+    let y = values_of(norm.forward(images(x, [2, 2, 2, 6]), Activation::Silu));
     for (i, y) in y.iter().enumerate() {
         assert_eq!(y.is_nan(), i < 24 && i % 6 < 3, "value {i}");
     }

@@ -1,4 +1,4 @@
-//! What works on pictures: convolutions, group norm, upsampling.
+//! Tests of the operations on images: convolution, group norm and upsampling.
 
 use super::*;
 
@@ -36,14 +36,14 @@ pub(super) fn convolution(
     }
 }
 
-pub(super) fn pictures(values: &[f32], shape: [usize; 4], device: &Device) -> Tensor<4> {
+pub(super) fn images(values: &[f32], shape: [usize; 4], device: &Device) -> Tensor<4> {
     floats(values.to_vec(), shape, device)
 }
 
 #[test]
 fn conv2d_agrees_with_the_plain_body_on_odd_shapes() {
     let Some(gpu) = gpu() else { return };
-    let mut values = Values(7);
+    let mut random = Random::new(7);
     for window in WINDOWS {
         for [b, h, w, c, n] in [
             [1, 1, 1, 1, 1],
@@ -60,13 +60,13 @@ fn conv2d_agrees_with_the_plain_body_on_odd_shapes() {
                 continue;
             }
             let k = window.size * window.size * c;
-            let weights = linear(&mut values, n, k);
-            let x = values.take(b * h * w * c);
+            let weights = linear(&mut random, n, k);
+            let x = random.values(b * h * w * c);
             let conv = convolution(gpu.device(), &weights, window, c);
-            let got = conv.forward(pictures(&x, [b, h, w, c], gpu.device()));
+            let got = conv.forward(images(&x, [b, h, w, c], gpu.device()));
             assert_eq!(got.dims(), [b, high, wide, n]);
             let conv = convolution(&cpu(), &weights, window, c);
-            let x = flex(pictures(&x, [b, h, w, c], &cpu()));
+            let x = flex(images(&x, [b, h, w, c], &cpu()));
             let expected = conv::plain::<Flex>(x, flex(conv.weight), flex(conv.bias), window);
             let expected = list(Tensor::<4>::from_primitive::<Flex>(expected));
             // Sums of k products of magnitude below 1 and a bias, in another order.
@@ -79,23 +79,23 @@ fn conv2d_agrees_with_the_plain_body_on_odd_shapes() {
 }
 
 #[test]
-fn a_picture_gives_the_same_bits_wherever_it_stands_in_a_batch() {
+fn a_image_gives_the_same_bits_wherever_it_stands_in_a_batch() {
     let Some(gpu) = gpu() else { return };
-    let mut values = Values(8);
+    let mut random = Random::new(8);
     for window in WINDOWS {
         let (h, w, c, n) = (9, 5, 6, 10);
-        let weights = linear(&mut values, n, window.size * window.size * c);
+        let weights = linear(&mut random, n, window.size * window.size * c);
         let conv = convolution(gpu.device(), &weights, window, c);
-        let one = values.take(h * w * c);
-        let alone = list(conv.forward(pictures(&one, [1, h, w, c], gpu.device())));
+        let one = random.values(h * w * c);
+        let alone = list(conv.forward(images(&one, [1, h, w, c], gpu.device())));
         for (b, position) in [(2, 1), (9, 4), (17, 16)] {
-            let mut x = values.take(b * h * w * c);
+            let mut x = random.values(b * h * w * c);
             x[position * one.len()..(position + 1) * one.len()].copy_from_slice(&one);
-            let batch = list(conv.forward(pictures(&x, [b, h, w, c], gpu.device())));
+            let batch = list(conv.forward(images(&x, [b, h, w, c], gpu.device())));
             assert_eq!(
                 batch[position * alone.len()..(position + 1) * alone.len()],
                 alone,
-                "{window:?}, picture {position} of {b}"
+                "{window:?}, image {position} of {b}"
             );
         }
     }
@@ -104,7 +104,7 @@ fn a_picture_gives_the_same_bits_wherever_it_stands_in_a_batch() {
 #[test]
 fn group_norm_agrees_with_the_plain_body() {
     let Some(gpu) = gpu() else { return };
-    let mut values = Values(9);
+    let mut random = Random::new(9);
     for [b, h, w, c, groups] in [
         [1, 1, 1, 1, 1],
         [3, 14, 14, 48, 8],
@@ -121,11 +121,11 @@ fn group_norm_agrees_with_the_plain_body() {
             .flat_map(|rows| ACTIVATIONS.map(|activation| (rows, activation)))
         {
             // A mean that is large beside the deviation.
-            let x: Vec<f32> = (values.take(b * h * w * c).iter().map(|x| x + 30.0)).collect();
-            let [gain, offset] = [rows * c; 2].map(|count| values.take(count));
+            let x: Vec<f32> = (random.values(b * h * w * c).iter().map(|x| x + 30.0)).collect();
+            let [gain, offset] = [rows * c; 2].map(|count| random.values(count));
             let run = |device: &Device| {
                 (
-                    pictures(&x, shape, device),
+                    images(&x, shape, device),
                     matrix(&gain, rows, device),
                     matrix(&offset, rows, device),
                 )
@@ -154,7 +154,7 @@ fn group_norm_agrees_with_the_plain_body() {
 #[test]
 fn group_norm_keeps_the_digits_beside_a_large_mean_and_in_large_values() {
     let Some(gpu) = gpu() else { return };
-    let mut values = Values(10);
+    let mut random = Random::new(10);
     let (shape, groups) = ([2, 14, 14, 12], 2);
     let norm = GroupNorm {
         weight: vector(&[1.0; 12], gpu.device()),
@@ -165,10 +165,10 @@ fn group_norm_keeps_the_digits_beside_a_large_mean_and_in_large_values() {
     // The mean of 1e4 is good to a unit in its last place, 1e-3, which the division by a deviation of a half enlarges.
     // Where there is no such mean, sums of 1,176 values are good to some units in the last place.
     for (mean, magnitude, tolerance) in [(1e4, 1.0, 3e-3), (0.0, 1e15, 1e-5)] {
-        let x: Vec<f32> = (values.take(shape.iter().product()).iter())
+        let x: Vec<f32> = (random.values(shape.iter().product()).iter())
             .map(|x| mean + magnitude * x)
             .collect();
-        let got = norm.forward(pictures(&x, shape, gpu.device()), Activation::Identity);
+        let got = norm.forward(images(&x, shape, gpu.device()), Activation::Identity);
         let expected = normal(&x, shape, groups);
         assert_close(&format!("{mean}"), &list(got), &expected, tolerance);
     }
@@ -197,7 +197,7 @@ fn normal(x: &[f32], [_, h, w, c]: [usize; 4], groups: usize) -> Vec<f32> {
 #[test]
 fn upsampling_agrees_with_the_plain_body() {
     let Some(gpu) = gpu() else { return };
-    let mut values = Values(11);
+    let mut random = Random::new(11);
     for ([b, h, w, c], factor) in [
         ([1, 1, 1, 1], 3),
         ([2, 7, 7, 96], 2),
@@ -205,10 +205,10 @@ fn upsampling_agrees_with_the_plain_body() {
         ([1, 2, 31, 3], 1),
         ([2, 3, 2, 4], 5),
     ] {
-        let x = values.take(b * h * w * c);
-        let got = upsample(pictures(&x, [b, h, w, c], gpu.device()), factor);
+        let x = random.values(b * h * w * c);
+        let got = upsample(images(&x, [b, h, w, c], gpu.device()), factor);
         assert_eq!(got.dims(), [b, h * factor, w * factor, c]);
-        let x = flex(pictures(&x, [b, h, w, c], &cpu()));
+        let x = flex(images(&x, [b, h, w, c], &cpu()));
         let expected = conv::plain_upsample::<Flex>(x, factor);
         let expected = list(Tensor::<4>::from_primitive::<Flex>(expected));
         assert_eq!(list(got), expected, "{h} x {w} x {c} by {factor}");
@@ -216,15 +216,15 @@ fn upsampling_agrees_with_the_plain_body() {
 }
 
 #[test]
-fn pictures_may_be_views_with_gaps() {
+fn images_may_be_views_with_gaps() {
     let Some(gpu) = gpu() else { return };
-    let mut values = Values(12);
-    let weights = linear(&mut values, 9, 9 * 4);
-    let wide = values.take(2 * 7 * 6 * 5);
-    let [gain, offset] = [6; 2].map(|count| values.take(count));
+    let mut random = Random::new(12);
+    let weights = linear(&mut random, 9, 9 * 4);
+    let wide = random.values(2 * 7 * 6 * 5);
+    let [gain, offset] = [6; 2].map(|count| random.values(count));
     // Channels first, and some of them: neighbours in no direction.
     let run = |device: &Device| {
-        let view = pictures(&wide, [2, 7, 6, 5], device).slice([0..2, 2..6]);
+        let view = images(&wide, [2, 7, 6, 5], device).slice([0..2, 2..6]);
         let view = view.permute([0, 2, 3, 1]);
         let conv = convolution(device, &weights, window(3, 1, 1), 4);
         // Every second value.
@@ -253,7 +253,7 @@ fn pictures_may_be_views_with_gaps() {
 #[test]
 fn a_convolution_of_nothing_is_its_bias() {
     let Some(gpu) = gpu() else { return };
-    let weights = |k: usize| linear(&mut Values(13), 3, k);
+    let weights = |k: usize| linear(&mut Random::new(13), 3, k);
     for (shape, window) in [
         ([1, 3, 2, 0], window(3, 1, 1)),
         // Nothing but padding.
@@ -262,20 +262,20 @@ fn a_convolution_of_nothing_is_its_bias() {
         let c = shape[3];
         let weights = weights(window.size * window.size * c);
         let conv = convolution(gpu.device(), &weights, window, c);
-        let y = conv.forward(pictures(&[], shape, gpu.device()));
+        let y = conv.forward(images(&[], shape, gpu.device()));
         let pixels = y.dims()[..3].iter().product();
         assert_eq!(list(y), weights.1.repeat(pixels), "{shape:?}");
     }
 }
 
 #[test]
-fn zeros_large_values_and_nan_go_through_pictures_as_they_should() {
+fn zeros_large_values_and_nan_go_through_images_as_they_should() {
     let Some(gpu) = gpu() else { return };
     let device = gpu.device();
-    let mut values = Values(13);
-    let weights = linear(&mut values, 5, 9 * 3);
+    let mut random = Random::new(13);
+    let weights = linear(&mut random, 5, 9 * 3);
     let conv = convolution(device, &weights, window(3, 1, 1), 3);
-    let run = |x: &[f32]| list(conv.forward(pictures(x, [1, 5, 5, 3], device)));
+    let run = |x: &[f32]| list(conv.forward(images(x, [1, 5, 5, 3], device)));
     let zeros = run(&[0.0; 5 * 5 * 3]);
     assert!(zeros.chunks_exact(5).all(|pixel| pixel == weights.1));
     let large = [1e30; 5 * 5 * 3];
@@ -296,40 +296,40 @@ fn zeros_large_values_and_nan_go_through_pictures_as_they_should() {
         groups: 2,
         epsilon: 1e-5,
     };
-    let constant = pictures(&[7.0; 4 * 6], [1, 2, 2, 6], device);
+    let constant = images(&[7.0; 4 * 6], [1, 2, 2, 6], device);
     let constant = list(norm.forward(constant, Activation::Identity));
     // A GPU may divide with an error of 2.5 ulp, and this is one of the mean over the root of epsilon.
     assert_close("constant", &constant, &[0.5; 4 * 6], 4e-4);
-    let mut x = values.take(2 * 4 * 6);
+    let mut x = random.values(2 * 4 * 6);
     x[0] = f32::NAN;
-    let y = list(norm.forward(pictures(&x, [2, 2, 2, 6], device), Activation::Silu));
+    let y = list(norm.forward(images(&x, [2, 2, 2, 6], device), Activation::Silu));
     for (i, y) in y.iter().enumerate() {
         assert_eq!(y.is_nan(), i < 24 && i % 6 < 3, "value {i}");
     }
 }
 
 #[test]
-fn pictures_may_need_more_workgroups_than_one_dimension_has() {
+fn images_may_need_more_workgroups_than_one_dimension_has() {
     let Some(gpu) = gpu() else { return };
-    let mut values = Values(14);
+    let mut random = Random::new(14);
     // 65,537 tiles of 128 pixels, the last one cut.
     let shape = [257, 255, 128, 1];
-    let x = values.take(shape.iter().product());
-    let (packed, bias) = linear(&mut values, 1, 1);
+    let x = random.values(shape.iter().product());
+    let (packed, bias) = linear(&mut random, 1, 1);
     let conv = convolution(
         gpu.device(),
         &(packed.clone(), bias.clone()),
         window(1, 1, 0),
         1,
     );
-    let got = list(conv.forward(pictures(&x, shape, gpu.device())));
+    let got = list(conv.forward(images(&x, shape, gpu.device())));
     let expected: Vec<f32> = x.iter().map(|x| x * packed[0] + bias[0]).collect();
     // Two roundings where the GPU may have one.
     assert_close("conv2d", &got, &expected, 3.0 * f32::EPSILON);
 
     // 70,000 groups of two values: each is as far from the mean as the deviation.
-    let x: Vec<f32> = values
-        .take(70_000)
+    let x: Vec<f32> = random
+        .values(70_000)
         .iter()
         .flat_map(|x| [x + 2.0, 0.0])
         .collect();
@@ -339,7 +339,7 @@ fn pictures_may_need_more_workgroups_than_one_dimension_has() {
         groups: 1,
         epsilon: 0.0,
     };
-    let x = pictures(&x, [70_000, 1, 2, 1], gpu.device());
+    let x = images(&x, [70_000, 1, 2, 1], gpu.device());
     let got = list(norm.forward(x, Activation::Identity));
     // An inverse root with an error of 2 ulp, and the mean's.
     assert_close("group norm", &got, &[1.0, -1.0].repeat(70_000), 1e-6);

@@ -1,0 +1,108 @@
+//! Options of loading a model.
+
+use std::time::Duration;
+
+use js_sys::{Array, Function, Object};
+use wasm_bindgen::JsValue;
+use web_sys::AbortSignal;
+
+use super::{Options, StoreOption, kind};
+use crate::error::{Error, Result};
+use crate::tasks::{STALL, Tower};
+use crate::weights::Dtype;
+
+/// The `LoadOptions` of the TypeScript types, with what the package adds to them.
+pub(in crate::bindings) struct LoadOptions {
+    pub webgpu: bool,
+    pub dtype: Dtype,
+    pub revision: String,
+    pub host: String,
+    pub token: Option<String>,
+    pub files: Option<Object>,
+    /// The function that sends requests: `Request` of `request.ts`.
+    pub request: Option<Function>,
+    pub store: StoreOption,
+    /// Whether other models may be deleted when the store is full.
+    pub evict: bool,
+    /// The longest time without a byte before a connection is given up.
+    pub stall: Duration,
+    /// Locks that tabs share: see `locks.ts`.
+    pub locks: Option<Object>,
+    pub signal: Option<AbortSignal>,
+    pub on_progress: Option<Function>,
+    /// The towers to load; empty if the option is absent.
+    pub towers: Vec<Tower>,
+}
+
+impl LoadOptions {
+    /// Reads the options.
+    ///
+    /// *Errors*: `InvalidInput` naming the option.
+    pub fn new(value: &JsValue) -> Result<Self> {
+        let options = Options::new(value)?;
+        let webgpu = match options.string("device")?.as_deref() {
+            None | Some("cpu") => false,
+            Some("webgpu") => true,
+            Some(other) => {
+                return Err(Error::invalid_input(format!(
+                    "device is '{other}', expected 'cpu' or 'webgpu'"
+                )));
+            }
+        };
+        let dtype = match options.string("dtype")? {
+            Some(name) => Dtype::from_name(&name)?,
+            None if webgpu => Dtype::F32,
+            None => Dtype::Q8,
+        };
+        Ok(Self {
+            webgpu,
+            dtype,
+            revision: options.string("revision")?.unwrap_or_else(|| "main".into()),
+            host: options
+                .string("host")?
+                .unwrap_or_else(|| "https://huggingface.co".into()),
+            token: token(&options)?,
+            files: options.typed("files", "an object of files by name")?,
+            request: options.typed("request", "a function")?,
+            store: StoreOption::new(&options)?,
+            evict: options.boolean("evict")?.unwrap_or(false),
+            stall: options.milliseconds("timeout")?.unwrap_or(STALL),
+            locks: options.typed("locks", "an object")?,
+            signal: options.typed("signal", "an AbortSignal")?,
+            on_progress: options.typed("onProgress", "a function")?,
+            towers: towers(&options)?,
+        })
+    }
+}
+
+fn towers(options: &Options) -> Result<Vec<Tower>> {
+    let Some(list) = options.typed::<Array>("towers", "an array of 'text' and 'image'")? else {
+        return Ok(Vec::new());
+    };
+    if list.length() == 0 {
+        return Err(Error::invalid_input(
+            "towers is empty, expected 'text', 'image' or both",
+        ));
+    }
+    let mut towers = Vec::new();
+    for name in list.iter() {
+        let tower = Tower::from_name(&name.as_string().unwrap_or_else(|| kind(&name)))?;
+        if !towers.contains(&tower) {
+            towers.push(tower);
+        }
+    }
+    Ok(towers)
+}
+
+/// The access token, checked for characters that a header cannot hold. Messages never contain it.
+fn token(options: &Options) -> Result<Option<String>> {
+    let token = options.string("token")?;
+    match &token {
+        Some(token) if !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Err(Error::invalid_input(
+                "token has characters that no token can have, expected printable ASCII",
+            ))
+        }
+        _ => Ok(token),
+    }
+}
