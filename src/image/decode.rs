@@ -29,7 +29,7 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb> {
         .map_err(|error| Error::internal(format!("reading an image in memory: {error}")))?;
     if reader.format().is_none() {
         return Err(Error::invalid_input(
-            "the image has an unknown format, expected PNG, JPEG, WebP or GIF",
+            "the image is in no known format, expected PNG, JPEG, WebP or GIF",
         ));
     }
     if reader.format() == Some(ImageFormat::Jpeg) && !has_end(bytes) {
