@@ -469,7 +469,8 @@ describe('a picture that says it is huge', () => {
       if (code === 'a picture')
         assert.ok(['a picture', 'INVALID_INPUT'].includes(found.code), `${found.code}: ${found.message}`);
       else assert.equal(found.code, code, found.message);
-      if (code === 'RESOURCE_LIMIT') assert.match(found.message, /^images\[0\]: the (?:picture|image) .*expected 50000000 /);
+      if (code === 'RESOURCE_LIMIT')
+        assert.match(found.message, /^images\[0\]: the (?:picture|image) .*expected 50000000 /);
       assert.ok(found.grown <= most * MB, `memory grew by ${found.grown} bytes`);
     });
   }
