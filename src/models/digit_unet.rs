@@ -1,10 +1,10 @@
 //! The network of the digit generator: a small U-Net that predicts the clean digit from a noisy one.
 //!
-//! It is the network `Generator` of `training/digits/models.py`, and its fields have the names of that module's. The sampler is in
-//! `tasks/digit_generator.rs`.
+//! It is the network `Generator` of `training/digits/models.py`, and its fields have the names of that module's. The sampler is
+//! in `tasks/digit_generator.rs`.
 //!
-//! *Source*: rectified flow with prediction of the clean image (Liu, Gong & Liu, "Flow Straight and Fast", 2022; Li & He, "Back to
-//! Basics: Let Denoising Generative Models Denoise", 2025); blocks and conditions as in Dhariwal & Nichol, "Diffusion Models
+//! *Source*: rectified flow with prediction of the clean image (Liu, Gong & Liu, "Flow Straight and Fast", 2022; Li & He, "Back
+//! to Basics: Let Denoising Generative Models Denoise", 2025); blocks and conditions as in Dhariwal & Nichol, "Diffusion Models
 //! Beat GANs on Image Synthesis", 2021.
 
 use burn::tensor::{Device, Tensor, activation};
@@ -216,7 +216,8 @@ fn unfold(fours: &[f32]) -> Vec<f32> {
     pixels
 }
 
-/// Encodes the time as sines, then cosines, at rates from 1 to 1000. *Source*: Vaswani et al., "Attention Is All You Need", 2017, 3.5.
+/// Encodes the time as sines, then cosines, at rates from 1 to 1000. *Source*: Vaswani et al., "Attention Is All You Need",
+/// 2017, 3.5.
 fn frequencies(time: f32) -> Vec<f32> {
     let angles = (0..FREQUENCIES).map(|i| {
         let rate = (HIGHEST_RATE.ln() / (FREQUENCIES - 1) as f32 * i as f32).exp();

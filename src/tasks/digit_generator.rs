@@ -13,8 +13,8 @@ use crate::weights::{Dtype, Tensors};
 /// The number of pixels of a digit.
 const PIXELS: usize = EDGE * EDGE;
 
-/// The number of digits in a batch, each taken twice where guidance acts: enough to fill the kernels and a GPU, few enough to keep
-/// buffers in cache (the largest has 0.8 MB).
+/// The number of digits in a batch, each taken twice where guidance acts: enough to fill the kernels and a GPU, few enough to
+/// keep buffers in cache (the largest has 0.8 MB).
 const BATCH: usize = 8;
 
 /// The most digits of one call, whose noise stays in memory throughout, 3 KB each.
@@ -200,7 +200,8 @@ impl DigitGenerator {
         Ok(load::<Self>(source, Dtype::Q8, device).await?.model)
     }
 
-    /// Draws digits and returns them one after the other: 28 rows of 28 grey values each, 0 for paper and 255 for ink, as in MNIST.
+    /// Draws digits and returns them one after the other: 28 rows of 28 grey values each, 0 for paper and 255 for ink, as in
+    /// MNIST.
     ///
     /// `on_step` is called after each step, the last one included.
     /// *Errors*: `InvalidInput` naming the option and its range, `Aborted`.

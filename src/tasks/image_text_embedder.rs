@@ -173,8 +173,8 @@ impl ImageTextEmbedder {
         Ok(Embeddings::new(vectors, width, options.precision, &tokens))
     }
 
-    /// Embeds `count` images, calling `image` for one at a time; vectors are normalized. Returns the values, and how many each image
-    /// has.
+    /// Embeds `count` images, calling `image` for one at a time; vectors are normalized. Returns the values, and how many each
+    /// image has.
     ///
     /// *Errors*: `InvalidInput` naming the option, or where the image tower is not loaded; `Aborted`; those of `image`.
     pub async fn embed_images(
@@ -196,7 +196,8 @@ impl ImageTextEmbedder {
         Ok(quantize(vectors, width, options.precision))
     }
 
-    /// Computes the probability of each label for an image, sorted from the highest. A label's vector is the mean over all templates.
+    /// Computes the probability of each label for an image, sorted from the highest. A label's vector is the mean over all
+    /// templates.
     ///
     /// *Errors*: `InvalidInput` where there are no labels, or a template has no place for one; as the towers' own.
     /// *Source*: Radford et al. 2021, section 3.1.

@@ -66,8 +66,8 @@ impl Pretrained for TextEmbedder {
 impl TextEmbedder {
     /// Loads the model from the store if it is complete there, else from the host, and stores it.
     ///
-    /// *Errors*: `FetchFailed`, `Integrity`, `InvalidWeights`, `UnsupportedModel`, `ResourceLimit`, `QuotaExceeded`, `Aborted`. The
-    /// store then holds a partial download that can be resumed, or nothing; never a readable model.
+    /// *Errors*: `FetchFailed`, `Integrity`, `InvalidWeights`, `UnsupportedModel`, `ResourceLimit`, `QuotaExceeded`, `Aborted`.
+    /// The store then holds a partial download that can be resumed, or nothing; never a readable model.
     pub async fn load(source: &Source<'_>, dtype: Dtype, device: &Device) -> Result<Self> {
         Ok(load::<Self>(source, dtype, device).await?.model)
     }
@@ -175,7 +175,8 @@ mod tests {
         };
     }
 
-    /// Fails with the number of the first layer that differs: 0 is what goes into the first one. See docs/debugging-embeddings.md.
+    /// Fails with the number of the first layer that differs: 0 is what goes into the first one. See
+    /// docs/debugging-embeddings.md.
     fn each_layer_equals_pytorch(
         repository: impl Iterator<Item = (&'static str, &'static [u8])>,
         hidden_states: &[u8],

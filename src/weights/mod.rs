@@ -57,8 +57,8 @@ impl Parameter {
         }
     }
 
-    /// The number of rows, and of values in each: a row of a linear layer has the weights of one output for all inputs, however many
-    /// dimensions these have.
+    /// The number of rows, and of values in each: a row of a linear layer has the weights of one output for all inputs, however
+    /// many dimensions these have.
     fn matrix(&self) -> [usize; 2] {
         let count = self.shape.iter().product::<usize>();
         let row = match self.role {

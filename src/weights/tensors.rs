@@ -15,8 +15,8 @@ use crate::ops::{
     packed_f32_shape,
 };
 
-/// The tensors from which the layers of a model are built. A model names each of its tensors once, in the function that builds its
-/// layers; that function runs twice.
+/// The tensors from which the layers of a model are built. A model names each of its tensors once, in the function that builds
+/// its layers; that function runs twice.
 ///
 /// * Over [`Tensors::declaring`] it records which tensors the model needs, and builds layers without values.
 /// * Over loaded tensors it takes each of them out, by the same name.
@@ -85,7 +85,8 @@ impl Tensors {
         self.linear_with(name, &[n, k], preceding_norm, bias)
     }
 
-    /// Takes the linear layer whose only tensor is `{name}.weight`. Its shape is `[n, …]`: the inputs may have several dimensions.
+    /// Takes the linear layer whose only tensor is `{name}.weight`. Its shape is `[n, …]`: the inputs may have several
+    /// dimensions.
     pub fn linear_without_bias(
         &mut self,
         name: &str,

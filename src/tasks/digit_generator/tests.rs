@@ -43,7 +43,8 @@ fn the_network_predicts_what_it_predicts_in_pytorch() {
             .predict_clean(values("noise"), time_of, &mixtures, &NoYield);
         let predicted = wait(predicted).unwrap();
         let error = largest_difference(&predicted, &values(&format!("clean_{time}")));
-        // Values are at most about 1, from 17 layers of sums of up to 864 products, which are added in another order than in PyTorch.
+        // Values are at most about 1, from 17 layers of sums of up to 864 products, which are added in another order than in
+        // PyTorch.
         assert!(error < 5e-5, "at {time}: {error:e}");
     }
 }

@@ -17,8 +17,8 @@ use crate::weights::{Dtype, Sink};
 const LANES: usize = 4;
 
 impl<'a, 's> Loading<'a, 's> {
-    /// Determines which file has the weights: the packed one if the host lists it, else the checkpoint, or the index of its shards.
-    /// Concurrently fetches the config files `files` and the first bytes of the weights, and adds up all known sizes.
+    /// Determines which file has the weights: the packed one if the host lists it, else the checkpoint, or the index of its
+    /// shards. Concurrently fetches the config files `files` and the first bytes of the weights, and adds up all known sizes.
     pub async fn resolve(&mut self, dtype: Dtype, files: &[&str]) -> Result<String> {
         self.source.scheduler.yield_now().await?;
         let packed = packed_name(dtype, self.source.part);
@@ -140,8 +140,8 @@ impl<'a, 's> Loading<'a, 's> {
         Ok(())
     }
 
-    /// Makes the stand-in commit id for hosts without commits: a hash of the weights' ETag and size, or else of this load's nonce, so
-    /// that no other load resumes its partial download.
+    /// Makes the stand-in commit id for hosts without commits: a hash of the weights' ETag and size, or else of this load's
+    /// nonce, so that no other load resumes its partial download.
     fn identity(&self) -> String {
         let front = self.front.as_ref().ok().and_then(Option::as_ref);
         let version = front.and_then(|front| Some((front.validator()?, front.size())));

@@ -92,7 +92,8 @@ async fn load_newest_with<T>(
     fetched(source, cache, guard.as_ref(), &build).await
 }
 
-/// Builds the model from the store. Returns `None` where it is not complete there, or where it is outdated and `outdated` is false.
+/// Builds the model from the store. Returns `None` where it is not complete there, or where it is outdated and `outdated` is
+/// false.
 async fn stored<T>(
     source: &Source<'_>,
     cache: &CacheConfig<'_>,

@@ -7,8 +7,8 @@ use crate::hub::{Host, Snapshot};
 use crate::store::{StoredModel, fetched_before};
 use crate::weights::{self, Dtype, Needs};
 
-/// Memory beside the packed tensors, in bytes: buffers of the first run, one block of the source, burn and the allocator. Measured
-/// with MiniLM; 10 MiB are buffers for 128 tokens.
+/// Memory beside the packed tensors, in bytes: buffers of the first run, one block of the source, burn and the allocator.
+/// Measured with MiniLM; 10 MiB are buffers for 128 tokens.
 const WORKING_MEMORY: u64 = 12 << 20;
 
 /// Bytes of memory that a tokenizer takes for each byte of its file, measured with MiniLM's 466 KB of JSON.
