@@ -1,4 +1,4 @@
-//! CLIP: a text tower and an image tower whose vectors lie in one space, by their `config.json`.
+//! CLIP: a text tower and an image tower whose vectors share one space.
 //!
 //! *Source*: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", 2021, and `transformers`,
 //! `models/clip/modeling_clip.py`, whose module names the fields have.

@@ -175,7 +175,7 @@ mod tests {
         };
     }
 
-    /// Fails with the number of the first layer that differs: 0 is what goes into the first one. See
+    /// Fails with the number of the first layer that differs, where 0 is the input of the first layer. See
     /// docs/debugging-embeddings.md.
     fn each_layer_equals_pytorch(
         repository: impl Iterator<Item = (&'static str, &'static [u8])>,

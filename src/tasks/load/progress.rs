@@ -113,7 +113,7 @@ pub struct PartsProgress {
     before: Cell<u64>,
     /// Bytes of the current part so far.
     loaded: Cell<u64>,
-    /// The total of the first plan, which counts a file whole of which each part reads some.
+    /// The total of the first plan: it counts the whole checkpoint, though each part reads only its own tensors.
     planned: Cell<u64>,
     /// Whether any part came from the host.
     fetched: Cell<bool>,
