@@ -99,7 +99,7 @@ fn what_is_no_picture_is_an_error_that_says_what_is_expected() {
             "cannot be decoded",
         ),
         (&png[..20], ErrorKind::InvalidInput, "cannot be decoded"),
-        (b"BM\0\0\0\0", ErrorKind::InvalidInput, "the picture"),
+        (b"BM\0\0\0\0", ErrorKind::InvalidInput, "the image"),
     ];
     for (bytes, kind, words) in cases {
         let error = decode_image(bytes).unwrap_err();

@@ -1,7 +1,7 @@
-//! BERT encoders, by their `config.json`.
+//! BERT encoders.
 //!
 //! *Source*: Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers", 2018, and `transformers`,
-//! `models/bert/modeling_bert.py`, whose module names the fields bear.
+//! `models/bert/modeling_bert.py`, whose module names the fields have.
 
 use burn::tensor::{Device, Tensor};
 use serde::Deserialize;
@@ -17,7 +17,7 @@ use crate::ops::{Embedding, LayerNorm, Spans, activation_from_config};
 use crate::scheduler::Scheduler;
 use crate::weights::Tensors;
 
-/// What `config.json` says of the architecture.
+/// The architecture, from `config.json`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct BertConfig {
     vocab_size: usize,
@@ -27,7 +27,7 @@ pub struct BertConfig {
     num_attention_heads: usize,
     intermediate_size: usize,
     hidden_act: String,
-    /// Longest sequence in tokens.
+    /// The longest sequence in tokens.
     max_position_embeddings: usize,
     type_vocab_size: usize,
     #[serde(default = "BertConfig::default_epsilon")]
@@ -71,7 +71,7 @@ impl BertConfig {
     }
 }
 
-/// The encoder.
+/// A BERT encoder.
 pub struct Bert {
     config: BertConfig,
     embeddings: Embeddings,
@@ -84,7 +84,7 @@ struct Embeddings {
     word_embeddings: Embedding,
     /// `[max_position, d]`
     position_embeddings: Embedding,
-    /// `[types, d]`; only the first row is used, for one text at a time.
+    /// `[types, d]`, of which only the first row is used: an input is one text, not a pair.
     token_type_embeddings: Embedding,
     layer_norm: LayerNorm,
 }
@@ -170,7 +170,7 @@ impl Encoder for Bert {
 }
 
 impl Bert {
-    /// Word, position and type embeddings, summed and normalized: `[t, d]`.
+    /// Sums word, position and type embeddings, and normalizes them: `[t, d]`.
     fn embed(&self, sequences: &[&[u32]]) -> Tensor<2> {
         let ids = token_ids(sequences, &self.device);
         let positions = positions_of(sequences, &self.device);

@@ -1,7 +1,7 @@
-//! CLIP: a text tower and an image tower whose vectors lie in one space, by their `config.json`.
+//! CLIP: a text tower and an image tower whose vectors share one space.
 //!
 //! *Source*: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", 2021, and `transformers`,
-//! `models/clip/modeling_clip.py`, whose module names the fields bear.
+//! `models/clip/modeling_clip.py`, whose module names the fields have.
 
 use burn::tensor::{Device, Int, Tensor};
 
@@ -15,7 +15,7 @@ use crate::ops::{
 use crate::scheduler::Scheduler;
 use crate::weights::Tensors;
 
-/// The tower that reads.
+/// The text tower.
 pub struct ClipText {
     config: TextConfig,
     /// `[v, d]`
@@ -58,14 +58,14 @@ impl ClipText {
         })
     }
 
-    /// What cosines are multiplied with before a softmax over labels.
+    /// The factor by which cosines are multiplied before a softmax over labels.
     pub fn logit_scale(&self) -> f32 {
         self.logit_scale
     }
 
-    /// The vectors of texts, not normalized.
+    /// Computes the vectors of texts, not normalized.
     ///
-    /// *Shapes*: `sequences`: token ids of each of `b` texts, with their beginning and end; result `[b, projection]`.
+    /// *Shapes*: `sequences`: token ids of each of `b` texts, with start and end tokens; result `[b, projection]`.
     /// *Errors*: `InvalidInput` for an empty or too long sequence, `InvalidWeights` for an id past the vocabulary; `Aborted`.
     pub async fn forward(
         &self,
@@ -74,7 +74,7 @@ impl ClipText {
     ) -> Result<Tensor<2>> {
         let (v, longest) = (self.config.vocab_size, self.config.max_position_embeddings);
         check_sequences(sequences, v, longest)?;
-        // No token sees what is after it, so what is after the end is not computed.
+        // Attention is causal, so tokens after the end token do not matter and are not computed.
         let sequences: Vec<_> = sequences
             .iter()
             .map(|ids| &ids[..=self.config.eos_position(ids)])
@@ -84,7 +84,7 @@ impl ClipText {
         let positions = positions_of(&sequences, &self.device);
         // Word and position embeddings, summed: [t, d]
         let x = self.token_embedding.forward(ids) + self.position_embedding.forward(positions);
-        // Of each text the last token, which has seen all: [t, d] → [b, d] → [b, projection]
+        // The last token of each text attends to all others: [t, d] → [b, d] → [b, projection]
         let ends = spans.iter().map(|rows| rows.end as i32 - 1).collect();
         let ends = indices(ends, &self.device);
         let x = self.encoder.forward(x, &spans, ends, scheduler).await?;
@@ -93,7 +93,7 @@ impl ClipText {
     }
 }
 
-/// The tower that sees.
+/// The image tower.
 pub struct ClipVision {
     config: VisionConfig,
     /// `[d]`
@@ -142,9 +142,9 @@ impl ClipVision {
         })
     }
 
-    /// The vectors of pictures, not normalized.
+    /// Computes the vectors of images, not normalized.
     ///
-    /// *Shapes*: `pixels`: of each of `b` pictures the values of red, then green, then blue, row by row, `[3, size, size]`;
+    /// *Shapes*: `pixels`: for each of `b` images the values of red, then green, then blue, row by row, `[3, size, size]`;
     /// result `[b, projection]`. *Errors*: `InvalidInput` for another number of values; `Aborted`.
     pub async fn forward(&self, pixels: &[&[f32]], scheduler: &dyn Scheduler) -> Result<Tensor<2>> {
         let (b, d, n) = (
@@ -157,16 +157,16 @@ impl ClipVision {
             .patch_embedding
             .forward(self.patches(pixels)?, Activation::Identity)
             .reshape([b, n - 1, d]);
-        // The class stands before the patches: [b · (patches + 1), d]
+        // The class embedding comes before the patches: [b · (patches + 1), d]
         let class = self.class_embedding.clone().reshape([1, 1, d]);
         let x = Tensor::cat(vec![class.repeat_dim(0, b), patches], 1).reshape([b * n, d]);
-        let places = (0..b).flat_map(|_| 0..n as i32).collect();
-        let places = integers(places, [b * n], &self.device);
+        let positions = (0..b).flat_map(|_| 0..n as i32).collect();
+        let positions = integers(positions, [b * n], &self.device);
         let x = self
             .pre_layrnorm
-            .forward(x, self.position_embedding.forward(places));
+            .forward(x, self.position_embedding.forward(positions));
         let spans = Spans::from_lengths(vec![n; b]);
-        // Of each picture the class: [b · (patches + 1), d] → [b, d] → [b, projection]
+        // The class row of each image becomes its vector: [b · (patches + 1), d] → [b, d] → [b, projection]
         let classes = spans.iter().map(|rows| rows.start as i32).collect();
         let classes = integers(classes, [b], &self.device);
         let x = self.encoder.forward(x, &spans, classes, scheduler).await?;
@@ -174,21 +174,21 @@ impl ClipVision {
         Ok(self.visual_projection.forward(x, Activation::Identity))
     }
 
-    /// Each patch in a row: red, green and blue one after the other, as the convolution's weights have them.
+    /// Arranges each patch in a row: red, green and blue one after the other, as in the convolution's weights.
     fn patches(&self, pixels: &[&[f32]]) -> Result<Tensor<2>> {
         let (size, p) = (self.config.image_size, self.config.patch_size);
         let (expected, edge) = (3 * size * size, size / p);
         let mut rows = Vec::with_capacity(pixels.len() * expected);
-        for picture in pixels {
-            if picture.len() != expected {
+        for image in pixels {
+            if image.len() != expected {
                 return Err(Error::invalid_input(format!(
-                    "a picture has {} values, expected {expected}",
-                    picture.len()
+                    "an image has {} values, expected {expected}",
+                    image.len()
                 )));
             }
             for patch in 0..edge * edge {
                 let corner = patch / edge * p * size + patch % edge * p;
-                for colour in picture.chunks_exact(size * size) {
+                for colour in image.chunks_exact(size * size) {
                     for y in 0..p {
                         rows.extend_from_slice(&colour[corner + y * size..][..p]);
                     }
@@ -245,7 +245,9 @@ impl Encoder {
         })
     }
 
-    /// The rows that are asked for. *Shapes*: `x: [t, d]`, `rows: [b]`, result `[b, d]`.
+    /// Computes the given rows of the last hidden states.
+    ///
+    /// *Shapes*: `x: [t, d]`, `rows: [b]`, result `[b, d]`.
     async fn forward(
         &self,
         mut x: Tensor<2>,
@@ -261,7 +263,7 @@ impl Encoder {
             let context = layer.context(x.clone(), spans, self.heads);
             x = layer.forward(x, context, self.activation);
         }
-        // Rows know of each other by attention only, so after the last one no other row is computed.
+        // Rows depend on each other only through attention, so after the last one only the given rows are computed.
         scheduler.yield_now().await?;
         let context = last.context(x.clone(), spans, self.heads);
         let (x, context) = (x.select(0, rows.clone()), context.select(0, rows));
@@ -270,7 +272,9 @@ impl Encoder {
 }
 
 impl Layer {
-    /// What each row gathers of the others. *Shapes*: `x: [t, d]`, result the same.
+    /// Computes the attention output before its projection.
+    ///
+    /// *Shapes*: `x: [t, d]`, result the same.
     fn context(&self, x: Tensor<2>, spans: &Spans, heads: usize) -> Tensor<2> {
         // The norm comes first, and the residual goes around it.
         let h = self.layer_norm1.normalize(x);
@@ -280,6 +284,8 @@ impl Layer {
         attention(query, key, value, spans, heads)
     }
 
+    /// Computes the layer's output from its attention context.
+    ///
     /// *Shapes*: `x`, `context`: `[m, d]`, result the same.
     fn forward(&self, x: Tensor<2>, context: Tensor<2>, activation: Activation) -> Tensor<2> {
         let attended = self.out_proj.forward(context, Activation::Identity);

@@ -1,4 +1,4 @@
-//! What CLIP's `config.json` says.
+//! The configuration of CLIP, from its `config.json`.
 
 use serde::Deserialize;
 
@@ -8,28 +8,28 @@ use super::config::{
 use crate::error::{Error, Result};
 use crate::ops::activation_from_config;
 
-/// The largest picture that a tower may ask for.
+/// The largest image edge, and patch edge, that a config may ask for, in pixels.
 const MAX_EDGE: usize = 4096;
-/// How older configs call the end of a text. It is no id of theirs: the end is the largest one.
+/// The `eos_token_id` of older configs. It is not the real id: in those models the end token is the largest id of the vocabulary.
 const LEGACY_EOS_ID: u32 = 2;
-/// A checkpoint keeps the logarithm of what similarities are multiplied with.
+/// The tensor with the logarithm of the factor by which cosines are multiplied.
 pub(super) const LOGIT_SCALE: &str = "logit_scale";
 
-/// What `config.json` says of the architecture.
+/// The architecture of both towers.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ClipConfig {
-    /// Of the tower that reads.
+    /// The architecture of the text tower.
     #[serde(default)]
     pub(super) text_config: TextConfig,
-    /// Of the tower that sees.
+    /// The architecture of the image tower.
     #[serde(default)]
     pub(super) vision_config: VisionConfig,
-    /// Values of a vector of either tower.
+    /// The number of values of a vector, of either tower.
     #[serde(default = "default_projection")]
     pub projection_dim: usize,
 }
 
-/// What is not said is as in ViT-B/32, as in `transformers`.
+/// The architecture of the text tower. Missing fields have the values of ViT-B/32, as in `transformers`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub(super) struct TextConfig {
@@ -44,6 +44,7 @@ pub(super) struct TextConfig {
     eos_token_id: u32,
 }
 
+/// The architecture of the image tower. Missing fields have the values of ViT-B/32, as in `transformers`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub(super) struct VisionConfig {
@@ -129,12 +130,12 @@ impl ClipConfig {
         Ok(config)
     }
 
-    /// Longest text in tokens, those of its beginning and end included.
+    /// The longest text in tokens, start and end tokens included.
     pub fn max_tokens(&self) -> usize {
         self.text_config.max_position_embeddings
     }
 
-    /// Rows and columns of a picture, as the image tower takes it.
+    /// The number of rows, and of columns, of the images that the tower takes.
     pub fn image_size(&self) -> usize {
         self.vision_config.image_size
     }
@@ -152,16 +153,14 @@ impl TextConfig {
         }
     }
 
-    /// Where a text's vector is taken: at its first end.
+    /// The position of a text's first end token, whose hidden state becomes the text's vector.
     pub(super) fn eos_position(&self, ids: &[u32]) -> usize {
         let last = ids.len().saturating_sub(1);
-        let eos_position = match self.eos_token_id {
+        let eos_id = match self.eos_token_id {
             LEGACY_EOS_ID => ids.iter().copied().max().unwrap_or_default(),
-            eos_position => eos_position,
+            eos_id => eos_id,
         };
-        ids.iter()
-            .position(|&id| id == eos_position)
-            .unwrap_or(last)
+        ids.iter().position(|&id| id == eos_id).unwrap_or(last)
     }
 }
 
@@ -182,7 +181,7 @@ impl VisionConfig {
     }
 }
 
-/// What the layers of either tower are made by.
+/// The sizes of the layers of either tower.
 pub(super) struct EncoderConfig<'a> {
     pub(super) hidden_size: usize,
     pub(super) intermediate_size: usize,

@@ -1,4 +1,4 @@
-//! What all `config.json` are checked for, and what goes into the models.
+//! Checks that all architectures share: of `config.json`, and of the token ids that go into the models.
 
 use burn::tensor::{Device, Int, Tensor};
 use serde::Deserialize;
@@ -7,18 +7,23 @@ use serde::de::DeserializeOwned;
 use crate::error::{Error, Result};
 use crate::ops::integers;
 
+/// The name of the config file.
 pub(super) const FILE: &str = "config.json";
 
-/// Limits that keep a hostile config from asking for absurd memory; the largest models here have 24 layers of 1,024.
+// Limits that keep a hostile config from asking for absurd memory; the largest models here have 24 layers of 1,024.
+
+/// The most layers that a config may ask for.
 pub(super) const MAX_LAYERS: usize = 256;
+/// The largest width of a layer, in values.
 pub(super) const MAX_WIDTH: usize = 1 << 16;
+/// The most rows of an embedding table.
 pub(super) const MAX_ROWS: usize = 1 << 24;
 
 fn broken(error: serde_json::Error) -> Error {
     Error::invalid_weights(format!("{FILE}: is not valid: {error}"))
 }
 
-/// The architecture that a config names, empty where it names none.
+/// Reads the `model_type` of a config; it is empty where the config has none.
 ///
 /// *Errors*: `InvalidWeights` where the file is broken.
 pub(super) fn model_type(json: &[u8]) -> Result<String> {
@@ -43,7 +48,7 @@ pub(super) fn parse<T: DeserializeOwned>(json: &[u8], expected: &str) -> Result<
     serde_json::from_slice(json).map_err(broken)
 }
 
-/// Each size is to be at least 1, and at most what stands beside it.
+/// Checks that each size is at least 1, and at most the limit beside it.
 ///
 /// *Errors*: `InvalidWeights` naming the field.
 pub(super) fn check_sizes(sizes: &[(&str, usize, usize)]) -> Result<()> {
@@ -58,7 +63,9 @@ pub(super) fn check_sizes(sizes: &[(&str, usize, usize)]) -> Result<()> {
     }
 }
 
-/// *Errors*: `InvalidWeights` where the heads do not share the width evenly.
+/// Checks that the heads divide the width evenly.
+///
+/// *Errors*: `InvalidWeights` where they do not.
 pub(super) fn check_heads(hidden_size: usize, num_attention_heads: usize) -> Result<()> {
     if hidden_size.is_multiple_of(num_attention_heads) {
         return Ok(());
@@ -68,17 +75,19 @@ pub(super) fn check_heads(hidden_size: usize, num_attention_heads: usize) -> Res
     )))
 }
 
-/// *Errors*: `InvalidWeights` where what is added to a variance is no such thing.
+/// Checks the constant that a norm adds to the variance.
+///
+/// *Errors*: `InvalidWeights` where it is negative or not finite.
 pub(super) fn check_epsilon(layer_norm_eps: f32) -> Result<()> {
     if layer_norm_eps.is_finite() && layer_norm_eps >= 0.0 {
         return Ok(());
     }
     Err(Error::invalid_weights(format!(
-        "{FILE}: layer_norm_eps is {layer_norm_eps}"
+        "{FILE}: layer_norm_eps is {layer_norm_eps}, expected 0 or more"
     )))
 }
 
-/// Token ids of texts are to be in the vocabulary, and no more of them than there are positions.
+/// Checks that the token ids are in the vocabulary of `v` ids, and that each text has 1 to `longest` tokens.
 ///
 /// *Errors*: `InvalidInput` for an empty or too long sequence, `InvalidWeights` for an id past the vocabulary.
 pub(super) fn check_sequences(sequences: &[&[u32]], v: usize, longest: usize) -> Result<()> {
@@ -98,19 +107,19 @@ pub(super) fn check_sequences(sequences: &[&[u32]], v: usize, longest: usize) ->
     Ok(())
 }
 
-/// The ids of all sequences, one after the other: `[t]`.
+/// Makes the tensor of all sequences' ids, one after the other: `[t]`.
 pub(super) fn token_ids(sequences: &[&[u32]], device: &Device) -> Tensor<1, Int> {
     let ids = sequences.iter().flat_map(|ids| ids.iter());
     indices(ids.map(|&id| id as i32).collect(), device)
 }
 
-/// The position of each token in its own sequence: `[t]`.
+/// Makes the tensor of each token's position in its own sequence: `[t]`.
 pub(super) fn positions_of(sequences: &[&[u32]], device: &Device) -> Tensor<1, Int> {
     let positions = sequences.iter().flat_map(|ids| 0..ids.len() as i32);
     indices(positions.collect(), device)
 }
 
-/// Rows of a table: `[t]`.
+/// Makes a tensor of row indices into a table: `[t]`.
 pub(super) fn indices(rows: Vec<i32>, device: &Device) -> Tensor<1, Int> {
     let length = rows.len();
     integers(rows, [length], device)

@@ -1,6 +1,6 @@
-//! A small classifier of handwritten digits, by which the generator is measured.
+//! A small classifier of handwritten digits, with which the generator is evaluated.
 //!
-//! The same network as `Judge` in `training/digits/models.py`, whose module names the fields bear.
+//! It is the network `Judge` of `training/digits/models.py`, and its tensors have the names of that module's.
 
 use burn::tensor::Tensor;
 
@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::ops::{Activation, Conv2d, GroupNorm, Linear, Window};
 use crate::weights::Tensors;
 
-/// Each convolution: inputs, outputs, stride.
+/// The convolutions, each as input channels, output channels and stride.
 const CONVOLUTIONS: [(usize, usize, usize); 5] = [
     (1, 24, 1),
     (24, 48, 2),
@@ -17,15 +17,15 @@ const CONVOLUTIONS: [(usize, usize, usize); 5] = [
     (48, 64, 2),
     (64, 64, 2),
 ];
-/// Pixels that are left, 4 by 4, times their channels.
+/// The number of values after the convolutions: 4 by 4 pixels of 64 channels.
 const FLAT: usize = 4 * 4 * 64;
 const HIDDEN: usize = 64;
 const GROUPS: usize = 8;
 const EPSILON: f32 = 1e-5;
 
-/// The network.
+/// The network of the digit classifier.
 pub struct DigitClassifier {
-    /// Each a convolution and the norm after it.
+    /// The convolutions, each with the norm after it.
     layers: Vec<(Conv2d, GroupNorm)>,
     /// `[hidden, flat]`
     hidden: Linear,
@@ -54,7 +54,9 @@ impl DigitClassifier {
         })
     }
 
-    /// The logits of the ten digits. *Shapes*: `x: [b, 28, 28, 1]` in -1 to 1, result `[b, 10]`.
+    /// Computes the logits of the ten classes.
+    ///
+    /// *Shapes*: `x: [b, 28, 28, 1]` in -1 to 1, result `[b, 10]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<2> {
         let [b, ..] = x.dims();
         debug_assert_eq!(x.dims(), [b, EDGE, EDGE, 1]);

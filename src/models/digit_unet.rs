@@ -1,10 +1,10 @@
-//! The digit generator: a small U-Net that sees the clean picture in a noisy one.
+//! The network of the digit generator: a small U-Net that predicts the clean digit from a noisy one.
 //!
-//! The same network as `Generator` in `training/digits/models.py`, whose module names the fields bear. Its way of drawing is in
-//! `tasks/generate.rs`.
+//! It is the network `Generator` of `training/digits/models.py`, and its fields have the names of that module's. The sampler is
+//! in `tasks/digit_generator.rs`.
 //!
-//! *Source*: rectified flow by predicting the picture (Liu, Gong & Liu, "Flow Straight and Fast", 2022; Li & He, "Back to
-//! Basics: Let Denoising Generative Models Denoise", 2025); blocks and conditions as in Dhariwal & Nichol, "Diffusion Models
+//! *Source*: rectified flow with prediction of the clean image (Liu, Gong & Liu, "Flow Straight and Fast", 2022; Li & He, "Back
+//! to Basics: Let Denoising Generative Models Denoise", 2025); blocks and conditions as in Dhariwal & Nichol, "Diffusion Models
 //! Beat GANs on Image Synthesis", 2021.
 
 use burn::tensor::{Device, Tensor, activation};
@@ -16,22 +16,23 @@ use crate::ops::{
 use crate::scheduler::Scheduler;
 use crate::weights::{Dtype, Tensors};
 
-/// Pixels along an edge of a picture.
+/// Pixels along an edge of a digit.
 pub const EDGE: usize = 28;
-/// Rows of the table of classes: ten digits, and one for no class.
+/// The number of rows of the class table: ten digits, and one row for no class.
 pub const CLASSES: usize = 11;
 
-/// Channels at 14x14; there are twice as many at 7x7.
+/// The number of channels at 14x14; there are twice as many at 7x7.
 const WIDTH: usize = 48;
-/// Values of a condition.
+/// The number of values of a condition.
 const CONDITION: usize = 128;
-/// Sines and cosines that tell the time, and the highest of their rates.
+/// The number of sines, and of cosines, in the encoding of the time.
 const FREQUENCIES: usize = 32;
+/// The highest rate of these sines.
 const HIGHEST_RATE: f32 = 1000.0;
 const GROUPS: usize = 8;
 const EPSILON: f32 = 1e-5;
 
-/// The network.
+/// The network of the digit generator.
 pub struct DigitUNet {
     /// `[condition, 2 · frequencies]`
     time1: Linear,
@@ -49,16 +50,16 @@ pub struct DigitUNet {
     grow: Conv2d,
     up: Vec<Block>,
     norm: GroupNorm,
-    /// 14x14x48 → 14x14x4, four pixels of the picture in each.
+    /// 14x14x48 → 14x14x4: the channels are 2x2 pixels of the digit.
     head: Conv2d,
     device: Device,
 }
 
-/// Two convolutions beside the residual; the condition scales and shifts between them.
+/// A residual block of two convolutions, between which the condition scales and shifts.
 struct Block {
     norm1: GroupNorm,
     conv1: Conv2d,
-    /// The second norm, whose gain and offset, `[c, condition]` each, are the condition's to say.
+    /// The layers that compute the second norm's gain and offset from the condition, `[c, condition]` each.
     gain: Linear,
     offset: Linear,
     conv2: Conv2d,
@@ -101,23 +102,23 @@ impl DigitUNet {
         })
     }
 
-    /// The clean pictures that the network sees in noisy ones at a time between 0, noise, and 1, clean.
+    /// Predicts the clean digits from noisy ones, at a time between 0, noise, and 1, clean.
     ///
-    /// *Shapes*: `x`: 28 rows of 28 values from about -1 to 1 for each picture, `mixes`: how much of each class it is to be;
-    /// the result as `x`. *Errors*: `Aborted`.
+    /// *Shapes*: `x`: 28 rows of 28 values from about -1 to 1 for each digit, `class_shares`: the share of each class in each;
+    /// the result has the shape of `x`. *Errors*: `Aborted`.
     pub async fn predict_clean(
         &self,
         x: Vec<f32>,
         time: f32,
-        mixes: &[[f32; CLASSES]],
+        class_shares: &[[f32; CLASSES]],
         scheduler: &dyn Scheduler,
     ) -> Result<Vec<f32>> {
-        let b = mixes.len();
-        // The condition: the time's, [1, condition], and the classes', [b, condition].
+        let b = class_shares.len();
+        // The condition is the sum of the time's, [1, condition], and the classes', [b, condition].
         let time = floats(frequencies(time), [1, 2 * FREQUENCIES], &self.device);
         let time = self.time1.forward(time, Activation::Silu);
         let time = self.time2.forward(time, Activation::Identity);
-        let classes = floats(self.embed(mixes), [b, CONDITION], &self.device);
+        let classes = floats(self.embed(class_shares), [b, CONDITION], &self.device);
         let condition = activation::silu(time + classes);
         let mut h = self
             .stem
@@ -141,18 +142,18 @@ impl DigitUNet {
         Ok(unfold(&read(h).await?))
     }
 
-    /// The embeddings of mixed classes, `[b, condition]` row by row.
-    fn embed(&self, mixes: &[[f32; CLASSES]]) -> Vec<f32> {
-        let row = |mix: &[f32; CLASSES]| {
+    /// Computes the class embeddings, `[b, condition]` row by row: sums of table rows, weighted by the shares.
+    fn embed(&self, class_shares: &[[f32; CLASSES]]) -> Vec<f32> {
+        let row = |shares: &[f32; CLASSES]| {
             let mut row = vec![0.0; CONDITION];
-            for (share, class) in mix.iter().zip(self.classes.chunks_exact(CONDITION)) {
+            for (share, class) in shares.iter().zip(self.classes.chunks_exact(CONDITION)) {
                 for (sum, value) in row.iter_mut().zip(class) {
                     *sum += share * value;
                 }
             }
             row
         };
-        mixes.iter().flat_map(row).collect()
+        class_shares.iter().flat_map(row).collect()
     }
 }
 
@@ -161,7 +162,8 @@ impl Block {
         let norm2 = |part: &str| format!("{name}.norm2.{part}");
         let gamma = tensors.values(&norm2("weight"), &[c])?;
         let beta = tensors.values(&norm2("bias"), &[c])?;
-        // The condition says a scale s and a shift t: norm · γ (1 + s) + β (1 + s) + t. Both factors are linear in it.
+        // The condition gives a scale s and a shift t: norm · γ (1 + s) + β (1 + s) + t. Gain and offset are linear in it, so the
+        // norm's γ and β are folded into two linear layers.
         let matrix = tensors.rows(&format!("{name}.condition.weight"), [2 * c, CONDITION])?;
         let bias = tensors.values(&format!("{name}.condition.bias"), &[2 * c])?;
         let ((scales, shifts), (scale, shift)) = (matrix.split_at(c * CONDITION), bias.split_at(c));
@@ -187,6 +189,8 @@ impl Block {
         })
     }
 
+    /// Applies the block.
+    ///
     /// *Shapes*: `x: [b, h, w, c]`, `condition: [b, condition]`, result as `x`.
     fn forward(&self, x: Tensor<4>, condition: &Tensor<2>) -> Tensor<4> {
         let gain = self.gain.forward(condition.clone(), Activation::Identity);
@@ -198,12 +202,12 @@ impl Block {
     }
 }
 
-/// Four channels are two by two pixels: `[b, 14, 14, 4]` → `[b, 28, 28]`.
+/// Rearranges four channels into two by two pixels: `[b, 14, 14, 4]` → `[b, 28, 28]`.
 fn unfold(fours: &[f32]) -> Vec<f32> {
     let half = EDGE / 2;
     let mut pixels = vec![0.0; fours.len()];
     for (i, four) in fours.as_chunks::<4>().0.iter().enumerate() {
-        // Rows of all pictures lie one below the other.
+        // The rows of all digits are numbered through.
         let (row, column) = (i / half * 2, i % half * 2);
         for (part, value) in four.iter().enumerate() {
             pixels[(row + part / 2) * EDGE + column + part % 2] = *value;
@@ -212,7 +216,8 @@ fn unfold(fours: &[f32]) -> Vec<f32> {
     pixels
 }
 
-/// Sines, then cosines, of the time at rates from 1 to 1000. *Source*: Vaswani et al., "Attention Is All You Need", 2017, 3.5.
+/// Encodes the time as sines, then cosines, at rates from 1 to 1000. *Source*: Vaswani et al., "Attention Is All You Need",
+/// 2017, 3.5.
 fn frequencies(time: f32) -> Vec<f32> {
     let angles = (0..FREQUENCIES).map(|i| {
         let rate = (HIGHEST_RATE.ln() / (FREQUENCIES - 1) as f32 * i as f32).exp();

@@ -1,7 +1,7 @@
-//! DistilBERT encoders, by their `config.json`: BERT with half the layers and no token types.
+//! DistilBERT encoders: BERT with half the layers and no token types.
 //!
 //! *Source*: Sanh et al., "DistilBERT, a distilled version of BERT", 2019, and `transformers`,
-//! `models/distilbert/modeling_distilbert.py`, whose module names the fields bear.
+//! `models/distilbert/modeling_distilbert.py`, whose module names the fields have.
 
 use burn::tensor::{Device, Tensor};
 use serde::Deserialize;
@@ -17,10 +17,10 @@ use crate::ops::{Embedding, LayerNorm, Spans, activation_from_config};
 use crate::scheduler::Scheduler;
 use crate::weights::Tensors;
 
-/// Upstream has it as a constant, not in the config.
+/// The constant of all norms, which upstream fixes in code and not in the config.
 const EPSILON: f32 = 1e-12;
 
-/// What `config.json` says of the architecture. Whether positions were made of sines does not matter: the checkpoint has them.
+/// The architecture, from `config.json`. `sinusoidal_pos_embds` is not read: the checkpoint has the positions in any case.
 #[derive(Clone, Debug, Deserialize)]
 pub struct DistilBertConfig {
     vocab_size: usize,
@@ -34,7 +34,7 @@ pub struct DistilBertConfig {
     max_position_embeddings: usize,
 }
 
-/// The encoder.
+/// A DistilBERT encoder.
 pub struct DistilBert {
     config: DistilBertConfig,
     /// `[v, d]`

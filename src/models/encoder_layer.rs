@@ -1,4 +1,4 @@
-//! The layer of a transformer encoder that normalizes after each half, as BERT and its kin have it.
+//! The post-norm layer of a transformer encoder, as in BERT and DistilBERT.
 //!
 //! *Source*: Vaswani et al., "Attention Is All You Need", 2017, section 3.1.
 
@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::ops::{Activation, LayerNorm, Linear, Spans, attention};
 use crate::weights::Tensors;
 
-/// What a checkpoint calls the parts of one layer.
+/// The names of one layer's parts in the checkpoint.
 pub(super) struct LayerNames {
     pub query: String,
     pub key: String,
@@ -20,7 +20,7 @@ pub(super) struct LayerNames {
     pub output_norm: String,
 }
 
-/// Attention and feed-forward, each with a residual and a norm behind it.
+/// Attention and feed-forward, each followed by a residual and a norm.
 pub(super) struct EncoderLayer {
     /// `[d, d]` each
     query: Linear,
@@ -57,6 +57,8 @@ impl EncoderLayer {
         })
     }
 
+    /// Applies the layer to all texts.
+    ///
     /// *Shapes*: `x: [t, d]`, result the same.
     pub fn forward(
         &self,
@@ -65,13 +67,13 @@ impl EncoderLayer {
         heads: usize,
         activation: Activation,
     ) -> Tensor<2> {
-        // Attention of each text to itself: [t, d] → [t, d]
+        // Self-attention within each text: [t, d] → [t, d]
         let query = self.query.forward(x.clone(), Activation::Identity);
         let key = self.key.forward(x.clone(), Activation::Identity);
         let value = self.value.forward(x.clone(), Activation::Identity);
         let context = attention(query, key, value, spans, heads);
         let attended = self.attention_output.forward(context, Activation::Identity);
-        // The residual, then the norm.
+        // The norm adds the residual before it normalizes.
         let x = self.attention_norm.forward(attended, x);
         // Feed-forward: [t, d] → [t, inner] → [t, d]
         let inner = self.intermediate.forward(x.clone(), activation);

@@ -1,4 +1,4 @@
-//! The models, each a file that reads top to bottom like the figure in its paper.
+//! The models. Each is a file that reads from top to bottom like the figure in its paper.
 
 mod bert;
 mod clip;

@@ -1,4 +1,4 @@
-//! The encoders that can stand behind a `TextEmbedder`, by the `model_type` of their `config.json`.
+//! The encoders that a `TextEmbedder` can use, chosen by the `model_type` of their `config.json`.
 
 use burn::tensor::Tensor;
 
@@ -10,12 +10,12 @@ use crate::ops::Spans;
 use crate::scheduler::Scheduler;
 use crate::weights::Tensors;
 
-/// Called with hidden states, `[t, d]`.
+/// A callback that receives hidden states, `[t, d]`.
 pub type OnLayer<'a> = dyn FnMut(&Tensor<2>) + 'a;
 
 /// An encoder of token sequences.
 pub trait Encoder: Sized {
-    /// What `config.json` says of it.
+    /// The contents of `config.json`.
     type Config;
 
     /// Reads and checks the config.
@@ -26,16 +26,16 @@ pub trait Encoder: Sized {
     /// `[d, positions]`: the values of one hidden state, and the longest sequence in tokens.
     fn sizes(config: &Self::Config) -> [usize; 2];
 
-    /// What checkpoints may put before tensor names: a model with a head keeps its encoder in a field.
+    /// The prefixes that tensor names may have in a checkpoint: a model with a head keeps its encoder in a field.
     const PREFIXES: &'static [&'static str];
 
-    /// Takes the encoder's tensors; a checkpoint's heads are not among them.
+    /// Takes the encoder's tensors; those of a checkpoint's heads are not needed.
     fn new(config: &Self::Config, tensors: &mut Tensors) -> Result<Self>;
 
-    /// The last hidden states of sequences that lie one after the other.
+    /// Computes the last hidden states of several sequences, one after the other.
     ///
-    /// `on_layer` is called with what goes into the first layer and with what comes out of each.
-    /// *Shapes*: `sequences`: token ids of each text, `t` in all, result `[t, d]` and where each text lies in it.
+    /// `on_layer` is called with the input of the first layer, and with the output of each layer.
+    /// *Shapes*: `sequences`: token ids of each text, `t` in all, result `[t, d]` and the rows of each text in it.
     /// *Errors*: `InvalidInput` for an empty or too long sequence, `InvalidWeights` for an id past the vocabulary; `Aborted`.
     async fn forward(
         &self,
@@ -45,10 +45,10 @@ pub trait Encoder: Sized {
     ) -> Result<(Tensor<2>, Spans)>;
 }
 
-/// Writes the enums of all encoders and of their configs, and hands each call to the encoder that is there.
+/// Defines the enums of all encoders and of their configs, and dispatches each call to the encoder in use.
 macro_rules! encoders {
     ($($model_type:literal => $encoder:ident,)*) => {
-        /// What `config.json` says of an encoder.
+        /// The config of an encoder of any architecture.
         pub enum SentenceEncoderConfig {
             $(#[doc = concat!("`model_type: \"", $model_type, "\"`")]
             $encoder(<$encoder as Encoder>::Config),)*
@@ -75,7 +75,7 @@ macro_rules! encoders {
                 }
             }
 
-            /// What checkpoints may put before tensor names.
+            /// The prefixes that tensor names may have in a checkpoint.
             pub fn prefixes(&self) -> &'static [&'static str] {
                 match self {
                     $(Self::$encoder(_) => $encoder::PREFIXES,)*
@@ -99,7 +99,7 @@ macro_rules! encoders {
                 }
             }
 
-            /// As [`Encoder::forward`].
+            /// Computes the last hidden states, as [`Encoder::forward`] does.
             pub async fn forward(
                 &self,
                 sequences: &[&[u32]],
@@ -114,7 +114,7 @@ macro_rules! encoders {
     };
 }
 
-// The dispatch: one line for each architecture.
+// A new architecture is one line here, so that no dispatch can be forgotten.
 encoders! {
     "bert" => Bert,
     "distilbert" => DistilBert,

@@ -204,10 +204,10 @@ impl<'a> ModelWriter<'a> {
             hash: some(hash),
         };
         let resume = Resume {
-            head: head.ok_or_else(missing)?.to_vec(),
+            header: head.ok_or_else(missing)?.to_vec(),
             stored: Box::new(self.stream(target, &weights.stored).await?),
             tensor: weights.tensor,
-            done: weights.done,
+            units_done: weights.done,
             side_tensors: side_tensors.to_vec(),
             tensor_hash: some(tensor_hash),
         };
@@ -394,7 +394,7 @@ fn full(error: Error, model: &str, quota: StorageQuota) -> Error {
 
 #[async_trait(?Send)]
 impl Sink for ModelWriter<'_> {
-    async fn head(&mut self, bytes: &[u8]) -> Result<()> {
+    async fn keep_header(&mut self, bytes: &[u8]) -> Result<()> {
         let (key, chunk) = (self.head_key(), Chunk::from(bytes));
         self.put_with(async || self.cache.store.put(&key, chunk.clone()).await)
             .await
@@ -436,7 +436,7 @@ impl Sink for ModelWriter<'_> {
             size: at.state.size,
             validator: at.state.validator,
             tensor: at.tensor,
-            done: at.done,
+            done: at.units_done,
             tail: [hash.len(), tensor_hash.len(), at.side_tensors.len()],
         });
         self.put_partial(&[hash, tensor_hash, at.side_tensors].concat())

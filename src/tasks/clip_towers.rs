@@ -1,4 +1,4 @@
-//! The two towers of CLIP, each a model of its own that is loaded and kept by itself.
+//! The two towers of CLIP, which are loaded and stored separately.
 
 use burn::tensor::Device;
 
@@ -17,7 +17,7 @@ const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
 const PREPROCESSOR: &str = "preprocessor_config.json";
 
-/// What stands in a template for the label.
+/// The placeholder for the label in a template.
 pub(super) const LABEL: &str = "{}";
 
 /// One half of CLIP.
@@ -55,7 +55,7 @@ impl Tower {
             })
     }
 
-    /// The largest of its small files.
+    /// The largest config file of the tower.
     pub(super) fn largest_file(self) -> &'static str {
         match self {
             Self::Text => TOKENIZER,
@@ -69,7 +69,7 @@ pub(super) struct TextTower {
     model: ClipText,
     pub(super) tokenizer: TextTokenizer,
     pub(super) max_tokens: usize,
-    /// Values of a vector.
+    /// The number of values of a vector.
     pub(super) dimensions: usize,
 }
 
@@ -112,7 +112,7 @@ impl Pretrained for TextTower {
 }
 
 impl TextTower {
-    /// What cosines are multiplied with before a softmax over labels.
+    /// The factor by which cosines are multiplied before a softmax over labels.
     pub(super) fn logit_scale(&self) -> f32 {
         self.model.logit_scale()
     }
@@ -137,7 +137,7 @@ impl TextTower {
         Ok(())
     }
 
-    /// One for each label: the mean of what its templates give, normalized.
+    /// Computes one vector for each label: the normalized mean of the vectors of its templates.
     pub(super) async fn label_vectors(
         &self,
         labels: &[String],
@@ -170,7 +170,7 @@ impl TextTower {
 pub(super) struct ImageTower {
     model: ClipVision,
     processor: ImageProcessor,
-    /// Values of a vector.
+    /// The number of values of a vector.
     pub(super) dimensions: usize,
 }
 
@@ -220,6 +220,7 @@ impl Pretrained for ImageTower {
 }
 
 impl ImageTower {
+    /// Computes the normalized vector of an image.
     pub(super) async fn embed(&self, image: &Rgb, scheduler: &dyn Scheduler) -> Result<Vec<f32>> {
         let pixels = self.processor.process(image)?;
         let mut vector = read(self.model.forward(&[&pixels], scheduler).await?).await?;

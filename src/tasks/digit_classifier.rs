@@ -1,4 +1,4 @@
-//! Images of handwritten digits to the digits: loading the classifier, and reading with it.
+//! The digit classifier: loads it, and computes the class probabilities of images of handwritten digits.
 
 use burn::tensor::Device;
 
@@ -9,13 +9,13 @@ use crate::ops::{floats, read};
 use crate::scheduler::Scheduler;
 use crate::weights::{Dtype, Tensors};
 
-/// Pixels of a picture.
+/// The number of pixels of a digit.
 const PIXELS: usize = EDGE * EDGE;
 
-/// Pictures that go through the network together (the largest buffer takes 2.4 MB then).
-const AT_ONCE: usize = 32;
+/// The number of digits in a batch, whose largest buffer takes 2.4 MB.
+const BATCH: usize = 32;
 
-/// Reads handwritten digits.
+/// A loaded classifier of handwritten digits.
 pub struct DigitClassifier {
     network: models::DigitClassifier,
     device: Device,
@@ -58,25 +58,25 @@ impl Pretrained for DigitClassifier {
 }
 
 impl DigitClassifier {
-    /// Loads the network, packed or as it was trained.
+    /// Loads the network from a packed file or an upstream checkpoint.
     ///
     /// *Errors*: as `TextEmbedder::load`.
     pub async fn load(source: &Source<'_>, device: &Device) -> Result<Self> {
         Ok(load::<Self>(source, Dtype::Q8, device).await?.model)
     }
 
-    /// The probability of each of the ten digits, ten values a picture.
+    /// Computes the probability of each of the ten classes, ten values for each image of a digit.
     ///
-    /// *Shapes*: `pictures`: 28 rows of 28 grey values each, 0 paper and 255 ink. *Errors*: `InvalidInput`, `Aborted`.
-    pub async fn read(&self, pictures: &[u8], scheduler: &dyn Scheduler) -> Result<Vec<f32>> {
-        if pictures.is_empty() || !pictures.len().is_multiple_of(PIXELS) {
+    /// *Shapes*: `digits`: 28 rows of 28 grey values for each, 0 for paper and 255 for ink. *Errors*: `InvalidInput`, `Aborted`.
+    pub async fn read(&self, digits: &[u8], scheduler: &dyn Scheduler) -> Result<Vec<f32>> {
+        if digits.is_empty() || !digits.len().is_multiple_of(PIXELS) {
             return Err(Error::invalid_input(format!(
-                "pictures have {} values, expected {PIXELS} for each",
-                pictures.len()
+                "digits have {} values, expected {PIXELS} for each",
+                digits.len()
             )));
         }
         let mut all = Vec::new();
-        for batch in pictures.chunks(AT_ONCE * PIXELS) {
+        for batch in digits.chunks(BATCH * PIXELS) {
             scheduler.yield_now().await?;
             let x = batch.iter().map(|grey| f32::from(*grey) / 127.5 - 1.0);
             let shape = [batch.len() / PIXELS, EDGE, EDGE, 1];
@@ -103,7 +103,7 @@ mod tests {
     use crate::scheduler::NoYield;
     use crate::tasks::goldens::{bytes, host, largest_difference, values, wait};
 
-    fn judge() -> DigitClassifier {
+    fn classifier() -> DigitClassifier {
         let host = host(include_bytes!("../../weights/judge.safetensors"));
         wait(DigitClassifier::load(
             &Source::new(&host, &NoYield),
@@ -113,28 +113,28 @@ mod tests {
     }
 
     #[wasm_bindgen_test(unsupported = test)]
-    fn the_judge_reads_as_it_reads_in_pytorch() {
-        let judge = judge();
-        let read = wait(judge.read(bytes("grey"), &NoYield)).unwrap();
+    fn probabilities_equal_those_of_pytorch() {
+        let classifier = classifier();
+        let read = wait(classifier.read(bytes("grey"), &NoYield)).unwrap();
         let error = largest_difference(&read, &values("probabilities"));
-        // Five convolutions of up to 576 products and their norms, in another order than PyTorch's.
+        // Five convolutions of up to 576 products, and their norms, are summed in another order than in PyTorch.
         assert!(error < 1e-4, "{error:e}");
     }
 
     #[wasm_bindgen_test(unsupported = test)]
-    fn a_picture_is_read_alike_alone_and_among_others() {
-        let judge = judge();
+    fn a_digit_is_classified_alike_alone_and_in_a_batch() {
+        let classifier = classifier();
         let one = bytes("grey");
-        let many = one.repeat(AT_ONCE / 2);
-        let alone = wait(judge.read(&one[..PIXELS], &NoYield)).unwrap();
-        let all = wait(judge.read(&many, &NoYield)).unwrap();
+        let many = one.repeat(BATCH / 2);
+        let alone = wait(classifier.read(&one[..PIXELS], &NoYield)).unwrap();
+        let all = wait(classifier.read(&many, &NoYield)).unwrap();
         assert!(all.chunks_exact(30).all(|three| three[..10] == alone));
     }
 
     #[wasm_bindgen_test(unsupported = test)]
-    fn what_is_no_picture_is_refused() {
+    fn a_wrong_number_of_values_is_refused() {
         for length in [0, 1, PIXELS - 1, PIXELS + 1] {
-            let error = wait(judge().read(&vec![0; length], &NoYield)).unwrap_err();
+            let error = wait(classifier().read(&vec![0; length], &NoYield)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
             assert!(error.to_string().contains("expected 784"), "{error}");
         }

@@ -1,27 +1,27 @@
-//! How vectors are returned: whole or truncated, in floats, bytes or bits.
+//! The output format of vectors: whole or truncated, as floats, bytes or bits.
 
 use super::pooling::normalize;
 use crate::error::{Error, Result};
 use crate::memory::{out_of_memory, try_vec};
 use crate::text::Tokens;
 
-/// How one value of an embedding is returned; the names are sentence-transformers'.
+/// The numeric format of an embedding's values, with the names of sentence-transformers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
-    /// As computed.
+    /// Values as they were computed.
     Float32,
-    /// -127 to 127, scaled per vector so that the largest magnitude is 127: the cosine does not depend on the scale.
+    /// Values of -127 to 127, scaled per vector so that the largest magnitude is 127: the cosine does not depend on the scale.
     Int8,
-    /// `Int8` plus 128.
+    /// The values of `Int8` plus 128.
     Uint8,
-    /// The signs, eight in a byte, the first in the highest bit; minus 128.
+    /// The bytes of `Ubinary` minus 128.
     Binary,
     /// The signs, eight in a byte, the first in the highest bit.
     Ubinary,
 }
 
 impl Precision {
-    /// By its name.
+    /// Finds a precision by its name.
     ///
     /// *Errors*: `InvalidInput` listing the names.
     pub fn from_name(name: &str) -> Result<Self> {
@@ -38,12 +38,12 @@ impl Precision {
     }
 }
 
-/// How texts are embedded.
+/// The options of an embedding call.
 #[derive(Clone, Copy, Debug)]
 pub struct EmbedOptions {
-    /// Keeps only the first values and normalizes again.
+    /// The number of leading values to keep, which are then normalized again; all where it is `None`.
     pub dimensions: Option<usize>,
-    /// How a value is returned.
+    /// The numeric format of the values.
     pub precision: Precision,
 }
 
@@ -56,16 +56,16 @@ impl Default for EmbedOptions {
     }
 }
 
-/// What embedding a list of texts gives.
+/// The vectors of a list of texts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embeddings {
-    /// All rows.
+    /// The values of all vectors.
     pub values: Values,
-    /// Rows, and values a row.
+    /// The number of vectors, and of values in each.
     pub dims: [usize; 2],
-    /// Tokens of each text, special tokens and truncation included.
+    /// The number of tokens of each text after truncation, special tokens included.
     pub tokens: Vec<usize>,
-    /// Whether a text was cut.
+    /// Whether each text was truncated.
     pub truncated: Vec<bool>,
 }
 
@@ -90,16 +90,16 @@ impl Embeddings {
 /// The values of all rows, one row after the other.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
-    /// `Float32`
+    /// Values of `Float32`.
     Float32(Vec<f32>),
-    /// `Int8` and `Binary`
+    /// Values of `Int8` and `Binary`.
     Int8(Vec<i8>),
-    /// `Uint8` and `Ubinary`
+    /// Values of `Uint8` and `Ubinary`.
     Uint8(Vec<u8>),
 }
 
 impl EmbedOptions {
-    /// How many of a vector's values are width.
+    /// The number of values that a returned vector has, of the model's `dimensions`.
     ///
     /// *Errors*: `InvalidInput` naming the option.
     pub(super) fn output_dimensions(&self, dimensions: usize) -> Result<usize> {
@@ -113,16 +113,16 @@ impl EmbedOptions {
     }
 }
 
-/// StorageQuota for the values of so many vectors.
+/// Allocates memory for `count` vectors of `width` values.
 ///
 /// *Errors*: `ResourceLimit`.
 pub(super) fn try_reserve(count: usize, width: usize) -> Result<Vec<f32>> {
     let values = try_vec(count.saturating_mul(width));
-    let message = || format!("there is no memory for {count} vectors of {width} values");
+    let message = || format!("out of memory for {count} vectors of {width} values");
     values.map_err(|error| out_of_memory(message(), error))
 }
 
-/// The first values of a normalized vector, normalized again.
+/// Truncates a normalized vector to its first `width` values, and normalizes these again.
 pub(super) fn truncate_and_normalize(vector: &mut [f32], width: usize) -> &[f32] {
     let width = width.min(vector.len());
     if width < vector.len() {
@@ -131,7 +131,7 @@ pub(super) fn truncate_and_normalize(vector: &mut [f32], width: usize) -> &[f32]
     &vector[..width]
 }
 
-/// All vectors of `dimensions` values as they are to be returned, and the values of one then.
+/// Converts vectors of `dimensions` values to a precision. Returns the number of elements of one vector as well.
 pub(super) fn quantize(
     vectors: Vec<f32>,
     dimensions: usize,

@@ -1,4 +1,4 @@
-//! What PyTorch makes of the same inputs, for the tests beside the tasks.
+//! The goldens that PyTorch computed from the same inputs, for the unit tests of the tasks.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -38,7 +38,7 @@ pub fn values_in(file: &[u8], name: &str) -> Vec<f32> {
     fours.iter().map(|four| f32::from_le_bytes(*four)).collect()
 }
 
-/// A repository with one of the packed networks.
+/// Makes a repository with one of the packed networks.
 pub fn host(weights: &[u8]) -> MemoryHost {
     MemoryHost::new([("pilotlight-q8.safetensors".to_owned(), weights.to_vec())])
 }

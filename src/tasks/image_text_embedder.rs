@@ -1,4 +1,4 @@
-//! Pictures and texts to vectors in one space: loading CLIP's towers, together or apart, and what can be asked of them.
+//! Image and text embedding with CLIP: loads both towers or one, encodes images and texts, and classifies images.
 
 use std::cell::RefCell;
 
@@ -8,7 +8,7 @@ use super::clip_towers::{ImageTower, LABEL, TextTower, Tower};
 use super::embeddings::{
     EmbedOptions, Embeddings, Values, quantize, truncate_and_normalize, try_reserve,
 };
-use super::load::plan::of_stored;
+use super::load::plan::plan_stored;
 use super::load::{LoadPlan, LoadProgress, Loaded, PartsProgress, Source, load, load_newest, plan};
 use crate::error::{Error, Result};
 use crate::image::Rgb;
@@ -16,24 +16,24 @@ use crate::scheduler::Scheduler;
 use crate::text::encode;
 use crate::weights::Dtype;
 
-/// A branch that moves while its towers are loaded one after the other moves no further, most likely.
-const TRIES: usize = 3;
+/// Reload attempts if the branch moves between the loads of the two towers.
+const RELOADS: usize = 3;
 
-/// How likely a label is.
+/// The probability of a label.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabelScore {
-    /// As it was given.
+    /// The label as the caller gave it.
     pub label: String,
-    /// 0 to 1; those of all labels sum to 1.
+    /// The probability, 0 to 1; those of all labels sum to 1.
     pub score: f32,
 }
 
-/// CLIP, ready to embed.
+/// A loaded CLIP model, with both towers or one.
 pub struct ImageTextEmbedder {
     text: Option<TextTower>,
     image: Option<ImageTower>,
     dimensions: usize,
-    /// The labels that were asked for last, and their vectors.
+    /// The labels of the last classification, and their vectors.
     labels: RefCell<Option<Labels>>,
 }
 
@@ -44,10 +44,10 @@ struct Labels {
 }
 
 impl ImageTextEmbedder {
-    /// Loads the towers that are asked for, each from the store where it is whole there, else from the host, and keeps them.
+    /// Loads the given towers, each from the store if it is complete there, else from the host, and stores them.
     ///
-    /// *Errors*: `FetchFailed`, `InvalidWeights`, `UnsupportedModel`, `ResourceLimit`, `QuotaExceeded`, `Aborted`; nothing
-    /// that could be read is left in the store then but a tower that is whole.
+    /// *Errors*: `FetchFailed`, `InvalidWeights`, `UnsupportedModel`, `ResourceLimit`, `QuotaExceeded`, `Aborted`. The
+    /// store may then hold one complete tower, and a partial download that can be resumed.
     pub async fn load(
         source: &Source<'_>,
         towers: &[Tower],
@@ -68,9 +68,9 @@ impl ImageTextEmbedder {
             image = Some(load::<ImageTower>(&image_source, dtype, device).await?);
             progress.next();
         }
-        for attempt in 0..TRIES {
-            let anew = match (&text, &image) {
-                // Towers of two commits may be of two models. What has just been fetched is not fetched again at first.
+        for attempt in 0..RELOADS {
+            let reload = match (&text, &image) {
+                // Towers of different commits do not fit together. The first attempt reloads only a tower from the store.
                 (Some(text), Some(image)) if text.commit != image.commit => {
                     match attempt == 0 && text.cached != image.cached {
                         true => [text.cached, image.cached],
@@ -83,20 +83,20 @@ impl ImageTextEmbedder {
                     return Ok(Self::new(text, image));
                 }
             };
-            if anew[0] {
-                // First, so that no two of a kind are in memory.
+            if reload[0] {
+                // The old tower is dropped first, so that memory never holds two of them.
                 drop(text.take());
                 text = Some(load_newest::<TextTower>(&text_source, dtype, device).await?);
                 progress.next();
             }
-            if anew[1] {
+            if reload[1] {
                 drop(image.take());
                 image = Some(load_newest::<ImageTower>(&image_source, dtype, device).await?);
                 progress.next();
             }
         }
         Err(Error::fetch_failed(
-            "the model changed each time that its second tower was asked for",
+            "the repository kept changing while its two towers were loaded",
         ))
     }
 
@@ -112,7 +112,8 @@ impl ImageTextEmbedder {
         }
     }
 
-    /// What loading the towers would take. Fetches the small files but the tokenizer's, and the header of the weights.
+    /// Computes the cost of loading the towers. Fetches the config files except the largest of each tower, and the header of the
+    /// weights.
     ///
     /// *Errors*: as [`load`](Self::load).
     pub async fn plan(source: &Source<'_>, towers: &[Tower], dtype: Dtype) -> Result<LoadPlan> {
@@ -131,11 +132,11 @@ impl ImageTextEmbedder {
         all.ok_or_else(no_towers)
     }
 
-    /// Whether both towers are whole in the store, and not `outdated` unless that will do.
+    /// Whether both towers are complete in the store. Outdated towers count only if `outdated` is set.
     pub(super) async fn is_stored(source: &Source<'_>, outdated: bool) -> Result<bool> {
         for tower in Tower::ALL {
             let part = source.for_part(tower.name(), &|_| {});
-            if of_stored(&part, tower.largest_file(), outdated)
+            if plan_stored(&part, tower.largest_file(), outdated)
                 .await?
                 .is_none()
             {
@@ -145,19 +146,19 @@ impl ImageTextEmbedder {
         Ok(true)
     }
 
-    /// Values of one vector.
+    /// The number of values of one vector.
     pub fn dimensions(&self) -> usize {
         self.dimensions
     }
 
-    /// Longest text in tokens, where the text tower is there.
+    /// The longest text in tokens; `None` where the text tower is not loaded.
     pub fn max_tokens(&self) -> Option<usize> {
         self.text.as_ref().map(|tower| tower.max_tokens)
     }
 
     /// Embeds texts; vectors are normalized. The same text gives the same vector whatever else is in the list.
     ///
-    /// *Errors*: `InvalidInput` naming the option, or where the text tower is not there; `Aborted`.
+    /// *Errors*: `InvalidInput` naming the option, or where the text tower is not loaded; `Aborted`.
     pub async fn embed_texts(
         &self,
         texts: &[String],
@@ -172,13 +173,14 @@ impl ImageTextEmbedder {
         Ok(Embeddings::new(vectors, width, options.precision, &tokens))
     }
 
-    /// Embeds `count` pictures, asking for one at a time; vectors are normalized. Returns the values, and how many one picture has.
+    /// Embeds `count` images, calling `image` for one at a time; vectors are normalized. Returns the values, and how many each
+    /// image has.
     ///
-    /// *Errors*: `InvalidInput` naming the option, or where the image tower is not there; `Aborted`; those of `picture`.
+    /// *Errors*: `InvalidInput` naming the option, or where the image tower is not loaded; `Aborted`; those of `image`.
     pub async fn embed_images(
         &self,
         count: usize,
-        mut picture: impl AsyncFnMut(usize) -> Result<Rgb>,
+        mut image: impl AsyncFnMut(usize) -> Result<Rgb>,
         options: &EmbedOptions,
         scheduler: &dyn Scheduler,
     ) -> Result<(Values, usize)> {
@@ -187,25 +189,26 @@ impl ImageTextEmbedder {
         let mut vectors = try_reserve(count, width)?;
         for index in 0..count {
             scheduler.yield_now().await?;
-            let picture = picture(index).await?;
-            let mut vector = tower.embed(&picture, scheduler).await?;
+            let image = image(index).await?;
+            let mut vector = tower.embed(&image, scheduler).await?;
             vectors.extend_from_slice(truncate_and_normalize(&mut vector, width));
         }
         Ok(quantize(vectors, width, options.precision))
     }
 
-    /// How likely each label is for a picture, the likeliest first. A label's vector is the mean over all templates.
+    /// Computes the probability of each label for an image, sorted from the highest. A label's vector is the mean over all
+    /// templates.
     ///
     /// *Errors*: `InvalidInput` where there are no labels, or a template has no place for one; as the towers' own.
     /// *Source*: Radford et al. 2021, section 3.1.
     pub async fn classify(
         &self,
-        picture: &Rgb,
+        image: &Rgb,
         labels: &[String],
         templates: &[String],
         scheduler: &dyn Scheduler,
     ) -> Result<Vec<LabelScore>> {
-        let (text, image) = (self.text_tower()?, self.image_tower()?);
+        let (text_tower, image_tower) = (self.text_tower()?, self.image_tower()?);
         if labels.is_empty() || templates.is_empty() {
             return Err(Error::invalid_input(
                 "labels or template is empty, expected one at least",
@@ -216,22 +219,24 @@ impl ImageTextEmbedder {
                 "template '{template}' has no {LABEL} where the label goes"
             )));
         }
-        let seen = image.embed(picture, scheduler).await?;
-        let known = |width: &Labels| width.labels == labels && width.templates == templates;
-        if !self.labels.borrow().as_ref().is_some_and(known) {
-            let vectors = text.label_vectors(labels, templates, scheduler).await?;
+        let image_vector = image_tower.embed(image, scheduler).await?;
+        let matches = |cached: &Labels| cached.labels == labels && cached.templates == templates;
+        if !self.labels.borrow().as_ref().is_some_and(matches) {
+            let vectors = text_tower
+                .label_vectors(labels, templates, scheduler)
+                .await?;
             *self.labels.borrow_mut() = Some(Labels {
                 labels: labels.to_vec(),
                 templates: templates.to_vec(),
                 vectors,
             });
         }
-        let scale = text.logit_scale();
+        let scale = text_tower.logit_scale();
         let logits: Vec<f32> = match self.labels.borrow().as_ref() {
-            Some(width) => width
+            Some(cached) => cached
                 .vectors
                 .iter()
-                .map(|vector| scale * dot(vector, &seen))
+                .map(|vector| scale * dot(vector, &image_vector))
                 .collect(),
             None => Vec::new(),
         };

@@ -1,4 +1,4 @@
-//! What a user asks for.
+//! The tasks of the public API: embedding, classification and drawing digits.
 
 mod clip_towers;
 mod digit_classifier;

@@ -1,4 +1,4 @@
-//! Finding out what a repository holds, before it is loaded.
+//! Determines which kind of model a repository has, before it is loaded.
 
 use super::clip_towers::Tower;
 use super::image_text_embedder::ImageTextEmbedder;
@@ -7,14 +7,14 @@ use super::text_embedder::TextEmbedder;
 use crate::error::{ErrorKind, Result};
 use crate::weights::Dtype;
 
-/// The plan for a model of any kind: a sentence encoder, or `towers` of CLIP, all of them where that is empty.
+/// Computes the plan for a model of any kind: a sentence encoder, or the `towers` of CLIP, both where `towers` is empty.
 ///
 /// *Errors*: as `TextEmbedder::load` and `ImageTextEmbedder::load`.
 pub async fn plan_model(source: &Source<'_>, towers: &[Tower], dtype: Dtype) -> Result<LoadPlan> {
     if !towers.is_empty() {
         return ImageTextEmbedder::plan(source, towers, dtype).await;
     }
-    // What is stored is planned without a request.
+    // A stored model is planned without a request to the host.
     if ImageTextEmbedder::is_stored(source, false).await? {
         return ImageTextEmbedder::plan(source, &Tower::ALL, dtype).await;
     }
@@ -24,7 +24,7 @@ pub async fn plan_model(source: &Source<'_>, towers: &[Tower], dtype: Dtype) -> 
     };
     let clip = match error.kind() {
         ErrorKind::UnsupportedModel => true,
-        // As a load would go on with what is stored.
+        // A load would fall back to the outdated stored model as well.
         ErrorKind::FetchFailed => ImageTextEmbedder::is_stored(source, true).await?,
         _ => false,
     };
@@ -32,7 +32,7 @@ pub async fn plan_model(source: &Source<'_>, towers: &[Tower], dtype: Dtype) -> 
         return Err(error);
     }
     match ImageTextEmbedder::plan(source, &Tower::ALL, dtype).await {
-        // It is of neither kind.
+        // The repository has neither kind of model.
         Err(other) if other.kind() == ErrorKind::UnsupportedModel => Err(error),
         plan => plan,
     }

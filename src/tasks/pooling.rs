@@ -1,11 +1,11 @@
-//! How hidden states become one vector.
+//! Pooling: the reduction of a text's hidden states to one vector.
 
 use crate::error::{Error, Result};
 
-/// Which hidden states make the vector.
+/// The way in which hidden states are reduced to one vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooling {
-    /// That of the first token.
+    /// The hidden state of the first token.
     Cls,
     /// The mean over all tokens.
     Mean,
@@ -41,7 +41,9 @@ impl Pooling {
         }
     }
 
-    /// *Shapes*: `hidden: [t, d]` of one text, `to: [d]`.
+    /// Pools the hidden states of one text into `to`.
+    ///
+    /// *Shapes*: `hidden: [t, d]`, `to: [d]`.
     pub(super) fn pool(self, hidden: &[f32], to: &mut [f32]) {
         let d = to.len();
         let rows = hidden.len() / d;
@@ -69,7 +71,7 @@ impl Pooling {
     }
 }
 
-/// Scales a vector to length 1; a vector of zeros stays.
+/// Scales a vector to length 1; a vector of zeros stays as it is.
 pub(super) fn normalize(vector: &mut [f32]) {
     let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
     if length > 0.0 {

@@ -1,4 +1,4 @@
-//! What the small files of a sentence-transformers repository say: the encoder, the pooling, and how texts are cut.
+//! The configuration of a sentence-transformers repository: its encoder, its pooling, and the truncation of texts.
 
 use serde::Deserialize;
 
@@ -13,10 +13,10 @@ const POOLING: &str = "1_Pooling/config.json";
 const SENTENCE: &str = "sentence_bert_config.json";
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 
-/// All small files, the largest last.
+/// All config files, the largest last.
 pub(super) const FILES: &[&str] = &[CONFIG, MODULES, POOLING, SENTENCE, TOKENIZER];
 
-/// What a repository's small files say of a sentence encoder.
+/// The configuration of a sentence encoder, from the config files of its repository.
 pub struct SentenceTransformerConfig {
     pub(super) encoder: SentenceEncoderConfig,
     pub(super) pooling: Pooling,
@@ -29,7 +29,7 @@ pub struct SentenceTransformerConfig {
 }
 
 impl SentenceTransformerConfig {
-    /// Reads the files. Where only `config.json` is there, the mean of all hidden states is the vector, as in Python.
+    /// Reads the files. If there is only `config.json`, vectors are the mean of all hidden states, as in Python.
     ///
     /// *Errors*: `FetchFailed`, `InvalidWeights` naming the file, `UnsupportedModel`.
     pub async fn read(files: &mut Loading<'_, '_>) -> Result<Self> {
@@ -57,7 +57,7 @@ impl SentenceTransformerConfig {
     }
 }
 
-/// `sentence_bert_config.json`.
+/// The contents of `sentence_bert_config.json`.
 #[derive(Deserialize)]
 struct SentenceConfig {
     max_seq_length: Option<usize>,
@@ -78,7 +78,7 @@ impl SentenceConfig {
     }
 }
 
-/// A line of `modules.json`.
+/// An entry of `modules.json`.
 #[derive(Deserialize)]
 struct Module {
     path: String,
@@ -86,23 +86,25 @@ struct Module {
     kind: String,
 }
 
-/// What `modules.json` says of the steps after the encoder.
+/// The steps after the encoder, from `modules.json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Modules {
-    /// The pooling's config, where there is one.
+    /// The path of the pooling's config, if there is a pooling step.
     pub pooling_config: Option<String>,
     /// Whether vectors are scaled to length 1.
     pub normalize: bool,
 }
 
 impl Modules {
-    /// Without the file: sentence-transformers then takes the mean and does not normalize.
+    /// The steps of a repository without the file: sentence-transformers then pools by the mean and does not normalize.
     pub const ABSENT: Self = Self {
         pooling_config: None,
         normalize: false,
     };
 
-    /// *Errors*: `InvalidWeights` where the file is broken, `UnsupportedModel` for a step not known here.
+    /// Reads `modules.json`.
+    ///
+    /// *Errors*: `InvalidWeights` where the file is broken, `UnsupportedModel` for an unknown step.
     pub fn from_json(json: &[u8]) -> Result<Self> {
         let modules: Vec<Module> = serde_json::from_slice(json).map_err(|error| {
             Error::invalid_weights(format!("modules.json: is not valid: {error}"))
@@ -131,7 +133,7 @@ impl Modules {
     }
 }
 
-/// Whether a path stays in the repository, in a URL as in a file system.
+/// Whether a path stays within the repository, both as a URL and in a file system.
 fn is_inside(path: &str) -> bool {
     let plain =
         |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', ':', '%', '?', '#']);

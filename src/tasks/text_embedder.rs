@@ -1,4 +1,4 @@
-//! Text to vectors: loading a sentence encoder, and running it over lists of texts.
+//! Text embedding: loads a sentence encoder, and encodes lists of texts as vectors.
 
 use burn::tensor::Device;
 
@@ -13,7 +13,7 @@ use crate::scheduler::Scheduler;
 use crate::text::{TextTokenizer, Tokens, batches, encode};
 use crate::weights::{Dtype, Tensors};
 
-/// A sentence encoder, ready to embed.
+/// A loaded sentence encoder with its tokenizer and pooling.
 pub struct TextEmbedder {
     encoder: SentenceEncoder,
     tokenizer: TextTokenizer,
@@ -64,15 +64,15 @@ impl Pretrained for TextEmbedder {
 }
 
 impl TextEmbedder {
-    /// Loads from the store where the model is whole there, else from the host, and then keeps it.
+    /// Loads the model from the store if it is complete there, else from the host, and stores it.
     ///
-    /// *Errors*: `FetchFailed`, `Integrity`, `InvalidWeights`, `UnsupportedModel`, `ResourceLimit`, `QuotaExceeded`, `Aborted`. The
-    /// store then holds a partial download that can be resumed, or nothing; never a readable model.
+    /// *Errors*: `FetchFailed`, `Integrity`, `InvalidWeights`, `UnsupportedModel`, `ResourceLimit`, `QuotaExceeded`, `Aborted`.
+    /// The store then holds a partial download that can be resumed, or nothing; never a readable model.
     pub async fn load(source: &Source<'_>, dtype: Dtype, device: &Device) -> Result<Self> {
         Ok(load::<Self>(source, dtype, device).await?.model)
     }
 
-    /// What loading would take.
+    /// Computes the cost of loading the model.
     ///
     /// *Errors*: as [`load`](Self::load).
     pub async fn plan(source: &Source<'_>, dtype: Dtype) -> Result<LoadPlan> {
@@ -84,7 +84,7 @@ impl TextEmbedder {
         self.dimensions
     }
 
-    /// Longest text in tokens.
+    /// The longest text in tokens, special tokens included; longer texts are truncated.
     pub fn max_tokens(&self) -> usize {
         self.max_tokens
     }
@@ -175,7 +175,8 @@ mod tests {
         };
     }
 
-    /// Fails with the number of the first layer that differs: 0 is what goes into the first one. See docs/debugging-embeddings.md.
+    /// Fails with the number of the first layer that differs, where 0 is the input of the first layer. See
+    /// docs/debugging-embeddings.md.
     fn each_layer_equals_pytorch(
         repository: impl Iterator<Item = (&'static str, &'static [u8])>,
         hidden_states: &[u8],

@@ -1,32 +1,36 @@
-//! What of a file a model needs, checked against what the model expects.
+//! The tensors that a model needs from a file, checked against the shapes and dtypes that the model expects.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::layout::{Companion, Layout, PACK, PACK_DTYPE, PACK_VERSION, packed_header};
+use super::layout::{Layout, PACK, PACK_DTYPE, PACK_VERSION, SideTensor, packed_header};
 use super::safetensors::{Entry, Header};
 use super::{Dtype, Needs, Parameter};
 use crate::error::{Error, Result};
 
 /// The needed tensors of one file.
 pub(super) struct Contents<'a> {
-    /// Whether the file is packed already.
+    /// Whether the file is a packed model.
     pub packed: bool,
-    /// How each parameter lies in the packed file.
+    /// The layout of each parameter in the packed file.
     pub layouts: Vec<Layout>,
-    /// In the order of their bytes.
+    /// The needed tensors in the order of the file.
     pub order: Vec<Found<'a>>,
 }
 
-/// A parameter's place in a file.
+/// The place of a parameter in a file.
 pub(super) struct Found<'a> {
+    /// The index of the parameter in [`Needs::parameters`].
     pub index: usize,
+    /// The header's entry for it.
     pub entry: &'a Entry,
-    /// What follows an int8 tensor in a packed file: its scale, and a linear layer's smoothing.
+    /// The entries of its side tensors, which only a packed file has.
     pub side_tensors: Vec<&'a Entry>,
 }
 
 impl<'a> Contents<'a> {
+    /// Finds the needed tensors in a file by its header.
+    ///
     /// *Errors*: `InvalidWeights` naming the file and the tensor; `ResourceLimit`.
     pub fn new(file: &str, header: &'a Header, needs: &Needs<'_>) -> Result<Self> {
         let packed = is_packed(file, header, needs.dtype)?;
@@ -45,17 +49,17 @@ impl<'a> Contents<'a> {
         })
     }
 
-    /// What has to be fetched of a file whose header takes so many bytes: the header too.
-    pub fn ranges(&self, head: usize) -> Vec<Range<u64>> {
-        let head = head as u64;
+    /// The byte ranges of the file that have to be fetched, the `header_size` bytes of the header included.
+    pub fn ranges(&self, header_size: usize) -> Vec<Range<u64>> {
+        let data_start = header_size as u64;
         let entries = self.order.iter().flat_map(|found| {
             let all = std::iter::once(found.entry).chain(found.side_tensors.iter().copied());
-            all.map(|entry| head + entry.range.start..head + entry.range.end)
+            all.map(|entry| data_start + entry.range.start..data_start + entry.range.end)
         });
-        std::iter::once(0..head).chain(entries).collect()
+        std::iter::once(0..data_start).chain(entries).collect()
     }
 
-    /// The header of the packed file.
+    /// Makes the header of the packed file.
     pub fn header(&self, needs: &Needs<'_>) -> Result<Vec<u8>> {
         let order = self.order.iter();
         packed_header(
@@ -64,7 +68,7 @@ impl<'a> Contents<'a> {
         )
     }
 
-    /// Of the packed file, without its header.
+    /// Bytes of the packed file without its header.
     pub fn packed_bytes(&self) -> u64 {
         self.layouts.iter().map(Layout::bytes).sum()
     }
@@ -84,7 +88,7 @@ fn is_packed(file: &str, header: &Header, dtype: Dtype) -> Result<bool> {
     Ok(true)
 }
 
-/// The parameters in the order of their bytes, each checked against what the model expects.
+/// Finds the parameters in the file, checks each against what the model expects, and sorts them by their place in the file.
 fn file_order<'a>(
     file: &str,
     header: &'a Header,
@@ -123,7 +127,7 @@ fn file_order<'a>(
         let mut side_tensors = Vec::new();
         if packed {
             let mut end = entry.range.end;
-            for Companion { kind, dtype, shape } in &layout.side_tensors {
+            for SideTensor { kind, dtype, shape } in &layout.side_tensors {
                 let side_tensor = find(&format!("{name}_{kind}"))?;
                 check(file, side_tensor, shape, &[dtype])?;
                 if side_tensor.range.start < end {
@@ -145,7 +149,7 @@ fn file_order<'a>(
         });
     }
     order.sort_by_key(|found| found.entry.range.start);
-    // Companions must follow their tensor at once, because the stream cannot go back.
+    // Side tensors must follow their tensor at once, because the stream cannot go back.
     for pair in order.windows(2) {
         let end = pair[0]
             .side_tensors

@@ -1,4 +1,4 @@
-//! How tensors lie in memory and in the packed file, and how the rows of a checkpoint get there.
+//! The layout of tensors in memory and in the packed file, and the packing of a checkpoint's rows into it.
 
 use half::f16;
 use pilotlight_kernels::pack::{
@@ -14,36 +14,39 @@ use crate::ops::{
     PANEL, group_sums_shape, packed_f32_shape, packed_q4_shape, packed_q8_shape, q4_scale_shape,
 };
 
-/// Of the packed form; a file of another version is not read.
+/// The version of the packed layout; files of other versions are rejected.
 pub const PACK_VERSION: &str = "1";
 
-/// The metadata keys of a packed model's version and precision.
+/// The metadata key of a packed model's version.
 pub(super) const PACK: &str = "pilotlight.pack";
+/// The metadata key of a packed model's precision.
 pub(super) const PACK_DTYPE: &str = "pilotlight.dtype";
 
-/// Most values of a tensor. Sizes that follow from them are multiplied in 64 bits.
+/// The most values that a tensor may have. Sizes in bytes are computed in 64 bits, because they may exceed 32.
 const MOST_VALUES: u64 = 1 << 31;
 
 /// A tensor in memory, in the layout of the packed file.
 pub(super) struct PackedTensor {
     pub values: PackedValues,
-    /// As in the packed file's header.
+    /// The shape in the packed file's header.
     pub shape: Vec<usize>,
-    /// int8 tensors have one per output or row.
+    /// The scales of an int8 tensor, one for each output or row.
     pub scale: Vec<f32>,
-    /// int8 matrices of linear layers have one per input: what it is multiplied with.
+    /// The smoothing factors of a linear layer's int8 matrix, one for each input, which is multiplied with it.
     pub smooth: Vec<f32>,
-    /// And the sums of their weights by groups.
+    /// The sums of a linear layer's int8 weights, by groups.
     pub sums: Vec<f32>,
-    /// int4 matrices have one per output and group, two f16 in each.
+    /// The scales of an int4 matrix, one f16 for each output and group, two in each element.
     pub halves: Vec<i32>,
 }
 
+/// The values of a tensor in the packed layout.
 pub(super) enum PackedValues {
+    /// Values in f32.
     F32(Vec<f32>),
-    /// Four int8 each.
+    /// Values in int8, four in each element.
     Q8(Vec<i32>),
-    /// Eight int4 each.
+    /// Values in int4, eight in each element.
     Q4(Vec<i32>),
 }
 
@@ -63,25 +66,27 @@ impl PackedValues {
     }
 }
 
-/// How a parameter lies in the packed file and in memory.
+/// The layout of a parameter in the packed file and in memory.
 pub(super) struct Layout {
-    /// As safetensors calls it; int4 are two in a U8.
+    /// The name of the dtype in safetensors; U8 for int4, two in each byte.
     pub dtype: &'static str,
-    /// Elements in the packed file.
+    /// The shape in the packed file.
     pub shape: Vec<usize>,
-    /// What follows in the packed file, in the order of [`PackedTensor::side_tensors`].
-    pub side_tensors: Vec<Companion>,
+    /// The tensors that follow in the packed file, in the order of [`PackedTensor::side_tensors`].
+    pub side_tensors: Vec<SideTensor>,
 }
 
-/// A small tensor that belongs to a quantized one, by whose name and `kind` it is called.
-pub(super) struct Companion {
+/// A small tensor that belongs to a quantized one, such as its scales. Its name is that tensor's, `_` and `kind`.
+pub(super) struct SideTensor {
     pub kind: &'static str,
     pub dtype: &'static str,
     pub shape: Vec<usize>,
 }
 
 impl Layout {
-    /// *Errors*: `ResourceLimit` for a tensor so large that its bytes could not be numbered with 32 bits.
+    /// Computes the layout of a parameter.
+    ///
+    /// *Errors*: `ResourceLimit` for a tensor of more than `MOST_VALUES` values.
     pub fn of(parameter: &Parameter, dtype: Dtype) -> Result<Self> {
         let values = parameter
             .shape
@@ -98,7 +103,7 @@ impl Layout {
             .with_tensor(&parameter.name));
         }
         let (shape, [n, k]) = (&parameter.shape, parameter.matrix());
-        let side_tensor = |kind, dtype, shape: &[usize]| Companion {
+        let side_tensor = |kind, dtype, shape: &[usize]| SideTensor {
             kind,
             dtype,
             shape: shape.to_vec(),
@@ -138,7 +143,7 @@ impl Layout {
         })
     }
 
-    /// In the packed file, side_tensors included.
+    /// Bytes in the packed file, side tensors included.
     pub fn bytes(&self) -> u64 {
         let side_tensors = self.side_tensors.iter();
         let side_tensors =
@@ -146,16 +151,19 @@ impl Layout {
         bytes(&self.shape, self.dtype) + side_tensors.sum::<u64>()
     }
 
+    /// Allocates the tensor, filled with zeros, and with ones where it has smoothing factors.
+    ///
+    /// *Errors*: `ResourceLimit` where memory is short.
     pub fn allocate(&self, name: &str) -> Result<PackedTensor> {
         let short = || {
             let mib = self.bytes() >> 20;
             Error::new(
                 ErrorKind::ResourceLimit,
-                format!("tensor '{name}': there is no memory for its {mib} MiB"),
+                format!("tensor '{name}': out of memory for its {mib} MiB"),
             )
             .with_tensor(name)
         };
-        // With its padding a tensor may have more elements than can be numbered, though its values can.
+        // Padding may take the number of elements past 32 bits where the number of values fits.
         let length = |shape: &[usize]| {
             let length = usize::try_from(elements(shape)).ok();
             length.ok_or_else(short)
@@ -163,7 +171,7 @@ impl Layout {
         let integers = |length| zeros(length).ok_or_else(short);
         let floats = |length| zeros(length).ok_or_else(short);
         let values = length(&self.shape)?;
-        let mut loaded = PackedTensor {
+        let mut tensor = PackedTensor {
             values: match self.dtype {
                 "I8" => PackedValues::Q8(integers(values / 4)?),
                 "U8" => PackedValues::Q4(integers(values / 4)?),
@@ -175,29 +183,29 @@ impl Layout {
             sums: Vec::new(),
             halves: Vec::new(),
         };
-        for Companion { kind, dtype, shape } in &self.side_tensors {
+        for SideTensor { kind, dtype, shape } in &self.side_tensors {
             let length = length(shape)?;
             match (*kind, *dtype) {
-                (_, "F16") => loaded.halves = integers(length / 2)?,
+                (_, "F16") => tensor.halves = integers(length / 2)?,
                 ("smooth", _) => {
-                    loaded.smooth = floats(length)?;
-                    loaded.smooth.fill(1.0);
+                    tensor.smooth = floats(length)?;
+                    tensor.smooth.fill(1.0);
                 }
-                ("sums", _) => loaded.sums = floats(length)?,
-                _ => loaded.scale = floats(length)?,
+                ("sums", _) => tensor.sums = floats(length)?,
+                _ => tensor.scale = floats(length)?,
             }
         }
-        Ok(loaded)
+        Ok(tensor)
     }
 }
 
 fn zeros<T: bytemuck::Zeroable>(length: usize) -> Option<Vec<T>> {
-    // Fresh memory is zero already.
+    // The allocator returns zeroed pages, so a large vector is not written twice.
     bytemuck::allocation::try_zeroed_vec(length).ok()
 }
 
 impl PackedTensor {
-    /// The bytes of what follows the values in the packed file.
+    /// The bytes of the side tensors, which follow the values in the packed file.
     pub fn side_tensors(&self) -> impl Iterator<Item = &[u8]> {
         [
             bytemuck::cast_slice(&self.scale),
@@ -209,11 +217,12 @@ impl PackedTensor {
         .filter(|bytes: &&[u8]| !bytes.is_empty())
     }
 
-    pub fn companions_mut(&mut self) -> impl Iterator<Item = &mut [u8]> {
+    /// The bytes of the side tensors, to be filled.
+    pub fn side_tensors_mut(&mut self) -> impl Iterator<Item = &mut [u8]> {
         self.parts_mut().skip(1)
     }
 
-    /// The values and what follows them.
+    /// The bytes of the values, then those of the side tensors, to be filled.
     pub fn parts_mut(&mut self) -> impl Iterator<Item = &mut [u8]> {
         let side_tensors: [&mut [u8]; 4] = [
             bytemuck::cast_slice_mut(&mut self.scale),
@@ -225,7 +234,7 @@ impl PackedTensor {
         std::iter::once(self.values.bytes_mut()).chain(side_tensors)
     }
 
-    /// Packs one row of the upstream tensor.
+    /// Packs row `index` of the upstream tensor. `bytes` is working memory for its quantized values.
     pub fn set_row(&mut self, role: Role, index: usize, row: &mut [f32], bytes: &mut [i8]) {
         match (&mut self.values, role) {
             (PackedValues::F32(values), Role::Panels) => {
@@ -249,7 +258,7 @@ impl PackedTensor {
         }
     }
 
-    /// Bytes of values that no later row changes: those of the first `rows`, or of whole panels of them.
+    /// Bytes of the values that are final once the first `rows` rows of `of` are packed; in panels, only whole ones count.
     pub fn finished_bytes(&self, role: Role, rows: usize, of: usize) -> usize {
         let bytes = self.values.bytes().len();
         if rows >= of {
@@ -261,6 +270,9 @@ impl PackedTensor {
         }
     }
 
+    /// Checks that all floats are finite, and that smoothing factors are positive.
+    ///
+    /// *Errors*: `InvalidWeights` naming the file and the tensor.
     pub fn check_finite(&self, file: &str, name: &str) -> Result<()> {
         let values = match &self.values {
             PackedValues::F32(values) => are_finite(values),
@@ -307,7 +319,7 @@ fn width(dtype: &str) -> u64 {
     }
 }
 
-/// The header of the packed file that holds these parameters in this order.
+/// Makes the header of the packed file that holds these parameters in this order.
 pub(super) fn packed_header<'a>(
     order: impl Iterator<Item = (&'a Parameter, &'a Layout)>,
     dtype: Dtype,
@@ -329,13 +341,13 @@ pub(super) fn packed_header<'a>(
     for (parameter, layout) in order {
         let name = &parameter.name;
         push(name.clone(), layout.dtype, &layout.shape);
-        for Companion { kind, dtype, shape } in &layout.side_tensors {
+        for SideTensor { kind, dtype, shape } in &layout.side_tensors {
             push(format!("{name}_{kind}"), dtype, shape);
         }
     }
     let mut json = serde_json::to_vec(&map)
         .map_err(|error| Error::internal(format!("packed header: {error}")))?;
-    // Tensors begin at a multiple of eight bytes, as the format recommends.
+    // The format recommends that tensors begin at a multiple of eight bytes.
     json.resize(json.len().next_multiple_of(8), b' ');
     let mut header = (json.len() as u64).to_le_bytes().to_vec();
     header.append(&mut json);

@@ -1,47 +1,53 @@
-//! Tensors: safetensors read as a stream, each tensor cast or quantized by blocks of rows as it arrives.
+//! The tensors of a model: safetensors files are read as a stream, and each tensor is cast or quantized in blocks of rows as it
+//! arrives.
 //!
-//! Two kinds of file are read. An *upstream checkpoint* has the tensors as they were trained. A *packed model* is
-//! safetensors too, with the tensors in the layout that the kernels read; it is what the store keeps.
+//! Two kinds of file are read. An *upstream checkpoint* has the tensors as they were trained. A *packed model* is a safetensors
+//! file as well, with the tensors in the layout that the kernels read; it is what the store keeps.
 
 mod contents;
 mod layout;
 mod load;
 mod pack;
+mod reader;
+mod resume;
 mod safetensors;
+mod sink;
 mod tensors;
 
 pub use layout::PACK_VERSION;
-pub use load::{Needs, Plan, Resume, ResumePoint, Sink, load, plan};
+pub use load::{Needs, Plan, load, plan};
 pub use pack::Dtype;
+pub use resume::{Resume, ResumePoint};
+pub use sink::Sink;
 pub use tensors::Tensors;
 
-/// What a tensor is to its model, which decides how it is kept.
+/// The use of a tensor in its model, which decides how it is stored and kept in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The matrix `[n, k]` of a linear layer, whose inputs may have several dimensions: packed in panels, f32 or int8 per
-    /// output channel.
+    /// The matrix `[n, k]` of a linear layer, packed in panels: in f32, or quantized per output channel. The inputs may have
+    /// several dimensions.
     Panels,
-    /// A table `[v, d]` whose rows are looked up, or a matrix that is computed with in f32 however it is kept: f32 or int8 per row.
+    /// A table `[v, d]` whose rows are looked up, or a matrix that is unpacked to f32 before use: in f32, or in int8 per row.
     Rows,
-    /// Anything small: kept in f32 and in its own shape.
+    /// A small tensor, kept in f32 and in its own shape.
     Plain,
 }
 
 /// A tensor that a model needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
-    /// The upstream checkpoint's name for it.
+    /// The name in the upstream checkpoint, without a prefix.
     pub name: String,
-    /// The upstream shape.
+    /// The shape in the upstream checkpoint.
     pub shape: Vec<usize>,
-    /// How it is kept.
+    /// The use of the tensor, which decides how it is kept.
     pub role: Role,
-    /// The norm that a linear layer's inputs come from, by the name without `.weight` and `.bias`; helps to quantize.
+    /// The name, without `.weight` and `.bias`, of the norm whose output a linear layer takes; smoothing reads that norm.
     pub preceding_norm: Option<String>,
 }
 
 impl Parameter {
-    /// A tensor by name, role and upstream shape.
+    /// Makes a parameter from a name, a role and the upstream shape.
     pub fn new(name: impl Into<String>, role: Role, shape: &[usize]) -> Self {
         Self {
             name: name.into(),
@@ -51,7 +57,8 @@ impl Parameter {
         }
     }
 
-    /// Rows and values a row: an output of a linear layer takes all the inputs, however many dimensions they have.
+    /// The number of rows, and of values in each: a row of a linear layer has the weights of one output for all inputs, however
+    /// many dimensions these have.
     fn matrix(&self) -> [usize; 2] {
         let count = self.shape.iter().product::<usize>();
         let row = match self.role {

@@ -1,4 +1,4 @@
-//! How values are kept: which precisions there are, and layers made of values in memory.
+//! The precisions of a model, and linear layers packed from values in memory.
 
 use burn::tensor::Device;
 use pilotlight_kernels::pack::{
@@ -14,11 +14,11 @@ use crate::ops::{
 /// The precision of a loaded model's large matrices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dtype {
-    /// As trained.
+    /// Values in f32, as trained.
     F32,
-    /// int8 with one scale per output channel, or per row of an embedding table.
+    /// Values in int8 with one scale per output channel, or per row of an embedding table.
     Q8,
-    /// int4 with one scale per output and 32 inputs; embedding tables as in `Q8`.
+    /// Values in int4 with one scale per output and 32 inputs; embedding tables are as in `Q8`.
     Q4,
 }
 
@@ -32,7 +32,7 @@ impl Dtype {
         }
     }
 
-    /// By its name.
+    /// Finds a dtype by its name.
     ///
     /// *Errors*: `InvalidInput` listing the names.
     pub fn from_name(name: &str) -> Result<Self> {
@@ -48,7 +48,7 @@ impl Dtype {
 }
 
 impl Linear {
-    /// A layer from values in memory.
+    /// Packs a layer from values in memory.
     ///
     /// *Shapes*: `weight: [n, k]`, `bias: [n]`. *Errors*: `InvalidInput` where `n` does not divide the weights.
     pub fn pack(weight: &[f32], bias: &[f32], dtype: Dtype, device: &Device) -> Result<Self> {
@@ -56,7 +56,7 @@ impl Linear {
         if n == 0 || weight.is_empty() || !weight.len().is_multiple_of(n) {
             let values = weight.len();
             return Err(Error::invalid_input(format!(
-                "{values} weights for {n} outputs"
+                "weight has {values} values, expected a multiple of the {n} outputs"
             )));
         }
         let k = weight.len() / n;

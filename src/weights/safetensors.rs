@@ -1,4 +1,4 @@
-//! The safetensors header: eight bytes of length, then JSON that says where each tensor lies.
+//! The safetensors header: its length in eight bytes, then JSON with the place of each tensor in the file.
 //!
 //! *Source*: the format's description in the `safetensors` repository, README, "Format".
 
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::error::{Error, FetchReason, Result};
 use crate::hub::{ByteStream, Fetch, MAX_FILE};
 
-/// Longest header that is read; a model of 10,000 tensors has about 1 MB.
+/// The longest header that is accepted, in bytes; a model of 10,000 tensors has about 1 MB.
 const MAX_HEADER: u64 = 16 << 20;
 
 /// The header's key for free-form strings.
@@ -22,14 +22,16 @@ pub(super) struct Entry {
     pub name: String,
     pub dtype: String,
     pub shape: Vec<usize>,
-    /// In bytes from the end of the header.
+    /// The tensor's bytes, counted from the end of the header.
     pub range: Range<u64>,
 }
 
-/// What a file holds, in the order of its bytes.
+/// The checked header of a file.
 #[derive(Debug)]
 pub(super) struct Header {
+    /// The tensors in the order of their bytes.
     pub entries: Vec<Entry>,
+    /// The free-form strings under `__metadata__`.
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -41,36 +43,36 @@ struct RawEntry {
 }
 
 impl Header {
-    /// Reads the header's bytes with their length in front; the file then stands at the first tensor byte.
+    /// Reads the header's bytes, the eight of its length included; the next byte of the stream is then the first of the tensors.
     ///
-    /// *Errors*: `InvalidWeights` for a length that cannot be, `FetchFailed` for a web page.
+    /// *Errors*: `InvalidWeights` for an impossible length, `FetchFailed` where the host sent a web page.
     pub async fn read(file: &str, fetch: &mut Fetch<'_>) -> Result<Vec<u8>> {
-        let mut head = vec![0; 8];
+        let mut bytes = vec![0; 8];
         fetch
-            .read_exact(&mut head)
+            .read_exact(&mut bytes)
             .await
             .map_err(|error| named(file, error))?;
-        let length = Self::length(file, &head, fetch.size())?;
-        head.resize(8 + length, 0);
+        let length = Self::length(file, &bytes, fetch.size())?;
+        bytes.resize(8 + length, 0);
         fetch
-            .read_exact(&mut head[8..])
+            .read_exact(&mut bytes[8..])
             .await
             .map_err(|error| named(file, error))?;
-        Ok(head)
+        Ok(bytes)
     }
 
-    /// Of the JSON, from the eight bytes in front of it.
-    fn length(file: &str, head: &[u8], whole: Option<u64>) -> Result<usize> {
-        if head.first() == Some(&b'<') {
+    /// The length of the JSON, from the eight bytes before it; `whole` is the size of the file, where it is known.
+    fn length(file: &str, bytes: &[u8], whole: Option<u64>) -> Result<usize> {
+        if bytes.first() == Some(&b'<') {
             return Err(Error::fetch_failed(format!(
                 "{file}: the host answered with an HTML page instead of the file"
             ))
             .with_reason(FetchReason::Html)
             .with_file(file));
         }
-        let length = head
+        let length = bytes
             .first_chunk()
-            .map_or(0, |bytes| u64::from_le_bytes(*bytes));
+            .map_or(0, |eight| u64::from_le_bytes(*eight));
         let rest = whole.map_or(u64::MAX, |whole| whole.saturating_sub(8));
         if length <= MAX_HEADER.min(rest) {
             return Ok(length as usize);
@@ -85,13 +87,13 @@ impl Header {
         )))
     }
 
-    /// Checks a header that was [`read`](Self::read) against the size of the file, where that is known.
+    /// Parses a header that was [`read`](Self::read), and checks it against the size of the file where that is known.
     ///
-    /// *Errors*: `InvalidWeights` naming the file and the tensor for whatever does not add up.
-    pub fn check(file: &str, head: &[u8], whole: Option<u64>) -> Result<Self> {
-        let header = Self::parse(file, head.get(8..).unwrap_or_default())
+    /// *Errors*: `InvalidWeights` naming the file and the tensor.
+    pub fn check(file: &str, bytes: &[u8], whole: Option<u64>) -> Result<Self> {
+        let header = Self::parse(file, bytes.get(8..).unwrap_or_default())
             .map_err(|error| error.with_file(file))?;
-        let described = head.len() as u64 + header.data();
+        let described = bytes.len() as u64 + header.data();
         match whole {
             Some(whole) if whole != described => Err(Error::invalid_weights(format!(
                 "{file}: the file has {whole} bytes, but its header describes {described}"
@@ -101,7 +103,7 @@ impl Header {
         }
     }
 
-    /// Bytes of all tensors.
+    /// The number of bytes that all tensors take.
     pub fn data(&self) -> u64 {
         self.entries.last().map_or(0, |last| last.range.end)
     }
@@ -142,7 +144,7 @@ impl Header {
         }
         if end > MAX_FILE {
             return Err(Error::invalid_weights(format!(
-                "{file}: the header describes {end} bytes, more than there can be"
+                "{file}: the header describes {end} bytes, more than the limit of {MAX_FILE}"
             )));
         }
         Ok(Self { entries, metadata })
@@ -186,7 +188,7 @@ impl Entry {
     }
 }
 
-/// The error, with the file's name in front where it does not name it yet.
+/// Puts the file's name before the error's message, unless the message has it already.
 pub(super) fn named(file: &str, error: Error) -> Error {
     let message = error.to_string();
     if message.contains(file) {

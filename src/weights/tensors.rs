@@ -1,4 +1,4 @@
-//! The tensors of a model: declared by its layers in one pass over them, and handed out to the same layers in another.
+//! The tensors of a model: its layers declare them in one pass, and take them in another.
 
 use std::collections::HashMap;
 
@@ -15,8 +15,8 @@ use crate::ops::{
     packed_f32_shape,
 };
 
-/// What the layers of a model are built from. A model names each of its tensors once, in the function that builds its layers; that
-/// function runs twice.
+/// The tensors from which the layers of a model are built. A model names each of its tensors once, in the function that builds
+/// its layers; that function runs twice.
 ///
 /// * Over [`Tensors::declaring`] it records which tensors the model needs, and builds layers without values.
 /// * Over loaded tensors it takes each of them out, by the same name.
@@ -31,7 +31,7 @@ enum Pass {
 }
 
 impl Tensors {
-    /// Records what is asked for.
+    /// Makes a declaring pass, which records each tensor that is taken.
     pub fn declaring() -> Self {
         Self {
             pass: Pass::Declaring(Vec::new()),
@@ -39,6 +39,7 @@ impl Tensors {
         }
     }
 
+    /// Makes a loaded pass, from which each tensor can be taken once.
     pub(super) fn loaded(tensors: HashMap<String, PackedTensor>, device: Device) -> Self {
         Self {
             pass: Pass::Loaded(tensors),
@@ -46,17 +47,17 @@ impl Tensors {
         }
     }
 
-    /// Loaded tensors of which there are none yet.
+    /// Makes a loaded pass without tensors, to [`join`](Self::join) those of several files.
     pub fn none(device: &Device) -> Self {
         Self::loaded(HashMap::new(), device.clone())
     }
 
-    /// The device that the layers live on.
+    /// The device on which the layers are built.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// Adds the tensors of another file.
+    /// Adds the loaded tensors of another file.
     pub fn join(&mut self, others: Self) {
         if let (Pass::Loaded(own), Pass::Loaded(others)) = (&mut self.pass, others.pass) {
             own.extend(others);
@@ -71,7 +72,7 @@ impl Tensors {
         }
     }
 
-    /// The linear layer of `k` inputs and `n` outputs whose tensors are `{name}.weight` and `{name}.bias`.
+    /// Takes the linear layer of `k` inputs and `n` outputs whose tensors are `{name}.weight` and `{name}.bias`.
     ///
     /// `preceding_norm`: the name of the norm whose output the layer takes, which helps to quantize it.
     pub fn linear(
@@ -84,7 +85,8 @@ impl Tensors {
         self.linear_with(name, &[n, k], preceding_norm, bias)
     }
 
-    /// The linear layer whose only tensor is `{name}.weight`. Its shape is `[n, …]`: the inputs may have several dimensions.
+    /// Takes the linear layer whose only tensor is `{name}.weight`. Its shape is `[n, …]`: the inputs may have several
+    /// dimensions.
     pub fn linear_without_bias(
         &mut self,
         name: &str,
@@ -134,12 +136,12 @@ impl Tensors {
         Ok(Linear { weight, bias })
     }
 
-    /// The table `{name}.weight` of `v` rows of `d` values, quantized by rows where the model is.
+    /// Takes the table `{name}.weight` of `v` rows of `d` values, quantized by rows where the model is.
     pub fn embedding(&mut self, name: &str, [v, d]: [usize; 2]) -> Result<Embedding> {
         self.table(name, [v, d], Role::Rows)
     }
 
-    /// The table `{name}.weight` of `v` rows of `d` values, which always stays in f32.
+    /// Takes the table `{name}.weight` of `v` rows of `d` values, which always stays in f32.
     pub fn plain_embedding(&mut self, name: &str, [v, d]: [usize; 2]) -> Result<Embedding> {
         self.table(name, [v, d], Role::Plain)
     }
@@ -166,7 +168,7 @@ impl Tensors {
         })
     }
 
-    /// The layer norm of `d` values whose tensors are `{name}.weight` and `{name}.bias`.
+    /// Takes the layer norm of `d` values whose tensors are `{name}.weight` and `{name}.bias`.
     pub fn layer_norm(&mut self, name: &str, d: usize, epsilon: f32) -> Result<LayerNorm> {
         Ok(LayerNorm {
             weight: self.vector(&format!("{name}.weight"), d)?,
@@ -175,7 +177,7 @@ impl Tensors {
         })
     }
 
-    /// The group norm of `c` channels whose tensors are `{name}.weight` and `{name}.bias`.
+    /// Takes the group norm of `c` channels whose tensors are `{name}.weight` and `{name}.bias`.
     pub fn group_norm(
         &mut self,
         name: &str,
@@ -191,8 +193,8 @@ impl Tensors {
         })
     }
 
-    /// The convolution of `c` channels to `n`, computed in f32. Its tensors are `{name}.weight`, `n` rows of `[rows, columns, c]`, and
-    /// `{name}.bias`.
+    /// Takes the convolution of `c` channels to `n`, computed in f32. Its tensors are `{name}.weight`, `n` rows of
+    /// `[rows, columns, c]`, and `{name}.bias`.
     pub fn conv2d(&mut self, name: &str, [n, c]: [usize; 2], window: Window) -> Result<Conv2d> {
         let (weight, bias) = self.panels_of_rows(name, [n, window.size * window.size * c])?;
         Ok(Conv2d {
@@ -202,8 +204,8 @@ impl Tensors {
         })
     }
 
-    /// The linear layer of `k` inputs and `n` outputs, computed in f32. Its tensors are `{name}.weight`, quantized by rows where the
-    /// model is, and `{name}.bias`.
+    /// Takes the linear layer of `k` inputs and `n` outputs, computed in f32. Its tensors are `{name}.weight`, quantized by rows
+    /// where the model is, and `{name}.bias`.
     pub fn linear_of_rows(&mut self, name: &str, [n, k]: [usize; 2]) -> Result<Linear> {
         let (weight, bias) = self.panels_of_rows(name, [n, k])?;
         Ok(Linear {
@@ -223,7 +225,7 @@ impl Tensors {
         Ok((floats(packed, shape, &self.device), bias))
     }
 
-    /// The `v` rows of a table, `d` values each, in f32.
+    /// Takes the `v` rows of a table, `d` values each, in f32.
     pub fn rows(&mut self, name: &str, [v, d]: [usize; 2]) -> Result<Vec<f32>> {
         let Some(PackedTensor {
             values,
@@ -245,13 +247,13 @@ impl Tensors {
         })
     }
 
-    /// A tensor of one dimension.
+    /// Takes a tensor of one dimension.
     pub fn vector(&mut self, name: &str, n: usize) -> Result<Tensor<1>> {
         let values = self.plain(name, &[n])?.unwrap_or_default();
         Ok(floats_of(values, &self.device))
     }
 
-    /// The values of a tensor that always stays in f32; zeros while declaring, because the caller may compute with them.
+    /// Takes the values of a tensor that always stays in f32; zeros while declaring, because the caller may compute with them.
     pub fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let values = self.plain(name, shape)?;
         Ok(values.unwrap_or_else(|| vec![0.0; shape.iter().product()]))
@@ -268,7 +270,7 @@ impl Tensors {
         }
     }
 
-    /// Declares a tensor, or takes it out.
+    /// Declares a tensor, or takes it out of the loaded ones.
     fn tensor(&mut self, parameter: Parameter) -> Result<Option<PackedTensor>> {
         match &mut self.pass {
             Pass::Declaring(parameters) => {
@@ -278,7 +280,7 @@ impl Tensors {
             Pass::Loaded(tensors) => match tensors.remove(&parameter.name) {
                 Some(tensor) => Ok(Some(tensor)),
                 None => Err(Error::internal(format!(
-                    "tensor '{}' was loaded once and is taken twice",
+                    "tensor '{}' is not loaded, or was taken before",
                     parameter.name
                 ))),
             },

@@ -1,4 +1,4 @@
-"""Draws with the generator, as `src/tasks/generate.rs` does."""
+"""Draws with the generator, as `src/tasks/digit_generator.rs` does."""
 
 import math
 

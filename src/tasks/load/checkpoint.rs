@@ -1,4 +1,4 @@
-//! The files that have a model's weights: packed, or the upstream checkpoint, which may be cut into shards.
+//! The names of the files that have a model's weights: a packed file, or an upstream checkpoint of one file or several shards.
 
 use std::collections::HashMap;
 
@@ -7,37 +7,38 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::weights::{Dtype, Needs, Parameter};
 
-/// The checkpoint, where it is one file.
+/// The name of a checkpoint of one file.
 pub(super) const UPSTREAM: &str = "model.safetensors";
 
-/// Which of its shards has which tensor, where it is many.
+/// The name of the index that lists which shard of a checkpoint has which tensor.
 pub const SHARD_INDEX: &str = "model.safetensors.index.json";
 
+/// How the name of a packed file begins and ends.
 const PACKED: (&str, &str) = ("pilotlight-", ".safetensors");
 
-/// What the store always keeps, and a host may have: all of a model, or a part of it that is loaded by itself.
+/// The name of the packed file of a model, or of a part that is loaded separately. The store keeps such files, and a host may.
 pub(super) fn packed_name(dtype: Dtype, part: Option<&str>) -> String {
     let part = part.map_or(String::new(), |part| format!("-{part}"));
     format!("{}{}{part}{}", PACKED.0, dtype.name(), PACKED.1)
 }
 
-/// Whether a file is one of those.
+/// Whether a name is that of a packed file.
 pub fn is_packed(file: &str) -> bool {
     file.starts_with(PACKED.0) && file.ends_with(PACKED.1)
 }
 
-/// One file of a checkpoint that is cut.
+/// One shard of a checkpoint.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Shard {
-    /// Its name on the host.
+    /// The name of the shard on the host.
     pub file: String,
-    /// The name of what the store keeps of it.
+    /// The name of the shard's packed file in the store.
     pub packed: String,
-    /// What of it is needed.
+    /// The tensors that are needed from it.
     pub parameters: Vec<Parameter>,
 }
 
-/// The shards that have what is needed, in order.
+/// Lists the shards that have the needed tensors, sorted by name.
 ///
 /// *Errors*: `InvalidWeights` where the index is broken, or lacks a tensor.
 pub(super) fn shards(index: &[u8], needs: &Needs<'_>, part: Option<&str>) -> Result<Vec<Shard>> {
@@ -77,7 +78,7 @@ fn packed_shard(file: &str, dtype: Dtype, part: Option<&str>) -> Result<String> 
     let number = file
         .strip_prefix("model-")
         .and_then(|file| file.strip_suffix(".safetensors"))
-        // It becomes a file's name, also on disk.
+        // The number becomes part of a file name on disk, so it must not contain path separators.
         .filter(|number| {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
             !number.is_empty() && number.len() < 64 && number.bytes().all(plain)

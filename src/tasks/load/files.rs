@@ -1,4 +1,4 @@
-//! Finding out which files there are, and the small ones among them.
+//! Resolving which files a load reads, and fetching the config files among them.
 
 use std::time::Duration;
 
@@ -7,19 +7,18 @@ use futures_util::{StreamExt, stream};
 
 use super::checkpoint::{SHARD_INDEX, UPSTREAM, packed_name};
 use super::progress::LoadStatus;
-use super::{FRONT, Loading, Small, missing};
+use super::{FRONT, FileResult, Loading, missing};
 use crate::error::{Error, ErrorKind, FetchReason, Result};
 use crate::hub::{Fetch, FileEntry, Host, RetryPolicy, Snapshot, Verified};
 use crate::store::ModelWriter;
 use crate::weights::{Dtype, Sink};
 
-/// Requests at a time: small files and the front of the weights come together.
+/// The number of concurrent requests, for config files and the first bytes of the weights.
 const LANES: usize = 4;
 
 impl<'a, 's> Loading<'a, 's> {
-    /// Decides which file has the weights: the packed one where the host lists it, else the checkpoint, or the index of its
-    /// shards. Fetches `files`, which are small, and the front of the weights, several at a time, and sums up what is known of
-    /// all sizes.
+    /// Determines which file has the weights: the packed one if the host lists it, else the checkpoint, or the index of its
+    /// shards. Concurrently fetches the config files `files` and the first bytes of the weights, and adds up all known sizes.
     pub async fn resolve(&mut self, dtype: Dtype, files: &[&str]) -> Result<String> {
         self.source.scheduler.yield_now().await?;
         let packed = packed_name(dtype, self.source.part);
@@ -31,13 +30,13 @@ impl<'a, 's> Loading<'a, 's> {
             UPSTREAM.into()
         };
         let all = files.iter().copied().chain([weights.as_str()]);
-        self.total = all.filter_map(|file| self.known(file).size).sum();
+        self.bytes.total = all.filter_map(|file| self.known(file).size).sum();
         self.report(LoadStatus::Plan, None);
 
         if let Some(commit) = self.snapshot.commit.clone() {
             self.open_writer(&commit).await?;
         }
-        // An earlier load may have found out what the host does not list.
+        // Where the host lists no files, an earlier load may have found that the checkpoint has shards.
         if self
             .writer
             .as_ref()
@@ -47,16 +46,16 @@ impl<'a, 's> Loading<'a, 's> {
         }
         let mut files = files.to_vec();
         files.extend((weights == SHARD_INDEX).then_some(SHARD_INDEX));
-        let mut there = Vec::new();
+        let mut stored = Vec::new();
         if let Some(writer) = &self.writer {
             for file in &files {
-                // What cannot be read is fetched again.
+                // A stored file that cannot be read is fetched again.
                 if let Ok(Some(bytes)) = writer.stored(file).await {
-                    there.push(((*file).to_string(), bytes));
+                    stored.push(((*file).to_string(), bytes));
                 }
             }
         }
-        for (file, bytes) in there {
+        for (file, bytes) in stored {
             self.arrived(&file, Ok(Some(bytes)), true).await?;
         }
         let has_weights = self.writer.as_ref().is_some_and(ModelWriter::has_weights);
@@ -66,9 +65,9 @@ impl<'a, 's> Loading<'a, 's> {
                 false => self.open(&weights, FRONT).await,
             }
         };
-        let (front, small) = join(front, self.fetch_small(&files)).await;
-        // What is wrong with a small file says more than what is wrong with the weights.
-        self.weights = front;
+        let (front, fetched) = join(front, self.fetch_all(&files)).await;
+        // An error of the weights is kept for later: that of a config file, which comes first, says more.
+        self.front = front;
         self.commit = match &self.snapshot.commit {
             Some(commit) => commit.clone(),
             None => self.identity(),
@@ -77,25 +76,25 @@ impl<'a, 's> Loading<'a, 's> {
             let commit = self.commit.clone();
             self.open_writer(&commit).await?;
         }
-        for (file, bytes) in small {
+        for (file, bytes) in fetched {
             self.arrived(&file, bytes, false).await?;
         }
         let unlisted = self.snapshot.files.is_none() && weights == UPSTREAM && !has_weights;
-        if unlisted && matches!(self.weights, Ok(None)) {
+        if unlisted && matches!(self.front, Ok(None)) {
             let index = self.optional(SHARD_INDEX).await?;
             if index.is_some() {
                 weights = SHARD_INDEX.into();
-                self.small.insert(SHARD_INDEX.into(), Ok(index));
+                self.config_files.insert(SHARD_INDEX.into(), Ok(index));
             }
         }
         Ok(weights)
     }
 
-    /// Those that are not at hand, several at a time.
-    async fn fetch_small(&self, files: &[&str]) -> Vec<(String, Small)> {
+    /// Concurrently fetches those of the files that have not arrived yet.
+    async fn fetch_all(&self, files: &[&str]) -> Vec<(String, FileResult)> {
         let wanted = files
             .iter()
-            .filter(|file| !self.small.contains_key(**file))
+            .filter(|file| !self.config_files.contains_key(**file))
             .map(|file| (*file).to_string());
         let fetch = async |file: String| {
             let bytes = fetch_whole(self.host, &self.snapshot, &file, self.retry_policy()).await;
@@ -107,8 +106,8 @@ impl<'a, 's> Loading<'a, 's> {
             .await
     }
 
-    /// Takes a small file, and stores it.
-    async fn arrived(&mut self, file: &str, bytes: Small, stored: bool) -> Result<()> {
+    /// Records a config file that has arrived, and writes it to the store unless it is `stored` there.
+    async fn arrived(&mut self, file: &str, bytes: FileResult, stored: bool) -> Result<()> {
         if let Err(error) = &bytes
             && error.kind() == ErrorKind::Aborted
         {
@@ -128,25 +127,25 @@ impl<'a, 's> Loading<'a, 's> {
             }
         }
         if let Ok(Some(bytes)) = &bytes {
-            self.loaded += bytes.len() as u64;
+            self.bytes.loaded += bytes.len() as u64;
             if self.known(file).size.is_none() {
-                self.total += bytes.len() as u64;
+                self.bytes.total += bytes.len() as u64;
             }
             if self.known(file).digest.is_none() && !self.cached {
                 self.verified = Verified::Length;
             }
             self.report(LoadStatus::Download, Some(file));
         }
-        self.small.insert(file.into(), bytes);
+        self.config_files.insert(file.into(), bytes);
         Ok(())
     }
 
-    /// What stands for a commit where the host has none: what it tells of the weights. Where it tells nothing that would change
-    /// with them, no two loads are of the same commit, and none goes on with what another left.
+    /// Makes the stand-in commit id for hosts without commits: a hash of the weights' ETag and size, or else of this load's
+    /// nonce, so that no other load resumes its partial download.
     fn identity(&self) -> String {
-        let weights = self.weights.as_ref().ok().and_then(Option::as_ref);
-        let told = weights.and_then(|weights| Some((weights.validator()?, weights.size())));
-        let content = match (told, self.writing) {
+        let front = self.front.as_ref().ok().and_then(Option::as_ref);
+        let version = front.and_then(|front| Some((front.validator()?, front.size())));
+        let content = match (version, self.writing) {
             (Some((validator, size)), _) => format!("{validator} {}", size.unwrap_or(0)),
             (None, Some((cache, ..))) => format!("{:016x}", cache.nonce),
             (None, None) => String::new(),
@@ -169,7 +168,7 @@ impl<'a, 's> Loading<'a, 's> {
     pub(super) fn retry_policy(&self) -> RetryPolicy<'s> {
         let retry = self.source.retry_policy();
         match self.cached {
-            // A store is not left in the middle of an answer: IndexedDB would call back into what is gone.
+            // A store read must not time out: IndexedDB would call into a dropped future.
             true => RetryPolicy {
                 stall: Duration::MAX,
                 ..retry
@@ -185,26 +184,28 @@ impl<'a, 's> Loading<'a, 's> {
         Fetch::open(self.host, &self.snapshot, file, front, self.retry_policy()).await
     }
 
-    /// A config file that must be there.
+    /// Reads a config file.
+    ///
+    /// *Errors*: `FetchFailed` where there is no such file.
     pub async fn required(&mut self, file: &str) -> Result<Vec<u8>> {
         self.get(file).await?.ok_or_else(|| missing(file))
     }
 
-    /// A config file, or `None` where there is none.
+    /// Reads a config file, or returns `None` where there is no such file.
     pub async fn optional(&mut self, file: &str) -> Result<Option<Vec<u8>>> {
         match self.get(file).await {
             Err(error) if error.is_refused() && self.snapshot.files.is_none() => Ok(None),
-            got => got,
+            result => result,
         }
     }
 
-    async fn get(&mut self, file: &str) -> Small {
-        if !self.small.contains_key(file) {
-            for (file, bytes) in self.fetch_small(&[file]).await {
+    async fn get(&mut self, file: &str) -> FileResult {
+        if !self.config_files.contains_key(file) {
+            for (file, bytes) in self.fetch_all(&[file]).await {
                 self.arrived(&file, bytes, false).await?;
             }
         }
-        self.small.remove(file).unwrap_or(Ok(None))
+        self.config_files.remove(file).unwrap_or(Ok(None))
     }
 
     pub(super) fn known(&self, file: &str) -> FileEntry {
@@ -212,7 +213,9 @@ impl<'a, 's> Loading<'a, 's> {
     }
 }
 
-/// A small file, checked to be none of the web pages with which some hosts answer everything.
+/// Fetches a config file.
+///
+/// *Errors*: `FetchFailed` where the host sent a web page, as some hosts do for missing files.
 async fn fetch_whole(
     host: &dyn Host,
     snapshot: &Snapshot,

@@ -1,4 +1,4 @@
-//! Loading a model: from the store or from the host, with progress, and into the store.
+//! Loads a model from the store, or else from the host into the store, and reports progress.
 
 mod checkpoint;
 mod files;
@@ -21,16 +21,17 @@ pub use source::Source;
 use std::cell::Cell;
 use std::collections::HashMap;
 
-use opening::Opened;
+use opening::OpenResult;
+use progress::ByteCount;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::{Host, Snapshot, Verified};
 use crate::store::{CacheConfig, LockGuard, ModelWriter, StoredModel};
 
-/// A small file, or `None` where there is none.
-type Small = Result<Option<Vec<u8>>>;
+/// The result of fetching a config file: its bytes, or `None` where the host has no such file.
+type FileResult = Result<Option<Vec<u8>>>;
 
-/// What is asked for first of the weights: most headers are in it, and so is much that is needed.
+/// Bytes of the weights that the first request asks for: most headers fit, and the rest is needed anyway.
 const FRONT: u64 = 64 << 10;
 
 pub(super) fn missing(file: &str) -> Error {
@@ -39,10 +40,10 @@ pub(super) fn missing(file: &str) -> Error {
         .with_file(file)
 }
 
-/// Builds a model from the store where it is whole there, else from the host, and then keeps it.
+/// Builds a model from the store where it is complete there, else from the host, and stores it.
 ///
-/// *Errors*: those of `build`, `FetchFailed`, `Integrity`, `QuotaExceeded`, `Aborted`. What is in the store then can be gone on
-/// with, or is removed where it is of no use; none of it can be read as a model.
+/// *Errors*: those of `build`, `FetchFailed`, `Integrity`, `QuotaExceeded`, `Aborted`. The
+/// store then holds a partial download that can be resumed, or nothing; never a readable model.
 async fn load_with<T>(
     source: &Source<'_>,
     build: impl AsyncFn(&mut Loading<'_, '_>) -> Result<T>,
@@ -61,16 +62,16 @@ async fn load_with<T>(
     }
     let fetched = fetched(source, cache, guard.as_ref(), &build).await;
     match fetched {
-        // A host that cannot be reached is no reason to go without the model of last week.
+        // If the host is unreachable, fall back to the outdated stored model.
         Err(error) if error.kind() == ErrorKind::FetchFailed => {
-            let before = stored(source, cache, true, &build).await?;
-            before.ok_or(error)
+            let outdated = stored(source, cache, true, &build).await?;
+            outdated.ok_or(error)
         }
-        done => done,
+        result => result,
     }
 }
 
-/// Builds a model of what the host has now: from the store only where that is known to be the same.
+/// Builds the model that the host has now. The store serves only where it is known to hold the same commit.
 ///
 /// *Errors*: as [`load_with`], and `FetchFailed` where the host cannot be asked.
 async fn load_newest_with<T>(
@@ -93,7 +94,8 @@ async fn load_newest_with<T>(
     fetched(source, cache, guard.as_ref(), &build).await
 }
 
-/// From the store, or `None` where it is not whole there, or not the newest as far as known.
+/// Builds the model from the store. Returns `None` where it is not complete there, or where it is outdated and `outdated` is
+/// false.
 async fn stored<T>(
     source: &Source<'_>,
     cache: &CacheConfig<'_>,
@@ -106,7 +108,7 @@ async fn stored<T>(
     }
 }
 
-/// From what is stored, or `None` where that cannot be used: then it goes.
+/// Builds the model from a stored one. Returns `None` where that is invalid, and deletes it.
 async fn from_stored<T>(
     source: &Source<'_>,
     stored: StoredModel<'_>,
@@ -116,7 +118,7 @@ async fn from_stored<T>(
     let loading = Loading::new(&stored, source, snapshot, Some(stored.verified()));
     match loading.run(build).await {
         Ok(model) => Ok(Some(model)),
-        Err(error) if is_useless(&error) => {
+        Err(error) if is_invalid(&error) => {
             stored.delete().await?;
             Ok(None)
         }
@@ -124,15 +126,15 @@ async fn from_stored<T>(
     }
 }
 
-/// Whether what was stored or fetched is no good, however often it is read.
-fn is_useless(error: &Error) -> bool {
+/// Whether an error means that the data are invalid, so that reading them again would fail again.
+fn is_invalid(error: &Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::Integrity | ErrorKind::InvalidWeights | ErrorKind::UnsupportedModel
     )
 }
 
-/// From the host, going on with what an earlier load left.
+/// Builds the model from the host, and resumes a partial download of it.
 async fn fetched<T>(
     source: &Source<'_>,
     cache: &CacheConfig<'_>,
@@ -144,7 +146,7 @@ async fn fetched<T>(
         if let Some(commit) = &snapshot.commit
             && let Some(model) = StoredModel::at(cache.store, &cache.key, commit).await?
         {
-            // Another name for a commit that is there, or what was refreshed meanwhile.
+            // The revision is another name of a stored commit, or another tab has refreshed the model meanwhile.
             model.refer().await?;
             if let Some(model) = from_stored(source, model, build).await? {
                 return Ok(model);
@@ -153,17 +155,17 @@ async fn fetched<T>(
         let resumed = Cell::new(false);
         let loading = Loading::fetching(source, snapshot, Some((cache, guard, &resumed)));
         match loading.run(build).await {
-            // What an earlier load left did not fit. It is gone now.
-            Err(error) if is_useless(&error) && resumed.get() => {}
-            done => return done,
+            // The partial download was invalid and has been deleted: start again.
+            Err(error) if is_invalid(&error) && resumed.get() => {}
+            result => return result,
         }
     }
 }
 
-/// Where a load that fetches writes, whose turn it is, and whether it went on with what was there.
+/// The cache that a load from the host writes to, the write lock, and a flag that is set where a partial download is resumed.
 type Writing<'a, 's> = (&'a CacheConfig<'s>, &'a dyn LockGuard, &'a Cell<bool>);
 
-/// One way through the files of a repository, from the host or from the store.
+/// One load: a pass over the files of a repository, from the host or from the store.
 pub struct Loading<'a, 's> {
     host: &'a dyn Host,
     source: &'a Source<'s>,
@@ -171,15 +173,14 @@ pub struct Loading<'a, 's> {
     cached: bool,
     writing: Option<Writing<'a, 's>>,
     writer: Option<ModelWriter<'s>>,
-    /// Small files that are at hand, or why not.
-    small: HashMap<String, Small>,
-    /// Of which the front was asked for, or why it is not there.
-    weights: Opened<'a>,
-    /// What tells these files from those of another time.
+    /// Config files that were fetched and not read yet, or the errors of their requests.
+    config_files: HashMap<String, FileResult>,
+    /// The weights' download, opened with a request for the first bytes, or that request's error.
+    front: OpenResult<'a>,
+    /// The commit id, or its stand-in from `identity`.
     commit: String,
     verified: Verified,
-    loaded: u64,
-    total: u64,
+    bytes: ByteCount,
 }
 
 impl<'a, 's> Loading<'a, 's> {
@@ -196,16 +197,15 @@ impl<'a, 's> Loading<'a, 's> {
             cached: verified.is_some(),
             writing: None,
             writer: None,
-            small: HashMap::new(),
-            weights: Ok(None),
+            config_files: HashMap::new(),
+            front: Ok(None),
             commit: String::new(),
             verified: verified.unwrap_or(Verified::Sha256),
-            loaded: 0,
-            total: 0,
+            bytes: ByteCount::default(),
         }
     }
 
-    /// From the source's host.
+    /// Makes a load from the source's host.
     pub(super) fn fetching(
         source: &'a Source<'s>,
         snapshot: Snapshot,
@@ -217,30 +217,30 @@ impl<'a, 's> Loading<'a, 's> {
         }
     }
 
-    /// Builds the model and makes it readable in the store.
+    /// Builds the model, and commits it to the store.
     async fn run<T>(
         mut self,
         build: &impl AsyncFn(&mut Loading<'_, '_>) -> Result<T>,
     ) -> Result<T> {
-        let mut done = build(&mut self).await;
+        let mut result = build(&mut self).await;
         if let Some(writer) = &mut self.writer {
-            if done.is_ok() {
-                done = writer.commit(self.verified).await.and(done);
+            if result.is_ok() {
+                result = writer.commit(self.verified).await.and(result);
             }
-            // A full store is not kept full, and what is no good is not gone on with.
-            if let Err(error) = &done
-                && (is_useless(error)
+            // Delete the partial download if the store is full or the data are invalid; else keep it for resuming.
+            if let Err(error) = &result
+                && (is_invalid(error)
                     || error.kind() == ErrorKind::QuotaExceeded
                     || writer.is_empty())
             {
-                // The first failure is the one to report; what a failing clean-up leaves cannot be read anyway.
+                // The first error is the one to report, and rows that a failing clean-up leaves behind cannot be read as a model.
                 let _ = writer.abandon().await;
             }
         }
-        if done.is_ok() {
+        if result.is_ok() {
             self.report_as(LoadStatus::Ready, None, Some(self.verified));
         }
-        done
+        result
     }
 
     /// Whether the files come from the store.
@@ -248,12 +248,12 @@ impl<'a, 's> Loading<'a, 's> {
         self.cached
     }
 
-    /// What tells the files that [`resolve`](Self::resolve) found from those of another time.
+    /// The commit id of the files, or the stand-in that [`resolve`](Self::resolve) made.
     pub(super) fn commit(&self) -> &str {
         &self.commit
     }
 
-    /// What is known of the repository.
+    /// The host's list of files.
     pub(super) fn snapshot(&self) -> &Snapshot {
         &self.snapshot
     }

@@ -1,4 +1,4 @@
-//! What loading a model would take, before it is loaded.
+//! The cost of loading a model, computed before it is loaded.
 
 use super::pretrained::{Pretrained, declared};
 use super::{Loading, SHARD_INDEX, Source, is_packed};
@@ -7,50 +7,50 @@ use crate::hub::{Host, Snapshot};
 use crate::store::{StoredModel, fetched_before};
 use crate::weights::{self, Dtype, Needs};
 
-/// Memory beside the packed tensors: buffers of the first run, one block of the source, burn and the allocator's own.
-/// Measured with MiniLM, 10 MiB of it on 128 tokens.
+/// Memory beside the packed tensors, in bytes: buffers of the first run, one block of the source, burn and the allocator.
+/// Measured with MiniLM; 10 MiB are buffers for 128 tokens.
 const WORKING_MEMORY: u64 = 12 << 20;
 
-/// Of a tokenizer, for each byte of its file: measured with MiniLM's, 466 KB of JSON.
+/// Bytes of memory that a tokenizer takes for each byte of its file, measured with MiniLM's 466 KB of JSON.
 const TOKENIZER_MEMORY: u64 = 9;
 
 /// A file that loading reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedFile {
-    /// Path in the repository.
+    /// The path in the repository.
     pub path: String,
-    /// Bytes that loading reads of it, where the host tells.
+    /// Bytes of the file that loading reads, where the host reports its size.
     pub bytes: Option<u64>,
 }
 
-/// What loading would take.
+/// The cost of loading a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadPlan {
-    /// What the revision stands for.
+    /// The commit to which the revision resolves.
     pub commit: Option<String>,
-    /// Small files first, the weights last.
+    /// The files that loading reads: config files first, the weights last.
     pub files: Vec<PlannedFile>,
-    /// Tensors that are needed, where they are not stored yet.
+    /// The number of tensors that are needed; 0 where the model is stored.
     pub tensors: usize,
-    /// Bytes that would come from the host.
+    /// Bytes that would be fetched from the host.
     pub fetch: u64,
-    /// Bytes of the host's files that need not come again.
+    /// Bytes of the host's files that are stored already.
     pub cached: u64,
     /// Bytes that the model takes in a store.
     pub stored: u64,
-    /// Linear memory that it takes, about.
+    /// An estimate of the linear memory that the model takes, in bytes.
     pub memory: u64,
-    /// Whether it is whole in the store.
+    /// Whether the model is complete in the store.
     pub whole: bool,
 }
 
 impl LoadPlan {
-    /// With what another part of the same model takes.
+    /// Adds the cost of another part of the same model.
     pub(in crate::tasks) fn and(self, other: Self) -> Self {
         let mut files = self.files;
         for file in other.files {
             match files.iter_mut().find(|own| own.path == file.path) {
-                // Parts of a checkpoint, or a small file that each part reads.
+                // Each part reads its own tensors of the checkpoint, and the config files again.
                 Some(own) => own.bytes = own.bytes.zip(file.bytes).map(|(a, b)| a + b),
                 None => files.push(file),
             }
@@ -62,26 +62,26 @@ impl LoadPlan {
             fetch: self.fetch + other.fetch,
             cached: self.cached + other.cached,
             stored: self.stored + other.stored,
-            // What both take beside their tensors they take one after the other.
+            // The parts are loaded one after the other, so that working memory counts once.
             memory: (self.memory + other.memory).saturating_sub(WORKING_MEMORY),
             whole: self.whole && other.whole,
         }
     }
 }
 
-/// What loading a model would take: of what is whole in the store, else by asking the host, else of an older commit in the store.
-/// Asks the host for the small files but the largest, and for the header of the weights.
+/// Computes the cost of loading a model: from the store if the model is complete there, else from the host, else from an outdated
+/// commit in the store. Fetches the config files except the largest, and the header of the weights.
 ///
 /// *Errors*: as [`load`](super::load).
 pub async fn plan<T: Pretrained>(source: &Source<'_>, dtype: Dtype) -> Result<LoadPlan> {
     let largest = T::FILES.last().copied().unwrap_or_default();
-    if let Some(plan) = of_stored(source, largest, false).await? {
+    if let Some(plan) = plan_stored(source, largest, false).await? {
         return Ok(plan);
     }
     let snapshot = match source.snapshot().await {
-        // As a load would use what is stored.
+        // A load would fall back to the outdated stored model as well.
         Err(error) if error.kind() == ErrorKind::FetchFailed => {
-            let plan = of_stored(source, largest, true).await?;
+            let plan = plan_stored(source, largest, true).await?;
             return plan.ok_or(error);
         }
         snapshot => snapshot?,
@@ -95,11 +95,11 @@ pub async fn plan<T: Pretrained>(source: &Source<'_>, dtype: Dtype) -> Result<Lo
         prefixes: T::prefixes(&config),
         dtype,
     };
-    of_host(&mut loading, source, T::FILES, largest, &weights, &needs).await
+    plan_host(&mut loading, source, T::FILES, largest, &weights, &needs).await
 }
 
-/// The plan for a model that is whole in the store, and not `outdated` unless that will do.
-pub(in crate::tasks) async fn of_stored(
+/// Computes the plan for a model that is complete in the store. Returns `None` for an outdated model unless `outdated` is set.
+pub(in crate::tasks) async fn plan_stored(
     source: &Source<'_>,
     tokenizer: &str,
     outdated: bool,
@@ -138,11 +138,11 @@ pub(in crate::tasks) async fn of_stored(
     }))
 }
 
-/// The plan for a model that comes from the host, from what its small files and the header of its weights say.
-async fn of_host(
+/// Computes the plan for a model that is fetched from the host, from its config files and the header of its weights.
+async fn plan_host(
     loading: &mut Loading<'_, '_>,
     source: &Source<'_>,
-    small: &[&str],
+    config_files: &[&str],
     tokenizer: &str,
     weights: &str,
     needs: &Needs<'_>,
@@ -157,7 +157,7 @@ async fn of_host(
     };
     let snapshot = loading.snapshot();
     let index = (weights == SHARD_INDEX).then_some(&SHARD_INDEX);
-    let mut files: Vec<_> = small
+    let mut files: Vec<_> = config_files
         .iter()
         .chain(index)
         .filter(|file| !snapshot.lacks(file))
@@ -166,7 +166,7 @@ async fn of_host(
             bytes: snapshot.entry(file).size,
         })
         .collect();
-    let beside: u64 = files.iter().filter_map(|file| file.bytes).sum();
+    let config_bytes: u64 = files.iter().filter_map(|file| file.bytes).sum();
     let sum = |of: fn(&weights::Plan) -> u64| plans.iter().map(|(_, plan)| of(plan)).sum::<u64>();
     let (fetch, packed) = (sum(|plan| plan.fetch), sum(|plan| plan.packed));
     let tensors = plans.iter().map(|(_, plan)| plan.tensors).sum();
@@ -182,14 +182,15 @@ async fn of_host(
         commit: snapshot.commit.clone(),
         files,
         tensors,
-        fetch: (beside + fetch).saturating_sub(cached),
+        fetch: (config_bytes + fetch).saturating_sub(cached),
         cached,
-        stored: beside + packed,
+        stored: config_bytes + packed,
         memory: memory(packed, snapshot, tokenizer),
         whole: false,
     })
 }
 
+/// Estimates the linear memory of a model, in bytes, from those of its packed tensors and of its tokenizer file.
 fn memory(packed: u64, snapshot: &Snapshot, tokenizer: &str) -> u64 {
     let tokenizer = snapshot.entry(tokenizer).size.unwrap_or(0);
     packed + tokenizer * TOKENIZER_MEMORY + WORKING_MEMORY

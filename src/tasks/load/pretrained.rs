@@ -1,4 +1,4 @@
-//! The contract between the loader and the models: what a model says of itself, so that `load` and `plan` can do the rest.
+//! The contract between the loader and the models: a model describes its files and layers, and `load` and `plan` do the rest.
 
 use burn::tensor::Device;
 
@@ -8,32 +8,32 @@ use crate::weights::{Dtype, Needs, Parameter, Tensors};
 
 /// A model that can be loaded from a repository. [`load`], [`load_newest`] and [`plan`](super::plan) are the only callers.
 pub trait Pretrained: Sized {
-    /// The small files that it reads, the largest last. The others say what the model is; the last one, of which something slow
-    /// is made (a tokenizer), goes to [`prepare`](Self::prepare) while the weights arrive.
+    /// The config files of the model, the largest last. The last one, such as a tokenizer, is slow to parse: it goes to
+    /// [`prepare`](Self::prepare) while the weights arrive. The others go to [`config`](Self::config).
     const FILES: &'static [&'static str];
 
-    /// What the small files say of the model.
+    /// The configuration of the model, read from all config files but the last.
     type Config;
 
-    /// What is made of the last small file.
+    /// The object that is built from the last config file.
     type Prepared;
 
-    /// What is made of the weights.
+    /// The network that is built from the weights.
     type Network;
 
-    /// Reads the small files but the last.
+    /// Reads all config files but the last.
     async fn config(files: &mut Loading<'_, '_>) -> Result<Self::Config>;
 
-    /// What an upstream checkpoint may put before the names of its tensors.
+    /// The prefixes that tensor names may have in an upstream checkpoint.
     fn prefixes(config: &Self::Config) -> &'static [&'static str];
 
-    /// Makes what is needed beside the network, of the last small file; of nothing where there are no files.
+    /// Parses the last config file; `file` is empty for a model without files.
     fn prepare(config: &Self::Config, file: &[u8]) -> Result<Self::Prepared>;
 
-    /// Names each tensor once and builds the layers of them. It runs twice: see [`Tensors`].
+    /// Builds the layers and names each of their tensors once. It runs twice: see [`Tensors`].
     fn network(config: &Self::Config, tensors: &mut Tensors) -> Result<Self::Network>;
 
-    /// Puts the parts together.
+    /// Makes the model from its parts.
     fn assemble(
         config: Self::Config,
         prepared: Self::Prepared,
@@ -42,24 +42,24 @@ pub trait Pretrained: Sized {
     ) -> Self;
 }
 
-/// A loaded model, and where it came from.
+/// A loaded model, and its origin.
 pub struct Loaded<T> {
     /// The model.
     pub model: T,
-    /// The commit of its files, or what stands in for one.
+    /// The commit of its files, or the stand-in for one.
     pub commit: String,
-    /// Whether it came from the store.
+    /// Whether the model came from the store.
     pub cached: bool,
 }
 
-/// The tensors that a model needs.
+/// Lists the tensors that a model needs.
 pub(super) fn declared<T: Pretrained>(config: &T::Config) -> Result<Vec<Parameter>> {
     let mut tensors = Tensors::declaring();
     T::network(config, &mut tensors)?;
     Ok(tensors.into_parameters())
 }
 
-/// Builds a model from the store where it is whole there, else from the host, and then keeps it.
+/// Builds a model from the store where it is complete there, else from the host, and stores it.
 ///
 /// *Errors*: `FetchFailed`, `Integrity`, `InvalidWeights`, `UnsupportedModel`, `ResourceLimit`, `QuotaExceeded`, `Aborted`. The
 /// store then holds a partial download that can be resumed, or nothing; never a readable model.
@@ -93,8 +93,8 @@ async fn build<T: Pretrained>(
         Some(file) => loading.required(file).await?,
         None => Vec::new(),
     };
-    // Stored weights arrive while the last small file is read, which takes as long.
-    let weights = loading.open_weights(weights).await;
+    // Stored weights are read while the last config file is parsed, which takes as long.
+    let opening = loading.open_weights(weights).await;
     if let Some(file) = T::FILES.last() {
         loading.prepare(file);
     }
@@ -105,7 +105,7 @@ async fn build<T: Pretrained>(
         prefixes: T::prefixes(&config),
         dtype,
     };
-    let mut tensors = loading.weights(weights, &needs, device).await?;
+    let mut tensors = loading.weights(opening, &needs, device).await?;
     let network = T::network(&config, &mut tensors)?;
     Ok(Loaded {
         model: T::assemble(config, prepared, network, device),

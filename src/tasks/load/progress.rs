@@ -1,4 +1,4 @@
-//! What loading tells of itself.
+//! Progress reports of a load.
 
 use std::cell::Cell;
 
@@ -6,41 +6,50 @@ use super::Loading;
 use crate::hub::Verified;
 use crate::store::WriterProgress;
 
-/// Progress is reported at most once in so many bytes: a Worker's stream comes in pieces of 4 KiB.
+/// The fewest bytes between two reports: a Worker's stream comes in pieces of 4 KiB, too many to report each.
 const REPORT_EVERY: u64 = 256 << 10;
 
-/// What loading is doing.
+/// The phase of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoadStatus {
-    /// Asking the host what there is.
+    /// The loader is asking the host for its list of files.
     Plan,
-    /// Bytes arrive.
+    /// Bytes of a file are arriving.
     Download,
-    /// Tokenizer and model are set up.
+    /// The tokenizer or the model is being built.
     Prepare,
-    /// Done.
+    /// The model is ready.
     Ready,
 }
 
-/// One step of loading.
+/// A progress report.
 #[derive(Clone, Debug)]
 pub struct LoadProgress<'a> {
-    /// What is being done.
+    /// The phase of the load.
     pub status: LoadStatus,
-    /// The file under way.
+    /// The file that the phase is about.
     pub file: Option<&'a str>,
-    /// Bytes so far, over all files.
+    /// Bytes that have arrived so far, over all files.
     pub loaded: u64,
-    /// Bytes in all as far as known.
+    /// Bytes that will arrive, over all files whose size is known.
     pub total: u64,
     /// Whether the bytes come from the store.
     pub cached: bool,
-    /// By what they were checked, once all is ready.
+    /// How the bytes were verified; set only once the model is ready.
     pub verified: Option<Verified>,
 }
 
+/// Byte counters of one load, over all its files.
+#[derive(Clone, Copy, Default)]
+pub(super) struct ByteCount {
+    /// Bytes that have arrived.
+    pub loaded: u64,
+    /// Bytes that will arrive, as far as sizes are known.
+    pub total: u64,
+}
+
 impl<'a> Loading<'a, '_> {
-    /// Says that something is made of a file now.
+    /// Reports that something is being built from a file.
     pub fn prepare(&self, file: &str) {
         self.report(LoadStatus::Prepare, Some(file));
     }
@@ -58,18 +67,18 @@ impl<'a> Loading<'a, '_> {
         (self.source.progress)(&LoadProgress {
             status,
             file,
-            loaded: self.loaded,
-            total: self.total.max(self.loaded),
+            loaded: self.bytes.loaded,
+            total: self.bytes.total.max(self.bytes.loaded),
             cached: self.cached,
             verified,
         });
     }
 
-    /// Reports bytes of the weights, to the caller and to the other tabs.
+    /// Makes a callback that reports bytes of the weights to the caller and to other tabs.
     pub(super) fn reporter(&self, file: &str) -> impl Fn(u64, u64) + 'a {
         let (progress, cached) = (self.source.progress, self.cached);
         let guard = self.writing.map(|(_, guard, _)| guard);
-        let (before, total, file) = (self.loaded, self.total, file.to_string());
+        let (before, total, file) = (self.bytes.loaded, self.bytes.total, file.to_string());
         let reported = Cell::new(u64::MAX);
         move |read, wanted| {
             let step = read / REPORT_EVERY;
@@ -97,21 +106,23 @@ impl<'a> Loading<'a, '_> {
     }
 }
 
-/// Makes one progress of those of a model's parts: bytes go on where those of the part before ended, and all are ready once.
+/// Combines the progress reports of a model's parts: their bytes are added up, and `Ready` is reported once.
 #[derive(Default)]
 pub struct PartsProgress {
-    /// Bytes of the parts before.
+    /// Bytes of the parts that are complete.
     before: Cell<u64>,
-    /// Of this part so far.
+    /// Bytes of the current part so far.
     loaded: Cell<u64>,
-    /// What the first plan counted: all of a file of which each part takes some.
+    /// The total of the first plan: it counts the whole checkpoint, though each part reads only its own tensors.
     planned: Cell<u64>,
+    /// Whether any part came from the host.
     fetched: Cell<bool>,
+    /// The weakest verification of any part.
     verified: Cell<Option<Verified>>,
 }
 
 impl PartsProgress {
-    /// Takes what a part tells.
+    /// Adds a report of the current part.
     pub fn report(&self, event: &LoadProgress, to: &dyn Fn(&LoadProgress)) {
         self.loaded.set(event.loaded);
         if event.status == LoadStatus::Ready {
@@ -131,13 +142,13 @@ impl PartsProgress {
         });
     }
 
-    /// Another part begins.
+    /// Starts the next part.
     pub fn next(&self) {
         self.before.set(self.before.get() + self.loaded.get());
         self.loaded.set(0);
     }
 
-    /// All parts are there.
+    /// Reports that all parts are ready.
     pub fn ready(&self, to: &dyn Fn(&LoadProgress)) {
         let loaded = self.before.get() + self.loaded.get();
         to(&LoadProgress {

@@ -1,4 +1,4 @@
-//! Where a model comes from and where it is kept.
+//! The source of a model: the host it comes from, and the store that caches it.
 
 use std::time::Duration;
 
@@ -8,27 +8,27 @@ use crate::hub::{Fetch, Host, LOCK_FILE, LockFile, RetryPolicy, Snapshot, retryi
 use crate::scheduler::Scheduler;
 use crate::store::{CacheConfig, StoredModel, touch};
 
-/// Without a byte for so long a connection is given up, unless the caller says otherwise.
+/// The default stall timeout: the longest wait for the next byte of a connection.
 pub const STALL: Duration = Duration::from_secs(20);
 
-/// Where a model comes from and where it is kept.
+/// The host a model comes from, the store that caches it, and the options of the load.
 pub struct Source<'a> {
-    /// The repository.
+    /// The host of the repository.
     pub host: &'a dyn Host,
-    /// Where the packed model is kept.
+    /// The store that keeps the packed model, if any.
     pub cache: Option<CacheConfig<'a>>,
-    /// Called at every step.
+    /// The callback that receives progress reports.
     pub progress: &'a dyn Fn(&LoadProgress),
-    /// Cancels and waits.
+    /// The scheduler, which cancels, yields and sleeps.
     pub scheduler: &'a dyn Scheduler,
-    /// A connection without a byte for so long is given up, and tried again.
+    /// The stall timeout: a connection that sends no byte for this long is closed, and the request is repeated.
     pub stall: Duration,
-    /// Which part of the model it is for, where parts are loaded and kept by themselves.
+    /// The part of the model to load, for models whose parts are loaded and stored separately.
     pub part: Option<&'static str>,
 }
 
 impl<'a> Source<'a> {
-    /// From a host, kept nowhere.
+    /// Makes a source that loads from a host and caches nothing.
     pub fn new(host: &'a dyn Host, scheduler: &'a dyn Scheduler) -> Self {
         Self {
             host,
@@ -40,7 +40,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The same, for a part of the model: it is kept by itself.
+    /// Makes the source of one part of the model, which is stored under a key of its own.
     pub fn for_part<'b>(
         &'b self,
         part: &'static str,
@@ -67,7 +67,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// What the host has now, with what its lock file adds.
+    /// Asks the host for its list of files, and adds the digests of its lock file.
     ///
     /// *Errors*: `FetchFailed`, `Aborted`.
     pub async fn snapshot(&self) -> Result<Snapshot> {
@@ -77,7 +77,7 @@ impl<'a> Source<'a> {
             retrying(retry, "the list of files", async || host.snapshot().await).await?;
         if !snapshot.lacks(LOCK_FILE) {
             let lock = Fetch::open(host, &snapshot, LOCK_FILE, u64::MAX, retry).await;
-            // A plain bucket may refuse what it does not have in many ways.
+            // Plain buckets answer a missing file with various errors, so none of them is fatal.
             let lock = if snapshot.files.is_some() {
                 lock?
             } else {
@@ -92,8 +92,8 @@ impl<'a> Source<'a> {
         Ok(snapshot)
     }
 
-    /// Asks the host what a stored model's revision stands for now, for the next load, and notes that the model is in use.
-    /// `parts`: which of them, where the model is kept in some.
+    /// Asks the host for the current commit of a stored model's revision, which the next load reads, and records that the model
+    /// was used. `parts` names the parts of a model that is stored in parts.
     ///
     /// *Errors*: `FetchFailed`, `Aborted`.
     pub async fn refresh(&self, parts: &[&'static str]) -> Result<()> {
@@ -111,8 +111,8 @@ impl<'a> Source<'a> {
             return Ok(());
         };
         touch(cache.store, &cache.key, cache.now).await?;
-        // Who is writing it has just asked.
-        let Some(_turn) = cache.locks.try_take(cache.key.lock_name()).await? else {
+        // Another tab holds the write lock, so it has just refreshed the model.
+        let Some(_guard) = cache.locks.try_take(cache.key.lock_name()).await? else {
             return Ok(());
         };
         match StoredModel::open(cache.store, &cache.key).await? {

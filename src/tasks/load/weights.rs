@@ -1,31 +1,31 @@
-//! Reading the weights, from one file or from shards, and handing them to the store in their packed form.
+//! Loading the weights from one file or from shards, while the store receives them in packed form.
 
 use burn::tensor::Device;
 
 use super::checkpoint::{SHARD_INDEX, Shard, packed_name, shards};
-use super::opening::{Opened, Opening};
+use super::opening::{OpenResult, Opening};
 use super::{FRONT, Loading, missing};
 use crate::error::Result;
 use crate::hub::{Fetch, Host, Verified};
 use crate::weights::{self, Needs, Plan, Sink, Tensors};
 
 impl<'a> Loading<'a, '_> {
-    /// The weights, of which [`resolve`](Self::resolve) has asked for the front.
+    /// Returns the weights' download, which [`resolve`](Self::resolve) has started with a request for the first bytes.
     ///
     /// *Errors*: `FetchFailed` where there is no such file.
     pub fn front(&mut self, file: &str) -> Result<Fetch<'a>> {
         self.take_front()?.ok_or_else(|| missing(file))
     }
 
-    fn take_front(&mut self) -> Opened<'a> {
-        std::mem::replace(&mut self.weights, Ok(None))
+    fn take_front(&mut self) -> OpenResult<'a> {
+        std::mem::replace(&mut self.front, Ok(None))
     }
 
-    /// Begins to fetch the weights where they are stored: they come while something else is made.
+    /// Opens the weights. Where they are stored, reading starts now, concurrently with the caller's other work.
     pub async fn open_weights(&mut self, file: String) -> Opening<'a> {
         if !self.cached {
-            let there = self.take_front();
-            return Opening::new(file, async move { there }, false).await;
+            let front = self.take_front();
+            return Opening::new(file, async move { front }, false).await;
         }
         let (host, snapshot, name) = (self.host, self.snapshot.clone(), file.clone());
         let retry = self.retry_policy();
@@ -33,7 +33,7 @@ impl<'a> Loading<'a, '_> {
         Opening::new(file, opening, true).await
     }
 
-    /// Reads the weights, and hands them to the store in their packed form.
+    /// Reads the weights, and writes them to the store in packed form.
     pub async fn weights(
         &mut self,
         opening: Opening<'a>,
@@ -44,29 +44,29 @@ impl<'a> Loading<'a, '_> {
         if file == SHARD_INDEX {
             return self.sharded(needs, device).await;
         }
-        let there = opening.fetch().await?;
+        let front = opening.fetch().await?;
         let target = packed_name(needs.dtype, self.source.part);
-        self.file(file, there, target, needs, device).await
+        self.file(file, front, target, needs, device).await
     }
 
-    /// Reads the shards one after the other. The store keeps one packed file of each.
+    /// Reads the shards one after the other. The store keeps one packed file for each.
     async fn sharded(&mut self, needs: &Needs<'_>, device: &Device) -> Result<Tensors> {
         let shards = self.shards(needs).await?;
         let names = shards.iter().map(|shard| shard.file.as_str());
         let sizes = names.filter_map(|file| self.known(file).size);
-        self.total += sizes.sum::<u64>();
-        let mut weights = Tensors::none(device);
+        self.bytes.total += sizes.sum::<u64>();
+        let mut tensors = Tensors::none(device);
         for shard in shards {
             let needs = Needs {
                 parameters: &shard.parameters,
                 ..*needs
             };
-            weights.join(self.shard(&shard, &needs, device).await?);
+            tensors.join(self.shard(&shard, &needs, device).await?);
         }
-        Ok(weights)
+        Ok(tensors)
     }
 
-    /// What reading each shard would take.
+    /// Computes the cost of reading each shard.
     pub async fn plan_shards(&mut self, needs: &Needs<'_>) -> Result<Vec<(String, Plan)>> {
         let mut plans = Vec::new();
         for shard in self.shards(needs).await? {
@@ -100,46 +100,46 @@ impl<'a> Loading<'a, '_> {
         device: &Device,
     ) -> Result<Tensors> {
         let packed = &shard.packed;
-        let begun = self
+        let stored = self
             .writer
             .as_ref()
             .and_then(|writer| writer.stored_files(packed));
-        let Some(begun) = begun else {
-            let there = self.open(&shard.file, FRONT).await?;
+        let Some(stored) = stored else {
+            let front = self.open(&shard.file, FRONT).await?;
             return self
-                .file(shard.file.clone(), there, packed.clone(), needs, device)
+                .file(shard.file.clone(), front, packed.clone(), needs, device)
                 .await;
         };
-        // An earlier load has stored it.
-        let (snapshot, retry) = (begun.snapshot().await?, self.retry_policy());
-        let fetch = Fetch::open(&begun, &snapshot, packed, u64::MAX, retry).await?;
+        // An earlier load has stored this shard.
+        let (snapshot, retry) = (stored.snapshot().await?, self.retry_policy());
+        let fetch = Fetch::open(&stored, &snapshot, packed, u64::MAX, retry).await?;
         let mut fetch = fetch.ok_or_else(|| missing(packed))?;
         let scheduler = self.source.scheduler;
-        let weights =
+        let tensors =
             weights::load(packed, &mut fetch, needs, device, None, None, scheduler).await?;
-        self.loaded += self.known(&shard.file).size.unwrap_or(0);
-        // By what it was checked then is not known any more.
+        self.bytes.loaded += self.known(&shard.file).size.unwrap_or(0);
+        // How a stored shard was verified is not recorded: report the weakest level.
         self.verified = self.verified.min(Verified::Length);
-        Ok(weights)
+        Ok(tensors)
     }
 
-    /// Reads one file, from where an earlier load left it.
+    /// Reads one file, and writes its packed form to the store as `target`. A partial download of it is resumed. `front`: the
+    /// download, if its first bytes were requested already.
     async fn file(
         &mut self,
         file: String,
-        there: Option<Fetch<'a>>,
+        front: Option<Fetch<'a>>,
         target: String,
         needs: &Needs<'_>,
         device: &Device,
     ) -> Result<Tensors> {
-        let (mut resume, mut went_on) = (None, false);
-        let mut fetch = there;
+        let mut resume = None;
+        let mut fetch = front;
         let retry = self.retry_policy();
         if let Some(writer) = self.writer.as_mut() {
-            if let Some((state, left)) = writer.resume(&target, &file).await? {
+            if let Some((state, partial)) = writer.resume(&target, &file).await? {
                 let resumed = Fetch::resume(self.host, &self.snapshot, &file, state, retry);
-                (fetch, resume) = (Some(resumed), Some(left));
-                went_on = true;
+                (fetch, resume) = (Some(resumed), Some(partial));
             } else {
                 if fetch.is_none() {
                     fetch = Fetch::open(self.host, &self.snapshot, &file, FRONT, retry).await?;
@@ -148,23 +148,23 @@ impl<'a> Loading<'a, '_> {
             }
         }
         let mut fetch = fetch.ok_or_else(|| missing(&file))?;
-        // From here on the file itself tells how much of it is needed.
-        self.total -= self.known(&file).size.unwrap_or(0);
+        // The file's header determines how much of it is read, so its whole size no longer counts.
+        self.bytes.total -= self.known(&file).size.unwrap_or(0);
         let report = self.reporter(&file);
-        if went_on {
+        if resume.is_some() {
             report(fetch.position(), fetch.size().unwrap_or(fetch.position()));
         }
         fetch.on_read(report);
         let sink = self.writer.as_mut().map(|writer| writer as &mut dyn Sink);
         let scheduler = self.source.scheduler;
-        let weights =
+        let tensors =
             weights::load(&file, &mut fetch, needs, device, sink, resume, scheduler).await?;
-        self.loaded += fetch.wanted();
-        self.total += fetch.wanted();
+        self.bytes.loaded += fetch.wanted();
+        self.bytes.total += fetch.wanted();
         if !self.cached {
             self.verified = self.verified.min(fetch.verified());
         }
         self.prepare(&file);
-        Ok(weights)
+        Ok(tensors)
     }
 }
