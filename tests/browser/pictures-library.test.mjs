@@ -258,9 +258,9 @@ test('all images are removed while more are coming: those do not come any more',
 });
 
 for (const [doing, call, act] of [
-  ['an image is opened', 'indexcore_search', () => tiles().first().click()],
-  ['words are searched for', 'indexcore_search', () => searchBox().fill('a purple heart')],
-  ['an open image is labelled', 'imagetextcore_classify', () => tiles().first().click()],
+  ['an image is opened', 'vectorindexhandle_search', () => tiles().first().click()],
+  ['words are searched for', 'vectorindexhandle_search', () => searchBox().fill('a purple heart')],
+  ['an open image is labelled', 'imagetextembedderhandle_classify', () => tiles().first().click()],
 ]) {
   test(`a trap while ${doing} is said in the card, and a reload helps`, async () => {
     // The core traps at one call, as a defect would make it, and then at all others: everything else is the real thing.
