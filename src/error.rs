@@ -62,7 +62,7 @@ pub struct Error {
     details: Option<Box<Details>>,
 }
 
-/// What programs can read of a failure beside its kind.
+/// The fields of a failure beside its kind that programs can read.
 #[derive(Clone, Debug, Default)]
 struct Details {
     status: Option<u16>,

@@ -68,6 +68,6 @@ pub use store::{
 pub use tasks::{
     DigitClassifier, DigitGenerator, EmbedOptions, Embeddings, GenerateOptions, ImageTextEmbedder,
     Interpolation, LabelScore, Latent, LoadPlan, LoadProgress, LoadStatus, OnStep, PlannedFile,
-    Pooling, Precision, Source, TextEmbedder, Tower, Values, plan_model,
+    Precision, Source, TextEmbedder, Tower, Values, plan_model,
 };
 pub use weights::Dtype;

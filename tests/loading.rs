@@ -4,41 +4,21 @@
 
 #[path = "support/store_keys.rs"]
 mod store_keys;
+#[path = "support/tiny_bert.rs"]
+mod tiny_bert;
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use pilotlight::{
-    ByteStream, CacheConfig, Chunk, Digest, Dtype, EmbedOptions, Error, ErrorKind, Host,
-    LoadProgress, MemoryHost, MemoryStore, ModelKey, NoYield, Opened, PlatformHash, Result,
-    Scheduler, Snapshot, Source, Store, TextEmbedder, Values, Verified,
+    ByteStream, CacheConfig, Chunk, Dtype, EmbedOptions, Error, ErrorKind, Host, MemoryHost,
+    MemoryStore, ModelKey, NoYield, Opened, Result, Scheduler, Snapshot, Source, Store,
+    TextEmbedder, Values,
 };
 use pollster::block_on;
-use sha2::{Digest as _, Sha256};
 use store_keys::keys_of;
-
-type Files = BTreeMap<String, Vec<u8>>;
-
-/// The files of one of the tiny models.
-fn files() -> Files {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/bert-tiny-mean");
-    let names = [
-        "config.json",
-        "tokenizer.json",
-        "modules.json",
-        "1_Pooling/config.json",
-        "sentence_bert_config.json",
-        "model.safetensors",
-    ];
-    names
-        .iter()
-        .map(|name| ((*name).into(), std::fs::read(folder.join(name)).unwrap()))
-        .collect()
-}
+use tiny_bert::files;
 
 const NOW: u64 = 1_795_000_000_000;
 
@@ -597,132 +577,4 @@ fn odd_texts_embed_to_finite_vectors() {
     }
     let none = block_on(embedder.embed(&[], &EmbedOptions::default(), &NoYield)).unwrap();
     assert_eq!((none.dims, none.values), ([0, 32], Values::Float32(vec![])));
-}
-
-/// Its files are streams that can be read once, of which it lists digests, and which the platform hashes as `told` says.
-struct Hashed {
-    files: MemoryHost,
-    told: PlatformHash,
-    /// At the end, where that is what was told.
-    sha256: [u8; 32],
-    /// Bytes after which the weights break.
-    breaks: Option<usize>,
-    opened: Cell<usize>,
-}
-
-struct HashedStream {
-    inner: Box<dyn ByteStream>,
-    told: PlatformHash,
-    sha256: [u8; 32],
-    left: usize,
-}
-
-const WEIGHTS: &str = "model.safetensors";
-
-fn sha256(file: &str) -> [u8; 32] {
-    Sha256::digest(&files()[file]).into()
-}
-
-#[async_trait(?Send)]
-impl Host for Hashed {
-    async fn snapshot(&self) -> Result<Snapshot> {
-        let mut snapshot = self.files.snapshot().await?;
-        for (file, entry) in snapshot.files.as_mut().unwrap() {
-            entry.digest = Some(Digest::Sha256(sha256(file)));
-            entry.once = file == WEIGHTS;
-        }
-        Ok(snapshot)
-    }
-
-    async fn open(&self, _: Option<&str>, file: &str, range: Range<u64>) -> Result<Option<Opened>> {
-        let opened = self.files.open(None, file, range).await?;
-        if file != WEIGHTS {
-            return Ok(opened);
-        }
-        self.opened.set(self.opened.get() + 1);
-        Ok(opened.map(|opened| Opened {
-            stream: Box::new(HashedStream {
-                inner: opened.stream,
-                told: self.told,
-                sha256: self.sha256,
-                left: self.breaks.unwrap_or(usize::MAX),
-            }),
-            ..opened
-        }))
-    }
-}
-
-#[async_trait(?Send)]
-impl ByteStream for HashedStream {
-    async fn read(&mut self, to: &mut [u8]) -> Result<usize> {
-        if self.left == 0 {
-            let error = Error::new(ErrorKind::FetchFailed, "it broke");
-            return Err(error.transient(Duration::ZERO));
-        }
-        let count = to.len().min(self.left).min(10_007);
-        let count = self.inner.read(&mut to[..count]).await?;
-        self.left -= count;
-        Ok(count)
-    }
-
-    async fn hash(&mut self) -> Result<PlatformHash> {
-        Ok(self.told)
-    }
-
-    async fn sha256(&mut self) -> Result<[u8; 32]> {
-        Ok(self.sha256)
-    }
-}
-
-#[test]
-fn a_digest_of_the_platform_counts_as_one_of_this_crate() {
-    let right = sha256(WEIGHTS);
-    let wrong = right.map(|byte| byte ^ 1);
-    for (told, at_end, passes) in [
-        (PlatformHash::None, wrong, true),
-        (PlatformHash::Known(right), wrong, true),
-        (PlatformHash::AtEnd, right, true),
-        (PlatformHash::Known(wrong), right, false),
-        (PlatformHash::AtEnd, wrong, false),
-    ] {
-        let host = Hashed {
-            files: MemoryHost::new(files()),
-            told,
-            sha256: at_end,
-            breaks: None,
-            opened: Cell::new(0),
-        };
-        let verified = Cell::new(None);
-        let progress = |event: &LoadProgress| verified.set(event.verified.or(verified.get()));
-        let source = Source {
-            progress: &progress,
-            ..Source::new(&host, &NoYield)
-        };
-        let loaded = block_on(TextEmbedder::load(&source, Dtype::F32, &pilotlight::cpu()));
-        match loaded {
-            Ok(_) => assert!(passes, "{told:?} passed"),
-            Err(error) => {
-                assert_eq!((error.kind(), passes), (ErrorKind::Integrity, false));
-                assert!(error.to_string().contains(WEIGHTS), "{error}");
-            }
-        }
-        assert_eq!(verified.get(), passes.then_some(Verified::Sha256));
-    }
-}
-
-#[test]
-fn what_can_be_read_once_is_not_asked_for_again() {
-    let host = Hashed {
-        files: MemoryHost::new(files()),
-        told: PlatformHash::AtEnd,
-        sha256: [0; 32],
-        breaks: Some(50_000),
-        opened: Cell::new(0),
-    };
-    let source = Source::new(&host, &NoYield);
-    let loaded = block_on(TextEmbedder::load(&source, Dtype::F32, &pilotlight::cpu()));
-    let error = loaded.err().unwrap();
-    assert_eq!(error.kind(), ErrorKind::FetchFailed);
-    assert!(error.to_string().contains("it broke"), "{error}");
-    assert_eq!(host.opened.get(), 1);
 }

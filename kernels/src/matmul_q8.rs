@@ -342,7 +342,7 @@ kernel! {
     }
 }
 
-/// How sums are finished, and where the results are written.
+/// The last step of a tile: the bias and the activation of its sums, and the columns of the output that they go to.
 struct Epilogue {
     bias: [F32x4; 2],
     /// The outputs of the panel without its padding.

@@ -37,7 +37,7 @@ thread_local! {
     static SINCE_YIELD: WorkSinceYield = const { WorkSinceYield { steps: Cell::new(0), start: Cell::new(0) } };
 }
 
-/// How much was computed since the last yield.
+/// Counts the work since the last yield, in runtimes whose clock stands still while they compute.
 struct WorkSinceYield {
     steps: Cell<u64>,
     /// The value of `work::multiply_adds` at the last yield.

@@ -19,7 +19,7 @@ use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
 use crate::ops::SIMD_LEVEL;
 
-/// What `coreInfo` returns.
+/// The result of `coreInfo`: which build runs, and how much memory it has.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CoreInfo {

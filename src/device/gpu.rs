@@ -115,7 +115,7 @@ impl Adapter {
     }
 }
 
-/// What a browser reveals about its GPU and wgpu does not pass on.
+/// The vendor and the architecture of the GPU as the browser names them; wgpu does not pass them on.
 #[derive(Default)]
 struct BrowserInfo {
     vendor: String,

@@ -22,5 +22,4 @@ pub use image_text_embedder::{ImageTextEmbedder, LabelScore};
 pub use load::STALL;
 pub use load::{LoadPlan, LoadProgress, LoadStatus, PlannedFile, Source};
 pub use model_type::plan_model;
-pub use pooling::Pooling;
 pub use text_embedder::TextEmbedder;

@@ -1,15 +1,15 @@
 /** Milliseconds between two signs of life. */
 const BEAT = 100;
 
-/** Who gave none for so many milliseconds is gone. A thread that computes delays the signs and those who look for them alike. */
+/** A caller without a sign of life for this many milliseconds is gone. A computing thread delays the signs and the watch alike. */
 const SILENCE = 1000;
 
-/** Whether what a request starts ends with it: its timers, its fetches, and what waits for its promises. */
+/** Tells whether the runtime ends the timers and fetches of a request with the request. */
 const requestsOwnTimers = (): boolean => globalThis.navigator?.userAgent === 'Cloudflare-Workers';
 
 /**
- * Who made a call: in Cloudflare Workers a request, which ends without a word when its client leaves. A call that it made never
- * settles then, so a timer of its own tells others that it is there. Elsewhere a caller is always there.
+ * The origin of a call. In Cloudflare Workers it is a request, which ends silently when its client leaves, and its calls then never
+ * settle; a timer of the request therefore tells others that it is alive. In other runtimes a caller never ends.
  */
 export class Caller {
   /** Others have found that the request has ended. */
