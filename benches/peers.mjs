@@ -10,6 +10,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
+import { DATA } from '../tests/data.mjs';
 import { createHub } from '../tests/hub/hub.mjs';
 import { launch, markdown, median, serve } from './browser.mjs';
 import { readInputs } from './inputs.mjs';
@@ -23,7 +24,7 @@ const here = path.dirname(fileURLToPath(import.meta.url));
 const root = path.join(here, '..');
 
 const MINILM = process.env.PILOTLIGHT_MINILM ?? path.join(root, '.models/all-MiniLM-L6-v2');
-const STS = path.join(process.env.PILOTLIGHT_DATA ?? path.join(root, '../shared/data'), 'sts/stsb-en-test.csv');
+const STS = path.join(DATA, 'sts/stsb-en-test.csv');
 const ONNX = {
   q8: process.env.PILOTLIGHT_ONNX_Q8 ?? path.join(here, 'onnx/minilm-quint8.onnx'),
   f32: process.env.PILOTLIGHT_ONNX_F32 ?? path.join(here, 'onnx/minilm-f32.onnx'),

@@ -3,12 +3,12 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TextEmbedder } from 'pilotlight';
+import { DATA } from '../tests/data.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const DATA = process.env.PILOTLIGHT_DATA ?? path.join(root, '../shared/data');
 const MINILM = process.env.PILOTLIGHT_MINILM ?? path.join(root, '.models/all-MiniLM-L6-v2');
-const KEPT = path.join(root, 'target/search/minilm.f32');
-const FILES = [
+/** Where the sentences come from, inside the data folder. */
+export const FILES = [
   'banking77/banking77-train.csv',
   'banking77/banking77-test.csv',
   'sts/stsb-en-dev.csv',
@@ -16,15 +16,11 @@ const FILES = [
 ];
 export const DIMENSIONS = 384;
 
-/** Vectors of the sentences of banking77 and of the STS benchmark, one after the other; `undefined` where the data is not there. */
+/** Vectors of the sentences of banking77 and of the STS benchmark, one after the other. Throws if a file is missing. */
 export async function sentenceVectors(most = Infinity) {
-  if (existsSync(KEPT)) {
-    const all = new Float32Array(new Uint8Array(readFileSync(KEPT)).buffer);
-    return all.subarray(0, Math.min(most * DIMENSIONS, all.length));
-  }
-  const files = FILES.map((file) => path.join(DATA, file));
-  if (!files.every((file) => existsSync(file)) || !existsSync(path.join(MINILM, 'model.safetensors'))) return undefined;
-  const texts = [...new Set(files.flatMap(readTexts))].slice(0, most);
+  const kept = path.join(root, `target/search/minilm-${most}.f32`);
+  if (existsSync(kept)) return new Float32Array(new Uint8Array(readFileSync(kept)).buffer);
+  const texts = [...new Set(FILES.map((file) => path.join(DATA, file)).flatMap(readTexts))].slice(0, most);
   const names = [
     'config.json',
     'tokenizer.json',
@@ -45,10 +41,8 @@ export async function sentenceVectors(most = Infinity) {
     vectors.set((await embedder.embed(texts.slice(first, first + 256))).data, first * DIMENSIONS);
   }
   embedder.dispose();
-  if (most === Infinity) {
-    mkdirSync(path.dirname(KEPT), { recursive: true });
-    writeFileSync(KEPT, new Uint8Array(vectors.buffer));
-  }
+  mkdirSync(path.dirname(kept), { recursive: true });
+  writeFileSync(kept, new Uint8Array(vectors.buffer));
   return vectors;
 }
 

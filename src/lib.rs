@@ -67,7 +67,7 @@ pub use store::{
 };
 pub use tasks::{
     DigitClassifier, DigitGenerator, EmbedOptions, Embeddings, GenerateOptions, ImageTextEmbedder,
-    Interpolation, LabelScore, Latent, LoadPlan, LoadProgress, LoadStatus, OnStep, PlannedFile,
-    Precision, Source, TextEmbedder, Tower, Values, plan_model,
+    Interpolation, LabelScore, Latent, LoadPlan, LoadProgress, LoadStatus, ModelClass, OnStep,
+    PlannedFile, Precision, Source, TextEmbedder, Tower, Values, plan_model,
 };
 pub use weights::Dtype;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "support/data.rs"]
+mod data;
 #[path = "support/goldens.rs"]
 mod goldens;
 
@@ -16,16 +18,6 @@ use pollster::block_on;
 use serde_json::Value;
 
 use goldens::Listed;
-
-fn data() -> Option<PathBuf> {
-    let data = std::env::var("PILOTLIGHT_DATA").unwrap_or("../shared/data".into());
-    let data = PathBuf::from(data);
-    if data.join("clip/tokenizer.json").exists() {
-        return Some(data);
-    }
-    println!("SKIPPED: {} has no clip/tokenizer.json", data.display());
-    None
-}
 
 struct Expected {
     json: Value,
@@ -258,7 +250,7 @@ fn a_tower_that_was_not_loaded_is_a_typed_error() {
 }
 
 fn vit_b32() -> Option<(MemoryHost, Expected, PathBuf)> {
-    let data = data()?;
+    let data = data::data("clip/tokenizer.json")?;
     let folder = goldens::folder("clip-vit-b32");
     let read = |path: PathBuf| std::fs::read(path).unwrap();
     let files = HashMap::from([

@@ -524,6 +524,8 @@ export declare class PilotlightError extends Error {
 /** What loading a model would take. */
 export interface LoadPlan {
   model: string;
+  /** The class whose `load` loads it. */
+  class: 'TextEmbedder' | 'ImageTextEmbedder';
   /** What the revision stands for; absent where the host has no commits. */
   commit?: string;
   /** Where it would run and how its weights would be kept, and why. */

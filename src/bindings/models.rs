@@ -17,6 +17,7 @@ use crate::tasks;
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ModelPlan<'a> {
+    class: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     commit: Option<&'a str>,
     files: Vec<ModelPlanFile<'a>>,
@@ -86,11 +87,12 @@ pub async fn plan_model(model: JsValue, options: JsValue) -> Result<JsValue, JsV
         let options = LoadOptions::new(&options)?;
         let (dtype, towers) = (options.dtype, options.towers.clone());
         let source = JsSource::new(&model, options).await?;
-        let plan = source
+        let (class, plan) = source
             .with(async |source| tasks::plan_model(source, &towers, dtype).await)
             .await?;
         let files = plan.files.iter();
         to_object(&ModelPlan {
+            class: class.name(),
             commit: plan.commit.as_deref(),
             files: files
                 .map(|file| ModelPlanFile {

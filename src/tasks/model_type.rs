@@ -1,4 +1,4 @@
-//! Determines which kind of model a repository has, before it is loaded.
+//! Determines which class loads the model of a repository.
 
 use super::clip_towers::Tower;
 use super::image_text_embedder::ImageTextEmbedder;
@@ -7,20 +7,47 @@ use super::text_embedder::TextEmbedder;
 use crate::error::{ErrorKind, Result};
 use crate::weights::Dtype;
 
-/// Computes the plan for a model of any kind: a sentence encoder, or the `towers` of CLIP, both where `towers` is empty.
+/// A class that loads a model from a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelClass {
+    /// [`TextEmbedder`], for sentence encoders.
+    TextEmbedder,
+    /// [`ImageTextEmbedder`], for CLIP.
+    ImageTextEmbedder,
+}
+
+impl ModelClass {
+    /// The name of the class.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TextEmbedder => "TextEmbedder",
+            Self::ImageTextEmbedder => "ImageTextEmbedder",
+        }
+    }
+}
+
+/// Computes the plan for a model of any class: a sentence encoder, or the `towers` of CLIP, both where `towers` is empty.
 ///
 /// *Errors*: as `TextEmbedder::load` and `ImageTextEmbedder::load`.
-pub async fn plan_model(source: &Source<'_>, towers: &[Tower], dtype: Dtype) -> Result<LoadPlan> {
+pub async fn plan_model(
+    source: &Source<'_>,
+    towers: &[Tower],
+    dtype: Dtype,
+) -> Result<(ModelClass, LoadPlan)> {
+    let plan_clip = async |towers: &[Tower]| {
+        let plan = ImageTextEmbedder::plan(source, towers, dtype).await?;
+        Ok((ModelClass::ImageTextEmbedder, plan))
+    };
     if !towers.is_empty() {
-        return ImageTextEmbedder::plan(source, towers, dtype).await;
+        return plan_clip(towers).await;
     }
     // A stored model is planned without a request to the host.
     if ImageTextEmbedder::is_stored(source, false).await? {
-        return ImageTextEmbedder::plan(source, &Tower::ALL, dtype).await;
+        return plan_clip(&Tower::ALL).await;
     }
     let error = match plan::<TextEmbedder>(source, dtype).await {
         Err(error) => error,
-        plan => return plan,
+        Ok(plan) => return Ok((ModelClass::TextEmbedder, plan)),
     };
     let clip = match error.kind() {
         ErrorKind::UnsupportedModel => true,
@@ -31,8 +58,8 @@ pub async fn plan_model(source: &Source<'_>, towers: &[Tower], dtype: Dtype) -> 
     if !clip {
         return Err(error);
     }
-    match ImageTextEmbedder::plan(source, &Tower::ALL, dtype).await {
-        // The repository has neither kind of model.
+    match plan_clip(&Tower::ALL).await {
+        // The repository has neither class of model.
         Err(other) if other.kind() == ErrorKind::UnsupportedModel => Err(error),
         plan => plan,
     }

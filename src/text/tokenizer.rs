@@ -123,6 +123,9 @@ impl<'a> Iterator for Pieces<'a> {
 mod tests {
     use super::*;
 
+    #[path = "../../../../tests/support/data.rs"]
+    mod data;
+
     fn tokenizer(max_tokens: usize) -> TextTokenizer {
         let folder = concat!(
             env!("CARGO_MANIFEST_DIR"),
@@ -172,14 +175,10 @@ mod tests {
         }
     }
 
-    /// A tokenizer with CLIP's vocabulary, which is not part of the repository; `None` if the data is missing.
+    /// A tokenizer with CLIP's vocabulary, which is not part of the repository; `None` if such tests are left out.
     fn clip() -> Option<(std::path::PathBuf, TextTokenizer)> {
-        let data = std::env::var("PILOTLIGHT_DATA").unwrap_or("../shared/data".into());
-        let data = std::path::PathBuf::from(data);
-        let Ok(json) = std::fs::read(data.join("clip/tokenizer.json")) else {
-            println!("SKIPPED: {} has no clip/tokenizer.json", data.display());
-            return None;
-        };
+        let data = data::data("clip/tokenizer.json")?;
+        let json = std::fs::read(data.join("clip/tokenizer.json")).unwrap();
         let tokenizer = TextTokenizer::from_json(&json, 77, false).unwrap();
         Some((data, tokenizer))
     }

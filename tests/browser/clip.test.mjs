@@ -4,8 +4,9 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { DATA, skipWithout } from '../data.mjs';
 import { startHub } from '../hub/hub.mjs';
-import { clipGolden, DATA, seededClip, unit, VIT_B32, without } from '../package/support/clip.mjs';
+import { clipGolden, seededClip, unit, VIT_B32 } from '../package/support/clip.mjs';
 import { CLIPS, tolerance } from '../package/support/goldens.mjs';
 import { filesOf, tinyFolder } from '../package/support/models.mjs';
 import { cosine, goldens, launch, maxAbsError, mean, startBench } from './harness.mjs';
@@ -534,7 +535,7 @@ describe('a page', () => {
 });
 
 describe('ViT-B/32', {
-  skip: without(path.join(VIT_B32, 'model.safetensors'), path.join(DATA, 'photos/manifest.json')),
+  skip: skipWithout('photos/manifest.json'),
 }, () => {
   const golden = clipGolden('clip-vit-b32');
   const photos = golden.photos.slice(0, 16);

@@ -3,14 +3,12 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { DATA, skipWithout } from '../data.mjs';
 import { cosine, embedInPage, launch, startBench } from './harness.mjs';
 
-const data = process.env.PILOTLIGHT_DATA ?? fileURLToPath(new URL('../../../shared/data', import.meta.url));
-const file = path.join(data, 'sts/stsb-en-test.csv');
-const pairs = await readFile(file, 'utf8').then(readPairs, () => undefined);
-const skip = pairs ? false : `SKIPPED: there is no ${file}; set PILOTLIGHT_DATA`;
-if (skip) console.error(skip);
+const PAIRS = 'sts/stsb-en-test.csv';
+const skip = skipWithout(PAIRS);
+const pairs = skip ? [] : readPairs(await readFile(path.join(DATA, PAIRS), 'utf8'));
 
 /** `sentence1,sentence2,score` without a header; quotes as in RFC 4180. */
 function readPairs(csv) {

@@ -5,7 +5,8 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { ImageTextEmbedder } from 'pilotlight';
-import { DATA, rowsOf, seededClip, without } from './support/clip.mjs';
+import { DATA, skipWithout } from '../data.mjs';
+import { rowsOf, seededClip } from './support/clip.mjs';
 import { ROOT } from './support/models.mjs';
 
 const GOLDENS = path.join(ROOT, 'tests/goldens/clip-tokenizer');
@@ -36,7 +37,7 @@ function captions() {
 }
 
 describe("with CLIP's own tokenizer", {
-  skip: without(TOKENIZER, path.join(DATA, 'photos/manifest.json'), path.join(DATA, 'sts/stsb-en-test.csv')),
+  skip: skipWithout('clip/tokenizer.json', 'photos/manifest.json', 'sts/stsb-en-test.csv'),
 }, () => {
   let embedder;
   before(async () => {

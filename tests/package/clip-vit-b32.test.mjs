@@ -6,8 +6,9 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { ImageTextEmbedder } from 'pilotlight';
+import { DATA, skipWithout } from '../data.mjs';
 import { startHub } from '../hub/hub.mjs';
-import { clipGolden, DATA, picture, relativeError, rowsOf, unit, VIT_B32, without } from './support/clip.mjs';
+import { clipGolden, picture, relativeError, rowsOf, unit, VIT_B32 } from './support/clip.mjs';
 import { tolerance } from './support/goldens.mjs';
 import { mapStore } from './support/map-store.mjs';
 import { ROOT } from './support/models.mjs';
@@ -17,7 +18,6 @@ import { cosine } from './support/vectors.mjs';
 const MODEL = 'test/clip-vit-b32';
 const TOWERS = ['text', 'image'];
 const WEIGHTS = path.join(VIT_B32, 'model.safetensors');
-const TOKENIZER = path.join(VIT_B32, 'tokenizer.json');
 
 let hub;
 before(async () => (hub = await startHub({ models: { [MODEL]: VIT_B32 } })));
@@ -28,7 +28,7 @@ const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.
 
 // Its weights are generated, so what it says of a photo means nothing; how far int8 and int4 move it is as with trained ones.
 describe('what it sees and reads', {
-  skip: without(WEIGHTS, path.join(DATA, 'photos/manifest.json'), TOKENIZER),
+  skip: skipWithout('photos/manifest.json', 'clip/tokenizer.json'),
 }, () => {
   const golden = clipGolden('clip-vit-b32');
   let manifest;
@@ -113,7 +113,7 @@ describe('what it sees and reads', {
   }
 });
 
-describe('what it takes', { skip: without(WEIGHTS, TOKENIZER) }, () => {
+describe('what it takes', { skip: skipWithout('clip/tokenizer.json') }, () => {
   const SIZES = { text: 0, image: 0 };
   before(async () => {
     const bytes = readFileSync(WEIGHTS);

@@ -2,17 +2,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { VectorIndex } from 'pilotlight';
-import { DIMENSIONS, sentenceVectors, split } from '../../benches/sentences.mjs';
+import { DIMENSIONS, FILES, sentenceVectors, split } from '../../benches/sentences.mjs';
+import { skipWithout } from '../data.mjs';
 
 /** So many of them: all are for the bench. */
 const SENTENCES = 8000;
 
-test('of the ten nearest sentences the prefilter finds 95 %, and int8 rows 98 %', async (t) => {
+test('of the ten nearest sentences the prefilter finds 95 %, and int8 rows 98 %', {
+  skip: skipWithout(...FILES),
+}, async (t) => {
   const vectors = await sentenceVectors(SENTENCES);
-  if (!vectors) {
-    console.error('SKIPPED: the sentences are not there; set PILOTLIGHT_DATA');
-    return t.skip('no sentences');
-  }
   const { rows, queries } = split(vectors);
   const make = async (options) => {
     const index = await VectorIndex.create({ dimensions: DIMENSIONS, ...options });

@@ -50,11 +50,15 @@ export async function pull(options: PullOptions): Promise<Pulled> {
   }
 }
 
+const CLASSES = { TextEmbedder, ImageTextEmbedder };
+
 async function pullBy(work: string, { out, ...options }: PullOptions): Promise<Pulled> {
   const { model, dtype, revision, signal } = options;
   const store = fileStore(path.join(work, STORE));
-  const embedder = await loadAny(model, { ...options, device: 'cpu', store });
-  embedder.dispose();
+  const load: LoadOptions = { ...options, device: 'cpu', store };
+  const { class: name } = await models.plan(model, load);
+  const loaded = await CLASSES[name].load(model, load);
+  loaded.dispose();
 
   // The work folder is that of these very options, so what is there is this model, or its parts.
   const parts = (await models.list({ store })).filter(({ whole }) => whole);
@@ -66,20 +70,6 @@ async function pullBy(work: string, { out, ...options }: PullOptions): Promise<P
   const folder = path.join(out, ...model.split('/'), 'resolve', ...revision.split('/'));
   const lock = await lay(made, files, folder, stored.commit);
   return { folder, commit: stored.commit, verified: weakest(parts), lock };
-}
-
-/** As what its config says it is. */
-async function loadAny(model: string, options: LoadOptions): Promise<{ dispose(): void }> {
-  try {
-    return await TextEmbedder.load(model, options);
-  } catch (error) {
-    const { code } = toPilotlightError(error);
-    if (code !== 'UNSUPPORTED_MODEL') throw error;
-    // What is wrong with it as a sentence encoder says more, where it is neither.
-    return ImageTextEmbedder.load(model, options).catch((other: unknown) =>
-      Promise.reject(toPilotlightError(other).code === code ? error : other),
-    );
-  }
 }
 
 const STRENGTH: readonly (Verified | undefined)[] = [undefined, 'length', 'lock', 'sha256'];

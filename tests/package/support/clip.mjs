@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { ROOT } from './models.mjs';
 import { parse, write } from './safetensors.mjs';
@@ -7,15 +7,6 @@ const GOLDENS = path.join(ROOT, 'tests/goldens');
 
 /** ViT-B/32 with weights of a generator, in f16: `cargo run --example seed_clip -- target/models/clip-vit-b32` makes it. */
 export const VIT_B32 = path.join(ROOT, 'target/models/clip-vit-b32');
-
-/** Photos, captions and CLIP's own tokenizer. */
-export const DATA = process.env.PILOTLIGHT_DATA ?? path.join(ROOT, '../shared/data');
-
-/** Why a test that needs them is skipped, or false. */
-export const without = (...files) => {
-  const gone = files.filter((file) => !existsSync(file));
-  return gone.length > 0 && `SKIPPED: ${gone.join(' and ')} ${gone.length > 1 ? 'are' : 'is'} missing`;
-};
 
 /** A tensor file's rows by tensor, as they stand there. */
 export function tensorsOf(file) {
