@@ -442,7 +442,7 @@ describe('a page', () => {
       await vectorOf(`() => blob('other.avif')`, { decoder: 'browser' }),
       await vectorOf(`() => blob('plain.png')`),
     );
-    t.diagnostic(`cosine to the picture before it was made AVIF: ${alike.toFixed(4)}`);
+    t.diagnostic(`cosine to the image before it was made AVIF: ${alike.toFixed(4)}`);
     assert.ok(alike > 0.9, `cosine ${alike}`);
   });
 
@@ -451,7 +451,7 @@ describe('a page', () => {
       'an img element without a source',
       `() => new Image()`,
       'INVALID_INPUT',
-      /^images\[0\]: the img element has not loaded its picture; await its decode\(\)/,
+      /^images\[0\]: the img element has not loaded its image; await its decode\(\)/,
     ],
     [
       'an img element that has not loaded yet',
@@ -487,19 +487,19 @@ describe('a page', () => {
       'an ImageBitmap that was closed',
       `async () => { const bitmap = await createImageBitmap(await blob('plain.png')); bitmap.close(); return bitmap; }`,
       'INVALID_INPUT',
-      /^images\[0\]: the picture has 0 x 0 pixels/,
+      /^images\[0\]: the image has 0 x 0 pixels/,
     ],
     [
       'a canvas without pixels',
       `() => Object.assign(document.createElement('canvas'), { width: 0, height: 5 })`,
       'INVALID_INPUT',
-      /^images\[0\]: the picture has 0 x 5 pixels/,
+      /^images\[0\]: the image has 0 x 5 pixels/,
     ],
     [
       'a canvas of 60 million pixels',
       `() => Object.assign(document.createElement('canvas'), { width: 10000, height: 6000 })`,
       'RESOURCE_LIMIT',
-      /^images\[0\]: the picture has 10000 x 6000 pixels, expected 50000000/,
+      /^images\[0\]: the image has 10000 x 6000 pixels, expected 50000000/,
     ],
     [
       'what the browser cannot decode',

@@ -231,7 +231,7 @@ test('the judge refuses what is no picture', async () => {
   for (const pictures of [undefined, [1], new Uint8Array(), new Uint8Array(783), new Float32Array(784)]) {
     await assert.rejects(judge.read(pictures), {
       code: 'INVALID_INPUT',
-      message: /^pictures: expected a Uint8Array of 784/,
+      message: /^digits: expected a Uint8Array of 784/,
     });
   }
 });
