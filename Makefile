@@ -6,9 +6,9 @@
 #   make figures   the figures that take long, into benches/results: run before an issue is closed
 #   make package   dist/pilotlight-<version>.tgz, and the same files in dist/package/
 #   make bench     the kernels alone, and the package against its peers, in Chromium; 10 minutes
-#   make train-digits MNIST=DIR   trains the digit generator and its judge on the four IDX files; goes on where it was stopped
+#   make train-digits MNIST=DIR   trains the digit generator and its judge on the four IDX files; resumes where it was stopped
 #   make eval-digits MNIST=DIR    measures them, and writes their model card
-#   make train-tiny-clip           trains the CLIP of the demo on pictures that a script draws; goes on where it was stopped
+#   make train-tiny-clip           trains the CLIP of the demo on images that a script draws; resumes where it was stopped
 #   make clean     removes what was built, keeps what was fetched
 
 SHELL := bash

@@ -1,4 +1,4 @@
-// Measures CLIP ViT-B/32 against onnxruntime-web: in one Chromium, in turn, on the same picture, each in a page of its own.
+// Measures CLIP ViT-B/32 against onnxruntime-web: in one Chromium, in turn, on the same image, each in a page of its own.
 //
 //   node benches/clip.mjs [--rounds 11] [--json FILE]
 //

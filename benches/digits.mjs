@@ -1,4 +1,4 @@
-// Times the digit generator in Chromium: its convolutions and whole pictures, beside what the bare f32 loop reaches in the same run.
+// Times the digit generator in Chromium: its convolutions and whole digits, beside the speed that the bare f32 loop reaches in the same run.
 //
 //   node benches/digits.mjs [--rounds 9] [--json FILE]
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ const { values: options } = parseArgs({
 buildKernels('relaxed');
 const folder = path.join(FOLDER, 'relaxed');
 
-/** Multiply-adds of the network for one picture: each convolution's pixels, inputs and outputs. */
+/** Multiply-adds of the network for one digit: each convolution's pixels, inputs and outputs. */
 const WIDTH = 48;
 const conv = (edge, window, c, n) => edge ** 2 * window ** 2 * c * n;
 const NETWORK =
@@ -25,7 +25,7 @@ const NETWORK =
   6 * conv(7, 3, 2 * WIDTH, 2 * WIDTH) +
   conv(7, 1, 2 * WIDTH, WIDTH) +
   conv(14, 3, WIDTH, 4);
-/** [pictures, edge, inputs, outputs] */
+/** [digits, edge, inputs, outputs] */
 const SHAPES = [
   [2, 14, 48, 48],
   [2, 7, 96, 96],
@@ -34,7 +34,7 @@ const SHAPES = [
   [2, 14, 48, 4],
 ];
 
-/** How often the network is asked for a picture: at each of 7 steps, and once more in the two where guidance acts (`src/tasks/digit_generator.rs`). */
+/** How often the network runs for a digit: at each of 7 steps, and once more in the two where guidance acts (`src/tasks/digit_generator.rs`). */
 const EVALUATIONS = { one: 7 + 2, unguided: 7, hundred: 100 * (7 + 2) };
 
 const server = await serve(

@@ -2,7 +2,7 @@
  * Builds the npm package: `node pkg-config/build.mjs [--profile NAME] [--webgpu-profile NAME]`.
  *
  * cargo (three cores) → wasm-bindgen → wasm-opt → TypeScript scripts → dist/package/ → dist/pilotlight-<version>.tgz → node_modules/pilotlight.
- * Each step is skipped while its inputs are unchanged; what it keeps lies in target/pkg/.
+ * Each step is skipped while its inputs are unchanged; intermediate files are kept in target/pkg/.
  */
 import { parseArgs } from 'node:util';
 import { assemble } from './build/assemble.mjs';
@@ -20,7 +20,7 @@ const { values } = parseArgs({
 });
 
 /**
- * `simd` and `relaxed` have one glue between them, `core/cpu.js`.
+ * The cores to build. `simd` and `relaxed` share one glue, `core/cpu.js`.
  * LLVM has optimized already: at -O1 wasm-opt makes the download smaller, while -O2, -O3, -Os and -Oz inline more and made it 5 % larger.
  */
 const CORES = [

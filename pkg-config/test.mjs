@@ -1,6 +1,6 @@
 /**
  * Runs the crate's own tests in WebAssembly: `node pkg-config/test.mjs [--features NAMES]`.
- * With the profile and the flags of the quick build of a core, so that both compile their dependencies once.
+ * It takes the profile and the flags of a core's quick build, so that the two share their compiled dependencies.
  */
 import { parseArgs } from 'node:util';
 import { test } from './build/cargo.mjs';

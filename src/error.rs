@@ -53,12 +53,12 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     source: Option<Box<dyn std::error::Error + 'static>>,
-    /// Trying again may help.
+    /// Set where trying again may help.
     retry: Option<Retry>,
-    /// The host does not show the thing, or does not have it.
+    /// Whether the host denied access to a file, which it may also do where it has no such file.
     refused: bool,
     quota: Option<StorageQuota>,
-    /// Boxed, because every `Result` has room for it.
+    /// The details are boxed, because every `Result` has the size of an `Error`.
     details: Option<Box<Details>>,
 }
 
@@ -97,21 +97,21 @@ impl FetchReason {
     }
 }
 
-/// A failure that may pass by itself.
+/// The properties of a transient failure that matter for another attempt.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Retry {
-    /// No sooner than after this.
+    /// The least time to wait before another attempt, as the host asked for.
     pub after: Duration,
-    /// What was waited for already.
+    /// The time that was spent waiting for a connection that stalled.
     pub stalled: Duration,
 }
 
-/// How many bytes a store was to take, and how many it could have.
+/// The bytes that a write needed in a full store, and those that were free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StorageQuota {
-    /// Of the whole model in the form in which it is kept.
+    /// Bytes of the whole model in its packed form, or those that saving an index had to write.
     pub needed: u64,
-    /// What the store says is left, where it says so.
+    /// Free bytes, if the store can tell.
     pub available: Option<u64>,
 }
 
@@ -119,7 +119,7 @@ pub struct StorageQuota {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error of a kind with a message for people.
+    /// Makes an error of a kind with a message for people.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -138,19 +138,19 @@ impl Error {
         self
     }
 
-    /// Says of which of many things it is.
+    /// Puts the name of the thing that the error is about, of several in a call, before the message.
     #[cfg(target_arch = "wasm32")]
     pub(crate) fn context(mut self, what: &str) -> Self {
         self.message = format!("{what}: {}", self.message);
         self
     }
 
-    /// What kind of failure this is.
+    /// The kind of the failure.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// Of `QuotaExceeded`: what was needed and what there was.
+    /// With `QuotaExceeded`: the bytes that were needed and those that were free.
     pub fn quota(&self) -> Option<StorageQuota> {
         self.quota
     }
@@ -165,7 +165,7 @@ impl Error {
         self.details.as_ref()?.status
     }
 
-    /// Of `FetchFailed`: why, where it is one of the known reasons.
+    /// With `FetchFailed`: why the file could not be fetched, where it is one of the known reasons.
     pub fn reason(&self) -> Option<FetchReason> {
         self.details.as_ref()?.reason
     }
@@ -207,13 +207,13 @@ impl Error {
         self
     }
 
-    /// Takes over what programs can read of another error, which this one replaces.
+    /// Copies the details of another error, which this one replaces.
     pub(crate) fn with_details_of(mut self, other: &Self) -> Self {
         self.details.clone_from(&other.details);
         self
     }
 
-    /// Marks a failure that may pass by itself: the network, a busy host. `after`: no sooner than the host said.
+    /// Marks a transient failure, of the network or of a busy host. `after` is the least time to wait that the host asked for.
     pub fn transient(mut self, after: Duration) -> Self {
         self.retry = Some(Retry {
             after,
@@ -222,7 +222,7 @@ impl Error {
         self
     }
 
-    /// Marks a failure that took so long.
+    /// Marks the transient failure of a connection that sent nothing for the duration `stalled`.
     pub(crate) fn stalled(mut self, stalled: Duration) -> Self {
         self.retry = Some(Retry {
             stalled,
@@ -231,12 +231,12 @@ impl Error {
         self
     }
 
-    /// Whether and when to try again.
+    /// The properties of a transient failure; `None` where another attempt would not help.
     pub(crate) fn retry(&self) -> Option<Retry> {
         self.retry
     }
 
-    /// Marks an answer by which a host may also say that it has no such thing.
+    /// Marks a denial of access, by which a host may also say that it has no such file.
     #[cfg(target_arch = "wasm32")]
     pub(crate) fn refused(mut self) -> Self {
         self.refused = true;

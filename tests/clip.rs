@@ -1,4 +1,5 @@
-//! CLIP against `transformers`: every value, of tiny models that are committed and of a ViT-B/32 whose weights a generator makes.
+//! CLIP: every value is compared with that of `transformers`, for tiny models that are committed and for a ViT-B/32 whose weights a
+//! generator makes.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -88,7 +89,7 @@ fn texts(clip: &ImageTextEmbedder, texts: &[String]) -> Vec<Vec<f32>> {
     rows(embeddings.values, embeddings.dims[1])
 }
 
-fn pictures(clip: &ImageTextEmbedder, files: &[PathBuf]) -> Vec<Vec<f32>> {
+fn images(clip: &ImageTextEmbedder, files: &[PathBuf]) -> Vec<Vec<f32>> {
     let read = async |index: usize| decode_image(&std::fs::read(&files[index]).unwrap());
     let (values, width) =
         block_on(clip.embed_images(files.len(), read, &EmbedOptions::default(), &NoYield)).unwrap();
@@ -100,7 +101,7 @@ fn png(names: &[String]) -> Vec<PathBuf> {
     names.iter().map(|name| folder.join(name)).collect()
 }
 
-/// Each value to the golden's tolerance, as a part of the largest one.
+/// Compares each value within the golden's tolerance, which is a share of the largest value.
 fn assert_equal(golden: &Listed, what: &str, got: &[Vec<f32>], expected: &[Vec<f32>]) {
     let what = format!("{}, {what}", golden.name);
     assert_eq!(got.len(), expected.len(), "{what}");
@@ -129,13 +130,8 @@ fn tiny_models_equal_pytorch_in_every_value() {
         let clip = load(&host, &Tower::ALL, Dtype::F32);
         let got = texts(&clip, &expected.strings("texts"));
         assert_equal(&golden, "texts", &got, &expected.vectors("text_features"));
-        let got = pictures(&clip, &png(&expected.strings("pictures")));
-        assert_equal(
-            &golden,
-            "pictures",
-            &got,
-            &expected.vectors("image_features"),
-        );
+        let got = images(&clip, &png(&expected.strings("pictures")));
+        assert_equal(&golden, "images", &got, &expected.vectors("image_features"));
     }
 }
 
@@ -171,9 +167,9 @@ fn labels_are_as_likely_as_pytorch_says() {
         .iter()
         .zip(logits.chunks_exact(*width))
     {
-        let picture = decode_image(&std::fs::read(file).unwrap()).unwrap();
+        let image = decode_image(&std::fs::read(file).unwrap()).unwrap();
         let template = ["{}".to_string()];
-        let scores = block_on(clip.classify(&picture, &labels, &template, &NoYield)).unwrap();
+        let scores = block_on(clip.classify(&image, &labels, &template, &NoYield)).unwrap();
         let sum: f32 = logits.iter().map(|x| x.exp()).sum();
         for score in &scores {
             let index = labels
@@ -195,11 +191,11 @@ fn labels_are_as_likely_as_pytorch_says() {
 fn several_templates_are_averaged() {
     let host = MemoryHost::from_folder(&goldens::folder("clip-tiny")).unwrap();
     let clip = load(&host, &Tower::ALL, Dtype::F32);
-    let picture = Rgb::new(2, 2, vec![7, 200, 90, 0, 0, 0, 255, 255, 255, 90, 20, 10]).unwrap();
+    let image = Rgb::new(2, 2, vec![7, 200, 90, 0, 0, 0, 255, 255, 255, 90, 20, 10]).unwrap();
     let strings = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
     let labels = strings(&["a dog", "the sea"]);
     let ask = |templates: &[&str]| {
-        block_on(clip.classify(&picture, &labels, &strings(templates), &NoYield))
+        block_on(clip.classify(&image, &labels, &strings(templates), &NoYield))
     };
     let score = |templates: &[&str]| {
         let scores = ask(templates).unwrap();
@@ -215,12 +211,12 @@ fn several_templates_are_averaged() {
         both > one.min(other) && both < one.max(other),
         "{one} {other} {both}"
     );
-    // The same again does not change with what was asked between.
+    // Calls in between do not change the scores of a repeated call.
     assert_eq!(score(&["{}"]), one);
     for templates in [&[][..], &["a photo"][..]] {
         assert_eq!(ask(templates).unwrap_err().kind(), ErrorKind::InvalidInput);
     }
-    let none = block_on(clip.classify(&picture, &[], &strings(&["{}"]), &NoYield));
+    let none = block_on(clip.classify(&image, &[], &strings(&["{}"]), &NoYield));
     assert_eq!(none.unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
@@ -228,7 +224,7 @@ fn several_templates_are_averaged() {
 fn a_tower_that_was_not_loaded_is_a_typed_error() {
     let host = MemoryHost::from_folder(&goldens::folder("clip-tiny")).unwrap();
     let text = load(&host, &[Tower::Text], Dtype::Q8);
-    let never = async |_| -> pilotlight::Result<Rgb> { panic!("no picture is read") };
+    let never = async |_| -> pilotlight::Result<Rgb> { panic!("no image is read") };
     let error = block_on(text.embed_images(1, never, &EmbedOptions::default(), &NoYield));
     let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
@@ -300,10 +296,10 @@ fn vit_b32_equals_pytorch_in_every_value() {
         &got,
         &expected.vectors("text_features.captions"),
     );
-    let got = pictures(&clip, &png(&expected.strings("pictures")));
+    let got = images(&clip, &png(&expected.strings("pictures")));
     assert_equal(
         &golden,
-        "pictures",
+        "images",
         &got,
         &expected.vectors("image_features.pictures"),
     );

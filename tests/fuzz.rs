@@ -1,6 +1,6 @@
-//! Files and rows with anything in them: no panic, no overflow, and no more memory than their size justifies.
+//! Fuzzing of files and stored rows: no content causes a panic, an overflow, or more memory than the size of the file justifies.
 //!
-//! Each target takes valid bytes, changes them at random, and goes the way that a load goes. Every run is reproducible from its
+//! Each target takes valid bytes, changes them at random, and runs the code of a load on them. Every run is reproducible from its
 //! number. `PILOTLIGHT_FUZZ_SECONDS=600 cargo nextest run --test fuzz` runs each target for ten minutes instead of one second.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -22,14 +22,14 @@ use support::{Files, Flaky, Hurried, WEIGHTS, key, load, model_among, vector};
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// A parsed JSON value takes at most so many bytes for each of its text: `[0,0,…]` becomes 32 bytes for two, in a list that
-/// doubles when it is full, and a tensor's entry is held as a value and as what it was made into.
+/// The most bytes of memory for each byte of a file. Parsing JSON takes much: two bytes of `[0,0,…]` become a value of 32 bytes, in a
+/// list that doubles when it is full, and a tensor's entry exists as a JSON value and as the struct that it becomes.
 const FACTOR: usize = 100;
 
-/// Buffers of fixed sizes: pieces of small files, the front of the weights.
+/// The most bytes of buffers whose sizes do not depend on the file, such as those for pieces of small files and for the header.
 const FIXED: usize = 1 << 20;
 
-/// *Source*: Marsaglia, "Xorshift RNGs", 2003.
+/// A random generator. *Source*: Marsaglia, "Xorshift RNGs", 2003.
 struct Random(u64);
 
 impl Random {
@@ -45,7 +45,7 @@ impl Random {
     }
 }
 
-/// What parsers stumble over.
+/// Tokens that parsers often mishandle.
 const TOKENS: [&str; 24] = [
     "0",
     "-1",
@@ -111,7 +111,7 @@ fn mutate(valid: &[u8], random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-/// Runs a target until its time is over, and measures what each run allocates beyond what was there.
+/// Runs a target until its time is over, and measures the memory that each run allocates.
 fn fuzz(name: &str, seed: u64, run: impl Fn(&mut Random) -> usize) {
     let seconds = std::env::var("PILOTLIGHT_FUZZ_SECONDS");
     let seconds = seconds.map_or(1.0, |seconds| seconds.parse().unwrap());
@@ -137,16 +137,16 @@ fn fuzz(name: &str, seed: u64, run: impl Fn(&mut Random) -> usize) {
 
 fn tiny() -> Files {
     let mut files = model_among(1, &[]);
-    // Only headers and configs are looked at.
+    // The callers read only headers and configs.
     files.remove("tokenizer.json");
     files
 }
 
-/// Loading up to the first tensor's bytes.
+/// Runs a load up to the first tensor's bytes.
 fn plan(files: Files) {
     let host = MemoryHost::new(files);
     let source = Source::new(&host, &NoYield);
-    // Whether it can be loaded or not: what counts is that this returns.
+    // The result does not matter, only that the call returns.
     let _ = block_on(TextEmbedder::plan(&source, Dtype::Q8));
 }
 
@@ -159,7 +159,7 @@ fn the_header_of_the_weights() {
         let mut head = file[..8].to_vec();
         head.extend(mutate(&file[8..8 + length], random));
         if random.below(4) > 0 {
-            // Else the header could hardly ever be read.
+            // The length of the header is set right: otherwise hardly any header could be read.
             let length = (head.len() - 8) as u64;
             head[..8].copy_from_slice(&length.to_le_bytes());
         } else {
@@ -201,7 +201,7 @@ fn the_json_configs_and_the_lock_file() {
     });
 }
 
-/// CLIP in shards, whose index and configs are changed.
+/// Fuzzes the shard index and the configs of a CLIP checkpoint.
 #[test]
 fn the_configs_of_clip_and_the_index_of_its_shards() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/clip-tiny-gelu");
@@ -226,11 +226,8 @@ fn the_configs_of_clip_and_the_index_of_its_shards() {
         if let Ok(processor) = ImageProcessor::from_json(&changed) {
             let [rows, columns] = processor.dims();
             if rows * columns < 1 << 16 {
-                let picture = Rgb::new(3, 2, vec![7; 18]).unwrap();
-                assert_eq!(
-                    processor.process(&picture).unwrap().len(),
-                    3 * rows * columns
-                );
+                let image = Rgb::new(3, 2, vec![7; 18]).unwrap();
+                assert_eq!(processor.process(&image).unwrap().len(), 3 * rows * columns);
             }
         }
         let mut all = files.clone();
@@ -242,13 +239,13 @@ fn the_configs_of_clip_and_the_index_of_its_shards() {
     });
 }
 
-/// Most bytes that decoding may take, whatever the file says: those of a picture of 50 million pixels, and of turning it.
-const MOST_PIXELS: usize = 50_000_000 * 8;
+/// The most bytes that decoding may take, whatever the file says: those of an image of 50 million pixels, and of rotating it.
+const MAX_PIXEL_BYTES: usize = 50_000_000 * 8;
 
 #[test]
-fn pictures() {
+fn images() {
     let goldens = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/decode");
-    let pictures: Vec<Vec<u8>> = std::fs::read_dir(goldens)
+    let images: Vec<Vec<u8>> = std::fs::read_dir(goldens)
         .unwrap()
         .map(|file| file.unwrap().path())
         .filter(|path| {
@@ -258,15 +255,15 @@ fn pictures() {
         .map(|path| std::fs::read(path).unwrap())
         .filter(|file| file.len() < 20_000)
         .collect();
-    assert!(pictures.len() > 10);
-    fuzz("pictures", 5, |random| {
-        let changed = mutate(&pictures[random.below(pictures.len())], random);
+    assert!(images.len() > 10);
+    fuzz("images", 5, |random| {
+        let changed = mutate(&images[random.below(images.len())], random);
         let _ = decode_image(&changed);
-        MOST_PIXELS / FACTOR
+        MAX_PIXEL_BYTES / FACTOR
     });
 }
 
-/// A row with its digest set right, so that what is behind the digest is looked at.
+/// A row with a valid digest, so that the reader accepts it and parses its content.
 fn seal(content: &[u8]) -> Vec<u8> {
     let mut row = blake3::hash(content).to_hex().as_bytes().to_vec();
     row.extend(content);
@@ -336,7 +333,7 @@ fn the_rows_of_the_store() {
         }
         let _ = block_on(TextEmbedder::plan(&source, Dtype::Q8));
         if random.below(4) == 0 {
-            // From a host that has everything. A row that was altered does no harm; one that was forged may be believed.
+            // The host has all files. A row that was altered does no harm; one with a forged digest may be believed.
             let loaded = load(&sound, &store, Dtype::Q8, 50_000, 2);
             if !forged {
                 assert_eq!(vector(&loaded.unwrap().0), expected);
@@ -390,7 +387,7 @@ fn indexes() -> Vec<VectorIndex> {
     all
 }
 
-/// What can be read must be an index like any other.
+/// Calls every method of an index that could be read: it must work like any other.
 fn use_index(index: &mut VectorIndex) {
     let d = index.dimensions();
     let query: Vec<f32> = (0..d).map(|i| i as f32 + 1.0).collect();
@@ -420,7 +417,7 @@ fn the_bytes_of_an_index() {
             true => {
                 let mut bytes = mutate(&valid[..valid.len() - 32], random);
                 if random.below(2) == 0 && bytes.len() > 20 {
-                    // Numbers of four bytes: lengths, counts, and what else there is.
+                    // Numbers of four bytes are changed, among them lengths and counts.
                     let at = 8 + random.below(bytes.len() - 12);
                     let number = [0, 1, 5, 255, 65_536, u32::MAX][random.below(6)];
                     bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
@@ -465,7 +462,7 @@ fn the_rows_of_a_stored_index() {
         let (chunk, manifest) = (chunk.as_str(), manifest.as_str());
         let mut size = 2 * index.to_bytes().unwrap().len();
         if random.below(2) == 0 {
-            // A chunk that is another one, to which the manifest leads.
+            // The chunk is replaced, and the manifest lists the new one.
             let bytes = mutate(&get(chunk), random);
             let digest = sealed(&bytes);
             let (base, former) = chunk.rsplit_once('/').unwrap();

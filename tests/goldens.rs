@@ -62,7 +62,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
-/// All values of all cases in f32, and what is said of tokens and truncation.
+/// Compares all values of all cases in f32, the numbers of tokens, and the truncation flags.
 fn assert_equals_pytorch(golden: &Golden, embedder: &TextEmbedder, listed: &Listed) {
     assert_eq!(embedder.dimensions(), golden.dimensions);
     assert_eq!(embedder.max_tokens(), golden.max_tokens);
@@ -186,7 +186,7 @@ fn same_text_same_vector_whatever_the_batch() {
                 texts.insert(position, case.text.clone());
                 let (_, batch) = embed(&embedder, &texts);
                 let row = &batch[position * golden.dimensions..(position + 1) * golden.dimensions];
-                // Not near: the same bits.
+                // The bits are equal, not only close.
                 assert!(
                     row.iter()
                         .zip(&alone)

@@ -1,4 +1,4 @@
-//! Pictures against Pillow: every value.
+//! Decoding and preprocessing images: every value is compared with Pillow's.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -13,7 +13,7 @@ use pilotlight::{ErrorKind, ImageProcessor, Rgb, decode_image};
 const CLIP: &str = r#"{"size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224}, "resample": 3,
     "image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711]}"#;
 
-/// Values are those of the pixels, 0 to 1.
+/// A config without normalization: values are those of the pixels, 0 to 1.
 const SMALL: &str =
     r#"{"size": 24, "crop_size": 24, "image_mean": [0, 0, 0], "image_std": [1, 1, 1]}"#;
 
@@ -83,7 +83,7 @@ fn a_jpeg_is_what_clip_s_own_code_makes_of_it() {
 }
 
 #[test]
-fn what_is_no_picture_is_an_error_that_says_what_is_expected() {
+fn what_is_no_image_is_an_error_that_says_what_is_expected() {
     let png = std::fs::read(goldens().join("37x53.png")).unwrap();
     let mut huge = png.clone();
     // The header says 50,000 by 50,000 pixels.
@@ -91,7 +91,7 @@ fn what_is_no_picture_is_an_error_that_says_what_is_expected() {
     let cases: [(&[u8], ErrorKind, &str); 5] = [
         (b"", ErrorKind::InvalidInput, "no bytes"),
         (
-            b"a text that is no picture",
+            b"a text that is no image",
             ErrorKind::InvalidInput,
             "expected PNG, JPEG, WebP or GIF",
         ),
@@ -108,7 +108,7 @@ fn what_is_no_picture_is_an_error_that_says_what_is_expected() {
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.to_string().contains(words), "{error}");
     }
-    // By its checksum or by its size, whichever is looked at first.
+    // The error names the checksum or the size, whichever the decoder checks first.
     let error = decode_image(&huge).unwrap_err();
     assert!(
         matches!(
@@ -182,7 +182,7 @@ fn a_config_of_other_steps_or_an_absurd_one_is_an_error_that_names_the_field() {
     }
 }
 
-/// 32 bits are all that a browser has: what does not fit there is an error everywhere.
+/// A browser has 32-bit sizes: an image whose sizes need more is an error on every target.
 #[test]
 fn a_strip_too_narrow_to_be_resized_is_an_error() {
     let json = CLIP.replace("224", "4096");

@@ -1,4 +1,4 @@
-//! An index in a store: cut off anywhere, altered anywhere, and beside models.
+//! An index in a store: saves that are interrupted at any step, altered bytes, and models in the same store.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -73,7 +73,7 @@ fn copy(store: &MemoryStore) -> MemoryStore {
     copy
 }
 
-/// Does so many changes, and fails at all that come after.
+/// A store that makes so many changes, and fails at all later ones.
 struct Cut {
     store: MemoryStore,
     left: Cell<usize>,
@@ -117,7 +117,7 @@ fn a_save_that_is_cut_off_anywhere_leaves_the_former_version_readable() {
     let mut index = index(ROWS);
     save(&store, "notes", &index).unwrap();
     let former = bytes(&index);
-    // Something in each chunk.
+    // These ids lie in all chunks.
     let ids: Vec<Id> = (0..ROWS).step_by(700).map(Id::Integer).collect();
     index.remove(&ids).unwrap();
     add(&mut index, ROWS, 100);
@@ -136,7 +136,7 @@ fn a_save_that_is_cut_off_anywhere_leaves_the_former_version_readable() {
         } else {
             assert!(found == later, "cut after {changes} changes");
         }
-        // The next save finds what is there, and leaves nothing behind.
+        // The next save reuses the chunks that are stored, and leaves no other ones.
         save(&cut.store, "notes", &index).unwrap();
         assert!(bytes(&read(&cut.store, "notes").unwrap().unwrap()) == later);
         assert_eq!(rows(&cut.store).len(), 4);
@@ -174,7 +174,7 @@ fn whatever_is_altered_or_missing_is_known_and_mended_by_the_next_save() {
     }
 }
 
-/// Another tab saves between the manifest and a chunk.
+/// A store in which another tab saves after a load has read the manifest and before it reads a chunk.
 struct Raced {
     store: MemoryStore,
     later: MemoryStore,
@@ -221,7 +221,7 @@ fn a_load_during_a_save_by_another_tab_gets_one_of_both_versions() {
     assert!(bytes(&loaded) == bytes(&index));
 }
 
-/// Another process saves between two looks at the store.
+/// A store in which another process saves between two calls.
 struct Overtaken<'a> {
     store: MemoryStore,
     other: &'a VectorIndex,
@@ -238,7 +238,7 @@ impl Overtaken<'_> {
     }
 }
 
-/// Does the work on copies of a store while another process saves, at each of its looks once.
+/// Runs the work on copies of a store, while another process saves: each time before another one of the work's calls.
 fn overtaken(
     store: &MemoryStore,
     other: &VectorIndex,
@@ -287,7 +287,7 @@ fn a_save_during_a_save_by_another_process_leaves_one_of_both_versions() {
     let store = MemoryStore::default();
     let former = index(ROWS);
     save(&store, "notes", &former).unwrap();
-    // Each changes one chunk and goes on with one that the other changes.
+    // Each of the two saves changes one chunk, and keeps one that the other save changes.
     let (mut mine, mut other) = (former.clone(), former);
     mine.remove(&[Id::Integer(0)]).unwrap();
     other.remove(&[Id::Integer(3_000)]).unwrap();
@@ -324,7 +324,7 @@ fn a_save_during_a_delete_or_a_sweep_by_another_process_stays_whole_or_goes() {
     };
     overtaken(&store, &other, delete, whole);
 
-    // As a first save leaves it that is under way.
+    // Without the manifest the store is as a first save leaves it that is still running.
     for key in keys_of(&store, "manifest") {
         block_on(store.delete(&key)).unwrap();
     }

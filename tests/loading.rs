@@ -1,4 +1,4 @@
-//! Loading: what goes into the store, what comes out of it, and what bad files do.
+//! Loading: the entries that it writes to the store and reads from it, and its errors for bad files.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -114,7 +114,7 @@ fn a_host_that_cannot_list_or_tell_lengths_serves_as_well() {
     assert_eq!(manifests(&store), 1);
 }
 
-/// What the store keeps, put together to the file that a host would serve.
+/// The packed file that a host would serve, put together from the store's chunks.
 fn packed_file(dtype: Dtype) -> (String, Vec<u8>) {
     let store = MemoryStore::default();
     load(&MemoryHost::new(files()), &store, dtype).unwrap();
@@ -136,7 +136,7 @@ fn a_packed_file_is_preferred_where_the_host_lists_one() {
         let (name, bytes) = packed_file(dtype);
         let mut files = files();
         files.insert(name, bytes);
-        // Were the checkpoint read, this would fail.
+        // The load would fail if it read the checkpoint.
         files.insert("model.safetensors".into(), b"damaged".to_vec());
         let packed = load(&MemoryHost::new(files), &MemoryStore::default(), dtype).unwrap();
         assert_eq!(vector(&upstream, "the cat"), vector(&packed, "the cat"));
@@ -193,7 +193,7 @@ fn one_bit_that_changes_in_the_store_is_found_wherever_it_is() {
     }
 }
 
-/// One tensor of the header changed by `edit`, the data as it was.
+/// A weights file in which `edit` has changed the header's entry of one tensor; the data are unchanged.
 fn with_header(edit: impl Fn(&mut serde_json::Map<String, serde_json::Value>)) -> Vec<u8> {
     let file = &files()["model.safetensors"];
     let length = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
@@ -357,7 +357,7 @@ fn bad_files_are_typed_errors_that_name_the_file_and_leave_nothing() {
             );
             assert_eq!(manifests(&store), 0, "{file}: {message}");
             if kind != ErrorKind::FetchFailed {
-                // It would fail again, however often it is gone on with.
+                // Nothing may be kept to resume from: the load would fail again each time.
                 assert_eq!(
                     block_on(store.keys("")).unwrap(),
                     [""; 0],
@@ -372,7 +372,7 @@ fn bad_files_are_typed_errors_that_name_the_file_and_leave_nothing() {
     }
 }
 
-/// Cancels at the n-th breath.
+/// A scheduler that cancels at the n-th yield.
 struct CancelAt(std::cell::Cell<usize>);
 
 #[async_trait(?Send)]
@@ -413,7 +413,7 @@ fn a_load_cancelled_anywhere_leaves_nothing_that_could_be_read_and_the_next_one_
     assert_eq!(manifests(&store), 1);
 }
 
-/// Full after so many bytes.
+/// A store that is full after so many bytes.
 struct FullStore(MemoryStore, std::cell::Cell<usize>);
 
 #[async_trait(?Send)]

@@ -21,7 +21,7 @@ use tiny_bert::files;
 /// A host that lists digests, and whose weights are a stream that can be read once and that the platform hashes.
 struct Hashed {
     files: MemoryHost,
-    /// What the stream answers when it is asked for a hash.
+    /// The stream's answer to the request to hash its bytes.
     hash: PlatformHash,
     /// The digest that the stream gives at its end.
     sha256: [u8; 32],

@@ -1,4 +1,4 @@
-//! Downloads that break off: where the next one goes on, and that it comes to the same model.
+//! Downloads that break off: the next one resumes at the right place, and gives the same model.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -11,7 +11,7 @@ use pollster::block_on;
 use support::store_keys::keys_of;
 use support::{CHUNK, Files, Flaky, WEIGHTS, load, model, packed, vector};
 
-/// A break before every 64 KiB: the next load asks for at most one chunk twice, and comes to the same bits.
+/// Breaks the connection at every 64 KiB: the next load requests at most one chunk twice, and gives the same bits.
 fn cut_everywhere(files: &Files, weights: &str, dtype: Dtype) {
     let host = MemoryHost::new(files.clone());
     let whole = MemoryStore::default();
@@ -46,7 +46,7 @@ fn cut_everywhere(files: &Files, weights: &str, dtype: Dtype) {
             .iter()
             .filter(|(file, _)| file != weights)
             .count();
-        // Unless the host was gone before it sent anything.
+        // A host that was gone before it sent anything is the exception.
         assert!(small == 0 || cut == 0, "{:?}", next.asked.borrow());
         assert_eq!(verified, Some(Verified::Sha256), "{cut}");
         assert_eq!(
@@ -104,7 +104,7 @@ fn a_download_that_breaks_every_64_kib_comes_through_in_the_end() {
     let (expected, _) = load(&sound, &whole, Dtype::Q8, CHUNK, 1).unwrap();
     assert_eq!(vector(&embedder), vector(&expected));
     assert_eq!(packed(&store, Dtype::Q8), packed(&whole, Dtype::Q8));
-    // Nothing is left of the way there.
+    // Nothing but the complete model is left in the store.
     assert_eq!(
         block_on(store.keys("")).unwrap().len(),
         block_on(whole.keys("")).unwrap().len()

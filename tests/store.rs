@@ -1,4 +1,4 @@
-//! The models of a store: listing, deleting, refreshing, sweeping, making room; and what is fetched for them.
+//! The models of a store: listing, deleting, refreshing, sweeping and evicting them, and the requests that are made for them.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -119,9 +119,9 @@ fn a_plan_says_what_a_load_then_takes() {
 
     let cut = Flaky::new(&host, &files, (WEIGHTS, 2_000_000));
     assert!(load(&cut, &store, Dtype::Q8, 100_000, 1).is_err());
-    let begun = plan(&sound);
-    assert_eq!(begun.fetch + begun.cached, fresh.fetch);
-    assert!(begun.cached > 1_900_000, "{begun:?}");
+    let partial = plan(&sound);
+    assert_eq!(partial.fetch + partial.cached, fresh.fetch);
+    assert!(partial.cached > 1_900_000, "{partial:?}");
 
     load(&sound, &store, Dtype::Q8, 100_000, 2).unwrap();
     let asked = sound.asked.borrow().len();
@@ -170,7 +170,7 @@ fn a_commit_that_leaves_the_models_files_alone_costs_nothing() {
     assert_eq!(models[0].digest, digest);
 }
 
-/// Of the only model.
+/// The digest of the store's only model.
 fn digest(store: &MemoryStore) -> Option<String> {
     let models = block_on(Library::new(store).list()).unwrap();
     assert_eq!(models.len(), 1);
@@ -186,7 +186,7 @@ fn a_commit_that_changes_a_file_is_fetched_by_the_next_load_and_the_old_one_goes
     let weights = files.get_mut(WEIGHTS).unwrap();
     let end = weights.len();
     weights[end - 400_000..].reverse();
-    // Floats again, not their bytes backwards.
+    // Only the order of the floats is reversed, not that of the bytes in each.
     for bytes in weights[end - 400_000..].chunks_exact_mut(4) {
         bytes.reverse();
     }
@@ -199,7 +199,7 @@ fn a_commit_that_changes_a_file_is_fetched_by_the_next_load_and_the_old_one_goes
     assert!(next.asked.borrow().is_empty());
 
     refresh(&next, &store);
-    // A host that is gone by then is no reason to go without.
+    // Where the host cannot be reached, the stored model is used.
     next.gone.set(true);
     let (without, _) = load(&next, &store, Dtype::Q8, 1 << 20, 3).unwrap();
     assert_eq!(vector(&without), vector(&old));
@@ -236,7 +236,7 @@ fn a_branch_that_moves_during_a_download_begins_anew_only_where_a_file_changed()
     }
 }
 
-/// Somebody else is writing.
+/// Locks that another load holds.
 struct Taken;
 
 #[async_trait(?Send)]
@@ -276,14 +276,14 @@ fn sweeping_takes_what_nobody_comes_back_for_and_nothing_else() {
     block_on(store.put("another program's", Chunk::from(&b"row"[..]))).unwrap();
     let library = Library::new(&store);
     block_on(library.sweep(&Taken, NOW)).unwrap();
-    // Of this version's models each is somebody's; older versions are nobody's.
+    // All locks are taken, so entries of this version stay: their models may be being written. Those of older versions are deleted.
     assert_eq!(keys(&store).len(), live.len() + 1 + 3);
     block_on(library.sweep(&NoLocks, NOW + DAY)).unwrap();
     let mut expected = live.clone();
     expected.insert(0, "another program's".into());
     assert_eq!(keys(&store), expected);
 
-    // A month later nobody has gone on with the half one. A clock that jumps has the same effect, which costs bytes only.
+    // A month later no load has resumed the partial download. A clock that jumps has the same effect, which only costs bytes.
     for now in [NOW + 31 * DAY, 0] {
         let copy = MemoryStore::default();
         for key in &live {
@@ -296,7 +296,7 @@ fn sweeping_takes_what_nobody_comes_back_for_and_nothing_else() {
     }
 }
 
-/// StorageQuota for so many bytes, as a browser counts them.
+/// A store with a quota of so many bytes, which it counts as a browser does.
 struct Small(MemoryStore, Cell<usize>);
 
 #[async_trait(?Send)]
@@ -409,7 +409,7 @@ fn of_two_towers_only_the_one_that_is_wanted_is_fetched() {
         sent >= needed && sent <= needed + needed / 50,
         "{sent} bytes for {needed}"
     );
-    // A part cannot be checked by the digest of the whole.
+    // The digest of a whole file cannot verify a part of it.
     assert_eq!(verified, Some(Verified::Length));
 }
 
@@ -451,11 +451,11 @@ fn a_part_is_checked_by_the_digests_of_the_lock_file_also_after_a_break() {
     for cut in (500_000..size).step_by(700_000) {
         let store = MemoryStore::default();
         let flaky = Flaky::new(&host, &files, (WEIGHTS, cut));
-        let begun = load(&flaky, &store, Dtype::Q8, 200_000, 1).is_ok();
+        let loaded = load(&flaky, &store, Dtype::Q8, 200_000, 1).is_ok();
         let next = Flaky::new(&host, &files, (WEIGHTS, u64::MAX));
         let (_, verified) = load(&next, &store, Dtype::Q8, 200_000, 2).unwrap();
         assert!(
-            begun || verified == Some(Verified::Lock),
+            loaded || verified == Some(Verified::Lock),
             "{cut}: {verified:?} {:?}",
             next.asked
         );
@@ -465,7 +465,7 @@ fn a_part_is_checked_by_the_digests_of_the_lock_file_also_after_a_break() {
         );
     }
 
-    // One bit of the needed part, before a break and behind it.
+    // One bit of the needed part is altered, before a break and after it.
     for at in [size - 3_000_100, size / 2, 3_000_000 + 1_000_000 + 400_000] {
         let mut wrong = files.clone();
         wrong.get_mut(WEIGHTS).unwrap()[at as usize] ^= 1;

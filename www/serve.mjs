@@ -41,7 +41,7 @@ const NAMES = { 'all-MiniLM-L6-v2': 'sentence-transformers/all-MiniLM-L6-v2' };
  * @param {object} [options]
  * @param {number} [options.port] 0 takes a free one
  * @param {string} [options.dist] the built page
- * @param {Record<string, string | Record<string, Uint8Array>>} [options.models] as for the hub; default: what lies in `.models/`
+ * @param {Record<string, string | Record<string, Uint8Array>>} [options.models] as for the hub; default: the models in `.models/`
  */
 export async function serve({ port = 0, dist = path.join(here, 'dist'), models = localModels() } = {}) {
   const hub = createHub({ models, prefix: '/hub' });

@@ -1,4 +1,4 @@
-// CLIP by this package: the picture comes as pixels of the model's size, so that it is resized and normalized but not decoded.
+// CLIP by this package: the image is given as pixels of the model's size, so that it is resized and normalized but not decoded.
 import { diagnose, ImageTextEmbedder, init } from '/package/web.js';
 
 export async function load({ core, dtype, host, towers }) {

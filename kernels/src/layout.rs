@@ -9,7 +9,7 @@ pub fn packed_f32_shape(n: usize, k: usize) -> [usize; 3] {
 }
 
 /// The largest number of inputs that int8 kernels quantize together, with one step and zero point.
-const MOST_IN_GROUP: usize = 384;
+const MAX_IN_GROUP: usize = 384;
 
 /// The grouping of the inputs of an int8 layer, in groups of equal size; the last is padded with zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Groups {
 impl Groups {
     /// The grouping of `k` inputs.
     pub fn of(k: usize) -> Self {
-        let count = k.div_ceil(MOST_IN_GROUP);
+        let count = k.div_ceil(MAX_IN_GROUP);
         let quads = k.div_ceil(count).next_multiple_of(16) / 4;
         Self { count, quads }
     }

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { build } from 'esbuild';
 import { ask, PACKAGE, ROOT, run } from './steps.mjs';
 
-/** Lays out dist/package/ from the finished cores and returns its version. */
+/** Writes dist/package/ from the finished cores and returns its version. */
 export async function assemble(cores) {
   const core = path.join(PACKAGE, 'core');
   rmSync(PACKAGE, { recursive: true, force: true });
@@ -23,7 +23,7 @@ export async function assemble(cores) {
   const [simd, relaxed] = cores;
   if (!readFileSync(simd.script).equals(readFileSync(relaxed.script))) {
     throw new Error(
-      'the glue of the simd and the relaxed core differ: core/cpu.js cannot serve both; ship two and choose in the runtimes',
+      'the glue of the simd core and that of the relaxed core differ, so core/cpu.js cannot serve both: ship two and choose in src/runtime/',
     );
   }
   for (const { name, glue, wasm, script } of cores) {
@@ -35,7 +35,7 @@ export async function assemble(cores) {
   return version;
 }
 
-/** The small networks that come with the package: as scripts, which every runtime and bundler knows how to find. */
+/** Writes the weights of the bundled networks as scripts, which every runtime and bundler can import. */
 function layWeights() {
   const folder = path.join(PACKAGE, 'weights');
   mkdirSync(folder);
@@ -48,13 +48,13 @@ function base64Script(file) {
   return `export const base64 = '${readFileSync(file).toString('base64')}';\n`;
 }
 
-/** One script for each runtime: a page without a bundler fetches module after module, each when the one before is there. */
+/** The runtimes, each with one bundled script: a page without a bundler would fetch separate modules one after the other. */
 const RUNTIMES = ['web', 'inline', 'workerd', 'edge-light'];
 
-/** What needs files, by the names in the package: it is compiled with Node's types, which the others must not see. */
+/** The scripts for Node by their names in the package. They are compiled with Node's types, which the others must not see. */
 const NODE_SCRIPTS = { node: 'node/index.ts', cli: 'node/cli.ts' };
 
-/** What the scripts load when it is wanted: it lies beside them in the package, and is no part of them. */
+/** Keeps cores and weights out of the bundled scripts: these import them on demand from the files beside them. */
 const besideScripts = {
   name: 'beside-scripts',
   setup({ onResolve }) {
@@ -81,7 +81,7 @@ async function layScripts(version) {
     { entryPoints: { judge: 'judge.ts' } },
     { entryPoints: NODE_SCRIPTS, conditions: ['inline'], platform: 'node' },
   ];
-  // `#runtime` of src/package.json is resolved by the condition, which is all in which the runtimes' scripts differ.
+  // The runtimes' scripts differ only in `#runtime` of src/package.json, which the condition resolves.
   await Promise.all(scripts.map((script) => build({ ...options, ...script })));
 }
 

@@ -6,7 +6,7 @@ const TARGET = 'wasm32-unknown-unknown';
 
 /**
  * Compiles the crate for one core and returns the path of its raw wasm.
- * Cargo gives all three builds the same file name, and so links each anew when it is asked for in turn: hence a digest of our own, and a copy.
+ * Cargo gives all three builds the same file name, so alternating between them links each anew: hence our own digest of the inputs, and a copy.
  */
 export function compileCore({ name, features, profile }) {
   const output = path.join(KEPT, name, 'cargo.wasm');
@@ -27,7 +27,7 @@ export function compileCore({ name, features, profile }) {
   return path.relative(ROOT, output);
 }
 
-/** Runs `cargo build` and returns the folder with what was made. */
+/** Runs `cargo build` and returns the folder with its output. */
 export function build(what, options) {
   const targetFolder = cargo('build', what, options);
   // Cargo's folder for the profile `dev` is called `debug`.
@@ -50,13 +50,16 @@ function cargo(command, what, { features, profile }) {
   return targetFolder;
 }
 
-/** Panic messages hold the paths of source files; those of dependencies are cut to `crates/<name>-<version>/…`. Joined to the flags of .cargo/config.toml. */
+/**
+ * Returns a cargo setting that shortens the paths of dependencies in panic messages to `crates/<name>-<version>/…`. Cargo adds its
+ * flags to those of .cargo/config.toml.
+ */
 function withoutMachinePaths(packages) {
   const folders = packages
     .filter(({ source }) => source)
     .map(({ manifest_path: manifest }) => path.dirname(path.dirname(manifest)));
   const flags = [...new Set(folders)].map((folder) => `--remap-path-prefix=${folder}=crates`);
-  // Where the component rust-src is installed, the standard library is named by its place there.
+  // Where the component rust-src is installed, panic messages name the standard library by its path there.
   flags.push(`--remap-path-prefix=${ask('rustc', ['--print', 'sysroot'])}/lib/rustlib/src/rust=rust`);
   return `target.${TARGET}.rustflags=${JSON.stringify(flags)}`;
 }

@@ -1,7 +1,7 @@
 /**
  * Gives the exports by which JavaScript calls Rust's closures the same names in every build.
- * wasm-bindgen takes over the compiler's symbol hash, which changes with the crate's features; the glue of two builds then differs in nothing else.
- * A new name is as long as the old one, so it can be written over it in the wasm.
+ * wasm-bindgen copies the compiler's symbol hash, which changes with the crate's features: without this step the glue of the two CPU
+ * builds would differ in it. A new name is as long as the old one, so it can be written over it in the wasm.
  */
 export function withEqualClosureNames({ glue, wasm }) {
   const hashes = [...new Set(glue.match(/(?<=_invoke__h)[0-9a-f]{16}\b/g))];

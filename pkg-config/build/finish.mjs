@@ -7,7 +7,7 @@ import { digest, KEPT, ROOT, run, unlessDone } from './steps.mjs';
 const WASM_BINDGEN = path.join(ROOT, '.tools/bin/wasm-bindgen');
 const WASM_OPT = path.join(ROOT, 'node_modules/binaryen/bin/wasm-opt');
 
-/** Turns cargo's wasm into the two files of a core as they are shipped. */
+/** Makes the two files of a core that are shipped, wasm and glue, from cargo's wasm. */
 export function finishCore({ name, glue, optimize }, rawWasm) {
   if (!existsSync(WASM_BINDGEN)) throw new Error('.tools/bin/wasm-bindgen is missing: run `make package`');
   const folder = path.join(KEPT, name);
@@ -41,10 +41,10 @@ export function finishCore({ name, glue, optimize }, rawWasm) {
   return { name, glue, wasm, script };
 }
 
-/** The files of a core that an earlier build left, for loops in which it does not matter. */
+/** Returns the files of a core from an earlier build, for edit-and-test loops in which that core does not matter. */
 export function keptCore({ name, glue }) {
   const folder = path.join(KEPT, name);
   const core = { name, glue, wasm: path.join(folder, `${name}.wasm`), script: path.join(folder, `${glue}.js`) };
-  if (!existsSync(core.wasm)) throw new Error(`${name} was never built: leave --cores out`);
+  if (!existsSync(core.wasm)) throw new Error(`the core ${name} was never built: run once without --cores`);
   return core;
 }

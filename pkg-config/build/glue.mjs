@@ -1,10 +1,10 @@
 /**
- * Makes wasm-bindgen's glue survive a trap. As it comes, a trap inside a Rust future is an uncaught exception of the host (Node ends),
- * the future's promise never settles, and timers and fetches of the dead instance go on calling into it.
- * The pinned wasm-bindgen writes these texts exactly once; a version that writes others fails the build here.
+ * Makes wasm-bindgen's glue survive a trap. Without this patch, a trap inside a Rust future is an uncaught exception of the host (Node
+ * exits), the future's promise never settles, and timers and fetches of the trapped instance still call into it.
+ * The pinned wasm-bindgen writes each replaced text exactly once; a version with other texts fails the build here.
  */
 export function patchGlue(glue) {
-  // These comments number the compiler's functions, and are all in which the glue of two CPU builds may differ.
+  // These comments hold numbers of the compiler's functions, which differ between the two CPU builds.
   let patched = glue.replace(/^ *\/\/ Cast intrinsic for .*\n/gm, '');
   for (const name of ['makeMutClosure', 'makeClosure']) {
     if (patched.includes(`function ${name}(`)) patched = patchClosure(patched, name);
@@ -23,12 +23,12 @@ export function patchGlue(glue) {
   return `${patched}
 let trapListener = () => {};
 
-/** Sets who hears of a trap. */
+/** Sets the listener for traps. */
 export function onTrap(listener) {
     trapListener = listener;
 }
 
-/** Cuts this instance off: callbacks that it left behind do nothing from now on. */
+/** Reports a trap to the listener and disables the callbacks that the trapped instance has registered. */
 export function trapped(error) {
     __wbg_instance_id++;
     trapListener(error);
@@ -41,7 +41,7 @@ function patchClosure(glue, name) {
   const end = glue.indexOf('\n}\n', start);
   let body = glue.slice(start, end);
   body = replaceOnce(body, "throw new Error('Cannot invoke closure from previous WASM instance');", 'return;');
-  // Rust's closures return errors as values: whatever is thrown through one has left Rust's state undefined.
+  // Rust's closures return errors as values, so an exception that passes through one is a trap, and Rust's state is undefined after it.
   body = replaceOnce(
     body,
     '} finally {',
@@ -52,6 +52,7 @@ function patchClosure(glue, name) {
 
 function replaceOnce(text, from, to) {
   const parts = text.split(from);
-  if (parts.length !== 2) throw new Error(`the glue holds ${parts.length - 1} times, not once: ${from}`);
+  if (parts.length !== 2)
+    throw new Error(`wasm-bindgen's glue: expected this text once, found it ${parts.length - 1} times: ${from}`);
   return parts.join(to);
 }

@@ -10,7 +10,7 @@ export function pack() {
   return path.relative(ROOT, path.join(dist, filename));
 }
 
-/** Puts the tarball where `import 'pilotlight'` finds it from anywhere in the repository; it depends on nothing, so unpacking is installing. */
+/** Installs the tarball in the repository's node_modules/. The package has no dependencies, so unpacking is enough. */
 export function installPackage(tarball) {
   const target = path.join(ROOT, 'node_modules/pilotlight');
   rmSync(target, { recursive: true, force: true });

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 
-/** Prints bytes, raw and gzip -9, of each core with its glue. */
+/** Prints the sizes of each core and its glue in bytes, raw and after gzip -9. */
 export function printSizes(cores) {
   console.log('core          wasm        wasm.gz     glue        glue.gz     total.gz');
   for (const { name, wasm, script } of cores) {

@@ -4,11 +4,11 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Repository root. */
+/** The repository's root folder. */
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
-/** What the build keeps between runs. */
+/** The folder with the build's intermediate files, which are kept between runs. */
 export const KEPT = path.join(ROOT, 'target/pkg');
-/** The package as it is published. */
+/** The folder with the package as it is published. */
 export const PACKAGE = path.join(ROOT, 'dist/package');
 
 /** Runs a program in the repository root with its output on the terminal; throws when it fails. */
@@ -18,7 +18,7 @@ export function run(program, args) {
 
 /** Runs a program and returns what it printed. */
 export function ask(program, args) {
-  // The metadata of all dependencies is megabytes.
+  // The output is large: `cargo metadata` prints megabytes.
   return start(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 1 << 28 }).trim();
 }
 
@@ -29,7 +29,7 @@ function start(program, args, options) {
   return stdout;
 }
 
-/** All files under `folders` (or the files themselves), as sorted paths relative to the root. */
+/** All files under `folders`, as sorted paths relative to the root. */
 export function filesUnder(...folders) {
   const found = folders.flatMap((folder) => {
     const full = path.join(ROOT, folder);
@@ -41,7 +41,7 @@ export function filesUnder(...folders) {
   return found.sort();
 }
 
-/** One digest of texts and of files (by path relative to the root, name and content). */
+/** Makes one digest of texts and of files, which are given by paths relative to the root; it covers their names and contents. */
 export function digest({ texts = [], files = [] }) {
   const hash = createHash('sha256');
   for (const text of texts) hash.update(`${text}\0`);
@@ -53,7 +53,7 @@ export function digest({ texts = [], files = [] }) {
   return hash.digest('hex');
 }
 
-/** Runs `work` unless `output` was made from the same inputs already; the digest of the inputs lies beside it. */
+/** Runs `work` unless `output` was made from the same inputs already; the digest of the inputs is kept beside it. */
 export function unlessDone(output, inputs, work) {
   const stamp = `${output}.inputs`;
   if (existsSync(output) && existsSync(stamp) && readFileSync(stamp, 'utf8') === inputs) return;

@@ -18,7 +18,7 @@ interface Host {
   performance?: { memory?: { usedJSHeapSize?: number } };
 }
 
-/** One JSON-able object for a bug report. A part that fails says so in its place; nothing is thrown. */
+/** Collects one JSON-able object for a bug report. A part that fails says so in its place; nothing is thrown. */
 export async function diagnose(): Promise<Record<string, unknown>> {
   const host = globalThis as Host;
   const parts: Record<string, () => unknown> = {
@@ -63,7 +63,7 @@ export async function diagnose(): Promise<Record<string, unknown>> {
   return report;
 }
 
-/** An object without what this runtime does not tell, so that only what is known stands in the report. */
+/** Removes the properties that are `undefined`, so that the report holds only what this runtime tells. */
 function known(part: unknown): unknown {
   if (typeof part !== 'object' || part === null) return part;
   return Object.fromEntries(Object.entries(part).filter(([, value]) => value !== undefined));

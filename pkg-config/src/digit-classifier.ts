@@ -46,14 +46,14 @@ export class DigitClassifier implements Api.DigitClassifier {
     }
   }
 
-  async read(pictures: Uint8Array, options: { signal?: AbortSignal } = {}): Promise<Api.Reading[]> {
+  async read(digits: Uint8Array, options: { signal?: AbortSignal } = {}): Promise<Api.Reading[]> {
     return this.#model.call(options, async (handle, caller) => {
-      const greys = tagOf(pictures) === 'Uint8Array' ? bytesOf(pictures) : undefined;
+      const greys = tagOf(digits) === 'Uint8Array' ? bytesOf(digits) : undefined;
       if (!greys || greys.length === 0 || greys.length % PIXELS !== 0) {
-        const got = greys ? `${greys.length} values` : typeof pictures;
+        const got = greys ? `${greys.length} values` : typeof digits;
         throw new PilotlightError(
           'INVALID_INPUT',
-          `pictures: expected a Uint8Array of 784 grey values for each, got ${got}`,
+          `digits: expected a Uint8Array of 784 grey values for each digit, got ${got}`,
         );
       }
       const all = await handle.read(greys, { ...options, caller });

@@ -15,14 +15,14 @@ const CODES: readonly ErrorCode[] = [
   'INTERNAL',
 ];
 
-/** The same in every script of the package, each of which has a class of its own: one knows the others' errors. */
+/** A symbol that is the same in every script of the package. Each script has an error class of its own, and knows the others' errors by it. */
 const BRAND = Symbol.for('pilotlight.error');
 
 /** The one error class that leaves the package. */
 export class PilotlightError extends Error implements Api.PilotlightError {
   override readonly name = 'PilotlightError';
   readonly code: ErrorCode;
-  // Declared, not defined: what is unknown is absent.
+  // Declared, not defined, so that unknown details are absent.
   declare readonly needed?: number;
   declare readonly available?: number;
   declare readonly status?: number;
@@ -42,10 +42,10 @@ export class PilotlightError extends Error implements Api.PilotlightError {
   }
 }
 
-/** What Rust, the runtime or a user's callback threw, as a `PilotlightError`. */
+/** Turns what Rust, the runtime or a user's callback threw into a `PilotlightError`. */
 export function toPilotlightError(thrown: unknown): PilotlightError {
   if (thrown instanceof PilotlightError) return thrown;
-  // By name: an Error's message is not among its own enumerable properties.
+  // The properties are read by name: an Error's message is not enumerable.
   const { code, name, message, cause } = Object(thrown) as Record<'code' | 'name' | 'message' | 'cause', unknown>;
   const words = typeof message === 'string' && message !== '' ? message : String(thrown);
   // `AbortSignal.timeout()` gives a TimeoutError.
@@ -58,7 +58,7 @@ export function toPilotlightError(thrown: unknown): PilotlightError {
 
 const DETAILS = ['needed', 'available', 'status', 'reason', 'file', 'tensor'] as const;
 
-/** What of an error programs can read beside its code, where it is known. */
+/** The details of an error that programs can read beside its code, where they are known. */
 export type ErrorDetails = Pick<Api.PilotlightError, (typeof DETAILS)[number]>;
 
 function detailsIn(thrown: ErrorDetails): ErrorDetails {

@@ -10,22 +10,22 @@ import { ModelHandle } from './calls/model-handle.js';
 import { chooseBackend } from './core/backend.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import { isReadOnce } from './inputs/byte-sources.js';
-import { pictureOf } from './inputs/images.js';
+import { imageInputOf } from './inputs/images.js';
 
 const TOWERS: readonly Api.Tower[] = ['text', 'image'];
 
-/** What CLIP's authors found to help: a label alone is seldom what a caption says. */
+/** The default template of `classify`, from CLIP's authors: it raises accuracy, because captions seldom are a label alone. */
 const TEMPLATE = 'a photo of a {}.';
 
 /** Embeds images and texts in one space: the towers of CLIP in a core, with their queue. */
 export class ImageTextEmbedder implements Api.ImageTextEmbedder {
   readonly dimensions: number;
-  // Declared, not defined: without the text tower it is absent.
+  // Declared, not defined, so that the property is absent without the text tower.
   declare readonly maxTokens?: number;
   readonly towers: readonly Api.Tower[];
   readonly backend: Api.BackendReport;
   readonly #model: ModelHandle<ImageTextEmbedderHandle>;
-  /** To be called at the first answer. */
+  /** Called once, after the model's first answer. */
   #answered: (() => void) | undefined;
 
   constructor(
@@ -87,11 +87,11 @@ export class ImageTextEmbedder implements Api.ImageTextEmbedder {
       const sources = Array.isArray(images) ? (images as readonly Api.ImageSource[]) : [images as Api.ImageSource];
       const total = sources.length;
       let failure: unknown;
-      // A picture is read only when the one before is done: a folder of photos does not fit into memory.
+      // An image is read only when the one before is done: a folder of photos does not fit into memory.
       const read = async (index: number) => {
         if (index > 0) report(index, total);
         try {
-          return await pictureOf(sources[index] as Api.ImageSource, `images[${index}]`, decoder, signal);
+          return await imageInputOf(sources[index] as Api.ImageSource, `images[${index}]`, decoder, signal);
         } catch (error) {
           failure = error;
           throw error;
@@ -117,8 +117,8 @@ export class ImageTextEmbedder implements Api.ImageTextEmbedder {
       this.#need('image');
       if (!Array.isArray(labels))
         throw new PilotlightError('INVALID_INPUT', `labels: expected an array of strings, got ${typeof labels}`);
-      const picture = await pictureOf(image, 'image', decoderOf(options), signalOf(options));
-      return handle.classify(picture, labels, options.template ?? TEMPLATE, { ...options, caller });
+      const input = await imageInputOf(image, 'image', decoderOf(options), signalOf(options));
+      return handle.classify(input, labels, options.template ?? TEMPLATE, { ...options, caller });
     });
   }
 
@@ -126,7 +126,7 @@ export class ImageTextEmbedder implements Api.ImageTextEmbedder {
     this.#model.dispose();
   }
 
-  /** In the core's words, but before a picture is fetched in vain. */
+  /** Throws where a tower was not loaded, with the core's message, but before an image is fetched in vain. */
   #need(tower: Api.Tower): void {
     if (!this.towers.includes(tower))
       throw new PilotlightError('INVALID_INPUT', `the ${tower} tower was not loaded: have '${tower}' in towers`);
@@ -141,7 +141,7 @@ export class ImageTextEmbedder implements Api.ImageTextEmbedder {
 }
 
 function towersOf({ towers = TOWERS }: Api.ImageTextLoadOptions): Api.Tower[] {
-  // Names are the core's to check.
+  // The core checks the names.
   if (Array.isArray(towers)) return [...new Set(towers as readonly Api.Tower[])];
   throw new PilotlightError(
     'INVALID_INPUT',
@@ -149,7 +149,7 @@ function towersOf({ towers = TOWERS }: Api.ImageTextLoadOptions): Api.Tower[] {
   );
 }
 
-/** Small files that only one tower reads. */
+/** Files that only one tower reads. */
 const READ_ONCE = ['tokenizer.json', 'preprocessor_config.json'];
 
 function checkReadTwice(files: Api.LoadOptions['files']): void {
@@ -163,7 +163,7 @@ function checkReadTwice(files: Api.LoadOptions['files']): void {
   }
 }
 
-/** Tells the caller's listener; one that throws does not break the call. */
+/** Returns a function that calls `onProgress`. A listener that throws does not break the call. */
 function listenerOf({ onProgress }: Api.EmbedImagesOptions): (loaded: number, total: number) => void {
   const listener: unknown = onProgress;
   if (listener === undefined || listener === null) return () => {};
@@ -173,7 +173,7 @@ function listenerOf({ onProgress }: Api.EmbedImagesOptions): (loaded: number, to
     try {
       onProgress?.({ loaded, total });
     } catch {
-      // As while loading.
+      // Loading ignores what a listener throws, too.
     }
   };
 }

@@ -1,4 +1,4 @@
-/** What `pilotlight` exports, in every runtime: the build makes one script of it for each file in `runtime/`. */
+/** The exports of `pilotlight`, the same in every runtime: the build makes one script of it for each file in `runtime/`. */
 export { diagnose } from './diagnose.js';
 export { DigitGenerator } from './digit-generator.js';
 export { PilotlightError } from './error.js';

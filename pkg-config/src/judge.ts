@@ -1,2 +1,2 @@
-/** What `pilotlight/judge` exports. It is a script of its own, because few who draw digits also read them. */
+/** The exports of `pilotlight/judge`. It is a separate script, because few programs that draw digits also read them. */
 export { DigitClassifier, DigitClassifier as DigitJudge } from './digit-classifier.js';

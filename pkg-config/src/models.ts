@@ -8,7 +8,7 @@ import { PilotlightError, toPilotlightError } from './error.js';
 import { byteOptions } from './inputs/request.js';
 import { isShared, locksFor } from './storage/locks.js';
 
-/** The most that WebAssembly can address. */
+/** The bytes that WebAssembly can address. */
 const WASM_LIMIT = 2 ** 32;
 
 interface Host {
@@ -24,7 +24,7 @@ interface Host {
 
 const storage = () => (globalThis as Host).navigator?.storage;
 
-/** The answer to `persist`: some browsers ask the person each time. */
+/** The answer of the first `persist` call. It is kept, because some browsers prompt the user at each call. */
 let asked: Promise<boolean> | undefined;
 
 async function call<T>(work: (glue: Glue) => Promise<T>): Promise<T> {
@@ -38,7 +38,7 @@ async function call<T>(work: (glue: Glue) => Promise<T>): Promise<T> {
 
 const list = (options: Api.StoreOptions = {}) => call(({ listModels }) => listModels(options));
 
-/** What is stored, and what loading would take. */
+/** Manages stored models, and plans loads. */
 export const models: typeof Api.models = {
   async plan(model, options = {}) {
     try {
@@ -120,7 +120,7 @@ export const models: typeof Api.models = {
   },
 };
 
-/** Why a model does not fit, for people. */
+/** A sentence for people that says why a model does not fit; `undefined` where it fits. */
 function problemOf({
   whole,
   storeBytes,
@@ -130,12 +130,12 @@ function problemOf({
 }: Awaited<ReturnType<Glue['planModel']>>): string | undefined {
   const mb = (bytes: number): string => `${Math.ceil(bytes / 1e6)} MB`;
   const { deviceMemory } = (globalThis as Host).navigator ?? {};
-  // Half of the device's memory is other programs'.
+  // Half of the device's memory is left to other programs.
   const limit = Math.min(WASM_LIMIT, deviceMemory ? (deviceMemory * 2 ** 30) / 2 : WASM_LIMIT);
   if (memoryBytes > limit) return `The model needs about ${mb(memoryBytes)} of memory, and ${mb(limit)} can be had.`;
-  // What is stored of a download under way is no more than what of it was fetched.
-  const room = whole ? 0 : storeBytes - Math.min(cachedBytes, storeBytes);
-  if (availableBytes !== undefined && room > availableBytes)
-    return `The store needs ${mb(room)} more, and ${mb(availableBytes)} are left.`;
+  // A partial download takes no more bytes in the store than were fetched.
+  const missing = whole ? 0 : storeBytes - Math.min(cachedBytes, storeBytes);
+  if (availableBytes !== undefined && missing > availableBytes)
+    return `The store needs ${mb(missing)} more, and ${mb(availableBytes)} are left.`;
   return undefined;
 }

@@ -1,6 +1,6 @@
 /**
- * Compiled, never shipped: the exports are what the published types say. A class's `implements` compares instances only;
- * here its static functions are compared too, and no export may be missing or too many.
+ * Checks, when it is compiled, that the exports are those of the published types; it is never shipped. A class's `implements`
+ * compares instances only; here its static functions are compared too, and no export may be missing or too many.
  */
 
 /** A class without its constructor, which is private in the published types. */

@@ -15,7 +15,7 @@ export class TextEmbedder implements Api.TextEmbedder {
   readonly maxTokens: number;
   readonly backend: Api.BackendReport;
   readonly #model: ModelHandle<TextEmbedderHandle>;
-  /** To be called at the first answer. */
+  /** Called once, after the model's first answer. */
   #answered: (() => void) | undefined;
 
   constructor(

@@ -10,20 +10,20 @@ import { bytesOf, tagOf } from './inputs/foreign.js';
 import { checkId, checkIds, checkTags, toFloats, toQuery, toWhole } from './inputs/vectors.js';
 import { isShared, locksFor } from './storage/locks.js';
 
-/** More than any index holds, and a number that Rust can take. */
-const MOST = 1e9;
+/** The cap on `k` and `candidates`: more than any index holds, and it fits Rust's `usize`. */
+const MAX_COUNT = 1e9;
 
 /** An index in a core. It runs on the CPU, in the same core as the models. */
 export class VectorIndex implements Api.VectorIndex {
   readonly dimensions: number;
   readonly precision: Api.IndexPrecision;
   readonly prefilter: boolean;
-  // Declared, not defined: what was not told is absent.
+  // Declared, not defined, so that the property is absent where no source was given.
   declare readonly source?: string;
   readonly #instance: CoreInstance;
   readonly #handle: VectorIndexHandle;
   #disposed = false;
-  /** While a filter is asked. */
+  /** True while a search calls a filter function. */
   #searching = false;
 
   constructor(key: symbol, instance: CoreInstance, handle: VectorIndexHandle) {
@@ -95,9 +95,9 @@ export class VectorIndex implements Api.VectorIndex {
     const vector = toQuery(query, this.dimensions);
     const resolved = {
       exact,
-      ...(candidates !== undefined && { candidates: Math.min(toWhole('candidates', candidates), MOST) }),
+      ...(candidates !== undefined && { candidates: Math.min(toWhole('candidates', candidates), MAX_COUNT) }),
     };
-    const count = Math.min(toWhole('k', k), MOST);
+    const count = Math.min(toWhole('k', k), MAX_COUNT);
     if (typeof filter === 'function') return this.#filtered(vector, count, resolved, filter);
     const { tags, match = 'all' } =
       filter === undefined ? {} : (checkObject('filter', filter) as Partial<Api.TagFilter>);
@@ -135,7 +135,7 @@ export class VectorIndex implements Api.VectorIndex {
     if (!this.#instance.trapped) this.#instance.now(() => this.#handle.free());
   }
 
-  /** A filter that throws ends the search with what it threw. */
+  /** Searches with a filter function. What the function throws, the search throws. */
   #filtered(vector: Float32Array, k: number, resolved: object, filter: (id: Api.VectorId) => boolean): Api.SearchHit[] {
     let thrown: { error: unknown } | undefined;
     const asked = (id: Api.VectorId): boolean => {
@@ -203,7 +203,7 @@ async function make(work: (glue: Glue) => VectorIndexHandle): Promise<VectorInde
   }
 }
 
-/** Goes to a store. Saves of one name take locks among all tabs. */
+/** Calls the core with a store. Saves of one name take locks among all tabs. */
 async function stored<T>(
   instance: CoreInstance,
   name: unknown,
@@ -219,7 +219,7 @@ async function stored<T>(
   } catch (error) {
     throw toPilotlightError(error);
   } finally {
-    // A trap leaves locks behind.
+    // A core that trapped has not released its locks.
     locks.endAll();
   }
 }

@@ -1,4 +1,4 @@
-/** The build puts the crate's version here. */
+/** The crate's version; the build replaces this name by it. */
 declare const __PILOTLIGHT_VERSION__: string;
 
 /** The version of the package. */

@@ -24,27 +24,27 @@ export interface Store {
 
 /** How far work has come: bytes where a model is loaded, images where images are embedded. */
 export interface Progress {
-  /** What is done. */
+  /** The amount that is done. */
   loaded: number;
-  /** What there is to do, as far as known; 0 while unknown. */
+  /** The amount that there is to do, as far as known; 0 while unknown. */
   total: number;
 }
 
 /** One step of loading; `loaded` and `total` are bytes, over all files of this load. */
 export interface LoadProgress extends Progress {
-  /** `'plan'`: asking the host what there is. `'download'`: bytes arrive. `'prepare'`: tokenizer and model are set up. `'ready'`: done. */
+  /** `'plan'`: the host is asked for its files. `'download'`: bytes arrive. `'prepare'`: tokenizer and model are set up. `'ready'`: done. */
   status: 'plan' | 'download' | 'prepare' | 'ready';
   /** The file under way, by its name in the repository. */
   file?: string;
   /** True when the bytes come from the store and not from the network. */
   cached: boolean;
-  /** With `'ready'`: by what the bytes were checked when they came from the network. */
+  /** With `'ready'`: how the bytes were verified when they came from the network. */
   verified?: Verified;
 }
 
 /**
- * By what a model's bytes were checked. `'sha256'`: digests of whole files, as the host lists them. `'lock'`: digests of the
- * tensors, from the repository's lock file. `'length'`: lengths and ETags only, because the host gives no digests.
+ * How a model's bytes were verified. `'sha256'`: by digests of whole files, as the host lists them. `'lock'`: by digests of the
+ * tensors, from the repository's lock file. `'length'`: by lengths and ETags only, because the host gives no digests.
  */
 export type Verified = 'sha256' | 'lock' | 'length';
 
@@ -67,7 +67,7 @@ export interface LoadOptions {
   evict?: boolean;
   /**
    * Milliseconds without a byte after which a connection is given up and tried again; default 20000.
-   * A download that was under way fails after three times as long without a byte; the next load goes on with it.
+   * A download that was under way fails after three times as long without a byte; the next load resumes it.
    */
   timeout?: number;
   /** Cancels the load; the promise rejects with code `'ABORTED'`. */
@@ -87,9 +87,9 @@ export interface EmbedOptions {
 export interface Embeddings {
   /** All rows one after the other. The caller owns the memory. */
   data: Float32Array | Int8Array | Uint8Array;
-  /** Rows, and values a row (bytes a row for the binary precisions). */
+  /** The number of rows, and of values in a row (bytes for the binary precisions). */
   dims: [number, number];
-  /** Tokens that went through the model for each text, special tokens and truncation included. */
+  /** The number of tokens that went through the model for each text, after truncation, special tokens included. */
   tokens: number[];
   /** Whether a text was longer than `maxTokens` and was cut. */
   truncated: boolean[];
@@ -104,7 +104,7 @@ export interface AdapterReport {
   software: boolean;
 }
 
-/** What runs the model, and why. */
+/** What a model runs on, and why. */
 export interface BackendReport {
   device: 'cpu' | 'webgpu';
   dtype: Dtype;
@@ -133,27 +133,27 @@ export declare class TextEmbedder {
    * the model does not have, `RESOURCE_LIMIT`, `ABORTED`, `DISPOSED`
    */
   embed(texts: string | readonly string[], options?: EmbedOptions): Promise<Embeddings>;
-  /** Values of one vector. */
+  /** The number of values of a vector. */
   readonly dimensions: number;
-  /** Longest text in tokens; what is over is cut and reported in `truncated`. */
+  /** The longest text in tokens; a longer one is cut and reported in `truncated`. */
   readonly maxTokens: number;
   readonly backend: BackendReport;
   /** Frees the model's memory when the calls made before have settled. Later calls reject with `'DISPOSED'`. It never throws, also when called twice. */
   dispose(): void;
 }
 
-/** One half of CLIP: the one that reads, or the one that sees. */
+/** One of the two encoders of CLIP: the one for texts, or the one for images. */
 export type Tower = 'text' | 'image';
 
 export interface ImageTextLoadOptions extends LoadOptions {
   /**
-   * What is loaded; default both. Each tower is fetched, kept and listed by itself: text search over saved vectors needs
+   * The towers to load; default both. Each tower is fetched, kept and listed by itself: text search over saved vectors needs
    * `['text']` only. A stream in `files` can be read once, so give both towers bytes or a `Blob`.
    */
   towers?: readonly Tower[];
 }
 
-/** A picture: a file's bytes wherever they are, its URL, or pixels. PNG, JPEG, WebP and GIF (the first frame) are decoded. */
+/** An image: a file's bytes in any form, its URL, or pixels. PNG, JPEG, WebP and GIF (the first frame) are decoded. */
 export type ImageSource =
   | Blob
   | Uint8Array
@@ -166,39 +166,39 @@ export type ImageSource =
   | HTMLCanvasElement
   | OffscreenCanvas;
 
-interface PictureOptions {
+interface DecodeOptions {
   /**
-   * Who decodes files: default `'pilotlight'`, the same pixels in every browser and in Node; `'browser'` may know more
-   * formats (AVIF) and differs in the last bits.
+   * The decoder of image files. `'pilotlight'`, the default, gives the same pixels in every browser and in Node; `'browser'` may
+   * know more formats (AVIF) and differs in the last bits.
    */
   decoder?: 'pilotlight' | 'browser';
 }
 
-export interface EmbedImagesOptions extends EmbedOptions, PictureOptions {
-  /** Is told after each image. */
+export interface EmbedImagesOptions extends EmbedOptions, DecodeOptions {
+  /** Called after each image. */
   onProgress?: (progress: Progress) => void;
 }
 
-/** Vectors of pictures. */
+/** Vectors of images. */
 export type ImageEmbeddings = Pick<Embeddings, 'data' | 'dims'>;
 
-export interface ClassifyOptions extends PictureOptions {
+export interface ClassifyOptions extends DecodeOptions {
   /**
-   * What a caption would say, with `{}` where the label goes; default `'a photo of a {}.'`. Of several, each label's vectors
-   * are averaged, which is steadier.
+   * A caption with `{}` where the label goes; default `'a photo of a {}.'`. With several templates, the vectors of each label are
+   * averaged, which gives steadier scores.
    */
   template?: string | readonly string[];
   /** Cancels between layers; the promise rejects with code `'ABORTED'`. */
   signal?: AbortSignal;
 }
 
-/** How likely a label is, 0 to 1. */
+/** A label with its probability, 0 to 1. */
 export interface LabelScore {
   label: string;
   score: number;
 }
 
-/** Turns pictures and texts into vectors of one space: the cosine of a picture and a text says how well they fit. */
+/** Encodes images and texts as vectors of one space: the cosine of an image and a text measures how well the text describes it. */
 export declare class ImageTextEmbedder {
   private constructor();
   /**
@@ -215,25 +215,25 @@ export declare class ImageTextEmbedder {
    */
   embedTexts(texts: string | readonly string[], options?: EmbedOptions): Promise<Embeddings>;
   /**
-   * Embeds pictures; vectors have length one. One picture is read and decoded at a time, on the calling thread, and it yields
-   * to the event loop between layers. What is transparent is laid on white; EXIF orientation is heeded. Memory grows with the
-   * largest picture, three to sixteen bytes a pixel, and is not given back before the page goes.
-   * @throws {PilotlightError} naming the picture by its index: `INVALID_INPUT` for what is no picture or is broken, also without
-   * the image tower, `RESOURCE_LIMIT` over 50 million pixels or 256 MB, `FETCH_FAILED` for a URL, `BACKEND_UNAVAILABLE` where the
-   * runtime has no canvas or decoder that the image needs, `ABORTED`, `DISPOSED`
+   * Embeds images; vectors have length one. One image is read and decoded at a time, on the calling thread, which yields to the
+   * event loop between layers. Transparent pixels are blended with white; EXIF orientation is applied. Memory grows with the
+   * largest image, three to sixteen bytes a pixel, and is freed only with the page.
+   * @throws {PilotlightError} naming the image by its index: `INVALID_INPUT` for a broken image or another kind of value, also
+   * without the image tower, `RESOURCE_LIMIT` over 50 million pixels or 256 MB, `FETCH_FAILED` for a URL, `BACKEND_UNAVAILABLE`
+   * where the runtime has no canvas or decoder that the image needs, `ABORTED`, `DISPOSED`
    */
   embedImages(images: ImageSource | readonly ImageSource[], options?: EmbedImagesOptions): Promise<ImageEmbeddings>;
   /**
-   * Says how likely each label is for a picture, the likeliest first; the scores sum to one. The vectors of the labels asked for
-   * last are kept. Needs both towers.
-   * @throws {PilotlightError} as `embedImages`, and `INVALID_INPUT` for labels or a template that are none
+   * Scores how likely each label is for an image, the likeliest first; the scores sum to one. The vectors of the last call's labels
+   * are kept. Both towers are needed.
+   * @throws {PilotlightError} as `embedImages`, and `INVALID_INPUT` for invalid labels or templates
    */
   classify(image: ImageSource, labels: readonly string[], options?: ClassifyOptions): Promise<LabelScore[]>;
-  /** Values of one vector. */
+  /** The number of values of a vector. */
   readonly dimensions: number;
-  /** Longest text in tokens; absent without the text tower. */
+  /** The longest text in tokens; absent without the text tower. */
   readonly maxTokens?: number;
-  /** What was loaded. */
+  /** The towers that were loaded. */
   readonly towers: readonly Tower[];
   readonly backend: BackendReport;
   /** Frees the model's memory when the calls made before have settled. Later calls reject with `'DISPOSED'`. It never throws, also when called twice. */
@@ -243,7 +243,7 @@ export declare class ImageTextEmbedder {
 /** How an index keeps each value: 4 bytes, 1 byte (by a scale for each vector) or 1 bit (its sign). */
 export type IndexPrecision = 'float32' | 'int8' | 'binary';
 
-/** What a vector is found by: a text, or a safe integer. `1` and `'1'` are different ids. */
+/** The id of a vector: a text, or a safe integer. `1` and `'1'` are different ids. */
 export type VectorId = string | number;
 
 /** Vectors in the order of their ids: all values one after the other, an array for each vector, or what `embed` gave (`'float32'`). */
@@ -253,16 +253,16 @@ export type Vectors = Float32Array | readonly (readonly number[] | Float32Array)
 export type Query = Float32Array | readonly number[] | Pick<Embeddings, 'data' | 'dims'>;
 
 export interface VectorIndexOptions {
-  /** Values of a vector, 1 to 32768. */
+  /** The number of values of a vector, 1 to 32768. */
   dimensions: number;
   /** Default `'int8'`: a quarter of the memory of `'float32'`, and scores that usually differ from its by less than 0.01. */
   precision?: IndexPrecision;
   /**
    * Keeps the sign of each value beside the rows, an eighth of `'int8'` more. Large sets are then searched by the signs first, and
-   * what is near by them is scored by the rows: several times as fast, and nearly always the same answer. Default `false`.
+   * only the nearest candidates are scored by the rows: several times as fast, and nearly always the same result. Default `false`.
    */
   prefilter?: boolean;
-  /** What made the vectors: model, dtype and build. It is kept and shown; vectors of different ones cannot be compared. */
+  /** The model, dtype and build that made the vectors. It is kept and shown; vectors of different sources cannot be compared. */
   source?: string;
 }
 
@@ -280,11 +280,11 @@ export interface TagFilter {
 
 export interface SearchOptions {
   /**
-   * Which vectors may be found. A function is asked of an id at most once: of those that are among the best so far, or of all with the
-   * prefilter and with `'binary'`. It may not change the index; what it throws, the search throws. Tags cost next to nothing.
+   * Which vectors may be found. A function is called at most once for an id: for those that are among the best so far, or for all with
+   * the prefilter and with `'binary'`. It may not change the index; what it throws, the search throws. Tags cost next to nothing.
    */
   filter?: ((id: VectorId) => boolean) | TagFilter;
-  /** Scores every row, though there is a prefilter. */
+  /** Whether every row is scored in spite of a prefilter. */
   exact?: boolean;
   /** How many vectors the prefilter lets through; default 15 times `k`, and 150 or more. Sets of up to twice as many are searched exactly. */
   candidates?: number;
@@ -292,7 +292,7 @@ export interface SearchOptions {
 
 export interface SearchHit {
   id: VectorId;
-  /** The cosine, -1 to 1: of the vectors as they are kept. */
+  /** The cosine, -1 to 1, of the vectors in the index's precision. */
   score: number;
 }
 
@@ -305,21 +305,21 @@ export declare class VectorIndex {
   /** Makes an empty index. @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED` or `BACKEND_UNAVAILABLE` where the core cannot start */
   static create(options: VectorIndexOptions): Promise<VectorIndex>;
   /**
-   * Adds vectors behind those there are: all, or none where one is wrong. Their lengths do not matter. The arrays stay the caller's.
+   * Appends vectors: all, or none where one is invalid. Their lengths (norms) do not matter. The arrays stay the caller's.
    * @throws {PilotlightError} `INVALID_INPUT` naming the row: an id that is there already or comes twice, a vector of another length,
    * with a value that is not finite, or of zeros alone; `RESOURCE_LIMIT`, `DISPOSED`
    */
   add(ids: readonly VectorId[], vectors: Vectors, options?: AddOptions): void;
   /**
-   * Replaces the vectors of ids that are there, in their places, and their tags where `tags` is given; all or none.
+   * Replaces the vectors of ids that are in the index, in their places, and their tags where `tags` is given; all or none.
    * @throws {PilotlightError} as `add`, and `INVALID_INPUT` for an id that is not there
    */
   update(ids: readonly VectorId[], vectors: Vectors, options?: AddOptions): void;
   /** Removes vectors and returns how many; ids that are not there are no error. @throws {PilotlightError} `INVALID_INPUT`, `DISPOSED` */
   remove(ids: readonly VectorId[]): number;
   /**
-   * The `k` vectors with the largest cosines, the largest first, equal ones in the order in which they were added; all where there are
-   * fewer than `k`.
+   * Returns the `k` vectors with the largest cosines, the largest first, equal ones in the order in which they were added; all where
+   * there are fewer than `k`.
    * @throws {PilotlightError} `INVALID_INPUT`, `RESOURCE_LIMIT`, `DISPOSED`
    */
   search(query: Query, k: number, options?: SearchOptions): SearchHit[];
@@ -327,36 +327,36 @@ export declare class VectorIndex {
   has(id: VectorId): boolean;
   /** All ids in the order in which they were added. @throws {PilotlightError} `DISPOSED` */
   ids(): VectorId[];
-  /** How many vectors there are. @throws {PilotlightError} `DISPOSED` */
+  /** The number of vectors. @throws {PilotlightError} `DISPOSED` */
   readonly size: number;
   readonly dimensions: number;
   readonly precision: IndexPrecision;
   readonly prefilter: boolean;
-  /** What made the vectors, where it was told. */
+  /** The `source` option, where it was given. */
   readonly source?: string;
-  /** Bytes of WebAssembly memory that it takes, about. @throws {PilotlightError} `DISPOSED` */
+  /** The approximate number of bytes of WebAssembly memory that it takes. @throws {PilotlightError} `DISPOSED` */
   readonly memoryBytes: number;
   /** The index as bytes, with a digest; the caller owns them. Equal indexes give equal bytes. @throws {PilotlightError} `RESOURCE_LIMIT`, `DISPOSED` */
   toBytes(): Uint8Array<ArrayBuffer>;
   /**
-   * Makes an index of the bytes that `toBytes` gave; they stay the caller's.
-   * @throws {PilotlightError} `INVALID_INPUT` for what `toBytes` never gave, `INTEGRITY` where it was altered, `RESOURCE_LIMIT`
+   * Makes an index from the bytes that `toBytes` gave; they stay the caller's.
+   * @throws {PilotlightError} `INVALID_INPUT` for bytes of another format, `INTEGRITY` where they were altered, `RESOURCE_LIMIT`
    */
   static fromBytes(bytes: Uint8Array): Promise<VectorIndex>;
   /**
-   * Keeps the index, as it is at the call, under a name; it may be changed and disposed of meanwhile. Only what changed since the last
-   * save is written, in parts of about 2 MiB, and until all of it is there the former version is what `load` gives.
+   * Saves the index, as it is at the call, under a name; it may be changed and disposed of meanwhile. Only what changed since the last
+   * save is written, in parts of about 2 MiB, and until all of them are written `load` gives the former version.
    * `models` neither lists nor deletes it.
    * @throws {PilotlightError} `QUOTA_EXCEEDED`, `INVALID_INPUT`, `BACKEND_UNAVAILABLE`, `DISPOSED`
    */
   save(name: string, options?: StoreOptions): Promise<void>;
   /**
-   * Loads what was saved under a name; `undefined` where there is nothing.
+   * Loads the index that was saved under a name; `undefined` where there is none.
    * @throws {PilotlightError} `INVALID_INPUT`, `INTEGRITY` where it was altered, `RESOURCE_LIMIT`, `BACKEND_UNAVAILABLE`
    */
   static load(name: string, options?: StoreOptions): Promise<VectorIndex | undefined>;
   /**
-   * Removes what was saved under a name; false where there is nothing. An index that is loaded goes on working.
+   * Deletes the index that was saved under a name; false where there is none. An index that is loaded keeps working.
    * @throws {PilotlightError} `INVALID_INPUT`, `BACKEND_UNAVAILABLE`
    */
   static delete(name: string, options?: StoreOptions): Promise<boolean>;
@@ -368,7 +368,7 @@ export declare class VectorIndex {
 }
 
 export interface DigitLoadOptions {
-  /** Default `'cpu'`: a digit takes it less time than the WebGPU code takes to come. */
+  /** Default `'cpu'`: it draws a digit in less time than the WebGPU code takes to arrive. */
   device?: Device;
   /** Own weights, as `make train-digits` writes them, instead of those in the package. */
   weights?: FileSource;
@@ -379,18 +379,18 @@ export interface DigitLoadOptions {
 
 /** How digits are drawn. */
 export interface DrawOptions {
-  /** 0 to 2^53 - 1: the same seed gives the same pictures on the same backend and build. Default a fresh one, told in the result. */
+  /** 0 to 2^53 - 1: the same seed gives the same digits on the same backend and build. Default a fresh one, told in the result. */
   seed?: number;
-  /** How often the network is asked, 1 to 100; default 7. */
+  /** The number of steps, 1 to 100, each of which runs the network once; default 7. */
   steps?: number;
   /**
-   * 0 to 20: 1 draws digits as they are written, more makes them clearer and more alike. Default 1.75.
+   * The guidance scale, 0 to 20: 1 draws digits as people write them, more makes them clearer and more alike. Default 1.75.
    * It acts while the digit takes shape, so not at all with one or two steps.
    */
   guidance?: number;
   /** Cancels within one step; the promise rejects with code `'ABORTED'`. */
   signal?: AbortSignal;
-  /** Is shown the pictures as they are after each step, from noise to digit; the last ones are the result. */
+  /** Called with the digits as they are after each step, from noise to digit; the last ones are the result. */
   onStep?: (step: DrawStep) => void;
 }
 
@@ -401,14 +401,14 @@ export interface DrawStep {
   digits: Digits;
 }
 
-/** What to draw: exactly one of `digit`, `digits` and `text`; 10,000 pictures at most. */
+/** What to draw: exactly one of `digit`, `digits` and `text`; 10,000 digits at most. */
 export interface GenerateOptions extends DrawOptions {
   /** 0 to 9. */
   digit?: number;
   digits?: readonly number[];
   /** The digits of a number, such as `'2026'`. */
   text?: string;
-  /** How often all of it is drawn, each time in another hand; default 1. Picture `i` of a seed does not depend on the count. */
+  /** How often all of it is drawn, each time in another handwriting; default 1. Digit `i` of a seed does not depend on the count. */
   count?: number;
 }
 
@@ -416,44 +416,44 @@ export interface GenerateOptions extends DrawOptions {
 export interface MorphEnd {
   /** 0 to 9. */
   digit: number;
-  /** Default the seed of the other end, so that the hand stays the same. */
+  /** Default the seed of the other end, so that the handwriting stays the same. */
   seed?: number;
 }
 
 export interface MorphOptions extends DrawOptions {
   from: MorphEnd;
   to: MorphEnd;
-  /** Pictures in all, both ends included, 2 to 10,000; default 9. */
+  /** The number of digits, both ends included, 2 to 10,000; default 9. */
   count?: number;
 }
 
-/** One grey picture. */
+/** One grey image, of drawn digits side by side. */
 export interface Picture {
-  /** Row by row: 0 is paper, 255 is ink. */
+  /** The grey values, row by row: 0 is paper, 255 is ink. */
   readonly data: Uint8Array;
-  /** Rows and columns. */
+  /** The number of rows and of columns. */
   readonly dims: [number, number];
-  /** White ink on black. @throws {PilotlightError} `BACKEND_UNAVAILABLE` where there is no `ImageData` */
+  /** Returns white ink on black. @throws {PilotlightError} `BACKEND_UNAVAILABLE` where there is no `ImageData` */
   toImageData(): ImageData;
-  /** As a PNG file, in any runtime. It never throws. */
+  /** Returns a PNG file, in any runtime. It never throws. */
   toBlob(): Promise<Blob>;
 }
 
 /** Drawn digits. */
 export interface Digits {
-  /** Picture after picture, row by row: 0 is paper, 255 is ink, as in MNIST. The caller owns the memory. */
+  /** Digit after digit, row by row: 0 is paper, 255 is ink, as in MNIST. The caller owns the memory. */
   readonly data: Uint8Array;
-  /** Pictures, rows, columns: `[n, 28, 28]`. */
+  /** The number of digits, rows and columns: `[n, 28, 28]`. */
   readonly dims: [number, number, number];
-  /** What each was to be; in a morph the nearer end. */
+  /** The class that each was drawn for, 0 to 9; in a morph that of the nearer end. */
   readonly digits: number[];
-  /** Draws the same again. */
+  /** The seed, with which the same digits can be drawn again. */
   readonly seed: number;
-  /** One of them, white on black; default the first. @throws {PilotlightError} `INVALID_INPUT`, `BACKEND_UNAVAILABLE` where there is no `ImageData` */
+  /** Returns one digit, white on black; default the first. @throws {PilotlightError} `INVALID_INPUT`, `BACKEND_UNAVAILABLE` where there is no `ImageData` */
   toImageData(index?: number): ImageData;
-  /** One of them as a PNG file; default the first. @throws {PilotlightError} `INVALID_INPUT` */
+  /** Returns one digit as a PNG file; default the first. @throws {PilotlightError} `INVALID_INPUT` */
   toBlob(index?: number): Promise<Blob>;
-  /** All of them side by side; by default what was asked for in a row, one digit alone in a square. @throws {PilotlightError} `INVALID_INPUT` */
+  /** Returns all digits side by side; by default a list or text in one row, and a single digit's repetitions in a square. @throws {PilotlightError} `INVALID_INPUT` */
   toGrid(columns?: number): Picture;
 }
 
@@ -471,7 +471,7 @@ export declare class DigitGenerator {
    * @throws {PilotlightError} `INVALID_INPUT` naming the option and its range, `RESOURCE_LIMIT`, `ABORTED`, `DISPOSED`
    */
   generate(options: GenerateOptions): Promise<Digits>;
-  /** Draws evenly spaced pictures on the way from one digit or seed to another. @throws {PilotlightError} as `generate` */
+  /** Draws evenly spaced digits on the way from one digit or seed to another. @throws {PilotlightError} as `generate` */
   morph(options: MorphOptions): Promise<Digits>;
   readonly backend: BackendReport;
   /** Frees the model's memory when the calls made before have settled. Later calls reject with `'DISPOSED'`. It never throws, also when called twice. */
@@ -508,106 +508,106 @@ export declare class PilotlightError extends Error {
   readonly name: 'PilotlightError';
   readonly code: ErrorCode;
   readonly cause?: unknown;
-  /** With `'QUOTA_EXCEEDED'`: bytes that the model takes in the store, or that saving an index had to write, and bytes that were left, where that is known. */
+  /** With `'QUOTA_EXCEEDED'`: the bytes that the model takes in the store, or that saving an index had to write, and the bytes that were left, where known. */
   readonly needed?: number;
   readonly available?: number;
   /** With `'FETCH_FAILED'`: the HTTP status of the answer; 404 also where the repository, or `files`, has no such file. */
   readonly status?: number;
   /** With `'FETCH_FAILED'`: why, where it is one of these reasons; absent for one, when a connection breaks off. */
   readonly reason?: FetchReason;
-  /** The file that the failure is about, by its name in the repository, where it is one. */
+  /** Where the failure is about one file: its name in the repository. */
   readonly file?: string;
-  /** The tensor that the failure is about, by its name in the file, where it is one. */
+  /** Where the failure is about one tensor: its name in the file. */
   readonly tensor?: string;
 }
 
-/** What loading a model would take. */
+/** What loading a model would cost. */
 export interface LoadPlan {
   model: string;
   /** The class whose `load` loads it. */
   class: 'TextEmbedder' | 'ImageTextEmbedder';
-  /** What the revision stands for; absent where the host has no commits. */
+  /** The commit of the revision; absent where the host has no commits. */
   commit?: string;
-  /** Where it would run and how its weights would be kept, and why. */
+  /** The device and the dtype that would be taken, and why. */
   device: 'cpu' | 'webgpu';
   dtype: Dtype;
   reason: string;
-  /** The files that are read, with the bytes that are needed of them, where the host tells. */
+  /** The files to read, with the number of bytes that are needed of each, where the host tells it. */
   files: { path: string; bytes?: number }[];
-  /** Tensors that are needed; 0 where the model is whole in the store. */
+  /** The number of tensors to fetch; 0 where the store has the complete model. */
   tensors: number;
-  /** Bytes that would come from the network, and those that came before. */
+  /** Bytes that would come from the network, and bytes that an earlier load fetched. */
   fetchBytes: number;
   cachedBytes: number;
-  /** Bytes that the model takes in the store, and those that the store has left, where that is known. */
+  /** Bytes that the model takes in the store, and bytes that are left in the store, where that is known. */
   storeBytes: number;
   availableBytes?: number;
-  /** WebAssembly memory that it takes, about. */
+  /** The approximate number of bytes of WebAssembly memory that it takes. */
   memoryBytes: number;
-  /** Whether the model is whole in the store, so that loading makes no request. */
+  /** Whether the store has the complete model, so that loading makes no request. */
   whole: boolean;
-  /** Whether there is room for it; if not, `problem` says in a sentence what is missing. */
+  /** Whether memory and store suffice; if not, `problem` says in a sentence which does not. */
   fits: boolean;
   problem?: string;
 }
 
 /** A model in a store. */
 export interface StoredModel {
-  /** To delete it by. */
+  /** The key by which `delete` finds it. */
   key: string;
   host: string;
   model: string;
   revision: string;
   commit: string;
   dtype: Dtype;
-  /** Which part of the model it is, where parts are kept by themselves: a tower of CLIP. */
+  /** The tower, for CLIP, whose towers are kept separately. */
   part?: Tower;
   bytes: number;
-  /** When it was loaded last, where that is known, in milliseconds since 1970. */
+  /** When it was last loaded, in milliseconds since 1970, where that is known. */
   lastUsed?: number;
-  /** False for a download that was broken off: the next load goes on with it. */
+  /** False for a partial download, which the next load resumes. */
   whole: boolean;
-  /** By what it was checked; absent while it is not whole. */
+  /** How it was verified; absent for a partial download. */
   verified?: Verified;
-  /** Of all its files: the same at another commit that left them alone, so it tells whose vectors compare. Absent while it is not whole. */
+  /** A digest of all its files. Vectors of models with equal digests can be compared, also across commits. Absent for a partial download. */
   digest?: string;
 }
 
-/** Which store; default `'indexeddb'` where there is one, else `'memory'`. */
+/** The store to use; default `'indexeddb'` where there is one, else `'memory'`. */
 export interface StoreOptions {
   store?: 'indexeddb' | 'memory' | Store;
 }
 
-/** What is stored, and what loading would take. */
+/** Manages stored models, and plans loads. */
 export declare const models: {
   /**
-   * Says what loading a sentence encoder or CLIP would take. Asks the host for sizes and reads small files and the header of the
+   * Tells what loading a sentence encoder or CLIP would cost. It asks the host for sizes and reads small files and the header of the
    * weights, but loads nothing.
    * @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INTEGRITY`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `ABORTED`
    */
   plan(model: string, options?: ImageTextLoadOptions): Promise<LoadPlan>;
   /**
-   * Lists every model of the store, the largest first, downloads that were broken off too.
+   * Lists every model of the store, the largest first, partial downloads included.
    * @throws {PilotlightError} `INVALID_INPUT`, `BACKEND_UNAVAILABLE`
    */
   list(options?: StoreOptions): Promise<StoredModel[]>;
   /**
-   * Deletes by the key that `list` gave; false where there is no such model. A model that is loaded goes on working.
+   * Deletes the model with a key that `list` gave; false where there is none. A model that is loaded keeps working.
    * @throws {PilotlightError} `INVALID_INPUT`, `BACKEND_UNAVAILABLE`
    */
   delete(key: string, options?: StoreOptions): Promise<boolean>;
   /**
-   * Tells the bytes of all models, and what the runtime says of the whole origin, where it says so.
+   * Returns the bytes of all models, and the whole origin's usage and quota where the runtime tells them.
    * @throws {PilotlightError} as `list`
    */
   usage(
     options?: StoreOptions,
   ): Promise<{ modelBytes: number; originBytes?: number; quotaBytes?: number; persisted: boolean }>;
-  /** Asks the browser, once, to keep this origin's storage when space gets scarce. `reason` is a sentence for people. It never throws. */
+  /** Asks the browser, once, not to delete this origin's storage when space gets scarce. `reason` is a sentence for people. It never throws. */
   persist(): Promise<{ persisted: boolean; reason: string }>;
 };
 
-/** Where the WebAssembly code comes from when a bundler or host cannot find it by itself. */
+/** The source of the WebAssembly code, for bundlers and hosts that cannot find it by themselves. */
 export interface InitOptions {
   wasm?: WebAssembly.Module | BufferSource | Response | URL | string;
 }

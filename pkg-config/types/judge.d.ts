@@ -1,26 +1,26 @@
 import type { DigitGenerator } from './index.js';
 
-/** What the classifier sees in a picture. */
+/** What the classifier reads in one image of a digit. */
 export interface Reading {
-  /** 0 to 9. */
+  /** The likeliest digit, 0 to 9. */
   digit: number;
-  /** Of this digit, 0 to 1. */
+  /** The probability of this digit, 0 to 1. */
   probability: number;
-  /** Of all ten. */
+  /** The probabilities of all ten digits, in their order. */
   probabilities: Float32Array;
 }
 
-/** Reads handwritten digits: the classifier by which the generator is measured. */
+/** Reads handwritten digits; the digit generator is evaluated with it. */
 export declare class DigitClassifier {
   private constructor();
   /** Loads it into the core that a generator runs in. @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INVALID_WEIGHTS`, `RESOURCE_LIMIT`, `ABORTED` */
   static load(generator: DigitGenerator, options?: { signal?: AbortSignal }): Promise<DigitClassifier>;
   /**
-   * Reads pictures of 28 by 28 grey values, 0 paper and 255 ink, one after the other, such as `Digits.data`. As in MNIST a digit
+   * Reads digits of 28 by 28 grey values, 0 paper and 255 ink, one after the other, such as `Digits.data`. As in MNIST a digit
    * fills 20 by 20 pixels, with its centre of mass in the middle.
    * @throws {PilotlightError} `INVALID_INPUT`, `ABORTED`, `DISPOSED`
    */
-  read(pictures: Uint8Array, options?: { signal?: AbortSignal }): Promise<Reading[]>;
+  read(digits: Uint8Array, options?: { signal?: AbortSignal }): Promise<Reading[]>;
   /** Frees its memory; the generator goes on working. It never throws. */
   dispose(): void;
 }

@@ -69,8 +69,8 @@ impl ImageTextEmbedderHandle {
         })
     }
 
-    /// Embeds `count` images on this thread. Each is requested by `image(index)` when its turn comes, which returns a promise of the
-    /// bytes of a file, or of an object with `data`, `width` and `height` like an `ImageData`.
+    /// Embeds `count` images on this thread. Each is requested, when the one before is done, by `image(index)`, which returns a promise
+    /// of the bytes of a file, or of an object with `data`, `width` and `height` like an `ImageData`.
     ///
     /// *Errors*: `INVALID_INPUT`, `RESOURCE_LIMIT`, `ABORTED`; `INTERNAL` if `image` throws or rejects.
     #[wasm_bindgen(js_name = embedImages)]

@@ -90,7 +90,7 @@ pub(super) struct Partial {
     pub files: BTreeMap<String, StoredFile>,
     /// The sources of the files so far, as in [`Manifest::sources`].
     pub sources: BTreeMap<String, String>,
-    /// The resume point in the weights, if their download has begun.
+    /// The resume point in the weights, if their download has started.
     pub weights: Option<PartialWeights>,
 }
 
@@ -121,8 +121,9 @@ pub(super) struct PartialWeights {
     pub validator: Option<String>,
     /// The tensor that is being packed, as its number in the order of the file.
     pub tensor: usize,
-    /// Rows of that tensor that are packed, or bytes of it that are copied where the source is packed already.
-    pub done: u64,
+    /// How much of that tensor is done: rows packed where the source is an upstream checkpoint, bytes copied where it is packed.
+    #[serde(rename = "done")]
+    pub units_done: u64,
     /// Lengths in bytes of the three parts after this row's JSON: the state of the file's hash, the state of the tensor's hash, and
     /// the side tensors, which follow the tensor's values in the packed file.
     pub tail: [usize; 3],

@@ -144,7 +144,7 @@ impl<'a> ModelWriter<'a> {
         self.partial.files.is_empty() && self.partial.weights.is_none()
     }
 
-    /// Whether the resumed download had begun with the weights.
+    /// Whether the download of the weights had started in the load that this one resumes.
     pub fn has_weights(&self) -> bool {
         self.partial.weights.is_some()
     }
@@ -207,7 +207,7 @@ impl<'a> ModelWriter<'a> {
             header: head.ok_or_else(missing)?.to_vec(),
             stored: Box::new(self.stream(target, &weights.stored).await?),
             tensor: weights.tensor,
-            units_done: weights.done,
+            units_done: weights.units_done,
             side_tensors: side_tensors.to_vec(),
             tensor_hash: some(tensor_hash),
         };
@@ -347,7 +347,7 @@ impl<'a> ModelWriter<'a> {
         };
         let Some((name, file)) = &self.current else {
             return Err(Error::internal(
-                "bytes were written before a file was begun",
+                "bytes were written before a file was started",
             ));
         };
         let key = self
@@ -423,7 +423,7 @@ impl Sink for ModelWriter<'_> {
         self.flush(true).await?;
         let Some((target, stored)) = self.current.clone() else {
             return Err(Error::internal(
-                "bytes were written before a file was begun",
+                "bytes were written before a file was started",
             ));
         };
         let hash = at.state.hash.unwrap_or_default();
@@ -436,7 +436,7 @@ impl Sink for ModelWriter<'_> {
             size: at.state.size,
             validator: at.state.validator,
             tensor: at.tensor,
-            done: at.units_done,
+            units_done: at.units_done,
             tail: [hash.len(), tensor_hash.len(), at.side_tensors.len()],
         });
         self.put_partial(&[hash, tensor_hash, at.side_tensors].concat())

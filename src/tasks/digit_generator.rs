@@ -18,9 +18,9 @@ const PIXELS: usize = EDGE * EDGE;
 const BATCH: usize = 8;
 
 /// The most digits of one call, whose noise stays in memory throughout, 3 KB each.
-const MOST_DIGITS: usize = 10_000;
-const MOST_STEPS: usize = 100;
-const MOST_GUIDANCE: f32 = 20.0;
+const MAX_DIGITS: usize = 10_000;
+const MAX_STEPS: usize = 100;
+const MAX_GUIDANCE: f32 = 20.0;
 
 /// The times at which guidance acts, where 0 is noise and 1 the digit: while its shape emerges. Before, the network predicts the
 /// mean of the class; after, guidance would only sharpen the outline. *Source*: Kynkäänniemi et al., "Applying Guidance in a
@@ -132,14 +132,14 @@ impl Default for GenerateOptions {
 impl GenerateOptions {
     fn check(&self) -> Result<()> {
         let Self { steps, guidance } = *self;
-        if !(1..=MOST_STEPS).contains(&steps) {
+        if !(1..=MAX_STEPS).contains(&steps) {
             return Err(Error::invalid_input(format!(
-                "steps is {steps}, expected 1 to {MOST_STEPS}"
+                "steps is {steps}, expected 1 to {MAX_STEPS}"
             )));
         }
-        if !(0.0..=MOST_GUIDANCE).contains(&guidance) {
+        if !(0.0..=MAX_GUIDANCE).contains(&guidance) {
             return Err(Error::invalid_input(format!(
-                "guidance is {guidance}, expected 0 to {MOST_GUIDANCE}"
+                "guidance is {guidance}, expected 0 to {MAX_GUIDANCE}"
             )));
         }
         Ok(())
@@ -213,9 +213,9 @@ impl DigitGenerator {
         scheduler: &dyn Scheduler,
     ) -> Result<Vec<u8>> {
         options.check()?;
-        if interpolations.is_empty() || interpolations.len() > MOST_DIGITS {
+        if interpolations.is_empty() || interpolations.len() > MAX_DIGITS {
             return Err(Error::invalid_input(format!(
-                "{} digits are asked for, expected 1 to {MOST_DIGITS}",
+                "{} digits are asked for, expected 1 to {MAX_DIGITS}",
                 interpolations.len()
             )));
         }

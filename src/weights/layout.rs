@@ -23,7 +23,7 @@ pub(super) const PACK: &str = "pilotlight.pack";
 pub(super) const PACK_DTYPE: &str = "pilotlight.dtype";
 
 /// The most values that a tensor may have. Sizes in bytes are computed in 64 bits, because they may exceed 32.
-const MOST_VALUES: u64 = 1 << 31;
+const MAX_VALUES: u64 = 1 << 31;
 
 /// A tensor in memory, in the layout of the packed file.
 pub(super) struct PackedTensor {
@@ -86,17 +86,17 @@ pub(super) struct SideTensor {
 impl Layout {
     /// Computes the layout of a parameter.
     ///
-    /// *Errors*: `ResourceLimit` for a tensor of more than `MOST_VALUES` values.
+    /// *Errors*: `ResourceLimit` for a tensor of more than `MAX_VALUES` values.
     pub fn of(parameter: &Parameter, dtype: Dtype) -> Result<Self> {
         let values = parameter
             .shape
             .iter()
             .try_fold(1, |values: u64, n| values.checked_mul(*n as u64));
-        if values.is_none_or(|values| values > MOST_VALUES) {
+        if values.is_none_or(|values| values > MAX_VALUES) {
             return Err(Error::new(
                 ErrorKind::ResourceLimit,
                 format!(
-                    "tensor '{}': shape {:?} is more than {MOST_VALUES} values",
+                    "tensor '{}': shape {:?} is more than {MAX_VALUES} values",
                     parameter.name, parameter.shape
                 ),
             )

@@ -13,8 +13,8 @@ export const MODELS = {
   tinyBerts: ['test/bert-tiny-mean', 'test/bert-tiny-cls', 'test/bert-tiny-max'],
   clipTiny: 'test/clip-tiny',
   clipScenes: 'pilotlight/tiny-clip',
-  /** Not models: folders of pictures, which the host serves as it serves any file. */
-  pictures: 'test/decode',
+  /** Not models: folders of images, which the host serves as it serves any file. */
+  images: 'test/decode',
   scenes: 'test/clip-scenes',
 };
 
@@ -63,15 +63,15 @@ async function fetched(host, model, file) {
   return new Uint8Array(await response.arrayBuffer());
 }
 
-/** The first pictures of tests/goldens/clip-scenes. */
+/** The first images of tests/goldens/clip-scenes. */
 async function scenes(host, count) {
   const { scenes } = JSON.parse(new TextDecoder().decode(await fetched(host, MODELS.scenes, 'scenes.json')));
   const all = await fetched(host, MODELS.scenes, 'pictures.bin');
   let start = 0;
   return scenes.slice(0, count).map(({ length }) => {
-    const picture = all.slice(start, start + length);
+    const image = all.slice(start, start + length);
     start += length;
-    return picture;
+    return image;
   });
 }
 
@@ -98,14 +98,14 @@ async function textBits({ pilotlight, host, model, dtype }) {
   return bits;
 }
 
-async function clipBits({ pilotlight, host, model, dtype, pictures }) {
+async function clipBits({ pilotlight, host, model, dtype, images }) {
   const clip = await load(pilotlight.ImageTextEmbedder, model, host, dtype);
   const bits = {
     texts: (await clip.embedTexts(CAPTIONS)).data,
-    images: (await clip.embedImages(pictures)).data,
-    'images in int8': (await clip.embedImages(pictures, { precision: 'int8' })).data,
+    images: (await clip.embedImages(images)).data,
+    'images in int8': (await clip.embedImages(images, { precision: 'int8' })).data,
   };
-  [bits['labels in order'], bits['scores of labels']] = hits(await clip.classify(pictures[0], LABELS), 'label');
+  [bits['labels in order'], bits['scores of labels']] = hits(await clip.classify(images[0], LABELS), 'label');
   clip.dispose();
   return bits;
 }
@@ -188,15 +188,15 @@ const runs = {
     ),
   ),
   'pilotlight/tiny-clip in q8': async (from) =>
-    clipBits({ ...from, model: MODELS.clipScenes, dtype: 'q8', pictures: await scenes(from.host, 8) }),
+    clipBits({ ...from, model: MODELS.clipScenes, dtype: 'q8', images: await scenes(from.host, 8) }),
   ...Object.fromEntries(
     ['q8', 'q4', 'f32'].map((dtype) => [
       `test/clip-tiny in ${dtype}`,
       async (from) => {
         // One of each decoder, and one that is turned.
         const names = ['plain.png', 'plain.jpg', 'subsampled.jpg', 'exif-6.jpg', 'lossy-alpha.webp', 'plain.gif'];
-        const pictures = await Promise.all(names.map((name) => fetched(from.host, MODELS.pictures, name)));
-        return clipBits({ ...from, model: MODELS.clipTiny, dtype, pictures });
+        const images = await Promise.all(names.map((name) => fetched(from.host, MODELS.images, name)));
+        return clipBits({ ...from, model: MODELS.clipTiny, dtype, images });
       },
     ]),
   ),

@@ -18,7 +18,7 @@ const FOLDERS = {
   [MODELS.minilm]: MINILM,
   [MODELS.clipTiny]: tinyFolder('clip-tiny'),
   [MODELS.clipScenes]: path.join(ROOT, 'weights/tiny-clip'),
-  [MODELS.pictures]: tinyFolder('decode'),
+  [MODELS.images]: tinyFolder('decode'),
   [MODELS.scenes]: tinyFolder('clip-scenes'),
   ...Object.fromEntries(MODELS.tinyBerts.map((model) => [model, tinyFolder(model.split('/')[1])])),
 };

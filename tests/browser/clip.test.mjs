@@ -1,4 +1,4 @@
-// CLIP in Chromium: both cores, WebGPU, a Worker, IndexedDB, and every kind of picture that only a page has.
+// CLIP in Chromium: both cores, WebGPU, a Worker, IndexedDB, and every kind of image that only a page has.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -16,7 +16,7 @@ const BUILDS = { simd: 'simd128', relaxed: 'relaxed-simd' };
 const TOLERANCE = 1e-4;
 const GOLDENS = Object.fromEntries(CLIPS.map((name) => [name, clipGolden(name)]));
 const base64 = (...names) => readFileSync(path.join(goldens, ...names)).toString('base64');
-const PICTURES = GOLDENS['clip-tiny'].pictures.map((name) => base64('resize', name));
+const IMAGES = GOLDENS['clip-tiny'].pictures.map((name) => base64('resize', name));
 const TEXTS = GOLDENS['clip-tiny'].texts.map(({ text }) => text);
 
 /** Heads of 5 and 6 values: no tile and no vector of a GPU has such a width. */
@@ -62,15 +62,15 @@ async function inPage(work, from = browser) {
   }
 }
 
-/** Loads a model in a bare page and embeds texts and pictures, which are files in base64. */
+/** Loads a model in a bare page and embeds texts and images, which are files in base64. */
 const embedIn = (page, request) =>
-  page.evaluate(async ({ model, wasm, options, texts = [], pictures = [] }) => {
+  page.evaluate(async ({ model, wasm, options, texts = [], images = [] }) => {
     const { ImageTextEmbedder, diagnose, init } = await import('/package/web.js');
     if (wasm) await init({ wasm: `/package/core/${wasm}.wasm` });
     const embedder = await ImageTextEmbedder.load(model, { host: `${location.origin}/hub`, store: false, ...options });
     const rows = ({ data, dims: [count, width] }) =>
       Array.from({ length: count }, (_, i) => Array.from(data.subarray(i * width, (i + 1) * width)));
-    const files = await Promise.all(pictures.map(async (picture) => (await fetch(`data:;base64,${picture}`)).blob()));
+    const files = await Promise.all(images.map(async (image) => (await fetch(`data:;base64,${image}`)).blob()));
     const read = texts.length > 0 ? await embedder.embedTexts(texts) : undefined;
     const seen = files.length > 0 ? await embedder.embedImages(files) : undefined;
     const { backend, towers } = embedder;
@@ -101,7 +101,7 @@ for (const [build, simd] of Object.entries(BUILDS)) {
         wasm: build,
         options: { device: 'cpu', dtype: 'f32' },
         texts: texts.map(({ text }) => text),
-        pictures: PICTURES,
+        images: IMAGES,
       });
       assert.equal(answer.backend.simd, simd);
       assert.deepEqual(
@@ -127,7 +127,7 @@ test("on WebGPU both towers give the CPU's values in f32, heads of odd widths to
   const gpu = await launch({ softwareGpu: true });
   try {
     for (const model of [...CLIPS.map((name) => `test/${name}`), 'test/odd']) {
-      const asked = { model, texts: TEXTS, pictures: PICTURES };
+      const asked = { model, texts: TEXTS, images: IMAGES };
       const expected = await embed({ ...asked, options: { device: 'cpu', dtype: 'f32' } }, gpu);
       const answer = await embed({ ...asked, options: { device: 'webgpu' } }, gpu);
       assert.deepEqual([answer.backend.device, answer.backend.dtype], ['webgpu', 'f32'], answer.backend.reason);
@@ -153,7 +153,7 @@ test('both towers come from IndexedDB after a reload, without a request, and are
       model: 'test/clip-tiny-gelu',
       options: { store: undefined, dtype: 'q8' },
       texts: TEXTS,
-      pictures: PICTURES,
+      images: IMAGES,
     });
     const listed = await page.evaluate(async () => {
       const { models } = await import('/package/web.js');
@@ -183,7 +183,7 @@ test('a Worker embeds texts, files, pixels, an ImageBitmap and an OffscreenCanva
     model: 'test/clip-tiny',
     options: { dtype: 'f32' },
     texts: ['cat'],
-    pictures: [base64('decode', 'plain.png')],
+    images: [base64('decode', 'plain.png')],
   });
   const answer = await inPage((page) =>
     page.evaluate(
@@ -253,7 +253,7 @@ for (const [what, towers] of [
     for (const page of pages) await page.goto(bench.url);
     const load = (page, towers, options = {}) =>
       page.evaluate(
-        async ({ host, towers, options, picture }) => {
+        async ({ host, towers, options, file }) => {
           const { ImageTextEmbedder, models } = await import('/package/web.js');
           const events = [];
           const embedder = await ImageTextEmbedder.load('test/large', {
@@ -266,7 +266,7 @@ for (const [what, towers] of [
           });
           const text = towers.includes('text') ? [...(await embedder.embedTexts('a dog')).data] : null;
           const image = towers.includes('image')
-            ? [...(await embedder.embedImages(await (await fetch(`data:;base64,${picture}`)).blob())).data]
+            ? [...(await embedder.embedImages(await (await fetch(`data:;base64,${file}`)).blob())).data]
             : null;
           embedder.dispose();
           return {
@@ -276,7 +276,7 @@ for (const [what, towers] of [
             stored: (await models.list()).map(({ part, whole }) => `${part} ${whole}`).sort(),
           };
         },
-        { host: hub.url, towers, options, picture: PICTURES[0] },
+        { host: hub.url, towers, options, file: IMAGES[0] },
       );
     const answers = await Promise.all(pages.map((page, i) => load(page, towers[i])));
     const bytes = hub.requests
@@ -301,7 +301,7 @@ describe('a page', () => {
   let page;
   let other;
   before(async () => {
-    // Another origin, which lets pages see its pictures but not their pixels; `/open/` lets them have these too.
+    // Another origin, which lets pages see its images but not their pixels; `/open/` lets them have these too.
     other = createServer((request, response) => {
       if (request.url.startsWith('/open/')) response.setHeader('Access-Control-Allow-Origin', '*');
       response
@@ -443,7 +443,7 @@ describe('a page', () => {
       await vectorOf(`() => blob('other.avif')`, { decoder: 'browser' }),
       await vectorOf(`() => blob('plain.png')`),
     );
-    t.diagnostic(`cosine to the picture before it was made AVIF: ${alike.toFixed(4)}`);
+    t.diagnostic(`cosine to the image before it was made AVIF: ${alike.toFixed(4)}`);
     assert.ok(alike > 0.9, `cosine ${alike}`);
   });
 
@@ -452,7 +452,7 @@ describe('a page', () => {
       'an img element without a source',
       `() => new Image()`,
       'INVALID_INPUT',
-      /^images\[0\]: the img element has not loaded its picture; await its decode\(\)/,
+      /^images\[0\]: the img element has not loaded its image; await its decode\(\)/,
     ],
     [
       'an img element that has not loaded yet',
@@ -461,7 +461,7 @@ describe('a page', () => {
       /^images\[0\]: the img element has not loaded/,
     ],
     [
-      'an img element of what is no picture',
+      'an img element of what is no image',
       `async () => { const element = img('data:image/png;base64,AAAA'); await element.decode().catch(() => {}); return element; }`,
       'INVALID_INPUT',
       /^images\[0\]: the img element has not loaded/,
@@ -473,7 +473,7 @@ describe('a page', () => {
       /^images\[0\]: it comes from another server/,
     ],
     [
-      'a canvas that such a picture was drawn on',
+      'a canvas that such an image was drawn on',
       `async () => { const element = img(elsewhere + '/x.png'); await element.decode(); const canvas = document.createElement('canvas'); canvas.getContext('2d').drawImage(element, 0, 0); return canvas; }`,
       'INVALID_INPUT',
       /^images\[0\]: it comes from another server/,
@@ -488,19 +488,19 @@ describe('a page', () => {
       'an ImageBitmap that was closed',
       `async () => { const bitmap = await createImageBitmap(await blob('plain.png')); bitmap.close(); return bitmap; }`,
       'INVALID_INPUT',
-      /^images\[0\]: the picture has 0 x 0 pixels/,
+      /^images\[0\]: the image has 0 x 0 pixels/,
     ],
     [
       'a canvas without pixels',
       `() => Object.assign(document.createElement('canvas'), { width: 0, height: 5 })`,
       'INVALID_INPUT',
-      /^images\[0\]: the picture has 0 x 5 pixels/,
+      /^images\[0\]: the image has 0 x 5 pixels/,
     ],
     [
       'a canvas of 60 million pixels',
       `() => Object.assign(document.createElement('canvas'), { width: 10000, height: 6000 })`,
       'RESOURCE_LIMIT',
-      /^images\[0\]: the picture has 10000 x 6000 pixels, expected 50000000/,
+      /^images\[0\]: the image has 10000 x 6000 pixels, expected 50000000/,
     ],
     [
       'what the browser cannot decode',
@@ -522,7 +522,7 @@ describe('a page', () => {
       'INVALID_INPUT',
       /^images\[0\]: expected a Blob/,
     ],
-    ['a page in place of a picture', `() => location.href`, 'INVALID_INPUT', /^images\[0\]: .*no known format/],
+    ['a page in place of an image', `() => location.href`, 'INVALID_INPUT', /^images\[0\]: .*no known format/],
   ]) {
     test(`is refused ${what}: ${code}`, async () => {
       const { error } = await answer(make, options);
@@ -548,14 +548,14 @@ describe('ViT-B/32', {
     test(`in ${dtype} stays near f32 on both builds, the builds near each other, and in ${most} MB`, {
       timeout: 300_000,
     }, async (t) => {
-      const pictures = photos.map((file) => readFileSync(path.join(DATA, 'photos', file)).toString('base64'));
+      const images = photos.map((file) => readFileSync(path.join(DATA, 'photos', file)).toString('base64'));
       const rows = {};
       for (const [build, simd] of Object.entries(BUILDS)) {
         const answer = await embed({
           model: 'test/clip-vit-b32',
           wasm: build,
           options: { device: 'cpu', dtype, towers: ['image'] },
-          pictures,
+          images,
         });
         assert.equal(answer.backend.simd, simd);
         rows[build] = answer.images;

@@ -70,17 +70,17 @@ export async function write(text) {
 
 /** After a setting was changed. */
 export async function writtenAnew(change) {
-  const before = await pictures();
+  const before = await drawings();
   await change();
   await page.waitForFunction((before) => {
     const now = [...document.querySelectorAll('.sheet-digits canvas')].map((canvas) => canvas.toDataURL());
     return now.join() !== before && document.querySelector('.sheet').getAttribute('aria-busy') === 'false';
   }, before.join());
-  return pictures();
+  return drawings();
 }
 
-/** What is on canvases, to be compared. */
-export const pictures = (selector = '.sheet-digits canvas') =>
+/** The content of canvases, to compare it. */
+export const drawings = (selector = '.sheet-digits canvas') =>
   page.locator(selector).evaluateAll((all) => all.map((canvas) => canvas.toDataURL()));
 
 /** The mean of each canvas's ink, 0 to 255. */

@@ -7,13 +7,13 @@ import {
   button,
   choice,
   draw,
+  drawings,
   fresh,
   heard,
   ink,
   number,
   open,
   page,
-  pictures,
   seed,
   setUp,
   site,
@@ -52,7 +52,7 @@ test('a number is written before one’s eyes, from noise to digits, and read by
     shades.every((shade) => shade > 5 && shade < 120),
     shades.join(' '),
   );
-  assert.equal(new Set(await pictures()).size, 10);
+  assert.equal(new Set(await drawings()).size, 10);
   const captions = await page.locator('.sheet-reading').allInnerTexts();
   for (const caption of captions) assert.match(caption.replaceAll('\n', ' '), /^read as \d ?,? \d+%$/);
   const right = captions.filter((caption, digit) => caption.startsWith(`read as ${digit}`));
@@ -79,9 +79,9 @@ test('where less motion is wished only the end is shown', async () => {
 
 test('a seed is a hand: another one writes otherwise, the same one the same again', async () => {
   await open();
-  const seventh = await pictures();
+  const seventh = await drawings();
   const eighth = await writtenAnew(() => seed().fill('8'));
-  for (const [i, picture] of eighth.entries()) assert.notEqual(picture, seventh[i]);
+  for (const [i, digit] of eighth.entries()) assert.notEqual(digit, seventh[i]);
   assert.deepEqual(await writtenAnew(() => seed().fill('7')), seventh);
 
   await writtenAnew(() => button('Another hand').click());
@@ -94,17 +94,17 @@ test('a seed is a hand: another one writes otherwise, the same one the same agai
 
 test('steps and guidance change what is written, and say what they are', async () => {
   await open();
-  const usual = await pictures();
+  const usual = await drawings();
   const setting = (label) => page.locator('.setting', { hasText: label }).locator('output').innerText();
   const coarse = await writtenAnew(() => page.getByLabel('Steps').fill('1'));
   assert.equal(await setting('Steps'), '1');
   await page.getByText('Seed 7, out of noise in one step').waitFor();
-  for (const [i, picture] of coarse.entries()) assert.notEqual(picture, usual[i]);
+  for (const [i, digit] of coarse.entries()) assert.notEqual(digit, usual[i]);
   assert.deepEqual(await writtenAnew(() => page.getByLabel('Steps').fill('7')), usual);
 
   const led = await writtenAnew(() => page.getByLabel('Guidance').fill('4.5'));
   assert.equal(await setting('Guidance'), '4.5');
-  for (const [i, picture] of led.entries()) assert.notEqual(picture, usual[i]);
+  for (const [i, digit] of led.entries()) assert.notEqual(digit, usual[i]);
   for (const [label, words] of [
     ['Seed', /noise it begins with/],
     ['Steps', /clears some of it away/],
@@ -117,12 +117,12 @@ test('steps and guidance change what is written, and say what they are', async (
 
 test('what is no digit is refused with a sentence, and the number stays as it was', async () => {
   await open();
-  const before = await pictures();
+  const before = await drawings();
   await number().press('End');
   await number().pressSequentially('x');
   await status('Only the digits 0 to 9 can be written: “x” was left out.');
   assert.equal(await number().inputValue(), '2026');
-  assert.deepEqual(await pictures(), before);
+  assert.deepEqual(await drawings(), before);
 
   // The caret stays where one types.
   await number().press('Home');
@@ -138,7 +138,7 @@ test('what is no digit is refused with a sentence, and the number stays as it wa
   await written('123456789012');
   assert.equal(await page.locator('.sheet-digits canvas').count(), 12);
 
-  const twelve = await pictures();
+  const twelve = await drawings();
   for (const wrong of ['', '-3', '1.5', '1e3', '12345678901234567']) {
     await seed().fill(wrong);
     await status('A seed is a whole number, 0 or more, of up to 15 digits.');
@@ -147,13 +147,13 @@ test('what is no digit is refused with a sentence, and the number stays as it wa
   // Left as it is, the field shows the seed that holds.
   await seed().press('Tab');
   assert.equal(await seed().inputValue(), '7');
-  assert.deepEqual(await pictures(), twelve);
+  assert.deepEqual(await drawings(), twelve);
   assert.deepEqual(heard, []);
 });
 
 test('who types on ends what is being written: the last number is the one that stands', async () => {
   await open('31415');
-  const wanted = await pictures();
+  const wanted = await drawings();
   await page.getByLabel('Steps').fill('30');
   const alone = await timed(() => write('9876543210'));
   await number().fill('');
@@ -168,7 +168,7 @@ test('who types on ends what is being written: the last number is the one that s
   // To their ends, all of these would take seven times as long as the longest of them.
   assert.ok(typed < 4 * alone, `${typed} ms, of which the longest alone takes ${alone}`);
   await page.waitForTimeout(1500);
-  assert.deepEqual(await pictures(), wanted);
+  assert.deepEqual(await drawings(), wanted);
   const said = await watched();
   assert.deepEqual([...new Set(said.map((text) => text.split(' ')[0]))], ['31415'], said.join('\n'));
   assert.deepEqual(heard, []);
@@ -184,17 +184,17 @@ test('one digit becomes another: a filmstrip, a slider to go through it, and a b
   await choice('to').selectOption('0');
   await button('Morph').click();
   await status('17 digits from 1 to 0, in');
-  const frames = await pictures(strip);
+  const frames = await drawings(strip);
   assert.equal(frames.length, 17);
   assert.equal(new Set(frames).size, 17);
   assert.ok((await ink(strip)).every((shade) => shade > 2));
 
   const slider = page.getByRole('slider', { name: /^Digit \d+ of 17$/ });
-  const [first] = await pictures(large);
+  const [first] = await drawings(large);
   await slider.fill('16');
   await page.getByRole('img', { name: 'Digit 17 of 17 from 1 to 0' }).waitFor();
   assert.equal(await slider.getAttribute('aria-valuetext'), 'Digit 17 of 17, 100 percent of the way from 1 to 0');
-  assert.notEqual((await pictures(large))[0], first);
+  assert.notEqual((await drawings(large))[0], first);
 
   await watch('.morph-view label');
   await button('Play').click();
@@ -213,7 +213,7 @@ test('one digit becomes another: a filmstrip, a slider to go through it, and a b
   await choice('From').selectOption('0');
   await button('Morph').click();
   await status('17 digits from one 0 to another, in');
-  assert.equal(new Set(await pictures(strip)).size, 17);
+  assert.equal(new Set(await drawings(strip)).size, 17);
   assert.deepEqual(heard, []);
 });
 

@@ -100,7 +100,7 @@ for (const [size, viewport] of Object.entries(SIZES)) {
         await page.getByRole('button', { name: 'Draw 120 images' }).click();
         await page
           .locator('input[type=file]:not([webkitdirectory])')
-          .setInputFiles({ name: 'broken.jpg', mimeType: 'image/jpeg', buffer: Buffer.from('no picture') });
+          .setInputFiles({ name: 'broken.jpg', mimeType: 'image/jpeg', buffer: Buffer.from('no image') });
         await page.waitForFunction(() => document.querySelectorAll('.tile').length > 12);
         await page.getByRole('button', { name: 'Stop' }).waitFor();
         await check('13-drawing');

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { coreInfo } from '../../node_modules/pilotlight/core/cpu.js';
-import { ABORTED, aMoment, clip, hub, load, loadSlow, PICTURES, setUp, TEXTS } from './support/tiny-clips.mjs';
+import { ABORTED, aMoment, clip, hub, IMAGES, load, loadSlow, setUp, TEXTS } from './support/tiny-clips.mjs';
 
 setUp();
 
@@ -15,26 +15,26 @@ test('calls made at once run in their order', async () => {
   };
   const [texts, images] = await Promise.all([
     noted('texts', clip.embedTexts(TEXTS)),
-    noted('images', clip.embedImages(PICTURES)),
-    noted('classify', clip.classify(PICTURES[0], ['a', 'b'])),
+    noted('images', clip.embedImages(IMAGES)),
+    noted('classify', clip.classify(IMAGES[0], ['a', 'b'])),
     noted('none', clip.embedTexts([])),
   ]);
   assert.deepEqual(order, ['texts', 'images', 'classify', 'none']);
   assert.deepEqual(texts.data, (await clip.embedTexts(TEXTS)).data);
-  assert.deepEqual(images.data, (await clip.embedImages(PICTURES)).data);
+  assert.deepEqual(images.data, (await clip.embedImages(IMAGES)).data);
 });
 
 test('two embedders work at the same time and do not mix', async () => {
   const [a, b] = await Promise.all([load('clip-tiny'), load('clip-tiny-gelu')]);
   const alone = [
-    await a.embedImages(PICTURES),
-    await b.embedImages(PICTURES),
+    await a.embedImages(IMAGES),
+    await b.embedImages(IMAGES),
     await a.embedTexts(TEXTS),
     await b.embedTexts(TEXTS),
   ];
   const together = await Promise.all([
-    a.embedImages(PICTURES),
-    b.embedImages(PICTURES),
+    a.embedImages(IMAGES),
+    b.embedImages(IMAGES),
     a.embedTexts(TEXTS),
     b.embedTexts(TEXTS),
   ]);
@@ -50,21 +50,21 @@ describe('aborting', () => {
   let slow;
   before(async () => (slow = await loadSlow()));
   after(() => slow.dispose());
-  const many = Array.from({ length: 12 }, () => PICTURES[4]);
+  const many = Array.from({ length: 12 }, () => IMAGES[4]);
 
   test('a signal that has fired already rejects every call', async () => {
     const signal = AbortSignal.abort('enough');
     for (const call of [
       slow.embedTexts('x', { signal }),
-      slow.embedImages(PICTURES[0], { signal }),
-      slow.classify(PICTURES[0], ['x'], { signal }),
+      slow.embedImages(IMAGES[0], { signal }),
+      slow.classify(IMAGES[0], ['x'], { signal }),
       load('clip-tiny', { signal }),
     ]) {
       await assert.rejects(call, { ...ABORTED, cause: 'enough' });
     }
   });
 
-  test('a call that runs ends between pictures and layers', async () => {
+  test('a call that runs ends between images and layers', async () => {
     const labels = Array.from({ length: 100 }, (_, i) => `${i} dogs that wait for a train at the old house`);
     for (const call of [
       (options) => slow.embedImages(many, options),
@@ -72,7 +72,7 @@ describe('aborting', () => {
       // Vectors of labels are kept, so others each time.
       (options) =>
         slow.classify(
-          PICTURES[4],
+          IMAGES[4],
           labels.map((label) => `${label}${options.signal ? '!' : ''}`),
           options,
         ),
@@ -86,7 +86,7 @@ describe('aborting', () => {
     }
   });
 
-  test('one that is aborted by its own progress reads no picture more', async () => {
+  test('one that is aborted by its own progress reads no image more', async () => {
     const controller = new AbortController();
     let loaded = 0;
     const onProgress = (progress) => {
@@ -103,7 +103,7 @@ describe('aborting', () => {
     const long = slow.embedImages(many).finally(() => {
       running = false;
     });
-    const waiting = slow.embedImages(PICTURES[0], { signal: controller.signal });
+    const waiting = slow.embedImages(IMAGES[0], { signal: controller.signal });
     const next = slow.embedTexts('next');
     await aMoment();
     controller.abort();
@@ -113,7 +113,7 @@ describe('aborting', () => {
     assert.deepEqual((await next).dims, [1, 8]);
   });
 
-  test('one that waits for a picture from a server rejects at once', async (t) => {
+  test('one that waits for an image from a server rejects at once', async (t) => {
     hub.setFaults([{ fault: 'stall' }]);
     t.after(() => hub.setFaults([]));
     const begun = performance.now();
@@ -125,13 +125,13 @@ describe('aborting', () => {
     assert.deepEqual((await slow.embedTexts('next')).dims, [1, 8]);
   });
 
-  test('the event loop turns while pictures are embedded', async () => {
+  test('the event loop turns while images are embedded', async () => {
     let turns = 0;
     const timer = setInterval(() => turns++, 1);
     const begun = performance.now();
     await slow.embedImages(many);
     clearInterval(timer);
-    // Each 50 ms, and one picture more.
+    // Each 50 ms, and one image more.
     assert.ok(turns >= Math.max(1, (performance.now() - begun) / 100 - 1), `${turns} timers ran`);
   });
 });
@@ -139,14 +139,14 @@ describe('aborting', () => {
 test('dispose lets earlier calls finish, refuses later ones, and gives the memory back', async () => {
   const round = async () => {
     const embedder = await load('clip-tiny');
-    const earlier = embedder.embedImages(PICTURES);
+    const earlier = embedder.embedImages(IMAGES);
     embedder.dispose();
     embedder.dispose();
     assert.deepEqual((await earlier).dims, [8, 24]);
     const gone = { name: 'PilotlightError', code: 'DISPOSED', message: /ImageTextEmbedder was disposed/ };
-    await assert.rejects(embedder.embedImages(PICTURES[0]), gone);
+    await assert.rejects(embedder.embedImages(IMAGES[0]), gone);
     await assert.rejects(embedder.embedTexts('x'), gone);
-    await assert.rejects(embedder.classify(PICTURES[0], ['x']), gone);
+    await assert.rejects(embedder.classify(IMAGES[0], ['x']), gone);
   };
   await round();
   const { memoryBytes } = coreInfo();

@@ -1,4 +1,4 @@
-// Pictures in every form in which people have them, and in every way in which they can be wrong. tests/goldens/decode says what
+// Images in every form in which people have them, and in every way in which they can be wrong. tests/goldens/decode says what
 // Pillow sees in each file.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -8,9 +8,9 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { ImageTextEmbedder, PilotlightError } from 'pilotlight';
-import { picture } from './support/clip.mjs';
+import { imageFile } from './support/clip.mjs';
+import { gif, jpegOfSize, png, webpOfSize, zeros } from './support/images.mjs';
 import { filesOf, ROOT, tinyFolder } from './support/models.mjs';
-import { gif, jpegOfSize, png, webpOfSize, zeros } from './support/pictures.mjs';
 import { parse } from './support/safetensors.mjs';
 import { cosine } from './support/vectors.mjs';
 
@@ -48,7 +48,7 @@ after(() => {
 const vectorOf = async (image, options) => (await embedder.embedImages(image, options)).data;
 const refusal = (code, message) => ({ name: 'PilotlightError', code, message });
 
-/** Pictures by their names, and servers that answer otherwise. */
+/** Images by their names, and servers that answer otherwise. */
 async function serve() {
   const one = createServer((request, response) => {
     const name = request.url.slice(1);
@@ -73,7 +73,7 @@ async function serve() {
   return { url: `http://127.0.0.1:${one.address().port}`, close };
 }
 
-describe('the same picture', () => {
+describe('the same image', () => {
   const file = bytesOf('alpha.png');
   const kinds = {
     'a Uint8Array': () => file,
@@ -117,7 +117,7 @@ describe('the same picture', () => {
     assert.deepEqual(image, pixelsOf('alpha.png'));
   });
 
-  test('after a redirect is the picture where it leads', async () =>
+  test('after a redirect is the image where it leads', async () =>
     assert.deepEqual(await vectorOf(`${server.url}/moved`), await vectorOf(bytesOf('plain.png'))));
 
   test('with transparent pixels is laid on white, whatever colour is under them', async () => {
@@ -188,7 +188,7 @@ describe('a file', () => {
     }
   });
 
-  test('with bytes behind its end, as phones append films, is the picture all the same', async () => {
+  test('with bytes behind its end, as phones append films, is the image all the same', async () => {
     const film = Uint8Array.from({ length: 400 }, (_, i) => (i * 97 + 200) % 256);
     for (const file of [
       'plain.png',
@@ -228,16 +228,16 @@ describe('a file', () => {
   }
 });
 
-describe('what is no picture', () => {
+describe('what is no image', () => {
   const text = (string) => new TextEncoder().encode(string);
-  const good = () => picture('24x24.png');
+  const good = () => imageFile('24x24.png');
 
   test('pixels of a size that overflows are too many: RESOURCE_LIMIT', async () => {
     const pixels = { data: new Uint8ClampedArray(16), width: 2 ** 31, height: 2 ** 31 };
     await assert.rejects(embedder.embedImages([good(), pixels]), {
       name: 'PilotlightError',
       code: 'RESOURCE_LIMIT',
-      message: /^images\[1\]: the (?:picture|image) has 2147483648 x 2147483648 pixels/,
+      message: /^images\[1\]: the image has 2147483648 x 2147483648 pixels/,
     });
   });
 
@@ -302,7 +302,7 @@ describe('what is no picture', () => {
     ['a server in trouble', () => `${server.url}/broken`, /^images\[0\]: the server answered 500/, false],
     ['nobody at home', () => 'http://127.0.0.1:9/x.png', /^images\[0\]: /, true],
     ['a connection that breaks', () => `${server.url}/cut`, /^images\[0\]: /, true],
-    ['a caption in place of a picture', () => 'a photo of a dog', /^images\[0\]: /, true],
+    ['a caption in place of an image', () => 'a photo of a dog', /^images\[0\]: /, true],
     ['a broken URL', () => 'http://', /^images\[0\]: /, true],
     ['a scheme that nobody knows', () => new URL('pilotlight://x'), /^images\[0\]: /, true],
     ['an empty text', () => '', /^images\[0\]: /, true],
@@ -353,7 +353,7 @@ describe('a file that is damaged', () => {
     ['cmyk.jpg', 0.95],
     ['exif-6.jpg', 0.95],
   ]) {
-    test(`${file} cut off anywhere is INVALID_INPUT, not a picture that is half grey`, async () => {
+    test(`${file} cut off anywhere is INVALID_INPUT, not an image that is half grey`, async () => {
       const bytes = bytesOf(file);
       const taken = [];
       for (let length = 1; length < bytes.length * whole; length += 7) {
@@ -368,7 +368,7 @@ describe('a file that is damaged', () => {
     });
   }
 
-  test('in any one byte gives a picture or a typed error, and traps never', { timeout: 240_000 }, async (t) => {
+  test('in any one byte gives an image or a typed error, and traps never', { timeout: 240_000 }, async (t) => {
     const counts = {};
     for (const file of [
       'alpha.png',
@@ -388,12 +388,12 @@ describe('a file that is damaged', () => {
           const damaged = bytes.slice();
           damaged[at] = value;
           const code = await embedder.embedImages(damaged).then(
-            () => 'a picture',
+            () => 'an image',
             (error) => error.code,
           );
           counts[code] = (counts[code] ?? 0) + 1;
           assert.ok(
-            ['a picture', 'INVALID_INPUT', 'RESOURCE_LIMIT'].includes(code),
+            ['an image', 'INVALID_INPUT', 'RESOURCE_LIMIT'].includes(code),
             `${file}, byte ${at} is ${value}: ${code}`,
           );
         }
@@ -404,7 +404,7 @@ describe('a file that is damaged', () => {
 });
 
 // Linear memory never shrinks, so each has a process of its own.
-describe('a picture that says it is huge', () => {
+describe('an image that says it is huge', () => {
   async function memoryOf(bytes) {
     const script = `
       import { readFileSync } from 'node:fs';
@@ -414,7 +414,7 @@ describe('a picture that says it is huge', () => {
       await embedder.embedImages(readFileSync('tests/goldens/resize/24x24.png'));
       const before = (await diagnose()).cpuCore.memoryBytes;
       const bytes = Buffer.from(readFileSync(0, 'utf8'), 'base64');
-      const error = await embedder.embedImages([bytes]).then(() => ({ code: 'a picture', message: '' }), ({ code, message }) => ({ code, message }));
+      const error = await embedder.embedImages([bytes]).then(() => ({ code: 'an image', message: '' }), ({ code, message }) => ({ code, message }));
       console.log(JSON.stringify({ ...error, grown: (await diagnose()).cpuCore.memoryBytes - before }));`;
     const running = promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], { cwd: ROOT });
     running.child.stdin.end(Buffer.from(bytes).toString('base64'));
@@ -441,7 +441,7 @@ describe('a picture that says it is huge', () => {
     ['a GIF of 65,535 x 65,535 pixels', gif(65_535, 65_535), 'RESOURCE_LIMIT', 2],
     ['a JPEG of 65,535 x 65,535 pixels', jpegOfSize(bytesOf('plain.jpg'), 65_535, 65_535), 'RESOURCE_LIMIT', 2],
     ['a WebP of 16,383 x 16,383 pixels', webpOfSize(16_383, 16_383), 'RESOURCE_LIMIT', 2],
-    ['a PNG whose rows go on for 200 MB', png({ width: 4, height: 4, idat: zeros(200 * MB) }), 'a picture', 2],
+    ['a PNG whose rows go on for 200 MB', png({ width: 4, height: 4, idat: zeros(200 * MB) }), 'an image', 2],
     [
       'a PNG with a comment of 200 MB',
       png({
@@ -450,41 +450,40 @@ describe('a picture that says it is huge', () => {
         idat: zeros(52),
         chunks: { zTXt: Buffer.concat([Buffer.from('x\0\0'), zeros(200 * MB)]) },
       }),
-      'a picture',
+      'an image',
       2,
     ],
     [
       'a PNG with a colour profile of 200 MB',
       png({ width: 4, height: 4, idat: zeros(52), chunks: profile(200 * MB) }),
-      'a picture',
+      'an image',
       80,
     ],
-    ['a WebP whose EXIF data say they take 1 GB', claim(1 << 30), 'a picture', 2],
-    ['a WebP whose EXIF data say they take 4 GB', claim(0xffff_fff0), 'a picture', 2],
+    ['a WebP whose EXIF data say they take 1 GB', claim(1 << 30), 'an image', 2],
+    ['a WebP whose EXIF data say they take 4 GB', claim(0xffff_fff0), 'an image', 2],
   ]) {
-    test(`${what}: ${code === 'a picture' ? 'what it holds' : code}, before memory grows`, async (t) => {
+    test(`${what}: ${code === 'an image' ? 'what it holds' : code}, before memory grows`, async (t) => {
       const found = await memoryOf(bytes);
       t.diagnostic(`${bytes.length} bytes; ${found.code}; memory grew by ${(found.grown / MB).toFixed(1)} MB`);
       // Damaged it is all the same.
-      if (code === 'a picture')
-        assert.ok(['a picture', 'INVALID_INPUT'].includes(found.code), `${found.code}: ${found.message}`);
+      if (code === 'an image')
+        assert.ok(['an image', 'INVALID_INPUT'].includes(found.code), `${found.code}: ${found.message}`);
       else assert.equal(found.code, code, found.message);
-      if (code === 'RESOURCE_LIMIT')
-        assert.match(found.message, /^images\[0\]: the (?:picture|image) .*expected 50000000 /);
+      if (code === 'RESOURCE_LIMIT') assert.match(found.message, /^images\[0\]: the image .*expected 50000000 /);
       assert.ok(found.grown <= most * MB, `memory grew by ${found.grown} bytes`);
     });
   }
 
   test('and one of 49 million pixels is embedded', { timeout: 60_000 }, async (t) => {
     const { code, message, grown } = await memoryOf(png({ width: 7000, height: 7000, idat: zeros(7000 * 21_001) }));
-    assert.equal(code, 'a picture', message);
+    assert.equal(code, 'an image', message);
     t.diagnostic(`memory grew by ${(grown / MB).toFixed(1)} MB`);
     // Three bytes for each pixel, twice while they are handed over, and what the allocator keeps between.
     assert.ok(grown <= 400 * MB, `${grown} bytes`);
   });
 });
 
-// A movie in a folder of pictures: it is refused before its bytes go anywhere.
+// A movie in a folder of images: it is refused before its bytes go anywhere.
 test('files and pixels of absurd sizes are RESOURCE_LIMIT, and the next call works', async () => {
   const pixels = { data: new Uint8ClampedArray(4), width: 10_000, height: 10_000 };
   for (const [what, source] of [
@@ -498,5 +497,5 @@ test('files and pixels of absurd sizes are RESOURCE_LIMIT, and the next call wor
       what,
     );
   }
-  assert.deepEqual((await embedder.embedImages(picture('5x7.png'))).dims, [1, 24]);
+  assert.deepEqual((await embedder.embedImages(imageFile('5x7.png'))).dims, [1, 24]);
 });

@@ -134,7 +134,7 @@ test('towers in another precision are others', async () => {
   assert.deepEqual(listed.sort(), ['image q8', 'text f32', 'text q8']);
 });
 
-// The cosine of a text and a picture means something within one model only.
+// The cosine of a text and an image means something within one model only.
 describe('a branch that moves', () => {
   const other = { ...seededClip({}, 2), 'tokenizer.json': GOOD['tokenizer.json'] };
   const first = { ...seededClip({}, 1), 'tokenizer.json': GOOD['tokenizer.json'] };

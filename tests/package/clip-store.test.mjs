@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { ImageTextEmbedder, models } from 'pilotlight';
 import { startHub } from '../hub/hub.mjs';
-import { picture } from './support/clip.mjs';
+import { imageFile } from './support/clip.mjs';
 import { mapStore } from './support/map-store.mjs';
 import { parse } from './support/safetensors.mjs';
 import { keysOf, kindOf } from './support/store-keys.mjs';
@@ -162,7 +162,7 @@ describe('a full store', () => {
     await load(B, limited(store, sizes.text + sizes.image + ROOM), { evict: true });
     assert.deepEqual(await listed(store), [`${B} image`, `${B} text`]);
     assert.deepEqual((await embedder.embedTexts('A photo of a small dog by the sea.')).data, vectors[A].text);
-    assert.deepEqual((await embedder.embedImages(picture('37x53.png'))).data, vectors[A].image);
+    assert.deepEqual((await embedder.embedImages(imageFile('37x53.png'))).data, vectors[A].image);
     await settle();
     assert.deepEqual(await listed(store), [`${B} image`, `${B} text`]);
     embedder.dispose();
@@ -260,7 +260,7 @@ function layout(bytes) {
   return { size: bytes.length, middle: data + header['vision_model.embeddings.class_embedding'].data_offsets[0] };
 }
 
-// The cosine of a text and a picture means something within one model only.
+// The cosine of a text and an image means something within one model only.
 describe('towers of two times', () => {
   const M = 'test/moving';
   const expected = {};

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { ImageTextEmbedder } from 'pilotlight';
 import { DATA, skipWithout } from '../data.mjs';
 import { startHub } from '../hub/hub.mjs';
-import { clipGolden, picture, relativeError, rowsOf, unit, VIT_B32 } from './support/clip.mjs';
+import { clipGolden, imageFile, relativeError, rowsOf, unit, VIT_B32 } from './support/clip.mjs';
 import { tolerance } from './support/goldens.mjs';
 import { mapStore } from './support/map-store.mjs';
 import { ROOT } from './support/models.mjs';
@@ -37,7 +37,7 @@ describe('what it sees and reads', {
   const photos = () => golden.photos.map((file) => readFileSync(path.join(DATA, 'photos', file)));
   const captions = () => manifest.map((photo) => photo.captions[0]);
 
-  test('f32 equals transformers in every value of pictures and texts', { timeout: 300_000 }, async (t) => {
+  test('f32 equals transformers in every value of images and texts', { timeout: 300_000 }, async (t) => {
     const embedder = await load();
     assert.deepEqual([embedder.dimensions, embedder.maxTokens], [512, 77]);
     const texts = await embedder.embedTexts(golden.texts.map(({ text }) => text));
@@ -51,7 +51,7 @@ describe('what it sees and reads', {
     );
     for (const [what, result, rows] of [
       ['texts', texts, expected('text_features.texts')],
-      ['pictures', await embedder.embedImages(golden.pictures.map(picture)), expected('image_features.pictures')],
+      ['images', await embedder.embedImages(golden.pictures.map(imageFile)), expected('image_features.pictures')],
     ]) {
       const error = relativeError(rowsOf(result), rows);
       t.diagnostic(`${what}: ${error.toExponential(1)} of the largest value`);
@@ -137,10 +137,10 @@ describe('what it takes', { skip: skipWithout('clip/tokenizer.json') }, () => {
       const script = `
         import { readFileSync } from 'node:fs';
         import { ImageTextEmbedder, diagnose } from 'pilotlight';
-        const [host, tower, picture] = process.argv.slice(1);
+        const [host, tower, image] = process.argv.slice(1);
         const embedder = await ImageTextEmbedder.load('test/clip-vit-b32', { host, dtype: 'q8', towers: [tower], store: false });
         const loaded = (await diagnose()).cpuCore.memoryBytes;
-        for (let i = 0; i < 8; i++) await (tower === 'text' ? embedder.embedTexts(Array(8).fill('a dog at the sea '.repeat(i + 1) + i)) : embedder.embedImages(readFileSync(picture)));
+        for (let i = 0; i < 8; i++) await (tower === 'text' ? embedder.embedTexts(Array(8).fill('a dog at the sea '.repeat(i + 1) + i)) : embedder.embedImages(readFileSync(image)));
         console.log(JSON.stringify([loaded, (await diagnose()).cpuCore.memoryBytes]));`;
       const { stdout } = await promisify(execFile)(
         process.execPath,

@@ -4,16 +4,16 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { ImageTextEmbedder, PilotlightError } from 'pilotlight';
-import { picture, relativeError, rowsOf, unit } from './support/clip.mjs';
+import { imageFile, relativeError, rowsOf, unit } from './support/clip.mjs';
 import { CLIPS, tolerance } from './support/goldens.mjs';
 import { filesOf, tinyFolder } from './support/models.mjs';
-import { clip, GOLDENS, hub, lacking, load, loadSlow, mean, PICTURES, setUp, TEXTS } from './support/tiny-clips.mjs';
+import { clip, GOLDENS, hub, IMAGES, lacking, load, loadSlow, mean, setUp, TEXTS } from './support/tiny-clips.mjs';
 import { cosine } from './support/vectors.mjs';
 
 setUp();
 
 for (const name of CLIPS) {
-  const { texts, tensors, pictures } = GOLDENS[name];
+  const { texts, tensors, pictures: images } = GOLDENS[name];
   const expected = { texts: tensors.text_features.map(unit), images: tensors.image_features.map(unit) };
   const config = JSON.parse(readFileSync(path.join(tinyFolder(name), 'config.json'), 'utf8'));
 
@@ -24,9 +24,9 @@ for (const name of CLIPS) {
       [expected.texts[0].length, config.text_config.max_position_embeddings, ['text', 'image']],
     );
     const read = await embedder.embedTexts(texts.map(({ text }) => text));
-    const seen = await embedder.embedImages(pictures.map(picture));
+    const seen = await embedder.embedImages(images.map(imageFile));
     assert.deepEqual(read.dims, [texts.length, embedder.dimensions]);
-    assert.deepEqual(seen.dims, [pictures.length, embedder.dimensions]);
+    assert.deepEqual(seen.dims, [images.length, embedder.dimensions]);
     assert.deepEqual(
       read.tokens,
       texts.map(({ ids }) => ids.length),
@@ -61,7 +61,7 @@ for (const name of CLIPS) {
     );
     assert.equal(text.maxTokens, both.maxTokens);
     assert.deepEqual((await text.embedTexts(TEXTS)).data, (await both.embedTexts(TEXTS)).data);
-    assert.deepEqual((await image.embedImages(PICTURES)).data, (await both.embedImages(PICTURES)).data);
+    assert.deepEqual((await image.embedImages(IMAGES)).data, (await both.embedImages(IMAGES)).data);
     for (const embedder of [both, text, image]) embedder.dispose();
   });
 
@@ -76,7 +76,7 @@ for (const name of CLIPS) {
       assert.equal(embedder.backend.dtype, dtype);
       for (const [what, result] of [
         ['texts', await embedder.embedTexts(TEXTS)],
-        ['images', await embedder.embedImages(PICTURES)],
+        ['images', await embedder.embedImages(IMAGES)],
       ]) {
         const cosines = rowsOf(result).map((row, i) => cosine(row, expected[what][i]));
         t.diagnostic(
@@ -90,13 +90,13 @@ for (const name of CLIPS) {
 }
 
 for (const dtype of ['f32', 'q8', 'q4']) {
-  test(`a text and a picture have the same bits alone, first and last in a list, in ${dtype}`, async () => {
+  test(`a text and an image have the same bits alone, first and last in a list, in ${dtype}`, async () => {
     const embedder = await load('clip-tiny-gelu', { dtype });
     const [text, ...texts] = TEXTS.slice().reverse();
     const alone = rowsOf(await embedder.embedTexts(text))[0];
     assert.deepEqual(rowsOf(await embedder.embedTexts([text, ...texts]))[0], alone);
     assert.deepEqual(rowsOf(await embedder.embedTexts([...texts, ...texts, text])).at(-1), alone);
-    const [one, ...others] = PICTURES;
+    const [one, ...others] = IMAGES;
     const seen = rowsOf(await embedder.embedImages(one))[0];
     assert.deepEqual(rowsOf(await embedder.embedImages([one, ...others]))[0], seen);
     assert.deepEqual(rowsOf(await embedder.embedImages([...others, one])).at(-1), seen);
@@ -104,19 +104,19 @@ for (const dtype of ['f32', 'q8', 'q4']) {
   });
 }
 
-test('dimensions and precision do to pictures what they do to texts', async () => {
-  const { data: whole } = await clip.embedImages(PICTURES[4]);
-  const cut = await clip.embedImages(PICTURES[4], { dimensions: 10 });
+test('dimensions and precision do to images what they do to texts', async () => {
+  const { data: whole } = await clip.embedImages(IMAGES[4]);
+  const cut = await clip.embedImages(IMAGES[4], { dimensions: 10 });
   assert.deepEqual(cut.dims, [1, 10]);
   for (const [i, value] of unit(whole.subarray(0, 10)).entries()) assert.ok(Math.abs(value - cut.data[i]) < 1e-6);
-  const bytes = await clip.embedImages(PICTURES[4], { precision: 'int8' });
+  const bytes = await clip.embedImages(IMAGES[4], { precision: 'int8' });
   assert.ok(bytes.data instanceof Int8Array);
   const largest = Math.max(...whole.map(Math.abs));
   assert.deepEqual(
     [...bytes.data],
     [...whole].map((value) => Math.round((value * 127) / largest)),
   );
-  const bits = await clip.embedImages([PICTURES[4], PICTURES[0]], { precision: 'ubinary', dimensions: 12 });
+  const bits = await clip.embedImages([IMAGES[4], IMAGES[0]], { precision: 'ubinary', dimensions: 12 });
   assert.ok(bits.data instanceof Uint8Array);
   assert.deepEqual(bits.dims, [2, 2]);
   const signs = [...whole.subarray(0, 12)]
@@ -127,7 +127,7 @@ test('dimensions and precision do to pictures what they do to texts', async () =
   assert.deepEqual((await clip.embedTexts('cat', { dimensions: 10, precision: 'binary' })).dims, [1, 2]);
 });
 
-test('no pictures and no texts give no rows', async () => {
+test('no images and no texts give no rows', async () => {
   for (const result of [await clip.embedImages([]), await clip.embedTexts([])]) {
     assert.deepEqual(result.dims, [0, clip.dimensions]);
     assert.equal(result.data.length, 0);
@@ -135,37 +135,37 @@ test('no pictures and no texts give no rows', async () => {
 });
 
 for (const [what, call, message] of [
-  ['no dimensions', () => clip.embedImages(PICTURES[0], { dimensions: 0 }), /^dimensions is 0, expected 1 to 24/],
+  ['no dimensions', () => clip.embedImages(IMAGES[0], { dimensions: 0 }), /^dimensions is 0, expected 1 to 24/],
   ['too many dimensions', () => clip.embedTexts('x', { dimensions: 25 }), /^dimensions is 25, expected 1 to 24/],
-  ['an unknown precision', () => clip.embedImages(PICTURES[0], { precision: 'f8' }), /^precision is 'f8'/],
+  ['an unknown precision', () => clip.embedImages(IMAGES[0], { precision: 'f8' }), /^precision is 'f8'/],
   [
     'an unknown decoder',
-    () => clip.embedImages(PICTURES[0], { decoder: 'gpu' }),
+    () => clip.embedImages(IMAGES[0], { decoder: 'gpu' }),
     /^decoder: expected 'pilotlight' or 'browser', got 'gpu'/,
   ],
-  ['options that are none', () => clip.embedImages(PICTURES[0], null), /^options: expected an object, got null/],
-  ['a signal that is none', () => clip.embedImages(PICTURES[0], { signal: {} }), /^signal: expected an AbortSignal/],
-  ['texts that are bytes', () => clip.embedTexts(PICTURES[0]), /^texts is object, expected a string/],
+  ['options that are none', () => clip.embedImages(IMAGES[0], null), /^options: expected an object, got null/],
+  ['a signal that is none', () => clip.embedImages(IMAGES[0], { signal: {} }), /^signal: expected an AbortSignal/],
+  ['texts that are bytes', () => clip.embedTexts(IMAGES[0]), /^texts is object, expected a string/],
   ['a text that is a number', () => clip.embedTexts(['a', 7]), /^texts\[1\] is number, expected a string/],
   [
     'labels that are one text',
-    () => clip.classify(PICTURES[0], 'cat'),
+    () => clip.classify(IMAGES[0], 'cat'),
     /^labels: expected an array of strings, got string/,
   ],
-  ['a label that is a number', () => clip.classify(PICTURES[0], ['a', 7]), /^labels\[1\] is number/],
-  ['no labels', () => clip.classify(PICTURES[0], []), /^labels/],
-  ['no templates', () => clip.classify(PICTURES[0], ['a'], { template: [] }), /template/],
+  ['a label that is a number', () => clip.classify(IMAGES[0], ['a', 7]), /^labels\[1\] is number/],
+  ['no labels', () => clip.classify(IMAGES[0], []), /^labels/],
+  ['no templates', () => clip.classify(IMAGES[0], ['a'], { template: [] }), /template/],
   [
     'a template without a place for the label',
-    () => clip.classify(PICTURES[0], ['a'], { template: ['{}', 'a photo'] }),
+    () => clip.classify(IMAGES[0], ['a'], { template: ['{}', 'a photo'] }),
     /^template 'a photo' has no \{\}/,
   ],
-  ['a template that is a number', () => clip.classify(PICTURES[0], ['a'], { template: 7 }), /^template is number/],
-  ['no picture to classify', () => clip.classify(undefined, ['a']), /^image: expected .*, got undefined/],
+  ['a template that is a number', () => clip.classify(IMAGES[0], ['a'], { template: 7 }), /^template is number/],
+  ['no image to classify', () => clip.classify(undefined, ['a']), /^image: expected .*, got undefined/],
 ]) {
   test(`${what}: INVALID_INPUT that says so, and the next call works`, async () => {
     await assert.rejects(call(), lacking({ message }));
-    assert.deepEqual((await clip.embedImages(PICTURES[0])).dims, [1, 24]);
+    assert.deepEqual((await clip.embedImages(IMAGES[0])).dims, [1, 24]);
   });
 }
 
@@ -186,7 +186,7 @@ test('a tower that is named twice is loaded once', async () => {
   embedder.dispose();
 });
 
-test('what needs a tower that was not loaded says which, before any picture is read', async () => {
+test('what needs a tower that was not loaded says which, before any image is read', async () => {
   const [text, image] = [await load('clip-tiny', { towers: ['text'] }), await load('clip-tiny', { towers: ['image'] })];
   const { length } = hub.requests;
   await assert.rejects(
@@ -196,7 +196,7 @@ test('what needs a tower that was not loaded says which, before any picture is r
   await assert.rejects(text.classify(`${hub.url}/x.png`, ['a']), lacking({ message: /image tower was not loaded/ }));
   await assert.rejects(image.classify(`${hub.url}/x.png`, ['a']), lacking({ message: /text tower was not loaded/ }));
   await assert.rejects(image.embedTexts('x'), lacking({ message: /text tower was not loaded: have 'text' in towers/ }));
-  assert.equal(hub.requests.length, length, 'a picture was fetched all the same');
+  assert.equal(hub.requests.length, length, 'an image was fetched all the same');
   text.dispose();
   image.dispose();
 });
@@ -214,7 +214,7 @@ test('labels are as likely as transformers says, the likeliest first, and the sc
     const embedder = await load(name);
     const { texts, tensors } = GOLDENS[name];
     const labels = texts.map(({ text }) => text);
-    for (const [i, image] of PICTURES.entries()) {
+    for (const [i, image] of IMAGES.entries()) {
       const scores = await embedder.classify(image, labels, { template: '{}' });
       const expected = likelihoods(tensors.logits_per_image[i]);
       assert.equal(scores.length, labels.length);
@@ -234,10 +234,10 @@ test('labels are as likely as transformers says, the likeliest first, and the sc
 
 test('the usual template is a photo of it, and a text is what the label in the template says', async () => {
   const labels = ['cat', 'dog by the sea', 'train'];
-  const usual = await clip.classify(PICTURES[4], labels);
-  assert.deepEqual(usual, await clip.classify(PICTURES[4], labels, { template: 'a photo of a {}.' }));
+  const usual = await clip.classify(IMAGES[4], labels);
+  assert.deepEqual(usual, await clip.classify(IMAGES[4], labels, { template: 'a photo of a {}.' }));
   const whole = await clip.classify(
-    PICTURES[4],
+    IMAGES[4],
     labels.map((label) => `a photo of a ${label}.`),
     { template: ['{}'] },
   );
@@ -254,7 +254,7 @@ test('the usual template is a photo of it, and a text is what the label in the t
 test('of several templates the vectors are averaged', async () => {
   const labels = ['cat', 'house'];
   const templates = ['{}', 'the {} by the sea', 'a {} and a {}'];
-  const [seen] = rowsOf(await clip.embedImages(PICTURES[4]));
+  const [seen] = rowsOf(await clip.embedImages(IMAGES[4]));
   const vectors = [];
   for (const label of labels) {
     const rows = rowsOf(await clip.embedTexts(templates.map((template) => template.replaceAll('{}', label))));
@@ -262,8 +262,8 @@ test('of several templates the vectors are averaged', async () => {
   }
   // The scale, from one pair with known scores.
   const cosines = vectors.map((vector) => cosine(vector, seen));
-  const scores = await clip.classify(PICTURES[4], labels, { template: templates });
-  const one = await clip.classify(PICTURES[4], labels, { template: '{}' });
+  const scores = await clip.classify(IMAGES[4], labels, { template: templates });
+  const one = await clip.classify(IMAGES[4], labels, { template: '{}' });
   const plain = rowsOf(await clip.embedTexts(labels)).map((vector) => cosine(vector, seen));
   const odds = (list) =>
     Math.log(list.find(({ label }) => label === 'cat').score / list.find(({ label }) => label === 'house').score);
@@ -273,12 +273,12 @@ test('of several templates the vectors are averaged', async () => {
     `${odds(scores)}, expected ${scale * (cosines[0] - cosines[1])}`,
   );
   // What was asked for between changes nothing.
-  assert.deepEqual(await clip.classify(PICTURES[4], labels, { template: '{}' }), one);
+  assert.deepEqual(await clip.classify(IMAGES[4], labels, { template: '{}' }), one);
 });
 
 test('labels may be the same, empty, of any script, with braces, and a thousand', async () => {
   const labels = ['cat', 'cat', '', '日本の火', '👩‍🚀', '{}', 'Ünïcödé', '\ud800', 'x'.repeat(10_000)];
-  const scores = await clip.classify(PICTURES[4], labels);
+  const scores = await clip.classify(IMAGES[4], labels);
   assert.deepEqual(
     scores.map(({ label }) => label).sort(),
     labels.map((label) => label.toWellFormed?.() ?? label.replace('\ud800', '\ufffd')).sort(),
@@ -286,9 +286,9 @@ test('labels may be the same, empty, of any script, with braces, and a thousand'
   assert.ok(Math.abs(scores.reduce((sum, { score }) => sum + score, 0) - 1) < 1e-5);
   const [first, second] = scores.filter(({ label }) => label === 'cat');
   assert.equal(first.score, second.score);
-  assert.deepEqual(await clip.classify(PICTURES[4], ['only']), [{ label: 'only', score: 1 }]);
+  assert.deepEqual(await clip.classify(IMAGES[4], ['only']), [{ label: 'only', score: 1 }]);
   const many = await clip.classify(
-    PICTURES[4],
+    IMAGES[4],
     Array.from({ length: 1000 }, (_, i) => `${i} cats`),
   );
   assert.ok(Math.abs(many.reduce((sum, { score }) => sum + score, 0) - 1) < 1e-4);
@@ -299,7 +299,7 @@ test('labels that are asked for again are not read again', async () => {
   const labels = Array.from({ length: 60 }, (_, i) => `a train with ${i} cats and a dog in it`);
   const timed = async (asked) => {
     const begun = performance.now();
-    const scores = await slow.classify(PICTURES[4], asked);
+    const scores = await slow.classify(IMAGES[4], asked);
     return { scores, time: performance.now() - begun };
   };
   const first = await timed(labels);
@@ -312,28 +312,28 @@ test('labels that are asked for again are not read again', async () => {
   slow.dispose();
 });
 
-test('progress is told after each picture, and a listener that throws does no harm', async () => {
+test('progress is told after each image, and a listener that throws does no harm', async () => {
   const told = [];
-  const { data } = await clip.embedImages(PICTURES.slice(0, 3), { onProgress: (progress) => told.push(progress) });
+  const { data } = await clip.embedImages(IMAGES.slice(0, 3), { onProgress: (progress) => told.push(progress) });
   assert.deepEqual(
     told,
     [1, 2, 3].map((loaded) => ({ loaded, total: 3 })),
   );
   const onProgress = () => assert.fail('on purpose');
-  assert.deepEqual((await clip.embedImages(PICTURES.slice(0, 3), { onProgress })).data, data);
-  assert.deepEqual((await clip.embedImages(PICTURES[0], { onProgress })).dims, [1, 24]);
+  assert.deepEqual((await clip.embedImages(IMAGES.slice(0, 3), { onProgress })).data, data);
+  assert.deepEqual((await clip.embedImages(IMAGES[0], { onProgress })).dims, [1, 24]);
   await assert.rejects(
-    clip.embedImages(PICTURES[0], { onProgress: 'log' }),
+    clip.embedImages(IMAGES[0], { onProgress: 'log' }),
     lacking({ message: /^onProgress: expected a function, got string/ }),
   );
 });
 
-test('one bad picture among good ones is named, and the embedder goes on', async () => {
-  const { data } = await clip.embedImages(PICTURES);
-  const list = PICTURES.slice();
+test('one bad image among good ones is named, and the embedder goes on', async () => {
+  const { data } = await clip.embedImages(IMAGES);
+  const list = IMAGES.slice();
   list[3] = new TextEncoder().encode('a photo of a cat');
   await assert.rejects(clip.embedImages(list), lacking({ message: /^images\[3\]: / }));
-  assert.deepEqual((await clip.embedImages(PICTURES)).data, data);
+  assert.deepEqual((await clip.embedImages(IMAGES)).data, data);
 });
 
 test('ImageTextEmbedder cannot be constructed', () => {

@@ -40,7 +40,7 @@ test('digits are drawn that the judge reads as what they are', async () => {
   }
 });
 
-test('the same seed gives the same pictures, alone or among others, and another seed gives others', async () => {
+test('the same seed gives the same digits, alone or among others, and another seed gives others', async () => {
   const options = { digits: [4, 2], count: 2, seed: 2 ** 53 - 1 };
   const [once, again] = [await generator.generate(options), await generator.generate(options)];
   assert.deepEqual(once.data, again.data);
@@ -53,7 +53,7 @@ test('the same seed gives the same pictures, alone or among others, and another 
   assert.deepEqual((await generator.generate({ digit: 4, seed: fresh.seed })).data, fresh.data);
 });
 
-test('steps and guidance change the picture', async () => {
+test('steps and guidance change the digit', async () => {
   const usual = await generator.generate({ digit: 8, seed: 1 });
   for (const options of [{ steps: 3 }, { guidance: 1 }, { guidance: 4 }]) {
     assert.notDeepEqual((await generator.generate({ digit: 8, seed: 1, ...options })).data, usual.data);
@@ -105,7 +105,7 @@ async function unpack(blob) {
   return { width, height, grey: Uint8Array.from(grey) };
 }
 
-test('pictures become PNG files, alone and side by side', async () => {
+test('digits become PNG files, alone and side by side', async () => {
   const drawn = await generator.generate({ text: '31415', seed: 6 });
   const one = await unpack(await drawn.toBlob(2));
   assert.deepEqual([one.width, one.height], [28, 28]);
@@ -115,7 +115,7 @@ test('pictures become PNG files, alone and side by side', async () => {
   const all = await unpack(await grid.toBlob());
   assert.deepEqual([all.width, all.height], [56, 84]);
   assert.deepEqual(all.grey, grid.data);
-  // The fourth picture: second row, second column.
+  // The fourth digit: second row, second column.
   assert.deepEqual(grid.data.slice(28 * 56 + 28, 28 * 56 + 56), drawn.data.slice(3 * PIXELS, 3 * PIXELS + 28));
   assert.deepEqual(drawn.toGrid().dims, [28, 140]);
   assert.deepEqual((await generator.generate({ digit: 1, count: 5, steps: 1 })).toGrid().dims, [56, 84]);
@@ -161,7 +161,7 @@ for (const [what, options, message] of [
   });
 }
 
-test('a morph of nothing, of one picture, of a wrong digit: INVALID_INPUT', async () => {
+test('a morph of nothing, of one digit, of a wrong digit: INVALID_INPUT', async () => {
   for (const [options, message] of [
     [{ to: { digit: 1 } }, /^from: expected an object with a digit, got undefined/],
     [{ from: { digit: 1 }, to: 3 }, /^to: expected an object with a digit, got number/],
@@ -227,11 +227,11 @@ test('what was disposed of says so, what is constructed by hand too', async () =
   assert.ok(!(new Error('other') instanceof PilotlightError));
 });
 
-test('the judge refuses what is no picture', async () => {
-  for (const pictures of [undefined, [1], new Uint8Array(), new Uint8Array(783), new Float32Array(784)]) {
-    await assert.rejects(judge.read(pictures), {
+test('the judge refuses what is no digit', async () => {
+  for (const digits of [undefined, [1], new Uint8Array(), new Uint8Array(783), new Float32Array(784)]) {
+    await assert.rejects(judge.read(digits), {
       code: 'INVALID_INPUT',
-      message: /^pictures: expected a Uint8Array of 784/,
+      message: /^digits: expected a Uint8Array of 784/,
     });
   }
 });

@@ -15,8 +15,8 @@ const gzipped = (...files) =>
     0,
   );
 
-// Text alone took 0.99 MB; the digits and the operations on pictures have added 0.05, the index of vectors 0.04,
-// CLIP 0.25, most of which are the decoders of four kinds of pictures.
+// Text alone took 0.99 MB; the digits and the operations on images have added 0.05, the index of vectors 0.04,
+// CLIP 0.25, most of which are the decoders of four kinds of images.
 test('a CPU user downloads at most 1.35 MB of code', (t) => {
   for (const core of ['simd', 'relaxed']) {
     const bytes = gzipped(`core/${core}.wasm`, 'core/cpu.js');

@@ -1,4 +1,4 @@
-// The tiny CLIP end to end, in int8 as it is served: it finds what was asked among pictures of combinations that it never saw.
+// The tiny CLIP end to end, in int8 as it is served: it finds what was asked among images of combinations that it never saw.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -12,7 +12,7 @@ const folder = path.join(ROOT, 'tests/goldens/clip-scenes');
 const { labels, scenes } = JSON.parse(readFileSync(path.join(folder, 'scenes.json'), 'utf8'));
 
 /** PNG files, one after the other. */
-function pictures() {
+function images() {
   const all = readFileSync(path.join(folder, 'pictures.bin'));
   let end = 0;
   return scenes.map(({ length }) => {
@@ -27,7 +27,7 @@ let seen;
 before(async () => {
   hub = await startHub({ models: { [MODEL]: path.join(ROOT, 'weights/tiny-clip') } });
   clip = await ImageTextEmbedder.load(MODEL, { host: hub.url, store: false });
-  seen = await clip.embedImages(pictures());
+  seen = await clip.embedImages(images());
 });
 after(async () => {
   clip?.dispose();
@@ -41,7 +41,7 @@ test('both towers take less than 6 MB', () => {
   assert.ok(sent > 1e6 && sent < 6e6, `${sent} bytes`);
 });
 
-test('a caption finds its picture among 1,000 others, nine times of ten', async (t) => {
+test('a caption finds its image among 1,000 others, nine times of ten', async (t) => {
   const index = await VectorIndex.create({ dimensions: clip.dimensions });
   index.add([...scenes.keys()], seen);
   const { data, dims } = await clip.embedTexts(scenes.map(({ caption }) => caption));
@@ -55,7 +55,7 @@ test('a caption finds its picture among 1,000 others, nine times of ten', async 
 test('labels are told without training, 95 of 100, and most in every category', async (t) => {
   const template = '{}';
   const told = {};
-  const files = pictures();
+  const files = images();
   for (const [i, { category, labels: set, label }] of scenes.entries()) {
     const choice = typeof set === 'number' ? labels[set] : set;
     const [best] = await clip.classify(files[i], choice, { template });
@@ -78,7 +78,7 @@ test('what one types finds it too', async (t) => {
   const index = await VectorIndex.create({ dimensions: clip.dimensions });
   index.add([...scenes.keys()], seen);
   const first = async (text) => scenes[index.search(await clip.embedTexts(text), 1)[0].id].scene.objects;
-  // Each thing that stands alone in some picture, by its colour and name.
+  // Each thing that stands alone in some image, by its colour and name.
   const things = [
     ...new Set(
       scenes.flatMap(({ scene: { objects } }) =>

@@ -196,9 +196,9 @@ export async function seen(
   await ImageTextEmbedder.load('m', { towers: ['audio'] });
   // @ts-expect-error: a sentence encoder has no towers
   await TextEmbedder.load('m', { towers: ['text'] });
-  // @ts-expect-error: a picture is no number
+  // @ts-expect-error: an image is no number
   await clip.embedImages([7]);
-  // @ts-expect-error: pictures have no tokens
+  // @ts-expect-error: images have no tokens
   void (await clip.embedImages(image)).tokens;
   // @ts-expect-error: labels are a list
   await clip.classify(image, 'cat');

@@ -22,7 +22,7 @@ impl Listed {
         list.find(|golden| golden.name == name).unwrap()
     }
 
-    /// Those of a task whose whole repository is committed.
+    /// The goldens of a task whose model repositories are committed.
     pub fn committed(task: &str) -> Vec<Self> {
         let mut list = all();
         list.retain(|golden| golden.task == task && golden.weights == "committed");

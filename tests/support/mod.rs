@@ -1,4 +1,4 @@
-//! A model of some size, a host that breaks off, and loading from it.
+//! A model of a few MB, a host whose connections break, and functions that load from it.
 
 #![allow(clippy::unwrap_used, clippy::panic, dead_code)]
 
@@ -31,7 +31,7 @@ pub fn model() -> Files {
     model_among(4, &[])
 }
 
-/// A BERT of so many layers, and other tensors before and behind its own in the same file.
+/// A BERT of so many layers, and other tensors before and after its own in the same file.
 pub fn model_among(layers: usize, others: &[(&str, usize)]) -> Files {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/bert-tiny-mean");
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
@@ -101,7 +101,7 @@ pub fn model_among(layers: usize, others: &[(&str, usize)]) -> Files {
     files
 }
 
-/// The tensors with numbers of no meaning, the same at every call.
+/// A safetensors file of these tensors, with arbitrary numbers that are the same at every call.
 pub fn safetensors(tensors: &[(String, Vec<usize>)]) -> Vec<u8> {
     let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
     let mut state = 1u32;
@@ -122,16 +122,16 @@ pub fn safetensors(tensors: &[(String, Vec<usize>)]) -> Vec<u8> {
     file
 }
 
-/// A host with digests and ranges whose connection breaks when it has sent a file up to a certain byte, and which is gone then.
+/// A host with digests and ranges. Its connection breaks when it has sent a file up to a certain byte, and then it cannot be reached.
 pub struct Flaky<'a> {
     host: &'a MemoryHost,
     pub snapshot: Snapshot,
-    /// The file, and the byte before which it breaks.
+    /// The file, and the byte before which its connection breaks.
     pub cut: (&'a str, u64),
     pub gone: Cell<bool>,
-    /// What was asked for: files, and where they began.
+    /// The requests so far: files, and the first byte of each request.
     pub asked: RefCell<Vec<(String, u64)>>,
-    /// Bytes that were sent of the file that is cut.
+    /// Bytes that were sent of the file in `cut`.
     pub sent: Cell<u64>,
 }
 
@@ -152,7 +152,7 @@ impl<'a> Flaky<'a> {
         }
     }
 
-    /// Where the file that is cut was gone on with.
+    /// The byte at which the download of the file in `cut` was resumed.
     pub fn first_of_weights(&self) -> Option<u64> {
         let asked = self.asked.borrow();
         asked
@@ -246,7 +246,7 @@ impl ByteStream for Breaking {
     }
 }
 
-/// Waits no time.
+/// A scheduler that does not wait.
 pub struct Hurried;
 
 #[async_trait(?Send)]

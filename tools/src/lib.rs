@@ -1,3 +1,3 @@
-//! What the small programs of the repository share with its tests.
+//! Code that the small programs of the repository share with its tests.
 
 pub mod seeded_clip;

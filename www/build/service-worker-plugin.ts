@@ -24,7 +24,7 @@ export function serviceWorker(): Plugin {
         for (const file of Object.values(bundle).sort((a, b) => (a.fileName < b.fileName ? -1 : 1))) {
           hash.update(file.fileName).update(file.type === 'asset' ? file.source : file.code);
           if (file.fileName.endsWith('.html') || file.fileName.endsWith('.map')) continue;
-          // Pilotlight keeps models itself.
+          // Pilotlight stores models in IndexedDB, so the service worker need not cache them.
           if (file.fileName.startsWith('models/')) continue;
           // Code that is loaded on demand (the WebAssembly builds, the GPU's glue) is kept once it was used.
           const upFront = file.type === 'chunk' ? file.isEntry : file.fileName.endsWith('.css');

@@ -1,4 +1,4 @@
-// Keeps the page itself, so that a reload works with the network cut. Models are kept by Pilotlight in IndexedDB, not here.
+// Caches the page's own files, so that a reload works offline. Pilotlight stores models in IndexedDB, not here.
 // The build fills in the three lists below.
 const CACHE = 'page-__VERSION__';
 const shell = '__SHELL__';
@@ -33,7 +33,7 @@ async function takeOver() {
   await self.clients.claim();
 }
 
-// The page names the on-demand files that it used; they come out of the HTTP cache.
+// The page sends the on-demand files that it used; fetching them again is served from the HTTP cache.
 self.addEventListener('message', (event) => {
   if (event.data?.type !== 'keep') return;
   event.waitUntil(keep(event.data.urls.filter((one) => known.has(one))));

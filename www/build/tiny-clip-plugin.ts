@@ -7,8 +7,9 @@ const MODEL = 'pilotlight/tiny-clip';
 const WANTED = /^(config|preprocessor_config|tokenizer)\.json$|\.safetensors$/;
 
 /**
- * Lays the tiny CLIP beside the page as a host does, under `models/`: files, and the answers that a hub gives to who asks what there is.
- * Its revision is a digest of its files, so the page asks for the very weights that it was built with; `__TINY_CLIP__` tells both names.
+ * Writes the tiny CLIP beside the page, under `models/`, as a model host serves it: its files, and the answers of a hub that list them.
+ * Its revision is a digest of its files, so that the page loads exactly the weights that it was built with. `__TINY_CLIP__` holds the
+ * names of the model and the revision.
  */
 export function tinyClip(folder: string): Plugin {
   const files = readdirSync(folder)

@@ -3,30 +3,30 @@ import { PilotlightError, TextEmbedder } from 'pilotlight';
 
 /** One model for all requests of this isolate; a failed load is forgotten, so the next request tries again. */
 let loading;
-/** When the load began, while it is under way. */
-let begun;
+/** The time at which the running load was started; undefined where none is running. */
+let startedAt;
 
-/** A load that takes so many milliseconds has ended with its request: see `embedder`. */
-const LONGEST = 60_000;
+/** A load that has run for more milliseconds than this has ended with its request: see `embedder`. */
+const LOAD_TIMEOUT = 60_000;
 
 function embedder({ MODEL, MODEL_HOST }, context) {
-  if (begun !== undefined && Date.now() - begun > LONGEST) loading = undefined;
+  if (startedAt !== undefined && Date.now() - startedAt > LOAD_TIMEOUT) loading = undefined;
   loading ??= load(MODEL, { host: MODEL_HOST, device: 'cpu', store: false });
-  // A load belongs to the request that began it, and would end with it when the client leaves. This makes it last 30 seconds longer.
+  // A load belongs to the request that started it, and would end with it when the client leaves. This keeps it alive for 30 seconds more.
   context.waitUntil(loading.catch(() => {}));
   return loading;
 }
 
 async function load(model, options) {
   const now = Date.now();
-  begun = now;
+  startedAt = now;
   try {
     return await TextEmbedder.load(model, options);
   } catch (error) {
-    if (begun === now) loading = undefined;
+    if (startedAt === now) loading = undefined;
     throw error;
   } finally {
-    if (begun === now) begun = undefined;
+    if (startedAt === now) startedAt = undefined;
   }
 }
 

@@ -5,7 +5,7 @@ export function aborted(signal: AbortSignal): PilotlightError {
   return new PilotlightError('ABORTED', 'the call was aborted', signal.reason);
 }
 
-/** Settles as `work` does, but rejects at once when the signal fires; `work` itself goes on. */
+/** Settles as `work` does, but rejects at once when the signal fires; `work` itself is not stopped. */
 export function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return work;
   return new Promise<T>((resolve, reject) => {

@@ -1,20 +1,20 @@
-/** Milliseconds between two signs of life. */
+/** Milliseconds between two heartbeats of a caller. */
 const BEAT = 100;
 
-/** A caller without a sign of life for this many milliseconds is gone. A computing thread delays the signs and the watch alike. */
+/** A caller without a heartbeat for this many milliseconds is gone. A computing thread delays heartbeats and checks alike. */
 const SILENCE = 1000;
 
-/** Tells whether the runtime ends the timers and fetches of a request with the request. */
+/** Whether the runtime ends the timers and fetches of a request with the request. */
 const requestsOwnTimers = (): boolean => globalThis.navigator?.userAgent === 'Cloudflare-Workers';
 
 /**
  * The origin of a call. In Cloudflare Workers it is a request, which ends silently when its client leaves, and its calls then never
- * settle; a timer of the request therefore tells others that it is alive. In other runtimes a caller never ends.
+ * settle; a timer of the request therefore counts heartbeats that other callers watch. In other runtimes a caller never ends.
  */
 export class Caller {
-  /** Others have found that the request has ended. */
+  /** Whether another caller has found that the request of this one has ended. */
   gone = false;
-  /** Called when they do. */
+  /** Listeners that are called when that is found. */
   readonly whenGone = new Set<() => void>();
   #beats = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -26,18 +26,18 @@ export class Caller {
     }, BEAT);
   }
 
-  /** The call has settled. */
+  /** Stops the heartbeats; to be called when the call has settled. */
   end(): void {
     if (this.#timer !== undefined) clearInterval(this.#timer);
     this.#timer = undefined;
   }
 
-  /** How many signs it has given; `undefined` where it gives none. */
+  /** Number of heartbeats so far; `undefined` where there are none. */
   get beats(): number | undefined {
     return this.#timer === undefined ? undefined : this.#beats;
   }
 
-  /** Ends what its call still holds. */
+  /** Marks the caller as gone and has its listeners release what its call still holds. */
   leave(): void {
     this.gone = true;
     for (const listener of [...this.whenGone]) listener();
@@ -46,8 +46,8 @@ export class Caller {
 }
 
 /**
- * Looks again and again whether `others` are there, and calls `leave` of those that are not, then `found`. Returns what ends it;
- * it ends with the request that began it, too.
+ * Checks the heartbeats of `others` every `SILENCE` milliseconds, and calls `leave` of each that is gone, then `found`. Returns a
+ * function that stops the checks; they also end with the request that started them.
  */
 export function watch(others: () => Iterable<Caller>, found: (gone: Caller) => void): () => void {
   if (!requestsOwnTimers()) return () => {};

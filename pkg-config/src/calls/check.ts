@@ -1,6 +1,6 @@
 import { PilotlightError } from '../error.js';
 
-/** Each part becomes a part of a URL's path, where `..` would lead out of the model's own. */
+/** Checks the names of a model and its revision. They become parts of a URL's path, where `..` would lead out of the model's folder. */
 export function checkModel(model: unknown, { revision = 'main' }: { revision?: unknown }): asserts model is string {
   checkName('model', model, "a name such as 'owner/model'");
   checkName('revision', revision, 'a branch, tag or commit');
@@ -14,6 +14,7 @@ function checkName(what: string, name: unknown, expected: string): asserts name 
   }
 }
 
+/** Returns `value`, checked to be an object; `name` is what messages call it. */
 export function checkObject(name: string, value: unknown): object {
   if (typeof value === 'object' && value !== null) return value;
   throw new PilotlightError(

@@ -1,22 +1,22 @@
 import { abortable } from './abort.js';
 import { type Caller, watch } from './caller.js';
 
-/** Lets one caller in at a time, in the order in which they came. Who is gone does not keep the others waiting. */
+/** A first-in, first-out mutex for callers. A caller that is gone does not block the others. */
 export class Line {
-  /** The one that is in, then those that wait. */
+  /** The caller that holds the mutex, then those that wait for it. */
   readonly #callers: Caller[] = [];
-  /** How those that wait are let in. */
+  /** Functions that let waiting callers in. */
   readonly #doors = new Map<Caller, () => void>();
 
   get isEmpty(): boolean {
     return this.#callers.length === 0;
   }
 
-  /** Resolves when all that came before have left. Rejects as soon as the signal fires; the caller must leave in any case. */
+  /** Resolves when all earlier callers have left. Rejects as soon as the signal fires; the caller must call `leave` in any case. */
   enter(caller: Caller, signal?: AbortSignal): Promise<void> {
     this.#callers.push(caller);
     if (this.#callers[0] === caller) return abortable(Promise.resolve(), signal);
-    const turn = new Promise<void>((resolve) => {
+    const entered = new Promise<void>((resolve) => {
       const unwatch = watch(
         () => this.#callers.slice(0, this.#callers.indexOf(caller)),
         (gone) => this.leave(gone),
@@ -26,15 +26,15 @@ export class Line {
         resolve();
       });
     });
-    return abortable(turn, signal);
+    return abortable(entered, signal);
   }
 
-  /** Gives up the place, wherever it is. */
+  /** Removes a caller, whether it holds the mutex or waits. */
   leave(caller: Caller): void {
     const place = this.#callers.indexOf(caller);
     if (place < 0) return;
     this.#callers.splice(place, 1);
-    // Also where it never came to its turn: nobody watches for one that has left.
+    // A caller that was still waiting is let in too, so that its watch ends.
     this.#open(caller);
     const [first] = this.#callers;
     if (first) this.#open(first);

@@ -7,10 +7,10 @@ import { isShared, type Locks, locksFor } from '../storage/locks.js';
 import { abortable } from './abort.js';
 import { Caller, watch } from './caller.js';
 
-/** Whose loads are under way. */
+/** Callers with a load under way. */
 const callers = new Set<Caller>();
 
-/** One load of a model: whose turn it is, cancelling at once, and what is done when the model has given its first answer. */
+/** One load of a model: its locks, its cancellation, and the refresh of the store after the model's first answer. */
 export class Load<Options extends LoadOptions> {
   readonly #model: string;
   readonly #options: Options;
@@ -29,7 +29,7 @@ export class Load<Options extends LoadOptions> {
     this.#locks = locksFor(isShared(options.store), options.signal, report);
   }
 
-  /** Rejects as soon as the signal fires; what is under way then ends by itself. */
+  /** Runs `load`. Rejects as soon as the signal fires; a step that is under way then ends by itself. */
   async run<T extends { free(): void }>(
     instance: CoreInstance,
     load: (glue: Glue, options: object) => Promise<T>,
@@ -41,7 +41,7 @@ export class Load<Options extends LoadOptions> {
     const { signal } = this.#options;
     const caller = new Caller();
     callers.add(caller);
-    // One that nobody waits for any more would keep its part of a model in memory.
+    // A load whose caller is gone would keep its part of a model in memory.
     const unwatch = watch(
       () => [...callers].filter((other) => other !== caller),
       (gone) => callers.delete(gone),
@@ -52,7 +52,7 @@ export class Load<Options extends LoadOptions> {
       caller,
     );
     const ended = work.then(
-      // Nobody waits for it any more.
+      // After an abort nobody receives the model.
       (model) => signal?.aborted && model.free(),
       () => {},
     );
@@ -60,13 +60,13 @@ export class Load<Options extends LoadOptions> {
       unwatch();
       caller.end();
       callers.delete(caller);
-      // A trap leaves locks behind.
+      // A core that trapped has not released its locks.
       this.#locks.endAll();
     });
     return abortable(work, signal);
   }
 
-  /** Asks the host, now that the first answer is given, what a stored model's branch stands for; the next load will know. */
+  /** Asks the host for the commit of a stored model's branch, so that the next load knows it. To be called after the first answer. */
   refresh(instance: CoreInstance): void {
     const { store, files, revision } = this.#options;
     if (store === false || files) return;
@@ -84,12 +84,12 @@ export class Load<Options extends LoadOptions> {
       if (ask) await instance.run(({ refreshModel }) => refreshModel(this.#model, resolved));
       await sweepOnce(instance, store, resolved.locks);
     })().catch(() => {
-      // Neither is anything that the caller asked for, and both are tried again at the next visit.
+      // The caller asked for neither, and both are tried again at the next visit.
     });
   }
 }
 
-/** Stores that were swept since this page opened; a program's own ones are not kept from being collected. */
+/** Stores that were swept since this page opened. A program's own store is referenced weakly, so that it can be collected. */
 const swept = { names: new Set<unknown>(), objects: new WeakSet<object>() };
 
 async function sweepOnce(instance: CoreInstance, store: LoadOptions['store'], locks: Locks): Promise<void> {

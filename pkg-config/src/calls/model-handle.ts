@@ -5,7 +5,7 @@ import { CallQueue } from './call-queue.js';
 import type { Caller } from './caller.js';
 import { checkObject } from './check.js';
 
-/** A loaded model in a core's memory: one call after the other, until it is disposed of. */
+/** A loaded model in a core's memory. Its calls run one after another until it is disposed of. */
 export class ModelHandle<Handle extends { free(): void }> {
   readonly instance: CoreInstance;
   readonly #name: string;
@@ -13,17 +13,14 @@ export class ModelHandle<Handle extends { free(): void }> {
   readonly #queue = new CallQueue();
   #disposed = false;
 
-  /** `name` is its class, for messages. */
+  /** `name` is the name of the model's class, for messages. */
   constructor(name: string, instance: CoreInstance, handle: Handle) {
     this.instance = instance;
     this.#name = name;
     this.#handle = handle;
   }
 
-  /**
-   * Calls into the model when all earlier calls have settled. `options` are the caller's, of which the signal is heeded; `work`
-   * hands the `caller` on to the core.
-   */
+  /** Calls into the model when all earlier calls have settled. `options.signal` cancels the call; `work` passes `caller` to the core. */
   async call<T>(options: object, work: (handle: Handle, caller: Caller) => T | Promise<T>): Promise<T> {
     try {
       if (this.#disposed) throw new PilotlightError('DISPOSED', `this ${this.#name} was disposed; load it again`);
@@ -37,7 +34,7 @@ export class ModelHandle<Handle extends { free(): void }> {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    // After the calls that were made before. A trapped instance is gone with all its memory.
+    // The memory is freed after the calls that were made before. A trapped instance is gone with all its memory.
     void this.#queue.run(() => this.instance.run(() => this.#handle.free())).catch(() => {});
   }
 }

@@ -10,7 +10,7 @@ interface AdapterInfo {
 
 interface Adapter {
   info?: AdapterInfo;
-  /** Where it stood before it moved to `info`. */
+  /** The flag's place in older browsers; newer ones have it in `info`. */
   isFallbackAdapter?: boolean;
 }
 
@@ -20,7 +20,7 @@ interface Gpu {
 
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|software|basic render|\bwarp\b/i;
 
-/** The adapter that WebGPU would take here, or a clause that says why there is none. */
+/** Finds the adapter that WebGPU would use, or returns a clause that says why there is none. */
 export async function findAdapter(): Promise<AdapterReport | string> {
   const gpu = (globalThis as { navigator?: { gpu?: Gpu } }).navigator?.gpu;
   if (!gpu) return 'WebGPU does not exist here (no navigator.gpu)';

@@ -9,11 +9,11 @@ export interface Cores {
   /** The runtime's name, as `diagnose` tells it. */
   runtime: 'web' | 'workerd' | 'edge-light' | 'inline';
   cpu: Core;
-  /** Absent in runtimes that get no WebGPU code. */
+  /** Absent in the entries for runtimes without WebGPU code. */
   webgpu?: Core;
 }
 
-/** Where a model is going to run. */
+/** The core instance that a model is going to run on, and the report about the choice. */
 export interface Backend {
   instance: CoreInstance;
   report: BackendReport;
@@ -22,7 +22,7 @@ export interface Backend {
 const DEVICES: readonly Device[] = ['auto', 'cpu', 'webgpu'];
 const DTYPES: readonly Dtype[] = ['f32', 'q8', 'q4'];
 
-/** Takes the device that `options` ask for, or the CPU with the reason why not. */
+/** Chooses the device that `options` ask for, or the CPU with the reason why that one cannot be used. */
 export async function chooseBackend(cores: Cores, options: LoadOptions): Promise<Backend> {
   const device = oneOf('device', DEVICES, options.device ?? 'auto');
   const dtype = options.dtype === undefined ? undefined : oneOf('dtype', DTYPES, options.dtype);
@@ -41,7 +41,7 @@ async function onCpu({ cpu }: Cores, dtype: Dtype = 'q8', reason: string): Promi
   return { instance, report: { device: 'cpu', dtype, simd, reason } };
 }
 
-/** WebGPU if it works, and with `onlyIfFaster` if it also pays; else a clause that says why not. */
+/** Chooses WebGPU if it works and, with `onlyIfFaster`, is faster than the CPU; else returns a clause that says why not. */
 async function tryWebGpu({ webgpu }: Cores, onlyIfFaster: boolean): Promise<Backend | string> {
   if (!webgpu) return 'this entry of the package carries no WebGPU code';
   const adapter = await findAdapter();

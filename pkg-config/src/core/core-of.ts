@@ -1,6 +1,6 @@
 import type { CoreInstance } from './instance.js';
 
-/** What a model runs on. */
+/** The core instance and device that a model runs on. */
 export interface RunsOn {
   instance: CoreInstance;
   device: 'cpu' | 'webgpu';

@@ -3,15 +3,15 @@ import { has } from '../inputs/foreign.js';
 import type { Glue, WasmSource } from './glue.js';
 import { CoreInstance } from './instance.js';
 
-/** Where a core's two files come from in this runtime. */
+/** The sources of a core's two files in a runtime. */
 export interface CoreFiles {
-  /** For messages, for example `core/simd.wasm`. */
+  /** The name for messages, for example `core/simd.wasm`. */
   readonly name: string;
   glue(): Glue | Promise<Glue>;
   wasm(): WasmSource | Promise<WasmSource>;
 }
 
-/** A core that is fetched and instantiated when it is first wanted. */
+/** A core that is fetched and instantiated at its first use. */
 export class Core {
   readonly #files: CoreFiles;
   #instance: Promise<CoreInstance> | undefined;
@@ -20,11 +20,11 @@ export class Core {
     this.#files = files;
   }
 
-  /** The running instance: the one there is, or a fresh one at the start, after a failure, and after a trap. */
+  /** Returns the running instance, or starts one: at the first call, after a failure, and after a trap. */
   async instance(override?: WasmSource | Promise<WasmSource>): Promise<CoreInstance> {
     const before = this.#instance;
     const earlier = await before?.catch(() => undefined);
-    // Of two loads that find the same trapped instance, one replaces it.
+    // Where two loads find the same trapped instance, only one replaces it.
     if (before && earlier?.trapped && this.#instance === before) {
       this.#instance = this.#restart(earlier).catch((error: unknown) => {
         this.#instance = before;
@@ -38,7 +38,7 @@ export class Core {
     return this.#instance;
   }
 
-  /** The instance if it runs already; starts nothing. */
+  /** Returns the instance if it runs already; starts nothing. */
   async running(): Promise<CoreInstance | undefined> {
     const instance = await this.#instance?.catch(() => undefined);
     return instance?.trapped ? undefined : instance;
@@ -61,7 +61,7 @@ export class Core {
       throw new PilotlightError('FETCH_FAILED', message, undefined, { status: response.status, reason: 'status' });
     }
     try {
-      // The glue knows no `Response` but that of the class of that name, which some servers replace.
+      // The glue recognizes a `Response` only by the global class of that name, which some servers replace.
       const foreign = response && !(typeof Response === 'function' && response instanceof Response);
       await glue.default({ module_or_path: foreign ? await response.arrayBuffer() : wasm });
     } catch (error) {

@@ -2,10 +2,10 @@ import type { AdapterReport, LoadPlan } from '../../types/index.js';
 import type * as cpu from './generated/cpu.js';
 import type * as webgpu from './generated/webgpu.js';
 
-/** What WebAssembly code can be made from. */
+/** The forms in which the glue takes WebAssembly code. */
 export type WasmSource = WebAssembly.Module | BufferSource | Response;
 
-/** What a core says of itself. `memoryBytes` is its linear memory, which only ever grows. */
+/** A core's version and features. `memoryBytes` is the size of its linear memory, which never shrinks. */
 export interface CoreInfo {
   version: string;
   simd: 'simd128' | 'relaxed-simd';
@@ -13,7 +13,7 @@ export interface CoreInfo {
   memoryBytes: number;
 }
 
-/** Outcome of the WebGPU self-test: the timed probe on both processors, and the largest difference of their results. */
+/** The result of the WebGPU self-test: the times of a probe on CPU and GPU, and the largest difference of their outputs. */
 export interface GpuReport {
   adapter: AdapterReport;
   cpuMs: number;
@@ -21,8 +21,8 @@ export interface GpuReport {
   maxAbsError: number;
 }
 
-/** What a core knows of a plan. */
+/** The part of a plan that the core computes. */
 export type CorePlan = Omit<LoadPlan, 'model' | 'device' | 'dtype' | 'reason' | 'fits' | 'problem'>;
 
-/** A core's JavaScript. Only the WebGPU core has `initGpu`. */
+/** The JavaScript module of a core. Only the WebGPU core has `initGpu`. */
 export type Glue = typeof cpu & Partial<Pick<typeof webgpu, 'initGpu'>>;

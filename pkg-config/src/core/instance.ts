@@ -7,7 +7,7 @@ export class CoreInstance {
   readonly glue: Glue;
   #gpu: Promise<GpuReport> | undefined;
   #trap: PilotlightError | undefined;
-  /** Rejects each call under way: a trap inside one of Rust's futures leaves its promise pending for ever. */
+  /** Functions that reject the calls under way: a trap inside one of Rust's futures leaves its promise pending for ever. */
   #underWay = new Set<(error: PilotlightError) => void>();
 
   constructor(glue: Glue) {
@@ -23,7 +23,7 @@ export class CoreInstance {
     return this.#trap !== undefined;
   }
 
-  /** Calls into Rust; rejects with `INTERNAL` when the instance traps, in this call or beside it. A `caller` that is gone is forgotten. */
+  /** Calls into Rust; rejects with `INTERNAL` when the instance traps, in this call or another. The call of a `caller` that is gone is forgotten. */
   run<T>(call: (glue: Glue) => T | Promise<T>, caller?: Caller): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#trap) throw this.#trap;
@@ -40,7 +40,7 @@ export class CoreInstance {
     });
   }
 
-  /** As `run`, for what is done when it returns; throws. */
+  /** Calls into Rust synchronously; otherwise like `run`, but it throws. */
   now<T>(call: (glue: Glue) => T): T {
     if (this.#trap) throw this.#trap;
     try {

@@ -1,6 +1,6 @@
 import { PilotlightError } from '../error.js';
 
-/** Modules of one function; they validate only where the engine knows the instruction. */
+/** WebAssembly modules of one function each, which validate only where the engine knows the instruction. */
 // (module (func (result v128) i32.const 0 i8x16.splat i8x16.popcnt))
 const SIMD128 = [
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11,
@@ -22,7 +22,7 @@ export function hasRelaxedSimd(): boolean {
   return !(node < 22) && WebAssembly.validate(new Uint8Array(RELAXED_SIMD));
 }
 
-/** Which of the two CPU cores this engine runs. */
+/** Chooses which of the two CPU cores this engine runs. @throws {PilotlightError} `BACKEND_UNAVAILABLE` where it runs none */
 export function cpuCore(): 'simd' | 'relaxed' {
   if (hasRelaxedSimd()) return 'relaxed';
   if (hasSimd128()) return 'simd';

@@ -2,37 +2,37 @@ import { aborted } from '../calls/abort.js';
 import { PilotlightError } from '../error.js';
 import { bytesOf, has, kindOf, tagOf } from './foreign.js';
 
-/** Bytes in order, as WebAssembly reads them. One call at a time. */
+/** A sequence of bytes that WebAssembly reads in order, with one call at a time. */
 export interface ByteReader {
   /** The next bytes, or `undefined` at the end. */
   read(): Promise<Uint8Array | undefined>;
   /**
    * Has the runtime hash all bytes, where it can; to be called before the first `read`.
-   * The SHA-256 where it is known at once, `true` where `sha256` will tell it, `false` where the runtime cannot.
+   * Resolves to the SHA-256 where it is known at once, `true` where `sha256` will return it, `false` where the runtime cannot hash.
    */
   hash(): Promise<Uint8Array | boolean>;
   /** The SHA-256 of all that was read. */
   sha256(): Promise<Uint8Array>;
-  /** Lets go of where the bytes come from. */
+  /** Releases the source of the bytes. */
   cancel(): void;
 }
 
-/** Bytes after which a piece crosses into WebAssembly: with more than this nothing becomes faster. */
+/** Bytes that `read` gathers before it hands them to WebAssembly: larger pieces are no faster. */
 const ENOUGH = 64 << 10;
 
-/** Bytes of the buffer that a stream fills, where it fills one. */
+/** Size in bytes of the buffer that is given to a byte stream to fill. */
 const BUFFER = 256 << 10;
 
-/** Milliseconds after which it crosses however small it is, so that a slow connection is seen to move. */
+/** Milliseconds after which `read` hands over fewer bytes, so that progress is seen on a slow connection. */
 const LINGER = 20;
 
 /** Bytes of a file that are read at a time. */
 const SLICE = 1 << 20;
 
-/** Most bytes that are hashed in one go: the runtime copies them first. */
-const MOST_HASHED = 64 << 20;
+/** The most bytes that are hashed in one call: the runtime copies them first. */
+const MAX_HASHED = 64 << 20;
 
-/** Bytes in memory, or what comes there in one go. */
+/** Reads bytes in memory, or those of a function that brings all of them there at once. */
 export class MemoryReader implements ByteReader {
   #bytes: Uint8Array | (() => Promise<Uint8Array>) | undefined;
 
@@ -61,14 +61,14 @@ export class MemoryReader implements ByteReader {
   }
 }
 
-/** What a `Blob` of any realm has; `slice` may be missing. */
+/** The properties of a `Blob` of any realm; `slice` may be missing. */
 export interface BlobLike {
   readonly size: number;
   slice?(from: number, to: number): BlobLike;
   arrayBuffer(): Promise<ArrayBuffer>;
 }
 
-/** A file, which may be larger than memory. Not by its `stream()`: some have none, and others stream 64 KiB at a time. */
+/** Reads a file, which may be larger than memory. It does not use `stream()`: some blobs have none, and others stream 64 KiB at a time. */
 export class BlobReader implements ByteReader {
   readonly #blob: BlobLike;
   #position: number;
@@ -94,7 +94,7 @@ export class BlobReader implements ByteReader {
   }
 
   async hash(): Promise<Uint8Array | boolean> {
-    if (this.#position > 0 || this.#blob.size > MOST_HASHED || !canHash()) return false;
+    if (this.#position > 0 || this.#blob.size > MAX_HASHED || !canHash()) return false;
     this.#whole = await bytesIn(this.#blob);
     return (await sha256(this.#whole)) ?? false;
   }
@@ -109,13 +109,13 @@ export class BlobReader implements ByteReader {
   }
 }
 
-/** A stream's pieces, whatever kind of stream it is. */
+/** The pieces of a stream of any kind. */
 interface Pieces {
   next(): Promise<{ done?: boolean | undefined; value?: unknown }>;
   cancel(): unknown;
 }
 
-/** Reads ahead in a stream until there is enough to cross with, the stream ends, or some time has passed. */
+/** Reads ahead in a stream until `ENOUGH` bytes are there, the stream ends, or `LINGER` milliseconds have passed. */
 export class StreamReader implements ByteReader {
   readonly #pieces: Pieces;
   readonly #signal: AbortSignal | undefined;
@@ -145,7 +145,7 @@ export class StreamReader implements ByteReader {
       void this.#gather();
       await enough;
     }
-    // What came before a failure is not lost: a download goes on behind it.
+    // Bytes from before a failure are handed over first, so that a download can be resumed after them.
     if (this.#size > 0) return this.#take();
     if (this.#failure) throw this.#failure.error;
     return undefined;
@@ -235,7 +235,7 @@ export class StreamReader implements ByteReader {
     this.#end();
   };
 
-  /** Reads no more. `early`: before the stream's own end, which it is to be told. */
+  /** Stops reading. `early` says that the stream has not ended by itself and must be cancelled. */
   #end(early = true): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -246,7 +246,7 @@ export class StreamReader implements ByteReader {
   }
 }
 
-/** What Cloudflare's workerd has beside WebCrypto. */
+/** An addition of Cloudflare's workerd to WebCrypto. */
 interface WorkerdCrypto {
   DigestStream: new (algorithm: 'SHA-256') => DigestStream;
 }
@@ -275,8 +275,9 @@ function readerOf(stream: ReadableStream<unknown>): Pieces {
 }
 
 /**
- * Pieces as large as the buffer that the stream is given, in workerd: 24 MB of R2 take 20 ms so, and 185 ms as they come, by 4 KiB.
- * Other runtimes give larger pieces of their own accord, and are not known to do this well. `undefined` where it cannot be done.
+ * Reads a stream in workerd by pieces as large as the buffer that it is given: 24 MB from R2 take 20 ms, and 185 ms by the default
+ * pieces of 4 KiB. Other runtimes give larger pieces by default, and are not known to do this well. Returns `undefined` where the
+ * stream or runtime cannot do it.
  */
 function filled(stream: ReadableStream<unknown>): Pieces | undefined {
   if (typeof ReadableStreamBYOBReader !== 'function' || !('readAtLeast' in ReadableStreamBYOBReader.prototype))
@@ -285,7 +286,7 @@ function filled(stream: ReadableStream<unknown>): Pieces | undefined {
   try {
     reader = stream.getReader({ mode: 'byob' });
   } catch {
-    // Locked, or none of bytes.
+    // The stream is locked, or not a byte stream.
     return undefined;
   }
   let buffer = new ArrayBuffer(BUFFER);
@@ -301,28 +302,28 @@ function filled(stream: ReadableStream<unknown>): Pieces | undefined {
   };
 }
 
-/** Waits for what may throw, at once or later, and does not matter. */
+/** Waits for `work` and ignores whether it fails. */
 async function settled(work: () => unknown): Promise<void> {
   try {
     await work();
   } catch {
-    // It is not read any more.
+    // The stream is not read any more, so its failure does not matter.
   }
 }
 
-/** All of a `Blob`, or of a `Response`. */
+/** Returns all bytes of a `Blob` or a `Response`. */
 export async function bytesIn(source: Pick<BlobLike, 'arrayBuffer'>): Promise<Uint8Array> {
   const bytes = bytesOf(await source.arrayBuffer());
   if (bytes) return bytes;
   throw new PilotlightError('INVALID_INPUT', 'its arrayBuffer() gives something else than an ArrayBuffer');
 }
 
-/** Plain HTTP has no `crypto.subtle`. */
+/** Whether the runtime can hash: a page over plain HTTP has no `crypto.subtle`. */
 const canHash = (): boolean => has((globalThis.crypto as Partial<Crypto> | undefined)?.subtle, 'digest');
 
-/** `undefined` where the runtime cannot: then WebAssembly hashes, which takes about five times as long. */
+/** Hashes bytes; `undefined` where the runtime cannot. WebAssembly then hashes them, which takes about five times as long. */
 async function sha256(bytes: Uint8Array): Promise<Uint8Array | undefined> {
-  if (!canHash() || bytes.length > MOST_HASHED || tagOf(bytes.buffer) === 'SharedArrayBuffer') return undefined;
+  if (!canHash() || bytes.length > MAX_HASHED || tagOf(bytes.buffer) === 'SharedArrayBuffer') return undefined;
   try {
     return new Uint8Array(await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>));
   } catch {

@@ -3,17 +3,17 @@ import { PilotlightError } from '../error.js';
 import { type BlobLike, BlobReader, type ByteReader, bytesIn, MemoryReader, StreamReader } from './byte-reader.js';
 import { bytesOf, has, isBytes, kindOf } from './foreign.js';
 
-/** A file as WebAssembly asks for it, whatever the host program gave. */
+/** A file as WebAssembly reads it, whatever kind of source the caller gave. */
 export interface ByteSource {
-  /** Bytes, where they are known. */
+  /** The size in bytes, where it is known. */
   readonly size?: number;
-  /** Whether it can be opened once only, at its front. */
+  /** Whether it can be opened only once, at byte 0. */
   readonly once: boolean;
-  /** From a byte on. */
+  /** Opens the file at byte `from`. */
   open(from: number): ByteReader;
 }
 
-/** What a `Response` of any realm, or an object of R2, has. */
+/** The properties of a `Response` of any realm, or of an object of R2. */
 export interface BodyLike {
   readonly ok?: boolean;
   readonly status?: number;
@@ -22,14 +22,14 @@ export interface BodyLike {
   readonly bodyUsed?: boolean;
 }
 
-/** The caller's files. Values are known by what they can do: another realm, or a library, has classes of its own. */
+/** Wraps the caller's files. Values are recognized by their methods, not by class: another realm, or a library, has classes of its own. */
 export function sourcesOf(files: LoadOptions['files'], signal: AbortSignal | undefined): unknown {
-  // WebAssembly says what is wrong with it.
+  // WebAssembly reports what is wrong with it.
   if (typeof files !== 'object' || files === null) return files;
   return Object.fromEntries(Object.entries(files).map(([name, value]) => [name, value && sourceOf(value, signal)]));
 }
 
-/** Whether a file can be read once only. */
+/** Whether a file can be read only once. */
 export const isReadOnce = (value: unknown): boolean => !isBlob(value) && (isBody(value) || isStream(value));
 
 function sourceOf(value: unknown, signal: AbortSignal | undefined): ByteSource {
@@ -51,17 +51,17 @@ function sourceOf(value: unknown, signal: AbortSignal | undefined): ByteSource {
   return failing(new PilotlightError('INVALID_INPUT', `is ${kindOf(value)}, expected ${expected}`));
 }
 
-/** @throws {PilotlightError} `INVALID_INPUT` where the bytes are gone */
+/** A view of the caller's bytes. @throws {PilotlightError} `INVALID_INPUT` where their buffer was transferred */
 function viewOf(value: unknown): Uint8Array {
   try {
-    // A view of its own: one whose buffer was transferred seems to be empty, and none can be made of it.
+    // `subarray` throws where the buffer was transferred; the view itself would only seem to be empty.
     return (bytesOf(value) as Uint8Array).subarray();
   } catch (error) {
     throw new PilotlightError('INVALID_INPUT', 'its bytes were transferred to somebody else', error);
   }
 }
 
-/** What cannot be read: said only where the file is wanted. */
+/** A source that cannot be read. It throws only when the file is opened: a file that is not needed is no error. */
 const failing = (error: unknown): ByteSource =>
   once(() => {
     throw error;
@@ -79,7 +79,10 @@ function once(open: () => ByteReader): ByteSource {
   };
 }
 
-/** @throws {PilotlightError} `INVALID_INPUT` where there is no body or it was read, `FETCH_FAILED` where the status is no success */
+/**
+ * Opens the body of a response.
+ * @throws {PilotlightError} `INVALID_INPUT` where there is no body or it was read, `FETCH_FAILED` where the status is no success
+ */
 export function openBody(response: BodyLike, signal: AbortSignal | undefined): ByteReader {
   const { ok, status, body } = response;
   if (ok === false) {

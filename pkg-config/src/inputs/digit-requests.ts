@@ -2,50 +2,53 @@ import type { GenerateOptions, MorphOptions } from '../../types/index.js';
 import { PilotlightError } from '../error.js';
 import type { Drawn } from '../outputs/digits.js';
 
-/** What the core takes, seven numbers for each picture, and what of it the caller is told. */
+/** The digits to draw: seven numbers for each, which the core takes, and what the caller is told of them. */
 export interface DigitRequests extends Drawn {
   numbers: Float64Array;
 }
 
-/** Where a picture begins. `index` tells the pictures of a seed apart. */
-interface Start {
+/** The class and the noise from which a digit is drawn. `index` tells the digits of a seed apart. */
+interface Latent {
   digit: number;
   seed: number;
   index: number;
 }
 
-const MOST_PICTURES = 10_000;
+/** The most digits of one call. The core has the same limit. */
+const MAX_DIGITS = 10_000;
 
-/** A list of digits, `count` times over. */
+/** Requests a list of digits, `count` times over. */
 export function generateRequests(options: GenerateOptions): DigitRequests {
   const { count = 1 } = options;
   const list = digitsOf(options);
-  checkWhole('count', count, 1, Math.floor(MOST_PICTURES / list.length));
+  checkWhole('count', count, 1, Math.floor(MAX_DIGITS / list.length));
   const seed = seedOf('seed', options.seed);
   const digits = Array.from({ length: count }, () => list).flat();
-  const starts = digits.map((digit, index) => ({ digit, seed, index }));
-  // A number is written in a row; one digit many times makes a square.
+  const latents = digits.map((digit, index) => ({ digit, seed, index }));
+  // A number is laid out in a row, one digit drawn many times in a square.
   const columns = list.length > 1 ? list.length : Math.ceil(Math.sqrt(count));
-  return { numbers: Float64Array.from(starts.flatMap((start) => numbersOf(start, start, 0))), digits, seed, columns };
+  const numbers = Float64Array.from(latents.flatMap((latent) => numbersOf(latent, latent, 0)));
+  return { numbers, digits, seed, columns };
 }
 
-/** Evenly spaced pictures from one start to another. */
+/** Requests evenly spaced digits on the way from one latent to another. */
 export function morphRequests({ from, to, count = 9, seed }: MorphOptions): DigitRequests {
-  checkWhole('count', count, 2, MOST_PICTURES);
-  const first = startOf('from', from, seed);
-  const last = startOf('to', to, first.seed);
-  const mixes = Array.from({ length: count }, (_, i) => i / (count - 1));
-  const digits = mixes.map((mix) => (mix < 0.5 ? first : last).digit);
+  checkWhole('count', count, 2, MAX_DIGITS);
+  const first = latentOf('from', from, seed);
+  const last = latentOf('to', to, first.seed);
+  const positions = Array.from({ length: count }, (_, i) => i / (count - 1));
+  const digits = positions.map((t) => (t < 0.5 ? first : last).digit);
   return {
-    numbers: Float64Array.from(mixes.flatMap((mix) => numbersOf(first, last, mix))),
+    numbers: Float64Array.from(positions.flatMap((t) => numbersOf(first, last, t))),
     digits,
     seed: first.seed,
     columns: count,
   };
 }
 
-function numbersOf(from: Start, to: Start, mix: number): number[] {
-  return [from.digit, from.seed, from.index, to.digit, to.seed, to.index, mix];
+/** The seven numbers of one digit, which lies at `t`, 0 to 1, between two latents. */
+function numbersOf(from: Latent, to: Latent, t: number): number[] {
+  return [from.digit, from.seed, from.index, to.digit, to.seed, to.index, t];
 }
 
 function digitsOf({ digit, digits, text }: GenerateOptions): number[] {
@@ -74,18 +77,18 @@ function digitsOf({ digit, digits, text }: GenerateOptions): number[] {
 }
 
 function checkLength<T>(name: string, list: T[]): T[] {
-  if (list.length <= MOST_PICTURES) return list;
-  throw new PilotlightError('INVALID_INPUT', `${name}: expected ${MOST_PICTURES} digits at most, got ${list.length}`);
+  if (list.length <= MAX_DIGITS) return list;
+  throw new PilotlightError('INVALID_INPUT', `${name}: expected ${MAX_DIGITS} digits at most, got ${list.length}`);
 }
 
-function startOf(name: string, start: unknown, usual: unknown): Start {
-  if (typeof start !== 'object' || start === null) {
+function latentOf(name: string, end: unknown, defaultSeed: unknown): Latent {
+  if (typeof end !== 'object' || end === null) {
     throw new PilotlightError(
       'INVALID_INPUT',
-      `${name}: expected an object with a digit, got ${start === null ? 'null' : typeof start}`,
+      `${name}: expected an object with a digit, got ${end === null ? 'null' : typeof end}`,
     );
   }
-  const { digit, seed = usual } = start as { digit?: unknown; seed?: unknown };
+  const { digit, seed = defaultSeed } = end as { digit?: unknown; seed?: unknown };
   return { digit: checkDigit(`${name}.digit`, digit), seed: seedOf(`${name}.seed`, seed), index: 0 };
 }
 
@@ -93,7 +96,7 @@ function checkDigit(name: string, digit: unknown): number {
   return checkWhole(name, digit, 0, 9);
 }
 
-/** A seed of the caller's, or a fresh one, which is then told with the pictures. */
+/** The caller's seed, checked, or a fresh one, which `Digits.seed` then tells. */
 function seedOf(name: string, seed: unknown): number {
   return seed === undefined ? Math.floor(Math.random() * 2 ** 32) : checkWhole(name, seed, 0, Number.MAX_SAFE_INTEGER);
 }

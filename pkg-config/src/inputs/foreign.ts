@@ -1,7 +1,7 @@
-/** What something is, also where it comes from another realm, whose classes are not this one's. */
+/** The name of a value's class. It also works for values of another realm, whose classes are other objects. */
 export const tagOf = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1);
 
-/** Whether a value has bytes, of any realm. */
+/** Whether a value of any realm is a buffer or a view of one. */
 export const isBytes = (value: unknown): value is ArrayBufferLike | ArrayBufferView =>
   ArrayBuffer.isView(value) || ['ArrayBuffer', 'SharedArrayBuffer'].includes(tagOf(value));
 
@@ -30,6 +30,6 @@ export function has<Name extends PropertyKey>(
   return value !== undefined && value !== null && typeof (value as Record<Name, unknown>)[name] === 'function';
 }
 
-/** What a value is, for messages: never its content, which may be private. */
+/** Names a value's kind for messages. They never show its content, which may be private. */
 export const kindOf = (value: unknown): string =>
   value === null ? 'null' : typeof value === 'object' ? tagOf(value) : typeof value;

@@ -2,8 +2,8 @@ import type { ImageSource } from '../../types/index.js';
 import { abortable, aborted } from '../calls/abort.js';
 import { PilotlightError } from '../error.js';
 
-/** What a core takes for a picture: a file's bytes, or pixels. */
-export type Picture = Uint8Array | Pixels;
+/** An image as a core takes it: the bytes of a file, or pixels. */
+export type ImageInput = Uint8Array | Pixels;
 
 interface Pixels {
   data: Uint8ClampedArray;
@@ -11,26 +11,26 @@ interface Pixels {
   height: number;
 }
 
-/** As the core's own limits for files. */
-const MOST_PIXELS = 50_000_000;
-const MOST_BYTES = 2 ** 28;
+/** The core has the same limits for files. */
+const MAX_PIXELS = 50_000_000;
+const MAX_BYTES = 2 ** 28;
 
-/** Milliseconds without a byte after which a picture's server is given up: later calls wait for this one. */
-const STALL = 20_000;
+/** Milliseconds without a byte after which fetching an image fails: later calls wait for this one. */
+const STALL_TIMEOUT = 20_000;
 
-/** What can be drawn, in runtimes that have a canvas. */
+/** The types that a canvas can draw, in runtimes that have one. */
 type Drawable = ImageBitmap | HTMLImageElement | HTMLCanvasElement | OffscreenCanvas;
 
 /**
- * A picture in a form that the core takes. `name` is what messages call it.
+ * Brings an image into a form that the core takes. `name` is what messages call it.
  * @throws {PilotlightError} `INVALID_INPUT`, `RESOURCE_LIMIT`, `FETCH_FAILED`, `ABORTED`
  */
-export async function pictureOf(
+export async function imageInputOf(
   source: ImageSource,
   name: string,
   decoder: 'pilotlight' | 'browser',
   signal: AbortSignal | undefined,
-): Promise<Picture> {
+): Promise<ImageInput> {
   if (signal?.aborted) throw aborted(signal);
   const kind = kindOf(source);
   if (DRAWABLE.has(kind)) return pixelsOf(source as Drawable, kind, name);
@@ -45,7 +45,7 @@ export async function pictureOf(
 
 const DRAWABLE = new Set(['ImageBitmap', 'HTMLImageElement', 'HTMLCanvasElement', 'OffscreenCanvas']);
 
-/** What something is, also where it comes from another frame, whose classes are not this one's. */
+/** The name of a value's class. It also works for values of another frame, whose classes are other objects. */
 const kindOf = (source: unknown): string => Object.prototype.toString.call(source).slice(8, -1);
 
 function isPixels(source: unknown): source is Pixels {
@@ -96,32 +96,32 @@ async function bytesOf(
 }
 
 function checkBytes(bytes: number, name: string): void {
-  if (bytes > MOST_BYTES)
-    throw new PilotlightError('RESOURCE_LIMIT', `${name}: the file has ${bytes} bytes, expected ${MOST_BYTES} at most`);
+  if (bytes > MAX_BYTES)
+    throw new PilotlightError('RESOURCE_LIMIT', `${name}: the file has ${bytes} bytes, expected ${MAX_BYTES} at most`);
 }
 
 function checkPixels(width: number, height: number, name: string): void {
-  if (width * height > MOST_PIXELS) {
+  if (width * height > MAX_PIXELS) {
     throw new PilotlightError(
       'RESOURCE_LIMIT',
-      `${name}: the picture has ${width} x ${height} pixels, expected ${MOST_PIXELS} in all at most`,
+      `${name}: the image has ${width} x ${height} pixels, expected ${MAX_PIXELS} in all at most`,
     );
   }
 }
 
 async function fetched(url: string, name: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
-  const silence = new AbortController();
+  const fetching = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const heard = (): void => {
+  const restartTimer = (): void => {
     clearTimeout(timer);
-    timer = setTimeout(() => silence.abort(), STALL);
+    timer = setTimeout(() => fetching.abort(), STALL_TIMEOUT);
   };
-  const stop = (): void => silence.abort();
+  const stop = (): void => fetching.abort();
   signal?.addEventListener('abort', stop, { once: true });
   let answered = false;
   try {
-    heard();
-    const response = await fetch(url, { signal: silence.signal });
+    restartTimer();
+    const response = await fetch(url, { signal: fetching.signal });
     if (!response.ok) {
       const { status } = response;
       const message = `${name}: the server answered ${status}`;
@@ -131,7 +131,7 @@ async function fetched(url: string, name: string, signal: AbortSignal | undefine
     const parts: Uint8Array[] = [];
     let bytes = 0;
     for (const reader = response.body?.getReader(); reader; ) {
-      heard();
+      restartTimer();
       const { done, value } = await reader.read();
       if (done) break;
       parts.push(value);
@@ -142,10 +142,15 @@ async function fetched(url: string, name: string, signal: AbortSignal | undefine
   } catch (error) {
     if (signal?.aborted) throw aborted(signal);
     if (error instanceof PilotlightError) throw error;
-    if (silence.signal.aborted)
-      throw new PilotlightError('FETCH_FAILED', `${name}: the server sent nothing for ${STALL / 1000} s`, error, {
-        reason: 'stalled',
-      });
+    if (fetching.signal.aborted)
+      throw new PilotlightError(
+        'FETCH_FAILED',
+        `${name}: the server sent nothing for ${STALL_TIMEOUT / 1000} s`,
+        error,
+        {
+          reason: 'stalled',
+        },
+      );
     throw new PilotlightError(
       'FETCH_FAILED',
       `${name}: its URL cannot be fetched: is it right, and does that server allow this page to read it?`,
@@ -155,8 +160,8 @@ async function fetched(url: string, name: string, signal: AbortSignal | undefine
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', stop);
-    // What is not read to its end is not to go on.
-    silence.abort();
+    // A response that was not read to its end is cancelled.
+    fetching.abort();
   }
 }
 
@@ -170,7 +175,7 @@ async function decodedByBrowser(bytes: Uint8Array, name: string): Promise<Pixels
   try {
     bitmap = await createImageBitmap(new Blob([bytes as BlobPart]));
   } catch (error) {
-    throw new PilotlightError('INVALID_INPUT', `${name}: the browser cannot decode the picture`, error);
+    throw new PilotlightError('INVALID_INPUT', `${name}: the browser cannot decode the image`, error);
   }
   try {
     return pixelsOf(bitmap, 'ImageBitmap', name);
@@ -184,14 +189,14 @@ function pixelsOf(source: Drawable, kind: string, name: string): Pixels {
   if (element && !(element.complete && element.naturalWidth > 0)) {
     throw new PilotlightError(
       'INVALID_INPUT',
-      `${name}: the img element has not loaded its picture; await its decode() first`,
+      `${name}: the img element has not loaded its image; await its decode() first`,
     );
   }
   const { width, height } = element ? { width: element.naturalWidth, height: element.naturalHeight } : source;
   if (width * height === 0)
     throw new PilotlightError(
       'INVALID_INPUT',
-      `${name}: the picture has ${width} x ${height} pixels; an ImageBitmap may have been closed`,
+      `${name}: the image has ${width} x ${height} pixels; an ImageBitmap may have been closed`,
     );
   checkPixels(width, height, name);
   const context = canvasOf(width, height, name).getContext('2d', {
@@ -214,6 +219,9 @@ function pixelsOf(source: Drawable, kind: string, name: string): Pixels {
 function canvasOf(width: number, height: number, name: string): OffscreenCanvas | HTMLCanvasElement {
   if (typeof OffscreenCanvas === 'function') return new OffscreenCanvas(width, height);
   if (typeof document === 'undefined')
-    throw new PilotlightError('BACKEND_UNAVAILABLE', `${name}: this runtime has no canvas; give the picture's bytes`);
+    throw new PilotlightError(
+      'BACKEND_UNAVAILABLE',
+      `${name}: this runtime has no canvas; give the bytes of the image file`,
+    );
   return Object.assign(document.createElement('canvas'), { width, height });
 }

@@ -4,19 +4,19 @@ import type { ByteReader } from './byte-reader.js';
 import { type BodyLike, openBody, sourcesOf } from './byte-sources.js';
 import { has, kindOf } from './foreign.js';
 
-/** An answer of a host, as WebAssembly asks for it. */
+/** A host's response, as WebAssembly reads it. */
 export interface Answer {
   readonly status: number;
   readonly statusText: string;
   readonly ok: boolean;
-  /** Whether it is of the page's own origin: of others one does not see how they are compressed. */
+  /** Whether it is of the page's own origin. A response of another origin does not show its `Content-Encoding`. */
   readonly basic: boolean;
   header(name: string): string | undefined;
   text(): Promise<string>;
   open(): ByteReader;
 }
 
-/** Asks a host. `noStore` keeps what is stored anyway out of the browser's cache; Workers know no cache modes. */
+/** Sends a request to a host. `noStore` keeps bytes that the store holds anyway out of the browser's cache; Workers know no cache modes. */
 export type Request = (
   url: string,
   range: string | undefined,
@@ -24,7 +24,7 @@ export type Request = (
   noStore: boolean,
 ) => Promise<Answer>;
 
-/** The options by which WebAssembly comes to its bytes. */
+/** The options through which WebAssembly gets bytes: a `request` function and the caller's files. */
 export function byteOptions({ files }: Pick<LoadOptions, 'files'>, signal: AbortSignal | undefined): object {
   return { request: requestWith(signal), files: sourcesOf(files, signal) };
 }
@@ -40,7 +40,7 @@ function requestWith(signal: AbortSignal | undefined): Request {
   };
 }
 
-/** By what it can do: servers such as @hono/node-server replace the global `Response`, of which fetch's are then none. */
+/** Wraps a response. It is recognized by its methods, not by class: servers such as @hono/node-server replace the global `Response`. */
 function answerOf(answer: unknown, signal: AbortSignal | undefined): Answer {
   const response = Object(answer) as Partial<Response> & BodyLike;
   const { status, statusText, type, headers } = response;

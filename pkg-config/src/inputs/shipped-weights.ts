@@ -1,10 +1,10 @@
 import { decodeBase64 } from '../core/base64.js';
 import { PilotlightError, toPilotlightError } from '../error.js';
 
-/** What the core reads: weights as they are packed. */
+/** The name of the file of packed weights that the core reads. */
 export const FILE = 'pilotlight-q8.safetensors';
 
-/** Weights of the package, each in a script of its own that only those fetch who use it. */
+/** Loads weights of the package. Each network's are in a script of its own, so that only its users fetch it. */
 export async function shippedWeights(name: string, script: () => Promise<{ base64: string }>): Promise<Uint8Array> {
   try {
     const { base64 } = await script();

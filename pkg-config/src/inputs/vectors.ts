@@ -2,10 +2,10 @@ import type * as Api from '../../types/index.js';
 import { PilotlightError } from '../error.js';
 import { floatsOf, tagOf } from './foreign.js';
 
-/** Half of a pair alone: it would become another character on the way to UTF-8, and two ids one. */
+/** A lone surrogate. UTF-8 would replace it by another character, so that two ids could become one. */
 const LONE = /\p{Surrogate}/u;
 
-/** Strings and safe integers. */
+/** Checks that `ids` is an array of strings and safe integers. */
 export function checkIds(ids: unknown): readonly Api.VectorId[] {
   if (!Array.isArray(ids)) throw wrong('ids', 'an array of strings and integers', ids);
   for (let i = 0; i < ids.length; i += 1) checkId(`ids[${i}]`, ids[i]);
@@ -20,13 +20,13 @@ export function checkId(name: string, id: unknown): Api.VectorId {
   return id;
 }
 
-/** One list for all rows, or a list for each. */
+/** Checks tags: one list for all rows, or a list for each. */
 export function checkTags(tags: unknown): unknown {
   if (tags === undefined || tags === null || Array.isArray(tags)) return tags ?? undefined;
   throw wrong('tags', 'an array of strings, or one for each id', tags);
 }
 
-/** All values one after the other. */
+/** Brings vectors into one array, row by row. */
 export function toFloats(vectors: unknown, rows: number, dimensions: number): Float32Array {
   const floats = floatsOf(vectors);
   if (floats) {
@@ -52,7 +52,7 @@ export function toFloats(vectors: unknown, rows: number, dimensions: number): Fl
   return all;
 }
 
-/** One vector. */
+/** Brings a query into one vector. */
 export function toQuery(query: unknown, dimensions: number): Float32Array {
   if (isEmbeddings(query)) return ofEmbeddings('query', query, 1, dimensions);
   const vector = toVector('query', query, dimensions);
@@ -76,7 +76,7 @@ function toVector(name: string, value: unknown, dimensions: number): ArrayLike<n
     throw new PilotlightError('INVALID_INPUT', `${name}: expected ${dimensions} values, got ${vector.length}`);
   if (Array.isArray(vector)) {
     for (let i = 0; i < dimensions; i += 1) {
-      // Else null and '' would become zeros.
+      // Without this check null and '' would become zeros.
       if (typeof vector[i] !== 'number') throw wrong(`${name}[${i}]`, 'a number', vector[i]);
     }
   }

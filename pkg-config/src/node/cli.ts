@@ -24,7 +24,7 @@ TextEmbedder.load(MODEL, { host }), or ImageTextEmbedder's for CLIP, where host 
 Exit code: 0 done, 1 failed or something is wrong, 2 wrong usage.
 `;
 
-/** A command that was not typed as it should be. */
+/** A command line with a wrong command, argument or option. */
 class UsageError extends Error {}
 
 async function main(words: string[]): Promise<number> {
@@ -63,7 +63,7 @@ async function pullCommand(words: string[]): Promise<number> {
   const token = tokenOf(values['token-env']);
 
   const aborter = new AbortController();
-  // A second one ends the process as usual.
+  // A second signal ends the process as usual.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => aborter.abort());
   const line = new ProgressLine(process.stderr);
   try {
@@ -90,7 +90,7 @@ async function pullCommand(words: string[]): Promise<number> {
   }
 }
 
-/** The token stands in the environment, where other users cannot see it. */
+/** Reads the token from the environment, where other users cannot see it. */
 function tokenOf(name: string | undefined): string | undefined {
   const token = process.env[name ?? 'HF_TOKEN']?.trim();
   if (name !== undefined && !token) throw new UsageError(`the environment variable ${name} has no token`);
@@ -114,7 +114,7 @@ async function verifyCommand(words: string[]): Promise<number> {
   return wrong === 0 ? 0 : 1;
 }
 
-/** As Node's, with a UsageError. */
+/** Node's `parseArgs`, but it throws a `UsageError`. */
 const parse: typeof parseArgs = (config) => {
   try {
     return parseArgs(config);
@@ -123,7 +123,7 @@ const parse: typeof parseArgs = (config) => {
   }
 };
 
-/** One line, with the code where there is one. */
+/** Describes an error in one line, with its code where it has one. */
 function wordsOf(error: unknown): string {
   const { code, message } = Object(error) as { code?: string; message?: string };
   const words = String(message ?? error).replaceAll(/\s*\n\s*/g, ' ');
@@ -133,7 +133,7 @@ function wordsOf(error: unknown): string {
 main(process.argv.slice(2)).then(
   (code) => (process.exitCode = code),
   (error: unknown) => {
-    // A model's or revision's name is checked where it is used.
+    // Invalid names of models and revisions are found only while loading, and are wrong usage too.
     const usage = error instanceof UsageError || Object(error).code === 'INVALID_INPUT';
     process.exitCode = usage ? 2 : 1;
     process.stderr.write(`pilotlight: ${wordsOf(error)}\n`);

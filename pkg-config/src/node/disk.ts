@@ -1,11 +1,11 @@
 import { open } from 'node:fs/promises';
 
-/** Whether a call of the file system failed for this reason. */
+/** Whether an error of the file system has one of these codes. */
 export function isCode(error: unknown, ...codes: string[]): boolean {
   return codes.includes(String((error as NodeJS.ErrnoException | undefined)?.code));
 }
 
-/** What `work` gives, or `undefined` where the file or folder that it needs is not there. */
+/** Returns what `work` resolves to, or `undefined` where the file or folder that it needs does not exist. */
 export async function ifThere<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work;
@@ -26,7 +26,7 @@ export async function writeThrough(file: string, ...parts: Uint8Array[]): Promis
   }
 }
 
-/** Makes durable which files a folder has; where the system cannot do that (Windows), nothing happens. */
+/** Makes the entries of a folder durable (`fsync`); where the system cannot do that (Windows), nothing happens. */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r').catch(() => undefined);
   await handle?.sync().catch(() => {});

@@ -4,27 +4,27 @@ import path from 'node:path';
 import type * as Api from '../../types/node.js';
 import { ifThere, isCode, syncFolder, writeThrough } from './disk.js';
 
-/** Files with a value. A hash is a good name on every system, whatever the key has in it and however long it is. */
+/** The names of files with a value. A hash is a valid name on every system, whatever the key's characters and length. */
 const NAME = /^[0-9a-f]{64}$/;
 
-/** Values on their way, and what is left of one that a dying process wrote. */
+/** The suffix of files that are being written, or were left by a process that died while it wrote. */
 const UNFINISHED = '.part';
 
-/** No put takes an hour, in milliseconds. */
+/** The age in milliseconds from which an unfinished file counts as left behind: no `put` takes an hour. */
 const ABANDONED = 3_600_000;
 
-/** Files that are opened at a time. */
+/** The number of files that are open at a time. */
 const LANES = 64;
 
 /**
- * A folder as a store: one file for each key, named by the key's hash. Its first line is the key, the value follows.
- * Several processes may use it: a file appears whole, under a name that all of them give it.
+ * Makes a store of a folder: one file for each key, named by the key's hash. Its first line is the key, the value follows.
+ * Several processes may use the folder: a file appears complete, under a name that all of them derive from the key.
  */
 export const fileStore: typeof Api.fileStore = (where) => {
   if (typeof where !== 'string' || where === '') throw new TypeError('fileStore: expected the path of a folder');
   // A program may change its working directory.
   const folder = path.resolve(where);
-  /** Keys by file name. A name stands for one key for ever, so what was read once need not be read again. */
+  /** Keys by file name. A name always stands for the same key, so each file is read only once. */
   const known = new Map<string, string>();
   let tidied: Promise<void> | undefined;
 
@@ -32,7 +32,7 @@ export const fileStore: typeof Api.fileStore = (where) => {
     async get(key) {
       const bytes = await ifThere(readFile(path.join(folder, nameOf(key))));
       const head = headOf(key);
-      // Anything else was put there by somebody else.
+      // A file with another first line was not written by this store.
       if (!bytes?.subarray(0, head.length).equals(head)) return undefined;
       return new Uint8Array(bytes.buffer, bytes.byteOffset + head.length, bytes.length - head.length);
     },
@@ -49,7 +49,7 @@ export const fileStore: typeof Api.fileStore = (where) => {
         await syncFolder(folder);
       } catch (error) {
         await rm(unfinished, { force: true }).catch(() => {});
-        // By this name the loader knows that there is no room.
+        // The loader recognizes a full store by this name.
         if (isCode(error, 'ENOSPC', 'EDQUOT')) (error as Error).name = 'QuotaExceededError';
         throw error;
       }
@@ -74,7 +74,7 @@ export const fileStore: typeof Api.fileStore = (where) => {
   };
 };
 
-/** As JSON the key is one line, and every string has a form of its own, half a surrogate pair too. */
+/** The first line of a key's file. As JSON the key is one line, and no two keys are encoded alike, even with lone surrogates. */
 function headOf(key: string): Buffer {
   return Buffer.from(`${JSON.stringify(key)}\n`);
 }
@@ -83,7 +83,7 @@ function nameOf(key: string): string {
   return createHash('sha256').update(headOf(key)).digest('hex');
 }
 
-/** The key in a file's first line; `undefined` where the file has just gone, or has none. */
+/** The key in a file's first line; `undefined` where the file has just been deleted, or has no key. */
 async function keyIn(file: string): Promise<string | undefined> {
   const handle = await ifThere(open(file));
   try {
@@ -102,7 +102,7 @@ async function keyIn(file: string): Promise<string | undefined> {
   }
 }
 
-/** Removes what processes left that died while they wrote. What is young may be another's that still writes. */
+/** Removes unfinished files of processes that died. Young ones are kept: another process may still be writing them. */
 async function tidy(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
     if (!name.endsWith(UNFINISHED)) continue;

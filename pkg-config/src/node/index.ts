@@ -1,2 +1,2 @@
-/** What only runtimes with files have. It carries no core: models are loaded by `pilotlight` itself. */
+/** The exports of `pilotlight/node`, for runtimes with a file system. It contains no core: `pilotlight` itself loads models. */
 export { fileStore } from './file-store.js';

@@ -4,24 +4,24 @@ import { open, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ifThere } from './disk.js';
 
-/** The lock file of a folder that `pull` wrote. `src/hub/lock.rs` reads it where the host cannot list. */
+/** The name of the lock file in a folder that `pull` wrote. `src/hub/lock_file.rs` reads it where the host cannot list files. */
 export const LOCK = 'pilotlight-lock.json';
 
 export interface LockedFile {
   size: number;
   sha256: string;
-  /** Of each tensor's bytes, where it is a safetensors file. */
+  /** The SHA-256 of each tensor's bytes, for a safetensors file. */
   tensors?: Record<string, string>;
 }
 
 export interface Lock {
   version: 1;
   commit: string | null;
-  /** By their paths beside the lock file, with slashes. */
+  /** The files by path, relative to the lock file's folder, with slashes. */
   files: Record<string, LockedFile>;
 }
 
-/** The lock file of a folder; `undefined` where there is none, an error where it is something else. */
+/** Reads the lock file of a folder; `undefined` where there is none. @throws {Error} where it is no valid lock file */
 export async function readLock(folder: string): Promise<Lock | undefined> {
   const text = await ifThere(readFile(path.join(folder, LOCK), 'utf8'));
   if (text === undefined) return undefined;
@@ -29,7 +29,7 @@ export async function readLock(folder: string): Promise<Lock | undefined> {
   if (lock?.version !== 1 || typeof lock.files !== 'object' || lock.files === null)
     throw new Error('it is no lock file of version 1');
   for (const [file, locked] of Object.entries(lock.files)) {
-    // What it lists gets replaced and removed, so nothing in it may lead out of the folder.
+    // `pull` replaces and removes the files that it lists, so no path in it may lead out of the folder.
     if (file.split(/[/\\]/).some((part) => part === '' || part === '.' || part === '..'))
       throw new Error(`it lists '${file}', which is no path inside its folder`);
     if (typeof locked?.size !== 'number' || typeof locked.sha256 !== 'string')
@@ -38,13 +38,13 @@ export async function readLock(folder: string): Promise<Lock | undefined> {
   return lock;
 }
 
-/** What a lock file says of a file. */
+/** Makes the entry of a file in a lock file. */
 export async function describe(file: string): Promise<LockedFile> {
   const [{ size }, digest] = await Promise.all([stat(file), sha256(file)]);
   return { size, sha256: digest, ...(file.endsWith('.safetensors') && { tensors: await tensorDigests(file, size) }) };
 }
 
-/** Of a file, or of its bytes from `start` to before `end`. */
+/** The SHA-256 of a file, or of its bytes from `start` to before `end`. */
 export async function sha256(file: string, start = 0, end = Infinity): Promise<string> {
   const hash = createHash('sha256');
   if (start < end)
@@ -52,7 +52,7 @@ export async function sha256(file: string, start = 0, end = Infinity): Promise<s
   return hash.digest('hex');
 }
 
-/** Of each tensor of a safetensors file: 8 bytes with the header's length, the header in JSON, the tensors. */
+/** The SHA-256 of each tensor of a safetensors file, which has 8 bytes with the header's length, the header in JSON, and the tensors. */
 export async function tensorDigests(file: string, size: number): Promise<Record<string, string>> {
   const handle = await open(file);
   let header: Record<string, { data_offsets: [number, number] }>;

@@ -1,7 +1,7 @@
 import type { WriteStream } from 'node:tty';
 import type { LoadProgress } from '../../types/index.js';
 
-/** Progress for people: one line that changes on a terminal, else a line for every tenth. */
+/** Prints progress for people: on a terminal one line that is overwritten, else a line for every ten percent. */
 export class ProgressLine {
   readonly #to: WriteStream;
   #shown = '';
@@ -21,7 +21,7 @@ export class ProgressLine {
     const amount = total > 0 ? `  ${megabytes(loaded)} of ${megabytes(total)} MB, ${percent} %` : '';
     const line = [what, file].filter(Boolean).join(' ') + amount;
     if (this.#to.isTTY) {
-      // As wide as the terminal at most: a line that wraps could not be taken back.
+      // The line is cut to the terminal's width: one that wraps could not be overwritten.
       this.#to.write(`\r${line.slice(0, this.#to.columns - 1)}\x1b[K`);
       this.#shown = line;
       return;
@@ -31,7 +31,7 @@ export class ProgressLine {
     this.#shown = step;
   }
 
-  /** Takes the line back. */
+  /** Clears the line. */
   end(): void {
     if (this.#to.isTTY && this.#shown) this.#to.write('\r\x1b[K');
   }

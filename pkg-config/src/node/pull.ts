@@ -24,20 +24,20 @@ export interface PullOptions {
 }
 
 export interface Pulled {
-  /** Where the files are now. */
+  /** The folder with the files. */
   folder: string;
   commit: string;
-  /** By what it was checked when it was fetched. */
+  /** How the model was verified when it was fetched. */
   verified: Verified | undefined;
-  /** What the lock file has now. */
+  /** The content of the lock file that was written. */
   lock: Lock;
 }
 
-/** Where a pull keeps what it has so far, inside `out`. */
+/** The folder inside `out` with the partial downloads of pulls. */
 export const WORK = '.pilotlight';
 const STORE = 'store';
 
-/** Loads a model as a page would, and lays the files from which a page loads it with the least effort. */
+/** Loads a model as a page would, and writes the packed files, from which a page loads it with the least work. */
 export async function pull(options: PullOptions): Promise<Pulled> {
   const work = path.join(options.out, WORK, nameOf(options));
   try {
@@ -45,7 +45,7 @@ export async function pull(options: PullOptions): Promise<Pulled> {
     await rm(work, { recursive: true, force: true });
     return pulled;
   } finally {
-    // What is not empty holds what the next pull goes on with, this one's or another's.
+    // `rmdir` fails on purpose where a folder still holds a partial download.
     for (const folder of [path.join(work, STORE), work, path.dirname(work)]) await rmdir(folder).catch(() => {});
   }
 }
@@ -60,7 +60,7 @@ async function pullBy(work: string, { out, ...options }: PullOptions): Promise<P
   const loaded = await CLASSES[name].load(model, load);
   loaded.dispose();
 
-  // The work folder is that of these very options, so what is there is this model, or its parts.
+  // The work folder belongs to these options, so its store holds this model, or its parts, and no other.
   const parts = (await models.list({ store })).filter(({ whole }) => whole);
   const [stored] = parts;
   if (!stored) throw new Error(`${model} (${dtype}) was loaded, but is not in ${work}`);
@@ -78,7 +78,7 @@ function weakest(parts: readonly StoredModel[]): Verified | undefined {
   return STRENGTH.find((verified) => parts.some((part) => part.verified === verified));
 }
 
-/** Each pull has a work folder of its own, so that none disturbs another; its name is the same when it is tried again. */
+/** Names the work folder of a pull by its options: no two pulls share one, and a repeated pull resumes its own. */
 function nameOf({ host, model, revision, dtype }: Pick<PullOptions, 'host' | 'model' | 'revision' | 'dtype'>): string {
   return createHash('sha256')
     .update(JSON.stringify([host, model, revision, dtype]))
@@ -105,7 +105,7 @@ async function exportTo(
     handle = undefined;
   }
 
-  /** Pieces come file after file. */
+  /** Writes a piece of a file. Pieces come file after file. */
   async function take(file: string, bytes: Uint8Array): Promise<void> {
     try {
       signal.throwIfAborted();
@@ -120,7 +120,7 @@ async function exportTo(
       }
       await handle?.writeFile(bytes);
     } catch (error) {
-      // Rust would tell only its words.
+      // Rust would pass on only its message.
       failure = error;
       throw error;
     }
@@ -141,11 +141,11 @@ async function exportTo(
 }
 
 /**
- * Moves finished files to where they are served, the lock file last. What of the same commit is there already stays listed, so
- * that dtypes lie side by side; of another commit nothing stays.
+ * Moves finished files to where they are served, the lock file last. Files of the same commit that are there already stay listed,
+ * so that several dtypes can be served; listed files of another commit are removed.
  */
 async function lay(from: string, files: string[], folder: string, commit: string): Promise<Lock> {
-  // One that cannot be read is replaced.
+  // A lock file that cannot be read is replaced.
   const before = await readLock(folder).catch(() => undefined);
   const listed = before?.commit === commit ? { ...before.files } : {};
   for (const file of files) listed[file] = await describe(path.join(from, file));

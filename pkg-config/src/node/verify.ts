@@ -4,15 +4,15 @@ import { ifThere } from './disk.js';
 import { LOCK, type LockedFile, readLock, sha256, tensorDigests } from './lock.js';
 import { WORK } from './pull.js';
 
-/** What is the matter with one file: nothing, something, or only that no lock file lists it. */
+/** The result for one file: as its lock file says, different, or listed by no lock file. */
 export interface Finding {
-  /** Its path below the folder that was asked for. */
+  /** The path below the folder that was verified. */
   file: string;
   state: 'ok' | 'wrong' | 'unlisted';
   words: string;
 }
 
-/** Checks all that the lock files below a folder list. No finding means that there is no lock file. */
+/** Checks every file that the lock files below a folder list. Without a finding there is no lock file. */
 export async function* verify(root: string): AsyncGenerator<Finding> {
   const files = (await readdir(root, { recursive: true, withFileTypes: true }))
     .filter((entry) => !entry.isDirectory())
@@ -29,7 +29,7 @@ export async function* verify(root: string): AsyncGenerator<Finding> {
   }
 }
 
-/** The innermost of the folders that a file is in: of nested ones, each speaks for its own files. */
+/** The innermost of `folders` that a file is in: where lock files are nested, each is responsible for the files nearest to it. */
 function nearest(folders: string[], file: string): string | undefined {
   let folder = path.posix.dirname(file);
   while (!folders.includes(folder) && folder !== '.') folder = path.posix.dirname(folder);
@@ -56,7 +56,7 @@ async function* verifyFolder(root: string, folder: string, files: string[]): Asy
   }
 }
 
-/** What is wrong with a file, for people. */
+/** A phrase for people that says how a file differs from its lock file; `undefined` where it does not. */
 async function problemOf(
   file: string,
   { size, sha256: digest, tensors = {} }: LockedFile,
@@ -71,7 +71,7 @@ async function problemOf(
   return altered === undefined ? whole : `${whole}; ${altered}`;
 }
 
-/** Where in a safetensors file the difference is. */
+/** Names the tensors of a safetensors file that differ; `undefined` where none does. */
 async function alteredTensors(
   file: string,
   size: number,

@@ -2,11 +2,11 @@ import type * as Api from '../../types/index.js';
 import { PilotlightError } from '../error.js';
 import { pngOf } from './png.js';
 
-/** Pixels along an edge of a digit. */
+/** The width and height of a digit in pixels. */
 const EDGE = 28;
 const PIXELS = EDGE * EDGE;
 
-/** One grey picture of any size. */
+/** One grey image of any size. Its name is that of the published type. */
 class Picture implements Api.Picture {
   readonly data: Uint8Array;
   readonly dims: [number, number];
@@ -34,15 +34,15 @@ class Picture implements Api.Picture {
   }
 }
 
-/** What is told of pictures beside their values. */
+/** What `Digits` tells of drawn digits beside their pixels. */
 export interface Drawn {
   digits: number[];
   seed: number;
-  /** Of a grid, unless the caller says another number. */
+  /** The default number of columns of a grid. */
   columns: number;
 }
 
-/** What was drawn. */
+/** Drawn digits. */
 export class Digits implements Api.Digits {
   readonly data: Uint8Array;
   readonly dims: [number, number, number];
@@ -59,11 +59,11 @@ export class Digits implements Api.Digits {
   }
 
   toImageData(index = 0): ImageData {
-    return this.#picture(index).toImageData();
+    return this.#digit(index).toImageData();
   }
 
   async toBlob(index = 0): Promise<Blob> {
-    return this.#picture(index).toBlob();
+    return this.#digit(index).toBlob();
   }
 
   toGrid(columns = this.#columns): Picture {
@@ -84,7 +84,7 @@ export class Digits implements Api.Digits {
     return new Picture(data, [height, width]);
   }
 
-  #picture(index: number): Picture {
+  #digit(index: number): Picture {
     if (!Number.isInteger(index) || index < 0 || index >= this.digits.length) {
       throw new PilotlightError(
         'INVALID_INPUT',

@@ -1,16 +1,16 @@
-/** PNG files, greyscale, 8 bits. *Source*: W3C, "Portable Network Graphics Specification, Third Edition". */
+/** Writes PNG files: greyscale, 8 bits. *Source*: W3C, "Portable Network Graphics Specification, Third Edition". */
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 const GREYSCALE = 0;
 
-/** A file of `height` rows of `width` grey values. Compressed by the platform, so it works where there is no canvas. */
+/** Makes a PNG file of `height` rows of `width` grey values. It needs no canvas: the platform's `CompressionStream` compresses it. */
 export async function pngOf(grey: Uint8Array, [height, width]: readonly [number, number]): Promise<Blob> {
   const header = new DataView(new ArrayBuffer(13));
   header.setUint32(0, width);
   header.setUint32(4, height);
   header.setUint8(8, 8);
   header.setUint8(9, GREYSCALE);
-  // Each row begins with its filter: none.
+  // Each row begins with a byte that names its filter; 0 is none.
   const rows = new Uint8Array(height * (width + 1));
   for (let row = 0; row < height; row += 1)
     rows.set(grey.subarray(row * width, (row + 1) * width), row * (width + 1) + 1);
@@ -30,7 +30,7 @@ function chunk(type: string, data: Uint8Array): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** Over a chunk's type and data, bit by bit: the pictures are small. */
+/** The CRC-32 of a chunk's type and data. It goes bit by bit, without a table: the images are small. */
 function crc32(bytes: Uint8Array): number {
   let crc = 0xffffffff;
   for (const byte of bytes) {

@@ -3,7 +3,7 @@ import simd from '#core/simd.wasm?module';
 import type { Cores } from '../core/backend.js';
 import { Core } from '../core/core.js';
 
-/** The Edge Runtime of Next.js and Vercel: as in Workers, with that bundler's own import form. */
+/** The core for the Edge Runtime of Next.js and Vercel. Code is imported as in Workers, with that bundler's own form of import. */
 export const cores: Cores = {
   runtime: 'edge-light',
   cpu: /* @__PURE__ */ new Core({ name: 'core/simd.wasm', glue: () => glue, wasm: () => simd }),

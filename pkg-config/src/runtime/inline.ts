@@ -5,8 +5,8 @@ import { Core } from '../core/core.js';
 import { cpuCore } from '../core/simd.js';
 
 /**
- * Node, Deno, Bun, and bundles of one file: the CPU core is base64 text in a script of its own, so that no file is read and
- * no permission is needed.
+ * The core for Node, Deno, Bun, and bundles of one file. It is base64 text in a script of its own, so that no file is read and no
+ * permission is needed.
  */
 export const cores: Cores = {
   runtime: 'inline',

@@ -3,7 +3,7 @@ import type { Cores } from '../core/backend.js';
 import { Core } from '../core/core.js';
 import { cpuCore } from '../core/simd.js';
 
-/** Browsers, and any runtime that can fetch what lies beside this file. Bundlers find the files by these `new URL` forms. */
+/** The cores for browsers, and for any runtime that can fetch files beside this one. Bundlers find the files by these `new URL` forms. */
 export const cores: Cores = {
   runtime: 'web',
   cpu: /* @__PURE__ */ new Core({

@@ -3,7 +3,7 @@ import relaxed from '#core/relaxed.wasm';
 import type { Cores } from '../core/backend.js';
 import { Core } from '../core/core.js';
 
-/** Cloudflare Workers: code may come only from the Worker's own upload, compiled there. workerd has relaxed SIMD. */
+/** The core for Cloudflare Workers, whose code must be part of the Worker's upload, already compiled. workerd has relaxed SIMD. */
 export const cores: Cores = {
   runtime: 'workerd',
   cpu: /* @__PURE__ */ new Core({ name: 'core/relaxed.wasm', glue: () => glue, wasm: () => relaxed }),

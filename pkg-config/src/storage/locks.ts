@@ -1,37 +1,40 @@
 import { Caller } from '../calls/caller.js';
 import { Line } from '../calls/line.js';
 
-/** A turn to write a model into a store. */
+/** A held lock: its holder alone writes what the lock is named after, such as a model in a store. */
 export interface LockGuard {
-  /** Tells those who wait how far the download is. */
+  /** Tells those who wait for the lock how far the download is. */
   announce(file: string | undefined, loaded: number, total: number): void;
+  /** Releases the lock. */
   end(): void;
 }
 
-/** Gives one turn at a time for each name; Rust asks for them. */
+/** Exclusive locks by name. The core takes them; it calls these methods by their names. */
 export interface Locks {
+  /** Waits for the lock, or takes it over from a holder that has been silent for `HOLDER_TIMEOUT`. */
   take(name: string): Promise<LockGuard>;
-  /** `undefined` where somebody has it. */
+  /** Resolves to `undefined` where the lock is held. */
   tryTake(name: string): Promise<LockGuard | undefined>;
-  /** Ends what is still held, by a core that trapped for one. */
+  /** Releases every lock that is still held: a core that trapped releases none. */
   endAll(): void;
 }
 
+/** A holder's progress, as sent to those who wait. */
 interface Announcement {
   file?: string;
   loaded: number;
   total: number;
 }
 
-/** Whether a store is one for all tabs of the origin. */
+/** Whether all tabs of the origin share a store. */
 export const isShared = (store: unknown): boolean => store === undefined || store === null || store === 'indexeddb';
 
-/** Who has said nothing for so long has hung; going on beside it costs bytes, but cannot do harm. */
-const PATIENCE = 120_000;
+/** Milliseconds without an announcement after which a lock's holder counts as hung. Loading in parallel with it costs bytes, but does no harm. */
+const HOLDER_TIMEOUT = 120_000;
 
 /**
- * Locks among all tabs of the origin where the store is theirs together, else among the loads of this page.
- * `listener` hears what the holder announces while one waits.
+ * Locks among all tabs of the origin where they share the store, else among the loads of this page.
+ * `listener` gets what the holder announces while `take` waits.
  */
 export function locksFor(
   shared: boolean,
@@ -41,7 +44,7 @@ export function locksFor(
   const locks = shared ? (globalThis.navigator as Navigator | undefined)?.locks : undefined;
   const held = new Set<LockGuard>();
 
-  function turn(name: string, release: () => void): LockGuard {
+  function guard(name: string, release: () => void): LockGuard {
     const channel = channelFor(name);
     const taken: LockGuard = {
       announce: (file, loaded, total) =>
@@ -58,26 +61,27 @@ export function locksFor(
 
   return {
     async take(name) {
-      const patience = new AbortController();
+      const waiting = new AbortController();
       let timer: ReturnType<typeof setTimeout> | undefined;
-      const wait = (): void => {
+      const restartTimer = (): void => {
         clearTimeout(timer);
-        timer = setTimeout(() => patience.abort(), PATIENCE);
+        timer = setTimeout(() => waiting.abort(), HOLDER_TIMEOUT);
       };
-      wait();
+      restartTimer();
       const channel = channelFor(name);
       channel?.addEventListener('message', ({ data }) => {
-        wait();
+        restartTimer();
         listener?.(data as Announcement);
       });
-      const stop = (): void => patience.abort();
+      const stop = (): void => waiting.abort();
       signal?.addEventListener('abort', stop, { once: true });
       if (signal?.aborted) stop();
       try {
-        return turn(name, await (locks ? lock(locks, name, patience.signal) : queue(name, patience.signal)));
+        return guard(name, await (locks ? lock(locks, name, waiting.signal) : queue(name, waiting.signal)));
       } catch (error) {
-        if (signal?.aborted) throw new DOMException('aborted while another load had its turn', 'AbortError');
-        if (patience.signal.aborted) return turn(name, () => {});
+        if (signal?.aborted)
+          throw new DOMException('aborted while waiting for another load of the same model', 'AbortError');
+        if (waiting.signal.aborted) return guard(name, () => {});
         throw error;
       } finally {
         clearTimeout(timer);
@@ -87,9 +91,9 @@ export function locksFor(
     },
 
     async tryTake(name) {
-      if (!locks) return lines.has(name) ? undefined : turn(name, await queue(name));
+      if (!locks) return lines.has(name) ? undefined : guard(name, await queue(name));
       const release = await lockIfFree(locks, name);
-      return release && turn(name, release);
+      return release && guard(name, release);
     },
 
     endAll() {
@@ -98,7 +102,7 @@ export function locksFor(
   };
 }
 
-/** Resolves, when the lock is ours, to what gives it back. */
+/** Resolves, once the lock is granted, to the function that releases it. */
 function lock(locks: LockManager, name: string, signal: AbortSignal): Promise<() => void> {
   return new Promise((resolve, reject) => {
     locks.request(name, { signal }, () => new Promise<void>((release) => resolve(release))).catch(reject);
@@ -116,7 +120,7 @@ function lockIfFree(locks: LockManager, name: string): Promise<(() => void) | un
   });
 }
 
-/** Of this page: who waits, by name. */
+/** The loads of this page that hold or wait for a lock, by the lock's name. */
 const lines = new Map<string, Line>();
 
 async function queue(name: string, signal?: AbortSignal): Promise<() => void> {

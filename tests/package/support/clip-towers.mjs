@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach } from 'node:test';
 import { ImageTextEmbedder, models } from 'pilotlight';
 import { startHub } from '../../hub/hub.mjs';
-import { json, picture, seededClip } from './clip.mjs';
+import { imageFile, json, seededClip } from './clip.mjs';
 import { filesOf, tinyFolder } from './models.mjs';
 import { parse, write } from './safetensors.mjs';
 
@@ -89,7 +89,7 @@ export async function load(model, store, more) {
   const embedder = await ImageTextEmbedder.load(model, options(store, more));
   const text =
     embedder.towers.includes('text') && (await embedder.embedTexts('A photo of a small dog by the sea.')).data;
-  const image = embedder.towers.includes('image') && (await embedder.embedImages(picture('37x53.png'))).data;
+  const image = embedder.towers.includes('image') && (await embedder.embedImages(imageFile('37x53.png'))).data;
   embedder.dispose();
   return { text, image };
 }

@@ -38,8 +38,8 @@ export function clipGolden(name) {
   };
 }
 
-/** A picture of tests/goldens/resize. */
-export const picture = (name) => new Uint8Array(readFileSync(path.join(GOLDENS, 'resize', name)));
+/** An image of tests/goldens/resize. */
+export const imageFile = (name) => new Uint8Array(readFileSync(path.join(GOLDENS, 'resize', name)));
 
 /** With length one. */
 export function unit(vector) {

@@ -2,7 +2,7 @@
 import { after, before } from 'node:test';
 import { ImageTextEmbedder } from 'pilotlight';
 import { startHub } from '../../hub/hub.mjs';
-import { clipGolden, picture, seededClip } from './clip.mjs';
+import { clipGolden, imageFile, seededClip } from './clip.mjs';
 import { CLIPS } from './goldens.mjs';
 import { filesOf, tinyFolder } from './models.mjs';
 
@@ -11,7 +11,7 @@ export const lacking = (wish) => ({ name: 'PilotlightError', code: 'INVALID_INPU
 export const ABORTED = { name: 'PilotlightError', code: 'ABORTED' };
 
 export const GOLDENS = Object.fromEntries(CLIPS.map((name) => [name, clipGolden(name)]));
-export const PICTURES = GOLDENS['clip-tiny'].pictures.map(picture);
+export const IMAGES = GOLDENS['clip-tiny'].pictures.map(imageFile);
 export const TEXTS = GOLDENS['clip-tiny'].texts.map(({ text }) => text);
 
 export let hub;

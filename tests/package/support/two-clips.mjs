@@ -2,7 +2,7 @@
 import { after, before, beforeEach } from 'node:test';
 import { ImageTextEmbedder, models } from 'pilotlight';
 import { startHub } from '../../hub/hub.mjs';
-import { picture, seededClip } from './clip.mjs';
+import { imageFile, seededClip } from './clip.mjs';
 import { filesOf, tinyFolder } from './models.mjs';
 
 export const WEIGHTS = 'model.safetensors';
@@ -40,7 +40,7 @@ export async function load(model, store, more) {
   const embedder = await ImageTextEmbedder.load(model, { host: hub.url, dtype: 'f32', store, timeout: 300, ...more });
   const text =
     embedder.towers.includes('text') && (await embedder.embedTexts('A photo of a small dog by the sea.')).data;
-  const image = embedder.towers.includes('image') && (await embedder.embedImages(picture('37x53.png'))).data;
+  const image = embedder.towers.includes('image') && (await embedder.embedImages(imageFile('37x53.png'))).data;
   embedder.dispose();
   return { text, image };
 }

@@ -27,7 +27,7 @@ fn main() {
     }
 }
 
-/// The packed file is what a store keeps of a model.
+/// Packs a checkpoint. The packed file is the one that a store keeps of a model.
 async fn pack(name: &str, checkpoint: Vec<u8>) -> Vec<u8> {
     let host = MemoryHost::new([("model.safetensors".to_owned(), checkpoint)]);
     let store = MemoryStore::default();

@@ -18,7 +18,7 @@ fn main() -> io::Result<()> {
         fs::copy(goldens.join(file), folder.join(file))?;
     }
     let data = env::var("PILOTLIGHT_DATA").map_or(root.join("../shared/data"), PathBuf::from);
-    // Read and written, not copied: the folder of data may be read-only, and a copy would be so too.
+    // The file is read and written, not copied: the folder of data may be read-only, and a copy would then be read-only too.
     if let Ok(tokenizer) = fs::read(data.join("clip/tokenizer.json")) {
         fs::write(folder.join("tokenizer.json"), tokenizer)?;
     }

@@ -6,7 +6,7 @@ export const PAD = 448;
 /** The width of the pen in pixels: on a digit that fills the pad it is that of MNIST's strokes. */
 const STROKE = 38;
 
-/** What the panel does with the pad. */
+/** The methods of the pad that its panel calls. */
 export interface PadHandle {
   clear(): void;
   /** Paints a digit of 28 by 28 pixels over the whole pad. */

@@ -15,7 +15,7 @@ interface Props {
   onFail: (error: unknown) => void;
 }
 
-/** The one whose drawing is on the pad. */
+/** Who made the drawing that is on the pad. */
 type By = 'nobody' | 'visitor' | 'generator';
 
 const LABELS: Record<By, string> = {

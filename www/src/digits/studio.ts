@@ -8,7 +8,7 @@ export interface Timed<T> {
   ms: number;
 }
 
-/** What the panels of this page share: the generator, a queue for its drawings, and the judge. */
+/** The objects that the panels of this page share: the generator, a queue for its drawings, and the judge. */
 export interface Studio {
   generator: DigitGenerator;
   /** Starts a drawing when the ones before it have ended, so that its time is its own. */

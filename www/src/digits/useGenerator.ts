@@ -38,7 +38,7 @@ export function useGenerator() {
   }, [attempt]);
 
   const retry = useCallback(() => setAttempt((n) => n + 1), []);
-  /** Takes note that a drawing failed in a way that leaves the generator unusable. */
+  /** Records that a drawing failed in a way that leaves the generator unusable. */
   const fail = useCallback((error: unknown) => setState({ status: 'failed', problem: digitProblem(error) }), []);
   return { state, retry, fail };
 }

@@ -20,7 +20,7 @@ export function defaultHost(): string {
   return asked ?? document.querySelector<HTMLMetaElement>('meta[name="pilotlight-host"]')?.content ?? FALLBACK_HOST;
 }
 
-/** What the form offers on a first visit. */
+/** The choice that the form offers on a first visit. */
 export function defaultChoice(): Choice {
   return { model: 'sentence-transformers/all-MiniLM-L6-v2', host: defaultHost(), device: 'auto', dtype: 'auto' };
 }

@@ -105,7 +105,7 @@ export function createLoader<E extends { dispose(): void }>({ open, describe, re
       controller?.abort();
     },
 
-    /** Takes note that a call on the loaded model failed in a way that leaves the model unusable. */
+    /** Records that a call on the loaded model failed in a way that leaves the model unusable. */
     fail(error: unknown) {
       if (state.status === 'ready')
         become({ status: 'failed', choice: state.choice, problem: describe(error, state.choice) });

@@ -15,7 +15,7 @@ export interface Scored {
   score: number;
 }
 
-/** What the library is given of an image. */
+/** An image as a caller adds it to the library. */
 export type NewImage = Omit<ImageRecord, 'library' | 'source' | 'added'>;
 
 /** The images of one model and an index of their vectors. */

@@ -3,7 +3,7 @@ import { fitPlane, type Plane } from '../map/pca';
 import type { LibraryImage } from './library';
 
 /** The most images that a plane is fitted to: they are enough to know it, and the time grows with the square of their number. */
-const MOST = 200;
+const MAX_IMAGES = 200;
 
 /**
  * The plane of a library's map. While images are coming, it is fitted anew only each time that there are half as many more, so that
@@ -16,9 +16,9 @@ export function usePlane(images: readonly LibraryImage[], settled: boolean): Pla
   return useMemo(() => fitPlane(sampleOf(fitted.images).map(({ vector }) => vector)), [fitted]);
 }
 
-/** At most `MOST` of the images, at even distances. */
+/** At most `MAX_IMAGES` of the images, at even distances. */
 function sampleOf(images: readonly LibraryImage[]): LibraryImage[] {
-  const every = Math.max(1, images.length / MOST);
-  const some = Array.from({ length: Math.min(images.length, MOST) }, (_, i) => images[Math.floor(i * every)]);
+  const every = Math.max(1, images.length / MAX_IMAGES);
+  const some = Array.from({ length: Math.min(images.length, MAX_IMAGES) }, (_, i) => images[Math.floor(i * every)]);
   return some.filter((image) => image !== undefined);
 }

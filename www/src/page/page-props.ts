@@ -1,6 +1,6 @@
 import type { EngineState } from '../engine/engine';
 
-/** What every page of the app is given. */
+/** The props of every page of the app. */
 export interface PageProps {
   state: EngineState;
   /** Whether this is the page that the visitor is on. */

@@ -8,7 +8,7 @@ import { ProblemView } from './ProblemView';
 import { announcement } from './progress-words';
 import { ReadyView } from './ReadyView';
 
-/** What the form of a model is given. `onCancel` is there where a model is loaded already. */
+/** The props of a model's form. `onCancel` is given only where a model is loaded already. */
 export interface FormProps {
   draft: Choice;
   onChange: (choice: Choice) => void;

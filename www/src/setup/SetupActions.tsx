@@ -1,4 +1,4 @@
-/** The buttons at the end of a model's form. `onCancel` is there where a model is loaded already. */
+/** The buttons at the end of a model's form. `onCancel` is given only where a model is loaded already. */
 export function SetupActions({ onCancel }: { onCancel?: (() => void) | undefined }) {
   return (
     <div className="setup-actions">

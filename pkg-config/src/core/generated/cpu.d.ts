@@ -7,7 +7,7 @@ import type {
   StoredModel,
   VectorId,
 } from '../../../types/index.js';
-import type { Picture } from '../../inputs/images.js';
+import type { ImageInput } from '../../inputs/images.js';
 import type { CoreInfo, CorePlan, WasmSource } from '../glue.js';
 
 /** The JavaScript that wasm-bindgen writes for a core, with the additions of `build/glue.mjs`. Its names are declared here only. */
@@ -31,9 +31,9 @@ export declare class ImageTextEmbedderHandle {
   private constructor();
   static load(model: string, options: object): Promise<ImageTextEmbedderHandle>;
   embedTexts(texts: unknown, options: unknown): Promise<Embeddings>;
-  /** Asks for one picture after the other. */
-  embedImages(count: number, picture: (index: number) => Promise<Picture>, options: unknown): Promise<ImageEmbeddings>;
-  classify(picture: Picture, labels: unknown, templates: unknown, options: unknown): Promise<LabelScore[]>;
+  /** Calls `read` for one image after the other. */
+  embedImages(count: number, read: (index: number) => Promise<ImageInput>, options: unknown): Promise<ImageEmbeddings>;
+  classify(image: ImageInput, labels: unknown, templates: unknown, options: unknown): Promise<LabelScore[]>;
   readonly dimensions: number;
   readonly maxTokens: number | undefined;
   free(): void;
@@ -44,21 +44,21 @@ export declare class DigitGeneratorHandle {
   private constructor();
   /** `options` are `LoadOptions` with the weights in `files`. */
   static load(options: object): Promise<DigitGeneratorHandle>;
-  /** Seven numbers for each picture, see `inputs/digit-requests.ts`; 784 grey values for each come back. */
+  /** Takes seven numbers for each digit, see `inputs/digit-requests.ts`, and returns 784 grey values for each. */
   generate(requests: Float64Array, options: object): Promise<Uint8Array>;
   free(): void;
 }
 
-/** A loaded judge inside a core's memory. */
+/** A loaded digit classifier inside a core's memory. */
 export declare class DigitClassifierHandle {
   private constructor();
   static load(options: object): Promise<DigitClassifierHandle>;
-  /** Ten probabilities for each picture of 784 grey values. */
-  read(pictures: Uint8Array, options: object): Promise<Float32Array>;
+  /** Returns ten probabilities for each digit of 784 grey values. */
+  read(digits: Uint8Array, options: object): Promise<Float32Array>;
   free(): void;
 }
 
-/** An index inside a core's memory. Its calls compute until they are done, but for `save`. */
+/** An index inside a core's memory. Its calls are synchronous, except those that use a store. */
 export declare class VectorIndexHandle {
   constructor(options: object);
   static fromBytes(bytes: Uint8Array): VectorIndexHandle;
@@ -70,7 +70,7 @@ export declare class VectorIndexHandle {
   readonly prefilter: boolean;
   readonly source: string | undefined;
   readonly memoryBytes: number;
-  /** What `write` fills. */
+  /** The number of bytes that `write` fills. */
   readonly byteLength: number;
   has(id: VectorId): boolean;
   ids(): VectorId[];
@@ -95,9 +95,9 @@ export declare function exportModel(
 ): Promise<boolean>;
 export declare function sweepModels(options: object): Promise<void>;
 
-/** Makes a new instance of the same module; objects of the old one are dead. */
+/** Makes a new instance of the same module; objects of the old one must not be used. */
 export declare function __wbg_reset_state(): Promise<void>;
-/** Sets who hears of a trap. */
+/** Sets the listener for traps. */
 export declare function onTrap(listener: (error: unknown) => void): void;
-/** Says that there was a trap, to the listener and to stale callbacks. */
+/** Reports a trap to the listener, and disables the callbacks of the trapped instance. */
 export declare function trapped(error: unknown): void;

@@ -20,7 +20,7 @@ import {
   setUp,
   tiles,
   use,
-} from './pictures-page.mjs';
+} from './images-page.mjs';
 
 setUp();
 

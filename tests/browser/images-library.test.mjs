@@ -27,7 +27,7 @@ import {
   site,
   storedKeys,
   tiles,
-} from './pictures-page.mjs';
+} from './images-page.mjs';
 
 setUp();
 

@@ -26,7 +26,7 @@ import {
   site,
   tiles,
   visible,
-} from './pictures-page.mjs';
+} from './images-page.mjs';
 
 setUp();
 
@@ -112,7 +112,7 @@ test('files and folders come in; a broken one is named with its reason, one that
   await mkdir(path.join(album, 'deeper'), { recursive: true });
   await writeFile(path.join(album, 'one.jpg'), files[0]);
   await writeFile(path.join(album, 'deeper', 'two.jpg'), files[1]);
-  await writeFile(path.join(album, 'broken.png'), 'this is no picture');
+  await writeFile(path.join(album, 'broken.png'), 'this is no image');
   await writeFile(path.join(album, 'cut.jpg'), files[2].subarray(0, 300));
   await writeFile(path.join(album, 'notes.txt'), 'nor is this');
 

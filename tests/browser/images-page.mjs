@@ -20,7 +20,7 @@ export function setUp() {
     browser = await launch();
     // A tiny CLIP of random weights stands for the large one: what comes of it means nothing, but it comes the same way.
     site = await startSite({ [HUB_MODEL]: path.join(goldens, 'clip-tiny') });
-    folder = await mkdtemp(path.join(os.tmpdir(), 'pilotlight-pictures-'));
+    folder = await mkdtemp(path.join(os.tmpdir(), 'pilotlight-images-'));
   });
   after(async () => {
     await browser?.close();

@@ -1,4 +1,4 @@
-// Files of pictures that no painter would write.
+// Files of images that no painter would write.
 import { crc32, deflateSync } from 'node:zlib';
 
 /** So many zero bytes, packed: a thousandth of them. */
