@@ -3,8 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[path = "support/data.rs"]
-mod data;
 #[path = "support/goldens.rs"]
 mod goldens;
 
@@ -15,6 +13,7 @@ use pilotlight::{
     Dtype, EmbedOptions, ErrorKind, ImageTextEmbedder, MemoryHost, NoYield, Rgb, Source, Tower,
     Values, decode_image,
 };
+use pilotlight_tools::data;
 use pollster::block_on;
 use serde_json::Value;
 
@@ -246,7 +245,7 @@ fn a_tower_that_was_not_loaded_is_a_typed_error() {
 }
 
 fn vit_b32() -> Option<(MemoryHost, Expected, PathBuf)> {
-    let data = data::data("clip/tokenizer.json")?;
+    let data = data("clip/tokenizer.json")?;
     let folder = goldens::folder("clip-vit-b32");
     let read = |path: PathBuf| std::fs::read(path).unwrap();
     let files = HashMap::from([

@@ -2,13 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[path = "support/data.rs"]
-mod data;
-
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use pilotlight::{ErrorKind, ImageProcessor, Rgb, decode_image};
+use pilotlight_tools::data;
 
 const CLIP: &str = r#"{"size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224}, "resample": 3,
     "image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711]}"#;
@@ -56,7 +54,7 @@ fn resizing_is_pillow_s_to_the_last_bit() {
 /// The output of CLIP's own code for a JPEG, which Pillow decodes with another decoder than ours.
 #[test]
 fn a_jpeg_is_what_clip_s_own_code_makes_of_it() {
-    let Some(data) = data::data("clip/franz-kafka.jpg") else {
+    let Some(data) = data("clip/franz-kafka.jpg") else {
         return;
     };
     let folder = data.join("clip");

@@ -122,9 +122,7 @@ impl<'a> Iterator for Pieces<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[path = "../../../../tests/support/data.rs"]
-    mod data;
+    use pilotlight_tools::data;
 
     fn tokenizer(max_tokens: usize) -> TextTokenizer {
         let folder = concat!(
@@ -177,7 +175,7 @@ mod tests {
 
     /// A tokenizer with CLIP's vocabulary, which is not part of the repository; `None` if such tests are left out.
     fn clip() -> Option<(std::path::PathBuf, TextTokenizer)> {
-        let data = data::data("clip/tokenizer.json")?;
+        let data = data("clip/tokenizer.json")?;
         let json = std::fs::read(data.join("clip/tokenizer.json")).unwrap();
         let tokenizer = TextTokenizer::from_json(&json, 77, false).unwrap();
         Some((data, tokenizer))

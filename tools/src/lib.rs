@@ -1,3 +1,6 @@
 //! Code that the small programs of the repository share with its tests.
 
+mod data;
 pub mod seeded_clip;
+
+pub use data::data;
