@@ -58,6 +58,7 @@ test: test-style test-native test-wasm package test-types test-package test-brow
 
 figures: bench
 	@PILOTLIGHT_FUZZ_SECONDS=60 $(NEXTEST) run --locked --test fuzz
+	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/browser/{sts,tabs,looks}.test.mjs | tee benches/results/browser.txt
 
 # The peers' files: what `make bench-onnx` made, else for QUInt8 what lies beside the checkout.
 export PILOTLIGHT_ONNX_F32 ?= $(ROOT)/benches/onnx/minilm-f32.onnx
@@ -140,13 +141,14 @@ test-types: npm
 	@node_modules/.bin/publint --strict dist/package
 	@node_modules/.bin/attw --quiet --profile esm-only $$(ls dist/pilotlight-*.tgz)
 
+# Files at a time: in Node many tests wait for a time-out, in Chromium two files keep two cores busy.
 test-package: npm minilm $(SEEDED_CLIP)/model.safetensors
-	@node --test --test-reporter=spec --test-timeout=300000 tests/hub/*.test.mjs tests/package/*.test.mjs
+	@node --test --test-concurrency=3 --test-reporter=spec --test-timeout=300000 tests/hub/*.test.mjs tests/package/*.test.mjs
 
 test-browser: npm minilm chromium $(SEEDED_CLIP)/model.safetensors
 	@node_modules/.bin/tsc -p www
 	@node_modules/.bin/vite build www --logLevel warn
-	@node --test --test-reporter=spec --test-timeout=600000 tests/browser/*.test.mjs
+	@node --test --test-concurrency=2 --test-reporter=spec --test-timeout=600000 tests/browser/*.test.mjs
 
 $(SEEDED_CLIP)/model.safetensors:
 	@cargo run --locked --quiet --release -p pilotlight-tools --bin seed-clip -- $(SEEDED_CLIP)

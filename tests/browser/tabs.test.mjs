@@ -4,7 +4,17 @@ import { readdir, readFile } from 'node:fs/promises';
 import { after, before, beforeEach, test } from 'node:test';
 import { startHub } from '../hub/hub.mjs';
 import { FILES, OTHER } from '../hub/matrix.mjs';
-import { cosine, launch, MINILM, minilm, minilmGolden, persistentProfile, startBench, tinyGolden } from './harness.mjs';
+import {
+  cosine,
+  FIGURES,
+  launch,
+  MINILM,
+  minilm,
+  minilmGolden,
+  persistentProfile,
+  startBench,
+  tinyGolden,
+} from './harness.mjs';
 
 const CHUNK = 4 << 20;
 const TINY = 'test/bert-tiny-mean';
@@ -163,7 +173,9 @@ async function browserProcess() {
   throw new Error('the browser was not found');
 }
 
-test('a browser killed 20 times in the middle never reads a part of a model, and comes to its end', {
+const KILLS = FIGURES ? 20 : 8;
+
+test(`a browser killed ${KILLS} times in the middle never reads a part of a model, and comes to its end`, {
   timeout: 150_000,
 }, async (t) => {
   const { vector, bytes } = await alone();
@@ -172,7 +184,7 @@ test('a browser killed 20 times in the middle never reads a part of a model, and
   let killed = 0;
   let whole = false;
   try {
-    for (; killed < 20; killed += 1) {
+    for (; killed < KILLS; killed += 1) {
       drip(8e6);
       const context = await profile.open();
       const page = await tab(context);
