@@ -18,8 +18,8 @@ SHELL := bash
 .NOTPARALLEL:
 
 # Cargo profiles of the cores. `release` is what is shipped; `quick` has no LTO, and shares its dependencies with the tests in
-# WebAssembly. The WebGPU core, whose dependencies take longest, is built with it for tests and for the demo.
-PROFILE ?= release
+# WebAssembly. The demo is built with it, and for tests the WebGPU core, whose dependencies take longest.
+PROFILE ?= $(if $(filter demo,$(MAKECMDGOALS)),quick,release)
 WEBGPU_PROFILE ?= $(if $(filter package bench figures,$(MAKECMDGOALS)),release,quick)
 
 ROOT := $(CURDIR)

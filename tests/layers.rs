@@ -99,7 +99,7 @@ fn used_modules(source: &str) -> BTreeSet<String> {
         .flat_map(|line| line.split("crate::").skip(1))
         .map(|rest| {
             let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
-            rest[..end.unwrap_or(rest.len())].to_string()
+            rest.split_at(end.unwrap_or(rest.len())).0.to_string()
         })
         .collect()
 }

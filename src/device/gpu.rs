@@ -86,6 +86,16 @@ impl Gpu {
     }
 }
 
+/// Words in the names of software renderers. `adapter.ts` looks for the same words before the WebGPU core is loaded.
+const SOFTWARE: [&str; 6] = [
+    "swiftshader",
+    "llvmpipe",
+    "lavapipe",
+    "software",
+    "basic render",
+    "warp",
+];
+
 impl Adapter {
     fn describe(info: &wgpu::AdapterInfo, browser: BrowserInfo) -> Self {
         // Native backends report the vendor as a PCI id, and no architecture.
@@ -97,15 +107,7 @@ impl Adapter {
         let (architecture, description) = (browser.architecture, info.name.clone());
         let names = format!("{vendor} {architecture} {description} {}", info.driver).to_lowercase();
         let software = info.device_type == wgpu::DeviceType::Cpu
-            || [
-                "swiftshader",
-                "llvmpipe",
-                "lavapipe",
-                "basic render",
-                "warp",
-            ]
-            .iter()
-            .any(|name| names.contains(name));
+            || SOFTWARE.iter().any(|name| names.contains(name));
         Self {
             vendor,
             architecture,

@@ -85,7 +85,7 @@ impl<'a> StoreKey<'a> {
     /// The entry that a key stands for; `None` where it is not a key of a model in the current version.
     pub fn parse(key: &'a str) -> Option<Self> {
         let base = model_base(key)?;
-        let (kind, rest) = key[base.len()..].split_once('/')?;
+        let (kind, rest) = key.strip_prefix(base)?.split_once('/')?;
         Some(match kind {
             REFERENCE => {
                 let (variant, revision) = rest.split_once('/')?;
@@ -156,7 +156,7 @@ impl ModelKey {
         match self.dtype_and_part() {
             (_, Some(part)) => {
                 let commit = blake3::hash(commit.as_bytes()).to_hex();
-                format!("{owner}-{part}-{}", &commit[..8])
+                format!("{owner}-{part}-{commit:.8}")
             }
             (_, None) => owner.into(),
         }
@@ -298,9 +298,8 @@ pub(super) fn current_models() -> String {
 /// The part of a key that all entries of its model share, which ends with `#`; `None` where the key is not a model's, or is of
 /// another version.
 pub(super) fn model_base(key: &str) -> Option<&str> {
-    let (base, _) = key.split_once('#')?;
-    base.starts_with(&current_models())
-        .then(|| &key[..=base.len()])
+    let base = key.split_inclusive('#').next()?;
+    (base.ends_with('#') && base.starts_with(&current_models())).then_some(base)
 }
 
 /// Escapes `#`, which ends the name of a model or an index, so that no name is the prefix of another one's keys.

@@ -108,7 +108,8 @@ impl<'a> Iterator for Pieces<'a> {
             return None;
         }
         let from = self.rest.floor_char_boundary(PIECE);
-        let blank = self.rest[from..]
+        let (_, behind) = self.rest.split_at(from);
+        let blank = behind
             .find(char::is_whitespace)
             .map_or(self.rest.len(), |at| from + at);
         // Each piece has at least one character, though it may begin with the whitespace at which the last one ended.

@@ -288,7 +288,7 @@ describe('a plan', () => {
     const store = mapStore();
     await load(LARGE, store, { towers: ['text'] });
     const plan = await models.plan(LARGE, options(store));
-    assert.equal(plan.whole, false);
+    assert.deepEqual([plan.class, plan.whole], ['ImageTextEmbedder', false]);
     hub.requests.length = 0;
     await load(LARGE, store);
     assertSent(plan.fetchBytes);

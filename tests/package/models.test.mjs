@@ -39,7 +39,7 @@ test('a plan says what a load then takes, and stores nothing', async () => {
   const store = mapStore();
   const plan = await models.plan(MEAN, options(store));
   assert.deepEqual([...store.rows.keys()], []);
-  assert.equal(plan.model, MEAN);
+  assert.deepEqual([plan.model, plan.class], [MEAN, 'TextEmbedder']);
   assert.equal(plan.commit, await commitOf(MEAN));
   assert.deepEqual([plan.device, plan.dtype, plan.whole, plan.fits, plan.cachedBytes], ['cpu', 'f32', false, true, 0]);
   assert.ok(plan.reason.length > 0);

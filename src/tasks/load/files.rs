@@ -150,10 +150,7 @@ impl<'a, 's> Loading<'a, 's> {
             (None, Some((cache, ..))) => format!("{:016x}", cache.nonce),
             (None, None) => String::new(),
         };
-        format!(
-            "content-{}",
-            &blake3::hash(content.as_bytes()).to_hex()[..16]
-        )
+        format!("content-{:.16}", blake3::hash(content.as_bytes()).to_hex())
     }
 
     async fn open_writer(&mut self, commit: &str) -> Result<()> {
