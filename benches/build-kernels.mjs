@@ -7,9 +7,9 @@ export const FOLDER = path.join(ROOT, 'target/bench');
 const FEATURES = { relaxed: ['relaxed-simd'], simd: [] };
 
 /** Puts `kernels.js` and its wasm in the build's folder of `FOLDER`. */
-export function buildKernels(name) {
+export async function buildKernels(name) {
   // The crate is compiled to be small; the bare loops, which stand in the example, shall be compiled like the kernels.
-  const made = build(['--example', 'kernels', '--config', 'profile.release.opt-level=3'], {
+  const made = await build(['--example', 'kernels', '--config', 'profile.release.opt-level=3'], {
     features: FEATURES[name],
     profile: 'release',
   });

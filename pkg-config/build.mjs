@@ -47,9 +47,19 @@ process.on('uncaughtException', ({ message }) => {
 });
 
 const wanted = values.cores.split(',');
-const finished = CORES.map((core) =>
-  wanted.includes(core.name) ? finishCore(core, compileCore(core)) : keptCore(core),
-);
+const make = async (core) => (wanted.includes(core.name) ? finishCore(core, await compileCore(core)) : keptCore(core));
+
+/** Makes the cores of one profile one after the other: cargo lets no two builds use the same folder. */
+async function makeAll(cores) {
+  const made = [];
+  for (const core of cores) made.push(await make(core));
+  return made;
+}
+
+// Linking with LTO keeps one processor busy; a build with another profile uses the other one.
+const profiles = [...new Set(CORES.map(({ profile }) => profile))];
+const groups = profiles.map((profile) => makeAll(CORES.filter((core) => core.profile === profile)));
+const finished = (await Promise.all(groups)).flat();
 const version = await assemble(finished);
 const tarball = pack();
 installPackage(tarball);

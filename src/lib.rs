@@ -4,7 +4,7 @@
 //!
 //! * `bindings`: the JavaScript API, which only converts arguments, results and errors.
 //! * `tasks`: what users call: [`TextEmbedder`], [`ImageTextEmbedder`], [`DigitGenerator`], [`DigitClassifier`].
-//! * `index`: the [`VectorIndex`].
+//! * `index` and [`heads`]: the [`VectorIndex`]; classifiers of vectors, fitted or imported.
 //! * `models` and `store`: the networks, written once on burn's `Tensor`; what is kept between sessions ([`Store`]).
 //! * `weights`: safetensors read as a stream, cast or quantized a block of rows at a time.
 //! * `hub` and `device`: where files are downloaded from ([`Host`]); the CPU and the GPU.
@@ -34,6 +34,7 @@
 mod bindings;
 mod device;
 mod error;
+pub mod heads;
 mod hub;
 mod image;
 mod index;

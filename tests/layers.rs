@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["hub", "device"],
     &["weights"],
     &["models", "store"],
-    &["index"],
+    &["heads", "index"],
     &["tasks"],
     &["bindings"],
 ];

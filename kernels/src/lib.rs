@@ -7,6 +7,7 @@ pub mod activation;
 mod attention;
 mod conv;
 mod embedding;
+pub mod exact;
 mod group_norm;
 pub mod image;
 pub mod layout;

@@ -1,6 +1,6 @@
 import { copyFileSync } from 'node:fs';
 import path from 'node:path';
-import { ask, digest, filesUnder, KEPT, ROOT, run, unlessDone } from './steps.mjs';
+import { ask, digest, filesUnder, KEPT, ROOT, runBeside, unlessDone } from './steps.mjs';
 
 const TARGET = 'wasm32-unknown-unknown';
 
@@ -8,7 +8,7 @@ const TARGET = 'wasm32-unknown-unknown';
  * Compiles the crate for one core and returns the path of its raw wasm.
  * Cargo gives all three builds the same file name, so alternating between them links each anew: hence our own digest of the inputs, and a copy.
  */
-export function compileCore({ name, features, profile }) {
+export async function compileCore({ name, features, profile }) {
   const output = path.join(KEPT, name, 'cargo.wasm');
   const inputs = digest({
     texts: [profile, ...features, process.env.RUSTFLAGS ?? '', ask('rustc', ['--version'])],
@@ -20,33 +20,33 @@ export function compileCore({ name, features, profile }) {
       'pkg-config/build/cargo.mjs',
     ],
   });
-  unlessDone(output, inputs, () => {
+  await unlessDone(output, inputs, async () => {
     console.log(`cargo: ${name} (profile ${profile})`);
-    copyFileSync(path.join(build(['--lib'], { features, profile }), 'pilotlight.wasm'), output);
+    copyFileSync(path.join(await build(['--lib'], { features, profile }), 'pilotlight.wasm'), output);
   });
   return path.relative(ROOT, output);
 }
 
 /** Runs `cargo build` and returns the folder with its output. */
-export function build(what, options) {
-  const targetFolder = cargo('build', what, options);
+export async function build(what, options) {
+  const targetFolder = await cargo('build', what, options);
   // Cargo's folder for the profile `dev` is called `debug`.
   return path.join(targetFolder, TARGET, options.profile === 'dev' ? 'debug' : options.profile);
 }
 
 /** Runs `cargo test` for WebAssembly. */
 export function test(what, options) {
-  cargo('test', what, options);
+  return cargo('test', what, options);
 }
 
 /** Runs a command of cargo and returns cargo's target folder. */
-function cargo(command, what, { features, profile }) {
+async function cargo(command, what, { features, profile }) {
   const { packages, target_directory: targetFolder } = JSON.parse(
     ask('cargo', ['metadata', '--locked', '--format-version', '1']),
   );
   const flags = ['--locked', ...what, '--profile', profile, '--target', TARGET];
   if (features.length > 0) flags.push('--features', features.join(','));
-  run('cargo', [command, ...flags, '--config', withoutMachinePaths(packages)]);
+  await runBeside('cargo', [command, ...flags, '--config', withoutMachinePaths(packages)]);
   return targetFolder;
 }
 

@@ -8,7 +8,7 @@ const WASM_BINDGEN = path.join(ROOT, '.tools/bin/wasm-bindgen');
 const WASM_OPT = path.join(ROOT, 'node_modules/binaryen/bin/wasm-opt');
 
 /** Makes the two files of a core that are shipped, wasm and glue, from cargo's wasm. */
-export function finishCore({ name, glue, optimize }, rawWasm) {
+export async function finishCore({ name, glue, optimize }, rawWasm) {
   if (!existsSync(WASM_BINDGEN)) throw new Error('.tools/bin/wasm-bindgen is missing: run `make package`');
   const folder = path.join(KEPT, name);
   const wasm = path.join(folder, `${name}.wasm`);
@@ -18,7 +18,7 @@ export function finishCore({ name, glue, optimize }, rawWasm) {
   const bound = path.join(folder, `${glue}_bg.wasm`);
 
   const bindgenInputs = digest({ files: [rawWasm, ...tools] });
-  unlessDone(script, bindgenInputs, () => {
+  await unlessDone(script, bindgenInputs, () => {
     const flags = [
       '--target',
       'web',
@@ -31,7 +31,7 @@ export function finishCore({ name, glue, optimize }, rawWasm) {
     writeFileSync(bound, named.wasm);
     writeFileSync(script, patchGlue(named.glue));
   });
-  unlessDone(wasm, digest({ texts: [bindgenInputs, ...optimize] }), () => {
+  await unlessDone(wasm, digest({ texts: [bindgenInputs, ...optimize] }), () => {
     const start = Date.now();
     // Features come from the file's own target_features section. Never --all-features: engines refuse the result.
     run(WASM_OPT, [...optimize, bound, '-o', `${wasm}.part`]);

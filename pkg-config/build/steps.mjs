@@ -1,5 +1,6 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +15,13 @@ export const PACKAGE = path.join(ROOT, 'dist/package');
 /** Runs a program in the repository root with its output on the terminal; throws when it fails. */
 export function run(program, args) {
   start(program, args, { stdio: 'inherit' });
+}
+
+/** Runs a program like `run`, while others run beside it. */
+export async function runBeside(program, args) {
+  const child = spawn(program, args, { cwd: ROOT, stdio: 'inherit' });
+  const [status, signal] = await once(child, 'close');
+  if (status !== 0) throw new Error(`${path.basename(program)} ${args[0]} failed (${signal ?? `status ${status}`})`);
 }
 
 /** Runs a program and returns what it printed. */
@@ -54,12 +62,12 @@ export function digest({ texts = [], files = [] }) {
 }
 
 /** Runs `work` unless `output` was made from the same inputs already; the digest of the inputs is kept beside it. */
-export function unlessDone(output, inputs, work) {
+export async function unlessDone(output, inputs, work) {
   const stamp = `${output}.inputs`;
   if (existsSync(output) && existsSync(stamp) && readFileSync(stamp, 'utf8') === inputs) return;
   rmSync(stamp, { force: true });
   mkdirSync(path.dirname(output), { recursive: true });
-  work();
+  await work();
   if (!existsSync(output)) throw new Error(`nothing was written to ${path.relative(ROOT, output)}`);
   writeFileSync(stamp, inputs);
 }

@@ -7,6 +7,7 @@ import { CONSTRUCT, checkConstruct } from './calls/construct.js';
 import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
 import { chooseBackend } from './core/backend.js';
+import { setModel } from './core/core-of.js';
 import { toPilotlightError } from './error.js';
 
 /** Embeds texts: a model in a core, with its queue. */
@@ -43,9 +44,15 @@ export class TextEmbedder implements Api.TextEmbedder {
       const handle = await load.run(instance, ({ TextEmbedderHandle }, resolved) =>
         TextEmbedderHandle.load(model, resolved),
       );
-      return new TextEmbedder(CONSTRUCT, new ModelHandle('TextEmbedder', instance, handle), handle, report, () =>
-        load.refresh(instance),
+      const embedder = new TextEmbedder(
+        CONSTRUCT,
+        new ModelHandle('TextEmbedder', instance, handle),
+        handle,
+        report,
+        () => load.refresh(instance),
       );
+      setModel(embedder, model);
+      return embedder;
     } catch (error) {
       throw toPilotlightError(error);
     }

@@ -578,6 +578,163 @@ export interface StoreOptions {
   store?: 'indexeddb' | 'memory' | Store;
 }
 
+/** What makes vectors of texts: a `TextEmbedder`, or an object with these members. */
+export interface Embedder {
+  embed(
+    texts: string | readonly string[],
+    options?: { signal?: AbortSignal },
+  ): Promise<Pick<Embeddings, 'data' | 'dims'>>;
+  readonly dimensions: number;
+  readonly backend?: Pick<BackendReport, 'dtype' | 'simd'>;
+}
+
+/** What made the vectors of a classifier. */
+export interface EmbedderIdentity {
+  model?: string;
+  dtype?: Dtype;
+  simd?: 'simd128' | 'relaxed-simd';
+  dimensions?: number;
+}
+
+/** Texts with their labels; or vectors that were made already, `dimensions` values for each label. */
+export type ClassifierExamples =
+  | readonly { text: string; label: string }[]
+  | { texts: readonly string[]; labels: readonly string[] }
+  | { vectors: Float32Array; labels: readonly string[]; texts?: readonly string[] };
+
+/** `'embed'` counts texts, `'fit'` percent. */
+export interface FitProgress {
+  status: 'embed' | 'fit';
+  loaded: number;
+  total: number;
+}
+
+export interface CallOptions {
+  signal?: AbortSignal;
+  onProgress?: (event: FitProgress) => void;
+}
+
+/** How a head is fitted; all of it is kept in the JSON. */
+export interface HeadOptions {
+  /** Default `'logistic'`. `'prototype'` and `'knn'` need no fit, and suit one or two examples for each label. */
+  head?: 'logistic' | 'linear-svm' | 'rbf-svm' | 'prototype' | 'knn';
+  /** The weight of errors against the penalty, as in scikit-learn; default 10, and 1 for `'linear-svm'`. */
+  C?: number;
+  /** γ of `'rbf-svm'`; default scikit-learn's `'scale'`. */
+  gamma?: number;
+  /** The number of neighbours of `'knn'`; default 5. */
+  k?: number;
+  /** The gradient, or violation, at which a fit ends; default 1e-5 for `'logistic'`, 1e-4 and 1e-3 for the machines. */
+  tolerance?: number;
+  /** Determines the folds and the order of examples; default 0. The same examples and seed give the same bits everywhere. */
+  seed?: number;
+}
+
+export interface FitOptions extends HeadOptions, CallOptions {
+  /**
+   * Whether the name of each label is one more example, `-` and `_` as spaces; a function returns other names. The default is true
+   * for fewer than 10 examples for each label.
+   */
+  labelText?: boolean | ((label: string) => string);
+  /**
+   * The share of good texts that may be refused: `classify` answers `null` where fewer of the examples that were held out had as low
+   * a score. Default 0: never.
+   */
+  unknown?: number;
+}
+
+export interface ClassifyOptions {
+  /** The number of labels in `scores`; default 3. */
+  topK?: number;
+  /** Instead of the share that `fit` was given. */
+  unknown?: number;
+  signal?: AbortSignal;
+}
+
+/** The answer for one text. */
+export interface Classification {
+  /** `null` where the text is not like the examples. */
+  label: string | null;
+  /** The calibrated probability of the most likely label. */
+  probability: number;
+  /** How far the runner-up is behind. */
+  margin: number;
+  /** The most likely labels, the first one first. */
+  scores: { label: string; probability: number }[];
+  /** The nearest example; absent where none were kept. */
+  nearest?: { text?: string; label: string; cosine: number };
+}
+
+export interface ClassifierEvaluation {
+  count: number;
+  accuracy: number;
+  macroF1: number;
+  /** The mean distance between probability and accuracy, over 15 bins. */
+  calibrationError: number;
+  /** Labels that were taken for another, the most frequent pair first, with the texts. */
+  confusions: { label: string; predicted: string; texts: string[] }[];
+  /** How much is answered, and how much of it is right, if the share `rate` of good texts is refused. */
+  coverage: { rate: number; threshold: number; coverage: number; accuracy: number }[];
+}
+
+/** A classifier as JSON; `pilotlight_export` for scikit-learn writes `format`, `version`, `labels`, `embedder` and `head`. */
+export interface ClassifierJson {
+  format: 'pilotlight-classifier';
+  version: 1;
+  labels: string[];
+  embedder?: EmbedderIdentity;
+  unknown?: number;
+  options?: HeadOptions;
+  texts?: string[];
+  labelTexts?: number[];
+  head: object;
+  examples?: { dimensions: number; vectors: object; classes: number[] };
+  heldOut?: [number, boolean][];
+}
+
+/** Learns labels of texts from examples, and says how sure it is. */
+export declare class TextClassifier {
+  private constructor();
+  /**
+   * Embeds the examples and fits a head to their vectors.
+   * @throws {PilotlightError} `INVALID_INPUT`, `RESOURCE_LIMIT`, `ABORTED`, and what `embedder.embed` throws
+   */
+  static fit(embedder: Embedder, examples: ClassifierExamples, options?: FitOptions): Promise<TextClassifier>;
+  /**
+   * Reads what `toJSON`, or `pilotlight_export` in Python, wrote. Refuses an embedder of another model or other dimensions.
+   * @throws {PilotlightError} `INVALID_INPUT`
+   */
+  static fromJSON(embedder: Embedder, json: string | object): Promise<TextClassifier>;
+  /** The labels, in the order of their code units. */
+  readonly labels: readonly string[];
+  /** The number of examples that are kept, names of labels included. */
+  readonly size: number;
+  /** Sentences on what is different from when the classifier was fitted. */
+  readonly notes: readonly string[];
+  /**
+   * Classifies texts.
+   * @throws {PilotlightError} `INVALID_INPUT`, `DISPOSED`, and what `embedder.embed` throws
+   */
+  classify(texts: string | readonly string[], options?: ClassifyOptions): Promise<Classification[]>;
+  /**
+   * Measures the classifier on other examples, or with `{ folds: 5 }` by fitting it five times to four fifths of its own.
+   * @throws {PilotlightError} `INVALID_INPUT`, `RESOURCE_LIMIT`, `ABORTED`, `DISPOSED`, and what `embedder.embed` throws
+   */
+  evaluate(examples: ClassifierExamples | { folds: 5 }, options?: CallOptions): Promise<ClassifierEvaluation>;
+  /**
+   * Adds examples, of new labels too, and fits again; the vectors of the former ones are kept. If it fails, the classifier stays as it was.
+   * @throws {PilotlightError} `INVALID_INPUT`, `RESOURCE_LIMIT`, `ABORTED`, `DISPOSED`, and what `embedder.embed` throws
+   */
+  add(examples: ClassifierExamples, options?: CallOptions): Promise<void>;
+  /**
+   * The classifier with its examples, for `JSON.stringify`.
+   * @throws {PilotlightError} `DISPOSED`
+   */
+  toJSON(): ClassifierJson;
+  /** Frees its memory; the embedder stays. */
+  dispose(): void;
+}
+
 /** Manages stored models, and plans loads. */
 export declare const models: {
   /**

@@ -11,6 +11,7 @@ mod models;
 mod options;
 mod source;
 mod store;
+mod text_classifier;
 mod text_embedder;
 mod vector_index;
 

@@ -1,3 +1,4 @@
+import type { Embedder, EmbedderIdentity } from '../../types/index.js';
 import type { CoreInstance } from './instance.js';
 
 /** The core instance and device that a model runs on. */
@@ -18,3 +19,21 @@ export const coreOf = {
     return typeof model === 'object' && model !== null ? (model as { [KEY]?: RunsOn })[KEY] : undefined;
   },
 };
+
+/** The names of the models of embedders. */
+const models = new WeakMap<object, string>();
+
+/** Records the model of an embedder. */
+export const setModel = (embedder: object, model: string): void => void models.set(embedder, model);
+
+/** What made an embedder's vectors, as far as the embedder tells. */
+export function identityOf(embedder: Embedder): EmbedderIdentity {
+  const model = models.get(embedder);
+  const { dtype, simd } = embedder.backend ?? {};
+  return {
+    ...(model !== undefined && { model }),
+    ...(dtype !== undefined && { dtype }),
+    ...(simd !== undefined && { simd }),
+    dimensions: embedder.dimensions,
+  };
+}

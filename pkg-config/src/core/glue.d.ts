@@ -1,4 +1,4 @@
-import type { AdapterReport, LoadPlan } from '../../types/index.js';
+import type { AdapterReport, ClassifierEvaluation, LoadPlan } from '../../types/index.js';
 import type * as cpu from './generated/cpu.js';
 import type * as webgpu from './generated/webgpu.js';
 
@@ -23,6 +23,13 @@ export interface GpuReport {
 
 /** The part of a plan that the core computes. */
 export type CorePlan = Omit<LoadPlan, 'model' | 'device' | 'dtype' | 'reason' | 'fits' | 'problem'>;
+
+/** The result of evaluating a classifier, with classes and outcomes by their indices. */
+export interface CoreEvaluation extends Omit<ClassifierEvaluation, 'confusions'> {
+  confusions: { class: number; predicted: number; items: number[] }[];
+  /** The index of the example of each outcome. */
+  items: number[];
+}
 
 /** The JavaScript module of a core. Only the WebGPU core has `initGpu`. */
 export type Glue = typeof cpu & Partial<Pick<typeof webgpu, 'initGpu'>>;

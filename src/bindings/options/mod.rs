@@ -2,6 +2,7 @@
 
 mod digits;
 mod embed;
+mod fit;
 mod index;
 mod load;
 mod store;
@@ -14,6 +15,7 @@ use web_sys::AbortSignal;
 
 pub(super) use self::digits::digit_options;
 pub(super) use self::embed::embed_options;
+pub(super) use self::fit::{FitRequest, floats};
 pub(super) use self::index::{SearchRequest, index_options};
 pub(super) use self::load::LoadOptions;
 pub(super) use self::store::{StoreOption, StoreOptions};

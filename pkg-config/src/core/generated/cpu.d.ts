@@ -8,7 +8,7 @@ import type {
   VectorId,
 } from '../../../types/index.js';
 import type { ImageInput } from '../../inputs/images.js';
-import type { CoreInfo, CorePlan, WasmSource } from '../glue.js';
+import type { CoreEvaluation, CoreInfo, CorePlan, WasmSource } from '../glue.js';
 
 /** The JavaScript that wasm-bindgen writes for a core, with the additions of `build/glue.mjs`. Its names are declared here only. */
 export default function init(source: { module_or_path: WasmSource | Promise<WasmSource> }): Promise<unknown>;
@@ -80,6 +80,23 @@ export declare class VectorIndexHandle {
   search(query: Float32Array, k: number, options: object): SearchHit[];
   write(to: Uint8Array): void;
   save(name: string, options: object): Promise<void>;
+  free(): void;
+}
+
+/** A classifier of vectors inside a core's memory. */
+export declare class ClassifierHandle {
+  private constructor();
+  /** `options` are `HeadOptions` with `vectors`, `dimensions`, `classes`, `classCount` and `labelTexts`. */
+  static fit(options: object): Promise<ClassifierHandle>;
+  static crossValidate(options: object): Promise<CoreEvaluation>;
+  static fromJSON(json: string): ClassifierHandle;
+  toJSON(): string;
+  /** Returns four values and the probabilities for each vector, see `text-classifier.ts`. */
+  classify(vectors: Float32Array, dimensions: number): Float64Array;
+  evaluate(vectors: Float32Array, dimensions: number, classes: Uint32Array): CoreEvaluation;
+  threshold(rate: number): number | undefined;
+  vectors(): Float32Array | undefined;
+  readonly dimensions: number | undefined;
   free(): void;
 }
 

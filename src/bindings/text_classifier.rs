@@ -1,0 +1,228 @@
+//! `ClassifierHandle`, on which the npm package builds its `TextClassifier`: a classifier of vectors.
+
+use js_sys::{Float32Array, Float64Array, Function, Promise, Uint32Array};
+use serde::Serialize;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use super::caller::for_caller;
+use super::error::to_js;
+use super::event_loop::EventLoopScheduler;
+use super::models::to_object;
+use super::options::{FitRequest, floats};
+use crate::error::{Error, Result};
+use crate::heads::classifier::Classifier;
+use crate::heads::evaluation::{Coverage, Evaluation, Outcome, coverage, evaluate};
+use crate::heads::fitting::cross_validate;
+
+/// The rates of refusal at which `evaluate` tells how much is left and how much of it is right.
+const RATES: [f64; 8] = [0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5];
+
+/// The values before the probabilities in an answer of `classify`: class, score, nearest example and its cosine.
+const FIELDS: usize = 4;
+
+/// A fitted or imported classifier of vectors.
+#[wasm_bindgen]
+pub struct ClassifierHandle {
+    classifier: Classifier,
+}
+
+/// Passes the progress of a fit to a listener, in steps of one percent.
+fn reporter(listener: Option<Function>) -> impl FnMut(f64) {
+    let mut last = -1.0;
+    move |share: f64| {
+        let percent = (share * 100.0).floor();
+        if let Some(listener) = &listener
+            && percent > last
+        {
+            last = percent;
+            // An error in the listener does not fail the call.
+            let _ = listener.call1(&JsValue::NULL, &percent.into());
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    #[serde(flatten)]
+    evaluation: Evaluation,
+    coverage: Vec<Coverage>,
+    /// The index of the example of each outcome.
+    items: Vec<usize>,
+}
+
+#[wasm_bindgen]
+impl ClassifierHandle {
+    /// Fits a classifier on this thread, yielding to the event loop. `options` have the `vectors` with their `classes`.
+    ///
+    /// *Errors*: `INVALID_INPUT`, `ABORTED`, `RESOURCE_LIMIT`.
+    pub fn fit(options: JsValue) -> Promise {
+        wasm_bindgen_futures::future_to_promise(async move {
+            let fit = async {
+                let request = FitRequest::new(&options)?;
+                let scheduler = EventLoopScheduler::new(request.signal);
+                let mut on_progress = reporter(request.on_progress);
+                Classifier::fit(
+                    request.examples,
+                    request.class_count,
+                    &request.is_label_text,
+                    &request.options,
+                    &mut on_progress,
+                    &scheduler,
+                )
+                .await
+            };
+            let classifier = for_caller(&options, fit).await.map_err(to_js)?;
+            Ok(Self { classifier }.into())
+        })
+    }
+
+    /// Predicts each example by a classifier that was fitted without it, and returns the figures.
+    ///
+    /// *Errors*: as `fit`.
+    #[wasm_bindgen(js_name = crossValidate)]
+    pub fn cross_validate(options: JsValue) -> Promise {
+        wasm_bindgen_futures::future_to_promise(async move {
+            let validate = async {
+                let request = FitRequest::new(&options)?;
+                let scheduler = EventLoopScheduler::new(request.signal);
+                let mut on_progress = reporter(request.on_progress);
+                let outcomes = cross_validate(
+                    request.examples,
+                    request.class_count,
+                    &request.is_label_text,
+                    &request.options,
+                    &mut on_progress,
+                    &scheduler,
+                )
+                .await?;
+                let (items, outcomes): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();
+                let mut scores: Vec<f64> = outcomes.iter().map(|one: &Outcome| one.score).collect();
+                scores.sort_by(f64::total_cmp);
+                let threshold = |rate: f64| {
+                    let at = (rate * scores.len() as f64) as usize;
+                    scores.get(at).copied()
+                };
+                report(&outcomes, request.class_count, items, threshold)
+            };
+            for_caller(&options, validate).await.map_err(to_js)
+        })
+    }
+
+    /// Reads a classifier from JSON with its `classCount`, `head`, and, where they are known, `examples` and `heldOut`.
+    ///
+    /// *Errors*: `INVALID_INPUT` that names what is wrong.
+    #[wasm_bindgen(js_name = fromJSON)]
+    pub fn from_json(json: &str) -> Result<ClassifierHandle, JsValue> {
+        let read = || {
+            let classifier: Classifier = serde_json::from_str(json).map_err(|error| {
+                Error::invalid_input(format!("classifier: {error}")).with_source(error)
+            })?;
+            classifier.check().map(|()| classifier)
+        };
+        read().map(|classifier| Self { classifier }).map_err(to_js)
+    }
+
+    /// The JSON that `fromJSON` reads.
+    ///
+    /// *Errors*: `INTERNAL`.
+    #[wasm_bindgen(js_name = toJSON)]
+    pub fn to_json(&self) -> Result<String, JsValue> {
+        serde_json::to_string(&self.classifier)
+            .map_err(|error| to_js(Error::internal(error.to_string())))
+    }
+
+    /// Classifies vectors, `[n, d]`. For each it returns the class, the score, the index of the nearest example and its cosine (-1 and 0
+    /// without examples), and the probability of each class.
+    ///
+    /// *Errors*: `INVALID_INPUT`.
+    pub fn classify(
+        &self,
+        vectors: Float32Array,
+        dimensions: usize,
+    ) -> Result<Float64Array, JsValue> {
+        let classify = || {
+            let vectors = floats(&vectors)?;
+            let mut all = Vec::with_capacity(
+                vectors.len() / dimensions.max(1) * (FIELDS + self.classifier.class_count),
+            );
+            for vector in vectors.chunks(dimensions.max(1)) {
+                let answer = self.classifier.classify(vector)?;
+                let (nearest, cosine) = answer
+                    .nearest
+                    .map_or((-1.0, 0.0), |(i, cosine)| (i as f64, cosine));
+                all.extend([answer.class as f64, answer.score, nearest, cosine]);
+                all.extend(answer.probabilities);
+            }
+            Ok(Float64Array::from(all.as_slice()))
+        };
+        classify().map_err(to_js)
+    }
+
+    /// Compares the classes of vectors with the right ones, and returns the figures.
+    ///
+    /// *Errors*: `INVALID_INPUT`.
+    pub fn evaluate(
+        &self,
+        vectors: Float32Array,
+        dimensions: usize,
+        classes: Uint32Array,
+    ) -> Result<JsValue, JsValue> {
+        let evaluate = || {
+            let vectors = floats(&vectors)?;
+            let pairs = vectors.chunks(dimensions.max(1)).zip(classes.to_vec());
+            let outcomes: Vec<Outcome> = pairs
+                .map(|(vector, class)| {
+                    let answer = self.classifier.classify(vector)?;
+                    Ok(Outcome {
+                        class,
+                        predicted: answer.class as u32,
+                        probability: answer
+                            .probabilities
+                            .get(answer.class)
+                            .copied()
+                            .unwrap_or_default(),
+                        score: answer.score,
+                    })
+                })
+                .collect::<Result<_>>()?;
+            let items = (0..outcomes.len()).collect();
+            report(&outcomes, self.classifier.class_count, items, |rate| {
+                self.classifier.threshold(rate)
+            })
+        };
+        evaluate().map_err(to_js)
+    }
+
+    /// The score under which a share `rate` of the examples lay that were held out; `undefined` if too few were.
+    pub fn threshold(&self, rate: f64) -> Option<f64> {
+        self.classifier.threshold(rate)
+    }
+
+    /// The vectors of the examples, normalized; `undefined` where they were not kept.
+    pub fn vectors(&self) -> Option<Float32Array> {
+        let examples = self.classifier.examples.as_ref();
+        examples.map(|examples| Float32Array::from(examples.vectors.as_slice()))
+    }
+
+    /// The number of values that a vector must have; `undefined` if any number will do.
+    #[wasm_bindgen(getter)]
+    pub fn dimensions(&self) -> Option<usize> {
+        self.classifier.head.dimensions()
+    }
+}
+
+fn report(
+    outcomes: &[Outcome],
+    class_count: usize,
+    items: Vec<usize>,
+    threshold: impl Fn(f64) -> Option<f64>,
+) -> Result<JsValue> {
+    let at = |rate: f64| threshold(rate).map(|threshold| coverage(outcomes, rate, threshold));
+    to_object(&Report {
+        evaluation: evaluate(outcomes, class_count),
+        coverage: RATES.into_iter().filter_map(at).collect(),
+        items,
+    })
+}

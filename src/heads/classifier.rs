@@ -1,0 +1,170 @@
+//! A classifier of vectors that says how sure it is, which example is nearest, and when it does not know.
+
+use serde::{Deserialize, Serialize};
+
+use super::examples::{Examples, check, normalize};
+use super::fitting::{ENOUGH, FitOptions, LEAST, calibrate, fit_head, hold_out, normalized};
+use super::json;
+use super::model::Head;
+use crate::error::{Error, Result};
+use crate::scheduler::Scheduler;
+
+/// A fitted or imported classifier.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Classifier {
+    /// The number of classes.
+    pub class_count: usize,
+    /// The head, which takes vectors as they come from the embedder.
+    pub head: Head,
+    /// The examples, where they were kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub examples: Option<Examples>,
+    /// What was predicted for examples that were held out, sorted by score.
+    #[serde(default)]
+    pub held_out: Vec<HeldOut>,
+}
+
+/// The score of an example that was held out, and whether its class was predicted.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldOut(pub f32, pub bool);
+
+/// The answer for one vector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Classification {
+    /// The probability of each class.
+    pub probabilities: Vec<f64>,
+    /// The class that the head predicts.
+    pub class: usize,
+    /// The probability times the nearest cosine, or the probability where no examples were kept.
+    pub score: f64,
+    /// The index of the nearest example and its cosine, where examples were kept.
+    pub nearest: Option<(usize, f64)>,
+}
+
+impl Classifier {
+    /// Fits a classifier.
+    ///
+    /// `is_label_text` says which examples are names of labels: those are never held out.
+    /// *Errors*: `InvalidInput` where there are fewer than two classes, a class without examples, or a vector of zeros or with a value
+    /// that is no number; `Aborted`; `ResourceLimit`.
+    pub async fn fit(
+        examples: Examples,
+        class_count: usize,
+        is_label_text: &[bool],
+        options: &FitOptions,
+        on_progress: &mut dyn FnMut(f64),
+        scheduler: &dyn Scheduler,
+    ) -> Result<Self> {
+        let mut examples = examples;
+        check(&examples, class_count)?;
+        normalize(&mut examples)?;
+        let labelled = examples.labelled(class_count);
+        // A fold at a coarse tolerance takes about half as long as the whole fit.
+        let head = fit_head(
+            &labelled,
+            options,
+            options.tolerance,
+            &mut |share| on_progress(share * 0.6),
+            scheduler,
+        )
+        .await?;
+        let held = hold_out(
+            &labelled,
+            is_label_text,
+            options,
+            ENOUGH,
+            &mut |share| on_progress(0.6 + share * 0.4),
+            scheduler,
+        )
+        .await?;
+        let head = calibrate(head, &held);
+        let mut held_out: Vec<HeldOut> = held
+            .into_iter()
+            .map(|one| {
+                let outcome = one.outcome(&head);
+                HeldOut(outcome.score as f32, outcome.is_right())
+            })
+            .collect();
+        held_out.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let classifier = Self {
+            class_count,
+            head: normalized(head),
+            examples: Some(examples),
+            held_out,
+        };
+        on_progress(1.0);
+        Ok(classifier)
+    }
+
+    /// Checks a classifier that was read.
+    ///
+    /// *Errors*: `InvalidInput` that names the part which is wrong.
+    pub fn check(&self) -> Result<()> {
+        json::check(&self.head, self.class_count)?;
+        if let Some(examples) = &self.examples {
+            check(examples, self.class_count)?;
+            if self
+                .head
+                .dimensions()
+                .is_some_and(|dimensions| dimensions != examples.dimensions)
+            {
+                return Err(Error::invalid_input(
+                    "examples have other dimensions than the head",
+                ));
+            }
+        }
+        if !self.held_out.is_sorted_by(|a, b| a.0 <= b.0) {
+            return Err(Error::invalid_input("held_out is not sorted by score"));
+        }
+        Ok(())
+    }
+
+    /// The threshold under which a share `rate` of the examples that were held out lies; `None` if too few were.
+    pub fn threshold(&self, rate: f64) -> Option<f64> {
+        if self.held_out.len() < LEAST {
+            return None;
+        }
+        let at = (rate * self.held_out.len() as f64) as usize;
+        self.held_out
+            .get(at.min(self.held_out.len() - 1))
+            .map(|one| f64::from(one.0))
+    }
+
+    /// Classifies one vector.
+    ///
+    /// *Errors*: `InvalidInput` for a vector of another length, or with a value that is no number.
+    pub fn classify(&self, vector: &[f32]) -> Result<Classification> {
+        let expected = self.head.dimensions().unwrap_or(vector.len());
+        if vector.len() != expected {
+            return Err(Error::invalid_input(format!(
+                "a vector has {} values, expected {expected}",
+                vector.len()
+            )));
+        }
+        if let Some(value) = vector.iter().find(|value| !value.is_finite()) {
+            return Err(Error::invalid_input(format!(
+                "a vector has the value {value}"
+            )));
+        }
+        let x: Vec<f64> = vector.iter().map(|value| f64::from(*value)).collect();
+        let probabilities = self.head.probabilities(&x);
+        let class = self.head.predict(&x);
+        let probabilities = probabilities.unwrap_or_else(|| {
+            (0..self.class_count)
+                .map(|one| f64::from(u8::from(one == class)))
+                .collect()
+        });
+        let nearest = self
+            .examples
+            .as_ref()
+            .and_then(|examples| examples.nearest(&x));
+        let probability = probabilities.get(class).copied().unwrap_or_default();
+        Ok(Classification {
+            score: probability * nearest.map_or(1.0, |(_, cosine)| cosine.max(0.0)),
+            probabilities,
+            class,
+            nearest,
+        })
+    }
+}

@@ -1,0 +1,262 @@
+// TextClassifier: learning labels from examples, saying what it does not know, and heads from scikit-learn.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { PilotlightError, TextClassifier, TextEmbedder } from 'pilotlight';
+import { startHub } from '../hub/hub.mjs';
+import { fake, fittedHead, goldens, HEADS } from './support/heads.mjs';
+import { MINILM as minilm } from './support/models.mjs';
+
+const MINILM = 'sentence-transformers/all-MiniLM-L6-v2';
+
+const indices = (list) => list.map((_, i) => String(i));
+
+const EXAMPLES = Object.entries({
+  'card lost': ['I lost my bank card', 'my card was stolen', 'I cannot find my card anywhere', 'someone took my card'],
+  'exchange rate': [
+    'what is the rate for euros',
+    'how are exchange rates set',
+    'is the dollar rate good today',
+    'what do I get for pounds',
+  ],
+  'change pin': [
+    'I want a new PIN',
+    'how do I change my PIN code',
+    'can I pick another pin number',
+    'update my pin please',
+  ],
+}).flatMap(([label, texts]) => texts.map((text) => ({ text, label })));
+
+describe('with MiniLM', () => {
+  let hub;
+  let embedder;
+  before(async () => {
+    hub = await startHub({ models: { [MINILM]: minilm } });
+    embedder = await TextEmbedder.load(MINILM, { host: hub.url, store: false });
+  });
+  after(async () => {
+    embedder.dispose();
+    await hub.close();
+  });
+
+  for (const head of HEADS) {
+    test(`${head} learns three labels from four texts each`, async () => {
+      const events = [];
+      const classifier = await TextClassifier.fit(embedder, EXAMPLES, {
+        head,
+        onProgress: (event) => events.push(event),
+      });
+      assert.deepEqual(classifier.labels, ['card lost', 'change pin', 'exchange rate']);
+      assert.equal(classifier.size, EXAMPLES.length + 3);
+      const answers = await classifier.classify([
+        'my debit card has gone missing',
+        'a different pin',
+        'rate of the yen',
+      ]);
+      assert.deepEqual(
+        answers.map(({ label }) => label),
+        ['card lost', 'change pin', 'exchange rate'],
+      );
+      for (const { probability, margin, scores, nearest } of answers) {
+        assert.ok(probability > 1 / 3 && probability <= 1);
+        assert.ok(Math.abs(scores.reduce((sum, one) => sum + one.probability, 0) - 1) < 1e-6);
+        assert.ok(Math.abs(margin - (scores[0].probability - scores[1].probability)) < 1e-12);
+        assert.ok(nearest.cosine > 0.3 && nearest.cosine <= 1.000001);
+        assert.ok(nearest.text.length > 0);
+      }
+      assert.equal(answers[0].nearest.label, 'card lost');
+      assert.deepEqual(events.at(-1), { status: 'fit', loaded: 100, total: 100 });
+      assert.ok(events.some(({ status }) => status === 'embed'));
+      classifier.dispose();
+      await assert.rejects(classifier.classify('a'), { code: 'DISPOSED' });
+    });
+  }
+
+  test('answers null for what is not like the examples, at the rate that was asked for', async () => {
+    const classifier = await TextClassifier.fit(embedder, EXAMPLES, { unknown: 0.1 });
+    const [far, near] = await classifier.classify(['the volcano erupted at dawn', 'I lost my bank card']);
+    assert.equal(far.label, null);
+    assert.equal(near.label, 'card lost');
+    const [always] = await classifier.classify('the volcano erupted at dawn', { unknown: 0 });
+    assert.notEqual(always.label, null);
+    classifier.dispose();
+  });
+
+  test('the JSON gives the same answers, and says what is different', async () => {
+    const classifier = await TextClassifier.fit(embedder, EXAMPLES, { unknown: 0.05 });
+    const json = JSON.stringify(classifier);
+    const again = await TextClassifier.fromJSON(embedder, json);
+    const texts = ['where is my card', 'pin'];
+    assert.deepEqual(await again.classify(texts), await classifier.classify(texts));
+    assert.equal(JSON.stringify(again), json);
+    assert.deepEqual(again.notes, []);
+    const other = JSON.parse(json);
+    other.embedder.dtype = 'f32';
+    const noted = await TextClassifier.fromJSON(embedder, other);
+    assert.match(noted.notes[0], /dtype 'f32'/);
+    other.embedder.model = 'somebody/else';
+    await assert.rejects(TextClassifier.fromJSON(embedder, other), {
+      code: 'INVALID_INPUT',
+      message: /somebody\/else/,
+    });
+    for (const one of [classifier, again, noted]) one.dispose();
+  });
+
+  test('more examples bring a new label, and a failure changes nothing', async () => {
+    const classifier = await TextClassifier.fit(embedder, EXAMPLES);
+    const before = JSON.stringify(classifier);
+    await assert.rejects(classifier.add([{ text: 'a', label: 'b' }], { signal: AbortSignal.abort() }), {
+      code: 'ABORTED',
+    });
+    assert.equal(JSON.stringify(classifier), before);
+    await classifier.add([
+      { text: 'close my account', label: 'close account' },
+      { text: 'I want to leave the bank', label: 'close account' },
+    ]);
+    assert.deepEqual(classifier.labels, ['card lost', 'change pin', 'close account', 'exchange rate']);
+    const [{ label }] = await classifier.classify('please shut down my account');
+    assert.equal(label, 'close account');
+    classifier.dispose();
+  });
+
+  test('evaluates on other examples, and by five folds', async () => {
+    const classifier = await TextClassifier.fit(embedder, EXAMPLES);
+    const given = await classifier.evaluate([
+      { text: 'card gone', label: 'card lost' },
+      { text: 'new pin', label: 'exchange rate' },
+    ]);
+    assert.deepEqual([given.count, given.accuracy], [2, 0.5]);
+    assert.deepEqual(given.confusions, [{ label: 'exchange rate', predicted: 'change pin', texts: ['new pin'] }]);
+    assert.equal(given.coverage[0].coverage <= 1, true);
+    const folds = await classifier.evaluate({ folds: 5 });
+    assert.equal(folds.count, EXAMPLES.length);
+    assert.ok(folds.accuracy >= 0.75, `${folds.accuracy}`);
+    await assert.rejects(classifier.evaluate([{ text: 'a', label: 'nothing' }]), { message: /no label 'nothing'/ });
+    classifier.dispose();
+  });
+
+  const WRONG = [
+    ['no examples', [], /examples: expected one at least/],
+    [
+      'one label',
+      [
+        { text: 'a', label: 'b' },
+        { text: 'c', label: 'b' },
+      ],
+      /two at least/,
+    ],
+    [
+      'an empty text',
+      [
+        { text: ' ', label: 'b' },
+        { text: 'c', label: 'd' },
+      ],
+      /examples\[0\]\.text/,
+    ],
+    ['no label', [{ text: 'a' }, { text: 'c', label: 'd' }], /examples\[0\]\.label/],
+    ['nothing', undefined, /examples: expected/],
+    ['another number of texts', { texts: ['a'], labels: ['b', 'c'] }, /examples\.texts/],
+    ['vectors of another length', { vectors: new Float32Array(5), labels: ['b', 'c'] }, /examples\.vectors/],
+    [
+      'a vector of NaN',
+      { vectors: new Float32Array(768).fill(NaN), labels: ['b', 'c'] },
+      /example 0 has the value NaN/,
+    ],
+    ['a vector of zeros', { vectors: new Float32Array(768), labels: ['b', 'c'] }, /example 0 is all zeros/],
+  ];
+  for (const [what, examples, message] of WRONG) {
+    test(`${what} is a typed error`, async () => {
+      await assert.rejects(TextClassifier.fit(embedder, examples, { labelText: false }), (error) => {
+        assert.ok(error instanceof PilotlightError);
+        assert.equal(error.code, 'INVALID_INPUT');
+        assert.match(error.message, message);
+        return true;
+      });
+    });
+  }
+
+  test('a million examples are too many, a label with one is not too few', async () => {
+    const many = { texts: [], labels: new Array(1_000_000).fill('a') };
+    await assert.rejects(TextClassifier.fit(embedder, many), { code: 'RESOURCE_LIMIT' });
+    const classifier = await TextClassifier.fit(embedder, [...EXAMPLES, { text: 'good morning', label: 'greeting' }]);
+    assert.equal((await classifier.classify('good morning'))[0].label, 'greeting');
+    classifier.dispose();
+  });
+
+  test('options that make no sense are typed errors', async () => {
+    for (const options of [
+      { head: 'forest' },
+      { C: 0 },
+      { C: Number.NaN },
+      { unknown: 1 },
+      { unknown: '5%' },
+      { k: 1.5 },
+    ])
+      await assert.rejects(TextClassifier.fit(embedder, EXAMPLES, options), { code: 'INVALID_INPUT' });
+    await assert.rejects(TextClassifier.fit({}, EXAMPLES), { code: 'INVALID_INPUT', message: /embedder/ });
+    const classifier = await TextClassifier.fit(embedder, EXAMPLES);
+    await assert.rejects(classifier.classify('a', { topK: 0 }), { code: 'INVALID_INPUT' });
+    classifier.dispose();
+  });
+});
+
+describe('from scikit-learn', () => {
+  for (const { name, classifier: json, test: vectors, probabilities, predictions } of goldens('imported.json')) {
+    test(`${name}: every probability within 1e-4, from vectors in f32`, async () => {
+      const embedder = fake(vectors);
+      const classifier = await TextClassifier.fromJSON(embedder, json);
+      assert.match(classifier.notes[0], /does not name the model/);
+      const answers = await classifier.classify(indices(vectors), { topK: json.labels.length });
+      answers.forEach(({ label, scores, nearest }, i) => {
+        assert.equal(label, json.labels[predictions[i]]);
+        assert.equal(nearest, undefined);
+        for (const { label: one, probability } of probabilities ? scores : [])
+          assert.ok(Math.abs(probability - probabilities[i][json.labels.indexOf(one)]) < 1e-4, `${i} ${one}`);
+      });
+      await assert.rejects(classifier.evaluate({ folds: 5 }), { code: 'INVALID_INPUT', message: /without examples/ });
+      classifier.dispose();
+    });
+  }
+
+  const [{ classifier: GOOD, test: VECTORS }] = goldens('imported.json');
+  for (const [what, edit] of [
+    ['another format', (json) => (json.format = 'onnx')],
+    ['another version', (json) => (json.version = 2)],
+    ['labels twice', (json) => (json.labels = ['0', '0'])],
+    ['one label', (json) => (json.labels = ['0'])],
+    ['no head', (json) => delete json.head],
+    ['examples that are none', (json) => (json.examples = 5)],
+    ['texts that are none', (json) => (json.texts = [5])],
+    ['a list of scores of words', (json) => (json.heldOut = ['a'])],
+  ]) {
+    test(`${what} is refused`, async () => {
+      const json = structuredClone(GOOD);
+      edit(json);
+      await assert.rejects(TextClassifier.fromJSON(fake(VECTORS), json), (error) => {
+        assert.ok(error instanceof PilotlightError);
+        assert.equal(error.code, 'INVALID_INPUT', error.message);
+        return true;
+      });
+    });
+  }
+
+  test('JSON that ends early is refused, at any length', async () => {
+    const text = JSON.stringify(GOOD);
+    for (let length = 0; length < text.length; length += 97)
+      await assert.rejects(TextClassifier.fromJSON(fake(VECTORS), text.slice(0, length)), { code: 'INVALID_INPUT' });
+  });
+
+  test('vectors of another length are refused', async () => {
+    await assert.rejects(TextClassifier.fromJSON(fake([[1, 2, 3]]), GOOD), { code: 'INVALID_INPUT', message: /12/ });
+  });
+});
+
+// `node tests/package/support/record-heads.mjs` writes the record anew.
+describe('the same examples give the same bits as natively', () => {
+  const record = goldens('bits.json');
+  for (const head of HEADS) {
+    test(head, async () => {
+      for (const [i, fit] of goldens('fitted.json').entries())
+        assert.deepEqual(await fittedHead(head, fit), record[`${head} ${i}`]);
+    });
+  }
+});
