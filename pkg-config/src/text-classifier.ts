@@ -194,9 +194,9 @@ export class TextClassifier implements Api.TextClassifier {
     return this.#report(report, this.#state.texts);
   }
 
-  #report(report: CoreEvaluation, texts: readonly string[]): Api.ClassifierEvaluation {
+  #report(report: string, texts: readonly string[]): Api.ClassifierEvaluation {
     const { labels } = this.#state;
-    const { items, confusions, ...figures } = report;
+    const { items, confusions, ...figures } = JSON.parse(report) as CoreEvaluation;
     return {
       ...figures,
       confusions: confusions.map(({ class: actual, predicted, items: outcomes }) => ({

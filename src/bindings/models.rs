@@ -204,7 +204,7 @@ pub async fn sweep_models(options: JsValue) -> Result<(), JsValue> {
 }
 
 /// Converts a struct to a plain object. Numbers are numbers, also where they are larger than 32 bits.
-pub(super) fn to_object(value: &impl Serialize) -> Result<JsValue> {
+fn to_object(value: &impl Serialize) -> Result<JsValue> {
     let objects = serde_wasm_bindgen::Serializer::json_compatible();
     value
         .serialize(&objects)

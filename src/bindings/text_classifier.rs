@@ -1,18 +1,17 @@
 //! `ClassifierHandle`, on which the npm package builds its `TextClassifier`: a classifier of vectors.
 
 use js_sys::{Float32Array, Float64Array, Function, Promise, Uint32Array};
-use serde::Serialize;
+use serde_json::{Value, json};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::caller::for_caller;
 use super::error::to_js;
 use super::event_loop::EventLoopScheduler;
-use super::models::to_object;
 use super::options::{FitRequest, floats};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::heads::classifier::Classifier;
-use crate::heads::evaluation::{Coverage, Evaluation, Outcome, coverage, evaluate};
+use crate::heads::evaluation::{Outcome, coverage, evaluate};
 use crate::heads::fitting::cross_validate;
 
 /// The rates of refusal at which `evaluate` tells how much is left and how much of it is right.
@@ -40,16 +39,6 @@ fn reporter(listener: Option<Function>) -> impl FnMut(f64) {
             let _ = listener.call1(&JsValue::NULL, &percent.into());
         }
     }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Report {
-    #[serde(flatten)]
-    evaluation: Evaluation,
-    coverage: Vec<Coverage>,
-    /// The index of the example of each outcome.
-    items: Vec<usize>,
 }
 
 #[wasm_bindgen]
@@ -104,9 +93,10 @@ impl ClassifierHandle {
                     let at = (rate * scores.len() as f64) as usize;
                     scores.get(at).copied()
                 };
-                report(&outcomes, request.class_count, items, threshold)
+                Ok(report(&outcomes, request.class_count, items, threshold))
             };
-            for_caller(&options, validate).await.map_err(to_js)
+            let report: String = for_caller(&options, validate).await.map_err(to_js)?;
+            Ok(report.into())
         })
     }
 
@@ -115,22 +105,14 @@ impl ClassifierHandle {
     /// *Errors*: `INVALID_INPUT` that names what is wrong.
     #[wasm_bindgen(js_name = fromJSON)]
     pub fn from_json(json: &str) -> Result<ClassifierHandle, JsValue> {
-        let read = || {
-            let classifier: Classifier = serde_json::from_str(json).map_err(|error| {
-                Error::invalid_input(format!("classifier: {error}")).with_source(error)
-            })?;
-            classifier.check().map(|()| classifier)
-        };
-        read().map(|classifier| Self { classifier }).map_err(to_js)
+        let classifier = Classifier::from_json(json).map_err(to_js)?;
+        Ok(Self { classifier })
     }
 
     /// The JSON that `fromJSON` reads.
-    ///
-    /// *Errors*: `INTERNAL`.
     #[wasm_bindgen(js_name = toJSON)]
-    pub fn to_json(&self) -> Result<String, JsValue> {
-        serde_json::to_string(&self.classifier)
-            .map_err(|error| to_js(Error::internal(error.to_string())))
+    pub fn to_json(&self) -> String {
+        self.classifier.to_json()
     }
 
     /// Classifies vectors, `[n, d]`. For each it returns the class, the score, the index of the nearest example and its cosine (-1 and 0
@@ -168,7 +150,7 @@ impl ClassifierHandle {
         vectors: Float32Array,
         dimensions: usize,
         classes: Uint32Array,
-    ) -> Result<JsValue, JsValue> {
+    ) -> Result<String, JsValue> {
         let evaluate = || {
             let vectors = floats(&vectors)?;
             let pairs = vectors.chunks(dimensions.max(1)).zip(classes.to_vec());
@@ -188,9 +170,12 @@ impl ClassifierHandle {
                 })
                 .collect::<Result<_>>()?;
             let items = (0..outcomes.len()).collect();
-            report(&outcomes, self.classifier.class_count, items, |rate| {
-                self.classifier.threshold(rate)
-            })
+            Ok(report(
+                &outcomes,
+                self.classifier.class_count,
+                items,
+                |rate| self.classifier.threshold(rate),
+            ))
         };
         evaluate().map_err(to_js)
     }
@@ -213,16 +198,34 @@ impl ClassifierHandle {
     }
 }
 
+/// The figures as JSON.
 fn report(
     outcomes: &[Outcome],
     class_count: usize,
     items: Vec<usize>,
     threshold: impl Fn(f64) -> Option<f64>,
-) -> Result<JsValue> {
-    let at = |rate: f64| threshold(rate).map(|threshold| coverage(outcomes, rate, threshold));
-    to_object(&Report {
-        evaluation: evaluate(outcomes, class_count),
-        coverage: RATES.into_iter().filter_map(at).collect(),
-        items,
-    })
+) -> String {
+    let figures = evaluate(outcomes, class_count);
+    let confusions = figures.confusions.iter().map(
+        |pair| json!({ "class": pair.class, "predicted": pair.predicted, "items": pair.items }),
+    );
+    let coverage = RATES.into_iter().filter_map(|rate| {
+        let one = coverage(outcomes, rate, threshold(rate)?);
+        Some(json!({
+            "rate": rate,
+            "threshold": one.threshold,
+            "coverage": one.coverage,
+            "accuracy": one.accuracy,
+        }))
+    });
+    let report = json!({
+        "count": figures.count,
+        "accuracy": figures.accuracy,
+        "macroF1": figures.macro_f1,
+        "calibrationError": figures.calibration_error,
+        "confusions": confusions.collect::<Value>(),
+        "coverage": coverage.collect::<Value>(),
+        "items": items,
+    });
+    report.to_string()
 }

@@ -1,12 +1,9 @@
 //! Calibration: from decision values to probabilities that are as often right as they say.
 
-use serde::{Deserialize, Serialize};
-
 use super::math::{exp, ln, ln_1p_exp, sigmoid};
 
 /// Turns the decision values of a head into probabilities.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Calibrator {
     /// `1 / (1 + exp(a f + b))`, of one decision value.
     Sigmoid {

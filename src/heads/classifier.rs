@@ -1,32 +1,30 @@
 //! A classifier of vectors that says how sure it is, which example is nearest, and when it does not know.
 
-use serde::{Deserialize, Serialize};
-
 use super::examples::{Examples, check, normalize};
 use super::fitting::{ENOUGH, FitOptions, LEAST, calibrate, fit_head, hold_out, normalized};
-use super::json;
+use serde_json::{Value, json};
+
+use super::check::check as check_head;
+use super::json::{Field, floats, head_to_value};
 use super::model::Head;
 use crate::error::{Error, Result};
 use crate::scheduler::Scheduler;
 
 /// A fitted or imported classifier.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Classifier {
     /// The number of classes.
     pub class_count: usize,
     /// The head, which takes vectors as they come from the embedder.
     pub head: Head,
     /// The examples, where they were kept.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub examples: Option<Examples>,
     /// What was predicted for examples that were held out, sorted by score.
-    #[serde(default)]
     pub held_out: Vec<HeldOut>,
 }
 
 /// The score of an example that was held out, and whether its class was predicted.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HeldOut(pub f32, pub bool);
 
 /// The answer for one vector.
@@ -97,11 +95,56 @@ impl Classifier {
         Ok(classifier)
     }
 
-    /// Checks a classifier that was read.
+    /// Reads a classifier: an object with `classCount`, `head`, and, where they are known, `examples` and `heldOut`.
     ///
     /// *Errors*: `InvalidInput` that names the part which is wrong.
-    pub fn check(&self) -> Result<()> {
-        json::check(&self.head, self.class_count)?;
+    pub fn from_json(json: &str) -> Result<Self> {
+        let value: Value = serde_json::from_str(json).map_err(|error| {
+            Error::invalid_input(format!("classifier: {error}")).with_source(error)
+        })?;
+        let document = Field::new("classifier", &value);
+        let examples = document.get("examples").optional().map(|examples| {
+            Ok(Examples {
+                dimensions: examples.get("dimensions").whole()?,
+                vectors: examples.get("vectors").floats()?,
+                classes: examples
+                    .get("classes")
+                    .list(|class| class.whole().map(|class| class as u32))?,
+            })
+        });
+        let held_out = document.get("heldOut").optional();
+        let classifier = Self {
+            class_count: document.get("classCount").whole()?,
+            head: document.get("head").head()?,
+            examples: examples.transpose()?,
+            held_out: held_out.map_or(Ok(Vec::new()), |list| list.list(|one| one.held_out()))?,
+        };
+        classifier.check()?;
+        Ok(classifier)
+    }
+
+    /// Writes what [`from_json`](Self::from_json) reads.
+    pub fn to_json(&self) -> String {
+        let mut value = json!({
+            "classCount": self.class_count,
+            "head": head_to_value(&self.head),
+            "heldOut": self.held_out.iter().map(|one| json!([one.0, one.1])).collect::<Value>(),
+        });
+        if let Some(examples) = &self.examples {
+            value["examples"] = json!({
+                "dimensions": examples.dimensions,
+                "vectors": floats(&examples.vectors),
+                "classes": examples.classes,
+            });
+        }
+        value.to_string()
+    }
+
+    /// Checks that the parts fit each other.
+    ///
+    /// *Errors*: `InvalidInput` that names the part which is wrong.
+    fn check(&self) -> Result<()> {
+        check_head(&self.head, self.class_count)?;
         if let Some(examples) = &self.examples {
             check(examples, self.class_count)?;
             if self

@@ -1,7 +1,5 @@
 //! What classifications are worth, compared with the right classes.
 
-use serde::Serialize;
-
 /// The bins of the calibration error.
 const BINS: usize = 15;
 
@@ -26,8 +24,7 @@ impl Outcome {
 }
 
 /// The figures of a list of outcomes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     /// The number of outcomes.
     pub count: usize,
@@ -42,7 +39,7 @@ pub struct Evaluation {
 }
 
 /// The outcomes of one class that were taken for another.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Confusion {
     /// The right class.
     pub class: u32,
@@ -53,7 +50,7 @@ pub struct Confusion {
 }
 
 /// What is left, and how much of it is right, if scores under a threshold are refused.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Coverage {
     /// The share of the calibration examples that was to be refused.
     pub rate: f64,

@@ -1,22 +1,18 @@
 //! Examples of a classifier: vectors of known classes.
 
-use pilotlight_kernels::exact::{dot, dot_f32, product, rows_to_panels};
-use pilotlight_kernels::layout::PANEL;
-use serde::{Deserialize, Serialize};
-
 use super::Labelled;
-use super::json::list;
 use crate::error::{Error, Result};
 use crate::memory::{out_of_memory, try_zeros};
 use crate::scheduler::Scheduler;
+use pilotlight_kernels::exact::{dot, dot_f32, product, rows_to_panels};
+use pilotlight_kernels::layout::PANEL;
 
 /// The examples of a classifier.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Examples {
     /// The number of values of a vector.
     pub dimensions: usize,
     /// `[n, d]`, normalized.
-    #[serde(with = "list")]
     pub vectors: Vec<f32>,
     /// `[n]`
     pub classes: Vec<u32>,

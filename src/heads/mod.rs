@@ -4,12 +4,13 @@
 //! own elementary functions.
 
 pub mod calibration;
+pub mod check;
 pub mod classifier;
 pub mod evaluation;
 pub mod examples;
 pub mod fitting;
 pub mod folds;
-pub mod json;
+mod json;
 pub mod lbfgs;
 pub mod linear_svm;
 pub mod logistic;

@@ -4,17 +4,13 @@
 
 use pilotlight_kernels::exact::dot;
 
-use serde::{Deserialize, Serialize};
-
 use super::calibration::Calibrator;
-use super::json::matrix;
 use super::math::{sigmoid, softmax};
 use super::nearest::Neighbours;
 use super::svc::Svc;
 
 /// A classifier of vectors.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Head {
     /// A linear function for each class, or one in all for two classes.
     Linear(Linear),
@@ -37,10 +33,9 @@ pub enum Head {
 }
 
 /// A linear head. *Shapes*: `coefficients: [k, d]`, `intercepts: [k]`, where `k` is 1 for two classes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Linear {
     /// The weights of each class.
-    #[serde(with = "matrix")]
     pub coefficients: Vec<Vec<f64>>,
     /// The constant of each class.
     pub intercepts: Vec<f64>,
@@ -49,8 +44,7 @@ pub struct Linear {
 }
 
 /// How the decision values of a linear head become probabilities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     /// They do not: the head has no probabilities of its own.
     None,
@@ -61,16 +55,13 @@ pub enum Link {
 }
 
 /// A transformation of a vector.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// `(x - mean) / scale`, either of which may be absent.
     Scaler {
         /// Subtracted from each value.
-        #[serde(skip_serializing_if = "Option::is_none")]
         mean: Option<Vec<f64>>,
         /// Divides each value.
-        #[serde(skip_serializing_if = "Option::is_none")]
         scale: Option<Vec<f64>>,
     },
     /// Division by the Euclidean norm; a vector of zeros stays as it is.
@@ -78,7 +69,7 @@ pub enum Step {
 }
 
 /// A head whose decision values are calibrated: one calibrator for each, or one temperature for all.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Member {
     /// The head.
     pub head: Head,

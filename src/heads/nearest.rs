@@ -2,20 +2,16 @@
 
 use pilotlight_kernels::exact::dot;
 
-use serde::{Deserialize, Serialize};
-
-use super::json::list;
 use super::model::{Linear, Link};
 
 /// The classes of the nearest examples, by cosine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Neighbours {
     /// The number of examples that count.
     pub k: usize,
     /// The number of values of a vector.
     pub dimensions: usize,
     /// The examples, normalized, `[n, d]`.
-    #[serde(with = "list")]
     pub vectors: Vec<f32>,
     /// The class of each example, `[n]`.
     pub classes: Vec<u32>,

@@ -2,9 +2,6 @@
 
 use pilotlight_kernels::exact::dot;
 
-use serde::{Deserialize, Serialize};
-
-use super::json::matrix;
 use super::math::{exp, sigmoid, tanh};
 use super::model::first_largest;
 use crate::error::{Error, Result};
@@ -15,32 +12,27 @@ const LEAST: f64 = 1e-7;
 const MAX_DEGREE: u32 = 100;
 
 /// A support vector machine. *Shapes*: `k` classes, `s` support vectors, which are grouped by class.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Svc {
     /// The kernel.
     pub kernel: Kernel,
     /// The support vectors, `[s, d]`.
-    #[serde(with = "matrix")]
     pub vectors: Vec<Vec<f64>>,
     /// The number of support vectors of each class, `[k]`.
     pub counts: Vec<usize>,
     /// The dual coefficients, `[k - 1, s]`: row `j - 1` belongs to the class with index `j` for vectors of classes before it, and
     /// row `i` to the class `i` for vectors of classes behind it.
-    #[serde(with = "matrix")]
     pub dual: Vec<Vec<f64>>,
     /// The constant to subtract for each pair `(0, 1), (0, 2), …, (1, 2), …`.
     pub rho: Vec<f64>,
     /// The slope and the offset of the sigmoid of each pair, if the machine has probabilities.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sigmoids: Option<Vec<[f64; 2]>>,
     /// Whether decision values are those of the pairs, for more than two classes.
-    #[serde(default)]
     pub pairwise: bool,
 }
 
 /// The similarity of two vectors.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kernel {
     /// `x · v`
     Linear,

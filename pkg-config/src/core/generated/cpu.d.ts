@@ -8,7 +8,7 @@ import type {
   VectorId,
 } from '../../../types/index.js';
 import type { ImageInput } from '../../inputs/images.js';
-import type { CoreEvaluation, CoreInfo, CorePlan, WasmSource } from '../glue.js';
+import type { CoreInfo, CorePlan, WasmSource } from '../glue.js';
 
 /** The JavaScript that wasm-bindgen writes for a core, with the additions of `build/glue.mjs`. Its names are declared here only. */
 export default function init(source: { module_or_path: WasmSource | Promise<WasmSource> }): Promise<unknown>;
@@ -88,12 +88,14 @@ export declare class ClassifierHandle {
   private constructor();
   /** `options` are `HeadOptions` with `vectors`, `dimensions`, `classes`, `classCount` and `labelTexts`. */
   static fit(options: object): Promise<ClassifierHandle>;
-  static crossValidate(options: object): Promise<CoreEvaluation>;
+  /** The figures as JSON: a `CoreEvaluation`. */
+  static crossValidate(options: object): Promise<string>;
   static fromJSON(json: string): ClassifierHandle;
   toJSON(): string;
   /** Returns four values and the probabilities for each vector, see `text-classifier.ts`. */
   classify(vectors: Float32Array, dimensions: number): Float64Array;
-  evaluate(vectors: Float32Array, dimensions: number, classes: Uint32Array): CoreEvaluation;
+  /** The figures as JSON: a `CoreEvaluation`. */
+  evaluate(vectors: Float32Array, dimensions: number, classes: Uint32Array): string;
   threshold(rate: number): number | undefined;
   vectors(): Float32Array | undefined;
   readonly dimensions: number | undefined;
