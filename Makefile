@@ -71,6 +71,7 @@ bench: package minilm chromium $(SEEDED_CLIP)/model.safetensors benches/node_mod
 	@node benches/digits.mjs --json benches/results/digits.json
 	@node benches/clip.mjs --json benches/results/clip.json
 	@node benches/search.mjs --json benches/results/search.json
+	@node benches/heads.mjs --json benches/results/heads.json
 
 clean:
 	rm -rf target dist www/dist tests/browser/results node_modules/pilotlight
