@@ -125,14 +125,21 @@ export class TextClassifier implements Api.TextClassifier {
   async classify(texts: string | readonly string[], options: Api.ClassifyOptions = {}): Promise<Api.Classification[]> {
     try {
       this.#check();
-      const { topK = 3, unknown = this.#state.unknown } = checkObject('options', options) as Api.ClassifyOptions;
+      const {
+        topK = 3,
+        unknown = this.#state.unknown,
+        signal,
+      } = checkObject('options', options) as Api.ClassifyOptions;
       if (!Number.isInteger(topK) || topK < 1)
         throw new PilotlightError('INVALID_INPUT', `topK: expected a whole number from 1, got ${String(topK)}`);
       checkRate(unknown);
-      const { data, dims } = await this.#embedder.embed(texts, options);
-      const answers = await this.#run((handle) => handle.classify(data as Float32Array, dims[1]));
-      const threshold = unknown > 0 ? await this.#run((handle) => handle.threshold(unknown)) : undefined;
-      const { labels } = this.#state;
+      const { data, dims } = await this.#embedder.embed(texts, signal ? { signal } : {});
+      // `add` may bring another head meanwhile, so both questions are asked at once, and the labels are those of that head.
+      const { labels, answers, threshold } = await this.#run((handle) => ({
+        labels: this.#state.labels,
+        answers: handle.classify(data as Float32Array, dims[1]),
+        threshold: unknown > 0 ? handle.threshold(unknown) : undefined,
+      }));
       const width = FIELDS + labels.length;
       return Array.from({ length: dims[0] }, (_, row) =>
         this.#answer(answers.subarray(row * width, (row + 1) * width), topK, threshold),

@@ -134,6 +134,33 @@ describe('with MiniLM', () => {
     classifier.dispose();
   });
 
+  test('vectors without texts are examples too, also beside names of labels', async () => {
+    const { data } = await embedder.embed(EXAMPLES.map(({ text }) => text));
+    const labels = EXAMPLES.map(({ label }) => label);
+    const classifier = await TextClassifier.fit(embedder, { vectors: data, labels });
+    const [near, name] = await classifier.classify(['I lost my bank card', 'exchange rate']);
+    assert.deepEqual([near.label, near.nearest.text, near.nearest.label], ['card lost', undefined, 'card lost']);
+    assert.deepEqual([name.nearest.text, name.nearest.label], ['exchange rate', 'exchange rate']);
+    classifier.dispose();
+  });
+
+  test('a fit that is aborted ends within 100 ms', async () => {
+    const random = Array.from({ length: 4000 * 384 }, (_, i) => (Math.sin(i * 12.9898) * 43758.5453) % 1);
+    const examples = {
+      vectors: Float32Array.from(random),
+      labels: Array.from({ length: 4000 }, (_, i) => `label ${i % 40}`),
+    };
+    const controller = new AbortController();
+    let aborted;
+    const onProgress = () => {
+      aborted ??= performance.now();
+      controller.abort();
+    };
+    const fit = TextClassifier.fit(embedder, examples, { signal: controller.signal, onProgress, tolerance: 1e-9 });
+    await assert.rejects(fit, { code: 'ABORTED' });
+    assert.ok(performance.now() - aborted < 100, `${performance.now() - aborted} ms`);
+  });
+
   const WRONG = [
     ['no examples', [], /examples: expected one at least/],
     [

@@ -37,7 +37,7 @@ export function examplesOf(examples: ClassifierExamples): Examples {
   }
   const floats = floatsOf(vectors);
   if (!floats) throw wrong('examples.vectors', 'a Float32Array', vectors);
-  return { texts: ((texts ?? []) as unknown[]).map(String), labels: own, vectors: floats };
+  return { texts: ((texts ?? own.map(() => '')) as unknown[]).map(String), labels: own, vectors: floats };
 }
 
 function checkCount(count: number): void {
