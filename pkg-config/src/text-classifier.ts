@@ -2,6 +2,7 @@ import type { ClassifierHandle } from '#core/cpu.js';
 import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
 import { aborted, signalOf } from './calls/abort.js';
+import { CallQueue } from './calls/call-queue.js';
 import { Caller } from './calls/caller.js';
 import { checkObject } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
@@ -41,6 +42,7 @@ export class TextClassifier implements Api.TextClassifier {
   readonly #instance: CoreInstance;
   #handle: ClassifierHandle;
   #state: State;
+  readonly #adding = new CallQueue();
   #disposed = false;
   readonly notes: readonly string[];
 
@@ -135,39 +137,18 @@ export class TextClassifier implements Api.TextClassifier {
       checkRate(unknown);
       const { data, dims } = await this.#embedder.embed(texts, signal ? { signal } : {});
       // `add` may bring another head meanwhile, so both questions are asked at once, and the labels are those of that head.
-      const { labels, answers, threshold } = await this.#run((handle) => ({
-        labels: this.#state.labels,
+      const { state, answers, threshold } = await this.#run((handle) => ({
+        state: this.#state,
         answers: handle.classify(data as Float32Array, dims[1]),
         threshold: unknown > 0 ? handle.threshold(unknown) : undefined,
       }));
-      const width = FIELDS + labels.length;
+      const width = FIELDS + state.labels.length;
       return Array.from({ length: dims[0] }, (_, row) =>
-        this.#answer(answers.subarray(row * width, (row + 1) * width), topK, threshold),
+        answerOf(answers.subarray(row * width, (row + 1) * width), state, topK, threshold),
       );
     } catch (error) {
       throw toPilotlightError(error);
     }
-  }
-
-  #answer(values: Float64Array, topK: number, threshold: number | undefined): Api.Classification {
-    const { labels, texts, classes } = this.#state;
-    const [predicted, score, nearest, cosine] = values as unknown as [number, number, number, number];
-    const probabilities = values.subarray(FIELDS);
-    const order = Array.from(probabilities.keys()).sort((a, b) => at(probabilities, b) - at(probabilities, a) || a - b);
-    const probability = at(probabilities, predicted);
-    const runnerUp = order.find((index) => index !== predicted);
-    const text = texts[nearest];
-    return {
-      label: threshold !== undefined && score < threshold ? null : (labels[predicted] ?? null),
-      probability,
-      margin: probability - (runnerUp === undefined ? 0 : at(probabilities, runnerUp)),
-      scores: order
-        .slice(0, topK)
-        .map((index) => ({ label: labels[index] ?? '', probability: at(probabilities, index) })),
-      ...(nearest >= 0 && {
-        nearest: { ...(text && { text }), label: labels[classes[nearest] ?? -1] ?? '', cosine },
-      }),
-    };
   }
 
   async evaluate(
@@ -216,30 +197,39 @@ export class TextClassifier implements Api.TextClassifier {
 
   async add(examples: Api.ClassifierExamples, options: Api.CallOptions = {}): Promise<void> {
     try {
-      this.#check();
-      const former = await this.#vectors();
-      const given = await vectorsOf(this.#embedder, examplesOf(examples), options);
-      const labels = [...new Set([...this.#state.labels, ...given.labels])].sort(byCodeUnit);
-      const classOf = (label: string | undefined): number => labels.indexOf(label ?? '');
-      const state: State = {
-        ...this.#state,
-        labels,
-        texts: [...this.#state.texts, ...given.texts],
-        classes: Uint32Array.from([
-          ...Array.from(this.#state.classes, (one) => classOf(this.#state.labels[one])),
-          ...Array.from(given.classes, (one) => classOf(given.labels[one])),
-        ]),
-        labelTexts: Uint8Array.from([...this.#state.labelTexts, ...given.labelTexts]),
-      };
-      const vectors = joined(former, given.vectors);
-      const handle = await fitted(this.#instance, this.#embedder, state, vectors, options);
-      const old = this.#handle;
-      this.#handle = handle;
-      this.#state = state;
-      await this.#instance.run(() => old.free());
+      // One after the other, or a second call would lose the examples of the first.
+      await this.#adding.run(() => this.#add(examples, options), signalOf(checkObject('options', options)));
     } catch (error) {
       throw toPilotlightError(error);
     }
+  }
+
+  async #add(examples: Api.ClassifierExamples, options: Api.CallOptions): Promise<void> {
+    this.#check();
+    const former = await this.#vectors();
+    const given = await vectorsOf(this.#embedder, examplesOf(examples), options);
+    const labels = [...new Set([...this.#state.labels, ...given.labels])].sort(byCodeUnit);
+    const classOf = (label: string | undefined): number => labels.indexOf(label ?? '');
+    const state: State = {
+      ...this.#state,
+      labels,
+      texts: [...this.#state.texts, ...given.texts],
+      classes: Uint32Array.from([
+        ...Array.from(this.#state.classes, (one) => classOf(this.#state.labels[one])),
+        ...Array.from(given.classes, (one) => classOf(given.labels[one])),
+      ]),
+      labelTexts: Uint8Array.from([...this.#state.labelTexts, ...given.labelTexts]),
+    };
+    const vectors = joined(former, given.vectors);
+    const handle = await fitted(this.#instance, this.#embedder, state, vectors, options);
+    if (this.#disposed) {
+      await this.#instance.run(() => handle.free());
+      this.#check();
+    }
+    const old = this.#handle;
+    this.#handle = handle;
+    this.#state = state;
+    await this.#instance.run(() => old.free());
   }
 
   toJSON(): Api.ClassifierJson {
@@ -285,6 +275,32 @@ export class TextClassifier implements Api.TextClassifier {
   #request(vectors: Float32Array): object {
     return requestOf(this.#state, this.#embedder, vectors);
   }
+}
+
+/** The answer for one text, from what the core returned for its vector. */
+function answerOf(
+  values: Float64Array,
+  { labels, texts, classes }: State,
+  topK: number,
+  threshold: number | undefined,
+): Api.Classification {
+  const [predicted, score, nearest, cosine] = values as unknown as [number, number, number, number];
+  const probabilities = values.subarray(FIELDS);
+  const order = Array.from(probabilities.keys()).sort((a, b) => at(probabilities, b) - at(probabilities, a) || a - b);
+  const probability = at(probabilities, predicted);
+  const runnerUp = order.find((index) => index !== predicted);
+  const text = texts[nearest];
+  return {
+    label: threshold !== undefined && score < threshold ? null : (labels[predicted] ?? null),
+    probability,
+    margin: probability - (runnerUp === undefined ? 0 : at(probabilities, runnerUp)),
+    scores: order
+      .slice(0, topK)
+      .map((index) => ({ label: labels[index] ?? '', probability: at(probabilities, index) })),
+    ...(nearest >= 0 && {
+      nearest: { ...(text && { text }), label: labels[classes[nearest] ?? -1] ?? '', cosine },
+    }),
+  };
 }
 
 const at = (values: Float64Array, index: number): number => values[index] ?? 0;

@@ -108,10 +108,11 @@ describe('with MiniLM', () => {
       code: 'ABORTED',
     });
     assert.equal(JSON.stringify(classifier), before);
-    await classifier.add([
-      { text: 'close my account', label: 'close account' },
-      { text: 'I want to leave the bank', label: 'close account' },
+    await Promise.all([
+      classifier.add([{ text: 'close my account', label: 'close account' }]),
+      classifier.add([{ text: 'I want to leave the bank', label: 'close account' }]),
     ]);
+    assert.equal(classifier.size, EXAMPLES.length + 3 + 2);
     assert.deepEqual(classifier.labels, ['card lost', 'change pin', 'close account', 'exchange rate']);
     const [{ label }] = await classifier.classify('please shut down my account');
     assert.equal(label, 'close account');
