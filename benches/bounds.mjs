@@ -35,7 +35,7 @@ const KERNELS = {
 
 const rows = [];
 for (const [name, execPath] of Object.entries(ENGINES)) {
-  buildKernels(name);
+  await buildKernels(name);
   const child = path.join(ROOT, 'benches/bounds-child.mjs');
   const processes = Object.entries(WAYS).map(([way, execArgv]) => [way, fork(child, [name], { execPath, execArgv })]);
   for (const [way, worker] of processes) {

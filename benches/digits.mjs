@@ -12,7 +12,7 @@ import { buildKernels, FOLDER } from './build-kernels.mjs';
 const { values: options } = parseArgs({
   options: { rounds: { type: 'string', default: '9' }, json: { type: 'string' } },
 });
-buildKernels('relaxed');
+await buildKernels('relaxed');
 const folder = path.join(FOLDER, 'relaxed');
 
 /** Multiply-adds of the network for one digit: each convolution's pixels, inputs and outputs. */

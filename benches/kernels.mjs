@@ -11,7 +11,7 @@ const { values: options } = parseArgs({
   options: { rounds: { type: 'string', default: '9' }, json: { type: 'string' }, few: { type: 'boolean' } },
 });
 const BUILDS = ['relaxed', 'simd'];
-for (const name of BUILDS) buildKernels(name);
+for (const name of BUILDS) await buildKernels(name);
 
 // [m, k, n]: MiniLM's layers, then CLIP's and Qwen2.5's sizes, then few rows and many.
 const SHAPES = [

@@ -18,7 +18,7 @@ const { values: options } = parseArgs({
     json: { type: 'string' },
   },
 });
-buildKernels('simd');
+await buildKernels('simd');
 const folder = path.join(FOLDER, 'simd');
 
 const size = { rows: Number(options.rows), dimensions: 512, rounds: Number(options.rounds) };
