@@ -16,12 +16,12 @@ const gzipped = (...files) =>
   );
 
 // Text alone took 0.99 MB; the digits and the operations on images have added 0.05, the index of vectors 0.04,
-// CLIP 0.25, most of which are the decoders of four kinds of images.
-test('a CPU user downloads at most 1.35 MB of code', (t) => {
+// CLIP 0.25, most of which are the decoders of four kinds of images, and heads 0.08: fitting five kinds, reading and writing all.
+test('a CPU user downloads at most 1.42 MB of code', (t) => {
   for (const core of ['simd', 'relaxed']) {
     const bytes = gzipped(`core/${core}.wasm`, 'core/cpu.js');
     t.diagnostic(`${core}.wasm and glue: ${bytes} bytes gzip`);
-    assert.ok(bytes <= 1.35 * MB, `${core}: ${bytes} bytes`);
+    assert.ok(bytes <= 1.42 * MB, `${core}: ${bytes} bytes`);
   }
 });
 
