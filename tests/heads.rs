@@ -241,7 +241,7 @@ fn a_head_that_does_not_fit_is_refused() {
     refused(
         "LinearSVC, 2",
         &|head| head["coefficients"] = 1.into(),
-        "head",
+        "coefficients: expected a matrix",
     );
     refused(
         "LinearSVC, 2",

@@ -156,40 +156,33 @@ pub fn add_scaled(y: &mut [f64], factor: f64, x: &[f64]) {
     }
 }
 
-/// The dot product: eight partial sums, which are then added in one order.
+/// Computes the dot product by eight partial sums, which are then added in one order.
 pub fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let mut sums = [0.0; 8];
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    for (a, b) in a.iter().zip(b) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
-        }
-    }
-    for ((sum, a), b) in sums.iter_mut().zip(a_rest).zip(b_rest) {
-        *sum += a * b;
-    }
-    let [a, b, c, d, e, f, g, h] = sums;
-    ((a + b) + (c + d)) + ((e + f) + (g + h))
+    sum_of_products(a, b)
 }
 
-/// As [`add_scaled`], of values in f32.
+/// Computes `y += factor · x` for values in f32.
 pub fn add_scaled_f32(y: &mut [f64], factor: f64, x: &[f32]) {
     for (y, x) in y.iter_mut().zip(x) {
         *y += factor * f64::from(*x);
     }
 }
 
-/// As [`dot`], where one side is in f32.
+/// Computes the dot product as [`dot`] does, where one side is in f32.
 pub fn dot_f32(a: &[f64], b: &[f32]) -> f64 {
+    sum_of_products(a, b)
+}
+
+fn sum_of_products<T: Copy + Into<f64>>(a: &[f64], b: &[T]) -> f64 {
     let mut sums = [0.0; 8];
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
     for (a, b) in a.iter().zip(b) {
         for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * f64::from(*b);
+            *sum += a * (*b).into();
         }
     }
     for ((sum, a), b) in sums.iter_mut().zip(a_rest).zip(b_rest) {
-        *sum += a * f64::from(*b);
+        *sum += a * (*b).into();
     }
     let [a, b, c, d, e, f, g, h] = sums;
     ((a + b) + (c + d)) + ((e + f) + (g + h))

@@ -43,7 +43,7 @@ export interface LoadProgress extends Progress {
 }
 
 /**
- * How a model's bytes were verified. `'sha256'`: by digests of whole files, as the host lists them. `'lock'`: by digests of the
+ * The check that a model's bytes have passed. `'sha256'`: by digests of whole files, as the host lists them. `'lock'`: by digests of the
  * tensors, from the repository's lock file. `'length'`: by lengths and ETags only, because the host gives no digests.
  */
 export type Verified = 'sha256' | 'lock' | 'length';
@@ -578,7 +578,7 @@ export interface StoreOptions {
   store?: 'indexeddb' | 'memory' | Store;
 }
 
-/** What makes vectors of texts: a `TextEmbedder`, or an object with these members. */
+/** An object that embeds texts: a `TextEmbedder`, or any other with these members. */
 export interface Embedder {
   embed(
     texts: string | readonly string[],
@@ -588,7 +588,7 @@ export interface Embedder {
   readonly backend?: Pick<BackendReport, 'dtype' | 'simd'>;
 }
 
-/** What made the vectors of a classifier. */
+/** The model, weights and build that made the vectors of a classifier. */
 export interface EmbedderIdentity {
   model?: string;
   dtype?: Dtype;
@@ -614,7 +614,7 @@ export interface CallOptions {
   onProgress?: (event: FitProgress) => void;
 }
 
-/** How a head is fitted; all of it is kept in the JSON. */
+/** The options of a head, which are kept in the JSON. */
 export interface HeadOptions {
   /** Default `'logistic'`. `'prototype'` and `'knn'` need no fit, and suit one or two examples for each label. */
   head?: 'logistic' | 'linear-svm' | 'rbf-svm' | 'prototype' | 'knn';
@@ -657,7 +657,7 @@ export interface Classification {
   label: string | null;
   /** The calibrated probability of the most likely label. */
   probability: number;
-  /** How far the runner-up is behind. */
+  /** The probability of the first label minus that of the second. */
   margin: number;
   /** The most likely labels, the first one first. */
   scores: { label: string; probability: number }[];
@@ -673,7 +673,7 @@ export interface ClassifierEvaluation {
   calibrationError: number;
   /** Labels that were taken for another, the most frequent pair first, with the texts. */
   confusions: { label: string; predicted: string; texts: string[] }[];
-  /** How much is answered, and how much of it is right, if the share `rate` of good texts is refused. */
+  /** For each `rate` of refused good texts: the share of texts that is answered, and the accuracy among them. */
   coverage: { rate: number; threshold: number; coverage: number; accuracy: number }[];
 }
 

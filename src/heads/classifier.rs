@@ -19,7 +19,7 @@ pub struct Classifier {
     pub head: Head,
     /// The examples, where they were kept.
     pub examples: Option<Examples>,
-    /// What was predicted for examples that were held out, sorted by score.
+    /// The scores of the examples that were held out from a fit, ascending; thresholds are taken from them.
     pub held_out: Vec<HeldOut>,
 }
 

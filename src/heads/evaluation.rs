@@ -1,4 +1,4 @@
-//! What classifications are worth, compared with the right classes.
+//! Measures classifications against the right classes: accuracy, F1, calibration error, confusions and coverage.
 
 /// The bins of the calibration error.
 const BINS: usize = 15;
@@ -49,7 +49,7 @@ pub struct Confusion {
     pub items: Vec<usize>,
 }
 
-/// What is left, and how much of it is right, if scores under a threshold are refused.
+/// The share of outcomes that a threshold on the score lets through, and the accuracy among them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Coverage {
     /// The share of the calibration examples that was to be refused.

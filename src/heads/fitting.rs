@@ -166,7 +166,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// What the calibrated `head` would have predicted from these decisions.
+    /// Calibrates the decisions as `head` does, and returns the prediction that results.
     pub(super) fn outcome(&self, head: &Head) -> Outcome {
         let (probabilities, predicted) = match (head, &self.own) {
             (Head::Calibrated { members }, _) => {

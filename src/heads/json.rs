@@ -103,6 +103,9 @@ impl<'a> Field<'a> {
 
     /// All values of a matrix and the number of its columns.
     fn matrix(&self) -> Result<(Vec<f64>, usize)> {
+        if !self.value.is_object() {
+            return Err(self.wrong("a matrix with rows, columns, and f32 or f64"));
+        }
         let [rows, columns] = [self.get("rows").whole()?, self.get("columns").whole()?];
         let texts = ["f32", "f64"].map(|name| self.get(name).optional());
         let (text, wide) = match texts {

@@ -14,7 +14,7 @@ const MAX_SEARCH: usize = 30;
 const DECREASE: f64 = 1e-4;
 const CURVATURE: f64 = 0.9;
 
-/// How a minimization ended.
+/// The cost of a minimization, and the gradient where it stopped.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Minimum {
     /// The number of evaluations of the function.

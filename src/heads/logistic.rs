@@ -85,7 +85,7 @@ pub async fn fit(
     })
 }
 
-/// How far a fit is, from 0 to 1: the logarithm of the gradient falls about evenly, and a hundred evaluations are usual.
+/// Estimates the progress of a fit, from 0 to 1: the logarithm of the gradient falls about evenly, and a hundred evaluations are usual.
 fn progress(gradient: &[f64], tolerance: f64, evaluations: usize) -> f64 {
     let largest = gradient
         .iter()
