@@ -8,7 +8,7 @@ import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
 import { chooseBackend } from './core/backend.js';
 import { setModel } from './core/core-of.js';
-import { toPilotlightError } from './error.js';
+import { PilotlightError, toPilotlightError } from './error.js';
 
 /** Embeds texts: a model in a core, with its queue. */
 export class TextEmbedder implements Api.TextEmbedder {
@@ -51,7 +51,7 @@ export class TextEmbedder implements Api.TextEmbedder {
         report,
         () => load.refresh(instance),
       );
-      setModel(embedder, model);
+      setModel(embedder, { model, commit: handle.commit });
       return embedder;
     } catch (error) {
       throw toPilotlightError(error);
@@ -59,6 +59,11 @@ export class TextEmbedder implements Api.TextEmbedder {
   }
 
   async embed(texts: string | readonly string[], options: Api.EmbedOptions = {}): Promise<Api.Embeddings> {
+    if (Object(options).prompt !== undefined)
+      throw new PilotlightError(
+        'INVALID_INPUT',
+        `prompt: this embedder has no prompts, got '${Object(options).prompt}'`,
+      );
     const embeddings = await this.#model.call(options, (handle, caller) => handle.embed(texts, { ...options, caller }));
     this.#answered?.();
     this.#answered = undefined;

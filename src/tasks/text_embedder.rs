@@ -21,6 +21,7 @@ pub struct TextEmbedder {
     normalize: bool,
     dimensions: usize,
     max_tokens: usize,
+    commit: String,
 }
 
 impl Pretrained for TextEmbedder {
@@ -59,6 +60,7 @@ impl Pretrained for TextEmbedder {
             normalize: config.normalize,
             dimensions: config.encoder.sizes()[0],
             max_tokens: config.max_tokens,
+            commit: String::new(),
         }
     }
 }
@@ -69,7 +71,11 @@ impl TextEmbedder {
     /// *Errors*: `FetchFailed`, `Integrity`, `InvalidWeights`, `UnsupportedModel`, `ResourceLimit`, `QuotaExceeded`, `Aborted`.
     /// The store then holds a partial download that can be resumed, or nothing; never a readable model.
     pub async fn load(source: &Source<'_>, dtype: Dtype, device: &Device) -> Result<Self> {
-        Ok(load::<Self>(source, dtype, device).await?.model)
+        let loaded = load::<Self>(source, dtype, device).await?;
+        Ok(Self {
+            commit: loaded.commit,
+            ..loaded.model
+        })
     }
 
     /// Computes the cost of loading the model.
@@ -77,6 +83,11 @@ impl TextEmbedder {
     /// *Errors*: as [`load`](Self::load).
     pub async fn plan(source: &Source<'_>, dtype: Dtype) -> Result<LoadPlan> {
         plan::<Self>(source, dtype).await
+    }
+
+    /// The commit of the model's files, or what stands for one.
+    pub fn commit(&self) -> &str {
+        &self.commit
     }
 
     /// The number of values of one vector.

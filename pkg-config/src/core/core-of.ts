@@ -20,18 +20,20 @@ export const coreOf = {
   },
 };
 
-/** The names of the models of embedders. */
-const models = new WeakMap<object, string>();
+/** A model: its name, and the commit of its files. */
+export type ModelIdentity = Pick<EmbedderIdentity, 'model' | 'commit'>;
+
+/** The models of embedders. */
+const models = new WeakMap<object, ModelIdentity>();
 
 /** Records the model of an embedder. */
-export const setModel = (embedder: object, model: string): void => void models.set(embedder, model);
+export const setModel = (embedder: object, model: ModelIdentity): void => void models.set(embedder, model);
 
 /** What made an embedder's vectors, as far as the embedder tells. */
 export function identityOf(embedder: Embedder): EmbedderIdentity {
-  const model = models.get(embedder);
   const { dtype, simd } = embedder.backend ?? {};
   return {
-    ...(model !== undefined && { model }),
+    ...models.get(embedder),
     ...(dtype !== undefined && { dtype }),
     ...(simd !== undefined && { simd }),
     dimensions: embedder.dimensions,
