@@ -221,7 +221,7 @@ export class TextClassifier implements Api.TextClassifier {
     try {
       this.#check();
       const { labels } = this.#state;
-      if ('folds' in Object(examples)) return this.#validate((examples as { folds: number }).folds, options);
+      if ('folds' in Object(examples)) return await this.#validate((examples as { folds: number }).folds, options);
       const listed = examplesOf(examples as Api.ClassifierExamples);
       const given = await vectorsOf(this.#embedder, listed, this.#asking(options));
       const classes = Uint32Array.from(given.classes, (one) => {

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
@@ -22,4 +25,34 @@ test('examples/node finds the sentences that mean the same', async (t) => {
     stdout,
   );
   assert.match(stdout, /384 dimensions on cpu, q8/);
+});
+
+test('examples/node/routes answers by meaning, and learns its routes once', async (t) => {
+  const hub = await startHub({ models: HUB_MODELS, port: 0 });
+  t.after(() => hub.close());
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'pilotlight-routes-'));
+  const servers = [];
+  t.after(async () => {
+    for (const server of servers) if (server.kill()) await once(server, 'exit');
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const start = async () => {
+    const server = spawn(process.execPath, [path.join(ROOT, 'examples/node/routes.mjs'), hub.url], {
+      env: { ...process.env, PORT: '0', MODEL_STORE: folder },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    servers.push(server);
+    const [line] = await once(server.stdout, 'data');
+    const ask = async (text) => (await fetch(String(line).trim(), { method: 'POST', body: text })).json();
+    return ask;
+  };
+  const first = await start();
+  const answer = await first('can I send these boots back?');
+  assert.equal(answer.route, 'returns');
+  assert.match(answer.answer, /30 days/);
+  assert.equal((await first('are you there on Sundays')).route, 'opening hours');
+  assert.equal((await first('the senate passed the bill')).route, null);
+  hub.setFaults([{ fault: 'reset' }]);
+  const second = await start();
+  assert.deepEqual(await second('can I send these boots back?'), answer);
 });

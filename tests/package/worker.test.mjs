@@ -58,6 +58,20 @@ test("the first requests share one load and get PyTorch's vectors", async () => 
   );
 });
 
+test('requests for /intent are classified, and what is like no example is not', async () => {
+  const texts = ['could we have a table for four on Sunday', 'where can I leave my car', 'integrate x squared'];
+  const { status, body } = await worker.send('/intent', JSON.stringify(texts));
+  assert.equal(status, 200, body);
+  const answers = JSON.parse(body);
+  assert.deepEqual(
+    answers.map(({ label }) => label),
+    ['book a table', 'find the place', null],
+  );
+  assert.match(answers[1].nearest.text, /parking/);
+  assert.equal((await worker.send('/intent?text=', undefined)).status, 200);
+  assert.equal((await worker.send('/intent', '7')).status, 400);
+});
+
 for (const [what, body] of [
   ['a body that is not JSON', 'hello'],
   ['a number', 7],

@@ -1,5 +1,7 @@
 // GET /?text=one&text=two, or POST a JSON list of texts → { dims, tokens, truncated, embeddings }
-import { PilotlightError, TextEmbedder } from 'pilotlight';
+// GET /intent?text=one, or POST a JSON list of texts there → [{ label, probability, nearest, … }], with label null for none
+import { PilotlightError, TextClassifier, TextEmbedder } from 'pilotlight';
+import intents from './intents.json'; // from `node learn.mjs`
 
 /** One model for all requests of this isolate; a failed load is forgotten, so the next request tries again. */
 let loading;
@@ -30,6 +32,14 @@ async function load(model, options) {
   }
 }
 
+/** The classifier of intents, on this embedder; another embedder, after a new load, gets another. */
+const classifiers = new WeakMap();
+
+function classifierOf(embedder) {
+  if (!classifiers.has(embedder)) classifiers.set(embedder, TextClassifier.fromJSON(embedder, intents));
+  return classifiers.get(embedder);
+}
+
 async function textsOf(request) {
   if (request.method === 'GET') return new URL(request.url).searchParams.getAll('text');
   if (request.method !== 'POST') throw new PilotlightError('INVALID_INPUT', 'send GET or POST');
@@ -42,7 +52,10 @@ export default {
   async fetch(request, env, context) {
     try {
       const texts = await textsOf(request);
-      const { data, dims, tokens, truncated } = await (await embedder(env, context)).embed(texts);
+      const model = await embedder(env, context);
+      if (new URL(request.url).pathname === '/intent')
+        return Response.json(await (await classifierOf(model)).classify(texts));
+      const { data, dims, tokens, truncated } = await model.embed(texts);
       const [count, dimensions] = dims;
       const embeddings = Array.from({ length: count }, (_, i) =>
         Array.from(data.subarray(i * dimensions, (i + 1) * dimensions)),
