@@ -2,7 +2,7 @@
 
 use super::clip_towers::Tower;
 use super::image_text_embedder::ImageTextEmbedder;
-use super::load::{LoadPlan, Source, plan};
+use super::load::{LoadPlan, Source};
 use super::text_embedder::TextEmbedder;
 use crate::error::{ErrorKind, Result};
 use crate::weights::Dtype;
@@ -41,11 +41,16 @@ pub async fn plan_model(
     if !towers.is_empty() {
         return plan_clip(towers).await;
     }
+    // Only a sentence encoder can be loaded by its first layers.
+    if source.layers.is_some() {
+        let plan = TextEmbedder::plan(source, dtype).await?;
+        return Ok((ModelClass::TextEmbedder, plan));
+    }
     // A stored model is planned without a request to the host.
     if ImageTextEmbedder::is_stored(source, false).await? {
         return plan_clip(&Tower::ALL).await;
     }
-    let error = match plan::<TextEmbedder>(source, dtype).await {
+    let error = match TextEmbedder::plan(source, dtype).await {
         Err(error) => error,
         Ok(plan) => return Ok((ModelClass::TextEmbedder, plan)),
     };
@@ -63,4 +68,16 @@ pub async fn plan_model(
         Err(other) if other.kind() == ErrorKind::UnsupportedModel => Err(error),
         plan => plan,
     }
+}
+
+/// Asks the host for the current commit of a model of any class, as [`Source::refresh`] does: of the `towers`, or of a sentence
+/// encoder where `towers` is empty.
+///
+/// *Errors*: `FetchFailed`, `Aborted`.
+pub async fn refresh_model(source: &Source<'_>, towers: &[Tower]) -> Result<()> {
+    if towers.is_empty() {
+        return TextEmbedder::refresh(source).await;
+    }
+    let parts: Vec<_> = towers.iter().map(|tower| tower.name()).collect();
+    source.refresh(&parts).await
 }
