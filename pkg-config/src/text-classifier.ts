@@ -466,6 +466,11 @@ function compare(embedder: Api.Embedder, saved: Api.EmbedderIdentity | undefined
   if (!saved) return ['The JSON does not name the model whose vectors the classifier was fitted on.'];
   if (own.model !== undefined && saved.model !== own.model)
     throw new PilotlightError('INVALID_INPUT', `embedder: is of ${own.model}, expected ${saved.model}`);
+  if (own.model !== undefined && saved.layers !== own.layers) {
+    const { layers: loaded = 'all' } = own;
+    const { layers: expected = 'all' } = saved;
+    throw new PilotlightError('INVALID_INPUT', `embedder: has ${loaded} layers of its model, expected ${expected}`);
+  }
   const notes: string[] = [];
   for (const field of ['dtype', 'simd'] as const) {
     if (saved[field] !== undefined && own[field] !== undefined && saved[field] !== own[field])

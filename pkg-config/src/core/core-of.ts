@@ -20,18 +20,18 @@ export const coreOf = {
   },
 };
 
-/** The names of the models of embedders. */
-const models = new WeakMap<object, string>();
+/** The models of embedders: the name, and the number of layers where only the first ones were loaded. */
+const models = new WeakMap<object, Pick<EmbedderIdentity, 'model' | 'layers'>>();
 
-/** Records the model of an embedder. */
-export const setModel = (embedder: object, model: string): void => void models.set(embedder, model);
+/** Records the model of an embedder, and the number of its layers where only the first ones were loaded. */
+export const setModel = (embedder: object, model: string, layers: number | undefined): void =>
+  void models.set(embedder, { model, ...(layers !== undefined && { layers }) });
 
 /** What made an embedder's vectors, as far as the embedder tells. */
 export function identityOf(embedder: Embedder): EmbedderIdentity {
-  const model = models.get(embedder);
   const { dtype, simd } = embedder.backend ?? {};
   return {
-    ...(model !== undefined && { model }),
+    ...models.get(embedder),
     ...(dtype !== undefined && { dtype }),
     ...(simd !== undefined && { simd }),
     dimensions: embedder.dimensions,
