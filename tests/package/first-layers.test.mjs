@@ -173,27 +173,6 @@ describe('the first layers of a model', () => {
     });
   }
 
-  test('resume where their download broke off', async () => {
-    const store = mapStore();
-    const { length } = FILES['model.safetensors'];
-    const { header } = parse(FILES['model.safetensors']);
-    const breaks = length - header['encoder.layer.3.output.LayerNorm.bias'].data_offsets[1] + 1_500_000;
-    hub.setFaults([{ file: 'model.safetensors', fault: 'reset', value: breaks }]);
-    await assert.rejects(open(store, { layers: 3 }), { code: 'FETCH_FAILED' });
-    assert.deepEqual(await listed(store), ['f32 layers3 begun']);
-    hub.setFaults([]);
-    const plan = await models.plan(SEEDED, options(store, { layers: 3 }));
-    assert.ok(plan.cachedBytes > FILES['tokenizer.json'].length, `${plan.cachedBytes}`);
-    hub.requests.length = 0;
-    const embedder = await open(store, { layers: 3 });
-    assert.equal(sent(), plan.fetchBytes + FILES['config.json'].length);
-    const whole = await open(false);
-    assert.deepEqual(await embedder.hiddenStates(TEXTS), await whole.hiddenStates(TEXTS, { layer: 3 }));
-    assert.deepEqual(await listed(store), ['f32 layers3']);
-    embedder.dispose();
-    whole.dispose();
-  });
-
   test('follow their branch', async () => {
     const model = 'test/moving';
     const moving = await startHub({ models: { [model]: FILES } });
@@ -337,26 +316,41 @@ describe('a folder that pull made', () => {
   });
 });
 
-test('four layers of the real MiniLM take a sixth less, and are those of the whole', async () => {
+test('four layers of the real MiniLM take a sixth less, resume where they broke off, and are those of the whole', async () => {
   const store = mapStore();
+  const real = (more) => open(store, { dtype: 'q8', layers: 4, timeout: 5000, ...more }, REAL);
   const plan = await models.plan(REAL, options(store, { dtype: 'q8', layers: 4 }));
-  const embedder = await open(store, { dtype: 'q8', layers: 4, timeout: 5000 }, REAL);
-  const states = await embedder.hiddenStates(TEXTS, { layer: 3 });
-  await assert.rejects(embedder.hiddenStates('light', { layer: 5 }), { code: 'INVALID_INPUT' });
   // The two layers that stay away have 1,774,464 values of 4 bytes each.
   const { length } = readFileSync(path.join(MINILM, 'model.safetensors'));
-  assert.ok(sent(WEIGHTS) < length - 2 * 1_774_464 * 4, `${sent(WEIGHTS)} of ${length}`);
-  assert.ok(sent(WEIGHTS) > 75e6 && sent(WEIGHTS) < 77e6, `${sent(WEIGHTS)}`);
+  const weights = plan.files.find(({ path }) => path === 'model.safetensors').bytes;
+  assert.ok(weights < length - 2 * 1_774_464 * 4 && weights > 75e6, `${weights} of ${length}`);
+
+  const broken = 40_000_000;
+  hub.setFaults([{ file: 'model.safetensors', fault: 'reset', value: broken }]);
+  await assert.rejects(real({ timeout: 1000 }), { code: 'FETCH_FAILED' });
+  assert.deepEqual(await listed(store), ['q8 layers4 begun']);
+  hub.setFaults([]);
+  hub.requests.length = 0;
+  const embedder = await real();
+  // At most one chunk of 4 MiB, and what arrived behind it, comes twice.
+  const rest = sent(WEIGHTS);
+  assert.ok(rest >= weights - broken && rest < weights - broken + (5 << 20), `${rest} of ${weights}`);
+  const states = await embedder.hiddenStates(TEXTS, { layer: 3 });
+  await assert.rejects(embedder.hiddenStates('light', { layer: 5 }), {
+    code: 'INVALID_INPUT',
+    message: /^layer is 5, expected 0 to 4/,
+  });
   const [stored] = await models.list({ store });
-  assert.deepEqual([stored.dtype, stored.part], ['q8', 'layers4']);
+  assert.deepEqual([stored.dtype, stored.part, stored.whole], ['q8', 'layers4', true]);
   assert.ok(Math.abs(stored.bytes - plan.storeBytes) < 4096, `${plan.storeBytes} planned, ${stored.bytes} stored`);
   assert.ok(stored.bytes > 20e6 && stored.bytes < 21e6, `${stored.bytes}`);
   await settle();
-  hub.setFaults([{ fault: 'reset' }]);
-  const offline = await open(store, { dtype: 'q8', layers: 4 }, REAL);
+
+  hub.setFaults([{ fault: 'status', value: 403 }]);
+  const offline = await real();
   assert.deepEqual(await offline.hiddenStates(TEXTS, { layer: 3 }), states);
   hub.setFaults([]);
-  const whole = await open(false, { dtype: 'q8', timeout: 5000 }, REAL);
+  const whole = await real({ store: false, layers: 6 });
   assert.equal(whole.layers, 6);
   assert.deepEqual(await whole.hiddenStates(TEXTS, { layer: 3 }), states);
   for (const one of [embedder, offline, whole]) one.dispose();
