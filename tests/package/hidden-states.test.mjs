@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { inspect } from 'node:util';
-import { TextEmbedder } from 'pilotlight';
+import { TextClassifier, TextEmbedder } from 'pilotlight';
 import { TINY } from './support/goldens.mjs';
 import { filesOf, golden, tinyFolder } from './support/models.mjs';
 import { parse } from './support/safetensors.mjs';
@@ -85,6 +85,25 @@ describe('hiddenStates', () => {
       });
     }
   }
+
+  test('are vectors that a classifier can learn from', async () => {
+    const embedder = await own('bert-tiny-mean');
+    const layer1 = {
+      dimensions: embedder.dimensions,
+      backend: embedder.backend,
+      embed: (texts, { signal } = {}) => embedder.hiddenStates(texts, { layer: 1, signal }),
+    };
+    const texts = ['a dog', 'a cat', 'a horse', 'a small red train', 'an old red train', 'a new red car'];
+    const labels = ['animal', 'animal', 'animal', 'vehicle', 'vehicle', 'vehicle'];
+    const classifier = await TextClassifier.fit(layer1, { texts, labels }, { labelText: false });
+    const answers = await classifier.classify(texts);
+    assert.deepEqual(
+      answers.map(({ label }) => label),
+      labels,
+    );
+    classifier.dispose();
+    embedder.dispose();
+  });
 
   test('of no text have no rows, and of a text that is cut its first tokens', async () => {
     const embedder = await own('bert-tiny-mean');
