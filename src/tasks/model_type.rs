@@ -42,12 +42,9 @@ pub async fn plan_model(
         return plan_clip(towers).await;
     }
     // Only a sentence encoder can be loaded by its first layers.
-    if source.layers.is_some() {
-        let plan = TextEmbedder::plan(source, dtype).await?;
-        return Ok((ModelClass::TextEmbedder, plan));
-    }
+    let may_be_clip = source.layers.is_none();
     // A stored model is planned without a request to the host.
-    if ImageTextEmbedder::is_stored(source, false).await? {
+    if may_be_clip && ImageTextEmbedder::is_stored(source, false).await? {
         return plan_clip(&Tower::ALL).await;
     }
     let error = match TextEmbedder::plan(source, dtype).await {
@@ -55,6 +52,7 @@ pub async fn plan_model(
         Ok(plan) => return Ok((ModelClass::TextEmbedder, plan)),
     };
     let clip = match error.kind() {
+        _ if !may_be_clip => false,
         ErrorKind::UnsupportedModel => true,
         // A load would fall back to the outdated stored model as well.
         ErrorKind::FetchFailed => ImageTextEmbedder::is_stored(source, true).await?,

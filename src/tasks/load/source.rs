@@ -69,18 +69,23 @@ impl<'a> Source<'a> {
     ///
     /// *Errors*: `FetchFailed`, also where there is no such file; `Aborted`.
     pub async fn config_file(&self, file: &str) -> Result<Vec<u8>> {
+        let stored = match &self.cache {
+            Some(cache) => StoredModel::open(cache.store, &cache.key).await?,
+            None => None,
+        };
         let retry = self.retry_policy();
-        if let Some(cache) = &self.cache
-            && let Some(model) = StoredModel::open(cache.store, &cache.key).await?
-        {
-            let (snapshot, retry) = (model.snapshot().await?, retry.for_store());
-            // A stored file that cannot be read is fetched again.
-            if let Ok(Some(bytes)) = fetch_whole(&model, &snapshot, file, retry).await {
-                return Ok(bytes);
+        let stored = stored
+            .as_ref()
+            .map(|model| (model as &dyn Host, retry.for_store()));
+        let mut found = Ok(None);
+        // A stored file that cannot be read is fetched again.
+        for (host, retry) in stored.into_iter().chain([(self.host, retry)]) {
+            found = fetch_whole(host, &Snapshot::default(), file, retry).await;
+            if matches!(found, Ok(Some(_))) {
+                break;
             }
         }
-        let bytes = fetch_whole(self.host, &Snapshot::default(), file, retry).await?;
-        bytes.ok_or_else(|| missing(file))
+        found?.ok_or_else(|| missing(file))
     }
 
     pub(super) fn retry_policy(&self) -> RetryPolicy<'a> {
