@@ -63,7 +63,7 @@ pub use index::{
 pub use ops::{Activation, Linear, LinearWeight};
 pub use scheduler::{NoYield, Scheduler};
 pub use store::{
-    CacheConfig, Chunk, IndexKey, Library, LockGuard, Locks, MemoryStore, ModelKey, NoLocks, Store,
+    CacheConfig, Chunk, Library, LockGuard, Locks, MemoryStore, ModelKey, NamedKey, NoLocks, Store,
     StoredInfo, WriterProgress,
 };
 pub use tasks::{

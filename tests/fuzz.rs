@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use peak_alloc::PeakAlloc;
 use pilotlight::{
-    CacheConfig, Chunk, Dtype, Error, Id, ImageProcessor, IndexKey, IndexOptions, IndexPrecision,
-    Library, MemoryHost, MemoryStore, NoLocks, NoYield, Rgb, SavedIndex, SearchOptions, Source,
+    CacheConfig, Chunk, Dtype, Error, Id, ImageProcessor, IndexOptions, IndexPrecision, Library,
+    MemoryHost, MemoryStore, NamedKey, NoLocks, NoYield, Rgb, SavedIndex, SearchOptions, Source,
     Store, Tags, TextEmbedder, VectorIndex, decode_image, plan_model,
 };
 use pollster::block_on;
@@ -449,7 +449,7 @@ fn the_bytes_of_an_index() {
 #[test]
 fn the_rows_of_a_stored_index() {
     let indexes = indexes();
-    let key = IndexKey::new("notes").unwrap();
+    let key = NamedKey::index("notes").unwrap();
     let sealed = |bytes: &[u8]| blake3::hash(bytes).to_hex().to_string();
     fuzz("stored index", 5, |random| {
         let index = &indexes[random.below(indexes.len())];

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use pilotlight::heads::check::check;
 use pilotlight::heads::classifier::Classifier;
-use pilotlight::heads::examples::Examples;
+use pilotlight::heads::examples::{Examples, TrainingSet};
 use pilotlight::heads::fitting::{FitOptions, HeadKind};
 use pilotlight::heads::{Fit, Head, Labelled, linear_svm, logistic, rbf_svm};
 use pilotlight::{ErrorKind, NoYield};
@@ -42,9 +42,7 @@ impl Imported {
 }
 
 fn read(head: &Value, class_count: usize) -> pilotlight::Result<Classifier> {
-    Classifier::from_json(
-        &serde_json::json!({ "classCount": class_count, "head": head }).to_string(),
-    )
+    Classifier::from_value(&serde_json::json!({ "classCount": class_count, "head": head }))
 }
 
 fn largest_error(got: &[f64], expected: &[f64]) -> f64 {
@@ -85,7 +83,7 @@ fn imported_heads_equal_scikit_learn_in_every_value() {
 fn a_head_that_was_written_is_the_head_that_is_read() {
     for case in goldens::<Vec<Imported>>("imported.json") {
         let classifier = read(&case.classifier["head"], case.class_count()).unwrap();
-        let again = Classifier::from_json(&classifier.to_json()).unwrap();
+        let again = Classifier::from_value(&classifier.to_value()).unwrap();
         assert_eq!(again, classifier, "{}", case.name);
     }
 }
@@ -335,9 +333,9 @@ fn a_fit_has_the_bits_of_the_package() {
                 ..Default::default()
             };
             let mut ignore = |_| {};
-            let fit = Classifier::fit(examples, class_count, &[], &options, &mut ignore, &NoYield);
-            let classifier: Value =
-                serde_json::from_str(&block_on(fit).unwrap().to_json()).unwrap();
+            let training = TrainingSet::new(examples, class_count, Vec::new()).unwrap();
+            let fit = Classifier::fit(training, &options, &mut ignore, &NoYield);
+            let classifier = block_on(fit).unwrap().to_value();
             let recorded = &record[&format!("{head} {i}")];
             for part in ["head", "heldOut"] {
                 assert!(

@@ -8,7 +8,7 @@ use std::cell::Cell;
 
 use async_trait::async_trait;
 use pilotlight::{
-    Chunk, Dtype, Error, ErrorKind, Id, IndexKey, IndexOptions, Library, MemoryHost, MemoryStore,
+    Chunk, Dtype, Error, ErrorKind, Id, IndexOptions, Library, MemoryHost, MemoryStore, NamedKey,
     NoLocks, Result, SavedIndex, SearchOptions, Store, VectorIndex,
 };
 use pollster::block_on;
@@ -43,12 +43,12 @@ fn index(rows: i64) -> VectorIndex {
 }
 
 fn save(store: &dyn Store, name: &str, index: &VectorIndex) -> Result<()> {
-    let key = IndexKey::new(name)?;
+    let key = NamedKey::index(name)?;
     block_on(SavedIndex::new(store, &key).save(&index.snapshot(), &NoLocks))
 }
 
 fn read(store: &dyn Store, name: &str) -> Result<Option<VectorIndex>> {
-    let key = IndexKey::new(name)?;
+    let key = NamedKey::index(name)?;
     block_on(SavedIndex::new(store, &key).load())
 }
 
@@ -318,7 +318,7 @@ fn a_save_during_a_delete_or_a_sweep_by_another_process_stays_whole_or_goes() {
             assert_eq!(looks, 1, "only what came before is deleted");
         }
     };
-    let key = IndexKey::new("notes").unwrap();
+    let key = NamedKey::index("notes").unwrap();
     let delete = |store: &dyn Store| {
         block_on(SavedIndex::new(store, &key).delete()).unwrap();
     };
@@ -390,14 +390,14 @@ fn names_are_apart_whatever_is_in_them() {
     }
     for (rows, name) in (1..).zip(names) {
         assert_eq!(read(&store, name).unwrap().unwrap().len(), rows);
-        let key = IndexKey::new(name).unwrap();
+        let key = NamedKey::index(name).unwrap();
         let saved = SavedIndex::new(&store, &key);
         assert!(block_on(saved.delete()).unwrap());
         assert!(!block_on(saved.delete()).unwrap());
     }
     assert!(rows(&store).is_empty());
     assert_eq!(
-        IndexKey::new("").unwrap_err().kind(),
+        NamedKey::index("").unwrap_err().kind(),
         ErrorKind::InvalidInput
     );
 }

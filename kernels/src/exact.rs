@@ -49,6 +49,31 @@ fn tile<const M: usize>(a: &[f32], k: usize, b: &[[[f32; 4]; 2]], y: &mut [f32],
     }
 }
 
+/// Computes the dot product of `x` with each of the `rows`, by eight partial sums that are then added in one order.
+///
+/// *Shapes*: `x: [k]`, `rows: [n, k]`, `y: [n]`.
+pub fn dots(x: &[f32], rows: &[f32], y: &mut [f32]) {
+    let (eights, rest) = x.as_chunks::<8>();
+    for (row, y) in rows.chunks_exact(x.len().max(1)).zip(y) {
+        let (row_eights, row_rest) = row.as_chunks::<8>();
+        let mut sums = [F32x4::splat(0.0); 2];
+        for (x, row) in eights.iter().zip(row_eights) {
+            for ((sum, x), row) in sums
+                .iter_mut()
+                .zip(x.as_chunks::<4>().0)
+                .zip(row.as_chunks::<4>().0)
+            {
+                *sum = sum.add(F32x4::load(x).mul(F32x4::load(row)));
+            }
+        }
+        let mut four = [0.0; 4];
+        sums[0].add(sums[1]).store(&mut four);
+        let [a, b, c, d] = four;
+        let rest: f32 = rest.iter().zip(row_rest).map(|(x, row)| x * row).sum();
+        *y = (a + b) + (c + d) + rest;
+    }
+}
+
 /// Lays the columns of a matrix in panels of eight, the last one padded with zeros.
 ///
 /// *Shapes*: `matrix: [k, n]`, `panels: [⌈n / 8⌉, k, 8]`.
@@ -213,6 +238,31 @@ mod tests {
                     let got = y[row * padded + column];
                     assert_eq!(got.to_bits(), sum.to_bits(), "{m} {k} {n}: {row} {column}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn dot_products_equal_the_plain_body_to_the_bit() {
+        let mut random = Random::new(3);
+        for (k, n) in [(1, 3), (7, 2), (8, 1), (13, 5), (384, 4)] {
+            let (x, rows) = (random.values(k), random.values(n * k));
+            let mut y = vec![f32::NAN; n];
+            dots(&x, &rows, &mut y);
+            for (row, got) in rows.chunks_exact(k).zip(y) {
+                let mut sums = [0.0f32; 8];
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    for at in (i..k / 8 * 8).step_by(8) {
+                        *sum += x[at] * row[at];
+                    }
+                }
+                let [a, b, c, d] = [0, 1, 2, 3].map(|i| sums[i] + sums[i + 4]);
+                let rest: f32 = (k / 8 * 8..k).map(|i| x[i] * row[i]).sum();
+                assert_eq!(
+                    got.to_bits(),
+                    ((a + b) + (c + d) + rest).to_bits(),
+                    "{k} {n}"
+                );
             }
         }
     }

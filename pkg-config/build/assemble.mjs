@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
 import { ask, PACKAGE, ROOT, run } from './steps.mjs';
@@ -12,9 +12,9 @@ export async function assemble(cores) {
   const version = crateVersion();
   const { name, ...manifest } = JSON.parse(readFileSync(path.join(ROOT, 'pkg-config/package.json'), 'utf8'));
   writeFileSync(path.join(PACKAGE, 'package.json'), `${JSON.stringify({ name, version, ...manifest }, null, 2)}\n`);
-  for (const types of ['index.d.ts', 'judge.d.ts', 'node.d.ts'])
-    copyFileSync(path.join(ROOT, 'pkg-config/types', types), path.join(PACKAGE, types));
-  copyFileSync(path.join(ROOT, 'pkg-config/types/wasm-module.d.ts'), path.join(core, 'wasm-module.d.ts'));
+  const types = path.join(ROOT, 'pkg-config/types');
+  for (const file of readdirSync(types))
+    copyFileSync(path.join(types, file), path.join(file === 'wasm-module.d.ts' ? core : PACKAGE, file));
   for (const file of ['README.md', 'CHANGELOG.md', 'LICENSE-MIT', 'LICENSE-APACHE']) {
     if (existsSync(path.join(ROOT, file))) copyFileSync(path.join(ROOT, file), path.join(PACKAGE, file));
   }

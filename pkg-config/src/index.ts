@@ -5,6 +5,7 @@ export { PilotlightError } from './error.js';
 export { ImageTextEmbedder } from './image-text-embedder.js';
 export { init } from './init.js';
 export { models } from './models.js';
+export { SemanticRouter } from './semantic-router.js';
 export { TextClassifier } from './text-classifier.js';
 export { TextEmbedder } from './text-embedder.js';
 export { VectorIndex } from './vector-index.js';

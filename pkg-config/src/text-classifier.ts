@@ -6,20 +6,25 @@ import { CallQueue } from './calls/call-queue.js';
 import { Caller } from './calls/caller.js';
 import { checkObject } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
+import { examplesOf } from './classifier/examples.js';
+import { compare, compareVectors, FORMAT, parse, VERSION } from './classifier/json.js';
+import {
+  type Asking,
+  byCodeUnit,
+  embedded,
+  embedOptions,
+  joined,
+  vectorsOf,
+  withLabelTexts,
+} from './classifier/vectors.js';
 import { identityOf } from './core/core-of.js';
 import type { CoreEvaluation } from './core/glue.js';
 import type { CoreInstance } from './core/instance.js';
 import { PilotlightError, toPilotlightError } from './error.js';
-import { type Examples, examplesOf } from './inputs/examples.js';
+import { stored } from './storage/named.js';
 
-const FORMAT = 'pilotlight-classifier';
-const VERSION = 1;
-
-/** Texts that are embedded between two progress events. */
-const BATCH = 64;
-
-/** With fewer examples per label than this, a label's name is one more example: from there on it changes nothing. */
-const FEW = 10;
+const BLIND =
+  'There are too few examples to find the score that `unknown` stands for, so no text is refused: 10 at least are needed, in labels of two and more.';
 
 /** The values before the probabilities in an answer of the core. */
 const FIELDS = 4;
@@ -32,8 +37,10 @@ interface State {
   labelTexts: Uint8Array;
   options: Api.HeadOptions;
   unknown: number;
-  /** The embedder that made the vectors; absent where an imported head does not name it. */
-  source?: Api.EmbedderIdentity;
+  /** The scores under which a label is not answered, instead of the one that `unknown` stands for. */
+  thresholds: Record<string, number>;
+  /** The embedder that made the vectors. */
+  source: Api.EmbedderIdentity;
 }
 
 /** Classifies texts by a head on an embedder's vectors. */
@@ -44,7 +51,7 @@ export class TextClassifier implements Api.TextClassifier {
   #state: State;
   readonly #adding = new CallQueue();
   #disposed = false;
-  readonly notes: readonly string[];
+  #notes: readonly string[];
 
   private constructor(
     key: symbol,
@@ -54,12 +61,12 @@ export class TextClassifier implements Api.TextClassifier {
     state: State,
     notes: readonly string[] = [],
   ) {
-    checkConstruct(key, 'TextClassifier', 'fit() or fromJSON()');
+    checkConstruct(key, 'TextClassifier', 'fit(), fromJSON() or open()');
     this.#embedder = embedder;
     this.#instance = instance;
     this.#handle = handle;
     this.#state = state;
-    this.notes = notes;
+    this.#notes = notes;
   }
 
   static async fit(
@@ -68,74 +75,130 @@ export class TextClassifier implements Api.TextClassifier {
     options: Api.FitOptions = {},
   ): Promise<TextClassifier> {
     try {
-      const { unknown = 0, head, C, gamma, k, tolerance, seed } = checkObject('options', options) as Api.FitOptions;
+      const fit = checkObject('options', options) as Api.FitOptions;
+      const { unknown = 0, thresholds = {}, prompt, head, C, gamma, k, tolerance, seed } = fit;
       checkEmbedder(embedder);
       checkRate(unknown);
       const given = await withLabelTexts(await vectorsOf(embedder, examplesOf(examples), options), embedder, options);
       const instance = await cores.cpu.instance();
       const settings = defined({ head, C, gamma, k, tolerance, seed });
-      const state = { ...given, options: settings, unknown, source: identityOf(embedder) };
+      checkThresholds(thresholds, given.labels);
+      const source = identityWith(embedder, prompt);
+      const state = { ...given, options: settings, unknown, thresholds, source };
       const handle = await fitted(instance, embedder, state, given.vectors, options);
-      return new TextClassifier(CONSTRUCT, embedder, instance, handle, state);
+      const isBlind = unknown > 0 && (await instance.run(() => handle.threshold(unknown))) === undefined;
+      return new TextClassifier(CONSTRUCT, embedder, instance, handle, state, isBlind ? [BLIND] : []);
     } catch (error) {
       throw toPilotlightError(error);
     }
   }
 
-  static async fromJSON(embedder: Api.Embedder, json: string | object): Promise<TextClassifier> {
+  static async fromJSON(
+    embedder: Api.Embedder,
+    json: string | object,
+    options: Api.ImportOptions = {},
+  ): Promise<TextClassifier> {
     try {
       checkEmbedder(embedder);
+      const { prompt, refit = false } = checkObject('options', options) as Api.ImportOptions;
       const saved = parse(json);
-      const notes = compare(embedder, saved.embedder);
-      const { labels, head, examples, heldOut, texts = [], labelTexts = [], options = {}, unknown = 0 } = saved;
+      const notes = compare(embedder, saved.embedder, prompt);
+      const { labels, head, examples, heldOut, texts = [], labelTexts = [], unknown = 0 } = saved;
       checkRate(unknown);
+      checkThresholds(saved.thresholds ?? {}, labels);
       const instance = await cores.cpu.instance();
-      const own = JSON.stringify({ classCount: labels.length, head, examples, heldOut });
+      const own = { classCount: labels.length, head, examples, heldOut };
       const handle = await instance.run(({ ClassifierHandle }) => ClassifierHandle.fromJSON(own));
-      const { dimensions } = handle;
-      if (dimensions !== undefined && dimensions !== embedder.dimensions) {
-        await instance.run(() => handle.free());
-        throw new PilotlightError(
-          'INVALID_INPUT',
-          `embedder: its vectors have ${embedder.dimensions} values, expected ${dimensions}`,
-        );
-      }
-      const classes = Uint32Array.from(examples?.classes ?? []);
       const state: State = {
         labels,
         texts,
-        classes,
+        classes: Uint32Array.from(examples?.classes ?? []),
         labelTexts: Uint8Array.from(labelTexts),
-        options,
+        options: saved.options ?? {},
         unknown,
-        ...(saved.embedder && { source: saved.embedder }),
+        thresholds: saved.thresholds ?? {},
+        source: saved.embedder ?? identityWith(embedder, prompt),
       };
-      return new TextClassifier(CONSTRUCT, embedder, instance, handle, state, notes);
+      const classifier = new TextClassifier(CONSTRUCT, embedder, instance, handle, state, notes);
+      try {
+        await classifier.#checkVectors(options.signal);
+        if (refit) await classifier.#refit(options);
+      } catch (error) {
+        classifier.dispose();
+        throw error;
+      }
+      return classifier;
     } catch (error) {
       throw toPilotlightError(error);
     }
+  }
+
+  static async open(
+    embedder: Api.Embedder,
+    name: string,
+    options: Api.ImportOptions & Api.StoreOptions = {},
+  ): Promise<TextClassifier | undefined> {
+    try {
+      checkEmbedder(embedder);
+      const instance = await cores.cpu.instance();
+      const text = await stored(instance, name, options, ({ loadText }, resolved) => loadText(name, resolved));
+      return text === undefined ? undefined : await TextClassifier.fromJSON(embedder, text, options);
+    } catch (error) {
+      throw toPilotlightError(error);
+    }
+  }
+
+  static async delete(name: string, options: Api.StoreOptions = {}): Promise<boolean> {
+    try {
+      const instance = await cores.cpu.instance();
+      return await stored(instance, name, options, ({ deleteText }, resolved) => deleteText(name, resolved));
+    } catch (error) {
+      throw toPilotlightError(error);
+    }
+  }
+
+  async save(name: string, options: Api.StoreOptions = {}): Promise<void> {
+    const text = JSON.stringify(this.toJSON());
+    await stored(this.#instance, name, options, ({ saveText }, resolved) => saveText(name, text, resolved));
   }
 
   get labels(): readonly string[] {
     return this.#state.labels;
   }
 
+  get thresholds(): Readonly<Record<string, number>> {
+    return this.#state.thresholds;
+  }
+
+  set thresholds(thresholds: Readonly<Record<string, number>>) {
+    this.#check();
+    checkThresholds(thresholds, this.#state.labels);
+    this.#state = { ...this.#state, thresholds: { ...thresholds } };
+  }
+
+  get notes(): readonly string[] {
+    return this.#notes;
+  }
+
   get size(): number {
     return this.#state.classes.length;
   }
 
-  async classify(texts: string | readonly string[], options: Api.ClassifyOptions = {}): Promise<Api.Classification[]> {
+  async classify(
+    texts: string | readonly string[],
+    options: Api.TextClassifyOptions = {},
+  ): Promise<Api.Classification[]> {
     try {
       this.#check();
       const {
         topK = 3,
         unknown = this.#state.unknown,
         signal,
-      } = checkObject('options', options) as Api.ClassifyOptions;
+      } = checkObject('options', options) as Api.TextClassifyOptions;
       if (!Number.isInteger(topK) || topK < 1)
         throw new PilotlightError('INVALID_INPUT', `topK: expected a whole number from 1, got ${String(topK)}`);
       checkRate(unknown);
-      const { data, dims } = await this.#embedder.embed(texts, signal ? { signal } : {});
+      const { data, dims } = await this.#embedder.embed(texts, embedOptions(this.#asking({ signal })));
       // `add` may bring another head meanwhile, so both questions are asked at once, and the labels are those of that head.
       const { state, answers, threshold } = await this.#run((handle) => ({
         state: this.#state,
@@ -159,7 +222,8 @@ export class TextClassifier implements Api.TextClassifier {
       this.#check();
       const { labels } = this.#state;
       if ('folds' in Object(examples)) return this.#validate((examples as { folds: number }).folds, options);
-      const given = await vectorsOf(this.#embedder, examplesOf(examples as Api.ClassifierExamples), options);
+      const listed = examplesOf(examples as Api.ClassifierExamples);
+      const given = await vectorsOf(this.#embedder, listed, this.#asking(options));
       const classes = Uint32Array.from(given.classes, (one) => {
         const label = given.labels[one] ?? '';
         const index = labels.indexOf(label);
@@ -182,9 +246,9 @@ export class TextClassifier implements Api.TextClassifier {
     return this.#report(report, this.#state.texts);
   }
 
-  #report(report: string, texts: readonly string[]): Api.ClassifierEvaluation {
+  #report(report: CoreEvaluation, texts: readonly string[]): Api.ClassifierEvaluation {
     const { labels } = this.#state;
-    const { items, confusions, ...figures } = JSON.parse(report) as CoreEvaluation;
+    const { items, confusions, ...figures } = report;
     return {
       ...figures,
       confusions: confusions.map(({ class: actual, predicted, items: outcomes }) => ({
@@ -207,7 +271,7 @@ export class TextClassifier implements Api.TextClassifier {
   async #add(examples: Api.ClassifierExamples, options: Api.CallOptions): Promise<void> {
     this.#check();
     const former = await this.#vectors();
-    const given = await vectorsOf(this.#embedder, examplesOf(examples), options);
+    const given = await vectorsOf(this.#embedder, examplesOf(examples), this.#asking(options));
     const labels = [...new Set([...this.#state.labels, ...given.labels])].sort(byCodeUnit);
     const classOf = (label: string | undefined): number => labels.indexOf(label ?? '');
     const state: State = {
@@ -221,6 +285,11 @@ export class TextClassifier implements Api.TextClassifier {
       labelTexts: Uint8Array.from([...this.#state.labelTexts, ...given.labelTexts]),
     };
     const vectors = joined(former, given.vectors);
+    await this.#fit(state, vectors, options);
+  }
+
+  /** Replaces the head by one that is fitted to vectors of this state's examples. */
+  async #fit(state: State, vectors: Float32Array, options: Api.CallOptions): Promise<void> {
     const handle = await fitted(this.#instance, this.#embedder, state, vectors, options);
     if (this.#disposed) {
       await this.#instance.run(() => handle.free());
@@ -232,16 +301,44 @@ export class TextClassifier implements Api.TextClassifier {
     await this.#instance.run(() => old.free());
   }
 
+  /** Embeds the examples by the embedder at hand, and fits to these vectors. */
+  async #refit(options: Api.CallOptions): Promise<void> {
+    const { texts, classes } = this.#state;
+    if (classes.length === 0 || texts.length !== classes.length || texts.some((text) => text === ''))
+      throw new PilotlightError('INVALID_INPUT', 'refit: the JSON does not have the texts of all examples');
+    const asking = this.#asking(options);
+    const vectors = await embedded(this.#embedder, texts, asking);
+    await this.#fit({ ...this.#state, source: identityWith(this.#embedder, asking.prompt) }, vectors, options);
+    this.#notes = [];
+  }
+
+  /** Refuses an embedder whose vectors are not like those of the JSON. */
+  async #checkVectors(signal: AbortSignal | undefined): Promise<void> {
+    const { dimensions } = this.#handle;
+    if (dimensions !== undefined && dimensions !== this.#embedder.dimensions) {
+      const got = `its vectors have ${this.#embedder.dimensions} values`;
+      throw new PilotlightError('INVALID_INPUT', `embedder: ${got}, expected ${dimensions}`);
+    }
+    const example = this.#state.texts.findIndex((text) => text.trim() !== '');
+    // Where nothing is different, the vectors are the same.
+    if (this.#notes.length === 0 || example < 0 || dimensions === undefined) return;
+    const text = this.#state.texts[example] ?? '';
+    const { data } = await this.#embedder.embed([text], embedOptions(this.#asking({ signal })));
+    const kept = await this.#vectors();
+    compareVectors(text, kept.subarray(example * dimensions, (example + 1) * dimensions), data as Float32Array);
+  }
+
   toJSON(): Api.ClassifierJson {
     this.#check();
-    const { labels, texts, labelTexts, options, unknown, source } = this.#state;
-    const { classCount: _, ...own } = JSON.parse(this.#instance.now(() => this.#handle.toJSON()));
+    const { labels, texts, labelTexts, options, unknown, thresholds, source } = this.#state;
+    const { classCount: _, ...own } = this.#instance.now(() => this.#handle.toJSON());
     return {
       format: FORMAT,
       version: VERSION,
       labels,
-      ...(source && { embedder: source }),
+      embedder: source,
       unknown,
+      ...(Object.keys(thresholds).length > 0 && { thresholds }),
       options,
       ...(own.examples && { texts, labelTexts: Array.from(labelTexts) }),
       ...own,
@@ -272,6 +369,13 @@ export class TextClassifier implements Api.TextClassifier {
     );
   }
 
+  /** How texts are embedded: with the prompt of the examples. */
+  #asking(options: { [Name in keyof Api.CallOptions]: Api.CallOptions[Name] | undefined }): Asking {
+    const { signal, onProgress } = options;
+    const { prompt } = this.#state.source;
+    return { ...(prompt !== undefined && { prompt }), ...(signal && { signal }), ...(onProgress && { onProgress }) };
+  }
+
   #request(vectors: Float32Array): object {
     return requestOf(this.#state, this.#embedder, vectors);
   }
@@ -280,7 +384,7 @@ export class TextClassifier implements Api.TextClassifier {
 /** The answer for one text, from what the core returned for its vector. */
 function answerOf(
   values: Float64Array,
-  { labels, texts, classes }: State,
+  { labels, texts, classes, thresholds }: State,
   topK: number,
   threshold: number | undefined,
 ): Api.Classification {
@@ -290,9 +394,11 @@ function answerOf(
   const probability = at(probabilities, predicted);
   const runnerUp = order.find((index) => index !== predicted);
   const text = texts[nearest];
+  const label = labels[predicted] ?? '';
   return {
-    label: threshold !== undefined && score < threshold ? null : (labels[predicted] ?? null),
+    label: score < (thresholds[label] ?? threshold ?? Number.NEGATIVE_INFINITY) ? null : label,
     probability,
+    score,
     margin: probability - (runnerUp === undefined ? 0 : at(probabilities, runnerUp)),
     scores: order
       .slice(0, topK)
@@ -304,7 +410,6 @@ function answerOf(
 }
 
 const at = (values: Float64Array, index: number): number => values[index] ?? 0;
-const byCodeUnit = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
 
 function requestOf(
   { options, classes, labels, labelTexts }: State,
@@ -351,74 +456,19 @@ function listener({ signal, onProgress }: Api.CallOptions): object {
   };
 }
 
-/** Examples with their vectors. */
-type Given = Pick<State, 'labels' | 'texts' | 'classes' | 'labelTexts'> & { vectors: Float32Array };
-
-/** Embeds examples, unless they came with vectors. */
-async function vectorsOf(embedder: Api.Embedder, examples: Examples, options: Api.CallOptions): Promise<Given> {
-  const labels = [...new Set(examples.labels)].sort(byCodeUnit);
-  const index = new Map(labels.map((label, i) => [label, i]));
-  const classes = Uint32Array.from(examples.labels, (label) => index.get(label) ?? 0);
-  const { texts } = examples;
-  const vectors = examples.vectors
-    ? checked(examples.vectors, embedder.dimensions, classes.length)
-    : await embedded(embedder, texts, options);
-  return { labels, texts, classes, labelTexts: new Uint8Array(classes.length), vectors };
-}
-
-function checked(vectors: Float32Array, dimensions: number, count: number): Float32Array {
-  if (vectors.length === count * dimensions) return vectors;
-  const expected = `${count} vectors of ${dimensions} values`;
-  throw new PilotlightError('INVALID_INPUT', `examples.vectors: expected ${expected}, got ${vectors.length} values`);
-}
-
-async function embedded(
-  embedder: Api.Embedder,
-  texts: readonly string[],
-  options: Api.CallOptions,
-): Promise<Float32Array> {
-  const { signal, onProgress } = options;
-  const { dimensions } = embedder;
-  let vectors: Float32Array;
-  try {
-    vectors = new Float32Array(texts.length * dimensions);
-  } catch (error) {
-    throw new PilotlightError('RESOURCE_LIMIT', `the vectors of ${texts.length} examples do not fit in memory`, error);
+function checkThresholds(thresholds: unknown, labels: readonly string[]): void {
+  for (const [label, score] of Object.entries(checkObject('thresholds', thresholds))) {
+    if (!labels.includes(label))
+      throw new PilotlightError('INVALID_INPUT', `thresholds: the classifier has no label '${label}'`);
+    if (typeof score !== 'number' || Number.isNaN(score))
+      throw new PilotlightError('INVALID_INPUT', `thresholds: expected a number for '${label}', got ${String(score)}`);
   }
-  for (let first = 0; first < texts.length; first += BATCH) {
-    const { data } = await embedder.embed(texts.slice(first, first + BATCH), signal ? { signal } : {});
-    vectors.set(data as Float32Array, first * dimensions);
-    onProgress?.({ status: 'embed', loaded: Math.min(first + BATCH, texts.length), total: texts.length });
-  }
-  return vectors;
 }
 
-/** Adds the name of each label as one more example. */
-async function withLabelTexts(given: Given, embedder: Api.Embedder, options: Api.FitOptions): Promise<Given> {
-  const { labels, texts, classes, vectors } = given;
-  const { labelText = classes.length < FEW * labels.length, signal } = options;
-  if (labelText === false) return given;
-  const nameOf = typeof labelText === 'function' ? labelText : (label: string) => label.replace(/[_-]+/g, ' ').trim();
-  const names = labels.map((label) => String(nameOf(label)));
-  const { data } = await embedder.embed(
-    names.map((name) => name || ' '),
-    signal ? { signal } : {},
-  );
-  return {
-    labels,
-    texts: [...texts, ...names],
-    classes: Uint32Array.from([...classes, ...labels.keys()]),
-    labelTexts: Uint8Array.from([...texts.map(() => 0), ...names.map(() => 1)]),
-    vectors: joined(vectors, data as Float32Array),
-  };
-}
-
-function joined(a: Float32Array, b: Float32Array): Float32Array {
-  const both = new Float32Array(a.length + b.length);
-  both.set(a);
-  both.set(b, a.length);
-  return both;
-}
+const identityWith = (embedder: Api.Embedder, prompt: string | undefined): Api.EmbedderIdentity => ({
+  ...identityOf(embedder),
+  ...(prompt !== undefined && { prompt }),
+});
 
 /** The options of the head that were given. */
 const defined = (values: { [Name in keyof Api.HeadOptions]: Api.HeadOptions[Name] | undefined }): Api.HeadOptions =>
@@ -433,50 +483,4 @@ function checkEmbedder(embedder: unknown): asserts embedder is Api.Embedder {
 function checkRate(unknown: unknown): asserts unknown is number {
   if (typeof unknown === 'number' && unknown >= 0 && unknown < 1) return;
   throw new PilotlightError('INVALID_INPUT', `unknown: expected a rate from 0 to below 1, got ${String(unknown)}`);
-}
-
-/** Checks what this file reads of a document; the core checks the rest. */
-function parse(json: string | object): Api.ClassifierJson {
-  let saved: Partial<Api.ClassifierJson>;
-  try {
-    saved = typeof json === 'string' ? JSON.parse(json) : (checkObject('json', json) as Partial<Api.ClassifierJson>);
-  } catch (error) {
-    if (error instanceof PilotlightError) throw error;
-    throw new PilotlightError('INVALID_INPUT', `json: is not valid: ${(error as Error).message}`, error);
-  }
-  const wrong = (what: string): PilotlightError => new PilotlightError('INVALID_INPUT', `json: ${what}`);
-  if (saved?.format !== FORMAT) throw wrong(`format is ${String(saved?.format)}, expected '${FORMAT}'`);
-  if (saved.version !== VERSION) throw wrong(`version is ${String(saved.version)}, expected ${VERSION}`);
-  const { labels, texts = [], labelTexts = [], examples } = saved;
-  const strings = (list: unknown): boolean => Array.isArray(list) && list.every((one) => typeof one === 'string');
-  if (!strings(labels) || new Set(labels).size !== labels?.length) throw wrong('labels are not distinct strings');
-  if (!strings(texts)) throw wrong('texts are not strings');
-  const classes: unknown = Object(examples).classes ?? [];
-  if (!Array.isArray(classes)) throw wrong('examples.classes is not an array');
-  for (const [name, list] of Object.entries({ texts, labelTexts })) {
-    if (!Array.isArray(list) || (list.length !== 0 && list.length !== classes.length))
-      throw wrong(`${name} has another length than the examples`);
-  }
-  return saved as Api.ClassifierJson;
-}
-
-/** Refuses an embedder of another model, and returns what else is different. */
-function compare(embedder: Api.Embedder, saved: Api.EmbedderIdentity | undefined): string[] {
-  const own = identityOf(embedder);
-  if (!saved) return ['The JSON does not name the model whose vectors the classifier was fitted on.'];
-  if (own.model !== undefined && saved.model !== own.model)
-    throw new PilotlightError('INVALID_INPUT', `embedder: is of ${own.model}, expected ${saved.model}`);
-  if (own.model !== undefined && saved.layers !== own.layers) {
-    const { layers: loaded = 'all' } = own;
-    const { layers: expected = 'all' } = saved;
-    throw new PilotlightError('INVALID_INPUT', `embedder: has ${loaded} layers of its model, expected ${expected}`);
-  }
-  const notes: string[] = [];
-  for (const field of ['dtype', 'simd'] as const) {
-    if (saved[field] !== undefined && own[field] !== undefined && saved[field] !== own[field])
-      notes.push(
-        `The classifier was fitted on vectors of ${field} '${saved[field]}', and the embedder's are of '${own[field]}'.`,
-      );
-  }
-  return notes;
 }

@@ -9,7 +9,7 @@ import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
 import { chooseBackend } from './core/backend.js';
 import { setModel } from './core/core-of.js';
-import { toPilotlightError } from './error.js';
+import { PilotlightError, toPilotlightError } from './error.js';
 
 /** Embeds texts: a model in a core, with its queue. */
 export class TextEmbedder implements Api.TextEmbedder {
@@ -54,7 +54,7 @@ export class TextEmbedder implements Api.TextEmbedder {
         report,
         () => load.refresh(instance),
       );
-      setModel(embedder, model, handle.isCut ? handle.layers : undefined);
+      setModel(embedder, { model, commit: handle.commit, ...(handle.isCut && { layers: handle.layers }) });
       return embedder;
     } catch (error) {
       throw toPilotlightError(error);
@@ -77,6 +77,9 @@ export class TextEmbedder implements Api.TextEmbedder {
   }
 
   async #call<T>(options: object, work: (handle: TextEmbedderHandle, caller: Caller) => Promise<T>): Promise<T> {
+    const { prompt } = Object(options);
+    if (prompt !== undefined)
+      throw new PilotlightError('INVALID_INPUT', `prompt: this embedder has no prompts, got '${prompt}'`);
     const result = await this.#model.call(options, work);
     this.#answered?.();
     this.#answered = undefined;

@@ -8,7 +8,7 @@ import type { CoreInstance } from './core/instance.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import { bytesOf, tagOf } from './inputs/foreign.js';
 import { checkId, checkIds, checkTags, toFloats, toQuery, toWhole } from './inputs/vectors.js';
-import { isShared, locksFor } from './storage/locks.js';
+import { kindOf, stored } from './storage/named.js';
 
 /** The cap on `k` and `candidates`: more than any index holds, and it fits Rust's `usize`. */
 const MAX_COUNT = 1e9;
@@ -203,28 +203,5 @@ async function make(work: (glue: Glue) => VectorIndexHandle): Promise<VectorInde
   }
 }
 
-/** Calls the core with a store. Saves of one name take locks among all tabs. */
-async function stored<T>(
-  instance: CoreInstance,
-  name: unknown,
-  options: Api.StoreOptions,
-  work: (glue: Glue, resolved: object) => Promise<T>,
-): Promise<T> {
-  const { store } = checkObject('options', options) as Api.StoreOptions;
-  if (typeof name !== 'string' || name === '')
-    throw new PilotlightError('INVALID_INPUT', `name: expected a text that is not empty, got ${kindOf(name)}`);
-  const locks = locksFor(isShared(store), undefined);
-  try {
-    return await instance.run((glue) => work(glue, { store, locks }));
-  } catch (error) {
-    throw toPilotlightError(error);
-  } finally {
-    // A core that trapped has not released its locks.
-    locks.endAll();
-  }
-}
-
 const unchangeable = (): PilotlightError =>
   new PilotlightError('INVALID_INPUT', 'a filter may not change the index that is searched');
-
-const kindOf = (value: unknown): string => (value === null ? 'null' : value === '' ? 'an empty one' : typeof value);

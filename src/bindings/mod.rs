@@ -7,7 +7,9 @@ mod event_loop;
 #[cfg(feature = "webgpu")]
 mod gpu;
 mod image_text_embedder;
+mod json;
 mod models;
+mod named;
 mod options;
 mod source;
 mod store;

@@ -8,11 +8,14 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::caller::for_caller;
 use super::error::to_js;
 use super::event_loop::EventLoopScheduler;
+use super::json::{from_value, to_value};
 use super::options::{FitRequest, floats};
 use crate::error::Result;
 use crate::heads::classifier::Classifier;
-use crate::heads::evaluation::{Outcome, coverage, evaluate};
-use crate::heads::fitting::cross_validate;
+use crate::heads::evaluation::{Outcome, coverage, evaluate, held_out, threshold};
+use crate::heads::examples::TrainingSet;
+use crate::heads::fitting::{FitOptions, cross_validate};
+use crate::scheduler::Scheduler;
 
 /// The rates of refusal at which `evaluate` tells how much is left and how much of it is right.
 const RATES: [f64; 8] = [0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5];
@@ -41,30 +44,47 @@ fn reporter(listener: Option<Function>) -> impl FnMut(f64) {
     }
 }
 
+/// Works with the examples in `options`, for a caller that may leave.
+fn with_training<Work>(options: JsValue, work: Work) -> Promise
+where
+    Work: AsyncFnOnce(
+            TrainingSet,
+            &FitOptions,
+            &mut dyn FnMut(f64),
+            &dyn Scheduler,
+        ) -> Result<JsValue>
+        + 'static,
+{
+    wasm_bindgen_futures::future_to_promise(async move {
+        let work = async {
+            let request = FitRequest::new(&options)?;
+            let scheduler = EventLoopScheduler::new(request.signal);
+            let mut on_progress = reporter(request.on_progress);
+            work(
+                request.training,
+                &request.options,
+                &mut on_progress,
+                &scheduler,
+            )
+            .await
+        };
+        for_caller(&options, work).await.map_err(to_js)
+    })
+}
+
 #[wasm_bindgen]
 impl ClassifierHandle {
     /// Fits a classifier on this thread, yielding to the event loop. `options` have the `vectors` with their `classes`.
     ///
     /// *Errors*: `INVALID_INPUT`, `ABORTED`, `RESOURCE_LIMIT`.
     pub fn fit(options: JsValue) -> Promise {
-        wasm_bindgen_futures::future_to_promise(async move {
-            let fit = async {
-                let request = FitRequest::new(&options)?;
-                let scheduler = EventLoopScheduler::new(request.signal);
-                let mut on_progress = reporter(request.on_progress);
-                Classifier::fit(
-                    request.examples,
-                    request.class_count,
-                    &request.is_label_text,
-                    &request.options,
-                    &mut on_progress,
-                    &scheduler,
-                )
-                .await
-            };
-            let classifier = for_caller(&options, fit).await.map_err(to_js)?;
-            Ok(Self { classifier }.into())
-        })
+        with_training(
+            options,
+            async |training, options, on_progress, scheduler| {
+                let classifier = Classifier::fit(training, options, on_progress, scheduler).await?;
+                Ok(Self { classifier }.into())
+            },
+        )
     }
 
     /// Predicts each example by a classifier that was fitted without it, and returns the figures.
@@ -72,47 +92,33 @@ impl ClassifierHandle {
     /// *Errors*: as `fit`.
     #[wasm_bindgen(js_name = crossValidate)]
     pub fn cross_validate(options: JsValue) -> Promise {
-        wasm_bindgen_futures::future_to_promise(async move {
-            let validate = async {
-                let request = FitRequest::new(&options)?;
-                let scheduler = EventLoopScheduler::new(request.signal);
-                let mut on_progress = reporter(request.on_progress);
-                let outcomes = cross_validate(
-                    request.examples,
-                    request.class_count,
-                    &request.is_label_text,
-                    &request.options,
-                    &mut on_progress,
-                    &scheduler,
-                )
-                .await?;
-                let (items, outcomes): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();
-                let mut scores: Vec<f64> = outcomes.iter().map(|one: &Outcome| one.score).collect();
-                scores.sort_by(f64::total_cmp);
-                let threshold = |rate: f64| {
-                    let at = (rate * scores.len() as f64) as usize;
-                    scores.get(at).copied()
-                };
-                Ok(report(&outcomes, request.class_count, items, threshold))
-            };
-            let report: String = for_caller(&options, validate).await.map_err(to_js)?;
-            Ok(report.into())
-        })
+        with_training(
+            options,
+            async |training, options, on_progress, scheduler| {
+                let outcomes = cross_validate(&training, options, on_progress, scheduler).await?;
+                let (items, outcomes): (Vec<usize>, Vec<Outcome>) = outcomes.into_iter().unzip();
+                let scores = held_out(outcomes.iter());
+                Ok(report(&outcomes, training.class_count(), items, |rate| {
+                    threshold(&scores, rate)
+                }))
+            },
+        )
     }
 
-    /// Reads a classifier from JSON with its `classCount`, `head`, and, where they are known, `examples` and `heldOut`.
+    /// Reads a classifier from an object with its `classCount`, `head`, and, where they are known, `examples` and `heldOut`.
     ///
     /// *Errors*: `INVALID_INPUT` that names what is wrong.
     #[wasm_bindgen(js_name = fromJSON)]
-    pub fn from_json(json: &str) -> Result<ClassifierHandle, JsValue> {
-        let classifier = Classifier::from_json(json).map_err(to_js)?;
+    pub fn from_json(json: &JsValue) -> Result<ClassifierHandle, JsValue> {
+        let read = || Classifier::from_value(&to_value("json", json)?);
+        let classifier = read().map_err(to_js)?;
         Ok(Self { classifier })
     }
 
-    /// The JSON that `fromJSON` reads.
+    /// The object that `fromJSON` reads.
     #[wasm_bindgen(js_name = toJSON)]
-    pub fn to_json(&self) -> String {
-        self.classifier.to_json()
+    pub fn to_json(&self) -> JsValue {
+        from_value(&self.classifier.to_value())
     }
 
     /// Classifies vectors, `[n, d]`. For each it returns the class, the score, the index of the nearest example and its cosine (-1 and 0
@@ -150,7 +156,7 @@ impl ClassifierHandle {
         vectors: Float32Array,
         dimensions: usize,
         classes: Uint32Array,
-    ) -> Result<String, JsValue> {
+    ) -> Result<JsValue, JsValue> {
         let evaluate = || {
             let vectors = floats(&vectors)?;
             let pairs = vectors.chunks(dimensions.max(1)).zip(classes.to_vec());
@@ -198,13 +204,13 @@ impl ClassifierHandle {
     }
 }
 
-/// The figures as JSON.
+/// The figures for JavaScript.
 fn report(
     outcomes: &[Outcome],
     class_count: usize,
     items: Vec<usize>,
     threshold: impl Fn(f64) -> Option<f64>,
-) -> String {
+) -> JsValue {
     let figures = evaluate(outcomes, class_count);
     let confusions = figures.confusions.iter().map(
         |pair| json!({ "class": pair.class, "predicted": pair.predicted, "items": pair.items }),
@@ -227,5 +233,5 @@ fn report(
         "coverage": coverage.collect::<Value>(),
         "items": items,
     });
-    report.to_string()
+    from_value(&report)
 }

@@ -80,6 +80,12 @@ impl TextEmbedderHandle {
         })
     }
 
+    /// The commit of the model's files, or what stands for one.
+    #[wasm_bindgen(getter)]
+    pub fn commit(&self) -> String {
+        self.embedder.commit().into()
+    }
+
     /// The number of values in a vector.
     #[wasm_bindgen(getter)]
     pub fn dimensions(&self) -> usize {

@@ -8,12 +8,12 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::error::to_js;
-use super::options::{SearchRequest, StoreOptions, index_options, kind, strings};
-use super::store;
+use super::named::{open, with_lock};
+use super::options::{SearchRequest, index_options, kind, strings};
 use crate::error::{Error, Result};
 use crate::index::{Filter, Hit, Id, SavedIndex, SearchOptions, Tags, VectorIndex, Vectors};
 use crate::interop::object;
-use crate::store::{Chunk, IndexKey, LockGuard, Locks, Store};
+use crate::store::{Chunk, NamedKey};
 
 /// A vector index. Calls are synchronous, except for those that use a store.
 #[wasm_bindgen]
@@ -261,9 +261,13 @@ impl VectorIndexHandle {
     pub fn save(&self, name: String, options: JsValue) -> Promise {
         let snapshot = self.index.borrow().snapshot();
         wasm_bindgen_futures::future_to_promise(async move {
-            let save = with_lock(&name, &options, async |saved, guard| {
-                saved.save(&snapshot, guard).await
-            });
+            let save = async {
+                let key = NamedKey::index(&name)?;
+                with_lock(&key, &options, async |store, guard| {
+                    SavedIndex::new(store, &key).save(&snapshot, guard).await
+                })
+                .await
+            };
             save.await.map(|()| JsValue::UNDEFINED).map_err(to_js)
         })
     }
@@ -276,7 +280,7 @@ impl VectorIndexHandle {
         options: JsValue,
     ) -> Result<Option<VectorIndexHandle>, JsValue> {
         let load = async {
-            let key = IndexKey::new(&name)?;
+            let key = NamedKey::index(&name)?;
             let (store, _) = open(&options).await?;
             SavedIndex::new(store.as_ref(), &key).load().await
         };
@@ -286,35 +290,19 @@ impl VectorIndexHandle {
 
     /// Deletes the index that was saved under a name. Returns false if there is none.
     pub async fn delete(name: String, options: JsValue) -> Result<bool, JsValue> {
-        let delete = with_lock(&name, &options, async |saved, _| saved.delete().await);
+        let delete = async {
+            let key = NamedKey::index(&name)?;
+            with_lock(&key, &options, async |store, _| {
+                SavedIndex::new(store, &key).delete().await
+            })
+            .await
+        };
         delete.await.map_err(to_js)
     }
 }
 
 /// Bytes that are copied to JavaScript at a time.
 const BUFFER: usize = 64 << 10;
-
-async fn open(options: &JsValue) -> Result<(Box<dyn Store>, Box<dyn Locks>)> {
-    let StoreOptions { store, locks } = StoreOptions::new(options)?;
-    let Some(store) = store::open(store).await? else {
-        return Err(Error::invalid_input(
-            "store is false, expected a store to keep the index in",
-        ));
-    };
-    Ok((store, store::locks(locks)))
-}
-
-/// Runs `work` while holding the lock of a saved index, which writers need.
-async fn with_lock<T>(
-    name: &str,
-    options: &JsValue,
-    work: impl AsyncFnOnce(SavedIndex<'_>, &dyn LockGuard) -> Result<T>,
-) -> Result<T> {
-    let key = IndexKey::new(name)?;
-    let (store, locks) = open(options).await?;
-    let guard = locks.take(key.lock_name()).await?;
-    work(SavedIndex::new(store.as_ref(), &key), guard.as_ref()).await
-}
 
 fn to_id(value: &JsValue) -> Option<Id> {
     match value.as_f64() {

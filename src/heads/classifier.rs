@@ -1,7 +1,8 @@
 //! A classifier of vectors that says how sure it is, which example is nearest, and when it does not know.
 
-use super::examples::{Examples, check, normalize};
-use super::fitting::{ENOUGH, FitOptions, LEAST, calibrate, fit_head, hold_out, normalized};
+use super::evaluation::{HeldOut, Outcome, held_out, threshold};
+use super::examples::{Examples, TrainingSet, check};
+use super::fitting::{ENOUGH, FitOptions, calibrate, fit_head, hold_out, normalized};
 use serde_json::{Value, json};
 
 use super::check::check as check_head;
@@ -23,10 +24,6 @@ pub struct Classifier {
     pub held_out: Vec<HeldOut>,
 }
 
-/// The score of an example that was held out, and whether its class was predicted.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct HeldOut(pub f32, pub bool);
-
 /// The answer for one vector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Classification {
@@ -43,66 +40,47 @@ pub struct Classification {
 impl Classifier {
     /// Fits a classifier.
     ///
-    /// `is_label_text` says which examples are names of labels: those are never held out.
-    /// *Errors*: `InvalidInput` where there are fewer than two classes, a class without examples, or a vector of zeros or with a value
-    /// that is no number; `Aborted`; `ResourceLimit`.
+    /// *Errors*: `Aborted`, `ResourceLimit`.
     pub async fn fit(
-        examples: Examples,
-        class_count: usize,
-        is_label_text: &[bool],
+        training: TrainingSet,
         options: &FitOptions,
         on_progress: &mut dyn FnMut(f64),
         scheduler: &dyn Scheduler,
     ) -> Result<Self> {
-        let mut examples = examples;
-        check(&examples, class_count)?;
-        normalize(&mut examples)?;
-        let labelled = examples.labelled(class_count);
-        // A fold at a coarse tolerance takes about half as long as the whole fit.
-        let head = fit_head(
-            &labelled,
+        // One fold at a coarse tolerance takes about half as long as the whole fit, and it saves a part of that.
+        let (held, start) = hold_out(
+            &training,
             options,
-            options.tolerance,
-            &mut |share| on_progress(share * 0.6),
+            ENOUGH,
+            &mut |share| on_progress(share * 0.5),
             scheduler,
         )
         .await?;
-        let held = hold_out(
-            &labelled,
-            is_label_text,
+        let head = fit_head(
+            &training.labelled(),
             options,
-            ENOUGH,
-            &mut |share| on_progress(0.6 + share * 0.4),
+            options.tolerance,
+            start.as_ref(),
+            &mut |share| on_progress(0.5 + share * 0.5),
             scheduler,
         )
         .await?;
         let head = calibrate(head, &held);
-        let mut held_out: Vec<HeldOut> = held
-            .into_iter()
-            .map(|one| {
-                let outcome = one.outcome(&head);
-                HeldOut(outcome.score as f32, outcome.is_right())
-            })
-            .collect();
-        held_out.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let classifier = Self {
-            class_count,
-            head: normalized(head),
-            examples: Some(examples),
-            held_out,
-        };
+        let outcomes: Vec<Outcome> = held.iter().map(|one| one.outcome(&head)).collect();
         on_progress(1.0);
-        Ok(classifier)
+        Ok(Self {
+            class_count: training.class_count,
+            head: normalized(head),
+            examples: Some(training.examples),
+            held_out: held_out(outcomes.iter()),
+        })
     }
 
-    /// Reads a classifier: an object with `classCount`, `head`, and, where they are known, `examples` and `heldOut`.
+    /// Reads a classifier from JSON: an object with `classCount`, `head`, and, where they are known, `examples` and `heldOut`.
     ///
     /// *Errors*: `InvalidInput` that names the part which is wrong.
-    pub fn from_json(json: &str) -> Result<Self> {
-        let value: Value = serde_json::from_str(json).map_err(|error| {
-            Error::invalid_input(format!("classifier: {error}")).with_source(error)
-        })?;
-        let document = Field::new("classifier", &value);
+    pub fn from_value(value: &Value) -> Result<Self> {
+        let document = Field::new("classifier", value);
         let examples = document.get("examples").optional().map(|examples| {
             Ok(Examples {
                 dimensions: examples.get("dimensions").whole()?,
@@ -123,8 +101,8 @@ impl Classifier {
         Ok(classifier)
     }
 
-    /// Writes what [`from_json`](Self::from_json) reads.
-    pub fn to_json(&self) -> String {
+    /// Writes what [`from_value`](Self::from_value) reads.
+    pub fn to_value(&self) -> Value {
         let mut value = json!({
             "classCount": self.class_count,
             "head": head_to_value(&self.head),
@@ -137,7 +115,7 @@ impl Classifier {
                 "classes": examples.classes,
             });
         }
-        value.to_string()
+        value
     }
 
     /// Checks that the parts fit each other.
@@ -165,20 +143,18 @@ impl Classifier {
 
     /// The threshold under which a share `rate` of the examples that were held out lies; `None` if too few were.
     pub fn threshold(&self, rate: f64) -> Option<f64> {
-        if self.held_out.len() < LEAST {
-            return None;
-        }
-        let at = (rate * self.held_out.len() as f64) as usize;
-        self.held_out
-            .get(at.min(self.held_out.len() - 1))
-            .map(|one| f64::from(one.0))
+        threshold(&self.held_out, rate)
     }
 
     /// Classifies one vector.
     ///
     /// *Errors*: `InvalidInput` for a vector of another length, or with a value that is no number.
     pub fn classify(&self, vector: &[f32]) -> Result<Classification> {
-        let expected = self.head.dimensions().unwrap_or(vector.len());
+        let examples = self.examples.as_ref();
+        let expected = self.head.dimensions();
+        let expected = expected
+            .or(examples.map(|examples| examples.dimensions))
+            .unwrap_or(vector.len());
         if vector.len() != expected {
             return Err(Error::invalid_input(format!(
                 "a vector has {} values, expected {expected}",
@@ -198,10 +174,7 @@ impl Classifier {
                 .map(|one| f64::from(u8::from(one == class)))
                 .collect()
         });
-        let nearest = self
-            .examples
-            .as_ref()
-            .and_then(|examples| examples.nearest(&x));
+        let nearest = examples.and_then(|examples| examples.nearest(&x));
         let probability = probabilities.get(class).copied().unwrap_or_default();
         Ok(Classification {
             score: probability * nearest.map_or(1.0, |(_, cosine)| cosine.max(0.0)),

@@ -23,6 +23,33 @@ impl Outcome {
     }
 }
 
+/// The score of an example that was held out, and whether its class was predicted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeldOut(pub f32, pub bool);
+
+/// The fewest held-out examples from which a threshold is found.
+pub const LEAST: usize = 10;
+
+/// The scores of outcomes, ascending.
+pub fn held_out<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> Vec<HeldOut> {
+    let mut scores: Vec<HeldOut> = Vec::new();
+    for one in outcomes {
+        let score = one.score as f32;
+        let at = scores.partition_point(|other| other.0 <= score);
+        scores.insert(at, HeldOut(score, one.is_right()));
+    }
+    scores
+}
+
+/// The threshold under which a share `rate` of the examples that were held out lies; `None` if there are too few.
+pub fn threshold(held_out: &[HeldOut], rate: f64) -> Option<f64> {
+    if held_out.len() < LEAST {
+        return None;
+    }
+    let at = ((rate * held_out.len() as f64) as usize).min(held_out.len() - 1);
+    held_out.get(at).map(|one| f64::from(one.0))
+}
+
 /// The figures of a list of outcomes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {

@@ -4,7 +4,7 @@ use super::Labelled;
 use crate::error::{Error, Result};
 use crate::memory::{out_of_memory, try_zeros};
 use crate::scheduler::Scheduler;
-use pilotlight_kernels::exact::{dot, dot_f32, product, rows_to_panels};
+use pilotlight_kernels::exact::{dot, dots, product, rows_to_panels};
 use pilotlight_kernels::layout::PANEL;
 
 /// The examples of a classifier.
@@ -18,29 +18,72 @@ pub struct Examples {
     pub classes: Vec<u32>,
 }
 
-impl Examples {
-    pub(super) fn labelled(&self, class_count: usize) -> Labelled<'_> {
-        Labelled {
-            vectors: &self.vectors,
-            dimensions: self.dimensions,
-            classes: &self.classes,
+/// Examples that a head can be fitted to: checked, and normalized.
+#[derive(Clone, Debug)]
+pub struct TrainingSet {
+    pub(super) examples: Examples,
+    pub(super) class_count: usize,
+    /// Which examples are names of labels; those after its end are none.
+    pub(super) is_label_text: Vec<bool>,
+}
+
+impl TrainingSet {
+    /// Checks and normalizes examples.
+    ///
+    /// *Errors*: `InvalidInput` where there are fewer than two classes, a class without examples, or a vector of zeros or with a value
+    /// that is no number.
+    pub fn new(
+        mut examples: Examples,
+        class_count: usize,
+        is_label_text: Vec<bool>,
+    ) -> Result<Self> {
+        check(&examples, class_count)?;
+        normalize(&mut examples)?;
+        Ok(Self {
+            examples,
             class_count,
-        }
+            is_label_text,
+        })
     }
 
+    /// The number of classes.
+    pub fn class_count(&self) -> usize {
+        self.class_count
+    }
+
+    pub(super) fn labelled(&self) -> Labelled<'_> {
+        Labelled {
+            vectors: &self.examples.vectors,
+            dimensions: self.examples.dimensions,
+            classes: &self.examples.classes,
+            class_count: self.class_count,
+        }
+    }
+}
+
+impl Examples {
     /// The example with the largest cosine.
     pub(super) fn nearest(&self, x: &[f64]) -> Option<(usize, f64)> {
-        let norm = dot(x, x).sqrt();
-        let rows = self.vectors.chunks_exact(self.dimensions).enumerate();
-        let mut best: Option<(usize, f64)> = None;
-        for (i, row) in rows {
-            let product = dot_f32(x, row);
-            if best.is_none_or(|(_, most)| product > most) {
-                best = Some((i, product));
+        let mut best: Option<(usize, f32)> = None;
+        for (i, cosine) in cosines(&self.vectors, x).into_iter().enumerate() {
+            if best.is_none_or(|(_, most)| cosine > most) {
+                best = Some((i, cosine));
             }
         }
-        best.map(|(i, product)| (i, if norm == 0.0 { 0.0 } else { product / norm }))
+        best.map(|(i, cosine)| (i, f64::from(cosine)))
     }
+}
+
+/// The cosine of a vector with each of the `rows`, which are normalized; 0 for a vector of zeros.
+pub(super) fn cosines(rows: &[f32], x: &[f64]) -> Vec<f32> {
+    let norm = match dot(x, x).sqrt() {
+        0.0 => 1.0,
+        norm => norm,
+    };
+    let x: Vec<f32> = x.iter().map(|value| (value / norm) as f32).collect();
+    let mut cosines = vec![0.0; rows.len() / x.len().max(1)];
+    dots(&x, rows, &mut cosines);
+    cosines
 }
 
 pub(super) fn check(examples: &Examples, class_count: usize) -> Result<()> {
@@ -81,7 +124,7 @@ pub(super) fn check(examples: &Examples, class_count: usize) -> Result<()> {
     }
 }
 
-pub(super) fn normalize(examples: &mut Examples) -> Result<()> {
+fn normalize(examples: &mut Examples) -> Result<()> {
     for (i, row) in examples
         .vectors
         .chunks_exact_mut(examples.dimensions)

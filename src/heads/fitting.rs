@@ -1,10 +1,10 @@
 //! Fitting a head of any kind, and finding out by held-out examples how sure it may be.
 
 use super::calibration::{Calibrator, platt, temperature};
-use super::evaluation::Outcome;
-use super::examples::{Examples, check, nearest_cosines, normalize};
+use super::evaluation::{LEAST, Outcome};
+use super::examples::{TrainingSet, nearest_cosines};
 use super::folds::stratified;
-use super::model::{Head, Member, Step, first_largest};
+use super::model::{Head, Linear, Member, Step, first_largest};
 use super::nearest::{Neighbours, prototypes};
 use super::{Fit, Labelled, linear_svm, logistic, rbf_svm};
 use crate::error::{Error, Result};
@@ -14,8 +14,6 @@ use crate::scheduler::Scheduler;
 pub const FOLDS: usize = 5;
 /// The held-out examples that suffice for the temperature and for thresholds: the standard error of a rate of 5 % is then 0.5 %.
 pub(super) const ENOUGH: usize = 2000;
-/// The fewest held-out examples from which a temperature and thresholds are found.
-pub(super) const LEAST: usize = 10;
 /// The inverse temperature of a logistic head with too few examples to find it. Ten examples of each of the 77 classes of banking77
 /// have about that.
 const USUAL_BETA: f64 = 3.0;
@@ -105,10 +103,13 @@ pub(super) fn normalized(head: Head) -> Head {
 }
 
 /// Fits the head itself, to normalized vectors and without calibration.
+///
+/// `start` is where a logistic head begins instead of zero.
 pub(super) async fn fit_head(
     examples: &Labelled<'_>,
     options: &FitOptions,
     tolerance: Option<f64>,
+    start: Option<&Linear>,
     on_progress: &mut dyn FnMut(f64),
     scheduler: &dyn Scheduler,
 ) -> Result<Head> {
@@ -118,7 +119,7 @@ pub(super) async fn fit_head(
             let mut own = logistic::LogisticOptions::default();
             own.c = options.c.unwrap_or(own.c);
             own.tolerance = tolerance.unwrap_or(own.tolerance);
-            Head::Linear(logistic::fit(examples, &own, None, &mut fit, scheduler).await?)
+            Head::Linear(logistic::fit(examples, &own, start, &mut fit, scheduler).await?)
         }
         HeadKind::LinearSvm => {
             let mut own = linear_svm::LinearSvmOptions::default();
@@ -189,26 +190,28 @@ impl Held {
     }
 }
 
-/// Fits heads on all folds but one, and lets them decide about that one, until `enough` examples were held out.
+/// Fits heads on all folds but one, and lets them decide about that one, until `enough` examples were held out. Returns the mean of
+/// these heads too where they are linear.
 pub(super) async fn hold_out(
-    examples: &Labelled<'_>,
-    is_label_text: &[bool],
+    training: &TrainingSet,
     options: &FitOptions,
     enough: usize,
     on_progress: &mut dyn FnMut(f64),
     scheduler: &dyn Scheduler,
-) -> Result<Vec<Held>> {
+) -> Result<(Vec<Held>, Option<Linear>)> {
+    let examples = &training.labelled();
     let folds = stratified(
         examples.classes,
         examples.class_count,
         FOLDS,
-        is_label_text,
+        &training.is_label_text,
         options.seed,
     );
     let total = folds.iter().flatten().count();
     let mut all = Vec::new();
+    let mut heads = Vec::new();
     if total < LEAST {
-        return Ok(all);
+        return Ok((all, None));
     }
     for fold in 0..FOLDS {
         if all.len() >= enough {
@@ -237,7 +240,7 @@ pub(super) async fn hold_out(
             HeadKind::Logistic => Some(options.tolerance.unwrap_or(COARSE).max(COARSE)),
             _ => options.tolerance,
         };
-        let head = fit_head(&part, options, tolerance, &mut report, scheduler).await?;
+        let head = fit_head(&part, options, tolerance, None, &mut report, scheduler).await?;
         let rows: Vec<f32> = held
             .iter()
             .flat_map(|i| examples.row(*i))
@@ -263,8 +266,35 @@ pub(super) async fn hold_out(
                 cosine,
             });
         }
+        if let Head::Linear(head) = head {
+            heads.push(head);
+        }
     }
-    Ok(all)
+    Ok((all, mean(&heads)))
+}
+
+/// The mean of linear heads; `None` of none.
+fn mean(heads: &[Linear]) -> Option<Linear> {
+    let (first, others) = heads.split_first()?;
+    let mut mean = first.clone();
+    let add = |sums: &mut [f64], values: &[f64]| {
+        sums.iter_mut()
+            .zip(values)
+            .for_each(|(sum, value)| *sum += value);
+    };
+    for head in others {
+        add(&mut mean.intercepts, &head.intercepts);
+        let rows = mean.coefficients.iter_mut().zip(&head.coefficients);
+        rows.for_each(|(sums, values)| add(sums, values));
+    }
+    let count = heads.len() as f64;
+    let values = mean
+        .coefficients
+        .iter_mut()
+        .flatten()
+        .chain(&mut mean.intercepts);
+    values.for_each(|value| *value /= count);
+    Some(mean)
 }
 
 /// Gives a head the calibrator that suits it, found from the decisions of examples that were held out.
@@ -295,28 +325,14 @@ pub(super) fn calibrate(head: Head, held: &[Held]) -> Head {
 
 /// Predicts each example by a classifier that was fitted without it, and returns the outcomes with the index of each example.
 ///
-/// *Errors*: as [`Classifier::fit`].
+/// *Errors*: as [`Classifier::fit`](super::classifier::Classifier::fit); `InvalidInput` where there are too few examples.
 pub async fn cross_validate(
-    examples: Examples,
-    class_count: usize,
-    is_label_text: &[bool],
+    training: &TrainingSet,
     options: &FitOptions,
     on_progress: &mut dyn FnMut(f64),
     scheduler: &dyn Scheduler,
 ) -> Result<Vec<(usize, Outcome)>> {
-    let mut examples = examples;
-    check(&examples, class_count)?;
-    normalize(&mut examples)?;
-    let labelled = examples.labelled(class_count);
-    let held = hold_out(
-        &labelled,
-        is_label_text,
-        options,
-        usize::MAX,
-        on_progress,
-        scheduler,
-    )
-    .await?;
+    let (held, _) = hold_out(training, options, usize::MAX, on_progress, scheduler).await?;
     if held.is_empty() {
         return Err(Error::invalid_input(format!(
             "the examples are too few to hold some out, expected {LEAST} at least in labels of more than one"

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::calibration::Calibrator;
-use super::classifier::HeldOut;
+use super::evaluation::HeldOut;
 use super::model::{Head, Linear, Link, Member, Step};
 use super::nearest::Neighbours;
 use super::svc::{Kernel, Svc};

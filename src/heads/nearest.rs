@@ -2,6 +2,7 @@
 
 use pilotlight_kernels::exact::dot;
 
+use super::examples::cosines;
 use super::model::{Linear, Link};
 
 /// The classes of the nearest examples, by cosine.
@@ -22,19 +23,8 @@ pub struct Neighbours {
 impl Neighbours {
     /// The decision value of each class: the sum of the cosines of its examples among the `k` nearest, divided by `k`.
     pub(super) fn decisions(&self, x: &[f64]) -> Vec<f64> {
-        let norm = dot(x, x).sqrt();
-        let rows = self.vectors.chunks_exact(self.dimensions.max(1));
-        let mut nearest: Vec<(f64, u32)> = Vec::with_capacity(self.k + 1);
-        let mut row64 = vec![0.0; self.dimensions];
-        for (row, class) in rows.zip(&self.classes) {
-            for (to, value) in row64.iter_mut().zip(row) {
-                *to = f64::from(*value);
-            }
-            let cosine = if norm == 0.0 {
-                0.0
-            } else {
-                dot(x, &row64) / norm
-            };
+        let mut nearest: Vec<(f32, u32)> = Vec::with_capacity(self.k + 1);
+        for (cosine, class) in cosines(&self.vectors, x).into_iter().zip(&self.classes) {
             if nearest.len() == self.k && nearest.last().is_some_and(|last| last.0 >= cosine) {
                 continue;
             }
@@ -45,7 +35,7 @@ impl Neighbours {
         let mut decisions = vec![0.0; self.class_count];
         for (cosine, class) in nearest {
             if let Some(decision) = decisions.get_mut(class as usize) {
-                *decision += cosine / self.k as f64;
+                *decision += f64::from(cosine) / self.k as f64;
             }
         }
         decisions

@@ -6,7 +6,7 @@ use super::VectorIndex;
 use super::format::segment;
 use super::tags::REMOVED;
 use crate::error::Result;
-use crate::store::{Chunk, IndexKey, LockGuard, Store};
+use crate::store::{Chunk, LockGuard, NamedKey, Store};
 
 /// The state of an index at one moment. It shares its blocks with the index, which clones a block before changing it.
 #[derive(Clone, Debug)]
@@ -29,12 +29,12 @@ impl VectorIndex {
 #[derive(Clone, Copy)]
 pub struct SavedIndex<'a> {
     store: &'a dyn Store,
-    key: &'a IndexKey,
+    key: &'a NamedKey,
 }
 
 impl<'a> SavedIndex<'a> {
     /// The place of this key in this store.
-    pub fn new(store: &'a dyn Store, key: &'a IndexKey) -> Self {
+    pub fn new(store: &'a dyn Store, key: &'a NamedKey) -> Self {
         Self { store, key }
     }
 

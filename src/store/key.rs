@@ -10,6 +10,8 @@
 //!
 //! pilotlight-index/1/{name}#manifest                         a complete vector index
 //!                          #chunk/{digest}                   bytes of the index
+//! pilotlight-classifier/1/{name}#manifest                    a complete classifier
+//!                               #chunk/{digest}              bytes of its JSON
 //! ```
 
 use std::borrow::Cow;
@@ -23,9 +25,33 @@ const VERSION: u32 = 3;
 /// Prefix of the keys of models, whatever their version.
 pub(super) const MODELS: &str = "pilotlight/";
 
-/// Prefix of the keys of indexes, with the version of their keys, manifests and chunks. It differs from [`MODELS`], so that
-/// listing models does not list indexes.
-pub(super) const INDEXES: &str = "pilotlight-index/1/";
+/// What is stored under a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Named {
+    Index,
+    Classifier,
+}
+
+impl Named {
+    pub const ALL: [Self; 2] = [Self::Index, Self::Classifier];
+
+    /// Prefix of the keys, with the version of keys, manifests and chunks. It differs from [`MODELS`], so that listing models lists
+    /// nothing else.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Index => "pilotlight-index/1/",
+            Self::Classifier => "pilotlight-classifier/1/",
+        }
+    }
+
+    /// The word for messages.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Index => "index",
+            Self::Classifier => "classifier",
+        }
+    }
+}
 
 const REFERENCE: &str = "ref";
 const MANIFEST: &str = "manifest";
@@ -232,46 +258,58 @@ impl ModelKey {
     }
 }
 
-/// One entry of a stored index: the part of its key after `#`.
+/// One entry of what is stored under a name: the part of its key after `#`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum IndexEntry<'a> {
-    /// A complete index.
+pub(super) enum NamedEntry<'a> {
+    /// It is complete.
     Manifest,
     /// The bytes of one chunk, with their digest.
     Chunk(&'a str),
 }
 
-/// Identifies a stored index.
+/// Identifies an index or a classifier that is stored under a name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct IndexKey {
+pub struct NamedKey {
+    pub(super) kind: Named,
     base: String,
 }
 
-impl IndexKey {
+impl NamedKey {
     /// The key of the index with this name.
     ///
     /// *Errors*: `InvalidInput` if the name is empty.
-    pub fn new(name: &str) -> Result<Self> {
+    pub fn index(name: &str) -> Result<Self> {
+        Self::new(Named::Index, name)
+    }
+
+    /// The key of the classifier with this name.
+    ///
+    /// *Errors*: `InvalidInput` if the name is empty.
+    pub fn classifier(name: &str) -> Result<Self> {
+        Self::new(Named::Classifier, name)
+    }
+
+    fn new(kind: Named, name: &str) -> Result<Self> {
         if name.is_empty() {
             return Err(Error::invalid_input("name is empty"));
         }
-        let base = format!("{INDEXES}{}#", escape(name));
-        Ok(Self { base })
+        let base = format!("{}{}#", kind.prefix(), escape(name));
+        Ok(Self { kind, base })
     }
 
-    /// The index and the entry that a key stands for; `None` where it is not a key of an index.
-    pub(super) fn parse(key: &str) -> Option<(Self, IndexEntry<'_>)> {
-        let (name, entry) = key.strip_prefix(INDEXES)?.split_once('#')?;
+    /// The key and the entry that a text stands for; `None` where nothing of this kind has such a key.
+    pub(super) fn parse(kind: Named, key: &str) -> Option<(Self, NamedEntry<'_>)> {
+        let (name, entry) = key.strip_prefix(kind.prefix())?.split_once('#')?;
         let entry = match entry.split_once('/') {
-            None if entry == MANIFEST => IndexEntry::Manifest,
-            Some((CHUNK, digest)) => IndexEntry::Chunk(digest),
+            None if entry == MANIFEST => NamedEntry::Manifest,
+            Some((CHUNK, digest)) => NamedEntry::Chunk(digest),
             _ => return None,
         };
-        let base = format!("{INDEXES}{name}#");
-        Some((Self { base }, entry))
+        let base = format!("{}{name}#", kind.prefix());
+        Some((Self { kind, base }, entry))
     }
 
-    /// The name of the lock that a writer of this index holds.
+    /// The name of the lock that a writer holds.
     pub fn lock_name(&self) -> &str {
         &self.base
     }
@@ -280,7 +318,7 @@ impl IndexKey {
         format!("{}{MANIFEST}", self.base)
     }
 
-    /// Prefix of the keys of all chunks of this index.
+    /// Prefix of the keys of all chunks.
     pub(super) fn chunks(&self) -> String {
         self.chunk("")
     }
@@ -390,23 +428,24 @@ mod tests {
 
     #[test]
     fn a_key_of_an_index_parses_to_what_it_was_formed_from() {
-        let key = IndexKey::new("a#manifest/%").unwrap();
+        let key = NamedKey::index("a#manifest/%").unwrap();
         let manifest = key.manifest();
         assert_eq!(
-            IndexKey::parse(&manifest),
-            Some((key.clone(), IndexEntry::Manifest))
+            NamedKey::parse(Named::Index, &manifest),
+            Some((key.clone(), NamedEntry::Manifest))
         );
         let chunk = key.chunk("0f");
         assert_eq!(
-            IndexKey::parse(&chunk),
-            Some((key.clone(), IndexEntry::Chunk("0f")))
+            NamedKey::parse(Named::Index, &chunk),
+            Some((key.clone(), NamedEntry::Chunk("0f")))
         );
         for text in [
             "pilotlight-index/1/a",
             "pilotlight-index/1/a#x",
             "pilotlight-index/2/a#manifest",
+            "pilotlight-classifier/1/a#manifest",
         ] {
-            assert_eq!(IndexKey::parse(text), None, "{text}");
+            assert_eq!(NamedKey::parse(Named::Index, text), None, "{text}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::key::{MODELS, StoreKey, current_models, model_base};
 use super::records::{self, Manifest, Partial, Reference};
 use super::stored_model::ChunkStream;
-use super::{Locks, ModelKey, Store, index_chunks};
+use super::{Locks, ModelKey, Store, named};
 use crate::error::Result;
 use crate::hub::ByteStream;
 
@@ -199,7 +199,7 @@ impl<'a> Library<'a> {
                 sweep_model(store, &model, now).await?;
             }
         }
-        index_chunks::sweep(store, locks).await
+        named::sweep(store, locks).await
     }
 }
 

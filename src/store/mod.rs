@@ -1,7 +1,6 @@
 //! The store: a durable key-value map, and the packed models and vector indexes in it.
 
 mod chunk;
-mod index_chunks;
 #[cfg(target_arch = "wasm32")]
 mod indexed_db;
 #[cfg(target_arch = "wasm32")]
@@ -10,6 +9,7 @@ mod key;
 mod library;
 mod locks;
 mod memory;
+mod named;
 mod records;
 mod stored_model;
 mod writer;
@@ -19,7 +19,7 @@ pub use chunk::Chunk;
 pub use indexed_db::IndexedDb;
 #[cfg(target_arch = "wasm32")]
 pub use js_store::{JsLocks, JsStore};
-pub use key::{IndexKey, ModelKey};
+pub use key::{ModelKey, NamedKey};
 pub use library::{Library, StoredInfo, fetched_before, touch};
 pub use locks::{LockGuard, Locks, NoLocks, WriterProgress};
 pub use memory::MemoryStore;

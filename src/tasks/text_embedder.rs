@@ -47,6 +47,7 @@ pub struct TextEmbedder {
     max_tokens: usize,
     layers: usize,
     is_cut: bool,
+    commit: String,
 }
 
 impl Pretrained for TextEmbedder {
@@ -89,6 +90,7 @@ impl Pretrained for TextEmbedder {
             max_tokens: config.max_tokens,
             layers: *config.encoder.layers(),
             is_cut: config.is_cut,
+            commit: String::new(),
         }
     }
 }
@@ -97,19 +99,23 @@ impl TextEmbedder {
     /// Loads the model, or the first [`layers`](Source::layers) of it, from the store if it is complete there, else from the host,
     /// and stores it.
     ///
-    /// *Errors*: `InvalidInput` for more layers than the model has, `FetchFailed`, `Integrity`, `InvalidWeights`, `UnsupportedModel`, `ResourceLimit`, `QuotaExceeded`, `Aborted`.
-    /// The store then holds a partial download that can be resumed, or nothing; never a readable model.
+    /// *Errors*: `InvalidInput` for more layers than the model has, `FetchFailed`, `Integrity`, `InvalidWeights`, `UnsupportedModel`,
+    /// `ResourceLimit`, `QuotaExceeded`, `Aborted`. The store then holds a partial download that can be resumed, or nothing; never a readable model.
     pub async fn load(source: &Source<'_>, dtype: Dtype, device: &Device) -> Result<Self> {
         for _ in 0..ATTEMPTS {
             let part = part(source).await?;
             let part = part
                 .as_ref()
                 .map(|part| source.for_part(part, source.progress));
-            let model = load::<Self>(part.as_ref().unwrap_or(source), dtype, device)
-                .await?
-                .model;
-            if source.layers.is_none_or(|layers| layers == model.layers) {
-                return Ok(model);
+            let loaded = load::<Self>(part.as_ref().unwrap_or(source), dtype, device).await?;
+            if source
+                .layers
+                .is_none_or(|layers| layers == loaded.model.layers)
+            {
+                return Ok(Self {
+                    commit: loaded.commit,
+                    ..loaded.model
+                });
             }
         }
         Err(Error::fetch_failed(
@@ -136,6 +142,11 @@ impl TextEmbedder {
             Some(part) => source.refresh(&[&part]).await,
             None => source.refresh(&[]).await,
         }
+    }
+
+    /// The commit of the model's files, or what stands for one.
+    pub fn commit(&self) -> &str {
+        &self.commit
     }
 
     /// The number of values of one vector.

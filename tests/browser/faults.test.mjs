@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startHub } from '../hub/hub.mjs';
 import { cases, check, FILES, MODEL, near, TEXTS } from '../hub/matrix.mjs';
-import { launch, minilm, startBench } from './harness.mjs';
+import { launch, minilm, startBench, until } from './harness.mjs';
 
 let browser;
 let bench;
@@ -153,7 +153,7 @@ async function withStore(work) {
   const warnings = [];
   page.on('console', (message) => message.type() === 'warning' && warnings.push(message.text()));
   const start = (more, model) =>
-    visit(page, { host: hub.url, dtype: 'f32', device: 'cpu', timeout: 300, ...more }, model);
+    visit(page, { host: hub.url, dtype: 'f32', device: 'cpu', timeout: 5000, ...more }, model);
   /** Right vectors; `from` says where they come from. */
   const loads = async (from, more, model) => {
     const { error, vectors } = await start(more, model);
@@ -333,11 +333,3 @@ describe('IndexedDB that misbehaves', { concurrency: 6 }, () => {
     });
   }
 });
-
-async function until(what, condition) {
-  for (let i = 0; i < 100; i += 1) {
-    if (await condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  assert.fail(`it never was so that ${what}`);
-}

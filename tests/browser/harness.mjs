@@ -144,6 +144,15 @@ export function cosine(a, b) {
   return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
 }
 
+/** Waits until `condition` holds, for 10 seconds at most. */
+export async function until(what, condition) {
+  for (let i = 0; i < 200; i += 1) {
+    if (await condition()) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.fail(`it never was so that ${what}`);
+}
+
 export const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** Everything that a page complains about; the test looks at it at its end. */

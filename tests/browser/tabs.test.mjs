@@ -14,6 +14,7 @@ import {
   persistentProfile,
   startBench,
   tinyGolden,
+  until,
 } from './harness.mjs';
 
 const CHUNK = 4 << 20;
@@ -326,14 +327,6 @@ async function withTiny(options, work) {
 
 const asked = (own, part) => own.requests.filter(({ url }) => url.includes(part)).length;
 
-async function until(what, condition) {
-  for (let i = 0; i < 200; i += 1) {
-    if (await condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 30));
-  }
-  assert.fail(`it never was so that ${what}`);
-}
-
 test('a later visit asks for nothing before its first answer, and then what the branch stands for', () =>
   withTiny({}, async ({ own, visit }) => {
     isTiny(await visit());
@@ -379,7 +372,7 @@ test('when the branch has moved to other weights, the visit after the next has t
   }));
 
 test('when the branch has moved and the host is gone, the model of before is there', () =>
-  withTiny({ timeout: 300 }, async ({ own, page, visit }) => {
+  withTiny({ timeout: 5000 }, async ({ own, page, visit }) => {
     isTiny(await visit());
     const commit = await own.push(TINY, OTHER);
     isTiny(await visit());

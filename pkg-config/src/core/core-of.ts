@@ -20,12 +20,14 @@ export const coreOf = {
   },
 };
 
-/** The models of embedders: the name, and the number of layers where only the first ones were loaded. */
-const models = new WeakMap<object, Pick<EmbedderIdentity, 'model' | 'layers'>>();
+/** A model: its name, the commit of its files, and the number of its layers where only the first ones were loaded. */
+export type ModelIdentity = Pick<EmbedderIdentity, 'model' | 'commit' | 'layers'>;
 
-/** Records the model of an embedder, and the number of its layers where only the first ones were loaded. */
-export const setModel = (embedder: object, model: string, layers: number | undefined): void =>
-  void models.set(embedder, { model, ...(layers !== undefined && { layers }) });
+/** The models of embedders. */
+const models = new WeakMap<object, ModelIdentity>();
+
+/** Records the model of an embedder. */
+export const setModel = (embedder: object, model: ModelIdentity): void => void models.set(embedder, model);
 
 /** What made an embedder's vectors, as far as the embedder tells. */
 export function identityOf(embedder: Embedder): EmbedderIdentity {

@@ -1,4 +1,4 @@
-import type { AdapterReport, ClassifierEvaluation, LoadPlan } from '../../types/index.js';
+import type { AdapterReport, ClassifierEvaluation, ClassifierJson, LoadPlan } from '../../types/index.js';
 import type * as cpu from './generated/cpu.js';
 import type * as webgpu from './generated/webgpu.js';
 
@@ -30,6 +30,9 @@ export interface CoreEvaluation extends Omit<ClassifierEvaluation, 'confusions'>
   /** The index of the example of each outcome. */
   items: number[];
 }
+
+/** The part of a classifier that the core has. */
+export type CoreClassifier = Pick<ClassifierJson, 'head' | 'examples' | 'heldOut'> & { classCount: number };
 
 /** The JavaScript module of a core. Only the WebGPU core has `initGpu`. */
 export type Glue = typeof cpu & Partial<Pick<typeof webgpu, 'initGpu'>>;

@@ -6,15 +6,13 @@ use web_sys::AbortSignal;
 
 use super::Options;
 use crate::error::{Error, Result};
-use crate::heads::examples::Examples;
+use crate::heads::examples::{Examples, TrainingSet};
 use crate::heads::fitting::{FitOptions, HeadKind};
 use crate::memory::{out_of_memory, try_zeros};
 
 /// The examples and the options of a fit, as the package passes them on.
 pub(in crate::bindings) struct FitRequest {
-    pub examples: Examples,
-    pub class_count: usize,
-    pub is_label_text: Vec<bool>,
+    pub training: TrainingSet,
     pub options: FitOptions,
     pub signal: Option<AbortSignal>,
     pub on_progress: Option<Function>,
@@ -35,20 +33,21 @@ impl FitRequest {
             .ok_or_else(|| missing("classes"))?;
         let labels: Option<Uint8Array> = options.typed("labelTexts", "a Uint8Array")?;
         let defaults = FitOptions::default();
+        let examples = Examples {
+            dimensions: options
+                .whole("dimensions", 1)?
+                .ok_or_else(|| missing("dimensions"))?,
+            vectors: floats(&vectors)?,
+            classes: classes.to_vec(),
+        };
+        let class_count = options
+            .whole("classCount", 1)?
+            .ok_or_else(|| missing("classCount"))?;
+        let is_label_text = labels.map_or_else(Vec::new, |labels| {
+            labels.to_vec().iter().map(|one| *one != 0).collect()
+        });
         Ok(Self {
-            examples: Examples {
-                dimensions: options
-                    .whole("dimensions", 1)?
-                    .ok_or_else(|| missing("dimensions"))?,
-                vectors: floats(&vectors)?,
-                classes: classes.to_vec(),
-            },
-            class_count: options
-                .whole("classCount", 1)?
-                .ok_or_else(|| missing("classCount"))?,
-            is_label_text: labels.map_or_else(Vec::new, |labels| {
-                labels.to_vec().iter().map(|one| *one != 0).collect()
-            }),
+            training: TrainingSet::new(examples, class_count, is_label_text)?,
             options: FitOptions {
                 head: options
                     .string("head")?

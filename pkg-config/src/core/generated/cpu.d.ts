@@ -9,7 +9,7 @@ import type {
   VectorId,
 } from '../../../types/index.js';
 import type { ImageInput } from '../../inputs/images.js';
-import type { CoreInfo, CorePlan, WasmSource } from '../glue.js';
+import type { CoreClassifier, CoreEvaluation, CoreInfo, CorePlan, WasmSource } from '../glue.js';
 
 /** The JavaScript that wasm-bindgen writes for a core, with the additions of `build/glue.mjs`. Its names are declared here only. */
 export default function init(source: { module_or_path: WasmSource | Promise<WasmSource> }): Promise<unknown>;
@@ -23,6 +23,8 @@ export declare class TextEmbedderHandle {
   static load(model: string, options: object): Promise<TextEmbedderHandle>;
   embed(texts: unknown, options: unknown): Promise<Embeddings>;
   hiddenStates(texts: unknown, options: unknown): Promise<HiddenStates>;
+  /** The commit of the files, or what stands for one. */
+  readonly commit: string;
   readonly dimensions: number;
   readonly maxTokens: number;
   readonly layers: number;
@@ -93,19 +95,23 @@ export declare class ClassifierHandle {
   private constructor();
   /** `options` are `HeadOptions` with `vectors`, `dimensions`, `classes`, `classCount` and `labelTexts`. */
   static fit(options: object): Promise<ClassifierHandle>;
-  /** The figures as JSON: a `CoreEvaluation`. */
-  static crossValidate(options: object): Promise<string>;
-  static fromJSON(json: string): ClassifierHandle;
-  toJSON(): string;
+  static crossValidate(options: object): Promise<CoreEvaluation>;
+  /** `json` is the part of a `ClassifierJson` that `toJSON` returns, and the `classCount`. */
+  static fromJSON(json: object): ClassifierHandle;
+  toJSON(): CoreClassifier;
   /** Returns four values and the probabilities for each vector, see `text-classifier.ts`. */
   classify(vectors: Float32Array, dimensions: number): Float64Array;
-  /** The figures as JSON: a `CoreEvaluation`. */
-  evaluate(vectors: Float32Array, dimensions: number, classes: Uint32Array): string;
+  evaluate(vectors: Float32Array, dimensions: number, classes: Uint32Array): CoreEvaluation;
   threshold(rate: number): number | undefined;
   vectors(): Float32Array | undefined;
   readonly dimensions: number | undefined;
   free(): void;
 }
+
+/** Texts under a name, of classifiers. `options` has `store` and `locks`. */
+export declare function saveText(name: string, text: string, options: object): Promise<void>;
+export declare function loadText(name: string, options: object): Promise<string | undefined>;
+export declare function deleteText(name: string, options: object): Promise<boolean>;
 
 /** `options` are `LoadOptions` with `device` and `dtype` decided. */
 export declare function planModel(model: string, options: object): Promise<CorePlan>;

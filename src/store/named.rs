@@ -1,4 +1,4 @@
-//! Saving, loading and deleting a vector index: a manifest, and chunks that are named by their own digests.
+//! Saving, loading and deleting what has a name, an index or a classifier: a manifest, and chunks that are named by their own digests.
 //!
 //! Since a chunk's name is its digest, a save writes only chunks that the store does not have yet, and the previous version stays
 //! readable until the new manifest, which is written last, replaces it.
@@ -10,23 +10,23 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::key::{INDEXES, IndexEntry};
-use super::{Chunk, IndexKey, LockGuard, Locks, Store, WriterProgress, records};
+use super::key::{Named, NamedEntry};
+use super::{Chunk, LockGuard, Locks, NamedKey, Store, WriterProgress, records};
 use crate::error::{Error, ErrorKind, Result, StorageQuota};
 
 /// How often a load starts anew because a save in another tab has deleted chunks of the manifest that the load had read.
 const MAX_ATTEMPTS: usize = 4;
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct IndexManifest {
+struct NamedManifest {
     /// Describes how to read the chunks; its content is up to the caller.
     head: String,
     /// BLAKE3 digests of the chunks in their order, hexadecimal.
     chunks: Vec<String>,
 }
 
-impl IndexKey {
-    /// Saves an index of `count` chunks, whose bytes `chunk` returns: writes the chunks that are not stored yet, then the manifest,
+impl NamedKey {
+    /// Saves `count` chunks, whose bytes `chunk` returns: writes the chunks that are not stored yet, then the manifest,
     /// and then deletes the chunks that the manifest does not list.
     ///
     /// *Errors*: `QuotaExceeded` with the bytes that had to be written; the previous version stays readable.
@@ -55,7 +55,7 @@ impl IndexKey {
             }
             chunks.push(digest);
         }
-        let manifest = IndexManifest { head, chunks };
+        let manifest = NamedManifest { head, chunks };
         let finish = async {
             written?;
             // Another save may have deleted chunks that were stored when this one began.
@@ -65,18 +65,18 @@ impl IndexKey {
         if let Err(error) = finish.await {
             // The new chunks are of no use without their manifest, and the store may be full.
             let _ = self.remove(store, &missing).await;
-            return Err(full(error, store, needed).await);
+            return Err(self.full(error, store, needed).await);
         }
         if self.read(store).await.ok().flatten().as_ref() != Some(&manifest) {
             // A later save has replaced the manifest and deleted the chunks that it does not list.
             return Ok(());
         }
         if let Err(error) = self.fill(store, guard, &manifest, chunk).await {
-            return Err(full(error, store, needed).await);
+            return Err(self.full(error, store, needed).await);
         }
         let own: HashSet<String> = manifest.chunks.into_iter().collect();
         let stale = before.difference(&own).cloned().collect();
-        // The index is complete. The next save deletes what could not be deleted now.
+        // It is complete. The next save deletes what could not be deleted now.
         let _ = self.remove(store, &stale).await;
         Ok(())
     }
@@ -86,7 +86,7 @@ impl IndexKey {
         &self,
         store: &dyn Store,
         guard: &dyn LockGuard,
-        manifest: &IndexManifest,
+        manifest: &NamedManifest,
         chunk: &dyn Fn(usize) -> Result<Vec<u8>>,
     ) -> Result<()> {
         let stored = self.stored(store).await?;
@@ -114,9 +114,9 @@ impl IndexKey {
     /// The digests of all stored chunks.
     async fn stored(&self, store: &dyn Store) -> Result<HashSet<String>> {
         let keys = store.keys(&self.chunks()).await?;
-        let digest = |key: &String| match Self::parse(key)?.1 {
-            IndexEntry::Chunk(digest) => Some(digest.into()),
-            IndexEntry::Manifest => None,
+        let digest = |key: &String| match Self::parse(self.kind, key)?.1 {
+            NamedEntry::Chunk(digest) => Some(digest.into()),
+            NamedEntry::Manifest => None,
         };
         Ok(keys.iter().filter_map(digest).collect())
     }
@@ -137,8 +137,8 @@ impl IndexKey {
         removed
     }
 
-    /// Loads the index: `begin` makes a value of the manifest's head, and `take` adds each chunk to it in order. Returns `None`
-    /// where no index of this name is saved.
+    /// Loads what was saved: `begin` makes a value of the manifest's head, and `take` adds each chunk to it in order. Returns `None`
+    /// where nothing is saved under this name.
     ///
     /// *Errors*: `Integrity` where the manifest or a chunk is altered or missing, and those of `begin` and `take`. An altered chunk
     /// is deleted, so that the next save writes it again.
@@ -156,7 +156,7 @@ impl IndexKey {
             };
             attempts += 1;
             if attempts > MAX_ATTEMPTS || before.as_ref() == Some(&manifest) {
-                return Err(Error::integrity("a chunk of the stored index is missing"));
+                return Err(self.broken("a chunk", "is missing"));
             }
             let mut loaded = begin(&manifest.head)?;
             if self.chunks_to(store, &manifest, &mut loaded, &take).await? {
@@ -170,7 +170,7 @@ impl IndexKey {
     async fn chunks_to<T>(
         &self,
         store: &dyn Store,
-        manifest: &IndexManifest,
+        manifest: &NamedManifest,
         loaded: &mut T,
         take: &impl Fn(&mut T, Chunk) -> Result<()>,
     ) -> Result<bool> {
@@ -181,60 +181,69 @@ impl IndexKey {
             };
             if blake3::hash(&chunk.to_vec()).to_hex().as_str() != digest {
                 let _ = store.delete(&key).await;
-                return Err(Error::integrity("a chunk of the stored index was altered"));
+                return Err(self.broken("a chunk", "was altered"));
             }
             take(loaded, chunk)?;
         }
         Ok(true)
     }
 
-    async fn read(&self, store: &dyn Store) -> Result<Option<IndexManifest>> {
+    async fn read(&self, store: &dyn Store) -> Result<Option<NamedManifest>> {
         let Some(row) = store.get(&self.manifest()).await? else {
             return Ok(None);
         };
         let row = records::unseal(&row.to_vec());
-        let altered = || Error::integrity("the manifest of the stored index was altered");
+        let altered = || self.broken("the manifest", "was altered");
         row.map(|(manifest, _)| manifest)
             .ok_or_else(altered)
             .map(Some)
     }
 
-    /// Deletes the index. Returns false where no index of this name is saved.
+    /// Deletes what was saved. Returns false where nothing is saved under this name.
     pub async fn delete(&self, store: &dyn Store) -> Result<bool> {
         let existed = store.get(&self.manifest()).await?.is_some();
-        // The manifest goes first: without its chunks the index must not be readable.
+        // The manifest goes first: without its chunks it must not be readable.
         store.delete(&self.manifest()).await?;
         self.remove(store, &self.stored(store).await?).await?;
         Ok(existed)
     }
+
+    fn broken(&self, part: &str, what: &str) -> Error {
+        Error::integrity(format!("{part} of the stored {} {what}", self.kind.noun()))
+    }
+
+    async fn full(&self, error: Error, store: &dyn Store, needed: u64) -> Error {
+        if error.kind() != ErrorKind::QuotaExceeded {
+            return error;
+        }
+        let available = store.available().await.filter(|bytes| *bytes < needed);
+        let message = format!(
+            "the store is full: the {} was not saved; the version that was saved before is unchanged",
+            self.kind.noun()
+        );
+        Error::new(ErrorKind::QuotaExceeded, message)
+            .with_source(error)
+            .with_quota(StorageQuota { needed, available })
+    }
 }
 
-/// Deletes the chunks of indexes that have no manifest, which an interrupted first save leaves. An index whose lock is held is
-/// skipped, because somebody is saving it.
+/// Deletes the chunks that have no manifest, which an interrupted first save leaves. What is locked is skipped, because somebody is
+/// saving it.
 pub(super) async fn sweep(store: &dyn Store, locks: &dyn Locks) -> Result<()> {
-    let (mut names, mut complete) = (HashSet::new(), HashSet::new());
-    for key in &store.keys(INDEXES).await? {
-        match IndexKey::parse(key) {
-            Some((name, IndexEntry::Manifest)) => drop(complete.insert(name)),
-            Some((name, IndexEntry::Chunk(_))) => drop(names.insert(name)),
-            None => {}
+    for kind in Named::ALL {
+        let (mut names, mut complete) = (HashSet::new(), HashSet::new());
+        for key in &store.keys(kind.prefix()).await? {
+            match NamedKey::parse(kind, key) {
+                Some((name, NamedEntry::Manifest)) => drop(complete.insert(name)),
+                Some((name, NamedEntry::Chunk(_))) => drop(names.insert(name)),
+                None => {}
+            }
         }
-    }
-    for key in names.difference(&complete) {
-        if let Some(_guard) = locks.try_take(key.lock_name()).await? {
-            key.remove(store, &key.stored(store).await?).await?;
+        for key in names.difference(&complete) {
+            if let Some(_guard) = locks.try_take(key.lock_name()).await? {
+                key.remove(store, &key.stored(store).await?).await?;
+            }
         }
     }
     Ok(())
-}
-
-async fn full(error: Error, store: &dyn Store, needed: u64) -> Error {
-    if error.kind() != ErrorKind::QuotaExceeded {
-        return error;
-    }
-    let available = store.available().await.filter(|bytes| *bytes < needed);
-    let message = "the store is full: the index was not saved; the version that was saved before is unchanged";
-    Error::new(ErrorKind::QuotaExceeded, message)
-        .with_source(error)
-        .with_quota(StorageQuota { needed, available })
 }

@@ -1,6 +1,6 @@
 import type { ClassifierExamples } from '../../types/index.js';
 import { PilotlightError } from '../error.js';
-import { floatsOf } from './foreign.js';
+import { floatsOf } from '../inputs/foreign.js';
 
 /** The cap on examples: their vectors of 384 values would take 0.8 GB, twice over while a head is fitted. */
 const MAX_EXAMPLES = 500_000;

@@ -1,0 +1,95 @@
+import type { CallOptions, Embedder, FitOptions } from '../../types/index.js';
+import { PilotlightError } from '../error.js';
+import type { Examples } from './examples.js';
+
+/** Texts that are embedded between two progress events. */
+const BATCH = 64;
+
+/** With fewer examples per label than this, a label's name is one more example: from there on it changes nothing. */
+const FEW = 10;
+
+/** Examples with their vectors. Classes are indices of `labels`, which are in the order of their code units. */
+export interface Given {
+  labels: string[];
+  /** Empty strings where vectors came without texts. */
+  texts: string[];
+  classes: Uint32Array;
+  /** 1 for an example that is the name of its label. */
+  labelTexts: Uint8Array;
+  vectors: Float32Array;
+}
+
+/** How texts are embedded. */
+export interface Asking extends CallOptions {
+  prompt?: string;
+}
+
+export const byCodeUnit = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
+
+/** The options of one call of `embed`. */
+export const embedOptions = ({ prompt, signal }: Asking): { prompt?: string; signal?: AbortSignal } => ({
+  ...(prompt !== undefined && { prompt }),
+  ...(signal && { signal }),
+});
+
+/** Embeds examples, unless they came with vectors. */
+export async function vectorsOf(embedder: Embedder, examples: Examples, asking: Asking): Promise<Given> {
+  const labels = [...new Set(examples.labels)].sort(byCodeUnit);
+  const index = new Map(labels.map((label, i) => [label, i]));
+  const classes = Uint32Array.from(examples.labels, (label) => index.get(label) ?? 0);
+  const { texts } = examples;
+  const vectors = examples.vectors
+    ? checked(examples.vectors, embedder.dimensions, classes.length)
+    : await embedded(embedder, texts, asking);
+  return { labels, texts, classes, labelTexts: new Uint8Array(classes.length), vectors };
+}
+
+function checked(vectors: Float32Array, dimensions: number, count: number): Float32Array {
+  if (vectors.length === count * dimensions) return vectors;
+  const expected = `${count} vectors of ${dimensions} values`;
+  throw new PilotlightError('INVALID_INPUT', `examples.vectors: expected ${expected}, got ${vectors.length} values`);
+}
+
+/** Embeds texts in batches, with progress. */
+export async function embedded(embedder: Embedder, texts: readonly string[], asking: Asking): Promise<Float32Array> {
+  const { onProgress } = asking;
+  const { dimensions } = embedder;
+  let vectors: Float32Array;
+  try {
+    vectors = new Float32Array(texts.length * dimensions);
+  } catch (error) {
+    throw new PilotlightError('RESOURCE_LIMIT', `the vectors of ${texts.length} examples do not fit in memory`, error);
+  }
+  for (let first = 0; first < texts.length; first += BATCH) {
+    const { data } = await embedder.embed(texts.slice(first, first + BATCH), embedOptions(asking));
+    vectors.set(data as Float32Array, first * dimensions);
+    onProgress?.({ status: 'embed', loaded: Math.min(first + BATCH, texts.length), total: texts.length });
+  }
+  return vectors;
+}
+
+/** Adds the name of each label as one more example. */
+export async function withLabelTexts(given: Given, embedder: Embedder, options: FitOptions): Promise<Given> {
+  const { labels, texts, classes, vectors } = given;
+  const { labelText = classes.length < FEW * labels.length } = options;
+  if (labelText === false) return given;
+  const nameOf = typeof labelText === 'function' ? labelText : (label: string) => label.replace(/[_-]+/g, ' ').trim();
+  const names = labels.map((label) => String(nameOf(label)));
+  const asked = names.map((name) => name || ' ');
+  const { data } = await embedder.embed(asked, embedOptions(options));
+  return {
+    labels,
+    texts: [...texts, ...names],
+    classes: Uint32Array.from([...classes, ...labels.keys()]),
+    labelTexts: Uint8Array.from([...texts.map(() => 0), ...names.map(() => 1)]),
+    vectors: joined(vectors, data as Float32Array),
+  };
+}
+
+/** The vectors of both lists. */
+export function joined(a: Float32Array, b: Float32Array): Float32Array {
+  const both = new Float32Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
+}

@@ -1,0 +1,100 @@
+import type {
+  CallOptions,
+  Classification,
+  ClassifierJson,
+  Embedder,
+  FitOptions,
+  ImportOptions,
+  StoreOptions,
+} from './index.js';
+
+/** What is called for a request of a route; what it returns, or a promise of it, is the `result` of the choice. */
+export type RouteHandler = (text: string, choice: RouteChoice) => unknown;
+
+/** A route: a few requests that belong to it, ten at best. */
+export interface Route {
+  name: string;
+  utterances: readonly string[];
+  onRoute?: RouteHandler;
+  /** The score under which the route is not taken; default what `unknown` stands for. */
+  threshold?: number;
+}
+
+export interface RouterOptions extends Omit<FitOptions, 'thresholds'> {
+  /** Default 0.05: one in twenty good requests may be refused. */
+  unknown?: number;
+}
+
+/** The choice for one text. */
+export interface RouteChoice extends Omit<Classification, 'label'> {
+  /** The route; `null` where the text is not like the utterances. */
+  name: string | null;
+  /** What the handler of the route returned; absent where it has none. */
+  result?: unknown;
+}
+
+/** Sends texts to routes by their meaning, or to none. */
+export declare class SemanticRouter {
+  private constructor();
+  /**
+   * Learns routes, two at least, from their utterances.
+   * @throws {PilotlightError} `INVALID_INPUT`, and as `TextClassifier.fit`
+   */
+  static create(embedder: Embedder, routes: readonly Route[], options?: RouterOptions): Promise<SemanticRouter>;
+  /**
+   * Reads what `toJSON` wrote; handlers are given by `on`.
+   * @throws {PilotlightError} as `TextClassifier.fromJSON`
+   */
+  static fromJSON(embedder: Embedder, json: string | object, options?: ImportOptions): Promise<SemanticRouter>;
+  /**
+   * Opens the router that was saved under a name, as a classifier is; `undefined` if there is none.
+   * @throws {PilotlightError} as `TextClassifier.open`
+   */
+  static open(
+    embedder: Embedder,
+    name: string,
+    options?: ImportOptions & StoreOptions,
+  ): Promise<SemanticRouter | undefined>;
+  /** The names of the routes, in the order of their code units. */
+  readonly routes: readonly string[];
+  /** The scores under which a route is not taken; they may be set, and are kept in the JSON. */
+  thresholds: Readonly<Record<string, number>>;
+  /** Sentences on what to know, as those of a `TextClassifier`. */
+  readonly notes: readonly string[];
+  /**
+   * Sets the handler of a route, or with `null` that of texts without one.
+   * @throws {PilotlightError} `INVALID_INPUT` for a route that is none
+   */
+  on(name: string | null, handler: RouteHandler): this;
+  /**
+   * Finds the route of a text, and calls its handler. What the handler throws, this throws.
+   * @throws {PilotlightError} `INVALID_INPUT`, `DISPOSED`, and what `embedder.embed` throws
+   */
+  route(text: string, options?: { topK?: number; signal?: AbortSignal }): Promise<RouteChoice>;
+  /**
+   * Sets for each route the threshold with which most of these texts are decided right; `route: null` says that a text belongs to none.
+   * Returns the share that is right before and after; on other texts expect less.
+   * @throws {PilotlightError} as `route`
+   */
+  fitThresholds(
+    examples: readonly { text: string; route: string | null }[],
+    options?: CallOptions,
+  ): Promise<{ before: number; after: number }>;
+  /**
+   * Adds utterances, of new routes too, and learns again.
+   * @throws {PilotlightError} as `TextClassifier.add`
+   */
+  add(routes: readonly Route[], options?: CallOptions): Promise<void>;
+  /**
+   * The router without its handlers, for `JSON.stringify`; `TextClassifier.fromJSON` reads it too.
+   * @throws {PilotlightError} `DISPOSED`
+   */
+  toJSON(): ClassifierJson;
+  /**
+   * Saves the router under a name, as `TextClassifier.save` does.
+   * @throws {PilotlightError} as `TextClassifier.save`
+   */
+  save(name: string, options?: StoreOptions): Promise<void>;
+  /** Frees its memory; the embedder stays. */
+  dispose(): void;
+}
