@@ -67,8 +67,9 @@ pub use store::{
     StoredInfo, WriterProgress,
 };
 pub use tasks::{
-    DigitClassifier, DigitGenerator, EmbedOptions, Embeddings, GenerateOptions, ImageTextEmbedder,
-    Interpolation, LabelScore, Latent, LoadPlan, LoadProgress, LoadStatus, ModelClass, OnStep,
-    PlannedFile, Precision, Source, TextEmbedder, Tower, Values, plan_model,
+    DigitClassifier, DigitGenerator, EmbedOptions, Embeddings, GenerateOptions,
+    HiddenStatesOptions, ImageTextEmbedder, Interpolation, LabelScore, Latent, LoadPlan,
+    LoadProgress, LoadStatus, ModelClass, OnStep, PlannedFile, Pooling, Precision, Source,
+    TextEmbedder, Tower, Values, plan_model, refresh_model,
 };
 pub use weights::Dtype;

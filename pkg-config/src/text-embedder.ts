@@ -2,6 +2,7 @@ import type { TextEmbedderHandle } from '#core/cpu.js';
 import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './calls/abort.js';
+import type { Caller } from './calls/caller.js';
 import { checkModel, checkObject } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
 import { Load } from './calls/load.js';
@@ -14,6 +15,7 @@ import { PilotlightError, toPilotlightError } from './error.js';
 export class TextEmbedder implements Api.TextEmbedder {
   readonly dimensions: number;
   readonly maxTokens: number;
+  readonly layers: number;
   readonly backend: Api.BackendReport;
   readonly #model: ModelHandle<TextEmbedderHandle>;
   /** Called once, after the model's first answer. */
@@ -30,11 +32,12 @@ export class TextEmbedder implements Api.TextEmbedder {
     this.#model = model;
     this.dimensions = handle.dimensions;
     this.maxTokens = handle.maxTokens;
+    this.layers = handle.layers;
     this.backend = backend;
     this.#answered = answered;
   }
 
-  static async load(model: string, options: Api.LoadOptions = {}): Promise<TextEmbedder> {
+  static async load(model: string, options: Api.TextLoadOptions = {}): Promise<TextEmbedder> {
     try {
       const signal = signalOf(checkObject('options', options));
       checkModel(model, options);
@@ -51,7 +54,7 @@ export class TextEmbedder implements Api.TextEmbedder {
         report,
         () => load.refresh(instance),
       );
-      setModel(embedder, { model, commit: handle.commit });
+      setModel(embedder, { model, commit: handle.commit, ...(handle.isCut && { layers: handle.layers }) });
       return embedder;
     } catch (error) {
       throw toPilotlightError(error);
@@ -59,18 +62,27 @@ export class TextEmbedder implements Api.TextEmbedder {
   }
 
   async embed(texts: string | readonly string[], options: Api.EmbedOptions = {}): Promise<Api.Embeddings> {
-    if (Object(options).prompt !== undefined)
-      throw new PilotlightError(
-        'INVALID_INPUT',
-        `prompt: this embedder has no prompts, got '${Object(options).prompt}'`,
-      );
-    const embeddings = await this.#model.call(options, (handle, caller) => handle.embed(texts, { ...options, caller }));
-    this.#answered?.();
-    this.#answered = undefined;
-    return embeddings;
+    return this.#call(options, (handle, caller) => handle.embed(texts, { ...options, caller }));
+  }
+
+  async hiddenStates(
+    texts: string | readonly string[],
+    options: Api.HiddenStatesOptions = {},
+  ): Promise<Api.HiddenStates> {
+    return this.#call(options, (handle, caller) => handle.hiddenStates(texts, { ...options, caller }));
   }
 
   dispose(): void {
     this.#model.dispose();
+  }
+
+  async #call<T>(options: object, work: (handle: TextEmbedderHandle, caller: Caller) => Promise<T>): Promise<T> {
+    const { prompt } = Object(options);
+    if (prompt !== undefined)
+      throw new PilotlightError('INVALID_INPUT', `prompt: this embedder has no prompts, got '${prompt}'`);
+    const result = await this.#model.call(options, work);
+    this.#answered?.();
+    this.#answered = undefined;
+    return result;
   }
 }

@@ -80,6 +80,15 @@ export interface LoadOptions {
   onProgress?: (event: LoadProgress) => void;
 }
 
+export interface TextLoadOptions extends LoadOptions {
+  /**
+   * The number of layers (blocks) to load, from the first on: 1 to the number that the model has, which is the default. With fewer,
+   * only the embedding tables and these layers are fetched, and they are kept and listed as a part of their own (`'layers4'`). Vectors
+   * of different numbers of layers cannot be compared.
+   */
+  layers?: number;
+}
+
 export interface EmbedOptions {
   /** Keep only the first values and normalize again (Matryoshka); 1 to the model's dimensions. */
   dimensions?: number;
@@ -95,6 +104,36 @@ export interface Embeddings {
   /** The number of rows, and of values in a row (bytes for the binary precisions). */
   dims: [number, number];
   /** The number of tokens that went through the model for each text, after truncation, special tokens included. */
+  tokens: number[];
+  /** Whether a text was longer than `maxTokens` and was cut. */
+  truncated: boolean[];
+}
+
+export interface HiddenStatesOptions {
+  /**
+   * The layer after which the states are taken, 0 to `embedder.layers`; default the last. 0 is the output of the embedding layer, after
+   * its norm. The numbers are those of `output_hidden_states` in `transformers`. Layers that follow are not computed.
+   */
+  layer?: number;
+  /**
+   * `'mean'`, the default: the mean over all tokens of a text, special tokens included. `'cls'`: the state of the first token.
+   * `'none'`: the state of every token.
+   */
+  pool?: 'mean' | 'cls' | 'none';
+  /** Cancels between batches and layers; the promise rejects with code `'ABORTED'`. */
+  signal?: AbortSignal;
+}
+
+/** What a layer of the model computed for texts: as it is, neither normalized nor changed by a module after the encoder. */
+export interface HiddenStates {
+  /** All rows one after the other. The caller owns the memory. */
+  data: Float32Array;
+  /**
+   * The number of rows, and of values in a row, which is the encoder's hidden size. There is a row for each text, and with `pool: 'none'`
+   * for each token, text after text: `tokens` says where each text ends.
+   */
+  dims: [number, number];
+  /** The number of tokens of each text, after truncation, special tokens included. */
   tokens: number[];
   /** Whether a text was longer than `maxTokens` and was cut. */
   truncated: boolean[];
@@ -124,11 +163,11 @@ export interface BackendReport {
 export declare class TextEmbedder {
   private constructor();
   /**
-   * Loads a BERT-type sentence encoder, from the store when it is there, else from the host.
+   * Loads a BERT-type sentence encoder, or the first `layers` of it, from the store when it is there, else from the host.
    * @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INTEGRITY`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `RESOURCE_LIMIT`,
    * `QUOTA_EXCEEDED`, `BACKEND_UNAVAILABLE`, `ABORTED`
    */
-  static load(model: string, options?: LoadOptions): Promise<TextEmbedder>;
+  static load(model: string, options?: TextLoadOptions): Promise<TextEmbedder>;
   /**
    * Embeds texts; the same text gives the same vector whatever else is in the batch.
    * On the CPU it computes on the calling thread and yields to the event loop between layers.
@@ -138,10 +177,20 @@ export declare class TextEmbedder {
    * the model does not have, `RESOURCE_LIMIT`, `ABORTED`, `DISPOSED`
    */
   embed(texts: string | readonly string[], options?: EmbedOptions): Promise<Embeddings>;
+  /**
+   * Computes the hidden states of texts after any layer; the same text gives the same states whatever else is in the batch. It runs as
+   * `embed` does, takes the less time the lower the layer is, and with `pool: 'none'` gives 4 bytes for each value of each token.
+   * An empty list gives no rows.
+   * @throws {PilotlightError} `INVALID_INPUT` naming the text or the option, also for a layer that was not loaded, `INVALID_WEIGHTS`
+   * where the tokenizer gives an id that the model does not have, `RESOURCE_LIMIT`, `ABORTED`, `DISPOSED`
+   */
+  hiddenStates(texts: string | readonly string[], options?: HiddenStatesOptions): Promise<HiddenStates>;
   /** The number of values of a vector. */
   readonly dimensions: number;
   /** The longest text in tokens; a longer one is cut and reported in `truncated`. */
   readonly maxTokens: number;
+  /** The number of layers that were loaded: all that the model has, or `layers` of `load`. */
+  readonly layers: number;
   readonly backend: BackendReport;
   /** Frees the model's memory when the calls made before have settled. Later calls reject with `'DISPOSED'`. It never throws, also when called twice. */
   dispose(): void;
@@ -327,8 +376,8 @@ export interface StoredModel {
   revision: string;
   commit: string;
   dtype: Dtype;
-  /** The tower, for CLIP, whose towers are kept separately. */
-  part?: Tower;
+  /** The tower, for CLIP, whose towers are kept separately; or the first layers, for an encoder that was loaded with `layers`. */
+  part?: Tower | `layers${number}`;
   bytes: number;
   /** When it was last loaded, in milliseconds since 1970, where that is known. */
   lastUsed?: number;
@@ -348,11 +397,11 @@ export interface StoreOptions {
 /** Manages stored models, and plans loads. */
 export declare const models: {
   /**
-   * Tells what loading a sentence encoder or CLIP would cost. It asks the host for sizes and reads small files and the header of the
+   * Tells what loading a sentence encoder, its first `layers`, or CLIP would cost. It asks the host for sizes and reads small files and the header of the
    * weights, but loads nothing.
    * @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INTEGRITY`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `ABORTED`
    */
-  plan(model: string, options?: ImageTextLoadOptions): Promise<LoadPlan>;
+  plan(model: string, options?: TextLoadOptions & ImageTextLoadOptions): Promise<LoadPlan>;
   /**
    * Lists every model of the store, the largest first, partial downloads included.
    * @throws {PilotlightError} `INVALID_INPUT`, `BACKEND_UNAVAILABLE`

@@ -15,6 +15,8 @@ export interface EmbedderIdentity {
   model?: string;
   /** The commit of the model's files, or what stands for one where the files are the caller's. */
   commit?: string;
+  /** The number of layers, where only the first ones of the model were loaded. */
+  layers?: number;
   dtype?: Dtype;
   simd?: 'simd128' | 'relaxed-simd';
   dimensions?: number;
@@ -145,8 +147,9 @@ export declare class TextClassifier {
    */
   static fit(embedder: Embedder, examples: ClassifierExamples, options?: FitOptions): Promise<TextClassifier>;
   /**
-   * Reads what `toJSON`, or `pilotlight_export` in Python, wrote. Refuses an embedder of another model, other dimensions or another
-   * prompt. Another dtype, build or commit is accepted where the vector of a kept example is nearly the same, and said in `notes`.
+   * Reads what `toJSON`, or `pilotlight_export` in Python, wrote. Refuses an embedder of another model, another number of its layers,
+   * other dimensions or another prompt. Another dtype, build or commit is accepted where the vector of a kept example is nearly the
+   * same, and said in `notes`.
    * @throws {PilotlightError} `INVALID_INPUT`, and with `refit` as `fit`
    */
   static fromJSON(embedder: Embedder, json: string | object, options?: ImportOptions): Promise<TextClassifier>;

@@ -22,7 +22,10 @@ export interface VectorIndexOptions {
    * only the nearest candidates are scored by the rows: several times as fast, and nearly always the same result. Default `false`.
    */
   prefilter?: boolean;
-  /** The model, dtype and build that made the vectors. It is kept and shown; vectors of different sources cannot be compared. */
+  /**
+   * The model, its number of layers where not all were loaded, the dtype and the build that made the vectors. It is kept and shown;
+   * vectors of different sources cannot be compared.
+   */
   source?: string;
 }
 

@@ -119,10 +119,10 @@ pub async fn plan_model(model: JsValue, options: JsValue) -> Result<JsValue, JsV
 pub async fn refresh_model(model: JsValue, options: JsValue) -> Result<(), JsValue> {
     let refresh = async {
         let options = LoadOptions::new(&options)?;
-        let parts: Vec<_> = options.towers.iter().map(|tower| tower.name()).collect();
+        let towers = options.towers.clone();
         let source = JsSource::new(&model, options).await?;
         source
-            .with(async |source| source.refresh(&parts).await)
+            .with(async |source| tasks::refresh_model(source, &towers).await)
             .await
     };
     refresh.await.map_err(to_js)

@@ -26,6 +26,7 @@ pub(super) struct JsSource {
     key: ModelKey,
     evict: bool,
     stall: std::time::Duration,
+    layers: Option<usize>,
     on_progress: Option<Function>,
     scheduler: EventLoopScheduler,
 }
@@ -52,6 +53,7 @@ impl JsSource {
             locks,
             signal,
             on_progress,
+            layers,
             ..
         } = options;
         // Files that the caller passes are not cached: the next call may pass others under the same name.
@@ -79,6 +81,7 @@ impl JsSource {
             key,
             evict,
             stall,
+            layers,
             on_progress,
             scheduler: EventLoopScheduler::new(signal),
         })
@@ -101,6 +104,7 @@ impl JsSource {
             cache,
             progress: &progress,
             stall: self.stall,
+            layers: self.layers,
             ..Source::new(self.host.as_ref(), &self.scheduler)
         };
         work(&source).await

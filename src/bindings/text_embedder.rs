@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::caller::for_caller;
 use super::error::to_js;
 use super::event_loop::EventLoopScheduler;
-use super::options::{embed_options, texts};
+use super::options::{embed_options, hidden_states_options, texts};
 use super::source::load_model;
 use crate::device::Backend;
 use crate::error::Result;
@@ -58,6 +58,28 @@ impl TextEmbedderHandle {
         })
     }
 
+    /// Computes hidden states of texts, as `embed` computes vectors. `options` are the `HiddenStatesOptions` of the TypeScript types.
+    ///
+    /// *Errors*: `INVALID_INPUT`, `RESOURCE_LIMIT`, `ABORTED`.
+    #[wasm_bindgen(js_name = hiddenStates)]
+    pub fn hidden_states(&self, values: JsValue, options: JsValue) -> js_sys::Promise {
+        let (embedder, backend) = (self.embedder.clone(), self.backend.clone());
+        wasm_bindgen_futures::future_to_promise(async move {
+            let compute = async {
+                let (options, signal) = hidden_states_options(&options)?;
+                let scheduler = EventLoopScheduler::new(signal);
+                let states = embedder
+                    .hidden_states(&texts("texts", &values)?, &options, &scheduler)
+                    .await?;
+                backend.check().map(|()| states)
+            };
+            for_caller(&options, compute)
+                .await
+                .map(|states| embeddings_to_js(&states))
+                .map_err(to_js)
+        })
+    }
+
     /// The commit of the model's files, or what stands for one.
     #[wasm_bindgen(getter)]
     pub fn commit(&self) -> String {
@@ -74,6 +96,18 @@ impl TextEmbedderHandle {
     #[wasm_bindgen(getter, js_name = maxTokens)]
     pub fn max_tokens(&self) -> usize {
         self.embedder.max_tokens()
+    }
+
+    /// The number of loaded layers.
+    #[wasm_bindgen(getter)]
+    pub fn layers(&self) -> usize {
+        self.embedder.layers()
+    }
+
+    /// Whether the model has more layers than were loaded.
+    #[wasm_bindgen(getter, js_name = isCut)]
+    pub fn is_cut(&self) -> bool {
+        self.embedder.is_cut()
     }
 }
 

@@ -54,6 +54,14 @@ impl RetryState {
 }
 
 impl RetryPolicy<'_> {
+    /// The policy for reading from a store. Such a read must not time out: IndexedDB would call into a dropped future.
+    pub fn for_store(self) -> Self {
+        Self {
+            stall: Duration::MAX,
+            ..self
+        }
+    }
+
     /// Waits before the next attempt.
     ///
     /// *Errors*: the given error if it is permanent or the attempts are used up, and `Aborted`.

@@ -11,7 +11,7 @@ use super::config::{
     check_sizes, indices, positions_of, token_ids,
 };
 use super::encoder_layer::{EncoderLayer, LayerNames};
-use super::sentence_encoder::{Encoder, OnLayer};
+use super::sentence_encoder::Encoder;
 use crate::error::{Error, Result};
 use crate::ops::{Embedding, LayerNorm, Spans, activation_from_config};
 use crate::scheduler::Scheduler;
@@ -104,6 +104,10 @@ impl Encoder for Bert {
         [config.hidden_size, config.max_position_embeddings]
     }
 
+    fn layers(config: &mut BertConfig) -> &mut usize {
+        &mut config.num_hidden_layers
+    }
+
     fn new(config: &BertConfig, tensors: &mut Tensors) -> Result<Self> {
         let (d, epsilon) = (config.hidden_size, config.layer_norm_eps);
         let (positions, types) = (config.max_position_embeddings, config.type_vocab_size);
@@ -151,7 +155,7 @@ impl Encoder for Bert {
     async fn forward(
         &self,
         sequences: &[&[u32]],
-        on_layer: &mut OnLayer<'_>,
+        layers: usize,
         scheduler: &dyn Scheduler,
     ) -> Result<(Tensor<2>, Spans)> {
         let (v, longest) = (self.config.vocab_size, self.config.max_position_embeddings);
@@ -159,11 +163,9 @@ impl Encoder for Bert {
         let activation = activation_from_config(&self.config.hidden_act)?;
         let spans = Spans::from_lengths(sequences.iter().map(|ids| ids.len()));
         let mut x = self.embed(sequences);
-        on_layer(&x);
-        for layer in &self.layer {
+        for layer in self.layer.iter().take(layers) {
             scheduler.yield_now().await?;
             x = layer.forward(x, &spans, self.config.num_attention_heads, activation);
-            on_layer(&x);
         }
         Ok((x, spans))
     }

@@ -11,7 +11,7 @@ use super::config::{
     token_ids,
 };
 use super::encoder_layer::{EncoderLayer, LayerNames};
-use super::sentence_encoder::{Encoder, OnLayer};
+use super::sentence_encoder::Encoder;
 use crate::error::Result;
 use crate::ops::{Embedding, LayerNorm, Spans, activation_from_config};
 use crate::scheduler::Scheduler;
@@ -74,6 +74,10 @@ impl Encoder for DistilBert {
         [config.dim, config.max_position_embeddings]
     }
 
+    fn layers(config: &mut DistilBertConfig) -> &mut usize {
+        &mut config.n_layers
+    }
+
     fn new(config: &DistilBertConfig, tensors: &mut Tensors) -> Result<Self> {
         let (d, positions) = (config.dim, config.max_position_embeddings);
         let part = |part: &str| format!("embeddings.{part}");
@@ -119,7 +123,7 @@ impl Encoder for DistilBert {
     async fn forward(
         &self,
         sequences: &[&[u32]],
-        on_layer: &mut OnLayer<'_>,
+        layers: usize,
         scheduler: &dyn Scheduler,
     ) -> Result<(Tensor<2>, Spans)> {
         let (v, longest) = (self.config.vocab_size, self.config.max_position_embeddings);
@@ -134,11 +138,9 @@ impl Encoder for DistilBert {
             .position_embeddings
             .forward(positions_of(sequences, &self.device));
         let mut x = self.layer_norm.forward(words, positions);
-        on_layer(&x);
-        for layer in &self.layer {
+        for layer in self.layer.iter().take(layers) {
             scheduler.yield_now().await?;
             x = layer.forward(x, &spans, self.config.n_heads, activation);
-            on_layer(&x);
         }
         Ok((x, spans))
     }

@@ -10,9 +10,6 @@ use crate::ops::Spans;
 use crate::scheduler::Scheduler;
 use crate::weights::Tensors;
 
-/// A callback that receives hidden states, `[t, d]`.
-pub type OnLayer<'a> = dyn FnMut(&Tensor<2>) + 'a;
-
 /// An encoder of token sequences.
 pub trait Encoder: Sized {
     /// The contents of `config.json`.
@@ -26,21 +23,24 @@ pub trait Encoder: Sized {
     /// `[d, positions]`: the values of one hidden state, and the longest sequence in tokens.
     fn sizes(config: &Self::Config) -> [usize; 2];
 
+    /// The number of layers, which a caller may lower to have only the first ones.
+    fn layers(config: &mut Self::Config) -> &mut usize;
+
     /// The prefixes that tensor names may have in a checkpoint: a model with a head keeps its encoder in a field.
     const PREFIXES: &'static [&'static str];
 
     /// Takes the encoder's tensors; those of a checkpoint's heads are not needed.
     fn new(config: &Self::Config, tensors: &mut Tensors) -> Result<Self>;
 
-    /// Computes the last hidden states of several sequences, one after the other.
+    /// Computes the hidden states of several sequences after the first `layers` layers. With 0 these are the input of the first
+    /// layer, with the number of layers or more the last hidden states.
     ///
-    /// `on_layer` is called with the input of the first layer, and with the output of each layer.
     /// *Shapes*: `sequences`: token ids of each text, `t` in all, result `[t, d]` and the rows of each text in it.
     /// *Errors*: `InvalidInput` for an empty or too long sequence, `InvalidWeights` for an id past the vocabulary; `Aborted`.
     async fn forward(
         &self,
         sequences: &[&[u32]],
-        on_layer: &mut OnLayer<'_>,
+        layers: usize,
         scheduler: &dyn Scheduler,
     ) -> Result<(Tensor<2>, Spans)>;
 }
@@ -75,6 +75,13 @@ macro_rules! encoders {
                 }
             }
 
+            /// The number of layers, which a caller may lower to have only the first ones.
+            pub fn layers(&mut self) -> &mut usize {
+                match self {
+                    $(Self::$encoder(config) => $encoder::layers(config),)*
+                }
+            }
+
             /// The prefixes that tensor names may have in a checkpoint.
             pub fn prefixes(&self) -> &'static [&'static str] {
                 match self {
@@ -99,15 +106,15 @@ macro_rules! encoders {
                 }
             }
 
-            /// Computes the last hidden states, as [`Encoder::forward`] does.
+            /// Computes hidden states, as [`Encoder::forward`] does.
             pub async fn forward(
                 &self,
                 sequences: &[&[u32]],
-                on_layer: &mut OnLayer<'_>,
+                layers: usize,
                 scheduler: &dyn Scheduler,
             ) -> Result<(Tensor<2>, Spans)> {
                 match self {
-                    $(Self::$encoder(encoder) => encoder.forward(sequences, on_layer, scheduler).await,)*
+                    $(Self::$encoder(encoder) => encoder.forward(sequences, layers, scheduler).await,)*
                 }
             }
         }

@@ -161,7 +161,7 @@ impl ModelKey {
         Self::of(host.trim_end_matches('/'), model, revision, &variant)
     }
 
-    /// The key of one part of this model, such as the text tower, which is stored separately.
+    /// The key of one part of this model, such as the text tower or the first layers, which is stored separately.
     pub fn part(&self, part: &str) -> Self {
         let variant = self.variant.replacen('.', &format!("-{part}."), 1);
         Self::of(&self.host, &self.model, &self.revision, &variant)

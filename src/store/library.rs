@@ -30,7 +30,7 @@ pub struct StoredInfo {
     pub commit: String,
     /// The dtype of its stored weights.
     pub dtype: String,
-    /// The part of the model that this is, such as a tower, where its parts are stored separately.
+    /// The part of the model that this is, such as a tower or the first layers, where its parts are stored separately.
     pub part: Option<String>,
     /// Bytes of its files in the store.
     pub bytes: u64,

@@ -56,12 +56,12 @@ impl Default for EmbedOptions {
     }
 }
 
-/// The vectors of a list of texts.
+/// The vectors, or the hidden states, of a list of texts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embeddings {
     /// The values of all vectors.
     pub values: Values,
-    /// The number of vectors, and of values in each.
+    /// The number of rows, and of values in each.
     pub dims: [usize; 2],
     /// The number of tokens of each text after truncation, special tokens included.
     pub tokens: Vec<usize>,
@@ -70,17 +70,18 @@ pub struct Embeddings {
 }
 
 impl Embeddings {
-    /// Makes the result of `width` values for each text, one text after the other.
+    /// Makes the result of rows of `width` values, one text after the other.
     pub(super) fn new(
         vectors: Vec<f32>,
         width: usize,
         precision: Precision,
         tokens: &[Tokens],
     ) -> Self {
+        let rows = vectors.len() / width;
         let (values, width) = quantize(vectors, width, precision);
         Self {
             values,
-            dims: [tokens.len(), width],
+            dims: [rows, width],
             tokens: tokens.iter().map(|tokens| tokens.ids.len()).collect(),
             truncated: tokens.iter().map(|tokens| tokens.truncated).collect(),
         }

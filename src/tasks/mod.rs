@@ -21,5 +21,6 @@ pub use image_text_embedder::{ImageTextEmbedder, LabelScore};
 #[cfg(target_arch = "wasm32")]
 pub use load::STALL;
 pub use load::{LoadPlan, LoadProgress, LoadStatus, PlannedFile, Source};
-pub use model_type::{ModelClass, plan_model};
-pub use text_embedder::TextEmbedder;
+pub use model_type::{ModelClass, plan_model, refresh_model};
+pub use pooling::Pooling;
+pub use text_embedder::{HiddenStatesOptions, TextEmbedder};

@@ -2,7 +2,7 @@
 
 use super::clip_towers::Tower;
 use super::image_text_embedder::ImageTextEmbedder;
-use super::load::{LoadPlan, Source, plan};
+use super::load::{LoadPlan, Source};
 use super::text_embedder::TextEmbedder;
 use crate::error::{ErrorKind, Result};
 use crate::weights::Dtype;
@@ -41,15 +41,18 @@ pub async fn plan_model(
     if !towers.is_empty() {
         return plan_clip(towers).await;
     }
+    // Only a sentence encoder can be loaded by its first layers.
+    let may_be_clip = source.layers.is_none();
     // A stored model is planned without a request to the host.
-    if ImageTextEmbedder::is_stored(source, false).await? {
+    if may_be_clip && ImageTextEmbedder::is_stored(source, false).await? {
         return plan_clip(&Tower::ALL).await;
     }
-    let error = match plan::<TextEmbedder>(source, dtype).await {
+    let error = match TextEmbedder::plan(source, dtype).await {
         Err(error) => error,
         Ok(plan) => return Ok((ModelClass::TextEmbedder, plan)),
     };
     let clip = match error.kind() {
+        _ if !may_be_clip => false,
         ErrorKind::UnsupportedModel => true,
         // A load would fall back to the outdated stored model as well.
         ErrorKind::FetchFailed => ImageTextEmbedder::is_stored(source, true).await?,
@@ -63,4 +66,16 @@ pub async fn plan_model(
         Err(other) if other.kind() == ErrorKind::UnsupportedModel => Err(error),
         plan => plan,
     }
+}
+
+/// Asks the host for the current commit of a model of any class, as [`Source::refresh`] does: of the `towers`, or of a sentence
+/// encoder where `towers` is empty.
+///
+/// *Errors*: `FetchFailed`, `Aborted`.
+pub async fn refresh_model(source: &Source<'_>, towers: &[Tower]) -> Result<()> {
+    if towers.is_empty() {
+        return TextEmbedder::refresh(source).await;
+    }
+    let parts: Vec<_> = towers.iter().map(|tower| tower.name()).collect();
+    source.refresh(&parts).await
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 
-/// The way in which hidden states are reduced to one vector.
+/// The way in which the hidden states of a text are reduced to one vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooling {
     /// The hidden state of the first token.

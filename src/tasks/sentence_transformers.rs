@@ -7,7 +7,7 @@ use super::pooling::Pooling;
 use crate::error::{Error, Result};
 use crate::models::SentenceEncoderConfig;
 
-const CONFIG: &str = "config.json";
+pub(super) const CONFIG: &str = "config.json";
 const MODULES: &str = "modules.json";
 const POOLING: &str = "1_Pooling/config.json";
 const SENTENCE: &str = "sentence_bert_config.json";
@@ -19,6 +19,8 @@ pub(super) const FILES: &[&str] = &[CONFIG, MODULES, POOLING, SENTENCE, TOKENIZE
 /// The configuration of a sentence encoder, from the config files of its repository.
 pub struct SentenceTransformerConfig {
     pub(super) encoder: SentenceEncoderConfig,
+    /// Whether the model has more layers than the encoder.
+    pub(super) is_cut: bool,
     pub(super) pooling: Pooling,
     /// Whether vectors are scaled to length 1.
     pub(super) normalize: bool,
@@ -33,7 +35,11 @@ impl SentenceTransformerConfig {
     ///
     /// *Errors*: `FetchFailed`, `InvalidWeights` naming the file, `UnsupportedModel`.
     pub async fn read(files: &mut Loading<'_, '_>) -> Result<Self> {
-        let encoder = SentenceEncoderConfig::from_json(&files.required(CONFIG).await?)?;
+        let mut encoder = SentenceEncoderConfig::from_json(&files.required(CONFIG).await?)?;
+        let is_cut = match files.layers() {
+            Some(layers) => cut(&mut encoder, layers)?,
+            None => false,
+        };
         let modules = match files.optional(MODULES).await? {
             Some(json) => Modules::from_json(&json)?,
             None => Modules::ABSENT,
@@ -49,12 +55,26 @@ impl SentenceTransformerConfig {
         };
         Ok(Self {
             encoder,
+            is_cut,
             pooling,
             normalize: modules.normalize,
             max_tokens,
             lowercase,
         })
     }
+}
+
+/// Leaves the encoder its first `layers` layers. Returns whether it had more.
+///
+/// *Errors*: `InvalidInput` for no layers, or more than it has.
+pub(super) fn cut(encoder: &mut SentenceEncoderConfig, layers: usize) -> Result<bool> {
+    let all = std::mem::replace(encoder.layers(), layers);
+    if layers == 0 || layers > all {
+        return Err(Error::invalid_input(format!(
+            "layers is {layers}, expected 1 to {all}"
+        )));
+    }
+    Ok(layers < all)
 }
 
 /// The contents of `sentence_bert_config.json`.

@@ -2,16 +2,38 @@
 
 use burn::tensor::Device;
 
-use super::embeddings::{EmbedOptions, Embeddings, truncate_and_normalize, try_reserve};
+use super::embeddings::{EmbedOptions, Embeddings, Precision, truncate_and_normalize, try_reserve};
 use super::load::{LoadPlan, Loading, Pretrained, Source, load, plan};
 use super::pooling::{Pooling, normalize};
-use super::sentence_transformers::{FILES, SentenceTransformerConfig};
-use crate::error::Result;
-use crate::models::SentenceEncoder;
+use super::sentence_transformers::{CONFIG, FILES, SentenceTransformerConfig, cut};
+use crate::error::{Error, Result};
+use crate::models::{SentenceEncoder, SentenceEncoderConfig};
 use crate::ops::read;
 use crate::scheduler::Scheduler;
+use crate::store::StoredModel;
 use crate::text::{TextTokenizer, Tokens, batches, encode};
 use crate::weights::{Dtype, Tensors};
+
+/// Attempts to load the first layers of a model whose number of layers changes meanwhile.
+const ATTEMPTS: usize = 2;
+
+/// The options of [`TextEmbedder::hidden_states`].
+#[derive(Clone, Copy, Debug)]
+pub struct HiddenStatesOptions {
+    /// The layer after which the states are taken; 0 is the input of the first layer, and `None` the last loaded layer.
+    pub layer: Option<usize>,
+    /// How the states of a text become one; `None` keeps the state of each token.
+    pub pooling: Option<Pooling>,
+}
+
+impl Default for HiddenStatesOptions {
+    fn default() -> Self {
+        Self {
+            layer: None,
+            pooling: Some(Pooling::Mean),
+        }
+    }
+}
 
 /// A loaded sentence encoder with its tokenizer and pooling.
 pub struct TextEmbedder {
@@ -20,7 +42,11 @@ pub struct TextEmbedder {
     pooling: Pooling,
     normalize: bool,
     dimensions: usize,
+    /// The number of values of a hidden state.
+    hidden_size: usize,
     max_tokens: usize,
+    layers: usize,
+    is_cut: bool,
     commit: String,
 }
 
@@ -48,41 +74,74 @@ impl Pretrained for TextEmbedder {
     }
 
     fn assemble(
-        config: Self::Config,
+        mut config: Self::Config,
         tokenizer: TextTokenizer,
         encoder: SentenceEncoder,
         _device: &Device,
     ) -> Self {
+        let [hidden_size, _] = config.encoder.sizes();
         Self {
             encoder,
             tokenizer,
             pooling: config.pooling,
             normalize: config.normalize,
-            dimensions: config.encoder.sizes()[0],
+            dimensions: hidden_size,
+            hidden_size,
             max_tokens: config.max_tokens,
+            layers: *config.encoder.layers(),
+            is_cut: config.is_cut,
             commit: String::new(),
         }
     }
 }
 
 impl TextEmbedder {
-    /// Loads the model from the store if it is complete there, else from the host, and stores it.
+    /// Loads the model, or the first [`layers`](Source::layers) of it, from the store if it is complete there, else from the host,
+    /// and stores it.
     ///
-    /// *Errors*: `FetchFailed`, `Integrity`, `InvalidWeights`, `UnsupportedModel`, `ResourceLimit`, `QuotaExceeded`, `Aborted`.
-    /// The store then holds a partial download that can be resumed, or nothing; never a readable model.
+    /// *Errors*: `InvalidInput` for more layers than the model has, `FetchFailed`, `Integrity`, `InvalidWeights`, `UnsupportedModel`,
+    /// `ResourceLimit`, `QuotaExceeded`, `Aborted`. The store then holds a partial download that can be resumed, or nothing; never a readable model.
     pub async fn load(source: &Source<'_>, dtype: Dtype, device: &Device) -> Result<Self> {
-        let loaded = load::<Self>(source, dtype, device).await?;
-        Ok(Self {
-            commit: loaded.commit,
-            ..loaded.model
-        })
+        for _ in 0..ATTEMPTS {
+            let part = part(source).await?;
+            let part = part
+                .as_ref()
+                .map(|part| source.for_part(part, source.progress));
+            let loaded = load::<Self>(part.as_ref().unwrap_or(source), dtype, device).await?;
+            if source
+                .layers
+                .is_none_or(|layers| layers == loaded.model.layers)
+            {
+                return Ok(Self {
+                    commit: loaded.commit,
+                    ..loaded.model
+                });
+            }
+        }
+        Err(Error::fetch_failed(
+            "the repository kept changing while its first layers were loaded",
+        ))
     }
 
-    /// Computes the cost of loading the model.
+    /// Computes the cost of loading the model, or the first layers of it.
     ///
     /// *Errors*: as [`load`](Self::load).
     pub async fn plan(source: &Source<'_>, dtype: Dtype) -> Result<LoadPlan> {
-        plan::<Self>(source, dtype).await
+        let part = part(source).await?;
+        let part = part
+            .as_ref()
+            .map(|part| source.for_part(part, source.progress));
+        plan::<Self>(part.as_ref().unwrap_or(source), dtype).await
+    }
+
+    /// Asks the host for the current commit, which the next load reads, and records that the model, or its part, was used.
+    ///
+    /// *Errors*: `FetchFailed`, `Aborted`.
+    pub async fn refresh(source: &Source<'_>) -> Result<()> {
+        match part(source).await? {
+            Some(part) => source.refresh(&[&part]).await,
+            None => source.refresh(&[]).await,
+        }
     }
 
     /// The commit of the model's files, or what stands for one.
@@ -100,6 +159,16 @@ impl TextEmbedder {
         self.max_tokens
     }
 
+    /// The number of loaded layers.
+    pub fn layers(&self) -> usize {
+        self.layers
+    }
+
+    /// Whether the model has more layers than were loaded.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
     /// Embeds texts. The same text gives the same vector whatever else is in the list.
     ///
     /// *Errors*: `InvalidInput` naming the option, `Aborted`.
@@ -112,39 +181,101 @@ impl TextEmbedder {
         let width = options.output_dimensions(self.dimensions)?;
         let tokens = encode(&self.tokenizer, texts, scheduler).await?;
         let mut vectors = try_reserve(texts.len(), width)?;
-        for batch in batches(&tokens) {
-            self.embed_batch(batch, width, &mut vectors, scheduler)
-                .await?;
-        }
-        Ok(Embeddings::new(vectors, width, options.precision, &tokens))
-    }
-
-    async fn embed_batch(
-        &self,
-        batch: &[Tokens],
-        width: usize,
-        to: &mut Vec<f32>,
-        scheduler: &dyn Scheduler,
-    ) -> Result<()> {
-        let sequences: Vec<&[u32]> = batch.iter().map(|tokens| tokens.ids.as_slice()).collect();
-        let (hidden, spans) = self
-            .encoder
-            .forward(&sequences, &mut |_| {}, scheduler)
-            .await?;
-        let hidden = read(hidden).await?;
         let mut vector = vec![0.0; self.dimensions];
-        for rows in spans.iter() {
-            self.pooling.pool(
-                &hidden[rows.start * self.dimensions..rows.end * self.dimensions],
-                &mut vector,
-            );
+        let mut pool = |hidden: &[f32]| {
+            self.pooling.pool(hidden, &mut vector);
             if self.normalize {
                 normalize(&mut vector);
             }
-            to.extend_from_slice(truncate_and_normalize(&mut vector, width));
+            vectors.extend_from_slice(truncate_and_normalize(&mut vector, width));
+        };
+        self.each_text(&tokens, self.layers, &mut pool, scheduler)
+            .await?;
+        Ok(Embeddings::new(vectors, width, options.precision, &tokens))
+    }
+
+    /// Computes the hidden states after a layer, and none of the layers that follow it. They are neither normalized nor changed by
+    /// any module after the encoder. The same text gives the same states whatever else is in the list.
+    ///
+    /// *Shapes*: a row of `d` values for each text, or without pooling for each token, special tokens included, one text after the
+    /// other.
+    /// *Errors*: `InvalidInput` naming the option, `ResourceLimit`, `Aborted`.
+    pub async fn hidden_states(
+        &self,
+        texts: &[String],
+        options: &HiddenStatesOptions,
+        scheduler: &dyn Scheduler,
+    ) -> Result<Embeddings> {
+        let d = self.hidden_size;
+        let layer = options.layer.unwrap_or(self.layers);
+        if layer > self.layers {
+            let loaded = self.layers;
+            return Err(Error::invalid_input(format!(
+                "layer is {layer}, expected 0 to {loaded}, the number of loaded layers"
+            )));
+        }
+        let tokens = encode(&self.tokenizer, texts, scheduler).await?;
+        let rows = match options.pooling {
+            Some(_) => tokens.len(),
+            None => tokens.iter().map(|tokens| tokens.ids.len()).sum(),
+        };
+        let mut states = try_reserve(rows, d)?;
+        let mut keep = |hidden: &[f32]| match options.pooling {
+            Some(pooling) => {
+                let start = states.len();
+                states.resize(start + d, 0.0);
+                pooling.pool(hidden, &mut states[start..]);
+            }
+            None => states.extend_from_slice(hidden),
+        };
+        self.each_text(&tokens, layer, &mut keep, scheduler).await?;
+        Ok(Embeddings::new(states, d, Precision::Float32, &tokens))
+    }
+
+    /// Passes the hidden states of each text after the first `layers` layers, `[t, d]`, to `take`, in the order of the texts.
+    async fn each_text(
+        &self,
+        tokens: &[Tokens],
+        layers: usize,
+        take: &mut dyn FnMut(&[f32]),
+        scheduler: &dyn Scheduler,
+    ) -> Result<()> {
+        let d = self.hidden_size;
+        for batch in batches(tokens) {
+            // Without a layer to compute, the encoder itself does not yield.
+            scheduler.yield_now().await?;
+            let sequences: Vec<&[u32]> = batch.iter().map(|tokens| tokens.ids.as_slice()).collect();
+            let (hidden, spans) = self.encoder.forward(&sequences, layers, scheduler).await?;
+            let hidden = read(hidden).await?;
+            for rows in spans.iter() {
+                take(&hidden[rows.start * d..rows.end * d]);
+            }
         }
         Ok(())
     }
+}
+
+/// The name of the part of the model that the source asks for by [`layers`](Source::layers); `None` for the whole model, also where
+/// that has just as many layers.
+///
+/// *Errors*: `InvalidInput` for more layers than the model has, and those of reading the config file, which says how many it has.
+async fn part(source: &Source<'_>) -> Result<Option<String>> {
+    let Some(layers) = source.layers else {
+        return Ok(None);
+    };
+    let part = format!("layers{layers}");
+    // Without a store nothing is kept under a name, so that all layers may be loaded as a part too.
+    if let Some(cache) = &source.cache
+        && StoredModel::open(cache.store, &cache.key.part(&part))
+            .await?
+            .is_none()
+    {
+        let config = source.config_file(CONFIG).await?;
+        if !cut(&mut SentenceEncoderConfig::from_json(&config)?, layers)? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(part))
 }
 
 #[cfg(test)]
@@ -154,6 +285,7 @@ mod tests {
     use super::*;
     use crate::hub::MemoryHost;
     use crate::scheduler::NoYield;
+    use crate::tasks::Values;
     use crate::tasks::goldens::{largest_difference, values_in, wait};
 
     macro_rules! repository {
@@ -186,8 +318,8 @@ mod tests {
         };
     }
 
-    /// Fails with the number of the first layer that differs, where 0 is the input of the first layer. See
-    /// docs/debugging-embeddings.md.
+    /// Compares all hidden states and both ways to pool them, and fails with the number of the first layer that differs, where 0 is
+    /// the input of the first layer. See docs/debugging-embeddings.md.
     fn each_layer_equals_pytorch(
         repository: impl Iterator<Item = (&'static str, &'static [u8])>,
         hidden_states: &[u8],
@@ -197,24 +329,41 @@ mod tests {
         let source = Source::new(&host, &NoYield);
         let device = crate::device::cpu();
         let embedder = wait(TextEmbedder::load(&source, Dtype::F32, &device)).unwrap();
-        let tokens = embedder
-            .tokenizer
-            .encode("The pilot light is warm.")
-            .unwrap();
-        let mut layers = Vec::new();
-        wait(embedder.encoder.forward(
-            &[&tokens.ids],
-            &mut |hidden| layers.push(hidden.clone()),
-            &NoYield,
-        ))
-        .unwrap();
-        assert_eq!(layers.len(), 3);
-        for (layer, hidden) in layers.into_iter().enumerate() {
-            let expected = values_in(hidden_states, &format!("hidden_states.{layer}"));
-            let error = largest_difference(&wait(read(hidden)).unwrap(), &expected);
-            // Values up to 4 or so, whose sums run in another order than PyTorch's.
-            assert!(error < 2e-5, "hidden_states.{layer}: {error:e}");
+        assert_eq!(embedder.layers(), 2);
+        let states = |layer, pooling| {
+            let options = HiddenStatesOptions { layer, pooling };
+            let texts = ["light".into(), "The pilot light is warm.".into()];
+            let states = wait(embedder.hidden_states(&texts, &options, &NoYield)).unwrap();
+            let Values::Float32(values) = states.values else {
+                panic!("hidden states are float32")
+            };
+            assert_eq!(states.dims[0] * states.dims[1], values.len());
+            // The last text's rows, of which there is one if they are pooled.
+            let rows = pooling.map_or(states.tokens[1], |_| 1);
+            values[values.len() - rows * states.dims[1]..].to_vec()
+        };
+        for layer in 0..=2 {
+            let name = format!("hidden_states.{layer}");
+            let expected = values_in(hidden_states, &name);
+            let d = embedder.hidden_size;
+            let t = (expected.len() / d) as f64;
+            let column = |i| expected.iter().skip(i).step_by(d).copied().map(f64::from);
+            let mean: Vec<f32> = (0..d)
+                .map(|i| (column(i).sum::<f64>() / t) as f32)
+                .collect();
+            let first = &expected[..d];
+            for (pooling, expected) in [
+                (None, expected.as_slice()),
+                (Some(Pooling::Mean), &mean),
+                (Some(Pooling::Cls), first),
+            ] {
+                let error = largest_difference(&states(Some(layer), pooling), expected);
+                // Values up to 4 or so, whose sums run in another order than PyTorch's.
+                assert!(error < 2e-5, "{name}, {pooling:?}: {error:e}");
+            }
         }
+        // The last layer is the default.
+        assert_eq!(states(None, None), states(Some(2), None));
     }
 
     #[wasm_bindgen_test(unsupported = test)]

@@ -7,6 +7,7 @@ import {
   type Embeddings,
   type ErrorCode,
   type FetchReason,
+  type HiddenStates,
   type ImageEmbeddings,
   type ImageSource,
   ImageTextEmbedder,
@@ -59,8 +60,15 @@ export async function allowed(): Promise<ErrorCode | undefined> {
   const [rows, width]: [number, number] = dims;
   const { device, reason }: BackendReport = embedder.backend;
   void [data.byteLength, rows * width, device === 'cpu', reason, await diagnose()];
+  const states: HiddenStates = await embedder.hiddenStates(texts, { layer: 0, pool: 'none', signal });
+  const floats: Float32Array = states.data;
+  const layers: number = embedder.layers;
+  void [floats, layers, states.tokens.length === states.truncated.length];
   embedder.dispose();
-  await TextEmbedder.load('m', { store: folder });
+  await TextEmbedder.load('m', { store: folder, layers: 4 });
+  void (await models.plan('m', { layers: 4 })).fetchBytes;
+  const part: StoredModel['part'] = (await models.list())[0]?.part;
+  void [part === 'text', part === 'layers4'];
   try {
     await embedder.embed('one');
   } catch (error) {
@@ -171,7 +179,9 @@ export async function seen(
   const { quotaBytes }: { quotaBytes?: number } = await models.usage();
   // What is not known is absent, never null.
   const commit: string | undefined = plan.commit;
-  const part: Tower | undefined = (await models.list()).find(({ whole }: StoredModel) => whole)?.part;
+  const part: Tower | `layers${number}` | undefined = (await models.list()).find(
+    ({ whole }: StoredModel) => whole,
+  )?.part;
   void [
     data.length,
     dims[1],
@@ -225,6 +235,12 @@ export async function refused(embedder: TextEmbedder): Promise<void> {
   await embedder.embed([1, 2]);
   // @ts-expect-error: no such precision
   await embedder.embed('x', { precision: 'float16' });
+  // @ts-expect-error: no such pooling
+  await embedder.hiddenStates('x', { pool: 'max' });
+  // @ts-expect-error: hidden states are float32
+  await embedder.hiddenStates('x', { precision: 'int8' });
+  // @ts-expect-error: CLIP's parts are its towers
+  await ImageTextEmbedder.load('m', { layers: 4 });
   // @ts-expect-error: the constructor is private
   new TextEmbedder();
   // @ts-expect-error: read-only

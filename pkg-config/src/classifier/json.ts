@@ -49,6 +49,11 @@ export function compare(embedder: Embedder, made: EmbedderIdentity | undefined, 
   if (!made) return ['The JSON does not name the model whose vectors the classifier was fitted on.'];
   if (own.model !== undefined && made.model !== own.model)
     throw new PilotlightError('INVALID_INPUT', `embedder: is of ${own.model}, expected ${made.model}`);
+  if (own.model !== undefined && made.layers !== own.layers) {
+    const { layers = 'all' } = own;
+    const { layers: expected = 'all' } = made;
+    throw new PilotlightError('INVALID_INPUT', `embedder: has ${layers} layers of its model, expected ${expected}`);
+  }
   if (prompt !== undefined && prompt !== made.prompt) {
     const expected = made.prompt === undefined ? 'none' : `'${made.prompt}'`;
     throw new PilotlightError('INVALID_INPUT', `prompt: the classifier was fitted with ${expected}, got '${prompt}'`);

@@ -20,8 +20,8 @@ export const coreOf = {
   },
 };
 
-/** A model: its name, and the commit of its files. */
-export type ModelIdentity = Pick<EmbedderIdentity, 'model' | 'commit'>;
+/** A model: its name, the commit of its files, and the number of its layers where only the first ones were loaded. */
+export type ModelIdentity = Pick<EmbedderIdentity, 'model' | 'commit' | 'layers'>;
 
 /** The models of embedders. */
 const models = new WeakMap<object, ModelIdentity>();

@@ -10,6 +10,7 @@ const HELP = `pilotlight ${version}
 
   pilotlight pull MODEL [options]   fetches a model and writes a folder that any static host can serve
       --dtype q8|q4|f32             how the weights are kept (q8)
+      --layers NUMBER               only so many layers of a sentence encoder (all), for load with the same layers
       --out DIR                     the folder (.); files come to DIR/MODEL/resolve/REVISION/
       --revision REVISION           branch, tag or commit (main)
       --host URL                    where the model is (https://huggingface.co)
@@ -51,13 +52,16 @@ async function pullCommand(words: string[]): Promise<number> {
   const { values, positionals } = parse({
     args: words,
     allowPositionals: true,
-    options: { dtype: text, out: text, revision: text, host: text, 'token-env': text },
+    options: { dtype: text, layers: text, out: text, revision: text, host: text, 'token-env': text },
   });
   const [model, ...more] = positionals;
   if (model === undefined || more.length > 0)
     throw new UsageError('pull takes one MODEL, for example sentence-transformers/all-MiniLM-L6-v2');
   const { dtype = 'q8', out = '.', revision = 'main', host = 'https://huggingface.co' } = values;
   if (!['q8', 'q4', 'f32'].includes(dtype)) throw new UsageError(`--dtype is q8, q4 or f32, not '${dtype}'`);
+  const { layers } = values;
+  if (layers !== undefined && !/^[1-9]\d{0,2}$/.test(layers))
+    throw new UsageError(`--layers is a whole number from 1, not '${layers}'`);
   if (!/^https?:\/\//.test(host) || !URL.canParse(host))
     throw new UsageError(`--host is an address such as https://huggingface.co, not '${host}'`);
   const token = tokenOf(values['token-env']);
@@ -75,6 +79,7 @@ async function pullCommand(words: string[]): Promise<number> {
       out,
       signal: aborter.signal,
       onProgress: (event) => line.show(event),
+      ...(layers !== undefined && { layers: Number(layers) }),
       ...(token !== undefined && { token }),
     });
     line.end();

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { type FileHandle, mkdir, open, rename, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { cores } from '#runtime';
-import type { Dtype, LoadOptions, LoadProgress, StoredModel, Verified } from '../../types/index.js';
+import type { Dtype, LoadProgress, StoredModel, TextLoadOptions, Verified } from '../../types/index.js';
 import { toPilotlightError } from '../error.js';
 import { ImageTextEmbedder } from '../image-text-embedder.js';
 import { models } from '../models.js';
@@ -16,6 +16,8 @@ export interface PullOptions {
   dtype: Dtype;
   revision: string;
   host: string;
+  /** The number of layers of a sentence encoder to pull; default all. */
+  layers?: number;
   token?: string;
   /** The folder that will hold `{model}/resolve/{revision}/{file}`. */
   out: string;
@@ -55,7 +57,7 @@ const CLASSES = { TextEmbedder, ImageTextEmbedder };
 async function pullBy(work: string, { out, ...options }: PullOptions): Promise<Pulled> {
   const { model, dtype, revision, signal } = options;
   const store = fileStore(path.join(work, STORE));
-  const load: LoadOptions = { ...options, device: 'cpu', store };
+  const load: TextLoadOptions = { ...options, device: 'cpu', store };
   const { class: name } = await models.plan(model, load);
   const loaded = await CLASSES[name].load(model, load);
   loaded.dispose();
@@ -79,9 +81,9 @@ function weakest(parts: readonly StoredModel[]): Verified | undefined {
 }
 
 /** Names the work folder of a pull by its options: no two pulls share one, and a repeated pull resumes its own. */
-function nameOf({ host, model, revision, dtype }: Pick<PullOptions, 'host' | 'model' | 'revision' | 'dtype'>): string {
+function nameOf({ host, model, revision, dtype, layers }: PullOptions): string {
   return createHash('sha256')
-    .update(JSON.stringify([host, model, revision, dtype]))
+    .update(JSON.stringify([host, model, revision, dtype, layers]))
     .digest('hex')
     .slice(0, 16);
 }

@@ -15,7 +15,7 @@ pub(in crate::bindings) fn digit_options(
     let options = Options::new(value)?;
     let defaults = GenerateOptions::default();
     let generate = GenerateOptions {
-        steps: options.whole("steps")?.unwrap_or(defaults.steps),
+        steps: options.whole("steps", 1)?.unwrap_or(defaults.steps),
         guidance: options.number("guidance")?.unwrap_or(defaults.guidance),
     };
     let signal = options.typed("signal", "an AbortSignal")?;

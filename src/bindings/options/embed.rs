@@ -1,11 +1,11 @@
-//! Options of embedding texts or images.
+//! Options of embedding texts or images, and of hidden states.
 
 use wasm_bindgen::JsValue;
 use web_sys::AbortSignal;
 
 use super::Options;
-use crate::error::Result;
-use crate::tasks::{EmbedOptions, Precision};
+use crate::error::{Error, Result};
+use crate::tasks::{EmbedOptions, HiddenStatesOptions, Pooling, Precision};
 
 /// The `EmbedOptions` of the TypeScript types, and the `signal`.
 pub(in crate::bindings) fn embed_options(
@@ -18,9 +18,29 @@ pub(in crate::bindings) fn embed_options(
     };
     Ok((
         EmbedOptions {
-            dimensions: options.whole("dimensions")?,
+            dimensions: options.whole("dimensions", 1)?,
             precision,
         },
         options.typed("signal", "an AbortSignal")?,
     ))
+}
+
+/// The `HiddenStatesOptions` of the TypeScript types, and the `signal`.
+pub(in crate::bindings) fn hidden_states_options(
+    value: &JsValue,
+) -> Result<(HiddenStatesOptions, Option<AbortSignal>)> {
+    let options = Options::new(value)?;
+    let pooling = match options.string("pool")?.as_deref() {
+        None | Some("mean") => Some(Pooling::Mean),
+        Some("cls") => Some(Pooling::Cls),
+        Some("none") => None,
+        Some(other) => {
+            return Err(Error::invalid_input(format!(
+                "pool is '{other}', expected 'mean', 'cls' or 'none'"
+            )));
+        }
+    };
+    let layer = options.whole("layer", 0)?;
+    let signal = options.typed("signal", "an AbortSignal")?;
+    Ok((HiddenStatesOptions { layer, pooling }, signal))
 }

@@ -35,13 +35,13 @@ impl FitRequest {
         let defaults = FitOptions::default();
         let examples = Examples {
             dimensions: options
-                .whole("dimensions")?
+                .whole("dimensions", 1)?
                 .ok_or_else(|| missing("dimensions"))?,
             vectors: floats(&vectors)?,
             classes: classes.to_vec(),
         };
         let class_count = options
-            .whole("classCount")?
+            .whole("classCount", 1)?
             .ok_or_else(|| missing("classCount"))?;
         let is_label_text = labels.map_or_else(Vec::new, |labels| {
             labels.to_vec().iter().map(|one| *one != 0).collect()
@@ -55,9 +55,9 @@ impl FitRequest {
                     .map_or(Ok(defaults.head), HeadKind::from_name)?,
                 c: positive(&options, "C")?,
                 gamma: positive(&options, "gamma")?,
-                k: options.whole("k")?.unwrap_or(defaults.k),
+                k: options.whole("k", 1)?.unwrap_or(defaults.k),
                 tolerance: positive(&options, "tolerance")?,
-                seed: options.whole("seed")?.unwrap_or_default() as u64,
+                seed: options.whole("seed", 1)?.unwrap_or_default() as u64,
             },
             signal: options.typed("signal", "an AbortSignal")?,
             on_progress: options.typed("onProgress", "a function")?,

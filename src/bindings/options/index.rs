@@ -10,7 +10,7 @@ use crate::index::{IndexOptions, IndexPrecision};
 /// The `VectorIndexOptions` of the TypeScript types.
 pub(in crate::bindings) fn index_options(value: &JsValue) -> Result<IndexOptions> {
     let options = Options::new(value)?;
-    let dimensions = options.whole("dimensions")?;
+    let dimensions = options.whole("dimensions", 1)?;
     let precision = options.string("precision")?;
     Ok(IndexOptions {
         dimensions: dimensions.ok_or_else(|| {
@@ -46,7 +46,7 @@ impl SearchRequest {
             tags: tags.map(|tags| strings("tags", &tags)).transpose()?,
             any: options.boolean("any")?.unwrap_or(false),
             exact: options.boolean("exact")?.unwrap_or(false),
-            candidates: options.whole("candidates")?,
+            candidates: options.whole("candidates", 1)?,
         })
     }
 }

@@ -32,6 +32,8 @@ pub(in crate::bindings) struct LoadOptions {
     pub on_progress: Option<Function>,
     /// The towers to load; empty if the option is absent.
     pub towers: Vec<Tower>,
+    /// The number of layers to load; all if the option is absent.
+    pub layers: Option<usize>,
 }
 
 impl LoadOptions {
@@ -71,6 +73,7 @@ impl LoadOptions {
             signal: options.typed("signal", "an AbortSignal")?,
             on_progress: options.typed("onProgress", "a function")?,
             towers: towers(&options)?,
+            layers: options.whole("layers", 1)?,
         })
     }
 }

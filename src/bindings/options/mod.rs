@@ -14,7 +14,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::AbortSignal;
 
 pub(super) use self::digits::digit_options;
-pub(super) use self::embed::embed_options;
+pub(super) use self::embed::{embed_options, hidden_states_options};
 pub(super) use self::fit::{FitRequest, floats};
 pub(super) use self::index::{SearchRequest, index_options};
 pub(super) use self::load::LoadOptions;
@@ -74,15 +74,15 @@ impl Options {
         self.get(name).map(convert).transpose()
     }
 
-    /// A non-negative integer. The task that takes it checks its range.
-    fn whole(&self, name: &str) -> Result<Option<usize>> {
+    /// A non-negative integer, which the message says to be `least` or more. The task that takes it checks its range.
+    fn whole(&self, name: &str, least: u32) -> Result<Option<usize>> {
         let convert = |value: JsValue| {
             let number = value
                 .as_f64()
                 .filter(|number| number.trunc() == *number && (0.0..=1e9).contains(number));
             let wrong = || {
                 Error::invalid_input(format!(
-                    "{name} is {}, expected a whole number from 1",
+                    "{name} is {}, expected a whole number from {least}",
                     shown(&value)
                 ))
             };

@@ -34,6 +34,8 @@ pub(super) struct Shard {
     pub file: String,
     /// The name of the shard's packed file in the store.
     pub packed: String,
+    /// The name of its packed file where that has all parts of the model.
+    pub packed_whole: String,
     /// The tensors that are needed from it.
     pub parameters: Vec<Parameter>,
 }
@@ -64,6 +66,7 @@ pub(super) fn shards(index: &[u8], needs: &Needs<'_>, part: Option<&str>) -> Res
             Some(shard) => shard.parameters.push(parameter.clone()),
             None => shards.push(Shard {
                 packed: packed_shard(file, needs.dtype, part)?,
+                packed_whole: packed_shard(file, needs.dtype, None)?,
                 file: file.clone(),
                 parameters: vec![parameter.clone()],
             }),

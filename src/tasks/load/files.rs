@@ -1,7 +1,5 @@
 //! Resolving which files a load reads, and fetching the config files among them.
 
-use std::time::Duration;
-
 use futures_util::future::join;
 use futures_util::{StreamExt, stream};
 
@@ -21,9 +19,15 @@ impl<'a, 's> Loading<'a, 's> {
     /// shards. Concurrently fetches the config files `files` and the first bytes of the weights, and adds up all known sizes.
     pub async fn resolve(&mut self, dtype: Dtype, files: &[&str]) -> Result<String> {
         self.source.scheduler.yield_now().await?;
-        let packed = packed_name(dtype, self.source.part);
+        let (packed, whole) = (
+            packed_name(dtype, self.source.part),
+            packed_name(dtype, None),
+        );
         let mut weights = if self.snapshot.lists(&packed) {
             packed
+        } else if self.layers().is_some() && self.snapshot.lists(&whole) {
+            // The packed file of the whole model has the first layers too.
+            whole
         } else if self.snapshot.lists(SHARD_INDEX) && !self.snapshot.lists(UPSTREAM) {
             SHARD_INDEX.into()
         } else {
@@ -165,11 +169,7 @@ impl<'a, 's> Loading<'a, 's> {
     pub(super) fn retry_policy(&self) -> RetryPolicy<'s> {
         let retry = self.source.retry_policy();
         match self.cached {
-            // A store read must not time out: IndexedDB would call into a dropped future.
-            true => RetryPolicy {
-                stall: Duration::MAX,
-                ..retry
-            },
+            true => retry.for_store(),
             false => retry,
         }
     }
@@ -213,7 +213,7 @@ impl<'a, 's> Loading<'a, 's> {
 /// Fetches a config file.
 ///
 /// *Errors*: `FetchFailed` where the host sent a web page, as some hosts do for missing files.
-async fn fetch_whole(
+pub(super) async fn fetch_whole(
     host: &dyn Host,
     snapshot: &Snapshot,
     file: &str,

@@ -227,10 +227,13 @@ impl<'a, 's> Loading<'a, 's> {
             if result.is_ok() {
                 result = writer.commit(self.verified).await.and(result);
             }
-            // Delete the partial download if the store is full or the data are invalid; else keep it for resuming.
+            // Delete the partial download if the store is full, or the data or options are invalid; else keep it for resuming.
             if let Err(error) = &result
                 && (is_invalid(error)
-                    || error.kind() == ErrorKind::QuotaExceeded
+                    || matches!(
+                        error.kind(),
+                        ErrorKind::QuotaExceeded | ErrorKind::InvalidInput
+                    )
                     || writer.is_empty())
             {
                 // The first error is the one to report, and rows that a failing clean-up leaves behind cannot be read as a model.
@@ -241,6 +244,11 @@ impl<'a, 's> Loading<'a, 's> {
             self.report_as(LoadStatus::Ready, None, Some(self.verified));
         }
         result
+    }
+
+    /// The number of layers to load, where that is a part of the model.
+    pub(super) fn layers(&self) -> Option<usize> {
+        self.source.part.and(self.source.layers)
     }
 
     /// Whether the files come from the store.

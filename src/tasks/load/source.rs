@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::files::fetch_whole;
+use super::missing;
 use super::progress::LoadProgress;
 use crate::error::Result;
 use crate::hub::{Fetch, Host, LOCK_FILE, LockFile, RetryPolicy, Snapshot, retrying};
@@ -24,7 +26,9 @@ pub struct Source<'a> {
     /// The stall timeout: a connection that sends no byte for this long is closed, and the request is repeated.
     pub stall: Duration,
     /// The part of the model to load, for models whose parts are loaded and stored separately.
-    pub part: Option<&'static str>,
+    pub part: Option<&'a str>,
+    /// The number of layers to load, from the first on, of a sentence encoder; all where it is `None`.
+    pub layers: Option<usize>,
 }
 
 impl<'a> Source<'a> {
@@ -37,13 +41,14 @@ impl<'a> Source<'a> {
             scheduler,
             stall: STALL,
             part: None,
+            layers: None,
         }
     }
 
     /// Makes the source of one part of the model, which is stored under a key of its own.
     pub fn for_part<'b>(
         &'b self,
-        part: &'static str,
+        part: &'b str,
         progress: &'b dyn Fn(&LoadProgress),
     ) -> Source<'b> {
         Source {
@@ -56,7 +61,31 @@ impl<'a> Source<'a> {
             scheduler: self.scheduler,
             stall: self.stall,
             part: Some(part),
+            layers: self.layers,
         }
+    }
+
+    /// Reads a config file from the complete model in the store, or else from the host.
+    ///
+    /// *Errors*: `FetchFailed`, also where there is no such file; `Aborted`.
+    pub async fn config_file(&self, file: &str) -> Result<Vec<u8>> {
+        let stored = match &self.cache {
+            Some(cache) => StoredModel::open(cache.store, &cache.key).await?,
+            None => None,
+        };
+        let retry = self.retry_policy();
+        let stored = stored
+            .as_ref()
+            .map(|model| (model as &dyn Host, retry.for_store()));
+        let mut found = Ok(None);
+        // A stored file that cannot be read is fetched again.
+        for (host, retry) in stored.into_iter().chain([(self.host, retry)]) {
+            found = fetch_whole(host, &Snapshot::default(), file, retry).await;
+            if matches!(found, Ok(Some(_))) {
+                break;
+            }
+        }
+        found?.ok_or_else(|| missing(file))
     }
 
     pub(super) fn retry_policy(&self) -> RetryPolicy<'a> {
@@ -96,7 +125,7 @@ impl<'a> Source<'a> {
     /// was used. `parts` names the parts of a model that is stored in parts.
     ///
     /// *Errors*: `FetchFailed`, `Aborted`.
-    pub async fn refresh(&self, parts: &[&'static str]) -> Result<()> {
+    pub async fn refresh(&self, parts: &[&str]) -> Result<()> {
         if parts.is_empty() {
             return self.refresh_one().await;
         }

@@ -88,6 +88,8 @@ impl<'a> Loading<'a, '_> {
         for shard in &mut shards {
             if self.snapshot.lists(&shard.packed) {
                 shard.file.clone_from(&shard.packed);
+            } else if self.layers().is_some() && self.snapshot.lists(&shard.packed_whole) {
+                shard.file.clone_from(&shard.packed_whole);
             }
         }
         Ok(shards)

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach } from 'node:test';
 import { ImageTextEmbedder, models } from 'pilotlight';
 import { startHub } from '../../hub/hub.mjs';
-import { imageFile, json, seededClip } from './clip.mjs';
+import { imageFile, seededClip } from './clip.mjs';
 import { filesOf, tinyFolder } from './models.mjs';
-import { parse, write } from './safetensors.mjs';
+import { parse, sharded } from './safetensors.mjs';
 
 export const TINY = 'test/clip-tiny';
 export const SHARDED = 'test/clip-tiny-gelu';
@@ -32,29 +32,6 @@ export function sizesOf(weights) {
   ] of Object.entries(parse(weights).header))
     sizes[/^vis/.test(name) ? 'image' : 'text'] += to - from;
   return sizes;
-}
-
-/** Two shards, cut in the middle of a tower's layers, as the hub has large checkpoints. */
-export function sharded(files, cutAt) {
-  const { header, data } = parse(files[WEIGHTS]);
-  const names = Object.keys(header);
-  const cut = names.findIndex((name) => name.startsWith(cutAt));
-  const weight_map = {};
-  const made = {};
-  for (const [number, list] of [names.slice(0, cut), names.slice(cut)].entries()) {
-    const file = `model-0000${number + 1}-of-00002.safetensors`;
-    const from = header[list[0]].data_offsets[0];
-    const part = Object.fromEntries(
-      list.map((name) => [
-        name,
-        { ...header[name], data_offsets: header[name].data_offsets.map((offset) => offset - from) },
-      ]),
-    );
-    made[file] = write({ header: part, data: data.slice(from, header[list.at(-1)].data_offsets[1]) });
-    for (const name of list) weight_map[name] = file;
-  }
-  const { [WEIGHTS]: _, ...others } = files;
-  return { ...others, ...made, [INDEX]: json({ metadata: {}, weight_map }) };
 }
 
 export let hub;

@@ -32,3 +32,27 @@ export function behind(bytes, extra) {
   all.set(data, extra);
   return write({ header, data: all });
 }
+
+/** Two shards, cut before the first tensor whose name starts with `cutAt`, as the hub has large checkpoints. */
+export function sharded(files, cutAt) {
+  const { header, data } = parse(files['model.safetensors']);
+  const names = Object.keys(header);
+  const cut = names.findIndex((name) => name.startsWith(cutAt));
+  const weight_map = {};
+  const made = {};
+  for (const [number, list] of [names.slice(0, cut), names.slice(cut)].entries()) {
+    const file = `model-0000${number + 1}-of-00002.safetensors`;
+    const from = header[list[0]].data_offsets[0];
+    const part = Object.fromEntries(
+      list.map((name) => [
+        name,
+        { ...header[name], data_offsets: header[name].data_offsets.map((offset) => offset - from) },
+      ]),
+    );
+    made[file] = write({ header: part, data: data.slice(from, header[list.at(-1)].data_offsets[1]) });
+    for (const name of list) weight_map[name] = file;
+  }
+  const { 'model.safetensors': _, ...others } = files;
+  const index = JSON.stringify({ metadata: {}, weight_map });
+  return { ...others, ...made, 'model.safetensors.index.json': new TextEncoder().encode(index) };
+}

@@ -15,3 +15,9 @@ export function cosine(a, b) {
   const dot = (x, y) => x.reduce((sum, value, i) => sum + value * y[i], 0);
   return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
 }
+
+/** The vector scaled to length 1. */
+export function normalized(vector) {
+  const length = Math.hypot(...vector);
+  return vector.map((value) => value / length);
+}

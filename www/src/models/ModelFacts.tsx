@@ -2,7 +2,7 @@ import type { StoredModel } from 'pilotlight';
 import { WEIGHTS } from '../engine/backend-words';
 import { hostName } from '../engine/choice';
 import { ago } from '../page/format';
-import { CHECKED, PARTS, versionWords } from './model-words';
+import { CHECKED, partWords, versionWords } from './model-words';
 
 /** Where a stored model came from, which version it is, when it was used last and how it was checked. */
 export function ModelFacts({ model }: { model: StoredModel }) {
@@ -12,7 +12,7 @@ export function ModelFacts({ model }: { model: StoredModel }) {
         {model.part && (
           <div>
             <dt>Part</dt>
-            <dd>{PARTS[model.part]}</dd>
+            <dd>{partWords(model.part)}</dd>
           </div>
         )}
         <div>

@@ -4,7 +4,7 @@ import { WEIGHTS } from '../engine/backend-words';
 import { megabytes } from '../page/format';
 import { DeleteButton } from './DeleteButton';
 import { ModelFacts } from './ModelFacts';
-import { nameParts, PARTS } from './model-words';
+import { nameParts, partWords } from './model-words';
 
 /** What the page does with a stored model at the moment. `arrived` is the share of a download that is here, 0 to 1, or null while it is unknown. */
 export type Use = 'idle' | 'loaded' | { arrived: number | null };
@@ -57,7 +57,7 @@ export function ModelRow({ model, share, use, onDelete, onCancel }: Props) {
           </button>
         ) : (
           <DeleteButton
-            name={part ? `${name}, which ${PARTS[part]}` : name}
+            name={part ? `${name}, which ${partWords(part)}` : name}
             weights={WEIGHTS[model.dtype]}
             size={size}
             words={consequence(model, use)}

@@ -1,4 +1,4 @@
-import type { StoredModel, Tower, Verified } from 'pilotlight';
+import type { StoredModel, Verified } from 'pilotlight';
 
 /** How a model was checked when it was fetched. */
 export const CHECKED: Record<Verified, string> = {
@@ -7,8 +7,11 @@ export const CHECKED: Record<Verified, string> = {
   length: 'Only its length was checked when it was fetched: the host gives no digests.',
 };
 
-/** What each of the two towers of CLIP does; a tower is stored by itself. */
-export const PARTS: Record<Tower, string> = { text: 'reads text', image: 'sees images' };
+/** Says what a stored part is: one of the towers of CLIP, or the first layers of an encoder. */
+export function partWords(part: NonNullable<StoredModel['part']>): string {
+  if (part === 'text') return 'reads text';
+  return part === 'image' ? 'sees images' : `has ${part.replace('layers', '')} of its layers`;
+}
 
 /** The revision that a model was fetched from: its branch, and the first characters of the commit that the branch stood for. */
 export function versionWords({ revision, commit }: StoredModel): string {

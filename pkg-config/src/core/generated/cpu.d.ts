@@ -1,5 +1,6 @@
 import type {
   Embeddings,
+  HiddenStates,
   ImageEmbeddings,
   IndexPrecision,
   LabelScore,
@@ -21,10 +22,14 @@ export declare class TextEmbedderHandle {
   /** `options` are `LoadOptions` with `device` and `dtype` decided. */
   static load(model: string, options: object): Promise<TextEmbedderHandle>;
   embed(texts: unknown, options: unknown): Promise<Embeddings>;
+  hiddenStates(texts: unknown, options: unknown): Promise<HiddenStates>;
   /** The commit of the files, or what stands for one. */
   readonly commit: string;
   readonly dimensions: number;
   readonly maxTokens: number;
+  readonly layers: number;
+  /** Whether the model has more layers than were loaded. */
+  readonly isCut: boolean;
   free(): void;
 }
 
