@@ -1,4 +1,5 @@
 import type { ClassifierEvaluation } from 'pilotlight';
+import { useState } from 'react';
 import { percent } from '../page/format';
 import { mistakesWords } from './route-words';
 import type { LearnerState } from './useLearner';
@@ -8,8 +9,8 @@ interface Props {
   learner: LearnerState & { check: () => void; stop: () => void };
 }
 
-/** How many pairs of labels are shown, of which one is taken for the other. */
-const MOST = 30;
+/** How many pairs of labels are shown at first, of which one is taken for the other. */
+const FIRST = 8;
 
 /** What a check of the classifier on its own examples found: figures, and which labels it takes for each other. */
 export function CheckPanel({ learner }: Props) {
@@ -18,7 +19,7 @@ export function CheckPanel({ learner }: Props) {
   const problem = learner.problem?.kind === 'check' ? learner.problem : null;
   const can = learned !== null && learned.count > 0 && !work;
   return (
-    <section className="card route-panel" aria-labelledby="route-check-title">
+    <section className="card route-panel route-check" aria-labelledby="route-check-title">
       <h2 id="route-check-title">What it mixes up</h2>
       <p className="route-words">
         A check learns five times, each time from four fifths of the examples, and asks about the others.
@@ -65,24 +66,25 @@ function Figures({ evaluation }: { evaluation: ClassifierEvaluation | null }) {
         <dd className="figures-note">of all examples</dd>
       </div>
       <div>
-        <dt>Balanced</dt>
+        <dt>Macro F1</dt>
         <dd>{figure(evaluation?.macroF1)}</dd>
-        <dd className="figures-note">F1, the mean of labels</dd>
+        <dd className="figures-note">each label counts the same</dd>
       </div>
       <div>
-        <dt>Off by</dt>
+        <dt>Calibration error</dt>
         <dd>{evaluation ? `${(evaluation.calibrationError * 100).toFixed(1)}%` : '–'}</dd>
-        <dd className="figures-note">how sure it says it is</dd>
+        <dd className="figures-note">how far off its percentages are</dd>
       </div>
     </dl>
   );
 }
 
 function Confusions({ evaluation: { confusions } }: { evaluation: ClassifierEvaluation }) {
+  const [all, setAll] = useState(false);
   return (
     <div className="route-confusions">
       <ol aria-label="Labels that were taken for another">
-        {confusions.slice(0, MOST).map(({ label, predicted, texts }) => (
+        {(all ? confusions : confusions.slice(0, FIRST)).map(({ label, predicted, texts }) => (
           <li key={`${label}\n${predicted}`}>
             <p>
               <strong>{label}</strong> taken for <strong>{predicted}</strong>
@@ -96,10 +98,10 @@ function Confusions({ evaluation: { confusions } }: { evaluation: ClassifierEval
           </li>
         ))}
       </ol>
-      {confusions.length > MOST && (
-        <p className="route-words">
-          The {MOST} most frequent of {confusions.length} pairs are shown.
-        </p>
+      {confusions.length > FIRST && (
+        <button type="button" className="button more" aria-expanded={all} onClick={() => setAll(!all)}>
+          {all ? 'Show fewer' : `Show all ${confusions.length}`}
+        </button>
       )}
     </div>
   );

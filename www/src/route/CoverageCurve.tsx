@@ -10,11 +10,11 @@ interface Props {
   marked: Point | null;
 }
 
-const HEIGHT = 220;
+const HEIGHT = 240;
 const LEFT = 44;
 const RIGHT = 14;
 const TOP = 12;
-const BOTTOM = 40;
+const BOTTOM = 48;
 const LARGEST = 0.5;
 
 /** The curve of coverage and accuracy over the share of good requests that may be refused, and the same as a table. */
@@ -50,11 +50,11 @@ export function CoverageCurve({ points, marked }: Props) {
               </g>
             ))}
             {[0, 0.1, 0.2, 0.3, 0.4, 0.5].map((rate) => (
-              <text key={rate} x={x(rate)} y={HEIGHT - BOTTOM + 18} textAnchor="middle">
+              <text key={rate} x={x(rate)} y={HEIGHT - BOTTOM + 19} textAnchor="middle">
                 {rateWords(rate)}
               </text>
             ))}
-            <text x={(LEFT + width - RIGHT) / 2} y={HEIGHT - 4} textAnchor="middle">
+            <text x={(LEFT + width - RIGHT) / 2} y={HEIGHT - 8} textAnchor="middle">
               may be refused
             </text>
             <path className="route-coverage" d={line(({ coverage }) => coverage)} />

@@ -76,8 +76,6 @@ export function ExamplesPanel({ examples, lesson, learner, ready, onLearn }: Pro
           </p>
         )}
       </div>
-      {/* Another set begins with its own first rows. */}
-      <ExampleTable key={set} rows={examples.rows} onChange={examples.change} />
       <div className="route-foot">
         <WorkView
           label="Learning"
@@ -107,6 +105,8 @@ export function ExamplesPanel({ examples, lesson, learner, ready, onLearn }: Pro
           <strong>{problem.title}</strong> {problem.advice} <span>{problem.detail}</span>
         </p>
       )}
+      {/* Another set begins with its own first rows. */}
+      <ExampleTable key={set} rows={examples.rows} onChange={examples.change} />
     </section>
   );
 }

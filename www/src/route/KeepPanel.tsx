@@ -25,29 +25,33 @@ export function KeepPanel({ learner, ready, unknown, onOpen }: Props) {
   }
 
   return (
-    <section className="card route-panel" aria-labelledby="route-keep-title">
-      <h2 id="route-keep-title">Keep it</h2>
-      <p className="route-words">
-        What was learned is one JSON file, with the examples. <code>TextClassifier.fromJSON</code> reads it in Node, in
-        Workers and on your own page.
-      </p>
-      <div className="route-buttons">
-        <button
-          type="button"
-          className="button"
-          aria-disabled={!learned}
-          onClick={() => learned && save(learned.classifier, unknown)}
-        >
-          Save as a file
-        </button>
-        <button type="button" className="button" aria-disabled={!can} onClick={() => can && input.current?.click()}>
-          Open a file
-        </button>
-        <input ref={input} type="file" hidden accept=".json,application/json" onChange={onPick} />
+    <section className="card route-panel route-keep" aria-labelledby="route-keep-title">
+      <div className="route-foot">
+        <div>
+          <h2 id="route-keep-title">Keep it</h2>
+          <p className="route-words">
+            What was learned is one JSON file, with the examples. <code>TextClassifier.fromJSON</code> reads it in Node,
+            in Workers and on your own page.
+          </p>
+          <p className="route-words" role="status">
+            {learned ? knowsWords(learned.classifier.labels.length, learned.count) : 'There is nothing to save yet.'}
+          </p>
+        </div>
+        <div className="route-buttons">
+          <button
+            type="button"
+            className="button"
+            aria-disabled={!learned}
+            onClick={() => learned && save(learned.classifier, unknown)}
+          >
+            Save as a file
+          </button>
+          <button type="button" className="button" aria-disabled={!can} onClick={() => can && input.current?.click()}>
+            Open a file
+          </button>
+          <input ref={input} type="file" hidden accept=".json,application/json" onChange={onPick} />
+        </div>
       </div>
-      <p className="route-words" role="status">
-        {learned ? knowsWords(learned.classifier.labels.length, learned.count) : 'There is nothing to save yet.'}
-      </p>
       {learned && learned.classifier.notes.length > 0 && (
         <ul className="notice" aria-label="Notes on the file">
           {learned.classifier.notes.map((note) => (
