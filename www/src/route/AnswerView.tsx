@@ -3,17 +3,19 @@ import { percent } from '../page/format';
 import { guessOf, marginWords } from './route-words';
 
 interface Props {
+  /** The request that is answered. */
+  request: string | undefined;
   answer: Classification | null;
   /** Whether there is a classifier that can answer. */
   learned: boolean;
 }
 
 /** The answer to a request: its label, how sure it is, the runner-up and the nearest example. */
-export function AnswerView({ answer, learned }: Props) {
+export function AnswerView({ request, answer, learned }: Props) {
   const share = answer?.probability ?? 0;
   const known = answer !== null && answer.label !== null;
   return (
-    <div className="route-answer" data-known={known}>
+    <div className="route-answer" data-known={known} data-request={answer ? request : undefined}>
       <p className="route-label">
         {answer ? (
           <>

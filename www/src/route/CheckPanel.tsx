@@ -40,7 +40,7 @@ export function CheckPanel({ learner }: Props) {
         </div>
       </div>
       {problem && (
-        <p className="notice" role="alert">
+        <p className="notice" role="status">
           <strong>{problem.title}</strong> {problem.advice} <span>{problem.detail}</span>
         </p>
       )}

@@ -44,7 +44,7 @@ export function ExampleTable({ rows, onChange }: Props) {
   const insert = useCallback(
     (added: readonly Row[], after: number | undefined) => {
       onChange(placed(added, after));
-      setShown((last) => last + added.length);
+      setShown((last) => last + Math.min(added.length, STEP));
     },
     [onChange],
   );

@@ -1,5 +1,4 @@
 import { percent } from '../page/format';
-import { guessOf } from './route-words';
 import type { Answers } from './useAnswers';
 
 interface Props {
@@ -22,7 +21,7 @@ export function TrialList({ texts, answers, onPick }: Props) {
               <span>{text}</span>
               {answer ? (
                 <span data-known={answer.label !== null}>
-                  {answer.label ?? `I don’t know (${guessOf(answer)}?)`} <em>{percent(answer.probability)}</em>
+                  {answer.label ?? 'I don’t know'} <em>{percent(answer.probability)}</em>
                 </span>
               ) : (
                 <span>–</span>

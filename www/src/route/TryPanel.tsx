@@ -65,7 +65,7 @@ export function TryPanel({ learner, set, trials, unknown, onTeach, onFail }: Pro
       <p className="unseen" role="status">
         {answer ? answerWords(answer) : ''}
       </p>
-      <AnswerView answer={answer} learned={learned !== null} />
+      <AnswerView request={answered} answer={answer} learned={learned !== null} />
       {teaching ? (
         <div className="route-foot">
           <WorkView label="Learning one more" work={teaching} idle="" />

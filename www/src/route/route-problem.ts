@@ -25,8 +25,8 @@ export function routeProblem(error: unknown, kind: WorkKind): RouteProblem {
 
 function adviceFor(code: string | undefined, kind: WorkKind): string {
   if (code === 'RESOURCE_LIMIT') return 'There is not enough memory for so many examples: take fewer of them.';
+  if (kind === 'check') return 'A check holds examples out, so it needs ten or more, and several of each label.';
   if (code !== 'INVALID_INPUT') return 'Try again.';
   if (kind === 'open') return 'Choose a file that was saved here, or by Pilotlight, for the model that is loaded.';
-  if (kind === 'check') return 'A check leaves examples out, so it needs several for each label.';
   return 'Look at the examples: it needs texts of at least two labels.';
 }
