@@ -1,6 +1,6 @@
 import type { Classification } from 'pilotlight';
 import { percent } from '../page/format';
-import { guessOf, marginWords } from './route-words';
+import { marginWords, refusalWords } from './route-words';
 
 interface Props {
   /** The request that is answered. */
@@ -28,7 +28,7 @@ export function AnswerView({ request, answer, learned }: Props) {
       <div className="bar" aria-hidden="true">
         <span style={{ transform: `translateX(${(share - 1) * 100}%)` }} />
       </div>
-      <p>{answer && (known ? marginWords(answer) : `It would have said “${guessOf(answer)}”, but is too unsure.`)}</p>
+      <p>{answer && (known ? marginWords(answer) : refusalWords(answer))}</p>
       <p>{answer?.nearest && nearestWords(answer.nearest)}</p>
     </div>
   );

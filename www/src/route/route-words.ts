@@ -37,11 +37,16 @@ export function marginWords(answer: Classification): string {
   return `${lead} “${second.label}”, ${percent(second.probability)}.`;
 }
 
+/** Says what the answer would be where the classifier refuses to give it, and why it does. */
+export function refusalWords(answer: Classification): string {
+  const reason = answer.probability >= 0.5 ? 'no example is near enough' : 'it is too unsure';
+  return `It would have said “${guessOf(answer)}”, but ${reason}.`;
+}
+
 /** The answer for screen readers. */
 export function answerWords(answer: Classification): string {
   const { label, probability } = answer;
-  if (label === null)
-    return `I don’t know. The guess would be “${guessOf(answer)}”, ${percent(probability)}, too unsure to say so.`;
+  if (label === null) return `I don’t know. ${refusalWords(answer)}`;
   return `${label}, ${percent(probability)} sure. ${marginWords(answer)}`;
 }
 
