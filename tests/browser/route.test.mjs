@@ -448,6 +448,26 @@ test('controls have names, and nothing moves when it has learned', async () => {
   assert.deepEqual(heard, []);
 });
 
+test('a classifier goes with its model, which is the same on the page of the search', async () => {
+  const link = (name) => page.getByRole('link', { name, exact: true });
+  await demo.ready(page);
+  await link('Search').click();
+  await demo.ready(page);
+  await link('Route').click();
+  await learn();
+  await ask('ring my brother');
+  await button('Change').click();
+  await demo.load(page, { device: 'CPU' });
+  await page.getByText('There is nothing to save yet.').waitFor();
+  await demo.ready(page);
+  assert.equal(await page.locator('.route-label').innerText(), 'Answers come here once it has learned.');
+  await page.getByText('The CPU was asked for.').filter({ visible: true }).waitFor();
+  await link('Search').click();
+  await button('Change').click();
+  assert.ok(await page.getByRole('radio', { name: 'CPU' }).isChecked());
+  assert.deepEqual(heard, []);
+});
+
 test('banking77 is offered where the server has it, and only there', {
   skip: skipWithout('banking77/banking77-train.csv'),
 }, async () => {
