@@ -1,7 +1,7 @@
 // Serves the built page, with the models of `.models/` beside it in the hub's layout under /hub.
 //
 //   node www/serve.mjs            then open the address that it prints; PORT=4173 by default
-import { readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import path from 'node:path';
@@ -16,6 +16,7 @@ const TYPES = {
   '.css': 'text/css; charset=utf-8',
   '.json': 'application/json; charset=utf-8',
   '.svg': 'image/svg+xml',
+  '.csv': 'text/csv; charset=utf-8',
   '.wasm': 'application/wasm',
 };
 
@@ -36,18 +37,29 @@ const CONTENT_SECURITY_POLICY = [
 /** A folder of `.models/` is a model; its organisation is known for these, else it is served under `local/`. */
 const NAMES = { 'all-MiniLM-L6-v2': 'sentence-transformers/all-MiniLM-L6-v2' };
 
+/** The training set of banking77 in the folder that PILOTLIGHT_DATA names, and where the page finds it. */
+const BANKING = 'banking77/banking77-train.csv';
+const BANKING_ADDRESS = '/data/banking77.csv';
+
 /**
  * Starts the server on 127.0.0.1.
  * @param {object} [options]
  * @param {number} [options.port] 0 takes a free one
  * @param {string} [options.dist] the built page
  * @param {Record<string, string | Record<string, Uint8Array>>} [options.models] as for the hub; default: the models in `.models/`
+ * @param {string} [options.data] a folder with data sets; the page offers those that are there
  */
-export async function serve({ port = 0, dist = path.join(here, 'dist'), models = localModels() } = {}) {
+export async function serve({
+  port = 0,
+  dist = path.join(here, 'dist'),
+  models = localModels(),
+  data = process.env.PILOTLIGHT_DATA,
+} = {}) {
+  const banking = data && existsSync(path.join(data, BANKING)) ? path.join(data, BANKING) : undefined;
   const hub = createHub({ models, prefix: '/hub' });
   const server = createServer((request, response) => {
     if (request.url.startsWith('/hub/')) return hub.handle(request, response);
-    answer(dist, request, response).catch(() => response.destroy());
+    answer(dist, banking, request, response).catch(() => response.destroy());
   });
   await new Promise((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
   return {
@@ -74,7 +86,7 @@ function localModels(folder = path.join(here, '../.models')) {
   return Object.fromEntries(names.map((name) => [NAMES[name] ?? `local/${name}`, path.join(folder, name)]));
 }
 
-async function answer(dist, request, response) {
+async function answer(dist, banking, request, response) {
   const refuse = (status) => response.writeHead(status, { 'Content-Type': 'text/plain' }).end(`${status}\n`);
   if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(405);
   let name;
@@ -83,8 +95,9 @@ async function answer(dist, request, response) {
   } catch {
     return refuse(400);
   }
-  const file = path.join(dist, name.endsWith('/') ? `${name}index.html` : name);
-  if (!file.startsWith(dist + path.sep)) return refuse(404);
+  const isBanking = banking !== undefined && name === BANKING_ADDRESS;
+  const file = isBanking ? banking : path.join(dist, name.endsWith('/') ? `${name}index.html` : name);
+  if (!isBanking && !file.startsWith(dist + path.sep)) return refuse(404);
   let body;
   try {
     body = await readFile(file);
@@ -93,7 +106,9 @@ async function answer(dist, request, response) {
   }
   if (file.endsWith('.html')) {
     // The page asks this server for models, not the hub.
-    body = Buffer.from(body.toString().replace(/(<meta name="pilotlight-host" content=")[^"]*/, '$1/hub'));
+    const html = body.toString().replace(/(<meta name="pilotlight-host" content=")[^"]*/, '$1/hub');
+    const offered = banking ? `$1${BANKING_ADDRESS}` : '$1';
+    body = Buffer.from(html.replace(/(<meta name="pilotlight-banking77" content=")/, offered));
   }
   response.writeHead(200, {
     'Content-Type': TYPES[path.extname(file)] ?? 'application/octet-stream',

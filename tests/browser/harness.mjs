@@ -52,15 +52,15 @@ export async function persistentProfile() {
   };
 }
 
-/** The built demo page with the real MiniLM beside it. */
-export async function startSite(models = {}) {
+/** The built demo page with the real MiniLM beside it; `options` are those of the server. */
+export async function startSite(models = {}, options = {}) {
   await readFile(path.join(minilm, 'config.json')).catch(() =>
     assert.fail(`MiniLM's weights are not in ${minilm}: \`make test\` fetches them`),
   );
   await readFile(path.join(root, 'www/dist/index.html')).catch(() =>
     assert.fail('www/dist is not built: run `vite build www`'),
   );
-  return serve({ models: { [MINILM]: minilm, ...models } });
+  return serve({ models: { [MINILM]: minilm, ...models }, ...options });
 }
 
 /** A tiny golden model: the files of its repository, and what PyTorch says. */

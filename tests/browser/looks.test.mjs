@@ -118,6 +118,30 @@ for (const [size, viewport] of Object.entries(SIZES)) {
         await page.locator('.like').waitFor();
         await page.getByRole('button', { name: 'Remove all' }).click();
         await check('16-like');
+
+        await page.getByRole('link', { name: 'Route', exact: true }).click();
+        await page.getByText('108 examples, 12 labels.').first().waitFor();
+        await check('17-route');
+        await page.getByRole('button', { name: 'Learn', exact: true }).click();
+        await page.getByText('12 labels, learned from 108 examples').waitFor();
+        await page.getByRole('textbox', { name: 'A request to try' }).fill('ring my brother');
+        await page.locator('.route-label strong').waitFor();
+        await page
+          .getByText(/taken for another label/)
+          .first()
+          .waitFor();
+        await check('18-learned');
+        await page.getByRole('textbox', { name: 'A request to try' }).fill('are octopuses clever?');
+        await page.getByText('It would have said').waitFor();
+        await page.getByRole('button', { name: 'Paste rows' }).click();
+        await page.getByText('The curve as a table').click();
+        await page.locator('.route input[type=file]').setInputFiles({
+          name: 'broken.json',
+          mimeType: 'application/json',
+          buffer: Buffer.from('{}'),
+        });
+        await page.getByText('This file cannot be opened.').waitFor();
+        await check('19-refused');
       } finally {
         site.setFaults([]);
         await context.close();

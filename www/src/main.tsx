@@ -14,6 +14,7 @@ import './styles/map.css';
 import './styles/models.css';
 import './styles/digits.css';
 import './styles/images.css';
+import './styles/route.css';
 
 trackInputModality();
 

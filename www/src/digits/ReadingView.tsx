@@ -1,5 +1,6 @@
 import type { Reading } from 'pilotlight/judge';
-import { ALL_DIGITS, percent } from './digit-words';
+import { percent } from '../page/format';
+import { ALL_DIGITS } from './digit-words';
 
 /** The probabilities that the judge gives to the ten digits, as bars. */
 export function ReadingView({ reading }: { reading: Reading | null }) {

@@ -1,7 +1,8 @@
 import type { Reading } from 'pilotlight/judge';
 import type { CSSProperties } from 'react';
+import { percent } from '../page/format';
 import { DigitCanvas } from './DigitCanvas';
-import { percent } from './digit-words';
+
 import type { Frame } from './useDrawing';
 
 interface Props {

@@ -5,6 +5,9 @@ interface Props {
   /** What the setting does, in a sentence. */
   words: string;
   value: number;
+  /** The value as it is shown, where that is not the number itself, and as a screen reader says it. */
+  text?: string;
+  spoken?: string;
   min: number;
   max: number;
   step: number;
@@ -12,13 +15,13 @@ interface Props {
 }
 
 /** A setting with a slider, its value and an explanation. */
-export function Slider({ label, words, value, min, max, step, onChange }: Props) {
+export function Slider({ label, words, value, text, spoken, min, max, step, onChange }: Props) {
   const id = useId();
   return (
     <div className="setting">
       <div className="setting-head">
         <label htmlFor={id}>{label}</label>
-        <output htmlFor={id}>{value}</output>
+        <output htmlFor={id}>{text ?? value}</output>
       </div>
       <input
         id={id}
@@ -27,6 +30,7 @@ export function Slider({ label, words, value, min, max, step, onChange }: Props)
         max={max}
         step={step}
         value={value}
+        aria-valuetext={spoken ?? text}
         aria-describedby={`${id}-words`}
         onChange={(event) => onChange(event.target.valueAsNumber)}
       />

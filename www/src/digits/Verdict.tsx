@@ -1,4 +1,5 @@
-import { percent, readingWords } from './digit-words';
+import { percent } from '../page/format';
+import { readingWords } from './digit-words';
 import type { Judged } from './useJudged';
 
 /** The judge's reading as a sentence. It is marked busy during a stroke, when it changes too often for a screen reader. */

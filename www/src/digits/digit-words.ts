@@ -5,11 +5,6 @@ const NAMES = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'e
 
 export const ALL_DIGITS = NAMES.map((_, digit) => digit);
 
-/** Writes a share as `98%`. It is rounded down, so that `100%` means all. */
-export function percent(share: number): string {
-  return share > 0 && share < 0.01 ? '<1%' : `${Math.floor(share * 100)}%`;
-}
-
 /** Says in a sentence which digit the judge reads, and how sure it is. */
 export function readingWords({ digit, probability }: Reading): string {
   const name = `${digit === 8 ? 'an' : 'a'} ${NAMES[digit] ?? digit}`;

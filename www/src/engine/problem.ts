@@ -138,3 +138,18 @@ function outOfSpace({ needed, available }: PilotlightError): Words {
     remedies: ['retry', 'models', 'without-store'],
   };
 }
+
+/** Whether an error leaves the model unusable, and not just one call failed. */
+export function isFatal(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    ['INTERNAL', 'DISPOSED', 'BACKEND_UNAVAILABLE'].includes(String(error.code))
+  );
+}
+
+/** The message of an error as a sentence; the place of an image in its call is left out. */
+export function reasonOf(error: unknown): string {
+  const message = error instanceof Error ? error.message.replace(/^images\[\d+\]: /, '') : String(error);
+  return `${message.charAt(0).toUpperCase()}${message.slice(1)}`.replace(/\.?$/, '.');
+}

@@ -1,5 +1,4 @@
-import { count } from '../page/format';
-import { timeLeft } from './image-words';
+import { count, timeLeft } from '../page/format';
 import type { Intake } from './useIntake';
 
 /** The progress of images on their way into the library, and the files that could not be read. */

@@ -31,18 +31,3 @@ export async function takeIn(
   );
   return ms;
 }
-
-/** Whether an error leaves the model unusable, and not just one image out. */
-export function isFatal(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    'code' in error &&
-    ['INTERNAL', 'DISPOSED', 'BACKEND_UNAVAILABLE'].includes(String(error.code))
-  );
-}
-
-/** The reason why an image could not be added, as a sentence. */
-export function reasonOf(error: unknown): string {
-  const message = error instanceof Error ? error.message.replace(/^images\[\d+\]: /, '') : String(error);
-  return `${message.charAt(0).toUpperCase()}${message.slice(1)}`.replace(/\.?$/, '.');
-}

@@ -1,8 +1,9 @@
 import type { ImageTextEmbedder } from 'pilotlight';
 import { useCallback, useEffect, useRef, useState } from 'react';
+import { isFatal, reasonOf } from '../engine/problem';
 import type { Library } from './library';
 import { fileSource, isImage, type Source } from './sources';
-import { isFatal, reasonOf, takeIn } from './take-in';
+import { takeIn } from './take-in';
 
 /** A file that could not be read, and why. */
 export interface Failure {

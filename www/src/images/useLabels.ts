@@ -1,6 +1,6 @@
 import type { ImageTextEmbedder, LabelScore } from 'pilotlight';
 import { useEffect, useState } from 'react';
-import { isFatal, reasonOf } from './take-in';
+import { isFatal, reasonOf } from '../engine/problem';
 
 interface Labelled {
   scores: readonly LabelScore[];

@@ -3,6 +3,7 @@ import { DigitsPage } from '../digits/DigitsPage';
 import { useEngine } from '../engine/useEngine';
 import { ImagesPage } from '../images/ImagesPage';
 import { ModelsPage } from '../models/ModelsPage';
+import { RoutePage } from '../route/RoutePage';
 import { SearchPage } from '../search/SearchPage';
 import { Footer } from './Footer';
 import { Header } from './Header';
@@ -13,6 +14,7 @@ import { useRoute } from './useRoute';
 
 const VIEWS: Record<Path, ComponentType<PageProps>> = {
   '/': SearchPage,
+  '/route': RoutePage,
   '/models': ModelsPage,
   '/digits': DigitsPage,
   '/images': ImagesPage,

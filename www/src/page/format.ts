@@ -17,6 +17,19 @@ export function count(n: number, one: string, many = `${one}s`): string {
   return `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
 }
 
+/** Writes a share as `98%`. It is rounded down, so that `100%` means all. */
+export function percent(share: number): string {
+  return share > 0 && share < 0.01 ? '<1%' : `${Math.floor(share * 100)}%`;
+}
+
+/** Estimates the time left from the items that are done in `ms` milliseconds; empty until there are enough of them. */
+export function timeLeft(done: number, total: number, ms: number): string {
+  if (done < 3 || ms < 1000) return '';
+  const seconds = ((total - done) * ms) / done / 1000;
+  if (seconds < 2) return 'almost done';
+  return seconds < 90 ? `about ${Math.ceil(seconds)} s left` : `about ${Math.round(seconds / 60)} min left`;
+}
+
 const AGO = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
 const UNITS = [
   ['minute', 60],

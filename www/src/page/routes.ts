@@ -18,6 +18,13 @@ export const routes = [
     skip: 'Skip to the search',
   },
   {
+    path: '/route',
+    label: 'Route',
+    title: 'Pilotlight: requests sorted by what they ask for, inside this tab',
+    anchor: 'route-learn',
+    skip: 'Skip to the examples',
+  },
+  {
     path: '/models',
     label: 'Models',
     title: 'Pilotlight: models on this device',

@@ -1,0 +1,33 @@
+import type { ClassifierEvaluation } from 'pilotlight';
+import { Slider } from '../digits/Slider';
+import { CoverageCurve } from './CoverageCurve';
+import { pointAt, pointWords, rateWords } from './route-words';
+
+interface Props {
+  evaluation: ClassifierEvaluation | null;
+  unknown: number;
+  onChange: (unknown: number) => void;
+}
+
+/** The slider for how careful the classifier is, and what that costs and brings. */
+export function CarefulPanel({ evaluation, unknown, onChange }: Props) {
+  const points = evaluation?.coverage ?? [];
+  const point = pointAt(points, unknown);
+  return (
+    <section className="card route-panel" aria-labelledby="route-careful-title">
+      <h2 id="route-careful-title">How careful it is</h2>
+      <Slider
+        label="Good requests that it may refuse"
+        words={point ? pointWords(point) : 'Once it was checked, this says what the answers are worth.'}
+        value={Math.round(unknown * 100)}
+        text={rateWords(unknown)}
+        spoken={`${rateWords(unknown)}. ${point ? pointWords(point) : ''}`}
+        min={0}
+        max={50}
+        step={1}
+        onChange={(percent) => onChange(percent / 100)}
+      />
+      <CoverageCurve points={points} marked={point} />
+    </section>
+  );
+}
