@@ -26,6 +26,9 @@ pub struct Minimum {
 /// Minimizes a function from `x` on, until no partial derivative is above `tolerance` in magnitude, rounding hides any decrease, or
 /// `max_evaluations` were made.
 ///
+/// `first_step` is the factor of the gradient with which the search begins, before any curvature is known. By default the largest
+/// coordinate changes by 1.
+///
 /// `evaluate(x, gradient)` returns the value at `x` and writes the gradient; it is where the work may yield and be cancelled.
 ///
 /// *Errors*: those of `evaluate`.
@@ -33,6 +36,7 @@ pub struct Minimum {
 /// that of Lewis and Overton, "Nonsmooth optimization via quasi-Newton methods", 2013, section 4, which brackets and bisects.
 pub async fn minimize(
     x: &mut Vec<f64>,
+    first_step: Option<f64>,
     tolerance: f64,
     max_evaluations: usize,
     mut evaluate: impl AsyncFnMut(&[f64], &mut [f64]) -> Result<f64>,
@@ -44,9 +48,8 @@ pub async fn minimize(
     while largest(&gradient) > tolerance && evaluations < max_evaluations {
         let direction = direction(&gradient, &history);
         let slope = dot(&gradient, &direction);
-        // The first step has no curvature to go by.
         let mut step = if history.is_empty() {
-            1.0f64.min(1.0 / largest(&gradient))
+            first_step.unwrap_or(1.0 / largest(&gradient))
         } else {
             1.0
         };
@@ -145,7 +148,7 @@ mod tests {
     #[test]
     fn finds_the_minimum_of_a_curved_valley() {
         let mut x = vec![-1.2, 1.0];
-        let minimum = block_on(minimize(&mut x, 1e-9, 500, async |x, gradient| {
+        let minimum = block_on(minimize(&mut x, None, 1e-9, 500, async |x, gradient| {
             let (a, b) = (1.0 - x[0], x[1] - x[0] * x[0]);
             gradient[0] = -2.0 * a - 400.0 * x[0] * b;
             gradient[1] = 200.0 * b;
@@ -165,7 +168,7 @@ mod tests {
     #[test]
     fn ends_where_rounding_hides_the_decrease() {
         let mut x = vec![1.0; 3];
-        let minimum = block_on(minimize(&mut x, 0.0, 10_000, async |x, gradient| {
+        let minimum = block_on(minimize(&mut x, None, 0.0, 10_000, async |x, gradient| {
             gradient.copy_from_slice(&x.iter().map(|x| 2.0 * (x - 1e-3)).collect::<Vec<_>>());
             Ok(1.0 + x.iter().map(|x| (x - 1e-3) * (x - 1e-3)).sum::<f64>())
         }))
