@@ -33,7 +33,7 @@ async function addWebgpu() {
   );
   const build = startGroup(process.execPath, BUILD);
   process.on('exit', build.stop);
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, (_, number) => process.exit(128 + number));
   try {
     await build.ended;
     putCore(DIST, PACKAGE);
