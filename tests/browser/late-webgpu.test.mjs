@@ -65,7 +65,7 @@ test('a build behind the page ends with all that it has started', () =>
       while ((await heard()) !== words && Date.now() < deadline) await pause(20);
       assert.equal(await heard(), words);
     };
-    const started = `trap "echo ended >> '${file}'; exit" TERM; echo started >> '${file}'; while :; do sleep 1; done`;
+    const started = `exec 2> /dev/null; trap "echo ended >> '${file}'; exit" TERM; echo started >> '${file}'; while :; do sleep 1; done`;
     const build = startGroup('bash', ['-c', '(eval "$0") & wait', started]);
     const failed = assert.rejects(build.ended, /^Error: bash -c failed \(SIGTERM\)$/);
     await until('started\n');
