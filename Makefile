@@ -38,10 +38,8 @@ export PILOTLIGHT_DATA ?= $(ROOT)/../shared/data
 help:
 	@sed -n 's/^#   //p' Makefile
 
-demo: package minilm
-	@node_modules/.bin/tsc -p www
-	@node_modules/.bin/vite build www --logLevel warn
-	@node www/serve.mjs
+demo: rust-target wasm-bindgen npm minilm
+	@node www/demo.mjs --profile $(PROFILE) --webgpu-profile $(WEBGPU_PROFILE)
 
 package: rust-target wasm-bindgen npm
 	@node pkg-config/build.mjs --profile $(PROFILE) --webgpu-profile $(WEBGPU_PROFILE)

@@ -1,12 +1,13 @@
 /**
- * Builds the npm package: `node pkg-config/build.mjs [--profile NAME] [--webgpu-profile NAME]`.
+ * Builds the npm package: `node pkg-config/build.mjs [--profile NAME] [--webgpu-profile NAME] [--webgpu-later]`.
  *
  * cargo (three cores) → wasm-bindgen → wasm-opt → TypeScript scripts → dist/package/ → dist/pilotlight-<version>.tgz → node_modules/pilotlight.
  * Each step is skipped while its inputs are unchanged; intermediate files are kept in target/pkg/.
+ * `--webgpu-later` leaves out the WebGPU core where it would have to be compiled. Such a package is for the demo, and npm refuses to publish it.
  */
 import { parseArgs } from 'node:util';
 import { assemble } from './build/assemble.mjs';
-import { compileCore } from './build/cargo.mjs';
+import { compileCore, isCompiled } from './build/cargo.mjs';
 import { finishCore, keptCore } from './build/finish.mjs';
 import { installPackage, pack } from './build/pack.mjs';
 import { printSizes } from './build/sizes.mjs';
@@ -16,6 +17,7 @@ const { values } = parseArgs({
     profile: { type: 'string', default: process.env.PILOTLIGHT_PROFILE ?? 'release' },
     'webgpu-profile': { type: 'string', default: process.env.PILOTLIGHT_WEBGPU_PROFILE },
     cores: { type: 'string', default: process.env.PILOTLIGHT_CORES ?? 'simd,relaxed,webgpu' },
+    'webgpu-later': { type: 'boolean', default: false },
   },
 });
 
@@ -47,18 +49,22 @@ process.on('uncaughtException', ({ message }) => {
 });
 
 const wanted = values.cores.split(',');
-const make = async (core) => (wanted.includes(core.name) ? finishCore(core, await compileCore(core)) : keptCore(core));
 
-/** Makes the cores of one profile one after the other: cargo lets no two builds use the same folder. */
+/** Compiles the cores of one profile one after the other: cargo lets no two builds use the same folder. Each is finished beside the next. */
 async function makeAll(cores) {
   const made = [];
-  for (const core of cores) made.push(await make(core));
-  return made;
+  for (const core of cores) {
+    made.push(wanted.includes(core.name) ? finishCore(core, await compileCore(core)) : keptCore(core));
+  }
+  return Promise.all(made);
 }
 
+const later = values['webgpu-later'];
+const cores = CORES.filter((core) => !(later && core.name === 'webgpu') || isCompiled(core));
+
 // Linking with LTO keeps one processor busy; a build with another profile uses the other one.
-const profiles = [...new Set(CORES.map(({ profile }) => profile))];
-const groups = profiles.map((profile) => makeAll(CORES.filter((core) => core.profile === profile)));
+const profiles = [...new Set(cores.map(({ profile }) => profile))];
+const groups = profiles.map((profile) => makeAll(cores.filter((core) => core.profile === profile)));
 const finished = (await Promise.all(groups)).flat();
 const version = await assemble(finished);
 const tarball = pack();

@@ -122,7 +122,8 @@ async function answer(dist, banking, request, response) {
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
-if (process.argv[1] && path.resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
+/** Serves the built page on the port of `PORT` and says where. */
+export async function serveHere() {
   const { url, models } = await serve({ port: Number(process.env.PORT ?? 4173) });
   console.log(`Pilotlight demo: ${url}`);
   console.log(
@@ -131,3 +132,5 @@ if (process.argv[1] && path.resolve(process.argv[1]) === fileURLToPath(import.me
       : 'No models in .models/: choose another model host on the page.',
   );
 }
+
+if (process.argv[1] && path.resolve(process.argv[1]) === fileURLToPath(import.meta.url)) await serveHere();

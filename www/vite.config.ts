@@ -1,13 +1,19 @@
 import { fileURLToPath } from 'node:url';
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vite';
+import { lateWebgpu } from './build/late-webgpu-plugin.ts';
 import { serviceWorker } from './build/service-worker-plugin.ts';
 import { tinyClip } from './build/tiny-clip-plugin.ts';
 
-export default defineConfig({
+export default defineConfig(({ mode }) => ({
   root: fileURLToPath(new URL('.', import.meta.url)),
   base: './',
-  plugins: [react(), tinyClip(fileURLToPath(new URL('../weights/tiny-clip', import.meta.url))), serviceWorker()],
+  plugins: [
+    react(),
+    tinyClip(fileURLToPath(new URL('../weights/tiny-clip', import.meta.url))),
+    serviceWorker(),
+    mode === 'late-webgpu' && lateWebgpu(),
+  ],
   build: {
     outDir: 'dist',
     emptyOutDir: true,
@@ -17,4 +23,4 @@ export default defineConfig({
     chunkSizeWarningLimit: 1300,
     cssTarget: ['chrome123', 'firefox120', 'safari17.5'],
   },
-});
+}));

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { build } from 'esbuild';
 import { ask, PACKAGE, ROOT, run } from './steps.mjs';
 
-/** Writes dist/package/ from the finished cores and returns its version. */
+/** Writes dist/package/ from the finished cores and returns its version. The WebGPU core may be missing. */
 export async function assemble(cores) {
   const core = path.join(PACKAGE, 'core');
   rmSync(PACKAGE, { recursive: true, force: true });
@@ -11,7 +11,10 @@ export async function assemble(cores) {
 
   const version = crateVersion();
   const { name, ...manifest } = JSON.parse(readFileSync(path.join(ROOT, 'pkg-config/package.json'), 'utf8'));
-  writeFileSync(path.join(PACKAGE, 'package.json'), `${JSON.stringify({ name, version, ...manifest }, null, 2)}\n`);
+  // npm publishes no private package, so a package that lacks a core stays here.
+  const lacksCore = !cores.some(({ name }) => name === 'webgpu');
+  const published = { name, version, ...(lacksCore && { private: true }), ...manifest };
+  writeFileSync(path.join(PACKAGE, 'package.json'), `${JSON.stringify(published, null, 2)}\n`);
   const types = path.join(ROOT, 'pkg-config/types');
   for (const file of readdirSync(types))
     copyFileSync(path.join(types, file), path.join(file === 'wasm-module.d.ts' ? core : PACKAGE, file));

@@ -1,6 +1,6 @@
 import { copyFileSync } from 'node:fs';
 import path from 'node:path';
-import { ask, digest, filesUnder, KEPT, ROOT, runBeside, unlessDone } from './steps.mjs';
+import { ask, digest, filesUnder, isDone, KEPT, ROOT, runBeside, unlessDone } from './steps.mjs';
 
 const TARGET = 'wasm32-unknown-unknown';
 
@@ -8,9 +8,25 @@ const TARGET = 'wasm32-unknown-unknown';
  * Compiles the crate for one core and returns the path of its raw wasm.
  * Cargo gives all three builds the same file name, so alternating between them links each anew: hence our own digest of the inputs, and a copy.
  */
-export async function compileCore({ name, features, profile }) {
-  const output = path.join(KEPT, name, 'cargo.wasm');
-  const inputs = digest({
+export async function compileCore(core) {
+  const { name, features, profile } = core;
+  const output = rawWasm(core);
+  await unlessDone(output, inputsOf(core), async () => {
+    console.log(`cargo: ${name} (profile ${profile})`);
+    copyFileSync(path.join(await build(['--lib'], { features, profile }), 'pilotlight.wasm'), output);
+  });
+  return path.relative(ROOT, output);
+}
+
+/** Whether the raw wasm of a core is up to date. */
+export function isCompiled(core) {
+  return isDone(rawWasm(core), inputsOf(core));
+}
+
+const rawWasm = ({ name }) => path.join(KEPT, name, 'cargo.wasm');
+
+function inputsOf({ features, profile }) {
+  return digest({
     texts: [profile, ...features, process.env.RUSTFLAGS ?? '', ask('rustc', ['--version'])],
     files: [
       ...filesUnder('src', 'kernels', '.cargo'),
@@ -20,11 +36,6 @@ export async function compileCore({ name, features, profile }) {
       'pkg-config/build/cargo.mjs',
     ],
   });
-  await unlessDone(output, inputs, async () => {
-    console.log(`cargo: ${name} (profile ${profile})`);
-    copyFileSync(path.join(await build(['--lib'], { features, profile }), 'pilotlight.wasm'), output);
-  });
-  return path.relative(ROOT, output);
 }
 
 /** Runs `cargo build` and returns the folder with its output. */

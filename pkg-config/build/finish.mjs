@@ -2,7 +2,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { withEqualClosureNames } from './closure-names.mjs';
 import { patchGlue } from './glue.mjs';
-import { digest, KEPT, ROOT, run, unlessDone } from './steps.mjs';
+import { digest, KEPT, ROOT, run, runBeside, unlessDone } from './steps.mjs';
 
 const WASM_BINDGEN = path.join(ROOT, '.tools/bin/wasm-bindgen');
 const WASM_OPT = path.join(ROOT, 'node_modules/binaryen/bin/wasm-opt');
@@ -31,10 +31,10 @@ export async function finishCore({ name, glue, optimize }, rawWasm) {
     writeFileSync(bound, named.wasm);
     writeFileSync(script, patchGlue(named.glue));
   });
-  await unlessDone(wasm, digest({ texts: [bindgenInputs, ...optimize] }), () => {
+  await unlessDone(wasm, digest({ texts: [bindgenInputs, ...optimize] }), async () => {
     const start = Date.now();
     // Features come from the file's own target_features section. Never --all-features: engines refuse the result.
-    run(WASM_OPT, [...optimize, bound, '-o', `${wasm}.part`]);
+    await runBeside(WASM_OPT, [...optimize, bound, '-o', `${wasm}.part`]);
     renameSync(`${wasm}.part`, wasm);
     console.log(`wasm-opt: ${name} in ${((Date.now() - start) / 1000).toFixed(0)} s`);
   });

@@ -2,6 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -19,9 +20,22 @@ export function run(program, args) {
 
 /** Runs a program like `run`, while others run beside it. */
 export async function runBeside(program, args) {
-  const child = spawn(program, args, { cwd: ROOT, stdio: 'inherit' });
-  const [status, signal] = await once(child, 'close');
-  if (status !== 0) throw new Error(`${path.basename(program)} ${args[0]} failed (${signal ?? `status ${status}`})`);
+  await closed(spawn(program, args, { cwd: ROOT, stdio: 'inherit' }), program, args);
+}
+
+/**
+ * Starts a program in the background, at a lower priority than this one. `ended` rejects when the program fails; `stop` ends it and all
+ * that it has started, which signals from the terminal do not reach.
+ */
+export function startGroup(program, args) {
+  const child = spawn(program, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'], detached: true });
+  if (child.pid) os.setPriority(child.pid, os.constants.priority.PRIORITY_BELOW_NORMAL);
+  return {
+    ended: closed(child, program, args),
+    stop() {
+      if (child.pid && child.exitCode === null && child.signalCode === null) process.kill(-child.pid);
+    },
+  };
 }
 
 /** Runs a program and returns what it printed. */
@@ -33,8 +47,17 @@ export function ask(program, args) {
 function start(program, args, options) {
   const { status, signal, error, stdout } = spawnSync(program, args, { cwd: ROOT, ...options });
   if (error) throw error;
-  if (status !== 0) throw new Error(`${path.basename(program)} ${args[0]} failed (${signal ?? `status ${status}`})`);
+  check(program, args, status, signal);
   return stdout;
+}
+
+async function closed(child, program, args) {
+  const [status, signal] = await once(child, 'close');
+  check(program, args, status, signal);
+}
+
+function check(program, args, status, signal) {
+  if (status !== 0) throw new Error(`${path.basename(program)} ${args[0]} failed (${signal ?? `status ${status}`})`);
 }
 
 /** All files under `folders`, as sorted paths relative to the root. */
@@ -61,10 +84,18 @@ export function digest({ texts = [], files = [] }) {
   return hash.digest('hex');
 }
 
-/** Runs `work` unless `output` was made from the same inputs already; the digest of the inputs is kept beside it. */
+const stampOf = (output) => `${output}.inputs`;
+
+/** Whether `output` was made from these inputs already; the digest of the inputs is kept beside it. */
+export function isDone(output, inputs) {
+  const stamp = stampOf(output);
+  return existsSync(output) && existsSync(stamp) && readFileSync(stamp, 'utf8') === inputs;
+}
+
+/** Runs `work` unless `output` was made from the same inputs already. */
 export async function unlessDone(output, inputs, work) {
-  const stamp = `${output}.inputs`;
-  if (existsSync(output) && existsSync(stamp) && readFileSync(stamp, 'utf8') === inputs) return;
+  if (isDone(output, inputs)) return;
+  const stamp = stampOf(output);
   rmSync(stamp, { force: true });
   mkdirSync(path.dirname(output), { recursive: true });
   await work();
