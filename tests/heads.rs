@@ -6,8 +6,9 @@ use std::path::Path;
 
 use pilotlight::heads::check::check;
 use pilotlight::heads::classifier::Classifier;
+use pilotlight::heads::evaluation::{Outcome, evaluate};
 use pilotlight::heads::examples::{Examples, TrainingSet};
-use pilotlight::heads::fitting::{FitOptions, HeadKind};
+use pilotlight::heads::fitting::{FitOptions, HeadKind, cross_validate};
 use pilotlight::heads::{Fit, Head, Labelled, linear_svm, logistic, rbf_svm};
 use pilotlight::{ErrorKind, NoYield};
 use pollster::block_on;
@@ -312,6 +313,49 @@ fn a_head_that_does_not_fit_is_refused() {
     );
 }
 
+const KINDS: [&str; 5] = ["logistic", "linear-svm", "rbf-svm", "prototype", "knn"];
+
+fn training_set(case: &Fitted) -> TrainingSet {
+    let examples = Examples {
+        dimensions: case.train[0].len(),
+        vectors: case.vectors(),
+        classes: case.classes.clone(),
+    };
+    let class_count = *case.classes.iter().max().unwrap() as usize + 1;
+    TrainingSet::new(examples, class_count, Vec::new()).unwrap()
+}
+
+fn options(kind: &str) -> FitOptions {
+    FitOptions {
+        head: HeadKind::from_name(kind).unwrap(),
+        ..Default::default()
+    }
+}
+
+/// The clouds of the classes overlap: heads of each kind are right about 85 % of the examples or more.
+#[test]
+fn cross_validation_tells_the_classes_apart_with_every_kind_of_head() {
+    for case in goldens::<Vec<Fitted>>("fitted.json") {
+        for kind in KINDS {
+            let (training, options) = (training_set(&case), options(kind));
+            let mut ignore = |_| {};
+            let outcomes = cross_validate(&training, &options, &mut ignore, &NoYield);
+            let (mut items, outcomes): (Vec<usize>, Vec<Outcome>) =
+                block_on(outcomes).unwrap().into_iter().unzip();
+            let (name, classes) = (format!("{kind}, {}", training.class_count()), &case.classes);
+            for (item, one) in items.iter().zip(&outcomes) {
+                assert_eq!(one.class, classes[*item], "{name}");
+                let probability = one.probability;
+                assert!(probability > 0.0 && probability <= 1.0, "{name}: {one:?}");
+            }
+            items.sort_unstable();
+            assert!(items.iter().copied().eq(0..classes.len()), "{name}");
+            let figures = evaluate(&outcomes, training.class_count());
+            assert!(figures.accuracy > 0.7, "{name}: {}", figures.accuracy);
+        }
+    }
+}
+
 /// The bits that the package computes in Node: `node tests/package/support/record-heads.mjs` writes them.
 #[test]
 fn a_fit_has_the_bits_of_the_package() {
@@ -321,19 +365,9 @@ fn a_fit_has_the_bits_of_the_package() {
         .into_iter()
         .enumerate()
     {
-        for head in ["logistic", "linear-svm", "rbf-svm", "prototype", "knn"] {
-            let examples = Examples {
-                dimensions: case.train[0].len(),
-                vectors: case.vectors(),
-                classes: case.classes.clone(),
-            };
-            let class_count = *case.classes.iter().max().unwrap() as usize + 1;
-            let options = FitOptions {
-                head: HeadKind::from_name(head).unwrap(),
-                ..Default::default()
-            };
+        for head in KINDS {
+            let (training, options) = (training_set(&case), options(head));
             let mut ignore = |_| {};
-            let training = TrainingSet::new(examples, class_count, Vec::new()).unwrap();
             let fit = Classifier::fit(training, &options, &mut ignore, &NoYield);
             let classifier = block_on(fit).unwrap().to_value();
             let recorded = &record[&format!("{head} {i}")];

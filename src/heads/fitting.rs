@@ -167,18 +167,21 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Calibrates the decisions as `head` does, and returns the prediction that results.
+    /// Calibrates the decisions as `head` does, and returns the prediction that results. A head without a calibrator keeps the
+    /// probabilities of its own.
     pub(super) fn outcome(&self, head: &Head) -> Outcome {
-        let (probabilities, predicted) = match (head, &self.own) {
-            (Head::Calibrated { members }, _) => {
-                let member = members.first();
-                let probabilities =
-                    member.map_or_else(Vec::new, |member| member.calibrate(self.decisions.clone()));
+        let member = match head {
+            Head::Calibrated { members } => members.first(),
+            _ => None,
+        };
+        let (probabilities, predicted) = match (member, &self.own) {
+            (Some(member), _) => {
+                let probabilities = member.calibrate(self.decisions.clone());
                 let predicted = first_largest(&probabilities);
                 (probabilities, predicted)
             }
-            (_, Some(own)) => own.clone(),
-            (_, None) => (Vec::new(), 0),
+            (None, Some(own)) => own.clone(),
+            (None, None) => (Vec::new(), 0),
         };
         let probability = probabilities.get(predicted).copied().unwrap_or_default();
         Outcome {
@@ -338,13 +341,15 @@ pub async fn cross_validate(
             "the examples are too few to hold some out, expected {LEAST} at least in labels of more than one"
         )));
     }
-    // The calibrator of all of them: one number, which hardly depends on any one example.
-    let any = Head::Calibrated {
+    // Only the calibrator of this head is used, so that its own parameters may be missing.
+    let uncalibrated = Head::Calibrated {
         members: Vec::new(),
     };
     let head = match held.first().and_then(|one| one.own.as_ref()) {
-        Some(_) if options.head == HeadKind::RbfSvm => any,
-        _ => calibrate(any, &held),
+        // The sigmoids of its pairs were fitted to examples that it did not see.
+        Some(_) if options.head == HeadKind::RbfSvm => uncalibrated,
+        // One calibrator serves all folds: it has one or two numbers, which hardly depend on any one example.
+        _ => calibrate(uncalibrated, &held),
     };
     Ok(held
         .iter()
