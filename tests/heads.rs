@@ -302,6 +302,19 @@ fn a_head_that_does_not_fit_is_refused() {
         &|head| head["steps"][0]["mean"] = Value::Array(vec![]),
         "scaler",
     );
+    refused(
+        "LogisticRegression, 2",
+        &|head| head["link"] = "softmax".into(),
+        "the link is softmax",
+    );
+    refused(
+        "sigmoid of LinearSVC, 2",
+        &|head| {
+            head["members"][1]["head"]["coefficients"] =
+                serde_json::json!({ "rows": 1, "columns": 2, "f32": "AAAAAAAAAAA=" });
+        },
+        "a vector has 2 entries, expected 12",
+    );
     let mut deep = find("LinearSVC, 2").classifier["head"].clone();
     for _ in 0..20 {
         deep = serde_json::json!({ "type": "pipeline", "steps": [], "head": deep });
@@ -310,6 +323,52 @@ fn a_head_that_does_not_fit_is_refused() {
         "LinearSVC, 2",
         &|head| *head = deep.clone(),
         "inside each other",
+    );
+}
+
+/// A calibrator for each pair would give a probability for each pair.
+#[test]
+fn calibrators_of_pairs_of_classes_are_refused() {
+    let cases: Vec<Imported> = goldens("imported.json");
+    let pairwise = cases
+        .iter()
+        .find(|case| case.name == "SVC one against one, 5 classes")
+        .unwrap();
+    let calibrators = [serde_json::json!({ "type": "temperature", "beta": 1 })];
+    let member =
+        serde_json::json!({ "head": pairwise.classifier["head"], "calibrators": calibrators });
+    let head = serde_json::json!({ "type": "calibrated", "members": [member] });
+    let error = read(&head, 5).unwrap_err();
+    let expected = "a member has 10 decision values, expected one for each of 5 classes";
+    assert!(error.to_string().contains(expected), "{error}");
+}
+
+#[test]
+fn numbers_that_are_too_large_are_refused_or_do_no_harm() {
+    let neighbours = |values: Value, classes: usize| {
+        let head = serde_json::json!({
+            "type": "neighbours", "k": u32::MAX, "dimensions": 1, "vectors": values, "classes": [0, 1], "classCount": classes,
+        });
+        read(&head, classes)
+    };
+    // The vectors 1 and -1.
+    let signs = serde_json::json!({ "rows": 2, "columns": 1, "f32": "AACAPwAAgL8=" });
+    let classifier = neighbours(signs.clone(), 2).unwrap();
+    assert_eq!(classifier.classify(&[1.0]).unwrap().class, 0);
+    assert_eq!(classifier.classify(&[-1.0]).unwrap().class, 1);
+    let error = neighbours(signs, 100_000).unwrap_err();
+    assert!(
+        error.to_string().contains("expected 2 to 65536 classes"),
+        "{error}"
+    );
+    // The vectors 1e300 and 1.
+    let large = serde_json::json!({ "rows": 2, "columns": 1, "f64": "nHUAiDzkN34AAAAAAADwPw==" });
+    let error = neighbours(large, 2).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("expected a number that f32 can hold"),
+        "{error}"
     );
 }
 
