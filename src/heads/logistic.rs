@@ -55,7 +55,7 @@ pub async fn fit(
     };
     let mut objective = Objective::new(examples, classes, options.c)?;
     // All weights, class by class, then all intercepts.
-    let mut x = vec![0.0; classes * (d + 1)];
+    let mut x = zeros(classes.saturating_mul(d + 1))?;
     if let Some(start) = start {
         let values = start.coefficients.iter().flatten().chain(&start.intercepts);
         x.iter_mut().zip(values).for_each(|(x, value)| *x = *value);
@@ -111,6 +111,14 @@ struct Objective<'a> {
     products: Vec<f32>,
 }
 
+/// Makes a list of `count` zeros.
+///
+/// *Errors*: `ResourceLimit`.
+fn zeros<T: Clone + Default>(count: usize) -> Result<Vec<T>> {
+    try_zeros(count)
+        .map_err(|error| out_of_memory("the examples and the weights do not fit in memory", error))
+}
+
 /// The vectors of a block in both layouts of a product's right side; its rows are padded with zeros to whole panels.
 struct Block {
     count: usize,
@@ -125,10 +133,6 @@ impl Block {
     fn new(vectors: &[f32], d: usize) -> Result<Self> {
         let count = vectors.len() / d;
         let rows = count.div_ceil(PANEL) * PANEL;
-        let zeros = |size| {
-            try_zeros(size)
-                .map_err(|error| out_of_memory("the examples do not fit in memory", error))
-        };
         let mut by_row = zeros(rows * d)?;
         rows_to_panels(vectors, d, &mut by_row);
         let mut padded = zeros(rows * d)?;
@@ -157,11 +161,11 @@ impl<'a> Objective<'a> {
             outputs,
             penalty: 1.0 / (c * examples.classes.len() as f64),
             blocks: blocks.collect::<Result<_>>()?,
-            weights: vec![0.0; outputs * d],
-            logits: vec![0.0; outputs * BLOCK],
+            weights: zeros(outputs.saturating_mul(d))?,
+            logits: zeros(outputs.saturating_mul(BLOCK))?,
             largest: vec![0.0; BLOCK],
             sums: vec![0.0; BLOCK],
-            products: vec![0.0; outputs * d.div_ceil(PANEL) * PANEL],
+            products: zeros(outputs.saturating_mul(d.div_ceil(PANEL) * PANEL))?,
         })
     }
 

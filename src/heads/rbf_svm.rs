@@ -200,7 +200,8 @@ fn zeros(count: usize) -> Result<Vec<f32>> {
 fn kernel_block(a: &Class, b: &Class, gamma: f64, d: usize) -> Result<Vec<f32>> {
     let (n, m) = (a.rows.len(), b.rows.len());
     let width = m.div_ceil(PANEL) * PANEL;
-    let mut products = zeros(n * width)?;
+    // In 32 bits the product may overflow: no memory holds so many values.
+    let mut products = zeros(n.saturating_mul(width))?;
     product(&a.vectors, d, &b.panels, &mut products);
     let mut block = zeros(n * m)?;
     let rows = products
