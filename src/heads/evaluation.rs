@@ -28,7 +28,7 @@ impl Outcome {
 pub struct HeldOut(pub f32, pub bool);
 
 /// The fewest held-out examples from which a threshold is found.
-pub const LEAST: usize = 10;
+pub const MIN_HELD_OUT: usize = 10;
 
 /// The scores of outcomes, ascending.
 pub fn held_out<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> Vec<HeldOut> {
@@ -43,7 +43,7 @@ pub fn held_out<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> Vec<HeldOut>
 
 /// The threshold under which a share `rate` of the examples that were held out lies; `None` if there are too few.
 pub fn threshold(held_out: &[HeldOut], rate: f64) -> Option<f64> {
-    if held_out.len() < LEAST {
+    if held_out.len() < MIN_HELD_OUT {
         return None;
     }
     let at = ((rate * held_out.len() as f64) as usize).min(held_out.len() - 1);

@@ -1,7 +1,7 @@
 //! Fitting a head of any kind, and finding out by held-out examples how sure it may be.
 
 use super::calibration::{Calibrator, platt, temperature};
-use super::evaluation::{LEAST, Outcome};
+use super::evaluation::{MIN_HELD_OUT, Outcome};
 use super::examples::{TrainingSet, nearest_cosines};
 use super::folds::stratified;
 use super::model::{Head, Linear, Member, Step, first_largest};
@@ -13,7 +13,7 @@ use crate::scheduler::Scheduler;
 /// The folds of a fit and of an evaluation.
 pub const FOLDS: usize = 5;
 /// The held-out examples that suffice for the temperature and for thresholds: the standard error of a rate of 5 % is then 0.5 %.
-pub(super) const ENOUGH: usize = 2000;
+pub(super) const ENOUGH_HELD_OUT: usize = 2000;
 /// The inverse temperature of a logistic head with too few examples to find it. Ten examples of each of the 77 classes of banking77
 /// have about that.
 const USUAL_BETA: f64 = 3.0;
@@ -213,7 +213,7 @@ pub(super) async fn hold_out(
     let total = folds.iter().flatten().count();
     let mut all = Vec::new();
     let mut heads = Vec::new();
-    if total < LEAST {
+    if total < MIN_HELD_OUT {
         return Ok((all, None));
     }
     for fold in 0..FOLDS {
@@ -338,7 +338,7 @@ pub async fn cross_validate(
     let (held, _) = hold_out(training, options, usize::MAX, on_progress, scheduler).await?;
     if held.is_empty() {
         return Err(Error::invalid_input(format!(
-            "the examples are too few to hold some out, expected {LEAST} at least in labels of more than one"
+            "the examples are too few to hold some out, expected {MIN_HELD_OUT} at least in labels of more than one"
         )));
     }
     // Only the calibrator of this head is used, so that its own parameters may be missing.

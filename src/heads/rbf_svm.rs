@@ -16,8 +16,8 @@ use crate::scheduler::Scheduler;
 
 /// The steps between two looks at whether the fit was cancelled.
 const STEPS: usize = 256;
-/// The folds by which the values are found that the sigmoid of a pair is fitted to.
-const FOLDS: usize = 5;
+/// The folds of the examples of a pair, by which its sigmoid is fitted. *Source*: libsvm, `svm_binary_svc_probability`.
+const SIGMOID_FOLDS: usize = 5;
 /// The least curvature along a step.
 const TAU: f64 = 1e-12;
 
@@ -217,16 +217,18 @@ fn kernel_block(a: &Class, b: &Class, gamma: f64, d: usize) -> Result<Vec<f32>> 
     Ok(block)
 }
 
-/// Telling two classes apart, the first of which counts as 1 and the second as -1.
+/// The dual problem of telling two classes apart, where the sign of the first is 1 and that of the second -1.
 struct Problem {
     sizes: [usize; 2],
     /// The kernel within the first class, between both, and within the second.
     blocks: [Rc<Vec<f32>>; 3],
 }
 
+/// The solution of a [`Problem`].
 struct Solution {
-    /// Of each example that took part, in the order that was given.
+    /// The dual coefficient of each example that took part, in the order that was given.
     alpha: Vec<f64>,
+    /// The constant that is subtracted from the decision value.
     rho: f64,
 }
 
@@ -319,8 +321,8 @@ impl Problem {
             let curvature = (2.0 - 2.0 * of_i[j]).max(TAU);
             // Along `y_i α_i + y_j α_j` constant.
             let mut change = (-y[i] * gradient[i] + y[j] * gradient[j]) / curvature;
-            let room = |t: usize, sign: f64| if sign > 0.0 { c - alpha[t] } else { alpha[t] };
-            change = change.min(room(i, y[i])).min(room(j, -y[j]));
+            let slack = |t: usize, sign: f64| if sign > 0.0 { c - alpha[t] } else { alpha[t] };
+            change = change.min(slack(i, y[i])).min(slack(j, -y[j]));
             let before = [alpha[i], alpha[j]];
             alpha[i] = (alpha[i] + y[i] * change).clamp(0.0, c);
             alpha[j] = (alpha[j] - y[j] * change).clamp(0.0, c);
@@ -335,7 +337,7 @@ impl Problem {
         })
     }
 
-    /// Fits the sigmoid of the pair to values of examples that took no part in the fit that values them.
+    /// Fits the slope and the offset of the pair's sigmoid to decision values of examples that took no part in the fit.
     async fn sigmoid(
         &self,
         options: &RbfSvmOptions,
@@ -344,12 +346,17 @@ impl Problem {
         let mut order: Vec<usize> = (0..self.len()).collect();
         Random::new(options.seed).shuffle(&mut order);
         let (mut decisions, mut is_first) = (Vec::new(), Vec::new());
-        for fold in 0..FOLDS.min(self.len()) {
-            let held: Vec<usize> = order.iter().skip(fold).step_by(FOLDS).copied().collect();
+        for fold in 0..SIGMOID_FOLDS.min(self.len()) {
+            let held: Vec<usize> = order
+                .iter()
+                .skip(fold)
+                .step_by(SIGMOID_FOLDS)
+                .copied()
+                .collect();
             let mut taken: Vec<usize> = order
                 .iter()
                 .enumerate()
-                .filter(|(at, _)| at % FOLDS != fold)
+                .filter(|(at, _)| at % SIGMOID_FOLDS != fold)
                 .map(|(_, one)| *one)
                 .collect();
             taken.sort_unstable();
@@ -366,7 +373,7 @@ impl Problem {
                             .map(|(alpha, one)| alpha * self.sign(*one) * self.kernel(*one, at));
                         terms.sum::<f64>() - solution.rho
                     }
-                    // As libsvm: whoever knows one class alone answers it.
+                    // As in libsvm: where all other examples are of one class, the answer is that class.
                     None => taken.first().map_or(0.0, |one| self.sign(*one)),
                 });
                 is_first.push(at < self.sizes[0]);

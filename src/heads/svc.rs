@@ -6,8 +6,8 @@ use super::math::{exp, sigmoid, tanh};
 use super::model::first_largest;
 use crate::error::{Error, Result};
 
-/// The least, and one minus the largest, probability of a pair.
-const LEAST: f64 = 1e-7;
+/// The least probability of a pair; the largest is 1 minus this. *Source*: libsvm, `svm_predict_probability`.
+const MIN_PROBABILITY: f64 = 1e-7;
 /// The largest degree of a polynomial kernel.
 const MAX_DEGREE: u32 = 100;
 
@@ -161,7 +161,8 @@ impl Svc {
         let count = self.counts.len();
         let mut r = vec![vec![0.0; count]; count];
         for (((i, j), value), [slope, offset]) in pairs(count).zip(self.pairs(x)).zip(sigmoids) {
-            let p = sigmoid(-(value * slope + offset)).clamp(LEAST, 1.0 - LEAST);
+            let p =
+                sigmoid(-(value * slope + offset)).clamp(MIN_PROBABILITY, 1.0 - MIN_PROBABILITY);
             r[i][j] = p;
             r[j][i] = 1.0 - p;
         }
