@@ -1,8 +1,7 @@
 //! Examples of a classifier: vectors of known classes.
 
-use super::Labelled;
+use super::{Labelled, zeros};
 use crate::error::{Error, Result};
-use crate::memory::{out_of_memory, try_zeros};
 use crate::scheduler::Scheduler;
 use pilotlight_kernels::exact::{dot, dots, product, rows_to_panels};
 use pilotlight_kernels::layout::PANEL;
@@ -178,10 +177,6 @@ pub(super) async fn nearest_cosines(
     const BLOCK: usize = 512;
     let count = rows.len() / d;
     let mut best = vec![f32::NEG_INFINITY; count];
-    let zeros = |size| {
-        try_zeros::<f32>(size)
-            .map_err(|error| out_of_memory("the cosines do not fit in memory", error))
-    };
     let mut panels = zeros(BLOCK * d)?;
     let mut products = zeros(BLOCK * BLOCK)?;
     for others in others.chunks(BLOCK * d) {

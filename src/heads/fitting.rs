@@ -225,11 +225,7 @@ pub(super) async fn hold_out(
         if held.is_empty() {
             continue;
         }
-        let vectors: Vec<f32> = taken
-            .iter()
-            .flat_map(|i| examples.row(*i))
-            .copied()
-            .collect();
+        let vectors = examples.rows(&taken)?;
         let classes: Vec<u32> = taken.iter().map(|i| examples.classes[*i]).collect();
         let part = Labelled {
             vectors: &vectors,
@@ -244,11 +240,7 @@ pub(super) async fn hold_out(
             _ => options.tolerance,
         };
         let head = fit_head(&part, options, tolerance, None, &mut report, scheduler).await?;
-        let rows: Vec<f32> = held
-            .iter()
-            .flat_map(|i| examples.row(*i))
-            .copied()
-            .collect();
+        let rows = examples.rows(&held)?;
         let cosines = nearest_cosines(&rows, &vectors, examples.dimensions, scheduler).await?;
         for (i, cosine) in held.into_iter().zip(cosines) {
             if all.len() % 64 == 0 {

@@ -6,9 +6,8 @@ use pilotlight_kernels::layout::PANEL;
 use super::lbfgs::minimize;
 use super::math::{ln, ln_1p_exp, sigmoid};
 use super::model::{Linear, Link};
-use super::{Fit, Labelled};
+use super::{Fit, Labelled, zeros};
 use crate::error::Result;
-use crate::memory::{out_of_memory, try_zeros};
 use crate::scheduler::Scheduler;
 
 /// The examples of a block. Work can yield and be cancelled after each: 256 of 384 values with 77 classes take 1 ms.
@@ -109,14 +108,6 @@ struct Objective<'a> {
     largest: Vec<f32>,
     sums: Vec<f64>,
     products: Vec<f32>,
-}
-
-/// Makes a list of `count` zeros.
-///
-/// *Errors*: `ResourceLimit`.
-fn zeros<T: Clone + Default>(count: usize) -> Result<Vec<T>> {
-    try_zeros(count)
-        .map_err(|error| out_of_memory("the examples and the weights do not fit in memory", error))
 }
 
 /// The vectors of a block in both layouts of a product's right side; its rows are padded with zeros to whole panels.

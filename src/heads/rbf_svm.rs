@@ -9,9 +9,8 @@ use super::calibration::{Calibrator, platt};
 use super::math::exp;
 use super::random::Random;
 use super::svc::{Kernel, Svc, pairs};
-use super::{Fit, Labelled};
+use super::{Fit, Labelled, zeros};
 use crate::error::Result;
-use crate::memory::{out_of_memory, try_zeros};
 use crate::scheduler::Scheduler;
 
 /// The steps between two looks at whether the fit was cancelled.
@@ -47,7 +46,7 @@ impl Default for RbfSvmOptions {
 
 /// Fits the head, with a sigmoid for each pair if `probabilities`.
 ///
-/// *Errors*: `Aborted`, `ResourceLimit` where the kernel matrix of a pair does not fit in memory.
+/// *Errors*: `Aborted`, `ResourceLimit` where the kernel matrices or the coefficients do not fit in memory.
 /// *Source*: Fan, Chen and Lin, "Working Set Selection Using Second Order Information for Training SVM", 2005, as in libsvm.
 pub async fn fit(
     examples: &Labelled<'_>,
@@ -80,7 +79,7 @@ pub async fn fit(
             Some(start)
         })
         .collect();
-    let mut dual = vec![vec![0.0; total]; count - 1];
+    let mut dual: Vec<Vec<f64>> = (1..count).map(|_| zeros(total)).collect::<Result<_>>()?;
     let (mut rho, mut sigmoids) = (Vec::new(), Vec::new());
     let pair_count = count * (count - 1) / 2;
     for (done, (i, j)) in pairs(count).enumerate() {
@@ -169,11 +168,7 @@ impl Class {
         let rows: Vec<usize> = (0..examples.classes.len())
             .filter(|row| examples.classes[*row] == class)
             .collect();
-        let vectors: Vec<f32> = rows
-            .iter()
-            .flat_map(|row| examples.row(*row))
-            .copied()
-            .collect();
+        let vectors = examples.rows(&rows)?;
         let mut panels = zeros(rows.len().div_ceil(PANEL) * PANEL * d)?;
         rows_to_panels(&vectors, d, &mut panels);
         let squares = vectors.chunks_exact(d);
@@ -185,15 +180,6 @@ impl Class {
             panels,
         })
     }
-}
-
-fn zeros(count: usize) -> Result<Vec<f32>> {
-    try_zeros(count).map_err(|error| {
-        out_of_memory(
-            "the kernel matrix of two classes does not fit in memory",
-            error,
-        )
-    })
 }
 
 /// The kernel between the examples of two classes, `[n, m]`, without padding.
