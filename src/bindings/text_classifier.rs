@@ -30,7 +30,7 @@ pub struct ClassifierHandle {
     classifier: Classifier,
 }
 
-/// Passes the progress of a fit to a listener, in steps of one percent.
+/// Makes a function that passes the progress of a fit to a listener, from 0 to 100 in steps of one percent.
 fn reporter(listener: Option<Function>) -> impl FnMut(f64) {
     let mut last = -1.0;
     move |share: f64| {
@@ -45,7 +45,7 @@ fn reporter(listener: Option<Function>) -> impl FnMut(f64) {
     }
 }
 
-/// Works with the examples in `options`, for a caller that may leave.
+/// Runs `work` on the examples in `options`, and drops it if the caller disappears.
 fn with_training<Work>(options: JsValue, work: Work) -> Promise
 where
     Work: AsyncFnOnce(
@@ -207,7 +207,7 @@ impl ClassifierHandle {
     }
 }
 
-/// The figures for JavaScript.
+/// Computes the figures of outcomes as an object for JavaScript; `threshold` returns the score below which a rate is refused.
 fn report(
     outcomes: &[Outcome],
     class_count: usize,

@@ -25,7 +25,7 @@ pub struct Examples {
 pub struct TrainingSet {
     pub(super) examples: Examples,
     pub(super) class_count: usize,
-    /// Which examples are names of labels; those after its end are none.
+    /// Whether each example is the name of a label; examples past the end of this list are not.
     pub(super) is_label_text: Vec<bool>,
 }
 

@@ -10,14 +10,14 @@ use super::{Fit, Labelled, linear_svm, logistic, rbf_svm};
 use crate::error::{Error, Result};
 use crate::scheduler::Scheduler;
 
-/// The folds of a fit and of an evaluation.
+/// The number of folds by which a fit and an evaluation hold out examples.
 pub const FOLDS: usize = 5;
 /// The held-out examples that suffice for the temperature and for thresholds: the standard error of a rate of 5 % is then 0.5 %.
 pub(super) const ENOUGH_HELD_OUT: usize = 2000;
-/// The inverse temperature of a logistic head with too few examples to find it. Ten examples of each of the 77 classes of banking77
-/// have about that.
+/// The inverse temperature of a head whose examples are too few to find it: that of a logistic head for ten examples of each of the 77
+/// classes of banking77.
 const USUAL_BETA: f64 = 3.0;
-/// The tolerance of fits whose only use is a score of the examples that were held out.
+/// The least tolerance of logistic fits whose only use is a score of the examples that were held out.
 const COARSE: f64 = 1e-4;
 
 /// The kinds of heads that can be fitted.
@@ -158,11 +158,15 @@ pub(super) async fn fit_head(
 
 /// An example that was held out, as a head sees it that was fitted without it.
 pub(super) struct Held {
+    /// The index of the example.
     item: usize,
+    /// Its right class.
     class: u32,
+    /// The decision values of the head.
     decisions: Vec<f64>,
     /// The probabilities that a head has without a calibrator, and the class that it predicts.
     own: Option<(Vec<f64>, usize)>,
+    /// The largest cosine with an example that the head was fitted to.
     cosine: f64,
 }
 

@@ -236,7 +236,7 @@ fn multinomial(logits: &mut [f32], classes: &[u32], largest: &mut [f32], sums: &
     loss
 }
 
-/// The same for two classes, whose one logit speaks for the second.
+/// Returns the cross-entropy of a block of two classes, whose one logit is that of the second class, and replaces logits by residuals.
 fn binary(logits: &mut [f32], classes: &[u32]) -> f64 {
     let mut loss = 0.0;
     for (logit, class) in logits.iter_mut().zip(classes) {

@@ -13,7 +13,7 @@ use super::{Fit, Labelled, zeros};
 use crate::error::Result;
 use crate::scheduler::Scheduler;
 
-/// The steps between two looks at whether the fit was cancelled.
+/// The steps of a solution between two yields.
 const STEPS: usize = 256;
 /// The folds of the examples of a pair, by which its sigmoid is fitted. *Source*: libsvm, `svm_binary_svc_probability`.
 const SIGMOID_FOLDS: usize = 5;
@@ -136,7 +136,7 @@ pub async fn fit(
     })
 }
 
-/// scikit-learn's `gamma='scale'`.
+/// Computes γ as scikit-learn's `gamma='scale'` does.
 fn scale(examples: &Labelled<'_>) -> f64 {
     let n = examples.vectors.len() as f64;
     let mean = examples.vectors.iter().map(|x| f64::from(*x)).sum::<f64>() / n;
