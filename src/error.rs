@@ -109,7 +109,7 @@ pub(crate) struct Retry {
 /// The bytes that a write needed in a full store, and those that were free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StorageQuota {
-    /// Bytes of the whole model in its packed form, or those that saving an index had to write.
+    /// Bytes of the whole model in its packed form, or those that saving an index or a classifier had to write.
     pub needed: u64,
     /// Free bytes, if the store can tell.
     pub available: Option<u64>,

@@ -10,12 +10,14 @@ mod support;
 use std::time::{Duration, Instant};
 
 use peak_alloc::PeakAlloc;
+use pilotlight::heads::classifier::Classifier;
 use pilotlight::{
     CacheConfig, Chunk, Dtype, Error, Id, ImageProcessor, IndexOptions, IndexPrecision, Library,
     MemoryHost, MemoryStore, NamedKey, NoLocks, NoYield, Rgb, SavedIndex, SearchOptions, Source,
     Store, Tags, TextEmbedder, VectorIndex, decode_image, plan_model,
 };
 use pollster::block_on;
+use serde_json::{Value, json};
 use support::store_keys::{keys_of, kind_of};
 use support::{Files, Flaky, Hurried, WEIGHTS, key, load, model_among, vector};
 
@@ -490,4 +492,53 @@ fn the_rows_of_a_stored_index() {
         assert_eq!(back.to_bytes().unwrap(), index.to_bytes().unwrap());
         size
     });
+}
+
+/// Classifiers of all kinds as JSON: those of scikit-learn, and one with neighbours, examples and scores.
+fn classifiers() -> Vec<Vec<u8>> {
+    let imported: Value =
+        serde_json::from_str(include_str!("goldens/heads/imported.json")).unwrap();
+    let imported = imported.as_array().unwrap().iter().map(|case| {
+        let Value::Array(labels) = &case["classifier"]["labels"] else {
+            panic!("a classifier has no labels")
+        };
+        json!({ "classCount": labels.len(), "head": case["classifier"]["head"] })
+    });
+    // The vectors 1 and -1.
+    let vectors = json!({ "rows": 2, "columns": 1, "f32": "AACAPwAAgL8=" });
+    let neighbours = json!({
+        "classCount": 2,
+        "head": {
+            "type": "neighbours", "k": 1, "dimensions": 1, "vectors": vectors, "classes": [0, 1], "classCount": 2,
+        },
+        "examples": { "dimensions": 1, "vectors": vectors, "classes": [0, 1] },
+        "heldOut": [[0.25, false], [0.5, true]],
+    });
+    let all = imported.chain([neighbours]);
+    all.map(|one| one.to_string().into_bytes()).collect()
+}
+
+/// A classifier that could be read answers, whatever its numbers are, with one probability for each class.
+#[test]
+fn the_json_of_a_classifier() {
+    let documents = classifiers();
+    let good = std::cell::Cell::new(0);
+    fuzz("classifier", 6, |random| {
+        let valid = &documents[random.below(documents.len())];
+        let bytes = mutate(valid, random);
+        if let Ok(document) = serde_json::from_slice(&bytes)
+            && let Ok(classifier) = Classifier::from_value(&document)
+        {
+            good.set(good.get() + usize::from(bytes != *valid));
+            let d = classifier.head.dimensions().unwrap_or(0).min(64);
+            if let Ok(answer) = classifier.classify(&vec![0.5; d]) {
+                assert!(answer.class < classifier.class_count, "{answer:?}");
+                assert_eq!(answer.probabilities.len(), classifier.class_count);
+            }
+            let again = Classifier::from_value(&classifier.to_value()).unwrap();
+            assert!(again == classifier, "{document}");
+        }
+        bytes.len()
+    });
+    assert!(good.get() > 0, "no changed document could be read");
 }

@@ -139,8 +139,8 @@ pub fn exp(values: &mut [f32]) {
     }
 }
 
-/// Replaces the logits of each column by their softmax, and returns the logarithm of the sum of their exponentials in two parts: the
-/// largest logit of each column, and the sum of the exponentials of the differences from it.
+/// Replaces the logits of each column by their softmax. The logarithm of the sum of a column's exponentials is `largest + ln(sums)`:
+/// the largest logit, and the sum of the exponentials of the differences from it.
 ///
 /// *Shapes*: `logits: [classes, n]` with `n` a multiple of 4, `largest: [n]`, `sums: [n]`.
 pub fn softmax_columns(logits: &mut [f32], largest: &mut [f32], sums: &mut [f64]) {
@@ -167,7 +167,7 @@ pub fn softmax_columns(logits: &mut [f32], largest: &mut [f32], sums: &mut [f64]
     }
 }
 
-/// Adds `values` to `sums`.
+/// Computes `sums += values`.
 pub fn add(sums: &mut [f64], values: &[f32]) {
     for (sum, value) in sums.iter_mut().zip(values) {
         *sum += f64::from(*value);

@@ -14,10 +14,12 @@ const MAX_DEPTH: usize = 64;
 ///
 /// *Errors*: `InvalidInput` for a value that JSON does not have, and for too many levels, such as those of an object that is in itself.
 pub(super) fn to_value(name: &str, value: &JsValue) -> Result<Value> {
-    read(value, MAX_DEPTH).map_err(|what| Error::invalid_input(format!("{name}: {what}")))
+    read(name, value, MAX_DEPTH)
 }
 
-fn read(value: &JsValue, depth: usize) -> Result<Value, String> {
+/// Reads a value that may have `depth` levels.
+fn read(name: &str, value: &JsValue, depth: usize) -> Result<Value> {
+    let wrong = |what: &str| Error::invalid_input(format!("{name}: {what}"));
     if value.is_null() || value.is_undefined() {
         return Ok(Value::Null);
     }
@@ -29,7 +31,7 @@ fn read(value: &JsValue, depth: usize) -> Result<Value, String> {
             true => Ok((number as i64).into()),
             false => Number::from_f64(number)
                 .map(Value::Number)
-                .ok_or_else(|| format!("a number is {number}")),
+                .ok_or_else(|| wrong(&format!("a number is {number}, expected a finite one"))),
         };
     }
     if let Some(text) = value.as_string() {
@@ -37,19 +39,22 @@ fn read(value: &JsValue, depth: usize) -> Result<Value, String> {
     }
     if !value.is_object() {
         let kind = value.js_typeof().as_string().unwrap_or_default();
-        return Err(format!("a value is a {kind}"));
+        return Err(wrong(&format!(
+            "a value is a {kind}, which JSON does not have"
+        )));
     }
     let Some(depth) = depth.checked_sub(1) else {
-        return Err(format!("more than {MAX_DEPTH} levels"));
+        return Err(wrong(&format!("more than {MAX_DEPTH} levels")));
     };
     if let Some(items) = value.dyn_ref::<Array>() {
-        return items.iter().map(|item| read(&item, depth)).collect();
+        return items.iter().map(|item| read(name, &item, depth)).collect();
     }
     let mut members = Map::new();
     for key in Object::keys(value.unchecked_ref::<Object>()) {
-        let member = js_sys::Reflect::get(value, &key).map_err(|thrown| message_of(&thrown))?;
-        let name = key.as_string().unwrap_or_default();
-        members.insert(name, read(&member, depth)?);
+        let member =
+            js_sys::Reflect::get(value, &key).map_err(|thrown| wrong(&message_of(&thrown)))?;
+        let key = key.as_string().unwrap_or_default();
+        members.insert(key, read(name, &member, depth)?);
     }
     Ok(Value::Object(members))
 }

@@ -1,4 +1,4 @@
-//! What is stored under a name: indexes, and the JSON of classifiers.
+//! Access to what is stored under a name: the store and the lock of an index, and the JSON of classifiers.
 
 use js_sys::Promise;
 use wasm_bindgen::JsValue;

@@ -15,6 +15,7 @@ use crate::heads::classifier::Classifier;
 use crate::heads::evaluation::{Outcome, coverage, evaluate, held_out, threshold};
 use crate::heads::examples::TrainingSet;
 use crate::heads::fitting::{FitOptions, cross_validate};
+use crate::memory::{out_of_memory, try_vec};
 use crate::scheduler::Scheduler;
 
 /// The rates of refusal at which `evaluate` tells how much is left and how much of it is right.
@@ -29,7 +30,7 @@ pub struct ClassifierHandle {
     classifier: Classifier,
 }
 
-/// Passes the progress of a fit to a listener, in steps of one percent.
+/// Makes a function that passes the progress of a fit to a listener, from 0 to 100 in steps of one percent.
 fn reporter(listener: Option<Function>) -> impl FnMut(f64) {
     let mut last = -1.0;
     move |share: f64| {
@@ -44,7 +45,7 @@ fn reporter(listener: Option<Function>) -> impl FnMut(f64) {
     }
 }
 
-/// Works with the examples in `options`, for a caller that may leave.
+/// Runs `work` on the examples in `options`, and drops it if the caller disappears.
 fn with_training<Work>(options: JsValue, work: Work) -> Promise
 where
     Work: AsyncFnOnce(
@@ -124,7 +125,7 @@ impl ClassifierHandle {
     /// Classifies vectors, `[n, d]`. For each it returns the class, the score, the index of the nearest example and its cosine (-1 and 0
     /// without examples), and the probability of each class.
     ///
-    /// *Errors*: `INVALID_INPUT`.
+    /// *Errors*: `INVALID_INPUT`, `RESOURCE_LIMIT`.
     pub fn classify(
         &self,
         vectors: Float32Array,
@@ -132,9 +133,11 @@ impl ClassifierHandle {
     ) -> Result<Float64Array, JsValue> {
         let classify = || {
             let vectors = floats(&vectors)?;
-            let mut all = Vec::with_capacity(
-                vectors.len() / dimensions.max(1) * (FIELDS + self.classifier.class_count),
-            );
+            let count = vectors.len() / dimensions.max(1);
+            let size = count.saturating_mul(FIELDS + self.classifier.class_count);
+            let mut all = try_vec(size).map_err(|error| {
+                out_of_memory(format!("out of memory for {count} answers"), error)
+            })?;
             for vector in vectors.chunks(dimensions.max(1)) {
                 let answer = self.classifier.classify(vector)?;
                 let (nearest, cosine) = answer
@@ -150,7 +153,7 @@ impl ClassifierHandle {
 
     /// Compares the classes of vectors with the right ones, and returns the figures.
     ///
-    /// *Errors*: `INVALID_INPUT`.
+    /// *Errors*: `INVALID_INPUT`, `RESOURCE_LIMIT`.
     pub fn evaluate(
         &self,
         vectors: Float32Array,
@@ -204,7 +207,7 @@ impl ClassifierHandle {
     }
 }
 
-/// The figures for JavaScript.
+/// Computes the figures of outcomes as an object for JavaScript; `threshold` returns the score below which a rate is refused.
 fn report(
     outcomes: &[Outcome],
     class_count: usize,

@@ -6,15 +6,17 @@ use super::svc::Svc;
 use crate::error::{Error, Result};
 
 /// The most heads inside each other: a pipeline in a calibrated member in a pipeline has three.
-const MAX_DEPTH: usize = 8;
+pub(super) const MAX_DEPTH: usize = 8;
+/// The most classes: the number of their pairs fits 32 bits.
+const MAX_CLASSES: usize = 1 << 16;
 
 /// Checks that the parts of a head fit each other and `classes` classes.
 ///
 /// *Errors*: `InvalidInput` that names the part which is wrong.
 pub fn check(head: &Head, classes: usize) -> Result<()> {
-    if classes < 2 {
+    if !(2..=MAX_CLASSES).contains(&classes) {
         return Err(wrong(format!(
-            "expected two classes at least, got {classes}"
+            "expected 2 to {MAX_CLASSES} classes, got {classes}"
         )));
     }
     check_head(head, classes, None, 0)
@@ -40,7 +42,7 @@ fn finite(what: &str, values: impl IntoIterator<Item = f64>) -> Result<()> {
     }
 }
 
-/// `dimensions` are those of the vectors that come out of the steps before, where they are known.
+/// Checks a head at a depth, for vectors of `dimensions` values where that is known from the steps before it.
 fn check_head(head: &Head, classes: usize, dimensions: Option<usize>, depth: usize) -> Result<()> {
     if depth > MAX_DEPTH {
         return Err(wrong(format!(
@@ -61,8 +63,18 @@ fn check_head(head: &Head, classes: usize, dimensions: Option<usize>, depth: usi
             if linear.coefficients.first().is_none_or(Vec::is_empty) {
                 return Err(wrong("coefficients are empty"));
             }
-            if linear.link == Link::Logistic && linear.coefficients.len() != 1 {
-                return Err(wrong("the link is logistic, expected two classes"));
+            match (linear.link, linear.coefficients.len()) {
+                (Link::Logistic, 2..) => {
+                    return Err(wrong(
+                        "the link is logistic, expected one row of coefficients",
+                    ));
+                }
+                (Link::Softmax, 1) => {
+                    return Err(wrong(
+                        "the link is softmax, expected a row of coefficients for each class",
+                    ));
+                }
+                _ => {}
             }
             same(
                 "intercepts",
@@ -116,6 +128,7 @@ fn check_head(head: &Head, classes: usize, dimensions: Option<usize>, depth: usi
             if members.is_empty() {
                 return Err(wrong("members are empty"));
             }
+            let dimensions = dimensions.or(head.dimensions());
             members
                 .iter()
                 .try_for_each(|member| check_member(member, classes, dimensions, depth))
@@ -130,14 +143,16 @@ fn check_member(
     depth: usize,
 ) -> Result<()> {
     check_head(&member.head, classes, dimensions, depth + 1)?;
+    let outputs = member.head.outputs(classes);
+    if outputs != classes && (outputs, classes) != (1, 2) {
+        return Err(wrong(format!(
+            "a member has {outputs} decision values, expected one for each of {classes} classes"
+        )));
+    }
     if let [Calibrator::Temperature { beta }] = *member.calibrators {
         return finite("a temperature", [beta]);
     }
-    same(
-        "calibrators",
-        member.calibrators.len(),
-        member.head.outputs(classes),
-    )?;
+    same("calibrators", member.calibrators.len(), outputs)?;
     for calibrator in &member.calibrators {
         match calibrator {
             Calibrator::Sigmoid { a, b } => finite("a sigmoid", [*a, *b])?,

@@ -2,7 +2,7 @@
 
 use super::evaluation::{HeldOut, Outcome, held_out, threshold};
 use super::examples::{Examples, TrainingSet, check};
-use super::fitting::{ENOUGH, FitOptions, calibrate, fit_head, hold_out, normalized};
+use super::fitting::{ENOUGH_HELD_OUT, FitOptions, calibrate, fit_head, hold_out, normalized};
 use serde_json::{Value, json};
 
 use super::check::check as check_head;
@@ -51,7 +51,7 @@ impl Classifier {
         let (held, start) = hold_out(
             &training,
             options,
-            ENOUGH,
+            ENOUGH_HELD_OUT,
             &mut |share| on_progress(share * 0.5),
             scheduler,
         )

@@ -8,9 +8,9 @@ const BINS: usize = 15;
 pub struct Outcome {
     /// The right class.
     pub class: u32,
-    /// The class with the largest probability.
+    /// The predicted class.
     pub predicted: u32,
-    /// Its probability.
+    /// The probability of the predicted class.
     pub probability: f64,
     /// The score that tells whether the vector is like the examples at all: the probability times the nearest cosine.
     pub score: f64,
@@ -28,7 +28,7 @@ impl Outcome {
 pub struct HeldOut(pub f32, pub bool);
 
 /// The fewest held-out examples from which a threshold is found.
-pub const LEAST: usize = 10;
+pub const MIN_HELD_OUT: usize = 10;
 
 /// The scores of outcomes, ascending.
 pub fn held_out<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> Vec<HeldOut> {
@@ -43,7 +43,7 @@ pub fn held_out<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> Vec<HeldOut>
 
 /// The threshold under which a share `rate` of the examples that were held out lies; `None` if there are too few.
 pub fn threshold(held_out: &[HeldOut], rate: f64) -> Option<f64> {
-    if held_out.len() < LEAST {
+    if held_out.len() < MIN_HELD_OUT {
         return None;
     }
     let at = ((rate * held_out.len() as f64) as usize).min(held_out.len() - 1);
@@ -79,7 +79,7 @@ pub struct Confusion {
 /// The share of outcomes that a threshold on the score lets through, and the accuracy among them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Coverage {
-    /// The share of the calibration examples that was to be refused.
+    /// The share of the held-out examples that the threshold was chosen to refuse.
     pub rate: f64,
     /// The least score that is not refused.
     pub threshold: f64,
@@ -102,7 +102,7 @@ pub fn evaluate(outcomes: &[Outcome], class_count: usize) -> Evaluation {
     }
 }
 
-/// Classes that neither are right nor were predicted do not count.
+/// Computes the mean F1 over the classes that occur, as the right or the predicted class of an outcome.
 fn macro_f1(outcomes: &[Outcome], class_count: usize) -> f64 {
     let mut counts = vec![[0usize; 3]; class_count];
     for one in outcomes {
@@ -123,6 +123,8 @@ fn macro_f1(outcomes: &[Outcome], class_count: usize) -> f64 {
     present.iter().sum::<f64>() / present.len().max(1) as f64
 }
 
+/// Computes the expected calibration error.
+///
 /// *Source*: Guo et al., "On Calibration of Modern Neural Networks", 2017.
 fn calibration_error(outcomes: &[Outcome]) -> f64 {
     let mut bins = [(0.0, 0.0); BINS];

@@ -1,11 +1,13 @@
 //! Examples of a classifier: vectors of known classes.
 
-use super::Labelled;
+use super::{Labelled, zeros};
 use crate::error::{Error, Result};
-use crate::memory::{out_of_memory, try_zeros};
 use crate::scheduler::Scheduler;
 use pilotlight_kernels::exact::{dot, dots, product, rows_to_panels};
 use pilotlight_kernels::layout::PANEL;
+
+/// The most values of a vector: no embedder has more, and the sizes of blocks of vectors fit 32 bits.
+const MAX_DIMENSIONS: usize = 1 << 16;
 
 /// The examples of a classifier.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,7 +25,7 @@ pub struct Examples {
 pub struct TrainingSet {
     pub(super) examples: Examples,
     pub(super) class_count: usize,
-    /// Which examples are names of labels; those after its end are none.
+    /// Whether each example is the name of a label; examples past the end of this list are not.
     pub(super) is_label_text: Vec<bool>,
 }
 
@@ -86,6 +88,9 @@ pub(super) fn cosines(rows: &[f32], x: &[f64]) -> Vec<f32> {
     cosines
 }
 
+/// Checks that the parts of examples fit each other, that their vectors are finite, and that each class has an example.
+///
+/// *Errors*: `InvalidInput` that names what is wrong.
 pub(super) fn check(examples: &Examples, class_count: usize) -> Result<()> {
     let d = examples.dimensions;
     if class_count < 2 {
@@ -100,12 +105,24 @@ pub(super) fn check(examples: &Examples, class_count: usize) -> Result<()> {
             examples.vectors.len()
         )));
     }
+    if d > MAX_DIMENSIONS {
+        return Err(Error::invalid_input(format!(
+            "examples have vectors of {d} values, expected {MAX_DIMENSIONS} at most"
+        )));
+    }
     for (i, row) in examples.vectors.chunks_exact(d).enumerate() {
         if let Some(value) = row.iter().find(|value| !value.is_finite()) {
             return Err(Error::invalid_input(format!(
                 "the vector of example {i} has the value {value}"
             )));
         }
+    }
+    // Checked before a list of this length is made: each class has one example at least.
+    if class_count > examples.classes.len() {
+        return Err(Error::invalid_input(format!(
+            "there are {} examples for {class_count} labels, expected one at least for each",
+            examples.classes.len()
+        )));
     }
     let mut counts = vec![0usize; class_count];
     for class in &examples.classes {
@@ -160,10 +177,6 @@ pub(super) async fn nearest_cosines(
     const BLOCK: usize = 512;
     let count = rows.len() / d;
     let mut best = vec![f32::NEG_INFINITY; count];
-    let zeros = |size| {
-        try_zeros::<f32>(size)
-            .map_err(|error| out_of_memory("the cosines do not fit in memory", error))
-    };
     let mut panels = zeros(BLOCK * d)?;
     let mut products = zeros(BLOCK * BLOCK)?;
     for others in others.chunks(BLOCK * d) {

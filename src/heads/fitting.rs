@@ -1,7 +1,7 @@
 //! Fitting a head of any kind, and finding out by held-out examples how sure it may be.
 
 use super::calibration::{Calibrator, platt, temperature};
-use super::evaluation::{LEAST, Outcome};
+use super::evaluation::{MIN_HELD_OUT, Outcome};
 use super::examples::{TrainingSet, nearest_cosines};
 use super::folds::stratified;
 use super::model::{Head, Linear, Member, Step, first_largest};
@@ -10,14 +10,15 @@ use super::{Fit, Labelled, linear_svm, logistic, rbf_svm};
 use crate::error::{Error, Result};
 use crate::scheduler::Scheduler;
 
-/// The folds of a fit and of an evaluation.
+/// The number of folds by which a fit and an evaluation hold out examples.
 pub const FOLDS: usize = 5;
 /// The held-out examples that suffice for the temperature and for thresholds: the standard error of a rate of 5 % is then 0.5 %.
-pub(super) const ENOUGH: usize = 2000;
-/// The inverse temperature of a logistic head with too few examples to find it. Ten examples of each of the 77 classes of banking77
-/// have about that.
+pub(super) const ENOUGH_HELD_OUT: usize = 2000;
+/// The inverse temperature of a head whose examples are too few to find it: that of a logistic head for ten examples of each of the 77
+/// classes of banking77.
 const USUAL_BETA: f64 = 3.0;
-/// The tolerance of fits whose only use is a score of the examples that were held out. Ten times less moves no rate of refusal by 0.2 points.
+/// The least tolerance of logistic fits whose only use is a score of the examples that were held out. Ten times less moves no rate of refusal
+/// by 0.2 points.
 const COARSE: f64 = 3e-4;
 
 /// The kinds of heads that can be fitted.
@@ -158,27 +159,34 @@ pub(super) async fn fit_head(
 
 /// An example that was held out, as a head sees it that was fitted without it.
 pub(super) struct Held {
+    /// The index of the example.
     item: usize,
+    /// Its right class.
     class: u32,
+    /// The decision values of the head.
     decisions: Vec<f64>,
     /// The probabilities that a head has without a calibrator, and the class that it predicts.
     own: Option<(Vec<f64>, usize)>,
+    /// The largest cosine with an example that the head was fitted to.
     cosine: f64,
 }
 
 impl Held {
-    /// Calibrates the decisions as `head` does, and returns the prediction that results.
+    /// Calibrates the decisions as `head` does, and returns the prediction that results. A head without a calibrator keeps the
+    /// probabilities of its own.
     pub(super) fn outcome(&self, head: &Head) -> Outcome {
-        let (probabilities, predicted) = match (head, &self.own) {
-            (Head::Calibrated { members }, _) => {
-                let member = members.first();
-                let probabilities =
-                    member.map_or_else(Vec::new, |member| member.calibrate(self.decisions.clone()));
+        let member = match head {
+            Head::Calibrated { members } => members.first(),
+            _ => None,
+        };
+        let (probabilities, predicted) = match (member, &self.own) {
+            (Some(member), _) => {
+                let probabilities = member.calibrate(self.decisions.clone());
                 let predicted = first_largest(&probabilities);
                 (probabilities, predicted)
             }
-            (_, Some(own)) => own.clone(),
-            (_, None) => (Vec::new(), 0),
+            (None, Some(own)) => own.clone(),
+            (None, None) => (Vec::new(), 0),
         };
         let probability = probabilities.get(predicted).copied().unwrap_or_default();
         Outcome {
@@ -210,7 +218,7 @@ pub(super) async fn hold_out(
     let total = folds.iter().flatten().count();
     let mut all = Vec::new();
     let mut heads = Vec::new();
-    if total < LEAST {
+    if total < MIN_HELD_OUT {
         return Ok((all, None));
     }
     for fold in 0..FOLDS {
@@ -222,11 +230,7 @@ pub(super) async fn hold_out(
         if held.is_empty() {
             continue;
         }
-        let vectors: Vec<f32> = taken
-            .iter()
-            .flat_map(|i| examples.row(*i))
-            .copied()
-            .collect();
+        let vectors = examples.rows(&taken)?;
         let classes: Vec<u32> = taken.iter().map(|i| examples.classes[*i]).collect();
         let part = Labelled {
             vectors: &vectors,
@@ -241,11 +245,7 @@ pub(super) async fn hold_out(
             _ => options.tolerance,
         };
         let head = fit_head(&part, options, tolerance, None, &mut report, scheduler).await?;
-        let rows: Vec<f32> = held
-            .iter()
-            .flat_map(|i| examples.row(*i))
-            .copied()
-            .collect();
+        let rows = examples.rows(&held)?;
         let cosines = nearest_cosines(&rows, &vectors, examples.dimensions, scheduler).await?;
         for (i, cosine) in held.into_iter().zip(cosines) {
             if all.len() % 64 == 0 {
@@ -335,16 +335,18 @@ pub async fn cross_validate(
     let (held, _) = hold_out(training, options, usize::MAX, on_progress, scheduler).await?;
     if held.is_empty() {
         return Err(Error::invalid_input(format!(
-            "the examples are too few to hold some out, expected {LEAST} at least in labels of more than one"
+            "the examples are too few to hold some out, expected {MIN_HELD_OUT} at least in labels of more than one"
         )));
     }
-    // The calibrator of all of them: one number, which hardly depends on any one example.
-    let any = Head::Calibrated {
+    // Only the calibrator of this head is used, so that its own parameters may be missing.
+    let uncalibrated = Head::Calibrated {
         members: Vec::new(),
     };
     let head = match held.first().and_then(|one| one.own.as_ref()) {
-        Some(_) if options.head == HeadKind::RbfSvm => any,
-        _ => calibrate(any, &held),
+        // The sigmoids of its pairs were fitted to examples that it did not see.
+        Some(_) if options.head == HeadKind::RbfSvm => uncalibrated,
+        // One calibrator serves all folds: it has one or two numbers, which hardly depend on any one example.
+        _ => calibrate(uncalibrated, &held),
     };
     Ok(held
         .iter()

@@ -7,14 +7,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::calibration::Calibrator;
+use super::check::MAX_DEPTH;
 use super::evaluation::HeldOut;
 use super::model::{Head, Linear, Link, Member, Step};
 use super::nearest::Neighbours;
 use super::svc::{Kernel, Svc};
 use crate::error::{Error, Result};
-
-/// The most heads inside each other that are read: more than any head has, and few enough for the stack.
-const MAX_DEPTH: usize = 16;
 
 /// A value, and its name for messages.
 #[derive(Clone, Copy)]
@@ -158,12 +156,14 @@ impl<'a> Field<'a> {
 
     /// The values of a matrix in f32.
     pub fn floats(&self) -> Result<Vec<f32>> {
-        Ok(self
-            .matrix()?
-            .0
-            .into_iter()
-            .map(|value| value as f32)
-            .collect())
+        let narrow = |value: f64| match value as f32 {
+            narrow if narrow.is_finite() => Ok(narrow),
+            _ => Err(Error::invalid_input(format!(
+                "{}: a matrix has the value {value}, expected a number that f32 can hold",
+                self.name
+            ))),
+        };
+        self.matrix()?.0.into_iter().map(narrow).collect()
     }
 
     /// Reads `[score, is right]`.

@@ -5,9 +5,12 @@ use std::collections::VecDeque;
 use pilotlight_kernels::exact::{add_scaled, dot};
 
 use crate::error::Result;
+use crate::memory::{out_of_memory, probe};
 
 /// The number of steps whose curvature is remembered.
 const HISTORY: usize = 10;
+/// The most vectors of the length of `x` that a minimization has at a time: two for each step, and those of the step at hand.
+const VECTORS: usize = 2 * HISTORY + 8;
 /// The evaluations that one search along a direction may take.
 const MAX_SEARCH: usize = 30;
 /// The conditions of Wolfe: the share of the promised decrease that a step must bring, and the share of the slope that may remain.
@@ -31,7 +34,7 @@ pub struct Minimum {
 ///
 /// `evaluate(x, gradient)` returns the value at `x` and writes the gradient; it is where the work may yield and be cancelled.
 ///
-/// *Errors*: those of `evaluate`.
+/// *Errors*: `ResourceLimit` where the vectors of the search do not fit in memory, and those of `evaluate`.
 /// *Source*: Liu and Nocedal, "On the limited memory BFGS method for large scale optimization", 1989; the search along a direction is
 /// that of Lewis and Overton, "Nonsmooth optimization via quasi-Newton methods", 2013, section 4, which brackets and bisects.
 pub async fn minimize(
@@ -41,6 +44,8 @@ pub async fn minimize(
     max_evaluations: usize,
     mut evaluate: impl AsyncFnMut(&[f64], &mut [f64]) -> Result<f64>,
 ) -> Result<Minimum> {
+    probe((VECTORS * size_of::<f64>()).saturating_mul(x.len()))
+        .map_err(|error| out_of_memory("the weights of the head do not fit in memory", error))?;
     let mut gradient = vec![0.0; x.len()];
     let mut value = evaluate(x, &mut gradient).await?;
     let mut evaluations = 1;

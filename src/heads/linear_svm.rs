@@ -8,7 +8,7 @@ use super::{Fit, Labelled};
 use crate::error::Result;
 use crate::scheduler::Scheduler;
 
-/// The examples between two looks at whether the fit was cancelled: 512 of 384 values take 0.3 ms.
+/// The examples between two yields: 512 of 384 values take 0.3 ms.
 const BLOCK: usize = 512;
 
 /// The options of a fit.
@@ -132,7 +132,7 @@ async fn one_against_rest(
             if active == n {
                 break;
             }
-            // All examples are visited once more, as some were left out too early.
+            // All examples are visited once more, because some may have been left out too early.
             active = n;
             last_largest = f64::INFINITY;
             continue;

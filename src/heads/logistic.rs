@@ -6,9 +6,8 @@ use pilotlight_kernels::layout::PANEL;
 use super::lbfgs::minimize;
 use super::math::{ln, ln_1p_exp, sigmoid};
 use super::model::{Linear, Link};
-use super::{Fit, Labelled};
+use super::{Fit, Labelled, zeros};
 use crate::error::Result;
-use crate::memory::{out_of_memory, try_zeros};
 use crate::scheduler::Scheduler;
 
 /// The examples of a block. Work can yield and be cancelled after each: 256 of 384 values with 77 classes take 1 ms.
@@ -59,7 +58,7 @@ pub async fn fit(
     };
     let mut objective = Objective::new(examples, classes, options.c)?;
     // All weights, class by class, then all intercepts.
-    let mut x = vec![0.0; classes * (d + 1)];
+    let mut x = zeros(classes.saturating_mul(d + 1))?;
     if let Some(start) = start {
         let values = start.coefficients.iter().flatten().chain(&start.intercepts);
         x.iter_mut().zip(values).for_each(|(x, value)| *x = *value);
@@ -130,10 +129,6 @@ impl Block {
     fn new(vectors: &[f32], d: usize) -> Result<Self> {
         let count = vectors.len() / d;
         let rows = count.div_ceil(PANEL) * PANEL;
-        let zeros = |size| {
-            try_zeros(size)
-                .map_err(|error| out_of_memory("the examples do not fit in memory", error))
-        };
         let mut by_row = zeros(rows * d)?;
         rows_to_panels(vectors, d, &mut by_row);
         let mut padded = zeros(rows * d)?;
@@ -162,11 +157,11 @@ impl<'a> Objective<'a> {
             outputs,
             penalty: 1.0 / (c * examples.classes.len() as f64),
             blocks: blocks.collect::<Result<_>>()?,
-            weights: vec![0.0; outputs * d],
-            logits: vec![0.0; outputs * BLOCK],
+            weights: zeros(outputs.saturating_mul(d))?,
+            logits: zeros(outputs.saturating_mul(BLOCK))?,
             largest: vec![0.0; BLOCK],
             sums: vec![0.0; BLOCK],
-            products: vec![0.0; outputs * d.div_ceil(PANEL) * PANEL],
+            products: zeros(outputs.saturating_mul(d.div_ceil(PANEL) * PANEL))?,
         })
     }
 
@@ -246,7 +241,7 @@ fn multinomial(logits: &mut [f32], classes: &[u32], largest: &mut [f32], sums: &
     loss
 }
 
-/// The same for two classes, whose one logit speaks for the second.
+/// Returns the cross-entropy of a block of two classes, whose one logit is that of the second class, and replaces logits by residuals.
 fn binary(logits: &mut [f32], classes: &[u32]) -> f64 {
     let mut loss = 0.0;
     for (logit, class) in logits.iter_mut().zip(classes) {

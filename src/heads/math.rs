@@ -65,7 +65,7 @@ pub fn ln_1p_exp(x: f64) -> f64 {
 /// Computes `ln(1 + y)` for `y` from 0 to 1.
 fn ln_1p(y: f64) -> f64 {
     let u = 1.0 + y;
-    // What the sum has lost by rounding is made up for to first order.
+    // The second term restores, to first order, what the sum has lost by rounding.
     ln(u) + (y - (u - 1.0)) / u
 }
 

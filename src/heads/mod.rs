@@ -21,6 +21,12 @@ pub mod random;
 pub mod rbf_svm;
 pub mod svc;
 
+pub use model::{Head, Linear, Link, Member, Step};
+pub use svc::{Kernel, Svc};
+
+use crate::error::Result;
+use crate::memory::{out_of_memory, try_zeros};
+
 /// Vectors of known classes.
 #[derive(Clone, Copy, Debug)]
 pub struct Labelled<'a> {
@@ -38,6 +44,17 @@ impl<'a> Labelled<'a> {
     /// The vector with an index.
     pub fn row(&self, index: usize) -> &'a [f32] {
         &self.vectors[index * self.dimensions..][..self.dimensions]
+    }
+
+    /// Copies the vectors with these indices, one after the other.
+    ///
+    /// *Errors*: `ResourceLimit`.
+    fn rows(&self, indices: &[usize]) -> Result<Vec<f32>> {
+        let mut rows = zeros(indices.len() * self.dimensions)?;
+        for (row, index) in rows.chunks_exact_mut(self.dimensions).zip(indices) {
+            row.copy_from_slice(self.row(*index));
+        }
+        Ok(rows)
     }
 }
 
@@ -57,5 +74,10 @@ impl<'a> Fit<'a> {
     }
 }
 
-pub use model::{Head, Linear, Link, Member, Step};
-pub use svc::{Kernel, Svc};
+/// Makes a list of `count` zeros for a fit.
+///
+/// *Errors*: `ResourceLimit`.
+fn zeros<T: Clone + Default>(count: usize) -> Result<Vec<T>> {
+    try_zeros(count)
+        .map_err(|error| out_of_memory(format!("out of memory for {count} values of a fit"), error))
+}

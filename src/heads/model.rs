@@ -46,7 +46,7 @@ pub struct Linear {
 /// How the decision values of a linear head become probabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
-    /// They do not: the head has no probabilities of its own.
+    /// Decision values do not become probabilities: the head has none of its own.
     None,
     /// The logistic function, for two classes.
     Logistic,

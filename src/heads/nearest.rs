@@ -23,7 +23,9 @@ pub struct Neighbours {
 impl Neighbours {
     /// The decision value of each class: the sum of the cosines of its examples among the `k` nearest, divided by `k`.
     pub(super) fn decisions(&self, x: &[f64]) -> Vec<f64> {
-        let mut nearest: Vec<(f32, u32)> = Vec::with_capacity(self.k + 1);
+        // `k` comes from a file and may be any number.
+        let most = self.k.min(self.classes.len());
+        let mut nearest: Vec<(f32, u32)> = Vec::with_capacity(most + 1);
         for (cosine, class) in cosines(&self.vectors, x).into_iter().zip(&self.classes) {
             if nearest.len() == self.k && nearest.last().is_some_and(|last| last.0 >= cosine) {
                 continue;

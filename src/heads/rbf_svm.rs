@@ -9,15 +9,14 @@ use super::calibration::{Calibrator, platt};
 use super::math::exp;
 use super::random::Random;
 use super::svc::{Kernel, Svc, pairs};
-use super::{Fit, Labelled};
+use super::{Fit, Labelled, zeros};
 use crate::error::Result;
-use crate::memory::{out_of_memory, try_zeros};
 use crate::scheduler::Scheduler;
 
-/// The steps between two looks at whether the fit was cancelled.
+/// The steps of a solution between two yields.
 const STEPS: usize = 256;
-/// The folds by which the values are found that the sigmoid of a pair is fitted to.
-const FOLDS: usize = 5;
+/// The folds of the examples of a pair, by which its sigmoid is fitted. *Source*: libsvm, `svm_binary_svc_probability`.
+const SIGMOID_FOLDS: usize = 5;
 /// The least curvature along a step.
 const TAU: f64 = 1e-12;
 
@@ -47,7 +46,7 @@ impl Default for RbfSvmOptions {
 
 /// Fits the head, with a sigmoid for each pair if `probabilities`.
 ///
-/// *Errors*: `Aborted`, `ResourceLimit` where the kernel matrix of a pair does not fit in memory.
+/// *Errors*: `Aborted`, `ResourceLimit` where the kernel matrices or the coefficients do not fit in memory.
 /// *Source*: Fan, Chen and Lin, "Working Set Selection Using Second Order Information for Training SVM", 2005, as in libsvm.
 pub async fn fit(
     examples: &Labelled<'_>,
@@ -80,7 +79,7 @@ pub async fn fit(
             Some(start)
         })
         .collect();
-    let mut dual = vec![vec![0.0; total]; count - 1];
+    let mut dual: Vec<Vec<f64>> = (1..count).map(|_| zeros(total)).collect::<Result<_>>()?;
     let (mut rho, mut sigmoids) = (Vec::new(), Vec::new());
     let pair_count = count * (count - 1) / 2;
     for (done, (i, j)) in pairs(count).enumerate() {
@@ -137,7 +136,7 @@ pub async fn fit(
     })
 }
 
-/// scikit-learn's `gamma='scale'`.
+/// Computes γ as scikit-learn's `gamma='scale'` does.
 fn scale(examples: &Labelled<'_>) -> f64 {
     let n = examples.vectors.len() as f64;
     let mean = examples.vectors.iter().map(|x| f64::from(*x)).sum::<f64>() / n;
@@ -169,11 +168,7 @@ impl Class {
         let rows: Vec<usize> = (0..examples.classes.len())
             .filter(|row| examples.classes[*row] == class)
             .collect();
-        let vectors: Vec<f32> = rows
-            .iter()
-            .flat_map(|row| examples.row(*row))
-            .copied()
-            .collect();
+        let vectors = examples.rows(&rows)?;
         let mut panels = zeros(rows.len().div_ceil(PANEL) * PANEL * d)?;
         rows_to_panels(&vectors, d, &mut panels);
         let squares = vectors.chunks_exact(d);
@@ -187,20 +182,12 @@ impl Class {
     }
 }
 
-fn zeros(count: usize) -> Result<Vec<f32>> {
-    try_zeros(count).map_err(|error| {
-        out_of_memory(
-            "the kernel matrix of two classes does not fit in memory",
-            error,
-        )
-    })
-}
-
 /// The kernel between the examples of two classes, `[n, m]`, without padding.
 fn kernel_block(a: &Class, b: &Class, gamma: f64, d: usize) -> Result<Vec<f32>> {
     let (n, m) = (a.rows.len(), b.rows.len());
     let width = m.div_ceil(PANEL) * PANEL;
-    let mut products = zeros(n * width)?;
+    // In 32 bits the product may overflow: no memory holds so many values.
+    let mut products = zeros(n.saturating_mul(width))?;
     product(&a.vectors, d, &b.panels, &mut products);
     let mut block = zeros(n * m)?;
     let rows = products
@@ -216,16 +203,18 @@ fn kernel_block(a: &Class, b: &Class, gamma: f64, d: usize) -> Result<Vec<f32>> 
     Ok(block)
 }
 
-/// Telling two classes apart, the first of which counts as 1 and the second as -1.
+/// The dual problem of telling two classes apart, where the sign of the first is 1 and that of the second -1.
 struct Problem {
     sizes: [usize; 2],
     /// The kernel within the first class, between both, and within the second.
     blocks: [Rc<Vec<f32>>; 3],
 }
 
+/// The solution of a [`Problem`].
 struct Solution {
-    /// Of each example that took part, in the order that was given.
+    /// The dual coefficient of each example that took part, in the order that was given.
     alpha: Vec<f64>,
+    /// The constant that is subtracted from the decision value.
     rho: f64,
 }
 
@@ -318,8 +307,8 @@ impl Problem {
             let curvature = (2.0 - 2.0 * of_i[j]).max(TAU);
             // Along `y_i α_i + y_j α_j` constant.
             let mut change = (-y[i] * gradient[i] + y[j] * gradient[j]) / curvature;
-            let room = |t: usize, sign: f64| if sign > 0.0 { c - alpha[t] } else { alpha[t] };
-            change = change.min(room(i, y[i])).min(room(j, -y[j]));
+            let slack = |t: usize, sign: f64| if sign > 0.0 { c - alpha[t] } else { alpha[t] };
+            change = change.min(slack(i, y[i])).min(slack(j, -y[j]));
             let before = [alpha[i], alpha[j]];
             alpha[i] = (alpha[i] + y[i] * change).clamp(0.0, c);
             alpha[j] = (alpha[j] - y[j] * change).clamp(0.0, c);
@@ -334,7 +323,7 @@ impl Problem {
         })
     }
 
-    /// Fits the sigmoid of the pair to values of examples that took no part in the fit that values them.
+    /// Fits the slope and the offset of the pair's sigmoid to decision values of examples that took no part in the fit.
     async fn sigmoid(
         &self,
         options: &RbfSvmOptions,
@@ -343,12 +332,17 @@ impl Problem {
         let mut order: Vec<usize> = (0..self.len()).collect();
         Random::new(options.seed).shuffle(&mut order);
         let (mut decisions, mut is_first) = (Vec::new(), Vec::new());
-        for fold in 0..FOLDS.min(self.len()) {
-            let held: Vec<usize> = order.iter().skip(fold).step_by(FOLDS).copied().collect();
+        for fold in 0..SIGMOID_FOLDS.min(self.len()) {
+            let held: Vec<usize> = order
+                .iter()
+                .skip(fold)
+                .step_by(SIGMOID_FOLDS)
+                .copied()
+                .collect();
             let mut taken: Vec<usize> = order
                 .iter()
                 .enumerate()
-                .filter(|(at, _)| at % FOLDS != fold)
+                .filter(|(at, _)| at % SIGMOID_FOLDS != fold)
                 .map(|(_, one)| *one)
                 .collect();
             taken.sort_unstable();
@@ -365,7 +359,7 @@ impl Problem {
                             .map(|(alpha, one)| alpha * self.sign(*one) * self.kernel(*one, at));
                         terms.sum::<f64>() - solution.rho
                     }
-                    // As libsvm: whoever knows one class alone answers it.
+                    // As in libsvm: where all other examples are of one class, the answer is that class.
                     None => taken.first().map_or(0.0, |one| self.sign(*one)),
                 });
                 is_first.push(at < self.sizes[0]);

@@ -6,8 +6,8 @@ use super::math::{exp, sigmoid, tanh};
 use super::model::first_largest;
 use crate::error::{Error, Result};
 
-/// The least, and one minus the largest, probability of a pair.
-const LEAST: f64 = 1e-7;
+/// The least probability of a pair; the largest is 1 minus this. *Source*: libsvm, `svm_predict_probability`.
+const MIN_PROBABILITY: f64 = 1e-7;
 /// The largest degree of a polynomial kernel.
 const MAX_DEGREE: u32 = 100;
 
@@ -104,7 +104,7 @@ impl Kernel {
 
 impl Svc {
     /// The value of each pair `(i, j)` with `i < j`: above 0 it speaks for `i`.
-    fn pairs(&self, x: &[f64]) -> Vec<f64> {
+    fn pair_values(&self, x: &[f64]) -> Vec<f64> {
         let x_squared = dot(x, x);
         let kernel: Vec<f64> = self
             .vectors
@@ -125,9 +125,9 @@ impl Svc {
             .collect()
     }
 
-    /// As scikit-learn's `decision_function`.
+    /// The decision values, as scikit-learn's `decision_function` returns them.
     pub(super) fn decisions(&self, x: &[f64]) -> Vec<f64> {
-        let values = self.pairs(x);
+        let values = self.pair_values(x);
         let count = self.counts.len();
         if count == 2 {
             return values.iter().map(|value| -value).collect();
@@ -147,21 +147,26 @@ impl Svc {
             .collect()
     }
 
+    /// The class with the most votes of pairs.
     pub(super) fn predict(&self, x: &[f64]) -> usize {
         let count = self.counts.len();
         let mut votes = vec![0.0; count];
-        for ((i, j), value) in pairs(count).zip(self.pairs(x)) {
+        for ((i, j), value) in pairs(count).zip(self.pair_values(x)) {
             votes[if value > 0.0 { i } else { j }] += 1.0;
         }
         first_largest(&votes)
     }
 
+    /// The probability of each class, coupled from those of the pairs; `None` without sigmoids.
     pub(super) fn probabilities(&self, x: &[f64]) -> Option<Vec<f64>> {
         let sigmoids = self.sigmoids.as_ref()?;
         let count = self.counts.len();
         let mut r = vec![vec![0.0; count]; count];
-        for (((i, j), value), [slope, offset]) in pairs(count).zip(self.pairs(x)).zip(sigmoids) {
-            let p = sigmoid(-(value * slope + offset)).clamp(LEAST, 1.0 - LEAST);
+        for (((i, j), value), [slope, offset]) in
+            pairs(count).zip(self.pair_values(x)).zip(sigmoids)
+        {
+            let p =
+                sigmoid(-(value * slope + offset)).clamp(MIN_PROBABILITY, 1.0 - MIN_PROBABILITY);
             r[i][j] = p;
             r[j][i] = 1.0 - p;
         }

@@ -25,7 +25,7 @@ const VERSION: u32 = 3;
 /// Prefix of the keys of models, whatever their version.
 pub(super) const MODELS: &str = "pilotlight/";
 
-/// What is stored under a name.
+/// The kind of a value that is stored under a name of the caller's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Named {
     Index,
@@ -258,12 +258,12 @@ impl ModelKey {
     }
 }
 
-/// One entry of what is stored under a name: the part of its key after `#`.
+/// One entry of a value that is stored under a name: the part of its key after `#`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NamedEntry<'a> {
-    /// It is complete.
+    /// The manifest, which only a complete value has.
     Manifest,
-    /// The bytes of one chunk, with their digest.
+    /// The bytes of the chunk with this digest.
     Chunk(&'a str),
 }
 
@@ -297,7 +297,7 @@ impl NamedKey {
         Ok(Self { kind, base })
     }
 
-    /// The key and the entry that a text stands for; `None` where nothing of this kind has such a key.
+    /// Parses the key of an entry; `None` where no value of this kind has an entry with such a key.
     pub(super) fn parse(kind: Named, key: &str) -> Option<(Self, NamedEntry<'_>)> {
         let (name, entry) = key.strip_prefix(kind.prefix())?.split_once('#')?;
         let entry = match entry.split_once('/') {
@@ -340,7 +340,7 @@ pub(super) fn model_base(key: &str) -> Option<&str> {
     (base.ends_with('#') && base.starts_with(&current_models())).then_some(base)
 }
 
-/// Escapes `#`, which ends the name of a model or an index, so that no name is the prefix of another one's keys.
+/// Escapes `#`, which ends the name of a model, an index or a classifier, so that no name is the prefix of another one's keys.
 fn escape(text: &str) -> String {
     text.replace('%', "%25").replace('#', "%23")
 }
@@ -427,23 +427,29 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_an_index_parses_to_what_it_was_formed_from() {
-        let key = NamedKey::index("a#manifest/%").unwrap();
-        let manifest = key.manifest();
-        assert_eq!(
-            NamedKey::parse(Named::Index, &manifest),
-            Some((key.clone(), NamedEntry::Manifest))
-        );
-        let chunk = key.chunk("0f");
-        assert_eq!(
-            NamedKey::parse(Named::Index, &chunk),
-            Some((key.clone(), NamedEntry::Chunk("0f")))
-        );
+    fn a_key_of_a_named_value_parses_to_what_it_was_formed_from_and_to_no_other_kind() {
+        let name = "a#manifest/%";
+        for (kind, other, key) in [
+            (Named::Index, Named::Classifier, NamedKey::index(name)),
+            (Named::Classifier, Named::Index, NamedKey::classifier(name)),
+        ] {
+            let key = key.unwrap();
+            for (text, entry) in [
+                (key.manifest(), NamedEntry::Manifest),
+                (key.chunk("0f"), NamedEntry::Chunk("0f")),
+            ] {
+                assert_eq!(
+                    NamedKey::parse(kind, &text),
+                    Some((key.clone(), entry)),
+                    "{text}"
+                );
+                assert_eq!(NamedKey::parse(other, &text), None, "{text}");
+            }
+        }
         for text in [
             "pilotlight-index/1/a",
             "pilotlight-index/1/a#x",
             "pilotlight-index/2/a#manifest",
-            "pilotlight-classifier/1/a#manifest",
         ] {
             assert_eq!(NamedKey::parse(Named::Index, text), None, "{text}");
         }

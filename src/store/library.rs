@@ -182,9 +182,9 @@ impl<'a> Library<'a> {
         Ok(true)
     }
 
-    /// Deletes entries of other versions, chunks that belong to no row, and partial downloads that are 30 days old.
+    /// Deletes entries of models in other versions, chunks that belong to no row, and partial downloads that are 30 days old.
     ///
-    /// A model or index whose lock is held is skipped, because somebody is writing it.
+    /// A model, index or classifier whose lock is held is skipped, because somebody is writing it.
     pub async fn sweep(&self, locks: &dyn Locks, now: u64) -> Result<()> {
         let store = self.store;
         let mut models = HashSet::new();

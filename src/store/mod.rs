@@ -1,4 +1,4 @@
-//! The store: a durable key-value map, and the packed models and vector indexes in it.
+//! The store: a durable key-value map, and the packed models, vector indexes and classifiers in it.
 
 mod chunk;
 #[cfg(target_arch = "wasm32")]

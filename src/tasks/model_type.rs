@@ -71,7 +71,7 @@ pub async fn plan_model(
 /// Asks the host for the current commit of a model of any class, as [`Source::refresh`] does: of the `towers`, or of a sentence
 /// encoder where `towers` is empty.
 ///
-/// *Errors*: `FetchFailed`, `Aborted`.
+/// *Errors*: as [`TextEmbedder::refresh`].
 pub async fn refresh_model(source: &Source<'_>, towers: &[Tower]) -> Result<()> {
     if towers.is_empty() {
         return TextEmbedder::refresh(source).await;

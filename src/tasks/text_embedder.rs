@@ -99,8 +99,9 @@ impl TextEmbedder {
     /// Loads the model, or the first [`layers`](Source::layers) of it, from the store if it is complete there, else from the host,
     /// and stores it.
     ///
-    /// *Errors*: `InvalidInput` for more layers than the model has, `FetchFailed`, `Integrity`, `InvalidWeights`, `UnsupportedModel`,
-    /// `ResourceLimit`, `QuotaExceeded`, `Aborted`. The store then holds a partial download that can be resumed, or nothing; never a readable model.
+    /// *Errors*: `InvalidInput` for no layers or more than the model has, `FetchFailed`, `Integrity`, `InvalidWeights`,
+    /// `UnsupportedModel`, `ResourceLimit`, `QuotaExceeded`, `Aborted`. The store then holds a partial download that can be resumed, or
+    /// nothing; never a readable model.
     pub async fn load(source: &Source<'_>, dtype: Dtype, device: &Device) -> Result<Self> {
         for _ in 0..ATTEMPTS {
             let part = part(source).await?;
@@ -136,7 +137,8 @@ impl TextEmbedder {
 
     /// Asks the host for the current commit, which the next load reads, and records that the model, or its part, was used.
     ///
-    /// *Errors*: `FetchFailed`, `Aborted`.
+    /// *Errors*: `FetchFailed`, `Aborted`; where [`layers`](Source::layers) is set, also `InvalidInput` for more than the model has, and
+    /// those of reading its `config.json`.
     pub async fn refresh(source: &Source<'_>) -> Result<()> {
         match part(source).await? {
             Some(part) => source.refresh(&[&part]).await,
@@ -258,7 +260,7 @@ impl TextEmbedder {
 /// The name of the part of the model that the source asks for by [`layers`](Source::layers); `None` for the whole model, also where
 /// that has just as many layers.
 ///
-/// *Errors*: `InvalidInput` for more layers than the model has, and those of reading the config file, which says how many it has.
+/// *Errors*: `InvalidInput` for no layers or more than the model has, and those of reading the config file, which says how many it has.
 async fn part(source: &Source<'_>) -> Result<Option<String>> {
     let Some(layers) = source.layers else {
         return Ok(None);

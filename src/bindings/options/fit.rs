@@ -57,7 +57,7 @@ impl FitRequest {
                 gamma: positive(&options, "gamma")?,
                 k: options.whole("k", 1)?.unwrap_or(defaults.k),
                 tolerance: positive(&options, "tolerance")?,
-                seed: options.whole("seed", 1)?.unwrap_or_default() as u64,
+                seed: options.whole("seed", 0)?.unwrap_or_default() as u64,
             },
             signal: options.typed("signal", "an AbortSignal")?,
             on_progress: options.typed("onProgress", "a function")?,

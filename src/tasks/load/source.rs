@@ -67,7 +67,7 @@ impl<'a> Source<'a> {
 
     /// Reads a config file from the complete model in the store, or else from the host.
     ///
-    /// *Errors*: `FetchFailed`, also where there is no such file; `Aborted`.
+    /// *Errors*: `FetchFailed`, also where there is no such file; `Aborted`, and those of the store.
     pub async fn config_file(&self, file: &str) -> Result<Vec<u8>> {
         let stored = match &self.cache {
             Some(cache) => StoredModel::open(cache.store, &cache.key).await?,

@@ -51,9 +51,27 @@ def step(transformer):
 def linear(estimator, name):
     link = "none"
     if name == "LogisticRegression":
+        check_multinomial(estimator)
         link = "logistic" if len(estimator.classes_) == 2 else "softmax"
     intercepts = np.broadcast_to(estimator.intercept_, len(estimator.coef_))
     return {"type": "linear", "coefficients": matrix(estimator.coef_), "intercepts": numbers(intercepts), "link": link}
+
+
+def check_multinomial(estimator):
+    """Raises TypeError where the probabilities are not the logistic function of two classes or the softmax of more.
+
+    scikit-learn before 1.8 had others: of each class against the rest, and the softmax of two classes.
+    """
+    multi_class = getattr(estimator, "multi_class", "auto")
+    if len(estimator.classes_) == 2:
+        is_other = multi_class == "multinomial"
+    else:
+        is_other = multi_class == "ovr" or multi_class != "multinomial" and estimator.solver == "liblinear"
+    if is_other:
+        raise TypeError(
+            f"LogisticRegression with multi_class={multi_class!r}, solver={estimator.solver!r} and {len(estimator.classes_)} classes"
+            " is not supported"
+        )
 
 
 def svc(estimator):
