@@ -10,12 +10,17 @@ mod support;
 use std::time::{Duration, Instant};
 
 use peak_alloc::PeakAlloc;
+use pilotlight::heads::classifier::Classifier;
+use pilotlight::heads::examples::Examples;
+use pilotlight::heads::fitting::{FitOptions, HeadKind};
 use pilotlight::{
-    CacheConfig, Chunk, Dtype, Error, Id, ImageProcessor, IndexKey, IndexOptions, IndexPrecision,
-    Library, MemoryHost, MemoryStore, NoLocks, NoYield, Rgb, SavedIndex, SearchOptions, Source,
-    Store, Tags, TextEmbedder, VectorIndex, decode_image, plan_model,
+    CacheConfig, Chunk, Dtype, Error, ErrorKind, Id, ImageProcessor, IndexKey, IndexOptions,
+    IndexPrecision, Library, MemoryHost, MemoryStore, NoLocks, NoYield, Rgb, SavedIndex,
+    SearchOptions, Source, Store, Tags, TextEmbedder, VectorIndex, decode_image, plan_model,
 };
 use pollster::block_on;
+use serde_json::{Value, json};
+use support::changed_json::{change, with_a_key_twice};
 use support::store_keys::{keys_of, kind_of};
 use support::{Files, Flaky, Hurried, WEIGHTS, key, load, model_among, vector};
 
@@ -490,4 +495,139 @@ fn the_rows_of_a_stored_index() {
         assert_eq!(back.to_bytes().unwrap(), index.to_bytes().unwrap());
         size
     });
+}
+
+/// Classifiers of all kinds: what the exporter wrote, and what was fitted here, with its examples.
+fn classifiers() -> Vec<Value> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/heads");
+    let golden = |file: &str| -> Vec<Value> {
+        serde_json::from_slice(&std::fs::read(format!("{folder}/{file}")).unwrap()).unwrap()
+    };
+    let mut all: Vec<Value> = golden("imported.json")
+        .iter()
+        .map(|case| {
+            let classes = case["classifier"]["labels"].as_array().unwrap().len();
+            json!({ "classCount": classes, "head": case["classifier"]["head"] })
+        })
+        .collect();
+    for case in golden("fitted.json") {
+        let rows = case["train"].as_array().unwrap();
+        let vectors: Vec<f32> = rows
+            .iter()
+            .flat_map(|row| row.as_array().unwrap())
+            .map(|value| value.as_f64().unwrap() as f32)
+            .collect();
+        let classes: Vec<u32> = case["classes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|class| class.as_u64().unwrap() as u32)
+            .collect();
+        let class_count = *classes.iter().max().unwrap() as usize + 1;
+        for head in ["logistic", "rbf-svm", "prototype", "knn"] {
+            let examples = Examples {
+                dimensions: vectors.len() / classes.len(),
+                vectors: vectors.clone(),
+                classes: classes.clone(),
+            };
+            let options = FitOptions {
+                head: HeadKind::from_name(head).unwrap(),
+                ..Default::default()
+            };
+            let mut ignore = |_| {};
+            let fit = Classifier::fit(examples, class_count, &[], &options, &mut ignore, &NoYield);
+            all.push(serde_json::from_str(&block_on(fit).unwrap().to_json()).unwrap());
+        }
+    }
+    all
+}
+
+/// The parts of a document that stand before the colon of a message.
+const PARTS: &str = "a b beta calibrators classCount classes classifier coefficients columns constant counts degree dimensions dual \
+    examples f32 f64 gamma head heldOut intercepts k kernel link mean members pairwise rho rows scale sigmoids steps type vectors x y";
+
+fn names_a_part(error: &Error) -> bool {
+    let message = error.to_string();
+    let named = message.split_once(':').map_or("", |(name, _)| name);
+    let is_named = PARTS.split(' ').any(|part| part == named)
+        || message.contains("example")
+        || message.contains("heldOut");
+    error.kind() == ErrorKind::InvalidInput && is_named
+}
+
+/// Classifies vectors, ordinary and extreme ones, by a classifier that could be read.
+fn use_classifier(classifier: &Classifier, size: usize) {
+    let of_examples = classifier.examples.as_ref().map(|all| all.dimensions);
+    let dimensions = classifier.head.dimensions().or(of_examples).unwrap_or(12);
+    assert!(dimensions <= size && classifier.class_count <= size);
+    for value in [0.0, 1.0, -0.25, f32::MAX, f32::MIN_POSITIVE / 8.0] {
+        let vector: Vec<f32> = (0..dimensions)
+            .map(|i| if i % 3 == 1 { -value } else { value })
+            .collect();
+        match classifier.classify(&vector) {
+            Ok(answer) => {
+                let sum: f64 = answer.probabilities.iter().sum();
+                assert_eq!(answer.probabilities.len(), classifier.class_count);
+                assert!(
+                    answer
+                        .probabilities
+                        .iter()
+                        .all(|p| (0.0..=1.0 + 1e-6).contains(p)),
+                    "{answer:?}"
+                );
+                assert!((sum - 1.0).abs() < 1e-6, "{sum}: {answer:?}");
+                assert!(
+                    answer.class < classifier.class_count && answer.score.is_finite(),
+                    "{answer:?}"
+                );
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::InvalidInput);
+                assert!(error.to_string().contains("vector"), "{error}");
+            }
+        }
+    }
+    let wrong = vec![0.5; dimensions + 1];
+    if classifier.head.dimensions().is_some() {
+        assert!(classifier.classify(&wrong).is_err());
+    }
+    assert!(classifier.classify(&vec![f32::NAN; dimensions]).is_err());
+    assert_eq!(
+        &Classifier::from_json(&classifier.to_json()).unwrap(),
+        classifier
+    );
+}
+
+#[test]
+fn the_json_of_a_classifier() {
+    let documents = classifiers();
+    let [good, refused] = [(); 2].map(|()| std::cell::Cell::new(0));
+    fuzz("classifier", 6, |random| {
+        let mut document = documents[random.below(documents.len())].clone();
+        for _ in 0..=random.below(3) {
+            change(&mut document, &documents, &mut |end| random.below(end));
+        }
+        let text = match random.below(5) {
+            0 => with_a_key_twice(&document, &mut |end| random.below(end)),
+            1 => {
+                let bytes = mutate(document.to_string().as_bytes(), random);
+                String::from_utf8_lossy(&bytes).into_owned()
+            }
+            _ => document.to_string(),
+        };
+        match Classifier::from_json(&text) {
+            Ok(classifier) => {
+                good.set(good.get() + 1);
+                use_classifier(&classifier, text.len());
+            }
+            Err(error) => {
+                refused.set(refused.get() + 1);
+                assert!(names_a_part(&error), "{error}");
+            }
+        }
+        text.len()
+    });
+    let [good, refused] = [good.get(), refused.get()];
+    println!("{good} were read and used, {refused} were refused");
+    assert!(good > 0 && refused > 0, "{good} {refused}");
 }

@@ -335,6 +335,16 @@ fn a_head_that_does_not_fit_is_refused() {
         "calibrators",
     );
     refused(
+        "isotonic of LinearSVC, 2",
+        &|head| head["members"][0]["calibrators"][0]["y"][0] = 2.into(),
+        "isotonic",
+    );
+    refused(
+        "LogisticRegression, 2",
+        &|head| head["link"] = "softmax".into(),
+        "softmax",
+    );
+    refused(
         "StandardScaler",
         &|head| head["steps"][0]["scale"][0] = 0.into(),
         "scaler",

@@ -64,6 +64,11 @@ fn check_head(head: &Head, classes: usize, dimensions: Option<usize>, depth: usi
             if linear.link == Link::Logistic && linear.coefficients.len() != 1 {
                 return Err(wrong("the link is logistic, expected two classes"));
             }
+            if linear.link == Link::Softmax && linear.coefficients.len() != classes {
+                return Err(wrong(
+                    "the link is softmax, expected coefficients for each class",
+                ));
+            }
             same(
                 "intercepts",
                 linear.intercepts.len(),
@@ -78,6 +83,12 @@ fn check_head(head: &Head, classes: usize, dimensions: Option<usize>, depth: usi
             }
             same("class_count", neighbours.class_count, classes)?;
             let rows = neighbours.classes.len();
+            // A number of classes that no examples justify would reserve memory for each vector.
+            if rows < classes {
+                return Err(wrong(format!(
+                    "classes has {rows} entries, expected one for each of {classes} classes at least"
+                )));
+            }
             let values = rows.checked_mul(neighbours.dimensions);
             same(
                 "vectors",
@@ -130,20 +141,26 @@ fn check_member(
     depth: usize,
 ) -> Result<()> {
     check_head(&member.head, classes, dimensions, depth + 1)?;
+    let outputs = member.head.outputs(classes);
+    if outputs != classes && (outputs, classes) != (1, 2) {
+        return Err(wrong(format!(
+            "a member has {outputs} decision values, expected one for each of {classes} classes"
+        )));
+    }
     if let [Calibrator::Temperature { beta }] = *member.calibrators {
         return finite("a temperature", [beta]);
     }
-    same(
-        "calibrators",
-        member.calibrators.len(),
-        member.head.outputs(classes),
-    )?;
+    same("calibrators", member.calibrators.len(), outputs)?;
     for calibrator in &member.calibrators {
         match calibrator {
             Calibrator::Sigmoid { a, b } => finite("a sigmoid", [*a, *b])?,
             Calibrator::Isotonic { x, y } => {
                 same("y of an isotonic calibrator", y.len(), x.len())?;
                 finite("an isotonic calibrator", x.iter().chain(y).copied())?;
+                // A mean of noughts and ones may be above 1 in its last bit.
+                if y.iter().any(|y| !(0.0..=1.0 + 1e-9).contains(y)) {
+                    return Err(wrong("y of an isotonic calibrator is outside of 0 to 1"));
+                }
                 if x.is_empty() || !x.is_sorted_by(|a, b| a < b) {
                     return Err(wrong(
                         "x of an isotonic calibrator is empty or does not ascend",
@@ -158,7 +175,7 @@ fn check_member(
 
 fn check_svc(svc: &Svc, classes: usize) -> Result<()> {
     let rows = svc.vectors.len();
-    let pairs = classes * (classes - 1) / 2;
+    let pairs = classes.saturating_mul(classes - 1) / 2;
     same("counts", svc.counts.len(), classes)?;
     let sum = svc
         .counts

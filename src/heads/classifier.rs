@@ -158,7 +158,7 @@ impl Classifier {
             }
         }
         if !self.held_out.is_sorted_by(|a, b| a.0 <= b.0) {
-            return Err(Error::invalid_input("held_out is not sorted by score"));
+            return Err(Error::invalid_input("heldOut is not sorted by score"));
         }
         Ok(())
     }
@@ -198,6 +198,11 @@ impl Classifier {
                 .map(|one| f64::from(u8::from(one == class)))
                 .collect()
         });
+        if !probabilities.iter().all(|p| p.is_finite()) {
+            return Err(Error::invalid_input(
+                "head: its numbers are too large for a vector: a probability is no number",
+            ));
+        }
         let nearest = self
             .examples
             .as_ref()

@@ -158,12 +158,16 @@ impl<'a> Field<'a> {
 
     /// The values of a matrix in f32.
     pub fn floats(&self) -> Result<Vec<f32>> {
-        Ok(self
-            .matrix()?
-            .0
-            .into_iter()
+        let values: Vec<f32> = (self.matrix()?.0.into_iter())
             .map(|value| value as f32)
-            .collect())
+            .collect();
+        match values.iter().all(|value| value.is_finite()) {
+            true => Ok(values),
+            false => Err(Error::invalid_input(format!(
+                "{}: a matrix has a value that is too large for f32",
+                self.name
+            ))),
+        }
     }
 
     /// Reads `[score, is right]`.

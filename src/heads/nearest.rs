@@ -24,7 +24,9 @@ impl Neighbours {
     pub(super) fn decisions(&self, x: &[f64]) -> Vec<f64> {
         let norm = dot(x, x).sqrt();
         let rows = self.vectors.chunks_exact(self.dimensions.max(1));
-        let mut nearest: Vec<(f64, u32)> = Vec::with_capacity(self.k + 1);
+        // `k` may be larger than the number of examples.
+        let count = self.k.min(self.classes.len());
+        let mut nearest: Vec<(f64, u32)> = Vec::with_capacity(count + 1);
         let mut row64 = vec![0.0; self.dimensions];
         for (row, class) in rows.zip(&self.classes) {
             for (to, value) in row64.iter_mut().zip(row) {
