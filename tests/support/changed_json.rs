@@ -199,7 +199,7 @@ fn change_matrix(matrix: &mut Value, below: Below) {
     matrix[name] = STANDARD.encode(bytes).into();
 }
 
-/// Puts a member of a document's outermost object into an object of its text once more.
+/// The text of a document in which one of its values also stands, under its name, in another object.
 pub fn with_a_key_twice(document: &Value, below: Below) -> String {
     let text = document.to_string();
     let starts: Vec<usize> = text.match_indices("{\"").map(|(at, _)| at + 1).collect();
@@ -210,7 +210,10 @@ pub fn with_a_key_twice(document: &Value, below: Below) -> String {
         Some(format!("{}:{value},", json!(key)))
     });
     match (any(&starts, below), member) {
-        (Some(at), Some(member)) => format!("{}{member}{}", &text[..*at], &text[*at..]),
+        (Some(at), Some(member)) => {
+            let (before, after) = text.split_at(*at);
+            format!("{before}{member}{after}")
+        }
         _ => text,
     }
 }
