@@ -64,7 +64,7 @@ figures: bench test-sklearn
 # The exporter with each version of scikit-learn that it supports: what they answer against the package, and in f64 against the crate.
 .PHONY: test-sklearn
 SKLEARN_VERSIONS := $(patsubst tests/sklearn/requirements/%.txt,%,$(wildcard tests/sklearn/requirements/*.txt))
-test-sklearn: npm nextest $(SKLEARN_VERSIONS:%=.tools/sklearn-%/installed)
+test-sklearn: package nextest $(SKLEARN_VERSIONS:%=.tools/sklearn-%/installed)
 	@rm -rf target/sklearn
 	@for version in $(SKLEARN_VERSIONS); do \
 	  .tools/sklearn-$$version/bin/pip install --quiet --no-deps --disable-pip-version-check training/sklearn; \
