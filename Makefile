@@ -6,6 +6,7 @@
 #   make figures   the figures that take long, into benches/results: run before an issue is closed
 #   make package   dist/pilotlight-<version>.tgz, and the same files in dist/package/
 #   make bench     the kernels alone, and the package against its peers, in Chromium; 10 minutes
+#   make test-sklearn   the exporter with scikit-learn 1.5 to 1.9, installed one beside the other; a part of `make figures`
 #   make train-digits MNIST=DIR   trains the digit generator and its judge on the four IDX files; resumes where it was stopped
 #   make eval-digits MNIST=DIR    measures them, and writes their model card
 #   make train-tiny-clip           trains the CLIP of the demo on images that a script draws; resumes where it was stopped
@@ -54,9 +55,26 @@ check-types: npm
 # Cheap checks first. The last line that a run prints is the summary of the last runner.
 test: test-style test-native test-wasm package test-types test-package test-browser
 
-figures: bench
+figures: bench test-sklearn
 	@PILOTLIGHT_FUZZ_SECONDS=60 $(NEXTEST) run --locked --test fuzz
 	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/browser/{sts,tabs,looks}.test.mjs | tee benches/results/browser.txt
+
+# The exporter with each version of scikit-learn that it supports: what they answer against the package, and in f64 against the crate.
+.PHONY: test-sklearn
+SKLEARN_VERSIONS := $(patsubst tests/sklearn/requirements/%.txt,%,$(wildcard tests/sklearn/requirements/*.txt))
+test-sklearn: package nextest $(SKLEARN_VERSIONS:%=.tools/sklearn-%/installed)
+	@rm -rf target/sklearn
+	@for version in $(SKLEARN_VERSIONS); do \
+	  .tools/sklearn-$$version/bin/pip install --quiet --no-deps --disable-pip-version-check training/sklearn; \
+	  .tools/sklearn-$$version/bin/python tests/sklearn/fit.py target/sklearn/$$version.json; \
+	done
+	@{ node tests/sklearn/check.mjs target/sklearn; \
+	  $(NEXTEST) run --locked --test heads --run-ignored only --no-capture every_version | sed -n '/^scikit-learn/p'; } | tee benches/results/sklearn.txt
+
+.tools/sklearn-%/installed: tests/sklearn/requirements/%.txt
+	python3 -m venv .tools/sklearn-$*
+	.tools/sklearn-$*/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
 
 # The peers' files: what `make bench-onnx` made, else for QUInt8 what lies beside the checkout.
 export PILOTLIGHT_ONNX_F32 ?= $(ROOT)/benches/onnx/minilm-f32.onnx

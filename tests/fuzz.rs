@@ -11,13 +11,16 @@ use std::time::{Duration, Instant};
 
 use peak_alloc::PeakAlloc;
 use pilotlight::heads::classifier::Classifier;
+use pilotlight::heads::examples::{Examples, TrainingSet};
+use pilotlight::heads::fitting::{FitOptions, HeadKind};
 use pilotlight::{
-    CacheConfig, Chunk, Dtype, Error, Id, ImageProcessor, IndexOptions, IndexPrecision, Library,
-    MemoryHost, MemoryStore, NamedKey, NoLocks, NoYield, Rgb, SavedIndex, SearchOptions, Source,
-    Store, Tags, TextEmbedder, VectorIndex, decode_image, plan_model,
+    CacheConfig, Chunk, Dtype, Error, ErrorKind, Id, ImageProcessor, IndexOptions, IndexPrecision,
+    Library, MemoryHost, MemoryStore, NamedKey, NoLocks, NoYield, Rgb, SavedIndex, SearchOptions,
+    Source, Store, Tags, TextEmbedder, VectorIndex, decode_image, plan_model,
 };
 use pollster::block_on;
 use serde_json::{Value, json};
+use support::changed_json::{change, with_a_key_twice};
 use support::store_keys::{keys_of, kind_of};
 use support::{Files, Flaky, Hurried, WEIGHTS, key, load, model_among, vector};
 
@@ -494,51 +497,142 @@ fn the_rows_of_a_stored_index() {
     });
 }
 
-/// Classifiers of all kinds as JSON: those of scikit-learn, and one with neighbours, examples and scores.
-fn classifiers() -> Vec<Vec<u8>> {
-    let imported: Value =
-        serde_json::from_str(include_str!("goldens/heads/imported.json")).unwrap();
-    let imported = imported.as_array().unwrap().iter().map(|case| {
-        let Value::Array(labels) = &case["classifier"]["labels"] else {
-            panic!("a classifier has no labels")
-        };
-        json!({ "classCount": labels.len(), "head": case["classifier"]["head"] })
-    });
-    // The vectors 1 and -1.
-    let vectors = json!({ "rows": 2, "columns": 1, "f32": "AACAPwAAgL8=" });
-    let neighbours = json!({
-        "classCount": 2,
-        "head": {
-            "type": "neighbours", "k": 1, "dimensions": 1, "vectors": vectors, "classes": [0, 1], "classCount": 2,
-        },
-        "examples": { "dimensions": 1, "vectors": vectors, "classes": [0, 1] },
-        "heldOut": [[0.25, false], [0.5, true]],
-    });
-    let all = imported.chain([neighbours]);
-    all.map(|one| one.to_string().into_bytes()).collect()
+/// Classifiers of all kinds: what the exporter wrote, and what was fitted here, with its examples.
+fn classifiers() -> Vec<Value> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/heads");
+    let golden = |file: &str| -> Vec<Value> {
+        serde_json::from_slice(&std::fs::read(format!("{folder}/{file}")).unwrap()).unwrap()
+    };
+    let mut all: Vec<Value> = golden("imported.json")
+        .iter()
+        .map(|case| {
+            let classes = case["classifier"]["labels"].as_array().unwrap().len();
+            json!({ "classCount": classes, "head": case["classifier"]["head"] })
+        })
+        .collect();
+    for case in golden("fitted.json") {
+        let rows = case["train"].as_array().unwrap();
+        let vectors: Vec<f32> = rows
+            .iter()
+            .flat_map(|row| row.as_array().unwrap())
+            .map(|value| value.as_f64().unwrap() as f32)
+            .collect();
+        let classes: Vec<u32> = case["classes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|class| class.as_u64().unwrap() as u32)
+            .collect();
+        let class_count = *classes.iter().max().unwrap() as usize + 1;
+        for head in ["logistic", "rbf-svm", "prototype", "knn"] {
+            let examples = Examples {
+                dimensions: vectors.len() / classes.len(),
+                vectors: vectors.clone(),
+                classes: classes.clone(),
+            };
+            let options = FitOptions {
+                head: HeadKind::from_name(head).unwrap(),
+                ..Default::default()
+            };
+            let mut ignore = |_| {};
+            let training = TrainingSet::new(examples, class_count, Vec::new()).unwrap();
+            let fit = Classifier::fit(training, &options, &mut ignore, &NoYield);
+            all.push(block_on(fit).unwrap().to_value());
+        }
+    }
+    all
 }
 
-/// A classifier that could be read answers, whatever its numbers are, with one probability for each class.
+/// The parts of a document that stand before the colon of a message.
+const PARTS: &str = "a b beta calibrators classCount classes classifier coefficients columns constant counts degree dimensions dual \
+    examples f32 f64 gamma head heldOut intercepts k kernel link mean members pairwise rho rows scale sigmoids steps type vectors x y";
+
+fn names_a_part(error: &Error) -> bool {
+    let message = error.to_string();
+    let named = message.split_once(':').map_or("", |(name, _)| name);
+    let is_named = PARTS.split(' ').any(|part| part == named)
+        || message.contains("example")
+        || message.contains("heldOut");
+    error.kind() == ErrorKind::InvalidInput && is_named
+}
+
+/// Classifies vectors, ordinary and extreme ones, by a classifier that could be read.
+fn use_classifier(classifier: &Classifier, size: usize) {
+    let of_examples = classifier.examples.as_ref().map(|all| all.dimensions);
+    let dimensions = classifier.head.dimensions().or(of_examples).unwrap_or(12);
+    assert!(dimensions <= size && classifier.class_count <= size);
+    for value in [0.0, 1.0, -0.25, f32::MAX, f32::MIN_POSITIVE / 8.0] {
+        let vector: Vec<f32> = (0..dimensions)
+            .map(|i| if i % 3 == 1 { -value } else { value })
+            .collect();
+        match classifier.classify(&vector) {
+            Ok(answer) => {
+                let sum: f64 = answer.probabilities.iter().sum();
+                assert_eq!(answer.probabilities.len(), classifier.class_count);
+                assert!(
+                    answer
+                        .probabilities
+                        .iter()
+                        .all(|p| (0.0..=1.0 + 1e-6).contains(p)),
+                    "{answer:?}"
+                );
+                assert!((sum - 1.0).abs() < 1e-6, "{sum}: {answer:?}");
+                assert!(
+                    answer.class < classifier.class_count && answer.score.is_finite(),
+                    "{answer:?}"
+                );
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::InvalidInput);
+                assert!(error.to_string().contains("vector"), "{error}");
+            }
+        }
+    }
+    let wrong = vec![0.5; dimensions + 1];
+    if classifier.head.dimensions().is_some() {
+        assert!(classifier.classify(&wrong).is_err());
+    }
+    assert!(classifier.classify(&vec![f32::NAN; dimensions]).is_err());
+    assert_eq!(
+        &Classifier::from_value(&classifier.to_value()).unwrap(),
+        classifier
+    );
+}
+
 #[test]
 fn the_json_of_a_classifier() {
     let documents = classifiers();
-    let good = std::cell::Cell::new(0);
+    let [good, refused] = [(); 2].map(|()| std::cell::Cell::new(0));
     fuzz("classifier", 6, |random| {
-        let valid = &documents[random.below(documents.len())];
-        let bytes = mutate(valid, random);
-        if let Ok(document) = serde_json::from_slice(&bytes)
-            && let Ok(classifier) = Classifier::from_value(&document)
-        {
-            good.set(good.get() + usize::from(bytes != *valid));
-            let d = classifier.head.dimensions().unwrap_or(0).min(64);
-            if let Ok(answer) = classifier.classify(&vec![0.5; d]) {
-                assert!(answer.class < classifier.class_count, "{answer:?}");
-                assert_eq!(answer.probabilities.len(), classifier.class_count);
-            }
-            let again = Classifier::from_value(&classifier.to_value()).unwrap();
-            assert!(again == classifier, "{document}");
+        let mut document = documents[random.below(documents.len())].clone();
+        for _ in 0..=random.below(3) {
+            change(&mut document, &documents, &mut |end| random.below(end));
         }
-        bytes.len()
+        let text = match random.below(5) {
+            0 => with_a_key_twice(&document, &mut |end| random.below(end)),
+            1 => {
+                let bytes = mutate(document.to_string().as_bytes(), random);
+                String::from_utf8_lossy(&bytes).into_owned()
+            }
+            _ => document.to_string(),
+        };
+        // JavaScript parses the text, so that this is what the core gets.
+        let Ok(document) = serde_json::from_str(&text) else {
+            return text.len();
+        };
+        match Classifier::from_value(&document) {
+            Ok(classifier) => {
+                good.set(good.get() + 1);
+                use_classifier(&classifier, text.len());
+            }
+            Err(error) => {
+                refused.set(refused.get() + 1);
+                assert!(names_a_part(&error), "{error}");
+            }
+        }
+        text.len()
     });
-    assert!(good.get() > 0, "no changed document could be read");
+    let [good, refused] = [good.get(), refused.get()];
+    println!("{good} were read and used, {refused} were refused");
+    assert!(good > 0 && refused > 0, "{good} {refused}");
 }

@@ -76,6 +76,11 @@ fn check_head(head: &Head, classes: usize, dimensions: Option<usize>, depth: usi
                 }
                 _ => {}
             }
+            if linear.link == Link::Softmax && linear.coefficients.len() != classes {
+                return Err(wrong(
+                    "the link is softmax, expected coefficients for each class",
+                ));
+            }
             same(
                 "intercepts",
                 linear.intercepts.len(),
@@ -90,6 +95,12 @@ fn check_head(head: &Head, classes: usize, dimensions: Option<usize>, depth: usi
             }
             same("class_count", neighbours.class_count, classes)?;
             let rows = neighbours.classes.len();
+            // A number of classes that no examples justify would reserve memory for each vector.
+            if rows < classes {
+                return Err(wrong(format!(
+                    "classes has {rows} entries, expected one for each of {classes} classes at least"
+                )));
+            }
             let values = rows.checked_mul(neighbours.dimensions);
             same(
                 "vectors",
@@ -159,6 +170,10 @@ fn check_member(
             Calibrator::Isotonic { x, y } => {
                 same("y of an isotonic calibrator", y.len(), x.len())?;
                 finite("an isotonic calibrator", x.iter().chain(y).copied())?;
+                // A mean of noughts and ones may be above 1 in its last bit.
+                if y.iter().any(|y| !(0.0..=1.0 + 1e-9).contains(y)) {
+                    return Err(wrong("y of an isotonic calibrator is outside of 0 to 1"));
+                }
                 if x.is_empty() || !x.is_sorted_by(|a, b| a < b) {
                     return Err(wrong(
                         "x of an isotonic calibrator is empty or does not ascend",
@@ -173,7 +188,7 @@ fn check_member(
 
 fn check_svc(svc: &Svc, classes: usize) -> Result<()> {
     let rows = svc.vectors.len();
-    let pairs = classes * (classes - 1) / 2;
+    let pairs = classes.saturating_mul(classes - 1) / 2;
     same("counts", svc.counts.len(), classes)?;
     let sum = svc
         .counts

@@ -136,7 +136,7 @@ impl Classifier {
             }
         }
         if !self.held_out.is_sorted_by(|a, b| a.0 <= b.0) {
-            return Err(Error::invalid_input("held_out is not sorted by score"));
+            return Err(Error::invalid_input("heldOut is not sorted by score"));
         }
         Ok(())
     }
@@ -175,6 +175,11 @@ impl Classifier {
                 .collect()
         });
         let nearest = examples.and_then(|examples| examples.nearest(&x));
+        if !probabilities.iter().all(|p| p.is_finite()) {
+            return Err(Error::invalid_input(
+                "head: its numbers are too large for a vector: a probability is no number",
+            ));
+        }
         let probability = probabilities.get(class).copied().unwrap_or_default();
         Ok(Classification {
             score: probability * nearest.map_or(1.0, |(_, cosine)| cosine.max(0.0)),

@@ -110,6 +110,13 @@ pub(super) fn check(examples: &Examples, class_count: usize) -> Result<()> {
             "examples have vectors of {d} values, expected {MAX_DIMENSIONS} at most"
         )));
     }
+    // Before anything is reserved for each label.
+    if class_count > examples.classes.len() {
+        return Err(Error::invalid_input(format!(
+            "{} examples are fewer than the {class_count} labels",
+            examples.classes.len()
+        )));
+    }
     for (i, row) in examples.vectors.chunks_exact(d).enumerate() {
         if let Some(value) = row.iter().find(|value| !value.is_finite()) {
             return Err(Error::invalid_input(format!(

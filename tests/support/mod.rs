@@ -19,6 +19,7 @@ use serde_json::json;
 use sha2::Digest as _;
 use store_keys::keys_of;
 
+pub mod changed_json;
 pub mod store_keys;
 
 pub type Files = BTreeMap<String, Vec<u8>>;

@@ -63,19 +63,19 @@ def rows(values):
     return np.asarray(values, np.float64).tolist()
 
 
-def imported(classes):
+def case(name, estimator, classes, texts=False):
+    """Fits an estimator, exports it, and notes what it answers. `texts`: its labels are texts instead of numbers."""
     train, labels, test = data(classes, classes)
-    for name, estimator in estimators():
-        estimator.fit(train.astype(np.float64), labels)
-        x = test.astype(np.float64)
-        case = {"name": f"{name}, {classes} classes", "classifier": export(estimator), "test": rows(test)}
-        case["predictions"] = [int(one) for one in estimator.predict(x)]
-        if hasattr(estimator, "decision_function"):
-            decisions = estimator.decision_function(x)
-            case["decisions"] = rows(decisions.reshape(len(x), -1))
-        if hasattr(estimator, "predict_proba"):
-            case["probabilities"] = rows(estimator.predict_proba(x))
-        yield case
+    estimator.fit(train.astype(np.float64), labels.astype(str) if texts else labels)
+    x = test.astype(np.float64)
+    answers = {"name": f"{name}, {classes} classes", "classifier": export(estimator), "test": rows(test)}
+    answers["predictions"] = np.searchsorted(estimator.classes_, estimator.predict(x)).tolist()
+    if hasattr(estimator, "decision_function"):
+        decisions = estimator.decision_function(x)
+        answers["decisions"] = rows(decisions.reshape(len(x), -1))
+    if hasattr(estimator, "predict_proba"):
+        answers["probabilities"] = rows(estimator.predict_proba(x))
+    return answers
 
 
 def fitted(classes):
@@ -100,5 +100,6 @@ def write(name, value):
     (HERE / name).write_text(json.dumps(value) + "\n")
 
 
-write("imported.json", [case for classes in (2, 5) for case in imported(classes)])
-write("fitted.json", [fitted(classes) for classes in (2, 5)])
+if __name__ == "__main__":
+    write("imported.json", [case(name, estimator, classes) for classes in (2, 5) for name, estimator in estimators()])
+    write("fitted.json", [fitted(classes) for classes in (2, 5)])

@@ -9,12 +9,12 @@ import joblib
 from . import export
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m pilotlight_export", description=__doc__)
     parser.add_argument("classifier", help="a file of joblib or pickle; loading it runs its code, so it must be your own")
     parser.add_argument("--model", help="the embedding model whose vectors it was fitted on, such as sentence-transformers/all-MiniLM-L6-v2")
     parser.add_argument("--out", help="the JSON file to write; the standard output if absent")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     try:
         text = json.dumps(export(joblib.load(options.classifier), options.model))
     except (OSError, TypeError) as error:
@@ -26,4 +26,5 @@ def main():
             file.write(text)
 
 
-main()
+if __name__ == "__main__":
+    main()
