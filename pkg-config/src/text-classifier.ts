@@ -199,12 +199,14 @@ export class TextClassifier implements Api.TextClassifier {
         throw new PilotlightError('INVALID_INPUT', `topK: expected a whole number from 1, got ${String(topK)}`);
       checkRate(unknown);
       const { data, dims } = await this.#embedder.embed(texts, embedOptions(this.#asking({ signal })));
-      // `add` may bring another head meanwhile, so both questions are asked at once, and the labels are those of that head.
-      const { state, answers, threshold } = await this.#run((handle) => ({
-        state: this.#state,
-        answers: handle.classify(data as Float32Array, dims[1]),
-        threshold: unknown > 0 ? handle.threshold(unknown) : undefined,
-      }));
+      const { state, answers, threshold } = await work(this.#instance, options, async (_, caller) => {
+        this.#check();
+        // `add` may bring another head meanwhile: threshold and labels are those of the head that answers.
+        const [handle, state] = [this.#handle, this.#state];
+        const threshold = unknown > 0 ? handle.threshold(unknown) : undefined;
+        const call = { ...(signal && { signal }), caller };
+        return { state, threshold, answers: await handle.classify(data as Float32Array, dims[1], call) };
+      });
       const width = FIELDS + state.labels.length;
       return Array.from({ length: dims[0] }, (_, row) =>
         answerOf(answers.subarray(row * width, (row + 1) * width), state, topK, threshold),
@@ -230,7 +232,12 @@ export class TextClassifier implements Api.TextClassifier {
         if (index < 0) throw new PilotlightError('INVALID_INPUT', `examples: the classifier has no label '${label}'`);
         return index;
       });
-      const report = await this.#run((handle) => handle.evaluate(given.vectors, this.#embedder.dimensions, classes));
+      const { signal } = options;
+      const report = await work(this.#instance, options, async (_, caller) => {
+        this.#check();
+        const call = { ...(signal && { signal }), caller };
+        return this.#handle.evaluate(given.vectors, this.#embedder.dimensions, classes, call);
+      });
       return this.#report(report, given.texts);
     } catch (error) {
       throw toPilotlightError(error);
@@ -436,7 +443,7 @@ function fitted(
 /** Runs long work of a core for a caller whose signal may fire. */
 async function work<T>(
   instance: CoreInstance,
-  options: Api.CallOptions,
+  options: Pick<Api.CallOptions, 'signal'>,
   call: (glue: CoreInstance['glue'], caller: Caller) => Promise<T>,
 ): Promise<T> {
   const signal = signalOf(options);

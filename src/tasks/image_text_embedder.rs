@@ -54,6 +54,7 @@ impl ImageTextEmbedder {
         dtype: Dtype,
         device: &Device,
     ) -> Result<Self> {
+        refuse_layers(source)?;
         let wants = |tower| towers.contains(&tower);
         let progress = PartsProgress::default();
         let report = |event: &LoadProgress| progress.report(event, source.progress);
@@ -117,6 +118,7 @@ impl ImageTextEmbedder {
     ///
     /// *Errors*: as [`load`](Self::load).
     pub async fn plan(source: &Source<'_>, towers: &[Tower], dtype: Dtype) -> Result<LoadPlan> {
+        refuse_layers(source)?;
         let mut all: Option<LoadPlan> = None;
         for tower in towers {
             let source = source.for_part(tower.name(), &|_| {});
@@ -258,6 +260,16 @@ impl ImageTextEmbedder {
 
     fn image_tower(&self) -> Result<&ImageTower> {
         self.image.as_ref().ok_or_else(|| not_loaded(Tower::Image))
+    }
+}
+
+/// *Errors*: `InvalidInput` where the first layers of a model are asked for.
+fn refuse_layers(source: &Source<'_>) -> Result<()> {
+    match source.layers {
+        None => Ok(()),
+        Some(layers) => Err(Error::invalid_input(format!(
+            "layers is {layers}, but towers are loaded whole: leave it out"
+        ))),
     }
 }
 

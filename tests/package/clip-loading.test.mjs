@@ -299,6 +299,15 @@ describe('a plan', () => {
     assert.deepEqual(await models.plan(TINY, options(false, { towers: ['text', 'text'] })), once);
   });
 
+  test('of the first layers of towers is refused, as is a load', async () => {
+    for (const call of [models.plan, ImageTextEmbedder.load]) {
+      await assert.rejects(call(TINY, options(false, { layers: 2, towers: ['text'] })), {
+        code: 'INVALID_INPUT',
+        message: /layers is 2.*whole/,
+      });
+    }
+  });
+
   test('fails as a load does', async () => {
     await assert.rejects(models.plan(TINY, options(false, { towers: [] })), {
       code: 'INVALID_INPUT',

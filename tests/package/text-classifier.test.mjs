@@ -167,6 +167,22 @@ describe('with MiniLM', () => {
     assert.ok(Math.min(...times) < 100, `${times} ms`);
   });
 
+  test('a long list of texts lets other work in, and is aborted between texts', async () => {
+    const vectors = Float32Array.from({ length: 2000 * 384 }, (_, i) => Math.sin(i * i));
+    const examples = { vectors, labels: Array.from({ length: 2000 }, (_, i) => String(i % 7)) };
+    const ready = { dimensions: 384, embed: async () => ({ data: vectors, dims: [2000, 384] }) };
+    const classifier = await TextClassifier.fit(ready, examples, { head: 'knn', labelText: false });
+    for (const call of [
+      (signal) => classifier.classify('a', { signal }),
+      (signal) => classifier.evaluate(examples, { signal }),
+    ]) {
+      const controller = new AbortController();
+      setTimeout(() => controller.abort(), 1);
+      await assert.rejects(call(controller.signal), { code: 'ABORTED' });
+    }
+    classifier.dispose();
+  });
+
   const WRONG = [
     ['no examples', [], /examples: expected one at least/],
     [

@@ -16,7 +16,9 @@ pub(in crate::bindings) fn digit_options(
     let defaults = GenerateOptions::default();
     let generate = GenerateOptions {
         steps: options.whole("steps", 1)?.unwrap_or(defaults.steps),
-        guidance: options.number("guidance")?.unwrap_or(defaults.guidance),
+        guidance: options
+            .number("guidance")?
+            .map_or(defaults.guidance, |guidance| guidance as f32),
     };
     let signal = options.typed("signal", "an AbortSignal")?;
     Ok((generate, signal, options.typed("onStep", "a function")?))

@@ -66,7 +66,7 @@ impl FitRequest {
 }
 
 fn positive(options: &Options, name: &str) -> Result<Option<f64>> {
-    match options.number(name)?.map(f64::from) {
+    match options.number(name)? {
         Some(value) if !(value > 0.0 && value.is_finite()) => Err(Error::invalid_input(format!(
             "{name} is {value}, expected a number above 0"
         ))),

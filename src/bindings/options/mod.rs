@@ -22,6 +22,13 @@ pub(super) use self::store::{StoreOption, StoreOptions};
 use crate::error::{Error, Result};
 use crate::interop::get;
 
+/// The `signal` of a call's options.
+///
+/// *Errors*: `InvalidInput` if it is none.
+pub(super) fn signal(options: &JsValue) -> Result<Option<AbortSignal>> {
+    Options::new(options)?.typed("signal", "an AbortSignal")
+}
+
 /// The options object of a call, which may be absent.
 pub(super) struct Options(Option<Object>);
 
@@ -92,11 +99,11 @@ impl Options {
     }
 
     /// Any number, including NaN. The task that takes it checks its range.
-    fn number(&self, name: &str) -> Result<Option<f32>> {
+    fn number(&self, name: &str) -> Result<Option<f64>> {
         let convert = |value: JsValue| {
             let wrong =
                 || Error::invalid_input(format!("{name} is {}, expected a number", kind(&value)));
-            value.as_f64().map(|number| number as f32).ok_or_else(wrong)
+            value.as_f64().ok_or_else(wrong)
         };
         self.get(name).map(convert).transpose()
     }

@@ -100,8 +100,8 @@ export declare class ClassifierHandle {
   static fromJSON(json: object): ClassifierHandle;
   toJSON(): CoreClassifier;
   /** Returns four values and the probabilities for each vector, see `text-classifier.ts`. */
-  classify(vectors: Float32Array, dimensions: number): Float64Array;
-  evaluate(vectors: Float32Array, dimensions: number, classes: Uint32Array): CoreEvaluation;
+  classify(vectors: Float32Array, dimensions: number, options: object): Promise<Float64Array>;
+  evaluate(vectors: Float32Array, dimensions: number, classes: Uint32Array, options: object): Promise<CoreEvaluation>;
   threshold(rate: number): number | undefined;
   vectors(): Float32Array | undefined;
   readonly dimensions: number | undefined;
