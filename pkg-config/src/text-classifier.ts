@@ -4,15 +4,17 @@ import type * as Api from '../types/index.js';
 import { aborted, signalOf } from './calls/abort.js';
 import { CallQueue } from './calls/call-queue.js';
 import { Caller } from './calls/caller.js';
-import { checkObject } from './calls/check.js';
+import { checkObject, ownValue, shown } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
 import { examplesOf } from './classifier/examples.js';
 import { compare, compareVectors, FORMAT, parse, VERSION } from './classifier/json.js';
 import {
   type Asking,
   byCodeUnit,
+  checkLabels,
+  classesOf,
+  embed,
   embedded,
-  embedOptions,
   joined,
   vectorsOf,
   withLabelTexts,
@@ -51,7 +53,9 @@ export class TextClassifier implements Api.TextClassifier {
   #state: State;
   readonly #adding = new CallQueue();
   #disposed = false;
-  #notes: readonly string[];
+  /** What is different from when the classifier was fitted. */
+  #differences: readonly string[];
+  #isBlind: boolean;
 
   private constructor(
     key: symbol,
@@ -59,14 +63,15 @@ export class TextClassifier implements Api.TextClassifier {
     instance: CoreInstance,
     handle: ClassifierHandle,
     state: State,
-    notes: readonly string[] = [],
+    differences: readonly string[] = [],
   ) {
     checkConstruct(key, 'TextClassifier', 'fit(), fromJSON() or open()');
     this.#embedder = embedder;
     this.#instance = instance;
     this.#handle = handle;
     this.#state = state;
-    this.#notes = notes;
+    this.#differences = differences;
+    this.#isBlind = isBlind(instance, handle, state);
   }
 
   static async fit(
@@ -76,18 +81,22 @@ export class TextClassifier implements Api.TextClassifier {
   ): Promise<TextClassifier> {
     try {
       const fit = checkObject('options', options) as Api.FitOptions;
-      const { unknown = 0, thresholds = {}, prompt, head, C, gamma, k, tolerance, seed } = fit;
+      const { unknown = 0, thresholds = {}, prompt } = fit;
       checkEmbedder(embedder);
       checkRate(unknown);
+      checkListener(fit);
       const given = await withLabelTexts(await vectorsOf(embedder, examplesOf(examples), options), embedder, options);
       const instance = await cores.cpu.instance();
-      const settings = defined({ head, C, gamma, k, tolerance, seed });
-      checkThresholds(thresholds, given.labels);
       const source = identityWith(embedder, prompt);
-      const state = { ...given, options: settings, unknown, thresholds, source };
+      const state = {
+        ...given,
+        options: headOptions(fit),
+        unknown,
+        thresholds: checkThresholds(thresholds, given.labels),
+        source,
+      };
       const handle = await fitted(instance, embedder, state, given.vectors, options);
-      const isBlind = unknown > 0 && (await instance.run(() => handle.threshold(unknown))) === undefined;
-      return new TextClassifier(CONSTRUCT, embedder, instance, handle, state, isBlind ? [BLIND] : []);
+      return new TextClassifier(CONSTRUCT, embedder, instance, handle, state);
     } catch (error) {
       throw toPilotlightError(error);
     }
@@ -101,25 +110,28 @@ export class TextClassifier implements Api.TextClassifier {
     try {
       checkEmbedder(embedder);
       const { prompt, refit = false } = checkObject('options', options) as Api.ImportOptions;
+      checkListener(options);
       const saved = parse(json);
-      const notes = compare(embedder, saved.embedder, prompt);
+      const differences = compare(embedder, saved.embedder, prompt);
       const { labels, head, examples, heldOut, texts = [], labelTexts = [], unknown = 0 } = saved;
       checkRate(unknown);
-      checkThresholds(saved.thresholds ?? {}, labels);
+      const thresholds = checkThresholds(saved.thresholds ?? {}, labels);
       const instance = await cores.cpu.instance();
       const own = { classCount: labels.length, head, examples, heldOut };
       const handle = await instance.run(({ ClassifierHandle }) => ClassifierHandle.fromJSON(own));
+      const classes = Uint32Array.from(examples?.classes ?? []);
       const state: State = {
-        labels,
-        texts,
-        classes: Uint32Array.from(examples?.classes ?? []),
-        labelTexts: Uint8Array.from(labelTexts),
-        options: saved.options ?? {},
+        labels: [...labels],
+        // Both have an entry for each example, so that `add` can append.
+        texts: Array.from(classes, (_, i) => texts[i] ?? ''),
+        classes,
+        labelTexts: Uint8Array.from(classes, (_, i) => labelTexts[i] ?? 0),
+        options: headOptions(saved.options ?? {}),
         unknown,
-        thresholds: saved.thresholds ?? {},
-        source: saved.embedder ?? identityWith(embedder, prompt),
+        thresholds,
+        source: saved.embedder ? { ...saved.embedder } : identityWith(embedder, prompt),
       };
-      const classifier = new TextClassifier(CONSTRUCT, embedder, instance, handle, state, notes);
+      const classifier = new TextClassifier(CONSTRUCT, embedder, instance, handle, state, differences);
       try {
         await classifier.#checkVectors(options.signal);
         if (refit) await classifier.#refit(options);
@@ -158,7 +170,7 @@ export class TextClassifier implements Api.TextClassifier {
   }
 
   async save(name: string, options: Api.StoreOptions = {}): Promise<void> {
-    const text = JSON.stringify(this.toJSON());
+    const text = textOf(this.toJSON());
     await stored(this.#instance, name, options, ({ saveText }, resolved) => saveText(name, text, resolved));
   }
 
@@ -172,12 +184,11 @@ export class TextClassifier implements Api.TextClassifier {
 
   set thresholds(thresholds: Readonly<Record<string, number>>) {
     this.#check();
-    checkThresholds(thresholds, this.#state.labels);
-    this.#state = { ...this.#state, thresholds: { ...thresholds } };
+    this.#state = { ...this.#state, thresholds: checkThresholds(thresholds, this.#state.labels) };
   }
 
   get notes(): readonly string[] {
-    return this.#notes;
+    return this.#isBlind ? [...this.#differences, BLIND] : this.#differences;
   }
 
   get size(): number {
@@ -196,17 +207,18 @@ export class TextClassifier implements Api.TextClassifier {
         signal,
       } = checkObject('options', options) as Api.TextClassifyOptions;
       if (!Number.isInteger(topK) || topK < 1)
-        throw new PilotlightError('INVALID_INPUT', `topK: expected a whole number from 1, got ${String(topK)}`);
+        throw new PilotlightError('INVALID_INPUT', `topK: expected a whole number from 1, got ${shown(topK)}`);
       checkRate(unknown);
-      const { data, dims } = await this.#embedder.embed(texts, embedOptions(this.#asking({ signal })));
+      const vectors = await embed(this.#embedder, texts, this.#asking({ signal }));
+      const { dimensions } = this.#embedder;
       // `add` may bring another head meanwhile, so both questions are asked at once, and the labels are those of that head.
       const { state, answers, threshold } = await this.#run((handle) => ({
         state: this.#state,
-        answers: handle.classify(data as Float32Array, dims[1]),
+        answers: handle.classify(vectors, dimensions),
         threshold: unknown > 0 ? handle.threshold(unknown) : undefined,
       }));
       const width = FIELDS + state.labels.length;
-      return Array.from({ length: dims[0] }, (_, row) =>
+      return Array.from({ length: vectors.length / dimensions }, (_, row) =>
         answerOf(answers.subarray(row * width, (row + 1) * width), state, topK, threshold),
       );
     } catch (error) {
@@ -220,49 +232,39 @@ export class TextClassifier implements Api.TextClassifier {
   ): Promise<Api.ClassifierEvaluation> {
     try {
       this.#check();
-      const { labels } = this.#state;
+      const asking = this.#asking(checkObject('options', options));
+      checkListener(options);
       if ('folds' in Object(examples)) return await this.#validate((examples as { folds: number }).folds, options);
       const listed = examplesOf(examples as Api.ClassifierExamples);
-      const given = await vectorsOf(this.#embedder, listed, this.#asking(options));
-      const classes = Uint32Array.from(given.classes, (one) => {
-        const label = given.labels[one] ?? '';
-        const index = labels.indexOf(label);
-        if (index < 0) throw new PilotlightError('INVALID_INPUT', `examples: the classifier has no label '${label}'`);
-        return index;
+      checkLabels(listed.labels, this.#state.labels);
+      const given = await vectorsOf(this.#embedder, listed, asking);
+      // `add` may bring another head with other labels meanwhile, so the classes are those of the head that is asked.
+      return await this.#run((handle) => {
+        const { labels } = this.#state;
+        const classes = classesOf(given, labels);
+        return reportOf(handle.evaluate(given.vectors, this.#embedder.dimensions, classes), labels, given.texts);
       });
-      const report = await this.#run((handle) => handle.evaluate(given.vectors, this.#embedder.dimensions, classes));
-      return this.#report(report, given.texts);
     } catch (error) {
       throw toPilotlightError(error);
     }
   }
 
   async #validate(folds: number, options: Api.CallOptions): Promise<Api.ClassifierEvaluation> {
-    if (folds !== 5) throw new PilotlightError('INVALID_INPUT', `folds: expected 5, got ${String(folds)}`);
-    const request = this.#request(await this.#vectors());
+    if (folds !== 5) throw new PilotlightError('INVALID_INPUT', `folds: expected 5, got ${shown(folds)}`);
+    const { state, vectors } = await this.#kept();
+    const request = requestOf(state, this.#embedder, vectors);
     const report = await work(this.#instance, options, (glue, caller) =>
       glue.ClassifierHandle.crossValidate({ ...request, ...listener(options), caller }),
     );
-    return this.#report(report, this.#state.texts);
-  }
-
-  #report(report: CoreEvaluation, texts: readonly string[]): Api.ClassifierEvaluation {
-    const { labels } = this.#state;
-    const { items, confusions, ...figures } = report;
-    return {
-      ...figures,
-      confusions: confusions.map(({ class: actual, predicted, items: outcomes }) => ({
-        label: labels[actual] ?? '',
-        predicted: labels[predicted] ?? '',
-        texts: outcomes.map((outcome) => texts[items[outcome] ?? -1] ?? ''),
-      })),
-    };
+    return reportOf(report, state.labels, state.texts);
   }
 
   async add(examples: Api.ClassifierExamples, options: Api.CallOptions = {}): Promise<void> {
     try {
       // One after the other, or a second call would lose the examples of the first.
-      await this.#adding.run(() => this.#add(examples, options), signalOf(checkObject('options', options)));
+      const signal = signalOf(checkObject('options', options));
+      checkListener(options);
+      await this.#adding.run(() => this.#add(examples, options), signal);
     } catch (error) {
       throw toPilotlightError(error);
     }
@@ -270,22 +272,17 @@ export class TextClassifier implements Api.TextClassifier {
 
   async #add(examples: Api.ClassifierExamples, options: Api.CallOptions): Promise<void> {
     this.#check();
-    const former = await this.#vectors();
+    const { state: former, vectors } = await this.#kept();
     const given = await vectorsOf(this.#embedder, examplesOf(examples), this.#asking(options));
-    const labels = [...new Set([...this.#state.labels, ...given.labels])].sort(byCodeUnit);
-    const classOf = (label: string | undefined): number => labels.indexOf(label ?? '');
+    const labels = [...new Set([...former.labels, ...given.labels])].sort(byCodeUnit);
     const state: State = {
-      ...this.#state,
+      ...former,
       labels,
-      texts: [...this.#state.texts, ...given.texts],
-      classes: Uint32Array.from([
-        ...Array.from(this.#state.classes, (one) => classOf(this.#state.labels[one])),
-        ...Array.from(given.classes, (one) => classOf(given.labels[one])),
-      ]),
-      labelTexts: Uint8Array.from([...this.#state.labelTexts, ...given.labelTexts]),
+      texts: [...former.texts, ...given.texts],
+      classes: Uint32Array.from([...classesOf(former, labels), ...classesOf(given, labels)]),
+      labelTexts: Uint8Array.from([...former.labelTexts, ...given.labelTexts]),
     };
-    const vectors = joined(former, given.vectors);
-    await this.#fit(state, vectors, options);
+    await this.#fit(state, joined(vectors, given.vectors), options);
   }
 
   /** Replaces the head by one that is fitted to vectors of this state's examples. */
@@ -297,7 +294,9 @@ export class TextClassifier implements Api.TextClassifier {
     }
     const old = this.#handle;
     this.#handle = handle;
-    this.#state = state;
+    // The thresholds may have been set meanwhile.
+    this.#state = { ...state, thresholds: this.#state.thresholds };
+    this.#isBlind = isBlind(this.#instance, handle, state);
     await this.#instance.run(() => old.free());
   }
 
@@ -309,7 +308,7 @@ export class TextClassifier implements Api.TextClassifier {
     const asking = this.#asking(options);
     const vectors = await embedded(this.#embedder, texts, asking);
     await this.#fit({ ...this.#state, source: identityWith(this.#embedder, asking.prompt) }, vectors, options);
-    this.#notes = [];
+    this.#differences = [];
   }
 
   /** Refuses an embedder whose vectors are not like those of the JSON. */
@@ -320,12 +319,13 @@ export class TextClassifier implements Api.TextClassifier {
       throw new PilotlightError('INVALID_INPUT', `embedder: ${got}, expected ${dimensions}`);
     }
     const example = this.#state.texts.findIndex((text) => text.trim() !== '');
-    // Where nothing is different, the vectors are the same.
-    if (this.#notes.length === 0 || example < 0 || dimensions === undefined) return;
+    // Where the model is known and nothing is different, the vectors are the same.
+    const isSame = this.#differences.length === 0 && identityOf(this.#embedder).model !== undefined;
+    if (isSame || example < 0 || dimensions === undefined) return;
     const text = this.#state.texts[example] ?? '';
-    const { data } = await this.#embedder.embed([text], embedOptions(this.#asking({ signal })));
-    const kept = await this.#vectors();
-    compareVectors(text, kept.subarray(example * dimensions, (example + 1) * dimensions), data as Float32Array);
+    const vector = await embed(this.#embedder, [text], this.#asking({ signal }));
+    const { vectors } = await this.#kept();
+    compareVectors(text, vectors.subarray(example * dimensions, (example + 1) * dimensions), vector);
   }
 
   toJSON(): Api.ClassifierJson {
@@ -335,12 +335,12 @@ export class TextClassifier implements Api.TextClassifier {
     return {
       format: FORMAT,
       version: VERSION,
-      labels,
-      embedder: source,
+      labels: [...labels],
+      embedder: { ...source },
       unknown,
-      ...(Object.keys(thresholds).length > 0 && { thresholds }),
-      options,
-      ...(own.examples && { texts, labelTexts: Array.from(labelTexts) }),
+      ...(Object.keys(thresholds).length > 0 && { thresholds: { ...thresholds } }),
+      options: { ...options },
+      ...(own.examples && { texts: [...texts], labelTexts: Array.from(labelTexts) }),
       ...own,
     };
   }
@@ -360,9 +360,10 @@ export class TextClassifier implements Api.TextClassifier {
     return this.#instance.run(() => call(this.#handle));
   }
 
-  async #vectors(): Promise<Float32Array> {
-    const vectors = await this.#run((handle) => handle.vectors());
-    if (vectors) return vectors;
+  /** The examples with their vectors. */
+  async #kept(): Promise<{ state: State; vectors: Float32Array }> {
+    const { state, vectors } = await this.#run((handle) => ({ state: this.#state, vectors: handle.vectors() }));
+    if (vectors) return { state, vectors };
     throw new PilotlightError(
       'INVALID_INPUT',
       'this TextClassifier was imported without examples, so it cannot be fitted',
@@ -374,10 +375,6 @@ export class TextClassifier implements Api.TextClassifier {
     const { signal, onProgress } = options;
     const { prompt } = this.#state.source;
     return { ...(prompt !== undefined && { prompt }), ...(signal && { signal }), ...(onProgress && { onProgress }) };
-  }
-
-  #request(vectors: Float32Array): object {
-    return requestOf(this.#state, this.#embedder, vectors);
   }
 }
 
@@ -396,7 +393,7 @@ function answerOf(
   const text = texts[nearest];
   const label = labels[predicted] ?? '';
   return {
-    label: score < (thresholds[label] ?? threshold ?? Number.NEGATIVE_INFINITY) ? null : label,
+    label: score < (ownValue(thresholds, label) ?? threshold ?? Number.NEGATIVE_INFINITY) ? null : label,
     probability,
     score,
     margin: probability - (runnerUp === undefined ? 0 : at(probabilities, runnerUp)),
@@ -410,6 +407,26 @@ function answerOf(
 }
 
 const at = (values: Float64Array, index: number): number => values[index] ?? 0;
+
+/** The figures of the core, with labels and texts instead of their numbers. */
+function reportOf(
+  { items, confusions, ...figures }: CoreEvaluation,
+  labels: readonly string[],
+  texts: readonly string[],
+): Api.ClassifierEvaluation {
+  return {
+    ...figures,
+    confusions: confusions.map(({ class: actual, predicted, items: outcomes }) => ({
+      label: labels[actual] ?? '',
+      predicted: labels[predicted] ?? '',
+      texts: outcomes.map((outcome) => texts[items[outcome] ?? -1] ?? ''),
+    })),
+  };
+}
+
+/** Whether the score that `unknown` stands for cannot be found. */
+const isBlind = (instance: CoreInstance, handle: ClassifierHandle, { unknown }: State): boolean =>
+  unknown > 0 && instance.now(() => handle.threshold(unknown)) === undefined;
 
 function requestOf(
   { options, classes, labels, labelTexts }: State,
@@ -456,13 +473,22 @@ function listener({ signal, onProgress }: Api.CallOptions): object {
   };
 }
 
-function checkThresholds(thresholds: unknown, labels: readonly string[]): void {
-  for (const [label, score] of Object.entries(checkObject('thresholds', thresholds))) {
+/** Returns the thresholds, checked. */
+function checkThresholds(thresholds: unknown, labels: readonly string[]): Record<string, number> {
+  const entries = Object.entries(checkObject('thresholds', thresholds));
+  for (const [label, score] of entries) {
     if (!labels.includes(label))
       throw new PilotlightError('INVALID_INPUT', `thresholds: the classifier has no label '${label}'`);
-    if (typeof score !== 'number' || Number.isNaN(score))
-      throw new PilotlightError('INVALID_INPUT', `thresholds: expected a number for '${label}', got ${String(score)}`);
+    // JSON has no other numbers.
+    if (!Number.isFinite(score))
+      throw new PilotlightError('INVALID_INPUT', `thresholds: expected a number for '${label}', got ${shown(score)}`);
   }
+  return Object.fromEntries(entries);
+}
+
+function checkListener({ onProgress }: { onProgress?: unknown }): void {
+  if (onProgress === undefined || onProgress === null || typeof onProgress === 'function') return;
+  throw new PilotlightError('INVALID_INPUT', `onProgress: expected a function, got ${typeof onProgress}`);
 }
 
 const identityWith = (embedder: Api.Embedder, prompt: string | undefined): Api.EmbedderIdentity => ({
@@ -470,17 +496,32 @@ const identityWith = (embedder: Api.Embedder, prompt: string | undefined): Api.E
   ...(prompt !== undefined && { prompt }),
 });
 
-/** The options of the head that were given. */
-const defined = (values: { [Name in keyof Api.HeadOptions]: Api.HeadOptions[Name] | undefined }): Api.HeadOptions =>
-  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+const HEAD_OPTIONS = ['head', 'C', 'gamma', 'k', 'tolerance', 'seed'] as const;
+
+/** The options of the head that were given; the core checks their values. */
+const headOptions = (options: Api.HeadOptions): Api.HeadOptions =>
+  Object.fromEntries(HEAD_OPTIONS.filter((name) => options[name] !== undefined).map((name) => [name, options[name]]));
+
+/** The JSON as text; strings have a longest length. */
+function textOf(json: Api.ClassifierJson): string {
+  try {
+    return JSON.stringify(json);
+  } catch (error) {
+    throw new PilotlightError(
+      'RESOURCE_LIMIT',
+      'the JSON of this TextClassifier is longer than a string can be',
+      error,
+    );
+  }
+}
 
 function checkEmbedder(embedder: unknown): asserts embedder is Api.Embedder {
   const { embed, dimensions } = Object(embedder);
-  if (typeof embed !== 'function' || !Number.isInteger(dimensions))
+  if (typeof embed !== 'function' || !Number.isInteger(dimensions) || dimensions < 1)
     throw new PilotlightError('INVALID_INPUT', `embedder: expected a TextEmbedder, got ${typeof embedder}`);
 }
 
 function checkRate(unknown: unknown): asserts unknown is number {
   if (typeof unknown === 'number' && unknown >= 0 && unknown < 1) return;
-  throw new PilotlightError('INVALID_INPUT', `unknown: expected a rate from 0 to below 1, got ${String(unknown)}`);
+  throw new PilotlightError('INVALID_INPUT', `unknown: expected a rate from 0 to below 1, got ${shown(unknown)}`);
 }
