@@ -33,7 +33,7 @@ export class SemanticRouter implements Api.SemanticRouter {
       unknown,
       thresholds: thresholdsOf(list),
     });
-    return new SemanticRouter(CONSTRUCT, classifier).#hear(list);
+    return new SemanticRouter(CONSTRUCT, classifier).#addHandlers(list);
   }
 
   static async fromJSON(
@@ -118,7 +118,7 @@ export class SemanticRouter implements Api.SemanticRouter {
     const list = checkRoutes(routes);
     await this.#classifier.add(examplesOf(list), options);
     this.thresholds = { ...this.thresholds, ...thresholdsOf(list) };
-    this.#hear(list);
+    this.#addHandlers(list);
   }
 
   toJSON(): Api.ClassifierJson {
@@ -133,7 +133,7 @@ export class SemanticRouter implements Api.SemanticRouter {
     this.#classifier.dispose();
   }
 
-  #hear(routes: readonly Api.Route[]): this {
+  #addHandlers(routes: readonly Api.Route[]): this {
     for (const { name, onRoute } of routes) if (onRoute) this.on(name, onRoute);
     return this;
   }
