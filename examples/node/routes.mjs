@@ -41,7 +41,8 @@ const ROUTES = [
   },
 ];
 
-// Weights and learned routes stay in a folder, so that the next start needs no network and learns nothing.
+// Weights and learned routes stay in a folder, so that the next start needs no network and learns nothing. After a change of the
+// routes above, call `TextClassifier.delete('shop', { store })`, or save them under another name.
 const embedder = await TextEmbedder.load('sentence-transformers/all-MiniLM-L6-v2', { host, store });
 let router = await SemanticRouter.open(embedder, 'shop', { store });
 if (!router) {
@@ -55,10 +56,11 @@ router
   .on(null, () => 'I do not know. A person will answer you.');
 
 const server = http.createServer(async (request, response) => {
-  const parts = [];
-  for await (const part of request) parts.push(part);
-  const text = Buffer.concat(parts).toString();
   try {
+    // This throws where the client leaves before all has arrived.
+    const parts = [];
+    for await (const part of request) parts.push(part);
+    const text = Buffer.concat(parts).toString();
     const { name, probability, nearest, result } = await router.route(text);
     response.setHeader('content-type', 'application/json');
     response.end(`${JSON.stringify({ route: name, probability, nearest: nearest.text, answer: result })}\n`);

@@ -1,5 +1,5 @@
 import type * as Api from '../types/index.js';
-import { checkObject } from './calls/check.js';
+import { checkObject, shown } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
 import { PilotlightError } from './error.js';
 import { TextClassifier } from './text-classifier.js';
@@ -24,13 +24,16 @@ export class SemanticRouter implements Api.SemanticRouter {
     options: Api.RouterOptions = {},
   ): Promise<SemanticRouter> {
     const list = checkRoutes(routes);
+    // With one route the classifier would speak of labels.
+    if (list.length < 2)
+      throw new PilotlightError('INVALID_INPUT', `routes: expected two at least, got ${list.length}`);
     const { unknown = UNKNOWN, ...fit } = checkObject('options', options) as Api.RouterOptions;
     const classifier = await TextClassifier.fit(embedder, examplesOf(list), {
       ...fit,
       unknown,
       thresholds: thresholdsOf(list),
     });
-    return new SemanticRouter(CONSTRUCT, classifier).#hear(list);
+    return new SemanticRouter(CONSTRUCT, classifier).#addHandlers(list);
   }
 
   static async fromJSON(
@@ -68,7 +71,7 @@ export class SemanticRouter implements Api.SemanticRouter {
 
   on(name: string | null, handler: Api.RouteHandler): this {
     if (name !== null && !this.routes.includes(name))
-      throw new PilotlightError('INVALID_INPUT', `name: the router has no route '${String(name)}'`);
+      throw new PilotlightError('INVALID_INPUT', `name: the router has no route ${shown(name)}`);
     if (typeof handler !== 'function')
       throw new PilotlightError('INVALID_INPUT', `handler: expected a function, got ${typeof handler}`);
     this.#handlers.set(name, handler);
@@ -87,26 +90,27 @@ export class SemanticRouter implements Api.SemanticRouter {
 
   async fitThresholds(
     examples: readonly { text: string; route: string | null }[],
-    options: Api.CallOptions = {},
+    options: { signal?: AbortSignal } = {},
   ): Promise<{ before: number; after: number }> {
+    const { signal } = checkObject('options', options) as { signal?: AbortSignal };
     const expected = checkExpected(examples, this.routes);
     const answers = await this.#classifier.classify(
       examples.map(({ text }) => text),
-      { topK: 1, ...(options.signal && { signal: options.signal }) },
+      { topK: 1, ...(signal && { signal }) },
     );
     const share = (right: number): number => right / answers.length;
     const before = share(answers.filter(({ label }, i) => label === expected[i]).length);
     let after = 0;
-    const thresholds: Record<string, number> = {};
+    const thresholds = new Map(Object.entries(this.thresholds));
     for (const route of this.routes) {
       const own = answers.flatMap(({ scores, score }, i) =>
         scores[0]?.label === route ? [{ score, isRight: expected[i] === route, isNone: expected[i] === null }] : [],
       );
       const best = bestThreshold(own);
       after += best.right;
-      thresholds[route] = best.threshold ?? this.thresholds[route] ?? Number.NEGATIVE_INFINITY;
+      if (best.threshold !== undefined) thresholds.set(route, best.threshold);
     }
-    this.thresholds = Object.fromEntries(Object.entries(thresholds).filter(([, score]) => Number.isFinite(score)));
+    this.thresholds = Object.fromEntries(thresholds);
     return { before, after: share(after) };
   }
 
@@ -114,7 +118,7 @@ export class SemanticRouter implements Api.SemanticRouter {
     const list = checkRoutes(routes);
     await this.#classifier.add(examplesOf(list), options);
     this.thresholds = { ...this.thresholds, ...thresholdsOf(list) };
-    this.#hear(list);
+    this.#addHandlers(list);
   }
 
   toJSON(): Api.ClassifierJson {
@@ -129,7 +133,7 @@ export class SemanticRouter implements Api.SemanticRouter {
     this.#classifier.dispose();
   }
 
-  #hear(routes: readonly Api.Route[]): this {
+  #addHandlers(routes: readonly Api.Route[]): this {
     for (const { name, onRoute } of routes) if (onRoute) this.on(name, onRoute);
     return this;
   }
@@ -174,10 +178,13 @@ function checkRoutes(routes: unknown): readonly Api.Route[] {
     names.add(name);
     if (!Array.isArray(utterances) || utterances.length === 0)
       throw wrong(`utterances: expected a list of texts for '${name}', one at least`);
+    const empty = utterances.findIndex((text) => typeof text !== 'string' || text.trim() === '');
+    if (empty >= 0)
+      throw wrong(`utterances[${empty}]: expected a text that is not empty, got ${shown(utterances[empty])}`);
     if (onRoute !== undefined && typeof onRoute !== 'function')
       throw wrong(`onRoute: expected a function, got ${typeof onRoute}`);
-    if (threshold !== undefined && typeof threshold !== 'number')
-      throw wrong(`threshold: expected a number, got ${typeof threshold}`);
+    if (threshold !== undefined && !Number.isFinite(threshold))
+      throw wrong(`threshold: expected a number, got ${shown(threshold)}`);
   }
   return routes;
 }
@@ -189,10 +196,7 @@ function checkExpected(examples: unknown, routes: readonly string[]): (string | 
     const { text, route } = checkObject(`examples[${i}]`, example) as { text?: unknown; route?: unknown };
     if (typeof text !== 'string') throw new PilotlightError('INVALID_INPUT', `examples[${i}].text: expected a text`);
     if (route === null || (typeof route === 'string' && routes.includes(route))) return route;
-    throw new PilotlightError(
-      'INVALID_INPUT',
-      `examples[${i}].route: expected a route or null, got '${String(route)}'`,
-    );
+    throw new PilotlightError('INVALID_INPUT', `examples[${i}].route: expected a route or null, got ${shown(route)}`);
   });
 }
 

@@ -4,44 +4,31 @@ import type * as Api from '../types/index.js';
 import { aborted, signalOf } from './calls/abort.js';
 import { CallQueue } from './calls/call-queue.js';
 import { Caller } from './calls/caller.js';
-import { checkObject } from './calls/check.js';
+import { checkObject, shown } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
+import { answerOf, FIELDS, reportOf } from './classifier/answers.js';
 import { examplesOf } from './classifier/examples.js';
 import { compare, compareVectors, FORMAT, parse, VERSION } from './classifier/json.js';
+import { checkEmbedder, checkListener, checkRate, checkThresholds, headOptions } from './classifier/options.js';
+import type { State } from './classifier/state.js';
 import {
   type Asking,
   byCodeUnit,
+  checkLabels,
+  classesOf,
+  embed,
   embedded,
-  embedOptions,
   joined,
   vectorsOf,
   withLabelTexts,
 } from './classifier/vectors.js';
 import { identityOf } from './core/core-of.js';
-import type { CoreEvaluation } from './core/glue.js';
 import type { CoreInstance } from './core/instance.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import { stored } from './storage/named.js';
 
 const BLIND =
   'There are too few examples to find the score that `unknown` stands for, so no text is refused: 10 at least are needed, in labels of two and more.';
-
-/** The values before the probabilities in an answer of the core. */
-const FIELDS = 4;
-
-interface State {
-  labels: string[];
-  /** The texts of the examples, label texts included; empty strings where vectors came without them. */
-  texts: string[];
-  classes: Uint32Array;
-  labelTexts: Uint8Array;
-  options: Api.HeadOptions;
-  unknown: number;
-  /** The scores under which a label is not answered, instead of the one that `unknown` stands for. */
-  thresholds: Record<string, number>;
-  /** The embedder that made the vectors. */
-  source: Api.EmbedderIdentity;
-}
 
 /** Classifies texts by a head on an embedder's vectors. */
 export class TextClassifier implements Api.TextClassifier {
@@ -51,7 +38,9 @@ export class TextClassifier implements Api.TextClassifier {
   #state: State;
   readonly #adding = new CallQueue();
   #disposed = false;
-  #notes: readonly string[];
+  /** What is different from when the classifier was fitted. */
+  #differences: readonly string[];
+  #isBlind: boolean;
 
   private constructor(
     key: symbol,
@@ -59,14 +48,15 @@ export class TextClassifier implements Api.TextClassifier {
     instance: CoreInstance,
     handle: ClassifierHandle,
     state: State,
-    notes: readonly string[] = [],
+    differences: readonly string[] = [],
   ) {
     checkConstruct(key, 'TextClassifier', 'fit(), fromJSON() or open()');
     this.#embedder = embedder;
     this.#instance = instance;
     this.#handle = handle;
     this.#state = state;
-    this.#notes = notes;
+    this.#differences = differences;
+    this.#isBlind = isBlind(instance, handle, state);
   }
 
   static async fit(
@@ -76,18 +66,22 @@ export class TextClassifier implements Api.TextClassifier {
   ): Promise<TextClassifier> {
     try {
       const fit = checkObject('options', options) as Api.FitOptions;
-      const { unknown = 0, thresholds = {}, prompt, head, C, gamma, k, tolerance, seed } = fit;
+      const { unknown = 0, thresholds = {}, prompt } = fit;
       checkEmbedder(embedder);
       checkRate(unknown);
+      checkListener(fit);
       const given = await withLabelTexts(await vectorsOf(embedder, examplesOf(examples), options), embedder, options);
       const instance = await cores.cpu.instance();
-      const settings = defined({ head, C, gamma, k, tolerance, seed });
-      checkThresholds(thresholds, given.labels);
       const source = identityWith(embedder, prompt);
-      const state = { ...given, options: settings, unknown, thresholds, source };
+      const state = {
+        ...given,
+        options: headOptions(fit),
+        unknown,
+        thresholds: checkThresholds(thresholds, given.labels),
+        source,
+      };
       const handle = await fitted(instance, embedder, state, given.vectors, options);
-      const isBlind = unknown > 0 && (await instance.run(() => handle.threshold(unknown))) === undefined;
-      return new TextClassifier(CONSTRUCT, embedder, instance, handle, state, isBlind ? [BLIND] : []);
+      return new TextClassifier(CONSTRUCT, embedder, instance, handle, state);
     } catch (error) {
       throw toPilotlightError(error);
     }
@@ -101,25 +95,28 @@ export class TextClassifier implements Api.TextClassifier {
     try {
       checkEmbedder(embedder);
       const { prompt, refit = false } = checkObject('options', options) as Api.ImportOptions;
+      checkListener(options);
       const saved = parse(json);
-      const notes = compare(embedder, saved.embedder, prompt);
+      const differences = compare(embedder, saved.embedder, prompt);
       const { labels, head, examples, heldOut, texts = [], labelTexts = [], unknown = 0 } = saved;
       checkRate(unknown);
-      checkThresholds(saved.thresholds ?? {}, labels);
+      const thresholds = checkThresholds(saved.thresholds ?? {}, labels);
       const instance = await cores.cpu.instance();
       const own = { classCount: labels.length, head, examples, heldOut };
       const handle = await instance.run(({ ClassifierHandle }) => ClassifierHandle.fromJSON(own));
+      const classes = Uint32Array.from(examples?.classes ?? []);
       const state: State = {
-        labels,
-        texts,
-        classes: Uint32Array.from(examples?.classes ?? []),
-        labelTexts: Uint8Array.from(labelTexts),
-        options: saved.options ?? {},
+        labels: [...labels],
+        // Both have an entry for each example, so that `add` can append.
+        texts: Array.from(classes, (_, i) => texts[i] ?? ''),
+        classes,
+        labelTexts: Uint8Array.from(classes, (_, i) => labelTexts[i] ?? 0),
+        options: headOptions(saved.options ?? {}),
         unknown,
-        thresholds: saved.thresholds ?? {},
-        source: saved.embedder ?? identityWith(embedder, prompt),
+        thresholds,
+        source: saved.embedder ? { ...saved.embedder } : identityWith(embedder, prompt),
       };
-      const classifier = new TextClassifier(CONSTRUCT, embedder, instance, handle, state, notes);
+      const classifier = new TextClassifier(CONSTRUCT, embedder, instance, handle, state, differences);
       try {
         await classifier.#checkVectors(options.signal);
         if (refit) await classifier.#refit(options);
@@ -158,7 +155,7 @@ export class TextClassifier implements Api.TextClassifier {
   }
 
   async save(name: string, options: Api.StoreOptions = {}): Promise<void> {
-    const text = JSON.stringify(this.toJSON());
+    const text = textOf(this.toJSON());
     await stored(this.#instance, name, options, ({ saveText }, resolved) => saveText(name, text, resolved));
   }
 
@@ -172,12 +169,11 @@ export class TextClassifier implements Api.TextClassifier {
 
   set thresholds(thresholds: Readonly<Record<string, number>>) {
     this.#check();
-    checkThresholds(thresholds, this.#state.labels);
-    this.#state = { ...this.#state, thresholds: { ...thresholds } };
+    this.#state = { ...this.#state, thresholds: checkThresholds(thresholds, this.#state.labels) };
   }
 
   get notes(): readonly string[] {
-    return this.#notes;
+    return this.#isBlind ? [...this.#differences, BLIND] : this.#differences;
   }
 
   get size(): number {
@@ -196,19 +192,20 @@ export class TextClassifier implements Api.TextClassifier {
         signal,
       } = checkObject('options', options) as Api.TextClassifyOptions;
       if (!Number.isInteger(topK) || topK < 1)
-        throw new PilotlightError('INVALID_INPUT', `topK: expected a whole number from 1, got ${String(topK)}`);
+        throw new PilotlightError('INVALID_INPUT', `topK: expected a whole number from 1, got ${shown(topK)}`);
       checkRate(unknown);
-      const { data, dims } = await this.#embedder.embed(texts, embedOptions(this.#asking({ signal })));
+      const vectors = await embed(this.#embedder, texts, this.#asking({ signal }));
+      const { dimensions } = this.#embedder;
       const { state, answers, threshold } = await work(this.#instance, options, async (_, caller) => {
         this.#check();
         // `add` may bring another head meanwhile: threshold and labels are those of the head that answers.
         const [handle, state] = [this.#handle, this.#state];
         const threshold = unknown > 0 ? handle.threshold(unknown) : undefined;
         const call = { ...(signal && { signal }), caller };
-        return { state, threshold, answers: await handle.classify(data as Float32Array, dims[1], call) };
+        return { state, threshold, answers: await handle.classify(vectors, dimensions, call) };
       });
       const width = FIELDS + state.labels.length;
-      return Array.from({ length: dims[0] }, (_, row) =>
+      return Array.from({ length: vectors.length / dimensions }, (_, row) =>
         answerOf(answers.subarray(row * width, (row + 1) * width), state, topK, threshold),
       );
     } catch (error) {
@@ -222,54 +219,43 @@ export class TextClassifier implements Api.TextClassifier {
   ): Promise<Api.ClassifierEvaluation> {
     try {
       this.#check();
-      const { labels } = this.#state;
+      const asking = this.#asking(checkObject('options', options));
+      checkListener(options);
       if ('folds' in Object(examples)) return await this.#validate((examples as { folds: number }).folds, options);
       const listed = examplesOf(examples as Api.ClassifierExamples);
-      const given = await vectorsOf(this.#embedder, listed, this.#asking(options));
-      const classes = Uint32Array.from(given.classes, (one) => {
-        const label = given.labels[one] ?? '';
-        const index = labels.indexOf(label);
-        if (index < 0) throw new PilotlightError('INVALID_INPUT', `examples: the classifier has no label '${label}'`);
-        return index;
-      });
-      const { signal } = options;
-      const report = await work(this.#instance, options, async (_, caller) => {
+      checkLabels(listed.labels, this.#state.labels);
+      const given = await vectorsOf(this.#embedder, listed, asking);
+      // `add` may bring another head with other labels meanwhile, so the classes are those of the head that is asked.
+      return await work(this.#instance, options, async (_, caller) => {
         this.#check();
+        const [handle, { labels }] = [this.#handle, this.#state];
+        const { signal } = options;
         const call = { ...(signal && { signal }), caller };
-        return this.#handle.evaluate(given.vectors, this.#embedder.dimensions, classes, call);
+        const { dimensions } = this.#embedder;
+        const report = await handle.evaluate(given.vectors, dimensions, classesOf(given, labels), call);
+        return reportOf(report, labels, given.texts);
       });
-      return this.#report(report, given.texts);
     } catch (error) {
       throw toPilotlightError(error);
     }
   }
 
   async #validate(folds: number, options: Api.CallOptions): Promise<Api.ClassifierEvaluation> {
-    if (folds !== 5) throw new PilotlightError('INVALID_INPUT', `folds: expected 5, got ${String(folds)}`);
-    const request = this.#request(await this.#vectors());
+    if (folds !== 5) throw new PilotlightError('INVALID_INPUT', `folds: expected 5, got ${shown(folds)}`);
+    const { state, vectors } = await this.#kept();
+    const request = requestOf(state, this.#embedder, vectors);
     const report = await work(this.#instance, options, (glue, caller) =>
       glue.ClassifierHandle.crossValidate({ ...request, ...listener(options), caller }),
     );
-    return this.#report(report, this.#state.texts);
-  }
-
-  #report(report: CoreEvaluation, texts: readonly string[]): Api.ClassifierEvaluation {
-    const { labels } = this.#state;
-    const { items, confusions, ...figures } = report;
-    return {
-      ...figures,
-      confusions: confusions.map(({ class: actual, predicted, items: outcomes }) => ({
-        label: labels[actual] ?? '',
-        predicted: labels[predicted] ?? '',
-        texts: outcomes.map((outcome) => texts[items[outcome] ?? -1] ?? ''),
-      })),
-    };
+    return reportOf(report, state.labels, state.texts);
   }
 
   async add(examples: Api.ClassifierExamples, options: Api.CallOptions = {}): Promise<void> {
     try {
       // One after the other, or a second call would lose the examples of the first.
-      await this.#adding.run(() => this.#add(examples, options), signalOf(checkObject('options', options)));
+      const signal = signalOf(checkObject('options', options));
+      checkListener(options);
+      await this.#adding.run(() => this.#add(examples, options), signal);
     } catch (error) {
       throw toPilotlightError(error);
     }
@@ -277,22 +263,17 @@ export class TextClassifier implements Api.TextClassifier {
 
   async #add(examples: Api.ClassifierExamples, options: Api.CallOptions): Promise<void> {
     this.#check();
-    const former = await this.#vectors();
+    const { state: former, vectors } = await this.#kept();
     const given = await vectorsOf(this.#embedder, examplesOf(examples), this.#asking(options));
-    const labels = [...new Set([...this.#state.labels, ...given.labels])].sort(byCodeUnit);
-    const classOf = (label: string | undefined): number => labels.indexOf(label ?? '');
+    const labels = [...new Set([...former.labels, ...given.labels])].sort(byCodeUnit);
     const state: State = {
-      ...this.#state,
+      ...former,
       labels,
-      texts: [...this.#state.texts, ...given.texts],
-      classes: Uint32Array.from([
-        ...Array.from(this.#state.classes, (one) => classOf(this.#state.labels[one])),
-        ...Array.from(given.classes, (one) => classOf(given.labels[one])),
-      ]),
-      labelTexts: Uint8Array.from([...this.#state.labelTexts, ...given.labelTexts]),
+      texts: [...former.texts, ...given.texts],
+      classes: Uint32Array.from([...classesOf(former, labels), ...classesOf(given, labels)]),
+      labelTexts: Uint8Array.from([...former.labelTexts, ...given.labelTexts]),
     };
-    const vectors = joined(former, given.vectors);
-    await this.#fit(state, vectors, options);
+    await this.#fit(state, joined(vectors, given.vectors), options);
   }
 
   /** Replaces the head by one that is fitted to vectors of this state's examples. */
@@ -304,7 +285,9 @@ export class TextClassifier implements Api.TextClassifier {
     }
     const old = this.#handle;
     this.#handle = handle;
-    this.#state = state;
+    // The thresholds may have been set meanwhile.
+    this.#state = { ...state, thresholds: this.#state.thresholds };
+    this.#isBlind = isBlind(this.#instance, handle, state);
     await this.#instance.run(() => old.free());
   }
 
@@ -316,7 +299,7 @@ export class TextClassifier implements Api.TextClassifier {
     const asking = this.#asking(options);
     const vectors = await embedded(this.#embedder, texts, asking);
     await this.#fit({ ...this.#state, source: identityWith(this.#embedder, asking.prompt) }, vectors, options);
-    this.#notes = [];
+    this.#differences = [];
   }
 
   /** Refuses an embedder whose vectors are not like those of the JSON. */
@@ -327,12 +310,13 @@ export class TextClassifier implements Api.TextClassifier {
       throw new PilotlightError('INVALID_INPUT', `embedder: ${got}, expected ${dimensions}`);
     }
     const example = this.#state.texts.findIndex((text) => text.trim() !== '');
-    // Where nothing is different, the vectors are the same.
-    if (this.#notes.length === 0 || example < 0 || dimensions === undefined) return;
+    // Where the model is known and nothing is different, the vectors are the same.
+    const isSame = this.#differences.length === 0 && identityOf(this.#embedder).model !== undefined;
+    if (isSame || example < 0 || dimensions === undefined) return;
     const text = this.#state.texts[example] ?? '';
-    const { data } = await this.#embedder.embed([text], embedOptions(this.#asking({ signal })));
-    const kept = await this.#vectors();
-    compareVectors(text, kept.subarray(example * dimensions, (example + 1) * dimensions), data as Float32Array);
+    const vector = await embed(this.#embedder, [text], this.#asking({ signal }));
+    const { vectors } = await this.#kept();
+    compareVectors(text, vectors.subarray(example * dimensions, (example + 1) * dimensions), vector);
   }
 
   toJSON(): Api.ClassifierJson {
@@ -342,12 +326,12 @@ export class TextClassifier implements Api.TextClassifier {
     return {
       format: FORMAT,
       version: VERSION,
-      labels,
-      embedder: source,
+      labels: [...labels],
+      embedder: { ...source },
       unknown,
-      ...(Object.keys(thresholds).length > 0 && { thresholds }),
-      options,
-      ...(own.examples && { texts, labelTexts: Array.from(labelTexts) }),
+      ...(Object.keys(thresholds).length > 0 && { thresholds: { ...thresholds } }),
+      options: { ...options },
+      ...(own.examples && { texts: [...texts], labelTexts: Array.from(labelTexts) }),
       ...own,
     };
   }
@@ -367,9 +351,10 @@ export class TextClassifier implements Api.TextClassifier {
     return this.#instance.run(() => call(this.#handle));
   }
 
-  async #vectors(): Promise<Float32Array> {
-    const vectors = await this.#run((handle) => handle.vectors());
-    if (vectors) return vectors;
+  /** The examples with their vectors. */
+  async #kept(): Promise<{ state: State; vectors: Float32Array }> {
+    const { state, vectors } = await this.#run((handle) => ({ state: this.#state, vectors: handle.vectors() }));
+    if (vectors) return { state, vectors };
     throw new PilotlightError(
       'INVALID_INPUT',
       'this TextClassifier was imported without examples, so it cannot be fitted',
@@ -382,41 +367,11 @@ export class TextClassifier implements Api.TextClassifier {
     const { prompt } = this.#state.source;
     return { ...(prompt !== undefined && { prompt }), ...(signal && { signal }), ...(onProgress && { onProgress }) };
   }
-
-  #request(vectors: Float32Array): object {
-    return requestOf(this.#state, this.#embedder, vectors);
-  }
 }
 
-/** The answer for one text, from what the core returned for its vector. */
-function answerOf(
-  values: Float64Array,
-  { labels, texts, classes, thresholds }: State,
-  topK: number,
-  threshold: number | undefined,
-): Api.Classification {
-  const [predicted, score, nearest, cosine] = values as unknown as [number, number, number, number];
-  const probabilities = values.subarray(FIELDS);
-  const order = Array.from(probabilities.keys()).sort((a, b) => at(probabilities, b) - at(probabilities, a) || a - b);
-  const probability = at(probabilities, predicted);
-  const runnerUp = order.find((index) => index !== predicted);
-  const text = texts[nearest];
-  const label = labels[predicted] ?? '';
-  return {
-    label: score < (thresholds[label] ?? threshold ?? Number.NEGATIVE_INFINITY) ? null : label,
-    probability,
-    score,
-    margin: probability - (runnerUp === undefined ? 0 : at(probabilities, runnerUp)),
-    scores: order
-      .slice(0, topK)
-      .map((index) => ({ label: labels[index] ?? '', probability: at(probabilities, index) })),
-    ...(nearest >= 0 && {
-      nearest: { ...(text && { text }), label: labels[classes[nearest] ?? -1] ?? '', cosine },
-    }),
-  };
-}
-
-const at = (values: Float64Array, index: number): number => values[index] ?? 0;
+/** Whether the score that `unknown` stands for cannot be found. */
+const isBlind = (instance: CoreInstance, handle: ClassifierHandle, { unknown }: State): boolean =>
+  unknown > 0 && instance.now(() => handle.threshold(unknown)) === undefined;
 
 function requestOf(
   { options, classes, labels, labelTexts }: State,
@@ -463,31 +418,20 @@ function listener({ signal, onProgress }: Api.CallOptions): object {
   };
 }
 
-function checkThresholds(thresholds: unknown, labels: readonly string[]): void {
-  for (const [label, score] of Object.entries(checkObject('thresholds', thresholds))) {
-    if (!labels.includes(label))
-      throw new PilotlightError('INVALID_INPUT', `thresholds: the classifier has no label '${label}'`);
-    if (typeof score !== 'number' || Number.isNaN(score))
-      throw new PilotlightError('INVALID_INPUT', `thresholds: expected a number for '${label}', got ${String(score)}`);
-  }
-}
-
 const identityWith = (embedder: Api.Embedder, prompt: string | undefined): Api.EmbedderIdentity => ({
   ...identityOf(embedder),
   ...(prompt !== undefined && { prompt }),
 });
 
-/** The options of the head that were given. */
-const defined = (values: { [Name in keyof Api.HeadOptions]: Api.HeadOptions[Name] | undefined }): Api.HeadOptions =>
-  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
-
-function checkEmbedder(embedder: unknown): asserts embedder is Api.Embedder {
-  const { embed, dimensions } = Object(embedder);
-  if (typeof embed !== 'function' || !Number.isInteger(dimensions))
-    throw new PilotlightError('INVALID_INPUT', `embedder: expected a TextEmbedder, got ${typeof embedder}`);
-}
-
-function checkRate(unknown: unknown): asserts unknown is number {
-  if (typeof unknown === 'number' && unknown >= 0 && unknown < 1) return;
-  throw new PilotlightError('INVALID_INPUT', `unknown: expected a rate from 0 to below 1, got ${String(unknown)}`);
+/** The JSON as text; strings have a longest length. */
+function textOf(json: Api.ClassifierJson): string {
+  try {
+    return JSON.stringify(json);
+  } catch (error) {
+    throw new PilotlightError(
+      'RESOURCE_LIMIT',
+      'the JSON of this TextClassifier is longer than a string can be',
+      error,
+    );
+  }
 }

@@ -3,7 +3,7 @@ import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './calls/abort.js';
 import type { Caller } from './calls/caller.js';
-import { checkModel, checkObject } from './calls/check.js';
+import { checkModel, checkObject, shown } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
 import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
@@ -79,7 +79,7 @@ export class TextEmbedder implements Api.TextEmbedder {
   async #call<T>(options: object, work: (handle: TextEmbedderHandle, caller: Caller) => Promise<T>): Promise<T> {
     const { prompt } = Object(options);
     if (prompt !== undefined)
-      throw new PilotlightError('INVALID_INPUT', `prompt: this embedder has no prompts, got '${prompt}'`);
+      throw new PilotlightError('INVALID_INPUT', `prompt: this embedder has no prompts, got ${shown(prompt)}`);
     const result = await this.#model.call(options, work);
     this.#answered?.();
     this.#answered = undefined;

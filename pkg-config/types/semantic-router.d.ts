@@ -78,7 +78,7 @@ export declare class SemanticRouter {
    */
   fitThresholds(
     examples: readonly { text: string; route: string | null }[],
-    options?: CallOptions,
+    options?: { signal?: AbortSignal },
   ): Promise<{ before: number; after: number }>;
   /**
    * Adds utterances, of new routes too, and learns again.

@@ -148,8 +148,8 @@ export declare class TextClassifier {
   static fit(embedder: Embedder, examples: ClassifierExamples, options?: FitOptions): Promise<TextClassifier>;
   /**
    * Reads what `toJSON`, or `pilotlight_export` in Python, wrote. Refuses an embedder of another model, another number of its layers,
-   * other dimensions or another prompt. Another dtype, build or commit is accepted where the vector of a kept example is nearly the
-   * same, and said in `notes`.
+   * other dimensions or another prompt. Another dtype, build or commit, or an object that does not name its model, is accepted where
+   * the vector of a kept example is nearly the same; `notes` has the differences.
    * @throws {PilotlightError} `INVALID_INPUT`, and with `refit` as `fit`
    */
   static fromJSON(embedder: Embedder, json: string | object, options?: ImportOptions): Promise<TextClassifier>;
@@ -178,7 +178,7 @@ export declare class TextClassifier {
   readonly size: number;
   /** The scores under which a label is not answered, instead of the one that `unknown` stands for. They may be set, and are kept in the JSON. */
   thresholds: Readonly<Record<string, number>>;
-  /** Sentences on what to know: too few examples for `unknown`, or what is different from when the classifier was fitted. */
+  /** Sentences for whoever relies on the classifier: that it has too few examples for `unknown`, or how the embedder differs from the one of the fit. */
   readonly notes: readonly string[];
   /**
    * Classifies texts.

@@ -86,7 +86,7 @@ const rows = () =>
 async function putIn(source) {
   await button('Paste rows').click();
   await page.getByRole('textbox', { name: /^One example a line/ }).fill(source);
-  await page.getByRole('button', { name: /^Put .* in$/ }).click();
+  await page.getByRole('button', { name: /^Add \d+ rows?$/ }).click();
 }
 
 /** Pastes into the field that has the focus. Returns whether the text goes into the field itself. */
@@ -119,7 +119,11 @@ test('it learns twelve intents with a progress that only grows, answers, and ref
       if (bar.dataset.idle === 'false') window.seen.push([Number(bar.ariaValueNow), bar.ariaValueText]);
     }).observe(document.querySelector('.route'), { subtree: true, childList: true, attributes: true });
   });
+  // A fast machine would be done before the page shows a step.
+  const devtools = await context.newCDPSession(page);
+  await devtools.send('Emulation.setCPUThrottlingRate', { rate: 6 });
   await learn();
+  await devtools.detach();
   const seen = await page.evaluate(() => window.seen);
   const percents = seen.map(([percent]) => percent);
   assert.deepEqual(
@@ -234,7 +238,7 @@ test('the check lists what it mixes up, and a correction teaches a label that it
   await page.waitForFunction(() => document.querySelector('.route-label strong').innerText === 'nature');
   assert.ok((await trials())['how do bees make honey?'].startsWith('nature '));
   assert.deepEqual((await rows()).at(-1), ['how do bees make honey?', 'nature']);
-  assert.equal(await page.getByText('They are not what was learned last').count(), 0);
+  assert.equal(await page.getByText('They have changed since it learned').count(), 0);
   await checked();
 
   await request().fill('where do swallows spend the winter?');
@@ -242,17 +246,17 @@ test('the check lists what it mixes up, and a correction teaches a label that it
   await page.waitForFunction(() => document.querySelector('.route-trials button').innerText.includes('%'));
   assert.equal(Object.keys(await trials())[0], 'where do swallows spend the winter?');
   await page.getByRole('textbox', { name: 'Label 1', exact: true }).fill('wake me');
-  await page.getByText('They are not what was learned last').first().waitFor();
+  await page.getByText('They have changed since it learned').first().waitFor();
   assert.deepEqual(heard, []);
 });
 
 test('rows are typed, pasted from a spreadsheet or as comma-separated text, and deleted', async () => {
   await chooseSet('My own');
   assert.deepEqual(await rows(), [['', ''], ['', ''], ['', '']]); // biome-ignore format: three empty rows
-  await page.getByText('It takes two labels at least.').first().waitFor();
+  await page.getByText('It needs at least two labels.').first().waitFor();
   await page.getByRole('textbox', { name: 'Request 1', exact: true }).focus();
   assert.ok(!(await paste('Text\tIntent\nWhere is it, please?\tdelivery\r\n"a ""quoted""\nline"\trefund\n\n')));
-  await announced('2 rows came in.');
+  await announced('2 rows added.');
   assert.deepEqual((await rows()).slice(0, 3), [
     ['Where is it, please?', 'delivery'],
     ['a "quoted" line', 'refund'],
@@ -272,7 +276,7 @@ test('rows are typed, pasted from a spreadsheet or as comma-separated text, and 
   await page.getByText('4 examples, 2 labels').first().waitFor();
   await button('Learn').click();
   await knows('2 labels, learned from 4 examples');
-  await page.getByText('It could not be checked. A check holds examples out').waitFor();
+  await page.getByText('It could not be checked. A check holds some examples back').waitFor();
   assert.equal((await ask('when will it be sent?')).label, 'delivery');
 
   // Another set keeps its rows, and so does this one.

@@ -33,7 +33,7 @@ test('a saved classifier comes back with the same answers, until it is deleted',
   await classifier.save('bank', { store });
   const again = await TextClassifier.open(embedder, 'bank', { store });
   assert.deepEqual(await again.classify(REQUESTS), await classifier.classify(REQUESTS));
-  assert.deepEqual(again.notes, []);
+  assert.deepEqual(again.notes, classifier.notes);
   again.dispose();
   assert.equal(await TextClassifier.delete('ban', { store }), false);
   assert.equal(await TextClassifier.delete('bank', { store }), true);
@@ -82,15 +82,15 @@ test('names and stores that are none are typed errors', async () => {
   await assert.rejects(classifier.save('bank', { store: false }), { code: 'INVALID_INPUT', message: /store/ });
 });
 
-test('another dtype is accepted and said, and a fit by its vectors leaves nothing to say', async () => {
+test('another dtype is accepted and said, and after a fit by its vectors no more', async () => {
   const json = JSON.stringify(classifier);
   const exact = await TextEmbedder.load(MINILM, { host: hub.url, store: false, dtype: 'f32' });
   const noted = await TextClassifier.fromJSON(exact, json);
-  assert.match(noted.notes.join(), /dtype 'q8'.*'f32'/);
+  assert.match(noted.notes[0], /dtype 'q8'.*'f32'/);
   const events = [];
   const onProgress = ({ status }) => events.push(status);
   const refitted = await TextClassifier.fromJSON(exact, json, { refit: true, onProgress });
-  assert.deepEqual(refitted.notes, []);
+  assert.deepEqual(refitted.notes, classifier.notes);
   assert.deepEqual([...new Set(events)], ['embed', 'fit']);
   const fresh = await TextClassifier.fit(exact, EXAMPLES, { unknown: 0.05 });
   assert.deepEqual(refitted.toJSON(), fresh.toJSON());
@@ -109,6 +109,8 @@ test('a model of the same name whose vectors are others is refused', async () =>
     message: /I lost my card.*another model/,
   });
   await assert.rejects(TextClassifier.fromJSON({ ...stranger, dimensions: 2 }, json), { message: /2 values.*384/ });
+  const { backend, ...silent } = stranger;
+  await assert.rejects(TextClassifier.fromJSON(silent, json), { code: 'INVALID_INPUT', message: /another model/ });
 });
 
 test('examples and requests are embedded with the prompt of the fit, and another one is refused', async () => {
@@ -136,6 +138,48 @@ test('examples and requests are embedded with the prompt of the fit, and another
     message: /prompt/,
   });
 });
+
+test('what the JSON of a classifier shares with it is not its own', async () => {
+  const json = classifier.toJSON();
+  const again = await TextClassifier.fromJSON(embedder, json);
+  const before = JSON.stringify(classifier);
+  delete json.embedder.model;
+  json.labels[0] = json.texts[0] = 'other';
+  json.options.C = 3;
+  for (const one of [classifier, again]) assert.equal(JSON.stringify(one), before);
+  again.dispose();
+});
+
+test('examples that were kept without their texts stay in step with those that are added', async () => {
+  const { texts, labelTexts, ...json } = classifier.toJSON();
+  const bare = await TextClassifier.fromJSON(embedder, json);
+  await bare.add([{ text: 'what are your fees', label: 'fees' }]);
+  const [{ label, nearest }] = await bare.classify('what are your fees');
+  assert.deepEqual([label, nearest.text], ['fees', 'what are your fees']);
+  const again = await TextClassifier.fromJSON(embedder, JSON.stringify(bare));
+  assert.deepEqual(again.toJSON(), bare.toJSON());
+  for (const one of [bare, again]) one.dispose();
+});
+
+for (const [what, edit] of [
+  ['a format', (json) => (json.format = {})],
+  ['a rate', (json) => (json.unknown = {})],
+  ['thresholds', (json) => (json.thresholds = { 'card lost': {} })],
+  ['names of labels', (json) => json.labelTexts.fill({})],
+  ['a model', (json) => (json.embedder.model = {})],
+  ['a prompt', (json) => (json.embedder.prompt = 5)],
+]) {
+  test(`JSON in which ${what} of another type stand${what.endsWith('s') ? '' : 's'} is refused`, async () => {
+    const json = classifier.toJSON();
+    edit(json);
+    // No text can be made of such an object.
+    const hostile = JSON.stringify(json).replaceAll('{}', '{"toString":1,"valueOf":1}');
+    await assert.rejects(TextClassifier.fromJSON(embedder, hostile), {
+      code: 'INVALID_INPUT',
+      message: /json|unknown|thresholds/,
+    });
+  });
+}
 
 test('an object that is in itself, or has what JSON has not, is refused', async () => {
   const json = classifier.toJSON();

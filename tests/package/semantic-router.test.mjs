@@ -118,6 +118,25 @@ test('a route is added with its handler', async () => {
   router.dispose();
 });
 
+test('routes may be named like properties that every object has', async () => {
+  const [weather, music] = ROUTES;
+  const router = await SemanticRouter.create(embedder, [
+    { ...weather, name: '__proto__' },
+    { ...music, name: 'constructor', onRoute: () => 'played' },
+  ]);
+  assert.equal((await router.route('play the radio')).result, 'played');
+  await router.fitThresholds([
+    { text: 'is a storm coming', route: '__proto__' },
+    { text: 'play the radio', route: 'constructor' },
+    { text: FAR, route: null },
+  ]);
+  assert.deepEqual(Object.keys(router.thresholds).sort(), ['__proto__', 'constructor']);
+  const again = await SemanticRouter.fromJSON(embedder, JSON.stringify(router));
+  assert.deepEqual(Object.entries(again.thresholds), Object.entries(router.thresholds));
+  assert.equal((await again.route('is a storm coming')).name, '__proto__');
+  for (const one of [router, again]) one.dispose();
+});
+
 test('too few utterances to find a threshold are said', async () => {
   const routes = ROUTES.map((route) => ({ ...route, utterances: route.utterances.slice(0, 2) }));
   const router = await SemanticRouter.create(embedder, routes);
@@ -132,9 +151,10 @@ for (const [what, routes, message] of [
   ['a name that is empty', [{ name: ' ', utterances: ['a'] }], /routes\[0\]\.name/],
   ['a name twice', [ROUTES[0], ROUTES[0]], /routes\[1\]\.name.*weather/],
   ['no utterances', [{ name: 'a', utterances: [] }], /routes\[0\]\.utterances/],
-  ['an utterance that is none', [{ name: 'a', utterances: [5] }, ROUTES[0]], /text/],
+  ['an utterance that is none', [ROUTES[0], { name: 'a', utterances: ['b', 5] }], /routes\[1\]\.utterances\[1\].* 5/],
   ['a handler that is none', [{ name: 'a', utterances: ['b'], onRoute: 5 }], /onRoute/],
   ['a threshold that is none', [{ name: 'a', utterances: ['b'], threshold: 'high' }], /threshold/],
+  ['a threshold of NaN', [{ name: 'a', utterances: ['b'], threshold: Number.NaN }], /routes\[0\]\.threshold.* NaN/],
 ]) {
   test(`${what} is refused`, async () => {
     await assert.rejects(SemanticRouter.create(embedder, routes), {
@@ -149,6 +169,7 @@ test('examples of thresholds that make no sense are refused', async () => {
   const router = await SemanticRouter.create(embedder, ROUTES);
   for (const examples of [[], [{ text: 'a', route: 'sports' }], [{ route: null }], 'a'])
     await assert.rejects(router.fitThresholds(examples), { code: 'INVALID_INPUT', message: /examples/ });
+  await assert.rejects(router.fitThresholds([{ text: 'a', route: null }], null), { message: /options/ });
   await assert.rejects(router.route(['a']), { code: 'INVALID_INPUT', message: /text/ });
   router.dispose();
 });

@@ -173,7 +173,7 @@ describe('with MiniLM', () => {
     const ready = { dimensions: 384, embed: async () => ({ data: vectors, dims: [2000, 384] }) };
     const classifier = await TextClassifier.fit(ready, examples, { head: 'knn', labelText: false });
     for (const call of [
-      (signal) => classifier.classify('a', { signal }),
+      (signal) => classifier.classify(examples.labels, { signal }),
       (signal) => classifier.evaluate(examples, { signal }),
     ]) {
       const controller = new AbortController();
@@ -181,6 +181,64 @@ describe('with MiniLM', () => {
       await assert.rejects(call(controller.signal), { code: 'ABORTED' });
     }
     classifier.dispose();
+  });
+
+  test('labels may be named like properties that every object has', async () => {
+    const names = { 'card lost': '__proto__', 'exchange rate': 'constructor', 'change pin': 'toString' };
+    const examples = EXAMPLES.map(({ text, label }) => ({ text, label: names[label] }));
+    const thresholds = JSON.parse('{"__proto__":2}');
+    const classifier = await TextClassifier.fit(embedder, examples, { unknown: 0.1, thresholds });
+    const texts = ['I lost my bank card', 'the volcano erupted at dawn', 'I want a new PIN'];
+    const labelsOf = async (one) => (await one.classify(texts)).map(({ label }) => label);
+    assert.deepEqual(await labelsOf(classifier), [null, null, 'toString']);
+    const again = await TextClassifier.fromJSON(embedder, JSON.stringify(classifier));
+    assert.deepEqual(await labelsOf(again), [null, null, 'toString']);
+    again.thresholds = {};
+    assert.deepEqual(await labelsOf(again), ['__proto__', null, 'toString']);
+    for (const one of [classifier, again]) one.dispose();
+  });
+
+  test('what is asked or set while examples are added keeps to its labels', async () => {
+    // One that is wrong, so that there is a confusion to name.
+    const wrong = { text: 'the card that I lost', label: 'exchange rate' };
+    const classifier = await TextClassifier.fit(embedder, [...EXAMPLES, wrong]);
+    const before = await classifier.evaluate({ folds: 5 });
+    assert.ok(before.confusions.some(({ texts }) => texts.includes(wrong.text)));
+    const asked = [];
+    // The new label comes before the others, so that each gets another number.
+    await classifier.add([{ text: 'close my account', label: 'a' }], {
+      onProgress({ status }) {
+        if (status !== 'fit' || asked.length > 0) return;
+        asked.push(classifier.evaluate(EXAMPLES), classifier.evaluate({ folds: 5 }));
+        classifier.thresholds = { 'card lost': 2 };
+      },
+    });
+    const [given, folds] = await Promise.all(asked);
+    assert.equal(given.accuracy, 1);
+    assert.deepEqual(folds, before);
+    assert.deepEqual(classifier.thresholds, { 'card lost': 2 });
+    classifier.dispose();
+  });
+
+  test('too few examples for a refusal are noted until there are enough', async () => {
+    const few = EXAMPLES.filter((_, i) => i % 4 < 2);
+    const classifier = await TextClassifier.fit(embedder, few, { unknown: 0.1 });
+    assert.match(classifier.notes.join(), /too few examples/);
+    const again = await TextClassifier.fromJSON(embedder, JSON.stringify(classifier));
+    assert.deepEqual(again.notes, classifier.notes);
+    await again.add(EXAMPLES.filter((_, i) => i % 4 >= 2));
+    assert.deepEqual(again.notes, []);
+    for (const one of [classifier, again]) one.dispose();
+  });
+
+  test('an embedder that does not give a vector for each text is refused', async () => {
+    for (const data of [new Float32Array(5), new Float32Array(0), undefined]) {
+      const broken = { dimensions: 4, embed: async () => ({ data, dims: [1, 4] }) };
+      await assert.rejects(TextClassifier.fit(broken, EXAMPLES), {
+        code: 'INVALID_INPUT',
+        message: /^embedder: expected 12 × 4 values/,
+      });
+    }
   });
 
   const WRONG = [
@@ -239,11 +297,16 @@ describe('with MiniLM', () => {
       { unknown: 1 },
       { unknown: '5%' },
       { k: 1.5 },
+      { onProgress: 5 },
+      { thresholds: { 'card lost': Number.POSITIVE_INFINITY } },
+      { thresholds: { nothing: 0.5 } },
     ])
       await assert.rejects(TextClassifier.fit(embedder, EXAMPLES, options), { code: 'INVALID_INPUT' });
-    await assert.rejects(TextClassifier.fit({}, EXAMPLES), { code: 'INVALID_INPUT', message: /embedder/ });
+    for (const none of [{}, { embed() {}, dimensions: 0 }])
+      await assert.rejects(TextClassifier.fit(none, EXAMPLES), { code: 'INVALID_INPUT', message: /embedder/ });
     const classifier = await TextClassifier.fit(embedder, EXAMPLES);
     await assert.rejects(classifier.classify('a', { topK: 0 }), { code: 'INVALID_INPUT' });
+    await assert.rejects(classifier.evaluate(EXAMPLES, null), { code: 'INVALID_INPUT', message: /options/ });
     classifier.dispose();
   });
 });

@@ -35,8 +35,13 @@ async function load(model, options) {
 /** The classifier of intents, on this embedder; another embedder, after a new load, gets another. */
 const classifiers = new WeakMap();
 
-function classifierOf(embedder) {
-  if (!classifiers.has(embedder)) classifiers.set(embedder, TextClassifier.fromJSON(embedder, intents));
+function classifierOf(embedder, context) {
+  if (!classifiers.has(embedder)) {
+    const opening = TextClassifier.fromJSON(embedder, intents);
+    classifiers.set(embedder, opening);
+    // As a load, it would end with its request, and what failed is tried again by the next one.
+    context.waitUntil(opening.catch(() => classifiers.delete(embedder)));
+  }
   return classifiers.get(embedder);
 }
 
@@ -54,7 +59,7 @@ export default {
       const texts = await textsOf(request);
       const model = await embedder(env, context);
       if (new URL(request.url).pathname === '/intent')
-        return Response.json(await (await classifierOf(model)).classify(texts));
+        return Response.json(await (await classifierOf(model, context)).classify(texts));
       const { data, dims, tokens, truncated } = await model.embed(texts);
       const [count, dimensions] = dims;
       const embeddings = Array.from({ length: count }, (_, i) =>

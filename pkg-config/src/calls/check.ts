@@ -22,3 +22,15 @@ export function checkObject(name: string, value: unknown): object {
     `${name}: expected an object, got ${value === null ? 'null' : typeof value}`,
   );
 }
+
+/** A value that was not expected, for messages. */
+export function shown(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`;
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  return typeof value === 'object' && value !== null ? 'an object' : String(value);
+}
+
+/** The value of an object's own property; a label may be named like a property that every object has. */
+export function ownValue<T>(values: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(values, name) ? values[name] : undefined;
+}

@@ -1,4 +1,5 @@
 import type { ClassifierExamples } from '../../types/index.js';
+import { shown } from '../calls/check.js';
 import { PilotlightError } from '../error.js';
 import { floatsOf } from '../inputs/foreign.js';
 
@@ -21,23 +22,29 @@ export function examplesOf(examples: ClassifierExamples): Examples {
     checkCount(examples.length);
     const list = examples as readonly { text?: unknown; label?: unknown }[];
     return {
-      texts: list.map((one, i) => checkText(`examples[${i}].text`, Object(one).text)),
-      labels: list.map((one, i) => checkText(`examples[${i}].label`, Object(one).label)),
+      // `map` would skip holes.
+      texts: Array.from(list, (one, i) => checkText(`examples[${i}].text`, Object(one).text)),
+      labels: Array.from(list, (one, i) => checkText(`examples[${i}].label`, Object(one).label)),
     };
   }
   const { texts, labels, vectors } = Object(examples) as { texts?: unknown; labels?: unknown; vectors?: unknown };
   if (!Array.isArray(labels)) throw wrong('examples', 'a list of { text, label }, or an object with labels', examples);
   checkCount(labels.length);
-  const own = labels.map((label, i) => checkText(`examples.labels[${i}]`, label));
+  const own = Array.from(labels, (label, i) => checkText(`examples.labels[${i}]`, label));
   if (texts !== undefined && (!Array.isArray(texts) || texts.length !== labels.length))
     throw wrong('examples.texts', `a list of ${labels.length} texts, one for each label`, texts);
   if (vectors === undefined) {
     if (texts === undefined) throw wrong('examples', 'texts or vectors beside the labels', examples);
-    return { texts: (texts as unknown[]).map((text, i) => checkText(`examples.texts[${i}]`, text)), labels: own };
+    return { texts: Array.from(texts, (text, i) => checkText(`examples.texts[${i}]`, text)), labels: own };
   }
   const floats = floatsOf(vectors);
   if (!floats) throw wrong('examples.vectors', 'a Float32Array', vectors);
-  return { texts: ((texts ?? own.map(() => '')) as unknown[]).map(String), labels: own, vectors: floats };
+  return { texts: Array.from(texts ?? own.map(() => ''), checkString), labels: own, vectors: floats };
+}
+
+function checkString(text: unknown, i: number): string {
+  if (typeof text === 'string') return text;
+  throw wrong(`examples.texts[${i}]`, 'a text', text);
 }
 
 function checkCount(count: number): void {
@@ -51,14 +58,5 @@ function checkText(name: string, text: unknown): string {
   throw wrong(name, 'a text that is not empty', text);
 }
 
-function wrong(name: string, expected: string, got: unknown): PilotlightError {
-  const what =
-    typeof got === 'string'
-      ? `'${got}'`
-      : Array.isArray(got)
-        ? `a list of ${got.length}`
-        : got === null
-          ? 'null'
-          : typeof got;
-  return new PilotlightError('INVALID_INPUT', `${name}: expected ${expected}, got ${what}`);
-}
+const wrong = (name: string, expected: string, got: unknown): PilotlightError =>
+  new PilotlightError('INVALID_INPUT', `${name}: expected ${expected}, got ${shown(got)}`);

@@ -1,5 +1,5 @@
 import type { ClassifierJson, Embedder, EmbedderIdentity } from '../../types/index.js';
-import { checkObject } from '../calls/check.js';
+import { checkObject, shown } from '../calls/check.js';
 import { identityOf } from '../core/core-of.js';
 import { PilotlightError } from '../error.js';
 
@@ -18,13 +18,14 @@ export function parse(json: string | object): ClassifierJson {
     if (error instanceof PilotlightError) throw error;
     throw wrong(`is not valid: ${(error as Error).message}`, error);
   }
-  if (saved?.format !== FORMAT) throw wrong(`format is ${String(saved?.format)}, expected '${FORMAT}'`);
-  if (saved.version !== VERSION) throw wrong(`version is ${String(saved.version)}, expected ${VERSION}`);
+  if (saved?.format !== FORMAT) throw wrong(`format is ${shown(saved?.format)}, expected '${FORMAT}'`);
+  if (saved.version !== VERSION) throw wrong(`version is ${shown(saved.version)}, expected ${VERSION}`);
   const { labels, texts = [], labelTexts = [], examples, embedder } = saved;
   const strings = (list: unknown): boolean => Array.isArray(list) && list.every((one) => typeof one === 'string');
   if (!strings(labels) || new Set(labels).size !== labels?.length) throw wrong('labels are not distinct strings');
   if (!strings(texts)) throw wrong('texts are not strings');
-  if (embedder !== undefined && typeof checkObject('json: embedder', embedder) !== 'object') throw wrong('embedder');
+  if (!labelTexts?.every?.((one) => one === 0 || one === 1)) throw wrong('labelTexts are not 0 and 1');
+  if (embedder !== undefined) checkIdentity(checkObject('json: embedder', embedder) as EmbedderIdentity);
   const classes: unknown = Object(examples).classes ?? [];
   if (!Array.isArray(classes)) throw wrong('examples.classes is not an array');
   for (const [name, list] of Object.entries({ texts, labelTexts })) {
@@ -32,6 +33,15 @@ export function parse(json: string | object): ClassifierJson {
       throw wrong(`${name} has another length than the examples`);
   }
   return saved as ClassifierJson;
+}
+
+/** Checks what is compared with the embedder at hand, or handed to it. */
+function checkIdentity(embedder: EmbedderIdentity): void {
+  for (const name of ['model', 'commit', 'dtype', 'simd', 'prompt'] as const)
+    if (embedder[name] !== undefined && typeof embedder[name] !== 'string')
+      throw wrong(`embedder.${name} is ${shown(embedder[name])}, expected a text`);
+  if (embedder.layers !== undefined && !Number.isInteger(embedder.layers))
+    throw wrong(`embedder.layers is ${shown(embedder.layers)}, expected a whole number`);
 }
 
 const wrong = (what: string, cause?: unknown): PilotlightError =>
@@ -48,7 +58,10 @@ export function compare(embedder: Embedder, made: EmbedderIdentity | undefined, 
   const own = identityOf(embedder);
   if (!made) return ['The JSON does not name the model whose vectors the classifier was fitted on.'];
   if (own.model !== undefined && made.model !== own.model)
-    throw new PilotlightError('INVALID_INPUT', `embedder: is of ${own.model}, expected ${made.model}`);
+    throw new PilotlightError(
+      'INVALID_INPUT',
+      `embedder: is of ${own.model}, expected ${made.model ?? 'one without a name'}`,
+    );
   if (own.model !== undefined && made.layers !== own.layers) {
     const { layers = 'all' } = own;
     const { layers: expected = 'all' } = made;
@@ -56,7 +69,10 @@ export function compare(embedder: Embedder, made: EmbedderIdentity | undefined, 
   }
   if (prompt !== undefined && prompt !== made.prompt) {
     const expected = made.prompt === undefined ? 'none' : `'${made.prompt}'`;
-    throw new PilotlightError('INVALID_INPUT', `prompt: the classifier was fitted with ${expected}, got '${prompt}'`);
+    throw new PilotlightError(
+      'INVALID_INPUT',
+      `prompt: the classifier was fitted with ${expected}, got ${shown(prompt)}`,
+    );
   }
   return DETAILS.filter(
     (field) => made[field] !== undefined && own[field] !== undefined && made[field] !== own[field],

@@ -26,11 +26,39 @@ export interface Asking extends CallOptions {
 
 export const byCodeUnit = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
 
-/** The options of one call of `embed`. */
-export const embedOptions = ({ prompt, signal }: Asking): { prompt?: string; signal?: AbortSignal } => ({
+/** The options of one call of an embedder. */
+const embedOptions = ({ prompt, signal }: Asking): { prompt?: string; signal?: AbortSignal } => ({
   ...(prompt !== undefined && { prompt }),
   ...(signal && { signal }),
 });
+
+/** Embeds texts. Refuses an embedder that does not give `dimensions` values for each. */
+export async function embed(
+  embedder: Embedder,
+  texts: string | readonly string[],
+  asking: Asking,
+): Promise<Float32Array> {
+  const { data, dims } = await embedder.embed(texts, embedOptions(asking));
+  const [count, { dimensions }] = [[texts].flat().length, embedder];
+  if (data?.length === count * dimensions) return data instanceof Float32Array ? data : Float32Array.from(data);
+  const got = Array.isArray(dims) ? dims.join(' × ') : `${data?.length ?? 'no'} values`;
+  throw new PilotlightError('INVALID_INPUT', `embedder: expected ${count} × ${dimensions} values, got ${got}`);
+}
+
+/** Refuses examples of a label that the classifier does not have. */
+export function checkLabels(given: readonly string[], labels: readonly string[]): void {
+  const known = new Set(labels);
+  const other = given.find((label) => !known.has(label));
+  if (other !== undefined)
+    throw new PilotlightError('INVALID_INPUT', `examples: the classifier has no label '${other}'`);
+}
+
+/** The classes of examples, as indices of another list of labels that has all of theirs. */
+export function classesOf(given: Pick<Given, 'labels' | 'classes'>, labels: readonly string[]): Uint32Array {
+  const index = new Map(labels.map((label, i) => [label, i]));
+  const places = given.labels.map((label) => index.get(label) ?? 0);
+  return given.classes.map((one) => places[one] ?? 0);
+}
 
 /** Embeds examples, unless they came with vectors. */
 export async function vectorsOf(embedder: Embedder, examples: Examples, asking: Asking): Promise<Given> {
@@ -61,8 +89,7 @@ export async function embedded(embedder: Embedder, texts: readonly string[], ask
     throw new PilotlightError('RESOURCE_LIMIT', `the vectors of ${texts.length} examples do not fit in memory`, error);
   }
   for (let first = 0; first < texts.length; first += BATCH) {
-    const { data } = await embedder.embed(texts.slice(first, first + BATCH), embedOptions(asking));
-    vectors.set(data as Float32Array, first * dimensions);
+    vectors.set(await embed(embedder, texts.slice(first, first + BATCH), asking), first * dimensions);
     onProgress?.({ status: 'embed', loaded: Math.min(first + BATCH, texts.length), total: texts.length });
   }
   return vectors;
@@ -76,13 +103,13 @@ export async function withLabelTexts(given: Given, embedder: Embedder, options: 
   const nameOf = typeof labelText === 'function' ? labelText : (label: string) => label.replace(/[_-]+/g, ' ').trim();
   const names = labels.map((label) => String(nameOf(label)));
   const asked = names.map((name) => name || ' ');
-  const { data } = await embedder.embed(asked, embedOptions(options));
+  const nameVectors = await embed(embedder, asked, options);
   return {
     labels,
     texts: [...texts, ...names],
     classes: Uint32Array.from([...classes, ...labels.keys()]),
     labelTexts: Uint8Array.from([...texts.map(() => 0), ...names.map(() => 1)]),
-    vectors: joined(vectors, data as Float32Array),
+    vectors: joined(vectors, nameVectors),
   };
 }
 

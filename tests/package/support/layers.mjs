@@ -27,7 +27,7 @@ export function setUp() {
         'test/bert-tiny-cls': tinyFolder('bert-tiny-cls'),
       },
     });
-    // It hashes files when it is asked first, which takes longer than the loads here wait.
+    // It hashes files when it is asked first, for which no load has to wait then.
     await fetch(`${hub.url}/api/models/${REAL}/tree/main?recursive=true`);
   });
   beforeEach(() => {
@@ -37,7 +37,7 @@ export function setUp() {
   after(() => hub.close());
 }
 
-export const options = (store, more) => ({ host: hub.url, dtype: 'f32', store, timeout: 300, ...more });
+export const options = (store, more) => ({ host: hub.url, dtype: 'f32', store, timeout: 5000, ...more });
 export const open = (store, more, model = SEEDED) => TextEmbedder.load(model, options(store, more));
 /** Bytes of files that were sent, without those of the API. */
 export const sent = (file = /./) =>

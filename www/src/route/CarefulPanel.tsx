@@ -18,7 +18,7 @@ export function CarefulPanel({ evaluation, unknown, onChange }: Props) {
       <h2 id="route-careful-title">How careful it is</h2>
       <Slider
         label="Good requests that it may refuse"
-        words={point ? pointWords(point) : 'Once it was checked, this says what the answers are worth.'}
+        words={point ? pointWords(point) : 'Once it has been checked, this says how good the answers are.'}
         value={Math.round(unknown * 100)}
         text={rateWords(unknown)}
         spoken={`${rateWords(unknown)}. ${point ? pointWords(point) : ''}`}

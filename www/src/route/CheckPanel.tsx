@@ -22,7 +22,7 @@ export function CheckPanel({ learner }: Props) {
     <section className="card route-panel route-check" aria-labelledby="route-check-title">
       <h2 id="route-check-title">What it mixes up</h2>
       <p className="route-words">
-        A check learns five times, each time from four fifths of the examples, and asks about the others.
+        A check learns five times, each time from four fifths of the examples, and tests itself on the rest.
       </p>
       <Figures evaluation={evaluation} />
       <div className="route-foot">
@@ -53,7 +53,7 @@ function idleWords({ learned, evaluation }: LearnerState, stopped: boolean): str
   if (!learned) return 'It has not learned anything yet.';
   if (learned.count === 0) return 'It came without its examples, so it cannot be checked here.';
   if (evaluation) return mistakesWords(evaluation);
-  return stopped ? 'The check was stopped.' : 'It was not checked yet.';
+  return stopped ? 'The check was stopped.' : 'It has not been checked yet.';
 }
 
 function Figures({ evaluation }: { evaluation: ClassifierEvaluation | null }) {
@@ -91,7 +91,8 @@ function Confusions({ evaluation: { confusions } }: { evaluation: ClassifierEval
               {texts.length > 1 && <span> {texts.length} times</span>}
             </p>
             <ul>
-              {[...new Set(texts)].map((text) => (
+              {/* Examples of a file may have come without their texts. */}
+              {[...new Set(texts.filter(Boolean))].map((text) => (
                 <li key={text}>“{text}”</li>
               ))}
             </ul>

@@ -93,7 +93,7 @@ export function ExampleTable({ rows, onChange }: Props) {
   function take(source: string, after: number | undefined) {
     const added = rowsOf(parseExamples(source));
     insert(added, after);
-    setCame(`${count(added.length, 'row')} came in.`);
+    setCame(`${count(added.length, 'row')} added.`);
     const first = added[0];
     if (first) focus.current = { row: first.id, field: 'text' };
   }
@@ -103,7 +103,7 @@ export function ExampleTable({ rows, onChange }: Props) {
       <div className="route-scroll">
         <table onKeyDown={onKeyDown} onPaste={onPaste} aria-label="Examples" aria-rowcount={rows.length + 1}>
           <thead>
-            <tr>
+            <tr aria-rowindex={1}>
               <th scope="col">Request</th>
               <th scope="col">Label</th>
               <th scope="col">

@@ -37,7 +37,7 @@ const WORDS: Record<SetName, string> = {
   file: 'The examples of the classifier that you opened.',
 };
 
-/** The panel with the examples and the button that lets the classifier learn them. */
+/** The panel with the examples and the button that makes the classifier learn them. */
 export function ExamplesPanel({ examples, lesson, learner, ready, onLearn }: Props) {
   const { set, available, fetching, choose } = examples;
   const { work, learned, stopped } = learner;
@@ -122,8 +122,8 @@ function lessonWords(
     unfinished > 0
       ? `. ${count(unfinished, 'row')} without a request or a label ${unfinished === 1 ? 'is' : 'are'} left out`
       : '';
-  if (labels < 2) return `${have}${rest}. It takes two labels at least.`;
+  if (labels < 2) return `${have}${rest}. It needs at least two labels.`;
   if (!ready) return `${have}${rest}. Load the model to learn them.`;
   if (stopped) return `${have}${rest}. Cancelled: nothing was learned from them.`;
-  return changed ? `${have}${rest}. They are not what was learned last.` : `${have}${rest}.`;
+  return changed ? `${have}${rest}. They have changed since it learned.` : `${have}${rest}.`;
 }

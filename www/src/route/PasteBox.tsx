@@ -30,7 +30,7 @@ export function PasteBox({ onTake, onCancel }: Props) {
       </label>
       <div className="route-buttons">
         <button type="button" className="button" disabled={examples.length === 0} onClick={() => onTake(draft)}>
-          Put {count(examples.length, 'row')} in
+          Add {count(examples.length, 'row')}
         </button>
         <button type="button" className="button" onClick={onCancel}>
           Close

@@ -24,9 +24,9 @@ export function routeProblem(error: unknown, kind: WorkKind): RouteProblem {
 }
 
 function adviceFor(code: string | undefined, kind: WorkKind): string {
-  if (code === 'RESOURCE_LIMIT') return 'There is not enough memory for so many examples: take fewer of them.';
-  if (kind === 'check') return 'A check holds examples out, so it needs ten or more, and several of each label.';
+  if (code === 'RESOURCE_LIMIT') return 'There is not enough memory for so many examples: use fewer.';
+  if (kind === 'check') return 'A check holds some examples back, so it needs ten or more, and several of each label.';
   if (code !== 'INVALID_INPUT') return 'Try again.';
   if (kind === 'open') return 'Choose a file that was saved here, or by Pilotlight, for the model that is loaded.';
-  return 'Look at the examples: it needs texts of at least two labels.';
+  return 'Check the examples: it needs texts with at least two labels.';
 }

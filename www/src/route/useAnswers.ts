@@ -1,4 +1,4 @@
-import type { Classification } from 'pilotlight';
+import { type Classification, PilotlightError } from 'pilotlight';
 import { useEffect, useRef, useState } from 'react';
 import type { Learned } from './useLearner';
 
@@ -45,8 +45,9 @@ export function useAnswers(
           const all = await learned.classifier.classify(texts, { unknown });
           setAnswers({ learned, byText: new Map(texts.map((text, i) => [text, all[i] as Classification])) });
         } catch (error) {
-          // The classifier that was asked may be gone meanwhile.
-          if (newest.current.learned === learned) onFail(error);
+          // Where another classifier has taken the place of this one, that one is asked as soon as the page shows it.
+          const isGone = error instanceof PilotlightError && error.code === 'DISPOSED';
+          if (!isGone && newest.current.learned === learned) onFail(error);
         }
       }
       busy.current = false;

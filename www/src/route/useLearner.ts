@@ -60,6 +60,8 @@ export function useLearner(embedder: TextEmbedder | null, onFail: (error: unknow
     if (!embedder) return;
     return () => {
       running.current?.abort();
+      // What it still reports is not about the next model.
+      running.current = null;
       held.current?.dispose();
       held.current = null;
       setState(NOTHING);
@@ -140,7 +142,7 @@ export function useLearner(embedder: TextEmbedder | null, onFail: (error: unknow
     if (!embedder) return undefined;
     let unknown: number | undefined;
     const done = await run('open', async ({ signal }) => {
-      const classifier = await TextClassifier.fromJSON(embedder, await file.text());
+      const classifier = await TextClassifier.fromJSON(embedder, await file.text(), { signal });
       hold(classifier, signal);
       const saved = classifier.toJSON();
       const examples = examplesIn(saved);

@@ -1,0 +1,16 @@
+import type { EmbedderIdentity, HeadOptions } from '../../types/index.js';
+
+/** What a classifier has beside its head. */
+export interface State {
+  labels: string[];
+  /** The texts of the examples, label texts included; empty strings where vectors came without them. */
+  texts: string[];
+  classes: Uint32Array;
+  labelTexts: Uint8Array;
+  options: HeadOptions;
+  unknown: number;
+  /** The scores under which a label is not answered, instead of the one that `unknown` stands for. */
+  thresholds: Record<string, number>;
+  /** The embedder that made the vectors. */
+  source: EmbedderIdentity;
+}
