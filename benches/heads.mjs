@@ -110,7 +110,12 @@ for (const dtype of ['q8', 'f32']) {
     const { accuracy, macroF1, calibrationError, coverage } = await classifier.evaluate({ vectors, labels });
     const at5 = coverage.find(({ rate }) => rate === 0.05);
     const perText = await timed('perText', classifier, short.slice(0, 120));
-    const beyond = await TextClassifier.fromJSON(kept, { ...classifier.toJSON(), embedder: undefined });
+    // Without texts, because the other embedder has none of theirs.
+    const beyond = await TextClassifier.fromJSON(kept, {
+      ...classifier.toJSON(),
+      embedder: undefined,
+      texts: undefined,
+    });
     const perVector = await timed('perVector', beyond, sets.test.texts.slice(0, 520));
     for (const one of [classifier, beyond]) one.dispose();
     const figures = { accuracy, macroF1, calibrationError, ...(at5 && { refusedAt5: 1 - at5.coverage }) };
