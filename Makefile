@@ -57,7 +57,7 @@ test: test-style test-native test-wasm package test-types test-package test-brow
 
 figures: bench test-sklearn
 	@PILOTLIGHT_FUZZ_SECONDS=60 $(NEXTEST) run --locked --test fuzz
-	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/browser/{sts,tabs,looks}.test.mjs | tee benches/results/browser.txt
+	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/browser/{sts,tabs,looks,faults}.test.mjs | tee benches/results/browser.txt
 
 # The exporter with each version of scikit-learn that it supports: what they answer against the package, and in f64 against the crate.
 .PHONY: test-sklearn

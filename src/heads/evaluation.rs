@@ -34,7 +34,12 @@ pub const MIN_HELD_OUT: usize = 10;
 pub fn held_out<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> Vec<HeldOut> {
     let mut scores: Vec<HeldOut> = Vec::new();
     for one in outcomes {
-        let score = one.score as f32;
+        // Rounded down, so that the least of them as a threshold refuses none.
+        let rounded = one.score as f32;
+        let score = match f64::from(rounded) > one.score {
+            true => rounded.next_down(),
+            false => rounded,
+        };
         let at = scores.partition_point(|other| other.0 <= score);
         scores.insert(at, HeldOut(score, one.is_right()));
     }
@@ -234,6 +239,21 @@ mod tests {
         assert_eq!((kept.coverage, kept.accuracy), (2.0 / 3.0, 0.5));
         let none = coverage(&outcomes, 1.0, 2.0);
         assert_eq!((none.coverage, none.accuracy), (0.0, 1.0));
+    }
+
+    #[test]
+    fn a_threshold_of_no_refusals_refuses_none() {
+        // Rounded to f32, half of these are larger than they are.
+        let outcomes: Vec<Outcome> = (0..100)
+            .map(|i| outcome(0, i % 2, 0.3 + f64::from(i * i) / 20_000.0))
+            .collect();
+        let scores = held_out(outcomes.iter());
+        assert!(scores.is_sorted_by(|a, b| a.0 <= b.0));
+        for (rate, kept) in [(0.0, 1.0), (0.05, 0.95), (0.5, 0.5)] {
+            let threshold = threshold(&scores, rate).unwrap();
+            assert_eq!(coverage(&outcomes, rate, threshold).coverage, kept);
+        }
+        assert_eq!(threshold(&scores[..MIN_HELD_OUT - 1], 0.05), None);
     }
 
     #[test]

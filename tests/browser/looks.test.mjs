@@ -132,7 +132,7 @@ for (const [size, viewport] of Object.entries(SIZES)) {
           .waitFor();
         await check('18-learned');
         await page.getByRole('textbox', { name: 'A request to try' }).fill('are octopuses clever?');
-        await page.getByText('It would have said').waitFor();
+        await page.getByText('It would have said').last().waitFor();
         await page.getByRole('button', { name: 'Paste rows' }).click();
         await page.getByText('The curve as a table').click();
         await page.locator('.route input[type=file]').setInputFiles({

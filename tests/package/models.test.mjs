@@ -21,7 +21,7 @@ beforeEach(() => {
 });
 after(() => hub.close());
 
-const options = (store, more) => ({ host: hub.url, dtype: 'f32', store, timeout: 3000, ...more });
+const options = (store, more) => ({ host: hub.url, dtype: 'f32', store, timeout: 500, ...more });
 
 async function load(model, store, more) {
   const embedder = await TextEmbedder.load(model, options(store, more));

@@ -19,7 +19,7 @@ const SIZE = FILES[WEIGHTS].length;
 const CHANGED = { ...FILES, [WEIGHTS]: FILES[WEIGHTS].slice().fill(0, 1e6, 12e6) };
 
 async function load(hub, store, more) {
-  const embedder = await TextEmbedder.load(MODEL, { host: hub.url, store, dtype: 'q8', timeout: 3000, ...more });
+  const embedder = await TextEmbedder.load(MODEL, { host: hub.url, store, dtype: 'q8', timeout: 500, ...more });
   const { data } = await embedder.embed('man on steps');
   embedder.dispose();
   return data;

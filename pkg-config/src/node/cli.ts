@@ -10,7 +10,7 @@ const HELP = `pilotlight ${version}
 
   pilotlight pull MODEL [options]   fetches a model and writes a folder that any static host can serve
       --dtype q8|q4|f32             how the weights are kept (q8)
-      --layers NUMBER               only so many layers of a sentence encoder (all), for load with the same layers
+      --layers NUMBER               only the first layers of a sentence encoder, for load({ layers }) (all)
       --out DIR                     the folder (.); files come to DIR/MODEL/resolve/REVISION/
       --revision REVISION           branch, tag or commit (main)
       --host URL                    where the model is (https://huggingface.co)

@@ -59,7 +59,7 @@ export function setUp() {
   after(() => hub.close());
 }
 
-export const options = (store, more) => ({ host: hub.url, dtype: 'f32', store, timeout: 3000, ...more });
+export const options = (store, more) => ({ host: hub.url, dtype: 'f32', store, timeout: 500, ...more });
 
 /** Loads, and says what it embeds. */
 export async function load(model, store, more) {

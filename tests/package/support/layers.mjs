@@ -37,7 +37,7 @@ export function setUp() {
   after(() => hub.close());
 }
 
-export const options = (store, more) => ({ host: hub.url, dtype: 'f32', store, timeout: 5000, ...more });
+export const options = (store, more) => ({ host: hub.url, dtype: 'f32', store, timeout: 1000, ...more });
 export const open = (store, more, model = SEEDED) => TextEmbedder.load(model, options(store, more));
 /** Bytes of files that were sent, without those of the API. */
 export const sent = (file = /./) =>

@@ -37,7 +37,7 @@ export function setUp() {
 
 /** Loads, and says what it embeds. */
 export async function load(model, store, more) {
-  const embedder = await ImageTextEmbedder.load(model, { host: hub.url, dtype: 'f32', store, timeout: 3000, ...more });
+  const embedder = await ImageTextEmbedder.load(model, { host: hub.url, dtype: 'f32', store, timeout: 500, ...more });
   const text =
     embedder.towers.includes('text') && (await embedder.embedTexts('A photo of a small dog by the sea.')).data;
   const image = embedder.towers.includes('image') && (await embedder.embedImages(imageFile('37x53.png'))).data;
