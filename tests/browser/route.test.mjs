@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { skipWithout } from '../data.mjs';
+import { DATA, skipWithout } from '../data.mjs';
 import { complaints, demo, launch, startSite } from './harness.mjs';
 
 const UNKNOWN = 'I don’t know';
@@ -14,7 +14,7 @@ let heard;
 
 before(async () => {
   browser = await launch();
-  site = await startSite();
+  site = await startSite({}, { data: DATA });
   // The model is loaded and stored once; the page of each test takes it from the store by itself.
   context = await browser.newContext({ viewport: { width: 1280, height: 900 }, acceptDownloads: true });
   const first = await demo.open(context, site.url);
