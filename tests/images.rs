@@ -117,6 +117,30 @@ fn what_is_no_image_is_an_error_that_says_what_is_expected() {
     );
 }
 
+/// A decoder that believes the frame would allocate a gigabyte for a file of a few hundred bytes.
+#[test]
+fn a_webp_whose_frame_is_larger_than_the_image_is_refused() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/decode");
+    for (file, name, at) in [
+        ("lossy-alpha.webp", b"VP8 ", 14),
+        ("exif-6.webp", b"VP8L", 9),
+        ("animated.webp", b"VP8L", 9),
+    ] {
+        let sound = std::fs::read(format!("{folder}/{file}")).unwrap();
+        decode_image(&sound).unwrap();
+        let mut huge = sound.clone();
+        let frame = huge.windows(4).position(|four| four == name).unwrap();
+        // 14 bits each are the sizes; those that are left must not change.
+        huge[frame + at..][..4].copy_from_slice(&[0xff, 0xff, 0xff, 0x0f]);
+        let error = decode_image(&huge).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{file}: {error}");
+        assert!(
+            error.to_string().contains("a frame of 1638"),
+            "{file}: {error}"
+        );
+    }
+}
+
 #[test]
 fn a_config_of_other_steps_or_an_absurd_one_is_an_error_that_names_the_field() {
     for (from, to, kind, words) in [

@@ -16,6 +16,11 @@ const MAX_BYTES: u64 = MAX_PIXELS * 8;
 /// The largest number of bytes for metadata such as a colour profile, whose compressed size may be a thousandth of it.
 const MAX_METADATA_BYTES: u64 = 32 << 20;
 
+/// Bytes of a WebP before its chunks.
+const WEBP_HEADER: usize = 12;
+/// Bytes of a frame of an animated WebP before the chunks in it.
+const FRAME_HEADER: usize = 16;
+
 /// Decodes an image file, rotates it by its EXIF orientation, and composites it on white. Of an animation, the first frame is decoded;
 /// of 16 bits, the upper 8 are kept.
 ///
@@ -27,17 +32,18 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb> {
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|error| Error::internal(format!("reading an image in memory: {error}")))?;
-    if reader.format().is_none() {
+    let format = reader.format();
+    if format.is_none() {
         return Err(Error::invalid_input(
             "the image is in no known format, expected PNG, JPEG, WebP or GIF",
         ));
     }
-    if reader.format() == Some(ImageFormat::Jpeg) && !has_end(bytes) {
+    if format == Some(ImageFormat::Jpeg) && !has_end(bytes) {
         return Err(Error::invalid_input(
             "the image cannot be decoded: the file ends before the image does",
         ));
     }
-    let exif_is_valid = reader.format() != Some(ImageFormat::WebP) || exif_fits(bytes);
+    let exif_is_valid = format != Some(ImageFormat::WebP) || exif_fits(bytes);
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_METADATA_BYTES);
     reader.limits(limits.clone());
@@ -50,6 +56,9 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb> {
                 "the image has {width} x {height} pixels, expected {MAX_PIXELS} in all at most"
             ),
         ));
+    }
+    if format == Some(ImageFormat::WebP) {
+        check_frames(bytes, [width, height])?;
     }
     limits.max_alloc = Some(MAX_BYTES);
     decoder.set_limits(limits).map_err(decoding_error)?;
@@ -88,19 +97,66 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb> {
     }
 }
 
+/// The chunks of a WebP from an offset on: the name of each, the size that it claims, and its bytes as far as the file has them.
+fn chunks(webp: &[u8], start: usize) -> impl Iterator<Item = ([u8; 4], usize, &[u8])> {
+    let mut rest = webp.get(start..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let ([a, b, c, d, size @ ..], content) = rest.split_first_chunk::<8>()?;
+        let size = u32::from_le_bytes(*size) as usize;
+        // Chunks begin at even offsets.
+        rest = content
+            .get(size.saturating_add(size % 2)..)
+            .unwrap_or_default();
+        let content = content.get(..size).unwrap_or(content);
+        Some(([*a, *b, *c, *d], size, content))
+    })
+}
+
 /// Whether the EXIF chunk of a WebP lies inside the file. The decoder allocates the size that the chunk claims. Other chunks may be cut
 /// off, because the decoder ignores what follows the image.
 fn exif_fits(webp: &[u8]) -> bool {
-    let mut rest = webp.get(12..).unwrap_or_default();
-    while let Some(([a, b, c, d, size @ ..], content)) = rest.split_first_chunk::<8>() {
-        let size = u32::from_le_bytes(*size) as usize;
-        if size > content.len() {
-            return [*a, *b, *c, *d] != *b"EXIF";
+    chunks(webp, WEBP_HEADER).all(|(name, size, content)| name != *b"EXIF" || size == content.len())
+}
+
+/// Checks that no frame of a WebP is larger than the image: the decoder allocates the size that the frame claims.
+///
+/// *Errors*: `InvalidInput`.
+fn check_frames(webp: &[u8], image: [u32; 2]) -> Result<()> {
+    for (name, _, content) in chunks(webp, WEBP_HEADER) {
+        let own = frame_size(name, content);
+        // A frame of an animation has chunks of its own.
+        let inner = chunks(content, FRAME_HEADER).filter(|_| name == *b"ANMF");
+        let sizes = inner.filter_map(|(name, _, content)| frame_size(name, content));
+        for [width, height] in own.into_iter().chain(sizes) {
+            if width > image[0] || height > image[1] {
+                return Err(Error::invalid_input(format!(
+                    "the image cannot be decoded: it has {} x {} pixels, and a frame of {width} x {height}",
+                    image[0], image[1]
+                )));
+            }
         }
-        // Chunks begin at even offsets.
-        rest = content.get(size + size % 2..).unwrap_or_default();
     }
-    true
+    Ok(())
+}
+
+/// Width and height as the data of a frame say them; `None` for other chunks, and where the data end before.
+fn frame_size(name: [u8; 4], content: &[u8]) -> Option<[u32; 2]> {
+    match &name {
+        // Three bytes, a start code of three, and 14 bits each.
+        b"VP8 " => match content.get(6..10)? {
+            [a, b, c, d] => {
+                Some([[*a, *b], [*c, *d]].map(|two| u32::from(u16::from_le_bytes(two) & 0x3fff)))
+            }
+            _ => None,
+        },
+        // A signature of one byte, and 14 bits each, less 1.
+        b"VP8L" => {
+            let bits = content.get(1..)?.first_chunk().copied()?;
+            let bits = u32::from_le_bytes(bits);
+            Some([bits, bits >> 14].map(|bits| (bits & 0x3fff) + 1))
+        }
+        _ => None,
+    }
 }
 
 /// Whether the image data of a JPEG has an end marker. The decoder would fill missing data with grey.

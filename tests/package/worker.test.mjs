@@ -72,6 +72,37 @@ test('requests for /intent are classified, and what is like no example is not', 
   assert.equal((await worker.send('/intent', '7')).status, 400);
 });
 
+test('a router learns in a Worker, and answers there', async (t) => {
+  const other = await start(
+    MODEL,
+    `import { SemanticRouter, TextEmbedder } from 'pilotlight';
+    const ROUTES = [
+      { name: 'weather', utterances: ['will it rain', 'is it cold outside', 'do I need an umbrella', 'how hot is it', 'is it windy'] },
+      { name: 'music', utterances: ['play some jazz', 'skip this song', 'turn the volume up', 'who sings this', 'play it again'] },
+    ];
+    let learning;
+    export default {
+      async fetch(request, { MODEL, MODEL_HOST }, context) {
+        learning ??= TextEmbedder.load(MODEL, { host: MODEL_HOST, store: false }).then((embedder) =>
+          SemanticRouter.create(embedder, ROUTES),
+        );
+        context.waitUntil(learning);
+        return Response.json(await (await learning).route(await request.text()));
+      },
+    };`,
+  );
+  t.after(() => other.stop());
+  for (const [text, route] of [
+    ['should I wear a raincoat', 'weather'],
+    ['play me a song by that band', 'music'],
+    ['the senate passed the bill', null],
+  ]) {
+    const { status, body } = await other.send('/', text);
+    assert.equal(status, 200, body);
+    assert.equal(JSON.parse(body).name, route, body);
+  }
+});
+
 for (const [what, body] of [
   ['a body that is not JSON', 'hello'],
   ['a number', 7],
