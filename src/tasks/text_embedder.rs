@@ -22,7 +22,7 @@ const ATTEMPTS: usize = 2;
 pub struct HiddenStatesOptions {
     /// The layer after which the states are taken; 0 is the input of the first layer, and `None` the last loaded layer.
     pub layer: Option<usize>,
-    /// How the states of a text become one; `None` keeps the state of each token.
+    /// How the states of a text's tokens are pooled to one vector; with `None` each token keeps its own.
     pub pooling: Option<Pooling>,
 }
 

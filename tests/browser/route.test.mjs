@@ -234,6 +234,7 @@ test('the check lists what it mixes up, and a correction teaches a label that it
   await ask('how do bees make honey?');
   await page.getByRole('combobox', { name: 'Wrong? This is' }).fill('nature');
   await button('Teach it').click();
+  assert.equal(await request().evaluate((field) => field === document.activeElement), true, 'the focus is lost');
   await knows('13 labels, learned from 109 examples');
   await page.waitForFunction(() => document.querySelector('.route-label strong').innerText === 'nature');
   assert.ok((await trials())['how do bees make honey?'].startsWith('nature '));

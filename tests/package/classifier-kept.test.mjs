@@ -2,11 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { models, TextClassifier, TextEmbedder, VectorIndex } from 'pilotlight';
-import { startHub } from '../hub/hub.mjs';
 import { mapStore } from './support/map-store.mjs';
-import { MINILM as minilm } from './support/models.mjs';
+import { MINILM, startMiniLM } from './support/minilm.mjs';
 
-const MINILM = 'sentence-transformers/all-MiniLM-L6-v2';
 const EXAMPLES = {
   texts: ['I lost my card', 'my card was stolen', 'change my PIN', 'I want another pin code'],
   labels: ['card lost', 'card lost', 'change pin', 'change pin'],
@@ -15,16 +13,15 @@ const REQUESTS = ['where is my card', 'pin'];
 
 let hub;
 let embedder;
+let close;
 let classifier;
 before(async () => {
-  hub = await startHub({ models: { [MINILM]: minilm } });
-  embedder = await TextEmbedder.load(MINILM, { host: hub.url, store: false });
+  ({ hub, embedder, close } = await startMiniLM());
   classifier = await TextClassifier.fit(embedder, EXAMPLES, { unknown: 0.05 });
 });
 after(async () => {
   classifier.dispose();
-  embedder.dispose();
-  await hub.close();
+  await close();
 });
 
 test('a saved classifier comes back with the same answers, until it is deleted', async () => {

@@ -1,12 +1,10 @@
 // SemanticRouter: routes learned from utterances, handlers, and thresholds that are kept.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { SemanticRouter, TextEmbedder } from 'pilotlight';
-import { startHub } from '../hub/hub.mjs';
+import { SemanticRouter } from 'pilotlight';
 import { mapStore } from './support/map-store.mjs';
-import { MINILM as minilm } from './support/models.mjs';
+import { startMiniLM } from './support/minilm.mjs';
 
-const MINILM = 'sentence-transformers/all-MiniLM-L6-v2';
 const ROUTES = [
   {
     name: 'weather',
@@ -33,15 +31,13 @@ const ROUTES = [
 ];
 const FAR = 'the tax authority rejected the invoice';
 
-let hub;
 let embedder;
+let close;
 before(async () => {
-  hub = await startHub({ models: { [MINILM]: minilm } });
-  embedder = await TextEmbedder.load(MINILM, { host: hub.url, store: false });
+  ({ embedder, close } = await startMiniLM());
 });
 after(async () => {
-  embedder.dispose();
-  await hub.close();
+  await close();
 });
 
 test('a text goes to its route, and what is like none goes nowhere', async () => {

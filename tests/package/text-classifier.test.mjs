@@ -1,12 +1,9 @@
 // TextClassifier: learning labels from examples, saying what it does not know, and heads from scikit-learn.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { PilotlightError, TextClassifier, TextEmbedder } from 'pilotlight';
-import { startHub } from '../hub/hub.mjs';
+import { PilotlightError, TextClassifier } from 'pilotlight';
 import { fake, fittedHead, goldens, HEADS } from './support/heads.mjs';
-import { MINILM as minilm } from './support/models.mjs';
-
-const MINILM = 'sentence-transformers/all-MiniLM-L6-v2';
+import { startMiniLM } from './support/minilm.mjs';
 
 const indices = (list) => list.map((_, i) => String(i));
 
@@ -27,15 +24,13 @@ const EXAMPLES = Object.entries({
 }).flatMap(([label, texts]) => texts.map((text) => ({ text, label })));
 
 describe('with MiniLM', () => {
-  let hub;
   let embedder;
+  let close;
   before(async () => {
-    hub = await startHub({ models: { [MINILM]: minilm } });
-    embedder = await TextEmbedder.load(MINILM, { host: hub.url, store: false });
+    ({ embedder, close } = await startMiniLM());
   });
   after(async () => {
-    embedder.dispose();
-    await hub.close();
+    await close();
   });
 
   for (const head of HEADS) {

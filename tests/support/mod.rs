@@ -20,6 +20,7 @@ use sha2::Digest as _;
 use store_keys::keys_of;
 
 pub mod changed_json;
+pub mod classifiers;
 pub mod store_keys;
 
 pub type Files = BTreeMap<String, Vec<u8>>;

@@ -1,4 +1,4 @@
-import { type FormEvent, useMemo, useState } from 'react';
+import { type FormEvent, useMemo, useRef, useState } from 'react';
 import { AnswerView } from './AnswerView';
 import type { Example } from './delimited';
 import { answerWords } from './route-words';
@@ -25,6 +25,7 @@ const MOST = 12;
 /** The panel in which requests are tried: one as it is typed, and a list of others. */
 export function TryPanel({ learner, set, trials, unknown, onTeach, onFail }: Props) {
   const { learned, work } = learner;
+  const request = useRef<HTMLInputElement>(null);
   const [text, setText] = useState('');
   const [tried, setTried] = useState<Partial<Record<SetName, readonly string[]>>>({});
   const list = tried[set] ?? trials;
@@ -44,11 +45,18 @@ export function TryPanel({ learner, set, trials, unknown, onTeach, onFail }: Pro
     if (kept) setTried({ ...tried, [set]: [kept, ...list.filter((other) => other !== kept)].slice(0, MOST) });
   }
 
+  function teach(example: Example) {
+    // The form goes away while it learns, and the focus with it.
+    request.current?.focus();
+    onTeach(example);
+  }
+
   return (
     <section className="card route-panel" aria-labelledby="route-try-title">
       <h2 id="route-try-title">Try a request</h2>
       <form className="route-try" onSubmit={onSubmit}>
         <input
+          ref={request}
           id="route-request"
           type="text"
           aria-label="A request to try"
@@ -77,7 +85,7 @@ export function TryPanel({ learner, set, trials, unknown, onTeach, onFail }: Pro
         <TeachForm
           request={answer && learned && learned.count > 0 && answered ? answered : null}
           labels={learned?.classifier.labels ?? []}
-          onTeach={onTeach}
+          onTeach={teach}
         />
       )}
       {problem && (
