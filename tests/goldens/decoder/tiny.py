@@ -201,7 +201,7 @@ def check(folder: Path, verbose: bool) -> tuple[float, float]:
             assert max(states, log_p) > 1e-3, (folder.name, mistake)
 
 
-def make(verbose: bool) -> None:
+def make_goldens(verbose: bool) -> None:
     for name, spec in MODELS.items():
         folder = GOLDENS / name
         make_repository(folder, spec)
