@@ -16,6 +16,7 @@ import hashlib
 import json
 import re
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import gguf
@@ -140,7 +141,7 @@ def make_goldens(data: Path, path: Path, check: bool) -> None:
     # Read in pieces: the file has 98 MB.
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    head = {"generator": generator(f"gguf {gguf.__version__}" if hasattr(gguf, "__version__") else "gguf"),
+    head = {"generator": generator(f"gguf {version('gguf')}"),
             "weights_sha256": digest, "separator": SEPARATOR, "limit": LIMIT, "layers": LAYERS, "per_token": PER_TOKEN,
             "hidden_states": HIDDEN_STATES}
     write_cases(FOLDER / "expected.json", head, cases)
