@@ -70,6 +70,6 @@ pub use tasks::{
     DigitClassifier, DigitGenerator, EmbedOptions, Embeddings, GenerateOptions,
     HiddenStatesOptions, ImageTextEmbedder, Interpolation, LabelScore, Latent, LoadPlan,
     LoadProgress, LoadStatus, ModelClass, OnStep, PlannedFile, Pooling, Precision, Source,
-    TextEmbedder, Tower, Values, plan_model, refresh_model,
+    TextEmbedder, Tower, Values, Weights, plan_model, refresh_model,
 };
 pub use weights::Dtype;

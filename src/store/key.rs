@@ -149,7 +149,8 @@ pub struct ModelKey {
     pub(super) host: String,
     pub(super) model: String,
     pub(super) revision: String,
-    /// The dtype, the part of the model if it is loaded in parts, and the version of the packed form: `q8-text.4`.
+    /// The dtype, the part of the model if it is loaded in parts, the version of the packed form, and the option `weights` unless it is
+    /// the default: `q8-text.4`, `q8.4.model.Q4_1.gguf`.
     pub(super) variant: String,
     base: String,
 }
@@ -159,6 +160,14 @@ impl ModelKey {
     pub fn new(host: &str, model: &str, revision: &str, dtype: Dtype) -> Self {
         let variant = format!("{}.{}", dtype.name(), crate::weights::PACK_VERSION);
         Self::of(host.trim_end_matches('/'), model, revision, &variant)
+    }
+
+    /// The key of this model from a file other than the default: what the option `weights` says.
+    pub fn weights(&self, weights: &str) -> Self {
+        // A key has the variant between slashes.
+        let weights = escape(weights).replace('/', "%2F");
+        let variant = format!("{}.{weights}", self.variant);
+        Self::of(&self.host, &self.model, &self.revision, &variant)
     }
 
     /// The key of one part of this model, such as the text tower or the first layers, which is stored separately.

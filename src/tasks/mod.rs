@@ -4,6 +4,7 @@ mod clip_towers;
 mod digit_classifier;
 mod digit_generator;
 mod embeddings;
+mod gguf;
 #[cfg(test)]
 mod goldens;
 mod image_text_embedder;
@@ -20,7 +21,7 @@ pub use embeddings::{EmbedOptions, Embeddings, Precision, Values};
 pub use image_text_embedder::{ImageTextEmbedder, LabelScore};
 #[cfg(target_arch = "wasm32")]
 pub use load::STALL;
-pub use load::{LoadPlan, LoadProgress, LoadStatus, PlannedFile, Source};
+pub use load::{LoadPlan, LoadProgress, LoadStatus, PlannedFile, Source, Weights};
 pub use model_type::{ModelClass, plan_model, refresh_model};
 pub use pooling::Pooling;
 pub use text_embedder::{HiddenStatesOptions, TextEmbedder};
