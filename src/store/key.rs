@@ -185,6 +185,12 @@ impl ModelKey {
         }
     }
 
+    /// The option `weights` of the load, unless it was the default.
+    pub(super) fn weights_option(&self) -> Option<String> {
+        let name = self.variant.splitn(3, '.').nth(2)?;
+        Some(unescape(&name.replace("%2F", "/")).into_owned())
+    }
+
     /// The id under which one load writes its chunks. Parts of a model, and commits of a part, get different ids, because one
     /// load may write several of them and each can be deleted alone.
     pub(super) fn write_id(&self, owner: &str, commit: &str) -> String {
@@ -414,6 +420,35 @@ mod tests {
             key.chunk(id, "a", 0).starts_with(&key.chunks(id))
                 && key.head(id).starts_with(&key.chunks(id))
         );
+    }
+
+    #[test]
+    fn models_from_different_files_have_different_keys() {
+        let key = ModelKey::new("https://example.org", "a/b", "main", Dtype::Q8);
+        let names = ["gguf", "safetensors", "a.b/model-1%2F#.gguf"];
+        for name in names {
+            let own = key.weights(name);
+            assert_eq!(own.weights_option().as_deref(), Some(name));
+            assert_eq!(own.lock_name(), key.lock_name());
+            assert_eq!(own.part("text").dtype_and_part(), ("q8", Some("text")));
+            assert_eq!(own.part("text").weights_option().as_deref(), Some(name));
+            for (text, entry) in [
+                (own.manifest("c"), "manifest"),
+                (own.partial(), "partial"),
+                (own.reference(), "ref"),
+            ] {
+                let variant = match StoreKey::parse(&text).unwrap() {
+                    StoreKey::Manifest { variant, .. }
+                    | StoreKey::Partial { variant }
+                    | StoreKey::Reference { variant, .. } => variant,
+                    other => panic!("{entry}: {other:?}"),
+                };
+                assert_eq!(variant, own.variant, "{text}");
+            }
+            // No prefix of the other's keys, by which entries are listed.
+            assert!(!own.manifest("c").starts_with(&key.manifests()));
+        }
+        assert_eq!(key.weights_option(), None);
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub struct StoredInfo {
     pub dtype: String,
     /// The part of the model that this is, such as a tower or the first layers, where its parts are stored separately.
     pub part: Option<String>,
+    /// The option `weights` of the load, unless it was the default.
+    pub weights: Option<String>,
     /// Bytes of its files in the store.
     pub bytes: u64,
     /// The time of the last load, in milliseconds since 1970.
@@ -114,6 +116,7 @@ impl<'a> Library<'a> {
             found.push(StoredInfo {
                 dtype: dtype.into(),
                 part: part.map(Into::into),
+                weights: model.weights_option(),
                 key,
                 commit,
                 bytes,
