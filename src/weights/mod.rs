@@ -18,6 +18,8 @@ mod sink;
 mod tensors;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use gguf::Gguf;
 pub(crate) use header::{named, read_header};
