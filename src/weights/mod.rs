@@ -19,7 +19,7 @@ mod tensors;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use gguf::Gguf;
 pub(crate) use header::{named, read_header};

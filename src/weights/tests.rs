@@ -27,6 +27,14 @@ const RETRY: RetryPolicy<'static> = RetryPolicy {
     seed: 1,
 };
 
+/// The bytes of a file's header.
+pub(crate) fn header_of(host: &MemoryHost, file: &str) -> Vec<u8> {
+    let snapshot = block_on(host.snapshot()).unwrap();
+    let fetch = Fetch::open(host, &snapshot, file, u64::MAX, RETRY);
+    let mut fetch = block_on(fetch).unwrap().unwrap();
+    block_on(Header::read(file, &mut fetch)).unwrap()
+}
+
 /// Opens the file of a host; `listed`: whether its size is known.
 fn open(host: &MemoryHost, listed: bool) -> Fetch<'_> {
     let snapshot = match listed {
@@ -536,4 +544,47 @@ fn a_model_without_names_in_gguf_files_is_an_error_that_says_so() {
         error.to_string().contains("'model.embed_tokens.weight'"),
         "{error}"
     );
+}
+
+/// Some values of the real file, computed by numpy with the formulas of `tests/goldens/gguf/make_goldens.py`.
+#[test]
+fn smollm2_has_the_values_of_its_tensors_in_the_order_of_hugging_face() {
+    let file = crate::tasks::smollm2();
+    let host = host(file);
+    let parameters = [
+        ("model.layers.0.self_attn.q_proj.weight", [576, 576]),
+        ("model.layers.29.mlp.down_proj.weight", [576, 1536]),
+    ]
+    .map(|(name, shape)| Parameter::new(name, Role::Panels, &shape));
+    let needs = needs(&parameters, Dtype::F32);
+    let device = cpu();
+    let mut fetch = open(&host, true);
+    let loading = super::load(
+        FILE, &mut fetch, None, &needs, &device, None, None, &NoYield,
+    );
+    let mut tensors = block_on(loading).unwrap();
+    let rows = rows_of(&tensors.take(&parameters[0].name), [576, 576]);
+    for (at, expected) in [
+        (
+            5 * 576,
+            [0.012_573_24, 0.172_485_35, -0.227_294_92, -0.547_119_14],
+        ),
+        (
+            37 * 576,
+            [-0.041_015_62, -0.041_015_62, -0.041_015_62, -0.093_75],
+        ),
+        (
+            575 * 576 + 572,
+            [0.009_185_79, -0.096_832_28, -0.149_841_31, -0.255_859_38],
+        ),
+    ] {
+        for (found, expected) in rows[at..].iter().zip(expected) {
+            assert!(
+                (found - expected).abs() < 1e-7,
+                "{at}: {found}, expected {expected}"
+            );
+        }
+    }
+    let rows = rows_of(&tensors.take(&parameters[1].name), [576, 1536]);
+    assert_eq!(rows[3 * 1536 + 1], -0.038_085_938);
 }
