@@ -6,7 +6,6 @@
 
 mod contents;
 mod gguf;
-mod gguf_walk;
 mod header;
 mod layout;
 mod load;
