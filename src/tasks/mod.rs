@@ -30,3 +30,6 @@ pub use load::{LoadPlan, LoadProgress, LoadStatus, PlannedFile, Source, Weights}
 pub use model_type::{ModelClass, plan_model, refresh_model};
 pub use pooling::Pooling;
 pub use text_embedder::TextEmbedder;
+pub use text_embedder::{HiddenStatesOptions, TextEmbedder};
+#[cfg(test)]
+pub(crate) use gguf::tests::smollm2;
