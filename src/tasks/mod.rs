@@ -22,6 +22,8 @@ pub use decoder::{Decoder, LikelihoodOptions, Likelihoods};
 pub use digit_classifier::DigitClassifier;
 pub use digit_generator::{DigitGenerator, GenerateOptions, Interpolation, Latent, OnStep};
 pub use embeddings::{EmbedOptions, Embeddings, Precision, Values};
+#[cfg(test)]
+pub(crate) use gguf::tests::smollm2;
 pub use hidden_states::HiddenStatesOptions;
 pub use image_text_embedder::{ImageTextEmbedder, LabelScore};
 #[cfg(target_arch = "wasm32")]
@@ -30,6 +32,3 @@ pub use load::{LoadPlan, LoadProgress, LoadStatus, PlannedFile, Source, Weights}
 pub use model_type::{ModelClass, plan_model, refresh_model};
 pub use pooling::Pooling;
 pub use text_embedder::TextEmbedder;
-pub use text_embedder::{HiddenStatesOptions, TextEmbedder};
-#[cfg(test)]
-pub(crate) use gguf::tests::smollm2;
