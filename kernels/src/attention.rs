@@ -11,9 +11,10 @@ use crate::layout::PANEL;
 const BLOCK: usize = 24;
 
 /// Scaled dot-product self-attention of each sequence. `offsets` has the first row of each sequence, followed by the total number of
-/// rows. If `causal`, a row attends to none after it.
+/// rows. If `causal`, a row attends to none after it. Each head of the keys and values serves as many neighbouring heads of the queries as
+/// their number divides.
 ///
-/// *Shapes*: `query`, `key`, `value`, `out`: `[t, heads * d]`.
+/// *Shapes*: `query`, `out`: `[t, heads * d]`, `key`, `value`: `[t, key_heads * d]`.
 pub fn attention(
     query: &[f32],
     key: &[f32],
@@ -21,6 +22,7 @@ pub fn attention(
     out: &mut [f32],
     width: usize,
     heads: usize,
+    key_heads: usize,
     offsets: &[u32],
     causal: bool,
 ) {
@@ -28,20 +30,33 @@ pub fn attention(
         static SCRATCH: RefCell<Scratch> = RefCell::default();
     }
     SCRATCH.with_borrow_mut(|scratch| {
+        let shape = Shape {
+            d: width / heads,
+            heads,
+            key_heads,
+        };
         for span in offsets.windows(2) {
-            let rows = span[0] as usize * width..span[1] as usize * width;
-            let [query, key, value] = [query, key, value].map(|x| &x[rows.clone()]);
+            let [first, end] = [span[0] as usize, span[1] as usize];
+            let of = |width: usize| first * width..end * width;
+            let key_width = shape.d * key_heads;
             scratch.sequence(
-                query,
-                key,
-                value,
-                &mut out[rows],
-                width,
-                width / heads,
+                &query[of(width)],
+                &key[of(key_width)],
+                &value[of(key_width)],
+                &mut out[of(width)],
+                shape,
                 causal,
             );
         }
     });
+}
+
+/// The width of a head, and the number of heads of queries and of keys.
+#[derive(Clone, Copy)]
+struct Shape {
+    d: usize,
+    heads: usize,
+    key_heads: usize,
 }
 
 /// Buffers that are reused by later calls.
@@ -64,20 +79,30 @@ impl Scratch {
         key: &[f32],
         value: &[f32],
         out: &mut [f32],
-        width: usize,
-        d: usize,
+        shape: Shape,
         causal: bool,
     ) {
+        let Shape {
+            d,
+            heads,
+            key_heads,
+        } = shape;
+        let (width, key_width) = (heads * d, key_heads * d);
         let t = query.len() / width;
         let padded = t.next_multiple_of(PANEL);
         self.keys.resize(padded * d, 0.0);
         self.values.resize(t * d.next_multiple_of(PANEL), 0.0);
         self.scores.resize(BLOCK * padded, 0.0);
         let scale = 1.0 / (d as f32).sqrt();
-        for head in 0..width / d {
+        let shared = heads / key_heads;
+        for head in 0..heads {
             let columns = head * d..(head + 1) * d;
-            self.pack_keys(key, width, columns.clone(), scale);
-            self.pack_values(value, width, columns.clone());
+            if head % shared == 0 {
+                let key_head = head / shared;
+                let columns = key_head * d..(key_head + 1) * d;
+                self.pack_keys(key, key_width, columns.clone(), scale);
+                self.pack_values(value, key_width, columns);
+            }
             for (index, (query, out)) in query
                 .chunks(BLOCK * width)
                 .zip(out.chunks_mut(BLOCK * width))
@@ -140,12 +165,15 @@ impl Scratch {
         /// Computes up to `BLOCK` queries of one head. `first` is the index of the first query if attention is causal.
         fn block(&mut self, query: &[f32], out: &mut [f32], width: usize, t: usize, d: usize, first: Option<usize>) {
             let padded = t.next_multiple_of(PANEL);
+            // The last query of the block attends to no key from here on.
+            let end = first.map_or(t, |first| t.min(first + BLOCK));
+            let end_padded = end.next_multiple_of(PANEL);
             let queries = Rows {
                 x: query,
                 stride: width,
                 k: d,
             };
-            for (panel, keys) in self.keys.chunks_exact(d * PANEL).enumerate() {
+            for (panel, keys) in self.keys[..end_padded * d].chunks_exact(d * PANEL).enumerate() {
                 product(queries, keys, |row, sums| {
                     let to = &mut self.scores[row * padded + panel * PANEL..][..PANEL];
                     store(sums, to);
@@ -160,14 +188,15 @@ impl Scratch {
                 .enumerate()
             {
                 let seen = first.map_or(t, |first| first + row + 1);
-                *inverse = 1.0 / exponentials(scores, seen);
+                *inverse = 1.0 / exponentials(&mut scores[..end_padded], seen);
             }
             let weights = Rows {
                 x: &self.scores[..count * padded],
                 stride: padded,
-                k: t,
+                k: end,
             };
             for (panel, values) in self.values.chunks_exact(t * PANEL).enumerate() {
+                let values = &values[..end * PANEL];
                 let real = PANEL.min(d - panel * PANEL);
                 product(weights, values, |row, sums| {
                     let inverse = F32x4::splat(self.inverses[row]);

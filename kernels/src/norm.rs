@@ -1,4 +1,4 @@
-//! Layer norm of the sum of two inputs, one row at a time.
+//! Norms, one row at a time: layer norm of the sum of two inputs, and root mean square norm.
 
 use super::simd::{F32x4, kernel, mul_add};
 
@@ -59,6 +59,36 @@ kernel! {
         }
         for ((y, gamma), beta) in y_rest.iter_mut().zip(gamma_rest).zip(beta_rest) {
             *y = *y * inverse * gamma + beta;
+        }
+    }
+}
+
+/// Computes `y = x / √(mean(x²) + epsilon) * gain` over rows of `gain.len()` values.
+pub fn rms_norm(x: &[f32], gain: &[f32], epsilon: f32, y: &mut [f32]) {
+    let d = gain.len();
+    for (x, y) in x.chunks_exact(d).zip(y.chunks_exact_mut(d)) {
+        rms_row(x, gain, epsilon, y);
+    }
+}
+
+kernel! {
+    fn rms_row(x: &[f32], gain: &[f32], epsilon: f32, y: &mut [f32]) {
+        let count = y.len() as f32;
+        // Whole vectors, then the rest of the row.
+        let ((x, x_rest), (gain, gain_rest)) = (x.as_chunks::<4>(), gain.as_chunks::<4>());
+        let (y, y_rest) = y.as_chunks_mut::<4>();
+        let mut squares = F32x4::splat(0.0);
+        for x in x {
+            let x = F32x4::load(x);
+            squares = mul_add(x, x, squares);
+        }
+        let square = x_rest.iter().fold(squares.sum(), |sum, x| sum + x * x);
+        let inverse = 1.0 / (square / count + epsilon).sqrt();
+        for ((x, gain), y) in x.iter().zip(gain).zip(y) {
+            F32x4::load(x).mul(F32x4::splat(inverse)).mul(F32x4::load(gain)).store(y);
+        }
+        for ((x, gain), y) in x_rest.iter().zip(gain_rest).zip(y_rest) {
+            *y = x * inverse * gain;
         }
     }
 }

@@ -169,7 +169,8 @@ pub fn linear_scale(row: &[f32]) -> f32 {
 /// Computes the smoothing factors for the inputs of a linear layer, which equalize the magnitudes of channels.
 ///
 /// The magnitude of a channel is estimated from the gain and offset of the preceding norm (`gamma`, `beta`) and from the weights (`rows`,
-/// as many rows of the layer as are available): trained weights are small where a channel is large. *Shapes*: `gamma`, `beta`: `[k]`, `rows: [_, k]`, result `[k]`.
+/// as many rows of the layer as are available): trained weights are small where a channel is large. *Shapes*: `gamma`, `beta`: `[k]`,
+/// `beta` empty for a norm without offsets, `rows: [_, k]`, result `[k]`.
 pub fn smoothing(gamma: &[f32], beta: &[f32], rows: &[f32]) -> Vec<f32> {
     let k = gamma.len();
     let mut squares = vec![f32::MIN_POSITIVE; k];
@@ -180,7 +181,7 @@ pub fn smoothing(gamma: &[f32], beta: &[f32], rows: &[f32]) -> Vec<f32> {
     }
     let sizes: Vec<f32> = gamma
         .iter()
-        .zip(beta)
+        .zip(beta.iter().copied().chain(std::iter::repeat(0.0)))
         .zip(squares)
         .map(|((gamma, beta), square)| ((gamma * gamma + beta * beta) / square).sqrt())
         .collect();

@@ -60,7 +60,7 @@ impl BertConfig {
             ("type_vocab_size", self.type_vocab_size, MAX_ROWS),
         ])?;
         check_heads(self.hidden_size, self.num_attention_heads)?;
-        check_epsilon(self.layer_norm_eps)?;
+        check_epsilon("layer_norm_eps", self.layer_norm_eps)?;
         if self.position_embedding_type != "absolute" {
             return Err(Error::unsupported(format!(
                 "{FILE}: position_embedding_type is '{}', expected 'absolute'",

@@ -202,7 +202,7 @@ impl EncoderConfig<'_> {
             check_sizes(&[(&format!("{tower}.{name}"), value, most)])?;
         }
         check_heads(self.hidden_size, self.heads)?;
-        check_epsilon(self.epsilon)?;
+        check_epsilon("layer_norm_eps", self.epsilon)?;
         activation_from_config(self.hidden_act).map(|_| ())
     }
 }

@@ -45,6 +45,13 @@ pub(super) fn parse<T: DeserializeOwned>(json: &[u8], expected: &str) -> Result<
             "{FILE}: model_type is '{found}', expected '{expected}'"
         )));
     }
+    read(json)
+}
+
+/// Reads a config whose `model_type` was checked.
+///
+/// *Errors*: `InvalidWeights` where the file is broken.
+pub(super) fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
     serde_json::from_slice(json).map_err(broken)
 }
 
@@ -78,12 +85,12 @@ pub(super) fn check_heads(hidden_size: usize, num_attention_heads: usize) -> Res
 /// Checks the constant that a norm adds to the variance.
 ///
 /// *Errors*: `InvalidWeights` where it is negative or not finite.
-pub(super) fn check_epsilon(layer_norm_eps: f32) -> Result<()> {
-    if layer_norm_eps.is_finite() && layer_norm_eps >= 0.0 {
+pub(super) fn check_epsilon(name: &str, epsilon: f32) -> Result<()> {
+    if epsilon.is_finite() && epsilon >= 0.0 {
         return Ok(());
     }
     Err(Error::invalid_weights(format!(
-        "{FILE}: layer_norm_eps is {layer_norm_eps}, expected 0 or more"
+        "{FILE}: {name} is {epsilon}, expected 0 or more"
     )))
 }
 

@@ -4,6 +4,8 @@ mod bert;
 mod clip;
 mod clip_config;
 mod config;
+mod decoder;
+mod decoder_config;
 mod digit_classifier;
 mod digit_unet;
 mod distilbert;
@@ -12,6 +14,8 @@ mod sentence_encoder;
 
 pub use clip::{ClipText, ClipVision};
 pub use clip_config::ClipConfig;
+pub use decoder::Decoder;
+pub use decoder_config::DecoderConfig;
 pub use digit_classifier::DigitClassifier;
 pub use digit_unet::{CLASSES, DigitUNet, EDGE};
-pub use sentence_encoder::{SentenceEncoder, SentenceEncoderConfig};
+pub use sentence_encoder::{Encoder, SentenceEncoder, SentenceEncoderConfig};

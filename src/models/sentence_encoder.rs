@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 
 use super::bert::Bert;
 use super::config::{self, FILE};
+use super::decoder::Decoder;
 use super::distilbert::DistilBert;
 use crate::error::{Error, Result};
 use crate::ops::Spans;
@@ -47,10 +48,10 @@ pub trait Encoder: Sized {
 
 /// Defines the enums of all encoders and of their configs, and dispatches each call to the encoder in use.
 macro_rules! encoders {
-    ($($model_type:literal => $encoder:ident,)*) => {
+    ($($($model_type:literal)|+ => $encoder:ident,)*) => {
         /// The config of an encoder of any architecture.
         pub enum SentenceEncoderConfig {
-            $(#[doc = concat!("`model_type: \"", $model_type, "\"`")]
+            $(#[doc = concat!("`model_type`:" $(, " ", $model_type)+)]
             $encoder(<$encoder as Encoder>::Config),)*
         }
 
@@ -60,10 +61,10 @@ macro_rules! encoders {
             /// *Errors*: `UnsupportedModel` for another architecture, `InvalidWeights` where the file is broken or absurd.
             pub fn from_json(json: &[u8]) -> Result<Self> {
                 match config::model_type(json)?.as_str() {
-                    $($model_type => $encoder::config(json).map(Self::$encoder),)*
+                    $($($model_type)|+ => $encoder::config(json).map(Self::$encoder),)*
                     other => Err(Error::unsupported(format!(
                         "{FILE}: model_type is '{other}', expected one of {}",
-                        [$($model_type),*].join(", ")
+                        [$($($model_type),+),*].join(", ")
                     ))),
                 }
             }
@@ -92,7 +93,7 @@ macro_rules! encoders {
 
         /// An encoder of any architecture.
         pub enum SentenceEncoder {
-            $(#[doc = concat!("`model_type: \"", $model_type, "\"`")]
+            $(#[doc = concat!("`model_type`:" $(, " ", $model_type)+)]
             $encoder($encoder),)*
         }
 
@@ -125,4 +126,5 @@ macro_rules! encoders {
 encoders! {
     "bert" => Bert,
     "distilbert" => DistilBert,
+    "llama" | "qwen2" | "qwen3" => Decoder,
 }

@@ -59,8 +59,9 @@ impl Spans {
 
 /// Scaled dot-product self-attention of each sequence.
 ///
-/// *Shapes*: `query`, `key`, `value`: `[t, heads * d]`, result the same. `heads` must divide the width.
-/// *Source*: Vaswani et al., "Attention Is All You Need", 2017, section 3.2.
+/// *Shapes*: `query`: `[t, heads * d]`, `key`, `value`: `[t, key_heads * d]`, result as `query`. `heads` must divide the width of the
+/// queries, and `key_heads` must divide `heads`: each head of the keys serves as many neighbouring ones of the queries.
+/// *Source*: Vaswani et al., "Attention Is All You Need", 2017, section 3.2; for fewer heads of keys, Ainslie et al., "GQA", 2023.
 pub fn attention(
     query: Tensor<2>,
     key: Tensor<2>,
@@ -84,16 +85,26 @@ pub(super) fn plain<B: Backend>(
     heads: usize,
 ) -> FloatTensor<B> {
     let [_, width] = query.shape().dims();
+    let [_, key_width] = key.shape().dims();
     let d = width / heads;
+    let key_heads = key_width / d;
     let contexts = spans.iter().filter(|rows| !rows.is_empty()).map(|rows| {
         let t = rows.len();
-        // [t, h * d] → [h, t, d]
+        // [t, g * d] → [g, t, d], then each head as often as it serves one of the queries: [h, t, d]
         let split = |x: &FloatTensor<B>| {
+            let [_, width] = x.shape().dims();
             let x = B::float_slice(
                 x.clone(),
                 &[Slice::from(rows.clone()), Slice::from(0..width)],
             );
-            B::float_permute(B::float_reshape(x, Shape::from([t, heads, d])), &[1, 0, 2])
+            let x = B::float_reshape(x, Shape::from([t, width / d, d]));
+            let x = B::float_permute(x, &[1, 0, 2]);
+            if width / d == heads {
+                return x;
+            }
+            let x = B::float_reshape(x, Shape::from([key_heads, 1, t, d]));
+            let x = B::float_repeat_dim(x, 1, heads / key_heads);
+            B::float_reshape(x, Shape::from([heads, t, d]))
         };
         let scores = B::float_matmul(split(&query), B::float_transpose(split(&key)));
         let scores = B::float_mul_scalar(scores, Scalar::from(1.0 / (d as f32).sqrt()));

@@ -96,6 +96,7 @@ impl HotOps for Flex {
         heads: usize,
     ) -> FlexTensor {
         let [t, width] = dims(&query);
+        let [_, key_width] = dims(&key);
         output([t, width], |out| {
             let (q, k, v) = (
                 query.to_contiguous(),
@@ -109,6 +110,7 @@ impl HotOps for Flex {
                 out,
                 width,
                 heads,
+                heads * key_width / width.max(1),
                 spans.offsets(),
                 spans.is_causal(),
             );
@@ -132,6 +134,60 @@ impl HotOps for Flex {
                 floats(&gamma),
                 floats(&beta),
                 epsilon,
+                y,
+            );
+        })
+    }
+
+    fn rms_norm(x: FlexTensor, gain: FlexTensor, epsilon: f32) -> FlexTensor {
+        let [m, d] = dims(&x);
+        output([m, d], |y| {
+            let (x, gain) = (x.to_contiguous(), gain.to_contiguous());
+            kernels::rms_norm(floats(&x), floats(&gain), epsilon, y);
+        })
+    }
+
+    fn rotary(x: FlexTensor, cos: FlexTensor, sin: FlexTensor) -> FlexTensor {
+        let [t, width] = dims(&x);
+        let [_, half] = dims(&cos);
+        output([t, width], |y| {
+            let (x, cos, sin) = (x.to_contiguous(), cos.to_contiguous(), sin.to_contiguous());
+            let heads = width / (2 * half);
+            kernels::rotary(floats(&x), floats(&cos), floats(&sin), heads, half, y);
+        })
+    }
+
+    fn gated_silu(gate: FlexTensor, up: FlexTensor) -> FlexTensor {
+        let [m, n] = dims(&gate);
+        output([m, n], |y| {
+            let (gate, up) = (gate.to_contiguous(), up.to_contiguous());
+            kernels::gated_silu(floats(&gate), floats(&up), y);
+        })
+    }
+
+    fn panel_rows_f32(weight: FlexTensor, ids: FlexTensor) -> FlexTensor {
+        let ([_, k, _], [t]) = (dims(&weight), dims(&ids));
+        output([t, k], |y| {
+            let (weight, ids) = (weight.to_contiguous(), ids.to_contiguous());
+            kernels::panel_rows_f32(floats(&weight), integers(&ids), k, y);
+        })
+    }
+
+    fn panel_rows_q8(
+        weight: FlexTensor,
+        scale: FlexTensor,
+        smooth: FlexTensor,
+        ids: FlexTensor,
+    ) -> FlexTensor {
+        let ([k], [t]) = (dims(&smooth), dims(&ids));
+        output([t, k], |y| {
+            let (weight, scale) = (weight.to_contiguous(), scale.to_contiguous());
+            let (smooth, ids) = (smooth.to_contiguous(), ids.to_contiguous());
+            kernels::panel_rows_q8(
+                integers(&weight),
+                floats(&scale),
+                floats(&smooth),
+                integers(&ids),
                 y,
             );
         })

@@ -1,10 +1,10 @@
 //! Embedding tables, whose rows are looked up by id.
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Backend, Dispatch, TensorMetadata};
+use burn::backend::{Backend, Dispatch, FloatDType, Scalar, TensorMetadata};
 use burn::tensor::{Int, Shape, Slice, Tensor};
 
-use super::{HotOps, linear};
+use super::{HotOps, PANEL, linear};
 
 /// An embedding table in the precision of the loaded model.
 #[derive(Clone, Debug)]
@@ -19,6 +19,18 @@ pub enum Embedding {
         scale: Tensor<1>,
         /// `d`, without the padding to four.
         dimensions: usize,
+    },
+    /// The f32 weights of a linear layer, `[⌈v / 8⌉, d, 8]`, of which those of an output are a row: the table of a model whose
+    /// vocabulary head has the same weights.
+    TiedF32(Tensor<3>),
+    /// The int8 weights of a linear layer, in the same way.
+    TiedQ8 {
+        /// `[⌈v / 8⌉, quads, 8]`, four int8 in each i32.
+        packed: Tensor<3, Int>,
+        /// The scale of each row, `[v]`.
+        scale: Tensor<1>,
+        /// The factors by which the weights were divided, `[d]`.
+        smooth: Tensor<1>,
     },
 }
 
@@ -39,8 +51,72 @@ impl Embedding {
                 ids.into_dispatch(),
                 *dimensions,
             )),
+            Self::TiedF32(weight) => Tensor::from_dispatch(Dispatch::panel_rows_f32(
+                weight.clone().into_dispatch(),
+                ids.into_dispatch(),
+            )),
+            Self::TiedQ8 {
+                packed,
+                scale,
+                smooth,
+            } => Tensor::from_dispatch(Dispatch::panel_rows_q8(
+                packed.clone().into_dispatch(),
+                scale.clone().into_dispatch(),
+                smooth.clone().into_dispatch(),
+                ids.into_dispatch(),
+            )),
         }
     }
+}
+
+pub(super) fn plain_panel_rows_f32<B: Backend>(
+    weight: FloatTensor<B>,
+    ids: IntTensor<B>,
+) -> FloatTensor<B> {
+    let [t] = ids.shape().dims();
+    let [_, k, _] = weight.shape().dims();
+    let panels = B::float_select(weight, 0, panel_of::<B>(&ids));
+    let rows = B::float_mul(panels, lane_of::<B>(&ids));
+    B::float_reshape(B::float_sum_dim(rows, 2), Shape::from([t, k]))
+}
+
+pub(super) fn plain_panel_rows_q8<B: Backend>(
+    weight: IntTensor<B>,
+    scale: FloatTensor<B>,
+    smooth: FloatTensor<B>,
+    ids: IntTensor<B>,
+) -> FloatTensor<B> {
+    let ([t], [k]) = (ids.shape().dims(), smooth.shape().dims());
+    let [_, quads, _] = weight.shape().dims();
+    let panels = B::int_select(weight, 0, panel_of::<B>(&ids));
+    // [t, quads, 8, 4] → [t, quads, 4] → [t, k]
+    let lane = B::float_reshape(lane_of::<B>(&ids), Shape::from([t, 1, PANEL, 1]));
+    let rows = B::float_sum_dim(B::float_mul(linear::unpack_bytes::<B>(panels), lane), 2);
+    let rows = B::float_reshape(rows, Shape::from([t, quads * 4]));
+    let rows = B::float_slice(rows, &[Slice::from(0..t), Slice::from(0..k)]);
+    let scale = B::float_reshape(B::float_select(scale, 0, ids), Shape::from([t, 1]));
+    let smooth = B::float_reshape(smooth, Shape::from([1, k]));
+    B::float_mul(B::float_mul(rows, scale), smooth)
+}
+
+/// The panel that has each id's row.
+fn panel_of<B: Backend>(ids: &IntTensor<B>) -> IntTensor<B> {
+    B::bitwise_right_shift_scalar(ids.clone(), Scalar::from(PANEL.ilog2() as i32))
+}
+
+/// One in the lane of each id's row, else zero: `[t, 1, 8]`.
+fn lane_of<B: Backend>(ids: &IntTensor<B>) -> FloatTensor<B> {
+    let [t] = ids.shape().dims();
+    let lane = B::bitwise_and_scalar(ids.clone(), Scalar::from(PANEL as i32 - 1));
+    let lane = B::int_into_float(lane, FloatDType::F32);
+    let lane = B::float_reshape(lane, Shape::from([t, 1, 1]));
+    let all = (0..PANEL).map(|i| {
+        // Distances are whole numbers, so only the lane itself is above zero.
+        let distance = B::float_abs(B::float_sub_scalar(lane.clone(), Scalar::from(i as f32)));
+        let near = B::float_sub_scalar(B::float_neg(distance), Scalar::from(-1.0f32));
+        B::float_clamp_min(near, Scalar::from(0.0f32))
+    });
+    B::float_cat(all.collect(), 2)
 }
 
 pub(super) fn plain_q8<B: Backend>(

@@ -3,6 +3,8 @@
 //! Weights have the layout that the kernels read: outputs are grouped in panels of [`PANEL`], so that a vector register holds the weights
 //! of neighbouring outputs for one input. Padding, both of outputs and of quantized inputs, is zero.
 
+use std::ops::Range;
+
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, FloatDType, Scalar};
@@ -72,6 +74,33 @@ pub struct Linear {
 }
 
 impl Linear {
+    /// The layer of the outputs in some panels.
+    pub fn panels(&self, panels: Range<usize>) -> Self {
+        let [n] = self.bias.dims();
+        let outputs = panels.start * PANEL..n.min(panels.end * PANEL);
+        let (first, count) = (panels.start, panels.len());
+        let weight = match &self.weight {
+            LinearWeight::F32(weight) => LinearWeight::F32(weight.clone().narrow(0, first, count)),
+            LinearWeight::Q8 {
+                packed,
+                sums,
+                scale,
+                smooth,
+            } => LinearWeight::Q8 {
+                packed: packed.clone().narrow(0, first, count),
+                sums: sums.clone().narrow(0, first, count),
+                scale: scale.clone().narrow(0, outputs.start, outputs.len()),
+                smooth: smooth.clone(),
+            },
+            LinearWeight::Q4 { packed, scale } => LinearWeight::Q4 {
+                packed: packed.clone().narrow(0, first, count),
+                scale: scale.clone().narrow(0, first, count),
+            },
+        };
+        let bias = self.bias.clone().narrow(0, outputs.start, outputs.len());
+        Self { weight, bias }
+    }
+
     /// Computes `activation(x · wᵀ + bias)`. *Shapes*: `x: [m, k]`, result `[m, n]`.
     pub fn forward(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
         let (x, bias) = (x.into_dispatch(), self.bias.clone().into_dispatch());

@@ -9,11 +9,13 @@ mod attention;
 mod conv;
 mod cpu;
 mod embedding;
+mod gated;
 #[cfg(feature = "webgpu")]
 mod gpu;
 mod group_norm;
 mod linear;
 mod norm;
+mod rotary;
 mod transfer;
 pub(crate) mod work;
 
@@ -21,14 +23,16 @@ pub use activation::{Activation, from_config as activation_from_config};
 pub use attention::{Spans, attention};
 pub use conv::{Conv2d, Window, upsample};
 pub use embedding::Embedding;
+pub use gated::gated_silu;
 pub use group_norm::{GroupNorm, group_norm};
 pub use linear::{
     Linear, LinearWeight, PANEL, group_sums, group_sums_shape, packed_f32_shape, packed_q4_shape,
     packed_q8_shape, q4_scale_shape,
 };
-pub use norm::LayerNorm;
+pub use norm::{LayerNorm, RmsNorm};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use pilotlight_kernels::SIMD_LEVEL;
+pub use rotary::Rotary;
 pub use transfer::{floats, integers, read};
 
 use burn::backend::backend_extension;
@@ -83,7 +87,7 @@ pub trait HotOps: burn::backend::Backend {
     /// Scaled dot-product self-attention over sequences that lie one after the other. A row attends only to rows of its own span, and
     /// only to itself and earlier ones if the spans are causal.
     ///
-    /// *Shapes*: `query`, `key`, `value`: `[t, h * d]`, result the same.
+    /// *Shapes*: `query`: `[t, h * d]`, `key`, `value`: `[t, g * d]`, where `g` divides `h`; result as `query`.
     fn attention(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,
@@ -105,6 +109,50 @@ pub trait HotOps: burn::backend::Backend {
         epsilon: f32,
     ) -> FloatTensor<Self> {
         norm::plain::<Self>(x, residual, gamma, beta, epsilon)
+    }
+
+    /// Root mean square norm: `x / √(mean(x²) + epsilon) * gain` over the last dimension.
+    ///
+    /// *Shapes*: `x: [m, d]`, `gain: [d]`, result `[m, d]`.
+    fn rms_norm(x: FloatTensor<Self>, gain: FloatTensor<Self>, epsilon: f32) -> FloatTensor<Self> {
+        norm::plain_rms::<Self>(x, gain, epsilon)
+    }
+
+    /// Rotates each pair of values `(i, i + d / 2)` of each head by the angle of its row and of `i`.
+    ///
+    /// *Shapes*: `x: [t, h * d]`, `cos`, `sin`: `[t, d / 2]`, result as `x`.
+    fn rotary(
+        x: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        rotary::plain::<Self>(x, cos, sin)
+    }
+
+    /// `gate · σ(gate) · up`, value by value.
+    ///
+    /// *Shapes*: `gate`, `up`, result: `[m, n]`.
+    fn gated_silu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+        gated::plain::<Self>(gate, up)
+    }
+
+    /// Looks up the weights of an output of an f32 linear layer for each id.
+    ///
+    /// *Shapes*: `weight: [⌈n / 8⌉, k, 8]`, `ids: [t]` below `n`, result `[t, k]`.
+    fn panel_rows_f32(weight: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
+        embedding::plain_panel_rows_f32::<Self>(weight, ids)
+    }
+
+    /// Looks up the weights of an output of an int8 linear layer for each id.
+    ///
+    /// *Shapes*: `weight: [⌈n / 8⌉, quads, 8]`, `scale: [n]`, `smooth: [k]`, `ids: [t]` below `n`, result `[t, k]`.
+    fn panel_rows_q8(
+        weight: IntTensor<Self>,
+        scale: FloatTensor<Self>,
+        smooth: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+    ) -> FloatTensor<Self> {
+        embedding::plain_panel_rows_q8::<Self>(weight, scale, smooth, ids)
     }
 
     /// Looks up rows of an int8 table with one scale per row.

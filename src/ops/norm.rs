@@ -1,4 +1,4 @@
-//! Layer normalization, fused with the residual connection that precedes it.
+//! Norms: layer norm, fused with the residual connection that precedes it, and root mean square norm.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Scalar, TensorMetadata};
@@ -34,6 +34,38 @@ impl LayerNorm {
             self.epsilon,
         ))
     }
+}
+
+/// A root mean square norm over the last dimension. *Source*: Zhang & Sennrich, "Root Mean Square Layer Normalization", 2019.
+#[derive(Clone, Debug)]
+pub struct RmsNorm {
+    /// The gain, `[d]`.
+    pub weight: Tensor<1>,
+    /// The number that is added to the mean square.
+    pub epsilon: f32,
+}
+
+impl RmsNorm {
+    /// Normalizes `x`. *Shapes*: `x`, result: `[m, d]`.
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        Tensor::from_dispatch(Dispatch::rms_norm(
+            x.into_dispatch(),
+            self.weight.clone().into_dispatch(),
+            self.epsilon,
+        ))
+    }
+}
+
+pub(super) fn plain_rms<B: Backend>(
+    x: FloatTensor<B>,
+    gain: FloatTensor<B>,
+    epsilon: f32,
+) -> FloatTensor<B> {
+    let [_, d] = x.shape().dims();
+    let square = B::float_mean_dim(B::float_mul(x.clone(), x.clone()), 1);
+    let root = B::float_sqrt(B::float_add_scalar(square, Scalar::from(epsilon)));
+    let gain = B::float_reshape(gain, Shape::from([1, d]));
+    B::float_mul(B::float_div(x, root), gain)
 }
 
 pub(super) fn plain<B: Backend>(

@@ -1,11 +1,14 @@
 //! The tasks of the public API: embedding, classification and drawing digits.
 
 mod clip_towers;
+mod decoder;
 mod digit_classifier;
 mod digit_generator;
 mod embeddings;
+mod first_layers;
 #[cfg(test)]
 mod goldens;
+mod hidden_states;
 mod image_text_embedder;
 mod load;
 mod model_type;
@@ -14,13 +17,15 @@ mod sentence_transformers;
 mod text_embedder;
 
 pub use clip_towers::Tower;
+pub use decoder::{Decoder, LikelihoodOptions, Likelihoods};
 pub use digit_classifier::DigitClassifier;
 pub use digit_generator::{DigitGenerator, GenerateOptions, Interpolation, Latent, OnStep};
 pub use embeddings::{EmbedOptions, Embeddings, Precision, Values};
+pub use hidden_states::HiddenStatesOptions;
 pub use image_text_embedder::{ImageTextEmbedder, LabelScore};
 #[cfg(target_arch = "wasm32")]
 pub use load::STALL;
 pub use load::{LoadPlan, LoadProgress, LoadStatus, PlannedFile, Source};
 pub use model_type::{ModelClass, plan_model, refresh_model};
 pub use pooling::Pooling;
-pub use text_embedder::{HiddenStatesOptions, TextEmbedder};
+pub use text_embedder::TextEmbedder;

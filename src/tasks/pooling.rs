@@ -7,6 +7,8 @@ use crate::error::{Error, Result};
 pub enum Pooling {
     /// The hidden state of the first token.
     Cls,
+    /// The hidden state of the last token.
+    LastToken,
     /// The mean over all tokens.
     Mean,
     /// The largest value of each dimension.
@@ -31,11 +33,12 @@ impl Pooling {
             .collect();
         match chosen[..] {
             ["pooling_mode_cls_token"] => Ok(Self::Cls),
+            ["pooling_mode_lasttoken"] => Ok(Self::LastToken),
             ["pooling_mode_mean_tokens"] => Ok(Self::Mean),
             ["pooling_mode_max_tokens"] => Ok(Self::Max),
             ["pooling_mode_mean_sqrt_len_tokens"] => Ok(Self::MeanSqrtLength),
             _ => Err(Error::unsupported(format!(
-                "{file}: the pooling is [{}], expected one of cls_token, mean_tokens, max_tokens, mean_sqrt_len_tokens",
+                "{file}: the pooling is [{}], expected one of cls_token, lasttoken, mean_tokens, max_tokens, mean_sqrt_len_tokens",
                 chosen.join(", ")
             ))),
         }
@@ -48,8 +51,13 @@ impl Pooling {
         let d = to.len();
         let rows = hidden.len() / d;
         to.copy_from_slice(&hidden[..d]);
-        if self == Self::Cls {
-            return;
+        match self {
+            Self::Cls => return,
+            Self::LastToken => {
+                to.copy_from_slice(&hidden[hidden.len() - d..]);
+                return;
+            }
+            Self::Mean | Self::Max | Self::MeanSqrtLength => {}
         }
         for row in hidden.chunks_exact(d).skip(1) {
             for (to, x) in to.iter_mut().zip(row) {
@@ -63,7 +71,7 @@ impl Pooling {
         let divisor = match self {
             Self::Mean => rows as f32,
             Self::MeanSqrtLength => (rows as f32).sqrt(),
-            Self::Cls | Self::Max => 1.0,
+            Self::Cls | Self::LastToken | Self::Max => 1.0,
         };
         for to in to {
             *to /= divisor;
@@ -90,6 +98,7 @@ mod tests {
         let hidden = [1.0, -2.0, 3.0, 4.0, 5.0, -6.0, 7.0, 0.0];
         for (mode, expected) in [
             (Pooling::Cls, [1.0, -2.0]),
+            (Pooling::LastToken, [7.0, 0.0]),
             (Pooling::Mean, [4.0, -1.0]),
             (Pooling::Max, [7.0, 4.0]),
             (Pooling::MeanSqrtLength, [8.0, -2.0]),

@@ -68,7 +68,14 @@ impl SentenceTransformerConfig {
 ///
 /// *Errors*: `InvalidInput` for no layers, or more than it has.
 pub(super) fn cut(encoder: &mut SentenceEncoderConfig, layers: usize) -> Result<bool> {
-    let all = std::mem::replace(encoder.layers(), layers);
+    cut_layers(encoder.layers(), layers)
+}
+
+/// Replaces a number of layers by a lower one. Returns whether it was lower.
+///
+/// *Errors*: `InvalidInput` for no layers, or more than there are.
+pub(super) fn cut_layers(all: &mut usize, layers: usize) -> Result<bool> {
+    let all = std::mem::replace(all, layers);
     if layers == 0 || layers > all {
         return Err(Error::invalid_input(format!(
             "layers is {layers}, expected 1 to {all}"

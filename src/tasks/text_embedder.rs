@@ -2,38 +2,17 @@
 
 use burn::tensor::Device;
 
-use super::embeddings::{EmbedOptions, Embeddings, Precision, truncate_and_normalize, try_reserve};
-use super::load::{LoadPlan, Loading, Pretrained, Source, load, plan};
+use super::embeddings::{EmbedOptions, Embeddings, truncate_and_normalize, try_reserve};
+use super::first_layers::{self, Layered};
+use super::hidden_states::{HiddenStatesOptions, each_text, hidden_states};
+use super::load::{LoadPlan, Loading, Pretrained, Source};
 use super::pooling::{Pooling, normalize};
 use super::sentence_transformers::{CONFIG, FILES, SentenceTransformerConfig, cut};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::models::{SentenceEncoder, SentenceEncoderConfig};
-use crate::ops::read;
 use crate::scheduler::Scheduler;
-use crate::store::StoredModel;
-use crate::text::{TextTokenizer, Tokens, batches, encode};
+use crate::text::{TextTokenizer, encode};
 use crate::weights::{Dtype, Tensors};
-
-/// Attempts to load the first layers of a model whose number of layers changes meanwhile.
-const ATTEMPTS: usize = 2;
-
-/// The options of [`TextEmbedder::hidden_states`].
-#[derive(Clone, Copy, Debug)]
-pub struct HiddenStatesOptions {
-    /// The layer after which the states are taken; 0 is the input of the first layer, and `None` the last loaded layer.
-    pub layer: Option<usize>,
-    /// How the states of a text's tokens are pooled to one vector; with `None` each token keeps its own.
-    pub pooling: Option<Pooling>,
-}
-
-impl Default for HiddenStatesOptions {
-    fn default() -> Self {
-        Self {
-            layer: None,
-            pooling: Some(Pooling::Mean),
-        }
-    }
-}
 
 /// A loaded sentence encoder with its tokenizer and pooling.
 pub struct TextEmbedder {
@@ -95,6 +74,18 @@ impl Pretrained for TextEmbedder {
     }
 }
 
+impl Layered for TextEmbedder {
+    const CONFIG: &'static str = CONFIG;
+
+    fn cut(config: &[u8], layers: usize) -> Result<bool> {
+        cut(&mut SentenceEncoderConfig::from_json(config)?, layers)
+    }
+
+    fn layers(&self) -> usize {
+        self.layers
+    }
+}
+
 impl TextEmbedder {
     /// Loads the model, or the first [`layers`](Source::layers) of it, from the store if it is complete there, else from the host,
     /// and stores it.
@@ -103,36 +94,18 @@ impl TextEmbedder {
     /// `UnsupportedModel`, `ResourceLimit`, `QuotaExceeded`, `Aborted`. The store then holds a partial download that can be resumed, or
     /// nothing; never a readable model.
     pub async fn load(source: &Source<'_>, dtype: Dtype, device: &Device) -> Result<Self> {
-        for _ in 0..ATTEMPTS {
-            let part = part(source).await?;
-            let part = part
-                .as_ref()
-                .map(|part| source.for_part(part, source.progress));
-            let loaded = load::<Self>(part.as_ref().unwrap_or(source), dtype, device).await?;
-            if source
-                .layers
-                .is_none_or(|layers| layers == loaded.model.layers)
-            {
-                return Ok(Self {
-                    commit: loaded.commit,
-                    ..loaded.model
-                });
-            }
-        }
-        Err(Error::fetch_failed(
-            "the repository kept changing while its first layers were loaded",
-        ))
+        let loaded = first_layers::load::<Self>(source, dtype, device).await?;
+        Ok(Self {
+            commit: loaded.commit,
+            ..loaded.model
+        })
     }
 
     /// Computes the cost of loading the model, or the first layers of it.
     ///
     /// *Errors*: as [`load`](Self::load).
     pub async fn plan(source: &Source<'_>, dtype: Dtype) -> Result<LoadPlan> {
-        let part = part(source).await?;
-        let part = part
-            .as_ref()
-            .map(|part| source.for_part(part, source.progress));
-        plan::<Self>(part.as_ref().unwrap_or(source), dtype).await
+        first_layers::plan::<Self>(source, dtype).await
     }
 
     /// Asks the host for the current commit, which the next load reads, and records that the model, or its part, was used.
@@ -140,10 +113,7 @@ impl TextEmbedder {
     /// *Errors*: `FetchFailed`, `Aborted`; where [`layers`](Source::layers) is set, also `InvalidInput` for more than the model has, and
     /// those of reading its `config.json`.
     pub async fn refresh(source: &Source<'_>) -> Result<()> {
-        match part(source).await? {
-            Some(part) => source.refresh(&[&part]).await,
-            None => source.refresh(&[]).await,
-        }
+        first_layers::refresh::<Self>(source).await
     }
 
     /// The commit of the model's files, or what stands for one.
@@ -191,8 +161,11 @@ impl TextEmbedder {
             }
             vectors.extend_from_slice(truncate_and_normalize(&mut vector, width));
         };
-        self.each_text(&tokens, self.layers, &mut pool, scheduler)
-            .await?;
+        let forward = async |sequences: &[&[u32]]| {
+            let layers = self.layers;
+            self.encoder.forward(sequences, layers, scheduler).await
+        };
+        each_text(&tokens, self.hidden_size, forward, &mut pool, scheduler).await?;
         Ok(Embeddings::new(vectors, width, options.precision, &tokens))
     }
 
@@ -208,76 +181,16 @@ impl TextEmbedder {
         options: &HiddenStatesOptions,
         scheduler: &dyn Scheduler,
     ) -> Result<Embeddings> {
-        let d = self.hidden_size;
-        let layer = options.layer.unwrap_or(self.layers);
-        if layer > self.layers {
-            let loaded = self.layers;
-            return Err(Error::invalid_input(format!(
-                "layer is {layer}, expected 0 to {loaded}, the number of loaded layers"
-            )));
-        }
         let tokens = encode(&self.tokenizer, texts, scheduler).await?;
-        let rows = match options.pooling {
-            Some(_) => tokens.len(),
-            None => tokens.iter().map(|tokens| tokens.ids.len()).sum(),
-        };
-        let mut states = try_reserve(rows, d)?;
-        let mut keep = |hidden: &[f32]| match options.pooling {
-            Some(pooling) => {
-                let start = states.len();
-                states.resize(start + d, 0.0);
-                pooling.pool(hidden, &mut states[start..]);
-            }
-            None => states.extend_from_slice(hidden),
-        };
-        self.each_text(&tokens, layer, &mut keep, scheduler).await?;
-        Ok(Embeddings::new(states, d, Precision::Float32, &tokens))
+        hidden_states(
+            &tokens,
+            options,
+            [self.layers, self.hidden_size],
+            async |sequences, layers| self.encoder.forward(sequences, layers, scheduler).await,
+            scheduler,
+        )
+        .await
     }
-
-    /// Passes the hidden states of each text after the first `layers` layers, `[t, d]`, to `take`, in the order of the texts.
-    async fn each_text(
-        &self,
-        tokens: &[Tokens],
-        layers: usize,
-        take: &mut dyn FnMut(&[f32]),
-        scheduler: &dyn Scheduler,
-    ) -> Result<()> {
-        let d = self.hidden_size;
-        for batch in batches(tokens) {
-            // Without a layer to compute, the encoder itself does not yield.
-            scheduler.yield_now().await?;
-            let sequences: Vec<&[u32]> = batch.iter().map(|tokens| tokens.ids.as_slice()).collect();
-            let (hidden, spans) = self.encoder.forward(&sequences, layers, scheduler).await?;
-            let hidden = read(hidden).await?;
-            for rows in spans.iter() {
-                take(&hidden[rows.start * d..rows.end * d]);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The name of the part of the model that the source asks for by [`layers`](Source::layers); `None` for the whole model, also where
-/// that has just as many layers.
-///
-/// *Errors*: `InvalidInput` for no layers or more than the model has, and those of reading the config file, which says how many it has.
-async fn part(source: &Source<'_>) -> Result<Option<String>> {
-    let Some(layers) = source.layers else {
-        return Ok(None);
-    };
-    let part = format!("layers{layers}");
-    // Without a store nothing is kept under a name, so that all layers may be loaded as a part too.
-    if let Some(cache) = &source.cache
-        && StoredModel::open(cache.store, &cache.key.part(&part))
-            .await?
-            .is_none()
-    {
-        let config = source.config_file(CONFIG).await?;
-        if !cut(&mut SentenceEncoderConfig::from_json(&config)?, layers)? {
-            return Ok(None);
-        }
-    }
-    Ok(Some(part))
 }
 
 #[cfg(test)]

@@ -4,4 +4,4 @@ mod batch;
 mod tokenizer;
 
 pub use batch::{batches, encode};
-pub use tokenizer::{TextTokenizer, Tokens};
+pub use tokenizer::{LocatedTokens, TextTokenizer, Tokens};

@@ -21,6 +21,17 @@ pub struct Tokens {
     pub truncated: bool,
 }
 
+/// The ids of one text without special tokens, and where in the text they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocatedTokens {
+    /// The ids after truncation.
+    pub ids: Vec<u32>,
+    /// The index of each token's first character in the text, in UTF-16 code units.
+    pub starts: Vec<u32>,
+    /// Whether the text had more tokens.
+    pub truncated: bool,
+}
+
 /// A tokenizer that truncates at the maximum length of a model and does not pad.
 pub struct TextTokenizer {
     tokenizer: Tokenizer,
@@ -93,9 +104,74 @@ impl TextTokenizer {
             truncated,
         })
     }
+
+    /// The id of a token that the vocabulary has.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(token)
+    }
+
+    /// Tokenizes a text without special tokens, up to `longest` tokens, and tells where each token is.
+    ///
+    /// *Errors*: `InvalidInput` if the tokenizer cannot represent the text.
+    pub fn locate(&self, text: &str, longest: usize) -> Result<LocatedTokens> {
+        let mut located = LocatedTokens {
+            ids: Vec::new(),
+            starts: Vec::new(),
+            truncated: false,
+        };
+        let mut base = 0;
+        for piece in (Pieces { rest: text }) {
+            let encoding = self.tokenizer.encode(piece, false).map_err(|error| {
+                Error::invalid_input(format!("the text cannot be tokenized: {error}"))
+            })?;
+            located.ids.extend(encoding.get_ids());
+            let mut units = Units::new(piece, base);
+            let offsets = encoding.get_offsets().iter();
+            located
+                .starts
+                .extend(offsets.map(|(start, _)| units.at(*start)));
+            base = units.end();
+            if located.ids.len() > longest {
+                located.ids.truncate(longest);
+                located.starts.truncate(longest);
+                located.truncated = true;
+                break;
+            }
+        }
+        Ok(located)
+    }
 }
 
-/// Pieces of a text of about [`PIECE`] bytes, split before whitespace, so that no word is split.
+/// Converts offsets in bytes, which grow, to those in UTF-16 code units.
+struct Units<'a> {
+    characters: std::str::CharIndices<'a>,
+    units: u32,
+}
+
+impl<'a> Units<'a> {
+    fn new(text: &'a str, base: u32) -> Self {
+        Self {
+            characters: text.char_indices(),
+            units: base,
+        }
+    }
+
+    /// The offset of the character that begins at this byte, or of the first one after it.
+    fn at(&mut self, byte: usize) -> u32 {
+        while self.characters.offset() < byte
+            && let Some((_, character)) = self.characters.next()
+        {
+            self.units += character.len_utf16() as u32;
+        }
+        self.units
+    }
+
+    fn end(mut self) -> u32 {
+        self.at(usize::MAX)
+    }
+}
+
+/// Pieces of a text of about [`PIECE`] bytes, split before a blank between two words, where every tokenizer splits too.
 struct Pieces<'a> {
     rest: &'a str,
 }
@@ -108,16 +184,26 @@ impl<'a> Iterator for Pieces<'a> {
             return None;
         }
         let from = self.rest.floor_char_boundary(PIECE);
-        let (_, behind) = self.rest.split_at(from);
-        let blank = behind
-            .find(char::is_whitespace)
-            .map_or(self.rest.len(), |at| from + at);
-        // Each piece has at least one character, though it may begin with the whitespace at which the last one ended.
+        let blank = blank_between_words(self.rest, from).unwrap_or(self.rest.len());
         let cut = blank.min(self.rest.floor_char_boundary(from + MAX_WORD));
         let (piece, rest) = self.rest.split_at(cut);
         self.rest = rest;
         Some(piece)
     }
+}
+
+/// The first blank from byte `from` on that has a letter or digit on both sides. Tokenizers differ in what they make of several blanks, and
+/// of punctuation before one.
+fn blank_between_words(text: &str, from: usize) -> Option<usize> {
+    let (mut last, mut blank) = ('.', None);
+    for (at, character) in text.char_indices().skip_while(|(at, _)| *at < from) {
+        if blank.is_some() && character.is_alphanumeric() {
+            return blank;
+        }
+        blank = (character == ' ' && last.is_alphanumeric()).then_some(at);
+        last = character;
+    }
+    None
 }
 
 #[cfg(test)]

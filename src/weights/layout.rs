@@ -109,11 +109,11 @@ impl Layout {
             shape: shape.to_vec(),
         };
         let (dtype, shape, side_tensors) = match (parameter.role, dtype) {
-            (Role::Panels, Dtype::F32) => {
+            (Role::Panels | Role::Head, Dtype::F32) => {
                 let packed = packed_f32_shape(n, k);
                 ("F32", packed.to_vec(), vec![])
             }
-            (Role::Panels, Dtype::Q8) => {
+            (Role::Panels, Dtype::Q8) | (Role::Head, Dtype::Q8 | Dtype::Q4) => {
                 let [panels, quads, lanes] = packed_q8_shape(n, k);
                 let scale = side_tensor("scale", "F32", &[n]);
                 let smooth = side_tensor("smooth", "F32", &[k]);
@@ -237,7 +237,7 @@ impl PackedTensor {
     /// Packs row `index` of the upstream tensor. `bytes` is working memory for its quantized values.
     pub fn set_row(&mut self, role: Role, index: usize, row: &mut [f32], bytes: &mut [i8]) {
         match (&mut self.values, role) {
-            (PackedValues::F32(values), Role::Panels) => {
+            (PackedValues::F32(values), Role::Panels | Role::Head) => {
                 pack_row_f32(values, row.len(), index, row)
             }
             (PackedValues::F32(values), _) => {
@@ -245,7 +245,7 @@ impl PackedTensor {
             }
             (PackedValues::Q4(values), _) => pack_row_q4(values, &mut self.halves, index, row),
             (PackedValues::Q8(values), role) => {
-                if role == Role::Panels {
+                if role.is_panels() {
                     divide(row, &self.smooth);
                     self.scale[index] = quantize_row(row, linear_scale(row), bytes);
                     pack_row_q8(values, row.len(), index, bytes);
@@ -265,7 +265,7 @@ impl PackedTensor {
             return bytes;
         }
         match role {
-            Role::Panels => bytes / of.div_ceil(PANEL) * (rows / PANEL),
+            Role::Panels | Role::Head => bytes / of.div_ceil(PANEL) * (rows / PANEL),
             _ => bytes / of * rows,
         }
     }
@@ -367,7 +367,7 @@ mod tests {
             (vec![0xffff_ffff, 0xffff_ffff], false),
             (vec![usize::MAX, usize::MAX, 2], false),
         ] {
-            for role in [Role::Panels, Role::Rows, Role::Plain] {
+            for role in [Role::Panels, Role::Head, Role::Rows, Role::Plain] {
                 for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
                     let layout = Layout::of(&Parameter::new("table", role, &shape), dtype);
                     match layout {

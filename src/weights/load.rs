@@ -124,7 +124,8 @@ pub async fn load<'s>(
     Ok(Tensors::loaded(tensors, device.clone()))
 }
 
-/// Returns `gamma` and `beta` of the norm whose output a linear layer takes, if they come before the layer in the file.
+/// Returns `gamma` and `beta` of the norm whose output a linear layer takes, if it comes before the layer in the file. `beta` is empty for
+/// a norm without offsets.
 fn preceding_norm<'a>(
     parameter: &Parameter,
     tensors: &'a HashMap<String, PackedTensor>,
@@ -134,5 +135,5 @@ fn preceding_norm<'a>(
         PackedValues::F32(values) => Some(values.as_slice()),
         PackedValues::Q8(_) | PackedValues::Q4(_) => None,
     };
-    Some((get("weight")?, get("bias")?))
+    Some((get("weight")?, get("bias").unwrap_or_default()))
 }

@@ -27,6 +27,8 @@ pub enum Role {
     /// The matrix `[n, k]` of a linear layer, packed in panels: in f32, or quantized per output channel. The inputs may have
     /// several dimensions.
     Panels,
+    /// As `Panels`, but int8 where the model is int4: the matrix of a vocabulary head, whose rows may be looked up as well.
+    Head,
     /// A table `[v, d]` whose rows are looked up, or a matrix that is unpacked to f32 before use: in f32, or in int8 per row.
     Rows,
     /// A small tensor, kept in f32 and in its own shape.
@@ -46,6 +48,13 @@ pub struct Parameter {
     pub preceding_norm: Option<String>,
 }
 
+impl Role {
+    /// Whether the matrix is packed in panels.
+    fn is_panels(self) -> bool {
+        matches!(self, Self::Panels | Self::Head)
+    }
+}
+
 impl Parameter {
     /// Makes a parameter from a name, a role and the upstream shape.
     pub fn new(name: impl Into<String>, role: Role, shape: &[usize]) -> Self {
@@ -62,7 +71,7 @@ impl Parameter {
     fn matrix(&self) -> [usize; 2] {
         let count = self.shape.iter().product::<usize>();
         let row = match self.role {
-            Role::Panels => self.shape.iter().skip(1).product(),
+            Role::Panels | Role::Head => self.shape.iter().skip(1).product(),
             Role::Rows | Role::Plain => self.shape.last().copied().unwrap_or(1),
         };
         [count.checked_div(row).unwrap_or(0), row]

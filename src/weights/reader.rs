@@ -5,7 +5,7 @@ use pilotlight_kernels::pack::{Float, cast, smoothing};
 use super::contents::Found;
 use super::layout::{PackedTensor, PackedValues, not_finite};
 use super::safetensors::{Entry, named};
-use super::{Parameter, ResumePoint, Role, Sink};
+use super::{Parameter, ResumePoint, Sink};
 use crate::error::{Error, Result};
 use crate::hub::{ByteStream, Digest, Fetch, Hasher, Verified};
 use crate::ops::{PANEL, group_sums, work};
@@ -182,8 +182,8 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
             if let Some(sink) = self.sink.as_deref_mut() {
                 sink.write(&to.values.bytes()[finished]).await?;
             }
-            if first < count && (role != Role::Panels || first.is_multiple_of(PANEL)) {
-                let panel = if role == Role::Panels { PANEL } else { 1 };
+            if first < count && (!role.is_panels() || first.is_multiple_of(PANEL)) {
+                let panel = if role.is_panels() { PANEL } else { 1 };
                 let next = (rows_at_once.max(panel)) * row_bytes;
                 self.checkpoint(first as u64, to, next).await?;
             }

@@ -11,8 +11,8 @@ use super::{Parameter, Role};
 use crate::device::cpu;
 use crate::error::{Error, Result};
 use crate::ops::{
-    Conv2d, Embedding, GroupNorm, LayerNorm, Linear, LinearWeight, PANEL, Window, floats, integers,
-    packed_f32_shape,
+    Conv2d, Embedding, GroupNorm, LayerNorm, Linear, LinearWeight, PANEL, RmsNorm, Window, floats,
+    integers, packed_f32_shape,
 };
 
 /// The tensors from which the layers of a model are built. A model names each of its tensors once, in the function that builds
@@ -82,7 +82,7 @@ impl Tensors {
         preceding_norm: Option<&str>,
     ) -> Result<Linear> {
         let bias = self.vector(&format!("{name}.bias"), n)?;
-        self.linear_with(name, &[n, k], preceding_norm, bias)
+        self.linear_with(name, &[n, k], Role::Panels, preceding_norm, bias)
     }
 
     /// Takes the linear layer whose only tensor is `{name}.weight`. Its shape is `[n, …]`: the inputs may have several
@@ -95,19 +95,54 @@ impl Tensors {
     ) -> Result<Linear> {
         let n = shape.first().copied().unwrap_or_default();
         let bias = floats(vec![0.0; n], [n], &self.device);
-        self.linear_with(name, shape, preceding_norm, bias)
+        self.linear_with(name, shape, Role::Panels, preceding_norm, bias)
+    }
+
+    /// Takes the vocabulary head of `v` tokens and `d` inputs, whose only tensor is `{name}.weight`.
+    pub fn head(&mut self, name: &str, [v, d]: [usize; 2]) -> Result<Linear> {
+        let bias = floats(vec![0.0; v], [v], &self.device);
+        self.linear_with(name, &[v, d], Role::Head, None, bias)
+    }
+
+    /// Takes the table of `v` rows of `d` values whose tensor, `{name}.weight`, is the vocabulary head as well. It is in memory once.
+    pub fn tied_embedding(
+        &mut self,
+        name: &str,
+        [v, d]: [usize; 2],
+    ) -> Result<(Embedding, Linear)> {
+        let head = self.head(name, [v, d])?;
+        let embedding = match &head.weight {
+            LinearWeight::F32(weight) => Embedding::TiedF32(weight.clone()),
+            LinearWeight::Q8 {
+                packed,
+                scale,
+                smooth,
+                ..
+            } => Embedding::TiedQ8 {
+                packed: packed.clone(),
+                scale: scale.clone(),
+                smooth: smooth.clone(),
+            },
+            LinearWeight::Q4 { .. } => {
+                return Err(Error::internal(format!(
+                    "tensor '{name}.weight' is int4, expected int8"
+                )));
+            }
+        };
+        Ok((embedding, head))
     }
 
     fn linear_with(
         &mut self,
         name: &str,
         shape: &[usize],
+        role: Role,
         preceding_norm: Option<&str>,
         bias: Tensor<1>,
     ) -> Result<Linear> {
         let parameter = Parameter {
             preceding_norm: preceding_norm.map(str::to_owned),
-            ..Parameter::new(format!("{name}.weight"), Role::Panels, shape)
+            ..Parameter::new(format!("{name}.weight"), role, shape)
         };
         let Some(PackedTensor {
             values,
@@ -173,6 +208,14 @@ impl Tensors {
         Ok(LayerNorm {
             weight: self.vector(&format!("{name}.weight"), d)?,
             bias: self.vector(&format!("{name}.bias"), d)?,
+            epsilon,
+        })
+    }
+
+    /// Takes the root mean square norm of `d` values whose tensor is `{name}.weight`.
+    pub fn rms_norm(&mut self, name: &str, d: usize, epsilon: f32) -> Result<RmsNorm> {
+        Ok(RmsNorm {
+            weight: self.vector(&format!("{name}.weight"), d)?,
             epsilon,
         })
     }

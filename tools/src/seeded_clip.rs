@@ -3,31 +3,22 @@
 
 use half::f16;
 
+use crate::seeded::{Tensor, count, draw, header};
+
 /// The checkpoint as one safetensors file in f16, 303 MB.
 pub fn checkpoint() -> Vec<u8> {
     let tensors = tensors();
-    let mut header = serde_json::Map::new();
-    let mut end = 0;
+    let (mut file, bytes) = header(&tensors, "F16");
+    file.reserve_exact(bytes);
     for (name, shape) in &tensors {
-        let start = end;
-        end += 2 * shape.iter().product::<usize>();
-        let entry =
-            serde_json::json!({ "dtype": "F16", "shape": shape, "data_offsets": [start, end] });
-        header.insert(name.clone(), entry);
-    }
-    let header = serde_json::to_vec(&header).unwrap_or_default();
-    let mut file = Vec::with_capacity(8 + header.len() + end);
-    file.extend((header.len() as u64).to_le_bytes());
-    file.extend(header);
-    for (name, shape) in &tensors {
-        let count = shape.iter().product();
-        file.extend(values(name, count).flat_map(|value| f16::from_f32(value).to_le_bytes()));
+        let values = values(name, count(shape));
+        file.extend(values.flat_map(|value| f16::from_f32(value).to_le_bytes()));
     }
     file
 }
 
 /// Names and shapes in the order of a file of the hub's: by name.
-fn tensors() -> Vec<(String, Vec<usize>)> {
+fn tensors() -> Vec<Tensor> {
     let mut all = vec![
         ("logit_scale".to_string(), vec![]),
         ("text_projection.weight".into(), vec![512, 512]),
@@ -77,22 +68,11 @@ fn tensors() -> Vec<(String, Vec<usize>)> {
 }
 
 fn values(name: &str, count: usize) -> impl Iterator<Item = f32> {
-    let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
     let kind = Kind::of(name);
-    (1..=count as u64).map(move |index| {
-        // SplitMix64, with the index for its state.
-        let mut z = seed.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        let u = (z >> 53) as i32 - 1024;
-        match kind {
-            Kind::Norm => 1.0 + u.div_euclid(16) as f32 / 1024.0,
-            Kind::Scale => 4.605_468_8,
-            Kind::Uniform(bits) => u as f32 * 0.5f32.powi(bits),
-        }
+    draw(name, count).map(move |u| match kind {
+        Kind::Norm => 1.0 + u.div_euclid(16) as f32 / 1024.0,
+        Kind::Scale => 4.605_468_8,
+        Kind::Uniform(bits) => u as f32 * 0.5f32.powi(bits),
     })
 }
 

@@ -1,0 +1,306 @@
+//! Decoders: Qwen2, Qwen3 and Llama, of which SmolLM2 is one.
+//!
+//! *Source*: Touvron et al., "LLaMA", 2023; Qwen Team, "Qwen2.5 Technical Report", 2024, and "Qwen3 Technical Report", 2025; and
+//! `transformers`, `models/{llama,qwen2,qwen3}`, whose module names the fields have.
+
+use burn::tensor::{Device, Tensor};
+use pilotlight_kernels::statistics::{Prediction, TokenStatistics};
+
+use super::config::{check_sequences, token_ids};
+use super::decoder_config::DecoderConfig;
+use super::sentence_encoder::Encoder;
+use crate::error::{Error, Result};
+use crate::ops::{
+    Activation, Embedding, Linear, PANEL, RmsNorm, Rotary, Spans, attention, gated_silu, read,
+};
+use crate::scheduler::Scheduler;
+use crate::weights::Tensors;
+
+/// Rows that go through a feed-forward layer together, which keeps its two buffers small: 20 MB for Qwen2.5-0.5B.
+const ROWS: usize = 512;
+
+/// Panels of the vocabulary whose logits are in memory together: 1,024 tokens.
+const PANELS: usize = 128;
+
+/// A decoder, or the first layers of one.
+pub struct Decoder {
+    config: DecoderConfig,
+    /// `[v, d]`
+    embed_tokens: Embedding,
+    layers: Vec<Layer>,
+    /// The norm after the last layer; absent where only the first layers were loaded.
+    norm: Option<RmsNorm>,
+    /// `[v, d]`
+    lm_head: Option<Linear>,
+    device: Device,
+}
+
+struct Layer {
+    input_layernorm: RmsNorm,
+    /// `[heads * head_dim, d]`
+    q_proj: Linear,
+    /// `[key_heads * head_dim, d]` each
+    k_proj: Linear,
+    v_proj: Linear,
+    /// Norms of each head of queries and keys, in Qwen3.
+    q_norm: Option<RmsNorm>,
+    k_norm: Option<RmsNorm>,
+    /// `[d, heads * head_dim]`
+    o_proj: Linear,
+    post_attention_layernorm: RmsNorm,
+    /// `[inner, d]` each
+    gate_proj: Linear,
+    up_proj: Linear,
+    /// `[d, inner]`
+    down_proj: Linear,
+}
+
+impl Encoder for Decoder {
+    type Config = DecoderConfig;
+
+    const PREFIXES: &'static [&'static str] = &["model.", ""];
+
+    fn config(json: &[u8]) -> Result<DecoderConfig> {
+        DecoderConfig::from_json(json)
+    }
+
+    fn sizes(config: &DecoderConfig) -> [usize; 2] {
+        [config.hidden_size, config.positions()]
+    }
+
+    fn layers(config: &mut DecoderConfig) -> &mut usize {
+        &mut config.num_hidden_layers
+    }
+
+    /// Takes no head, unless that is the embedding table.
+    fn new(config: &DecoderConfig, tensors: &mut Tensors) -> Result<Self> {
+        Self::build(config, false, tensors)
+    }
+
+    /// With all layers of the checkpoint, the states after the last one are those after the final norm.
+    async fn forward(
+        &self,
+        sequences: &[&[u32]],
+        layers: usize,
+        scheduler: &dyn Scheduler,
+    ) -> Result<(Tensor<2>, Spans)> {
+        let config = &self.config;
+        check_sequences(sequences, config.vocab_size, config.positions())?;
+        let spans = Spans::from_lengths(sequences.iter().map(|ids| ids.len()));
+        let spans = if config.is_causal {
+            spans.causal()
+        } else {
+            spans
+        };
+        let rotary = Rotary::new(&spans, config.head_dim(), config.rope_theta(), &self.device);
+        let mut x = self
+            .embed_tokens
+            .forward(token_ids(sequences, &self.device));
+        for layer in self.layers.iter().take(layers) {
+            scheduler.yield_now().await?;
+            x = layer.attend(x, &spans, &rotary, config);
+            x = layer.feed_forward(x, scheduler).await?;
+        }
+        if let Some(norm) = self.norm.as_ref().filter(|_| layers >= self.layers.len()) {
+            x = norm.forward(x);
+        }
+        Ok((x, spans))
+    }
+}
+
+impl Decoder {
+    /// Takes the decoder's tensors, and those of its head if it has all layers.
+    pub fn with_head(config: &DecoderConfig, tensors: &mut Tensors) -> Result<Self> {
+        Self::build(config, !config.is_cut(), tensors)
+    }
+
+    fn build(config: &DecoderConfig, with_head: bool, tensors: &mut Tensors) -> Result<Self> {
+        let (v, d) = (config.vocab_size, config.hidden_size);
+        // A tied table has the layout of a head in any case, so that one stored model serves every use.
+        let (embed_tokens, mut lm_head) = if config.tie_word_embeddings {
+            let (table, head) = tensors.tied_embedding("embed_tokens", [v, d])?;
+            (table, Some(head).filter(|_| with_head))
+        } else {
+            (tensors.embedding("embed_tokens", [v, d])?, None)
+        };
+        let layers = (0..config.num_hidden_layers).map(|index| Layer::new(config, index, tensors));
+        let layers = layers.collect::<Result<_>>()?;
+        let norm = match config.is_cut() {
+            true => None,
+            false => Some(tensors.rms_norm("norm", d, config.rms_norm_eps)?),
+        };
+        if with_head && lm_head.is_none() {
+            lm_head = Some(tensors.head("lm_head", [v, d])?);
+        }
+        Ok(Self {
+            config: config.clone(),
+            embed_tokens,
+            layers,
+            norm,
+            lm_head,
+            device: tensors.device().clone(),
+        })
+    }
+
+    /// Computes how the model predicts each of `targets` from the last hidden state before it. The logits of a block of the vocabulary
+    /// at a time are in memory.
+    ///
+    /// *Shapes*: `hidden`: `[m, d]`, as [`forward`](Encoder::forward) returns it after all layers; `m` targets.
+    /// *Errors*: `InvalidInput` where only the first layers are loaded, `Aborted`.
+    pub async fn predictions(
+        &self,
+        hidden: Tensor<2>,
+        targets: &[u32],
+        scheduler: &dyn Scheduler,
+    ) -> Result<Vec<TokenStatistics>> {
+        let head = self.lm_head.as_ref().ok_or_else(|| {
+            Error::invalid_input(
+                "likelihoods need all layers of the model, and only the first ones are loaded",
+            )
+        })?;
+        let mut statistics = Vec::with_capacity(targets.len());
+        for (index, targets) in targets.chunks(ROWS).enumerate() {
+            let first = index * ROWS;
+            let rows = hidden.clone().narrow(0, first, targets.len());
+            statistics.extend(predictions(head, rows, targets, scheduler).await?);
+        }
+        Ok(statistics)
+    }
+}
+
+async fn predictions(
+    head: &Linear,
+    hidden: Tensor<2>,
+    targets: &[u32],
+    scheduler: &dyn Scheduler,
+) -> Result<Vec<TokenStatistics>> {
+    let [v] = head.bias.dims();
+    let panels = v.div_ceil(PANEL);
+    // The targets' own logits come first, because ranks count the logits above them: [m, 8], one panel for each.
+    let own = targets.iter().enumerate().map(|(row, target)| {
+        let panel = *target as usize / PANEL;
+        let head = head.panels(panel..panel + 1);
+        let logits = head.forward(hidden.clone().narrow(0, row, 1), Activation::Identity);
+        // The last panel of a vocabulary may have fewer outputs.
+        let [_, outputs] = logits.dims();
+        let lane = *target as usize % PANEL;
+        logits.narrow(1, lane.min(outputs - 1), 1)
+    });
+    let own = read(Tensor::cat(own.collect(), 0)).await?;
+    let mut predictions: Vec<_> = own.into_iter().map(Prediction::new).collect();
+    for first in (0..panels).step_by(PANELS) {
+        scheduler.yield_now().await?;
+        let block = head.panels(first..panels.min(first + PANELS));
+        let [width] = block.bias.dims();
+        let logits = read(block.forward(hidden.clone(), Activation::Identity)).await?;
+        let rows = logits.chunks_exact(width).zip(targets);
+        for (prediction, (logits, target)) in predictions.iter_mut().zip(rows) {
+            let at = (*target as usize).checked_sub(first * PANEL);
+            prediction.add(logits, at.filter(|at| *at < width));
+        }
+    }
+    Ok(predictions.iter().map(Prediction::statistics).collect())
+}
+
+impl Layer {
+    fn new(config: &DecoderConfig, index: usize, tensors: &mut Tensors) -> Result<Self> {
+        let part = |part: &str| format!("layers.{index}.{part}");
+        let (d, inner, epsilon) = (
+            config.hidden_size,
+            config.intermediate_size,
+            config.rms_norm_eps,
+        );
+        let head = config.head_dim();
+        let (queries, keys) = (config.num_attention_heads * head, config.key_heads() * head);
+        let (before, between) = (part("input_layernorm"), part("post_attention_layernorm"));
+        let mut projection = |name: &str, n: usize| {
+            let name = part(&format!("self_attn.{name}"));
+            match config.has_bias() {
+                true => tensors.linear(&name, [n, d], Some(&before)),
+                false => tensors.linear_without_bias(&name, &[n, d], Some(&before)),
+            }
+        };
+        let (q_proj, k_proj, v_proj) = (
+            projection("q_proj", queries)?,
+            projection("k_proj", keys)?,
+            projection("v_proj", keys)?,
+        );
+        let mut head_norm = |name: &str| match config.has_head_norms() {
+            true => {
+                let name = part(&format!("self_attn.{name}"));
+                tensors.rms_norm(&name, head, epsilon).map(Some)
+            }
+            false => Ok(None),
+        };
+        let (q_norm, k_norm) = (head_norm("q_norm")?, head_norm("k_norm")?);
+        let mut linear = |name: &str, n: usize, k: usize, norm: Option<&str>| {
+            tensors.linear_without_bias(&part(name), &[n, k], norm)
+        };
+        let (o_proj, gate_proj, up_proj, down_proj) = (
+            linear("self_attn.o_proj", d, queries, None)?,
+            linear("mlp.gate_proj", inner, d, Some(&between))?,
+            linear("mlp.up_proj", inner, d, Some(&between))?,
+            linear("mlp.down_proj", d, inner, None)?,
+        );
+        Ok(Self {
+            input_layernorm: tensors.rms_norm(&before, d, epsilon)?,
+            q_proj,
+            k_proj,
+            v_proj,
+            q_norm,
+            k_norm,
+            o_proj,
+            post_attention_layernorm: tensors.rms_norm(&between, d, epsilon)?,
+            gate_proj,
+            up_proj,
+            down_proj,
+        })
+    }
+
+    /// Adds what each row attends to. *Shapes*: `x`, result: `[t, d]`.
+    fn attend(
+        &self,
+        x: Tensor<2>,
+        spans: &Spans,
+        rotary: &Rotary,
+        config: &DecoderConfig,
+    ) -> Tensor<2> {
+        let h = self.input_layernorm.forward(x.clone());
+        // [t, d] → [t, heads * head_dim], and [t, key_heads * head_dim] for keys and values
+        let query = self.q_proj.forward(h.clone(), Activation::Identity);
+        let key = self.k_proj.forward(h.clone(), Activation::Identity);
+        let value = self.v_proj.forward(h, Activation::Identity);
+        let query = rotary.forward(each_head(query, self.q_norm.as_ref()));
+        let key = rotary.forward(each_head(key, self.k_norm.as_ref()));
+        let context = attention(query, key, value, spans, config.num_attention_heads);
+        x + self.o_proj.forward(context, Activation::Identity)
+    }
+
+    /// Adds the gated feed-forward layer, some rows at a time. *Shapes*: `x`, result: `[t, d]`.
+    async fn feed_forward(&self, x: Tensor<2>, scheduler: &dyn Scheduler) -> Result<Tensor<2>> {
+        let [t, _] = x.dims();
+        let mut blocks = Vec::with_capacity(t.div_ceil(ROWS));
+        for first in (0..t).step_by(ROWS) {
+            scheduler.yield_now().await?;
+            let rows = x.clone().narrow(0, first, ROWS.min(t - first));
+            let h = self.post_attention_layernorm.forward(rows.clone());
+            // [rows, d] → [rows, inner] → [rows, d]
+            let gate = self.gate_proj.forward(h.clone(), Activation::Identity);
+            let up = self.up_proj.forward(h, Activation::Identity);
+            let inner = gated_silu(gate, up);
+            blocks.push(rows + self.down_proj.forward(inner, Activation::Identity));
+        }
+        match blocks.len() {
+            1 => Ok(blocks.swap_remove(0)),
+            _ => Ok(Tensor::cat(blocks, 0)),
+        }
+    }
+}
+
+/// Normalizes the values of each head. *Shapes*: `x`, result: `[t, heads * head_dim]`.
+fn each_head(x: Tensor<2>, norm: Option<&RmsNorm>) -> Tensor<2> {
+    let Some(norm) = norm else { return x };
+    let ([t, width], [head]) = (x.dims(), norm.weight.dims());
+    let rows = x.reshape([t * width / head.max(1), head]);
+    norm.forward(rows).reshape([t, width])
+}
