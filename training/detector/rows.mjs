@@ -26,8 +26,8 @@ const PLAIN = [
   ['\u00a0', ' '],
 ];
 
-/** White space as Python has it: not the byte order mark, but the separators of ASCII. */
-const SPACES = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/g;
+/** White space and controls. */
+const SPACES = /[\p{Z}\p{Cc}]+/gu;
 
 export function plain(text) {
   for (const [from, to] of PLAIN) text = text.replaceAll(from, to);

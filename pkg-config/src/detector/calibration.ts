@@ -49,7 +49,13 @@ export function calibrated(
   return {
     thresholds: { machine, sign },
     ...(distances.length > 0 && { gate: quantileOf(distances, 1 - OUTSIDE) }),
-    report: { texts: count, threshold: machine, falseAlarms: expected, interval, sentence: sentenceOf(count, k, interval) },
+    report: {
+      texts: count,
+      threshold: machine,
+      falseAlarms: expected,
+      interval,
+      sentence: sentenceOf(count, k, interval),
+    },
   };
 }
 

@@ -10,10 +10,10 @@ export interface Normalized {
 /** A character with the marks that are combined with it, so that both ways to write an accent are one. */
 const CLUSTERS = /[^\p{M}]\p{M}*|\p{M}+/gsu;
 
-/** What is not seen: formats such as zero-width and bidi characters, controls, variation selectors and fillers. */
-const INVISIBLE = /[\p{Cf}\u034f\u115f\u1160\u3164\uffa0\u{fe00}-\u{fe0f}\u{e0100}-\u{e01ef}]/gu;
-const CONTROL = /^\p{Cc}$/u;
-const SPACE = /^[\s\x1c-\x1f\x85]$/u;
+/** What is not seen: formats such as zero-width and bidi characters, variation selectors and fillers. */
+const INVISIBLE = /\p{Cf}|\u034f|[\u115f\u1160\u3164\uffa0]|[\ufe00-\ufe0f]|[\u{e0100}-\u{e01ef}]/gu;
+/** White space, and controls, which are no better. */
+const SPACE = /^[\p{Z}\p{Cc}]$/u;
 
 /** Fullwidth letters, letters of formulas and ligatures, which are ASCII in another dress. */
 const DRESSED = /^[\uff01-\uff5e\u{1d400}-\u{1d7ff}\ufb00-\ufb06]/u;
@@ -72,7 +72,7 @@ function plain(original: string): { pieces: string[]; starts: number[] } {
       continue;
     }
     const seen = cluster.replace(INVISIBLE, '');
-    if (seen === '' || CONTROL.test(seen)) continue;
+    if (seen === '') continue;
     if (PLAIN[seen] !== undefined) add(PLAIN[seen], index);
     else add(DRESSED.test(seen) ? seen.normalize('NFKC') : seen.normalize('NFC'), index);
   }

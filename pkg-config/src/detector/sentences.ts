@@ -15,7 +15,7 @@ interface WithSegmenter {
 }
 
 /** A sentence where there is no `Intl.Segmenter`: up to a full stop, question or exclamation mark, and the quotes and spaces after it. */
-const PLAIN = /[^.!?]*[.!?]+["')\]]*(?:\s+|$)|[^.!?]+$|[^]/g;
+const PLAIN = /[^.!?]*[.!?]+["')\]]*(?:\s+|$)|[^.!?]+$|./gs;
 
 /** Cuts a normalized text into sentences, without the spaces between them. */
 export function sentencesOf(text: string, { Segmenter }: WithSegmenter = Intl as WithSegmenter): Span[] {
@@ -32,8 +32,8 @@ export function sentencesOf(text: string, { Segmenter }: WithSegmenter = Intl as
   return spans;
 }
 
-/** The place of a sentence in the text of the user; the punctuation that ends the text belongs to the last one. */
-export function placeOf({ start, end }: Span, { text, origins }: Normalized, original: string): Span {
-  const stop = end === text.length ? original.trimEnd().length : (origins[end] ?? original.length);
+/** The place of a sentence in the text of the user; the punctuation that ends a text which was read whole belongs to the last one. */
+export function placeOf({ start, end }: Span, { text, origins }: Normalized, original: string, isWhole = true): Span {
+  const stop = isWhole && end === text.length ? original.trimEnd().length : (origins[end] ?? original.length);
   return { start: origins[start] ?? 0, end: stop };
 }
