@@ -26,8 +26,8 @@ const PLAIN = [
   ['\u00a0', ' '],
 ];
 
-/** White space and controls. */
-const SPACES = /[\p{Z}\p{Cc}]+/gu;
+/** White space, without the byte order mark. */
+const SPACES = /[^\S\ufeff]+/g;
 
 export function plain(text) {
   for (const [from, to] of PLAIN) text = text.replaceAll(from, to);

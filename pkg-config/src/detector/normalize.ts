@@ -27,6 +27,13 @@ const PLAIN: Readonly<Record<string, string>> = {
   '\u2013': '-',
   '\u2014': '-',
   '\u2026': '...',
+  // The same in the encoding of old Windows, where it was taken for Unicode.
+  '\u0091': "'",
+  '\u0092': "'",
+  '\u0093': '"',
+  '\u0094': '"',
+  '\u0096': '-',
+  '\u0097': '-',
 };
 
 const LETTER = /^\p{L}/u;
@@ -67,6 +74,11 @@ function plain(original: string): { pieces: string[]; starts: number[] } {
     starts.push(start);
   };
   for (const { 0: cluster, index } of original.matchAll(CLUSTERS)) {
+    const plainForm = PLAIN[cluster];
+    if (plainForm !== undefined) {
+      add(plainForm, index);
+      continue;
+    }
     if (SPACE.test(cluster)) {
       if (pieces.length > 0 && pieces.at(-1) !== ' ') add(' ', index);
       continue;
