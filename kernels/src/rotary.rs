@@ -4,7 +4,9 @@ use super::simd::{F32x4, kernel, mul_add};
 
 /// Rotates each pair of values `(i, i + d / 2)` of a head by the angle of its row and of `i`.
 ///
-/// *Shapes*: `x`, `y`: `[t, heads * d]`, `cos`, `sin`: `[t, d / 2]`.
+/// *Shapes*: `x`, `y`: `[t, heads * d]`, `cos`, `sin`: `[t, half]`, where `half` is `d / 2`.
+///
+/// This is not a `kernel!`: those may be inlined into other crates, where they are optimized for size.
 pub fn rotary(x: &[f32], cos: &[f32], sin: &[f32], heads: usize, half: usize, y: &mut [f32]) {
     let width = heads * half * 2;
     let angles = cos.chunks_exact(half).zip(sin.chunks_exact(half));
@@ -20,13 +22,20 @@ pub fn rotary(x: &[f32], cos: &[f32], sin: &[f32], heads: usize, half: usize, y:
 
 kernel! {
     fn rotate([low, high]: [&[f32]; 2], [cos, sin]: [&[f32]; 2], [y_low, y_high]: [&mut [f32]; 2]) {
-        let inputs = low.chunks(4).zip(high.chunks(4)).zip(cos.chunks(4).zip(sin.chunks(4)));
-        let outputs = y_low.chunks_mut(4).zip(y_high.chunks_mut(4));
-        for (((low, high), (cos, sin)), (y_low, y_high)) in inputs.zip(outputs) {
-            let [low, high, cos, sin] = [low, high, cos, sin].map(F32x4::load_partial);
-            let negative = F32x4::splat(0.0).sub(high);
-            mul_add(negative, sin, low.mul(cos)).store_partial(y_low);
-            mul_add(low, sin, high.mul(cos)).store_partial(y_high);
+        // Whole vectors, then the rest.
+        let ((low, low_rest), (high, high_rest)) = (low.as_chunks::<4>(), high.as_chunks::<4>());
+        let ((cos, cos_rest), (sin, sin_rest)) = (cos.as_chunks::<4>(), sin.as_chunks::<4>());
+        let ((y_low, y_low_rest), (y_high, y_high_rest)) = (y_low.as_chunks_mut::<4>(), y_high.as_chunks_mut::<4>());
+        let inputs = low.iter().zip(high).zip(cos.iter().zip(sin));
+        for (((low, high), (cos, sin)), (y_low, y_high)) in inputs.zip(y_low.iter_mut().zip(y_high)) {
+            let (low, high, cos, sin) = (F32x4::load(low), F32x4::load(high), F32x4::load(cos), F32x4::load(sin));
+            mul_add(F32x4::splat(0.0).sub(high), sin, low.mul(cos)).store(y_low);
+            mul_add(low, sin, high.mul(cos)).store(y_high);
+        }
+        let inputs = low_rest.iter().zip(high_rest).zip(cos_rest.iter().zip(sin_rest));
+        for (((low, high), (cos, sin)), (y_low, y_high)) in inputs.zip(y_low_rest.iter_mut().zip(y_high_rest)) {
+            *y_low = low * cos - high * sin;
+            *y_high = high * cos + low * sin;
         }
     }
 }

@@ -1,4 +1,5 @@
 /** The exports of `pilotlight`, the same in every runtime: the build makes one script of it for each file in `runtime/`. */
+export { Decoder } from './decoder.js';
 export { DetectionHistory } from './detection-history.js';
 export { diagnose } from './diagnose.js';
 export { DigitGenerator } from './digit-generator.js';

@@ -3,6 +3,7 @@ export * from './digit-generator.js';
 export * from './semantic-router.js';
 export * from './text-classifier.js';
 export * from './text-detector.js';
+export * from './text-detector.js';
 export * from './vector-index.js';
 
 /** Where the arithmetic runs. `'auto'` means the CPU unless a real GPU passes the self-test and is faster. */
@@ -113,15 +114,15 @@ export interface Embeddings {
 
 export interface HiddenStatesOptions {
   /**
-   * The layer after which the states are taken, 0 to `embedder.layers`; default the last. 0 is the output of the embedding layer, after
-   * its norm. The numbers are those of `output_hidden_states` in `transformers`. Layers that follow are not computed.
+   * The layer after which the states are taken, 0 to `layers` of the model; default the last. 0 is the output of the embedding layer, after
+   * its norm if it has one. The numbers are those of `output_hidden_states` in `transformers`. Layers that follow are not computed.
    */
   layer?: number;
   /**
-   * `'mean'`, the default: the mean over all tokens of a text, special tokens included. `'cls'`: the state of the first token.
-   * `'none'`: the state of every token.
+   * `'mean'`, the default: the mean over all tokens of a text, special tokens included. `'cls'`: the state of the first token, `'last'`:
+   * of the last one. `'none'`: the state of every token.
    */
-  pool?: 'mean' | 'cls' | 'none';
+  pool?: 'mean' | 'cls' | 'last' | 'none';
   /** Cancels between batches and layers; the promise rejects with code `'ABORTED'`. */
   signal?: AbortSignal;
 }
@@ -343,7 +344,7 @@ export declare class PilotlightError extends Error {
 export interface LoadPlan {
   model: string;
   /** The class whose `load` loads it. */
-  class: 'TextEmbedder' | 'ImageTextEmbedder';
+  class: 'TextEmbedder' | 'ImageTextEmbedder' | 'Decoder';
   /** The commit of the revision; absent where the host has no commits. */
   commit?: string;
   /** The device and the dtype that would be taken, and why. */

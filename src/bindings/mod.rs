@@ -1,6 +1,7 @@
 //! The JavaScript API of the crate. These modules convert arguments, results and errors; they compute nothing.
 
 mod caller;
+mod decoder;
 mod digit_generator;
 mod error;
 mod event_loop;

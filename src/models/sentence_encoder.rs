@@ -122,6 +122,13 @@ macro_rules! encoders {
     };
 }
 
+impl SentenceEncoderConfig {
+    /// Whether the encoder is a decoder, which is a sentence encoder only if it was trained as one.
+    pub fn is_decoder(&self) -> bool {
+        matches!(self, Self::Decoder(_))
+    }
+}
+
 // A new architecture is one line here, so that no dispatch can be forgotten.
 encoders! {
     "bert" => Bert,

@@ -1,10 +1,13 @@
 //! Determines which class loads the model of a repository.
 
 use super::clip_towers::Tower;
+use super::decoder::Decoder;
 use super::image_text_embedder::ImageTextEmbedder;
 use super::load::{LoadPlan, Source};
+use super::sentence_transformers::{CONFIG, MODULES};
 use super::text_embedder::TextEmbedder;
 use crate::error::{ErrorKind, Result};
+use crate::models::DecoderConfig;
 use crate::weights::Dtype;
 
 /// A class that loads a model from a repository.
@@ -14,6 +17,8 @@ pub enum ModelClass {
     TextEmbedder,
     /// [`ImageTextEmbedder`], for CLIP.
     ImageTextEmbedder,
+    /// [`Decoder`], for decoders that are no sentence encoders.
+    Decoder,
 }
 
 impl ModelClass {
@@ -22,13 +27,14 @@ impl ModelClass {
         match self {
             Self::TextEmbedder => "TextEmbedder",
             Self::ImageTextEmbedder => "ImageTextEmbedder",
+            Self::Decoder => "Decoder",
         }
     }
 }
 
-/// Computes the plan for a model of any class: a sentence encoder, or the `towers` of CLIP, both where `towers` is empty.
+/// Computes the plan for a model of any class: a sentence encoder, a decoder, or the `towers` of CLIP, both where `towers` is empty.
 ///
-/// *Errors*: as `TextEmbedder::load` and `ImageTextEmbedder::load`.
+/// *Errors*: as `TextEmbedder::load`, `Decoder::load` and `ImageTextEmbedder::load`.
 pub async fn plan_model(
     source: &Source<'_>,
     towers: &[Tower],
@@ -41,7 +47,7 @@ pub async fn plan_model(
     if !towers.is_empty() {
         return plan_clip(towers).await;
     }
-    // Only a sentence encoder can be loaded by its first layers.
+    // Only models of one tower can be loaded by their first layers.
     let may_be_clip = source.layers.is_none();
     // A stored model is planned without a request to the host.
     if may_be_clip && ImageTextEmbedder::is_stored(source, false).await? {
@@ -49,8 +55,17 @@ pub async fn plan_model(
     }
     let error = match TextEmbedder::plan(source, dtype).await {
         Err(error) => error,
+        Ok(plan) if plan.whole && is_plain_decoder(source, &plan).await? => {
+            return Ok((ModelClass::Decoder, plan));
+        }
         Ok(plan) => return Ok((ModelClass::TextEmbedder, plan)),
     };
+    if error.kind() == ErrorKind::UnsupportedModel {
+        match Decoder::plan(source, dtype).await {
+            Err(other) if other.kind() == ErrorKind::UnsupportedModel => {}
+            plan => return Ok((ModelClass::Decoder, plan?)),
+        }
+    }
     let clip = match error.kind() {
         _ if !may_be_clip => false,
         ErrorKind::UnsupportedModel => true,
@@ -66,6 +81,14 @@ pub async fn plan_model(
         Err(other) if other.kind() == ErrorKind::UnsupportedModel => Err(error),
         plan => plan,
     }
+}
+
+/// Whether a stored model is a decoder that has no modules of a sentence encoder. Its plan alone does not tell.
+async fn is_plain_decoder(source: &Source<'_>, plan: &LoadPlan) -> Result<bool> {
+    if plan.files.iter().any(|file| file.path == MODULES) {
+        return Ok(false);
+    }
+    Ok(DecoderConfig::from_json(&source.config_file(CONFIG).await?).is_ok())
 }
 
 /// Asks the host for the current commit of a model of any class, as [`Source::refresh`] does: of the `towers`, or of a sentence

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::models::SentenceEncoderConfig;
 
 pub(super) const CONFIG: &str = "config.json";
-const MODULES: &str = "modules.json";
+pub(super) const MODULES: &str = "modules.json";
 const POOLING: &str = "1_Pooling/config.json";
 const SENTENCE: &str = "sentence_bert_config.json";
 pub(super) const TOKENIZER: &str = "tokenizer.json";
@@ -42,6 +42,11 @@ impl SentenceTransformerConfig {
         };
         let modules = match files.optional(MODULES).await? {
             Some(json) => Modules::from_json(&json)?,
+            None if encoder.is_decoder() => {
+                return Err(Error::unsupported(format!(
+                    "{MODULES}: is missing, and a decoder without it is no sentence encoder: load it by Decoder"
+                )));
+            }
             None => Modules::ABSENT,
         };
         let pooling = match &modules.pooling_config {

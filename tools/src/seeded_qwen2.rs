@@ -83,36 +83,28 @@ mod tests {
 
     #[test]
     fn each_kind_of_tensor_has_the_values_of_the_script() {
-        let first = |name: &str| values(name, 4).collect::<Vec<_>>();
-        assert_eq!(
-            first("model.norm.weight"),
-            [0.765625, 0.8125, 0.9375, 1.0625]
+        let check = |name: &str, parts: i32, expected: [i32; 4]| {
+            let first: Vec<i32> = values(name, 4)
+                .map(|value| (value * parts as f32) as i32)
+                .collect();
+            assert_eq!(first, expected, "{name}");
+        };
+        check("model.norm.weight", 64, [49, 52, 60, 68]);
+        check(
+            "model.layers.3.self_attn.k_proj.bias",
+            256,
+            [-9, 72, 67, 112],
         );
-        assert_eq!(
-            first("model.layers.3.self_attn.k_proj.bias"),
-            [-0.03515625, 0.28125, 0.26171875, 0.4375]
+        check("model.embed_tokens.weight", 4096, [-33, -47, 3, -65]);
+        check(
+            "model.layers.23.mlp.down_proj.weight",
+            4096,
+            [113, -95, -77, -110],
         );
-        assert_eq!(
-            first("model.embed_tokens.weight"),
-            [
-                -0.008056640625,
-                -0.011474609375,
-                0.000732421875,
-                -0.015869140625
-            ]
-        );
-        assert_eq!(
-            first("model.layers.23.mlp.down_proj.weight"),
-            [
-                0.027587890625,
-                -0.023193359375,
-                -0.018798828125,
-                -0.02685546875
-            ]
-        );
-        assert_eq!(
-            first("model.layers.7.mlp.up_proj.weight"),
-            [0.0244140625, -0.0263671875, -0.0166015625, 0.02490234375]
+        check(
+            "model.layers.7.mlp.up_proj.weight",
+            2048,
+            [50, -54, -34, 51],
         );
     }
 }

@@ -3,6 +3,7 @@ import { type FileHandle, mkdir, open, rename, rm, rmdir } from 'node:fs/promise
 import path from 'node:path';
 import { cores } from '#runtime';
 import type { Dtype, LoadProgress, StoredModel, TextLoadOptions, Verified } from '../../types/index.js';
+import { Decoder } from '../decoder.js';
 import { toPilotlightError } from '../error.js';
 import { ImageTextEmbedder } from '../image-text-embedder.js';
 import { models } from '../models.js';
@@ -52,7 +53,7 @@ export async function pull(options: PullOptions): Promise<Pulled> {
   }
 }
 
-const CLASSES = { TextEmbedder, ImageTextEmbedder };
+const CLASSES = { TextEmbedder, ImageTextEmbedder, Decoder };
 
 async function pullBy(work: string, { out, ...options }: PullOptions): Promise<Pulled> {
   const { model, dtype, revision, signal } = options;

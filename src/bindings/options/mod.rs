@@ -14,7 +14,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::AbortSignal;
 
 pub(super) use self::digits::digit_options;
-pub(super) use self::embed::{embed_options, hidden_states_options};
+pub(super) use self::embed::{embed_options, hidden_states_options, likelihood_options};
 pub(super) use self::fit::{FitRequest, floats};
 pub(super) use self::index::{SearchRequest, index_options};
 pub(super) use self::load::LoadOptions;

@@ -4,6 +4,7 @@ import type {
   ImageEmbeddings,
   IndexPrecision,
   LabelScore,
+  Likelihoods,
   SearchHit,
   StoredModel,
   VectorId,
@@ -15,6 +16,19 @@ import type { CoreClassifier, CoreEvaluation, CoreInfo, CorePlan, WasmSource } f
 export default function init(source: { module_or_path: WasmSource | Promise<WasmSource> }): Promise<unknown>;
 
 export declare function coreInfo(): CoreInfo;
+
+/** A loaded decoder inside a core's memory. */
+export declare class DecoderHandle {
+  static load(model: string, options: object): Promise<DecoderHandle>;
+  hiddenStates(texts: unknown, options: object): Promise<HiddenStates>;
+  likelihoods(texts: unknown, options: object): Promise<Likelihoods[]>;
+  readonly commit: string;
+  readonly dimensions: number;
+  readonly maxTokens: number;
+  readonly layers: number;
+  readonly isCut: boolean;
+  free(): void;
+}
 
 /** A loaded model inside a core's memory. */
 export declare class TextEmbedderHandle {
