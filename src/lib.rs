@@ -71,6 +71,6 @@ pub use tasks::{
     Decoder, DigitClassifier, DigitGenerator, EmbedOptions, Embeddings, GenerateOptions,
     HiddenStatesOptions, ImageTextEmbedder, Interpolation, LabelScore, Latent, LikelihoodOptions,
     Likelihoods, LoadPlan, LoadProgress, LoadStatus, ModelClass, OnStep, PlannedFile, Pooling,
-    Precision, Source, TextEmbedder, Tower, Values, plan_model, refresh_model,
+    Precision, Source, TextEmbedder, Tower, Values, Weights, plan_model, refresh_model,
 };
 pub use weights::Dtype;

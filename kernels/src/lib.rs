@@ -5,6 +5,7 @@
 
 pub mod activation;
 mod attention;
+pub mod blocks;
 mod conv;
 mod embedding;
 pub mod exact;

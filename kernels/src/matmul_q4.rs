@@ -11,6 +11,8 @@ pub struct Q4Weights<'a> {
     pub values: &'a [i32],
     /// The scales, `[⌈n / 8⌉, groups, 4]` of two f16 each.
     pub scale: &'a [i32],
+    /// The offsets that are added to the weights, in the layout of the scales; empty where there are none.
+    pub offset: &'a [i32],
     /// The number of groups of 32 inputs.
     pub groups: usize,
 }
@@ -27,6 +29,10 @@ impl Panels for Q4Weights<'_> {
 
     fn smooth(&self) -> Option<&[f32]> {
         None
+    }
+
+    fn has_offsets(&self) -> bool {
+        !self.offset.is_empty()
     }
 
     fn panel<'a>(&'a self, index: usize, buffer: &'a mut PanelBuffer) -> Panel<'a> {
@@ -47,17 +53,33 @@ impl Panels for Q4Weights<'_> {
                 .sums
                 .extend(word_sums(group).map(F32x4::to_array).as_flattened());
         }
-        let halves = &self.scale[index * scales..][..scales];
-        buffer.group_scales.resize(scales * 2, 0.0);
-        for (to, pair) in buffer.group_scales.as_chunks_mut().0.iter_mut().zip(halves) {
-            *to = [float(*pair as u16), float((pair >> 16) as u16)];
+        unpack_halves(
+            &self.scale[index * scales..][..scales],
+            &mut buffer.group_scales,
+        );
+        if self.has_offsets() {
+            unpack_halves(
+                &self.offset[index * scales..][..scales],
+                &mut buffer.group_offsets,
+            );
+        } else {
+            buffer.group_offsets.clear();
         }
         Panel {
             words,
             sums: registers(&buffer.sums),
             group_scales: registers(&buffer.group_scales),
+            group_offsets: registers(&buffer.group_offsets),
             scale: [F32x4::splat(1.0); 2],
         }
+    }
+}
+
+/// Converts the two f16 of each i32.
+fn unpack_halves(halves: &[i32], to: &mut Vec<f32>) {
+    to.resize(halves.len() * 2, 0.0);
+    for (to, pair) in to.as_chunks_mut().0.iter_mut().zip(halves) {
+        *to = [float(*pair as u16), float((pair >> 16) as u16)];
     }
 }
 

@@ -3,6 +3,9 @@
 //! A group of activations becomes `x ≈ step · (q - zero)` with unsigned `q`, so that
 //! `Σ x·w = scale · Σ over groups of step · (Σ q·w - zero · Σ w)`: the inner sums are integers and exact.
 //!
+//! Where weights have an offset for each group, the sum of the group's inputs times that offset is added: inputs need not be quantized for
+//! it.
+//!
 //! A few hidden channels of a trained BERT are an order of magnitude larger than the others and would widen the range of their group:
 //! with 7 bits, some sentences would have a cosine of only 0.976 to f32. Therefore inputs are smoothed first: multiplied by factors that
 //! equalize them, by which the weights were divided. *Source*: Xiao et al., "SmoothQuant", 2022.
@@ -61,6 +64,11 @@ pub trait Panels {
     /// The factors by which inputs are multiplied before they are quantized, `[k]`.
     fn smooth(&self) -> Option<&[f32]>;
 
+    /// Whether weights have an offset for each group, which is added to them.
+    fn has_offsets(&self) -> bool {
+        false
+    }
+
     /// A panel in the layout that the kernel reads. Weights in another layout are unpacked to `buffer`.
     fn panel<'a>(&'a self, index: usize, buffer: &'a mut PanelBuffer) -> Panel<'a>;
 }
@@ -72,6 +80,7 @@ pub struct PanelBuffer {
     pub words: Vec<i32>,
     pub sums: Vec<f32>,
     pub group_scales: Vec<f32>,
+    pub group_offsets: Vec<f32>,
 }
 
 /// The weights of eight outputs, and the numbers that convert integer sums to results.
@@ -82,6 +91,8 @@ pub struct Panel<'a> {
     pub sums: &'a [[[f32; 4]; 2]],
     /// The scales, `[groups]` of two registers, if weights have a scale for each group.
     pub group_scales: &'a [[[f32; 4]; 2]],
+    /// The offsets, `[groups]` of two registers, if weights have an offset for each group.
+    pub group_offsets: &'a [[[f32; 4]; 2]],
     pub scale: [F32x4; 2],
 }
 
@@ -119,6 +130,7 @@ impl Panels for Q8Weights<'_> {
             )),
             sums: registers(&self.sums[index * count * PANEL..][..count * PANEL]),
             group_scales: &[],
+            group_offsets: &[],
             scale: of_panel(&self.scale[columns]),
         }
     }
@@ -184,6 +196,9 @@ impl Scratch {
         let height = method.rows();
         for (x, y) in x.chunks(BLOCK * k).zip(y.chunks_mut(BLOCK * n)) {
             self.block.fill(x, k, groups, weights.smooth(), height);
+            if weights.has_offsets() {
+                self.block.sum(x, k, groups, height);
+            }
             for index in 0..n.div_ceil(PANEL) {
                 let columns = index * PANEL..n.min((index + 1) * PANEL);
                 let panel = weights.panel(index, &mut self.panel);
@@ -199,10 +214,15 @@ impl Scratch {
                     .words
                     .chunks(height * words)
                     .zip(self.block.ranges.chunks(height * groups));
-                for ((values, ranges), y) in tiles.zip(y.chunks_mut(height * n)) {
+                for (index, ((values, ranges), y)) in
+                    tiles.zip(y.chunks_mut(height * n)).enumerate()
+                {
+                    // Only weights with offsets need the sums, and only for them they are up to date.
+                    let sums = self.block.sums.get(index * height * groups..);
+                    let sums = sums.unwrap_or_default();
                     macro_rules! tile {
                         ($rows:literal, $pairs:literal) => {
-                            tile::<W, $rows, $pairs>(&panel, values, ranges, &end, y)
+                            tile::<W, $rows, $pairs>(&panel, values, ranges, sums, &end, y)
                         };
                     }
                     match (method, ranges.len() / groups) {
@@ -262,6 +282,8 @@ struct Quantized {
     words: Vec<i32>,
     /// The quantization of the groups of each tile, `[groups, rows]`.
     ranges: Vec<Range>,
+    /// The sums of the inputs of the groups of each tile, `[groups, rows]`.
+    sums: Vec<f32>,
     /// One row, padded with zeros to a multiple of sixteen.
     row: Vec<f32>,
 }
@@ -298,6 +320,22 @@ impl Quantized {
                     ranges[row] = range(x);
                     quantize(x, ranges[row], words, row, rows);
                 }
+            }
+        }
+    }
+}
+
+impl Quantized {
+    /// Sums the inputs of each group, in tiles as `fill` makes them.
+    fn sum(&mut self, x: &[f32], k: usize, groups: Groups, height: usize) {
+        let group = groups.quads * 4;
+        self.sums.clear();
+        for x in x.chunks(height * k) {
+            for first in (0..groups.count).map(|index| index * group) {
+                let sums = x
+                    .chunks_exact(k)
+                    .map(|x| x[first..k.min(first + group)].iter().sum::<f32>());
+                self.sums.extend(sums);
             }
         }
     }
@@ -357,6 +395,7 @@ kernel! {
         panel: &Panel,
         values: &[i32],
         ranges: &[Range],
+        inputs: &[f32],
         end: &Epilogue,
         y: &mut [f32],
     ) {
@@ -379,6 +418,15 @@ kernel! {
                         centred = centred.mul(F32x4::load(&panel.group_scales[group][half]));
                     }
                     totals[row][half] = mul_add(centred, F32x4::splat(step), totals[row][half]);
+                }
+            }
+        }
+        // Empty unless weights have offsets.
+        for (offsets, inputs) in panel.group_offsets.iter().zip(inputs.as_chunks::<M>().0) {
+            for row in 0..M {
+                for half in 0..2 {
+                    totals[row][half] =
+                        mul_add(F32x4::load(&offsets[half]), F32x4::splat(inputs[row]), totals[row][half]);
                 }
             }
         }

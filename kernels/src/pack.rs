@@ -1,41 +1,9 @@
 //! Quantizing rows of weights and packing them for the kernels.
 
-use half::{bf16, f16};
+use half::f16;
 
+use crate::blocks::{Format, groups_of_nibbles};
 use crate::layout::{FOURS, Groups, MOST_OF_FOUR, PANEL, Q4_GROUP};
-
-/// The number format of a checkpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Float {
-    /// IEEE 754 single precision, four bytes.
-    F32,
-    /// IEEE 754 half precision, two bytes.
-    F16,
-    /// bfloat16, the upper two bytes of an f32.
-    Bf16,
-}
-
-/// Converts little-endian values to f32. Returns false if one is not finite.
-pub fn cast(source: &[u8], float: Float, to: &mut [f32]) -> bool {
-    match float {
-        Float::F32 => {
-            for (to, bytes) in to.iter_mut().zip(source.as_chunks::<4>().0) {
-                *to = f32::from_le_bytes(*bytes);
-            }
-        }
-        Float::F16 => {
-            for (to, bytes) in to.iter_mut().zip(source.as_chunks::<2>().0) {
-                *to = f16::from_le_bytes(*bytes).to_f32();
-            }
-        }
-        Float::Bf16 => {
-            for (to, bytes) in to.iter_mut().zip(source.as_chunks::<2>().0) {
-                *to = bf16::from_le_bytes(*bytes).to_f32();
-            }
-        }
-    }
-    are_finite(to)
-}
 
 /// Whether all values are finite.
 pub fn are_finite(values: &[f32]) -> bool {
@@ -76,28 +44,65 @@ pub fn pack_row_q8(packed: &mut [i32], k: usize, output: usize, row: &[i8]) {
 /// *Shapes*: `packed: [⌈n / 8⌉, 4 groups, 8]` of eight int4, `scale: [⌈n / 8⌉, groups, 4]` of two f16, `row: [k]`.
 pub fn pack_row_q4(packed: &mut [i32], scale: &mut [i32], output: usize, row: &[f32]) {
     let groups = row.len().div_ceil(Q4_GROUP);
-    let (panel, lane) = (output / PANEL, output % PANEL);
-    let packed = &mut packed[panel * groups * 4 * PANEL..][..groups * 4 * PANEL];
-    let scale = &mut scale[panel * groups * PANEL / 2..][..groups * PANEL / 2];
-    let slots = packed
-        .chunks_exact_mut(4 * PANEL)
-        .zip(scale.chunks_exact_mut(PANEL / 2));
-    for (x, (octets, scales)) in row.chunks(Q4_GROUP).zip(slots) {
+    for (index, x) in row.chunks(Q4_GROUP).enumerate() {
         let mut group = [0.0; Q4_GROUP];
         group[..x.len()].copy_from_slice(x);
         let (half, values) = quantize_q4(&group);
-        scales[lane / 2] |= i32::from(half.to_bits()) << (16 * (lane % 2));
-        for (octet, eight) in octets
-            .chunks_exact_mut(PANEL)
-            .zip(values.as_chunks::<8>().0)
-        {
-            // The first four inputs are in the low halves of the bytes, the others in the high halves.
-            octet[lane] = i32::from_le_bytes([0, 1, 2, 3].map(|i| {
-                let (low, high) = (eight[i].cast_unsigned(), eight[i + 4].cast_unsigned());
-                low & 15 | high << 4
-            }));
-        }
+        pack_group(packed, groups, output, index, &values);
+        pack_half(scale, groups, output, index, half);
     }
+}
+
+/// Packs the weights of one output from the blocks of a GGUF file, whose 4-bit numbers stay as they are. `offset` is empty for blocks
+/// without a minimum.
+///
+/// *Shapes*: `packed`, `scale` as for [`pack_row_q4`], `offset` as `scale`, `row`: the blocks of `32 groups` weights.
+pub fn pack_blocks_q4(
+    packed: &mut [i32],
+    scale: &mut [i32],
+    offset: &mut [i32],
+    output: usize,
+    row: &[u8],
+    format: Format,
+) {
+    let size = format.block();
+    let groups = row.len() / size.bytes * size.values / Q4_GROUP;
+    groups_of_nibbles(row, format, &mut |index, nibbles| {
+        pack_group(packed, groups, output, index, &nibbles.values);
+        pack_half(scale, groups, output, index, nibbles.scale);
+        if !offset.is_empty() {
+            pack_half(offset, groups, output, index, nibbles.offset);
+        }
+    });
+}
+
+/// Packs a group of int4 of one output, which has `groups` groups.
+fn pack_group(
+    packed: &mut [i32],
+    groups: usize,
+    output: usize,
+    index: usize,
+    values: &[i8; Q4_GROUP],
+) {
+    let (panel, lane) = (output / PANEL, output % PANEL);
+    let octets = &mut packed[(panel * groups + index) * 4 * PANEL..][..4 * PANEL];
+    for (octet, eight) in octets
+        .chunks_exact_mut(PANEL)
+        .zip(values.as_chunks::<8>().0)
+    {
+        // The first four inputs are in the low halves of the bytes, the others in the high halves.
+        octet[lane] = i32::from_le_bytes([0, 1, 2, 3].map(|i| {
+            let (low, high) = (eight[i].cast_unsigned(), eight[i + 4].cast_unsigned());
+            low & 15 | high << 4
+        }));
+    }
+}
+
+/// Packs a number of a group of one output, of which two neighbouring outputs share an i32.
+fn pack_half(halves: &mut [i32], groups: usize, output: usize, index: usize, half: f16) {
+    let (panel, lane) = (output / PANEL, output % PANEL);
+    halves[(panel * groups + index) * PANEL / 2 + lane / 2] |=
+        i32::from(half.to_bits()) << (16 * (lane % 2));
 }
 
 /// Quantizes a group to integers from -8 to 7. Of a few scales, which put the largest magnitude at -8 or slightly beyond, the one with

@@ -68,6 +68,13 @@ export interface LoadOptions {
   token?: string;
   /** Own bytes by file name instead of the hub: `{ 'config.json': …, 'tokenizer.json': …, 'model.safetensors': … }`. */
   files?: Record<string, FileSource>;
+  /**
+   * The file that the weights are read from. `'auto'`, the default: a packed file of `pilotlight pull` where the host lists one, else
+   * safetensors, else a GGUF file where the host lists no safetensors. `'safetensors'`: the checkpoint, also where there is a packed file.
+   * `'gguf'`: the listed GGUF file that suits `dtype` best. Otherwise the name of a file, such as `'model.Q4_1.gguf'`. A GGUF file brings
+   * its config and tokenizer along. Models from different `weights` are stored and listed separately.
+   */
+  weights?: 'auto' | 'safetensors' | 'gguf' | (string & {});
   /** Where the packed model is kept; default `'indexeddb'` where there is one, else `'memory'`. `false` keeps nothing. */
   store?: 'indexeddb' | 'memory' | false | Store;
   /** Whether other models, the least recently used first, may be deleted where the store is full; default `false`. */
@@ -380,6 +387,8 @@ export interface StoredModel {
   dtype: Dtype;
   /** The tower, for CLIP, whose towers are kept separately; or the first layers, for an encoder that was loaded with `layers`. */
   part?: Tower | `layers${number}`;
+  /** The option `weights` with which it was loaded, unless that was `'auto'`. */
+  weights?: string;
   bytes: number;
   /** When it was last loaded, in milliseconds since 1970, where that is known. */
   lastUsed?: number;

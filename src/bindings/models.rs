@@ -49,6 +49,8 @@ struct ListedModel<'a> {
     dtype: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     part: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weights: Option<&'a str>,
     bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_used: Option<u64>,
@@ -69,6 +71,7 @@ impl<'a> ListedModel<'a> {
             commit: &info.commit,
             dtype: &info.dtype,
             part: info.part.as_deref(),
+            weights: info.weights.as_deref(),
             bytes: info.bytes,
             last_used: info.used,
             whole: info.verified.is_some(),

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::hub::{FilesHost, Host, HubHost};
 use crate::interop::object;
 use crate::store::{CacheConfig, Locks, ModelKey, Store};
-use crate::tasks::{LoadProgress, LoadStatus, Source};
+use crate::tasks::{LoadProgress, LoadStatus, Source, Weights};
 use crate::weights::Dtype;
 
 /// Owns what a [`Source`] borrows.
@@ -27,6 +27,7 @@ pub(super) struct JsSource {
     evict: bool,
     stall: std::time::Duration,
     layers: Option<usize>,
+    weights: Weights,
     on_progress: Option<Function>,
     scheduler: EventLoopScheduler,
 }
@@ -54,6 +55,7 @@ impl JsSource {
             signal,
             on_progress,
             layers,
+            weights,
             ..
         } = options;
         // Files that the caller passes are not cached: the next call may pass others under the same name.
@@ -62,6 +64,10 @@ impl JsSource {
             None => store::open(store).await?,
         };
         let key = ModelKey::new(&host, &model, &revision, dtype);
+        let key = match weights.name() {
+            Some(name) => key.weights(name),
+            None => key,
+        };
         let cached = store.is_some() && store::has_indexed_db();
         let host: Box<dyn Host> = match files {
             Some(files) => Box::new(FilesHost::new(files)),
@@ -82,6 +88,7 @@ impl JsSource {
             evict,
             stall,
             layers,
+            weights,
             on_progress,
             scheduler: EventLoopScheduler::new(signal),
         })
@@ -105,6 +112,7 @@ impl JsSource {
             progress: &progress,
             stall: self.stall,
             layers: self.layers,
+            weights: self.weights.clone(),
             ..Source::new(self.host.as_ref(), &self.scheduler)
         };
         work(&source).await

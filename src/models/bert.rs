@@ -11,6 +11,7 @@ use super::config::{
     check_sizes, indices, positions_of, token_ids,
 };
 use super::encoder_layer::{EncoderLayer, LayerNames};
+use super::gguf_names;
 use super::sentence_encoder::Encoder;
 use crate::error::{Error, Result};
 use crate::ops::{Embedding, LayerNorm, Spans, activation_from_config};
@@ -106,6 +107,10 @@ impl Encoder for Bert {
 
     fn layers(config: &mut BertConfig) -> &mut usize {
         &mut config.num_hidden_layers
+    }
+
+    fn gguf_name(name: &str) -> Option<String> {
+        gguf_names::bert(name)
     }
 
     fn new(config: &BertConfig, tensors: &mut Tensors) -> Result<Self> {

@@ -8,6 +8,7 @@ use pilotlight_kernels::statistics::{Prediction, TokenStatistics};
 
 use super::config::{check_sequences, token_ids};
 use super::decoder_config::DecoderConfig;
+use super::gguf_names;
 use super::sentence_encoder::Encoder;
 use crate::error::{Error, Result};
 use crate::ops::{
@@ -70,6 +71,10 @@ impl Encoder for Decoder {
 
     fn layers(config: &mut DecoderConfig) -> &mut usize {
         &mut config.num_hidden_layers
+    }
+
+    fn gguf_name(name: &str) -> Option<String> {
+        gguf_names::decoder(name)
     }
 
     /// Takes no head, unless that is the embedding table.

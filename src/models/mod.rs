@@ -10,6 +10,7 @@ mod digit_classifier;
 mod digit_unet;
 mod distilbert;
 mod encoder_layer;
+mod gguf_names;
 mod sentence_encoder;
 
 pub use clip::{ClipText, ClipVision};

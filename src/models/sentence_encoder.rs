@@ -30,6 +30,11 @@ pub trait Encoder: Sized {
     /// The prefixes that tensor names may have in a checkpoint: a model with a head keeps its encoder in a field.
     const PREFIXES: &'static [&'static str];
 
+    /// The name that a GGUF file has for a tensor; `None` where no name is known.
+    fn gguf_name(_name: &str) -> Option<String> {
+        None
+    }
+
     /// Takes the encoder's tensors; those of a checkpoint's heads are not needed.
     fn new(config: &Self::Config, tensors: &mut Tensors) -> Result<Self>;
 
@@ -87,6 +92,15 @@ macro_rules! encoders {
             pub fn prefixes(&self) -> &'static [&'static str] {
                 match self {
                     $(Self::$encoder(_) => $encoder::PREFIXES,)*
+                }
+            }
+        }
+
+        impl SentenceEncoderConfig {
+            /// The function that returns the name of a tensor in a GGUF file.
+            pub fn gguf_name(&self) -> fn(&str) -> Option<String> {
+                match self {
+                    $(Self::$encoder(_) => $encoder::gguf_name,)*
                 }
             }
         }

@@ -68,24 +68,18 @@ impl HotOps for Flex {
         bias: FlexTensor,
         activation: Activation,
     ) -> FlexTensor {
-        let [m, k] = dims(&x);
-        let [n] = dims(&bias);
-        work::count(m, k, n);
-        let [_, groups, _] = dims(&scale);
-        output([m, n], |y| {
-            let (x, weight, scale, bias) = (
-                x.to_contiguous(),
-                weight.to_contiguous(),
-                scale.to_contiguous(),
-                bias.to_contiguous(),
-            );
-            let weights = kernels::Q4Weights {
-                values: integers(&weight),
-                scale: integers(&scale),
-                groups,
-            };
-            kernels::linear_q4(floats(&x), k, &weights, floats(&bias), y, activation);
-        })
+        linear_q4(x, weight, scale, None, bias, activation)
+    }
+
+    fn linear_q4_offset(
+        x: FlexTensor,
+        weight: FlexTensor,
+        scale: FlexTensor,
+        offset: FlexTensor,
+        bias: FlexTensor,
+        activation: Activation,
+    ) -> FlexTensor {
+        linear_q4(x, weight, scale, Some(offset), bias, activation)
     }
 
     fn attention(
@@ -261,6 +255,36 @@ impl HotOps for Flex {
             kernels::upsample(floats(&x.to_contiguous()), [w, c], factor, y);
         })
     }
+}
+
+fn linear_q4(
+    x: FlexTensor,
+    weight: FlexTensor,
+    scale: FlexTensor,
+    offset: Option<FlexTensor>,
+    bias: FlexTensor,
+    activation: Activation,
+) -> FlexTensor {
+    let [m, k] = dims(&x);
+    let [n] = dims(&bias);
+    work::count(m, k, n);
+    let [_, groups, _] = dims(&scale);
+    output([m, n], |y| {
+        let (x, weight, scale, bias) = (
+            x.to_contiguous(),
+            weight.to_contiguous(),
+            scale.to_contiguous(),
+            bias.to_contiguous(),
+        );
+        let offset = offset.map(|offset| offset.to_contiguous());
+        let weights = kernels::Q4Weights {
+            values: integers(&weight),
+            scale: integers(&scale),
+            offset: offset.as_ref().map_or(&[], integers),
+            groups,
+        };
+        kernels::linear_q4(floats(&x), k, &weights, floats(&bias), y, activation);
+    })
 }
 
 fn dims<const D: usize>(tensor: &FlexTensor) -> [usize; D] {

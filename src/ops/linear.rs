@@ -33,13 +33,15 @@ pub enum LinearWeight {
         /// The factor of each input, `[k]`: activations are multiplied by it before they are quantized, and the weights were divided by it.
         smooth: Tensor<1>,
     },
-    /// int4 weights with one scale per output and group of 32 inputs.
+    /// int4 weights with one scale, and maybe one offset, per output and group of 32 inputs.
     Q4 {
         /// Eight int4 in each i32, of the shape that [`packed_q4_shape`] gives. The first four inputs are in the low halves of the bytes, the
         /// others in the high halves.
         packed: Tensor<3, Int>,
         /// The f16 scales, two in each i32, of the shape that [`q4_scale_shape`] gives.
         scale: Tensor<3, Int>,
+        /// The f16 offsets, which are added to the scaled weights, in the layout of the scales.
+        offset: Option<Tensor<3, Int>>,
     },
 }
 
@@ -92,9 +94,16 @@ impl Linear {
                 scale: scale.clone().narrow(0, outputs.start, outputs.len()),
                 smooth: smooth.clone(),
             },
-            LinearWeight::Q4 { packed, scale } => LinearWeight::Q4 {
+            LinearWeight::Q4 {
+                packed,
+                scale,
+                offset,
+            } => LinearWeight::Q4 {
                 packed: packed.clone().narrow(0, first, count),
                 scale: scale.clone().narrow(0, first, count),
+                offset: offset
+                    .as_ref()
+                    .map(|offset| offset.clone().narrow(0, first, count)),
             },
         };
         let bias = self.bias.clone().narrow(0, outputs.start, outputs.len());
@@ -122,10 +131,26 @@ impl Linear {
                 bias,
                 activation,
             ),
-            LinearWeight::Q4 { packed, scale } => Dispatch::linear_q4(
+            LinearWeight::Q4 {
+                packed,
+                scale,
+                offset: None,
+            } => Dispatch::linear_q4(
                 x,
                 packed.clone().into_dispatch(),
                 scale.clone().into_dispatch(),
+                bias,
+                activation,
+            ),
+            LinearWeight::Q4 {
+                packed,
+                scale,
+                offset: Some(offset),
+            } => Dispatch::linear_q4_offset(
+                x,
+                packed.clone().into_dispatch(),
+                scale.clone().into_dispatch(),
+                offset.clone().into_dispatch(),
                 bias,
                 activation,
             ),
@@ -179,6 +204,7 @@ pub(super) fn plain_q4<B: Backend>(
     x: FloatTensor<B>,
     weight: IntTensor<B>,
     scale: IntTensor<B>,
+    offset: Option<IntTensor<B>>,
     bias: FloatTensor<B>,
     activation: Activation,
 ) -> FloatTensor<B> {
@@ -194,8 +220,18 @@ pub(super) fn plain_q4<B: Backend>(
     // → [panels, lanes, groups, 32] · [panels, lanes, groups, 1] → [n, k]
     let weight = B::float_permute(weight, &[0, 2, 1, 3]);
     let weight = B::float_reshape(weight, Shape::from([panels, lanes, groups, Q4_GROUP]));
-    let scale = B::float_reshape(halves::<B>(scale), Shape::from([panels, groups, lanes, 1]));
-    let weight = B::float_mul(weight, B::float_permute(scale, &[0, 2, 1, 3]));
+    let of_groups = |packed| {
+        let numbers = Shape::from([panels, groups, lanes, 1]);
+        B::float_permute(
+            B::float_reshape(halves::<B>(packed), numbers),
+            &[0, 2, 1, 3],
+        )
+    };
+    let weight = B::float_mul(weight, of_groups(scale));
+    let weight = match offset {
+        Some(offset) => B::float_add(weight, of_groups(offset)),
+        None => weight,
+    };
     let weight = B::float_reshape(weight, Shape::from([panels * lanes, groups * Q4_GROUP]));
     let weight = B::float_slice(weight, &[Slice::from(0..n), Slice::from(0..k)]);
     finish::<B>(

@@ -81,7 +81,21 @@ pub trait HotOps: burn::backend::Backend {
         bias: FloatTensor<Self>,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        linear::plain_q4::<Self>(x, weight, scale, bias, activation)
+        linear::plain_q4::<Self>(x, weight, scale, None, bias, activation)
+    }
+
+    /// As [`linear_q4`](Self::linear_q4), with an offset per output and 32 inputs that is added to the scaled weights.
+    ///
+    /// *Shapes*: `offset` as `scale`.
+    fn linear_q4_offset(
+        x: FloatTensor<Self>,
+        weight: IntTensor<Self>,
+        scale: IntTensor<Self>,
+        offset: IntTensor<Self>,
+        bias: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        linear::plain_q4::<Self>(x, weight, scale, Some(offset), bias, activation)
     }
 
     /// Scaled dot-product self-attention over sequences that lie one after the other. A row attends only to rows of its own span, and

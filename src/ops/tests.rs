@@ -89,10 +89,15 @@ fn plain(linear: &Linear, x: &Tensor<2>, activation: Activation) -> Vec<f32> {
         LinearWeight::F32(weight) => {
             super::linear::plain_f32::<Flex>(flex(x), flex(weight), flex(&linear.bias), activation)
         }
-        LinearWeight::Q4 { packed, scale } => super::linear::plain_q4::<Flex>(
+        LinearWeight::Q4 {
+            packed,
+            scale,
+            offset,
+        } => super::linear::plain_q4::<Flex>(
             flex(x),
             flex_int(packed),
             flex_int(scale),
+            offset.as_ref().map(flex_int),
             flex(&linear.bias),
             activation,
         ),
@@ -273,6 +278,57 @@ fn q4_linear_is_within_the_quantization_step_of_the_plain_body() {
                     tolerance,
                 );
             }
+        }
+    }
+}
+
+/// A q4 layer whose groups have offsets of up to a quarter.
+fn q4_linear_with_offsets(n: usize, k: usize, random: &mut Random) -> Linear {
+    let (w, bias) = (random.values(n * k), random.values(n));
+    let mut layer = Linear::pack(&w, &bias, Dtype::Q4, &Device::flex()).unwrap();
+    let shape = super::q4_scale_shape(n, k);
+    let halves = random.values(shape.iter().product::<usize>() * 2);
+    let halves: Vec<i32> = halves
+        .as_chunks()
+        .0
+        .iter()
+        .map(|pair: &[f32; 2]| {
+            let [low, high] = pair.map(|x| i32::from(half::f16::from_f32(x / 4.0).to_bits()));
+            low | high << 16
+        })
+        .collect();
+    let LinearWeight::Q4 { offset, .. } = &mut layer.weight else {
+        panic!("the layer was packed as q4")
+    };
+    *offset = Some(super::integers(halves, shape, &Device::flex()));
+    layer
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn q4_linear_with_offsets_is_within_the_quantization_step_of_the_plain_body() {
+    let mut random = Random::new(12);
+    for n in SIZES {
+        for k in SIZES {
+            let m = [1, 2, 3, 4, 5, 7, 33, 130][(n + k) % 8];
+            let layer = q4_linear_with_offsets(n, k, &mut random);
+            let x = matrix(random.values(m * k), m);
+            let got = list(layer.forward(x.clone(), Activation::Identity));
+            let expected = plain(&layer, &x, Activation::Identity);
+            // As without offsets: they are multiplied with inputs that are not quantized.
+            let tolerance = 2.2 / ACTIVATION_MAX * k as f32 + 1e-5;
+            assert_close(&format!("{m}x{k}x{n}"), &got, &expected, tolerance);
+            // What the offsets add: it would be off by far more where they went to wrong groups or outputs.
+            let mut without = layer.clone();
+            let LinearWeight::Q4 { offset, .. } = &mut without.weight else {
+                panic!("the layer was packed as q4")
+            };
+            *offset = None;
+            let difference = |a: Vec<f32>, b: Vec<f32>| -> Vec<f32> {
+                a.iter().zip(b).map(|(a, b)| a - b).collect()
+            };
+            let added = difference(got, list(without.forward(x.clone(), Activation::Identity)));
+            let expected = difference(expected, plain(&without, &x, Activation::Identity));
+            assert_close(&format!("{m}x{k}x{n}"), &added, &expected, 2e-5 * k as f32);
         }
     }
 }

@@ -158,7 +158,8 @@ pub struct ModelKey {
     pub(super) host: String,
     pub(super) model: String,
     pub(super) revision: String,
-    /// The dtype, the part of the model if it is loaded in parts, and the version of the packed form: `q8-text.4`.
+    /// The dtype, the part of the model if it is loaded in parts, the version of the packed form, and the option `weights` unless it is
+    /// the default: `q8-text.4`, `q8.4.model.Q4_1.gguf`.
     pub(super) variant: String,
     base: String,
 }
@@ -168,6 +169,14 @@ impl ModelKey {
     pub fn new(host: &str, model: &str, revision: &str, dtype: Dtype) -> Self {
         let variant = format!("{}.{}", dtype.name(), crate::weights::PACK_VERSION);
         Self::of(host.trim_end_matches('/'), model, revision, &variant)
+    }
+
+    /// The key of this model from a file other than the default: what the option `weights` says.
+    pub fn weights(&self, weights: &str) -> Self {
+        // A key has the variant between slashes.
+        let weights = escape(weights).replace('/', "%2F");
+        let variant = format!("{}.{weights}", self.variant);
+        Self::of(&self.host, &self.model, &self.revision, &variant)
     }
 
     /// The key of one part of this model, such as the text tower or the first layers, which is stored separately.
@@ -183,6 +192,12 @@ impl ModelKey {
             Some((dtype, part)) => (dtype, Some(part)),
             None => (name, None),
         }
+    }
+
+    /// The option `weights` of the load, unless it was the default.
+    pub(super) fn weights_option(&self) -> Option<String> {
+        let name = self.variant.splitn(3, '.').nth(2)?;
+        Some(unescape(&name.replace("%2F", "/")).into_owned())
     }
 
     /// The id under which one load writes its chunks. Parts of a model, and commits of a part, get different ids, because one
@@ -446,6 +461,35 @@ mod tests {
             key.chunk(id, "a", 0).starts_with(&key.chunks(id))
                 && key.head(id).starts_with(&key.chunks(id))
         );
+    }
+
+    #[test]
+    fn models_from_different_files_have_different_keys() {
+        let key = ModelKey::new("https://example.org", "a/b", "main", Dtype::Q8);
+        let names = ["gguf", "safetensors", "a.b/model-1%2F#.gguf"];
+        for name in names {
+            let own = key.weights(name);
+            assert_eq!(own.weights_option().as_deref(), Some(name));
+            assert_eq!(own.lock_name(), key.lock_name());
+            assert_eq!(own.part("text").dtype_and_part(), ("q8", Some("text")));
+            assert_eq!(own.part("text").weights_option().as_deref(), Some(name));
+            for (text, entry) in [
+                (own.manifest("c"), "manifest"),
+                (own.partial(), "partial"),
+                (own.reference(), "ref"),
+            ] {
+                let variant = match StoreKey::parse(&text).unwrap() {
+                    StoreKey::Manifest { variant, .. }
+                    | StoreKey::Partial { variant }
+                    | StoreKey::Reference { variant, .. } => variant,
+                    other => panic!("{entry}: {other:?}"),
+                };
+                assert_eq!(variant, own.variant, "{text}");
+            }
+            // No prefix of the other's keys, by which entries are listed.
+            assert!(!own.manifest("c").starts_with(&key.manifests()));
+        }
+        assert_eq!(key.weights_option(), None);
     }
 
     #[test]

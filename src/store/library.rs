@@ -32,6 +32,8 @@ pub struct StoredInfo {
     pub dtype: String,
     /// The part of the model that this is, such as a tower or the first layers, where its parts are stored separately.
     pub part: Option<String>,
+    /// The option `weights` of the load, unless it was the default.
+    pub weights: Option<String>,
     /// Bytes of its files in the store.
     pub bytes: u64,
     /// The time of the last load, in milliseconds since 1970.
@@ -114,6 +116,7 @@ impl<'a> Library<'a> {
             found.push(StoredInfo {
                 dtype: dtype.into(),
                 part: part.map(Into::into),
+                weights: model.weights_option(),
                 key,
                 commit,
                 bytes,
@@ -215,13 +218,23 @@ pub(super) async fn is_complete(store: &dyn Store, key: &ModelKey, write_id: &st
 }
 
 /// Bytes of the host's files that a load of this commit need not download again, because an interrupted load has stored them.
-pub async fn fetched_before(store: &dyn Store, key: &ModelKey, commit: &str) -> Result<u64> {
+/// `made`: whether the config files were made from the header of the weights, and not downloaded.
+pub async fn fetched_before(
+    store: &dyn Store,
+    key: &ModelKey,
+    commit: &str,
+    made: bool,
+) -> Result<u64> {
     let partial: Option<Partial> = records::get(store, &key.partial()).await?;
     Ok(partial
         .filter(|partial| partial.commit == commit)
         .map_or(0, |partial| {
             let weights = partial.weights.map_or(0, |weights| weights.position);
-            records::sum(&partial.files).saturating_add(weights)
+            let files = match made {
+                true => 0,
+                false => records::sum(&partial.files),
+            };
+            files.saturating_add(weights)
         }))
 }
 

@@ -149,6 +149,11 @@ impl<'a> ModelWriter<'a> {
         self.partial.weights.is_some()
     }
 
+    /// The files that are stored completely.
+    pub fn complete(&self) -> impl Iterator<Item = &str> {
+        self.partial.files.keys().map(String::as_str)
+    }
+
     /// Whether a file is stored completely.
     pub fn holds(&self, file: &str) -> bool {
         self.partial.files.contains_key(file)

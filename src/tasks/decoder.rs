@@ -69,6 +69,10 @@ impl Pretrained for Decoder {
         models::Decoder::PREFIXES
     }
 
+    fn gguf_name(_: &DecoderConfig) -> fn(&str) -> Option<String> {
+        models::Decoder::gguf_name
+    }
+
     fn prepare(config: &DecoderConfig, tokenizer: &[u8]) -> Result<TextTokenizer> {
         let [_, positions] = models::Decoder::sizes(config);
         TextTokenizer::from_json(tokenizer, positions, false)

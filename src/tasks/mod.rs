@@ -6,6 +6,7 @@ mod digit_classifier;
 mod digit_generator;
 mod embeddings;
 mod first_layers;
+mod gguf;
 #[cfg(test)]
 mod goldens;
 mod hidden_states;
@@ -25,7 +26,7 @@ pub use hidden_states::HiddenStatesOptions;
 pub use image_text_embedder::{ImageTextEmbedder, LabelScore};
 #[cfg(target_arch = "wasm32")]
 pub use load::STALL;
-pub use load::{LoadPlan, LoadProgress, LoadStatus, PlannedFile, Source};
+pub use load::{LoadPlan, LoadProgress, LoadStatus, PlannedFile, Source, Weights};
 pub use model_type::{ModelClass, plan_model, refresh_model};
 pub use pooling::Pooling;
 pub use text_embedder::TextEmbedder;

@@ -44,6 +44,10 @@ impl Pretrained for TextEmbedder {
         config.encoder.prefixes()
     }
 
+    fn gguf_name(config: &Self::Config) -> fn(&str) -> Option<String> {
+        config.encoder.gguf_name()
+    }
+
     fn prepare(config: &Self::Config, tokenizer: &[u8]) -> Result<TextTokenizer> {
         TextTokenizer::from_json(tokenizer, config.max_tokens, config.lowercase)
     }

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::layout::{Layout, PACK, PACK_DTYPE, PACK_VERSION, SideTensor, packed_header};
-use super::safetensors::{Entry, Header};
-use super::{Dtype, Needs, Parameter};
+use super::header::{Entry, Header};
+use super::layout::{
+    Layout, OFFSET, PACK, PACK_DTYPE, PACK_VERSION, SideTensor, has_minimum, packed_header,
+};
+use super::{Dtype, Needs};
 use crate::error::{Error, Result};
 
 /// The needed tensors of one file.
@@ -34,14 +36,7 @@ impl<'a> Contents<'a> {
     /// *Errors*: `InvalidWeights` naming the file and the tensor; `ResourceLimit`.
     pub fn new(file: &str, header: &'a Header, needs: &Needs<'_>) -> Result<Self> {
         let packed = is_packed(file, header, needs.dtype)?;
-        let parameters = needs.parameters;
-        let layouts: Result<Vec<_>> = parameters
-            .iter()
-            .map(|parameter| Layout::of(parameter, needs.dtype))
-            .collect();
-        let layouts = layouts?;
-        let prefixes = if packed { &[""] } else { needs.prefixes };
-        let order = file_order(file, header, parameters, &layouts, prefixes, packed)?;
+        let (layouts, order) = file_order(file, header, needs, packed)?;
         Ok(Self {
             packed,
             layouts,
@@ -92,56 +87,53 @@ fn is_packed(file: &str, header: &Header, dtype: Dtype) -> Result<bool> {
 fn file_order<'a>(
     file: &str,
     header: &'a Header,
-    parameters: &[Parameter],
-    layouts: &[Layout],
-    prefixes: &[&str],
+    needs: &Needs<'_>,
     packed: bool,
-) -> Result<Vec<Found<'a>>> {
+) -> Result<(Vec<Layout>, Vec<Found<'a>>)> {
     let by_name: HashMap<_, _> = header
         .entries
         .iter()
         .map(|entry| (entry.name.as_str(), entry))
         .collect();
-    let get = |name: &str| {
-        prefixes
-            .iter()
-            .find_map(|prefix| by_name.get(format!("{prefix}{name}").as_str()).copied())
-    };
-    let mut order = Vec::with_capacity(parameters.len());
-    for (index, (parameter, layout)) in parameters.iter().zip(layouts).enumerate() {
+    let mut layouts = Vec::with_capacity(needs.parameters.len());
+    let mut order = Vec::with_capacity(needs.parameters.len());
+    for (index, parameter) in needs.parameters.iter().enumerate() {
         let name = &parameter.name;
-        let find = |name: &str| {
-            get(name).ok_or_else(|| {
-                Error::invalid_weights(format!("{file}: tensor '{name}' is missing"))
-                    .with_file(file)
-                    .with_tensor(name)
-            })
-        };
-        let entry = find(name)?;
-        let (shape, dtypes) = if packed {
-            (&layout.shape, &[layout.dtype] as &[&str])
-        } else {
-            (&parameter.shape, &["F32", "F16", "BF16"] as &[&str])
-        };
-        check(file, entry, shape, dtypes)?;
-        let mut side_tensors = Vec::new();
-        if packed {
-            let mut end = entry.range.end;
-            for SideTensor { kind, dtype, shape } in &layout.side_tensors {
-                let side_tensor = find(&format!("{name}_{kind}"))?;
-                check(file, side_tensor, shape, &[dtype])?;
-                if side_tensor.range.start < end {
-                    return Err(Error::invalid_weights(format!(
-                        "{file}: tensor '{}' is out of order",
-                        side_tensor.name
-                    ))
-                    .with_file(file)
-                    .with_tensor(&side_tensor.name));
-                }
-                end = side_tensor.range.end;
-                side_tensors.push(side_tensor);
+        let entry = match (packed, header.is_gguf) {
+            (true, _) => by_name
+                .get(name.as_str())
+                .ok_or_else(|| missing(file, name)),
+            (_, true) => {
+                let name = gguf_name(file, name, needs)?;
+                by_name
+                    .get(name.as_str())
+                    .ok_or_else(|| missing(file, &name))
             }
+            _ => {
+                let prefixes = needs.prefixes.iter();
+                let mut names = prefixes.map(|prefix| format!("{prefix}{name}"));
+                let entry = names.find_map(|name| by_name.get(name.as_str()));
+                entry.ok_or_else(|| missing(file, name))
+            }
+        }?;
+        let offsets = match packed {
+            true => by_name.contains_key(format!("{name}_{OFFSET}").as_str()),
+            false => has_minimum(&entry.dtype),
+        };
+        let layout = Layout::of(parameter, needs.dtype, offsets)?;
+        if !packed {
+            // Parsing a GGUF header lets only the types pass that are read.
+            let dtypes = match header.is_gguf {
+                true => &[entry.dtype.as_str()] as &[&str],
+                false => &["F32", "F16", "BF16"],
+            };
+            check(file, entry, &parameter.shape, dtypes)?;
         }
+        let side_tensors = match packed {
+            true => packed_parts(file, entry, name, &layout, &by_name)?,
+            false => Vec::new(),
+        };
+        layouts.push(layout);
         order.push(Found {
             index,
             entry,
@@ -166,7 +158,58 @@ fn file_order<'a>(
             .with_tensor(&pair[1].entry.name));
         }
     }
-    Ok(order)
+    Ok((layouts, order))
+}
+
+fn missing(file: &str, name: &str) -> Error {
+    Error::invalid_weights(format!("{file}: tensor '{name}' is missing"))
+        .with_file(file)
+        .with_tensor(name)
+}
+
+/// The name of a parameter in a GGUF file.
+///
+/// *Errors*: `UnsupportedModel` for a model whose names in GGUF files are not known.
+fn gguf_name(file: &str, name: &str, needs: &Needs<'_>) -> Result<String> {
+    (needs.gguf_name)(name).ok_or_else(|| {
+        let message = format!(
+            "{file}: a GGUF file of this architecture cannot be read: the name of '{name}' in it is unknown"
+        );
+        Error::unsupported(message)
+            .with_file(file)
+            .with_tensor(name)
+    })
+}
+
+/// Checks a tensor of a packed file, and finds its side tensors, which must follow it.
+fn packed_parts<'a>(
+    file: &str,
+    entry: &Entry,
+    name: &str,
+    layout: &Layout,
+    by_name: &HashMap<&str, &'a Entry>,
+) -> Result<Vec<&'a Entry>> {
+    check(file, entry, &layout.shape, &[layout.dtype])?;
+    let mut end = entry.range.end;
+    let mut side_tensors = Vec::new();
+    for SideTensor { kind, dtype, shape } in &layout.side_tensors {
+        let name = format!("{name}_{kind}");
+        let side_tensor = *by_name
+            .get(name.as_str())
+            .ok_or_else(|| missing(file, &name))?;
+        check(file, side_tensor, shape, &[dtype])?;
+        if side_tensor.range.start < end {
+            return Err(Error::invalid_weights(format!(
+                "{file}: tensor '{}' is out of order",
+                side_tensor.name
+            ))
+            .with_file(file)
+            .with_tensor(&side_tensor.name));
+        }
+        end = side_tensor.range.end;
+        side_tensors.push(side_tensor);
+    }
+    Ok(side_tensors)
 }
 
 fn check(file: &str, entry: &Entry, shape: &[usize], dtypes: &[&str]) -> Result<()> {

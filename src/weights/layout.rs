@@ -1,9 +1,10 @@
 //! The layout of tensors in memory and in the packed file, and the packing of a checkpoint's rows into it.
 
 use half::f16;
+use pilotlight_kernels::blocks::Format;
 use pilotlight_kernels::pack::{
-    are_finite, divide, linear_scale, pack_embedding_row_q8, pack_row_f32, pack_row_q4,
-    pack_row_q8, quantize_row, row_scale,
+    are_finite, divide, linear_scale, pack_blocks_q4, pack_embedding_row_q8, pack_row_f32,
+    pack_row_q4, pack_row_q8, quantize_row, row_scale,
 };
 use serde_json::json;
 
@@ -22,6 +23,14 @@ pub(super) const PACK: &str = "pilotlight.pack";
 /// The metadata key of a packed model's precision.
 pub(super) const PACK_DTYPE: &str = "pilotlight.dtype";
 
+/// The kind of the side tensor that has the offsets of an int4 matrix.
+pub(super) const OFFSET: &str = "offset";
+
+/// Whether the 4-bit numbers of a tensor type are kept as they are, and count from a minimum: an int4 matrix of them has offsets.
+pub(super) fn has_minimum(dtype: &str) -> bool {
+    matches!(dtype, "Q4_1" | "Q4_K")
+}
+
 /// The most values that a tensor may have. Sizes in bytes are computed in 64 bits, because they may exceed 32.
 const MAX_VALUES: u64 = 1 << 31;
 
@@ -38,6 +47,8 @@ pub(super) struct PackedTensor {
     pub sums: Vec<f32>,
     /// The scales of an int4 matrix, one f16 for each output and group, two in each element.
     pub halves: Vec<i32>,
+    /// The offsets of an int4 matrix, in the layout of its scales; empty where it has none.
+    pub offsets: Vec<i32>,
 }
 
 /// The values of a tensor in the packed layout.
@@ -84,10 +95,10 @@ pub(super) struct SideTensor {
 }
 
 impl Layout {
-    /// Computes the layout of a parameter.
+    /// Computes the layout of a parameter. `offsets`: whether it has offsets, if it becomes an int4 matrix.
     ///
     /// *Errors*: `ResourceLimit` for a tensor of more than `MAX_VALUES` values.
-    pub fn of(parameter: &Parameter, dtype: Dtype) -> Result<Self> {
+    pub fn of(parameter: &Parameter, dtype: Dtype, offsets: bool) -> Result<Self> {
         let values = parameter
             .shape
             .iter()
@@ -127,8 +138,11 @@ impl Layout {
             (Role::Panels, Dtype::Q4) => {
                 let [panels, octets, lanes] = packed_q4_shape(n, k);
                 let [_, groups, pairs] = q4_scale_shape(n, k);
-                let scale = side_tensor("scale", "F16", &[panels, groups, pairs * 2]);
-                ("U8", vec![panels, octets, lanes, 4], vec![scale])
+                let halves = |kind| side_tensor(kind, "F16", &[panels, groups, pairs * 2]);
+                let offset = offsets.then(|| halves(OFFSET));
+                let side_tensors = std::iter::once(halves("scale")).chain(offset);
+                let packed = vec![panels, octets, lanes, 4];
+                ("U8", packed, side_tensors.collect())
             }
             (Role::Rows, Dtype::Q8 | Dtype::Q4) => {
                 let packed = vec![n, k.div_ceil(4), 4];
@@ -182,10 +196,12 @@ impl Layout {
             smooth: Vec::new(),
             sums: Vec::new(),
             halves: Vec::new(),
+            offsets: Vec::new(),
         };
         for SideTensor { kind, dtype, shape } in &self.side_tensors {
             let length = length(shape)?;
             match (*kind, *dtype) {
+                (OFFSET, _) => tensor.offsets = integers(length / 2)?,
                 (_, "F16") => tensor.halves = integers(length / 2)?,
                 ("smooth", _) => {
                     tensor.smooth = floats(length)?;
@@ -212,6 +228,7 @@ impl PackedTensor {
             bytemuck::cast_slice(&self.smooth),
             bytemuck::cast_slice(&self.sums),
             bytemuck::cast_slice(&self.halves),
+            bytemuck::cast_slice(&self.offsets),
         ]
         .into_iter()
         .filter(|bytes: &&[u8]| !bytes.is_empty())
@@ -224,14 +241,29 @@ impl PackedTensor {
 
     /// The bytes of the values, then those of the side tensors, to be filled.
     pub fn parts_mut(&mut self) -> impl Iterator<Item = &mut [u8]> {
-        let side_tensors: [&mut [u8]; 4] = [
+        let side_tensors: [&mut [u8]; 5] = [
             bytemuck::cast_slice_mut(&mut self.scale),
             bytemuck::cast_slice_mut(&mut self.smooth),
             bytemuck::cast_slice_mut(&mut self.sums),
             bytemuck::cast_slice_mut(&mut self.halves),
+            bytemuck::cast_slice_mut(&mut self.offsets),
         ];
         let side_tensors = side_tensors.into_iter().filter(|bytes| !bytes.is_empty());
         std::iter::once(self.values.bytes_mut()).chain(side_tensors)
+    }
+
+    /// Whether rows of this format keep their 4-bit numbers, instead of being quantized anew.
+    pub fn keeps(&self, format: Format) -> bool {
+        let is_four_bits = matches!(format, Format::Q4_0 | Format::Q4_1 | Format::Q4K);
+        is_four_bits && matches!(self.values, PackedValues::Q4(_))
+    }
+
+    /// Packs row `index` of the upstream tensor from its blocks, whose format the tensor [keeps](Self::keeps).
+    pub fn set_blocks(&mut self, index: usize, blocks: &[u8], format: Format) {
+        if let PackedValues::Q4(values) = &mut self.values {
+            let (scale, offset) = (&mut self.halves, &mut self.offsets);
+            pack_blocks_q4(values, scale, offset, index, blocks, format);
+        }
     }
 
     /// Packs row `index` of the upstream tensor. `bytes` is working memory for its quantized values.
@@ -281,6 +313,7 @@ impl PackedTensor {
         let halves = self
             .halves
             .iter()
+            .chain(&self.offsets)
             .flat_map(|pair| [*pair as u16, (pair >> 16) as u16])
             .all(|half| f16::from_bits(half).is_finite());
         let smooth = self
@@ -369,7 +402,7 @@ mod tests {
         ] {
             for role in [Role::Panels, Role::Head, Role::Rows, Role::Plain] {
                 for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
-                    let layout = Layout::of(&Parameter::new("table", role, &shape), dtype);
+                    let layout = Layout::of(&Parameter::new("table", role, &shape), dtype, true);
                     match layout {
                         Ok(layout) => assert!(fits && layout.bytes() > 151_936 * 2048),
                         Err(error) => {

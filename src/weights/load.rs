@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use burn::tensor::Device;
 
 use super::contents::Contents;
+use super::header::Header;
 use super::layout::{PackedTensor, PackedValues};
 use super::reader::Reader;
-use super::safetensors::Header;
 use super::{Dtype, Parameter, Resume, Sink, Tensors};
 use crate::error::Result;
 use crate::hub::Fetch;
@@ -19,6 +19,8 @@ pub struct Needs<'a> {
     pub parameters: &'a [Parameter],
     /// Prefixes that tensor names may have in an upstream checkpoint.
     pub prefixes: &'a [&'a str],
+    /// Returns the name of a tensor in a GGUF file; `None` where the model has no such name.
+    pub gguf_name: fn(&str) -> Option<String>,
     /// The precision in which large matrices are kept.
     pub dtype: Dtype,
 }
@@ -34,11 +36,19 @@ pub struct Plan {
     pub packed: u64,
 }
 
-/// Computes the cost of loading a file from its header alone.
+/// Computes the cost of loading a file from its header alone. `header`: its bytes, if they were read from `fetch` already.
 ///
 /// *Errors*: as [`load`].
-pub async fn plan(file: &str, fetch: &mut Fetch<'_>, needs: &Needs<'_>) -> Result<Plan> {
-    let header_bytes = Header::read(file, fetch).await?;
+pub async fn plan(
+    file: &str,
+    fetch: &mut Fetch<'_>,
+    header: Option<Vec<u8>>,
+    needs: &Needs<'_>,
+) -> Result<Plan> {
+    let header_bytes = match header {
+        Some(bytes) => bytes,
+        None => Header::read(file, fetch).await?,
+    };
     let header = Header::check(file, &header_bytes, fetch.size())?;
     let contents = Contents::new(file, &header, needs)?;
     fetch.want(contents.ranges(header_bytes.len()));
@@ -51,20 +61,23 @@ pub async fn plan(file: &str, fetch: &mut Fetch<'_>, needs: &Needs<'_>) -> Resul
 
 /// Reads the tensors that a model needs, casts or quantizes them by blocks of rows, and writes the packed file to `sink`.
 ///
+/// `header`: the bytes of the file's header, if they were read from `fetch` already.
 /// Tensors that are not needed are not fetched, except small ones between needed ones, which are downloaded and discarded.
 /// *Errors*: `InvalidWeights` naming the file and the tensor, `ResourceLimit` where memory is short, and those of the stream.
 pub async fn load<'s>(
     file: &str,
     fetch: &mut Fetch<'_>,
+    header: Option<Vec<u8>>,
     needs: &Needs<'_>,
     device: &Device,
     mut sink: Option<&mut (dyn Sink + 's)>,
     mut resume: Option<Resume>,
     scheduler: &dyn Scheduler,
 ) -> Result<Tensors> {
-    let header_bytes = match &resume {
-        Some(resume) => resume.header.clone(),
-        None => Header::read(file, fetch).await?,
+    let header_bytes = match (&resume, header) {
+        (Some(resume), _) => resume.header.clone(),
+        (None, Some(bytes)) => bytes,
+        (None, None) => Header::read(file, fetch).await?,
     };
     let header = Header::check(file, &header_bytes, fetch.size())?;
     let contents = Contents::new(file, &header, needs)?;
@@ -120,7 +133,9 @@ pub async fn load<'s>(
         }
         tensors.insert(parameter.name.clone(), tensor);
     }
-    reader.finish(data_start + header.data()).await?;
+    reader
+        .finish(data_start + header.data(), header.padding)
+        .await?;
     Ok(Tensors::loaded(tensors, device.clone()))
 }
 

@@ -1,10 +1,13 @@
-//! The tensors of a model: safetensors files are read as a stream, and each tensor is cast or quantized in blocks of rows as it
+//! The tensors of a model: safetensors and GGUF files are read as a stream, and each tensor is cast or quantized in blocks of rows as it
 //! arrives.
 //!
-//! Two kinds of file are read. An *upstream checkpoint* has the tensors as they were trained. A *packed model* is a safetensors
-//! file as well, with the tensors in the layout that the kernels read; it is what the store keeps.
+//! Two kinds of file are read. An *upstream checkpoint* has the tensors as they were trained, or as a GGUF file quantized them. A *packed
+//! model* is a safetensors file, with the tensors in the layout that the kernels read; it is what the store keeps.
 
 mod contents;
+mod gguf;
+mod gguf_walk;
+mod header;
 mod layout;
 mod load;
 mod pack;
@@ -13,7 +16,11 @@ mod resume;
 mod safetensors;
 mod sink;
 mod tensors;
+#[cfg(test)]
+pub(crate) mod testing;
 
+pub use gguf::Gguf;
+pub(crate) use header::{named, read_header};
 pub use layout::PACK_VERSION;
 pub use load::{Needs, Plan, load, plan};
 pub use pack::Dtype;

@@ -91,6 +91,7 @@ impl Linear {
                 LinearWeight::Q4 {
                     packed: integers(packed, shape, device),
                     scale: integers(scale, scales, device),
+                    offset: None,
                 }
             }
         };

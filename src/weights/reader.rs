@@ -1,10 +1,11 @@
 //! Reads the tensors of one file through one block of memory, and writes them to the store.
 
-use pilotlight_kernels::pack::{Float, cast, smoothing};
+use pilotlight_kernels::blocks::{Format, cast};
+use pilotlight_kernels::pack::smoothing;
 
 use super::contents::Found;
+use super::header::{Entry, named};
 use super::layout::{PackedTensor, PackedValues, not_finite};
-use super::safetensors::{Entry, named};
 use super::{Parameter, ResumePoint, Sink};
 use crate::error::{Error, Result};
 use crate::hub::{ByteStream, Digest, Fetch, Hasher, Verified};
@@ -145,19 +146,38 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
             .with_file(self.file)
             .with_tensor(&entry.name));
         }
-        // `Contents` lets only these three pass.
-        let (float, width) = match entry.dtype.as_str() {
-            "F32" => (Float::F32, 4),
-            "F16" => (Float::F16, 2),
-            _ => (Float::Bf16, 2),
+        let format = Format::from_name(&entry.dtype);
+        let layout = format.and_then(|format| Some((format, format.row_bytes(length)?)));
+        let Some((format, row_bytes)) = layout else {
+            return Err(Error::invalid_weights(format!(
+                "{}: tensor '{}' has rows of {length} values, which are no whole blocks of {}",
+                self.file, entry.name, entry.dtype
+            ))
+            .with_file(self.file)
+            .with_tensor(&entry.name));
         };
-        let row_bytes = length * width;
         let role = parameter.role;
-        // A block is a number of whole panels, because a panel is final once its last row is packed.
-        let rows_at_once = match self.block_size / row_bytes {
-            rows @ 0..PANEL => rows.max(1),
-            rows => rows / PANEL * PANEL,
+        let (order, values) = RowOrder::of(entry);
+        if !rows_done.is_multiple_of(order.unit()) {
+            return Err(Error::integrity(format!(
+                "{}: tensor '{}': the partial download has {rows_done} rows, expected whole heads of {}",
+                self.file,
+                entry.name,
+                order.unit()
+            )));
+        }
+        // A block is a number of whole panels, because a panel is final once its last row is packed, and of whole heads, whose rows are
+        // packed in another order than they arrive in.
+        let panel = match role.is_panels() {
+            true => lcm(PANEL, order.unit()),
+            false => order.unit(),
         };
+        let rows_at_once = match self.block_size / row_bytes {
+            rows if rows < panel => rows / order.unit() * order.unit(),
+            rows => rows / panel * panel,
+        };
+        let rows_at_once = rows_at_once.max(order.unit());
+        let keeps = to.keeps(format);
         let (mut row, mut bytes) = (vec![0.0; length], vec![0; length]);
         self.seek(entry, (rows_done * row_bytes) as u64).await?;
         let mut first = rows_done;
@@ -167,14 +187,23 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
             work::count(rows, length, PACKING);
             if let (0, Some((gamma, beta)), false) = (first, norm, to.smooth.is_empty()) {
                 let mut block = vec![0.0; rows * length];
-                cast(&self.block, float, &mut block);
+                cast(&self.block, format, &mut block);
                 to.smooth = smoothing(gamma, beta, &block);
             }
             for (index, source) in (first..).zip(self.block.chunks_exact(row_bytes)) {
-                if !cast(source, float, &mut row) {
+                if !cast(source, format, &mut row) {
                     return Err(not_finite(self.file, &entry.name));
                 }
-                to.set_row(role, index, &mut row, &mut bytes);
+                if values.head > 0 {
+                    let stored = row.clone();
+                    for (index, value) in stored.into_iter().enumerate() {
+                        row[values.row(index)] = value;
+                    }
+                }
+                match (keeps, order.row(index)) {
+                    (true, index) => to.set_blocks(index, source, format),
+                    (false, index) => to.set_row(role, index, &mut row, &mut bytes),
+                }
             }
             let finished =
                 to.finished_bytes(role, first, count)..to.finished_bytes(role, first + rows, count);
@@ -183,12 +212,15 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
                 sink.write(&to.values.bytes()[finished]).await?;
             }
             if first < count && (!role.is_panels() || first.is_multiple_of(PANEL)) {
-                let panel = if role.is_panels() { PANEL } else { 1 };
-                let next = (rows_at_once.max(panel)) * row_bytes;
+                let next = rows_at_once.max(panel) * row_bytes;
                 self.checkpoint(first as u64, to, next).await?;
             }
         }
         self.check_digest(entry)?;
+        if keeps {
+            // A scale may be too large for f16, though the scales that it is the product of are not.
+            to.check_finite(self.file, &entry.name)?;
+        }
         if let (PackedValues::Q8(values), false) = (&to.values, to.sums.is_empty()) {
             to.sums = group_sums(values, to.smooth.len());
         }
@@ -279,10 +311,18 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
         skipped.map_err(|error| named(self.file, error))
     }
 
-    /// Ends the download; a file that is downloaded whole is read to its end, so that its digest can be verified.
-    pub async fn finish(&mut self, end: u64) -> Result<()> {
+    /// Ends the download; a file that is downloaded whole is read to its end, so that its digest can be verified. `padding`: the most bytes
+    /// after the last tensor.
+    pub async fn finish(&mut self, end: u64, padding: u64) -> Result<()> {
         if self.fetch.is_whole() {
             self.skip_to(end).await?;
+            let mut rest = vec![0; padding as usize];
+            while !rest.is_empty() {
+                match self.fetch.read(&mut rest).await? {
+                    0 => break,
+                    count => rest.truncate(rest.len() - count),
+                }
+            }
         }
         self.fetch.finish(self.verified).await
     }
@@ -299,5 +339,76 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
             hasher.update(&self.block);
         }
         Ok(())
+    }
+}
+
+/// The order in which the rows of a matrix, or the values of a vector, are packed.
+#[derive(Clone, Copy)]
+struct RowOrder {
+    /// The rows of each head that is interleaved; 0 for rows that stay in their order.
+    head: usize,
+}
+
+impl RowOrder {
+    /// The orders of a tensor's rows, and of the values in its only row.
+    fn of(entry: &Entry) -> (Self, Self) {
+        let rows = entry.shape.first().copied().unwrap_or_default();
+        let head = entry.interleaved_heads.map_or(0, |heads| rows / heads);
+        let (order, same) = (Self { head }, Self { head: 0 });
+        match entry.shape.len() {
+            1 => (same, order),
+            _ => (order, same),
+        }
+    }
+
+    /// The number of rows that are packed before or after all others.
+    fn unit(self) -> usize {
+        self.head.max(1)
+    }
+
+    /// The row of the trained tensor that a row of the file is. Rows `2 i` and `2 i + 1` of a head are rows `i` and `i + half` of it.
+    fn row(self, index: usize) -> usize {
+        if self.head == 0 {
+            return index;
+        }
+        let (head, row) = (index / self.head, index % self.head);
+        head * self.head + row % 2 * (self.head / 2) + row / 2
+    }
+}
+
+/// The smallest common multiple of two numbers.
+fn lcm(a: usize, b: usize) -> usize {
+    let mut multiple = a.max(1);
+    while !multiple.is_multiple_of(b.max(1)) {
+        multiple += a.max(1);
+    }
+    multiple
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_interleaved_heads_go_back_to_where_they_were() {
+        let entry = |shape: &[usize], heads| Entry {
+            name: "blk.0.attn_q.weight".into(),
+            dtype: "F32".into(),
+            shape: shape.to_vec(),
+            range: 0..192,
+            interleaved_heads: heads,
+        };
+        let order = |order: RowOrder| -> Vec<usize> { (0..12).map(|row| order.row(row)).collect() };
+        let same: Vec<_> = (0..12).collect();
+        // As numpy's `arange(12).reshape(2, 3, 2).swapaxes(1, 2)`: the file has row 6 h + 3 j + i of the model at 6 h + 2 i + j.
+        let there = [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11];
+        let (rows, values) = RowOrder::of(&entry(&[12, 4], Some(2)));
+        assert_eq!((order(rows), rows.unit()), (there.to_vec(), 6));
+        assert_eq!((order(values), values.unit()), (same.clone(), 1));
+        let (rows, values) = RowOrder::of(&entry(&[12], Some(2)));
+        assert_eq!((order(rows), order(values)), (same.clone(), there.to_vec()));
+        let (rows, values) = RowOrder::of(&entry(&[12, 4], None));
+        assert_eq!((order(rows), order(values)), (same.clone(), same));
+        assert_eq!((lcm(8, 6), lcm(8, 1), lcm(8, 64)), (24, 8, 64));
     }
 }

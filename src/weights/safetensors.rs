@@ -3,37 +3,18 @@
 //! *Source*: the format's description in the `safetensors` repository, README, "Format".
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use serde::Deserialize;
 
+use super::header::{Entry, Header};
 use crate::error::{Error, FetchReason, Result};
-use crate::hub::{ByteStream, Fetch, MAX_FILE};
+use crate::hub::MAX_FILE;
 
 /// The longest header that is accepted, in bytes; a model of 10,000 tensors has about 1 MB.
 const MAX_HEADER: u64 = 16 << 20;
 
 /// The header's key for free-form strings.
 pub(super) const METADATA: &str = "__metadata__";
-
-/// One tensor's place in the file.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub name: String,
-    pub dtype: String,
-    pub shape: Vec<usize>,
-    /// The tensor's bytes, counted from the end of the header.
-    pub range: Range<u64>,
-}
-
-/// The checked header of a file.
-#[derive(Debug)]
-pub(super) struct Header {
-    /// The tensors in the order of their bytes.
-    pub entries: Vec<Entry>,
-    /// The free-form strings under `__metadata__`.
-    pub metadata: BTreeMap<String, String>,
-}
 
 #[derive(Deserialize)]
 struct RawEntry {
@@ -42,163 +23,115 @@ struct RawEntry {
     data_offsets: (u64, u64),
 }
 
-impl Header {
-    /// Reads the header's bytes, the eight of its length included; the next byte of the stream is then the first of the tensors.
-    ///
-    /// *Errors*: `InvalidWeights` for an impossible length, `FetchFailed` where the host sent a web page.
-    pub async fn read(file: &str, fetch: &mut Fetch<'_>) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; 8];
-        fetch
-            .read_exact(&mut bytes)
-            .await
-            .map_err(|error| named(file, error))?;
-        let length = Self::length(file, &bytes, fetch.size())?;
-        bytes.resize(8 + length, 0);
-        fetch
-            .read_exact(&mut bytes[8..])
-            .await
-            .map_err(|error| named(file, error))?;
-        Ok(bytes)
+/// The length of the JSON, from the eight bytes before it; `whole` is the size of the file, where it is known.
+pub(super) fn length(file: &str, bytes: &[u8], whole: Option<u64>) -> Result<usize> {
+    if bytes.first() == Some(&b'<') {
+        return Err(Error::fetch_failed(format!(
+            "{file}: the host answered with an HTML page instead of the file"
+        ))
+        .with_reason(FetchReason::Html)
+        .with_file(file));
     }
+    let length = bytes
+        .first_chunk()
+        .map_or(0, |eight| u64::from_le_bytes(*eight));
+    let rest = whole.map_or(u64::MAX, |whole| whole.saturating_sub(8));
+    if length <= MAX_HEADER.min(rest) {
+        return Ok(length as usize);
+    }
+    Err(Error::invalid_weights(format!(
+        "{file}: the header claims {length} bytes, more than {}",
+        if rest < MAX_HEADER {
+            format!("the file's {rest}")
+        } else {
+            format!("the limit of {MAX_HEADER}")
+        }
+    )))
+}
 
-    /// The length of the JSON, from the eight bytes before it; `whole` is the size of the file, where it is known.
-    fn length(file: &str, bytes: &[u8], whole: Option<u64>) -> Result<usize> {
-        if bytes.first() == Some(&b'<') {
-            return Err(Error::fetch_failed(format!(
-                "{file}: the host answered with an HTML page instead of the file"
-            ))
-            .with_reason(FetchReason::Html)
-            .with_file(file));
-        }
-        let length = bytes
-            .first_chunk()
-            .map_or(0, |eight| u64::from_le_bytes(*eight));
-        let rest = whole.map_or(u64::MAX, |whole| whole.saturating_sub(8));
-        if length <= MAX_HEADER.min(rest) {
-            return Ok(length as usize);
-        }
-        Err(Error::invalid_weights(format!(
-            "{file}: the header claims {length} bytes, more than {}",
-            if rest < MAX_HEADER {
-                format!("the file's {rest}")
+/// Parses the JSON.
+///
+/// *Errors*: `InvalidWeights` naming the file and the tensor.
+pub(super) fn parse(file: &str, json: &[u8]) -> Result<Header> {
+    let broken =
+        |error| Error::invalid_weights(format!("{file}: the header is not valid: {error}"));
+    let mut map: BTreeMap<String, serde_json::Value> =
+        serde_json::from_slice(json).map_err(broken)?;
+    let metadata = match map.remove(METADATA) {
+        Some(value) => serde_json::from_value(value).map_err(broken)?,
+        None => BTreeMap::new(),
+    };
+    let mut entries = Vec::with_capacity(map.len());
+    for (name, value) in map {
+        let raw: RawEntry = serde_json::from_value(value).map_err(|error| {
+            Error::invalid_weights(format!("{file}: tensor '{name}': {error}")).with_tensor(&name)
+        })?;
+        entries.push(check(file, name, raw)?);
+    }
+    entries.sort_by_key(|entry| (entry.range.start, entry.range.end));
+    let mut end = 0;
+    for entry in &entries {
+        if entry.range.start != end {
+            let what = if entry.range.start < end {
+                "overlaps the tensor before it"
             } else {
-                format!("the limit of {MAX_HEADER}")
-            }
-        )))
-    }
-
-    /// Parses a header that was [`read`](Self::read), and checks it against the size of the file where that is known.
-    ///
-    /// *Errors*: `InvalidWeights` naming the file and the tensor.
-    pub fn check(file: &str, bytes: &[u8], whole: Option<u64>) -> Result<Self> {
-        let header = Self::parse(file, bytes.get(8..).unwrap_or_default())
-            .map_err(|error| error.with_file(file))?;
-        let described = bytes.len() as u64 + header.data();
-        match whole {
-            Some(whole) if whole != described => Err(Error::invalid_weights(format!(
-                "{file}: the file has {whole} bytes, but its header describes {described}"
-            ))
-            .with_file(file)),
-            _ => Ok(header),
-        }
-    }
-
-    /// The number of bytes that all tensors take.
-    pub fn data(&self) -> u64 {
-        self.entries.last().map_or(0, |last| last.range.end)
-    }
-
-    fn parse(file: &str, json: &[u8]) -> Result<Self> {
-        let broken =
-            |error| Error::invalid_weights(format!("{file}: the header is not valid: {error}"));
-        let mut map: BTreeMap<String, serde_json::Value> =
-            serde_json::from_slice(json).map_err(broken)?;
-        let metadata = match map.remove(METADATA) {
-            Some(value) => serde_json::from_value(value).map_err(broken)?,
-            None => BTreeMap::new(),
-        };
-        let mut entries = Vec::with_capacity(map.len());
-        for (name, value) in map {
-            let raw: RawEntry = serde_json::from_value(value).map_err(|error| {
-                Error::invalid_weights(format!("{file}: tensor '{name}': {error}"))
-                    .with_tensor(&name)
-            })?;
-            entries.push(Entry::check(file, name, raw)?);
-        }
-        entries.sort_by_key(|entry| (entry.range.start, entry.range.end));
-        let mut end = 0;
-        for entry in &entries {
-            if entry.range.start != end {
-                let what = if entry.range.start < end {
-                    "overlaps the tensor before it"
-                } else {
-                    "leaves a hole before it"
-                };
-                return Err(Error::invalid_weights(format!(
-                    "{file}: tensor '{}' {what}: it begins at {}, expected {end}",
-                    entry.name, entry.range.start
-                ))
-                .with_tensor(&entry.name));
-            }
-            end = entry.range.end;
-        }
-        if end > MAX_FILE {
+                "leaves a hole before it"
+            };
             return Err(Error::invalid_weights(format!(
-                "{file}: the header describes {end} bytes, more than the limit of {MAX_FILE}"
-            )));
+                "{file}: tensor '{}' {what}: it begins at {}, expected {end}",
+                entry.name, entry.range.start
+            ))
+            .with_tensor(&entry.name));
         }
-        Ok(Self { entries, metadata })
+        end = entry.range.end;
     }
+    if end > MAX_FILE {
+        return Err(Error::invalid_weights(format!(
+            "{file}: the header describes {end} bytes, more than the limit of {MAX_FILE}"
+        )));
+    }
+    Ok(Header {
+        entries,
+        metadata,
+        is_gguf: false,
+        padding: 0,
+    })
 }
 
-impl Entry {
-    fn check(file: &str, name: String, raw: RawEntry) -> Result<Self> {
-        let bad = |what: String| {
-            Error::invalid_weights(format!("{file}: tensor '{name}' {what}")).with_tensor(&name)
-        };
-        let (start, end) = raw.data_offsets;
-        if start > end {
-            return Err(bad(format!("ends at {end} before it begins at {start}")));
-        }
-        let elements = raw
-            .shape
-            .iter()
-            .try_fold(1u64, |product, &dim| product.checked_mul(dim));
-        let width = element_bytes(&raw.dtype)
-            .ok_or_else(|| bad(format!("has the unknown dtype '{}'", raw.dtype)))?;
-        let expected = elements
-            .and_then(|elements| elements.checked_mul(width))
-            .filter(|_| raw.shape.iter().all(|&dim| dim <= u32::MAX.into()))
-            .ok_or_else(|| bad(format!("has an impossible shape {:?}", raw.shape)))?;
-        if end - start != expected {
-            return Err(bad(format!(
-                "spans {} bytes, but shape {:?} of {} takes {expected}",
-                end - start,
-                raw.shape,
-                raw.dtype
-            )));
-        }
-        let shape = raw.shape.iter().map(|&dim| dim as usize).collect();
-        Ok(Self {
-            name,
-            dtype: raw.dtype,
-            shape,
-            range: start..end,
-        })
+fn check(file: &str, name: String, raw: RawEntry) -> Result<Entry> {
+    let bad = |what: String| {
+        Error::invalid_weights(format!("{file}: tensor '{name}' {what}")).with_tensor(&name)
+    };
+    let (start, end) = raw.data_offsets;
+    if start > end {
+        return Err(bad(format!("ends at {end} before it begins at {start}")));
     }
-}
-
-/// Puts the file's name before the error's message, unless the message has it already.
-pub(super) fn named(file: &str, error: Error) -> Error {
-    let message = error.to_string();
-    if message.contains(file) {
-        error.with_file(file)
-    } else {
-        Error::new(error.kind(), format!("{file}: {message}"))
-            .with_details_of(&error)
-            .with_file(file)
-            .with_source(error)
+    let elements = raw
+        .shape
+        .iter()
+        .try_fold(1u64, |product, &dim| product.checked_mul(dim));
+    let width = element_bytes(&raw.dtype)
+        .ok_or_else(|| bad(format!("has the unknown dtype '{}'", raw.dtype)))?;
+    let expected = elements
+        .and_then(|elements| elements.checked_mul(width))
+        .filter(|_| raw.shape.iter().all(|&dim| dim <= u32::MAX.into()))
+        .ok_or_else(|| bad(format!("has an impossible shape {:?}", raw.shape)))?;
+    if end - start != expected {
+        return Err(bad(format!(
+            "spans {} bytes, but shape {:?} of {} takes {expected}",
+            end - start,
+            raw.shape,
+            raw.dtype
+        )));
     }
+    let shape = raw.shape.iter().map(|&dim| dim as usize).collect();
+    Ok(Entry {
+        name,
+        dtype: raw.dtype,
+        shape,
+        range: start..end,
+        interleaved_heads: None,
+    })
 }
 
 fn element_bytes(dtype: &str) -> Option<u64> {
@@ -217,7 +150,7 @@ mod tests {
     use crate::error::ErrorKind;
 
     fn parse(json: &str) -> Result<Header> {
-        Header::parse("model.safetensors", json.as_bytes())
+        super::parse("model.safetensors", json.as_bytes())
     }
 
     #[test]

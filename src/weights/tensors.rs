@@ -151,6 +151,7 @@ impl Tensors {
             smooth,
             sums,
             halves,
+            offsets,
         }) = self.tensor(parameter)?
         else {
             let weight = LinearWeight::F32(floats(vec![], [0, 0, 0], &self.device));
@@ -162,9 +163,12 @@ impl Tensors {
             PackedValues::Q8(values) => LinearWeight::q8(values, sums, scale, smooth, &self.device),
             PackedValues::Q4(values) => {
                 let groups = halves.len() / (shape[0] * PANEL / 2).max(1);
+                let of_groups =
+                    |halves| integers(halves, [shape[0], groups, PANEL / 2], &self.device);
                 LinearWeight::Q4 {
                     packed: integers(values, shape, &self.device),
-                    scale: integers(halves, [shape[0], groups, PANEL / 2], &self.device),
+                    scale: of_groups(halves),
+                    offset: (!offsets.is_empty()).then(|| of_groups(offsets)),
                 }
             }
         };

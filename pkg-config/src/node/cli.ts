@@ -11,6 +11,7 @@ const HELP = `pilotlight ${version}
   pilotlight pull MODEL [options]   fetches a model and writes a folder that any static host can serve
       --dtype q8|q4|f32             how the weights are kept (q8)
       --layers NUMBER               only the first layers of a sentence encoder, for load({ layers }) (all)
+      --weights auto|safetensors|gguf|FILE   the file that the weights are read from (auto)
       --out DIR                     the folder (.); files come to DIR/MODEL/resolve/REVISION/
       --revision REVISION           branch, tag or commit (main)
       --host URL                    where the model is (https://huggingface.co)
@@ -52,14 +53,14 @@ async function pullCommand(words: string[]): Promise<number> {
   const { values, positionals } = parse({
     args: words,
     allowPositionals: true,
-    options: { dtype: text, layers: text, out: text, revision: text, host: text, 'token-env': text },
+    options: { dtype: text, layers: text, weights: text, out: text, revision: text, host: text, 'token-env': text },
   });
   const [model, ...more] = positionals;
   if (model === undefined || more.length > 0)
     throw new UsageError('pull takes one MODEL, for example sentence-transformers/all-MiniLM-L6-v2');
   const { dtype = 'q8', out = '.', revision = 'main', host = 'https://huggingface.co' } = values;
   if (!['q8', 'q4', 'f32'].includes(dtype)) throw new UsageError(`--dtype is q8, q4 or f32, not '${dtype}'`);
-  const { layers } = values;
+  const { layers, weights } = values;
   if (layers !== undefined && !/^[1-9]\d{0,2}$/.test(layers))
     throw new UsageError(`--layers is a whole number from 1, not '${layers}'`);
   if (!/^https?:\/\//.test(host) || !URL.canParse(host))
@@ -80,6 +81,7 @@ async function pullCommand(words: string[]): Promise<number> {
       signal: aborter.signal,
       onProgress: (event) => line.show(event),
       ...(layers !== undefined && { layers: Number(layers) }),
+      ...(weights !== undefined && { weights }),
       ...(token !== undefined && { token }),
     });
     line.end();

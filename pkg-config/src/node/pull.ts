@@ -19,6 +19,8 @@ export interface PullOptions {
   host: string;
   /** The number of layers of a sentence encoder to pull; default all. */
   layers?: number;
+  /** The file that the weights are read from; default as in `LoadOptions`. */
+  weights?: string;
   token?: string;
   /** The folder that will hold `{model}/resolve/{revision}/{file}`. */
   out: string;
@@ -82,9 +84,9 @@ function weakest(parts: readonly StoredModel[]): Verified | undefined {
 }
 
 /** Names the work folder of a pull by its options: no two pulls share one, and a repeated pull resumes its own. */
-function nameOf({ host, model, revision, dtype, layers }: PullOptions): string {
+function nameOf({ host, model, revision, dtype, layers, weights }: PullOptions): string {
   return createHash('sha256')
-    .update(JSON.stringify([host, model, revision, dtype, layers]))
+    .update(JSON.stringify([host, model, revision, dtype, layers, ...(weights === undefined ? [] : [weights])]))
     .digest('hex')
     .slice(0, 16);
 }

@@ -8,7 +8,7 @@ use web_sys::AbortSignal;
 
 use super::{Options, StoreOption, kind};
 use crate::error::{Error, Result};
-use crate::tasks::{STALL, Tower};
+use crate::tasks::{STALL, Tower, Weights};
 use crate::weights::Dtype;
 
 /// The `LoadOptions` of the TypeScript types, with what the package adds to them.
@@ -34,6 +34,8 @@ pub(in crate::bindings) struct LoadOptions {
     pub towers: Vec<Tower>,
     /// The number of layers to load; all if the option is absent.
     pub layers: Option<usize>,
+    /// The file that the weights are read from.
+    pub weights: Weights,
 }
 
 impl LoadOptions {
@@ -74,6 +76,10 @@ impl LoadOptions {
             on_progress: options.typed("onProgress", "a function")?,
             towers: towers(&options)?,
             layers: options.whole("layers", 1)?,
+            weights: match options.string("weights")? {
+                Some(name) => Weights::from_name(&name)?,
+                None => Weights::Auto,
+            },
         })
     }
 }

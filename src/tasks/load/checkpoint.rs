@@ -111,6 +111,7 @@ mod tests {
         let needs = |count: usize| Needs {
             parameters: &parameters[..count],
             prefixes: &["", "x."],
+            gguf_name: |_| None,
             dtype: Dtype::Q8,
         };
         let index = br#"{"weight_map": {"a": "model-2-of-2.safetensors", "x.b": "model-1-of-2.safetensors"}}"#;
@@ -137,6 +138,7 @@ mod tests {
         let needs = Needs {
             parameters: &parameters,
             prefixes: &[""],
+            gguf_name: |_| None,
             dtype: Dtype::F32,
         };
         for index in [

@@ -3,7 +3,8 @@
 use futures_util::future::join;
 use futures_util::{StreamExt, stream};
 
-use super::checkpoint::{SHARD_INDEX, UPSTREAM, packed_name};
+use super::checkpoint::{SHARD_INDEX, UPSTREAM};
+use super::choice::is_gguf;
 use super::progress::LoadStatus;
 use super::{FRONT, FileResult, Loading, missing};
 use crate::error::{Error, ErrorKind, FetchReason, Result};
@@ -15,24 +16,15 @@ use crate::weights::{Dtype, Sink};
 const LANES: usize = 4;
 
 impl<'a, 's> Loading<'a, 's> {
-    /// Determines which file has the weights: the packed one if the host lists it, else the checkpoint, or the index of its
-    /// shards. Concurrently fetches the config files `files` and the first bytes of the weights, and adds up all known sizes.
+    /// Determines which file has the weights: unless the source asks for another, the packed one if the host lists it, else the
+    /// checkpoint, or the index of its shards, else a GGUF file. Concurrently fetches the config files `files` and the first bytes of the weights, and adds up all known sizes.
     pub async fn resolve(&mut self, dtype: Dtype, files: &[&str]) -> Result<String> {
         self.source.scheduler.yield_now().await?;
-        let (packed, whole) = (
-            packed_name(dtype, self.source.part),
-            packed_name(dtype, None),
-        );
-        let mut weights = if self.snapshot.lists(&packed) {
-            packed
-        } else if self.layers().is_some() && self.snapshot.lists(&whole) {
-            // The packed file of the whole model has the first layers too.
-            whole
-        } else if self.snapshot.lists(SHARD_INDEX) && !self.snapshot.lists(UPSTREAM) {
-            SHARD_INDEX.into()
-        } else {
-            UPSTREAM.into()
-        };
+        let mut weights = self.choose(dtype)?;
+        if is_gguf(&weights) {
+            self.resolve_gguf(&weights).await?;
+            return Ok(weights);
+        }
         let all = files.iter().copied().chain([weights.as_str()]);
         self.bytes.total = all.filter_map(|file| self.known(file).size).sum();
         self.report(LoadStatus::Plan, None);
@@ -146,7 +138,7 @@ impl<'a, 's> Loading<'a, 's> {
 
     /// Makes the stand-in commit id for hosts without commits: a hash of the weights' ETag and size, or else of this load's
     /// nonce, so that no other load resumes its partial download.
-    fn identity(&self) -> String {
+    pub(super) fn identity(&self) -> String {
         let front = self.front.as_ref().ok().and_then(Option::as_ref);
         let version = front.and_then(|front| Some((front.validator()?, front.size())));
         let content = match (version, self.writing) {
@@ -157,7 +149,7 @@ impl<'a, 's> Loading<'a, 's> {
         format!("content-{:.16}", blake3::hash(content.as_bytes()).to_hex())
     }
 
-    async fn open_writer(&mut self, commit: &str) -> Result<()> {
+    pub(super) async fn open_writer(&mut self, commit: &str) -> Result<()> {
         if let Some((cache, _, resumed)) = self.writing {
             let writer = ModelWriter::open(cache.clone(), commit, &self.snapshot).await?;
             resumed.set(writer.is_resumed());
@@ -197,7 +189,7 @@ impl<'a, 's> Loading<'a, 's> {
     }
 
     async fn get(&mut self, file: &str) -> FileResult {
-        if !self.config_files.contains_key(file) {
+        if self.made.is_none() && !self.config_files.contains_key(file) {
             for (file, bytes) in self.fetch_all(&[file]).await {
                 self.arrived(&file, bytes, false).await?;
             }

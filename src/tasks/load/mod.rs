@@ -1,7 +1,9 @@
 //! Loads a model from the store, or else from the host into the store, and reports progress.
 
 mod checkpoint;
+mod choice;
 mod files;
+mod gguf;
 mod opening;
 pub(super) mod plan;
 mod pretrained;
@@ -11,6 +13,7 @@ mod weights;
 
 use checkpoint::SHARD_INDEX;
 pub use checkpoint::is_packed;
+pub use choice::Weights;
 pub use plan::{LoadPlan, PlannedFile, plan};
 pub use pretrained::{Loaded, Pretrained, load, load_newest};
 pub use progress::{LoadProgress, LoadStatus, PartsProgress};
@@ -21,6 +24,7 @@ pub use source::Source;
 use std::cell::Cell;
 use std::collections::HashMap;
 
+use gguf::Made;
 use opening::OpenResult;
 use progress::ByteCount;
 
@@ -175,6 +179,8 @@ pub struct Loading<'a, 's> {
     writer: Option<ModelWriter<'s>>,
     /// Config files that were fetched and not read yet, or the errors of their requests.
     config_files: HashMap<String, FileResult>,
+    /// The config files that were made, where the weights are a GGUF file.
+    made: Option<Made>,
     /// The weights' download, opened with a request for the first bytes, or that request's error.
     front: OpenResult<'a>,
     /// The commit id, or its stand-in from `identity`.
@@ -198,6 +204,7 @@ impl<'a, 's> Loading<'a, 's> {
             writing: None,
             writer: None,
             config_files: HashMap::new(),
+            made: None,
             front: Ok(None),
             commit: String::new(),
             verified: verified.unwrap_or(Verified::Sha256),
@@ -259,6 +266,16 @@ impl<'a, 's> Loading<'a, 's> {
     /// The commit id of the files, or the stand-in that [`resolve`](Self::resolve) made.
     pub(super) fn commit(&self) -> &str {
         &self.commit
+    }
+
+    /// The config files that were made, where the weights are a GGUF file.
+    fn made(&self) -> Option<&Made> {
+        self.made.as_ref()
+    }
+
+    /// Takes the bytes of the weights' header, where it was read already.
+    pub(super) fn header(&mut self) -> Option<Vec<u8>> {
+        self.made.as_mut()?.header.take()
     }
 
     /// The host's list of files.

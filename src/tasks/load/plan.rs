@@ -1,9 +1,10 @@
 //! The cost of loading a model, computed before it is loaded.
 
+use super::gguf::Made;
 use super::pretrained::{Pretrained, declared};
 use super::{Loading, SHARD_INDEX, Source, is_packed};
 use crate::error::{ErrorKind, Result};
-use crate::hub::{Host, Snapshot};
+use crate::hub::Host;
 use crate::store::{StoredModel, fetched_before};
 use crate::weights::{self, Dtype, Needs};
 
@@ -93,6 +94,7 @@ pub async fn plan<T: Pretrained>(source: &Source<'_>, dtype: Dtype) -> Result<Lo
     let needs = Needs {
         parameters: &declared::<T>(&config)?,
         prefixes: T::prefixes(&config),
+        gguf_name: T::gguf_name(&config),
         dtype,
     };
     plan_host(&mut loading, source, T::FILES, largest, &weights, &needs).await
@@ -133,7 +135,7 @@ pub(in crate::tasks) async fn plan_stored(
         fetch: 0,
         cached: bytes,
         stored: bytes,
-        memory: memory(packed, &snapshot, tokenizer),
+        memory: memory(packed, snapshot.entry(tokenizer).size.unwrap_or(0)),
         whole: true,
     }))
 }
@@ -151,16 +153,17 @@ async fn plan_host(
         SHARD_INDEX => loading.plan_shards(needs).await?,
         _ => {
             let mut front = loading.front(weights)?;
-            let plan = weights::plan(weights, &mut front, needs).await?;
+            let header = loading.header();
+            let plan = weights::plan(weights, &mut front, header, needs).await?;
             vec![(weights.to_string(), plan)]
         }
     };
-    let snapshot = loading.snapshot();
+    let (snapshot, made) = (loading.snapshot(), loading.made());
     let index = (weights == SHARD_INDEX).then_some(&SHARD_INDEX);
     let mut files: Vec<_> = config_files
         .iter()
         .chain(index)
-        .filter(|file| !snapshot.lacks(file))
+        .filter(|file| made.is_none() && !snapshot.lacks(file))
         .map(|file| PlannedFile {
             path: (*file).into(),
             bytes: snapshot.entry(file).size,
@@ -175,7 +178,9 @@ async fn plan_host(
         bytes: Some(plan.fetch),
     }));
     let cached = match (&source.cache, &snapshot.commit) {
-        (Some(cache), Some(commit)) => fetched_before(cache.store, &cache.key, commit).await?,
+        (Some(cache), Some(commit)) => {
+            fetched_before(cache.store, &cache.key, commit, made.is_some()).await?
+        }
         _ => 0,
     };
     Ok(LoadPlan {
@@ -184,14 +189,19 @@ async fn plan_host(
         tensors,
         fetch: (config_bytes + fetch).saturating_sub(cached),
         cached,
-        stored: config_bytes + packed,
-        memory: memory(packed, snapshot, tokenizer),
+        stored: config_bytes + made.map_or(0, Made::bytes) + packed,
+        memory: memory(
+            packed,
+            match made {
+                Some(made) => made.size(tokenizer),
+                None => snapshot.entry(tokenizer).size.unwrap_or(0),
+            },
+        ),
         whole: false,
     })
 }
 
 /// Estimates the linear memory of a model, in bytes, from those of its packed tensors and of its tokenizer file.
-fn memory(packed: u64, snapshot: &Snapshot, tokenizer: &str) -> u64 {
-    let tokenizer = snapshot.entry(tokenizer).size.unwrap_or(0);
+fn memory(packed: u64, tokenizer: u64) -> u64 {
     packed + tokenizer * TOKENIZER_MEMORY + WORKING_MEMORY
 }

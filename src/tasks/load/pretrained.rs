@@ -27,6 +27,11 @@ pub trait Pretrained: Sized {
     /// The prefixes that tensor names may have in an upstream checkpoint.
     fn prefixes(config: &Self::Config) -> &'static [&'static str];
 
+    /// The function that returns the name of a tensor in a GGUF file; `None` from it where no name is known.
+    fn gguf_name(_config: &Self::Config) -> fn(&str) -> Option<String> {
+        |_| None
+    }
+
     /// Parses the last config file; `file` is empty for a model without files.
     fn prepare(config: &Self::Config, file: &[u8]) -> Result<Self::Prepared>;
 
@@ -103,6 +108,7 @@ async fn build<T: Pretrained>(
     let needs = Needs {
         parameters: &declared::<T>(&config)?,
         prefixes: T::prefixes(&config),
+        gguf_name: T::gguf_name(&config),
         dtype,
     };
     let mut tensors = loading.weights(opening, &needs, device).await?;

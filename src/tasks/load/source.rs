@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::choice::Weights;
 use super::files::fetch_whole;
 use super::missing;
 use super::progress::LoadProgress;
@@ -29,6 +30,8 @@ pub struct Source<'a> {
     pub part: Option<&'a str>,
     /// The number of layers to load, from the first on, of a sentence encoder; all where it is `None`.
     pub layers: Option<usize>,
+    /// The file that the weights are read from.
+    pub weights: Weights,
 }
 
 impl<'a> Source<'a> {
@@ -42,6 +45,7 @@ impl<'a> Source<'a> {
             stall: STALL,
             part: None,
             layers: None,
+            weights: Weights::Auto,
         }
     }
 
@@ -62,6 +66,7 @@ impl<'a> Source<'a> {
             stall: self.stall,
             part: Some(part),
             layers: self.layers,
+            weights: self.weights.clone(),
         }
     }
 
@@ -78,14 +83,21 @@ impl<'a> Source<'a> {
             .as_ref()
             .map(|model| (model as &dyn Host, retry.for_store()));
         let mut found = Ok(None);
-        // A stored file that cannot be read is fetched again.
-        for (host, retry) in stored.into_iter().chain([(self.host, retry)]) {
+        // A stored file that cannot be read is fetched again. Of a GGUF file that the source asks for, the config is its own.
+        let asked = (!self.weights.is_gguf()).then_some((self.host, retry));
+        for (host, retry) in stored.into_iter().chain(asked) {
             found = fetch_whole(host, &Snapshot::default(), file, retry).await;
             if matches!(found, Ok(Some(_))) {
                 break;
             }
         }
-        found?.ok_or_else(|| missing(file))
+        match found {
+            // A repository of GGUF files has no config files.
+            Ok(None) => self.made_config_file(file).await?,
+            Err(error) if error.is_refused() => self.made_config_file(file).await?,
+            found => found?,
+        }
+        .ok_or_else(|| missing(file))
     }
 
     pub(super) fn retry_policy(&self) -> RetryPolicy<'a> {

@@ -76,7 +76,7 @@ impl<'a> Loading<'a, '_> {
             };
             let fetch = self.open(&shard.file, FRONT).await?;
             let mut fetch = fetch.ok_or_else(|| missing(&shard.file))?;
-            let plan = weights::plan(&shard.file, &mut fetch, &needs).await?;
+            let plan = weights::plan(&shard.file, &mut fetch, None, &needs).await?;
             plans.push((shard.file, plan));
         }
         Ok(plans)
@@ -117,8 +117,10 @@ impl<'a> Loading<'a, '_> {
         let fetch = Fetch::open(&stored, &snapshot, packed, u64::MAX, retry).await?;
         let mut fetch = fetch.ok_or_else(|| missing(packed))?;
         let scheduler = self.source.scheduler;
-        let tensors =
-            weights::load(packed, &mut fetch, needs, device, None, None, scheduler).await?;
+        let tensors = weights::load(
+            packed, &mut fetch, None, needs, device, None, None, scheduler,
+        )
+        .await?;
         self.bytes.loaded += self.known(&shard.file).size.unwrap_or(0);
         // How a stored shard was verified is not recorded: report the weakest level.
         self.verified = self.verified.min(Verified::Length);
@@ -136,6 +138,7 @@ impl<'a> Loading<'a, '_> {
         device: &Device,
     ) -> Result<Tensors> {
         let mut resume = None;
+        let header = self.header();
         let mut fetch = front;
         let retry = self.retry_policy();
         if let Some(writer) = self.writer.as_mut() {
@@ -159,8 +162,10 @@ impl<'a> Loading<'a, '_> {
         fetch.on_read(report);
         let sink = self.writer.as_mut().map(|writer| writer as &mut dyn Sink);
         let scheduler = self.source.scheduler;
-        let tensors =
-            weights::load(&file, &mut fetch, needs, device, sink, resume, scheduler).await?;
+        let tensors = weights::load(
+            &file, &mut fetch, header, needs, device, sink, resume, scheduler,
+        )
+        .await?;
         self.bytes.loaded += fetch.wanted();
         self.bytes.total += fetch.wanted();
         if !self.cached {

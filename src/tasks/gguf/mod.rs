@@ -1,0 +1,217 @@
+//! The config files of a model, made from the metadata of its GGUF file. They have the form that Hugging Face uses, so that everything
+//! behind the loader reads one form only.
+
+mod config;
+mod tokenizer;
+
+use crate::error::Result;
+use crate::weights::Gguf;
+
+/// Makes the config files of a model from the `header` of its GGUF file: names and contents.
+///
+/// *Errors*: `InvalidWeights` naming the file and the key; `UnsupportedModel` for an architecture or a tokenizer that is not known.
+pub(super) fn made_files(file: &str, header: &[u8]) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    let make = || {
+        let gguf = Gguf::parse(file, header)?;
+        let mut files = config::files(&gguf)?;
+        files.push(("tokenizer.json", tokenizer::json(&gguf)?));
+        Ok(files)
+    };
+    make().map_err(|error| crate::weights::named(file, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::text::TextTokenizer;
+    use crate::weights::testing::{GgufFile, Item};
+
+    fn text(text: &str) -> Item {
+        Item::Text(text.into())
+    }
+
+    fn texts(texts: &[&str]) -> Item {
+        Item::Texts(texts.iter().map(|text| (*text).into()).collect())
+    }
+
+    fn made(file: &GgufFile) -> Result<Vec<(&'static str, serde_json::Value)>> {
+        let bytes = file.bytes();
+        let files = made_files("model.gguf", &bytes[..file.header_bytes()])?;
+        let parse = |(name, bytes): (_, Vec<u8>)| (name, serde_json::from_slice(&bytes).unwrap());
+        Ok(files.into_iter().map(parse).collect())
+    }
+
+    fn decoder(architecture: &str) -> GgufFile {
+        let key = |key: &str| format!("{architecture}.{key}");
+        let mut file = GgufFile::default();
+        file.value("general.architecture", text(architecture));
+        for (name, count) in [
+            ("block_count", 2),
+            ("embedding_length", 32),
+            ("feed_forward_length", 64),
+            ("attention.head_count", 4),
+            ("attention.head_count_kv", 2),
+            ("context_length", 128),
+        ] {
+            file.value(&key(name), Item::Count(count));
+        }
+        file.value(&key("attention.layer_norm_rms_epsilon"), Item::Float(1e-5));
+        file.value(&key("rope.freq_base"), Item::Float(1e5));
+        file.value("tokenizer.ggml.model", text("gpt2"));
+        file.value("tokenizer.ggml.pre", text("smollm"));
+        let tokens = ["<|endoftext|>", "a", "b", "ab", "1", "2", "Ġ", "Ġab"];
+        file.value("tokenizer.ggml.tokens", texts(&tokens));
+        file.value("tokenizer.ggml.merges", texts(&["a b", "Ġ ab"]));
+        file.value(
+            "tokenizer.ggml.token_type",
+            Item::Integers(vec![3, 1, 1, 1, 1, 1, 1, 1]),
+        );
+        file.value("tokenizer.ggml.bos_token_id", Item::Count(0));
+        file.tensor("token_embd.weight", &[8, 32], "F32");
+        file
+    }
+
+    #[test]
+    fn a_decoder_has_the_config_and_the_tokenizer_of_hugging_face() {
+        for architecture in ["llama", "qwen2", "qwen3"] {
+            let mut file = decoder(architecture);
+            let made = made(&file).unwrap();
+            let [("config.json", config), ("tokenizer.json", tokenizer)] = &made[..] else {
+                panic!("{made:?}")
+            };
+            for (field, value) in [
+                ("model_type", architecture.into()),
+                ("vocab_size", 8.into()),
+                ("hidden_size", 32.into()),
+                ("num_hidden_layers", 2.into()),
+                ("num_key_value_heads", 2.into()),
+                ("head_dim", 8.into()),
+                ("rope_theta", 1e5.into()),
+                ("tie_word_embeddings", true.into()),
+                ("bos_token_id", serde_json::Value::from(0)),
+            ] {
+                assert_eq!(config[field], value, "{architecture}: {field}");
+            }
+            let epsilon: f32 = serde_json::from_value(config["rms_norm_eps"].clone()).unwrap();
+            assert_eq!(epsilon, 1e-5);
+            let tokenizer = serde_json::to_vec(tokenizer).unwrap();
+            let tokenizer = TextTokenizer::from_json(&tokenizer, 64, false).unwrap();
+            let ids = tokenizer.encode("ab ab12<|endoftext|>b").unwrap().ids;
+            assert_eq!(ids, [3, 7, 4, 5, 0, 2], "{architecture}");
+            file.tensor("output.weight", &[8, 32], "F32");
+            let untied = self::made(&file).unwrap();
+            assert_eq!(untied[0].1["tie_word_embeddings"], false);
+        }
+    }
+
+    #[test]
+    fn word_pieces_get_their_marks_back() {
+        let mut file = GgufFile::default();
+        file.value("general.architecture", text("bert"));
+        for (name, count) in [
+            ("block_count", 1),
+            ("embedding_length", 8),
+            ("feed_forward_length", 16),
+            ("attention.head_count", 2),
+            ("context_length", 16),
+            ("pooling_type", 2),
+        ] {
+            file.value(&format!("bert.{name}"), Item::Count(count));
+        }
+        file.value("tokenizer.ggml.model", text("bert"));
+        let tokens = [
+            "[PAD]", "[UNK]", "[CLS]", "[SEP]", "▁light", "s", "▁s", "▁.",
+        ];
+        file.value("tokenizer.ggml.tokens", texts(&tokens));
+        file.value(
+            "tokenizer.ggml.token_type",
+            Item::Integers(vec![3, 3, 3, 3, 1, 1, 1, 1]),
+        );
+        file.tensor("token_embd.weight", &[8, 8], "F32");
+        file.tensor("position_embd.weight", &[32, 8], "F32");
+        file.tensor("token_types.weight", &[2, 8], "F32");
+        let made = made(&file).unwrap();
+        let get = |name: &str| &made.iter().find(|(own, _)| *own == name).unwrap().1;
+        assert_eq!(get("config.json")["max_position_embeddings"], 32);
+        assert_eq!(get("config.json")["type_vocab_size"], 2);
+        assert_eq!(get("sentence_bert_config.json")["max_seq_length"], 16);
+        assert_eq!(get("1_Pooling/config.json")["pooling_mode_cls_token"], true);
+        let tokenizer = serde_json::to_vec(get("tokenizer.json")).unwrap();
+        let tokenizer = TextTokenizer::from_json(&tokenizer, 16, false).unwrap();
+        assert_eq!(
+            tokenizer.encode("Lights s.x").unwrap().ids,
+            [2, 4, 5, 6, 7, 1, 3]
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_an_error_that_names_it() {
+        for (key, item, kind, what) in [
+            (
+                "general.architecture",
+                text("mamba"),
+                ErrorKind::UnsupportedModel,
+                "architecture is 'mamba'",
+            ),
+            (
+                "general.architecture",
+                Item::Count(1),
+                ErrorKind::InvalidWeights,
+                "'general.architecture' is not a string",
+            ),
+            (
+                "tokenizer.ggml.model",
+                text("llama"),
+                ErrorKind::UnsupportedModel,
+                "tokenizer.ggml.model is 'llama'",
+            ),
+            (
+                "tokenizer.ggml.pre",
+                text("deepseek-llm"),
+                ErrorKind::UnsupportedModel,
+                "tokenizer.ggml.pre is 'deepseek-llm'",
+            ),
+            (
+                "tokenizer.ggml.tokens",
+                Item::Count(1),
+                ErrorKind::InvalidWeights,
+                "'tokenizer.ggml.tokens' is not a list",
+            ),
+            (
+                "llama.block_count",
+                Item::Float(0.5),
+                ErrorKind::InvalidWeights,
+                "'llama.block_count' is not a whole number",
+            ),
+            (
+                "llama.attention.head_count",
+                Item::Count(0),
+                ErrorKind::InvalidWeights,
+                "'llama.attention.head_count' is 0",
+            ),
+            (
+                "tokenizer.ggml.bos_token_id",
+                text("x"),
+                ErrorKind::InvalidWeights,
+                "'tokenizer.ggml.bos_token_id'",
+            ),
+            (
+                "llama.attention.key_length",
+                Item::Count(1 << 40),
+                ErrorKind::InvalidWeights,
+                "key_length",
+            ),
+        ] {
+            let mut file = decoder("llama");
+            file.value(key, item);
+            let error = made(&file).unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+            let message = error.to_string();
+            assert!(
+                message.starts_with("model.gguf: ") && message.contains(what),
+                "{message}"
+            );
+        }
+    }
+}
