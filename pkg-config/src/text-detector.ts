@@ -1,14 +1,16 @@
 import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
 import { aborted, signalOf } from './calls/abort.js';
-import { checkObject, shown } from './calls/check.js';
+import { checkModel, checkObject, shown } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
 import { checkListener } from './classifier/options.js';
 import { decoderIdentity } from './core/core-of.js';
+import { Decoder } from './decoder.js';
 import { calibrated } from './detector/calibration.js';
+import { DEFAULT } from './detector/default.js';
 import { ClassifierEngine, type Engine, HiddenEngine, LikelihoodEngine, type Scored } from './detector/engines.js';
 import { fitted } from './detector/fitted.js';
-import { checkHead, checkThresholds, type Thresholds } from './detector/head.js';
+import { checkHead, checkThresholds, type LinearHead, type Thresholds } from './detector/head.js';
 import { compare, FORMAT, hiddenFromJSON, hiddenToJSON, parse, VERSION, wrong } from './detector/json.js';
 import { isEnglish } from './detector/language.js';
 import { type Normalized, normalize } from './detector/normalize.js';
@@ -18,6 +20,7 @@ import { checkDecoder, checkTexts } from './detector/texts.js';
 import { judge, MIN_TOKENS } from './detector/verdict.js';
 import { windowsOf } from './detector/windows.js';
 import { PilotlightError, toPilotlightError } from './error.js';
+import { models } from './models.js';
 import { stored } from './storage/named.js';
 
 /** What a detector has beside its engine. */
@@ -43,12 +46,43 @@ interface Prepared extends Normalized {
 export class TextDetector implements Api.TextDetector {
   readonly #engine: Engine;
   #state: State;
+  /** The decoder, where the detector loaded it. */
+  #own: Decoder | undefined;
   #disposed = false;
 
   private constructor(key: symbol, engine: Engine, state: State) {
-    checkConstruct(key, 'TextDetector', 'fit(), fromJSON(), fromClassifier() or open()');
+    checkConstruct(key, 'TextDetector');
     this.#engine = engine;
     this.#state = state;
+  }
+
+  static async load(model: string = DEFAULT.model.model, options: Api.DetectorLoadOptions = {}): Promise<TextDetector> {
+    try {
+      const { onPlan, head = DEFAULT, ...given } = checkObject('options', options) as Api.DetectorLoadOptions;
+      checkModel(model, given);
+      const saved = parse(head);
+      // Before anything is fetched.
+      compare({ model }, saved.model);
+      if (onPlan !== undefined && typeof onPlan !== 'function')
+        throw new PilotlightError('INVALID_INPUT', `onPlan: expected a function, got ${typeof onPlan}`);
+      const load = { ...(given.files ? {} : pinOf(saved)), ...given };
+      const plan = await models.plan(model, load);
+      if (plan.class !== 'Decoder')
+        throw new PilotlightError('UNSUPPORTED_MODEL', `model: expected a decoder, and ${plan.class} loads ${model}`);
+      if ((await onPlan?.(plan)) === false)
+        throw new PilotlightError('ABORTED', `the plan of loading ${model} was refused`);
+      const decoder = await Decoder.load(model, load);
+      try {
+        const detector = await TextDetector.fromJSON(saved, { decoder });
+        detector.#own = decoder;
+        return detector;
+      } catch (error) {
+        decoder.dispose();
+        throw error;
+      }
+    } catch (error) {
+      throw toPilotlightError(error);
+    }
   }
 
   static async fit(
@@ -237,6 +271,7 @@ export class TextDetector implements Api.TextDetector {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#engine.free();
+    this.#own?.dispose();
   }
 
   #check(): void {
@@ -307,4 +342,13 @@ function headOf(engine: Engine): object {
   if (engine instanceof LikelihoodEngine) return engine.head;
   if (engine instanceof HiddenEngine) return hiddenToJSON(engine);
   return { machineLabel: (engine as ClassifierEngine).machineLabel };
+}
+
+/** The commit and the file that a head was fitted with, so that the same bytes are loaded. */
+function pinOf({ model, head }: Api.DetectorJson): Api.DecoderLoadOptions {
+  const { file } = (head as Partial<LinearHead>).model ?? {};
+  return {
+    ...(model?.commit !== undefined && { revision: model.commit }),
+    ...(file !== undefined && { weights: file }),
+  };
 }

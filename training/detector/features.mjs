@@ -1,14 +1,16 @@
 /**
  * Reads all texts of the training with the package's decoder, and keeps their likelihoods:
  * `node training/detector/features.mjs --data DIR --model DIR [--dtype q8] [--workers 2]`. A run that was stopped is continued.
- * `--model` is a folder with the files of the model.
+ * `--model` is a folder with the files of the model: a GGUF file, or `config.json`, `tokenizer.json` and safetensors.
+ * Node from 22 on has relaxed SIMD, as browsers have, and takes half of the time.
  */
 import { fork } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { Decoder } from 'pilotlight';
-import { append, digestOf, readCache } from './cache.mjs';
+import { append, digestOf, longest, readCache } from './cache.mjs';
+import { windowTexts } from './examples.mjs';
 import { KEPT, parts } from './parts.mjs';
 import { rows } from './rows.mjs';
 
@@ -24,32 +26,23 @@ const { values } = parseArgs({
 const { data, model, dtype } = values;
 if (!data || !model) throw new Error('--data DIR and --model DIR are needed');
 
-export const cacheFolder = path.join(KEPT, `likelihoods-${dtype}`);
+const cacheFolder = path.join(KEPT, `likelihoods-${dtype}`);
 
 /** The digests of the data's files. */
 const digests = JSON.parse(readFileSync(new URL('./data.json', import.meta.url), 'utf8'));
-
-/** All windows of all texts, each once. Texts that train are cut to one window; others are read as the detector reads them. */
-async function windowTexts() {
-  const { normalize, windowsOf, WINDOW_WORDS } = await parts();
-  const texts = new Set();
-  for (const { set, text } of rows(data, digests)) {
-    const read = set === 'bias' ? text : text.split(' ').slice(0, WINDOW_WORDS).join(' ');
-    const plain = normalize(read).text;
-    for (const { start, end } of windowsOf(plain).windows) texts.add(plain.slice(start, end));
-  }
-  return [...texts];
-}
 
 const MAX_TOKENS = 400;
 
 async function readPart(part, count) {
   const known = readCache(cacheFolder);
-  const all = (await windowTexts()).filter((_, i) => i % count === part);
-  const missing = all.filter((text) => !known.has(digestOf(text)));
+  const whole = longest(windowTexts(rows(data, digests), await parts()));
+  const missing = [...new Set(whole.values())].filter((text, i) => i % count === part && !known.has(digestOf(text)));
   if (missing.length === 0) return;
   const files = Object.fromEntries(readdirSync(model).map((name) => [name, readFileSync(path.join(model, name))]));
   const decoder = await Decoder.load('local/model', { files, dtype, device: 'cpu', store: false });
+  const { simd } = decoder.backend;
+  mkdirSync(cacheFolder, { recursive: true });
+  writeFileSync(path.join(cacheFolder, 'backend.json'), JSON.stringify({ dtype, simd }));
   const start = Date.now();
   for (const [i, text] of missing.entries()) {
     const [likelihoods] = await decoder.likelihoods([text], { maxTokens: MAX_TOKENS });

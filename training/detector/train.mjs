@@ -32,7 +32,8 @@ const { date, model } = read('./model.json');
 
 const own = await parts();
 const core = await own.cpu();
-const known = readCache(path.join(KEPT, `likelihoods-${values.dtype}`));
+const cache = path.join(KEPT, `likelihoods-${values.dtype}`);
+const known = readCache(cache);
 const all = await examplesOf(rows(values.data, digests), known, own);
 const training = all.filter(({ set }) => set === 'aitext');
 const bias = all.filter(({ set }) => set === 'bias');
@@ -61,7 +62,7 @@ own.checkHead(head);
 
 const figures = {
   version,
-  dtype: values.dtype,
+  ...JSON.parse(readFileSync(path.join(cache, 'backend.json'), 'utf8')),
   C,
   heldOutDomains: domains,
   heldOutGenerators: generators,

@@ -7,8 +7,8 @@ import type { HiddenEngine } from './engines.js';
 import { NearestGate } from './gate.js';
 import { type Columns, VectorHead } from './vector-head.js';
 
-export const FORMAT = 'pilotlight-detector';
-export const VERSION = 1;
+export const FORMAT = 'pilotlight-detector' as const;
+export const VERSION = 1 as const;
 
 const KINDS = ['likelihoods', 'hidden', 'classifier'];
 
