@@ -36,6 +36,7 @@ const PLAIN: Readonly<Record<string, string>> = {
   '\u0097': '-',
 };
 
+const MARK = /^\p{M}/u;
 const LETTER = /^\p{L}/u;
 const LATIN = /^\p{Script=Latin}/u;
 
@@ -68,6 +69,11 @@ function plain(original: string): { pieces: string[]; starts: number[] } {
     // Two accents or two apostrophes are a quote in plain text.
     if ((piece === "'" || piece === '`') && last === piece) {
       pieces[pieces.length - 1] = '"';
+      return;
+    }
+    // What stood between a letter and its accent was invisible.
+    if (last !== undefined && MARK.test(piece)) {
+      pieces[pieces.length - 1] = `${last}${piece}`.normalize('NFC');
       return;
     }
     pieces.push(piece);
