@@ -63,6 +63,7 @@ export function longest(texts) {
 export function cachedDecoder(known, texts) {
   const whole = longest(texts);
   return {
+    has: (text) => known.has(digestOf(text)) || known.has(digestOf(whole.get(text) ?? text)),
     likelihoods: async (asked) =>
       asked.map((text) => {
         const one = known.get(digestOf(text)) ?? known.get(digestOf(whole.get(text) ?? text));

@@ -9,15 +9,21 @@ export const CUTS = [40, 80, 160];
 
 /**
  * Adds `features` to rows. Rows of the machine-text sets are cut to a window, and have `cuts` too: the statistics of shorter parts, whose
- * likelihoods are the first ones of the window, because a decoder only looks back.
+ * likelihoods are the first ones of the window, because a decoder only looks back. With `isPartial`, texts that were not read yet are left out.
  */
-export async function examples(rows, known, { normalize, readLikelihoods, featuresOf, windowsOf, WINDOW_WORDS }) {
+export async function examples(
+  rows,
+  known,
+  isPartial,
+  { normalize, readLikelihoods, featuresOf, windowsOf, WINDOW_WORDS },
+) {
   const decoder = cachedDecoder(known, windowTexts(rows, { normalize, windowsOf, WINDOW_WORDS }));
   const list = [];
   for (const row of rows) {
     if (row.words < MIN_WORDS) continue;
     const isBias = row.set === 'bias';
     const { text } = normalize(isBias ? row.text : firstWords(row.text, WINDOW_WORDS));
+    if (isPartial && !windowsOf(text).windows.every(({ start, end }) => decoder.has(text.slice(start, end)))) continue;
     const [reading] = await readLikelihoods(decoder, [text], {});
     if (!reading.features) continue;
     const example = { ...row, plain: text, tokens: reading.tokens, features: reading.features };

@@ -36,7 +36,9 @@ const MAX_TOKENS = 400;
 async function readPart(part, count) {
   const known = readCache(cacheFolder);
   const whole = longest(windowTexts(rows(data, digests), await parts()));
-  const missing = [...new Set(whole.values())].filter((text, i) => i % count === part && !known.has(digestOf(text)));
+  // In the order of digests, so that what a stopped run has read is a fair sample.
+  const all = [...new Set(whole.values())].sort((a, b) => (digestOf(a) < digestOf(b) ? -1 : 1));
+  const missing = all.filter((text, i) => i % count === part && !known.has(digestOf(text)));
   if (missing.length === 0) return;
   const files = Object.fromEntries(readdirSync(model).map((name) => [name, readFileSync(path.join(model, name))]));
   const decoder = await Decoder.load('local/model', { files, dtype, device: 'cpu', store: false });

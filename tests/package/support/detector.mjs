@@ -87,10 +87,8 @@ export function textOf(seed, { words = 120, machine = 0 } = {}) {
 
 /** Texts of people and of machines, `count` of each. */
 export const human = (count, options = {}) =>
-  Array.from({ length: count }, (_, i) =>
-    textOf(`human ${i}`, { machine: 0.15 + 0.2 * numberOf(`h${i}`), ...options }),
-  );
+  Array.from({ length: count }, (_, i) => textOf(`human ${i}`, { machine: 0.1 + 0.2 * numberOf(`h${i}`), ...options }));
 export const machine = (count, options = {}) =>
   Array.from({ length: count }, (_, i) =>
-    textOf(`machine ${i}`, { machine: 0.4 + 0.3 * numberOf(`g${i}`), ...options }),
+    textOf(`machine ${i}`, { machine: 0.45 + 0.35 * numberOf(`g${i}`), ...options }),
   );
