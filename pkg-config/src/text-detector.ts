@@ -330,12 +330,21 @@ export class TextDetector implements Api.TextDetector {
   }
 }
 
+/** The characters of a text that are looked at: five times as many as are ever read, white space and the invisible included. */
+const MAX_LENGTH = 200_000;
+
 /** Normalizes a text, and leaves out what is beyond the windows. */
 function prepare(original: string): Prepared {
-  const { text, origins } = normalize(original);
+  const { text, origins } = normalize(original.slice(0, MAX_LENGTH));
   const { windows, isWhole } = windowsOf(text);
   const read = text.slice(0, windows.at(-1)?.end ?? 0);
-  return { original, text: read, origins, isEnglish: isEnglish(read), isWhole };
+  return {
+    original,
+    text: read,
+    origins,
+    isEnglish: isEnglish(read),
+    isWhole: isWhole && original.length <= MAX_LENGTH,
+  };
 }
 
 function headOf(engine: Engine): object {

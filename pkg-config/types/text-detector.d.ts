@@ -9,8 +9,8 @@ import type {
 } from './index.js';
 
 /**
- * What is said of a text. `'machine'`: it scores above the threshold that 1 % of human texts reached. `'no sign'`: 95 % of human texts
- * do not score lower than such a text may. `'uncertain'`: nothing can be said. No text is ever called human.
+ * What is said of a text. `'machine'`: it scores above the threshold that 1 % of human texts reach. `'no sign'`: it does not score above the
+ * one that 5 % of human texts reach. `'uncertain'`: nothing can be said. No text is ever called human.
  */
 export type DetectionVerdict = 'machine' | 'no sign' | 'uncertain';
 

@@ -1,7 +1,6 @@
 import { cores } from '#runtime';
-import type { DetectorDecoder, DetectorEvaluation, DetectorFitOptions, HeadOptions } from '../../types/index.js';
+import type { DetectorDecoder, DetectorEvaluation, DetectorFitOptions } from '../../types/index.js';
 import { shown } from '../calls/check.js';
-import type { CoreInstance } from '../core/instance.js';
 import { PilotlightError } from '../error.js';
 import { MIN_TEXTS } from './calibration.js';
 import { type Engine, HiddenEngine, LikelihoodEngine } from './engines.js';
@@ -84,15 +83,4 @@ export function linearHead({ head, thresholds }: Pick<Fitted, 'head' | 'threshol
   const made = { version: 'fitted', features: FEATURES, ...head.columns, ...linear, thresholds, gate: 1 };
   const distances = rows.map((row) => distanceOf(made, Float64Array.from(row)));
   return { ...made, gate: quantileOf(distances, 1 - OUTSIDE) };
-}
-
-/** Fits a linear head to statistics that were computed already. */
-export async function fitStatistics(
-  instance: CoreInstance,
-  human: Rows,
-  machine: Rows,
-  options: HeadOptions,
-): Promise<LinearHead> {
-  const result = await fit(instance, human, machine, { head: 'linear-svm', ...options }, {});
-  return linearHead(result, [...human, ...machine]);
 }

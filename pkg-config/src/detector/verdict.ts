@@ -44,32 +44,46 @@ const HINT =
   'This is a hint for a person who knows the context, never proof. Do not use it to grade, punish, hire or accuse.';
 
 /**
- * Judges a text by rules: never is a text called human; it is called `machine` only where it is long enough, English, like the texts
- * that the head knows, and scores higher than 99 of 100 human texts; and `no sign` only where the same holds and 95 of 100 human texts
- * are not exceeded.
+ * Judges a text by rules. It is never called human. It is called `machine` only where it is long enough, English, like the texts that the
+ * head knows, and scores higher than the threshold of 1 % of human texts; and `no sign` only where the same holds and its score is not above
+ * the one that 5 % of human texts reach.
  */
 export function judge(facts: Facts): Judgement {
   const { score, thresholds } = facts;
   const limits = limitsOf(facts);
-  const evidence = evidenceOf(facts);
-  if (score === null || thresholds === null || limits.length > 0)
-    return uncertain([...limits, ...noteOf(facts), ...evidence]);
-  const human = facts.own === undefined ? 'human texts of the test' : `your ${facts.own} texts`;
-  if (score > thresholds.machine) {
-    const above: DetectionReason = { side: 'for', text: `The score is above the threshold that the ${human} set.` };
-    const reasons = [above, ...evidence, ...noteOf(facts), limit(HINT)];
-    return { verdict: 'machine', probability: probabilityOf(score), reasons };
-  }
-  if (score > thresholds.sign) {
-    const between = `The score is high, but more than one in a hundred of the ${human} may score as high.`;
-    return uncertain([limit(between), ...evidence, ...noteOf(facts)]);
-  }
-  const usual: DetectionReason = { side: 'against', text: `Many of the ${human} have such a score.` };
-  const open = limit('No sign does not mean that a human wrote it.');
+  const evidence = [...evidenceOf(facts), ...noteOf(facts)];
+  if (score === null || thresholds === null || limits.length > 0) return uncertain([...limits, ...evidence]);
+  const words = wordsOf(facts.own);
+  if (score > thresholds.machine)
+    return {
+      verdict: 'machine',
+      probability: probabilityOf(score),
+      reasons: [{ side: 'for', text: words.machine }, ...evidence, limit(HINT)],
+    };
+  if (score > thresholds.sign) return uncertain([limit(words.between), ...evidence]);
   return {
     verdict: 'no sign',
     probability: probabilityOf(score),
-    reasons: [usual, ...evidence, ...noteOf(facts), open],
+    reasons: [
+      { side: 'against', text: words.usual },
+      ...evidence,
+      limit('No sign does not mean that a human wrote it.'),
+    ],
+  };
+}
+
+/** What a score means, for the package's human texts or for `own` texts of the user. */
+function wordsOf(own: number | undefined): { machine: string; between: string; usual: string } {
+  if (own === undefined)
+    return {
+      machine: 'Of the human texts that the threshold comes from, one in a hundred scores as high.',
+      between: 'The score is high, but more than one in a hundred human texts scores as high.',
+      usual: 'More than one in twenty human texts scores as high.',
+    };
+  return {
+    machine: `The score is above the threshold that your ${own} texts set.`,
+    between: `The score is high for your ${own} texts, but not above the threshold that they set.`,
+    usual: `More than one in twenty of your ${own} texts scores as high.`,
   };
 }
 
