@@ -10,6 +10,7 @@
 #   make train-digits MNIST=DIR   trains the digit generator and its judge on the four IDX files; resumes where it was stopped
 #   make eval-digits MNIST=DIR    measures them, and writes their model card
 #   make train-tiny-clip           trains the CLIP of the demo on images that a script draws; resumes where it was stopped
+#   make train-detector DATA=DIR   trains the head of the detector on machine-text sets, measures it, and fails where a bar falls
 #   make clean     removes what was built, keeps what was fetched
 
 SHELL := bash
@@ -124,6 +125,13 @@ train-tiny-clip: .tools/training-clip/installed package
 	@$(CLIP_TRAINING) training/clip/testset.py tests/goldens/clip-scenes
 	@$(CLIP_TRAINING) training/clip/evaluate.py $(TINY_CLIP)
 	@node training/clip/pack.mjs $(TINY_CLIP) weights/tiny-clip
+
+# The head of the detector, by the package's own decoder and heads.
+.PHONY: train-detector
+DATA ?= $(PILOTLIGHT_DATA)
+train-detector: package smollm2
+	@node training/detector/features.mjs --data "$(DATA)" --model $(SMOLLM2)
+	@node training/detector/train.mjs --data "$(DATA)"
 
 .tools/training-clip/installed: training/clip/requirements.txt
 	python3 -m venv .tools/training-clip

@@ -466,6 +466,41 @@ fn cross_validation_tells_the_classes_apart_with_every_kind_of_head() {
     }
 }
 
+/// Statistics whose length means something keep it: the head takes them as they are, and no example is kept to compare them with.
+#[test]
+fn raw_examples_are_fitted_as_they_are() {
+    for case in goldens::<Vec<Fitted>>("fitted.json") {
+        let class_count = *case.classes.iter().max().unwrap() as usize + 1;
+        let vectors: Vec<f32> = case.vectors().iter().map(|value| value * 20.0).collect();
+        let examples = Examples {
+            dimensions: case.train[0].len(),
+            vectors,
+            classes: case.classes.clone(),
+        };
+        let training = TrainingSet::raw(examples, class_count).unwrap();
+        let mut ignore = |_| {};
+        let options = options("linear-svm");
+        let outcomes = block_on(cross_validate(&training, &options, &mut ignore, &NoYield));
+        assert!(
+            outcomes
+                .unwrap()
+                .iter()
+                .all(|(_, one)| one.score == one.probability)
+        );
+        let fit = Classifier::fit(training, &options, &mut ignore, &NoYield);
+        let classifier = block_on(fit).unwrap();
+        assert!(classifier.examples.is_none());
+        let far: Vec<f32> = case.test[0]
+            .iter()
+            .map(|value| *value as f32 * 20.0)
+            .collect();
+        let near: Vec<f32> = far.iter().map(|value| value / 10.0).collect();
+        let [far, near] = [far, near].map(|x| classifier.classify(&x).unwrap());
+        assert_ne!(far.probabilities, near.probabilities);
+        assert_eq!(far.score, far.probabilities[far.class]);
+    }
+}
+
 /// The bits that the package computes in Node: `node tests/package/support/record-heads.mjs` writes them.
 #[test]
 fn a_fit_has_the_bits_of_the_package() {

@@ -138,7 +138,9 @@ export class TextClassifier implements Api.TextClassifier {
     try {
       checkEmbedder(embedder);
       const instance = await cores.cpu.instance();
-      const text = await stored(instance, name, options, ({ loadText }, resolved) => loadText(name, resolved));
+      const text = await stored(instance, name, options, ({ loadText }, resolved) =>
+        loadText('classifier', name, resolved),
+      );
       return text === undefined ? undefined : await TextClassifier.fromJSON(embedder, text, options);
     } catch (error) {
       throw toPilotlightError(error);
@@ -148,7 +150,9 @@ export class TextClassifier implements Api.TextClassifier {
   static async delete(name: string, options: Api.StoreOptions = {}): Promise<boolean> {
     try {
       const instance = await cores.cpu.instance();
-      return await stored(instance, name, options, ({ deleteText }, resolved) => deleteText(name, resolved));
+      return await stored(instance, name, options, ({ deleteText }, resolved) =>
+        deleteText('classifier', name, resolved),
+      );
     } catch (error) {
       throw toPilotlightError(error);
     }
@@ -156,7 +160,9 @@ export class TextClassifier implements Api.TextClassifier {
 
   async save(name: string, options: Api.StoreOptions = {}): Promise<void> {
     const text = textOf(this.toJSON());
-    await stored(this.#instance, name, options, ({ saveText }, resolved) => saveText(name, text, resolved));
+    await stored(this.#instance, name, options, ({ saveText }, resolved) =>
+      saveText('classifier', name, text, resolved),
+    );
   }
 
   get labels(): readonly string[] {

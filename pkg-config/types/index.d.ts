@@ -2,6 +2,7 @@ export * from './decoder.js';
 export * from './digit-generator.js';
 export * from './semantic-router.js';
 export * from './text-classifier.js';
+export * from './text-detector.js';
 export * from './vector-index.js';
 
 /** Where the arithmetic runs. `'auto'` means the CPU unless a real GPU passes the self-test and is faster. */

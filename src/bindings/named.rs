@@ -1,4 +1,4 @@
-//! Access to what is stored under a name: the store and the lock of an index, and the JSON of classifiers.
+//! Access to what is stored under a name: the store and the lock of an index, and the JSON of classifiers, detectors and records.
 
 use js_sys::Promise;
 use wasm_bindgen::JsValue;
@@ -35,14 +35,14 @@ pub(super) async fn with_lock<T>(
     work(store.as_ref(), guard.as_ref()).await
 }
 
-/// Saves the JSON of a classifier under a name. `options` has `store` and `locks`.
+/// Saves JSON of a kind, `'classifier'`, `'detector'` or `'record'`, under a name. `options` has `store` and `locks`.
 ///
 /// *Errors*: `INVALID_INPUT`, `QUOTA_EXCEEDED`, and those of the store.
 #[wasm_bindgen(js_name = saveText)]
-pub fn save_text(name: String, text: String, options: JsValue) -> Promise {
+pub fn save_text(kind: String, name: String, text: String, options: JsValue) -> Promise {
     wasm_bindgen_futures::future_to_promise(async move {
         let save = async {
-            let key = NamedKey::classifier(&name)?;
+            let key = NamedKey::text(&kind, &name)?;
             let chunks: Vec<&[u8]> = text.as_bytes().chunks(CHUNK).collect();
             let chunk = |i: usize| Ok(chunks[i].to_vec());
             with_lock(&key, &options, async |store, guard| {
@@ -59,9 +59,13 @@ pub fn save_text(name: String, text: String, options: JsValue) -> Promise {
 ///
 /// *Errors*: `INTEGRITY`, and those of the store.
 #[wasm_bindgen(js_name = loadText)]
-pub async fn load_text(name: String, options: JsValue) -> Result<Option<String>, JsValue> {
+pub async fn load_text(
+    kind: String,
+    name: String,
+    options: JsValue,
+) -> Result<Option<String>, JsValue> {
     let load = async {
-        let key = NamedKey::classifier(&name)?;
+        let key = NamedKey::text(&kind, &name)?;
         let (store, _) = open(&options).await?;
         let bytes = key
             .load(
@@ -75,7 +79,7 @@ pub async fn load_text(name: String, options: JsValue) -> Result<Option<String>,
             .await?;
         let text = bytes.map(String::from_utf8).transpose();
         text.map_err(|error| {
-            Error::integrity("the stored classifier is no text").with_source(error)
+            Error::integrity(format!("the stored {kind} is no text")).with_source(error)
         })
     };
     load.await.map_err(to_js)
@@ -83,10 +87,22 @@ pub async fn load_text(name: String, options: JsValue) -> Result<Option<String>,
 
 /// Deletes the JSON that was saved under a name. Returns false if there is none.
 #[wasm_bindgen(js_name = deleteText)]
-pub async fn delete_text(name: String, options: JsValue) -> Result<bool, JsValue> {
+pub async fn delete_text(kind: String, name: String, options: JsValue) -> Result<bool, JsValue> {
     let delete = async {
-        let key = NamedKey::classifier(&name)?;
+        let key = NamedKey::text(&kind, &name)?;
         with_lock(&key, &options, async |store, _| key.delete(store).await).await
     };
     delete.await.map_err(to_js)
+}
+
+/// Lists the names of all JSON of a kind in a store.
+///
+/// *Errors*: those of the store.
+#[wasm_bindgen(js_name = listTexts)]
+pub async fn list_texts(kind: String, options: JsValue) -> Result<Vec<String>, JsValue> {
+    let list = async {
+        let (store, _) = open(&options).await?;
+        NamedKey::names(&kind, store.as_ref()).await
+    };
+    list.await.map_err(to_js)
 }

@@ -70,8 +70,11 @@ impl Classifier {
         on_progress(1.0);
         Ok(Self {
             class_count: training.class_count,
-            head: normalized(head),
-            examples: Some(training.examples),
+            head: match training.is_normalized {
+                true => normalized(head),
+                false => head,
+            },
+            examples: training.is_normalized.then_some(training.examples),
             held_out: held_out(outcomes.iter()),
         })
     }

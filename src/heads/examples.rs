@@ -20,13 +20,15 @@ pub struct Examples {
     pub classes: Vec<u32>,
 }
 
-/// Examples that a head can be fitted to: checked, and normalized.
+/// Examples that a head can be fitted to: checked, and normalized unless they are raw.
 #[derive(Clone, Debug)]
 pub struct TrainingSet {
     pub(super) examples: Examples,
     pub(super) class_count: usize,
     /// Whether each example is the name of a label; examples past the end of this list are not.
     pub(super) is_label_text: Vec<bool>,
+    /// Whether the vectors have length one, so that their products are cosines.
+    pub(super) is_normalized: bool,
 }
 
 impl TrainingSet {
@@ -45,6 +47,21 @@ impl TrainingSet {
             examples,
             class_count,
             is_label_text,
+            is_normalized: true,
+        })
+    }
+
+    /// Checks examples and keeps their vectors as they are, for heads of statistics whose length means something. A classifier that is
+    /// fitted to them keeps no examples, and its scores are probabilities alone.
+    ///
+    /// *Errors*: as [`new`](Self::new), but a vector of zeros is one like others.
+    pub fn raw(examples: Examples, class_count: usize) -> Result<Self> {
+        check(&examples, class_count)?;
+        Ok(Self {
+            examples,
+            class_count,
+            is_label_text: Vec::new(),
+            is_normalized: false,
         })
     }
 

@@ -246,7 +246,10 @@ pub(super) async fn hold_out(
         };
         let head = fit_head(&part, options, tolerance, None, &mut report, scheduler).await?;
         let rows = examples.rows(&held)?;
-        let cosines = nearest_cosines(&rows, &vectors, examples.dimensions, scheduler).await?;
+        let cosines = match training.is_normalized {
+            true => nearest_cosines(&rows, &vectors, examples.dimensions, scheduler).await?,
+            false => vec![1.0; held.len()],
+        };
         for (i, cosine) in held.into_iter().zip(cosines) {
             if all.len() % 64 == 0 {
                 scheduler.yield_now().await?;

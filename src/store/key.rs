@@ -12,11 +12,14 @@
 //!                          #chunk/{digest}                   bytes of the index
 //! pilotlight-classifier/1/{name}#manifest                    a complete classifier
 //!                               #chunk/{digest}              bytes of its JSON
+//! pilotlight-detector/1/{name}#…                             the same for a detector
+//! pilotlight-history/1/{id}#…                                the same for a record of a detector's history
 //! ```
 
 use std::borrow::Cow;
 
 use crate::error::{Error, Result};
+use crate::store::Store;
 use crate::weights::Dtype;
 
 /// Version of the keys and rows of models. Entries of other versions are never read, and a sweep deletes them.
@@ -30,10 +33,12 @@ pub(super) const MODELS: &str = "pilotlight/";
 pub(super) enum Named {
     Index,
     Classifier,
+    Detector,
+    Record,
 }
 
 impl Named {
-    pub const ALL: [Self; 2] = [Self::Index, Self::Classifier];
+    pub const ALL: [Self; 4] = [Self::Index, Self::Classifier, Self::Detector, Self::Record];
 
     /// Prefix of the keys, with the version of keys, manifests and chunks. It differs from [`MODELS`], so that listing models lists
     /// nothing else.
@@ -41,6 +46,8 @@ impl Named {
         match self {
             Self::Index => "pilotlight-index/1/",
             Self::Classifier => "pilotlight-classifier/1/",
+            Self::Detector => "pilotlight-detector/1/",
+            Self::Record => "pilotlight-history/1/",
         }
     }
 
@@ -49,6 +56,8 @@ impl Named {
         match self {
             Self::Index => "index",
             Self::Classifier => "classifier",
+            Self::Detector => "detector",
+            Self::Record => "record",
         }
     }
 }
@@ -282,7 +291,7 @@ pub(super) enum NamedEntry<'a> {
     Chunk(&'a str),
 }
 
-/// Identifies an index or a classifier that is stored under a name.
+/// Identifies what is stored under a name: an index, or a classifier, a detector or a record as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NamedKey {
     pub(super) kind: Named,
@@ -297,11 +306,40 @@ impl NamedKey {
         Self::new(Named::Index, name)
     }
 
-    /// The key of the classifier with this name.
+    /// The key of the JSON with this name, of the kind `'classifier'`, `'detector'` or `'record'`.
     ///
-    /// *Errors*: `InvalidInput` if the name is empty.
-    pub fn classifier(name: &str) -> Result<Self> {
-        Self::new(Named::Classifier, name)
+    /// *Errors*: `InvalidInput` if the name is empty, or the kind is another one.
+    pub fn text(kind: &str, name: &str) -> Result<Self> {
+        Self::new(Self::text_kind(kind)?, name)
+    }
+
+    fn text_kind(kind: &str) -> Result<Named> {
+        let mut kinds = Named::ALL.into_iter().filter(|one| *one != Named::Index);
+        kinds.find(|one| one.noun() == kind).ok_or_else(|| {
+            Error::invalid_input(format!(
+                "kind is '{kind}', expected 'classifier', 'detector' or 'record'"
+            ))
+        })
+    }
+
+    /// The names of all complete JSON texts of a kind, in the order of their bytes.
+    ///
+    /// *Errors*: `InvalidInput` for another kind, and those of the store.
+    pub async fn names(kind: &str, store: &dyn Store) -> Result<Vec<String>> {
+        let kind = Self::text_kind(kind)?;
+        let keys = store.keys(kind.prefix()).await?;
+        let mut names: Vec<String> = keys
+            .iter()
+            .filter_map(|key| match Self::parse(kind, key)? {
+                (own, NamedEntry::Manifest) => {
+                    let name = own.base.strip_prefix(kind.prefix())?.strip_suffix('#')?;
+                    Some(unescape(name).into_owned())
+                }
+                (_, NamedEntry::Chunk(_)) => None,
+            })
+            .collect();
+        names.sort_unstable();
+        Ok(names)
     }
 
     fn new(kind: Named, name: &str) -> Result<Self> {
@@ -370,7 +408,10 @@ fn unescape(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use pollster::block_on;
+
     use super::*;
+    use crate::store::{Chunk, MemoryStore};
 
     #[test]
     fn a_key_of_every_entry_parses_to_what_it_was_formed_from() {
@@ -475,7 +516,21 @@ mod tests {
         let name = "a#manifest/%";
         for (kind, other, key) in [
             (Named::Index, Named::Classifier, NamedKey::index(name)),
-            (Named::Classifier, Named::Index, NamedKey::classifier(name)),
+            (
+                Named::Classifier,
+                Named::Index,
+                NamedKey::text("classifier", name),
+            ),
+            (
+                Named::Detector,
+                Named::Classifier,
+                NamedKey::text("detector", name),
+            ),
+            (
+                Named::Record,
+                Named::Detector,
+                NamedKey::text("record", name),
+            ),
         ] {
             let key = key.unwrap();
             for (text, entry) in [
@@ -497,5 +552,24 @@ mod tests {
         ] {
             assert_eq!(NamedKey::parse(Named::Index, text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn the_names_of_a_kind_are_those_of_its_complete_values() {
+        let store = MemoryStore::default();
+        for (kind, name) in [("record", "2#%"), ("record", "1"), ("detector", "3")] {
+            let key = NamedKey::text(kind, name).unwrap();
+            block_on(store.put(&key.manifest(), Chunk::from(b"row".as_slice()))).unwrap();
+            block_on(store.put(&key.chunk("0f"), Chunk::from(b"text".as_slice()))).unwrap();
+        }
+        let unfinished = NamedKey::text("record", "0").unwrap();
+        block_on(store.put(&unfinished.chunk("0f"), Chunk::from(b"text".as_slice()))).unwrap();
+        let names = |kind| block_on(NamedKey::names(kind, &store));
+        assert_eq!(names("record").unwrap(), ["1", "2#%"]);
+        assert!(names("classifier").unwrap().is_empty());
+        assert_eq!(
+            names("index").unwrap_err().kind(),
+            crate::error::ErrorKind::InvalidInput
+        );
     }
 }

@@ -1,6 +1,10 @@
 // Compiled, never run: use of the package as its types allow, and uses that they must refuse.
 import {
   type BackendReport,
+  type Decoder,
+  type Detection,
+  DetectionHistory,
+  type DetectionRecord,
   DigitGenerator,
   type Digits,
   diagnose,
@@ -21,6 +25,7 @@ import {
   type SearchHit,
   type Store,
   type StoredModel,
+  TextDetector,
   TextEmbedder,
   type Tower,
   type VectorId,
@@ -248,4 +253,28 @@ export async function refused(embedder: TextEmbedder): Promise<void> {
   // @ts-expect-error: no such code
   const code: ErrorCode = 'OOPS';
   void code;
+}
+
+export async function detected(decoder: Decoder, store: Store): Promise<Detection[]> {
+  const detector = await TextDetector.load(undefined, { onPlan: async ({ fetchBytes }) => fetchBytes < 2e8 });
+  const one: Detection = await detector.detect('x');
+  const { verdict, probability } = one;
+  const word: 'machine' | 'no sign' | 'uncertain' = verdict;
+  // @ts-expect-error: no text is called human
+  const human: typeof verdict = 'human';
+  // @ts-expect-error: with 'uncertain' there is no probability
+  probability.toFixed(2);
+  const own = await TextDetector.fit(['a'], ['b'], { decoder, features: 'hidden', layer: 22, head: 'rbf-svm' });
+  // @ts-expect-error: a detector on likelihoods or hidden states needs a decoder
+  await TextDetector.fromJSON(own.toJSON());
+  const { falseAlarms, interval } = await own.calibrate(['a'], { rate: 0.05 });
+  const history = new DetectionHistory({ store });
+  const record: DetectionRecord = await history.add('x', one, { keepText: true });
+  // @ts-expect-error: the text may be absent
+  record.text.length;
+  // @ts-expect-error: the constructor is private
+  new TextDetector();
+  const rate: number = falseAlarms + interval[1];
+  void [word, human, rate];
+  return own.detect(['x', 'y']);
 }

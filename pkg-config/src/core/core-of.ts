@@ -39,3 +39,9 @@ export function identityOf(embedder: Embedder): EmbedderIdentity {
     dimensions: embedder.dimensions,
   };
 }
+
+/** The model of a decoder, as far as it tells. */
+export function decoderIdentity(decoder: { backend?: Embedder['backend'] }): EmbedderIdentity {
+  const { dimensions: _, ...identity } = identityOf(decoder as Embedder);
+  return identity;
+}

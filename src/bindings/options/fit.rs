@@ -46,8 +46,12 @@ impl FitRequest {
         let is_label_text = labels.map_or_else(Vec::new, |labels| {
             labels.to_vec().iter().map(|one| *one != 0).collect()
         });
+        let is_normalized = options.boolean("normalize")?.unwrap_or(true);
         Ok(Self {
-            training: TrainingSet::new(examples, class_count, is_label_text)?,
+            training: match is_normalized {
+                true => TrainingSet::new(examples, class_count, is_label_text)?,
+                false => TrainingSet::raw(examples, class_count)?,
+            },
             options: FitOptions {
                 head: options
                     .string("head")?

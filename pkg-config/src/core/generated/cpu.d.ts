@@ -107,7 +107,10 @@ export declare class VectorIndexHandle {
 /** A classifier of vectors inside a core's memory. */
 export declare class ClassifierHandle {
   private constructor();
-  /** `options` are `HeadOptions` with `vectors`, `dimensions`, `classes`, `classCount` and `labelTexts`. */
+  /**
+   * `options` are `HeadOptions` with `vectors`, `dimensions`, `classes`, `classCount` and `labelTexts`. Without `normalize: false` the head
+   * takes vectors of length one, and the examples are kept.
+   */
   static fit(options: object): Promise<ClassifierHandle>;
   static crossValidate(options: object): Promise<CoreEvaluation>;
   /** `json` is the part of a `ClassifierJson` that `toJSON` returns, and the `classCount`. */
@@ -122,10 +125,14 @@ export declare class ClassifierHandle {
   free(): void;
 }
 
-/** Texts under a name, of classifiers. `options` has `store` and `locks`. */
-export declare function saveText(name: string, text: string, options: object): Promise<void>;
-export declare function loadText(name: string, options: object): Promise<string | undefined>;
-export declare function deleteText(name: string, options: object): Promise<boolean>;
+/** What JSON is kept of. */
+export type TextKind = 'classifier' | 'detector' | 'record';
+
+/** JSON under a name. `options` has `store` and `locks`. */
+export declare function saveText(kind: TextKind, name: string, text: string, options: object): Promise<void>;
+export declare function loadText(kind: TextKind, name: string, options: object): Promise<string | undefined>;
+export declare function deleteText(kind: TextKind, name: string, options: object): Promise<boolean>;
+export declare function listTexts(kind: TextKind, options: object): Promise<string[]>;
 
 /** `options` are `LoadOptions` with `device` and `dtype` decided. */
 export declare function planModel(model: string, options: object): Promise<CorePlan>;

@@ -1,0 +1,153 @@
+import type { DetectorClassifier, DetectorDecoder, DetectorFeature } from '../../types/index.js';
+import { PilotlightError } from '../error.js';
+import { FEATURES } from './features.js';
+import type { NearestGate } from './gate.js';
+import { type Aspect, aspectsOf, distanceOf, type LinearHead, scoreOf } from './head.js';
+import { type LikelihoodReading, type Reading, readHidden, readLikelihoods } from './readers.js';
+import type { Span } from './sentences.js';
+import { oddsOf, type VectorHead } from './vector-head.js';
+
+/** What an engine says of a text that has tokens. */
+export interface Scored {
+  tokens: number;
+  score: number | null;
+  /** The distance from the texts of the fit, and the largest at which a text is like them; 0 where none is known. */
+  distance: number;
+  features?: Record<DetectorFeature, number>;
+  aspects?: Record<Aspect, number>;
+  /** How much each of some sentences adds to the score. */
+  contributions?(sentences: readonly Span[]): number[];
+}
+
+/** Gives scores to normalized texts. */
+export interface Engine {
+  readonly kind: 'likelihoods' | 'hidden' | 'classifier';
+  readonly version: string;
+  /** The largest distance at which a text is like those of the fit. */
+  readonly limit: number;
+  score(texts: readonly string[], reading: Reading): Promise<Scored[]>;
+  free(): void;
+}
+
+/** Statistics of likelihoods, and a linear head. */
+export class LikelihoodEngine implements Engine {
+  readonly kind = 'likelihoods';
+  readonly head: LinearHead;
+  readonly #decoder: DetectorDecoder;
+
+  constructor(decoder: DetectorDecoder, head: LinearHead) {
+    this.#decoder = decoder;
+    this.head = head;
+  }
+
+  get version(): string {
+    return this.head.version;
+  }
+
+  get limit(): number {
+    return this.head.gate;
+  }
+
+  async score(texts: readonly string[], reading: Reading): Promise<Scored[]> {
+    const readings = await readLikelihoods(this.#decoder, texts, reading);
+    return readings.map((one) => this.#scored(one));
+  }
+
+  #scored(reading: LikelihoodReading): Scored {
+    const { head } = this;
+    const { tokens, features } = reading;
+    if (!features) return { tokens, score: null, distance: 0 };
+    const score = scoreOf(head, features);
+    return {
+      tokens,
+      score,
+      distance: distanceOf(head, features),
+      features: Object.fromEntries(FEATURES.map((name, i) => [name, features[i] ?? 0])) as Record<
+        DetectorFeature,
+        number
+      >,
+      aspects: aspectsOf(head, features),
+      contributions: (sentences) =>
+        sentences.map((sentence) => {
+          const without = reading.without(sentence);
+          return without ? score - scoreOf(head, without) : 0;
+        }),
+    };
+  }
+
+  free(): void {}
+}
+
+/** Pooled hidden states, and a head of `TextClassifier`. */
+export class HiddenEngine implements Engine {
+  readonly kind = 'hidden';
+  readonly version: string;
+  readonly head: VectorHead;
+  readonly gate: NearestGate;
+  readonly pooling: { layer?: number | undefined; pool: 'mean' | 'last' };
+  readonly #decoder: DetectorDecoder;
+
+  constructor(
+    decoder: DetectorDecoder,
+    head: VectorHead,
+    gate: NearestGate,
+    pooling: { layer?: number | undefined; pool: 'mean' | 'last' },
+    version: string,
+  ) {
+    this.#decoder = decoder;
+    this.head = head;
+    this.gate = gate;
+    this.pooling = pooling;
+    this.version = version;
+  }
+
+  get limit(): number {
+    return this.gate.limit;
+  }
+
+  async score(texts: readonly string[], reading: Reading): Promise<Scored[]> {
+    const readings = await readHidden(this.#decoder, texts, this.pooling, reading);
+    const vectors = readings.flatMap(({ vector }) => (vector ? [vector] : []));
+    const scores = await this.head.scores(vectors, reading.signal);
+    let next = 0;
+    return readings.map(({ tokens, vector }) => {
+      if (!vector) return { tokens, score: null, distance: 0 };
+      const score = scores[next] ?? 0;
+      next += 1;
+      return { tokens, score, distance: this.gate.distance(vector) };
+    });
+  }
+
+  free(): void {
+    this.head.free();
+  }
+}
+
+/** Characters of an English token, to tell how long a text is of which a classifier does not count the tokens. */
+const CHARACTERS_PER_TOKEN = 4.5;
+
+/** A classifier of whole texts. */
+export class ClassifierEngine implements Engine {
+  readonly kind = 'classifier';
+  readonly version = 'classifier';
+  readonly limit = Number.POSITIVE_INFINITY;
+  readonly machineLabel: number;
+  readonly #classifier: DetectorClassifier;
+
+  constructor(classifier: DetectorClassifier, machineLabel: number) {
+    this.#classifier = classifier;
+    this.machineLabel = machineLabel;
+  }
+
+  async score(texts: readonly string[], { signal }: Reading): Promise<Scored[]> {
+    const answers = await this.#classifier.classify(texts, signal ? { signal } : {});
+    return texts.map((text, i) => {
+      const probability = answers[i]?.[this.machineLabel];
+      if (probability === undefined)
+        throw new PilotlightError('INVALID_INPUT', `classifier: it gave no label ${this.machineLabel} for text ${i}`);
+      return { tokens: Math.floor(text.length / CHARACTERS_PER_TOKEN), score: oddsOf(probability), distance: 0 };
+    });
+  }
+
+  free(): void {}
+}

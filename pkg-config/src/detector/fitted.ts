@@ -1,0 +1,86 @@
+import { cores } from '#runtime';
+import type { DetectorDecoder, DetectorEvaluation, DetectorFitOptions } from '../../types/index.js';
+import { shown } from '../calls/check.js';
+import { PilotlightError } from '../error.js';
+import { MIN_TEXTS } from './calibration.js';
+import { type Engine, HiddenEngine, LikelihoodEngine } from './engines.js';
+import { FEATURES } from './features.js';
+import { type Fitted, fit } from './fitting.js';
+import { NearestGate, OUTSIDE } from './gate.js';
+import { distanceOf, type LinearHead, type Thresholds } from './head.js';
+import { normalize } from './normalize.js';
+import { readHidden, readLikelihoods } from './readers.js';
+import { quantileOf } from './statistics.js';
+import { checkTexts } from './texts.js';
+
+/** A detector that was fitted, but for its model. */
+interface FittedEngine {
+  engine: Engine;
+  thresholds: Thresholds;
+  evaluation: DetectorEvaluation;
+}
+
+type Rows = readonly ArrayLike<number>[];
+
+/** Reads texts of both kinds, and fits a head to them. */
+export async function fitted(
+  decoder: DetectorDecoder,
+  human: readonly string[],
+  machine: readonly string[],
+  options: DetectorFitOptions,
+): Promise<FittedEngine> {
+  const { features = 'likelihoods', pool = 'mean', layer, signal, onProgress } = options;
+  if (features !== 'likelihoods' && features !== 'hidden')
+    throw new PilotlightError('INVALID_INPUT', `features: expected 'likelihoods' or 'hidden', got ${shown(features)}`);
+  if (pool !== 'mean' && pool !== 'last')
+    throw new PilotlightError('INVALID_INPUT', `pool: expected 'mean' or 'last', got ${shown(pool)}`);
+  const { head = features === 'hidden' ? 'rbf-svm' : 'linear-svm' } = options;
+  if (features === 'likelihoods' && head !== 'linear-svm' && head !== 'logistic')
+    throw new PilotlightError(
+      'INVALID_INPUT',
+      `head: expected 'linear-svm' or 'logistic' for likelihoods, got ${shown(head)}`,
+    );
+  const texts = [...prepared('human', human), ...prepared('machine', machine)];
+  const reading = {
+    signal,
+    onProgress: onProgress && ((loaded: number, total: number) => onProgress({ status: 'read', loaded, total })),
+  };
+  const rows: Rows =
+    features === 'likelihoods'
+      ? (await readLikelihoods(decoder, texts, reading)).map((one) => one.features ?? [])
+      : (await readHidden(decoder, texts, { layer, pool }, reading)).map(({ vector }) => vector ?? []);
+  const instance = await cores.cpu.instance();
+  const fold = {
+    signal,
+    onProgress: (share: number) => onProgress?.({ status: 'fit', loaded: Math.floor(100 * share), total: 100 }),
+  };
+  const result = await fit(instance, rows.slice(0, human.length), rows.slice(human.length), { ...options, head }, fold);
+  const { thresholds, evaluation } = result;
+  const engine =
+    features === 'likelihoods'
+      ? new LikelihoodEngine(decoder, linearHead(result, rows))
+      : new HiddenEngine(decoder, result.head, NearestGate.of(result.head.columns, rows), { layer, pool }, 'fitted');
+  return { engine, thresholds, evaluation };
+}
+
+/** Normalizes texts, of which there must be enough and none empty. */
+function prepared(name: string, texts: unknown): string[] {
+  const list = checkTexts(name, texts);
+  if (list.length < MIN_TEXTS)
+    throw new PilotlightError('INVALID_INPUT', `${name}: expected ${MIN_TEXTS} texts at least, got ${list.length}`);
+  return list.map((text, i) => {
+    const plain = normalize(text).text;
+    if (plain !== '') return plain;
+    throw new PilotlightError('INVALID_INPUT', `${name}[${i}]: expected a text that is not empty`);
+  });
+}
+
+/** Makes the head of plain numbers that a fitted linear head is, with the gate of its own texts. */
+export function linearHead({ head, thresholds }: Pick<Fitted, 'head' | 'thresholds'>, rows: Rows): LinearHead {
+  const linear = head.linear();
+  head.free();
+  if (!linear) throw new PilotlightError('INTERNAL', 'the fitted head is not linear');
+  const made = { version: 'fitted', features: FEATURES, ...head.columns, ...linear, thresholds, gate: 1 };
+  const distances = rows.map((row) => distanceOf(made, Float64Array.from(row)));
+  return { ...made, gate: quantileOf(distances, 1 - OUTSIDE) };
+}

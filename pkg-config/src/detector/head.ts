@@ -1,0 +1,105 @@
+import { checkObject, shown } from '../calls/check.js';
+import { PilotlightError } from '../error.js';
+import { FEATURES } from './features.js';
+
+/** The model whose likelihoods a head takes, by the bytes of its file. */
+export interface HeadModel {
+  repository: string;
+  file: string;
+  commit: string;
+  sha256: string;
+}
+
+/** The scores from which a text is unlike human ones: those that 1 % and 5 % of the human texts reached which no fit had seen. */
+export interface Thresholds {
+  machine: number;
+  sign: number;
+}
+
+/** A linear head on the statistics of likelihoods. Its score is the logarithm of the odds, calibrated on texts that no fit had seen. */
+export interface LinearHead {
+  version: string;
+  /** The day on which the data ends that it was fitted to. */
+  date?: string;
+  model?: HeadModel;
+  features: readonly string[];
+  mean: readonly number[];
+  scale: readonly number[];
+  weights: readonly number[];
+  intercept: number;
+  thresholds: Thresholds;
+  /** The largest distance from the texts of the fit at which a text is like them. */
+  gate: number;
+}
+
+/** The statistics as the head sees them: in standard deviations from the mean of the texts of the fit. */
+export const standardized = ({ mean, scale }: Pick<LinearHead, 'mean' | 'scale'>, values: Float64Array): Float64Array =>
+  values.map((value, i) => (value - (mean[i] ?? 0)) / (scale[i] || 1));
+
+/** The score of statistics. */
+export function scoreOf(head: LinearHead, features: Float64Array): number {
+  return standardized(head, features).reduce((sum, z, i) => sum + z * (head.weights[i] ?? 0), head.intercept);
+}
+
+/** The probability of a score. */
+export const probabilityOf = (score: number): number => 1 / (1 + Math.exp(-score));
+
+/** How far statistics are from those of the texts of the fit: the root of the mean square, in standard deviations. */
+export function distanceOf(head: LinearHead, features: Float64Array): number {
+  const squares = standardized(head, features).reduce((sum, z) => sum + z * z, 0);
+  return Math.sqrt(squares / features.length);
+}
+
+/** What people can understand of the statistics, and the statistics that say it. */
+export const ASPECTS = {
+  foreseen: ['logp', 'logrank', 'top1', 'top10', 'p10', 'p90', 'lrr', 'med'],
+  expected: ['entropy', 'fast'],
+  even: ['sd_logp', 'acf1', 'sd_win'],
+} as const;
+
+export type Aspect = keyof typeof ASPECTS;
+
+/** How much each aspect adds to the score. */
+export function aspectsOf(head: LinearHead, features: Float64Array): Record<Aspect, number> {
+  const z = standardized(head, features);
+  const sum = (names: readonly string[]): number =>
+    FEATURES.reduce((total, name, i) => total + (names.includes(name) ? (z[i] ?? 0) * (head.weights[i] ?? 0) : 0), 0);
+  return { foreseen: sum(ASPECTS.foreseen), expected: sum(ASPECTS.expected), even: sum(ASPECTS.even) };
+}
+
+const LISTS = ['mean', 'scale', 'weights'] as const;
+
+/**
+ * Checks a head that came as JSON.
+ * @throws {PilotlightError} `INVALID_INPUT` that names what is wrong
+ */
+export function checkHead(value: unknown): LinearHead {
+  const head = checkObject('head', value) as Partial<LinearHead>;
+  if (typeof head.version !== 'string') throw wrong('version', 'a text', head.version);
+  const { features } = head;
+  if (!Array.isArray(features) || features.join() !== FEATURES.join())
+    throw wrong('features', FEATURES.join(', '), features);
+  for (const name of LISTS) {
+    const list: unknown = head[name];
+    if (!Array.isArray(list) || list.length !== FEATURES.length || !list.every(Number.isFinite))
+      throw wrong(name, `${FEATURES.length} numbers`, list);
+  }
+  const zero = head.scale?.findIndex((scale) => !(scale > 0)) ?? -1;
+  if (zero >= 0) throw wrong(`scale[${zero}]`, 'a number above 0', head.scale?.[zero]);
+  if (!Number.isFinite(head.intercept)) throw wrong('intercept', 'a number', head.intercept);
+  checkThresholds(head.thresholds);
+  if (!((head.gate ?? 0) > 0)) throw wrong('gate', 'a number above 0', head.gate);
+  return head as LinearHead;
+}
+
+/** @throws {PilotlightError} `INVALID_INPUT` where they are not two ascending numbers */
+export function checkThresholds(value: unknown): Thresholds {
+  const { machine, sign } = checkObject('head: thresholds', value) as Partial<Thresholds>;
+  if (!Number.isFinite(machine)) throw wrong('thresholds.machine', 'a number', machine);
+  if (!Number.isFinite(sign) || Number(sign) > Number(machine))
+    throw wrong('thresholds.sign', `a number up to ${machine}`, sign);
+  return { machine: Number(machine), sign: Number(sign) };
+}
+
+const wrong = (name: string, expected: string, got: unknown): PilotlightError =>
+  new PilotlightError('INVALID_INPUT', `head: ${name}: expected ${expected}, got ${shown(got)}`);

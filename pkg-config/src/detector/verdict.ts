@@ -1,0 +1,123 @@
+import type { DetectionReason, DetectionVerdict } from '../../types/index.js';
+import type { Aspect, Thresholds } from './head.js';
+import { probabilityOf } from './head.js';
+import { MAX_WINDOWS, WINDOW_WORDS } from './windows.js';
+
+/** The least tokens of a text that is judged. */
+export const MIN_TOKENS = 100;
+
+/** What is known of a text when it is judged. */
+export interface Facts {
+  /** `null` where nothing was read: the text is empty, or not English. */
+  score: number | null;
+  /** `null` where none was measured. */
+  thresholds: Thresholds | null;
+  tokens: number;
+  isEmpty: boolean;
+  isEnglish: boolean;
+  /** Whether the text is like those of the fit. */
+  isNear: boolean;
+  /** Whether all of the text was read. */
+  isWhole: boolean;
+  /** The number of the user's own texts that the thresholds come from. */
+  own?: number;
+  /** How much each aspect adds to the score, where that is known. */
+  aspects?: Record<Aspect, number>;
+}
+
+export interface Judgement {
+  verdict: DetectionVerdict;
+  probability: number | null;
+  reasons: DetectionReason[];
+}
+
+const SUBJECTS: Record<Aspect, string> = {
+  foreseen: 'How well a language model foresees the words',
+  expected: 'How surprising the words are for the doubt that the model had',
+  even: 'How evenly easy and surprising passages take turns',
+};
+
+/** An aspect that moves the score by less is not worth a sentence. */
+const LEAST_SHARE = 0.2;
+
+const HINT =
+  'This is a hint for a person who knows the context, never proof. Do not use it to grade, punish, hire or accuse.';
+
+/**
+ * Judges a text by rules. It is never called human. It is called `machine` only where it is long enough, English, like the texts that the
+ * head knows, and scores higher than the threshold of 1 % of human texts; and `no sign` only where the same holds and its score is not above
+ * the one that 5 % of human texts reach.
+ */
+export function judge(facts: Facts): Judgement {
+  const { score, thresholds } = facts;
+  const limits = limitsOf(facts);
+  const evidence = [...evidenceOf(facts), ...noteOf(facts)];
+  if (score === null || thresholds === null || limits.length > 0) return uncertain([...limits, ...evidence]);
+  const words = wordsOf(facts.own);
+  if (score > thresholds.machine)
+    return {
+      verdict: 'machine',
+      probability: probabilityOf(score),
+      reasons: [{ side: 'for', text: words.machine }, ...evidence, limit(HINT)],
+    };
+  if (score > thresholds.sign) return uncertain([limit(words.between), ...evidence]);
+  return {
+    verdict: 'no sign',
+    probability: probabilityOf(score),
+    reasons: [
+      { side: 'against', text: words.usual },
+      ...evidence,
+      limit('No sign does not mean that a human wrote it.'),
+    ],
+  };
+}
+
+/** What a score means, for the package's human texts or for `own` texts of the user. */
+function wordsOf(own: number | undefined): { machine: string; between: string; usual: string } {
+  if (own === undefined)
+    return {
+      machine: 'Of the human texts that the threshold comes from, one in a hundred scores as high.',
+      between: 'The score is high, but more than one in a hundred human texts scores as high.',
+      usual: 'More than one in twenty human texts scores as high.',
+    };
+  return {
+    machine: `The score is above the threshold that your ${own} texts set.`,
+    between: `The score is high for your ${own} texts, but not above the threshold that they set.`,
+    usual: `More than one in twenty of your ${own} texts scores as high.`,
+  };
+}
+
+const limit = (text: string): DetectionReason => ({ side: 'limit', text });
+
+const uncertain = (reasons: DetectionReason[]): Judgement => ({ verdict: 'uncertain', probability: null, reasons });
+
+/** Why a text cannot be judged. */
+function limitsOf({ score, thresholds, tokens, isEmpty, isEnglish, isNear }: Facts): DetectionReason[] {
+  if (isEmpty) return [limit('The text is empty.')];
+  if (!isEnglish) return [limit('The text does not look English, and only English texts can be judged.')];
+  const limits: DetectionReason[] = [];
+  if (tokens < MIN_TOKENS)
+    limits.push(limit(`The text has ${tokens} tokens; a text can be judged from ${MIN_TOKENS} on.`));
+  if (!isNear)
+    limits.push(limit('The text is unlike those that the detector was fitted to, so its score says little.'));
+  if (score !== null && thresholds === null)
+    limits.push(limit('No threshold is known for this model: calibrate() finds one from human texts.'));
+  return limits;
+}
+
+function noteOf({ isWhole }: Facts): DetectionReason[] {
+  return isWhole ? [] : [limit(`Only the first ${WINDOW_WORDS * MAX_WINDOWS} words were read.`)];
+}
+
+/** What speaks for a machine and what speaks against it, the strongest first. */
+function evidenceOf({ aspects }: Facts): DetectionReason[] {
+  if (!aspects) return [];
+  return (Object.keys(SUBJECTS) as Aspect[])
+    .filter((aspect) => Math.abs(aspects[aspect]) >= LEAST_SHARE)
+    .sort((a, b) => Math.abs(aspects[b]) - Math.abs(aspects[a]))
+    .map((aspect) => {
+      const side = aspects[aspect] > 0 ? 'for' : 'against';
+      const kind = side === 'for' ? 'machine' : 'human';
+      return { side, text: `${SUBJECTS[aspect]} is more as in the ${kind} texts that the detector was fitted to.` };
+    });
+}

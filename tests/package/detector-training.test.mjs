@@ -1,0 +1,106 @@
+// The training of the detector's head: its data, its bars, and the comparison of two runs.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, test } from 'node:test';
+import { rows } from '../../training/detector/rows.mjs';
+import { ROOT } from './support/models.mjs';
+
+const TRAINING = path.join(ROOT, 'training/detector');
+const WEIGHTS = path.join(ROOT, 'weights/detector');
+const DATA = process.env.PILOTLIGHT_DATA ?? path.join(ROOT, '../shared/data');
+const read = (file) => JSON.parse(readFileSync(file, 'utf8'));
+const figures = read(path.join(WEIGHTS, 'figures.json'));
+const digests = read(path.join(TRAINING, 'data.json'));
+
+const folder = mkdtempSync(path.join(tmpdir(), 'pilotlight-detector-'));
+after(() => rmSync(folder, { recursive: true }));
+
+function kept(name, value) {
+  const file = path.join(folder, name);
+  writeFileSync(file, JSON.stringify(value));
+  return file;
+}
+
+const node = (script, ...files) =>
+  spawnSync(process.execPath, [path.join(TRAINING, script), ...files], { encoding: 'utf8' });
+
+test('the figures of the head reach all bars', () => {
+  const { status, stdout, stderr } = node('check.mjs', path.join(WEIGHTS, 'figures.json'));
+  assert.equal(status, 0, stderr);
+  assert.match(stdout, /all bars are reached/);
+});
+
+for (const [bar, change, message] of [
+  ['AUROC', (one) => Object.assign(one.heldOutDomains.xsum.auroc, { value: 0.84 }), /AUROC on xsum.*0\.84.*0\.85/],
+  ['AUROC that is no number', (one) => Object.assign(one.heldOutDomains.pubmed.auroc, { value: null }), /pubmed/],
+  ['false alarms', (one) => Object.assign(one.heldOutDomains.writing.falseAlarms1, { value: 0.06 }), /writing.*0\.06/],
+  ['TOEFL', (one) => Object.assign(one.bias.toefl_human, { above1: 5 }), /TOEFL.*5 of 46.*4 at most/],
+  ['essays', (one) => Object.assign(one.bias.college_gpt35, { above1: 23 }), /GPT-3\.5 essays.*23 of 31.*24 at least/],
+])
+  test(`a bar that falls is named, and ends the run: ${bar}`, () => {
+    const worse = structuredClone(figures);
+    change(worse);
+    const { status, stderr, stdout } = node('check.mjs', kept('worse.json', worse));
+    assert.equal(status, 1);
+    assert.match(stderr, message);
+    assert.equal(stderr.trim().split('\n').length, 1);
+    assert.equal(stdout, '');
+  });
+
+test('two runs are compared figure by figure', () => {
+  const before = { C: 1, heldOutDomains: { xsum: { auroc: { value: 0.8, interval: [0.7, 0.9] } } }, old: 3 };
+  const after = {
+    C: 1,
+    heldOutDomains: { xsum: { auroc: { value: 0.85, interval: [0.8, 0.9] } } },
+    bias: { above1: 2 },
+  };
+  const { status, stdout } = node('compare.mjs', kept('before.json', before), kept('after.json', after));
+  assert.equal(status, 0);
+  assert.deepEqual(stdout.trim().split('\n'), [
+    '| figure | before | after | change |',
+    '|---|---|---|---|',
+    '| C | 1 | 1 | 0 |',
+    '| heldOutDomains · xsum · auroc | 0.8 | 0.85 | +0.05 |',
+    '| old | 3 | absent |  |',
+    '| bias · above1 | absent | 2 |  |',
+  ]);
+  assert.equal(node('compare.mjs', path.join(folder, 'before.json')).status, 1);
+});
+
+test('the head has less than a kilobyte, and its card says what it is for', () => {
+  const text = readFileSync(path.join(WEIGHTS, 'head.json'), 'utf8');
+  assert.ok(Buffer.byteLength(text) < 1024, `${Buffer.byteLength(text)} bytes`);
+  const head = JSON.parse(text);
+  const card = readFileSync(path.join(WEIGHTS, 'README.md'), 'utf8');
+  assert.match(
+    card,
+    /A hint for a person who knows the context, never proof\. Do not use it to grade, punish, hire\s+or accuse\./,
+  );
+  for (const word of [head.version, head.model.sha256, 'TOEFL', 'GPT-4', 'What it cannot know'])
+    assert.ok(card.includes(word), word);
+  assert.equal(head.version, figures.version);
+  assert.deepEqual(head.model, read(path.join(TRAINING, 'model.json')).model);
+});
+
+test('the texts are those of the Python script that took out the leaks', {
+  skip: !existsSync(DATA) && `no ${DATA}`,
+}, () => {
+  const hash = createHash('sha256');
+  const list = rows(DATA, digests);
+  for (const { set, domain, generator, i, isMachine, words, text, human } of list)
+    hash.update(JSON.stringify([set, domain, generator, i, Number(isMachine), words, text, human]));
+  assert.equal(list.length, 3765);
+  assert.equal(hash.digest('hex'), '5bfe98f204a08ba125e6cf2f27888f6b671227d668bb9651040fb1c7436731a1');
+});
+
+test('a file of other bytes is refused by its name', { skip: !existsSync(DATA) && `no ${DATA}` }, () => {
+  for (const part of ['aitext', 'bias']) cpSync(path.join(DATA, part), path.join(folder, part), { recursive: true });
+  const name = 'aitext/writing_gpt-4.raw_data.json';
+  rmSync(path.join(folder, name));
+  writeFileSync(path.join(folder, name), '{"original":[],"sampled":[]}');
+  assert.throws(() => rows(folder, digests), /writing_gpt-4\.raw_data\.json: sha256 is/);
+});

@@ -1,0 +1,109 @@
+/** Figures of heads: on domains and generators that they were not fitted to, and on kinds of writers. */
+import { byKind } from './fits.mjs';
+import { BIAS_SETS, DOMAINS, GENERATORS } from './rows.mjs';
+
+const RESAMPLES = 200;
+const SEED = 20261126;
+
+/** Random numbers in [0, 1) that are the same everywhere. *Source*: mulberry32. */
+function random(seed) {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const share = (list, threshold) => list.filter((score) => score > threshold).length / Math.max(1, list.length);
+const round = (value) => Number(value.toFixed(4));
+
+/** The figures of examples with their scores, with 95 % intervals by resampling human texts. */
+export function figuresOf(examples, scores, thresholds, auroc) {
+  const measure = (pairs) => {
+    const [human, machine] = byKind(
+      pairs.map(([one]) => one),
+      pairs.map(([, score]) => score),
+    );
+    return {
+      auroc: human.length && machine.length ? auroc(human, machine) : Number.NaN,
+      falseAlarms1: share(human, thresholds.machine),
+      falseAlarms5: share(human, thresholds.sign),
+      caught1: share(machine, thresholds.machine),
+      caught5: share(machine, thresholds.sign),
+    };
+  };
+  const pairs = examples.map((one, i) => [one, scores[i]]);
+  const byHuman = new Map();
+  for (const pair of pairs) byHuman.set(pair[0].human, [...(byHuman.get(pair[0].human) ?? []), pair]);
+  const groups = [...byHuman.values()];
+  const next = random(SEED);
+  const samples = Array.from({ length: RESAMPLES }, () =>
+    measure(Array.from(groups, () => groups[Math.floor(next() * groups.length)]).flat()),
+  );
+  const [human, machine] = byKind(examples, scores);
+  const figures = { human: human.length, machine: machine.length };
+  for (const [name, value] of Object.entries(measure(pairs))) {
+    const sorted = samples.map((one) => one[name]).sort((a, b) => a - b);
+    const at = (rate) => round(sorted[Math.min(RESAMPLES - 1, Math.floor(rate * RESAMPLES))]);
+    figures[name] = { value: round(value), interval: [at(0.025), at(0.975)] };
+  }
+  return figures;
+}
+
+/** For each domain: a head that was fitted, calibrated and chosen on the others. */
+export async function heldOutDomains(examples, fits, auroc) {
+  const table = {};
+  for (const domain of DOMAINS) {
+    const seen = examples.filter((one) => one.domain !== domain);
+    const held = examples.filter((one) => one.domain === domain);
+    const C = await fits.choose(seen);
+    const thresholds = fits.thresholdsOf(seen, await fits.outOfFold(seen, C));
+    const head = await fits.fit(seen, C);
+    const scores = await fits.scores(head, held);
+    head.free();
+    table[domain] = { C, ...figuresOf(held, scores, thresholds, auroc) };
+  }
+  return table;
+}
+
+/** For each generator: heads that were fitted to the others, and to other human texts. */
+export async function heldOutGenerators(examples, fits, auroc, C) {
+  const table = {};
+  for (const generator of GENERATORS) {
+    const scores = await fits.outOfFold(examples, C, (one) => one.generator !== generator);
+    const isHeld = examples.map((one) => one.generator === generator);
+    const others = (list) => list.filter((_, i) => !isHeld[i]);
+    const own = (list) => list.filter((_, i) => isHeld[i]);
+    const thresholds = fits.thresholdsOf(others(examples), others(scores));
+    table[generator] = figuresOf(own(examples), own(scores), thresholds, auroc);
+  }
+  return table;
+}
+
+/** For each set of writers: how many of its texts are above the thresholds, and how many get the verdict `machine`. */
+export function biasFigures(examples, head, { scoreOf, distanceOf, shareInterval, isEnglish, MIN_TOKENS }) {
+  const table = {};
+  for (const name of BIAS_SETS) {
+    const own = examples.filter(({ domain }) => domain === name);
+    const above = (threshold) => own.filter(({ features }) => scoreOf(head, features) > threshold).length;
+    const verdict = own.filter(
+      ({ features, tokens, plain }) =>
+        scoreOf(head, features) > head.thresholds.machine &&
+        tokens >= MIN_TOKENS &&
+        isEnglish(plain) &&
+        distanceOf(head, features) <= head.gate,
+    ).length;
+    const above1 = above(head.thresholds.machine);
+    table[name] = {
+      texts: own.length,
+      above1,
+      interval1: shareInterval(above1, own.length).map(round),
+      above5: above(head.thresholds.sign),
+      machine: verdict,
+      outsideGate: own.filter(({ features }) => distanceOf(head, features) > head.gate).length,
+    };
+  }
+  return table;
+}

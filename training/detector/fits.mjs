@@ -1,0 +1,81 @@
+/** Fits of the head, with folds that keep the texts about one human text together. */
+import { createHash } from 'node:crypto';
+
+const FOLDS = 5;
+
+/** The penalties to choose from. */
+export const PENALTIES = [0.001, 0.01, 0.1, 1];
+
+/** The fold of a human text and of all machine texts that answer it. It follows from the text alone. */
+export const foldOf = ({ human }) => createHash('sha256').update(human).digest()[0] % FOLDS;
+
+/** Makes the functions that fit heads in a core. */
+export function fitter({ VectorHead, auroc, upperThreshold }, core, { cuts = true } = {}) {
+  /** Fits a head to examples, to all their cuts. */
+  async function fit(examples, C) {
+    const list = examples.flatMap((one) =>
+      (cuts ? one.cuts : [one.features]).map((features) => ({ features, isMachine: one.isMachine })),
+    );
+    const rows = list.map(({ features }) => features);
+    const isMachine = list.map((one) => one.isMachine);
+    return VectorHead.fit(core, rows, isMachine, { head: 'linear-svm', C });
+  }
+
+  async function scores(head, examples) {
+    return examples.length === 0 ? [] : head.scores(examples.map(({ features }) => features));
+  }
+
+  /** Scores each example by a head that has not seen its human text. `train` chooses what of the rest a fit may see. */
+  async function outOfFold(examples, C, train = () => true) {
+    const out = new Map();
+    for (let fold = 0; fold < FOLDS; fold += 1) {
+      const head = await fit(
+        examples.filter((one) => foldOf(one) !== fold && train(one)),
+        C,
+      );
+      const held = examples.filter((one) => foldOf(one) === fold);
+      const list = await scores(head, held);
+      for (const [i, one] of held.entries()) out.set(one, list[i]);
+      head.free();
+    }
+    return examples.map((one) => out.get(one));
+  }
+
+  /** Chooses the penalty by which heads rank texts best in a domain that they were not fitted to, among the given examples. */
+  async function choose(examples) {
+    const domains = [...new Set(examples.map(({ domain }) => domain))];
+    let best = { C: PENALTIES[0], mean: -1 };
+    for (const C of PENALTIES) {
+      let sum = 0;
+      for (const domain of domains) {
+        const head = await fit(
+          examples.filter((one) => one.domain !== domain),
+          C,
+        );
+        const held = examples.filter((one) => one.domain === domain);
+        sum += aurocOf(held, await scores(head, held));
+        head.free();
+      }
+      // A smaller penalty on errors must be beaten by more than noise.
+      if (sum / domains.length > best.mean + 0.002) best = { C, mean: sum / domains.length };
+    }
+    return best.C;
+  }
+
+  const aurocOf = (examples, list) => auroc(...byKind(examples, list));
+
+  /** The scores that 1 % and 5 % of human examples reach. */
+  function thresholdsOf(examples, list) {
+    const [human] = byKind(examples, list);
+    return { machine: upperThreshold(human, 0.01).threshold, sign: upperThreshold(human, 0.05).threshold };
+  }
+
+  return { fit, scores, outOfFold, choose, aurocOf, thresholdsOf };
+}
+
+/** The scores of human texts and those of machines. */
+export function byKind(examples, list) {
+  const human = list.filter((_, i) => !examples[i].isMachine);
+  const machine = list.filter((_, i) => examples[i].isMachine);
+  return [human, machine];
+}
