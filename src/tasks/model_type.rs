@@ -2,9 +2,10 @@
 
 use super::clip_towers::Tower;
 use super::decoder::Decoder;
+use super::first_layers;
 use super::image_text_embedder::ImageTextEmbedder;
 use super::load::{LoadPlan, Source};
-use super::sentence_transformers::{CONFIG, MODULES};
+use super::sentence_transformers::MODULES;
 use super::text_embedder::TextEmbedder;
 use crate::error::{ErrorKind, Result};
 use crate::models::DecoderConfig;
@@ -88,7 +89,8 @@ async fn is_plain_decoder(source: &Source<'_>, plan: &LoadPlan) -> Result<bool> 
     if plan.files.iter().any(|file| file.path == MODULES) {
         return Ok(false);
     }
-    Ok(DecoderConfig::from_json(&source.config_file(CONFIG).await?).is_ok())
+    let config = first_layers::config::<TextEmbedder>(source).await?;
+    Ok(DecoderConfig::from_json(&config).is_ok())
 }
 
 /// Asks the host for the current commit of a model of any class, as [`Source::refresh`] does: of the `towers`, or of a sentence

@@ -256,6 +256,18 @@ pub(crate) mod tests {
         })
     }
 
+    /// The tokenizer that is made from the real file.
+    pub(crate) fn smollm2_tokenizer() -> TextTokenizer {
+        let host = crate::hub::MemoryHost::new([("model.gguf".to_owned(), smollm2())]);
+        let header = crate::weights::tests::header_of(&host, "model.gguf");
+        let files = made_files("model.gguf", &header).unwrap();
+        let (_, json) = files
+            .iter()
+            .find(|(name, _)| *name == "tokenizer.json")
+            .unwrap();
+        TextTokenizer::from_json(json, 1 << 20, false).unwrap()
+    }
+
     #[test]
     fn smollm2_has_its_config_its_tokenizer_and_its_names() {
         let bytes = smollm2();
