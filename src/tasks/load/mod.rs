@@ -14,7 +14,7 @@ mod weights;
 use checkpoint::SHARD_INDEX;
 pub use checkpoint::is_packed;
 pub use choice::Weights;
-pub use plan::{LoadPlan, PlannedFile, plan};
+pub use plan::{LoadPlan, PlannedFile, plan, plan_and_config};
 pub use pretrained::{Loaded, Pretrained, load, load_newest};
 pub use progress::{LoadProgress, LoadStatus, PartsProgress};
 #[cfg(target_arch = "wasm32")]
