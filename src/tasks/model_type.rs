@@ -2,6 +2,7 @@
 
 use super::clip_towers::Tower;
 use super::decoder::Decoder;
+use super::first_layers;
 use super::image_text_embedder::ImageTextEmbedder;
 use super::load::{LoadPlan, Source, plan_and_config};
 use super::sentence_transformers::{CONFIG, MODULES};
@@ -144,7 +145,8 @@ async fn is_plain_decoder(source: &Source<'_>, plan: &LoadPlan) -> Result<bool> 
     if plan.files.iter().any(|file| file.path == MODULES) {
         return Ok(false);
     }
-    Ok(DecoderConfig::from_json(&source.config_file(CONFIG).await?).is_ok())
+    let config = first_layers::config::<TextEmbedder>(source).await?;
+    Ok(DecoderConfig::from_json(&config).is_ok())
 }
 
 /// Whether a model that is stored as a sentence encoder is a classifier of whole texts. Its plan alone does not tell.

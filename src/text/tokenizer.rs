@@ -225,7 +225,7 @@ fn blank_between_words(text: &str, from: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pilotlight_tools::data;
+    use pilotlight_tools::{data, first_field};
 
     fn tokenizer(max_tokens: usize) -> TextTokenizer {
         let folder = concat!(
@@ -304,17 +304,6 @@ mod tests {
         }
         all.truncate(2000);
         all
-    }
-
-    /// The first field of a line of comma-separated values.
-    fn first_field(line: &str) -> String {
-        match line.strip_prefix('"') {
-            Some(quoted) => {
-                let quoted = quoted.replace("\"\"", "\u{0}");
-                quoted.split('"').next().unwrap().replace('\u{0}', "\"")
-            }
-            None => line.split(',').next().unwrap().to_string(),
-        }
     }
 
     #[test]

@@ -19,6 +19,8 @@ export const TINY = committed('TextEmbedder');
 /** Tiny models of both towers. */
 export const CLIPS = committed('ImageTextEmbedder');
 
+/** Tiny decoders. */
+export const DECODERS = committed('Decoder');
 /** Tiny classifiers of whole texts. */
 export const CLASSIFIERS = committed('SequenceClassifier');
 
