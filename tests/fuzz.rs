@@ -7,14 +7,15 @@
 
 mod support;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use peak_alloc::PeakAlloc;
 use pilotlight::heads::classifier::Classifier;
 use pilotlight::{
     CacheConfig, Chunk, Dtype, Error, Id, ImageProcessor, IndexOptions, IndexPrecision, Library,
-    MemoryHost, MemoryStore, NamedKey, NoLocks, NoYield, Rgb, SavedIndex, SearchOptions, Source,
-    Store, Tags, TextEmbedder, VectorIndex, decode_image, plan_model,
+    MemoryHost, MemoryStore, NamedKey, NoLocks, NoYield, Rgb, SavedIndex, SearchOptions,
+    SequenceClassifier, Source, Store, Tags, TextEmbedder, VectorIndex, decode_image, plan_model,
 };
 use pollster::block_on;
 use support::changed_json::{change, with_a_key_twice};
@@ -243,11 +244,14 @@ fn the_json_configs_and_the_lock_file() {
     let lock = br#"{"version":1,"commit":"c0ffee","files":{"config.json":{"size":600,"sha256":"00"},"model.safetensors":{"size":9,
         "sha256":"db8f1d69251d95e2c88268d3c540533cc5182e0e33065a6f3f322f606a574489","tensors":{"a":"00","b":"db8f1d69"}}}}"#;
     files.insert("pilotlight-lock.json".into(), lock.to_vec());
+    let prompts = br#"{"prompts":{"query":"query: ","passage":""},"default_prompt_name":"query"}"#;
+    files.insert("config_sentence_transformers.json".into(), prompts.to_vec());
     let names = [
         "config.json",
         "modules.json",
         "1_Pooling/config.json",
         "sentence_bert_config.json",
+        "config_sentence_transformers.json",
         "pilotlight-lock.json",
     ];
     let beside: usize = files.values().map(Vec::len).sum();
@@ -262,6 +266,26 @@ fn the_json_configs_and_the_lock_file() {
         all.insert(name.into(), changed);
         plan(all);
         size + weights.len() / FACTOR
+    });
+}
+
+/// Fuzzes the config of a classifier of whole texts.
+#[test]
+fn the_config_of_a_classifier() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/bert-tiny-classifier");
+    let names = ["config.json", "tokenizer.json", WEIGHTS];
+    let files = names.map(|name| (name.to_owned(), std::fs::read(folder.join(name)).unwrap()));
+    let beside: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
+    fuzz("config of a classifier", 12, |random| {
+        let mut all = Files::from(files.clone());
+        let changed = mutate(&all["config.json"], random);
+        let size = changed.len() + beside;
+        all.insert("config.json".into(), changed);
+        let host = MemoryHost::new(all);
+        let source = Source::new(&host, &NoYield);
+        let _ = block_on(SequenceClassifier::plan(&source, Dtype::Q8));
+        let _ = block_on(plan_model(&source, &[], Dtype::Q8));
+        size
     });
 }
 

@@ -306,6 +306,11 @@ impl Tensors {
         Ok(values.unwrap_or_else(|| vec![0.0; shape.iter().product()]))
     }
 
+    /// Takes the values of a tensor that always stays in f32; none while declaring, as a hostile config may ask for a huge one.
+    pub fn values_if_loaded(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        Ok(self.plain(name, shape)?.unwrap_or_default())
+    }
+
     fn plain(&mut self, name: &str, shape: &[usize]) -> Result<Option<Vec<f32>>> {
         let parameter = Parameter::new(name, Role::Plain, shape);
         match self.tensor(parameter)?.map(|tensor| tensor.values) {
