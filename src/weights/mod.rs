@@ -6,7 +6,6 @@
 
 mod contents;
 mod gguf;
-mod gguf_walk;
 mod header;
 mod layout;
 mod load;
@@ -18,6 +17,8 @@ mod sink;
 mod tensors;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use gguf::Gguf;
 pub(crate) use header::{named, read_header};

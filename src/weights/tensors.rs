@@ -317,6 +317,15 @@ impl Tensors {
         }
     }
 
+    /// Takes a loaded tensor in its packed form.
+    #[cfg(test)]
+    pub(super) fn take(&mut self, name: &str) -> PackedTensor {
+        match &mut self.pass {
+            Pass::Loaded(tensors) => tensors.remove(name).unwrap(),
+            Pass::Declaring(_) => panic!("no tensors are loaded"),
+        }
+    }
+
     /// Declares a tensor, or takes it out of the loaded ones.
     fn tensor(&mut self, parameter: Parameter) -> Result<Option<PackedTensor>> {
         match &mut self.pass {

@@ -5,7 +5,6 @@
 pub enum Item {
     Count(u64),
     Float(f32),
-    Bool(bool),
     Text(String),
     Texts(Vec<String>),
     Integers(Vec<i32>),
@@ -24,10 +23,6 @@ impl Item {
             Self::Float(value) => {
                 kind(to, 6);
                 to.extend(value.to_le_bytes());
-            }
-            Self::Bool(value) => {
-                kind(to, 7);
-                to.push(u8::from(*value));
             }
             Self::Text(value) => {
                 kind(to, 8);
@@ -73,6 +68,8 @@ pub struct GgufFile {
     pub values: Vec<(String, Item)>,
     pub tensors: Vec<Described>,
     pub end: u64,
+    /// The bytes of the tensors; zeros where there are none.
+    pub data: Vec<u8>,
 }
 
 impl GgufFile {
@@ -87,7 +84,8 @@ impl GgufFile {
         let (id, values, bytes) = match kind {
             "F32" => (0, 1, 4),
             "F16" => (1, 1, 2),
-            "Q4_0" => (2, 32, 18),
+            "Q4_1" => (3, 32, 20),
+            "Q4_K" => (12, 256, 144),
             other => panic!("{other}"),
         };
         self.tensors.push(Described {
@@ -129,7 +127,9 @@ impl GgufFile {
     /// The whole file.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.header();
-        bytes.resize(bytes.len() + self.end as usize, 0);
+        let end = bytes.len() + self.end as usize;
+        bytes.extend(&self.data);
+        bytes.resize(end, 0);
         bytes
     }
 }

@@ -21,6 +21,8 @@ use store_keys::keys_of;
 
 pub mod changed_json;
 pub mod classifiers;
+pub mod cuts;
+pub mod gguf;
 pub mod store_keys;
 
 pub type Files = BTreeMap<String, Vec<u8>>;

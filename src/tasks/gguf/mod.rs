@@ -21,7 +21,7 @@ pub(super) fn made_files(file: &str, header: &[u8]) -> Result<Vec<(&'static str,
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::error::ErrorKind;
     use crate::text::TextTokenizer;
@@ -212,6 +212,84 @@ mod tests {
                 message.starts_with("model.gguf: ") && message.contains(what),
                 "{message}"
             );
+        }
+    }
+
+    /// The real file, which the test set-up fetches.
+    pub(crate) fn smollm2() -> Vec<u8> {
+        let folder = std::env::var_os("PILOTLIGHT_SMOLLM2").map_or_else(
+            || {
+                let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+                root.join(".models/SmolLM2-135M-Instruct-GGUF")
+            },
+            std::path::PathBuf::from,
+        );
+        let file = folder.join("SmolLM2-135M-Instruct.Q4_1.gguf");
+        std::fs::read(&file).unwrap_or_else(|error| {
+            panic!("{}: {error}: `make smollm2` fetches it", file.display())
+        })
+    }
+
+    #[test]
+    fn smollm2_has_its_config_its_tokenizer_and_its_names() {
+        let bytes = smollm2();
+        let host = crate::hub::MemoryHost::new([("model.gguf".to_owned(), bytes)]);
+        let header = crate::weights::tests::header_of(&host, "model.gguf");
+        let files = made_files("model.gguf", &header).unwrap();
+        let [("config.json", config), ("tokenizer.json", tokenizer)] = &files[..] else {
+            panic!("{} files", files.len())
+        };
+        let config: serde_json::Value = serde_json::from_slice(config).unwrap();
+        let expected = serde_json::json!({
+            "model_type": "llama", "vocab_size": 49152, "hidden_size": 576, "num_hidden_layers": 30, "num_attention_heads": 9,
+            "intermediate_size": 1536, "max_position_embeddings": 8192, "bos_token_id": 1, "eos_token_id": 2,
+            "num_key_value_heads": 3, "head_dim": 64, "hidden_act": "silu", "rms_norm_eps": 1e-5_f32, "rope_theta": 1e5,
+            "tie_word_embeddings": true, "attention_bias": false,
+        });
+        assert_eq!(config, expected);
+        let tokenizer = TextTokenizer::from_json(tokenizer, 8192, false).unwrap();
+        // What the `tokenizers` package gives for the vocabulary and the merges of the file.
+        for (text, ids) in [
+            ("The capital of France is", &[504, 3575, 282, 4649, 314][..]),
+            (
+                "In 2024, it's 3.14159!",
+                &[
+                    788, 216, 34, 32, 34, 36, 28, 357, 506, 216, 35, 30, 33, 36, 33, 37, 41, 17,
+                ],
+            ),
+            (
+                "  two  spaces\n\n\tand tabs\n",
+                &[216, 827, 216, 5600, 1116, 197, 397, 29416, 198],
+            ),
+            (
+                "Ünïcödé 日本 \u{1f600} naïve",
+                &[
+                    142, 246, 94, 25972, 83, 7466, 84, 2756, 17097, 241, 115, 40993, 40303, 218,
+                    15486, 46494,
+                ],
+            ),
+            (
+                "don't WON'T x_1==y2;",
+                &[
+                    12420, 982, 408, 2154, 23, 68, 1792, 79, 33, 1189, 105, 34, 43,
+                ],
+            ),
+            ("<|endoftext|>", &[0]),
+        ] {
+            assert_eq!(tokenizer.encode(text).unwrap().ids, ids, "{text:?}");
+        }
+        let gguf = Gguf::parse("model.gguf", &header).unwrap();
+        for layer in 0..30 {
+            for (name, shape) in [
+                ("self_attn.q_proj", &[576, 576][..]),
+                ("self_attn.k_proj", &[192, 576]),
+                ("mlp.down_proj", &[576, 1536]),
+                ("input_layernorm", &[576]),
+            ] {
+                let name = format!("model.layers.{layer}.{name}.weight");
+                let own = crate::models::gguf_names::decoder(&name).unwrap();
+                assert_eq!(gguf.shape(&own), Some(shape), "{name}");
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ const GOLDENS = path.join(ROOT, 'tests/goldens');
 export const MINILM = process.env.PILOTLIGHT_MINILM ?? path.join(ROOT, '.models/all-MiniLM-L6-v2');
 
 /** The real SmolLM2; `make smollm2` fetches it. */
-export const SMOLLM2 = process.env.PILOTLIGHT_SMOLLM2 ?? path.join(ROOT, '.models/SmolLM2-135M-Instruct');
+export const SMOLLM2 = process.env.PILOTLIGHT_SMOLLM2 ?? path.join(ROOT, '.models/SmolLM2-135M-Instruct-GGUF');
 
 /** Folder of a tiny committed repository. */
 export const tinyFolder = (name) => path.join(GOLDENS, name);

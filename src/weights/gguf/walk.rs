@@ -1,6 +1,7 @@
 //! A walk over the bytes of a GGUF header as they arrive, which finds its end: the format does not say how long a header is.
 
-use super::gguf::{LIST, TEXT, check_alignment, unknown_type, width_of};
+use super::check_alignment;
+use super::value::{LIST, TEXT, unknown_type, width_of};
 use crate::error::{Error, Result};
 
 /// The fewest bytes of a key with its value: an empty name, the type, and one byte.
