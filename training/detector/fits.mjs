@@ -10,14 +10,10 @@ export const PENALTIES = [0.001, 0.01, 0.1, 1];
 export const foldOf = ({ human }) => createHash('sha256').update(human).digest()[0] % FOLDS;
 
 /** Makes the functions that fit heads in a core. */
-export function fitter({ VectorHead, auroc, upperThreshold }, core, { cuts = true } = {}) {
-  /** Fits a head to examples, to all their cuts. */
+export function fitter({ VectorHead, auroc, upperThreshold }, core) {
   async function fit(examples, C) {
-    const list = examples.flatMap((one) =>
-      (cuts ? one.cuts : [one.features]).map((features) => ({ features, isMachine: one.isMachine })),
-    );
-    const rows = list.map(({ features }) => features);
-    const isMachine = list.map((one) => one.isMachine);
+    const rows = examples.map(({ features }) => features);
+    const isMachine = examples.map((one) => one.isMachine);
     return VectorHead.fit(core, rows, isMachine, { head: 'linear-svm', C });
   }
 
