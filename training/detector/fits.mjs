@@ -17,8 +17,12 @@ export function fitter({ VectorHead, auroc, upperThreshold }, core) {
     return VectorHead.fit(core, rows, isMachine, { head: 'linear-svm', C });
   }
 
+  /** The decisions of a head. Unlike probabilities they do not depend on a calibration, of which each fold would have its own. */
   async function scores(head, examples) {
-    return examples.length === 0 ? [] : head.scores(examples.map(({ features }) => features));
+    if (examples.length === 0) return [];
+    const { a, b } = head.platt;
+    const odds = await head.scores(examples.map(({ features }) => features));
+    return odds.map((score) => -(score + b) / a);
   }
 
   /** Scores each example by a head that has not seen its human text. `train` chooses what of the rest a fit may see. */
