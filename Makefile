@@ -30,6 +30,8 @@ MINILM := .models/all-MiniLM-L6-v2
 SMOLLM2 := .models/SmolLM2-135M-Instruct-GGUF
 # A ViT-B/32 whose weights a generator makes.
 SEEDED_CLIP := target/models/clip-vit-b32
+# A Qwen2.5-0.5B, likewise; 988 MB, which only `make figures` reads.
+SEEDED_QWEN2 := target/models/qwen2-0.5b
 # The very version that the crate is linked with.
 WASM_BINDGEN_VERSION := $(shell awk '/^name = "wasm-bindgen"$$/ { getline; gsub(/"/, "", $$3); print $$3 }' Cargo.lock)
 NEXTEST_VERSION := 0.9.143
@@ -58,9 +60,10 @@ check-types: npm
 # Cheap checks first. The last line that a run prints is the summary of the last runner.
 test: test-style test-native test-wasm package test-types test-package test-browser
 
-figures: bench test-sklearn
+figures: bench test-sklearn $(SEEDED_QWEN2)/model.safetensors
 	@PILOTLIGHT_FUZZ_SECONDS=60 $(NEXTEST) run --locked --test fuzz
 	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/browser/{sts,tabs,looks,faults}.test.mjs | tee benches/results/browser.txt
+	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/package/{smollm2,qwen2}.test.mjs | tee benches/results/decoders.txt
 
 # The exporter with each version of scikit-learn that it supports: what they answer against the package, and in f64 against the crate.
 .PHONY: test-sklearn
@@ -179,6 +182,9 @@ test-browser: npm minilm smollm2 chromium $(SEEDED_CLIP)/model.safetensors
 
 $(SEEDED_CLIP)/model.safetensors:
 	@cargo run --locked --quiet --release -p pilotlight-tools --bin seed-clip -- $(SEEDED_CLIP)
+
+$(SEEDED_QWEN2)/model.safetensors:
+	@cargo run --locked --quiet --release -p pilotlight-tools --bin seed-qwen2 -- $(SEEDED_QWEN2)
 
 # --- set-up; each looks before it acts ---
 

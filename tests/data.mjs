@@ -6,6 +6,9 @@ import { fileURLToPath } from 'node:url';
 /** The folder with the data. */
 export const DATA = process.env.PILOTLIGHT_DATA ?? fileURLToPath(new URL('../../shared/data', import.meta.url));
 
+/** Whether `make figures` runs the tests: those that take long do all that they can. */
+export const FIGURES = process.env.PILOTLIGHT_FIGURES === '1';
+
 /**
  * The value of `skip` for a test that reads these files: a reason if `PILOTLIGHT_DATA` is `none`, by which a contributor leaves
  * such tests out, else false. Throws if a file is missing, so that no test is left out unnoticed.

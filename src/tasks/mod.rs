@@ -14,7 +14,9 @@ mod image_text_embedder;
 mod load;
 mod model_type;
 mod pooling;
+mod prompts;
 mod sentence_transformers;
+mod sequence_classifier;
 mod text_embedder;
 
 pub use clip_towers::Tower;
@@ -23,7 +25,7 @@ pub use digit_classifier::DigitClassifier;
 pub use digit_generator::{DigitGenerator, GenerateOptions, Interpolation, Latent, OnStep};
 pub use embeddings::{EmbedOptions, Embeddings, Precision, Values};
 #[cfg(test)]
-pub(crate) use gguf::tests::smollm2;
+pub(crate) use gguf::tests::{smollm2, smollm2_tokenizer};
 pub use hidden_states::HiddenStatesOptions;
 pub use image_text_embedder::{ImageTextEmbedder, LabelScore};
 #[cfg(target_arch = "wasm32")]
@@ -31,4 +33,5 @@ pub use load::STALL;
 pub use load::{LoadPlan, LoadProgress, LoadStatus, PlannedFile, Source, Weights};
 pub use model_type::{ModelClass, plan_model, refresh_model};
 pub use pooling::Pooling;
+pub use sequence_classifier::{Classification, SequenceClassifier};
 pub use text_embedder::TextEmbedder;

@@ -1,6 +1,8 @@
 //! Tokenizing text.
 
 mod batch;
+#[cfg(test)]
+mod decoder_tests;
 mod tokenizer;
 
 pub use batch::{batches, encode};

@@ -70,6 +70,25 @@ impl TextTokenizer {
     ///
     /// *Errors*: `InvalidInput` if the tokenizer cannot represent the text.
     pub fn encode(&self, text: &str) -> Result<Tokens> {
+        let (encoding, truncated) = self.encoding(text)?;
+        Ok(Tokens {
+            ids: encoding.get_ids().to_vec(),
+            truncated,
+        })
+    }
+
+    /// The number of tokens that a prompt takes before a text, with the special tokens before it and without the one after it, as
+    /// sentence-transformers counts them.
+    ///
+    /// *Errors*: `InvalidInput` if the tokenizer cannot represent the prompt.
+    pub fn prompt_length(&self, prompt: &str) -> Result<usize> {
+        let (encoding, _) = self.encoding(prompt)?;
+        let ends_specially = encoding.get_special_tokens_mask().last() == Some(&1);
+        Ok(encoding.len() - usize::from(ends_specially))
+    }
+
+    /// The tokens of a text after truncation, and whether there were more.
+    fn encoding(&self, text: &str) -> Result<(Encoding, bool)> {
         let failed = |error: tokenizers::Error| {
             Error::invalid_input(format!("the text cannot be tokenized: {error}"))
         };
@@ -99,10 +118,7 @@ impl TextTokenizer {
             .tokenizer
             .post_process(encoding, None, true)
             .map_err(failed)?;
-        Ok(Tokens {
-            ids: encoding.get_ids().to_vec(),
-            truncated,
-        })
+        Ok((encoding, truncated))
     }
 
     /// The id of a token that the vocabulary has.
@@ -209,7 +225,7 @@ fn blank_between_words(text: &str, from: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pilotlight_tools::data;
+    use pilotlight_tools::{data, first_field};
 
     fn tokenizer(max_tokens: usize) -> TextTokenizer {
         let folder = concat!(
@@ -288,17 +304,6 @@ mod tests {
         }
         all.truncate(2000);
         all
-    }
-
-    /// The first field of a line of comma-separated values.
-    fn first_field(line: &str) -> String {
-        match line.strip_prefix('"') {
-            Some(quoted) => {
-                let quoted = quoted.replace("\"\"", "\u{0}");
-                quoted.split('"').next().unwrap().replace('\u{0}', "\"")
-            }
-            None => line.split(',').next().unwrap().to_string(),
-        }
     }
 
     #[test]

@@ -17,8 +17,7 @@ export const minilm = process.env.PILOTLIGHT_MINILM ?? path.join(root, '.models/
 /** As a user has it: the packed package, installed. */
 export const packageFolder = path.dirname(fileURLToPath(import.meta.resolve('pilotlight/package.json')));
 
-/** Whether `make figures` runs the tests: those that take long do all that they can. */
-export const FIGURES = process.env.PILOTLIGHT_FIGURES === '1';
+export { FIGURES } from '../data.mjs';
 
 const ARGS = [
   '--headless',

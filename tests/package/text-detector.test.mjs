@@ -4,6 +4,7 @@ import { before, describe, test } from 'node:test';
 import { PilotlightError, TextDetector } from 'pilotlight';
 import { human, machine, textOf, wordDecoder } from './support/detector.mjs';
 import { mapStore } from './support/map-store.mjs';
+import { filesOf, tinyFolder } from './support/models.mjs';
 
 const COUNT = 60;
 /** Unlike any text of the fits. */
@@ -206,6 +207,7 @@ test('progress is reported, and a signal ends a call', async () => {
 });
 
 describe('wrong input', () => {
+  const DECODER = filesOf(tinyFolder('qwen2-tiny'));
   const decoder = wordDecoder();
   const fit = (change) => TextDetector.fit(human(COUNT), machine(COUNT), { decoder, ...change });
   const json = () => JSON.parse(JSON.stringify(detector));
@@ -234,7 +236,16 @@ describe('wrong input', () => {
     ['thresholds in the wrong order', changed((one) => Object.assign(one.thresholds, { sign: 99 })), /thresholds.sign/],
     ['a gate of 0', changed((one) => Object.assign(one, { gate: 0 })), /gate is 0/],
     ['a model that is another', changed((one) => Object.assign(one, { model: { model: 'a/b' } })), undefined],
-    ['another model to load', () => TextDetector.load('a/b'), /is of a\/b, expected QuantFactory/],
+    [
+      'a decoder without its head',
+      () => TextDetector.load('a/b', { files: DECODER }),
+      /is of a\/b, expected QuantFactory/,
+    ],
+    [
+      'a label of a decoder',
+      () => TextDetector.load('a/b', { files: DECODER, machineLabel: 1 }),
+      /machineLabel: a decoder has no labels/,
+    ],
     ['a model with dots', () => TextDetector.load('../x'), /model/],
     ['an onPlan that is no function', () => TextDetector.load(undefined, { onPlan: 5 }), /onPlan/],
   ])

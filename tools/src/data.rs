@@ -19,3 +19,15 @@ pub fn data(file: &str) -> Option<PathBuf> {
     );
     Some(folder)
 }
+
+/// The first of the comma-separated values in a line.
+pub fn first_field(line: &str) -> String {
+    match line.strip_prefix('"') {
+        Some(quoted) => {
+            let quoted = quoted.replace("\"\"", "\u{0}");
+            let field = quoted.split('"').next().unwrap_or_default();
+            field.replace('\u{0}', "\"")
+        }
+        None => line.split(',').next().unwrap_or_default().to_owned(),
+    }
+}

@@ -5,4 +5,4 @@ mod seeded;
 pub mod seeded_clip;
 pub mod seeded_qwen2;
 
-pub use data::data;
+pub use data::{data, first_field};

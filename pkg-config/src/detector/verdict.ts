@@ -19,6 +19,8 @@ export interface Facts {
   isNear: boolean;
   /** Whether all of the text was read. */
   isWhole: boolean;
+  /** Whether the model itself did not read all tokens. */
+  isCut?: boolean;
   /** The number of the user's own texts that the thresholds come from. */
   own?: number;
   /** How much each aspect adds to the score, where that is known. */
@@ -105,7 +107,8 @@ function limitsOf({ score, thresholds, tokens, isEmpty, isEnglish, isNear }: Fac
   return limits;
 }
 
-function noteOf({ isWhole }: Facts): DetectionReason[] {
+function noteOf({ isWhole, isCut, tokens }: Facts): DetectionReason[] {
+  if (isCut) return [limit(`Only the first ${tokens} tokens were read.`)];
   return isWhole ? [] : [limit(`Only the first ${WINDOW_WORDS * MAX_WINDOWS} words were read.`)];
 }
 

@@ -21,7 +21,7 @@ export function seededBert({ layers, dimensions, intermediate = dimensions, head
     ...files,
     'config.json': asBytes(config),
     '1_Pooling/config.json': asBytes(pooling),
-    'model.safetensors': weights(shapesOf(config)),
+    'model.safetensors': randomWeights(shapesOf(config)),
   };
 }
 
@@ -54,7 +54,8 @@ function shapesOf({ hidden_size: d, intermediate_size: wide, num_hidden_layers: 
   ];
 }
 
-function weights(shapes) {
+/** A safetensors file with small numbers for tensors of these names and shapes, the same each time. */
+export function randomWeights(shapes) {
   const header = {};
   let end = 0;
   for (const [name, shape] of shapes) {

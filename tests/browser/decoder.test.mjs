@@ -1,0 +1,115 @@
+// Decoders in Chromium: the tiny ones on relaxed SIMD and on WebGPU, against PyTorch in every value.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { decoderGolden, difference, FIELDS } from '../package/support/decoders.mjs';
+import { DECODERS, tolerance } from '../package/support/goldens.mjs';
+import { tinyFolder } from '../package/support/models.mjs';
+import { launch, startBench } from './harness.mjs';
+
+let bench;
+before(async () => {
+  bench = await startBench(Object.fromEntries(DECODERS.map((name) => [`tiny/${name}`, tinyFolder(name)])));
+});
+after(() => bench?.close());
+
+/** Hidden states of each text after each layer, of all its tokens, and likelihoods; what is thrown comes back as `{ error }`. */
+async function read(browser, { name, wasm, options, texts }) {
+  const context = await browser.newContext();
+  try {
+    const page = await context.newPage();
+    await page.goto(bench.url);
+    const answer = await page.evaluate(
+      async ({ model, wasm, options, texts }) => {
+        try {
+          const { Decoder, init } = await import('/package/web.js');
+          if (wasm) await init({ wasm: `/package/core/${wasm}.wasm` });
+          const decoder = await Decoder.load(model, { host: `${location.origin}/hub`, store: false, ...options });
+          const states = [];
+          for (let layer = 0; layer <= decoder.layers; layer++) {
+            const { data, dims, tokens } = await decoder.hiddenStates(texts, { layer, pool: 'none' });
+            let end = 0;
+            const next = (count) => {
+              end += count * dims[1];
+              return [...data.subarray(end - count * dims[1], end)];
+            };
+            states.push(tokens.map(next));
+          }
+          // Arrays of numbers come back as such, typed ones as objects.
+          const likelihoods = (await decoder.likelihoods(texts)).map((one) =>
+            Object.fromEntries(
+              Object.entries(one).map(([key, list]) => [key, list.length === undefined ? list : [...list]]),
+            ),
+          );
+          const { backend, layers } = decoder;
+          decoder.dispose();
+          return { states, likelihoods, backend, layers };
+        } catch (error) {
+          return { error: { name: error.name, code: error.code, message: error.message } };
+        }
+      },
+      { model: `tiny/${name}`, wasm, options, texts },
+    );
+    assert.equal(answer.error, undefined, JSON.stringify(answer.error));
+    return answer;
+  } finally {
+    await context.close();
+  }
+}
+
+/** The largest differences of hidden states and of likelihoods from PyTorch's, and how many ranks are others. */
+function compare({ states, likelihoods, layers }, { cases, values }) {
+  const off = { states: 0, likelihoods: 0, ranks: 0 };
+  assert.deepEqual([states.length, likelihoods.length], [layers + 1, cases.length]);
+  for (const [i, { starts, ranks }] of cases.entries()) {
+    const all = values(`hidden_states.${i}`);
+    const size = all.length / states.length;
+    for (const [layer, texts] of states.entries())
+      off.states = Math.max(off.states, difference(texts[i], all.subarray(layer * size, (layer + 1) * size)));
+    for (const [field, name] of Object.entries(FIELDS))
+      off.likelihoods = Math.max(off.likelihoods, difference(likelihoods[i][field], values(`${name}.${i}`)));
+    assert.deepEqual(likelihoods[i].starts, starts);
+    off.ranks += ranks.filter((rank, at) => rank !== likelihoods[i].ranks[at]).length;
+  }
+  return off;
+}
+
+test('on relaxed SIMD tiny decoders equal PyTorch in all values', { timeout: 300_000 }, async (t) => {
+  const browser = await launch();
+  try {
+    for (const name of DECODERS) {
+      const golden = decoderGolden(name);
+      const texts = golden.cases.map(({ text }) => text);
+      const answer = await read(browser, { name, wasm: 'relaxed', options: { device: 'cpu', dtype: 'f32' }, texts });
+      assert.equal(answer.backend.simd, 'relaxed-simd');
+      const off = compare(answer, golden);
+      t.diagnostic(`${name}: ${JSON.stringify(off)}`);
+      assert.ok(off.states <= tolerance(name), `${name}, hidden states: ${off.states}`);
+      assert.ok(off.likelihoods <= tolerance(name), `${name}, likelihoods: ${off.likelihoods}`);
+      assert.equal(off.ranks, 0, name);
+    }
+  } finally {
+    await browser.close();
+  }
+});
+
+// Chromium's own software adapter stands in for a GPU: it computes the same shaders, in seconds instead of milliseconds.
+test('on WebGPU tiny decoders are within 1e-3 of PyTorch in all values', { timeout: 900_000 }, async (t) => {
+  const browser = await launch({ softwareGpu: true });
+  try {
+    for (const name of DECODERS) {
+      const golden = decoderGolden(name);
+      const texts = golden.cases.map(({ text }) => text);
+      const answer = await read(browser, { name, options: { device: 'webgpu' }, texts });
+      assert.deepEqual([answer.backend.device, answer.backend.dtype], ['webgpu', 'f32'], answer.backend.reason);
+      const off = compare(answer, golden);
+      t.diagnostic(`${name}: ${JSON.stringify(off)}`);
+      assert.ok(off.states <= 1e-3, `${name}, hidden states: ${off.states}`);
+      assert.ok(off.likelihoods <= 1e-3, `${name}, likelihoods: ${off.likelihoods}`);
+      // Logits nearer than 1e-3 may change places; in each text most do not.
+      const count = golden.cases.reduce((sum, { ranks }) => sum + ranks.length, 0);
+      assert.ok(off.ranks <= count / 20, `${name}: ${off.ranks} of ${count} ranks differ`);
+    }
+  } finally {
+    await browser.close();
+  }
+});
