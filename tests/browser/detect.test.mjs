@@ -277,7 +277,11 @@ describe('the page with its model', { skip: !smollm2 && `no ${GGUF} in ${SMOLLM2
     assert.equal((await records()).length, 2);
     assert.ok(await hasFocus(remove.first()), 'the focus is lost');
     await panel.getByRole('button', { name: 'Delete all' }).click();
-    await panel.getByRole('button', { name: 'Delete 2 verdicts for good' }).click();
+    assert.ok(await hasFocus(panel.getByRole('button', { name: 'Keep them' })), 'the focus is lost');
+    await page.keyboard.press('Escape');
+    assert.ok(await hasFocus(panel.getByRole('button', { name: 'Delete all' })), 'the focus is lost');
+    await panel.getByRole('button', { name: 'Delete all' }).click();
+    await panel.getByRole('button', { name: 'Delete all 2 for good' }).click();
     await announced('All verdicts were deleted. No verdict is kept.');
     assert.ok(await hasFocus(panel.getByRole('heading', { name: 'History' })), 'the focus is lost');
     await panel.getByLabel('Keep my verdicts in this browser').uncheck();

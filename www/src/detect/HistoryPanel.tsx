@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'react';
-import { count } from '../page/format';
+import { DeleteAllButton } from './DeleteAllButton';
 import { HistoryRow } from './HistoryRow';
 import type { useHistory } from './useHistory';
 
@@ -9,7 +9,6 @@ const FIRST = 8;
 /** The verdicts that are kept on this device, and whether they are kept. */
 export function HistoryPanel({ history }: { history: ReturnType<typeof useHistory> }) {
   const { keeping, keep, records, problem } = history;
-  const [asked, setAsked] = useState(false);
   const [all, setAll] = useState(false);
   const [said, setSaid] = useState('');
   const title = useRef<HTMLHeadingElement>(null);
@@ -33,7 +32,6 @@ export function HistoryPanel({ history }: { history: ReturnType<typeof useHistor
   }
 
   async function clear() {
-    setAsked(false);
     title.current?.focus();
     await history.clear();
     setSaid('All verdicts were deleted.');
@@ -88,20 +86,7 @@ export function HistoryPanel({ history }: { history: ReturnType<typeof useHistor
           <button type="button" className="button" onClick={() => void history.save()}>
             Export as a file
           </button>
-          {asked ? (
-            <>
-              <button type="button" className="button danger" onClick={() => void clear()}>
-                Delete {count(records.length, 'verdict')} for good
-              </button>
-              <button type="button" className="button" onClick={() => setAsked(false)}>
-                Keep them
-              </button>
-            </>
-          ) : (
-            <button type="button" className="button" onClick={() => setAsked(true)}>
-              Delete all
-            </button>
-          )}
+          <DeleteAllButton verdicts={records.length} onDelete={() => void clear()} />
         </div>
       )}
     </section>
