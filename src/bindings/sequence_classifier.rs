@@ -6,7 +6,7 @@ use js_sys::{Array, Float64Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::caller::for_caller;
+use super::caller::{for_caller, promise};
 use super::error::to_js;
 use super::event_loop::EventLoopScheduler;
 use super::options::{signal_option, texts};
@@ -48,7 +48,7 @@ impl SequenceClassifierHandle {
     pub fn classify(&self, values: JsValue, options: JsValue) -> js_sys::Promise {
         // The future shares ownership of the model, so that `free` during a call is harmless.
         let (classifier, backend) = (self.classifier.clone(), self.backend.clone());
-        wasm_bindgen_futures::future_to_promise(async move {
+        promise(async move {
             let classify = async {
                 let scheduler = EventLoopScheduler::new(signal_option(&options)?);
                 let texts = texts("texts", &values)?;
