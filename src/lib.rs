@@ -3,7 +3,7 @@
 //! The modules form layers. From top to bottom, each uses only the ones below it (`tests/layers.rs` checks this):
 //!
 //! * `bindings`: the JavaScript API, which only converts arguments, results and errors.
-//! * `tasks`: what users call: [`TextEmbedder`], [`Decoder`], [`ImageTextEmbedder`], [`DigitGenerator`], [`DigitClassifier`].
+//! * `tasks`: what users call: [`TextEmbedder`], [`SequenceClassifier`], [`Decoder`], [`ImageTextEmbedder`], [`DigitGenerator`], [`DigitClassifier`].
 //! * `index` and [`heads`]: the [`VectorIndex`]; classifiers of vectors, fitted or imported.
 //! * `models` and `store`: the networks, written once on burn's `Tensor`; what is kept between sessions ([`Store`]).
 //! * `weights`: safetensors read as a stream, cast or quantized a block of rows at a time.
@@ -68,9 +68,10 @@ pub use store::{
     StoredInfo, WriterProgress,
 };
 pub use tasks::{
-    Decoder, DigitClassifier, DigitGenerator, EmbedOptions, Embeddings, GenerateOptions,
-    HiddenStatesOptions, ImageTextEmbedder, Interpolation, LabelScore, Latent, LikelihoodOptions,
-    Likelihoods, LoadPlan, LoadProgress, LoadStatus, ModelClass, OnStep, PlannedFile, Pooling,
-    Precision, Source, TextEmbedder, Tower, Values, Weights, plan_model, refresh_model,
+    Classification, Decoder, DigitClassifier, DigitGenerator, EmbedOptions, Embeddings,
+    GenerateOptions, HiddenStatesOptions, ImageTextEmbedder, Interpolation, LabelScore, Latent,
+    LikelihoodOptions, Likelihoods, LoadPlan, LoadProgress, LoadStatus, ModelClass, OnStep,
+    PlannedFile, Pooling, Precision, SequenceClassifier, Source, TextEmbedder, Tower, Values,
+    Weights, plan_model, refresh_model,
 };
 pub use weights::Dtype;

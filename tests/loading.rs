@@ -527,6 +527,7 @@ fn options_are_checked_and_precisions_agree() {
         let options = EmbedOptions {
             dimensions: Some(9),
             precision: pilotlight::Precision::from_name(name).unwrap(),
+            ..EmbedOptions::default()
         };
         embed(options).unwrap()
     };

@@ -19,6 +19,7 @@ mod matmul_q4;
 mod matmul_q8;
 mod norm;
 pub mod pack;
+mod quantized;
 mod rotary;
 pub mod scan;
 mod simd;

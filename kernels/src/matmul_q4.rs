@@ -1,7 +1,9 @@
 //! The matrix product with int4 weights. A panel is unpacked to int8 and then used by the int8 kernel for all rows of a block.
 
-use super::matmul_q8::{self, Method, Panel, PanelBuffer, Panels, registers, word_sums, words};
-use super::simd::{F32x4, unpack_nibbles};
+use super::matmul_q8::{
+    self, Method, Panel, PanelBuffer, Panels, SHIFT, registers, word_sums, words,
+};
+use super::simd::{F32x4, SIGNED_Q4, unpack_nibbles};
 use crate::activation::Activation;
 use crate::layout::{Groups, PANEL, Q4_GROUP};
 
@@ -19,6 +21,7 @@ pub struct Q4Weights<'a> {
 
 impl Panels for Q4Weights<'_> {
     const SCALED: bool = true;
+    const SIGNED: bool = SIGNED_Q4;
 
     fn groups(&self) -> Groups {
         Groups {
@@ -49,9 +52,12 @@ impl Panels for Q4Weights<'_> {
         let words = registers(words(&buffer.quads, &mut buffer.words));
         buffer.sums.clear();
         for group in words.chunks_exact(words.len() / self.groups) {
-            buffer
-                .sums
-                .extend(word_sums(group).map(F32x4::to_array).as_flattened());
+            let mut sums = word_sums(group);
+            if SIGNED_Q4 {
+                // Of the weights themselves: padding is shifted too.
+                sums = sums.map(|sum| sum.sub(F32x4::splat(SHIFT * Q4_GROUP as f32)));
+            }
+            buffer.sums.extend(sums.map(F32x4::to_array).as_flattened());
         }
         unpack_halves(
             &self.scale[index * scales..][..scales],

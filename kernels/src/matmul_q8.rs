@@ -3,6 +3,9 @@
 //! A group of activations becomes `x ≈ step · (q - zero)` with unsigned `q`, so that
 //! `Σ x·w = scale · Σ over groups of step · (Σ q·w - zero · Σ w)`: the inner sums are integers and exact.
 //!
+//! With int4 weights, the relaxed build has signed activations of 8 bits and unsigned weights: its dot product takes 8 bits of one operand
+//! and 7 of the other.
+//!
 //! Where weights have an offset for each group, the sum of the group's inputs times that offset is added: inputs need not be quantized for
 //! it.
 //!
@@ -13,11 +16,10 @@
 use std::cell::RefCell;
 
 use super::matmul_f32::{activate_rows, of_panel, store};
-use super::simd::{
-    ACTIVATION_MAX, F32x4, ONES, ROUND, Sums, WORD, Words, dot, kernel, mul_add, to_words,
-};
+use super::quantized::{Quantized, Range};
+use super::simd::{F32x4, ONES, Sums, Words, dot, kernel, mul_add};
 #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
-use super::simd::{add_pairs, pairs, widen};
+use super::simd::{add_pairs, pairs, signed_dot, signed_pairs, widen};
 use crate::activation::Activation;
 use crate::layout::{Groups, PANEL};
 
@@ -51,6 +53,9 @@ impl Method {
     }
 }
 
+/// The number that makes int4 weights unsigned.
+pub const SHIFT: f32 = 8.0;
+
 /// Rows that are quantized at a time, so that they stay in the second-level cache. It is a multiple of the tiles of 3 and of 4 rows.
 const BLOCK: usize = 120;
 
@@ -58,6 +63,9 @@ const BLOCK: usize = 120;
 pub trait Panels {
     /// Whether weights have a scale for each group.
     const SCALED: bool;
+
+    /// Whether activations are signed, of 8 bits in any build, and weights are [`SHIFT`] larger than what they stand for.
+    const SIGNED: bool = false;
 
     fn groups(&self) -> Groups;
 
@@ -195,7 +203,7 @@ impl Scratch {
         let groups = weights.groups();
         let height = method.rows();
         for (x, y) in x.chunks(BLOCK * k).zip(y.chunks_mut(BLOCK * n)) {
-            self.block.fill(x, k, groups, weights.smooth(), height);
+            self.block.fill::<W>(x, k, groups, weights.smooth(), height);
             if weights.has_offsets() {
                 self.block.sum(x, k, groups, height);
             }
@@ -268,118 +276,6 @@ pub fn words<'a>(quads: &'a [i32], buffer: &'a mut Vec<i32>) -> &'a [i32] {
     buffer
 }
 
-/// The quantization of one group of activations: `x ≈ step · (q - zero)`.
-#[derive(Clone, Copy, Default)]
-struct Range {
-    step: f32,
-    zero: f32,
-}
-
-/// A block of quantized rows, in tiles as the kernel reads them.
-#[derive(Default)]
-struct Quantized {
-    /// The activations of each tile, `[words, rows]`. Padding after input `k` has arbitrary values, because its weights are zero.
-    words: Vec<i32>,
-    /// The quantization of the groups of each tile, `[groups, rows]`.
-    ranges: Vec<Range>,
-    /// The sums of the inputs of the groups of each tile, `[groups, rows]`.
-    sums: Vec<f32>,
-    /// One row, padded with zeros to a multiple of sixteen.
-    row: Vec<f32>,
-}
-
-impl Quantized {
-    fn fill(&mut self, x: &[f32], k: usize, groups: Groups, smooth: Option<&[f32]>, height: usize) {
-        let group = groups.quads * 4;
-        let words = groups.count * group / WORD;
-        let m = x.len() / k;
-        self.words.resize(m * words, 0);
-        self.ranges.resize(m * groups.count, Range::default());
-        self.row.clear();
-        self.row.resize(groups.count * group, 0.0);
-        let tiles = self
-            .words
-            .chunks_mut(height * words)
-            .zip(self.ranges.chunks_mut(height * groups.count));
-        for (x, (words, ranges)) in x.chunks(height * k).zip(tiles) {
-            let rows = x.len() / k;
-            for (row, x) in x.chunks_exact(k).enumerate() {
-                match smooth {
-                    None => self.row[..k].copy_from_slice(x),
-                    Some(smooth) => {
-                        for ((to, x), factor) in self.row.iter_mut().zip(x).zip(smooth) {
-                            *to = x * factor;
-                        }
-                    }
-                }
-                let to = words
-                    .chunks_exact_mut(group / WORD * rows)
-                    .zip(ranges.chunks_exact_mut(rows));
-                for (x, (words, ranges)) in self.row.chunks_exact(group).zip(to) {
-                    let x = x.as_chunks().0;
-                    ranges[row] = range(x);
-                    quantize(x, ranges[row], words, row, rows);
-                }
-            }
-        }
-    }
-}
-
-impl Quantized {
-    /// Sums the inputs of each group, in tiles as `fill` makes them.
-    fn sum(&mut self, x: &[f32], k: usize, groups: Groups, height: usize) {
-        let group = groups.quads * 4;
-        self.sums.clear();
-        for x in x.chunks(height * k) {
-            for first in (0..groups.count).map(|index| index * group) {
-                let sums = x
-                    .chunks_exact(k)
-                    .map(|x| x[first..k.min(first + group)].iter().sum::<f32>());
-                self.sums.extend(sums);
-            }
-        }
-    }
-}
-
-kernel! {
-    /// Computes the step and zero point that cover the values of a group and zero.
-    fn range(x: &[[f32; 16]]) -> Range {
-        let zero = F32x4::splat(0.0);
-        let (mut low, mut high, mut sum) = ([zero; 2], [zero; 2], zero);
-        for x in x.iter().flat_map(|x| x.as_chunks::<4>().0.as_chunks::<2>().0) {
-            let x = [F32x4::load(&x[0]), F32x4::load(&x[1])];
-            low = [low[0].min(x[0]), low[1].min(x[1])];
-            high = [high[0].max(x[0]), high[1].max(x[1])];
-            sum = sum.add(x[0].add(x[1]));
-        }
-        let (low, high) = (low[0].min(low[1]).smallest(), high[0].max(high[1]).largest());
-        let step = (high - low) / ACTIVATION_MAX;
-        // Minimum and maximum ignore a NaN; the sum does not.
-        let step = if sum.sum().is_nan() {
-            f32::NAN
-        } else if step > f32::MIN_POSITIVE {
-            step
-        } else {
-            // A group of zeros, or of values so small that the step underflows, quantizes to zeros.
-            1.0
-        };
-        Range { step, zero: (-low / step).round_ties_even() }
-    }
-
-    /// Writes the words of one row of a tile of `rows` rows.
-    fn quantize(x: &[[f32; 16]], range: Range, to: &mut [i32], row: usize, rows: usize) {
-        let (inverse, zero) = (F32x4::splat(1.0 / range.step), F32x4::splat(range.zero + ROUND));
-        let mut at = row;
-        for x in x {
-            let [a, b, c, d] = x.as_chunks::<4>().0 else { return };
-            for word in to_words([a, b, c, d].map(|x| mul_add(F32x4::load(x), inverse, zero))) {
-                to[at] = word;
-                at += rows;
-            }
-        }
-    }
-}
-
 /// The last step of a tile: the bias and the activation of its sums, and the columns of the output that they go to.
 struct Epilogue {
     bias: [F32x4; 2],
@@ -408,12 +304,21 @@ kernel! {
             .zip(ranges.as_chunks::<M>().0)
             .zip(panel.sums);
         for (group, (((words, values), ranges), sums)) in groups.enumerate() {
-            let dots = if PAIRS { dots_by_pairs(words, values) } else { dots(words, values) };
+            let dots = match (PAIRS, W::SIGNED) {
+                (false, false) => dots(words, values),
+                (false, true) => signed_dots(words, values),
+                (true, false) => dots_by_pairs(words, values),
+                (true, true) => signed_dots_by_pairs(words, values),
+            };
             let sums = [F32x4::load(&sums[0]), F32x4::load(&sums[1])];
             for row in 0..M {
-                let Range { step, zero } = ranges[row];
+                let Range { step, zero, shifted } = ranges[row];
                 for half in 0..2 {
-                    let mut centred = mul_add(sums[half], F32x4::splat(-zero), dots[row][half].to_f32());
+                    let mut dot = dots[row][half].to_f32();
+                    if W::SIGNED {
+                        dot = dot.sub(F32x4::splat(shifted));
+                    }
+                    let mut centred = mul_add(sums[half], F32x4::splat(-zero), dot);
                     if W::SCALED {
                         centred = centred.mul(F32x4::load(&panel.group_scales[group][half]));
                     }
@@ -481,8 +386,40 @@ kernel! {
     }
 }
 
+#[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+kernel! {
+    /// As `dots`, of signed activations.
+    #[allow(clippy::needless_range_loop)]
+    fn signed_dots<const M: usize>(words: &[[[i32; 4]; 2]], values: &[[i32; M]]) -> [[Sums; 2]; M] {
+        let mut sums = [[Sums::zero(); 2]; M];
+        for (w, q) in words.iter().zip(values) {
+            let [w0, w1] = [Words::load(&w[0]), Words::load(&w[1])];
+            for row in 0..M {
+                let q = Words::spread(q, row);
+                sums[row][0] = signed_dot(sums[row][0], w0, q);
+                sums[row][1] = signed_dot(sums[row][1], w1, q);
+            }
+        }
+        sums
+    }
+
+    /// As `dots_by_pairs`, of signed activations.
+    fn signed_dots_by_pairs<const M: usize>(words: &[[[i32; 4]; 2]], values: &[[i32; M]]) -> [[Sums; 2]; M] {
+        let mut sums = [[Sums::zero(); 2]; M];
+        for (w, q) in words.as_chunks::<2>().0.iter().zip(values.as_chunks::<2>().0) {
+            let [a0, a1, b0, b1] = [&w[0][0], &w[0][1], &w[1][0], &w[1][1]].map(Words::load);
+            for row in 0..M {
+                let (a, b) = (Words::splat(q[0][row]), Words::splat(q[1][row]));
+                sums[row][0] = widen(sums[row][0], add_pairs(signed_pairs(a0, a), signed_pairs(b0, b)));
+                sums[row][1] = widen(sums[row][1], add_pairs(signed_pairs(a1, a), signed_pairs(b1, b)));
+            }
+        }
+        sums
+    }
+}
+
 #[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
-use dots as dots_by_pairs;
+use {dots as dots_by_pairs, dots as signed_dots, dots as signed_dots_by_pairs};
 
 #[cfg(all(test, target_arch = "wasm32", feature = "relaxed-simd"))]
 mod tests {

@@ -8,6 +8,7 @@ export { ImageTextEmbedder } from './image-text-embedder.js';
 export { init } from './init.js';
 export { models } from './models.js';
 export { SemanticRouter } from './semantic-router.js';
+export { SequenceClassifier } from './sequence-classifier.js';
 export { TextClassifier } from './text-classifier.js';
 export { TextDetector } from './text-detector.js';
 export { TextEmbedder } from './text-embedder.js';

@@ -16,16 +16,18 @@ import { isEnglish } from './detector/language.js';
 import { type Normalized, normalize } from './detector/normalize.js';
 import type { Reading } from './detector/readers.js';
 import { placeOf, sentencesOf } from './detector/sentences.js';
+import { detectorClassifier, machineLabelOf } from './detector/sequence.js';
 import { checkDecoder, checkTexts } from './detector/texts.js';
 import { judge, MIN_TOKENS } from './detector/verdict.js';
 import { windowsOf } from './detector/windows.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import { models } from './models.js';
+import { SequenceClassifier } from './sequence-classifier.js';
 import { stored } from './storage/named.js';
 
 /** What a detector has beside its engine. */
 interface State {
-  thresholds: Thresholds | null;
+  thresholds?: Thresholds | undefined;
   /** The largest distance at which a text is like those of the fit, or of the calibration. */
   gate: number;
   /** The model that read the texts of the fit. */
@@ -46,8 +48,8 @@ interface Prepared extends Normalized {
 export class TextDetector implements Api.TextDetector {
   readonly #engine: Engine;
   #state: State;
-  /** The decoder, where the detector loaded it. */
-  #own: Decoder | undefined;
+  /** The model, where the detector loaded it. */
+  #own: Decoder | SequenceClassifier | undefined;
   #disposed = false;
 
   private constructor(key: symbol, engine: Engine, state: State) {
@@ -58,26 +60,38 @@ export class TextDetector implements Api.TextDetector {
 
   static async load(model: string = DEFAULT.model.model, options: Api.DetectorLoadOptions = {}): Promise<TextDetector> {
     try {
-      const { onPlan, head = DEFAULT, ...given } = checkObject('options', options) as Api.DetectorLoadOptions;
+      const { onPlan, head, machineLabel, ...given } = checkObject('options', options) as Api.DetectorLoadOptions;
       checkModel(model, given);
-      const saved = parse(head);
+      // A classifier needs no head, and the plan says whether the model is one.
+      const saved = head === undefined && model !== DEFAULT.model.model ? undefined : parse(head ?? DEFAULT);
       // Before anything is fetched.
-      compare({ model }, saved.model);
+      if (saved) compare({ model }, saved.model);
       if (onPlan !== undefined && typeof onPlan !== 'function')
         throw new PilotlightError('INVALID_INPUT', `onPlan: expected a function, got ${typeof onPlan}`);
-      const load = { ...(given.files ? {} : pinOf(saved)), ...given };
+      const load = { ...(saved && !given.files && pinOf(saved)), ...given };
       const plan = await models.plan(model, load);
-      if (plan.class !== 'Decoder')
-        throw new PilotlightError('UNSUPPORTED_MODEL', `model: expected a decoder, and ${plan.class} loads ${model}`);
+      const isClassifier = plan.class === 'SequenceClassifier' && (!saved || saved.features === 'classifier');
+      if (!isClassifier && (plan.class !== 'Decoder' || saved?.features === 'classifier')) {
+        const expected = saved && (saved.features === 'classifier' ? 'a classifier' : 'a decoder');
+        const what = expected ?? 'a decoder or a classifier';
+        throw new PilotlightError('UNSUPPORTED_MODEL', `model: expected ${what}, and ${plan.class} loads ${model}`);
+      }
+      if (!isClassifier && machineLabel !== undefined)
+        throw new PilotlightError('INVALID_INPUT', 'machineLabel: a decoder has no labels: leave it out');
+      // The head of the package is for one decoder.
+      if (!isClassifier && !saved) compare({ model }, DEFAULT.model);
       if ((await onPlan?.(plan)) === false)
         throw new PilotlightError('ABORTED', `the plan of loading ${model} was refused`);
-      const decoder = await Decoder.load(model, load);
+      const own = isClassifier ? await SequenceClassifier.load(model, load) : await Decoder.load(model, load);
       try {
-        const detector = await TextDetector.fromJSON(saved, { decoder });
-        detector.#own = decoder;
+        const detector =
+          own instanceof SequenceClassifier
+            ? await TextDetector.#onClassifier(own, saved, machineLabel)
+            : await TextDetector.fromJSON(saved ?? DEFAULT, { decoder: own });
+        detector.#own = own;
         return detector;
       } catch (error) {
-        decoder.dispose();
+        own.dispose();
         throw error;
       }
     } catch (error) {
@@ -115,7 +129,7 @@ export class TextDetector implements Api.TextDetector {
     if (!Number.isInteger(machineLabel) || machineLabel < 0)
       throw new PilotlightError('INVALID_INPUT', `machineLabel: expected a whole number, got ${shown(machineLabel)}`);
     const engine = new ClassifierEngine(classifier, machineLabel);
-    return new TextDetector(CONSTRUCT, engine, { thresholds: null, gate: engine.limit, model: {}, notes: [] });
+    return new TextDetector(CONSTRUCT, engine, { gate: engine.limit, model: {}, notes: [] });
   }
 
   static async fromJSON(
@@ -130,7 +144,7 @@ export class TextDetector implements Api.TextDetector {
           ? TextDetector.fromClassifier(classifier as Api.DetectorClassifier, saved.head)
           : await TextDetector.#onDecoder(checkDecoder(decoder), saved);
       const { calibration, evaluation, gate } = saved;
-      const thresholds = saved.thresholds === null ? null : checkThresholds(saved.thresholds);
+      const thresholds = saved.thresholds && checkThresholds(saved.thresholds);
       if (gate !== undefined && !(gate > 0)) throw wrong(`gate is ${shown(gate)}, expected a number above 0`);
       if (gate !== undefined) detector.#state.gate = gate;
       Object.assign(detector.#state, { thresholds, calibration, evaluation });
@@ -138,6 +152,20 @@ export class TextDetector implements Api.TextDetector {
     } catch (error) {
       throw toPilotlightError(error);
     }
+  }
+
+  static async #onClassifier(
+    own: SequenceClassifier,
+    saved: Api.DetectorJson | undefined,
+    machineLabel: unknown,
+  ): Promise<TextDetector> {
+    const classifier = detectorClassifier(own);
+    const detector = saved
+      ? await TextDetector.fromJSON(saved, { classifier })
+      : TextDetector.fromClassifier(classifier, { machineLabel: machineLabelOf(own.labels, machineLabel) });
+    const model = decoderIdentity(own);
+    Object.assign(detector.#state, { model, notes: compare(model, saved?.model) });
+    return detector;
   }
 
   static async #onDecoder(decoder: Api.DetectorDecoder, saved: Api.DetectorJson): Promise<TextDetector> {
@@ -149,7 +177,7 @@ export class TextDetector implements Api.TextDetector {
       const { head, gate, version } = await hiddenFromJSON(instance, saved.head);
       engine = new HiddenEngine(decoder, head, gate, { layer: saved.layer, pool: saved.pool ?? 'mean' }, version);
     }
-    const state = { thresholds: null, gate: engine.limit, model: saved.model ?? {}, notes };
+    const state = { gate: engine.limit, model: saved.model ?? {}, notes };
     return new TextDetector(CONSTRUCT, engine, state);
   }
 
@@ -193,7 +221,7 @@ export class TextDetector implements Api.TextDetector {
     return this.#engine.version;
   }
 
-  get thresholds(): Readonly<Thresholds> | null {
+  get thresholds(): Readonly<Thresholds> | undefined {
     return this.#state.thresholds;
   }
 
@@ -233,7 +261,7 @@ export class TextDetector implements Api.TextDetector {
         throw new PilotlightError('INVALID_INPUT', `rate: expected a share between 0 and 1, got ${shown(rate)}`);
       const prepared = checkTexts('humanTexts', humanTexts).map(prepare);
       const scored = await this.#scores(prepared, options);
-      const kept = scored.flatMap((one) => (one && one.score !== null && one.tokens >= MIN_TOKENS ? [one] : []));
+      const kept = scored.flatMap((one) => (one?.score !== undefined && one.tokens >= MIN_TOKENS ? [one] : []));
       const own = kept.map(({ score }) => score as number);
       const distances = this.#engine.kind === 'classifier' ? [] : kept.map(({ distance }) => distance);
       const { thresholds, gate, report } = calibrated(own, distances, prepared.length, rate);
@@ -260,7 +288,7 @@ export class TextDetector implements Api.TextDetector {
       ...(isHidden && engine.pooling.layer !== undefined && { layer: engine.pooling.layer }),
       ...(isHidden && { pool: engine.pooling.pool }),
       head: headOf(engine),
-      thresholds: thresholds && { ...thresholds },
+      ...(thresholds && { thresholds: { ...thresholds } }),
       ...(Number.isFinite(gate) && { gate }),
       ...(calibration && { calibration }),
       ...(evaluation && { evaluation }),
@@ -301,15 +329,16 @@ export class TextDetector implements Api.TextDetector {
   #detection(prepared: Prepared, scored: Scored | undefined): Api.Detection {
     const { thresholds, gate, calibration } = this.#state;
     const { text, original, isEnglish, isWhole } = prepared;
-    const { score = null, tokens = 0, distance = 0, features = null, aspects, contributions } = scored ?? {};
+    const { score, tokens = 0, distance = 0, features, aspects, contributions } = scored ?? {};
     const judgement = judge({
-      score,
-      thresholds,
+      ...(score !== undefined && { score }),
+      ...(thresholds && { thresholds }),
       tokens,
       isEmpty: text === '',
       isEnglish,
       isNear: distance <= gate,
       isWhole,
+      isCut: scored?.isCut ?? false,
       ...(calibration && { own: calibration.texts }),
       ...(aspects && { aspects }),
     });
@@ -317,10 +346,10 @@ export class TextDetector implements Api.TextDetector {
     const parts = contributions?.(spans) ?? [];
     return {
       ...judgement,
-      score,
-      threshold: thresholds?.machine ?? null,
+      ...(score !== undefined && { score }),
+      ...(thresholds && { threshold: thresholds.machine }),
       tokens,
-      features,
+      ...(features && { features }),
       sentences: spans.map((span, i) => ({
         ...placeOf(span, prepared, original, isWhole),
         contribution: parts[i] ?? 0,

@@ -61,7 +61,7 @@ export class TextEmbedder implements Api.TextEmbedder {
     }
   }
 
-  async embed(texts: string | readonly string[], options: Api.EmbedOptions = {}): Promise<Api.Embeddings> {
+  async embed(texts: string | readonly string[], options: Api.TextEmbedOptions = {}): Promise<Api.Embeddings> {
     return this.#call(options, (handle, caller) => handle.embed(texts, { ...options, caller }));
   }
 
@@ -69,6 +69,9 @@ export class TextEmbedder implements Api.TextEmbedder {
     texts: string | readonly string[],
     options: Api.HiddenStatesOptions = {},
   ): Promise<Api.HiddenStates> {
+    const { prompt } = Object(options);
+    if (prompt !== undefined)
+      throw new PilotlightError('INVALID_INPUT', `prompt: hidden states have none, got ${shown(prompt)}`);
     return this.#call(options, (handle, caller) => handle.hiddenStates(texts, { ...options, caller }));
   }
 
@@ -77,9 +80,6 @@ export class TextEmbedder implements Api.TextEmbedder {
   }
 
   async #call<T>(options: object, work: (handle: TextEmbedderHandle, caller: Caller) => Promise<T>): Promise<T> {
-    const { prompt } = Object(options);
-    if (prompt !== undefined)
-      throw new PilotlightError('INVALID_INPUT', `prompt: this embedder has no prompts, got ${shown(prompt)}`);
     const result = await this.#model.call(options, work);
     this.#answered?.();
     this.#answered = undefined;

@@ -1,6 +1,7 @@
 export * from './decoder.js';
 export * from './digit-generator.js';
 export * from './semantic-router.js';
+export * from './sequence-classifier.js';
 export * from './text-classifier.js';
 export * from './text-detector.js';
 export * from './vector-index.js';
@@ -107,6 +108,15 @@ export interface EmbedOptions {
   signal?: AbortSignal;
 }
 
+export interface TextEmbedOptions extends EmbedOptions {
+  /**
+   * What to put before each text, for models that were trained so: the name of a prompt in the repository's
+   * `config_sentence_transformers.json`, such as `'query'`; anything else is the text itself, such as `'query: '`. Default the file's
+   * default, which most models do not have. `''` is none.
+   */
+  prompt?: string;
+}
+
 export interface Embeddings {
   /** All rows one after the other. The caller owns the memory. */
   data: Float32Array | Int8Array | Uint8Array;
@@ -185,7 +195,7 @@ export declare class TextEmbedder {
    * @throws {PilotlightError} `INVALID_INPUT` naming the text or the option, `INVALID_WEIGHTS` where the tokenizer gives an id that
    * the model does not have, `RESOURCE_LIMIT`, `ABORTED`, `DISPOSED`
    */
-  embed(texts: string | readonly string[], options?: EmbedOptions): Promise<Embeddings>;
+  embed(texts: string | readonly string[], options?: TextEmbedOptions): Promise<Embeddings>;
   /**
    * Computes the hidden states of texts after any layer; the same text gives the same states whatever else is in the batch. It runs as
    * `embed` does, takes the less time the lower the layer is, and with `pool: 'none'` gives 4 bytes for each value of each token.
@@ -350,7 +360,7 @@ export declare class PilotlightError extends Error {
 export interface LoadPlan {
   model: string;
   /** The class whose `load` loads it. */
-  class: 'TextEmbedder' | 'ImageTextEmbedder' | 'Decoder';
+  class: 'TextEmbedder' | 'ImageTextEmbedder' | 'Decoder' | 'SequenceClassifier';
   /** The commit of the revision; absent where the host has no commits. */
   commit?: string;
   /** The device and the dtype that would be taken, and why. */
@@ -385,8 +395,11 @@ export interface StoredModel {
   revision: string;
   commit: string;
   dtype: Dtype;
-  /** The tower, for CLIP, whose towers are kept separately; or the first layers, for an encoder that was loaded with `layers`. */
-  part?: Tower | `layers${number}`;
+  /**
+   * The tower, for CLIP, whose towers are kept separately; the first layers, for an encoder that was loaded with `layers`; or
+   * `'classifier'`, for a `SequenceClassifier`.
+   */
+  part?: Tower | `layers${number}` | 'classifier';
   /** The option `weights` with which it was loaded, unless that was `'auto'`. */
   weights?: string;
   bytes: number;
@@ -408,7 +421,7 @@ export interface StoreOptions {
 /** Manages stored models, and plans loads. */
 export declare const models: {
   /**
-   * Tells what loading a sentence encoder, its first `layers`, or CLIP would cost. It asks the host for sizes and reads small files and the header of the
+   * Tells what loading a sentence encoder or a decoder, its first `layers`, a classifier of whole texts, or CLIP would cost. It asks the host for sizes and reads small files and the header of the
    * weights, but loads nothing.
    * @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INTEGRITY`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `ABORTED`
    */

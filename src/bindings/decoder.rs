@@ -6,7 +6,7 @@ use js_sys::{Array, Float32Array, Promise, Uint32Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::caller::for_caller;
+use super::caller::{for_caller, promise};
 use super::error::to_js;
 use super::event_loop::EventLoopScheduler;
 use super::options::{hidden_states_options, likelihood_options, texts};
@@ -106,7 +106,7 @@ impl DecoderHandle {
     ) -> Promise {
         // The future shares ownership of the model, so that `free` during a call is harmless.
         let (decoder, backend) = (self.decoder.clone(), self.backend.clone());
-        wasm_bindgen_futures::future_to_promise(async move {
+        promise(async move {
             let compute = async {
                 let result = work(&decoder, &options).await?;
                 backend.check().map(|()| result)

@@ -6,7 +6,7 @@ use js_sys::{Float32Array, Float64Array, Function, Promise, Uint8Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::caller::for_caller;
+use super::caller::{for_caller, promise};
 use super::error::to_js;
 use super::event_loop::EventLoopScheduler;
 use super::options::{digit_options, signal_option};
@@ -50,7 +50,7 @@ impl DigitGeneratorHandle {
     /// *Errors*: `INVALID_INPUT`, `ABORTED`.
     pub fn generate(&self, requests: Float64Array, options: JsValue) -> Promise {
         let (generator, backend) = (self.generator.clone(), self.backend.clone());
-        wasm_bindgen_futures::future_to_promise(async move {
+        promise(async move {
             let generate = async {
                 let (options, signal, listener) = digit_options(&options)?;
                 let scheduler = EventLoopScheduler::new(signal);
@@ -123,7 +123,7 @@ impl DigitClassifierHandle {
     /// *Errors*: `INVALID_INPUT`, `ABORTED`.
     pub fn read(&self, digits: Uint8Array, options: JsValue) -> Promise {
         let (classifier, backend) = (self.classifier.clone(), self.backend.clone());
-        wasm_bindgen_futures::future_to_promise(async move {
+        promise(async move {
             let read = async {
                 let scheduler = EventLoopScheduler::new(signal_option(&options)?);
                 let probabilities = classifier.read(&digits.to_vec(), &scheduler).await?;

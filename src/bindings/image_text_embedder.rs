@@ -5,9 +5,9 @@ use std::rc::Rc;
 use js_sys::{Array, Function, Promise, Uint8Array, Uint8ClampedArray};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::{JsFuture, future_to_promise};
+use wasm_bindgen_futures::JsFuture;
 
-use super::caller::for_caller;
+use super::caller::{for_caller, promise};
 use super::error::to_js;
 use super::event_loop::EventLoopScheduler;
 use super::options::{LoadOptions, embed_options, kind, signal_option, texts};
@@ -54,7 +54,7 @@ impl ImageTextEmbedderHandle {
     pub fn embed_texts(&self, values: JsValue, options: JsValue) -> Promise {
         // The future shares ownership of the model, so that `free` during a call is harmless.
         let (embedder, backend) = (self.embedder.clone(), self.backend.clone());
-        future_to_promise(async move {
+        promise(async move {
             let embed = async {
                 let (options, signal) = embed_options(&options)?;
                 let scheduler = EventLoopScheduler::new(signal);
@@ -76,7 +76,7 @@ impl ImageTextEmbedderHandle {
     #[wasm_bindgen(js_name = embedImages)]
     pub fn embed_images(&self, count: usize, image: Function, options: JsValue) -> Promise {
         let (embedder, backend) = (self.embedder.clone(), self.backend.clone());
-        future_to_promise(async move {
+        promise(async move {
             let embed = async {
                 let (options, signal) = embed_options(&options)?;
                 let scheduler = EventLoopScheduler::new(signal);
@@ -114,7 +114,7 @@ impl ImageTextEmbedderHandle {
         options: JsValue,
     ) -> Promise {
         let (embedder, backend) = (self.embedder.clone(), self.backend.clone());
-        future_to_promise(async move {
+        promise(async move {
             let classify = async {
                 let scheduler = EventLoopScheduler::new(signal_option(&options)?);
                 let (labels, templates) =

@@ -12,6 +12,7 @@ mod json;
 mod models;
 mod named;
 mod options;
+mod sequence_classifier;
 mod source;
 mod store;
 mod text_classifier;

@@ -122,10 +122,10 @@ pub async fn plan_model(model: JsValue, options: JsValue) -> Result<JsValue, JsV
 pub async fn refresh_model(model: JsValue, options: JsValue) -> Result<(), JsValue> {
     let refresh = async {
         let options = LoadOptions::new(&options)?;
-        let towers = options.towers.clone();
+        let (towers, is_classifier) = (options.towers.clone(), options.is_classifier);
         let source = JsSource::new(&model, options).await?;
         source
-            .with(async |source| tasks::refresh_model(source, &towers).await)
+            .with(async |source| tasks::refresh_model(source, &towers, is_classifier).await)
             .await
     };
     refresh.await.map_err(to_js)

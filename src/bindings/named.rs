@@ -4,6 +4,7 @@ use js_sys::Promise;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
+use super::caller::promise;
 use super::error::to_js;
 use super::options::StoreOptions;
 use super::store;
@@ -40,7 +41,7 @@ pub(super) async fn with_lock<T>(
 /// *Errors*: `INVALID_INPUT`, `QUOTA_EXCEEDED`, and those of the store.
 #[wasm_bindgen(js_name = saveText)]
 pub fn save_text(kind: String, name: String, text: String, options: JsValue) -> Promise {
-    wasm_bindgen_futures::future_to_promise(async move {
+    promise(async move {
         let save = async {
             let key = NamedKey::text(&kind, &name)?;
             let chunks: Vec<&[u8]> = text.as_bytes().chunks(CHUNK).collect();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::caller::for_caller;
+use super::caller::{for_caller, promise};
 use super::error::to_js;
 use super::event_loop::EventLoopScheduler;
 use super::json::{from_value, to_value};
@@ -62,7 +62,7 @@ where
         ) -> Result<JsValue>
         + 'static,
 {
-    wasm_bindgen_futures::future_to_promise(async move {
+    promise(async move {
         let work = async {
             let request = FitRequest::new(&options)?;
             let scheduler = EventLoopScheduler::new(request.signal);
@@ -134,7 +134,7 @@ impl ClassifierHandle {
     /// *Errors*: `INVALID_INPUT`, `ABORTED`, `RESOURCE_LIMIT`.
     pub fn classify(&self, vectors: Float32Array, dimensions: usize, options: JsValue) -> Promise {
         let classifier = self.classifier.clone();
-        wasm_bindgen_futures::future_to_promise(async move {
+        promise(async move {
             let classify = async {
                 let vectors = floats(&vectors)?;
                 let count = vectors.len() / dimensions.max(1);
@@ -167,7 +167,7 @@ impl ClassifierHandle {
         options: JsValue,
     ) -> Promise {
         let classifier = self.classifier.clone();
-        wasm_bindgen_futures::future_to_promise(async move {
+        promise(async move {
             let evaluate = async {
                 let vectors = floats(&vectors)?;
                 let mut right = classes.to_vec().into_iter();

@@ -6,7 +6,7 @@ use js_sys::{Array, Float32Array, Int8Array, Uint8Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::caller::for_caller;
+use super::caller::{for_caller, promise};
 use super::error::to_js;
 use super::event_loop::EventLoopScheduler;
 use super::options::{embed_options, hidden_states_options, texts};
@@ -42,7 +42,7 @@ impl TextEmbedderHandle {
     pub fn embed(&self, values: JsValue, options: JsValue) -> js_sys::Promise {
         // The future shares ownership of the model, so that `free` during a call is harmless.
         let (embedder, backend) = (self.embedder.clone(), self.backend.clone());
-        wasm_bindgen_futures::future_to_promise(async move {
+        promise(async move {
             let embed = async {
                 let (options, signal) = embed_options(&options)?;
                 let scheduler = EventLoopScheduler::new(signal);
@@ -64,7 +64,7 @@ impl TextEmbedderHandle {
     #[wasm_bindgen(js_name = hiddenStates)]
     pub fn hidden_states(&self, values: JsValue, options: JsValue) -> js_sys::Promise {
         let (embedder, backend) = (self.embedder.clone(), self.backend.clone());
-        wasm_bindgen_futures::future_to_promise(async move {
+        promise(async move {
             let compute = async {
                 let (options, signal) = hidden_states_options(&options)?;
                 let scheduler = EventLoopScheduler::new(signal);

@@ -7,6 +7,7 @@ use js_sys::{Array, Float32Array, Function, Promise, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
+use super::caller::promise;
 use super::error::to_js;
 use super::named::{open, with_lock};
 use super::options::{SearchRequest, index_options, kind, strings};
@@ -260,7 +261,7 @@ impl VectorIndexHandle {
     /// *Errors*: `INVALID_INPUT`, `QUOTA_EXCEEDED`, and those of the store.
     pub fn save(&self, name: String, options: JsValue) -> Promise {
         let snapshot = self.index.borrow().snapshot();
-        wasm_bindgen_futures::future_to_promise(async move {
+        promise(async move {
             let save = async {
                 let key = NamedKey::index(&name)?;
                 with_lock(&key, &options, async |store, guard| {

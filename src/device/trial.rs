@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::{Gpu, cpu};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{
-    Activation, Conv2d, Embedding, LayerNorm, Linear, LinearWeight, PANEL, Spans, Window,
-    attention, floats, group_norm, integers, packed_f32_shape, read, upsample,
+    Activation, Conv2d, Embedding, LayerNorm, Linear, LinearWeight, PANEL, RmsNorm, Rotary, Spans,
+    Window, attention, floats, gated_silu, group_norm, integers, packed_f32_shape, read, upsample,
 };
 
 /// The largest accepted difference between two correct implementations, on values of magnitude one.
@@ -100,6 +100,27 @@ fn outputs(layer: &Layer) -> Vec<(String, Tensor<2>)> {
             attention(q, k, v, &spans, heads),
         ));
     }
+    let spans = Spans::from_lengths([3, 1, 34]).causal();
+    let (q, k, v) = (
+        random.matrix(38, 6 * 8, device),
+        random.matrix(38, 2 * 8, device),
+        random.matrix(38, 2 * 8, device),
+    );
+    let rotary = Rotary::new(&spans, 8, 1e4, device);
+    let (q, k) = (rotary.forward(q), rotary.forward(k));
+    outputs.push((
+        "rotated attention with 6 heads on 2".into(),
+        attention(q, k, v, &spans, 6),
+    ));
+    let norm = RmsNorm {
+        weight: floats(random.values(33, 1.0), [33], device),
+        epsilon: 1e-5,
+    };
+    let (gate, up) = (random.matrix(3, 33, device), random.matrix(3, 33, device));
+    outputs.push((
+        "a normalized gate".into(),
+        norm.forward(gated_silu(gate, up)),
+    ));
     let (x, residual) = (random.matrix(3, 33, device), random.matrix(3, 33, device));
     outputs.push((
         "layer norm".into(),

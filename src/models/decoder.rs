@@ -12,7 +12,7 @@ use super::gguf_names;
 use super::sentence_encoder::Encoder;
 use crate::error::{Error, Result};
 use crate::ops::{
-    Activation, Embedding, Linear, PANEL, RmsNorm, Rotary, Spans, attention, gated_silu, read,
+    Activation, Embedding, Linear, PANEL, RmsNorm, Rotary, Spans, attention, gated_silu, part, read,
 };
 use crate::scheduler::Scheduler;
 use crate::weights::Tensors;
@@ -166,7 +166,7 @@ impl Decoder {
         let mut statistics = Vec::with_capacity(targets.len());
         for (index, targets) in targets.chunks(ROWS).enumerate() {
             let first = index * ROWS;
-            let rows = hidden.clone().narrow(0, first, targets.len());
+            let rows = part(&hidden, first..first + targets.len());
             statistics.extend(predictions(head, rows, targets, scheduler).await?);
         }
         Ok(statistics)
@@ -181,18 +181,22 @@ async fn predictions(
 ) -> Result<Vec<TokenStatistics>> {
     let [v] = head.bias.dims();
     let panels = v.div_ceil(PANEL);
-    // The targets' own logits come first, because ranks count the logits above them: [m, 8], one panel for each.
+    // The targets' own logits come first, because ranks count the logits above them. Each is an output of one panel, transposed so that
+    // those of panels with fewer outputs, the vocabulary's last, can follow others: [8, 1] each.
+    let mut lanes = Vec::with_capacity(targets.len());
+    let mut next = 0;
     let own = targets.iter().enumerate().map(|(row, target)| {
         let panel = *target as usize / PANEL;
         let head = head.panels(panel..panel + 1);
-        let logits = head.forward(hidden.clone().narrow(0, row, 1), Activation::Identity);
-        // The last panel of a vocabulary may have fewer outputs.
-        let [_, outputs] = logits.dims();
-        let lane = *target as usize % PANEL;
-        logits.narrow(1, lane.min(outputs - 1), 1)
+        let [outputs] = head.bias.dims();
+        lanes.push(next + *target as usize % PANEL);
+        next += outputs;
+        let logits = head.forward(part(&hidden, row..row + 1), Activation::Identity);
+        logits.reshape([outputs, 1])
     });
     let own = read(Tensor::cat(own.collect(), 0)).await?;
-    let mut predictions: Vec<_> = own.into_iter().map(Prediction::new).collect();
+    let own = lanes.iter().filter_map(|lane| own.get(*lane).copied());
+    let mut predictions: Vec<_> = own.map(Prediction::new).collect();
     for first in (0..panels).step_by(PANELS) {
         scheduler.yield_now().await?;
         let block = head.panels(first..panels.min(first + PANELS));
@@ -287,7 +291,7 @@ impl Layer {
         let mut blocks = Vec::with_capacity(t.div_ceil(ROWS));
         for first in (0..t).step_by(ROWS) {
             scheduler.yield_now().await?;
-            let rows = x.clone().narrow(0, first, ROWS.min(t - first));
+            let rows = part(&x, first..t.min(first + ROWS));
             let h = self.post_attention_layernorm.forward(rows.clone());
             // [rows, d] → [rows, inner] → [rows, d]
             let gate = self.gate_proj.forward(h.clone(), Activation::Identity);

@@ -12,6 +12,7 @@ mod distilbert;
 mod encoder_layer;
 pub(crate) mod gguf_names;
 mod sentence_encoder;
+mod sequence_classifier;
 
 pub use clip::{ClipText, ClipVision};
 pub use clip_config::ClipConfig;
@@ -20,3 +21,6 @@ pub use decoder_config::DecoderConfig;
 pub use digit_classifier::DigitClassifier;
 pub use digit_unet::{CLASSES, DigitUNet, EDGE};
 pub use sentence_encoder::{Encoder, SentenceEncoder, SentenceEncoderConfig};
+pub use sequence_classifier::{
+    SequenceClassifier, SequenceClassifierConfig, is_sequence_classifier,
+};

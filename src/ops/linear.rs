@@ -15,7 +15,7 @@ pub use pilotlight_kernels::layout::{
     packed_q8_shape, q4_scale_shape,
 };
 
-use super::{Activation, HotOps, activation, floats, integers};
+use super::{Activation, HotOps, activation, floats, integers, part, part_int};
 
 /// The weights of a linear layer in the precision of the loaded model.
 #[derive(Clone, Debug)]
@@ -80,18 +80,17 @@ impl Linear {
     pub fn panels(&self, panels: Range<usize>) -> Self {
         let [n] = self.bias.dims();
         let outputs = panels.start * PANEL..n.min(panels.end * PANEL);
-        let (first, count) = (panels.start, panels.len());
         let weight = match &self.weight {
-            LinearWeight::F32(weight) => LinearWeight::F32(weight.clone().narrow(0, first, count)),
+            LinearWeight::F32(weight) => LinearWeight::F32(part(weight, panels)),
             LinearWeight::Q8 {
                 packed,
                 sums,
                 scale,
                 smooth,
             } => LinearWeight::Q8 {
-                packed: packed.clone().narrow(0, first, count),
-                sums: sums.clone().narrow(0, first, count),
-                scale: scale.clone().narrow(0, outputs.start, outputs.len()),
+                packed: part_int(packed, panels.clone()),
+                sums: part(sums, panels),
+                scale: part(scale, outputs.clone()),
                 smooth: smooth.clone(),
             },
             LinearWeight::Q4 {
@@ -99,14 +98,12 @@ impl Linear {
                 scale,
                 offset,
             } => LinearWeight::Q4 {
-                packed: packed.clone().narrow(0, first, count),
-                scale: scale.clone().narrow(0, first, count),
-                offset: offset
-                    .as_ref()
-                    .map(|offset| offset.clone().narrow(0, first, count)),
+                packed: part_int(packed, panels.clone()),
+                scale: part_int(scale, panels.clone()),
+                offset: offset.as_ref().map(|offset| part_int(offset, panels)),
             },
         };
-        let bias = self.bias.clone().narrow(0, outputs.start, outputs.len());
+        let bias = part(&self.bias, outputs);
         Self { weight, bias }
     }
 

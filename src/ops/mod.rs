@@ -34,6 +34,7 @@ pub use norm::{LayerNorm, RmsNorm};
 pub(crate) use pilotlight_kernels::SIMD_LEVEL;
 pub use rotary::Rotary;
 pub use transfer::{floats, integers, read};
+pub(crate) use transfer::{part, part_int};
 
 use burn::backend::backend_extension;
 use burn::backend::tensor::{FloatTensor, IntTensor};

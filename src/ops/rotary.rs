@@ -11,8 +11,8 @@ use super::{HotOps, Spans, floats};
 /// *Source*: Su et al., "RoFormer", 2021; the pairs are `(i, i + d / 2)`, as in `transformers`.
 pub struct Rotary {
     /// `[t, d / 2]` each
-    cos: Tensor<2>,
-    sin: Tensor<2>,
+    pub(super) cos: Tensor<2>,
+    pub(super) sin: Tensor<2>,
 }
 
 impl Rotary {

@@ -3,9 +3,11 @@
 //! This uses functions of the backends, because `Tensor::from_data` and `Tensor::into_data` convert between all dtypes of burn, which adds
 //! 100 KB of WebAssembly.
 
+use std::ops::Range;
+
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::{Bytes, Dispatch};
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Slice, Tensor, TensorData};
 
 use crate::error::{Error, Result};
 
@@ -23,6 +25,32 @@ pub fn integers<const D: usize>(
 ) -> Tensor<D, Int> {
     let data = TensorData::from_bytes(Bytes::from_elems(values), shape, DType::I32);
     Tensor::from_dispatch(Dispatch::int_from_data(data, device.as_dispatch()))
+}
+
+/// A range of a tensor's first dimension. As with the functions above, burn's own `narrow` would add its checks.
+pub(crate) fn part<const D: usize>(tensor: &Tensor<D>, range: Range<usize>) -> Tensor<D> {
+    let slices = slices(tensor.dims(), range);
+    Tensor::from_dispatch(Dispatch::float_slice(
+        tensor.clone().into_dispatch(),
+        &slices,
+    ))
+}
+
+/// A range of the first dimension of a tensor of integers.
+pub(crate) fn part_int<const D: usize>(
+    tensor: &Tensor<D, Int>,
+    range: Range<usize>,
+) -> Tensor<D, Int> {
+    let slices = slices(tensor.dims(), range);
+    Tensor::from_dispatch(Dispatch::int_slice(tensor.clone().into_dispatch(), &slices))
+}
+
+fn slices<const D: usize>(dims: [usize; D], range: Range<usize>) -> [Slice; D] {
+    let mut slices = dims.map(|n| Slice::from(0..n));
+    if let Some(first) = slices.first_mut() {
+        *first = Slice::from(range);
+    }
+    slices
 }
 
 /// Reads the values of an f32 tensor, row by row. It is asynchronous because browsers return the results of a GPU only through promises.

@@ -39,12 +39,14 @@ impl Precision {
 }
 
 /// The options of an embedding call.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct EmbedOptions {
     /// The number of leading values to keep, which are then normalized again; all where it is `None`.
     pub dimensions: Option<usize>,
     /// The numeric format of the values.
     pub precision: Precision,
+    /// What to put before each text: the name of one of the model's prompts, or the text itself; the model's default where it is `None`.
+    pub prompt: Option<String>,
 }
 
 impl Default for EmbedOptions {
@@ -52,6 +54,7 @@ impl Default for EmbedOptions {
         Self {
             dimensions: None,
             precision: Precision::Float32,
+            prompt: None,
         }
     }
 }
@@ -111,6 +114,18 @@ impl EmbedOptions {
             )));
         }
         Ok(width)
+    }
+
+    /// Refuses a prompt, for a model that has none.
+    ///
+    /// *Errors*: `InvalidInput` naming the option.
+    pub(super) fn refuse_prompt(&self) -> Result<()> {
+        match self.prompt {
+            None => Ok(()),
+            Some(_) => Err(Error::invalid_input(
+                "prompt: this model has no prompts: leave it out",
+            )),
+        }
     }
 }
 

@@ -167,6 +167,7 @@ impl ImageTextEmbedder {
         options: &EmbedOptions,
         scheduler: &dyn Scheduler,
     ) -> Result<Embeddings> {
+        options.refuse_prompt()?;
         let width = options.output_dimensions(self.dimensions)?;
         let tower = self.text_tower()?;
         let tokens = encode(&tower.tokenizer, texts, scheduler).await?;
@@ -186,6 +187,7 @@ impl ImageTextEmbedder {
         options: &EmbedOptions,
         scheduler: &dyn Scheduler,
     ) -> Result<(Values, usize)> {
+        options.refuse_prompt()?;
         let width = options.output_dimensions(self.dimensions)?;
         let tower = self.image_tower()?;
         let mut vectors = try_reserve(count, width)?;

@@ -14,7 +14,9 @@ mod image_text_embedder;
 mod load;
 mod model_type;
 mod pooling;
+mod prompts;
 mod sentence_transformers;
+mod sequence_classifier;
 mod text_embedder;
 
 pub use clip_towers::Tower;
@@ -31,4 +33,5 @@ pub use load::STALL;
 pub use load::{LoadPlan, LoadProgress, LoadStatus, PlannedFile, Source, Weights};
 pub use model_type::{ModelClass, plan_model, refresh_model};
 pub use pooling::Pooling;
+pub use sequence_classifier::{Classification, SequenceClassifier};
 pub use text_embedder::TextEmbedder;

@@ -4,11 +4,12 @@ use super::clip_towers::Tower;
 use super::decoder::Decoder;
 use super::first_layers;
 use super::image_text_embedder::ImageTextEmbedder;
-use super::load::{LoadPlan, Source};
-use super::sentence_transformers::MODULES;
+use super::load::{LoadPlan, Source, plan_and_config};
+use super::sentence_transformers::{CONFIG, MODULES};
+use super::sequence_classifier::SequenceClassifier;
 use super::text_embedder::TextEmbedder;
 use crate::error::{ErrorKind, Result};
-use crate::models::DecoderConfig;
+use crate::models::{DecoderConfig, is_sequence_classifier};
 use crate::weights::Dtype;
 
 /// A class that loads a model from a repository.
@@ -20,6 +21,8 @@ pub enum ModelClass {
     ImageTextEmbedder,
     /// [`Decoder`], for decoders that are no sentence encoders.
     Decoder,
+    /// [`SequenceClassifier`], for classifiers of whole texts.
+    SequenceClassifier,
 }
 
 impl ModelClass {
@@ -29,13 +32,15 @@ impl ModelClass {
             Self::TextEmbedder => "TextEmbedder",
             Self::ImageTextEmbedder => "ImageTextEmbedder",
             Self::Decoder => "Decoder",
+            Self::SequenceClassifier => "SequenceClassifier",
         }
     }
 }
 
-/// Computes the plan for a model of any class: a sentence encoder, a decoder, or the `towers` of CLIP, both where `towers` is empty.
+/// Computes the plan for a model of any class: a sentence encoder, a decoder, a classifier of whole texts, or the `towers` of CLIP, both
+/// where `towers` is empty.
 ///
-/// *Errors*: as `TextEmbedder::load`, `Decoder::load` and `ImageTextEmbedder::load`.
+/// *Errors*: as `TextEmbedder::load`, `Decoder::load`, `SequenceClassifier::load` and `ImageTextEmbedder::load`.
 pub async fn plan_model(
     source: &Source<'_>,
     towers: &[Tower],
@@ -45,43 +50,94 @@ pub async fn plan_model(
         let plan = ImageTextEmbedder::plan(source, towers, dtype).await?;
         Ok((ModelClass::ImageTextEmbedder, plan))
     };
+    let plan_classifier = async || {
+        let plan = SequenceClassifier::plan(source, dtype).await?;
+        Ok((ModelClass::SequenceClassifier, plan))
+    };
     if !towers.is_empty() {
         return plan_clip(towers).await;
     }
-    // Only models of one tower can be loaded by their first layers.
-    let may_be_clip = source.layers.is_none();
+    // Only encoders and decoders can be loaded by their first layers.
+    if source.layers.is_some() {
+        return match TextEmbedder::plan(source, dtype).await {
+            Ok(plan) => embedder_or_decoder(source, plan).await,
+            Err(error) if error.kind() == ErrorKind::UnsupportedModel => {
+                plan_decoder(source, dtype).await?.ok_or(error)
+            }
+            Err(error) => Err(error),
+        };
+    }
     // A stored model is planned without a request to the host.
-    if may_be_clip && ImageTextEmbedder::is_stored(source, false).await? {
+    if ImageTextEmbedder::is_stored(source, false).await? {
         return plan_clip(&Tower::ALL).await;
     }
-    let error = match TextEmbedder::plan(source, dtype).await {
+    if SequenceClassifier::is_stored(source, false).await? {
+        return plan_classifier().await;
+    }
+    let error = match plan_and_config::<TextEmbedder>(source, dtype).await {
+        Ok((_, Some(config))) if config.is_classifier => return plan_classifier().await,
+        Ok((plan, Some(_))) => return Ok((ModelClass::TextEmbedder, plan)),
+        Ok((plan, None)) if is_stored_classifier(source, &plan).await? => {
+            return match plan_classifier().await {
+                // Without the host, what is stored can be loaded.
+                Err(error) if error.kind() == ErrorKind::FetchFailed => {
+                    Ok((ModelClass::TextEmbedder, plan))
+                }
+                planned => planned,
+            };
+        }
+        Ok((plan, None)) => return embedder_or_decoder(source, plan).await,
         Err(error) => error,
-        Ok(plan) if plan.whole && is_plain_decoder(source, &plan).await? => {
-            return Ok((ModelClass::Decoder, plan));
-        }
-        Ok(plan) => return Ok((ModelClass::TextEmbedder, plan)),
     };
-    if error.kind() == ErrorKind::UnsupportedModel {
-        match Decoder::plan(source, dtype).await {
-            Err(other) if other.kind() == ErrorKind::UnsupportedModel => {}
-            plan => return Ok((ModelClass::Decoder, plan?)),
+    let is_missing = error.status() == Some(404) || error.is_refused();
+    let others = match error.kind() {
+        ErrorKind::UnsupportedModel => {
+            if let Some(planned) = plan_decoder(source, dtype).await? {
+                return Ok(planned);
+            }
+            plan_clip(&Tower::ALL).await
         }
-    }
-    let clip = match error.kind() {
-        _ if !may_be_clip => false,
-        ErrorKind::UnsupportedModel => true,
         // A load would fall back to the outdated stored model as well.
-        ErrorKind::FetchFailed => ImageTextEmbedder::is_stored(source, true).await?,
-        _ => false,
+        ErrorKind::FetchFailed if ImageTextEmbedder::is_stored(source, true).await? => {
+            plan_clip(&Tower::ALL).await
+        }
+        ErrorKind::FetchFailed if SequenceClassifier::is_stored(source, true).await? => {
+            plan_classifier().await
+        }
+        // The packed file of a classifier has a name of its own.
+        ErrorKind::FetchFailed if is_missing && error.file() != Some(CONFIG) => {
+            match plan_classifier().await {
+                Err(_) => return Err(error),
+                planned => planned,
+            }
+        }
+        _ => return Err(error),
     };
-    if !clip {
-        return Err(error);
-    }
-    match plan_clip(&Tower::ALL).await {
-        // The repository has neither class of model.
+    match others {
+        // The repository has none of these classes of model.
         Err(other) if other.kind() == ErrorKind::UnsupportedModel => Err(error),
-        plan => plan,
+        planned => planned,
     }
+}
+
+/// The plan of a decoder; `None` where the model is none.
+async fn plan_decoder(source: &Source<'_>, dtype: Dtype) -> Result<Option<(ModelClass, LoadPlan)>> {
+    match Decoder::plan(source, dtype).await {
+        Err(error) if error.kind() == ErrorKind::UnsupportedModel => Ok(None),
+        plan => Ok(Some((ModelClass::Decoder, plan?))),
+    }
+}
+
+/// The class of a model that was planned as a sentence encoder.
+async fn embedder_or_decoder(
+    source: &Source<'_>,
+    plan: LoadPlan,
+) -> Result<(ModelClass, LoadPlan)> {
+    let class = match plan.whole && is_plain_decoder(source, &plan).await? {
+        true => ModelClass::Decoder,
+        false => ModelClass::TextEmbedder,
+    };
+    Ok((class, plan))
 }
 
 /// Whether a stored model is a decoder that has no modules of a sentence encoder. Its plan alone does not tell.
@@ -93,11 +149,26 @@ async fn is_plain_decoder(source: &Source<'_>, plan: &LoadPlan) -> Result<bool> 
     Ok(DecoderConfig::from_json(&config).is_ok())
 }
 
-/// Asks the host for the current commit of a model of any class, as [`Source::refresh`] does: of the `towers`, or of a sentence
-/// encoder where `towers` is empty.
+/// Whether a model that is stored as a sentence encoder is a classifier of whole texts. Its plan alone does not tell.
+async fn is_stored_classifier(source: &Source<'_>, plan: &LoadPlan) -> Result<bool> {
+    if plan.files.iter().any(|file| file.path == MODULES) {
+        return Ok(false);
+    }
+    Ok(is_sequence_classifier(&source.config_file(CONFIG).await?))
+}
+
+/// Asks the host for the current commit of a model of any class, as [`Source::refresh`] does: of the `towers`, or of a
+/// classifier of whole texts, or else of a sentence encoder or decoder.
 ///
 /// *Errors*: as [`TextEmbedder::refresh`].
-pub async fn refresh_model(source: &Source<'_>, towers: &[Tower]) -> Result<()> {
+pub async fn refresh_model(
+    source: &Source<'_>,
+    towers: &[Tower],
+    is_classifier: bool,
+) -> Result<()> {
+    if is_classifier {
+        return SequenceClassifier::refresh(source).await;
+    }
     if towers.is_empty() {
         return TextEmbedder::refresh(source).await;
     }

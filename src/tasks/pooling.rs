@@ -44,6 +44,18 @@ impl Pooling {
         }
     }
 
+    /// Pools the hidden states of one text into `to`, but for those of its first `skipped` tokens: of a prompt that is not to be pooled. The
+    /// first token stays that of the whole, as in sentence-transformers. Where no token is left, the result is zero.
+    ///
+    /// *Shapes*: `hidden: [t, d]`, `to: [d]`.
+    pub(super) fn pool_after(self, skipped: usize, hidden: &[f32], to: &mut [f32]) {
+        match hidden.get(skipped * to.len()..) {
+            _ if self == Self::Cls => self.pool(hidden, to),
+            Some(rest) if !rest.is_empty() => self.pool(rest, to),
+            _ => to.fill(0.0),
+        }
+    }
+
     /// Pools the hidden states of one text into `to`.
     ///
     /// *Shapes*: `hidden: [t, d]`, `to: [d]`.
@@ -79,6 +91,16 @@ impl Pooling {
     }
 }
 
+/// Whether a pooling module's `config.json` says that the tokens of a prompt are pooled too, as they are where it says nothing.
+pub(super) fn includes_prompt(json: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Config {
+        include_prompt: Option<bool>,
+    }
+    let config = serde_json::from_slice::<Config>(json);
+    config.map_or(true, |config| config.include_prompt != Some(false))
+}
+
 /// Scales a vector to length 1; a vector of zeros stays as it is.
 pub(super) fn normalize(vector: &mut [f32]) {
     let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
@@ -107,5 +129,31 @@ mod tests {
             mode.pool(&hidden, &mut to);
             assert_eq!(to, expected, "{mode:?}");
         }
+    }
+
+    #[test]
+    fn tokens_of_a_prompt_are_left_out_but_for_the_first_token_of_all() {
+        let hidden = [1.0, -2.0, 3.0, 4.0, 5.0, -6.0, 7.0, 0.0];
+        for (mode, expected) in [
+            (Pooling::Cls, [1.0, -2.0]),
+            (Pooling::LastToken, [7.0, 0.0]),
+            (Pooling::Mean, [6.0, -3.0]),
+            (Pooling::Max, [7.0, 0.0]),
+        ] {
+            let mut to = [9.0; 2];
+            mode.pool_after(2, &hidden, &mut to);
+            assert_eq!(to, expected, "{mode:?}");
+            for all in [4, 5] {
+                mode.pool_after(all, &hidden, &mut to);
+                let left = if mode == Pooling::Cls {
+                    expected
+                } else {
+                    [0.0; 2]
+                };
+                assert_eq!(to, left, "{mode:?}");
+            }
+        }
+        assert!(includes_prompt(br#"{"pooling_mode_cls_token":true}"#));
+        assert!(!includes_prompt(br#"{"include_prompt":false}"#));
     }
 }

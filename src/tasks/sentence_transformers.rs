@@ -3,9 +3,10 @@
 use serde::Deserialize;
 
 use super::load::Loading;
-use super::pooling::Pooling;
+use super::pooling::{Pooling, includes_prompt};
+use super::prompts::{PROMPTS, Prompts};
 use crate::error::{Error, Result};
-use crate::models::SentenceEncoderConfig;
+use crate::models::{SentenceEncoderConfig, is_sequence_classifier};
 
 pub(super) const CONFIG: &str = "config.json";
 pub(super) const MODULES: &str = "modules.json";
@@ -14,14 +15,19 @@ const SENTENCE: &str = "sentence_bert_config.json";
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 
 /// All config files, the largest last.
-pub(super) const FILES: &[&str] = &[CONFIG, MODULES, POOLING, SENTENCE, TOKENIZER];
+pub(super) const FILES: &[&str] = &[CONFIG, MODULES, POOLING, SENTENCE, PROMPTS, TOKENIZER];
 
 /// The configuration of a sentence encoder, from the config files of its repository.
 pub struct SentenceTransformerConfig {
     pub(super) encoder: SentenceEncoderConfig,
     /// Whether the model has more layers than the encoder.
     pub(super) is_cut: bool,
+    /// Whether the checkpoint is that of a classifier of whole texts, and has no modules of a sentence encoder.
+    pub(super) is_classifier: bool,
     pub(super) pooling: Pooling,
+    pub(super) prompts: Prompts,
+    /// Whether the tokens of a prompt are pooled too.
+    pub(super) include_prompt: bool,
     /// Whether vectors are scaled to length 1.
     pub(super) normalize: bool,
     /// The longest text in tokens, special tokens included.
@@ -35,12 +41,15 @@ impl SentenceTransformerConfig {
     ///
     /// *Errors*: `FetchFailed`, `InvalidWeights` naming the file, `UnsupportedModel`.
     pub async fn read(files: &mut Loading<'_, '_>) -> Result<Self> {
-        let mut encoder = SentenceEncoderConfig::from_json(&files.required(CONFIG).await?)?;
+        let config = files.required(CONFIG).await?;
+        let mut encoder = SentenceEncoderConfig::from_json(&config)?;
         let is_cut = match files.layers() {
             Some(layers) => cut(&mut encoder, layers)?,
             None => false,
         };
-        let modules = match files.optional(MODULES).await? {
+        let modules = files.optional(MODULES).await?;
+        let is_classifier = modules.is_none() && is_sequence_classifier(&config);
+        let modules = match modules {
             Some(json) => Modules::from_json(&json)?,
             None if encoder.is_decoder() => {
                 return Err(Error::unsupported(format!(
@@ -49,9 +58,16 @@ impl SentenceTransformerConfig {
             }
             None => Modules::ABSENT,
         };
-        let pooling = match &modules.pooling_config {
-            Some(file) => Pooling::from_json(file, &files.required(file).await?)?,
-            None => Pooling::Mean,
+        let (pooling, include_prompt) = match &modules.pooling_config {
+            Some(file) => {
+                let json = files.required(file).await?;
+                (Pooling::from_json(file, &json)?, includes_prompt(&json))
+            }
+            None => (Pooling::Mean, true),
+        };
+        let prompts = match files.optional(PROMPTS).await? {
+            Some(json) => Prompts::from_json(&json)?,
+            None => Prompts::default(),
         };
         let [_, positions] = encoder.sizes();
         let (max_tokens, lowercase) = match files.optional(SENTENCE).await? {
@@ -61,7 +77,10 @@ impl SentenceTransformerConfig {
         Ok(Self {
             encoder,
             is_cut,
+            is_classifier,
             pooling,
+            prompts,
+            include_prompt,
             normalize: modules.normalize,
             max_tokens,
             lowercase,

@@ -1,5 +1,7 @@
 //! Text embedding: loads a sentence encoder, and encodes lists of texts as vectors.
 
+use std::borrow::Cow;
+
 use burn::tensor::Device;
 
 use super::embeddings::{EmbedOptions, Embeddings, truncate_and_normalize, try_reserve};
@@ -7,6 +9,7 @@ use super::first_layers::{self, Layered};
 use super::hidden_states::{HiddenStatesOptions, each_text, hidden_states};
 use super::load::{LoadPlan, Loading, Pretrained, Source};
 use super::pooling::{Pooling, normalize};
+use super::prompts::Prompts;
 use super::sentence_transformers::{CONFIG, FILES, SentenceTransformerConfig, cut};
 use crate::error::Result;
 use crate::models::{SentenceEncoder, SentenceEncoderConfig};
@@ -19,6 +22,9 @@ pub struct TextEmbedder {
     encoder: SentenceEncoder,
     tokenizer: TextTokenizer,
     pooling: Pooling,
+    prompts: Prompts,
+    /// Whether the tokens of a prompt are pooled too.
+    include_prompt: bool,
     normalize: bool,
     dimensions: usize,
     /// The number of values of a hidden state.
@@ -67,6 +73,8 @@ impl Pretrained for TextEmbedder {
             encoder,
             tokenizer,
             pooling: config.pooling,
+            prompts: config.prompts,
+            include_prompt: config.include_prompt,
             normalize: config.normalize,
             dimensions: hidden_size,
             hidden_size,
@@ -145,7 +153,7 @@ impl TextEmbedder {
         self.is_cut
     }
 
-    /// Embeds texts. The same text gives the same vector whatever else is in the list.
+    /// Embeds texts, each after the prompt. The same text gives the same vector whatever else is in the list.
     ///
     /// *Errors*: `InvalidInput` naming the option, `Aborted`.
     pub async fn embed(
@@ -155,11 +163,21 @@ impl TextEmbedder {
         scheduler: &dyn Scheduler,
     ) -> Result<Embeddings> {
         let width = options.output_dimensions(self.dimensions)?;
-        let tokens = encode(&self.tokenizer, texts, scheduler).await?;
+        let prompt = self.prompts.text(options.prompt.as_deref());
+        let prompted = texts.iter().map(|text| format!("{prompt}{text}"));
+        let prompted: Cow<'_, [String]> = match prompt {
+            "" => texts.into(),
+            _ => prompted.collect::<Vec<_>>().into(),
+        };
+        let tokens = encode(&self.tokenizer, &prompted, scheduler).await?;
+        let skipped = match self.include_prompt || prompt.is_empty() {
+            true => 0,
+            false => self.tokenizer.prompt_length(prompt)?,
+        };
         let mut vectors = try_reserve(texts.len(), width)?;
         let mut vector = vec![0.0; self.dimensions];
         let mut pool = |hidden: &[f32]| {
-            self.pooling.pool(hidden, &mut vector);
+            self.pooling.pool_after(skipped, hidden, &mut vector);
             if self.normalize {
                 normalize(&mut vector);
             }

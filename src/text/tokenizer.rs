@@ -70,6 +70,25 @@ impl TextTokenizer {
     ///
     /// *Errors*: `InvalidInput` if the tokenizer cannot represent the text.
     pub fn encode(&self, text: &str) -> Result<Tokens> {
+        let (encoding, truncated) = self.encoding(text)?;
+        Ok(Tokens {
+            ids: encoding.get_ids().to_vec(),
+            truncated,
+        })
+    }
+
+    /// The number of tokens that a prompt takes before a text, with the special tokens before it and without the one after it, as
+    /// sentence-transformers counts them.
+    ///
+    /// *Errors*: `InvalidInput` if the tokenizer cannot represent the prompt.
+    pub fn prompt_length(&self, prompt: &str) -> Result<usize> {
+        let (encoding, _) = self.encoding(prompt)?;
+        let ends_specially = encoding.get_special_tokens_mask().last() == Some(&1);
+        Ok(encoding.len() - usize::from(ends_specially))
+    }
+
+    /// The tokens of a text after truncation, and whether there were more.
+    fn encoding(&self, text: &str) -> Result<(Encoding, bool)> {
         let failed = |error: tokenizers::Error| {
             Error::invalid_input(format!("the text cannot be tokenized: {error}"))
         };
@@ -99,10 +118,7 @@ impl TextTokenizer {
             .tokenizer
             .post_process(encoding, None, true)
             .map_err(failed)?;
-        Ok(Tokens {
-            ids: encoding.get_ids().to_vec(),
-            truncated,
-        })
+        Ok((encoding, truncated))
     }
 
     /// The id of a token that the vocabulary has.

@@ -11,6 +11,8 @@
 export const MODELS = {
   minilm: 'sentence-transformers/all-MiniLM-L6-v2',
   tinyBerts: ['test/bert-tiny-mean', 'test/bert-tiny-cls', 'test/bert-tiny-max'],
+  /** Only GGUF files, of which q4 takes the one in four bits with minima. */
+  gguf: 'test/gguf',
   clipTiny: 'test/clip-tiny',
   clipScenes: 'pilotlight/tiny-clip',
   /** Not models: folders of images, which the host serves as it serves any file. */
@@ -187,6 +189,7 @@ const runs = {
       ['q8', 'q4', 'f32'].map((dtype) => [`${model} in ${dtype}`, (from) => textBits({ ...from, model, dtype })]),
     ),
   ),
+  'test/gguf in q4': (from) => textBits({ ...from, model: MODELS.gguf, dtype: 'q4' }),
   'pilotlight/tiny-clip in q8': async (from) =>
     clipBits({ ...from, model: MODELS.clipScenes, dtype: 'q8', images: await scenes(from.host, 8) }),
   ...Object.fromEntries(

@@ -16,6 +16,7 @@ export const record = () => JSON.parse(readFileSync(RECORD, 'utf8'));
 /** Where the files of the cases lie, as tests/hub/hub.mjs serves them. */
 const FOLDERS = {
   [MODELS.minilm]: MINILM,
+  [MODELS.gguf]: tinyFolder('gguf'),
   [MODELS.clipTiny]: tinyFolder('clip-tiny'),
   [MODELS.clipScenes]: path.join(ROOT, 'weights/tiny-clip'),
   [MODELS.images]: tinyFolder('decode'),

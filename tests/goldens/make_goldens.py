@@ -1,4 +1,4 @@
-"""Makes the golden fixtures: tiny seeded repositories of BERT and DistilBERT, and what PyTorch answers for them.
+"""Makes the golden fixtures: tiny seeded repositories of sentence encoders and classifiers, and what PyTorch answers for them.
 
     pip install -r requirements.txt
     python make_goldens.py [--minilm DIR] [--sts DIR]
@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import string
+import sys
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -23,15 +24,21 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import (BertConfig, BertForMaskedLM, BertModel, DistilBertConfig, DistilBertForMaskedLM,
-                          DistilBertModel)
+from transformers import (BertConfig, BertForMaskedLM, BertForSequenceClassification, BertModel, DistilBertConfig,
+                          DistilBertForMaskedLM, DistilBertForSequenceClassification, DistilBertModel, Qwen3Config,
+                          Qwen3ForCausalLM, Qwen3Model)
 
 HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE / "decoder"))
+from reference import SEPARATOR  # noqa: E402
+from tiny import make_tokenizer as make_bpe  # noqa: E402
+
 SEED = 1
 # By `model_type`: the config, the encoder alone, the encoder under a head, and what only this encoder is to be told.
 FAMILIES = {
     "bert": (BertConfig, BertModel, BertForMaskedLM, dict(add_pooling_layer=False)),
     "distilbert": (DistilBertConfig, DistilBertModel, DistilBertForMaskedLM, {}),
+    "qwen3": (Qwen3Config, Qwen3Model, Qwen3ForCausalLM, {}),
 }
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -60,8 +67,8 @@ LONG_TEXT = "One cold night three people sing by the fire and a small red train 
 
 # Standard deviations, by the first part found in a tensor's name. Small embeddings make a wrong layer_norm_eps show,
 # larger words set the texts apart, large linear weights tell the two GELUs from each other.
-STD = {"word_embeddings": 0.04, "_embeddings": 0.02, "LayerNorm": 0.2, "layer_norm": 0.2, "bias": 0.2,
-       "weight": 0.4}
+STD = {"word_embeddings": 0.04, "_embeddings": 0.02, "embed_tokens": 0.04, "LayerNorm": 0.2, "layer_norm": 0.2,
+       "norm": 0.2, "bias": 0.2, "weight": 0.4}
 
 # The repositories differ in whatever real ones differ in: family, sizes, activation, pooling, weight type, tensor
 # names. `hidden_states` is the index of the text whose hidden states are written too.
@@ -92,7 +99,38 @@ TINY = {
                     sinusoidal_pos_embds=True, tie_weights_=True),
         # Without sentence_bert_config.json the config has the length.
         dtype="float16", pooling="cls_token", normalize=False, masked_lm=True),
+    "bert-tiny-prompt": dict(
+        config=dict(hidden_size=28, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, hidden_act="gelu",
+                    max_position_embeddings=32, type_vocab_size=2, layer_norm_eps=1e-12),
+        dtype="float32", pooling="mean_tokens", normalize=True, max_tokens=28, do_lower_case=False,
+        include_prompt=False, prompts=dict(query="Fire of the light: ", passage=""), default_prompt_name="query",
+        prompted=[None, "passage", "A bird: "]),
+    # As Qwen3-Embedding: the last token is the separator that the tokenizer appends, and there is no default prompt.
+    "qwen3-tiny-embedder": dict(
+        model_type="qwen3",
+        config=dict(hidden_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=16,
+                    intermediate_size=76, max_position_embeddings=96, rms_norm_eps=1e-6, hidden_act="silu",
+                    tie_word_embeddings=True, rope_parameters=dict(rope_type="default", rope_theta=3000.0)),
+        dtype="float16", pooling="lasttoken", normalize=True,
+        prompts=dict(query="Instruct: find the warm house\nQuery:", document=""), default_prompt_name=None,
+        prompted=["query", "document", "Instruct: sing\nQuery:"]),
 }
+
+# Classifiers of whole texts.
+CLASSIFIERS = {
+    "bert-tiny-classifier": dict(
+        model=BertForSequenceClassification, dtype="float32",
+        config=dict(hidden_size=36, num_hidden_layers=2, num_attention_heads=4, intermediate_size=70, hidden_act="gelu",
+                    max_position_embeddings=128, type_vocab_size=2, layer_norm_eps=1e-12,
+                    id2label={0: "Real", 1: "Fake"}, label2id=dict(Real=0, Fake=1))),
+    "distilbert-tiny-classifier": dict(
+        model=DistilBertForSequenceClassification, dtype="float16",
+        config=dict(dim=35, n_layers=3, n_heads=5, hidden_dim=78, activation="gelu", max_position_embeddings=28,
+                    sinusoidal_pos_embds=False, tie_weights_=True, problem_type="multi_label_classification",
+                    id2label={0: "warm", 1: "large", 2: "old"}, label2id=dict(warm=0, large=1, old=2))),
+}
+# Texts to which prompts are given.
+PROMPTED_TEXTS = ["", "light", "The pilot light is warm.", "Two dogs are running by the river, and one old man reads."]
 
 
 def make_tokenizer():
@@ -111,6 +149,21 @@ def make_tokenizer():
     return tokenizer
 
 
+def draw(name, parameter, generator):
+    std = next(std for part, std in STD.items() if part in name)
+    mean = 1 if name.endswith(("LayerNorm.weight", "norm.weight")) else 0
+    return torch.randn(parameter.shape, generator=generator) * std + mean
+
+
+def make_appending_tokenizer():
+    """A byte-level BPE that puts the separator after each text, as that of Qwen3-Embedding."""
+    tokenizer = make_bpe("qwen3", False)
+    template = processors.TemplateProcessing(single=f"$A {SEPARATOR}", pair=f"$A {SEPARATOR} $B:1 {SEPARATOR}:1",
+                                             special_tokens=[(SEPARATOR, tokenizer.token_to_id(SEPARATOR))])
+    tokenizer.post_processor = processors.Sequence([tokenizer.post_processor, template])
+    return tokenizer
+
+
 def make_weights(spec, config):
     """The tensors of one tiny checkpoint, drawn in the order of their names."""
     _, encoder, masked_lm, _ = FAMILIES[config.model_type]
@@ -118,10 +171,7 @@ def make_weights(spec, config):
     generator = torch.Generator().manual_seed(SEED)
     weights = {}
     for name, parameter in sorted(model.named_parameters()):
-        std = next(std for part, std in STD.items() if part in name)
-        mean = 1 if name.endswith(("LayerNorm.weight", "layer_norm.weight")) else 0
-        value = torch.randn(parameter.shape, generator=generator) * std + mean
-        weights[name] = value.to(DTYPES[spec["dtype"]])
+        weights[name] = draw(name, parameter, generator).to(DTYPES[spec["dtype"]])
     if config.model_type == "bert" and not spec.get("masked_lm"):
         # Older checkpoints carry it; nothing reads it.
         weights["embeddings.position_ids"] = torch.arange(config.max_position_embeddings)[None]
@@ -135,8 +185,8 @@ def write_json(path, value):
 
 def make_repository(folder, spec):
     """Writes one tiny repository in the hub's layout."""
-    tokenizer = make_tokenizer()
     model_type = spec.get("model_type", "bert")
+    tokenizer = make_appending_tokenizer() if model_type == "qwen3" else make_tokenizer()
     config_class, encoder, masked_lm, _ = FAMILIES[model_type]
     config = dict(architectures=[(masked_lm if spec.get("masked_lm") else encoder).__name__], model_type=model_type,
                   vocab_size=tokenizer.get_vocab_size(), pad_token_id=0, torch_dtype=spec["dtype"])
@@ -152,9 +202,15 @@ def make_repository(folder, spec):
                [dict(idx=index, name=str(index), path=path, type=f"sentence_transformers.models.{kind}")
                 for index, (path, kind) in enumerate(modules)])
     modes = ["cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens"]
+    modes += ["lasttoken"] * (spec["pooling"] == "lasttoken")
     write_json(folder / "1_Pooling" / "config.json",
                dict(word_embedding_dimension=config_class(**config).hidden_size,
-                    **{f"pooling_mode_{mode}": mode == spec["pooling"] for mode in modes}))
+                    **{f"pooling_mode_{mode}": mode == spec["pooling"] for mode in modes},
+                    **{name: spec[name] for name in ["include_prompt"] if name in spec}))
+    if "prompts" in spec:
+        write_json(folder / "config_sentence_transformers.json",
+                   dict(prompts=spec["prompts"], default_prompt_name=spec["default_prompt_name"],
+                        similarity_fn_name="cosine"))
     if "tokenizer_length" in spec:
         tokenizer.enable_truncation(spec["tokenizer_length"])
         tokenizer.enable_padding(length=spec["tokenizer_length"])
@@ -168,6 +224,8 @@ def pool(hidden_states, pooling):
         return hidden_states[0]
     if pooling["pooling_mode_max_tokens"]:
         return hidden_states.max(dim=0).values
+    if pooling.get("pooling_mode_lasttoken"):
+        return hidden_states[-1]
     return hidden_states.mean(dim=0)
 
 
@@ -182,7 +240,22 @@ def max_tokens_of(folder):
         "max_seq_length", read_json(folder, "config.json")["max_position_embeddings"])
 
 
-def embed(folder, texts, dtype=torch.float32):
+def prompt_of(folder, given):
+    """The text of a prompt: that of a name, else what was given, and without it the default."""
+    file = read_json(folder, "config_sentence_transformers.json")
+    if given is None:
+        given = file.get("default_prompt_name")
+    return "" if given is None else file.get("prompts", {}).get(given, given)
+
+
+def prompt_length(tokenizer, prompt):
+    """How many tokens sentence-transformers leaves out of the pooling where `include_prompt` is false."""
+    ids = tokenizer.encode(prompt).ids
+    special = {index for index, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    return len(ids) - (ids[-1] in special)
+
+
+def embed(folder, texts, dtype=torch.float32, prompt=None):
     """Yields ids, whether the text was cut, the embedding, and the hidden states after the embeddings and each layer.
 
     One text at a time: no padding can leak in.
@@ -198,7 +271,10 @@ def embed(folder, texts, dtype=torch.float32):
                                              **only)
     assert not loading["missing_keys"], loading
     model.eval()
+    prompt = prompt_of(folder, prompt)
+    skipped = prompt_length(tokenizer, prompt) if prompt and not pooling.get("include_prompt", True) else 0
     for text in texts:
+        text = prompt + text
         if do_lower_case:
             text = text.lower()
         tokenizer.no_truncation()
@@ -207,7 +283,7 @@ def embed(folder, texts, dtype=torch.float32):
         ids = tokenizer.encode(text).ids
         with torch.inference_mode():
             output = model(input_ids=torch.tensor([ids]), output_hidden_states=True)
-            embedding = pool(output.last_hidden_state[0], pooling)
+            embedding = pool(output.last_hidden_state[0][skipped:], pooling)
             if normalize:
                 embedding = torch.nn.functional.normalize(embedding, dim=0)
         hidden_states = [state[0] for state in output.hidden_states]
@@ -215,22 +291,73 @@ def embed(folder, texts, dtype=torch.float32):
         yield ids, whole > len(ids), embedding, hidden_states
 
 
-def write_expected(folder, out, texts, seed):
-    """Writes `expected.json`: one line per case, every value with the 9 digits that a float32 needs to round-trip."""
-    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+def made_by(seed):
     versions = [f"torch {torch.__version__.split('+')[0]}"]
     versions += [f"{module.__name__} {module.__version__}" for module in (transformers, tokenizers, safetensors)]
-    generator = ", ".join(versions + [f"seed {SEED}"] * seed)
+    return json.dumps(", ".join(versions + [f"seed {SEED}"] * seed))
+
+
+def digest_of(folder):
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+
+def case(text, ids, truncated, more):
+    """One line; the numbers of `more` with the 9 digits that a float32 needs to round-trip."""
+    numbers = "".join(f',"{name}":[{",".join(f"{value:.9g}" for value in values.tolist())}]'
+                      for name, values in more.items())
+    return (f'{{"text":{json.dumps(text)},"ids":{json.dumps(ids, separators=(",", ":"))},'
+            f'"truncated":{json.dumps(truncated)}{numbers}}}')
+
+
+def write_expected(folder, out, texts, seed, prompts=()):
+    """Writes `expected.json`: `cases` without a prompt, and `prompted` with each of some prompts."""
     cases = []
     for text, (ids, truncated, embedding, _) in zip(texts, embed(folder, texts)):
-        values = ",".join(f"{value:.9g}" for value in embedding.tolist())
-        cases.append(f'{{"text":{json.dumps(text)},"ids":{json.dumps(ids, separators=(",", ":"))},'
-                     f'"truncated":{json.dumps(truncated)},"embedding":[{values}]}}')
+        cases.append(case(text, ids, truncated, dict(embedding=embedding)))
+    prompted = []
+    for prompt in prompts:
+        lines = [case(text, ids, truncated, dict(embedding=embedding)) for text, (ids, truncated, embedding, _)
+                 in zip(PROMPTED_TEXTS, embed(folder, PROMPTED_TEXTS, prompt=prompt))]
+        prompted.append(f'{{"prompt":{json.dumps(prompt)},"cases":[\n' + ",\n".join(lines) + "\n]}")
     out.mkdir(exist_ok=True)
     (out / "expected.json").write_text(
-        f'{{"generator":{json.dumps(generator)},\n"weights_sha256":"{digest}",\n'
+        f'{{"generator":{made_by(seed)},\n"weights_sha256":"{digest_of(folder)}",\n'
         f'"dimensions":{len(embedding)},\n"max_tokens":{max_tokens_of(folder)},\n"cases":[\n'
-        + ",\n".join(cases) + "\n]}\n")
+        + ",\n".join(cases) + "\n]" + (',\n"prompted":[\n' + ",\n".join(prompted) + "\n]") * bool(prompted) + "}\n")
+
+
+def make_classifier(folder, spec):
+    """Writes the tiny repository of a classifier, and its logits and probabilities."""
+    tokenizer = make_tokenizer()
+    folder.mkdir(exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    config = spec["model"].config_class(vocab_size=tokenizer.get_vocab_size(), pad_token_id=0, **spec["config"])
+    config.architectures = [spec["model"].__name__]
+    config.save_pretrained(folder)
+    generator = torch.Generator().manual_seed(SEED)
+    weights = {name: draw(name, parameter, generator).to(DTYPES[spec["dtype"]])
+               for name, parameter in sorted(spec["model"](config).named_parameters())}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    model, loading = spec["model"].from_pretrained(folder, dtype=torch.float32, attn_implementation="eager",
+                                                   output_loading_info=True)
+    assert not any(loading.values()), loading
+    model.eval()
+    longest = max_tokens_of(folder)
+    cases = []
+    for text in ODD_TEXTS + [LONG_TEXT] + boundary_texts(longest):
+        tokenizer.no_truncation()
+        whole = len(tokenizer.encode(text).ids)
+        tokenizer.enable_truncation(longest)
+        ids = tokenizer.encode(text).ids
+        with torch.inference_mode():
+            logits = model(input_ids=torch.tensor([ids])).logits[0]
+        multi = config.problem_type == "multi_label_classification"
+        probabilities = torch.sigmoid(logits) if multi else torch.softmax(logits, dim=0)
+        cases.append(case(text, ids, whole > len(ids), dict(logits=logits, probabilities=probabilities)))
+    labels = json.dumps([config.id2label[index] for index in range(config.num_labels)])
+    (folder / "expected.json").write_text(
+        f'{{"generator":{made_by(True)},\n"weights_sha256":"{digest_of(folder)}",\n"labels":{labels},\n'
+        f'"max_tokens":{longest},\n"cases":[\n' + ",\n".join(cases) + "\n]}\n")
 
 
 def write_hidden_states(folder, text):
@@ -270,9 +397,12 @@ def main():
     for name, spec in TINY.items():
         make_repository(HERE / name, spec)
         folder = HERE / name
-        write_expected(folder, folder, ODD_TEXTS + [LONG_TEXT] + boundary_texts(max_tokens_of(folder)), True)
+        write_expected(folder, folder, ODD_TEXTS + [LONG_TEXT] + boundary_texts(max_tokens_of(folder)), True,
+                       spec.get("prompted", ()))
         if "hidden_states" in spec:
             write_hidden_states(folder, ODD_TEXTS[spec["hidden_states"]])
+    for name, spec in CLASSIFIERS.items():
+        make_classifier(HERE / name, spec)
     if arguments.minilm:
         if not arguments.sts:
             parser.error("--minilm needs --sts")

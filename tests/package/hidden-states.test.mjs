@@ -128,7 +128,7 @@ describe('hiddenStates', () => {
     [{ pool: 'max' }, /^pool is 'max', expected 'mean', 'cls' or 'none'$/],
     [{ pool: null, layer: {} }, /^layer is object/],
     [{ pool: 1 }, /^pool is number/],
-    [{ prompt: 'query' }, /^prompt: this embedder has no prompts, got 'query'$/],
+    [{ prompt: 'query' }, /^prompt: hidden states have none, got 'query'$/],
     [{ signal: 7 }, /signal/],
     [null, /options/],
   ]) {

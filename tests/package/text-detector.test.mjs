@@ -4,6 +4,7 @@ import { before, describe, test } from 'node:test';
 import { PilotlightError, TextDetector } from 'pilotlight';
 import { human, machine, textOf, wordDecoder } from './support/detector.mjs';
 import { mapStore } from './support/map-store.mjs';
+import { filesOf, tinyFolder } from './support/models.mjs';
 
 const COUNT = 60;
 /** Unlike any text of the fits. */
@@ -83,14 +84,14 @@ test('what cannot be judged is uncertain, and the model is not asked where it co
     textOf('long', { words: 170000 }),
   ]);
   for (const one of [empty, other]) {
-    assert.deepEqual([one.verdict, one.score, one.probability, one.tokens], ['uncertain', null, null, 0]);
+    assert.deepEqual([one.verdict, one.score, one.probability, one.tokens], ['uncertain', undefined, null, 0]);
     assert.deepEqual(one.sentences, []);
   }
   assert.match(empty.reasons[0].text, /empty/);
   assert.match(other.reasons[0].text, /English/);
   assert.equal(short.verdict, 'uncertain');
   assert.equal(short.probability, null);
-  assert.notEqual(short.score, null);
+  assert.ok(Number.isFinite(short.score));
   assert.match(short.reasons[0].text, /99 tokens/);
   assert.equal(long.tokens, 2560);
   assert.ok(long.reasons.some(({ text }) => /first 2560 words/.test(text)));
@@ -135,7 +136,7 @@ test('hidden states take any head, and their JSON gives the same answers', async
     const texts = [textOf('new machine', { machine: 0.6 }), textOf('new human', { machine: 0.2 })];
     const [strong, weak] = await own.detect(texts);
     assert.ok(strong.score > weak.score);
-    assert.deepEqual([strong.features, strong.sentences], [null, []]);
+    assert.deepEqual([strong.features, strong.sentences], [undefined, []]);
     const json = JSON.parse(JSON.stringify(own));
     assert.deepEqual([json.layer, json.pool], [2, 'mean']);
     const again = await TextDetector.fromJSON(json, { decoder });
@@ -161,7 +162,7 @@ test('a classifier of whole texts has no threshold before it is calibrated', asy
   const own = TextDetector.fromClassifier(classifier);
   const text = textOf('machine', { words: 200, machine: 0.9 });
   const [before] = await own.detect([text]);
-  assert.deepEqual([before.verdict, before.threshold], ['uncertain', null]);
+  assert.deepEqual([before.verdict, before.threshold], ['uncertain', undefined]);
   assert.match(before.reasons[0].text, /calibrate/);
   await own.calibrate(human(COUNT));
   assert.equal((await own.detect(text)).verdict, 'machine');
@@ -206,6 +207,7 @@ test('progress is reported, and a signal ends a call', async () => {
 });
 
 describe('wrong input', () => {
+  const DECODER = filesOf(tinyFolder('qwen2-tiny'));
   const decoder = wordDecoder();
   const fit = (change) => TextDetector.fit(human(COUNT), machine(COUNT), { decoder, ...change });
   const json = () => JSON.parse(JSON.stringify(detector));
@@ -234,7 +236,16 @@ describe('wrong input', () => {
     ['thresholds in the wrong order', changed((one) => Object.assign(one.thresholds, { sign: 99 })), /thresholds.sign/],
     ['a gate of 0', changed((one) => Object.assign(one, { gate: 0 })), /gate is 0/],
     ['a model that is another', changed((one) => Object.assign(one, { model: { model: 'a/b' } })), undefined],
-    ['another model to load', () => TextDetector.load('a/b'), /is of a\/b, expected QuantFactory/],
+    [
+      'a decoder without its head',
+      () => TextDetector.load('a/b', { files: DECODER }),
+      /is of a\/b, expected QuantFactory/,
+    ],
+    [
+      'a label of a decoder',
+      () => TextDetector.load('a/b', { files: DECODER, machineLabel: 1 }),
+      /machineLabel: a decoder has no labels/,
+    ],
     ['a model with dots', () => TextDetector.load('../x'), /model/],
     ['an onPlan that is no function', () => TextDetector.load(undefined, { onPlan: 5 }), /onPlan/],
   ])

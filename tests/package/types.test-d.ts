@@ -23,6 +23,8 @@ import {
   PilotlightError,
   type Progress,
   type SearchHit,
+  type SequenceClassification,
+  SequenceClassifier,
   type Store,
   type StoredModel,
   TextDetector,
@@ -184,7 +186,7 @@ export async function seen(
   const { quotaBytes }: { quotaBytes?: number } = await models.usage();
   // What is not known is absent, never null.
   const commit: string | undefined = plan.commit;
-  const part: Tower | `layers${number}` | undefined = (await models.list()).find(
+  const part: Tower | `layers${number}` | 'classifier' | undefined = (await models.list()).find(
     ({ whole }: StoredModel) => whole,
   )?.part;
   void [
@@ -253,6 +255,21 @@ export async function refused(embedder: TextEmbedder): Promise<void> {
   // @ts-expect-error: no such code
   const code: ErrorCode = 'OOPS';
   void code;
+}
+
+export async function labelled(embedder: TextEmbedder, signal: AbortSignal): Promise<string> {
+  const classifier = await SequenceClassifier.load('m', { dtype: 'q8', signal });
+  const [first]: SequenceClassification[] = await classifier.classify(['a'], { signal });
+  // @ts-expect-error: a classifier is loaded whole
+  await SequenceClassifier.load('m', { layers: 2 });
+  // @ts-expect-error: the labels are the model's
+  classifier.labels.push('b');
+  await TextDetector.load('m', { machineLabel: 'Fake' });
+  const prompted: Embeddings = await embedder.embed('a', { prompt: 'query' });
+  // @ts-expect-error: hidden states have no prompt
+  await embedder.hiddenStates('a', { prompt: 'query' });
+  void prompted;
+  return first?.scores[0]?.label ?? classifier.labels[0] ?? '';
 }
 
 export async function detected(decoder: Decoder, store: Store): Promise<Detection[]> {

@@ -24,6 +24,10 @@ pub const ROUND: f32 = 12_582_912.0;
 /// The largest activation that the dot product of this build takes; the smallest is 0.
 pub const ACTIVATION_MAX: f32 = if RELAXED { 127.0 } else { 255.0 };
 
+/// Whether activations of int4 layers are signed and their weights are not: the relaxed dot product takes 8 bits of one operand and 7 of the
+/// other, and an int4 weight needs no more than 4.
+pub const SIGNED_Q4: bool = RELAXED;
+
 /// The number of inputs in a word of the dot product: four of 8 bits, or two of 16 bits.
 pub const WORD: usize = if RELAXED { 4 } else { 2 };
 
@@ -47,7 +51,9 @@ use plain as arch;
 pub(crate) use arch::unpack;
 pub(crate) use arch::{F32x4, I16x8, Sums, U8x16, Words, dot, mul_add, to_words, unpack_nibbles};
 #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
-pub(crate) use arch::{add_pairs, dot_saturates, pairs, widen};
+pub(crate) use arch::{
+    add_pairs, dot_saturates, pairs, signed_dot, signed_pairs, to_signed_words, widen,
+};
 
 impl F32x4 {
     /// The largest lane that is not NaN.

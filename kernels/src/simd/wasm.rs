@@ -139,6 +139,16 @@ pub fn to_words(numbers: [F32x4; 4]) -> [i32; 4] {
     F32x4(u8x16_narrow_i16x8(low, high)).to_bits()
 }
 
+/// Packs sixteen numbers, each [`ROUND`] plus 0 to 255, or one beyond, in words of [`signed_dot`]: less 128, so that they are signed.
+#[cfg(feature = "relaxed-simd")]
+#[inline(always)]
+pub fn to_signed_words(numbers: [F32x4; 4]) -> [i32; 4] {
+    let [a, b, c, d] = numbers.map(|x| i32x4_sub(x.0, f32x4_splat(ROUND)));
+    let [low, high] = [i16x8_narrow_i32x4(a, b), i16x8_narrow_i32x4(c, d)];
+    let bytes = u8x16_narrow_i16x8(low, high);
+    F32x4(v128_xor(bytes, u8x16_splat(0x80))).to_bits()
+}
+
 /// Packs sixteen numbers, each [`ROUND`] plus 0 to `ACTIVATION_MAX`, or one beyond, in words of the dot product.
 #[cfg(not(feature = "relaxed-simd"))]
 #[inline(always)]
@@ -194,10 +204,21 @@ impl Words {
 }
 
 /// Unpacks octets of int4 of four outputs to quads of int8: the low halves of the bytes, then the high halves.
+#[cfg(not(feature = "relaxed-simd"))]
 #[inline]
 pub fn unpack_nibbles(octets: &[i32; 4]) -> [[i32; 4]; 2] {
     let bytes = Words::load(octets).0;
     [i8x16_shr(i8x16_shl(bytes, 4), 4), i8x16_shr(bytes, 4)].map(|quads| F32x4(quads).to_bits())
+}
+
+/// Unpacks octets of int4 of four outputs to quads of int8, each plus 8, so that they are 0 to 15: the low halves of the bytes, then the high
+/// halves.
+#[cfg(feature = "relaxed-simd")]
+#[inline]
+pub fn unpack_nibbles(octets: &[i32; 4]) -> [[i32; 4]; 2] {
+    let bytes = v128_xor(Words::load(octets).0, u8x16_splat(0x88));
+    let low = v128_and(bytes, u8x16_splat(0x0f));
+    [low, u8x16_shr(bytes, 4)].map(|quads| F32x4(quads).to_bits())
 }
 
 /// Running integer sums of four outputs.
@@ -226,6 +247,16 @@ kernel! {
     /// Adds the products of four weights and four activations to each output's sum.
     pub fn dot(sums: Sums, weights: Words, activations: Words) -> Sums {
         Sums(i32x4_relaxed_dot_i8x16_i7x16_add(weights.0, activations.0, sums.0))
+    }
+
+    /// Adds the products of four weights from 0 to 127 and four signed activations to each output's sum.
+    pub fn signed_dot(sums: Sums, weights: Words, activations: Words) -> Sums {
+        Sums(i32x4_relaxed_dot_i8x16_i7x16_add(activations.0, weights.0, sums.0))
+    }
+
+    /// Multiplies as [`signed_dot`] does, and adds the products in pairs.
+    pub fn signed_pairs(weights: Words, activations: Words) -> Pairs {
+        Pairs(i16x8_relaxed_dot_i8x16_i7x16(activations.0, weights.0))
     }
 
     /// Multiplies four weights and four activations of each output, and adds the products in pairs.

@@ -1,4 +1,4 @@
-import type { DetectorClassifier, DetectorDecoder, DetectorFeature } from '../../types/index.js';
+import type { DetectorAnswer, DetectorClassifier, DetectorDecoder, DetectorFeature } from '../../types/index.js';
 import { PilotlightError } from '../error.js';
 import { FEATURES } from './features.js';
 import type { NearestGate } from './gate.js';
@@ -10,9 +10,11 @@ import { oddsOf, type VectorHead } from './vector-head.js';
 /** What an engine says of a text that has tokens. */
 export interface Scored {
   tokens: number;
-  score: number | null;
+  score?: number;
   /** The distance from the texts of the fit, and the largest at which a text is like them; 0 where none is known. */
   distance: number;
+  /** Whether the text had more tokens. */
+  isCut?: boolean;
   features?: Record<DetectorFeature, number>;
   aspects?: Record<Aspect, number>;
   /** How much each of some sentences adds to the score. */
@@ -56,7 +58,7 @@ export class LikelihoodEngine implements Engine {
   #scored(reading: LikelihoodReading): Scored {
     const { head } = this;
     const { tokens, features } = reading;
-    if (!features) return { tokens, score: null, distance: 0 };
+    if (!features) return { tokens, distance: 0 };
     const score = scoreOf(head, features);
     return {
       tokens,
@@ -111,7 +113,7 @@ export class HiddenEngine implements Engine {
     const scores = await this.head.scores(vectors, reading.signal);
     let next = 0;
     return readings.map(({ tokens, vector }) => {
-      if (!vector) return { tokens, score: null, distance: 0 };
+      if (!vector) return { tokens, distance: 0 };
       const score = scores[next] ?? 0;
       next += 1;
       return { tokens, score, distance: this.gate.distance(vector) };
@@ -142,10 +144,12 @@ export class ClassifierEngine implements Engine {
   async score(texts: readonly string[], { signal }: Reading): Promise<Scored[]> {
     const answers = await this.#classifier.classify(texts, signal ? { signal } : {});
     return texts.map((text, i) => {
-      const probability = answers[i]?.[this.machineLabel];
+      const answer = answers[i];
+      const probability = answer?.[this.machineLabel];
       if (probability === undefined)
         throw new PilotlightError('INVALID_INPUT', `classifier: it gave no label ${this.machineLabel} for text ${i}`);
-      return { tokens: Math.floor(text.length / CHARACTERS_PER_TOKEN), score: oddsOf(probability), distance: 0 };
+      const { tokens = Math.floor(text.length / CHARACTERS_PER_TOKEN), truncated = false } = answer as DetectorAnswer;
+      return { tokens, score: oddsOf(probability), distance: 0, isCut: truncated };
     });
   }
 

@@ -7,6 +7,7 @@ import { Decoder } from '../decoder.js';
 import { toPilotlightError } from '../error.js';
 import { ImageTextEmbedder } from '../image-text-embedder.js';
 import { models } from '../models.js';
+import { SequenceClassifier } from '../sequence-classifier.js';
 import { TextEmbedder } from '../text-embedder.js';
 import { syncFolder, writeThrough } from './disk.js';
 import { fileStore } from './file-store.js';
@@ -55,7 +56,7 @@ export async function pull(options: PullOptions): Promise<Pulled> {
   }
 }
 
-const CLASSES = { TextEmbedder, ImageTextEmbedder, Decoder };
+const CLASSES = { TextEmbedder, ImageTextEmbedder, Decoder, SequenceClassifier };
 
 async function pullBy(work: string, { out, ...options }: PullOptions): Promise<Pulled> {
   const { model, dtype, revision, signal } = options;

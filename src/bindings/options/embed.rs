@@ -20,6 +20,7 @@ pub(in crate::bindings) fn embed_options(
         EmbedOptions {
             dimensions: options.whole("dimensions", 1)?,
             precision,
+            prompt: options.string("prompt")?,
         },
         options.typed("signal", "an AbortSignal")?,
     ))

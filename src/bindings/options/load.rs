@@ -32,6 +32,8 @@ pub(in crate::bindings) struct LoadOptions {
     pub on_progress: Option<Function>,
     /// The towers to load; empty if the option is absent.
     pub towers: Vec<Tower>,
+    /// Whether the model is a classifier of whole texts, of which the store has a part of its own.
+    pub is_classifier: bool,
     /// The number of layers to load; all if the option is absent.
     pub layers: Option<usize>,
     /// The file that the weights are read from.
@@ -75,6 +77,7 @@ impl LoadOptions {
             signal: options.typed("signal", "an AbortSignal")?,
             on_progress: options.typed("onProgress", "a function")?,
             towers: towers(&options)?,
+            is_classifier: options.boolean("isClassifier")?.unwrap_or(false),
             layers: options.whole("layers", 1)?,
             weights: match options.string("weights")? {
                 Some(name) => Weights::from_name(&name)?,

@@ -18,7 +18,8 @@ const CAUSAL = {{causal}}u == 1u;
 @group(0) @binding(1) var<storage, read> key: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> value: array<f32>;
 @group(0) @binding(3) var<storage, read_write> context: array<f32>;
-// The number of heads and of jobs; then for each job the first of its four queries, the first row of its sequence, and the row past the
+// The number of heads, of jobs, and of heads of keys, each of which serves as many neighbouring heads of queries as the numbers divide; then for
+// each job the first of its four queries, the first row of its sequence, and the row past the
 // last.
 @group(0) @binding(4) var<storage, read> info: array<u32>;
 
@@ -39,14 +40,16 @@ fn main(
         return;
     }
     let head = job % heads;
-    let first_query = info[2u + job / heads * 3u];
-    let first_key = info[3u + job / heads * 3u];
-    let end = info[4u + job / heads * 3u];
+    let first_query = info[3u + job / heads * 3u];
+    let first_key = info[4u + job / heads * 3u];
+    let end = info[5u + job / heads * 3u];
     // None of the four queries attends to keys past the last of them.
     let last_key = select(end, min(end, first_query + QUERIES), CAUSAL);
-    // The length of a row of the matrices, and the position of the head in it, both in vectors.
+    // The length of a row of the matrices, and the position of the head in it, both in vectors: of queries, and of keys and values.
     let width = heads * HEAD;
     let offset = head * HEAD;
+    let key_width = info[2] * HEAD;
+    let key_offset = head / (heads / info[2]) * HEAD;
 
     for (var i = lane; i < QUERIES * HEAD; i += LANES) {
         // Queries past the end repeat the last one, and their results are not written.
@@ -58,14 +61,15 @@ fn main(
     var total = vec4(0.0);
     var sum = vec4(0.0);
     // Invocations past the last column read the last one, and write nothing.
-    let column = offset * 4u + min(lane, HEAD * 4u - 1u);
+    let column = min(lane, HEAD * 4u - 1u);
+    let key_column = key_offset * 4u + column;
     for (var step = first_key; step < last_key; step += LANES) {
         let keys = min(LANES, last_key - step);
         // Also orders the writes to query_tile before the first use.
         workgroupBarrier();
         if lane < keys {
             var score = vec4(0.0);
-            let row = (step + lane) * width + offset;
+            let row = (step + lane) * key_width + key_offset;
             for (var i = 0u; i < HEAD; i++) {
                 let k = key[row + i];
                 score += vec4(
@@ -94,13 +98,13 @@ fn main(
         for (var i = 0u; i < keys; i++) {
             let weight = weights[i];
             total += weight;
-            sum += weight * value[(step + i) * width * 4u + column];
+            sum += weight * value[(step + i) * key_width * 4u + key_column];
         }
     }
 
     if lane < HEAD * 4u {
         let mean = sum / total;
-        let at = first_query * width * 4u + column;
+        let at = (first_query * width + offset) * 4u + column;
         let queries = end - first_query;
         context[at] = mean.x;
         if queries > 1u { context[at + width * 4u] = mean.y; }

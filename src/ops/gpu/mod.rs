@@ -12,7 +12,10 @@ use burn::backend::{Cube, TensorMetadata};
 use burn::tensor::{FloatDType, Shape};
 use burn_wgpu::CubeTensor;
 
-use super::{Activation, HotOps, PANEL, Spans, Window, attention, conv, group_norm, linear, norm};
+use super::{
+    Activation, HotOps, PANEL, Spans, Window, attention, conv, gated, group_norm, linear, norm,
+    rotary,
+};
 use kernel::{Kernel, all_f32, contiguous, dims};
 
 /// Rows that an invocation of the linear kernel computes, and pixels that one of the convolution kernel computes.
@@ -84,6 +87,7 @@ impl HotOps for Cube {
             return empty(&query, [t, width]);
         }
         let head = width / heads;
+        let [_, key_width] = dims(&key);
         if !head.is_multiple_of(4) || head > WIDEST_HEAD || !all_f32([&query, &key, &value]) {
             return attention::plain::<Self>(query, key, value, spans, heads);
         }
@@ -96,7 +100,8 @@ impl HotOps for Cube {
                     .map(move |first| [first as u32, span[0], span[1]])
             })
             .collect();
-        let info: Vec<u32> = [heads as u32, jobs.len() as u32]
+        let key_heads = key_width / head.max(1);
+        let info: Vec<u32> = [heads as u32, jobs.len() as u32, key_heads as u32]
             .into_iter()
             .chain(jobs.concat())
             .collect();
@@ -146,6 +151,60 @@ impl HotOps for Cube {
             [&x, &residual, &gamma, &beta],
             [m, d],
             &[m as u32, d as u32, epsilon.to_bits()],
+        )
+    }
+
+    fn rms_norm(x: CubeTensor, gain: CubeTensor, epsilon: f32) -> CubeTensor {
+        let [m, d] = dims(&x);
+        if m == 0 || d == 0 {
+            return empty(&x, [m, d]);
+        }
+        if !all_f32([&x, &gain]) {
+            return norm::plain_rms::<Self>(x, gain, epsilon);
+        }
+        let [x, gain] = contiguous([x, gain]);
+        let text = concat!(include_str!("rms_norm.wgsl"), include_str!("reduce.wgsl"));
+        Kernel::new("rms_norm", text, (64, 1)).launch(
+            m,
+            [&x, &gain],
+            [m, d],
+            &[m as u32, d as u32, epsilon.to_bits()],
+        )
+    }
+
+    fn rotary(x: CubeTensor, cos: CubeTensor, sin: CubeTensor) -> CubeTensor {
+        let ([t, width], [_, half]) = (dims(&x), dims(&cos));
+        if t == 0 || width == 0 {
+            return empty(&x, [t, width]);
+        }
+        if !all_f32([&x, &cos, &sin]) {
+            return rotary::plain::<Self>(x, cos, sin);
+        }
+        let [x, cos, sin] = contiguous([x, cos, sin]);
+        let values = t * width;
+        Kernel::new("rotary", include_str!("rotary.wgsl"), (64, 1)).launch(
+            values.div_ceil(64),
+            [&x, &cos, &sin],
+            [t, width],
+            &[values as u32, width as u32, half as u32],
+        )
+    }
+
+    fn gated_silu(gate: CubeTensor, up: CubeTensor) -> CubeTensor {
+        let [m, n] = dims(&gate);
+        if m == 0 || n == 0 {
+            return empty(&gate, [m, n]);
+        }
+        if !all_f32([&gate, &up]) {
+            return gated::plain::<Self>(gate, up);
+        }
+        let [gate, up] = contiguous([gate, up]);
+        let values = m * n;
+        Kernel::new("gated_silu", include_str!("gated_silu.wgsl"), (64, 1)).launch(
+            values.div_ceil(64),
+            [&gate, &up],
+            [m, n],
+            &[values as u32],
         )
     }
 

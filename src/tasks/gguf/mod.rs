@@ -106,6 +106,32 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn each_pre_tokenizer_splits_digits_in_its_own_way() {
+        for (pre, ids) in [
+            ("smollm", &[1, 2, 3, 6, 7][..]),
+            ("qwen2", &[1, 2, 3, 6, 7]),
+            ("gpt-2", &[5, 6, 7]),
+            ("default", &[5, 6, 7]),
+            // Llama 3 begins each text with a token.
+            ("llama-bpe", &[0, 5, 6, 7]),
+        ] {
+            let mut file = decoder("llama");
+            file.value("tokenizer.ggml.pre", text(pre));
+            let tokens = ["<s>", "1", "2", "3", "12", "123", "Ġ", "a"];
+            file.value("tokenizer.ggml.tokens", texts(&tokens));
+            file.value(
+                "tokenizer.ggml.token_type",
+                Item::Integers(vec![3, 1, 1, 1, 1, 1, 1, 1]),
+            );
+            file.value("tokenizer.ggml.merges", texts(&["1 2", "12 3"]));
+            let made = made(&file).unwrap();
+            let json = serde_json::to_vec(&made[1].1).unwrap();
+            let tokenizer = TextTokenizer::from_json(&json, 64, false).unwrap();
+            assert_eq!(tokenizer.encode("123 a").unwrap().ids, ids, "{pre}");
+        }
+    }
+
+    #[test]
     fn word_pieces_get_their_marks_back() {
         let mut file = GgufFile::default();
         file.value("general.architecture", text("bert"));

@@ -14,7 +14,7 @@ mod weights;
 use checkpoint::SHARD_INDEX;
 pub use checkpoint::is_packed;
 pub use choice::Weights;
-pub use plan::{LoadPlan, PlannedFile, plan};
+pub use plan::{LoadPlan, PlannedFile, plan, plan_and_config};
 pub use pretrained::{Loaded, Pretrained, load, load_newest};
 pub use progress::{LoadProgress, LoadStatus, PartsProgress};
 #[cfg(target_arch = "wasm32")]
@@ -24,6 +24,7 @@ pub use source::Source;
 use std::cell::Cell;
 use std::collections::HashMap;
 
+use async_trait::async_trait;
 use gguf::Made;
 use opening::OpenResult;
 use progress::ByteCount;
@@ -44,32 +45,37 @@ pub(super) fn missing(file: &str) -> Error {
         .with_file(file)
 }
 
+/// Builds a model from the files of one load, and keeps it. It is a trait object, so that loading is compiled once for all models.
+#[async_trait(?Send)]
+trait Build {
+    async fn build(&self, loading: &mut Loading<'_, '_>) -> Result<()>;
+}
+
 /// Builds a model from the store where it is complete there, else from the host, and stores it.
 ///
 /// *Errors*: those of `build`, `FetchFailed`, `Integrity`, `QuotaExceeded`, `Aborted`. The
 /// store then holds a partial download that can be resumed, or nothing; never a readable model.
-async fn load_with<T>(
-    source: &Source<'_>,
-    build: impl AsyncFn(&mut Loading<'_, '_>) -> Result<T>,
-) -> Result<T> {
+async fn load_with(source: &Source<'_>, build: &dyn Build) -> Result<()> {
     let Some(cache) = &source.cache else {
         let snapshot = source.snapshot().await?;
-        return Loading::fetching(source, snapshot, None).run(&build).await;
+        return Loading::fetching(source, snapshot, None).run(build).await;
     };
-    if let Some(model) = stored(source, cache, false, &build).await? {
-        return Ok(model);
+    if stored(source, cache, false, build).await? {
+        return Ok(());
     }
     let guard = cache.locks.take(cache.key.lock_name()).await?;
     // Another tab may have stored it meanwhile.
-    if let Some(model) = stored(source, cache, false, &build).await? {
-        return Ok(model);
+    if stored(source, cache, false, build).await? {
+        return Ok(());
     }
-    let fetched = fetched(source, cache, guard.as_ref(), &build).await;
+    let fetched = fetched(source, cache, guard.as_ref(), build).await;
     match fetched {
         // If the host is unreachable, fall back to the outdated stored model.
         Err(error) if error.kind() == ErrorKind::FetchFailed => {
-            let outdated = stored(source, cache, true, &build).await?;
-            outdated.ok_or(error)
+            match stored(source, cache, true, build).await? {
+                true => Ok(()),
+                false => Err(error),
+            }
         }
         result => result,
     }
@@ -78,10 +84,7 @@ async fn load_with<T>(
 /// Builds the model that the host has now. The store serves only where it is known to hold the same commit.
 ///
 /// *Errors*: as [`load_with`], and `FetchFailed` where the host cannot be asked.
-async fn load_newest_with<T>(
-    source: &Source<'_>,
-    build: impl AsyncFn(&mut Loading<'_, '_>) -> Result<T>,
-) -> Result<T> {
+async fn load_newest_with(source: &Source<'_>, build: &dyn Build) -> Result<()> {
     let Some(cache) = &source.cache else {
         return load_with(source, build).await;
     };
@@ -91,40 +94,39 @@ async fn load_newest_with<T>(
         if let Some(model) = StoredModel::open(cache.store, &cache.key).await? {
             model.refresh(&snapshot).await?;
         }
-        if let Some(model) = stored(source, cache, false, &build).await? {
-            return Ok(model);
+        if stored(source, cache, false, build).await? {
+            return Ok(());
         }
     }
-    fetched(source, cache, guard.as_ref(), &build).await
+    fetched(source, cache, guard.as_ref(), build).await
 }
 
-/// Builds the model from the store. Returns `None` where it is not complete there, or where it is outdated and `outdated` is
-/// false.
-async fn stored<T>(
+/// Builds the model from the store. Returns false where it is not complete there, or where it is outdated and `outdated` is false.
+async fn stored(
     source: &Source<'_>,
     cache: &CacheConfig<'_>,
     outdated: bool,
-    build: &impl AsyncFn(&mut Loading<'_, '_>) -> Result<T>,
-) -> Result<Option<T>> {
+    build: &dyn Build,
+) -> Result<bool> {
     match StoredModel::open(cache.store, &cache.key).await? {
         Some(model) if outdated || !model.is_outdated() => from_stored(source, model, build).await,
-        _ => Ok(None),
+        _ => Ok(false),
     }
 }
 
-/// Builds the model from a stored one. Returns `None` where that is invalid, and deletes it.
-async fn from_stored<T>(
+/// Builds the model from a stored one. Returns false where that is invalid, and deletes it.
+async fn from_stored(
     source: &Source<'_>,
     stored: StoredModel<'_>,
-    build: &impl AsyncFn(&mut Loading<'_, '_>) -> Result<T>,
-) -> Result<Option<T>> {
+    build: &dyn Build,
+) -> Result<bool> {
     let snapshot = stored.snapshot().await?;
     let loading = Loading::new(&stored, source, snapshot, Some(stored.verified()));
     match loading.run(build).await {
-        Ok(model) => Ok(Some(model)),
+        Ok(()) => Ok(true),
         Err(error) if is_invalid(&error) => {
             stored.delete().await?;
-            Ok(None)
+            Ok(false)
         }
         Err(error) => Err(error),
     }
@@ -139,12 +141,12 @@ fn is_invalid(error: &Error) -> bool {
 }
 
 /// Builds the model from the host, and resumes a partial download of it.
-async fn fetched<T>(
+async fn fetched(
     source: &Source<'_>,
     cache: &CacheConfig<'_>,
     guard: &dyn LockGuard,
-    build: &impl AsyncFn(&mut Loading<'_, '_>) -> Result<T>,
-) -> Result<T> {
+    build: &dyn Build,
+) -> Result<()> {
     loop {
         let snapshot = source.snapshot().await?;
         if let Some(commit) = &snapshot.commit
@@ -152,8 +154,8 @@ async fn fetched<T>(
         {
             // The revision is another name of a stored commit, or another tab has refreshed the model meanwhile.
             model.refer().await?;
-            if let Some(model) = from_stored(source, model, build).await? {
-                return Ok(model);
+            if from_stored(source, model, build).await? {
+                return Ok(());
             }
         }
         let resumed = Cell::new(false);
@@ -225,11 +227,8 @@ impl<'a, 's> Loading<'a, 's> {
     }
 
     /// Builds the model, and commits it to the store.
-    async fn run<T>(
-        mut self,
-        build: &impl AsyncFn(&mut Loading<'_, '_>) -> Result<T>,
-    ) -> Result<T> {
-        let mut result = build(&mut self).await;
+    async fn run(mut self, build: &dyn Build) -> Result<()> {
+        let mut result = build.build(&mut self).await;
         if let Some(writer) = &mut self.writer {
             if result.is_ok() {
                 result = writer.commit(self.verified).await.and(result);

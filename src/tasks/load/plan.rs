@@ -75,15 +75,27 @@ impl LoadPlan {
 ///
 /// *Errors*: as [`load`](super::load).
 pub async fn plan<T: Pretrained>(source: &Source<'_>, dtype: Dtype) -> Result<LoadPlan> {
+    let (plan, _) = plan_and_config::<T>(source, dtype).await?;
+    Ok(plan)
+}
+
+/// Computes the cost of loading a model, as [`plan`] does. Returns its configuration as well, where that was read: not where the model is
+/// stored.
+///
+/// *Errors*: as [`load`](super::load).
+pub async fn plan_and_config<T: Pretrained>(
+    source: &Source<'_>,
+    dtype: Dtype,
+) -> Result<(LoadPlan, Option<T::Config>)> {
     let largest = T::FILES.last().copied().unwrap_or_default();
     if let Some(plan) = plan_stored(source, largest, false).await? {
-        return Ok(plan);
+        return Ok((plan, None));
     }
     let snapshot = match source.snapshot().await {
         // A load would fall back to the outdated stored model as well.
         Err(error) if error.kind() == ErrorKind::FetchFailed => {
             let plan = plan_stored(source, largest, true).await?;
-            return plan.ok_or(error);
+            return plan.map(|plan| (plan, None)).ok_or(error);
         }
         snapshot => snapshot?,
     };
@@ -97,7 +109,8 @@ pub async fn plan<T: Pretrained>(source: &Source<'_>, dtype: Dtype) -> Result<Lo
         gguf_name: T::gguf_name(&config),
         dtype,
     };
-    plan_host(&mut loading, source, T::FILES, largest, &weights, &needs).await
+    let plan = plan_host(&mut loading, source, T::FILES, largest, &weights, &needs).await?;
+    Ok((plan, Some(config)))
 }
 
 /// Computes the plan for a model that is complete in the store. Returns `None` for an outdated model unless `outdated` is set.

@@ -1,9 +1,12 @@
 //! The contract between the loader and the models: a model describes its files and layers, and `load` and `plan` do the rest.
 
+use std::cell::RefCell;
+
+use async_trait::async_trait;
 use burn::tensor::Device;
 
-use super::{Loading, Source, load_newest_with, load_with};
-use crate::error::Result;
+use super::{Build, Loading, Source, load_newest_with, load_with};
+use crate::error::{Error, Result};
 use crate::weights::{Dtype, Needs, Parameter, Tensors};
 
 /// A model that can be loaded from a repository. [`load`], [`load_newest`] and [`plan`](super::plan) are the only callers.
@@ -73,7 +76,9 @@ pub async fn load<T: Pretrained>(
     dtype: Dtype,
     device: &Device,
 ) -> Result<Loaded<T>> {
-    load_with(source, async |loading| build(loading, dtype, device).await).await
+    let builder = Builder::new(dtype, device);
+    load_with(source, &builder).await?;
+    builder.finish()
 }
 
 /// Builds the model that the host has now. The store serves only where it is known to hold the same.
@@ -84,7 +89,41 @@ pub async fn load_newest<T: Pretrained>(
     dtype: Dtype,
     device: &Device,
 ) -> Result<Loaded<T>> {
-    load_newest_with(source, async |loading| build(loading, dtype, device).await).await
+    let builder = Builder::new(dtype, device);
+    load_newest_with(source, &builder).await?;
+    builder.finish()
+}
+
+/// Builds a model of one class.
+struct Builder<'a, T> {
+    dtype: Dtype,
+    device: &'a Device,
+    built: RefCell<Option<Loaded<T>>>,
+}
+
+impl<'a, T> Builder<'a, T> {
+    fn new(dtype: Dtype, device: &'a Device) -> Self {
+        Self {
+            dtype,
+            device,
+            built: RefCell::new(None),
+        }
+    }
+
+    /// The model, after a load that succeeded.
+    fn finish(self) -> Result<Loaded<T>> {
+        let built = self.built.into_inner();
+        built.ok_or_else(|| Error::internal("a load ended without a model"))
+    }
+}
+
+#[async_trait(?Send)]
+impl<T: Pretrained> Build for Builder<'_, T> {
+    async fn build(&self, loading: &mut Loading<'_, '_>) -> Result<()> {
+        let loaded = build(loading, self.dtype, self.device).await?;
+        self.built.replace(Some(loaded));
+        Ok(())
+    }
 }
 
 async fn build<T: Pretrained>(

@@ -91,13 +91,15 @@ impl<'a> Source<'a> {
                 break;
             }
         }
-        match found {
-            // A repository of GGUF files has no config files.
-            Ok(None) => self.made_config_file(file).await?,
-            Err(error) if error.is_refused() => self.made_config_file(file).await?,
-            found => found?,
+        let absent = match &found {
+            Ok(found) => found.is_none(),
+            Err(error) => error.is_refused(),
+        };
+        // A repository of GGUF files has no config files.
+        if absent && let Some(made) = self.made_config_file(file).await? {
+            return Ok(made);
         }
-        .ok_or_else(|| missing(file))
+        found?.ok_or_else(|| missing(file))
     }
 
     pub(super) fn retry_policy(&self) -> RetryPolicy<'a> {

@@ -21,6 +21,8 @@ export const CLIPS = committed('ImageTextEmbedder');
 
 /** Tiny decoders. */
 export const DECODERS = committed('Decoder');
+/** Tiny classifiers of whole texts. */
+export const CLASSIFIERS = committed('SequenceClassifier');
 
 /** How far a value may be from PyTorch's: of a sentence's vector as it is, of CLIP's as a part of the largest value. */
 export function tolerance(name) {

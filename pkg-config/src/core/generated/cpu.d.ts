@@ -47,6 +47,20 @@ export declare class TextEmbedderHandle {
   free(): void;
 }
 
+/** A loaded classifier of whole texts inside a core's memory. */
+export declare class SequenceClassifierHandle {
+  static load(model: string, options: object): Promise<SequenceClassifierHandle>;
+  classify(
+    texts: unknown,
+    options: object,
+  ): Promise<{ probabilities: Float64Array; tokens: number; truncated: boolean }[]>;
+  readonly commit: string;
+  /** The names of the labels, in the order of the probabilities. */
+  readonly labels: string[];
+  readonly maxTokens: number;
+  free(): void;
+}
+
 /** Loaded towers of CLIP inside a core's memory. */
 export declare class ImageTextEmbedderHandle {
   private constructor();

@@ -1,0 +1,38 @@
+import type { DetectorAnswer, DetectorClassifier, SequenceClassifier } from '../../types/index.js';
+import { shown } from '../calls/check.js';
+import { PilotlightError } from '../error.js';
+
+/** What labels for a machine's text are called. `LABEL_1` is what a config without names has; it mostly means the fake ones. */
+const MACHINE = /fake|machine|generated|(?<![a-z])ai(?![a-z])|^label_1$/i;
+
+/**
+ * The number of the label that means a machine: the one that is given, by name or number, else the only one with such a name.
+ * @throws {PilotlightError} `INVALID_INPUT`
+ */
+export function machineLabelOf(labels: readonly string[], given: unknown): number {
+  const names = labels.map((label) => `'${label}'`).join(', ');
+  if (given === undefined) {
+    const found = labels.flatMap((label, i) => (MACHINE.test(label) ? [i] : []));
+    if (found.length === 1) return found[0] as number;
+    throw new PilotlightError(
+      'INVALID_INPUT',
+      `machineLabel: say which of the model's labels means a machine: ${names}`,
+    );
+  }
+  const at = typeof given === 'string' ? labels.indexOf(given) : given;
+  if (Number.isInteger(at) && labels[at as number] !== undefined) return at as number;
+  throw new PilotlightError('INVALID_INPUT', `machineLabel: expected one of ${names}, got ${shown(given)}`);
+}
+
+/** The classifier as a detector asks it. */
+export function detectorClassifier(classifier: SequenceClassifier): DetectorClassifier {
+  return {
+    async classify(texts, options) {
+      const results = await classifier.classify(texts, options);
+      return results.map(({ scores, tokens, truncated }): DetectorAnswer => {
+        const probabilities = scores.map(({ probability }) => probability);
+        return Object.assign(probabilities, { tokens, truncated });
+      });
+    },
+  };
+}

@@ -1,0 +1,165 @@
+//! Classification of whole texts by a model that was trained for its labels.
+
+use burn::tensor::Device;
+
+use super::load::plan::plan_stored;
+use super::load::{self, LoadPlan, Loading, Pretrained, Source};
+use super::sentence_transformers::{CONFIG, TOKENIZER};
+use crate::error::{Error, Result};
+use crate::models::{self, SequenceClassifierConfig};
+use crate::scheduler::Scheduler;
+use crate::text::{TextTokenizer, batches, encode};
+use crate::weights::{Dtype, Tensors};
+
+/// The part under which the store keeps a classifier: the same repository may also be stored as a sentence encoder, which has other
+/// files and fewer tensors.
+const PART: &str = "classifier";
+
+/// What a classifier says of a text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Classification {
+    /// The output of the network for each label.
+    pub logits: Vec<f32>,
+    /// The probability of each label, 0 to 1. They sum to 1 unless several labels may be right at once.
+    pub probabilities: Vec<f64>,
+    /// The number of tokens after truncation, special tokens included.
+    pub tokens: usize,
+    /// Whether the text had more tokens.
+    pub truncated: bool,
+}
+
+/// A loaded classifier of whole texts with its tokenizer.
+pub struct SequenceClassifier {
+    network: models::SequenceClassifier,
+    tokenizer: TextTokenizer,
+    config: SequenceClassifierConfig,
+    commit: String,
+}
+
+impl Pretrained for SequenceClassifier {
+    const FILES: &'static [&'static str] = &[CONFIG, TOKENIZER];
+
+    type Config = SequenceClassifierConfig;
+    type Prepared = TextTokenizer;
+    type Network = models::SequenceClassifier;
+
+    async fn config(files: &mut Loading<'_, '_>) -> Result<SequenceClassifierConfig> {
+        SequenceClassifierConfig::from_json(&files.required(CONFIG).await?)
+    }
+
+    fn prefixes(config: &SequenceClassifierConfig) -> &'static [&'static str] {
+        config.prefixes()
+    }
+
+    fn prepare(config: &SequenceClassifierConfig, tokenizer: &[u8]) -> Result<TextTokenizer> {
+        TextTokenizer::from_json(tokenizer, config.positions(), false)
+    }
+
+    fn network(
+        config: &SequenceClassifierConfig,
+        tensors: &mut Tensors,
+    ) -> Result<models::SequenceClassifier> {
+        models::SequenceClassifier::new(config, tensors)
+    }
+
+    fn assemble(
+        config: SequenceClassifierConfig,
+        tokenizer: TextTokenizer,
+        network: models::SequenceClassifier,
+        _device: &Device,
+    ) -> Self {
+        Self {
+            network,
+            tokenizer,
+            config,
+            commit: String::new(),
+        }
+    }
+}
+
+impl SequenceClassifier {
+    /// Loads the model from the store if it is complete there, else from the host, and stores it.
+    ///
+    /// *Errors*: `InvalidInput` where [`layers`](Source::layers) is set, `FetchFailed`, `Integrity`, `InvalidWeights`,
+    /// `UnsupportedModel`, `ResourceLimit`, `QuotaExceeded`, `Aborted`. The store then holds a partial download that can be resumed, or
+    /// nothing; never a readable model.
+    pub async fn load(source: &Source<'_>, dtype: Dtype, device: &Device) -> Result<Self> {
+        refuse_layers(source)?;
+        let part = source.for_part(PART, source.progress);
+        let loaded = load::load::<Self>(&part, dtype, device).await?;
+        Ok(Self {
+            commit: loaded.commit,
+            ..loaded.model
+        })
+    }
+
+    /// Computes the cost of loading the model.
+    ///
+    /// *Errors*: as [`load`](Self::load).
+    pub async fn plan(source: &Source<'_>, dtype: Dtype) -> Result<LoadPlan> {
+        refuse_layers(source)?;
+        load::plan::<Self>(&source.for_part(PART, source.progress), dtype).await
+    }
+
+    /// Whether the model is complete in the store. An outdated one counts only if `outdated` is set.
+    pub(super) async fn is_stored(source: &Source<'_>, outdated: bool) -> Result<bool> {
+        let part = source.for_part(PART, source.progress);
+        let plan = plan_stored(&part, TOKENIZER, outdated).await?;
+        Ok(plan.is_some())
+    }
+
+    /// Asks the host for the current commit, which the next load reads, and records that the model was used.
+    ///
+    /// *Errors*: `FetchFailed`, `Aborted`.
+    pub async fn refresh(source: &Source<'_>) -> Result<()> {
+        source.refresh(&[PART]).await
+    }
+
+    /// The commit of the model's files, or what stands for one.
+    pub fn commit(&self) -> &str {
+        &self.commit
+    }
+
+    /// The names of the labels, in the order of the probabilities.
+    pub fn labels(&self) -> &[String] {
+        &self.config.labels
+    }
+
+    /// The longest text in tokens, special tokens included; longer texts are truncated.
+    pub fn max_tokens(&self) -> usize {
+        self.config.positions()
+    }
+
+    /// Classifies texts. The same text gives the same result whatever else is in the list.
+    ///
+    /// *Errors*: `InvalidWeights` where the tokenizer gives an id that the model does not have, `Aborted`.
+    pub async fn classify(
+        &self,
+        texts: &[String],
+        scheduler: &dyn Scheduler,
+    ) -> Result<Vec<Classification>> {
+        let tokens = encode(&self.tokenizer, texts, scheduler).await?;
+        let mut results = Vec::with_capacity(tokens.len());
+        for batch in batches(&tokens) {
+            let sequences: Vec<&[u32]> = batch.iter().map(|tokens| tokens.ids.as_slice()).collect();
+            let logits = self.network.forward(&sequences, scheduler).await?;
+            let rows = logits.chunks_exact(self.config.labels.len()).zip(batch);
+            results.extend(rows.map(|(logits, tokens)| Classification {
+                logits: logits.to_vec(),
+                probabilities: self.config.probabilities(logits),
+                tokens: tokens.ids.len(),
+                truncated: tokens.truncated,
+            }));
+        }
+        Ok(results)
+    }
+}
+
+fn refuse_layers(source: &Source<'_>) -> Result<()> {
+    match source.layers {
+        None => Ok(()),
+        Some(layers) => Err(Error::invalid_input(format!(
+            "layers is {layers}, but a classifier is loaded whole: leave it out"
+        ))),
+    }
+}

@@ -1,0 +1,82 @@
+// Prompts of sentence encoders: PyTorch's values, and repositories as people have them.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { ImageTextEmbedder, TextEmbedder } from 'pilotlight';
+import { DATA, skipWithout } from '../data.mjs';
+import { startHub } from '../hub/hub.mjs';
+import { CLIPS, tolerance } from './support/goldens.mjs';
+import { filesOf, golden, tinyFolder } from './support/models.mjs';
+import { maxAbsError, row } from './support/vectors.mjs';
+
+const PROMPTED = ['bert-tiny-prompt', 'qwen3-tiny-embedder'];
+
+let hub;
+before(async () => {
+  hub = await startHub({
+    models: Object.fromEntries(PROMPTED.map((name) => [`test/${name}`, tinyFolder(name)])),
+    port: 0,
+  });
+});
+after(() => hub.close());
+
+const load = (name, files) =>
+  TextEmbedder.load(`test/${name}`, { host: hub.url, dtype: 'f32', store: false, ...(files && { files }) });
+
+for (const name of PROMPTED)
+  test(`${name}: a prompt by its name, as a text or by default gives PyTorch's values`, async () => {
+    const embedder = await load(name);
+    const { prompted } = golden(name);
+    assert.equal(prompted.length, 3);
+    for (const { prompt, cases } of prompted) {
+      const texts = cases.map(({ text }) => text);
+      const result = await embedder.embed(texts, prompt === null ? {} : { prompt });
+      assert.deepEqual(
+        result.tokens,
+        cases.map(({ ids }) => ids.length),
+      );
+      for (const [i, { embedding }] of cases.entries()) {
+        const error = maxAbsError(row(result, i), embedding);
+        assert.ok(error <= tolerance(name), `${prompt}: ${error} for ${JSON.stringify(texts[i])}`);
+      }
+    }
+    embedder.dispose();
+  });
+
+test('an empty prompt is none, also where there is a default', async () => {
+  const embedder = await load('bert-tiny-prompt');
+  const { data } = await embedder.embed('light', { prompt: '' });
+  assert.deepEqual(data, (await embedder.embed('light', { prompt: 'passage' })).data);
+  assert.notDeepEqual(data, (await embedder.embed('light')).data);
+  embedder.dispose();
+});
+
+test('a prompt that is no text, and one for a model that has none, are refused', async () => {
+  const embedder = await load('bert-tiny-prompt');
+  await assert.rejects(embedder.embed('light', { prompt: 7 }), { code: 'INVALID_INPUT', message: /^prompt is number/ });
+  embedder.dispose();
+  const clip = await ImageTextEmbedder.load('test/clip', { files: filesOf(tinyFolder(CLIPS[0])), towers: ['text'] });
+  await assert.rejects(clip.embedTexts('light', { prompt: 'query' }), { code: 'INVALID_INPUT', message: /^prompt: / });
+  clip.dispose();
+});
+
+test('a broken file of prompts is named', async () => {
+  const name = 'config_sentence_transformers.json';
+  const files = { ...filesOf(tinyFolder('bert-tiny-prompt')), [name]: new TextEncoder().encode('{"prompts":[]}') };
+  await assert.rejects(load('bert-tiny-prompt', files), { code: 'INVALID_WEIGHTS', message: new RegExp(`^${name}`) });
+});
+
+for (const name of ['pooling-lasttoken', 'default-prompt', 'include-prompt-false']) {
+  const folder = `../cases/${name}`;
+  test(`${name}, as sentence-transformers saves it, gives its vectors`, {
+    skip: skipWithout(`${folder}/expected.json`),
+  }, async () => {
+    const { texts, vectors } = JSON.parse(readFileSync(path.join(DATA, folder, 'expected.json'), 'utf8'));
+    const embedder = await load(name, filesOf(path.join(DATA, folder)));
+    const result = await embedder.embed(texts);
+    // The vectors are written with seven digits.
+    for (const [i, vector] of vectors.entries()) assert.ok(maxAbsError(row(result, i), vector) <= 2e-6, texts[i]);
+    embedder.dispose();
+  });
+}
