@@ -324,7 +324,7 @@ pub(crate) mod tests {
                 ("mlp.down_proj", &[576, 1536]),
                 ("input_layernorm", &[576]),
             ] {
-                let name = format!("model.layers.{layer}.{name}.weight");
+                let name = format!("layers.{layer}.{name}.weight");
                 let own = crate::models::gguf_names::decoder(&name).unwrap();
                 assert_eq!(gguf.shape(&own), Some(shape), "{name}");
             }
