@@ -1,6 +1,6 @@
 # The commands people type. Each does all the set-up that it needs; what it fetches is pinned and lies in git-ignored folders.
 #
-#   make demo      the demo page on a local server, with real MiniLM weights
+#   make demo      the demo page on a local server, with real MiniLM weights; DETECT=1 fetches the model of the text detector too
 #   make check     what a save should pass: style, types, and the native tests that need no real weights
 #   make test      every test
 #   make figures   the figures that take long, into benches/results: run before an issue is closed
@@ -44,7 +44,7 @@ export PILOTLIGHT_DATA ?= $(ROOT)/../shared/data
 help:
 	@sed -n 's/^#   //p' Makefile
 
-demo: rust-target wasm-bindgen npm minilm
+demo: rust-target wasm-bindgen npm minilm $(if $(DETECT),smollm2)
 	@node www/demo.mjs --profile $(PROFILE) --webgpu-profile $(WEBGPU_PROFILE)
 
 package: rust-target wasm-bindgen npm
@@ -62,7 +62,7 @@ test: test-style test-native test-wasm package test-types test-package test-brow
 
 figures: bench test-sklearn $(SEEDED_QWEN2)/model.safetensors
 	@PILOTLIGHT_FUZZ_SECONDS=60 $(NEXTEST) run --locked --test fuzz
-	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/browser/{sts,tabs,looks,faults}.test.mjs | tee benches/results/browser.txt
+	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/browser/{sts,tabs,looks,faults,detect}.test.mjs | tee benches/results/browser.txt
 	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/package/{smollm2,qwen2}.test.mjs | tee benches/results/decoders.txt
 
 # The exporter with each version of scikit-learn that it supports: what they answer against the package, and in f64 against the crate.

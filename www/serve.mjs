@@ -1,7 +1,7 @@
 // Serves the built page, with the models of `.models/` beside it in the hub's layout under /hub.
 //
 //   node www/serve.mjs            then open the address that it prints; PORT=4173 by default
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import path from 'node:path';
@@ -9,6 +9,9 @@ import { fileURLToPath } from 'node:url';
 import { createHub } from '../tests/hub/hub.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
+
+/** The model of the text detector, as its head names it. */
+const { model: detectorModel } = JSON.parse(readFileSync(path.join(here, '../training/detector/model.json'), 'utf8'));
 
 const TYPES = {
   '.html': 'text/html; charset=utf-8',
@@ -35,7 +38,10 @@ const CONTENT_SECURITY_POLICY = [
 ].join('; ');
 
 /** A folder of `.models/` is a model; its organisation is known for these, else it is served under `local/`. */
-const NAMES = { 'all-MiniLM-L6-v2': 'sentence-transformers/all-MiniLM-L6-v2' };
+const NAMES = {
+  'all-MiniLM-L6-v2': 'sentence-transformers/all-MiniLM-L6-v2',
+  'SmolLM2-135M-Instruct-GGUF': detectorModel.repository,
+};
 
 /** The training set of banking77 in the folder that PILOTLIGHT_DATA names, and where the page finds it. */
 const BANKING = 'banking77/banking77-train.csv';
@@ -56,10 +62,12 @@ export async function serve({
   data = process.env.PILOTLIGHT_DATA,
 } = {}) {
   const banking = data && existsSync(path.join(data, BANKING)) ? path.join(data, BANKING) : undefined;
-  const hub = createHub({ models, prefix: '/hub' });
+  // The head asks for its model by the commit: `make smollm2` has checked that the file is the one of that commit.
+  const hub = createHub({ models, prefix: '/hub', commits: { [detectorModel.repository]: detectorModel.commit } });
+  const page = { dist, banking, hasDetector: detectorModel.repository in models };
   const server = createServer((request, response) => {
     if (request.url.startsWith('/hub/')) return hub.handle(request, response);
-    answer(dist, banking, request, response).catch(() => response.destroy());
+    answer(page, request, response).catch(() => response.destroy());
   });
   await new Promise((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
   return {
@@ -83,10 +91,14 @@ function localModels(folder = path.join(here, '../.models')) {
   } catch {
     // No models yet: the page works with another host.
   }
-  return Object.fromEntries(names.map((name) => [NAMES[name] ?? `local/${name}`, path.join(folder, name)]));
+  const found = Object.fromEntries(names.map((name) => [NAMES[name] ?? `local/${name}`, path.join(folder, name)]));
+  // A download that broke off leaves the folder without the file.
+  const { repository, file } = detectorModel;
+  if (found[repository] && !existsSync(path.join(found[repository], file))) delete found[repository];
+  return found;
 }
 
-async function answer(dist, banking, request, response) {
+async function answer({ dist, banking, hasDetector }, request, response) {
   const refuse = (status) => response.writeHead(status, { 'Content-Type': 'text/plain' }).end(`${status}\n`);
   if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(405);
   let name;
@@ -106,9 +118,10 @@ async function answer(dist, banking, request, response) {
   }
   if (file.endsWith('.html')) {
     // The page asks this server for models, not the hub.
-    const html = body.toString().replace(/(<meta name="pilotlight-host" content=")[^"]*/, '$1/hub');
-    const offered = banking ? `$1${BANKING_ADDRESS}` : '$1';
-    body = Buffer.from(html.replace(/(<meta name="pilotlight-banking77" content=")/, offered));
+    let html = body.toString().replace(/(<meta name="pilotlight-host" content=")[^"]*/, '$1/hub');
+    if (banking) html = html.replace(/(<meta name="pilotlight-banking77" content=")/, `$1${BANKING_ADDRESS}`);
+    if (hasDetector) html = html.replace(/(<meta name="pilotlight-detector-host" content=")[^"]*/, '$1/hub');
+    body = Buffer.from(html);
   }
   response.writeHead(200, {
     'Content-Type': TYPES[path.extname(file)] ?? 'application/octet-stream',

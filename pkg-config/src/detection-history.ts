@@ -34,7 +34,7 @@ export class DetectionHistory implements Api.DetectionHistory {
       id,
       digest,
       length: text.length,
-      score,
+      ...(score !== undefined && { score }),
       verdict,
       head,
       time,

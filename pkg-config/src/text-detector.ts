@@ -27,7 +27,7 @@ import { stored } from './storage/named.js';
 
 /** What a detector has beside its engine. */
 interface State {
-  thresholds: Thresholds | null;
+  thresholds?: Thresholds | undefined;
   /** The largest distance at which a text is like those of the fit, or of the calibration. */
   gate: number;
   /** The model that read the texts of the fit. */
@@ -129,7 +129,7 @@ export class TextDetector implements Api.TextDetector {
     if (!Number.isInteger(machineLabel) || machineLabel < 0)
       throw new PilotlightError('INVALID_INPUT', `machineLabel: expected a whole number, got ${shown(machineLabel)}`);
     const engine = new ClassifierEngine(classifier, machineLabel);
-    return new TextDetector(CONSTRUCT, engine, { thresholds: null, gate: engine.limit, model: {}, notes: [] });
+    return new TextDetector(CONSTRUCT, engine, { gate: engine.limit, model: {}, notes: [] });
   }
 
   static async fromJSON(
@@ -144,7 +144,7 @@ export class TextDetector implements Api.TextDetector {
           ? TextDetector.fromClassifier(classifier as Api.DetectorClassifier, saved.head)
           : await TextDetector.#onDecoder(checkDecoder(decoder), saved);
       const { calibration, evaluation, gate } = saved;
-      const thresholds = saved.thresholds === null ? null : checkThresholds(saved.thresholds);
+      const thresholds = saved.thresholds && checkThresholds(saved.thresholds);
       if (gate !== undefined && !(gate > 0)) throw wrong(`gate is ${shown(gate)}, expected a number above 0`);
       if (gate !== undefined) detector.#state.gate = gate;
       Object.assign(detector.#state, { thresholds, calibration, evaluation });
@@ -177,7 +177,7 @@ export class TextDetector implements Api.TextDetector {
       const { head, gate, version } = await hiddenFromJSON(instance, saved.head);
       engine = new HiddenEngine(decoder, head, gate, { layer: saved.layer, pool: saved.pool ?? 'mean' }, version);
     }
-    const state = { thresholds: null, gate: engine.limit, model: saved.model ?? {}, notes };
+    const state = { gate: engine.limit, model: saved.model ?? {}, notes };
     return new TextDetector(CONSTRUCT, engine, state);
   }
 
@@ -221,7 +221,7 @@ export class TextDetector implements Api.TextDetector {
     return this.#engine.version;
   }
 
-  get thresholds(): Readonly<Thresholds> | null {
+  get thresholds(): Readonly<Thresholds> | undefined {
     return this.#state.thresholds;
   }
 
@@ -261,7 +261,7 @@ export class TextDetector implements Api.TextDetector {
         throw new PilotlightError('INVALID_INPUT', `rate: expected a share between 0 and 1, got ${shown(rate)}`);
       const prepared = checkTexts('humanTexts', humanTexts).map(prepare);
       const scored = await this.#scores(prepared, options);
-      const kept = scored.flatMap((one) => (one && one.score !== null && one.tokens >= MIN_TOKENS ? [one] : []));
+      const kept = scored.flatMap((one) => (one?.score !== undefined && one.tokens >= MIN_TOKENS ? [one] : []));
       const own = kept.map(({ score }) => score as number);
       const distances = this.#engine.kind === 'classifier' ? [] : kept.map(({ distance }) => distance);
       const { thresholds, gate, report } = calibrated(own, distances, prepared.length, rate);
@@ -288,7 +288,7 @@ export class TextDetector implements Api.TextDetector {
       ...(isHidden && engine.pooling.layer !== undefined && { layer: engine.pooling.layer }),
       ...(isHidden && { pool: engine.pooling.pool }),
       head: headOf(engine),
-      thresholds: thresholds && { ...thresholds },
+      ...(thresholds && { thresholds: { ...thresholds } }),
       ...(Number.isFinite(gate) && { gate }),
       ...(calibration && { calibration }),
       ...(evaluation && { evaluation }),
@@ -329,10 +329,10 @@ export class TextDetector implements Api.TextDetector {
   #detection(prepared: Prepared, scored: Scored | undefined): Api.Detection {
     const { thresholds, gate, calibration } = this.#state;
     const { text, original, isEnglish, isWhole } = prepared;
-    const { score = null, tokens = 0, distance = 0, features = null, aspects, contributions } = scored ?? {};
+    const { score, tokens = 0, distance = 0, features, aspects, contributions } = scored ?? {};
     const judgement = judge({
-      score,
-      thresholds,
+      ...(score !== undefined && { score }),
+      ...(thresholds && { thresholds }),
       tokens,
       isEmpty: text === '',
       isEnglish,
@@ -346,10 +346,10 @@ export class TextDetector implements Api.TextDetector {
     const parts = contributions?.(spans) ?? [];
     return {
       ...judgement,
-      score,
-      threshold: thresholds?.machine ?? null,
+      ...(score !== undefined && { score }),
+      ...(thresholds && { threshold: thresholds.machine }),
       tokens,
-      features,
+      ...(features && { features }),
       sentences: spans.map((span, i) => ({
         ...placeOf(span, prepared, original, isWhole),
         contribution: parts[i] ?? 0,

@@ -51,16 +51,16 @@ export interface Detection {
    * probability that this text is. `null` where the verdict is `'uncertain'`.
    */
   probability: number | null;
-  /** The logarithm of the odds; `null` where nothing was read, because the text is empty or not English. */
-  score: number | null;
-  /** The score above which a text is `'machine'`; `null` where none is known before `calibrate`. */
-  threshold: number | null;
+  /** The logarithm of the odds; absent where nothing was read, because the text is empty or not English. */
+  score?: number;
+  /** The score above which a text is `'machine'`; absent where none is known before `calibrate`. */
+  threshold?: number;
   /** Sentences for people: what speaks for and against, and what limits the verdict. */
   reasons: DetectionReason[];
   /** The tokens of the text that were read. */
   tokens: number;
-  /** `null` where nothing was read, and for detectors on hidden states or a classifier. */
-  features: Record<DetectorFeature, number> | null;
+  /** Absent where nothing was read, and for detectors on hidden states or a classifier. */
+  features?: Record<DetectorFeature, number>;
   /**
    * The sentences by their UTF-16 indices in the text as it was given, with what each adds to the score: the score minus the one without its
    * tokens, 0 for a text of one sentence. It is no verdict on the sentence. Empty for detectors on hidden states or a classifier.
@@ -182,7 +182,7 @@ export interface DetectorJson {
   layer?: number;
   pool?: 'mean' | 'last';
   head: object;
-  thresholds: { machine: number; sign: number } | null;
+  thresholds?: { machine: number; sign: number };
   gate?: number;
   calibration?: Calibration;
   evaluation?: DetectorEvaluation;
@@ -246,8 +246,8 @@ export declare class TextDetector {
   save(name: string, options?: StoreOptions): Promise<void>;
   /** The version of the head. */
   readonly version: string;
-  /** The scores of the verdicts: `'machine'` is above the first, `'no sign'` up to the second; `null` where none are known. */
-  readonly thresholds: Readonly<{ machine: number; sign: number }> | null;
+  /** The scores of the verdicts: `'machine'` is above the first, `'no sign'` up to the second; `undefined` where none are known. */
+  readonly thresholds: Readonly<{ machine: number; sign: number }> | undefined;
   /** What the last `calibrate` said. */
   readonly calibration: Calibration | undefined;
   /** How the detector did on the texts of its `fit`; `undefined` where it was not fitted. */
@@ -284,7 +284,8 @@ export interface DetectionRecord {
   digest: string;
   /** The length of the text in UTF-16 units. */
   length: number;
-  score: number | null;
+  /** Absent where nothing was read. */
+  score?: number;
   verdict: DetectionVerdict;
   head: string;
   /** Milliseconds since 1970. */

@@ -195,8 +195,9 @@ async fn predictions(
         logits.reshape([outputs, 1])
     });
     let own = read(Tensor::cat(own.collect(), 0)).await?;
-    let own = lanes.iter().filter_map(|lane| own.get(*lane).copied());
-    let mut predictions: Vec<_> = own.map(Prediction::new).collect();
+    let own: Option<Vec<f32>> = lanes.iter().map(|lane| own.get(*lane).copied()).collect();
+    let own = own.ok_or_else(|| Error::internal("the head gave too few logits"))?;
+    let mut predictions: Vec<_> = own.into_iter().map(Prediction::new).collect();
     for first in (0..panels).step_by(PANELS) {
         scheduler.yield_now().await?;
         let block = head.panels(first..panels.min(first + PANELS));

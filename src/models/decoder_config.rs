@@ -3,13 +3,17 @@
 use serde::Deserialize;
 
 use super::config::{
-    self, FILE, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_epsilon, check_sizes, model_type,
+    self, FILE, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_epsilon, check_heads, check_sizes,
+    model_type,
 };
 use crate::error::{Error, Result};
 use crate::ops::{Activation, activation_from_config};
 
 /// The longest sequence in tokens, whatever the model would take: of 8,192 tokens, a layer of Qwen2.5-0.5B has 200 MB of activations.
 const LONGEST: usize = 8192;
+
+/// The width of a head of Qwen3 where a config does not say. *Source*: `transformers`, `models/qwen3/configuration_qwen3.py`.
+const QWEN3_HEAD: usize = 128;
 
 /// The wavelengths' base where a config has none.
 const THETA: f32 = 10_000.0;
@@ -64,8 +68,26 @@ pub struct DecoderConfig {
 #[derive(Clone, Debug, Deserialize)]
 struct Rope {
     rope_theta: Option<f32>,
-    #[serde(alias = "type")]
     rope_type: Option<String>,
+    /// What older configs have instead of `rope_type`, and some have beside it.
+    #[serde(rename = "type")]
+    former_type: Option<String>,
+    factor: Option<f32>,
+}
+
+impl Rope {
+    /// The way in which positions are scaled; `None` where they are not.
+    fn scaling(&self) -> Option<&str> {
+        let kind = self.rope_type.as_deref().or(self.former_type.as_deref());
+        match kind {
+            Some("default") => None,
+            None => self
+                .factor
+                .filter(|factor| *factor != 1.0)
+                .map(|_| "unnamed"),
+            kind => kind,
+        }
+    }
 }
 
 impl DecoderConfig {
@@ -111,6 +133,9 @@ impl DecoderConfig {
             ("head_dim", self.head_dim(), MAX_WIDTH),
         ])?;
         check_epsilon("rms_norm_eps", self.rms_norm_eps)?;
+        if self.head_dim.is_none() && self.family != Family::Qwen3 {
+            check_heads(self.hidden_size, heads)?;
+        }
         if !heads.is_multiple_of(keys) {
             return Err(Error::invalid_weights(format!(
                 "{FILE}: num_attention_heads {heads} is not a multiple of num_key_value_heads {keys}"
@@ -135,10 +160,7 @@ impl DecoderConfig {
         let kinds = [&self.rope_parameters, &self.rope_scaling]
             .into_iter()
             .flatten();
-        let scaled = kinds
-            .filter_map(|rope| rope.rope_type.as_deref())
-            .find(|kind| *kind != "default");
-        if let Some(kind) = scaled {
+        if let Some(kind) = kinds.filter_map(Rope::scaling).next() {
             return Err(Error::unsupported(format!(
                 "{FILE}: rope_type is '{kind}', expected 'default'"
             )));
@@ -170,8 +192,11 @@ impl DecoderConfig {
 
     /// The width of a head.
     pub(super) fn head_dim(&self) -> usize {
-        let derived = self.hidden_size / self.num_attention_heads.max(1);
-        self.head_dim.unwrap_or(derived)
+        let default = match self.family {
+            Family::Qwen3 => QWEN3_HEAD,
+            Family::Llama | Family::Qwen2 => self.hidden_size / self.num_attention_heads.max(1),
+        };
+        self.head_dim.unwrap_or(default)
     }
 
     /// The base of the wavelengths of rotary embeddings.
@@ -225,6 +250,15 @@ mod tests {
                 .unwrap()
                 .rope_theta(),
             1e6
+        );
+        // Configs that were saved twice have both names.
+        let both = r#""rope_scaling":{"type":"default","rope_type":"default"},"rope_theta":5.0"#;
+        let both = JSON.replace("\"rope_theta\":1000000.0", both);
+        assert_eq!(
+            DecoderConfig::from_json(both.as_bytes())
+                .unwrap()
+                .rope_theta(),
+            5.0
         );
         use ErrorKind::{InvalidWeights, UnsupportedModel};
         for (change, to, kind, what) in [

@@ -183,8 +183,8 @@ impl SequenceClassifier {
         let head = Head {
             dense: tensors.linear(config.dense, [d, d], Some(&config.last_norm))?,
             is_tanh: matches!(config.encoder, SentenceEncoderConfig::Bert(_)),
-            classifier: tensors.values_if_loaded("classifier.weight", &[count, d])?,
-            bias: tensors.values_if_loaded("classifier.bias", &[count])?,
+            classifier: tensors.list("classifier.weight", &[count, d])?,
+            bias: tensors.list("classifier.bias", &[count])?,
         };
         Ok(Self {
             encoder,

@@ -9,6 +9,9 @@ const FILE: &str = "tokenizer.json";
 /// Bytes that are tokenized at a time. The crate allocates about 50 times the size of a text, most of which truncation would drop.
 const PIECE: usize = 8 << 10;
 
+/// The kind of normalizer that puts something before a text.
+const PREPEND: &[u8] = b"\"Prepend\"";
+
 /// The longest run without whitespace that is tokenized as a whole; no word of a language is nearly as long.
 const MAX_WORD: usize = 64 << 10;
 
@@ -38,6 +41,8 @@ pub struct TextTokenizer {
     /// The maximum number of tokens without special ones.
     max_text_tokens: usize,
     lowercase: bool,
+    /// Bytes that are tokenized at a time.
+    piece: usize,
 }
 
 impl TextTokenizer {
@@ -63,6 +68,11 @@ impl TextTokenizer {
             tokenizer,
             max_text_tokens: max_tokens - special,
             lowercase,
+            // Tokenizers that put something before each text would put it before each piece.
+            piece: match json.windows(PREPEND.len()).any(|bytes| bytes == PREPEND) {
+                true => usize::MAX,
+                false => PIECE,
+            },
         })
     }
 
@@ -87,13 +97,20 @@ impl TextTokenizer {
         Ok(encoding.len() - usize::from(ends_specially))
     }
 
+    fn pieces<'a>(&self, text: &'a str) -> Pieces<'a> {
+        Pieces {
+            rest: text,
+            size: self.piece,
+        }
+    }
+
     /// The tokens of a text after truncation, and whether there were more.
     fn encoding(&self, text: &str) -> Result<(Encoding, bool)> {
         let failed = |error: tokenizers::Error| {
             Error::invalid_input(format!("the text cannot be tokenized: {error}"))
         };
         let mut encoding = Encoding::default();
-        for piece in (Pieces { rest: text }) {
+        for piece in self.pieces(text) {
             let lowered = if self.lowercase {
                 Some(piece.to_lowercase())
             } else {
@@ -136,7 +153,7 @@ impl TextTokenizer {
             truncated: false,
         };
         let mut base = 0;
-        for piece in (Pieces { rest: text }) {
+        for piece in self.pieces(text) {
             let encoding = self.tokenizer.encode(piece, false).map_err(|error| {
                 Error::invalid_input(format!("the text cannot be tokenized: {error}"))
             })?;
@@ -190,6 +207,8 @@ impl<'a> Units<'a> {
 /// Pieces of a text of about [`PIECE`] bytes, split before a blank between two words, where every tokenizer splits too.
 struct Pieces<'a> {
     rest: &'a str,
+    /// About how many bytes a piece has.
+    size: usize,
 }
 
 impl<'a> Iterator for Pieces<'a> {
@@ -199,9 +218,12 @@ impl<'a> Iterator for Pieces<'a> {
         if self.rest.is_empty() {
             return None;
         }
-        let from = self.rest.floor_char_boundary(PIECE);
-        let blank = blank_between_words(self.rest, from).unwrap_or(self.rest.len());
-        let cut = blank.min(self.rest.floor_char_boundary(from + MAX_WORD));
+        let from = self.rest.floor_char_boundary(self.size);
+        // Not beyond the longest word: the rest of a text without blanks would be searched for each of its pieces.
+        let (near, _) = self
+            .rest
+            .split_at(self.rest.floor_char_boundary(from.saturating_add(MAX_WORD)));
+        let cut = blank_between_words(near, from).unwrap_or(near.len());
         let (piece, rest) = self.rest.split_at(cut);
         self.rest = rest;
         Some(piece)

@@ -179,7 +179,8 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
         let rows_at_once = rows_at_once.max(order.unit());
         let keeps = to.keeps(format);
         let (mut row, mut bytes) = (vec![0.0; length], vec![0; length]);
-        self.seek(entry, (rows_done * row_bytes) as u64).await?;
+        self.seek(entry, rows_done as u64 * row_bytes as u64)
+            .await?;
         let mut first = rows_done;
         while first < count {
             let rows = rows_at_once.min(count - first);

@@ -93,14 +93,22 @@ impl Tensors {
         shape: &[usize],
         preceding_norm: Option<&str>,
     ) -> Result<Linear> {
-        let n = shape.first().copied().unwrap_or_default();
-        let bias = floats(vec![0.0; n], [n], &self.device);
+        let bias = self.no_bias(shape.first().copied().unwrap_or_default());
         self.linear_with(name, shape, Role::Panels, preceding_norm, bias)
+    }
+
+    /// A bias of zeros. While declaring it is empty, because a hostile config may ask for any number of outputs.
+    fn no_bias(&self, n: usize) -> Tensor<1> {
+        let n = match self.pass {
+            Pass::Declaring(_) => 0,
+            Pass::Loaded(_) => n,
+        };
+        floats(vec![0.0; n], [n], &self.device)
     }
 
     /// Takes the vocabulary head of `v` tokens and `d` inputs, whose only tensor is `{name}.weight`.
     pub fn head(&mut self, name: &str, [v, d]: [usize; 2]) -> Result<Linear> {
-        let bias = floats(vec![0.0; v], [v], &self.device);
+        let bias = self.no_bias(v);
         self.linear_with(name, &[v, d], Role::Head, None, bias)
     }
 
@@ -300,15 +308,15 @@ impl Tensors {
         Ok(floats_of(values, &self.device))
     }
 
+    /// Takes the values of a tensor that always stays in f32; none while declaring.
+    pub fn list(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        Ok(self.plain(name, shape)?.unwrap_or_default())
+    }
+
     /// Takes the values of a tensor that always stays in f32; zeros while declaring, because the caller may compute with them.
     pub fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let values = self.plain(name, shape)?;
         Ok(values.unwrap_or_else(|| vec![0.0; shape.iter().product()]))
-    }
-
-    /// Takes the values of a tensor that always stays in f32; none while declaring, as a hostile config may ask for a huge one.
-    pub fn values_if_loaded(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        Ok(self.plain(name, shape)?.unwrap_or_default())
     }
 
     fn plain(&mut self, name: &str, shape: &[usize]) -> Result<Option<Vec<f32>>> {

@@ -72,9 +72,9 @@ export const minilmGolden = async () => JSON.parse(await readFile(path.join(gold
 
 const TYPES = { '.js': 'text/javascript', '.wasm': 'application/wasm', '.json': 'application/json' };
 
-/** An empty page on a server that has the package under /package/ and models under /hub. */
-export async function startBench(models = { [MINILM]: minilm }) {
-  const hub = createHub({ models, prefix: '/hub' });
+/** An empty page on a server that has the package under /package/ and models under /hub; `options` are those of the hub. */
+export async function startBench(models = { [MINILM]: minilm }, options = {}) {
+  const hub = createHub({ models, prefix: '/hub', ...options });
   const server = createServer(async (request, response) => {
     if (request.url.startsWith('/hub/')) return hub.handle(request, response);
     if (!request.url.startsWith('/package/'))

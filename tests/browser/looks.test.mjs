@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { detect, smollm2 } from './detect-page.mjs';
 import { demo, FIGURES, launch, results, startSite } from './harness.mjs';
 
 // Screenshots for people to look at, in tests/browser/results/, and what of good looks a program can check.
@@ -12,7 +13,7 @@ let site;
 before(async () => {
   await mkdir(results, { recursive: true });
   browser = await launch();
-  site = await startSite();
+  site = await startSite(smollm2 ?? {});
 });
 after(async () => {
   await browser?.close();
@@ -142,6 +143,24 @@ for (const [size, viewport] of Object.entries(SIZES)) {
         });
         await page.getByText('This file cannot be opened.').waitFor();
         await check('19-refused');
+
+        await page.getByRole('link', { name: 'Detect', exact: true }).click();
+        await page.getByText('Nothing was fetched yet.').waitFor();
+        await check('20-detect');
+        if (!smollm2) return;
+        await detect.look(page);
+        await check('21-consent');
+        await page.getByRole('button', { name: /^Fetch \d/ }).click();
+        await detect.ready(page);
+        await page.getByLabel('Keep my verdicts in this browser').check();
+        await page.getByLabel('With the texts').check();
+        await detect.judge(page, 'Too short to say anything.');
+        await page.getByRole('button', { name: 'A journal of 1802' }).click();
+        await page.getByRole('button', { name: 'Judge the text' }).click();
+        await page.locator('.detect-history li').nth(1).waitFor();
+        await page.getByText('The marks as a table').click();
+        await page.getByRole('button', { name: 'Delete all' }).click();
+        await check('22-judged');
       } finally {
         site.setFaults([]);
         await context.close();
@@ -188,11 +207,15 @@ function weakText() {
 
 /** Runs in the page: buttons and fields that are hard to hit (WCAG 2.2 asks for 24 px, we for 32). */
 function smallTargets() {
-  return [...document.querySelectorAll('button, a.button, nav a, input:not([type=radio]), textarea, .segments label')]
-    .map((element) => [element, element.getBoundingClientRect()])
-    .filter(([, { width, height }]) => width > 0 && (width < 32 || height < 32))
-    .map(
-      ([element, { width, height }]) =>
-        `${element.className || element.tagName} ${Math.round(width)}×${Math.round(height)}`,
-    );
+  return (
+    [...document.querySelectorAll('button, a.button, nav a, input:not([type=radio]), textarea, .segments label')]
+      // A checkbox is as large as its label, which may be clicked as well.
+      .map((element) => (element.type === 'checkbox' ? (element.closest('label') ?? element) : element))
+      .map((element) => [element, element.getBoundingClientRect()])
+      .filter(([, { width, height }]) => width > 0 && (width < 32 || height < 32))
+      .map(
+        ([element, { width, height }]) =>
+          `${element.className || element.tagName} ${Math.round(width)}×${Math.round(height)}`,
+      )
+  );
 }

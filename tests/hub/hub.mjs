@@ -42,9 +42,10 @@ const CORS = {
  * @param {import('./faults.mjs').Fault[]} [options.faults]
  * @param {Traits} [options.traits]
  * @param {string} [options.prefix] a path, such as '/hub', under which all of it lies
+ * @param {Record<string, string>} [options.commits] 'org/name' → the commit that its files are of on the real hub
  */
-export async function startHub({ models, port = 0, faults = [], traits = {}, prefix = '' }) {
-  const hub = createHub({ models, faults, traits, prefix });
+export async function startHub({ models, port = 0, faults = [], traits = {}, prefix = '', commits = {} }) {
+  const hub = createHub({ models, faults, traits, prefix, commits });
   const server = createServer(hub.handle);
   await new Promise((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
   return {
@@ -61,11 +62,14 @@ export async function startHub({ models, port = 0, faults = [], traits = {}, pre
 }
 
 /** The same as a request handler: `handle(request, response)` for a server that mounts it under `prefix`. */
-export function createHub({ models, faults = [], traits = {}, prefix = '' }) {
+export function createHub({ models, faults = [], traits = {}, prefix = '', commits = {} }) {
   const requests = [];
   /** Each model's branch: its newest commit, and the older ones that can be had by their names. */
   const branches = new Map(
-    Object.entries(models).map(([name, source]) => [name, { head: new Repository(source), older: new Map() }]),
+    Object.entries(models).map(([name, source]) => [
+      name,
+      { head: new Repository(source, commits[name]), older: new Map() },
+    ]),
   );
   let active = arm(faults);
 
@@ -252,10 +256,12 @@ function json(response, value) {
 /** One model: the files of a folder, or of a map in memory. */
 class Repository {
   #source;
+  #commit;
   #files = new Map();
 
-  constructor(source) {
+  constructor(source, commit) {
     this.#source = source;
+    this.#commit = commit;
   }
 
   /** Listed anew each time, so that a file that changes on disk is served as it is. */
@@ -273,8 +279,9 @@ class Repository {
       });
   }
 
-  /** 40 hex digits that change when a file does. */
+  /** 40 hex digits that change when a file does, unless they were given. */
   async commit() {
+    if (this.#commit) return this.#commit;
     const state = (await this.files()).map((file) => `${file.path}\n${file.size}\n${file.version}\n`).join('');
     return createHash('sha1').update(state).digest('hex');
   }

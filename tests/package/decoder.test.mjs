@@ -4,17 +4,10 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { inspect } from 'node:util';
 import { Decoder, diagnose, TextEmbedder } from 'pilotlight';
-import { decoderGolden, difference, FIELDS, loadTiny, mean, statesOf } from './support/decoders.mjs';
+import { decoderGolden, difference, FIELDS, loadTiny, mean, meanRow, statesOf } from './support/decoders.mjs';
 import { DECODERS, tolerance } from './support/goldens.mjs';
 import { filesOf, tinyFolder } from './support/models.mjs';
 import { cosine, row } from './support/vectors.mjs';
-
-/** The mean over the rows of `[t, d]`. */
-function meanRow(values, width) {
-  const sums = new Float64Array(width);
-  for (const [i, value] of values.entries()) sums[i % width] += value;
-  return sums.map((sum) => (sum * width) / values.length);
-}
 
 for (const name of DECODERS) {
   const expected = decoderGolden(name);

@@ -13,7 +13,11 @@ test('records are listed newest first, without the text unless it is asked for',
   assert.deepEqual(await history.list(), []);
   const first = await history.add('Ein Text – naïve', DETECTION);
   await new Promise((resolve) => setTimeout(resolve, 5));
-  const second = await history.add('another', { ...DETECTION, verdict: 'uncertain', score: null }, { keepText: true });
+  const second = await history.add(
+    'another',
+    { ...DETECTION, verdict: 'uncertain', score: undefined },
+    { keepText: true },
+  );
   assert.deepEqual(await history.list(), [second, first]);
   assert.equal(first.digest, createHash('sha256').update('Ein Text – naïve', 'utf8').digest('hex'));
   assert.equal(first.length, 16);

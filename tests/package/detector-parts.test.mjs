@@ -198,10 +198,10 @@ test('the verdict follows from facts alone, and is never human', () => {
     [{ score: 1 }, 'no sign', /does not mean that a human/],
     [{ score: -9 }, 'no sign', /does not mean that a human/],
     [{ tokens: 99 }, 'uncertain', /99 tokens/],
-    [{ isEnglish: false, score: null }, 'uncertain', /English/],
-    [{ isEmpty: true, isEnglish: false, score: null, tokens: 0 }, 'uncertain', /empty/],
+    [{ isEnglish: false, score: undefined }, 'uncertain', /English/],
+    [{ isEmpty: true, isEnglish: false, score: undefined, tokens: 0 }, 'uncertain', /empty/],
     [{ isNear: false }, 'uncertain', /unlike/],
-    [{ thresholds: null }, 'uncertain', /calibrate/],
+    [{ thresholds: undefined }, 'uncertain', /calibrate/],
     [{ isWhole: false }, 'machine', /first 2560 words/],
     [{ own: 60 }, 'machine', /your 60 texts/],
   ]) {

@@ -17,11 +17,13 @@ const gzipped = (...files) =>
 
 // Text alone took 0.99 MB; the digits and the operations on images have added 0.05, the index of vectors 0.04,
 // CLIP 0.25, most of which are the decoders of four kinds of images, and heads 0.08: fitting five kinds, reading and writing all.
-test('a CPU user downloads at most 1.42 MB of code', (t) => {
+// Decoders with their likelihoods, GGUF files with the tokenizers in them, and detectors in the store have added 0.06, classifiers of
+// whole texts and prompts 0.02.
+test('a CPU user downloads at most 1.5 MB of code', (t) => {
   for (const core of ['simd', 'relaxed']) {
     const bytes = gzipped(`core/${core}.wasm`, 'core/cpu.js');
     t.diagnostic(`${core}.wasm and glue: ${bytes} bytes gzip`);
-    assert.ok(bytes <= 1.42 * MB, `${core}: ${bytes} bytes`);
+    assert.ok(bytes <= 1.5 * MB, `${core}: ${bytes} bytes`);
   }
 });
 

@@ -2,62 +2,56 @@
 // what it takes of memory, and how soon a call can be cancelled.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { models } from 'pilotlight';
 import { FIGURES, skipWithout } from '../data.mjs';
 import { startHub } from '../hub/hub.mjs';
-import { difference, FIELDS, mean } from './support/decoders.mjs';
+import { difference, FIELDS, mean, meanRow } from './support/decoders.mjs';
 import { mapStore } from './support/map-store.mjs';
 import { ROOT, SMOLLM2 } from './support/models.mjs';
 import { FILES, GOLDEN, loadSmolLM2, readModel, readTexts } from './support/smollm2.mjs';
 import { cosine } from './support/vectors.mjs';
 
-const { cases, limit, layers, per_token: perToken, hidden_states: withStates, tensor, values } = GOLDEN;
+const { cases, limit, layers, per_token: perToken, hidden_states: withStates, values } = GOLDEN;
 
 /**
- * How far the mean ln p of a text may be from PyTorch's, for any text and on average, and so many texts.
- * In f32 sums run in another order; measured 5e-7. In q8 the weights have 8 bits, and activations 8 (7 on relaxed SIMD): measured 0.076 and 0.017.
- * In q4 the weights are the file's own, so that only activations are rounded.
+ * How far the mean ln p of a text may be from PyTorch's, for any text and on average; the least cosine of hidden states with PyTorch's; and of
+ * which texts. In f32 sums run in another order: measured 1e-6. In q8 the weights have 8 bits, made from the file's 4, and activations 8, or 7
+ * on relaxed SIMD: measured 0.076, 0.024 and 0.9980. In q4 the weights are the file's own and only activations are rounded: measured 0.12,
+ * 0.018 and 0.9998.
  */
 const BOUNDS = {
-  f32: { most: 1e-5, average: 1e-5, texts: perToken },
-  q8: { most: 0.1, average: 0.025, texts: cases.keys() },
-  q4: { most: 0.15, average: 0.03, texts: FIGURES ? cases.keys() : [0, 1, 2, 3, 25, 33, 48, 63] },
+  f32: { most: 1e-5, average: 1e-5, least: 0.999999, texts: perToken },
+  q8: { most: 0.1, average: 0.03, least: 0.995, texts: cases.keys() },
+  q4: { most: 0.15, average: 0.025, least: 0.995, texts: FIGURES ? cases.keys() : [0, 1, 2, 3, 25, 33, 48, 63] },
 };
 
-describe('SmolLM2', { skip: skipWithout(...FILES) }, () => {
-  for (const [dtype, { most, average, texts: chosen }] of Object.entries(BOUNDS)) {
-    const indices = [...chosen];
-    test(`has PyTorch’s mean log-probability of ${indices.length} texts in ${dtype}`, {
-      timeout: 900_000,
-    }, async (t) => {
-      const texts = readTexts();
-      const decoder = await loadSmolLM2({ dtype });
+for (const [dtype, { most, average, least, texts: chosen }] of Object.entries(BOUNDS)) {
+  const indices = [...chosen];
+
+  describe(`SmolLM2 in ${dtype}`, { skip: skipWithout(...FILES) }, () => {
+    let decoder;
+    let texts;
+    before(async () => {
+      texts = readTexts();
+      decoder = await loadSmolLM2({ dtype });
+    });
+    after(() => decoder.dispose());
+
+    test(`has PyTorch’s mean log-probability of ${indices.length} texts`, { timeout: 900_000 }, async (t) => {
       assert.deepEqual([decoder.dimensions, decoder.layers, decoder.maxTokens], [576, 30, 8192]);
       const off = { mean_log_probability: [], mean_entropy: [], mean_log_rank: [] };
       for (const i of indices) {
         const [told] = await decoder.likelihoods(texts[i], { maxTokens: limit });
         assert.equal(told.ranks.length, cases[i].tokens, `text ${i}`);
-        assert.equal(texts[i][told.starts[0]], texts[i].trim()[0]);
         const means = {
           mean_log_probability: mean(told.logProbabilities),
           mean_entropy: mean(told.entropies),
           mean_log_rank: mean([...told.ranks].map(Math.log)),
         };
         for (const [name, value] of Object.entries(means)) off[name].push(Math.abs(value - cases[i][name]));
-        if (dtype !== 'f32') continue;
-        // Every token, as far as f32 goes: PyTorch itself is 4e-5 from f64.
-        for (const [field, name] of Object.entries(FIELDS)) {
-          const error = difference(told[field], values(`${name}.${i}`));
-          assert.ok(error <= 1e-4, `text ${i}, ${field}: ${error}`);
-        }
-        const ranks = values(`ranks.${i}`);
-        const others = told.ranks.filter((rank, at) => rank !== ranks[at]);
-        // Logits of rare words are so near to each other that rounding changes the order of a few.
-        assert.ok(others.length <= ranks.length / 50, `text ${i}: ${others.length} ranks differ`);
-        for (const [at, rank] of told.ranks.entries())
-          assert.ok(Math.abs(Math.log(rank / ranks[at])) < 0.01, `text ${i}, token ${at}`);
+        if (dtype === 'f32') assertEveryToken(i, told);
       }
       for (const [name, list] of Object.entries(off)) {
         const worst = Math.max(...list);
@@ -68,41 +62,78 @@ describe('SmolLM2', { skip: skipWithout(...FILES) }, () => {
       const probabilities = off.mean_log_probability;
       assert.ok(Math.max(...probabilities) <= most, `${Math.max(...probabilities)}`);
       assert.ok(mean(probabilities) <= average, `${mean(probabilities)} on average`);
-      decoder.dispose();
     });
-  }
 
-  // The least cosine of mean and last states with PyTorch's. Measured on simd128: 1 - 1e-12; q8 0.9988; q4 0.9998.
-  for (const [dtype, least] of [
-    ['f32', 0.999999],
-    ['q8', 0.995],
-    ['q4', 0.995],
-  ]) {
-    test(`has PyTorch’s hidden states at layers ${layers.join(', ')} in ${dtype}`, { timeout: 300_000 }, async (t) => {
-      const texts = readTexts();
-      const decoder = await loadSmolLM2({ dtype });
+    test(`has PyTorch’s hidden states at layers ${layers.join(', ')}`, { timeout: 300_000 }, async (t) => {
       const cosines = [];
       for (const i of withStates) {
         for (const [at, layer] of layers.entries()) {
-          for (const pool of ['mean', 'last']) {
-            const { data } = await decoder.hiddenStates(texts[i], { layer, pool });
-            const {
-              shape: [, width],
-              data: all,
-            } = tensor(`${pool}.${i}`);
-            const expected = all.subarray(at * width, (at + 1) * width);
-            cosines.push(cosine(data, expected));
-            const error = difference(data, expected);
+          const states = await decoder.hiddenStates(texts[i], { layer, pool: 'none' });
+          const width = states.dims[1];
+          for (const [pool, got] of [
+            ['mean', meanRow(states.data, width)],
+            ['last', states.data.subarray(-width)],
+          ]) {
+            const expected = values(`${pool}.${i}`).subarray(at * width, (at + 1) * width);
+            cosines.push(cosine(got, expected));
+            const error = difference(got, expected);
             if (dtype === 'f32') assert.ok(error <= 1e-5, `text ${i}, layer ${layer}, ${pool}: ${error}`);
           }
         }
       }
       t.diagnostic(`${decoder.backend.simd}: cosine ${Math.min(...cosines).toFixed(5)} at least`);
       assert.ok(Math.min(...cosines) >= least, `cosine ${Math.min(...cosines)}`);
-      decoder.dispose();
     });
+
+    if (dtype === 'q8')
+      test('ends a long call soon after its signal fires', { timeout: 300_000 }, (t) => cancel(t, decoder));
+  });
+}
+
+/** Every token of a text, as far as f32 goes: PyTorch itself is 4e-5 from f64. */
+function assertEveryToken(i, told) {
+  for (const [field, name] of Object.entries(FIELDS)) {
+    const error = difference(told[field], values(`${name}.${i}`));
+    assert.ok(error <= 1e-4, `text ${i}, ${field}: ${error}`);
   }
-});
+  const ranks = values(`ranks.${i}`);
+  const others = told.ranks.filter((rank, at) => rank !== ranks[at]);
+  // Logits of rare words are so near to each other that rounding changes the order of a few.
+  assert.ok(others.length <= ranks.length / 50, `text ${i}: ${others.length} ranks differ`);
+  for (const [at, rank] of told.ranks.entries())
+    assert.ok(Math.abs(Math.log(rank / ranks[at])) < 0.01, `text ${i}, token ${at}`);
+}
+
+/** Cancels calls of several batches in the midst of the first one. */
+async function cancel(t, decoder) {
+  // Three of them, some 450 tokens, are a batch.
+  const texts = Array(15).fill('The pilot light of the old stove in the kitchen went out twice on Sunday. '.repeat(9));
+  const start = performance.now();
+  await decoder.likelihoods(texts.slice(0, 3));
+  const batch = performance.now() - start;
+  for (const method of ['likelihoods', 'hiddenStates']) {
+    const aborter = new AbortController();
+    let [longest, last, ended] = [0, performance.now(), false];
+    const watch = () => {
+      longest = Math.max(longest, performance.now() - last);
+      last = performance.now();
+      if (!ended) setImmediate(watch);
+    };
+    setImmediate(watch);
+    const began = performance.now();
+    setTimeout(() => aborter.abort(), batch / 2);
+    await assert.rejects(decoder[method](texts, { signal: aborter.signal }), { code: 'ABORTED' });
+    ended = true;
+    const late = performance.now() - began - batch / 2;
+    t.diagnostic(
+      `${method}: ended ${late.toFixed(0)} ms late, other tasks waited ${longest.toFixed(0)} ms at most; a batch takes ${batch.toFixed(0)} ms`,
+    );
+    // It yields in the midst of each of the thirty layers. On a processor that nothing else uses, all of it takes less than 100 ms.
+    assert.ok(late <= batch / 10 + 100, `${late} ms`);
+    assert.ok(longest <= batch / 5 + 100, `${longest} ms`);
+  }
+  assert.equal((await decoder.likelihoods('light'))[0].truncated, false);
+}
 
 // Linear memory never shrinks: what it has afterwards was its peak. A process of its own has an instance of its own.
 for (const [dtype, most] of [
@@ -137,7 +168,8 @@ test('SmolLM2 is planned by its header, and one file is all that is fetched', { 
     const plan = await models.plan('test/smollm2', options);
     assert.deepEqual([plan.class, plan.whole, plan.fetchBytes], ['Decoder', false, length]);
     const sent = (requests) => requests.reduce((sum, { url, bytes }) => sum + (/resolve/.test(url) ? bytes : 0), 0);
-    assert.ok(sent(hub.requests) < 4e6, `the plan fetched ${sent(hub.requests)} bytes`);
+    // The header, whose end is not known before: its vocabulary has some 2 MB.
+    assert.ok(sent(hub.requests) < 5e6, `the plan fetched ${sent(hub.requests)} bytes`);
     hub.requests.length = 0;
     const decoder = await loadSmolLM2({ ...options, files: undefined });
     assert.equal(sent(hub.requests), length);
@@ -151,39 +183,4 @@ test('SmolLM2 is planned by its header, and one file is all that is fetched', { 
   } finally {
     await hub.close();
   }
-});
-
-test('a long call ends soon after its signal fires, and the event loop gets its share', {
-  timeout: 300_000,
-}, async (t) => {
-  const decoder = await loadSmolLM2({ dtype: 'q8' });
-  // Five batches of some 450 tokens.
-  const texts = Array(15).fill('The pilot light of the old stove in the kitchen went out twice on Sunday. '.repeat(9));
-  const start = performance.now();
-  await decoder.likelihoods(texts.slice(0, 3));
-  const batch = performance.now() - start;
-  for (const method of ['likelihoods', 'hiddenStates']) {
-    const aborter = new AbortController();
-    let [longest, last, ended] = [0, performance.now(), false];
-    const watch = () => {
-      longest = Math.max(longest, performance.now() - last);
-      last = performance.now();
-      if (!ended) setImmediate(watch);
-    };
-    setImmediate(watch);
-    const began = performance.now();
-    const after = batch / 2;
-    setTimeout(() => aborter.abort(), after);
-    await assert.rejects(decoder[method](texts, { signal: aborter.signal }), { code: 'ABORTED' });
-    ended = true;
-    const late = performance.now() - began - after;
-    t.diagnostic(
-      `${method}: ended ${late.toFixed(0)} ms late, ${longest.toFixed(0)} ms at most without a turn; a batch takes ${batch.toFixed(0)} ms`,
-    );
-    // A batch has thirty layers, between whose halves it yields. On a free processor that is less than 100 ms.
-    assert.ok(late <= batch / 10 + 100, `${late} ms`);
-    assert.ok(longest <= batch / 5 + 100, `${longest} ms`);
-  }
-  assert.equal((await decoder.likelihoods('light'))[0].truncated, false);
-  decoder.dispose();
 });

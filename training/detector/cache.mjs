@@ -74,7 +74,7 @@ export function cachedDecoder(known, texts) {
 }
 
 /** The likelihoods of the tokens that begin before an index. */
-export function upTo(likelihoods, end) {
+function upTo(likelihoods, end) {
   const count = likelihoods.starts.filter((start) => start < end).length;
   const lists = Object.keys(LISTS).map((name) => [name, likelihoods[name].subarray(0, count)]);
   return { ...Object.fromEntries(lists), truncated: likelihoods.truncated };

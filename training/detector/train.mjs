@@ -49,12 +49,16 @@ const thresholds = fits.thresholdsOf(training, scores);
 const inDomain = figuresOf(training, scores, thresholds, own.auroc);
 
 const version = `smollm2-${date}`;
+const whole = await fits.fit(training, C);
+const { a, b } = whole.platt;
+// The head's scores are the logarithm of the odds.
+const oddsOf = (decision) => -(a * decision + b);
 const head = rounded({
   version,
   date,
   model,
   ...own.linearHead(
-    { head: await fits.fit(training, C), thresholds },
+    { head: whole, thresholds: { machine: oddsOf(thresholds.machine), sign: oddsOf(thresholds.sign) } },
     training.map(({ features }) => features),
   ),
 });

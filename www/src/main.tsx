@@ -15,6 +15,7 @@ import './styles/models.css';
 import './styles/digits.css';
 import './styles/images.css';
 import './styles/route.css';
+import './styles/detect.css';
 
 trackInputModality();
 

@@ -10,7 +10,7 @@ import { oddsOf, type VectorHead } from './vector-head.js';
 /** What an engine says of a text that has tokens. */
 export interface Scored {
   tokens: number;
-  score: number | null;
+  score?: number;
   /** The distance from the texts of the fit, and the largest at which a text is like them; 0 where none is known. */
   distance: number;
   /** Whether the text had more tokens. */
@@ -58,7 +58,7 @@ export class LikelihoodEngine implements Engine {
   #scored(reading: LikelihoodReading): Scored {
     const { head } = this;
     const { tokens, features } = reading;
-    if (!features) return { tokens, score: null, distance: 0 };
+    if (!features) return { tokens, distance: 0 };
     const score = scoreOf(head, features);
     return {
       tokens,
@@ -113,7 +113,7 @@ export class HiddenEngine implements Engine {
     const scores = await this.head.scores(vectors, reading.signal);
     let next = 0;
     return readings.map(({ tokens, vector }) => {
-      if (!vector) return { tokens, score: null, distance: 0 };
+      if (!vector) return { tokens, distance: 0 };
       const score = scores[next] ?? 0;
       next += 1;
       return { tokens, score, distance: this.gate.distance(vector) };

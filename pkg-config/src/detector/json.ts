@@ -29,7 +29,7 @@ export function parse(json: string | object): DetectorJson {
   if (!KINDS.includes(saved.features as string))
     throw wrong(`features is ${shown(saved.features)}, expected '${KINDS.join("', '")}'`);
   checkObject('json: head', saved.head);
-  if (saved.thresholds === undefined) throw wrong('thresholds is missing');
+  if (saved.thresholds === undefined && saved.features !== 'classifier') throw wrong('thresholds is missing');
   return saved as DetectorJson;
 }
 

@@ -104,14 +104,20 @@ export class VectorHead {
     return rows.map((_, i) => oddsOf(answers[i * (FIELDS + 2) + FIELDS + 1] ?? 0.5));
   }
 
+  /** Platt's numbers: a score is `-(a · decision + b)`; `undefined` where the decision is calibrated otherwise. */
+  get platt(): { a: number; b: number } | undefined {
+    const calibrator = this.toJSON().head.members?.[0]?.calibrators?.[0];
+    const { type, a = 0, b = 0 } = calibrator ?? {};
+    return type === 'sigmoid' ? { a, b } : undefined;
+  }
+
   /** The weights and the intercept of a linear head, whose sum is the same logarithm; `undefined` for another kind. */
   linear(): { weights: number[]; intercept: number } | undefined {
-    const { head } = this.toJSON();
-    const member = head.members?.[0];
-    const [calibrator, linear] = [member?.calibrators?.[0], member?.head];
+    const linear = this.toJSON().head.members?.[0]?.head;
     const weights = linear?.coefficients && numbersOf(linear.coefficients);
-    if (calibrator?.type !== 'sigmoid' || !weights) return undefined;
-    const { a = 0, b = 0 } = calibrator;
+    const { platt } = this;
+    if (!platt || !weights) return undefined;
+    const { a, b } = platt;
     const intercept = -a * (linear?.intercepts?.[0] ?? 0) - b;
     return { weights: weights.map((weight) => -a * weight), intercept };
   }

@@ -8,10 +8,10 @@ export const MIN_TOKENS = 100;
 
 /** What is known of a text when it is judged. */
 export interface Facts {
-  /** `null` where nothing was read: the text is empty, or not English. */
-  score: number | null;
-  /** `null` where none was measured. */
-  thresholds: Thresholds | null;
+  /** Absent where nothing was read: the text is empty, or not English. */
+  score?: number;
+  /** Absent where none was measured. */
+  thresholds?: Thresholds;
   tokens: number;
   isEmpty: boolean;
   isEnglish: boolean;
@@ -54,7 +54,7 @@ export function judge(facts: Facts): Judgement {
   const { score, thresholds } = facts;
   const limits = limitsOf(facts);
   const evidence = [...evidenceOf(facts), ...noteOf(facts)];
-  if (score === null || thresholds === null || limits.length > 0) return uncertain([...limits, ...evidence]);
+  if (score === undefined || !thresholds || limits.length > 0) return uncertain([...limits, ...evidence]);
   const words = wordsOf(facts.own);
   if (score > thresholds.machine)
     return {
@@ -102,7 +102,7 @@ function limitsOf({ score, thresholds, tokens, isEmpty, isEnglish, isNear }: Fac
     limits.push(limit(`The text has ${tokens} tokens; a text can be judged from ${MIN_TOKENS} on.`));
   if (!isNear)
     limits.push(limit('The text is unlike those that the detector was fitted to, so its score says little.'));
-  if (score !== null && thresholds === null)
+  if (score !== undefined && !thresholds)
     limits.push(limit('No threshold is known for this model: calibrate() finds one from human texts.'));
   return limits;
 }

@@ -140,9 +140,10 @@ fn decoder(gguf: &Gguf<'_>, architecture: &str) -> Result<Map<String, Value>> {
             "tie_word_embeddings",
             gguf.shape("output.weight").is_none().into(),
         ),
+        // Qwen2 always has a bias, and its configs do not say so.
         (
             "attention_bias",
-            gguf.shape("blk.0.attn_q.bias").is_some().into(),
+            (architecture != "qwen2" && gguf.shape("blk.0.attn_q.bias").is_some()).into(),
         ),
     ] {
         config.insert(field.into(), value);

@@ -24,6 +24,7 @@ pub(super) fn made_files(file: &str, header: &[u8]) -> Result<Vec<(&'static str,
 pub(crate) mod tests {
     use super::*;
     use crate::error::ErrorKind;
+    use crate::models::DecoderConfig;
     use crate::text::TextTokenizer;
     use crate::weights::testing::{GgufFile, Item};
 
@@ -93,6 +94,16 @@ pub(crate) mod tests {
             ] {
                 assert_eq!(config[field], value, "{architecture}: {field}");
             }
+            file.tensor("blk.0.attn_q.bias", &[32], "F32");
+            let biased = serde_json::to_vec(&self::made(&file).unwrap()[0].1).unwrap();
+            let read = DecoderConfig::from_json(&biased);
+            // Only Qwen2 has biases that are read.
+            assert_eq!(read.is_ok(), architecture == "qwen2", "{architecture}");
+            let config_bytes = serde_json::to_vec(config).unwrap();
+            assert!(
+                DecoderConfig::from_json(&config_bytes).is_ok(),
+                "{architecture}"
+            );
             let epsilon: f32 = serde_json::from_value(config["rms_norm_eps"].clone()).unwrap();
             assert_eq!(epsilon, 1e-5);
             let tokenizer = serde_json::to_vec(tokenizer).unwrap();
@@ -111,7 +122,6 @@ pub(crate) mod tests {
             ("smollm", &[1, 2, 3, 6, 7][..]),
             ("qwen2", &[1, 2, 3, 6, 7]),
             ("gpt-2", &[5, 6, 7]),
-            ("default", &[5, 6, 7]),
             // Llama 3 begins each text with a token.
             ("llama-bpe", &[0, 5, 6, 7]),
         ] {
@@ -324,7 +334,7 @@ pub(crate) mod tests {
                 ("mlp.down_proj", &[576, 1536]),
                 ("input_layernorm", &[576]),
             ] {
-                let name = format!("model.layers.{layer}.{name}.weight");
+                let name = format!("layers.{layer}.{name}.weight");
                 let own = crate::models::gguf_names::decoder(&name).unwrap();
                 assert_eq!(gguf.shape(&own), Some(shape), "{name}");
             }

@@ -71,6 +71,9 @@ impl Json {
 
 const TOKENS: &str = "tokenizer.ggml.tokens";
 
+/// The most tokens of a vocabulary, four times as many as the largest has.
+const MAX_TOKENS: usize = 1 << 20;
+
 /// The types of all tokens, four bytes each.
 fn token_types<'a>(gguf: &Gguf<'a>) -> Result<&'a [[u8; 4]]> {
     gguf.integers("tokenizer.ggml.token_type")
@@ -85,6 +88,12 @@ fn begin(gguf: &Gguf<'_>) -> Result<Json> {
     let mut json = Json(Vec::new());
     let types = token_types(gguf)?;
     let tokens = gguf.required_texts(TOKENS)?;
+    if tokens.len() > MAX_TOKENS {
+        return Err(Error::invalid_weights(format!(
+            "metadata '{TOKENS}' has {} tokens, expected at most {MAX_TOKENS}",
+            tokens.len()
+        )));
+    }
     json.raw(r#"{"version":"1.0","truncation":null,"padding":null,"added_tokens":["#);
     let mut is_first = true;
     for (id, token) in tokens.iter().enumerate() {
@@ -104,7 +113,7 @@ fn begin(gguf: &Gguf<'_>) -> Result<Json> {
 }
 
 fn byte_level(gguf: &Gguf<'_>) -> Result<Vec<u8>> {
-    let pre = gguf.text("tokenizer.ggml.pre")?.unwrap_or("default");
+    let pre = gguf.text("tokenizer.ggml.pre")?.unwrap_or_default();
     let bytes = |use_regex: bool| json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex });
     let sequence = |first: Value, second: Value| json!({ "type": "Sequence", "pretokenizers": [first, second] });
     let split = |digits: &str| {
@@ -112,7 +121,7 @@ fn byte_level(gguf: &Gguf<'_>) -> Result<Vec<u8>> {
         json!({ "type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": false })
     };
     let (normalizer, pre_tokenizer) = match pre {
-        "gpt-2" | "default" => (Value::Null, bytes(true)),
+        "gpt-2" => (Value::Null, bytes(true)),
         "smollm" => {
             let digits = json!({ "type": "Digits", "individual_digits": true });
             (Value::Null, sequence(digits, bytes(true)))

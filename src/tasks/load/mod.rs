@@ -124,19 +124,21 @@ async fn from_stored(
     let loading = Loading::new(&stored, source, snapshot, Some(stored.verified()));
     match loading.run(build).await {
         Ok(()) => Ok(true),
-        Err(error) if is_invalid(&error) => {
+        Err(error) if is_corrupt(&error) => {
             stored.delete().await?;
             Ok(false)
         }
+        // It may be the model of another class: only what the host has replaces it.
+        Err(error) if error.kind() == ErrorKind::UnsupportedModel => Ok(false),
         Err(error) => Err(error),
     }
 }
 
 /// Whether an error means that the data are invalid, so that reading them again would fail again.
-fn is_invalid(error: &Error) -> bool {
+fn is_corrupt(error: &Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::Integrity | ErrorKind::InvalidWeights | ErrorKind::UnsupportedModel
+        ErrorKind::Integrity | ErrorKind::InvalidWeights
     )
 }
 
@@ -162,7 +164,7 @@ async fn fetched(
         let loading = Loading::fetching(source, snapshot, Some((cache, guard, &resumed)));
         match loading.run(build).await {
             // The partial download was invalid and has been deleted: start again.
-            Err(error) if is_invalid(&error) && resumed.get() => {}
+            Err(error) if is_corrupt(&error) && resumed.get() => {}
             result => return result,
         }
     }
@@ -233,9 +235,12 @@ impl<'a, 's> Loading<'a, 's> {
             if result.is_ok() {
                 result = writer.commit(self.verified).await.and(result);
             }
-            // Delete the partial download if the store is full, or the data or options are invalid; else keep it for resuming.
+            // Delete the partial download if the store is full, or the data or options are invalid; else keep it for resuming. One that was
+            // resumed may be that of another class of model, which supports what this one does not.
+            let is_resumed = self.writing.is_some_and(|(_, _, resumed)| resumed.get());
             if let Err(error) = &result
-                && (is_invalid(error)
+                && (is_corrupt(error)
+                    || (error.kind() == ErrorKind::UnsupportedModel && !is_resumed)
                     || matches!(
                         error.kind(),
                         ErrorKind::QuotaExceeded | ErrorKind::InvalidInput

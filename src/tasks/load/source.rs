@@ -28,7 +28,7 @@ pub struct Source<'a> {
     pub stall: Duration,
     /// The part of the model to load, for models whose parts are loaded and stored separately.
     pub part: Option<&'a str>,
-    /// The number of layers to load, from the first on, of a sentence encoder; all where it is `None`.
+    /// The number of layers to load, from the first on, of an encoder or decoder; all where it is `None`.
     pub layers: Option<usize>,
     /// The file that the weights are read from.
     pub weights: Weights,
@@ -93,7 +93,7 @@ impl<'a> Source<'a> {
         }
         let absent = match &found {
             Ok(found) => found.is_none(),
-            Err(error) => error.is_refused(),
+            Err(error) => error.is_refused() || self.weights.is_gguf(),
         };
         // A repository of GGUF files has no config files.
         if absent && let Some(made) = self.made_config_file(file).await? {

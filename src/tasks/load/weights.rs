@@ -3,6 +3,7 @@
 use burn::tensor::Device;
 
 use super::checkpoint::{SHARD_INDEX, Shard, packed_name, shards};
+use super::choice::Weights;
 use super::opening::{OpenResult, Opening};
 use super::{FRONT, Loading, missing};
 use crate::error::Result;
@@ -85,6 +86,10 @@ impl<'a> Loading<'a, '_> {
     async fn shards(&mut self, needs: &Needs<'_>) -> Result<Vec<Shard>> {
         let index = self.required(SHARD_INDEX).await?;
         let mut shards = shards(&index, needs, self.source.part)?;
+        // What the store has is packed; of a host, only a load that leaves the choice to the loader takes packed shards.
+        if !self.cached && self.source.weights != Weights::Auto {
+            return Ok(shards);
+        }
         for shard in &mut shards {
             if self.snapshot.lists(&shard.packed) {
                 shard.file.clone_from(&shard.packed);

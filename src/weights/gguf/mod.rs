@@ -25,6 +25,9 @@ const PIECE: usize = 1 << 20;
 /// The most dimensions of a tensor.
 const MAX_DIMS: u32 = 4;
 
+/// The most tensors, and the most metadata keys, of a file.
+const MAX_ENTRIES: u64 = 1 << 16;
+
 /// The largest alignment of tensors that is accepted, in bytes.
 const MAX_ALIGNMENT: u64 = 1 << 16;
 
@@ -107,6 +110,13 @@ impl<'a> Gguf<'a> {
 
     fn from_cursor(cursor: &mut Cursor<'a>) -> Result<Self> {
         let (tensors, count) = (cursor.u64()?, cursor.u64()?);
+        for (what, number) in [("tensors", tensors), ("metadata keys", count)] {
+            if number > MAX_ENTRIES {
+                return Err(Error::invalid_weights(format!(
+                    "the header has {number} {what}, expected at most {MAX_ENTRIES}"
+                )));
+            }
+        }
         let mut values = HashMap::new();
         for _ in 0..count {
             let key = cursor.text()?;

@@ -163,10 +163,10 @@ fn llama(kind: &str, width: u64) -> (GgufFile, Vec<Parameter>) {
     file.value("llama.attention.head_count_kv", Item::Count(3));
     let mut parameters = Vec::new();
     for (name, rows, role) in [
-        ("model.embed_tokens", 40, Role::Rows),
-        ("model.layers.0.self_attn.q_proj", 72, Role::Panels),
-        ("model.layers.0.self_attn.k_proj", 36, Role::Panels),
-        ("model.layers.0.self_attn.v_proj", 36, Role::Panels),
+        ("embed_tokens", 40, Role::Rows),
+        ("layers.0.self_attn.q_proj", 72, Role::Panels),
+        ("layers.0.self_attn.k_proj", 36, Role::Panels),
+        ("layers.0.self_attn.v_proj", 36, Role::Panels),
     ] {
         let name = format!("{name}.weight");
         let own = name_of(&name).unwrap();
@@ -349,7 +349,7 @@ fn a_model_without_names_in_gguf_files_is_an_error_that_says_so() {
         load(&needs, &mut open(&host, true), &mut Kept::default(), None).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnsupportedModel);
     assert!(
-        error.to_string().contains("'model.embed_tokens.weight'"),
+        error.to_string().contains("'embed_tokens.weight'"),
         "{error}"
     );
 }
@@ -360,8 +360,8 @@ fn smollm2_has_the_values_of_its_tensors_in_the_order_of_hugging_face() {
     let file = crate::tasks::smollm2();
     let host = host(file);
     let parameters = [
-        ("model.layers.0.self_attn.q_proj.weight", [576, 576]),
-        ("model.layers.29.mlp.down_proj.weight", [576, 1536]),
+        ("layers.0.self_attn.q_proj.weight", [576, 576]),
+        ("layers.29.mlp.down_proj.weight", [576, 1536]),
     ]
     .map(|(name, shape)| Parameter::new(name, Role::Panels, &shape));
     let needs = needs(&parameters, Dtype::F32);

@@ -44,6 +44,13 @@ export function difference(got, expected) {
 
 export const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
+/** The mean over the rows of `[t, d]`. */
+export function meanRow(values, width) {
+  const sums = new Float64Array(width);
+  for (const [i, value] of values.entries()) sums[i % width] += value;
+  return sums.map((sum) => (sum * width) / values.length);
+}
+
 /** The values of text `i` at a layer, of hidden states without pooling: `[tokens, d]`. */
 export function statesOf({ data, dims: [, width], tokens }, i) {
   const before = tokens.slice(0, i).reduce((sum, count) => sum + count, 0);

@@ -15,9 +15,14 @@ const KEY = 'pilotlight-demo';
 const FALLBACK_HOST = 'https://huggingface.co';
 
 /** The model host that this copy of the page is set up for, unless its address names another one. */
-export function defaultHost(): string {
+export const defaultHost = (): string => hostOf('pilotlight-host');
+
+/** The same for the model of the text detector, which a server may lack that has others. */
+export const defaultDetectorHost = (): string => hostOf('pilotlight-detector-host');
+
+function hostOf(name: string): string {
   const asked = new URLSearchParams(location.search).get('host');
-  return asked ?? document.querySelector<HTMLMetaElement>('meta[name="pilotlight-host"]')?.content ?? FALLBACK_HOST;
+  return asked ?? document.querySelector<HTMLMetaElement>(`meta[name="${name}"]`)?.content ?? FALLBACK_HOST;
 }
 
 /** The choice that the form offers on a first visit. */

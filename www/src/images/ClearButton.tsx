@@ -1,21 +1,12 @@
-import { useEffect, useRef, useState } from 'react';
 import { count } from '../page/format';
+import { useQuestion } from '../page/useQuestion';
 
 /**
  * A button that removes all images after a question, which takes the button’s place.
  * The focus goes to the answer that keeps them, and Escape gives that answer.
  */
 export function ClearButton({ images, onClear }: { images: number; onClear: () => void }) {
-  const [asking, setAsking] = useState(false);
-  const open = useRef<HTMLButtonElement>(null);
-  const keep = useRef<HTMLButtonElement>(null);
-  const before = useRef(asking);
-
-  useEffect(() => {
-    if (asking) keep.current?.focus();
-    else if (before.current) open.current?.focus();
-    before.current = asking;
-  }, [asking]);
+  const { asking, setAsking, open, keep } = useQuestion();
 
   if (!asking) {
     return (

@@ -1,9 +1,11 @@
-import type { StoredModel } from 'pilotlight';
+import type { Dtype, StoredModel } from 'pilotlight';
 import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
+import { loader as detectorLoader } from '../detect/detector';
 import { isModelOf } from '../engine/choice';
-import { type EngineState, engine } from '../engine/engine';
+import { engine } from '../engine/engine';
+import type { LoaderState } from '../engine/loader';
 import type { Problem } from '../engine/problem';
-import { type ClipState, clip } from '../images/clip';
+import { clip } from '../images/clip';
 import { count, megabytes } from '../page/format';
 import type { PageProps } from '../page/page-props';
 import { href } from '../page/routes';
@@ -18,7 +20,16 @@ import { useStored } from './useStored';
 /** The page that lists the models that this browser keeps, with their sizes, and deletes them. */
 export function ModelsPage({ state, shown }: PageProps) {
   const clipState = useSyncExternalStore(clip.subscribe, clip.state);
-  const { stored, error, reread } = useStored(shown, state.status === 'loading' || clipState.status === 'loading');
+  const detectorState = useSyncExternalStore(detectorLoader.subscribe, detectorLoader.state);
+  const uses = [
+    { state, loader: engine },
+    { state: clipState, loader: clip },
+    { state: detectorState, loader: detectorLoader },
+  ];
+  const { stored, error, reread } = useStored(
+    shown,
+    uses.some((one) => one.state.status === 'loading'),
+  );
   const [said, setSaid] = useState('');
   const [problem, setProblem] = useState<Problem | null>(null);
   const title = useRef<HTMLHeadingElement>(null);
@@ -88,16 +99,19 @@ export function ModelsPage({ state, shown }: PageProps) {
           )}
           {stored && stored.models.length > 0 && (
             <ul className="models" ref={list}>
-              {stored.models.map((model) => (
-                <ModelRow
-                  key={model.key}
-                  model={model}
-                  share={model.bytes / Math.max(1, stored.usage.modelBytes)}
-                  use={roleOf(model, state) ?? roleOf(model, clipState) ?? 'idle'}
-                  onDelete={() => remove(model)}
-                  onCancel={() => (roleOf(model, state) ? engine : clip).cancel()}
-                />
-              ))}
+              {stored.models.map((model) => {
+                const used = uses.find((one) => roleOf(model, one.state));
+                return (
+                  <ModelRow
+                    key={model.key}
+                    model={model}
+                    share={model.bytes / Math.max(1, stored.usage.modelBytes)}
+                    use={(used && roleOf(model, used.state)) ?? 'idle'}
+                    onDelete={() => remove(model)}
+                    onCancel={() => used?.loader.cancel()}
+                  />
+                );
+              })}
             </ul>
           )}
         </section>
@@ -108,7 +122,7 @@ export function ModelsPage({ state, shown }: PageProps) {
 }
 
 /** What a loader does with a stored model; undefined where it has nothing to do with it. */
-function roleOf(model: StoredModel, state: EngineState | ClipState): Use | undefined {
+function roleOf(model: StoredModel, state: LoaderState<{ readonly backend: { dtype: Dtype } }>): Use | undefined {
   if (state.status === 'loading' && !model.whole && isModelOf(state.choice, model))
     return { arrived: shareLoaded(state.progress) };
   if (

@@ -1,5 +1,6 @@
 import { models, type StoredModel } from 'pilotlight';
 import { useSyncExternalStore } from 'react';
+import { loader as detectorLoader, forgetDetector } from '../detect/detector';
 import { forget } from '../engine/choice';
 import { engine } from '../engine/engine';
 import { clip } from '../images/clip';
@@ -20,7 +21,7 @@ function changed() {
 }
 
 // A load changes the store, whether it succeeds, fails or is cancelled.
-for (const loader of [engine, clip]) {
+for (const loader of [engine, clip, detectorLoader]) {
   let before = loader.state().status;
   loader.subscribe(() => {
     const { status } = loader.state();
@@ -51,6 +52,7 @@ export async function deleteModel(model: StoredModel): Promise<void> {
   if (model.whole) {
     forget(model);
     forgetImageModel(model);
+    forgetDetector(model);
   }
   changed();
 }

@@ -1,4 +1,5 @@
 import { type ComponentType, useEffect } from 'react';
+import { DetectPage } from '../detect/DetectPage';
 import { DigitsPage } from '../digits/DigitsPage';
 import { useEngine } from '../engine/useEngine';
 import { ImagesPage } from '../images/ImagesPage';
@@ -15,6 +16,7 @@ import { useRoute } from './useRoute';
 const VIEWS: Record<Path, ComponentType<PageProps>> = {
   '/': SearchPage,
   '/route': RoutePage,
+  '/detect': DetectPage,
   '/models': ModelsPage,
   '/digits': DigitsPage,
   '/images': ImagesPage,

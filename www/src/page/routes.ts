@@ -25,6 +25,13 @@ export const routes = [
     skip: 'Skip to the examples',
   },
   {
+    path: '/detect',
+    label: 'Detect',
+    title: 'Pilotlight: signs of a machine’s text, weighed inside this tab',
+    anchor: 'detect-text',
+    skip: 'Skip to the text',
+  },
+  {
     path: '/models',
     label: 'Models',
     title: 'Pilotlight: models on this device',

@@ -1,5 +1,5 @@
 import type { ImageTextEmbedder, TextEmbedder } from 'pilotlight';
-import { type ComponentType, useEffect, useRef, useState } from 'react';
+import { type ComponentType, useState } from 'react';
 import type { Choice } from '../engine/choice';
 import type { LoaderState } from '../engine/loader';
 import type { Remedy } from '../engine/problem';
@@ -7,6 +7,7 @@ import { LoadProgressView } from './LoadProgressView';
 import { ProblemView } from './ProblemView';
 import { announcement } from './progress-words';
 import { ReadyView } from './ReadyView';
+import { useCardFocus } from './useCardFocus';
 
 /** The props of a model's form. `onCancel` is given only where a model is loaded already. */
 export interface FormProps {
@@ -35,15 +36,7 @@ export function ModelCard<E extends TextEmbedder | ImageTextEmbedder>({
   Form,
 }: Props<E>) {
   const [changing, setChanging] = useState(false);
-  const card = useRef<HTMLElement>(null);
-  const before = useRef(state.status);
-
-  // The view that had the focus is gone: the card takes it, so that a keyboard user stays there.
-  useEffect(() => {
-    if (before.current !== state.status && document.activeElement === document.body && before.current !== 'idle')
-      card.current?.focus({ preventScroll: true });
-    before.current = state.status;
-  }, [state.status]);
+  const card = useCardFocus<HTMLElement>(state.status);
 
   function load(choice: Choice, keep = true) {
     onDraft(choice);

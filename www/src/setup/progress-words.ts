@@ -1,6 +1,7 @@
 import type { LoadProgress } from 'pilotlight';
 import { hostName } from '../engine/choice';
 import type { LoaderState } from '../engine/loader';
+import { isWeights } from '../engine/resumption';
 
 /** The parts of a loading state that its words depend on. */
 export type Loading = Pick<Extract<LoaderState<unknown>, { status: 'loading' }>, 'choice' | 'progress' | 'resumedAt'>;
@@ -8,7 +9,7 @@ export type Loading = Pick<Extract<LoaderState<unknown>, { status: 'loading' }>,
 /** The share of a load that is done, 0 to 1. It is null until the weights begin, because the small files before them say nothing about the whole. */
 export function shareLoaded(progress: LoadProgress | null): number | null {
   if (!progress || progress.total === 0) return null;
-  if (!progress.cached && !progress.file?.endsWith('.safetensors')) return null;
+  if (!progress.cached && !isWeights(progress.file)) return null;
   return Math.min(1, progress.loaded / progress.total);
 }
 

@@ -1,0 +1,21 @@
+/** The texts that a threshold needs at least, and those that are needed to speak of 1 %. */
+export const LEAST_TEXTS = 50;
+export const TEXTS_FOR_ONE_PERCENT = 200;
+
+/** Words of a text of about 100 tokens. */
+export const LEAST_WORDS = 75;
+
+const RULE = /^[ \t]*-{3,}[ \t]*$/m;
+
+/** Splits what was pasted into texts: at lines of dashes where there is one, else at empty lines. */
+export function textsIn(source: string): string[] {
+  const plain = source.replace(/\r\n?/g, '\n');
+  return plain
+    .split(RULE.test(plain) ? RULE : /\n[ \t]*\n/)
+    .map((text) => text.trim())
+    .filter(Boolean);
+}
+
+/** How many texts are likely to have fewer than 100 tokens. */
+export const shortOnes = (texts: readonly string[]): number =>
+  texts.filter((text) => text.split(/\s+/).length < LEAST_WORDS).length;
