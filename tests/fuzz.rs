@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "fuzz/configs.rs"]
+mod configs;
 mod support;
 
 use std::path::Path;
@@ -13,8 +15,8 @@ use std::time::{Duration, Instant};
 use peak_alloc::PeakAlloc;
 use pilotlight::heads::classifier::Classifier;
 use pilotlight::{
-    CacheConfig, Chunk, Dtype, Error, Id, ImageProcessor, IndexOptions, IndexPrecision, Library,
-    MemoryHost, MemoryStore, NamedKey, NoLocks, NoYield, Rgb, SavedIndex, SearchOptions,
+    CacheConfig, Chunk, Decoder, Dtype, Error, Id, ImageProcessor, IndexOptions, IndexPrecision,
+    Library, MemoryHost, MemoryStore, NamedKey, NoLocks, NoYield, Rgb, SavedIndex, SearchOptions,
     SequenceClassifier, Source, Store, Tags, TextEmbedder, VectorIndex, decode_image, plan_model,
 };
 use pollster::block_on;
@@ -236,95 +238,6 @@ fn the_header_of_a_gguf_file() {
     let [loaded, refused] = [loaded.get(), refused.get()];
     println!("{loaded} were loaded, {refused} were refused");
     assert!(loaded > 0 && refused > 0, "{loaded} {refused}");
-}
-
-#[test]
-fn the_json_configs_and_the_lock_file() {
-    let mut files = tiny();
-    let lock = br#"{"version":1,"commit":"c0ffee","files":{"config.json":{"size":600,"sha256":"00"},"model.safetensors":{"size":9,
-        "sha256":"db8f1d69251d95e2c88268d3c540533cc5182e0e33065a6f3f322f606a574489","tensors":{"a":"00","b":"db8f1d69"}}}}"#;
-    files.insert("pilotlight-lock.json".into(), lock.to_vec());
-    let prompts = br#"{"prompts":{"query":"query: ","passage":""},"default_prompt_name":"query"}"#;
-    files.insert("config_sentence_transformers.json".into(), prompts.to_vec());
-    let names = [
-        "config.json",
-        "modules.json",
-        "1_Pooling/config.json",
-        "sentence_bert_config.json",
-        "config_sentence_transformers.json",
-        "pilotlight-lock.json",
-    ];
-    let beside: usize = files.values().map(Vec::len).sum();
-    let weights = files[WEIGHTS].clone();
-    let head = 8 + u64::from_le_bytes(weights[..8].try_into().unwrap()) as usize;
-    let beside = beside - weights.len() + head;
-    fuzz("configs", 2, |random| {
-        let name = names[random.below(names.len())];
-        let changed = mutate(&files[name], random);
-        let size = changed.len() + beside;
-        let mut all = files.clone();
-        all.insert(name.into(), changed);
-        plan(all);
-        size + weights.len() / FACTOR
-    });
-}
-
-/// Fuzzes the config of a classifier of whole texts.
-#[test]
-fn the_config_of_a_classifier() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/bert-tiny-classifier");
-    let names = ["config.json", "tokenizer.json", WEIGHTS];
-    let files = names.map(|name| (name.to_owned(), std::fs::read(folder.join(name)).unwrap()));
-    let beside: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
-    fuzz("config of a classifier", 12, |random| {
-        let mut all = Files::from(files.clone());
-        let changed = mutate(&all["config.json"], random);
-        let size = changed.len() + beside;
-        all.insert("config.json".into(), changed);
-        let host = MemoryHost::new(all);
-        let source = Source::new(&host, &NoYield);
-        let _ = block_on(SequenceClassifier::plan(&source, Dtype::Q8));
-        let _ = block_on(plan_model(&source, &[], Dtype::Q8));
-        size
-    });
-}
-
-/// Fuzzes the shard index and the configs of a CLIP checkpoint.
-#[test]
-fn the_configs_of_clip_and_the_index_of_its_shards() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/clip-tiny-gelu");
-    let names = [
-        "config.json",
-        "preprocessor_config.json",
-        "model.safetensors.index.json",
-    ];
-    let mut files = Files::new();
-    for file in std::fs::read_dir(folder).unwrap() {
-        let file = file.unwrap();
-        let name = file.file_name().into_string().unwrap();
-        if name != "tokenizer.json" && !name.starts_with("expected") && !name.ends_with(".py") {
-            files.insert(name, std::fs::read(file.path()).unwrap());
-        }
-    }
-    let beside: usize = files.values().map(Vec::len).sum();
-    fuzz("configs of CLIP", 4, |random| {
-        let name = names[random.below(names.len())];
-        let changed = mutate(&files[name], random);
-        let size = changed.len() + beside;
-        if let Ok(processor) = ImageProcessor::from_json(&changed) {
-            let [rows, columns] = processor.dims();
-            if rows * columns < 1 << 16 {
-                let image = Rgb::new(3, 2, vec![7; 18]).unwrap();
-                assert_eq!(processor.process(&image).unwrap().len(), 3 * rows * columns);
-            }
-        }
-        let mut all = files.clone();
-        all.insert(name.into(), changed);
-        let host = MemoryHost::new(all);
-        let source = Source::new(&host, &NoYield);
-        let _ = block_on(plan_model(&source, &[], Dtype::Q8));
-        size
-    });
 }
 
 /// The most bytes that decoding may take, whatever the file says: those of an image of 50 million pixels, and of rotating it.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use js_sys::{Array, Float32Array, Promise, Uint32Array};
+use pilotlight_kernels::statistics::TokenStatistics;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -118,7 +119,7 @@ impl DecoderHandle {
 
 fn likelihoods_to_js(likelihoods: &Likelihoods) -> JsValue {
     let tokens = &likelihoods.tokens;
-    let floats = |of: fn(&crate::TokenStatistics) -> f32| {
+    let floats = |of: fn(&TokenStatistics) -> f32| {
         let values: Vec<f32> = tokens.iter().map(of).collect();
         JsValue::from(Float32Array::from(values.as_slice()))
     };
