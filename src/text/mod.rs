@@ -2,7 +2,7 @@
 
 mod batch;
 #[cfg(test)]
-mod decoder_tests;
+mod tests;
 mod tokenizer;
 
 pub use batch::{batches, encode};
