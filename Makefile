@@ -5,7 +5,7 @@
 #   make test      every test
 #   make figures   the figures that take long, into benches/results: run before an issue is closed
 #   make package   dist/pilotlight-<version>.tgz, and the same files in dist/package/
-#   make bench     the kernels alone, and the package against its peers, in Chromium; 10 minutes
+#   make bench     the kernels alone, and the package against its peers, in Chromium; 15 minutes
 #   make test-sklearn   the exporter with scikit-learn 1.5 to 1.9, installed one beside the other; a part of `make figures`
 #   make train-digits MNIST=DIR   trains the digit generator and its judge on the four IDX files; resumes where it was stopped
 #   make eval-digits MNIST=DIR    measures them, and writes their model card
@@ -60,7 +60,7 @@ check-types: npm
 # Cheap checks first. The last line that a run prints is the summary of the last runner.
 test: test-style test-native test-wasm package test-types test-package test-browser
 
-figures: bench test-sklearn $(SEEDED_QWEN2)/model.safetensors
+figures: $(SEEDED_QWEN2)/model.safetensors bench test-sklearn
 	@PILOTLIGHT_FUZZ_SECONDS=60 $(NEXTEST) run --locked --test fuzz
 	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/browser/{sts,tabs,looks,faults,detect}.test.mjs | tee benches/results/browser.txt
 	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/package/{smollm2,qwen2}.test.mjs | tee benches/results/decoders.txt
@@ -92,6 +92,7 @@ bench: package minilm smollm2 chromium $(SEEDED_CLIP)/model.safetensors benches/
 	@node benches/placements.mjs --json benches/results/placements.json
 	@node benches/digits.mjs --json benches/results/digits.json
 	@node benches/clip.mjs --json benches/results/clip.json
+	@node benches/decoder.mjs --json benches/results/decoder.json
 	@node benches/search.mjs --json benches/results/search.json
 	@node benches/heads.mjs --json benches/results/heads.json
 

@@ -9,8 +9,15 @@ window.bench = {
     await contestant.embed({ texts: [text] });
     return performance.now();
   },
+  /** Milliseconds until the contestant is ready. */
   async load(name, options) {
+    const start = performance.now();
     contestant = await (await import(`/contestants/${name}.js`)).load(options);
+    return performance.now() - start;
+  },
+  /** The result of one call. */
+  call(method, input) {
+    return contestant[method](input);
   },
   keep(name, inputs) {
     cases[name] = inputs;
