@@ -61,7 +61,7 @@ function both(
   signal: AbortSignal | undefined,
 ): Promise<VectorHead> {
   const isMachine = [...human.map(() => false), ...machine.map(() => true)];
-  return VectorHead.fit(instance, [...human, ...machine], isMachine, options, signal);
+  return VectorHead.fit(instance, [...human, ...machine], isMachine, options, { signal });
 }
 
 /** The probability that a machine's text scores higher than a human one; ties count half. */
