@@ -74,7 +74,7 @@ function Evidence({ judged }: { judged: Judged }) {
 
 /** The score, where the verdict goes by it; null where the text is too short, unlike the texts of the fit or not English. */
 function scoreThatCounts({ detection: { score, verdict }, thresholds }: Judged): number | null {
-  if (score === null || thresholds === null) return null;
+  if (score === undefined || !thresholds) return null;
   const isBetween = score > thresholds.sign && score <= thresholds.machine;
   return verdict !== 'uncertain' || isBetween ? score : null;
 }
