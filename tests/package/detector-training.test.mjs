@@ -142,6 +142,22 @@ test('thresholds come from human texts that are long enough, where these are eno
   assert.ok(judgedHumans(enough, 100).every(({ tokens, isMachine }) => tokens >= 100 && !isMachine));
 });
 
+for (const name of ['retrain', 'publish'])
+  test(`what ${name}.yml builds with has no right to write`, () => {
+    const workflow = readFileSync(path.join(ROOT, `.github/workflows/${name}.yml`), 'utf8');
+    const [top, jobs] = workflow.split(/^jobs:$/m);
+    assert.match(top, /^permissions: \{\}$/m);
+    const list = jobs.split(/^ {2}(?=[a-z]+:$)/m).slice(1);
+    assert.equal(list.length, 2);
+    const [builds, writes] = list;
+    assert.match(builds, /permissions:\n {6}contents: read\n {4}steps/);
+    assert.doesNotMatch(builds, /secrets\.|github\.token/);
+    assert.match(writes, /: write/);
+    assert.doesNotMatch(writes, /\b(make|node|npm (ci|install|run)) /);
+    for (const [, settings] of jobs.matchAll(/actions\/checkout@v4\n((?: {8,}.*\n)*)/g))
+      assert.match(settings, /persist-credentials: false/);
+  });
+
 test('a file of other bytes is refused by its name', { skip: !existsSync(DATA) && `no ${DATA}` }, () => {
   for (const part of ['aitext', 'bias']) cpSync(path.join(DATA, part), path.join(folder, part), { recursive: true });
   const name = 'aitext/writing_gpt-4.raw_data.json';

@@ -70,6 +70,7 @@ const figures = {
   version,
   ...JSON.parse(readFileSync(path.join(cache, 'backend.json'), 'utf8')),
   C,
+  judgedFrom: own.MIN_TOKENS,
   penalties: penalties.map(({ C: penalty, domains: of }) => ({
     C: penalty,
     domains: of.map((one) => ({ ...one, falseAlarms: shareOf(one.falseAlarms), caught: shareOf(one.caught) })),
