@@ -8,6 +8,7 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { chosenOf, foldOf, groupOf, judgedHumans, PENALTIES } from '../../training/detector/fits.mjs';
 import { rows } from '../../training/detector/rows.mjs';
+import { judged } from '../../training/detector/tables.mjs';
 import { ROOT } from './support/models.mjs';
 
 const TRAINING = path.join(ROOT, 'training/detector');
@@ -140,6 +141,16 @@ test('thresholds come from human texts that are long enough, where these are eno
   const enough = [...few, ...texts(1, 100, false)];
   assert.equal(judgedHumans(enough, 100).length, 99);
   assert.ok(judgedHumans(enough, 100).every(({ tokens, isMachine }) => tokens >= 100 && !isMachine));
+});
+
+test('false alarms among the texts that are judged are counted beside those of all', () => {
+  const own = (human, above1, interval1) => ({ judged: { human, above1, interval1, machine: 4, caught1: 2 } });
+  assert.deepEqual(
+    judged({ xsum: own(600, 18, [0.01, 0.05]), pubmed: own(0, 0, null) })
+      .split('\n')
+      .slice(2),
+    ['| xsum | 18 of 600 | 1.0 % to 5.0 % | 2 of 4 |', '| pubmed | none |  | 2 of 4 |'],
+  );
 });
 
 for (const name of ['retrain', 'publish'])
