@@ -1,12 +1,12 @@
 import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
-import { aborted, signalOf } from './calls/abort.js';
+import { abortable, aborted, signalOf } from './calls/abort.js';
 import { checkModel, checkObject, shown } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
 import { checkListener } from './classifier/options.js';
 import { decoderIdentity } from './core/core-of.js';
 import { Decoder } from './decoder.js';
-import { calibrated } from './detector/calibration.js';
+import { calibrated, RATES } from './detector/calibration.js';
 import { DEFAULT } from './detector/default.js';
 import { ClassifierEngine, type Engine, HiddenEngine, LikelihoodEngine, type Scored } from './detector/engines.js';
 import { fitted } from './detector/fitted.js';
@@ -51,6 +51,8 @@ export class TextDetector implements Api.TextDetector {
   /** The model, where the detector loaded it. */
   #own: Decoder | SequenceClassifier | undefined;
   #disposed = false;
+  /** Calls that read with the model. */
+  #reading = 0;
 
   private constructor(key: symbol, engine: Engine, state: State) {
     checkConstruct(key, 'TextDetector');
@@ -68,7 +70,8 @@ export class TextDetector implements Api.TextDetector {
       if (saved) compare({ model }, saved.model);
       if (onPlan !== undefined && typeof onPlan !== 'function')
         throw new PilotlightError('INVALID_INPUT', `onPlan: expected a function, got ${typeof onPlan}`);
-      const load = { ...(saved && !given.files && pinOf(saved)), ...given };
+      const signal = signalOf(given);
+      const load = { ...(saved && asFitted(saved, given.files !== undefined)), ...given };
       const plan = await models.plan(model, load);
       const isClassifier = plan.class === 'SequenceClassifier' && (!saved || saved.features === 'classifier');
       if (!isClassifier && (plan.class !== 'Decoder' || saved?.features === 'classifier')) {
@@ -80,7 +83,7 @@ export class TextDetector implements Api.TextDetector {
         throw new PilotlightError('INVALID_INPUT', 'machineLabel: a decoder has no labels: leave it out');
       // The head of the package is for one decoder.
       if (!isClassifier && !saved) compare({ model }, DEFAULT.model);
-      if ((await onPlan?.(plan)) === false)
+      if ((await abortable(Promise.resolve(onPlan?.(plan)), signal)) === false)
         throw new PilotlightError('ABORTED', `the plan of loading ${model} was refused`);
       const own = isClassifier ? await SequenceClassifier.load(model, load) : await Decoder.load(model, load);
       try {
@@ -147,7 +150,7 @@ export class TextDetector implements Api.TextDetector {
       const thresholds = saved.thresholds && checkThresholds(saved.thresholds);
       if (gate !== undefined && !(gate > 0)) throw wrong(`gate is ${shown(gate)}, expected a number above 0`);
       if (gate !== undefined) detector.#state.gate = gate;
-      Object.assign(detector.#state, { thresholds, calibration, evaluation });
+      Object.assign(detector.#state, { thresholds, ...structuredClone({ calibration, evaluation }) });
       return detector;
     } catch (error) {
       throw toPilotlightError(error);
@@ -171,11 +174,12 @@ export class TextDetector implements Api.TextDetector {
   static async #onDecoder(decoder: Api.DetectorDecoder, saved: Api.DetectorJson): Promise<TextDetector> {
     const notes = compare(decoderIdentity(decoder), saved.model);
     let engine: Engine;
-    if (saved.features === 'likelihoods') engine = new LikelihoodEngine(decoder, checkHead(saved.head));
+    if (saved.features === 'likelihoods')
+      engine = new LikelihoodEngine(decoder, structuredClone(checkHead(saved.head)));
     else {
       const instance = await cores.cpu.instance();
-      const { head, gate, version } = await hiddenFromJSON(instance, saved.head);
-      engine = new HiddenEngine(decoder, head, gate, { layer: saved.layer, pool: saved.pool ?? 'mean' }, version);
+      const { head, gate, ...made } = await hiddenFromJSON(instance, saved.head);
+      engine = new HiddenEngine(decoder, head, gate, { layer: saved.layer, pool: saved.pool ?? 'mean' }, made);
     }
     const state = { gate: engine.limit, model: saved.model ?? {}, notes };
     return new TextDetector(CONSTRUCT, engine, state);
@@ -257,14 +261,22 @@ export class TextDetector implements Api.TextDetector {
   async calibrate(humanTexts: readonly string[], options: Api.CalibrateOptions = {}): Promise<Api.Calibration> {
     try {
       const { rate } = checkObject('options', options) as Api.CalibrateOptions;
-      if (rate !== undefined && !(rate > 0 && rate < 1))
-        throw new PilotlightError('INVALID_INPUT', `rate: expected a share between 0 and 1, got ${shown(rate)}`);
-      const prepared = checkTexts('humanTexts', humanTexts).map(prepare);
+      if (rate !== undefined && !(rate > 0 && rate <= RATES.machine))
+        throw new PilotlightError(
+          'INVALID_INPUT',
+          `rate: expected a share above 0 and up to ${RATES.machine}, got ${shown(rate)}`,
+        );
+      const given = checkTexts('humanTexts', humanTexts).map(prepare);
+      // A copy says nothing that its original does not say.
+      const prepared = [...new Map(given.map((one) => [one.text, one])).values()];
       const scored = await this.#scores(prepared, options);
       const kept = scored.flatMap((one) => (one?.score !== undefined && one.tokens >= MIN_TOKENS ? [one] : []));
       const own = kept.map(({ score }) => score as number);
       const distances = this.#engine.kind === 'classifier' ? [] : kept.map(({ distance }) => distance);
-      const { thresholds, gate, report } = calibrated(own, distances, prepared.length, rate);
+      const { thresholds, gate, report } = calibrated(own, distances, given.length, {
+        rate,
+        floor: this.#engine.floor,
+      });
       this.#check();
       // Texts that are like those of the fit stay so.
       const wide = Math.max(this.#engine.limit, gate ?? 0);
@@ -290,14 +302,17 @@ export class TextDetector implements Api.TextDetector {
       head: headOf(engine),
       ...(thresholds && { thresholds: { ...thresholds } }),
       ...(Number.isFinite(gate) && { gate }),
-      ...(calibration && { calibration }),
-      ...(evaluation && { evaluation }),
+      ...structuredClone({ ...(calibration && { calibration }), ...(evaluation && { evaluation }) }),
     };
   }
 
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    if (this.#reading === 0) this.#free();
+  }
+
+  #free(): void {
     this.#engine.free();
     this.#own?.dispose();
   }
@@ -318,7 +333,7 @@ export class TextDetector implements Api.TextDetector {
       onProgress: onProgress && ((loaded, total) => onProgress({ status: 'read', loaded, total })),
     };
     const readable = prepared.filter(({ text, isEnglish }) => text !== '' && isEnglish);
-    const scored = await this.#engine.score(
+    const scored = await this.#read(
       readable.map(({ text }) => text),
       reading,
     );
@@ -326,8 +341,20 @@ export class TextDetector implements Api.TextDetector {
     return prepared.map((one) => byText.get(one));
   }
 
+  /** Scores texts; the memory of a detector that is disposed of meanwhile is freed after that. */
+  async #read(texts: readonly string[], reading: Reading): Promise<Scored[]> {
+    this.#reading += 1;
+    try {
+      return await this.#engine.score(texts, reading);
+    } finally {
+      this.#reading -= 1;
+      if (this.#disposed && this.#reading === 0) this.#free();
+    }
+  }
+
   #detection(prepared: Prepared, scored: Scored | undefined): Api.Detection {
-    const { thresholds, gate, calibration } = this.#state;
+    const { thresholds, gate, calibration, evaluation } = this.#state;
+    const worth = (calibration ?? evaluation)?.falseAlarms;
     const { text, original, isEnglish, isWhole } = prepared;
     const { score, tokens = 0, distance = 0, features, aspects, contributions } = scored ?? {};
     const judgement = judge({
@@ -339,6 +366,7 @@ export class TextDetector implements Api.TextDetector {
       isNear: distance <= gate,
       isWhole,
       isCut: scored?.isCut ?? false,
+      ...(worth !== undefined && { worth }),
       ...(calibration && { own: calibration.texts }),
       ...(aspects && { aspects }),
     });
@@ -377,16 +405,18 @@ function prepare(original: string): Prepared {
 }
 
 function headOf(engine: Engine): object {
-  if (engine instanceof LikelihoodEngine) return engine.head;
+  if (engine instanceof LikelihoodEngine) return structuredClone(engine.head);
   if (engine instanceof HiddenEngine) return hiddenToJSON(engine);
   return { machineLabel: (engine as ClassifierEngine).machineLabel };
 }
 
-/** The commit and the file that a head was fitted with, so that the same bytes are loaded. */
-function pinOf({ model, head }: Api.DetectorJson): Api.DecoderLoadOptions {
+/** What a head was fitted with: the commit and the file, so that the same bytes are loaded, and the format and processor of its figures. */
+function asFitted({ features, model, head }: Api.DetectorJson, hasFiles: boolean): Api.DecoderLoadOptions {
   const { file } = (head as Partial<LinearHead>).model ?? {};
   return {
-    ...(model?.commit !== undefined && { revision: model.commit }),
-    ...(file !== undefined && { weights: file }),
+    ...(!hasFiles && model?.commit !== undefined && { revision: model.commit }),
+    ...(!hasFiles && file !== undefined && { weights: file }),
+    ...(features !== 'classifier' && { device: 'cpu' }),
+    ...(features !== 'classifier' && model?.dtype !== undefined && { dtype: model.dtype as Api.Dtype }),
   };
 }

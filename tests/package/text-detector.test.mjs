@@ -6,7 +6,8 @@ import { human, machine, textOf, wordDecoder } from './support/detector.mjs';
 import { mapStore } from './support/map-store.mjs';
 import { filesOf, tinyFolder } from './support/models.mjs';
 
-const COUNT = 60;
+/** As many as are needed to speak of 1 %. */
+const COUNT = 100;
 /** Unlike any text of the fits. */
 const fresh = (kind, count) => kind(count, { words: 130 });
 
@@ -17,7 +18,10 @@ before(async () => {
 
 test('tells the texts of a fit apart, and never says human', async () => {
   assert.ok(detector.evaluation.auroc > 0.9, `AUROC ${detector.evaluation.auroc}`);
-  assert.deepEqual([detector.evaluation.human, detector.evaluation.machine], [COUNT, COUNT]);
+  const { human: people, machine: machines, texts, falseAlarms, interval } = detector.evaluation;
+  assert.deepEqual([people, machines, texts], [COUNT, COUNT, COUNT]);
+  assert.equal(falseAlarms, 1 / (COUNT + 1));
+  assert.ok(interval[0] < falseAlarms && interval[1] > falseAlarms);
   const strong = await detector.detect(textOf('new machine', { machine: 0.75 }));
   assert.equal(strong.verdict, 'machine');
   assert.ok(strong.score > strong.threshold && strong.probability > 0.5 && strong.probability < 1);
@@ -29,7 +33,7 @@ test('tells the texts of a fit apart, and never says human', async () => {
     textOf('new machine', { machine: 0.75 }),
   ]);
   assert.equal(weak.verdict, 'no sign');
-  assert.ok(weak.probability < 0.5);
+  assert.equal(weak.probability, null);
   assert.deepEqual(again, strong);
   const verdicts = new Set(
     (await detector.detect([...fresh(human, 60), ...fresh(machine, 60)])).map((one) => one.verdict),
@@ -94,7 +98,7 @@ test('what cannot be judged is uncertain, and the model is not asked where it co
   assert.ok(Number.isFinite(short.score));
   assert.match(short.reasons[0].text, /99 tokens/);
   assert.equal(long.tokens, 2560);
-  assert.ok(long.reasons.some(({ text }) => /first 2560 words/.test(text)));
+  assert.ok(long.reasons.some(({ text }) => /2560 words at most/.test(text)));
   assert.equal(decoder.asked.length, 1 + 16);
 });
 
@@ -109,11 +113,12 @@ test('a calibration sets the thresholds, opens the gate and is kept in the JSON'
   const own = await TextDetector.fromJSON(detector.toJSON(), { decoder });
   const before = own.thresholds.machine;
   // Another kind of text, in which people use easier words.
-  const easier = Array.from({ length: 80 }, (_, i) => textOf(`own ${i}`, { machine: 0.55 }));
-  const report = await own.calibrate([...easier, 'too short', textOf('short', { words: 60 })]);
-  assert.equal(report.texts, 80);
-  assert.equal(report.falseAlarms, 1 / 81);
-  assert.ok(report.interval[0] < 1 / 81 && report.interval[1] > 1 / 81);
+  const easier = Array.from({ length: 120 }, (_, i) => textOf(`own ${i}`, { machine: 0.55 }));
+  const copies = [easier[0], `${easier[1].replaceAll(' ', '\n')}\n`];
+  const report = await own.calibrate([...easier, ...copies, 'too short', textOf('short', { words: 60 })]);
+  assert.equal(report.texts, 120);
+  assert.equal(report.falseAlarms, 1 / 121);
+  assert.ok(report.interval[0] < 1 / 121 && report.interval[1] > 1 / 121);
   assert.ok(own.thresholds.machine > before);
   assert.equal(own.thresholds.machine, report.threshold);
   const verdicts = (await own.detect(easier)).map(({ verdict }) => verdict);
@@ -121,11 +126,75 @@ test('a calibration sets the thresholds, opens the gate and is kept in the JSON'
   const again = await TextDetector.fromJSON(JSON.stringify(own), { decoder });
   assert.deepEqual(again.calibration, report);
   assert.deepEqual(await again.detect(easier[0]), await own.detect(easier[0]));
-  const wide = await own.calibrate(easier, { rate: 0.1 });
-  assert.ok(wide.threshold < report.threshold);
+  // People who use harder words than those of the fit set no lower threshold than the fit.
+  const wide = await own.calibrate(Array.from({ length: 120 }, (_, i) => textOf(`harder ${i}`)));
+  assert.equal(wide.threshold, before);
+  assert.match(wide.sentence, /stays that of the detector/);
   await assert.rejects(own.calibrate(easier.slice(0, 49)), { code: 'INVALID_INPUT', message: /50 .*got 49/ });
   assert.equal(own.calibration, wide);
-  await assert.rejects(own.calibrate(easier, { rate: 0 }), { code: 'INVALID_INPUT', message: /rate/ });
+  const alike = Array.from({ length: 60 }, (_, i) => easier[i % 49]);
+  await assert.rejects(own.calibrate(alike), { code: 'INVALID_INPUT', message: /50 different .*got 49 of 60/ });
+  for (const rate of [0, 0.011])
+    await assert.rejects(own.calibrate(easier, { rate }), { code: 'INVALID_INPUT', message: /rate: .*up to 0\.01/ });
+});
+
+test('with fewer than 99 human texts no text is called a machine’s', async () => {
+  const decoder = wordDecoder();
+  const text = textOf('new machine', { machine: 0.75 });
+  const few = await TextDetector.fit(human(60), machine(60), { decoder });
+  const calibrated = await TextDetector.fromJSON(detector.toJSON(), { decoder });
+  await calibrated.calibrate(human(60, { words: 130 }));
+  for (const own of [few, calibrated, await TextDetector.fromJSON(JSON.stringify(few), { decoder })]) {
+    const { verdict, score, threshold, probability, reasons } = await own.detect(text);
+    assert.ok(score > threshold);
+    assert.deepEqual([verdict, probability], ['uncertain', null]);
+    assert.match(reasons[0].text, /one in 61 may score as high; 99 texts are needed/);
+  }
+});
+
+test('what a detector was made from, or gives as JSON, can be changed without changing it', async () => {
+  const decoder = wordDecoder();
+  const json = detector.toJSON();
+  const own = await TextDetector.fromJSON(json, { decoder });
+  const text = textOf('kept', { machine: 0.5 });
+  const expected = await own.detect(text);
+  for (const given of [json, own.toJSON(), detector.toJSON()]) {
+    given.head.weights.fill(0);
+    given.evaluation.falseAlarms = 1;
+    given.evaluation.interval.fill(1);
+    given.thresholds.machine = 99;
+  }
+  assert.deepEqual(await own.detect(text), expected);
+  assert.deepEqual(await detector.detect(text), expected);
+});
+
+test('a call in flight ends before a disposed detector is freed', async () => {
+  const decoder = wordDecoder();
+  const options = { decoder, features: 'hidden', head: 'logistic' };
+  const own = await TextDetector.fit(human(COUNT), machine(COUNT), options);
+  const text = textOf('kept', { machine: 0.5 });
+  const expected = await own.detect(text);
+  const call = own.detect(text);
+  own.dispose();
+  await assert.rejects(own.detect(text), { code: 'DISPOSED' });
+  assert.deepEqual(await call, expected);
+});
+
+test('the layer of hidden states is always written, and needed to read them', async () => {
+  const { layers, ...decoder } = wordDecoder();
+  const options = { decoder, features: 'hidden', head: 'logistic' };
+  await assert.rejects(TextDetector.fit(human(COUNT), machine(COUNT), options), {
+    code: 'INVALID_INPUT',
+    message: /layer: expected a number/,
+  });
+  const own = await TextDetector.fit(human(COUNT), machine(COUNT), { ...options, decoder: { ...decoder, layers: 7 } });
+  const json = own.toJSON();
+  assert.equal(json.layer, 7);
+  own.dispose();
+  await assert.rejects(TextDetector.fromJSON({ ...json, layer: undefined }, { decoder }), {
+    code: 'INVALID_INPUT',
+    message: /json: layer is undefined/,
+  });
 });
 
 test('hidden states take any head, and their JSON gives the same answers', async () => {
@@ -206,6 +275,32 @@ test('progress is reported, and a signal ends a call', async () => {
   assert.throws(() => own.toJSON(), { code: 'DISPOSED' });
 });
 
+test('a decoder is loaded as for the figures of the head, unless other things are asked for', async () => {
+  const model = 'test/qwen2-tiny';
+  const head = { ...detector.toJSON(), model: { model, dtype: 'q8' } };
+  const options = { head, files: filesOf(tinyFolder('qwen2-tiny')), store: false };
+  const plans = [];
+  const own = await TextDetector.load(model, { ...options, onPlan: (plan) => void plans.push(plan) });
+  assert.deepEqual([plans[0].dtype, plans[0].device, own.notes], ['q8', 'cpu', []]);
+  const other = await TextDetector.load(model, { ...options, dtype: 'f32' });
+  assert.match(other.notes.join(), /fitted with dtype 'q8', and the decoder has 'f32'/);
+  for (const one of [own, other]) one.dispose();
+  const aborter = new AbortController();
+  const asked = new Promise((resolve) => {
+    const onPlan = () => {
+      resolve();
+      return new Promise(() => {});
+    };
+    const { signal } = aborter;
+    const load = TextDetector.load(model, { ...options, signal, onPlan });
+    void assert.rejects(load, { code: 'ABORTED' }).then(() => plans.push('aborted'));
+  });
+  await asked;
+  aborter.abort();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(plans.at(-1), 'aborted');
+});
+
 describe('wrong input', () => {
   const DECODER = filesOf(tinyFolder('qwen2-tiny'));
   const decoder = wordDecoder();
@@ -220,6 +315,21 @@ describe('wrong input', () => {
     ['a number for a text', () => detector.detect(5), /texts: expected a text/],
     ['a list with a number', () => detector.detect(['a', 5]), /texts\[1\]/],
     ['no texts', () => TextDetector.fit([], [], { decoder }), /human: expected 50 texts at least, got 0/],
+    [
+      'copies',
+      () =>
+        TextDetector.fit(
+          Array.from({ length: 60 }, (_, i) => human(49)[i % 49]),
+          machine(50),
+          { decoder },
+        ),
+      /human: expected 50 different texts at least, got 49/,
+    ],
+    [
+      'short human texts',
+      () => TextDetector.fit(human(60, { words: 90 }), machine(60), { decoder }),
+      /human: expected 50 different English texts of 100 tokens at least, got 0/,
+    ],
     ['few texts', () => TextDetector.fit(human(50), machine(49), { decoder }), /machine: .*got 49/],
     ['an empty text', () => TextDetector.fit([...human(50), '...'], machine(50), { decoder }), /human\[50\]/],
     ['other features', () => fit({ features: 'style' }), /features: .*'style'/],

@@ -5,7 +5,7 @@
  * Node from 22 on has relaxed SIMD, as browsers have, and takes half of the time.
  */
 import { fork } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { Decoder } from 'pilotlight';
@@ -44,7 +44,12 @@ async function readPart(part, count) {
   const decoder = await Decoder.load('local/model', { files, dtype, device: 'cpu', store: false });
   const { simd } = decoder.backend;
   mkdirSync(cacheFolder, { recursive: true });
-  writeFileSync(path.join(cacheFolder, 'backend.json'), JSON.stringify({ dtype, simd }));
+  const backend = path.join(cacheFolder, 'backend.json');
+  // What two builds have read is not quite the same, and the card names one.
+  const before = existsSync(backend) ? JSON.parse(readFileSync(backend, 'utf8')).simd : simd;
+  if (before !== simd)
+    throw new Error(`${path.relative('.', cacheFolder)}: was read with ${before}, and this Node has ${simd}`);
+  writeFileSync(backend, JSON.stringify({ dtype, simd }));
   const start = Date.now();
   for (const [i, text] of missing.entries()) {
     const [likelihoods] = await decoder.likelihoods([text], { maxTokens: MAX_TOKENS });

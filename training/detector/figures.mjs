@@ -1,5 +1,5 @@
 /** Figures of heads: on domains and generators that they were not fitted to, and on kinds of writers. */
-import { byKind } from './fits.mjs';
+import { byKind, groupOf } from './fits.mjs';
 import { BIAS_SETS, DOMAINS, GENERATORS } from './rows.mjs';
 
 const RESAMPLES = 200;
@@ -19,7 +19,7 @@ function random(seed) {
 const share = (list, threshold) => list.filter((score) => score > threshold).length / Math.max(1, list.length);
 const round = (value) => Number(value.toFixed(4));
 
-/** The figures of examples with their scores, with 95 % intervals by resampling human texts. */
+/** The figures of examples with their scores, with 95 % intervals by resampling articles. */
 export function figuresOf(examples, scores, thresholds, auroc) {
   const measure = (pairs) => {
     const [human, machine] = byKind(
@@ -36,7 +36,7 @@ export function figuresOf(examples, scores, thresholds, auroc) {
   };
   const pairs = examples.map((one, i) => [one, scores[i]]);
   const byHuman = new Map();
-  for (const pair of pairs) byHuman.set(pair[0].human, [...(byHuman.get(pair[0].human) ?? []), pair]);
+  for (const pair of pairs) byHuman.set(groupOf(pair[0]), [...(byHuman.get(groupOf(pair[0])) ?? []), pair]);
   const groups = [...byHuman.values()];
   const next = random(SEED);
   const samples = Array.from({ length: RESAMPLES }, () =>
@@ -53,19 +53,30 @@ export function figuresOf(examples, scores, thresholds, auroc) {
 }
 
 /** For each domain: a head that was fitted, calibrated and chosen on the others. */
-export async function heldOutDomains(examples, fits, auroc) {
+export async function heldOutDomains(examples, fits, { auroc, shareInterval, MIN_TOKENS }) {
   const table = {};
   for (const domain of DOMAINS) {
     const seen = examples.filter((one) => one.domain !== domain);
     const held = examples.filter((one) => one.domain === domain);
-    const C = await fits.choose(seen);
+    const { C } = await fits.choose(seen);
     const thresholds = fits.thresholdsOf(seen, await fits.outOfFold(seen, C));
     const head = await fits.fit(seen, C);
     const scores = await fits.scores(head, held);
     head.free();
-    table[domain] = { C, ...figuresOf(held, scores, thresholds, auroc) };
+    const figures = figuresOf(held, scores, thresholds, auroc);
+    table[domain] = { C, ...figures, judged: judgedFigures(held, scores, thresholds, MIN_TOKENS, shareInterval) };
   }
   return table;
+}
+
+/** The texts of a domain that are long enough to be judged, and how many are above the threshold. */
+function judgedFigures(examples, list, { machine: threshold }, least, shareInterval) {
+  const isLong = examples.map(({ tokens }) => tokens >= least);
+  const long = (values) => values.filter((_, i) => isLong[i]);
+  const [human, machine] = byKind(long(examples), long(list));
+  const above = (scores) => scores.filter((score) => score > threshold).length;
+  const interval1 = human.length > 0 ? shareInterval(above(human), human.length).map(round) : null;
+  return { human: human.length, above1: above(human), interval1, machine: machine.length, caught1: above(machine) };
 }
 
 /** For each generator: heads that were fitted to the others, and to other human texts. */

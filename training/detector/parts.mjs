@@ -13,7 +13,7 @@ const SOURCES = {
   readers: ['readLikelihoods'],
   fitting: ['auroc'],
   fitted: ['linearHead'],
-  'vector-head': ['VectorHead'],
+  'vector-head': ['VectorHead', 'columnsOf'],
   head: ['scoreOf', 'distanceOf', 'checkHead'],
   statistics: ['upperThreshold', 'quantileOf', 'shareInterval'],
   verdict: ['MIN_TOKENS', 'judge'],

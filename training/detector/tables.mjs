@@ -33,6 +33,20 @@ export function heldOut(name, figures) {
   );
 }
 
+/** Of held-out domains the texts that are long enough to be judged. */
+export function judged(figures) {
+  const of = (count, total) => (total > 0 ? `${count} of ${total}` : 'none');
+  return table(
+    ['domain held out', 'human texts above', '95 % interval', 'machine texts above'],
+    Object.entries(figures).map(([key, { judged: one }]) => [
+      key,
+      of(one.above1, one.human),
+      one.interval1 ? one.interval1.map(percent).join(' to ') : '',
+      of(one.caught1, one.machine),
+    ]),
+  );
+}
+
 /** Kinds of writers that trained, calibrated and chose nothing. */
 export function writers(bias) {
   return table(

@@ -41,8 +41,8 @@ const bias = all.filter(({ set }) => set === 'bias');
 console.log(`${training.length} texts of machine-text sets, ${bias.length} of kinds of writers`);
 
 const fits = fitter(own, core);
-const domains = await heldOutDomains(training, fits, own.auroc);
-const C = await fits.choose(training);
+const domains = await heldOutDomains(training, fits, own);
+const { C, list: penalties } = await fits.choose(training);
 const generators = await heldOutGenerators(training, fits, own.auroc, C);
 const scores = await fits.outOfFold(training, C);
 const thresholds = fits.thresholdsOf(training, scores);
@@ -59,7 +59,8 @@ const head = rounded({
   model,
   ...own.linearHead(
     { head: whole, thresholds: { machine: oddsOf(thresholds.machine), sign: oddsOf(thresholds.sign) } },
-    training.map(({ features }) => features),
+    // Those of both kinds that are long enough to be judged: a gate of human texts alone would keep machine texts out.
+    training.filter(({ tokens }) => tokens >= own.MIN_TOKENS).map(({ features }) => features),
   ),
 });
 head.version = version;
@@ -69,6 +70,11 @@ const figures = {
   version,
   ...JSON.parse(readFileSync(path.join(cache, 'backend.json'), 'utf8')),
   C,
+  judgedFrom: own.MIN_TOKENS,
+  penalties: penalties.map(({ C: penalty, domains: of }) => ({
+    C: penalty,
+    domains: of.map((one) => ({ ...one, falseAlarms: shareOf(one.falseAlarms), caught: shareOf(one.caught) })),
+  })),
   heldOutDomains: domains,
   heldOutGenerators: generators,
   inDomain,
@@ -92,6 +98,10 @@ writeFileSync(path.join(values.out, 'head.json'), `${json}\n`);
 writeFileSync(path.join(values.out, 'figures.json'), `${JSON.stringify(figures, null, 2)}\n`);
 writeFileSync(path.join(values.out, 'README.md'), made);
 console.log(`the head (${json.length} bytes), its figures and its card are in ${path.relative('.', values.out)}`);
+
+function shareOf(value) {
+  return Number(value.toFixed(4));
+}
 
 /** Numbers of four digits: the head is downloaded by every page, and its scores move by less than 0.01. */
 function rounded(value) {

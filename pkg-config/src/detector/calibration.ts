@@ -6,8 +6,8 @@ import { quantileOf, shareInterval, upperThreshold } from './statistics.js';
 /** The least texts that a threshold can be taken from. */
 export const MIN_TEXTS = 50;
 
-/** The texts from which on a share of 1 % can be spoken of: with fewer, not two of them lie above such a threshold. */
-const TEXTS_FOR_ONE_PERCENT = 200;
+/** The least texts of which the highest score is one that 1 % of such texts reach: 1 in 99 + 1. */
+export const TEXTS_FOR_ONE_PERCENT = 99;
 
 /** The share of false alarms that a threshold is to have, and of human texts that are to be `no sign`. */
 export const RATES = { machine: 0.01, sign: 0.05 };
@@ -25,25 +25,29 @@ export interface Calibrated {
 
 /**
  * Takes the thresholds from the scores of human texts of the user's own kind. `given` is the number of texts that were handed in, of
- * which some may have been too short or not English.
+ * which some may have been copies, too short or not English. The threshold of `machine` is never below `floor`, the head's own.
  * @throws {PilotlightError} `INVALID_INPUT` where they are fewer than `MIN_TEXTS`
  */
 export function calibrated(
   scores: readonly number[],
   distances: readonly number[],
   given: number,
-  rate: number = RATES.machine,
+  {
+    rate = RATES.machine,
+    floor = Number.NEGATIVE_INFINITY,
+  }: { rate?: number | undefined; floor?: number | undefined } = {},
 ): Calibrated {
   const count = scores.length;
   if (count < MIN_TEXTS) {
     const got = count === given ? `${count}` : `${count} of ${given}`;
     throw new PilotlightError(
       'INVALID_INPUT',
-      `humanTexts: expected ${MIN_TEXTS} English texts of 100 tokens at least, got ${got}`,
+      `humanTexts: expected ${MIN_TEXTS} different English texts of 100 tokens at least, got ${got}`,
     );
   }
-  const { threshold: machine, k } = upperThreshold(scores, rate);
-  const { threshold: sign } = upperThreshold(scores, Math.max(rate, RATES.sign));
+  const { threshold, k } = upperThreshold(scores, rate);
+  const machine = Math.max(threshold, floor);
+  const { threshold: sign } = upperThreshold(scores, RATES.sign);
   const expected = k / (count + 1);
   const interval = shareInterval(k, count);
   return {
@@ -54,18 +58,21 @@ export function calibrated(
       threshold: machine,
       falseAlarms: expected,
       interval,
-      sentence: sentenceOf(count, k, interval),
+      sentence: sentenceOf(count, k, interval, machine > threshold),
     },
   };
 }
 
 const percent = (share: number): string => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
 
-function sentenceOf(count: number, k: number, [low, high]: readonly [number, number]): string {
+function sentenceOf(count: number, k: number, [low, high]: readonly [number, number], isFloor: boolean): string {
   const share = percent(k / (count + 1));
   const place = k === 1 ? 'the highest score' : `score number ${k} from the top`;
-  const sentence = `The threshold is ${place} of your ${count} texts: about ${share} of human texts of this kind will be called machine, between ${percent(low)} and ${percent(high)} with 95 % confidence.`;
+  const reach = `about ${share} of human texts of this kind score as high, between ${percent(low)} and ${percent(high)} with 95 % confidence.`;
+  const sentence = isFloor
+    ? `The threshold stays that of the detector, which is above ${place} of your ${count} texts. Of that score, ${reach}`
+    : `The threshold is ${place} of your ${count} texts: ${reach}`;
   return count < TEXTS_FOR_ONE_PERCENT
-    ? `${sentence} ${TEXTS_FOR_ONE_PERCENT} texts are needed to speak of 1 %.`
+    ? `${sentence} ${TEXTS_FOR_ONE_PERCENT} texts are needed to speak of 1 %; until then no text is called machine.`
     : sentence;
 }

@@ -27,6 +27,8 @@ export interface Engine {
   readonly version: string;
   /** The largest distance at which a text is like those of the fit. */
   readonly limit: number;
+  /** The threshold of `machine` that the head came with, below which no calibration goes; `undefined` where it has none. */
+  readonly floor: number | undefined;
   score(texts: readonly string[], reading: Reading): Promise<Scored[]>;
   free(): void;
 }
@@ -50,6 +52,10 @@ export class LikelihoodEngine implements Engine {
     return this.head.gate;
   }
 
+  get floor(): number {
+    return this.head.thresholds.machine;
+  }
+
   async score(texts: readonly string[], reading: Reading): Promise<Scored[]> {
     const readings = await readLikelihoods(this.#decoder, texts, reading);
     return readings.map((one) => this.#scored(one));
@@ -57,11 +63,12 @@ export class LikelihoodEngine implements Engine {
 
   #scored(reading: LikelihoodReading): Scored {
     const { head } = this;
-    const { tokens, features } = reading;
-    if (!features) return { tokens, distance: 0 };
+    const { tokens, isCut, features } = reading;
+    if (!features) return { tokens, isCut, distance: 0 };
     const score = scoreOf(head, features);
     return {
       tokens,
+      isCut,
       score,
       distance: distanceOf(head, features),
       features: Object.fromEntries(FEATURES.map((name, i) => [name, features[i] ?? 0])) as Record<
@@ -84,6 +91,7 @@ export class LikelihoodEngine implements Engine {
 export class HiddenEngine implements Engine {
   readonly kind = 'hidden';
   readonly version: string;
+  readonly floor: number | undefined;
   readonly head: VectorHead;
   readonly gate: NearestGate;
   readonly pooling: { layer?: number | undefined; pool: 'mean' | 'last' };
@@ -94,13 +102,14 @@ export class HiddenEngine implements Engine {
     head: VectorHead,
     gate: NearestGate,
     pooling: { layer?: number | undefined; pool: 'mean' | 'last' },
-    version: string,
+    { version, floor }: { version: string; floor: number | undefined },
   ) {
     this.#decoder = decoder;
     this.head = head;
     this.gate = gate;
     this.pooling = pooling;
     this.version = version;
+    this.floor = floor;
   }
 
   get limit(): number {
@@ -112,11 +121,11 @@ export class HiddenEngine implements Engine {
     const vectors = readings.flatMap(({ vector }) => (vector ? [vector] : []));
     const scores = await this.head.scores(vectors, reading.signal);
     let next = 0;
-    return readings.map(({ tokens, vector }) => {
-      if (!vector) return { tokens, distance: 0 };
+    return readings.map(({ tokens, isCut, vector }) => {
+      if (!vector) return { tokens, isCut, distance: 0 };
       const score = scores[next] ?? 0;
       next += 1;
-      return { tokens, score, distance: this.gate.distance(vector) };
+      return { tokens, isCut, score, distance: this.gate.distance(vector) };
     });
   }
 
@@ -133,6 +142,7 @@ export class ClassifierEngine implements Engine {
   readonly kind = 'classifier';
   readonly version = 'classifier';
   readonly limit = Number.POSITIVE_INFINITY;
+  readonly floor = undefined;
   readonly machineLabel: number;
   readonly #classifier: DetectorClassifier;
 

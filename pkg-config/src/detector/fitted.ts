@@ -8,10 +8,12 @@ import { FEATURES } from './features.js';
 import { type Fitted, fit } from './fitting.js';
 import { NearestGate, OUTSIDE } from './gate.js';
 import { distanceOf, type LinearHead, type Thresholds } from './head.js';
+import { isEnglish } from './language.js';
 import { normalize } from './normalize.js';
 import { readHidden, readLikelihoods } from './readers.js';
 import { quantileOf } from './statistics.js';
 import { checkTexts } from './texts.js';
+import { MIN_TOKENS } from './verdict.js';
 
 /** A detector that was fitted, but for its model. */
 interface FittedEngine {
@@ -40,39 +42,83 @@ export async function fitted(
       'INVALID_INPUT',
       `head: expected 'linear-svm' or 'logistic' for likelihoods, got ${shown(head)}`,
     );
-  const texts = [...prepared('human', human), ...prepared('machine', machine)];
+  const at = features === 'hidden' ? layerOf(decoder, layer) : undefined;
+  const people = prepared('human', human);
+  const plain = [...people, ...prepared('machine', machine)];
+  const texts = plain.map(({ text }) => text);
   const reading = {
     signal,
     onProgress: onProgress && ((loaded: number, total: number) => onProgress({ status: 'read', loaded, total })),
   };
-  const rows: Rows =
+  const read =
     features === 'likelihoods'
-      ? (await readLikelihoods(decoder, texts, reading)).map((one) => one.features ?? [])
-      : (await readHidden(decoder, texts, { layer, pool }, reading)).map(({ vector }) => vector ?? []);
+      ? (await readLikelihoods(decoder, texts, reading)).map((one) => ({ tokens: one.tokens, row: one.features ?? [] }))
+      : (await readHidden(decoder, texts, { layer: at, pool }, reading)).map(({ tokens, vector }) => ({
+          tokens,
+          row: vector ?? [],
+        }));
+  const examples = plain.map(({ text, place }, i) => {
+    const { tokens = 0, row = [] } = read[i] ?? {};
+    return { row, place, isJudged: tokens >= MIN_TOKENS && isEnglish(text) };
+  });
+  const [own, others] = [examples.slice(0, people.length), examples.slice(people.length)];
+  const judged = own.filter(({ isJudged }) => isJudged).length;
+  if (judged < MIN_TEXTS)
+    throw new PilotlightError(
+      'INVALID_INPUT',
+      `human: expected ${MIN_TEXTS} different English texts of ${MIN_TOKENS} tokens at least, got ${judged}`,
+    );
+  const rows: Rows = examples.map(({ row }) => row);
   const instance = await cores.cpu.instance();
   const fold = {
     signal,
     onProgress: (share: number) => onProgress?.({ status: 'fit', loaded: Math.floor(100 * share), total: 100 }),
   };
-  const result = await fit(instance, rows.slice(0, human.length), rows.slice(human.length), { ...options, head }, fold);
+  const result = await fit(instance, own, others, { ...options, head }, fold);
   const { thresholds, evaluation } = result;
   const engine =
     features === 'likelihoods'
       ? new LikelihoodEngine(decoder, linearHead(result, rows))
-      : new HiddenEngine(decoder, result.head, NearestGate.of(result.head.columns, rows), { layer, pool }, 'fitted');
+      : new HiddenEngine(
+          decoder,
+          result.head,
+          NearestGate.of(result.head.columns, rows),
+          { layer: at, pool },
+          {
+            version: 'fitted',
+            floor: thresholds.machine,
+          },
+        );
   return { engine, thresholds, evaluation };
 }
 
-/** Normalizes texts, of which there must be enough and none empty. */
-function prepared(name: string, texts: unknown): string[] {
+/** The layer whose states are read: the one that is asked for, else the decoder's last. */
+function layerOf({ layers }: DetectorDecoder, layer: number | undefined): number {
+  const at = layer ?? layers;
+  if (at !== undefined) return at;
+  throw new PilotlightError(
+    'INVALID_INPUT',
+    'layer: expected a number, because the decoder does not say how many it has',
+  );
+}
+
+/** Normalizes texts, of which there must be enough and none empty. Of copies the first is kept; `place` is where it was in the list. */
+function prepared(name: string, texts: unknown): { text: string; place: number }[] {
   const list = checkTexts(name, texts);
   if (list.length < MIN_TEXTS)
     throw new PilotlightError('INVALID_INPUT', `${name}: expected ${MIN_TEXTS} texts at least, got ${list.length}`);
-  return list.map((text, i) => {
+  const places = new Map<string, number>();
+  for (const [i, text] of list.entries()) {
     const plain = normalize(text).text;
-    if (plain !== '') return plain;
-    throw new PilotlightError('INVALID_INPUT', `${name}[${i}]: expected a text that is not empty`);
-  });
+    if (plain === '') throw new PilotlightError('INVALID_INPUT', `${name}[${i}]: expected a text that is not empty`);
+    if (!places.has(plain)) places.set(plain, i);
+  }
+  if (places.size < MIN_TEXTS)
+    throw new PilotlightError(
+      'INVALID_INPUT',
+      `${name}: expected ${MIN_TEXTS} different texts at least, got ${places.size}`,
+    );
+  return Array.from(places, ([text, place]) => ({ text, place }));
 }
 
 /** Makes the head of plain numbers that a fitted linear head is, with the gate of its own texts. */

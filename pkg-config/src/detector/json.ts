@@ -30,6 +30,8 @@ export function parse(json: string | object): DetectorJson {
     throw wrong(`features is ${shown(saved.features)}, expected '${KINDS.join("', '")}'`);
   checkObject('json: head', saved.head);
   if (saved.thresholds === undefined && saved.features !== 'classifier') throw wrong('thresholds is missing');
+  if (saved.features === 'hidden' && !Number.isInteger(saved.layer))
+    throw wrong(`layer is ${shown(saved.layer)}, expected the number of the layer whose states the head takes`);
   return saved as DetectorJson;
 }
 
@@ -44,26 +46,36 @@ interface HiddenJson {
   /** Base64 of the examples of the gate, and its limit. */
   examples: string;
   limit: number;
+  /** The threshold of `machine` of the fit. */
+  machine?: number;
 }
 
-export function hiddenToJSON({ head, gate, version }: HiddenEngine): HiddenJson {
+export function hiddenToJSON({ head, gate, version, floor }: HiddenEngine): HiddenJson {
   const { buffer, byteOffset, byteLength } = gate.examples;
   const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-  return { version, ...head.toJSON(), examples: encodeBase64(bytes), limit: gate.limit };
+  return {
+    version,
+    ...head.toJSON(),
+    examples: encodeBase64(bytes),
+    limit: gate.limit,
+    ...(floor !== undefined && { machine: floor }),
+  };
 }
 
 /** @throws {PilotlightError} `INVALID_INPUT` that names what is wrong */
 export async function hiddenFromJSON(
   instance: CoreInstance,
   json: object,
-): Promise<{ head: VectorHead; gate: NearestGate; version: string }> {
-  const { version, columns, head, examples, limit } = json as Partial<HiddenJson>;
+): Promise<{ head: VectorHead; gate: NearestGate; version: string; floor: number | undefined }> {
+  const { version, columns, head, examples, limit, machine } = json as Partial<HiddenJson>;
   const { mean, scale } = checkObject('json: head.columns', columns) as Partial<Columns>;
   const numbers = (list: unknown): list is number[] => Array.isArray(list) && list.every(Number.isFinite);
   if (!numbers(mean) || !numbers(scale) || mean.length !== scale.length || mean.length === 0)
     throw wrong('head.columns has no mean and scale of one length');
   if (typeof version !== 'string') throw wrong(`head.version is ${shown(version)}, expected a text`);
   if (typeof limit !== 'number') throw wrong(`head.limit is ${shown(limit)}, expected a number`);
+  if (machine !== undefined && !Number.isFinite(machine))
+    throw wrong(`head.machine is ${shown(machine)}, expected a number`);
   const rows = typeof examples === 'string' ? floatsOf(examples) : undefined;
   if (!rows || rows.length % mean.length !== 0 || rows.length === 0)
     throw wrong(`head.examples are not vectors of ${mean.length} values`);
@@ -72,6 +84,7 @@ export async function hiddenFromJSON(
     head: await VectorHead.fromJSON(instance, own),
     gate: new NearestGate(own.columns, rows, limit),
     version,
+    floor: machine,
   };
 }
 

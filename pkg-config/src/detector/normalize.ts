@@ -24,8 +24,22 @@ const PLAIN: Readonly<Record<string, string>> = {
   '\u2019': "'",
   '\u201c': '"',
   '\u201d': '"',
+  '\u201a': "'",
+  '\u201b': "'",
+  '\u201e': '"',
+  '\u201f': '"',
+  '\u00ab': '"',
+  '\u00bb': '"',
+  '\u2032': "'",
+  '\u2033': '"',
+  '\u00b4': "'",
+  '\u2010': '-',
+  '\u2011': '-',
+  '\u2012': '-',
   '\u2013': '-',
   '\u2014': '-',
+  '\u2015': '-',
+  '\u2212': '-',
   '\u2026': '...',
   // The same in the encoding of old Windows, where it was taken for Unicode.
   '\u0091': "'",
@@ -39,9 +53,10 @@ const PLAIN: Readonly<Record<string, string>> = {
 const MARK = /^\p{M}/u;
 const LETTER = /^\p{L}/u;
 const LATIN = /^\p{Script=Latin}/u;
+const GREEK = /^\p{Script=Greek}/u;
 
-/** The punctuation at the end. */
-const ENDING = /[\s\p{P}]+$/u;
+/** The punctuation and the symbols at the end. */
+const ENDING = /[\s\p{P}\p{S}]+$/u;
 
 /** The share of Latin letters from which on a word of look-alikes alone is Latin too. */
 const MOSTLY = 0.75;
@@ -49,7 +64,7 @@ const MOSTLY = 0.75;
 /**
  * Brings a text to the form in which the head was trained, so that nothing counts which a keyboard, an editor or a copy changes:
  * white space becomes one space, typographic quotes, dashes and dots become plain ones, what is invisible is left out, letters that
- * only look Latin become Latin, and the punctuation that ends the text is not read, so that a text with its last full stop and
+ * only look Latin become Latin, and the punctuation or the symbol that ends the text is not read, so that a text with its last full stop and
  * without it are the same.
  */
 export function normalize(original: string): Normalized {
@@ -71,6 +86,8 @@ function plain(original: string): { pieces: string[]; starts: number[] } {
       pieces[pieces.length - 1] = '"';
       return;
     }
+    // Two hyphens are a dash.
+    if (piece === '-' && last === '-') return;
     // What stood between a letter and its accent was invisible.
     if (last !== undefined && MARK.test(piece)) {
       pieces[pieces.length - 1] = `${last}${piece}`.normalize('NFC');
@@ -115,6 +132,8 @@ function latinize(pieces: string[]): void {
       else if (LATIN.test(letter)) own += 1;
       else other += 1;
     }
+    // A Greek letter alone is a symbol, as in a formula.
+    if (end - start === 1 && GREEK.test(pieces[start] ?? '')) continue;
     if (alike === 0 || other > 0 || (own === 0 && !isLatin)) continue;
     for (let i = start; i < end; i += 1) pieces[i] = LOOK_ALIKES.get(pieces[i] ?? '') ?? pieces[i] ?? '';
   }

@@ -28,12 +28,15 @@ export class LikelihoodReading {
   readonly #pieces: readonly Piece[];
   /** The number of tokens, those that two windows have counted once. */
   readonly tokens: number;
+  /** Whether the model left out tokens of a window. */
+  readonly isCut: boolean;
   /** The statistics of the text; `undefined` where it has no tokens. */
   readonly features: Float64Array | undefined;
 
   constructor(pieces: readonly Piece[]) {
     this.#pieces = pieces;
     this.tokens = pieces.reduce((sum, { window, tokens }) => sum + countFrom(tokens.starts, window), 0);
+    this.isCut = pieces.some(({ tokens }) => tokens.truncated);
     this.features = this.without(undefined);
   }
 
@@ -60,11 +63,11 @@ export class LikelihoodReading {
 const countFrom = (starts: Uint32Array, { start, fresh }: Window): number =>
   starts.reduce((count, at) => count + Number(start + at >= fresh), 0);
 
-/** The tokens of a window that do not begin in a sentence. */
+/** The tokens of a window that are not of a sentence. A word's token begins with the space before it, which is in no sentence. */
 function others(tokens: Likelihoods, window: Window, { start, end }: Span): Tokens & { starts: Uint32Array } {
   const keep = (_: number, i: number): boolean => {
     const at = window.start + (tokens.starts[i] ?? 0);
-    return at < start || at >= end;
+    return at < start - 1 || at >= end;
   };
   return {
     starts: tokens.starts.filter(keep),
@@ -111,6 +114,8 @@ export async function readLikelihoods(
 /** The mean hidden state of a text, and the number of its tokens. */
 export interface HiddenReading {
   tokens: number;
+  /** Whether the model left out tokens of a window. */
+  isCut: boolean;
   vector: Float32Array | undefined;
 }
 
@@ -123,12 +128,12 @@ export async function readHidden(
 ): Promise<HiddenReading[]> {
   if (!decoder.hiddenStates) throw wrong('hiddenStates', 'a function', 'none');
   const windows = cut(texts);
-  const sums = texts.map(() => ({ weights: 0, tokens: 0, sum: undefined as Float64Array | undefined }));
+  const sums = texts.map(() => ({ weights: 0, tokens: 0, isCut: false, sum: undefined as Float64Array | undefined }));
   for (let first = 0; first < windows.length; first += BATCH) {
     const batch = windows.slice(first, first + BATCH);
     const parts = batch.map(({ part }) => part);
     const options = { pool, ...(layer !== undefined && { layer }), ...(signal && { signal }) };
-    const { data, dims, tokens } = await decoder.hiddenStates(parts, options);
+    const { data, dims, tokens, truncated } = await decoder.hiddenStates(parts, options);
     const width = dims?.at(-1) ?? 0;
     if (!width || data?.length !== width * batch.length)
       throw wrong('hiddenStates', `${batch.length} vectors`, `${data?.length ?? 'no'} values`);
@@ -140,11 +145,13 @@ export async function readHidden(
       own.sum = Float64Array.from(row, (value, at) => value * weight + (own.sum?.[at] ?? 0));
       own.weights += weight;
       own.tokens += (tokens[i] ?? 0) * weight;
+      own.isCut ||= truncated?.[i] ?? false;
     }
     onProgress?.(Math.min(first + BATCH, windows.length), windows.length);
   }
-  return sums.map(({ weights, tokens, sum }) => ({
+  return sums.map(({ weights, tokens, isCut, sum }) => ({
     tokens: Math.round(tokens),
+    isCut,
     vector: sum && Float32Array.from(sum, (value) => value / weights),
   }));
 }

@@ -2,17 +2,20 @@ import type { DetectorAnswer, DetectorClassifier, SequenceClassifier } from '../
 import { shown } from '../calls/check.js';
 import { PilotlightError } from '../error.js';
 
-/** What labels for a machine's text are called. `LABEL_1` is what a config without names has; it mostly means the fake ones. */
-const MACHINE = /fake|machine|generated|(?<![a-z])ai(?![a-z])|^label_1$/i;
+/** What labels for a machine's text are called. */
+const MACHINE = /fake|machine|generated|(?<![a-z])ai(?![a-z])/i;
+
+/** What is in labels for a person's text that name the machine, too: "not AI", "human-generated". */
+const HUMAN = /not|non|human|real/i;
 
 /**
- * The number of the label that means a machine: the one that is given, by name or number, else the only one with such a name.
+ * The number of the label that means a machine: the one that is given, by name or number, else the only one with such a name. `LABEL_1` says nothing.
  * @throws {PilotlightError} `INVALID_INPUT`
  */
 export function machineLabelOf(labels: readonly string[], given: unknown): number {
   const names = labels.map((label) => `'${label}'`).join(', ');
   if (given === undefined) {
-    const found = labels.flatMap((label, i) => (MACHINE.test(label) ? [i] : []));
+    const found = labels.flatMap((label, i) => (MACHINE.test(label) && !HUMAN.test(label) ? [i] : []));
     if (found.length === 1) return found[0] as number;
     throw new PilotlightError(
       'INVALID_INPUT',

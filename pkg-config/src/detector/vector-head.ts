@@ -55,15 +55,14 @@ export class VectorHead {
     this.columns = columns;
   }
 
-  /** Fits a head to rows; `isMachine` has an entry for each. */
+  /** Fits a head to rows; `isMachine` has an entry for each. The rows are standardized by their own columns unless others are given. */
   static async fit(
     instance: CoreInstance,
     rows: readonly ArrayLike<number>[],
     isMachine: readonly boolean[],
     options: HeadOptions,
-    signal?: AbortSignal,
+    { signal, columns = columnsOf(rows) }: { signal?: AbortSignal | undefined; columns?: Columns } = {},
   ): Promise<VectorHead> {
-    const columns = columnsOf(rows);
     const request = {
       ...headOptions(options),
       vectors: inColumns(rows, columns),

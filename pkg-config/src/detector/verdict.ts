@@ -1,4 +1,5 @@
 import type { DetectionReason, DetectionVerdict } from '../../types/index.js';
+import { RATES, TEXTS_FOR_ONE_PERCENT } from './calibration.js';
 import type { Aspect, Thresholds } from './head.js';
 import { probabilityOf } from './head.js';
 import { MAX_WINDOWS, WINDOW_WORDS } from './windows.js';
@@ -21,6 +22,8 @@ export interface Facts {
   isWhole: boolean;
   /** Whether the model itself did not read all tokens. */
   isCut?: boolean;
+  /** The share of human texts that the threshold is worth; absent for the package's head, whose threshold is worth 1 %. */
+  worth?: number;
   /** The number of the user's own texts that the thresholds come from. */
   own?: number;
   /** How much each aspect adds to the score, where that is known. */
@@ -48,14 +51,17 @@ const HINT =
 /**
  * Judges a text by rules. It is never called human. It is called `machine` only where it is long enough, English, like the texts that the
  * head knows, and scores higher than the threshold of 1 % of human texts; and `no sign` only where the same holds and its score is not above
- * the one that 5 % of human texts reach.
+ * the one that 5 % of human texts reach. Nothing speaks for or against where a text cannot be judged, and only `machine` has a probability.
  */
 export function judge(facts: Facts): Judgement {
   const { score, thresholds } = facts;
   const limits = limitsOf(facts);
-  const evidence = [...evidenceOf(facts), ...noteOf(facts)];
-  if (score === undefined || !thresholds || limits.length > 0) return uncertain([...limits, ...evidence]);
+  const notes = noteOf(facts);
+  if (score === undefined || !thresholds || limits.length > 0) return uncertain([...limits, ...notes]);
+  const evidence = [...evidenceOf(facts), ...notes];
   const words = wordsOf(facts.own);
+  const { worth = RATES.machine } = facts;
+  if (score > thresholds.machine && worth > RATES.machine) return uncertain([limit(worthOf(worth)), ...evidence]);
   if (score > thresholds.machine)
     return {
       verdict: 'machine',
@@ -65,7 +71,7 @@ export function judge(facts: Facts): Judgement {
   if (score > thresholds.sign) return uncertain([limit(words.between), ...evidence]);
   return {
     verdict: 'no sign',
-    probability: probabilityOf(score),
+    probability: null,
     reasons: [
       { side: 'against', text: words.usual },
       ...evidence,
@@ -89,6 +95,9 @@ function wordsOf(own: number | undefined): { machine: string; between: string; u
   };
 }
 
+const worthOf = (worth: number): string =>
+  `The score is above the threshold, but that is one of so few human texts that one in ${Math.round(1 / worth)} may score as high; ${TEXTS_FOR_ONE_PERCENT} texts are needed for one in a hundred.`;
+
 const limit = (text: string): DetectionReason => ({ side: 'limit', text });
 
 const uncertain = (reasons: DetectionReason[]): Judgement => ({ verdict: 'uncertain', probability: null, reasons });
@@ -108,8 +117,10 @@ function limitsOf({ score, thresholds, tokens, isEmpty, isEnglish, isNear }: Fac
 }
 
 function noteOf({ isWhole, isCut, tokens }: Facts): DetectionReason[] {
-  if (isCut) return [limit(`Only the first ${tokens} tokens were read.`)];
-  return isWhole ? [] : [limit(`Only the first ${WINDOW_WORDS * MAX_WINDOWS} words were read.`)];
+  if (isCut) return [limit(`Only ${tokens} tokens of the text were read.`)];
+  return isWhole
+    ? []
+    : [limit(`Only the start was read: of ${WINDOW_WORDS * MAX_WINDOWS} words at most, fewer where they are long.`)];
 }
 
 /** What speaks for a machine and what speaks against it, the strongest first. */

@@ -27,26 +27,27 @@ function numberOf(text) {
 }
 
 /**
- * A decoder of which each word is a token. Words that begin with "m" are easy to foresee, as those of machines are; `asked` is what it
+ * A decoder of which each word is a token, with the space before it, as in SmolLM2. Words that begin with "m" are easy to foresee, as those of machines are; `asked` is what it
  * was asked for.
  */
 export function wordDecoder({ model } = {}) {
   const asked = [];
-  const wordsOf = (text) => [...text.matchAll(/\S+/g)];
+  const wordsOf = (text) => Array.from(text.matchAll(/ ?(\S+)/g), ({ 1: word, index }) => ({ 0: word, index }));
   return {
     asked,
+    layers: 2,
     ...(model && { model }),
     likelihoods: async (texts, { signal } = {}) => {
       signal?.throwIfAborted();
       asked.push(...texts);
       return texts.map((text) => {
         const words = wordsOf(text);
-        const surprise = words.map(([word]) => (word.startsWith('m') ? 0.5 : 3) + numberOf(word));
+        const surprise = words.map(({ 0: word }) => (word.startsWith('m') ? 0.5 : 3) + numberOf(word));
         return {
           starts: Uint32Array.from(words, ({ index }) => index),
           logProbabilities: Float32Array.from(surprise, (value) => -value),
-          entropies: Float32Array.from(words, ([word]) => 2 + numberOf(`${word}e`)),
-          variances: Float32Array.from(words, ([word]) => 1 + numberOf(`${word}v`)),
+          entropies: Float32Array.from(words, ({ 0: word }) => 2 + numberOf(`${word}e`)),
+          variances: Float32Array.from(words, ({ 0: word }) => 1 + numberOf(`${word}v`)),
           ranks: Uint32Array.from(surprise, (value) => Math.ceil(value * value)),
           truncated: false,
         };
@@ -59,7 +60,7 @@ export function wordDecoder({ model } = {}) {
       const data = new Float32Array(texts.length * width);
       for (const [row, text] of texts.entries()) {
         const words = wordsOf(text);
-        const share = words.filter(([word]) => word.startsWith('m')).length / words.length;
+        const share = words.filter(({ 0: word }) => word.startsWith('m')).length / words.length;
         data.set([share, numberOf(text), numberOf(`${text}b`), 1], row * width);
       }
       return { data, dims: [texts.length, width], tokens: texts.map((text) => wordsOf(text).length) };

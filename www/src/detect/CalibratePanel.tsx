@@ -40,7 +40,8 @@ export function CalibratePanel({ ready, state, onReset }: Props) {
         <h2 id="detect-own-title">A threshold for your kind of text</h2>
         <p className="detect-words">
           Give it texts of your kind that people wrote for certain, such as older ones: {LEAST_TEXTS} at least,{' '}
-          {TEXTS_FOR_ONE_PERCENT} to speak of 1 %. They stay on this device and are not kept.
+          {TEXTS_FOR_ONE_PERCENT} to speak of 1 %; with fewer, no text is called a machine’s. They stay on this device
+          and are not kept.
         </p>
       </div>
       <label className="field">

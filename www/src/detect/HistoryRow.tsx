@@ -21,7 +21,7 @@ export function HistoryRow({ record, onDelete }: { record: DetectionRecord; onDe
           </p>
         )}
         <p className="detect-fine">
-          {score === null ? 'no score' : `score ${signed(score)}`}, {count(length, 'character')}, SHA-256{' '}
+          {score === undefined ? 'no score' : `score ${signed(score)}`}, {count(length, 'character')}, SHA-256{' '}
           <code>{digest.slice(0, 8)}</code>, head {head}
         </p>
       </div>

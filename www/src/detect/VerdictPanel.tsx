@@ -73,8 +73,9 @@ function Evidence({ judged }: { judged: Judged }) {
 }
 
 /** The score, where the verdict goes by it; null where the text is too short, unlike the texts of the fit or not English. */
-function scoreThatCounts({ detection: { score, verdict }, thresholds }: Judged): number | null {
-  if (score === null || thresholds === null) return null;
-  const isBetween = score > thresholds.sign && score <= thresholds.machine;
-  return verdict !== 'uncertain' || isBetween ? score : null;
+function scoreThatCounts({ detection: { score, verdict, reasons }, thresholds }: Judged): number | null {
+  if (score === undefined || !thresholds) return null;
+  // Nothing speaks for or against where a text cannot be judged.
+  const isJudged = verdict !== 'uncertain' || reasons.some(({ side }) => side !== 'limit');
+  return isJudged ? score : null;
 }

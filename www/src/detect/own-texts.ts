@@ -1,6 +1,6 @@
 /** The texts that a threshold needs at least, and those that are needed to speak of 1 %. */
 export const LEAST_TEXTS = 50;
-export const TEXTS_FOR_ONE_PERCENT = 200;
+export const TEXTS_FOR_ONE_PERCENT = 99;
 
 /** Words of a text of about 100 tokens. */
 export const LEAST_WORDS = 75;
