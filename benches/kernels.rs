@@ -125,6 +125,7 @@ impl AttentionBench {
                 &mut self.y,
                 self.width,
                 self.heads,
+                self.heads,
                 &[0, rows],
                 false,
             );

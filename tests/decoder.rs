@@ -128,7 +128,10 @@ fn all_predictions_of_tiny_decoders_equal_pytorch() {
                 let error = largest_difference(values, &of(field));
                 assert!(error < 2e-5, "{name}, text {i}, {field}: {error:e}");
             }
-            assert_eq!(likelihoods(&decoder, &[case.text.clone()])[0], *got);
+            assert_eq!(
+                likelihoods(&decoder, std::slice::from_ref(&case.text))[0],
+                *got
+            );
         }
     }
 }

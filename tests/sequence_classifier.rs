@@ -94,7 +94,10 @@ fn all_logits_and_probabilities_equal_pytorch_in_f32() {
                 case.text
             );
             // The same bits alone as among the others.
-            assert_eq!(classify(&classifier, &[case.text.clone()])[0], *got);
+            assert_eq!(
+                classify(&classifier, std::slice::from_ref(&case.text))[0],
+                *got
+            );
         }
         assert_eq!(all.len(), texts.len());
         assert!(classify(&classifier, &[]).is_empty());
