@@ -17,6 +17,9 @@ const FILES = filesOf(tinyFolder('bert-tiny-mean'));
 const LARGE = behind(FILES[WEIGHTS], 2 << 20);
 const PIECES = LARGE.length / PIECE;
 
+/** Less than the memory of a core that has just started, and more than pieces are gathered to. */
+const MEMORY = 1 << 20;
+
 /** A stream of small pieces, with a rest after each. */
 function stream(bytes, { piece = PIECE, rest } = {}) {
   let at = 0;
@@ -59,8 +62,8 @@ async function copies(work) {
     configurable: true,
     writable: true,
     value(source, ...offset) {
-      // A memory's buffer cannot be had otherwise, and is larger than any piece.
-      count += this.buffer.byteLength > LARGE.length && source.buffer !== this.buffer ? 1 : 0;
+      // A memory's buffer cannot be had otherwise, and is larger than any array in which pieces are gathered.
+      count += this.buffer.byteLength > MEMORY && source.buffer !== this.buffer ? 1 : 0;
       return Reflect.apply(set, this, [source, ...offset]);
     },
   });
