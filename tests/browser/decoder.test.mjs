@@ -93,11 +93,13 @@ test('on relaxed SIMD tiny decoders equal PyTorch in all values', { timeout: 300
 });
 
 // Chromium's own software adapter stands in for a GPU: it computes the same shaders, in seconds instead of milliseconds.
-test('on WebGPU tiny decoders are within 1e-3 of PyTorch in all values', { timeout: 900_000 }, async (t) => {
+test('on WebGPU tiny decoders are within 1e-3 of PyTorch in all values of two texts', { timeout: 900_000 }, async (t) => {
   const browser = await launch({ softwareGpu: true });
   try {
     for (const name of DECODERS) {
-      const golden = decoderGolden(name);
+      const { cases, ...others } = decoderGolden(name);
+      // Each token of a text takes some dispatches of its own, and all texts would take two minutes here.
+      const golden = { ...others, cases: cases.slice(0, 2) };
       const texts = golden.cases.map(({ text }) => text);
       const answer = await read(browser, { name, options: { device: 'webgpu' }, texts });
       assert.deepEqual([answer.backend.device, answer.backend.dtype], ['webgpu', 'f32'], answer.backend.reason);
