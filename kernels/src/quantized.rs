@@ -14,7 +14,7 @@ use crate::layout::Groups;
 pub struct Range {
     pub step: f32,
     pub zero: f32,
-    /// What the weights' [`SHIFT`] adds to the sums of products.
+    /// The amount by which the [`SHIFT`] of the weights makes each sum of products of the group too large.
     pub shifted: f32,
 }
 

@@ -11,7 +11,7 @@ export interface LikelihoodOptions {
 }
 
 /**
- * How likely each token of a text is, given those before it. Each list has an entry for each token. The first token is predicted from the
+ * The likelihoods of a text's tokens, each given the tokens before it. Each list has an entry for each token. The first token is predicted from the
  * token that separates documents (`<|endoftext|>`, or where the model has none, the one that begins a text).
  */
 export interface Likelihoods {

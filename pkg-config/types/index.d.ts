@@ -110,9 +110,9 @@ export interface EmbedOptions {
 
 export interface TextEmbedOptions extends EmbedOptions {
   /**
-   * What to put before each text, for models that were trained so: the name of a prompt in the repository's
-   * `config_sentence_transformers.json`, such as `'query'`; anything else is the text itself, such as `'query: '`. Default the file's
-   * default, which most models do not have. `''` is none.
+   * The prompt that is put before each text, for models that were trained with prompts. It is the name of a prompt in the repository's
+   * `config_sentence_transformers.json`, such as `'query'`, or else the prompt's own text, such as `'query: '`. Without this option the
+   * file's default prompt is used, which most models do not have; `''` uses no prompt.
    */
   prompt?: string;
 }

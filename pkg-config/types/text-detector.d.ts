@@ -9,8 +9,8 @@ import type {
 } from './index.js';
 
 /**
- * What is said of a text. `'machine'`: it scores above the threshold that 1 % of human texts reach. `'no sign'`: it does not score above the
- * one that 5 % of human texts reach. `'uncertain'`: nothing can be said. No text is ever called human.
+ * The verdict on a text. `'machine'` means that the text scores above the threshold that 1 % of human texts reach, and `'no sign'` that it
+ * does not score above the one that 5 % of human texts reach. `'uncertain'` means that the detector cannot tell. No text is ever called human.
  */
 export type DetectionVerdict = 'machine' | 'no sign' | 'uncertain';
 
@@ -41,7 +41,7 @@ export type DetectorFeature =
   | 'sd_win';
 
 /**
- * What the detector says of a text. It is a hint for a person who knows the context, never proof. Do not use it to grade, punish, hire or
+ * The detector's answer for one text. It is a hint for a person who knows the context, never proof. Do not use it to grade, punish, hire or
  * accuse.
  */
 export interface Detection {

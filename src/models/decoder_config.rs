@@ -49,7 +49,7 @@ pub struct DecoderConfig {
     #[serde(default)]
     pub(super) tie_word_embeddings: bool,
     rope_theta: Option<f32>,
-    /// What transformers 5 writes instead of `rope_theta` and `rope_scaling`.
+    /// The parameters of rotary embeddings, which `transformers` 5 writes here instead of in `rope_theta` and `rope_scaling`.
     rope_parameters: Option<Rope>,
     rope_scaling: Option<Rope>,
     #[serde(default)]

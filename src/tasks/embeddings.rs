@@ -45,7 +45,8 @@ pub struct EmbedOptions {
     pub dimensions: Option<usize>,
     /// The numeric format of the values.
     pub precision: Precision,
-    /// What to put before each text: the name of one of the model's prompts, or the text itself; the model's default where it is `None`.
+    /// The prompt that is put before each text: the name of one of the model's prompts, or the prompt's own text. With `None`, the model's
+    /// default prompt is used.
     pub prompt: Option<String>,
 }
 
