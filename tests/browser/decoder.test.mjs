@@ -93,7 +93,9 @@ test('on relaxed SIMD tiny decoders equal PyTorch in all values', { timeout: 300
 });
 
 // Chromium's own software adapter stands in for a GPU: it computes the same shaders, in seconds instead of milliseconds.
-test('on WebGPU tiny decoders are within 1e-3 of PyTorch in all values of two texts', { timeout: 900_000 }, async (t) => {
+test('on WebGPU tiny decoders are within 1e-3 of PyTorch in all values of two texts', {
+  timeout: 900_000,
+}, async (t) => {
   const browser = await launch({ softwareGpu: true });
   try {
     for (const name of DECODERS) {
