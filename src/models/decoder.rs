@@ -120,6 +120,8 @@ impl Decoder {
     }
 
     fn build(config: &DecoderConfig, with_head: bool, tensors: &mut Tensors) -> Result<Self> {
+        // Likelihoods show each token's error, which the pooling of a sentence encoder averages.
+        tensors.set_fine_groups();
         let (v, d) = (config.vocab_size, config.hidden_size);
         // A tied table has the layout of a head in any case, so that one stored model serves every use.
         let (embed_tokens, mut lm_head) = if config.tie_word_embeddings {
