@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::config::{
     self, FILE, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_epsilon, check_heads, check_sequences,
-    check_sizes, indices, positions_of, token_ids,
+    check_sizes, indices, positions_after, positions_of, token_ids,
 };
 use super::encoder_layer::{EncoderLayer, LayerNames};
 use super::gguf_names;
@@ -17,6 +17,10 @@ use crate::error::{Error, Result};
 use crate::ops::{Embedding, LayerNorm, Spans, activation_from_config};
 use crate::scheduler::Scheduler;
 use crate::weights::Tensors;
+
+/// The values of `BertConfig` in `transformers`.
+const DEFAULTS: &str = r#"{"vocab_size":30522,"hidden_size":768,"num_hidden_layers":12,"num_attention_heads":12,"intermediate_size":3072,
+    "hidden_act":"gelu","max_position_embeddings":512,"type_vocab_size":2,"layer_norm_eps":1e-12}"#;
 
 /// The architecture, from `config.json`.
 #[derive(Clone, Debug, Deserialize)]
@@ -28,25 +32,28 @@ pub struct BertConfig {
     num_attention_heads: usize,
     intermediate_size: usize,
     hidden_act: String,
-    /// The longest sequence in tokens.
+    /// The rows of the table of positions.
     max_position_embeddings: usize,
     type_vocab_size: usize,
-    #[serde(default = "BertConfig::default_epsilon")]
     layer_norm_eps: f32,
     #[serde(default = "BertConfig::default_position")]
     position_embedding_type: String,
+    /// The id of the padding, where positions are counted from it.
+    #[serde(skip)]
+    pub(super) padding: Option<u32>,
 }
 
 impl BertConfig {
-    fn default_epsilon() -> f32 {
-        1e-12
-    }
-
     fn default_position() -> String {
         "absolute".into()
     }
 
-    fn check(&self) -> Result<()> {
+    /// The number of positions that no token of a text has but the padding.
+    fn unused(&self) -> usize {
+        self.padding.map_or(0, |padding| padding as usize + 1)
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
         check_sizes(&[
             ("vocab_size", self.vocab_size, MAX_ROWS),
             ("hidden_size", self.hidden_size, MAX_WIDTH),
@@ -60,6 +67,13 @@ impl BertConfig {
             ),
             ("type_vocab_size", self.type_vocab_size, MAX_ROWS),
         ])?;
+        if self.unused() >= self.max_position_embeddings {
+            return Err(Error::invalid_weights(format!(
+                "{FILE}: max_position_embeddings is {}, expected more than the {} up to that of the padding",
+                self.max_position_embeddings,
+                self.unused()
+            )));
+        }
         check_heads(self.hidden_size, self.num_attention_heads)?;
         check_epsilon("layer_norm_eps", self.layer_norm_eps)?;
         if self.position_embedding_type != "absolute" {
@@ -96,13 +110,14 @@ impl Encoder for Bert {
     const PREFIXES: &'static [&'static str] = &["", "bert."];
 
     fn config(json: &[u8]) -> Result<BertConfig> {
-        let config: BertConfig = config::parse(json, "bert")?;
+        let config: BertConfig = config::parse(json, &["bert"], DEFAULTS)?;
         config.check()?;
         Ok(config)
     }
 
     fn sizes(config: &BertConfig) -> [usize; 2] {
-        [config.hidden_size, config.max_position_embeddings]
+        let positions = config.max_position_embeddings - config.unused();
+        [config.hidden_size, positions]
     }
 
     fn layers(config: &mut BertConfig) -> &mut usize {
@@ -163,7 +178,7 @@ impl Encoder for Bert {
         layers: usize,
         scheduler: &dyn Scheduler,
     ) -> Result<(Tensor<2>, Spans)> {
-        let (v, longest) = (self.config.vocab_size, self.config.max_position_embeddings);
+        let (v, [_, longest]) = (self.config.vocab_size, Self::sizes(&self.config));
         check_sequences(sequences, v, longest)?;
         let activation = activation_from_config(&self.config.hidden_act)?;
         let spans = Spans::from_lengths(sequences.iter().map(|ids| ids.len()));
@@ -180,7 +195,10 @@ impl Bert {
     /// Sums word, position and type embeddings, and normalizes them: `[t, d]`.
     fn embed(&self, sequences: &[&[u32]]) -> Tensor<2> {
         let ids = token_ids(sequences, &self.device);
-        let positions = positions_of(sequences, &self.device);
+        let positions = match self.config.padding {
+            Some(padding) => positions_after(padding, sequences, &self.device),
+            None => positions_of(sequences, &self.device),
+        };
         let types = indices(vec![0; positions.dims()[0]], &self.device);
         let e = &self.embeddings;
         let words = e.word_embeddings.forward(ids) + e.token_type_embeddings.forward(types);
@@ -203,6 +221,8 @@ mod tests {
     #[test]
     fn a_config_of_another_kind_or_an_absurd_one_is_an_error_that_names_the_field() {
         assert!(config("", "").is_ok());
+        // What the file leaves out has the value of `transformers`.
+        assert_eq!(config("\"vocab_size\":10,", "").unwrap().vocab_size, 30522);
         for (change, to, kind, what) in [
             (
                 "\"bert\"",
@@ -235,10 +255,10 @@ mod tests {
                 "not valid",
             ),
             (
-                "\"hidden_size\":8,",
-                "",
-                ErrorKind::InvalidWeights,
-                "hidden_size",
+                "\"vocab_size\":10",
+                "\"vocab_size\":10,\"is_decoder\":true",
+                ErrorKind::UnsupportedModel,
+                "is_decoder",
             ),
             ("{", "<html>", ErrorKind::InvalidWeights, "not valid"),
         ] {

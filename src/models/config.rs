@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Int, Tensor};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::ops::integers;
@@ -23,29 +24,52 @@ fn broken(error: serde_json::Error) -> Error {
     Error::invalid_weights(format!("{FILE}: is not valid: {error}"))
 }
 
-/// Reads the `model_type` of a config; it is empty where the config has none.
+/// Reads the architecture of a config: its `model_type`, and what else tells two of one `model_type` apart. It is empty where the config
+/// has none.
 ///
 /// *Errors*: `InvalidWeights` where the file is broken.
-pub(super) fn model_type(json: &[u8]) -> Result<String> {
+pub(super) fn architecture(json: &[u8]) -> Result<String> {
     #[derive(Deserialize)]
     struct Kind {
         model_type: Option<String>,
+        position_embedding_type: Option<String>,
     }
-    let Kind { model_type } = serde_json::from_slice(json).map_err(broken)?;
-    Ok(model_type.unwrap_or_default())
+    let kind: Kind = serde_json::from_slice(json).map_err(broken)?;
+    let model_type = kind.model_type.unwrap_or_default();
+    // Repositories that bring their own Python code under the name of another model.
+    match (model_type.as_str(), kind.position_embedding_type.as_deref()) {
+        ("bert", Some("alibi")) => Ok("bert with alibi".into()),
+        _ => Ok(model_type),
+    }
 }
 
-/// Reads the config of a model of one architecture.
+/// Reads the config of an encoder of one of some architectures. `defaults` are the values of its config class in `transformers`, as JSON: the
+/// library leaves out of the file what is at its default.
 ///
-/// *Errors*: `UnsupportedModel` for another architecture, `InvalidWeights` where the file is broken.
-pub(super) fn parse<T: DeserializeOwned>(json: &[u8], expected: &str) -> Result<T> {
-    let found = model_type(json)?;
-    if found != expected {
+/// *Errors*: `UnsupportedModel` for another architecture or a decoder, `InvalidWeights` where the file is broken.
+pub(super) fn parse<T: DeserializeOwned>(
+    json: &[u8],
+    expected: &[&str],
+    defaults: &str,
+) -> Result<T> {
+    let found = architecture(json)?;
+    if !expected.contains(&found.as_str()) {
         return Err(Error::unsupported(format!(
-            "{FILE}: model_type is '{found}', expected '{expected}'"
+            "{FILE}: model_type is '{found}', expected '{}'",
+            expected.join("' or '")
         )));
     }
-    read(json)
+    let mut values: Map<String, Value> = read(json)?;
+    if values.get("is_decoder") == Some(&Value::Bool(true)) {
+        return Err(Error::unsupported(format!(
+            "{FILE}: is_decoder is true, expected an encoder, whose tokens see those after them"
+        )));
+    }
+    let defaults: Map<String, Value> = read(defaults.as_bytes())?;
+    for (name, value) in defaults {
+        values.entry(name).or_insert(value);
+    }
+    serde_json::from_value(Value::Object(values)).map_err(broken)
 }
 
 /// Reads a config whose `model_type` was checked.
@@ -124,6 +148,25 @@ pub(super) fn token_ids(sequences: &[&[u32]], device: &Device) -> Tensor<1, Int>
 pub(super) fn positions_of(sequences: &[&[u32]], device: &Device) -> Tensor<1, Int> {
     let positions = sequences.iter().flat_map(|ids| 0..ids.len() as i32);
     indices(positions.collect(), device)
+}
+
+/// Makes the tensor of each token's position in its own sequence, counted from the id of the padding on, which is the position of the
+/// padding itself, also where a text has that word: `[t]`.
+pub(super) fn positions_after(
+    padding: u32,
+    sequences: &[&[u32]],
+    device: &Device,
+) -> Tensor<1, Int> {
+    let mut positions = Vec::new();
+    for ids in sequences {
+        let mut last = padding;
+        positions.extend(ids.iter().map(|&id| {
+            last += u32::from(id != padding);
+            let position = if id == padding { padding } else { last };
+            position as i32
+        }));
+    }
+    indices(positions, device)
 }
 
 /// Makes a tensor of row indices into a table: `[t]`.

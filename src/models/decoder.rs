@@ -12,7 +12,7 @@ use super::gguf_names;
 use super::sentence_encoder::Encoder;
 use crate::error::{Error, Result};
 use crate::ops::{
-    Activation, Embedding, Linear, PANEL, RmsNorm, Rotary, Spans, attention, gated_silu, part, read,
+    Activation, Embedding, Linear, PANEL, RmsNorm, Rotary, Spans, attention, gated, part, read,
 };
 use crate::scheduler::Scheduler;
 use crate::weights::Tensors;
@@ -297,7 +297,7 @@ impl Layer {
             // [rows, d] → [rows, inner] → [rows, d]
             let gate = self.gate_proj.forward(h.clone(), Activation::Identity);
             let up = self.up_proj.forward(h, Activation::Identity);
-            let inner = gated_silu(gate, up);
+            let inner = gated(gate, up, Activation::Silu);
             blocks.push(rows + self.down_proj.forward(inner, Activation::Identity));
         }
         match blocks.len() {

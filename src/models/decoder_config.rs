@@ -3,8 +3,8 @@
 use serde::Deserialize;
 
 use super::config::{
-    self, FILE, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_epsilon, check_heads, check_sizes,
-    model_type,
+    self, FILE, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, architecture, check_epsilon, check_heads,
+    check_sizes,
 };
 use crate::error::{Error, Result};
 use crate::ops::{Activation, activation_from_config};
@@ -99,7 +99,7 @@ impl DecoderConfig {
     ///
     /// *Errors*: `UnsupportedModel` for another architecture, `InvalidWeights` where the file is broken or absurd.
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        let family = match model_type(json)?.as_str() {
+        let family = match architecture(json)?.as_str() {
             "llama" => Family::Llama,
             "qwen2" => Family::Qwen2,
             "qwen3" => Family::Qwen3,

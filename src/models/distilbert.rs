@@ -20,6 +20,10 @@ use crate::weights::Tensors;
 /// The constant of all norms, which upstream fixes in code and not in the config.
 const EPSILON: f32 = 1e-12;
 
+/// The values of `DistilBertConfig` in `transformers`.
+const DEFAULTS: &str = r#"{"vocab_size":30522,"dim":768,"n_layers":6,"n_heads":12,"hidden_dim":3072,"activation":"gelu",
+    "max_position_embeddings":512}"#;
+
 /// The architecture, from `config.json`. `sinusoidal_pos_embds` is not read: the checkpoint has the positions in any case.
 #[derive(Clone, Debug, Deserialize)]
 pub struct DistilBertConfig {
@@ -52,7 +56,7 @@ impl Encoder for DistilBert {
     const PREFIXES: &'static [&'static str] = &["", "distilbert."];
 
     fn config(json: &[u8]) -> Result<DistilBertConfig> {
-        let config: DistilBertConfig = config::parse(json, "distilbert")?;
+        let config: DistilBertConfig = config::parse(json, &["distilbert"], DEFAULTS)?;
         check_sizes(&[
             ("vocab_size", config.vocab_size, MAX_ROWS),
             ("dim", config.dim, MAX_WIDTH),

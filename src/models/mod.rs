@@ -11,6 +11,11 @@ mod digit_unet;
 mod distilbert;
 mod encoder_layer;
 pub(crate) mod gguf_names;
+mod jina_bert;
+mod modernbert;
+mod mpnet;
+mod nomic_bert;
+mod roberta;
 mod sentence_encoder;
 mod sequence_classifier;
 

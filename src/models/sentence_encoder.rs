@@ -6,6 +6,11 @@ use super::bert::Bert;
 use super::config::{self, FILE};
 use super::decoder::Decoder;
 use super::distilbert::DistilBert;
+use super::jina_bert::JinaBert;
+use super::modernbert::ModernBert;
+use super::mpnet::MpNet;
+use super::nomic_bert::NomicBert;
+use super::roberta::Roberta;
 use crate::error::{Error, Result};
 use crate::ops::Spans;
 use crate::scheduler::Scheduler;
@@ -65,7 +70,7 @@ macro_rules! encoders {
             ///
             /// *Errors*: `UnsupportedModel` for another architecture, `InvalidWeights` where the file is broken or absurd.
             pub fn from_json(json: &[u8]) -> Result<Self> {
-                match config::model_type(json)?.as_str() {
+                match config::architecture(json)?.as_str() {
                     $($($model_type)|+ => $encoder::config(json).map(Self::$encoder),)*
                     other => Err(Error::unsupported(format!(
                         "{FILE}: model_type is '{other}', expected one of {}",
@@ -148,4 +153,9 @@ encoders! {
     "bert" => Bert,
     "distilbert" => DistilBert,
     "llama" | "qwen2" | "qwen3" => Decoder,
+    "bert with alibi" => JinaBert,
+    "camembert" | "roberta" | "xlm-roberta" => Roberta,
+    "modernbert" => ModernBert,
+    "mpnet" => MpNet,
+    "nomic_bert" => NomicBert,
 }

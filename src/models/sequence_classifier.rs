@@ -83,9 +83,9 @@ impl SequenceClassifierConfig {
                 "pre_classifier",
                 format!("transformer.layer.{last}.output_layer_norm"),
             ),
-            SentenceEncoderConfig::Decoder(_) => {
+            _ => {
                 return Err(Error::unsupported(format!(
-                    "{FILE}: model_type is that of a decoder, expected bert or distilbert"
+                    "{FILE}: model_type is another than the architecture has, expected bert or distilbert"
                 )));
             }
         };

@@ -13,6 +13,7 @@ mod hidden_states;
 mod image_text_embedder;
 mod load;
 mod model_type;
+mod modules;
 mod pooling;
 mod prompts;
 mod sentence_transformers;

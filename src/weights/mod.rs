@@ -14,6 +14,7 @@ mod reader;
 mod resume;
 mod safetensors;
 mod sink;
+mod small;
 mod tensors;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -27,6 +28,7 @@ pub use load::{Needs, Plan, load, plan};
 pub use pack::Dtype;
 pub use resume::{Resume, ResumePoint};
 pub use sink::Sink;
+pub(crate) use small::SmallTensors;
 pub use tensors::Tensors;
 
 /// The use of a tensor in its model, which decides how it is stored and kept in memory.

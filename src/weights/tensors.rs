@@ -224,6 +224,20 @@ impl Tensors {
         })
     }
 
+    /// Takes the layer norm of `d` values whose only tensor is `{name}.weight`.
+    pub fn layer_norm_without_bias(
+        &mut self,
+        name: &str,
+        d: usize,
+        epsilon: f32,
+    ) -> Result<LayerNorm> {
+        Ok(LayerNorm {
+            weight: self.vector(&format!("{name}.weight"), d)?,
+            bias: self.no_bias(d),
+            epsilon,
+        })
+    }
+
     /// Takes the root mean square norm of `d` values whose tensor is `{name}.weight`.
     pub fn rms_norm(&mut self, name: &str, d: usize, epsilon: f32) -> Result<RmsNorm> {
         Ok(RmsNorm {

@@ -54,17 +54,21 @@ fn rotary_agrees_with_the_plain_body_and_starts_anew_with_each_text() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
-fn gated_silu_agrees_with_the_plain_body() {
+fn gates_agree_with_the_plain_body() {
     let mut random = Random::new(13);
-    for n in SIZES {
+    let both = [Activation::Silu, Activation::Gelu];
+    for (n, activation) in SIZES
+        .into_iter()
+        .flat_map(|n| both.map(|activation| (n, activation)))
+    {
         let [gate, up] = std::array::from_fn(|_| {
             matrix(random.values(3 * n).iter().map(|x| x * 20.0).collect(), 3)
         });
-        let got = list(gated_silu(gate.clone(), up.clone()));
-        let plain = crate::ops::gated::plain::<Flex>(flex(&gate), flex(&up));
+        let got = list(gated(gate.clone(), up.clone(), activation));
+        let plain = crate::ops::gated::plain::<Flex>(flex(&gate), flex(&up), activation);
         // Products up to 400, with a sigmoid of relative error 1e-6.
         assert_close(
-            &format!("{n}"),
+            &format!("{n}, {activation:?}"),
             &got,
             &list(Tensor::from_primitive::<Flex>(plain)),
             1e-3,
