@@ -2,12 +2,13 @@
 
 use serde::Deserialize;
 
-use super::load::Loading;
+use super::load::{Loading, missing};
 use super::modules::{Kind, MODULES, Module, Steps, modules};
 use super::pooling::PoolingConfig;
 use super::prompts::{PROMPTS, Prompts};
 use crate::error::{Error, Result};
 use crate::models::{SentenceEncoderConfig, is_sequence_classifier};
+use crate::text::{TOKENIZER_CONFIG, TokenizerConfig, VOCABULARY};
 
 pub(super) const CONFIG: &str = "config.json";
 const POOLING: &str = "1_Pooling/config.json";
@@ -15,7 +16,15 @@ const SENTENCE: &str = "sentence_bert_config.json";
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 
 /// All config files, the largest last.
-pub(super) const FILES: &[&str] = &[CONFIG, MODULES, POOLING, SENTENCE, PROMPTS, TOKENIZER];
+pub(super) const FILES: &[&str] = &[
+    CONFIG,
+    MODULES,
+    POOLING,
+    SENTENCE,
+    PROMPTS,
+    TOKENIZER_CONFIG,
+    TOKENIZER,
+];
 
 /// The configuration of a sentence encoder, from the config files of its repository.
 pub struct SentenceTransformerConfig {
@@ -32,6 +41,7 @@ pub struct SentenceTransformerConfig {
     pub(super) max_tokens: usize,
     /// Whether texts are lowercased before they are tokenized.
     pub(super) lowercase: bool,
+    pub(super) tokenizer: TokenizerConfig,
 }
 
 impl SentenceTransformerConfig {
@@ -69,10 +79,13 @@ impl SentenceTransformerConfig {
             Some(json) => Prompts::from_json(&json)?,
             None => Prompts::default(),
         };
-        let (max_tokens, lowercase) = match files.optional(SENTENCE).await? {
-            Some(json) => SentenceConfig::from_json(&json)?.limits(positions),
-            None => (positions, false),
+        let tokenizer = tokenizer_config(files).await?;
+        let sentence = match files.optional(SENTENCE).await? {
+            Some(json) => SentenceConfig::from_json(&json)?,
+            None => SentenceConfig::default(),
         };
+        let longest = sentence.max_seq_length.or(tokenizer.longest());
+        let max_tokens = longest.unwrap_or(positions).min(positions);
         Ok(Self {
             encoder,
             is_cut,
@@ -81,8 +94,34 @@ impl SentenceTransformerConfig {
             steps,
             prompts,
             max_tokens,
-            lowercase,
+            lowercase: sentence.do_lower_case,
+            tokenizer,
         })
+    }
+}
+
+/// Reads `tokenizer_config.json`, which a repository may lack.
+pub(super) async fn tokenizer_config(files: &mut Loading<'_, '_>) -> Result<TokenizerConfig> {
+    match files.optional(TOKENIZER_CONFIG).await? {
+        Some(json) => TokenizerConfig::from_json(&json),
+        None => Ok(TokenizerConfig::default()),
+    }
+}
+
+/// Reads `tokenizer.json`, or makes it from `vocab.txt`, if the repository has only that.
+///
+/// *Errors*: `FetchFailed` where there is neither, `UnsupportedModel` for a vocabulary of another tokenizer.
+pub(super) async fn tokenizer_file(
+    files: &mut Loading<'_, '_>,
+    file: &str,
+    config: &TokenizerConfig,
+) -> Result<Vec<u8>> {
+    if let Some(json) = files.optional(file).await? {
+        return Ok(json);
+    }
+    match files.optional(VOCABULARY).await? {
+        Some(words) => config.tokenizer_of(&words),
+        None => Err(missing(file)),
     }
 }
 
@@ -107,7 +146,7 @@ pub(super) fn cut_layers(all: &mut usize, layers: usize) -> Result<bool> {
 }
 
 /// The contents of `sentence_bert_config.json`.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct SentenceConfig {
     max_seq_length: Option<usize>,
     #[serde(default)]
@@ -118,11 +157,5 @@ impl SentenceConfig {
     fn from_json(json: &[u8]) -> Result<Self> {
         serde_json::from_slice(json)
             .map_err(|error| Error::invalid_weights(format!("{SENTENCE}: is not valid: {error}")))
-    }
-
-    /// The longest text, and whether texts are lowercased.
-    fn limits(&self, positions: usize) -> (usize, bool) {
-        let longest = self.max_seq_length.unwrap_or(positions).min(positions);
-        (longest, self.do_lower_case)
     }
 }

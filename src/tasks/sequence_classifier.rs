@@ -4,11 +4,11 @@ use burn::tensor::Device;
 
 use super::load::plan::plan_stored;
 use super::load::{self, LoadPlan, Loading, Pretrained, Source};
-use super::sentence_transformers::{CONFIG, TOKENIZER};
+use super::sentence_transformers::{CONFIG, TOKENIZER, tokenizer_config, tokenizer_file};
 use crate::error::{Error, Result};
 use crate::models::{self, SequenceClassifierConfig};
 use crate::scheduler::Scheduler;
-use crate::text::{TextTokenizer, batches, encode};
+use crate::text::{TOKENIZER_CONFIG, TextTokenizer, TokenizerConfig, batches, encode};
 use crate::weights::{Dtype, Tensors};
 
 /// The part under which the store keeps a classifier: the same repository may also be stored as a sentence encoder, which has other
@@ -33,37 +33,59 @@ pub struct SequenceClassifier {
     network: models::SequenceClassifier,
     tokenizer: TextTokenizer,
     config: SequenceClassifierConfig,
+    max_tokens: usize,
     commit: String,
 }
 
-impl Pretrained for SequenceClassifier {
-    const FILES: &'static [&'static str] = &[CONFIG, TOKENIZER];
+/// The configuration of a repository: of the network and of its tokenizer.
+pub struct Config {
+    network: SequenceClassifierConfig,
+    tokenizer: TokenizerConfig,
+}
 
-    type Config = SequenceClassifierConfig;
+impl Config {
+    /// The longest text in tokens.
+    fn max_tokens(&self) -> usize {
+        let positions = self.network.positions();
+        self.tokenizer
+            .longest()
+            .map_or(positions, |longest| longest.min(positions))
+    }
+}
+
+impl Pretrained for SequenceClassifier {
+    const FILES: &'static [&'static str] = &[CONFIG, TOKENIZER_CONFIG, TOKENIZER];
+
+    type Config = Config;
     type Prepared = TextTokenizer;
     type Network = models::SequenceClassifier;
 
-    async fn config(files: &mut Loading<'_, '_>) -> Result<SequenceClassifierConfig> {
-        SequenceClassifierConfig::from_json(&files.required(CONFIG).await?)
+    async fn config(files: &mut Loading<'_, '_>) -> Result<Config> {
+        Ok(Config {
+            network: SequenceClassifierConfig::from_json(&files.required(CONFIG).await?)?,
+            tokenizer: tokenizer_config(files).await?,
+        })
     }
 
-    fn prefixes(config: &SequenceClassifierConfig) -> &'static [&'static str] {
-        config.prefixes()
+    fn prefixes(config: &Config) -> &'static [&'static str] {
+        config.network.prefixes()
     }
 
-    fn prepare(config: &SequenceClassifierConfig, tokenizer: &[u8]) -> Result<TextTokenizer> {
-        TextTokenizer::from_json(tokenizer, config.positions(), false)
+    async fn last(files: &mut Loading<'_, '_>, file: &str, config: &Config) -> Result<Vec<u8>> {
+        tokenizer_file(files, file, &config.tokenizer).await
     }
 
-    fn network(
-        config: &SequenceClassifierConfig,
-        tensors: &mut Tensors,
-    ) -> Result<models::SequenceClassifier> {
-        models::SequenceClassifier::new(config, tensors)
+    fn prepare(config: &Config, tokenizer: &[u8]) -> Result<TextTokenizer> {
+        let mut tokenizer = TextTokenizer::from_json(tokenizer, config.max_tokens(), false)?;
+        tokenizer.heed(&config.tokenizer).map(|()| tokenizer)
+    }
+
+    fn network(config: &Config, tensors: &mut Tensors) -> Result<models::SequenceClassifier> {
+        models::SequenceClassifier::new(&config.network, tensors)
     }
 
     fn assemble(
-        config: SequenceClassifierConfig,
+        config: Config,
         tokenizer: TextTokenizer,
         network: models::SequenceClassifier,
         _device: &Device,
@@ -71,7 +93,8 @@ impl Pretrained for SequenceClassifier {
         Self {
             network,
             tokenizer,
-            config,
+            max_tokens: config.max_tokens(),
+            config: config.network,
             commit: String::new(),
         }
     }
@@ -127,7 +150,7 @@ impl SequenceClassifier {
 
     /// The longest text in tokens, special tokens included; longer texts are truncated.
     pub fn max_tokens(&self) -> usize {
-        self.config.positions()
+        self.max_tokens
     }
 
     /// Classifies texts. The same text gives the same result whatever else is in the list.

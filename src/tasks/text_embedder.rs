@@ -11,7 +11,7 @@ use super::load::{LoadPlan, Loading, Pretrained, Source};
 use super::modules::Steps;
 use super::pooling::PoolingConfig;
 use super::prompts::Prompts;
-use super::sentence_transformers::{CONFIG, FILES, SentenceTransformerConfig, cut};
+use super::sentence_transformers::{CONFIG, FILES, SentenceTransformerConfig, cut, tokenizer_file};
 use crate::error::Result;
 use crate::models::{SentenceEncoder, SentenceEncoderConfig};
 use crate::scheduler::Scheduler;
@@ -55,7 +55,17 @@ impl Pretrained for TextEmbedder {
     }
 
     fn prepare(config: &Self::Config, tokenizer: &[u8]) -> Result<TextTokenizer> {
-        TextTokenizer::from_json(tokenizer, config.max_tokens, config.lowercase)
+        let mut tokenizer =
+            TextTokenizer::from_json(tokenizer, config.max_tokens, config.lowercase)?;
+        tokenizer.heed(&config.tokenizer).map(|()| tokenizer)
+    }
+
+    async fn last(
+        files: &mut Loading<'_, '_>,
+        file: &str,
+        config: &Self::Config,
+    ) -> Result<Vec<u8>> {
+        tokenizer_file(files, file, &config.tokenizer).await
     }
 
     fn network(config: &Self::Config, tensors: &mut Tensors) -> Result<SentenceEncoder> {

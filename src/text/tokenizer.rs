@@ -2,6 +2,7 @@
 
 use tokenizers::{Encoding, PaddingParams, Tokenizer, TruncationParams};
 
+use super::tokenizer_config::TokenizerConfig;
 use crate::error::{Error, Result};
 
 const FILE: &str = "tokenizer.json";
@@ -74,6 +75,20 @@ impl TextTokenizer {
                 false => PIECE,
             },
         })
+    }
+
+    /// Follows the settings of `tokenizer_config.json` that `tokenizer.json` may have otherwise.
+    ///
+    /// *Errors*: `InvalidWeights` where a special token cannot be found any more.
+    pub fn heed(&mut self, config: &TokenizerConfig) -> Result<()> {
+        let normalizer = self.tokenizer.get_normalizer();
+        if let Some(normalizer) = normalizer.and_then(|own| config.heed(own)) {
+            let changed = self.tokenizer.with_normalizer(Some(normalizer));
+            changed.map_err(|error| {
+                Error::invalid_weights(format!("{FILE}: is not valid: {error}"))
+            })?;
+        }
+        Ok(())
     }
 
     /// Tokenizes a text, piece by piece until the maximum length is exceeded.

@@ -35,6 +35,17 @@ pub trait Pretrained: Sized {
         |_| None
     }
 
+    /// Reads the last config file, `file`.
+    ///
+    /// *Errors*: `FetchFailed` where there is no such file.
+    async fn last(
+        files: &mut Loading<'_, '_>,
+        file: &str,
+        _config: &Self::Config,
+    ) -> Result<Vec<u8>> {
+        files.required(file).await
+    }
+
     /// Parses the last config file; `file` is empty for a model without files.
     fn prepare(config: &Self::Config, file: &[u8]) -> Result<Self::Prepared>;
 
@@ -134,7 +145,7 @@ async fn build<T: Pretrained>(
     let weights = loading.resolve(dtype, T::FILES).await?;
     let config = T::config(loading).await?;
     let largest = match T::FILES.last() {
-        Some(file) => loading.required(file).await?,
+        Some(file) => T::last(loading, file, &config).await?,
         None => Vec::new(),
     };
     // Stored weights are read while the last config file is parsed, which takes as long.
