@@ -23,7 +23,7 @@ import vocabularies
 from make_goldens import LONG_TEXT, ODD_TEXTS, case, digest_of, made_by, write_json
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
-from transformers import (AutoTokenizer, CamembertConfig, CamembertModel, ModernBertConfig, ModernBertForMaskedLM,
+from transformers import (AutoTokenizer, BertConfig, BertModel, CamembertConfig, CamembertModel, ModernBertConfig, ModernBertForMaskedLM,
                           ModernBertModel, MPNetConfig, MPNetModel, NomicBertConfig, NomicBertModel, RobertaConfig,
                           RobertaForMaskedLM, RobertaModel, XLMRobertaConfig, XLMRobertaModel)
 
@@ -37,7 +37,57 @@ DRAWN = {"relative_attention_bias": (0, 1), "token_type_embeddings": (0, 0.02), 
 # The last text has a padding token in it, which has no place of its own in RoBERTa.
 TEXTS = [*ODD_TEXTS, "The light<pad> of the fire <mask> <s> night", "ＡＢ！　ﬁre… ½ cafe\u0301 and [PAD] too"]
 
-# `sizes` are what the class is given; `drop` leaves a key out of config.json, whose value is then the class's own;
+
+def modernbert_hub_config(config, spec):
+    """ModernBERT's config.json as transformers 4 wrote it."""
+    old = {name: value for name, value in json.loads(config.to_json_string()).items()
+           if name not in ("layer_types", "rope_parameters", "transformers_version", "dtype")}
+    return old | dict(torch_dtype=spec["dtype"], transformers_version="4.48.0", gradient_checkpointing=False,
+                      layer_norm_eps=1e-5, position_embedding_type="absolute", repad_logits_with_grad=False,
+                      **{name: spec["sizes"][name] for name in
+                         ("global_attn_every_n_layers", "global_rope_theta", "local_rope_theta")})
+
+
+def nomic_hub_config(config, spec):
+    """NomicBERT's config.json with the names of the hub's own code, which are those of GPT-2 and of flash-attention."""
+    return dict(
+        activation_function="swiglu", architectures=["NomicBertModel"], attn_pdrop=0.0, bos_token_id=None, causal=False,
+        dense_seq_output=True, embd_pdrop=0.0, eos_token_id=None, fused_bias_fc=True, fused_dropout_add_ln=True,
+        initializer_range=0.02, layer_norm_epsilon=config.layer_norm_eps, max_trained_positions=2048, mlp_fc1_bias=False,
+        mlp_fc2_bias=False, model_type="nomic_bert", n_embd=config.hidden_size, n_head=config.num_attention_heads,
+        n_inner=config.intermediate_size, n_layer=config.num_hidden_layers, n_positions=config.max_position_embeddings,
+        pad_vocab_size_multiple=64, parallel_block=False, parallel_block_tied_norm=False, prenorm=False,
+        qkv_proj_bias=False, reorder_and_upcast_attn=False, resid_pdrop=0.0, rotary_emb_base=config.rope_parameters["rope_theta"],
+        rotary_emb_fraction=1.0, rotary_emb_interleaved=False, rotary_emb_scale_base=None, rotary_scaling_factor=None,
+        scale_attn_by_inverse_layer_idx=False, scale_attn_weights=True, torch_dtype=spec["dtype"],
+        type_vocab_size=config.type_vocab_size, use_cache=True, use_flash_attn=True, use_rms_norm=False, use_xentropy=True,
+        vocab_size=config.vocab_size)
+
+
+def jina_hub_config(config, spec):
+    """The config.json of jina-embeddings-v2-small-en: BERT's, with keys for its own code."""
+    kept = {name: value for name, value in json.loads(config.to_json_string()).items() if name != "dtype"}
+    return kept | dict(
+        architectures=["JinaBertForMaskedLM"], attn_implementation="torch", emb_pooler="mean", feed_forward_type="geglu",
+        position_embedding_type="alibi", torch_dtype=spec["dtype"], transformers_version="4.26.0",
+        auto_map=dict(AutoModel="jinaai/jina-bert-implementation--modeling_bert.JinaBertModel"))
+
+
+def jina_shapes(config):
+    """Names and shapes of the hub's checkpoint; the pooler is there, and nothing reads it."""
+    d, inner = config.hidden_size, config.intermediate_size
+    shapes = {"embeddings.word_embeddings": [config.vocab_size, d], "pooler.dense": [d, d],
+              "embeddings.token_type_embeddings": [config.type_vocab_size, d], "embeddings.LayerNorm": [d]}
+    for layer in range(config.num_hidden_layers):
+        at = f"encoder.layer.{layer}."
+        shapes |= {f"{at}attention.self.{name}": [d, d] for name in ("query", "key", "value")}
+        shapes |= {f"{at}attention.output.dense": [d, d], f"{at}attention.output.LayerNorm": [d],
+                   f"{at}mlp.gated_layers": [2 * inner, d], f"{at}mlp.wo": [d, inner], f"{at}mlp.layernorm": [d]}
+    biased = {f"{name}.bias": shape[:1] for name, shape in shapes.items() if "_" not in name.split(".")[-1]}
+    return {f"{name}.weight": shape for name, shape in shapes.items()} | biased
+
+
+# `sizes` are what the class is given; `hub_config` writes config.json in another form than the class does;
 # `files` is the form of the module files, that of sentence-transformers before or after 5.4.
 TINY = {
     "roberta-tiny": dict(
@@ -75,6 +125,40 @@ TINY = {
                    rope_parameters=dict(full_attention=dict(rope_type="default", rope_theta=900.0),
                                         sliding_attention=dict(rope_type="default", rope_theta=30.0)),
                    pad_token_id=319, cls_token_id=317, sep_token_id=318, bos_token_id=317, eos_token_id=318)),
+    # As the hub has it: no prefix, and config.json of transformers 4, with keys that nothing reads.
+    "modernbert-tiny-hub": dict(
+        family="modernbert", config=ModernBertConfig, model=ModernBertModel, saved=ModernBertModel, prefix="",
+        vocabulary=vocabularies.modernbert, tokenizer_class="PreTrainedTokenizerFast", dtype="float16", pooling="mean",
+        normalize=False, max_tokens=64, length_in="sentence_bert_config.json", files="old", hidden_states=3, seed=16,
+        hub_config=modernbert_hub_config,
+        sizes=dict(hidden_size=40, num_hidden_layers=5, num_attention_heads=5, intermediate_size=36, norm_eps=1e-5,
+                   max_position_embeddings=80, local_attention=12, global_attn_every_n_layers=2,
+                   global_rope_theta=500.0, local_rope_theta=20.0,
+                   pad_token_id=319, cls_token_id=317, sep_token_id=318, bos_token_id=317, eos_token_id=318)),
+    "nomic-tiny": dict(
+        family="nomic_bert", config=NomicBertConfig, model=NomicBertModel, saved=NomicBertModel, prefix="",
+        vocabulary=vocabularies.bert, tokenizer_class="BertTokenizer", dtype="float32", pooling="mean",
+        normalize=True, max_tokens=48, length_in="sentence_bert_config.json", files="new", hidden_states=4, seed=17,
+        sizes=dict(hidden_size=36, num_hidden_layers=2, num_attention_heads=3, intermediate_size=56,
+                   max_position_embeddings=64, layer_norm_eps=1e-12, pad_token_id=0,
+                   rope_parameters=dict(rope_type="default", rope_theta=1000.0))),
+    # The sizes stand under the names of the hub's own code alone, and there are more words than the tokenizer has.
+    "nomic-tiny-hub": dict(
+        family="nomic_bert", config=NomicBertConfig, model=NomicBertModel, saved=NomicBertModel, prefix="",
+        vocabulary=vocabularies.bert, tokenizer_class="BertTokenizer", dtype="float16", pooling="mean",
+        normalize=False, max_tokens=40, length_in="sentence_bert_config.json", files="old", hidden_states=4, seed=18,
+        hub_config=nomic_hub_config, words=192,
+        sizes=dict(hidden_size=40, num_hidden_layers=3, num_attention_heads=4, intermediate_size=44,
+                   max_position_embeddings=64, layer_norm_eps=1e-12, pad_token_id=0,
+                   rope_parameters=dict(rope_type="default", rope_theta=700.0))),
+    # JinaBERT is code of the hub; six heads, which are no power of two.
+    "jina-tiny": dict(
+        family="jina", config=BertConfig, model=None, saved=BertModel, prefix="", shapes=jina_shapes,
+        vocabulary=vocabularies.bert, tokenizer_class="BertTokenizer", dtype="float16", pooling="mean",
+        normalize=True, max_tokens=90, length_in="sentence_bert_config.json", files="old", hidden_states=4, seed=19,
+        hub_config=jina_hub_config,
+        sizes=dict(hidden_size=42, num_hidden_layers=2, num_attention_heads=6, intermediate_size=50, hidden_act="gelu",
+                   max_position_embeddings=128, layer_norm_eps=1e-12, pad_token_id=0, type_vocab_size=2)),
 }
 POOLING = {"cls": lambda states: states[0], "mean": lambda states: states.mean(0)}
 # Each module's type before sentence-transformers 5.4, and since.
@@ -109,7 +193,7 @@ def make_repository(folder, spec):
     folder.mkdir(exist_ok=True)
     tokenizer = spec["vocabulary"]()
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
-    config = spec["config"](vocab_size=tokenizer.get_vocab_size(), **spec["sizes"])
+    config = spec["config"](vocab_size=spec.get("words", tokenizer.get_vocab_size()), **spec["sizes"])
     config.architectures = [spec["saved"].__name__]
     config.dtype = spec["dtype"]
     if "hub_config" in spec:
@@ -163,7 +247,8 @@ def plain_config(config):
 
 def transformers_states(folder, spec, config):
     """A function from ids to hidden states `[t, d]` in f32, by the family's class, from the files of the folder."""
-    more = dict(config=config) if "hub_config" in spec else {}
+    # NomicBertConfig knows nothing of the hub's own names.
+    more = dict(config=config) if spec.get("hub_config") is nomic_hub_config else {}
     only = dict(add_pooling_layer=False) if spec["family"] in ("roberta", "xlm-roberta", "camembert", "mpnet") else {}
     model, loading = spec["model"].from_pretrained(folder, dtype=torch.float32, attn_implementation="eager",
                                                    output_loading_info=True, **more, **only)
