@@ -282,7 +282,8 @@ impl<'a> Fetch<'a> {
         } else {
             end
         };
-        let opening = self.host.open(self.commit.as_deref(), &self.file, wanted);
+        let path = self.entry.path.as_deref().unwrap_or(&self.file);
+        let opening = self.host.open(self.commit.as_deref(), path, wanted);
         let Some(opened) = self.retry.with_timeout(&self.file, opening).await? else {
             return Ok(false);
         };

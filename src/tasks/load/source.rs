@@ -118,6 +118,7 @@ impl<'a> Source<'a> {
         let host = self.host;
         let mut snapshot =
             retrying(retry, "the list of files", async || host.snapshot().await).await?;
+        snapshot.lift_first_module();
         if !snapshot.lacks(LOCK_FILE) {
             let lock = Fetch::open(host, &snapshot, LOCK_FILE, u64::MAX, retry).await;
             // Plain buckets answer a missing file with various errors, so none of them is fatal.
