@@ -3,8 +3,8 @@
     pip install -r ../requirements.txt
     python classifiers.py
 
-The values are those of `transformers`. The heads are written out once more below, and a head that is wrong on purpose must
-change some value by 1e-3 or more.
+The values are those of `transformers`. The heads are written out once more below, and a head that is wrong on purpose
+must change some value by 1e-3 or more.
 """
 
 import json
@@ -32,19 +32,20 @@ LABELS = dict(id2label={0: "negative", 1: "neutral", 2: "positive"}, label2id=di
 ONE_LABEL = dict(id2label={0: "LABEL_0"}, label2id=dict(LABEL_0=0))
 IDENTITY = "torch.nn.modules.linear.Identity"
 
-# `pairs`: there are cases of two texts. `score` is what sentence-transformers' `CrossEncoder` makes of the logit: it heeds
-# `activation_fn` in config.json, and takes the sigmoid without it.
+# `pairs`: there are cases of two texts. `score` is what sentence-transformers' `CrossEncoder` makes of the logit: it
+# heeds `activation_fn` in config.json, and takes the sigmoid without it.
 CLASSIFIERS = {
     "roberta-tiny-classifier": dict(
-        model=RobertaForSequenceClassification, base="roberta", head="dense", vocabulary=vocabularies.roberta, dtype="float32",
-        max_tokens=60, tokenizer_class="RobertaTokenizer", seed=41,
+        model=RobertaForSequenceClassification, base="roberta", head="dense", vocabulary=vocabularies.roberta,
+        dtype="float32", max_tokens=60, tokenizer_class="RobertaTokenizer", seed=41,
         sizes=dict(hidden_size=35, num_hidden_layers=2, num_attention_heads=5, intermediate_size=60,
                    max_position_embeddings=62, type_vocab_size=1, layer_norm_eps=1e-5, **LABELS)),
     "mpnet-tiny-classifier": dict(
-        model=MPNetForSequenceClassification, base="mpnet", head="dense", vocabulary=vocabularies.mpnet, dtype="bfloat16",
-        max_tokens=40, tokenizer_class="MPNetTokenizer", seed=42,
+        model=MPNetForSequenceClassification, base="mpnet", head="dense", vocabulary=vocabularies.mpnet,
+        dtype="bfloat16", max_tokens=40, tokenizer_class="MPNetTokenizer", seed=42,
         sizes=dict(hidden_size=36, num_hidden_layers=2, num_attention_heads=4, intermediate_size=44,
-                   max_position_embeddings=42, layer_norm_eps=1e-5, problem_type="multi_label_classification", **LABELS)),
+                   max_position_embeddings=42, layer_norm_eps=1e-5, problem_type="multi_label_classification",
+                   **LABELS)),
     "modernbert-tiny-classifier": dict(
         model=ModernBertForSequenceClassification, base="model", head="modernbert", vocabulary=vocabularies.modernbert,
         dtype="float32", max_tokens=70, tokenizer_class="PreTrainedTokenizerFast", seed=43,
@@ -96,7 +97,8 @@ def make_repository(folder, spec):
     folder.mkdir(exist_ok=True)
     tokenizer = spec["vocabulary"]()
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
-    write_json(folder / "tokenizer_config.json", dict(tokenizer_class=spec["tokenizer_class"], model_max_length=spec["max_tokens"]))
+    write_json(folder / "tokenizer_config.json",
+               dict(tokenizer_class=spec["tokenizer_class"], model_max_length=spec["max_tokens"]))
     config = spec["model"].config_class(vocab_size=tokenizer.get_vocab_size(), **spec["sizes"])
     config.architectures, config.dtype = [spec["model"].__name__], spec["dtype"]
     config.save_pretrained(folder)
@@ -162,16 +164,17 @@ def make(name, spec):
         ids, types, cut, logits, probabilities = answer([text, second])
         score = logits if spec["score"] == IDENTITY else probabilities
         line = case(text, ids, cut, dict(logits=logits, probabilities=probabilities, score=score))
-        pairs.append(line.replace(',"ids":', f',"text_pair":{json.dumps(second)},"ids":', 1).replace(
-            ',"truncated":', f',"token_type_ids":{json.dumps(types if has_types else [0] * len(ids), separators=(",", ":"))},"truncated":', 1))
+        types = json.dumps(types if has_types else [0] * len(ids), separators=(",", ":"))
+        line = line.replace(',"ids":', f',"text_pair":{json.dumps(second)},"ids":', 1)
+        pairs.append(line.replace(',"truncated":', f',"token_type_ids":{types},"truncated":', 1))
     for line in cases + pairs:
         json.loads(line)
     print(name, {mistake: f"{value:.1e}" for mistake, value in changed.items()})
     assert min(changed.values()) >= 1e-3, (name, changed)
     labels = json.dumps([config.id2label[index] for index in range(config.num_labels)])
     (folder / "expected.json").write_text(
-        f'{{"generator":{made_by(False)[:-1]}, seed {spec["seed"]}",\n"weights_sha256":"{digest_of(folder)}",\n"labels":{labels},\n'
-        f'"max_tokens":{longest},\n"cases":[\n' + ",\n".join(cases) + "\n]"
+        f'{{"generator":{made_by(False)[:-1]}, seed {spec["seed"]}",\n"weights_sha256":"{digest_of(folder)}",\n'
+        f'"labels":{labels},\n"max_tokens":{longest},\n"cases":[\n' + ",\n".join(cases) + "\n]"
         + (',\n"pairs":[\n' + ",\n".join(pairs) + "\n]") * bool(pairs) + "}\n")
 
 
