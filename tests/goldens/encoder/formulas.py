@@ -1,4 +1,4 @@
-"""The encoders in plain PyTorch and f64, written from the papers: what `transformers` is checked against, and the mistakes.
+"""The encoders in plain PyTorch and f64, and the mistakes: what `transformers` is checked against.
 
 `forward(family, weights, config, ids)` gives the hidden states after the embeddings and after each layer. With the name
 of a mistake (one of `MISTAKES[family]`) it does what a reader of the papers could take for right.
@@ -215,7 +215,8 @@ def nomic(weights, config, ids, mistake):
         q, k, v = split(linear(x, weights, at + "attn.Wqkv"), heads, mistake)
         q, k = turned(q, k, heads, theta, mistake)
         bias = torch.zeros(1, len(ids), len(ids), dtype=torch.float64)
-        x = norm(x + linear(attend(q, k, v, heads, bias), weights, at + "attn.out_proj"), weights, at + "norm1", epsilon)
+        attended = linear(attend(q, k, v, heads, bias), weights, at + "attn.out_proj")
+        x = norm(x + attended, weights, at + "norm1", epsilon)
         up, gate = linear(x, weights, at + "mlp.fc11"), linear(x, weights, at + "mlp.fc12")
         if mistake == "gate and up exchanged":
             up, gate = gate, up

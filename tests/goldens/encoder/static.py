@@ -5,8 +5,8 @@
 
 `static-tiny` and `static-tiny-mapped` are repositories of model2vec, `static-tiny-bag` one of sentence-transformers'
 `StaticEmbedding`. The values are means in f32 by PyTorch, by the rules of the two libraries' code, and differ from the
-answers of the libraries themselves, where these are installed, by less than 1e-6 (model2vec rounds the mean of a table in
-f16 to f16, so that one by less than 1e-3).
+answers of the libraries themselves, where these are installed, by less than 1e-6 (model2vec rounds the mean of a table
+in f16 to f16, so that one by less than 1e-3).
 """
 
 import importlib.util
@@ -30,14 +30,16 @@ TEXTS = [*ODD_TEXTS, "The [UNK] light<pad> of the fire", "ＡＢ！　ﬁre… �
 
 STATIC = {
     # As potion-base-8M: WordPiece, normalized, no `max_length`, which is then 512.
-    "static-tiny": dict(vocabulary=vocabularies.bert, dtype=torch.float32, d=37, normalize=True, seed=31, drops_unknown=True,
-                        config=dict(model_type="model2vec", architectures=["StaticModel"], tokenizer_name="baai/bge-base-en-v1.5",
-                                    apply_pca=37, apply_zipf=True, hidden_dim=37, seq_length=1000000, normalize=True)),
+    "static-tiny": dict(vocabulary=vocabularies.bert, dtype=torch.float32, d=37, normalize=True, seed=31,
+                        drops_unknown=True,
+                        config=dict(model_type="model2vec", architectures=["StaticModel"], apply_pca=37,
+                                    apply_zipf=True, tokenizer_name="baai/bge-base-en-v1.5", hidden_dim=37,
+                                    seq_length=1000000, normalize=True)),
     # As model2vec 0.10 writes a table of fewer rows than tokens: a row and a weight for each token, and a longest text.
     "static-tiny-mapped": dict(vocabulary=vocabularies.camembert, dtype=torch.float16, d=40, normalize=False, seed=32,
                                drops_unknown=True, rows=50,
-                               config=dict(model_type="model2vec", architectures=["StaticModel"], normalize=False, max_length=20,
-                                           embedding_dtype="float16", vocabulary_quantization=50)),
+                               config=dict(model_type="model2vec", architectures=["StaticModel"], normalize=False,
+                                           max_length=20, embedding_dtype="float16", vocabulary_quantization=50)),
     "static-tiny-bag": dict(vocabulary=vocabularies.bert, dtype=torch.float32, d=36, normalize=True, seed=33,
                             drops_unknown=False),
 }
@@ -51,7 +53,8 @@ def tensors_of(spec, tokens):
     if "rows" not in spec:
         return dict(embeddings=table.to(spec["dtype"]))
     weights = torch.rand(tokens, generator=random) * 2 + 0.05
-    return dict(embeddings=table.to(spec["dtype"]), weights=weights, mapping=torch.randint(rows, (tokens,), generator=random))
+    mapping = torch.randint(rows, (tokens,), generator=random)
+    return dict(embeddings=table.to(spec["dtype"]), weights=weights, mapping=mapping)
 
 
 def unknown_of(tokenizer):
@@ -63,8 +66,8 @@ def unknown_of(tokenizer):
 def ids_of(text, tokenizer, longest, drops_unknown):
     """The ids of a text without special tokens, and whether it was cut.
 
-    model2vec cuts the text to so many characters as `longest` tokens of the median length have, then cuts the tokens, and
-    then drops unknown ones.
+    model2vec cuts the text to so many characters as `longest` tokens of the median length have, then cuts the tokens,
+    and then drops unknown ones.
     """
     whole = tokenizer.encode(text, add_special_tokens=False).ids
     kept = whole
@@ -76,13 +79,15 @@ def ids_of(text, tokenizer, longest, drops_unknown):
 
 
 def vector(ids, tensors, normalize, mistake=None):
-    """The mean of the rows of the ids; zeros without ids. A weight belongs to the token, and no sum of weights divides."""
+    """The mean of the rows of the ids; zeros without ids. A weight is the token's, and no sum of weights divides."""
     table = tensors["embeddings"].float()
     if not ids:
         return torch.zeros(table.shape[1])
     index = torch.tensor(ids)
     rows = tensors["mapping"][index] if "mapping" in tensors else index
-    weights = tensors["weights"][rows if mistake == "weights by row" else index] if "weights" in tensors else torch.ones(len(ids))
+    weights = torch.ones(len(ids))
+    if "weights" in tensors:
+        weights = tensors["weights"][rows if mistake == "weights by row" else index]
     total = weights.sum() if mistake == "weighted mean" else len(ids)
     mean = (table[rows] * weights[:, None]).sum(0) / total
     return mean / (mean.norm() + 1e-32) if normalize else mean
@@ -111,7 +116,8 @@ def make(name, spec):
     tensors = tensors_of(spec, tokenizer.get_vocab_size())
     named = {"embedding.weight": tensors["embeddings"]} if is_bag else tensors
     save_file(named, inner / "model.safetensors", metadata={"format": "pt"} if is_bag else None)
-    modules = [dict(idx=0, name="0", path="0_StaticEmbedding" if is_bag else ".", type="sentence_transformers.models.StaticEmbedding")]
+    modules = [dict(idx=0, name="0", path="0_StaticEmbedding" if is_bag else ".",
+                    type="sentence_transformers.models.StaticEmbedding")]
     if spec["normalize"]:
         modules.append(dict(idx=1, name="1", path="1_Normalize", type="sentence_transformers.models.Normalize"))
     write_json(folder / "modules.json", modules)
@@ -136,14 +142,15 @@ def make(name, spec):
 
     def changed(others):
         return max((ours - other).abs().max().item() for ours, other in zip(vectors, others))
-    mistakes = {"unknown tokens kept or dropped": [
-        vector(ids_of(text, tokenizer, longest, not spec["drops_unknown"])[0], tensors, spec["normalize"]) for text in TEXTS],
-        "special tokens": [vector(tokenizer.encode(text).ids, tensors, spec["normalize"]) for text in TEXTS],
-        "normalized or not": [vector(ids, tensors, not spec["normalize"]) for ids, _ in encoded]}
+    other_unknown = [ids_of(text, tokenizer, longest, not spec["drops_unknown"])[0] for text in TEXTS]
+    mistakes = {"unknown tokens kept or dropped": [vector(ids, tensors, spec["normalize"]) for ids in other_unknown],
+                "special tokens": [vector(tokenizer.encode(text).ids, tensors, spec["normalize"]) for text in TEXTS],
+                "normalized or not": [vector(ids, tensors, not spec["normalize"]) for ids, _ in encoded]}
     if "rows" in spec:
         mistakes |= {mistake: [vector(ids, tensors, spec["normalize"], mistake) for ids, _ in encoded]
                      for mistake in ("weights by row", "weighted mean")}
-        mistakes["no longest text"] = [vector(ids_of(text, tokenizer, None, True)[0], tensors, spec["normalize"]) for text in TEXTS]
+        whole = [ids_of(text, tokenizer, None, True)[0] for text in TEXTS]
+        mistakes["no longest text"] = [vector(ids, tensors, spec["normalize"]) for ids in whole]
     for mistake, others in mistakes.items():
         print(f"  {mistake}: {changed(others):.1e}")
         assert changed(others) >= 1e-3, (name, mistake)

@@ -126,7 +126,8 @@ def unigram(vocab, charsmap, first, last):
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="always")
     tokenizer.decoder = decoders.Metaspace(replacement="\u2581", prepend_scheme="always")
     tokenizer.add_special_tokens([first, "<pad>", last, "<unk>", AddedToken("<mask>", lstrip=True, special=True)])
-    tokenizer.post_processor = template(tokenizer, first, last, f"{first} $A {last}", f"{first} $A {last} {last} $B {last}")
+    tokenizer.post_processor = template(tokenizer, first, last, f"{first} $A {last}",
+                                        f"{first} $A {last} {last} $B {last}")
     return tokenizer
 
 
