@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::config::{
     self, FILE, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_epsilon, check_heads, check_sequences,
-    check_sizes, indices, positions_after, positions_of, token_ids,
+    check_sizes, positions_after, positions_of, token_ids, types_of,
 };
 use super::encoder_layer::{EncoderLayer, LayerNames};
 use super::gguf_names;
@@ -99,7 +99,7 @@ struct Embeddings {
     word_embeddings: Embedding,
     /// `[max_position, d]`
     position_embeddings: Embedding,
-    /// `[types, d]`, of which only the first row is used: an input is one text, not a pair.
+    /// `[types, d]`, of which the second row is that of the second text of a pair.
     token_type_embeddings: Embedding,
     layer_norm: LayerNorm,
 }
@@ -178,11 +178,21 @@ impl Encoder for Bert {
         layers: usize,
         scheduler: &dyn Scheduler,
     ) -> Result<(Tensor<2>, Spans)> {
+        self.forward_pairs(sequences, &[], layers, scheduler).await
+    }
+
+    async fn forward_pairs(
+        &self,
+        sequences: &[&[u32]],
+        firsts: &[usize],
+        layers: usize,
+        scheduler: &dyn Scheduler,
+    ) -> Result<(Tensor<2>, Spans)> {
         let (v, [_, longest]) = (self.config.vocab_size, Self::sizes(&self.config));
         check_sequences(sequences, v, longest)?;
         let activation = activation_from_config(&self.config.hidden_act)?;
         let spans = Spans::from_lengths(sequences.iter().map(|ids| ids.len()));
-        let mut x = self.embed(sequences);
+        let mut x = self.embed(sequences, firsts);
         for layer in self.layer.iter().take(layers) {
             scheduler.yield_now().await?;
             x = layer.forward(x, &spans, self.config.num_attention_heads, activation);
@@ -193,13 +203,16 @@ impl Encoder for Bert {
 
 impl Bert {
     /// Sums word, position and type embeddings, and normalizes them: `[t, d]`.
-    fn embed(&self, sequences: &[&[u32]]) -> Tensor<2> {
+    fn embed(&self, sequences: &[&[u32]], firsts: &[usize]) -> Tensor<2> {
         let ids = token_ids(sequences, &self.device);
         let positions = match self.config.padding {
             Some(padding) => positions_after(padding, sequences, &self.device),
             None => positions_of(sequences, &self.device),
         };
-        let types = indices(vec![0; positions.dims()[0]], &self.device);
+        let types = match self.config.type_vocab_size {
+            1 => types_of(sequences, &[], &self.device),
+            _ => types_of(sequences, firsts, &self.device),
+        };
         let e = &self.embeddings;
         let words = e.word_embeddings.forward(ids) + e.token_type_embeddings.forward(types);
         e.layer_norm

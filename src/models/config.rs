@@ -169,6 +169,14 @@ pub(super) fn positions_after(
     indices(positions, device)
 }
 
+/// Makes the tensor of each token's type: 0, and 1 from the number in `firsts` on. It is 0 for all where there are no `firsts`: `[t]`.
+pub(super) fn types_of(sequences: &[&[u32]], firsts: &[usize], device: &Device) -> Tensor<1, Int> {
+    let firsts = firsts.iter().copied().chain(std::iter::repeat(usize::MAX));
+    let types = sequences.iter().zip(firsts);
+    let types = types.flat_map(|(ids, first)| (0..ids.len()).map(move |at| i32::from(at >= first)));
+    indices(types.collect(), device)
+}
+
 /// Makes a tensor of row indices into a table: `[t]`.
 pub(super) fn indices(rows: Vec<i32>, device: &Device) -> Tensor<1, Int> {
     let length = rows.len();

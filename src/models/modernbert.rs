@@ -39,7 +39,7 @@ pub struct ModernBertConfig {
     hidden_activation: String,
     /// The longest sequence in tokens.
     max_position_embeddings: usize,
-    norm_eps: f32,
+    pub(super) norm_eps: f32,
     /// Twice the number of rows before and after a row to which it attends in a local layer.
     local_attention: usize,
     global_attn_every_n_layers: usize,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::config::{
     self, FILE, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_epsilon, check_heads, check_sequences,
-    check_sizes, indices, token_ids,
+    check_sizes, token_ids, types_of,
 };
 use super::sentence_encoder::Encoder;
 use crate::error::{Error, Result};
@@ -192,7 +192,7 @@ pub struct NomicBert {
     config: NomicBertConfig,
     /// `[v, d]`
     word_embeddings: Embedding,
-    /// `[types, d]`, of which only the first row is used.
+    /// `[types, d]`, of which the second row is that of the second text of a pair.
     token_type_embeddings: Embedding,
     emb_ln: LayerNorm,
     layers: Vec<Layer>,
@@ -286,6 +286,16 @@ impl Encoder for NomicBert {
         layers: usize,
         scheduler: &dyn Scheduler,
     ) -> Result<(Tensor<2>, Spans)> {
+        self.forward_pairs(sequences, &[], layers, scheduler).await
+    }
+
+    async fn forward_pairs(
+        &self,
+        sequences: &[&[u32]],
+        firsts: &[usize],
+        layers: usize,
+        scheduler: &dyn Scheduler,
+    ) -> Result<(Tensor<2>, Spans)> {
         let config = &self.config;
         check_sequences(sequences, config.vocab_size, config.max_position_embeddings)?;
         let heads = config.num_attention_heads;
@@ -293,7 +303,10 @@ impl Encoder for NomicBert {
         let head = config.hidden_size / heads;
         let rotary = Rotary::new(&spans, head, config.rope_theta, &self.device);
         let words = token_ids(sequences, &self.device);
-        let types = indices(vec![0; words.dims()[0]], &self.device);
+        let types = match config.type_vocab_size {
+            1 => types_of(sequences, &[], &self.device),
+            _ => types_of(sequences, firsts, &self.device),
+        };
         let mut x = self.emb_ln.forward(
             self.word_embeddings.forward(words),
             self.token_type_embeddings.forward(types),

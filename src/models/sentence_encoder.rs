@@ -54,6 +54,18 @@ pub trait Encoder: Sized {
         layers: usize,
         scheduler: &dyn Scheduler,
     ) -> Result<(Tensor<2>, Spans)>;
+
+    /// Computes hidden states as [`forward`](Self::forward) does, of pairs of texts: the tokens of each sequence from the number in `firsts` on
+    /// are those of the second text. Encoders that were not trained to tell them apart make no difference.
+    async fn forward_pairs(
+        &self,
+        sequences: &[&[u32]],
+        _firsts: &[usize],
+        layers: usize,
+        scheduler: &dyn Scheduler,
+    ) -> Result<(Tensor<2>, Spans)> {
+        self.forward(sequences, layers, scheduler).await
+    }
 }
 
 /// Defines the enums of all encoders and of their configs, and dispatches each call to the encoder in use.
@@ -137,11 +149,34 @@ macro_rules! encoders {
                     $(Self::$encoder(encoder) => encoder.forward(sequences, layers, scheduler).await,)*
                 }
             }
+
+            /// Computes the last hidden states of pairs of texts, as [`Encoder::forward_pairs`] does.
+            pub async fn forward_pairs(
+                &self,
+                sequences: &[&[u32]],
+                firsts: &[usize],
+                scheduler: &dyn Scheduler,
+            ) -> Result<(Tensor<2>, Spans)> {
+                let layers = usize::MAX;
+                match self {
+                    $(Self::$encoder(encoder) => {
+                        encoder.forward_pairs(sequences, firsts, layers, scheduler).await
+                    })*
+                }
+            }
         }
     };
 }
 
 impl SentenceEncoderConfig {
+    /// The number that the norms of ModernBERT add to the variance, which its classifiers have too.
+    pub(super) fn epsilon(&self) -> f32 {
+        match self {
+            Self::ModernBert(config) => config.norm_eps,
+            _ => 1e-5,
+        }
+    }
+
     /// Whether the encoder is a decoder, which is a sentence encoder only if it was trained as one.
     pub fn is_decoder(&self) -> bool {
         matches!(self, Self::Decoder(_))

@@ -1,7 +1,6 @@
-//! Classifiers of whole texts: an encoder, and a head on the hidden state of the first token.
+//! Classifiers of whole texts, and of pairs of texts: an encoder, and a head on the hidden state of the first token.
 //!
-//! *Source*: `transformers`, `BertForSequenceClassification` in `models/bert/modeling_bert.py` and
-//! `DistilBertForSequenceClassification` in `models/distilbert/modeling_distilbert.py`, whose module names the tensors have.
+//! *Source*: `transformers`, the classes whose names end with `ForSequenceClassification`, whose module names the tensors have.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +10,7 @@ use serde::Deserialize;
 use super::config::{self, FILE, MAX_WIDTH, indices};
 use super::sentence_encoder::{SentenceEncoder, SentenceEncoderConfig};
 use crate::error::{Error, Result};
-use crate::ops::{Activation, Linear, read};
+use crate::ops::{Activation, LayerNorm, Linear, activation_from_config, part, read};
 use crate::scheduler::Scheduler;
 use crate::weights::Tensors;
 
@@ -25,7 +24,49 @@ struct HeadConfig {
     id2label: Option<BTreeMap<String, String>>,
     num_labels: Option<usize>,
     problem_type: Option<String>,
+    /// What sentence-transformers makes of the logits of a pair.
+    sentence_transformers: Option<CrossEncoder>,
+    /// The same, in files of its older releases.
+    sbert_ce_default_activation_function: Option<String>,
+    classifier_pooling: Option<String>,
+    classifier_activation: Option<String>,
+    #[serde(default)]
+    classifier_bias: bool,
 }
+
+#[derive(Deserialize)]
+struct CrossEncoder {
+    activation_fn: Option<String>,
+}
+
+/// The layers between the encoder and the labels.
+#[derive(Clone, Copy, Debug)]
+enum HeadKind {
+    /// A layer with tanh, of BERT and of those that are built on it.
+    Pooler,
+    /// A layer with ReLU, of DistilBERT.
+    PreClassifier,
+    /// A layer with tanh in the classifier itself, of RoBERTa and MPNet.
+    Classifier,
+    /// A layer, its activation and a norm, of ModernBERT, on the first hidden state or their mean.
+    Normalized {
+        activation: Activation,
+        is_mean: bool,
+        has_bias: bool,
+    },
+}
+
+/// How the names of the known architectures begin.
+const KNOWN: [&str; 8] = [
+    "Bert",
+    "Camembert",
+    "DistilBert",
+    "MPNet",
+    "ModernBert",
+    "NomicBert",
+    "Roberta",
+    "XLMRoberta",
+];
 
 /// The function that turns logits into probabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,18 +75,21 @@ enum Output {
     Softmax,
     /// Each label is right or wrong by itself.
     Sigmoid,
+    /// The labels are numbers that the model estimates.
+    Regression,
 }
 
 /// The architecture, from `config.json`.
 pub struct SequenceClassifierConfig {
     encoder: SentenceEncoderConfig,
-    /// The name of the head's first layer, `[d, d]`.
-    dense: &'static str,
-    /// The name of the norm whose output that layer takes.
-    last_norm: String,
+    head: HeadKind,
+    /// The name of the norm whose output the head's first layer takes.
+    last_norm: Option<String>,
     /// The names of the labels, in the order of the classifier's rows.
     pub labels: Vec<String>,
     output: Output,
+    /// Whether the score of a pair is the logit itself, and not its sigmoid.
+    is_logit: bool,
 }
 
 /// Whether `config.json` is that of a classifier of whole texts, be it of an architecture that is known here or not.
@@ -63,29 +107,45 @@ impl SequenceClassifierConfig {
     /// *Errors*: `UnsupportedModel` for another architecture or kind of problem, `InvalidWeights` where the file is broken or absurd.
     pub fn from_json(json: &[u8]) -> Result<Self> {
         let head: HeadConfig = config::read(json)?;
-        let known = ["Bert", "DistilBert"].map(|name| format!("{name}{SUFFIX}"));
         let architectures = head.architectures.as_deref().unwrap_or_default();
-        if !architectures.iter().any(|name| known.contains(name)) {
+        let is_known = |name: &String| {
+            let kind = name.strip_suffix(SUFFIX);
+            kind.is_some_and(|kind| KNOWN.contains(&kind))
+        };
+        if !architectures.iter().any(is_known) {
             return Err(Error::unsupported(format!(
                 "{FILE}: architectures is [{}], expected {}",
                 architectures.join(", "),
-                known.join(" or ")
+                KNOWN.map(|name| format!("{name}{SUFFIX}")).join(", ")
             )));
         }
         let mut encoder = SentenceEncoderConfig::from_json(json)?;
         let last = *encoder.layers() - 1;
-        let (dense, last_norm) = match encoder {
+        let (kind, last_norm) = match encoder {
             SentenceEncoderConfig::Bert(_) => (
-                "pooler.dense",
-                format!("encoder.layer.{last}.output.LayerNorm"),
+                HeadKind::Pooler,
+                Some(format!("encoder.layer.{last}.output.LayerNorm")),
+            ),
+            SentenceEncoderConfig::JinaBert(_) => (
+                HeadKind::Pooler,
+                Some(format!("encoder.layer.{last}.mlp.layernorm")),
+            ),
+            SentenceEncoderConfig::NomicBert(_) => (
+                HeadKind::Pooler,
+                Some(format!("encoder.layers.{last}.norm2")),
             ),
             SentenceEncoderConfig::DistilBert(_) => (
-                "pre_classifier",
-                format!("transformer.layer.{last}.output_layer_norm"),
+                HeadKind::PreClassifier,
+                Some(format!("transformer.layer.{last}.output_layer_norm")),
             ),
-            _ => {
+            SentenceEncoderConfig::Roberta(_) | SentenceEncoderConfig::MpNet(_) => (
+                HeadKind::Classifier,
+                Some(format!("encoder.layer.{last}.output.LayerNorm")),
+            ),
+            SentenceEncoderConfig::ModernBert(_) => (head.normalized()?, None),
+            SentenceEncoderConfig::Decoder(_) => {
                 return Err(Error::unsupported(format!(
-                    "{FILE}: model_type is another than the architecture has, expected bert or distilbert"
+                    "{FILE}: model_type is that of a decoder, expected an encoder"
                 )));
             }
         };
@@ -95,18 +155,21 @@ impl SequenceClassifierConfig {
             // As the pipelines of `transformers` do: a single label would have the probability 1 for every text.
             None | Some("single_label_classification") if labels.len() == 1 => Output::Sigmoid,
             None | Some("single_label_classification") => Output::Softmax,
+            Some("regression") => Output::Regression,
             Some(other) => {
                 return Err(Error::unsupported(format!(
-                    "{FILE}: problem_type is '{other}', expected 'single_label_classification' or 'multi_label_classification'"
+                    "{FILE}: problem_type is '{other}', expected 'single_label_classification', 'multi_label_classification' or 'regression'"
                 )));
             }
         };
+        let is_logit = head.is_logit(labels.len())?;
         Ok(Self {
             encoder,
-            dense,
+            head: kind,
             last_norm,
             labels,
             output,
+            is_logit,
         })
     }
 
@@ -121,11 +184,21 @@ impl SequenceClassifierConfig {
         self.encoder.prefixes()
     }
 
-    /// The probability of each label, 0 to 1.
+    /// The score of a pair of texts, of a model with one label.
+    pub fn score(&self, logit: f32) -> f64 {
+        let logit = f64::from(logit);
+        match self.is_logit {
+            true => logit,
+            false => sigmoid(logit),
+        }
+    }
+
+    /// The probability of each label, 0 to 1; none where the labels are numbers that the model estimates.
     pub fn probabilities(&self, logits: &[f32]) -> Vec<f64> {
         let logits = logits.iter().copied().map(f64::from);
         match self.output {
-            Output::Sigmoid => logits.map(|logit| 1.0 / (1.0 + (-logit).exp())).collect(),
+            Output::Regression => Vec::new(),
+            Output::Sigmoid => logits.map(sigmoid).collect(),
             Output::Softmax => {
                 let largest = logits.clone().fold(f64::NEG_INFINITY, f64::max);
                 let powers: Vec<f64> = logits.map(|logit| (logit - largest).exp()).collect();
@@ -136,7 +209,45 @@ impl SequenceClassifierConfig {
     }
 }
 
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
 impl HeadConfig {
+    /// The head of ModernBERT.
+    fn normalized(&self) -> Result<HeadKind> {
+        let is_mean = match self.classifier_pooling.as_deref() {
+            None | Some("cls") => false,
+            Some("mean") => true,
+            Some(other) => {
+                return Err(Error::unsupported(format!(
+                    "{FILE}: classifier_pooling is '{other}', expected 'cls' or 'mean'"
+                )));
+            }
+        };
+        let activation = self.classifier_activation.as_deref().unwrap_or("gelu");
+        Ok(HeadKind::Normalized {
+            activation: activation_from_config(activation)?,
+            is_mean,
+            has_bias: self.classifier_bias,
+        })
+    }
+
+    /// Whether the score of a pair is the logit itself: where the file names the identity, or there are several labels.
+    fn is_logit(&self, labels: usize) -> Result<bool> {
+        let new = self.sentence_transformers.as_ref();
+        let new = new.and_then(|own| own.activation_fn.as_deref());
+        let name = new.or(self.sbert_ce_default_activation_function.as_deref());
+        match name.map(|path| path.rsplit('.').next().unwrap_or(path)) {
+            None => Ok(labels != 1),
+            Some("Identity") => Ok(true),
+            Some("Sigmoid") => Ok(false),
+            Some(other) => Err(Error::unsupported(format!(
+                "{FILE}: activation_fn is '{other}', expected Identity or Sigmoid"
+            ))),
+        }
+    }
+
     /// The names of the labels by their numbers; `LABEL_0` and so on where the config has none, of which there are two unless it says
     /// otherwise, as in `transformers`.
     fn labels(&self) -> Result<Vec<String>> {
@@ -166,9 +277,11 @@ pub struct SequenceClassifier {
 }
 
 struct Head {
-    /// `[d, d]`: `bert.pooler.dense` or `pre_classifier`.
+    kind: HeadKind,
+    /// `[d, d]`
     dense: Linear,
-    is_tanh: bool,
+    /// The norm after it, in ModernBERT.
+    norm: Option<LayerNorm>,
     /// `[labels, d]`, in f32 at every dtype: it is small, and its rounding would go right into the logits.
     classifier: Vec<f32>,
     /// `[labels]`
@@ -179,39 +292,38 @@ impl SequenceClassifier {
     /// Takes the tensors of the encoder and of the head.
     pub fn new(config: &SequenceClassifierConfig, tensors: &mut Tensors) -> Result<Self> {
         let encoder = SentenceEncoder::new(&config.encoder, tensors)?;
-        let ([d, _], count) = (config.encoder.sizes(), config.labels.len());
-        let head = Head {
-            dense: tensors.linear(config.dense, [d, d], Some(&config.last_norm))?,
-            is_tanh: matches!(config.encoder, SentenceEncoderConfig::Bert(_)),
-            classifier: tensors.list("classifier.weight", &[count, d])?,
-            bias: tensors.list("classifier.bias", &[count])?,
-        };
         Ok(Self {
             encoder,
-            head,
+            head: Head::new(config, tensors)?,
             device: tensors.device().clone(),
         })
     }
 
-    /// Computes the logits of several sequences.
+    /// Computes the logits of several sequences, be they texts or pairs of texts; `firsts` is empty, or has the number of tokens before the second
+    /// text of each.
     ///
-    /// *Shapes*: `sequences`: token ids of each text, result `[texts, labels]`.
+    /// *Shapes*: `sequences`: token ids, result `[sequences, labels]`.
     /// *Errors*: as [`Encoder::forward`](super::Encoder::forward).
     pub async fn forward(
         &self,
         sequences: &[&[u32]],
+        firsts: &[usize],
         scheduler: &dyn Scheduler,
     ) -> Result<Vec<f32>> {
-        let (hidden, spans) = self
-            .encoder
-            .forward(sequences, usize::MAX, scheduler)
-            .await?;
-        // The first token of each text: [t, d] → [texts, d]
-        let firsts = spans.iter().map(|rows| rows.start as i32).collect();
-        let pooled = self
-            .head
-            .pool(hidden.select(0, indices(firsts, &self.device)));
-        let pooled = read(pooled).await?;
+        let hidden = self.encoder.forward_pairs(sequences, firsts, scheduler);
+        let (hidden, spans) = hidden.await?;
+        // One row of each text: [t, d] → [texts, d]
+        let rows = match self.head.kind {
+            HeadKind::Normalized { is_mean: true, .. } => {
+                let means = spans.iter().map(|rows| part(&hidden, rows).mean_dim(0));
+                Tensor::cat(means.collect(), 0)
+            }
+            _ => {
+                let firsts = spans.iter().map(|rows| rows.start as i32).collect();
+                hidden.select(0, indices(firsts, &self.device))
+            }
+        };
+        let pooled = read(self.head.pool(rows)).await?;
         // [texts, d] → [texts, labels]
         let d = self.head.classifier.len() / self.head.bias.len();
         Ok(pooled
@@ -222,11 +334,50 @@ impl SequenceClassifier {
 }
 
 impl Head {
+    fn new(config: &SequenceClassifierConfig, tensors: &mut Tensors) -> Result<Self> {
+        let ([d, _], count, kind) = (config.encoder.sizes(), config.labels.len(), config.head);
+        let (dense, last) = match kind {
+            HeadKind::Pooler => ("pooler.dense", "classifier"),
+            HeadKind::PreClassifier => ("pre_classifier", "classifier"),
+            HeadKind::Classifier => ("classifier.dense", "classifier.out_proj"),
+            HeadKind::Normalized { .. } => ("head.dense", "classifier"),
+        };
+        let before = config.last_norm.as_deref();
+        let (dense, norm) = match kind {
+            HeadKind::Normalized { has_bias, .. } => {
+                let dense = match has_bias {
+                    true => tensors.linear(dense, [d, d], before)?,
+                    false => tensors.linear_without_bias(dense, &[d, d], before)?,
+                };
+                let epsilon = config.encoder.epsilon();
+                let norm = tensors.layer_norm_without_bias("head.norm", d, epsilon)?;
+                (dense, Some(norm))
+            }
+            _ => (tensors.linear(dense, [d, d], before)?, None),
+        };
+        Ok(Self {
+            kind,
+            dense,
+            norm,
+            classifier: tensors.list(&format!("{last}.weight"), &[count, d])?,
+            bias: tensors.list(&format!("{last}.bias"), &[count])?,
+        })
+    }
+
     /// *Shapes*: `x: [texts, d]`, result the same.
     fn pool(&self, x: Tensor<2>) -> Tensor<2> {
-        match self.is_tanh {
-            true => self.dense.forward(x, Activation::Identity).tanh(),
-            false => self.dense.forward(x, Activation::Relu),
+        match self.kind {
+            HeadKind::Pooler | HeadKind::Classifier => {
+                self.dense.forward(x, Activation::Identity).tanh()
+            }
+            HeadKind::PreClassifier => self.dense.forward(x, Activation::Relu),
+            HeadKind::Normalized { activation, .. } => {
+                let x = self.dense.forward(x, activation);
+                match &self.norm {
+                    Some(norm) => norm.normalize(x),
+                    None => x,
+                }
+            }
         }
     }
 
@@ -286,15 +437,36 @@ mod tests {
         assert!((both[0] - 0.880_797).abs() < 1e-6 && both[0].to_bits() == both[1].to_bits());
         let alone = of(r#""num_labels":1"#, &[2.0]);
         assert!((alone[0] - 0.880_797).abs() < 1e-6);
+        assert!(of(r#""problem_type":"regression""#, &[2.0, 3.0]).is_empty());
+    }
+
+    #[test]
+    fn the_score_of_a_pair_is_the_sigmoid_unless_the_file_says_the_identity() {
+        let of = |more: &str| {
+            config(&format!("{BERT},\"num_labels\":1{more}")).map(|config| config.score(2.0))
+        };
+        assert!((of("").unwrap() - 0.880_797).abs() < 1e-6);
+        for identity in [
+            r#","sentence_transformers":{"activation_fn":"torch.nn.modules.linear.Identity"}"#,
+            r#","sbert_ce_default_activation_function":"torch.nn.modules.linear.Identity""#,
+        ] {
+            assert_eq!(of(identity).unwrap(), 2.0);
+        }
+        let error =
+            of(r#","sentence_transformers":{"activation_fn":"torch.nn.Mish"}"#).unwrap_err();
+        assert!(
+            error.to_string().contains("activation_fn is 'Mish'"),
+            "{error}"
+        );
     }
 
     #[test]
     fn another_architecture_or_odd_labels_are_errors_that_name_the_field() {
         for (more, kind, what) in [
             (
-                r#""architectures":["RobertaForSequenceClassification"]"#,
+                r#""architectures":["T5ForSequenceClassification"]"#,
                 ErrorKind::UnsupportedModel,
-                "architectures is [RobertaForSequenceClassification], expected BertForSequenceClassification",
+                "architectures is [T5ForSequenceClassification], expected BertForSequenceClassification",
             ),
             (
                 r#""num_labels":2"#,
@@ -302,9 +474,9 @@ mod tests {
                 "architectures is []",
             ),
             (
-                r#""architectures":["BertForSequenceClassification"],"problem_type":"regression""#,
+                r#""architectures":["BertForSequenceClassification"],"problem_type":"ranking""#,
                 ErrorKind::UnsupportedModel,
-                "problem_type is 'regression'",
+                "problem_type is 'ranking'",
             ),
             (
                 r#""architectures":["BertForSequenceClassification"],"id2label":{"0":"a","2":"b"}"#,

@@ -34,5 +34,5 @@ pub use load::STALL;
 pub use load::{LoadPlan, LoadProgress, LoadStatus, PlannedFile, Source, Weights};
 pub use model_type::{ModelClass, plan_model, refresh_model};
 pub use pooling::Pooling;
-pub use sequence_classifier::{Classification, SequenceClassifier};
+pub use sequence_classifier::{Classification, PairScore, SequenceClassifier};
 pub use text_embedder::TextEmbedder;

@@ -20,11 +20,25 @@ const PART: &str = "classifier";
 pub struct Classification {
     /// The output of the network for each label.
     pub logits: Vec<f32>,
-    /// The probability of each label, 0 to 1. They sum to 1 unless several labels may be right at once.
+    /// The probability of each label, 0 to 1. They sum to 1 unless several labels may be right at once. There are none where the labels are
+    /// numbers that the model estimates, which are the logits.
     pub probabilities: Vec<f64>,
     /// The number of tokens after truncation, special tokens included.
     pub tokens: usize,
     /// Whether the text had more tokens.
+    pub truncated: bool,
+}
+
+/// What a reranker says of a pair of texts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PairScore {
+    /// The output of the network.
+    pub logit: f32,
+    /// The logit or its sigmoid, as the repository has it.
+    pub score: f64,
+    /// The number of tokens after truncation, special tokens included.
+    pub tokens: usize,
+    /// Whether the texts had more tokens.
     pub truncated: bool,
 }
 
@@ -165,7 +179,7 @@ impl SequenceClassifier {
         let mut results = Vec::with_capacity(tokens.len());
         for batch in batches(&tokens) {
             let sequences: Vec<&[u32]> = batch.iter().map(|tokens| tokens.ids.as_slice()).collect();
-            let logits = self.network.forward(&sequences, scheduler).await?;
+            let logits = self.network.forward(&sequences, &[], scheduler).await?;
             let rows = logits.chunks_exact(self.config.labels.len()).zip(batch);
             results.extend(rows.map(|(logits, tokens)| Classification {
                 logits: logits.to_vec(),
@@ -175,6 +189,48 @@ impl SequenceClassifier {
             }));
         }
         Ok(results)
+    }
+}
+
+impl SequenceClassifier {
+    /// Computes the logits of a text paired with each of others, and their scores: those of a reranker, of which a higher one means that the
+    /// second text answers the first better. The longer text of a pair is truncated first.
+    ///
+    /// *Errors*: as [`classify`](Self::classify), and `UnsupportedModel` for a model of several labels.
+    pub async fn score_pairs(
+        &self,
+        first: &str,
+        seconds: &[String],
+        scheduler: &dyn Scheduler,
+    ) -> Result<Vec<PairScore>> {
+        if self.config.labels.len() != 1 {
+            return Err(Error::unsupported(format!(
+                "config.json: the model has {} labels, and a reranker has one: load it by SequenceClassifier",
+                self.config.labels.len()
+            )));
+        }
+        let mut pairs = Vec::with_capacity(seconds.len());
+        for second in seconds {
+            scheduler.yield_now().await?;
+            pairs.push(self.tokenizer.encode_pair(first, second)?);
+        }
+        let (tokens, firsts): (Vec<_>, Vec<_>) = pairs
+            .into_iter()
+            .map(|pair| (pair.tokens, pair.first))
+            .unzip();
+        let mut scores = Vec::with_capacity(tokens.len());
+        for batch in batches(&tokens) {
+            let sequences: Vec<&[u32]> = batch.iter().map(|tokens| tokens.ids.as_slice()).collect();
+            let firsts = &firsts[scores.len()..][..batch.len()];
+            let logits = self.network.forward(&sequences, firsts, scheduler).await?;
+            scores.extend(logits.iter().zip(batch).map(|(logit, tokens)| PairScore {
+                logit: *logit,
+                score: self.config.score(*logit),
+                tokens: tokens.ids.len(),
+                truncated: tokens.truncated,
+            }));
+        }
+        Ok(scores)
     }
 }
 
