@@ -98,7 +98,8 @@ def make_repository(folder, spec):
     tokenizer = spec["vocabulary"]()
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     write_json(folder / "tokenizer_config.json",
-               dict(tokenizer_class=spec["tokenizer_class"], model_max_length=spec["max_tokens"]))
+               dict(tokenizer_class=spec["tokenizer_class"], model_max_length=spec["max_tokens"],
+                    **vocabularies.special_tokens(spec["vocabulary"])))
     config = spec["model"].config_class(vocab_size=tokenizer.get_vocab_size(), **spec["sizes"])
     config.architectures, config.dtype = [spec["model"].__name__], spec["dtype"]
     config.save_pretrained(folder)

@@ -224,7 +224,8 @@ def make_repository(folder, spec):
         write_json(folder / "sentence_bert_config.json", dict(max_seq_length=spec["max_tokens"], do_lower_case=False))
     write_json(folder / "tokenizer_config.json",
                dict(tokenizer_class=spec["tokenizer_class"],
-                    model_max_length=512 if in_bert_file else spec["max_tokens"]))
+                    model_max_length=512 if in_bert_file else spec["max_tokens"],
+                    **vocabularies.special_tokens(spec["vocabulary"])))
     return config
 
 

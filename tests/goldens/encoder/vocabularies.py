@@ -30,6 +30,14 @@ RULES = [("\uff21", "A"), ("\uff22", "B"), ("\uff01", "!"), ("\uff0c", ","), ("\
          ("\x07", ""), ("\x1b", ""), ("e\u0301", "\u00e9"), ("\u2026", "..."), ("I\u0307", "\u0130")]
 
 
+def special_tokens(make):
+    """What `tokenizer_config.json` says of the special tokens."""
+    if make in (modernbert, bert):
+        return {f"{name}_token": f"[{name.upper()}]" for name in ("unk", "cls", "sep", "pad", "mask")}
+    return dict(bos_token="<s>", eos_token="</s>", cls_token="<s>", sep_token="</s>", pad_token="<pad>",
+                mask_token="<mask>", unk_token="[UNK]" if make is mpnet else "<unk>")
+
+
 def byte_level(first, last, normalizer=None):
     """A byte-level BPE of 256 bytes and 60 merges between the special tokens `first` and `last`."""
     tokenizer = Tokenizer(models.BPE())
