@@ -1,5 +1,6 @@
 export * from './decoder.js';
 export * from './digit-generator.js';
+export * from './reranker.js';
 export * from './semantic-router.js';
 export * from './sequence-classifier.js';
 export * from './text-classifier.js';
@@ -182,7 +183,7 @@ export interface BackendReport {
 export declare class TextEmbedder {
   private constructor();
   /**
-   * Loads a BERT-type sentence encoder, or the first `layers` of it, from the store when it is there, else from the host.
+   * Loads a sentence encoder of any of the families in docs/models.md, or the first `layers` of it, from the store when it is there, else from the host.
    * @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INTEGRITY`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `RESOURCE_LIMIT`,
    * `QUOTA_EXCEEDED`, `BACKEND_UNAVAILABLE`, `ABORTED`
    */
@@ -210,6 +211,17 @@ export declare class TextEmbedder {
   readonly maxTokens: number;
   /** The number of layers that were loaded: all that the model has, or `layers` of `load`. */
   readonly layers: number;
+  /** The repository's prompts by their names, for the option `prompt` of `embed`; empty where it names none. */
+  readonly prompts: Readonly<Record<string, string>>;
+  /** The prompt that texts get which are embedded without the option; `''` for most models. */
+  readonly defaultPrompt: string;
+  /** How vectors are to be compared, as far as the repository says it; else `'cosine'`. */
+  readonly similarity: 'cosine' | 'dot' | 'euclidean' | 'manhattan';
+  /**
+   * What a user of this model should know and no file of its repository says: that it was trained with certain prompts. They are never
+   * applied unasked.
+   */
+  readonly hints: readonly string[];
   readonly backend: BackendReport;
   /** Frees the model's memory when the calls made before have settled. Later calls reject with `'DISPOSED'`. It never throws, also when called twice. */
   dispose(): void;

@@ -56,18 +56,6 @@ enum HeadKind {
     },
 }
 
-/// How the names of the known architectures begin.
-const KNOWN: [&str; 8] = [
-    "Bert",
-    "Camembert",
-    "DistilBert",
-    "MPNet",
-    "ModernBert",
-    "NomicBert",
-    "Roberta",
-    "XLMRoberta",
-];
-
 /// The function that turns logits into probabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Output {
@@ -107,18 +95,6 @@ impl SequenceClassifierConfig {
     /// *Errors*: `UnsupportedModel` for another architecture or kind of problem, `InvalidWeights` where the file is broken or absurd.
     pub fn from_json(json: &[u8]) -> Result<Self> {
         let head: HeadConfig = config::read(json)?;
-        let architectures = head.architectures.as_deref().unwrap_or_default();
-        let is_known = |name: &String| {
-            let kind = name.strip_suffix(SUFFIX);
-            kind.is_some_and(|kind| KNOWN.contains(&kind))
-        };
-        if !architectures.iter().any(is_known) {
-            return Err(Error::unsupported(format!(
-                "{FILE}: architectures is [{}], expected {}",
-                architectures.join(", "),
-                KNOWN.map(|name| format!("{name}{SUFFIX}")).join(", ")
-            )));
-        }
         let mut encoder = SentenceEncoderConfig::from_json(json)?;
         let last = *encoder.layers() - 1;
         let (kind, last_norm) = match encoder {
@@ -149,6 +125,7 @@ impl SequenceClassifierConfig {
                 )));
             }
         };
+        head.check(encoder.heads())?;
         let labels = head.labels()?;
         let output = match head.problem_type.as_deref() {
             Some("multi_label_classification") => Output::Sigmoid,
@@ -214,6 +191,20 @@ fn sigmoid(x: f64) -> f64 {
 }
 
 impl HeadConfig {
+    /// Checks that the architecture has a head, by how the names of the encoder's architectures begin.
+    fn check(&self, kinds: &[&str]) -> Result<()> {
+        let names = self.architectures.as_deref().unwrap_or_default();
+        let expected: Vec<_> = kinds.iter().map(|kind| format!("{kind}{SUFFIX}")).collect();
+        if names.iter().any(|name| expected.contains(name)) {
+            return Ok(());
+        }
+        Err(Error::unsupported(format!(
+            "{FILE}: architectures is [{}], expected {}",
+            names.join(", "),
+            expected.join(" or ")
+        )))
+    }
+
     /// The head of ModernBERT.
     fn normalized(&self) -> Result<HeadKind> {
         let is_mean = match self.classifier_pooling.as_deref() {
