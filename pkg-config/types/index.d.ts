@@ -1,3 +1,5 @@
+import type { DecoderLoadOptions } from './decoder.js';
+
 export * from './decoder.js';
 export * from './digit-generator.js';
 export * from './reranker.js';
@@ -437,7 +439,7 @@ export declare const models: {
    * weights, but loads nothing.
    * @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INTEGRITY`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `ABORTED`
    */
-  plan(model: string, options?: TextLoadOptions & ImageTextLoadOptions): Promise<LoadPlan>;
+  plan(model: string, options?: DecoderLoadOptions & ImageTextLoadOptions): Promise<LoadPlan>;
   /**
    * Lists every model of the store, the largest first, partial downloads included.
    * @throws {PilotlightError} `INVALID_INPUT`, `BACKEND_UNAVAILABLE`

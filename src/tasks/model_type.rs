@@ -61,7 +61,7 @@ pub async fn plan_model(
     // Only encoders and decoders can be loaded by their first layers.
     if source.layers.is_some() {
         return match TextEmbedder::plan(source, dtype).await {
-            Ok(plan) => embedder_or_decoder(source, plan).await,
+            Ok(plan) => embedder_or_decoder(source, plan, dtype).await,
             Err(error) if error.kind() == ErrorKind::UnsupportedModel => {
                 plan_decoder(source, dtype).await?.ok_or(error)
             }
@@ -87,7 +87,7 @@ pub async fn plan_model(
                 planned => planned,
             };
         }
-        Ok((plan, None)) => return embedder_or_decoder(source, plan).await,
+        Ok((plan, None)) => return embedder_or_decoder(source, plan, dtype).await,
         Err(error) => error,
     };
     let is_missing = error.status() == Some(404) || error.is_refused();
@@ -133,21 +133,29 @@ async fn plan_decoder(source: &Source<'_>, dtype: Dtype) -> Result<Option<(Model
 async fn embedder_or_decoder(
     source: &Source<'_>,
     plan: LoadPlan,
+    dtype: Dtype,
 ) -> Result<(ModelClass, LoadPlan)> {
-    let class = match plan.whole && is_plain_decoder(source, &plan).await? {
-        true => ModelClass::Decoder,
-        false => ModelClass::TextEmbedder,
+    let config = match plan.whole {
+        true => plain_decoder(source, &plan).await?,
+        false => None,
     };
-    Ok((class, plan))
+    let Some(config) = config else {
+        return Ok((ModelClass::TextEmbedder, plan));
+    };
+    let plan = match source.embeddings {
+        Some(_) => plan.with_stored_table(config.table_bytes(dtype)),
+        None => plan,
+    };
+    Ok((ModelClass::Decoder, plan))
 }
 
-/// Whether a stored model is a decoder that has no modules of a sentence encoder. Its plan alone does not tell.
-async fn is_plain_decoder(source: &Source<'_>, plan: &LoadPlan) -> Result<bool> {
+/// The config of a stored model, if it is a decoder that has no modules of a sentence encoder. Its plan alone does not tell.
+async fn plain_decoder(source: &Source<'_>, plan: &LoadPlan) -> Result<Option<DecoderConfig>> {
     if plan.files.iter().any(|file| file.path == MODULES) {
-        return Ok(false);
+        return Ok(None);
     }
     let config = first_layers::config::<TextEmbedder>(source).await?;
-    Ok(DecoderConfig::from_json(&config).is_ok())
+    Ok(DecoderConfig::from_json(&config).ok())
 }
 
 /// Whether a model that is stored as a sentence encoder is a classifier of whole texts. Its plan alone does not tell.

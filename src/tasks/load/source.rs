@@ -1,5 +1,6 @@
 //! The source of a model: the host it comes from, and the store that caches it.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::choice::Weights;
@@ -9,7 +10,7 @@ use super::progress::LoadProgress;
 use crate::error::Result;
 use crate::hub::{Fetch, Host, LOCK_FILE, LockFile, RetryPolicy, Snapshot, retrying};
 use crate::scheduler::Scheduler;
-use crate::store::{CacheConfig, StoredModel, touch};
+use crate::store::{CacheConfig, Store, StoredModel, touch};
 
 /// The default stall timeout: the longest wait for the next byte of a connection.
 pub const STALL: Duration = Duration::from_secs(20);
@@ -32,6 +33,8 @@ pub struct Source<'a> {
     pub layers: Option<usize>,
     /// The file that the weights are read from.
     pub weights: Weights,
+    /// The store of `cache`, where the rows of a decoder's embedding table are to stay there.
+    pub embeddings: Option<Rc<dyn Store>>,
 }
 
 impl<'a> Source<'a> {
@@ -46,6 +49,7 @@ impl<'a> Source<'a> {
             part: None,
             layers: None,
             weights: Weights::Auto,
+            embeddings: None,
         }
     }
 
@@ -67,6 +71,7 @@ impl<'a> Source<'a> {
             part: Some(part),
             layers: self.layers,
             weights: self.weights.clone(),
+            embeddings: self.embeddings.clone(),
         }
     }
 

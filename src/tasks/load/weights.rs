@@ -129,7 +129,7 @@ impl<'a> Loading<'a, '_> {
         self.bytes.loaded += self.known(&shard.file).size.unwrap_or(0);
         // How a stored shard was verified is not recorded: report the weakest level.
         self.verified = self.verified.min(Verified::Length);
-        Ok(tensors)
+        Ok(tensors.packed_as(packed))
     }
 
     /// Reads one file, and writes its packed form to the store as `target`. A partial download of it is resumed. `front`: the
@@ -177,6 +177,6 @@ impl<'a> Loading<'a, '_> {
             self.verified = self.verified.min(fetch.verified());
         }
         self.prepare(&file);
-        Ok(tensors)
+        Ok(tensors.packed_as(&target))
     }
 }
