@@ -349,7 +349,13 @@ export type FetchReason =
   /** The answer is a web page instead of the file: a sign-in page, or a site that is no model host. */
   | 'html'
   /** No byte came for as long as `timeout`. */
-  | 'stalled';
+  | 'stalled'
+  /** The hub has no repository of this name, or hides a private one from those without its token. */
+  | 'no-repository'
+  /** The repository asks its users to accept terms, and the request had no token of one who did. */
+  | 'gated'
+  /** The repository has no such branch, tag or commit. */
+  | 'no-revision';
 
 /** The one error class; `message` names the thing, what was expected and what came. */
 export declare class PilotlightError extends Error {
