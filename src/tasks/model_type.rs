@@ -78,7 +78,7 @@ pub async fn plan_model(
     let error = match plan_and_config::<TextEmbedder>(source, dtype).await {
         Ok((_, Some(config))) if config.is_classifier => return plan_classifier().await,
         Ok((plan, Some(_))) => return Ok((ModelClass::TextEmbedder, plan)),
-        Ok((plan, None)) if is_stored_classifier(source, &plan).await? => {
+        Ok((plan, None)) if is_stored_classifier(source, &plan, dtype).await? => {
             return match plan_classifier().await {
                 // Without the host, what is stored can be loaded.
                 Err(error) if error.kind() == ErrorKind::FetchFailed => {
@@ -136,7 +136,7 @@ async fn embedder_or_decoder(
     dtype: Dtype,
 ) -> Result<(ModelClass, LoadPlan)> {
     let config = match plan.whole {
-        true => plain_decoder(source, &plan).await?,
+        true => plain_decoder(source, &plan, dtype).await?,
         false => None,
     };
     let Some(config) = config else {
@@ -150,20 +150,26 @@ async fn embedder_or_decoder(
 }
 
 /// The config of a stored model, if it is a decoder that has no modules of a sentence encoder. Its plan alone does not tell.
-async fn plain_decoder(source: &Source<'_>, plan: &LoadPlan) -> Result<Option<DecoderConfig>> {
+async fn plain_decoder(
+    source: &Source<'_>,
+    plan: &LoadPlan,
+    dtype: Dtype,
+) -> Result<Option<DecoderConfig>> {
     if plan.files.iter().any(|file| file.path == MODULES) {
         return Ok(None);
     }
-    let config = first_layers::config::<TextEmbedder>(source).await?;
+    let config = first_layers::config::<TextEmbedder>(source, dtype).await?;
     Ok(DecoderConfig::from_json(&config).ok())
 }
 
 /// Whether a model that is stored as a sentence encoder is a classifier of whole texts. Its plan alone does not tell.
-async fn is_stored_classifier(source: &Source<'_>, plan: &LoadPlan) -> Result<bool> {
+async fn is_stored_classifier(source: &Source<'_>, plan: &LoadPlan, dtype: Dtype) -> Result<bool> {
     if plan.files.iter().any(|file| file.path == MODULES) {
         return Ok(false);
     }
-    Ok(is_sequence_classifier(&source.config_file(CONFIG).await?))
+    Ok(is_sequence_classifier(
+        &source.config_file(CONFIG, dtype).await?,
+    ))
 }
 
 /// Asks the host for the current commit of a model of any class, as [`Source::refresh`] does: of the `towers`, or of a

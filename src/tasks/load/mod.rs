@@ -287,11 +287,6 @@ impl<'a, 's> Loading<'a, 's> {
         self.made.as_ref()
     }
 
-    /// Takes the bytes of the weights' header, where it was read already.
-    pub(super) fn header(&mut self) -> Option<Vec<u8>> {
-        self.made.as_mut()?.header.take()
-    }
-
     /// The host's list of files.
     pub(super) fn snapshot(&self) -> &Snapshot {
         &self.snapshot

@@ -174,7 +174,7 @@ async fn plan_host(
         SHARD_INDEX => loading.plan_shards(needs).await?,
         _ => {
             let mut front = loading.front(weights)?;
-            let header = loading.header();
+            let header = source.copy_header(weights);
             let plan = weights::plan(weights, &mut front, header, needs).await?;
             vec![(weights.to_string(), plan)]
         }

@@ -1,16 +1,19 @@
 //! The source of a model: the host it comes from, and the store that caches it.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::choice::Weights;
 use super::files::fetch_whole;
+use super::gguf::ReadHeader;
 use super::missing;
 use super::progress::LoadProgress;
 use crate::error::Result;
 use crate::hub::{Fetch, Host, LOCK_FILE, LockFile, RetryPolicy, Snapshot, retrying};
 use crate::scheduler::Scheduler;
 use crate::store::{CacheConfig, Store, StoredModel, touch};
+use crate::weights::Dtype;
 
 /// The default stall timeout: the longest wait for the next byte of a connection.
 pub const STALL: Duration = Duration::from_secs(20);
@@ -35,6 +38,8 @@ pub struct Source<'a> {
     pub weights: Weights,
     /// The store of `cache`, where the rows of a decoder's embedding table are to stay there.
     pub embeddings: Option<Rc<dyn Store>>,
+    /// The header of a GGUF file that was read last, which other steps of the same plan or load need too.
+    pub header: Rc<RefCell<Option<ReadHeader>>>,
 }
 
 impl<'a> Source<'a> {
@@ -50,6 +55,7 @@ impl<'a> Source<'a> {
             layers: None,
             weights: Weights::Auto,
             embeddings: None,
+            header: Rc::default(),
         }
     }
 
@@ -72,13 +78,15 @@ impl<'a> Source<'a> {
             layers: self.layers,
             weights: self.weights.clone(),
             embeddings: self.embeddings.clone(),
+            header: self.header.clone(),
         }
     }
 
-    /// Reads a config file from the complete model in the store, or else from the host.
+    /// Reads a config file from the complete model in the store, or else from the host. `dtype`: decides which of several GGUF files it is
+    /// made from.
     ///
     /// *Errors*: `FetchFailed`, also where there is no such file; `Aborted`, and those of the store.
-    pub async fn config_file(&self, file: &str) -> Result<Vec<u8>> {
+    pub async fn config_file(&self, file: &str, dtype: Dtype) -> Result<Vec<u8>> {
         let stored = match &self.cache {
             Some(cache) => StoredModel::open(cache.store, &cache.key).await?,
             None => None,
@@ -101,7 +109,7 @@ impl<'a> Source<'a> {
             Err(error) => error.is_refused() || self.weights.is_gguf(),
         };
         // A repository of GGUF files has no config files.
-        if absent && let Some(made) = self.made_config_file(file).await? {
+        if absent && let Some(made) = self.made_config_file(file, dtype).await? {
             return Ok(made);
         }
         found?.ok_or_else(|| missing(file))

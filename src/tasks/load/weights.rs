@@ -143,7 +143,7 @@ impl<'a> Loading<'a, '_> {
         device: &Device,
     ) -> Result<Tensors> {
         let mut resume = None;
-        let header = self.header();
+        let header = self.source.take_header(&file);
         let mut fetch = front;
         let retry = self.retry_policy();
         if let Some(writer) = self.writer.as_mut() {
