@@ -33,11 +33,11 @@ impl<'a, 's> Loading<'a, 's> {
         if let Some(commit) = self.snapshot.commit.clone() {
             self.open_writer(&commit).await?;
         }
-        let checkpoints = match self.cached {
-            true => &[],
-            false => self.source.weights.checkpoints(),
-        };
         // Where the host lists no files, an earlier load may have found which one it has.
+        let checkpoints = match self.snapshot.files {
+            Some(_) => &[],
+            None => self.source.weights.checkpoints(),
+        };
         if let Some(writer) = &self.writer
             && let Some(file) = checkpoints.iter().find(|file| writer.reads(file))
         {
@@ -67,8 +67,7 @@ impl<'a, 's> Loading<'a, 's> {
         let (front, mut fetched) = join(front, self.fetch_all(&files)).await;
         // An error of the weights is kept for later: that of a config file, which comes first, says more.
         self.front = front;
-        let unlisted = self.snapshot.files.is_none() && !has_weights && !is_index(&weights);
-        if unlisted && matches!(self.front, Ok(None)) {
+        if !has_weights && !is_index(&weights) && matches!(self.front, Ok(None)) {
             let others = checkpoints.iter().filter(|file| **file != weights);
             if let Some((file, index)) = self.other_checkpoint(others).await? {
                 weights = file.into();

@@ -8,6 +8,8 @@ mod globals;
 mod pickle;
 mod state_dict;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 mod zip;
 
