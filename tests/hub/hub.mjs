@@ -387,7 +387,7 @@ async function digests(file) {
       blob.update(chunk);
     }
   }
-  if (!/\.(safetensors|bin|onnx)$/.test(file.path)) {
+  if (!/\.(safetensors|bin|onnx|gguf)$/.test(file.path)) {
     const oid = blob.digest('hex');
     return { oid, etag: oid };
   }

@@ -210,6 +210,10 @@ describe('a GGUF file of a host', () => {
       `${rest}`,
     );
 
+    // The number of layers is read from the header, before the load that verifies the whole file.
+    const { events } = await embed(LONG, { store: mapStore(), layers: 2 });
+    assert.equal(events.at(-1).verified, 'sha256');
+
     // A header that is longer takes more requests, of which none begins anew.
     for (const more of [{}, { layers: 1 }]) {
       const [front, ...next] = await plan(LONG, { dtype: 'f32', ...more });
