@@ -156,21 +156,3 @@ pub fn checkpoint(views: &[View], storages: &[Vec<u8>]) -> Vec<u8> {
     archive.add("m/version", b"3\n");
     archive.file()
 }
-
-/// The checkpoint with the tensors of a safetensors file of f32.
-pub fn of_safetensors(file: &[u8]) -> Vec<u8> {
-    let length = u64::from_le_bytes(*file.first_chunk().unwrap()) as usize;
-    let (head, data) = file.split_at(8 + length);
-    let entries: serde_json::Map<_, _> = serde_json::from_slice(&head[8..]).unwrap();
-    let numbers = |value: &serde_json::Value| -> Vec<u64> {
-        let numbers = value.as_array().unwrap().iter();
-        numbers.map(|number| number.as_u64().unwrap()).collect()
-    };
-    let (mut views, mut storages) = (Vec::new(), Vec::new());
-    for (key, (name, entry)) in entries.iter().enumerate() {
-        let range = numbers(&entry["data_offsets"]);
-        views.push(View::whole(name, key, &numbers(&entry["shape"])));
-        storages.push(data[range[0] as usize..range[1] as usize].to_vec());
-    }
-    checkpoint(&views, &storages)
-}
