@@ -71,7 +71,7 @@ pub use tasks::{
     Classification, Decoder, DigitClassifier, DigitGenerator, EmbedOptions, Embeddings,
     GenerateOptions, HiddenStatesOptions, ImageTextEmbedder, Interpolation, LabelScore, Latent,
     LikelihoodOptions, Likelihoods, LoadPlan, LoadProgress, LoadStatus, ModelClass, OnStep,
-    PlannedFile, Pooling, Precision, SequenceClassifier, Source, TextEmbedder, Tower, Values,
-    Weights, plan_model, refresh_model,
+    PairScore, PlannedFile, Pooling, Precision, SequenceClassifier, Source, TextEmbedder, Tower,
+    Values, Weights, plan_model, refresh_model,
 };
 pub use weights::Dtype;

@@ -21,6 +21,19 @@ struct Golden {
     labels: Vec<String>,
     max_tokens: usize,
     cases: Vec<Case>,
+    /// Of rerankers.
+    #[serde(default)]
+    pairs: Vec<Pair>,
+}
+
+#[derive(Deserialize)]
+struct Pair {
+    text: String,
+    text_pair: String,
+    ids: Vec<u32>,
+    truncated: bool,
+    logits: Vec<f64>,
+    score: Vec<f64>,
 }
 
 #[derive(Deserialize)]
@@ -102,6 +115,46 @@ fn all_logits_and_probabilities_equal_pytorch_in_f32() {
         assert_eq!(all.len(), texts.len());
         assert!(classify(&classifier, &[]).is_empty());
     }
+}
+
+#[test]
+fn scores_of_pairs_equal_pytorch_in_f32() {
+    let mut count = 0;
+    for listed in Listed::committed("SequenceClassifier") {
+        let (golden, classifier) = (Golden::read(&listed), load(&listed, Dtype::F32));
+        let score = |first: &str, seconds: &[String]| {
+            block_on(classifier.score_pairs(first, seconds, &NoYield))
+        };
+        if golden.pairs.is_empty() {
+            if golden.labels.len() > 1 {
+                let error = score("a", &["b".into()]).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::UnsupportedModel);
+            }
+            continue;
+        }
+        count += 1;
+        for pair in &golden.pairs {
+            let all = [pair.text_pair.clone(), "another".into()];
+            let got = score(&pair.text, &all).unwrap();
+            let name = format!("{}: {:?}, {:?}", listed.name, pair.text, pair.text_pair);
+            assert_eq!(
+                (got[0].tokens, got[0].truncated),
+                (pair.ids.len(), pair.truncated),
+                "{name}"
+            );
+            let error = largest_difference(
+                [f64::from(got[0].logit), got[0].score],
+                &[pair.logits[0], pair.score[0]],
+            );
+            assert!(error < f64::from(listed.tolerance), "{name}: {error:e}");
+            // The same bits alone as among others.
+            assert_eq!(score(&pair.text, &all[..1]).unwrap()[0], got[0]);
+        }
+    }
+    assert_eq!(
+        count, 2,
+        "BERT, whose second texts have a type, and RoBERTa"
+    );
 }
 
 #[test]

@@ -10,6 +10,37 @@ use crate::layout::PANEL;
 /// Queries whose scores are computed at a time: a multiple of the tiles of 4 and of 6 rows.
 pub const BLOCK: usize = 24;
 
+/// What is added to the score of a query and a key, by how far the key is after the query.
+#[derive(Clone, Copy)]
+pub struct Bias<'a> {
+    /// `[rows, 2 * longest - 1]`, from the key that is `longest - 1` before the query.
+    pub table: &'a [f32],
+    /// One for each head of the queries, or 1 for the same in all.
+    pub rows: usize,
+    /// The rows of the longest sequence, at least.
+    pub longest: usize,
+}
+
+impl<'a> Bias<'a> {
+    /// The values of a head, from the first key for query 0 on; those of query `i` begin `i` before them.
+    fn of_head(self, head: usize) -> HeadBias<'a> {
+        let length = 2 * self.longest - 1;
+        let row = if self.rows == 1 { 0 } else { head };
+        HeadBias {
+            table: &self.table[row * length..][..length],
+            origin: self.longest - 1,
+        }
+    }
+}
+
+/// The bias of one head.
+#[derive(Clone, Copy)]
+struct HeadBias<'a> {
+    table: &'a [f32],
+    /// The index of the value for a key at the place of the query.
+    origin: usize,
+}
+
 /// Scaled dot-product self-attention of each sequence. `offsets` has the first row of each sequence, followed by the total number of
 /// rows. If `causal`, a row attends to none after it. Each head of the keys and values serves as many neighbouring heads of the queries as
 /// their number divides. If there are fewer queries than keys, there is one sequence, and they are those of its last rows: rows have the
@@ -26,6 +57,7 @@ pub fn attention(
     key_heads: usize,
     offsets: &[u32],
     causal: bool,
+    bias: Option<Bias<'_>>,
 ) {
     thread_local! {
         static SCRATCH: RefCell<Scratch> = RefCell::default();
@@ -52,6 +84,7 @@ pub fn attention(
                 &mut out[queries],
                 shape,
                 causal,
+                bias,
             );
         }
     });
@@ -87,6 +120,7 @@ impl Scratch {
         out: &mut [f32],
         shape: Shape,
         causal: bool,
+        bias: Option<Bias<'_>>,
     ) {
         let Shape {
             d,
@@ -121,7 +155,9 @@ impl Scratch {
                     width,
                     t,
                     d,
-                    causal.then_some(missing + index * BLOCK),
+                    missing + index * BLOCK,
+                    causal,
+                    bias.map(|bias| bias.of_head(head)),
                 );
             }
         }
@@ -169,11 +205,21 @@ impl Scratch {
     }
 
     kernel! {
-        /// Computes up to `BLOCK` queries of one head. `first` is the index of the first query if attention is causal.
-        fn block(&mut self, query: &[f32], out: &mut [f32], width: usize, t: usize, d: usize, first: Option<usize>) {
+        /// Computes up to `BLOCK` queries of one head. `first` is the index of the first query.
+        fn block(
+            &mut self,
+            query: &[f32],
+            out: &mut [f32],
+            width: usize,
+            t: usize,
+            d: usize,
+            first: usize,
+            causal: bool,
+            bias: Option<HeadBias<'_>>,
+        ) {
             let padded = t.next_multiple_of(PANEL);
             // The last query of the block attends to no key from here on.
-            let end = first.map_or(t, |first| t.min(first + BLOCK));
+            let end = if causal { t.min(first + BLOCK) } else { t };
             let end_padded = end.next_multiple_of(PANEL);
             let queries = Rows {
                 x: query,
@@ -194,7 +240,12 @@ impl Scratch {
                 .take(count)
                 .enumerate()
             {
-                let seen = first.map_or(t, |first| first + row + 1);
+                let seen = if causal { first + row + 1 } else { t };
+                if let Some(HeadBias { table, origin }) = bias {
+                    for (score, bias) in scores[..seen].iter_mut().zip(&table[origin - first - row..]) {
+                        *score += bias;
+                    }
+                }
                 *inverse = 1.0 / exponentials(&mut scores[..end_padded], seen);
             }
             let weights = Rows {

@@ -28,10 +28,10 @@ pub mod testing;
 mod upsample;
 
 pub use activation::Activation;
-pub use attention::{BLOCK as QUERY_BLOCK, attention};
+pub use attention::{BLOCK as QUERY_BLOCK, Bias, attention};
 pub use conv::{Window, conv2d};
 pub use embedding::{embedding_q8, panel_rows_f32, panel_rows_q8};
-pub use gated::gated_silu;
+pub use gated::gated;
 pub use group_norm::group_norm;
 pub use matmul_f32::linear as linear_f32;
 pub use matmul_q4::{Q4Weights, linear as linear_q4};

@@ -8,7 +8,7 @@ use super::{Gpu, cpu};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{
     Activation, Conv2d, Embedding, LayerNorm, Linear, LinearWeight, PANEL, RmsNorm, Rotary, Spans,
-    Window, attention, floats, gated_silu, group_norm, integers, packed_f32_shape, read, upsample,
+    Window, attention, floats, gated, group_norm, integers, packed_f32_shape, read, upsample,
 };
 
 /// The largest accepted difference between two correct implementations, on values of magnitude one.
@@ -119,7 +119,7 @@ fn outputs(layer: &Layer) -> Vec<(String, Tensor<2>)> {
     let (gate, up) = (random.matrix(3, 33, device), random.matrix(3, 33, device));
     outputs.push((
         "a normalized gate".into(),
-        norm.forward(gated_silu(gate, up)),
+        norm.forward(gated(gate, up, Activation::Silu)),
     ));
     let (x, residual) = (random.matrix(3, 33, device), random.matrix(3, 33, device));
     outputs.push((

@@ -40,6 +40,8 @@ pub struct FileEntry {
     pub tensors: BTreeMap<String, Digest>,
     /// Whether the file is a stream, which can be opened only once and only from its start.
     pub once: bool,
+    /// Where the host has the file, if that is not the name by which it is listed.
+    pub path: Option<String>,
 }
 
 /// Largest size of a file in bytes. A larger listed size is ignored, so that sums of sizes cannot overflow.
@@ -77,6 +79,44 @@ impl Snapshot {
         self.files
             .as_ref()
             .is_some_and(|files| !files.contains_key(file))
+    }
+
+    /// Lists the files of the folder `0_…` as files of the repository, where that has no weights itself: sentence-transformers keeps each
+    /// module in a folder by its number, and the first one, with the encoder, in the repository itself only since 2021.
+    pub(crate) fn lift_first_module(&mut self) {
+        let Some(files) = &mut self.files else { return };
+        let is_weights = |name: &str| {
+            name.starts_with("pytorch_model")
+                || [".safetensors", ".gguf"]
+                    .iter()
+                    .any(|end| name.ends_with(end))
+        };
+        if files
+            .keys()
+            .any(|name| !name.contains('/') && is_weights(name))
+        {
+            return;
+        }
+        let folder = files.keys().find_map(|name| {
+            let (folder, name) = name.split_once('/')?;
+            (folder.starts_with("0_") && is_weights(name)).then(|| format!("{folder}/"))
+        });
+        let Some(folder) = folder else { return };
+        let lifted: Vec<_> = files
+            .iter()
+            .filter_map(|(path, entry)| {
+                let name = path.strip_prefix(&folder)?;
+                let path = Some(path.clone());
+                Some((
+                    name.to_string(),
+                    FileEntry {
+                        path,
+                        ..entry.clone()
+                    },
+                ))
+            })
+            .collect();
+        files.extend(lifted);
     }
 
     /// The commit by which to request files, if the host serves them by commit.

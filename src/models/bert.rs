@@ -4,22 +4,25 @@
 //! `models/bert/modeling_bert.py`, whose module names the fields have.
 
 use burn::tensor::{Device, Tensor};
-use serde::Deserialize;
 
 use super::config::{
-    self, FILE, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_epsilon, check_heads, check_sequences,
-    check_sizes, indices, positions_of, token_ids,
+    FILE, Fields, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_heads, check_sequences, positions_after,
+    positions_of, token_ids, types_of,
 };
 use super::encoder_layer::{EncoderLayer, LayerNames};
 use super::gguf_names;
 use super::sentence_encoder::Encoder;
 use crate::error::{Error, Result};
-use crate::ops::{Embedding, LayerNorm, Spans, activation_from_config};
+use crate::ops::{Activation, Embedding, LayerNorm, Spans};
 use crate::scheduler::Scheduler;
 use crate::weights::Tensors;
 
+/// The values of `BertConfig` in `transformers`.
+const DEFAULTS: &str = r#"{"vocab_size":30522,"hidden_size":768,"num_hidden_layers":12,"num_attention_heads":12,"intermediate_size":3072,
+    "hidden_act":"gelu","max_position_embeddings":512,"type_vocab_size":2,"layer_norm_eps":1e-12}"#;
+
 /// The architecture, from `config.json`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct BertConfig {
     vocab_size: usize,
     /// `d`, the values of one hidden state.
@@ -27,48 +30,45 @@ pub struct BertConfig {
     num_hidden_layers: usize,
     num_attention_heads: usize,
     intermediate_size: usize,
-    hidden_act: String,
-    /// The longest sequence in tokens.
+    hidden_act: Activation,
+    /// The rows of the table of positions.
     max_position_embeddings: usize,
     type_vocab_size: usize,
-    #[serde(default = "BertConfig::default_epsilon")]
     layer_norm_eps: f32,
-    #[serde(default = "BertConfig::default_position")]
-    position_embedding_type: String,
+    /// The id of the padding, where positions are counted from it.
+    padding: Option<u32>,
 }
 
 impl BertConfig {
-    fn default_epsilon() -> f32 {
-        1e-12
-    }
-
-    fn default_position() -> String {
-        "absolute".into()
-    }
-
-    fn check(&self) -> Result<()> {
-        check_sizes(&[
-            ("vocab_size", self.vocab_size, MAX_ROWS),
-            ("hidden_size", self.hidden_size, MAX_WIDTH),
-            ("num_hidden_layers", self.num_hidden_layers, MAX_LAYERS),
-            ("num_attention_heads", self.num_attention_heads, MAX_WIDTH),
-            ("intermediate_size", self.intermediate_size, MAX_WIDTH),
-            (
-                "max_position_embeddings",
-                self.max_position_embeddings,
-                MAX_ROWS,
-            ),
-            ("type_vocab_size", self.type_vocab_size, MAX_ROWS),
-        ])?;
-        check_heads(self.hidden_size, self.num_attention_heads)?;
-        check_epsilon("layer_norm_eps", self.layer_norm_eps)?;
-        if self.position_embedding_type != "absolute" {
-            return Err(Error::unsupported(format!(
-                "{FILE}: position_embedding_type is '{}', expected 'absolute'",
-                self.position_embedding_type
+    /// Reads and checks the fields. With a `padding`, positions are counted from its id.
+    pub(super) fn new(fields: &Fields, padding: Option<u32>) -> Result<Self> {
+        fields.only(&[("position_embedding_type", &["absolute".into()])])?;
+        let config = Self {
+            vocab_size: fields.size("vocab_size", MAX_ROWS)?,
+            hidden_size: fields.size("hidden_size", MAX_WIDTH)?,
+            num_hidden_layers: fields.size("num_hidden_layers", MAX_LAYERS)?,
+            num_attention_heads: fields.size("num_attention_heads", MAX_WIDTH)?,
+            intermediate_size: fields.size("intermediate_size", MAX_WIDTH)?,
+            hidden_act: fields.activation("hidden_act")?,
+            max_position_embeddings: fields.size("max_position_embeddings", MAX_ROWS)?,
+            type_vocab_size: fields.size("type_vocab_size", MAX_ROWS)?,
+            layer_norm_eps: fields.epsilon("layer_norm_eps")?,
+            padding,
+        };
+        check_heads(config.hidden_size, config.num_attention_heads)?;
+        if config.unused() >= config.max_position_embeddings {
+            return Err(Error::invalid_weights(format!(
+                "{FILE}: max_position_embeddings is {}, expected more than the {} up to that of the padding",
+                config.max_position_embeddings,
+                config.unused()
             )));
         }
-        activation_from_config(&self.hidden_act).map(|_| ())
+        Ok(config)
+    }
+
+    /// The number of positions that no token of a text has but the padding.
+    fn unused(&self) -> usize {
+        self.padding.map_or(0, |padding| padding as usize + 1)
     }
 }
 
@@ -85,7 +85,7 @@ struct Embeddings {
     word_embeddings: Embedding,
     /// `[max_position, d]`
     position_embeddings: Embedding,
-    /// `[types, d]`, of which only the first row is used: an input is one text, not a pair.
+    /// `[types, d]`, of which the second row is that of the second text of a pair.
     token_type_embeddings: Embedding,
     layer_norm: LayerNorm,
 }
@@ -96,13 +96,12 @@ impl Encoder for Bert {
     const PREFIXES: &'static [&'static str] = &["", "bert."];
 
     fn config(json: &[u8]) -> Result<BertConfig> {
-        let config: BertConfig = config::parse(json, "bert")?;
-        config.check()?;
-        Ok(config)
+        BertConfig::new(&Fields::parse(json, &["bert"], DEFAULTS)?, None)
     }
 
     fn sizes(config: &BertConfig) -> [usize; 2] {
-        [config.hidden_size, config.max_position_embeddings]
+        let positions = config.max_position_embeddings - config.unused();
+        [config.hidden_size, positions]
     }
 
     fn layers(config: &mut BertConfig) -> &mut usize {
@@ -163,14 +162,28 @@ impl Encoder for Bert {
         layers: usize,
         scheduler: &dyn Scheduler,
     ) -> Result<(Tensor<2>, Spans)> {
-        let (v, longest) = (self.config.vocab_size, self.config.max_position_embeddings);
+        self.forward_pairs(sequences, &[], layers, scheduler).await
+    }
+
+    async fn forward_pairs(
+        &self,
+        sequences: &[&[u32]],
+        firsts: &[usize],
+        layers: usize,
+        scheduler: &dyn Scheduler,
+    ) -> Result<(Tensor<2>, Spans)> {
+        let (v, [_, longest]) = (self.config.vocab_size, Self::sizes(&self.config));
         check_sequences(sequences, v, longest)?;
-        let activation = activation_from_config(&self.config.hidden_act)?;
         let spans = Spans::from_lengths(sequences.iter().map(|ids| ids.len()));
-        let mut x = self.embed(sequences);
+        let mut x = self.embed(sequences, firsts);
         for layer in self.layer.iter().take(layers) {
             scheduler.yield_now().await?;
-            x = layer.forward(x, &spans, self.config.num_attention_heads, activation);
+            x = layer.forward(
+                x,
+                &spans,
+                self.config.num_attention_heads,
+                self.config.hidden_act,
+            );
         }
         Ok((x, spans))
     }
@@ -178,10 +191,16 @@ impl Encoder for Bert {
 
 impl Bert {
     /// Sums word, position and type embeddings, and normalizes them: `[t, d]`.
-    fn embed(&self, sequences: &[&[u32]]) -> Tensor<2> {
+    fn embed(&self, sequences: &[&[u32]], firsts: &[usize]) -> Tensor<2> {
         let ids = token_ids(sequences, &self.device);
-        let positions = positions_of(sequences, &self.device);
-        let types = indices(vec![0; positions.dims()[0]], &self.device);
+        let positions = match self.config.padding {
+            Some(padding) => positions_after(padding, sequences, &self.device),
+            None => positions_of(sequences, &self.device),
+        };
+        let types = match self.config.type_vocab_size {
+            1 => types_of(sequences, &[], &self.device),
+            _ => types_of(sequences, firsts, &self.device),
+        };
         let e = &self.embeddings;
         let words = e.word_embeddings.forward(ids) + e.token_type_embeddings.forward(types);
         e.layer_norm
@@ -203,6 +222,8 @@ mod tests {
     #[test]
     fn a_config_of_another_kind_or_an_absurd_one_is_an_error_that_names_the_field() {
         assert!(config("", "").is_ok());
+        // What the file leaves out has the value of `transformers`.
+        assert_eq!(config("\"vocab_size\":10,", "").unwrap().vocab_size, 30522);
         for (change, to, kind, what) in [
             (
                 "\"bert\"",
@@ -232,13 +253,13 @@ mod tests {
                 "\"hidden_size\":8",
                 "\"hidden_size\":-8",
                 ErrorKind::InvalidWeights,
-                "not valid",
+                "hidden_size is -8, expected 1 to",
             ),
             (
-                "\"hidden_size\":8,",
-                "",
-                ErrorKind::InvalidWeights,
-                "hidden_size",
+                "\"vocab_size\":10",
+                "\"vocab_size\":10,\"is_decoder\":true",
+                ErrorKind::UnsupportedModel,
+                "is_decoder",
             ),
             ("{", "<html>", ErrorKind::InvalidWeights, "not valid"),
         ] {

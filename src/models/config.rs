@@ -3,9 +3,10 @@
 use burn::tensor::{Device, Int, Tensor};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::ops::integers;
+use crate::ops::{Activation, activation_from_config, integers};
 
 /// The name of the config file.
 pub(super) const FILE: &str = "config.json";
@@ -23,29 +24,170 @@ fn broken(error: serde_json::Error) -> Error {
     Error::invalid_weights(format!("{FILE}: is not valid: {error}"))
 }
 
-/// Reads the `model_type` of a config; it is empty where the config has none.
+/// Reads the architecture of a config: its `model_type`, and what else tells two of one `model_type` apart. It is empty where the config
+/// has none.
 ///
 /// *Errors*: `InvalidWeights` where the file is broken.
-pub(super) fn model_type(json: &[u8]) -> Result<String> {
+pub(super) fn architecture(json: &[u8]) -> Result<String> {
     #[derive(Deserialize)]
     struct Kind {
         model_type: Option<String>,
+        position_embedding_type: Option<String>,
     }
-    let Kind { model_type } = serde_json::from_slice(json).map_err(broken)?;
-    Ok(model_type.unwrap_or_default())
+    let kind: Kind = serde_json::from_slice(json).map_err(broken)?;
+    let model_type = kind.model_type.unwrap_or_default();
+    // Repositories that bring their own Python code under the name of another model.
+    match (model_type.as_str(), kind.position_embedding_type.as_deref()) {
+        ("bert", Some("alibi")) => Ok("bert with alibi".into()),
+        _ => Ok(model_type),
+    }
 }
 
 /// Reads the config of a model of one architecture.
 ///
 /// *Errors*: `UnsupportedModel` for another architecture, `InvalidWeights` where the file is broken.
 pub(super) fn parse<T: DeserializeOwned>(json: &[u8], expected: &str) -> Result<T> {
-    let found = model_type(json)?;
-    if found != expected {
-        return Err(Error::unsupported(format!(
-            "{FILE}: model_type is '{found}', expected '{expected}'"
-        )));
-    }
+    check_architecture(json, &[expected])?;
     read(json)
+}
+
+fn check_architecture(json: &[u8], expected: &[&str]) -> Result<()> {
+    let found = architecture(json)?;
+    match expected.contains(&found.as_str()) {
+        true => Ok(()),
+        false => Err(Error::unsupported(format!(
+            "{FILE}: model_type is '{found}', expected '{}'",
+            expected.join("' or '")
+        ))),
+    }
+}
+
+/// The fields of an encoder's config. They are read one by one and not derived, which is a third of the code.
+pub(super) struct Fields {
+    values: Map<String, Value>,
+}
+
+impl Fields {
+    /// Reads the config of an encoder of one of some architectures. `defaults` are the values of its config class in `transformers`, as JSON: the
+    /// library leaves out of the file what is at its default.
+    ///
+    /// *Errors*: `UnsupportedModel` for another architecture or a decoder, `InvalidWeights` where the file is broken.
+    pub fn parse(json: &[u8], expected: &[&str], defaults: &str) -> Result<Self> {
+        check_architecture(json, expected)?;
+        let mut values: Map<String, Value> = read(json)?;
+        if values.get("is_decoder") == Some(&Value::Bool(true)) {
+            return Err(Error::unsupported(format!(
+                "{FILE}: is_decoder is true, expected an encoder, whose tokens see those after them"
+            )));
+        }
+        let defaults: Map<String, Value> = read(defaults.as_bytes())?;
+        for (name, value) in defaults {
+            values.entry(name).or_insert(value);
+        }
+        Ok(Self { values })
+    }
+
+    /// The value of a field; `None` where the file has none, or null.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.values.get(name).filter(|value| !value.is_null())
+    }
+
+    /// A size of 1 to `most`.
+    ///
+    /// *Errors*: `InvalidWeights` naming the field.
+    pub fn size(&self, name: &str, most: usize) -> Result<usize> {
+        let size = self.get(name).and_then(Value::as_u64);
+        match size.filter(|size| (1..=most as u64).contains(size)) {
+            Some(size) => Ok(size as usize),
+            None => Err(self.wrong(name, &format!("1 to {most}"))),
+        }
+    }
+
+    /// A number from 0 to less than `end`.
+    ///
+    /// *Errors*: `InvalidWeights` naming the field.
+    pub fn index(&self, name: &str, end: usize) -> Result<usize> {
+        let index = self.get(name).and_then(Value::as_u64);
+        match index.filter(|index| *index < end as u64) {
+            Some(index) => Ok(index as usize),
+            None => Err(self.wrong(name, &format!("0 to {}", end - 1))),
+        }
+    }
+
+    /// The constant that norms add to the variance.
+    ///
+    /// *Errors*: `InvalidWeights` naming the field.
+    pub fn epsilon(&self, name: &str) -> Result<f32> {
+        match self.number(name)? {
+            Some(epsilon) if epsilon >= 0.0 => Ok(epsilon),
+            _ => Err(self.wrong(name, "0 or more")),
+        }
+    }
+
+    /// A finite number; `None` where the file has none.
+    ///
+    /// *Errors*: `InvalidWeights` naming the field.
+    pub fn number(&self, name: &str) -> Result<Option<f32>> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let number = value.as_f64().map(|number| number as f32);
+        match number.filter(|number| number.is_finite()) {
+            Some(number) => Ok(Some(number)),
+            None => Err(self.wrong(name, "a number")),
+        }
+    }
+
+    /// A text; `None` where the file has none.
+    ///
+    /// *Errors*: `InvalidWeights` naming the field.
+    pub fn text(&self, name: &str) -> Result<Option<&str>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(self.wrong(name, "a text")),
+        }
+    }
+
+    /// The activation of this field.
+    ///
+    /// *Errors*: `UnsupportedModel` for an unknown one, `InvalidWeights` where there is none.
+    pub fn activation(&self, name: &str) -> Result<Activation> {
+        match self.text(name)? {
+            Some(text) => activation_from_config(text),
+            None => Err(self.wrong(name, "a text")),
+        }
+    }
+
+    /// Refuses fields whose value is not among those that are computed here; a field that the file does not have is at its default.
+    ///
+    /// *Errors*: `UnsupportedModel` naming the field.
+    pub fn only(&self, fields: &[(&str, &[Value])]) -> Result<()> {
+        for (name, expected) in fields {
+            if let Some(value) = self.get(name).filter(|value| !expected.contains(value)) {
+                let expected: Vec<_> = expected.iter().map(Value::to_string).collect();
+                return Err(Error::unsupported(format!(
+                    "{FILE}: {name} is {}, expected {}",
+                    shown(value),
+                    expected.join(" or ")
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn wrong(&self, name: &str, expected: &str) -> Error {
+        let found = self.get(name).map_or("missing".into(), shown);
+        Error::invalid_weights(format!("{FILE}: {name} is {found}, expected {expected}"))
+    }
+}
+
+/// A value as messages show it: a text in single quotes.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("'{text}'"),
+        other => other.to_string(),
+    }
 }
 
 /// Reads a config whose `model_type` was checked.
@@ -124,6 +266,33 @@ pub(super) fn token_ids(sequences: &[&[u32]], device: &Device) -> Tensor<1, Int>
 pub(super) fn positions_of(sequences: &[&[u32]], device: &Device) -> Tensor<1, Int> {
     let positions = sequences.iter().flat_map(|ids| 0..ids.len() as i32);
     indices(positions.collect(), device)
+}
+
+/// Makes the tensor of each token's position in its own sequence, counted from the id of the padding on, which is the position of the
+/// padding itself, also where a text has that word: `[t]`.
+pub(super) fn positions_after(
+    padding: u32,
+    sequences: &[&[u32]],
+    device: &Device,
+) -> Tensor<1, Int> {
+    let mut positions = Vec::new();
+    for ids in sequences {
+        let mut last = padding;
+        positions.extend(ids.iter().map(|&id| {
+            last += u32::from(id != padding);
+            let position = if id == padding { padding } else { last };
+            position as i32
+        }));
+    }
+    indices(positions, device)
+}
+
+/// Makes the tensor of each token's type: 0, and 1 from the number in `firsts` on. It is 0 for all where there are no `firsts`: `[t]`.
+pub(super) fn types_of(sequences: &[&[u32]], firsts: &[usize], device: &Device) -> Tensor<1, Int> {
+    let firsts = firsts.iter().copied().chain(std::iter::repeat(usize::MAX));
+    let types = sequences.iter().zip(firsts);
+    let types = types.flat_map(|(ids, first)| (0..ids.len()).map(move |at| i32::from(at >= first)));
+    indices(types.collect(), device)
 }
 
 /// Makes a tensor of row indices into a table: `[t]`.

@@ -15,11 +15,11 @@ use super::sentence_encoder::Encoder;
 use crate::device::is_cpu;
 use crate::error::{Error, Result};
 use crate::ops::{
-    Activation, Embedding, Linear, PANEL, QUERY_BLOCK, RmsNorm, Rotary, Spans, attention,
-    gated_silu, part, read,
+    Activation, Embedding, Linear, PANEL, QUERY_BLOCK, RmsNorm, Rotary, Spans, attention, gated,
+    part, read,
 };
 use crate::scheduler::Scheduler;
-use crate::weights::Tensors;
+use crate::weights::{StoredTable, Tensors};
 
 /// Rows that go through the linear layers of a block together. That keeps the time between yields short, and the two buffers of the
 /// feed-forward layer small. Kernels quantize as many rows at a time, so that larger blocks would not be faster.
@@ -28,8 +28,8 @@ const ROWS: usize = 120;
 /// Rows whose logits are in memory together.
 const HEAD_ROWS: usize = 512;
 
-/// The most multiply-adds of attention between yields, beyond which a text's rows are computed in parts. At 8,000 tokens, SmolLM2-135M
-/// takes TODO ms for as many.
+/// The most multiply-adds of attention between yields, beyond which a text's rows are computed in parts: of SmolLM2-135M with 8,000 tokens, 72
+/// rows, which take about 25 ms.
 const ATTENTION_STEP: usize = 1 << 29;
 
 /// Panels of the vocabulary whose logits are in memory together: 1,024 tokens.
@@ -38,14 +38,19 @@ const PANELS: usize = 128;
 /// A decoder, or the first layers of one.
 pub struct Decoder {
     config: DecoderConfig,
-    /// `[v, d]`
-    embed_tokens: Embedding,
+    embed_tokens: Table,
     layers: Vec<Layer>,
     /// The norm after the last layer; absent where only the first layers were loaded.
     norm: Option<RmsNorm>,
     /// `[v, d]`
     lm_head: Option<Linear>,
     device: Device,
+}
+
+/// The embedding table, `[v, d]`.
+enum Table {
+    Memory(Embedding),
+    Store(StoredTable),
 }
 
 struct Layer {
@@ -101,8 +106,43 @@ impl Encoder for Decoder {
         layers: usize,
         scheduler: &dyn Scheduler,
     ) -> Result<(Tensor<2>, Spans)> {
+        self.check(sequences)?;
+        let Table::Memory(embed_tokens) = &self.embed_tokens else {
+            return Err(Error::internal("the embedding table is not in memory"));
+        };
+        let rows = embed_tokens.forward(token_ids(sequences, &self.device));
+        self.forward_rows(rows, sequences, layers, scheduler).await
+    }
+}
+
+impl Decoder {
+    /// Checks that the model has a row and a position for each token.
+    ///
+    /// *Errors*: as [`Encoder::forward`].
+    pub fn check(&self, sequences: &[&[u32]]) -> Result<()> {
         let config = &self.config;
-        check_sequences(sequences, config.vocab_size, config.positions())?;
+        check_sequences(sequences, config.vocab_size, config.positions())
+    }
+
+    /// The embedding table, where its rows stay in the store.
+    pub fn stored_table(&self) -> Option<&StoredTable> {
+        match &self.embed_tokens {
+            Table::Memory(_) => None,
+            Table::Store(table) => Some(table),
+        }
+    }
+
+    /// Computes as [`forward`](Encoder::forward), from the rows of the embedding table, of sequences that were [checked](Self::check).
+    ///
+    /// *Shapes*: `rows`: `[t, d]`.
+    pub async fn forward_rows(
+        &self,
+        rows: Tensor<2>,
+        sequences: &[&[u32]],
+        layers: usize,
+        scheduler: &dyn Scheduler,
+    ) -> Result<(Tensor<2>, Spans)> {
+        let config = &self.config;
         let spans = Spans::from_lengths(sequences.iter().map(|ids| ids.len()));
         let spans = if config.is_causal {
             spans.causal()
@@ -110,9 +150,7 @@ impl Encoder for Decoder {
             spans
         };
         let rotary = Rotary::new(&spans, config.head_dim(), config.rope_theta(), &self.device);
-        let mut x = self
-            .embed_tokens
-            .forward(token_ids(sequences, &self.device));
+        let mut x = rows;
         for layer in self.layers.iter().take(layers) {
             x = layer.forward(x, &spans, &rotary, config, scheduler).await?;
         }
@@ -121,9 +159,7 @@ impl Encoder for Decoder {
         }
         Ok((x, spans))
     }
-}
 
-impl Decoder {
     /// Takes the decoder's tensors, and those of its head if it has all layers.
     pub fn with_head(config: &DecoderConfig, tensors: &mut Tensors) -> Result<Self> {
         Self::build(config, !config.is_cut(), tensors)
@@ -134,11 +170,16 @@ impl Decoder {
         tensors.set_fine_groups();
         let (v, d) = (config.vocab_size, config.hidden_size);
         // A tied table has the layout of a head in any case, so that one stored model serves every use.
-        let (embed_tokens, mut lm_head) = if config.tie_word_embeddings {
+        let is_tied = config.tie_word_embeddings;
+        let (embed_tokens, mut lm_head) = if config.table_in_store {
+            let table = tensors.stored_table("embed_tokens", [v, d], is_tied)?;
+            (Table::Store(table), None)
+        } else if is_tied {
             let (table, head) = tensors.tied_embedding("embed_tokens", [v, d])?;
-            (table, Some(head).filter(|_| with_head))
+            (Table::Memory(table), Some(head).filter(|_| with_head))
         } else {
-            (tensors.embedding("embed_tokens", [v, d])?, None)
+            let table = tensors.embedding("embed_tokens", [v, d])?;
+            (Table::Memory(table), None)
         };
         let layers = (0..config.num_hidden_layers).map(|index| Layer::new(config, index, tensors));
         let layers = layers.collect::<Result<_>>()?;
@@ -146,7 +187,7 @@ impl Decoder {
             true => None,
             false => Some(tensors.rms_norm("norm", d, config.rms_norm_eps)?),
         };
-        if with_head && lm_head.is_none() {
+        if with_head && !is_tied {
             lm_head = Some(tensors.head("lm_head", [v, d])?);
         }
         Ok(Self {
@@ -159,11 +200,16 @@ impl Decoder {
         })
     }
 
+    /// Whether there is a head in memory.
+    pub fn has_head(&self) -> bool {
+        self.lm_head.is_some()
+    }
+
     /// Computes how the model predicts each of `targets` from the last hidden state before it. The logits of a block of the vocabulary
     /// at a time are in memory.
     ///
     /// *Shapes*: `hidden`: `[m, d]`, as [`forward`](Encoder::forward) returns it after all layers; `m` targets.
-    /// *Errors*: `InvalidInput` where only the first layers are loaded, `Aborted`.
+    /// *Errors*: `InvalidInput` where there is no head in memory, `Aborted`.
     pub async fn predictions(
         &self,
         hidden: Tensor<2>,
@@ -172,7 +218,7 @@ impl Decoder {
     ) -> Result<Vec<TokenStatistics>> {
         let head = self.lm_head.as_ref().ok_or_else(|| {
             Error::invalid_input(
-                "likelihoods need all layers of the model, and only the first ones are loaded",
+                "likelihoods need all layers of the model, and its embedding table in memory where that is the vocabulary head too",
             )
         })?;
         let mut statistics = Vec::with_capacity(targets.len());
@@ -290,24 +336,27 @@ impl Layer {
     ) -> Result<Tensor<2>> {
         let [t, _] = x.dims();
         let blocks = || parts(0..t, ROWS).collect();
-        let [mut query, mut key, mut value] = [const { Vec::new() }; 3];
-        let mut project = |rows| {
-            let h = self.input_layernorm.forward(part(&x, rows));
-            // [rows, d] → [rows, heads * head_dim], and [rows, key_heads * head_dim] for keys and values
-            query.push(self.q_proj.forward(h.clone(), Activation::Identity));
-            key.push(self.k_proj.forward(h.clone(), Activation::Identity));
-            value.push(self.v_proj.forward(h, Activation::Identity));
+        // Queries, keys and values are not needed any longer than this.
+        let context = {
+            let [mut query, mut key, mut value] = [const { Vec::new() }; 3];
+            let mut project = |rows| {
+                let h = self.input_layernorm.forward(part(&x, rows));
+                // [rows, d] → [rows, heads * head_dim], and [rows, key_heads * head_dim] for keys and values
+                query.push(self.q_proj.forward(h.clone(), Activation::Identity));
+                key.push(self.k_proj.forward(h.clone(), Activation::Identity));
+                value.push(self.v_proj.forward(h, Activation::Identity));
+            };
+            for_each(blocks(), &mut project, scheduler).await?;
+            let query = rotary.forward(each_head(joined(query), self.q_norm.as_ref()));
+            let key = rotary.forward(each_head(joined(key), self.k_norm.as_ref()));
+            let value = joined(value);
+            let heads = config.num_attention_heads;
+            let mut contexts = Vec::new();
+            let mut attend = |rows| contexts.push(attend(&query, &key, &value, spans, rows, heads));
+            let ranges = query_ranges(&query, spans);
+            for_each(ranges, &mut attend, scheduler).await?;
+            joined(contexts)
         };
-        for_each(blocks(), &mut project, scheduler).await?;
-        let query = rotary.forward(each_head(joined(query), self.q_norm.as_ref()));
-        let key = rotary.forward(each_head(joined(key), self.k_norm.as_ref()));
-        let value = joined(value);
-        let heads = config.num_attention_heads;
-        let mut contexts = Vec::new();
-        let mut attend = |rows| contexts.push(attend(&query, &key, &value, spans, rows, heads));
-        let ranges = query_ranges(&query, spans);
-        for_each(ranges, &mut attend, scheduler).await?;
-        let context = joined(contexts);
         let mut outputs = Vec::new();
         let mut feed_forward = |rows: Range<usize>| {
             let context = part(&context, rows.clone());
@@ -316,7 +365,7 @@ impl Layer {
             // [rows, d] → [rows, inner] → [rows, d]
             let gate = self.gate_proj.forward(h.clone(), Activation::Identity);
             let up = self.up_proj.forward(h, Activation::Identity);
-            let inner = gated_silu(gate, up);
+            let inner = gated(gate, up, Activation::Silu);
             outputs.push(x + self.down_proj.forward(inner, Activation::Identity));
         };
         for_each(blocks(), &mut feed_forward, scheduler).await?;
@@ -371,6 +420,7 @@ fn attend(
     if rows == (0..t) {
         return attention(query.clone(), key.clone(), value.clone(), spans, heads);
     }
+    // Without a mask, it does not matter which rows the queries are.
     let mut keys = spans
         .iter()
         .find(|text| text.contains(&rows.start))

@@ -11,8 +11,14 @@ mod digit_unet;
 mod distilbert;
 mod encoder_layer;
 pub(crate) mod gguf_names;
+mod jina_bert;
+mod modernbert;
+mod mpnet;
+mod nomic_bert;
+mod roberta;
 mod sentence_encoder;
 mod sequence_classifier;
+mod sequence_classifier_config;
 
 pub use clip::{ClipText, ClipVision};
 pub use clip_config::ClipConfig;
@@ -21,6 +27,5 @@ pub use decoder_config::DecoderConfig;
 pub use digit_classifier::DigitClassifier;
 pub use digit_unet::{CLASSES, DigitUNet, EDGE};
 pub use sentence_encoder::{Encoder, SentenceEncoder, SentenceEncoderConfig};
-pub use sequence_classifier::{
-    SequenceClassifier, SequenceClassifierConfig, is_sequence_classifier,
-};
+pub use sequence_classifier::SequenceClassifier;
+pub use sequence_classifier_config::{SequenceClassifierConfig, is_sequence_classifier};

@@ -6,6 +6,11 @@ use super::bert::Bert;
 use super::config::{self, FILE};
 use super::decoder::Decoder;
 use super::distilbert::DistilBert;
+use super::jina_bert::JinaBert;
+use super::modernbert::ModernBert;
+use super::mpnet::MpNet;
+use super::nomic_bert::NomicBert;
+use super::roberta::Roberta;
 use crate::error::{Error, Result};
 use crate::ops::Spans;
 use crate::scheduler::Scheduler;
@@ -49,6 +54,18 @@ pub trait Encoder: Sized {
         layers: usize,
         scheduler: &dyn Scheduler,
     ) -> Result<(Tensor<2>, Spans)>;
+
+    /// Computes hidden states as [`forward`](Self::forward) does, of pairs of texts: the tokens of each sequence from the number in `firsts` on
+    /// are those of the second text. Encoders that were not trained to tell them apart make no difference.
+    async fn forward_pairs(
+        &self,
+        sequences: &[&[u32]],
+        _firsts: &[usize],
+        layers: usize,
+        scheduler: &dyn Scheduler,
+    ) -> Result<(Tensor<2>, Spans)> {
+        self.forward(sequences, layers, scheduler).await
+    }
 }
 
 /// Defines the enums of all encoders and of their configs, and dispatches each call to the encoder in use.
@@ -65,7 +82,7 @@ macro_rules! encoders {
             ///
             /// *Errors*: `UnsupportedModel` for another architecture, `InvalidWeights` where the file is broken or absurd.
             pub fn from_json(json: &[u8]) -> Result<Self> {
-                match config::model_type(json)?.as_str() {
+                match config::architecture(json)?.as_str() {
                     $($($model_type)|+ => $encoder::config(json).map(Self::$encoder),)*
                     other => Err(Error::unsupported(format!(
                         "{FILE}: model_type is '{other}', expected one of {}",
@@ -132,11 +149,48 @@ macro_rules! encoders {
                     $(Self::$encoder(encoder) => encoder.forward(sequences, layers, scheduler).await,)*
                 }
             }
+
+            /// Computes the last hidden states of pairs of texts, as [`Encoder::forward_pairs`] does.
+            pub async fn forward_pairs(
+                &self,
+                sequences: &[&[u32]],
+                firsts: &[usize],
+                scheduler: &dyn Scheduler,
+            ) -> Result<(Tensor<2>, Spans)> {
+                let layers = usize::MAX;
+                match self {
+                    $(Self::$encoder(encoder) => {
+                        encoder.forward_pairs(sequences, firsts, layers, scheduler).await
+                    })*
+                }
+            }
         }
     };
 }
 
 impl SentenceEncoderConfig {
+    /// The number that the norms of ModernBERT add to the variance, which its classifiers have too.
+    pub(super) fn epsilon(&self) -> f32 {
+        match self {
+            Self::ModernBert(config) => config.norm_eps,
+            _ => 1e-5,
+        }
+    }
+
+    /// How the names of the architectures begin that have this encoder and a head.
+    pub(super) fn heads(&self) -> &'static [&'static str] {
+        match self {
+            Self::Bert(_) => &["Bert"],
+            Self::DistilBert(_) => &["DistilBert"],
+            Self::JinaBert(_) => &["JinaBert", "Bert"],
+            Self::ModernBert(_) => &["ModernBert"],
+            Self::MpNet(_) => &["MPNet"],
+            Self::NomicBert(_) => &["NomicBert"],
+            Self::Roberta(_) => &["Roberta", "XLMRoberta", "Camembert"],
+            Self::Decoder(_) => &[],
+        }
+    }
+
     /// Whether the encoder is a decoder, which is a sentence encoder only if it was trained as one.
     pub fn is_decoder(&self) -> bool {
         matches!(self, Self::Decoder(_))
@@ -148,4 +202,9 @@ encoders! {
     "bert" => Bert,
     "distilbert" => DistilBert,
     "llama" | "qwen2" | "qwen3" => Decoder,
+    "bert with alibi" => JinaBert,
+    "camembert" | "roberta" | "xlm-roberta" => Roberta,
+    "modernbert" => ModernBert,
+    "mpnet" => MpNet,
+    "nomic_bert" => NomicBert,
 }

@@ -9,12 +9,64 @@ use burn::tensor::{Shape, Slice, Tensor, TensorData};
 
 use super::HotOps;
 
-/// The rows of each sequence in a ragged batch, and whether attention is causal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What is added to the score of a query and a key, by how far the key is after the query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RelativeBias {
+    /// `[rows, 2 * longest - 1]`: a row for each head, or one for all of them; from the key that is `longest - 1` before the query.
+    pub(super) table: Arc<[f32]>,
+    pub(super) rows: usize,
+    /// The rows of the longest sequence.
+    pub(super) longest: usize,
+}
+
+/// What is added to a score that is not to count: finite, because infinities are not safe on a GPU.
+const NEVER: f32 = -1e30;
+
+impl RelativeBias {
+    /// Computes `of(row, distance)` for all distances that keys can have from queries in these sequences.
+    pub fn new(spans: &Spans, rows: usize, of: impl Fn(usize, isize) -> f32) -> Self {
+        let longest = spans
+            .iter()
+            .map(|rows| rows.len())
+            .max()
+            .unwrap_or(0)
+            .max(1);
+        let reach = longest as isize - 1;
+        let distances = |row| (-reach..=reach).map(move |distance| (row, distance));
+        Self {
+            table: (0..rows)
+                .flat_map(distances)
+                .map(|(row, distance)| of(row, distance))
+                .collect(),
+            rows,
+            longest,
+        }
+    }
+
+    /// The bias by which a row attends only to those at most `reach` rows before or after it.
+    pub fn window(spans: &Spans, reach: usize) -> Self {
+        Self::new(spans, 1, |_, distance| {
+            if distance.unsigned_abs() > reach {
+                NEVER
+            } else {
+                0.0
+            }
+        })
+    }
+
+    /// The values for all keys of a sequence of `t` rows, for a query.
+    fn of(&self, row: usize, query: usize, t: usize) -> &[f32] {
+        &self.table[row * (2 * self.longest - 1) + self.longest - 1 - query..][..t]
+    }
+}
+
+/// The rows of each sequence in a ragged batch, and which rows attend to which, and how.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Spans {
     /// The first row of each sequence, followed by the total number of rows.
     offsets: Arc<[u32]>,
     causal: bool,
+    bias: Option<RelativeBias>,
 }
 
 impl Spans {
@@ -28,7 +80,21 @@ impl Spans {
         Self {
             offsets: std::iter::once(0).chain(ends.collect::<Vec<_>>()).collect(),
             causal: false,
+            bias: None,
         }
+    }
+
+    /// The same spans, whose scores get a bias. It must be of spans with the same sequences.
+    pub fn with_bias(self, bias: RelativeBias) -> Self {
+        Self {
+            bias: Some(bias),
+            ..self
+        }
+    }
+
+    /// What is added to the scores.
+    pub(super) fn bias(&self) -> Option<&RelativeBias> {
+        self.bias.as_ref()
     }
 
     /// The same spans with causal attention: a row attends only to itself and earlier rows of its span.
@@ -42,8 +108,8 @@ impl Spans {
     /// The spans of one sequence, with attention of the same kind.
     pub fn of(&self, length: usize) -> Self {
         Self {
-            causal: self.causal,
-            ..Self::from_lengths([length])
+            offsets: Self::from_lengths([length]).offsets,
+            ..self.clone()
         }
     }
 
@@ -122,6 +188,18 @@ pub(super) fn plain<B: Backend>(
         } else {
             scores
         };
+        let scores = match spans.bias() {
+            Some(bias) => {
+                let keys = rows.len();
+                let values = (0..bias.rows).flat_map(|row| {
+                    (keys - t..keys).flat_map(move |query| bias.of(row, query, keys))
+                });
+                let values = TensorData::new(values.copied().collect(), [bias.rows, t, keys]);
+                let device = scores.device();
+                B::float_add(scores, B::float_from_data(values, &device))
+            }
+            None => scores,
+        };
         // [h, t, t] · [h, t, d] → [h, t, d] → [t, h * d]
         let context = B::float_matmul(B::softmax(scores, 2), split(&value));
         B::float_reshape(
@@ -135,6 +213,6 @@ pub(super) fn plain<B: Backend>(
 /// The mask `[1, queries, keys]` that is added to scores, so that no row attends to later ones. The queries are the last rows.
 fn causal_mask<B: Backend>(queries: usize, keys: usize, device: &B::Device) -> FloatTensor<B> {
     let rows = (keys - queries..keys)
-        .flat_map(|row| (0..keys).map(move |column| if column > row { -1e30f32 } else { 0.0 }));
+        .flat_map(|row| (0..keys).map(move |column| if column > row { NEVER } else { 0.0 }));
     B::float_from_data(TensorData::new(rows.collect(), [1, queries, keys]), device)
 }

@@ -112,6 +112,11 @@ impl HotOps for Flex {
                 heads * key_width / width.max(1),
                 spans.offsets(),
                 spans.is_causal(),
+                spans.bias().map(|bias| kernels::Bias {
+                    table: &bias.table,
+                    rows: bias.rows,
+                    longest: bias.longest,
+                }),
             );
         })
     }
@@ -156,11 +161,11 @@ impl HotOps for Flex {
         })
     }
 
-    fn gated_silu(gate: FlexTensor, up: FlexTensor) -> FlexTensor {
+    fn gated(gate: FlexTensor, up: FlexTensor, activation: Activation) -> FlexTensor {
         let [m, n] = dims(&gate);
         output([m, n], |y| {
             let (gate, up) = (gate.to_contiguous(), up.to_contiguous());
-            kernels::gated_silu(floats(&gate), floats(&up), y);
+            kernels::gated(floats(&gate), floats(&up), activation, y);
         })
     }
 

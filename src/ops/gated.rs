@@ -6,16 +6,21 @@ use burn::tensor::Tensor;
 
 use super::{Activation, HotOps, activation};
 
-/// Computes `gate · σ(gate) · up`, value by value. *Shapes*: `gate`, `up`, result: `[m, n]`.
+/// Computes `activation(gate) · up`, value by value. *Shapes*: `gate`, `up`, result: `[m, n]`.
 ///
 /// *Source*: Shazeer, "GLU Variants Improve Transformer", 2020.
-pub fn gated_silu(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::gated_silu(
+pub fn gated(gate: Tensor<2>, up: Tensor<2>, activation: Activation) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::gated(
         gate.into_dispatch(),
         up.into_dispatch(),
+        activation,
     ))
 }
 
-pub(super) fn plain<B: Backend>(gate: FloatTensor<B>, up: FloatTensor<B>) -> FloatTensor<B> {
-    B::float_mul(activation::plain::<B>(gate, Activation::Silu), up)
+pub(super) fn plain<B: Backend>(
+    gate: FloatTensor<B>,
+    up: FloatTensor<B>,
+    activation: Activation,
+) -> FloatTensor<B> {
+    B::float_mul(activation::plain::<B>(gate, activation), up)
 }

@@ -20,10 +20,10 @@ mod transfer;
 pub(crate) mod work;
 
 pub use activation::{Activation, from_config as activation_from_config};
-pub use attention::{Spans, attention};
+pub use attention::{RelativeBias, Spans, attention};
 pub use conv::{Conv2d, Window, upsample};
 pub use embedding::Embedding;
-pub use gated::gated_silu;
+pub use gated::gated;
 pub use group_norm::{GroupNorm, group_norm};
 pub use linear::{
     Groups, Linear, LinearWeight, PANEL, group_sums, group_sums_shape, packed_f32_shape,
@@ -34,8 +34,8 @@ pub use pilotlight_kernels::QUERY_BLOCK;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use pilotlight_kernels::SIMD_LEVEL;
 pub use rotary::Rotary;
+pub(crate) use transfer::{columns, part, part_int};
 pub use transfer::{floats, integers, read};
-pub(crate) use transfer::{part, part_int};
 
 use burn::backend::backend_extension;
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -146,11 +146,15 @@ pub trait HotOps: burn::backend::Backend {
         rotary::plain::<Self>(x, cos, sin)
     }
 
-    /// `gate · σ(gate) · up`, value by value.
+    /// `activation(gate) · up`, value by value.
     ///
     /// *Shapes*: `gate`, `up`, result: `[m, n]`.
-    fn gated_silu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
-        gated::plain::<Self>(gate, up)
+    fn gated(
+        gate: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        gated::plain::<Self>(gate, up, activation)
     }
 
     /// Looks up the weights of an output of an f32 linear layer for each id.

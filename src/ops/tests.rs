@@ -339,11 +339,27 @@ fn attention_agrees_with_the_plain_body_on_ragged_batches() {
         (vec![128], 2, 64),
         (vec![5, 5, 5, 6], 4, 3),
     ];
-    let both = cases.iter().flat_map(|case| [(case, false), (case, true)]);
-    for ((lengths, heads, d), causal) in both {
+    let kinds = [(false, 0), (true, 0), (false, 1), (true, 2), (false, 3)];
+    let all = cases.iter().flat_map(|case| kinds.map(|kind| (case, kind)));
+    for ((lengths, heads, d), (causal, bias)) in all {
         let (heads, d) = (*heads, *d);
         let spans = Spans::from_lengths(lengths.clone());
         let spans = if causal { spans.causal() } else { spans };
+        // None, one of each head that differs for keys before and after, one of all, and a window.
+        let bias = match bias {
+            1 => Some(RelativeBias::new(&spans, heads, |head, distance| {
+                (head as f32 - 1.5) * distance as f32 * 0.3
+            })),
+            2 => Some(RelativeBias::new(&spans, 1, |_, distance| {
+                -0.2 * distance.unsigned_abs() as f32
+            })),
+            3 => Some(RelativeBias::window(&spans, 2)),
+            _ => None,
+        };
+        let spans = match &bias {
+            Some(bias) => spans.with_bias(bias.clone()),
+            None => spans,
+        };
         let t: usize = lengths.iter().sum();
         // Larger than usual, so that the softmax is peaked.
         let [q, k, v] = std::array::from_fn(|_| {
@@ -359,7 +375,10 @@ fn attention_agrees_with_the_plain_body_on_ragged_batches() {
         let got = list(attention(q.clone(), k.clone(), v.clone(), &spans, heads));
         let expected = super::attention::plain::<Flex>(flex(&q), flex(&k), flex(&v), spans, heads);
         assert_close(
-            &format!("{lengths:?}, causal: {causal}"),
+            &format!(
+                "{lengths:?}, causal: {causal}, {:?}",
+                bias.map(|bias| bias.rows)
+            ),
             &got,
             &list(Tensor::from_primitive::<Flex>(expected)),
             2e-5,

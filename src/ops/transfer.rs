@@ -36,6 +36,16 @@ pub(crate) fn part<const D: usize>(tensor: &Tensor<D>, range: Range<usize>) -> T
     ))
 }
 
+/// A range of the columns of a matrix.
+pub(crate) fn columns(tensor: &Tensor<2>, range: Range<usize>) -> Tensor<2> {
+    let [rows, _] = tensor.dims();
+    let slices = [Slice::from(0..rows), Slice::from(range)];
+    Tensor::from_dispatch(Dispatch::float_slice(
+        tensor.clone().into_dispatch(),
+        &slices,
+    ))
+}
+
 /// A range of the first dimension of a tensor of integers.
 pub(crate) fn part_int<const D: usize>(
     tensor: &Tensor<D, Int>,

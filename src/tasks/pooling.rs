@@ -1,5 +1,7 @@
 //! Pooling: the reduction of a text's hidden states to one vector.
 
+use serde::Deserialize;
+
 use crate::error::{Error, Result};
 
 /// The way in which the hidden states of a text are reduced to one vector.
@@ -15,35 +17,108 @@ pub enum Pooling {
     Max,
     /// The sum over all tokens, divided by the root of their number.
     MeanSqrtLength,
+    /// The mean over all tokens, each weighted by its place, from 1.
+    WeightedMean,
+}
+
+/// The modes by the names of sentence-transformers, in the order in which it joins the vectors of several.
+const MODES: [(&str, &str, Pooling); 6] = [
+    ("cls", "cls_token", Pooling::Cls),
+    ("max", "max_tokens", Pooling::Max),
+    ("mean", "mean_tokens", Pooling::Mean),
+    (
+        "mean_sqrt_len_tokens",
+        "mean_sqrt_len_tokens",
+        Pooling::MeanSqrtLength,
+    ),
+    ("weightedmean", "weightedmean_tokens", Pooling::WeightedMean),
+    ("lasttoken", "lasttoken", Pooling::LastToken),
+];
+
+/// The pooling module of a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PoolingConfig {
+    /// The modes, whose vectors are joined.
+    pub modes: Vec<Pooling>,
+    /// Whether the tokens of a prompt are pooled too.
+    pub include_prompt: bool,
+}
+
+impl Default for PoolingConfig {
+    /// What sentence-transformers does where a repository has no module.
+    fn default() -> Self {
+        Self {
+            modes: vec![Pooling::Mean],
+            include_prompt: true,
+        }
+    }
+}
+
+impl PoolingConfig {
+    /// Reads a pooling module's `config.json`, of any release of sentence-transformers; `file` is its path, for messages.
+    ///
+    /// *Errors*: `InvalidWeights` where the file is broken, `UnsupportedModel` for a mode that is not known here.
+    pub fn from_json(file: &str, json: &[u8]) -> Result<Self> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Names {
+            One(String),
+            Several(Vec<String>),
+        }
+        #[derive(Deserialize)]
+        struct Config {
+            /// Since release 5.4.
+            pooling_mode: Option<Names>,
+            include_prompt: Option<bool>,
+            #[serde(flatten)]
+            rest: serde_json::Map<String, serde_json::Value>,
+        }
+        let config: Config = serde_json::from_slice(json)
+            .map_err(|error| Error::invalid_weights(format!("{file}: is not valid: {error}")))?;
+        let chosen: Vec<String> = match config.pooling_mode {
+            Some(Names::One(name)) => vec![name],
+            Some(Names::Several(names)) => names,
+            None => config
+                .rest
+                .iter()
+                .filter(|(_, value)| value.as_bool() == Some(true))
+                .filter_map(|(name, _)| Some(name.strip_prefix("pooling_mode_")?.to_string()))
+                .collect(),
+        };
+        let is = |name: &String, [new, old]: [&str; 2]| name == new || name == old;
+        let known = |name: &String| MODES.iter().any(|(new, old, _)| is(name, [*new, *old]));
+        if chosen.is_empty() || !chosen.iter().all(known) {
+            return Err(Error::unsupported(format!(
+                "{file}: the pooling is [{}], expected some of {}",
+                chosen.join(", "),
+                MODES.map(|(name, ..)| name).join(", ")
+            )));
+        }
+        let is_chosen = |&&(new, old, _): &&(&str, &str, Pooling)| {
+            chosen.iter().any(|name| is(name, [new, old]))
+        };
+        Ok(Self {
+            modes: MODES
+                .iter()
+                .filter(is_chosen)
+                .map(|(.., mode)| *mode)
+                .collect(),
+            include_prompt: config.include_prompt.unwrap_or(true),
+        })
+    }
+
+    /// Pools the hidden states of one text into `to`, a vector of each mode after the other.
+    ///
+    /// *Shapes*: `hidden: [t, d]`, `to: [modes · d]`. The first `skipped` tokens are those of a prompt that is not to be pooled.
+    pub fn pool(&self, skipped: usize, hidden: &[f32], to: &mut [f32]) {
+        let d = to.len() / self.modes.len();
+        for (mode, to) in self.modes.iter().zip(to.chunks_exact_mut(d)) {
+            mode.pool_after(skipped, hidden, to);
+        }
+    }
 }
 
 impl Pooling {
-    /// Reads a pooling module's `config.json`; `file` is its path, for messages.
-    ///
-    /// *Errors*: `InvalidWeights` where the file is broken, `UnsupportedModel` for a mode or combination not known here.
-    pub fn from_json(file: &str, json: &[u8]) -> Result<Self> {
-        let config: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(json)
-            .map_err(|error| Error::invalid_weights(format!("{file}: is not valid: {error}")))?;
-        let chosen: Vec<&str> = config
-            .iter()
-            .filter(|(name, value)| {
-                name.starts_with("pooling_mode_") && value.as_bool() == Some(true)
-            })
-            .map(|(name, _)| name.as_str())
-            .collect();
-        match chosen[..] {
-            ["pooling_mode_cls_token"] => Ok(Self::Cls),
-            ["pooling_mode_lasttoken"] => Ok(Self::LastToken),
-            ["pooling_mode_mean_tokens"] => Ok(Self::Mean),
-            ["pooling_mode_max_tokens"] => Ok(Self::Max),
-            ["pooling_mode_mean_sqrt_len_tokens"] => Ok(Self::MeanSqrtLength),
-            _ => Err(Error::unsupported(format!(
-                "{file}: the pooling is [{}], expected one of cls_token, lasttoken, mean_tokens, max_tokens, mean_sqrt_len_tokens",
-                chosen.join(", ")
-            ))),
-        }
-    }
-
     /// Pools the hidden states of one text into `to`, but for those of its first `skipped` tokens: of a prompt that is not to be pooled. The
     /// first token stays that of the whole, as in sentence-transformers. Where no token is left, the result is zero.
     ///
@@ -51,6 +126,9 @@ impl Pooling {
     pub(super) fn pool_after(self, skipped: usize, hidden: &[f32], to: &mut [f32]) {
         match hidden.get(skipped * to.len()..) {
             _ if self == Self::Cls => self.pool(hidden, to),
+            Some(rest) if !rest.is_empty() && self == Self::WeightedMean => {
+                weighted_mean(skipped + 1, rest, to);
+            }
             Some(rest) if !rest.is_empty() => self.pool(rest, to),
             _ => to.fill(0.0),
         }
@@ -69,6 +147,7 @@ impl Pooling {
                 to.copy_from_slice(&hidden[hidden.len() - d..]);
                 return;
             }
+            Self::WeightedMean => return weighted_mean(1, hidden, to),
             Self::Mean | Self::Max | Self::MeanSqrtLength => {}
         }
         for row in hidden.chunks_exact(d).skip(1) {
@@ -83,7 +162,7 @@ impl Pooling {
         let divisor = match self {
             Self::Mean => rows as f32,
             Self::MeanSqrtLength => (rows as f32).sqrt(),
-            Self::Cls | Self::LastToken | Self::Max => 1.0,
+            Self::Cls | Self::LastToken | Self::Max | Self::WeightedMean => 1.0,
         };
         for to in to {
             *to /= divisor;
@@ -91,14 +170,19 @@ impl Pooling {
     }
 }
 
-/// Whether a pooling module's `config.json` says that the tokens of a prompt are pooled too, as they are where it says nothing.
-pub(super) fn includes_prompt(json: &[u8]) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Config {
-        include_prompt: Option<bool>,
+/// The mean of rows, weighted by their places, of which the first is `first`.
+fn weighted_mean(first: usize, hidden: &[f32], to: &mut [f32]) {
+    to.fill(0.0);
+    let mut sum = 0.0;
+    for (place, row) in (first..).zip(hidden.chunks_exact(to.len())) {
+        sum += place as f32;
+        for (to, x) in to.iter_mut().zip(row) {
+            *to += place as f32 * x;
+        }
     }
-    let config = serde_json::from_slice::<Config>(json);
-    config.map_or(true, |config| config.include_prompt != Some(false))
+    for to in to {
+        *to /= sum;
+    }
 }
 
 /// Scales a vector to length 1; a vector of zeros stays as it is.
@@ -124,6 +208,7 @@ mod tests {
             (Pooling::Mean, [4.0, -1.0]),
             (Pooling::Max, [7.0, 4.0]),
             (Pooling::MeanSqrtLength, [8.0, -2.0]),
+            (Pooling::WeightedMean, [5.0, -1.2]),
         ] {
             let mut to = [0.0; 2];
             mode.pool(&hidden, &mut to);
@@ -153,7 +238,51 @@ mod tests {
                 assert_eq!(to, left, "{mode:?}");
             }
         }
-        assert!(includes_prompt(br#"{"pooling_mode_cls_token":true}"#));
-        assert!(!includes_prompt(br#"{"include_prompt":false}"#));
+    }
+
+    #[test]
+    fn a_module_is_read_in_each_spelling_and_joins_modes_in_the_order_of_sentence_transformers() {
+        let read = |json: &str| PoolingConfig::from_json("1_Pooling/config.json", json.as_bytes());
+        let config = |modes: &[Pooling], include_prompt| PoolingConfig {
+            modes: modes.into(),
+            include_prompt,
+        };
+        for (json, expected) in [
+            (
+                r#"{"pooling_mode_cls_token":true}"#,
+                config(&[Pooling::Cls], true),
+            ),
+            (
+                r#"{"pooling_mode":"mean","include_prompt":false}"#,
+                config(&[Pooling::Mean], false),
+            ),
+            (
+                r#"{"pooling_mode":["mean","cls"]}"#,
+                config(&[Pooling::Cls, Pooling::Mean], true),
+            ),
+            (
+                r#"{"pooling_mode_mean_tokens":true,"pooling_mode_max_tokens":true,"pooling_mode_lasttoken":false}"#,
+                config(&[Pooling::Max, Pooling::Mean], true),
+            ),
+        ] {
+            assert_eq!(read(json).unwrap(), expected, "{json}");
+        }
+        for json in [
+            "{}",
+            r#"{"pooling_mode":"nope"}"#,
+            r#"{"pooling_mode_new":true}"#,
+        ] {
+            let error = read(json).unwrap_err();
+            assert_eq!(error.kind(), crate::error::ErrorKind::UnsupportedModel);
+            assert!(
+                error
+                    .to_string()
+                    .starts_with("1_Pooling/config.json: the pooling is ["),
+                "{error}"
+            );
+        }
+        let mut joined = [0.0; 4];
+        config(&[Pooling::Cls, Pooling::Mean], true).pool(0, &[1.0, -2.0, 3.0, 4.0], &mut joined);
+        assert_eq!(joined, [1.0, -2.0, 2.0, 1.0]);
     }
 }

@@ -2,20 +2,29 @@
 
 use serde::Deserialize;
 
-use super::load::Loading;
-use super::pooling::{Pooling, includes_prompt};
+use super::load::{Loading, missing};
+use super::modules::{Kind, MODULES, Module, Steps, modules};
+use super::pooling::PoolingConfig;
 use super::prompts::{PROMPTS, Prompts};
 use crate::error::{Error, Result};
 use crate::models::{SentenceEncoderConfig, is_sequence_classifier};
+use crate::text::{TOKENIZER_CONFIG, TokenizerConfig, VOCABULARY};
 
 pub(super) const CONFIG: &str = "config.json";
-pub(super) const MODULES: &str = "modules.json";
 const POOLING: &str = "1_Pooling/config.json";
 const SENTENCE: &str = "sentence_bert_config.json";
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 
 /// All config files, the largest last.
-pub(super) const FILES: &[&str] = &[CONFIG, MODULES, POOLING, SENTENCE, PROMPTS, TOKENIZER];
+pub(super) const FILES: &[&str] = &[
+    CONFIG,
+    MODULES,
+    POOLING,
+    SENTENCE,
+    PROMPTS,
+    TOKENIZER_CONFIG,
+    TOKENIZER,
+];
 
 /// The configuration of a sentence encoder, from the config files of its repository.
 pub struct SentenceTransformerConfig {
@@ -24,16 +33,15 @@ pub struct SentenceTransformerConfig {
     pub(super) is_cut: bool,
     /// Whether the checkpoint is that of a classifier of whole texts, and has no modules of a sentence encoder.
     pub(super) is_classifier: bool,
-    pub(super) pooling: Pooling,
+    pub(super) pooling: PoolingConfig,
+    /// What follows the pooling.
+    pub(super) steps: Steps,
     pub(super) prompts: Prompts,
-    /// Whether the tokens of a prompt are pooled too.
-    pub(super) include_prompt: bool,
-    /// Whether vectors are scaled to length 1.
-    pub(super) normalize: bool,
     /// The longest text in tokens, special tokens included.
     pub(super) max_tokens: usize,
     /// Whether texts are lowercased before they are tokenized.
     pub(super) lowercase: bool,
+    pub(super) tokenizer: TokenizerConfig,
 }
 
 impl SentenceTransformerConfig {
@@ -47,44 +55,73 @@ impl SentenceTransformerConfig {
             Some(layers) => cut(&mut encoder, layers)?,
             None => false,
         };
-        let modules = files.optional(MODULES).await?;
-        let is_classifier = modules.is_none() && is_sequence_classifier(&config);
-        let modules = match modules {
-            Some(json) => Modules::from_json(&json)?,
+        let list = match files.optional(MODULES).await? {
+            Some(json) => Some(modules(&json)?),
             None if encoder.is_decoder() => {
                 return Err(Error::unsupported(format!(
                     "{MODULES}: is missing, and a decoder without it is no sentence encoder: load it by Decoder"
                 )));
             }
-            None => Modules::ABSENT,
+            None => None,
         };
-        let (pooling, include_prompt) = match &modules.pooling_config {
-            Some(file) => {
-                let json = files.required(file).await?;
-                (Pooling::from_json(file, &json)?, includes_prompt(&json))
+        let is_classifier = list.is_none() && is_sequence_classifier(&config);
+        let list = list.unwrap_or_default();
+        let pooling = match list.iter().find(|module| module.kind == Kind::Pooling) {
+            Some(Module { folder, .. }) => {
+                let file = format!("{folder}config.json");
+                PoolingConfig::from_json(&file, &files.required(&file).await?)?
             }
-            None => (Pooling::Mean, true),
+            None => PoolingConfig::default(),
         };
+        let [hidden, positions] = encoder.sizes();
+        let steps = Steps::read(files, &list, hidden * pooling.modes.len()).await?;
         let prompts = match files.optional(PROMPTS).await? {
             Some(json) => Prompts::from_json(&json)?,
             None => Prompts::default(),
         };
-        let [_, positions] = encoder.sizes();
-        let (max_tokens, lowercase) = match files.optional(SENTENCE).await? {
-            Some(json) => SentenceConfig::from_json(&json)?.limits(positions),
-            None => (positions, false),
+        let tokenizer = tokenizer_config(files).await?;
+        let sentence = match files.optional(SENTENCE).await? {
+            Some(json) => SentenceConfig::from_json(&json)?,
+            None => SentenceConfig::default(),
         };
+        let longest = sentence.max_seq_length.or(tokenizer.longest());
+        let max_tokens = longest.unwrap_or(positions).min(positions);
         Ok(Self {
             encoder,
             is_cut,
             is_classifier,
             pooling,
+            steps,
             prompts,
-            include_prompt,
-            normalize: modules.normalize,
             max_tokens,
-            lowercase,
+            lowercase: sentence.do_lower_case,
+            tokenizer,
         })
+    }
+}
+
+/// Reads `tokenizer_config.json`, which a repository may lack.
+pub(super) async fn tokenizer_config(files: &mut Loading<'_, '_>) -> Result<TokenizerConfig> {
+    match files.optional(TOKENIZER_CONFIG).await? {
+        Some(json) => TokenizerConfig::from_json(&json),
+        None => Ok(TokenizerConfig::default()),
+    }
+}
+
+/// Reads `tokenizer.json`, or makes it from `vocab.txt`, if the repository has only that.
+///
+/// *Errors*: `FetchFailed` where there is neither, `UnsupportedModel` for a vocabulary of another tokenizer.
+pub(super) async fn tokenizer_file(
+    files: &mut Loading<'_, '_>,
+    file: &str,
+    config: &TokenizerConfig,
+) -> Result<Vec<u8>> {
+    if let Some(json) = files.optional(file).await? {
+        return Ok(json);
+    }
+    match files.optional(VOCABULARY).await? {
+        Some(words) => config.tokenizer_of(&words),
+        None => Err(missing(file)),
     }
 }
 
@@ -109,7 +146,7 @@ pub(super) fn cut_layers(all: &mut usize, layers: usize) -> Result<bool> {
 }
 
 /// The contents of `sentence_bert_config.json`.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct SentenceConfig {
     max_seq_length: Option<usize>,
     #[serde(default)]
@@ -120,120 +157,5 @@ impl SentenceConfig {
     fn from_json(json: &[u8]) -> Result<Self> {
         serde_json::from_slice(json)
             .map_err(|error| Error::invalid_weights(format!("{SENTENCE}: is not valid: {error}")))
-    }
-
-    /// The longest text, and whether texts are lowercased.
-    fn limits(&self, positions: usize) -> (usize, bool) {
-        let longest = self.max_seq_length.unwrap_or(positions).min(positions);
-        (longest, self.do_lower_case)
-    }
-}
-
-/// An entry of `modules.json`.
-#[derive(Deserialize)]
-struct Module {
-    path: String,
-    #[serde(rename = "type")]
-    kind: String,
-}
-
-/// The steps after the encoder, from `modules.json`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Modules {
-    /// The path of the pooling's config, if there is a pooling step.
-    pub pooling_config: Option<String>,
-    /// Whether vectors are scaled to length 1.
-    pub normalize: bool,
-}
-
-impl Modules {
-    /// The steps of a repository without the file: sentence-transformers then pools by the mean and does not normalize.
-    pub const ABSENT: Self = Self {
-        pooling_config: None,
-        normalize: false,
-    };
-
-    /// Reads `modules.json`.
-    ///
-    /// *Errors*: `InvalidWeights` where the file is broken, `UnsupportedModel` for an unknown step.
-    pub fn from_json(json: &[u8]) -> Result<Self> {
-        let modules: Vec<Module> = serde_json::from_slice(json).map_err(|error| {
-            Error::invalid_weights(format!("modules.json: is not valid: {error}"))
-        })?;
-        let mut found = Self::ABSENT;
-        for Module { path, kind } in modules {
-            match kind.rsplit('.').next() {
-                Some("Transformer") => {}
-                Some("Pooling") if is_inside(&path) => {
-                    found.pooling_config = Some(format!("{path}/config.json"));
-                }
-                Some("Pooling") => {
-                    return Err(Error::invalid_weights(format!(
-                        "modules.json: path is '{path}', expected a folder of the repository"
-                    )));
-                }
-                Some("Normalize") => found.normalize = true,
-                _ => {
-                    return Err(Error::unsupported(format!(
-                        "modules.json: type is '{kind}', expected Transformer, Pooling or Normalize"
-                    )));
-                }
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// Whether a path stays within the repository, both as a URL and in a file system.
-fn is_inside(path: &str) -> bool {
-    let plain =
-        |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', ':', '%', '?', '#']);
-    path.split('/').all(plain)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::ErrorKind;
-
-    #[test]
-    fn a_path_that_leads_out_of_the_repository_is_an_error_that_names_it() {
-        for path in [
-            "..",
-            "../x",
-            "a/../../b",
-            "/etc",
-            "",
-            "a//b",
-            "C:\\\\x",
-            "%2e%2e",
-            "a?b",
-        ] {
-            let json = format!(r#"[{{"path":"{path}","type":"models.Pooling"}}]"#);
-            let error = Modules::from_json(json.as_bytes()).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::InvalidWeights, "{path}");
-            assert!(error.to_string().contains("modules.json: path"), "{error}");
-        }
-    }
-
-    #[test]
-    fn unknown_steps_and_modes_are_errors_that_name_them() {
-        let error = Modules::from_json(
-            br#"[{"path":"2_Dense","type":"sentence_transformers.models.Dense"}]"#,
-        )
-        .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::UnsupportedModel);
-        assert!(error.to_string().contains("models.Dense"), "{error}");
-        for json in [
-            r#"{"pooling_mode_cls_token":true,"pooling_mode_max_tokens":true}"#,
-            "{}",
-        ] {
-            let error = Pooling::from_json("1_Pooling/config.json", json.as_bytes()).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::UnsupportedModel);
-        }
-        assert_eq!(
-            Pooling::from_json("x", b"[").unwrap_err().kind(),
-            ErrorKind::InvalidWeights
-        );
     }
 }

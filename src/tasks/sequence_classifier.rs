@@ -4,11 +4,11 @@ use burn::tensor::Device;
 
 use super::load::plan::plan_stored;
 use super::load::{self, LoadPlan, Loading, Pretrained, Source};
-use super::sentence_transformers::{CONFIG, TOKENIZER};
+use super::sentence_transformers::{CONFIG, TOKENIZER, tokenizer_config, tokenizer_file};
 use crate::error::{Error, Result};
 use crate::models::{self, SequenceClassifierConfig};
 use crate::scheduler::Scheduler;
-use crate::text::{TextTokenizer, batches, encode};
+use crate::text::{TOKENIZER_CONFIG, TextTokenizer, TokenizerConfig, batches, encode};
 use crate::weights::{Dtype, Tensors};
 
 /// The part under which the store keeps a classifier: the same repository may also be stored as a sentence encoder, which has other
@@ -20,11 +20,25 @@ const PART: &str = "classifier";
 pub struct Classification {
     /// The output of the network for each label.
     pub logits: Vec<f32>,
-    /// The probability of each label, 0 to 1. They sum to 1 unless several labels may be right at once.
+    /// The probability of each label, 0 to 1. They sum to 1 unless several labels may be right at once. There are none where the labels are
+    /// numbers that the model estimates, which are the logits.
     pub probabilities: Vec<f64>,
     /// The number of tokens after truncation, special tokens included.
     pub tokens: usize,
     /// Whether the text had more tokens.
+    pub truncated: bool,
+}
+
+/// What a reranker says of a pair of texts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PairScore {
+    /// The output of the network.
+    pub logit: f32,
+    /// The logit or its sigmoid, as the repository has it.
+    pub score: f64,
+    /// The number of tokens after truncation, special tokens included.
+    pub tokens: usize,
+    /// Whether the texts had more tokens.
     pub truncated: bool,
 }
 
@@ -33,37 +47,59 @@ pub struct SequenceClassifier {
     network: models::SequenceClassifier,
     tokenizer: TextTokenizer,
     config: SequenceClassifierConfig,
+    max_tokens: usize,
     commit: String,
 }
 
-impl Pretrained for SequenceClassifier {
-    const FILES: &'static [&'static str] = &[CONFIG, TOKENIZER];
+/// The configuration of a repository: of the network and of its tokenizer.
+pub struct Config {
+    network: SequenceClassifierConfig,
+    tokenizer: TokenizerConfig,
+}
 
-    type Config = SequenceClassifierConfig;
+impl Config {
+    /// The longest text in tokens.
+    fn max_tokens(&self) -> usize {
+        let positions = self.network.positions();
+        self.tokenizer
+            .longest()
+            .map_or(positions, |longest| longest.min(positions))
+    }
+}
+
+impl Pretrained for SequenceClassifier {
+    const FILES: &'static [&'static str] = &[CONFIG, TOKENIZER_CONFIG, TOKENIZER];
+
+    type Config = Config;
     type Prepared = TextTokenizer;
     type Network = models::SequenceClassifier;
 
-    async fn config(files: &mut Loading<'_, '_>) -> Result<SequenceClassifierConfig> {
-        SequenceClassifierConfig::from_json(&files.required(CONFIG).await?)
+    async fn config(files: &mut Loading<'_, '_>) -> Result<Config> {
+        Ok(Config {
+            network: SequenceClassifierConfig::from_json(&files.required(CONFIG).await?)?,
+            tokenizer: tokenizer_config(files).await?,
+        })
     }
 
-    fn prefixes(config: &SequenceClassifierConfig) -> &'static [&'static str] {
-        config.prefixes()
+    fn prefixes(config: &Config) -> &'static [&'static str] {
+        config.network.prefixes()
     }
 
-    fn prepare(config: &SequenceClassifierConfig, tokenizer: &[u8]) -> Result<TextTokenizer> {
-        TextTokenizer::from_json(tokenizer, config.positions(), false)
+    async fn last(files: &mut Loading<'_, '_>, file: &str, config: &Config) -> Result<Vec<u8>> {
+        tokenizer_file(files, file, &config.tokenizer).await
     }
 
-    fn network(
-        config: &SequenceClassifierConfig,
-        tensors: &mut Tensors,
-    ) -> Result<models::SequenceClassifier> {
-        models::SequenceClassifier::new(config, tensors)
+    fn prepare(config: &Config, tokenizer: &[u8]) -> Result<TextTokenizer> {
+        let mut tokenizer = TextTokenizer::from_json(tokenizer, config.max_tokens(), false)?;
+        tokenizer.heed(&config.tokenizer).map(|()| tokenizer)
+    }
+
+    fn network(config: &Config, tensors: &mut Tensors) -> Result<models::SequenceClassifier> {
+        models::SequenceClassifier::new(&config.network, tensors)
     }
 
     fn assemble(
-        config: SequenceClassifierConfig,
+        config: Config,
         tokenizer: TextTokenizer,
         network: models::SequenceClassifier,
         _device: &Device,
@@ -71,7 +107,8 @@ impl Pretrained for SequenceClassifier {
         Self {
             network,
             tokenizer,
-            config,
+            max_tokens: config.max_tokens(),
+            config: config.network,
             commit: String::new(),
         }
     }
@@ -127,7 +164,7 @@ impl SequenceClassifier {
 
     /// The longest text in tokens, special tokens included; longer texts are truncated.
     pub fn max_tokens(&self) -> usize {
-        self.config.positions()
+        self.max_tokens
     }
 
     /// Classifies texts. The same text gives the same result whatever else is in the list.
@@ -142,7 +179,7 @@ impl SequenceClassifier {
         let mut results = Vec::with_capacity(tokens.len());
         for batch in batches(&tokens) {
             let sequences: Vec<&[u32]> = batch.iter().map(|tokens| tokens.ids.as_slice()).collect();
-            let logits = self.network.forward(&sequences, scheduler).await?;
+            let logits = self.network.forward(&sequences, &[], scheduler).await?;
             let rows = logits.chunks_exact(self.config.labels.len()).zip(batch);
             results.extend(rows.map(|(logits, tokens)| Classification {
                 logits: logits.to_vec(),
@@ -152,6 +189,48 @@ impl SequenceClassifier {
             }));
         }
         Ok(results)
+    }
+}
+
+impl SequenceClassifier {
+    /// Computes the logits of a text paired with each of others, and their scores: those of a reranker, of which a higher one means that the
+    /// second text answers the first better. The longer text of a pair is truncated first.
+    ///
+    /// *Errors*: as [`classify`](Self::classify), and `UnsupportedModel` for a model of several labels.
+    pub async fn score_pairs(
+        &self,
+        first: &str,
+        seconds: &[String],
+        scheduler: &dyn Scheduler,
+    ) -> Result<Vec<PairScore>> {
+        if self.config.labels.len() != 1 {
+            return Err(Error::unsupported(format!(
+                "config.json: the model has {} labels, and a reranker has one: load it by SequenceClassifier",
+                self.config.labels.len()
+            )));
+        }
+        let mut pairs = Vec::with_capacity(seconds.len());
+        for second in seconds {
+            scheduler.yield_now().await?;
+            pairs.push(self.tokenizer.encode_pair(first, second)?);
+        }
+        let (tokens, firsts): (Vec<_>, Vec<_>) = pairs
+            .into_iter()
+            .map(|pair| (pair.tokens, pair.first))
+            .unzip();
+        let mut scores = Vec::with_capacity(tokens.len());
+        for batch in batches(&tokens) {
+            let sequences: Vec<&[u32]> = batch.iter().map(|tokens| tokens.ids.as_slice()).collect();
+            let firsts = &firsts[scores.len()..][..batch.len()];
+            let logits = self.network.forward(&sequences, firsts, scheduler).await?;
+            scores.extend(logits.iter().zip(batch).map(|(logit, tokens)| PairScore {
+                logit: *logit,
+                score: self.config.score(*logit),
+                tokens: tokens.ids.len(),
+                truncated: tokens.truncated,
+            }));
+        }
+        Ok(scores)
     }
 }
 

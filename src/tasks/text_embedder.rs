@@ -8,9 +8,10 @@ use super::embeddings::{EmbedOptions, Embeddings, truncate_and_normalize, try_re
 use super::first_layers::{self, Layered};
 use super::hidden_states::{HiddenStatesOptions, each_text, hidden_states};
 use super::load::{LoadPlan, Loading, Pretrained, Source};
-use super::pooling::{Pooling, normalize};
+use super::modules::Steps;
+use super::pooling::PoolingConfig;
 use super::prompts::Prompts;
-use super::sentence_transformers::{CONFIG, FILES, SentenceTransformerConfig, cut};
+use super::sentence_transformers::{CONFIG, FILES, SentenceTransformerConfig, cut, tokenizer_file};
 use crate::error::Result;
 use crate::models::{SentenceEncoder, SentenceEncoderConfig};
 use crate::scheduler::Scheduler;
@@ -21,11 +22,10 @@ use crate::weights::{Dtype, Tensors};
 pub struct TextEmbedder {
     encoder: SentenceEncoder,
     tokenizer: TextTokenizer,
-    pooling: Pooling,
+    pooling: PoolingConfig,
+    /// What follows the pooling.
+    steps: Steps,
     prompts: Prompts,
-    /// Whether the tokens of a prompt are pooled too.
-    include_prompt: bool,
-    normalize: bool,
     dimensions: usize,
     /// The number of values of a hidden state.
     hidden_size: usize,
@@ -55,7 +55,17 @@ impl Pretrained for TextEmbedder {
     }
 
     fn prepare(config: &Self::Config, tokenizer: &[u8]) -> Result<TextTokenizer> {
-        TextTokenizer::from_json(tokenizer, config.max_tokens, config.lowercase)
+        let mut tokenizer =
+            TextTokenizer::from_json(tokenizer, config.max_tokens, config.lowercase)?;
+        tokenizer.heed(&config.tokenizer).map(|()| tokenizer)
+    }
+
+    async fn last(
+        files: &mut Loading<'_, '_>,
+        file: &str,
+        config: &Self::Config,
+    ) -> Result<Vec<u8>> {
+        tokenizer_file(files, file, &config.tokenizer).await
     }
 
     fn network(config: &Self::Config, tensors: &mut Tensors) -> Result<SentenceEncoder> {
@@ -72,11 +82,10 @@ impl Pretrained for TextEmbedder {
         Self {
             encoder,
             tokenizer,
+            dimensions: config.steps.width(hidden_size * config.pooling.modes.len()),
             pooling: config.pooling,
+            steps: config.steps,
             prompts: config.prompts,
-            include_prompt: config.include_prompt,
-            normalize: config.normalize,
-            dimensions: hidden_size,
             hidden_size,
             max_tokens: config.max_tokens,
             layers: *config.encoder.layers(),
@@ -143,6 +152,11 @@ impl TextEmbedder {
         self.max_tokens
     }
 
+    /// The prompts of the repository.
+    pub fn prompts(&self) -> &Prompts {
+        &self.prompts
+    }
+
     /// The number of loaded layers.
     pub fn layers(&self) -> usize {
         self.layers
@@ -170,17 +184,17 @@ impl TextEmbedder {
             _ => prompted.collect::<Vec<_>>().into(),
         };
         let tokens = encode(&self.tokenizer, &prompted, scheduler).await?;
-        let skipped = match self.include_prompt || prompt.is_empty() {
+        let skipped = match self.pooling.include_prompt || prompt.is_empty() {
             true => 0,
             false => self.tokenizer.prompt_length(prompt)?,
         };
         let mut vectors = try_reserve(texts.len(), width)?;
-        let mut vector = vec![0.0; self.dimensions];
+        let mut vector = Vec::new();
         let mut pool = |hidden: &[f32]| {
-            self.pooling.pool_after(skipped, hidden, &mut vector);
-            if self.normalize {
-                normalize(&mut vector);
-            }
+            vector.clear();
+            vector.resize(self.hidden_size * self.pooling.modes.len(), 0.0);
+            self.pooling.pool(skipped, hidden, &mut vector);
+            self.steps.apply(&mut vector);
             vectors.extend_from_slice(truncate_and_normalize(&mut vector, width));
         };
         let forward = async |sequences: &[&[u32]]| {
@@ -219,6 +233,7 @@ impl TextEmbedder {
 mod tests {
     use wasm_bindgen_test::wasm_bindgen_test;
 
+    use super::super::pooling::Pooling;
     use super::*;
     use crate::hub::MemoryHost;
     use crate::scheduler::NoYield;

@@ -1,7 +1,9 @@
 //! The tokenizer of `tokenizer.json`, by the `tokenizers` crate with a truncation of our own.
 
-use tokenizers::{Encoding, PaddingParams, Tokenizer, TruncationParams};
+use tokenizers::utils::truncation::truncate_encodings;
+use tokenizers::{Encoding, PaddingParams, PostProcessor, Tokenizer, TruncationParams};
 
+use super::tokenizer_config::TokenizerConfig;
 use crate::error::{Error, Result};
 
 const FILE: &str = "tokenizer.json";
@@ -24,6 +26,15 @@ pub struct Tokens {
     pub truncated: bool,
 }
 
+/// The ids of a pair of texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PairTokens {
+    /// The ids of both after truncation, including special tokens.
+    pub tokens: Tokens,
+    /// The number of tokens before those of the second text, by the tokenizer's types; all where it makes no difference.
+    pub first: usize,
+}
+
 /// The ids of one text without special tokens, and where in the text they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocatedTokens {
@@ -38,8 +49,9 @@ pub struct LocatedTokens {
 /// A tokenizer that truncates at the maximum length of a model and does not pad.
 pub struct TextTokenizer {
     tokenizer: Tokenizer,
-    /// The maximum number of tokens without special ones.
+    /// The maximum number of tokens without special ones, and the number of these.
     max_text_tokens: usize,
+    special: usize,
     lowercase: bool,
     /// Bytes that are tokenized at a time.
     piece: usize,
@@ -67,6 +79,7 @@ impl TextTokenizer {
         Ok(Self {
             tokenizer,
             max_text_tokens: max_tokens - special,
+            special,
             lowercase,
             // Tokenizers that put something before each text would put it before each piece.
             piece: match json.windows(PREPEND.len()).any(|bytes| bytes == PREPEND) {
@@ -74,6 +87,20 @@ impl TextTokenizer {
                 false => PIECE,
             },
         })
+    }
+
+    /// Follows the settings of `tokenizer_config.json` that `tokenizer.json` may have otherwise.
+    ///
+    /// *Errors*: `InvalidWeights` where a special token cannot be found any more.
+    pub fn heed(&mut self, config: &TokenizerConfig) -> Result<()> {
+        let normalizer = self.tokenizer.get_normalizer();
+        if let Some(normalizer) = normalizer.and_then(|own| config.heed(own)) {
+            let changed = self.tokenizer.with_normalizer(Some(normalizer));
+            changed.map_err(|error| {
+                Error::invalid_weights(format!("{FILE}: is not valid: {error}"))
+            })?;
+        }
+        Ok(())
     }
 
     /// Tokenizes a text, piece by piece until the maximum length is exceeded.
@@ -106,6 +133,16 @@ impl TextTokenizer {
 
     /// The tokens of a text after truncation, and whether there were more.
     fn encoding(&self, text: &str) -> Result<(Encoding, bool)> {
+        let (encoding, truncated) = self.words(text, self.max_text_tokens)?;
+        let encoding = self.tokenizer.post_process(encoding, None, true);
+        let encoding = encoding.map_err(|error| {
+            Error::invalid_input(format!("the text cannot be tokenized: {error}"))
+        })?;
+        Ok((encoding, truncated))
+    }
+
+    /// The first `most` tokens of a text without special ones, and whether there were more.
+    fn words(&self, text: &str, most: usize) -> Result<(Encoding, bool)> {
         let failed = |error: tokenizers::Error| {
             Error::invalid_input(format!("the text cannot be tokenized: {error}"))
         };
@@ -121,21 +158,47 @@ impl TextTokenizer {
                 .encode_fast(lowered.as_deref().unwrap_or(piece), false)
                 .map_err(failed)?;
             encoding.merge_with(piece, false);
-            if encoding.len() > self.max_text_tokens {
+            if encoding.len() > most {
                 break;
             }
         }
-        let truncated = encoding.len() > self.max_text_tokens;
-        encoding.truncate(
-            self.max_text_tokens,
-            0,
-            tokenizers::TruncationDirection::Right,
-        );
-        let encoding = self
-            .tokenizer
-            .post_process(encoding, None, true)
-            .map_err(failed)?;
+        let truncated = encoding.len() > most;
+        encoding.truncate(most, 0, tokenizers::TruncationDirection::Right);
         Ok((encoding, truncated))
+    }
+
+    /// Tokenizes a pair of texts, of which the longer one is truncated first.
+    ///
+    /// *Errors*: `InvalidInput` if the tokenizer cannot represent a text, or its special tokens alone fill the maximum length.
+    pub fn encode_pair(&self, first: &str, second: &str) -> Result<PairTokens> {
+        let failed = |error: tokenizers::Error| {
+            Error::invalid_input(format!("the texts cannot be tokenized: {error}"))
+        };
+        let special = self
+            .tokenizer
+            .get_post_processor()
+            .map_or(0, |own| own.added_tokens(true));
+        let most = (self.max_text_tokens + self.special).saturating_sub(special);
+        let (first, first_cut) = self.words(first, most.max(1))?;
+        let (second, second_cut) = self.words(second, most.max(1))?;
+        let params = TruncationParams {
+            max_length: most,
+            ..TruncationParams::default()
+        };
+        let truncated = first_cut || second_cut || first.len() + second.len() > most;
+        let (first, second) = truncate_encodings(first, Some(second), &params).map_err(failed)?;
+        let both = self
+            .tokenizer
+            .post_process(first, second, true)
+            .map_err(failed)?;
+        let types = both.get_type_ids();
+        Ok(PairTokens {
+            first: types.iter().take_while(|kind| **kind == 0).count(),
+            tokens: Tokens {
+                ids: both.get_ids().to_vec(),
+                truncated,
+            },
+        })
     }
 
     /// The id of a token that the vocabulary has.
@@ -250,28 +313,41 @@ mod tests {
     use pilotlight_tools::{data, first_field};
 
     fn tokenizer(max_tokens: usize) -> TextTokenizer {
-        let folder = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/goldens/bert-tiny-mean/tokenizer.json"
-        );
-        TextTokenizer::from_json(&std::fs::read(folder).unwrap(), max_tokens, false).unwrap()
+        tokenizer_of("bert-tiny-mean", max_tokens)
+    }
+
+    fn tokenizer_of(model: &str, max_tokens: usize) -> TextTokenizer {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens");
+        let json = std::fs::read(format!("{folder}/{model}/tokenizer.json")).unwrap();
+        TextTokenizer::from_json(&json, max_tokens, false).unwrap()
     }
 
     #[test]
     fn a_long_text_has_the_same_first_tokens_as_when_tokenized_whole() {
-        let tokenizer = tokenizer(20_000);
-        for unit in [
-            "the a  ",
-            "\u{3000}\u{e9}a, b! ",
-            "a\n\n\n\n",
-            "\u{1f600} \u{4e2d}\u{6587}",
+        for model in [
+            "bert-tiny-mean",
+            "camembert-tiny",
+            "modernbert-tiny",
+            "mpnet-tiny",
+            "roberta-tiny",
+            "xlm-roberta-tiny",
         ] {
-            let text = unit.repeat(5_000);
-            let whole = tokenizer.tokenizer.encode(text.as_str(), true).unwrap();
-            let tokens = tokenizer.encode(&text).unwrap();
-            let shared = tokens.ids.len() - 1;
-            assert_eq!(tokens.ids[..shared], whole.get_ids()[..shared], "{unit:?}");
-            assert_eq!(tokens.truncated, whole.len() > 20_000);
+            let tokenizer = tokenizer_of(model, 20_000);
+            for unit in [
+                "the a  ",
+                "\u{3000}\u{e9}a, b! ",
+                "a\n\n\n\n",
+                "\u{1f600} \u{4e2d}\u{6587}",
+                "one two three ",
+            ] {
+                let text = unit.repeat(5_000);
+                let whole = tokenizer.tokenizer.encode(text.as_str(), true).unwrap();
+                let tokens = tokenizer.encode(&text).unwrap();
+                let shared = tokens.ids.len() - 1;
+                let name = format!("{model}, {unit:?}");
+                assert_eq!(tokens.ids[..shared], whole.get_ids()[..shared], "{name}");
+                assert_eq!(tokens.truncated, whole.len() > 20_000, "{name}");
+            }
         }
     }
 

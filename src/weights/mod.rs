@@ -1,5 +1,5 @@
-//! The tensors of a model: safetensors and GGUF files are read as a stream, and each tensor is cast or quantized in blocks of rows as it
-//! arrives.
+//! The tensors of a model: safetensors, GGUF files and checkpoints of PyTorch are read as a stream, and each tensor is cast or quantized in
+//! blocks of rows as it arrives.
 //!
 //! Two kinds of file are read. An *upstream checkpoint* has the tensors as they were trained, or as a GGUF file quantized them. A *packed
 //! model* is a safetensors file, with the tensors in the layout that the kernels read; it is what the store keeps.
@@ -10,10 +10,13 @@ mod header;
 mod layout;
 mod load;
 mod pack;
+mod pytorch;
 mod reader;
 mod resume;
 mod safetensors;
 mod sink;
+mod small;
+mod stored_table;
 mod tensors;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -27,6 +30,8 @@ pub use load::{Needs, Plan, load, plan};
 pub use pack::Dtype;
 pub use resume::{Resume, ResumePoint};
 pub use sink::Sink;
+pub(crate) use small::SmallTensors;
+pub use stored_table::StoredTable;
 pub use tensors::Tensors;
 
 /// The use of a tensor in its model, which decides how it is stored and kept in memory.
@@ -54,6 +59,8 @@ pub struct Parameter {
     pub role: Role,
     /// The name, without `.weight` and `.bias`, of the norm whose output a linear layer takes; smoothing reads that norm.
     pub preceding_norm: Option<String>,
+    /// Whether its values stay in the store, from which rows are read when they are needed.
+    pub in_store: bool,
 }
 
 impl Role {
@@ -71,6 +78,7 @@ impl Parameter {
             shape: shape.to_vec(),
             role,
             preceding_norm: None,
+            in_store: false,
         }
     }
 

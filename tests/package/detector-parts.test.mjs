@@ -23,6 +23,40 @@ before(async () => {
   );
 });
 
+test('what a score explains makes a text no stranger, up to the scores of the fit', () => {
+  const { FEATURES, distanceOf, surroundingsOf } = parts;
+  const width = FEATURES.length;
+  const row = (first, second) => Float64Array.from({ length: width }, (_, i) => [first, second][i] ?? 0);
+  const columns = { mean: Array(width).fill(0), scale: Array(width).fill(1) };
+  const weights = Array.from({ length: width }, (_, i) => Number(i === 0));
+  // The second statistic is half of the first, which is the score.
+  const around = surroundingsOf({ ...columns, weights }, [row(-2, -1), row(1, 0.5), row(4, 2)]);
+  assert.deepEqual(around.slopes.slice(0, 3), [1, 0.5, 0]);
+  assert.deepEqual(around.span, [-2, 4]);
+  assert.equal(distanceOf(around, row(3, 1.5)), 0);
+  const near = (got, expected) => assert.ok(Math.abs(got - expected) < 1e-12, `${got}, expected ${expected}`);
+  near(distanceOf(around, row(3, 2.5)), 1 / Math.sqrt(width));
+  near(distanceOf(around, row(0, 1)), 1 / Math.sqrt(width));
+  // Above the highest score of the fit both statistics are strange.
+  near(distanceOf(around, row(7, 3.5)), Math.hypot(3, 1.5) / Math.sqrt(width));
+  near(distanceOf(around, row(-3, -1.5)), Math.hypot(1, 0.5) / Math.sqrt(width));
+});
+
+test('a head is checked, and what is wrong is named', () => {
+  const { checkHead } = parts;
+  const head = JSON.parse(readFileSync(path.join(ROOT, 'weights/detector/head.json'), 'utf8'));
+  assert.equal(checkHead(head), head);
+  for (const [change, message] of [
+    [{ slopes: head.slopes.slice(1) }, /head: slopes: expected 13 numbers/],
+    [{ span: [1] }, /head: span: expected two ascending numbers/],
+    [{ span: [2, 1] }, /head: span/],
+    [{ span: undefined }, /head: span/],
+    [{ gate: 0 }, /head: gate: expected a number above 0, got 0/],
+    [{ scale: head.scale.with(3, 0) }, /head: scale\[3\]/],
+  ])
+    assert.throws(() => checkHead({ ...head, ...change }), message);
+});
+
 test('the statistics are those of NumPy', () => {
   const { names, cases } = JSON.parse(readFileSync(path.join(ROOT, 'tests/goldens/detector/features.json'), 'utf8'));
   assert.deepEqual([...parts.FEATURES], names);

@@ -6,7 +6,16 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { chosenOf, foldOf, groupOf, judgedHumans, PENALTIES } from '../../training/detector/fits.mjs';
+import { shortened } from '../../training/detector/examples.mjs';
+import {
+  chosenOf,
+  fitter,
+  foldOf,
+  groupOf,
+  judgedHumans,
+  lengthsFor,
+  PENALTIES,
+} from '../../training/detector/fits.mjs';
 import { rows } from '../../training/detector/rows.mjs';
 import { judged } from '../../training/detector/tables.mjs';
 import { ROOT } from './support/models.mjs';
@@ -141,6 +150,43 @@ test('thresholds come from human texts that are long enough, where these are eno
   const enough = [...few, ...texts(1, 100, false)];
   assert.equal(judgedHumans(enough, 100).length, 99);
   assert.ok(judgedHumans(enough, 100).every(({ tokens, isMachine }) => tokens >= 100 && !isMachine));
+});
+
+test('thresholds are those of the domain and the length where human texts score highest', () => {
+  const upperThreshold = (scores, rate) => ({
+    threshold: scores.toSorted((a, b) => b - a)[Math.floor(rate * scores.length)],
+  });
+  const { thresholdsOf } = fitter({ upperThreshold, MIN_TOKENS: 100 }, undefined);
+  const texts = (domain, tokens, isMachine) => Array.from({ length: 100 }, () => ({ domain, tokens, isMachine }));
+  const kinds = [
+    texts('news', 200, false),
+    texts('story', 150, false),
+    texts('answer', 40, false),
+    texts('news', 200, true),
+  ];
+  const scores = (...starts) => starts.flatMap((start) => Array.from({ length: 100 }, (_, i) => start + i / 100));
+  // The short answers and the machine texts score highest, and set no threshold.
+  const whole = scores(1, 2, 30, 40);
+  const short = scores(3, 1, 50, 60);
+  assert.deepEqual(thresholdsOf(kinds.flat(), [whole]), { machine: 2.98, sign: 2.94 });
+  assert.deepEqual(thresholdsOf(kinds.flat(), [whole, short]), { machine: 3.98, sign: 3.94 });
+});
+
+test('human texts are cut to the length at which a domain is judged', () => {
+  const texts = (...tokens) => tokens.map((count) => ({ tokens: count }));
+  assert.deepEqual(lengthsFor(texts(90, 200, 150), 100), [Number.POSITIVE_INFINITY, 100]);
+  assert.deepEqual(lengthsFor(texts(40, 200, 30), 100), [40]);
+  const likelihoods = {
+    logProbabilities: Float32Array.of(-1, -2, -3),
+    entropies: Float32Array.of(1, 2, 3),
+    variances: Float32Array.of(4, 5, 6),
+    ranks: Uint32Array.of(1, 2, 3),
+  };
+  const sum = ({ ranks, entropies }) => [...ranks, ...entropies];
+  assert.deepEqual(shortened({ tokens: 3, features: [7], likelihoods }, 2, sum).features, [1, 2, 1, 2]);
+  assert.equal(shortened({ tokens: 3, features: [7], likelihoods }, 2, sum).tokens, 2);
+  const long = { tokens: 3, features: [7], likelihoods };
+  assert.equal(shortened(long, 3, sum), long);
 });
 
 test('false alarms among the texts that are judged are counted beside those of all', () => {

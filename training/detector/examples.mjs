@@ -16,9 +16,26 @@ export async function examples(rows, known, isPartial, { normalize, readLikeliho
     const { text } = normalize(row.set === 'bias' ? row.text : firstWords(row.text, WINDOW_WORDS));
     if (isPartial && !windowsOf(text).windows.every(({ start, end }) => decoder.has(text.slice(start, end)))) continue;
     const [{ features, tokens }] = await readLikelihoods(decoder, [text], {});
-    if (features) list.push({ ...row, plain: text, tokens, features });
+    if (!features) continue;
+    // The likelihoods of a text of one window, so that it can be cut to any number of tokens.
+    const likelihoods = row.set === 'bias' ? undefined : (await decoder.likelihoods([text]))[0];
+    list.push({ ...row, plain: text, tokens, features, likelihoods });
   }
   return list;
+}
+
+/** An example cut to its first tokens. A decoder only looks back, so that their likelihoods are those of the whole text. */
+export function shortened(example, tokens, featuresOf) {
+  if (tokens >= example.tokens) return example;
+  const { likelihoods } = example;
+  const first = (name) => likelihoods[name].subarray(0, tokens);
+  const features = featuresOf({
+    logProbabilities: first('logProbabilities'),
+    entropies: first('entropies'),
+    variances: first('variances'),
+    ranks: first('ranks'),
+  });
+  return { ...example, tokens, features };
 }
 
 const firstWords = (text, count) => text.split(' ').slice(0, count).join(' ');

@@ -1,5 +1,5 @@
 /** Figures of heads: on domains and generators that they were not fitted to, and on kinds of writers. */
-import { byKind, groupOf } from './fits.mjs';
+import { byKind, groupOf, lengthsFor } from './fits.mjs';
 import { BIAS_SETS, DOMAINS, GENERATORS } from './rows.mjs';
 
 const RESAMPLES = 200;
@@ -59,12 +59,18 @@ export async function heldOutDomains(examples, fits, { auroc, shareInterval, MIN
     const seen = examples.filter((one) => one.domain !== domain);
     const held = examples.filter((one) => one.domain === domain);
     const { C } = await fits.choose(seen);
-    const thresholds = fits.thresholdsOf(seen, await fits.outOfFold(seen, C));
+    const thresholds = await fits.thresholdsFor(held, seen, C);
     const head = await fits.fit(seen, C);
     const scores = await fits.scores(head, held);
     head.free();
     const figures = figuresOf(held, scores, thresholds, auroc);
-    table[domain] = { C, ...figures, judged: judgedFigures(held, scores, thresholds, MIN_TOKENS, shareInterval) };
+    const lengths = lengthsFor(held, MIN_TOKENS).map((length) => (Number.isFinite(length) ? length : 'whole'));
+    table[domain] = {
+      C,
+      lengths,
+      ...figures,
+      judged: judgedFigures(held, scores, thresholds, MIN_TOKENS, shareInterval),
+    };
   }
   return table;
 }
@@ -80,15 +86,16 @@ function judgedFigures(examples, list, { machine: threshold }, least, shareInter
 }
 
 /** For each generator: heads that were fitted to the others, and to other human texts. */
-export async function heldOutGenerators(examples, fits, auroc, C) {
+export async function heldOutGenerators(examples, fits, { auroc, MIN_TOKENS }, C) {
   const table = {};
   for (const generator of GENERATORS) {
-    const scores = await fits.outOfFold(examples, C, (one) => one.generator !== generator);
     const isHeld = examples.map((one) => one.generator === generator);
     const others = (list) => list.filter((_, i) => !isHeld[i]);
     const own = (list) => list.filter((_, i) => isHeld[i]);
-    const thresholds = fits.thresholdsOf(others(examples), others(scores));
-    table[generator] = figuresOf(own(examples), own(scores), thresholds, auroc);
+    const lengths = [Number.POSITIVE_INFINITY, MIN_TOKENS];
+    const lists = await fits.outOfFold(examples, C, { lengths, train: (one) => one.generator !== generator });
+    const thresholds = fits.thresholdsOf(others(examples), lists.map(others));
+    table[generator] = figuresOf(own(examples), own(lists[0]), thresholds, auroc);
   }
   return table;
 }

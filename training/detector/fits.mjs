@@ -1,5 +1,6 @@
 /** Fits of the head, with folds that keep the texts about one human text together. */
 import { createHash } from 'node:crypto';
+import { shortened } from './examples.mjs';
 
 const FOLDS = 5;
 
@@ -60,8 +61,18 @@ export function chosenOf(list) {
     .reduce((best, one) => (caught(one) > caught(best) ? one : best)).C;
 }
 
+/**
+ * The numbers of tokens that human texts are cut to when thresholds are sought for texts of a domain: the whole texts and the shortest ones that
+ * are judged, whose scores scatter more. Where most texts of the domain are shorter than that, it is their median.
+ */
+export function lengthsFor(examples, least) {
+  const tokens = examples.map((one) => one.tokens).sort((a, b) => a - b);
+  const median = tokens[tokens.length >> 1];
+  return median < least ? [median] : [Number.POSITIVE_INFINITY, least];
+}
+
 /** Makes the functions that fit heads in a core. */
-export function fitter({ VectorHead, columnsOf, auroc, upperThreshold, MIN_TOKENS }, core) {
+export function fitter({ VectorHead, columnsOf, auroc, upperThreshold, featuresOf, MIN_TOKENS }, core) {
   async function fit(examples, C) {
     const rows = examples.map(({ features }) => features);
     const isMachine = examples.map((one) => one.isMachine);
@@ -77,20 +88,28 @@ export function fitter({ VectorHead, columnsOf, auroc, upperThreshold, MIN_TOKEN
     return odds.map((score) => -(score + b) / a);
   }
 
-  /** Scores each example by a head that has not seen its human text. `train` chooses what of the rest a fit may see. */
-  async function outOfFold(examples, C, train = () => true) {
-    const out = new Map();
+  /**
+   * Scores each example by a head that has not seen its human text, as it is and cut to each of some numbers of tokens. `train` chooses what of
+   * the rest a fit may see. The result has a list of scores for each length.
+   */
+  async function outOfFold(examples, C, { lengths = [Number.POSITIVE_INFINITY], train = () => true } = {}) {
+    const out = lengths.map(() => new Map());
     for (let fold = 0; fold < FOLDS; fold += 1) {
       const head = await fit(
         examples.filter((one) => foldOf(one) !== fold && train(one)),
         C,
       );
       const held = examples.filter((one) => foldOf(one) === fold);
-      const list = await scores(head, held);
-      for (const [i, one] of held.entries()) out.set(one, list[i]);
+      for (const [at, length] of lengths.entries()) {
+        const list = await scores(
+          head,
+          held.map((one) => shortened(one, length, featuresOf)),
+        );
+        for (const [i, one] of held.entries()) out[at].set(one, list[i]);
+      }
       head.free();
     }
-    return examples.map((one) => out.get(one));
+    return out.map((scoreOf) => examples.map((one) => scoreOf.get(one)));
   }
 
   /** Chooses the penalty by domains that heads were not fitted to, among the given examples; `chosenOf` is the rule. */
@@ -101,7 +120,7 @@ export function fitter({ VectorHead, columnsOf, auroc, upperThreshold, MIN_TOKEN
       for (const domain of new Set(examples.map((one) => one.domain))) {
         const seen = examples.filter((one) => one.domain !== domain);
         const held = examples.filter((one) => one.domain === domain);
-        const { machine: threshold } = thresholdsOf(seen, await outOfFold(seen, C));
+        const { machine: threshold } = await thresholdsFor(held, seen, C);
         const head = await fit(seen, C);
         const [human, machine] = byKind(held, await scores(head, held));
         head.free();
@@ -115,14 +134,28 @@ export function fitter({ VectorHead, columnsOf, auroc, upperThreshold, MIN_TOKEN
 
   const aurocOf = (examples, list) => auroc(...byKind(examples, list));
 
-  /** The scores that 1 % and 5 % of human examples reach, of those that are long enough to be judged. */
-  function thresholdsOf(examples, list) {
-    const scoreOf = new Map(examples.map((one, i) => [one, list[i]]));
-    const human = judgedHumans(examples, MIN_TOKENS).map((one) => scoreOf.get(one));
-    return { machine: upperThreshold(human, 0.01).threshold, sign: upperThreshold(human, 0.05).threshold };
+  /**
+   * The scores that 1 % and 5 % of the human examples reach in the domain and at the length where they score highest, of those that are long enough
+   * to be judged. A threshold of all together would be worth 1 % on average, and several times as much for one kind of text.
+   */
+  function thresholdsOf(examples, lists) {
+    const judged = new Set(judgedHumans(examples, MIN_TOKENS));
+    const domains = [...new Set(Array.from(judged, ({ domain }) => domain))];
+    const groups = lists.flatMap((list) =>
+      domains.map((domain) => list.filter((_, i) => judged.has(examples[i]) && examples[i].domain === domain)),
+    );
+    const enough = groups.filter(({ length }) => length >= TEXTS_FOR_ONE_PERCENT);
+    const highest = (rate) => Math.max(...enough.map((scores) => upperThreshold(scores, rate).threshold));
+    return { machine: highest(0.01), sign: highest(0.05) };
   }
 
-  return { fit, scores, outOfFold, choose, aurocOf, thresholdsOf };
+  /** The thresholds for texts of a domain, from other examples, at the lengths of that domain. */
+  async function thresholdsFor(held, seen, C) {
+    const lengths = lengthsFor(held, MIN_TOKENS);
+    return thresholdsOf(seen, await outOfFold(seen, C, { lengths }));
+  }
+
+  return { fit, scores, outOfFold, choose, aurocOf, thresholdsOf, thresholdsFor };
 }
 
 /** The scores of human texts and those of machines. */

@@ -11,6 +11,7 @@ const SOURCES = {
   language: ['isEnglish'],
   windows: ['windowsOf', 'WINDOW_WORDS'],
   readers: ['readLikelihoods'],
+  features: ['featuresOf'],
   fitting: ['auroc'],
   fitted: ['linearHead'],
   'vector-head': ['VectorHead', 'columnsOf'],

@@ -43,10 +43,10 @@ console.log(`${training.length} texts of machine-text sets, ${bias.length} of ki
 const fits = fitter(own, core);
 const domains = await heldOutDomains(training, fits, own);
 const { C, list: penalties } = await fits.choose(training);
-const generators = await heldOutGenerators(training, fits, own.auroc, C);
-const scores = await fits.outOfFold(training, C);
-const thresholds = fits.thresholdsOf(training, scores);
-const inDomain = figuresOf(training, scores, thresholds, own.auroc);
+const generators = await heldOutGenerators(training, fits, own, C);
+const lists = await fits.outOfFold(training, C, { lengths: [Number.POSITIVE_INFINITY, own.MIN_TOKENS] });
+const thresholds = fits.thresholdsOf(training, lists);
+const inDomain = figuresOf(training, lists[0], thresholds, own.auroc);
 
 const version = `smollm2-${date}`;
 const whole = await fits.fit(training, C);

@@ -7,7 +7,7 @@ import { type Engine, HiddenEngine, LikelihoodEngine } from './engines.js';
 import { FEATURES } from './features.js';
 import { type Fitted, fit } from './fitting.js';
 import { NearestGate, OUTSIDE } from './gate.js';
-import { distanceOf, type LinearHead, type Thresholds } from './head.js';
+import { distanceOf, type LinearHead, surroundingsOf, type Thresholds } from './head.js';
 import { isEnglish } from './language.js';
 import { normalize } from './normalize.js';
 import { readHidden, readLikelihoods } from './readers.js';
@@ -126,7 +126,15 @@ export function linearHead({ head, thresholds }: Pick<Fitted, 'head' | 'threshol
   const linear = head.linear();
   head.free();
   if (!linear) throw new PilotlightError('INTERNAL', 'the fitted head is not linear');
-  const made = { version: 'fitted', features: FEATURES, ...head.columns, ...linear, thresholds, gate: 1 };
-  const distances = rows.map((row) => distanceOf(made, Float64Array.from(row)));
-  return { ...made, gate: quantileOf(distances, 1 - OUTSIDE) };
+  const around = surroundingsOf({ ...head.columns, ...linear }, rows);
+  const distances = rows.map((row) => distanceOf(around, Float64Array.from(row)));
+  const { intercept } = linear;
+  return {
+    version: 'fitted',
+    features: FEATURES,
+    ...around,
+    intercept,
+    thresholds,
+    gate: quantileOf(distances, 1 - OUTSIDE),
+  };
 }

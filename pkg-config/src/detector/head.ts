@@ -28,9 +28,16 @@ export interface LinearHead {
   weights: readonly number[];
   intercept: number;
   thresholds: Thresholds;
+  /** How far each statistic moves, in standard deviations, where the score rises by 1. */
+  slopes: readonly number[];
+  /** The lowest and the highest score of the texts of the fit, without the intercept. */
+  span: readonly [number, number];
   /** The largest distance from the texts of the fit at which a text is like them. */
   gate: number;
 }
+
+/** What tells how far a text is from those of the fit. */
+export type Surroundings = Pick<LinearHead, 'mean' | 'scale' | 'weights' | 'slopes' | 'span'>;
 
 /** The statistics as the head sees them: in standard deviations from the mean of the texts of the fit. */
 export const standardized = ({ mean, scale }: Pick<LinearHead, 'mean' | 'scale'>, values: Float64Array): Float64Array =>
@@ -44,10 +51,31 @@ export function scoreOf(head: LinearHead, features: Float64Array): number {
 /** The probability of a score. */
 export const probabilityOf = (score: number): number => 1 / (1 + Math.exp(-score));
 
-/** How far statistics are from those of the texts of the fit: the root of the mean square, in standard deviations. */
-export function distanceOf(head: LinearHead, features: Float64Array): number {
-  const squares = standardized(head, features).reduce((sum, z) => sum + z * z, 0);
+/**
+ * How far statistics are from those of the texts of the fit, apart from what their score explains: the root of the mean square of the rest, in
+ * standard deviations. A text is not strange because it is clearly a machine's; but no score explains more than the texts of the fit have shown, so
+ * that one that a model knows by heart is far away.
+ */
+export function distanceOf(head: Surroundings, features: Float64Array): number {
+  const z = standardized(head, features);
+  const [low, high] = head.span;
+  const score = z.reduce((sum, value, i) => sum + value * (head.weights[i] ?? 0), 0);
+  const explained = Math.min(Math.max(score, low), high);
+  const squares = z.reduce((sum, value, i) => sum + (value - (head.slopes[i] ?? 0) * explained) ** 2, 0);
   return Math.sqrt(squares / features.length);
+}
+
+/** What tells how far texts are from those of a fit, by the statistics of these. */
+export function surroundingsOf(
+  { mean, scale, weights }: Pick<LinearHead, 'mean' | 'scale' | 'weights'>,
+  rows: readonly ArrayLike<number>[],
+): Surroundings {
+  const all = rows.map((row) => standardized({ mean, scale }, Float64Array.from(row)));
+  const scores = all.map((z) => z.reduce((sum, value, i) => sum + value * (weights[i] ?? 0), 0));
+  const square = scores.reduce((sum, score) => sum + score * score, 0) || 1;
+  const slopes = weights.map((_, i) => all.reduce((sum, z, row) => sum + (z[i] ?? 0) * (scores[row] ?? 0), 0) / square);
+  const span = scores.reduce<[number, number]>(([low, high], one) => [Math.min(low, one), Math.max(high, one)], [0, 0]);
+  return { mean, scale, weights, slopes, span };
 }
 
 /** What people can understand of the statistics, and the statistics that say it. */
@@ -67,7 +95,7 @@ export function aspectsOf(head: LinearHead, features: Float64Array): Record<Aspe
   return { foreseen: sum(ASPECTS.foreseen), expected: sum(ASPECTS.expected), even: sum(ASPECTS.even) };
 }
 
-const LISTS = ['mean', 'scale', 'weights'] as const;
+const LISTS = ['mean', 'scale', 'weights', 'slopes'] as const;
 
 /**
  * Checks a head that came as JSON.
@@ -88,6 +116,9 @@ export function checkHead(value: unknown): LinearHead {
   if (zero >= 0) throw wrong(`scale[${zero}]`, 'a number above 0', head.scale?.[zero]);
   if (!Number.isFinite(head.intercept)) throw wrong('intercept', 'a number', head.intercept);
   checkThresholds(head.thresholds);
+  const { span } = head as { span: unknown };
+  if (!Array.isArray(span) || span.length !== 2 || !span.every(Number.isFinite) || span[0] > span[1])
+    throw wrong('span', 'two ascending numbers', span);
   if (!((head.gate ?? 0) > 0)) throw wrong('gate', 'a number above 0', head.gate);
   return head as LinearHead;
 }

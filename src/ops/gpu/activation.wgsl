@@ -26,7 +26,8 @@ fn activate(v: vec4<f32>, activation: u32) -> vec4<f32> {
             return v / (1.0 + exp(-1.702 * v));
         }
         case 5u: {
-            return v / (1.0 + exp(-v));
+            // Past 80 the exponential would overflow, and its inverse is zero in f32 either way.
+            return v / (1.0 + exp(min(-v, vec4(80.0))));
         }
         default: {
             return v;

@@ -13,14 +13,18 @@ const QUERIES = 4u;
 const LOWEST = -3.0e38;
 // Whether a query attends to no key after it.
 const CAUSAL = {{causal}}u == 1u;
+// Whether scores get a bias by the distance of the key from the query.
+const BIAS = {{bias}}u == 1u;
+// Where the jobs begin in `info`.
+const JOBS = 5u;
 
 @group(0) @binding(0) var<storage, read> query: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> key: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> value: array<f32>;
 @group(0) @binding(3) var<storage, read_write> context: array<f32>;
-// The number of heads, of jobs, and of heads of keys, each of which serves as many neighbouring heads of queries as the numbers divide; then for
-// each job the first of its four queries, the first row of its sequence, and the row past the
-// last.
+// The number of heads, of jobs, and of heads of keys, each of which serves as many neighbouring heads of queries as the numbers divide; the rows of
+// the bias, one or one for each head, and the rows of the longest sequence; then for each job the first of its four queries, the first row of its
+// sequence, and the row past the last; then the bits of the bias, [rows, 2 * longest - 1].
 @group(0) @binding(4) var<storage, read> info: array<u32>;
 
 // [QUERIES, HEAD], scaled by 1 / √d.
@@ -40,9 +44,9 @@ fn main(
         return;
     }
     let head = job % heads;
-    let first_query = info[3u + job / heads * 3u];
-    let first_key = info[4u + job / heads * 3u];
-    let end = info[5u + job / heads * 3u];
+    let first_query = info[JOBS + job / heads * 3u];
+    let first_key = info[JOBS + 1u + job / heads * 3u];
+    let end = info[JOBS + 2u + job / heads * 3u];
     // None of the four queries attends to keys past the last of them.
     let last_key = select(end, min(end, first_query + QUERIES), CAUSAL);
     // The length of a row of the matrices, and the position of the head in it, both in vectors: of queries, and of keys and values.
@@ -80,6 +84,17 @@ fn main(
                 );
             }
             let queries = vec4(first_query) + vec4(0u, 1u, 2u, 3u);
+            if BIAS {
+                // The index of the value for a key at the place of the query. Queries past the end read that of the last one.
+                let row = select(head, 0u, info[3] == 1u) * (2u * info[4] - 1u) + info[4] - 1u;
+                let at = JOBS + info[1] * 3u + row + step + lane - min(queries, vec4(end - 1u));
+                score += vec4(
+                    bitcast<f32>(info[at.x]),
+                    bitcast<f32>(info[at.y]),
+                    bitcast<f32>(info[at.z]),
+                    bitcast<f32>(info[at.w]),
+                );
+            }
             weights[lane] = select(score, vec4(LOWEST), vec4(CAUSAL) & (vec4(step + lane) > queries));
         }
         workgroupBarrier();

@@ -102,9 +102,15 @@ impl HotOps for Cube {
             })
             .collect();
         let key_heads = key_width / head.max(1);
-        let info: Vec<u32> = [heads as u32, jobs.len() as u32, key_heads as u32]
+        let (rows, longest) = spans
+            .bias()
+            .map_or((0, 0), |bias| (bias.rows, bias.longest));
+        let sizes = [heads, jobs.len(), key_heads, rows, longest].map(|size| size as u32);
+        let bias = spans.bias().into_iter().flat_map(|bias| bias.table.iter());
+        let info: Vec<u32> = sizes
             .into_iter()
             .chain(jobs.concat())
+            .chain(bias.map(|value| value.to_bits()))
             .collect();
         let [query, key, value] = contiguous([query, key, value]);
         let lanes = head.next_power_of_two().max(32);
@@ -116,6 +122,7 @@ impl HotOps for Cube {
         .with("lanes", lanes)
         .with("head", head / 4)
         .with("causal", usize::from(spans.is_causal()))
+        .with("bias", usize::from(spans.bias().is_some()))
         .launch(
             jobs.len() * heads,
             [&query, &key, &value],
@@ -191,21 +198,26 @@ impl HotOps for Cube {
         )
     }
 
-    fn gated_silu(gate: CubeTensor, up: CubeTensor) -> CubeTensor {
+    fn gated(gate: CubeTensor, up: CubeTensor, activation: Activation) -> CubeTensor {
         let [m, n] = dims(&gate);
         if m == 0 || n == 0 {
             return empty(&gate, [m, n]);
         }
         if !all_f32([&gate, &up]) {
-            return gated::plain::<Self>(gate, up);
+            return gated::plain::<Self>(gate, up, activation);
         }
         let [gate, up] = contiguous([gate, up]);
         let values = m * n;
-        Kernel::new("gated_silu", include_str!("gated_silu.wgsl"), (64, 1)).launch(
+        Kernel::new(
+            "gated",
+            concat!(include_str!("gated.wgsl"), include_str!("activation.wgsl")),
+            (64, 1),
+        )
+        .launch(
             values.div_ceil(64),
             [&gate, &up],
             [m, n],
-            &[values as u32],
+            &[values as u32, activation_number(activation)],
         )
     }
 

@@ -7,6 +7,7 @@ use burn::tensor::Device;
 
 use super::{Build, Loading, Source, load_newest_with, load_with};
 use crate::error::{Error, Result};
+use crate::store::ModelKey;
 use crate::weights::{Dtype, Needs, Parameter, Tensors};
 
 /// A model that can be loaded from a repository. [`load`], [`load_newest`] and [`plan`](super::plan) are the only callers.
@@ -35,6 +36,17 @@ pub trait Pretrained: Sized {
         |_| None
     }
 
+    /// Reads the last config file, `file`.
+    ///
+    /// *Errors*: `FetchFailed` where there is no such file.
+    async fn last(
+        files: &mut Loading<'_, '_>,
+        file: &str,
+        _config: &Self::Config,
+    ) -> Result<Vec<u8>> {
+        files.required(file).await
+    }
+
     /// Parses the last config file; `file` is empty for a model without files.
     fn prepare(config: &Self::Config, file: &[u8]) -> Result<Self::Prepared>;
 
@@ -58,6 +70,8 @@ pub struct Loaded<T> {
     pub commit: String,
     /// Whether the model came from the store.
     pub cached: bool,
+    /// Its key in the store, where there is one.
+    pub key: Option<ModelKey>,
 }
 
 /// Lists the tensors that a model needs.
@@ -134,7 +148,7 @@ async fn build<T: Pretrained>(
     let weights = loading.resolve(dtype, T::FILES).await?;
     let config = T::config(loading).await?;
     let largest = match T::FILES.last() {
-        Some(file) => loading.required(file).await?,
+        Some(file) => T::last(loading, file, &config).await?,
         None => Vec::new(),
     };
     // Stored weights are read while the last config file is parsed, which takes as long.
@@ -156,5 +170,6 @@ async fn build<T: Pretrained>(
         model: T::assemble(config, prepared, network, device),
         commit: loading.commit().into(),
         cached: loading.is_cached(),
+        key: loading.key().cloned(),
     })
 }

@@ -1,7 +1,7 @@
 //! The operations of decoders.
 
 use super::*;
-use crate::ops::{RmsNorm, Rotary, gated_silu};
+use crate::ops::{Activation, RmsNorm, Rotary, gated};
 
 #[test]
 fn rms_norm_agrees_with_the_plain_body() {
@@ -36,7 +36,7 @@ fn rotary_and_gate_agree_with_the_cpu() {
         let on = |device: &Device| {
             let spans = Spans::from_lengths(lengths.clone());
             let rotated = Rotary::new(&spans, half * 2, 1e4, device).forward(matrix(&x, t, device));
-            list(gated_silu(rotated, matrix(&up, t, device)))
+            list(gated(rotated, matrix(&up, t, device), Activation::Silu))
         };
         let name = format!("{heads} heads of {half}");
         assert_close(&name, &on(gpu.device()), &on(&cpu()), 2e-6);

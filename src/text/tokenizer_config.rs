@@ -1,0 +1,229 @@
+//! `tokenizer_config.json`: settings that Python's tokenizers take from there, whatever `tokenizer.json` says.
+
+use serde_json::{Map, Value};
+use tokenizers::NormalizerWrapper;
+
+use crate::error::{Error, Result};
+
+/// The name of the file.
+pub const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+
+/// The name of the file that has only the words.
+pub const VOCABULARY: &str = "vocab.txt";
+
+/// A number that means no limit, as does a larger one.
+const NO_LIMIT: f64 = 1e9;
+
+/// The settings of a repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenizerConfig {
+    values: Map<String, Value>,
+}
+
+impl TokenizerConfig {
+    /// Reads the file.
+    ///
+    /// *Errors*: `InvalidWeights` where it is broken.
+    pub fn from_json(json: &[u8]) -> Result<Self> {
+        let values = serde_json::from_slice(json).map_err(|error| {
+            Error::invalid_weights(format!("{TOKENIZER_CONFIG}: is not valid: {error}"))
+        })?;
+        Ok(Self { values })
+    }
+
+    /// The longest text in tokens, special tokens included; `None` where there is no limit.
+    pub fn longest(&self) -> Option<usize> {
+        let limit = self.values.get("model_max_length")?.as_f64()?;
+        (1.0..NO_LIMIT).contains(&limit).then_some(limit as usize)
+    }
+
+    fn flag(&self, name: &str) -> Option<bool> {
+        self.values.get(name)?.as_bool()
+    }
+
+    /// Replaces the settings of BERT's normalizer that the file names. Other normalizers have none of them.
+    pub(super) fn heed(&self, normalizer: &NormalizerWrapper) -> Option<NormalizerWrapper> {
+        let NormalizerWrapper::BertNormalizer(own) = normalizer else {
+            return None;
+        };
+        let mut own = *own;
+        own.lowercase = self.flag("do_lower_case").unwrap_or(own.lowercase);
+        own.handle_chinese_chars = self
+            .flag("tokenize_chinese_chars")
+            .unwrap_or(own.handle_chinese_chars);
+        if let Some(strip) = self.values.get("strip_accents") {
+            // As lowercasing does where it is null.
+            own.strip_accents = strip.as_bool();
+        }
+        Some(NormalizerWrapper::BertNormalizer(own))
+    }
+
+    /// The text of a special token, which is a text or an object with one.
+    fn token<'a>(&'a self, name: &str, default: &'a str) -> &'a str {
+        let token = self.values.get(name);
+        let text =
+            token.and_then(|token| token.as_str().or_else(|| token.get("content")?.as_str()));
+        text.unwrap_or(default)
+    }
+
+    /// Makes the `tokenizer.json` of BERT's tokenizer from the words of `vocab.txt`, one in a line.
+    ///
+    /// *Errors*: `InvalidWeights` naming the file where a special token is missing, `UnsupportedModel` for another tokenizer.
+    pub fn tokenizer_of(&self, vocabulary: &[u8]) -> Result<Vec<u8>> {
+        let class = self.token("tokenizer_class", "BertTokenizer");
+        let known = ["Bert", "DistilBert", "MPNet", "Electra"];
+        let is_known = |name: &&str| {
+            class
+                .strip_prefix(*name)
+                .is_some_and(|rest| rest.starts_with("Tokenizer"))
+        };
+        if !known.iter().any(is_known) {
+            return Err(Error::unsupported(format!(
+                "{VOCABULARY}: is the vocabulary of {class}, and tokenizer.json is missing: expected that file, or one of {}",
+                known.map(|name| format!("{name}Tokenizer")).join(", ")
+            )));
+        }
+        let text = std::str::from_utf8(vocabulary)
+            .map_err(|_| Error::invalid_weights(format!("{VOCABULARY}: is not UTF-8")))?;
+        let mut words = Map::new();
+        for (id, word) in text.lines().enumerate() {
+            words.insert(word.into(), id.into());
+        }
+        let is_mpnet = class.starts_with("MPNet");
+        let (first, last) = if is_mpnet {
+            ("<s>", "</s>")
+        } else {
+            ("[CLS]", "[SEP]")
+        };
+        let (padding, mask) = if is_mpnet {
+            ("<pad>", "<mask>")
+        } else {
+            ("[PAD]", "[MASK]")
+        };
+        let special = [
+            self.token("unk_token", "[UNK]"),
+            self.token("cls_token", first),
+            self.token("sep_token", last),
+            self.token("pad_token", padding),
+            self.token("mask_token", mask),
+        ];
+        let id = |token: &str| {
+            words.get(token).cloned().ok_or_else(|| {
+                Error::invalid_weights(format!("{VOCABULARY}: the token '{token}' is missing"))
+            })
+        };
+        let [unknown, first, last, ..] = special;
+        let quoted = |text: &str| Value::from(text).to_string();
+        let mut added = Vec::new();
+        for token in special {
+            let (id, token) = (id(token)?, quoted(token));
+            added.push(format!(
+                r#"{{"id":{id},"content":{token},"single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}}"#
+            ));
+        }
+        let flag = |name: &str, default: &str| {
+            self.flag(name)
+                .map_or(default.into(), |flag| flag.to_string())
+        };
+        let (kind, chinese) = (
+            if is_mpnet { "Roberta" } else { "Bert" },
+            flag("tokenize_chinese_chars", "true"),
+        );
+        let (strip, lower) = (flag("strip_accents", "null"), flag("do_lower_case", "true"));
+        let (first_id, last_id) = (id(first)?, id(last)?);
+        let (added, unknown, first, last) = (
+            added.join(","),
+            quoted(unknown),
+            quoted(first),
+            quoted(last),
+        );
+        let words = Value::Object(words);
+        // Written as text: as values, the same takes several kilobytes of code.
+        let file = format!(
+            r###"{{"version":"1.0","truncation":null,"padding":null,"added_tokens":[{added}],
+            "normalizer":{{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":{chinese},"strip_accents":{strip},"lowercase":{lower}}},
+            "pre_tokenizer":{{"type":"BertPreTokenizer"}},
+            "post_processor":{{"type":"{kind}Processing","sep":[{last},{last_id}],"cls":[{first},{first_id}],"trim_offsets":true,"add_prefix_space":false}},
+            "decoder":{{"type":"WordPiece","prefix":"##","cleanup":true}},
+            "model":{{"type":"WordPiece","unk_token":{unknown},"continuing_subword_prefix":"##","max_input_chars_per_word":100,"vocab":{words}}}}}"###
+        );
+        Ok(file.into_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::text::TextTokenizer;
+
+    fn config(json: &str) -> TokenizerConfig {
+        TokenizerConfig::from_json(json.as_bytes()).unwrap()
+    }
+
+    const WORDS: &str =
+        "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\ncafe\ncafé\nCafe\n##s\n中\n文\n中文\n";
+
+    fn ids(settings: &str, text: &str) -> Vec<u32> {
+        let config = config(settings);
+        let json = config.tokenizer_of(WORDS.as_bytes()).unwrap();
+        TextTokenizer::from_json(&json, 20, false)
+            .unwrap()
+            .encode(text)
+            .unwrap()
+            .ids
+    }
+
+    #[test]
+    fn words_alone_make_the_tokenizer_of_bert() {
+        assert_eq!(ids("{}", "A Cafés a"), [2, 5, 6, 9, 5, 3]);
+        assert_eq!(ids("{}", "中文 nope"), [2, 10, 11, 1, 3]);
+        assert_eq!(
+            ids(r#"{"tokenize_chinese_chars":false}"#, "中文"),
+            [2, 12, 3]
+        );
+        assert_eq!(ids(r#"{"do_lower_case":false}"#, "Cafe"), [2, 8, 3]);
+        assert_eq!(ids(r#"{"strip_accents":false}"#, "Café"), [2, 7, 3]);
+        let error = config("{}").tokenizer_of(b"a\nb\n").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidWeights);
+        assert!(error.to_string().contains("'[UNK]' is missing"), "{error}");
+        let roberta = config(r#"{"tokenizer_class":"RobertaTokenizer"}"#);
+        let error = roberta.tokenizer_of(WORDS.as_bytes()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnsupportedModel);
+        assert!(error.to_string().contains("RobertaTokenizer"), "{error}");
+    }
+
+    #[test]
+    fn settings_of_the_file_replace_those_of_the_tokenizer() {
+        let json = config("{}").tokenizer_of(WORDS.as_bytes()).unwrap();
+        let encode = |settings: &str, text: &str| {
+            let mut tokenizer = TextTokenizer::from_json(&json, 20, false).unwrap();
+            tokenizer.heed(&config(settings)).unwrap();
+            tokenizer.encode(text).unwrap().ids
+        };
+        assert_eq!(encode("{}", "Café"), [2, 6, 3]);
+        assert_eq!(encode(r#"{"do_lower_case":false}"#, "Cafe"), [2, 8, 3]);
+        assert_eq!(encode(r#"{"strip_accents":false}"#, "Café"), [2, 7, 3]);
+        assert_eq!(
+            encode(r#"{"tokenize_chinese_chars":false}"#, "中文"),
+            [2, 12, 3]
+        );
+    }
+
+    #[test]
+    fn a_huge_number_is_no_limit() {
+        for (json, expected) in [
+            ("{}", None),
+            (r#"{"model_max_length":512}"#, Some(512)),
+            (
+                r#"{"model_max_length":1000000000000000019884624838656}"#,
+                None,
+            ),
+            (r#"{"model_max_length":null}"#, None),
+        ] {
+            assert_eq!(config(json).longest(), expected, "{json}");
+        }
+        let error = TokenizerConfig::from_json(b"[").unwrap_err();
+        assert!(error.to_string().starts_with(TOKENIZER_CONFIG), "{error}");
+    }
+}
