@@ -128,6 +128,7 @@ impl AttentionBench {
                 self.heads,
                 &[0, rows],
                 false,
+                None,
             );
             std::hint::black_box(&mut self.y);
         }
