@@ -45,7 +45,10 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    fn check_repeatable(&self) -> Result<()> {
+    /// Checks that the file can be opened more than once.
+    ///
+    /// *Errors*: `InvalidInput` for a stream.
+    pub fn check_repeatable(&self) -> Result<()> {
         match self.entry.once {
             false => Ok(()),
             true => Err(Error::invalid_input(format!(

@@ -116,6 +116,7 @@ pub(super) async fn read(file: &str, fetch: &mut Fetch<'_>, first: &[u8]) -> Res
 }
 
 async fn read_table(fetch: &mut Fetch<'_>, first: &[u8]) -> Result<Table> {
+    fetch.check_repeatable()?;
     let size = fetch.size().ok_or_else(|| {
         Error::fetch_failed(
             "the host does not say how long the file is, and the directory of a checkpoint of PyTorch is at its end",
