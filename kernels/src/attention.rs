@@ -10,7 +10,7 @@ use crate::layout::PANEL;
 /// Queries whose scores are computed at a time: a multiple of the tiles of 4 and of 6 rows.
 pub const BLOCK: usize = 24;
 
-/// What is added to the score of a query and a key, by how far the key is after the query.
+/// The bias that attention adds to the score of a query and a key; it depends on how far the key is after the query.
 #[derive(Clone, Copy)]
 pub struct Bias<'a> {
     /// `[rows, 2 * longest - 1]`, from the key that is `longest - 1` before the query.

@@ -219,10 +219,10 @@ export declare class TextEmbedder {
   readonly prompts: Readonly<Record<string, string>>;
   /** The prompt that texts get which are embedded without the option; `''` for most models. */
   readonly defaultPrompt: string;
-  /** How vectors are to be compared, as far as the repository says it; else `'cosine'`. */
+  /** The measure by which the repository says that vectors are to be compared; `'cosine'` where it says none. */
   readonly similarity: 'cosine' | 'dot' | 'euclidean' | 'manhattan';
   /**
-   * What a user of this model should know and no file of its repository says: that it was trained with certain prompts. They are never
+   * Sentences on prompts that the model was trained with, where no file of its repository names them. Prompts are never
    * applied unasked.
    */
   readonly hints: readonly string[];

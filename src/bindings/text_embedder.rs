@@ -117,7 +117,7 @@ impl TextEmbedderHandle {
         self.embedder.prompts().text(None).into()
     }
 
-    /// How vectors are to be compared: 'cosine', 'dot', 'euclidean' or 'manhattan'.
+    /// The measure by which vectors are to be compared: 'cosine', 'dot', 'euclidean' or 'manhattan'.
     #[wasm_bindgen(getter)]
     pub fn similarity(&self) -> String {
         self.embedder.prompts().similarity().into()

@@ -73,7 +73,7 @@ pub struct DecoderConfig {
 struct Rope {
     rope_theta: Option<f32>,
     rope_type: Option<String>,
-    /// What older configs have instead of `rope_type`, and some have beside it.
+    /// The kind of scaling, which older configs have instead of `rope_type`, and some have beside it.
     #[serde(rename = "type")]
     former_type: Option<String>,
     factor: Option<f32>,

@@ -56,7 +56,7 @@ struct Layer {
     value: Linear,
     attention_output: Linear,
     attention_norm: LayerNorm,
-    /// What is activated, and what it is multiplied with: `[2 * inner, d]`
+    /// The layer that computes the gate and then the values that it multiplies: `[2 * inner, d]`
     gated_layers: Linear,
     /// `[d, inner]`
     wo: Linear,

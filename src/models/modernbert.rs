@@ -138,7 +138,7 @@ struct Layer {
     /// `[d, d]`
     wo: Linear,
     mlp_norm: LayerNorm,
-    /// What is activated, and what it is multiplied with: `[2 * inner, d]`
+    /// The layer that computes the gate and then the values that it multiplies: `[2 * inner, d]`
     wi: Linear,
     /// `[d, inner]`
     mlp_wo: Linear,

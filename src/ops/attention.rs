@@ -9,7 +9,7 @@ use burn::tensor::{Shape, Slice, Tensor, TensorData};
 
 use super::HotOps;
 
-/// What is added to the score of a query and a key, by how far the key is after the query.
+/// The bias that attention adds to the score of a query and a key; it depends on how far the key is after the query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RelativeBias {
     /// `[rows, 2 * longest - 1]`: a row for each head, or one for all of them; from the key that is `longest - 1` before the query.
@@ -92,7 +92,7 @@ impl Spans {
         }
     }
 
-    /// What is added to the scores.
+    /// The bias that is added to the scores, if there is one.
     pub(super) fn bias(&self) -> Option<&RelativeBias> {
         self.bias.as_ref()
     }

@@ -69,7 +69,7 @@ impl Prompts {
         self.by_name.iter()
     }
 
-    /// How vectors are to be compared.
+    /// The measure by which vectors are to be compared.
     pub fn similarity(&self) -> &str {
         self.similarity.as_deref().unwrap_or(SIMILARITIES[0])
     }

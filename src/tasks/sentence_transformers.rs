@@ -34,7 +34,7 @@ pub struct SentenceTransformerConfig {
     /// Whether the checkpoint is that of a classifier of whole texts, and has no modules of a sentence encoder.
     pub(super) is_classifier: bool,
     pub(super) pooling: PoolingConfig,
-    /// What follows the pooling.
+    /// The modules that follow the pooling.
     pub(super) steps: Steps,
     pub(super) prompts: Prompts,
     /// The longest text in tokens, special tokens included.

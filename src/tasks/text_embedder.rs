@@ -23,7 +23,7 @@ pub struct TextEmbedder {
     encoder: SentenceEncoder,
     tokenizer: TextTokenizer,
     pooling: PoolingConfig,
-    /// What follows the pooling.
+    /// The modules that follow the pooling.
     steps: Steps,
     prompts: Prompts,
     dimensions: usize,

@@ -36,7 +36,7 @@ export interface LinearHead {
   gate: number;
 }
 
-/** What tells how far a text is from those of the fit. */
+/** The part of a head by which `distanceOf` tells how far a text is from those of the fit. */
 export type Surroundings = Pick<LinearHead, 'mean' | 'scale' | 'weights' | 'slopes' | 'span'>;
 
 /** The statistics as the head sees them: in standard deviations from the mean of the texts of the fit. */
@@ -52,7 +52,7 @@ export function scoreOf(head: LinearHead, features: Float64Array): number {
 export const probabilityOf = (score: number): number => 1 / (1 + Math.exp(-score));
 
 /**
- * How far statistics are from those of the texts of the fit, apart from what their score explains: the root of the mean square of the rest, in
+ * Computes how far statistics are from those of the texts of the fit, apart from what their score explains: the root of the mean square of the rest, in
  * standard deviations. A text is not strange because it is clearly a machine's; but no score explains more than the texts of the fit have shown, so
  * that one that a model knows by heart is far away.
  */
@@ -65,7 +65,7 @@ export function distanceOf(head: Surroundings, features: Float64Array): number {
   return Math.sqrt(squares / features.length);
 }
 
-/** What tells how far texts are from those of a fit, by the statistics of these. */
+/** Computes that part of a head from the statistics of the texts of the fit. */
 export function surroundingsOf(
   { mean, scale, weights }: Pick<LinearHead, 'mean' | 'scale' | 'weights'>,
   rows: readonly ArrayLike<number>[],
