@@ -97,8 +97,8 @@ pub async fn load<'s>(
     }
     let mut tensors = HashMap::new();
     for (index, found) in contents.order.iter().enumerate() {
-        let parameter = &needs.parameters[found.index];
-        let mut tensor = contents.layouts[found.index].allocate(&parameter.name)?;
+        let parameter = &found.parameter;
+        let mut tensor = found.layout.allocate(&parameter.name)?;
         if let Some(resume) = resume.as_mut().filter(|resume| index < resume.tensor) {
             scheduler.yield_now().await?;
             resume.read_complete(&mut tensor).await?;

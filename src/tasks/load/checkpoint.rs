@@ -53,15 +53,16 @@ pub(super) fn shards(index: &[u8], needs: &Needs<'_>, part: Option<&str>) -> Res
     let mut shards: Vec<Shard> = Vec::new();
     for parameter in needs.parameters {
         let name = &parameter.name;
-        let file = needs
-            .prefixes
-            .iter()
-            .find_map(|prefix| weight_map.get(&format!("{prefix}{name}")))
-            .ok_or_else(|| {
-                Error::invalid_weights(format!("{SHARD_INDEX}: tensor '{name}' is missing"))
-                    .with_file(SHARD_INDEX)
-                    .with_tensor(name)
-            })?;
+        let Some(file) = parameter.find(needs.prefixes, |name| weight_map.get(name)) else {
+            if parameter.optional {
+                continue;
+            }
+            return Err(Error::invalid_weights(format!(
+                "{SHARD_INDEX}: tensor '{name}' is missing"
+            ))
+            .with_file(SHARD_INDEX)
+            .with_tensor(name));
+        };
         match shards.iter_mut().find(|shard| shard.file == *file) {
             Some(shard) => shard.parameters.push(parameter.clone()),
             None => shards.push(Shard {
