@@ -54,7 +54,6 @@ impl Format {
     /// Finds a format by its name in the header of a safetensors file.
     pub fn from_safetensors(name: &str) -> Option<Self> {
         Some(match name {
-            "F64" => Self::F64,
             "I8" => Self::I8,
             "I32" => Self::I32,
             "I64" => Self::I64,
@@ -62,12 +61,13 @@ impl Format {
         })
     }
 
-    /// Finds a format of model weights by its name. Integers, and doubles, are none.
+    /// Finds a format of model weights by its name; integers are none.
     pub fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "F32" => Self::F32,
             "F16" => Self::F16,
             "BF16" => Self::Bf16,
+            "F64" => Self::F64,
             "Q4_0" => Self::Q4_0,
             "Q4_1" => Self::Q4_1,
             "Q5_0" => Self::Q5_0,

@@ -7,6 +7,7 @@ export { PilotlightError } from './error.js';
 export { ImageTextEmbedder } from './image-text-embedder.js';
 export { init } from './init.js';
 export { models } from './models.js';
+export { Reranker } from './reranker.js';
 export { SemanticRouter } from './semantic-router.js';
 export { SequenceClassifier } from './sequence-classifier.js';
 export { TextClassifier } from './text-classifier.js';

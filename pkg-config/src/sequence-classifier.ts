@@ -65,10 +65,15 @@ export class SequenceClassifier implements Api.SequenceClassifier {
     const results = await this.#model.call(options, (handle, caller) => handle.classify(texts, { ...options, caller }));
     this.#answered?.();
     this.#answered = undefined;
-    return results.map(({ probabilities, tokens, truncated }) => {
-      const scores = this.labels.map((label, i) => ({ label, probability: probabilities[i] ?? 0 }));
-      const best = scores.reduce((best, score) => (score.probability > best.probability ? score : best));
-      return { ...best, scores, tokens, truncated };
+    return results.map(({ logits, probabilities, tokens, truncated }) => {
+      const scores = this.labels.map((label, i) => ({
+        label,
+        probability: probabilities[i] ?? null,
+        logit: logits[i] ?? 0,
+      }));
+      // A probability grows with its logit.
+      const { label, probability } = scores.reduce((best, score) => (score.logit > best.logit ? score : best));
+      return { label, probability, scores, tokens, truncated };
     });
   }
 

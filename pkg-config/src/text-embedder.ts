@@ -10,12 +10,17 @@ import { ModelHandle } from './calls/model-handle.js';
 import { chooseBackend } from './core/backend.js';
 import { setModel } from './core/core-of.js';
 import { PilotlightError, toPilotlightError } from './error.js';
+import { promptHints } from './inputs/prompt-hints.js';
 
 /** Embeds texts: a model in a core, with its queue. */
 export class TextEmbedder implements Api.TextEmbedder {
   readonly dimensions: number;
   readonly maxTokens: number;
   readonly layers: number;
+  readonly prompts: Readonly<Record<string, string>>;
+  readonly defaultPrompt: string;
+  readonly similarity: Api.TextEmbedder['similarity'];
+  readonly hints: readonly string[];
   readonly backend: Api.BackendReport;
   readonly #model: ModelHandle<TextEmbedderHandle>;
   /** Called once, after the model's first answer. */
@@ -26,6 +31,7 @@ export class TextEmbedder implements Api.TextEmbedder {
     model: ModelHandle<TextEmbedderHandle>,
     handle: TextEmbedderHandle,
     backend: Api.BackendReport,
+    name: string,
     answered: () => void,
   ) {
     checkConstruct(key, 'TextEmbedder');
@@ -33,6 +39,10 @@ export class TextEmbedder implements Api.TextEmbedder {
     this.dimensions = handle.dimensions;
     this.maxTokens = handle.maxTokens;
     this.layers = handle.layers;
+    this.prompts = Object.freeze(handle.prompts as Record<string, string>);
+    this.defaultPrompt = handle.defaultPrompt;
+    this.similarity = handle.similarity as Api.TextEmbedder['similarity'];
+    this.hints = Object.freeze(promptHints(name, this.prompts));
     this.backend = backend;
     this.#answered = answered;
   }
@@ -52,6 +62,7 @@ export class TextEmbedder implements Api.TextEmbedder {
         new ModelHandle('TextEmbedder', instance, handle),
         handle,
         report,
+        model,
         () => load.refresh(instance),
       );
       setModel(embedder, { model, commit: handle.commit, ...(handle.isCut && { layers: handle.layers }) });

@@ -1,5 +1,8 @@
+import type { DecoderLoadOptions } from './decoder.js';
+
 export * from './decoder.js';
 export * from './digit-generator.js';
+export * from './reranker.js';
 export * from './semantic-router.js';
 export * from './sequence-classifier.js';
 export * from './text-classifier.js';
@@ -71,11 +74,13 @@ export interface LoadOptions {
   files?: Record<string, FileSource>;
   /**
    * The file that the weights are read from. `'auto'`, the default: a packed file of `pilotlight pull` where the host lists one, else
-   * safetensors, else a GGUF file where the host lists no safetensors. `'safetensors'`: the checkpoint, also where there is a packed file.
+   * safetensors, else `pytorch_model.bin` or its shards, else a GGUF file where the host lists none of these. `'safetensors'`: the
+   * checkpoint, also where there is a packed file. `'pytorch'`: `pytorch_model.bin` or its shards, also where there are safetensors.
    * `'gguf'`: the listed GGUF file that suits `dtype` best. Otherwise the name of a file, such as `'model.Q4_1.gguf'`. A GGUF file brings
-   * its config and tokenizer along. Models from different `weights` are stored and listed separately.
+   * its config and tokenizer along. A `.bin` cannot come as a stream in `files`, because its directory is at its end. Models from different
+   * `weights` are stored and listed separately.
    */
-  weights?: 'auto' | 'safetensors' | 'gguf' | (string & {});
+  weights?: 'auto' | 'safetensors' | 'pytorch' | 'gguf' | (string & {});
   /** Where the packed model is kept; default `'indexeddb'` where there is one, else `'memory'`. `false` keeps nothing. */
   store?: 'indexeddb' | 'memory' | false | Store;
   /** Whether other models, the least recently used first, may be deleted where the store is full; default `false`. */
@@ -182,7 +187,7 @@ export interface BackendReport {
 export declare class TextEmbedder {
   private constructor();
   /**
-   * Loads a BERT-type sentence encoder, or the first `layers` of it, from the store when it is there, else from the host.
+   * Loads a sentence encoder of any of the families in docs/models.md, or the first `layers` of it, from the store when it is there, else from the host.
    * @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INTEGRITY`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `RESOURCE_LIMIT`,
    * `QUOTA_EXCEEDED`, `BACKEND_UNAVAILABLE`, `ABORTED`
    */
@@ -210,6 +215,17 @@ export declare class TextEmbedder {
   readonly maxTokens: number;
   /** The number of layers that were loaded: all that the model has, or `layers` of `load`. */
   readonly layers: number;
+  /** The repository's prompts by their names, for the option `prompt` of `embed`; empty where it names none. */
+  readonly prompts: Readonly<Record<string, string>>;
+  /** The prompt that texts get which are embedded without the option; `''` for most models. */
+  readonly defaultPrompt: string;
+  /** How vectors are to be compared, as far as the repository says it; else `'cosine'`. */
+  readonly similarity: 'cosine' | 'dot' | 'euclidean' | 'manhattan';
+  /**
+   * What a user of this model should know and no file of its repository says: that it was trained with certain prompts. They are never
+   * applied unasked.
+   */
+  readonly hints: readonly string[];
   readonly backend: BackendReport;
   /** Frees the model's memory when the calls made before have settled. Later calls reject with `'DISPOSED'`. It never throws, also when called twice. */
   dispose(): void;
@@ -335,7 +351,13 @@ export type FetchReason =
   /** The answer is a web page instead of the file: a sign-in page, or a site that is no model host. */
   | 'html'
   /** No byte came for as long as `timeout`. */
-  | 'stalled';
+  | 'stalled'
+  /** The hub has no repository of this name, or hides a private one from those without its token. */
+  | 'no-repository'
+  /** The repository asks its users to accept terms, and the request had no token of one who did. */
+  | 'gated'
+  /** The repository has no such branch, tag or commit. */
+  | 'no-revision';
 
 /** The one error class; `message` names the thing, what was expected and what came. */
 export declare class PilotlightError extends Error {
@@ -425,7 +447,7 @@ export declare const models: {
    * weights, but loads nothing.
    * @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INTEGRITY`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `ABORTED`
    */
-  plan(model: string, options?: TextLoadOptions & ImageTextLoadOptions): Promise<LoadPlan>;
+  plan(model: string, options?: DecoderLoadOptions & ImageTextLoadOptions): Promise<LoadPlan>;
   /**
    * Lists every model of the store, the largest first, partial downloads included.
    * @throws {PilotlightError} `INVALID_INPUT`, `BACKEND_UNAVAILABLE`

@@ -2,12 +2,15 @@ import type { BackendReport, LoadOptions } from './index.js';
 
 /** What a model says of a text. */
 export interface SequenceClassification {
-  /** The most probable label, and its probability. */
+  /** The most probable label, or the one with the largest number. */
   label: string;
-  /** 0 to 1. */
-  probability: number;
-  /** Each label with its probability, in the order of `labels`. They sum to 1 unless the model may give several labels at once. */
-  scores: { label: string; probability: number }[];
+  /** 0 to 1; `null` where the labels are numbers that the model estimates (`problem_type` is `regression`), which are in `logit`. */
+  probability: number | null;
+  /**
+   * Each label with its probability and the output of the network, in the order of `labels`. Probabilities sum to 1 unless the model may give several
+   * labels at once.
+   */
+  scores: { label: string; probability: number | null; logit: number }[];
   /** The number of tokens that went through the model, special tokens included. */
   tokens: number;
   /** Whether the text was longer than `maxTokens` and was cut. */
@@ -21,8 +24,8 @@ export interface SequenceClassification {
 export declare class SequenceClassifier {
   private constructor();
   /**
-   * Loads a `BertForSequenceClassification` or `DistilBertForSequenceClassification` checkpoint from the store when it is there, else from
-   * the host.
+   * Loads a checkpoint for sequence classification of BERT, CamemBERT, DistilBERT, ModernBERT, MPNet, NomicBERT, RoBERTa or XLM-RoBERTa from the
+   * store when it is there, else from the host.
    * @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INTEGRITY`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL` naming the
    * `architectures` of another checkpoint, `RESOURCE_LIMIT`, `QUOTA_EXCEEDED`, `BACKEND_UNAVAILABLE`, `ABORTED`
    */

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use js_sys::{Array, Float64Array};
+use js_sys::{Array, Float32Array, Float64Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -13,7 +13,7 @@ use super::options::{signal_option, texts};
 use super::source::load_model;
 use crate::device::Backend;
 use crate::interop::object;
-use crate::tasks::{Classification, SequenceClassifier};
+use crate::tasks::{Classification, PairScore, SequenceClassifier};
 
 /// A loaded classifier of whole texts. Calls may overlap: they share the model and do not change it.
 #[wasm_bindgen]
@@ -41,8 +41,8 @@ impl SequenceClassifierHandle {
         })
     }
 
-    /// Classifies texts on this thread, yielding to the event loop between layers. The result has `{ probabilities, tokens, truncated }`
-    /// for each text.
+    /// Classifies texts on this thread, yielding to the event loop between layers. The result has
+    /// `{ logits, probabilities, tokens, truncated }` for each text.
     ///
     /// *Errors*: `INVALID_INPUT`, `INVALID_WEIGHTS`, `ABORTED`.
     pub fn classify(&self, values: JsValue, options: JsValue) -> js_sys::Promise {
@@ -58,6 +58,31 @@ impl SequenceClassifierHandle {
             for_caller(&options, classify)
                 .await
                 .map(|results| results.iter().map(to_object).collect::<Array>().into())
+                .map_err(to_js)
+        })
+    }
+
+    /// Scores a text with each of others, as `classify` classifies texts. The result has `{ logit, score, tokens, truncated }` for each.
+    ///
+    /// *Errors*: `INVALID_INPUT`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL` for a model of several labels, `ABORTED`.
+    #[wasm_bindgen(js_name = scorePairs)]
+    pub fn score_pairs(
+        &self,
+        first: String,
+        seconds: JsValue,
+        options: JsValue,
+    ) -> js_sys::Promise {
+        let (classifier, backend) = (self.classifier.clone(), self.backend.clone());
+        promise(async move {
+            let score = async {
+                let scheduler = EventLoopScheduler::new(signal_option(&options)?);
+                let seconds = texts("documents", &seconds)?;
+                let scores = classifier.score_pairs(&first, &seconds, &scheduler).await?;
+                backend.check().map(|()| scores)
+            };
+            for_caller(&options, score)
+                .await
+                .map(|scores| scores.iter().map(pair_to_object).collect::<Array>().into())
                 .map_err(to_js)
         })
     }
@@ -83,8 +108,19 @@ impl SequenceClassifierHandle {
 
 fn to_object(result: &Classification) -> JsValue {
     let probabilities = Float64Array::from(result.probabilities.as_slice());
+    let logits = Float32Array::from(result.logits.as_slice());
     object([
+        ("logits", logits.into()),
         ("probabilities", probabilities.into()),
+        ("tokens", JsValue::from(result.tokens as f64)),
+        ("truncated", result.truncated.into()),
+    ])
+}
+
+fn pair_to_object(result: &PairScore) -> JsValue {
+    object([
+        ("score", JsValue::from(result.score)),
+        ("logit", JsValue::from(f64::from(result.logit))),
         ("tokens", JsValue::from(result.tokens as f64)),
         ("truncated", result.truncated.into()),
     ])

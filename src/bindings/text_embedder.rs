@@ -104,6 +104,25 @@ impl TextEmbedderHandle {
         self.embedder.layers()
     }
 
+    /// The repository's prompts: an object with a text for each name.
+    #[wasm_bindgen(getter)]
+    pub fn prompts(&self) -> JsValue {
+        let prompts = self.embedder.prompts().iter();
+        object(prompts.map(|(name, prompt)| (name.as_str(), prompt.as_str().into())))
+    }
+
+    /// The prompt of calls that ask for none.
+    #[wasm_bindgen(getter, js_name = defaultPrompt)]
+    pub fn default_prompt(&self) -> String {
+        self.embedder.prompts().text(None).into()
+    }
+
+    /// How vectors are to be compared: 'cosine', 'dot', 'euclidean' or 'manhattan'.
+    #[wasm_bindgen(getter)]
+    pub fn similarity(&self) -> String {
+        self.embedder.prompts().similarity().into()
+    }
+
     /// Whether the model has more layers than were loaded.
     #[wasm_bindgen(getter, js_name = isCut)]
     pub fn is_cut(&self) -> bool {

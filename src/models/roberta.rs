@@ -6,15 +6,16 @@
 use burn::tensor::Tensor;
 
 use super::bert::{Bert, BertConfig};
-use super::config;
+use super::config::{Fields, MAX_ROWS};
 use super::sentence_encoder::Encoder;
 use crate::error::Result;
 use crate::ops::Spans;
 use crate::scheduler::Scheduler;
 use crate::weights::Tensors;
 
-/// The values of `RobertaConfig`, `XLMRobertaConfig` and `CamembertConfig` in `transformers`.
-const DEFAULTS: &str = r#"{"vocab_size":50265,"hidden_size":768,"num_hidden_layers":12,"num_attention_heads":12,"intermediate_size":3072,
+/// The values of `RobertaConfig`, `XLMRobertaConfig` and `CamembertConfig` in `transformers`, but for the number of words, which differs and
+/// which every file has.
+const DEFAULTS: &str = r#"{"hidden_size":768,"num_hidden_layers":12,"num_attention_heads":12,"intermediate_size":3072,
     "hidden_act":"gelu","max_position_embeddings":512,"type_vocab_size":2,"layer_norm_eps":1e-12}"#;
 
 /// The id of the padding where the config has none.
@@ -29,16 +30,14 @@ impl Encoder for Roberta {
     const PREFIXES: &'static [&'static str] = &["", "roberta."];
 
     fn config(json: &[u8]) -> Result<BertConfig> {
-        #[derive(serde::Deserialize)]
-        struct Padding {
-            pad_token_id: Option<u32>,
-        }
         let kinds = ["camembert", "roberta", "xlm-roberta"];
-        let mut config: BertConfig = config::parse(json, &kinds, DEFAULTS)?;
-        let Padding { pad_token_id } = config::read(json)?;
-        config.padding = Some(pad_token_id.unwrap_or(PADDING));
-        config.check()?;
-        Ok(config)
+        let fields = Fields::parse(json, &kinds, DEFAULTS)?;
+        let padding = match fields.get("pad_token_id") {
+            None => PADDING,
+            // One less than the most rows that the table of positions may have.
+            Some(_) => fields.index("pad_token_id", MAX_ROWS)? as u32,
+        };
+        BertConfig::new(&fields, Some(padding))
     }
 
     fn sizes(config: &BertConfig) -> [usize; 2] {
@@ -72,13 +71,13 @@ mod tests {
     fn positions_begin_after_that_of_the_padding() {
         let sizes =
             |json: &str| Roberta::config(json.as_bytes()).map(|config| Roberta::sizes(&config));
-        let json = r#"{"model_type":"roberta","max_position_embeddings":514}"#;
+        let json = r#"{"model_type":"roberta","vocab_size":9,"max_position_embeddings":514}"#;
         assert_eq!(sizes(json).unwrap(), [768, 512]);
-        let json = r#"{"model_type":"xlm-roberta","pad_token_id":5,"max_position_embeddings":10}"#;
+        let json = r#"{"model_type":"xlm-roberta","vocab_size":9,"pad_token_id":5,"max_position_embeddings":10}"#;
         assert_eq!(sizes(json).unwrap(), [768, 4]);
         for (json, kind, what) in [
             (
-                r#"{"model_type":"roberta","max_position_embeddings":2}"#,
+                r#"{"model_type":"roberta","vocab_size":9,"max_position_embeddings":2}"#,
                 ErrorKind::InvalidWeights,
                 "more than the 2 up to",
             ),

@@ -177,6 +177,20 @@ impl SentenceEncoderConfig {
         }
     }
 
+    /// How the names of the architectures begin that have this encoder and a head.
+    pub(super) fn heads(&self) -> &'static [&'static str] {
+        match self {
+            Self::Bert(_) => &["Bert"],
+            Self::DistilBert(_) => &["DistilBert"],
+            Self::JinaBert(_) => &["JinaBert", "Bert"],
+            Self::ModernBert(_) => &["ModernBert"],
+            Self::MpNet(_) => &["MPNet"],
+            Self::NomicBert(_) => &["NomicBert"],
+            Self::Roberta(_) => &["Roberta", "XLMRoberta", "Camembert"],
+            Self::Decoder(_) => &[],
+        }
+    }
+
     /// Whether the encoder is a decoder, which is a sentence encoder only if it was trained as one.
     pub fn is_decoder(&self) -> bool {
         matches!(self, Self::Decoder(_))

@@ -39,6 +39,7 @@ impl HotOps for Flex {
     ) -> FlexTensor {
         let [m, k] = dims(&x);
         let [n] = dims(&bias);
+        let [_, groups, _] = dims(&sums);
         work::count(m, k, n);
         output([m, n], |y| {
             let (x, weight, sums) = (
@@ -56,6 +57,7 @@ impl HotOps for Flex {
                 sums: floats(&sums),
                 scale: floats(&scale),
                 smooth: floats(&smooth),
+                groups,
             };
             kernels::linear_q8(floats(&x), k, &weights, floats(&bias), y, activation);
         })
@@ -89,9 +91,12 @@ impl HotOps for Flex {
         spans: Spans,
         heads: usize,
     ) -> FlexTensor {
-        let [t, width] = dims(&query);
+        let [queries, width] = dims(&query);
         let [_, key_width] = dims(&key);
-        output([t, width], |out| {
+        for rows in spans.iter() {
+            work::count(rows.len().min(queries), rows.len(), 2 * width);
+        }
+        output([queries, width], |out| {
             let (q, k, v) = (
                 query.to_contiguous(),
                 key.to_contiguous(),

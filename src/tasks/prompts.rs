@@ -1,6 +1,6 @@
 //! Prompts: what a sentence encoder was trained to find before a text, such as the instruction of a search.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
@@ -9,20 +9,25 @@ use crate::error::{Error, Result};
 /// The file in which a repository names its prompts.
 pub(super) const PROMPTS: &str = "config_sentence_transformers.json";
 
-/// The prompts of a repository.
+/// The prompts of a repository, and how its vectors are to be compared.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Prompts {
-    by_name: HashMap<String, String>,
+    by_name: BTreeMap<String, String>,
     /// The prompt of calls that ask for none.
     default: String,
+    similarity: Option<String>,
 }
+
+/// The ways to compare vectors that sentence-transformers knows.
+const SIMILARITIES: [&str; 4] = ["cosine", "dot", "euclidean", "manhattan"];
 
 /// The parts of the file that are about prompts.
 #[derive(Deserialize)]
 struct File {
     #[serde(default)]
-    prompts: Option<HashMap<String, Option<String>>>,
+    prompts: Option<BTreeMap<String, Option<String>>>,
     default_prompt_name: Option<String>,
+    similarity_fn_name: Option<String>,
 }
 
 impl Prompts {
@@ -33,7 +38,7 @@ impl Prompts {
         let file: File = serde_json::from_slice(json)
             .map_err(|error| Error::invalid_weights(format!("{PROMPTS}: is not valid: {error}")))?;
         let all = file.prompts.into_iter().flatten();
-        let by_name: HashMap<_, _> = all
+        let by_name: BTreeMap<_, _> = all
             .map(|(name, prompt)| (name, prompt.unwrap_or_default()))
             .collect();
         let default = match file.default_prompt_name {
@@ -44,7 +49,29 @@ impl Prompts {
                 ))
             })?,
         };
-        Ok(Self { by_name, default })
+        if let Some(name) = &file.similarity_fn_name
+            && !SIMILARITIES.contains(&name.as_str())
+        {
+            return Err(Error::invalid_weights(format!(
+                "{PROMPTS}: similarity_fn_name is '{name}', expected one of {}",
+                SIMILARITIES.join(", ")
+            )));
+        }
+        Ok(Self {
+            by_name,
+            default,
+            similarity: file.similarity_fn_name,
+        })
+    }
+
+    /// The prompts by their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.by_name.iter()
+    }
+
+    /// How vectors are to be compared.
+    pub fn similarity(&self) -> &str {
+        self.similarity.as_deref().unwrap_or(SIMILARITIES[0])
     }
 
     /// The text to put before each text: the prompt of this name, else what was given itself, and the default where nothing was given.
@@ -92,6 +119,7 @@ mod tests {
                 "'passage'",
             ),
             (r#"{"default_prompt_name":"query"}"#, "'query'"),
+            (r#"{"similarity_fn_name":"hamming"}"#, "'hamming'"),
         ] {
             let error = Prompts::from_json(json.as_bytes()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidWeights, "{json}");

@@ -152,6 +152,11 @@ impl TextEmbedder {
         self.max_tokens
     }
 
+    /// The prompts of the repository.
+    pub fn prompts(&self) -> &Prompts {
+        &self.prompts
+    }
+
     /// The number of loaded layers.
     pub fn layers(&self) -> usize {
         self.layers

@@ -25,6 +25,28 @@ pub struct Needs<'a> {
     pub dtype: Dtype,
 }
 
+impl Needs<'_> {
+    /// The names that a parameter may have in an upstream checkpoint, the likeliest first. Those with `gamma` and `beta` are of checkpoints
+    /// that were converted from TensorFlow before 2019.
+    pub(crate) fn names(&self, parameter: &Parameter) -> impl Iterator<Item = String> {
+        let name = parameter.name.as_str();
+        let converted = [
+            ("LayerNorm.weight", "LayerNorm.gamma"),
+            ("LayerNorm.bias", "LayerNorm.beta"),
+        ];
+        let old = converted.iter().find_map(|(now, then)| {
+            let module = name.strip_suffix(now)?;
+            Some(format!("{module}{then}"))
+        });
+        let alias = parameter.alias.map(str::to_string);
+        let names = [Some(name.to_string()), old, alias];
+        names.into_iter().flatten().flat_map(|name| {
+            let prefixes = self.prefixes.iter();
+            prefixes.map(move |prefix| format!("{prefix}{name}"))
+        })
+    }
+}
+
 /// The cost of loading a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -32,8 +54,10 @@ pub struct Plan {
     pub tensors: usize,
     /// Bytes of the source file that would be fetched.
     pub fetch: u64,
-    /// Bytes of the packed file, which are also those of the tensors in memory.
+    /// Bytes of the packed file, which are also those of the tensors in memory, but for those that stay in the store.
     pub packed: u64,
+    /// Bytes of the tensors whose values stay in the store.
+    pub in_store: u64,
 }
 
 /// Computes the cost of loading a file from its header alone. `header`: its bytes, if they were read from `fetch` already.
@@ -51,11 +75,12 @@ pub async fn plan(
     };
     let header = Header::check(file, &header_bytes, fetch.size())?;
     let contents = Contents::new(file, &header, needs)?;
-    fetch.want(contents.ranges(header_bytes.len()));
+    fetch.want(contents.ranges(&header));
     Ok(Plan {
         tensors: contents.order.len(),
         fetch: fetch.wanted(),
         packed: contents.header(needs)?.len() as u64 + contents.packed_bytes(),
+        in_store: contents.bytes_in_store(),
     })
 }
 
@@ -81,8 +106,9 @@ pub async fn load<'s>(
     };
     let header = Header::check(file, &header_bytes, fetch.size())?;
     let contents = Contents::new(file, &header, needs)?;
-    fetch.want(contents.ranges(header_bytes.len()));
+    fetch.want(contents.ranges(&header));
     let packed_header = contents.header(needs)?;
+    let is_written = sink.is_some();
     if let Some(sink) = sink.as_deref_mut() {
         sink.expected_size(packed_header.len() as u64 + contents.packed_bytes());
         if resume.is_none() {
@@ -90,12 +116,13 @@ pub async fn load<'s>(
             sink.write(&packed_header).await?;
         }
     }
-    let data_start = header_bytes.len() as u64;
+    let data_start = header.data_start;
     let mut reader = Reader::new(file, fetch, data_start, contents.packed, sink, scheduler);
     if let Some(resume) = &mut resume {
         resume.check_header(file, &packed_header).await?;
     }
     let mut tensors = HashMap::new();
+    let mut start = packed_header.len() as u64;
     for (index, found) in contents.order.iter().enumerate() {
         let parameter = &found.parameter;
         let mut tensor = found.layout.allocate(&parameter.name)?;
@@ -131,11 +158,15 @@ pub async fn load<'s>(
         if contents.packed {
             tensor.check_finite(file, &parameter.name)?;
         }
+        if parameter.in_store {
+            // A file that the store has already may have more tensors than are needed.
+            let own = data_start + found.entry.range.start;
+            tensor.leave_in_store(if is_written { start } else { own });
+        }
+        start += found.layout.bytes();
         tensors.insert(parameter.name.clone(), tensor);
     }
-    reader
-        .finish(data_start + header.data(), header.padding)
-        .await?;
+    reader.finish(header.end, header.padding).await?;
     Ok(Tensors::loaded(tensors, device.clone()))
 }
 

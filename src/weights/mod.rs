@@ -1,5 +1,5 @@
-//! The tensors of a model: safetensors and GGUF files are read as a stream, and each tensor is cast or quantized in blocks of rows as it
-//! arrives.
+//! The tensors of a model: safetensors, GGUF files and checkpoints of PyTorch are read as a stream, and each tensor is cast or quantized in
+//! blocks of rows as it arrives.
 //!
 //! Two kinds of file are read. An *upstream checkpoint* has the tensors as they were trained, or as a GGUF file quantized them. A *packed
 //! model* is a safetensors file, with the tensors in the layout that the kernels read; it is what the store keeps.
@@ -10,11 +10,13 @@ mod header;
 mod layout;
 mod load;
 mod pack;
+mod pytorch;
 mod reader;
 mod resume;
 mod safetensors;
 mod sink;
 mod small;
+mod stored_table;
 mod table;
 mod tensors;
 #[cfg(test)]
@@ -30,6 +32,7 @@ pub use pack::Dtype;
 pub use resume::{Resume, ResumePoint};
 pub use sink::Sink;
 pub(crate) use small::SmallTensors;
+pub use stored_table::StoredTable;
 pub use table::Table;
 pub use tensors::Tensors;
 
@@ -51,7 +54,7 @@ pub enum Role {
 pub const ANY: usize = usize::MAX;
 
 /// The dtypes of floats in a checkpoint.
-pub const FLOATS: &[&str] = &["F32", "F16", "BF16"];
+pub const FLOATS: &[&str] = &["F32", "F16", "BF16", "F64"];
 /// The dtypes of plain numbers in a checkpoint.
 pub const NUMBERS: &[&str] = &["F32", "F16", "BF16", "F64", "I8"];
 /// The dtypes of indices in a checkpoint.
@@ -74,6 +77,8 @@ pub struct Parameter {
     pub dtypes: &'static [&'static str],
     /// Whether the model does without the tensor where the file has none.
     pub optional: bool,
+    /// Whether its values stay in the store, from which rows are read when they are needed.
+    pub in_store: bool,
 }
 
 impl Role {
@@ -94,15 +99,8 @@ impl Parameter {
             preceding_norm: None,
             dtypes: FLOATS,
             optional: false,
+            in_store: false,
         }
-    }
-
-    /// Finds the tensor of an upstream checkpoint by any name that it may have there.
-    pub fn find<T>(&self, prefixes: &[&str], find: impl Fn(&str) -> Option<T>) -> Option<T> {
-        let names = std::iter::once(self.name.as_str()).chain(self.alias);
-        let mut names =
-            names.flat_map(|name| prefixes.iter().map(move |prefix| format!("{prefix}{name}")));
-        names.find_map(|name| find(&name))
     }
 
     /// The number of rows, and of values in each: a row of a linear layer has the weights of one output for all inputs, however

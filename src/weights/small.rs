@@ -28,12 +28,6 @@ impl<'a> SmallTensors<'a> {
         })
     }
 
-    /// The names and shapes of all tensors.
-    pub fn shapes(&self) -> impl Iterator<Item = (&str, &[usize])> {
-        let entries = self.header.entries.iter();
-        entries.map(|entry| (entry.name.as_str(), entry.shape.as_slice()))
-    }
-
     /// The values of the tensor of this name and shape; `None` where there is none of this name.
     ///
     /// *Errors*: `InvalidWeights` for another shape or dtype.

@@ -44,6 +44,37 @@ for (const name of PROMPTED)
     embedder.dispose();
   });
 
+test('an embedder lists its prompts, its default and how vectors are compared', async () => {
+  const embedder = await load('bert-tiny-prompt');
+  const name = path.join(tinyFolder('bert-tiny-prompt'), 'config_sentence_transformers.json');
+  const file = JSON.parse(readFileSync(name, 'utf8'));
+  assert.deepEqual(embedder.prompts, file.prompts);
+  assert.equal(embedder.defaultPrompt, file.prompts[file.default_prompt_name]);
+  assert.equal(embedder.similarity, file.similarity_fn_name ?? 'cosine');
+  assert.deepEqual(embedder.hints, []);
+  embedder.dispose();
+});
+
+test('a model that needs prompts and names none says so, and gets none unasked', async () => {
+  const { 'config_sentence_transformers.json': _, ...files } = filesOf(tinyFolder('bert-tiny-prompt'));
+  const named = (model) => TextEmbedder.load(model, { files, dtype: 'f32', store: false });
+  for (const [model, hint] of [
+    ['intfloat/multilingual-e5-small', /'query: ' before a query and 'passage: '/],
+    ['BAAI/bge-small-en-v1.5', /Represent this sentence/],
+    ['nomic-ai/nomic-embed-text-v1.5', /'search_document: '/],
+  ]) {
+    const embedder = await named(model);
+    assert.equal(embedder.hints.length, 1);
+    assert.match(embedder.hints[0], hint);
+    assert.ok(embedder.hints[0].startsWith(`${model}: `));
+    assert.deepEqual([embedder.prompts, embedder.defaultPrompt], [{}, '']);
+    embedder.dispose();
+  }
+  const plain = await named('owner/some-model');
+  assert.deepEqual(plain.hints, []);
+  plain.dispose();
+});
+
 test('an empty prompt is none, also where there is a default', async () => {
   const embedder = await load('bert-tiny-prompt');
   const { data } = await embedder.embed('light', { prompt: '' });

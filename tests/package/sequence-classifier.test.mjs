@@ -25,6 +25,23 @@ after(() => hub.close());
 
 const options = (more) => ({ host: hub.url, dtype: 'f32', store: false, ...more });
 
+test('a model that estimates numbers gives them, and no probabilities', async () => {
+  const config = JSON.parse(new TextDecoder().decode(FILES['config.json']));
+  const files = {
+    ...FILES,
+    'config.json': new TextEncoder().encode(JSON.stringify({ ...config, problem_type: 'regression' })),
+  };
+  const classifier = await SequenceClassifier.load('local/numbers', { files, dtype: 'f32', store: false });
+  const { cases } = golden('bert-tiny-classifier');
+  const [{ label, probability, scores }] = await classifier.classify(cases[2].text);
+  assert.equal(probability, null);
+  assert.ok(
+    scores.every((score, i) => score.probability === null && Math.abs(score.logit - cases[2].logits[i]) < 2e-5),
+  );
+  assert.equal(label, scores.toSorted((a, b) => b.logit - a.logit)[0].label);
+  classifier.dispose();
+});
+
 for (const name of CLASSIFIERS) {
   const { labels, max_tokens, cases } = golden(name);
   const texts = cases.map(({ text }) => text);
@@ -35,19 +52,17 @@ for (const name of CLASSIFIERS) {
     assert.equal(classifier.backend.dtype, 'f32');
     const results = await classifier.classify(texts);
     assert.equal(results.length, texts.length);
-    for (const [i, { ids, truncated, probabilities }] of cases.entries()) {
+    for (const [i, { ids, truncated, probabilities, logits }] of cases.entries()) {
       const { scores, ...result } = results[i];
       assert.deepEqual([result.tokens, result.truncated], [ids.length, truncated]);
-      for (const [j, { label, probability }] of scores.entries()) {
+      for (const [j, { label, probability, logit }] of scores.entries()) {
         assert.equal(label, labels[j]);
-        const error = Math.abs(probability - probabilities[j]);
+        const error = Math.max(Math.abs(probability - probabilities[j]), Math.abs(logit - logits[j]));
         assert.ok(error <= tolerance(name), `${JSON.stringify(texts[i])}, ${label}: ${error}`);
       }
       const best = Math.max(...scores.map(({ probability }) => probability));
-      assert.deepEqual(
-        { label: result.label, probability: result.probability },
-        scores.find(({ probability }) => probability === best),
-      );
+      const { label, probability } = scores.find((score) => score.probability === best);
+      assert.deepEqual([result.label, result.probability], [label, probability]);
     }
     assert.deepEqual(await classifier.classify(texts[3]), [results[3]]);
     assert.deepEqual(await classifier.classify([]), []);
@@ -134,7 +149,7 @@ describe('wrong use', () => {
       'UNSUPPORTED_MODEL',
       /Roberta/,
     ],
-    ['a regression', changed({ problem_type: 'regression' }), {}, 'UNSUPPORTED_MODEL', /problem_type is 'regression'/],
+    ['another problem', changed({ problem_type: 'ranking' }), {}, 'UNSUPPORTED_MODEL', /problem_type is 'ranking'/],
     ['labels with a gap', changed({ id2label: { 0: 'a', 3: 'b' } }), {}, 'INVALID_WEIGHTS', /id2label has no '1'/],
     ['more labels than rows', changed({ id2label: { 0: 'a', 1: 'b', 2: 'c' } }), {}, 'INVALID_WEIGHTS', /classifier/],
     ['no tokenizer', lacking('tokenizer.json'), {}, 'FETCH_FAILED', /tokenizer.json/],

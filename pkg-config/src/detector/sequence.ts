@@ -33,7 +33,11 @@ export function detectorClassifier(classifier: SequenceClassifier): DetectorClas
     async classify(texts, options) {
       const results = await classifier.classify(texts, options);
       return results.map(({ scores, tokens, truncated }): DetectorAnswer => {
-        const probabilities = scores.map(({ probability }) => probability);
+        const probabilities = scores.map(({ label, probability }) => {
+          if (probability !== null) return probability;
+          const message = `classifier: label '${label}' is a number that the model estimates, and a detector needs probabilities`;
+          throw new PilotlightError('UNSUPPORTED_MODEL', message);
+        });
         return Object.assign(probabilities, { tokens, truncated });
       });
     },

@@ -41,6 +41,9 @@ export declare class TextEmbedderHandle {
   readonly commit: string;
   readonly dimensions: number;
   readonly maxTokens: number;
+  readonly prompts: object;
+  readonly defaultPrompt: string;
+  readonly similarity: string;
   readonly layers: number;
   /** Whether the model has more layers than were loaded. */
   readonly isCut: boolean;
@@ -53,7 +56,12 @@ export declare class SequenceClassifierHandle {
   classify(
     texts: unknown,
     options: object,
-  ): Promise<{ probabilities: Float64Array; tokens: number; truncated: boolean }[]>;
+  ): Promise<{ logits: Float32Array; probabilities: Float64Array; tokens: number; truncated: boolean }[]>;
+  scorePairs(
+    first: string,
+    seconds: readonly string[],
+    options: object,
+  ): Promise<{ score: number; logit: number; tokens: number; truncated: boolean }[]>;
   readonly commit: string;
   /** The names of the labels, in the order of the probabilities. */
   readonly labels: string[];
