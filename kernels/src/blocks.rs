@@ -6,7 +6,7 @@ use half::{bf16, f16};
 
 use crate::pack::are_finite;
 
-/// The number format of a checkpoint. Those after the first four have blocks of values with common scales.
+/// The number format of a checkpoint: plain numbers, or blocks of values with common scales.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// IEEE 754 single precision, four bytes.
@@ -17,6 +17,12 @@ pub enum Format {
     Bf16,
     /// IEEE 754 double precision, eight bytes.
     F64,
+    /// A signed byte.
+    I8,
+    /// A signed integer of four bytes.
+    I32,
+    /// A signed integer of eight bytes.
+    I64,
     /// 32 values of 4 bits with a scale.
     Q4_0,
     /// 32 values of 4 bits with a scale and a minimum.
@@ -45,7 +51,17 @@ pub struct BlockSize {
 }
 
 impl Format {
-    /// Finds a format by its name in a file's header.
+    /// Finds a format by its name in the header of a safetensors file.
+    pub fn from_safetensors(name: &str) -> Option<Self> {
+        Some(match name {
+            "I8" => Self::I8,
+            "I32" => Self::I32,
+            "I64" => Self::I64,
+            _ => return Self::from_name(name),
+        })
+    }
+
+    /// Finds a format of model weights by its name; integers are none.
     pub fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "F32" => Self::F32,
@@ -64,12 +80,14 @@ impl Format {
         })
     }
 
-    /// The size of a block; plain floats are blocks of one value.
+    /// The size of a block; plain numbers are blocks of one value.
     pub fn block(self) -> BlockSize {
         let (values, bytes) = match self {
             Self::F32 => (1, 4),
             Self::F16 | Self::Bf16 => (1, 2),
-            Self::F64 => (1, 8),
+            Self::F64 | Self::I64 => (1, 8),
+            Self::I32 => (1, 4),
+            Self::I8 => (1, 1),
             Self::Q4_0 => (32, 18),
             Self::Q4_1 => (32, 20),
             Self::Q5_0 => (32, 22),
@@ -110,6 +128,21 @@ pub fn cast(source: &[u8], format: Format, to: &mut [f32]) -> bool {
         Format::F64 => {
             for (to, bytes) in to.iter_mut().zip(source.as_chunks::<8>().0) {
                 *to = f64::from_le_bytes(*bytes) as f32;
+            }
+        }
+        Format::I8 => {
+            for (to, byte) in to.iter_mut().zip(source) {
+                *to = f32::from(byte.cast_signed());
+            }
+        }
+        Format::I32 => {
+            for (to, bytes) in to.iter_mut().zip(source.as_chunks::<4>().0) {
+                *to = i32::from_le_bytes(*bytes) as f32;
+            }
+        }
+        Format::I64 => {
+            for (to, bytes) in to.iter_mut().zip(source.as_chunks::<8>().0) {
+                *to = i64::from_le_bytes(*bytes) as f32;
             }
         }
         _ => {

@@ -211,9 +211,9 @@ export declare class TextEmbedder {
   hiddenStates(texts: string | readonly string[], options?: HiddenStatesOptions): Promise<HiddenStates>;
   /** The number of values of a vector. */
   readonly dimensions: number;
-  /** The longest text in tokens; a longer one is cut and reported in `truncated`. */
+  /** The longest text in tokens; a longer one is cut and reported in `truncated`. `Infinity` where no text is too long. */
   readonly maxTokens: number;
-  /** The number of layers that were loaded: all that the model has, or `layers` of `load`. */
+  /** The number of layers that were loaded: all that the model has, or `layers` of `load`; 0 for a static embedding. */
   readonly layers: number;
   /** The repository's prompts by their names, for the option `prompt` of `embed`; empty where it names none. */
   readonly prompts: Readonly<Record<string, string>>;

@@ -92,10 +92,13 @@ impl TextEmbedderHandle {
         self.embedder.dimensions()
     }
 
-    /// The longest text in tokens; longer ones are truncated.
+    /// The longest text in tokens; longer ones are truncated. It is infinite where no text is too long.
     #[wasm_bindgen(getter, js_name = maxTokens)]
-    pub fn max_tokens(&self) -> usize {
-        self.embedder.max_tokens()
+    pub fn max_tokens(&self) -> f64 {
+        match self.embedder.max_tokens() {
+            usize::MAX => f64::INFINITY,
+            tokens => tokens as f64,
+        }
     }
 
     /// The number of loaded layers.

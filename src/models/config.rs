@@ -283,13 +283,21 @@ pub(super) fn check_sequences(sequences: &[&[u32]], v: usize, longest: usize) ->
                 ids.len()
             )));
         }
-        if let Some(id) = ids.iter().find(|&&id| id as usize >= v) {
-            return Err(Error::invalid_weights(format!(
-                "tokenizer.json: yields the id {id}, but the model has {v} embeddings"
-            )));
-        }
+        check_ids(ids, v)?;
     }
     Ok(())
+}
+
+/// Checks that the token ids are in the vocabulary of `v` ids.
+///
+/// *Errors*: `InvalidWeights` for an id past the vocabulary.
+pub(super) fn check_ids(ids: &[u32], v: usize) -> Result<()> {
+    match ids.iter().find(|&&id| id as usize >= v) {
+        Some(id) => Err(Error::invalid_weights(format!(
+            "tokenizer.json: yields the id {id}, but the model has {v} embeddings"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Makes the tensor of all sequences' ids, one after the other: `[t]`.

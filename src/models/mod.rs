@@ -19,6 +19,7 @@ mod roberta;
 mod sentence_encoder;
 mod sequence_classifier;
 mod sequence_classifier_config;
+mod static_embedding;
 
 pub use clip::{ClipText, ClipVision};
 pub use clip_config::ClipConfig;
@@ -29,3 +30,4 @@ pub use digit_unet::{CLASSES, DigitUNet, EDGE};
 pub use sentence_encoder::{Encoder, SentenceEncoder, SentenceEncoderConfig};
 pub use sequence_classifier::SequenceClassifier;
 pub use sequence_classifier_config::{SequenceClassifierConfig, is_sequence_classifier};
+pub use static_embedding::{STATIC_EMBEDDING, is_model2vec};

@@ -11,6 +11,7 @@ use super::modernbert::ModernBert;
 use super::mpnet::MpNet;
 use super::nomic_bert::NomicBert;
 use super::roberta::Roberta;
+use super::static_embedding::{StaticEmbedding, StaticEmbeddingConfig};
 use crate::error::{Error, Result};
 use crate::ops::Spans;
 use crate::scheduler::Scheduler;
@@ -26,7 +27,7 @@ pub trait Encoder: Sized {
     /// *Errors*: `UnsupportedModel` for another architecture, `InvalidWeights` where the file is broken or absurd.
     fn config(json: &[u8]) -> Result<Self::Config>;
 
-    /// `[d, positions]`: the values of one hidden state, and the longest sequence in tokens.
+    /// `[d, positions]`: the values of one hidden state, 0 where only the tensors tell, and the longest sequence in tokens.
     fn sizes(config: &Self::Config) -> [usize; 2];
 
     /// The number of layers, which a caller may lower to have only the first ones.
@@ -91,7 +92,7 @@ macro_rules! encoders {
                 }
             }
 
-            /// `[d, positions]`: the values of one hidden state, and the longest sequence in tokens.
+            /// `[d, positions]`: the values of one hidden state, 0 where only the tensors tell, and the longest sequence in tokens.
             pub fn sizes(&self) -> [usize; 2] {
                 match self {
                     $(Self::$encoder(config) => $encoder::sizes(config),)*
@@ -187,13 +188,31 @@ impl SentenceEncoderConfig {
             Self::MpNet(_) => &["MPNet"],
             Self::NomicBert(_) => &["NomicBert"],
             Self::Roberta(_) => &["Roberta", "XLMRoberta", "Camembert"],
-            Self::Decoder(_) => &[],
+            Self::Decoder(_) | Self::StaticEmbedding(_) => &[],
         }
     }
 
     /// Whether the encoder is a decoder, which is a sentence encoder only if it was trained as one.
     pub fn is_decoder(&self) -> bool {
         matches!(self, Self::Decoder(_))
+    }
+
+    /// The config of a static embedding; `None` for another encoder.
+    pub fn as_static(&self) -> Option<&StaticEmbeddingConfig> {
+        match self {
+            Self::StaticEmbedding(config) => Some(config),
+            _ => None,
+        }
+    }
+}
+
+impl SentenceEncoder {
+    /// The encoder if it is a static embedding, whose vectors are computed without hidden states.
+    pub fn as_static(&self) -> Option<&StaticEmbedding> {
+        match self {
+            Self::StaticEmbedding(encoder) => Some(encoder),
+            _ => None,
+        }
     }
 }
 
@@ -205,6 +224,7 @@ encoders! {
     "bert with alibi" => JinaBert,
     "camembert" | "roberta" | "xlm-roberta" => Roberta,
     "modernbert" => ModernBert,
+    "model2vec" | "static embedding" => StaticEmbedding,
     "mpnet" => MpNet,
     "nomic_bert" => NomicBert,
 }

@@ -91,7 +91,7 @@ impl SequenceClassifierConfig {
     pub fn from_json(json: &[u8]) -> Result<Self> {
         let head: HeadConfig = config::read(json)?;
         let mut encoder = SentenceEncoderConfig::from_json(json)?;
-        let last = *encoder.layers() - 1;
+        let last = encoder.layers().saturating_sub(1);
         let (kind, last_norm) = match encoder {
             SentenceEncoderConfig::Bert(_) => (
                 HeadKind::Pooler,
@@ -114,9 +114,9 @@ impl SequenceClassifierConfig {
                 Some(format!("encoder.layer.{last}.output.LayerNorm")),
             ),
             SentenceEncoderConfig::ModernBert(_) => (head.normalized()?, None),
-            SentenceEncoderConfig::Decoder(_) => {
+            SentenceEncoderConfig::Decoder(_) | SentenceEncoderConfig::StaticEmbedding(_) => {
                 return Err(Error::unsupported(format!(
-                    "{FILE}: model_type is that of a decoder, expected an encoder"
+                    "{FILE}: model_type is that of a decoder or a table, expected an encoder"
                 )));
             }
         };

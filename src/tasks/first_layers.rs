@@ -100,9 +100,11 @@ async fn part<T: Layered>(source: &Source<'_>, dtype: Dtype) -> Result<Option<St
             .await?
             .is_none()
     {
-        let config = source.config_file(T::CONFIG, dtype).await?;
-        if !T::cut(&config, layers)? {
-            return Ok(None);
+        match source.config_file(T::CONFIG, dtype).await {
+            Ok(config) if !T::cut(&config, layers)? => return Ok(None),
+            // A static embedding has no config, and no layers to choose, as the load then says.
+            Err(error) if error.status() != Some(404) => return Err(error),
+            _ => {}
         }
     }
     Ok(Some(part))

@@ -40,14 +40,16 @@ pub(super) enum Kind {
     Dense,
     LayerNorm,
     Normalize,
+    StaticEmbedding,
 }
 
-const KINDS: [(&str, Kind); 5] = [
+const KINDS: [(&str, Kind); 6] = [
     ("Transformer", Kind::Transformer),
     ("Pooling", Kind::Pooling),
     ("Dense", Kind::Dense),
     ("LayerNorm", Kind::LayerNorm),
     ("Normalize", Kind::Normalize),
+    ("StaticEmbedding", Kind::StaticEmbedding),
 ];
 
 /// Reads `modules.json`.
@@ -68,7 +70,7 @@ pub(super) fn modules(json: &[u8]) -> Result<Vec<Module>> {
             )));
         };
         let folder = match path.as_str() {
-            "" => String::new(),
+            "" | "." => String::new(),
             path if is_inside(path) => format!("{path}/"),
             path => {
                 return Err(Error::invalid_weights(format!(
@@ -81,11 +83,22 @@ pub(super) fn modules(json: &[u8]) -> Result<Vec<Module>> {
             folder,
         });
     }
-    let encoder = |module: &Module| module.kind == Kind::Transformer;
-    // Vectors exist from the pooling on, which follows the encoder.
+    let encoder =
+        |module: &Module| matches!(module.kind, Kind::Transformer | Kind::StaticEmbedding);
+    // Vectors exist from the pooling on, which follows the encoder, or from a static embedding on.
     let in_order = list.iter().enumerate().all(|(place, module)| {
         encoder(module) == (place == 0) && (module.kind != Kind::Pooling || place == 1)
     });
+    // Only the weights tell how many values the vectors of a static embedding have, and modules with weights are read before.
+    let is_static = list
+        .first()
+        .is_some_and(|first| first.kind == Kind::StaticEmbedding);
+    let mut others = list.iter().skip(1).map(|module| module.kind);
+    if let Some(other) = others.find(|kind| is_static && *kind != Kind::Normalize) {
+        return Err(Error::unsupported(format!(
+            "{MODULES}: {other:?} follows StaticEmbedding, expected only Normalize there"
+        )));
+    }
     match in_order {
         true => Ok(list),
         false => Err(Error::unsupported(format!(
@@ -93,6 +106,13 @@ pub(super) fn modules(json: &[u8]) -> Result<Vec<Module>> {
             list.iter().map(|module| module.kind).collect::<Vec<_>>()
         ))),
     }
+}
+
+/// Whether `modules.json` begins with a static embedding.
+pub(super) fn is_static_embedding(json: &[u8]) -> bool {
+    let list = modules(json).unwrap_or_default();
+    list.first()
+        .is_some_and(|first| first.kind == Kind::StaticEmbedding)
 }
 
 /// Whether a path stays within the repository, both as a URL and in a file system.
@@ -188,10 +208,17 @@ impl Steps {
                     )?));
                 }
                 Kind::Normalize => list.push(Step::Normalize),
-                Kind::Transformer | Kind::Pooling => {}
+                Kind::Transformer | Kind::Pooling | Kind::StaticEmbedding => {}
             }
         }
         Ok(Self { list })
+    }
+
+    /// Steps that give vectors the length 1, or leave them as they are.
+    pub fn normalizing(normalize: bool) -> Self {
+        Self {
+            list: normalize.then_some(Step::Normalize).into_iter().collect(),
+        }
     }
 
     /// The number of values after the last step, of vectors of `width` values before the first.
@@ -357,6 +384,7 @@ mod tests {
             .len(),
             6
         );
+        assert_eq!(list(&["StaticEmbedding", "Normalize"]).unwrap().len(), 2);
         for (kinds, what) in [
             (&["Transformer", "LSTM"][..], "models.LSTM"),
             (
@@ -364,7 +392,18 @@ mod tests {
                 "[Transformer, Dense, Pooling]",
             ),
             (&["Pooling"], "[Pooling]"),
-            (&["StaticEmbedding", "Normalize"], "models.StaticEmbedding"),
+            (
+                &["StaticEmbedding", "Pooling"],
+                "Pooling follows StaticEmbedding",
+            ),
+            (
+                &["StaticEmbedding", "Dense"],
+                "Dense follows StaticEmbedding",
+            ),
+            (
+                &["Transformer", "StaticEmbedding"],
+                "[Transformer, StaticEmbedding]",
+            ),
         ] {
             let error = list(kinds).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::UnsupportedModel, "{kinds:?}");

@@ -134,10 +134,13 @@ impl Pooling {
         }
     }
 
-    /// Pools the hidden states of one text into `to`.
+    /// Pools the hidden states of one text into `to`; a text without tokens gives zeros.
     ///
     /// *Shapes*: `hidden: [t, d]`, `to: [d]`.
     pub(super) fn pool(self, hidden: &[f32], to: &mut [f32]) {
+        if hidden.is_empty() {
+            return to.fill(0.0);
+        }
         let d = to.len();
         let rows = hidden.len() / d;
         to.copy_from_slice(&hidden[..d]);

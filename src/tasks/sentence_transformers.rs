@@ -3,11 +3,13 @@
 use serde::Deserialize;
 
 use super::load::{Loading, missing};
-use super::modules::{Kind, MODULES, Module, Steps, modules};
+use super::modules::{Kind, MODULES, Module, Steps, is_static_embedding, modules};
 use super::pooling::PoolingConfig;
 use super::prompts::{PROMPTS, Prompts};
 use crate::error::{Error, Result};
-use crate::models::{SentenceEncoderConfig, is_sequence_classifier};
+use crate::models::{
+    STATIC_EMBEDDING, SentenceEncoderConfig, is_model2vec, is_sequence_classifier,
+};
 use crate::text::{TOKENIZER_CONFIG, TokenizerConfig, VOCABULARY};
 
 pub(super) const CONFIG: &str = "config.json";
@@ -49,13 +51,24 @@ impl SentenceTransformerConfig {
     ///
     /// *Errors*: `FetchFailed`, `InvalidWeights` naming the file, `UnsupportedModel`.
     pub async fn read(files: &mut Loading<'_, '_>) -> Result<Self> {
-        let config = files.required(CONFIG).await?;
+        let config = files.required(CONFIG).await;
+        let list = match &config {
+            Err(error) if error.status() != Some(404) && !error.is_refused() => None,
+            _ => files.optional(MODULES).await?,
+        };
+        // The module has no config; one that lies beside it is of another model, but for that of model2vec.
+        let is_static = list.as_deref().is_some_and(is_static_embedding);
+        let config = match config {
+            Ok(config) if !is_static || is_model2vec(&config) => config,
+            _ if is_static => STATIC_EMBEDDING.to_vec(),
+            other => other?,
+        };
         let mut encoder = SentenceEncoderConfig::from_json(&config)?;
         let is_cut = match files.layers() {
             Some(layers) => cut(&mut encoder, layers)?,
             None => false,
         };
-        let list = match files.optional(MODULES).await? {
+        let list = match list {
             Some(json) => Some(modules(&json)?),
             None if encoder.is_decoder() => {
                 return Err(Error::unsupported(format!(
@@ -67,14 +80,17 @@ impl SentenceTransformerConfig {
         let is_classifier = list.is_none() && is_sequence_classifier(&config);
         let list = list.unwrap_or_default();
         let pooling = match list.iter().find(|module| module.kind == Kind::Pooling) {
-            Some(Module { folder, .. }) => {
+            Some(Module { folder, .. }) if encoder.as_static().is_none() => {
                 let file = format!("{folder}config.json");
                 PoolingConfig::from_json(&file, &files.required(&file).await?)?
             }
-            None => PoolingConfig::default(),
+            _ => PoolingConfig::default(),
         };
         let [hidden, positions] = encoder.sizes();
-        let steps = Steps::read(files, &list, hidden * pooling.modes.len()).await?;
+        let steps = match encoder.as_static().and_then(|own| own.model2vec) {
+            Some(own) => Steps::normalizing(own.normalize),
+            None => Steps::read(files, &list, hidden * pooling.modes.len()).await?,
+        };
         let prompts = match files.optional(PROMPTS).await? {
             Some(json) => Prompts::from_json(&json)?,
             None => Prompts::default(),
@@ -137,6 +153,11 @@ pub(super) fn cut(encoder: &mut SentenceEncoderConfig, layers: usize) -> Result<
 /// *Errors*: `InvalidInput` for no layers, or more than there are.
 pub(super) fn cut_layers(all: &mut usize, layers: usize) -> Result<bool> {
     let all = std::mem::replace(all, layers);
+    if all == 0 {
+        return Err(Error::invalid_input(format!(
+            "layers is {layers}, but the model is a table without layers"
+        )));
+    }
     if layers == 0 || layers > all {
         return Err(Error::invalid_input(format!(
             "layers is {layers}, expected 1 to {all}"

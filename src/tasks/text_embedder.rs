@@ -15,7 +15,7 @@ use super::sentence_transformers::{CONFIG, FILES, SentenceTransformerConfig, cut
 use crate::error::Result;
 use crate::models::{SentenceEncoder, SentenceEncoderConfig};
 use crate::scheduler::Scheduler;
-use crate::text::{TextTokenizer, encode};
+use crate::text::{TextTokenizer, batches, encode};
 use crate::weights::{Dtype, Tensors};
 
 /// A loaded sentence encoder with its tokenizer and pooling.
@@ -55,6 +55,11 @@ impl Pretrained for TextEmbedder {
     }
 
     fn prepare(config: &Self::Config, tokenizer: &[u8]) -> Result<TextTokenizer> {
+        match config.encoder.as_static().map(|own| own.model2vec) {
+            Some(Some(own)) => return TextTokenizer::for_model2vec(tokenizer, own.max_length),
+            Some(None) => return TextTokenizer::for_static_embedding(tokenizer),
+            None => {}
+        }
         let mut tokenizer =
             TextTokenizer::from_json(tokenizer, config.max_tokens, config.lowercase)?;
         tokenizer.heed(&config.tokenizer).map(|()| tokenizer)
@@ -79,15 +84,17 @@ impl Pretrained for TextEmbedder {
         _device: &Device,
     ) -> Self {
         let [hidden_size, _] = config.encoder.sizes();
+        let table = encoder.as_static();
+        let hidden_size = table.map_or(hidden_size, |table| table.dimensions());
         Self {
             encoder,
+            max_tokens: tokenizer.max_tokens(),
             tokenizer,
             dimensions: config.steps.width(hidden_size * config.pooling.modes.len()),
             pooling: config.pooling,
             steps: config.steps,
             prompts: config.prompts,
             hidden_size,
-            max_tokens: config.max_tokens,
             layers: *config.encoder.layers(),
             is_cut: config.is_cut,
             commit: String::new(),
@@ -147,7 +154,7 @@ impl TextEmbedder {
         self.dimensions
     }
 
-    /// The longest text in tokens, special tokens included; longer texts are truncated.
+    /// The longest text in tokens, special tokens included; longer texts are truncated. It is `usize::MAX` where no text is too long.
     pub fn max_tokens(&self) -> usize {
         self.max_tokens
     }
@@ -190,12 +197,26 @@ impl TextEmbedder {
         };
         let mut vectors = try_reserve(texts.len(), width)?;
         let mut vector = Vec::new();
+        let mut keep = |vector: &mut Vec<f32>| {
+            self.steps.apply(vector);
+            vectors.extend_from_slice(truncate_and_normalize(vector, width));
+        };
+        if let Some(table) = self.encoder.as_static() {
+            vector.resize(self.dimensions, 0.0);
+            for batch in batches(&tokens) {
+                scheduler.yield_now().await?;
+                for text in batch {
+                    table.mean(&text.ids, &mut vector)?;
+                    keep(&mut vector);
+                }
+            }
+            return Ok(Embeddings::new(vectors, width, options.precision, &tokens));
+        }
         let mut pool = |hidden: &[f32]| {
             vector.clear();
             vector.resize(self.hidden_size * self.pooling.modes.len(), 0.0);
             self.pooling.pool(skipped, hidden, &mut vector);
-            self.steps.apply(&mut vector);
-            vectors.extend_from_slice(truncate_and_normalize(&mut vector, width));
+            keep(&mut vector);
         };
         let forward = async |sequences: &[&[u32]]| {
             let layers = self.layers;

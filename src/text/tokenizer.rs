@@ -1,5 +1,7 @@
 //! The tokenizer of `tokenizer.json`, by the `tokenizers` crate with a truncation of our own.
 
+mod static_embedding;
+
 use tokenizers::utils::truncation::truncate_encodings;
 use tokenizers::{Encoding, PaddingParams, PostProcessor, Tokenizer, TruncationParams};
 
@@ -53,6 +55,10 @@ pub struct TextTokenizer {
     max_text_tokens: usize,
     special: usize,
     lowercase: bool,
+    /// The characters of a text that are tokenized at most; the rest is cut.
+    max_characters: usize,
+    /// The id that is left out of the ids of a text.
+    dropped: Option<u32>,
     /// Bytes that are tokenized at a time.
     piece: usize,
 }
@@ -62,10 +68,16 @@ impl TextTokenizer {
     ///
     /// *Errors*: `InvalidWeights` if the file is not a tokenizer, or if its special tokens alone fill `max_tokens`.
     pub fn from_json(json: &[u8], max_tokens: usize, lowercase: bool) -> Result<Self> {
-        let broken = |error: tokenizers::Error| {
-            Error::invalid_weights(format!("{FILE}: is not valid: {error}"))
-        };
-        let mut tokenizer = Tokenizer::from_bytes(json).map_err(broken)?;
+        let tokenizer = Tokenizer::from_bytes(json).map_err(broken)?;
+        Self::new(tokenizer, json, max_tokens, lowercase)
+    }
+
+    fn new(
+        mut tokenizer: Tokenizer,
+        json: &[u8],
+        max_tokens: usize,
+        lowercase: bool,
+    ) -> Result<Self> {
         tokenizer.with_padding(None::<PaddingParams>);
         tokenizer
             .with_truncation(None::<TruncationParams>)
@@ -81,6 +93,8 @@ impl TextTokenizer {
             max_text_tokens: max_tokens - special,
             special,
             lowercase,
+            max_characters: usize::MAX,
+            dropped: None,
             // Tokenizers that put something before each text would put it before each piece.
             piece: match json.windows(PREPEND.len()).any(|bytes| bytes == PREPEND) {
                 true => usize::MAX,
@@ -96,21 +110,34 @@ impl TextTokenizer {
         let normalizer = self.tokenizer.get_normalizer();
         if let Some(normalizer) = normalizer.and_then(|own| config.heed(own)) {
             let changed = self.tokenizer.with_normalizer(Some(normalizer));
-            changed.map_err(|error| {
-                Error::invalid_weights(format!("{FILE}: is not valid: {error}"))
-            })?;
+            changed.map_err(broken)?;
         }
         Ok(())
+    }
+
+    /// The longest text in tokens, special tokens included; `usize::MAX` where no text is too long.
+    pub fn max_tokens(&self) -> usize {
+        self.max_text_tokens.saturating_add(self.special)
     }
 
     /// Tokenizes a text, piece by piece until the maximum length is exceeded.
     ///
     /// *Errors*: `InvalidInput` if the tokenizer cannot represent the text.
     pub fn encode(&self, text: &str) -> Result<Tokens> {
+        // A text has no more characters than bytes.
+        let cut = match text.len() > self.max_characters {
+            true => text.char_indices().nth(self.max_characters),
+            false => None,
+        };
+        let (text, rest) = text.split_at(cut.map_or(text.len(), |(at, _)| at));
         let (encoding, truncated) = self.encoding(text)?;
+        let mut ids = encoding.get_ids().to_vec();
+        if let Some(dropped) = self.dropped {
+            ids.retain(|id| *id != dropped);
+        }
         Ok(Tokens {
-            ids: encoding.get_ids().to_vec(),
-            truncated,
+            ids,
+            truncated: truncated || !rest.trim().is_empty(),
         })
     }
 
@@ -236,6 +263,10 @@ impl TextTokenizer {
         }
         Ok(located)
     }
+}
+
+fn broken(error: impl std::fmt::Display) -> Error {
+    Error::invalid_weights(format!("{FILE}: is not valid: {error}"))
 }
 
 /// Converts offsets in bytes, which grow, to those in UTF-16 code units.

@@ -5,25 +5,30 @@ use std::ops::Range;
 
 use super::header::{Entry, FileFormat, Header};
 use super::layout::{
-    Layout, OFFSET, PACK, PACK_DTYPE, PACK_VERSION, SideTensor, has_minimum, packed_header,
+    Layout, OFFSET, PACK, PACK_DTYPE, PACK_VERSION, SHAPE, SideTensor, has_minimum, packed_header,
 };
-use super::{Dtype, Needs};
+use super::{ANY, Dtype, Needs, Parameter};
 use crate::error::{Error, Result};
+
+/// The largest size of a dimension that only the file tells. Up to it, f32 has all integers, so that an index of a row is exact.
+const MAX_SIZE: usize = 1 << 24;
 
 /// The needed tensors of one file.
 pub(super) struct Contents<'a> {
     /// Whether the file is a packed model.
     pub packed: bool,
-    /// The layout of each parameter in the packed file.
-    pub layouts: Vec<Layout>,
     /// The needed tensors in the order of the file.
     pub order: Vec<Found<'a>>,
 }
 
 /// The place of a parameter in a file.
 pub(super) struct Found<'a> {
-    /// The index of the parameter in [`Needs::parameters`].
-    pub index: usize,
+    /// The parameter, with all sizes of its shape.
+    pub parameter: Parameter,
+    /// Whether only the file tells some size.
+    pub of_any_size: bool,
+    /// The layout in the packed file.
+    pub layout: Layout,
     /// The header's entry for it.
     pub entry: &'a Entry,
     /// The entries of its side tensors, which only a packed file has.
@@ -36,12 +41,8 @@ impl<'a> Contents<'a> {
     /// *Errors*: `InvalidWeights` naming the file and the tensor; `ResourceLimit`.
     pub fn new(file: &str, header: &'a Header, needs: &Needs<'_>) -> Result<Self> {
         let packed = is_packed(file, header, needs.dtype)?;
-        let (layouts, order) = file_order(file, header, needs, packed)?;
-        Ok(Self {
-            packed,
-            layouts,
-            order,
-        })
+        let order = file_order(file, header, needs, packed)?;
+        Ok(Self { packed, order })
     }
 
     /// The byte ranges of the file that have to be fetched, the header and those of members included, in the order in which they are read.
@@ -65,24 +66,18 @@ impl<'a> Contents<'a> {
 
     /// Makes the header of the packed file.
     pub fn header(&self, needs: &Needs<'_>) -> Result<Vec<u8>> {
-        let order = self.order.iter();
-        packed_header(
-            order.map(|found| (&needs.parameters[found.index], &self.layouts[found.index])),
-            needs.dtype,
-        )
+        packed_header(&self.order, needs.dtype)
     }
 
     /// Bytes of the tensors whose values stay in the store.
-    pub fn bytes_in_store(&self, needs: &Needs<'_>) -> u64 {
-        let all = self.layouts.iter().zip(needs.parameters);
-        all.filter(|(_, parameter)| parameter.in_store)
-            .map(|(layout, _)| layout.bytes())
-            .sum()
+    pub fn bytes_in_store(&self) -> u64 {
+        let in_store = self.order.iter().filter(|found| found.parameter.in_store);
+        in_store.map(|found| found.layout.bytes()).sum()
     }
 
     /// Bytes of the packed file without its header.
     pub fn packed_bytes(&self) -> u64 {
-        self.layouts.iter().map(Layout::bytes).sum()
+        self.order.iter().map(|found| found.layout.bytes()).sum()
     }
 }
 
@@ -106,43 +101,49 @@ fn file_order<'a>(
     header: &'a Header,
     needs: &Needs<'_>,
     packed: bool,
-) -> Result<(Vec<Layout>, Vec<Found<'a>>)> {
+) -> Result<Vec<Found<'a>>> {
     let by_name: HashMap<_, _> = header
         .entries
         .iter()
         .map(|entry| (entry.name.as_str(), entry))
         .collect();
-    let mut layouts = Vec::with_capacity(needs.parameters.len());
     let mut order = Vec::with_capacity(needs.parameters.len());
-    for (index, parameter) in needs.parameters.iter().enumerate() {
+    for parameter in needs.parameters {
         let name = &parameter.name;
-        let entry = match (packed, header.format) {
-            (true, _) => by_name
-                .get(name.as_str())
-                .ok_or_else(|| missing(file, name)),
+        let find = |name: &str| by_name.get(name).copied();
+        let (entry, name_in_file) = match (packed, header.format) {
+            (true, _) => (find(name), name.clone()),
             (_, FileFormat::Gguf) => {
                 let name = gguf_name(file, name, needs)?;
-                by_name
-                    .get(name.as_str())
-                    .ok_or_else(|| missing(file, &name))
+                (find(&name), name)
             }
             _ => {
-                let entry = needs
-                    .names(name)
-                    .find_map(|name| by_name.get(name.as_str()));
-                entry.ok_or_else(|| missing(file, name))
+                let mut names = needs.names(parameter);
+                (names.find_map(|name| find(&name)), name.clone())
             }
-        }?;
+        };
+        let Some(entry) = entry else {
+            match parameter.optional {
+                true => continue,
+                false => return Err(missing(file, &name_in_file)),
+            }
+        };
+        let of_any_size = parameter.shape.contains(&ANY);
+        let sized = match of_any_size {
+            true => Some(sized(file, header, entry, parameter, packed)?),
+            false => None,
+        };
+        let parameter = sized.unwrap_or_else(|| parameter.clone());
         let offsets = match packed {
             true => by_name.contains_key(format!("{name}_{OFFSET}").as_str()),
             false => has_minimum(&entry.dtype),
         };
-        let layout = Layout::of(parameter, needs.dtype, offsets)?;
+        let layout = Layout::of(&parameter, needs.dtype, offsets)?;
         if !packed {
             // Parsing a GGUF header lets only the types pass that are read.
             let dtypes = match header.format {
                 FileFormat::Gguf => &[entry.dtype.as_str()] as &[&str],
-                _ => &["F32", "F16", "BF16", "F64"],
+                _ => parameter.dtypes,
             };
             check(file, entry, &parameter.shape, dtypes)?;
         }
@@ -150,9 +151,10 @@ fn file_order<'a>(
             true => packed_parts(file, entry, name, &layout, &by_name)?,
             false => Vec::new(),
         };
-        layouts.push(layout);
         order.push(Found {
-            index,
+            parameter,
+            of_any_size,
+            layout,
             entry,
             side_tensors,
         });
@@ -179,7 +181,47 @@ fn file_order<'a>(
             .with_tensor(&pair[1].entry.name));
         }
     }
-    Ok((layouts, order))
+    Ok(order)
+}
+
+/// The parameter with the sizes that the file has.
+///
+/// *Errors*: `InvalidWeights` where it has other dimensions, or one of no size or of more than `MAX_SIZE`.
+fn sized(
+    file: &str,
+    header: &Header,
+    entry: &Entry,
+    parameter: &Parameter,
+    packed: bool,
+) -> Result<Parameter> {
+    let noted = || {
+        let shape = header.metadata.get(&format!("{SHAPE}{}", parameter.name))?;
+        serde_json::from_str(shape).ok()
+    };
+    let shape: Vec<usize> = match packed {
+        true => noted().unwrap_or_default(),
+        false => entry.shape.clone(),
+    };
+    let fits = |(expected, found): (&usize, &usize)| {
+        found == expected || *expected == ANY && (1..=MAX_SIZE).contains(found)
+    };
+    if shape.len() != parameter.shape.len() || !parameter.shape.iter().zip(&shape).all(fits) {
+        let sizes = parameter.shape.iter().map(|size| match *size {
+            ANY => format!("1 to {MAX_SIZE}"),
+            size => size.to_string(),
+        });
+        return Err(Error::invalid_weights(format!(
+            "{file}: tensor '{}' has shape {shape:?}, expected [{}]",
+            entry.name,
+            sizes.collect::<Vec<_>>().join(", ")
+        ))
+        .with_file(file)
+        .with_tensor(&entry.name));
+    }
+    Ok(Parameter {
+        shape,
+        ..parameter.clone()
+    })
 }
 
 fn missing(file: &str, name: &str) -> Error {

@@ -8,6 +8,7 @@ use pilotlight_kernels::pack::{
 };
 use serde_json::json;
 
+use super::contents::Found;
 use super::safetensors::METADATA;
 use super::{Dtype, Parameter, Role};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,6 +23,9 @@ pub const PACK_VERSION: &str = "1";
 pub(super) const PACK: &str = "pilotlight.pack";
 /// The metadata key of a packed model's precision.
 pub(super) const PACK_DTYPE: &str = "pilotlight.dtype";
+
+/// How the metadata key begins of the shape that a tensor of any size has in the checkpoint.
+pub(super) const SHAPE: &str = "pilotlight.shape.";
 
 /// The kind of the side tensor that has the offsets of an int4 matrix.
 pub(super) const OFFSET: &str = "offset";
@@ -39,6 +43,8 @@ pub(super) struct PackedTensor {
     pub values: PackedValues,
     /// The shape in the packed file's header.
     pub shape: Vec<usize>,
+    /// The number of values in a row of the checkpoint's tensor, without padding.
+    pub columns: usize,
     /// The scales of an int8 tensor, one for each output or row.
     pub scale: Vec<f32>,
     /// The smoothing factors of a linear layer's int8 matrix, one for each input, which is multiplied with it.
@@ -87,6 +93,8 @@ pub(super) struct Layout {
     pub dtype: &'static str,
     /// The shape in the packed file.
     pub shape: Vec<usize>,
+    /// The number of values in a row of the checkpoint's tensor, without padding.
+    pub columns: usize,
     /// The tensors that follow in the packed file, in the order of [`PackedTensor::side_tensors`].
     pub side_tensors: Vec<SideTensor>,
 }
@@ -157,6 +165,7 @@ impl Layout {
         Ok(Self {
             dtype,
             shape,
+            columns: k,
             side_tensors,
         })
     }
@@ -196,6 +205,7 @@ impl Layout {
                 _ => PackedValues::F32(floats(values)?),
             },
             shape: self.shape.clone(),
+            columns: self.columns,
             scale: Vec::new(),
             smooth: Vec::new(),
             sums: Vec::new(),
@@ -368,16 +378,15 @@ fn width(dtype: &str) -> u64 {
     }
 }
 
-/// Makes the header of the packed file that holds these parameters in this order.
-pub(super) fn packed_header<'a>(
-    order: impl Iterator<Item = (&'a Parameter, &'a Layout)>,
-    dtype: Dtype,
-) -> Result<Vec<u8>> {
+/// Makes the header of the packed file that holds these tensors in this order.
+pub(super) fn packed_header(order: &[Found<'_>], dtype: Dtype) -> Result<Vec<u8>> {
     let mut map = serde_json::Map::new();
-    map.insert(
-        METADATA.into(),
-        json!({ PACK: PACK_VERSION, PACK_DTYPE: dtype.name() }),
-    );
+    let mut metadata = json!({ PACK: PACK_VERSION, PACK_DTYPE: dtype.name() });
+    for Found { parameter, .. } in order.iter().filter(|found| found.of_any_size) {
+        // As a text: the format has no other values there. The packed shape alone would not tell the padding.
+        metadata[format!("{SHAPE}{}", parameter.name)] = json!(json!(parameter.shape).to_string());
+    }
+    map.insert(METADATA.into(), metadata);
     let mut start = 0;
     let mut push = |name: String, dtype: &str, shape: &[usize]| {
         let bytes = bytes(shape, dtype);
@@ -387,7 +396,10 @@ pub(super) fn packed_header<'a>(
         );
         start += bytes;
     };
-    for (parameter, layout) in order {
+    for Found {
+        parameter, layout, ..
+    } in order
+    {
         let name = &parameter.name;
         push(name.clone(), layout.dtype, &layout.shape);
         for SideTensor { kind, dtype, shape } in &layout.side_tensors {

@@ -28,7 +28,8 @@ pub struct Needs<'a> {
 impl Needs<'_> {
     /// The names that a parameter may have in an upstream checkpoint, the likeliest first. Those with `gamma` and `beta` are of checkpoints
     /// that were converted from TensorFlow before 2019.
-    pub(crate) fn names(&self, name: &str) -> impl Iterator<Item = String> {
+    pub(crate) fn names(&self, parameter: &Parameter) -> impl Iterator<Item = String> {
+        let name = parameter.name.as_str();
         let converted = [
             ("LayerNorm.weight", "LayerNorm.gamma"),
             ("LayerNorm.bias", "LayerNorm.beta"),
@@ -37,7 +38,8 @@ impl Needs<'_> {
             let module = name.strip_suffix(now)?;
             Some(format!("{module}{then}"))
         });
-        let names = [Some(name.to_string()), old];
+        let alias = parameter.alias.map(str::to_string);
+        let names = [Some(name.to_string()), old, alias];
         names.into_iter().flatten().flat_map(|name| {
             let prefixes = self.prefixes.iter();
             prefixes.map(move |prefix| format!("{prefix}{name}"))
@@ -78,7 +80,7 @@ pub async fn plan(
         tensors: contents.order.len(),
         fetch: fetch.wanted(),
         packed: contents.header(needs)?.len() as u64 + contents.packed_bytes(),
-        in_store: contents.bytes_in_store(needs),
+        in_store: contents.bytes_in_store(),
     })
 }
 
@@ -122,8 +124,8 @@ pub async fn load<'s>(
     let mut tensors = HashMap::new();
     let mut start = packed_header.len() as u64;
     for (index, found) in contents.order.iter().enumerate() {
-        let parameter = &needs.parameters[found.index];
-        let mut tensor = contents.layouts[found.index].allocate(&parameter.name)?;
+        let parameter = &found.parameter;
+        let mut tensor = found.layout.allocate(&parameter.name)?;
         if let Some(resume) = resume.as_mut().filter(|resume| index < resume.tensor) {
             scheduler.yield_now().await?;
             resume.read_complete(&mut tensor).await?;
@@ -161,7 +163,7 @@ pub async fn load<'s>(
             let own = data_start + found.entry.range.start;
             tensor.leave_in_store(if is_written { start } else { own });
         }
-        start += contents.layouts[found.index].bytes();
+        start += found.layout.bytes();
         tensors.insert(parameter.name.clone(), tensor);
     }
     reader.finish(header.end, header.padding).await?;

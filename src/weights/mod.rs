@@ -17,6 +17,7 @@ mod safetensors;
 mod sink;
 mod small;
 mod stored_table;
+mod table;
 mod tensors;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -32,6 +33,7 @@ pub use resume::{Resume, ResumePoint};
 pub use sink::Sink;
 pub(crate) use small::SmallTensors;
 pub use stored_table::StoredTable;
+pub use table::Table;
 pub use tensors::Tensors;
 
 /// The use of a tensor in its model, which decides how it is stored and kept in memory.
@@ -48,17 +50,33 @@ pub enum Role {
     Plain,
 }
 
+/// The size of a dimension that only the file tells, in the shape of a [`Parameter`].
+pub const ANY: usize = usize::MAX;
+
+/// The dtypes of floats in a checkpoint.
+pub const FLOATS: &[&str] = &["F32", "F16", "BF16", "F64"];
+/// The dtypes of plain numbers in a checkpoint.
+pub const NUMBERS: &[&str] = &["F32", "F16", "BF16", "F64", "I8"];
+/// The dtypes of indices in a checkpoint.
+pub const INDICES: &[&str] = &["I64", "I32"];
+
 /// A tensor that a model needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
     /// The name in the upstream checkpoint, without a prefix.
     pub name: String,
-    /// The shape in the upstream checkpoint.
+    /// Another name that it may have there.
+    pub alias: Option<&'static str>,
+    /// The shape in the upstream checkpoint, with [`ANY`] for each size that only the file tells.
     pub shape: Vec<usize>,
     /// The use of the tensor, which decides how it is kept.
     pub role: Role,
     /// The name, without `.weight` and `.bias`, of the norm whose output a linear layer takes; smoothing reads that norm.
     pub preceding_norm: Option<String>,
+    /// The dtypes that the tensor may have in a safetensors checkpoint.
+    pub dtypes: &'static [&'static str],
+    /// Whether the model does without the tensor where the file has none.
+    pub optional: bool,
     /// Whether its values stay in the store, from which rows are read when they are needed.
     pub in_store: bool,
 }
@@ -75,9 +93,12 @@ impl Parameter {
     pub fn new(name: impl Into<String>, role: Role, shape: &[usize]) -> Self {
         Self {
             name: name.into(),
+            alias: None,
             shape: shape.to_vec(),
             role,
             preceding_norm: None,
+            dtypes: FLOATS,
+            optional: false,
             in_store: false,
         }
     }

@@ -152,7 +152,7 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
             .with_file(self.file)
             .with_tensor(&entry.name));
         }
-        let format = Format::from_name(&entry.dtype);
+        let format = Format::from_safetensors(&entry.dtype);
         let layout = format.and_then(|format| Some((format, format.row_bytes(length)?)));
         let Some((format, row_bytes)) = layout else {
             return Err(Error::invalid_weights(format!(

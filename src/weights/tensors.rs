@@ -7,7 +7,7 @@ use pilotlight_kernels::embedding_q8;
 use pilotlight_kernels::pack::pack_row_f32;
 
 use super::layout::{PackedTensor, PackedValues};
-use super::{Parameter, Role, StoredTable};
+use super::{ANY, INDICES, NUMBERS, Parameter, Role, StoredTable, Table};
 use crate::device::cpu;
 use crate::error::{Error, Result};
 use crate::ops::{
@@ -365,25 +365,59 @@ impl Tensors {
         })
     }
 
+    /// Takes a table whose numbers of rows and of values in each only the file tells, quantized by rows where the model is. `alias`: another
+    /// name that the checkpoint may have for it. It is empty while declaring.
+    pub fn table_of_any_size(&mut self, name: &str, alias: Option<&'static str>) -> Result<Table> {
+        let parameter = Parameter {
+            alias,
+            dtypes: NUMBERS,
+            ..Parameter::new(name, Role::Rows, &[ANY, ANY])
+        };
+        Ok(self.tensor(parameter)?.map(Table::new).unwrap_or_default())
+    }
+
+    /// Takes a list of plain numbers of any length; `None` where the file has none, and while declaring.
+    pub fn optional_numbers(&mut self, name: &str) -> Result<Option<Vec<f32>>> {
+        self.optional(name, NUMBERS)
+    }
+
+    /// Takes a list of indices of any length; `None` where the file has none, and while declaring. Those up to 2^24 are exact.
+    pub fn optional_indices(&mut self, name: &str) -> Result<Option<Vec<f32>>> {
+        self.optional(name, INDICES)
+    }
+
+    fn optional(
+        &mut self,
+        name: &str,
+        dtypes: &'static [&'static str],
+    ) -> Result<Option<Vec<f32>>> {
+        self.plain(Parameter {
+            dtypes,
+            optional: true,
+            ..Parameter::new(name, Role::Plain, &[ANY])
+        })
+    }
+
     /// Takes a tensor of one dimension.
     pub fn vector(&mut self, name: &str, n: usize) -> Result<Tensor<1>> {
-        let values = self.plain(name, &[n])?.unwrap_or_default();
+        let values = self.list(name, &[n])?;
         Ok(floats_of(values, &self.device))
     }
 
     /// Takes the values of a tensor that always stays in f32; none while declaring.
     pub fn list(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        Ok(self.plain(name, shape)?.unwrap_or_default())
+        let parameter = Parameter::new(name, Role::Plain, shape);
+        Ok(self.plain(parameter)?.unwrap_or_default())
     }
 
     /// Takes the values of a tensor that always stays in f32; zeros while declaring, because the caller may compute with them.
     pub fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let values = self.plain(name, shape)?;
+        let values = self.plain(Parameter::new(name, Role::Plain, shape))?;
         Ok(values.unwrap_or_else(|| vec![0.0; shape.iter().product()]))
     }
 
-    fn plain(&mut self, name: &str, shape: &[usize]) -> Result<Option<Vec<f32>>> {
-        let parameter = Parameter::new(name, Role::Plain, shape);
+    fn plain(&mut self, parameter: Parameter) -> Result<Option<Vec<f32>>> {
+        let name = parameter.name.clone();
         match self.tensor(parameter)?.map(|tensor| tensor.values) {
             Some(PackedValues::F32(values)) => Ok(Some(values)),
             None => Ok(None),
@@ -411,6 +445,7 @@ impl Tensors {
             }
             Pass::Loaded(tensors) => match tensors.remove(&parameter.name) {
                 Some(tensor) => Ok(Some(tensor)),
+                None if parameter.optional => Ok(None),
                 None => Err(Error::internal(format!(
                     "tensor '{}' is not loaded, or was taken before",
                     parameter.name

@@ -41,6 +41,7 @@ fn the_configs_of_other_encoders() {
         (22, "modernbert-tiny"),
         (23, "mpnet-tiny"),
         (24, "nomic-tiny-hub"),
+        (27, "static-tiny-mapped"),
         (25, "xlm-roberta-tiny"),
     ] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -67,14 +67,19 @@ pub(super) fn shards(
     let mut shards: Vec<Shard> = Vec::new();
     for parameter in needs.parameters {
         let name = &parameter.name;
-        let file = needs
-            .names(name)
-            .find_map(|name| weight_map.get(&name))
-            .ok_or_else(|| {
-                Error::invalid_weights(format!("{index_file}: tensor '{name}' is missing"))
-                    .with_file(index_file)
-                    .with_tensor(name)
-            })?;
+        let found = needs
+            .names(parameter)
+            .find_map(|name| weight_map.get(&name));
+        let Some(file) = found else {
+            if parameter.optional {
+                continue;
+            }
+            return Err(Error::invalid_weights(format!(
+                "{index_file}: tensor '{name}' is missing"
+            ))
+            .with_file(index_file)
+            .with_tensor(name));
+        };
         match shards.iter_mut().find(|shard| shard.file == *file) {
             Some(shard) => shard.parameters.push(parameter.clone()),
             None => shards.push(Shard {
