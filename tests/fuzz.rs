@@ -7,6 +7,8 @@
 
 #[path = "fuzz/configs.rs"]
 mod configs;
+#[path = "fuzz/pytorch.rs"]
+mod pytorch;
 mod support;
 
 use std::path::Path;

@@ -6,7 +6,7 @@ use half::{bf16, f16};
 
 use crate::pack::are_finite;
 
-/// The number format of a checkpoint. Those after the first three have blocks of values with common scales.
+/// The number format of a checkpoint. Those after the first four have blocks of values with common scales.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// IEEE 754 single precision, four bytes.
@@ -15,6 +15,8 @@ pub enum Format {
     F16,
     /// bfloat16, the upper two bytes of an f32.
     Bf16,
+    /// IEEE 754 double precision, eight bytes.
+    F64,
     /// 32 values of 4 bits with a scale.
     Q4_0,
     /// 32 values of 4 bits with a scale and a minimum.
@@ -49,6 +51,7 @@ impl Format {
             "F32" => Self::F32,
             "F16" => Self::F16,
             "BF16" => Self::Bf16,
+            "F64" => Self::F64,
             "Q4_0" => Self::Q4_0,
             "Q4_1" => Self::Q4_1,
             "Q5_0" => Self::Q5_0,
@@ -66,6 +69,7 @@ impl Format {
         let (values, bytes) = match self {
             Self::F32 => (1, 4),
             Self::F16 | Self::Bf16 => (1, 2),
+            Self::F64 => (1, 8),
             Self::Q4_0 => (32, 18),
             Self::Q4_1 => (32, 20),
             Self::Q5_0 => (32, 22),
@@ -101,6 +105,11 @@ pub fn cast(source: &[u8], format: Format, to: &mut [f32]) -> bool {
         Format::Bf16 => {
             for (to, bytes) in to.iter_mut().zip(source.as_chunks::<2>().0) {
                 *to = bf16::from_le_bytes(*bytes).to_f32();
+            }
+        }
+        Format::F64 => {
+            for (to, bytes) in to.iter_mut().zip(source.as_chunks::<8>().0) {
+                *to = f64::from_le_bytes(*bytes) as f32;
             }
         }
         _ => {

@@ -1,5 +1,7 @@
 //! The download of one file: it resumes where a connection breaks, skips ranges that are not needed, and verifies digests.
 
+mod places;
+
 use std::ops::Range;
 use std::time::Duration;
 
@@ -65,6 +67,9 @@ pub struct Fetch<'a> {
     verified: Option<Verified>,
     retry_state: RetryState,
     on_read: Option<Box<dyn Fn(u64, u64) + 'a>>,
+    /// Bytes that were downloaded beside the ranges, or twice, and those that will be.
+    extra: u64,
+    extra_wanted: u64,
 }
 
 impl<'a> Fetch<'a> {
@@ -124,6 +129,8 @@ impl<'a> Fetch<'a> {
             retry_state: RetryState::fresh(state.position > 0),
             state,
             on_read: None,
+            extra: 0,
+            extra_wanted: 0,
         }
     }
 
@@ -170,10 +177,16 @@ impl<'a> Fetch<'a> {
         self.verified.unwrap_or(Verified::Length)
     }
 
-    /// Sets the byte ranges to read (sorted, disjoint). Gaps up to 64 KiB are downloaded and discarded. If nearly all of the file is
-    /// needed, it is downloaded whole, so that its digest can be verified.
+    /// Sets the byte ranges to read, sorted by where they begin. Gaps up to 64 KiB are downloaded and discarded. If nearly all of the file
+    /// is needed, it is downloaded whole, so that its digest can be verified. Where ranges overlap, the caller goes back.
     pub fn want(&mut self, ranges: Vec<Range<u64>>) {
-        let needed: u64 = ranges.iter().map(|range| range.end - range.start).sum();
+        let (mut needed, mut end) = (0, 0);
+        for range in &ranges {
+            let fresh = range.end.saturating_sub(range.start.max(end));
+            needed += fresh;
+            self.extra_wanted += range.end - range.start - fresh;
+            end = range.end.max(end);
+        }
         let waste = (needed / 50).max(MAX_WASTE);
         let whole = self.state.size.is_none_or(|size| size <= needed + waste);
         if whole || self.entry.once {
@@ -186,11 +199,11 @@ impl<'a> Fetch<'a> {
         for range in ranges {
             match self.ranges.last_mut() {
                 Some(last)
-                    if range.start - last.end <= SMALL_GAP
-                        && gaps + range.start - last.end <= waste =>
+                    if range.start.saturating_sub(last.end) <= SMALL_GAP
+                        && gaps + range.start.saturating_sub(last.end) <= waste =>
                 {
-                    gaps += range.start - last.end;
-                    last.end = range.end;
+                    gaps += range.start.saturating_sub(last.end);
+                    last.end = range.end.max(last.end);
                 }
                 _ => self.ranges.push(range),
             }
@@ -199,7 +212,7 @@ impl<'a> Fetch<'a> {
 
     /// Bytes that will be downloaded in total, as far as known.
     pub fn wanted(&self) -> u64 {
-        self.wanted_before(self.state.size.unwrap_or(self.state.position))
+        self.wanted_before(self.state.size.unwrap_or(self.state.position)) + self.extra_wanted
     }
 
     /// Bytes to download that lie before `end`.
@@ -469,7 +482,8 @@ impl ByteStream for Fetch<'_> {
                         .await
                         .map_err(|error| error.with_file(&self.file))?;
                     if let Some(listener) = &self.on_read {
-                        listener(self.wanted_before(self.state.position), self.wanted());
+                        let read = self.wanted_before(self.state.position) + self.extra;
+                        listener(read, self.wanted());
                     }
                     return Ok(count);
                 }

@@ -159,6 +159,12 @@ impl<'a> ModelWriter<'a> {
         self.partial.files.contains_key(file)
     }
 
+    /// Whether the load that this one resumes read the host's file `file`: it is stored, or is what the weights are made from.
+    pub fn reads(&self, file: &str) -> bool {
+        let weights = self.partial.weights.as_ref();
+        self.holds(file) || weights.is_some_and(|weights| weights.source == file)
+    }
+
     /// A host of the files that are stored completely; `None` if `file` is not one of them.
     pub fn stored_files(&self, file: &str) -> Option<StoredModel<'a>> {
         let CacheConfig { store, key, .. } = &self.cache;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::header::{Entry, Header};
+use super::header::{Entry, FileFormat, Header};
 use super::layout::{
     Layout, OFFSET, PACK, PACK_DTYPE, PACK_VERSION, SideTensor, has_minimum, packed_header,
 };
@@ -44,14 +44,23 @@ impl<'a> Contents<'a> {
         })
     }
 
-    /// The byte ranges of the file that have to be fetched, the `header_size` bytes of the header included.
-    pub fn ranges(&self, header_size: usize) -> Vec<Range<u64>> {
-        let data_start = header_size as u64;
-        let entries = self.order.iter().flat_map(|found| {
+    /// The byte ranges of the file that have to be fetched, the header and those of members included, in the order in which they are read.
+    pub fn ranges(&self, header: &Header) -> Vec<Range<u64>> {
+        let mut ranges = vec![0..header.front];
+        let mut member_before = None;
+        for found in &self.order {
+            let member = found.entry.member.as_ref();
+            // Several tensors may be views of one member.
+            if member.is_some() && member != member_before {
+                ranges.extend(member.cloned());
+                member_before = member;
+            }
             let all = std::iter::once(found.entry).chain(found.side_tensors.iter().copied());
-            all.map(|entry| data_start + entry.range.start..data_start + entry.range.end)
-        });
-        std::iter::once(0..data_start).chain(entries).collect()
+            ranges.extend(all.map(|entry| {
+                header.data_start + entry.range.start..header.data_start + entry.range.end
+            }));
+        }
+        ranges
     }
 
     /// Makes the header of the packed file.
@@ -99,20 +108,20 @@ fn file_order<'a>(
     let mut order = Vec::with_capacity(needs.parameters.len());
     for (index, parameter) in needs.parameters.iter().enumerate() {
         let name = &parameter.name;
-        let entry = match (packed, header.is_gguf) {
+        let entry = match (packed, header.format) {
             (true, _) => by_name
                 .get(name.as_str())
                 .ok_or_else(|| missing(file, name)),
-            (_, true) => {
+            (_, FileFormat::Gguf) => {
                 let name = gguf_name(file, name, needs)?;
                 by_name
                     .get(name.as_str())
                     .ok_or_else(|| missing(file, &name))
             }
             _ => {
-                let prefixes = needs.prefixes.iter();
-                let mut names = prefixes.map(|prefix| format!("{prefix}{name}"));
-                let entry = names.find_map(|name| by_name.get(name.as_str()));
+                let entry = needs
+                    .names(name)
+                    .find_map(|name| by_name.get(name.as_str()));
                 entry.ok_or_else(|| missing(file, name))
             }
         }?;
@@ -123,9 +132,9 @@ fn file_order<'a>(
         let layout = Layout::of(parameter, needs.dtype, offsets)?;
         if !packed {
             // Parsing a GGUF header lets only the types pass that are read.
-            let dtypes = match header.is_gguf {
-                true => &[entry.dtype.as_str()] as &[&str],
-                false => &["F32", "F16", "BF16"],
+            let dtypes = match header.format {
+                FileFormat::Gguf => &[entry.dtype.as_str()] as &[&str],
+                _ => &["F32", "F16", "BF16", "F64"],
             };
             check(file, entry, &parameter.shape, dtypes)?;
         }
@@ -141,8 +150,12 @@ fn file_order<'a>(
         });
     }
     order.sort_by_key(|found| found.entry.range.start);
-    // Side tensors must follow their tensor at once, because the stream cannot go back.
+    // Side tensors must follow their tensor at once, because the stream goes back only for a tensor that has the bytes of another.
     for pair in order.windows(2) {
+        let ranges = [&pair[0].entry.range, &pair[1].entry.range];
+        if header.format == FileFormat::Pytorch && ranges[0] == ranges[1] {
+            continue;
+        }
         let end = pair[0]
             .side_tensors
             .last()
@@ -151,8 +164,8 @@ fn file_order<'a>(
             .end;
         if end > pair[1].entry.range.start {
             return Err(Error::invalid_weights(format!(
-                "{file}: tensor '{}' is out of order",
-                pair[1].entry.name
+                "{file}: tensor '{}' is out of order: it begins before the end of '{}'",
+                pair[1].entry.name, pair[0].entry.name
             ))
             .with_file(file)
             .with_tensor(&pair[1].entry.name));

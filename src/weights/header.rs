@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{gguf, safetensors};
+use super::{gguf, pytorch, safetensors};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::{ByteStream, Fetch};
 
@@ -13,30 +13,52 @@ pub(super) struct Entry {
     pub name: String,
     pub dtype: String,
     pub shape: Vec<usize>,
-    /// The tensor's bytes, counted from the end of the header.
+    /// The tensor's bytes, counted from [`Header::data_start`].
     pub range: Range<u64>,
     /// The number of attention heads whose rows are stored in the order of interleaved rotary embeddings; `None` for the order in which
     /// models are trained.
     pub interleaved_heads: Option<usize>,
+    /// The bytes of the file before the member of a zip archive that has the tensor; they must be a member's header.
+    pub member: Option<Range<u64>>,
+}
+
+/// The format of a file of tensors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum FileFormat {
+    /// Safetensors, which a packed model is as well.
+    #[default]
+    Safetensors,
+    /// GGUF.
+    Gguf,
+    /// The zip archive of `torch.save`.
+    Pytorch,
 }
 
 /// The checked header of a file.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Header {
     /// The tensors in the order of their bytes.
     pub entries: Vec<Entry>,
     /// The free-form strings of a safetensors file.
     pub metadata: BTreeMap<String, String>,
-    /// Whether the file is a GGUF file.
-    pub is_gguf: bool,
-    /// The most bytes that may follow the last tensor.
+    /// The format of the file.
+    pub format: FileFormat,
+    /// The byte of the file from which the places of tensors are counted.
+    pub data_start: u64,
+    /// The bytes at the start of the file that are read before any tensor.
+    pub front: u64,
+    /// The byte of the file at which it ends, but for padding.
+    pub end: u64,
+    /// The most bytes of padding.
     pub padding: u64,
 }
 
 impl Header {
     /// Reads the header's bytes; the next byte of the stream is then the first of the tensors. The file's first bytes tell its format.
+    /// Of a checkpoint of PyTorch, whose description of the tensors is in several places, the header is a table that is made of it.
     ///
-    /// *Errors*: `InvalidWeights` for an impossible length, `FetchFailed` where the host sent a web page.
+    /// *Errors*: `InvalidWeights` for an impossible length, `UnsupportedModel` for a format that is known and not read, `FetchFailed` where
+    /// the host sent a web page.
     pub async fn read(file: &str, fetch: &mut Fetch<'_>) -> Result<Vec<u8>> {
         let mut bytes = vec![0; 8];
         let read = fetch.read_exact(&mut bytes).await;
@@ -45,12 +67,25 @@ impl Header {
             gguf::read_rest(file, fetch, &mut bytes).await?;
             return Ok(bytes);
         }
+        if pytorch::is_archive(&bytes) {
+            return pytorch::read(file, fetch, &bytes).await;
+        }
+        if bytes == *b"version " {
+            return Err(Error::invalid_weights(format!(
+                "{file}: is a pointer of Git LFS instead of the file, which 'git lfs pull' fetches"
+            ))
+            .with_file(file));
+        }
         let length = safetensors::length(file, &bytes, fetch.size());
         let length = length.map_err(|error| match error.kind() {
             ErrorKind::InvalidWeights if file.ends_with(".gguf") => Error::invalid_weights(
                 format!("{file}: does not begin with 'GGUF', as a GGUF file does"),
             )
             .with_file(file),
+            ErrorKind::InvalidWeights => match pytorch::refusal(file, &bytes) {
+                Some(refusal) => refusal.with_file(file),
+                None => error,
+            },
             _ => error,
         })?;
         bytes.resize(8 + length, 0);
@@ -63,12 +98,20 @@ impl Header {
     ///
     /// *Errors*: `InvalidWeights` naming the file and the tensor, `UnsupportedModel` for a tensor of a type that is not read.
     pub fn check(file: &str, bytes: &[u8], whole: Option<u64>) -> Result<Self> {
+        let is_table = pytorch::is_table(bytes);
         let header = match gguf::is_gguf(bytes) {
             true => gguf::Gguf::parse(file, bytes).map(gguf::Gguf::into_header),
+            false if is_table => pytorch::parse(file, bytes),
             false => safetensors::parse(file, bytes.get(8..).unwrap_or_default()),
         };
-        let header = header.map_err(|error| error.with_file(file))?;
-        let described = bytes.len() as u64 + header.data();
+        let mut header = header.map_err(|error| error.with_file(file))?;
+        if !is_table {
+            header.data_start = bytes.len() as u64;
+            header.front = header.data_start;
+            let data = header.entries.last().map_or(0, |last| last.range.end);
+            header.end = header.data_start + data;
+        }
+        let described = header.end;
         match whole {
             Some(whole) if whole < described || whole - described > header.padding => {
                 Err(Error::invalid_weights(format!(
@@ -78,11 +121,6 @@ impl Header {
             }
             _ => Ok(header),
         }
-    }
-
-    /// The number of bytes that all tensors take.
-    pub fn data(&self) -> u64 {
-        self.entries.last().map_or(0, |last| last.range.end)
     }
 }
 

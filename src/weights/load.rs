@@ -25,6 +25,26 @@ pub struct Needs<'a> {
     pub dtype: Dtype,
 }
 
+impl Needs<'_> {
+    /// The names that a parameter may have in an upstream checkpoint, the likeliest first. Those with `gamma` and `beta` are of checkpoints
+    /// that were converted from TensorFlow before 2019.
+    pub(crate) fn names(&self, name: &str) -> impl Iterator<Item = String> {
+        let converted = [
+            ("LayerNorm.weight", "LayerNorm.gamma"),
+            ("LayerNorm.bias", "LayerNorm.beta"),
+        ];
+        let old = converted.iter().find_map(|(now, then)| {
+            let module = name.strip_suffix(now)?;
+            Some(format!("{module}{then}"))
+        });
+        let names = [Some(name.to_string()), old];
+        names.into_iter().flatten().flat_map(|name| {
+            let prefixes = self.prefixes.iter();
+            prefixes.map(move |prefix| format!("{prefix}{name}"))
+        })
+    }
+}
+
 /// The cost of loading a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -51,7 +71,7 @@ pub async fn plan(
     };
     let header = Header::check(file, &header_bytes, fetch.size())?;
     let contents = Contents::new(file, &header, needs)?;
-    fetch.want(contents.ranges(header_bytes.len()));
+    fetch.want(contents.ranges(&header));
     Ok(Plan {
         tensors: contents.order.len(),
         fetch: fetch.wanted(),
@@ -81,7 +101,7 @@ pub async fn load<'s>(
     };
     let header = Header::check(file, &header_bytes, fetch.size())?;
     let contents = Contents::new(file, &header, needs)?;
-    fetch.want(contents.ranges(header_bytes.len()));
+    fetch.want(contents.ranges(&header));
     let packed_header = contents.header(needs)?;
     if let Some(sink) = sink.as_deref_mut() {
         sink.expected_size(packed_header.len() as u64 + contents.packed_bytes());
@@ -90,7 +110,7 @@ pub async fn load<'s>(
             sink.write(&packed_header).await?;
         }
     }
-    let data_start = header_bytes.len() as u64;
+    let data_start = header.data_start;
     let mut reader = Reader::new(file, fetch, data_start, contents.packed, sink, scheduler);
     if let Some(resume) = &mut resume {
         resume.check_header(file, &packed_header).await?;
@@ -133,9 +153,7 @@ pub async fn load<'s>(
         }
         tensors.insert(parameter.name.clone(), tensor);
     }
-    reader
-        .finish(data_start + header.data(), header.padding)
-        .await?;
+    reader.finish(header.end, header.padding).await?;
     Ok(Tensors::loaded(tensors, device.clone()))
 }
 

@@ -1,11 +1,14 @@
 //! Reads the tensors of one file through one block of memory, and writes them to the store.
 
+use std::ops::Range;
+
 use pilotlight_kernels::blocks::{Format, cast};
 use pilotlight_kernels::pack::smoothing;
 
 use super::contents::Found;
 use super::header::{Entry, named};
 use super::layout::{PackedTensor, PackedValues, not_finite};
+use super::pytorch;
 use super::{Parameter, ResumePoint, Sink};
 use crate::error::{Error, Result};
 use crate::hub::{ByteStream, Digest, Fetch, Hasher, Verified};
@@ -35,6 +38,8 @@ pub(super) struct Reader<'a, 'h, 's> {
     packed: bool,
     /// The index of the current tensor, in the order of the file.
     tensor: usize,
+    /// The byte at which the header of the current member of a zip archive ends.
+    member: u64,
     /// The current tensor's hash and expected digest, where the lock file has a digest for each tensor.
     hasher: Option<(Hasher, Digest)>,
     /// The state of the current tensor's hash when an earlier load stopped in it.
@@ -66,6 +71,7 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
             block: Vec::new(),
             packed,
             tensor: 0,
+            member: 0,
             hasher: None,
             resumed_hash: None,
             verified: Verified::Lock,
@@ -234,9 +240,16 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
         self.checkpoint(0, to, self.block_size).await
     }
 
-    /// Moves to byte `from` of a tensor.
+    /// Moves to byte `from` of a tensor. Only a tensor that has the bytes of the one before lies behind the current position.
     async fn seek(&mut self, entry: &Entry, from: u64) -> Result<()> {
         let position = self.data_start + entry.range.start + from;
+        if let (Some(member), 0) = (&entry.member, from) {
+            self.check_member(member).await?;
+        }
+        if position < self.fetch.position() {
+            self.fetch.go_back(position)?;
+            self.durable = self.durable.min(position);
+        }
         self.skip_to(position).await?;
         if self.fetch.position() != position {
             return Err(Error::integrity(format!(
@@ -263,6 +276,28 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
         Ok(())
     }
 
+    /// Checks the header of a member of a zip archive, unless an earlier tensor was a view of the same member.
+    ///
+    /// *Errors*: `InvalidWeights` where the bytes are no header.
+    async fn check_member(&mut self, header: &Range<u64>) -> Result<()> {
+        if header.end <= self.member {
+            return Ok(());
+        }
+        self.member = header.end;
+        if header.start < self.fetch.position() {
+            // An earlier load has stopped between two views of the member, or has begun with one that is read again.
+            if header.end <= self.fetch.position() {
+                return Ok(());
+            }
+            self.fetch.go_back(header.start)?;
+        }
+        self.skip_to(header.start).await?;
+        let mut bytes = vec![0; (header.end - header.start) as usize];
+        let read = self.fetch.read_exact(&mut bytes).await;
+        let checked = read.and_then(|()| pytorch::check_local(&bytes));
+        checked.map_err(|error| named(self.file, error))
+    }
+
     /// Compares a tensor's digest with that of the lock file.
     ///
     /// *Errors*: `Integrity` where they differ.
@@ -286,7 +321,7 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
         let Some(sink) = self.sink.as_deref_mut() else {
             return Ok(());
         };
-        if position - self.durable + (next as u64) <= self.interval {
+        if position.saturating_sub(self.durable) + (next as u64) <= self.interval {
             return Ok(());
         }
         let hash = self.hasher.as_ref();
@@ -398,6 +433,7 @@ mod tests {
             shape: shape.to_vec(),
             range: 0..192,
             interleaved_heads: heads,
+            member: None,
         };
         let order = |order: RowOrder| -> Vec<usize> { (0..12).map(|row| order.row(row)).collect() };
         let same: Vec<_> = (0..12).collect();

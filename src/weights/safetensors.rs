@@ -93,8 +93,7 @@ pub(super) fn parse(file: &str, json: &[u8]) -> Result<Header> {
     Ok(Header {
         entries,
         metadata,
-        is_gguf: false,
-        padding: 0,
+        ..Header::default()
     })
 }
 
@@ -131,10 +130,12 @@ fn check(file: &str, name: String, raw: RawEntry) -> Result<Entry> {
         shape,
         range: start..end,
         interleaved_heads: None,
+        member: None,
     })
 }
 
-fn element_bytes(dtype: &str) -> Option<u64> {
+/// The bytes of an element; `None` for an unknown dtype.
+pub(super) fn element_bytes(dtype: &str) -> Option<u64> {
     Some(match dtype {
         "BOOL" | "U8" | "I8" | "F8_E4M3" | "F8_E5M2" => 1,
         "U16" | "I16" | "F16" | "BF16" => 2,

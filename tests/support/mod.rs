@@ -23,6 +23,7 @@ pub mod changed_json;
 pub mod classifiers;
 pub mod cuts;
 pub mod gguf;
+pub mod pytorch;
 pub mod store_keys;
 
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -154,6 +155,11 @@ impl<'a> Flaky<'a> {
             asked: RefCell::default(),
             sent: Cell::new(0),
         }
+    }
+
+    /// The host, whose connections do not break.
+    pub fn host(&self) -> &'a MemoryHost {
+        self.host
     }
 
     /// The byte at which the download of the file in `cut` was resumed.

@@ -11,7 +11,16 @@ use crate::weights::{Dtype, Needs, Parameter};
 pub(super) const UPSTREAM: &str = "model.safetensors";
 
 /// The name of the index that lists which shard of a checkpoint has which tensor.
-pub const SHARD_INDEX: &str = "model.safetensors.index.json";
+pub(super) const SHARD_INDEX: &str = "model.safetensors.index.json";
+
+/// The names of a checkpoint that `torch.save` wrote, and of the index of one in shards.
+pub(super) const PYTORCH: &str = "pytorch_model.bin";
+pub(super) const PYTORCH_INDEX: &str = "pytorch_model.bin.index.json";
+
+/// Whether a name is that of the index of a checkpoint in shards.
+pub(super) fn is_index(file: &str) -> bool {
+    matches!(file, SHARD_INDEX | PYTORCH_INDEX)
+}
 
 /// How the name of a packed file begins and ends.
 const PACKED: (&str, &str) = ("pilotlight-", ".safetensors");
@@ -40,33 +49,37 @@ pub(super) struct Shard {
     pub parameters: Vec<Parameter>,
 }
 
-/// Lists the shards that have the needed tensors, sorted by name.
+/// Lists the shards that have the needed tensors, sorted by name. `index_file`: the name of the index.
 ///
 /// *Errors*: `InvalidWeights` where the index is broken, or lacks a tensor.
-pub(super) fn shards(index: &[u8], needs: &Needs<'_>, part: Option<&str>) -> Result<Vec<Shard>> {
+pub(super) fn shards(
+    index_file: &str,
+    index: &[u8],
+    needs: &Needs<'_>,
+    part: Option<&str>,
+) -> Result<Vec<Shard>> {
     #[derive(Deserialize)]
     struct Index {
         weight_map: HashMap<String, String>,
     }
     let Index { weight_map } = serde_json::from_slice(index)
-        .map_err(|error| Error::invalid_weights(format!("{SHARD_INDEX}: is not valid: {error}")))?;
+        .map_err(|error| Error::invalid_weights(format!("{index_file}: is not valid: {error}")))?;
     let mut shards: Vec<Shard> = Vec::new();
     for parameter in needs.parameters {
         let name = &parameter.name;
         let file = needs
-            .prefixes
-            .iter()
-            .find_map(|prefix| weight_map.get(&format!("{prefix}{name}")))
+            .names(name)
+            .find_map(|name| weight_map.get(&name))
             .ok_or_else(|| {
-                Error::invalid_weights(format!("{SHARD_INDEX}: tensor '{name}' is missing"))
-                    .with_file(SHARD_INDEX)
+                Error::invalid_weights(format!("{index_file}: tensor '{name}' is missing"))
+                    .with_file(index_file)
                     .with_tensor(name)
             })?;
         match shards.iter_mut().find(|shard| shard.file == *file) {
             Some(shard) => shard.parameters.push(parameter.clone()),
             None => shards.push(Shard {
-                packed: packed_shard(file, needs.dtype, part)?,
-                packed_whole: packed_shard(file, needs.dtype, None)?,
+                packed: packed_shard(index_file, file, needs.dtype, part)?,
+                packed_whole: packed_shard(index_file, file, needs.dtype, None)?,
                 file: file.clone(),
                 parameters: vec![parameter.clone()],
             }),
@@ -77,10 +90,14 @@ pub(super) fn shards(index: &[u8], needs: &Needs<'_>, part: Option<&str>) -> Res
 }
 
 /// `model-00001-of-00002.safetensors` becomes `pilotlight-q8-00001-of-00002.safetensors`.
-fn packed_shard(file: &str, dtype: Dtype, part: Option<&str>) -> Result<String> {
+fn packed_shard(index: &str, file: &str, dtype: Dtype, part: Option<&str>) -> Result<String> {
+    let (start, end) = match index {
+        PYTORCH_INDEX => ("pytorch_model-", ".bin"),
+        _ => ("model-", ".safetensors"),
+    };
     let number = file
-        .strip_prefix("model-")
-        .and_then(|file| file.strip_suffix(".safetensors"))
+        .strip_prefix(start)
+        .and_then(|file| file.strip_suffix(end))
         // The number becomes part of a file name on disk, so it must not contain path separators.
         .filter(|number| {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
@@ -88,7 +105,7 @@ fn packed_shard(file: &str, dtype: Dtype, part: Option<&str>) -> Result<String> 
         })
         .ok_or_else(|| {
             Error::invalid_weights(format!(
-                "{SHARD_INDEX}: names the file '{file}', expected model-…-of-….safetensors"
+                "{index}: names the file '{file}', expected {start}…-of-…{end}"
             ))
         })?;
     let name = match part {
@@ -115,7 +132,7 @@ mod tests {
             dtype: Dtype::Q8,
         };
         let index = br#"{"weight_map": {"a": "model-2-of-2.safetensors", "x.b": "model-1-of-2.safetensors"}}"#;
-        let found = shards(index, &needs(2), Some("text")).unwrap();
+        let found = shards(SHARD_INDEX, index, &needs(2), Some("text")).unwrap();
         let names: Vec<_> = found.iter().map(|shard| shard.packed.as_str()).collect();
         assert_eq!(
             names,
@@ -125,7 +142,7 @@ mod tests {
             ]
         );
         assert_eq!(found[0].parameters[0].name, "b");
-        let error = shards(index, &needs(3), None).unwrap_err();
+        let error = shards(SHARD_INDEX, index, &needs(3), None).unwrap_err();
         assert_eq!(
             error.to_string(),
             "model.safetensors.index.json: tensor 'c' is missing"
@@ -148,8 +165,10 @@ mod tests {
             r#"{"weight_map": {"a": "model-/../x.safetensors"}}"#,
             r#"{"weight_map": {"a": 7}}"#,
         ] {
-            let error = shards(index.as_bytes(), &needs, None).unwrap_err();
-            assert!(error.to_string().starts_with(SHARD_INDEX), "{error}");
+            for file in [SHARD_INDEX, PYTORCH_INDEX] {
+                let error = shards(file, index.as_bytes(), &needs, None).unwrap_err();
+                assert!(error.to_string().starts_with(file), "{error}");
+            }
         }
     }
 }

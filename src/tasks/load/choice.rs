@@ -1,7 +1,7 @@
 //! The choice of the file that a model's weights are read from.
 
 use super::Loading;
-use super::checkpoint::{SHARD_INDEX, UPSTREAM, packed_name};
+use super::checkpoint::{PYTORCH, PYTORCH_INDEX, SHARD_INDEX, UPSTREAM, packed_name};
 use super::missing;
 use crate::error::{Error, Result};
 use crate::hub::Snapshot;
@@ -9,6 +9,9 @@ use crate::weights::Dtype;
 
 /// How the name of a GGUF file ends.
 const GGUF: &str = ".gguf";
+
+/// The files that have a checkpoint, from the one that is preferred to the last.
+const CHECKPOINTS: [&str; 4] = [UPSTREAM, SHARD_INDEX, PYTORCH, PYTORCH_INDEX];
 
 /// The kinds of GGUF files by their names, from the one with the most bits to the one with the fewest.
 const KINDS: [&str; 13] = [
@@ -25,11 +28,14 @@ const BEST_FOR_Q4: [&str; 4] = ["Q4_1", "Q4_0", "Q4_K_M", "Q4_K_S"];
 /// The file that a model's weights are read from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Weights {
-    /// A packed file where the host lists one, else safetensors, else a GGUF file where the host lists no safetensors.
+    /// A packed file where the host lists one, else safetensors, else a checkpoint of PyTorch, else a GGUF file where the host lists none of
+    /// these.
     #[default]
     Auto,
     /// The checkpoint in safetensors, also where there is a packed file.
     Safetensors,
+    /// The checkpoint that `torch.save` wrote, also where there are other files.
+    Pytorch,
     /// The listed GGUF file that suits the dtype best.
     Gguf,
     /// The file of this name.
@@ -47,10 +53,11 @@ impl Weights {
         match name {
             "auto" => Ok(Self::Auto),
             "safetensors" => Ok(Self::Safetensors),
+            "pytorch" => Ok(Self::Pytorch),
             "gguf" => Ok(Self::Gguf),
             name if name.split('/').all(plain) => Ok(Self::File(name.into())),
             name => Err(Error::invalid_input(format!(
-                "weights is '{name}', expected 'auto', 'safetensors', 'gguf' or the name of a file of the repository"
+                "weights is '{name}', expected 'auto', 'safetensors', 'pytorch', 'gguf' or the name of a file of the repository"
             ))),
         }
     }
@@ -60,6 +67,7 @@ impl Weights {
         match self {
             Self::Auto => None,
             Self::Safetensors => Some("safetensors"),
+            Self::Pytorch => Some("pytorch"),
             Self::Gguf => Some("gguf"),
             Self::File(name) => Some(name),
         }
@@ -70,7 +78,17 @@ impl Weights {
         match self {
             Self::Gguf => true,
             Self::File(name) => is_gguf(name),
-            Self::Auto | Self::Safetensors => false,
+            Self::Auto | Self::Safetensors | Self::Pytorch => false,
+        }
+    }
+
+    /// The files that may have the checkpoint, the preferred first.
+    pub(super) fn checkpoints(&self) -> &'static [&'static str] {
+        match self {
+            Self::Auto => &CHECKPOINTS,
+            Self::Safetensors => &CHECKPOINTS[..2],
+            Self::Pytorch => &CHECKPOINTS[2..],
+            Self::Gguf | Self::File(_) => &[],
         }
     }
 
@@ -84,8 +102,8 @@ impl Weights {
         };
         match self {
             Self::File(name) => Ok(is_gguf(name).then(|| name.clone())),
-            Self::Safetensors => Ok(None),
-            Self::Auto if snapshot.lists(UPSTREAM) || snapshot.lists(SHARD_INDEX) => Ok(None),
+            Self::Safetensors | Self::Pytorch => Ok(None),
+            Self::Auto if CHECKPOINTS.iter().any(|file| snapshot.lists(file)) => Ok(None),
             Self::Auto => Ok(best()),
             Self::Gguf => match (best(), &snapshot.files) {
                 (Some(name), _) => Ok(Some(name)),
@@ -168,8 +186,10 @@ impl Loading<'_, '_> {
         if let Some(gguf) = weights.gguf_file(&self.snapshot, dtype)? {
             return Ok(gguf);
         }
-        let is_sharded = self.snapshot.lists(SHARD_INDEX) && !self.snapshot.lists(UPSTREAM);
-        Ok(if is_sharded { SHARD_INDEX } else { UPSTREAM }.into())
+        let files = weights.checkpoints();
+        let listed = files.iter().find(|file| self.snapshot.lists(file));
+        let file = listed.or(files.first()).copied().unwrap_or(UPSTREAM);
+        Ok(file.into())
     }
 }
 

@@ -3,7 +3,7 @@
 use futures_util::future::join;
 use futures_util::{StreamExt, stream};
 
-use super::checkpoint::{SHARD_INDEX, UPSTREAM};
+use super::checkpoint::is_index;
 use super::choice::is_gguf;
 use super::progress::LoadStatus;
 use super::{FRONT, FileResult, Loading, missing};
@@ -17,7 +17,8 @@ const LANES: usize = 4;
 
 impl<'a, 's> Loading<'a, 's> {
     /// Determines which file has the weights: unless the source asks for another, the packed one if the host lists it, else the
-    /// checkpoint, or the index of its shards, else a GGUF file. Concurrently fetches the config files `files` and the first bytes of the weights, and adds up all known sizes.
+    /// checkpoint, or the index of its shards, else a GGUF file. Concurrently fetches the config files `files` and the first bytes of the
+    /// weights, and adds up all known sizes.
     pub async fn resolve(&mut self, dtype: Dtype, files: &[&str]) -> Result<String> {
         self.source.scheduler.yield_now().await?;
         let mut weights = self.choose(dtype)?;
@@ -32,16 +33,18 @@ impl<'a, 's> Loading<'a, 's> {
         if let Some(commit) = self.snapshot.commit.clone() {
             self.open_writer(&commit).await?;
         }
-        // Where the host lists no files, an earlier load may have found that the checkpoint has shards.
-        if self
-            .writer
-            .as_ref()
-            .is_some_and(|writer| writer.holds(SHARD_INDEX))
+        // Where the host lists no files, an earlier load may have found which one it has.
+        let checkpoints = match self.snapshot.files {
+            Some(_) => &[],
+            None => self.source.weights.checkpoints(),
+        };
+        if let Some(writer) = &self.writer
+            && let Some(file) = checkpoints.iter().find(|file| writer.reads(file))
         {
-            weights = SHARD_INDEX.into();
+            weights = (*file).into();
         }
         let mut files = files.to_vec();
-        files.extend((weights == SHARD_INDEX).then_some(SHARD_INDEX));
+        files.extend(is_index(&weights).then_some(weights.as_str()));
         let mut stored = Vec::new();
         if let Some(writer) = &self.writer {
             for file in &files {
@@ -56,14 +59,21 @@ impl<'a, 's> Loading<'a, 's> {
         }
         let has_weights = self.writer.as_ref().is_some_and(ModelWriter::has_weights);
         let front = async {
-            match self.cached || has_weights || weights == SHARD_INDEX {
+            match self.cached || has_weights || is_index(&weights) {
                 true => Ok(None),
                 false => self.open(&weights, FRONT).await,
             }
         };
-        let (front, fetched) = join(front, self.fetch_all(&files)).await;
+        let (front, mut fetched) = join(front, self.fetch_all(&files)).await;
         // An error of the weights is kept for later: that of a config file, which comes first, says more.
         self.front = front;
+        if !has_weights && !is_index(&weights) && matches!(self.front, Ok(None)) {
+            let others = checkpoints.iter().filter(|file| **file != weights);
+            if let Some((file, index)) = self.other_checkpoint(others).await? {
+                weights = file.into();
+                fetched.extend(index.map(|index| (weights.clone(), Ok(Some(index)))));
+            }
+        }
         self.commit = match &self.snapshot.commit {
             Some(commit) => commit.clone(),
             None => self.identity(),
@@ -75,15 +85,39 @@ impl<'a, 's> Loading<'a, 's> {
         for (file, bytes) in fetched {
             self.arrived(&file, bytes, false).await?;
         }
-        let unlisted = self.snapshot.files.is_none() && weights == UPSTREAM && !has_weights;
-        if unlisted && matches!(self.front, Ok(None)) {
-            let index = self.optional(SHARD_INDEX).await?;
-            if index.is_some() {
-                weights = SHARD_INDEX.into();
-                self.config_files.insert(SHARD_INDEX.into(), Ok(index));
+        Ok(weights)
+    }
+
+    /// Finds the checkpoint on a host that does not list its files, by asking for one file after the other. Returns its name, and the bytes
+    /// of an index; the download of another file is then open.
+    async fn other_checkpoint(
+        &mut self,
+        files: impl Iterator<Item = &&'static str>,
+    ) -> Result<Option<(&'static str, Option<Vec<u8>>)>> {
+        for file in files.copied() {
+            let found = match is_index(file) {
+                true => {
+                    let retry = self.retry_policy();
+                    fetch_whole(self.host, &self.snapshot, file, retry).await
+                }
+                false => {
+                    let front = self.open(file, FRONT).await;
+                    front.map(|front| {
+                        let found = front.is_some();
+                        self.front = Ok(front);
+                        found.then(Vec::new)
+                    })
+                }
+            };
+            match found {
+                Ok(Some(bytes)) => return Ok(Some((file, is_index(file).then_some(bytes)))),
+                Ok(None) => {}
+                // Some hosts deny what they do not have.
+                Err(error) if error.is_refused() => {}
+                Err(error) => return Err(error),
             }
         }
-        Ok(weights)
+        Ok(None)
     }
 
     /// Concurrently fetches those of the files that have not arrived yet.

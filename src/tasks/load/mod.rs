@@ -11,7 +11,6 @@ mod progress;
 mod source;
 mod weights;
 
-use checkpoint::SHARD_INDEX;
 pub use checkpoint::is_packed;
 pub use choice::Weights;
 pub use plan::{LoadPlan, PlannedFile, plan, plan_and_config};

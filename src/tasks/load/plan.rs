@@ -1,8 +1,9 @@
 //! The cost of loading a model, computed before it is loaded.
 
+use super::checkpoint::is_index;
 use super::gguf::Made;
 use super::pretrained::{Pretrained, declared};
-use super::{Loading, SHARD_INDEX, Source, is_packed};
+use super::{Loading, Source, is_packed};
 use crate::error::{ErrorKind, Result};
 use crate::hub::Host;
 use crate::store::{StoredModel, fetched_before};
@@ -162,9 +163,9 @@ async fn plan_host(
     weights: &str,
     needs: &Needs<'_>,
 ) -> Result<LoadPlan> {
-    let plans = match weights {
-        SHARD_INDEX => loading.plan_shards(needs).await?,
-        _ => {
+    let plans = match is_index(weights) {
+        true => loading.plan_shards(weights, needs).await?,
+        false => {
             let mut front = loading.front(weights)?;
             let header = loading.header();
             let plan = weights::plan(weights, &mut front, header, needs).await?;
@@ -172,7 +173,7 @@ async fn plan_host(
         }
     };
     let (snapshot, made) = (loading.snapshot(), loading.made());
-    let index = (weights == SHARD_INDEX).then_some(&SHARD_INDEX);
+    let index = is_index(weights).then_some(&weights);
     let mut files: Vec<_> = config_files
         .iter()
         .chain(index)

@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 
-use super::checkpoint::{SHARD_INDEX, Shard, packed_name, shards};
+use super::checkpoint::{Shard, is_index, packed_name, shards};
 use super::choice::Weights;
 use super::opening::{OpenResult, Opening};
 use super::{FRONT, Loading, missing};
@@ -42,8 +42,8 @@ impl<'a> Loading<'a, '_> {
         device: &Device,
     ) -> Result<Tensors> {
         let file = opening.file.clone();
-        if file == SHARD_INDEX {
-            return self.sharded(needs, device).await;
+        if is_index(&file) {
+            return self.sharded(&file, needs, device).await;
         }
         let front = opening.fetch().await?;
         let target = packed_name(needs.dtype, self.source.part);
@@ -51,8 +51,13 @@ impl<'a> Loading<'a, '_> {
     }
 
     /// Reads the shards one after the other. The store keeps one packed file for each.
-    async fn sharded(&mut self, needs: &Needs<'_>, device: &Device) -> Result<Tensors> {
-        let shards = self.shards(needs).await?;
+    async fn sharded(
+        &mut self,
+        index: &str,
+        needs: &Needs<'_>,
+        device: &Device,
+    ) -> Result<Tensors> {
+        let shards = self.shards(index, needs).await?;
         let names = shards.iter().map(|shard| shard.file.as_str());
         let sizes = names.filter_map(|file| self.known(file).size);
         self.bytes.total += sizes.sum::<u64>();
@@ -68,9 +73,13 @@ impl<'a> Loading<'a, '_> {
     }
 
     /// Computes the cost of reading each shard.
-    pub async fn plan_shards(&mut self, needs: &Needs<'_>) -> Result<Vec<(String, Plan)>> {
+    pub async fn plan_shards(
+        &mut self,
+        index: &str,
+        needs: &Needs<'_>,
+    ) -> Result<Vec<(String, Plan)>> {
         let mut plans = Vec::new();
-        for shard in self.shards(needs).await? {
+        for shard in self.shards(index, needs).await? {
             let needs = Needs {
                 parameters: &shard.parameters,
                 ..*needs
@@ -83,9 +92,9 @@ impl<'a> Loading<'a, '_> {
         Ok(plans)
     }
 
-    async fn shards(&mut self, needs: &Needs<'_>) -> Result<Vec<Shard>> {
-        let index = self.required(SHARD_INDEX).await?;
-        let mut shards = shards(&index, needs, self.source.part)?;
+    async fn shards(&mut self, file: &str, needs: &Needs<'_>) -> Result<Vec<Shard>> {
+        let index = self.required(file).await?;
+        let mut shards = shards(file, &index, needs, self.source.part)?;
         // What the store has is packed; of a host, only a load that leaves the choice to the loader takes packed shards.
         if !self.cached && self.source.weights != Weights::Auto {
             return Ok(shards);

@@ -5,14 +5,14 @@
 mod value;
 mod walk;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use pilotlight_kernels::blocks::Format;
 
 use value::{Cursor, Texts, Value};
 use walk::Walk;
 
-use super::header::{Entry, Header, named};
+use super::header::{Entry, FileFormat, Header, named};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::{ByteStream, Fetch, MAX_FILE};
 
@@ -191,6 +191,7 @@ impl<'a> Gguf<'a> {
             dtype: format.0.into(),
             shape,
             range: start..end,
+            member: None,
         })
     }
 
@@ -241,10 +242,10 @@ impl<'a> Gguf<'a> {
     pub(super) fn into_header(self) -> Header {
         Header {
             entries: self.entries,
-            metadata: BTreeMap::new(),
-            is_gguf: true,
+            format: FileFormat::Gguf,
             // Writers align the end of the last tensor too.
             padding: self.alignment - 1,
+            ..Header::default()
         }
     }
 
