@@ -83,6 +83,12 @@ pub enum FetchReason {
     Html,
     /// The host sent no byte for as long as the time-out.
     Stalled,
+    /// The hub has no repository of this name, or hides a private one.
+    NoRepository,
+    /// The repository asks its users to accept terms, and the request had no token of one who did.
+    Gated,
+    /// The repository has no such branch, tag or commit.
+    NoRevision,
 }
 
 impl FetchReason {
@@ -93,6 +99,9 @@ impl FetchReason {
             Self::Status => "status",
             Self::Html => "html",
             Self::Stalled => "stalled",
+            Self::NoRepository => "no-repository",
+            Self::Gated => "gated",
+            Self::NoRevision => "no-revision",
         }
     }
 }

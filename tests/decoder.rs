@@ -9,9 +9,15 @@ mod goldens;
 #[path = "support/tensors.rs"]
 mod tensors;
 
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_trait::async_trait;
 use pilotlight::{
-    Decoder, Dtype, HiddenStatesOptions, LikelihoodOptions, Likelihoods, MemoryHost, NoYield,
-    Pooling, Source, Values,
+    CacheConfig, Decoder, Dtype, Error, ErrorKind, HiddenStatesOptions, LikelihoodOptions,
+    Likelihoods, MemoryHost, MemoryStore, ModelKey, NoYield, Pooling, Result, Scheduler, Source,
+    Store, Values,
 };
 use pollster::block_on;
 use serde::Deserialize;
@@ -132,6 +138,66 @@ fn all_predictions_of_tiny_decoders_equal_pytorch() {
                 likelihoods(&decoder, std::slice::from_ref(&case.text))[0],
                 *got
             );
+        }
+    }
+}
+
+/// Cancels at a call.
+struct CancelAt(Cell<usize>);
+
+#[async_trait(?Send)]
+impl Scheduler for CancelAt {
+    async fn yield_now(&self) -> Result<()> {
+        self.0.set(self.0.get().saturating_sub(1));
+        match self.0.get() {
+            0 => Err(Error::new(ErrorKind::Aborted, "cancelled")),
+            _ => Ok(()),
+        }
+    }
+
+    async fn sleep(&self, _: Duration) -> Result<()> {
+        self.yield_now().await
+    }
+}
+
+#[test]
+fn rows_of_a_table_in_the_store_are_those_of_one_in_memory_however_it_is_cut() {
+    for name in TINY {
+        let host = MemoryHost::from_folder(&goldens::folder(name)).unwrap();
+        let (golden, _) = golden(name);
+        let texts: Vec<String> = golden.cases.iter().map(|case| case.text.clone()).collect();
+        for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
+            // Shorter than a panel of rows, and longer than some.
+            for chunk in [997, 20_000] {
+                let load = |store: &Rc<MemoryStore>, in_store: bool, scheduler: &dyn Scheduler| {
+                    let key = ModelKey::new("h", name, "main", dtype);
+                    let source = Source {
+                        cache: Some(CacheConfig {
+                            chunk,
+                            ..CacheConfig::new(store.as_ref(), key, 1, 1)
+                        }),
+                        embeddings: in_store.then(|| store.clone() as Rc<dyn Store>),
+                        layers: Some(1),
+                        ..Source::new(&host, scheduler)
+                    };
+                    block_on(Decoder::load(&source, dtype, &pilotlight::cpu()))
+                };
+                // The length of a chunk decides how many rows the factors of a quantized layer are computed from.
+                let usual = load(&Rc::default(), false, &NoYield).unwrap();
+                let expected = states(&usual, &texts, 1, None);
+                let store = Rc::default();
+                // Each load resumes the one before, in the table and behind it.
+                let aborted = (1..).step_by(9).take_while(|calls| {
+                    let error = load(&store, true, &CancelAt(Cell::new(*calls))).err();
+                    error.is_some_and(|error| error.kind() == ErrorKind::Aborted)
+                });
+                assert!(aborted.count() > 3, "{name}");
+                for _ in 0..2 {
+                    let decoder = load(&store, true, &NoYield).unwrap();
+                    let got = states(&decoder, &texts, 1, None);
+                    assert!(got == expected, "{name} {dtype:?}, chunks of {chunk}");
+                }
+            }
         }
     }
 }

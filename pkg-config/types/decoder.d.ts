@@ -1,7 +1,14 @@
 import type { BackendReport, HiddenStates, HiddenStatesOptions, TextLoadOptions } from './index.js';
 
 /** Options of loading a decoder. With `layers`, only the first blocks are fetched, and likelihoods cannot be computed. */
-export interface DecoderLoadOptions extends TextLoadOptions {}
+export interface DecoderLoadOptions extends TextLoadOptions {
+  /**
+   * Where the embedding table is once the model is loaded; default `'memory'`. With `'store'` it stays in the store, and a call reads the rows of its
+   * own tokens, of which 8 MB are kept for later calls. The states are the same to the bit, and so is what is stored. It needs a store, so
+   * neither `store: false` nor `files`; and a model whose table is the vocabulary head too then has no `likelihoods`.
+   */
+  embeddings?: 'memory' | 'store';
+}
 
 export interface LikelihoodOptions {
   /** The number of tokens after which a text is cut; default one less than `decoder.maxTokens`, which is also the most. */
@@ -34,7 +41,7 @@ export declare class Decoder {
   private constructor();
   /**
    * Loads a Llama, Qwen2 or Qwen3 decoder (SmolLM2 is a Llama), or the first `layers` of it, from the store when it is there, else from
-   * the host. An embedding table that is also the head is in memory once.
+   * the host. An embedding table that is also the head is in memory once; with `embeddings: 'store'` it is only while it is read.
    * @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INTEGRITY`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `RESOURCE_LIMIT`,
    * `QUOTA_EXCEEDED`, `BACKEND_UNAVAILABLE`, `ABORTED`
    */
@@ -44,13 +51,14 @@ export declare class Decoder {
    * the model's last layer have gone through its final norm, as `output_hidden_states` in `transformers` has them; all others have not.
    * It computes on the calling thread, yields to the event loop between layers, and runs calls one after another.
    * @throws {PilotlightError} `INVALID_INPUT` naming the text or the option, also for a layer that was not loaded or a text without
-   * tokens, `INVALID_WEIGHTS` where the tokenizer gives an id that the model does not have, `RESOURCE_LIMIT`, `ABORTED`, `DISPOSED`
+   * tokens, `INTEGRITY` where the store has lost the embedding table, so that the model must be loaded again, `INVALID_WEIGHTS` where the tokenizer gives an id that the model does not have, `RESOURCE_LIMIT`, `ABORTED`, `DISPOSED`
    */
   hiddenStates(texts: string | readonly string[], options?: HiddenStatesOptions): Promise<HiddenStates>;
   /**
    * Computes how likely the tokens of texts are. The logits of one block of the vocabulary at a time are in memory. A text without
    * tokens has empty lists. It runs as `hiddenStates` does.
-   * @throws {PilotlightError} `INVALID_INPUT` naming the text or the option, also where only the first layers were loaded,
+   * @throws {PilotlightError} `INVALID_INPUT` naming the text or the option, also where only the first layers were loaded, or
+   * where the table that is the head too stays in the store; `INTEGRITY` as `hiddenStates`,
    * `UNSUPPORTED_MODEL` where no token can begin a text, `INVALID_WEIGHTS` as `hiddenStates`, `RESOURCE_LIMIT`, `ABORTED`, `DISPOSED`
    */
   likelihoods(texts: string | readonly string[], options?: LikelihoodOptions): Promise<Likelihoods[]>;

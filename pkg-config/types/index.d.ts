@@ -1,3 +1,5 @@
+import type { DecoderLoadOptions } from './decoder.js';
+
 export * from './decoder.js';
 export * from './digit-generator.js';
 export * from './reranker.js';
@@ -347,7 +349,13 @@ export type FetchReason =
   /** The answer is a web page instead of the file: a sign-in page, or a site that is no model host. */
   | 'html'
   /** No byte came for as long as `timeout`. */
-  | 'stalled';
+  | 'stalled'
+  /** The hub has no repository of this name, or hides a private one from those without its token. */
+  | 'no-repository'
+  /** The repository asks its users to accept terms, and the request had no token of one who did. */
+  | 'gated'
+  /** The repository has no such branch, tag or commit. */
+  | 'no-revision';
 
 /** The one error class; `message` names the thing, what was expected and what came. */
 export declare class PilotlightError extends Error {
@@ -437,7 +445,7 @@ export declare const models: {
    * weights, but loads nothing.
    * @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INTEGRITY`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `ABORTED`
    */
-  plan(model: string, options?: TextLoadOptions & ImageTextLoadOptions): Promise<LoadPlan>;
+  plan(model: string, options?: DecoderLoadOptions & ImageTextLoadOptions): Promise<LoadPlan>;
   /**
    * Lists every model of the store, the largest first, partial downloads included.
    * @throws {PilotlightError} `INVALID_INPUT`, `BACKEND_UNAVAILABLE`

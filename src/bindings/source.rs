@@ -21,13 +21,14 @@ use crate::weights::Dtype;
 /// Owns what a [`Source`] borrows.
 pub(super) struct JsSource {
     host: Box<dyn Host>,
-    store: Option<Box<dyn Store>>,
+    store: Option<Rc<dyn Store>>,
     locks: Box<dyn Locks>,
     key: ModelKey,
     evict: bool,
     stall: std::time::Duration,
     layers: Option<usize>,
     weights: Weights,
+    embeddings_in_store: bool,
     on_progress: Option<Function>,
     scheduler: EventLoopScheduler,
 }
@@ -56,13 +57,19 @@ impl JsSource {
             on_progress,
             layers,
             weights,
+            embeddings_in_store,
             ..
         } = options;
         // Files that the caller passes are not cached: the next call may pass others under the same name.
         let store = match files {
             Some(_) => None,
-            None => store::open(store).await?,
+            None => store::open(store).await?.map(Rc::from),
         };
+        if embeddings_in_store && store.is_none() {
+            return Err(Error::invalid_input(
+                "embeddings is 'store', but nothing is stored with store: false or with files of the caller",
+            ));
+        }
         let key = ModelKey::new(&host, &model, &revision, dtype);
         let key = match weights.name() {
             Some(name) => key.weights(name),
@@ -89,6 +96,7 @@ impl JsSource {
             stall,
             layers,
             weights,
+            embeddings_in_store,
             on_progress,
             scheduler: EventLoopScheduler::new(signal),
         })
@@ -113,6 +121,7 @@ impl JsSource {
             stall: self.stall,
             layers: self.layers,
             weights: self.weights.clone(),
+            embeddings: self.store.clone().filter(|_| self.embeddings_in_store),
             ..Source::new(self.host.as_ref(), &self.scheduler)
         };
         work(&source).await

@@ -139,6 +139,13 @@ impl<'a> Fetch<'a> {
         self.on_read = Some(Box::new(listener));
     }
 
+    /// Extends what is requested before [`want`](Self::want) tells what is needed: to `end` at least, and to twice as much each time.
+    pub fn extend_front(&mut self, end: u64) {
+        if self.front < end {
+            self.front = end.max(self.front.saturating_mul(2));
+        }
+    }
+
     /// Size of the whole file in bytes, if known.
     pub fn size(&self) -> Option<u64> {
         self.state.size

@@ -150,6 +150,9 @@ impl HubHost {
         if let Some(error) = transient_error(&response) {
             return Err(error("the list of files", url));
         }
+        if let Some(error) = self.refusal(&response) {
+            return Err(error);
+        }
         if !response.ok() || is_html(&response) {
             return Ok(None);
         }
@@ -164,6 +167,32 @@ impl HubHost {
         Ok(text
             .and_then(|text| serde_json::from_str(&text).ok())
             .map(|answer| (answer, next)))
+    }
+
+    /// The error for an answer in which the hub says, by a header of its own, that it refuses more than one file.
+    fn refusal(&self, response: &Answer) -> Option<Error> {
+        let (reason, what) = match response.header("x-error-code")?.as_str() {
+            "RepoNotFound" => (
+                FetchReason::NoRepository,
+                "has no such repository, or it is private: check the name, or pass a token".into(),
+            ),
+            "GatedRepo" => (
+                FetchReason::Gated,
+                "gives this repository only to those who accepted its terms: accept them there, and pass a token"
+                    .into(),
+            ),
+            "RevisionNotFound" => (
+                FetchReason::NoRevision,
+                format!("has no revision '{}' of this repository", self.revision),
+            ),
+            _ => return None,
+        };
+        let (model, host) = (&self.model, &self.host);
+        let error = Error::fetch_failed(format!(
+            "{model}: {host} {what} (it answered {})",
+            status(response)
+        ));
+        Some(error.with_status(response.status()).with_reason(reason))
     }
 
     async fn files(&self, commit: &str) -> Result<Option<BTreeMap<String, FileEntry>>> {
@@ -237,6 +266,9 @@ impl Host for HubHost {
         let header = (!whole).then(|| format!("bytes={}-{last}", range.start));
         let response = self.get(file, &url, header).await?;
         let failed = |what: String| Error::fetch_failed(format!("{file}: {what} for {url}"));
+        if let Some(error) = self.refusal(&response) {
+            return Err(error.with_file(file));
+        }
         match response.status() {
             404 => return Ok(None),
             // 416: the offset is the end of the file; expected where the size was unknown.

@@ -86,9 +86,10 @@ impl Snapshot {
     pub(crate) fn lift_first_module(&mut self) {
         let Some(files) = &mut self.files else { return };
         let is_weights = |name: &str| {
-            [".safetensors", ".bin", ".gguf"]
-                .iter()
-                .any(|end| name.ends_with(end))
+            name.starts_with("pytorch_model")
+                || [".safetensors", ".gguf"]
+                    .iter()
+                    .any(|end| name.ends_with(end))
         };
         if files
             .keys()

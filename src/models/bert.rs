@@ -4,17 +4,16 @@
 //! `models/bert/modeling_bert.py`, whose module names the fields have.
 
 use burn::tensor::{Device, Tensor};
-use serde::Deserialize;
 
 use super::config::{
-    self, FILE, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_epsilon, check_heads, check_sequences,
-    check_sizes, positions_after, positions_of, token_ids, types_of,
+    FILE, Fields, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_heads, check_sequences, positions_after,
+    positions_of, token_ids, types_of,
 };
 use super::encoder_layer::{EncoderLayer, LayerNames};
 use super::gguf_names;
 use super::sentence_encoder::Encoder;
 use crate::error::{Error, Result};
-use crate::ops::{Embedding, LayerNorm, Spans, activation_from_config};
+use crate::ops::{Activation, Embedding, LayerNorm, Spans};
 use crate::scheduler::Scheduler;
 use crate::weights::Tensors;
 
@@ -23,7 +22,7 @@ const DEFAULTS: &str = r#"{"vocab_size":30522,"hidden_size":768,"num_hidden_laye
     "hidden_act":"gelu","max_position_embeddings":512,"type_vocab_size":2,"layer_norm_eps":1e-12}"#;
 
 /// The architecture, from `config.json`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct BertConfig {
     vocab_size: usize,
     /// `d`, the values of one hidden state.
@@ -31,58 +30,45 @@ pub struct BertConfig {
     num_hidden_layers: usize,
     num_attention_heads: usize,
     intermediate_size: usize,
-    hidden_act: String,
+    hidden_act: Activation,
     /// The rows of the table of positions.
     max_position_embeddings: usize,
     type_vocab_size: usize,
     layer_norm_eps: f32,
-    #[serde(default = "BertConfig::default_position")]
-    position_embedding_type: String,
     /// The id of the padding, where positions are counted from it.
-    #[serde(skip)]
-    pub(super) padding: Option<u32>,
+    padding: Option<u32>,
 }
 
 impl BertConfig {
-    fn default_position() -> String {
-        "absolute".into()
+    /// Reads and checks the fields. With a `padding`, positions are counted from its id.
+    pub(super) fn new(fields: &Fields, padding: Option<u32>) -> Result<Self> {
+        fields.only(&[("position_embedding_type", &["absolute".into()])])?;
+        let config = Self {
+            vocab_size: fields.size("vocab_size", MAX_ROWS)?,
+            hidden_size: fields.size("hidden_size", MAX_WIDTH)?,
+            num_hidden_layers: fields.size("num_hidden_layers", MAX_LAYERS)?,
+            num_attention_heads: fields.size("num_attention_heads", MAX_WIDTH)?,
+            intermediate_size: fields.size("intermediate_size", MAX_WIDTH)?,
+            hidden_act: fields.activation("hidden_act")?,
+            max_position_embeddings: fields.size("max_position_embeddings", MAX_ROWS)?,
+            type_vocab_size: fields.size("type_vocab_size", MAX_ROWS)?,
+            layer_norm_eps: fields.epsilon("layer_norm_eps")?,
+            padding,
+        };
+        check_heads(config.hidden_size, config.num_attention_heads)?;
+        if config.unused() >= config.max_position_embeddings {
+            return Err(Error::invalid_weights(format!(
+                "{FILE}: max_position_embeddings is {}, expected more than the {} up to that of the padding",
+                config.max_position_embeddings,
+                config.unused()
+            )));
+        }
+        Ok(config)
     }
 
     /// The number of positions that no token of a text has but the padding.
     fn unused(&self) -> usize {
         self.padding.map_or(0, |padding| padding as usize + 1)
-    }
-
-    pub(super) fn check(&self) -> Result<()> {
-        check_sizes(&[
-            ("vocab_size", self.vocab_size, MAX_ROWS),
-            ("hidden_size", self.hidden_size, MAX_WIDTH),
-            ("num_hidden_layers", self.num_hidden_layers, MAX_LAYERS),
-            ("num_attention_heads", self.num_attention_heads, MAX_WIDTH),
-            ("intermediate_size", self.intermediate_size, MAX_WIDTH),
-            (
-                "max_position_embeddings",
-                self.max_position_embeddings,
-                MAX_ROWS,
-            ),
-            ("type_vocab_size", self.type_vocab_size, MAX_ROWS),
-        ])?;
-        if self.unused() >= self.max_position_embeddings {
-            return Err(Error::invalid_weights(format!(
-                "{FILE}: max_position_embeddings is {}, expected more than the {} up to that of the padding",
-                self.max_position_embeddings,
-                self.unused()
-            )));
-        }
-        check_heads(self.hidden_size, self.num_attention_heads)?;
-        check_epsilon("layer_norm_eps", self.layer_norm_eps)?;
-        if self.position_embedding_type != "absolute" {
-            return Err(Error::unsupported(format!(
-                "{FILE}: position_embedding_type is '{}', expected 'absolute'",
-                self.position_embedding_type
-            )));
-        }
-        activation_from_config(&self.hidden_act).map(|_| ())
     }
 }
 
@@ -110,9 +96,7 @@ impl Encoder for Bert {
     const PREFIXES: &'static [&'static str] = &["", "bert."];
 
     fn config(json: &[u8]) -> Result<BertConfig> {
-        let config: BertConfig = config::parse(json, &["bert"], DEFAULTS)?;
-        config.check()?;
-        Ok(config)
+        BertConfig::new(&Fields::parse(json, &["bert"], DEFAULTS)?, None)
     }
 
     fn sizes(config: &BertConfig) -> [usize; 2] {
@@ -190,12 +174,16 @@ impl Encoder for Bert {
     ) -> Result<(Tensor<2>, Spans)> {
         let (v, [_, longest]) = (self.config.vocab_size, Self::sizes(&self.config));
         check_sequences(sequences, v, longest)?;
-        let activation = activation_from_config(&self.config.hidden_act)?;
         let spans = Spans::from_lengths(sequences.iter().map(|ids| ids.len()));
         let mut x = self.embed(sequences, firsts);
         for layer in self.layer.iter().take(layers) {
             scheduler.yield_now().await?;
-            x = layer.forward(x, &spans, self.config.num_attention_heads, activation);
+            x = layer.forward(
+                x,
+                &spans,
+                self.config.num_attention_heads,
+                self.config.hidden_act,
+            );
         }
         Ok((x, spans))
     }
@@ -265,7 +253,7 @@ mod tests {
                 "\"hidden_size\":8",
                 "\"hidden_size\":-8",
                 ErrorKind::InvalidWeights,
-                "not valid",
+                "hidden_size is -8, expected 1 to",
             ),
             (
                 "\"vocab_size\":10",

@@ -100,7 +100,7 @@ impl ClipConfig {
     ///
     /// *Errors*: `UnsupportedModel` for another architecture, `InvalidWeights` where the file is broken or absurd.
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        let config: Self = config::parse(json, &["clip"], "{}")?;
+        let config: Self = config::parse(json, "clip")?;
         let (text, vision) = (&config.text_config, &config.vision_config);
         check_sizes(&[
             ("projection_dim", config.projection_dim, MAX_WIDTH),

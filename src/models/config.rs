@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::ops::integers;
+use crate::ops::{Activation, activation_from_config, integers};
 
 /// The name of the config file.
 pub(super) const FILE: &str = "config.json";
@@ -43,33 +43,151 @@ pub(super) fn architecture(json: &[u8]) -> Result<String> {
     }
 }
 
-/// Reads the config of an encoder of one of some architectures. `defaults` are the values of its config class in `transformers`, as JSON: the
-/// library leaves out of the file what is at its default.
+/// Reads the config of a model of one architecture.
 ///
-/// *Errors*: `UnsupportedModel` for another architecture or a decoder, `InvalidWeights` where the file is broken.
-pub(super) fn parse<T: DeserializeOwned>(
-    json: &[u8],
-    expected: &[&str],
-    defaults: &str,
-) -> Result<T> {
+/// *Errors*: `UnsupportedModel` for another architecture, `InvalidWeights` where the file is broken.
+pub(super) fn parse<T: DeserializeOwned>(json: &[u8], expected: &str) -> Result<T> {
+    check_architecture(json, &[expected])?;
+    read(json)
+}
+
+fn check_architecture(json: &[u8], expected: &[&str]) -> Result<()> {
     let found = architecture(json)?;
-    if !expected.contains(&found.as_str()) {
-        return Err(Error::unsupported(format!(
+    match expected.contains(&found.as_str()) {
+        true => Ok(()),
+        false => Err(Error::unsupported(format!(
             "{FILE}: model_type is '{found}', expected '{}'",
             expected.join("' or '")
-        )));
+        ))),
     }
-    let mut values: Map<String, Value> = read(json)?;
-    if values.get("is_decoder") == Some(&Value::Bool(true)) {
-        return Err(Error::unsupported(format!(
-            "{FILE}: is_decoder is true, expected an encoder, whose tokens see those after them"
-        )));
+}
+
+/// The fields of an encoder's config. They are read one by one and not derived, which is a third of the code.
+pub(super) struct Fields {
+    values: Map<String, Value>,
+}
+
+impl Fields {
+    /// Reads the config of an encoder of one of some architectures. `defaults` are the values of its config class in `transformers`, as JSON: the
+    /// library leaves out of the file what is at its default.
+    ///
+    /// *Errors*: `UnsupportedModel` for another architecture or a decoder, `InvalidWeights` where the file is broken.
+    pub fn parse(json: &[u8], expected: &[&str], defaults: &str) -> Result<Self> {
+        check_architecture(json, expected)?;
+        let mut values: Map<String, Value> = read(json)?;
+        if values.get("is_decoder") == Some(&Value::Bool(true)) {
+            return Err(Error::unsupported(format!(
+                "{FILE}: is_decoder is true, expected an encoder, whose tokens see those after them"
+            )));
+        }
+        let defaults: Map<String, Value> = read(defaults.as_bytes())?;
+        for (name, value) in defaults {
+            values.entry(name).or_insert(value);
+        }
+        Ok(Self { values })
     }
-    let defaults: Map<String, Value> = read(defaults.as_bytes())?;
-    for (name, value) in defaults {
-        values.entry(name).or_insert(value);
+
+    /// The value of a field; `None` where the file has none, or null.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.values.get(name).filter(|value| !value.is_null())
     }
-    serde_json::from_value(Value::Object(values)).map_err(broken)
+
+    /// A size of 1 to `most`.
+    ///
+    /// *Errors*: `InvalidWeights` naming the field.
+    pub fn size(&self, name: &str, most: usize) -> Result<usize> {
+        let size = self.get(name).and_then(Value::as_u64);
+        match size.filter(|size| (1..=most as u64).contains(size)) {
+            Some(size) => Ok(size as usize),
+            None => Err(self.wrong(name, &format!("1 to {most}"))),
+        }
+    }
+
+    /// A number from 0 to less than `end`.
+    ///
+    /// *Errors*: `InvalidWeights` naming the field.
+    pub fn index(&self, name: &str, end: usize) -> Result<usize> {
+        let index = self.get(name).and_then(Value::as_u64);
+        match index.filter(|index| *index < end as u64) {
+            Some(index) => Ok(index as usize),
+            None => Err(self.wrong(name, &format!("0 to {}", end - 1))),
+        }
+    }
+
+    /// The constant that norms add to the variance.
+    ///
+    /// *Errors*: `InvalidWeights` naming the field.
+    pub fn epsilon(&self, name: &str) -> Result<f32> {
+        match self.number(name)? {
+            Some(epsilon) if epsilon >= 0.0 => Ok(epsilon),
+            _ => Err(self.wrong(name, "0 or more")),
+        }
+    }
+
+    /// A finite number; `None` where the file has none.
+    ///
+    /// *Errors*: `InvalidWeights` naming the field.
+    pub fn number(&self, name: &str) -> Result<Option<f32>> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let number = value.as_f64().map(|number| number as f32);
+        match number.filter(|number| number.is_finite()) {
+            Some(number) => Ok(Some(number)),
+            None => Err(self.wrong(name, "a number")),
+        }
+    }
+
+    /// A text; `None` where the file has none.
+    ///
+    /// *Errors*: `InvalidWeights` naming the field.
+    pub fn text(&self, name: &str) -> Result<Option<&str>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(self.wrong(name, "a text")),
+        }
+    }
+
+    /// The activation of this field.
+    ///
+    /// *Errors*: `UnsupportedModel` for an unknown one, `InvalidWeights` where there is none.
+    pub fn activation(&self, name: &str) -> Result<Activation> {
+        match self.text(name)? {
+            Some(text) => activation_from_config(text),
+            None => Err(self.wrong(name, "a text")),
+        }
+    }
+
+    /// Refuses fields whose value is not among those that are computed here; a field that the file does not have is at its default.
+    ///
+    /// *Errors*: `UnsupportedModel` naming the field.
+    pub fn only(&self, fields: &[(&str, &[Value])]) -> Result<()> {
+        for (name, expected) in fields {
+            if let Some(value) = self.get(name).filter(|value| !expected.contains(value)) {
+                let expected: Vec<_> = expected.iter().map(Value::to_string).collect();
+                return Err(Error::unsupported(format!(
+                    "{FILE}: {name} is {}, expected {}",
+                    shown(value),
+                    expected.join(" or ")
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn wrong(&self, name: &str, expected: &str) -> Error {
+        let found = self.get(name).map_or("missing".into(), shown);
+        Error::invalid_weights(format!("{FILE}: {name} is {found}, expected {expected}"))
+    }
+}
+
+/// A value as messages show it: a text in single quotes.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("'{text}'"),
+        other => other.to_string(),
+    }
 }
 
 /// Reads a config whose `model_type` was checked.

@@ -15,7 +15,7 @@ use crate::ops::{
     Activation, Embedding, Linear, PANEL, RmsNorm, Rotary, Spans, attention, gated, part, read,
 };
 use crate::scheduler::Scheduler;
-use crate::weights::Tensors;
+use crate::weights::{StoredTable, Tensors};
 
 /// Rows that go through a feed-forward layer together, which keeps its two buffers small: 20 MB for Qwen2.5-0.5B.
 const ROWS: usize = 512;
@@ -26,14 +26,19 @@ const PANELS: usize = 128;
 /// A decoder, or the first layers of one.
 pub struct Decoder {
     config: DecoderConfig,
-    /// `[v, d]`
-    embed_tokens: Embedding,
+    embed_tokens: Table,
     layers: Vec<Layer>,
     /// The norm after the last layer; absent where only the first layers were loaded.
     norm: Option<RmsNorm>,
     /// `[v, d]`
     lm_head: Option<Linear>,
     device: Device,
+}
+
+/// The embedding table, `[v, d]`.
+enum Table {
+    Memory(Embedding),
+    Store(StoredTable),
 }
 
 struct Layer {
@@ -89,8 +94,43 @@ impl Encoder for Decoder {
         layers: usize,
         scheduler: &dyn Scheduler,
     ) -> Result<(Tensor<2>, Spans)> {
+        self.check(sequences)?;
+        let Table::Memory(embed_tokens) = &self.embed_tokens else {
+            return Err(Error::internal("the embedding table is not in memory"));
+        };
+        let rows = embed_tokens.forward(token_ids(sequences, &self.device));
+        self.forward_rows(rows, sequences, layers, scheduler).await
+    }
+}
+
+impl Decoder {
+    /// Checks that the model has a row and a position for each token.
+    ///
+    /// *Errors*: as [`Encoder::forward`].
+    pub fn check(&self, sequences: &[&[u32]]) -> Result<()> {
         let config = &self.config;
-        check_sequences(sequences, config.vocab_size, config.positions())?;
+        check_sequences(sequences, config.vocab_size, config.positions())
+    }
+
+    /// The embedding table, where its rows stay in the store.
+    pub fn stored_table(&self) -> Option<&StoredTable> {
+        match &self.embed_tokens {
+            Table::Memory(_) => None,
+            Table::Store(table) => Some(table),
+        }
+    }
+
+    /// Computes as [`forward`](Encoder::forward), from the rows of the embedding table, of sequences that were [checked](Self::check).
+    ///
+    /// *Shapes*: `rows`: `[t, d]`.
+    pub async fn forward_rows(
+        &self,
+        rows: Tensor<2>,
+        sequences: &[&[u32]],
+        layers: usize,
+        scheduler: &dyn Scheduler,
+    ) -> Result<(Tensor<2>, Spans)> {
+        let config = &self.config;
         let spans = Spans::from_lengths(sequences.iter().map(|ids| ids.len()));
         let spans = if config.is_causal {
             spans.causal()
@@ -98,9 +138,7 @@ impl Encoder for Decoder {
             spans
         };
         let rotary = Rotary::new(&spans, config.head_dim(), config.rope_theta(), &self.device);
-        let mut x = self
-            .embed_tokens
-            .forward(token_ids(sequences, &self.device));
+        let mut x = rows;
         for layer in self.layers.iter().take(layers) {
             scheduler.yield_now().await?;
             x = layer.attend(x, &spans, &rotary, config);
@@ -111,9 +149,7 @@ impl Encoder for Decoder {
         }
         Ok((x, spans))
     }
-}
 
-impl Decoder {
     /// Takes the decoder's tensors, and those of its head if it has all layers.
     pub fn with_head(config: &DecoderConfig, tensors: &mut Tensors) -> Result<Self> {
         Self::build(config, !config.is_cut(), tensors)
@@ -122,11 +158,16 @@ impl Decoder {
     fn build(config: &DecoderConfig, with_head: bool, tensors: &mut Tensors) -> Result<Self> {
         let (v, d) = (config.vocab_size, config.hidden_size);
         // A tied table has the layout of a head in any case, so that one stored model serves every use.
-        let (embed_tokens, mut lm_head) = if config.tie_word_embeddings {
+        let is_tied = config.tie_word_embeddings;
+        let (embed_tokens, mut lm_head) = if config.table_in_store {
+            let table = tensors.stored_table("embed_tokens", [v, d], is_tied)?;
+            (Table::Store(table), None)
+        } else if is_tied {
             let (table, head) = tensors.tied_embedding("embed_tokens", [v, d])?;
-            (table, Some(head).filter(|_| with_head))
+            (Table::Memory(table), Some(head).filter(|_| with_head))
         } else {
-            (tensors.embedding("embed_tokens", [v, d])?, None)
+            let table = tensors.embedding("embed_tokens", [v, d])?;
+            (Table::Memory(table), None)
         };
         let layers = (0..config.num_hidden_layers).map(|index| Layer::new(config, index, tensors));
         let layers = layers.collect::<Result<_>>()?;
@@ -134,7 +175,7 @@ impl Decoder {
             true => None,
             false => Some(tensors.rms_norm("norm", d, config.rms_norm_eps)?),
         };
-        if with_head && lm_head.is_none() {
+        if with_head && !is_tied {
             lm_head = Some(tensors.head("lm_head", [v, d])?);
         }
         Ok(Self {
@@ -147,11 +188,16 @@ impl Decoder {
         })
     }
 
+    /// Whether there is a head in memory.
+    pub fn has_head(&self) -> bool {
+        self.lm_head.is_some()
+    }
+
     /// Computes how the model predicts each of `targets` from the last hidden state before it. The logits of a block of the vocabulary
     /// at a time are in memory.
     ///
     /// *Shapes*: `hidden`: `[m, d]`, as [`forward`](Encoder::forward) returns it after all layers; `m` targets.
-    /// *Errors*: `InvalidInput` where only the first layers are loaded, `Aborted`.
+    /// *Errors*: `InvalidInput` where there is no head in memory, `Aborted`.
     pub async fn predictions(
         &self,
         hidden: Tensor<2>,
@@ -160,7 +206,7 @@ impl Decoder {
     ) -> Result<Vec<TokenStatistics>> {
         let head = self.lm_head.as_ref().ok_or_else(|| {
             Error::invalid_input(
-                "likelihoods need all layers of the model, and only the first ones are loaded",
+                "likelihoods need all layers of the model, and its embedding table in memory where that is the vocabulary head too",
             )
         })?;
         let mut statistics = Vec::with_capacity(targets.len());

@@ -8,6 +8,7 @@ use super::config::{
 };
 use crate::error::{Error, Result};
 use crate::ops::{Activation, activation_from_config};
+use crate::weights::Dtype;
 
 /// The longest sequence in tokens, whatever the model would take: of 8,192 tokens, a layer of Qwen2.5-0.5B has 200 MB of activations.
 const LONGEST: usize = 8192;
@@ -35,6 +36,9 @@ pub struct DecoderConfig {
     /// The number of layers in the checkpoint, of which `num_hidden_layers` are loaded.
     #[serde(skip)]
     all_layers: usize,
+    /// Whether the rows of the embedding table stay in the store.
+    #[serde(skip)]
+    pub(crate) table_in_store: bool,
     pub(super) vocab_size: usize,
     /// `d`, the values of one hidden state.
     pub(super) hidden_size: usize,
@@ -183,6 +187,15 @@ impl DecoderConfig {
             }
         }
         Ok(())
+    }
+
+    /// Bytes of the embedding table.
+    pub(crate) fn table_bytes(&self, dtype: Dtype) -> u64 {
+        let width = match dtype {
+            Dtype::F32 => 4,
+            Dtype::Q8 | Dtype::Q4 => 1,
+        };
+        (self.vocab_size * self.hidden_size * width) as u64
     }
 
     /// The number of heads of keys and of values.

@@ -4,16 +4,14 @@
 //! `models/distilbert/modeling_distilbert.py`, whose module names the fields have.
 
 use burn::tensor::{Device, Tensor};
-use serde::Deserialize;
 
 use super::config::{
-    self, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_heads, check_sequences, check_sizes, positions_of,
-    token_ids,
+    Fields, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_heads, check_sequences, positions_of, token_ids,
 };
 use super::encoder_layer::{EncoderLayer, LayerNames};
 use super::sentence_encoder::Encoder;
 use crate::error::Result;
-use crate::ops::{Embedding, LayerNorm, Spans, activation_from_config};
+use crate::ops::{Activation, Embedding, LayerNorm, Spans};
 use crate::scheduler::Scheduler;
 use crate::weights::Tensors;
 
@@ -25,7 +23,7 @@ const DEFAULTS: &str = r#"{"vocab_size":30522,"dim":768,"n_layers":6,"n_heads":1
     "max_position_embeddings":512}"#;
 
 /// The architecture, from `config.json`. `sinusoidal_pos_embds` is not read: the checkpoint has the positions in any case.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct DistilBertConfig {
     vocab_size: usize,
     /// `d`, the values of one hidden state.
@@ -33,7 +31,7 @@ pub struct DistilBertConfig {
     n_layers: usize,
     n_heads: usize,
     hidden_dim: usize,
-    activation: String,
+    activation: Activation,
     /// The longest sequence in tokens.
     max_position_embeddings: usize,
 }
@@ -56,21 +54,17 @@ impl Encoder for DistilBert {
     const PREFIXES: &'static [&'static str] = &["", "distilbert."];
 
     fn config(json: &[u8]) -> Result<DistilBertConfig> {
-        let config: DistilBertConfig = config::parse(json, &["distilbert"], DEFAULTS)?;
-        check_sizes(&[
-            ("vocab_size", config.vocab_size, MAX_ROWS),
-            ("dim", config.dim, MAX_WIDTH),
-            ("n_layers", config.n_layers, MAX_LAYERS),
-            ("n_heads", config.n_heads, MAX_WIDTH),
-            ("hidden_dim", config.hidden_dim, MAX_WIDTH),
-            (
-                "max_position_embeddings",
-                config.max_position_embeddings,
-                MAX_ROWS,
-            ),
-        ])?;
+        let fields = Fields::parse(json, &["distilbert"], DEFAULTS)?;
+        let config = DistilBertConfig {
+            vocab_size: fields.size("vocab_size", MAX_ROWS)?,
+            dim: fields.size("dim", MAX_WIDTH)?,
+            n_layers: fields.size("n_layers", MAX_LAYERS)?,
+            n_heads: fields.size("n_heads", MAX_WIDTH)?,
+            hidden_dim: fields.size("hidden_dim", MAX_WIDTH)?,
+            activation: fields.activation("activation")?,
+            max_position_embeddings: fields.size("max_position_embeddings", MAX_ROWS)?,
+        };
         check_heads(config.dim, config.n_heads)?;
-        activation_from_config(&config.activation)?;
         Ok(config)
     }
 
@@ -132,7 +126,6 @@ impl Encoder for DistilBert {
     ) -> Result<(Tensor<2>, Spans)> {
         let (v, longest) = (self.config.vocab_size, self.config.max_position_embeddings);
         check_sequences(sequences, v, longest)?;
-        let activation = activation_from_config(&self.config.activation)?;
         let spans = Spans::from_lengths(sequences.iter().map(|ids| ids.len()));
         // Word and position embeddings, summed and normalized: [t, d]
         let words = self
@@ -144,7 +137,7 @@ impl Encoder for DistilBert {
         let mut x = self.layer_norm.forward(words, positions);
         for layer in self.layer.iter().take(layers) {
             scheduler.yield_now().await?;
-            x = layer.forward(x, &spans, self.config.n_heads, activation);
+            x = layer.forward(x, &spans, self.config.n_heads, self.config.activation);
         }
         Ok((x, spans))
     }

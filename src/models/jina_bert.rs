@@ -4,14 +4,12 @@
 //! have the names of the hub's files.
 
 use burn::tensor::{Device, Tensor};
-use serde::Deserialize;
 
 use super::config::{
-    self, FILE, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_epsilon, check_heads, check_sequences,
-    check_sizes, token_ids, types_of,
+    Fields, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_heads, check_sequences, token_ids, types_of,
 };
 use super::sentence_encoder::Encoder;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ops::{
     Activation, Embedding, LayerNorm, Linear, RelativeBias, Spans, attention, columns, gated,
 };
@@ -23,7 +21,7 @@ const DEFAULTS: &str = r#"{"vocab_size":30522,"hidden_size":768,"num_hidden_laye
     "max_position_embeddings":512,"type_vocab_size":2,"layer_norm_eps":1e-12,"feed_forward_type":"original"}"#;
 
 /// The architecture, from `config.json`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct JinaBertConfig {
     vocab_size: usize,
     /// `d`, the values of one hidden state.
@@ -35,7 +33,8 @@ pub struct JinaBertConfig {
     max_position_embeddings: usize,
     type_vocab_size: usize,
     layer_norm_eps: f32,
-    feed_forward_type: String,
+    /// The activation of the gate.
+    gate: Activation,
 }
 
 /// A BERT encoder with linear biases.
@@ -70,23 +69,24 @@ impl Encoder for JinaBert {
     const PREFIXES: &'static [&'static str] = &["", "bert."];
 
     fn config(json: &[u8]) -> Result<JinaBertConfig> {
-        let config: JinaBertConfig = config::parse(json, &["bert with alibi"], DEFAULTS)?;
-        check_sizes(&[
-            ("vocab_size", config.vocab_size, MAX_ROWS),
-            ("hidden_size", config.hidden_size, MAX_WIDTH),
-            ("num_hidden_layers", config.num_hidden_layers, MAX_LAYERS),
-            ("num_attention_heads", config.num_attention_heads, MAX_WIDTH),
-            ("intermediate_size", config.intermediate_size, MAX_WIDTH),
-            (
-                "max_position_embeddings",
-                config.max_position_embeddings,
-                MAX_ROWS,
-            ),
-            ("type_vocab_size", config.type_vocab_size, MAX_ROWS),
-        ])?;
+        let fields = Fields::parse(json, &["bert with alibi"], DEFAULTS)?;
+        let config = JinaBertConfig {
+            vocab_size: fields.size("vocab_size", MAX_ROWS)?,
+            hidden_size: fields.size("hidden_size", MAX_WIDTH)?,
+            num_hidden_layers: fields.size("num_hidden_layers", MAX_LAYERS)?,
+            num_attention_heads: fields.size("num_attention_heads", MAX_WIDTH)?,
+            intermediate_size: fields.size("intermediate_size", MAX_WIDTH)?,
+            max_position_embeddings: fields.size("max_position_embeddings", MAX_ROWS)?,
+            type_vocab_size: fields.size("type_vocab_size", MAX_ROWS)?,
+            layer_norm_eps: fields.epsilon("layer_norm_eps")?,
+            gate: match fields.text("feed_forward_type")? {
+                Some("reglu") => Activation::Relu,
+                _ => Activation::Gelu,
+            },
+        };
+        fields.only(&[("feed_forward_type", &["geglu".into(), "reglu".into()])])?;
         check_heads(config.hidden_size, config.num_attention_heads)?;
-        check_epsilon("layer_norm_eps", config.layer_norm_eps)?;
-        config.gate().map(|_| config)
+        Ok(config)
     }
 
     fn sizes(config: &JinaBertConfig) -> [usize; 2] {
@@ -164,7 +164,7 @@ impl Encoder for JinaBert {
     ) -> Result<(Tensor<2>, Spans)> {
         let config = &self.config;
         check_sequences(sequences, config.vocab_size, config.max_position_embeddings)?;
-        let (heads, gate) = (config.num_attention_heads, config.gate()?);
+        let (heads, gate) = (config.num_attention_heads, config.gate);
         let spans = Spans::from_lengths(sequences.iter().map(|ids| ids.len()));
         let slopes = slopes(heads);
         let bias = RelativeBias::new(&spans, heads, |head, distance| {
@@ -185,21 +185,6 @@ impl Encoder for JinaBert {
             x = layer.forward(x, &spans, heads, gate);
         }
         Ok((x, spans))
-    }
-}
-
-impl JinaBertConfig {
-    /// The activation of the gate.
-    ///
-    /// *Errors*: `UnsupportedModel` for another feed-forward layer.
-    fn gate(&self) -> Result<Activation> {
-        match self.feed_forward_type.as_str() {
-            "geglu" => Ok(Activation::Gelu),
-            "reglu" => Ok(Activation::Relu),
-            other => Err(Error::unsupported(format!(
-                "{FILE}: feed_forward_type is '{other}', expected 'geglu' or 'reglu'"
-            ))),
-        }
     }
 }
 

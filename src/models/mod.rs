@@ -18,6 +18,7 @@ mod nomic_bert;
 mod roberta;
 mod sentence_encoder;
 mod sequence_classifier;
+mod sequence_classifier_config;
 
 pub use clip::{ClipText, ClipVision};
 pub use clip_config::ClipConfig;
@@ -26,6 +27,5 @@ pub use decoder_config::DecoderConfig;
 pub use digit_classifier::DigitClassifier;
 pub use digit_unet::{CLASSES, DigitUNet, EDGE};
 pub use sentence_encoder::{Encoder, SentenceEncoder, SentenceEncoderConfig};
-pub use sequence_classifier::{
-    SequenceClassifier, SequenceClassifierConfig, is_sequence_classifier,
-};
+pub use sequence_classifier::SequenceClassifier;
+pub use sequence_classifier_config::{SequenceClassifierConfig, is_sequence_classifier};

@@ -4,17 +4,16 @@
 //! `models/modernbert/modeling_modernbert.py`, whose module names the fields have.
 
 use burn::tensor::{Device, Tensor};
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::config::{
-    self, FILE, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_epsilon, check_heads, check_sequences,
-    check_sizes, token_ids,
+    FILE, Fields, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_heads, check_sequences, token_ids,
 };
 use super::sentence_encoder::Encoder;
 use crate::error::{Error, Result};
 use crate::ops::{
-    Activation, Embedding, LayerNorm, Linear, RelativeBias, Rotary, Spans, activation_from_config,
-    attention, columns, gated,
+    Activation, Embedding, LayerNorm, Linear, RelativeBias, Rotary, Spans, attention, columns,
+    gated,
 };
 use crate::scheduler::Scheduler;
 use crate::weights::Tensors;
@@ -28,7 +27,7 @@ const GLOBAL_THETA: f32 = 160_000.0;
 const LOCAL_THETA: f32 = 10_000.0;
 
 /// The architecture, from `config.json`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct ModernBertConfig {
     vocab_size: usize,
     /// `d`, the values of one hidden state.
@@ -36,137 +35,94 @@ pub struct ModernBertConfig {
     num_hidden_layers: usize,
     num_attention_heads: usize,
     intermediate_size: usize,
-    hidden_activation: String,
+    hidden_activation: Activation,
     /// The longest sequence in tokens.
     max_position_embeddings: usize,
     pub(super) norm_eps: f32,
     /// Twice the number of rows before and after a row to which it attends in a local layer.
     local_attention: usize,
-    global_attn_every_n_layers: usize,
-    /// The kind of each layer, in files of `transformers` 5.
-    layer_types: Option<Vec<String>>,
-    rope_parameters: Option<Ropes>,
-    global_rope_theta: Option<f32>,
-    local_rope_theta: Option<f32>,
-    #[serde(default)]
-    norm_bias: bool,
-    #[serde(default)]
-    attention_bias: bool,
-    #[serde(default)]
-    mlp_bias: bool,
-    /// The layers of the checkpoint, of which only the first may be loaded.
-    #[serde(skip)]
-    all_layers: usize,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Ropes {
-    full_attention: Option<Rope>,
-    sliding_attention: Option<Rope>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Rope {
-    rope_theta: Option<f32>,
-    rope_type: Option<String>,
+    /// Whether each layer of the checkpoint, of which only the first may be loaded, attends to all rows.
+    are_global: Vec<bool>,
+    /// The base of the wavelengths of layers that attend to all rows, and of the others.
+    thetas: [f32; 2],
 }
 
 const FULL: &str = "full_attention";
 const SLIDING: &str = "sliding_attention";
 
 impl ModernBertConfig {
-    fn check(&self) -> Result<()> {
-        check_sizes(&[
-            ("vocab_size", self.vocab_size, MAX_ROWS),
-            ("hidden_size", self.hidden_size, MAX_WIDTH),
-            ("num_hidden_layers", self.num_hidden_layers, MAX_LAYERS),
-            ("num_attention_heads", self.num_attention_heads, MAX_WIDTH),
-            ("intermediate_size", self.intermediate_size, MAX_WIDTH),
-            (
-                "max_position_embeddings",
-                self.max_position_embeddings,
-                MAX_ROWS,
-            ),
-            ("local_attention", self.local_attention, MAX_ROWS),
-            (
-                "global_attn_every_n_layers",
-                self.global_attn_every_n_layers,
-                MAX_LAYERS,
-            ),
+    fn new(fields: &Fields) -> Result<Self> {
+        let no = [false.into()];
+        fields.only(&[
+            ("norm_bias", &no),
+            ("attention_bias", &no),
+            ("mlp_bias", &no),
         ])?;
-        check_heads(self.hidden_size, self.num_attention_heads)?;
-        check_epsilon("norm_eps", self.norm_eps)?;
-        activation_from_config(&self.hidden_activation)?;
-        let head = self.hidden_size / self.num_attention_heads;
-        if head % 2 == 1 {
-            return Err(Error::invalid_weights(format!(
+        let num_hidden_layers = fields.size("num_hidden_layers", MAX_LAYERS)?;
+        let global = fields.number("global_rope_theta")?.unwrap_or(GLOBAL_THETA);
+        let local = fields.number("local_rope_theta")?.unwrap_or(LOCAL_THETA);
+        let config = Self {
+            vocab_size: fields.size("vocab_size", MAX_ROWS)?,
+            hidden_size: fields.size("hidden_size", MAX_WIDTH)?,
+            num_hidden_layers,
+            num_attention_heads: fields.size("num_attention_heads", MAX_WIDTH)?,
+            intermediate_size: fields.size("intermediate_size", MAX_WIDTH)?,
+            hidden_activation: fields.activation("hidden_activation")?,
+            max_position_embeddings: fields.size("max_position_embeddings", MAX_ROWS)?,
+            norm_eps: fields.epsilon("norm_eps")?,
+            local_attention: fields.size("local_attention", MAX_ROWS)?,
+            are_global: are_global(fields, num_hidden_layers)?,
+            thetas: [theta(fields, FULL, global)?, theta(fields, SLIDING, local)?],
+        };
+        check_heads(config.hidden_size, config.num_attention_heads)?;
+        let head = config.hidden_size / config.num_attention_heads;
+        match head % 2 {
+            0 => Ok(config),
+            _ => Err(Error::invalid_weights(format!(
                 "{FILE}: heads have {head} values, expected an even number"
+            ))),
+        }
+    }
+}
+
+/// Whether each layer attends to all rows: by its kind, in files of `transformers` 5, else each n-th of them.
+fn are_global(fields: &Fields, layers: usize) -> Result<Vec<bool>> {
+    let every = fields.size("global_attn_every_n_layers", MAX_LAYERS)?;
+    let Some(kinds) = fields.get("layer_types") else {
+        return Ok((0..layers)
+            .map(|layer| layer.is_multiple_of(every))
+            .collect());
+    };
+    let kinds = kinds.as_array().map_or(&[][..], Vec::as_slice);
+    let known = |kind: &Value| [FULL, SLIDING].contains(&kind.as_str().unwrap_or_default());
+    match kinds.len() >= layers && kinds.iter().all(known) {
+        true => Ok(kinds.iter().take(layers).map(|kind| kind == FULL).collect()),
+        false => Err(Error::unsupported(format!(
+            "{FILE}: layer_types is {kinds:?}, expected '{FULL}' or '{SLIDING}' for each of {layers} layers"
+        ))),
+    }
+}
+
+/// The base of the wavelengths of one kind of layers, of which `old` is that of files before `transformers` 5.
+fn theta(fields: &Fields, kind: &str, old: f32) -> Result<f32> {
+    let rope = fields
+        .get("rope_parameters")
+        .and_then(|ropes| ropes.get(kind));
+    match rope.and_then(|rope| rope.get("rope_type")?.as_str()) {
+        None | Some("default") => {}
+        Some(other) => {
+            return Err(Error::unsupported(format!(
+                "{FILE}: rope_type is '{other}', expected 'default'"
             )));
         }
-        for (name, is_set) in [
-            ("norm_bias", self.norm_bias),
-            ("attention_bias", self.attention_bias),
-            ("mlp_bias", self.mlp_bias),
-        ] {
-            if is_set {
-                return Err(Error::unsupported(format!(
-                    "{FILE}: {name} is true, expected false"
-                )));
-            }
-        }
-        for rope in [self.rope(true), self.rope(false)].into_iter().flatten() {
-            match rope.rope_type.as_deref() {
-                None | Some("default") => {}
-                Some(other) => {
-                    return Err(Error::unsupported(format!(
-                        "{FILE}: rope_type is '{other}', expected 'default'"
-                    )));
-                }
-            }
-        }
-        if !(0..2).all(|layer| self.theta(layer == 0).is_finite() && self.theta(layer == 0) > 0.0) {
-            return Err(Error::invalid_weights(format!(
-                "{FILE}: rope_theta is {} and {}, expected numbers above 0",
-                self.theta(true),
-                self.theta(false)
-            )));
-        }
-        self.layer_types.as_ref().map_or(Ok(()), |types| {
-            let known = |kind: &String| kind == FULL || kind == SLIDING;
-            match types.len() >= self.num_hidden_layers && types.iter().all(known) {
-                true => Ok(()),
-                false => Err(Error::unsupported(format!(
-                    "{FILE}: layer_types is {types:?}, expected '{FULL}' or '{SLIDING}' for each of {} layers",
-                    self.num_hidden_layers
-                ))),
-            }
-        })
     }
-
-    fn rope(&self, is_global: bool) -> Option<&Rope> {
-        let ropes = self.rope_parameters.as_ref()?;
-        match is_global {
-            true => ropes.full_attention.as_ref(),
-            false => ropes.sliding_attention.as_ref(),
-        }
-    }
-
-    /// The base of the wavelengths of layers that attend to all rows, or to near ones.
-    fn theta(&self, is_global: bool) -> f32 {
-        let new = self.rope(is_global).and_then(|rope| rope.rope_theta);
-        let global = self.global_rope_theta.unwrap_or(GLOBAL_THETA);
-        new.unwrap_or(match is_global {
-            true => global,
-            false => self.local_rope_theta.unwrap_or(LOCAL_THETA),
-        })
-    }
-
-    /// Whether a layer attends to all rows.
-    fn is_global(&self, layer: usize) -> bool {
-        match &self.layer_types {
-            Some(types) => types.get(layer).is_some_and(|kind| kind == FULL),
-            None => layer.is_multiple_of(self.global_attn_every_n_layers),
-        }
+    let new = rope.and_then(|rope| rope.get("rope_theta")?.as_f64());
+    let theta = new.map_or(old, |theta| theta as f32);
+    match theta.is_finite() && theta > 0.0 {
+        true => Ok(theta),
+        false => Err(Error::invalid_weights(format!(
+            "{FILE}: rope_theta is {theta}, expected a number above 0"
+        ))),
     }
 }
 
@@ -202,10 +158,7 @@ impl Encoder for ModernBert {
     const PREFIXES: &'static [&'static str] = &["", "model."];
 
     fn config(json: &[u8]) -> Result<ModernBertConfig> {
-        let mut config: ModernBertConfig = config::parse(json, &["modernbert"], DEFAULTS)?;
-        config.check()?;
-        config.all_layers = config.num_hidden_layers;
-        Ok(config)
+        ModernBertConfig::new(&Fields::parse(json, &["modernbert"], DEFAULTS)?)
     }
 
     fn sizes(config: &ModernBertConfig) -> [usize; 2] {
@@ -259,7 +212,7 @@ impl Encoder for ModernBert {
             tok_embeddings,
             norm,
             layers,
-            final_norm: match config.num_hidden_layers < config.all_layers {
+            final_norm: match config.num_hidden_layers < config.are_global.len() {
                 true => None,
                 false => Some(tensors.layer_norm_without_bias("final_norm", d, epsilon)?),
             },
@@ -276,24 +229,22 @@ impl Encoder for ModernBert {
     ) -> Result<(Tensor<2>, Spans)> {
         let config = &self.config;
         check_sequences(sequences, config.vocab_size, config.max_position_embeddings)?;
-        let activation = activation_from_config(&config.hidden_activation)?;
         let heads = config.num_attention_heads;
         let all = Spans::from_lengths(sequences.iter().map(|ids| ids.len()));
         let near = RelativeBias::window(&all, config.local_attention / 2);
         let near = all.clone().with_bias(near);
-        let rotary = [true, false].map(|is_global| {
-            let theta = config.theta(is_global);
-            Rotary::new(&all, config.hidden_size / heads, theta, &self.device)
-        });
+        let rotary = config
+            .thetas
+            .map(|theta| Rotary::new(&all, config.hidden_size / heads, theta, &self.device));
         let words = token_ids(sequences, &self.device);
         let mut x = self.norm.normalize(self.tok_embeddings.forward(words));
-        for (index, layer) in self.layers.iter().enumerate().take(layers) {
+        for (layer, is_global) in self.layers.iter().zip(&config.are_global).take(layers) {
             scheduler.yield_now().await?;
-            let (spans, rotary) = match config.is_global(index) {
+            let (spans, rotary) = match is_global {
                 true => (&all, &rotary[0]),
                 false => (&near, &rotary[1]),
             };
-            x = layer.forward(x, spans, rotary, heads, activation);
+            x = layer.forward(x, spans, rotary, heads, config.hidden_activation);
         }
         if let Some(norm) = self
             .final_norm
@@ -352,22 +303,18 @@ mod tests {
 
     #[test]
     fn kinds_of_layers_and_bases_are_read_in_both_spellings() {
-        let all = |config: &ModernBertConfig| [0, 1, 2, 3].map(|layer| config.is_global(layer));
         let plain = config("").unwrap();
-        assert_eq!(all(&plain), [true, false, false, true]);
-        assert_eq!(
-            [plain.theta(true), plain.theta(false)],
-            [GLOBAL_THETA, LOCAL_THETA]
-        );
+        assert_eq!(plain.are_global[..4], [true, false, false, true]);
+        assert_eq!(plain.thetas, [GLOBAL_THETA, LOCAL_THETA]);
         let old = config(r#","global_rope_theta":5.0,"local_rope_theta":7.0"#).unwrap();
-        assert_eq!([old.theta(true), old.theta(false)], [5.0, 7.0]);
+        assert_eq!(old.thetas, [5.0, 7.0]);
         let new = config(
             r#","num_hidden_layers":2,"layer_types":["sliding_attention","full_attention"],
             "rope_parameters":{"full_attention":{"rope_theta":3.0,"rope_type":"default"},"sliding_attention":{"rope_theta":2.0}}"#,
         )
         .unwrap();
-        assert_eq!(all(&new)[..2], [false, true]);
-        assert_eq!([new.theta(true), new.theta(false)], [3.0, 2.0]);
+        assert_eq!(new.are_global, [false, true]);
+        assert_eq!(new.thetas, [3.0, 2.0]);
     }
 
     #[test]

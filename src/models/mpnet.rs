@@ -4,22 +4,21 @@
 //! `models/mpnet/modeling_mpnet.py`, whose module names the fields have.
 
 use burn::tensor::{Device, Tensor};
-use serde::Deserialize;
 
 use super::config::{
-    self, FILE, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_epsilon, check_heads, check_sequences,
-    check_sizes, positions_after, token_ids,
+    FILE, Fields, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_heads, check_sequences, positions_after,
+    token_ids,
 };
 use super::encoder_layer::{EncoderLayer, LayerNames};
 use super::sentence_encoder::Encoder;
 use crate::error::{Error, Result};
-use crate::ops::{Embedding, LayerNorm, RelativeBias, Spans, activation_from_config};
+use crate::ops::{Activation, Embedding, LayerNorm, RelativeBias, Spans};
 use crate::scheduler::Scheduler;
 use crate::weights::Tensors;
 
 /// The values of `MPNetConfig` in `transformers`.
 const DEFAULTS: &str = r#"{"vocab_size":30527,"hidden_size":768,"num_hidden_layers":12,"num_attention_heads":12,"intermediate_size":3072,
-    "hidden_act":"gelu","max_position_embeddings":512,"layer_norm_eps":1e-12,"relative_attention_num_buckets":32}"#;
+    "hidden_act":"gelu","max_position_embeddings":512,"layer_norm_eps":1e-12}"#;
 
 /// The id of the padding, from whose position those of the tokens are counted. Upstream fixes it in code.
 const PADDING: u32 = 1;
@@ -31,7 +30,7 @@ const BUCKETS: usize = 32;
 const FAR: [usize; 8] = [8, 12, 16, 23, 32, 46, 64, 91];
 
 /// The architecture, from `config.json`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct MpNetConfig {
     vocab_size: usize,
     /// `d`, the values of one hidden state.
@@ -39,11 +38,10 @@ pub struct MpNetConfig {
     num_hidden_layers: usize,
     num_attention_heads: usize,
     intermediate_size: usize,
-    hidden_act: String,
+    hidden_act: Activation,
     /// The rows of the table of positions.
     max_position_embeddings: usize,
     layer_norm_eps: f32,
-    relative_attention_num_buckets: usize,
 }
 
 /// An MPNet encoder.
@@ -66,33 +64,24 @@ impl Encoder for MpNet {
     const PREFIXES: &'static [&'static str] = &["", "mpnet."];
 
     fn config(json: &[u8]) -> Result<MpNetConfig> {
-        let config: MpNetConfig = config::parse(json, &["mpnet"], DEFAULTS)?;
-        check_sizes(&[
-            ("vocab_size", config.vocab_size, MAX_ROWS),
-            ("hidden_size", config.hidden_size, MAX_WIDTH),
-            ("num_hidden_layers", config.num_hidden_layers, MAX_LAYERS),
-            ("num_attention_heads", config.num_attention_heads, MAX_WIDTH),
-            ("intermediate_size", config.intermediate_size, MAX_WIDTH),
-            (
-                "max_position_embeddings",
-                config.max_position_embeddings,
-                MAX_ROWS,
-            ),
-        ])?;
+        let fields = Fields::parse(json, &["mpnet"], DEFAULTS)?;
+        fields.only(&[("relative_attention_num_buckets", &[BUCKETS.into()])])?;
+        let config = MpNetConfig {
+            vocab_size: fields.size("vocab_size", MAX_ROWS)?,
+            hidden_size: fields.size("hidden_size", MAX_WIDTH)?,
+            num_hidden_layers: fields.size("num_hidden_layers", MAX_LAYERS)?,
+            num_attention_heads: fields.size("num_attention_heads", MAX_WIDTH)?,
+            intermediate_size: fields.size("intermediate_size", MAX_WIDTH)?,
+            hidden_act: fields.activation("hidden_act")?,
+            max_position_embeddings: fields.size("max_position_embeddings", MAX_ROWS)?,
+            layer_norm_eps: fields.epsilon("layer_norm_eps")?,
+        };
         check_heads(config.hidden_size, config.num_attention_heads)?;
-        check_epsilon("layer_norm_eps", config.layer_norm_eps)?;
-        activation_from_config(&config.hidden_act)?;
         let [_, positions] = Self::sizes(&config);
         if positions == 0 {
             return Err(Error::invalid_weights(format!(
                 "{FILE}: max_position_embeddings is {}, expected 3 or more",
                 config.max_position_embeddings
-            )));
-        }
-        if config.relative_attention_num_buckets != BUCKETS {
-            return Err(Error::unsupported(format!(
-                "{FILE}: relative_attention_num_buckets is {}, expected {BUCKETS}",
-                config.relative_attention_num_buckets
             )));
         }
         Ok(config)
@@ -161,7 +150,6 @@ impl Encoder for MpNet {
     ) -> Result<(Tensor<2>, Spans)> {
         let [_, longest] = Self::sizes(&self.config);
         check_sequences(sequences, self.config.vocab_size, longest)?;
-        let activation = activation_from_config(&self.config.hidden_act)?;
         let heads = self.config.num_attention_heads;
         let spans = Spans::from_lengths(sequences.iter().map(|ids| ids.len()));
         let bias = RelativeBias::new(&spans, heads, |head, distance| {
@@ -177,7 +165,7 @@ impl Encoder for MpNet {
         let mut x = self.layer_norm.forward(words, positions);
         for layer in self.layer.iter().take(layers) {
             scheduler.yield_now().await?;
-            x = layer.forward(x, &spans, heads, activation);
+            x = layer.forward(x, &spans, heads, self.config.hidden_act);
         }
         Ok((x, spans))
     }

@@ -4,11 +4,10 @@
 //! `models/nomic_bert/modeling_nomic_bert.py`. Tensors have the names of the hub's files, which `transformers` writes too.
 
 use burn::tensor::{Device, Tensor};
-use serde::Deserialize;
 
 use super::config::{
-    self, FILE, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_epsilon, check_heads, check_sequences,
-    check_sizes, token_ids, types_of,
+    FILE, Fields, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_heads, check_sequences, token_ids,
+    types_of,
 };
 use super::sentence_encoder::Encoder;
 use crate::error::{Error, Result};
@@ -20,56 +19,6 @@ use crate::weights::Tensors;
 
 /// The values of `NomicBertConfig` in `transformers`.
 const DEFAULTS: &str = r#"{"vocab_size":30528,"type_vocab_size":2}"#;
-
-/// The fields, by the names of `transformers`, or those of the hub's own code, which files also have.
-#[derive(Clone, Debug, Deserialize)]
-struct Fields {
-    vocab_size: usize,
-    type_vocab_size: usize,
-    hidden_size: Option<usize>,
-    n_embd: Option<usize>,
-    num_hidden_layers: Option<usize>,
-    n_layer: Option<usize>,
-    num_attention_heads: Option<usize>,
-    n_head: Option<usize>,
-    intermediate_size: Option<usize>,
-    n_inner: Option<usize>,
-    max_position_embeddings: Option<usize>,
-    n_positions: Option<usize>,
-    layer_norm_eps: Option<f32>,
-    layer_norm_epsilon: Option<f32>,
-    hidden_act: Option<String>,
-    activation_function: Option<String>,
-    rope_parameters: Option<Rope>,
-    rotary_emb_base: Option<f32>,
-    rotary_emb_fraction: Option<f32>,
-    rotary_scaling_factor: Option<f32>,
-    max_trained_positions: Option<usize>,
-    rotary_emb_scale_base: Option<f32>,
-    moe_every_n_layers: Option<usize>,
-    #[serde(default)]
-    prenorm: bool,
-    #[serde(default)]
-    rotary_emb_interleaved: bool,
-    #[serde(default)]
-    use_rms_norm: bool,
-    #[serde(default)]
-    causal: bool,
-    #[serde(default)]
-    parallel_block: bool,
-    #[serde(default)]
-    qkv_proj_bias: bool,
-    #[serde(default)]
-    mlp_fc1_bias: bool,
-    #[serde(default)]
-    mlp_fc2_bias: bool,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Rope {
-    rope_theta: Option<f32>,
-    rope_type: Option<String>,
-}
 
 /// The architecture, from `config.json`.
 #[derive(Clone, Debug)]
@@ -88,46 +37,40 @@ pub struct NomicBertConfig {
 }
 
 impl NomicBertConfig {
-    fn from_fields(fields: &Fields) -> Result<Self> {
-        let or = |new: Option<usize>, old: Option<usize>, default| new.or(old).unwrap_or(default);
-        let rope = fields.rope_parameters.as_ref();
+    fn new(fields: &Fields) -> Result<Self> {
+        // The names of `transformers`, else those of the hub's own code, which files also have.
+        let size = |names: [&str; 2], default: usize, most: usize| {
+            let name = names.into_iter().find(|name| fields.get(name).is_some());
+            name.map_or(Ok(default), |name| fields.size(name, most))
+        };
+        let epsilon = match fields.get("layer_norm_eps") {
+            Some(_) => fields.epsilon("layer_norm_eps")?,
+            None => fields.number("layer_norm_epsilon")?.unwrap_or(1e-12),
+        };
         // With a scaling, texts beyond the positions of the training have other wavelengths.
-        let positions = match (fields.rotary_scaling_factor, fields.max_trained_positions) {
-            (Some(_), Some(trained)) => trained,
-            _ => or(fields.max_position_embeddings, fields.n_positions, 2048),
-        };
+        let is_scaled = fields.get("rotary_scaling_factor").is_some();
+        let max_position_embeddings =
+            match is_scaled && fields.get("max_trained_positions").is_some() {
+                true => fields.size("max_trained_positions", MAX_ROWS)?,
+                false => size(["max_position_embeddings", "n_positions"], 2048, MAX_ROWS)?,
+            };
+        let rope = fields.get("rope_parameters");
+        let theta = rope.and_then(|rope| rope.get("rope_theta")?.as_f64());
         let config = Self {
-            vocab_size: fields.vocab_size,
-            type_vocab_size: fields.type_vocab_size,
-            hidden_size: or(fields.hidden_size, fields.n_embd, 768),
-            num_hidden_layers: or(fields.num_hidden_layers, fields.n_layer, 12),
-            num_attention_heads: or(fields.num_attention_heads, fields.n_head, 12),
-            intermediate_size: or(fields.intermediate_size, fields.n_inner, 3072),
-            max_position_embeddings: positions,
-            layer_norm_eps: fields
-                .layer_norm_eps
-                .or(fields.layer_norm_epsilon)
-                .unwrap_or(1e-12),
-            rope_theta: rope
-                .and_then(|rope| rope.rope_theta)
-                .or(fields.rotary_emb_base)
-                .unwrap_or(1000.0),
+            vocab_size: fields.size("vocab_size", MAX_ROWS)?,
+            type_vocab_size: fields.size("type_vocab_size", MAX_ROWS)?,
+            hidden_size: size(["hidden_size", "n_embd"], 768, MAX_WIDTH)?,
+            num_hidden_layers: size(["num_hidden_layers", "n_layer"], 12, MAX_LAYERS)?,
+            num_attention_heads: size(["num_attention_heads", "n_head"], 12, MAX_WIDTH)?,
+            intermediate_size: size(["intermediate_size", "n_inner"], 3072, MAX_WIDTH)?,
+            max_position_embeddings,
+            layer_norm_eps: epsilon,
+            rope_theta: match theta {
+                Some(theta) => theta as f32,
+                None => fields.number("rotary_emb_base")?.unwrap_or(1000.0),
+            },
         };
-        check_sizes(&[
-            ("vocab_size", config.vocab_size, MAX_ROWS),
-            ("type_vocab_size", config.type_vocab_size, MAX_ROWS),
-            ("hidden_size", config.hidden_size, MAX_WIDTH),
-            ("num_hidden_layers", config.num_hidden_layers, MAX_LAYERS),
-            ("num_attention_heads", config.num_attention_heads, MAX_WIDTH),
-            ("intermediate_size", config.intermediate_size, MAX_WIDTH),
-            (
-                "max_position_embeddings",
-                config.max_position_embeddings,
-                MAX_ROWS,
-            ),
-        ])?;
         check_heads(config.hidden_size, config.num_attention_heads)?;
-        check_epsilon("layer_norm_eps", config.layer_norm_eps)?;
         let head = config.hidden_size / config.num_attention_heads;
         if head % 2 == 1 || !config.rope_theta.is_finite() || config.rope_theta <= 0.0 {
             return Err(Error::invalid_weights(format!(
@@ -139,51 +82,30 @@ impl NomicBertConfig {
     }
 }
 
-impl Fields {
-    /// *Errors*: `UnsupportedModel` for what is not computed here.
-    fn check(&self) -> Result<()> {
-        let rope_type = self.rope_parameters.as_ref();
-        let rope_type = rope_type.and_then(|rope| rope.rope_type.as_deref());
-        for (name, is_other) in [
-            ("prenorm", self.prenorm),
-            ("rotary_emb_interleaved", self.rotary_emb_interleaved),
-            ("use_rms_norm", self.use_rms_norm),
-            ("causal", self.causal),
-            ("parallel_block", self.parallel_block),
-            ("qkv_proj_bias", self.qkv_proj_bias),
-            ("mlp_fc1_bias", self.mlp_fc1_bias),
-            ("mlp_fc2_bias", self.mlp_fc2_bias),
-            (
-                "rotary_emb_fraction",
-                self.rotary_emb_fraction.is_some_and(|share| share != 1.0),
-            ),
-            (
-                "rotary_emb_scale_base",
-                self.rotary_emb_scale_base.is_some(),
-            ),
-            (
-                "moe_every_n_layers",
-                self.moe_every_n_layers.is_some_and(|every| every > 0),
-            ),
-            ("rope_type", rope_type.is_some_and(|kind| kind != "default")),
-        ] {
-            if is_other {
-                return Err(Error::unsupported(format!(
-                    "{FILE}: {name} has a value that is not computed here; expected that of nomic-embed-text-v1.5"
-                )));
-            }
-        }
-        let activations = [&self.hidden_act, &self.activation_function];
-        match activations
-            .into_iter()
-            .flatten()
-            .find(|name| !matches!(name.as_str(), "silu" | "swiglu"))
-        {
-            None => Ok(()),
-            Some(other) => Err(Error::unsupported(format!(
-                "{FILE}: the activation is '{other}', expected 'silu' or 'swiglu'"
-            ))),
-        }
+/// Refuses what is not computed here.
+fn check(fields: &Fields) -> Result<()> {
+    let no = [false.into()];
+    fields.only(&[
+        ("prenorm", &no),
+        ("rotary_emb_interleaved", &no),
+        ("use_rms_norm", &no),
+        ("causal", &no),
+        ("parallel_block", &no),
+        ("qkv_proj_bias", &no),
+        ("mlp_fc1_bias", &no),
+        ("mlp_fc2_bias", &no),
+        ("rotary_emb_fraction", &[1.into(), 1.0.into()]),
+        ("rotary_emb_scale_base", &[]),
+        ("moe_every_n_layers", &[0.into()]),
+        ("hidden_act", &["silu".into(), "swiglu".into()]),
+        ("activation_function", &["silu".into(), "swiglu".into()]),
+    ])?;
+    let rope = fields.get("rope_parameters");
+    match rope.and_then(|rope| rope.get("rope_type")?.as_str()) {
+        None | Some("default") => Ok(()),
+        Some(other) => Err(Error::unsupported(format!(
+            "{FILE}: rope_type is '{other}', expected 'default'"
+        ))),
     }
 }
 
@@ -220,9 +142,9 @@ impl Encoder for NomicBert {
     const PREFIXES: &'static [&'static str] = &["", "bert.", "model."];
 
     fn config(json: &[u8]) -> Result<NomicBertConfig> {
-        let fields: Fields = config::parse(json, &["nomic_bert"], DEFAULTS)?;
-        fields.check()?;
-        NomicBertConfig::from_fields(&fields)
+        let fields = Fields::parse(json, &["nomic_bert"], DEFAULTS)?;
+        check(&fields)?;
+        NomicBertConfig::new(&fields)
     }
 
     fn sizes(config: &NomicBertConfig) -> [usize; 2] {

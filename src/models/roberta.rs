@@ -6,7 +6,7 @@
 use burn::tensor::Tensor;
 
 use super::bert::{Bert, BertConfig};
-use super::config;
+use super::config::{Fields, MAX_ROWS};
 use super::sentence_encoder::Encoder;
 use crate::error::Result;
 use crate::ops::Spans;
@@ -29,16 +29,14 @@ impl Encoder for Roberta {
     const PREFIXES: &'static [&'static str] = &["", "roberta."];
 
     fn config(json: &[u8]) -> Result<BertConfig> {
-        #[derive(serde::Deserialize)]
-        struct Padding {
-            pad_token_id: Option<u32>,
-        }
         let kinds = ["camembert", "roberta", "xlm-roberta"];
-        let mut config: BertConfig = config::parse(json, &kinds, DEFAULTS)?;
-        let Padding { pad_token_id } = config::read(json)?;
-        config.padding = Some(pad_token_id.unwrap_or(PADDING));
-        config.check()?;
-        Ok(config)
+        let fields = Fields::parse(json, &kinds, DEFAULTS)?;
+        let padding = match fields.get("pad_token_id") {
+            None => PADDING,
+            // One less than the most rows that the table of positions may have.
+            Some(_) => fields.index("pad_token_id", MAX_ROWS)? as u32,
+        };
+        BertConfig::new(&fields, Some(padding))
     }
 
     fn sizes(config: &BertConfig) -> [usize; 2] {

@@ -1,6 +1,7 @@
 //! The store: a durable key-value map, and the packed models, vector indexes and classifiers in it.
 
 mod chunk;
+mod file_parts;
 #[cfg(target_arch = "wasm32")]
 mod indexed_db;
 #[cfg(target_arch = "wasm32")]
@@ -15,6 +16,7 @@ mod stored_model;
 mod writer;
 
 pub use chunk::Chunk;
+pub use file_parts::FileParts;
 #[cfg(target_arch = "wasm32")]
 pub use indexed_db::IndexedDb;
 #[cfg(target_arch = "wasm32")]

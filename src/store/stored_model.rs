@@ -62,6 +62,17 @@ impl<'a> StoredModel<'a> {
         &self.manifest.commit
     }
 
+    /// The keys of a file's chunks, and their digests; `None` where the model has no such file.
+    pub(super) fn chunks(&self, file: &str) -> Option<Vec<(String, String)>> {
+        let digests = self.manifest.files.get(file)?.chunks.iter().enumerate();
+        let key = |index| self.key.chunk(&self.manifest.write_id, file, index);
+        Some(
+            digests
+                .map(|(index, digest)| (key(index), digest.clone()))
+                .collect(),
+        )
+    }
+
     /// Makes the key's revision point to this model's commit.
     pub async fn refer(&self) -> Result<()> {
         let commit = self.manifest.commit.clone();
@@ -247,6 +258,13 @@ impl ByteStream for ChunkStream {
         }
         Ok(0)
     }
+}
+
+/// The BLAKE3 digest of bytes, hexadecimal.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    let mut hasher = Hasher::new();
+    hash(&mut hasher, bytes);
+    hasher.finalize().to_hex().to_string()
 }
 
 /// Hashes in pieces of 64 KiB, which is faster in WebAssembly than one long call.

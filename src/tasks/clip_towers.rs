@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 
 use super::embeddings::truncate_and_normalize;
-use super::load::{Loading, Pretrained};
+use super::load::{Loading, Pretrained, missing};
 use super::pooling::normalize;
 use crate::error::{Error, Result};
 use crate::image::{ImageProcessor, Rgb};
@@ -16,6 +16,9 @@ use crate::weights::Tensors;
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
 const PREPROCESSOR: &str = "preprocessor_config.json";
+
+/// The file in which `transformers` 5 keeps that of images and that of texts together.
+const PROCESSOR: &str = "processor_config.json";
 
 /// The placeholder for the label in a template.
 pub(super) const LABEL: &str = "{}";
@@ -62,6 +65,19 @@ impl Tower {
             Self::Image => PREPROCESSOR,
         }
     }
+}
+
+/// Takes the part about images out of `processor_config.json`.
+///
+/// *Errors*: `InvalidWeights` where the file is broken, or has no such part.
+fn image_processor(json: &[u8]) -> Result<Vec<u8>> {
+    #[derive(serde::Deserialize)]
+    struct Processor {
+        image_processor: serde_json::Value,
+    }
+    let Processor { image_processor } = serde_json::from_slice(json)
+        .map_err(|error| Error::invalid_weights(format!("{PROCESSOR}: is not valid: {error}")))?;
+    Ok(image_processor.to_string().into_bytes())
 }
 
 /// The text tower with its tokenizer.
@@ -187,6 +203,20 @@ impl Pretrained for ImageTower {
 
     fn prefixes(_config: &ClipConfig) -> &'static [&'static str] {
         &[""]
+    }
+
+    async fn last(
+        files: &mut Loading<'_, '_>,
+        file: &str,
+        _config: &ClipConfig,
+    ) -> Result<Vec<u8>> {
+        if let Some(json) = files.optional(file).await? {
+            return Ok(json);
+        }
+        match files.optional(PROCESSOR).await? {
+            Some(json) => image_processor(&json),
+            None => Err(missing(file)),
+        }
     }
 
     fn prepare(config: &ClipConfig, preprocessor: &[u8]) -> Result<ImageProcessor> {

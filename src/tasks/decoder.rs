@@ -8,9 +8,10 @@ use super::first_layers::{self, Layered};
 use super::hidden_states::{HiddenStatesOptions, hidden_states};
 use super::load::{LoadPlan, Loading, Pretrained, Source};
 use super::sentence_transformers::{CONFIG, TOKENIZER, cut_layers};
+use super::table_rows::TableRows;
 use crate::error::{Error, Result};
 use crate::models::{self, DecoderConfig, Encoder};
-use crate::ops::{Spans, integers};
+use crate::ops::{Spans, floats, integers};
 use crate::scheduler::Scheduler;
 use crate::text::{LocatedTokens, TextTokenizer, Tokens, batches, encode};
 use crate::weights::{Dtype, Tensors};
@@ -39,6 +40,8 @@ pub struct Likelihoods {
 /// A loaded decoder with its tokenizer.
 pub struct Decoder {
     network: models::Decoder,
+    /// The rows of the embedding table, where they stay in the store.
+    rows: Option<TableRows>,
     tokenizer: TextTokenizer,
     /// The token from which the first one of a text is predicted.
     separator: Option<u32>,
@@ -59,6 +62,7 @@ impl Pretrained for Decoder {
 
     async fn config(files: &mut Loading<'_, '_>) -> Result<DecoderConfig> {
         let mut config = DecoderConfig::from_json(&files.required(CONFIG).await?)?;
+        config.table_in_store = files.is_table_in_store();
         if let Some(layers) = files.layers() {
             cut_layers(models::Decoder::layers(&mut config), layers)?;
         }
@@ -91,6 +95,7 @@ impl Pretrained for Decoder {
         let [hidden_size, max_tokens] = models::Decoder::sizes(&config);
         Self {
             network,
+            rows: None,
             separator: tokenizer.id(SEPARATOR).or(config.bos_token_id()),
             tokenizer,
             hidden_size,
@@ -125,7 +130,12 @@ impl Decoder {
     /// nothing; never a readable model.
     pub async fn load(source: &Source<'_>, dtype: Dtype, device: &Device) -> Result<Self> {
         let loaded = first_layers::load::<Self>(source, dtype, device).await?;
+        let rows = match loaded.model.network.stored_table() {
+            Some(table) => Some(TableRows::open(source, &loaded, table).await?),
+            None => None,
+        };
         Ok(Self {
+            rows,
             commit: loaded.commit,
             ..loaded.model
         })
@@ -174,7 +184,8 @@ impl Decoder {
     /// through its final norm, as in `transformers`; all others have not. The same text gives the same states whatever else is in the list.
     ///
     /// *Shapes*: a row of `d` values for each text, or without pooling for each token, one text after the other.
-    /// *Errors*: `InvalidInput` naming the option, or for a text without tokens; `ResourceLimit`, `Aborted`.
+    /// *Errors*: `InvalidInput` naming the option, or for a text without tokens; `Integrity` where the store has lost the rows of the
+    /// embedding table; `ResourceLimit`, `Aborted`.
     pub async fn hidden_states(
         &self,
         texts: &[String],
@@ -191,16 +202,37 @@ impl Decoder {
             &tokens,
             options,
             [self.layers, self.hidden_size],
-            async |sequences, layers| self.network.forward(sequences, layers, scheduler).await,
+            async |sequences, layers| self.forward(sequences, layers, scheduler).await,
             scheduler,
         )
         .await
     }
 
+    /// Computes the states of sequences after some layers.
+    async fn forward(
+        &self,
+        sequences: &[&[u32]],
+        layers: usize,
+        scheduler: &dyn Scheduler,
+    ) -> Result<(Tensor<2>, Spans)> {
+        let (Some(rows), Some(table)) = (&self.rows, self.network.stored_table()) else {
+            return self.network.forward(sequences, layers, scheduler).await;
+        };
+        self.network.check(sequences)?;
+        let rows = rows.read(table, sequences, scheduler).await?;
+        // [t, d]
+        let shape = [rows.len() / self.hidden_size, self.hidden_size];
+        let rows = floats(rows, shape, &self.device);
+        self.network
+            .forward_rows(rows, sequences, layers, scheduler)
+            .await
+    }
+
     /// Computes how likely each token of each text is. The first one is predicted from the token that separates documents. A text without
     /// tokens has an empty result. The same text gives the same result whatever else is in the list.
     ///
-    /// *Errors*: `InvalidInput` where only the first layers are loaded, or naming the option; `UnsupportedModel` for a model without such a
+    /// *Errors*: `InvalidInput` where only the first layers are loaded, or the rows of a table that is the head too stay in the store, or
+    /// naming the option; `UnsupportedModel` for a model without such a
     /// token; `ResourceLimit`, `Aborted`.
     pub async fn likelihoods(
         &self,
@@ -213,6 +245,11 @@ impl Decoder {
             return Err(Error::invalid_input(format!(
                 "likelihoods need all layers of the model, and only the first {layers} are loaded"
             )));
+        }
+        if !self.network.has_head() {
+            return Err(Error::invalid_input(
+                "likelihoods need the whole embedding table, which is the vocabulary head too: load with embeddings: 'memory'",
+            ));
         }
         let separator = self.separator.ok_or_else(|| {
             Error::unsupported(format!(
@@ -269,10 +306,7 @@ impl Decoder {
         if targets.is_empty() {
             return Ok(lengths.map(|_| Vec::new()).collect());
         }
-        let (hidden, spans) = self
-            .network
-            .forward(&sequences, self.layers, scheduler)
-            .await?;
+        let (hidden, spans) = self.forward(&sequences, self.layers, scheduler).await?;
         // [t, d] → [targets, d]: the last token of a text predicts nothing.
         let hidden = hidden.select(0, self.predicting_rows(&spans));
         let all = self

@@ -33,7 +33,7 @@ pub(super) async fn load<T: Layered>(
     device: &Device,
 ) -> Result<Loaded<T>> {
     for _ in 0..ATTEMPTS {
-        let part = part::<T>(source).await?;
+        let part = part::<T>(source, dtype).await?;
         let part = part
             .as_ref()
             .map(|part| source.for_part(part, source.progress));
@@ -54,7 +54,7 @@ pub(super) async fn load<T: Layered>(
 ///
 /// *Errors*: as [`load`].
 pub(super) async fn plan<T: Layered>(source: &Source<'_>, dtype: Dtype) -> Result<LoadPlan> {
-    let part = part::<T>(source).await?;
+    let part = part::<T>(source, dtype).await?;
     let part = part
         .as_ref()
         .map(|part| source.for_part(part, source.progress));
@@ -65,7 +65,8 @@ pub(super) async fn plan<T: Layered>(source: &Source<'_>, dtype: Dtype) -> Resul
 ///
 /// *Errors*: as [`Source::refresh`], `InvalidInput` for more layers than the model has, and those of reading its config file.
 pub(super) async fn refresh<T: Layered>(source: &Source<'_>) -> Result<()> {
-    match part::<T>(source).await? {
+    // What is refreshed is stored, so that no file is chosen by the dtype.
+    match part::<T>(source, Dtype::Q8).await? {
         Some(part) => source.refresh(&[&part]).await,
         None => source.refresh(&[]).await,
     }
@@ -74,13 +75,13 @@ pub(super) async fn refresh<T: Layered>(source: &Source<'_>) -> Result<()> {
 /// Reads the config of the model, or of the first layers of it, from the store where it is complete, or else from the host.
 ///
 /// *Errors*: as [`Source::config_file`], and `InvalidInput` for more layers than the model has.
-pub(super) async fn config<T: Layered>(source: &Source<'_>) -> Result<Vec<u8>> {
-    match part::<T>(source).await? {
+pub(super) async fn config<T: Layered>(source: &Source<'_>, dtype: Dtype) -> Result<Vec<u8>> {
+    match part::<T>(source, dtype).await? {
         Some(part) => {
             let part = source.for_part(&part, source.progress);
-            part.config_file(T::CONFIG).await
+            part.config_file(T::CONFIG, dtype).await
         }
-        None => source.config_file(T::CONFIG).await,
+        None => source.config_file(T::CONFIG, dtype).await,
     }
 }
 
@@ -88,7 +89,7 @@ pub(super) async fn config<T: Layered>(source: &Source<'_>) -> Result<Vec<u8>> {
 /// that has just as many layers.
 ///
 /// *Errors*: `InvalidInput` for no layers or more than the model has, and those of reading the config file.
-async fn part<T: Layered>(source: &Source<'_>) -> Result<Option<String>> {
+async fn part<T: Layered>(source: &Source<'_>, dtype: Dtype) -> Result<Option<String>> {
     let Some(layers) = source.layers else {
         return Ok(None);
     };
@@ -99,7 +100,7 @@ async fn part<T: Layered>(source: &Source<'_>) -> Result<Option<String>> {
             .await?
             .is_none()
     {
-        let config = source.config_file(T::CONFIG).await?;
+        let config = source.config_file(T::CONFIG, dtype).await?;
         if !T::cut(&config, layers)? {
             return Ok(None);
         }

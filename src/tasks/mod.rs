@@ -18,6 +18,7 @@ mod pooling;
 mod prompts;
 mod sentence_transformers;
 mod sequence_classifier;
+mod table_rows;
 mod text_embedder;
 
 pub use clip_towers::Tower;

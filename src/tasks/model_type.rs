@@ -61,7 +61,7 @@ pub async fn plan_model(
     // Only encoders and decoders can be loaded by their first layers.
     if source.layers.is_some() {
         return match TextEmbedder::plan(source, dtype).await {
-            Ok(plan) => embedder_or_decoder(source, plan).await,
+            Ok(plan) => embedder_or_decoder(source, plan, dtype).await,
             Err(error) if error.kind() == ErrorKind::UnsupportedModel => {
                 plan_decoder(source, dtype).await?.ok_or(error)
             }
@@ -78,7 +78,7 @@ pub async fn plan_model(
     let error = match plan_and_config::<TextEmbedder>(source, dtype).await {
         Ok((_, Some(config))) if config.is_classifier => return plan_classifier().await,
         Ok((plan, Some(_))) => return Ok((ModelClass::TextEmbedder, plan)),
-        Ok((plan, None)) if is_stored_classifier(source, &plan).await? => {
+        Ok((plan, None)) if is_stored_classifier(source, &plan, dtype).await? => {
             return match plan_classifier().await {
                 // Without the host, what is stored can be loaded.
                 Err(error) if error.kind() == ErrorKind::FetchFailed => {
@@ -87,7 +87,7 @@ pub async fn plan_model(
                 planned => planned,
             };
         }
-        Ok((plan, None)) => return embedder_or_decoder(source, plan).await,
+        Ok((plan, None)) => return embedder_or_decoder(source, plan, dtype).await,
         Err(error) => error,
     };
     let is_missing = error.status() == Some(404) || error.is_refused();
@@ -133,29 +133,43 @@ async fn plan_decoder(source: &Source<'_>, dtype: Dtype) -> Result<Option<(Model
 async fn embedder_or_decoder(
     source: &Source<'_>,
     plan: LoadPlan,
+    dtype: Dtype,
 ) -> Result<(ModelClass, LoadPlan)> {
-    let class = match plan.whole && is_plain_decoder(source, &plan).await? {
-        true => ModelClass::Decoder,
-        false => ModelClass::TextEmbedder,
+    let config = match plan.whole {
+        true => plain_decoder(source, &plan, dtype).await?,
+        false => None,
     };
-    Ok((class, plan))
+    let Some(config) = config else {
+        return Ok((ModelClass::TextEmbedder, plan));
+    };
+    let plan = match source.embeddings {
+        Some(_) => plan.with_stored_table(config.table_bytes(dtype)),
+        None => plan,
+    };
+    Ok((ModelClass::Decoder, plan))
 }
 
-/// Whether a stored model is a decoder that has no modules of a sentence encoder. Its plan alone does not tell.
-async fn is_plain_decoder(source: &Source<'_>, plan: &LoadPlan) -> Result<bool> {
+/// The config of a stored model, if it is a decoder that has no modules of a sentence encoder. Its plan alone does not tell.
+async fn plain_decoder(
+    source: &Source<'_>,
+    plan: &LoadPlan,
+    dtype: Dtype,
+) -> Result<Option<DecoderConfig>> {
     if plan.files.iter().any(|file| file.path == MODULES) {
-        return Ok(false);
+        return Ok(None);
     }
-    let config = first_layers::config::<TextEmbedder>(source).await?;
-    Ok(DecoderConfig::from_json(&config).is_ok())
+    let config = first_layers::config::<TextEmbedder>(source, dtype).await?;
+    Ok(DecoderConfig::from_json(&config).ok())
 }
 
 /// Whether a model that is stored as a sentence encoder is a classifier of whole texts. Its plan alone does not tell.
-async fn is_stored_classifier(source: &Source<'_>, plan: &LoadPlan) -> Result<bool> {
+async fn is_stored_classifier(source: &Source<'_>, plan: &LoadPlan, dtype: Dtype) -> Result<bool> {
     if plan.files.iter().any(|file| file.path == MODULES) {
         return Ok(false);
     }
-    Ok(is_sequence_classifier(&source.config_file(CONFIG).await?))
+    Ok(is_sequence_classifier(
+        &source.config_file(CONFIG, dtype).await?,
+    ))
 }
 
 /// Asks the host for the current commit of a model of any class, as [`Source::refresh`] does: of the `towers`, or of a

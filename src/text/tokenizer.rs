@@ -313,28 +313,41 @@ mod tests {
     use pilotlight_tools::{data, first_field};
 
     fn tokenizer(max_tokens: usize) -> TextTokenizer {
-        let folder = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/goldens/bert-tiny-mean/tokenizer.json"
-        );
-        TextTokenizer::from_json(&std::fs::read(folder).unwrap(), max_tokens, false).unwrap()
+        tokenizer_of("bert-tiny-mean", max_tokens)
+    }
+
+    fn tokenizer_of(model: &str, max_tokens: usize) -> TextTokenizer {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens");
+        let json = std::fs::read(format!("{folder}/{model}/tokenizer.json")).unwrap();
+        TextTokenizer::from_json(&json, max_tokens, false).unwrap()
     }
 
     #[test]
     fn a_long_text_has_the_same_first_tokens_as_when_tokenized_whole() {
-        let tokenizer = tokenizer(20_000);
-        for unit in [
-            "the a  ",
-            "\u{3000}\u{e9}a, b! ",
-            "a\n\n\n\n",
-            "\u{1f600} \u{4e2d}\u{6587}",
+        for model in [
+            "bert-tiny-mean",
+            "camembert-tiny",
+            "modernbert-tiny",
+            "mpnet-tiny",
+            "roberta-tiny",
+            "xlm-roberta-tiny",
         ] {
-            let text = unit.repeat(5_000);
-            let whole = tokenizer.tokenizer.encode(text.as_str(), true).unwrap();
-            let tokens = tokenizer.encode(&text).unwrap();
-            let shared = tokens.ids.len() - 1;
-            assert_eq!(tokens.ids[..shared], whole.get_ids()[..shared], "{unit:?}");
-            assert_eq!(tokens.truncated, whole.len() > 20_000);
+            let tokenizer = tokenizer_of(model, 20_000);
+            for unit in [
+                "the a  ",
+                "\u{3000}\u{e9}a, b! ",
+                "a\n\n\n\n",
+                "\u{1f600} \u{4e2d}\u{6587}",
+                "one two three ",
+            ] {
+                let text = unit.repeat(5_000);
+                let whole = tokenizer.tokenizer.encode(text.as_str(), true).unwrap();
+                let tokens = tokenizer.encode(&text).unwrap();
+                let shared = tokens.ids.len() - 1;
+                let name = format!("{model}, {unit:?}");
+                assert_eq!(tokens.ids[..shared], whole.get_ids()[..shared], "{name}");
+                assert_eq!(tokens.truncated, whole.len() > 20_000, "{name}");
+            }
         }
     }
 

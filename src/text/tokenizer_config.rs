@@ -1,6 +1,6 @@
 //! `tokenizer_config.json`: settings that Python's tokenizers take from there, whatever `tokenizer.json` says.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokenizers::NormalizerWrapper;
 
 use crate::error::{Error, Result};
@@ -34,7 +34,7 @@ impl TokenizerConfig {
     /// The longest text in tokens, special tokens included; `None` where there is no limit.
     pub fn longest(&self) -> Option<usize> {
         let limit = self.values.get("model_max_length")?.as_f64()?;
-        (limit >= 1.0 && limit < NO_LIMIT).then_some(limit as usize)
+        (1.0..NO_LIMIT).contains(&limit).then_some(limit as usize)
     }
 
     fn flag(&self, name: &str) -> Option<bool> {
@@ -113,24 +113,41 @@ impl TokenizerConfig {
             })
         };
         let [unknown, first, last, ..] = special;
+        let quoted = |text: &str| Value::from(text).to_string();
         let mut added = Vec::new();
         for token in special {
-            added.push(json!({ "id": id(token)?, "content": token, "single_word": false, "lstrip": false, "rstrip": false,
-                "normalized": false, "special": true }));
+            let (id, token) = (id(token)?, quoted(token));
+            added.push(format!(
+                r#"{{"id":{id},"content":{token},"single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}}"#
+            ));
         }
-        let file = json!({
-            "version": "1.0", "truncation": null, "padding": null, "added_tokens": added,
-            "normalizer": { "type": "BertNormalizer", "clean_text": true,
-                "handle_chinese_chars": self.flag("tokenize_chinese_chars").unwrap_or(true),
-                "strip_accents": self.flag("strip_accents"), "lowercase": self.flag("do_lower_case").unwrap_or(true) },
-            "pre_tokenizer": { "type": "BertPreTokenizer" },
-            "post_processor": { "type": if is_mpnet { "RobertaProcessing" } else { "BertProcessing" },
-                "sep": [last, id(last)?], "cls": [first, id(first)?], "trim_offsets": true, "add_prefix_space": false },
-            "decoder": { "type": "WordPiece", "prefix": "##", "cleanup": true },
-            "model": { "type": "WordPiece", "unk_token": unknown, "continuing_subword_prefix": "##",
-                "max_input_chars_per_word": 100, "vocab": words },
-        });
-        serde_json::to_vec(&file).map_err(|error| Error::internal(format!("a tokenizer: {error}")))
+        let flag = |name: &str, default: &str| {
+            self.flag(name)
+                .map_or(default.into(), |flag| flag.to_string())
+        };
+        let (kind, chinese) = (
+            if is_mpnet { "Roberta" } else { "Bert" },
+            flag("tokenize_chinese_chars", "true"),
+        );
+        let (strip, lower) = (flag("strip_accents", "null"), flag("do_lower_case", "true"));
+        let (first_id, last_id) = (id(first)?, id(last)?);
+        let (added, unknown, first, last) = (
+            added.join(","),
+            quoted(unknown),
+            quoted(first),
+            quoted(last),
+        );
+        let words = Value::Object(words);
+        // Written as text: as values, the same takes several kilobytes of code.
+        let file = format!(
+            r###"{{"version":"1.0","truncation":null,"padding":null,"added_tokens":[{added}],
+            "normalizer":{{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":{chinese},"strip_accents":{strip},"lowercase":{lower}}},
+            "pre_tokenizer":{{"type":"BertPreTokenizer"}},
+            "post_processor":{{"type":"{kind}Processing","sep":[{last},{last_id}],"cls":[{first},{first_id}],"trim_offsets":true,"add_prefix_space":false}},
+            "decoder":{{"type":"WordPiece","prefix":"##","cleanup":true}},
+            "model":{{"type":"WordPiece","unk_token":{unknown},"continuing_subword_prefix":"##","max_input_chars_per_word":100,"vocab":{words}}}}}"###
+        );
+        Ok(file.into_bytes())
     }
 }
 

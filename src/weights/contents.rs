@@ -72,6 +72,14 @@ impl<'a> Contents<'a> {
         )
     }
 
+    /// Bytes of the tensors whose values stay in the store.
+    pub fn bytes_in_store(&self, needs: &Needs<'_>) -> u64 {
+        let all = self.layouts.iter().zip(needs.parameters);
+        all.filter(|(_, parameter)| parameter.in_store)
+            .map(|(layout, _)| layout.bytes())
+            .sum()
+    }
+
     /// Bytes of the packed file without its header.
     pub fn packed_bytes(&self) -> u64 {
         self.layouts.iter().map(Layout::bytes).sum()

@@ -49,6 +49,10 @@ pub(super) struct PackedTensor {
     pub halves: Vec<i32>,
     /// The offsets of an int4 matrix, in the layout of its scales; empty where it has none.
     pub offsets: Vec<i32>,
+    /// The byte of the packed file at which the values begin, where they stay in the store.
+    pub start: u64,
+    /// The name of the packed file that has the values, where they stay in the store.
+    pub file: String,
 }
 
 /// The values of a tensor in the packed layout.
@@ -197,6 +201,8 @@ impl Layout {
             sums: Vec::new(),
             halves: Vec::new(),
             offsets: Vec::new(),
+            start: 0,
+            file: String::new(),
         };
         for SideTensor { kind, dtype, shape } in &self.side_tensors {
             let length = length(shape)?;
@@ -221,6 +227,16 @@ fn zeros<T: bytemuck::Zeroable>(length: usize) -> Option<Vec<T>> {
 }
 
 impl PackedTensor {
+    /// Frees the values, which the packed file has from byte `start` on.
+    pub fn leave_in_store(&mut self, start: u64) {
+        self.values = match self.values {
+            PackedValues::F32(_) => PackedValues::F32(Vec::new()),
+            PackedValues::Q8(_) | PackedValues::Q4(_) => PackedValues::Q8(Vec::new()),
+        };
+        self.sums = Vec::new();
+        self.start = start;
+    }
+
     /// The bytes of the side tensors, which follow the values in the packed file.
     pub fn side_tensors(&self) -> impl Iterator<Item = &[u8]> {
         [

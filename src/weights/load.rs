@@ -52,8 +52,10 @@ pub struct Plan {
     pub tensors: usize,
     /// Bytes of the source file that would be fetched.
     pub fetch: u64,
-    /// Bytes of the packed file, which are also those of the tensors in memory.
+    /// Bytes of the packed file, which are also those of the tensors in memory, but for those that stay in the store.
     pub packed: u64,
+    /// Bytes of the tensors whose values stay in the store.
+    pub in_store: u64,
 }
 
 /// Computes the cost of loading a file from its header alone. `header`: its bytes, if they were read from `fetch` already.
@@ -76,6 +78,7 @@ pub async fn plan(
         tensors: contents.order.len(),
         fetch: fetch.wanted(),
         packed: contents.header(needs)?.len() as u64 + contents.packed_bytes(),
+        in_store: contents.bytes_in_store(needs),
     })
 }
 
@@ -103,6 +106,7 @@ pub async fn load<'s>(
     let contents = Contents::new(file, &header, needs)?;
     fetch.want(contents.ranges(&header));
     let packed_header = contents.header(needs)?;
+    let is_written = sink.is_some();
     if let Some(sink) = sink.as_deref_mut() {
         sink.expected_size(packed_header.len() as u64 + contents.packed_bytes());
         if resume.is_none() {
@@ -116,6 +120,7 @@ pub async fn load<'s>(
         resume.check_header(file, &packed_header).await?;
     }
     let mut tensors = HashMap::new();
+    let mut start = packed_header.len() as u64;
     for (index, found) in contents.order.iter().enumerate() {
         let parameter = &needs.parameters[found.index];
         let mut tensor = contents.layouts[found.index].allocate(&parameter.name)?;
@@ -151,6 +156,12 @@ pub async fn load<'s>(
         if contents.packed {
             tensor.check_finite(file, &parameter.name)?;
         }
+        if parameter.in_store {
+            // A file that the store has already may have more tensors than are needed.
+            let own = data_start + found.entry.range.start;
+            tensor.leave_in_store(if is_written { start } else { own });
+        }
+        start += contents.layouts[found.index].bytes();
         tensors.insert(parameter.name.clone(), tensor);
     }
     reader.finish(header.end, header.padding).await?;

@@ -16,6 +16,7 @@ mod resume;
 mod safetensors;
 mod sink;
 mod small;
+mod stored_table;
 mod tensors;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -30,6 +31,7 @@ pub use pack::Dtype;
 pub use resume::{Resume, ResumePoint};
 pub use sink::Sink;
 pub(crate) use small::SmallTensors;
+pub use stored_table::StoredTable;
 pub use tensors::Tensors;
 
 /// The use of a tensor in its model, which decides how it is stored and kept in memory.
@@ -57,6 +59,8 @@ pub struct Parameter {
     pub role: Role,
     /// The name, without `.weight` and `.bias`, of the norm whose output a linear layer takes; smoothing reads that norm.
     pub preceding_norm: Option<String>,
+    /// Whether its values stay in the store, from which rows are read when they are needed.
+    pub in_store: bool,
 }
 
 impl Role {
@@ -74,6 +78,7 @@ impl Parameter {
             shape: shape.to_vec(),
             role,
             preceding_norm: None,
+            in_store: false,
         }
     }
 

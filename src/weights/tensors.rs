@@ -7,7 +7,7 @@ use pilotlight_kernels::embedding_q8;
 use pilotlight_kernels::pack::pack_row_f32;
 
 use super::layout::{PackedTensor, PackedValues};
-use super::{Parameter, Role};
+use super::{Parameter, Role, StoredTable};
 use crate::device::cpu;
 use crate::error::{Error, Result};
 use crate::ops::{
@@ -62,6 +62,16 @@ impl Tensors {
         if let (Pass::Loaded(own), Pass::Loaded(others)) = (&mut self.pass, others.pass) {
             own.extend(others);
         }
+    }
+
+    /// Records the name of the packed file that the store has of the loaded tensors.
+    pub(crate) fn packed_as(mut self, file: &str) -> Self {
+        if let Pass::Loaded(tensors) = &mut self.pass {
+            for tensor in tensors.values_mut() {
+                tensor.file = file.into();
+            }
+        }
+        self
     }
 
     /// The tensors that were declared.
@@ -160,6 +170,7 @@ impl Tensors {
             sums,
             halves,
             offsets,
+            ..
         }) = self.tensor(parameter)?
         else {
             let weight = LinearWeight::F32(floats(vec![], [0, 0, 0], &self.device));
@@ -186,6 +197,28 @@ impl Tensors {
     /// Takes the table `{name}.weight` of `v` rows of `d` values, quantized by rows where the model is.
     pub fn embedding(&mut self, name: &str, [v, d]: [usize; 2]) -> Result<Embedding> {
         self.table(name, [v, d], Role::Rows)
+    }
+
+    /// Takes the table `{name}.weight` of `v` rows of `d` values, whose rows stay in the store. `is_head`: whether it has the layout of a
+    /// vocabulary head.
+    pub fn stored_table(
+        &mut self,
+        name: &str,
+        [v, d]: [usize; 2],
+        is_head: bool,
+    ) -> Result<StoredTable> {
+        let role = match is_head {
+            true => Role::Head,
+            false => Role::Rows,
+        };
+        let parameter = Parameter {
+            in_store: true,
+            ..Parameter::new(format!("{name}.weight"), role, &[v, d])
+        };
+        let packed = self.tensor(parameter)?;
+        Ok(packed.map_or_else(StoredTable::default, |packed| {
+            StoredTable::new(packed, [v, d], is_head)
+        }))
     }
 
     /// Takes the table `{name}.weight` of `v` rows of `d` values, which always stays in f32.

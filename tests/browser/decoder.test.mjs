@@ -1,4 +1,4 @@
-// Decoders in Chromium: the tiny ones on relaxed SIMD and on WebGPU, against PyTorch in every value.
+// Decoders in Chromium: the tiny ones on relaxed SIMD and on WebGPU, against PyTorch in every value, and with a table in IndexedDB.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { decoderGolden, difference, FIELDS } from '../package/support/decoders.mjs';
@@ -87,6 +87,34 @@ test('on relaxed SIMD tiny decoders equal PyTorch in all values', { timeout: 300
       assert.ok(off.likelihoods <= tolerance(name), `${name}, likelihoods: ${off.likelihoods}`);
       assert.equal(off.ranks, 0, name);
     }
+  } finally {
+    await browser.close();
+  }
+});
+
+test('rows of a table in IndexedDB are those of one in memory, to the bit', { timeout: 300_000 }, async () => {
+  const browser = await launch();
+  try {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    await page.goto(bench.url);
+    const [expected, fetched, stored, lost] = await page.evaluate(async (model) => {
+      const { Decoder, models } = await import('/package/web.js');
+      const options = { host: `${location.origin}/hub`, device: 'cpu', dtype: 'q4', store: 'indexeddb' };
+      const states = async (embeddings) => {
+        const decoder = await Decoder.load(model, { ...options, embeddings });
+        return [decoder, [...(await decoder.hiddenStates('The pilot light is on.', { pool: 'none' })).data]];
+      };
+      const [, fetched] = await states('store');
+      const [decoder, stored] = await states('store');
+      const [, expected] = await states('memory');
+      await models.delete((await models.list())[0].key);
+      const lost = await decoder.hiddenStates('Cold water.').catch(({ name, code }) => ({ name, code }));
+      return [expected, fetched, stored, lost];
+    }, `tiny/${DECODERS[0]}`);
+    assert.ok(expected.length > 0 && expected.every(Number.isFinite));
+    assert.deepEqual([fetched, stored], [expected, expected]);
+    assert.deepEqual(lost, { name: 'PilotlightError', code: 'INTEGRITY' });
   } finally {
     await browser.close();
   }

@@ -33,6 +33,85 @@ fn the_json_configs_and_the_lock_file() {
     });
 }
 
+/// Fuzzes the configs of the other families of encoders, which say more than sizes.
+#[test]
+fn the_configs_of_other_encoders() {
+    for (seed, name) in [
+        (21, "jina-tiny"),
+        (22, "modernbert-tiny"),
+        (23, "mpnet-tiny"),
+        (24, "nomic-tiny-hub"),
+        (25, "xlm-roberta-tiny"),
+    ] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/goldens")
+            .join(name);
+        let changed = ["config.json", "tokenizer_config.json"];
+        let names = [
+            changed[0],
+            changed[1],
+            "modules.json",
+            "1_Pooling/config.json",
+            WEIGHTS,
+        ];
+        let files = names.map(|name| {
+            (
+                name.to_owned(),
+                std::fs::read(folder.join(name)).unwrap_or_default(),
+            )
+        });
+        let files = files.into_iter().filter(|(_, bytes)| !bytes.is_empty());
+        let files = Files::from_iter(files);
+        let beside: usize = files.values().map(Vec::len).sum();
+        fuzz(name, seed, |random| {
+            let mut all = files.clone();
+            let file = changed[random.below(2)];
+            let other = mutate(
+                all.get(file).map_or(b"{}".as_slice(), Vec::as_slice),
+                random,
+            );
+            let size = other.len() + beside;
+            all.insert(file.into(), other);
+            plan(all);
+            size
+        });
+    }
+}
+
+/// Fuzzes the modules after the pooling: their list, their configs and their tensors.
+#[test]
+fn the_modules_of_an_encoder() {
+    let mut files = tiny();
+    let header = br#"{"linear.bias":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"linear.weight":{"dtype":"F32","shape":[2,120],"data_offsets":[8,968]}}"#;
+    let mut dense = (header.len() as u64).to_le_bytes().to_vec();
+    dense.extend_from_slice(header);
+    dense.extend([0; 968]);
+    let modules = br#"[{"path":"","type":"models.Transformer"},{"path":"1_Pooling","type":"models.Pooling"},
+        {"path":"2_Dense","type":"models.Dense"},{"path":"3_Normalize","type":"models.Normalize"}]"#;
+    let config = br#"{"in_features":120,"out_features":2,"bias":true,"activation_function":"torch.nn.modules.activation.Tanh"}"#;
+    files.insert("modules.json".into(), modules.to_vec());
+    files.insert("2_Dense/config.json".into(), config.to_vec());
+    files.insert("2_Dense/model.safetensors".into(), dense);
+    let names = [
+        "modules.json",
+        "2_Dense/config.json",
+        "2_Dense/model.safetensors",
+    ];
+    let host = MemoryHost::new(files.clone());
+    let source = Source::new(&host, &NoYield);
+    block_on(TextEmbedder::plan(&source, Dtype::Q8)).unwrap();
+    let all: usize = files.values().map(Vec::len).sum();
+    fuzz("modules", 26, |random| {
+        let name = names[random.below(names.len())];
+        let changed = mutate(&files[name], random);
+        let size = changed.len() + all;
+        let mut all = files.clone();
+        all.insert(name.into(), changed);
+        plan(all);
+        size
+    });
+}
+
 /// Fuzzes the configs of decoders.
 #[test]
 fn the_config_of_a_decoder() {

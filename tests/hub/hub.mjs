@@ -27,6 +27,7 @@ const CORS = {
  * @typedef {object} Traits
  * @property {number} [page] so many rows on each page of the tree; without it, all on one
  * @property {boolean} [api] false: a plain bucket that knows neither tree nor revision nor commits
+ * @property {boolean} [gated] true: no file can be read without having accepted terms
  * @property {number} [missing] the status for a file that is not there; S3 says 403 to strangers
  * @property {boolean} [etag] false: files have none
  * @property {boolean} [length] false: nothing tells how long a file is
@@ -118,6 +119,9 @@ export function createHub({ models, faults = [], traits = {}, prefix = '', commi
 
     const branch = branches.get(route.model);
     if (!branch) return refuse(response, 401, 'RepoNotFound', 'Repository not found');
+    // As the hub does it: what a gated repository has can be listed, and not read.
+    if (traits.gated && route.kind === 'file')
+      return refuse(response, 401, 'GatedRepo', 'Access to this model is restricted');
     const newest = await branch.head.commit();
     const commit = route.revision === 'main' ? newest : route.revision;
     const repository = commit === newest ? branch.head : branch.older.get(commit);
@@ -383,7 +387,7 @@ async function digests(file) {
       blob.update(chunk);
     }
   }
-  if (!/\.(safetensors|bin|onnx)$/.test(file.path)) {
+  if (!/\.(safetensors|bin|onnx|gguf)$/.test(file.path)) {
     const oid = blob.digest('hex');
     return { oid, etag: oid };
   }

@@ -46,6 +46,34 @@ after(() => {
   return hub.close();
 });
 
+test('check says what a load would read, and writes nothing', async () => {
+  const { code, stdout, stderr } = await run(['check', TINY, '--host', hub.url, '--dtype', 'f32']);
+  assert.deepEqual([code, stderr], [0, '']);
+  assert.match(
+    stdout,
+    /^test\/bert-tiny-mean, commit [0-9a-f]{40}\n {2}loaded by {2}TextEmbedder, in f32\n {2}fetches {4}\d+ kB, \d+ tensors\n/,
+  );
+  assert.match(
+    stdout,
+    /\n {13}model\.safetensors \d+ kB\n {2}stores {5}\d+ kB\n {2}takes {6}about [\d.]+ MB of memory\n$/,
+  );
+  // Of the weights only the header is read, which of so small a file is most of it.
+  assert.ok(hub.requests.every(({ url }) => !url.includes('tokenizer.json')));
+});
+
+test('check says why a model cannot be loaded', async () => {
+  for (const [args, code, message] of [
+    [['check', 'test/nothing', '--host', hub.url], 1, /FETCH_FAILED: test\/nothing: .* has no such repository/],
+    [['check'], 2, /check takes one MODEL/],
+    [['check', TINY, '--out', '.'], 2, /check writes nothing: leave out --out/],
+  ]) {
+    const got = await run(args);
+    assert.equal(got.code, code);
+    assert.match(got.stderr, message);
+    assert.equal(got.stdout, '');
+  }
+});
+
 const freshFolder = () => mkdtempSync(path.join(base, 'f-'));
 const made = (folder, model = TINY) => path.join(folder, model, 'resolve/main');
 const lockOf = (folder) => JSON.parse(readFileSync(path.join(folder, LOCK), 'utf8'));

@@ -432,3 +432,19 @@ describe('a download that breaks off', () => {
     assert.ok(sent(SAFETENSORS) < total - 3e6, `${sent(SAFETENSORS)} bytes of ${total}`);
   });
 });
+
+test('what is said of images is found where transformers 5 keeps it', async () => {
+  const { 'preprocessor_config.json': json, ...files } = GOOD;
+  const image_processor = JSON.parse(new TextDecoder().decode(json));
+  const merged = new TextEncoder().encode(JSON.stringify({ processor_class: 'CLIPProcessor', image_processor }));
+  const image = { width: 3, height: 2, data: Uint8ClampedArray.from({ length: 24 }, (_, i) => i * 10) };
+  const vectors = [];
+  for (const own of [GOOD, { ...files, 'processor_config.json': merged }]) {
+    const embedder = await ImageTextEmbedder.load('local/clip', { files: own, dtype: 'f32', store: false });
+    vectors.push((await embedder.embedImages(image)).data);
+    embedder.dispose();
+  }
+  assert.deepEqual(vectors[1], vectors[0]);
+  const without = ImageTextEmbedder.load('local/clip', { files, dtype: 'f32', store: false });
+  await assert.rejects(without, { code: 'FETCH_FAILED', message: /preprocessor_config\.json/ });
+});

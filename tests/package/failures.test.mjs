@@ -59,8 +59,28 @@ describe('from a host', () => {
     }));
 
   test('a repository that does not exist', async () => {
-    const { code, status, reason } = await failureOf('test/nothing', { host: hub.url });
-    assert.deepEqual([code, status, reason], ['FETCH_FAILED', 401, 'status']);
+    assert.deepEqual(await failureOf('test/nothing', { host: hub.url }), {
+      ...FAILED,
+      status: 401,
+      reason: 'no-repository',
+    });
+  });
+
+  test('a revision that does not exist', async () =>
+    assert.deepEqual(await failureOf('test/good', { host: hub.url, revision: 'nowhere' }), {
+      ...FAILED,
+      status: 404,
+      reason: 'no-revision',
+    }));
+
+  test('a repository whose terms were not accepted', async () => {
+    const gated = await startHub({ models: { 'test/good': GOOD }, port: 0, traits: { gated: true } });
+    try {
+      const { code, status, reason } = await failureOf('test/good', { host: gated.url });
+      assert.deepEqual([code, status, reason], ['FETCH_FAILED', 401, 'gated']);
+    } finally {
+      await gated.close();
+    }
   });
 
   test('a host that is not there', async () => {

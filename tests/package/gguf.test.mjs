@@ -6,10 +6,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { models, TextEmbedder } from 'pilotlight';
+import { Decoder, models, TextEmbedder } from 'pilotlight';
 import { startHub } from '../hub/hub.mjs';
 import { mapStore } from './support/map-store.mjs';
-import { filesOf, golden, ROOT, tinyFolder } from './support/models.mjs';
+import { filesOf, golden, ROOT, SMOLLM2, tinyFolder } from './support/models.mjs';
 import { maxAbsError } from './support/vectors.mjs';
 
 const F32 = 'bert-tiny.f32.gguf';
@@ -17,8 +17,23 @@ const Q4_1 = 'bert-tiny.Q4_1.gguf';
 const [whole, four] = [F32, Q4_1].map((name) => new Uint8Array(readFileSync(path.join(tinyFolder('gguf'), name))));
 const MODEL = 'test/bert-gguf';
 const MIXED = 'test/bert-both';
+const LONG = 'test/bert-long';
+const SMOL = 'test/smollm2';
 const { cases } = golden('bert-tiny-mean');
 const TEXTS = cases.map(({ text }) => text);
+
+/** The file with one more string of metadata. `more` is a multiple of 32, so that the tensors stay aligned. */
+function lengthen(file, more) {
+  const head = new Uint8Array(8 + 1 + 4 + 8);
+  const [view, count] = [new DataView(head.buffer), new DataView(file.slice(0, 24).buffer)];
+  view.setBigUint64(0, 1n, true);
+  head[8] = 'x'.charCodeAt(0);
+  view.setUint32(9, 8, true); // A string.
+  view.setBigUint64(13, BigInt(more - head.length), true);
+  count.setBigUint64(16, count.getBigUint64(16, true) + 1n, true);
+  const text = new Uint8Array(more - head.length).fill('y'.charCodeAt(0));
+  return new Uint8Array(Buffer.concat([new Uint8Array(count.buffer), head, text, file.subarray(24)]));
+}
 
 let hub;
 before(async () => {
@@ -27,6 +42,8 @@ before(async () => {
       // Such repositories often have a config that says no more than this.
       [MODEL]: { [F32]: whole, [Q4_1]: four, 'config.json': '{"model_type": "bert"}' },
       [MIXED]: { ...filesOf(tinyFolder('bert-tiny-mean')), [F32]: whole },
+      [LONG]: { [F32]: lengthen(whole, 5 << 20) },
+      [SMOL]: SMOLLM2,
     },
   });
 });
@@ -169,6 +186,44 @@ describe('a GGUF file of a host', () => {
     const embedder = await TextEmbedder.load(MODEL, options({ weights: 'gguf', layers: 1, store: mapStore() }));
     assert.equal(embedder.layers, 1);
     embedder.dispose();
+  });
+
+  test('has its header read once by a plan and once by a load, and not much more than it', async () => {
+    const MIB = 1 << 20;
+    /** Bytes of each answer with a part of the file. */
+    const sent = () => hub.requests.filter(({ url }) => url.endsWith('.gguf')).map(({ bytes }) => bytes);
+    const plan = async (model, more) => {
+      hub.requests.length = 0;
+      await models.plan(model, options({ store: mapStore(), dtype: 'q4', ...more }));
+      return sent();
+    };
+    // The vocabulary of SmolLM2 takes 1.7 MB.
+    assert.deepEqual(await plan(SMOL), [2 * MIB]);
+    assert.deepEqual(await plan(SMOL, { layers: 2 }), [2 * MIB]);
+    hub.requests.length = 0;
+    const decoder = await Decoder.load(SMOL, options({ store: mapStore(), dtype: 'q4', layers: 2 }));
+    const [first, ...rest] = sent();
+    assert.deepEqual([first, decoder.layers], [2 * MIB, 2]);
+    decoder.dispose();
+    assert.ok(
+      rest.every((bytes) => bytes > 2 * MIB),
+      `${rest}`,
+    );
+
+    // The number of layers is read from the header, before the load that verifies the whole file.
+    const { events } = await embed(LONG, { store: mapStore(), layers: 2 });
+    assert.equal(events.at(-1).verified, 'sha256');
+
+    // A header that is longer takes more requests, of which none begins anew.
+    for (const more of [{}, { layers: 1 }]) {
+      const [front, ...next] = await plan(LONG, { dtype: 'f32', ...more });
+      assert.deepEqual([front, next.length], [2 * MIB, 2]);
+      const all = front + next[0] + next[1];
+      assert.ok(all > 5 * MIB && all <= 5 * MIB + whole.length, `${all} bytes`);
+    }
+    hub.requests.length = 0;
+    assertEqualsPyTorch(await embed(LONG, { store: mapStore() }));
+    assert.ok(sent().reduce((sum, bytes) => sum + bytes) <= 5 * MIB + whole.length, `${sent()}`);
   });
 
   test('is pulled as a folder from which a page loads without it', async (t) => {

@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import type { Dtype } from '../../types/index.js';
 import { version } from '../version.js';
+import { check } from './check.js';
 import { megabytes, ProgressLine } from './progress.js';
 import { pull } from './pull.js';
 import { verify } from './verify.js';
@@ -16,6 +17,9 @@ const HELP = `pilotlight ${version}
       --revision REVISION           branch, tag or commit (main)
       --host URL                    where the model is (https://huggingface.co)
       --token-env NAME              the environment variable with the host's token (HF_TOKEN)
+
+  pilotlight check MODEL [options]  says which class loads a model, from which files, and what it takes, or
+                                    why it cannot be loaded; the options are those of pull, without --out
 
   pilotlight verify DIR             checks the files that the lock files below DIR list
 
@@ -34,6 +38,7 @@ async function main(words: string[]): Promise<number> {
   if (words.includes('--help') || words.includes('-h')) return say(HELP);
   if (command === '--version') return say(`${version}\n`);
   if (command === 'pull') return pullCommand(rest);
+  if (command === 'check') return checkCommand(rest);
   if (command === 'verify') return verifyCommand(rest);
   throw new UsageError(command === undefined ? 'a command is missing' : `there is no command '${command}'`);
 }
@@ -43,7 +48,20 @@ function say(text: string): number {
   return 0;
 }
 
-async function pullCommand(words: string[]): Promise<number> {
+/** The model of a command and how it is to be loaded. */
+interface ModelWords {
+  model: string;
+  dtype: Dtype;
+  revision: string;
+  host: string;
+  layers?: number;
+  weights?: string;
+  token?: string;
+  out: string;
+}
+
+/** Reads the words of a command that takes a model. */
+function modelWords(command: string, words: string[]): ModelWords {
   const text = { type: 'string' } as const;
   if (words.some((word) => /^--token(=|$)/.test(word))) {
     throw new UsageError(
@@ -57,7 +75,9 @@ async function pullCommand(words: string[]): Promise<number> {
   });
   const [model, ...more] = positionals;
   if (model === undefined || more.length > 0)
-    throw new UsageError('pull takes one MODEL, for example sentence-transformers/all-MiniLM-L6-v2');
+    throw new UsageError(`${command} takes one MODEL, for example sentence-transformers/all-MiniLM-L6-v2`);
+  if (command !== 'pull' && values.out !== undefined)
+    throw new UsageError(`${command} writes nothing: leave out --out`);
   const { dtype = 'q8', out = '.', revision = 'main', host = 'https://huggingface.co' } = values;
   if (!['q8', 'q4', 'f32'].includes(dtype)) throw new UsageError(`--dtype is q8, q4 or f32, not '${dtype}'`);
   const { layers, weights } = values;
@@ -66,23 +86,34 @@ async function pullCommand(words: string[]): Promise<number> {
   if (!/^https?:\/\//.test(host) || !URL.canParse(host))
     throw new UsageError(`--host is an address such as https://huggingface.co, not '${host}'`);
   const token = tokenOf(values['token-env']);
+  return {
+    model,
+    dtype: dtype as Dtype,
+    revision,
+    host,
+    out,
+    ...(layers !== undefined && { layers: Number(layers) }),
+    ...(weights !== undefined && { weights }),
+    ...(token !== undefined && { token }),
+  };
+}
 
+async function checkCommand(words: string[]): Promise<number> {
+  const { out: _, ...options } = modelWords('check', words);
+  return say(await check(options));
+}
+
+async function pullCommand(words: string[]): Promise<number> {
+  const options = modelWords('pull', words);
   const aborter = new AbortController();
   // A second signal ends the process as usual.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => aborter.abort());
   const line = new ProgressLine(process.stderr);
   try {
     const { folder, commit, verified, lock } = await pull({
-      model,
-      dtype: dtype as Dtype,
-      revision,
-      host,
-      out,
+      ...options,
       signal: aborter.signal,
       onProgress: (event) => line.show(event),
-      ...(layers !== undefined && { layers: Number(layers) }),
-      ...(weights !== undefined && { weights }),
-      ...(token !== undefined && { token }),
     });
     line.end();
     const bytes = Object.values(lock.files).reduce((sum, { size }) => sum + size, 0);

@@ -38,6 +38,8 @@ pub(in crate::bindings) struct LoadOptions {
     pub layers: Option<usize>,
     /// The file that the weights are read from.
     pub weights: Weights,
+    /// Whether the rows of a decoder's embedding table stay in the store.
+    pub embeddings_in_store: bool,
 }
 
 impl LoadOptions {
@@ -82,6 +84,15 @@ impl LoadOptions {
             weights: match options.string("weights")? {
                 Some(name) => Weights::from_name(&name)?,
                 None => Weights::Auto,
+            },
+            embeddings_in_store: match options.string("embeddings")?.as_deref() {
+                None | Some("memory") => false,
+                Some("store") => true,
+                Some(other) => {
+                    return Err(Error::invalid_input(format!(
+                        "embeddings is '{other}', expected 'memory' or 'store'"
+                    )));
+                }
             },
         })
     }

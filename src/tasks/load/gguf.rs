@@ -3,18 +3,27 @@
 use super::progress::LoadStatus;
 use super::{Loading, Source, missing};
 use crate::error::Result;
-use crate::hub::Fetch;
+use crate::hub::{Fetch, FetchState, FileEntry, Hasher, Snapshot};
 use crate::tasks::gguf::made_files;
 use crate::weights::{Dtype, Sink, read_header};
 
-/// Bytes that the first request asks for: most headers fit with their vocabularies, and the rest is needed anyway.
-const FRONT: u64 = 8 << 20;
+/// Bytes that the first request asks for: enough for the header of SmolLM2, with its vocabulary. A longer one takes more requests.
+const FRONT: u64 = 2 << 20;
+
+/// The header of a GGUF file, as it was read.
+pub struct ReadHeader {
+    /// The name of the file.
+    file: String,
+    /// The commit of the file, where the host has commits.
+    commit: Option<String>,
+    bytes: Vec<u8>,
+    /// The state of the download behind the header.
+    state: FetchState,
+}
 
 /// The config files that were made from the metadata of a GGUF file.
 #[derive(Default)]
 pub(super) struct Made {
-    /// The header's bytes, until the weights are read.
-    pub header: Option<Vec<u8>>,
     /// The size of each config file.
     pub sizes: Vec<(String, u64)>,
 }
@@ -46,9 +55,7 @@ impl Loading<'_, '_> {
             self.commit = self.snapshot.commit.clone().unwrap_or_default();
             return Ok(());
         }
-        let fetch = self.open(weights, FRONT).await?;
-        let mut fetch = fetch.ok_or_else(|| missing(weights))?;
-        let header = read_header(weights, &mut fetch).await?;
+        let fetch = self.source.read_header(&self.snapshot, weights).await?;
         self.front = Ok(Some(fetch));
         self.commit = match &self.snapshot.commit {
             Some(commit) => commit.clone(),
@@ -58,11 +65,8 @@ impl Loading<'_, '_> {
             let commit = self.commit.clone();
             self.open_writer(&commit).await?;
         }
-        for (file, bytes) in made_files(weights, &header)? {
+        for (file, bytes) in self.source.made_files(weights)? {
             self.keep(file, weights, bytes).await?;
-        }
-        if let Some(made) = &mut self.made {
-            made.header = Some(header);
         }
         Ok(())
     }
@@ -105,19 +109,73 @@ impl Loading<'_, '_> {
     }
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    /// Reads the header of a GGUF file, unless it was read before. Returns the download of what follows it.
+    async fn read_header(&self, snapshot: &Snapshot, file: &str) -> Result<Fetch<'a>> {
+        let (host, retry) = (self.host, self.retry_policy());
+        if let Some(read) = self.header.borrow().as_ref()
+            && (read.file == file && read.commit == snapshot.commit)
+        {
+            let FileEntry { digest, size, .. } = snapshot.entry(file);
+            // Where the platform computes the hash of a download, its state cannot be had.
+            let hash = digest.zip(size).and_then(|(digest, size)| {
+                let mut hasher = Hasher::of(&digest, size);
+                hasher.update(&read.bytes);
+                hasher.save()
+            });
+            let state = FetchState {
+                hash,
+                ..read.state.clone()
+            };
+            return Ok(Fetch::resume(host, snapshot, file, state, retry));
+        }
+        let fetch = match snapshot.lacks(file) {
+            true => None,
+            false => Fetch::open(host, snapshot, file, FRONT, retry).await?,
+        };
+        let mut fetch = fetch.ok_or_else(|| missing(file))?;
+        let bytes = read_header(file, &mut fetch).await?;
+        self.header.replace(Some(ReadHeader {
+            file: file.into(),
+            commit: snapshot.commit.clone(),
+            bytes,
+            state: fetch.state(),
+        }));
+        Ok(fetch)
+    }
+
+    /// Makes the config files from the header of a GGUF file that was read.
+    fn made_files(&self, file: &str) -> Result<Vec<(&'static str, Vec<u8>)>> {
+        let read = self.header.borrow();
+        let bytes = read.as_ref().map_or(&[] as &[u8], |read| &read.bytes);
+        made_files(file, bytes)
+    }
+
+    /// Takes the header of a GGUF file, if it was read.
+    pub(super) fn take_header(&self, file: &str) -> Option<Vec<u8>> {
+        let read = self.header.take()?;
+        (read.file == file).then_some(read.bytes)
+    }
+
+    /// A copy of the header of a GGUF file, if it was read.
+    pub(super) fn copy_header(&self, file: &str) -> Option<Vec<u8>> {
+        let read = self.header.borrow();
+        let read = read.as_ref().filter(|read| read.file == file)?;
+        Some(read.bytes.clone())
+    }
+
     /// Makes a config file from the header of the GGUF file that a load would read. Returns `None` where it would read another file.
-    pub(super) async fn made_config_file(&self, file: &str) -> Result<Option<Vec<u8>>> {
+    pub(super) async fn made_config_file(
+        &self,
+        file: &str,
+        dtype: Dtype,
+    ) -> Result<Option<Vec<u8>>> {
         let snapshot = self.snapshot().await?;
-        // The files of one repository differ only in how their tensors are stored.
-        let Some(weights) = self.weights.gguf_file(&snapshot, Dtype::Q8)? else {
+        let Some(weights) = self.weights.gguf_file(&snapshot, dtype)? else {
             return Ok(None);
         };
-        let retry = self.retry_policy();
-        let fetch = Fetch::open(self.host, &snapshot, &weights, FRONT, retry).await?;
-        let mut fetch = fetch.ok_or_else(|| missing(&weights))?;
-        let header = read_header(&weights, &mut fetch).await?;
-        let made = made_files(&weights, &header)?;
+        self.read_header(&snapshot, &weights).await?;
+        let made = self.made_files(&weights)?;
         let found = made.into_iter().find(|(name, _)| *name == file);
         Ok(found.map(|(_, bytes)| bytes))
     }

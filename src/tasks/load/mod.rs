@@ -30,7 +30,7 @@ use progress::ByteCount;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::{Host, Snapshot, Verified};
-use crate::store::{CacheConfig, LockGuard, ModelWriter, StoredModel};
+use crate::store::{CacheConfig, LockGuard, ModelKey, ModelWriter, StoredModel};
 
 /// The result of fetching a config file: its bytes, or `None` where the host has no such file.
 type FileResult = Result<Option<Vec<u8>>>;
@@ -261,9 +261,19 @@ impl<'a, 's> Loading<'a, 's> {
         self.source.part.and(self.source.layers)
     }
 
+    /// Whether the rows of an embedding table stay in the store.
+    pub(super) fn is_table_in_store(&self) -> bool {
+        self.source.embeddings.is_some()
+    }
+
     /// Whether the files come from the store.
     pub(super) fn is_cached(&self) -> bool {
         self.cached
+    }
+
+    /// The key of the model in the store, where there is one.
+    pub(super) fn key(&self) -> Option<&ModelKey> {
+        self.source.cache.as_ref().map(|cache| &cache.key)
     }
 
     /// The commit id of the files, or the stand-in that [`resolve`](Self::resolve) made.
@@ -274,11 +284,6 @@ impl<'a, 's> Loading<'a, 's> {
     /// The config files that were made, where the weights are a GGUF file.
     fn made(&self) -> Option<&Made> {
         self.made.as_ref()
-    }
-
-    /// Takes the bytes of the weights' header, where it was read already.
-    pub(super) fn header(&mut self) -> Option<Vec<u8>> {
-        self.made.as_mut()?.header.take()
     }
 
     /// The host's list of files.

@@ -47,6 +47,14 @@ pub struct LoadPlan {
 }
 
 impl LoadPlan {
+    /// Takes the bytes of a stored model's table, which stays in the store, from its memory.
+    pub(in crate::tasks) fn with_stored_table(self, table: u64) -> Self {
+        Self {
+            memory: self.memory.saturating_sub(saved(self.stored, table)),
+            ..self
+        }
+    }
+
     /// Adds the cost of another part of the same model.
     pub(in crate::tasks) fn and(self, other: Self) -> Self {
         let mut files = self.files;
@@ -167,7 +175,7 @@ async fn plan_host(
         true => loading.plan_shards(weights, needs).await?,
         false => {
             let mut front = loading.front(weights)?;
-            let header = loading.header();
+            let header = source.copy_header(weights);
             let plan = weights::plan(weights, &mut front, header, needs).await?;
             vec![(weights.to_string(), plan)]
         }
@@ -186,6 +194,7 @@ async fn plan_host(
     let config_bytes: u64 = files.iter().filter_map(|file| file.bytes).sum();
     let sum = |of: fn(&weights::Plan) -> u64| plans.iter().map(|(_, plan)| of(plan)).sum::<u64>();
     let (fetch, packed) = (sum(|plan| plan.fetch), sum(|plan| plan.packed));
+    let in_store = sum(|plan| plan.in_store);
     let tensors = plans.iter().map(|(_, plan)| plan.tensors).sum();
     files.extend(plans.into_iter().map(|(path, plan)| PlannedFile {
         path,
@@ -205,7 +214,7 @@ async fn plan_host(
         cached,
         stored: config_bytes + made.map_or(0, Made::bytes) + packed,
         memory: memory(
-            packed,
+            packed - saved(packed, in_store),
             match made {
                 Some(made) => made.size(tokenizer),
                 None => snapshot.entry(tokenizer).size.unwrap_or(0),
@@ -213,6 +222,11 @@ async fn plan_host(
         ),
         whole: false,
     })
+}
+
+/// Bytes of memory that a model does not take because a table of `table` bytes stays in the store. The table is in memory while it is read.
+fn saved(packed: u64, table: u64) -> u64 {
+    table.min(packed.saturating_sub(table))
 }
 
 /// Estimates the linear memory of a model, in bytes, from those of its packed tensors and of its tokenizer file.

@@ -7,6 +7,7 @@ use burn::tensor::Device;
 
 use super::{Build, Loading, Source, load_newest_with, load_with};
 use crate::error::{Error, Result};
+use crate::store::ModelKey;
 use crate::weights::{Dtype, Needs, Parameter, Tensors};
 
 /// A model that can be loaded from a repository. [`load`], [`load_newest`] and [`plan`](super::plan) are the only callers.
@@ -69,6 +70,8 @@ pub struct Loaded<T> {
     pub commit: String,
     /// Whether the model came from the store.
     pub cached: bool,
+    /// Its key in the store, where there is one.
+    pub key: Option<ModelKey>,
 }
 
 /// Lists the tensors that a model needs.
@@ -167,5 +170,6 @@ async fn build<T: Pretrained>(
         model: T::assemble(config, prepared, network, device),
         commit: loading.commit().into(),
         cached: loading.is_cached(),
+        key: loading.key().cloned(),
     })
 }

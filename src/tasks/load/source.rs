@@ -1,15 +1,19 @@
 //! The source of a model: the host it comes from, and the store that caches it.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::choice::Weights;
 use super::files::fetch_whole;
+use super::gguf::ReadHeader;
 use super::missing;
 use super::progress::LoadProgress;
 use crate::error::Result;
 use crate::hub::{Fetch, Host, LOCK_FILE, LockFile, RetryPolicy, Snapshot, retrying};
 use crate::scheduler::Scheduler;
-use crate::store::{CacheConfig, StoredModel, touch};
+use crate::store::{CacheConfig, Store, StoredModel, touch};
+use crate::weights::Dtype;
 
 /// The default stall timeout: the longest wait for the next byte of a connection.
 pub const STALL: Duration = Duration::from_secs(20);
@@ -32,6 +36,10 @@ pub struct Source<'a> {
     pub layers: Option<usize>,
     /// The file that the weights are read from.
     pub weights: Weights,
+    /// The store of `cache`, where the rows of a decoder's embedding table are to stay there.
+    pub embeddings: Option<Rc<dyn Store>>,
+    /// The header of a GGUF file that was read last, which other steps of the same plan or load need too.
+    pub header: Rc<RefCell<Option<ReadHeader>>>,
 }
 
 impl<'a> Source<'a> {
@@ -46,6 +54,8 @@ impl<'a> Source<'a> {
             part: None,
             layers: None,
             weights: Weights::Auto,
+            embeddings: None,
+            header: Rc::default(),
         }
     }
 
@@ -67,13 +77,16 @@ impl<'a> Source<'a> {
             part: Some(part),
             layers: self.layers,
             weights: self.weights.clone(),
+            embeddings: self.embeddings.clone(),
+            header: self.header.clone(),
         }
     }
 
-    /// Reads a config file from the complete model in the store, or else from the host.
+    /// Reads a config file from the complete model in the store, or else from the host. `dtype`: decides which of several GGUF files it is
+    /// made from.
     ///
     /// *Errors*: `FetchFailed`, also where there is no such file; `Aborted`, and those of the store.
-    pub async fn config_file(&self, file: &str) -> Result<Vec<u8>> {
+    pub async fn config_file(&self, file: &str, dtype: Dtype) -> Result<Vec<u8>> {
         let stored = match &self.cache {
             Some(cache) => StoredModel::open(cache.store, &cache.key).await?,
             None => None,
@@ -96,7 +109,7 @@ impl<'a> Source<'a> {
             Err(error) => error.is_refused() || self.weights.is_gguf(),
         };
         // A repository of GGUF files has no config files.
-        if absent && let Some(made) = self.made_config_file(file).await? {
+        if absent && let Some(made) = self.made_config_file(file, dtype).await? {
             return Ok(made);
         }
         found?.ok_or_else(|| missing(file))

@@ -138,7 +138,7 @@ impl<'a> Loading<'a, '_> {
         self.bytes.loaded += self.known(&shard.file).size.unwrap_or(0);
         // How a stored shard was verified is not recorded: report the weakest level.
         self.verified = self.verified.min(Verified::Length);
-        Ok(tensors)
+        Ok(tensors.packed_as(packed))
     }
 
     /// Reads one file, and writes its packed form to the store as `target`. A partial download of it is resumed. `front`: the
@@ -152,7 +152,7 @@ impl<'a> Loading<'a, '_> {
         device: &Device,
     ) -> Result<Tensors> {
         let mut resume = None;
-        let header = self.header();
+        let header = self.source.take_header(&file);
         let mut fetch = front;
         let retry = self.retry_policy();
         if let Some(writer) = self.writer.as_mut() {
@@ -186,6 +186,6 @@ impl<'a> Loading<'a, '_> {
             self.verified = self.verified.min(fetch.verified());
         }
         self.prepare(&file);
-        Ok(tensors)
+        Ok(tensors.packed_as(&target))
     }
 }

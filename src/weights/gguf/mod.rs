@@ -74,6 +74,7 @@ pub(super) async fn read_rest(
         if needed <= bytes.len() as u64 {
             return Ok(());
         }
+        fetch.extend_front(needed);
         while (bytes.len() as u64) < needed {
             let from = bytes.len();
             bytes.resize((needed as usize).min(from + PIECE), 0);

@@ -95,6 +95,13 @@ function fetchFailed({ reason, status = 0 }: PilotlightError, choice: Choice): W
       remedies: ['retry', 'settings'],
     };
   }
+  if (reason === 'gated') {
+    return {
+      title: 'The model has terms to accept',
+      advice: `${choice.host} gives “${choice.model}” only to those who accepted its terms. Choose another model, or accept them there and serve its files from a host of your own.`,
+      remedies: ['settings', 'retry'],
+    };
+  }
   if ([401, 403, 404].includes(status)) {
     return {
       title: 'The host does not have this model',

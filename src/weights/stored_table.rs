@@ -1,0 +1,118 @@
+//! An embedding table whose rows stay in the store.
+
+use std::ops::Range;
+
+use bytemuck::pod_collect_to_vec;
+use pilotlight_kernels::{embedding_q8, panel_rows_f32, panel_rows_q8};
+
+use super::layout::{PackedTensor, PackedValues};
+use crate::ops::PANEL;
+
+/// The place and the layout of an embedding table in a packed file, and what of it is in memory: scales and smoothing factors.
+#[derive(Debug, Default)]
+pub struct StoredTable {
+    /// The name of the packed file.
+    file: String,
+    /// The byte of the file at which the table begins.
+    start: u64,
+    /// The number of rows, and of values in each.
+    shape: [usize; 2],
+    /// Whether it has the layout of a vocabulary head, in which the rows of a panel lie together.
+    is_head: bool,
+    /// Bytes of the rows that lie together.
+    bytes: usize,
+    is_quantized: bool,
+    /// The scale of each row of an int8 table.
+    scale: Vec<f32>,
+    /// The factors by which the weights of an int8 head were divided.
+    smooth: Vec<f32>,
+}
+
+impl StoredTable {
+    pub(super) fn new(packed: PackedTensor, shape: [usize; 2], is_head: bool) -> Self {
+        let is_quantized = !matches!(packed.values, PackedValues::F32(_));
+        let width = if is_quantized { 1 } else { 4 };
+        Self {
+            file: packed.file,
+            start: packed.start,
+            shape,
+            is_head,
+            bytes: packed.shape.iter().skip(1).product::<usize>() * width,
+            is_quantized,
+            scale: packed.scale,
+            smooth: packed.smooth,
+        }
+    }
+
+    /// The name of the packed file that has the table.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The byte of the file at which the table ends.
+    pub fn end(&self) -> u64 {
+        self.start + (self.shape[0].div_ceil(self.together()) * self.bytes) as u64
+    }
+
+    /// The number of values in a row.
+    pub fn width(&self) -> usize {
+        self.shape[1]
+    }
+
+    /// The bytes of the file that have the rows of some ids, which are sorted and below the number of rows.
+    pub fn ranges(&self, ids: &[u32]) -> Vec<Range<u64>> {
+        let start = |index: usize| self.start + (index * self.bytes) as u64;
+        let indices = self.indices(ids).into_iter();
+        indices
+            .map(|index| start(index)..start(index + 1))
+            .collect()
+    }
+
+    /// The rows of some ids, from the `bytes` that the file has at their [`ranges`](Self::ranges). They are those that
+    /// [`Embedding`](crate::ops::Embedding) would look up, to the bit.
+    ///
+    /// *Shapes*: `ids: [t]`, result `[t, d]`.
+    pub fn rows(&self, ids: &[u32], bytes: &[u8]) -> Vec<f32> {
+        let ([count, d], together) = (self.shape, self.together());
+        let indices = self.indices(ids);
+        let local = ids.iter().map(|id| {
+            let id = *id as usize;
+            let index = indices.partition_point(|index| *index < id / together);
+            (index * together + id % together) as i32
+        });
+        let local: Vec<i32> = local.collect();
+        let mut rows = vec![0.0; ids.len() * d];
+        if !self.is_quantized {
+            let values: Vec<f32> = pod_collect_to_vec(bytes);
+            match self.is_head {
+                false => rows.copy_from_slice(&values),
+                true => panel_rows_f32(&values, &local, d, &mut rows),
+            }
+            return rows;
+        }
+        let of_index = |index: &usize| {
+            let first = index * together;
+            (first..first + together).map(|row| self.scale[row.min(count - 1)])
+        };
+        let scale: Vec<f32> = indices.iter().flat_map(of_index).collect();
+        let values: Vec<i32> = pod_collect_to_vec(bytes);
+        match self.is_head {
+            false => embedding_q8(&values, &scale, &local, self.bytes / 4, &mut rows, d),
+            true => panel_rows_q8(&values, &scale, &self.smooth, &local, &mut rows),
+        }
+        rows
+    }
+
+    /// The number of rows that lie together.
+    fn together(&self) -> usize {
+        if self.is_head { PANEL } else { 1 }
+    }
+
+    /// The panels, or single rows, that have the rows of some ids, sorted.
+    fn indices(&self, ids: &[u32]) -> Vec<usize> {
+        let indices = ids.iter().map(|id| *id as usize / self.together());
+        let mut indices: Vec<usize> = indices.collect();
+        indices.dedup();
+        indices
+    }
+}
