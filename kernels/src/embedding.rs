@@ -1,6 +1,6 @@
 //! Looking up rows of a table: of an int8 table, or of a linear layer's packed weights.
 
-use crate::layout::{Groups, PANEL};
+use crate::layout::{PANEL, padded_quads};
 
 /// Looks up and dequantizes a row for each id.
 ///
@@ -45,8 +45,7 @@ pub fn panel_rows_f32(packed: &[f32], ids: &[i32], k: usize, y: &mut [f32]) {
 /// `ids: [t]` below `n`, `y: [t, k]`.
 pub fn panel_rows_q8(packed: &[i32], scale: &[f32], smooth: &[f32], ids: &[i32], y: &mut [f32]) {
     let k = smooth.len();
-    let groups = Groups::of(k);
-    let size = groups.count * groups.quads * PANEL;
+    let size = padded_quads(k) * PANEL;
     for (&id, y) in ids.iter().zip(y.chunks_exact_mut(k)) {
         let (panel, lane) = (id as usize / PANEL, id as usize % PANEL);
         let scale = scale[id as usize];

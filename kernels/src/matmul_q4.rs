@@ -30,6 +30,10 @@ impl Panels for Q4Weights<'_> {
         }
     }
 
+    fn most(&self) -> f32 {
+        255.0
+    }
+
     fn smooth(&self) -> Option<&[f32]> {
         None
     }

@@ -17,11 +17,13 @@ use std::cell::RefCell;
 
 use super::matmul_f32::{activate_rows, of_panel, store};
 use super::quantized::{Quantized, Range};
-use super::simd::{F32x4, ONES, Sums, Words, dot, kernel, mul_add};
+use super::simd::{
+    ACTIVATION_MAX, F32x4, FINE_ACTIVATION_MAX, ONES, Sums, Words, dot, kernel, mul_add,
+};
 #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
 use super::simd::{add_pairs, pairs, signed_dot, signed_pairs, widen};
 use crate::activation::Activation;
-use crate::layout::{Groups, PANEL};
+use crate::layout::{Groups, PANEL, padded_quads};
 
 /// The method of adding up integer products. Both methods are exact, so their results are equal to the bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +71,9 @@ pub trait Panels {
 
     fn groups(&self) -> Groups;
 
+    /// The largest activation; the smallest is 0.
+    fn most(&self) -> f32;
+
     /// The factors by which inputs are multiplied before they are quantized, `[k]`.
     fn smooth(&self) -> Option<&[f32]>;
 
@@ -114,13 +119,23 @@ pub struct Q8Weights<'a> {
     pub scale: &'a [f32],
     /// The smoothing factor of each input, `[k]`.
     pub smooth: &'a [f32],
+    /// The number of groups of inputs.
+    pub groups: usize,
 }
 
 impl Panels for Q8Weights<'_> {
     const SCALED: bool = false;
 
     fn groups(&self) -> Groups {
-        Groups::of(self.smooth.len())
+        Groups::split(self.smooth.len(), self.groups)
+    }
+
+    fn most(&self) -> f32 {
+        if self.groups > Groups::of(self.smooth.len()).count {
+            FINE_ACTIVATION_MAX
+        } else {
+            ACTIVATION_MAX
+        }
     }
 
     fn smooth(&self) -> Option<&[f32]> {
@@ -128,8 +143,7 @@ impl Panels for Q8Weights<'_> {
     }
 
     fn panel<'a>(&'a self, index: usize, buffer: &'a mut PanelBuffer) -> Panel<'a> {
-        let Groups { count, quads } = self.groups();
-        let size = count * quads * PANEL;
+        let (count, size) = (self.groups, padded_quads(self.smooth.len()) * PANEL);
         let columns = index * PANEL..self.scale.len().min((index + 1) * PANEL);
         Panel {
             words: registers(words(
@@ -203,7 +217,7 @@ impl Scratch {
         let groups = weights.groups();
         let height = method.rows();
         for (x, y) in x.chunks(BLOCK * k).zip(y.chunks_mut(BLOCK * n)) {
-            self.block.fill::<W>(x, k, groups, weights.smooth(), height);
+            self.block.fill(x, k, weights, height);
             if weights.has_offsets() {
                 self.block.sum(x, k, groups, height);
             }
@@ -429,16 +443,16 @@ mod tests {
     #[wasm_bindgen_test]
     fn both_methods_give_the_same_bits() {
         // The largest sums: activations at both ends of the range, and the largest weights of all signs that fit.
-        for (m, k, n) in [
-            (1usize, 1usize, 1usize),
-            (2, 16, 8),
-            (7, 33, 17),
-            (13, 400, 24),
+        for (m, n, k, Groups { count, .. }) in [
+            (1usize, 1usize, 1usize, Groups::of(1)),
+            (2, 8, 16, Groups::of(16)),
+            (7, 17, 33, Groups::of(33)),
+            (13, 24, 400, Groups::of(400)),
+            (13, 24, 400, Groups::fine(400)),
         ] {
-            let Groups { count, quads } = Groups::of(k);
             let x: Vec<f32> = (0..m * k).map(|i| [0.0, 1.0, 0.3, 1.0][i % 4]).collect();
             let words = [0x4040_4040, -0x3f3f_3f40, 0x017f_017f, -0x7e00_7e02];
-            let values: Vec<i32> = (0..n.div_ceil(PANEL) * count * quads * PANEL)
+            let values: Vec<i32> = (0..n.div_ceil(PANEL) * padded_quads(k) * PANEL)
                 .map(|i| words[(i / 3) % 4])
                 .collect();
             let weights = Q8Weights {
@@ -446,6 +460,7 @@ mod tests {
                 sums: &vec![5.0; n.div_ceil(PANEL) * count * PANEL],
                 scale: &vec![0.01; n],
                 smooth: &vec![1.0; k],
+                groups: count,
             };
             let run = |method| {
                 let mut y = vec![0.0; m * n];

@@ -3,7 +3,7 @@
 use half::f16;
 
 use crate::blocks::{Format, groups_of_nibbles};
-use crate::layout::{FOURS, Groups, MOST_OF_FOUR, PANEL, Q4_GROUP};
+use crate::layout::{FOURS, MOST_OF_FOUR, PANEL, Q4_GROUP, padded_quads};
 
 /// Whether all values are finite.
 pub fn are_finite(values: &[f32]) -> bool {
@@ -30,8 +30,7 @@ pub fn pack_row_f32(packed: &mut [f32], k: usize, output: usize, row: &[f32]) {
 
 /// Packs the int8 weights of one output of a linear layer: `packed: [⌈n / 8⌉, quads, 8]` of four bytes, `row: [k]`.
 pub fn pack_row_q8(packed: &mut [i32], k: usize, output: usize, row: &[i8]) {
-    let groups = Groups::of(k);
-    let quads = groups.count * groups.quads;
+    let quads = padded_quads(k);
     let (panel, lane) = (output / PANEL, output % PANEL);
     let panel = &mut packed[panel * quads * PANEL..(panel + 1) * quads * PANEL];
     for (slots, values) in panel.chunks_exact_mut(PANEL).zip(row.chunks(4)) {

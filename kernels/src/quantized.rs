@@ -1,7 +1,7 @@
 //! Activations quantized on the fly, each row in groups of inputs, in the tiles that the matrix product reads.
 
 use super::matmul_q8::Panels;
-use super::simd::{ACTIVATION_MAX, F32x4, ROUND, WORD, kernel, mul_add, to_words};
+use super::simd::{F32x4, ROUND, WORD, kernel, mul_add, to_words};
 #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
 use super::{
     matmul_q8::SHIFT,
@@ -32,14 +32,9 @@ pub struct Quantized {
 }
 
 impl Quantized {
-    pub fn fill<W: Panels>(
-        &mut self,
-        x: &[f32],
-        k: usize,
-        groups: Groups,
-        smooth: Option<&[f32]>,
-        height: usize,
-    ) {
+    pub fn fill<W: Panels>(&mut self, x: &[f32], k: usize, weights: &W, height: usize) {
+        let groups = weights.groups();
+        let (most, smooth) = (weights.most(), weights.smooth());
         let group = groups.quads * 4;
         let words = groups.count * group / WORD;
         let m = x.len() / k;
@@ -67,11 +62,11 @@ impl Quantized {
                     .zip(ranges.chunks_exact_mut(rows));
                 for (x, (words, ranges)) in self.row.chunks_exact(group).zip(to) {
                     let x = x.as_chunks().0;
-                    ranges[row] = range(x, if W::SIGNED { 255.0 } else { ACTIVATION_MAX });
+                    ranges[row] = range(x, most);
                     if W::SIGNED {
                         quantize_signed(x, &mut ranges[row], words, row, rows);
                     } else {
-                        quantize(x, ranges[row], words, row, rows);
+                        quantize(x, ranges[row], most, words, row, rows);
                     }
                 }
             }
@@ -119,12 +114,12 @@ kernel! {
     }
 
     /// Writes the words of one row of a tile of `rows` rows.
-    fn quantize(x: &[[f32; 16]], range: Range, to: &mut [i32], row: usize, rows: usize) {
+    fn quantize(x: &[[f32; 16]], range: Range, most: f32, to: &mut [i32], row: usize, rows: usize) {
         let (inverse, zero) = (F32x4::splat(1.0 / range.step), F32x4::splat(range.zero + ROUND));
         let mut at = row;
         for x in x {
             let [a, b, c, d] = x.as_chunks::<4>().0 else { return };
-            for word in to_words([a, b, c, d].map(|x| mul_add(F32x4::load(x), inverse, zero))) {
+            for word in to_words([a, b, c, d].map(|x| mul_add(F32x4::load(x), inverse, zero)), most) {
                 to[at] = word;
                 at += rows;
             }
@@ -155,5 +150,5 @@ kernel! {
 /// The baseline's dot product takes 16 bits of both operands, so that nothing is signed for its sake.
 #[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
 fn quantize_signed(x: &[[f32; 16]], range: &mut Range, to: &mut [i32], row: usize, rows: usize) {
-    quantize(x, *range, to, row, rows);
+    quantize(x, *range, 255.0, to, row, rows);
 }

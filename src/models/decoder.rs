@@ -156,6 +156,8 @@ impl Decoder {
     }
 
     fn build(config: &DecoderConfig, with_head: bool, tensors: &mut Tensors) -> Result<Self> {
+        // A decoder adds up more layers than a sentence encoder, and its logits are told one by one.
+        tensors.set_fine_groups();
         let (v, d) = (config.vocab_size, config.hidden_size);
         // A tied table has the layout of a head in any case, so that one stored model serves every use.
         let is_tied = config.tie_word_embeddings;

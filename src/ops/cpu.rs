@@ -39,6 +39,7 @@ impl HotOps for Flex {
     ) -> FlexTensor {
         let [m, k] = dims(&x);
         let [n] = dims(&bias);
+        let [_, groups, _] = dims(&sums);
         work::count(m, k, n);
         output([m, n], |y| {
             let (x, weight, sums) = (
@@ -56,6 +57,7 @@ impl HotOps for Flex {
                 sums: floats(&sums),
                 scale: floats(&scale),
                 smooth: floats(&smooth),
+                groups,
             };
             kernels::linear_q8(floats(&x), k, &weights, floats(&bias), y, activation);
         })

@@ -11,7 +11,7 @@ use burn::backend::{Backend, Dispatch, FloatDType, Scalar};
 use burn::tensor::{Device, Int, Shape, Slice, Tensor};
 
 pub use pilotlight_kernels::layout::{
-    PANEL, Q4_GROUP, group_sums, group_sums_shape, packed_f32_shape, packed_q4_shape,
+    Groups, PANEL, Q4_GROUP, group_sums, group_sums_shape, packed_f32_shape, packed_q4_shape,
     packed_q8_shape, q4_scale_shape,
 };
 
@@ -48,7 +48,8 @@ pub enum LinearWeight {
 impl LinearWeight {
     /// Makes int8 weights from their packed values and side tensors.
     ///
-    /// *Shapes*: `packed` by [`packed_q8_shape`], `sums` by [`group_sums_shape`], `scale: [n]`, `smooth: [k]`.
+    /// *Shapes*: `packed` by [`packed_q8_shape`], `sums: [⌈n / 8⌉, groups, 8]` as [`group_sums`] computes them for either grouping of the
+    /// inputs, `scale: [n]`, `smooth: [k]`.
     pub fn q8(
         packed: Vec<i32>,
         sums: Vec<f32>,
@@ -57,9 +58,11 @@ impl LinearWeight {
         device: &Device,
     ) -> Self {
         let (n, k) = (scale.len(), smooth.len());
+        let shape = packed_q8_shape(n, k);
+        let groups = sums.len() / (shape[0] * PANEL).max(1);
         Self::Q8 {
-            packed: integers(packed, packed_q8_shape(n, k), device),
-            sums: floats(sums, group_sums_shape(n, k), device),
+            packed: integers(packed, shape, device),
+            sums: floats(sums, [shape[0], groups, PANEL], device),
             scale: floats(scale, [n], device),
             smooth: floats(smooth, [k], device),
         }

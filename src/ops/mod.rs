@@ -26,8 +26,8 @@ pub use embedding::Embedding;
 pub use gated::gated;
 pub use group_norm::{GroupNorm, group_norm};
 pub use linear::{
-    Linear, LinearWeight, PANEL, group_sums, group_sums_shape, packed_f32_shape, packed_q4_shape,
-    packed_q8_shape, q4_scale_shape,
+    Groups, Linear, LinearWeight, PANEL, group_sums, group_sums_shape, packed_f32_shape,
+    packed_q4_shape, packed_q8_shape, q4_scale_shape,
 };
 pub use norm::{LayerNorm, RmsNorm};
 #[cfg(target_arch = "wasm32")]

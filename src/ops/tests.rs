@@ -77,7 +77,7 @@ fn smooth_q8_linear(
     Linear {
         weight: LinearWeight::q8(
             packed.clone(),
-            group_sums(&packed, k),
+            group_sums(&packed, Groups::of(k)),
             scale,
             smooth,
             &Device::flex(),

@@ -7,7 +7,7 @@ use pilotlight_kernels::pack::{
 
 use crate::error::{Error, Result};
 use crate::ops::{
-    Linear, LinearWeight, floats, group_sums, integers, packed_f32_shape, packed_q4_shape,
+    Groups, Linear, LinearWeight, floats, group_sums, integers, packed_f32_shape, packed_q4_shape,
     packed_q8_shape, q4_scale_shape,
 };
 
@@ -78,7 +78,7 @@ impl Linear {
                     scale.push(quantize_row(row, linear_scale(row), &mut bytes));
                     pack_row_q8(&mut packed, k, output, &bytes);
                 }
-                let sums = group_sums(&packed, k);
+                let sums = group_sums(&packed, Groups::of(k));
                 LinearWeight::q8(packed, sums, scale, vec![1.0; k], device)
             }
             Dtype::Q4 => {

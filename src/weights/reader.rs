@@ -13,7 +13,7 @@ use super::transpose::TransposedRows;
 use super::{Parameter, ResumePoint, Sink};
 use crate::error::{Error, Result};
 use crate::hub::{ByteStream, Digest, Fetch, Hasher, Verified};
-use crate::ops::{PANEL, group_sums, work};
+use crate::ops::{Groups, PANEL, group_sums, work};
 use crate::scheduler::Scheduler;
 
 /// The most bytes of the source file that are in memory at a time.
@@ -246,7 +246,7 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
             to.check_finite(self.file, &entry.name)?;
         }
         if let (PackedValues::Q8(values), false) = (&to.values, to.sums.is_empty()) {
-            to.sums = group_sums(values, to.smooth.len());
+            to.sums = group_sums(values, Groups::of(to.smooth.len()));
         }
         if let Some(sink) = self.sink.as_deref_mut() {
             for side_tensor in to.side_tensors() {

@@ -11,8 +11,8 @@ use super::{Parameter, Role, StoredTable};
 use crate::device::cpu;
 use crate::error::{Error, Result};
 use crate::ops::{
-    Conv2d, Embedding, GroupNorm, LayerNorm, Linear, LinearWeight, PANEL, RmsNorm, Window, floats,
-    integers, packed_f32_shape,
+    Conv2d, Embedding, GroupNorm, Groups, LayerNorm, Linear, LinearWeight, PANEL, RmsNorm, Window,
+    floats, group_sums, integers, packed_f32_shape,
 };
 
 /// The tensors from which the layers of a model are built. A model names each of its tensors once, in the function that builds
@@ -23,6 +23,8 @@ use crate::ops::{
 pub struct Tensors {
     pass: Pass,
     device: Device,
+    /// Whether int8 layers quantize their inputs in fine groups.
+    fine: bool,
 }
 
 enum Pass {
@@ -36,6 +38,7 @@ impl Tensors {
         Self {
             pass: Pass::Declaring(Vec::new()),
             device: cpu(),
+            fine: false,
         }
     }
 
@@ -44,12 +47,18 @@ impl Tensors {
         Self {
             pass: Pass::Loaded(tensors),
             device,
+            fine: false,
         }
     }
 
     /// Makes a loaded pass without tensors, to [`join`](Self::join) those of several files.
     pub fn none(device: &Device) -> Self {
         Self::loaded(HashMap::new(), device.clone())
+    }
+
+    /// Makes the int8 layers that are taken from here on quantize their inputs in fine groups, which takes a little more time.
+    pub fn set_fine_groups(&mut self) {
+        self.fine = true;
     }
 
     /// The device on which the layers are built.
@@ -179,7 +188,14 @@ impl Tensors {
         let shape = [shape[0], shape[1], shape[2]];
         let weight = match values {
             PackedValues::F32(values) => LinearWeight::F32(floats(values, shape, &self.device)),
-            PackedValues::Q8(values) => LinearWeight::q8(values, sums, scale, smooth, &self.device),
+            PackedValues::Q8(values) => {
+                // The file has the sums of the coarse groups, whatever the model.
+                let sums = match self.fine {
+                    true => group_sums(&values, Groups::fine(smooth.len())),
+                    false => sums,
+                };
+                LinearWeight::q8(values, sums, scale, smooth, &self.device)
+            }
             PackedValues::Q4(values) => {
                 let groups = halves.len() / (shape[0] * PANEL / 2).max(1);
                 let of_groups =

@@ -24,6 +24,10 @@ pub const ROUND: f32 = 12_582_912.0;
 /// The largest activation that the dot product of this build takes; the smallest is 0.
 pub const ACTIVATION_MAX: f32 = if RELAXED { 127.0 } else { 255.0 };
 
+/// The largest activation of layers in fine groups. The baseline's dot product takes 16 bits of both operands, and the sum of the products of
+/// a group still fits 32 bits.
+pub const FINE_ACTIVATION_MAX: f32 = if RELAXED { 127.0 } else { 32_767.0 };
+
 /// Whether activations of int4 layers are signed and their weights are not: the relaxed dot product takes 8 bits of one operand and 7 of the
 /// other, and an int4 weight needs no more than 4.
 pub const SIGNED_Q4: bool = RELAXED;
@@ -34,7 +38,7 @@ pub const WORD: usize = if RELAXED { 4 } else { 2 };
 /// A word whose inputs are all the activation 1.
 pub const ONES: i32 = if RELAXED { 0x0101_0101 } else { 0x0001_0001 };
 
-const RELAXED: bool = cfg!(all(target_arch = "wasm32", feature = "relaxed-simd"));
+pub const RELAXED: bool = cfg!(all(target_arch = "wasm32", feature = "relaxed-simd"));
 
 #[cfg(target_arch = "wasm32")]
 #[allow(unsafe_code)]

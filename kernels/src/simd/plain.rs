@@ -103,9 +103,9 @@ pub fn mul_add(a: F32x4, b: F32x4, c: F32x4) -> F32x4 {
     a.mul(b).add(c)
 }
 
-/// Packs sixteen numbers, each [`ROUND`] plus 0 to `ACTIVATION_MAX`, or one beyond, in words of the dot product.
-pub fn to_words(numbers: [F32x4; 4]) -> [i32; 8] {
-    let whole = |x: f32| ((x - ROUND) as i32).clamp(0, 255);
+/// Packs sixteen numbers, each [`ROUND`] plus 0 to `most`, or one beyond, in words of the dot product.
+pub fn to_words(numbers: [F32x4; 4], most: f32) -> [i32; 8] {
+    let whole = |x: f32| ((x - ROUND) as i32).clamp(0, most as i32);
     from_fn(|i| {
         let x = &numbers[i / 2].0[i % 2 * 2..];
         whole(x[0]) | whole(x[1]) << 16

@@ -128,10 +128,10 @@ kernel! {
     }
 }
 
-/// Packs sixteen numbers, each [`ROUND`] plus 0 to `ACTIVATION_MAX`, or one beyond, in words of the dot product.
+/// Packs sixteen numbers, each [`ROUND`] plus 0 to 127, or one beyond, in words of the dot product.
 #[cfg(feature = "relaxed-simd")]
 #[inline(always)]
-pub fn to_words(numbers: [F32x4; 4]) -> [i32; 4] {
+pub fn to_words(numbers: [F32x4; 4], _: f32) -> [i32; 4] {
     let [a, b, c, d] = numbers.map(|x| i32x4_sub(x.0, f32x4_splat(ROUND)));
     let most = i16x8_splat(127);
     let low = i16x8_min(i16x8_narrow_i32x4(a, b), most);
@@ -149,12 +149,12 @@ pub fn to_signed_words(numbers: [F32x4; 4]) -> [i32; 4] {
     F32x4(v128_xor(bytes, u8x16_splat(0x80))).to_bits()
 }
 
-/// Packs sixteen numbers, each [`ROUND`] plus 0 to `ACTIVATION_MAX`, or one beyond, in words of the dot product.
+/// Packs sixteen numbers, each [`ROUND`] plus 0 to `most`, or one beyond, in words of the dot product.
 #[cfg(not(feature = "relaxed-simd"))]
 #[inline(always)]
-pub fn to_words(numbers: [F32x4; 4]) -> [i32; 8] {
+pub fn to_words(numbers: [F32x4; 4], most: f32) -> [i32; 8] {
     let [a, b, c, d] = numbers.map(|x| i32x4_sub(x.0, f32x4_splat(ROUND)));
-    let (least, most) = (i16x8_splat(0), i16x8_splat(255));
+    let (least, most) = (i16x8_splat(0), i16x8_splat(most as i16));
     let within = |x| F32x4(i16x8_max(i16x8_min(x, most), least)).to_bits();
     let [low, high] = [
         within(i16x8_narrow_i32x4(a, b)),

@@ -1,5 +1,7 @@
 //! The operations of decoders.
 
+use pilotlight_kernels::SIMD_LEVEL;
+
 use super::*;
 
 #[wasm_bindgen_test(unsupported = test)]
@@ -196,5 +198,65 @@ fn some_panels_of_a_layer_compute_its_outputs_to_the_bit() {
                 .collect();
             assert_eq!(part, expected, "{outputs:?}");
         }
+    }
+}
+
+/// The same layer with fine groups.
+fn fine(linear: &Linear, k: usize) -> Linear {
+    let LinearWeight::Q8 {
+        packed,
+        scale,
+        smooth,
+        ..
+    } = &linear.weight
+    else {
+        panic!("int8 expected")
+    };
+    let packed = packed.clone().into_data().try_to_vec().unwrap();
+    let sums = group_sums(&packed, Groups::fine(k));
+    let [scale, smooth] =
+        [scale, smooth].map(|list| list.clone().into_data().try_to_vec().unwrap());
+    Linear {
+        weight: LinearWeight::q8(packed, sums, scale, smooth, &Device::flex()),
+        bias: linear.bias.clone(),
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn fine_groups_have_smaller_errors() {
+    let mut random = Random::new(21);
+    // 2560 inputs are padded to 2576, to which only larger groups fit.
+    for k in SIZES.into_iter().chain([400, 576, 2560]) {
+        let (m, n) = ([1, 2, 3, 4, 5, 7, 33][k % 7], [1, 8, 9, 31][k % 4]);
+        let w: Vec<i8> = random
+            .values(n * k)
+            .iter()
+            .map(|w| (w * LARGEST) as i8)
+            .collect();
+        let coarse = q8_linear(&w, n, k, vec![1.0 / LARGEST; n], random.values(n));
+        // Some inputs are a hundred times as large as most.
+        let mut x = random.values(m * k);
+        for x in x.iter_mut().step_by(200) {
+            *x *= 100.0;
+        }
+        let x = matrix(x, m);
+        let expected = plain(&coarse, &x, Activation::Identity);
+        let error = |layer: &Linear| {
+            let got = list(layer.forward(x.clone(), Activation::Identity));
+            let errors = got.iter().zip(&expected).map(|(a, b)| (a - b).powi(2));
+            (errors.sum::<f32>() / got.len() as f32).sqrt()
+        };
+        let (coarse, fine) = (error(&coarse), error(&fine(&coarse, k)));
+        println!("{m}x{k}x{n}: {coarse} and {fine}");
+        let least = match (Groups::fine(k) == Groups::of(k), SIMD_LEVEL) {
+            (true, _) => 1.0,
+            (false, "relaxed-simd") => 0.75,
+            // Seven bits more.
+            (false, _) => 0.02,
+        };
+        assert!(
+            fine <= least * coarse + 1e-5,
+            "{m}x{k}x{n}: {coarse} and {fine}"
+        );
     }
 }
