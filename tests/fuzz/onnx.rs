@@ -8,7 +8,7 @@ use pollster::block_on;
 use super::support::model_among;
 use super::support::onnx::testing::{bytes, count, initializer, model, node};
 use super::support::onnx::{ONNX, onnx_of};
-use super::{Random, WEIGHTS, fuzz, mutate, plan, tiny};
+use super::{Files, Random, WEIGHTS, fuzz, mutate, plan, tiny};
 
 /// Changes a byte without moving the others.
 fn change_in_place(bytes: &mut [u8], random: &mut Random) {
@@ -85,18 +85,25 @@ fn pieces() -> Vec<Vec<u8>> {
     ]
 }
 
-fn plan_of(file: Vec<u8>) -> usize {
+/// The files beside the weights.
+fn configs() -> Files {
+    let mut files = tiny();
+    files.remove(WEIGHTS);
+    files
+}
+
+/// Plans a load of a file, and returns the bytes of all files.
+fn plan_of(configs: &Files, file: Vec<u8>) -> usize {
     let size = file.len();
-    let mut changed = tiny();
-    changed.remove(WEIGHTS);
-    changed.insert(ONNX.into(), file);
-    plan(changed);
+    let mut files = configs.clone();
+    files.insert(ONNX.into(), file);
+    plan(files);
     size + 4_000
 }
 
 #[test]
 fn a_graph_of_any_fields() {
-    let pieces = pieces();
+    let (configs, pieces) = (configs(), pieces());
     fuzz("graph", 18, |random| {
         let mut graph = Vec::new();
         for _ in 0..random.below(12) {
@@ -110,13 +117,14 @@ fn a_graph_of_any_fields() {
                 graph.extend(piece);
             }
         }
-        plan_of(model(&[graph]))
+        plan_of(&configs, model(&[graph]))
     });
 }
 
 /// Names many tensors and nodes in few bytes: most of the memory is that of their table.
 #[test]
 fn a_graph_of_many_names() {
+    let configs = configs();
     fuzz("initializers", 19, |random| {
         let (mut nodes, mut tensors) = (Vec::new(), Vec::new());
         let kinds = random.below(3);
@@ -130,6 +138,6 @@ fn a_graph_of_many_names() {
             }
         }
         tensors.push(initializer("w", 1, &[2], &[0; 8]));
-        plan_of(model(&[nodes.concat(), tensors.concat()]))
+        plan_of(&configs, model(&[nodes.concat(), tensors.concat()]))
     });
 }
