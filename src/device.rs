@@ -22,6 +22,11 @@ pub fn cpu() -> Device {
     Device::flex()
 }
 
+/// Whether a device is the CPU.
+pub(crate) fn is_cpu(device: &Device) -> bool {
+    cfg!(not(feature = "webgpu")) || *device == cpu()
+}
+
 /// The backend that runs a model.
 #[cfg(target_arch = "wasm32")]
 pub(crate) enum Backend {

@@ -8,7 +8,7 @@ use super::simd::{F32x4, kernel};
 use crate::layout::PANEL;
 
 /// Queries whose scores are computed at a time: a multiple of the tiles of 4 and of 6 rows.
-const BLOCK: usize = 24;
+pub const BLOCK: usize = 24;
 
 /// What is added to the score of a query and a key, by how far the key is after the query.
 #[derive(Clone, Copy)]
@@ -43,9 +43,10 @@ struct HeadBias<'a> {
 
 /// Scaled dot-product self-attention of each sequence. `offsets` has the first row of each sequence, followed by the total number of
 /// rows. If `causal`, a row attends to none after it. Each head of the keys and values serves as many neighbouring heads of the queries as
-/// their number divides.
+/// their number divides. If there are fewer queries than keys, there is one sequence, and they are those of its last rows: rows have the
+/// same bits in parts of a sequence which begin at a multiple of [`BLOCK`] as in all of it.
 ///
-/// *Shapes*: `query`, `out`: `[t, heads * d]`, `key`, `value`: `[t, key_heads * d]`.
+/// *Shapes*: `query`, `out`: `[queries, heads * d]`, `key`, `value`: `[t, key_heads * d]`.
 pub fn attention(
     query: &[f32],
     key: &[f32],
@@ -67,15 +68,20 @@ pub fn attention(
             heads,
             key_heads,
         };
+        let rows = offsets.last().map_or(0, |rows| *rows as usize);
+        let missing = rows - out.len() / width.max(1);
         for span in offsets.windows(2) {
             let [first, end] = [span[0] as usize, span[1] as usize];
-            let of = |width: usize| first * width..end * width;
             let key_width = shape.d * key_heads;
+            let (queries, keys) = (
+                first * width..(end - missing) * width,
+                first * key_width..end * key_width,
+            );
             scratch.sequence(
-                &query[of(width)],
-                &key[of(key_width)],
-                &value[of(key_width)],
-                &mut out[of(width)],
+                &query[queries.clone()],
+                &key[keys.clone()],
+                &value[keys],
+                &mut out[queries],
                 shape,
                 causal,
                 bias,
@@ -122,7 +128,8 @@ impl Scratch {
             key_heads,
         } = shape;
         let (width, key_width) = (heads * d, key_heads * d);
-        let t = query.len() / width;
+        let t = key.len() / key_width;
+        let missing = t - query.len() / width;
         let padded = t.next_multiple_of(PANEL);
         self.keys.resize(padded * d, 0.0);
         self.values.resize(t * d.next_multiple_of(PANEL), 0.0);
@@ -148,7 +155,7 @@ impl Scratch {
                     width,
                     t,
                     d,
-                    index * BLOCK,
+                    missing + index * BLOCK,
                     causal,
                     bias.map(|bias| bias.of_head(head)),
                 );

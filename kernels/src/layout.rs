@@ -13,8 +13,9 @@ pub fn packed_f32_shape(n: usize, k: usize) -> [usize; 3] {
 /// The largest number of inputs that int8 kernels quantize together, with one step and zero point.
 const MAX_IN_GROUP: usize = 384;
 
-/// The number of inputs in fine groups, and the largest where they fit. In SmolLM2-135M, 48 take 3 % more time than the coarse groups on relaxed SIMD, and 32 take
-/// 13 %. The baseline needs no more than that its groups are finer than coarse ones, because its activations have more bits then.
+/// The largest number of inputs in fine groups, where it leaves a choice. In SmolLM2-135M, groups of 48 take 2 % more time than the coarse
+/// ones on relaxed SIMD, and groups of 32 take 13 %. In the baseline, groups need not be small, because activations of fine groups have more
+/// bits: they are told from coarse ones by their number.
 const MAX_IN_FINE_GROUP: usize = if RELAXED { 48 } else { 192 };
 
 /// The grouping of the inputs of an int8 layer, in groups of equal size; the last is padded with zeros.
@@ -39,13 +40,16 @@ impl Groups {
     /// fits; where only groups of sixteen would fit, which take much more time, they are as small as fits beyond that.
     #[inline(never)]
     pub fn fine(k: usize) -> Self {
-        let quads = padded_quads(k);
-        let mut size = MAX_IN_FINE_GROUP / 4;
+        let coarse = Self::of(k);
+        let quads = coarse.count * coarse.quads;
+        let most = coarse.quads.min(MAX_IN_FINE_GROUP / 4);
+        let mut size = most;
         while size > 4 && !quads.is_multiple_of(size) {
             size -= 4;
         }
         if size == 4 {
-            size = MAX_IN_FINE_GROUP / 4;
+            // The coarse group is the last that is tried.
+            size = most;
             while !quads.is_multiple_of(size) {
                 size += 4;
             }

@@ -28,7 +28,7 @@ pub mod testing;
 mod upsample;
 
 pub use activation::Activation;
-pub use attention::{Bias, attention};
+pub use attention::{BLOCK as QUERY_BLOCK, Bias, attention};
 pub use conv::{Window, conv2d};
 pub use embedding::{embedding_q8, panel_rows_f32, panel_rows_q8};
 pub use gated::gated;

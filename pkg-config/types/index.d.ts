@@ -74,11 +74,13 @@ export interface LoadOptions {
   files?: Record<string, FileSource>;
   /**
    * The file that the weights are read from. `'auto'`, the default: a packed file of `pilotlight pull` where the host lists one, else
-   * safetensors, else a GGUF file where the host lists no safetensors. `'safetensors'`: the checkpoint, also where there is a packed file.
+   * safetensors, else `pytorch_model.bin` or its shards, else a GGUF file where the host lists none of these. `'safetensors'`: the
+   * checkpoint, also where there is a packed file. `'pytorch'`: `pytorch_model.bin` or its shards, also where there are safetensors.
    * `'gguf'`: the listed GGUF file that suits `dtype` best. Otherwise the name of a file, such as `'model.Q4_1.gguf'`. A GGUF file brings
-   * its config and tokenizer along. Models from different `weights` are stored and listed separately.
+   * its config and tokenizer along. A `.bin` cannot come as a stream in `files`, because its directory is at its end. Models from different
+   * `weights` are stored and listed separately.
    */
-  weights?: 'auto' | 'safetensors' | 'gguf' | (string & {});
+  weights?: 'auto' | 'safetensors' | 'pytorch' | 'gguf' | (string & {});
   /** Where the packed model is kept; default `'indexeddb'` where there is one, else `'memory'`. `false` keeps nothing. */
   store?: 'indexeddb' | 'memory' | false | Store;
   /** Whether other models, the least recently used first, may be deleted where the store is full; default `false`. */

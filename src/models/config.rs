@@ -149,6 +149,42 @@ impl Fields {
         }
     }
 
+    /// Whether the file has the field, be it null.
+    pub fn has(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    /// The base of rotary wavelengths that `rope_parameters` has, for a kind of layers where these differ; `None` where there is none.
+    ///
+    /// *Errors*: `UnsupportedModel` for another rotation than the plain one, or one that is written in another way.
+    pub fn rope_theta(&self, kind: Option<&str>) -> Result<Option<f32>> {
+        self.only(&[
+            ("rope_scaling", &[]),
+            ("partial_rotary_factor", &[1.into(), 1.0.into()]),
+        ])?;
+        let Some(all) = self.get("rope_parameters") else {
+            return Ok(None);
+        };
+        let rope = match kind {
+            None => Some(all),
+            Some(kind) => all.get(kind),
+        };
+        let is_plain = |rope: &Value| {
+            let kind = rope.get("rope_type").and_then(Value::as_str);
+            matches!(kind, None | Some("default")) && rope.get("factor").is_none()
+        };
+        let theta = rope
+            .filter(|rope| is_plain(rope))
+            .and_then(|rope| rope.get("rope_theta")?.as_f64());
+        match theta {
+            Some(theta) => Ok(Some(theta as f32)),
+            None => Err(Error::unsupported(format!(
+                "{FILE}: rope_parameters is {all}, expected a rope_theta and the rope_type 'default'{}",
+                kind.map_or(String::new(), |kind| format!(" for {kind}"))
+            ))),
+        }
+    }
+
     /// The activation of this field.
     ///
     /// *Errors*: `UnsupportedModel` for an unknown one, `InvalidWeights` where there is none.

@@ -195,7 +195,7 @@ impl DecoderConfig {
             Dtype::F32 => 4,
             Dtype::Q8 | Dtype::Q4 => 1,
         };
-        (self.vocab_size * self.hidden_size * width) as u64
+        self.vocab_size as u64 * self.hidden_size as u64 * width
     }
 
     /// The number of heads of keys and of values.

@@ -60,7 +60,11 @@ impl ModernBertConfig {
         ])?;
         let num_hidden_layers = fields.size("num_hidden_layers", MAX_LAYERS)?;
         let global = fields.number("global_rope_theta")?.unwrap_or(GLOBAL_THETA);
-        let local = fields.number("local_rope_theta")?.unwrap_or(LOCAL_THETA);
+        // Where the file has null, the layers are rotated alike.
+        let local = match fields.has("local_rope_theta") {
+            true => fields.number("local_rope_theta")?.unwrap_or(global),
+            false => LOCAL_THETA,
+        };
         let config = Self {
             vocab_size: fields.size("vocab_size", MAX_ROWS)?,
             hidden_size: fields.size("hidden_size", MAX_WIDTH)?,
@@ -105,19 +109,7 @@ fn are_global(fields: &Fields, layers: usize) -> Result<Vec<bool>> {
 
 /// The base of the wavelengths of one kind of layers, of which `old` is that of files before `transformers` 5.
 fn theta(fields: &Fields, kind: &str, old: f32) -> Result<f32> {
-    let rope = fields
-        .get("rope_parameters")
-        .and_then(|ropes| ropes.get(kind));
-    match rope.and_then(|rope| rope.get("rope_type")?.as_str()) {
-        None | Some("default") => {}
-        Some(other) => {
-            return Err(Error::unsupported(format!(
-                "{FILE}: rope_type is '{other}', expected 'default'"
-            )));
-        }
-    }
-    let new = rope.and_then(|rope| rope.get("rope_theta")?.as_f64());
-    let theta = new.map_or(old, |theta| theta as f32);
+    let theta = fields.rope_theta(Some(kind))?.unwrap_or(old);
     match theta.is_finite() && theta > 0.0 {
         true => Ok(theta),
         false => Err(Error::invalid_weights(format!(
@@ -308,6 +300,8 @@ mod tests {
         assert_eq!(plain.thetas, [GLOBAL_THETA, LOCAL_THETA]);
         let old = config(r#","global_rope_theta":5.0,"local_rope_theta":7.0"#).unwrap();
         assert_eq!(old.thetas, [5.0, 7.0]);
+        let alike = config(r#","global_rope_theta":5.0,"local_rope_theta":null"#).unwrap();
+        assert_eq!(alike.thetas, [5.0, 5.0]);
         let new = config(
             r#","num_hidden_layers":2,"layer_types":["sliding_attention","full_attention"],
             "rope_parameters":{"full_attention":{"rope_theta":3.0,"rope_type":"default"},"sliding_attention":{"rope_theta":2.0}}"#,
@@ -333,7 +327,17 @@ mod tests {
             (
                 r#","rope_parameters":{"full_attention":{"rope_type":"yarn"}}"#,
                 ErrorKind::UnsupportedModel,
-                "rope_type is 'yarn'",
+                "rope_parameters is",
+            ),
+            (
+                r#","rope_scaling":{"rope_type":"linear","factor":4}"#,
+                ErrorKind::UnsupportedModel,
+                "rope_scaling",
+            ),
+            (
+                r#","rope_parameters":{"rope_theta":7.0}"#,
+                ErrorKind::UnsupportedModel,
+                "rope_parameters is",
             ),
             (
                 r#","global_rope_theta":0.0"#,

@@ -45,17 +45,17 @@ impl NomicBertConfig {
         };
         let epsilon = match fields.get("layer_norm_eps") {
             Some(_) => fields.epsilon("layer_norm_eps")?,
-            None => fields.number("layer_norm_epsilon")?.unwrap_or(1e-12),
+            None if fields.get("layer_norm_epsilon").is_some() => {
+                fields.epsilon("layer_norm_epsilon")?
+            }
+            None => 1e-12,
         };
         // With a scaling, texts beyond the positions of the training have other wavelengths.
         let is_scaled = fields.get("rotary_scaling_factor").is_some();
-        let max_position_embeddings =
-            match is_scaled && fields.get("max_trained_positions").is_some() {
-                true => fields.size("max_trained_positions", MAX_ROWS)?,
-                false => size(["max_position_embeddings", "n_positions"], 2048, MAX_ROWS)?,
-            };
-        let rope = fields.get("rope_parameters");
-        let theta = rope.and_then(|rope| rope.get("rope_theta")?.as_f64());
+        let names = match is_scaled {
+            true => ["max_trained_positions"; 2],
+            false => ["max_position_embeddings", "n_positions"],
+        };
         let config = Self {
             vocab_size: fields.size("vocab_size", MAX_ROWS)?,
             type_vocab_size: fields.size("type_vocab_size", MAX_ROWS)?,
@@ -63,10 +63,10 @@ impl NomicBertConfig {
             num_hidden_layers: size(["num_hidden_layers", "n_layer"], 12, MAX_LAYERS)?,
             num_attention_heads: size(["num_attention_heads", "n_head"], 12, MAX_WIDTH)?,
             intermediate_size: size(["intermediate_size", "n_inner"], 3072, MAX_WIDTH)?,
-            max_position_embeddings,
+            max_position_embeddings: size(names, 2048, MAX_ROWS)?,
             layer_norm_eps: epsilon,
-            rope_theta: match theta {
-                Some(theta) => theta as f32,
+            rope_theta: match fields.rope_theta(None)? {
+                Some(theta) => theta,
                 None => fields.number("rotary_emb_base")?.unwrap_or(1000.0),
             },
         };
@@ -99,14 +99,7 @@ fn check(fields: &Fields) -> Result<()> {
         ("moe_every_n_layers", &[0.into()]),
         ("hidden_act", &["silu".into(), "swiglu".into()]),
         ("activation_function", &["silu".into(), "swiglu".into()]),
-    ])?;
-    let rope = fields.get("rope_parameters");
-    match rope.and_then(|rope| rope.get("rope_type")?.as_str()) {
-        None | Some("default") => Ok(()),
-        Some(other) => Err(Error::unsupported(format!(
-            "{FILE}: rope_type is '{other}', expected 'default'"
-        ))),
-    }
+    ])
 }
 
 /// A NomicBERT encoder.

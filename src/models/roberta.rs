@@ -13,8 +13,9 @@ use crate::ops::Spans;
 use crate::scheduler::Scheduler;
 use crate::weights::Tensors;
 
-/// The values of `RobertaConfig`, `XLMRobertaConfig` and `CamembertConfig` in `transformers`.
-const DEFAULTS: &str = r#"{"vocab_size":50265,"hidden_size":768,"num_hidden_layers":12,"num_attention_heads":12,"intermediate_size":3072,
+/// The values of `RobertaConfig`, `XLMRobertaConfig` and `CamembertConfig` in `transformers`, but for the number of words, which differs and
+/// which every file has.
+const DEFAULTS: &str = r#"{"hidden_size":768,"num_hidden_layers":12,"num_attention_heads":12,"intermediate_size":3072,
     "hidden_act":"gelu","max_position_embeddings":512,"type_vocab_size":2,"layer_norm_eps":1e-12}"#;
 
 /// The id of the padding where the config has none.
@@ -70,13 +71,13 @@ mod tests {
     fn positions_begin_after_that_of_the_padding() {
         let sizes =
             |json: &str| Roberta::config(json.as_bytes()).map(|config| Roberta::sizes(&config));
-        let json = r#"{"model_type":"roberta","max_position_embeddings":514}"#;
+        let json = r#"{"model_type":"roberta","vocab_size":9,"max_position_embeddings":514}"#;
         assert_eq!(sizes(json).unwrap(), [768, 512]);
-        let json = r#"{"model_type":"xlm-roberta","pad_token_id":5,"max_position_embeddings":10}"#;
+        let json = r#"{"model_type":"xlm-roberta","vocab_size":9,"pad_token_id":5,"max_position_embeddings":10}"#;
         assert_eq!(sizes(json).unwrap(), [768, 4]);
         for (json, kind, what) in [
             (
-                r#"{"model_type":"roberta","max_position_embeddings":2}"#,
+                r#"{"model_type":"roberta","vocab_size":9,"max_position_embeddings":2}"#,
                 ErrorKind::InvalidWeights,
                 "more than the 2 up to",
             ),

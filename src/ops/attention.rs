@@ -105,8 +105,16 @@ impl Spans {
         }
     }
 
+    /// The spans of one sequence, with attention of the same kind.
+    pub fn of(&self, length: usize) -> Self {
+        Self {
+            offsets: Self::from_lengths([length]).offsets,
+            ..self.clone()
+        }
+    }
+
     /// Whether a row attends only to itself and earlier rows of its span.
-    pub(super) fn is_causal(&self) -> bool {
+    pub fn is_causal(&self) -> bool {
         self.causal
     }
 
@@ -126,7 +134,8 @@ impl Spans {
 /// Scaled dot-product self-attention of each sequence.
 ///
 /// *Shapes*: `query`: `[t, heads * d]`, `key`, `value`: `[t, key_heads * d]`, result as `query`. `heads` must divide the width of the
-/// queries, and `key_heads` must divide `heads`: each head of the keys serves as many neighbouring ones of the queries.
+/// queries, and `key_heads` must divide `heads`: each head of the keys serves as many neighbouring ones of the queries. Of a single span,
+/// `query` may have only the last rows; the bits are the same if it begins at a multiple of [`QUERY_BLOCK`](pilotlight_kernels::QUERY_BLOCK).
 /// *Source*: Vaswani et al., "Attention Is All You Need", 2017, section 3.2; for fewer heads of keys, Ainslie et al., "GQA", 2023.
 pub fn attention(
     query: Tensor<2>,
@@ -150,19 +159,18 @@ pub(super) fn plain<B: Backend>(
     spans: Spans,
     heads: usize,
 ) -> FloatTensor<B> {
-    let [_, width] = query.shape().dims();
-    let [_, key_width] = key.shape().dims();
+    let [queries, width] = query.shape().dims();
+    let [keys, key_width] = key.shape().dims();
     let d = width / heads;
     let key_heads = key_width / d;
     let contexts = spans.iter().filter(|rows| !rows.is_empty()).map(|rows| {
-        let t = rows.len();
+        let t = rows.len() - (keys - queries);
         // [t, g * d] → [g, t, d], then each head as often as it serves one of the queries: [h, t, d]
         let split = |x: &FloatTensor<B>| {
-            let [_, width] = x.shape().dims();
-            let x = B::float_slice(
-                x.clone(),
-                &[Slice::from(rows.clone()), Slice::from(0..width)],
-            );
+            let [total, width] = x.shape().dims();
+            let rows = rows.start..rows.end.min(total);
+            let t = rows.len();
+            let x = B::float_slice(x.clone(), &[Slice::from(rows), Slice::from(0..width)]);
             let x = B::float_reshape(x, Shape::from([t, width / d, d]));
             let x = B::float_permute(x, &[1, 0, 2]);
             if width / d == heads {
@@ -176,15 +184,17 @@ pub(super) fn plain<B: Backend>(
         let scores = B::float_mul_scalar(scores, Scalar::from(1.0 / (d as f32).sqrt()));
         let scores = if spans.is_causal() {
             let device = scores.device();
-            B::float_add(scores, causal_mask::<B>(t, &device))
+            B::float_add(scores, causal_mask::<B>(t, rows.len(), &device))
         } else {
             scores
         };
         let scores = match spans.bias() {
             Some(bias) => {
-                let values = (0..bias.rows)
-                    .flat_map(|row| (0..t).flat_map(move |query| bias.of(row, query, t)));
-                let values = TensorData::new(values.copied().collect(), [bias.rows, t, t]);
+                let keys = rows.len();
+                let values = (0..bias.rows).flat_map(|row| {
+                    (keys - t..keys).flat_map(move |query| bias.of(row, query, keys))
+                });
+                let values = TensorData::new(values.copied().collect(), [bias.rows, t, keys]);
                 let device = scores.device();
                 B::float_add(scores, B::float_from_data(values, &device))
             }
@@ -200,9 +210,9 @@ pub(super) fn plain<B: Backend>(
     B::float_cat(contexts.collect(), 0)
 }
 
-/// The mask `[1, t, t]` that is added to scores, so that no row attends to later ones.
-fn causal_mask<B: Backend>(t: usize, device: &B::Device) -> FloatTensor<B> {
-    let rows =
-        (0..t).flat_map(|row| (0..t).map(move |column| if column > row { NEVER } else { 0.0 }));
-    B::float_from_data(TensorData::new(rows.collect(), [1, t, t]), device)
+/// The mask `[1, queries, keys]` that is added to scores, so that no row attends to later ones. The queries are the last rows.
+fn causal_mask<B: Backend>(queries: usize, keys: usize, device: &B::Device) -> FloatTensor<B> {
+    let rows = (keys - queries..keys)
+        .flat_map(|row| (0..keys).map(move |column| if column > row { NEVER } else { 0.0 }));
+    B::float_from_data(TensorData::new(rows.collect(), [1, queries, keys]), device)
 }

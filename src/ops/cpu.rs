@@ -91,9 +91,12 @@ impl HotOps for Flex {
         spans: Spans,
         heads: usize,
     ) -> FlexTensor {
-        let [t, width] = dims(&query);
+        let [queries, width] = dims(&query);
         let [_, key_width] = dims(&key);
-        output([t, width], |out| {
+        for rows in spans.iter() {
+            work::count(rows.len().min(queries), rows.len(), 2 * width);
+        }
+        output([queries, width], |out| {
             let (q, k, v) = (
                 query.to_contiguous(),
                 key.to_contiguous(),

@@ -30,6 +30,7 @@ pub use linear::{
     packed_q4_shape, packed_q8_shape, q4_scale_shape,
 };
 pub use norm::{LayerNorm, RmsNorm};
+pub use pilotlight_kernels::QUERY_BLOCK;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use pilotlight_kernels::SIMD_LEVEL;
 pub use rotary::Rotary;
@@ -102,7 +103,8 @@ pub trait HotOps: burn::backend::Backend {
     /// Scaled dot-product self-attention over sequences that lie one after the other. A row attends only to rows of its own span, and
     /// only to itself and earlier ones if the spans are causal.
     ///
-    /// *Shapes*: `query`: `[t, h * d]`, `key`, `value`: `[t, g * d]`, where `g` divides `h`; result as `query`.
+    /// *Shapes*: `query`: `[t, h * d]`, `key`, `value`: `[t, g * d]`, where `g` divides `h`; result as `query`. Of a single span, `query` may
+    /// have only the last rows.
     fn attention(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,

@@ -12,7 +12,8 @@ pub(crate) fn count(rows: usize, inputs: usize, outputs: usize) {
     MULTIPLY_ADDS.set(MULTIPLY_ADDS.get() + product);
 }
 
-/// The number of multiply-adds of matrix products and convolutions since the thread began. Attention and norms are not counted.
+/// The number of multiply-adds of matrix products, convolutions and attention since the thread began. Norms are not counted, and causal
+/// attention as if it were not.
 #[cfg(any(target_arch = "wasm32", test))]
 pub(crate) fn multiply_adds() -> u64 {
     MULTIPLY_ADDS.get()

@@ -40,16 +40,14 @@ pub(super) enum Kind {
     Dense,
     LayerNorm,
     Normalize,
-    StaticEmbedding,
 }
 
-const KINDS: [(&str, Kind); 6] = [
+const KINDS: [(&str, Kind); 5] = [
     ("Transformer", Kind::Transformer),
     ("Pooling", Kind::Pooling),
     ("Dense", Kind::Dense),
     ("LayerNorm", Kind::LayerNorm),
     ("Normalize", Kind::Normalize),
-    ("StaticEmbedding", Kind::StaticEmbedding),
 ];
 
 /// Reads `modules.json`.
@@ -83,13 +81,10 @@ pub(super) fn modules(json: &[u8]) -> Result<Vec<Module>> {
             folder,
         });
     }
-    let encoder =
-        |module: &Module| matches!(module.kind, Kind::Transformer | Kind::StaticEmbedding);
+    let encoder = |module: &Module| module.kind == Kind::Transformer;
+    // Vectors exist from the pooling on, which follows the encoder.
     let in_order = list.iter().enumerate().all(|(place, module)| {
-        // Vectors exist from the pooling on, or from a static embedding on.
-        let pools = module.kind == Kind::Pooling;
-        encoder(module) == (place == 0)
-            && (!pools || place == 1 && list[0].kind == Kind::Transformer)
+        encoder(module) == (place == 0) && (module.kind != Kind::Pooling || place == 1)
     });
     match in_order {
         true => Ok(list),
@@ -193,7 +188,7 @@ impl Steps {
                     )?));
                 }
                 Kind::Normalize => list.push(Step::Normalize),
-                Kind::Transformer | Kind::Pooling | Kind::StaticEmbedding => {}
+                Kind::Transformer | Kind::Pooling => {}
             }
         }
         Ok(Self { list })
@@ -362,7 +357,6 @@ mod tests {
             .len(),
             6
         );
-        assert_eq!(list(&["StaticEmbedding", "Normalize"]).unwrap().len(), 2);
         for (kinds, what) in [
             (&["Transformer", "LSTM"][..], "models.LSTM"),
             (
@@ -370,10 +364,7 @@ mod tests {
                 "[Transformer, Dense, Pooling]",
             ),
             (&["Pooling"], "[Pooling]"),
-            (
-                &["StaticEmbedding", "Pooling"],
-                "[StaticEmbedding, Pooling]",
-            ),
+            (&["StaticEmbedding", "Normalize"], "models.StaticEmbedding"),
         ] {
             let error = list(kinds).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::UnsupportedModel, "{kinds:?}");

@@ -46,7 +46,7 @@ impl<'a> Contents<'a> {
 
     /// The byte ranges of the file that have to be fetched, the header and those of members included, in the order in which they are read.
     pub fn ranges(&self, header: &Header) -> Vec<Range<u64>> {
-        let mut ranges = vec![0..header.front];
+        let mut ranges: Vec<_> = std::iter::once(0..header.front).collect();
         let mut member_before = None;
         for found in &self.order {
             let member = found.entry.member.as_ref();

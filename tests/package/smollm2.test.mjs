@@ -17,13 +17,14 @@ const { cases, limit, layers, per_token: perToken, hidden_states: withStates, va
 
 /**
  * How far the mean ln p of a text may be from PyTorch's, for any text and on average; the least cosine of hidden states with PyTorch's; and of
- * which texts. In f32 sums run in another order: measured 1e-6. In q8 the weights have 8 bits, made from the file's 4, and activations 15 in groups of
- * up to 192 inputs, or 7 in groups of up to 48 on relaxed SIMD: measured 0.086 (a text of 17 tokens; 0.03 of those with 50 or more), 0.012 on average. In q4 the weights are the file's own and only activations are rounded: measured 0.054,
+ * which texts. In f32 sums run in another order: measured 1e-6. In q8 the weights have 8 bits, made from the file's 4, which is most of the
+ * difference: activations have 15 bits, or on relaxed SIMD 7 in groups of 48. Measured 0.086, 0.010 and 0.9993, or on relaxed SIMD 0.086,
+ * 0.012 and 0.9988; the largest is that of a text of 17 tokens. In q4 the weights are the file's own and only activations are rounded: measured 0.054,
  * 0.012 and 0.9998.
  */
 const BOUNDS = {
   f32: { most: 1e-5, average: 1e-5, least: 0.999999, texts: perToken },
-  q8: { most: 0.1, average: 0.016, least: 0.995, texts: cases.keys() },
+  q8: { most: 0.1, average: 0.015, least: 0.998, texts: cases.keys() },
   q4: { most: 0.1, average: 0.02, least: 0.995, texts: FIGURES ? cases.keys() : [0, 1, 2, 3, 25, 33, 48, 63] },
 };
 

@@ -25,7 +25,7 @@ pub const ROUND: f32 = 12_582_912.0;
 pub const ACTIVATION_MAX: f32 = if RELAXED { 127.0 } else { 255.0 };
 
 /// The largest activation of layers in fine groups. The baseline's dot product takes 16 bits of both operands, and the sum of the products of
-/// a group still fits 32 bits.
+/// 384 inputs still fits 32 bits.
 pub const FINE_ACTIVATION_MAX: f32 = if RELAXED { 127.0 } else { 32_767.0 };
 
 /// Whether activations of int4 layers are signed and their weights are not: the relaxed dot product takes 8 bits of one operand and 7 of the

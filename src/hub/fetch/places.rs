@@ -24,6 +24,7 @@ impl Fetch<'_> {
             ranges: vec![range],
             ..Self::resume(self.host, &empty, &self.file, state, self.retry)
         };
+        aside.entry.path.clone_from(&self.entry.path);
         let mut bytes = vec![0; length as usize];
         aside.read_exact(&mut bytes).await?;
         self.extra += length;

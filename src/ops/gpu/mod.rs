@@ -87,8 +87,9 @@ impl HotOps for Cube {
             return empty(&query, [t, width]);
         }
         let head = width / heads;
-        let [_, key_width] = dims(&key);
-        if !head.is_multiple_of(4) || head > WIDEST_HEAD || !all_f32([&query, &key, &value]) {
+        let [rows, key_width] = dims(&key);
+        let fits = head.is_multiple_of(4) && head <= WIDEST_HEAD && rows == t;
+        if !fits || !all_f32([&query, &key, &value]) {
             return attention::plain::<Self>(query, key, value, spans, heads);
         }
         // A job is [`QUERIES`] queries of a sequence: the first query, the first row of the sequence, and the row past its last.

@@ -260,3 +260,43 @@ fn fine_groups_have_smaller_errors() {
         );
     }
 }
+
+#[wasm_bindgen_test(unsupported = test)]
+fn attention_of_the_last_rows_has_the_bits_of_all() {
+    let mut random = Random::new(22);
+    for (t, heads, key_heads, d) in [(130, 4, 2, 8), (97, 3, 1, 5), (49, 2, 2, 16)] {
+        let mut random_matrix = |heads: usize| {
+            let values = random.values(t * heads * d);
+            matrix(values.iter().map(|x| x * 4.0).collect(), t)
+        };
+        let [q, k, v] = [heads, key_heads, key_heads].map(&mut random_matrix);
+        let spans = Spans::from_lengths([t]);
+        let bias = RelativeBias::new(&spans, heads, |row, distance| {
+            row as f32 * 0.3 - distance as f32 * 0.01
+        });
+        let biased = spans.clone().with_bias(bias);
+        for spans in [spans.clone(), spans.causal(), biased] {
+            let whole = list(attention(q.clone(), k.clone(), v.clone(), &spans, heads));
+            for first in (0..t).step_by(QUERY_BLOCK) {
+                let end = if spans.is_causal() {
+                    t.min(first + QUERY_BLOCK)
+                } else {
+                    t
+                };
+                let (q, k, v) = (part(&q, first..end), part(&k, 0..end), part(&v, 0..end));
+                let of = spans.of(end);
+                let got = list(attention(q.clone(), k.clone(), v.clone(), &of, heads));
+                let width = heads * d;
+                assert_eq!(
+                    got,
+                    whole[first * width..end * width],
+                    "{t} rows from {first}"
+                );
+                let plain =
+                    crate::ops::attention::plain::<Flex>(flex(&q), flex(&k), flex(&v), of, heads);
+                let plain = list(Tensor::from_primitive::<Flex>(plain));
+                assert_close(&format!("{t} rows from {first}"), &got, &plain, 2e-5);
+            }
+        }
+    }
+}
