@@ -17,7 +17,7 @@ use pollster::block_on;
 use support::gguf::gguf_of;
 use support::onnx::{ONNX, onnx_of};
 use support::store_keys::keys_of;
-use support::{CHUNK, Files, Flaky, Hurried, WEIGHTS, key, model, packed, vector};
+use support::{CHUNK, Files, Flaky, Hurried, WEIGHTS, key, model, model_among, packed, vector};
 
 const MODEL: &str = "onnx/model.onnx";
 /// Bytes of the largest matrix that is transposed, in the model of 3 MB.
@@ -208,14 +208,14 @@ fn a_plan_says_what_a_load_then_fetches_and_the_store_serves_the_next() {
         let embedder = block_on(TextEmbedder::load(&source, Dtype::Q8, &pilotlight::cpu()));
         let embedder = embedder.unwrap();
         let size = host.host_size();
-        // Most of the values are passed over when their places are looked for.
+        // The matrices of this model are so short that most are read when their places are looked for, and then again.
         assert_eq!(
             plan.fetch > size,
             layers.is_none(),
             "{} of {size}",
             plan.fetch
         );
-        assert!(plan.fetch < size + size / 4, "{} of {size}", plan.fetch);
+        assert!(plan.fetch < 2 * size, "{} of {size}", plan.fetch);
         assert_eq!(*last.borrow(), (plan.fetch, plan.fetch), "{layers:?}");
         let nobody = MemoryHost::default();
         let source = Source {
@@ -225,6 +225,20 @@ fn a_plan_says_what_a_load_then_fetches_and_the_store_serves_the_next() {
         let again = block_on(TextEmbedder::load(&source, Dtype::Q8, &pilotlight::cpu())).unwrap();
         assert_eq!(vector(&embedder), vector(&again));
     }
+}
+
+#[test]
+fn long_values_are_jumped_over_when_places_are_looked_for() {
+    let others: Vec<_> = ["a", "b", "c", "d"].map(|name| (name, 1 << 20)).into();
+    let host = Recorded::new(&onnx_of(&model_among(1, &others)));
+    let source = Source::new(&host, &NoYield);
+    let plan = block_on(TextEmbedder::plan(&source, Dtype::Q8)).unwrap();
+    let size = host.host_size();
+    assert!(plan.fetch < size / 5, "{} of {size}", plan.fetch);
+    let asked = host.asked.borrow();
+    let ranges = asked.iter().filter(|(file, _)| file == ONNX);
+    let bytes: u64 = ranges.map(|(_, range)| range.end - range.start).sum();
+    assert!(bytes < size / 10, "{bytes} of {size}");
 }
 
 /// A host whose connection breaks, but for the requests that find the tensors: they end before the file does, and follow the first one.
