@@ -7,6 +7,8 @@
 
 #[path = "fuzz/configs.rs"]
 mod configs;
+#[path = "fuzz/onnx.rs"]
+mod onnx;
 #[path = "fuzz/pytorch.rs"]
 mod pytorch;
 mod support;

@@ -74,13 +74,14 @@ export interface LoadOptions {
   files?: Record<string, FileSource>;
   /**
    * The file that the weights are read from. `'auto'`, the default: a packed file of `pilotlight pull` where the host lists one, else
-   * safetensors, else `pytorch_model.bin` or its shards, else a GGUF file where the host lists none of these. `'safetensors'`: the
-   * checkpoint, also where there is a packed file. `'pytorch'`: `pytorch_model.bin` or its shards, also where there are safetensors.
-   * `'gguf'`: the listed GGUF file that suits `dtype` best. Otherwise the name of a file, such as `'model.Q4_1.gguf'`. A GGUF file brings
-   * its config and tokenizer along. A `.bin` cannot come as a stream in `files`, because its directory is at its end. Models from different
-   * `weights` are stored and listed separately.
+   * safetensors, else `pytorch_model.bin` or its shards, else a GGUF file, else an ONNX model, where the host lists none of those before.
+   * `'safetensors'`: the checkpoint, also where there is a packed file. `'pytorch'`: `pytorch_model.bin` or its shards, also where there
+   * are safetensors. `'gguf'`: the listed GGUF file that suits `dtype` best. `'onnx'`: `model.onnx` in the folder `onnx` or in none, else
+   * `model_fp16.onnx`; its weights are read, its graph is not run. Otherwise the name of a file, such as `'model.Q4_1.gguf'`. A GGUF file
+   * brings its config and tokenizer along. A `.bin` or `.onnx` cannot come as a stream in `files`, because it is read from several places.
+   * Models from different `weights` are stored and listed separately.
    */
-  weights?: 'auto' | 'safetensors' | 'pytorch' | 'gguf' | (string & {});
+  weights?: 'auto' | 'safetensors' | 'pytorch' | 'gguf' | 'onnx' | (string & {});
   /** Where the packed model is kept; default `'indexeddb'` where there is one, else `'memory'`. `false` keeps nothing. */
   store?: 'indexeddb' | 'memory' | false | Store;
   /** Whether other models, the least recently used first, may be deleted where the store is full; default `false`. */

@@ -7,7 +7,7 @@ use super::header::{Entry, FileFormat, Header};
 use super::layout::{
     Layout, OFFSET, PACK, PACK_DTYPE, PACK_VERSION, SHAPE, SideTensor, has_minimum, packed_header,
 };
-use super::{ANY, Dtype, Needs, Parameter};
+use super::{ANY, Dtype, Needs, Parameter, onnx};
 use crate::error::{Error, Result};
 
 /// The largest size of a dimension that only the file tells. Up to it, f32 has all integers, so that an index of a row is exact.
@@ -145,6 +145,7 @@ fn file_order<'a>(
                 FileFormat::Gguf => &[entry.dtype.as_str()] as &[&str],
                 _ => parameter.dtypes,
             };
+            onnx::check_values(file, entry)?;
             check(file, entry, &parameter.shape, dtypes)?;
         }
         let side_tensors = match packed {
@@ -163,7 +164,8 @@ fn file_order<'a>(
     // Side tensors must follow their tensor at once, because the stream goes back only for a tensor that has the bytes of another.
     for pair in order.windows(2) {
         let ranges = [&pair[0].entry.range, &pair[1].entry.range];
-        if header.format == FileFormat::Pytorch && ranges[0] == ranges[1] {
+        let may_share = matches!(header.format, FileFormat::Pytorch | FileFormat::Onnx);
+        if may_share && ranges[0] == ranges[1] {
             continue;
         }
         let end = pair[0]

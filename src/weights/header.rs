@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{gguf, pytorch, safetensors};
+use super::{gguf, onnx, pytorch, safetensors};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::{ByteStream, Fetch};
 
@@ -18,6 +18,8 @@ pub(super) struct Entry {
     /// The number of attention heads whose rows are stored in the order of interleaved rotary embeddings; `None` for the order in which
     /// models are trained.
     pub interleaved_heads: Option<usize>,
+    /// Whether the columns of the matrix come one after the other in the file, not the rows.
+    pub transposed: bool,
     /// The bytes of the file before the member of a zip archive that has the tensor; they must be a member's header.
     pub member: Option<Range<u64>>,
 }
@@ -32,6 +34,8 @@ pub(super) enum FileFormat {
     Gguf,
     /// The zip archive of `torch.save`.
     Pytorch,
+    /// An ONNX model.
+    Onnx,
 }
 
 /// The checked header of a file.
@@ -55,7 +59,8 @@ pub(super) struct Header {
 
 impl Header {
     /// Reads the header's bytes; the next byte of the stream is then the first of the tensors. The file's first bytes tell its format.
-    /// Of a checkpoint of PyTorch, whose description of the tensors is in several places, the header is a table that is made of it.
+    /// Of a checkpoint of PyTorch or an ONNX file, whose description of the tensors is in several places, the header is a table that is made
+    /// of it.
     ///
     /// *Errors*: `InvalidWeights` for an impossible length, `UnsupportedModel` for a format that is known and not read, `FetchFailed` where
     /// the host sent a web page.
@@ -63,6 +68,9 @@ impl Header {
         let mut bytes = vec![0; 8];
         let read = fetch.read_exact(&mut bytes).await;
         read.map_err(|error| named(file, error))?;
+        if onnx::is_onnx(file) {
+            return onnx::read(file, fetch, &bytes).await;
+        }
         if gguf::is_gguf(&bytes) {
             gguf::read_rest(file, fetch, &mut bytes).await?;
             return Ok(bytes);
@@ -98,14 +106,15 @@ impl Header {
     ///
     /// *Errors*: `InvalidWeights` naming the file and the tensor, `UnsupportedModel` for a tensor of a type that is not read.
     pub fn check(file: &str, bytes: &[u8], whole: Option<u64>) -> Result<Self> {
-        let is_table = pytorch::is_table(bytes);
+        let (is_pytorch, is_onnx) = (pytorch::is_table(bytes), onnx::is_table(bytes));
         let header = match gguf::is_gguf(bytes) {
             true => gguf::Gguf::parse(file, bytes).map(gguf::Gguf::into_header),
-            false if is_table => pytorch::parse(file, bytes),
+            false if is_pytorch => pytorch::parse(file, bytes),
+            false if is_onnx => onnx::parse(file, bytes),
             false => safetensors::parse(file, bytes.get(8..).unwrap_or_default()),
         };
         let mut header = header.map_err(|error| error.with_file(file))?;
-        if !is_table {
+        if !is_pytorch && !is_onnx {
             header.data_start = bytes.len() as u64;
             header.front = header.data_start;
             let data = header.entries.last().map_or(0, |last| last.range.end);

@@ -1,5 +1,5 @@
-//! The tensors of a model: safetensors, GGUF files and checkpoints of PyTorch are read as a stream, and each tensor is cast or quantized in
-//! blocks of rows as it arrives.
+//! The tensors of a model: safetensors, GGUF files, checkpoints of PyTorch and ONNX files are read as a stream, and each tensor is cast or
+//! quantized in blocks of rows as it arrives.
 //!
 //! Two kinds of file are read. An *upstream checkpoint* has the tensors as they were trained, or as a GGUF file quantized them. A *packed
 //! model* is a safetensors file, with the tensors in the layout that the kernels read; it is what the store keeps.
@@ -9,6 +9,7 @@ mod gguf;
 mod header;
 mod layout;
 mod load;
+mod onnx;
 mod pack;
 mod pytorch;
 mod reader;
@@ -23,6 +24,7 @@ mod tensors;
 pub(crate) mod testing;
 #[cfg(test)]
 pub(crate) mod tests;
+mod transpose;
 
 pub use gguf::Gguf;
 pub(crate) use header::{named, read_header};

@@ -9,6 +9,7 @@ use super::contents::Found;
 use super::header::{Entry, named};
 use super::layout::{PackedTensor, PackedValues, not_finite};
 use super::pytorch;
+use super::transpose::TransposedRows;
 use super::{Parameter, ResumePoint, Sink};
 use crate::error::{Error, Result};
 use crate::hub::{ByteStream, Digest, Fetch, Hasher, Verified};
@@ -164,12 +165,15 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
         };
         let role = parameter.role;
         let (order, values) = RowOrder::of(entry);
-        if !rows_done.is_multiple_of(order.unit()) {
+        // A transposed matrix has no row before its last byte.
+        let unit = match entry.transposed {
+            true => count.max(1),
+            false => order.unit(),
+        };
+        if !rows_done.is_multiple_of(unit) {
             return Err(Error::integrity(format!(
-                "{}: tensor '{}': the partial download has {rows_done} rows, expected whole heads of {}",
-                self.file,
-                entry.name,
-                order.unit()
+                "{}: tensor '{}': the partial download has {rows_done} rows, expected a multiple of {unit}",
+                self.file, entry.name
             )));
         }
         // A block is a number of whole panels, because a panel is final once its last row is packed, and of whole heads, whose rows are
@@ -183,6 +187,12 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
             rows => rows / panel * panel,
         };
         let rows_at_once = rows_at_once.max(order.unit());
+        // Smoothing sees the rows that the first block of a matrix by rows has.
+        let sample = rows_at_once.min(count);
+        let rows_at_once = rows_at_once.max(unit);
+        let mut transposed = entry
+            .transposed
+            .then(|| TransposedRows::new([count, length], row_bytes));
         let keeps = to.keeps(format);
         let (mut row, mut bytes) = (vec![0.0; length], vec![0; length]);
         self.seek(entry, rows_done as u64 * row_bytes as u64)
@@ -193,11 +203,18 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
             self.read_block(rows * row_bytes).await?;
             work::count(rows, length, PACKING);
             if let (0, Some((gamma, beta)), false) = (first, norm, to.smooth.is_empty()) {
-                let mut block = vec![0.0; rows * length];
-                cast(&self.block, format, &mut block);
+                let mut block = vec![0.0; sample.min(rows) * length];
+                for (index, row) in block.chunks_exact_mut(length).enumerate() {
+                    cast(
+                        source_row(&self.block, &mut transposed, row_bytes, index),
+                        format,
+                        row,
+                    );
+                }
                 to.smooth = smoothing(gamma, beta, &block);
             }
-            for (index, source) in (first..).zip(self.block.chunks_exact(row_bytes)) {
+            for index in first..first + rows {
+                let source = source_row(&self.block, &mut transposed, row_bytes, index - first);
                 if !cast(source, format, &mut row) {
                     return Err(not_finite(self.file, &entry.name));
                 }
@@ -378,6 +395,19 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
     }
 }
 
+/// The bytes of a row of a block, which has rows, or all columns of a transposed matrix.
+fn source_row<'b>(
+    block: &'b [u8],
+    transposed: &'b mut Option<TransposedRows>,
+    row_bytes: usize,
+    index: usize,
+) -> &'b [u8] {
+    match transposed {
+        Some(rows) => rows.row(block, index),
+        None => &block[index * row_bytes..(index + 1) * row_bytes],
+    }
+}
+
 /// The order in which the rows of a matrix, or the values of a vector, are packed.
 #[derive(Clone, Copy)]
 struct RowOrder {
@@ -433,6 +463,7 @@ mod tests {
             shape: shape.to_vec(),
             range: 0..192,
             interleaved_heads: heads,
+            transposed: false,
             member: None,
         };
         let order = |order: RowOrder| -> Vec<usize> { (0..12).map(|row| order.row(row)).collect() };

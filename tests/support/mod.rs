@@ -23,6 +23,7 @@ pub mod changed_json;
 pub mod classifiers;
 pub mod cuts;
 pub mod gguf;
+pub mod onnx;
 pub mod pytorch;
 pub mod store_keys;
 

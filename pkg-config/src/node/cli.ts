@@ -12,7 +12,7 @@ const HELP = `pilotlight ${version}
   pilotlight pull MODEL [options]   fetches a model and writes a folder that any static host can serve
       --dtype q8|q4|f32             how the weights are kept (q8)
       --layers NUMBER               only the first layers of a sentence encoder, for load({ layers }) (all)
-      --weights auto|safetensors|pytorch|gguf|FILE   the file that the weights are read from (auto)
+      --weights auto|safetensors|pytorch|gguf|onnx|FILE   the file that the weights are read from (auto)
       --out DIR                     the folder (.); files come to DIR/MODEL/resolve/REVISION/
       --revision REVISION           branch, tag or commit (main)
       --host URL                    where the model is (https://huggingface.co)

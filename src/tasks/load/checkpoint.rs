@@ -17,6 +17,14 @@ pub(super) const SHARD_INDEX: &str = "model.safetensors.index.json";
 pub(super) const PYTORCH: &str = "pytorch_model.bin";
 pub(super) const PYTORCH_INDEX: &str = "pytorch_model.bin.index.json";
 
+/// The names of an ONNX model, the preferred first.
+pub(super) const ONNX: [&str; 4] = [
+    "onnx/model.onnx",
+    "model.onnx",
+    "onnx/model_fp16.onnx",
+    "model_fp16.onnx",
+];
+
 /// Whether a name is that of the index of a checkpoint in shards.
 pub(super) fn is_index(file: &str) -> bool {
     matches!(file, SHARD_INDEX | PYTORCH_INDEX)

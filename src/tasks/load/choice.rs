@@ -1,7 +1,7 @@
 //! The choice of the file that a model's weights are read from.
 
 use super::Loading;
-use super::checkpoint::{PYTORCH, PYTORCH_INDEX, SHARD_INDEX, UPSTREAM, packed_name};
+use super::checkpoint::{ONNX, PYTORCH, PYTORCH_INDEX, SHARD_INDEX, UPSTREAM, packed_name};
 use super::missing;
 use crate::error::{Error, Result};
 use crate::hub::Snapshot;
@@ -29,7 +29,7 @@ const BEST_FOR_Q4: [&str; 4] = ["Q4_1", "Q4_0", "Q4_K_M", "Q4_K_S"];
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Weights {
     /// A packed file where the host lists one, else safetensors, else a checkpoint of PyTorch, else a GGUF file where the host lists none of
-    /// these.
+    /// these, else an ONNX model where it lists no GGUF file either.
     #[default]
     Auto,
     /// The checkpoint in safetensors, also where there is a packed file.
@@ -38,6 +38,8 @@ pub enum Weights {
     Pytorch,
     /// The listed GGUF file that suits the dtype best.
     Gguf,
+    /// The ONNX model in float32, else the one in float16.
+    Onnx,
     /// The file of this name.
     File(String),
 }
@@ -55,9 +57,10 @@ impl Weights {
             "safetensors" => Ok(Self::Safetensors),
             "pytorch" => Ok(Self::Pytorch),
             "gguf" => Ok(Self::Gguf),
+            "onnx" => Ok(Self::Onnx),
             name if name.split('/').all(plain) => Ok(Self::File(name.into())),
             name => Err(Error::invalid_input(format!(
-                "weights is '{name}', expected 'auto', 'safetensors', 'pytorch', 'gguf' or the name of a file of the repository"
+                "weights is '{name}', expected 'auto', 'safetensors', 'pytorch', 'gguf', 'onnx' or the name of a file of the repository"
             ))),
         }
     }
@@ -69,6 +72,7 @@ impl Weights {
             Self::Safetensors => Some("safetensors"),
             Self::Pytorch => Some("pytorch"),
             Self::Gguf => Some("gguf"),
+            Self::Onnx => Some("onnx"),
             Self::File(name) => Some(name),
         }
     }
@@ -78,7 +82,7 @@ impl Weights {
         match self {
             Self::Gguf => true,
             Self::File(name) => is_gguf(name),
-            Self::Auto | Self::Safetensors | Self::Pytorch => false,
+            Self::Auto | Self::Safetensors | Self::Pytorch | Self::Onnx => false,
         }
     }
 
@@ -88,6 +92,7 @@ impl Weights {
             Self::Auto => &CHECKPOINTS,
             Self::Safetensors => &CHECKPOINTS[..2],
             Self::Pytorch => &CHECKPOINTS[2..],
+            Self::Onnx => &ONNX,
             Self::Gguf | Self::File(_) => &[],
         }
     }
@@ -102,7 +107,7 @@ impl Weights {
         };
         match self {
             Self::File(name) => Ok(is_gguf(name).then(|| name.clone())),
-            Self::Safetensors | Self::Pytorch => Ok(None),
+            Self::Safetensors | Self::Pytorch | Self::Onnx => Ok(None),
             Self::Auto if CHECKPOINTS.iter().any(|file| snapshot.lists(file)) => Ok(None),
             Self::Auto => Ok(best()),
             Self::Gguf => match (best(), &snapshot.files) {
@@ -187,7 +192,12 @@ impl Loading<'_, '_> {
             return Ok(gguf);
         }
         let files = weights.checkpoints();
-        let listed = files.iter().find(|file| self.snapshot.lists(file));
+        let last_resort: &[&str] = match weights {
+            Weights::Auto => &ONNX,
+            _ => &[],
+        };
+        let mut known = files.iter().chain(last_resort);
+        let listed = known.find(|file| self.snapshot.lists(file));
         let file = listed.or(files.first()).copied().unwrap_or(UPSTREAM);
         Ok(file.into())
     }

@@ -307,6 +307,7 @@ pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<Header> {
             shape,
             range,
             interleaved_heads: None,
+            transposed: false,
             member: Some(member),
         });
     }

@@ -1,7 +1,7 @@
 import type { LoadProgress } from 'pilotlight';
 
 /** Whether a file of a model is the one with the weights. */
-export const isWeights = (file: string | undefined): boolean => /\.(safetensors|bin|gguf)$/.test(file ?? '');
+export const isWeights = (file: string | undefined): boolean => /\.(safetensors|bin|gguf|onnx)$/.test(file ?? '');
 
 /**
  * Bytes: the first progress event of a load that starts at the beginning reports less than this. That of a GGUF file reports all before

@@ -1,0 +1,356 @@
+//! ONNX files that PyTorch wrote, and hostile ones.
+
+use pollster::block_on;
+
+use super::testing::{bytes, count, initializer, model, node, number};
+use super::*;
+use crate::error::ErrorKind;
+use crate::hub::{Host, MemoryHost, RetryPolicy};
+use crate::scheduler::NoYield;
+
+const FILE: &str = "onnx/model.onnx";
+
+const RETRY: RetryPolicy<'static> = RetryPolicy {
+    scheduler: &NoYield,
+    stall: std::time::Duration::from_secs(1),
+    seed: 1,
+};
+
+fn header(bytes: Vec<u8>) -> Result<Header> {
+    let host = MemoryHost::new([(FILE.to_string(), bytes)]);
+    let snapshot = block_on(host.snapshot()).unwrap();
+    let fetch = Fetch::open(&host, &snapshot, FILE, u64::MAX, RETRY);
+    let mut fetch = block_on(fetch).unwrap().unwrap();
+    let header = block_on(Header::read(FILE, &mut fetch))?;
+    Header::check(FILE, &header, fetch.size())
+}
+
+/// Checks that a file is refused with an error that names it.
+fn refused(bytes: Vec<u8>, kind: ErrorKind, what: &str) {
+    let error = header(bytes).unwrap_err();
+    assert_eq!(error.kind(), kind, "{error}");
+    assert!(error.to_string().starts_with(FILE), "{error}");
+    assert!(error.to_string().contains(what), "{error}, expected {what}");
+    assert_eq!(error.file(), Some(FILE), "{error}");
+}
+
+fn golden(name: &str) -> Vec<u8> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/");
+    std::fs::read(format!("{folder}{name}")).unwrap()
+}
+
+#[test]
+fn each_tensor_of_an_exported_bert_has_its_name_and_its_bytes() {
+    let (file, original) = (
+        golden("onnx/model.onnx"),
+        golden("bert-tiny-mean/model.safetensors"),
+    );
+    let length = u64::from_le_bytes(*original.first_chunk().unwrap()) as usize;
+    let (head, data) = original.split_at(8 + length);
+    let found = header(file.clone()).unwrap();
+    let expected = Header::check("x", head, Some(original.len() as u64)).unwrap();
+    let expected = expected.entries.iter();
+    let expected: Vec<_> = expected
+        .filter(|entry| entry.dtype == "F32" && !entry.name.starts_with("pooler"))
+        .collect();
+    assert_eq!(found.entries.len(), expected.len());
+    let bytes = |file: &[u8], entry: &Entry| {
+        file[entry.range.start as usize..entry.range.end as usize].to_vec()
+    };
+    for expected in expected {
+        let entry = found.entries.iter().find(|own| own.name == expected.name);
+        let entry = entry.unwrap_or_else(|| panic!("{} is missing", expected.name));
+        assert_eq!(
+            (&entry.dtype, &entry.shape),
+            (&expected.dtype, &expected.shape)
+        );
+        let is_linear = entry.shape.len() == 2 && entry.name.contains("layer");
+        assert_eq!(entry.transposed, is_linear, "{}", entry.name);
+        let (stored, values) = (bytes(&file, entry), bytes(data, expected));
+        if !entry.transposed {
+            assert_eq!(stored, values, "{}", entry.name);
+            continue;
+        }
+        let [n, k] = *entry.shape.first_chunk().unwrap();
+        let value = |bytes: &[u8], index: usize| bytes[4 * index..4 * index + 4].to_vec();
+        for (row, column) in (0..n).flat_map(|row| (0..k).map(move |column| (row, column))) {
+            assert_eq!(
+                value(&stored, column * n + row),
+                value(&values, row * k + column),
+                "{}, {row}, {column}",
+                entry.name
+            );
+        }
+    }
+}
+
+#[test]
+fn dims_and_values_may_be_written_in_each_of_their_ways() {
+    let packed = [
+        bytes(1, &[number(300), number(2)].concat()),
+        count(2, 1),
+        bytes(4, &[7; 2400]),
+        bytes(8, b"floats"),
+    ];
+    let pieces = [
+        count(1, 2),
+        count(2, 1),
+        bytes(4, &[0; 4]),
+        bytes(4, &[0; 4]),
+        bytes(8, b"pieces"),
+    ];
+    let integers = [
+        count(1, 1),
+        count(2, 10),
+        bytes(5, &[9]),
+        bytes(8, b"int32_data"),
+    ];
+    let external = [
+        count(1, 1 << 40),
+        count(2, 1),
+        bytes(8, b"external"),
+        bytes(13, &bytes(1, b"location")),
+        count(14, 1),
+    ];
+    let empty = [count(1, 0), count(2, 1), bytes(8, b"empty")];
+    let tensors = [&packed[..], &pieces, &integers, &external, &empty];
+    let graph: Vec<_> = tensors
+        .iter()
+        .map(|tensor| bytes(5, &tensor.concat()))
+        .collect();
+    let file = model(&[graph.concat(), initializer("scalar", 10, &[], &[1, 2])]);
+    let header = header(file.clone()).unwrap();
+    let found = |name: &str| {
+        header
+            .entries
+            .iter()
+            .find(|entry| entry.name == name)
+            .unwrap()
+    };
+    let floats = found("floats");
+    assert_eq!(
+        (floats.dtype.as_str(), &floats.shape[..]),
+        ("F32", &[300, 2][..])
+    );
+    assert_eq!(
+        file[floats.range.start as usize..floats.range.end as usize],
+        [7; 2400]
+    );
+    let scalar = found("scalar");
+    assert_eq!(
+        file[scalar.range.start as usize..scalar.range.end as usize],
+        [1, 2]
+    );
+    for (name, expected) in [
+        ("pieces", Some("in a list of numbers")),
+        ("int32_data", Some("in a list of numbers")),
+        ("external", Some("in another file")),
+        ("floats", None),
+        ("empty", None),
+    ] {
+        let checked = check_values(FILE, found(name));
+        assert_eq!(checked.is_err(), expected.is_some(), "{name}");
+        if let (Err(error), Some(expected)) = (checked, expected) {
+            assert_eq!(error.kind(), ErrorKind::UnsupportedModel);
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+}
+
+#[test]
+fn files_of_other_formats_are_refused_by_what_they_are() {
+    let zip = b"PK\x03\x04 and so on";
+    let text = b"Entry not found";
+    for (file, what) in [
+        (
+            &b"version https://git-lfs.github.com/spec/v1\n"[..],
+            "is a pointer of Git LFS",
+        ),
+        (zip, "is a zip archive, expected an ONNX file"),
+        (b"GGUF\x03\0\0\0", "is a GGUF file"),
+        (b"<!DOCTYPE html>", "is a web page"),
+        (b"{\"error\": 1}", "is JSON"),
+        (text, "the model"),
+        (&[0; 64], "the model has a field of number 0"),
+        (&count(1, 7).repeat(4), "has no graph"),
+        (&model(&[]), "graph.initializer is empty"),
+    ] {
+        refused(file.to_vec(), ErrorKind::InvalidWeights, what);
+    }
+}
+
+#[test]
+fn a_quantized_model_is_refused_by_what_it_is() {
+    for op in ["MatMulInteger", "DequantizeLinear", "MatMulNBits"] {
+        let tensor = initializer("w", 1, &[1], &[0; 4]);
+        let file = model(&[node(op, "", &["x", "w"], "y"), tensor]);
+        refused(
+            file,
+            ErrorKind::UnsupportedModel,
+            &format!("is a quantized model (its graph has {op} nodes)"),
+        );
+    }
+}
+
+#[test]
+fn lengths_that_lie_are_errors_that_name_the_place() {
+    let tensor = |shape: &[u64], values: &[u8]| model(&[initializer("w", 1, shape, values)]);
+    let endless = [&count(1, 7)[..], &[0x3a], &[0xff; 12]].concat();
+    let outside = |inner: &[u8]| model(&[bytes(5, inner)]);
+    let before = || initializer("v", 1, &[1], &[0; 4]);
+    for (file, what) in [
+        (
+            tensor(&[2], &[0; 4]),
+            "graph.initializer[0] tensor 'w' has 4 bytes, expected 2 values of F32",
+        ),
+        (tensor(&[u64::MAX, 3], &[0; 4]), "has the impossible shape"),
+        (tensor(&[1; 9], &[0; 4]), "has more than 8 dimensions"),
+        (endless, "the model has a number of more than 64 bits"),
+        (
+            outside(&[0x4a, 0x7f]),
+            "graph.initializer[0] field 9 has 127 bytes, but its message has 0 more",
+        ),
+        (
+            outside(&[0x4a, 0xff]),
+            "graph.initializer[0] ends within a number",
+        ),
+        (
+            outside(&[0x4b]),
+            "graph.initializer[0] field 9 is of wire type 3, expected 0, 1, 2 or 5",
+        ),
+        (
+            outside(&[0x49, 1, 2]),
+            "graph.initializer[0] field 9 has 8 bytes",
+        ),
+        (outside(&count(2, 1)), "graph.initializer[0] has no name"),
+        (
+            outside(&bytes(8, &[0xff])),
+            "graph.initializer[0] has a name that is no UTF-8",
+        ),
+        (
+            outside(&bytes(8, &[b'x'; 5000])),
+            "has a name of 5000 bytes, more than the limit of 4096",
+        ),
+        (
+            model(&[before(), before()]),
+            "graph.initializer[1] has the name 'v', which another one has",
+        ),
+        (
+            model(&[node("Add", &"x".repeat(5000), &[], "")]),
+            "graph.node[0] has a name of 5000 bytes",
+        ),
+        (
+            bytes(7, &[0; 20])[..10].to_vec(),
+            "the model field 7 has 20 bytes, but its message has 8 more",
+        ),
+    ] {
+        let error = header(file).unwrap_err().to_string();
+        assert!(
+            error.starts_with(FILE) && error.contains(what),
+            "{error}, expected {what}"
+        );
+    }
+}
+
+#[test]
+fn every_prefix_and_every_changed_byte_is_a_header_or_an_error() {
+    let tensors = [
+        initializer("a.bias", 1, &[2], &[0; 8]),
+        initializer("onnx::MatMul_1", 1, &[3, 2], &[0; 24]),
+    ];
+    let nodes = [
+        node("MatMul", "/a/MatMul", &["x", "onnx::MatMul_1"], "y"),
+        node("Add", "/a/Add", &["a.bias", "y"], "z"),
+    ];
+    let file = model(&[nodes.concat(), tensors.concat()]);
+    assert!(
+        header(file.clone())
+            .unwrap()
+            .entries
+            .iter()
+            .any(|entry| entry.name == "a.weight")
+    );
+    for length in 0..file.len() {
+        let cut = file[..length].to_vec();
+        // What follows the graph is not needed.
+        let graph = file.len() - bytes(8, &count(2, 14)).len();
+        assert_eq!(header(cut).is_err(), length != graph, "{length}");
+    }
+    let mut headers = 0;
+    for at in 0..file.len() {
+        for bit in 0..8 {
+            let mut changed = file.clone();
+            changed[at] ^= 1 << bit;
+            match header(changed) {
+                Ok(_) => headers += 1,
+                Err(error) => assert!(error.to_string().starts_with(FILE), "{error}"),
+            }
+        }
+    }
+    assert!(headers > 0);
+}
+
+#[test]
+fn a_damaged_table_is_an_error() {
+    let tensor = Tensor {
+        name: "w".into(),
+        dtype: "F32".into(),
+        shape: vec![2, 3],
+        range: 8..32,
+        transposed: true,
+    };
+    let table = |tensor: Tensor, size: u64, front: u64| {
+        let table = Table {
+            size,
+            front,
+            tensors: vec![tensor],
+        };
+        [&TABLE[..], &serde_json::to_vec(&table).unwrap()].concat()
+    };
+    assert_eq!(
+        parse(FILE, &table(tensor.clone(), 32, 8))
+            .unwrap()
+            .entries
+            .len(),
+        1
+    );
+    let damaged = [
+        table(tensor.clone(), 31, 8),
+        table(tensor.clone(), 32, 33),
+        table(
+            Tensor {
+                shape: vec![6],
+                ..tensor.clone()
+            },
+            32,
+            8,
+        ),
+        table(
+            Tensor {
+                shape: vec![7, 1],
+                ..tensor.clone()
+            },
+            32,
+            8,
+        ),
+        table(
+            Tensor {
+                range: 32..8,
+                ..tensor
+            },
+            32,
+            8,
+        ),
+        TABLE.to_vec(),
+    ];
+    for table in damaged {
+        let error = parse(FILE, &table).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidWeights);
+        assert!(
+            error
+                .to_string()
+                .contains("the table of its tensors is not valid"),
+            "{error}"
+        );
+    }
+}

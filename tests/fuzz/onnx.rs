@@ -1,0 +1,146 @@
+//! ONNX files: whole loads of changed ones, and graphs that are built to take much memory.
+
+use std::cell::Cell;
+
+use pilotlight::{Dtype, MemoryHost, NoYield, Source, TextEmbedder};
+use pollster::block_on;
+
+use super::support::model_among;
+use super::support::onnx::testing::{bytes, count, initializer, model, node};
+use super::support::onnx::{ONNX, onnx_of};
+use super::{Files, MEMORY, Random, WEIGHTS, fuzz, mutate, plan, tiny};
+
+/// Changes a byte without moving the others.
+fn change_in_place(bytes: &mut [u8], random: &mut Random) {
+    let at = random.below(bytes.len());
+    match random.below(3) {
+        0 => bytes[at] ^= 1 << random.below(8),
+        1 => bytes[at] = random.next() as u8,
+        _ => bytes[at] = [0, 1, 0x0a, 0x2a, 0x3a, 0x4a, 0x7f, 0x80, 0xff][random.below(9)],
+    }
+}
+
+#[test]
+fn an_onnx_model() {
+    let files = onnx_of(&model_among(1, &[]));
+    let file = &files[ONNX];
+    // The nodes, and the descriptions of small tensors, are in the first bytes.
+    let head = 4000.min(file.len());
+    let [loaded, refused] = [(); 2].map(|()| Cell::new(0));
+    fuzz("ONNX", 17, |random| {
+        let mut changed = file.clone();
+        for _ in 0..random.below(4) {
+            let part = match random.below(2) {
+                0 => &mut changed[..],
+                _ => &mut changed[..head],
+            };
+            change_in_place(part, random);
+        }
+        if random.below(8) == 0 {
+            changed = mutate(&changed, random);
+        }
+        // The tokenizer takes memory of its own.
+        let size = changed.len() + 4_000;
+        let mut files = files.clone();
+        changed.shrink_to_fit();
+        files.insert(ONNX.into(), changed);
+        let host = MemoryHost::new(files);
+        // The copies above, of which a truncated file leaves little, are none of the loader's memory.
+        MEMORY.reset_peak_usage();
+        let source = Source::new(&host, &NoYield);
+        let dtype = [Dtype::F32, Dtype::Q8, Dtype::Q4][random.below(3)];
+        let count = match block_on(TextEmbedder::load(&source, dtype, &pilotlight::cpu())) {
+            Ok(_) => &loaded,
+            Err(error) => {
+                assert!(!error.to_string().is_empty());
+                &refused
+            }
+        };
+        count.set(count.get() + 1);
+        size
+    });
+    let [loaded, refused] = [loaded.get(), refused.get()];
+    println!("{loaded} were loaded, {refused} were refused");
+    assert!(loaded > 0 && refused > 0, "{loaded} {refused}");
+}
+
+/// Pieces of graphs: those that take much memory for few bytes, and broken ones.
+fn pieces() -> Vec<Vec<u8>> {
+    vec![
+        bytes(1, b""),
+        bytes(5, b""),
+        bytes(1, &bytes(4, b"Add")),
+        bytes(1, &bytes(1, b"").repeat(9)),
+        node("Identity", "", &["w"], "v"),
+        node("MatMul", "/m/MatMul", &["x", "w"], "y"),
+        node("Add", "", &["y", "m.bias"], "z"),
+        initializer("w", 1, &[2, 2], &[0; 16]),
+        initializer("m.bias", 1, &[2], &[0; 8]),
+        bytes(
+            5,
+            &[count(1, u64::MAX), count(1, 2), bytes(8, b"b")].concat(),
+        ),
+        bytes(5, &[bytes(1, &[1; 9]), bytes(8, b"d")].concat()),
+        vec![0x2a, 0xff, 0xff, 0xff, 0xff, 0x0f],
+        vec![0x0a, 0x05, 0x0a, 0xff, 0xff, 0xff, 0x7f],
+        bytes(1, &bytes(5, &bytes(6, &bytes(1, b"")))),
+        count(3, u64::MAX),
+    ]
+}
+
+/// The files beside the weights.
+fn configs() -> Files {
+    let mut files = tiny();
+    files.remove(WEIGHTS);
+    files
+}
+
+/// Plans a load of a file, and returns the bytes of all files.
+fn plan_of(configs: &Files, file: Vec<u8>) -> usize {
+    let size = file.len();
+    let mut files = configs.clone();
+    files.insert(ONNX.into(), file);
+    plan(files);
+    size + 4_000
+}
+
+#[test]
+fn a_graph_of_any_fields() {
+    let (configs, pieces) = (configs(), pieces());
+    fuzz("graph", 18, |random| {
+        let mut graph = Vec::new();
+        for _ in 0..random.below(12) {
+            let piece = &pieces[random.below(pieces.len())];
+            // A flood of one piece, now and then.
+            let count = match random.below(4) {
+                0 => random.below(20_000),
+                _ => 1,
+            };
+            for _ in 0..count {
+                graph.extend(piece);
+            }
+        }
+        plan_of(&configs, model(&[graph]))
+    });
+}
+
+/// Names many tensors and nodes in few bytes: most of the memory is that of their table.
+#[test]
+fn a_graph_of_many_names() {
+    let configs = configs();
+    fuzz("initializers", 19, |random| {
+        let (mut nodes, mut tensors) = (Vec::new(), Vec::new());
+        let kinds = random.below(3);
+        for number in 0..random.below(20_000) {
+            let name = format!("{number:x}");
+            if kinds != 1 {
+                tensors.push(bytes(5, &bytes(8, name.as_bytes())));
+            }
+            if kinds != 0 {
+                nodes.push(node("Identity", "", &["w"], &format!("v{name}")));
+            }
+        }
+        tensors.push(initializer("w", 1, &[2], &[0; 8]));
+        plan_of(&configs, model(&[nodes.concat(), tensors.concat()]))
+    });
+}
