@@ -17,13 +17,14 @@ export function readInputs(minilm, sts) {
   };
 }
 
-/** Whole words of the vocabulary, so that ids are known without a tokenizer: a word's id is its line. */
-function wholeWords(minilm) {
+/** The whole words of the vocabulary, so that ids are known without a tokenizer: a word's id is its line. */
+export function wholeWords(minilm) {
   const vocabulary = readFileSync(path.join(minilm, 'vocab.txt'), 'utf8').split('\n');
   return vocabulary.map((word, id) => ({ word, id })).filter(({ word }) => /^[a-z]{4,8}$/.test(word));
 }
 
-function ofTokens(words, batch, tokens) {
+/** `batch` texts of `tokens` tokens each, and their ids. */
+export function ofTokens(words, batch, tokens) {
   const rows = Array.from({ length: batch }, (_, row) =>
     Array.from({ length: tokens - 2 }, (_, i) => words[(row * 977 + i * 131) % words.length]),
   );

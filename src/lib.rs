@@ -50,6 +50,8 @@ mod text;
 mod weights;
 
 pub use device::cpu;
+#[cfg(feature = "webgpu")]
+pub use device::{Adapter, Gpu, Trial};
 pub use error::{Error, ErrorKind, FetchReason, Result, StorageQuota};
 pub use hub::{
     ByteStream, Digest, FileEntry, Host, MemoryHost, MemoryStream, Opened, PlatformHash, Snapshot,

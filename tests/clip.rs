@@ -71,7 +71,7 @@ fn load(host: &MemoryHost, towers: &[Tower], dtype: Dtype) -> ImageTextEmbedder 
         &source,
         towers,
         dtype,
-        &pilotlight::cpu(),
+        &goldens::device(),
     ))
     .unwrap()
 }

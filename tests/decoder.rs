@@ -45,7 +45,7 @@ fn load(name: &str, dtype: Dtype, layers: Option<usize>) -> pilotlight::Result<D
         layers,
         ..Source::new(&host, &NoYield)
     };
-    block_on(Decoder::load(&source, dtype, &pilotlight::cpu()))
+    block_on(Decoder::load(&source, dtype, &goldens::device()))
 }
 
 fn golden(name: &str) -> (Golden, Tensors) {

@@ -41,7 +41,7 @@ fn golden(name: &str) -> (Golden, PathBuf) {
 fn load(folder: &Path, dtype: Dtype) -> TextEmbedder {
     let host = MemoryHost::from_folder(folder).unwrap();
     let source = Source::new(&host, &NoYield);
-    pollster::block_on(TextEmbedder::load(&source, dtype, &pilotlight::cpu())).unwrap()
+    pollster::block_on(TextEmbedder::load(&source, dtype, &goldens::device())).unwrap()
 }
 
 fn embed(embedder: &TextEmbedder, texts: &[String]) -> (Embeddings, Vec<f32>) {

@@ -59,7 +59,7 @@ impl Golden {
 fn load(listed: &Listed, dtype: Dtype) -> SequenceClassifier {
     let host = MemoryHost::from_folder(&listed.folder()).unwrap();
     let source = Source::new(&host, &NoYield);
-    block_on(SequenceClassifier::load(&source, dtype, &pilotlight::cpu())).unwrap()
+    block_on(SequenceClassifier::load(&source, dtype, &goldens::device())).unwrap()
 }
 
 fn classify(classifier: &SequenceClassifier, texts: &[String]) -> Vec<Classification> {

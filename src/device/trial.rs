@@ -7,8 +7,9 @@ use serde::Serialize;
 use super::{Gpu, cpu};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{
-    Activation, Conv2d, Embedding, LayerNorm, Linear, LinearWeight, PANEL, RmsNorm, Rotary, Spans,
-    Window, attention, floats, gated, group_norm, integers, packed_f32_shape, read, upsample,
+    Activation, Conv2d, Embedding, LayerNorm, Linear, LinearWeight, PANEL, RelativeBias, RmsNorm,
+    Rotary, Spans, Window, attention, floats, gated, group_norm, integers, packed_f32_shape, read,
+    upsample,
 };
 
 /// The largest accepted difference between two correct implementations, on values of magnitude one.
@@ -112,15 +113,29 @@ fn outputs(layer: &Layer) -> Vec<(String, Tensor<2>)> {
         "rotated attention with 6 heads on 2".into(),
         attention(q, k, v, &spans, 6),
     ));
+    let spans = Spans::from_lengths([3, 1, 34]);
+    let bias = RelativeBias::new(&spans, 3, |head, distance| {
+        (head as f32 - 1.0) * distance as f32 * 0.1
+    });
+    for (name, bias) in [
+        ("biased attention", bias),
+        ("attention in a window", RelativeBias::window(&spans, 2)),
+    ] {
+        let [q, k, v] = std::array::from_fn(|_| random.matrix(38, 3 * 8, device));
+        let spans = spans.clone().with_bias(bias);
+        outputs.push((name.into(), attention(q, k, v, &spans, 3)));
+    }
     let norm = RmsNorm {
         weight: floats(random.values(33, 1.0), [33], device),
         epsilon: 1e-5,
     };
     let (gate, up) = (random.matrix(3, 33, device), random.matrix(3, 33, device));
-    outputs.push((
-        "a normalized gate".into(),
-        norm.forward(gated(gate, up, Activation::Silu)),
-    ));
+    for activation in [Activation::Silu, Activation::Gelu] {
+        outputs.push((
+            format!("a normalized gate by {activation:?}"),
+            norm.forward(gated(gate.clone(), up.clone(), activation)),
+        ));
+    }
     let (x, residual) = (random.matrix(3, 33, device), random.matrix(3, 33, device));
     outputs.push((
         "layer norm".into(),

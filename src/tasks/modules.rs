@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use super::load::Loading;
+use super::load::{Loading, missing};
 use super::pooling::normalize;
 use crate::error::{Error, Result};
 use crate::weights::SmallTensors;
@@ -191,21 +191,20 @@ impl Steps {
         let (mut list, mut width) = (Vec::new(), width);
         for Module { kind, folder } in modules {
             let config = format!("{folder}config.json");
-            let weights = format!("{folder}model.safetensors");
             match kind {
-                Kind::Dense => {
+                Kind::Dense | Kind::LayerNorm => {
                     let json = files.required(&config).await?;
-                    let bytes = files.required(&weights).await?;
-                    let dense = Dense::new(&config, &json, &weights, &bytes, width)?;
-                    width = dense.bias.len();
-                    list.push(Step::Dense(dense));
-                }
-                Kind::LayerNorm => {
-                    let json = files.required(&config).await?;
-                    let bytes = files.required(&weights).await?;
-                    list.push(Step::LayerNorm(LayerNorm::new(
-                        &config, &json, &weights, &bytes, width,
-                    )?));
+                    let (weights, bytes) = weights_of(files, folder).await?;
+                    let tensors =
+                        SmallTensors::read(&weights, &bytes, files.retry_policy()).await?;
+                    if *kind == Kind::Dense {
+                        let dense = Dense::new(&config, &json, &tensors, width)?;
+                        width = dense.bias.len();
+                        list.push(Step::Dense(dense));
+                    } else {
+                        let norm = LayerNorm::new(&config, &json, &tensors, width)?;
+                        list.push(Step::LayerNorm(norm));
+                    }
                 }
                 Kind::Normalize => list.push(Step::Normalize),
                 Kind::Transformer | Kind::Pooling | Kind::StaticEmbedding => {}
@@ -242,8 +241,23 @@ impl Steps {
     }
 }
 
+/// Reads the weights of the module in a folder. Returns the name of their file as well.
+///
+/// *Errors*: `FetchFailed` where the folder has neither a safetensors file nor a checkpoint of PyTorch.
+async fn weights_of(files: &mut Loading<'_, '_>, folder: &str) -> Result<(String, Vec<u8>)> {
+    let [own, other] =
+        ["model.safetensors", "pytorch_model.bin"].map(|name| format!("{folder}{name}"));
+    if let Some(bytes) = files.optional(&own).await? {
+        return Ok((own, bytes));
+    }
+    match files.optional(&other).await? {
+        Some(bytes) => Ok((other, bytes)),
+        None => Err(missing(&own)),
+    }
+}
+
 impl Dense {
-    fn new(config: &str, json: &[u8], weights: &str, bytes: &[u8], width: usize) -> Result<Self> {
+    fn new(config: &str, json: &[u8], tensors: &SmallTensors<'_>, width: usize) -> Result<Self> {
         let DenseConfig {
             in_features: k,
             out_features: n,
@@ -267,7 +281,6 @@ impl Dense {
                 )));
             }
         }
-        let tensors = SmallTensors::new(weights, bytes)?;
         Ok(Self {
             weight: tensors.take("linear.weight", &[n, k])?,
             bias: match bias {
@@ -289,14 +302,13 @@ impl Dense {
 }
 
 impl LayerNorm {
-    fn new(config: &str, json: &[u8], weights: &str, bytes: &[u8], width: usize) -> Result<Self> {
+    fn new(config: &str, json: &[u8], tensors: &SmallTensors<'_>, width: usize) -> Result<Self> {
         let NormConfig { dimension } = parse(config, json)?;
         if dimension != width {
             return Err(Error::invalid_weights(format!(
                 "{config}: dimension is {dimension}, expected {width}"
             )));
         }
-        let tensors = SmallTensors::new(weights, bytes)?;
         Ok(Self {
             weight: tensors.take("norm.weight", &[width])?,
             bias: tensors.take("norm.bias", &[width])?,

@@ -15,6 +15,15 @@ use crate::text::{TOKENIZER_CONFIG, TokenizerConfig, VOCABULARY};
 pub(super) const CONFIG: &str = "config.json";
 const POOLING: &str = "1_Pooling/config.json";
 const SENTENCE: &str = "sentence_bert_config.json";
+/// Other names of the same file, by the families of encoders, in the order in which sentence-transformers looks for them.
+const OTHER_SENTENCE: [&str; 6] = [
+    "sentence_roberta_config.json",
+    "sentence_distilbert_config.json",
+    "sentence_camembert_config.json",
+    "sentence_albert_config.json",
+    "sentence_xlm-roberta_config.json",
+    "sentence_xlnet_config.json",
+];
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 
 /// All config files, the largest last.
@@ -96,8 +105,15 @@ impl SentenceTransformerConfig {
             None => Prompts::default(),
         };
         let tokenizer = tokenizer_config(files).await?;
-        let sentence = match files.optional(SENTENCE).await? {
-            Some(json) => SentenceConfig::from_json(&json)?,
+        // A host that does not list its files is asked for the usual name alone.
+        let mut names = OTHER_SENTENCE.into_iter();
+        let name = match files.snapshot().lacks(SENTENCE) {
+            true => names.find(|name| files.snapshot().lists(name)),
+            false => None,
+        };
+        let name = name.unwrap_or(SENTENCE);
+        let sentence = match files.optional(name).await? {
+            Some(json) => SentenceConfig::from_json(name, &json)?,
             None => SentenceConfig::default(),
         };
         let longest = sentence.max_seq_length.or(tokenizer.longest());
@@ -166,7 +182,7 @@ pub(super) fn cut_layers(all: &mut usize, layers: usize) -> Result<bool> {
     Ok(layers < all)
 }
 
-/// The contents of `sentence_bert_config.json`.
+/// The contents of `sentence_bert_config.json`, or of its other names.
 #[derive(Default, Deserialize)]
 struct SentenceConfig {
     max_seq_length: Option<usize>,
@@ -175,8 +191,8 @@ struct SentenceConfig {
 }
 
 impl SentenceConfig {
-    fn from_json(json: &[u8]) -> Result<Self> {
+    fn from_json(file: &str, json: &[u8]) -> Result<Self> {
         serde_json::from_slice(json)
-            .map_err(|error| Error::invalid_weights(format!("{SENTENCE}: is not valid: {error}")))
+            .map_err(|error| Error::invalid_weights(format!("{file}: is not valid: {error}")))
     }
 }

@@ -1,10 +1,10 @@
 //! Small files of tensors, read whole: those of the modules after an encoder.
 
 use super::header::{Header, named};
-use super::safetensors;
 use crate::error::{Error, Result};
+use crate::hub::{Fetch, MemoryHost, RetryPolicy, Snapshot};
 
-/// A small safetensors file in memory.
+/// A small file of tensors in memory: safetensors, or a checkpoint of PyTorch.
 pub struct SmallTensors<'a> {
     file: &'a str,
     header: Header,
@@ -14,17 +14,18 @@ pub struct SmallTensors<'a> {
 impl<'a> SmallTensors<'a> {
     /// Reads the header.
     ///
-    /// *Errors*: `InvalidWeights` naming the file, and the tensor where one is wrong.
-    pub fn new(file: &'a str, bytes: &'a [u8]) -> Result<Self> {
-        let length = safetensors::length(file, bytes, Some(bytes.len() as u64))?;
-        let (header, data) = bytes.split_at_checked(8 + length).ok_or_else(|| {
-            Error::invalid_weights(format!("{file}: ends before its header does"))
-        })?;
-        let header = Header::check(file, header, Some(bytes.len() as u64));
+    /// *Errors*: `InvalidWeights` naming the file, and the tensor where one is wrong; `UnsupportedModel` for another format.
+    pub async fn read(file: &'a str, bytes: &'a [u8], retry: RetryPolicy<'_>) -> Result<Self> {
+        let host = MemoryHost::new([(file.to_string(), bytes.to_vec())]);
+        let fetch = Fetch::open(&host, &Snapshot::default(), file, u64::MAX, retry).await?;
+        let mut fetch = fetch.ok_or_else(|| Error::internal(format!("{file}: is not there")))?;
+        let header = Header::read(file, &mut fetch).await?;
+        let header = Header::check(file, &header, Some(bytes.len() as u64));
+        let header = header.map_err(|error| named(file, error))?;
         Ok(Self {
             file,
-            header: header.map_err(|error| named(file, error))?,
-            data,
+            data: bytes.get(header.data_start as usize..).unwrap_or_default(),
+            header,
         })
     }
 

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use burn::tensor::Device;
 use serde::Deserialize;
 
 /// One golden model; `tests/goldens/README.md` says what the fields are.
@@ -40,6 +41,18 @@ pub fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/goldens")
         .join(name)
+}
+
+/// The device that runs the golden models: the GPU in a build with the feature `webgpu` where `PILOTLIGHT_DEVICE` is `gpu`, else the CPU.
+pub fn device() -> Device {
+    #[cfg(feature = "webgpu")]
+    if std::env::var("PILOTLIGHT_DEVICE").is_ok_and(|device| device == "gpu") {
+        return pollster::block_on(pilotlight::Gpu::open())
+            .unwrap()
+            .device()
+            .clone();
+    }
+    pilotlight::cpu()
 }
 
 fn all() -> Vec<Listed> {

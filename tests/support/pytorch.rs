@@ -20,7 +20,7 @@ pub fn pytorch_of(files: &Files) -> Files {
 }
 
 /// The checkpoint with the tensors of a safetensors file of f32.
-fn of_safetensors(file: &[u8]) -> Vec<u8> {
+pub fn of_safetensors(file: &[u8]) -> Vec<u8> {
     let length = u64::from_le_bytes(*file.first_chunk().unwrap()) as usize;
     let (head, data) = file.split_at(8 + length);
     let entries: serde_json::Map<_, _> = serde_json::from_slice(&head[8..]).unwrap();

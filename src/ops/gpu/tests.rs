@@ -1,5 +1,6 @@
 //! Tests of every WGSL kernel against the plain body on the CPU, on any GPU, such as the software renderer lavapipe of Mesa.
 
+mod biases;
 mod decoders;
 mod images;
 

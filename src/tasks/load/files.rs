@@ -45,17 +45,8 @@ impl<'a, 's> Loading<'a, 's> {
         }
         let mut files = files.to_vec();
         files.extend(is_index(&weights).then_some(weights.as_str()));
-        let mut stored = Vec::new();
-        if let Some(writer) = &self.writer {
-            for file in &files {
-                // A stored file that cannot be read is fetched again.
-                if let Ok(Some(bytes)) = writer.stored(file).await {
-                    stored.push(((*file).to_string(), bytes));
-                }
-            }
-        }
-        for (file, bytes) in stored {
-            self.arrived(&file, Ok(Some(bytes)), true).await?;
+        for file in &files {
+            self.read_stored(file).await?;
         }
         let has_weights = self.writer.as_ref().is_some_and(ModelWriter::has_weights);
         let front = async {
@@ -67,7 +58,11 @@ impl<'a, 's> Loading<'a, 's> {
         let (front, mut fetched) = join(front, self.fetch_all(&files)).await;
         // An error of the weights is kept for later: that of a config file, which comes first, says more.
         self.front = front;
-        if !has_weights && !is_index(&weights) && matches!(self.front, Ok(None)) {
+        let is_absent = match &self.front {
+            Ok(front) => front.is_none(),
+            Err(error) => error.is_refused(),
+        };
+        if !has_weights && !is_index(&weights) && is_absent {
             let others = checkpoints.iter().filter(|file| **file != weights);
             if let Some((file, index)) = self.other_checkpoint(others).await? {
                 weights = file.into();
@@ -86,6 +81,18 @@ impl<'a, 's> Loading<'a, 's> {
             self.arrived(&file, bytes, false).await?;
         }
         Ok(weights)
+    }
+
+    /// Reads a config file that an earlier load, which was interrupted, has stored. One that cannot be read is fetched again.
+    async fn read_stored(&mut self, file: &str) -> Result<()> {
+        let stored = match &self.writer {
+            Some(writer) => writer.stored(file).await,
+            None => Ok(None),
+        };
+        match stored {
+            Ok(Some(bytes)) => self.arrived(file, Ok(Some(bytes)), true).await,
+            _ => Ok(()),
+        }
     }
 
     /// Finds the checkpoint on a host that does not list its files, by asking for one file after the other. Returns its name, and the bytes
@@ -192,7 +199,7 @@ impl<'a, 's> Loading<'a, 's> {
         Ok(())
     }
 
-    pub(super) fn retry_policy(&self) -> RetryPolicy<'s> {
+    pub(in crate::tasks) fn retry_policy(&self) -> RetryPolicy<'s> {
         let retry = self.source.retry_policy();
         match self.cached {
             true => retry.for_store(),
@@ -224,6 +231,7 @@ impl<'a, 's> Loading<'a, 's> {
 
     async fn get(&mut self, file: &str) -> FileResult {
         if self.made.is_none() && !self.config_files.contains_key(file) {
+            self.read_stored(file).await?;
             for (file, bytes) in self.fetch_all(&[file]).await {
                 self.arrived(&file, bytes, false).await?;
             }

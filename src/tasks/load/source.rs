@@ -92,17 +92,14 @@ impl<'a> Source<'a> {
             None => None,
         };
         let retry = self.retry_policy();
-        let stored = stored
-            .as_ref()
-            .map(|model| (model as &dyn Host, retry.for_store()));
         let mut found = Ok(None);
+        if let Some(model) = &stored {
+            found = fetch_whole(model, &Snapshot::default(), file, retry.for_store()).await;
+        }
         // A stored file that cannot be read is fetched again. Of a GGUF file that the source asks for, the config is its own.
-        let asked = (!self.weights.is_gguf()).then_some((self.host, retry));
-        for (host, retry) in stored.into_iter().chain(asked) {
-            found = fetch_whole(host, &Snapshot::default(), file, retry).await;
-            if matches!(found, Ok(Some(_))) {
-                break;
-            }
+        if !matches!(found, Ok(Some(_))) && !self.weights.is_gguf() {
+            let snapshot = self.list().await?;
+            found = fetch_whole(self.host, &snapshot, file, retry).await;
         }
         let absent = match &found {
             Ok(found) => found.is_none(),
@@ -123,15 +120,22 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Asks the host for its list of files. Those of the first module count as files of the repository.
+    async fn list(&self) -> Result<Snapshot> {
+        let (host, retry) = (self.host, self.retry_policy());
+        let list = retrying(retry, "the list of files", async || host.snapshot().await).await;
+        list.map(|mut snapshot| {
+            snapshot.lift_first_module();
+            snapshot
+        })
+    }
+
     /// Asks the host for its list of files, and adds the digests of its lock file.
     ///
     /// *Errors*: `FetchFailed`, `Aborted`.
     pub async fn snapshot(&self) -> Result<Snapshot> {
-        let retry = self.retry_policy();
-        let host = self.host;
-        let mut snapshot =
-            retrying(retry, "the list of files", async || host.snapshot().await).await?;
-        snapshot.lift_first_module();
+        let (host, retry) = (self.host, self.retry_policy());
+        let mut snapshot = self.list().await?;
         if !snapshot.lacks(LOCK_FILE) {
             let lock = Fetch::open(host, &snapshot, LOCK_FILE, u64::MAX, retry).await;
             // Plain buckets answer a missing file with various errors, so none of them is fatal.

@@ -1,0 +1,175 @@
+// Measures WebGPU without a browser: the package's WebGPU core and onnxruntime-web's WebGPU build, both on Dawn in Node, in turn.
+//
+//   node benches/gpu.mjs --minilm DIR --minilm-onnx FILE [--clip DIR --clip-onnx FILE] [--package DIR] [--rounds 20] [--case NAME]
+//     [--json FILE]
+//
+// The folders are of models as the package loads them, the ONNX files those that export_onnx.py and export_clip_onnx.py write of the same
+// weights. Without a card, VK_DRIVER_FILES may name SwiftShader's file in a Chromium. Both answers are compared before anything is timed.
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { create, globals } from 'webgpu';
+import { ofTokens, wholeWords } from './inputs.mjs';
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const { values: options } = parseArgs({
+  options: {
+    minilm: { type: 'string', default: path.join(here, '../.models/all-MiniLM-L6-v2') },
+    'minilm-onnx': { type: 'string', default: path.join(here, 'onnx/minilm-f32.onnx') },
+    clip: { type: 'string' },
+    'clip-onnx': { type: 'string' },
+    package: { type: 'string', default: path.join(here, '../dist/package') },
+    rounds: { type: 'string', default: '20' },
+    case: { type: 'string', default: '' },
+    json: { type: 'string' },
+  },
+});
+const rounds = Number(options.rounds);
+const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
+
+// What a page has and Node lacks: WebGPU, a global object that is a window's, and files by `fetch`.
+Object.assign(globalThis, globals);
+Object.defineProperty(globalThis, 'navigator', { value: { gpu: create([]), userAgent: 'Node' } });
+globalThis.Window ??= class Window {};
+const fetchUrl = globalThis.fetch;
+globalThis.fetch = async (url, init) =>
+  String(url).startsWith('file:')
+    ? new Response(readFileSync(fileURLToPath(url)), { headers: { 'Content-Type': 'application/wasm' } })
+    : fetchUrl(url, init);
+
+const { ImageTextEmbedder, TextEmbedder } = await import(pathToFileURL(path.join(options.package, 'web.js')).href);
+const ort = await import('./node_modules/onnxruntime-web/dist/ort.webgpu.bundle.min.mjs');
+
+/** The files of a model's folder, as the option `files` takes them. */
+function filesOf(folder) {
+  const names = readdirSync(folder, { recursive: true }).filter((name) => /\.(json|txt|safetensors)$/.test(name));
+  return Object.fromEntries(names.map((name) => [name, readFileSync(path.join(folder, name))]));
+}
+
+const load = (Class, folder) => Class.load('bench/model', { files: filesOf(folder), device: 'webgpu', dtype: 'f32', store: false });
+const session = (file) => ort.InferenceSession.create(readFileSync(file), { executionProviders: ['webgpu'] });
+
+// --- the cases: each a pair of calls that answer with vectors ---
+
+async function sentences() {
+  const words = wholeWords(existsSync(path.join(options.minilm, 'vocab.txt')) ? options.minilm : here);
+  const [ours, theirs] = [await load(TextEmbedder, options.minilm), await session(options['minilm-onnx'])];
+  const tensor = (rows, fill) => {
+    const values = BigInt64Array.from(rows.flatMap((row) => row.map((id) => BigInt(fill ?? id))));
+    return new ort.Tensor('int64', values, [rows.length, rows[0].length]);
+  };
+  const cases = [
+    [1, 16],
+    [1, 128],
+    [8, 32],
+    [32, 128],
+  ].map(([batch, tokens]) => {
+    const { ids, texts } = ofTokens(words, batch, tokens);
+    return {
+      name: `MiniLM, ${batch} of ${tokens} tokens`,
+      ours: async () => (await ours.embed(texts)).data,
+      async theirs() {
+        const inputs = { input_ids: tensor(ids), attention_mask: tensor(ids, 1), token_type_ids: tensor(ids, 0) };
+        const { last_hidden_state: states } = await theirs.run(inputs);
+        return means(states.data, batch, tokens);
+      },
+    };
+  });
+  return { adapter: ours.backend, cases };
+}
+
+/** The normalized means of `[batch, tokens, d]`. */
+function means(states, batch, tokens) {
+  const d = states.length / batch / tokens;
+  const vectors = new Float32Array(batch * d);
+  for (let i = 0; i < states.length; i++) vectors[Math.floor(i / d / tokens) * d + (i % d)] += states[i];
+  return normalized(vectors, d);
+}
+
+function normalized(vectors, d) {
+  for (let start = 0; start < vectors.length; start += d) {
+    const row = vectors.subarray(start, start + d);
+    const length = Math.hypot(...row);
+    row.forEach((value, i) => {
+      row[i] = value / length;
+    });
+  }
+  return vectors;
+}
+
+async function pictures() {
+  const [ours, theirs] = [await load(ImageTextEmbedder, options.clip), await session(options['clip-onnx'])];
+  const [edge, batch, mean, deviation] = [
+    224,
+    8,
+    [0.48145466, 0.4578275, 0.40821073],
+    [0.26862954, 0.26130258, 0.27577711],
+  ];
+  const images = Array.from({ length: batch }, (_, image) => ({
+    data: Uint8ClampedArray.from({ length: edge * edge * 4 }, (_, i) =>
+      i % 4 === 3 ? 255 : (Math.floor(i / 4 / edge) * (image + 3) + (i % (edge * 4)) * (2 + (i % 4))) % 256,
+    ),
+    width: edge,
+    height: edge,
+  }));
+  return {
+    cases: [
+      {
+        name: `ViT-B/32, ${batch} images`,
+        ours: async () => (await ours.embedImages(images)).data,
+        async theirs() {
+          const area = edge * edge;
+          const pixels = Float32Array.from({ length: batch * 3 * area }, (_, i) => {
+            const channel = Math.floor(i / area) % 3;
+            const value = images[Math.floor(i / area / 3)].data[(i % area) * 4 + channel];
+            return (value / 255 - mean[channel]) / deviation[channel];
+          });
+          const inputs = { pixel_values: new ort.Tensor('float32', pixels, [batch, 3, edge, edge]) };
+          const { image_embeds: vectors } = await theirs.run(inputs);
+          return normalized(Float32Array.from(vectors.data), vectors.dims[1]);
+        },
+      },
+    ],
+  };
+}
+
+// --- measuring ---
+
+async function timed(call) {
+  const start = performance.now();
+  await call();
+  return performance.now() - start;
+}
+
+async function measure({ name, ours, theirs }) {
+  const [a, b] = [await ours(), await theirs()];
+  const difference = a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0);
+  for (let i = 0; i < Math.min(3, rounds); i++) {
+    await ours();
+    await theirs();
+  }
+  const times = { ours: [], theirs: [] };
+  for (let i = 0; i < rounds; i++) {
+    times.ours.push(await timed(ours));
+    times.theirs.push(await timed(theirs));
+  }
+  const ratios = times.theirs.map((time, i) => time / times.ours[i]);
+  const figures = {
+    name,
+    'ours, ms': median(times.ours),
+    'onnxruntime-web, ms': median(times.theirs),
+    'theirs / ours': median(ratios),
+    'largest difference': difference,
+  };
+  console.log(JSON.stringify(figures));
+  return figures;
+}
+
+const { adapter, cases } = await sentences();
+console.log(JSON.stringify(adapter));
+if (options.clip) cases.push(...(await pictures()).cases);
+const measured = [];
+for (const one of cases.filter(({ name }) => name.includes(options.case))) measured.push(await measure(one));
+if (options.json) writeFileSync(options.json, `${JSON.stringify({ adapter, rounds, cases: measured }, null, 2)}\n`);
+process.exit(0);
