@@ -8,7 +8,8 @@ Each folder: a tokenizer in the files of a repository, as `save_pretrained` of i
 sentences; `tokenizer.json` is without its white space. `odd.json` has the ids of the odd texts. `hashes.bin` has for each
 text two hashes (FNV-1a of the ids as little-endian u32, 32 bits): one of its ids, and one of what truncation makes of it,
 first of the text alone and then of the text with the next one in the list, whose first follows the last.
-index.json: the folders, and under `settings` other files `tokenizer_config.json` with the hash of all ids of all texts.
+index.json: the folders, and under `settings` other files `tokenizer_config.json` with the hash of all ids of all texts:
+the classes of transformers follow that file, or defaults of theirs, where `tokenizer.json` says something else.
 
 The rules `nmt_nfkc` take 320 kB, so that only `xlm-roberta/tokenizer.json` has them: in other folders `precompiled_charsmap`
 is empty, and a test puts them there.
@@ -20,6 +21,8 @@ import os
 import shutil
 import sys
 import tempfile
+import unicodedata
+from collections import Counter
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -101,16 +104,29 @@ def template(tokenizer, first, last, single, pair):
     tokenizer.post_processor = processors.TemplateProcessing(single=single, pair=pair, special_tokens=special)
 
 
+def words():
+    """A vocabulary of WordPiece, with words in both cases, with and without accents. Some characters are not in it."""
+    rules, split = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
+    characters, whole, ends = Counter(), Counter(), Counter()
+    for sentence in SENTENCES:
+        for text in (sentence, unicodedata.normalize("NFC", sentence), rules.normalize_str(sentence)):
+            for word, _ in split.pre_tokenize_str(text):
+                characters.update(word)
+                whole[word] += 1
+                ends.update(f"##{word[-length:]}" for length in (2, 3) if length < len(word))
+
+    def frequent(counts, most):
+        return [text for text, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]]
+
+    common = frequent(characters, 550)
+    tokens = [*common, *(f"##{character}" for character in common), *frequent(whole, 450), *frequent(ends, 250)]
+    return list(dict.fromkeys(tokens))
+
+
 def word_piece(folder, kind, special, **settings):
-    """From `vocab.txt`. All have one vocabulary, with words in both cases, with and without accents."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=1700, limit_alphabet=700, show_progress=False, special_tokens=special)
-    rules = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.train_from_iterator([text for sentence in SENTENCES for text in (sentence, rules.normalize_str(sentence))],
-                                  trainer)
-    vocab = tokenizer.get_vocab()
-    (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in sorted(vocab, key=vocab.get)), encoding="utf-8")
+    """From `vocab.txt`."""
+    lines = [f"{token}\n" for token in [*special, *words()]]
+    (folder / "vocab.txt").write_text("".join(lines), encoding="utf-8")
     write(folder / "tokenizer_config.json", {"tokenizer_class": kind, **settings})
     return AutoTokenizer.from_pretrained(folder)
 
@@ -192,7 +208,8 @@ SETTINGS = [
     ("xlm-roberta", "xlm-roberta", {"tokenizer_class": "PreTrainedTokenizerFast"}),
     ("xlm-roberta", "xlm-roberta", None),
     ("multilingual", "xlm-roberta", {"tokenizer_class": "XLMRobertaTokenizer"}),
-    ("camembert", "camembert", None),
+    # Without its own `extra_special_tokens`, that class takes `<s>NOTUSED` in a text for a token of its own. Nothing else differs.
+    ("camembert", "camembert", {"extra_special_tokens": ["<s>", "</s>"]}),
 ]
 
 
@@ -208,7 +225,8 @@ def hashes(tokenizer, ids):
     packed = b""
     for text, following, own in zip(TEXTS, TEXTS[1:] + TEXTS[:1], ids):
         cut = tokenizer(text, truncation=True, max_length=LONGEST)["input_ids"]
-        pair = tokenizer(text, following, truncation=True, max_length=LONGEST_PAIR)["input_ids"]
+        # As a list, for an empty second text alone would be none.
+        [pair] = tokenizer([[text, following]], truncation=True, max_length=LONGEST_PAIR)["input_ids"]
         packed += fnv(own).to_bytes(4, "little") + fnv(pair, fnv(cut)).to_bytes(4, "little")
     return packed
 
