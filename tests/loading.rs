@@ -403,7 +403,7 @@ fn a_tokenizer_in_older_files_alone_is_an_error_that_names_them_and_what_writes_
         for other in others {
             files.insert((*other).into(), b"old".to_vec());
         }
-        let error = load(&MemoryHost::new(files), &MemoryStore::new(), Dtype::F32);
+        let error = load(&MemoryHost::new(files), &MemoryStore::default(), Dtype::F32);
         let error = error.err().unwrap();
         assert_eq!(error.kind(), ErrorKind::UnsupportedModel);
         assert_eq!(
