@@ -392,6 +392,31 @@ impl Scheduler for CancelAt {
 }
 
 #[test]
+fn a_tokenizer_in_older_files_alone_is_an_error_that_names_them_and_what_writes_the_missing_one() {
+    for (others, named) in [
+        (&["sentencepiece.bpe.model"][..], "sentencepiece.bpe.model"),
+        (&["spiece.model"], "spiece.model"),
+        (&["vocab.json", "merges.txt"], "vocab.json and merges.txt"),
+    ] {
+        let mut files = files();
+        files.remove("tokenizer.json");
+        for other in others {
+            files.insert((*other).into(), b"old".to_vec());
+        }
+        let error = load(&MemoryHost::new(files), &MemoryStore::default(), Dtype::F32);
+        let error = error.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::UnsupportedModel);
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "tokenizer.json: is missing, and {named} alone cannot be read: \
+                 AutoTokenizer.from_pretrained(MODEL).save_pretrained(FOLDER) in Python writes tokenizer.json"
+            )
+        );
+    }
+}
+
+#[test]
 fn a_load_cancelled_anywhere_leaves_nothing_that_could_be_read_and_the_next_one_works() {
     let store = MemoryStore::default();
     let mut breaths = 1;

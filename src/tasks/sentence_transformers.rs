@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::load::{Loading, missing};
+use super::load::Loading;
 use super::modules::{Kind, MODULES, Module, Steps, is_static_embedding, modules};
 use super::pooling::PoolingConfig;
 use super::prompts::{PROMPTS, Prompts};
@@ -104,7 +104,7 @@ impl SentenceTransformerConfig {
             Some(json) => Prompts::from_json(&json)?,
             None => Prompts::default(),
         };
-        let tokenizer = tokenizer_config(files).await?;
+        let tokenizer = tokenizer_config(files, &config).await?;
         // A host that does not list its files is asked for the usual name alone.
         let mut names = OTHER_SENTENCE.into_iter();
         let name = match files.snapshot().lacks(SENTENCE) {
@@ -132,17 +132,18 @@ impl SentenceTransformerConfig {
     }
 }
 
-/// Reads `tokenizer_config.json`, which a repository may lack.
-pub(super) async fn tokenizer_config(files: &mut Loading<'_, '_>) -> Result<TokenizerConfig> {
-    match files.optional(TOKENIZER_CONFIG).await? {
-        Some(json) => TokenizerConfig::from_json(&json),
-        None => Ok(TokenizerConfig::default()),
-    }
+/// Reads `tokenizer_config.json`, which a repository may lack; `config` is its `config.json`.
+pub(super) async fn tokenizer_config(
+    files: &mut Loading<'_, '_>,
+    config: &[u8],
+) -> Result<TokenizerConfig> {
+    let json = files.optional(TOKENIZER_CONFIG).await?;
+    TokenizerConfig::new(json.as_deref(), config)
 }
 
 /// Reads `tokenizer.json`, or makes it from `vocab.txt`, if the repository has only that.
 ///
-/// *Errors*: `FetchFailed` where there is neither, `UnsupportedModel` for a vocabulary of another tokenizer.
+/// *Errors*: `FetchFailed` where there is neither, `UnsupportedModel` for the files of another tokenizer.
 pub(super) async fn tokenizer_file(
     files: &mut Loading<'_, '_>,
     file: &str,
@@ -153,7 +154,7 @@ pub(super) async fn tokenizer_file(
     }
     match files.optional(VOCABULARY).await? {
         Some(words) => config.tokenizer_of(&words),
-        None => Err(missing(file)),
+        None => Err(files.missing(file)),
     }
 }
 

@@ -75,9 +75,10 @@ impl Pretrained for SequenceClassifier {
     type Network = models::SequenceClassifier;
 
     async fn config(files: &mut Loading<'_, '_>) -> Result<Config> {
+        let config = files.required(CONFIG).await?;
         Ok(Config {
-            network: SequenceClassifierConfig::from_json(&files.required(CONFIG).await?)?,
-            tokenizer: tokenizer_config(files).await?,
+            network: SequenceClassifierConfig::from_json(&config)?,
+            tokenizer: tokenizer_config(files, &config).await?,
         })
     }
 

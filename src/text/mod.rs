@@ -5,7 +5,9 @@ mod batch;
 mod tests;
 mod tokenizer;
 mod tokenizer_config;
+#[cfg(test)]
+mod transformers_ids;
 
 pub use batch::{batches, encode};
 pub use tokenizer::{LocatedTokens, TextTokenizer, Tokens};
-pub use tokenizer_config::{TOKENIZER_CONFIG, TokenizerConfig, VOCABULARY};
+pub use tokenizer_config::{TOKENIZER_CONFIG, TokenizerConfig, VOCABULARY, older_tokenizer};

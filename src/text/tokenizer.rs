@@ -108,9 +108,13 @@ impl TextTokenizer {
     /// *Errors*: `InvalidWeights` where a special token cannot be found any more.
     pub fn heed(&mut self, config: &TokenizerConfig) -> Result<()> {
         let normalizer = self.tokenizer.get_normalizer();
-        if let Some(normalizer) = normalizer.and_then(|own| config.heed(own)) {
+        if let Some(normalizer) = normalizer.and_then(|own| config.normalizer(own)) {
             let changed = self.tokenizer.with_normalizer(Some(normalizer));
             changed.map_err(broken)?;
+        }
+        let splitting = self.tokenizer.get_pre_tokenizer();
+        if let Some(splitting) = splitting.and_then(|own| config.pre_tokenizer(own)) {
+            self.tokenizer.with_pre_tokenizer(Some(splitting));
         }
         Ok(())
     }
@@ -168,23 +172,25 @@ impl TextTokenizer {
         Ok((encoding, truncated))
     }
 
+    /// The tokens of each piece of a text, without special ones.
+    fn encodings(&self, text: &str) -> impl Iterator<Item = Result<Encoding>> {
+        self.pieces(text).map(|piece| {
+            let lowered = match self.lowercase {
+                true => Some(piece.to_lowercase()),
+                false => None,
+            };
+            let piece = lowered.as_deref().unwrap_or(piece);
+            self.tokenizer.encode_fast(piece, false).map_err(|error| {
+                Error::invalid_input(format!("the text cannot be tokenized: {error}"))
+            })
+        })
+    }
+
     /// The first `most` tokens of a text without special ones, and whether there were more.
     fn words(&self, text: &str, most: usize) -> Result<(Encoding, bool)> {
-        let failed = |error: tokenizers::Error| {
-            Error::invalid_input(format!("the text cannot be tokenized: {error}"))
-        };
         let mut encoding = Encoding::default();
-        for piece in self.pieces(text) {
-            let lowered = if self.lowercase {
-                Some(piece.to_lowercase())
-            } else {
-                None
-            };
-            let piece = self
-                .tokenizer
-                .encode_fast(lowered.as_deref().unwrap_or(piece), false)
-                .map_err(failed)?;
-            encoding.merge_with(piece, false);
+        for piece in self.encodings(text) {
+            encoding.merge_with(piece?, false);
             if encoding.len() > most {
                 break;
             }
@@ -192,6 +198,18 @@ impl TextTokenizer {
         let truncated = encoding.len() > most;
         encoding.truncate(most, 0, tokenizers::TruncationDirection::Right);
         Ok((encoding, truncated))
+    }
+
+    /// The number of tokens of a text without special ones; of a text with more than `enough`, some number above that.
+    fn count(&self, text: &str, enough: usize) -> Result<usize> {
+        let mut count = 0;
+        for piece in self.encodings(text) {
+            count += piece?.len();
+            if count > enough {
+                break;
+            }
+        }
+        Ok(count)
     }
 
     /// Tokenizes a pair of texts, of which the longer one is truncated first.
@@ -206,14 +224,31 @@ impl TextTokenizer {
             .get_post_processor()
             .map_or(0, |own| own.added_tokens(true));
         let most = (self.max_text_tokens + self.special).saturating_sub(special);
-        let (first, first_cut) = self.words(first, most.max(1))?;
-        let (second, second_cut) = self.words(second, most.max(1))?;
+        let texts = [first, second];
+        let (mut first, first_cut) = self.words(first, most.max(1))?;
+        let (mut second, second_cut) = self.words(second, most.max(1))?;
         let params = TruncationParams {
             max_length: most,
             ..TruncationParams::default()
         };
         let truncated = first_cut || second_cut || first.len() + second.len() > most;
+        // Of two texts that both lose tokens, the longer one keeps one more if the number of tokens is odd. The crate takes the second one for
+        // it where both are as long.
+        let swapped = first_cut
+            && first.len() == second.len()
+            && (!second_cut
+                || most % 2 == 1 && {
+                    let length = self.count(texts[1], usize::MAX)?;
+                    self.count(texts[0], length)? > length
+                });
+        if swapped {
+            std::mem::swap(&mut first, &mut second);
+        }
         let (first, second) = truncate_encodings(first, Some(second), &params).map_err(failed)?;
+        let (first, second) = match second {
+            Some(second) if swapped => (second, Some(first)),
+            second => (first, second),
+        };
         let both = self
             .tokenizer
             .post_process(first, second, true)

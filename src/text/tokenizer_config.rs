@@ -1,7 +1,10 @@
 //! `tokenizer_config.json`: settings that Python's tokenizers take from there, whatever `tokenizer.json` says.
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokenizers::NormalizerWrapper;
+use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
+use tokenizers::{NormalizerWrapper, PreTokenizerWrapper};
 
 use crate::error::{Error, Result};
 
@@ -10,6 +13,38 @@ pub const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 
 /// The name of the file that has only the words.
 pub const VOCABULARY: &str = "vocab.txt";
+
+/// The key of the class of tokenizers.
+const CLASS: &str = "tokenizer_class";
+
+/// What the classes are called that share BERT's settings and read `vocab.txt`.
+const WORD_PIECE: [&str; 4] = ["Bert", "DistilBert", "MPNet", "Electra"];
+
+/// What writes `tokenizer.json` from the files of older tokenizers.
+const SAVE: &str = "AutoTokenizer.from_pretrained(MODEL).save_pretrained(FOLDER) in Python";
+
+/// The files that older tokenizers are in.
+const OLDER: [&str; 7] = [
+    "sentencepiece.bpe.model",
+    "sentencepiece.model",
+    "spiece.model",
+    "spm.model",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+];
+
+/// The error of a repository without `tokenizer.json` that has an older tokenizer; `None` where it lists none.
+pub fn older_tokenizer(lists: impl Fn(&str) -> bool) -> Option<Error> {
+    let files: Vec<&str> = OLDER.into_iter().filter(|file| lists(file)).collect();
+    if files.is_empty() {
+        return None;
+    }
+    Some(Error::unsupported(format!(
+        "tokenizer.json: is missing, and {} alone cannot be read: {SAVE} writes tokenizer.json",
+        files.join(" and ")
+    )))
+}
 
 /// A number that means no limit, as does a larger one.
 const NO_LIMIT: f64 = 1e9;
@@ -31,6 +66,41 @@ impl TokenizerConfig {
         Ok(Self { values })
     }
 
+    /// The settings of `tokenizer_config.json`, which a repository may lack. Where it names no class of tokenizers, that is of `config.json`,
+    /// or the one of the model's type.
+    ///
+    /// *Errors*: `InvalidWeights` where a file is broken.
+    /// *Source*: `AutoTokenizer.from_pretrained` of transformers 5.23.
+    pub fn new(json: Option<&[u8]>, config: &[u8]) -> Result<Self> {
+        #[derive(Default, Deserialize)]
+        struct Config {
+            model_type: Option<String>,
+            tokenizer_class: Option<String>,
+        }
+        let mut own = match json {
+            Some(json) => Self::from_json(json)?,
+            None => Self::default(),
+        };
+        if own.values.get(CLASS).is_none_or(Value::is_null) {
+            let config: Config = serde_json::from_slice(config).map_err(|error| {
+                Error::invalid_weights(format!("config.json: is not valid: {error}"))
+            })?;
+            let class = match config.model_type.as_deref() {
+                Some("bert" | "distilbert" | "electra" | "nomic_bert") => Some("BertTokenizer"),
+                Some("mpnet") => Some("MPNetTokenizer"),
+                Some("roberta") => Some("RobertaTokenizer"),
+                Some("xlm-roberta") => Some("XLMRobertaTokenizer"),
+                Some("camembert") => Some("CamembertTokenizer"),
+                Some("modernbert") => Some("PreTrainedTokenizerFast"),
+                _ => None,
+            };
+            if let Some(class) = config.tokenizer_class.as_deref().or(class) {
+                own.values.insert(CLASS.into(), class.into());
+            }
+        }
+        Ok(own)
+    }
+
     /// The longest text in tokens, special tokens included; `None` where there is no limit.
     pub fn longest(&self) -> Option<usize> {
         let limit = self.values.get("model_max_length")?.as_f64()?;
@@ -41,21 +111,47 @@ impl TokenizerConfig {
         self.values.get(name)?.as_bool()
     }
 
-    /// Replaces the settings of BERT's normalizer that the file names. Other normalizers have none of them.
-    pub(super) fn heed(&self, normalizer: &NormalizerWrapper) -> Option<NormalizerWrapper> {
-        let NormalizerWrapper::BertNormalizer(own) = normalizer else {
+    /// Whether the class of tokenizers is one of these.
+    fn is_of(&self, families: &[&str]) -> bool {
+        let class = self.token(CLASS, "BertTokenizer");
+        families.iter().any(|family| {
+            let rest = class.strip_prefix(family);
+            rest.is_some_and(|rest| rest.starts_with("Tokenizer"))
+        })
+    }
+
+    /// Gives BERT's normalizer the settings of the file, or the defaults of its class in Python. Other classes take what `tokenizer.json` says.
+    pub(super) fn normalizer(&self, own: &NormalizerWrapper) -> Option<NormalizerWrapper> {
+        let NormalizerWrapper::BertNormalizer(own) = own else {
             return None;
         };
-        let mut own = *own;
-        own.lowercase = self.flag("do_lower_case").unwrap_or(own.lowercase);
-        own.handle_chinese_chars = self
-            .flag("tokenize_chinese_chars")
-            .unwrap_or(own.handle_chinese_chars);
-        if let Some(strip) = self.values.get("strip_accents") {
-            // As lowercasing does where it is null.
-            own.strip_accents = strip.as_bool();
+        if !self.is_of(&WORD_PIECE) {
+            return None;
         }
+        let mut own = *own;
+        own.lowercase = self.flag("do_lower_case").unwrap_or(true);
+        own.handle_chinese_chars = self.flag("tokenize_chinese_chars").unwrap_or(true);
+        // As lowercasing does where it is null.
+        own.strip_accents = self.flag("strip_accents");
         Some(NormalizerWrapper::BertNormalizer(own))
+    }
+
+    /// Splits words as the class in Python does, whatever `tokenizer.json` says: that of RoBERTa puts a blank before a text only where its
+    /// settings say so, and that of XLM-RoBERTa drops the blanks after a text and before special tokens.
+    ///
+    /// *Source*: `RobertaTokenizer`, `XLMRobertaTokenizer` and `CamembertTokenizer` of transformers 5.23.
+    pub(super) fn pre_tokenizer(&self, own: &PreTokenizerWrapper) -> Option<PreTokenizerWrapper> {
+        match own {
+            PreTokenizerWrapper::ByteLevel(bytes) if self.is_of(&["Roberta"]) => {
+                let add = self.flag("add_prefix_space").unwrap_or(false);
+                Some(PreTokenizerWrapper::ByteLevel(bytes.add_prefix_space(add)))
+            }
+            PreTokenizerWrapper::Metaspace(_) if self.is_of(&["XLMRoberta", "Camembert"]) => {
+                let both = vec![WhitespaceSplit.into(), own.clone()];
+                Some(PreTokenizerWrapper::Sequence(Sequence::new(both)))
+            }
+            _ => None,
+        }
     }
 
     /// The text of a special token, which is a text or an object with one.
@@ -70,17 +166,11 @@ impl TokenizerConfig {
     ///
     /// *Errors*: `InvalidWeights` naming the file where a special token is missing, `UnsupportedModel` for another tokenizer.
     pub fn tokenizer_of(&self, vocabulary: &[u8]) -> Result<Vec<u8>> {
-        let class = self.token("tokenizer_class", "BertTokenizer");
-        let known = ["Bert", "DistilBert", "MPNet", "Electra"];
-        let is_known = |name: &&str| {
-            class
-                .strip_prefix(*name)
-                .is_some_and(|rest| rest.starts_with("Tokenizer"))
-        };
-        if !known.iter().any(is_known) {
+        let class = self.token(CLASS, "BertTokenizer");
+        if !self.is_of(&WORD_PIECE) {
             return Err(Error::unsupported(format!(
-                "{VOCABULARY}: is the vocabulary of {class}, and tokenizer.json is missing: expected that file, or one of {}",
-                known.map(|name| format!("{name}Tokenizer")).join(", ")
+                "{VOCABULARY}: is the vocabulary of {class}, and tokenizer.json is missing: expected that file, which {SAVE} writes, or one of {}",
+                WORD_PIECE.map(|name| format!("{name}Tokenizer")).join(", ")
             )));
         }
         let text = std::str::from_utf8(vocabulary)
@@ -187,10 +277,62 @@ mod tests {
         let error = config("{}").tokenizer_of(b"a\nb\n").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidWeights);
         assert!(error.to_string().contains("'[UNK]' is missing"), "{error}");
-        let roberta = config(r#"{"tokenizer_class":"RobertaTokenizer"}"#);
+        let class = br#"{"model_type":"roberta"}"#;
+        let roberta = TokenizerConfig::new(None, class).unwrap();
         let error = roberta.tokenizer_of(WORDS.as_bytes()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnsupportedModel);
-        assert!(error.to_string().contains("RobertaTokenizer"), "{error}");
+        let message = error.to_string();
+        assert!(
+            message.contains("of RobertaTokenizer, and tokenizer.json is missing"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn the_class_is_that_of_the_first_file_which_names_one() {
+        let roberta = br#"{"tokenizer_class":"RobertaTokenizer"}"#;
+        for (json, config, expected) in [
+            (
+                Some(&roberta[..]),
+                r#"{"model_type":"bert","tokenizer_class":"A"}"#,
+                "RobertaTokenizer",
+            ),
+            (
+                Some(&b"{}"[..]),
+                r#"{"model_type":"bert","tokenizer_class":"A"}"#,
+                "A",
+            ),
+            (
+                Some(&br#"{"tokenizer_class":null}"#[..]),
+                r#"{"model_type":"mpnet"}"#,
+                "MPNetTokenizer",
+            ),
+            (
+                None,
+                r#"{"model_type":"xlm-roberta"}"#,
+                "XLMRobertaTokenizer",
+            ),
+            (None, r#"{"model_type":"nomic_bert"}"#, "BertTokenizer"),
+            (None, r#"{"model_type":"other"}"#, "none"),
+        ] {
+            let own = TokenizerConfig::new(json, config.as_bytes()).unwrap();
+            assert_eq!(own.token(CLASS, "none"), expected, "{config}");
+        }
+        let error = TokenizerConfig::new(None, b"[").unwrap_err();
+        assert!(error.to_string().starts_with("config.json: "), "{error}");
+    }
+
+    #[test]
+    fn an_older_tokenizer_is_named_with_what_is_missing() {
+        assert!(older_tokenizer(|file| file == "config.json").is_none());
+        let error = older_tokenizer(|file| file.starts_with("vocab") || file.starts_with("merges"));
+        let error = error.unwrap();
+        assert_eq!(error.kind(), ErrorKind::UnsupportedModel);
+        assert_eq!(
+            error.to_string(),
+            "tokenizer.json: is missing, and vocab.json and merges.txt alone cannot be read: \
+             AutoTokenizer.from_pretrained(MODEL).save_pretrained(FOLDER) in Python writes tokenizer.json"
+        );
     }
 
     #[test]

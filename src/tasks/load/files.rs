@@ -10,6 +10,8 @@ use super::{FRONT, FileResult, Loading, missing};
 use crate::error::{Error, ErrorKind, FetchReason, Result};
 use crate::hub::{Fetch, FileEntry, Host, RetryPolicy, Snapshot, Verified};
 use crate::store::ModelWriter;
+use crate::tasks::sentence_transformers::TOKENIZER;
+use crate::text::older_tokenizer;
 use crate::weights::{Dtype, Sink};
 
 /// The number of concurrent requests, for config files and the first bytes of the weights.
@@ -218,7 +220,16 @@ impl<'a, 's> Loading<'a, 's> {
     ///
     /// *Errors*: `FetchFailed` where there is no such file.
     pub async fn required(&mut self, file: &str) -> Result<Vec<u8>> {
-        self.get(file).await?.ok_or_else(|| missing(file))
+        self.get(file).await?.ok_or_else(|| self.missing(file))
+    }
+
+    /// The error of a file that the repository lacks. For a tokenizer, it names the files of an older one that are listed instead.
+    pub fn missing(&self, file: &str) -> Error {
+        let older = match file == TOKENIZER {
+            true => older_tokenizer(|file| self.snapshot.lists(file)),
+            false => None,
+        };
+        older.map_or_else(|| missing(file), |error| error.with_file(file))
     }
 
     /// Reads a config file, or returns `None` where there is no such file.
