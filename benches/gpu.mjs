@@ -38,6 +38,14 @@ globalThis.fetch = async (url, init) =>
     ? new Response(readFileSync(fileURLToPath(url)), { headers: { 'Content-Type': 'application/wasm' } })
     : fetchUrl(url, init);
 
+// The memory of onnxruntime-web is shared by threads, and Dawn's binding takes only bytes that are not.
+const { writeBuffer } = GPUQueue.prototype;
+GPUQueue.prototype.writeBuffer = function (buffer, offset, data, start = 0, size = undefined) {
+  const isShared = data.buffer instanceof SharedArrayBuffer;
+  if (!isShared) return writeBuffer.call(this, buffer, offset, data, start, size);
+  return writeBuffer.call(this, buffer, offset, data.slice(start, size && start + size));
+};
+
 const { ImageTextEmbedder, TextEmbedder } = await import(pathToFileURL(path.join(options.package, 'web.js')).href);
 const ort = await import('./node_modules/onnxruntime-web/dist/ort.webgpu.bundle.min.mjs');
 
