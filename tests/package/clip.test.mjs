@@ -75,8 +75,8 @@ for (const name of CLIPS) {
       const embedder = await load(name, { dtype });
       assert.equal(embedder.backend.dtype, dtype);
       for (const [what, result] of [
-        ['texts', await embedder.embedTexts(TEXTS)],
-        ['images', await embedder.embedImages(IMAGES)],
+        ['texts', await embedder.embedTexts(texts.map(({ text }) => text))],
+        ['images', await embedder.embedImages(images.map(imageFile))],
       ]) {
         const cosines = rowsOf(result).map((row, i) => cosine(row, expected[what][i]));
         t.diagnostic(
