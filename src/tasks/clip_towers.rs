@@ -83,11 +83,26 @@ fn image_processor(json: &[u8]) -> Result<Vec<u8>> {
     Ok(image_processor.to_string().into_bytes())
 }
 
-/// The config of a text tower.
-pub(super) struct TextTowerConfig {
+/// The config of a tower.
+pub(super) struct TowerConfig {
     model: ImageTextConfig,
-    /// The settings of SigLIP's tokenizer; CLIP's has none.
+    /// The settings of the tokenizer of SigLIP's text tower; other towers have none.
     tokenizer: Option<TokenizerConfig>,
+}
+
+impl TowerConfig {
+    /// Reads the config files of a tower but the last. One function for both towers is compiled once.
+    async fn read(files: &mut Loading<'_, '_>, tower: Tower) -> Result<Self> {
+        let model = ImageTextConfig::from_json(&files.required(CONFIG).await?)?;
+        let tokenizer = match tower == Tower::Text && model.is_siglip() {
+            true => {
+                let json = files.required(TOKENIZER_CONFIG).await?;
+                Some(TokenizerConfig::from_json(&json)?)
+            }
+            false => None,
+        };
+        Ok(Self { model, tokenizer })
+    }
 }
 
 /// The text tower with its tokenizer.
@@ -104,30 +119,22 @@ pub(super) struct TextTower {
 impl Pretrained for TextTower {
     const FILES: &'static [&'static str] = &[CONFIG, TOKENIZER];
 
-    type Config = TextTowerConfig;
+    type Config = TowerConfig;
     type Prepared = (TextTokenizer, Option<u32>);
     type Network = TextModel;
 
-    async fn config(files: &mut Loading<'_, '_>) -> Result<TextTowerConfig> {
-        let model = ImageTextConfig::from_json(&files.required(CONFIG).await?)?;
-        let tokenizer = match model.is_siglip() {
-            true => {
-                let json = files.required(TOKENIZER_CONFIG).await?;
-                Some(TokenizerConfig::from_json(&json)?)
-            }
-            false => None,
-        };
-        Ok(TextTowerConfig { model, tokenizer })
+    async fn config(files: &mut Loading<'_, '_>) -> Result<TowerConfig> {
+        TowerConfig::read(files, Tower::Text).await
     }
 
-    fn prefixes(_config: &TextTowerConfig) -> &'static [&'static str] {
+    fn prefixes(_config: &TowerConfig) -> &'static [&'static str] {
         &[""]
     }
 
     async fn last(
         files: &mut Loading<'_, '_>,
         file: &str,
-        config: &TextTowerConfig,
+        config: &TowerConfig,
     ) -> Result<Vec<u8>> {
         if let Some(json) = files.optional(file).await? {
             return Ok(json);
@@ -141,7 +148,7 @@ impl Pretrained for TextTower {
         Err(missing(file))
     }
 
-    fn prepare(config: &TextTowerConfig, tokenizer: &[u8]) -> Result<Self::Prepared> {
+    fn prepare(config: &TowerConfig, tokenizer: &[u8]) -> Result<Self::Prepared> {
         let longest = config.model.max_tokens();
         match &config.tokenizer {
             Some(own) => {
@@ -152,12 +159,12 @@ impl Pretrained for TextTower {
         }
     }
 
-    fn network(config: &TextTowerConfig, tensors: &mut Tensors) -> Result<TextModel> {
+    fn network(config: &TowerConfig, tensors: &mut Tensors) -> Result<TextModel> {
         TextModel::new(&config.model, tensors)
     }
 
     fn assemble(
-        config: TextTowerConfig,
+        config: TowerConfig,
         (tokenizer, padding): Self::Prepared,
         model: TextModel,
         _device: &Device,
@@ -246,22 +253,22 @@ pub(super) struct ImageTower {
 impl Pretrained for ImageTower {
     const FILES: &'static [&'static str] = &[CONFIG, PREPROCESSOR];
 
-    type Config = ImageTextConfig;
+    type Config = TowerConfig;
     type Prepared = ImageProcessor;
     type Network = VisionModel;
 
-    async fn config(files: &mut Loading<'_, '_>) -> Result<ImageTextConfig> {
-        ImageTextConfig::from_json(&files.required(CONFIG).await?)
+    async fn config(files: &mut Loading<'_, '_>) -> Result<TowerConfig> {
+        TowerConfig::read(files, Tower::Image).await
     }
 
-    fn prefixes(_config: &ImageTextConfig) -> &'static [&'static str] {
+    fn prefixes(_config: &TowerConfig) -> &'static [&'static str] {
         &[""]
     }
 
     async fn last(
         files: &mut Loading<'_, '_>,
         file: &str,
-        _config: &ImageTextConfig,
+        _config: &TowerConfig,
     ) -> Result<Vec<u8>> {
         if let Some(json) = files.optional(file).await? {
             return Ok(json);
@@ -272,9 +279,9 @@ impl Pretrained for ImageTower {
         }
     }
 
-    fn prepare(config: &ImageTextConfig, preprocessor: &[u8]) -> Result<ImageProcessor> {
+    fn prepare(config: &TowerConfig, preprocessor: &[u8]) -> Result<ImageProcessor> {
         let processor = ImageProcessor::from_json(preprocessor)?;
-        let size = config.image_size();
+        let size = config.model.image_size();
         if processor.dims() != [size, size] {
             return Err(Error::invalid_weights(format!(
                 "{PREPROCESSOR}: makes images of {:?} pixels, but the model takes {size} by {size}",
@@ -284,12 +291,12 @@ impl Pretrained for ImageTower {
         Ok(processor)
     }
 
-    fn network(config: &ImageTextConfig, tensors: &mut Tensors) -> Result<VisionModel> {
-        VisionModel::new(config, tensors)
+    fn network(config: &TowerConfig, tensors: &mut Tensors) -> Result<VisionModel> {
+        VisionModel::new(&config.model, tensors)
     }
 
     fn assemble(
-        config: ImageTextConfig,
+        config: TowerConfig,
         processor: ImageProcessor,
         model: VisionModel,
         _device: &Device,
@@ -297,7 +304,7 @@ impl Pretrained for ImageTower {
         Self {
             model,
             processor,
-            dimensions: config.dimensions(),
+            dimensions: config.model.dimensions(),
         }
     }
 }

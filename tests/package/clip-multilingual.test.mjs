@@ -19,7 +19,7 @@ test('texts of the multilingual tower find the images that PyTorch says, in orde
   });
   const texts = await TextEmbedder.load(`test/${TOWER}`, { files: filesOf(tinyFolder(TOWER)), dtype: 'f32' });
   assert.equal(texts.dimensions, images.dimensions);
-  const index = await VectorIndex.create({ dimensions: images.dimensions });
+  const index = await VectorIndex.create({ dimensions: images.dimensions, precision: 'float32' });
   index.add(pictures, await images.embedImages(pictures.map(imageFile)));
   for (const { text, embedding } of cases) {
     const expected = pictures
