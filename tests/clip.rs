@@ -1,4 +1,4 @@
-//! CLIP: every value is compared with that of `transformers`, for tiny models that are committed and for a ViT-B/32 whose weights a
+//! CLIP and SigLIP: every value is compared with that of `transformers`, for tiny models that are committed and for a ViT-B/32 whose weights a
 //! generator makes.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use pilotlight::{
-    Dtype, EmbedOptions, ErrorKind, ImageTextEmbedder, MemoryHost, NoYield, Rgb, Source, Tower,
-    Values, decode_image,
+    Dtype, EmbedOptions, ErrorKind, ImageProcessor, ImageTextEmbedder, MemoryHost, NoYield, Rgb,
+    Source, Tower, Values, decode_image,
 };
 use pilotlight_tools::data;
 use pollster::block_on;
@@ -132,6 +132,218 @@ fn tiny_models_equal_pytorch_in_every_value() {
         let got = images(&clip, &png(&expected.strings("pictures")));
         assert_equal(&golden, "images", &got, &expected.vectors("image_features"));
     }
+}
+
+#[test]
+fn tiny_models_stay_near_pytorch_in_q8() {
+    for golden in Listed::committed("ImageTextEmbedder") {
+        let folder = golden.folder();
+        let expected = Expected::of(&folder);
+        let host = MemoryHost::from_folder(&folder).unwrap();
+        let clip = load(&host, &Tower::ALL, Dtype::Q8);
+        for (got, feature) in [
+            (texts(&clip, &expected.strings("texts")), "text_features"),
+            (
+                images(&clip, &png(&expected.strings("pictures"))),
+                "image_features",
+            ),
+        ] {
+            let wanted = expected.vectors(feature);
+            assert_eq!(got.len(), wanted.len());
+            // Both have length one.
+            let cosine =
+                |(a, b): (&Vec<f32>, &Vec<f32>)| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+            let cosines = got.iter().zip(&wanted).map(cosine);
+            let least = cosines.fold(1.0, f32::min);
+            println!("{}, {feature}: {least}", golden.name);
+            // Random weights of 32 dimensions average the rounding out less than trained ones of 768 do.
+            assert!(least > 0.995, "{}, {feature}: {least}", golden.name);
+        }
+    }
+}
+
+#[test]
+fn pixels_are_those_that_transformers_makes() {
+    for name in ["siglip-tiny", "siglip2-tiny"] {
+        let folder = goldens::folder(name);
+        let expected = Expected::of(&folder);
+        let json = match std::fs::read(folder.join("preprocessor_config.json")) {
+            Ok(json) => json,
+            Err(_) => {
+                let json = std::fs::read(folder.join("processor_config.json")).unwrap();
+                let json: Value = serde_json::from_slice(&json).unwrap();
+                json["image_processor"].to_string().into_bytes()
+            }
+        };
+        let processor = ImageProcessor::from_json(&json).unwrap();
+        let (width, pixels) = &expected.tensors["pixels"];
+        let rows = pixels.chunks_exact(*width);
+        let files = png(&expected.strings("pictures"));
+        assert_eq!(rows.len(), files.len());
+        for (file, row) in files.iter().zip(rows) {
+            let image = decode_image(&std::fs::read(file).unwrap()).unwrap();
+            let got = processor.process(&image).unwrap();
+            assert_eq!(got.len(), row.len());
+            // One step of 8 bits is 8e-3.
+            let worst = got
+                .iter()
+                .zip(row)
+                .fold(0.0f32, |worst, (a, b)| worst.max((a - b).abs()));
+            assert!(worst < 1e-6, "{name}, {}: {worst}", file.display());
+        }
+    }
+}
+
+#[test]
+fn siglip_scores_each_label_by_itself() {
+    for name in ["siglip-tiny", "siglip2-tiny"] {
+        let folder = goldens::folder(name);
+        let expected = Expected::of(&folder);
+        let host = MemoryHost::from_folder(&folder).unwrap();
+        let siglip = load(&host, &Tower::ALL, Dtype::F32);
+        let labels = expected.strings("texts");
+        let (width, logits) = &expected.tensors["logits_per_image"];
+        let files = png(&expected.strings("pictures"));
+        for (file, logits) in files.iter().zip(logits.chunks_exact(*width)) {
+            let image = decode_image(&std::fs::read(file).unwrap()).unwrap();
+            let ask = |labels: &[String]| {
+                let template = ["{}".to_string()];
+                block_on(siglip.classify(&image, labels, &template, &NoYield)).unwrap()
+            };
+            let scores = ask(&labels);
+            assert_eq!(scores.len(), labels.len());
+            for score in &scores {
+                let index = labels.iter().position(|label| *label == score.label);
+                let expected = 1.0 / (1.0 + (-logits[index.unwrap()]).exp());
+                let error = (score.score - expected).abs();
+                assert!(error < 2e-5, "{name}: {score:?} {expected}");
+            }
+            assert!(scores.is_sorted_by(|a, b| a.score >= b.score));
+            let alone = ask(&labels[1..2]);
+            assert!(scores.contains(&alone[0]), "{alone:?}");
+        }
+    }
+}
+
+/// As `sentence-transformers/clip-ViT-B-32` has it: all files in a folder, and the tokenizer as words and merges.
+#[test]
+fn a_clip_of_sentence_transformers_equals_pytorch_in_every_value() {
+    let golden = Listed::named("clip-tiny");
+    let folder = golden.folder();
+    let expected = Expected::of(&folder);
+    let read = |file: &str| std::fs::read(folder.join(file)).unwrap();
+    let tokenizer: Value = serde_json::from_slice(&read("tokenizer.json")).unwrap();
+    let merges = tokenizer["model"]["merges"].as_array().unwrap();
+    let merges: Vec<_> = merges.iter().map(|pair| pair.as_str().unwrap()).collect();
+    let vocabulary = tokenizer["model"]["vocab"].to_string();
+    let modules = r#"[{"idx":0,"name":"0","path":"0_CLIPModel","type":"sentence_transformers.models.CLIPModel"}]"#;
+    let files = |merges: String, vocabulary: String| {
+        [
+            ("modules.json", modules.into()),
+            ("0_CLIPModel/config.json", read("config.json")),
+            ("0_CLIPModel/model.safetensors", read("model.safetensors")),
+            (
+                "0_CLIPModel/preprocessor_config.json",
+                read("preprocessor_config.json"),
+            ),
+            ("0_CLIPModel/merges.txt", merges.into_bytes()),
+            ("0_CLIPModel/vocab.json", vocabulary.into_bytes()),
+        ]
+        .map(|(name, bytes): (&str, Vec<u8>)| (name.to_string(), bytes))
+    };
+    let merges = format!("#version: 0.2\n{}\n", merges.join("\n"));
+    let host = MemoryHost::new(files(merges.clone(), vocabulary.clone()));
+    let clip = load(&host, &Tower::ALL, Dtype::F32);
+    let got = texts(&clip, &expected.strings("texts"));
+    assert_equal(&golden, "texts", &got, &expected.vectors("text_features"));
+    let got = images(&clip, &png(&expected.strings("pictures")));
+    assert_equal(&golden, "images", &got, &expected.vectors("image_features"));
+    let source = Source::new(&host, &NoYield);
+    let (class, _) = block_on(pilotlight::plan_model(&source, &[], Dtype::F32)).unwrap();
+    assert_eq!(class.name(), "ImageTextEmbedder");
+
+    let words = vocabulary.replace("<|startoftext|>", "<s>");
+    for (merges, vocabulary, words) in [
+        (merges.clone(), "[".into(), "vocab.json: is not valid"),
+        (
+            merges,
+            words,
+            "vocab.json: the token '<|startoftext|>' is missing",
+        ),
+        ("q zz\n".into(), vocabulary, "tokenizer.json: is not valid"),
+    ] {
+        let host = MemoryHost::new(files(merges, vocabulary));
+        let source = Source::new(&host, &NoYield);
+        let device = pilotlight::cpu();
+        let loaded = ImageTextEmbedder::load(&source, &[Tower::Text], Dtype::F32, &device);
+        let Err(error) = block_on(loaded) else {
+            panic!("{words}: was accepted")
+        };
+        assert_eq!(error.kind(), ErrorKind::InvalidWeights);
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn siglip_without_a_part_that_it_needs_is_an_error_that_names_it() {
+    let folder = goldens::folder("siglip-tiny");
+    let read = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap();
+    let config = read("config.json");
+    let refused = |file: &str, content: Option<String>, words: &str, kind: ErrorKind| {
+        let names = [
+            "config.json",
+            "model.safetensors",
+            "preprocessor_config.json",
+            "tokenizer.json",
+            "tokenizer_config.json",
+        ];
+        let mut files: HashMap<String, Vec<u8>> = names
+            .iter()
+            .map(|name| (name.to_string(), std::fs::read(folder.join(name)).unwrap()))
+            .collect();
+        match content {
+            Some(content) => files.insert(file.to_string(), content.into_bytes()),
+            None => files.remove(file),
+        };
+        let host = MemoryHost::new(files);
+        let source = Source::new(&host, &NoYield);
+        let device = pilotlight::cpu();
+        let loaded = ImageTextEmbedder::load(&source, &Tower::ALL, Dtype::F32, &device);
+        let Err(error) = block_on(loaded) else {
+            panic!("{words} was accepted")
+        };
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    };
+    let naflex = config.replace("\"model_type\": \"siglip\"", "\"model_type\": \"siglip2\"");
+    let words = "model_type is 'siglip2', which is NaFlex";
+    refused(
+        "config.json",
+        Some(naflex),
+        words,
+        ErrorKind::UnsupportedModel,
+    );
+    let headless = config.replace("\"vision_use_head\": true", "\"vision_use_head\": false");
+    let words = "vision_config.vision_use_head is false";
+    refused(
+        "config.json",
+        Some(headless),
+        words,
+        ErrorKind::UnsupportedModel,
+    );
+    let wide = config.replace("\"projection_size\": 48", "\"projection_size\": 40");
+    let words = "vision_config.hidden_size is 48, expected 40";
+    refused("config.json", Some(wide), words, ErrorKind::InvalidWeights);
+    let words = "tokenizer_config.json: the repository has no such file";
+    refused("tokenizer_config.json", None, words, ErrorKind::FetchFailed);
+    let padding = r#"{"pad_token":"[PAD]"}"#.to_string();
+    let words = "tokenizer_config.json: pad_token is '[PAD]'";
+    refused(
+        "tokenizer_config.json",
+        Some(padding),
+        words,
+        ErrorKind::InvalidWeights,
+    );
 }
 
 #[test]

@@ -164,15 +164,15 @@ fn a_config_of_other_steps_or_an_absurd_one_is_an_error_that_names_the_field() {
         ),
         (
             r#""size": 24"#,
-            r#""size": {"height": 24, "width": 24}"#,
+            r#""size": {"height": 24, "width": 20}"#,
             ErrorKind::UnsupportedModel,
-            "shortest_edge",
+            "larger than size [24, 20]",
         ),
         (
             r#""size": 24"#,
-            r#""resample": 2, "size": 24"#,
+            r#""resample": 1, "size": 24"#,
             ErrorKind::UnsupportedModel,
-            "resample is 2",
+            "resample is 1",
         ),
         (
             r#""size": 24"#,

@@ -17,7 +17,7 @@ const TOWERS: readonly Api.Tower[] = ['text', 'image'];
 /** The default template of `classify`, from CLIP's authors: it raises accuracy, because captions seldom are a label alone. */
 const TEMPLATE = 'a photo of a {}.';
 
-/** Embeds images and texts in one space: the towers of CLIP in a core, with their queue. */
+/** Embeds images and texts in one space: the towers of CLIP or SigLIP in a core, with their queue. */
 export class ImageTextEmbedder implements Api.ImageTextEmbedder {
   readonly dimensions: number;
   // Declared, not defined, so that the property is absent without the text tower.
@@ -150,7 +150,7 @@ function towersOf({ towers = TOWERS }: Api.ImageTextLoadOptions): Api.Tower[] {
 }
 
 /** Files that only one tower reads. */
-const READ_ONCE = ['tokenizer.json', 'preprocessor_config.json'];
+const READ_ONCE = ['tokenizer.json', 'tokenizer_config.json', 'preprocessor_config.json'];
 
 function checkReadTwice(files: Api.LoadOptions['files']): void {
   for (const [name, source] of Object.entries(files ?? {})) {

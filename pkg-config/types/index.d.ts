@@ -232,7 +232,7 @@ export declare class TextEmbedder {
   dispose(): void;
 }
 
-/** One of the two encoders of CLIP: the one for texts, or the one for images. */
+/** One of the two encoders of CLIP or SigLIP: the one for texts, or the one for images. */
 export type Tower = 'text' | 'image';
 
 export interface ImageTextLoadOptions extends LoadOptions {
@@ -292,7 +292,8 @@ export interface LabelScore {
 export declare class ImageTextEmbedder {
   private constructor();
   /**
-   * Loads a CLIP model such as `'openai/clip-vit-base-patch32'`, each tower from the store when it is there, else from the host.
+   * Loads a model of CLIP or SigLIP, such as `'openai/clip-vit-base-patch32'` or `'google/siglip-base-patch16-224'`, each tower from the
+   * store when it is there, else from the host.
    * @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INTEGRITY`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `RESOURCE_LIMIT`,
    * `QUOTA_EXCEEDED`, `BACKEND_UNAVAILABLE`, `ABORTED`
    */
@@ -314,8 +315,8 @@ export declare class ImageTextEmbedder {
    */
   embedImages(images: ImageSource | readonly ImageSource[], options?: EmbedImagesOptions): Promise<ImageEmbeddings>;
   /**
-   * Scores how likely each label is for an image, the likeliest first; the scores sum to one. The vectors of the last call's labels
-   * are kept. Both towers are needed.
+   * Scores how likely each label is for an image, the likeliest first. With CLIP the scores sum to one; with SigLIP each label is scored
+   * by itself, so that none or several may be likely. The vectors of the last call's labels are kept. Both towers are needed.
    * @throws {PilotlightError} as `embedImages`, and `INVALID_INPUT` for invalid labels or templates
    */
   classify(image: ImageSource, labels: readonly string[], options?: ClassifyOptions): Promise<LabelScore[]>;
@@ -419,7 +420,7 @@ export interface StoredModel {
   commit: string;
   dtype: Dtype;
   /**
-   * The tower, for CLIP, whose towers are kept separately; the first layers, for an encoder that was loaded with `layers`; or
+   * The tower, for CLIP and SigLIP, whose towers are kept separately; the first layers, for an encoder that was loaded with `layers`; or
    * `'classifier'`, for a `SequenceClassifier`.
    */
   part?: Tower | `layers${number}` | 'classifier';
@@ -444,7 +445,7 @@ export interface StoreOptions {
 /** Manages stored models, and plans loads. */
 export declare const models: {
   /**
-   * Tells what loading a sentence encoder or a decoder, its first `layers`, a classifier of whole texts, or CLIP would cost. It asks the host for sizes and reads small files and the header of the
+   * Tells what loading a sentence encoder or a decoder, its first `layers`, a classifier of whole texts, CLIP or SigLIP would cost. It asks the host for sizes and reads small files and the header of the
    * weights, but loads nothing.
    * @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INTEGRITY`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `ABORTED`
    */

@@ -20,7 +20,7 @@ use crate::interop::{get, object};
 use crate::memory::{out_of_memory, try_zeros};
 use crate::tasks::ImageTextEmbedder;
 
-/// A CLIP model with one or both towers. Calls may overlap: they share the model and do not change it.
+/// A model of CLIP or SigLIP with one or both towers. Calls may overlap: they share the model and do not change it.
 #[wasm_bindgen]
 pub struct ImageTextEmbedderHandle {
     embedder: Rc<ImageTextEmbedder>,

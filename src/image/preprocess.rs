@@ -1,12 +1,12 @@
 //! The preprocessing that `preprocessor_config.json` describes: from an image to the input of an image model.
 //!
-//! *Source*: `transformers`, `models/clip/image_processing_clip.py`.
+//! *Source*: `transformers`, `models/clip/image_processing_clip.py` and `models/siglip/image_processing_siglip.py`.
 
 use pilotlight_kernels::image::look_up;
 use serde::Deserialize;
 
 use super::Rgb;
-use super::resize::resize;
+use super::resize::{Resampling, resize};
 use crate::error::{Error, Result};
 
 const FILE: &str = "preprocessor_config.json";
@@ -18,12 +18,21 @@ const MAX_EDGE: usize = 4096;
 /// Resizes, crops and normalizes images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageProcessor {
-    /// The length in pixels to which the shorter edge is resized.
-    shortest: usize,
-    /// Rows and columns of the centre crop.
+    size: Resized,
+    resampling: Resampling,
+    /// Rows and columns of the centre crop, or of the whole resized image.
     crop: [usize; 2],
     mean: [f32; 3],
     deviation: [f32; 3],
+}
+
+/// The size of the resized image, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Resized {
+    /// That of the shorter edge; the longer one is in proportion.
+    Shortest(usize),
+    /// Rows and columns, whatever the proportions of the image.
+    Exact([usize; 2]),
 }
 
 #[derive(Deserialize)]
@@ -33,9 +42,8 @@ struct Config {
     size: Size,
     #[serde(default = "bicubic")]
     resample: u8,
-    #[serde(default = "yes")]
-    do_center_crop: bool,
-    crop_size: Size,
+    do_center_crop: Option<bool>,
+    crop_size: Option<Size>,
     #[serde(default = "yes")]
     do_rescale: bool,
     #[serde(default = "one_of_255")]
@@ -55,6 +63,19 @@ enum Size {
     Both { height: usize, width: usize },
 }
 
+impl Size {
+    /// Rows and columns.
+    fn both(self) -> [usize; 2] {
+        match self {
+            Self::Edge(edge)
+            | Self::Shortest {
+                shortest_edge: edge,
+            } => [edge, edge],
+            Self::Both { height, width } => [height, width],
+        }
+    }
+}
+
 fn yes() -> bool {
     true
 }
@@ -71,13 +92,12 @@ impl ImageProcessor {
     /// Reads and checks the config.
     ///
     /// *Errors*: `InvalidWeights` for a file that is not valid or has values out of range, `UnsupportedModel` for steps that differ from
-    /// CLIP's.
+    /// CLIP's and SigLIP's.
     pub fn from_json(json: &[u8]) -> Result<Self> {
         let config: Config = serde_json::from_slice(json)
             .map_err(|error| Error::invalid_weights(format!("{FILE}: is not valid: {error}")))?;
         for (name, value) in [
             ("do_resize", config.do_resize),
-            ("do_center_crop", config.do_center_crop),
             ("do_rescale", config.do_rescale),
             ("do_normalize", config.do_normalize),
         ] {
@@ -94,32 +114,30 @@ impl ImageProcessor {
                 config.rescale_factor
             )));
         }
-        if config.resample != BICUBIC {
+        let Some(resampling) = Resampling::from_number(config.resample) else {
             return Err(Error::unsupported(format!(
-                "{FILE}: resample is {}, expected {BICUBIC} (bicubic)",
+                "{FILE}: resample is {}, expected 2 (bilinear) or {BICUBIC} (bicubic)",
                 config.resample
             )));
-        }
-        let shortest = match config.size {
-            Size::Edge(edge)
-            | Size::Shortest {
-                shortest_edge: edge,
-            } => edge,
-            Size::Both { .. } => {
+        };
+        let least = config.size.both();
+        let size = match config.size {
+            Size::Both { .. } => Resized::Exact(least),
+            Size::Edge(_) | Size::Shortest { .. } => Resized::Shortest(least[0]),
+        };
+        let crop = match (config.do_center_crop, config.crop_size, size) {
+            (None | Some(true), Some(crop), _) => crop.both(),
+            // SigLIP's images are resized to the size of the model's.
+            (None | Some(false), _, Resized::Exact(both)) => both,
+            _ => {
                 return Err(Error::unsupported(format!(
-                    "{FILE}: size has a height and a width, expected shortest_edge"
+                    "{FILE}: do_center_crop or crop_size is missing, expected both, or a size with height and width"
                 )));
             }
         };
-        let crop = match config.crop_size {
-            Size::Edge(edge)
-            | Size::Shortest {
-                shortest_edge: edge,
-            } => [edge, edge],
-            Size::Both { height, width } => [height, width],
-        };
         for (name, value) in [
-            ("size", shortest),
+            ("size", least[0]),
+            ("size", least[1]),
             ("crop_size", crop[0]),
             ("crop_size", crop[1]),
         ] {
@@ -130,9 +148,9 @@ impl ImageProcessor {
             }
         }
         // transformers pads a crop that is larger than the image; no known CLIP needs that.
-        if crop.iter().any(|&edge| edge > shortest) {
+        if crop.iter().zip(least).any(|(crop, least)| *crop > least) {
             return Err(Error::unsupported(format!(
-                "{FILE}: crop_size {crop:?} is larger than size {shortest}"
+                "{FILE}: crop_size {crop:?} is larger than size {least:?}"
             )));
         }
         let finite = |values: &[f32; 3]| values.iter().all(|value| value.is_finite());
@@ -143,7 +161,8 @@ impl ImageProcessor {
             )));
         }
         Ok(Self {
-            shortest,
+            size,
+            resampling,
             crop,
             mean,
             deviation,
@@ -163,7 +182,13 @@ impl ImageProcessor {
         let size = self.resized([image.width(), image.height()])?;
         // Only the centre crop is computed: the whole of a resized strip of 1 by 10,000 pixels would take gigabytes.
         let (left, top) = ((size[0] - columns) / 2, (size[1] - rows) / 2);
-        let middle = resize(image, size, left..left + columns, top..top + rows);
+        let middle = resize(
+            image,
+            self.resampling,
+            size,
+            left..left + columns,
+            top..top + rows,
+        );
         let pixels = middle.data().as_chunks::<3>().0;
         let mut planes = vec![0.0; 3 * pixels.len()];
         for (colour, plane) in planes.chunks_exact_mut(pixels.len()).enumerate() {
@@ -174,10 +199,15 @@ impl ImageProcessor {
         Ok(planes)
     }
 
-    /// Width and height before the crop: the shorter edge has the length of the config, the longer one is in proportion, rounded down.
+    /// Width and height before the crop: those of the config, or the shorter edge has its length, and the longer one is in proportion,
+    /// rounded down.
     fn resized(&self, [width, height]: [usize; 2]) -> Result<[usize; 2]> {
+        let shortest = match self.size {
+            Resized::Exact([rows, columns]) => return Ok([columns, rows]),
+            Resized::Shortest(shortest) => shortest,
+        };
         let (short, long) = (width.min(height), width.max(height));
-        let other = self.shortest as u128 * long as u128 / short as u128;
+        let other = shortest as u128 * long as u128 / short as u128;
         // 32 bits on 64-bit targets too, so that all targets accept the same images.
         let other = u32::try_from(other).map_err(|_| {
             Error::invalid_input(format!(
@@ -185,9 +215,9 @@ impl ImageProcessor {
             ))
         })?;
         Ok(if width <= height {
-            [self.shortest, other as usize]
+            [shortest, other as usize]
         } else {
-            [other as usize, self.shortest]
+            [other as usize, shortest]
         })
     }
 }

@@ -58,9 +58,15 @@ impl ClipText {
         })
     }
 
-    /// The factor by which cosines are multiplied before a softmax over labels.
-    pub fn logit_scale(&self) -> f32 {
-        self.logit_scale
+    /// Computes the probability that an image shows each label, of all labels, from their cosines with the image.
+    ///
+    /// *Source*: Radford et al. 2021, section 3.1.
+    pub fn probabilities(&self, cosines: &[f32]) -> Vec<f32> {
+        let logits: Vec<f32> = cosines.iter().map(|x| self.logit_scale * x).collect();
+        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let exponentials: Vec<f32> = logits.iter().map(|x| (x - largest).exp()).collect();
+        let sum: f32 = exponentials.iter().sum();
+        exponentials.iter().map(|x| x / sum).collect()
     }
 
     /// Computes the vectors of texts, not normalized.
@@ -155,7 +161,10 @@ impl ClipVision {
         // [b, 3, size, size] → [b · patches, 3 · patch · patch] → [b, patches, d]
         let patches = self
             .patch_embedding
-            .forward(self.patches(pixels)?, Activation::Identity)
+            .forward(
+                patch_rows(&self.config, pixels, &self.device)?,
+                Activation::Identity,
+            )
             .reshape([b, n - 1, d]);
         // The class embedding comes before the patches: [b · (patches + 1), d]
         let class = self.class_embedding.clone().reshape([1, 1, d]);
@@ -173,35 +182,42 @@ impl ClipVision {
         let x = self.post_layernorm.normalize(x);
         Ok(self.visual_projection.forward(x, Activation::Identity))
     }
+}
 
-    /// Arranges each patch in a row: red, green and blue one after the other, as in the convolution's weights.
-    fn patches(&self, pixels: &[&[f32]]) -> Result<Tensor<2>> {
-        let (size, p) = (self.config.image_size, self.config.patch_size);
-        let (expected, edge) = (3 * size * size, size / p);
-        let mut rows = Vec::with_capacity(pixels.len() * expected);
-        for image in pixels {
-            if image.len() != expected {
-                return Err(Error::invalid_input(format!(
-                    "an image has {} values, expected {expected}",
-                    image.len()
-                )));
-            }
-            for patch in 0..edge * edge {
-                let corner = patch / edge * p * size + patch % edge * p;
-                for colour in image.chunks_exact(size * size) {
-                    for y in 0..p {
-                        rows.extend_from_slice(&colour[corner + y * size..][..p]);
-                    }
+/// Arranges each patch in a row: red, green and blue one after the other, as in the convolution's weights.
+///
+/// *Shapes*: `pixels`: `[3, size, size]` of each of `b` images, result `[b · patches, 3 · patch · patch]`.
+/// *Errors*: `InvalidInput` for another number of values.
+pub(super) fn patch_rows(
+    config: &VisionConfig,
+    pixels: &[&[f32]],
+    device: &Device,
+) -> Result<Tensor<2>> {
+    let (size, p) = (config.image_size, config.patch_size);
+    let (expected, edge) = (3 * size * size, size / p);
+    let mut rows = Vec::with_capacity(pixels.len() * expected);
+    for image in pixels {
+        if image.len() != expected {
+            return Err(Error::invalid_input(format!(
+                "an image has {} values, expected {expected}",
+                image.len()
+            )));
+        }
+        for patch in 0..edge * edge {
+            let corner = patch / edge * p * size + patch % edge * p;
+            for colour in image.chunks_exact(size * size) {
+                for y in 0..p {
+                    rows.extend_from_slice(&colour[corner + y * size..][..p]);
                 }
             }
         }
-        let shape = [pixels.len() * edge * edge, 3 * p * p];
-        Ok(floats(rows, shape, &self.device))
     }
+    let shape = [pixels.len() * edge * edge, 3 * p * p];
+    Ok(floats(rows, shape, device))
 }
 
 /// The layers of either tower.
-struct Encoder {
+pub(super) struct Encoder {
     layers: Vec<Layer>,
     heads: usize,
     activation: Activation,
@@ -222,7 +238,11 @@ struct Layer {
 }
 
 impl Encoder {
-    fn new(config: &EncoderConfig<'_>, name: &str, tensors: &mut Tensors) -> Result<Self> {
+    pub(super) fn new(
+        config: &EncoderConfig<'_>,
+        name: &str,
+        tensors: &mut Tensors,
+    ) -> Result<Self> {
         let (d, inner, epsilon) = (config.hidden_size, config.intermediate_size, config.epsilon);
         let layers = (0..config.layers).map(|index| {
             let part = |part: &str| format!("{name}.layers.{index}.{part}");
@@ -248,7 +268,7 @@ impl Encoder {
     /// Computes the given rows of the last hidden states.
     ///
     /// *Shapes*: `x: [t, d]`, `rows: [b]`, result `[b, d]`.
-    async fn forward(
+    pub(super) async fn forward(
         &self,
         mut x: Tensor<2>,
         spans: &Spans,

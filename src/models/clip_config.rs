@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::config::{
-    self, FILE, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_epsilon, check_heads, check_sizes,
+    FILE, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, check_epsilon, check_heads, check_sizes, read,
 };
 use crate::error::{Error, Result};
 use crate::ops::activation_from_config;
@@ -15,7 +15,7 @@ const LEGACY_EOS_ID: u32 = 2;
 /// The tensor with the logarithm of the factor by which cosines are multiplied.
 pub(super) const LOGIT_SCALE: &str = "logit_scale";
 
-/// The architecture of both towers.
+/// The architecture of both towers. Its fields are those of SigLIP too, with other defaults.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ClipConfig {
     /// The architecture of the text tower.
@@ -96,11 +96,11 @@ impl Default for VisionConfig {
 }
 
 impl ClipConfig {
-    /// Reads and checks the config.
+    /// Reads and checks a config whose `model_type` was checked.
     ///
-    /// *Errors*: `UnsupportedModel` for another architecture, `InvalidWeights` where the file is broken or absurd.
+    /// *Errors*: `UnsupportedModel` for what the towers do not have, `InvalidWeights` where the file is broken or absurd.
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        let config: Self = config::parse(json, "clip")?;
+        let config: Self = read(json)?;
         let (text, vision) = (&config.text_config, &config.vision_config);
         check_sizes(&[
             ("projection_dim", config.projection_dim, MAX_WIDTH),
@@ -119,9 +119,10 @@ impl ClipConfig {
                 vision.num_channels
             )));
         }
-        if !vision.image_size.is_multiple_of(vision.patch_size) {
+        // Pixels at the right and at the bottom that fill no patch are left out, as in `transformers`.
+        if vision.image_size < vision.patch_size {
             return Err(Error::invalid_weights(format!(
-                "{FILE}: vision_config.image_size {} is not a multiple of patch_size {}",
+                "{FILE}: vision_config.image_size is {}, expected the patch_size {} at least",
                 vision.image_size, vision.patch_size
             )));
         }

@@ -43,14 +43,6 @@ pub(super) fn architecture(json: &[u8]) -> Result<String> {
     }
 }
 
-/// Reads the config of a model of one architecture.
-///
-/// *Errors*: `UnsupportedModel` for another architecture, `InvalidWeights` where the file is broken.
-pub(super) fn parse<T: DeserializeOwned>(json: &[u8], expected: &str) -> Result<T> {
-    check_architecture(json, &[expected])?;
-    read(json)
-}
-
 fn check_architecture(json: &[u8], expected: &[&str]) -> Result<()> {
     let found = architecture(json)?;
     match expected.contains(&found.as_str()) {

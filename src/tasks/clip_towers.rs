@@ -1,4 +1,4 @@
-//! The two towers of CLIP, which are loaded and stored separately.
+//! The two towers of CLIP and SigLIP, which are loaded and stored separately.
 
 use burn::tensor::Device;
 
@@ -7,10 +7,13 @@ use super::load::{Loading, Pretrained, missing};
 use super::pooling::normalize;
 use crate::error::{Error, Result};
 use crate::image::{ImageProcessor, Rgb};
-use crate::models::{ClipConfig, ClipText, ClipVision};
+use crate::models::{ImageTextConfig, TextModel, VisionModel};
 use crate::ops::read;
 use crate::scheduler::Scheduler;
-use crate::text::{TextTokenizer, Tokens, batches, encode};
+use crate::text::{
+    CLIP_WORDS, TOKENIZER_CONFIG, TextTokenizer, TokenizerConfig, Tokens, batches, clip_tokenizer,
+    encode,
+};
 use crate::weights::Tensors;
 
 const CONFIG: &str = "config.json";
@@ -23,7 +26,7 @@ const PROCESSOR: &str = "processor_config.json";
 /// The placeholder for the label in a template.
 pub(super) const LABEL: &str = "{}";
 
-/// One half of CLIP.
+/// One half of CLIP or SigLIP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tower {
     /// The half that takes texts.
@@ -80,10 +83,34 @@ fn image_processor(json: &[u8]) -> Result<Vec<u8>> {
     Ok(image_processor.to_string().into_bytes())
 }
 
+/// The config of a tower.
+pub(super) struct TowerConfig {
+    model: ImageTextConfig,
+    /// The settings of the tokenizer of SigLIP's text tower; other towers have none.
+    tokenizer: Option<TokenizerConfig>,
+}
+
+impl TowerConfig {
+    /// Reads the config files of a tower but the last. One function for both towers is compiled once.
+    async fn read(files: &mut Loading<'_, '_>, tower: Tower) -> Result<Self> {
+        let model = ImageTextConfig::from_json(&files.required(CONFIG).await?)?;
+        let tokenizer = match tower == Tower::Text && model.is_siglip() {
+            true => {
+                let json = files.required(TOKENIZER_CONFIG).await?;
+                Some(TokenizerConfig::from_json(&json)?)
+            }
+            false => None,
+        };
+        Ok(Self { model, tokenizer })
+    }
+}
+
 /// The text tower with its tokenizer.
 pub(super) struct TextTower {
-    model: ClipText,
+    model: TextModel,
     pub(super) tokenizer: TextTokenizer,
+    /// The id that fills each text up to the longest; `None` where texts are not padded.
+    padding: Option<u32>,
     pub(super) max_tokens: usize,
     /// The number of values of a vector.
     pub(super) dimensions: usize,
@@ -92,45 +119,70 @@ pub(super) struct TextTower {
 impl Pretrained for TextTower {
     const FILES: &'static [&'static str] = &[CONFIG, TOKENIZER];
 
-    type Config = ClipConfig;
-    type Prepared = TextTokenizer;
-    type Network = ClipText;
+    type Config = TowerConfig;
+    type Prepared = (TextTokenizer, Option<u32>);
+    type Network = TextModel;
 
-    async fn config(files: &mut Loading<'_, '_>) -> Result<ClipConfig> {
-        ClipConfig::from_json(&files.required(CONFIG).await?)
+    async fn config(files: &mut Loading<'_, '_>) -> Result<TowerConfig> {
+        TowerConfig::read(files, Tower::Text).await
     }
 
-    fn prefixes(_config: &ClipConfig) -> &'static [&'static str] {
+    fn prefixes(_config: &TowerConfig) -> &'static [&'static str] {
         &[""]
     }
 
-    fn prepare(config: &ClipConfig, tokenizer: &[u8]) -> Result<TextTokenizer> {
-        TextTokenizer::from_json(tokenizer, config.max_tokens(), false)
+    async fn last(
+        files: &mut Loading<'_, '_>,
+        file: &str,
+        config: &TowerConfig,
+    ) -> Result<Vec<u8>> {
+        if let Some(json) = files.optional(file).await? {
+            return Ok(json);
+        }
+        let [vocabulary, merges] = CLIP_WORDS;
+        if config.tokenizer.is_none()
+            && let Some(vocabulary) = files.optional(vocabulary).await?
+        {
+            return clip_tokenizer(&vocabulary, &files.required(merges).await?);
+        }
+        Err(missing(file))
     }
 
-    fn network(config: &ClipConfig, tensors: &mut Tensors) -> Result<ClipText> {
-        ClipText::new(config, tensors)
+    fn prepare(config: &TowerConfig, tokenizer: &[u8]) -> Result<Self::Prepared> {
+        let longest = config.model.max_tokens();
+        match &config.tokenizer {
+            Some(own) => {
+                let (tokenizer, padding) = TextTokenizer::for_siglip(tokenizer, longest, own)?;
+                Ok((tokenizer, Some(padding)))
+            }
+            None => Ok((TextTokenizer::from_json(tokenizer, longest, false)?, None)),
+        }
+    }
+
+    fn network(config: &TowerConfig, tensors: &mut Tensors) -> Result<TextModel> {
+        TextModel::new(&config.model, tensors)
     }
 
     fn assemble(
-        config: ClipConfig,
-        tokenizer: TextTokenizer,
-        model: ClipText,
+        config: TowerConfig,
+        (tokenizer, padding): Self::Prepared,
+        model: TextModel,
         _device: &Device,
     ) -> Self {
         Self {
             model,
             tokenizer,
-            max_tokens: config.max_tokens(),
-            dimensions: config.projection_dim,
+            padding,
+            max_tokens: config.model.max_tokens(),
+            dimensions: config.model.dimensions(),
         }
     }
 }
 
 impl TextTower {
-    /// The factor by which cosines are multiplied before a softmax over labels.
-    pub(super) fn logit_scale(&self) -> f32 {
-        self.model.logit_scale()
+    /// Computes the probability of each label from its cosine with an image.
+    pub(super) fn probabilities(&self, cosines: &[f32]) -> Vec<f32> {
+        self.model.probabilities(cosines)
     }
 
     /// Appends the first `width` values of each text's vector.
@@ -141,6 +193,14 @@ impl TextTower {
         to: &mut Vec<f32>,
         scheduler: &dyn Scheduler,
     ) -> Result<()> {
+        let mut padded = Vec::new();
+        if let Some(padding) = self.padding {
+            padded = tokens.to_vec();
+            for text in &mut padded {
+                text.ids.resize(self.max_tokens, padding);
+            }
+        }
+        let tokens = if padded.is_empty() { tokens } else { &padded };
         for batch in batches(tokens) {
             let sequences: Vec<&[u32]> = batch.iter().map(|tokens| tokens.ids.as_slice()).collect();
             let mut vectors = read(self.model.forward(&sequences, scheduler).await?).await?;
@@ -184,7 +244,7 @@ impl TextTower {
 
 /// The image tower with its preprocessing.
 pub(super) struct ImageTower {
-    model: ClipVision,
+    model: VisionModel,
     processor: ImageProcessor,
     /// The number of values of a vector.
     pub(super) dimensions: usize,
@@ -193,22 +253,22 @@ pub(super) struct ImageTower {
 impl Pretrained for ImageTower {
     const FILES: &'static [&'static str] = &[CONFIG, PREPROCESSOR];
 
-    type Config = ClipConfig;
+    type Config = TowerConfig;
     type Prepared = ImageProcessor;
-    type Network = ClipVision;
+    type Network = VisionModel;
 
-    async fn config(files: &mut Loading<'_, '_>) -> Result<ClipConfig> {
-        ClipConfig::from_json(&files.required(CONFIG).await?)
+    async fn config(files: &mut Loading<'_, '_>) -> Result<TowerConfig> {
+        TowerConfig::read(files, Tower::Image).await
     }
 
-    fn prefixes(_config: &ClipConfig) -> &'static [&'static str] {
+    fn prefixes(_config: &TowerConfig) -> &'static [&'static str] {
         &[""]
     }
 
     async fn last(
         files: &mut Loading<'_, '_>,
         file: &str,
-        _config: &ClipConfig,
+        _config: &TowerConfig,
     ) -> Result<Vec<u8>> {
         if let Some(json) = files.optional(file).await? {
             return Ok(json);
@@ -219,9 +279,9 @@ impl Pretrained for ImageTower {
         }
     }
 
-    fn prepare(config: &ClipConfig, preprocessor: &[u8]) -> Result<ImageProcessor> {
+    fn prepare(config: &TowerConfig, preprocessor: &[u8]) -> Result<ImageProcessor> {
         let processor = ImageProcessor::from_json(preprocessor)?;
-        let size = config.image_size();
+        let size = config.model.image_size();
         if processor.dims() != [size, size] {
             return Err(Error::invalid_weights(format!(
                 "{PREPROCESSOR}: makes images of {:?} pixels, but the model takes {size} by {size}",
@@ -231,20 +291,20 @@ impl Pretrained for ImageTower {
         Ok(processor)
     }
 
-    fn network(config: &ClipConfig, tensors: &mut Tensors) -> Result<ClipVision> {
-        ClipVision::new(config, tensors)
+    fn network(config: &TowerConfig, tensors: &mut Tensors) -> Result<VisionModel> {
+        VisionModel::new(&config.model, tensors)
     }
 
     fn assemble(
-        config: ClipConfig,
+        config: TowerConfig,
         processor: ImageProcessor,
-        model: ClipVision,
+        model: VisionModel,
         _device: &Device,
     ) -> Self {
         Self {
             model,
             processor,
-            dimensions: config.projection_dim,
+            dimensions: config.model.dimensions(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Image and text embedding with CLIP: loads both towers or one, encodes images and texts, and classifies images.
+//! Image and text embedding with CLIP or SigLIP: loads both towers or one, encodes images and texts, and classifies images.
 
 use std::cell::RefCell;
 
@@ -24,11 +24,11 @@ const RELOADS: usize = 3;
 pub struct LabelScore {
     /// The label as the caller gave it.
     pub label: String,
-    /// The probability, 0 to 1; those of all labels sum to 1.
+    /// The probability, 0 to 1; with CLIP those of all labels sum to 1, with SigLIP each is for itself.
     pub score: f32,
 }
 
-/// A loaded CLIP model, with both towers or one.
+/// A loaded model of CLIP or SigLIP, with both towers or one.
 pub struct ImageTextEmbedder {
     text: Option<TextTower>,
     image: Option<ImageTower>,
@@ -204,7 +204,6 @@ impl ImageTextEmbedder {
     /// templates.
     ///
     /// *Errors*: `InvalidInput` where there are no labels, or a template has no place for one; as the towers' own.
-    /// *Source*: Radford et al. 2021, section 3.1.
     pub async fn classify(
         &self,
         image: &Rgb,
@@ -235,18 +234,17 @@ impl ImageTextEmbedder {
                 vectors,
             });
         }
-        let scale = text_tower.logit_scale();
-        let logits: Vec<f32> = match self.labels.borrow().as_ref() {
+        let cosines: Vec<f32> = match self.labels.borrow().as_ref() {
             Some(cached) => cached
                 .vectors
                 .iter()
-                .map(|vector| scale * dot(vector, &image_vector))
+                .map(|vector| dot(vector, &image_vector))
                 .collect(),
             None => Vec::new(),
         };
         let mut scores: Vec<_> = labels
             .iter()
-            .zip(softmax(&logits))
+            .zip(text_tower.probabilities(&cosines))
             .map(|(label, score)| LabelScore {
                 label: label.clone(),
                 score,
@@ -288,11 +286,4 @@ fn not_loaded(tower: Tower) -> Error {
 
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-fn softmax(logits: &[f32]) -> Vec<f32> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exponentials: Vec<f32> = logits.iter().map(|x| (x - largest).exp()).collect();
-    let sum: f32 = exponentials.iter().sum();
-    exponentials.iter().map(|x| x / sum).collect()
 }

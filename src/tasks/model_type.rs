@@ -18,7 +18,7 @@ use crate::weights::Dtype;
 pub enum ModelClass {
     /// [`TextEmbedder`], for sentence encoders.
     TextEmbedder,
-    /// [`ImageTextEmbedder`], for CLIP.
+    /// [`ImageTextEmbedder`], for CLIP and SigLIP.
     ImageTextEmbedder,
     /// [`Decoder`], for decoders that are no sentence encoders.
     Decoder,
@@ -38,7 +38,7 @@ impl ModelClass {
     }
 }
 
-/// Computes the plan for a model of any class: a sentence encoder, a decoder, a classifier of whole texts, or the `towers` of CLIP, both
+/// Computes the plan for a model of any class: a sentence encoder, a decoder, a classifier of whole texts, or the `towers` of CLIP or SigLIP, both
 /// where `towers` is empty.
 ///
 /// *Errors*: as `TextEmbedder::load`, `Decoder::load`, `SequenceClassifier::load` and `ImageTextEmbedder::load`.

@@ -1,6 +1,7 @@
 //! Tokenizing text.
 
 mod batch;
+mod clip_tokenizer;
 #[cfg(test)]
 mod tests;
 mod tokenizer;
@@ -9,5 +10,6 @@ mod tokenizer_config;
 mod transformers_ids;
 
 pub use batch::{batches, encode};
+pub use clip_tokenizer::{CLIP_WORDS, clip_tokenizer};
 pub use tokenizer::{LocatedTokens, TextTokenizer, Tokens};
 pub use tokenizer_config::{TOKENIZER_CONFIG, TokenizerConfig, VOCABULARY, older_tokenizer};

@@ -1,5 +1,6 @@
 //! The tokenizer of `tokenizer.json`, by the `tokenizers` crate with a truncation of our own.
 
+mod siglip;
 mod static_embedding;
 
 use tokenizers::utils::truncation::truncate_encodings;

@@ -107,7 +107,7 @@ impl TokenizerConfig {
         (1.0..NO_LIMIT).contains(&limit).then_some(limit as usize)
     }
 
-    fn flag(&self, name: &str) -> Option<bool> {
+    pub(super) fn flag(&self, name: &str) -> Option<bool> {
         self.values.get(name)?.as_bool()
     }
 
@@ -155,7 +155,7 @@ impl TokenizerConfig {
     }
 
     /// The text of a special token, which is a text or an object with one.
-    fn token<'a>(&'a self, name: &str, default: &'a str) -> &'a str {
+    pub(super) fn token<'a>(&'a self, name: &str, default: &'a str) -> &'a str {
         let token = self.values.get(name);
         let text =
             token.and_then(|token| token.as_str().or_else(|| token.get("content")?.as_str()));

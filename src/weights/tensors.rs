@@ -101,7 +101,17 @@ impl Tensors {
         preceding_norm: Option<&str>,
     ) -> Result<Linear> {
         let bias = self.vector(&format!("{name}.bias"), n)?;
-        self.linear_with(name, &[n, k], Role::Panels, preceding_norm, bias)
+        let weight = format!("{name}.weight");
+        self.linear_with(weight, &[n, k], Role::Panels, preceding_norm, bias)
+    }
+
+    /// Takes the linear layer that computes queries, keys and values, `d` each, in PyTorch's own attention. Its tensors are
+    /// `{name}.in_proj_weight` and `{name}.in_proj_bias`.
+    pub fn in_projection(&mut self, name: &str, d: usize, preceding_norm: &str) -> Result<Linear> {
+        let bias = self.vector(&format!("{name}.in_proj_bias"), 3 * d)?;
+        let weight = format!("{name}.in_proj_weight");
+        let norm = Some(preceding_norm);
+        self.linear_with(weight, &[3 * d, d], Role::Panels, norm, bias)
     }
 
     /// Takes the linear layer whose only tensor is `{name}.weight`. Its shape is `[n, …]`: the inputs may have several
@@ -113,7 +123,8 @@ impl Tensors {
         preceding_norm: Option<&str>,
     ) -> Result<Linear> {
         let bias = self.no_bias(shape.first().copied().unwrap_or_default());
-        self.linear_with(name, shape, Role::Panels, preceding_norm, bias)
+        let weight = format!("{name}.weight");
+        self.linear_with(weight, shape, Role::Panels, preceding_norm, bias)
     }
 
     /// A bias of zeros. While declaring it is empty, because a hostile config may ask for any number of outputs.
@@ -128,7 +139,7 @@ impl Tensors {
     /// Takes the vocabulary head of `v` tokens and `d` inputs, whose only tensor is `{name}.weight`.
     pub fn head(&mut self, name: &str, [v, d]: [usize; 2]) -> Result<Linear> {
         let bias = self.no_bias(v);
-        self.linear_with(name, &[v, d], Role::Head, None, bias)
+        self.linear_with(format!("{name}.weight"), &[v, d], Role::Head, None, bias)
     }
 
     /// Takes the table of `v` rows of `d` values whose tensor, `{name}.weight`, is the vocabulary head as well. It is in memory once.
@@ -161,7 +172,7 @@ impl Tensors {
 
     fn linear_with(
         &mut self,
-        name: &str,
+        weight: String,
         shape: &[usize],
         role: Role,
         preceding_norm: Option<&str>,
@@ -169,7 +180,7 @@ impl Tensors {
     ) -> Result<Linear> {
         let parameter = Parameter {
             preceding_norm: preceding_norm.map(str::to_owned),
-            ..Parameter::new(format!("{name}.weight"), role, shape)
+            ..Parameter::new(weight, role, shape)
         };
         let Some(PackedTensor {
             values,

@@ -22,7 +22,7 @@ import safetensors
 import tokenizers
 import torch
 import transformers
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (BertConfig, BertForMaskedLM, BertForSequenceClassification, BertModel, DistilBertConfig,
                           DistilBertForMaskedLM, DistilBertForSequenceClassification, DistilBertModel, Qwen3Config,
@@ -105,6 +105,12 @@ TINY = {
         dtype="float32", pooling="mean_tokens", normalize=True, max_tokens=28, do_lower_case=False,
         include_prompt=False, prompts=dict(query="Fire of the light: ", passage=""), default_prompt_name="query",
         prompted=[None, "passage", "A bird: "]),
+    # As CLIP's multilingual text tower: cased words, and a Dense without bias into the space of `clip-tiny`.
+    "clip-multilingual-tiny": dict(
+        model_type="distilbert", cased=True, dense=24,
+        config=dict(dim=30, n_layers=2, n_heads=3, hidden_dim=52, activation="gelu", max_position_embeddings=32,
+                    sinusoidal_pos_embds=False, tie_weights_=True),
+        dtype="float32", pooling="mean_tokens", normalize=False, max_tokens=20, do_lower_case=False),
     # As Qwen3-Embedding: the last token is the separator that the tokenizer appends, and there is no default prompt.
     "qwen3-tiny-embedder": dict(
         model_type="qwen3",
@@ -133,15 +139,15 @@ CLASSIFIERS = {
 PROMPTED_TEXTS = ["", "light", "The pilot light is warm.", "Two dogs are running by the river, and one old man reads."]
 
 
-def make_tokenizer():
-    """An uncased WordPiece tokenizer over a vocabulary of about 200 entries."""
-    characters = string.ascii_lowercase + string.digits
+def make_tokenizer(cased=False):
+    """A WordPiece tokenizer over a vocabulary of about 200 entries; `cased`: with capitals and accents, as a multilingual one."""
+    characters = string.ascii_lowercase + string.digits + (string.ascii_uppercase + "\u00e9\u00e8\u00fb\u00ef\u041c") * cased
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *string.punctuation, *characters, *"日本火中α"]
     tokens += ["##" + character for character in characters] + PIECES + [word for word in WORDS if len(word) > 1]
     vocab = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
     tokenizer = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=100))
     tokenizer.add_special_tokens(tokens[:5])
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=not cased, strip_accents=False if cased else None)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
@@ -186,7 +192,7 @@ def write_json(path, value):
 def make_repository(folder, spec):
     """Writes one tiny repository in the hub's layout."""
     model_type = spec.get("model_type", "bert")
-    tokenizer = make_appending_tokenizer() if model_type == "qwen3" else make_tokenizer()
+    tokenizer = make_appending_tokenizer() if model_type == "qwen3" else make_tokenizer(spec.get("cased", False))
     config_class, encoder, masked_lm, _ = FAMILIES[model_type]
     config = dict(architectures=[(masked_lm if spec.get("masked_lm") else encoder).__name__], model_type=model_type,
                   vocab_size=tokenizer.get_vocab_size(), pad_token_id=0, torch_dtype=spec["dtype"])
@@ -198,6 +204,7 @@ def make_repository(folder, spec):
         write_json(folder / "sentence_bert_config.json",
                    dict(max_seq_length=spec["max_tokens"], do_lower_case=spec["do_lower_case"]))
     modules = [("", "Transformer"), ("1_Pooling", "Pooling")] + [("2_Normalize", "Normalize")] * spec["normalize"]
+    modules += [("2_Dense", "Dense")] * ("dense" in spec)
     write_json(folder / "modules.json",
                [dict(idx=index, name=str(index), path=path, type=f"sentence_transformers.models.{kind}")
                 for index, (path, kind) in enumerate(modules)])
@@ -207,6 +214,12 @@ def make_repository(folder, spec):
                dict(word_embedding_dimension=config_class(**config).hidden_size,
                     **{f"pooling_mode_{mode}": mode == spec["pooling"] for mode in modes},
                     **{name: spec[name] for name in ["include_prompt"] if name in spec}))
+    if "dense" in spec:
+        sizes = dict(in_features=config_class(**config).hidden_size, out_features=spec["dense"])
+        write_json(folder / "2_Dense" / "config.json",
+                   sizes | dict(bias=False, activation_function="torch.nn.modules.linear.Identity"))
+        weight = torch.randn(*reversed(sizes.values()), generator=torch.Generator().manual_seed(SEED)) * 0.2
+        save_file({"linear.weight": weight}, folder / "2_Dense" / "model.safetensors", metadata={"format": "pt"})
     if "prompts" in spec:
         write_json(folder / "config_sentence_transformers.json",
                    dict(prompts=spec["prompts"], default_prompt_name=spec["default_prompt_name"],
@@ -262,7 +275,8 @@ def embed(folder, texts, dtype=torch.float32, prompt=None):
     """
     do_lower_case = read_json(folder, "sentence_bert_config.json").get("do_lower_case", False)
     pooling = read_json(folder, "1_Pooling/config.json")
-    normalize = any(module["type"].endswith("Normalize") for module in read_json(folder, "modules.json"))
+    kinds = [module["type"].split(".")[-1] for module in read_json(folder, "modules.json")]
+    dense = load_file(folder / "2_Dense/model.safetensors")["linear.weight"] if "Dense" in kinds else None
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     # Half-precision checkpoints: the stored, rounded weights in f32 arithmetic.
@@ -284,7 +298,9 @@ def embed(folder, texts, dtype=torch.float32, prompt=None):
         with torch.inference_mode():
             output = model(input_ids=torch.tensor([ids]), output_hidden_states=True)
             embedding = pool(output.last_hidden_state[0][skipped:], pooling)
-            if normalize:
+            if dense is not None:
+                embedding = dense.to(dtype) @ embedding
+            if "Normalize" in kinds:
                 embedding = torch.nn.functional.normalize(embedding, dim=0)
         hidden_states = [state[0] for state in output.hidden_states]
         assert torch.equal(hidden_states[-1], output.last_hidden_state[0])

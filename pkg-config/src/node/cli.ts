@@ -26,7 +26,7 @@ const HELP = `pilotlight ${version}
   pilotlight --help, --version
 
 A pull that was broken off goes on when the same command is given again. A page loads the result with
-TextEmbedder.load(MODEL, { host }), or ImageTextEmbedder's for CLIP, where host is the address of DIR.
+TextEmbedder.load(MODEL, { host }), or ImageTextEmbedder's for CLIP and SigLIP, where host is the address of DIR.
 Exit code: 0 done, 1 failed or something is wrong, 2 wrong usage.
 `;
 
