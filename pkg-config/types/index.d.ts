@@ -1,3 +1,5 @@
+/// <reference path="./platform.d.ts" />
+
 import type { DecoderLoadOptions } from './decoder.js';
 
 export * from './decoder.js';
@@ -492,7 +494,7 @@ export declare const models: {
 
 /** The source of the WebAssembly code, for bundlers and hosts that cannot find it by themselves. */
 export interface InitOptions {
-  wasm?: WebAssembly.Module | BufferSource | Response | URL | string;
+  wasm?: WebAssembly.Module | ArrayBuffer | ArrayBufferView<ArrayBuffer> | Response | URL | string;
 }
 
 /**
