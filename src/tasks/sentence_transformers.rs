@@ -87,7 +87,7 @@ impl SentenceTransformerConfig {
             _ => PoolingConfig::default(),
         };
         let [hidden, positions] = encoder.sizes();
-        let steps = match encoder.as_static().and_then(|own| own.model2vec) {
+        let mut steps = match encoder.as_static().and_then(|own| own.model2vec) {
             Some(own) => Steps::normalizing(own.normalize),
             None => Steps::read(files, &list, hidden * pooling.modes.len()).await?,
         };
@@ -95,6 +95,9 @@ impl SentenceTransformerConfig {
             Some(json) => Prompts::from_json(&json)?,
             None => Prompts::default(),
         };
+        if let Some(most) = prompts.truncate_dim {
+            steps.truncate(most.get());
+        }
         let tokenizer = tokenizer_config(files).await?;
         let sentence = match files.optional(SENTENCE).await? {
             Some(json) => SentenceConfig::from_json(&json)?,
