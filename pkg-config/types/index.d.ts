@@ -1,3 +1,5 @@
+/// <reference path="./platform.d.ts" />
+
 import type { DecoderLoadOptions } from './decoder.js';
 
 export * from './decoder.js';
@@ -184,7 +186,7 @@ export interface BackendReport {
   adapter?: AdapterReport;
 }
 
-/** Encodes texts as vectors; their cosine measures semantic similarity. */
+/** Encodes texts as vectors; their cosine measures semantic similarity, or what `similarity` says. */
 export declare class TextEmbedder {
   private constructor();
   /**
@@ -220,7 +222,10 @@ export declare class TextEmbedder {
   readonly prompts: Readonly<Record<string, string>>;
   /** The prompt that texts get which are embedded without the option; `''` for most models. */
   readonly defaultPrompt: string;
-  /** The measure by which the repository says that vectors are to be compared; `'cosine'` where it says none. */
+  /**
+   * The measure by which the repository says that vectors are to be compared; `'cosine'` where it says none. A `VectorIndex` for `'dot'`
+   * needs `metric: 'dot'`. Between vectors of length 1, `'cosine'` gives the order of `'euclidean'` too.
+   */
   readonly similarity: 'cosine' | 'dot' | 'euclidean' | 'manhattan';
   /**
    * Sentences on prompts that the model was trained with, where no file of its repository names them. Prompts are never
@@ -265,12 +270,24 @@ interface DecodeOptions {
 }
 
 export interface EmbedImagesOptions extends EmbedOptions, DecodeOptions {
+  /**
+   * What happens where an image cannot be read: `'throw'`, the default, ends the call, and the vectors of the others are lost; `'report'`
+   * leaves it out, and says so in `errors`.
+   */
+  onError?: 'throw' | 'report';
   /** Called after each image. */
   onProgress?: (progress: Progress) => void;
 }
 
 /** Vectors of images. */
 export type ImageEmbeddings = Pick<Embeddings, 'data' | 'dims'>;
+
+/** Vectors of those images that could be read, and why the others could not. */
+export interface ReportedImages extends ImageEmbeddings {
+  /** The index of each row's image among those that were given. */
+  indices: number[];
+  errors: { index: number; error: PilotlightError }[];
+}
 
 export interface ClassifyOptions extends DecodeOptions {
   /**
@@ -311,8 +328,13 @@ export declare class ImageTextEmbedder {
    * largest image, three to sixteen bytes a pixel, and is freed only with the page.
    * @throws {PilotlightError} naming the image by its index: `INVALID_INPUT` for a broken image or another kind of value, also
    * without the image tower, `RESOURCE_LIMIT` over 50 million pixels or 256 MB, `FETCH_FAILED` for a URL, `BACKEND_UNAVAILABLE`
-   * where the runtime has no canvas or decoder that the image needs, `ABORTED`, `DISPOSED`
+   * where the runtime has no canvas or decoder that the image needs, `ABORTED`, `DISPOSED`. With `onError: 'report'` only what is not
+   * about one image is thrown.
    */
+  embedImages(
+    images: ImageSource | readonly ImageSource[],
+    options: EmbedImagesOptions & { onError: 'report' },
+  ): Promise<ReportedImages>;
   embedImages(images: ImageSource | readonly ImageSource[], options?: EmbedImagesOptions): Promise<ImageEmbeddings>;
   /**
    * Scores how likely each label is for an image, the likeliest first. With CLIP the scores sum to one; with SigLIP each label is scored
@@ -473,7 +495,7 @@ export declare const models: {
 
 /** The source of the WebAssembly code, for bundlers and hosts that cannot find it by themselves. */
 export interface InitOptions {
-  wasm?: WebAssembly.Module | BufferSource | Response | URL | string;
+  wasm?: WebAssembly.Module | ArrayBuffer | ArrayBufferView<ArrayBuffer> | Response | URL | string;
 }
 
 /**

@@ -202,10 +202,11 @@ impl TextEmbedder {
             vectors.extend_from_slice(truncate_and_normalize(vector, width));
         };
         if let Some(table) = self.encoder.as_static() {
-            vector.resize(self.dimensions, 0.0);
             for batch in batches(&tokens) {
                 scheduler.yield_now().await?;
                 for text in batch {
+                    // A step may have cut the vector of the text before.
+                    vector.resize(self.hidden_size, 0.0);
                     table.mean(&text.ids, &mut vector)?;
                     keep(&mut vector);
                 }
