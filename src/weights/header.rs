@@ -145,6 +145,7 @@ impl Header {
         match whole {
             Some(whole) if header.data_file.is_some() && whole >= described => Ok(header),
             Some(whole) if whole < described || whole - described > header.padding => {
+                let file = header.data_file.as_deref().unwrap_or(file);
                 Err(Error::invalid_weights(format!(
                     "{file}: the file has {whole} bytes, but its header describes {described}"
                 ))

@@ -107,7 +107,7 @@ fn the_real_minilm_from_smaller_files_is_near_its_safetensors() -> Result<(), Er
             let (ours, bytes, _) = load(&files, dtype, true)?;
             let ours = cosines(&single, &ours);
             println!("{name} in {dtype:?}: {ours:?}, onnxruntime {theirs:?}");
-            assert!(bytes * 100 < all * 26, "{bytes} of {all}");
+            assert!(bytes * 100 < all * 27, "{bytes} of {all}");
             assert!(
                 ours.0 > theirs.0 && ours.1 > theirs.1,
                 "{ours:?} {theirs:?}"

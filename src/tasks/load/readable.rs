@@ -122,7 +122,7 @@ impl<'a> Loading<'a, '_> {
         } = readable;
         let mut fetch = front.ok_or_else(|| missing(&file))?;
         let header = header.or_else(|| self.source.copy_header(&file));
-        let plan = weights::plan(&data, &mut fetch, header, needs).await?;
+        let plan = weights::plan(&file, &mut fetch, header, needs).await?;
         let description = Plan {
             fetch: described,
             ..Plan::default()

@@ -191,7 +191,7 @@ impl<'a> Loading<'a, '_> {
         let sink = self.writer.as_mut().map(|writer| writer as &mut dyn Sink);
         let scheduler = self.source.scheduler;
         let tensors = weights::load(
-            &data, &mut fetch, header, needs, device, sink, resume, scheduler,
+            &file, &mut fetch, header, needs, device, sink, resume, scheduler,
         )
         .await?;
         self.bytes.loaded += fetch.wanted();

@@ -4,6 +4,8 @@
 //! `onnx::MatMul_123`; which one it is, is told by the bias that is added to the product, or by the name of the node, which is the path of the
 //! module. An optimizer may have put query, key and value into one matrix; which layer it is of, is told by the product behind it.
 
+mod order;
+
 use std::collections::{HashMap, HashSet};
 
 use super::UNREADABLE;
@@ -59,6 +61,7 @@ pub(super) fn restore(tensors: &mut Vec<Tensor>, nodes: &[Node]) {
         let found = names.get(name).or_else(|| names.get(without_suffix(name)));
         found.copied()
     };
+    order::restore(tensors, nodes, &by_name);
     let biases = biases(tensors, nodes, &by_name);
     let conversions: HashMap<_, _> = nodes
         .iter()

@@ -21,6 +21,8 @@ pub(super) enum Op {
     BiasActivation,
     /// Adds its first two inputs and the bias, which is the fifth one, before a norm.
     SkipNorm,
+    /// Adds the embeddings of words, positions and token types, which are its inputs from the third on, before a norm.
+    EmbedNorm,
     /// Converts or scales a product.
     Conversion,
     /// Gives a tensor that is equal to another one the name that it had.
@@ -48,6 +50,7 @@ impl Op {
             "Add" => Self::Add,
             "BiasGelu" | "FastGelu" => Self::BiasActivation,
             "SkipLayerNormalization" | "SkipSimplifiedLayerNormalization" => Self::SkipNorm,
+            "EmbedLayerNormalization" | "QEmbedLayerNormalization" => Self::EmbedNorm,
             "Cast" | "Mul" => Self::Conversion,
             "Identity" => Self::Identity,
             _ => return None,
