@@ -1,12 +1,14 @@
 // Models from ONNX files of a hub: which of several is chosen, what a plan says of it, and what is kept.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
+import { promisify } from 'node:util';
 import { models, TextEmbedder } from 'pilotlight';
 import { startHub } from '../hub/hub.mjs';
 import { mapStore } from './support/map-store.mjs';
-import { filesOf, golden, tinyFolder } from './support/models.mjs';
+import { filesOf, golden, ROOT, tinyFolder } from './support/models.mjs';
 import { maxAbsError } from './support/vectors.mjs';
 
 const WEIGHTS = 'model.safetensors';
@@ -14,6 +16,7 @@ const FUSED = 'onnx/model_O4.onnx';
 const BYTES = 'onnx/model_quint8_avx2.onnx';
 const SINGLE = 'onnx/model.onnx';
 const DATA = 'onnx/model.onnx_data';
+const PACKAGE = path.join(ROOT, 'node_modules/pilotlight');
 const NAME = 'bert-tiny-mean';
 const read = (name) => new Uint8Array(readFileSync(path.join(tinyFolder('onnx'), name)));
 
@@ -55,7 +58,7 @@ const asked = () => {
 describe('of a repository with each kind of file', () => {
   for (const [what, more, file, lossy, error] of [
     ['q8 takes the one in float16', {}, FUSED, false, 0.05],
-    ['q4 too', { dtype: 'q4' }, FUSED, false, 0.2],
+    ['q4 too', { dtype: 'q4' }, FUSED, false, 0.3],
     ['f32 takes what was not rounded', { dtype: 'f32' }, WEIGHTS, false, 2e-5],
     ['lossy takes that in 8 bits', { lossy: true }, BYTES, true, 0.1],
     ['lossy weights in f32 are those of the file', { lossy: true, dtype: 'f32' }, BYTES, true, 0.1],
@@ -90,6 +93,17 @@ describe('of a repository with each kind of file', () => {
   test('lossy that is no boolean is refused', async () => {
     await assert.rejects(embed('test/all', { lossy: 'yes' }), { code: 'INVALID_INPUT', message: /lossy/ });
   });
+});
+
+test('the command line takes and tells it', async () => {
+  const { bin } = JSON.parse(readFileSync(path.join(PACKAGE, 'package.json'), 'utf8'));
+  const check = async (...more) => {
+    const words = [path.join(PACKAGE, bin.pilotlight), 'check', 'test/all', '--host', hub.url, ...more];
+    return (await promisify(execFile)(process.execPath, words)).stdout;
+  };
+  const lossy = /model_quint8_avx2\.onnx .*\n +whose weights have 8 bits or fewer/;
+  assert.match(await check('--lossy'), lossy);
+  assert.doesNotMatch(await check(), /8 bits/);
 });
 
 test('a file that is broken makes room for the next', async () => {
