@@ -216,6 +216,7 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
             self.kept = None;
         }
         if held.is_some() || is_kept {
+            self.scheduler.yield_now().await?;
             self.note_unhashed();
         } else {
             let from = stored_rows.bytes_before(rows_done);

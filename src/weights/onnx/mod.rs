@@ -117,7 +117,7 @@ pub(super) fn check_values(file: &str, entry: &Entry) -> Result<()> {
         EXTERNAL => "its values in another file than other tensors, expected them in one",
         SCATTERED => "its values in a list of numbers, expected them in raw_data",
         UNREADABLE => {
-            "numbers that are read in 4 bits with groups of 32 to 256 and scales in float32 or float16, and in 8 bits with scales for columns alone"
+            "quantized numbers of another kind, expected bytes with a scale for the tensor or for each column, or 4 bits in whole groups of 32 to 256"
         }
         _ => return Ok(()),
     };

@@ -51,8 +51,7 @@ pub(super) fn restore(
         let kind = all.get(*by_name.get(name)?)?;
         Some((*kind, values.get(name)?.as_slice()))
     };
-    for index in 0..tensors.len() {
-        let tensor = &mut tensors[index];
+    for tensor in tensors.iter_mut() {
         let Some(name) = tensor.name.strip_suffix(NUMBERS).map(str::to_string) else {
             continue;
         };

@@ -241,13 +241,15 @@ pub(in crate::weights) fn parse(file: &str, bytes: &[u8]) -> Result<Header> {
     if table.front > table.size {
         return Err(damaged(&"its front"));
     }
-    let folder = file.rfind('/').map_or("", |at| &file[..=at]);
     Ok(Header {
         entries,
         format: FileFormat::Onnx,
         front: table.front,
         end: table.size,
-        data_file: table.location.map(|location| format!("{folder}{location}")),
+        data_file: table.location.map(|location| match file.rsplit_once('/') {
+            Some((folder, _)) => format!("{folder}/{location}"),
+            None => location,
+        }),
         ..Header::default()
     })
 }
