@@ -76,14 +76,22 @@ export interface LoadOptions {
   files?: Record<string, FileSource>;
   /**
    * The file that the weights are read from. `'auto'`, the default: a packed file of `pilotlight pull` where the host lists one, else
-   * safetensors, else `pytorch_model.bin` or its shards, else a GGUF file, else an ONNX model, where the host lists none of those before.
+   * safetensors, else `pytorch_model.bin` or its shards; for `'q8'` and `'q4'` an ONNX model in float16 that is much smaller than these. Where
+   * the host lists none of them, a GGUF file, else an ONNX model. An ONNX file that turns out not to be read makes room for the next one.
    * `'safetensors'`: the checkpoint, also where there is a packed file. `'pytorch'`: `pytorch_model.bin` or its shards, also where there
-   * are safetensors. `'gguf'`: the listed GGUF file that suits `dtype` best. `'onnx'`: `model.onnx` in the folder `onnx` or in none, else
-   * `model_fp16.onnx`; its weights are read, its graph is not run. Otherwise the name of a file, such as `'model.Q4_1.gguf'`. A GGUF file
+   * are safetensors. `'gguf'`: the listed GGUF file that suits `dtype` best. `'onnx'`: for `'q8'` and `'q4'` `model_fp16.onnx` or
+   * `model_O4.onnx`, in the folder `onnx` or in none, else `model.onnx`, and the other way round for `'f32'`; the weights are read, the graph
+   * is not run. Otherwise the name of a file, such as `'model.Q4_1.gguf'`. A GGUF file
    * brings its config and tokenizer along. A `.bin` or `.onnx` cannot come as a stream in `files`, because it is read from several places.
    * Models from different `weights` are stored and listed separately.
    */
   weights?: 'auto' | 'safetensors' | 'pytorch' | 'gguf' | 'onnx' | (string & {});
+  /**
+   * Whether `'auto'` and `'onnx'` may also take an ONNX file whose weights were rounded to 8 bits, such as `onnx/model_quint8_avx2.onnx`, where it
+   * is the smallest; default `false`. For all-MiniLM-L6-v2 that halves the download of the first visit, and takes accuracy as
+   * docs/models.md says. Such models are stored and listed separately.
+   */
+  lossy?: boolean;
   /** Where the packed model is kept; default `'indexeddb'` where there is one, else `'memory'`. `false` keeps nothing. */
   store?: 'indexeddb' | 'memory' | false | Store;
   /** Whether other models, the least recently used first, may be deleted where the store is full; default `false`. */
@@ -425,6 +433,8 @@ export interface LoadPlan {
   availableBytes?: number;
   /** The approximate number of bytes of WebAssembly memory that it takes. */
   memoryBytes: number;
+  /** Whether the weights are read from numbers of 8 bits or fewer; false where the store has the complete model. */
+  lossy: boolean;
   /** Whether the store has the complete model, so that loading makes no request. */
   whole: boolean;
   /** Whether memory and store suffice; if not, `problem` says in a sentence which does not. */
@@ -446,7 +456,7 @@ export interface StoredModel {
    * `'classifier'`, for a `SequenceClassifier`.
    */
   part?: Tower | `layers${number}` | 'classifier';
-  /** The option `weights` with which it was loaded, unless that was `'auto'`. */
+  /** The option `weights` with which it was loaded, unless that was `'auto'`; `'lossy'` or `'onnx-lossy'` with the option `lossy`. */
   weights?: string;
   bytes: number;
   /** When it was last loaded, in milliseconds since 1970, where that is known. */

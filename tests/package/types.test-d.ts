@@ -191,7 +191,7 @@ export async function seen(
   void (await clip.embedImages(sources)).errors;
   const texts: Embeddings = await clip.embedTexts(['a'], { signal });
   const { dimensions, maxTokens }: { dimensions: number; maxTokens?: number } = clip;
-  const plan: LoadPlan = await models.plan('m', { towers: ['image'] });
+  const plan: LoadPlan = await models.plan('m', { towers: ['image'], lossy: true });
   const { quotaBytes }: { quotaBytes?: number } = await models.usage();
   // What is not known is absent, never null.
   const commit: string | undefined = plan.commit;
@@ -206,7 +206,7 @@ export async function seen(
     texts.tokens,
     dimensions,
     maxTokens,
-    plan.fits,
+    plan.fits === plan.lossy,
     commit,
     quotaBytes,
     plan.files.map(({ bytes }) => bytes ?? 0),

@@ -13,6 +13,7 @@ const HELP = `pilotlight ${version}
       --dtype q8|q4|f32             how the weights are kept (q8)
       --layers NUMBER               only the first layers of a sentence encoder, for load({ layers }) (all)
       --weights auto|safetensors|pytorch|gguf|onnx|FILE   the file that the weights are read from (auto)
+      --lossy                       also from an ONNX file whose weights have 8 bits
       --out DIR                     the folder (.); files come to DIR/MODEL/resolve/REVISION/
       --revision REVISION           branch, tag or commit (main)
       --host URL                    where the model is (https://huggingface.co)
@@ -56,6 +57,7 @@ interface ModelWords {
   host: string;
   layers?: number;
   weights?: string;
+  lossy?: true;
   token?: string;
   out: string;
 }
@@ -71,7 +73,16 @@ function modelWords(command: string, words: string[]): ModelWords {
   const { values, positionals } = parse({
     args: words,
     allowPositionals: true,
-    options: { dtype: text, layers: text, weights: text, out: text, revision: text, host: text, 'token-env': text },
+    options: {
+      dtype: text,
+      layers: text,
+      weights: text,
+      lossy: { type: 'boolean' },
+      out: text,
+      revision: text,
+      host: text,
+      'token-env': text,
+    },
   });
   const [model, ...more] = positionals;
   if (model === undefined || more.length > 0)
@@ -94,6 +105,7 @@ function modelWords(command: string, words: string[]): ModelWords {
     out,
     ...(layers !== undefined && { layers: Number(layers) }),
     ...(weights !== undefined && { weights }),
+    ...(values.lossy && { lossy: true as const }),
     ...(token !== undefined && { token }),
   };
 }

@@ -22,6 +22,8 @@ export interface PullOptions {
   layers?: number;
   /** The file that the weights are read from; default as in `LoadOptions`. */
   weights?: string;
+  /** Whether an ONNX file whose weights have 8 bits will do. */
+  lossy?: true;
   token?: string;
   /** The folder that will hold `{model}/resolve/{revision}/{file}`. */
   out: string;
@@ -85,9 +87,10 @@ function weakest(parts: readonly StoredModel[]): Verified | undefined {
 }
 
 /** Names the work folder of a pull by its options: no two pulls share one, and a repeated pull resumes its own. */
-function nameOf({ host, model, revision, dtype, layers, weights }: PullOptions): string {
+function nameOf({ host, model, revision, dtype, layers, weights, lossy }: PullOptions): string {
+  const others = [...(weights === undefined ? [] : [weights]), ...(lossy ? [{ lossy }] : [])];
   return createHash('sha256')
-    .update(JSON.stringify([host, model, revision, dtype, layers, ...(weights === undefined ? [] : [weights])]))
+    .update(JSON.stringify([host, model, revision, dtype, layers, ...others]))
     .digest('hex')
     .slice(0, 16);
 }
