@@ -27,7 +27,8 @@ const HELP = `pilotlight ${version}
   pilotlight --help, --version
 
 A pull that was broken off goes on when the same command is given again. A page loads the result with
-TextEmbedder.load(MODEL, { host }), or ImageTextEmbedder's for CLIP and SigLIP, where host is the address of DIR.
+TextEmbedder.load(MODEL, { host }), or that of ImageTextEmbedder for CLIP and SigLIP, where host is the
+address of DIR.
 Exit code: 0 done, 1 failed or something is wrong, 2 wrong usage.
 `;
 
