@@ -200,6 +200,9 @@ def make_repository(folder, spec):
         config["position_embedding_type"] = "absolute"
     config |= spec["config"]
     write_json(folder / "config.json", config)
+    if spec.get("cased"):
+        # Without it the tokenizer's class in Python would lowercase.
+        write_json(folder / "tokenizer_config.json", dict(tokenizer_class="DistilBertTokenizer", do_lower_case=False))
     if "max_tokens" in spec:
         write_json(folder / "sentence_bert_config.json",
                    dict(max_seq_length=spec["max_tokens"], do_lower_case=spec["do_lower_case"]))

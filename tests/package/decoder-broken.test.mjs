@@ -239,7 +239,7 @@ describe('a decoder', () => {
     );
     await assert.rejects(
       ImageTextEmbedder.load('test/own', { files, store: false }),
-      refused(/^config\.json: model_type is 'qwen2', expected 'clip'$/),
+      refused(/^config\.json: model_type is 'qwen2', expected 'clip' or 'siglip'$/),
     );
   });
 
