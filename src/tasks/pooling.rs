@@ -78,18 +78,12 @@ impl PoolingConfig {
         let chosen: Vec<String> = match config.pooling_mode {
             Some(Names::One(name)) => vec![name],
             Some(Names::Several(names)) => names,
-            None => {
-                let mut modes = config.rest;
-                // The one mode that is on where the file does not name it.
-                modes
-                    .entry("pooling_mode_mean_tokens")
-                    .or_insert(true.into());
-                modes
-                    .iter()
-                    .filter(|(_, value)| value.as_bool() == Some(true))
-                    .filter_map(|(name, _)| Some(name.strip_prefix("pooling_mode_")?.to_string()))
-                    .collect()
-            }
+            None => config
+                .rest
+                .iter()
+                .filter(|(_, value)| value.as_bool() == Some(true))
+                .filter_map(|(name, _)| Some(name.strip_prefix("pooling_mode_")?.to_string()))
+                .collect(),
         };
         let is = |name: &String, [new, old]: [&str; 2]| name == new || name == old;
         let known = |name: &String| MODES.iter().any(|(new, old, _)| is(name, [*new, *old]));
@@ -223,20 +217,6 @@ mod tests {
             mode.pool(&hidden, &mut to);
             assert_eq!(to, expected, "{mode:?}");
         }
-    }
-
-    #[test]
-    fn the_mean_is_on_where_an_older_file_does_not_name_it() {
-        let modes = |json: &str| PoolingConfig::from_json("config.json", json.as_bytes());
-        let cls = r#"{"word_embedding_dimension":2,"pooling_mode_cls_token":true"#;
-        assert_eq!(
-            modes(&format!("{cls}}}")).unwrap().modes,
-            [Pooling::Cls, Pooling::Mean]
-        );
-        let alone = format!("{cls},\"pooling_mode_mean_tokens\":false}}");
-        assert_eq!(modes(&alone).unwrap().modes, [Pooling::Cls]);
-        assert_eq!(modes("{}").unwrap().modes, [Pooling::Mean]);
-        assert!(modes(r#"{"pooling_mode_mean_tokens":false}"#).is_err());
     }
 
     #[test]

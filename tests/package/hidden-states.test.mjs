@@ -49,7 +49,8 @@ for (const name of ['bert-tiny-mean', 'distilbert-tiny-mean']) {
 }
 
 describe('hiddenStates', () => {
-  for (const name of TINY) {
+  // A static embedding has no layers, and an empty text no tokens there.
+  for (const name of TINY.filter((name) => !name.startsWith('static'))) {
     for (const dtype of ['f32', 'q8']) {
       test(`of ${name} in ${dtype} agree with each other and with embed, alone and in a batch`, async () => {
         const embedder = await own(name, { dtype });
