@@ -133,6 +133,8 @@ enum Step {
     Dense(Dense),
     LayerNorm(LayerNorm),
     Normalize,
+    /// Keeps so many values.
+    Truncate(usize),
 }
 
 /// A linear layer and its activation.
@@ -220,13 +222,23 @@ impl Steps {
         }
     }
 
+    /// Appends the step that keeps so many values of a vector.
+    pub fn truncate(&mut self, most: usize) {
+        self.list.push(Step::Truncate(most));
+    }
+
+    /// Appends the step that gives vectors the length 1.
+    pub fn normalize(&mut self) {
+        self.list.push(Step::Normalize);
+    }
+
     /// The number of values after the last step, of vectors of `width` values before the first.
     pub fn width(&self, width: usize) -> usize {
-        let dense = self.list.iter().rev().find_map(|step| match step {
-            Step::Dense(dense) => Some(dense.bias.len()),
-            Step::LayerNorm(_) | Step::Normalize => None,
-        });
-        dense.unwrap_or(width)
+        self.list.iter().fold(width, |width, step| match step {
+            Step::Dense(dense) => dense.bias.len(),
+            Step::Truncate(most) => width.min(*most),
+            Step::LayerNorm(_) | Step::Normalize => width,
+        })
     }
 
     /// Applies all steps to the vector of a text.
@@ -236,6 +248,7 @@ impl Steps {
                 Step::Dense(dense) => *vector = dense.forward(vector),
                 Step::LayerNorm(norm) => norm.forward(vector),
                 Step::Normalize => normalize(vector),
+                Step::Truncate(most) => vector.truncate(*most),
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Prompts: what a sentence encoder was trained to find before a text, such as the instruction of a search.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 use serde::Deserialize;
 
@@ -16,18 +17,25 @@ pub struct Prompts {
     /// The prompt of calls that ask for none.
     default: String,
     similarity: Option<String>,
+    /// The number of values that are kept of a vector; the rest is cut off, and the length is not made 1 again.
+    pub(super) truncate_dim: Option<NonZeroUsize>,
+    /// Whether the length is made 1 after all, which only `pilotlight pull --dimensions` writes.
+    pub(super) truncate_normalized: bool,
 }
 
 /// The ways to compare vectors that sentence-transformers knows.
 const SIMILARITIES: [&str; 4] = ["cosine", "dot", "euclidean", "manhattan"];
 
-/// The parts of the file that are about prompts.
+/// The parts of the file that are read.
 #[derive(Deserialize)]
 struct File {
     #[serde(default)]
     prompts: Option<BTreeMap<String, Option<String>>>,
     default_prompt_name: Option<String>,
     similarity_fn_name: Option<String>,
+    truncate_dim: Option<NonZeroUsize>,
+    #[serde(default)]
+    truncate_normalized: bool,
 }
 
 impl Prompts {
@@ -61,6 +69,8 @@ impl Prompts {
             by_name,
             default,
             similarity: file.similarity_fn_name,
+            truncate_dim: file.truncate_dim,
+            truncate_normalized: file.truncate_normalized,
         })
     }
 
@@ -120,6 +130,8 @@ mod tests {
             ),
             (r#"{"default_prompt_name":"query"}"#, "'query'"),
             (r#"{"similarity_fn_name":"hamming"}"#, "'hamming'"),
+            (r#"{"truncate_dim":0}"#, "not valid"),
+            (r#"{"truncate_dim":"8"}"#, "not valid"),
         ] {
             let error = Prompts::from_json(json.as_bytes()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidWeights, "{json}");

@@ -96,7 +96,7 @@ impl SentenceTransformerConfig {
             _ => PoolingConfig::default(),
         };
         let [hidden, positions] = encoder.sizes();
-        let steps = match encoder.as_static().and_then(|own| own.model2vec) {
+        let mut steps = match encoder.as_static().and_then(|own| own.model2vec) {
             Some(own) => Steps::normalizing(own.normalize),
             None => Steps::read(files, &list, hidden * pooling.modes.len()).await?,
         };
@@ -104,6 +104,12 @@ impl SentenceTransformerConfig {
             Some(json) => Prompts::from_json(&json)?,
             None => Prompts::default(),
         };
+        if let Some(most) = prompts.truncate_dim {
+            steps.truncate(most.get());
+        }
+        if prompts.truncate_normalized {
+            steps.normalize();
+        }
         let tokenizer = tokenizer_config(files, &config).await?;
         // A host that does not list its files is asked for the usual name alone.
         let mut names = OTHER_SENTENCE.into_iter();

@@ -202,10 +202,11 @@ impl TextEmbedder {
             vectors.extend_from_slice(truncate_and_normalize(vector, width));
         };
         if let Some(table) = self.encoder.as_static() {
-            vector.resize(self.dimensions, 0.0);
             for batch in batches(&tokens) {
                 scheduler.yield_now().await?;
                 for text in batch {
+                    // A step may have cut the vector of the text before.
+                    vector.resize(self.hidden_size, 0.0);
                     table.mean(&text.ids, &mut vector)?;
                     keep(&mut vector);
                 }
@@ -224,6 +225,18 @@ impl TextEmbedder {
         };
         each_text(&tokens, self.hidden_size, forward, &mut pool, scheduler).await?;
         Ok(Embeddings::new(vectors, width, options.precision, &tokens))
+    }
+
+    /// The ids of the tokens of texts as [`embed`](Self::embed) reads them, after truncation and with special tokens.
+    ///
+    /// *Errors*: `InvalidInput` for a text that cannot be tokenized, `Aborted`.
+    pub async fn tokens(
+        &self,
+        texts: &[String],
+        scheduler: &dyn Scheduler,
+    ) -> Result<Vec<Vec<u32>>> {
+        let tokens = encode(&self.tokenizer, texts, scheduler).await?;
+        Ok(tokens.into_iter().map(|tokens| tokens.ids).collect())
     }
 
     /// Computes the hidden states after a layer, and none of the layers that follow it. They are neither normalized nor changed by
