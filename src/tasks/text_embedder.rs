@@ -56,7 +56,10 @@ impl Pretrained for TextEmbedder {
 
     fn prepare(config: &Self::Config, tokenizer: &[u8]) -> Result<TextTokenizer> {
         match config.encoder.as_static().map(|own| own.model2vec) {
-            Some(Some(own)) => return TextTokenizer::for_model2vec(tokenizer, own.max_length),
+            Some(Some(own)) => {
+                let (longest, median) = (own.max_length, own.median_token_length);
+                return TextTokenizer::for_model2vec(tokenizer, longest, median);
+            }
             Some(None) => return TextTokenizer::for_static_embedding(tokenizer),
             None => {}
         }

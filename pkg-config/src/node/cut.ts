@@ -6,7 +6,7 @@ import { PilotlightError } from '../error.js';
 import { corpusTexts, type Pairs } from './corpus.js';
 import { OpenModel } from './open-model.js';
 import { cutRows, idsOf, openPacked, tableOf } from './rows.js';
-import { cutTokenizer, parseTokenizer, refused } from './tokenizer-json.js';
+import { cutTokenizer, medianLength, parseTokenizer, refused } from './tokenizer-json.js';
 import { keptVocabulary } from './vocabulary.js';
 
 /** What is to be left of a sentence encoder. */
@@ -113,7 +113,7 @@ function commitOf({ commit, dimensions }: CutFolder, ids: number[] | undefined):
 }
 
 interface RowsLeft {
-  /** The number of pieces before. */
+  /** The number of rows before. */
   pieces: number;
   /** The ids that were kept, by their new ids. */
   ids: number[];
@@ -142,17 +142,19 @@ async function cutVocabulary(folder: string, files: string[], corpus: string, mo
   const packed = await openPacked(path.join(folder, file));
   let kept: ReturnType<typeof keptVocabulary>;
   let table: string;
-  const pieces = tokenizer.model.vocab;
+  let pieces: number;
   try {
     table = tableOf(packed);
-    kept = keptVocabulary(tokenizer, used, configIds(config), idsOf(packed, table));
+    pieces = idsOf(packed, table);
+    kept = keptVocabulary(tokenizer, used, configIds(config), pieces);
   } catch (error) {
     await packed.handle.close();
     throw error;
   }
-  const before = Array.isArray(pieces) ? pieces.length : Object.keys(pieces).length;
   await cutRows(path.join(folder, file), packed, table, kept.ids);
 
+  // model2vec cuts long texts by this number, which the smaller vocabulary would change.
+  if (config?.model_type === 'model2vec') config.median_token_length ??= medianLength(tokenizer);
   const renumbered = new Map(kept.ids.map((id, place) => [id, place]));
   cutTokenizer(tokenizer, renumbered, kept.merges);
   await replace(folder, TOKENIZER, tokenizer);
@@ -163,7 +165,7 @@ async function cutVocabulary(folder: string, files: string[], corpus: string, mo
     settings.added_tokens_decoder = Object.fromEntries(entries);
     await replace(folder, 'tokenizer_config.json', settings);
   }
-  return { pieces: before, ids: kept.ids, hashes };
+  return { pieces, ids: kept.ids, hashes };
 }
 
 type Config = Record<string, unknown>;

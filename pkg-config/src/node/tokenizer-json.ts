@@ -57,6 +57,14 @@ export function piecesOf({ vocab }: TokenizerModel): Map<number, string> {
   return new Map(Object.entries(vocab).map(([piece, id]) => [id, piece]));
 }
 
+/** The median number of characters of a token, rounded down, as `src/text/tokenizer/static_embedding.rs` computes it. */
+export function medianLength({ added_tokens = [], model }: TokenizerJson): number {
+  const tokens = new Set([...piecesOf(model).values(), ...added_tokens.map(({ content }) => content)]);
+  const lengths = [...tokens].map((token) => [...token].length).sort((a, b) => a - b);
+  const at = (index: number): number => lengths[index] ?? 0;
+  return Math.floor((at(Math.max(0, lengths.length - 1) >> 1) + at(lengths.length >> 1)) / 2);
+}
+
 /** The ids that a tokenizer names beside its vocabulary: of added, special, padding and unknown tokens. */
 export function namedIds({ added_tokens = [], padding, post_processor, model }: TokenizerJson): number[] {
   const { vocab, unk_id, unk_token } = model;
