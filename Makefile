@@ -169,6 +169,7 @@ test-wasm: rust-target wasm-bindgen chromium
 
 test-types: npm
 	@node_modules/.bin/tsc -p tests/package
+	@node_modules/.bin/tsc -p tests/package/without-dom
 	@node_modules/.bin/publint --strict dist/package
 	@node_modules/.bin/attw --quiet --profile esm-only $$(ls dist/pilotlight-*.tgz)
 

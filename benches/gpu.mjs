@@ -55,7 +55,8 @@ function filesOf(folder) {
   return Object.fromEntries(names.map((name) => [name, readFileSync(path.join(folder, name))]));
 }
 
-const load = (Class, folder) => Class.load('bench/model', { files: filesOf(folder), device: 'webgpu', dtype: 'f32', store: false });
+const load = (Class, folder) =>
+  Class.load('bench/model', { files: filesOf(folder), device: 'webgpu', dtype: 'f32', store: false });
 const session = (file) => ort.InferenceSession.create(readFileSync(file), { executionProviders: ['webgpu'] });
 
 // --- the cases: each a pair of calls that answer with vectors ---

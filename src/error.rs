@@ -148,7 +148,6 @@ impl Error {
     }
 
     /// Puts the name of the thing that the error is about, of several in a call, before the message.
-    #[cfg(target_arch = "wasm32")]
     pub(crate) fn context(mut self, what: &str) -> Self {
         self.message = format!("{what}: {}", self.message);
         self

@@ -59,8 +59,8 @@ pub use hub::{
 };
 pub use image::{ImageProcessor, Rgb, decode as decode_image};
 pub use index::{
-    Filter, Hit, Id, IndexOptions, IndexPrecision, IndexSnapshot, SavedIndex, SearchOptions, Tags,
-    VectorIndex, Vectors,
+    Filter, Hit, Id, IndexMetric, IndexOptions, IndexPrecision, IndexSnapshot, SavedIndex,
+    SearchOptions, Tags, VectorIndex, Vectors,
 };
 pub use ops::{Activation, Linear, LinearWeight};
 pub use pilotlight_kernels::statistics::TokenStatistics;

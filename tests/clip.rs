@@ -90,8 +90,9 @@ fn texts(clip: &ImageTextEmbedder, texts: &[String]) -> Vec<Vec<f32>> {
 
 fn images(clip: &ImageTextEmbedder, files: &[PathBuf]) -> Vec<Vec<f32>> {
     let read = async |index: usize| decode_image(&std::fs::read(&files[index]).unwrap());
-    let (values, width) =
-        block_on(clip.embed_images(files.len(), read, &EmbedOptions::default(), &NoYield)).unwrap();
+    let options = EmbedOptions::default();
+    let embed = clip.embed_images(files.len(), read, |_, error| Err(error), &options, &NoYield);
+    let (values, width) = block_on(embed).unwrap();
     rows(values, width)
 }
 
@@ -436,8 +437,9 @@ fn a_tower_that_was_not_loaded_is_a_typed_error() {
     let host = MemoryHost::from_folder(&goldens::folder("clip-tiny")).unwrap();
     let text = load(&host, &[Tower::Text], Dtype::Q8);
     let never = async |_| -> pilotlight::Result<Rgb> { panic!("no image is read") };
-    let error = block_on(text.embed_images(1, never, &EmbedOptions::default(), &NoYield));
-    let error = error.unwrap_err();
+    let options = EmbedOptions::default();
+    let accept = |_, _| Ok(());
+    let error = block_on(text.embed_images(1, never, accept, &options, &NoYield)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert_eq!(
         error.to_string(),

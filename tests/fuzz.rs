@@ -19,9 +19,10 @@ use std::time::{Duration, Instant};
 use peak_alloc::PeakAlloc;
 use pilotlight::heads::classifier::Classifier;
 use pilotlight::{
-    CacheConfig, Chunk, Decoder, Dtype, Error, Id, ImageProcessor, IndexOptions, IndexPrecision,
-    Library, MemoryHost, MemoryStore, NamedKey, NoLocks, NoYield, Rgb, SavedIndex, SearchOptions,
-    SequenceClassifier, Source, Store, Tags, TextEmbedder, VectorIndex, decode_image, plan_model,
+    CacheConfig, Chunk, Decoder, Dtype, Error, Id, ImageProcessor, IndexMetric, IndexOptions,
+    IndexPrecision, Library, MemoryHost, MemoryStore, NamedKey, NoLocks, NoYield, Rgb, SavedIndex,
+    SearchOptions, SequenceClassifier, Source, Store, Tags, TextEmbedder, VectorIndex,
+    decode_image, plan_model,
 };
 use pollster::block_on;
 use support::changed_json::{change, with_a_key_twice};
@@ -362,10 +363,19 @@ fn indexes() -> Vec<VectorIndex> {
         IndexPrecision::Int8,
         IndexPrecision::Binary,
     ] {
-        for prefilter in [false, precision != IndexPrecision::Binary] {
+        let signs_alone = precision == IndexPrecision::Binary;
+        for (metric, prefilter) in [
+            (IndexMetric::Cosine, false),
+            (IndexMetric::Cosine, true),
+            (IndexMetric::Dot, false),
+        ] {
+            if signs_alone && (prefilter || metric == IndexMetric::Dot) {
+                continue;
+            }
             let options = IndexOptions {
                 dimensions: 5,
                 precision,
+                metric,
                 prefilter,
                 source: Some("a model".into()),
             };

@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "onnx/kinds.rs"]
+mod kinds;
+#[path = "onnx/minilm.rs"]
+mod minilm;
 mod support;
 
 use std::cell::{Cell, RefCell};

@@ -3,7 +3,7 @@ import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './calls/abort.js';
 import type { Caller } from './calls/caller.js';
-import { checkModel, checkObject } from './calls/check.js';
+import { checkModel, checkObject, shown } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
 import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
@@ -77,30 +77,46 @@ export class ImageTextEmbedder implements Api.ImageTextEmbedder {
 
   async embedImages(
     images: Api.ImageSource | readonly Api.ImageSource[],
+    options: Api.EmbedImagesOptions & { onError: 'report' },
+  ): Promise<Api.ReportedImages>;
+  async embedImages(
+    images: Api.ImageSource | readonly Api.ImageSource[],
+    options?: Api.EmbedImagesOptions,
+  ): Promise<Api.ImageEmbeddings>;
+  async embedImages(
+    images: Api.ImageSource | readonly Api.ImageSource[],
     options: Api.EmbedImagesOptions = {},
   ): Promise<Api.ImageEmbeddings> {
     return this.#call(options, async (handle, caller) => {
       this.#need('image');
       const decoder = decoderOf(options);
-      const report = listenerOf(options);
+      const progress = listenerOf(options);
+      const reports = reportsOf(options);
       const signal = signalOf(options);
       const sources = Array.isArray(images) ? (images as readonly Api.ImageSource[]) : [images as Api.ImageSource];
       const total = sources.length;
+      const unread = new Map<number, PilotlightError>();
       let failure: unknown;
       // An image is read only when the one before is done: a folder of photos does not fit into memory.
       const read = async (index: number) => {
-        if (index > 0) report(index, total);
+        if (index > 0) progress(index, total);
         try {
           return await imageInputOf(sources[index] as Api.ImageSource, `images[${index}]`, decoder, signal);
         } catch (error) {
+          const own = toPilotlightError(error);
+          if (reports && own.code !== 'ABORTED') {
+            unread.set(index, own);
+            // The core reports an image that is none.
+            return undefined;
+          }
           failure = error;
           throw error;
         }
       };
       try {
-        const embeddings = await handle.embedImages(total, read, { ...options, caller });
-        if (total > 0) report(total, total);
-        return embeddings;
+        const { data, dims, errors } = await handle.embedImages(total, read, reports, { ...options, caller });
+        if (total > 0) progress(total, total);
+        return reports ? reported(total, { data, dims }, errors, unread) : { data, dims };
       } catch (error) {
         throw failure ?? error;
       }
@@ -176,6 +192,28 @@ function listenerOf({ onProgress }: Api.EmbedImagesOptions): (loaded: number, to
       // Loading ignores what a listener throws, too.
     }
   };
+}
+
+function reportsOf({ onError = 'throw' }: { onError?: unknown }): boolean {
+  if (onError === 'throw' || onError === 'report') return onError === 'report';
+  throw new PilotlightError('INVALID_INPUT', `onError: expected 'throw' or 'report', got ${shown(onError)}`);
+}
+
+/** Joins vectors with the errors of the images that have none: `failures` are the core's, each after its index. */
+function reported(
+  total: number,
+  embeddings: Api.ImageEmbeddings,
+  failures: readonly unknown[],
+  unread: ReadonlyMap<number, PilotlightError>,
+): Api.ReportedImages {
+  const errors: Api.ReportedImages['errors'] = [];
+  for (let i = 0; i < failures.length; i += 2) {
+    const index = failures[i] as number;
+    errors.push({ index, error: unread.get(index) ?? toPilotlightError(failures[i + 1]) });
+  }
+  const bad = new Set(errors.map(({ index }) => index));
+  const indices = Array.from({ length: total }, (_, i) => i).filter((i) => !bad.has(i));
+  return { ...embeddings, indices, errors };
 }
 
 function decoderOf({ decoder = 'pilotlight' }: { decoder?: unknown }): 'pilotlight' | 'browser' {

@@ -25,6 +25,7 @@ import {
 import { identityOf } from './core/core-of.js';
 import type { CoreInstance } from './core/instance.js';
 import { PilotlightError, toPilotlightError } from './error.js';
+import { SequenceClassifier } from './sequence-classifier.js';
 import { stored } from './storage/named.js';
 
 const BLIND =
@@ -57,6 +58,10 @@ export class TextClassifier implements Api.TextClassifier {
     this.#state = state;
     this.#differences = differences;
     this.#isBlind = isBlind(instance, handle, state);
+  }
+
+  static load(model: string, options?: Api.LoadOptions): Promise<SequenceClassifier> {
+    return SequenceClassifier.load(model, options);
   }
 
   static async fit(

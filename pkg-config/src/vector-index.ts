@@ -17,6 +17,7 @@ const MAX_COUNT = 1e9;
 export class VectorIndex implements Api.VectorIndex {
   readonly dimensions: number;
   readonly precision: Api.IndexPrecision;
+  readonly metric: Api.IndexMetric;
   readonly prefilter: boolean;
   // Declared, not defined, so that the property is absent where no source was given.
   declare readonly source?: string;
@@ -30,9 +31,10 @@ export class VectorIndex implements Api.VectorIndex {
     checkConstruct(key, 'VectorIndex', 'create(), fromBytes() or load()');
     this.#instance = instance;
     this.#handle = handle;
-    const { dimensions, precision, prefilter, source } = handle;
+    const { dimensions, precision, metric, prefilter, source } = handle;
     this.dimensions = dimensions;
     this.precision = precision;
+    this.metric = metric;
     this.prefilter = prefilter;
     if (source !== undefined) this.source = source;
   }

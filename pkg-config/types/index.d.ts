@@ -1,3 +1,5 @@
+/// <reference path="./platform.d.ts" />
+
 import type { DecoderLoadOptions } from './decoder.js';
 
 export * from './decoder.js';
@@ -74,14 +76,22 @@ export interface LoadOptions {
   files?: Record<string, FileSource>;
   /**
    * The file that the weights are read from. `'auto'`, the default: a packed file of `pilotlight pull` where the host lists one, else
-   * safetensors, else `pytorch_model.bin` or its shards, else a GGUF file, else an ONNX model, where the host lists none of those before.
+   * safetensors, else `pytorch_model.bin` or its shards; for `'q8'` and `'q4'` an ONNX model in float16 that is much smaller than these. Where
+   * the host lists none of them, a GGUF file, else an ONNX model. An ONNX file that turns out not to be read makes room for the next one.
    * `'safetensors'`: the checkpoint, also where there is a packed file. `'pytorch'`: `pytorch_model.bin` or its shards, also where there
-   * are safetensors. `'gguf'`: the listed GGUF file that suits `dtype` best. `'onnx'`: `model.onnx` in the folder `onnx` or in none, else
-   * `model_fp16.onnx`; its weights are read, its graph is not run. Otherwise the name of a file, such as `'model.Q4_1.gguf'`. A GGUF file
+   * are safetensors. `'gguf'`: the listed GGUF file that suits `dtype` best. `'onnx'`: for `'q8'` and `'q4'` `model_fp16.onnx` or
+   * `model_O4.onnx`, in the folder `onnx` or in none, else `model.onnx`, and the other way round for `'f32'`; the weights are read, the graph
+   * is not run. Otherwise the name of a file, such as `'model.Q4_1.gguf'`. A GGUF file
    * brings its config and tokenizer along. A `.bin` or `.onnx` cannot come as a stream in `files`, because it is read from several places.
    * Models from different `weights` are stored and listed separately.
    */
   weights?: 'auto' | 'safetensors' | 'pytorch' | 'gguf' | 'onnx' | (string & {});
+  /**
+   * Whether `'auto'` and `'onnx'` may also take an ONNX file whose weights were rounded to 8 bits, such as `onnx/model_quint8_avx2.onnx`, where it
+   * is the smallest; default `false`. For all-MiniLM-L6-v2 that halves the download of the first visit, and takes accuracy as
+   * docs/models.md says. Such models are stored and listed separately.
+   */
+  lossy?: boolean;
   /** Where the packed model is kept; default `'indexeddb'` where there is one, else `'memory'`. `false` keeps nothing. */
   store?: 'indexeddb' | 'memory' | false | Store;
   /** Whether other models, the least recently used first, may be deleted where the store is full; default `false`. */
@@ -184,7 +194,7 @@ export interface BackendReport {
   adapter?: AdapterReport;
 }
 
-/** Encodes texts as vectors; their cosine measures semantic similarity. */
+/** Encodes texts as vectors; their cosine measures semantic similarity, or what `similarity` says. */
 export declare class TextEmbedder {
   private constructor();
   /**
@@ -220,7 +230,10 @@ export declare class TextEmbedder {
   readonly prompts: Readonly<Record<string, string>>;
   /** The prompt that texts get which are embedded without the option; `''` for most models. */
   readonly defaultPrompt: string;
-  /** The measure by which the repository says that vectors are to be compared; `'cosine'` where it says none. */
+  /**
+   * The measure by which the repository says that vectors are to be compared; `'cosine'` where it says none. A `VectorIndex` for `'dot'`
+   * needs `metric: 'dot'`. Between vectors of length 1, `'cosine'` gives the order of `'euclidean'` too.
+   */
   readonly similarity: 'cosine' | 'dot' | 'euclidean' | 'manhattan';
   /**
    * Sentences on prompts that the model was trained with, where no file of its repository names them. Prompts are never
@@ -265,12 +278,24 @@ interface DecodeOptions {
 }
 
 export interface EmbedImagesOptions extends EmbedOptions, DecodeOptions {
+  /**
+   * What happens where an image cannot be read: `'throw'`, the default, ends the call, and the vectors of the others are lost; `'report'`
+   * leaves it out, and says so in `errors`.
+   */
+  onError?: 'throw' | 'report';
   /** Called after each image. */
   onProgress?: (progress: Progress) => void;
 }
 
 /** Vectors of images. */
 export type ImageEmbeddings = Pick<Embeddings, 'data' | 'dims'>;
+
+/** Vectors of those images that could be read, and why the others could not. */
+export interface ReportedImages extends ImageEmbeddings {
+  /** The index of each row's image among those that were given. */
+  indices: number[];
+  errors: { index: number; error: PilotlightError }[];
+}
 
 export interface ClassifyOptions extends DecodeOptions {
   /**
@@ -311,8 +336,13 @@ export declare class ImageTextEmbedder {
    * largest image, three to sixteen bytes a pixel, and is freed only with the page.
    * @throws {PilotlightError} naming the image by its index: `INVALID_INPUT` for a broken image or another kind of value, also
    * without the image tower, `RESOURCE_LIMIT` over 50 million pixels or 256 MB, `FETCH_FAILED` for a URL, `BACKEND_UNAVAILABLE`
-   * where the runtime has no canvas or decoder that the image needs, `ABORTED`, `DISPOSED`
+   * where the runtime has no canvas or decoder that the image needs, `ABORTED`, `DISPOSED`. With `onError: 'report'` only what is not
+   * about one image is thrown.
    */
+  embedImages(
+    images: ImageSource | readonly ImageSource[],
+    options: EmbedImagesOptions & { onError: 'report' },
+  ): Promise<ReportedImages>;
   embedImages(images: ImageSource | readonly ImageSource[], options?: EmbedImagesOptions): Promise<ImageEmbeddings>;
   /**
    * Scores how likely each label is for an image, the likeliest first. With CLIP the scores sum to one; with SigLIP each label is scored
@@ -403,6 +433,8 @@ export interface LoadPlan {
   availableBytes?: number;
   /** The approximate number of bytes of WebAssembly memory that it takes. */
   memoryBytes: number;
+  /** Whether the weights are read from numbers of 8 bits or fewer; false where the store has the complete model. */
+  lossy: boolean;
   /** Whether the store has the complete model, so that loading makes no request. */
   whole: boolean;
   /** Whether memory and store suffice; if not, `problem` says in a sentence which does not. */
@@ -424,7 +456,7 @@ export interface StoredModel {
    * `'classifier'`, for a `SequenceClassifier`.
    */
   part?: Tower | `layers${number}` | 'classifier';
-  /** The option `weights` with which it was loaded, unless that was `'auto'`. */
+  /** The option `weights` with which it was loaded, unless that was `'auto'`; `'lossy'` or `'onnx-lossy'` with the option `lossy`. */
   weights?: string;
   bytes: number;
   /** When it was last loaded, in milliseconds since 1970, where that is known. */
@@ -473,7 +505,7 @@ export declare const models: {
 
 /** The source of the WebAssembly code, for bundlers and hosts that cannot find it by themselves. */
 export interface InitOptions {
-  wasm?: WebAssembly.Module | BufferSource | Response | URL | string;
+  wasm?: WebAssembly.Module | ArrayBuffer | ArrayBufferView<ArrayBuffer> | Response | URL | string;
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { BackendReport, Dtype, Embeddings, StoreOptions } from './index.js';
+import type { BackendReport, Dtype, Embeddings, LoadOptions, SequenceClassifier, StoreOptions } from './index.js';
 
 /** An object that embeds texts: a `TextEmbedder`, or any other with these members. */
 export interface Embedder {
@@ -141,6 +141,12 @@ export interface ClassifierJson {
 /** Learns labels of texts from examples, and says how sure it is. */
 export declare class TextClassifier {
   private constructor();
+  /**
+   * Loads a model that was trained for labels of its own, which is a `SequenceClassifier`: another name of `SequenceClassifier.load`, for
+   * those who look for it here.
+   * @throws {PilotlightError} as `SequenceClassifier.load`
+   */
+  static load(model: string, options?: LoadOptions): Promise<SequenceClassifier>;
   /**
    * Embeds the examples and fits a head to their vectors.
    * @throws {PilotlightError} `INVALID_INPUT`, `RESOURCE_LIMIT`, `ABORTED`, and what `embedder.embed` throws

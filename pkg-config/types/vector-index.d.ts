@@ -3,6 +3,9 @@ import type { Embeddings, StoreOptions } from './index.js';
 /** How an index keeps each value: 4 bytes, 1 byte (by a scale for each vector) or 1 bit (its sign). */
 export type IndexPrecision = 'float32' | 'int8' | 'binary';
 
+/** How an index compares vectors: by the cosine of their angle, or by their dot product, which their lengths enlarge. */
+export type IndexMetric = 'cosine' | 'dot';
+
 /** The id of a vector: a text, or a safe integer. `1` and `'1'` are different ids. */
 export type VectorId = string | number;
 
@@ -17,6 +20,11 @@ export interface VectorIndexOptions {
   dimensions: number;
   /** Default `'int8'`: a quarter of the memory of `'float32'`, and scores that usually differ from its by less than 0.01. */
   precision?: IndexPrecision;
+  /**
+   * Default `'cosine'`. `'dot'` is for models that were trained for dot products, of which `embedder.similarity` is `'dot'`: their vectors
+   * keep their lengths. It goes with `'float32'` and `'int8'` and without `prefilter`, since signs tell nothing of lengths.
+   */
+  metric?: IndexMetric;
   /**
    * Keeps the sign of each value beside the rows, an eighth of `'int8'` more. Large sets are then searched by the signs first, and
    * only the nearest candidates are scored by the rows: several times as fast, and nearly always the same result. Default `false`.
@@ -55,12 +63,12 @@ export interface SearchOptions {
 
 export interface SearchHit {
   id: VectorId;
-  /** The cosine, -1 to 1, of the vectors in the index's precision. */
+  /** The cosine, -1 to 1, or by the metric `'dot'` the dot product, of the vectors in the index's precision. */
   score: number;
 }
 
 /**
- * Vectors by id, searched by cosine, in WebAssembly memory. Its calls compute on the calling thread until they are done: 100,000
+ * Vectors by id, searched by cosine or dot product, in WebAssembly memory. Its calls compute on the calling thread until they are done: 100,000
  * vectors of 512 values in `'int8'` are searched through in about 3 ms, and with the prefilter in less than 1 ms. Independent of models.
  */
 export declare class VectorIndex {
@@ -68,9 +76,10 @@ export declare class VectorIndex {
   /** Makes an empty index. @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED` or `BACKEND_UNAVAILABLE` where the core cannot start */
   static create(options: VectorIndexOptions): Promise<VectorIndex>;
   /**
-   * Appends vectors: all, or none where one is invalid. Their lengths (norms) do not matter. The arrays stay the caller's.
-   * @throws {PilotlightError} `INVALID_INPUT` naming the row: an id that is there already or comes twice, a vector of another length,
-   * with a value that is not finite, or of zeros alone; `RESOURCE_LIMIT`, `DISPOSED`
+   * Appends vectors: all, or none where one is invalid. By cosine, their lengths (norms) do not matter. The arrays stay the caller's.
+   * @throws {PilotlightError} `INVALID_INPUT` naming the row: an id that is there already or comes twice, a vector of another number of
+   * values, with a value that is not finite, by cosine one of zeros alone, and by dot product one with values above 1e15 or below -1e15;
+   * `RESOURCE_LIMIT`, `DISPOSED`
    */
   add(ids: readonly VectorId[], vectors: Vectors, options?: AddOptions): void;
   /**
@@ -81,7 +90,7 @@ export declare class VectorIndex {
   /** Removes vectors and returns how many; ids that are not there are no error. @throws {PilotlightError} `INVALID_INPUT`, `DISPOSED` */
   remove(ids: readonly VectorId[]): number;
   /**
-   * Returns the `k` vectors with the largest cosines, the largest first, equal ones in the order in which they were added; all where
+   * Returns the `k` vectors with the largest scores, the largest first, equal ones in the order in which they were added; all where
    * there are fewer than `k`.
    * @throws {PilotlightError} `INVALID_INPUT`, `RESOURCE_LIMIT`, `DISPOSED`
    */
@@ -94,6 +103,7 @@ export declare class VectorIndex {
   readonly size: number;
   readonly dimensions: number;
   readonly precision: IndexPrecision;
+  readonly metric: IndexMetric;
   readonly prefilter: boolean;
   /** The `source` option, where it was given. */
   readonly source?: string;

@@ -70,11 +70,18 @@ impl ImageTextEmbedderHandle {
     }
 
     /// Embeds `count` images on this thread. Each is requested, when the one before is done, by `image(index)`, which returns a promise
-    /// of the bytes of a file, or of an object with `data`, `width` and `height` like an `ImageData`.
+    /// of the bytes of a file, or of an object with `data`, `width` and `height` like an `ImageData`. With `report`, those that are
+    /// neither, or cannot be decoded, have no rows: `errors` of the result has their indices and errors in turn.
     ///
     /// *Errors*: `INVALID_INPUT`, `RESOURCE_LIMIT`, `ABORTED`; `INTERNAL` if `image` throws or rejects.
     #[wasm_bindgen(js_name = embedImages)]
-    pub fn embed_images(&self, count: usize, image: Function, options: JsValue) -> Promise {
+    pub fn embed_images(
+        &self,
+        count: usize,
+        image: Function,
+        report: bool,
+        options: JsValue,
+    ) -> Promise {
         let (embedder, backend) = (self.embedder.clone(), self.backend.clone());
         promise(async move {
             let embed = async {
@@ -90,15 +97,26 @@ impl ImageTextEmbedderHandle {
                     let image = image.map_err(|_| Error::internal("an image could not be read"))?;
                     to_image(&image).map_err(|error| error.context(&format!("images[{index}]")))
                 };
+                let errors = Array::new();
+                let failed = |index: usize, error: Error| match error.kind() {
+                    ErrorKind::InvalidInput | ErrorKind::ResourceLimit if report => {
+                        errors.push(&(index as f64).into());
+                        errors.push(&to_js(error));
+                        Ok(())
+                    }
+                    _ => Err(error),
+                };
                 let (values, width) = embedder
-                    .embed_images(count, read, &options, &scheduler)
+                    .embed_images(count, read, failed, &options, &scheduler)
                     .await?;
-                backend.check().map(|()| (values, width))
+                backend.check().map(|()| (values, width, errors))
             };
-            let (values, width) = for_caller(&options, embed).await.map_err(to_js)?;
+            let (values, width, errors) = for_caller(&options, embed).await.map_err(to_js)?;
+            let rows = count - errors.length() as usize / 2;
             Ok(object([
                 ("data", values_to_js(&values)),
-                ("dims", numbers(&[count, width]).into()),
+                ("dims", numbers(&[rows, width]).into()),
+                ("errors", errors.into()),
             ]))
         })
     }

@@ -28,6 +28,7 @@ struct ModelPlan<'a> {
     memory_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     available_bytes: Option<u64>,
+    lossy: bool,
     whole: bool,
 }
 
@@ -109,6 +110,7 @@ pub async fn plan_model(model: JsValue, options: JsValue) -> Result<JsValue, JsV
             store_bytes: plan.stored,
             memory_bytes: plan.memory,
             available_bytes: source.available().await,
+            lossy: plan.lossy,
             whole: plan.whole,
         })
     };

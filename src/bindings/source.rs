@@ -28,6 +28,7 @@ pub(super) struct JsSource {
     stall: std::time::Duration,
     layers: Option<usize>,
     weights: Weights,
+    lossy: bool,
     embeddings_in_store: bool,
     on_progress: Option<Function>,
     scheduler: EventLoopScheduler,
@@ -57,6 +58,7 @@ impl JsSource {
             on_progress,
             layers,
             weights,
+            lossy,
             embeddings_in_store,
             ..
         } = options;
@@ -71,8 +73,8 @@ impl JsSource {
             ));
         }
         let key = ModelKey::new(&host, &model, &revision, dtype);
-        let key = match weights.name() {
-            Some(name) => key.weights(name),
+        let key = match weights.key(lossy) {
+            Some(name) => key.weights(&name),
             None => key,
         };
         let cached = store.is_some() && store::has_indexed_db();
@@ -96,6 +98,7 @@ impl JsSource {
             stall,
             layers,
             weights,
+            lossy,
             embeddings_in_store,
             on_progress,
             scheduler: EventLoopScheduler::new(signal),
@@ -121,6 +124,7 @@ impl JsSource {
             stall: self.stall,
             layers: self.layers,
             weights: self.weights.clone(),
+            lossy: self.lossy,
             embeddings: self.store.clone().filter(|_| self.embeddings_in_store),
             ..Source::new(self.host.as_ref(), &self.scheduler)
         };

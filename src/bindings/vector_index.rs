@@ -205,6 +205,12 @@ impl VectorIndexHandle {
         self.index.borrow().precision().name().into()
     }
 
+    /// How vectors are compared.
+    #[wasm_bindgen(getter)]
+    pub fn metric(&self) -> String {
+        self.index.borrow().metric().name().into()
+    }
+
     /// Whether the sign bits of the vectors are kept for a prefilter.
     #[wasm_bindgen(getter)]
     pub fn prefilter(&self) -> bool {

@@ -489,8 +489,7 @@ impl ByteStream for Fetch<'_> {
                         .await
                         .map_err(|error| error.with_file(&self.file))?;
                     if let Some(listener) = &self.on_read {
-                        let read = self.wanted_before(self.state.position) + self.extra;
-                        listener(read, self.wanted());
+                        listener(self.fetched(), self.wanted());
                     }
                     return Ok(count);
                 }

@@ -113,7 +113,7 @@ impl Block {
         self.signs.truncate(groups * layout.sign_bytes());
     }
 
-    /// The cosines of a range of rows with the query, not yet multiplied by the query's factor.
+    /// The cosines or dot products of a range of rows with the query, not yet multiplied by the query's factor.
     pub fn dots(&self, rows: std::ops::Range<usize>, query: &Query, dots: &mut [f32]) {
         if query.words.is_empty() {
             let stride = query.floats.len();

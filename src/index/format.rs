@@ -13,7 +13,7 @@
 //! each set: number of tags u32, each tag: length u32, UTF-8
 //! each row's id: 0 and an i64, or 1, length u32 and UTF-8
 //! the set of each row u32, if there are sets: 0 for no tags, else the number of the set from 1
-//! the values of each row: f32, i8, or sign bits from the lowest on
+//! the values of each row: f32, i8, or sign bits from the lowest on; for dot products after i8 the f32 that 1 stands for
 //! ```
 //!
 //! Signs, factors and slots are not written but computed from the values when reading, so that a file cannot contradict itself.
@@ -23,12 +23,13 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::Block;
-use super::row::{EncodedRow, RowLayout, out_of_memory, zeros};
+use super::row::{EncodedRow, LARGE, RowLayout, out_of_memory, zeros};
 use super::tags::{NONE, REMOVED, TagSets};
-use super::{Id, IndexOptions, IndexPrecision, VectorIndex};
+use super::{Id, IndexMetric, IndexOptions, IndexPrecision, VectorIndex};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::try_vec;
 use crate::store::Chunk;
+use pilotlight_kernels::scan::{largest, square_f32};
 
 const MAGIC: &[u8; 8] = b"PLVECIDX";
 
@@ -47,6 +48,9 @@ const LENGTH_TOLERANCE: f64 = 1e-3;
 struct Header {
     dimensions: usize,
     precision: String,
+    /// Absent for cosines, as in all files from before there was another metric.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metric: Option<String>,
     prefilter: bool,
     source: Option<String>,
 }
@@ -54,15 +58,12 @@ struct Header {
 impl VectorIndex {
     /// The header of the file, from which [`from_header`](Self::from_header) makes an empty index.
     pub(super) fn header(&self) -> Result<String> {
-        let RowLayout {
-            dimensions,
-            precision,
-            prefilter,
-        } = self.rows.layout();
+        let layout = self.rows.layout();
         let header = Header {
-            dimensions,
-            precision: precision.name().into(),
-            prefilter,
+            dimensions: layout.dimensions,
+            precision: layout.precision.name().into(),
+            metric: layout.is_dot().then(|| layout.metric.name().into()),
+            prefilter: layout.prefilter,
             source: self.source.as_deref().map(String::from),
         };
         serde_json::to_string(&header)
@@ -75,6 +76,10 @@ impl VectorIndex {
         Self::new(IndexOptions {
             dimensions: header.dimensions,
             precision: IndexPrecision::from_name(&header.precision)?,
+            metric: header
+                .metric
+                .as_deref()
+                .map_or(Ok(IndexMetric::Cosine), IndexMetric::from_name)?,
             prefilter: header.prefilter,
             source: header.source,
         })
@@ -326,7 +331,12 @@ pub(super) fn segment(
         match layout.precision {
             // All supported targets are little-endian.
             IndexPrecision::Float32 => take(bytemuck::cast_slice(&row.floats[..d]))?,
-            IndexPrecision::Int8 => take(bytemuck::cast_slice(&row.bytes[..d]))?,
+            IndexPrecision::Int8 => {
+                take(bytemuck::cast_slice(&row.bytes[..d]))?;
+                if layout.is_dot() {
+                    take(&row.factor.to_le_bytes())?;
+                }
+            }
             IndexPrecision::Binary => take(&row.signs)?,
         }
     }
@@ -344,13 +354,24 @@ impl EncodedRow {
                 for (to, value) in self.floats.iter_mut().zip(values.as_chunks().0) {
                     *to = f32::from_le_bytes(*value);
                 }
-                let square = pilotlight_kernels::scan::square_f32(&self.floats[..d]);
-                (square - 1.0).abs() < LENGTH_TOLERANCE
+                if layout.is_dot() {
+                    largest(&self.floats[..d]) <= LARGE
+                } else {
+                    (square_f32(&self.floats[..d]) - 1.0).abs() < LENGTH_TOLERANCE
+                }
             }
             IndexPrecision::Int8 => {
+                let (values, factor) = values.split_at(d);
                 self.bytes[..d].copy_from_slice(bytemuck::cast_slice(values));
                 let most = self.bytes[..d].iter().map(|value| value.unsigned_abs());
-                most.max() == Some(127)
+                let most = most.max();
+                if let Ok(factor) = factor.try_into() {
+                    self.factor = f32::from_le_bytes(factor);
+                    let zeros = most == Some(0) && self.factor == 0.0;
+                    zeros || (most == Some(127) && self.factor > 0.0 && self.factor <= LARGE)
+                } else {
+                    most == Some(127)
+                }
             }
             IndexPrecision::Binary => {
                 self.signs.copy_from_slice(values);

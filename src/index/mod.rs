@@ -36,7 +36,7 @@ const PIECE: usize = 256 << 10;
 /// The precision in which an index keeps vectors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IndexPrecision {
-    /// f32, normalized to length 1.
+    /// f32, normalized to length 1 for [`IndexMetric::Cosine`].
     Float32,
     /// int8 with one scale for each vector. It takes a quarter of the memory of `Float32`, and scores differ in the third digit.
     #[default]
@@ -69,6 +69,40 @@ impl IndexPrecision {
     }
 }
 
+/// How an index compares a query with its vectors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IndexMetric {
+    /// The cosine of the angle between them; their lengths do not matter.
+    #[default]
+    Cosine,
+    /// Their dot product, for models that were trained for it and give vectors of different lengths.
+    Dot,
+}
+
+impl IndexMetric {
+    /// The name in the API of the npm package.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cosine => "cosine",
+            Self::Dot => "dot",
+        }
+    }
+
+    /// The metric of this name.
+    ///
+    /// *Errors*: `InvalidInput` listing the names.
+    pub fn from_name(name: &str) -> Result<Self> {
+        let all = [Self::Cosine, Self::Dot];
+        let found = all.into_iter().find(|metric| metric.name() == name);
+        found.ok_or_else(|| {
+            Error::invalid_input(format!(
+                "metric is '{name}', expected 'cosine' or 'dot'; between vectors of length 1, the order by either is that by \
+                 Euclidean distance"
+            ))
+        })
+    }
+}
+
 /// Options of a new index.
 #[derive(Clone, Debug, Default)]
 pub struct IndexOptions {
@@ -76,6 +110,8 @@ pub struct IndexOptions {
     pub dimensions: usize,
     /// The precision in which vectors are kept.
     pub precision: IndexPrecision,
+    /// How vectors are compared.
+    pub metric: IndexMetric,
     /// Whether the sign bit of each value is kept too, by which a search of many vectors first selects candidates.
     pub prefilter: bool,
     /// The name of what computed the vectors: model, dtype and build. Vectors of different sources are not comparable.
@@ -115,7 +151,7 @@ pub enum Tags<'a> {
     Each(&'a [Vec<String>]),
 }
 
-/// Vectors with ids, searched by cosine.
+/// Vectors with ids, searched by cosine or by dot product.
 ///
 /// The index is in memory. Calls block the calling thread until they are done.
 #[derive(Clone, Debug)]
@@ -130,11 +166,13 @@ pub struct VectorIndex {
 impl VectorIndex {
     /// Makes an empty index.
     ///
-    /// *Errors*: `InvalidInput` for a number of dimensions out of range, or for a prefilter of `Binary`.
+    /// *Errors*: `InvalidInput` for a number of dimensions out of range, for a prefilter of `Binary`, or where signs are all that `Dot` would have:
+    /// they tell nothing of lengths.
     pub fn new(options: IndexOptions) -> Result<Self> {
         let IndexOptions {
             dimensions,
             precision,
+            metric,
             prefilter,
             source,
         } = options;
@@ -148,9 +186,20 @@ impl VectorIndex {
                 "prefilter is true, but precision 'binary' has nothing to filter for: its rows are the signs",
             ));
         }
+        if metric == IndexMetric::Dot && (prefilter || precision == IndexPrecision::Binary) {
+            let option = if prefilter {
+                "prefilter is true"
+            } else {
+                "precision is 'binary'"
+            };
+            return Err(Error::invalid_input(format!(
+                "{option}, but metric 'dot' needs the lengths of vectors, of which their signs tell nothing"
+            )));
+        }
         let layout = RowLayout {
             dimensions,
             precision,
+            metric,
             prefilter,
         };
         Ok(Self {
@@ -179,6 +228,11 @@ impl VectorIndex {
     /// The precision in which vectors are kept.
     pub fn precision(&self) -> IndexPrecision {
         self.rows.layout().precision
+    }
+
+    /// How vectors are compared.
+    pub fn metric(&self) -> IndexMetric {
+        self.rows.layout().metric
     }
 
     /// Whether sign bits are kept for a prefilter.
@@ -214,8 +268,8 @@ impl VectorIndex {
 
     /// Appends vectors: all of them, or none if one is invalid.
     ///
-    /// *Errors*: `InvalidInput` naming the entry for an id that exists or comes twice, a vector of another length, with a value that is
-    /// not finite, or of zeros alone. `ResourceLimit`.
+    /// *Errors*: `InvalidInput` naming the entry for an id that exists or comes twice, a vector of another length, or with a value that is
+    /// not finite; for `Cosine` one of zeros alone, for `Dot` one with a magnitude above 1e15. `ResourceLimit`.
     pub fn add(
         &mut self,
         ids: &[Id],

@@ -2,7 +2,7 @@
 
 use std::collections::TryReserveError;
 
-use super::IndexPrecision;
+use super::{IndexMetric, IndexPrecision};
 use crate::error::{Error, Result};
 use crate::memory;
 use pilotlight_kernels::scan::{
@@ -13,14 +13,16 @@ use pilotlight_kernels::scan::{
 /// many of them.
 const BLOCK: usize = if cfg!(test) { 256 } else { 2 << 20 };
 
-/// Vectors whose largest magnitude is above this or below its inverse are scaled first, so that sums of squares stay normal numbers.
-const LARGE: f32 = 1e15;
+/// Vectors whose largest magnitude is above this or below its inverse are scaled first, so that sums of squares stay normal numbers. An
+/// index by dot products, which must keep lengths, takes no larger magnitudes, so that scores stay finite.
+pub(super) const LARGE: f32 = 1e15;
 
 /// The layout that all rows of an index share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RowLayout {
     pub dimensions: usize,
     pub precision: IndexPrecision,
+    pub metric: IndexMetric,
     pub prefilter: bool,
 }
 
@@ -39,10 +41,15 @@ impl RowLayout {
         self.prefilter || self.precision == IndexPrecision::Binary
     }
 
+    pub fn is_dot(self) -> bool {
+        self.metric == IndexMetric::Dot
+    }
+
     /// Bytes of the values of a row in the file format, which has no padding.
     pub fn value_bytes(self) -> usize {
         match self.precision {
             IndexPrecision::Float32 => 4 * self.dimensions,
+            IndexPrecision::Int8 if self.is_dot() => self.dimensions + size_of::<f32>(),
             IndexPrecision::Int8 => self.dimensions,
             IndexPrecision::Binary => self.sign_bytes(),
         }
@@ -72,16 +79,17 @@ pub(super) fn zeros<T: Clone + Default>(count: usize) -> Result<Vec<T>> {
 /// A vector encoded as a row. Fields that the precision does not use are empty.
 #[derive(Clone, Debug, Default)]
 pub(super) struct EncodedRow {
-    /// The vector normalized to length 1, padded.
+    /// The vector, padded; normalized to length 1 for cosines.
     pub floats: Vec<f32>,
-    /// The quantized vector, padded; its largest magnitude is 127.
+    /// The quantized vector, padded; its largest magnitude is 127, or 0 for a vector of zeros.
     pub bytes: Vec<i8>,
-    /// 1 divided by the length of `bytes`.
+    /// What the product with `bytes` is multiplied by: 1 divided by their length for cosines, else what one step of them stands for.
     pub factor: f32,
     /// One bit for each value, set if the value is positive.
     pub signs: Vec<u8>,
     /// The vector before encoding, padded.
     scratch: Vec<f32>,
+    metric: IndexMetric,
 }
 
 impl EncodedRow {
@@ -93,23 +101,29 @@ impl EncodedRow {
             factor: 1.0,
             signs: zeros(usize::from(layout.has_signs()) * layout.sign_bytes())?,
             scratch: zeros(layout.stride())?,
+            metric: layout.metric,
         })
     }
 
     /// Encodes a vector.
     ///
-    /// *Errors*: `InvalidInput` beginning with `name` for a vector of zeros or with a value that is not finite.
+    /// *Errors*: `InvalidInput` beginning with `name` for a vector with a value that is not finite, of zeros where cosines are computed, or
+    /// with values that are too large where dot products are.
     pub fn set(&mut self, vector: &[f32], name: impl Fn() -> String) -> Result<()> {
-        let most = set_scratch(&mut self.scratch, vector, name)?;
+        let most = set_scratch(&mut self.scratch, vector, self.metric, name)?;
         if !self.floats.is_empty() {
             self.floats.copy_from_slice(&self.scratch);
-            scale(
-                &mut self.floats,
-                1.0 / square_f32(&self.scratch).sqrt() as f32,
-            );
+            if self.metric == IndexMetric::Cosine {
+                let length = square_f32(&self.scratch).sqrt() as f32;
+                scale(&mut self.floats, 1.0 / length);
+            }
         }
         if !self.bytes.is_empty() {
-            quantize(&self.scratch, 127.0 / most, &mut self.bytes);
+            let to = 127.0 / most;
+            // A vector of zeros, or of numbers so small that the quotient overflows, is kept as zeros.
+            let to = if to.is_finite() { to } else { 0.0 };
+            quantize(&self.scratch, to, &mut self.bytes);
+            self.factor = if to > 0.0 { most / 127.0 } else { 0.0 };
         }
         if self.floats.is_empty() && self.bytes.is_empty() {
             signs(&self.scratch[..vector.len()], &mut self.signs);
@@ -118,9 +132,9 @@ impl EncodedRow {
         Ok(())
     }
 
-    /// Computes the factor and the signs from the values, which were encoded or read from a file.
+    /// Computes the factor of cosines and the signs from the values, which were encoded or read from a file.
     pub fn finish(&mut self, dimensions: usize) {
-        if !self.bytes.is_empty() {
+        if !self.bytes.is_empty() && self.metric == IndexMetric::Cosine {
             self.factor = 1.0 / (square_q8(&self.bytes) as f32).sqrt();
         }
         if self.signs.is_empty() {
@@ -139,7 +153,7 @@ pub(super) struct Query {
     pub floats: Vec<f32>,
     /// The quantized vector, padded. It has 16 bits because the kernel widens the int8 rows to 16 bits.
     pub words: Vec<i16>,
-    /// 1 divided by the length of `words`.
+    /// As [`EncodedRow::factor`], for `words`.
     pub factor: f32,
     pub signs: Vec<u8>,
 }
@@ -155,7 +169,7 @@ impl Query {
         let mut words = Vec::new();
         let mut factor = 1.0;
         if layout.precision == IndexPrecision::Int8 {
-            let most = set_scratch(&mut row.scratch, vector, name)?;
+            let most = set_scratch(&mut row.scratch, vector, layout.metric, name)?;
             let length = square_f32(&row.scratch).sqrt();
             // The largest norm for which the dot product with the longest row stays below 2³¹, less what rounding may add.
             let limit = (2f64.powi(31) - 1.0) / (127.0 * (layout.dimensions as f64).sqrt())
@@ -165,8 +179,13 @@ impl Query {
             for (word, x) in words.iter_mut().zip(&row.scratch) {
                 *word = (f64::from(*x) * to).round_ties_even() as i16;
             }
-            let squares = words.iter().map(|word| f64::from(*word).powi(2));
-            factor = 1.0 / squares.sum::<f64>().sqrt() as f32;
+            factor = if layout.is_dot() {
+                // 0 for a query of zeros, whose `to` is infinite.
+                1.0 / to as f32
+            } else {
+                let squares = words.iter().map(|word| f64::from(*word).powi(2));
+                1.0 / squares.sum::<f64>().sqrt() as f32
+            };
         }
         Ok(Self {
             floats: row.floats,
@@ -177,16 +196,32 @@ impl Query {
     }
 }
 
-/// Copies a vector into the padded `scratch`, scaled if it is very large or small, and returns the largest magnitude of the copy.
+/// Copies a vector into the padded `scratch`, for cosines scaled if it is very large or small, and returns the largest magnitude of the
+/// copy.
 ///
 /// *Errors*: as [`EncodedRow::set`].
-fn set_scratch(scratch: &mut [f32], vector: &[f32], name: impl Fn() -> String) -> Result<f32> {
+fn set_scratch(
+    scratch: &mut [f32],
+    vector: &[f32],
+    metric: IndexMetric,
+    name: impl Fn() -> String,
+) -> Result<f32> {
     let most = largest(vector);
     if !most.is_finite() {
         let name = name();
         return Err(Error::invalid_input(format!(
             "{name} has a value that is not a number or infinite"
         )));
+    }
+    if metric == IndexMetric::Dot {
+        if most > LARGE {
+            let name = name();
+            return Err(Error::invalid_input(format!(
+                "{name} has a value of magnitude {most:e}, expected at most {LARGE:e} with metric 'dot'"
+            )));
+        }
+        scratch[..vector.len()].copy_from_slice(vector);
+        return Ok(most);
     }
     if most == 0.0 {
         let name = name();

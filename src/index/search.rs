@@ -22,7 +22,7 @@ const CANDIDATES_PER_K: usize = 15;
 pub struct Hit {
     /// The id of the vector.
     pub id: Id,
-    /// Its cosine with the query, from -1 to 1.
+    /// Its cosine with the query, from -1 to 1, or its dot product, as the metric of the index says.
     pub score: f32,
 }
 
@@ -52,7 +52,7 @@ pub struct SearchOptions<'a> {
 }
 
 impl VectorIndex {
-    /// Finds the `k` vectors with the largest cosines, the largest first; vectors with equal cosines come in the order in which they
+    /// Finds the `k` vectors with the largest scores, the largest first; vectors with equal scores come in the order in which they
     /// were added.
     ///
     /// *Errors*: `InvalidInput` if `k` or `candidates` is 0, or for a query that `add` would refuse; `ResourceLimit`.
@@ -90,10 +90,15 @@ impl VectorIndex {
         let factor = query.factor;
         let hit = |Scored { slot, score }: Scored| {
             let (block, at) = self.rows.place(slot);
+            let score = score * factor;
             Hit {
                 id: block.ids[at].clone(),
-                // Rounding may exceed the range slightly.
-                score: (score * factor).clamp(-1.0, 1.0),
+                // Rounding may exceed the range of cosines slightly.
+                score: if layout.is_dot() {
+                    score
+                } else {
+                    score.clamp(-1.0, 1.0)
+                },
             }
         };
         Ok(found.into_iter().map(hit).collect())

@@ -261,6 +261,18 @@ mod tests {
                 ErrorKind::UnsupportedModel,
                 "is_decoder",
             ),
+            (
+                "\"vocab_size\":10",
+                "\"vocab_size\":10,\"add_cross_attention\":true",
+                ErrorKind::UnsupportedModel,
+                "add_cross_attention is true, expected false",
+            ),
+            (
+                "\"vocab_size\":10",
+                "\"vocab_size\":10,\"quantization_config\":{}",
+                ErrorKind::UnsupportedModel,
+                "quantization_config is {}, expected none",
+            ),
             ("{", "<html>", ErrorKind::InvalidWeights, "not valid"),
         ] {
             let error = config(change, to).unwrap_err();

@@ -63,20 +63,25 @@ impl Fields {
     /// Reads the config of an encoder of one of some architectures. `defaults` are the values of its config class in `transformers`, as JSON: the
     /// library leaves out of the file what is at its default.
     ///
-    /// *Errors*: `UnsupportedModel` for another architecture or a decoder, `InvalidWeights` where the file is broken.
+    /// *Errors*: `UnsupportedModel` for another architecture, a decoder, or weights that were pruned or quantized; `InvalidWeights` where the
+    /// file is broken.
     pub fn parse(json: &[u8], expected: &[&str], defaults: &str) -> Result<Self> {
         check_architecture(json, expected)?;
         let mut values: Map<String, Value> = read(json)?;
-        if values.get("is_decoder") == Some(&Value::Bool(true)) {
-            return Err(Error::unsupported(format!(
-                "{FILE}: is_decoder is true, expected an encoder, whose tokens see those after them"
-            )));
-        }
         let defaults: Map<String, Value> = read(defaults.as_bytes())?;
         for (name, value) in defaults {
             values.entry(name).or_insert(value);
         }
-        Ok(Self { values })
+        let fields = Self { values };
+        let no = [false.into()];
+        fields.only(&[
+            // Tokens would not see those after them.
+            ("is_decoder", &no),
+            ("add_cross_attention", &no),
+            ("pruned_heads", &[Value::Object(Map::new())]),
+            ("quantization_config", &[]),
+        ])?;
+        Ok(fields)
     }
 
     /// The value of a field; `None` where the file has none, or null.
@@ -193,11 +198,14 @@ impl Fields {
     pub fn only(&self, fields: &[(&str, &[Value])]) -> Result<()> {
         for (name, expected) in fields {
             if let Some(value) = self.get(name).filter(|value| !expected.contains(value)) {
-                let expected: Vec<_> = expected.iter().map(Value::to_string).collect();
+                let all: Vec<_> = expected.iter().map(Value::to_string).collect();
                 return Err(Error::unsupported(format!(
                     "{FILE}: {name} is {}, expected {}",
                     shown(value),
-                    expected.join(" or ")
+                    match expected {
+                        [] => "none".into(),
+                        _ => all.join(" or "),
+                    }
                 )));
             }
         }

@@ -1,6 +1,7 @@
 //! The configuration of a decoder, from `config.json`.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::config::{
     self, FILE, MAX_LAYERS, MAX_ROWS, MAX_WIDTH, architecture, check_epsilon, check_heads,
@@ -66,6 +67,9 @@ pub struct DecoderConfig {
     #[serde(default = "DecoderConfig::default_causal")]
     pub(super) is_causal: bool,
     bos_token_id: Option<u32>,
+    /// The kind of attention of each layer, in files of `transformers` 5.
+    layer_types: Option<Vec<String>>,
+    quantization_config: Option<IgnoredAny>,
 }
 
 /// The parameters of rotary embeddings.
@@ -186,7 +190,18 @@ impl DecoderConfig {
                 )));
             }
         }
-        Ok(())
+        let mut kinds = self.layer_types.iter().flatten();
+        if let Some(kind) = kinds.find(|kind| *kind != "full_attention") {
+            return Err(Error::unsupported(format!(
+                "{FILE}: layer_types has '{kind}', expected 'full_attention'"
+            )));
+        }
+        match self.quantization_config {
+            None => Ok(()),
+            Some(_) => Err(Error::unsupported(format!(
+                "{FILE}: quantization_config is there, expected none: load the model that was quantized, or a GGUF file"
+            ))),
+        }
     }
 
     /// Bytes of the embedding table.

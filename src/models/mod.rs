@@ -4,6 +4,8 @@ mod bert;
 mod clip;
 mod clip_config;
 mod config;
+#[cfg(test)]
+mod config_keys;
 mod decoder;
 mod decoder_config;
 mod digit_classifier;

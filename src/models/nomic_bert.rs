@@ -72,6 +72,7 @@ impl NomicBertConfig {
         };
         check_heads(config.hidden_size, config.num_attention_heads)?;
         let head = config.hidden_size / config.num_attention_heads;
+        fields.only(&[("head_dim", &[head.into()])])?;
         if head % 2 == 1 || !config.rope_theta.is_finite() || config.rope_theta <= 0.0 {
             return Err(Error::invalid_weights(format!(
                 "{FILE}: heads have {head} values and rope_theta is {}, expected an even number and one above 0",
@@ -91,6 +92,8 @@ fn check(fields: &Fields) -> Result<()> {
         ("use_rms_norm", &no),
         ("causal", &no),
         ("parallel_block", &no),
+        ("scale_attn_by_inverse_layer_idx", &no),
+        ("scale_attn_weights", &[true.into()]),
         ("qkv_proj_bias", &no),
         ("mlp_fc1_bias", &no),
         ("mlp_fc2_bias", &no),

@@ -73,6 +73,7 @@ pub trait Encoder: Sized {
 macro_rules! encoders {
     ($($($model_type:literal)|+ => $encoder:ident,)*) => {
         /// The config of an encoder of any architecture.
+        #[derive(Debug)]
         pub enum SentenceEncoderConfig {
             $(#[doc = concat!("`model_type`:" $(, " ", $model_type)+)]
             $encoder(<$encoder as Encoder>::Config),)*

@@ -243,6 +243,11 @@ impl<'a> ModelWriter<'a> {
         }
     }
 
+    /// Records another file that the current one is made from.
+    pub fn depends(&mut self, source: &str, snapshot: &Snapshot) {
+        self.absent(source, snapshot);
+    }
+
     /// Ends the current file and makes it durable.
     pub async fn end(&mut self) -> Result<()> {
         self.flush(true).await?;

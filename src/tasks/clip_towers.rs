@@ -310,9 +310,15 @@ impl Pretrained for ImageTower {
 }
 
 impl ImageTower {
-    /// Computes the normalized vector of an image.
-    pub(super) async fn embed(&self, image: &Rgb, scheduler: &dyn Scheduler) -> Result<Vec<f32>> {
-        let pixels = self.processor.process(image)?;
+    /// Computes the normalized vector of an image, which errors call `name`.
+    pub(super) async fn embed(
+        &self,
+        image: &Rgb,
+        name: impl Fn() -> String,
+        scheduler: &dyn Scheduler,
+    ) -> Result<Vec<f32>> {
+        let pixels = self.processor.process(image);
+        let pixels = pixels.map_err(|error| error.context(&name()))?;
         let mut vector = read(self.model.forward(&[&pixels], scheduler).await?).await?;
         normalize(&mut vector);
         Ok(vector)

@@ -177,13 +177,15 @@ impl ImageTextEmbedder {
     }
 
     /// Embeds `count` images, calling `image` for one at a time; vectors are normalized. Returns the values, and how many each
-    /// image has.
+    /// image has. An image whose error `failed` accepts has no vector.
     ///
-    /// *Errors*: `InvalidInput` naming the option, or where the image tower is not loaded; `Aborted`; those of `image`.
+    /// *Errors*: `InvalidInput` naming the option, or where the image tower is not loaded; `Aborted`; those of `image`, where `failed`
+    /// returns them.
     pub async fn embed_images(
         &self,
         count: usize,
         mut image: impl AsyncFnMut(usize) -> Result<Rgb>,
+        mut failed: impl FnMut(usize, Error) -> Result<()>,
         options: &EmbedOptions,
         scheduler: &dyn Scheduler,
     ) -> Result<(Values, usize)> {
@@ -193,9 +195,17 @@ impl ImageTextEmbedder {
         let mut vectors = try_reserve(count, width)?;
         for index in 0..count {
             scheduler.yield_now().await?;
-            let image = image(index).await?;
-            let mut vector = tower.embed(&image, scheduler).await?;
-            vectors.extend_from_slice(truncate_and_normalize(&mut vector, width));
+            let embed = async {
+                let image = image(index).await?;
+                let name = || format!("images[{index}]");
+                tower.embed(&image, name, scheduler).await
+            };
+            match embed.await {
+                Ok(mut vector) => {
+                    vectors.extend_from_slice(truncate_and_normalize(&mut vector, width));
+                }
+                Err(error) => failed(index, error)?,
+            }
         }
         Ok(quantize(vectors, width, options.precision))
     }
@@ -222,7 +232,8 @@ impl ImageTextEmbedder {
                 "template '{template}' has no {LABEL} where the label goes"
             )));
         }
-        let image_vector = image_tower.embed(image, scheduler).await?;
+        let name = || "image".into();
+        let image_vector = image_tower.embed(image, name, scheduler).await?;
         let matches = |cached: &Labels| cached.labels == labels && cached.templates == templates;
         if !self.labels.borrow().as_ref().is_some_and(matches) {
             let vectors = text_tower

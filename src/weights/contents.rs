@@ -49,7 +49,19 @@ impl<'a> Contents<'a> {
     pub fn ranges(&self, header: &Header) -> Vec<Range<u64>> {
         let mut ranges: Vec<_> = std::iter::once(0..header.front).collect();
         let mut member_before = None;
+        let mut before: Option<&Entry> = None;
         for found in &self.order {
+            let entry = found.entry;
+            let is_held = entry
+                .stored
+                .as_ref()
+                .is_some_and(|stored| stored.held.is_some());
+            let is_kept = before
+                .replace(entry)
+                .is_some_and(|before| before.shares_block(entry));
+            if is_held || is_kept {
+                continue;
+            }
             let member = found.entry.member.as_ref();
             // Several tensors may be views of one member.
             if member.is_some() && member != member_before {
@@ -73,6 +85,11 @@ impl<'a> Contents<'a> {
     pub fn bytes_in_store(&self) -> u64 {
         let in_store = self.order.iter().filter(|found| found.parameter.in_store);
         in_store.map(|found| found.layout.bytes()).sum()
+    }
+
+    /// Whether the file has weights in 8 bits or fewer.
+    pub fn is_lossy(&self) -> bool {
+        !self.packed && self.order.iter().any(|found| found.entry.is_lossy())
     }
 
     /// Bytes of the packed file without its header.
@@ -143,6 +160,10 @@ fn file_order<'a>(
             // Parsing a GGUF header lets only the types pass that are read.
             let dtypes = match header.format {
                 FileFormat::Gguf => &[entry.dtype.as_str()] as &[&str],
+                // The numbers of an ONNX file were checked when its table was made.
+                _ if entry.is_lossy() && parameter.dtypes.contains(&"F32") => {
+                    &[entry.dtype.as_str()]
+                }
                 _ => parameter.dtypes,
             };
             onnx::check_values(file, entry)?;
@@ -160,7 +181,8 @@ fn file_order<'a>(
             side_tensors,
         });
     }
-    order.sort_by_key(|found| found.entry.range.start);
+    // What the header has comes first, and has no bytes in the file.
+    order.sort_by_key(|found| (found.entry.range.start, found.entry.range.end));
     // Side tensors must follow their tensor at once, because the stream goes back only for a tensor that has the bytes of another.
     for pair in order.windows(2) {
         let ranges = [&pair[0].entry.range, &pair[1].entry.range];

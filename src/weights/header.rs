@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::stored_rows::Stored;
 use super::{gguf, onnx, pytorch, safetensors};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::{ByteStream, Fetch};
@@ -18,10 +19,25 @@ pub(super) struct Entry {
     /// The number of attention heads whose rows are stored in the order of interleaved rotary embeddings; `None` for the order in which
     /// models are trained.
     pub interleaved_heads: Option<usize>,
-    /// Whether the columns of the matrix come one after the other in the file, not the rows.
-    pub transposed: bool,
+    /// How the file has the tensor, where that is no list of its rows in its dtype.
+    pub stored: Option<Box<Stored>>,
     /// The bytes of the file before the member of a zip archive that has the tensor; they must be a member's header.
     pub member: Option<Range<u64>>,
+}
+
+impl Entry {
+    /// Whether another tensor has the same columns, which are in memory whole while rows are made of them.
+    pub fn shares_block(&self, other: &Self) -> bool {
+        let columns = self.stored.as_ref().and_then(|stored| stored.columns);
+        let others = other.stored.as_ref().and_then(|stored| stored.columns);
+        columns.is_some() && others.is_some() && self.range == other.range
+    }
+
+    /// Whether the file has the values in 8 bits or fewer.
+    pub fn is_lossy(&self) -> bool {
+        let stored = self.stored.as_ref();
+        stored.is_some_and(|stored| stored.quantized.is_some()) || self.dtype.starts_with('Q')
+    }
 }
 
 /// The format of a file of tensors.
@@ -55,6 +71,8 @@ pub(super) struct Header {
     pub end: u64,
     /// The most bytes of padding.
     pub padding: u64,
+    /// The name of the file that has the tensors, where that is another one.
+    pub data_file: Option<String>,
 }
 
 impl Header {
@@ -121,8 +139,13 @@ impl Header {
             header.end = header.data_start + data;
         }
         let described = header.end;
+        if header.data_file.is_some() {
+            header.end = whole.unwrap_or(described).max(described);
+        }
         match whole {
+            Some(whole) if header.data_file.is_some() && whole >= described => Ok(header),
             Some(whole) if whole < described || whole - described > header.padding => {
+                let file = header.data_file.as_deref().unwrap_or(file);
                 Err(Error::invalid_weights(format!(
                     "{file}: the file has {whole} bytes, but its header describes {described}"
                 ))

@@ -48,7 +48,7 @@ impl Needs<'_> {
 }
 
 /// The cost of loading a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The number of tensors that are needed.
     pub tensors: usize,
@@ -58,6 +58,8 @@ pub struct Plan {
     pub packed: u64,
     /// Bytes of the tensors whose values stay in the store.
     pub in_store: u64,
+    /// Whether the file has weights in 8 bits or fewer.
+    pub lossy: bool,
 }
 
 /// Computes the cost of loading a file from its header alone. `header`: its bytes, if they were read from `fetch` already.
@@ -81,7 +83,16 @@ pub async fn plan(
         fetch: fetch.wanted(),
         packed: contents.header(needs)?.len() as u64 + contents.packed_bytes(),
         in_store: contents.bytes_in_store(),
+        lossy: contents.is_lossy(),
     })
+}
+
+/// Checks by its header that a file has the tensors that are needed, in a form that is read. Returns whether it has weights in 8 bits or fewer.
+///
+/// *Errors*: as [`load`].
+pub fn check(file: &str, header: &[u8], needs: &Needs<'_>) -> Result<bool> {
+    let header = Header::check(file, header, None)?;
+    Ok(Contents::new(file, &header, needs)?.is_lossy())
 }
 
 /// Reads the tensors that a model needs, casts or quantizes them by blocks of rows, and writes the packed file to `sink`.
@@ -139,7 +150,9 @@ pub async fn load<'s>(
                 }
                 (units_done, tensor_hash) = (resume.units_done, resume.tensor_hash);
             }
-            reader.start_tensor(index, tensor_hash);
+            let next = contents.order.get(index + 1);
+            let entries = [Some(found), next].map(|found| found.map(|found| found.entry));
+            reader.start_tensor(index, tensor_hash, entries);
             if contents.packed {
                 reader.copy(found, &mut tensor, units_done).await?;
             } else {

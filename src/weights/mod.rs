@@ -14,9 +14,11 @@ mod pack;
 mod pytorch;
 mod reader;
 mod resume;
+mod row_order;
 mod safetensors;
 mod sink;
 mod small;
+mod stored_rows;
 mod stored_table;
 mod table;
 mod tensors;
@@ -24,12 +26,12 @@ mod tensors;
 pub(crate) mod testing;
 #[cfg(test)]
 pub(crate) mod tests;
-mod transpose;
 
 pub use gguf::Gguf;
 pub(crate) use header::{named, read_header};
 pub use layout::PACK_VERSION;
-pub use load::{Needs, Plan, load, plan};
+pub use load::{Needs, Plan, check, load, plan};
+pub(crate) use onnx::{data_file, is_onnx};
 pub use pack::Dtype;
 pub use resume::{Resume, ResumePoint};
 pub use sink::Sink;

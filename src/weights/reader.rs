@@ -9,7 +9,8 @@ use super::contents::Found;
 use super::header::{Entry, named};
 use super::layout::{PackedTensor, PackedValues, not_finite};
 use super::pytorch;
-use super::transpose::TransposedRows;
+use super::row_order::{RowOrder, lcm};
+use super::stored_rows::StoredRows;
 use super::{Parameter, ResumePoint, Sink};
 use crate::error::{Error, Result};
 use crate::hub::{ByteStream, Digest, Fetch, Hasher, Verified};
@@ -31,6 +32,9 @@ pub(super) struct Reader<'a, 'h, 's> {
     scheduler: &'a dyn Scheduler,
     block: Vec<u8>,
     block_size: usize,
+    /// The place of the tensor that the block has whole, and whether the next tensor has the same bytes.
+    kept: Option<Range<u64>>,
+    keeps_block: bool,
     /// The most bytes of the source file between two resume points.
     interval: u64,
     /// The byte of the source file at which a resumed load would continue.
@@ -70,6 +74,8 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
             sink,
             scheduler,
             block: Vec::new(),
+            kept: None,
+            keeps_block: false,
             packed,
             tensor: 0,
             member: 0,
@@ -80,8 +86,17 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
     }
 
     /// Makes the tensor at `index` the current one; `resumed_hash`: its hash's state where an earlier load stopped in it.
-    pub fn start_tensor(&mut self, index: usize, resumed_hash: Option<Vec<u8>>) {
+    /// `next`: the entry of the tensor after it.
+    pub fn start_tensor(
+        &mut self,
+        index: usize,
+        resumed_hash: Option<Vec<u8>>,
+        [entry, next]: [Option<&Entry>; 2],
+    ) {
         self.tensor = index;
+        self.keeps_block = entry
+            .zip(next)
+            .is_some_and(|(entry, next)| entry.shares_block(next));
         if resumed_hash.is_some() {
             self.resumed_hash = resumed_hash;
         }
@@ -165,8 +180,10 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
         };
         let role = parameter.role;
         let (order, values) = RowOrder::of(entry);
-        // A transposed matrix has no row before its last byte.
-        let unit = match entry.transposed {
+        let stored = entry.stored.as_deref();
+        // Of columns, no row is there before the last byte.
+        let is_columns = stored.is_some_and(|stored| stored.columns.is_some());
+        let unit = match is_columns {
             true => count.max(1),
             false => order.unit(),
         };
@@ -190,35 +207,48 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
         // Smoothing sees the rows that the first block of a matrix by rows has.
         let sample = rows_at_once.min(count);
         let rows_at_once = rows_at_once.max(unit);
-        let mut transposed = entry
-            .transposed
-            .then(|| TransposedRows::new([count, length], row_bytes));
+        let mut stored_rows = StoredRows::new(stored, [count, length], row_bytes);
         let keeps = to.keeps(format);
         let (mut row, mut bytes) = (vec![0.0; length], vec![0; length]);
-        self.seek(entry, rows_done as u64 * row_bytes as u64)
-            .await?;
+        let held = stored.and_then(|stored| stored.held.as_ref());
+        let is_kept = is_columns && self.kept.as_ref() == Some(&entry.range);
+        if !is_kept {
+            self.kept = None;
+        }
+        if held.is_some() || is_kept {
+            self.scheduler.yield_now().await?;
+            self.note_unhashed();
+        } else {
+            let from = stored_rows.bytes_before(rows_done);
+            self.seek(entry, from as u64).await?;
+        }
         let mut first = rows_done;
         while first < count {
             let rows = rows_at_once.min(count - first);
-            self.read_block(rows * row_bytes).await?;
+            let part = stored_rows.bytes_before(first)..stored_rows.bytes_before(first + rows);
+            match held {
+                Some(held) => {
+                    self.block.clear();
+                    self.block
+                        .extend_from_slice(held.bytes().get(part).unwrap_or_default());
+                }
+                None if is_kept => {}
+                None => self.read_block(part.len()).await?,
+            }
             work::count(rows, length, PACKING);
             if let (0, Some((gamma, beta)), false) = (first, norm, to.smooth.is_empty()) {
                 let mut block = vec![0.0; sample.min(rows) * length];
                 for (index, row) in block.chunks_exact_mut(length).enumerate() {
-                    cast(
-                        source_row(&self.block, &mut transposed, row_bytes, index),
-                        format,
-                        row,
-                    );
+                    cast(stored_rows.row(&self.block, 0, index), format, row);
                 }
                 to.smooth = smoothing(gamma, beta, &block);
             }
             for index in first..first + rows {
-                let source = source_row(&self.block, &mut transposed, row_bytes, index - first);
+                let source = stored_rows.row(&self.block, first, index);
                 if !cast(source, format, &mut row) {
                     return Err(not_finite(self.file, &entry.name));
                 }
-                if values.head > 0 {
+                if values.unit() > 1 {
                     let stored = row.clone();
                     for (index, value) in stored.into_iter().enumerate() {
                         row[values.row(index)] = value;
@@ -241,6 +271,7 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
             }
         }
         self.check_digest(entry)?;
+        self.kept = is_columns.then(|| entry.range.clone());
         if keeps {
             // A scale may be too large for f16, though the scales that it is the product of are not.
             to.check_finite(self.file, &entry.name)?;
@@ -254,6 +285,9 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
             }
         }
         self.tensor += 1;
+        if self.keeps_block {
+            return Ok(());
+        }
         self.checkpoint(0, to, self.block_size).await
     }
 
@@ -276,12 +310,16 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
             )));
         }
         let hashed = self.fetch.is_hashed();
-        let digest = self.fetch.tensor_digest(&entry.name).filter(|_| !hashed);
-        if digest.is_none() && !hashed {
-            self.verified = Verified::Length;
+        let digest = self
+            .fetch
+            .tensor_digest(&entry.name)
+            .filter(|_| !hashed)
+            .cloned();
+        if digest.is_none() {
+            self.note_unhashed();
         }
         let resumed = self.resumed_hash.take().filter(|_| from > 0);
-        self.hasher = digest.cloned().and_then(|digest| {
+        self.hasher = digest.and_then(|digest| {
             // The digest of a tensor cannot be checked if its first bytes were read without hashing them.
             let restored = resumed.as_deref().and_then(Hasher::restore);
             let hasher = match from {
@@ -291,6 +329,13 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
             Some((hasher?, digest))
         });
         Ok(())
+    }
+
+    /// Records that no digest of a tensor can be compared.
+    fn note_unhashed(&mut self) {
+        if !self.fetch.is_hashed() {
+            self.verified = Verified::Length;
+        }
     }
 
     /// Checks the header of a member of a zip archive, unless an earlier tensor was a view of the same member.
@@ -392,91 +437,5 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
             hasher.update(&self.block);
         }
         Ok(())
-    }
-}
-
-/// The bytes of a row of a block, which has rows, or all columns of a transposed matrix.
-fn source_row<'b>(
-    block: &'b [u8],
-    transposed: &'b mut Option<TransposedRows>,
-    row_bytes: usize,
-    index: usize,
-) -> &'b [u8] {
-    match transposed {
-        Some(rows) => rows.row(block, index),
-        None => &block[index * row_bytes..(index + 1) * row_bytes],
-    }
-}
-
-/// The order in which the rows of a matrix, or the values of a vector, are packed.
-#[derive(Clone, Copy)]
-struct RowOrder {
-    /// The rows of each head that is interleaved; 0 for rows that stay in their order.
-    head: usize,
-}
-
-impl RowOrder {
-    /// The orders of a tensor's rows, and of the values in its only row.
-    fn of(entry: &Entry) -> (Self, Self) {
-        let rows = entry.shape.first().copied().unwrap_or_default();
-        let head = entry.interleaved_heads.map_or(0, |heads| rows / heads);
-        let (order, same) = (Self { head }, Self { head: 0 });
-        match entry.shape.len() {
-            1 => (same, order),
-            _ => (order, same),
-        }
-    }
-
-    /// The number of rows that are packed before or after all others.
-    fn unit(self) -> usize {
-        self.head.max(1)
-    }
-
-    /// The row of the trained tensor that a row of the file is. Rows `2 i` and `2 i + 1` of a head are rows `i` and `i + half` of it.
-    fn row(self, index: usize) -> usize {
-        if self.head == 0 {
-            return index;
-        }
-        let (head, row) = (index / self.head, index % self.head);
-        head * self.head + row % 2 * (self.head / 2) + row / 2
-    }
-}
-
-/// The smallest common multiple of two numbers.
-fn lcm(a: usize, b: usize) -> usize {
-    let mut multiple = a.max(1);
-    while !multiple.is_multiple_of(b.max(1)) {
-        multiple += a.max(1);
-    }
-    multiple
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_of_interleaved_heads_go_back_to_where_they_were() {
-        let entry = |shape: &[usize], heads| Entry {
-            name: "blk.0.attn_q.weight".into(),
-            dtype: "F32".into(),
-            shape: shape.to_vec(),
-            range: 0..192,
-            interleaved_heads: heads,
-            transposed: false,
-            member: None,
-        };
-        let order = |order: RowOrder| -> Vec<usize> { (0..12).map(|row| order.row(row)).collect() };
-        let same: Vec<_> = (0..12).collect();
-        // As numpy's `arange(12).reshape(2, 3, 2).swapaxes(1, 2)`: the file has row 6 h + 3 j + i of the model at 6 h + 2 i + j.
-        let there = [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11];
-        let (rows, values) = RowOrder::of(&entry(&[12, 4], Some(2)));
-        assert_eq!((order(rows), rows.unit()), (there.to_vec(), 6));
-        assert_eq!((order(values), values.unit()), (same.clone(), 1));
-        let (rows, values) = RowOrder::of(&entry(&[12], Some(2)));
-        assert_eq!((order(rows), order(values)), (same.clone(), there.to_vec()));
-        let (rows, values) = RowOrder::of(&entry(&[12, 4], None));
-        assert_eq!((order(rows), order(values)), (same.clone(), same));
-        assert_eq!((lcm(8, 6), lcm(8, 1), lcm(8, 64)), (24, 8, 64));
     }
 }

@@ -130,7 +130,7 @@ fn check(file: &str, name: String, raw: RawEntry) -> Result<Entry> {
         shape,
         range: start..end,
         interleaved_heads: None,
-        transposed: false,
+        stored: None,
         member: None,
     })
 }

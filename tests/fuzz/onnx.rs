@@ -64,6 +64,89 @@ fn an_onnx_model() {
     assert!(loaded > 0 && refused > 0, "{loaded} {refused}");
 }
 
+/// Fused and quantized graphs, and one whose values are in a file beside it.
+#[test]
+fn an_onnx_model_of_another_kind() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/");
+    let read = |name: &str| std::fs::read(format!("{folder}onnx/{name}")).unwrap();
+    let kinds = [
+        "model_O4.onnx",
+        "model_O2_quint8.onnx",
+        "model_quint8_avx2.onnx",
+        "model_qint8.onnx",
+        "model_q4.onnx",
+        "split/model.onnx",
+    ]
+    .map(read);
+    let mut configs = Files::new();
+    for name in ["config.json", "tokenizer.json"] {
+        let bytes = std::fs::read(format!("{folder}bert-tiny-mean/{name}")).unwrap();
+        configs.insert(name.into(), bytes);
+    }
+    configs.insert(format!("{ONNX}_data"), read("split/model.onnx_data"));
+    let [loaded, refused] = [(); 2].map(|()| Cell::new(0));
+    fuzz("kinds of ONNX", 20, |random| {
+        let mut changed = kinds[random.below(kinds.len())].clone();
+        for _ in 0..random.below(4) {
+            change_in_place(&mut changed, random);
+        }
+        if random.below(8) == 0 {
+            changed = mutate(&changed, random);
+        }
+        changed.shrink_to_fit();
+        let mut files = configs.clone();
+        files.insert(ONNX.into(), changed);
+        let size: usize = files.values().map(Vec::len).sum();
+        let host = MemoryHost::new(files);
+        MEMORY.reset_peak_usage();
+        let source = Source {
+            lossy: true,
+            ..Source::new(&host, &NoYield)
+        };
+        let dtype = [Dtype::F32, Dtype::Q8, Dtype::Q4][random.below(3)];
+        let count = match block_on(TextEmbedder::load(&source, dtype, &pilotlight::cpu())) {
+            Ok(_) => &loaded,
+            Err(error) => {
+                assert!(!error.to_string().is_empty());
+                &refused
+            }
+        };
+        count.set(count.get() + 1);
+        size
+    });
+    let [loaded, refused] = [loaded.get(), refused.get()];
+    println!("{loaded} were loaded, {refused} were refused");
+    assert!(loaded > 0 && refused > 0, "{loaded} {refused}");
+}
+
+/// An attribute of a node with a number.
+fn attribute(name: &str, number: u64) -> Vec<u8> {
+    bytes(5, &[bytes(1, name.as_bytes()), count(3, number)].concat())
+}
+
+/// A node with attributes.
+fn nibbles(inputs: &[&str], numbers: &[(&str, u64)]) -> Vec<u8> {
+    let mut node: Vec<u8> = inputs
+        .iter()
+        .flat_map(|input| bytes(1, input.as_bytes()))
+        .collect();
+    node.extend([bytes(2, b"n"), bytes(4, b"MatMulNBits")].concat());
+    node.extend(
+        numbers
+            .iter()
+            .flat_map(|(name, number)| attribute(name, *number)),
+    );
+    bytes(1, &node)
+}
+
+/// An entry that says where the values of a tensor are.
+fn beside(key: &str, value: &str) -> Vec<u8> {
+    bytes(
+        13,
+        &[bytes(1, key.as_bytes()), bytes(2, value.as_bytes())].concat(),
+    )
+}
+
 /// Pieces of graphs: those that take much memory for few bytes, and broken ones.
 fn pieces() -> Vec<Vec<u8>> {
     vec![
@@ -85,6 +168,53 @@ fn pieces() -> Vec<Vec<u8>> {
         vec![0x0a, 0x05, 0x0a, 0xff, 0xff, 0xff, 0x7f],
         bytes(1, &bytes(5, &bytes(6, &bytes(1, b"")))),
         count(3, u64::MAX),
+        node("Attention", "", &["x", "w", "m.bias"], "y"),
+        node(
+            "MatMul",
+            "/l/attention/output/dense/MatMul",
+            &["y", "w"],
+            "z",
+        ),
+        node(
+            "MatMulInteger",
+            "",
+            &["x", "q_quantized", "z", "q_zero_point"],
+            "y",
+        ),
+        node(
+            "SkipLayerNormalization",
+            "",
+            &["y", "x", "g", "b", "m.bias"],
+            "z",
+        ),
+        node("Identity", "", &["q"], "r"),
+        nibbles(
+            &["x", "n_Q4", "n_scales", "n_zp"],
+            &[("K", 32), ("bits", 4), ("block_size", 32)],
+        ),
+        nibbles(
+            &["x", "n_Q4", "n_scales"],
+            &[("K", u64::MAX), ("transB", 1)],
+        ),
+        initializer("q_quantized", 2, &[2, 3], &[1; 6]),
+        initializer("q_scale", 1, &[3], &[0; 12]),
+        initializer("q_zero_point", 2, &[3], &[0; 3]),
+        initializer("n_Q4", 2, &[2, 1, 16], &[7; 32]),
+        initializer("n_scales", 10, &[2, 1], &[7; 4]),
+        initializer("n_zp", 2, &[2, 1], &[7; 2]),
+        initializer("long_scale", 1, &[4000], &[0; 16_000]),
+        bytes(
+            5,
+            &[
+                count(1, 2),
+                count(2, 1),
+                bytes(8, b"beside"),
+                beside("location", "model.onnx_data"),
+                beside("offset", "18446744073709551615"),
+                count(14, 1),
+            ]
+            .concat(),
+        ),
     ]
 }
 

@@ -338,6 +338,57 @@ describe('what is no image', () => {
     ));
 });
 
+describe("one bad image of many, with onError: 'report'", () => {
+  const good = () => bytesOf('plain.png');
+  const short = { width: 3, height: 2, data: new Uint8ClampedArray(16) };
+
+  test('leaves the others their vectors, and each error names its image', async () => {
+    const images = [good(), new Uint8Array(9), bytesOf('grey.png'), 7, `${server.url}/broken`, good(), short];
+    const seen = [];
+    const onProgress = ({ loaded, total }) => seen.push(`${loaded}/${total}`);
+    const { data, dims, indices, errors } = await embedder.embedImages(images, { onError: 'report', onProgress });
+    assert.deepEqual(indices, [0, 2, 5]);
+    const expected = await embedder.embedImages([images[0], images[2], images[5]]);
+    assert.deepEqual({ data, dims }, expected);
+    assert.deepEqual(
+      errors.map(({ index, error }) => [index, error instanceof PilotlightError, error.code]),
+      [
+        [1, true, 'INVALID_INPUT'],
+        [3, true, 'INVALID_INPUT'],
+        [4, true, 'FETCH_FAILED'],
+        [6, true, 'INVALID_INPUT'],
+      ],
+    );
+    for (const { index, error } of errors) assert.ok(error.message.startsWith(`images[${index}]: `), error.message);
+    assert.equal(errors[2].error.status, 500);
+    assert.deepEqual(seen, ['1/7', '2/7', '3/7', '4/7', '5/7', '6/7', '7/7']);
+  });
+
+  test('gives rows of fewer values and of bits, no rows where all are bad, and no errors where none is', async () => {
+    const bits = await embedder.embedImages([7, good()], { onError: 'report', precision: 'binary', dimensions: 8 });
+    assert.deepEqual([bits.dims, bits.data.length], [[1, 1], 1]);
+    const none = await embedder.embedImages([7, null], { onError: 'report' });
+    assert.deepEqual([none.dims, none.data.length, none.indices], [[0, embedder.dimensions], 0, []]);
+    assert.deepEqual((await embedder.embedImages(good(), { onError: 'report' })).errors, []);
+  });
+
+  test('throws what is not about one image', async () => {
+    const call = (options) => embedder.embedImages([good(), 7], { onError: 'report', ...options });
+    await assert.rejects(call({ onError: 'skip' }), refusal('INVALID_INPUT', /^onError: .*'skip'/));
+    await assert.rejects(call({ dimensions: 9999 }), refusal('INVALID_INPUT', /^dimensions/));
+    await assert.rejects(call({ signal: AbortSignal.abort() }), { code: 'ABORTED' });
+    const aborter = new AbortController();
+    const onProgress = () => aborter.abort();
+    await assert.rejects(call({ signal: aborter.signal, onProgress }), { code: 'ABORTED' });
+  });
+
+  test('without it the first bad image ends the call', () =>
+    assert.rejects(
+      embedder.embedImages([good(), 7, good()]),
+      refusal('INVALID_INPUT', /^images\[1\]: expected a Blob/),
+    ));
+});
+
 describe('a file that is damaged', () => {
   // GIF and WebP may end after the first frame, and an end that says nothing may lack.
   for (const [file, whole] of [

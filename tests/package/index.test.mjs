@@ -53,6 +53,48 @@ test('vectors are found by cosine, the nearest first', async () => {
   index.dispose();
 });
 
+test("by metric 'dot' the dot products count, with the lengths of the vectors, also when saved", async () => {
+  for (const precision of ['float32', 'int8']) {
+    const index = await VectorIndex.create({ dimensions: 2, precision, metric: 'dot' });
+    index.add(
+      ['near', 'long', 'zero', 'twin', 'gone'],
+      [
+        [1, 0],
+        [40, 30],
+        [0, 0],
+        [1, 0],
+        [90, 90],
+      ],
+      { tags: [['a'], ['a'], ['a'], ['a'], ['b']] },
+    );
+    index.remove(['gone']);
+    const store = mapStore();
+    await index.save('dots', { store });
+    for (const each of [
+      index,
+      await VectorIndex.fromBytes(index.toBytes()),
+      await VectorIndex.load('dots', { store }),
+    ]) {
+      assert.equal(each.metric, 'dot');
+      const hits = each.search([2, 0], 9);
+      assert.deepEqual(
+        hits.map(({ id }) => id),
+        ['long', 'near', 'twin', 'zero'],
+      );
+      for (const [i, dot] of [80, 2, 2, 0].entries())
+        assert.ok(Math.abs(hits[i].score - dot) <= dot / 100, `${precision}: ${hits[i].score}`);
+      assert.deepEqual(each.search([2, 0], 9, { filter: { tags: ['a'] } }), hits);
+    }
+  }
+  assert.equal((await filled()).metric, 'cosine');
+  for (const options of [
+    { metric: 'euclidean' },
+    { metric: 'dot', prefilter: true },
+    { metric: 'dot', precision: 'binary' },
+  ])
+    await assert.rejects(VectorIndex.create({ dimensions: 8, ...options }), refused('INVALID_INPUT', /metric/));
+});
+
 test('int8 is the default, and scores are those of float32 to 0.01', async () => {
   const [int8, float32] = [await filled(), await filled({ precision: 'float32' })];
   assert.equal(int8.precision, 'int8');

@@ -44,6 +44,27 @@ for (const name of PROMPTED)
     embedder.dispose();
   });
 
+for (const name of ['bert-tiny-mean', 'bert-tiny-cls', 'static-tiny-bag'])
+  test(`${name}: truncate_dim cuts the vectors, and does not normalize them again`, async () => {
+    const files = filesOf(tinyFolder(name));
+    const config = new TextEncoder().encode(JSON.stringify({ truncate_dim: 8 }));
+    const whole = await load(name, files);
+    const cut = await load(name, { ...files, 'config_sentence_transformers.json': config });
+    const texts = ['light', 'the light of the fire', 'night'];
+    const expected = await whole.embed(texts);
+    const got = await cut.embed(texts);
+    assert.deepEqual([cut.dimensions, got.dims], [8, [3, 8]]);
+    for (let i = 0; i < texts.length; i += 1) assert.deepEqual(row(got, i), row(expected, i).slice(0, 8));
+    // Fewer values on demand are those of the cut vectors, with the length 1.
+    const four = row(await cut.embed('light', { dimensions: 4 }), 0);
+    assert.ok(Math.abs(Math.hypot(...four) - 1) < 1e-6);
+    await assert.rejects(cut.embed('light', { dimensions: 9 }), { code: 'INVALID_INPUT' });
+    const large = new TextEncoder().encode(JSON.stringify({ truncate_dim: 5000 }));
+    const uncut = await load(name, { ...files, 'config_sentence_transformers.json': large });
+    assert.equal(uncut.dimensions, whole.dimensions);
+    for (const embedder of [whole, cut, uncut]) embedder.dispose();
+  });
+
 test('an embedder lists its prompts, its default and how vectors are compared', async () => {
   const embedder = await load('bert-tiny-prompt');
   const name = path.join(tinyFolder('bert-tiny-prompt'), 'config_sentence_transformers.json');

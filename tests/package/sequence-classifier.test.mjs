@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
-import { models, SequenceClassifier, TextEmbedder } from 'pilotlight';
+import { models, SequenceClassifier, TextClassifier, TextEmbedder } from 'pilotlight';
 import { startHub } from '../hub/hub.mjs';
 import { CLASSIFIERS, tolerance } from './support/goldens.mjs';
 import { mapStore } from './support/map-store.mjs';
@@ -40,6 +40,15 @@ test('a model that estimates numbers gives them, and no probabilities', async ()
   );
   assert.equal(label, scores.toSorted((a, b) => b.logit - a.logit)[0].label);
   classifier.dispose();
+});
+
+test('TextClassifier.load loads a model with a head of its own, which is a SequenceClassifier', async () => {
+  const [ours, theirs] = [await TextClassifier.load(BERT, options()), await SequenceClassifier.load(BERT, options())];
+  assert.ok(ours instanceof SequenceClassifier);
+  assert.deepEqual(await ours.classify('light'), await theirs.classify('light'));
+  ours.dispose();
+  theirs.dispose();
+  await assert.rejects(TextClassifier.load('test/none', options()), { name: 'PilotlightError', code: 'FETCH_FAILED' });
 });
 
 for (const name of CLASSIFIERS) {

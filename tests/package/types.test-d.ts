@@ -22,6 +22,7 @@ import {
   models,
   PilotlightError,
   type Progress,
+  type ReportedImages,
   type SearchHit,
   type SequenceClassification,
   SequenceClassifier,
@@ -117,6 +118,10 @@ export async function drawn(): Promise<Blob> {
 
 export async function searched(embedder: TextEmbedder): Promise<number> {
   const index = await VectorIndex.create({ dimensions: 384, precision: 'float32', prefilter: true, source: 'model' });
+  const metric: 'cosine' | 'dot' = index.metric;
+  await VectorIndex.create({ dimensions: 3, metric });
+  // @ts-expect-error: no such metric
+  await VectorIndex.create({ dimensions: 3, metric: 'euclidean' });
   const ids: readonly VectorId[] = ['a', 1];
   index.add(ids, await embedder.embed(['a', 'b']), { tags: ['both'] });
   index.update(ids, [[1, 2], new Float32Array(2)], { tags: [['one'], []] });
@@ -180,9 +185,13 @@ export async function seen(
     signal,
     onProgress: ({ loaded, total }: Progress) => void (loaded / total),
   });
+  const { indices, errors }: ReportedImages = await clip.embedImages(sources, { onError: 'report' });
+  const codes: ErrorCode[] = errors.map(({ error }) => error.code);
+  // @ts-expect-error: without the option a bad image is thrown
+  void (await clip.embedImages(sources)).errors;
   const texts: Embeddings = await clip.embedTexts(['a'], { signal });
   const { dimensions, maxTokens }: { dimensions: number; maxTokens?: number } = clip;
-  const plan: LoadPlan = await models.plan('m', { towers: ['image'] });
+  const plan: LoadPlan = await models.plan('m', { towers: ['image'], lossy: true });
   const { quotaBytes }: { quotaBytes?: number } = await models.usage();
   // What is not known is absent, never null.
   const commit: string | undefined = plan.commit;
@@ -192,10 +201,12 @@ export async function seen(
   void [
     data.length,
     dims[1],
+    indices[0],
+    codes,
     texts.tokens,
     dimensions,
     maxTokens,
-    plan.fits,
+    plan.fits === plan.lossy,
     commit,
     quotaBytes,
     plan.files.map(({ bytes }) => bytes ?? 0),

@@ -9,6 +9,8 @@ export interface CoreFiles {
   readonly name: string;
   glue(): Glue | Promise<Glue>;
   wasm(): WasmSource | Promise<WasmSource>;
+  /** A sentence for messages: what to do where the wasm is not where it is looked for. */
+  readonly missing?: string;
 }
 
 /** A core that is fetched and instantiated at its first use. */
@@ -45,20 +47,31 @@ export class Core {
   }
 
   async #start(override: WasmSource | Promise<WasmSource> | undefined): Promise<CoreInstance> {
-    const { name } = this.#files;
+    const { name, missing } = this.#files;
+    // A source that the program itself gave is no matter of bundlers.
+    const advice = missing && override === undefined ? `. ${missing}` : '';
     let glue: Glue;
     let wasm: WasmSource;
+    let found = false;
     try {
-      [glue, wasm] = await Promise.all([this.#files.glue(), override ?? this.#files.wasm()]);
+      const source = override ?? this.#files.wasm();
+      found = true;
+      [glue, wasm] = await Promise.all([this.#files.glue(), source]);
     } catch (error) {
       if (error instanceof PilotlightError) throw error;
       const { message } = toPilotlightError(error);
-      throw new PilotlightError('FETCH_FAILED', `${name}: ${message}`, error);
+      // Without a network the file may well be in its place.
+      throw new PilotlightError('FETCH_FAILED', `${name}: ${message}${found ? '' : advice}`, error);
     }
     const response = has(wasm, 'arrayBuffer') ? (wasm as Response) : undefined;
     if (response && !response.ok) {
-      const message = `${name}: the host answered ${response.status} for ${response.url}`;
-      throw new PilotlightError('FETCH_FAILED', message, undefined, { status: response.status, reason: 'status' });
+      const { status, url } = response;
+      const message = `${name}: the host answered ${status} for ${url}${advice}`;
+      throw new PilotlightError('FETCH_FAILED', message, undefined, { status, reason: 'status' });
+    }
+    if (response?.headers?.get('content-type')?.startsWith('text/html')) {
+      const message = `${name}: the host answered with a web page for ${response.url}${advice}`;
+      throw new PilotlightError('FETCH_FAILED', message, undefined, { reason: 'html' });
     }
     try {
       // The glue recognizes a `Response` only by the global class of that name, which some servers replace.

@@ -11,6 +11,8 @@ export interface CheckOptions {
   layers?: number;
   /** The file that the weights are read from; default as in `LoadOptions`. */
   weights?: string;
+  /** Whether an ONNX file whose weights have 8 bits will do. */
+  lossy?: true;
   token?: string;
 }
 
@@ -23,7 +25,7 @@ export async function check({ model, ...options }: CheckOptions): Promise<string
 }
 
 function linesOf(plan: LoadPlan): string {
-  const { files, fetchBytes, storeBytes, memoryBytes } = plan;
+  const { files, fetchBytes, storeBytes, memoryBytes, lossy } = plan;
   const sizes = files.map(({ path, bytes }) => `${path}${bytes === undefined ? '' : ` ${sizeOf(bytes)}`}`);
   const commit = plan.commit ? `, commit ${plan.commit}` : '';
   const lines = [
@@ -31,6 +33,7 @@ function linesOf(plan: LoadPlan): string {
     `  loaded by  ${plan.class}, in ${plan.dtype}`,
     `  fetches    ${sizeOf(fetchBytes)}, ${plan.tensors} tensors`,
     ...sizes.map((size) => `             ${size}`),
+    ...(lossy ? ['             whose weights have 8 bits or fewer, so that embeddings are less accurate'] : []),
     `  stores     ${sizeOf(storeBytes)}`,
     `  takes      about ${sizeOf(memoryBytes)} of memory`,
   ];

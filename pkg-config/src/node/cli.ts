@@ -20,6 +20,7 @@ const HELP = `pilotlight ${version}
       --evaluate FILE               with one of these three: says how well cosines agree with people (Spearman) before and
                                     after; FILE has sentence1,sentence2,score in each line
       --weights auto|safetensors|pytorch|gguf|onnx|FILE   the file that the weights are read from (auto)
+      --lossy                       also from an ONNX file whose weights have 8 bits
       --out DIR                     the folder (.); files come to DIR/MODEL/resolve/REVISION/
       --revision REVISION           branch, tag or commit (main)
       --host URL                    where the model is (https://huggingface.co)
@@ -33,7 +34,8 @@ const HELP = `pilotlight ${version}
   pilotlight --help, --version
 
 A pull that was broken off goes on when the same command is given again. A page loads the result with
-TextEmbedder.load(MODEL, { host }), or ImageTextEmbedder's for CLIP and SigLIP, where host is the address of DIR.
+TextEmbedder.load(MODEL, { host }), or that of ImageTextEmbedder for CLIP and SigLIP, where host is the
+address of DIR.
 Exit code: 0 done, 1 failed or something is wrong, 2 wrong usage.
 `;
 
@@ -66,6 +68,7 @@ interface ModelWords {
   dimensions?: number;
   evaluate?: string;
   weights?: string;
+  lossy?: true;
   token?: string;
   out: string;
 }
@@ -104,6 +107,7 @@ function modelWords(command: string, words: string[]): ModelWords {
       dimensions: text,
       evaluate: text,
       weights: text,
+      lossy: { type: 'boolean' },
       out: text,
       revision: text,
       host: text,
@@ -136,6 +140,7 @@ function modelWords(command: string, words: string[]): ModelWords {
     ...(dimensions !== undefined && { dimensions: Number(dimensions) }),
     ...(evaluate !== undefined && { evaluate }),
     ...(weights !== undefined && { weights }),
+    ...(values.lossy && { lossy: true as const }),
     ...(token !== undefined && { token }),
   };
 }

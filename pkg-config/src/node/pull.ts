@@ -25,6 +25,8 @@ export interface PullOptions extends CutOptions {
   layers?: number;
   /** The file that the weights are read from; default as in `LoadOptions`. */
   weights?: string;
+  /** Whether an ONNX file whose weights have 8 bits will do. */
+  lossy?: true;
   token?: string;
   /** The pairs by which the model is compared with what it was before parts of it were cut off. */
   pairs?: Pairs;
@@ -120,12 +122,15 @@ function weakest(parts: readonly StoredModel[]): Verified | undefined {
 }
 
 /** Names the work folder of a pull by its options: no two pulls share one, and a repeated pull resumes its own. */
-function nameOf({ host, model, revision, dtype, layers, weights, vocabulary, dimensions }: PullOptions): string {
-  const more = [weights, vocabulary && path.resolve(vocabulary), dimensions];
+function nameOf({ host, model, revision, dtype, layers, weights, lossy, vocabulary, dimensions }: PullOptions): string {
+  const corpus = vocabulary === undefined ? undefined : path.resolve(vocabulary);
+  const others = [
+    ...(weights === undefined ? [] : [weights]),
+    ...(lossy ? [{ lossy }] : []),
+    ...(corpus === undefined && dimensions === undefined ? [] : [{ corpus, dimensions }]),
+  ];
   return createHash('sha256')
-    .update(
-      JSON.stringify([host, model, revision, dtype, layers, ...(more.some((each) => each !== undefined) ? more : [])]),
-    )
+    .update(JSON.stringify([host, model, revision, dtype, layers, ...others]))
     .digest('hex')
     .slice(0, 16);
 }

@@ -9,6 +9,8 @@ export const cores: Cores = {
   cpu: /* @__PURE__ */ new Core({
     name: 'the CPU core',
     glue: () => cpu,
+    missing:
+      'Bundlers that leave `new URL` alone do not copy the file: give its address to init({ wasm }), or import \'pilotlight/inline\' (README, "Bundlers")',
     wasm: () =>
       fetch(
         cpuCore() === 'relaxed'

@@ -5,7 +5,7 @@ use wasm_bindgen::JsValue;
 
 use super::{Options, strings};
 use crate::error::{Error, Result};
-use crate::index::{IndexOptions, IndexPrecision};
+use crate::index::{IndexMetric, IndexOptions, IndexPrecision};
 
 /// The `VectorIndexOptions` of the TypeScript types.
 pub(in crate::bindings) fn index_options(value: &JsValue) -> Result<IndexOptions> {
@@ -19,6 +19,10 @@ pub(in crate::bindings) fn index_options(value: &JsValue) -> Result<IndexOptions
         precision: precision
             .as_deref()
             .map_or(Ok(IndexPrecision::default()), IndexPrecision::from_name)?,
+        metric: options
+            .string("metric")?
+            .as_deref()
+            .map_or(Ok(IndexMetric::default()), IndexMetric::from_name)?,
         prefilter: options.boolean("prefilter")?.unwrap_or(false),
         source: options.string("source")?,
     })

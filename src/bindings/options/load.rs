@@ -38,6 +38,8 @@ pub(in crate::bindings) struct LoadOptions {
     pub layers: Option<usize>,
     /// The file that the weights are read from.
     pub weights: Weights,
+    /// Whether the loader may choose a file whose weights were rounded to 8 bits.
+    pub lossy: bool,
     /// Whether the rows of a decoder's embedding table stay in the store.
     pub embeddings_in_store: bool,
 }
@@ -85,6 +87,7 @@ impl LoadOptions {
                 Some(name) => Weights::from_name(&name)?,
                 None => Weights::Auto,
             },
+            lossy: options.boolean("lossy")?.unwrap_or(false),
             embeddings_in_store: match options.string("embeddings")?.as_deref() {
                 None | Some("memory") => false,
                 Some("store") => true,

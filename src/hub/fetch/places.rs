@@ -32,6 +32,11 @@ impl Fetch<'_> {
         Ok(bytes)
     }
 
+    /// Bytes that were downloaded so far of the ranges that are wanted, and beside them.
+    pub fn fetched(&self) -> u64 {
+        self.wanted_before(self.state.position) + self.extra
+    }
+
     /// Goes back to an earlier position, from which bytes are downloaded again. The digest of the whole file can then not be verified.
     ///
     /// *Errors*: `InvalidInput` for a stream, which can be opened only once.

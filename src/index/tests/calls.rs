@@ -113,13 +113,37 @@ fn what_is_wrong_is_named_and_nothing_is_added() {
         };
         assert_eq!(kind(VectorIndex::new(options)).0, ErrorKind::InvalidInput);
     }
-    let options = IndexOptions {
-        dimensions: 8,
-        precision: IndexPrecision::Binary,
-        prefilter: true,
-        source: None,
-    };
-    assert_eq!(kind(VectorIndex::new(options)).0, ErrorKind::InvalidInput);
+    for (precision, metric, prefilter, words) in [
+        (
+            IndexPrecision::Binary,
+            IndexMetric::Cosine,
+            true,
+            "prefilter is true, but precision 'binary'",
+        ),
+        (
+            IndexPrecision::Int8,
+            IndexMetric::Dot,
+            true,
+            "prefilter is true, but metric 'dot'",
+        ),
+        (
+            IndexPrecision::Binary,
+            IndexMetric::Dot,
+            false,
+            "precision is 'binary', but metric 'dot'",
+        ),
+    ] {
+        let options = IndexOptions {
+            dimensions: 8,
+            precision,
+            metric,
+            prefilter,
+            source: None,
+        };
+        let (kind, message) = kind(VectorIndex::new(options));
+        assert_eq!(kind, ErrorKind::InvalidInput);
+        assert!(message.starts_with(words), "{message}");
+    }
     assert_eq!(
         kind(row::zeros::<u8>(usize::MAX)).0,
         ErrorKind::ResourceLimit
@@ -138,15 +162,18 @@ fn an_integer_and_its_text_are_different_ids() {
 /// Random calls give the same results as a plain list on which the same changes are made.
 #[wasm_bindgen_test(unsupported = test)]
 fn any_calls_leave_what_a_plain_list_has() {
-    for (precision, prefilter) in [
-        (IndexPrecision::Float32, true),
-        (IndexPrecision::Int8, true),
-        (IndexPrecision::Binary, false),
+    for (precision, metric, prefilter) in [
+        (IndexPrecision::Float32, IndexMetric::Cosine, true),
+        (IndexPrecision::Int8, IndexMetric::Cosine, true),
+        (IndexPrecision::Binary, IndexMetric::Cosine, false),
+        (IndexPrecision::Float32, IndexMetric::Dot, false),
+        (IndexPrecision::Int8, IndexMetric::Dot, false),
     ] {
         let (d, mut random) = (5, Random::new(11));
         let options = IndexOptions {
             dimensions: d,
             precision,
+            metric,
             prefilter,
             source: Some("m".into()),
         };
@@ -271,11 +298,14 @@ fn any_calls_leave_what_a_plain_list_has() {
 #[wasm_bindgen_test(unsupported = test)]
 fn bytes_give_back_the_same_index_and_other_bytes_an_error() {
     let mut random = Random::new(13);
-    for precision in PRECISIONS {
+    let cosine = PRECISIONS.map(|precision| (precision, IndexMetric::Cosine));
+    let dot = [IndexPrecision::Float32, IndexPrecision::Int8].map(|it| (it, IndexMetric::Dot));
+    for (precision, metric) in cosine.into_iter().chain(dot) {
         let d = 11;
         let mut index = VectorIndex::new(IndexOptions {
             dimensions: d,
             precision,
+            metric,
             prefilter: false,
             source: Some("a model".into()),
         })
@@ -294,10 +324,11 @@ fn bytes_give_back_the_same_index_and_other_bytes_an_error() {
             (
                 back.dimensions(),
                 back.precision(),
+                back.metric(),
                 back.source(),
                 back.len()
             ),
-            (d, precision, Some("a model"), 3)
+            (d, precision, metric, Some("a model"), 3)
         );
         for at in 0..bytes.len() {
             let mut altered = bytes.clone();

@@ -44,6 +44,118 @@ fn scores_are_the_cosines_and_the_best_come_first() {
     }
 }
 
+/// Against a plain loop in f64, with rows of lengths from 0 to 1e6 and equal ones, after removals, with a filter, and read from bytes.
+#[wasm_bindgen_test(unsupported = test)]
+fn dot_products_keep_the_lengths_and_the_largest_come_first() {
+    for (d, n) in [(1, 9), (3, 40), (7, 33), (33, 100), (384, 50)] {
+        let mut random = Random::new(17);
+        let mut rows = random.values(n * d);
+        for (i, row) in rows.chunks_exact_mut(d).enumerate() {
+            let size = [1.0, 1e6, 1e-6, 0.0, 30.0][i % 5];
+            row.iter_mut().for_each(|x| *x *= size);
+        }
+        rows.copy_within(d..2 * d, 6 * d);
+        let query = random.values(d);
+        let longest = |rows: &[f32]| rows.iter().fold(0f32, |most, x| most.max(x.abs()));
+        for precision in [IndexPrecision::Float32, IndexPrecision::Int8] {
+            let mut index = VectorIndex::new(IndexOptions {
+                dimensions: d,
+                precision,
+                metric: IndexMetric::Dot,
+                ..IndexOptions::default()
+            })
+            .unwrap();
+            index.add(&integers(0..n as i64), &rows[..], None).unwrap();
+            index.remove(&integers(2..4)).unwrap();
+            let back = VectorIndex::from_bytes(&index.to_bytes().unwrap()[..].into()).unwrap();
+            assert_eq!(back.metric(), IndexMetric::Dot);
+            for index in [&index, &back] {
+                let hits = search(index, &query, n);
+                assert_eq!(hits.len(), n - 2);
+                for hit in &hits {
+                    let Id::Integer(id) = hit.id else { panic!() };
+                    let row = &rows[id as usize * d..][..d];
+                    let values = row.iter().zip(&query);
+                    let dot: f64 = values.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                    // Half a step of each quantized value, or the rounding of f32.
+                    let step = match precision {
+                        IndexPrecision::Int8 => longest(row) / 250.0,
+                        _ => longest(row) * 1e-6,
+                    };
+                    let tolerance = f64::from(step) * d as f64;
+                    assert!(
+                        (f64::from(hit.score) - dot).abs() <= tolerance,
+                        "{precision:?} {n} x {d}: {hit:?}, {dot}"
+                    );
+                }
+                assert!(hits.is_sorted_by(|a, b| a.score >= b.score));
+                let place = |row: i64| hits.iter().position(|hit| hit.id == Id::Integer(row));
+                assert_eq!(
+                    place(1).map(|at| at + 1),
+                    place(6),
+                    "equal vectors in the order of adding"
+                );
+                assert_eq!(search(index, &query, 3), hits[..3]);
+                let even = |id: &Id| matches!(id, Id::Integer(integer) if integer % 2 == 0);
+                let options = SearchOptions {
+                    filter: Some(Filter::Ids(&mut { even })),
+                    ..SearchOptions::default()
+                };
+                let expected: Vec<_> = hits.iter().filter(|hit| even(&hit.id)).take(3).collect();
+                let found = index.search(&query, 3, options).unwrap();
+                assert_eq!(found.iter().collect::<Vec<_>>(), expected);
+                // A query of zeros is as near to all.
+                let equal = search(index, &vec![0.0; d], 2);
+                let zero = |row| Hit {
+                    id: Id::Integer(row),
+                    score: 0.0,
+                };
+                assert_eq!(equal, [zero(0), zero(1)]);
+            }
+            let half = query.iter().map(|x| x / 2.0).collect::<Vec<_>>();
+            let (whole, half) = (search(&index, &query, 1), search(&index, &half, 1));
+            assert!((half[0].score / whole[0].score - 0.5).abs() < 1e-3);
+            let before = index.to_bytes().unwrap();
+            for large in [2e15, f32::MAX] {
+                let mut row = vec![0.0; d];
+                row[d - 1] = large;
+                let (_, message) = kind(index.add(&["large".into()], &row[..], None));
+                assert!(message.starts_with("vectors[0] has a value of magnitude"));
+                let (_, message) = kind(index.search(&row, 1, SearchOptions::default()));
+                assert!(message.starts_with("query has a value of magnitude"));
+            }
+            assert_eq!(index.to_bytes().unwrap(), before);
+            let most = vec![1e15; d];
+            index.add(&["large".into()], &most[..], None).unwrap();
+            let [best] = &search(&index, &most, 1)[..] else {
+                panic!()
+            };
+            assert_eq!(best.id, "large".into());
+            assert!((f64::from(best.score) / (d as f64 * 1e30) - 1.0).abs() < 1e-2);
+            // Too small for a step of int8.
+            index
+                .update(&["large".into()], &vec![1e-44; d][..], None)
+                .unwrap();
+            let small = VectorIndex::from_bytes(&index.to_bytes().unwrap()[..].into()).unwrap();
+            assert_eq!(search(&small, &query, n), search(&index, &query, n));
+        }
+    }
+}
+
+/// The header has no metric in files from before there was one.
+#[wasm_bindgen_test(unsupported = test)]
+fn an_index_by_cosine_is_the_file_that_it_always_was() {
+    let index = index(3, IndexPrecision::Int8);
+    let header = r#"{"dimensions":3,"precision":"int8","prefilter":false,"source":null}"#;
+    assert_eq!(index.header().unwrap(), header);
+    let read = VectorIndex::from_header(header).unwrap();
+    assert_eq!(read.metric(), IndexMetric::Cosine);
+    let header =
+        r#"{"dimensions":3,"precision":"int8","metric":"l2","prefilter":false,"source":null}"#;
+    let (_, message) = kind(VectorIndex::from_header(header));
+    assert!(message.starts_with("metric is 'l2'"), "{message}");
+}
+
 #[wasm_bindgen_test(unsupported = test)]
 fn a_binary_score_is_the_cosine_of_the_signs() {
     let mut random = Random::new(3);
@@ -208,6 +320,7 @@ fn the_prefilter_finds_nearly_what_the_exact_search_finds() {
         let mut index = VectorIndex::new(IndexOptions {
             dimensions: d,
             precision,
+            metric: IndexMetric::Cosine,
             prefilter: true,
             source: None,
         })

@@ -17,14 +17,6 @@ pub(super) const SHARD_INDEX: &str = "model.safetensors.index.json";
 pub(super) const PYTORCH: &str = "pytorch_model.bin";
 pub(super) const PYTORCH_INDEX: &str = "pytorch_model.bin.index.json";
 
-/// The names of an ONNX model, the preferred first.
-pub(super) const ONNX: [&str; 4] = [
-    "onnx/model.onnx",
-    "model.onnx",
-    "onnx/model_fp16.onnx",
-    "model_fp16.onnx",
-];
-
 /// Whether a name is that of the index of a checkpoint in shards.
 pub(super) fn is_index(file: &str) -> bool {
     matches!(file, SHARD_INDEX | PYTORCH_INDEX)
@@ -102,12 +94,17 @@ pub(super) fn shards(
     Ok(shards)
 }
 
-/// `model-00001-of-00002.safetensors` becomes `pilotlight-q8-00001-of-00002.safetensors`.
-fn packed_shard(index: &str, file: &str, dtype: Dtype, part: Option<&str>) -> Result<String> {
-    let (start, end) = match index {
+/// How the names of the shards begin and end that an index lists.
+pub(super) fn shard_names(index: &str) -> (&'static str, &'static str) {
+    match index {
         PYTORCH_INDEX => ("pytorch_model-", ".bin"),
         _ => ("model-", ".safetensors"),
-    };
+    }
+}
+
+/// `model-00001-of-00002.safetensors` becomes `pilotlight-q8-00001-of-00002.safetensors`.
+fn packed_shard(index: &str, file: &str, dtype: Dtype, part: Option<&str>) -> Result<String> {
+    let (start, end) = shard_names(index);
     let number = file
         .strip_prefix(start)
         .and_then(|file| file.strip_suffix(end))

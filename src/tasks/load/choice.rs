@@ -1,8 +1,11 @@
 //! The choice of the file that a model's weights are read from.
 
 use super::Loading;
-use super::checkpoint::{ONNX, PYTORCH, PYTORCH_INDEX, SHARD_INDEX, UPSTREAM, packed_name};
+use super::checkpoint::{
+    PYTORCH, PYTORCH_INDEX, SHARD_INDEX, UPSTREAM, is_index, packed_name, shard_names,
+};
 use super::missing;
+use super::onnx_files::{self, ONNX};
 use crate::error::{Error, Result};
 use crate::hub::Snapshot;
 use crate::weights::Dtype;
@@ -28,8 +31,8 @@ const BEST_FOR_Q4: [&str; 4] = ["Q4_1", "Q4_0", "Q4_K_M", "Q4_K_S"];
 /// The file that a model's weights are read from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Weights {
-    /// A packed file where the host lists one, else safetensors, else a checkpoint of PyTorch, else a GGUF file where the host lists none of
-    /// these, else an ONNX model where it lists no GGUF file either.
+    /// A packed file where the host lists one, else a checkpoint in safetensors or of PyTorch, or an ONNX model that is much smaller and
+    /// serves the dtype. Where the host lists no checkpoint, a GGUF file, else an ONNX model.
     #[default]
     Auto,
     /// The checkpoint in safetensors, also where there is a packed file.
@@ -38,7 +41,7 @@ pub enum Weights {
     Pytorch,
     /// The listed GGUF file that suits the dtype best.
     Gguf,
-    /// The ONNX model in float32, else the one in float16.
+    /// The ONNX model with the fewest bytes that serves the dtype.
     Onnx,
     /// The file of this name.
     File(String),
@@ -65,7 +68,7 @@ impl Weights {
         }
     }
 
-    /// What the option adds to the key of a stored model; `None` for the default.
+    /// The text of the option; `None` for the default.
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Auto => None,
@@ -74,6 +77,15 @@ impl Weights {
             Self::Gguf => Some("gguf"),
             Self::Onnx => Some("onnx"),
             Self::File(name) => Some(name),
+        }
+    }
+
+    /// What the option adds to the key of a stored model, which may be made of weights in 8 bits where `lossy` is set.
+    pub fn key(&self, lossy: bool) -> Option<String> {
+        match self {
+            Self::Auto if lossy => Some("lossy".into()),
+            Self::Onnx if lossy => Some("onnx-lossy".into()),
+            _ => self.name().map(Into::into),
         }
     }
 
@@ -162,10 +174,11 @@ fn rank(file: &str, dtype: Dtype) -> usize {
 }
 
 impl Loading<'_, '_> {
-    /// The file that has the weights: of those that the host lists, the one that the source asks for.
+    /// The files that may have the weights, of those that the host lists and the source asks for, the preferred one first. The next one is
+    /// for where a file turns out to be none that can be read.
     ///
     /// *Errors*: `FetchFailed` where there is no such file.
-    pub(super) fn choose(&self, dtype: Dtype) -> Result<String> {
+    pub(super) fn choose(&self, dtype: Dtype) -> Result<Vec<String>> {
         // A stored model has one file, or the index of several, whichever file it was made from.
         let weights = match self.cached {
             true => &Weights::Auto,
@@ -175,32 +188,61 @@ impl Loading<'_, '_> {
             let packed = packed_name(dtype, self.source.part);
             let whole = packed_name(dtype, None);
             if self.snapshot.lists(&packed) {
-                return Ok(packed);
+                return Ok(vec![packed]);
             }
             // The packed file of the whole model has the first layers too.
             if self.layers().is_some() && self.snapshot.lists(&whole) {
-                return Ok(whole);
+                return Ok(vec![whole]);
             }
         }
         if let Weights::File(name) = weights {
             return match self.snapshot.lacks(name) {
                 true => Err(missing(name)),
-                false => Ok(name.clone()),
+                false => Ok(vec![name.clone()]),
             };
         }
         if let Some(gguf) = weights.gguf_file(&self.snapshot, dtype)? {
-            return Ok(gguf);
+            return Ok(vec![gguf]);
         }
         let files = weights.checkpoints();
-        let last_resort: &[&str] = match weights {
-            Weights::Auto => &ONNX,
-            _ => &[],
+        let checkpoint = files.iter().find(|file| self.snapshot.lists(file));
+        let first = files.first().copied().unwrap_or(UPSTREAM);
+        if !matches!(weights, Weights::Auto | Weights::Onnx) || self.cached {
+            return Ok(vec![checkpoint.copied().unwrap_or(first).into()]);
+        }
+        let onnx = onnx_files::serving(&self.snapshot, dtype, self.source.lossy);
+        let mut chosen: Vec<_> = match (weights, checkpoint) {
+            (Weights::Auto, Some(file)) => {
+                let limit = checkpoint_bytes(&self.snapshot, file);
+                let is_smaller = |name: &String| {
+                    let bytes = onnx_files::bytes(&self.snapshot, name);
+                    bytes
+                        .zip(limit)
+                        .is_some_and(|(own, other)| own < other / 4 * 3)
+                };
+                let smaller = onnx.into_iter().filter(is_smaller);
+                // Of float32 only what keeps it is read, unless less was asked for.
+                let smaller = smaller.filter(|_| dtype != Dtype::F32 || self.source.lossy);
+                smaller.chain([(*file).to_string()]).collect()
+            }
+            _ => onnx,
         };
-        let mut known = files.iter().chain(last_resort);
-        let listed = known.find(|file| self.snapshot.lists(file));
-        let file = listed.or(files.first()).copied().unwrap_or(UPSTREAM);
-        Ok(file.into())
+        if chosen.is_empty() {
+            chosen.push(first.into());
+        }
+        Ok(chosen)
     }
+}
+
+/// The bytes of a checkpoint, all shards included.
+fn checkpoint_bytes(snapshot: &Snapshot, file: &str) -> Option<u64> {
+    if !is_index(file) {
+        return snapshot.entry(file).size;
+    }
+    let (start, end) = shard_names(file);
+    let files = snapshot.files.iter().flatten();
+    let shards = files.filter(|(name, _)| name.starts_with(start) && name.ends_with(end));
+    shards.map(|(_, entry)| entry.size).sum()
 }
 
 #[cfg(test)]

@@ -23,18 +23,26 @@ impl<'a, 's> Loading<'a, 's> {
     /// weights, and adds up all known sizes.
     pub async fn resolve(&mut self, dtype: Dtype, files: &[&str]) -> Result<String> {
         self.source.scheduler.yield_now().await?;
-        let mut weights = self.choose(dtype)?;
+        self.others = self.choose(dtype)?.into();
+        let mut weights = self.others.pop_front().unwrap_or_default();
         if is_gguf(&weights) {
             self.resolve_gguf(&weights).await?;
             return Ok(weights);
+        }
+        if let Some(commit) = self.snapshot.commit.clone() {
+            self.open_writer(&commit).await?;
+        }
+        // An earlier load may have found that the preferred file cannot be read.
+        if let Some(writer) = &self.writer
+            && let Some(index) = self.others.iter().position(|file| writer.reads(file))
+        {
+            self.others.drain(..index);
+            weights = self.others.pop_front().unwrap_or_default();
         }
         let all = files.iter().copied().chain([weights.as_str()]);
         self.bytes.total = all.filter_map(|file| self.known(file).size).sum();
         self.report(LoadStatus::Plan, None);
 
-        if let Some(commit) = self.snapshot.commit.clone() {
-            self.open_writer(&commit).await?;
-        }
         // Where the host lists no files, an earlier load may have found which one it has.
         let checkpoints = match self.snapshot.files {
             Some(_) => &[],

@@ -4,10 +4,12 @@ mod checkpoint;
 mod choice;
 mod files;
 mod gguf;
+mod onnx_files;
 mod opening;
 pub(super) mod plan;
 mod pretrained;
 mod progress;
+mod readable;
 mod source;
 mod weights;
 
@@ -21,7 +23,7 @@ pub use source::STALL;
 pub use source::Source;
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use async_trait::async_trait;
 use gguf::Made;
@@ -186,6 +188,8 @@ pub struct Loading<'a, 's> {
     made: Option<Made>,
     /// The weights' download, opened with a request for the first bytes, or that request's error.
     front: OpenResult<'a>,
+    /// The files that may have the weights where those of the chosen one cannot be read, the preferred first.
+    others: VecDeque<String>,
     /// The commit id, or its stand-in from `identity`.
     commit: String,
     verified: Verified,
@@ -209,6 +213,7 @@ impl<'a, 's> Loading<'a, 's> {
             config_files: HashMap::new(),
             made: None,
             front: Ok(None),
+            others: VecDeque::new(),
             commit: String::new(),
             verified: verified.unwrap_or(Verified::Sha256),
             bytes: ByteCount::default(),

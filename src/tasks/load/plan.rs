@@ -3,6 +3,7 @@
 use super::checkpoint::is_index;
 use super::gguf::Made;
 use super::pretrained::{Pretrained, declared};
+use super::readable::Readable;
 use super::{Loading, Source, is_packed};
 use crate::error::{ErrorKind, Result};
 use crate::hub::Host;
@@ -42,6 +43,8 @@ pub struct LoadPlan {
     pub stored: u64,
     /// An estimate of the linear memory that the model takes, in bytes.
     pub memory: u64,
+    /// Whether the weights are read from numbers of 8 bits or fewer; false where the model is stored.
+    pub lossy: bool,
     /// Whether the model is complete in the store.
     pub whole: bool,
 }
@@ -74,6 +77,7 @@ impl LoadPlan {
             stored: self.stored + other.stored,
             // The parts are loaded one after the other, so that working memory counts once.
             memory: (self.memory + other.memory).saturating_sub(WORKING_MEMORY),
+            lossy: self.lossy || other.lossy,
             whole: self.whole && other.whole,
         }
     }
@@ -158,6 +162,7 @@ pub(in crate::tasks) async fn plan_stored(
         cached: bytes,
         stored: bytes,
         memory: memory(packed, snapshot.entry(tokenizer).size.unwrap_or(0)),
+        lossy: false,
         whole: true,
     }))
 }
@@ -171,23 +176,27 @@ async fn plan_host(
     weights: &str,
     needs: &Needs<'_>,
 ) -> Result<LoadPlan> {
-    let plans = match is_index(weights) {
-        true => loading.plan_shards(weights, needs).await?,
+    let readable = match is_index(weights) {
+        true => Readable::unread(weights.into(), None),
         false => {
-            let mut front = loading.front(weights)?;
-            let header = source.copy_header(weights);
-            let plan = weights::plan(weights, &mut front, header, needs).await?;
-            vec![(weights.to_string(), plan)]
+            let front = loading.front(weights)?;
+            loading.readable(weights.into(), Some(front), needs).await?
         }
     };
+    let weights = readable.file.clone();
+    let plans = match is_index(&weights) {
+        true => loading.plan_shards(&weights, needs).await?,
+        false => loading.plan_readable(readable, needs).await?,
+    };
     let (snapshot, made) = (loading.snapshot(), loading.made());
-    let index = is_index(weights).then_some(&weights);
+    let index = is_index(&weights).then_some(weights.as_str());
     let mut files: Vec<_> = config_files
         .iter()
+        .copied()
         .chain(index)
         .filter(|file| made.is_none() && !snapshot.lacks(file))
         .map(|file| PlannedFile {
-            path: (*file).into(),
+            path: file.into(),
             bytes: snapshot.entry(file).size,
         })
         .collect();
@@ -196,6 +205,7 @@ async fn plan_host(
     let (fetch, packed) = (sum(|plan| plan.fetch), sum(|plan| plan.packed));
     let in_store = sum(|plan| plan.in_store);
     let tensors = plans.iter().map(|(_, plan)| plan.tensors).sum();
+    let lossy = plans.iter().any(|(_, plan)| plan.lossy);
     files.extend(plans.into_iter().map(|(path, plan)| PlannedFile {
         path,
         bytes: Some(plan.fetch),
@@ -220,6 +230,7 @@ async fn plan_host(
                 None => snapshot.entry(tokenizer).size.unwrap_or(0),
             },
         ),
+        lossy,
         whole: false,
     })
 }

@@ -36,6 +36,8 @@ pub struct Source<'a> {
     pub layers: Option<usize>,
     /// The file that the weights are read from.
     pub weights: Weights,
+    /// Whether the loader may choose a file whose weights were rounded to 8 bits.
+    pub lossy: bool,
     /// The store of `cache`, where the rows of a decoder's embedding table are to stay there.
     pub embeddings: Option<Rc<dyn Store>>,
     /// The header of a GGUF file that was read last, which other steps of the same plan or load need too.
@@ -54,6 +56,7 @@ impl<'a> Source<'a> {
             part: None,
             layers: None,
             weights: Weights::Auto,
+            lossy: false,
             embeddings: None,
             header: Rc::default(),
         }
@@ -77,6 +80,7 @@ impl<'a> Source<'a> {
             part: Some(part),
             layers: self.layers,
             weights: self.weights.clone(),
+            lossy: self.lossy,
             embeddings: self.embeddings.clone(),
             header: self.header.clone(),
         }

@@ -5,10 +5,11 @@ use burn::tensor::Device;
 use super::checkpoint::{Shard, is_index, packed_name, shards};
 use super::choice::Weights;
 use super::opening::{OpenResult, Opening};
+use super::readable::Readable;
 use super::{FRONT, Loading, missing};
 use crate::error::Result;
 use crate::hub::{Fetch, Host, Verified};
-use crate::weights::{self, Needs, Plan, Sink, Tensors};
+use crate::weights::{self, Needs, Plan, Sink, Tensors, data_file};
 
 impl<'a> Loading<'a, '_> {
     /// Returns the weights' download, which [`resolve`](Self::resolve) has started with a request for the first bytes.
@@ -46,8 +47,12 @@ impl<'a> Loading<'a, '_> {
             return self.sharded(&file, needs, device).await;
         }
         let front = opening.fetch().await?;
+        let readable = self.readable(file, front, needs).await?;
+        if is_index(&readable.file) {
+            return self.sharded(&readable.file, needs, device).await;
+        }
         let target = packed_name(needs.dtype, self.source.part);
-        self.file(file, front, target, needs, device).await
+        self.file(readable, target, needs, device).await
     }
 
     /// Reads the shards one after the other. The store keeps one packed file for each.
@@ -122,9 +127,8 @@ impl<'a> Loading<'a, '_> {
             .and_then(|writer| writer.stored_files(packed));
         let Some(stored) = stored else {
             let front = self.open(&shard.file, FRONT).await?;
-            return self
-                .file(shard.file.clone(), front, packed.clone(), needs, device)
-                .await;
+            let readable = Readable::unread(shard.file.clone(), front);
+            return self.file(readable, packed.clone(), needs, device).await;
         };
         // An earlier load has stored this shard.
         let (snapshot, retry) = (stored.snapshot().await?, self.retry_policy());
@@ -141,35 +145,45 @@ impl<'a> Loading<'a, '_> {
         Ok(tensors.packed_as(packed))
     }
 
-    /// Reads one file, and writes its packed form to the store as `target`. A partial download of it is resumed. `front`: the
-    /// download, if its first bytes were requested already.
+    /// Reads one file, and writes its packed form to the store as `target`. A partial download of it is resumed.
     async fn file(
         &mut self,
-        file: String,
-        front: Option<Fetch<'a>>,
+        readable: Readable<'a>,
         target: String,
         needs: &Needs<'_>,
         device: &Device,
     ) -> Result<Tensors> {
+        let Readable {
+            file,
+            mut data,
+            front: mut fetch,
+            header,
+            described,
+        } = readable;
         let mut resume = None;
-        let header = self.source.take_header(&file);
-        let mut fetch = front;
+        let header = header.or_else(|| self.source.take_header(&file));
         let retry = self.retry_policy();
         if let Some(writer) = self.writer.as_mut() {
             if let Some((state, partial)) = writer.resume(&target, &file).await? {
-                let resumed = Fetch::resume(self.host, &self.snapshot, &file, state, retry);
+                data = data_file(&file, &partial.header)?.unwrap_or(data);
+                let resumed = Fetch::resume(self.host, &self.snapshot, &data, state, retry);
                 (fetch, resume) = (Some(resumed), Some(partial));
             } else {
                 if fetch.is_none() {
                     fetch = Fetch::open(self.host, &self.snapshot, &file, FRONT, retry).await?;
                 }
                 writer.begin(&target, &file, &self.snapshot).await?;
+                if data != file {
+                    writer.depends(&data, &self.snapshot);
+                }
             }
         }
         let mut fetch = fetch.ok_or_else(|| missing(&file))?;
         // The file's header determines how much of it is read, so its whole size no longer counts.
         self.bytes.total -= self.known(&file).size.unwrap_or(0);
-        let report = self.reporter(&file);
+        self.bytes.loaded += described;
+        self.bytes.total += described;
+        let report = self.reporter(&data);
         if resume.is_some() {
             report(fetch.position(), fetch.size().unwrap_or(fetch.position()));
         }

@@ -192,7 +192,7 @@ impl<'a> Gguf<'a> {
             dtype: format.0.into(),
             shape,
             range: start..end,
-            transposed: false,
+            stored: None,
             member: None,
         })
     }

@@ -143,9 +143,15 @@ impl<'a, 'h> Walker<'a, 'h> {
                 "has a name of {length} bytes, more than the limit of {limit}"
             )));
         }
-        let bytes = self.peek(length).await?.to_vec();
-        self.position = range.end;
+        let bytes = self.bytes(range).await?;
         String::from_utf8(bytes).map_err(|_| bad("has a name that is no UTF-8".into()))
+    }
+
+    /// Reads the bytes of a range.
+    pub async fn bytes(&mut self, range: &Range<u64>) -> Result<Vec<u8>> {
+        let bytes = self.peek(range.end - range.start).await?.to_vec();
+        self.position = range.end;
+        Ok(bytes)
     }
 
     /// The next byte that is read.

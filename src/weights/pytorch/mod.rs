@@ -307,7 +307,7 @@ pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<Header> {
             shape,
             range,
             interleaved_heads: None,
-            transposed: false,
+            stored: None,
             member: Some(member),
         });
     }

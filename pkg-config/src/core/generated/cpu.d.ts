@@ -2,6 +2,7 @@ import type {
   Embeddings,
   HiddenStates,
   ImageEmbeddings,
+  IndexMetric,
   IndexPrecision,
   LabelScore,
   Likelihoods,
@@ -77,7 +78,12 @@ export declare class ImageTextEmbedderHandle {
   static load(model: string, options: object): Promise<ImageTextEmbedderHandle>;
   embedTexts(texts: unknown, options: unknown): Promise<Embeddings>;
   /** Calls `read` for one image after the other. */
-  embedImages(count: number, read: (index: number) => Promise<ImageInput>, options: unknown): Promise<ImageEmbeddings>;
+  embedImages(
+    count: number,
+    read: (index: number) => Promise<ImageInput | undefined>,
+    report: boolean,
+    options: unknown,
+  ): Promise<ImageEmbeddings & { errors: unknown[] }>;
   classify(image: ImageInput, labels: unknown, templates: unknown, options: unknown): Promise<LabelScore[]>;
   readonly dimensions: number;
   readonly maxTokens: number | undefined;
@@ -112,6 +118,7 @@ export declare class VectorIndexHandle {
   readonly size: number;
   readonly dimensions: number;
   readonly precision: IndexPrecision;
+  readonly metric: IndexMetric;
   readonly prefilter: boolean;
   readonly source: string | undefined;
   readonly memoryBytes: number;

@@ -1,0 +1,77 @@
+//! The ONNX files of a repository, by the precision of their weights.
+
+use crate::hub::Snapshot;
+use crate::weights::Dtype;
+
+/// The names of an ONNX model, the preferred first, on a host that does not list its files.
+pub(super) const ONNX: [&str; 4] = [
+    "onnx/model.onnx",
+    "model.onnx",
+    "onnx/model_fp16.onnx",
+    "model_fp16.onnx",
+];
+
+/// The folders that may have a model.
+const FOLDERS: [&str; 2] = ["onnx/", ""];
+
+/// The endings of the names of models in float32, the preferred first: `model_O1.onnx`.
+const SINGLE: [&str; 4] = ["", "_O1", "_O2", "_O3"];
+
+/// The endings of those in float16. `O4` is what the optimizer of onnxruntime writes for GPUs.
+const HALF: [&str; 2] = ["_fp16", "_O4"];
+
+/// The endings of those in 8 bits. A star stands for the processor that a file was made for; the numbers are those of all.
+const EIGHT_BITS: [&str; 6] = [
+    "_quint8_avx2",
+    "_quint8_*",
+    "_qint8_*",
+    "_quantized",
+    "_uint8",
+    "_int8",
+];
+
+/// The listed ONNX files that serve a dtype, from the one with the fewest bytes to the one with the most. `lossy`: whether weights of 8 bits
+/// do.
+pub(super) fn serving(snapshot: &Snapshot, dtype: Dtype, lossy: bool) -> Vec<String> {
+    let eight_bits: &[&str] = match lossy {
+        true => &EIGHT_BITS,
+        false => &[],
+    };
+    // Of float32, what was rounded serves only where there is nothing else.
+    let (first, last): (&[&str], &[&str]) = match dtype {
+        Dtype::F32 => (&SINGLE, &HALF),
+        Dtype::Q8 | Dtype::Q4 => (&HALF, &SINGLE),
+    };
+    let mut found = Vec::new();
+    for kind in eight_bits.iter().chain(first).chain(last) {
+        for folder in FOLDERS {
+            let files = snapshot.files.iter().flatten();
+            let files = files.filter(|(name, entry)| {
+                // A stream cannot be read from several places.
+                !entry.once && !found.contains(*name) && is_of(name, folder, kind)
+            });
+            let names: Vec<_> = files.map(|(name, _)| name.clone()).collect();
+            found.extend(names);
+        }
+    }
+    found
+}
+
+/// Whether a file has the name of a model in a folder with an ending, where a star stands for any letters.
+fn is_of(name: &str, folder: &str, kind: &str) -> bool {
+    let rest = name.strip_prefix(folder);
+    let rest = rest.and_then(|name| name.strip_prefix("model"));
+    let Some(rest) = rest.and_then(|name| name.strip_suffix(".onnx")) else {
+        return false;
+    };
+    match kind.strip_suffix('*') {
+        Some(start) => rest.starts_with(start) && !rest.contains('/'),
+        None => rest == kind,
+    }
+}
+
+/// The bytes of an ONNX file, and of the file beside it that has its values, where the host lists their sizes.
+pub(super) fn bytes(snapshot: &Snapshot, file: &str) -> Option<u64> {
+    let data = snapshot.entry(&format!("{file}_data")).size;
+    Some(snapshot.entry(file).size? + data.unwrap_or(0))
+}
