@@ -18,11 +18,30 @@ const STS = path.join(process.env.PILOTLIGHT_DATA ?? path.join(ROOT, '.data'), '
 /** Words of no corpus here, a script of no tokenizer here, and an emoji. */
 const STRANGE = 'Quixotic zephyrs 私は, naïve \u{1f9ea} jumbled';
 
+const UNLIKELY = 'test/unlikely';
+
+/** A model with a character in the middle of a word that is no piece by itself, and with a piece of a very low score that no text has. */
+function unlikely() {
+  const files = filesOf(tinyFolder('xlm-roberta-tiny'));
+  const tokenizer = JSON.parse(new TextDecoder().decode(files['tokenizer.json']));
+  const { vocab } = tokenizer.model;
+  const others = vocab.filter(([piece]) => [...piece.replace('▁', '')].length > 1 && !piece.startsWith('<'));
+  const pieces = [
+    ['b\u{1f9ea}a', -90],
+    ['aol', -3],
+    ['zzzz', -160],
+  ];
+  for (const [index, piece] of pieces.entries()) vocab[vocab.indexOf(others.at(-1 - index))] = piece;
+  // In the whole model b🧪a,o,l (-150) beats b,🧪,aol (-176), in one whose lowest score were -90 it would not.
+  for (const piece of vocab) if (['o', 'l'].includes(piece[0])) piece[1] = -30;
+  return { ...files, 'tokenizer.json': new TextEncoder().encode(JSON.stringify(tokenizer)) };
+}
+
 let hub;
 let base;
 before(async () => {
   const classifier = { 'test/bert-tiny-classifier': tinyFolder('bert-tiny-classifier') };
-  hub = await startHub({ models: { ...HUB_MODELS, ...classifier }, port: 0 });
+  hub = await startHub({ models: { ...HUB_MODELS, ...classifier, [UNLIKELY]: unlikely() }, port: 0 });
   base = mkdtempSync(path.join(os.tmpdir(), 'pilotlight-cut-'));
 });
 beforeEach(() => {
@@ -140,7 +159,8 @@ for (const [name, dtype] of TINY) {
     const model = `test/${name}`;
     const cases = golden(name).cases.map(({ text }) => text);
     const texts = cases.filter((text) => text.trim() !== '' && !/[\r\n]/.test(text)).slice(0, 3);
-    assert.ok(texts.length === 3);
+    texts.push('a 🧪 light 私x🧪, the');
+    assert.equal(texts.length, 4);
     // A line break of Windows, an empty line, and no line break at the end.
     const corpus = written('corpus.txt', `${texts[0]}\r\n\n${texts.slice(1).join('\n')}`);
     const whole = await pulled(model, '--dtype', dtype);
@@ -149,7 +169,7 @@ for (const [name, dtype] of TINY) {
     assert.equal(rowsIn(cut.folder, dtype), pieces[1]);
     assert.ok(pieces[1] < pieces[0] && bytes[1] < bytes[0], cut.stdout);
     const prompts = new Set(['', ...Object.values((await embedder(whole.folder, { dtype })).prompts)]);
-    assert.match(cut.stdout, new RegExp(`^all ${3 * prompts.size} texts of the corpus have the same tokens`, 'm'));
+    assert.match(cut.stdout, new RegExp(`^all ${4 * prompts.size} texts of the corpus have the same tokens`, 'm'));
     for (const prompt of prompts) {
       const [a, b] = [
         await vectors(whole.folder, texts, { dtype, prompt }),
@@ -161,6 +181,17 @@ for (const [name, dtype] of TINY) {
     assert.ok(strange.tokens[0] > 0 && strange.data.every(Number.isFinite));
   });
 }
+
+test('Unigram keeps the lowest score, from which that of unknown characters is computed', async () => {
+  const whole = await pulled(UNLIKELY);
+  const cut = await pulled(UNLIKELY, '--vocabulary', written('corpus.txt', 'b\u{1f9ea}aol\naol\n'));
+  assert.match(cut.stdout, /^all 2 texts of the corpus have the same tokens/m);
+  const pieces = (folder) => read(folder, 'tokenizer.json').model.vocab.map(([piece]) => piece);
+  assert.ok(['b\u{1f9ea}a', 'aol', 'zzzz'].every((piece) => pieces(cut.folder).includes(piece)));
+  assert.ok(pieces(cut.folder).length < pieces(whole.folder).length);
+  const texts = ['b\u{1f9ea}aol', 'aol'];
+  assert.deepEqual(await vectors(cut.folder, texts), await vectors(whole.folder, texts));
+});
 
 test('MiniLM keeps its vectors and its Spearman, and reads words that the corpus lacks by smaller pieces', async (t) => {
   if (!existsSync(MINILM) || !existsSync(STS))

@@ -14,11 +14,11 @@ const HELP = `pilotlight ${version}
   pilotlight pull MODEL [options]   fetches a model and writes a folder that any static host can serve
       --dtype q8|q4|f32             how the weights are kept (q8)
       --layers NUMBER|0-LAST        only the first layers of a sentence encoder, for load({ layers }) (all)
-      --vocabulary FILE             only the rows of the vocabulary that the texts in FILE need, one text a line, and all
-                                    single characters and bytes
-      --dimensions NUMBER           only the first values of each vector, for models that were trained so (Matryoshka)
-      --evaluate FILE               with one of these three: says how well cosines agree with people (Spearman) before and
-                                    after; FILE has sentence1,sentence2,score in each line
+      --vocabulary FILE             only the rows of the vocabulary that the texts in FILE need, one text a
+                                    line, and all single characters and bytes
+      --dimensions NUMBER           only the first values of each vector (for Matryoshka models)
+      --evaluate FILE               with one of these three: how well cosines agree with people (Spearman),
+                                    before and after; lines of FILE are sentence1,sentence2,score
       --weights auto|safetensors|pytorch|gguf|onnx|FILE   the file that the weights are read from (auto)
       --lossy                       also from an ONNX file whose weights have 8 bits
       --out DIR                     the folder (.); files come to DIR/MODEL/resolve/REVISION/
