@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use js_sys::{Array, Float32Array, Int8Array, Uint8Array};
+use js_sys::{Array, Float32Array, Int8Array, Uint8Array, Uint32Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -77,6 +77,23 @@ impl TextEmbedderHandle {
                 .await
                 .map(|states| embeddings_to_js(&states))
                 .map_err(to_js)
+        })
+    }
+
+    /// Tokenizes texts: a `Uint32Array` of ids for each, as the model reads it. Only `pilotlight pull --vocabulary` calls it.
+    ///
+    /// *Errors*: `INVALID_INPUT`, `ABORTED`.
+    pub fn tokens(&self, values: JsValue, options: JsValue) -> js_sys::Promise {
+        let embedder = self.embedder.clone();
+        promise(async move {
+            let tokenize = async {
+                let (_, signal) = embed_options(&options)?;
+                let scheduler = EventLoopScheduler::new(signal);
+                embedder.tokens(&texts("texts", &values)?, &scheduler).await
+            };
+            let lists = for_caller(&options, tokenize).await.map_err(to_js)?;
+            let lists = lists.iter().map(|ids| Uint32Array::from(ids.as_slice()));
+            Ok(lists.collect::<Array>().into())
         })
     }
 

@@ -44,6 +44,8 @@ pub struct Model2Vec {
     pub normalize: bool,
     /// The longest text in tokens; `None` for no limit.
     pub max_length: Option<usize>,
+    /// The median number of characters of a token before the vocabulary was cut, which only `pilotlight pull --vocabulary` writes.
+    pub median_token_length: Option<usize>,
 }
 
 /// A static embedding.
@@ -176,9 +178,14 @@ impl Model2Vec {
             None if fields.has("max_length") => None,
             None => Some(MAX_LENGTH),
         };
+        let median_token_length = match fields.has("median_token_length") {
+            true => Some(fields.size("median_token_length", u32::MAX as usize)?),
+            false => None,
+        };
         Ok(Self {
             normalize: normalize.unwrap_or(false),
             max_length,
+            median_token_length,
         })
     }
 }
@@ -209,14 +216,16 @@ mod tests {
 
     #[test]
     fn the_longest_text_has_a_default_and_may_have_no_limit() {
-        for (fields, normalize, max_length) in [
-            ("", false, Some(512)),
-            (r#","max_length":20,"normalize":true"#, true, Some(20)),
-            (r#","max_length":null,"normalize":false"#, false, None),
+        for (fields, normalize, max_length, median_token_length) in [
+            ("", false, Some(512), None),
+            (r#","max_length":20,"normalize":true"#, true, Some(20), None),
+            (r#","max_length":null,"normalize":false"#, false, None, None),
+            (r#","median_token_length":6"#, false, Some(512), Some(6)),
         ] {
             let expected = Model2Vec {
                 normalize,
                 max_length,
+                median_token_length,
             };
             assert_eq!(
                 config(fields).unwrap().model2vec,
@@ -235,6 +244,7 @@ mod tests {
             ("max_length", "0", ErrorKind::InvalidWeights),
             ("max_length", "-1", ErrorKind::InvalidWeights),
             ("max_length", "1.5", ErrorKind::InvalidWeights),
+            ("median_token_length", "0", ErrorKind::InvalidWeights),
             ("normalize", "1", ErrorKind::UnsupportedModel),
         ] {
             let error = config(&format!(r#","{name}":{value}"#)).unwrap_err();

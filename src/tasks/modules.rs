@@ -227,6 +227,11 @@ impl Steps {
         self.list.push(Step::Truncate(most));
     }
 
+    /// Appends the step that gives vectors the length 1.
+    pub fn normalize(&mut self) {
+        self.list.push(Step::Normalize);
+    }
+
     /// The number of values after the last step, of vectors of `width` values before the first.
     pub fn width(&self, width: usize) -> usize {
         self.list.iter().fold(width, |width, step| match step {

@@ -19,6 +19,8 @@ pub struct Prompts {
     similarity: Option<String>,
     /// The number of values that are kept of a vector; the rest is cut off, and the length is not made 1 again.
     pub(super) truncate_dim: Option<NonZeroUsize>,
+    /// Whether the length is made 1 after all, which only `pilotlight pull --dimensions` writes.
+    pub(super) truncate_normalized: bool,
 }
 
 /// The ways to compare vectors that sentence-transformers knows.
@@ -32,6 +34,8 @@ struct File {
     default_prompt_name: Option<String>,
     similarity_fn_name: Option<String>,
     truncate_dim: Option<NonZeroUsize>,
+    #[serde(default)]
+    truncate_normalized: bool,
 }
 
 impl Prompts {
@@ -66,6 +70,7 @@ impl Prompts {
             default,
             similarity: file.similarity_fn_name,
             truncate_dim: file.truncate_dim,
+            truncate_normalized: file.truncate_normalized,
         })
     }
 

@@ -107,6 +107,9 @@ impl SentenceTransformerConfig {
         if let Some(most) = prompts.truncate_dim {
             steps.truncate(most.get());
         }
+        if prompts.truncate_normalized {
+            steps.normalize();
+        }
         let tokenizer = tokenizer_config(files, &config).await?;
         // A host that does not list its files is asked for the usual name alone.
         let mut names = OTHER_SENTENCE.into_iter();

@@ -56,7 +56,10 @@ impl Pretrained for TextEmbedder {
 
     fn prepare(config: &Self::Config, tokenizer: &[u8]) -> Result<TextTokenizer> {
         match config.encoder.as_static().map(|own| own.model2vec) {
-            Some(Some(own)) => return TextTokenizer::for_model2vec(tokenizer, own.max_length),
+            Some(Some(own)) => {
+                let (longest, median) = (own.max_length, own.median_token_length);
+                return TextTokenizer::for_model2vec(tokenizer, longest, median);
+            }
             Some(None) => return TextTokenizer::for_static_embedding(tokenizer),
             None => {}
         }
@@ -225,6 +228,18 @@ impl TextEmbedder {
         };
         each_text(&tokens, self.hidden_size, forward, &mut pool, scheduler).await?;
         Ok(Embeddings::new(vectors, width, options.precision, &tokens))
+    }
+
+    /// The ids of the tokens of texts as [`embed`](Self::embed) reads them, after truncation and with special tokens.
+    ///
+    /// *Errors*: `InvalidInput` for a text that cannot be tokenized, `Aborted`.
+    pub async fn tokens(
+        &self,
+        texts: &[String],
+        scheduler: &dyn Scheduler,
+    ) -> Result<Vec<Vec<u32>>> {
+        let tokens = encode(&self.tokenizer, texts, scheduler).await?;
+        Ok(tokens.into_iter().map(|tokens| tokens.ids).collect())
     }
 
     /// Computes the hidden states after a layer, and none of the layers that follow it. They are neither normalized nor changed by

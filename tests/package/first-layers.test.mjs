@@ -306,7 +306,7 @@ describe('a folder that pull made', () => {
     assert.deepEqual(weights, ['pilotlight-q8-layers2.safetensors']);
     assert.equal((await load(folder, 2)).verified, 'sha256');
     for (const [layers, says] of [
-      ['0', /--layers is a whole number from 1, not '0'/],
+      ['0', /--layers is a whole number from 1 or a range from 0, not '0'/],
       ['7', /layers is 7, expected 1 to 4/],
     ]) {
       const refused = await pull(SEEDED, '--layers', layers);

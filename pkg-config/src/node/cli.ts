@@ -3,6 +3,8 @@ import { parseArgs } from 'node:util';
 import type { Dtype } from '../../types/index.js';
 import { version } from '../version.js';
 import { check } from './check.js';
+import { checkCorpus, readPairs } from './corpus.js';
+import { tableOfCut } from './cut-table.js';
 import { megabytes, ProgressLine } from './progress.js';
 import { pull } from './pull.js';
 import { verify } from './verify.js';
@@ -11,7 +13,12 @@ const HELP = `pilotlight ${version}
 
   pilotlight pull MODEL [options]   fetches a model and writes a folder that any static host can serve
       --dtype q8|q4|f32             how the weights are kept (q8)
-      --layers NUMBER               only the first layers of a sentence encoder, for load({ layers }) (all)
+      --layers NUMBER|0-LAST        only the first layers of a sentence encoder, for load({ layers }) (all)
+      --vocabulary FILE             only the rows of the vocabulary that the texts in FILE need, one text a
+                                    line, and all single characters and bytes
+      --dimensions NUMBER           only the first values of each vector (for Matryoshka models)
+      --evaluate FILE               with one of these three: how well cosines agree with people (Spearman),
+                                    before and after; lines of FILE are sentence1,sentence2,score
       --weights auto|safetensors|pytorch|gguf|onnx|FILE   the file that the weights are read from (auto)
       --lossy                       also from an ONNX file whose weights have 8 bits
       --out DIR                     the folder (.); files come to DIR/MODEL/resolve/REVISION/
@@ -57,10 +64,29 @@ interface ModelWords {
   revision: string;
   host: string;
   layers?: number;
+  vocabulary?: string;
+  dimensions?: number;
+  evaluate?: string;
   weights?: string;
   lossy?: true;
   token?: string;
   out: string;
+}
+
+/** The options that only `pull` has. */
+const OF_PULL = ['out', 'vocabulary', 'dimensions', 'evaluate'] as const;
+
+/** The number of layers in `4` or `0-3`. */
+function layersIn(words: string): number {
+  const [, first, last = ''] = /^(?:(\d{1,3})-)?(\d{1,3})$/.exec(words) ?? [];
+  if (first !== undefined && Number(first) > 0)
+    throw new UsageError(
+      `--layers is '${words}', but each layer needs those before it: only ranges from 0 are possible`,
+    );
+  const count = Number(last) + (first === undefined ? 0 : 1);
+  if (last === '' || count === 0)
+    throw new UsageError(`--layers is a whole number from 1 or a range from 0, not '${words}'`);
+  return count;
 }
 
 /** Reads the words of a command that takes a model. */
@@ -77,6 +103,9 @@ function modelWords(command: string, words: string[]): ModelWords {
     options: {
       dtype: text,
       layers: text,
+      vocabulary: text,
+      dimensions: text,
+      evaluate: text,
       weights: text,
       lossy: { type: 'boolean' },
       out: text,
@@ -88,13 +117,15 @@ function modelWords(command: string, words: string[]): ModelWords {
   const [model, ...more] = positionals;
   if (model === undefined || more.length > 0)
     throw new UsageError(`${command} takes one MODEL, for example sentence-transformers/all-MiniLM-L6-v2`);
-  if (command !== 'pull' && values.out !== undefined)
-    throw new UsageError(`${command} writes nothing: leave out --out`);
+  const foreign = OF_PULL.find((name) => command !== 'pull' && values[name] !== undefined);
+  if (foreign) throw new UsageError(`${command} writes nothing: leave out --${foreign}`);
   const { dtype = 'q8', out = '.', revision = 'main', host = 'https://huggingface.co' } = values;
   if (!['q8', 'q4', 'f32'].includes(dtype)) throw new UsageError(`--dtype is q8, q4 or f32, not '${dtype}'`);
-  const { layers, weights } = values;
-  if (layers !== undefined && !/^[1-9]\d{0,2}$/.test(layers))
-    throw new UsageError(`--layers is a whole number from 1, not '${layers}'`);
+  const { layers, vocabulary, dimensions, evaluate, weights } = values;
+  if (dimensions !== undefined && !/^[1-9]\d{0,4}$/.test(dimensions))
+    throw new UsageError(`--dimensions is a whole number from 1, not '${dimensions}'`);
+  if (evaluate !== undefined && (layers ?? vocabulary ?? dimensions) === undefined)
+    throw new UsageError('--evaluate compares what --layers, --vocabulary or --dimensions leave: give one of them');
   if (!/^https?:\/\//.test(host) || !URL.canParse(host))
     throw new UsageError(`--host is an address such as https://huggingface.co, not '${host}'`);
   const token = tokenOf(values['token-env']);
@@ -104,7 +135,10 @@ function modelWords(command: string, words: string[]): ModelWords {
     revision,
     host,
     out,
-    ...(layers !== undefined && { layers: Number(layers) }),
+    ...(layers !== undefined && { layers: layersIn(layers) }),
+    ...(vocabulary !== undefined && { vocabulary }),
+    ...(dimensions !== undefined && { dimensions: Number(dimensions) }),
+    ...(evaluate !== undefined && { evaluate }),
     ...(weights !== undefined && { weights }),
     ...(values.lossy && { lossy: true as const }),
     ...(token !== undefined && { token }),
@@ -117,18 +151,23 @@ async function checkCommand(words: string[]): Promise<number> {
 }
 
 async function pullCommand(words: string[]): Promise<number> {
-  const options = modelWords('pull', words);
+  const { evaluate, ...options } = modelWords('pull', words);
   const aborter = new AbortController();
   // A second signal ends the process as usual.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => aborter.abort());
   const line = new ProgressLine(process.stderr);
   try {
-    const { folder, commit, verified, lock } = await pull({
+    // What is wrong with a file is said before anything is fetched.
+    const pairs = evaluate === undefined ? undefined : await readPairs(evaluate);
+    if (options.vocabulary !== undefined) await checkCorpus(options.vocabulary);
+    const { folder, commit, verified, lock, cut } = await pull({
       ...options,
+      ...(pairs && { pairs }),
       signal: aborter.signal,
       onProgress: (event) => line.show(event),
     });
     line.end();
+    if (cut) say(tableOfCut(cut));
     const bytes = Object.values(lock.files).reduce((sum, { size }) => sum + size, 0);
     return say(
       `${folder}: ${Object.keys(lock.files).length} files, ${megabytes(bytes)} MB, commit ${commit}, checked by ${verified}\n`,

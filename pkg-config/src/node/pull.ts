@@ -4,16 +4,19 @@ import path from 'node:path';
 import { cores } from '#runtime';
 import type { Dtype, LoadProgress, StoredModel, TextLoadOptions, Verified } from '../../types/index.js';
 import { Decoder } from '../decoder.js';
-import { toPilotlightError } from '../error.js';
+import { PilotlightError, toPilotlightError } from '../error.js';
 import { ImageTextEmbedder } from '../image-text-embedder.js';
 import { models } from '../models.js';
 import { SequenceClassifier } from '../sequence-classifier.js';
 import { TextEmbedder } from '../text-embedder.js';
+import type { Pairs } from './corpus.js';
+import { type Cut, type CutOptions, cutFolder } from './cut.js';
 import { syncFolder, writeThrough } from './disk.js';
 import { fileStore } from './file-store.js';
 import { describe, LOCK, type Lock, readLock } from './lock.js';
+import { OpenModel } from './open-model.js';
 
-export interface PullOptions {
+export interface PullOptions extends CutOptions {
   model: string;
   dtype: Dtype;
   revision: string;
@@ -25,6 +28,8 @@ export interface PullOptions {
   /** Whether an ONNX file whose weights have 8 bits will do. */
   lossy?: true;
   token?: string;
+  /** The pairs by which the model is compared with what it was before parts of it were cut off. */
+  pairs?: Pairs;
   /** The folder that will hold `{model}/resolve/{revision}/{file}`. */
   out: string;
   signal: AbortSignal;
@@ -39,11 +44,15 @@ export interface Pulled {
   verified: Verified | undefined;
   /** The content of the lock file that was written. */
   lock: Lock;
+  /** What became smaller; absent where the model is whole. */
+  cut?: Cut;
 }
 
 /** The folder inside `out` with the partial downloads of pulls. */
 export const WORK = '.pilotlight';
 const STORE = 'store';
+/** The folder with the store of the whole model, where one of fewer layers is compared with it. */
+const WHOLE = 'whole';
 
 /** Loads a model as a page would, and writes the packed files, from which a page loads it with the least work. */
 export async function pull(options: PullOptions): Promise<Pulled> {
@@ -54,17 +63,25 @@ export async function pull(options: PullOptions): Promise<Pulled> {
     return pulled;
   } finally {
     // `rmdir` fails on purpose where a folder still holds a partial download.
-    for (const folder of [path.join(work, STORE), work, path.dirname(work)]) await rmdir(folder).catch(() => {});
+    for (const folder of [path.join(work, STORE), path.join(work, WHOLE), work, path.dirname(work)])
+      await rmdir(folder).catch(() => {});
   }
 }
 
 const CLASSES = { TextEmbedder, ImageTextEmbedder, Decoder, SequenceClassifier };
 
-async function pullBy(work: string, { out, ...options }: PullOptions): Promise<Pulled> {
-  const { model, dtype, revision, signal } = options;
+async function pullBy(work: string, options: PullOptions): Promise<Pulled> {
+  const { out, vocabulary, dimensions, pairs, ...loading } = options;
+  const { model, dtype, revision, layers, signal } = loading;
   const store = fileStore(path.join(work, STORE));
-  const load: TextLoadOptions = { ...options, device: 'cpu', store };
+  const load = { ...loading, device: 'cpu', store } satisfies TextLoadOptions;
   const { class: name } = await models.plan(model, load);
+  const isCut = vocabulary !== undefined || dimensions !== undefined;
+  if ((isCut || pairs) && name !== 'TextEmbedder')
+    throw new PilotlightError(
+      'UNSUPPORTED_MODEL',
+      `--vocabulary, --dimensions and --evaluate are for sentence encoders, but ${model} is loaded by ${name}`,
+    );
   const loaded = await CLASSES[name].load(model, load);
   loaded.dispose();
 
@@ -75,9 +92,27 @@ async function pullBy(work: string, { out, ...options }: PullOptions): Promise<P
   const made = path.join(work, 'made');
   const keys = parts.map(({ key }) => key);
   const files = await exportTo(made, keys, store, signal);
+  let cut: Cut | undefined;
+  if (isCut || (layers !== undefined && name === 'TextEmbedder')) {
+    const { layers: _, ...whole } = { ...load, store: fileStore(path.join(work, WHOLE)) };
+    const wholeBytes = layers === undefined ? undefined : (await models.plan(model, whole)).storeBytes;
+    cut = await cutFolder({
+      folder: made,
+      files,
+      commit: stored.commit,
+      dtype,
+      signal,
+      open: (all) => OpenModel.load(model, all ? whole : load),
+      ...(layers !== undefined && { layers }),
+      ...(wholeBytes !== undefined && { wholeBytes }),
+      ...(vocabulary !== undefined && { vocabulary }),
+      ...(dimensions !== undefined && { dimensions }),
+      ...(pairs && { pairs }),
+    });
+  }
   const folder = path.join(out, ...model.split('/'), 'resolve', ...revision.split('/'));
-  const lock = await lay(made, files, folder, stored.commit);
-  return { folder, commit: stored.commit, verified: weakest(parts), lock };
+  const lock = await lay(made, cut?.files ?? files, folder, cut?.commit ?? stored.commit);
+  return { folder, commit: stored.commit, verified: weakest(parts), lock, ...(cut && { cut }) };
 }
 
 const STRENGTH: readonly (Verified | undefined)[] = [undefined, 'length', 'lock', 'sha256'];
@@ -87,8 +122,13 @@ function weakest(parts: readonly StoredModel[]): Verified | undefined {
 }
 
 /** Names the work folder of a pull by its options: no two pulls share one, and a repeated pull resumes its own. */
-function nameOf({ host, model, revision, dtype, layers, weights, lossy }: PullOptions): string {
-  const others = [...(weights === undefined ? [] : [weights]), ...(lossy ? [{ lossy }] : [])];
+function nameOf({ host, model, revision, dtype, layers, weights, lossy, vocabulary, dimensions }: PullOptions): string {
+  const corpus = vocabulary === undefined ? undefined : path.resolve(vocabulary);
+  const others = [
+    ...(weights === undefined ? [] : [weights]),
+    ...(lossy ? [{ lossy }] : []),
+    ...(corpus === undefined && dimensions === undefined ? [] : [{ corpus, dimensions }]),
+  ];
   return createHash('sha256')
     .update(JSON.stringify([host, model, revision, dtype, layers, ...others]))
     .digest('hex')

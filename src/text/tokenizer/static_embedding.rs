@@ -8,15 +8,20 @@ use crate::error::Result;
 
 impl TextTokenizer {
     /// Reads `tokenizer.json` for a static embedding of model2vec, whose texts have neither special nor unknown tokens. `max_tokens` is the
-    /// longest text in tokens, unknown ones included; `None` for no limit.
+    /// longest text in tokens, unknown ones included; `None` for no limit. `median` is the median length of a token where the vocabulary no
+    /// longer tells that of the model, because tokens were cut off.
     ///
     /// *Errors*: `InvalidWeights` if the file is not a tokenizer.
     /// *Source*: `StaticModel.tokenize` of model2vec 0.10.
-    pub fn for_model2vec(json: &[u8], max_tokens: Option<usize>) -> Result<Self> {
+    pub fn for_model2vec(
+        json: &[u8],
+        max_tokens: Option<usize>,
+        median: Option<usize>,
+    ) -> Result<Self> {
         let tokenizer = Tokenizer::from_bytes(json).map_err(broken)?;
         let dropped = unknown(json, &tokenizer)?;
         let max_characters = max_tokens.map_or(usize::MAX, |tokens| {
-            tokens.saturating_mul(median_length(&tokenizer))
+            tokens.saturating_mul(median.unwrap_or_else(|| median_length(&tokenizer)))
         });
         let own = Self::without_special_tokens(tokenizer, json, max_tokens)?;
         Ok(Self {
@@ -99,7 +104,10 @@ mod tests {
             (Some(4), (vec![a; 3], false)),
             (Some(3), (vec![a; 2], true)),
         ] {
-            let tokens = encode(TextTokenizer::for_model2vec(json.as_bytes(), longest), text);
+            let tokens = encode(
+                TextTokenizer::for_model2vec(json.as_bytes(), longest, None),
+                text,
+            );
             assert_eq!((tokens.ids, tokens.truncated), expected, "{longest:?}");
         }
         // A model that names no unknown token has none to drop.
@@ -126,7 +134,7 @@ mod tests {
         let text = format!("a{}é", " ".repeat(2 * median - 1));
         let tokens = |longest| {
             encode(
-                TextTokenizer::for_model2vec(json.as_bytes(), Some(longest)),
+                TextTokenizer::for_model2vec(json.as_bytes(), Some(longest), None),
                 &text,
             )
         };
@@ -144,7 +152,7 @@ mod tests {
             own.encode(&"light ".repeat(9)).unwrap().ids,
             [own.id("light").unwrap(); 8]
         );
-        let own = TextTokenizer::for_model2vec(json.as_bytes(), None).unwrap();
+        let own = TextTokenizer::for_model2vec(json.as_bytes(), None, None).unwrap();
         assert_eq!(own.max_tokens(), usize::MAX);
         assert_eq!(own.encode(&"light ".repeat(9)).unwrap().ids.len(), 9);
     }

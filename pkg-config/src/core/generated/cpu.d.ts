@@ -38,6 +38,8 @@ export declare class TextEmbedderHandle {
   static load(model: string, options: object): Promise<TextEmbedderHandle>;
   embed(texts: unknown, options: unknown): Promise<Embeddings>;
   hiddenStates(texts: unknown, options: unknown): Promise<HiddenStates>;
+  /** The ids of each text's tokens, as the model reads it. */
+  tokens(texts: unknown, options: unknown): Promise<Uint32Array[]>;
   /** The commit of the files, or what stands for one. */
   readonly commit: string;
   readonly dimensions: number;
