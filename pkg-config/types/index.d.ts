@@ -279,8 +279,8 @@ interface DecodeOptions {
 
 export interface EmbedImagesOptions extends EmbedOptions, DecodeOptions {
   /**
-   * What happens where an image cannot be read: `'throw'`, the default, ends the call, and the vectors of the others are lost; `'report'`
-   * leaves it out, and says so in `errors`.
+   * The treatment of an image that cannot be read: `'throw'`, the default, ends the call, and the vectors of the others are lost;
+   * `'report'` leaves the image out and lists it in `errors`.
    */
   onError?: 'throw' | 'report';
   /** Called after each image. */

@@ -3,7 +3,7 @@ import type { Embeddings, StoreOptions } from './index.js';
 /** How an index keeps each value: 4 bytes, 1 byte (by a scale for each vector) or 1 bit (its sign). */
 export type IndexPrecision = 'float32' | 'int8' | 'binary';
 
-/** How an index compares vectors: by the cosine of their angle, or by their dot product, which their lengths enlarge. */
+/** The measure by which an index compares vectors: by the cosine of their angle, or by their dot product, which their lengths enlarge. */
 export type IndexMetric = 'cosine' | 'dot';
 
 /** The id of a vector: a text, or a safe integer. `1` and `'1'` are different ids. */

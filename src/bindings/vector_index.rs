@@ -205,7 +205,7 @@ impl VectorIndexHandle {
         self.index.borrow().precision().name().into()
     }
 
-    /// How vectors are compared.
+    /// The measure by which vectors are compared.
     #[wasm_bindgen(getter)]
     pub fn metric(&self) -> String {
         self.index.borrow().metric().name().into()

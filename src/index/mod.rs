@@ -69,7 +69,7 @@ impl IndexPrecision {
     }
 }
 
-/// How an index compares a query with its vectors.
+/// The measure by which an index compares a query with its vectors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IndexMetric {
     /// The cosine of the angle between them; their lengths do not matter.
@@ -110,7 +110,7 @@ pub struct IndexOptions {
     pub dimensions: usize,
     /// The precision in which vectors are kept.
     pub precision: IndexPrecision,
-    /// How vectors are compared.
+    /// The measure by which vectors are compared.
     pub metric: IndexMetric,
     /// Whether the sign bit of each value is kept too, by which a search of many vectors first selects candidates.
     pub prefilter: bool,
@@ -230,7 +230,7 @@ impl VectorIndex {
         self.rows.layout().precision
     }
 
-    /// How vectors are compared.
+    /// The measure by which vectors are compared.
     pub fn metric(&self) -> IndexMetric {
         self.rows.layout().metric
     }

@@ -83,7 +83,7 @@ pub(super) struct EncodedRow {
     pub floats: Vec<f32>,
     /// The quantized vector, padded; its largest magnitude is 127, or 0 for a vector of zeros.
     pub bytes: Vec<i8>,
-    /// What the product with `bytes` is multiplied by: 1 divided by their length for cosines, else what one step of them stands for.
+    /// The factor of products with `bytes`: for cosines 1 divided by their length, else the value of one step of them.
     pub factor: f32,
     /// One bit for each value, set if the value is positive.
     pub signs: Vec<u8>,

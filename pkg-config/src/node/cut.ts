@@ -9,7 +9,7 @@ import { cutRows, idsOf, openPacked, tableOf } from './rows.js';
 import { cutTokenizer, medianLength, parseTokenizer, refused } from './tokenizer-json.js';
 import { keptVocabulary } from './vocabulary.js';
 
-/** What is to be left of a sentence encoder. */
+/** The parts of a sentence encoder that are to be kept. */
 export interface CutOptions {
   /** The file with the texts, one a line, whose pieces of the vocabulary are kept. */
   vocabulary?: string;
@@ -17,7 +17,7 @@ export interface CutOptions {
   dimensions?: number;
 }
 
-/** What a model was before its parts were cut off, and what it is after. */
+/** The sizes and scores of a model before its parts were cut off, and after. */
 export interface Change {
   bytes: number;
   dimensions: number;
@@ -32,7 +32,7 @@ export interface Cut {
   after: Change;
   /** The texts of the corpus, each counted with each prompt, and how many of them have other tokens than before. */
   texts?: { all: number; changed: number };
-  /** What stands for the commit of the cut files; `undefined` where only layers were left out. */
+  /** The stand-in for the commit of the cut files; `undefined` where only layers were left out. */
   commit?: string;
 }
 

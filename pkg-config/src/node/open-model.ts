@@ -13,7 +13,7 @@ const AT_ONCE = 256;
 /** A loaded sentence encoder that also tells the ids of tokens. */
 export class OpenModel {
   readonly dimensions: number;
-  /** What may stand before a text: nothing, and each prompt of the model. */
+  /** The texts that may stand before a text: none, and each prompt of the model. */
   readonly prompts: string[];
   readonly #model: ModelHandle<TextEmbedderHandle>;
   readonly #signal: AbortSignal;

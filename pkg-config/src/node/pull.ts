@@ -44,7 +44,7 @@ export interface Pulled {
   verified: Verified | undefined;
   /** The content of the lock file that was written. */
   lock: Lock;
-  /** What became smaller; absent where the model is whole. */
+  /** The parts that became smaller; absent where the model is whole. */
   cut?: Cut;
 }
 

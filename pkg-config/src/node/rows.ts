@@ -18,11 +18,11 @@ export interface Packed {
   data: number;
 }
 
-/** How the names of the table of word embeddings end, by the architectures. */
+/** The ends of the names that tables of word embeddings have, by the architectures. */
 const TABLE =
   /^(?:.*\.)?(?:word_embeddings\.weight|tok_embeddings\.weight|embed_tokens\.weight|embedding\.weight|embeddings)$/;
 
-/** How the metadata key begins of the shape that a tensor of any size has. */
+/** The beginning of the metadata key for the shape of a tensor of any size. */
 const SHAPE = 'pilotlight.shape.';
 
 /** Bytes that are read at a time. */

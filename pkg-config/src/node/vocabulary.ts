@@ -1,6 +1,6 @@
 import { namedIds, piecesOf, refused, type TokenizerJson, type TokenizerModel } from './tokenizer-json.js';
 
-/** What is left of a vocabulary. */
+/** The part of a vocabulary that is kept. */
 export interface KeptVocabulary {
   /** The ids that are kept, ascending: the place of each is its new id. */
   ids: number[];
