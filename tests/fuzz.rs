@@ -13,6 +13,7 @@ mod onnx;
 mod pytorch;
 mod support;
 
+use std::cell::Cell;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -186,6 +187,35 @@ fn the_header_of_the_weights() {
 }
 
 /// Fuzzes the header of a GGUF file with the config and the tokenizer that are made of it, by whole loads.
+/// The loads of a target, counted by how they ended.
+#[derive(Default)]
+struct Loads {
+    loaded: Cell<usize>,
+    refused: Cell<usize>,
+}
+
+impl Loads {
+    /// Loads in one of the dtypes; a refusal must have a message.
+    fn run(&self, source: &Source<'_>, random: &mut Random) {
+        let dtype = [Dtype::F32, Dtype::Q8, Dtype::Q4][random.below(3)];
+        let count = match block_on(TextEmbedder::load(source, dtype, &pilotlight::cpu())) {
+            Ok(_) => &self.loaded,
+            Err(error) => {
+                assert!(!error.to_string().is_empty());
+                &self.refused
+            }
+        };
+        count.set(count.get() + 1);
+    }
+
+    /// Checks that some were loaded and some refused, without which a target tests little.
+    fn check(self) {
+        let [loaded, refused] = [self.loaded.get(), self.refused.get()];
+        println!("{loaded} were loaded, {refused} were refused");
+        assert!(loaded > 0 && refused > 0, "{loaded} {refused}");
+    }
+}
+
 #[test]
 fn the_header_of_a_gguf_file() {
     let files = gguf_of(&model_among(1, &[]));
@@ -195,7 +225,7 @@ fn the_header_of_a_gguf_file() {
     let at = file.windows(last.len()).rposition(|bytes| bytes == last);
     let length = (at.unwrap() + last.len()).next_multiple_of(32);
     let (head, data) = file.split_at(length);
-    let [loaded, refused] = [(); 2].map(|()| std::cell::Cell::new(0));
+    let loads = Loads::default();
     fuzz("GGUF", 9, |random| {
         let mut changed = match random.below(4) {
             0 => head.to_vec(),
@@ -229,20 +259,10 @@ fn the_header_of_a_gguf_file() {
         let size = changed.len();
         let host = MemoryHost::new([(name.clone(), changed)]);
         let source = Source::new(&host, &NoYield);
-        let dtype = [Dtype::F32, Dtype::Q8, Dtype::Q4][random.below(3)];
-        let count = match block_on(TextEmbedder::load(&source, dtype, &pilotlight::cpu())) {
-            Ok(_) => &loaded,
-            Err(error) => {
-                assert!(!error.to_string().is_empty());
-                &refused
-            }
-        };
-        count.set(count.get() + 1);
+        loads.run(&source, random);
         size
     });
-    let [loaded, refused] = [loaded.get(), refused.get()];
-    println!("{loaded} were loaded, {refused} were refused");
-    assert!(loaded > 0 && refused > 0, "{loaded} {refused}");
+    loads.check();
 }
 
 /// The most bytes that decoding may take, whatever the file says: those of an image of 50 million pixels, and of rotating it.

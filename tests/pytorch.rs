@@ -10,15 +10,15 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use pilotlight::{
-    CacheConfig, Dtype, EmbedOptions, Error, ErrorKind, Host, Library, LoadStatus, MemoryHost,
-    MemoryStore, NoYield, Opened, Result, Snapshot, Source, TextEmbedder, Values, Verified,
-    Weights,
+    CacheConfig, Dtype, EmbedOptions, Host, Library, LoadStatus, MemoryHost, MemoryStore, NoYield,
+    Opened, Result, Snapshot, Source, TextEmbedder, Values, Weights,
 };
 use pollster::block_on;
+use support::cuts::goes_on_anywhere;
 use support::gguf::gguf_of;
 use support::pytorch::{PYTORCH, pytorch_of};
 use support::store_keys::keys_of;
-use support::{CHUNK, Files, Flaky, Hurried, WEIGHTS, key, model, packed, vector};
+use support::{CHUNK, Files, Flaky, Hurried, WEIGHTS, key, model, vector};
 
 const INDEX: &str = "pytorch_model.bin.index.json";
 const SHARDS: [&str; 2] = [
@@ -351,34 +351,7 @@ fn an_interrupted_load_continues_and_asks_for_nothing_twice() {
         let loaded = support::load(&host, store, Dtype::Q8, CHUNK, nonce);
         (loaded, host.0.asked.into_inner())
     };
-    let whole = MemoryStore::default();
-    let (loaded, _) = run(&whole, u64::MAX, 1);
-    let (embedder, verified) = loaded.unwrap();
-    assert_eq!(verified, Some(Verified::Sha256));
-    let expected = (vector(&embedder), packed(&whole, Dtype::Q8));
-    for part in 1..12 {
-        let (store, cut) = (MemoryStore::default(), size * part / 12);
-        let (broken, _) = run(&store, cut, 1);
-        let error: Error = broken.map(|_| ()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::FetchFailed, "{cut}: {error}");
-        assert!(keys_of(&store, "manifest").is_empty(), "{cut}");
-        let (loaded, asked) = run(&store, u64::MAX, 2);
-        let (embedder, verified) = loaded.unwrap();
-        let [(file, start)] = asked.as_slice() else {
-            panic!("cut at {cut}: {asked:?}");
-        };
-        assert_eq!(file, PYTORCH);
-        assert!(
-            *start <= cut && cut - start <= CHUNK as u64,
-            "cut at {cut}, went on at {start}"
-        );
-        assert_eq!(verified, Some(Verified::Sha256), "{cut}");
-        assert_eq!(
-            (vector(&embedder), packed(&store, Dtype::Q8)),
-            expected,
-            "{cut}"
-        );
-    }
+    goes_on_anywhere(PYTORCH, size, CHUNK as u64, run);
 }
 
 #[test]

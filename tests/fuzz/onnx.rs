@@ -1,14 +1,11 @@
 //! ONNX files: whole loads of changed ones, and graphs that are built to take much memory.
 
-use std::cell::Cell;
-
-use pilotlight::{Dtype, MemoryHost, NoYield, Source, TextEmbedder};
-use pollster::block_on;
+use pilotlight::{MemoryHost, NoYield, Source};
 
 use super::support::model_among;
 use super::support::onnx::testing::{bytes, count, initializer, model, node};
 use super::support::onnx::{ONNX, onnx_of};
-use super::{Files, MEMORY, Random, WEIGHTS, fuzz, mutate, plan, tiny};
+use super::{Files, Loads, MEMORY, Random, WEIGHTS, fuzz, mutate, plan, tiny};
 
 /// Changes a byte without moving the others.
 fn change_in_place(bytes: &mut [u8], random: &mut Random) {
@@ -26,7 +23,7 @@ fn an_onnx_model() {
     let file = &files[ONNX];
     // The nodes, and the descriptions of small tensors, are in the first bytes.
     let head = 4000.min(file.len());
-    let [loaded, refused] = [(); 2].map(|()| Cell::new(0));
+    let loads = Loads::default();
     fuzz("ONNX", 17, |random| {
         let mut changed = file.clone();
         for _ in 0..random.below(4) {
@@ -48,20 +45,10 @@ fn an_onnx_model() {
         // The copies above, of which a truncated file leaves little, are none of the loader's memory.
         MEMORY.reset_peak_usage();
         let source = Source::new(&host, &NoYield);
-        let dtype = [Dtype::F32, Dtype::Q8, Dtype::Q4][random.below(3)];
-        let count = match block_on(TextEmbedder::load(&source, dtype, &pilotlight::cpu())) {
-            Ok(_) => &loaded,
-            Err(error) => {
-                assert!(!error.to_string().is_empty());
-                &refused
-            }
-        };
-        count.set(count.get() + 1);
+        loads.run(&source, random);
         size
     });
-    let [loaded, refused] = [loaded.get(), refused.get()];
-    println!("{loaded} were loaded, {refused} were refused");
-    assert!(loaded > 0 && refused > 0, "{loaded} {refused}");
+    loads.check();
 }
 
 /// Fused and quantized graphs, and one whose values are in a file beside it.
@@ -84,7 +71,7 @@ fn an_onnx_model_of_another_kind() {
         configs.insert(name.into(), bytes);
     }
     configs.insert(format!("{ONNX}_data"), read("split/model.onnx_data"));
-    let [loaded, refused] = [(); 2].map(|()| Cell::new(0));
+    let loads = Loads::default();
     fuzz("kinds of ONNX", 20, |random| {
         let mut changed = kinds[random.below(kinds.len())].clone();
         for _ in 0..random.below(4) {
@@ -103,20 +90,10 @@ fn an_onnx_model_of_another_kind() {
             lossy: true,
             ..Source::new(&host, &NoYield)
         };
-        let dtype = [Dtype::F32, Dtype::Q8, Dtype::Q4][random.below(3)];
-        let count = match block_on(TextEmbedder::load(&source, dtype, &pilotlight::cpu())) {
-            Ok(_) => &loaded,
-            Err(error) => {
-                assert!(!error.to_string().is_empty());
-                &refused
-            }
-        };
-        count.set(count.get() + 1);
+        loads.run(&source, random);
         size
     });
-    let [loaded, refused] = [loaded.get(), refused.get()];
-    println!("{loaded} were loaded, {refused} were refused");
-    assert!(loaded > 0 && refused > 0, "{loaded} {refused}");
+    loads.check();
 }
 
 /// An attribute of a node with a number.

@@ -1,14 +1,11 @@
 //! Checkpoints of PyTorch: the archive and the pickle in it, by whole loads, and pickles that are built to take much memory.
 
-use std::cell::Cell;
-
-use pilotlight::{Dtype, MemoryHost, NoYield, Source, TextEmbedder};
-use pollster::block_on;
+use pilotlight::{MemoryHost, NoYield, Source};
 
 use super::support::model_among;
 use super::support::pytorch::testing::{Archive, pickle, text};
 use super::support::pytorch::{PYTORCH, pytorch_of};
-use super::{MEMORY, Random, fuzz, mutate, plan, tiny};
+use super::{Loads, MEMORY, Random, fuzz, mutate, plan, tiny};
 
 /// Where the data of the pickle begin, and how long they are.
 fn place_of_pickle(file: &[u8]) -> (usize, usize) {
@@ -44,7 +41,7 @@ fn a_checkpoint_of_pytorch() {
     let (start, length) = place_of_pickle(file);
     let directory = file.windows(4).position(|bytes| bytes == b"PK\x01\x02");
     let directory = directory.unwrap();
-    let [loaded, refused] = [(); 2].map(|()| Cell::new(0));
+    let loads = Loads::default();
     fuzz("PyTorch", 12, |random| {
         let mut changed = file.clone();
         for _ in 0..random.below(4) {
@@ -67,20 +64,10 @@ fn a_checkpoint_of_pytorch() {
         // The copies above, of which a truncated file leaves little, are none of the loader's memory.
         MEMORY.reset_peak_usage();
         let source = Source::new(&host, &NoYield);
-        let dtype = [Dtype::F32, Dtype::Q8, Dtype::Q4][random.below(3)];
-        let count = match block_on(TextEmbedder::load(&source, dtype, &pilotlight::cpu())) {
-            Ok(_) => &loaded,
-            Err(error) => {
-                assert!(!error.to_string().is_empty());
-                &refused
-            }
-        };
-        count.set(count.get() + 1);
+        loads.run(&source, random);
         size
     });
-    let [loaded, refused] = [loaded.get(), refused.get()];
-    println!("{loaded} were loaded, {refused} were refused");
-    assert!(loaded > 0 && refused > 0, "{loaded} {refused}");
+    loads.check();
 }
 
 /// Pieces of pickles: those that take much memory for few bytes, and those that tensors are made of.

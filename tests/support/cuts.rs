@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, dead_code)]
 
-use pilotlight::{Dtype, ErrorKind, MemoryHost, MemoryStore, Verified};
+use pilotlight::{
+    Dtype, Error, ErrorKind, MemoryHost, MemoryStore, Result, TextEmbedder, Verified,
+};
 
 use super::store_keys::keys_of;
 use super::{CHUNK, Files, Flaky, load, packed, vector};
@@ -47,6 +49,47 @@ pub fn cut_everywhere(files: &Files, weights: &str, dtype: Dtype) {
         assert_eq!(verified, Some(Verified::Sha256), "{cut}");
         assert_eq!(
             (vector(&embedder), packed(&store, dtype)),
+            expected,
+            "{cut}"
+        );
+    }
+}
+
+/// The result of a load in q8, and what it asked for: files, and the first byte of each request.
+pub type Run = (Result<(TextEmbedder, Option<Verified>)>, Vec<(String, u64)>);
+
+/// Breaks off at eleven places of a file: the next load asks for that file alone, once, from at most `most` bytes before the place, and gives
+/// the same bits. `run` loads with a nonce from a host whose connection breaks at a byte of the file.
+pub fn goes_on_anywhere(
+    file: &str,
+    size: u64,
+    most: u64,
+    run: impl Fn(&MemoryStore, u64, u64) -> Run,
+) {
+    let whole = MemoryStore::default();
+    let (loaded, _) = run(&whole, u64::MAX, 1);
+    let (embedder, verified) = loaded.unwrap();
+    assert_eq!(verified, Some(Verified::Sha256));
+    let expected = (vector(&embedder), packed(&whole, Dtype::Q8));
+    for part in 1..12 {
+        let (store, cut) = (MemoryStore::default(), size * part / 12);
+        let (broken, _) = run(&store, cut, 1);
+        let error: Error = broken.map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::FetchFailed, "{cut}: {error}");
+        assert!(keys_of(&store, "manifest").is_empty(), "{cut}");
+        let (loaded, asked) = run(&store, u64::MAX, 2);
+        let (embedder, verified) = loaded.unwrap();
+        let [(asked, start)] = asked.as_slice() else {
+            panic!("cut at {cut}: {asked:?}");
+        };
+        assert_eq!(asked, file);
+        assert!(
+            *start <= cut && cut - start <= most,
+            "cut at {cut}, went on at {start}"
+        );
+        assert_eq!(verified, Some(Verified::Sha256), "{cut}");
+        assert_eq!(
+            (vector(&embedder), packed(&store, Dtype::Q8)),
             expected,
             "{cut}"
         );

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, dead_code)]
 
-use super::{Files, WEIGHTS};
+use super::{Files, WEIGHTS, tensors_of};
 
 #[path = "../../src/weights/testing.rs"]
 pub mod testing;
@@ -48,22 +48,13 @@ pub fn gguf_of(files: &Files) -> Files {
 
 /// Adds the tensors of a safetensors file that GGUF files have names for.
 fn add_tensors(file: &mut GgufFile, safetensors: &[u8]) {
-    let length = u64::from_le_bytes(safetensors[..8].try_into().unwrap()) as usize;
-    let (head, data) = safetensors.split_at(8 + length);
-    let entries: serde_json::Map<_, _> = serde_json::from_slice(&head[8..]).unwrap();
-    let numbers = |value: &serde_json::Value| -> Vec<u64> {
-        let numbers = value.as_array().unwrap().iter();
-        numbers.map(|number| number.as_u64().unwrap()).collect()
-    };
-    for (name, entry) in &entries {
-        let Some(name) = name_of(name) else {
+    for (name, shape, values) in tensors_of(safetensors) {
+        let Some(name) = name_of(&name) else {
             continue;
         };
-        let range = numbers(&entry["data_offsets"]);
         file.data.resize(file.end as usize, 0);
-        file.data
-            .extend(&data[range[0] as usize..range[1] as usize]);
-        file.tensor(&name, &numbers(&entry["shape"]), "F32");
+        file.data.extend(values);
+        file.tensor(&name, &shape, "F32");
     }
 }
 

@@ -128,6 +128,31 @@ pub fn safetensors(tensors: &[(String, Vec<usize>)]) -> Vec<u8> {
     file
 }
 
+/// The tensors of a safetensors file of f32: their names, shapes and bytes.
+pub fn tensors_of(file: &[u8]) -> Vec<(String, Vec<u64>, &[u8])> {
+    let length = u64::from_le_bytes(*file.first_chunk().unwrap()) as usize;
+    let (head, data) = file.split_at(8 + length);
+    let entries: serde_json::Map<_, _> = serde_json::from_slice(&head[8..]).unwrap();
+    let numbers = |value: &serde_json::Value| -> Vec<u64> {
+        let numbers = value.as_array().unwrap().iter();
+        numbers.map(|number| number.as_u64().unwrap()).collect()
+    };
+    let tensors = entries.iter().map(|(name, entry)| {
+        let range = numbers(&entry["data_offsets"]);
+        let values = &data[range[0] as usize..range[1] as usize];
+        (name.clone(), numbers(&entry["shape"]), values)
+    });
+    tensors.collect()
+}
+
+/// The repository with another file of weights, `named`, that `made` makes of its safetensors.
+pub fn with_weights(files: &Files, named: &str, made: fn(&[u8]) -> Vec<u8>) -> Files {
+    let mut files = files.clone();
+    let weights = files.remove(WEIGHTS).unwrap();
+    files.insert(named.into(), made(&weights));
+    files
+}
+
 /// A host with digests and ranges. Its connection breaks when it has sent a file up to a certain byte, and then it cannot be reached.
 pub struct Flaky<'a> {
     host: &'a MemoryHost,

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, dead_code)]
 
-use super::{Files, WEIGHTS};
+use super::{Files, tensors_of, with_weights};
 
 #[path = "../../src/weights/onnx/testing.rs"]
 pub mod testing;
@@ -13,32 +13,21 @@ pub const ONNX: &str = "onnx/model.onnx";
 
 /// The repository with an ONNX file in place of the safetensors.
 pub fn onnx_of(files: &Files) -> Files {
-    let mut files = files.clone();
-    let weights = files.remove(WEIGHTS).unwrap();
-    files.insert(ONNX.into(), of_safetensors(&weights));
-    files
+    with_weights(files, ONNX, of_safetensors)
 }
 
 /// The ONNX file with the tensors of a safetensors file of f32, in the form in which PyTorch's exporter writes them.
 fn of_safetensors(file: &[u8]) -> Vec<u8> {
-    let length = u64::from_le_bytes(*file.first_chunk().unwrap()) as usize;
-    let (head, data) = file.split_at(8 + length);
-    let entries: serde_json::Map<_, _> = serde_json::from_slice(&head[8..]).unwrap();
-    let numbers = |value: &serde_json::Value| -> Vec<u64> {
-        let numbers = value.as_array().unwrap().iter();
-        numbers.map(|number| number.as_u64().unwrap()).collect()
-    };
+    let tensors = tensors_of(file);
     let (mut nodes, mut kept, mut renamed) = (Vec::new(), Vec::new(), Vec::new());
-    for (index, (name, entry)) in entries.iter().enumerate() {
-        let range = numbers(&entry["data_offsets"]);
-        let values = &data[range[0] as usize..range[1] as usize];
-        let shape = numbers(&entry["shape"]);
+    for (index, (name, shape, values)) in tensors.iter().enumerate() {
         let bias = name
             .strip_suffix("weight")
             .map(|module| format!("{module}bias"));
-        let bias = bias.filter(|bias| shape.len() == 2 && entries.contains_key(bias));
+        let bias =
+            bias.filter(|bias| shape.len() == 2 && tensors.iter().any(|(name, ..)| name == bias));
         let Some(bias) = bias else {
-            kept.push(initializer(name, 1, &shape, values));
+            kept.push(initializer(name, 1, shape, values));
             continue;
         };
         let (own, product) = (format!("onnx::MatMul_{index}"), format!("product_{index}"));
