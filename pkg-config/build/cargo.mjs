@@ -30,6 +30,7 @@ function inputsOf({ features, profile }) {
     texts: [profile, ...features, process.env.RUSTFLAGS ?? '', ask('rustc', ['--version'])],
     files: [
       ...filesUnder('src', 'kernels', '.cargo'),
+      'build.rs',
       'Cargo.toml',
       'Cargo.lock',
       'rust-toolchain.toml',

@@ -1,7 +1,7 @@
 /**
  * Makes wasm-bindgen's glue survive a trap. Without this patch, a trap inside a Rust future is an uncaught exception of the host (Node
  * exits), the future's promise never settles, and timers and fetches of the trapped instance still call into it.
- * The pinned wasm-bindgen writes each replaced text exactly once; a version with other texts fails the build here.
+ * The pinned wasm-bindgen writes each replaced text a known number of times; a version with other texts fails the build here.
  */
 export function patchGlue(glue) {
   // These comments hold numbers of the compiler's functions, which differ between the two CPU builds.
@@ -19,6 +19,13 @@ export function patchGlue(glue) {
     patched,
     'wasmInstance = new WebAssembly.Instance(wasmModule, __wbg_get_imports());',
     'wasmInstance = fresh;',
+  );
+  // The WebGPU core has constructors, which its linker leaves to the caller (`build.rs`).
+  patched = replaceEach(
+    patched,
+    2,
+    '    wasm.__wbindgen_start();',
+    '    wasm.__wasm_call_ctors?.();\n    wasm.__wbindgen_start();',
   );
   return `${patched}
 let trapListener = () => {};
@@ -50,9 +57,11 @@ function patchClosure(glue, name) {
   return glue.slice(0, start) + body + glue.slice(end);
 }
 
-function replaceOnce(text, from, to) {
-  const parts = text.split(from);
-  if (parts.length !== 2)
-    throw new Error(`wasm-bindgen's glue: expected this text once, found it ${parts.length - 1} times: ${from}`);
-  return parts.join(to);
+const replaceOnce = (text, from, to) => replaceEach(text, 1, from, to);
+
+function replaceEach(text, times, from, to) {
+  const found = text.split(from).length - 1;
+  if (found !== times)
+    throw new Error(`wasm-bindgen's glue: expected this text ${times} times, found it ${found} times: ${from}`);
+  return text.replaceAll(from, () => to);
 }

@@ -67,3 +67,12 @@ test('MiniLM takes at most 48 MB of linear memory while f32 becomes q8, and 40 M
   assert.equal((await diagnose()).cpuCore.memoryBytes, after, 'memory grows from call to call');
   embedder.dispose();
 });
+
+test('constructors of the WebGPU core run once for an instance, not at each call', async () => {
+  const wasm = readFileSync(path.join(ROOT, 'node_modules/pilotlight/core/webgpu.wasm'));
+  const names = WebAssembly.Module.exports(await WebAssembly.compile(wasm)).map(({ name }) => name);
+  // The linker has every exported function run them unless it exports what runs them, and then the glue has to.
+  assert.ok(names.includes('__wasm_call_ctors'));
+  const glue = readFileSync(path.join(ROOT, 'node_modules/pilotlight/core/webgpu.js'), 'utf8');
+  assert.equal(glue.match(/wasm\.__wasm_call_ctors\?\.\(\)/g)?.length, 2);
+});
