@@ -166,7 +166,14 @@ function towersOf({ towers = TOWERS }: Api.ImageTextLoadOptions): Api.Tower[] {
 }
 
 /** Files that only one tower reads. */
-const READ_ONCE = ['tokenizer.json', 'tokenizer_config.json', 'preprocessor_config.json'];
+const READ_ONCE = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'vocab.json',
+  'merges.txt',
+  'preprocessor_config.json',
+  'processor_config.json',
+];
 
 function checkReadTwice(files: Api.LoadOptions['files']): void {
   for (const [name, source] of Object.entries(files ?? {})) {

@@ -433,7 +433,10 @@ export interface LoadPlan {
   availableBytes?: number;
   /** The approximate number of bytes of WebAssembly memory that it takes. */
   memoryBytes: number;
-  /** Whether the weights are read from numbers of 8 bits or fewer; false where the store has the complete model. */
+  /**
+   * Whether the weights are read from a GGUF or ONNX file with numbers of 8 bits or fewer; false for a packed file, whatever it was made
+   * from, and where the store has the complete model.
+   */
   lossy: boolean;
   /** Whether the store has the complete model, so that loading makes no request. */
   whole: boolean;
@@ -456,7 +459,8 @@ export interface StoredModel {
    * `'classifier'`, for a `SequenceClassifier`.
    */
   part?: Tower | `layers${number}` | 'classifier';
-  /** The option `weights` with which it was loaded, unless that was `'auto'`; `'lossy'` or `'onnx-lossy'` with the option `lossy`. */
+  /** The option `weights` with which it was loaded, unless that was `'auto'`; with the option `lossy` it is `'lossy'` for `'auto'` and
+   * `'onnx-lossy'` for `'onnx'`. */
   weights?: string;
   bytes: number;
   /** When it was last loaded, in milliseconds since 1970, where that is known. */

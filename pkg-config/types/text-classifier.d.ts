@@ -143,7 +143,7 @@ export declare class TextClassifier {
   private constructor();
   /**
    * Loads a model that was trained for labels of its own, which is a `SequenceClassifier`: another name of `SequenceClassifier.load`, for
-   * those who look for it here.
+   * those who look for it here. Saved classifiers are opened by `open`.
    * @throws {PilotlightError} as `SequenceClassifier.load`
    */
   static load(model: string, options?: LoadOptions): Promise<SequenceClassifier>;

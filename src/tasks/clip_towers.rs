@@ -145,7 +145,7 @@ impl Pretrained for TextTower {
         {
             return clip_tokenizer(&vocabulary, &files.required(merges).await?);
         }
-        Err(missing(file))
+        Err(files.missing(file))
     }
 
     fn prepare(config: &TowerConfig, tokenizer: &[u8]) -> Result<Self::Prepared> {

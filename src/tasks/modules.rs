@@ -90,9 +90,7 @@ pub(super) fn modules(json: &[u8]) -> Result<Vec<Module>> {
         encoder(module) == (place == 0) && (module.kind != Kind::Pooling || place == 1)
     });
     // Only the weights tell how many values the vectors of a static embedding have, and modules with weights are read before.
-    let is_static = list
-        .first()
-        .is_some_and(|first| first.kind == Kind::StaticEmbedding);
+    let is_static = is_static_embedding(&list);
     let mut others = list.iter().skip(1).map(|module| module.kind);
     if let Some(other) = others.find(|kind| is_static && *kind != Kind::Normalize) {
         return Err(Error::unsupported(format!(
@@ -108,9 +106,8 @@ pub(super) fn modules(json: &[u8]) -> Result<Vec<Module>> {
     }
 }
 
-/// Whether `modules.json` begins with a static embedding.
-pub(super) fn is_static_embedding(json: &[u8]) -> bool {
-    let list = modules(json).unwrap_or_default();
+/// Whether the modules begin with a static embedding.
+pub(super) fn is_static_embedding(list: &[Module]) -> bool {
     list.first()
         .is_some_and(|first| first.kind == Kind::StaticEmbedding)
 }

@@ -66,19 +66,22 @@ impl SentenceTransformerConfig {
             _ => files.optional(MODULES).await?,
         };
         // The module has no config; one that lies beside it is of another model, but for that of model2vec.
-        let is_static = list.as_deref().is_some_and(is_static_embedding);
+        let list = list.map(|json| modules(&json)).transpose();
+        let is_static = matches!(&list, Ok(Some(list)) if is_static_embedding(list));
         let config = match config {
             Ok(config) if !is_static || is_model2vec(&config) => config,
             _ if is_static => STATIC_EMBEDDING.to_vec(),
-            other => other?,
+            // Modules that cannot be read may be the reason why there is no config.
+            Err(error) => return Err(list.err().unwrap_or(error)),
+            Ok(config) => config,
         };
         let mut encoder = SentenceEncoderConfig::from_json(&config)?;
         let is_cut = match files.layers() {
             Some(layers) => cut(&mut encoder, layers)?,
             None => false,
         };
-        let list = match list {
-            Some(json) => Some(modules(&json)?),
+        let list = match list? {
+            Some(list) => Some(list),
             None if encoder.is_decoder() => {
                 return Err(Error::unsupported(format!(
                     "{MODULES}: is missing, and a decoder without it is no sentence encoder: load it by Decoder"

@@ -14,6 +14,7 @@ use super::stored_rows::StoredRows;
 use super::{Parameter, ResumePoint, Sink};
 use crate::error::{Error, Result};
 use crate::hub::{ByteStream, Digest, Fetch, Hasher, Verified};
+use crate::memory::out_of_memory;
 use crate::ops::{Groups, PANEL, group_sums, work};
 use crate::scheduler::Scheduler;
 
@@ -428,6 +429,14 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
     /// Reads the next `length` bytes into the block.
     async fn read_block(&mut self, length: usize) -> Result<()> {
         self.scheduler.yield_now().await?;
+        let more = length.saturating_sub(self.block.len());
+        self.block.try_reserve_exact(more).map_err(|error| {
+            let message = format!(
+                "{}: a matrix of {length} bytes does not fit into memory",
+                self.file
+            );
+            out_of_memory(message, error).with_file(self.file)
+        })?;
         self.block.resize(length, 0);
         self.fetch
             .read_exact(&mut self.block)

@@ -125,7 +125,8 @@ impl<'e> StoredRows<'e> {
     /// The bytes of the file that come before row `index`; where it has columns, no row begins after the first byte.
     pub fn bytes_before(&self, index: usize) -> usize {
         match self.columns() {
-            Some(columns) if index > 0 => columns.of * self.stored_bytes,
+            // More than the address space is more than can be read.
+            Some(columns) if index > 0 => columns.of.saturating_mul(self.stored_bytes),
             _ => index * self.stored_bytes,
         }
     }

@@ -315,7 +315,7 @@ fn a_file_beside_the_graph_that_is_no_such_file_is_refused() {
     let error = load_with(&[], &|files| drop(files.remove(DATA)));
     assert_eq!(
         error.to_string(),
-        "onnx/model.onnx_data: the repository has no such file"
+        "onnx/model.onnx: has its weights in 'onnx/model.onnx_data', which the repository lacks"
     );
     let error = load_with(&[], &|files| {
         files.get_mut(DATA).unwrap().truncate(90_000);

@@ -27,7 +27,8 @@ const HELP = `pilotlight ${version}
       --token-env NAME              the environment variable with the host's token (HF_TOKEN)
 
   pilotlight check MODEL [options]  says which class loads a model, from which files, and what it takes, or
-                                    why it cannot be loaded; the options are those of pull, without --out
+                                    why it cannot be loaded; the options are those of pull, without --out,
+                                    --vocabulary, --dimensions and --evaluate
 
   pilotlight verify DIR             checks the files that the lock files below DIR list
 

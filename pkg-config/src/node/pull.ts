@@ -95,7 +95,16 @@ async function pullBy(work: string, options: PullOptions): Promise<Pulled> {
   let cut: Cut | undefined;
   if (isCut || (layers !== undefined && name === 'TextEmbedder')) {
     const { layers: _, ...whole } = { ...load, store: fileStore(path.join(work, WHOLE)) };
-    const wholeBytes = layers === undefined ? undefined : (await models.plan(model, whole)).storeBytes;
+    // A host may have these layers alone, and then only the evaluation needs the others.
+    const wholeBytes =
+      layers === undefined
+        ? undefined
+        : await models.plan(model, whole).then(
+            ({ storeBytes }) => storeBytes,
+            (error: unknown) => {
+              if (pairs) throw error;
+            },
+          );
     cut = await cutFolder({
       folder: made,
       files,
@@ -112,7 +121,7 @@ async function pullBy(work: string, options: PullOptions): Promise<Pulled> {
   }
   const folder = path.join(out, ...model.split('/'), 'resolve', ...revision.split('/'));
   const lock = await lay(made, cut?.files ?? files, folder, cut?.commit ?? stored.commit);
-  return { folder, commit: stored.commit, verified: weakest(parts), lock, ...(cut && { cut }) };
+  return { folder, commit: cut?.commit ?? stored.commit, verified: weakest(parts), lock, ...(cut && { cut }) };
 }
 
 const STRENGTH: readonly (Verified | undefined)[] = [undefined, 'length', 'lock', 'sha256'];

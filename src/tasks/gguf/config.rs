@@ -68,6 +68,8 @@ fn bert(gguf: &Gguf<'_>) -> Result<Vec<(&'static str, Vec<u8>)>> {
     let positions = rows(gguf, "position_embd.weight")?;
     let epsilon = gguf.number("bert.attention.layer_norm_epsilon")?;
     config.insert("hidden_act".into(), "gelu".into());
+    // The class whose tokenizer is taken as it is made here: that of BERT would lowercase texts whatever the vocabulary has.
+    config.insert("tokenizer_class".into(), "PreTrainedTokenizerFast".into());
     config.insert("max_position_embeddings".into(), positions.into());
     config.insert(
         "type_vocab_size".into(),

@@ -70,8 +70,9 @@ fn is_of(name: &str, folder: &str, kind: &str) -> bool {
     }
 }
 
-/// The bytes of an ONNX file, and of the file beside it that has its values, where the host lists their sizes.
+/// The bytes of an ONNX file, and of those beside it that have its values (`….onnx_data`, `….onnx.data`), where the host lists their sizes.
 pub(super) fn bytes(snapshot: &Snapshot, file: &str) -> Option<u64> {
-    let data = snapshot.entry(&format!("{file}_data")).size;
-    Some(snapshot.entry(file).size? + data.unwrap_or(0))
+    let files = snapshot.files.iter().flatten();
+    let files = files.filter(|(name, _)| name.starts_with(file));
+    files.map(|(_, entry)| entry.size).sum()
 }

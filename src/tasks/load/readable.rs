@@ -96,7 +96,12 @@ impl<'a> Loading<'a, '_> {
         let described = data.as_ref().map_or(0, |_| fetch.fetched());
         if let Some(data) = &data {
             let opened = self.open(data, FRONT).await?;
-            fetch = opened.ok_or_else(|| missing(data))?;
+            fetch = opened.ok_or_else(|| {
+                Error::unsupported(format!(
+                    "{file}: has its weights in '{data}', which the repository lacks"
+                ))
+                .with_file(file)
+            })?;
         }
         Ok(Readable {
             file: file.into(),

@@ -16,6 +16,8 @@ const MAX_NAME: u64 = 4096;
 
 /// The most bytes of names that are kept. A model of 100 layers has about 500 KB.
 const MAX_NAMES: usize = 16 << 20;
+/// Bytes of an entry in the lists of nodes and tensors, beside its name.
+const ENTRY: usize = 64;
 
 /// The most dimensions of a tensor.
 const MAX_DIMS: usize = 8;
@@ -243,9 +245,10 @@ impl Graph {
         walker.bytes(range).await.map(Some)
     }
 
-    /// Counts the bytes of names that are kept.
+    /// Counts the bytes of names that are kept, each with those of its entry.
     fn keep<'n>(&mut self, names: impl IntoIterator<Item = &'n String>) -> Result<()> {
-        self.kept += names.into_iter().map(String::len).sum::<usize>();
+        let names = names.into_iter().map(|name| name.len() + ENTRY);
+        self.kept += names.sum::<usize>();
         match self.kept <= MAX_NAMES {
             true => Ok(()),
             false => Err(Error::unsupported(format!(
