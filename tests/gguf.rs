@@ -292,6 +292,26 @@ fn vectors_are_those_of_the_safetensors_to_the_bit() {
 }
 
 #[test]
+fn a_vocabulary_with_capital_letters_keeps_those_of_texts() {
+    let of = |embedder: &TextEmbedder, text: &str| {
+        let texts = [text.to_string()];
+        let embeddings =
+            block_on(embedder.embed(&texts, &EmbedOptions::default(), &NoYield)).unwrap();
+        embeddings.values
+    };
+    let mut files = model();
+    let uncased = load(gguf_of(&files), Dtype::F32).unwrap();
+    assert_eq!(of(&uncased, "The cat"), of(&uncased, "the cat"));
+    let tokenizer = String::from_utf8(files["tokenizer.json"].clone()).unwrap();
+    let cased = tokenizer.replacen(r#""the":"#, r#""The":"#, 1);
+    assert_ne!(tokenizer, cased);
+    files.insert("tokenizer.json".into(), cased.into_bytes());
+    let cased = load(gguf_of(&files), Dtype::F32).unwrap();
+    assert_eq!(of(&cased, "The cat"), of(&uncased, "the cat"));
+    assert_ne!(of(&cased, "The cat"), of(&cased, "the cat"));
+}
+
+#[test]
 fn a_cut_anywhere_costs_one_chunk_at_most() {
     let files = gguf_of(&model());
     for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
