@@ -5,6 +5,8 @@
 
 #[path = "support/goldens.rs"]
 mod goldens;
+#[path = "clip/onnx.rs"]
+mod onnx;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

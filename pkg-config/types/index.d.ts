@@ -81,7 +81,7 @@ export interface LoadOptions {
    * `'safetensors'`: the checkpoint, also where there is a packed file. `'pytorch'`: `pytorch_model.bin` or its shards, also where there
    * are safetensors. `'gguf'`: the listed GGUF file that suits `dtype` best. `'onnx'`: for `'q8'` and `'q4'` `model_fp16.onnx` or
    * `model_O4.onnx`, in the folder `onnx` or in none, else `model.onnx`, and the other way round for `'f32'`; the weights are read, the graph
-   * is not run. Otherwise the name of a file, such as `'model.Q4_1.gguf'`. A GGUF file
+   * is not run; of CLIP and SigLIP also `text_model.onnx` and `vision_model.onnx` with these endings. Otherwise the name of a file, such as `'model.Q4_1.gguf'`. A GGUF file
    * brings its config and tokenizer along. A `.bin` or `.onnx` cannot come as a stream in `files`, because it is read from several places.
    * Models from different `weights` are stored and listed separately.
    */
@@ -251,7 +251,7 @@ export type Tower = 'text' | 'image';
 export interface ImageTextLoadOptions extends LoadOptions {
   /**
    * The towers to load; default both. Each tower is fetched, kept and listed by itself: text search over saved vectors needs
-   * `['text']` only. A stream in `files` can be read once, so give both towers bytes or a `Blob`.
+   * `['text']` only, which an ONNX file of that tower serves. A stream in `files` can be read once, so give both towers bytes or a `Blob`.
    */
   towers?: readonly Tower[];
 }
@@ -347,7 +347,8 @@ export declare class ImageTextEmbedder {
   /**
    * Scores how likely each label is for an image, the likeliest first. With CLIP the scores sum to one; with SigLIP each label is scored
    * by itself, so that none or several may be likely. The vectors of the last call's labels are kept. Both towers are needed.
-   * @throws {PilotlightError} as `embedImages`, and `INVALID_INPUT` for invalid labels or templates
+   * @throws {PilotlightError} as `embedImages`, `INVALID_INPUT` for invalid labels or templates, and `UNSUPPORTED_MODEL` where the
+   * weights come from ONNX files of one tower each, which lack the scale of scores; `tensor` is its name
    */
   classify(image: ImageSource, labels: readonly string[], options?: ClassifyOptions): Promise<LabelScore[]>;
   /** The number of values of a vector. */

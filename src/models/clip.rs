@@ -5,7 +5,9 @@
 
 use burn::tensor::{Device, Int, Tensor};
 
-use super::clip_config::{ClipConfig, EncoderConfig, LOGIT_SCALE, TextConfig, VisionConfig};
+use super::clip_config::{
+    ClipConfig, EncoderConfig, LOGIT_SCALE, TextConfig, VisionConfig, logit_scale, no_scores,
+};
 use super::config::{check_sequences, indices, positions_of, token_ids};
 use crate::error::{Error, Result};
 use crate::ops::{
@@ -26,7 +28,8 @@ pub struct ClipText {
     final_layer_norm: LayerNorm,
     /// `[projection, d]`
     text_projection: Linear,
-    logit_scale: f32,
+    /// `None` where the weights are those of this tower alone.
+    logit_scale: Option<f32>,
     device: Device,
 }
 
@@ -35,7 +38,7 @@ impl ClipText {
     pub fn new(config: &ClipConfig, tensors: &mut Tensors) -> Result<Self> {
         let (text, n) = (config.text_config.clone(), config.projection_dim);
         let (d, epsilon) = (text.hidden_size, text.layer_norm_eps);
-        let logit_scale = tensors.values(LOGIT_SCALE, &[])?;
+        let logit_scale = logit_scale(tensors, &[])?;
         let part = |part: &str| format!("text_model.{part}");
         let last_norm = part("final_layer_norm");
         Ok(Self {
@@ -52,7 +55,7 @@ impl ClipText {
                 &[n, d],
                 Some(&last_norm),
             )?,
-            logit_scale: logit_scale.first().map_or(1.0, |scale| scale.exp()),
+            logit_scale,
             config: text,
             device: tensors.device().clone(),
         })
@@ -60,13 +63,14 @@ impl ClipText {
 
     /// Computes the probability that an image shows each label, of all labels, from their cosines with the image.
     ///
-    /// *Source*: Radford et al. 2021, section 3.1.
-    pub fn probabilities(&self, cosines: &[f32]) -> Vec<f32> {
-        let logits: Vec<f32> = cosines.iter().map(|x| self.logit_scale * x).collect();
+    /// *Source*: Radford et al. 2021, section 3.1. *Errors*: `UnsupportedModel` where the weights are those of this tower alone.
+    pub fn probabilities(&self, cosines: &[f32]) -> Result<Vec<f32>> {
+        let scale = self.logit_scale.ok_or_else(|| no_scores(LOGIT_SCALE))?;
+        let logits: Vec<f32> = cosines.iter().map(|x| scale * x).collect();
         let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let exponentials: Vec<f32> = logits.iter().map(|x| (x - largest).exp()).collect();
         let sum: f32 = exponentials.iter().sum();
-        exponentials.iter().map(|x| x / sum).collect()
+        Ok(exponentials.iter().map(|x| x / sum).collect())
     }
 
     /// Computes the vectors of texts, not normalized.

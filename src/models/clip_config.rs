@@ -7,6 +7,7 @@ use super::config::{
 };
 use crate::error::{Error, Result};
 use crate::ops::activation_from_config;
+use crate::weights::{Presence, Tensors};
 
 /// The largest image edge, and patch edge, that a config may ask for, in pixels.
 const MAX_EDGE: usize = 4096;
@@ -14,6 +15,23 @@ const MAX_EDGE: usize = 4096;
 const LEGACY_EOS_ID: u32 = 2;
 /// The tensor with the logarithm of the factor by which cosines are multiplied.
 pub(super) const LOGIT_SCALE: &str = "logit_scale";
+/// The tensor with the factor itself, where an ONNX file has that.
+const LOGIT_FACTOR: &str = "logit_scale.exp";
+
+/// Takes the factor by which cosines are multiplied; `None` where the weights are those of one tower, and while declaring.
+pub(super) fn logit_scale(tensors: &mut Tensors, shape: &[usize]) -> Result<Option<f32>> {
+    let factor = tensors.number(LOGIT_FACTOR, shape, Presence::Optional)?;
+    let logarithm = tensors.number(LOGIT_SCALE, shape, Presence::InCheckpoint)?;
+    Ok(logarithm.map(f32::exp).or(factor))
+}
+
+/// The error of a model that can make no scores of cosines. `tensor`: what its weights lack.
+pub(super) fn no_scores(tensor: &str) -> Error {
+    Error::unsupported(format!(
+        "the weights are those of the text tower alone and lack the tensor '{tensor}', without which cosines cannot be turned into scores: expected weights of both towers, by the name of their file in the option weights"
+    ))
+    .with_tensor(tensor)
+}
 
 /// The architecture of both towers. Its fields are those of SigLIP too, with other defaults.
 #[derive(Clone, Debug, Deserialize)]

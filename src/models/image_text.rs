@@ -80,7 +80,9 @@ impl TextModel {
 
     /// Computes the probability of each label from its cosine with an image: the share of all labels with CLIP, and of each by itself with
     /// SigLIP.
-    pub fn probabilities(&self, cosines: &[f32]) -> Vec<f32> {
+    ///
+    /// *Errors*: `UnsupportedModel` where the weights are those of this tower alone.
+    pub fn probabilities(&self, cosines: &[f32]) -> Result<Vec<f32>> {
         match self {
             Self::Clip(model) => model.probabilities(cosines),
             Self::Siglip(model) => model.probabilities(cosines),

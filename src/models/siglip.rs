@@ -7,7 +7,9 @@ use burn::tensor::{Device, Tensor};
 use serde_json::{Map, Value};
 
 use super::clip::{Encoder, patch_rows};
-use super::clip_config::{ClipConfig, LOGIT_SCALE, TextConfig, VisionConfig};
+use super::clip_config::{
+    ClipConfig, LOGIT_SCALE, TextConfig, VisionConfig, logit_scale, no_scores,
+};
 use super::config::{FILE, check_sequences, indices, positions_of, read, token_ids};
 use crate::error::{Error, Result};
 use crate::ops::{
@@ -15,7 +17,7 @@ use crate::ops::{
     floats, part,
 };
 use crate::scheduler::Scheduler;
-use crate::weights::Tensors;
+use crate::weights::{Presence, Tensors};
 
 /// The tensor with the number that is added to scaled cosines.
 const LOGIT_BIAS: &str = "logit_bias";
@@ -79,8 +81,9 @@ pub struct SiglipText {
     final_layer_norm: LayerNorm,
     /// `[projection, d]`
     head: Linear,
-    logit_scale: f32,
-    logit_bias: f32,
+    /// `None` where the weights are those of this tower alone.
+    logit_scale: Option<f32>,
+    logit_bias: Option<f32>,
     device: Device,
 }
 
@@ -89,11 +92,8 @@ impl SiglipText {
     pub fn new(config: &ClipConfig, tensors: &mut Tensors) -> Result<Self> {
         let (text, n) = (config.text_config.clone(), config.projection_dim);
         let d = text.hidden_size;
-        let mut number = |name| -> Result<f32> {
-            let values = tensors.values(name, &[1])?;
-            Ok(values.first().copied().unwrap_or_default())
-        };
-        let (logit_scale, logit_bias) = (number(LOGIT_SCALE)?.exp(), number(LOGIT_BIAS)?);
+        let logit_scale = logit_scale(tensors, &[1])?;
+        let logit_bias = tensors.number(LOGIT_BIAS, &[1], Presence::InCheckpoint)?;
         let part = |part: &str| format!("text_model.{part}");
         let last_norm = part("final_layer_norm");
         Ok(Self {
@@ -115,12 +115,12 @@ impl SiglipText {
 
     /// Computes the probability that each label describes an image, whatever the other labels are, from its cosine with the image.
     ///
-    /// *Source*: Zhai et al. 2023, section 3.2.
-    pub fn probabilities(&self, cosines: &[f32]) -> Vec<f32> {
-        let logits = cosines
-            .iter()
-            .map(|x| self.logit_scale * x + self.logit_bias);
-        logits.map(|x| 1.0 / (1.0 + (-x).exp())).collect()
+    /// *Source*: Zhai et al. 2023, section 3.2. *Errors*: `UnsupportedModel` where the weights are those of this tower alone.
+    pub fn probabilities(&self, cosines: &[f32]) -> Result<Vec<f32>> {
+        let scale = self.logit_scale.ok_or_else(|| no_scores(LOGIT_SCALE))?;
+        let bias = self.logit_bias.ok_or_else(|| no_scores(LOGIT_BIAS))?;
+        let logits = cosines.iter().map(|x| scale * x + bias);
+        Ok(logits.map(|x| 1.0 / (1.0 + (-x).exp())).collect())
     }
 
     /// Computes the vectors of texts, not normalized.

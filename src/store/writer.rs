@@ -144,9 +144,10 @@ impl<'a> ModelWriter<'a> {
         self.partial.files.is_empty() && self.partial.weights.is_none()
     }
 
-    /// Whether the download of the weights had started in the load that this one resumes.
-    pub fn has_weights(&self) -> bool {
-        self.partial.weights.is_some()
+    /// Whether the load that this one resumes was in the middle of the host's file `file`.
+    pub fn resumes(&self, file: &str) -> bool {
+        let weights = self.partial.weights.as_ref();
+        weights.is_some_and(|weights| weights.source == file)
     }
 
     /// The files that are stored completely.
@@ -161,8 +162,7 @@ impl<'a> ModelWriter<'a> {
 
     /// Whether the load that this one resumes read the host's file `file`: it is stored, or is what the weights are made from.
     pub fn reads(&self, file: &str) -> bool {
-        let weights = self.partial.weights.as_ref();
-        self.holds(file) || weights.is_some_and(|weights| weights.source == file)
+        self.holds(file) || self.resumes(file)
     }
 
     /// A host of the files that are stored completely; `None` if `file` is not one of them.

@@ -61,6 +61,16 @@ impl Tower {
             })
     }
 
+    /// How the names of the ONNX models begin that have the tower, the preferred first. `scores`: whether cosines are to be turned into scores,
+    /// for which a file of the text tower alone lacks the scale.
+    pub(super) fn onnx(self, scores: bool) -> &'static [&'static str] {
+        match self {
+            Self::Text if scores => &["model", "text_model"],
+            Self::Text => &["text_model", "model"],
+            Self::Image => &["vision_model", "model"],
+        }
+    }
+
     /// The largest config file of the tower.
     pub(super) fn largest_file(self) -> &'static str {
         match self {
@@ -181,7 +191,9 @@ impl Pretrained for TextTower {
 
 impl TextTower {
     /// Computes the probability of each label from its cosine with an image.
-    pub(super) fn probabilities(&self, cosines: &[f32]) -> Vec<f32> {
+    ///
+    /// *Errors*: `UnsupportedModel` where the weights are those of this tower alone.
+    pub(super) fn probabilities(&self, cosines: &[f32]) -> Result<Vec<f32>> {
         self.model.probabilities(cosines)
     }
 

@@ -9,10 +9,14 @@ use super::embeddings::{
     EmbedOptions, Embeddings, Values, quantize, truncate_and_normalize, try_reserve,
 };
 use super::load::plan::plan_stored;
-use super::load::{LoadPlan, LoadProgress, Loaded, PartsProgress, Source, load, load_newest, plan};
+use super::load::{
+    LoadPlan, LoadProgress, Loaded, PartsProgress, Source, load, load_newest, plan,
+    plan_and_config, required,
+};
 use crate::error::{Error, Result};
 use crate::image::Rgb;
 use crate::scheduler::Scheduler;
+use crate::store::StoredModel;
 use crate::text::encode;
 use crate::weights::Dtype;
 
@@ -59,10 +63,14 @@ impl ImageTextEmbedder {
         let progress = PartsProgress::default();
         let report = |event: &LoadProgress| progress.report(event, source.progress);
         let [text_source, image_source] =
-            Tower::ALL.map(|tower| source.for_part(tower.name(), &report));
+            Tower::ALL.map(|tower| source_of(source, tower, towers, &report));
         let (mut text, mut image) = (None, None);
         if wants(Tower::Text) {
-            text = Some(load::<TextTower>(&text_source, dtype, device).await?);
+            let loaded = load::<TextTower>(&text_source, dtype, device).await?;
+            text = Some(match wants(Tower::Image) && loaded.cached {
+                true => with_scores(loaded, &text_source, dtype, device).await?,
+                false => loaded,
+            });
             progress.next();
         }
         if wants(Tower::Image) {
@@ -121,7 +129,7 @@ impl ImageTextEmbedder {
         refuse_layers(source)?;
         let mut all: Option<LoadPlan> = None;
         for tower in towers {
-            let source = source.for_part(tower.name(), &|_| {});
+            let source = source_of(source, *tower, towers, &|_| {});
             let part = match tower {
                 Tower::Text => plan::<TextTower>(&source, dtype).await?,
                 Tower::Image => plan::<ImageTower>(&source, dtype).await?,
@@ -213,7 +221,8 @@ impl ImageTextEmbedder {
     /// Computes the probability of each label for an image, sorted from the highest. A label's vector is the mean over all
     /// templates.
     ///
-    /// *Errors*: `InvalidInput` where there are no labels, or a template has no place for one; as the towers' own.
+    /// *Errors*: `InvalidInput` where there are no labels, or a template has no place for one; `UnsupportedModel` where the weights are those
+    /// of each tower alone, and lack the scale of scores; as the towers' own.
     pub async fn classify(
         &self,
         image: &Rgb,
@@ -232,6 +241,8 @@ impl ImageTextEmbedder {
                 "template '{template}' has no {LABEL} where the label goes"
             )));
         }
+        // Where there are no scores, neither tower needs to compute.
+        text_tower.probabilities(&[])?;
         let name = || "image".into();
         let image_vector = image_tower.embed(image, name, scheduler).await?;
         let matches = |cached: &Labels| cached.labels == labels && cached.templates == templates;
@@ -255,7 +266,7 @@ impl ImageTextEmbedder {
         };
         let mut scores: Vec<_> = labels
             .iter()
-            .zip(text_tower.probabilities(&cosines))
+            .zip(text_tower.probabilities(&cosines)?)
             .map(|(label, score)| LabelScore {
                 label: label.clone(),
                 score,
@@ -272,6 +283,49 @@ impl ImageTextEmbedder {
     fn image_tower(&self) -> Result<&ImageTower> {
         self.image.as_ref().ok_or_else(|| not_loaded(Tower::Image))
     }
+}
+
+/// Makes the source of one of the towers that are asked for.
+fn source_of<'a>(
+    source: &'a Source<'_>,
+    tower: Tower,
+    towers: &[Tower],
+    progress: &'a dyn Fn(&LoadProgress),
+) -> Source<'a> {
+    let scores = Tower::ALL.iter().all(|tower| towers.contains(tower));
+    Source {
+        onnx: tower.onnx(scores),
+        ..source.for_part(tower.name(), progress)
+    }
+}
+
+/// Loads a stored text tower anew where it lacks the scale of scores, because it was loaded alone before, and the host has that.
+async fn with_scores(
+    stored: Loaded<TextTower>,
+    source: &Source<'_>,
+    dtype: Dtype,
+    device: &Device,
+) -> Result<Loaded<TextTower>> {
+    let unstored = Source {
+        cache: None,
+        ..source.for_part(Tower::Text.name(), &|_| {})
+    };
+    let (Err(_), Some(cache)) = (stored.model.probabilities(&[]), &source.cache) else {
+        return Ok(stored);
+    };
+    // A host that cannot be asked has nothing better.
+    let found = plan_and_config::<TextTower>(&unstored, dtype).await;
+    let Ok((plan, Some(config))) = found else {
+        return Ok(stored);
+    };
+    if plan.tensors <= required::<TextTower>(&config)? {
+        return Ok(stored);
+    }
+    drop(stored);
+    if let Some(model) = StoredModel::open(cache.store, &cache.key).await? {
+        model.delete().await?;
+    }
+    load(source, dtype, device).await
 }
 
 /// *Errors*: `InvalidInput` where the first layers of a model are asked for.

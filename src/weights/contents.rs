@@ -7,7 +7,7 @@ use super::header::{Entry, FileFormat, Header};
 use super::layout::{
     Layout, OFFSET, PACK, PACK_DTYPE, PACK_VERSION, SHAPE, SideTensor, has_minimum, packed_header,
 };
-use super::{ANY, Dtype, Needs, Parameter, onnx};
+use super::{ANY, Dtype, Needs, Parameter, Presence, onnx};
 use crate::error::{Error, Result};
 
 /// The largest size of a dimension that only the file tells. Up to it, f32 has all integers, so that an index of a row is exact.
@@ -140,7 +140,12 @@ fn file_order<'a>(
             }
         };
         let Some(entry) = entry else {
-            match parameter.optional {
+            let may_lack = match parameter.presence {
+                Presence::Required => false,
+                Presence::InCheckpoint => packed || header.format == FileFormat::Onnx,
+                Presence::Optional => true,
+            };
+            match may_lack {
                 true => continue,
                 false => return Err(missing(file, &name_in_file)),
             }

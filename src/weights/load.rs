@@ -8,7 +8,7 @@ use super::contents::Contents;
 use super::header::Header;
 use super::layout::{PackedTensor, PackedValues};
 use super::reader::Reader;
-use super::{Dtype, Parameter, Resume, Sink, Tensors};
+use super::{Dtype, Parameter, Presence, Resume, Sink, Tensors};
 use crate::error::Result;
 use crate::hub::Fetch;
 use crate::scheduler::Scheduler;
@@ -39,7 +39,11 @@ impl Needs<'_> {
             Some(format!("{module}{then}"))
         });
         let alias = parameter.alias.map(str::to_string);
-        let names = [Some(name.to_string()), old, alias];
+        // A tower of CLIP or SigLIP that was saved alone by `transformers` 5.
+        let alone = ["text_model.", "vision_model."];
+        let alone = alone.iter().find_map(|tower| name.strip_prefix(tower));
+        let alone = alone.map(str::to_string);
+        let names = [Some(name.to_string()), old, alias, alone];
         names.into_iter().flatten().flat_map(|name| {
             let prefixes = self.prefixes.iter();
             prefixes.map(move |prefix| format!("{prefix}{name}"))
@@ -87,12 +91,25 @@ pub async fn plan(
     })
 }
 
-/// Checks by its header that a file has the tensors that are needed, in a form that is read. Returns whether it has weights in 8 bits or fewer.
+/// What a file that can be read has.
+pub struct Checked {
+    /// Whether it has weights in 8 bits or fewer.
+    pub is_lossy: bool,
+    /// Whether it has tensors that the model can do without.
+    pub has_optional: bool,
+}
+
+/// Checks by its header that a file has the tensors that are needed, in a form that is read.
 ///
 /// *Errors*: as [`load`].
-pub fn check(file: &str, header: &[u8], needs: &Needs<'_>) -> Result<bool> {
+pub fn check(file: &str, header: &[u8], needs: &Needs<'_>) -> Result<Checked> {
     let header = Header::check(file, header, None)?;
-    Ok(Contents::new(file, &header, needs)?.is_lossy())
+    let contents = Contents::new(file, &header, needs)?;
+    let mut found = contents.order.iter();
+    Ok(Checked {
+        is_lossy: contents.is_lossy(),
+        has_optional: found.any(|found| found.parameter.presence != Presence::Required),
+    })
 }
 
 /// Reads the tensors that a model needs, casts or quantizes them by blocks of rows, and writes the packed file to `sink`.

@@ -54,6 +54,24 @@ pub enum Role {
     Plain,
 }
 
+/// Whether a file must have a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Each file has it.
+    Required,
+    /// Each checkpoint has it. An ONNX file of a part of the model may lack it, and what was packed from that.
+    InCheckpoint,
+    /// The model does without it.
+    Optional,
+}
+
+impl Presence {
+    /// Whether a checkpoint may lack the tensor.
+    pub fn is_optional(self) -> bool {
+        self == Self::Optional
+    }
+}
+
 /// The size of a dimension that only the file tells, in the shape of a [`Parameter`].
 pub const ANY: usize = usize::MAX;
 
@@ -80,7 +98,7 @@ pub struct Parameter {
     /// The dtypes that the tensor may have in a safetensors checkpoint.
     pub dtypes: &'static [&'static str],
     /// Whether the model does without the tensor where the file has none.
-    pub optional: bool,
+    pub presence: Presence,
     /// Whether its values stay in the store, from which rows are read when they are needed.
     pub in_store: bool,
 }
@@ -102,7 +120,7 @@ impl Parameter {
             role,
             preceding_norm: None,
             dtypes: FLOATS,
-            optional: false,
+            presence: Presence::Required,
             in_store: false,
         }
     }

@@ -7,7 +7,7 @@ use pilotlight_kernels::embedding_q8;
 use pilotlight_kernels::pack::pack_row_f32;
 
 use super::layout::{PackedTensor, PackedValues};
-use super::{ANY, INDICES, NUMBERS, Parameter, Role, StoredTable, Table};
+use super::{ANY, INDICES, NUMBERS, Parameter, Presence, Role, StoredTable, Table};
 use crate::device::cpu;
 use crate::error::{Error, Result};
 use crate::ops::{
@@ -397,6 +397,21 @@ impl Tensors {
         self.optional(name, INDICES)
     }
 
+    /// Takes a number, which a file may lack as `presence` says; `None` where it does, and while declaring. *Shapes*: one element.
+    pub fn number(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        presence: Presence,
+    ) -> Result<Option<f32>> {
+        let parameter = Parameter {
+            presence,
+            ..Parameter::new(name, Role::Plain, shape)
+        };
+        let values = self.plain(parameter)?;
+        Ok(values.and_then(|values| values.first().copied()))
+    }
+
     fn optional(
         &mut self,
         name: &str,
@@ -404,7 +419,7 @@ impl Tensors {
     ) -> Result<Option<Vec<f32>>> {
         self.plain(Parameter {
             dtypes,
-            optional: true,
+            presence: Presence::Optional,
             ..Parameter::new(name, Role::Plain, &[ANY])
         })
     }
@@ -456,7 +471,7 @@ impl Tensors {
             }
             Pass::Loaded(tensors) => match tensors.remove(&parameter.name) {
                 Some(tensor) => Ok(Some(tensor)),
-                None if parameter.optional => Ok(None),
+                None if parameter.presence != Presence::Required => Ok(None),
                 None => Err(Error::internal(format!(
                     "tensor '{}' is not loaded, or was taken before",
                     parameter.name

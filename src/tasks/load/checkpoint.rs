@@ -71,7 +71,7 @@ pub(super) fn shards(
             .names(parameter)
             .find_map(|name| weight_map.get(&name));
         let Some(file) = found else {
-            if parameter.optional {
+            if parameter.presence.is_optional() {
                 continue;
             }
             return Err(Error::invalid_weights(format!(

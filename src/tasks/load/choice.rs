@@ -5,7 +5,7 @@ use super::checkpoint::{
     PYTORCH, PYTORCH_INDEX, SHARD_INDEX, UPSTREAM, is_index, packed_name, shard_names,
 };
 use super::missing;
-use super::onnx_files::{self, ONNX};
+use super::onnx_files::{self, ONNX, WHOLE};
 use crate::error::{Error, Result};
 use crate::hub::Snapshot;
 use crate::weights::Dtype;
@@ -210,12 +210,18 @@ impl Loading<'_, '_> {
         if !matches!(weights, Weights::Auto | Weights::Onnx) || self.cached {
             return Ok(vec![checkpoint.copied().unwrap_or(first).into()]);
         }
-        let onnx = onnx_files::serving(&self.snapshot, dtype, self.source.lossy);
+        let own = self.source.onnx;
+        // Behind a checkpoint, a file of the part alone would not be read.
+        let stems = match self.source.prefers_whole() && *weights == Weights::Auto {
+            true if checkpoint.is_some() => WHOLE,
+            _ => own,
+        };
+        let onnx = onnx_files::serving(&self.snapshot, stems, dtype, self.source.lossy);
         let mut chosen: Vec<_> = match (weights, checkpoint) {
             (Weights::Auto, Some(file)) => {
                 let limit = checkpoint_bytes(&self.snapshot, file);
                 let is_smaller = |name: &String| {
-                    let bytes = onnx_files::bytes(&self.snapshot, name);
+                    let bytes = onnx_files::bytes_of_all(&self.snapshot, name);
                     bytes
                         .zip(limit)
                         .is_some_and(|(own, other)| own < other / 4 * 3)

@@ -58,9 +58,10 @@ impl<'a, 's> Loading<'a, 's> {
         for file in &files {
             self.read_stored(file).await?;
         }
-        let has_weights = self.writer.as_ref().is_some_and(ModelWriter::has_weights);
+        let writer = self.writer.as_ref();
+        let is_resumed = writer.is_some_and(|writer| writer.resumes(&weights));
         let front = async {
-            match self.cached || has_weights || is_index(&weights) {
+            match self.cached || is_resumed || is_index(&weights) {
                 true => Ok(None),
                 false => self.open(&weights, FRONT).await,
             }
@@ -72,7 +73,7 @@ impl<'a, 's> Loading<'a, 's> {
             Ok(front) => front.is_none(),
             Err(error) => error.is_refused(),
         };
-        if !has_weights && !is_index(&weights) && is_absent {
+        if !is_resumed && !is_index(&weights) && is_absent {
             let others = checkpoints.iter().filter(|file| **file != weights);
             if let Some((file, index)) = self.other_checkpoint(others).await? {
                 weights = file.into();

@@ -51,7 +51,7 @@ impl Loading<'_, '_> {
             self.open_writer(&commit).await?;
         }
         self.made = Some(Made::default());
-        if self.restore().await {
+        if self.restore(weights).await {
             self.commit = self.snapshot.commit.clone().unwrap_or_default();
             return Ok(());
         }
@@ -71,9 +71,10 @@ impl Loading<'_, '_> {
         Ok(())
     }
 
-    /// Takes the config files from the store, where a load is resumed that had begun to read the tensors. Returns whether all are there.
-    async fn restore(&mut self) -> bool {
-        let Some(writer) = self.writer.as_ref().filter(|writer| writer.has_weights()) else {
+    /// Takes the config files from the store, where a load is resumed that had begun to read the tensors of `weights`. Returns whether all are there.
+    async fn restore(&mut self, weights: &str) -> bool {
+        let writer = self.writer.as_ref();
+        let Some(writer) = writer.filter(|writer| writer.resumes(weights)) else {
             return false;
         };
         let mut stored = Vec::new();

@@ -16,6 +16,7 @@ mod weights;
 pub use checkpoint::is_packed;
 pub use choice::Weights;
 pub use plan::{LoadPlan, PlannedFile, plan, plan_and_config};
+pub(super) use pretrained::required;
 pub use pretrained::{Loaded, Pretrained, load, load_newest};
 pub use progress::{LoadProgress, LoadStatus, PartsProgress};
 #[cfg(target_arch = "wasm32")]

@@ -11,6 +11,12 @@ pub(super) const ONNX: [&str; 4] = [
     "model_fp16.onnx",
 ];
 
+/// How the names of ONNX models begin that have all weights.
+pub const WHOLE: &[&str] = &["model"];
+
+/// How the names begin of those that have one tower each of a model for texts and images.
+const TOWERS: [&str; 2] = ["text_model", "vision_model"];
+
 /// The folders that may have a model.
 const FOLDERS: [&str; 2] = ["onnx/", ""];
 
@@ -30,9 +36,14 @@ const EIGHT_BITS: [&str; 6] = [
     "_int8",
 ];
 
-/// The listed ONNX files that serve a dtype, from the one with the fewest bytes to the one with the most. `lossy`: whether weights of 8 bits
-/// do.
-pub(super) fn serving(snapshot: &Snapshot, dtype: Dtype, lossy: bool) -> Vec<String> {
+/// The listed ONNX files that serve a dtype, from the one with the fewest bytes to the one with the most. `stems`: how their names may begin,
+/// the preferred first. `lossy`: whether weights of 8 bits do.
+pub(super) fn serving(
+    snapshot: &Snapshot,
+    stems: &[&str],
+    dtype: Dtype,
+    lossy: bool,
+) -> Vec<String> {
     let eight_bits: &[&str] = match lossy {
         true => &EIGHT_BITS,
         false => &[],
@@ -44,11 +55,14 @@ pub(super) fn serving(snapshot: &Snapshot, dtype: Dtype, lossy: bool) -> Vec<Str
     };
     let mut found = Vec::new();
     for kind in eight_bits.iter().chain(first).chain(last) {
-        for folder in FOLDERS {
+        let places = stems
+            .iter()
+            .flat_map(|stem| FOLDERS.map(|folder| (folder, *stem)));
+        for place in places {
             let files = snapshot.files.iter().flatten();
             let files = files.filter(|(name, entry)| {
                 // A stream cannot be read from several places.
-                !entry.once && !found.contains(*name) && is_of(name, folder, kind)
+                !entry.once && !found.contains(*name) && is_of(name, place, kind)
             });
             let names: Vec<_> = files.map(|(name, _)| name.clone()).collect();
             found.extend(names);
@@ -57,10 +71,10 @@ pub(super) fn serving(snapshot: &Snapshot, dtype: Dtype, lossy: bool) -> Vec<Str
     found
 }
 
-/// Whether a file has the name of a model in a folder with an ending, where a star stands for any letters.
-fn is_of(name: &str, folder: &str, kind: &str) -> bool {
+/// Whether a file has the name of a model in a folder, with a beginning and an ending, where a star stands for any letters.
+fn is_of(name: &str, (folder, stem): (&str, &str), kind: &str) -> bool {
     let rest = name.strip_prefix(folder);
-    let rest = rest.and_then(|name| name.strip_prefix("model"));
+    let rest = rest.and_then(|name| name.strip_prefix(stem));
     let Some(rest) = rest.and_then(|name| name.strip_suffix(".onnx")) else {
         return false;
     };
@@ -70,8 +84,36 @@ fn is_of(name: &str, folder: &str, kind: &str) -> bool {
     }
 }
 
+/// The folder of the ONNX file of a tower, and the ending of its name; `None` for a file of the whole model.
+fn of_tower(file: &str) -> Option<(&str, &str)> {
+    let (folder, name) = match file.rfind('/') {
+        Some(slash) => file.split_at(slash + 1),
+        None => ("", file),
+    };
+    let ending = TOWERS.iter().find_map(|stem| name.strip_prefix(stem))?;
+    Some((folder, ending))
+}
+
+/// Whether an ONNX file has one tower by its name.
+pub(super) fn is_tower(file: &str) -> bool {
+    of_tower(file).is_some()
+}
+
+/// The bytes of the ONNX files that have the weights of the whole model, of which `file` is one: of both towers. `None` where the host does not
+/// list them, or not their sizes.
+pub(super) fn bytes_of_all(snapshot: &Snapshot, file: &str) -> Option<u64> {
+    let Some((folder, ending)) = of_tower(file) else {
+        return bytes(snapshot, file);
+    };
+    let each = TOWERS.iter().map(|stem| {
+        let file = format!("{folder}{stem}{ending}");
+        snapshot.lists(&file).then(|| bytes(snapshot, &file))?
+    });
+    each.sum()
+}
+
 /// The bytes of an ONNX file, and of those beside it that have its values (`….onnx_data`, `….onnx.data`), where the host lists their sizes.
-pub(super) fn bytes(snapshot: &Snapshot, file: &str) -> Option<u64> {
+fn bytes(snapshot: &Snapshot, file: &str) -> Option<u64> {
     let files = snapshot.files.iter().flatten();
     let files = files.filter(|(name, _)| name.starts_with(file));
     files.map(|(_, entry)| entry.size).sum()

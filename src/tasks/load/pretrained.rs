@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use super::{Build, Loading, Source, load_newest_with, load_with};
 use crate::error::{Error, Result};
 use crate::store::ModelKey;
-use crate::weights::{Dtype, Needs, Parameter, Tensors};
+use crate::weights::{Dtype, Needs, Parameter, Presence, Tensors};
 
 /// A model that can be loaded from a repository. [`load`], [`load_newest`] and [`plan`](super::plan) are the only callers.
 pub trait Pretrained: Sized {
@@ -79,6 +79,15 @@ pub(super) fn declared<T: Pretrained>(config: &T::Config) -> Result<Vec<Paramete
     let mut tensors = Tensors::declaring();
     T::network(config, &mut tensors)?;
     Ok(tensors.into_parameters())
+}
+
+/// Counts the tensors without which a model cannot be.
+pub(in crate::tasks) fn required<T: Pretrained>(config: &T::Config) -> Result<usize> {
+    let parameters = declared::<T>(config)?;
+    Ok(parameters
+        .iter()
+        .filter(|one| one.presence == Presence::Required)
+        .count())
 }
 
 /// Builds a model from the store where it is complete there, else from the host, and stores it.

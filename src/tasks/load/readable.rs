@@ -2,10 +2,10 @@
 
 use super::checkpoint::is_index;
 use super::choice::Weights;
+use super::onnx_files::is_tower;
 use super::{FRONT, Loading, missing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::Fetch;
-use crate::store::ModelWriter;
 use crate::weights::{self, Needs, Plan, data_file, is_onnx, read_header};
 
 /// A file of weights that can be read.
@@ -48,7 +48,8 @@ impl<'a> Loading<'a, '_> {
     ) -> Result<Readable<'a>> {
         let mut first = None;
         loop {
-            let is_resumed = self.writer.as_ref().is_some_and(ModelWriter::has_weights);
+            let writer = self.writer.as_ref();
+            let is_resumed = writer.is_some_and(|writer| writer.resumes(&file));
             if self.cached || is_resumed || !is_onnx(&file) {
                 return Ok(Readable::unread(file, front));
             }
@@ -83,10 +84,24 @@ impl<'a> Loading<'a, '_> {
         front: Option<Fetch<'a>>,
         needs: &Needs<'_>,
     ) -> Result<Readable<'a>> {
+        // None was opened where another file is what an interrupted load had begun.
+        let front = match front {
+            Some(front) => Some(front),
+            None => self.open(file, FRONT).await?,
+        };
         let mut fetch = front.ok_or_else(|| missing(file))?;
         let header = read_header(file, &mut fetch).await?;
-        let is_lossy = weights::check(file, &header, needs)?;
-        if is_lossy && !self.source.lossy && !matches!(self.source.weights, Weights::File(_)) {
+        let found = weights::check(file, &header, needs)?;
+        // Of both towers, a file without the scale of scores is read where there is no other.
+        let may_give_way = !is_tower(file) && !self.others.is_empty();
+        if self.source.prefers_whole() && may_give_way && !found.has_optional {
+            return Err(Error::unsupported(format!(
+                "{file}: lacks the tensors that the model can do without, which another file may have"
+            ))
+            .with_file(file));
+        }
+        if found.is_lossy && !self.source.lossy && !matches!(self.source.weights, Weights::File(_))
+        {
             return Err(Error::unsupported(format!(
                 "{file}: has weights in 8 bits or fewer, expected lossy: true or the name of the file in the option weights"
             ))

@@ -8,6 +8,7 @@ use super::choice::Weights;
 use super::files::fetch_whole;
 use super::gguf::ReadHeader;
 use super::missing;
+use super::onnx_files::WHOLE;
 use super::progress::LoadProgress;
 use crate::error::Result;
 use crate::hub::{Fetch, Host, LOCK_FILE, LockFile, RetryPolicy, Snapshot, retrying};
@@ -32,6 +33,8 @@ pub struct Source<'a> {
     pub stall: Duration,
     /// The part of the model to load, for models whose parts are loaded and stored separately.
     pub part: Option<&'a str>,
+    /// How the names of the ONNX models begin that have the weights of the part, the preferred first.
+    pub onnx: &'static [&'static str],
     /// The number of layers to load, from the first on, of an encoder or decoder; all where it is `None`.
     pub layers: Option<usize>,
     /// The file that the weights are read from.
@@ -54,6 +57,7 @@ impl<'a> Source<'a> {
             scheduler,
             stall: STALL,
             part: None,
+            onnx: WHOLE,
             layers: None,
             weights: Weights::Auto,
             lossy: false,
@@ -78,6 +82,7 @@ impl<'a> Source<'a> {
             scheduler: self.scheduler,
             stall: self.stall,
             part: Some(part),
+            onnx: self.onnx,
             layers: self.layers,
             weights: self.weights.clone(),
             lossy: self.lossy,
@@ -114,6 +119,11 @@ impl<'a> Source<'a> {
             return Ok(made);
         }
         found?.ok_or_else(|| missing(file))
+    }
+
+    /// Whether a file of the whole model comes before one of the part, which lacks some of what the part has in the whole model.
+    pub(super) fn prefers_whole(&self) -> bool {
+        self.onnx.len() > 1 && self.onnx.first() == WHOLE.first()
     }
 
     pub(super) fn retry_policy(&self) -> RetryPolicy<'a> {

@@ -5,6 +5,7 @@
 //! module. An optimizer may have put query, key and value into one matrix; which layer it is of, is told by the product behind it.
 
 mod order;
+mod towers;
 
 use std::collections::{HashMap, HashSet};
 
@@ -52,6 +53,7 @@ struct Product<'n> {
 /// Gives the tensors their names in PyTorch, and says which are transposed. A tensor that several layers share is listed once for each.
 pub(super) fn restore(tensors: &mut Vec<Tensor>, nodes: &[Node]) {
     add_copies(tensors, nodes);
+    towers::restore(tensors, nodes);
     let names: HashMap<_, _> = tensors
         .iter()
         .enumerate()

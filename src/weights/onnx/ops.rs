@@ -25,6 +25,8 @@ pub(super) enum Op {
     EmbedNorm,
     /// Converts or scales a product.
     Conversion,
+    /// The exponential of its input.
+    Exponential,
     /// Gives a tensor that is equal to another one the name that it had.
     Identity,
 }
@@ -52,6 +54,7 @@ impl Op {
             "SkipLayerNormalization" | "SkipSimplifiedLayerNormalization" => Self::SkipNorm,
             "EmbedLayerNormalization" | "QEmbedLayerNormalization" => Self::EmbedNorm,
             "Cast" | "Mul" => Self::Conversion,
+            "Exp" => Self::Exponential,
             "Identity" => Self::Identity,
             _ => return None,
         })

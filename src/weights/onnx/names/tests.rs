@@ -283,3 +283,103 @@ fn scales_of_merged_columns_are_divided_with_them() {
     assert_eq!(key.numbers.as_ref().unwrap().scales, 8..16);
     assert_eq!(key.columns, Some((2, 6)));
 }
+
+#[test]
+fn what_an_optimizer_computed_has_the_name_of_what_it_is_equal_to() {
+    let tensors = vec![
+        tensor(
+            "/vision_model/embeddings/position_embedding/Gather_output_0",
+            &[1, 17, 48],
+        ),
+        tensor("/head/Expand_output_0", &[1, 1, 48]),
+        // Positions of a text depend on its length, and this is no table.
+        tensor("/embeddings/position_embedding/Gather_output_0", &[17, 48]),
+    ];
+    let expected = [
+        (
+            "/embeddings/position_embedding/Gather_output_0".to_string(),
+            vec![17, 48],
+            false,
+        ),
+        ("head.probe".into(), vec![1, 1, 48], false),
+        (
+            "vision_model.embeddings.position_embedding.weight".into(),
+            vec![17, 48],
+            false,
+        ),
+    ];
+    assert_eq!(restored(tensors, &[]), expected);
+    let name = "/head/Expand_output_0";
+    let both = vec![tensor(name, &[1, 1, 48]), tensor("head.probe", &[1, 1, 48])];
+    let names: Vec<_> = restored(both, &[])
+        .into_iter()
+        .map(|(name, ..)| name)
+        .collect();
+    assert_eq!(names, [name, "head.probe"]);
+}
+
+#[test]
+fn what_scales_the_products_of_both_towers_is_the_scale_of_scores() {
+    let product = |input| node(MUL, "/MatMul", [input, "x"], "cosines");
+    let scaled = |factor| node(Op::Conversion, "/Mul", ["cosines", factor], "scaled");
+    let exponential = |scale| node(Op::Exponential, "/Exp", [scale, ""], "/Exp_output_0");
+    let cast = node(
+        Op::Conversion,
+        "/Cast",
+        ["/Exp_output_0", ""],
+        "/Cast_output_0",
+    );
+    let added = node(Op::Add, "/Add", ["scaled", "onnx::Add_2"], "logits");
+    let names = |numbers: &[&str], shape: &[u64], nodes: &[Node]| {
+        let tensors = numbers.iter().map(|name| tensor(name, shape)).collect();
+        let found = restored(tensors, nodes).into_iter();
+        found.map(|(name, ..)| name).collect::<Vec<_>>()
+    };
+    for (numbers, nodes, expected) in [
+        (
+            &["onnx::Exp_1", "onnx::Add_2"][..],
+            &[
+                product("text_embeds"),
+                exponential("onnx::Exp_1"),
+                scaled("/Exp_output_0"),
+                added.clone(),
+            ][..],
+            &["logit_bias", "logit_scale"][..],
+        ),
+        (
+            &["onnx::Exp_1"],
+            &[
+                product("image_embeds"),
+                exponential("onnx::Exp_1"),
+                cast,
+                scaled("/Cast_output_0"),
+            ],
+            &["logit_scale"],
+        ),
+        // An optimizer computed the exponential.
+        (
+            &["/Cast_1_output_0", "onnx::Add_2"],
+            &[
+                product("text_embeds"),
+                scaled("/Cast_1_output_0"),
+                added.clone(),
+            ],
+            &["logit_bias", "logit_scale.exp"],
+        ),
+        // Products of other values.
+        (
+            &["onnx::Exp_1", "onnx::Add_2"],
+            &[
+                product("query"),
+                exponential("onnx::Exp_1"),
+                scaled("/Exp_output_0"),
+                added,
+            ],
+            &["onnx::Add_2", "onnx::Exp_1"],
+        ),
+    ] {
+        assert_eq!(names(numbers, &[], nodes), expected);
+        assert_eq!(names(numbers, &[1], nodes), expected);
+        assert_eq!(names(numbers, &[2], nodes), names(numbers, &[2], &[]));
+    }
+}
