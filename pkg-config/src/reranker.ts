@@ -38,17 +38,11 @@ export class Reranker implements Api.Reranker {
       checkModel(model, options);
       const { instance, report } = await abortable(chooseBackend(cores, options), signal);
       const { device, dtype } = report;
-      const load = new Load(model, { ...options, device, dtype, isClassifier: true });
+      const load = new Load(model, { ...options, device, dtype, isClassifier: true, isReranker: true });
       const handle = await load.run(instance, ({ SequenceClassifierHandle }, resolved) =>
         SequenceClassifierHandle.load(model, resolved),
       );
       const own = new ModelHandle('Reranker', instance, handle);
-      const count = handle.labels.length;
-      if (count !== 1) {
-        own.dispose();
-        const message = `${model}: config.json: the model has ${count} labels, and a reranker has one: load it by SequenceClassifier`;
-        throw new PilotlightError('UNSUPPORTED_MODEL', message);
-      }
       const reranker = new Reranker(CONSTRUCT, own, handle, report, () => load.refresh(instance));
       setModel(reranker, { model, commit: handle.commit });
       return reranker;

@@ -265,7 +265,7 @@ impl Encoder {
         Ok(Self {
             layers: layers.collect::<Result<_>>()?,
             heads: config.heads,
-            activation: activation_from_config(config.hidden_act)?,
+            activation: activation_from_config("hidden_act", config.hidden_act)?,
         })
     }
 

@@ -222,6 +222,6 @@ impl EncoderConfig<'_> {
         }
         check_heads(self.hidden_size, self.heads)?;
         check_epsilon("layer_norm_eps", self.epsilon)?;
-        activation_from_config(self.hidden_act).map(|_| ())
+        activation_from_config(&format!("{tower}.hidden_act"), self.hidden_act).map(|_| ())
     }
 }

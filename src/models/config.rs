@@ -187,7 +187,7 @@ impl Fields {
     /// *Errors*: `UnsupportedModel` for an unknown one, `InvalidWeights` where there is none.
     pub fn activation(&self, name: &str) -> Result<Activation> {
         match self.text(name)? {
-            Some(text) => activation_from_config(text),
+            Some(text) => activation_from_config(name, text),
             None => Err(self.wrong(name, "a text")),
         }
     }

@@ -173,7 +173,7 @@ impl DecoderConfig {
                 "{FILE}: rope_type is '{kind}', expected 'default'"
             )));
         }
-        if activation_from_config(&self.hidden_act)? != Activation::Silu {
+        if activation_from_config("hidden_act", &self.hidden_act)? != Activation::Silu {
             return Err(Error::unsupported(format!(
                 "{FILE}: hidden_act is '{}', expected 'silu'",
                 self.hidden_act

@@ -213,7 +213,7 @@ impl HeadConfig {
         };
         let activation = self.classifier_activation.as_deref().unwrap_or("gelu");
         Ok(HeadKind::Normalized {
-            activation: activation_from_config(activation)?,
+            activation: activation_from_config("classifier_activation", activation)?,
             is_mean,
             has_bias: self.classifier_bias,
         })

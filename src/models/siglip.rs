@@ -248,7 +248,7 @@ impl PoolingHead {
             fc1: tensors.linear(&part("mlp.fc1"), [inner, d], Some(&norm))?,
             fc2: tensors.linear(&part("mlp.fc2"), [d, inner], None)?,
             heads: config.heads,
-            activation: activation_from_config(config.hidden_act)?,
+            activation: activation_from_config("hidden_act", config.hidden_act)?,
         })
     }
 

@@ -8,10 +8,10 @@ use crate::error::{Error, Result};
 
 pub use pilotlight_kernels::Activation;
 
-/// The activation of this name in `config.json`.
+/// The activation of this name, which is the value of `key` in `config.json`.
 ///
 /// *Errors*: `UnsupportedModel` for an unknown name.
-pub fn from_config(name: &str) -> Result<Activation> {
+pub fn from_config(key: &str, name: &str) -> Result<Activation> {
     match name {
         "gelu" => Ok(Activation::Gelu),
         "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
@@ -19,7 +19,7 @@ pub fn from_config(name: &str) -> Result<Activation> {
         "silu" | "swish" => Ok(Activation::Silu),
         "relu" => Ok(Activation::Relu),
         other => Err(Error::unsupported(format!(
-            "config.json: hidden_act is '{other}', expected one of gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, silu, swish, relu"
+            "config.json: {key} is '{other}', expected one of gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, silu, swish, relu"
         ))),
     }
 }

@@ -128,6 +128,7 @@ pub(super) struct TextTower {
 
 impl Pretrained for TextTower {
     const FILES: &'static [&'static str] = &[CONFIG, TOKENIZER];
+    const INSTEAD: &'static [&'static [&'static str]] = &[&CLIP_WORDS];
 
     type Config = TowerConfig;
     type Prepared = (TextTokenizer, Option<u32>);
@@ -264,6 +265,7 @@ pub(super) struct ImageTower {
 
 impl Pretrained for ImageTower {
     const FILES: &'static [&'static str] = &[CONFIG, PREPROCESSOR];
+    const INSTEAD: &'static [&'static [&'static str]] = &[&[PROCESSOR]];
 
     type Config = TowerConfig;
     type Prepared = ImageProcessor;

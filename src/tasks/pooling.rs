@@ -21,7 +21,7 @@ pub enum Pooling {
     WeightedMean,
 }
 
-/// The modes by the names of sentence-transformers, in the order in which it joins the vectors of several.
+/// The modes by the names of sentence-transformers, in the order in which it joins the vectors of several that flags choose.
 const MODES: [(&str, &str, Pooling); 6] = [
     ("cls", "cls_token", Pooling::Cls),
     ("max", "max_tokens", Pooling::Max),
@@ -75,6 +75,7 @@ impl PoolingConfig {
         }
         let config: Config = serde_json::from_slice(json)
             .map_err(|error| Error::invalid_weights(format!("{file}: is not valid: {error}")))?;
+        let named = config.pooling_mode.is_some();
         let chosen: Vec<String> = match config.pooling_mode {
             Some(Names::One(name)) => vec![name],
             Some(Names::Several(names)) => names,
@@ -85,24 +86,30 @@ impl PoolingConfig {
                 .filter_map(|(name, _)| Some(name.strip_prefix("pooling_mode_")?.to_string()))
                 .collect(),
         };
-        let is = |name: &String, [new, old]: [&str; 2]| name == new || name == old;
-        let known = |name: &String| MODES.iter().any(|(new, old, _)| is(name, [*new, *old]));
-        if chosen.is_empty() || !chosen.iter().all(known) {
+        let mode_of = |name: &String| {
+            let place = MODES
+                .iter()
+                .position(|(new, old, _)| name == new || name == old)?;
+            Some((place, MODES[place].2))
+        };
+        let modes: Option<Vec<_>> = chosen.iter().map(mode_of).collect();
+        let Some(mut modes) = modes.filter(|modes| !named || !modes.is_empty()) else {
             return Err(Error::unsupported(format!(
                 "{file}: the pooling is [{}], expected some of {}",
                 chosen.join(", "),
                 MODES.map(|(name, ..)| name).join(", ")
             )));
-        }
-        let is_chosen = |&&(new, old, _): &&(&str, &str, Pooling)| {
-            chosen.iter().any(|name| is(name, [new, old]))
         };
+        // Names have an order of their own; flags have that of the list above, and where none is set, as in older files, it is the mean.
+        if !named {
+            modes.sort_by_key(|(place, _)| *place);
+        }
+        let modes: Vec<_> = modes.into_iter().map(|(_, mode)| mode).collect();
         Ok(Self {
-            modes: MODES
-                .iter()
-                .filter(is_chosen)
-                .map(|(.., mode)| *mode)
-                .collect(),
+            modes: match modes.is_empty() {
+                true => vec![Pooling::Mean],
+                false => modes,
+            },
             include_prompt: config.include_prompt.unwrap_or(true),
         })
     }
@@ -244,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_is_read_in_each_spelling_and_joins_modes_in_the_order_of_sentence_transformers() {
+    fn a_module_is_read_in_each_spelling_and_joins_modes_as_sentence_transformers_does() {
         let read = |json: &str| PoolingConfig::from_json("1_Pooling/config.json", json.as_bytes());
         let config = |modes: &[Pooling], include_prompt| PoolingConfig {
             modes: modes.into(),
@@ -261,7 +268,12 @@ mod tests {
             ),
             (
                 r#"{"pooling_mode":["mean","cls"]}"#,
-                config(&[Pooling::Cls, Pooling::Mean], true),
+                config(&[Pooling::Mean, Pooling::Cls], true),
+            ),
+            ("{}", config(&[Pooling::Mean], true)),
+            (
+                r#"{"pooling_mode_cls_token":false}"#,
+                config(&[Pooling::Mean], true),
             ),
             (
                 r#"{"pooling_mode_mean_tokens":true,"pooling_mode_max_tokens":true,"pooling_mode_lasttoken":false}"#,
@@ -271,7 +283,7 @@ mod tests {
             assert_eq!(read(json).unwrap(), expected, "{json}");
         }
         for json in [
-            "{}",
+            r#"{"pooling_mode":[]}"#,
             r#"{"pooling_mode":"nope"}"#,
             r#"{"pooling_mode_new":true}"#,
         ] {

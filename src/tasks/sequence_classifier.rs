@@ -8,7 +8,7 @@ use super::sentence_transformers::{CONFIG, TOKENIZER, tokenizer_config, tokenize
 use crate::error::{Error, Result};
 use crate::models::{self, SequenceClassifierConfig};
 use crate::scheduler::Scheduler;
-use crate::text::{TOKENIZER_CONFIG, TextTokenizer, TokenizerConfig, batches, encode};
+use crate::text::{TOKENIZER_CONFIG, TextTokenizer, TokenizerConfig, VOCABULARY, batches, encode};
 use crate::weights::{Dtype, Tensors};
 
 /// The part under which the store keeps a classifier: the same repository may also be stored as a sentence encoder, which has other
@@ -69,6 +69,7 @@ impl Config {
 
 impl Pretrained for SequenceClassifier {
     const FILES: &'static [&'static str] = &[CONFIG, TOKENIZER_CONFIG, TOKENIZER];
+    const INSTEAD: &'static [&'static [&'static str]] = &[&[VOCABULARY]];
 
     type Config = Config;
     type Prepared = TextTokenizer;
@@ -76,8 +77,16 @@ impl Pretrained for SequenceClassifier {
 
     async fn config(files: &mut Loading<'_, '_>) -> Result<Config> {
         let config = files.required(CONFIG).await?;
+        let network = SequenceClassifierConfig::from_json(&config)?;
+        let count = network.labels.len();
+        if files.is_reranker() && count != 1 {
+            return Err(Error::unsupported(format!(
+                "{CONFIG}: the model has {count} labels, and a reranker has one: load it by SequenceClassifier"
+            ))
+            .with_file(CONFIG));
+        }
         Ok(Config {
-            network: SequenceClassifierConfig::from_json(&config)?,
+            network,
             tokenizer: tokenizer_config(files, &config).await?,
         })
     }

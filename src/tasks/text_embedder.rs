@@ -15,7 +15,7 @@ use super::sentence_transformers::{CONFIG, FILES, SentenceTransformerConfig, cut
 use crate::error::Result;
 use crate::models::{SentenceEncoder, SentenceEncoderConfig};
 use crate::scheduler::Scheduler;
-use crate::text::{TextTokenizer, batches, encode};
+use crate::text::{TextTokenizer, VOCABULARY, batches, encode};
 use crate::weights::{Dtype, Tensors};
 
 /// A loaded sentence encoder with its tokenizer and pooling.
@@ -37,6 +37,7 @@ pub struct TextEmbedder {
 
 impl Pretrained for TextEmbedder {
     const FILES: &'static [&'static str] = FILES;
+    const INSTEAD: &'static [&'static [&'static str]] = &[&[VOCABULARY]];
 
     type Config = SentenceTransformerConfig;
     type Prepared = TextTokenizer;

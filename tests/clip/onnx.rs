@@ -1,10 +1,14 @@
 //! CLIP and SigLIP from ONNX files: of each tower, and of both.
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::ops::Range;
 
+use async_trait::async_trait;
 use pilotlight::{
-    CacheConfig, Dtype, EmbedOptions, ErrorKind, ImageTextEmbedder, LabelScore, LoadPlan,
-    MemoryHost, MemoryStore, ModelKey, NoYield, Result, Source, Tower, Weights, decode_image,
+    CacheConfig, Dtype, EmbedOptions, Error, ErrorKind, Host, ImageTextEmbedder, LabelScore,
+    LoadPlan, MemoryHost, MemoryStore, ModelKey, NoYield, Opened, Result, Snapshot, Source, Tower,
+    Weights, decode_image,
 };
 use pollster::block_on;
 
@@ -91,7 +95,7 @@ fn longer(file: &[u8]) -> Vec<u8> {
     longer
 }
 
-fn source<'a>(host: &'a MemoryHost, weights: &str, lossy: bool) -> Source<'a> {
+fn source<'a>(host: &'a dyn Host, weights: &str, lossy: bool) -> Source<'a> {
     Source {
         weights: Weights::from_name(weights).unwrap(),
         lossy,
@@ -292,6 +296,59 @@ fn towers_without_the_scale_of_scores_embed_and_refuse_to_classify() {
         assert_eq!(error.kind(), ErrorKind::UnsupportedModel);
         assert_eq!(error.tensor(), Some("logit_scale"), "{error}");
     }
+}
+
+/// A host that answers no more requests for the text tower's file after some.
+struct Ending {
+    host: MemoryHost,
+    left: Cell<usize>,
+}
+
+#[async_trait(?Send)]
+impl Host for Ending {
+    async fn snapshot(&self) -> Result<Snapshot> {
+        self.host.snapshot().await
+    }
+
+    async fn open(&self, _: Option<&str>, file: &str, range: Range<u64>) -> Result<Option<Opened>> {
+        if file == TEXT {
+            let Some(left) = self.left.get().checked_sub(1) else {
+                return Err(Error::new(
+                    ErrorKind::FetchFailed,
+                    "the train is in a tunnel",
+                ));
+            };
+            self.left.set(left);
+        }
+        self.host.open(None, file, range).await
+    }
+}
+
+#[test]
+fn both_towers_do_not_go_on_with_a_text_tower_that_was_to_be_loaded_alone() {
+    let expected = Expected::of(&goldens::folder("clip-tiny"));
+    let mut interrupted = 0;
+    for (names, left) in [&[TEXT, IMAGE, WHOLE], &[TEXT, IMAGE, HALF]]
+        .into_iter()
+        .flat_map(|names| (1..8).map(move |left| (names, left)))
+    {
+        let store = MemoryStore::default();
+        let key = ModelKey::new("a host", "a/clip", "main", Dtype::F32);
+        let cached = |host| Source {
+            cache: Some(CacheConfig::new(&store, key.clone(), 1, 1)),
+            ..Source::new(host, &NoYield)
+        };
+        let host = MemoryHost::new(clip(false, names));
+        let ending = Ending {
+            host: MemoryHost::new(clip(false, names)),
+            left: Cell::new(left),
+        };
+        let alone = load_from(&cached(&ending), &[Tower::Text], Dtype::F32);
+        interrupted += usize::from(alone.is_err());
+        let both = load_from(&cached(&host), &Tower::ALL, Dtype::F32).unwrap();
+        assert!(scores(&both, &expected).is_ok(), "{left}");
+    }
+    assert!(interrupted > 2, "{interrupted} loads were interrupted");
 }
 
 #[test]

@@ -12,6 +12,8 @@ import { filesOf, ROOT, tinyFolder } from './support/models.mjs';
 
 const TEXT = 'onnx/text_model.onnx';
 const IMAGE = 'onnx/vision_model.onnx';
+const TEXT_HALF = 'onnx/text_model_fp16.onnx';
+const IMAGE_HALF = 'onnx/vision_model_fp16.onnx';
 const BOTH = 'onnx/model_fp16.onnx';
 const PACKAGE = path.join(ROOT, 'node_modules/pilotlight');
 const SIZES = Object.fromEntries(
@@ -29,7 +31,13 @@ before(async () => {
   hub = await startHub({
     models: {
       'test/towers': { ...configs, ...of(TEXT, IMAGE) },
-      'test/all': { ...configs, ...of(TEXT, IMAGE, BOTH) },
+      // The names tell the loader what the files are.
+      'test/all': {
+        ...configs,
+        ...of(BOTH),
+        [TEXT_HALF]: files['text_model.onnx'],
+        [IMAGE_HALF]: files['vision_model.onnx'],
+      },
     },
   });
 });
@@ -81,7 +89,7 @@ test('classify needs a file of both towers, and says so', async () => {
   towers.dispose();
   hub.requests.length = 0;
   const all = await ImageTextEmbedder.load('test/all', options());
-  assert.deepEqual(asked(), [BOTH, IMAGE]);
+  assert.deepEqual(asked(), [BOTH, IMAGE_HALF]);
   const scores = await all.classify(PICTURE, labels);
   assert.ok(Math.abs(scores[0].score + scores[1].score - 1) < 1e-6);
   all.dispose();
@@ -90,7 +98,7 @@ test('classify needs a file of both towers, and says so', async () => {
 test('a text tower that is kept alone does not keep classify from working', async () => {
   const store = mapStore();
   const alone = await ImageTextEmbedder.load('test/all', options({ store, towers: ['text'] }));
-  assert.deepEqual(asked(), [TEXT]);
+  assert.deepEqual(asked(), [TEXT_HALF]);
   alone.dispose();
   const both = await ImageTextEmbedder.load('test/all', options({ store }));
   assert.equal((await both.classify(PICTURE, ['a cat', 'a dog'])).length, 2);

@@ -72,10 +72,14 @@ test('wrong calls are errors that name the argument', async () => {
 });
 
 test('a classifier of several labels is no reranker', async () => {
+  hub.requests.length = 0;
   await assert.rejects(load('bert-tiny-classifier'), {
     code: 'UNSUPPORTED_MODEL',
     message: /has 2 labels, and a reranker has one: load it by SequenceClassifier/,
   });
+  const weights = hub.requests.filter(({ url }) => url.endsWith('model.safetensors'));
+  const sent = weights.reduce((sum, { bytes }) => sum + bytes, 0);
+  assert.ok(sent <= 64 << 10, `${sent} bytes of weights came`);
 });
 
 test('a plan names the class that also loads it as a classifier', async () => {

@@ -34,6 +34,8 @@ pub(in crate::bindings) struct LoadOptions {
     pub towers: Vec<Tower>,
     /// Whether the model is a classifier of whole texts, of which the store has a part of its own.
     pub is_classifier: bool,
+    /// Whether a classifier is to order documents.
+    pub is_reranker: bool,
     /// The number of layers to load; all if the option is absent.
     pub layers: Option<usize>,
     /// The file that the weights are read from.
@@ -82,6 +84,7 @@ impl LoadOptions {
             on_progress: options.typed("onProgress", "a function")?,
             towers: towers(&options)?,
             is_classifier: options.boolean("isClassifier")?.unwrap_or(false),
+            is_reranker: options.boolean("isReranker")?.unwrap_or(false),
             layers: options.whole("layers", 1)?,
             weights: match options.string("weights")? {
                 Some(name) => Weights::from_name(&name)?,

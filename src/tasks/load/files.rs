@@ -5,6 +5,7 @@ use futures_util::{StreamExt, stream};
 
 use super::checkpoint::is_index;
 use super::choice::is_gguf;
+use super::onnx_files::is_tower;
 use super::progress::LoadStatus;
 use super::{FRONT, FileResult, Loading, missing};
 use crate::error::{Error, ErrorKind, FetchReason, Result};
@@ -33,8 +34,12 @@ impl<'a, 's> Loading<'a, 's> {
             self.open_writer(&commit).await?;
         }
         // An earlier load may have found that the preferred file cannot be read.
+        let is_enough = |file: &str| !self.source.prefers_whole() || !is_tower(file);
         if let Some(writer) = &self.writer
-            && let Some(index) = self.others.iter().position(|file| writer.reads(file))
+            && let Some(index) = self
+                .others
+                .iter()
+                .position(|file| writer.reads(file) && is_enough(file))
         {
             self.others.drain(..index);
             weights = self.others.pop_front().unwrap_or_default();
@@ -175,6 +180,7 @@ impl<'a, 's> Loading<'a, 's> {
             }
         }
         if let Ok(Some(bytes)) = &bytes {
+            self.arrived.push((file.into(), bytes.len() as u64));
             self.bytes.loaded += bytes.len() as u64;
             if self.known(file).size.is_none() {
                 self.bytes.total += bytes.len() as u64;

@@ -185,6 +185,8 @@ pub struct Loading<'a, 's> {
     writer: Option<ModelWriter<'s>>,
     /// Config files that were fetched and not read yet, or the errors of their requests.
     config_files: HashMap<String, FileResult>,
+    /// The names and bytes of the config files that have arrived.
+    arrived: Vec<(String, u64)>,
     /// The config files that were made, where the weights are a GGUF file.
     made: Option<Made>,
     /// The weights' download, opened with a request for the first bytes, or that request's error.
@@ -212,6 +214,7 @@ impl<'a, 's> Loading<'a, 's> {
             writing: None,
             writer: None,
             config_files: HashMap::new(),
+            arrived: Vec::new(),
             made: None,
             front: Ok(None),
             others: VecDeque::new(),
@@ -265,6 +268,11 @@ impl<'a, 's> Loading<'a, 's> {
     /// The number of layers to load, where that is a part of the model.
     pub(super) fn layers(&self) -> Option<usize> {
         self.source.part.and(self.source.layers)
+    }
+
+    /// Whether the model is to order documents.
+    pub(super) fn is_reranker(&self) -> bool {
+        self.source.is_reranker
     }
 
     /// Whether the rows of an embedding table stay in the store.

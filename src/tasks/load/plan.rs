@@ -122,7 +122,16 @@ pub async fn plan_and_config<T: Pretrained>(
         gguf_name: T::gguf_name(&config),
         dtype,
     };
-    let plan = plan_host(&mut loading, source, T::FILES, largest, &weights, &needs).await?;
+    let mut instead = T::INSTEAD.iter();
+    let instead = instead.find(|files| {
+        let snapshot = loading.snapshot();
+        snapshot.lacks(largest) && files.iter().all(|file| snapshot.lists(file))
+    });
+    let files: Vec<_> = match instead {
+        Some(instead) => [config_files, instead].concat(),
+        None => T::FILES.to_vec(),
+    };
+    let plan = plan_host(&mut loading, source, &files, &weights, &needs).await?;
     Ok((plan, Some(config)))
 }
 
@@ -172,7 +181,6 @@ async fn plan_host(
     loading: &mut Loading<'_, '_>,
     source: &Source<'_>,
     config_files: &[&str],
-    tokenizer: &str,
     weights: &str,
     needs: &Needs<'_>,
 ) -> Result<LoadPlan> {
@@ -189,6 +197,7 @@ async fn plan_host(
         false => loading.plan_readable(readable, needs).await?,
     };
     let (snapshot, made) = (loading.snapshot(), loading.made());
+    let tokenizer = config_files.last().copied().unwrap_or_default();
     let index = is_index(&weights).then_some(weights.as_str());
     let mut files: Vec<_> = config_files
         .iter()
@@ -200,6 +209,15 @@ async fn plan_host(
             bytes: snapshot.entry(file).size,
         })
         .collect();
+    // Other files were found by what is in these, such as those of modules.
+    for (path, bytes) in &loading.arrived {
+        if files.iter().all(|file| file.path != *path) {
+            files.push(PlannedFile {
+                path: path.clone(),
+                bytes: Some(*bytes),
+            });
+        }
+    }
     let config_bytes: u64 = files.iter().filter_map(|file| file.bytes).sum();
     let sum = |of: fn(&weights::Plan) -> u64| plans.iter().map(|(_, plan)| of(plan)).sum::<u64>();
     let (fetch, packed) = (sum(|plan| plan.fetch), sum(|plan| plan.packed));

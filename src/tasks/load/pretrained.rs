@@ -16,6 +16,9 @@ pub trait Pretrained: Sized {
     /// [`prepare`](Self::prepare) while the weights arrive. The others go to [`config`](Self::config).
     const FILES: &'static [&'static str];
 
+    /// The files that are read where the host lists no last config file, the preferred ones first, each with all that are read with it.
+    const INSTEAD: &'static [&'static [&'static str]] = &[];
+
     /// The configuration of the model, read from all config files but the last.
     type Config;
 

@@ -35,6 +35,8 @@ pub struct Source<'a> {
     pub part: Option<&'a str>,
     /// How the names of the ONNX models begin that have the weights of the part, the preferred first.
     pub onnx: &'static [&'static str],
+    /// Whether a classifier is to order documents, for which it needs one label.
+    pub is_reranker: bool,
     /// The number of layers to load, from the first on, of an encoder or decoder; all where it is `None`.
     pub layers: Option<usize>,
     /// The file that the weights are read from.
@@ -58,6 +60,7 @@ impl<'a> Source<'a> {
             stall: STALL,
             part: None,
             onnx: WHOLE,
+            is_reranker: false,
             layers: None,
             weights: Weights::Auto,
             lossy: false,
@@ -83,6 +86,7 @@ impl<'a> Source<'a> {
             stall: self.stall,
             part: Some(part),
             onnx: self.onnx,
+            is_reranker: self.is_reranker,
             layers: self.layers,
             weights: self.weights.clone(),
             lossy: self.lossy,

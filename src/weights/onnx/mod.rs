@@ -32,6 +32,9 @@ const EXTERNAL: &str = "external data";
 const SCATTERED: &str = "values in a field other than raw_data";
 const UNREADABLE: &str = "numbers of another kind";
 
+/// What stands for the dtype of a quantized tensor whose scales or zero points are not kept.
+const UNSCALED: &str = "numbers without scales";
+
 /// Whether a file is an ONNX file by its name: its bytes have no mark.
 pub(crate) fn is_onnx(file: &str) -> bool {
     file.to_ascii_lowercase().ends_with(".onnx")
@@ -116,6 +119,9 @@ pub(super) fn check_values(file: &str, entry: &Entry) -> Result<()> {
     let what = match entry.dtype.as_str() {
         EXTERNAL => "its values in another file than other tensors, expected them in one",
         SCATTERED => "its values in a list of numbers, expected them in raw_data",
+        UNSCALED => {
+            "its scales or zero points in another file, or more of them than are kept, 32 MB for all tensors, expected them beside the graph"
+        }
         UNREADABLE => {
             "quantized numbers of another kind, expected bytes with a scale for the tensor or for each column, or 4 bits in whole groups of 32 to 256"
         }

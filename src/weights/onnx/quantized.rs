@@ -7,9 +7,9 @@ use std::ops::Range;
 
 use half::f16;
 
-use super::UNREADABLE;
 use super::ops::{Node, Op};
 use super::table::{Kind, Numbers, Tensor};
+use super::{UNREADABLE, UNSCALED};
 
 /// How the names end of a tensor's numbers, scales and zero points.
 const NUMBERS: &str = "_quantized";
@@ -51,6 +51,14 @@ pub(super) fn restore(
         let kind = all.get(*by_name.get(name)?)?;
         Some((*kind, values.get(name)?.as_slice()))
     };
+    // What a tensor is that has scales and zero points of these names, but not both in a form that is read.
+    let refused = |names: [&str; 2]| {
+        let is_kept = |name: &&str| !by_name.contains_key(*name) || values.contains_key(*name);
+        match names.iter().all(is_kept) {
+            true => UNREADABLE,
+            false => UNSCALED,
+        }
+    };
     for tensor in tensors.iter_mut() {
         let Some(name) = tensor.name.strip_suffix(NUMBERS).map(str::to_string) else {
             continue;
@@ -67,6 +75,8 @@ pub(super) fn restore(
             let count = scales.as_ref().map_or(0, |scales| scales.len() / 4);
             zeros.is_empty() || zeros.len() == count
         });
+        let names = [SCALE, ZERO_POINT].map(|end| format!("{name}{end}"));
+        let dtype = refused([&names[0], &names[1]]);
         tensor.name = name;
         match scales
             .zip(zeros)
@@ -83,7 +93,7 @@ pub(super) fn restore(
                     zeros: keep(zeros),
                 });
             }
-            None => tensor.dtype = UNREADABLE.into(),
+            None => tensor.dtype = dtype.into(),
         }
     }
     for node in nodes.iter().filter(|node| node.op == Op::NibbleProduct) {
@@ -110,7 +120,7 @@ pub(super) fn restore(
             (fits && has_all).then_some((group, scales, zeros, [rows, groups * group]))
         });
         let Some((group, scales, zeros, shape)) = read else {
-            tensor.dtype = UNREADABLE.into();
+            tensor.dtype = refused([node.input(2), node.input(3)]).into();
             continue;
         };
         let dtype = if zeros.is_empty() { "Q4_0" } else { "Q4_1" };

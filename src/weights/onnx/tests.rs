@@ -352,3 +352,38 @@ fn a_damaged_table_is_an_error() {
         );
     }
 }
+
+#[test]
+fn scales_in_another_file_are_refused_by_what_they_are() {
+    let external = |name: &str, kind: u64, shape: &[u64]| {
+        let entry = |key: &str, value: &str| {
+            bytes(
+                13,
+                &[bytes(1, key.as_bytes()), bytes(2, value.as_bytes())].concat(),
+            )
+        };
+        let mut tensor: Vec<u8> = shape.iter().flat_map(|dim| count(1, *dim)).collect();
+        tensor.extend(count(2, kind));
+        tensor.extend(bytes(8, name.as_bytes()));
+        tensor.extend(entry("location", "model.onnx_data"));
+        tensor.extend(entry("length", &shape.iter().product::<u64>().to_string()));
+        tensor.extend(count(14, 1));
+        bytes(5, &tensor)
+    };
+    let numbers = || external("a.weight_quantized", 2, &[3, 2]);
+    for (scale, what) in [
+        // Four numbers of a byte each stand for the four bytes of a scale.
+        (
+            external("a.weight_scale", 2, &[4]),
+            "scales or zero points in another file, or more of them than are kept, 32 MB",
+        ),
+        (Vec::new(), "quantized numbers of another kind"),
+    ] {
+        let header = header(model(&[numbers(), scale])).unwrap();
+        let entry = header.entries.iter().find(|entry| entry.name == "a.weight");
+        let checked = check_values(FILE, entry.unwrap());
+        let error = checked.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnsupportedModel);
+        assert!(error.to_string().contains(what), "{error}, expected {what}");
+    }
+}
