@@ -346,7 +346,13 @@ fn both_towers_do_not_go_on_with_a_text_tower_that_was_to_be_loaded_alone() {
         let alone = load_from(&cached(&ending), &[Tower::Text], Dtype::F32);
         interrupted += usize::from(alone.is_err());
         let both = load_from(&cached(&host), &Tower::ALL, Dtype::F32).unwrap();
-        assert!(scores(&both, &expected).is_ok(), "{left}");
+        let both = scores(&both, &expected);
+        assert!(
+            both.is_ok(),
+            "{names:?} {left}: {:?} {:?}",
+            both.err(),
+            alone.map(|_| ())
+        );
     }
     assert!(interrupted > 2, "{interrupted} loads were interrupted");
 }

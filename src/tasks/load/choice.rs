@@ -210,13 +210,17 @@ impl Loading<'_, '_> {
         if !matches!(weights, Weights::Auto | Weights::Onnx) || self.cached {
             return Ok(vec![checkpoint.copied().unwrap_or(first).into()]);
         }
-        let own = self.source.onnx;
-        // Behind a checkpoint, a file of the part alone would not be read.
-        let stems = match self.source.prefers_whole() && *weights == Weights::Auto {
-            true if checkpoint.is_some() => WHOLE,
-            _ => own,
+        let serving = |stems| onnx_files::serving(&self.snapshot, stems, dtype, self.source.lossy);
+        let onnx = match self.source.prefers_whole() {
+            false => serving(self.source.onnx),
+            // Behind a checkpoint, a file of the part alone would not be read.
+            true if checkpoint.is_some() && *weights == Weights::Auto => serving(WHOLE),
+            true => {
+                let mut whole = serving(WHOLE);
+                whole.extend(serving(self.source.onnx.get(1..).unwrap_or_default()));
+                whole
+            }
         };
-        let onnx = onnx_files::serving(&self.snapshot, stems, dtype, self.source.lossy);
         let mut chosen: Vec<_> = match (weights, checkpoint) {
             (Weights::Auto, Some(file)) => {
                 let limit = checkpoint_bytes(&self.snapshot, file);
