@@ -82,6 +82,7 @@ async function layScripts(version) {
   const scripts = [
     ...RUNTIMES.map((runtime) => ({ entryPoints: { [runtime]: 'index.ts' }, conditions: [runtime] })),
     { entryPoints: { judge: 'judge.ts' } },
+    { entryPoints: { worker: 'worker/entry.ts' }, conditions: ['beside'] },
     { entryPoints: NODE_SCRIPTS, conditions: ['inline'], platform: 'node' },
   ];
   // The runtimes' scripts differ only in `#runtime` of src/package.json, which the condition resolves.

@@ -1,26 +1,26 @@
-import * as cpu from '#core/cpu.js';
-import type { Cores } from '../core/backend.js';
-import { Core } from '../core/core.js';
-import { cpuCore } from '../core/simd.js';
+import { RemoteInstance } from '../worker/remote-instance.js';
+import type { Spawn } from './spawn.js';
 
-/** The cores for browsers, and for any runtime that can fetch files beside this one. Bundlers find the files by these `new URL` forms. */
-export const cores: Cores = {
-  runtime: 'web',
-  cpu: /* @__PURE__ */ new Core({
-    name: 'the CPU core',
-    glue: () => cpu,
-    missing:
-      'Bundlers that leave `new URL` alone do not copy the file: give its address to init({ wasm }), or import \'pilotlight/inline\' (README, "Bundlers")',
-    wasm: () =>
-      fetch(
-        cpuCore() === 'relaxed'
-          ? new URL('./core/relaxed.wasm', import.meta.url)
-          : new URL('./core/simd.wasm', import.meta.url),
-      ),
-  }),
-  webgpu: /* @__PURE__ */ new Core({
-    name: 'core/webgpu.wasm',
-    glue: () => import('#core/webgpu.js'),
-    wasm: () => fetch(new URL('./core/webgpu.wasm', import.meta.url)),
-  }),
+export { cores } from './fetched.js';
+
+/** The entry for browsers, and for any runtime that can fetch files beside this one. */
+export const spawn: Spawn | undefined = () => {
+  if (typeof document !== 'object' || typeof Worker !== 'function') return undefined;
+  const url = new URL('./worker.js', import.meta.url);
+  try {
+    return url.origin === location.origin
+      ? new RemoteInstance(new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'pilotlight' }))
+      : new RemoteInstance(fromElsewhere(url));
+  } catch (error) {
+    return `no worker could be started (${error instanceof Error ? error.message : String(error)})`;
+  }
 };
+
+/** A page may start only workers of its own origin, and these may import scripts of any other. */
+function fromElsewhere(url: URL): Worker {
+  const script = URL.createObjectURL(new Blob([`import ${JSON.stringify(url.href)};`], { type: 'text/javascript' }));
+  const worker = new Worker(script, { type: 'module', name: 'pilotlight' });
+  // The browser has read the script by the first message, or else by the error.
+  setTimeout(() => URL.revokeObjectURL(script), 60_000);
+  return worker;
+}

@@ -1,0 +1,127 @@
+import type { LoadOptions } from '../../types/index.js';
+import type { Backend } from '../core/backend.js';
+import type { Glue } from '../core/glue.js';
+import type { Instance } from '../core/instance.js';
+import { PilotlightError } from '../error.js';
+import { Peer, type Port } from './peer.js';
+
+/** What a worker tells of a handle that it has made. */
+export interface RemoteHandle {
+  ref: number;
+  /** The values of its properties; they never change. */
+  facts: Record<string, unknown>;
+  methods: string[];
+}
+
+/** The functions of a worker, as its page calls them. */
+export interface WorkerFunctions {
+  start(options: object, wasm: unknown, lifeline: string): Promise<Backend['report']>;
+  load(handle: string, args: unknown[]): Promise<RemoteHandle>;
+  call(ref: number, method: string, args: unknown[]): Promise<unknown>;
+  free(ref: number): void;
+}
+
+/** A started worker and the way to end it. */
+export interface WorkerPort extends Port {
+  terminate(): void;
+  onerror: ((event: ErrorEvent) => void) | null;
+  onmessageerror: ((event: MessageEvent) => void) | null;
+}
+
+/**
+ * A core in a worker of its own, which a page uses as if it were here: the classes of its glue load there, and give handles whose methods
+ * are calls to the worker. The worker ends when its last handle is freed, which gives its memory back.
+ */
+export class RemoteInstance implements Instance {
+  readonly remote = true;
+  readonly #port: WorkerPort;
+  readonly #peer: Peer;
+  readonly #glue: Glue;
+  /** Handles in the worker that were not freed. */
+  #handles = 0;
+  #ended = false;
+  /** Held by the worker as long as it lives: no event tells of a worker that the browser ended. */
+  readonly #lifeline = `pilotlight-worker-${crypto.randomUUID?.() ?? Math.random()}`;
+  readonly #watch = new AbortController();
+
+  constructor(port: WorkerPort) {
+    this.#port = port;
+    this.#peer = new Peer(port, {});
+    port.onerror = (event) => {
+      event.preventDefault();
+      this.#fail(`the worker failed: ${event.message || 'its script could not be loaded'}`);
+    };
+    port.onmessageerror = () => this.#fail('a message of the worker could not be read');
+    this.#glue = this.#makeGlue();
+  }
+
+  /** Chooses the backend there. @throws {PilotlightError} also where the worker could not be started */
+  async start(options: LoadOptions, wasm: unknown): Promise<Backend['report']> {
+    const { device, dtype } = options;
+    try {
+      const report = (await this.#peer.call('start', [{ device, dtype }, wasm, this.#lifeline])) as Backend['report'];
+      this.#watchLife();
+      return report;
+    } catch (error) {
+      this.terminate();
+      throw error;
+    }
+  }
+
+  /** Calls with the glue of the worker, as `CoreInstance.run` does. */
+  async run<T>(call: (glue: Glue) => T | Promise<T>): Promise<T> {
+    return call(this.#glue);
+  }
+
+  terminate(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#watch.abort();
+    this.#port.terminate();
+    this.#peer.end(new PilotlightError('INTERNAL', 'the worker has ended; load again'));
+  }
+
+  #watchLife(): void {
+    const locks = (globalThis.navigator as Partial<Navigator> | undefined)?.locks;
+    locks
+      ?.request(this.#lifeline, { signal: this.#watch.signal }, () => this.#fail('the worker was ended'))
+      .catch(() => {});
+  }
+
+  /** Ends everything: whoever waits gets the reason. */
+  #fail(reason: string): void {
+    this.#peer.end(new PilotlightError('INTERNAL', `${reason}; load again`));
+    this.terminate();
+  }
+
+  /** The glue's classes, of which only `load` is used. */
+  #makeGlue(): Glue {
+    const classOf = (name: string) => ({ load: (...args: unknown[]) => this.#load(name, args) });
+    return new Proxy({} as Glue, { get: (_, name) => classOf(String(name)) });
+  }
+
+  async #load(name: string, args: unknown[]): Promise<unknown> {
+    this.#handles += 1;
+    try {
+      const { ref, facts, methods } = (await this.#peer.call('load', [name, args], true)) as RemoteHandle;
+      const calls = methods.map((method) => [
+        method,
+        (...given: unknown[]) => this.#peer.call('call', [ref, method, given]),
+      ]);
+      return { ...facts, ...Object.fromEntries(calls), free: () => this.#free(ref) };
+    } catch (error) {
+      this.#leave();
+      throw error;
+    }
+  }
+
+  #free(ref: number): void {
+    void this.#peer.call('free', [ref]).catch(() => {});
+    this.#leave();
+  }
+
+  #leave(): void {
+    this.#handles -= 1;
+    if (this.#handles === 0) this.terminate();
+  }
+}
