@@ -106,6 +106,12 @@ export interface LoadOptions {
    * calls compute on the thread that makes them. `backend` tells where the model runs, and why where no worker could be started.
    */
   worker?: 'auto' | boolean;
+  /**
+   * The most workers that divide a long list of texts or images among them; 1 to 64. `'auto'`, the default: as many as the device has cores and
+   * memory for, and one where `store` is false, because further workers read the weights from the store. A short list waits for none, and those
+   * that are not used are ended.
+   */
+  workers?: 'auto' | number;
   /** Cancels the load; the promise rejects with code `'ABORTED'`. */
   signal?: AbortSignal;
   onProgress?: (event: LoadProgress) => void;

@@ -51,9 +51,7 @@ export class Core {
   /** The code that the program gave to `init`, compiled; a worker gets it too. */
   async given(): Promise<WebAssembly.Module | undefined> {
     if (!this.#overridden) return undefined;
-    const instance = await this.running();
-    return (instance?.glue.default as { __wbindgen_wasm_module?: WebAssembly.Module } | undefined)
-      ?.__wbindgen_wasm_module;
+    return (await this.running())?.glue.compiledModule();
   }
 
   async #start(override: WasmSource | Promise<WasmSource> | undefined): Promise<CoreInstance> {

@@ -4,23 +4,27 @@ import type { Spawn } from './spawn.js';
 export { cores } from './fetched.js';
 
 /** The entry for browsers, and for any runtime that can fetch files beside this one. */
-export const spawn: Spawn | undefined = () => {
+export const spawn: Spawn | undefined = start;
+
+function start(): ReturnType<Spawn> {
   if (typeof document !== 'object' || typeof Worker !== 'function') return undefined;
   const url = new URL('./worker.js', import.meta.url);
   try {
-    return url.origin === location.origin
-      ? new RemoteInstance(new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'pilotlight' }))
-      : new RemoteInstance(fromElsewhere(url));
+    const worker =
+      url.origin === location.origin
+        ? new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'pilotlight' })
+        : fromElsewhere(url);
+    return new RemoteInstance(worker, start);
   } catch (error) {
     return `no worker could be started (${error instanceof Error ? error.message : String(error)})`;
   }
-};
+}
 
 /** A page may start only workers of its own origin, and these may import scripts of any other. */
 function fromElsewhere(url: URL): Worker {
   const script = URL.createObjectURL(new Blob([`import ${JSON.stringify(url.href)};`], { type: 'text/javascript' }));
   const worker = new Worker(script, { type: 'module', name: 'pilotlight' });
-  // The browser has read the script by the first message, or else by the error.
+  // The browser has read the script by then.
   setTimeout(() => URL.revokeObjectURL(script), 60_000);
   return worker;
 }

@@ -4,6 +4,7 @@ import { shown } from '../calls/check.js';
 import { chooseBackend } from '../core/backend.js';
 import type { Instance } from '../core/instance.js';
 import { PilotlightError, toPilotlightError } from '../error.js';
+import { checkWorkers } from './workers.js';
 
 /** The core that a model is going to run in, here or in a worker, and the report about the choice. */
 export interface Place {
@@ -16,6 +17,7 @@ export async function choosePlace(options: LoadOptions): Promise<Place> {
   const { worker = 'auto' } = options as { worker?: unknown };
   if (worker !== 'auto' && typeof worker !== 'boolean')
     throw new PilotlightError('INVALID_INPUT', `worker: expected 'auto', true or false, got ${shown(worker)}`);
+  checkWorkers(options);
   if (worker === false) return here(options, 'worker is false');
   const remote = spawn?.();
   // Without a page there is nobody to be held up, and nothing to tell.

@@ -1,6 +1,7 @@
 /** The script of a worker: a core, and models in it, for the page that started the worker. */
 import { cores } from '#runtime';
 import type { LoadOptions } from '../../types/index.js';
+import { CallQueue } from '../calls/call-queue.js';
 import { Load } from '../calls/load.js';
 import { chooseBackend } from '../core/backend.js';
 import type { Glue, WasmSource } from '../core/glue.js';
@@ -12,7 +13,7 @@ import type { RemoteHandle, WorkerFunctions } from './remote-instance.js';
 type Handle = Record<string, unknown> & { free(): void };
 type Method = (...args: unknown[]) => Promise<unknown>;
 
-const handles = new Map<number, { handle: Handle; answered: () => void }>();
+const handles = new Map<number, { handle: Handle; queue: CallQueue; answered: () => void }>();
 let instance: CoreInstance | undefined;
 
 function running(): CoreInstance {
@@ -55,14 +56,16 @@ const functions: WorkerFunctions = {
       if (first && before.length > 0) load.refresh(core);
       first = false;
     };
-    handles.set(ref, { handle, answered });
-    return { ref, ...membersOf(handle) };
+    handles.set(ref, { handle, queue: new CallQueue(), answered });
+    const { memoryBytes } = await core.run(({ coreInfo }) => coreInfo());
+    return { ref, ...membersOf(handle), memoryBytes };
   },
 
   async call(ref, method, args) {
-    const { handle, answered } = handles.get(ref) ?? {};
-    if (!handle) throw new PilotlightError('DISPOSED', 'this model was disposed; load it again');
-    const value = await running().run(() => (handle[method] as Method).apply(handle, args));
+    const { handle, queue, answered } = handles.get(ref) ?? {};
+    if (!handle || !queue) throw new PilotlightError('DISPOSED', 'this model was disposed; load it again');
+    // The page may have given up on a call that still computes.
+    const value = await queue.run(() => running().run(() => (handle[method] as Method).apply(handle, args)));
     answered?.();
     return value;
   },

@@ -3,7 +3,10 @@ import type { Backend } from '../core/backend.js';
 import type { Glue } from '../core/glue.js';
 import type { Instance } from '../core/instance.js';
 import { PilotlightError } from '../error.js';
+import type { Spawn } from '../runtime/spawn.js';
 import { Peer, type Port } from './peer.js';
+import { type Member, Pool } from './pool.js';
+import { workersFor } from './workers.js';
 
 /** What a worker tells of a handle that it has made. */
 export interface RemoteHandle {
@@ -11,6 +14,8 @@ export interface RemoteHandle {
   /** The values of its properties; they never change. */
   facts: Record<string, unknown>;
   methods: string[];
+  /** Bytes of WebAssembly memory that the worker takes. */
+  memoryBytes: number;
 }
 
 /** The functions of a worker, as its page calls them. */
@@ -37,6 +42,9 @@ export class RemoteInstance implements Instance {
   readonly #port: WorkerPort;
   readonly #peer: Peer;
   readonly #glue: Glue;
+  readonly #spawn: Spawn;
+  /** What the worker was started with, and further ones are. */
+  #given: { options: LoadOptions; wasm: unknown } = { options: {}, wasm: undefined };
   /** Handles in the worker that were not freed. */
   #handles = 0;
   #ended = false;
@@ -44,8 +52,10 @@ export class RemoteInstance implements Instance {
   readonly #lifeline = `pilotlight-worker-${crypto.randomUUID?.() ?? Math.random()}`;
   readonly #watch = new AbortController();
 
-  constructor(port: WorkerPort) {
+  /** `spawn` starts further workers. */
+  constructor(port: WorkerPort, spawn: Spawn) {
     this.#port = port;
+    this.#spawn = spawn;
     this.#peer = new Peer(port, {});
     port.onerror = (event) => {
       event.preventDefault();
@@ -58,6 +68,7 @@ export class RemoteInstance implements Instance {
   /** Chooses the backend there. @throws {PilotlightError} also where the worker could not be started */
   async start(options: LoadOptions, wasm: unknown): Promise<Backend['report']> {
     const { device, dtype } = options;
+    this.#given = { options, wasm };
     try {
       const report = (await this.#peer.call('start', [{ device, dtype }, wasm, this.#lifeline])) as Backend['report'];
       this.#watchLife();
@@ -100,24 +111,43 @@ export class RemoteInstance implements Instance {
     return new Proxy({} as Glue, { get: (_, name) => classOf(String(name)) });
   }
 
-  async #load(name: string, args: unknown[]): Promise<unknown> {
+  /** Loads a model, and gives a handle like those of the glue. */
+  async #load(name: string, args: readonly unknown[]): Promise<unknown> {
+    const first = await this.member(name, args);
+    const limit = workersFor(this.#given.options, first.memoryBytes);
+    const pool = new Pool(name, first, limit, () => this.#hire(name, args));
+    const calls = first.methods.map((method) => [method, (...given: unknown[]) => pool.call(method, given)]);
+    return { ...first.facts, ...Object.fromEntries(calls), free: () => pool.free() };
+  }
+
+  /** Loads a model in this worker. */
+  async member(name: string, args: readonly unknown[]): Promise<Member & RemoteHandle> {
     this.#handles += 1;
     try {
-      const { ref, facts, methods } = (await this.#peer.call('load', [name, args], true)) as RemoteHandle;
-      const calls = methods.map((method) => [
-        method,
-        (...given: unknown[]) => this.#peer.call('call', [ref, method, given]),
-      ]);
-      return { ...facts, ...Object.fromEntries(calls), free: () => this.#free(ref) };
+      const handle = (await this.#peer.call('load', [name, args], true)) as RemoteHandle;
+      const { ref } = handle;
+      return {
+        ...handle,
+        call: (method, given) => this.#peer.call('call', [ref, method, given]),
+        free: () => {
+          void this.#peer.call('free', [ref]).catch(() => {});
+          this.#leave();
+        },
+      };
     } catch (error) {
       this.#leave();
       throw error;
     }
   }
 
-  #free(ref: number): void {
-    void this.#peer.call('free', [ref]).catch(() => {});
-    this.#leave();
+  /** Starts a further worker with the same model, which reports no progress. */
+  async #hire(name: string, args: readonly unknown[]): Promise<Member> {
+    const { options, wasm } = this.#given;
+    const remote = this.#spawn();
+    if (typeof remote !== 'object') throw new PilotlightError('BACKEND_UNAVAILABLE', String(remote));
+    await remote.start(options, wasm);
+    const { signal: _, onProgress: __, ...quiet } = args.at(-1) as LoadOptions;
+    return remote.member(name, [...args.slice(0, -1), quiet]);
   }
 
   #leave(): void {
