@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 export const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 export const CONSUMERS = path.join(ROOT, 'tests/consumers');
 
-/** Makes `target/consumers/<name>` with the files of `from` in it and the package in its `node_modules`; returns the folder. */
+/** Makes `target/consumers/<name>` with the package in its `node_modules`, and the files of a folder beside this one; returns the folder. */
 export function makeConsumer(name, from) {
   const folder = path.join(ROOT, 'target/consumers', name);
   rmSync(folder, { recursive: true, force: true });
@@ -15,6 +15,6 @@ export function makeConsumer(name, from) {
   mkdirSync(installed, { recursive: true });
   const tarball = readdirSync(path.join(ROOT, 'dist')).find((file) => file.endsWith('.tgz'));
   execFileSync('tar', ['-xzf', path.join(ROOT, 'dist', tarball), '-C', installed, '--strip-components', '1']);
-  cpSync(path.join(CONSUMERS, from), folder, { recursive: true });
+  if (from) cpSync(path.join(CONSUMERS, from), folder, { recursive: true });
   return folder;
 }
