@@ -26,7 +26,10 @@ export function testReact(modules) {
       logLevel: 'error',
     });
     script = outputFiles[0].text;
-    bench = await startBench({ [MODEL]: path.join(goldens, 'bert-tiny-mean'), [CLIP]: path.join(goldens, 'clip-tiny') });
+    bench = await startBench({
+      [MODEL]: path.join(goldens, 'bert-tiny-mean'),
+      [CLIP]: path.join(goldens, 'clip-tiny'),
+    });
     browser = await launch();
   });
   after(async () => {
@@ -105,7 +108,11 @@ export function testReact(modules) {
       const { h, root, until, wait, loads } = lib;
       const one = root();
       const show = (...models) => one.render(models.map((props, key) => h(Status, { key, ...props })));
-      show({ more: { revision: 'main', timeout: 9000 } }, { more: { timeout: 9000, revision: 'main' } }, { more: { timeout: 9000 } });
+      show(
+        { more: { revision: 'main', timeout: 9000 } },
+        { more: { timeout: 9000, revision: 'main' } },
+        { more: { timeout: 9000 } },
+      );
       await until('three are ready', () => document.body.innerText.match(/ready/g)?.length === 3);
       const before = loads.length;
       show({ model: null });
@@ -176,7 +183,11 @@ export function testReact(modules) {
       await embedder.embed('x');
       one.unmount();
       await wait(1500);
-      return { loads: loads.length, statuses: [...statuses], late: await embedder.embed('x').catch(({ code }) => code) };
+      return {
+        loads: loads.length,
+        statuses: [...statuses],
+        late: await embedder.embed('x').catch(({ code }) => code),
+      };
     });
     assert.deepEqual(result, { loads: 1, statuses: ['ready'], late: 'DISPOSED' });
   });
@@ -229,7 +240,8 @@ export function testReact(modules) {
       }
       const one = root();
       const last = () => seen.at(-1);
-      const ready = (text) => until(`${text} is found`, () => last().search.status === 'ready' && last().search.text === text);
+      const ready = (text) =>
+        until(`${text} is found`, () => last().search.status === 'ready' && last().search.text === text);
       one.render(h(Search, { text: '' }));
       await until('there is an index', () => last()?.index);
       const begun = last().search.status;
@@ -282,7 +294,10 @@ export function testReact(modules) {
     const { best, between, ...rest } = result;
     assert.equal(best.id, 'house');
     assert.ok(best.score > 0.999, String(best.score));
-    assert.ok(between.length > 0 && between.every(([status, id]) => status === 'loading' && id === 'house'), `${between}`);
+    assert.ok(
+      between.length > 0 && between.every(([status, id]) => status === 'loading' && id === 'house'),
+      `${between}`,
+    );
     assert.deepEqual(rest, {
       begun: 'idle',
       others: 1,

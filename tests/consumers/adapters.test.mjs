@@ -32,7 +32,10 @@ test('the AI SDK embeds, counts tokens and finds the nearest text', async () => 
   const model = embeddingModel(embedder, { modelId: 'all-MiniLM-L6-v2' });
   const { embeddings, usage, warnings } = await embedMany({ model, values: TEXTS });
   const { tokens } = await embedder.embed(TEXTS);
-  assert.equal(usage.tokens, tokens.reduce((a, b) => a + b));
+  assert.equal(
+    usage.tokens,
+    tokens.reduce((a, b) => a + b),
+  );
   assert.deepEqual(warnings, []);
   for (const [value, expected] of QUERIES) {
     const { embedding } = await embed({ model, value });
@@ -111,5 +114,7 @@ test('Orama: the same parameters search for another term, and a vector of the ca
 });
 
 test("the adapters' types are those that the packages ask for", () => {
-  execFileSync(process.execPath, [path.join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', CONSUMERS], { encoding: 'utf8' });
+  execFileSync(process.execPath, [path.join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', CONSUMERS], {
+    encoding: 'utf8',
+  });
 });

@@ -8,7 +8,7 @@ import { TextEmbedder } from 'pilotlight';
 import { launch, maxAbsError } from '../browser/harness.mjs';
 import { startHub } from '../hub/hub.mjs';
 import { filesOf, tinyFolder } from '../package/support/models.mjs';
-import { CONSUMERS, makeConsumer, ROOT } from './support/consumer.mjs';
+import { CONSUMERS, makeConsumer } from './support/consumer.mjs';
 
 const MODEL = 'test/bert-tiny-mean';
 const TEXTS = ['A cat sits on the mat.', 'Ein Hund bellt.'];
@@ -24,7 +24,11 @@ before(async () => {
   hub = await startHub({ models: { [MODEL]: tinyFolder('bert-tiny-mean') } });
   browser = await launch();
   ({ pilotlight } = await import(pathToFileURL(path.join(app, 'node_modules/pilotlight/vite.js'))));
-  const embedder = await TextEmbedder.load(MODEL, { files: filesOf(tinyFolder('bert-tiny-mean')), dtype: 'f32', store: false });
+  const embedder = await TextEmbedder.load(MODEL, {
+    files: filesOf(tinyFolder('bert-tiny-mean')),
+    dtype: 'f32',
+    store: false,
+  });
   expected = Array.from((await embedder.embed(TEXTS)).data);
   embedder.dispose();
 });
@@ -35,7 +39,8 @@ after(async () => {
 });
 
 for (const [major, name] of Object.entries(VERSIONS)) {
-  const load = () => import(name ? pathToFileURL(path.join(CONSUMERS, `node_modules/${name}/dist/node/index.js`)) : 'vite');
+  const load = () =>
+    import(name ? pathToFileURL(path.join(CONSUMERS, `node_modules/${name}/dist/node/index.js`)) : 'vite');
   const settings = (plugins) => ({
     root: app,
     configFile: false,
@@ -79,7 +84,10 @@ for (const [major, name] of Object.entries(VERSIONS)) {
       .map(({ parentPath, name }) => path.relative(dist, path.join(parentPath, name)));
     assert.deepEqual(known.sort(), built.filter((file) => !file.startsWith('models/')).sort());
     for (const core of ['simd', 'relaxed', 'webgpu'])
-      assert.ok(onUse.some((file) => new RegExp(`${core}.*\\.wasm$`).test(file)), core);
+      assert.ok(
+        onUse.some((file) => new RegExp(`${core}.*\\.wasm$`).test(file)),
+        core,
+      );
     assert.ok(shell.every((file) => !file.endsWith('.wasm')));
   });
 

@@ -1,4 +1,4 @@
 import { embed } from './embed.js';
 
-onmessage = ({ data: host }) =>
+self.onmessage = ({ data: host }) =>
   embed(host).then(postMessage, (error) => postMessage({ error: `${error.code}: ${error.message}` }));
