@@ -56,8 +56,17 @@ test('the command is a script for Node', () => {
 
 test('node:fs is for those who ask for files: no other entry imports it', () => {
   for (const file of scripts) {
-    if (!['node.js', 'cli.js'].includes(file)) assert.doesNotMatch(read(file), /from ['"]node:/, file);
+    if (!/^(?:node|cli|vite|node-[\w-]+)\.js$/.test(file)) assert.doesNotMatch(read(file), /from ['"]node:/, file);
   }
+});
+
+test('entries beside the core have none of it: they import the main entry, or nothing', () => {
+  const imported = (file) =>
+    [...read(file).matchAll(/^(?:import|export) .*? from ['"](.*?)['"]/gms)].map(([, name]) => name);
+  assert.deepEqual([...new Set(imported('react.js'))].sort(), ['pilotlight', 'react']);
+  for (const name of ['ai', 'langchain', 'orama']) assert.deepEqual(imported(`adapters/${name}.js`), [], name);
+  for (const name of imported('vite.js').filter((name) => !name.startsWith('node:')))
+    assert.doesNotMatch(read(name), /core\//, name);
 });
 
 test('each runtime gets its own entry', () => {
