@@ -127,8 +127,8 @@ export interface Search<E> {
 
 /**
  * Embeds a text a moment after it was last changed, and searches an index for the nearest vectors. A search that is no longer wanted is
- * aborted. The index is searched while rendering, and embedded is a text once, however the index, `k` or the filter change. Without an
- * index (`null`) the text is only embedded; an index that is `undefined` is waited for.
+ * aborted. The index is searched while rendering, so another `k` or filter does not embed the text again. Without an index (`null`) the text
+ * is only embedded; an index that is `undefined` is waited for.
  */
 export declare function useSearch<E extends Pick<Embeddings, 'data' | 'dims'> = Embeddings>(
   embedder: Pick<TextEmbedder, 'embed'> | Pick<ImageTextEmbedder, 'embedTexts'> | EmbedText<E> | null | undefined,
