@@ -1,12 +1,13 @@
 import * as cpu from '#core/cpu.js';
 import type { Cores } from '../core/backend.js';
 import { Core } from '../core/core.js';
+import type { Glue } from '../core/glue.js';
 import { cpuCore } from '../core/simd.js';
 
-/** The cores of pages and of their workers: files beside the script. Bundlers find the files by these `new URL` forms. */
-export const cores: Cores = {
+/** The cores of a page or of its workers: files beside the script. Bundlers find the files by these `new URL` forms. */
+export const fetchedCores = (webgpuGlue: () => Promise<Glue>): Cores => ({
   runtime: 'web',
-  cpu: /* @__PURE__ */ new Core({
+  cpu: new Core({
     name: 'the CPU core',
     glue: () => cpu,
     missing:
@@ -18,9 +19,9 @@ export const cores: Cores = {
           : new URL('./core/simd.wasm', import.meta.url),
       ),
   }),
-  webgpu: /* @__PURE__ */ new Core({
+  webgpu: new Core({
     name: 'core/webgpu.wasm',
-    glue: () => import('#core/webgpu.js'),
+    glue: webgpuGlue,
     wasm: () => fetch(new URL('./core/webgpu.wasm', import.meta.url)),
   }),
-};
+});

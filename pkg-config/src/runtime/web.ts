@@ -1,20 +1,21 @@
 import { RemoteInstance } from '../worker/remote-instance.js';
+import { fetchedCores } from './fetched.js';
 import type { Spawn } from './spawn.js';
 
-export { cores } from './fetched.js';
-
 /** The entry for browsers, and for any runtime that can fetch files beside this one. */
+export const cores = /* @__PURE__ */ fetchedCores(() => import('#core/webgpu.js'));
+
 export const spawn: Spawn | undefined = start;
 
 function start(): ReturnType<Spawn> {
   if (typeof document !== 'object' || typeof Worker !== 'function') return undefined;
-  const url = new URL('./worker.js', import.meta.url);
   try {
+    const url = new URL('./worker.js', import.meta.url);
     const worker =
       url.origin === location.origin
         ? new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'pilotlight' })
         : fromElsewhere(url);
-    return new RemoteInstance(worker, start);
+    return new RemoteInstance(worker, start, () => new URL('./core/webgpu.js', import.meta.url).href);
   } catch (error) {
     return `no worker could be started (${error instanceof Error ? error.message : String(error)})`;
   }

@@ -1,5 +1,5 @@
 /** The script of a worker: a core, and models in it, for the page that started the worker. */
-import { cores } from '#runtime';
+
 import type { LoadOptions } from '../../types/index.js';
 import { CallQueue } from '../calls/call-queue.js';
 import { Load } from '../calls/load.js';
@@ -7,6 +7,7 @@ import { chooseBackend } from '../core/backend.js';
 import type { Glue, WasmSource } from '../core/glue.js';
 import type { CoreInstance } from '../core/instance.js';
 import { PilotlightError } from '../error.js';
+import { cores, setWebgpuGlue } from '../runtime/worker.js';
 import { Peer, type Port } from './peer.js';
 import type { RemoteHandle, WorkerFunctions } from './remote-instance.js';
 
@@ -22,7 +23,8 @@ function running(): CoreInstance {
 }
 
 const functions: WorkerFunctions = {
-  async start(options, wasm, lifeline) {
+  async start(options, { wasm, webgpuGlue }, lifeline) {
+    setWebgpuGlue(webgpuGlue);
     const locks = (globalThis.navigator as Partial<Navigator>).locks;
     // Resolved once it is held, so that the page does not take it before.
     await new Promise<void>((held) => {

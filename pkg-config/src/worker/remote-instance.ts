@@ -20,7 +20,7 @@ export interface RemoteHandle {
 
 /** The functions of a worker, as its page calls them. */
 export interface WorkerFunctions {
-  start(options: object, wasm: unknown, lifeline: string): Promise<Backend['report']>;
+  start(options: object, code: { wasm: unknown; webgpuGlue: string }, lifeline: string): Promise<Backend['report']>;
   load(handle: string, args: unknown[]): Promise<RemoteHandle>;
   call(ref: number, method: string, args: unknown[]): Promise<unknown>;
   free(ref: number): void;
@@ -43,6 +43,7 @@ export class RemoteInstance implements Instance {
   readonly #peer: Peer;
   readonly #glue: Glue;
   readonly #spawn: Spawn;
+  readonly #webgpuGlue: () => string;
   /** What the worker was started with, and further ones are. */
   #given: { options: LoadOptions; wasm: unknown } = { options: {}, wasm: undefined };
   /** Handles in the worker that were not freed. */
@@ -52,8 +53,9 @@ export class RemoteInstance implements Instance {
   readonly #lifeline = `pilotlight-worker-${crypto.randomUUID?.() ?? Math.random()}`;
   readonly #watch = new AbortController();
 
-  /** `spawn` starts further workers. */
-  constructor(port: WorkerPort, spawn: Spawn) {
+  /** `spawn` starts further workers, and `webgpuGlue` tells where the glue of the WebGPU core is. */
+  constructor(port: WorkerPort, spawn: Spawn, webgpuGlue: () => string) {
+    this.#webgpuGlue = webgpuGlue;
     this.#port = port;
     this.#spawn = spawn;
     this.#peer = new Peer(port, {});
@@ -70,7 +72,8 @@ export class RemoteInstance implements Instance {
     const { device, dtype } = options;
     this.#given = { options, wasm };
     try {
-      const report = (await this.#peer.call('start', [{ device, dtype }, wasm, this.#lifeline])) as Backend['report'];
+      const given = [{ device, dtype }, { wasm, webgpuGlue: this.#webgpuGlue() }, this.#lifeline];
+      const report = (await this.#peer.call('start', given)) as Backend['report'];
       this.#watchLife();
       return report;
     } catch (error) {
