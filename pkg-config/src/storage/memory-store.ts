@@ -1,4 +1,3 @@
-import { spawn } from '#runtime';
 import type { Store } from '../../types/index.js';
 
 const rows = new Map<string, Uint8Array>();
@@ -11,7 +10,8 @@ const memoryStore: Store = {
   keys: async (prefix) => [...rows.keys()].filter((key) => key.startsWith(prefix)),
 };
 
-/** Options with the store that they name. A core has a memory store of its own, which would end with its worker. */
+/** Options with the store that they name. In a page, a core's own memory store would end with its worker. */
 export function withStore<Options extends { store?: unknown }>(options: Options): Options {
-  return spawn && Object(options).store === 'memory' ? { ...options, store: memoryStore } : options;
+  const isPage = typeof document === 'object' && typeof Worker === 'function';
+  return isPage && Object(options).store === 'memory' ? { ...options, store: memoryStore } : options;
 }
