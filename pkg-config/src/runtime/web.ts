@@ -10,11 +10,10 @@ export const spawn: Spawn | undefined = start;
 function start(): ReturnType<Spawn> {
   if (typeof document !== 'object' || typeof Worker !== 'function') return undefined;
   try {
-    const url = new URL('./worker.js', import.meta.url);
     const worker =
-      url.origin === location.origin
+      new URL(import.meta.url).origin === location.origin
         ? new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'pilotlight' })
-        : fromElsewhere(url);
+        : fromElsewhere();
     return new RemoteInstance(worker, start, () => new URL('./core/webgpu.js', import.meta.url).href);
   } catch (error) {
     return `no worker could be started (${error instanceof Error ? error.message : String(error)})`;
@@ -22,8 +21,10 @@ function start(): ReturnType<Spawn> {
 }
 
 /** A page may start only workers of its own origin, and these may import scripts of any other. */
-function fromElsewhere(url: URL): Worker {
-  const script = URL.createObjectURL(new Blob([`import ${JSON.stringify(url.href)};`], { type: 'text/javascript' }));
+function fromElsewhere(): Worker {
+  // Not by `new URL`, for which bundlers would copy the script once more.
+  const address = import.meta.url.replace(/[^/]*$/, 'worker.js');
+  const script = URL.createObjectURL(new Blob([`import ${JSON.stringify(address)};`], { type: 'text/javascript' }));
   const worker = new Worker(script, { type: 'module', name: 'pilotlight' });
   // The browser has read the script by then.
   setTimeout(() => URL.revokeObjectURL(script), 60_000);
