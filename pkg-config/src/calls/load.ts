@@ -64,8 +64,11 @@ export class Load<Options extends LoadOptions> {
     return abortable(work, signal);
   }
 
-  /** Asks the host for the commit of a stored model's branch, so that the next load knows it. To be called after the first answer. */
-  refresh(instance: Instance): void {
+  /**
+   * Asks the host for the commit of a stored model's branch, so that the next load knows it. To be called after the first answer. Nobody need wait for
+   * it, and it never rejects.
+   */
+  async refresh(instance: Instance): Promise<void> {
     const { store, files, revision } = this.#options;
     // A worker does it by itself.
     if (store === false || files || instance.remote) return;
@@ -79,12 +82,12 @@ export class Load<Options extends LoadOptions> {
     const offline = (globalThis.navigator as { onLine?: boolean } | undefined)?.onLine === false;
     const fixed = /^[0-9a-f]{40}$/.test(revision ?? '');
     const ask = this.#cached && store !== 'memory' && !offline && !fixed;
-    void (async () => {
+    try {
       if (ask) await instance.run(({ refreshModel }) => refreshModel(this.#model, resolved));
       await sweepOnce(instance, store, resolved.locks);
-    })().catch(() => {
+    } catch {
       // The caller asked for neither, and both are tried again at the next visit.
-    });
+    }
   }
 }
 

@@ -12,6 +12,8 @@ const memoryStore: Store = {
 
 /** Options with the store that they name. In a page, a core's own memory store would end with its worker. */
 export function withStore<Options extends { store?: unknown }>(options: Options): Options {
-  const isPage = typeof document === 'object' && typeof Worker === 'function';
-  return isPage && Object(options).store === 'memory' ? { ...options, store: memoryStore } : options;
+  if (typeof document !== 'object' || typeof Worker !== 'function') return options;
+  const { store } = Object(options) as { store?: unknown };
+  const isMemory = store === 'memory' || (store === undefined && typeof indexedDB === 'undefined');
+  return isMemory ? { ...options, store: memoryStore } : options;
 }

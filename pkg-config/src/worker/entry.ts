@@ -15,6 +15,8 @@ type Handle = Record<string, unknown> & { free(): void };
 type Method = (...args: unknown[]) => Promise<unknown>;
 
 const handles = new Map<number, { handle: Handle; queue: CallQueue; answered: () => void }>();
+/** Refreshes of the store, which a worker completes before it ends. */
+const background: Promise<void>[] = [];
 let instance: CoreInstance | undefined;
 
 function running(): CoreInstance {
@@ -42,7 +44,7 @@ const functions: WorkerFunctions = {
     return backend.report;
   },
 
-  async load(name, args) {
+  async load(name, args, main) {
     const core = running();
     // The options come last; before them, where there is one, the name of the model.
     const options = args.at(-1) as LoadOptions;
@@ -55,7 +57,7 @@ const functions: WorkerFunctions = {
     const ref = handles.size === 0 ? 1 : Math.max(...handles.keys()) + 1;
     let first = true;
     const answered = (): void => {
-      if (first && before.length > 0) load.refresh(core);
+      if (first && main && before.length > 0) background.push(load.refresh(core));
       first = false;
     };
     handles.set(ref, { handle, queue: new CallQueue(), answered });
@@ -72,9 +74,10 @@ const functions: WorkerFunctions = {
     return value;
   },
 
-  free(ref) {
+  async free(ref) {
     handles.get(ref)?.handle.free();
     handles.delete(ref);
+    await Promise.all(background);
   },
 };
 

@@ -21,9 +21,10 @@ export interface RemoteHandle {
 /** The functions of a worker, as its page calls them. */
 export interface WorkerFunctions {
   start(options: object, code: { wasm: unknown; webgpuGlue: string }, lifeline: string): Promise<Backend['report']>;
-  load(handle: string, args: unknown[]): Promise<RemoteHandle>;
+  /** `main` is false in further workers of a pool, which leave the refresh of the store to the first. */
+  load(handle: string, args: unknown[], main: boolean): Promise<RemoteHandle>;
   call(ref: number, method: string, args: unknown[]): Promise<unknown>;
-  free(ref: number): void;
+  free(ref: number): Promise<void>;
 }
 
 /** A started worker and the way to end it. */
@@ -32,6 +33,9 @@ export interface WorkerPort extends Port {
   onerror: ((event: ErrorEvent) => void) | null;
   onmessageerror: ((event: MessageEvent) => void) | null;
 }
+
+/** Milliseconds that a worker has to complete what it writes to the store after its last model was disposed of. */
+const LAST_WRITES = 5000;
 
 /**
  * A core in a worker of its own, which a page uses as if it were here: the classes of its glue load there, and give handles whose methods
@@ -116,7 +120,7 @@ export class RemoteInstance implements Instance {
 
   /** Loads a model, and gives a handle like those of the glue. */
   async #load(name: string, args: readonly unknown[]): Promise<unknown> {
-    const first = await this.member(name, args);
+    const first = await this.member(name, args, true);
     const limit = workersFor(this.#given.options, first.memoryBytes);
     const pool = new Pool(name, first, limit, () => this.#hire(name, args));
     const calls = first.methods.map((method) => [method, (...given: unknown[]) => pool.call(method, given)]);
@@ -124,17 +128,18 @@ export class RemoteInstance implements Instance {
   }
 
   /** Loads a model in this worker. */
-  async member(name: string, args: readonly unknown[]): Promise<Member & RemoteHandle> {
+  async member(name: string, args: readonly unknown[], main: boolean): Promise<Member & RemoteHandle> {
     this.#handles += 1;
     try {
-      const handle = (await this.#peer.call('load', [name, args], true)) as RemoteHandle;
+      const handle = (await this.#peer.call('load', [name, args, main], true)) as RemoteHandle;
       const { ref } = handle;
       return {
         ...handle,
         call: (method, given) => this.#peer.call('call', [ref, method, given]),
         free: () => {
-          void this.#peer.call('free', [ref]).catch(() => {});
-          this.#leave();
+          const freed = this.#peer.call('free', [ref]).catch(() => {});
+          const late = new Promise((resolve) => setTimeout(resolve, LAST_WRITES));
+          void Promise.race([freed, late]).then(() => this.#leave());
         },
       };
     } catch (error) {
@@ -150,7 +155,7 @@ export class RemoteInstance implements Instance {
     if (typeof remote !== 'object') throw new PilotlightError('BACKEND_UNAVAILABLE', String(remote));
     await remote.start(options, wasm);
     const { signal: _, onProgress: __, ...quiet } = args.at(-1) as LoadOptions;
-    return remote.member(name, [...args.slice(0, -1), quiet]);
+    return remote.member(name, [...args.slice(0, -1), quiet], false);
   }
 
   #leave(): void {
