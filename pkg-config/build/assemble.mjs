@@ -1,7 +1,10 @@
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
 import { ask, PACKAGE, ROOT, run } from './steps.mjs';
+
+/** The types of an import of a `.wasm` file; they lie beside the cores. */
+const WASM_TYPES = 'wasm-module.d.ts';
 
 /** Writes dist/package/ from the finished cores and returns its version. The WebGPU core may be missing. */
 export async function assemble(cores) {
@@ -16,8 +19,8 @@ export async function assemble(cores) {
   const published = { name, version, ...(lacksCore && { private: true }), ...manifest };
   writeFileSync(path.join(PACKAGE, 'package.json'), `${JSON.stringify(published, null, 2)}\n`);
   const types = path.join(ROOT, 'pkg-config/types');
-  for (const file of readdirSync(types))
-    copyFileSync(path.join(types, file), path.join(file === 'wasm-module.d.ts' ? core : PACKAGE, file));
+  cpSync(types, PACKAGE, { recursive: true });
+  renameSync(path.join(PACKAGE, WASM_TYPES), path.join(core, WASM_TYPES));
   for (const file of ['README.md', 'CHANGELOG.md', 'LICENSE-MIT', 'LICENSE-APACHE']) {
     if (existsSync(path.join(ROOT, file))) copyFileSync(path.join(ROOT, file), path.join(PACKAGE, file));
   }
@@ -54,13 +57,20 @@ function base64Script(file) {
 /** The runtimes, each with one bundled script: a page without a bundler would fetch separate modules one after the other. */
 const RUNTIMES = ['web', 'inline', 'workerd', 'edge-light'];
 
-/** The scripts for Node by their names in the package. They are compiled with Node's types, which the others must not see. */
-const NODE_SCRIPTS = { node: 'node/index.ts', cli: 'node/cli.ts' };
+/** The scripts that contain no core. They import the package's main entry by its name, so that there is one copy of it. */
+const BESIDE = {
+  react: 'react/index.ts',
+  ...Object.fromEntries(['ai', 'langchain', 'orama'].map((name) => [`adapters/${name}`, `adapters/${name}.ts`])),
+};
 
-/** Keeps cores and weights out of the bundled scripts: these import them on demand from the files beside them. */
+/** The scripts for Node by their names in the package. They are compiled with Node's types, which the others must not see. */
+const NODE_SCRIPTS = { node: 'node/index.ts', cli: 'node/cli.ts', vite: 'vite/index.ts' };
+
+/** Keeps cores and weights out of the bundled scripts: these import them on demand from the files beside them. The same for the main entry. */
 const besideScripts = {
   name: 'beside-scripts',
   setup({ onResolve }) {
+    onResolve({ filter: /^#pilotlight$/ }, () => ({ path: 'pilotlight', external: true }));
     onResolve({ filter: /^#(core|weights)\// }, ({ path: name }) => ({ path: `./${name.slice(1)}`, external: true }));
   },
 };
@@ -82,7 +92,15 @@ async function layScripts(version) {
   const scripts = [
     ...RUNTIMES.map((runtime) => ({ entryPoints: { [runtime]: 'index.ts' }, conditions: [runtime] })),
     { entryPoints: { judge: 'judge.ts' } },
-    { entryPoints: NODE_SCRIPTS, conditions: ['inline'], platform: 'node' },
+    { entryPoints: { worker: 'worker/entry.ts' }, conditions: ['beside'] },
+    { entryPoints: BESIDE, external: ['react'] },
+    {
+      entryPoints: NODE_SCRIPTS,
+      conditions: ['inline'],
+      platform: 'node',
+      splitting: true,
+      chunkNames: 'node-[name]-[hash]',
+    },
   ];
   // The runtimes' scripts differ only in `#runtime` of src/package.json, which the condition resolves.
   await Promise.all(scripts.map((script) => build({ ...options, ...script })));

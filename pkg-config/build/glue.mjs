@@ -30,6 +30,11 @@ export function patchGlue(glue) {
   return `${patched}
 let trapListener = () => {};
 
+/** The code that this core runs, compiled; undefined before it is started. */
+export function compiledModule() {
+    return wasmModule;
+}
+
 /** Sets the listener for traps. */
 export function onTrap(listener) {
     trapListener = listener;

@@ -1,5 +1,4 @@
 import type { DecoderHandle } from '#core/cpu.js';
-import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './calls/abort.js';
 import type { Caller } from './calls/caller.js';
@@ -7,9 +6,9 @@ import { checkModel, checkObject } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
 import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
-import { chooseBackend } from './core/backend.js';
 import { setModel } from './core/core-of.js';
 import { toPilotlightError } from './error.js';
+import { choosePlace } from './worker/beside.js';
 
 /** Computes hidden states of texts and how likely they are: a decoder in a core, with its queue. */
 export class Decoder implements Api.Decoder {
@@ -41,7 +40,7 @@ export class Decoder implements Api.Decoder {
     try {
       const signal = signalOf(checkObject('options', options));
       checkModel(model, options);
-      const { instance, report } = await abortable(chooseBackend(cores, options), signal);
+      const { instance, report } = await abortable(choosePlace(options), signal);
       const { device, dtype } = report;
       const load = new Load(model, { ...options, device, dtype });
       const handle = await load.run(instance, ({ DecoderHandle }, resolved) => DecoderHandle.load(model, resolved));

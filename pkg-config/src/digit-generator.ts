@@ -1,17 +1,16 @@
 import type { DigitGeneratorHandle } from '#core/cpu.js';
-import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './calls/abort.js';
 import { checkObject } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
 import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
-import { chooseBackend } from './core/backend.js';
 import { coreOf } from './core/core-of.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import { type DigitRequests, generateRequests, morphRequests } from './inputs/digit-requests.js';
 import { FILE, shippedWeights } from './inputs/shipped-weights.js';
 import { Digits, type Drawn } from './outputs/digits.js';
+import { choosePlace } from './worker/beside.js';
 
 /** Draws digits: a model in a core, with its queue. */
 export class DigitGenerator implements Api.DigitGenerator {
@@ -31,7 +30,7 @@ export class DigitGenerator implements Api.DigitGenerator {
       const { device, weights, onProgress } = options;
       const [{ instance, report }, bytes] = await abortable(
         Promise.all([
-          chooseBackend(cores, { device: device ?? 'cpu' }),
+          choosePlace({ device: device ?? 'cpu', ...(options.worker !== undefined && { worker: options.worker }) }),
           weights ?? shippedWeights('generator', () => import('#weights/generator.js')),
         ]),
         signal,

@@ -1,5 +1,4 @@
 import type { ImageTextEmbedderHandle } from '#core/cpu.js';
-import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './calls/abort.js';
 import type { Caller } from './calls/caller.js';
@@ -7,10 +6,10 @@ import { checkModel, checkObject, shown } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
 import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
-import { chooseBackend } from './core/backend.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import { isReadOnce } from './inputs/byte-sources.js';
 import { imageInputOf } from './inputs/images.js';
+import { choosePlace } from './worker/beside.js';
 
 const TOWERS: readonly Api.Tower[] = ['text', 'image'];
 
@@ -52,7 +51,7 @@ export class ImageTextEmbedder implements Api.ImageTextEmbedder {
       checkModel(model, options);
       const towers = towersOf(options);
       if (towers.length > 1) checkReadTwice(options.files);
-      const { instance, report } = await abortable(chooseBackend(cores, options), signal);
+      const { instance, report } = await abortable(choosePlace(options), signal);
       const { device, dtype } = report;
       const load = new Load(model, { ...options, towers, device, dtype });
       const handle = await load.run(instance, ({ ImageTextEmbedderHandle }, resolved) =>

@@ -7,6 +7,7 @@ import type { Glue } from './core/glue.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import { byteOptions } from './inputs/request.js';
 import { isShared, locksFor } from './storage/locks.js';
+import { withStore } from './storage/memory-store.js';
 
 /** The bytes that WebAssembly can address. */
 const WASM_LIMIT = 2 ** 32;
@@ -36,7 +37,7 @@ async function call<T>(work: (glue: Glue) => Promise<T>): Promise<T> {
   }
 }
 
-const list = (options: Api.StoreOptions = {}) => call(({ listModels }) => listModels(options));
+const list = (options: Api.StoreOptions = {}) => call(({ listModels }) => listModels(withStore(options)));
 
 /** Manages stored models, and plans loads. */
 export const models: typeof Api.models = {
@@ -47,7 +48,7 @@ export const models: typeof Api.models = {
       const { instance, report } = await abortable(chooseBackend(cores, options), signal);
       const { device, dtype, reason } = report;
       const locks = locksFor(isShared(options.store), signal);
-      const resolved = { ...options, device, dtype, locks, ...byteOptions(options, signal) };
+      const resolved = { ...withStore(options), device, dtype, locks, ...byteOptions(options, signal) };
       const plan = await abortable(
         instance.run(({ planModel }) => planModel(model, resolved)),
         signal,
@@ -74,7 +75,7 @@ export const models: typeof Api.models = {
       return Promise.reject(
         new PilotlightError('INVALID_INPUT', `key: expected a key that list() gave, got ${typeof key}`),
       );
-    return call(({ deleteModel }) => deleteModel(key, options));
+    return call(({ deleteModel }) => deleteModel(key, withStore(options)));
   },
 
   async usage(options = {}) {

@@ -10,3 +10,10 @@ type Matches<Module extends PublicOf<Types>, Types> = Exclude<keyof Module, keyo
 
 export const index: Matches<typeof import('./index.js'), typeof import('../types/index.js')> = true;
 export const judge: Matches<typeof import('./judge.js'), typeof import('../types/judge.js')> = true;
+export const react: Matches<typeof import('./react/index.js'), typeof import('../types/react.js')> = true;
+export const ai: Matches<typeof import('./adapters/ai.js'), typeof import('../types/adapters/ai.js')> = true;
+export const langchain: Matches<
+  typeof import('./adapters/langchain.js'),
+  typeof import('../types/adapters/langchain.js')
+> = true;
+export const orama: Matches<typeof import('./adapters/orama.js'), typeof import('../types/adapters/orama.js')> = true;

@@ -1,14 +1,13 @@
 import type { SequenceClassifierHandle } from '#core/cpu.js';
-import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './calls/abort.js';
 import { checkModel, checkObject, shown } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
 import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
-import { chooseBackend } from './core/backend.js';
 import { setModel } from './core/core-of.js';
 import { PilotlightError, toPilotlightError } from './error.js';
+import { choosePlace } from './worker/beside.js';
 
 /** Orders documents by how well they answer a query: a model in a core, with its queue. */
 export class Reranker implements Api.Reranker {
@@ -36,7 +35,7 @@ export class Reranker implements Api.Reranker {
     try {
       const signal = signalOf(checkObject('options', options));
       checkModel(model, options);
-      const { instance, report } = await abortable(chooseBackend(cores, options), signal);
+      const { instance, report } = await abortable(choosePlace(options), signal);
       const { device, dtype } = report;
       const load = new Load(model, { ...options, device, dtype, isClassifier: true, isReranker: true });
       const handle = await load.run(instance, ({ SequenceClassifierHandle }, resolved) =>

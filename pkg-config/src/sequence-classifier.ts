@@ -1,14 +1,13 @@
 import type { SequenceClassifierHandle } from '#core/cpu.js';
-import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './calls/abort.js';
 import { checkModel, checkObject } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
 import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
-import { chooseBackend } from './core/backend.js';
 import { setModel } from './core/core-of.js';
 import { toPilotlightError } from './error.js';
+import { choosePlace } from './worker/beside.js';
 
 /** Gives the labels of a trained model to texts: a model in a core, with its queue. */
 export class SequenceClassifier implements Api.SequenceClassifier {
@@ -38,7 +37,7 @@ export class SequenceClassifier implements Api.SequenceClassifier {
     try {
       const signal = signalOf(checkObject('options', options));
       checkModel(model, options);
-      const { instance, report } = await abortable(chooseBackend(cores, options), signal);
+      const { instance, report } = await abortable(choosePlace(options), signal);
       const { device, dtype } = report;
       const load = new Load(model, { ...options, device, dtype, isClassifier: true });
       const handle = await load.run(instance, ({ SequenceClassifierHandle }, resolved) =>

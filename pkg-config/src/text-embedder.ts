@@ -1,5 +1,4 @@
 import type { TextEmbedderHandle } from '#core/cpu.js';
-import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './calls/abort.js';
 import type { Caller } from './calls/caller.js';
@@ -7,10 +6,10 @@ import { checkModel, checkObject, shown } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
 import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
-import { chooseBackend } from './core/backend.js';
 import { setModel } from './core/core-of.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import { promptHints } from './inputs/prompt-hints.js';
+import { choosePlace } from './worker/beside.js';
 
 /** Embeds texts: a model in a core, with its queue. */
 export class TextEmbedder implements Api.TextEmbedder {
@@ -51,7 +50,7 @@ export class TextEmbedder implements Api.TextEmbedder {
     try {
       const signal = signalOf(checkObject('options', options));
       checkModel(model, options);
-      const { instance, report } = await abortable(chooseBackend(cores, options), signal);
+      const { instance, report } = await abortable(choosePlace(options), signal);
       const { device, dtype } = report;
       const load = new Load(model, { ...options, device, dtype });
       const handle = await load.run(instance, ({ TextEmbedderHandle }, resolved) =>

@@ -5,6 +5,8 @@ export interface DigitLoadOptions {
   device?: Device;
   /** Own weights, as `make train-digits` writes them, instead of those in the package. */
   weights?: FileSource;
+  /** Whether it draws in a worker of its own; as in `LoadOptions`. */
+  worker?: 'auto' | boolean;
   /** Cancels the load; the promise rejects with code `'ABORTED'`. */
   signal?: AbortSignal;
   onProgress?: (event: LoadProgress) => void;

@@ -101,6 +101,17 @@ export interface LoadOptions {
    * A download that was under way fails after three times as long without a byte; the next load resumes it.
    */
   timeout?: number;
+  /**
+   * Whether the model computes in a worker of its own, beside the page. `'auto'`, the default: in a page, where a worker can be started; elsewhere
+   * calls compute on the thread that makes them. `backend` tells where the model runs, and why where no worker could be started.
+   */
+  worker?: 'auto' | boolean;
+  /**
+   * The most workers that divide a long list of texts or images among them; 1 to 64. `'auto'`, the default: as many as the device has cores and
+   * memory for, and one where `store` is false, because further workers read the weights from the store. A short list waits for none, and those
+   * that are not used are ended.
+   */
+  workers?: 'auto' | number;
   /** Cancels the load; the promise rejects with code `'ABORTED'`. */
   signal?: AbortSignal;
   onProgress?: (event: LoadProgress) => void;
@@ -191,6 +202,8 @@ export interface BackendReport {
   simd: 'simd128' | 'relaxed-simd';
   /** One sentence for people: why this device was taken, or why the wanted one was not. */
   reason: string;
+  /** Whether it computes in a worker, so that the calling thread stays free. */
+  worker: boolean;
   adapter?: AdapterReport;
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { demo, launch, MINILM, startSite } from './harness.mjs';
+import { beforeWorkers, demo, launch, MINILM, startSite } from './harness.mjs';
 
 let browser;
 let site;
@@ -175,26 +175,21 @@ test('a cancelled load stops, says so calmly, and can be taken up again', async 
 });
 
 test('a trap inside the library is said, and a reload helps', async () => {
-  // The core's embed traps, as a defect would make it: everything else is the real thing.
-  await page.addInitScript(() => {
-    if (sessionStorage.getItem('trapped')) return;
-    const wrap = (instance) => {
-      const exports = { ...instance.exports };
-      for (const name of Object.keys(exports)) {
-        if (!/_embed$/.test(name)) continue;
-        exports[name] = () => {
-          sessionStorage.setItem('trapped', 'yes');
-          throw new WebAssembly.RuntimeError('unreachable');
-        };
-      }
-      return { exports };
-    };
+  // The core's embed traps in the worker, as a defect would make it: everything else is the real thing.
+  const breakEmbed = () => {
     const streaming = WebAssembly.instantiateStreaming;
     WebAssembly.instantiateStreaming = async (...args) => {
       const { instance, module } = await streaming.apply(WebAssembly, args);
-      return { instance: wrap(instance), module };
+      const exports = { ...instance.exports };
+      for (const name of Object.keys(exports).filter((name) => /_embed$/.test(name))) {
+        exports[name] = () => {
+          throw new WebAssembly.RuntimeError('unreachable');
+        };
+      }
+      return { instance: { exports }, module };
     };
-  });
+  };
+  await beforeWorkers(page, breakEmbed);
   await page.reload();
   await demo.load(page);
   await assertProblem({
@@ -203,6 +198,7 @@ test('a trap inside the library is said, and a reload helps', async () => {
     code: 'INTERNAL',
     button: 'Reload the page',
   });
+  await page.unrouteAll();
   await button('Reload the page').click();
   await demo.ready(page);
   await demo.embedded(page);

@@ -160,9 +160,9 @@ async function withStore(work) {
     assert.equal(error, undefined, `${from}: ${error?.code} ${error?.message}`);
     near(vectors, from);
   };
-  const offline = async (model) => {
+  const offline = async (model, more = {}) => {
     hub.setFaults([{ fault: 'reset' }]);
-    await loads('without the host', {}, model);
+    await loads('without the host', more, model);
     hub.setFaults([]);
   };
   try {
@@ -203,7 +203,8 @@ describe('IndexedDB that misbehaves', { concurrency: 6 }, () => {
     test(what, () =>
       withStore(async ({ page, warnings, start, offline }) => {
         await page.evaluate(patch, argument);
-        const { error, vectors } = await start(more);
+        // The page's database is the one that misbehaves.
+        const { error, vectors } = await start({ worker: false, ...more });
         const story = `${what}: ${error ? `${error.code}: ${error.message}` : 'it loaded'}`;
         if (outcome === 'loads' || outcome === 'memory') {
           assert.equal(error, undefined, story);
@@ -216,7 +217,7 @@ describe('IndexedDB that misbehaves', { concurrency: 6 }, () => {
         }
         if (outcome === 'memory') {
           assert.equal(warnings.filter((text) => text.includes('IndexedDB')).length, 1, warnings.join());
-          await offline(); // from memory
+          await offline(MODEL, { worker: false }); // from memory
           assert.equal(warnings.filter((text) => text.includes('IndexedDB')).length, 1, 'it said so twice');
         }
         await page.reload();

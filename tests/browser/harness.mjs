@@ -154,6 +154,14 @@ export async function until(what, condition) {
 
 export const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
+/** Runs a function with an argument in each worker that the page starts from now on, before the worker's own script. */
+export const beforeWorkers = (page, work, argument) =>
+  page.route(/\/worker-[\w-]+\.js$/, async (route) => {
+    const response = await route.fetch();
+    const script = await response.text();
+    await route.fulfill({ response, body: `(${work})(${JSON.stringify(argument) ?? ''});\n${script}` });
+  });
+
 /** Everything that a page complains about; the test looks at it at its end. */
 export function complaints(page) {
   const list = [];

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
 import { filesOf } from '../package/support/models.mjs';
-import { goldens } from './harness.mjs';
+import { beforeWorkers, goldens } from './harness.mjs';
 import {
   addFile,
   button,
@@ -116,9 +116,15 @@ test('what is kept of an image says what made its vector, and another build make
   assert.match(tiny, /^pilotlight\/tiny-clip [0-9a-f]{64} q8 relaxed-simd$/);
 
   // An engine that does not know the instruction of the probe, which has this byte and the other probe has not.
-  await page.addInitScript(() => {
+  const forget = () => {
     const validate = WebAssembly.validate;
     WebAssembly.validate = (bytes) => !bytes.includes(147) && validate(bytes);
+  };
+  await page.addInitScript(forget);
+  await beforeWorkers(page, forget);
+  // It would answer with the worker's script as it was.
+  await page.evaluate(async () => {
+    for (const registration of await navigator.serviceWorker.getRegistrations()) await registration.unregister();
   });
   await page.reload();
   await ready();
@@ -263,13 +269,14 @@ for (const [doing, call, act] of [
   ['an open image is labelled', 'imagetextembedderhandle_classify', () => tiles().first().click()],
 ]) {
   test(`a trap while ${doing} is said in the card, and a reload helps`, async () => {
-    // The core traps at one call, as a defect would make it, and then at all others: everything else is the real thing.
-    await page.addInitScript(() => {
+    // A core traps at one call, as a defect would make it, and then at all others: everything else is the real thing.
+    const trapAt = (call) => {
+      globalThis.trapsAt = call;
       let trapped = false;
       const trapping =
         (name, call) =>
         (...args) => {
-          trapped ||= name === window.trapsAt;
+          trapped ||= name === globalThis.trapsAt;
           if (trapped) throw new WebAssembly.RuntimeError('unreachable');
           return call(...args);
         };
@@ -286,7 +293,9 @@ for (const [doing, call, act] of [
         const { instance, module } = await streaming.apply(WebAssembly, args);
         return { instance: wrap(instance), module };
       };
-    });
+    };
+    await page.addInitScript(trapAt);
+    await beforeWorkers(page, trapAt, call);
     await load();
     await draw();
     await page.evaluate((call) => (window.trapsAt = call), call);

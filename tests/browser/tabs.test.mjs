@@ -316,7 +316,8 @@ async function withTiny(options, work) {
     const visit = async (more) => {
       own.requests.length = 0;
       await page.reload();
-      return load(page, TINY, { ...F32, host: own.url, ...options, ...more });
+      // What the page asks for is counted in the page.
+      return load(page, TINY, { ...F32, host: own.url, worker: false, ...options, ...more });
     };
     await work({ own, page, visit });
   } finally {

@@ -28,7 +28,13 @@ for (const [device, glue] of [
         const { TextEmbedder } = await import('/package/web.js');
         const { trapped } = await import(`/package/core/${glue}.js`);
         const load = () =>
-          TextEmbedder.load('test/tiny', { host: `${location.origin}/hub`, store: false, device, dtype: 'f32' });
+          TextEmbedder.load('test/tiny', {
+            host: `${location.origin}/hub`,
+            store: false,
+            worker: false,
+            device,
+            dtype: 'f32',
+          });
         const first = await load();
         const { data: before } = await first.embed('a dog');
         trapped(new WebAssembly.RuntimeError('unreachable'));

@@ -56,8 +56,17 @@ test('the command is a script for Node', () => {
 
 test('node:fs is for those who ask for files: no other entry imports it', () => {
   for (const file of scripts) {
-    if (!['node.js', 'cli.js'].includes(file)) assert.doesNotMatch(read(file), /from ['"]node:/, file);
+    if (!/^(?:node|cli|vite|node-[\w-]+)\.js$/.test(file)) assert.doesNotMatch(read(file), /from ['"]node:/, file);
   }
+});
+
+test('entries beside the core have none of it: they import the main entry, or nothing', () => {
+  const imported = (file) =>
+    [...read(file).matchAll(/^(?:import|export) .*? from ['"](.*?)['"]/gms)].map(([, name]) => name);
+  assert.deepEqual([...new Set(imported('react.js'))].sort(), ['pilotlight', 'react']);
+  for (const name of ['ai', 'langchain', 'orama']) assert.deepEqual(imported(`adapters/${name}.js`), [], name);
+  for (const name of imported('vite.js').filter((name) => !name.startsWith('node:')))
+    assert.doesNotMatch(read(name), /core\//, name);
 });
 
 test('each runtime gets its own entry', () => {
@@ -65,12 +74,13 @@ test('each runtime gets its own entry', () => {
   assert.deepEqual(order, ['types', 'workerd', 'edge-light', 'deno', 'bun', 'node', 'browser', 'default']);
 });
 
-test('no entry awaits at its top level, and only the web entry has URLs', () => {
+test('no entry awaits at its top level, and only the web entry and its worker have URLs', () => {
   for (const file of scripts) {
     assert.doesNotMatch(read(file), /^(?:const .*= )?await /m, file);
-    if (file !== 'web.js') assert.doesNotMatch(read(file), /new URL\(['"`]|import\.meta/, file);
+    if (!['web.js', 'worker.js'].includes(file)) assert.doesNotMatch(read(file), /new URL\(['"`]|import\.meta/, file);
   }
-  assert.equal(read('web.js').match(/new URL\(['"]\.\/core\/\w+\.wasm['"], import\.meta\.url\)/g).length, 3);
+  for (const file of ['web.js', 'worker.js'])
+    assert.equal(read(file).match(/new URL\(['"]\.\/core\/\w+\.wasm['"], import\.meta\.url\)/g).length, 3, file);
 });
 
 test('a CPU user never loads the WebGPU code', () => {
@@ -78,6 +88,10 @@ test('a CPU user never loads the WebGPU code', () => {
     assert.doesNotMatch(read(file), /from ['"].*webgpu\.js['"]/, file);
   }
   assert.match(read('web.js'), /import\(['"]\.\/core\/webgpu\.js['"]\)/);
+});
+
+test('the worker is one script: Vite up to 7 builds no other', () => {
+  assert.deepEqual(read('worker.js').match(/import\([^)]*['"].*?\)/g), null);
 });
 
 test('a bundle has the weights of the digits only where digits are drawn', async () => {

@@ -29,6 +29,19 @@ test('a CPU user downloads at most 1.66 MB of code', (t) => {
   }
 });
 
+test('the hooks for React take at most 4 KB, and an adapter 2 KB', (t) => {
+  for (const [file, most] of [
+    ['react.js', 4000],
+    ['adapters/ai.js', 2000],
+    ['adapters/langchain.js', 2000],
+    ['adapters/orama.js', 2000],
+  ]) {
+    const bytes = gzipped(file);
+    t.diagnostic(`${file}: ${bytes} bytes gzip`);
+    assert.ok(bytes <= most, `${file}: ${bytes} bytes`);
+  }
+});
+
 test("the weights of the digits take at most 1.2 MB, the judge's among them", (t) => {
   const bytes = gzipped('weights/generator.js', 'weights/judge.js');
   t.diagnostic(`${bytes} bytes gzip`);

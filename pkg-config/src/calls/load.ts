@@ -1,9 +1,10 @@
 import type { LoadOptions, LoadProgress } from '../../types/index.js';
 import type { Glue } from '../core/glue.js';
-import type { CoreInstance } from '../core/instance.js';
+import type { Instance } from '../core/instance.js';
 import { PilotlightError } from '../error.js';
 import { byteOptions } from '../inputs/request.js';
 import { isShared, type Locks, locksFor } from '../storage/locks.js';
+import { withStore } from '../storage/memory-store.js';
 import { abortable } from './abort.js';
 import { Caller, watch } from './caller.js';
 
@@ -23,7 +24,7 @@ export class Load<Options extends LoadOptions> {
       throw new PilotlightError('INVALID_INPUT', `onProgress: expected a function, got ${typeof listener}`);
     }
     this.#model = model;
-    this.#options = options;
+    this.#options = withStore(options);
     const report = ({ file, loaded, total }: Pick<LoadProgress, 'file' | 'loaded' | 'total'>): void =>
       options.onProgress?.({ status: 'download', ...(file !== undefined && { file }), loaded, total, cached: false });
     this.#locks = locksFor(isShared(options.store), options.signal, report);
@@ -31,7 +32,7 @@ export class Load<Options extends LoadOptions> {
 
   /** Runs `load`. Rejects as soon as the signal fires; a step that is under way then ends by itself. */
   async run<T extends { free(): void }>(
-    instance: CoreInstance,
+    instance: Instance,
     load: (glue: Glue, options: object) => Promise<T>,
   ): Promise<T> {
     const onProgress = (event: LoadProgress): void => {
@@ -46,11 +47,8 @@ export class Load<Options extends LoadOptions> {
       () => [...callers].filter((other) => other !== caller),
       (gone) => callers.delete(gone),
     );
-    const work = instance.run(
-      (glue) =>
-        load(glue, { ...this.#options, onProgress, locks: this.#locks, caller, ...byteOptions(this.#options, signal) }),
-      caller,
-    );
+    const own = instance.remote ? {} : { locks: this.#locks, caller, ...byteOptions(this.#options, signal) };
+    const work = instance.run((glue) => load(glue, { ...this.#options, onProgress, ...own }), caller);
     const ended = work.then(
       // After an abort nobody receives the model.
       (model) => signal?.aborted && model.free(),
@@ -66,10 +64,14 @@ export class Load<Options extends LoadOptions> {
     return abortable(work, signal);
   }
 
-  /** Asks the host for the commit of a stored model's branch, so that the next load knows it. To be called after the first answer. */
-  refresh(instance: CoreInstance): void {
+  /**
+   * Asks the host for the commit of a stored model's branch, so that the next load knows it. To be called after the first answer. Nobody need wait for
+   * it, and it never rejects.
+   */
+  async refresh(instance: Instance): Promise<void> {
     const { store, files, revision } = this.#options;
-    if (store === false || files) return;
+    // A worker does it by itself.
+    if (store === false || files || instance.remote) return;
     const resolved = {
       ...this.#options,
       signal: undefined,
@@ -80,19 +82,19 @@ export class Load<Options extends LoadOptions> {
     const offline = (globalThis.navigator as { onLine?: boolean } | undefined)?.onLine === false;
     const fixed = /^[0-9a-f]{40}$/.test(revision ?? '');
     const ask = this.#cached && store !== 'memory' && !offline && !fixed;
-    void (async () => {
+    try {
       if (ask) await instance.run(({ refreshModel }) => refreshModel(this.#model, resolved));
       await sweepOnce(instance, store, resolved.locks);
-    })().catch(() => {
+    } catch {
       // The caller asked for neither, and both are tried again at the next visit.
-    });
+    }
   }
 }
 
 /** Stores that were swept since this page opened. A program's own store is referenced weakly, so that it can be collected. */
 const swept = { names: new Set<unknown>(), objects: new WeakSet<object>() };
 
-async function sweepOnce(instance: CoreInstance, store: LoadOptions['store'], locks: Locks): Promise<void> {
+async function sweepOnce(instance: Instance, store: LoadOptions['store'], locks: Locks): Promise<void> {
   if (store === 'memory') return;
   const known = typeof store === 'object' && store !== null ? swept.objects : swept.names;
   if (known.has(store as object)) return;

@@ -1,4 +1,4 @@
-import type { CoreInstance } from '../core/instance.js';
+import type { Instance } from '../core/instance.js';
 import { PilotlightError, toPilotlightError } from '../error.js';
 import { signalOf } from './abort.js';
 import { CallQueue } from './call-queue.js';
@@ -7,14 +7,14 @@ import { checkObject } from './check.js';
 
 /** A loaded model in a core's memory. Its calls run one after another until it is disposed of. */
 export class ModelHandle<Handle extends { free(): void }> {
-  readonly instance: CoreInstance;
+  readonly instance: Instance;
   readonly #name: string;
   readonly #handle: Handle;
   readonly #queue = new CallQueue();
   #disposed = false;
 
   /** `name` is the name of the model's class, for messages. */
-  constructor(name: string, instance: CoreInstance, handle: Handle) {
+  constructor(name: string, instance: Instance, handle: Handle) {
     this.instance = instance;
     this.#name = name;
     this.#handle = handle;

@@ -16,7 +16,7 @@ export interface Cores {
 /** The core instance that a model is going to run on, and the report about the choice. */
 export interface Backend {
   instance: CoreInstance;
-  report: BackendReport;
+  report: Omit<BackendReport, 'worker'>;
 }
 
 const DEVICES: readonly Device[] = ['auto', 'cpu', 'webgpu'];

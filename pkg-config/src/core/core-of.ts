@@ -1,9 +1,9 @@
 import type { Embedder, EmbedderIdentity } from '../../types/index.js';
-import type { CoreInstance } from './instance.js';
+import type { Instance } from './instance.js';
 
 /** The core instance and device that a model runs on. */
 export interface RunsOn {
-  instance: CoreInstance;
+  instance: Instance;
   device: 'cpu' | 'webgpu';
 }
 

@@ -17,6 +17,8 @@ export interface CoreFiles {
 export class Core {
   readonly #files: CoreFiles;
   #instance: Promise<CoreInstance> | undefined;
+  /** Whether the running code is the program's own. */
+  #overridden = false;
 
   constructor(files: CoreFiles) {
     this.#files = files;
@@ -44,6 +46,12 @@ export class Core {
   async running(): Promise<CoreInstance | undefined> {
     const instance = await this.#instance?.catch(() => undefined);
     return instance?.trapped ? undefined : instance;
+  }
+
+  /** The code that the program gave to `init`, compiled; a worker gets it too. */
+  async given(): Promise<WebAssembly.Module | undefined> {
+    if (!this.#overridden) return undefined;
+    return (await this.running())?.glue.compiledModule();
   }
 
   async #start(override: WasmSource | Promise<WasmSource> | undefined): Promise<CoreInstance> {
@@ -81,6 +89,7 @@ export class Core {
       const { message } = toPilotlightError(error);
       throw new PilotlightError('BACKEND_UNAVAILABLE', `${name}: WebAssembly could not be started: ${message}`, error);
     }
+    this.#overridden = override !== undefined;
     return new CoreInstance(glue);
   }
 

@@ -2,9 +2,17 @@ import type { Caller } from '../calls/caller.js';
 import { PilotlightError } from '../error.js';
 import type { Glue, GpuReport } from './glue.js';
 
+/** Where a model runs: a core here, or one in a worker. */
+export interface Instance {
+  run<T>(call: (glue: Glue) => T | Promise<T>, caller?: Caller): Promise<T>;
+  /** Whether it is in a worker, which itself makes of options what its core needs. */
+  readonly remote: boolean;
+}
+
 /** One instance of a core. A trap leaves its memory in an unknown state, so from then on every call is refused. */
-export class CoreInstance {
+export class CoreInstance implements Instance {
   readonly glue: Glue;
+  readonly remote = false;
   #gpu: Promise<GpuReport> | undefined;
   #trap: PilotlightError | undefined;
   /** Functions that reject the calls under way: a trap inside one of Rust's futures leaves its promise pending for ever. */

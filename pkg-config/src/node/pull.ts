@@ -20,6 +20,8 @@ export interface PullOptions extends CutOptions {
   model: string;
   dtype: Dtype;
   revision: string;
+  /** The commit to take in place of the one that the revision points to now. */
+  commit?: string;
   host: string;
   /** The number of layers of a sentence encoder to pull; default all. */
   layers?: number;
@@ -48,6 +50,11 @@ export interface Pulled {
   cut?: Cut;
 }
 
+/** The folder inside `out` that holds the files of a model. */
+export function folderOf({ out, model, revision }: Pick<PullOptions, 'out' | 'model' | 'revision'>): string {
+  return path.join(out, ...model.split('/'), 'resolve', ...revision.split('/'));
+}
+
 /** The folder inside `out` with the partial downloads of pulls. */
 export const WORK = '.pilotlight';
 const STORE = 'store';
@@ -71,8 +78,9 @@ export async function pull(options: PullOptions): Promise<Pulled> {
 const CLASSES = { TextEmbedder, ImageTextEmbedder, Decoder, SequenceClassifier };
 
 async function pullBy(work: string, options: PullOptions): Promise<Pulled> {
-  const { out, vocabulary, dimensions, pairs, ...loading } = options;
-  const { model, dtype, revision, layers, signal } = loading;
+  const { out: _, vocabulary, dimensions, pairs, commit: pinned, ...rest } = options;
+  const loading = { ...rest, revision: pinned ?? rest.revision };
+  const { model, dtype, layers, signal } = loading;
   const store = fileStore(path.join(work, STORE));
   const load = { ...loading, device: 'cpu', store } satisfies TextLoadOptions;
   const { class: name } = await models.plan(model, load);
@@ -94,7 +102,7 @@ async function pullBy(work: string, options: PullOptions): Promise<Pulled> {
   const files = await exportTo(made, keys, store, signal);
   let cut: Cut | undefined;
   if (isCut || (layers !== undefined && name === 'TextEmbedder')) {
-    const { layers: _, ...whole } = { ...load, store: fileStore(path.join(work, WHOLE)) };
+    const { layers: __, ...whole } = { ...load, store: fileStore(path.join(work, WHOLE)) };
     // A host may have these layers alone, and then only the evaluation needs the others.
     const wholeBytes =
       layers === undefined
@@ -119,7 +127,7 @@ async function pullBy(work: string, options: PullOptions): Promise<Pulled> {
       ...(pairs && { pairs }),
     });
   }
-  const folder = path.join(out, ...model.split('/'), 'resolve', ...revision.split('/'));
+  const folder = folderOf(options);
   const lock = await lay(made, cut?.files ?? files, folder, cut?.commit ?? stored.commit);
   return { folder, commit: cut?.commit ?? stored.commit, verified: weakest(parts), lock, ...(cut && { cut }) };
 }
@@ -131,11 +139,13 @@ function weakest(parts: readonly StoredModel[]): Verified | undefined {
 }
 
 /** Names the work folder of a pull by its options: no two pulls share one, and a repeated pull resumes its own. */
-function nameOf({ host, model, revision, dtype, layers, weights, lossy, vocabulary, dimensions }: PullOptions): string {
+function nameOf(options: PullOptions): string {
+  const { host, model, revision, commit, dtype, layers, weights, lossy, vocabulary, dimensions } = options;
   const corpus = vocabulary === undefined ? undefined : path.resolve(vocabulary);
   const others = [
     ...(weights === undefined ? [] : [weights]),
     ...(lossy ? [{ lossy }] : []),
+    ...(commit === undefined ? [] : [{ commit }]),
     ...(corpus === undefined && dimensions === undefined ? [] : [{ corpus, dimensions }]),
   ];
   return createHash('sha256')

@@ -2,9 +2,13 @@ import * as glue from '#core/cpu.js';
 import simd from '#core/simd.wasm?module';
 import type { Cores } from '../core/backend.js';
 import { Core } from '../core/core.js';
+import type { Spawn } from './spawn.js';
 
 /** The core for the Edge Runtime of Next.js and Vercel. Code is imported as in Workers, with that bundler's own form of import. */
 export const cores: Cores = {
   runtime: 'edge-light',
   cpu: /* @__PURE__ */ new Core({ name: 'core/simd.wasm', glue: () => glue, wasm: () => simd }),
 };
+
+/** Calls run on the thread that makes them. */
+export const spawn: Spawn | undefined = undefined;

@@ -3,6 +3,7 @@ import type { Cores } from '../core/backend.js';
 import { decodeBase64 } from '../core/base64.js';
 import { Core } from '../core/core.js';
 import { cpuCore } from '../core/simd.js';
+import type { Spawn } from './spawn.js';
 
 /**
  * The core for Node, Deno, Bun, and bundles of one file. It is base64 text in a script of its own, so that no file is read and no
@@ -19,3 +20,6 @@ export const cores: Cores = {
     },
   }),
 };
+
+/** Calls run on the thread that makes them. */
+export const spawn: Spawn | undefined = undefined;

@@ -1,26 +1,32 @@
-import * as cpu from '#core/cpu.js';
-import type { Cores } from '../core/backend.js';
-import { Core } from '../core/core.js';
-import { cpuCore } from '../core/simd.js';
+import { RemoteInstance } from '../worker/remote-instance.js';
+import { fetchedCores } from './fetched.js';
+import type { Spawn } from './spawn.js';
 
-/** The cores for browsers, and for any runtime that can fetch files beside this one. Bundlers find the files by these `new URL` forms. */
-export const cores: Cores = {
-  runtime: 'web',
-  cpu: /* @__PURE__ */ new Core({
-    name: 'the CPU core',
-    glue: () => cpu,
-    missing:
-      'Bundlers that leave `new URL` alone do not copy the file: give its address to init({ wasm }), or import \'pilotlight/inline\' (README, "Bundlers")',
-    wasm: () =>
-      fetch(
-        cpuCore() === 'relaxed'
-          ? new URL('./core/relaxed.wasm', import.meta.url)
-          : new URL('./core/simd.wasm', import.meta.url),
-      ),
-  }),
-  webgpu: /* @__PURE__ */ new Core({
-    name: 'core/webgpu.wasm',
-    glue: () => import('#core/webgpu.js'),
-    wasm: () => fetch(new URL('./core/webgpu.wasm', import.meta.url)),
-  }),
-};
+/** The entry for browsers, and for any runtime that can fetch files beside this one. */
+export const cores = /* @__PURE__ */ fetchedCores(() => import('#core/webgpu.js'));
+
+export const spawn: Spawn | undefined = start;
+
+function start(): ReturnType<Spawn> {
+  if (typeof document !== 'object' || typeof Worker !== 'function') return undefined;
+  try {
+    const worker =
+      new URL(import.meta.url).origin === location.origin
+        ? new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'pilotlight' })
+        : fromElsewhere();
+    return new RemoteInstance(worker, start, () => new URL('./core/webgpu.js', import.meta.url).href);
+  } catch (error) {
+    return `no worker could be started (${error instanceof Error ? error.message : String(error)})`;
+  }
+}
+
+/** A page may start only workers of its own origin, and these may import scripts of any other. */
+function fromElsewhere(): Worker {
+  // Not by `new URL`, for which bundlers would copy the script once more.
+  const address = import.meta.url.replace(/[^/]*$/, 'worker.js');
+  const script = URL.createObjectURL(new Blob([`import ${JSON.stringify(address)};`], { type: 'text/javascript' }));
+  const worker = new Worker(script, { type: 'module', name: 'pilotlight' });
+  // The browser has read the script by then.
+  setTimeout(() => URL.revokeObjectURL(script), 60_000);
+  return worker;
+}

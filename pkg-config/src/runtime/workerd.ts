@@ -2,9 +2,13 @@ import * as glue from '#core/cpu.js';
 import relaxed from '#core/relaxed.wasm';
 import type { Cores } from '../core/backend.js';
 import { Core } from '../core/core.js';
+import type { Spawn } from './spawn.js';
 
 /** The core for Cloudflare Workers, whose code must be part of the Worker's upload, already compiled. workerd has relaxed SIMD. */
 export const cores: Cores = {
   runtime: 'workerd',
   cpu: /* @__PURE__ */ new Core({ name: 'core/relaxed.wasm', glue: () => glue, wasm: () => relaxed }),
 };
+
+/** Calls run on the thread that makes them. */
+export const spawn: Spawn | undefined = undefined;

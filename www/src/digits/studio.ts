@@ -1,4 +1,4 @@
-import { DigitGenerator, type Digits } from 'pilotlight';
+import type { DigitGenerator, Digits } from 'pilotlight';
 import type { DigitJudge, Reading } from 'pilotlight/judge';
 import { keepUsedFiles } from '../page/offline';
 
@@ -15,13 +15,12 @@ export interface Studio {
   draw(work: () => Promise<Digits>, signal: AbortSignal): Promise<Timed<Digits>>;
   /** Reads digits of 28 by 28 pixels; the first call fetches the judge. */
   read(pixels: Uint8Array, signal?: AbortSignal): Promise<Reading[]>;
+  /** Frees the judge. */
   close(): void;
 }
 
-/** Loads the generator. */
-export async function openStudio(signal: AbortSignal): Promise<Studio> {
-  const generator = await DigitGenerator.load({ signal });
-  void keepUsedFiles();
+/** Makes the studio of a loaded generator. */
+export function openStudio(generator: DigitGenerator): Studio {
   let last: Promise<unknown> = Promise.resolve();
   let judge: Promise<DigitJudge> | undefined;
 
@@ -49,8 +48,8 @@ export async function openStudio(signal: AbortSignal): Promise<Studio> {
     },
 
     close() {
-      generator.dispose();
       void judge?.then((loaded) => loaded.dispose()).catch(() => {});
+      judge = undefined;
     },
   };
 }

@@ -1,5 +1,7 @@
-import { useCallback, useEffect, useState } from 'react';
+import { useDigitGenerator } from 'pilotlight/react';
+import { useCallback, useEffect, useMemo, useState } from 'react';
 import type { Problem } from '../engine/problem';
+import { keepUsedFiles } from '../page/offline';
 import { digitProblem } from './digit-problem';
 import { openStudio, type Studio } from './studio';
 
@@ -13,32 +15,26 @@ const LOADING: GeneratorState = { status: 'loading' };
 
 /** Loads the generator when the page of the digits is mounted. */
 export function useGenerator() {
-  const [state, setState] = useState(LOADING);
-  const [attempt, setAttempt] = useState(0);
-
-  // biome-ignore lint/correctness/useExhaustiveDependencies: each attempt loads the generator anew
+  const { generator, error, retry: reload } = useDigitGenerator();
+  const [broken, setBroken] = useState<{ problem: Problem } | null>(null);
+  const studio = useMemo(() => generator && openStudio(generator), [generator]);
   useEffect(() => {
-    const controller = new AbortController();
-    let opened: Studio | undefined;
-    setState(LOADING);
-    openStudio(controller.signal).then(
-      (studio) => {
-        if (controller.signal.aborted) return studio.close();
-        opened = studio;
-        setState({ status: 'ready', studio });
-      },
-      (error: unknown) => {
-        if (!controller.signal.aborted) setState({ status: 'failed', problem: digitProblem(error) });
-      },
-    );
-    return () => {
-      controller.abort();
-      opened?.close();
-    };
-  }, [attempt]);
+    if (!studio) return;
+    void keepUsedFiles();
+    return () => studio.close();
+  }, [studio]);
 
-  const retry = useCallback(() => setAttempt((n) => n + 1), []);
+  const state = useMemo((): GeneratorState => {
+    if (broken) return { status: 'failed', problem: broken.problem };
+    if (error) return { status: 'failed', problem: digitProblem(error) };
+    return studio ? { status: 'ready', studio } : LOADING;
+  }, [studio, error, broken]);
+
+  const retry = useCallback(() => {
+    setBroken(null);
+    reload();
+  }, [reload]);
   /** Records that a drawing failed in a way that leaves the generator unusable. */
-  const fail = useCallback((error: unknown) => setState({ status: 'failed', problem: digitProblem(error) }), []);
+  const fail = useCallback((error: unknown) => setBroken({ problem: digitProblem(error) }), []);
   return { state, retry, fail };
 }

@@ -1,5 +1,6 @@
 import type { TextEmbedder } from 'pilotlight';
-import { useEffect, useState } from 'react';
+import { useSearch as useEmbedded } from 'pilotlight/react';
+import { useEffect, useMemo } from 'react';
 import { engine } from '../engine/engine';
 import type { CallReport, Embedded } from '../sentences/useSentences';
 
@@ -9,41 +10,29 @@ export interface QueryVector extends Embedded {
   report: CallReport;
 }
 
-const PAUSE_MS = 120;
-
 /** Embeds the query a moment after the last keystroke. The result of the last query stays until the next one has its own. */
 export function useSearch(embedder: TextEmbedder | null, text: string): QueryVector | null {
-  const [query, setQuery] = useState<QueryVector | null>(null);
-  const wanted = text.trim();
+  const embed = useMemo(
+    () =>
+      embedder &&
+      (async (text: string, options: { signal?: AbortSignal }) => {
+        const started = performance.now();
+        const embeddings = await embedder.embed(text, options);
+        return { ...embeddings, ms: performance.now() - started };
+      }),
+    [embedder],
+  );
+  // The list ranks all sentences itself, so there is no index.
+  const { query, text: of, error } = useEmbedded(embed, null, text);
 
   useEffect(() => {
-    if (!embedder || !wanted) {
-      setQuery(null);
-      return;
-    }
-    const controller = new AbortController();
-    const timer = setTimeout(async () => {
-      try {
-        const started = performance.now();
-        const { data, tokens, truncated } = await embedder.embed(wanted, { signal: controller.signal });
-        const ms = performance.now() - started;
-        if (controller.signal.aborted) return;
-        setQuery({
-          text: wanted,
-          vector: Float32Array.from(data),
-          tokens: tokens[0] ?? 0,
-          truncated: truncated[0] ?? false,
-          report: { texts: 1, tokens: tokens[0] ?? 0, ms },
-        });
-      } catch (error) {
-        if (!controller.signal.aborted) engine.fail(error);
-      }
-    }, PAUSE_MS);
-    return () => {
-      clearTimeout(timer);
-      controller.abort();
-    };
-  }, [embedder, wanted]);
+    if (error) engine.fail(error);
+  }, [error]);
 
-  return query;
+  return useMemo(() => {
+    if (!query || of === undefined) return null;
+    const tokens = query.tokens[0] ?? 0;
+    const report = { texts: 1, tokens, ms: query.ms };
+    return { text: of, vector: Float32Array.from(query.data), tokens, truncated: query.truncated[0] ?? false, report };
+  }, [query, of]);
 }

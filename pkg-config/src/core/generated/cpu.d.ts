@@ -179,6 +179,8 @@ export declare function sweepModels(options: object): Promise<void>;
 
 /** Makes a new instance of the same module; objects of the old one must not be used. */
 export declare function __wbg_reset_state(): Promise<void>;
+/** The code that this core runs, compiled; undefined before it is started. */
+export declare function compiledModule(): WebAssembly.Module | undefined;
 /** Sets the listener for traps. */
 export declare function onTrap(listener: (error: unknown) => void): void;
 /** Reports a trap to the listener, and disables the callbacks of the trapped instance. */

@@ -1,0 +1,27 @@
+import * as cpu from '#core/cpu.js';
+import type { Cores } from '../core/backend.js';
+import { Core } from '../core/core.js';
+import type { Glue } from '../core/glue.js';
+import { cpuCore } from '../core/simd.js';
+
+/** The cores of a page or of its workers: files beside the script. Bundlers find the files by these `new URL` forms. */
+export const fetchedCores = (webgpuGlue: () => Promise<Glue>): Cores => ({
+  runtime: 'web',
+  cpu: new Core({
+    name: 'the CPU core',
+    glue: () => cpu,
+    missing:
+      'Bundlers that leave `new URL` alone do not copy the file: give its address to init({ wasm }), or import \'pilotlight/inline\' (README, "Bundlers")',
+    wasm: () =>
+      fetch(
+        cpuCore() === 'relaxed'
+          ? new URL('./core/relaxed.wasm', import.meta.url)
+          : new URL('./core/simd.wasm', import.meta.url),
+      ),
+  }),
+  webgpu: new Core({
+    name: 'core/webgpu.wasm',
+    glue: webgpuGlue,
+    wasm: () => fetch(new URL('./core/webgpu.wasm', import.meta.url)),
+  }),
+});

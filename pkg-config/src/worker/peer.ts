@@ -1,0 +1,178 @@
+import { PilotlightError } from '../error.js';
+import { buffersIn, decode, encode, errorOf, type Failure, failureOf, type References, type Stubs } from './travel.js';
+
+/** A port to the other side: a `Worker`, or a worker's own global scope. */
+export interface Port {
+  postMessage(message: unknown, transfer: Transferable[]): void;
+  onmessage: ((event: MessageEvent) => void) | null;
+}
+
+type Message =
+  | { kind: 'call'; id: number; target: string | number; args: unknown }
+  | { kind: 'value'; id: number; value: unknown }
+  | { kind: 'error'; id: number; error: Failure }
+  | { kind: 'abort'; ref: number; reason: unknown };
+
+/** What was sent along with a call and is to be forgotten after it. */
+interface Scope extends References {
+  /** Stops to tell of signals; and forgets the functions too, unless they are kept. */
+  end(kept: boolean): void;
+}
+
+/** Answers have no functions: nobody would know when to forget them. */
+const NONE: References = {
+  function: () => {
+    throw new PilotlightError('INTERNAL', 'an answer has a function');
+  },
+  signal: () => {
+    throw new PilotlightError('INTERNAL', 'an answer has a signal');
+  },
+};
+
+/** One of two sides that call each other over messages: each has functions by name, and passes others along as arguments. */
+export class Peer {
+  readonly #port: Port;
+  readonly #functions: Readonly<Record<string, (...args: never[]) => unknown>>;
+  readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: unknown) => void }>();
+  /** Functions that the other side may call by number. */
+  readonly #lent = new Map<number, (...args: never[]) => unknown>();
+  /** Signals of the other side, by its numbers. */
+  readonly #aborters = new Map<number, AbortController>();
+  #last = 0;
+  #end: PilotlightError | undefined;
+
+  /** `functions` are those that the other side calls by name. Messages that are none of a peer's are ignored. */
+  constructor(port: Port, functions: Readonly<Record<string, (...args: never[]) => unknown>>) {
+    this.#port = port;
+    this.#functions = functions;
+    port.onmessage = ({ data }) => {
+      const message = data as Partial<Message> | null | undefined;
+      if (typeof message === 'object' && message !== null) void this.#receive(message as Message);
+    };
+  }
+
+  /** The number of calls that wait for their answer. */
+  get underWay(): number {
+    return this.#waiting.size;
+  }
+
+  /**
+   * Calls a function of the other side. Functions and signals among the arguments are forgotten after the answer, unless they are `kept`.
+   * @throws {PilotlightError} what the function throws, and `INTERNAL` where the other side is gone
+   */
+  async call(target: string | number, args: readonly unknown[], kept = false): Promise<unknown> {
+    if (this.#end) throw this.#end;
+    const id = this.#next();
+    const scope = this.#scope();
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#waiting.set(id, { resolve, reject });
+        this.#send({ kind: 'call', id, target, args: encode(args, scope) });
+      });
+    } finally {
+      this.#waiting.delete(id);
+      scope.end(kept);
+    }
+  }
+
+  /** Rejects all calls under way, and all later ones: the other side is gone. */
+  end(error: PilotlightError): void {
+    this.#end ??= error;
+    for (const { reject } of this.#waiting.values()) reject(this.#end);
+    this.#waiting.clear();
+  }
+
+  async #receive(message: Message): Promise<void> {
+    switch (message.kind) {
+      case 'call':
+        return this.#answer(message);
+      case 'value':
+        return this.#waiting.get(message.id)?.resolve(decode(message.value, this.#stubs()));
+      case 'error':
+        return this.#waiting.get(message.id)?.reject(errorOf(message.error));
+      case 'abort':
+        return this.#aborters.get(message.ref)?.abort(message.reason);
+    }
+  }
+
+  async #answer({ id, target, args }: Extract<Message, { kind: 'call' }>): Promise<void> {
+    const signals: number[] = [];
+    try {
+      const called = typeof target === 'number' ? this.#lent.get(target) : this.#functions[target];
+      if (!called) throw new PilotlightError('INTERNAL', `the worker’s other side has no function ${target}`);
+      const value = encode(await called(...(decode(args, this.#stubs(signals)) as never[])), NONE);
+      // What the core or a store gave is not used here any more; a program's own bytes stay its own.
+      this.#send({ kind: 'value', id, value }, typeof target === 'string' ? [...buffersIn(value)] : []);
+    } catch (error) {
+      this.#send({ kind: 'error', id, error: failureOf(error) });
+    } finally {
+      for (const ref of signals) this.#aborters.delete(ref);
+    }
+  }
+
+  #stubs(signals: number[] = []): Stubs {
+    return {
+      function: (ref) => this.#stub(ref),
+      signal: (ref) => {
+        signals.push(ref);
+        const aborter = this.#aborters.get(ref) ?? new AbortController();
+        this.#aborters.set(ref, aborter);
+        return aborter.signal;
+      },
+    };
+  }
+
+  /** A function that calls one of the other side. Nobody need wait for its answer: a listener's is lost. */
+  #stub(ref: number): (...args: unknown[]) => Promise<unknown> {
+    return (...args) => {
+      const answer = this.call(ref, args);
+      answer.catch(() => {});
+      return answer;
+    };
+  }
+
+  #scope(): Scope {
+    const refs: number[] = [];
+    const ends: (() => void)[] = [];
+    return {
+      function: (call) => {
+        const ref = this.#next();
+        this.#lent.set(ref, call);
+        refs.push(ref);
+        return ref;
+      },
+      signal: (signal) => {
+        const ref = this.#next();
+        const tell = (): void => this.#send({ kind: 'abort', ref, reason: undefined });
+        // The call is sent first, so that the other side knows the signal.
+        if (signal.aborted) queueMicrotask(tell);
+        signal.addEventListener('abort', tell, { once: true });
+        ends.push(() => signal.removeEventListener('abort', tell));
+        return ref;
+      },
+      end: (kept) => {
+        for (const end of ends) end();
+        if (!kept) for (const ref of refs) this.#lent.delete(ref);
+      },
+    };
+  }
+
+  #next(): number {
+    this.#last += 1;
+    return this.#last;
+  }
+
+  #send(message: Message, transfer: Transferable[] = []): void {
+    try {
+      this.#port.postMessage(message, transfer);
+    } catch (error) {
+      if (message.kind === 'value') this.#send({ kind: 'error', id: message.id, error: failureOf(error) });
+      else if (message.kind === 'call') {
+        const words = error instanceof Error ? error.message : String(error);
+        this.#waiting
+          .get(message.id)
+          ?.reject(new PilotlightError('INVALID_INPUT', `an argument cannot be sent to the worker: ${words}`, error));
+      }
+    }
+  }
+}

@@ -1,0 +1,138 @@
+import type {
+  DigitGenerator,
+  DigitLoadOptions,
+  Embeddings,
+  EmbedOptions,
+  ImageTextEmbedder,
+  ImageTextLoadOptions,
+  LoadProgress,
+  PilotlightError,
+  SearchHit,
+  SearchOptions,
+  StoreOptions,
+  TextEmbedder,
+  TextLoadOptions,
+  VectorIndex,
+  VectorIndexOptions,
+} from './index.js';
+
+/**
+ * What a hook knows of its object, which has a property of its own beside these. `'idle'`: nothing was asked for. The progress is that of
+ * the last event, also when the load has ended.
+ */
+export type Loadable<Name extends string, T> = {
+  /** Loads again: after a failure, or in place of an object that no longer works. It does nothing while a load is under way. */
+  retry: () => void;
+} & (
+  | ({ status: 'idle'; progress: undefined; error: undefined } & Record<Name, undefined>)
+  | ({ status: 'loading'; progress: LoadProgress | undefined; error: undefined } & Record<Name, undefined>)
+  | ({ status: 'ready'; progress: LoadProgress | undefined; error: undefined } & Record<Name, T>)
+  | ({ status: 'failed'; progress: LoadProgress | undefined; error: PilotlightError } & Record<Name, undefined>)
+);
+
+/** The same with `suspense`: while the object is loading the component suspends, and a failure goes to the error boundary. */
+export type Suspended<Name extends string, T> = Extract<Loadable<Name, T>, { status: 'ready' }>;
+
+/** The options of a load, without what a hook gives itself. */
+type Own<Options> = Omit<Options, 'signal' | 'onProgress'>;
+
+export interface SuspenseOptions {
+  /**
+   * Whether the component suspends until the object is there; default `false`. A server renders the fallback then. A component in the
+   * fallback may use the same hook without it, and has the progress.
+   */
+  suspense?: boolean;
+}
+
+/**
+ * Loads a sentence encoder when the component is mounted; without a model (`null`) it loads none. All components that give the same model
+ * and options share one embedder, which is freed a second after the last of them has gone; a load that is under way then is aborted.
+ * Options are compared by their values; a `store` and bytes in `files` by identity, so they must not be made while rendering.
+ * The embedder is not the component's own: it must not dispose of it. On a server nothing is loaded.
+ */
+export declare function useTextEmbedder(
+  model: string,
+  options: Own<TextLoadOptions> & { suspense: true },
+): Suspended<'embedder', TextEmbedder>;
+export declare function useTextEmbedder(
+  model: string | null | undefined,
+  options?: Own<TextLoadOptions> & SuspenseOptions,
+): Loadable<'embedder', TextEmbedder>;
+
+/** Loads CLIP or SigLIP, as `useTextEmbedder` loads a sentence encoder. */
+export declare function useImageTextEmbedder(
+  model: string,
+  options: Own<ImageTextLoadOptions> & { suspense: true },
+): Suspended<'embedder', ImageTextEmbedder>;
+export declare function useImageTextEmbedder(
+  model: string | null | undefined,
+  options?: Own<ImageTextLoadOptions> & SuspenseOptions,
+): Loadable<'embedder', ImageTextEmbedder>;
+
+/** Loads the digit generator, as `useTextEmbedder` loads a sentence encoder; with `null` it loads none. */
+export declare function useDigitGenerator(
+  options: Own<DigitLoadOptions> & { suspense: true },
+): Suspended<'generator', DigitGenerator>;
+export declare function useDigitGenerator(
+  options?: (Own<DigitLoadOptions> & SuspenseOptions) | null,
+): Loadable<'generator', DigitGenerator>;
+
+/**
+ * Loads the index that was saved under a name, or makes an empty one where there is none or the saved one is of another kind: the vectors of
+ * another `source` cannot be searched. Components share it by its name and options, as `useTextEmbedder` has it. With `null` for
+ * the name or the options, such as while the model loads that knows the dimensions, there is none yet. A component that changes the
+ * index saves it: when the last component has gone, what was not saved is lost. Changes render nothing.
+ */
+export declare function useVectorIndex(
+  name: string,
+  options: VectorIndexOptions & StoreOptions & { suspense: true },
+): Suspended<'index', VectorIndex>;
+export declare function useVectorIndex(
+  name: string | null | undefined,
+  options: (VectorIndexOptions & StoreOptions & SuspenseOptions) | null | undefined,
+): Loadable<'index', VectorIndex>;
+
+/** A function that embeds a text; it must be the same one in each rendering. */
+export type EmbedText<E extends Pick<Embeddings, 'data' | 'dims'>> = (
+  text: string,
+  options: Pick<EmbedOptions, 'signal'>,
+) => Promise<E>;
+
+export interface UseSearchOptions extends SearchOptions {
+  /** The number of hits; default 10. */
+  k?: number;
+  /** The prompt that is put before the text, for a `TextEmbedder`; default that of the model, if it has one. */
+  prompt?: string;
+  /** Milliseconds after the last change of the text until it is embedded; default 120. */
+  delay?: number;
+}
+
+/** A search, which is also there while it is `'loading'`: with the hits of the text before. */
+export interface Search<E> {
+  /** `'idle'` without a text, `'loading'` until embedder and index are there and the text was embedded. */
+  status: 'idle' | 'loading' | 'ready' | 'failed';
+  /** Always undefined: a search takes milliseconds. */
+  progress: undefined;
+  /** What the embedder or the index threw. */
+  error: Error | undefined;
+  /** Embeds and searches again: after a failure, or when the index has changed. */
+  retry: () => void;
+  /** Empty without an index. */
+  hits: SearchHit[];
+  /** The text that the hits and the query belong to. */
+  text: string | undefined;
+  /** What the embedder gave for this text. */
+  query: E | undefined;
+}
+
+/**
+ * Embeds a text a moment after it was last changed, and searches an index for the nearest vectors. A search that is no longer wanted is
+ * aborted. The index is searched while rendering, so another `k` or filter does not embed the text again. Without an index (`null`) the text
+ * is only embedded; an index that is `undefined` is waited for.
+ */
+export declare function useSearch<E extends Pick<Embeddings, 'data' | 'dims'> = Embeddings>(
+  embedder: Pick<TextEmbedder, 'embed'> | Pick<ImageTextEmbedder, 'embedTexts'> | EmbedText<E> | null | undefined,
+  index: VectorIndex | null | undefined,
+  text: string,
+  options?: UseSearchOptions,
+): Search<E>;
