@@ -36,7 +36,7 @@ export function ofTokens(words, batch, tokens) {
 }
 
 /** The different sentences of `sentence1,sentence2,score` lines, quoted as in RFC 4180. */
-function readSentences(sts) {
+export function readSentences(sts) {
   const fields = (line) =>
     [...line.matchAll(/("(?:[^"]|"")*"|[^,]*)(?:,|$)/g)]
       .slice(0, 2)

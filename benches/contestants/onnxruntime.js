@@ -1,4 +1,4 @@
-// onnxruntime-web, ids in, last hidden state out.
+// onnxruntime-web, ids in, last hidden state out, or the first token's part of it.
 import * as ort from '/peers/onnxruntime-web/dist/ort.wasm.min.mjs';
 
 export async function load({ threads, onnx }) {
@@ -10,8 +10,15 @@ export async function load({ threads, onnx }) {
       rows.length,
       rows[0].length,
     ]);
+  const hidden = ({ ids }) => {
+    const inputs = { input_ids: tensor(ids), attention_mask: tensor(ids, 1), token_type_ids: tensor(ids, 0) };
+    return session.run(Object.fromEntries(session.inputNames.map((name) => [name, inputs[name]])));
+  };
   return {
-    hidden: ({ ids }) =>
-      session.run({ input_ids: tensor(ids), attention_mask: tensor(ids, 1), token_type_ids: tensor(ids, 0) }),
+    hidden,
+    first: async (input) => {
+      const { data, dims } = (await hidden(input)).last_hidden_state;
+      return Array.from(data.subarray(0, dims[2]));
+    },
   };
 }

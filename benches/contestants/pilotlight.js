@@ -1,12 +1,13 @@
 // This package, as a user has it. It has no call that takes ids, so every case goes from text to embedding: tokenizing and pooling are its handicap.
 import { diagnose, init, TextEmbedder } from '/package/web.js';
 
-export async function load({ core, dtype, model, host }) {
+export async function load({ core, dtype, model, host, store }) {
   if (core) await init({ wasm: `/package/core/${core}.wasm` });
-  const embedder = await TextEmbedder.load(model, { device: 'cpu', dtype, host });
+  const embedder = await TextEmbedder.load(model, { device: 'cpu', dtype, host, store });
   return {
     hidden: ({ texts }) => embedder.embed(texts),
     embed: ({ texts }) => embedder.embed(texts),
+    first: async ({ texts }) => Array.from((await embedder.embed(texts)).data),
     linearMemory: async () => (await diagnose()).cpuCore.memoryBytes,
   };
 }

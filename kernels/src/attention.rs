@@ -1,6 +1,7 @@
 //! Self-attention, one sequence and head at a time, so that the scores stay in cache.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use super::math::exp;
 use super::matmul_f32::{Rows, product, store};
@@ -42,7 +43,7 @@ struct HeadBias<'a> {
 }
 
 /// Scaled dot-product self-attention of each sequence. `offsets` has the first row of each sequence, followed by the total number of
-/// rows. If `causal`, a row attends to none after it. Each head of the keys and values serves as many neighbouring heads of the queries as
+/// rows. If `causal`, a row attends to none after it. With a `reach`, it attends only to that many rows before and after it. Each head of the keys and values serves as many neighbouring heads of the queries as
 /// their number divides. If there are fewer queries than keys, there is one sequence, and they are those of its last rows: rows have the
 /// same bits in parts of a sequence which begin at a multiple of [`BLOCK`] as in all of it.
 ///
@@ -57,6 +58,7 @@ pub fn attention(
     key_heads: usize,
     offsets: &[u32],
     causal: bool,
+    reach: Option<usize>,
     bias: Option<Bias<'_>>,
 ) {
     thread_local! {
@@ -67,6 +69,8 @@ pub fn attention(
             d: width / heads,
             heads,
             key_heads,
+            causal,
+            reach,
         };
         let rows = offsets.last().map_or(0, |rows| *rows as usize);
         let missing = rows - out.len() / width.max(1);
@@ -83,19 +87,32 @@ pub fn attention(
                 &value[keys],
                 &mut out[queries],
                 shape,
-                causal,
                 bias,
             );
         }
     });
 }
 
-/// The width of a head, and the number of heads of queries and of keys.
+/// The width of a head, the number of heads of queries and of keys, and which keys a query attends to.
 #[derive(Clone, Copy)]
 struct Shape {
     d: usize,
     heads: usize,
     key_heads: usize,
+    causal: bool,
+    reach: Option<usize>,
+}
+
+impl Shape {
+    /// The keys, of `t`, that the query at this place attends to.
+    fn seen(&self, query: usize, t: usize) -> Range<usize> {
+        let [before, after] = match self.reach {
+            Some(reach) => [query.saturating_sub(reach), query.saturating_add(reach)],
+            None => [0, t],
+        };
+        let last = if self.causal { query } else { after };
+        before..t.min(last.min(after).saturating_add(1))
+    }
 }
 
 /// Buffers that are reused by later calls.
@@ -119,13 +136,13 @@ impl Scratch {
         value: &[f32],
         out: &mut [f32],
         shape: Shape,
-        causal: bool,
         bias: Option<Bias<'_>>,
     ) {
         let Shape {
             d,
             heads,
             key_heads,
+            ..
         } = shape;
         let (width, key_width) = (heads * d, key_heads * d);
         let t = key.len() / key_width;
@@ -154,9 +171,8 @@ impl Scratch {
                     &mut out[columns.start..],
                     width,
                     t,
-                    d,
+                    shape,
                     missing + index * BLOCK,
-                    causal,
                     bias.map(|bias| bias.of_head(head)),
                 );
             }
@@ -164,13 +180,7 @@ impl Scratch {
     }
 
     /// Transposes the keys of a head. Padding after the last key is zero.
-    fn pack_keys(
-        &mut self,
-        key: &[f32],
-        width: usize,
-        columns: std::ops::Range<usize>,
-        scale: f32,
-    ) {
+    fn pack_keys(&mut self, key: &[f32], width: usize, columns: Range<usize>, scale: f32) {
         let d = columns.len();
         for (panel, rows) in self
             .keys
@@ -194,7 +204,7 @@ impl Scratch {
         }
     }
 
-    fn pack_values(&mut self, value: &[f32], width: usize, columns: std::ops::Range<usize>) {
+    fn pack_values(&mut self, value: &[f32], width: usize, columns: Range<usize>) {
         let t = value.len() / width;
         for (row, value) in value.chunks_exact(width).enumerate() {
             for (panel, x) in value[columns.clone()].chunks(PANEL).enumerate() {
@@ -212,27 +222,29 @@ impl Scratch {
             out: &mut [f32],
             width: usize,
             t: usize,
-            d: usize,
+            shape: Shape,
             first: usize,
-            causal: bool,
             bias: Option<HeadBias<'_>>,
         ) {
+            let d = shape.d;
             let padded = t.next_multiple_of(PANEL);
-            // The last query of the block attends to no key from here on.
-            let end = if causal { t.min(first + BLOCK) } else { t };
+            let count = (query.len() + width - d) / width;
+            // No query of the block attends to keys outside of these; they begin with a panel.
+            let start = shape.seen(first, t).start / PANEL * PANEL;
+            let end = shape.seen(first + BLOCK - 1, t).end;
             let end_padded = end.next_multiple_of(PANEL);
             let queries = Rows {
                 x: query,
                 stride: width,
                 k: d,
             };
-            for (panel, keys) in self.keys[..end_padded * d].chunks_exact(d * PANEL).enumerate() {
+            let panels = self.keys[start * d..end_padded * d].chunks_exact(d * PANEL);
+            for (keys, key) in panels.zip((start..end_padded).step_by(PANEL)) {
                 product(queries, keys, |row, sums| {
-                    let to = &mut self.scores[row * padded + panel * PANEL..][..PANEL];
+                    let to = &mut self.scores[row * padded + key..][..PANEL];
                     store(sums, to);
                 });
             }
-            let count = (query.len() + width - d) / width;
             for (row, (scores, inverse)) in self
                 .scores
                 .chunks_exact_mut(padded)
@@ -240,21 +252,23 @@ impl Scratch {
                 .take(count)
                 .enumerate()
             {
-                let seen = if causal { first + row + 1 } else { t };
+                let seen = shape.seen(first + row, t);
                 if let Some(HeadBias { table, origin }) = bias {
-                    for (score, bias) in scores[..seen].iter_mut().zip(&table[origin - first - row..]) {
+                    let biases = &table[origin - first - row + seen.start..];
+                    for (score, bias) in scores[seen.clone()].iter_mut().zip(biases) {
                         *score += bias;
                     }
                 }
-                *inverse = 1.0 / exponentials(&mut scores[..end_padded], seen);
+                let seen = seen.start - start..seen.end - start;
+                *inverse = 1.0 / exponentials(&mut scores[start..end_padded], seen);
             }
             let weights = Rows {
-                x: &self.scores[..count * padded],
+                x: &self.scores[start..count * padded],
                 stride: padded,
-                k: end,
+                k: end - start,
             };
             for (panel, values) in self.values.chunks_exact(t * PANEL).enumerate() {
-                let values = &values[..end * PANEL];
+                let values = &values[start * PANEL..end * PANEL];
                 let real = PANEL.min(d - panel * PANEL);
                 product(weights, values, |row, sums| {
                     let inverse = F32x4::splat(self.inverses[row]);
@@ -266,20 +280,26 @@ impl Scratch {
     }
 }
 
+/// The least weight that counts, of which the largest is 1. Smaller ones are lost in a sum, but their products with values may be denormal
+/// numbers, for which processors take a hundred times as long.
+const LEAST: f32 = 1e-30;
+
 kernel! {
-    /// Replaces the first `t` scores by the exponentials of their distances to the largest, and returns their sum.
-    fn exponentials(scores: &mut [f32], t: usize) -> f32 {
-        scores[t..].fill(f32::NEG_INFINITY);
+    /// Replaces the scores of the keys that are seen by the exponentials of their distances to the largest, the others by zero, and returns
+    /// the sum.
+    fn exponentials(scores: &mut [f32], seen: Range<usize>) -> f32 {
+        scores[..seen.start].fill(f32::NEG_INFINITY);
+        scores[seen.end..].fill(f32::NEG_INFINITY);
         let (chunks, _) = scores.as_chunks_mut::<4>();
         let largest = chunks.iter().fold(F32x4::splat(f32::NEG_INFINITY), |most, chunk| most.max(F32x4::load(chunk)));
         let largest = F32x4::splat(largest.largest());
         let mut sum = F32x4::splat(0.0);
         for chunk in chunks.iter_mut() {
             let e = exp(F32x4::load(chunk).sub(largest));
-            e.store(chunk);
+            F32x4::splat(0.0).or_where_at_least(e, LEAST, e).store(chunk);
             sum = sum.add(e);
         }
-        // A padded score contributes e⁻⁸⁷, which is lost in a sum of which one term is 1.
+        // A score that is not seen contributes e⁻⁸⁷, which is lost in a sum of which one term is 1.
         sum.sum()
     }
 }

@@ -17,6 +17,8 @@ pub struct RelativeBias {
     pub(super) rows: usize,
     /// The rows of the longest sequence.
     pub(super) longest: usize,
+    /// Where the bias is that of a window, the number of rows before and after a row to which it attends.
+    pub(super) reach: Option<usize>,
 }
 
 /// What is added to a score that is not to count: finite, because infinities are not safe on a GPU.
@@ -40,18 +42,23 @@ impl RelativeBias {
                 .collect(),
             rows,
             longest,
+            reach: None,
         }
     }
 
     /// The bias by which a row attends only to those at most `reach` rows before or after it.
     pub fn window(spans: &Spans, reach: usize) -> Self {
-        Self::new(spans, 1, |_, distance| {
+        let own = Self::new(spans, 1, |_, distance| {
             if distance.unsigned_abs() > reach {
                 NEVER
             } else {
                 0.0
             }
-        })
+        });
+        Self {
+            reach: Some(reach),
+            ..own
+        }
     }
 
     /// The values for all keys of a sequence of `t` rows, for a query.

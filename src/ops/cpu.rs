@@ -93,8 +93,10 @@ impl HotOps for Flex {
     ) -> FlexTensor {
         let [queries, width] = dims(&query);
         let [_, key_width] = dims(&key);
+        let reach = spans.bias().and_then(|bias| bias.reach);
         for rows in spans.iter() {
-            work::count(rows.len().min(queries), rows.len(), 2 * width);
+            let seen = reach.map_or(usize::MAX, |reach| 2 * reach + kernels::QUERY_BLOCK);
+            work::count(rows.len().min(queries), rows.len().min(seen), 2 * width);
         }
         output([queries, width], |out| {
             let (q, k, v) = (
@@ -112,11 +114,16 @@ impl HotOps for Flex {
                 heads * key_width / width.max(1),
                 spans.offsets(),
                 spans.is_causal(),
-                spans.bias().map(|bias| kernels::Bias {
-                    table: &bias.table,
-                    rows: bias.rows,
-                    longest: bias.longest,
-                }),
+                reach,
+                // The kernel leaves out what is not in a window, and needs no numbers for that.
+                spans
+                    .bias()
+                    .filter(|_| reach.is_none())
+                    .map(|bias| kernels::Bias {
+                        table: &bias.table,
+                        rows: bias.rows,
+                        longest: bias.longest,
+                    }),
             );
         })
     }

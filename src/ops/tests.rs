@@ -339,13 +339,21 @@ fn attention_agrees_with_the_plain_body_on_ragged_batches() {
         (vec![128], 2, 64),
         (vec![5, 5, 5, 6], 4, 3),
     ];
-    let kinds = [(false, 0), (true, 0), (false, 1), (true, 2), (false, 3)];
+    let kinds = [
+        (false, 0),
+        (true, 0),
+        (false, 1),
+        (true, 2),
+        (false, 3),
+        (true, 3),
+        (false, 4),
+    ];
     let all = cases.iter().flat_map(|case| kinds.map(|kind| (case, kind)));
     for ((lengths, heads, d), (causal, bias)) in all {
         let (heads, d) = (*heads, *d);
         let spans = Spans::from_lengths(lengths.clone());
         let spans = if causal { spans.causal() } else { spans };
-        // None, one of each head that differs for keys before and after, one of all, and a window.
+        // None, one of each head that differs for keys before and after, one of all, and two windows.
         let bias = match bias {
             1 => Some(RelativeBias::new(&spans, heads, |head, distance| {
                 (head as f32 - 1.5) * distance as f32 * 0.3
@@ -354,6 +362,7 @@ fn attention_agrees_with_the_plain_body_on_ragged_batches() {
                 -0.2 * distance.unsigned_abs() as f32
             })),
             3 => Some(RelativeBias::window(&spans, 2)),
+            4 => Some(RelativeBias::window(&spans, 30)),
             _ => None,
         };
         let spans = match &bias {
@@ -392,6 +401,25 @@ fn attention_stays_finite_where_scores_are_huge() {
     let v = matrix(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3);
     let got = list(attention(q.clone(), q, v, &Spans::from_lengths([3]), 1));
     assert_close("peaked", &got, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 1e-6);
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_key_far_below_the_best_one_counts_for_nothing() {
+    let spans = Spans::from_lengths([2]);
+    let far = RelativeBias::new(&spans, 1, |_, distance| {
+        -200.0 * distance.unsigned_abs() as f32
+    });
+    let same = matrix(vec![1.0, 1.0], 2);
+    // The least exponential of the kernel, 1.6e-38, would make 1.6 of the largest value.
+    let values = matrix(vec![1e38, 0.0], 2);
+    let got = list(attention(
+        same.clone(),
+        same,
+        values,
+        &spans.with_bias(far),
+        1,
+    ));
+    assert_eq!(got, [1e38, 0.0]);
 }
 
 #[wasm_bindgen_test(unsupported = test)]

@@ -1,11 +1,13 @@
 //! The tokenizer of `tokenizer.json`, by the `tokenizers` crate with a truncation of our own.
 
+mod ascii;
 mod siglip;
 mod static_embedding;
 
 use tokenizers::utils::truncation::truncate_encodings;
 use tokenizers::{Encoding, PaddingParams, PostProcessor, Tokenizer, TruncationParams};
 
+use self::ascii::Ascii;
 use super::tokenizer_config::TokenizerConfig;
 use crate::error::{Error, Result};
 
@@ -62,6 +64,8 @@ pub struct TextTokenizer {
     dropped: Option<u32>,
     /// Bytes that are tokenized at a time.
     piece: usize,
+    /// The faster way for texts in ASCII, where there is one.
+    ascii: Option<Ascii>,
 }
 
 impl TextTokenizer {
@@ -90,6 +94,7 @@ impl TextTokenizer {
             )));
         }
         Ok(Self {
+            ascii: Ascii::of(&tokenizer, lowercase),
             tokenizer,
             max_text_tokens: max_tokens - special,
             special,
@@ -117,6 +122,7 @@ impl TextTokenizer {
         if let Some(splitting) = splitting.and_then(|own| config.pre_tokenizer(own)) {
             self.tokenizer.with_pre_tokenizer(Some(splitting));
         }
+        self.ascii = Ascii::of(&self.tokenizer, self.lowercase);
         Ok(())
     }
 
@@ -135,8 +141,13 @@ impl TextTokenizer {
             false => None,
         };
         let (text, rest) = text.split_at(cut.map_or(text.len(), |(at, _)| at));
-        let (encoding, truncated) = self.encoding(text)?;
-        let mut ids = encoding.get_ids().to_vec();
+        let (mut ids, truncated) = match self.ascii_ids(text) {
+            Some(tokens) => tokens,
+            None => {
+                let (encoding, truncated) = self.encoding(text)?;
+                (encoding.get_ids().to_vec(), truncated)
+            }
+        };
         if let Some(dropped) = self.dropped {
             ids.retain(|id| *id != dropped);
         }
@@ -154,6 +165,23 @@ impl TextTokenizer {
         let (encoding, _) = self.encoding(prompt)?;
         let ends_specially = encoding.get_special_tokens_mask().last() == Some(&1);
         Ok(encoding.len() - usize::from(ends_specially))
+    }
+
+    /// The ids of a text after truncation, and whether there were more, by the faster way; `None` where the text is one for the crate.
+    fn ascii_ids(&self, text: &str) -> Option<(Vec<u32>, bool)> {
+        let ascii = self.ascii.as_ref()?;
+        let mut ids = ascii.before().to_vec();
+        let most = self.max_text_tokens.saturating_add(ids.len());
+        for piece in self.pieces(text) {
+            ascii.read(&self.tokenizer, piece, &mut ids)?;
+            if ids.len() > most {
+                break;
+            }
+        }
+        let truncated = ids.len() > most;
+        ids.truncate(most);
+        ids.extend(ascii.after());
+        Some((ids, truncated))
     }
 
     fn pieces<'a>(&self, text: &'a str) -> Pieces<'a> {

@@ -183,14 +183,16 @@ impl Words {
 
     /// The word of one row in all lanes.
     ///
-    /// Four rows' words are loaded at once and shuffled. Engines without guard pages compare the address of each load with the
+    /// Of four or five rows, four rows' words are loaded at once and shuffled. Engines without guard pages compare the address of each load with the
     /// size of the memory, whatever they compared before, and then a shuffle costs less than a load. With guard pages it costs as
     /// much where the dot product is one instruction, which leaves a port free for it; in the other builds and methods it would
     /// cost a quarter more, so they load each word into all lanes.
     #[inline(always)]
     pub fn spread<const M: usize>(words: &[i32; M], row: usize) -> Self {
         #[cfg(feature = "relaxed-simd")]
-        if let Ok(four) = words.as_slice().try_into() {
+        if row < 4
+            && let Some(four) = words.first_chunk::<4>()
+        {
             let four = Self::load(four).0;
             return Self(match row {
                 0 => i32x4_shuffle::<0, 0, 0, 0>(four, four),

@@ -40,6 +40,7 @@ impl TextTokenizer {
         rules.extend(own.tokenizer.get_normalizer().cloned());
         let changed = own.tokenizer.with_normalizer(Some(Sequence::new(rules)));
         changed.map_err(broken)?;
+        own.ascii = None;
         let padding = config.token("pad_token", "</s>");
         let id = own.id(padding).ok_or_else(|| {
             Error::invalid_weights(format!(
