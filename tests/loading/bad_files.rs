@@ -48,7 +48,7 @@ fn bad_files_are_typed_errors_that_name_the_file_and_leave_nothing() {
         ),
         (
             "1_Pooling/config.json",
-            text("{}"),
+            text(r#"{"pooling_mode":[]}"#),
             unsupported,
             "1_Pooling/config.json",
         ),
