@@ -21,6 +21,18 @@ const list = v.optional(
   '',
 );
 
+/** An address whose scheme is one of these. */
+const address = (name: string, schemes: readonly string[]) =>
+  v.optional(
+    v.pipe(
+      v.string(),
+      v.check(
+        (text) => schemes.some((scheme) => text.startsWith(`${scheme}://`)) && URL.canParse(text),
+        `${name}: an address that starts with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
+      ),
+    ),
+  );
+
 const schema = v.object({
   /** Origins that browsers may call from, exactly as they write them. */
   CORS_ORIGINS: list,
@@ -33,15 +45,33 @@ const schema = v.object({
   FILES_DAYS: number('FILES_DAYS', 30, 1),
   LOG_LEVEL: v.optional(v.picklist(['silent', 'error', 'info'], 'LOG_LEVEL: silent, error or info'), 'info'),
   /** The JWKS of an identity provider whose tokens are taken beside keys, and what they must say. */
-  AUTH_JWKS: v.optional(v.pipe(v.string(), v.url('AUTH_JWKS: an address'))),
+  AUTH_JWKS: address('AUTH_JWKS', ['https', 'http']),
   AUTH_AUDIENCE: v.optional(v.string()),
   AUTH_ISSUER: v.optional(v.string()),
   /** MiB that models may take together; a model that needs more is refused at start. */
   MAX_MEMORY_MB: number('MAX_MEMORY_MB', 128, 16),
   /** Where models are: the folder, bucket or host that `models.jsonc` leaves open. */
   MODEL_PATH: v.optional(v.string()),
-  PORT: number('PORT', 8787, 0),
+  PORT: v.pipe(number('PORT', 8787), v.maxValue(65_535, 'PORT: at most 65535')),
   HOST: v.optional(v.string(), '127.0.0.1'),
+
+  // What follows is read by hosts of one's own alone; in a Worker bindings take its place.
+  /** The folder of the SQLite file and of the blobs. */
+  DATA_PATH: v.optional(v.string(), 'data'),
+  /** A Postgres database in place of the SQLite file. */
+  DATABASE_URL: address('DATABASE_URL', ['postgres', 'postgresql']),
+  /** A Redis server for limits and cached answers that several processes share. */
+  REDIS_URL: address('REDIS_URL', ['redis', 'rediss', 'unix']),
+  /** A bucket in place of the folder of blobs. Its secrets are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. */
+  S3_ENDPOINT: address('S3_ENDPOINT', ['https', 'http']),
+  S3_BUCKET: v.optional(v.string()),
+  S3_REGION: v.optional(v.string(), 'auto'),
+  /** MiB of memory for cached answers where there is no Redis. */
+  CACHE_MB: number('CACHE_MB', 32, 1),
+  /** The header in which a proxy tells the client's address; without one it is the connection's. */
+  ADDRESS_HEADER: v.optional(v.pipe(v.string(), v.regex(/^[\w-]+$/, 'ADDRESS_HEADER: the name of a header'))),
+  /** Seconds that requests have to end in after a signal to stop. */
+  DRAIN_SECONDS: number('DRAIN_SECONDS', 25),
 });
 
 export type Settings = Readonly<v.InferOutput<typeof schema>>;
@@ -58,5 +88,12 @@ export function readSettings(environment: Record<string, unknown>): Settings {
   );
   const result = v.safeParse(schema, given);
   if (!result.success) throw new Error(result.issues[0].message);
-  return result.output;
+  const settings = result.output;
+  if ((settings.S3_BUCKET === undefined) !== (settings.S3_ENDPOINT === undefined)) {
+    throw new Error('S3_BUCKET and S3_ENDPOINT: both or neither');
+  }
+  if (settings.AUTH_JWKS !== undefined && settings.AUTH_AUDIENCE === undefined) {
+    throw new Error('AUTH_AUDIENCE: needed beside AUTH_JWKS, or tokens for other services would be taken');
+  }
+  return settings;
 }
