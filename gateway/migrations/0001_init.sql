@@ -64,6 +64,8 @@ CREATE TABLE batches (
   id TEXT PRIMARY KEY,
   owner TEXT NOT NULL,
   key_id TEXT NOT NULL,
+  -- JSON: the key as it was, for tokens of an identity provider, which are in no table.
+  caller TEXT NOT NULL,
   idempotency_key TEXT,
   endpoint TEXT NOT NULL,
   input_file TEXT NOT NULL,
@@ -95,6 +97,10 @@ CREATE TABLE batch_parts (
   first_line BIGINT NOT NULL,
   lines INTEGER NOT NULL,
   state TEXT NOT NULL,
+  -- The run whose answers count, and the bytes of its answers and of its errors, which are one object.
+  run TEXT,
+  out_bytes BIGINT NOT NULL,
+  err_bytes BIGINT NOT NULL,
   completed INTEGER NOT NULL,
   failed INTEGER NOT NULL,
   changed_at BIGINT NOT NULL,
@@ -108,7 +114,7 @@ CREATE TABLE indexes (
   model TEXT NOT NULL,
   dimensions INTEGER NOT NULL,
   state TEXT NOT NULL,
-  -- The file or the batch that it is built from, and the object that it is kept in.
+  -- JSON: the build and its options; and the object that the index is kept in.
   source TEXT NOT NULL,
   object TEXT,
   etag TEXT,
