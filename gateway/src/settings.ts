@@ -36,6 +36,11 @@ const address = (name: string, schemes: readonly string[]) =>
 const schema = v.object({
   /** Origins that browsers may call from, exactly as they write them. */
   CORS_ORIGINS: list,
+  /** Paths that need no key though they do by default: `docs`, `openapi.json`, `metrics`. */
+  PUBLIC: v.pipe(
+    list,
+    v.everyItem((path) => ['docs', 'openapi.json', 'metrics'].includes(path), 'PUBLIC: docs, openapi.json or metrics'),
+  ),
   /** `owner`: an answer is found in the cache only by keys of the owner who caused it. `global`: by all. */
   CACHE_SCOPE: v.optional(v.picklist(['owner', 'global'], 'CACHE_SCOPE: owner or global'), 'owner'),
   CACHE_SECONDS: number('CACHE_SECONDS', 86_400),
