@@ -48,8 +48,12 @@ function summary(bytes: Uint8Array, type: string): string {
   const whole = JSON.parse(new TextDecoder().decode(bytes));
   const text = JSON.stringify(whole, withoutVectors);
   if (text.length <= MAX_OUTPUT) return text;
-  const short = Object.entries(whole).filter(([, value]) => typeof value !== 'object' || value === null);
-  return JSON.stringify({ ...Object.fromEntries(short), usage: whole.usage, shortened: true }).slice(0, MAX_OUTPUT);
+  const short = Object.entries(whole).filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value));
+  const shortened = JSON.stringify(
+    { ...Object.fromEntries(short), usage: whole.usage, shortened: true },
+    withoutVectors,
+  );
+  return shortened.length <= MAX_OUTPUT ? shortened : '{"shortened":true}';
 }
 
 function withoutVectors(name: string, value: unknown): unknown {

@@ -125,6 +125,11 @@ async function readCall(operation: Operation, invocation: Invocation): Promise<C
   const maxBytes = operation.maxBytes ?? MAX_BYTES;
   const types = [...(operation.body ? ['application/json'] : []), ...(operation.raw ?? [])];
   if (types.length === 0) return call;
+  if (operation.body && !request.body && !request.headers.has('content-type')) {
+    // No body says the same as one without fields.
+    call.body = validate(operation.body, {}, 'the body');
+    return call;
+  }
   checkBody(request.headers, types, maxBytes);
   if (operation.body && mediaType(request.headers) === 'application/json') {
     call.body = await readJson(operation.body, request, maxBytes);

@@ -1,0 +1,164 @@
+/** Writes `src/http/openapi.json` from the operations. `--check` says whether the file is current, and writes nothing. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type JsonSchema, toJsonSchema } from '@valibot/to-json-schema';
+import { type GenericSchema, safeParse } from 'valibot';
+import { STATUS } from '../src/http/errors.ts';
+import type { Operation } from '../src/operation.ts';
+import { operations } from '../src/operations.ts';
+
+const FILE = join(import.meta.dirname, '../src/http/openapi.json');
+
+/** JSON Schema of what is sent; what it is turned into afterwards is nobody's business. */
+function schemaOf(schema: GenericSchema): JsonSchema {
+  const { $schema: _, ...rest } = toJsonSchema(schema, {
+    target: 'draft-2020-12',
+    typeMode: 'input',
+    errorMode: 'ignore',
+  });
+  return rest as JsonSchema;
+}
+
+const error = {
+  type: 'object',
+  required: ['error'],
+  additionalProperties: false,
+  properties: {
+    error: {
+      type: 'object',
+      required: ['message', 'type', 'param', 'code'],
+      additionalProperties: false,
+      properties: {
+        message: { type: 'string' },
+        type: { type: 'string' },
+        param: { type: ['string', 'null'], description: 'The field of the request that is wrong.' },
+        code: { type: 'string', enum: Object.keys(STATUS) },
+      },
+    },
+  },
+};
+
+const FAMILIES: [RegExp, string][] = [
+  [/^\/(v1\/(embeddings|images|similarity)|api\/)/, 'Vectors'],
+  [/^\/(v1\/(classify|route|rerank|detect)|analyze|admin\/heads)/, 'Classifiers and detectors'],
+  [/^\/v1\/digits/, 'Digits'],
+  [/^\/v1\/models/, 'Models'],
+  [/^\/v1\/(files|batches)/, 'Files and batches'],
+  [/^\/v1\/indexes/, 'Indexes'],
+  [/^\/v1\/(history|usage)/, 'History and usage'],
+  [/^\/admin\/keys/, 'Keys'],
+];
+
+function parameters(operation: Operation): unknown[] {
+  const path = [...operation.path.matchAll(/\{(\w+)\+?\}/g)].map(([, name]) => ({
+    name,
+    in: 'path',
+    required: true,
+    schema: { type: 'string', minLength: 1 },
+  }));
+  const query = operation.query ? (schemaOf(operation.query) as { properties?: object; required?: string[] }) : {};
+  return [
+    ...path,
+    ...Object.entries(query.properties ?? {}).map(([name, schema]) => ({
+      name,
+      in: 'query',
+      required: query.required?.includes(name) ?? false,
+      schema,
+    })),
+  ];
+}
+
+function requestBody(operation: Operation): unknown {
+  const content: Record<string, unknown> = {};
+  if (operation.body) content['application/json'] = { schema: schemaOf(operation.body) };
+  for (const type of operation.raw ?? []) {
+    const form = {
+      type: 'object',
+      properties: { file: { type: 'string', contentMediaType: 'application/octet-stream' } },
+    };
+    content[type] = { schema: type === 'multipart/form-data' ? form : {} };
+  }
+  // A body without fields may be left out.
+  const required = !(operation.body && safeParse(operation.body, {}).success);
+  return Object.keys(content).length === 0 ? undefined : { required, content };
+}
+
+function success(operation: Operation): unknown {
+  const { answer } = operation;
+  const description = 'The answer.';
+  if (answer === undefined) return { description };
+  if (typeof answer === 'string') return { description, content: { [answer]: { schema: {} } } };
+  return { description, content: { 'application/json': { schema: schemaOf(answer) } } };
+}
+
+function describe(operation: Operation): unknown {
+  const body = requestBody(operation);
+  const list = parameters(operation);
+  const open = operation.scope === 'public';
+  return {
+    operationId: `${operation.method.toLowerCase()}${operation.path.replace(/[^\w]+(\w?)/g, (_, letter) => letter.toUpperCase())}`,
+    tags: [FAMILIES.find(([pattern]) => pattern.test(operation.path))?.[1] ?? 'Service'],
+    summary: operation.summary,
+    ...(open || operation.scope === 'any' ? {} : { 'x-scope': operation.scope }),
+    ...(operation.batched ? { 'x-batched': true } : {}),
+    ...(list.length > 0 ? { parameters: list } : {}),
+    ...(body ? { requestBody: body } : {}),
+    responses: {
+      [operation.status ?? 200]: success(operation),
+      default: { $ref: '#/components/responses/Error' },
+    },
+    ...(open ? { security: [] } : {}),
+  };
+}
+
+/** The document of a list of operations. */
+export function documentOf(list: readonly Operation[]): Record<string, unknown> {
+  const paths: Record<string, Record<string, unknown>> = {};
+  for (const operation of [...list].sort((a, b) => (a.path < b.path ? -1 : 1))) {
+    const path = operation.path.replaceAll('+}', '}');
+    paths[path] = { ...paths[path], [operation.method.toLowerCase()]: describe(operation) };
+  }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'pilotlight gateway',
+      version: '1',
+      description: 'Small models behind keys: embeddings, classifiers, detectors, digits, indexes, files and batches.',
+    },
+    servers: [{ url: '/' }],
+    security: [{ bearer: [] }, { header: [] }],
+    paths,
+    components: {
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer', description: 'A key, or a token of the identity provider.' },
+        header: { type: 'apiKey', in: 'header', name: 'x-api-key' },
+      },
+      schemas: { Error: error },
+      responses: {
+        Error: {
+          description: 'What went wrong.',
+          content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
+        },
+      },
+    },
+  };
+}
+
+/** The text of the file. */
+export const render = (): string => `${JSON.stringify(documentOf(operations), null, 1)}\n`;
+
+if (import.meta.main) {
+  const text = render();
+  let kept = '';
+  try {
+    kept = readFileSync(FILE, 'utf8');
+  } catch {
+    // The first run has none.
+  }
+  if (process.argv.includes('--check')) {
+    if (kept !== text) {
+      console.error('src/http/openapi.json is not current: run `node scripts/openapi.ts`.');
+      process.exitCode = 1;
+    }
+  } else if (kept !== text) writeFileSync(FILE, text);
+}
