@@ -74,7 +74,7 @@ function rowsOf(json: string): Row[][] {
 }
 
 /** A statement with its values in place of the `?` that are in no quotes. */
-function written(sql: string, params: readonly SqlValue[]): string {
+export function written(sql: string, params: readonly SqlValue[] = []): string {
   let at = 0;
   const text = sql.replace(/'[^']*'|"[^"]*"|\?/g, (token) => (token === '?' ? literal(params[at++]) : token));
   if (at !== params.length) throw new TypeError(`the statement takes ${at} values, and ${params.length} were given`);

@@ -25,7 +25,17 @@ export async function openSql(settings: Settings): Promise<OpenSql> {
   };
 }
 
-/** A bucket where `S3_BUCKET` is set, else a folder in the folder of data. */
-export async function openBlobs(settings: Settings, _environment: Record<string, string | undefined>): Promise<Blobs> {
-  return new FolderBlobs(join(settings.DATA_PATH, 'blobs'));
+/**
+ * A bucket where `S3_BUCKET` is set, else a folder in the folder of data.
+ * @throws {Error} where the bucket's keys are missing
+ */
+export async function openBlobs(settings: Settings, environment: Record<string, string | undefined>): Promise<Blobs> {
+  if (settings.S3_BUCKET === undefined) return new FolderBlobs(join(settings.DATA_PATH, 'blobs'));
+  const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = environment;
+  if (!accessKeyId || !secretAccessKey) {
+    throw new Error('AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: needed beside S3_BUCKET');
+  }
+  const { S3Blobs } = await import('../parts/s3.ts');
+  const bucket = `${settings.S3_ENDPOINT?.replace(/\/$/, '')}/${settings.S3_BUCKET}`;
+  return new S3Blobs({ bucket, accessKeyId, secretAccessKey, region: settings.S3_REGION });
 }
