@@ -1,7 +1,7 @@
 /** JSON with comments and commas before closing brackets, as in `models.jsonc`. */
 
 /** A string, a comment, or a comma before a closing bracket, with what may be between them. */
-const PARTS = /"(?:[^"\\\n]|\\.)*"|\/\/[^\n]*|\/\*[\s\S]*?\*\/|,(?=(?:\s|\/\/[^\n]*|\/\*[\s\S]*?\*\/)*[\]}])/g;
+const PARTS = /"(?:[^"\\\n]|\\.)*"|\/\/[^\n]*|\/\*[\s\S]*?\*\/|,(?=(?:\s|\/\/[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*[\]}])/g;
 
 /**
  * Parses a text.
