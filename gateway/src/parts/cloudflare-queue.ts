@@ -29,13 +29,13 @@ export class CloudflareQueue implements Queue {
 /** Handles the messages that the platform delivers, each on its own: one that fails comes again, and the others do not. */
 export async function deliver(
   batch: Pick<MessageBatch<unknown>, 'messages'>,
-  handle: (message: Message) => Promise<void>,
+  handle: (message: Message, attempt: number) => Promise<void>,
   report: (error: unknown, message: Message) => void = () => {},
 ): Promise<void> {
   for (const delivered of batch.messages) {
     const message = delivered.body as Message;
     try {
-      await handle(message);
+      await handle(message, delivered.attempts);
       delivered.ack();
     } catch (error) {
       report(error, message);

@@ -6,7 +6,8 @@ import type { Message, Queue, Sql, Statement } from '../host.ts';
 
 /** What is done with messages. One that failed at all of its tries is a dead letter, and goes to `bury`. */
 export interface Consumer {
-  consume(message: Message): Promise<void>;
+  /** `attempt`: 1 for the first delivery. */
+  consume(message: Message, attempt: number): Promise<void>;
   bury(message: Message): Promise<void>;
 }
 
@@ -118,7 +119,7 @@ export class SqlQueue implements Queue {
     try {
       // A message whose handling killed the process at every try does not get here with an error.
       if (claimed.attempts > tries) throw new Error(`no answer in ${tries} tries`);
-      await (claimed.dead === DEAD ? consumer.bury(message) : consumer.consume(message));
+      await (claimed.dead === DEAD ? consumer.bury(message) : consumer.consume(message, claimed.attempts));
       await this.#sql.all('DELETE FROM queue WHERE id = ?', [claimed.id]);
     } catch (error) {
       report(error, message);
