@@ -106,6 +106,8 @@ const upstream = v.pipe(
     tries: v.optional(whole(1, 10), 3),
     /** Requests to it at the same time, of one isolate or process. */
     concurrency: v.optional(whole(1, 1000), 8),
+    /** The most items of one request to it; what is longer goes in several. */
+    batch: v.optional(whole(1, 2048), 32),
     /** After so many failures in a row it is left alone for so many seconds, and is then tried with one request. */
     breaker: v.optional(
       fields({ failures: v.optional(whole(1, 1000), 5), seconds: v.optional(seconds(0.01), 30) }),
@@ -156,6 +158,7 @@ export function checkConfig(value: unknown): ModelsConfig {
 /** What the schema of one field cannot see. */
 function problemOf(model: ModelEntry, upstreams: Record<string, UpstreamEntry>): string | undefined {
   if (model.run === 'local') {
+    if (model.task === 'route') return 'task: a route is a head; put one to /admin/heads, on a model for embed';
     if (model.source === undefined && model.task !== 'digits')
       return 'source: is missing; it says where the files of the model are';
     if (model.heads_only && model.task !== 'detect') return 'heads_only: is for the task detect';

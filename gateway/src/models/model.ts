@@ -15,6 +15,10 @@ export interface ModelInfo {
   /** The most items and tokens of one request. */
   maxItems: number;
   maxTokensRequest: number;
+  /** For `/analyze`: names of the model that a detector reads with, the layer of it, and the kind of classifier on its states. */
+  bases?: string[];
+  layer?: number;
+  classifier?: string;
 }
 
 export interface CallContext {
@@ -68,7 +72,10 @@ export interface DigitsRequest {
 
 /** A model that is ready. It has the member of its task; errors are `GatewayError`s. */
 export interface Model {
-  info: ModelInfo;
+  /** After a call it tells where the answer came from: `run` is `upstream` where the fallback gave it. */
+  readonly info: ModelInfo;
+  /** The upstream that answers, or answered the last call. */
+  readonly upstream?: string | undefined;
   embed?(texts: string[], options: { dimensions?: number; prompt?: string }, context: CallContext): Promise<Vectors>;
   embedImages?(images: Uint8Array[], options: { dimensions?: number }, context: CallContext): Promise<Vectors>;
   classify?(texts: string[], context: CallContext): Promise<Scored<Classification>>;

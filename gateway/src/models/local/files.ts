@@ -1,0 +1,156 @@
+/** Files of a model in a place of the deployment: a bucket, a folder, or what else has the methods of `Blobs`. */
+import type { FileSource } from 'pilotlight';
+import type { Blobs, StoredBlob } from '../../host.ts';
+
+/** Where files are read from. A place that cannot list its objects needs the lock file of `pilotlight pull`. */
+export type Place = Pick<Blobs, 'get'> & Partial<Pick<Blobs, 'list'>>;
+
+/** The list of a repository's files with their digests, which `pilotlight pull` writes. */
+const LOCK = 'pilotlight-lock.json';
+
+/** Files that a load may need and that are small; the names of a model's others end in what `WEIGHTS` says. */
+const SMALL = /\.(json|txt)$/;
+const WEIGHTS = /\.(safetensors|gguf|bin|onnx)$/;
+
+/** Files that belong to a repository and that no load reads. */
+const UNREAD = /(^|\/)(README|data_config|train|eval|\.)[^/]*$|^(onnx|openvino|coreml)\//;
+
+/** The bytes of a file that are read at a time: fewer make more requests to a bucket. */
+const PIECE = 4 << 20;
+
+export interface ModelFiles {
+  files: Record<string, FileSource>;
+  /** Lets go of what was opened and not read. */
+  close(): Promise<void>;
+}
+
+/** What tells which files are at a prefix, and changes with them; `undefined` where there are none. */
+export async function versionOf(place: Place, prefix: string): Promise<string | undefined> {
+  const lock = await place.get(prefix + LOCK, { offset: 0, length: 1 });
+  if (lock) {
+    await lock.body.cancel();
+    return lock.etag;
+  }
+  const sizes = await listed(place, prefix);
+  if (sizes.size === 0) return undefined;
+  const weights = [...sizes.keys()].filter((file) => WEIGHTS.test(file)).sort();
+  const [first] = weights;
+  if (first === undefined) return undefined;
+  const object = await place.get(prefix + first, { offset: 0, length: 1 });
+  await object?.body.cancel();
+  return [...weights.map((file) => `${file} ${sizes.get(file)}`), object?.etag].join(', ');
+}
+
+/**
+ * The files of a model. Small ones are read at once, and the weights while they are loaded. With `again` they can be read several times, by
+ * ranges; without it the weights are one stream, which is faster from a bucket.
+ */
+export async function openFiles(
+  place: Place,
+  prefix: string,
+  { dtype, weights, again }: { dtype: string; weights?: string | undefined; again: boolean },
+): Promise<ModelFiles> {
+  const names = await namesOf(place, prefix);
+  if (names.length === 0) throw new Error(`no files of a model at ${prefix}`);
+  const chosen = weightsOf(names, dtype, weights);
+  const files: Record<string, FileSource> = {};
+  const streams: StoredBlob[] = [];
+  const open = async (file: string): Promise<void> => {
+    const isSmall = SMALL.test(file) && !chosen.includes(file);
+    // One byte tells the size of what is read by ranges.
+    const isRange = !isSmall && (again || chosen[0] !== file || chosen.length > 1);
+    const object = await place.get(prefix + file, isRange ? { offset: 0, length: 1 } : undefined);
+    if (!object) {
+      // A lock file lists every file of the repository, of which some may have been left out.
+      if (WEIGHTS.test(file)) throw new Error(`no ${file} at ${prefix}, which its lock file names`);
+      return;
+    }
+    if (isSmall) files[file] = new Uint8Array(await new Response(object.body).arrayBuffer());
+    else if (isRange) {
+      await object.body.cancel();
+      files[file] = rangeFile(place, prefix + file, object.size);
+    } else {
+      streams.push(object);
+      files[file] = bodyOf(object);
+    }
+  };
+  await Promise.all(names.filter((file) => chosen.includes(file) || isOf(file, names)).map(open));
+  return {
+    files,
+    async close() {
+      for (const { body } of streams) if (!body.locked) await body.cancel().catch(() => {});
+    },
+  };
+}
+
+/** Whether a load may need a file that is not among the chosen weights. */
+function isOf(file: string, names: readonly string[]): boolean {
+  // A tokenizer.json has all that a vocabulary has.
+  if (file === 'vocab.txt' && names.includes('tokenizer.json')) return false;
+  if (SMALL.test(file)) return !UNREAD.test(file);
+  // Modules after the encoder have weights of their own in folders, such as 2_Dense.
+  return /^\d+_\w+\/[^/]+\.safetensors$/.test(file);
+}
+
+/** The files that the weights are read from, in the package's own order of preference. */
+function weightsOf(names: readonly string[], dtype: string, given: string | undefined): string[] {
+  const top = names.filter((file) => WEIGHTS.test(file) && !/^\d+_/.test(file));
+  if (given !== undefined && top.includes(given)) return [given];
+  const kind = given === 'pytorch' ? 'bin' : given;
+  if (kind !== undefined && kind !== 'auto') return top.filter((file) => file.endsWith(`.${kind}`));
+  const packed = `pilotlight-${dtype}`;
+  if (top.includes(`${packed}.safetensors`)) return [`${packed}.safetensors`];
+  // Shards, or the towers of CLIP.
+  const parts = top.filter((file) => file.startsWith(`${packed}-`));
+  if (parts.length > 0) return parts;
+  for (const end of ['safetensors', 'bin', 'gguf', 'onnx']) {
+    const some = top.filter((file) => file.endsWith(`.${end}`) && !file.startsWith('pilotlight-'));
+    if (some.length > 0) return some;
+  }
+  return [];
+}
+
+async function namesOf(place: Place, prefix: string): Promise<string[]> {
+  const lock = await place.get(prefix + LOCK);
+  if (lock) {
+    const { files } = (await new Response(lock.body).json()) as { files?: object };
+    return [LOCK, ...Object.keys(files ?? {})];
+  }
+  return [...(await listed(place, prefix)).keys()];
+}
+
+async function listed(place: Place, prefix: string): Promise<Map<string, number>> {
+  const sizes = new Map<string, number>();
+  let cursor: string | undefined;
+  do {
+    const page: Awaited<ReturnType<Blobs['list']>> = (await place.list?.(prefix, cursor)) ?? { objects: [] };
+    for (const { key, size } of page.objects) sizes.set(key.slice(prefix.length), size);
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+  return sizes;
+}
+
+/** A file as a stream, in the form that the package takes an object of a bucket in. */
+const bodyOf = ({ body, size }: StoredBlob): FileSource => ({ body, size }) as unknown as FileSource;
+
+/** A file that is read by ranges, in the form of a `Blob`. */
+function rangeFile(place: Place, key: string, size: number): FileSource {
+  const part = (from: number, to: number): Pick<Blob, 'size' | 'arrayBuffer' | 'slice'> => ({
+    size: to - from,
+    slice: (start = 0, end = to - from) => part(from + start, Math.min(from + end, to)) as Blob,
+    arrayBuffer: () => read(place, key, from, to),
+  });
+  return part(0, size) as Blob;
+}
+
+async function read(place: Place, key: string, from: number, to: number): Promise<ArrayBuffer> {
+  const bytes = new Uint8Array(to - from);
+  for (let at = from; at < to; at += PIECE) {
+    const length = Math.min(PIECE, to - at);
+    const object = await place.get(key, { offset: at, length });
+    const piece = object && new Uint8Array(await new Response(object.body).arrayBuffer());
+    if (piece?.length !== length) throw new Error(`${key} has changed while it was read`);
+    bytes.set(piece, at - from);
+  }
+  return bytes.buffer;
+}
