@@ -15,6 +15,8 @@ export interface Source {
   caller: string;
   /** The model of texts; that of answers is read from them. */
   model?: string;
+  /** The model that embeds the texts of queries, where it is another: the text tower beside an image tower. */
+  queryModel?: string;
   dimensions?: number;
   precision: 'float32' | 'int8' | 'binary';
   metric: 'cosine' | 'dot';
@@ -153,6 +155,7 @@ export function indexAnswer(row: IndexRow): object {
     name: row.name,
     state: row.state,
     model: row.model || null,
+    query_model: source.queryModel ?? (row.model || null),
     dimensions: row.object === null ? null : row.dimensions,
     items: row.items,
     etag: row.etag,
