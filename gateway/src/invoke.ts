@@ -15,9 +15,6 @@ import type { Key } from './keys.ts';
 import type { Call, Operation } from './operation.ts';
 import { operations } from './operations.ts';
 
-/** Tokens that may wait for the one thread of this isolate before requests are refused rather than made to wait too. */
-const QUEUED_TOKENS = 4_096;
-
 /** A call before its body was read. */
 export interface Invocation extends Omit<Call, 'body' | 'query' | 'host' | 'key'> {
   host: Host;
@@ -51,22 +48,21 @@ export async function invoke(operation: Operation, invocation: Invocation): Prom
       await limiter.take(0);
       throw error;
     }
-    const response = await answer(operation, call, limiter, out, line);
+    const response = await answer(operation, call, limiter, out);
     checkModel(key, event.model);
     if (operation.predicts && key.history !== 'off' && response.ok) return await remember(call, response);
     return response;
+  } catch (error) {
+    // A name that is none of a model's is content.
+    if (error instanceof GatewayError && error.code === 'model_not_found') delete event.model;
+    throw error;
   } finally {
-    await limiter.settle(event.tokens);
+    // Whoever leaves before the answer pays what was reserved, as the work may be done.
+    await limiter.settle(invocation.signal.aborted ? undefined : event.tokens);
   }
 }
 
-async function answer(
-  operation: Operation,
-  call: Call,
-  limiter: Limiter,
-  out: Headers,
-  line: boolean,
-): Promise<Response> {
+async function answer(operation: Operation, call: Call, limiter: Limiter, out: Headers): Promise<Response> {
   const { host, event } = call;
   const cached = typeof operation.cached === 'function' ? operation.cached(call.body) : operation.cached === true;
   const cache = cached ? ResponseCache.of(host) : undefined;
@@ -86,11 +82,6 @@ async function answer(
     out.set('x-cache', 'BYPASS');
   }
   await limiter.take(operation.predicts ? reservation(charactersOf(call.body)) : 0);
-  if (operation.predicts && !line && host.models.queuedTokens > QUEUED_TOKENS && (await isLocal(call))) {
-    throw new GatewayError('overloaded', 'Too many texts wait for this model. Try again in 1 s.', {
-      headers: { 'retry-after': '1' },
-    });
-  }
   const handle = (signal: AbortSignal) => {
     const handled = operation.handle({ ...call, signal });
     // Work that others wait for, such as the load of a model, must go on when the client that caused it has left.
@@ -153,12 +144,6 @@ function namedModel(body: unknown): string | undefined {
 function checkModel(key: Key, model: string | undefined): void {
   if (model === undefined || key.models === null || key.models.includes(model)) return;
   throw new GatewayError('model_not_allowed', 'This key may not use this model.', { param: 'model' });
-}
-
-async function isLocal(call: Call): Promise<boolean> {
-  const name = namedModel(call.body);
-  const info = (await call.host.models.list()).find(({ id }) => id === name);
-  return info?.run !== 'upstream';
 }
 
 function tokensOnly({ limits: { tpm, tpd } }: Key): Key['limits'] {

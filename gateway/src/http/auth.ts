@@ -103,7 +103,13 @@ export class Authenticator {
       this.#records.set(id, known);
       return known.record;
     }
-    const entry = { until: now + KNOWN_MS, record: findKey(this.#host.sql, id) };
+    const found = findKey(this.#host.sql, id).catch((error) => {
+      throw new GatewayError('not_ready', 'The database of keys does not answer.', {
+        headers: { 'retry-after': '1' },
+        cause: error,
+      });
+    });
+    const entry = { until: now + KNOWN_MS, record: found };
     this.#records.set(id, entry);
     entry.record.then(
       (record) => {

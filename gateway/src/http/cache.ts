@@ -38,6 +38,7 @@ export interface Hit {
 interface Flight {
   answer: Promise<Answer>;
   waiting: number;
+  done: boolean;
   abort: AbortController;
 }
 
@@ -145,7 +146,7 @@ export class ResponseCache {
   ): Promise<Response> {
     const running = plan.read ? this.#flights.get(plan.digest) : undefined;
     const flight = running ?? this.#start(plan, call, handle);
-    const answer = await this.#wait(flight, call.signal);
+    const answer = await this.#wait(plan.digest, flight, call.signal);
     return give(answer, running ? 'HIT' : 'MISS', 0, call.event, out);
   }
 
@@ -161,16 +162,21 @@ export class ResponseCache {
       const bytes = new Uint8Array(await response.arrayBuffer());
       return { status: response.status, headers: [...response.headers], bytes, meta };
     })();
-    const flight: Flight = { answer, waiting: 0, abort };
+    const flight: Flight = { answer, waiting: 0, done: false, abort };
     this.#flights.set(plan.digest, flight);
     const kept = answer
+      .finally(() => {
+        flight.done = true;
+      })
       .then((done) => this.#keep(plan.digest, done))
       .catch(() => {})
-      .finally(() => {
-        if (this.#flights.get(plan.digest) === flight) this.#flights.delete(plan.digest);
-      });
+      .finally(() => this.#forget(plan.digest, flight));
     this.#host.hold(kept);
     return flight;
+  }
+
+  #forget(digest: string, flight: Flight): void {
+    if (this.#flights.get(digest) === flight) this.#flights.delete(digest);
   }
 
   async #keep(digest: string, { status, headers, bytes, meta }: Answer): Promise<void> {
@@ -190,7 +196,7 @@ export class ResponseCache {
   }
 
   /** Waits for an answer as long as the client does; when the last of them has left, the work ends. */
-  async #wait(flight: Flight, signal: AbortSignal): Promise<Answer> {
+  async #wait(digest: string, flight: Flight, signal: AbortSignal): Promise<Answer> {
     flight.waiting += 1;
     let left = () => {};
     const gone = new Promise<never>((_, reject) => {
@@ -204,7 +210,11 @@ export class ResponseCache {
     } finally {
       signal.removeEventListener('abort', left);
       flight.waiting -= 1;
-      if (flight.waiting === 0) flight.abort.abort();
+      if (flight.waiting === 0 && !flight.done) {
+        // The next equal request must not wait for work that was given up.
+        this.#forget(digest, flight);
+        flight.abort.abort();
+      }
     }
   }
 }

@@ -70,12 +70,21 @@ export class Limiter {
   async take(tokens: number): Promise<void> {
     const wanted = policies(this.#limits, tokens);
     if (wanted.length === 0 || this.#taken.length > 0) return;
-    const answer = await this.#ask(this.#host.meter.take(this.#key.id, wanted));
+    let answer = await this.#ask(this.#host.meter.take(this.#key.id, wanted));
+    let taken = wanted;
+    if (answer && !answer.allowed && wanted.find(({ name }) => name === answer?.blocked)?.cost === 0) {
+      // Tokens that were settled beyond the limit must not refuse what takes none, such as a kept answer.
+      const { reports } = answer;
+      taken = wanted.filter(({ cost }) => cost > 0);
+      answer =
+        taken.length > 0 ? await this.#ask(this.#host.meter.take(this.#key.id, taken)) : { allowed: true, reports };
+      if (answer) answer = { ...answer, reports: reports.map((one) => find(answer?.reports, one.name) ?? one) };
+    }
     if (!answer) return;
     this.#reports = answer.reports;
     this.#tell(0);
     if (answer.allowed) {
-      this.#taken = wanted;
+      this.#taken = taken;
       return;
     }
     const blocked = answer.blocked ?? 'rpm';
@@ -86,8 +95,8 @@ export class Limiter {
     );
   }
 
-  /** Corrects the reservation to the tokens that the request had, and gives its place back. */
-  async settle(tokens: number): Promise<void> {
+  /** Corrects the reservation to the tokens that the request had, if they are known, and gives its place back. */
+  async settle(tokens?: number): Promise<void> {
     const taken = this.#taken;
     this.#taken = [];
     const corrections = taken
@@ -99,7 +108,7 @@ export class Limiter {
       Promise.all(corrections.map(({ policy, extra }) => this.#host.meter.settle(this.#key.id, policy, extra))),
     );
     const reserved = taken.find(({ name }) => name === 'tpm' || name === 'tpd')?.cost ?? 0;
-    this.#tell(tokens - reserved);
+    this.#tell((tokens ?? reserved) - reserved);
   }
 
   async #ask<T>(question: Promise<T>): Promise<T | undefined> {
@@ -121,7 +130,7 @@ export class Limiter {
     const { meter } = this.#host;
     const keys = exhausted.get(meter) ?? new Map();
     exhausted.set(meter, keys);
-    const reset = this.#reports.find(({ name }) => name === 'rpm')?.resetSeconds ?? 0;
+    const reset = find(this.#reports, 'rpm')?.resetSeconds ?? 0;
     const now = Date.now();
     keys.delete(this.#key.id);
     // The reset is rounded up: in its last second only the meter knows.
@@ -130,7 +139,7 @@ export class Limiter {
   }
 
   #refusal(name: Policy['name'], policy?: Policy): GatewayError {
-    const found = this.#reports.find((one) => one.name === name);
+    const found = find(this.#reports, name);
     const limit = found?.limit ?? policy?.limit ?? 0;
     const seconds = name === 'concurrency' ? 1 : Math.max(1, found?.resetSeconds ?? 1);
     if (policy && policy.cost > limit) {
@@ -175,7 +184,10 @@ export class Limiter {
   }
 }
 
-function correction(policy: Policy, tokens: number): number {
+const find = (reports: readonly MeterReport[] | undefined, name: Policy['name']) =>
+  reports?.find((one) => one.name === name);
+
+function correction(policy: Policy, tokens: number | undefined): number {
   if (policy.name === 'concurrency') return -1;
-  return policy.name === 'rpm' ? 0 : tokens - policy.cost;
+  return policy.name === 'rpm' || tokens === undefined ? 0 : tokens - policy.cost;
 }
