@@ -30,7 +30,10 @@ export class CloudflareQueue implements Queue {
 export async function deliver(
   batch: Pick<MessageBatch<unknown>, 'messages'>,
   handle: (message: Message, attempt: number) => Promise<void>,
-  report: (error: unknown, message: Message) => void = () => {},
+  {
+    report,
+    retrySeconds = RETRY_SECONDS,
+  }: { report?: (error: unknown, message: Message) => void; retrySeconds?: number } = {},
 ): Promise<void> {
   for (const delivered of batch.messages) {
     const message = delivered.body as Message;
@@ -38,8 +41,8 @@ export async function deliver(
       await handle(message, delivered.attempts);
       delivered.ack();
     } catch (error) {
-      report(error, message);
-      delivered.retry({ delaySeconds: Math.min(300, RETRY_SECONDS * 2 ** (delivered.attempts - 1)) });
+      report?.(error, message);
+      delivered.retry({ delaySeconds: Math.min(300, retrySeconds * 2 ** (delivered.attempts - 1)) });
     }
   }
 }

@@ -55,10 +55,17 @@ function numbered(sql: string): string {
   return text;
 }
 
-/** Connects to `postgres://user:password@host/database`; `max`: connections at most. */
+/**
+ * Connects to `postgres://user:password@host/database`, or to a socket by `?host=/its/folder`.
+ * `max`: connections at most.
+ */
 export async function openPostgres(url: string, { max = 8 }: { max?: number } = {}): Promise<PostgresSql> {
   const { default: postgres } = await import('postgres');
-  const connection = postgres(url, {
+  const address = new URL(url);
+  const socket = address.searchParams.get('host');
+  address.searchParams.delete('host');
+  const connection = postgres(address.href, {
+    ...(socket ? { host: socket } : {}),
     max,
     connect_timeout: 10,
     onnotice: () => {},
