@@ -1,7 +1,8 @@
 /** Commands of the gateway: `node cli.ts --help`. */
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
-import { hasPackage, openPlace, type Place, type PlaceName, ROOT, readMigrations } from './src/cli/place.ts';
+import { hasPackage, openPlace, type Place, type PlaceName, readMigrations } from './src/cli/place.ts';
+import { ROOT } from './src/cli/root.ts';
 import { UsageError } from './src/cli/usage-error.ts';
 import { wrangler, wranglerPath } from './src/cli/wrangler.ts';
 

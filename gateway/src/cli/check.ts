@@ -7,7 +7,7 @@ import { openFiles } from '../models/local/files.ts';
 import { plan } from '../models/local/plan.ts';
 import { resolveSource } from '../models/sources.ts';
 import { FolderBlobs } from '../parts/folder.ts';
-import { ROOT } from './place.ts';
+import { ROOT } from './root.ts';
 
 /** MiB of an isolate, and those of them that JavaScript, requests and answers take beside the models. */
 const ISOLATE = 128;

@@ -4,7 +4,8 @@ import { migrate } from '../migrate.ts';
 import { readModels } from './check.ts';
 import { newKey } from './keys.ts';
 import { pack, upload } from './pack.ts';
-import { openPlace, type Place, ROOT, readMigrations } from './place.ts';
+import { openPlace, type Place, readMigrations } from './place.ts';
+import { ROOT } from './root.ts';
 import { wranglerPath } from './wrangler.ts';
 
 /** Names of the bucket's objects that are models begin with this; `MODEL_PATH` of `wrangler.jsonc` says the same. */

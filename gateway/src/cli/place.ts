@@ -1,18 +1,16 @@
 /** The database and the blobs that a command works on: those of `wrangler dev`, of the account, or of a server. */
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import type { R2Bucket } from '@cloudflare/workers-types';
 import type { Blobs, Sql, StoredBlob } from '../host.ts';
 import { openBlobs, openSql } from '../hosts/storage.ts';
 import type { Migration } from '../migrate.ts';
 import { parseJsonc } from '../models/jsonc.ts';
 import { readSettings } from '../settings.ts';
+import { ROOT } from './root.ts';
 import { WranglerBlobs, WranglerSql } from './wrangler.ts';
 
-/** The folder of the gateway's package. */
-export const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 /** Where `wrangler dev` keeps what its bindings hold. */
 export const STATE = join(ROOT, '.wrangler', 'state', 'v3');
 
@@ -27,6 +25,8 @@ export interface Place {
 
 /** What commands need of `wrangler.jsonc`. */
 export interface WorkerConfig {
+  compatibility_date: string;
+  compatibility_flags: string[];
   d1_databases: [{ binding: string; database_id: string; database_name: string }];
   r2_buckets: [{ binding: string; bucket_name: string }];
 }

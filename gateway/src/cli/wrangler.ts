@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Blobs, Row, Sql, SqlValue, Statement, StoredBlob } from '../host.ts';
+import { ROOT } from './root.ts';
 
 /** The characters that a command's argument may have; longer statements go through a file. */
 const ARGUMENT = 60_000;
@@ -21,6 +22,7 @@ export function wranglerPath(): string {
  */
 export async function wrangler(words: readonly string[]): Promise<string> {
   const child = spawn(process.execPath, [wranglerPath(), ...words], {
+    cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, WRANGLER_SEND_METRICS: 'false', CI: '1', NO_COLOR: '1', FORCE_COLOR: '0' },
   });

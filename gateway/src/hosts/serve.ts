@@ -41,8 +41,9 @@ export async function serve(open: (settings: Settings) => Promise<Running>, list
 function untilSignal(gateway: Running, listener: Listener, settings: Settings): void {
   let isStopping = false;
   const stop = async (signal: string) => {
-    // The second signal does not wait.
-    if (isStopping) process.exit(130);
+    // Who presses Ctrl+C again does not want to wait. Platforms may send SIGTERM to the process and to its group, which is no wish.
+    if (isStopping && signal === 'SIGINT') process.exit(130);
+    if (isStopping) return;
     isStopping = true;
     say(settings, { message: 'stopping', signal });
     const drainMs = settings.DRAIN_SECONDS * 1000;
