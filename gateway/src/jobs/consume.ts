@@ -6,15 +6,18 @@ import { answerPart, buryPart, type PartMessage } from './part.ts';
 import { retrain } from './retrain.ts';
 import { burySplit, split } from './split.ts';
 
-const NEVER = new AbortController().signal;
-
 /**
  * Handles a message. It may come twice, late, or after a delivery that ended in the middle: what has been done is not done again.
  * @param attempt 1 for the first delivery
  * @param signal where the host stops: what has been done is kept, and the rest is sent again
  * @throws {Error} what made it impossible; the message is to be delivered again later
  */
-export async function consume(host: Host, { topic, body }: Message, attempt = 1, signal = NEVER): Promise<void> {
+export async function consume(
+  host: Host,
+  { topic, body }: Message,
+  attempt = 1,
+  signal = new AbortController().signal,
+): Promise<void> {
   if (topic === 'batch.split') await split(host, String(body.batch), attempt);
   else if (topic === 'batch.part') await answerPart(host, body as unknown as PartMessage, signal);
   else if (topic === 'batch.finish') await finish(host, String(body.batch));

@@ -36,7 +36,7 @@ interface Asking {
   tokens: number;
 }
 
-const NOBODY: CallContext = { signal: new AbortController().signal, requestId: '' };
+const nobody = (): CallContext => ({ signal: new AbortController().signal, requestId: '' });
 
 export async function loadClassifierHead(base: HeadBase, json: object): Promise<Loaded> {
   const askings = new WeakMap<object, Asking>();
@@ -48,7 +48,7 @@ export async function loadClassifierHead(base: HeadBase, json: object): Promise<
       const asking = typeof texts === 'object' ? askings.get(texts) : undefined;
       // A head that was fitted without a prompt wants the model's own, not the one of `models.jsonc`.
       const own = prompt ?? base.embedder?.defaultPrompt ?? '';
-      const vectors = await base.embed([texts].flat(), { prompt: own }, asking?.context ?? NOBODY);
+      const vectors = await base.embed([texts].flat(), { prompt: own }, asking?.context ?? nobody());
       if (asking) asking.tokens += vectors.tokens.reduce((sum, count) => sum + count, 0);
       return vectors;
     },
