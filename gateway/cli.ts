@@ -1,5 +1,8 @@
 /** Commands of the gateway: `node cli.ts --help`. */
 import { spawn } from 'node:child_process';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { hasPackage, openPlace, type Place, type PlaceName, readMigrations } from './src/cli/place.ts';
 import { ROOT } from './src/cli/root.ts';
@@ -22,8 +25,9 @@ const HELP = `npm run gateway COMMAND, or node cli.ts COMMAND
       --rpm, --tpm, --tpd, --concurrency NUMBER, --history off|meta|full, --sql (only prints the statement)
   rotate ID               gives a key another secret; the old one holds for --hours NUMBER (24) more
   revoke ID               ends a key; every isolate has noticed after 30 seconds
-  backup FOLDER           copies the database and the blobs into a folder
-  restore FOLDER          and back, into an empty database
+  backup FILE             writes the database and the bucket's objects, but models, into a tar file
+      --with-models       and models too
+  restore FILE            and back, into an empty database
 
 Where they work:  --local   what \`dev\` keeps in .wrangler/state, while it does not run (the default)
                   --remote  the account of \`wrangler login\`
@@ -39,6 +43,7 @@ const OPTIONS = {
   remote: flag,
   server: flag,
   sql: flag,
+  'with-models': flag,
   port: text,
   from: text,
   memory: text,
@@ -68,7 +73,7 @@ const KNOWN: Record<string, readonly string[]> = {
   mint: ['scopes', 'name', 'owner', 'models', 'days', 'history', 'rpm', 'tpm', 'tpd', 'concurrency', 'sql'],
   rotate: ['hours'],
   revoke: [],
-  backup: [],
+  backup: ['with-models'],
   restore: [],
 };
 const PLACED = ['migrate', 'upload', 'mint', 'rotate', 'revoke', 'backup', 'restore'];
@@ -139,6 +144,20 @@ async function withPlace(place: Place, command: string, word: string, values: Va
       const { idOf, revoke } = await import('./src/cli/keys.ts');
       await revoke(place.sql, idOf(word));
       say('revoked');
+      return 0;
+    }
+    case 'backup': {
+      const { backup } = await import('./src/backup.ts');
+      const archive = Readable.fromWeb(backup(place, { models: values['with-models'] === true }) as never);
+      // It has the hashes of keys, and what histories keep.
+      await pipeline(archive, createWriteStream(word, { mode: 0o600 }));
+      return 0;
+    }
+    case 'restore': {
+      const { restore } = await import('./src/backup.ts');
+      await migrateHere(place);
+      const { rows, objects } = await restore(place, createReadStream(word));
+      say(`${rows} rows and ${objects} objects`);
       return 0;
     }
     default:

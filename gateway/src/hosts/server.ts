@@ -17,6 +17,7 @@ import { LruCache } from '../parts/lru.ts';
 import { MemoryMeter } from '../parts/memory-meter.ts';
 import { SqlMeter } from '../parts/sql-meter.ts';
 import { SqlQueue } from '../parts/sql-queue.ts';
+import { retention } from '../retention.ts';
 import type { Settings } from '../settings.ts';
 import { type Running, within } from './serve.ts';
 import { openBlobs, openSql } from './storage.ts';
@@ -70,7 +71,12 @@ export async function openServer(settings: Settings): Promise<Running> {
   );
   const flush = () => hold(host.events.flush());
   const timer = setInterval(flush, FLUSH_MS);
-  const cron = new Cron('*/5 * * * *', { protect: true, catch: (error) => report(settings, 'cron', error) }, () => {});
+  const cron = new Cron(
+    '*/5 * * * *',
+    // One run at a time, however long it takes.
+    { protect: true, catch: (error) => report(settings, 'cron', error) },
+    async () => void (await retention(host)),
+  );
 
   return {
     async fetch(request, address) {

@@ -15,6 +15,7 @@ import { D1Sql } from '../parts/d1.ts';
 import { type Analytics, type Collector, RecordedEvents } from '../parts/events.ts';
 import { type KeyMeterNamespace, ObjectMeter } from '../parts/key-meter.ts';
 import { R2Blobs } from '../parts/r2.ts';
+import { retention } from '../retention.ts';
 import { readSettings } from '../settings.ts';
 
 /** The bindings that the gateway knows. Secrets and other Workers are found by the names that `models.jsonc` gives them. */
@@ -62,8 +63,9 @@ export function createWorker(loaders: Loaders) {
       await host.events.flush();
     },
 
-    async scheduled(_: unknown, env: Env): Promise<void> {
+    async scheduled({ scheduledTime }: { scheduledTime: number }, env: Env): Promise<void> {
       const { host } = opened(env);
+      await retention(host, { now: scheduledTime });
       await host.events.flush();
     },
   };
