@@ -79,7 +79,7 @@ function openHost(env: Env, loaders: Loaders): Host {
     settings,
     sql,
     blobs: new R2Blobs(env.R2),
-    events: new RecordedEvents(sql, { collector: env.METRICS.getByName('all'), ...(AE ? { analytics: AE } : {}) }),
+    events: new RecordedEvents(sql, { collector: collectorOf(env), ...(AE ? { analytics: AE } : {}) }),
     // What is held is held by the request that is served at that moment; without it, it would end with its client.
     hold: (promise: Promise<unknown>) => waitUntil(promise.catch((error) => report(settings, 'held', error))),
     secret: (name: string) => secretOf(env[name]),
@@ -93,6 +93,14 @@ function openHost(env: Env, loaders: Loaders): Host {
     models: createModels(readConfig(env.MODELS ?? modelsText), { ...common, loaders }),
     clientAddress: (request) => request.headers.get('cf-connecting-ip') ?? '',
     ...(AUTH_RL ? { allowFailure: async (key: string) => (await AUTH_RL.limit({ key })).success } : {}),
+  };
+}
+
+/** The object that adds up what isolates count. A stub belongs to the request that made it, so each call makes one. */
+function collectorOf({ METRICS }: Env): Collector {
+  return {
+    add: (samples) => METRICS.getByName('all').add(samples),
+    render: () => METRICS.getByName('all').render(),
   };
 }
 
