@@ -26,6 +26,9 @@ const FORMAT = { format: 'pilotlight-gateway-backup', version: 1 };
 /** Weights of models, which come from where they came from before, are many times larger than all else. */
 const MODELS = 'models/';
 
+/** What is copied; a command has these two without a host around them. */
+export type Kept = Pick<Host, 'sql' | 'blobs'>;
+
 export interface BackupOptions {
   /** Whether the objects under `models/` are in it too. */
   models?: boolean;
@@ -37,7 +40,7 @@ export interface RestoreReport {
 }
 
 /** Everything that the gateway keeps. */
-export function backup(host: Host, { models = false }: BackupOptions = {}): ReadableStream<Uint8Array> {
+export function backup(host: Kept, { models = false }: BackupOptions = {}): ReadableStream<Uint8Array> {
   const bytes = writeTar(entries(host, models));
   return new ReadableStream<Uint8Array>(
     {
@@ -54,7 +57,7 @@ export function backup(host: Host, { models = false }: BackupOptions = {}): Read
   );
 }
 
-async function* entries(host: Host, models: boolean): AsyncGenerator<TarEntry> {
+async function* entries(host: Kept, models: boolean): AsyncGenerator<TarEntry> {
   yield text('manifest.json', `${JSON.stringify({ ...FORMAT, at: new Date().toISOString() })}\n`);
   for (const [table, key] of Object.entries(TABLES)) yield* pages(host, table, key);
   let cursor: string | undefined;
@@ -71,7 +74,7 @@ async function* entries(host: Host, models: boolean): AsyncGenerator<TarEntry> {
   } while (cursor !== undefined);
 }
 
-async function* pages(host: Host, table: string, key: readonly string[]): AsyncGenerator<TarEntry> {
+async function* pages(host: Kept, table: string, key: readonly string[]): AsyncGenerator<TarEntry> {
   const columns = key.join(', ');
   let last: SqlValue[] | undefined;
   for (let page = 0; ; page += 1) {
@@ -101,7 +104,7 @@ function text(name: string, content: string): TarEntry {
  * Puts a backup into a host whose tables are there and empty.
  * @throws {Error} where a table has rows, or the archive is none of ours, or damaged; what was restored by then stays
  */
-export async function restore(host: Host, stream: AsyncIterable<Uint8Array>): Promise<RestoreReport> {
+export async function restore(host: Kept, stream: AsyncIterable<Uint8Array>): Promise<RestoreReport> {
   for (const table of Object.keys(TABLES)) {
     const rows = await host.sql.all(`SELECT * FROM ${table} LIMIT 1`);
     if (rows.length > 0) throw new Error(`the table ${table} has rows: restore into an empty database`);
@@ -125,7 +128,7 @@ export async function restore(host: Host, stream: AsyncIterable<Uint8Array>): Pr
   return report;
 }
 
-async function restoreRows(host: Host, entry: TarEntry): Promise<number> {
+async function restoreRows(host: Kept, entry: TarEntry): Promise<number> {
   const table = entry.name.split('/')[1] ?? '';
   if (!Object.hasOwn(TABLES, table)) throw new Error(`${entry.name}: there is no such table`);
   const rows = (await textOf(entry))

@@ -4,18 +4,17 @@
  */
 import { PilotlightError, VectorIndex } from 'pilotlight';
 import type { Host, StoredBlob } from '../host.ts';
-import { answerLine } from '../invoke.ts';
 import { blobOf } from '../tables/files.ts';
 import { deferBuild, endBuild, failBuild, findIndex, type IndexRow, type Source, stepBlob } from '../tables/indexes.ts';
-import { callerOf } from './caller.ts';
 import { deleteAll } from './finish.ts';
 import { newId, timeOf } from './ids.ts';
-import { BadItem, fromBase64, type Item, readItems } from './index-items.ts';
-import { LIMIT_SECONDS, MAX_INDEX_LINE, STEP_BYTES, STEP_TOKENS, TRIES, TRY_SECONDS, WINDOW_MS } from './limits.ts';
+import { CHUNK_ITEMS, embedItems } from './index-embed.ts';
+import { BadItem, type Item, readItems } from './index-items.ts';
+import { MAX_INDEX_LINE, STEP_BYTES, STEP_TOKENS, WINDOW_MS } from './limits.ts';
 import { isBlank, joined, readAll, readLines } from './lines.ts';
+import type { Stop } from './stop.ts';
 
-/** Items that are embedded and added together, and the bytes of their lines. */
-const CHUNK_ITEMS = 64;
+/** The bytes of lines that are embedded and added together. */
 const CHUNK_BYTES = 4_194_304;
 
 export interface BuildMessage {
@@ -25,12 +24,6 @@ export interface BuildMessage {
   /** The time that the build waited for when the message was sent: others are void. */
   at: number;
   offset: number;
-  tries: number;
-}
-
-/** Why a step ends before the file does. */
-interface Stop {
-  delaySeconds: number;
   tries: number;
 }
 
@@ -128,7 +121,7 @@ async function step(
   let end = progress.offset;
   let line = progress.line;
   const flush = async (): Promise<Stop | undefined> => {
-    const embedded = await embed(host, source, chunk, tries, signal);
+    const embedded = await embedItems(host, source, chunk, tries, signal);
     if (embedded.stop) return embedded.stop;
     tokens += embedded.tokens;
     await add(host, source, progress, chunk);
@@ -158,50 +151,6 @@ async function rest(host: Host, source: Source, offset: number): Promise<Readabl
   const whole: StoredBlob | undefined = await host.blobs.get(key, { offset, length: 2 ** 31 });
   if (!whole) throw new BadItem(`the file ${source.file} is gone`);
   return whole.body;
-}
-
-/** Puts vectors into the items that have texts, by the same way as a request of the owner would. */
-async function embed(
-  host: Host,
-  source: Source,
-  items: readonly Item[],
-  tries: number,
-  signal: AbortSignal,
-): Promise<{ tokens: number; stop?: Stop }> {
-  const texts = items.filter(({ text }) => text !== undefined);
-  if (texts.length === 0) return { tokens: 0 };
-  if (source.model === undefined) throw new BadItem('model: is missing; the file has texts');
-  const key = await callerOf(host, source.keyId, source.caller);
-  if (!key) throw new BadItem('the key that ordered the index is no longer valid');
-  const body = {
-    model: source.model,
-    input: texts.map(({ text }) => text),
-    encoding_format: 'base64',
-    ...(source.dimensions === undefined ? {} : { dimensions: source.dimensions }),
-  };
-  const given = await answerLine(host, key, '/v1/embeddings', body, signal);
-  const { error, data, usage } = given.body as Embedded;
-  if (signal.aborted) return { tokens: 0, stop: { delaySeconds: 0, tries } };
-  if (given.status === 429 && error?.code !== 'insufficient_quota') {
-    return { tokens: 0, stop: { delaySeconds: LIMIT_SECONDS, tries } };
-  }
-  const delaySeconds = TRY_SECONDS[tries - 1];
-  if (given.status >= 500 && tries < TRIES && delaySeconds !== undefined) {
-    return { tokens: 0, stop: { delaySeconds, tries: tries + 1 } };
-  }
-  if (given.status !== 200) throw new BadItem(`the texts could not be embedded: ${error?.message}`);
-  for (const [at, item] of texts.entries()) {
-    const vector = fromBase64(String(data[at]?.embedding));
-    if (!vector) throw new BadItem(`no vector for the text of ${JSON.stringify(item.id)}`);
-    item.vector = vector;
-  }
-  return { tokens: usage.total_tokens };
-}
-
-interface Embedded {
-  error?: { code: string; message: string };
-  data: { embedding: string }[];
-  usage: { total_tokens: number };
 }
 
 async function add(host: Host, source: Source, progress: Progress, items: readonly Item[]): Promise<void> {

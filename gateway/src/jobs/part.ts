@@ -16,10 +16,11 @@ import {
 import { blobOf } from '../tables/files.ts';
 import { callerOf } from './caller.ts';
 import { newId } from './ids.ts';
-import { LIMIT_SECONDS, MAX_LINE, RUN_BYTES, RUN_TOKENS, TRIES, TRY_SECONDS } from './limits.ts';
+import { MAX_LINE, RUN_BYTES, RUN_TOKENS } from './limits.ts';
 import { isBlank, joined, readLines } from './lines.ts';
 import { readRequest } from './request-line.ts';
 import { sendParts } from './split.ts';
+import { type Given, type Stop, stopFor } from './stop.ts';
 
 /** Why a line has an error in place of an answer of its endpoint. */
 interface Unanswered {
@@ -35,14 +36,6 @@ const FAILED: Unanswered = {
   code: 'batch_part_failed',
   message: 'This request was given up: the part of the batch that it is in failed at every try.',
 };
-
-type Given = Awaited<ReturnType<typeof answerLine>>;
-
-/** Why a run ends before its part does. */
-interface Stop {
-  delaySeconds: number;
-  tries: number;
-}
 
 /** What a message of a part says. */
 export interface PartMessage {
@@ -96,23 +89,13 @@ async function answer(host: Host, batch: BatchRow, part: PartRow, tries: number,
     const given: Given = key
       ? await answerLine(host, key, batch.endpoint, request.body, signal)
       : { status: 401, body: new GatewayError('invalid_api_key', 'The key of the batch is no longer valid.').toJSON() };
-    // A host that stops aborts what is under way: that is no answer.
-    stop = signal.aborted ? { delaySeconds: 0, tries: attempt } : stopFor(given, attempt);
+    stop = stopFor(given, attempt, signal);
     if (stop) break;
     answers.add(request.customId, given, line);
     if (given.status < 500) attempt = 1;
   }
   if (!stop && answers.lines < part.lines) throw new Error(`the file of ${batch.id} has lost lines`);
   await settle(host, part, answers, stop);
-}
-
-/** Whether an answer only says that it should be asked for later, and when. */
-function stopFor({ status, body }: Given, tries: number): Stop | undefined {
-  const code = (body as { error?: { code?: unknown } } | null)?.error?.code;
-  if (status === 429 && code !== 'insufficient_quota') return { delaySeconds: LIMIT_SECONDS, tries };
-  const delaySeconds = TRY_SECONDS[tries - 1];
-  if (status >= 500 && tries < TRIES && delaySeconds !== undefined) return { delaySeconds, tries: tries + 1 };
-  return undefined;
 }
 
 /** Writes an error for each line of a part that is not done. */
