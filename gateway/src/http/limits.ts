@@ -6,8 +6,8 @@ import { report } from './log.ts';
 
 /** How long a meter may take; without one, a request goes on. */
 const METER_MS = 2_000;
-/** After this time a request that never gave its place back, because its isolate ended, no longer counts. */
-const CONCURRENCY_SECONDS = 300;
+/** After this time a request that never gave its place back, because its isolate ended, no longer counts. Meters keep longer ones on disk. */
+const CONCURRENCY_SECONDS = 60;
 
 const NOUN: Record<Policy['name'], string> = {
   rpm: 'requests a minute',
