@@ -38,7 +38,11 @@ export class Heads {
 
   async json({ name, digest }: Pick<HeadRow, 'name' | 'digest'>): Promise<object> {
     const object = await this.#parts.blobs.get(headKey(name, digest));
-    if (!object) throw new Error(`the JSON of the head ${name} is gone`);
+    if (!object) {
+      // Another isolate has put another JSON under this name, or has deleted it.
+      this.forget();
+      throw new Error(`the JSON of the head ${name} is gone`);
+    }
     return (await new Response(object.body).json()) as object;
   }
 

