@@ -131,7 +131,10 @@ async function readCall(operation: Operation, invocation: Invocation): Promise<C
 }
 
 async function readJson(schema: GenericSchema, request: Request, maxBytes: number): Promise<unknown> {
-  return validate(schema, parseJson(await readBytes(request, maxBytes)), 'the body');
+  const body = parseJson(await readBytes(request, maxBytes));
+  // valibot takes a list for an object, and would miss its fields.
+  if (Array.isArray(body)) throw new GatewayError('invalid_request', 'the body: expected a JSON object');
+  return validate(schema, body, 'the body');
 }
 
 /** The model that a body names. */
