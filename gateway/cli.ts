@@ -220,7 +220,7 @@ async function migrateHere(place: Place): Promise<number> {
 async function uploadModel(place: Place, model: string, { from, dtype, revision }: Values): Promise<number> {
   const { pack, upload } = await import('./src/cli/pack.ts');
   const { MODELS } = await import('./src/cli/dev.ts');
-  if (!/^[\w.-]+(\/[\w.-]+)?$/.test(model))
+  if (!/^\w[\w.-]*(\/\w[\w.-]*)?$/.test(model))
     throw new UsageError(`${model} is no name of a repository, such as org/name`);
   const { folder, remove } = await pack(model, { from: from ?? process.env.MODEL_PATH, dtype, revision });
   try {
