@@ -27,12 +27,18 @@ test('floats and base64 are the package’s own vectors, to the bit', async () =
     json.data.map((one: { index: number; object: string }) => [one.index, one.object]),
     TEXTS.map((_, index) => [index, 'embedding']),
   );
-  assert.deepEqual(json.data.flatMap((one: { embedding: number[] }) => one.embedding), Array.from(data));
+  assert.deepEqual(
+    json.data.flatMap((one: { embedding: number[] }) => one.embedding),
+    Array.from(data),
+  );
   const total = tokens.reduce((a, b) => a + b, 0);
   assert.deepEqual(json.usage, { prompt_tokens: total, total_tokens: total });
   const packed = await host.post('/v1/embeddings', { model: 'tiny', input: TEXTS, encoding_format: 'base64' });
   const rows = packed.json.data.map((one: { embedding: string }) => floats(one.embedding));
-  assert.deepEqual(rows, TEXTS.map((_, i) => data.slice(i * dims[1], (i + 1) * dims[1])));
+  assert.deepEqual(
+    rows,
+    TEXTS.map((_, i) => data.slice(i * dims[1], (i + 1) * dims[1])),
+  );
 });
 
 test('one text and a list of one are the same, and what a batch has besides changes no bit', async () => {
@@ -144,13 +150,18 @@ describe('the real MiniLM', { skip: absent(MINILM) }, () => {
   test('256 texts are cut into slices whose vectors are the package’s own, and a single text is served between them', async () => {
     const minilm = inFolder('embed', MINILM, 'sentence-transformers/all-MiniLM-L6-v2', { memory_mb: 64 });
     await using real = await modelHost({ models: { minilm } });
-    const texts = Array.from({ length: 256 }, (_, i) => `${i}. A sentence about ${['light', 'water', 'bread'][i % 3]}.`);
+    const texts = Array.from(
+      { length: 256 },
+      (_, i) => `${i}. A sentence about ${['light', 'water', 'bread'][i % 3]}.`,
+    );
     await real.post('/v1/embeddings', { model: 'minilm', input: 'the first load' });
     let isBatchDone = false;
-    const batch = real.post('/v1/embeddings', { model: 'minilm', input: texts, encoding_format: 'base64' }).then((all) => {
-      isBatchDone = true;
-      return all;
-    });
+    const batch = real
+      .post('/v1/embeddings', { model: 'minilm', input: texts, encoding_format: 'base64' })
+      .then((all) => {
+        isBatchDone = true;
+        return all;
+      });
     await new Promise((resolve) => setTimeout(resolve, 50));
     const single = await real.post('/v1/embeddings', { model: 'minilm', input: texts[255] });
     assert.equal(isBatchDone, false, 'the single text waited for the whole batch');

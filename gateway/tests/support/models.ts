@@ -53,13 +53,17 @@ export const folderPlace = (folder: string): { place: Place; prefix: string } =>
   prefix: '',
 });
 
+/** What was parsed of an answer; the assertions say what it has to be. */
+// biome-ignore lint/suspicious/noExplicitAny: a test that asks for a field that is not there fails by its assertion.
+export type Json = any;
+
 export interface ModelHost extends TestHost {
   models: Registry;
   app: ReturnType<typeof createGateway>;
   /** A key with all scopes. */
   key: string;
   /** Calls a path as the owner of the key, and reads the answer as JSON. */
-  post(path: string, json: unknown, options?: CallOptions): Promise<{ status: number; headers: Headers; json: any }>;
+  post(path: string, json: unknown, options?: CallOptions): Promise<{ status: number; headers: Headers; json: Json }>;
   call(method: string, path: string, options?: CallOptions): Promise<Response>;
 }
 

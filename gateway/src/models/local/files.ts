@@ -13,7 +13,10 @@ const SMALL = /\.(json|txt)$/;
 const WEIGHTS = /\.(safetensors|gguf|bin|onnx)$/;
 
 /** Files that belong to a repository and that no load reads. */
-const UNREAD = /(^|\/)(README|data_config|train|eval|\.)[^/]*$|^(onnx|openvino|coreml)\//;
+const UNREAD = /(^|\/)(README|data_config|train|eval|\.)[^/]*$|^(onnx|openvino|coreml|resolve)\//;
+
+/** Names of checkpoints, whole or in shards; a GGUF or ONNX file may have any name. */
+const CHECKPOINTS = [/^model(-\d+-of-\d+)?\.safetensors$/, /^pytorch_model(-\d+-of-\d+)?\.bin$/, /\.gguf$/, /\.onnx$/];
 
 /** The bytes of a file that are read at a time: fewer make more requests to a bucket. */
 const PIECE = 4 << 20;
@@ -33,7 +36,8 @@ export async function versionOf(place: Place, prefix: string): Promise<string | 
   }
   const sizes = await listed(place, prefix);
   if (sizes.size === 0) return undefined;
-  const weights = [...sizes.keys()].filter((file) => WEIGHTS.test(file)).sort();
+  // A place may have folders of other revisions and models below this one.
+  const weights = [...sizes.keys()].filter((file) => WEIGHTS.test(file) && !file.includes('/')).sort();
   const [first] = weights;
   if (first === undefined) return undefined;
   const object = await place.get(prefix + first, { offset: 0, length: 1 });
@@ -94,7 +98,7 @@ function isOf(file: string, names: readonly string[]): boolean {
 
 /** The files that the weights are read from, in the package's own order of preference. */
 function weightsOf(names: readonly string[], dtype: string, given: string | undefined): string[] {
-  const top = names.filter((file) => WEIGHTS.test(file) && !/^\d+_/.test(file));
+  const top = names.filter((file) => WEIGHTS.test(file) && !/^\d+_|^resolve\//.test(file));
   if (given !== undefined && top.includes(given)) return [given];
   const kind = given === 'pytorch' ? 'bin' : given;
   if (kind !== undefined && kind !== 'auto') return top.filter((file) => file.endsWith(`.${kind}`));
@@ -103,8 +107,8 @@ function weightsOf(names: readonly string[], dtype: string, given: string | unde
   // Shards, or the towers of CLIP.
   const parts = top.filter((file) => file.startsWith(`${packed}-`));
   if (parts.length > 0) return parts;
-  for (const end of ['safetensors', 'bin', 'gguf', 'onnx']) {
-    const some = top.filter((file) => file.endsWith(`.${end}`) && !file.startsWith('pilotlight-'));
+  for (const kind of CHECKPOINTS) {
+    const some = top.filter((file) => kind.test(file));
     if (some.length > 0) return some;
   }
   return [];
