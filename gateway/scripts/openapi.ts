@@ -111,6 +111,38 @@ function describe(operation: Operation): unknown {
   };
 }
 
+/**
+ * Moves each object that says what it is by a constant, such as `"object": "batch"`, to the shared schemas. Objects of one name that
+ * differ, as the lists do, stay where they are.
+ */
+function share(paths: Record<string, unknown>): Record<string, unknown> {
+  const found = new Map<string, Map<string, unknown>>();
+  const kindOf = (value: unknown): string | undefined => {
+    const kind = (value as { properties?: { object?: { const?: unknown } } } | null)?.properties?.object?.const;
+    return typeof kind === 'string' && kind !== 'list'
+      ? kind.replace(/(^|[_.])(\w)/g, (_all, _separator, letter) => letter.toUpperCase())
+      : undefined;
+  };
+  const walk = (value: unknown, visit: (parent: Record<string, unknown>, name: string) => void): void => {
+    if (typeof value !== 'object' || value === null) return;
+    for (const name of Object.keys(value)) {
+      walk((value as Record<string, unknown>)[name], visit);
+      visit(value as Record<string, unknown>, name);
+    }
+  };
+  walk(paths, (parent, name) => {
+    const kind = kindOf(parent[name]);
+    if (kind) found.set(kind, (found.get(kind) ?? new Map()).set(JSON.stringify(parent[name]), parent[name]));
+  });
+  const schemas: Record<string, unknown> = {};
+  for (const [kind, bodies] of found) if (bodies.size === 1) schemas[kind] = [...bodies.values()][0];
+  walk(paths, (parent, name) => {
+    const kind = kindOf(parent[name]);
+    if (kind && schemas[kind]) parent[name] = { $ref: `#/components/schemas/${kind}` };
+  });
+  return schemas;
+}
+
 /** The document of a list of operations. */
 export function documentOf(list: readonly Operation[]): Record<string, unknown> {
   const paths: Record<string, Record<string, unknown>> = {};
@@ -118,6 +150,7 @@ export function documentOf(list: readonly Operation[]): Record<string, unknown> 
     const path = operation.path.replaceAll('+}', '}');
     paths[path] = { ...paths[path], [operation.method.toLowerCase()]: describe(operation) };
   }
+  const shared = share(paths);
   return {
     openapi: '3.1.0',
     info: {
@@ -133,7 +166,7 @@ export function documentOf(list: readonly Operation[]): Record<string, unknown> 
         bearer: { type: 'http', scheme: 'bearer', description: 'A key, or a token of the identity provider.' },
         header: { type: 'apiKey', in: 'header', name: 'x-api-key' },
       },
-      schemas: { Error: error },
+      schemas: { Error: error, ...shared },
       responses: {
         Error: {
           description: 'What went wrong.',

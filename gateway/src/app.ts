@@ -127,7 +127,6 @@ function finish(c: Context<Env>, out: Headers): Response {
   // A new one, as the headers of an answer of `fetch` cannot be changed.
   const headers = new Headers(res.headers);
   for (const [name, value] of out) if (name === 'vary' || !headers.has(name)) headers.append(name, value);
-  if (!headers.has('cache-control')) headers.set('cache-control', 'private, no-store');
   c.res = undefined;
   return new Response(res.body, { status: res.status, headers });
 }

@@ -41,6 +41,7 @@ const escaped = (text: string) =>
 
 /** What a value may be, in few words. */
 function words(schema: DocumentSchema): string {
+  if (schema.$ref) return schema.$ref.replace(/^.*\//, '');
   if (schema.const !== undefined) return JSON.stringify(schema.const);
   if (schema.enum) return schema.enum.map((one) => JSON.stringify(one)).join(' or ');
   if (schema.anyOf) return [...new Set(schema.anyOf.map(words))].join(' or ');
@@ -86,7 +87,12 @@ function table(rows: [name: string, schema: DocumentSchema, required: boolean, w
 
 const anchorOf = (method: string, path: string) => `${method}${path.replace(/[^\w]+/g, '-')}`;
 
-function article(path: string, method: string, operation: DocumentOperation): string {
+function article(
+  path: string,
+  method: string,
+  operation: DocumentOperation,
+  shared: Record<string, DocumentSchema>,
+): string {
   const { parameters = [], requestBody, responses } = operation;
   const key = operation.security
     ? 'Needs no key.'
@@ -112,7 +118,8 @@ function article(path: string, method: string, operation: DocumentOperation): st
   ].join(' \\\n  ');
   const [status, answer] = Object.entries(responses)[0] ?? [];
   const type = Object.keys(answer?.content ?? {})[0];
-  const schema = answer?.content?.['application/json']?.schema;
+  const given = answer?.content?.['application/json']?.schema;
+  const schema = given?.$ref ? shared[words(given)] : given;
   return `<article id="${anchorOf(method, path)}"><h3><b>${method.toUpperCase()}</b> ${escaped(path)}</h3>
 <p>${escaped(operation.summary)}</p><p class="quiet">${key}${raw.length > 0 ? ` Also takes ${raw.map((one) => `<code>${escaped(one)}</code>`).join(', ')}.` : ''} Answers ${status}${type ? `, <code>${escaped(type)}</code>` : ''}.</p>
 <details><summary>Request${rows.length > 0 ? ' and its fields' : ''}</summary><pre tabindex="0">${escaped(command)}</pre>${rows.length > 0 ? table(rows) : ''}</details>
@@ -136,7 +143,10 @@ export function renderDocs(document: Document): string {
     )
     .join('');
   const main = sorted
-    .map(([tag, list]) => `<h2>${escaped(tag)}</h2>${list.map(([...one]) => article(...one)).join('\n')}`)
+    .map(
+      ([tag, list]) =>
+        `<h2>${escaped(tag)}</h2>${list.map(([...one]) => article(...one, document.components.schemas)).join('\n')}`,
+    )
     .join('\n');
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

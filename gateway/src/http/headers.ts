@@ -3,6 +3,7 @@ import type { Settings } from '../settings.ts';
 
 /** Answers are data: no browser should run, frame or guess them. The page of docs has a policy of its own. */
 export const SECURE: Readonly<Record<string, string>> = {
+  'cache-control': 'private, no-store',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   'cross-origin-resource-policy': 'same-origin',
   'referrer-policy': 'no-referrer',

@@ -18,6 +18,7 @@ const TASKS: [RegExp, Task][] = [
 export interface Document {
   info: { title: string; description: string };
   paths: Record<string, Record<string, DocumentOperation>>;
+  components: { schemas: Record<string, DocumentSchema> };
 }
 
 export interface DocumentOperation {
@@ -31,6 +32,7 @@ export interface DocumentOperation {
 }
 
 export interface DocumentSchema {
+  $ref?: string;
   type?: string | string[];
   enum?: unknown[];
   const?: unknown;

@@ -32,7 +32,7 @@ export const usage = operation({
     from: time,
     to: time,
     by: v.optional(v.picklist(['hour', 'day'], 'hour or day'), 'day'),
-    key: v.optional(v.pipe(v.string(), v.minLength(1, 'the id of a key'), v.maxLength(300, 'the id of a key'))),
+    key_id: v.optional(v.pipe(v.string(), v.minLength(1, 'the id of a key'), v.maxLength(300, 'the id of a key'))),
   }),
   answer: v.object({
     object: v.literal('list'),
@@ -44,13 +44,13 @@ export const usage = operation({
   }),
   async handle({ host, key, query }) {
     const admin = key.scopes.includes('admin');
-    if (!admin && query.key !== undefined && query.key !== key.id) {
-      throw new GatewayError('missing_scope', 'The usage of another key needs the scope "admin".', { param: 'key' });
+    if (!admin && query.key_id !== undefined && query.key_id !== key.id) {
+      throw new GatewayError('missing_scope', 'The usage of another key needs the scope "admin".', { param: 'key_id' });
     }
     const to = query.to ?? Math.floor(Date.now() / 1000) + 1;
     const from = query.from ?? Math.max(0, to - 30 * DAY_SECONDS);
     const rows = await readUsage(host.sql, {
-      keyId: admin ? query.key : key.id,
+      keyId: admin ? query.key_id : key.id,
       from: from * 1000,
       to: to * 1000,
       by: query.by,
