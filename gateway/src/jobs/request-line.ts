@@ -26,10 +26,8 @@ export interface RequestLine {
 export type ReadLine = RequestLine | { customId: string | null; error: GatewayError };
 
 export function readRequest(bytes: Uint8Array, endpoint: string): ReadLine {
-  let value: unknown;
   try {
-    value = parseJson(bytes);
-    const { custom_id: customId, url, body } = validate(schema, value, 'the body');
+    const { custom_id: customId, url, body } = validate(schema, parseJson(bytes), 'the body');
     if (url !== endpoint) {
       throw new GatewayError('invalid_request', `url: expected ${endpoint}, the endpoint of the batch`, {
         param: 'url',
@@ -38,12 +36,17 @@ export function readRequest(bytes: Uint8Array, endpoint: string): ReadLine {
     return { customId, body };
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
-    return { customId: customIdOf(value), error };
+    return { customId: customIdIn(bytes), error };
   }
 }
 
 /** The `custom_id` of a line that may have any other fault; null where it cannot name an answer. */
-export function customIdOf(value: unknown): string | null {
-  const id = (value as { custom_id?: unknown } | null)?.custom_id;
+export function customIdIn(bytes: Uint8Array): string | null {
+  let id: unknown;
+  try {
+    id = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))?.custom_id;
+  } catch {
+    return null;
+  }
   return typeof id === 'string' && id.length > 0 && id.length <= MAX_CUSTOM_ID && id.isWellFormed() ? id : null;
 }

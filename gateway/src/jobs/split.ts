@@ -4,7 +4,7 @@ import { batchById, type FileError, failBatch, type PartRow, partsOf, startBatch
 import { blobOf } from '../tables/files.ts';
 import { MAX_FILE, MAX_LINE, MAX_LINES, PART_BYTES, PART_LINES } from './limits.ts';
 import { isBlank, LineTooLong, readLines } from './lines.ts';
-import { customIdOf } from './request-line.ts';
+import { customIdIn } from './request-line.ts';
 
 type Cut = Pick<PartRow, 'part' | 'start_at' | 'length' | 'first_line' | 'lines'>;
 
@@ -85,6 +85,7 @@ async function cut(body: ReadableStream<Uint8Array>): Promise<Cut[]> {
   for await (const line of readLines(body, { max: MAX_LINE })) {
     if (isBlank(line.bytes)) continue;
     if (requests === MAX_LINES) throw new BadFile('too_many_requests', `more than ${MAX_LINES} requests`, line.number);
+    // A line that is not JSON has its answer when its part is worked on.
     const customId = customIdIn(line.bytes);
     if (customId !== null) {
       const first = lineOf.get(customId);
@@ -105,15 +106,6 @@ async function cut(body: ReadableStream<Uint8Array>): Promise<Cut[]> {
   }
   if (requests === 0) throw new BadFile('empty_file', 'the file has no requests');
   return parts;
-}
-
-/** A line that is not JSON has its answer when its part is worked on. */
-function customIdIn(bytes: Uint8Array): string | null {
-  try {
-    return customIdOf(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)));
-  } catch {
-    return null;
-  }
 }
 
 function faultOf(error: unknown): FileError | undefined {

@@ -304,7 +304,8 @@ function watched(stream: ReadableStream<Uint8Array>): ReadableStream<Uint8Array>
           else controller.enqueue(value);
         } catch (error) {
           reader.cancel(error).catch(() => {});
-          throw error;
+          if (error instanceof GatewayError) throw error;
+          throw new GatewayError('client_closed', 'The body ended before it was complete.', { cause: error });
         } finally {
           clearTimeout(timer);
         }
