@@ -14,6 +14,11 @@ export class MemoryMeter implements Meter {
     this.#now = now;
   }
 
+  /** The keys that have windows. */
+  get size(): number {
+    return this.#keys.size;
+  }
+
   async take(key: string, policies: readonly Policy[]): Promise<Taken> {
     return take(this.#windows(key), policies, this.#now());
   }
