@@ -1,13 +1,14 @@
 /** What a deploy would upload, and what is said before it: no account is asked for either. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { checkModels } from '../src/cli/check.ts';
 import { WranglerSql, wrangler } from '../src/cli/wrangler.ts';
 import { readConfig } from '../src/models/config.ts';
+import { copyWithout } from './support/copy.ts';
 import { hasMiniLm, MINILM } from './support/packed.ts';
 import { type Bundle, bundle } from './support/worker.ts';
 
@@ -72,19 +73,6 @@ test('the script starts within 100 ms of CPU', async (t) => {
     rmSync(folder, { recursive: true });
   }
 });
-
-/** A gateway's folder with the same dependencies, without those that are named. */
-function copyWithout(name: string): { folder: string; remove(): void } {
-  const folder = mkdtempSync(join(tmpdir(), 'gateway-copy-'));
-  for (const entry of ['cli.ts', 'src', 'migrations', 'models.jsonc', 'wrangler.jsonc', 'package.json']) {
-    cpSync(join(GATEWAY, entry), join(folder, entry), { recursive: true });
-  }
-  mkdirSync(join(folder, 'node_modules'));
-  for (const entry of readdirSync(join(GATEWAY, 'node_modules'))) {
-    if (entry !== name) symlinkSync(join(GATEWAY, 'node_modules', entry), join(folder, 'node_modules', entry));
-  }
-  return { folder, remove: () => rmSync(folder, { recursive: true }) };
-}
 
 function cli(words: string[], { cwd = GATEWAY, env = {} }: { cwd?: string; env?: Record<string, string> } = {}) {
   return spawnSync(process.execPath, ['cli.ts', ...words], { cwd, encoding: 'utf8', env: { ...process.env, ...env } });
@@ -154,7 +142,7 @@ test('check refuses what does not fit an isolate, alone or together', { skip: !h
 });
 
 test('check ends with 1 where a model does not fit', { skip: !hasMiniLm }, () => {
-  const { folder, remove } = copyWithout('');
+  const { folder, remove } = copyWithout();
   try {
     const fits = cli(['check', '--from', MINILM], { cwd: folder });
     assert.equal(fits.status, 0, fits.stderr);
