@@ -35,14 +35,17 @@ export async function versionOf(place: Place, prefix: string): Promise<string | 
     return lock.etag;
   }
   const sizes = await listed(place, prefix);
-  if (sizes.size === 0) return undefined;
   // A place may have folders of other revisions and models below this one.
   const weights = [...sizes.keys()].filter((file) => WEIGHTS.test(file) && !file.includes('/')).sort();
-  const [first] = weights;
-  if (first === undefined) return undefined;
-  const object = await place.get(prefix + first, { offset: 0, length: 1 });
-  await object?.body.cancel();
-  return [...weights.map((file) => `${file} ${sizes.get(file)}`), object?.etag].join(', ');
+  if (weights.length === 0) return undefined;
+  const etags = await Promise.all(
+    weights.map(async (file) => {
+      const object = await place.get(prefix + file, { offset: 0, length: 1 });
+      await object?.body.cancel();
+      return `${file} ${object?.etag}`;
+    }),
+  );
+  return etags.join(', ');
 }
 
 /**
