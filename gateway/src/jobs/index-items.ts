@@ -22,30 +22,43 @@ export class BadItem extends Error {
   override readonly name = 'BadItem';
 }
 
+const idMessage = 'a string of 1 to 512 characters or a whole number';
 const id = v.union(
-  [v.pipe(v.string(), v.minLength(1), v.maxLength(512)), v.pipe(v.number(), v.safeInteger())],
-  'a string of 1 to 512 characters or a whole number',
+  [
+    v.pipe(v.string(), v.minLength(1, idMessage), v.maxLength(512, idMessage)),
+    v.pipe(v.number(), v.safeInteger(idMessage)),
+  ],
+  idMessage,
 );
+
+const vectorMessage = 'a list of 1 to 32768 finite numbers, or base64 of 32-bit floats';
 
 /** A vector as numbers, or as base64 of 32-bit floats, least significant byte first, as OpenAI's answers have it. */
 export const vector = v.pipe(
   v.union(
     [
-      v.pipe(v.array(v.pipe(v.number(), v.finite())), v.minLength(1), v.maxLength(32_768)),
-      v.pipe(v.string(), v.maxLength(174_764), v.base64()),
+      v.pipe(
+        v.array(v.pipe(v.number(vectorMessage), v.finite(vectorMessage))),
+        v.minLength(1, vectorMessage),
+        v.maxLength(32_768, vectorMessage),
+      ),
+      v.pipe(v.string(), v.maxLength(174_764, vectorMessage), v.base64(vectorMessage)),
     ],
-    'a list of finite numbers, or base64 of 32-bit floats',
+    vectorMessage,
   ),
   v.rawTransform(({ dataset, addIssue, NEVER }) => {
     const floats = typeof dataset.value === 'string' ? fromBase64(dataset.value) : Float32Array.from(dataset.value);
     if (floats) return floats;
-    addIssue({ message: 'base64 of 32-bit floats' });
+    addIssue({ message: vectorMessage });
     return NEVER;
   }),
 );
 
 export const tags = v.pipe(
-  v.array(v.pipe(v.string('a string'), v.minLength(1, 'a tag'), v.maxLength(128, 'at most 128 characters'))),
+  v.array(
+    v.pipe(v.string('a string'), v.minLength(1, 'at least 1 character'), v.maxLength(128, 'at most 128 characters')),
+    'a list of strings',
+  ),
   v.maxLength(64, 'at most 64 tags'),
 );
 
@@ -59,16 +72,26 @@ const item = v.pipe(
   v.check((value) => (value.vector === undefined) !== (value.text === undefined), 'either "vector" or "text"'),
 );
 
+const embedding = 'a list of embeddings';
 /** An answer of a batch; what else it has does not matter here. */
-const answer = v.object({
-  custom_id: id,
-  response: v.object({
-    body: v.object({
-      model: v.optional(v.string()),
-      data: v.pipe(v.array(v.object({ embedding: vector }, 'an embedding')), v.minLength(1)),
-    }),
-  }),
-});
+const answer = v.object(
+  {
+    custom_id: id,
+    response: v.object(
+      {
+        body: v.object(
+          {
+            model: v.optional(v.string('a string')),
+            data: v.pipe(v.array(v.object({ embedding: vector }, embedding), embedding), v.minLength(1, embedding)),
+          },
+          'an answer with embeddings',
+        ),
+      },
+      'a response',
+    ),
+  },
+  'an answer of a batch',
+);
 
 /**
  * The items of a line. An answer with one vector has the `custom_id` as its id; of one with several, each has `#` and its number behind it.
