@@ -15,9 +15,9 @@ import { S3Blobs } from '../src/parts/s3.ts';
 import { openSqlite } from '../src/parts/sqlite.ts';
 import { blobsContract } from './contracts/blobs.ts';
 import { cacheContract } from './contracts/cache.ts';
-import { contract } from './contracts/contract.ts';
 import { event } from './contracts/events.ts';
 import { meterContract } from './contracts/meter.ts';
+import { contract } from './contracts/run.ts';
 import { startBucket } from './support/bucket.ts';
 import { newFolder } from './support/server.ts';
 

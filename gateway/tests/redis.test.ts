@@ -7,8 +7,9 @@ import { openRedis } from '../src/parts/redis.ts';
 import { RedisCache } from '../src/parts/redis-cache.ts';
 import { RedisMeter } from '../src/parts/redis-meter.ts';
 import { cacheContract } from './contracts/cache.ts';
-import { contract, many } from './contracts/contract.ts';
+import { many } from './contracts/contract.ts';
 import { meterContract } from './contracts/meter.ts';
+import { contract } from './contracts/run.ts';
 import { type RedisServer, startRedis } from './support/redis.ts';
 
 const started = await startRedis();

@@ -1,8 +1,8 @@
 /** The Cache API of a Worker. It keeps answers per location, and none on workers.dev. */
 import type { Cache } from '../host.ts';
 
-/** The API reads `cache-control` for itself; the answer's own is kept under this name meanwhile. */
-const OWN = 'x-kept-cache-control';
+/** The API reads some headers for itself, and sets others. The answer's own are kept as JSON in this one. */
+const KEPT = 'x-kept-headers';
 
 export class ApiCache implements Cache {
   readonly #caches: Pick<CacheStorage, 'open'>;
@@ -15,12 +15,7 @@ export class ApiCache implements Cache {
     try {
       const hit = await (await this.#caches.open('answers')).match(addressOf(digest));
       if (!hit) return undefined;
-      const response = new Response(hit.body, hit);
-      const own = response.headers.get(OWN);
-      response.headers.delete(OWN);
-      if (own === null) response.headers.delete('cache-control');
-      else response.headers.set('cache-control', own);
-      return response;
+      return new Response(hit.body, { status: hit.status, headers: JSON.parse(hit.headers.get(KEPT) ?? '[]') });
     } catch {
       return undefined;
     }
@@ -29,10 +24,11 @@ export class ApiCache implements Cache {
   async put(digest: string, response: Response, seconds: number): Promise<void> {
     if (seconds <= 0) return;
     try {
-      const kept = new Response(response.body, response);
-      const own = kept.headers.get('cache-control');
-      if (own !== null) kept.headers.set(OWN, own);
-      kept.headers.set('cache-control', `public, max-age=${Math.ceil(seconds)}`);
+      const headers = {
+        [KEPT]: JSON.stringify([...response.headers]),
+        'cache-control': `public, max-age=${Math.ceil(seconds)}`,
+      };
+      const kept = new Response(response.body, { status: response.status, headers });
       await (await this.#caches.open('answers')).put(addressOf(digest), kept);
     } catch {
       // The API refuses some answers, such as partial ones, and forgets any.

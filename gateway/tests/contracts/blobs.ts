@@ -186,13 +186,13 @@ export const blobsContract: Contract<Blobs> = {
     const page = await blobs.list('a.');
     assert.deepEqual(page, { objects: [{ key: 'a.b', size: 3 }] });
 
-    const parts = Array.from({ length: 1205 }, (_, index) => `many/${index % 7}/${String(index).padStart(5, '0')}`);
+    const parts = Array.from({ length: 1010 }, (_, index) => `many/${index % 7}/${String(index).padStart(5, '0')}`);
     await many(parts.length, 16, (index) => blobs.put(parts[index] as string, text('x')));
     const first = await blobs.list('many/');
     assert.equal(first.objects.length, 1000);
     assert.ok(first.cursor);
     const second = await blobs.list('many/', first.cursor);
-    assert.equal(second.objects.length, 205);
+    assert.equal(second.objects.length, 10);
     assert.equal(second.cursor, undefined);
     const listed = [...first.objects, ...second.objects].map(({ key }) => key);
     assert.deepEqual(listed, [...parts].sort());

@@ -1,15 +1,7 @@
 /** A contract is what every body of an interface does: cases by their names, each of which makes what it tests. */
-import { describe, type TestContext, test } from 'node:test';
 
 export type Make<T> = () => Promise<T>;
 export type Contract<T> = Readonly<Record<string, (make: Make<T>) => Promise<void>>>;
-
-/** Tests a body in this process. `make` gives an empty one, and cleans up by `context.after`. */
-export function contract<T>(name: string, cases: Contract<T>, make: (context: TestContext) => Promise<T>): void {
-  describe(name, () => {
-    for (const [title, run] of Object.entries(cases)) test(title, (context) => run(() => make(context)));
-  });
-}
 
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
