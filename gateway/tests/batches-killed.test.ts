@@ -69,7 +69,11 @@ test(`of ${LINES} lines, each is answered once, though each message comes twice 
       await once(worker, 'exit');
     }
   }
-  worker?.kill('SIGTERM');
+  // It handles its message to the end: the objects of the parts are deleted after the batch is told to be done.
+  if (worker && worker.exitCode === null && worker.signalCode === null) {
+    worker.kill('SIGTERM');
+    await once(worker, 'exit');
+  }
 
   const batch = await client.batches.retrieve(id);
   const read = async (file: string | null | undefined) =>
@@ -93,5 +97,5 @@ test(`of ${LINES} lines, each is answered once, though each message comes twice 
     Array.from({ length: LINES }, (_, at) => `r${at}`).filter((name) => !left.has(name)),
   );
   assert.deepEqual(batch.request_counts, { total: LINES, completed: out.length, failed: err.length });
-  assert.deepEqual((await host.blobs.list('batches/')).objects, []);
+  assert.equal((await host.blobs.list('batches/')).objects.length, 0);
 });
