@@ -95,16 +95,18 @@ test('rows of a meter whose windows are long over are deleted', async (context) 
   assert.deepEqual(await sql.all('SELECT id FROM meters'), [{ id: 'one:rpm' }]);
 });
 
-const bun = find('bun', join(here, 'node_modules/.bin'));
+const FEWEST = [sqlContract, meterContract, queueContract].reduce((sum, each) => sum + Object.keys(each).length, 0);
 
-test('Bun: the contracts over bun:sqlite and over node:sqlite', {
-  skip: bun ? false : 'no Bun: npm install in tests/',
-}, async () => {
-  const { stdout } = await promisify(execFile)(bun as string, [join(here, 'contracts/bun.ts')]);
-  const results: { title: string; error?: string }[] = JSON.parse(stdout);
-  assert.deepEqual(
-    results.filter(({ error }) => error !== undefined),
-    [],
-  );
-  assert.equal(results.length, 2 * Object.keys({ ...sqlContract, ...meterContract }).length);
-});
+for (const [program, ...words] of [['bun'], ['deno', 'run', '--allow-all', '--no-lock']] as const) {
+  const path = find(program, join(here, 'node_modules/.bin'));
+  const skip = path ? false : `no ${program}: npm install in tests/`;
+  test(`the contracts in ${program}`, { skip }, async () => {
+    const { stdout } = await promisify(execFile)(path as string, [...words, join(here, 'contracts/runtime.ts')]);
+    const results: { title: string; error?: string }[] = JSON.parse(stdout);
+    assert.deepEqual(
+      results.filter(({ error }) => error !== undefined),
+      [],
+    );
+    assert.ok(results.length > FEWEST + (program === 'bun' ? Object.keys(sqlContract).length : 0));
+  });
+}
