@@ -117,15 +117,18 @@ export const putOneHead = operation({
   },
 });
 
-/** The kind of a detector's classifier, such as `rbf-svm`, where its JSON tells. */
-function kindOf(json: object): string | undefined {
-  const { type, head: inner } = json as { type?: unknown; head?: unknown };
-  if (typeof inner === 'object' && inner !== null && type !== 'linear') return kindOf(inner) ?? plain(type);
-  return plain(type);
+/**
+ * The kind of classifier that a detector's head is, by what it has inside of calibrations and pipelines: `svm` for support vectors, else the
+ * package's own name.
+ */
+function kindOf(json: unknown): string | undefined {
+  if (typeof json !== 'object' || json === null) return undefined;
+  const { type, head: inner, members } = json as { type?: unknown; head?: unknown; members?: unknown };
+  const below = kindOf(inner) ?? (Array.isArray(members) ? kindOf(members[0]) : undefined);
+  if (below !== undefined) return below;
+  if (type === 'svc') return 'svm';
+  return typeof type === 'string' && /^[\w.-]{1,64}$/.test(type) ? type : undefined;
 }
-
-const plain = (type: unknown): string | undefined =>
-  typeof type === 'string' && /^[\w.-]{1,64}$/.test(type) ? type : undefined;
 
 export const listAllHeads = operation({
   method: 'GET',
