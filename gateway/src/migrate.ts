@@ -44,7 +44,7 @@ export async function migrate(sql: Sql, migrations: readonly Migration[]): Promi
 export function statementsOf(text: string): string[] {
   return text
     .replace(/^\s*--.*$/gm, '')
-    .split(/;[ \t]*$/m)
+    .split(/;[ \t\r]*$/m)
     .map((statement) => statement.trim())
     .filter((statement) => statement !== '');
 }
