@@ -1,4 +1,4 @@
-/** The gateway in Deno: `deno run --allow-net --allow-read --allow-write --allow-env --allow-sys src/hosts/deno.ts`. */
+/** The gateway in Deno: `deno run --unstable-no-legacy-abort --allow-net --allow-read --allow-write --allow-env --allow-sys src/hosts/deno.ts`. */
 import { serve, urlOf } from './serve.ts';
 import { openServer } from './server.ts';
 

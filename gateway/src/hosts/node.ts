@@ -18,6 +18,14 @@ await serve(openServer, async (gateway, settings) => {
   await new Promise<void>((resolve, reject) => server.once('listening', resolve).once('error', reject));
   return {
     url: urlOf(settings.HOST, (server.address() as AddressInfo).port),
-    close: () => new Promise((resolve) => server.close(() => resolve())),
+    close: () =>
+      new Promise((resolve) => {
+        // A connection that has a request now becomes idle later, and would then be kept for its next request.
+        const idle = setInterval(() => server.closeIdleConnections(), 50);
+        server.close(() => {
+          clearInterval(idle);
+          resolve();
+        });
+      }),
   };
 });
