@@ -41,8 +41,8 @@ interface Options {
   body?: BodyInit;
 }
 
-/** Asks everything, in order. */
-export async function scenario(url: string | URL, keys: ScenarioKeys): Promise<Answer[]> {
+/** Asks everything, in order. `proxied`: something in front of the host reads bodies before it passes requests on. */
+export async function scenario(url: string | URL, keys: ScenarioKeys, { proxied = false } = {}): Promise<Answer[]> {
   const answers: Answer[] = [];
   const names = new Map<string, string>();
 
@@ -149,11 +149,10 @@ export async function scenario(url: string | URL, keys: ScenarioKeys): Promise<A
     headers: { 'content-type': 'application/json' },
   });
   await say('deep brackets', 'POST', E, { body: '['.repeat(200_000), headers: { 'content-type': 'application/json' } });
-  answers.push({
-    name: 'a body that is too large',
-    headers: {},
-    ...(await announce(new URL(E, url), keys.all, 100 << 20)),
-  });
+  if (!proxied) {
+    const refused = await announce(new URL(E, url), keys.all, 100 << 20);
+    answers.push({ name: 'a body that is too large', headers: {}, ...refused });
+  }
   await say('a body in chunks', 'POST', E, { body: chunks(MODEL), headers: { 'content-type': 'application/json' } });
 
   await say('Ollama', 'POST', '/api/embed', { json: { model: MODEL, input: ['A cat.'] } });
