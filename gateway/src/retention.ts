@@ -10,7 +10,8 @@ import { BUILD, resumeBuild } from './jobs/index.ts';
 import { finishIfDone } from './jobs/part.ts';
 import { retrainUrl } from './jobs/retrain.ts';
 import { sendParts } from './jobs/split.ts';
-import { type BatchRow, type PartRow, partsOf } from './tables/batches.ts';
+import { type PartRow, partsOf } from './tables/batch-parts.ts';
+import type { BatchRow } from './tables/batches.ts';
 import { blobOf, type FileRow } from './tables/files.ts';
 import { type IndexRow, type Source, staleBuilds } from './tables/indexes.ts';
 

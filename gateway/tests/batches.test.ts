@@ -5,6 +5,7 @@ import { createGateway } from '../src/app.ts';
 import type { Message } from '../src/host.ts';
 import { GatewayError } from '../src/http/errors.ts';
 import { consume } from '../src/jobs/consume.ts';
+import { finish } from '../src/jobs/finish.ts';
 import type { Model } from '../src/models/model.ts';
 import { retention } from '../src/retention.ts';
 import { call, keyFor } from './support/app.ts';
@@ -254,7 +255,7 @@ test('an outage is tried three times, and then only its lines are errors', async
 test('a part with more tokens than a delivery may compute is cut, and its lines stay in order', async () => {
   const { host, start, ended } = await opened();
   await using _ = host;
-  // 2,002 tokens a line as the stub counts them: nine lines and a further delivery.
+  // 2,002 tokens a line as the stub counts them: five lines a delivery.
   const text = Array(2_000).fill('w').join(' ');
   const { id } = await start(jsonl(Array.from({ length: 20 }, (_, at) => line(`r${at}`, text))));
   const parts: Message[] = [];
@@ -265,7 +266,36 @@ test('a part with more tokens than a delivery may compute is cut, and its lines 
     ids(out),
     Array.from({ length: 20 }, (_, at) => `r${at}`),
   );
-  assert.equal(parts.length, 3);
+  assert.equal(parts.length, 4);
+});
+
+test('a batch with more parts than one delivery can read is put together in steps, by two at once', async () => {
+  const { host, start, ended } = await opened();
+  await using _ = host;
+  const { id } = await start(
+    jsonl(Array.from({ length: 1_200 }, (_, at) => line(`r${at}`, at % 50 === 7 ? [1] : undefined))),
+  );
+  await deliver(host, { together: 4, before: ({ topic }) => assert.notEqual(topic, 'batch.finish'), most: 20 });
+  let steps = 0;
+  for (let [message] = host.sent.splice(0); message; [message] = host.sent.splice(0)) {
+    assert.equal(message.topic, 'batch.finish');
+    steps += 1;
+    const both = await Promise.allSettled([1, 2].map(() => finish(host, id, { most: 8, merged: 5 })));
+    assert.ok(both.some(({ status }) => status === 'fulfilled'));
+  }
+  const { batch, out, err } = await ended(id);
+  assert.equal(steps, 4);
+  const all = Array.from({ length: 1_200 }, (_, at) => `r${at}`);
+  assert.deepEqual(
+    ids(err),
+    all.filter((_, at) => at % 50 === 7),
+  );
+  assert.deepEqual(
+    ids(out),
+    all.filter((_, at) => at % 50 !== 7),
+  );
+  assert.deepEqual(batch.request_counts, { total: 1_200, completed: 1_176, failed: 24 });
+  assert.equal((await host.blobs.list('batches/')).objects.length, 0);
 });
 
 test('a host that stops keeps what is done, and the next one goes on with the rest', async () => {

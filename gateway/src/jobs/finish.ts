@@ -1,16 +1,9 @@
 /** Ends a batch: the answers of its parts, one after the other, become a file of answers and a file of errors. */
 import type { Blobs, Host, Statement } from '../host.ts';
-import {
-  type BatchRow,
-  batchById,
-  cancelParts,
-  type Ending,
-  endBatch,
-  type PartRow,
-  partsOf,
-  runBlob,
-} from '../tables/batches.ts';
+import { cancelParts, mergeParts, type PartRow, partsOf, runBlob } from '../tables/batch-parts.ts';
+import { type BatchRow, batchById, type Ending, endBatch } from '../tables/batches.ts';
 import { blobOf, insertFile } from '../tables/files.ts';
+import { newId } from './ids.ts';
 import { sendParts } from './split.ts';
 
 const DAY_MS = 86_400_000;
@@ -22,13 +15,20 @@ interface Piece {
   length: number;
 }
 
-export async function finish(host: Host, id: string): Promise<void> {
+/** Parts whose answers one delivery reads, and how many of them become one where there are more. Workers may ask R2 10,000 times. */
+const LIMITS = { most: 2_000, merged: 1_000 };
+/** The front of the names of runs that are several parts in one. */
+const MERGED = 'merged-';
+
+/** Ends a batch of which no part is worked on any more. */
+export async function finish(host: Host, id: string, limits = LIMITS): Promise<void> {
   const batch = await batchById(host.sql, id);
   if (!batch || !isEnding(batch)) return;
   if (batch.state === 'cancelling') await cancelParts(host.sql, id);
   const waiting = await partsOf(host.sql, id, 'waiting');
   if (waiting.length > 0) return sendParts(host, waiting);
   const parts = await partsOf(host.sql, id, 'done');
+  if (parts.length > limits.most) return merge(host, parts, limits.merged);
   const output = await write(host, batch, 'output', outPieces(parts));
   const error = await write(host, batch, 'error', errPieces(parts));
   const sum = (field: 'completed' | 'failed') => parts.reduce((total, part) => total + part[field], 0);
@@ -45,6 +45,22 @@ export async function finish(host: Host, id: string): Promise<void> {
     }),
   ]);
   await deleteAll(host.blobs, `batches/${id}/`);
+}
+
+/** Makes one part of the first that are not merged yet, and sends the message that goes on. */
+async function merge(host: Host, parts: readonly PartRow[], count: number): Promise<void> {
+  const start = parts.findIndex(({ run }) => !run?.startsWith(MERGED));
+  const some = parts.slice(start, start + count);
+  const [first] = some;
+  if (!first) throw new Error(`the batch has ${parts.length} parts that are merged already`);
+  const run = newId(MERGED);
+  const blob = runBlob(first.batch_id, first.part, run);
+  const pieces = [...outPieces(some), ...errPieces(some)].filter(({ length }) => length > 0);
+  const size = pieces.reduce((total, { length }) => total + length, 0);
+  await host.blobs.put(blob, concatenated(host.blobs, pieces), { size });
+  const taken = await mergeParts(host.sql, some, run);
+  await host.blobs.delete(taken ? some.map(keyOf) : [blob]);
+  if (taken) await host.queue.send([{ topic: 'batch.finish', body: { batch: first.batch_id } }]);
 }
 
 function isEnding(batch: BatchRow): batch is BatchRow & { state: Ending } {

@@ -7,10 +7,10 @@ export const PART_BYTES = 262_144;
 export const MAX_CUSTOM_ID = 256;
 
 /**
- * A run stops early, and leaves its other lines to a further message, after so many tokens (about ten seconds of one core) or bytes of
- * answers. Time is not asked for: the clock of a Worker stands still while it computes.
+ * A run stops early, and leaves its other lines to a further message, after so many tokens (about four seconds of one core) or bytes of
+ * answers: a Worker gets several messages at once, and all of them have its 30 seconds together. Time is not asked for: the clock of a Worker stands still while it computes.
  */
-export const RUN_TOKENS = 16_384;
+export const RUN_TOKENS = 8_192;
 export const RUN_BYTES = 4_194_304;
 
 /** How often a line is tried whose model or upstream does not answer, and the seconds before each further try. */
@@ -21,7 +21,7 @@ export const LIMIT_SECONDS = 30;
 
 /** Bytes of a file and tokens of its texts that one delivery puts into an index, and the longest line there. */
 export const STEP_BYTES = 33_554_432;
-export const STEP_TOKENS = 16_384;
+export const STEP_TOKENS = 8_192;
 export const MAX_INDEX_LINE = 8_388_608;
 
 /** What the time of a batch is, which is OpenAI's only one. */

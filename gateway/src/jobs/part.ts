@@ -2,17 +2,8 @@
 import type { Host, StoredBlob } from '../host.ts';
 import { GatewayError } from '../http/errors.ts';
 import { answerLine } from '../invoke.ts';
-import {
-  type BatchRow,
-  batchById,
-  deferPart,
-  type PartRow,
-  partOf,
-  type Run,
-  runBlob,
-  saveRun,
-  startFinish,
-} from '../tables/batches.ts';
+import { deferPart, type PartRow, partOf, type Run, runBlob, saveRun } from '../tables/batch-parts.ts';
+import { type BatchRow, batchById, startFinish } from '../tables/batches.ts';
 import { blobOf } from '../tables/files.ts';
 import { callerOf } from './caller.ts';
 import { newId } from './ids.ts';

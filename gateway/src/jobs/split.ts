@@ -1,6 +1,7 @@
 /** Cuts the file of a batch into parts, as ranges of bytes: the file itself is not copied. */
 import type { Host } from '../host.ts';
-import { batchById, type FileError, failBatch, type PartRow, partsOf, startBatch } from '../tables/batches.ts';
+import { type PartRow, partsOf } from '../tables/batch-parts.ts';
+import { batchById, type FileError, failBatch, startBatch } from '../tables/batches.ts';
 import { blobOf } from '../tables/files.ts';
 import { MAX_FILE, MAX_LINE, MAX_LINES, PART_BYTES, PART_LINES } from './limits.ts';
 import { isBlank, LineTooLong, readLines } from './lines.ts';
