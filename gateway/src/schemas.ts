@@ -12,7 +12,18 @@ export const name = v.pipe(
 
 /** An object that has these fields and no others. */
 export function fields<const E extends v.ObjectEntries>(entries: E) {
-  return v.strictObject(entries, (issue) =>
-    issue.expected === 'never' ? 'unknown field' : issue.path ? 'is missing' : 'a JSON object',
+  return noList(
+    v.strictObject(entries, (issue) =>
+      issue.expected === 'never' ? 'unknown field' : issue.path ? 'is missing' : 'a JSON object',
+    ),
   );
+}
+
+/** A schema of objects that does not take lists, which valibot takes for objects. */
+export function noList<S extends v.GenericSchema>(schema: S): S {
+  const run = schema['~run'].bind(schema) as v.GenericSchema['~run'];
+  return Object.assign(schema, {
+    '~run': (dataset: v.UnknownDataset, config: v.Config<v.BaseIssue<unknown>>) =>
+      run(Array.isArray(dataset.value) ? { value: undefined } : dataset, config),
+  });
 }

@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import { input, listOf } from '../models/asking.ts';
 import { operation } from '../operation.ts';
-import { fields, text } from '../schemas.ts';
+import { fields, noList, text } from '../schemas.ts';
 import { dimensions, embed, maxBytes } from './embeddings.ts';
 
 /** Ollama's clients may write the tag of a model behind its name. */
@@ -25,7 +25,7 @@ export const ollamaEmbed = operation({
     dimensions,
     /** Taken, and without effect: there is nothing to keep alive, and no other option. */
     keep_alive: v.optional(v.union([text, v.number('a duration')], 'a duration')),
-    options: v.optional(v.record(text, v.unknown(), 'options by their names')),
+    options: v.optional(noList(v.record(text, v.unknown(), 'options by their names'))),
   }),
   answer: v.object({
     model: v.string(),
