@@ -6,6 +6,7 @@ import { type GenericSchema, safeParse } from 'valibot';
 import { STATUS } from '../src/http/errors.ts';
 import type { Operation } from '../src/operation.ts';
 import { operations } from '../src/operations.ts';
+import { BODIES, FORMS, PARAMETERS } from './openapi-extras.ts';
 
 const FILE = join(import.meta.dirname, '../src/http/openapi.json');
 
@@ -38,6 +39,9 @@ const error = {
   },
 };
 
+/** A body that is not JSON: anything but nothing. */
+const BYTES = { type: 'string', minLength: 1 };
+
 const FAMILIES: [RegExp, string][] = [
   [/^\/(v1\/(embeddings|images|similarity)|api\/)/, 'Vectors'],
   [/^\/(v1\/(classify|route|rerank|detect)|analyze|admin\/heads)/, 'Classifiers and detectors'],
@@ -49,37 +53,50 @@ const FAMILIES: [RegExp, string][] = [
   [/^\/admin\/keys/, 'Keys'],
 ];
 
-function parameters(operation: Operation): unknown[] {
-  const path = [...operation.path.matchAll(/\{(\w+)\+?\}/g)].map(([, name]) => ({
+/** Paths that differ in the names of their parts alone are one path; it is told by the names that come first. */
+function pathsOf(list: readonly Operation[]): Map<string, string> {
+  const told = new Map<string, string>();
+  for (const { path } of list) {
+    const shape = shapeOf(path);
+    if (!told.has(shape)) told.set(shape, path.replaceAll('+}', '}'));
+  }
+  return told;
+}
+
+const shapeOf = (path: string) => path.replace(/\{\w+\+?\}/g, '{}');
+
+function parameters({ method, path, query }: Operation, told: string): unknown[] {
+  const known = { ...PARAMETERS[path], ...PARAMETERS[`${method} ${path}`] };
+  const own = [...path.matchAll(/\{(\w+)/g)].map(([, name]) => name as string);
+  const inPath = [...told.matchAll(/\{(\w+)/g)].map(([, name], index) => ({
     name,
     in: 'path',
     required: true,
-    schema: { type: 'string', minLength: 1 },
+    schema: known[own[index] as string] ?? { type: 'string', minLength: 1 },
   }));
-  const query = operation.query ? (schemaOf(operation.query) as { properties?: object; required?: string[] }) : {};
+  const schema = query ? (schemaOf(query) as { properties?: object; required?: string[] }) : {};
   return [
-    ...path,
-    ...Object.entries(query.properties ?? {}).map(([name, schema]) => ({
+    ...inPath,
+    ...Object.entries(schema.properties ?? {}).map(([name, given]) => ({
       name,
       in: 'query',
-      required: query.required?.includes(name) ?? false,
-      schema,
+      required: schema.required?.includes(name) ?? false,
+      schema: known[name] ? { ...known[name], default: given.default } : given,
     })),
   ];
 }
 
-function requestBody(operation: Operation): unknown {
+function requestBody({ method, path, body, raw }: Operation): unknown {
   const content: Record<string, unknown> = {};
-  if (operation.body) content['application/json'] = { schema: schemaOf(operation.body) };
-  for (const type of operation.raw ?? []) {
-    const form = {
-      type: 'object',
-      properties: { file: { type: 'string', contentMediaType: 'application/octet-stream' } },
-    };
-    content[type] = { schema: type === 'multipart/form-data' ? form : {} };
+  if (body) {
+    const schema = schemaOf(body);
+    content['application/json'] = { schema: BODIES[`${method} ${path}`]?.(schema as never) ?? schema };
+  }
+  for (const type of raw ?? []) {
+    content[type] = { schema: FORMS[`${method} ${path}`] ?? (type === 'application/json' ? {} : BYTES) };
   }
   // A body without fields may be left out.
-  const required = !(operation.body && safeParse(operation.body, {}).success);
+  const required = !(body && safeParse(body, {}).success);
   return Object.keys(content).length === 0 ? undefined : { required, content };
 }
 
@@ -91,9 +108,9 @@ function success(operation: Operation): unknown {
   return { description, content: { 'application/json': { schema: schemaOf(answer) } } };
 }
 
-function describe(operation: Operation): unknown {
+function describe(operation: Operation, told: string): unknown {
   const body = requestBody(operation);
-  const list = parameters(operation);
+  const list = parameters(operation, told);
   const open = operation.scope === 'public';
   return {
     operationId: `${operation.method.toLowerCase()}${operation.path.replace(/[^\w]+(\w?)/g, (_, letter) => letter.toUpperCase())}`,
@@ -146,9 +163,10 @@ function share(paths: Record<string, unknown>): Record<string, unknown> {
 /** The document of a list of operations. */
 export function documentOf(list: readonly Operation[]): Record<string, unknown> {
   const paths: Record<string, Record<string, unknown>> = {};
+  const told = pathsOf(list);
   for (const operation of [...list].sort((a, b) => (a.path < b.path ? -1 : 1))) {
-    const path = operation.path.replaceAll('+}', '}');
-    paths[path] = { ...paths[path], [operation.method.toLowerCase()]: describe(operation) };
+    const path = told.get(shapeOf(operation.path)) as string;
+    paths[path] = { ...paths[path], [operation.method.toLowerCase()]: describe(operation, path) };
   }
   const shared = share(paths);
   return {

@@ -116,7 +116,7 @@ async function readCall(operation: Operation, invocation: Invocation): Promise<C
   const maxBytes = operation.maxBytes ?? MAX_BYTES;
   const types = [...(operation.body ? ['application/json'] : []), ...(operation.raw ?? [])];
   if (types.length === 0) return call;
-  if (operation.body && !request.body && !request.headers.has('content-type')) {
+  if (operation.body && !request.headers.has('content-type') && (await isEmpty(request, maxBytes))) {
     // No body says the same as one without fields.
     call.body = validate(operation.body, {}, 'the body');
     return call;
@@ -130,11 +130,13 @@ async function readCall(operation: Operation, invocation: Invocation): Promise<C
   return call;
 }
 
+/** Whether a request has no body; some servers make an empty stream of none. */
+async function isEmpty(request: Request, maxBytes: number): Promise<boolean> {
+  return !request.body || (await readBytes(request, maxBytes)).byteLength === 0;
+}
+
 async function readJson(schema: GenericSchema, request: Request, maxBytes: number): Promise<unknown> {
-  const body = parseJson(await readBytes(request, maxBytes));
-  // valibot takes a list for an object, and would miss its fields.
-  if (Array.isArray(body)) throw new GatewayError('invalid_request', 'the body: expected a JSON object');
-  return validate(schema, body, 'the body');
+  return validate(schema, parseJson(await readBytes(request, maxBytes)), 'the body');
 }
 
 /** The model that a body names. */

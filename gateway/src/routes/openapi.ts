@@ -58,11 +58,15 @@ async function documentOf(call: Call): Promise<Document> {
   const infos = (await call.host.models.list()).filter(({ id }) => models === null || models.includes(id));
   for (const [path, methods] of Object.entries(document.paths)) {
     const task = TASKS.find(([pattern]) => pattern.test(path))?.[1];
-    const names = infos.filter((info) => info.task === task).map(({ id }) => id);
+    const fitting = infos.filter((info) => info.task === task);
+    const names = fitting.map(({ id }) => id);
     if (names.length === 0) continue;
+    // What all of them have.
+    const least = Math.min(...fitting.map(({ dimensions }) => dimensions ?? Number.POSITIVE_INFINITY));
     for (const { requestBody } of Object.values(methods)) {
       const properties = requestBody?.content['application/json']?.schema.properties;
       if (properties?.model) properties.model = { type: 'string', enum: names };
+      if (properties?.dimensions && least < Number.POSITIVE_INFINITY) properties.dimensions.maximum = least;
     }
   }
   return document;
