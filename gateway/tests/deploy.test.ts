@@ -22,7 +22,7 @@ function sizesOf({ said }: Bundle): { total: number; gzip: number } {
 
 test('the upload has one wasm, no weights, no warning, and fits the free plan', async (t) => {
   const metafile = join(mkdtempSync(join(tmpdir(), 'gateway-meta-')), 'meta.json');
-  const text = await bundle('cloudflare.ts', ['--minify', '--metafile', metafile]);
+  const text = await bundle('src/hosts/cloudflare.ts', ['--minify', '--metafile', metafile]);
   try {
     assert.doesNotMatch(text.said, /WARNING|ERROR/);
     const names = readdirSync(text.folder);
@@ -53,7 +53,7 @@ test('the upload has one wasm, no weights, no warning, and fits the free plan', 
 });
 
 test('a Worker with all models is larger, and fits the paid plan', async () => {
-  const all = await bundle('cloudflare-all.ts', ['--minify']);
+  const all = await bundle('src/hosts/cloudflare-all.ts', ['--minify']);
   try {
     const { gzip } = sizesOf(all);
     assert.ok(gzip > 0 && gzip <= 10_000, `gzip ${gzip} KiB`);

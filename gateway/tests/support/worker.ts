@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, relative, sep } from 'node:path';
+import { basename, join, relative, sep } from 'node:path';
 import { Miniflare, type MiniflareOptions, type WorkerOptions } from 'miniflare';
 import { readMigrations, readWorkerConfig } from '../../src/cli/place.ts';
 import { wrangler } from '../../src/cli/wrangler.ts';
@@ -21,13 +21,13 @@ export interface Bundle {
   remove(): Promise<void>;
 }
 
-/** Bundles as for a deploy, without one. `main`: a file of `src/hosts`. */
-export async function bundle(main = 'cloudflare.ts', words: readonly string[] = []): Promise<Bundle> {
+/** Bundles as for a deploy, without one. */
+export async function bundle(main = 'src/hosts/cloudflare.ts', words: readonly string[] = []): Promise<Bundle> {
   const folder = await mkdtemp(join(tmpdir(), 'gateway-bundle-'));
-  const said = await wrangler(['deploy', join('src/hosts', main), '--dry-run', '--outdir', folder, ...words]);
+  const said = await wrangler(['deploy', main, '--dry-run', '--outdir', folder, ...words]);
   return {
     folder,
-    script: main.replace(/\.ts$/, '.js'),
+    script: basename(main).replace(/\.ts$/, '.js'),
     said,
     remove: () => rm(folder, { recursive: true, force: true }),
   };
