@@ -9,6 +9,7 @@ import { bury, consume } from '../jobs/consume.ts';
 import { readConfig } from '../models/config.ts';
 import type { Loaders } from '../models/local/loader.ts';
 import { createModels } from '../models/registry.ts';
+import type { Places } from '../models/sources.ts';
 import { ApiCache } from '../parts/cache-api.ts';
 import { CloudflareQueue, deliver } from '../parts/cloudflare-queue.ts';
 import { D1Sql } from '../parts/d1.ts';
@@ -17,6 +18,7 @@ import { type KeyMeterNamespace, ObjectMeter } from '../parts/key-meter.ts';
 import { R2Blobs } from '../parts/r2.ts';
 import { retention } from '../retention.ts';
 import { readSettings } from '../settings.ts';
+import { placesOf } from './places.ts';
 
 /** The bindings that the gateway knows. Secrets and other Workers are found by the names that `models.jsonc` gives them. */
 export interface Env {
@@ -37,13 +39,13 @@ interface Open {
   app: ReturnType<typeof createGateway>;
 }
 
-/** The handlers of a Worker. */
-export function createWorker(loaders: Loaders) {
+/** The handlers of a Worker. `places`: where files of models are beside its bindings. */
+export function createWorker(loaders: Loaders, places: Places = {}) {
   // Bindings are the same for all requests of an isolate, so it has one host. Nothing is opened before the first request.
   let open: Open | undefined;
   const opened = (env: Env): Open => {
     if (!open) {
-      const host = openHost(env, loaders);
+      const host = openHost(env, loaders, places);
       open = { host, app: createGateway(host) };
     }
     return open;
@@ -71,7 +73,7 @@ export function createWorker(loaders: Loaders) {
   };
 }
 
-function openHost(env: Env, loaders: Loaders): Host {
+function openHost(env: Env, loaders: Loaders, places: Places): Host {
   const settings = readSettings(env);
   const sql = new D1Sql(env.DB);
   const { AUTH_RL, AE } = env;
@@ -90,7 +92,11 @@ function openHost(env: Env, loaders: Loaders): Host {
     queue: new CloudflareQueue(env.WORK),
     meter: new ObjectMeter(env.METER),
     cache: new ApiCache(),
-    models: createModels(readConfig(env.MODELS ?? modelsText), { ...common, loaders }),
+    models: createModels(readConfig(env.MODELS ?? modelsText), {
+      ...common,
+      loaders,
+      places: { ...placesOf(env), ...places },
+    }),
     clientAddress: (request) => request.headers.get('cf-connecting-ip') ?? '',
     ...(AUTH_RL ? { allowFailure: async (key: string) => (await AUTH_RL.limit({ key })).success } : {}),
   };

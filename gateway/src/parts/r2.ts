@@ -86,7 +86,7 @@ function etagOf(object: { etag: string } | null): { etag: string } | undefined {
 }
 
 /** The same bytes in pieces of 1 MiB. */
-function gathered(stream: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
+export function gathered(stream: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
   const reader = stream.getReader({ mode: 'byob' }) as GatheringReader;
   return new ReadableStream<Uint8Array>(
     {
