@@ -100,6 +100,7 @@ test('what is wrong is named', async () => {
     [{ text: '12345678', count: 9 }, 'count'],
     [{ digit: 1, count: 65 }, 'count'],
     [{ digit: 1, steps: 0 }, 'steps'],
+    [{ digit: 1, count: 64, steps: 17 }, 'steps'],
     [{ digit: 1, guidance: 21 }, 'guidance'],
     [{ digit: 1, seed: -1 }, 'seed'],
   ];

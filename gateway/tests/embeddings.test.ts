@@ -90,6 +90,12 @@ describe('what cannot be answered is refused with the field', () => {
     ['too many texts', { model: 'tiny', input: Array(9).fill('a') }, 'input', /at most 8 items, got 9/],
     ['an unknown field', { model: 'tiny', input: 'a', inputs: 'b' }, 'inputs', /unknown field/],
     ['another format', { model: 'tiny', input: 'a', encoding_format: 'int8' }, 'encoding_format', /base64/],
+    [
+      'a text without end',
+      { model: 'tiny', input: ['a', 'x'.repeat(200_001)] },
+      'input',
+      /each of at most 200000 characters/,
+    ],
     ['no dimensions', { model: 'tiny', input: 'a', dimensions: 0 }, 'dimensions', /from 1/],
   ];
   for (const [name, body, param, message] of cases)

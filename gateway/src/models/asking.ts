@@ -9,20 +9,29 @@ import type { CallContext, Model, ModelInfo, Task } from './model.ts';
 /** The most items that any model may take; `models.jsonc` says the number for each. */
 export const MAX_ITEMS = 2048;
 
-/** Says that OpenAI's lists of token numbers are not taken. */
-const expectedInput = (issue: v.UnionIssue<v.BaseIssue<unknown>>): string => {
-  const list = Array.isArray(issue.input) ? issue.input.flat() : [];
-  return typeof list[0] === 'number'
-    ? 'a string, or a list of strings; lists of token numbers are not taken, as each model has its own: send the text'
-    : `a string, or 1 to ${MAX_ITEMS} strings`;
+/** No model reads as much; a text without spaces is looked at whole before it is cut. */
+const MAX_LENGTH = 200_000;
+
+const item = v.pipe(text, v.maxLength(MAX_LENGTH, `at most ${MAX_LENGTH} characters`));
+
+/** Says what is wrong: OpenAI's lists of token numbers are not taken, and texts have an end. */
+const expectedInput = ({ input }: v.UnionIssue<v.BaseIssue<unknown>>): string => {
+  const list = Array.isArray(input) ? input.flat() : [input];
+  if (typeof list[0] === 'number')
+    return 'a string, or a list of strings; lists of token numbers are not taken, as each model has its own: send the text';
+  const isLong = list.some((one) => typeof one === 'string' && one.length > MAX_LENGTH);
+  return `a string, or 1 to ${MAX_ITEMS} strings${isLong ? `, each of at most ${MAX_LENGTH} characters` : ''}`;
 };
 
 /** One text, or several. */
-export const input = v.union([text, strings()], expectedInput);
+export const input = v.union([item, strings()], expectedInput);
+
+/** One text. */
+export const single = item;
 
 export function strings() {
   const expected = `1 to ${MAX_ITEMS} strings`;
-  return v.pipe(v.array(text, expected), v.minLength(1, expected), v.maxLength(MAX_ITEMS, expected));
+  return v.pipe(v.array(item, expected), v.minLength(1, expected), v.maxLength(MAX_ITEMS, expected));
 }
 
 export const whole = (least: number, most: number) => {
@@ -65,15 +74,22 @@ export async function modelFor(call: Call<unknown, unknown>, given: string | und
     if (id === undefined)
       throw new GatewayError('model_not_found', `There is no model for ${task}.`, { param: 'model' });
   }
+  const model = await host.models.get(id, task, contextOf(call as Call));
+  // Only names that exist go into usage and metrics, however many a client makes up.
   event.model = id;
-  return host.models.get(id, task, contextOf(call as Call));
+  return model;
 }
 
 /**
  * Refuses more than one request may ask of the model.
  * @throws {GatewayError} `invalid_request`
  */
-export function checkSize({ info }: Model, texts: readonly string[], field: string, items = texts.length): void {
+export function checkSize(
+  { info }: Model,
+  texts: readonly string[],
+  field: string,
+  { items = texts.length, beside = '' }: { items?: number; beside?: string } = {},
+): void {
   const { maxItems, maxTokensRequest, maxTokens } = info;
   if (items > maxItems)
     throw new GatewayError(
@@ -81,7 +97,8 @@ export function checkSize({ info }: Model, texts: readonly string[], field: stri
       `${field}: expected at most ${maxItems} items, got ${items}; a batch (/v1/batches) takes more`,
       { param: field },
     );
-  let tokens = 0;
+  // What is read together with each of the texts.
+  let tokens = beside === '' ? 0 : texts.length * guessTokens(beside, maxTokens);
   for (const one of texts) tokens += guessTokens(one, maxTokens);
   if (tokens > maxTokensRequest)
     throw new GatewayError(

@@ -40,7 +40,7 @@ export async function resolveSource(given: Given, places: Places, modelPath: str
   if (/^https?:\/\//.test(modelPath)) return { repository, host: modelPath.replace(/\/+$/, '') };
   const base = /^([a-z][a-z0-9]+):/.exec(modelPath)?.[1];
   const path = base === undefined ? modelPath : modelPath.slice(base.length + 1);
-  const layouts = [`${source}/resolve/${revision}/`, `${source}/`, `${source.split('/').at(-1)}/`];
+  const layouts = [`${source}/resolve/${revision}/`, `${source}/`, `${source.split('/').at(-1)}/`, ''];
   return placed(repository, base ?? 'folder', path, layouts, places);
 }
 

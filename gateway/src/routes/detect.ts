@@ -1,7 +1,7 @@
 /** Whether a text looks like a machine's: a hint for a person who knows the context, never proof. */
 import * as v from 'valibot';
 import { GatewayError } from '../http/errors.ts';
-import { checkSize, contextOf, modelFor, need, told, usage, usageOf, user, whole } from '../models/asking.ts';
+import { checkSize, contextOf, modelFor, need, single, told, usage, usageOf, user, whole } from '../models/asking.ts';
 import type { DetectionAnswer, ModelInfo } from '../models/model.ts';
 import { type Call, operation } from '../operation.ts';
 import { fields, name, text } from '../schemas.ts';
@@ -21,7 +21,7 @@ export const detect = operation({
   summary: 'Says whether a text looks like a machine’s. A hint for a person who knows the context, never proof.',
   body: fields({
     model: v.optional(name),
-    input: text,
+    input: single,
     sentences: v.optional(v.boolean('true or false'), false),
     user,
   }),
@@ -91,7 +91,7 @@ export const analyze = operation({
   scope: 'detect',
   summary: 'The detector under its former address: it is found by model, layer and classifier together.',
   body: fields({
-    text,
+    text: single,
     model_name: v.optional(name),
     layer: v.optional(whole(0, 1000)),
     classifier_type: v.optional(v.pipe(text, v.maxLength(64, 'at most 64 characters'))),

@@ -9,6 +9,9 @@ import { fields, name, text } from '../schemas.ts';
 
 const MAX_DIGITS = 64;
 
+/** The most runs of the network for one request: some seconds. */
+const MAX_RUNS = 1024;
+
 const digit = whole(0, 9);
 const list = `1 to ${MAX_DIGITS} digits, each from 0 to 9`;
 
@@ -75,7 +78,13 @@ export const digits = operation({
     const { body, headers } = call;
     const { digits: wanted, columns } = digitsOf(body);
     const model = await modelFor(call, body.model, 'digits');
-    checkSize(model, [], 'count', wanted.length);
+    checkSize(model, [], 'count', { items: wanted.length });
+    if (wanted.length * (body.steps ?? 1) > MAX_RUNS)
+      throw new GatewayError(
+        'invalid_request',
+        `steps: expected at most ${Math.floor(MAX_RUNS / wanted.length)} for ${wanted.length} digits, got ${body.steps}`,
+        { param: 'steps' },
+      );
     const { seed = crypto.getRandomValues(new Uint32Array(1))[0] as number, steps, guidance } = body;
     const request = {
       digits: wanted,

@@ -110,11 +110,11 @@ export const embedImages = operation({
   async handle(call) {
     const asked = call.body ? readBody(call.body) : await readForm(call.request as Request);
     const { images, dimensions: wanted } = asked;
-    const model = await modelFor(call, asked.model, 'embed-image');
     if (call.key.models !== null && !call.key.models.includes(asked.model))
       // A form's model is not known before it is read.
       throw new GatewayError('model_not_allowed', 'This key may not use this model.', { param: 'model' });
-    checkSize(model, [], 'input', images.length);
+    const model = await modelFor(call, asked.model, 'embed-image');
+    checkSize(model, [], 'input', { items: images.length });
     checkDimensions(model, wanted);
     const options = wanted === undefined ? {} : { dimensions: wanted };
     const vectors = await need(model, 'embedImages')(images, options, contextOf(call as Call));

@@ -1,8 +1,20 @@
 /** Documents in the order in which they answer a query, by a cross-encoder. */
 import * as v from 'valibot';
-import { checkSize, contextOf, modelFor, need, strings, told, usage, usageOf, user, whole } from '../models/asking.ts';
+import {
+  checkSize,
+  contextOf,
+  modelFor,
+  need,
+  single,
+  strings,
+  told,
+  usage,
+  usageOf,
+  user,
+  whole,
+} from '../models/asking.ts';
 import { operation } from '../operation.ts';
-import { fields, name, text } from '../schemas.ts';
+import { fields, name } from '../schemas.ts';
 import { maxBytes } from './embeddings.ts';
 
 export const rerank = operation({
@@ -12,7 +24,7 @@ export const rerank = operation({
   summary: 'Orders documents by how well they answer a query, the best first.',
   body: fields({
     model: name,
-    query: text,
+    query: single,
     documents: strings(),
     top_n: v.optional(whole(1, 2048)),
     return_documents: v.optional(v.boolean('true or false'), false),
@@ -37,7 +49,7 @@ export const rerank = operation({
   async handle(call) {
     const { query, documents, top_n: topN = documents.length, return_documents: returned, model: id } = call.body;
     const model = await modelFor(call, id, 'rerank');
-    checkSize(model, documents, 'documents');
+    checkSize(model, documents, 'documents', { beside: query });
     const { results, tokens } = await need(model, 'rerank')(query, documents, contextOf(call));
     told(call, model, documents.length, tokens);
     const ordered = results

@@ -1,8 +1,8 @@
 /** How alike sentences are to one: the cosine of their vectors. */
 import * as v from 'valibot';
-import { strings, usage, usageOf, user } from '../models/asking.ts';
+import { single, strings, usage, usageOf, user } from '../models/asking.ts';
 import { operation } from '../operation.ts';
-import { fields, name, text } from '../schemas.ts';
+import { fields, name } from '../schemas.ts';
 import { embed, maxBytes } from './embeddings.ts';
 
 function cosine(a: Float32Array, b: Float32Array): number {
@@ -21,7 +21,7 @@ export const similarity = operation({
   path: '/v1/similarity',
   scope: 'embed',
   summary: 'Compares a sentence with others by the cosine of their vectors.',
-  body: fields({ model: name, source: text, sentences: strings(), user }),
+  body: fields({ model: name, source: single, sentences: strings(), user }),
   answer: v.object({
     object: v.literal('list'),
     data: v.array(v.object({ index: v.number(), score: v.number() })),
