@@ -179,6 +179,7 @@ test('an order that is wrong is refused', async () => {
   await refused({ ...order, input_file_id: 'file-x' }, 404, /no such file/);
   await refused({ ...order, input_file_id: photo.id }, 400, /purpose "batch"/);
   await refused({ ...order, metadata: { a: 1 } }, 400, /metadata\.a: expected a string/);
+  await refused({ ...order, metadata: ['a'] }, 400, /metadata: expected an object of strings/);
   await refused({ ...order, more: 1 }, 400, /more: unknown field/);
   await refused(order, 400, /idempotency-key/, { 'idempotency-key': 'a b' });
   assert.deepEqual(host.sent, []);
@@ -372,6 +373,8 @@ test('a part that fails at every try becomes an error line for each of its reque
     },
   });
   const { batch, out, err } = await ended(id);
+  const states = host.events.observed.filter(({ name }) => name === 'batch_parts').map(({ labels }) => labels?.state);
+  assert.deepEqual(states.sort(), ['done', 'done', 'done', 'failed']);
   assert.equal(tries, 6);
   assert.equal(batch.status, 'completed');
   assert.deepEqual(batch.request_counts, { total: 201, completed: 137, failed: 64 });

@@ -8,7 +8,8 @@ export const MAX_CUSTOM_ID = 256;
 
 /**
  * A run stops early, and leaves its other lines to a further message, after so many tokens (about four seconds of one core) or bytes of
- * answers: a Worker gets several messages at once, and all of them have its 30 seconds together. Time is not asked for: the clock of a Worker stands still while it computes.
+ * answers: a Worker gets several messages at once, and has 30 seconds for all of them together. Time is not asked for, since the clock of
+ * a Worker stands still while it computes.
  */
 export const RUN_TOKENS = 8_192;
 export const RUN_BYTES = 4_194_304;

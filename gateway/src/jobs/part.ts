@@ -97,13 +97,19 @@ async function giveUp(host: Host, batch: BatchRow, message: PartMessage, why: Un
     for await (const line of linesOf(host, batch, part)) {
       answers.addUnanswered(readRequest(line.bytes, batch.endpoint).customId, why, line);
     }
-    await settle(host, part, answers, undefined);
+    await settle(host, part, answers, undefined, 'failed');
   }
   await finishIfDone(host, batch.id);
 }
 
 /** Keeps what a run has answered, and sends on what it has not. */
-async function settle(host: Host, part: PartRow, answers: Answers, stop: Stop | undefined): Promise<void> {
+async function settle(
+  host: Host,
+  part: PartRow,
+  answers: Answers,
+  stop: Stop | undefined,
+  state = stop ? 'cut' : 'done',
+): Promise<void> {
   const now = Date.now();
   const next = now + (stop?.delaySeconds ?? 0) * 1000;
   if (answers.lines === 0) {
@@ -119,7 +125,7 @@ async function settle(host: Host, part: PartRow, answers: Answers, stop: Stop | 
     await host.blobs.delete([blob]);
     return;
   }
-  host.events.observe('batch_parts', 1, { state: stop ? 'cut' : 'done' });
+  host.events.observe('batch_parts', 1, { state });
   if (stop) await sendParts(host, [{ batch_id: part.batch_id, part: part.part + run.lines, changed_at: next }], stop);
 }
 

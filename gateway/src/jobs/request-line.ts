@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { parseJson } from '../http/body.ts';
 import { GatewayError } from '../http/errors.ts';
 import { validate } from '../http/validate.ts';
-import { fields } from '../schemas.ts';
+import { fields, noList } from '../schemas.ts';
 import { MAX_CUSTOM_ID } from './limits.ts';
 
 const schema = fields({
@@ -14,7 +14,7 @@ const schema = fields({
   ),
   method: v.literal('POST', '"POST"'),
   url: v.string('a string'),
-  body: v.looseObject({}, 'an object'),
+  body: noList(v.looseObject({}, 'an object')),
 });
 
 export interface RequestLine {

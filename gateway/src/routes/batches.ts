@@ -5,7 +5,7 @@ import { batchedPaths, snapshotOf } from '../jobs/caller.ts';
 import { newId } from '../jobs/ids.ts';
 import { WINDOW_MS } from '../jobs/limits.ts';
 import { operation } from '../operation.ts';
-import { fields } from '../schemas.ts';
+import { fields, noList } from '../schemas.ts';
 import { batchAnswer, batchOf, createBatch, listBatches, startCancel } from '../tables/batches.ts';
 import { fileOf } from '../tables/files.ts';
 import { limit, pageAnswer } from './files.ts';
@@ -59,10 +59,12 @@ const batch = v.object({
 });
 
 const metadata = v.pipe(
-  v.record(
-    v.pipe(v.string(), v.maxLength(64, 'names of at most 64 characters')),
-    v.pipe(v.string('a string'), v.maxLength(512, 'at most 512 characters')),
-    'an object of strings',
+  noList(
+    v.record(
+      v.pipe(v.string(), v.maxLength(64, 'names of at most 64 characters')),
+      v.pipe(v.string('a string'), v.maxLength(512, 'at most 512 characters')),
+      'an object of strings',
+    ),
   ),
   v.check((pairs) => Object.keys(pairs).length <= 16, 'at most 16 pairs'),
 );
