@@ -96,7 +96,7 @@ function requestBody({ method, path, body, raw }: Operation): unknown {
     content[type] = { schema: FORMS[`${method} ${path}`] ?? (type === 'application/json' ? {} : BYTES) };
   }
   // A body without fields may be left out.
-  const required = !(body && safeParse(body, {}).success);
+  const required = `${method} ${path}` in BODIES || !(body && safeParse(body, {}).success);
   return Object.keys(content).length === 0 ? undefined : { required, content };
 }
 

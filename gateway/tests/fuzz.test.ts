@@ -80,7 +80,9 @@ test(`schemathesis finds no failure in ${CASES} cases, and reaches every operati
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data));
   const status = await new Promise((resolve) => child.on('close', resolve));
   const summary = output.slice(output.indexOf('= SUMMARY ='));
-  assert.equal(status, 0, output.slice(-20_000));
+  // Bodies may be long; each line tells enough by its begin.
+  const lines = output.split('\n').map((line) => line.slice(0, 300));
+  assert.equal(status, 0, lines.join('\n').slice(-30_000));
   const cases = Number(/(\d+) generated/.exec(summary)?.[1] ?? 0);
   t.diagnostic(`${cases} cases`);
   assert.ok(cases >= CASES, summary);
