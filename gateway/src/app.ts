@@ -5,7 +5,7 @@ import { authenticatorOf, NOBODY } from './http/auth.ts';
 import { readBytes } from './http/body.ts';
 import { GatewayError } from './http/errors.ts';
 import { allowedOrigin, preflight, SECURE } from './http/headers.ts';
-import { logRequest } from './http/log.ts';
+import { logRequest, report } from './http/log.ts';
 import { honoPath, Paths } from './http/paths.ts';
 import { asGatewayError, invoke, newEvent } from './invoke.ts';
 import type { Key } from './keys.ts';
@@ -48,7 +48,7 @@ export function createGateway(host: Host, operations: readonly Operation[] = all
       return;
     }
     await next();
-    c.res = finish(c, out);
+    finish(c, out);
     event.status = request.signal.aborted ? 499 : c.res.status;
     event.ms = performance.now() - started;
     host.events.record(event);
@@ -56,7 +56,7 @@ export function createGateway(host: Host, operations: readonly Operation[] = all
     const now = Date.now();
     if (now - flushed >= FLUSH_MS) {
       flushed = now;
-      host.hold(host.events.flush());
+      host.hold(host.events.flush().catch((error) => report(host.settings, 'events were not written', error)));
     }
   });
 
@@ -121,14 +121,25 @@ export function createGateway(host: Host, operations: readonly Operation[] = all
   }
 }
 
-/** The answer with the headers that all answers have. */
-function finish(c: Context<Env>, out: Headers): Response {
+/** Gives an answer the headers that all answers have. */
+function finish(c: Context<Env>, out: Headers): void {
   const { res } = c;
-  // A new one, as the headers of an answer of `fetch` cannot be changed.
-  const headers = new Headers(res.headers);
-  for (const [name, value] of out) if (name === 'vary' || !headers.has(name)) headers.append(name, value);
-  c.res = undefined;
-  return new Response(res.body, { status: res.status, headers });
+  try {
+    complete(res.headers, out);
+  } catch {
+    // The headers of an answer of `fetch` cannot be changed. A copy streams its body, so it is made for those alone.
+    const headers = new Headers(res.headers);
+    complete(headers, out);
+    c.res = undefined;
+    c.res = new Response(res.body, { status: res.status, headers });
+  }
+}
+
+function complete(headers: Headers, out: Headers): void {
+  for (const [name, value] of out) {
+    if (name === 'vary') headers.append(name, value);
+    else if (!headers.has(name)) headers.set(name, value);
+  }
 }
 
 /** The id of the trace that a request belongs to. */

@@ -141,8 +141,8 @@ async function readJson(schema: GenericSchema, request: Request, maxBytes: numbe
 
 /** The model that a body names. */
 function namedModel(body: unknown): string | undefined {
-  const { model, model_name } = (body ?? {}) as { model?: unknown; model_name?: unknown };
-  return typeof model === 'string' ? model : typeof model_name === 'string' ? model_name : undefined;
+  const { model } = (body ?? {}) as { model?: unknown };
+  return typeof model === 'string' ? model : undefined;
 }
 
 /** Checks a model that a body names, and afterwards the one that the handler took where the body named none. */

@@ -222,6 +222,31 @@ test('a key that is rotated holds for its grace, and a revoked one not at all', 
   assert.equal(again.status, 409);
 });
 
+test('a secret that was made elsewhere holds at once, and wrong ones make no flood of reads', async (t) => {
+  await using host = await testHost();
+  t.mock.timers.enable({ apis: ['Date'], now: 1_800_000_000_000 });
+  const [here, elsewhere] = [createGateway(host), new Authenticator(host)];
+  const admin = await keyFor(host, { scopes: ['admin'] });
+  const { key, record } = await mintKey(host.sql, { name: 'a', owner: 'a', scopes: ['embed'] });
+  const as = async (text: string) =>
+    (await elsewhere.identify(new Headers({ 'x-api-key': text }), 'http://gateway.test/')) !== undefined;
+  assert.ok(await as(key));
+  t.mock.timers.tick(1_000);
+  const rotated = await call(here, 'POST', `/admin/keys/${record.id}/rotate`, { key: admin });
+  const { key: second } = await rotated.json();
+  assert.deepEqual([await as(second), await as(key)], [true, true]);
+  let reads = 0;
+  const all = host.sql.all.bind(host.sql);
+  host.sql.all = (sql, params) => {
+    reads += 1;
+    return all(sql, params);
+  };
+  t.mock.timers.tick(1_000);
+  for (let at = 0; at < 50; at += 1) assert.equal(await as(formatKey(record.id, randomText(32))), false);
+  assert.equal(reads, 1);
+  t.mock.timers.reset();
+});
+
 test('an administrator makes, lists, changes and finds keys, and errors name the field', async () => {
   await using host = await testHost();
   const app = createGateway(host);

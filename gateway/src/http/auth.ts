@@ -9,6 +9,8 @@ import { type Tokens, tokensOf } from './tokens.ts';
 /** How long a record is believed, so that a revocation holds everywhere after at most 30 seconds. */
 const KNOWN_MS = 30_000;
 const UNKNOWN_MS = 10_000;
+/** After a rotation elsewhere the new secret is unlike the record that is known here: then it is read again, this often at most. */
+const REREAD_MS = 1_000;
 const RECORDS = 5_000;
 /** Failures that an address has within a minute. */
 const FAILURES = { name: 'failures', limit: 20, seconds: 60, cost: 1 } as const;
@@ -43,12 +45,19 @@ export function credential(headers: Headers, url: string): string | undefined {
   return /^bearer +([\w.-]+)$/i.exec(authorization as string)?.[1];
 }
 
+/** What the database said of an id. */
+interface Known {
+  readAt: number;
+  until: number;
+  record: Promise<KeyRecord | undefined>;
+}
+
 /** Checks keys, and remembers for a while what the database said of each. */
 export class Authenticator {
   readonly #host: Host;
   readonly #tokens: Tokens | undefined;
   /** In the order of their last use. */
-  readonly #records = new Map<string, { until: number; record: Promise<KeyRecord | undefined> }>();
+  readonly #records = new Map<string, Known>();
 
   constructor(host: Host) {
     this.#host = host;
@@ -75,20 +84,23 @@ export class Authenticator {
     const parts = parseKey(text);
     if (!parts) return this.#tokens?.key(text);
     const now = Date.now();
-    const [record, hash] = await Promise.all([this.#find(parts.id, now), sha256(parts.secret)]);
-    // An unknown id takes the same steps, so that its time does not tell it from a wrong secret.
-    const right = equalDigests(record?.hash ?? '0'.repeat(64), hash);
-    const old = equalDigests(record?.oldHash ?? '0'.repeat(64), hash) && now < (record?.oldHashUntil ?? 0);
-    if (!record || !(right || old) || record.revokedAt !== null) return undefined;
-    return record.expiresAt === null || now < record.expiresAt ? record : undefined;
+    const hash = await sha256(parts.secret);
+    const known = this.#find(parts.id, now);
+    let record = await known.record;
+    if (record && !holds(record, hash, now) && now - known.readAt >= REREAD_MS) {
+      this.forget(parts.id);
+      record = await this.#find(parts.id, now).record;
+    }
+    // An unknown id is compared too, so that its time does not tell it from a wrong secret.
+    const right = holds(record, hash, now);
+    return record && right && isValid(record, now) ? record : undefined;
   }
 
   /** The key with this id, for work that goes on after its request, such as a batch; undefined where it is no longer valid. */
   async byId(id: string): Promise<Key | undefined> {
     const now = Date.now();
-    const record = await this.#find(id, now);
-    if (!record || record.revokedAt !== null) return undefined;
-    return record.expiresAt === null || now < record.expiresAt ? record : undefined;
+    const record = await this.#find(id, now).record;
+    return record && isValid(record, now) ? record : undefined;
   }
 
   /** Forgets what is known of a key, after it was changed. */
@@ -96,31 +108,33 @@ export class Authenticator {
     this.#records.delete(id);
   }
 
-  #find(id: string, now: number): Promise<KeyRecord | undefined> {
+  #find(id: string, now: number): Known {
     const known = this.#records.get(id);
     this.#records.delete(id);
     if (known && now < known.until) {
       this.#records.set(id, known);
-      return known.record;
+      return known;
     }
-    const found = findKey(this.#host.sql, id).catch((error) => {
+    const record = findKey(this.#host.sql, id).catch((error) => {
       throw new GatewayError('not_ready', 'The database of keys does not answer.', {
         headers: { 'retry-after': '1' },
         cause: error,
       });
     });
-    const entry = { until: now + KNOWN_MS, record: found };
+    const entry: Known = { readAt: now, until: now + KNOWN_MS, record };
     this.#records.set(id, entry);
-    entry.record.then(
-      (record) => {
-        if (!record) entry.until = now + UNKNOWN_MS;
+    const read = record.then(
+      (found) => {
+        if (!found) entry.until = now + UNKNOWN_MS;
       },
       () => {
         if (this.#records.get(id) === entry) this.#records.delete(id);
       },
     );
+    // Others wait for the same answer, so it must come although the client that asked first has left.
+    this.#host.hold(read);
     if (this.#records.size > RECORDS) this.#records.delete(this.#records.keys().next().value as string);
-    return entry.record;
+    return entry;
   }
 
   async #mayFail(address: string): Promise<boolean> {
@@ -132,6 +146,18 @@ export class Authenticator {
       return true;
     }
   }
+}
+
+/** Whether a secret is the one of a record, or the one before it within its grace. */
+function holds(record: KeyRecord | undefined, hash: string, now: number): boolean {
+  const nothing = '0'.repeat(64);
+  const right = equalDigests(record?.hash ?? nothing, hash);
+  const old = equalDigests(record?.oldHash ?? nothing, hash);
+  return right || (old && now < (record?.oldHashUntil ?? 0));
+}
+
+function isValid(record: KeyRecord, now: number): boolean {
+  return record.revokedAt === null && (record.expiresAt === null || now < record.expiresAt);
 }
 
 const authenticators = new WeakMap<Host, Authenticator>();
