@@ -47,8 +47,8 @@ const FAMILIES: [RegExp, string][] = [
   [/^\/(v1\/(classify|route|rerank|detect)|analyze|admin\/heads)/, 'Classifiers and detectors'],
   [/^\/v1\/digits/, 'Digits'],
   [/^\/v1\/models/, 'Models'],
-  [/^\/v1\/(files|batches)/, 'Files and batches'],
   [/^\/v1\/indexes/, 'Indexes'],
+  [/^\/v1\/(files|batches)/, 'Files and batches'],
   [/^\/v1\/(history|usage)/, 'History and usage'],
   [/^\/admin\/keys/, 'Keys'],
 ];
@@ -177,6 +177,7 @@ export function documentOf(list: readonly Operation[]): Record<string, unknown> 
       description: 'Small models behind keys: embeddings, classifiers, detectors, digits, indexes, files and batches.',
     },
     servers: [{ url: '/' }],
+    tags: [...FAMILIES.map(([, name]) => name), 'Service'].map((name) => ({ name })),
     security: [{ bearer: [] }, { header: [] }],
     paths,
     components: {

@@ -37,6 +37,8 @@ warnings = false
 
 [checks]
 enabled = true
+# A body that is too long for its schema may be too long to be read, too.
+negative_data_rejection.expected-statuses = ["400", "401", "403", "404", "405", "409", "413", "415"]
 
 [auth.openapi.bearer]
 bearer = "${key}"

@@ -129,13 +129,12 @@ ${schema?.properties ? `<details><summary>Fields of the answer</summary>${table(
 /** The page of a document. */
 export function renderDocs(document: Document): string {
   const groups = new Map<string, [path: string, method: string, operation: DocumentOperation][]>();
+  for (const { name } of document.tags) groups.set(name, []);
   for (const [path, methods] of Object.entries(document.paths)) {
-    for (const [method, operation] of Object.entries(methods)) {
-      const tag = operation.tags[0] ?? 'Service';
-      groups.set(tag, [...(groups.get(tag) ?? []), [path, method, operation]]);
-    }
+    for (const [method, operation] of Object.entries(methods))
+      groups.get(operation.tags[0] ?? '')?.push([path, method, operation]);
   }
-  const sorted = [...groups].sort(([a], [b]) => Number(a === 'Service') - Number(b === 'Service'));
+  const sorted = [...groups].filter(([, list]) => list.length > 0);
   const nav = sorted
     .map(
       ([tag, list]) =>

@@ -17,6 +17,7 @@ const TASKS: [RegExp, Task][] = [
 
 export interface Document {
   info: { title: string; description: string };
+  tags: { name: string }[];
   paths: Record<string, Record<string, DocumentOperation>>;
   components: { schemas: Record<string, DocumentSchema> };
 }
