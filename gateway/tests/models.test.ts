@@ -4,10 +4,25 @@ import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { PilotlightError } from 'pilotlight';
 import { readConfig } from '../src/models/config.ts';
+import { allLoaders } from '../src/models/local/all.ts';
 import { guessTokens, slices, sliceTokens } from '../src/models/local/compute.ts';
+import type { Place } from '../src/models/local/files.ts';
 import type { Loaded, Loader } from '../src/models/local/loader.ts';
+import { FolderBlobs } from '../src/parts/folder.ts';
 import { keyFor } from './support/app.ts';
-import { context, embedderOf, filesOf, inFolder, type Json, modelHost, ROOT, tinyFolder } from './support/models.ts';
+import {
+  absent,
+  context,
+  embedderOf,
+  filesOf,
+  inFolder,
+  type Json,
+  MINILM,
+  modelHost,
+  ROOT,
+  tinyFolder,
+} from './support/models.ts';
+import { MODEL, packedMiniLm } from './support/packed.ts';
 
 const TINY = tinyFolder('bert-tiny-mean');
 const tiny = inFolder('embed', TINY, 'test/bert-tiny-mean');
@@ -228,6 +243,43 @@ describe('where files come from', () => {
     await using other = await modelHost({ models }, { parts: { blobs: host.blobs } });
     const [after] = await other.models.list();
     assert.notEqual(after?.digest, before?.digest);
+  });
+
+  test('a packed model is planned by its lock file, and each of its files is read once', {
+    skip: absent(MINILM),
+  }, async () => {
+    const folder = await packedMiniLm();
+    const reads: string[] = [];
+    const inner = new FolderBlobs(folder);
+    const place: Place = {
+      get(key, range) {
+        reads.push(key);
+        return inner.get(key, range);
+      },
+    };
+    const loaders = {
+      ...allLoaders,
+      plan: async (): Promise<number> => assert.fail('it was planned'),
+    };
+    const places = { counted: () => ({ place, prefix: '' }) };
+    const models = { minilm: { task: 'embed', run: 'local', source: `counted:${MODEL}` } };
+    await using host = await modelHost(
+      { models },
+      { settings: { MODEL_PATH: 'counted:' }, parts: { loaders, places } },
+    );
+    const { status } = await host.post('/v1/embeddings', { model: 'minilm', input: 'a' });
+    assert.equal(status, 503, 'a place without a list needs the right prefix');
+    const found = { minilm: { task: 'embed', run: 'local', source: MODEL } };
+    await using other = await modelHost(
+      { models: found },
+      { settings: { MODEL_PATH: 'counted:' }, parts: { loaders, places } },
+    );
+    reads.length = 0;
+    assert.equal((await other.post('/v1/embeddings', { model: 'minilm', input: 'a' })).status, 200);
+    const mib = await other.models.memoryOf('minilm');
+    assert.ok(mib > 36 && mib < 42, `${mib} MiB`);
+    assert.deepEqual(reads, [...new Set(reads)]);
+    assert.ok(reads.some((key) => key.endsWith('pilotlight-q8.safetensors')));
   });
 
   test('MODEL_PATH: a folder, or a place with a prefix', async () => {

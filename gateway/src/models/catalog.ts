@@ -111,12 +111,17 @@ export class Catalog {
     return found;
   }
 
+  /** Looks for the files anew at the next load: they may have been replaced. */
+  forgetSource(id: string): void {
+    this.#sources.delete(id);
+  }
+
   /** By the options, the version of the package, and for files in a place of the deployment by what they are. */
   async #digest(id: string, entry: ModelEntry): Promise<string> {
     let files: string | undefined;
     if (entry.run === 'local' && entry.task !== 'digits')
       files = await this.source(id, entry).then(
-        ({ version }) => version,
+        ({ at }) => at?.listing.version,
         // The load says what is wrong.
         () => undefined,
       );

@@ -8,7 +8,7 @@ import { callError, isPackageError, isUnavailable, loadError, notLoaded } from '
 import { Heads } from './heads.ts';
 import { blobStore } from './local/blob-store.ts';
 import { Compute } from './local/compute.ts';
-import { openFiles } from './local/files.ts';
+import { openFiles, packedBytes } from './local/files.ts';
 import type { HeadBase, Loaded, Loaders, LoadRequest } from './local/loader.ts';
 import type { CallContext, Model, ModelInfo, Models, Task } from './model.ts';
 import { type LoadPlan, type Slot, Slots } from './slots.ts';
@@ -236,7 +236,10 @@ export class Registry implements Models {
       memory: () => this.#memory(id, entry),
       load: async (alive) => {
         const started = performance.now();
-        const loaded = await this.#load(id, entry, alive);
+        const loaded = await this.#load(id, entry, alive).catch((error: unknown) => {
+          this.catalog.forgetSource(id);
+          throw error;
+        });
         const seconds = (performance.now() - started) / 1000;
         this.#parts.events.observe('model_load_seconds', seconds, { model: id });
         return loaded;
@@ -261,6 +264,9 @@ export class Registry implements Models {
   async #memory(id: string, entry: LocalEntry): Promise<number> {
     if (entry.memory_mb !== undefined) return entry.memory_mb * 2 ** 20;
     if (entry.task === 'digits') return DIGITS_BYTES;
+    const { at } = await this.catalog.source(id, entry);
+    const packed = at && packedBytes(at.listing, wantedOf(entry));
+    if (packed !== undefined) return packed + BESIDE_WEIGHTS;
     const { plan } = this.#parts.loaders;
     if (!plan) return 0;
     const { close, ...request } = await this.#request(id, entry, true);
@@ -287,7 +293,7 @@ export class Registry implements Models {
       ...(weights !== undefined && { weights }),
     };
     if (at) {
-      const { files, close } = await openFiles(at.place, at.prefix, { dtype, weights, again });
+      const { files, close } = await openFiles(at.place, at.prefix, { ...wantedOf(entry), again, listing: at.listing });
       const own = Object.keys(files).some((file) => file.endsWith('.gguf')) && weights === undefined;
       return {
         entry,
@@ -361,6 +367,11 @@ export class Registry implements Models {
     return new Upstream(name, entry, this.#parts);
   }
 }
+
+/** The tokenizer, and the buffers of 512 tokens. */
+const BESIDE_WEIGHTS = 16 << 20;
+
+const wantedOf = ({ dtype = 'q8', weights, task }: LocalEntry) => ({ dtype, weights, isImage: task === 'embed-image' });
 
 /** The weights of the generator and what a few digits take. */
 const DIGITS_BYTES = 8 << 20;

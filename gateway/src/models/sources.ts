@@ -1,6 +1,5 @@
 /** Where the files of a local model are: on a host, or in a place of this deployment. */
-import type { Place } from './local/files.ts';
-import { versionOf } from './local/files.ts';
+import { type Listing, lookAt, type Place } from './local/files.ts';
 
 /** The places of a deployment by the prefixes of sources: `blobs`, `r2`, `folder` and what else a host has. */
 export type Places = Record<string, (path: string) => { place: Place; prefix: string }>;
@@ -10,9 +9,7 @@ export interface Source {
   repository: string;
   /** The host that the files come from; the hub where there is neither a host nor a place. */
   host?: string;
-  at?: { place: Place; prefix: string };
-  /** What changes with the files, where they are in a place. */
-  version?: string;
+  at?: { place: Place; prefix: string; listing: Listing };
 }
 
 interface Given {
@@ -63,8 +60,8 @@ async function placed(
   const { place, prefix } = open(path);
   for (const layout of layouts) {
     const at = slashed(prefix) + layout;
-    const version = await versionOf(place, at);
-    if (version !== undefined) return { repository, at: { place, prefix: at }, version };
+    const listing = await lookAt(place, at);
+    if (listing) return { repository, at: { place, prefix: at, listing } };
   }
   throw new Error(`source: no model at ${layouts.map((layout) => `${scheme}:${slashed(path)}${layout}`).join(' or ')}`);
 }

@@ -8,6 +8,9 @@ export type Place = Pick<Blobs, 'get'> & Partial<Pick<Blobs, 'list'>>;
 /** The list of a repository's files with their digests, which `pilotlight pull` writes. */
 const LOCK = 'pilotlight-lock.json';
 
+/** How the names of packed weights begin. */
+const PACKED = 'pilotlight-';
+
 /** Files that a load may need and that are small; the names of a model's others end in what `WEIGHTS` says. */
 const SMALL = /\.(json|txt)$/;
 const WEIGHTS = /\.(safetensors|gguf|bin|onnx)$/;
@@ -27,12 +30,24 @@ export interface ModelFiles {
   close(): Promise<void>;
 }
 
-/** What tells which files are at a prefix, and changes with them; `undefined` where there are none. */
-export async function versionOf(place: Place, prefix: string): Promise<string | undefined> {
-  const lock = await place.get(prefix + LOCK, { offset: 0, length: 1 });
+/** The files at a prefix. */
+export interface Listing {
+  /** Changes with the files. */
+  version: string;
+  /** The bytes of each. */
+  sizes: Map<string, number>;
+  /** The bytes of the lock file, where there is one. */
+  lock?: Uint8Array;
+}
+
+/** Looks which files of a model are at a prefix; `undefined` where there are none. */
+export async function lookAt(place: Place, prefix: string): Promise<Listing | undefined> {
+  const lock = await place.get(prefix + LOCK);
   if (lock) {
-    await lock.body.cancel();
-    return lock.etag;
+    const bytes = await bytesOf(lock);
+    const { files = {} } = JSON.parse(new TextDecoder().decode(bytes)) as { files?: Record<string, { size: number }> };
+    const sizes = new Map(Object.entries(files).map(([file, { size }]) => [file, size]));
+    return { version: lock.etag, sizes, lock: bytes };
   }
   const sizes = await listed(place, prefix);
   // A place may have folders of other revisions and models below this one.
@@ -45,38 +60,55 @@ export async function versionOf(place: Place, prefix: string): Promise<string | 
       return `${file} ${object?.etag}`;
     }),
   );
-  return etags.join(', ');
+  return { version: etags.join(', '), sizes };
+}
+
+export interface Wanted {
+  dtype: string;
+  weights?: string | undefined;
+  /** Whether the files are read more than once. */
+  again: boolean;
+  /** For a model of two towers, that only the one for images is wanted. */
+  isImage?: boolean;
+  /** What `lookAt` found, where it is known. */
+  listing?: Listing | undefined;
+}
+
+/** The bytes of the weights where they are packed, which is what they take in memory; `undefined` where they are packed on arrival. */
+export function packedBytes(
+  { sizes }: Listing,
+  wanted: Pick<Wanted, 'dtype' | 'weights' | 'isImage'>,
+): number | undefined {
+  const chosen = weightsOf([...sizes.keys()], wanted);
+  if (chosen.length === 0 || !chosen.every((file) => file.startsWith(PACKED))) return undefined;
+  return chosen.reduce((sum, file) => sum + (sizes.get(file) ?? 0), 0);
 }
 
 /**
  * The files of a model. Small ones are read at once, and the weights while they are loaded. With `again` they can be read several times, by
  * ranges; without it the weights are one stream, which is faster from a bucket.
  */
-export async function openFiles(
-  place: Place,
-  prefix: string,
-  { dtype, weights, again }: { dtype: string; weights?: string | undefined; again: boolean },
-): Promise<ModelFiles> {
-  const names = await namesOf(place, prefix);
-  if (names.length === 0) throw new Error(`no files of a model at ${prefix}`);
-  const chosen = weightsOf(names, dtype, weights);
-  const files: Record<string, FileSource> = {};
+export async function openFiles(place: Place, prefix: string, wanted: Wanted): Promise<ModelFiles> {
+  const listing = wanted.listing ?? (await lookAt(place, prefix));
+  if (!listing) throw new Error(`no files of a model at ${prefix}`);
+  const { sizes, lock } = listing;
+  const names = [...sizes.keys()];
+  const chosen = weightsOf(names, wanted);
+  const files: Record<string, FileSource> = lock ? { [LOCK]: lock } : {};
   const streams: StoredBlob[] = [];
   const open = async (file: string): Promise<void> => {
     const isSmall = SMALL.test(file) && !chosen.includes(file);
-    // One byte tells the size of what is read by ranges.
-    const isRange = !isSmall && (again || chosen[0] !== file || chosen.length > 1);
-    const object = await place.get(prefix + file, isRange ? { offset: 0, length: 1 } : undefined);
-    if (!object) {
-      // A lock file lists every file of the repository, of which some may have been left out.
-      if (WEIGHTS.test(file)) throw new Error(`no ${file} at ${prefix}, which its lock file names`);
+    const isStream = !wanted.again && chosen.length === 1 && chosen[0] === file;
+    if (!isSmall && !isStream) {
+      files[file] = rangeFile(place, prefix + file, sizes.get(file) ?? 0);
       return;
     }
-    if (isSmall) files[file] = new Uint8Array(await new Response(object.body).arrayBuffer());
-    else if (isRange) {
-      await object.body.cancel();
-      files[file] = rangeFile(place, prefix + file, object.size);
-    } else {
+    const object = await place.get(prefix + file);
+    // A lock file lists every file of the repository, of which small ones may have been left out.
+    if (!object && !isSmall) throw new Error(`no ${file} at ${prefix}, which its lock file names`);
+    if (!object) return;
+    if (isSmall) files[file] = await bytesOf(object);
+    else {
       streams.push(object);
       files[file] = bodyOf(object);
     }
@@ -90,40 +122,38 @@ export async function openFiles(
   };
 }
 
+const bytesOf = async ({ body }: StoredBlob): Promise<Uint8Array<ArrayBuffer>> =>
+  new Uint8Array(await new Response(body).arrayBuffer());
+
 /** Whether a load may need a file that is not among the chosen weights. */
 function isOf(file: string, names: readonly string[]): boolean {
   // A tokenizer.json has all that a vocabulary has.
   if (file === 'vocab.txt' && names.includes('tokenizer.json')) return false;
+  if (file === LOCK) return false;
   if (SMALL.test(file)) return !UNREAD.test(file);
   // Modules after the encoder have weights of their own in folders, such as 2_Dense.
   return /^\d+_\w+\/[^/]+\.safetensors$/.test(file);
 }
 
 /** The files that the weights are read from, in the package's own order of preference. */
-function weightsOf(names: readonly string[], dtype: string, given: string | undefined): string[] {
+function weightsOf(
+  names: readonly string[],
+  { dtype, weights: given, isImage = false }: Pick<Wanted, 'dtype' | 'weights' | 'isImage'>,
+): string[] {
   const top = names.filter((file) => WEIGHTS.test(file) && !/^\d+_|^resolve\//.test(file));
   if (given !== undefined && top.includes(given)) return [given];
   const kind = given === 'pytorch' ? 'bin' : given;
   if (kind !== undefined && kind !== 'auto') return top.filter((file) => file.endsWith(`.${kind}`));
-  const packed = `pilotlight-${dtype}`;
+  const packed = PACKED + dtype;
   if (top.includes(`${packed}.safetensors`)) return [`${packed}.safetensors`];
   // Shards, or the towers of CLIP.
-  const parts = top.filter((file) => file.startsWith(`${packed}-`));
+  const parts = top.filter((file) => file.startsWith(`${packed}-`) && !(isImage && file.startsWith(`${packed}-text`)));
   if (parts.length > 0) return parts;
   for (const kind of CHECKPOINTS) {
     const some = top.filter((file) => kind.test(file));
     if (some.length > 0) return some;
   }
   return [];
-}
-
-async function namesOf(place: Place, prefix: string): Promise<string[]> {
-  const lock = await place.get(prefix + LOCK);
-  if (lock) {
-    const { files } = (await new Response(lock.body).json()) as { files?: object };
-    return [LOCK, ...Object.keys(files ?? {})];
-  }
-  return [...(await listed(place, prefix)).keys()];
 }
 
 async function listed(place: Place, prefix: string): Promise<Map<string, number>> {
@@ -155,7 +185,7 @@ async function read(place: Place, key: string, from: number, to: number): Promis
   for (let at = from; at < to; at += PIECE) {
     const length = Math.min(PIECE, to - at);
     const object = await place.get(key, { offset: at, length });
-    const piece = object && new Uint8Array(await new Response(object.body).arrayBuffer());
+    const piece = object && (await bytesOf(object));
     if (piece?.length !== length) throw new Error(`${key} has changed while it was read`);
     bytes.set(piece, at - from);
   }
