@@ -30,6 +30,7 @@ summary { cursor: pointer; padding: .2rem 0; font-size: .92rem; }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; }
 th { text-align: left; font-weight: 600; color: var(--quiet); }
 th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
+td:first-child, td:last-child { white-space: nowrap; overflow-wrap: normal; }
 code, pre { font: .86rem/1.5 ui-monospace, monospace; }
 pre { background: var(--soft); border-radius: 6px; padding: .7rem .9rem; overflow: auto; margin: .4rem 0; }
 @media (max-width: 46rem) { .page { display: block; } nav { position: static; max-height: none; border-right: 0;
@@ -46,15 +47,19 @@ function words(schema: DocumentSchema): string {
   if (schema.enum) return schema.enum.map((one) => JSON.stringify(one)).join(' or ');
   if (schema.anyOf) return [...new Set(schema.anyOf.map(words))].join(' or ');
   const type = Array.isArray(schema.type) ? schema.type.join(' or ') : (schema.type ?? 'any value');
-  if (type === 'array') return `list of ${words(schema.items ?? {})}${range(schema.minItems, schema.maxItems, ' ')}`;
+  if (type === 'array') {
+    const items = words(schema.items ?? {}).replace(/^(string|number|integer|object|boolean|list)\b/, '$1s');
+    return `list of ${items}${range(schema.minItems, schema.maxItems, ' ')}`;
+  }
   if (type === 'string') return `string${range(schema.minLength, schema.maxLength, ' ', ' characters')}`;
   return `${type}${range(schema.minimum, schema.maximum, ' ')}`;
 }
 
 function range(least: number | undefined, most: number | undefined, before: string, after = ''): string {
   if (least === undefined && most === undefined) return '';
-  if (least === undefined) return `${before}up to ${most}${after}`;
-  return `${before}(${most === undefined ? `at least ${least}` : `${least} to ${most}`}${after})`;
+  const [from, to] = [least, most].map((one) => one?.toLocaleString('en'));
+  if (least === undefined) return `${before}up to ${to}${after}`;
+  return `${before}(${most === undefined ? `at least ${from}` : `${from} to ${to}`}${after})`;
 }
 
 /** An example of a value. */
@@ -75,11 +80,14 @@ function example(schema: DocumentSchema, name = ''): unknown {
   return type === 'number' || type === 'integer' ? (schema.minimum ?? 1) : null;
 }
 
-function table(rows: [name: string, schema: DocumentSchema, required: boolean, where: string][]): string {
+function table(
+  rows: [name: string, schema: DocumentSchema, required: boolean, where: string][],
+  [always, sometimes]: readonly [string, string],
+): string {
   const body = rows
     .map(
       ([name, schema, required, where]) =>
-        `<tr><td><code>${escaped(name)}</code></td><td>${escaped(words(schema))}</td><td>${where}${required ? 'required' : 'optional'}</td></tr>`,
+        `<tr><td><code>${escaped(name)}</code></td><td>${escaped(words(schema))}</td><td>${where}${required ? always : sometimes}</td></tr>`,
     )
     .join('');
   return `<table><thead><tr><th scope="col">Field</th><th scope="col">Value</th><th scope="col"></th></tr></thead><tbody>${body}</tbody></table>`;
@@ -122,8 +130,20 @@ function article(
   const schema = given?.$ref ? shared[words(given)] : given;
   return `<article id="${anchorOf(method, path)}"><h3><b>${method.toUpperCase()}</b> ${escaped(path)}</h3>
 <p>${escaped(operation.summary)}</p><p class="quiet">${key}${raw.length > 0 ? ` Also takes ${raw.map((one) => `<code>${escaped(one)}</code>`).join(', ')}.` : ''} Answers ${status}${type ? `, <code>${escaped(type)}</code>` : ''}.</p>
-<details><summary>Request${rows.length > 0 ? ' and its fields' : ''}</summary><pre tabindex="0">${escaped(command)}</pre>${rows.length > 0 ? table(rows) : ''}</details>
-${schema?.properties ? `<details><summary>Fields of the answer</summary>${table(Object.entries(schema.properties).map(([name, one]) => [name, one, schema.required?.includes(name) ?? false, '']))}</details>` : ''}</article>`;
+<details><summary>Request${rows.length > 0 ? ' and its fields' : ''}</summary><pre tabindex="0">${escaped(command)}</pre>${rows.length > 0 ? table(rows, ['required', 'optional']) : ''}</details>
+${
+  schema?.properties
+    ? `<details><summary>Fields of the answer</summary>${table(
+        Object.entries(schema.properties).map(([name, one]) => [
+          name,
+          one,
+          schema.required?.includes(name) ?? false,
+          '',
+        ]),
+        ['', 'not always'],
+      )}</details>`
+    : ''
+}</article>`;
 }
 
 /** The page of a document. */
