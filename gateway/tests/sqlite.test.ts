@@ -1,6 +1,7 @@
 /** The parts that keep what they have in SQLite: by `node:sqlite` here, and by `bun:sqlite` in Bun. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
@@ -69,6 +70,23 @@ describe('a database in a file', () => {
     const rpm = { name: 'rpm', limit: 100, seconds: 60, cost: 1 } as const;
     const takes = connections.flatMap((sql) => Array.from({ length: 250 }, () => new SqlMeter(sql).take('k', [rpm])));
     assert.equal((await Promise.all(takes)).filter(({ allowed }) => allowed).length, 100);
+  });
+
+  test('a write waits for that of another process', async (context) => {
+    const path = newPath(context);
+    const sql = await newSqlite(context, path);
+    const script = `
+      const { DatabaseSync } = require('node:sqlite');
+      const database = new DatabaseSync(process.argv[1]);
+      database.exec("BEGIN IMMEDIATE; INSERT INTO meters VALUES ('other', 1, 1)");
+      console.log('locked');
+      setTimeout(() => database.exec('COMMIT'), 500);`;
+    const child = spawn(process.execPath, ['-e', script, path], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const ended = once(child, 'exit');
+    await once(child.stdout, 'data');
+    await sql.batch([["INSERT INTO meters VALUES ('mine', 1, 1)"]]);
+    assert.deepEqual(await ended, [0, null]);
+    assert.equal((await sql.all('SELECT id FROM meters')).length, 2);
   });
 
   test('usage that could not be written is written the next time', async (context) => {

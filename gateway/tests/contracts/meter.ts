@@ -159,4 +159,17 @@ export const meterContract: Contract<Meter> = {
     await meter.settle(key, short, -1);
     assert.equal(await remaining(meter, key, short), 2);
   },
+
+  'a window whose units were all given back is none': async (make) => {
+    const meter = await make();
+    const key = newKey();
+    const slots = policy('concurrency', 2, { seconds: 2 });
+    await meter.take(key, [slots]);
+    await sleep(1200);
+    await meter.settle(key, slots, -1);
+    const [none] = (await meter.take(key, [{ ...slots, cost: 0 }])).reports;
+    assert.deepEqual([none?.remaining, none?.resetSeconds], [2, 0]);
+    const [anew] = (await meter.take(key, [slots])).reports;
+    assert.deepEqual([anew?.remaining, anew?.resetSeconds], [1, 2]);
+  },
 };
