@@ -1,10 +1,8 @@
 /** Models that give labels of their own, and heads that were fitted to an embedder. */
 import { type Embedder, SequenceClassifier, TextClassifier } from 'pilotlight';
 import type { CallContext } from '../model.ts';
+import { SLICE_TOKENS } from './compute.ts';
 import type { HeadBase, Loaded, LoadRequest } from './loader.ts';
-
-/** Tokens of one slice: such models are as large as encoders and have no width to see. */
-const SLICE_TOKENS = 256;
 
 export async function loadClassifier({ repository, options, compute }: LoadRequest): Promise<Loaded> {
   const classifier = await SequenceClassifier.load(repository, options);
@@ -13,6 +11,7 @@ export async function loadClassifier({ repository, options, compute }: LoadReque
     maxTokens,
     calls: {
       async classify(texts, { signal }) {
+        // Such a model does not tell its width; most are as large as MiniLM.
         const size = { most: SLICE_TOKENS, maxTokens };
         const answers = (await compute.each(texts, size, (slice) => classifier.classify(slice, { signal }))).flat();
         return {

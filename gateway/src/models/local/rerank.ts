@@ -1,9 +1,7 @@
 /** Cross-encoders. */
 import { Reranker } from 'pilotlight';
-import { guessTokens } from './compute.ts';
+import { guessTokens, SLICE_TOKENS } from './compute.ts';
 import type { Loaded, LoadRequest } from './loader.ts';
-
-const SLICE_TOKENS = 256;
 
 export async function loadReranker({ repository, options, compute }: LoadRequest): Promise<Loaded> {
   const reranker = await Reranker.load(repository, options);
