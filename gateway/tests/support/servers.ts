@@ -14,7 +14,7 @@ const MODULES = join(import.meta.dirname, '../node_modules');
 
 /** How each runtime is started; undefined where it is not installed. */
 export const RUNTIMES: Record<string, readonly string[] | undefined> = {
-  node: [process.execPath, 'src/hosts/node.ts'],
+  node: [process.execPath, '--max-semi-space-size=4', 'src/hosts/node.ts'],
   deno: command(
     [join(MODULES, '@deno/linux-x64-glibc/deno')],
     [
@@ -46,7 +46,8 @@ export async function startServer(
   command: readonly string[],
   env: Record<string, string> = {},
 ): Promise<RunningServer> {
-  const data = await mkdtemp(join(tmpdir(), 'gateway-data-'));
+  const own = await mkdtemp(join(tmpdir(), 'gateway-data-'));
+  const data = env.DATA_PATH ?? own;
   const port = await freePort();
   const program = start(command, {
     cwd: GATEWAY,
@@ -58,7 +59,7 @@ export async function startServer(
   const url = `http://127.0.0.1:${port}`;
   const end = async () => {
     await program[Symbol.asyncDispose]();
-    await rm(data, { recursive: true, force: true });
+    await rm(own, { recursive: true, force: true });
   };
   try {
     await (await untilOk(`${url}/healthz`, program)).body?.cancel();

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join, relative, sep } from 'node:path';
+import { basename, extname, join, relative, sep } from 'node:path';
 import { Miniflare, type MiniflareOptions, type WorkerOptions } from 'miniflare';
 import { readMigrations, readWorkerConfig } from '../../src/cli/place.ts';
 import { wrangler } from '../../src/cli/wrangler.ts';
@@ -95,16 +95,11 @@ export async function startWorker(setup: WorkerSetup): Promise<RunningWorker> {
 
 async function optionsOf({ folder, script }: Bundle, vars: Record<string, string>): Promise<WorkerOptions> {
   const config = await readWorkerConfig();
-  const names = (await readdir(folder)).filter((name) => name !== script);
-  const modules = [
-    { type: 'ESModule' as const, path: join(folder, script) },
-    ...names
-      .filter((name) => name.endsWith('.wasm'))
-      .map((name) => ({ type: 'CompiledWasm' as const, path: join(folder, name) })),
-    ...names
-      .filter((name) => name.endsWith('.jsonc'))
-      .map((name) => ({ type: 'Text' as const, path: join(folder, name) })),
-  ];
+  const kinds = { '.js': 'ESModule', '.wasm': 'CompiledWasm', '.jsonc': 'Text', '.bin': 'Data' } as const;
+  const kindOf = (name: string) => kinds[extname(name) as keyof typeof kinds];
+  // The script is first: it is what is run.
+  const names = [script, ...(await readdir(folder)).filter((name) => name !== script && kindOf(name) !== undefined)];
+  const modules = names.map((name) => ({ type: kindOf(name), path: join(folder, name) }));
   return {
     name: NAME,
     modules,
@@ -123,6 +118,7 @@ async function optionsOf({ folder, script }: Bundle, vars: Record<string, string
       METER: { className: 'KeyMeter', useSQLite: true },
       METRICS: { className: 'Metrics', useSQLite: true },
     },
+    ratelimits: { AUTH_RL: { namespace_id: '1001', simple: { limit: 20, period: 60 } } },
     analyticsEngineDatasets: { AE: { dataset: 'usage' } },
   };
 }
