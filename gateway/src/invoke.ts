@@ -164,7 +164,8 @@ function charactersOf(body: unknown): number {
     if (typeof value === 'string') {
       if (!value.startsWith('data:')) characters += value.length;
     } else if (Array.isArray(value)) {
-      if (typeof value[0] !== 'number') open.push(...value);
+      // Vectors have thousands of numbers, which are no text.
+      if (typeof value[0] !== 'number') for (const item of value) open.push(item);
     } else if (typeof value === 'object' && value !== null) {
       for (const [name, item] of Object.entries(value)) {
         if (!['model', 'model_name', 'encoding_format', 'user', 'classifier_type'].includes(name)) open.push(item);

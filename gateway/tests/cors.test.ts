@@ -128,3 +128,33 @@ test('a path says which methods it takes', async () => {
   const missing = await call(app, 'GET', '/nothing', { key });
   assert.deepEqual([missing.status, (await missing.json()).error.code], [404, 'not_found']);
 });
+
+test('readiness names the silent part to a key alone, and asks the parts once in two seconds', async (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 1_800_000_000_000 });
+  await using host = await testHost();
+  const app = createGateway(host);
+  const key = await keyFor(host);
+  const get = async (options = {}) => {
+    const response = await call(app, 'GET', '/readyz', options);
+    return { status: response.status, body: await response.json() };
+  };
+  assert.deepEqual(await get(), { status: 200, body: { status: 'ok' } });
+  assert.deepEqual((await get({ key })).body.models, [{ id: 'stub', loaded: true }]);
+  let asked = 0;
+  host.blobs.get = () => {
+    asked += 1;
+    return Promise.reject(new Error('down'));
+  };
+  assert.equal((await get()).status, 200);
+  t.mock.timers.tick(2_000);
+  const answers = await Promise.all([get(), get({ key }), get({ key: 'wrong' })]);
+  assert.deepEqual(
+    answers.map(({ status, body }) => [status, body.error.code, body.error.message]),
+    [
+      [503, 'not_ready', 'Not ready.'],
+      [503, 'not_ready', 'Not ready: no answer of the blobs in time.'],
+      [503, 'not_ready', 'Not ready.'],
+    ],
+  );
+  assert.equal(asked, 1);
+});

@@ -6,6 +6,8 @@ import { createGateway } from '../src/app.ts';
 import { readBytes } from '../src/http/body.ts';
 import { GatewayError } from '../src/http/errors.ts';
 import { operation } from '../src/operation.ts';
+import { operations } from '../src/operations.ts';
+import { allModels } from './support/all-models.ts';
 import { type CallOptions, call, keyFor } from './support/app.ts';
 import { echo } from './support/echo.ts';
 import { StubModels, testHost } from './support/host.ts';
@@ -185,6 +187,50 @@ test('each hostile body gets the status, the code and the field, fast, and the n
     for (const line of logs.lines) assert.ok(!line.includes(CANARY), line);
     assert.ok(!JSON.stringify(host.events.list).includes(CANARY));
   });
+});
+
+test('no operation answers a hostile body with an error of its own', async () => {
+  await using host = await testHost({ models: allModels, settings: { LOG_LEVEL: 'error' } });
+  using logs = keepLogs();
+  const app = createGateway(host);
+  const key = await keyFor(host);
+  const deep = (levels: number) => '{"a":['.repeat(levels) + ']}'.repeat(levels);
+  const bodies: (string | Uint8Array)[] = [
+    '',
+    CANARY,
+    'null',
+    '[]',
+    '[[]]',
+    '{}',
+    '{"__proto__":{}}',
+    `{"${CANARY}":1}`,
+    deep(50_000),
+    deep(31),
+    '{"model":{},"input":{},"name":[],"text":{},"digits":{},"documents":{},"scopes":{},"vector":{}}',
+    '{"model":"x","input":"\\ud800","text":"\\ud800","query":"\\ud800"}',
+    `{"model":"x","input":[${'"",'.repeat(5000)}""]}`,
+    '{"model":"x","input":1e400,"seed":1e400,"k":-1,"limit":1.5}',
+    bytes('{"model":"', [0xff, 0xfe], '"}'),
+  ];
+  const kinds = operations.filter(({ body, raw }) => body || raw);
+  for (const { method, path, raw = [] } of kinds) {
+    const at = path.replace(/\{\w+\+?\}/g, 'some');
+    for (const sent of bodies) {
+      for (const type of new Set(['application/json', ...raw])) {
+        const response = await call(app, method, at, {
+          key,
+          headers: { 'content-type': type },
+          body: sent as BodyInit,
+        });
+        const what = `${method} ${path} ${type} ${String(sent).slice(0, 40)}`;
+        // Any bytes are a file, and fields that are all optional may be left out.
+        if (response.status < 300) assert.ok(raw.length > 3 || sent === '{}', what);
+        else assert.ok(response.status >= 400 && response.status < 500, `${what}: ${response.status}`);
+      }
+    }
+  }
+  assert.ok(kinds.length > 15);
+  assert.deepEqual(logs.lines, []);
 });
 
 test('a body that stops in the middle is given up after ten seconds', async (t) => {

@@ -9,6 +9,7 @@ import type { Operation } from '../src/operation.ts';
 import { operations } from '../src/operations.ts';
 import { MemoryMeter } from '../src/parts/memory-meter.ts';
 import { SqlMeter } from '../src/parts/sql-meter.ts';
+import { allModels } from './support/all-models.ts';
 import { type App, call, keyFor } from './support/app.ts';
 import { echo } from './support/echo.ts';
 import { StubModels, testHost } from './support/host.ts';
@@ -131,6 +132,17 @@ test('tokens are reserved by characters and settled to those there were', async 
   const third = await post(app, key, { model: 'stub', input: 'b'.repeat(102) });
   assert.deepEqual([third.status, (await third.json()).error.code], [429, 'rate_limit_exceeded']);
   assert.equal((await post(app, key, { model: 'stub', input: 'b'.repeat(99) })).status, 200);
+});
+
+test('the tokens of embeddings count, as their usage tells them', async () => {
+  await using host = await testHost({ models: allModels });
+  const app = createGateway(host);
+  const key = await keyFor(host, { limits: { tpm: 1000 } });
+  const json = { model: 'stub-embed', input: ['one text', 'and another one'] };
+  const response = await call(app, 'POST', '/v1/embeddings', { key, json });
+  const { usage } = await response.json();
+  assert.ok(usage.total_tokens > 0);
+  assert.equal(response.headers.get('x-ratelimit-remaining-tokens'), String(1000 - usage.total_tokens));
 });
 
 test('a kept answer and a wrong request take no tokens, also where the tokens are used up', async () => {

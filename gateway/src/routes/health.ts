@@ -1,12 +1,14 @@
 /** Whether the gateway answers, whether what it needs does, and its metrics. */
 import * as v from 'valibot';
+import type { Host } from '../host.ts';
 import { authenticatorOf } from '../http/auth.ts';
 import { GatewayError } from '../http/errors.ts';
 import { report } from '../http/log.ts';
-import type { Call } from '../operation.ts';
-import { operation } from '../operation.ts';
+import { type Call, operation } from '../operation.ts';
 
 const READY_MS = 1_000;
+/** How long an answer of the parts is believed: nobody needs a key to ask, and the parts cost something. */
+const KEEP_MS = 2_000;
 
 const status = v.object({ status: v.literal('ok') });
 
@@ -36,12 +38,7 @@ export const readyz = operation({
   }),
   async handle(call) {
     const { host } = call;
-    const [database, blobs, known] = await Promise.all([
-      answers(call, 'the database', host.sql.all('SELECT 1 AS one')),
-      answers(call, 'the blobs', host.blobs.list('readyz/')),
-      isKnown(call),
-    ]);
-    const silent = [database ? '' : 'the database', blobs ? '' : 'the blobs'].filter(Boolean).join(' and ');
+    const [silent, known] = await Promise.all([silentParts(host), isKnown(call)]);
     if (silent) {
       throw new GatewayError('not_ready', known ? `Not ready: no answer of ${silent} in time.` : 'Not ready.', {
         headers: { 'retry-after': '1' },
@@ -51,8 +48,26 @@ export const readyz = operation({
   },
 });
 
+const checks = new WeakMap<Host, { until: number; silent: Promise<string> }>();
+
+/** The parts that do not answer, as words; empty where all do. */
+function silentParts(host: Host): Promise<string> {
+  const now = Date.now();
+  const known = checks.get(host);
+  if (known && now < known.until) return known.silent;
+  const silent = Promise.all([
+    answers(host, 'the database', host.sql.all('SELECT 1 AS one')),
+    answers(host, 'the blobs', host.blobs.get('readyz')),
+  ]).then(([database, blobs]) =>
+    [database ? '' : 'the database', blobs ? '' : 'the blobs'].filter(Boolean).join(' and '),
+  );
+  checks.set(host, { until: now + KEEP_MS, silent });
+  host.hold(silent);
+  return silent;
+}
+
 /** Whether a part answers in time. */
-async function answers(call: Call, part: string, question: Promise<unknown>): Promise<boolean> {
+async function answers(host: Host, part: string, question: Promise<unknown>): Promise<boolean> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no answer in ${READY_MS} ms`)), READY_MS);
@@ -61,7 +76,7 @@ async function answers(call: Call, part: string, question: Promise<unknown>): Pr
     await Promise.race([question, late]);
     return true;
   } catch (error) {
-    report(call.host.settings, `${part} did not answer a check`, error, call.requestId);
+    report(host.settings, `${part} did not answer a check`, error);
     return false;
   } finally {
     clearTimeout(timer);
