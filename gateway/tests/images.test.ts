@@ -94,3 +94,20 @@ test('what is wrong is named', async () => {
   const response = await host.call('POST', '/v1/images/embeddings', { body: empty });
   assert.equal(((await response.json()) as Json).error.message, 'input: expected one file or several');
 });
+
+test('the text tower of the same model encodes texts as the package does', async () => {
+  const texts = ['a red square', 'two blue circles', ''];
+  const model = inFolder('embed', CLIP, 'test/clip-tiny', { tower: 'text' });
+  await using own = await modelHost({ models: { words: model } });
+  const { status, json } = await own.post('/v1/embeddings', { model: 'words', input: texts });
+  assert.equal(status, 200, JSON.stringify(json));
+  const options = { files: filesOf(CLIP), device: 'cpu', dtype: 'q8', store: false, towers: ['text'] } as const;
+  const embedder = await ImageTextEmbedder.load('test/clip-tiny', options);
+  const { data, tokens } = await embedder.embedTexts(texts);
+  embedder.dispose();
+  assert.deepEqual(vectorsIn(json).flat(), Array.from(data));
+  assert.equal(
+    json.usage.prompt_tokens,
+    tokens.reduce((a, b) => a + b, 0),
+  );
+});

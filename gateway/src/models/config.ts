@@ -55,6 +55,8 @@ const local = fields({
   memory_mb: v.optional(whole(1, 65_536)),
   /** The upstream that answers where the model cannot load, or has too many tokens waiting. */
   fallback: v.optional(name),
+  /** `text`: the model is the encoder of texts of CLIP or SigLIP, in whose space images are found by words. */
+  tower: v.optional(v.literal('text', '"text"')),
   /** For a decoder that serves only the detectors that were fitted to it by layers: it has no answers of its own. */
   heads_only: v.optional(v.boolean('true or false'), false),
 });
@@ -162,6 +164,7 @@ function problemOf(model: ModelEntry, upstreams: Record<string, UpstreamEntry>):
     if (model.source === undefined && model.task !== 'digits')
       return 'source: is missing; it says where the files of the model are';
     if (model.heads_only && model.task !== 'detect') return 'heads_only: is for the task detect';
+    if (model.tower !== undefined && model.task !== 'embed') return 'tower: is for the task embed';
     const { fallback } = model;
     if (fallback === undefined) return;
     const other = upstreams[fallback];

@@ -250,8 +250,8 @@ export class Registry implements Models {
   async #load(id: string, entry: LocalEntry, alive: () => void, head?: object): Promise<Loaded> {
     const loader = this.#parts.loaders[loaderOf(entry)];
     if (!loader) throw missing(entry.task);
-    // A detector is planned before it is loaded, and an embedder of images may read several towers from one file.
-    const again = entry.task !== 'embed' && entry.task !== 'rerank' && entry.task !== 'classify';
+    // A detector is planned before it is loaded, and a tower is read from a file of two.
+    const again = !['embed', 'rerank', 'classify'].includes(loaderOf(entry));
     const { close, ...request } = await this.#request(id, entry, again);
     try {
       request.options.onProgress = alive;
@@ -371,7 +371,11 @@ export class Registry implements Models {
 /** The tokenizer, and the buffers of 512 tokens. */
 const BESIDE_WEIGHTS = 16 << 20;
 
-const wantedOf = ({ dtype = 'q8', weights, task }: LocalEntry) => ({ dtype, weights, isImage: task === 'embed-image' });
+const wantedOf = ({ dtype = 'q8', weights, task, tower }: LocalEntry) => ({
+  dtype,
+  weights,
+  tower: task === 'embed-image' ? ('image' as const) : tower,
+});
 
 /** The weights of the generator and what a few digits take. */
 const DIGITS_BYTES = 8 << 20;
@@ -379,8 +383,14 @@ const DIGITS_BYTES = 8 << 20;
 const keyOf = (id: string, entry: LocalEntry): string => `${loaderOf(entry)} ${id}`;
 
 /** No model of `models.jsonc` is for `route`, which is a head. */
-const loaderOf = ({ task, heads_only: headsOnly }: LocalEntry): Exclude<Task, 'route'> | 'decoder' =>
-  headsOnly ? 'decoder' : (task as Exclude<Task, 'route'>);
+function loaderOf({
+  task,
+  heads_only: headsOnly,
+  tower,
+}: LocalEntry): Exclude<keyof Loaders, 'plan' | `${string}Head`> {
+  if (headsOnly) return 'decoder';
+  return tower === undefined ? (task as Exclude<Task, 'route'>) : 'textTower';
+}
 
 const upstreamOf = (entry: RemoteEntry): string =>
   entry.run === 'service' ? `service ${entry.service}` : entry.upstream;

@@ -5,6 +5,7 @@ import { textLoaders } from './text.ts';
 export const allLoaders: Loaders = {
   ...textLoaders,
   'embed-image': async (request) => (await import('./images.ts')).loadImages(request),
+  textTower: async (request) => (await import('./images.ts')).loadTextTower(request),
   detect: async (request) => (await import('./detect.ts')).loadDetector(request),
   decoder: async (request) => (await import('./detect.ts')).loadDecoder(request),
   detectorHead: async (decoder, json, compute) =>

@@ -1,7 +1,7 @@
 /** Sentence encoders of the package. */
 import { TextEmbedder, type TextEmbedOptions, type TextLoadOptions } from 'pilotlight';
-import type { Vectors } from '../model.ts';
 import { sliceTokens } from './compute.ts';
+import { joined } from './joined.ts';
 import type { Loaded, LoadRequest } from './loader.ts';
 
 export async function loadEmbedder({ entry, repository, options, compute }: LoadRequest): Promise<Loaded> {
@@ -25,24 +25,5 @@ export async function loadEmbedder({ entry, repository, options, compute }: Load
       },
     },
     dispose: () => embedder.dispose(),
-  };
-}
-
-/** The results of slices as one. */
-function joined(parts: Awaited<ReturnType<TextEmbedder['embed']>>[], width: number): Vectors {
-  const [only] = parts;
-  if (parts.length === 1 && only?.data instanceof Float32Array) return { ...only, data: only.data };
-  const count = parts.reduce((sum, { dims }) => sum + dims[0], 0);
-  const data = new Float32Array(count * width);
-  let at = 0;
-  for (const part of parts) {
-    data.set(part.data, at);
-    at += part.data.length;
-  }
-  return {
-    data,
-    dims: [count, width],
-    tokens: parts.flatMap(({ tokens }) => tokens),
-    truncated: parts.flatMap(({ truncated }) => truncated),
   };
 }

@@ -68,8 +68,8 @@ export interface Wanted {
   weights?: string | undefined;
   /** Whether the files are read more than once. */
   again: boolean;
-  /** For a model of two towers, that only the one for images is wanted. */
-  isImage?: boolean;
+  /** For a model of two towers, the one that is wanted. */
+  tower?: 'text' | 'image' | undefined;
   /** What `lookAt` found, where it is known. */
   listing?: Listing | undefined;
 }
@@ -77,7 +77,7 @@ export interface Wanted {
 /** The bytes of the weights where they are packed, which is what they take in memory; `undefined` where they are packed on arrival. */
 export function packedBytes(
   { sizes }: Listing,
-  wanted: Pick<Wanted, 'dtype' | 'weights' | 'isImage'>,
+  wanted: Pick<Wanted, 'dtype' | 'weights' | 'tower'>,
 ): number | undefined {
   const chosen = weightsOf([...sizes.keys()], wanted);
   if (chosen.length === 0 || !chosen.every((file) => file.startsWith(PACKED))) return undefined;
@@ -138,7 +138,7 @@ function isOf(file: string, names: readonly string[]): boolean {
 /** The files that the weights are read from, in the package's own order of preference. */
 function weightsOf(
   names: readonly string[],
-  { dtype, weights: given, isImage = false }: Pick<Wanted, 'dtype' | 'weights' | 'isImage'>,
+  { dtype, weights: given, tower }: Pick<Wanted, 'dtype' | 'weights' | 'tower'>,
 ): string[] {
   const top = names.filter((file) => WEIGHTS.test(file) && !/^\d+_|^resolve\//.test(file));
   if (given !== undefined && top.includes(given)) return [given];
@@ -147,7 +147,9 @@ function weightsOf(
   const packed = PACKED + dtype;
   if (top.includes(`${packed}.safetensors`)) return [`${packed}.safetensors`];
   // Shards, or the towers of CLIP.
-  const parts = top.filter((file) => file.startsWith(`${packed}-`) && !(isImage && file.startsWith(`${packed}-text`)));
+  const parts = top.filter((file) => file.startsWith(`${packed}-`));
+  const own = parts.filter((file) => file.startsWith(`${packed}-${tower}`));
+  if (own.length > 0) return own;
   if (parts.length > 0) return parts;
   for (const kind of CHECKPOINTS) {
     const some = top.filter((file) => kind.test(file));

@@ -40,6 +40,8 @@ export interface HeadBase {
 export interface Loaders {
   embed?: Loader;
   'embed-image'?: Loader;
+  /** The encoder of texts of CLIP or SigLIP, for the task `embed`. */
+  textTower?: Loader;
   classify?: Loader;
   rerank?: Loader;
   detect?: Loader;

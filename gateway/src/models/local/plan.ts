@@ -8,6 +8,7 @@ export async function plan({ entry, repository, options }: Omit<LoadRequest, 'co
     ...options,
     ...(entry.layers !== undefined && { layers: entry.layers }),
     ...(entry.task === 'embed-image' && { towers: ['image'] }),
+    ...(entry.tower === 'text' && { towers: ['text'] }),
   });
   return memoryBytes;
 }
