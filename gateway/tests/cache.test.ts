@@ -144,6 +144,17 @@ test('the computing goes on while one of its clients waits, and ends with the la
   assert.deepEqual([next.status, state(next)], [200, 'MISS']);
 });
 
+test('the answer of a fallback is not kept for the model that it stood in for', async () => {
+  const { host, models, app, key } = await start();
+  await using _ = host;
+  // The handler of these tests tells that it runs here; the list says that the model runs elsewhere.
+  models.run = 'upstream';
+  for (let at = 0; at < 2; at += 1) {
+    assert.equal(state(await post(app, key)), 'MISS');
+    await host.settled();
+  }
+});
+
 test('errors are not kept, and those who wait for the same get the same error', async () => {
   const { host, app, key } = await start();
   await using _ = host;

@@ -62,7 +62,7 @@ test('tokens of the provider are taken for what they say, and the provider is as
   assert.deepEqual([...statuses, await status(limited)], [200, 200, 429]);
   // Keys are taken as before.
   assert.equal(await status(await keyFor(host)), 200);
-  assert.equal(host.events.list[0]?.owner, 'anna');
+  assert.equal(host.events.list[0]?.owner, 'jwt:anna');
 });
 
 test('tokens that are expired, altered, for others, by others or without a signature are refused like a wrong key', async () => {

@@ -12,6 +12,8 @@ const META = 'x-gateway-meta';
 
 export interface CachePlan {
   digest: string;
+  /** Where the model of the request runs. */
+  run: RequestEvent['run'];
   /** Whether an answer may come from the cache. */
   read: boolean;
   /** The most seconds that it may be old. */
@@ -108,7 +110,13 @@ export class ResponseCache {
     const maxAge = /^\d{1,9}$/.test(asked.get('max-age') ?? '')
       ? Number(asked.get('max-age'))
       : Number.POSITIVE_INFINITY;
-    return { digest, read: !asked.has('no-cache') && maxAge > 0, maxAge, onlyIfCached: asked.has('only-if-cached') };
+    return {
+      digest,
+      run: named?.run,
+      read: !asked.has('no-cache') && maxAge > 0,
+      maxAge,
+      onlyIfCached: asked.has('only-if-cached'),
+    };
   }
 
   /** The kept answer, if there is one that is young enough. */
@@ -168,7 +176,7 @@ export class ResponseCache {
       .finally(() => {
         flight.done = true;
       })
-      .then((done) => this.#keep(plan.digest, done))
+      .then((done) => this.#keep(plan, done))
       .catch(() => {})
       .finally(() => this.#forget(plan.digest, flight));
     this.#host.hold(kept);
@@ -179,8 +187,10 @@ export class ResponseCache {
     if (this.#flights.get(digest) === flight) this.#flights.delete(digest);
   }
 
-  async #keep(digest: string, { status, headers, bytes, meta }: Answer): Promise<void> {
+  async #keep({ digest, run }: CachePlan, { status, headers, bytes, meta }: Answer): Promise<void> {
     if (status !== 200 || bytes.byteLength > MAX_BYTES) return;
+    // A fallback has other weights than those that the digest is of.
+    if (run !== undefined && meta.run !== undefined && meta.run !== run) return;
     const kept = new Response(bytes, {
       headers: {
         'content-type': 'application/octet-stream',

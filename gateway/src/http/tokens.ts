@@ -57,10 +57,12 @@ export function tokensOf(settings: Settings): Tokens | undefined {
         const { payload } = await jwtVerify(token, jwks, options);
         const { success, output } = v.safeParse(claims, payload);
         if (!success) return undefined;
+        // An owner of keys may have the name of a subject; only an administrator makes them share what they have.
+        const owner = `jwt:${output.sub}`;
         return {
-          id: `jwt:${output.sub}`,
+          id: owner,
           name: output.sub,
-          owner: output.sub,
+          owner,
           scopes: output.scope.split(' ').filter((scope): scope is Scope => SCOPES.includes(scope as Scope)),
           limits: output.limits as Limits,
           models: output.models,

@@ -38,6 +38,7 @@ export class StubModels implements Models {
   /** Texts that were embedded. */
   embedded: string[] = [];
   digest = 'stub-1';
+  run: 'local' | 'upstream' = 'local';
   /** Milliseconds that an embedding takes. */
   delay = 0;
   readonly extra: ModelInfo[] = [];
@@ -46,7 +47,7 @@ export class StubModels implements Models {
     return {
       id: 'stub',
       task: 'embed',
-      run: 'local',
+      run: this.run,
       digest: this.digest,
       dimensions: 4,
       maxTokens: 256,
