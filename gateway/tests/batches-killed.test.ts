@@ -58,7 +58,9 @@ test(`of ${LINES} lines, each is answered once, though each message comes twice 
     if (!worker || worker.exitCode !== null || worker.signalCode !== null) {
       starts += 1;
       assert.ok(starts < 20, 'the worker ends too often');
-      worker = spawn(process.execPath, [script, folder], { stdio: ['ignore', 'ignore', 'inherit'] });
+      // What a killed process leaves goes with the folder.
+      const env = { ...process.env, TMPDIR: folder };
+      worker = spawn(process.execPath, [script, folder], { stdio: ['ignore', 'ignore', 'inherit'], env });
     }
     await pause(50);
     const { request_counts } = await client.batches.retrieve(id);
