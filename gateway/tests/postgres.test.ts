@@ -1,16 +1,22 @@
 /** The parts that keep what they have in Postgres, on a real server. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import postgresJs from 'postgres';
+import { migrate } from '../src/migrate.ts';
 import { RecordedEvents } from '../src/parts/events.ts';
 import { openPostgres, type PostgresSql } from '../src/parts/postgres.ts';
 import { SqlMeter } from '../src/parts/sql-meter.ts';
+import { SqlQueue } from '../src/parts/sql-queue.ts';
+import { sleep } from './contracts/contract.ts';
 import { eventsContract } from './contracts/events.ts';
 import { meterContract } from './contracts/meter.ts';
 import { queueContract } from './contracts/queue.ts';
 import { contract } from './contracts/run.ts';
 import { sqlContract } from './contracts/sql.ts';
 import { runningSqlQueue, sqlQueueCases } from './contracts/sql-queue.ts';
-import { type PostgresServer, startPostgres } from './support/postgres.ts';
+import { type PostgresServer, readMigrations, startPostgres } from './support/postgres.ts';
+
+const never = async () => assert.fail('a dead letter');
 
 const server = await startPostgres();
 
@@ -42,6 +48,28 @@ function postgres(server: PostgresServer) {
     const sql = await server.newSql();
     context.after(() => sql.close());
     return { sql, events: [new RecordedEvents(sql), new RecordedEvents(sql)] as const };
+  });
+
+  test('a claim does not wait for a message that another claim holds', async () => {
+    const url = await server.newSchema();
+    const sql = await openPostgres(url);
+    await migrate(sql, readMigrations());
+    await new SqlQueue(sql).send([1, 2].map((n) => ({ topic: 'retrain', body: { n } })));
+    const address = new URL(url);
+    const other = postgresJs({ host: address.searchParams.get('host') ?? '', user: 'postgres', max: 1 });
+    const seen: unknown[] = [];
+    try {
+      await other.begin(async (transaction) => {
+        await transaction.unsafe(`SET search_path = ${address.searchParams.get('search_path')}`);
+        await transaction.unsafe('SELECT id FROM queue ORDER BY ready_at, id LIMIT 1 FOR UPDATE');
+        const claim = new SqlQueue(sql).handle({ consume: async ({ body }) => void seen.push(body.n), bury: never });
+        assert.equal(await Promise.race([claim, sleep(5000)]), 1);
+      });
+      assert.deepEqual(seen, [2]);
+    } finally {
+      await other.end();
+      await sql.close();
+    }
   });
 
   describe('the meter', () => {
