@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Decoder, SemanticRouter, TextClassifier, TextDetector, type TextEmbedder } from 'pilotlight';
 import { keyFor } from './support/app.ts';
+import { fakeServer, json } from './support/fake-server.ts';
 import {
   absent,
   embedderOf,
@@ -138,6 +139,26 @@ describe('a classifier', () => {
     await using other = await modelHost({ models }, { parts: { blobs: host.blobs, sql: host.sql } });
     const { json } = await other.post('/v1/classify', { model: 'intents', input: ASKED });
     assert.deepEqual(json.data, (await host.post('/v1/classify', { model: 'intents', input: ASKED })).json.data);
+  });
+
+  test('may be put on a model that runs elsewhere', async () => {
+    await using server = await fakeServer(async (asked, response) => {
+      const { data, dims } = await embedder.embed(asked.body.input);
+      const rows = asked.body.input.map((_: string, i: number) =>
+        Array.from(data.subarray(i * dims[1], (i + 1) * dims[1])),
+      );
+      json({ data: rows.map((embedding: number[], index: number) => ({ index, embedding })) })(asked, response);
+    });
+    const far = { task: 'embed', run: 'upstream', upstream: 'server', model: 'test/bert-tiny-mean' };
+    await using remote = await modelHost({
+      models: { far },
+      upstreams: { server: { kind: 'openai', url: `${server.url}/v1` } },
+    });
+    const made = await put('intents', classifier.toJSON(), '', remote);
+    assert.equal(made.json.model, 'far', JSON.stringify(made.json));
+    const { json: answer } = await remote.post('/v1/classify', { model: 'intents', input: ASKED });
+    assert.deepEqual(answer.data, (await host.post('/v1/classify', { model: 'intents', input: ASKED })).json.data);
+    assert.equal(remote.events.list.at(-1)?.run, 'upstream');
   });
 
   test('goes on after its model had to make room', async () => {

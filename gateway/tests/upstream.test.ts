@@ -355,13 +355,17 @@ describe('a fallback', () => {
 
   test('answers where the model cannot be loaded, and the event says so', async () => {
     await using server = await fakeServer(vectors);
+    let loads = 0;
     const loaders = {
       embed: async () => {
+        loads += 1;
         throw new Error('no such files');
       },
     };
     await using host = await modelHost(config(server), { parts: { loaders } });
     assert.equal((await ask(host)).status, 200);
+    assert.equal((await ask(host, 'another')).status, 200);
+    assert.equal(loads, 1, 'a load that has just failed is not tried again by every request');
     assert.deepEqual([host.events.list[0]?.run, host.events.list[0]?.upstream], ['upstream', 'server']);
   });
 
@@ -453,6 +457,7 @@ describe('this gateway at another place', () => {
   test('embeddings, images, labels, reranking and digits are the same through it', async () => {
     const models = {
       tiny: inFolder('embed', tinyFolder('bert-tiny-mean'), 'test/bert-tiny-mean') as { task: string },
+      prompted: inFolder('embed', tinyFolder('bert-tiny-prompt'), 'test/bert-tiny-prompt') as { task: string },
       clip: inFolder('embed-image', tinyFolder('clip-tiny'), 'test/clip-tiny') as { task: string },
       labels: inFolder('classify', tinyFolder('bert-tiny-classifier'), 'test/bert-tiny-classifier') as { task: string },
       ranks: inFolder('rerank', tinyFolder('bert-tiny-reranker'), 'test/bert-tiny-reranker') as { task: string },
@@ -469,6 +474,7 @@ describe('this gateway at another place', () => {
     const image = `data:image/png;base64,${png.toString('base64')}`;
     const requests: [string, object][] = [
       ['/v1/embeddings', { model: 'tiny', input: ['a', 'b c', 'word '.repeat(999), 'd'], dimensions: 8 }],
+      ['/v1/embeddings', { model: 'prompted', input: 'light', prompt: 'query' }],
       ['/v1/images/embeddings', { model: 'clip', input: [image, image, image] }],
       ['/v1/classify', { model: 'labels', input: ['a', 'b', 'c'], top_k: 2 }],
       ['/v1/rerank', { model: 'ranks', query: 'a', documents: ['b', 'c', 'd'] }],
@@ -492,9 +498,12 @@ describe('this gateway at another place', () => {
     assert.deepEqual(codeOf(answer), [503, 'upstream_unavailable']);
     const service = () => async (request: Request) => {
       assert.equal(new URL(request.url).pathname, '/v1/embeddings');
+      assert.equal(request.headers.get('authorization'), `Bearer ${SECRET}`);
       return Response.json({ data: [{ index: 0, embedding: [1, 2] }] });
     };
-    await using other = await modelHost({ models }, { parts: { service } });
+    const keyed = { tiny: { ...models.tiny, secret: 'OTHER_KEY' } };
+    await using other = await modelHost({ models: keyed }, { parts: { service } });
+    other.secrets.set('OTHER_KEY', SECRET);
     assert.deepEqual(
       (await other.post('/v1/embeddings', { model: 'tiny', input: 'a' })).json.data[0].embedding,
       [1, 2],

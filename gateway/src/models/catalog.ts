@@ -9,6 +9,9 @@ import type { Loaded } from './local/loader.ts';
 import type { ModelInfo, Task } from './model.ts';
 import { type Places, repositoryIn, resolveSource, type Source } from './sources.ts';
 
+/** The most digests that are remembered: heads come and go. */
+const MAX_DIGESTS = 1000;
+
 export interface CatalogParts {
   config: ModelsConfig;
   heads: Heads;
@@ -22,6 +25,8 @@ export interface CatalogParts {
 export class Catalog {
   readonly #parts: CatalogParts;
   readonly #sources = new Map<string, Promise<Source>>();
+  /** Digests by what they are of: every request asks for those of all models. */
+  readonly #digests = new Map<string, Promise<string>>();
 
   constructor(parts: CatalogParts) {
     this.#parts = parts;
@@ -73,7 +78,7 @@ export class Catalog {
       id: name,
       task,
       run: entry && entry.run !== 'local' ? 'upstream' : 'local',
-      digest: await sha256(JSON.stringify([row.digest, under])),
+      digest: await this.#sha256([row.digest, under]),
       maxItems: entry?.max_items ?? 256,
       maxTokensRequest: entry?.max_tokens_request ?? 65_536,
       bases: this.#bases(model),
@@ -127,7 +132,18 @@ export class Catalog {
       );
     const { max_items: _, max_tokens_request: __, ...options } = entry;
     const upstream = entry.run === 'upstream' ? this.#parts.config.upstreams[entry.upstream] : undefined;
-    return sha256(JSON.stringify([packageJson.version, options, files, upstream?.url, upstream?.model]));
+    return this.#sha256([packageJson.version, options, files, upstream?.url, upstream?.model]);
+  }
+
+  #sha256(value: unknown): Promise<string> {
+    const text = JSON.stringify(value);
+    let digest = this.#digests.get(text);
+    if (!digest) {
+      if (this.#digests.size > MAX_DIGESTS) this.#digests.clear();
+      digest = sha256(text);
+      this.#digests.set(text, digest);
+    }
+    return digest;
   }
 
   async notFound(id: string, task: Task, what: string): Promise<GatewayError> {

@@ -70,7 +70,15 @@ const remote = {
 };
 
 const upstreamed = fields({ ...common, ...remote, run: v.literal('upstream'), upstream: name });
-const serviced = fields({ ...common, ...remote, run: v.literal('service'), service: variable });
+const serviced = fields({
+  ...common,
+  ...remote,
+  run: v.literal('service'),
+  /** The binding of another Worker of the account that is this gateway. */
+  service: variable,
+  /** The secret with a key of that gateway. */
+  secret: v.optional(variable),
+});
 
 const entry = v.variant('run', [local, upstreamed, serviced], '"run": local, upstream or service');
 

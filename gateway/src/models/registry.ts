@@ -43,6 +43,8 @@ export class Registry implements Models {
   readonly #compute: Compute;
   readonly #slots: Slots;
   readonly #upstreams = new Map<string, Upstream>();
+  /** Until when a model whose load failed is left to its fallback. */
+  readonly #failed = new Map<string, number>();
 
   constructor(config: ModelsConfig, parts: ModelParts) {
     this.config = config;
@@ -132,12 +134,15 @@ export class Registry implements Models {
 
   async #local(id: string, entry: LocalEntry, info: ModelInfo, context: CallContext): Promise<Model> {
     const fallback = this.#fallback(id, entry);
+    if (fallback && Date.now() < (this.#failed.get(id) ?? 0))
+      return this.#model(info, METHODS[entry.task], undefined, fallback);
     try {
       const slot = await this.#ready(() => this.#open(id, entry), id, context);
       const full = { ...info, ...factsOf(slot.loaded as Loaded) };
       return this.#model(full, METHODS[entry.task], () => this.#open(id, entry), fallback);
     } catch (error) {
       if (!fallback || !isUnavailable(error)) throw error;
+      this.#failed.set(id, Date.now() + AGAIN_MS);
       return this.#model(info, METHODS[entry.task], undefined, fallback);
     }
   }
@@ -152,7 +157,7 @@ export class Registry implements Models {
     const name = upstreamOf(entry);
     let upstream = this.#upstreams.get(name);
     if (!upstream && entry.run === 'service') {
-      upstream = this.#upstream(name, serviceEntry(entry.service));
+      upstream = this.#upstream(name, serviceEntry(entry.service, entry.secret));
       this.#upstreams.set(name, upstream);
     }
     if (!upstream) throw notLoaded(`The model "${id}" names no upstream.`);
@@ -368,6 +373,9 @@ export class Registry implements Models {
   }
 }
 
+/** A load that fails may take as long as a host is silent, so not every request tries it while there is a fallback. */
+const AGAIN_MS = 10_000;
+
 /** The tokenizer, and the buffers of 512 tokens. */
 const BESIDE_WEIGHTS = 16 << 20;
 
@@ -393,12 +401,13 @@ function loaderOf({
 }
 
 const upstreamOf = (entry: RemoteEntry): string =>
-  entry.run === 'service' ? `service ${entry.service}` : entry.upstream;
+  entry.run === 'service' ? ['service', entry.service, entry.secret].join(' ').trim() : entry.upstream;
 
 /** Another Worker of the account is this gateway, unless an upstream of `models.jsonc` says otherwise. */
-const serviceEntry = (service: string): UpstreamEntry => ({
+const serviceEntry = (service: string, secret: string | undefined): UpstreamEntry => ({
   kind: 'gateway',
   service,
+  secret,
   timeout_ms: 30_000,
   tries: 2,
   concurrency: 32,

@@ -18,12 +18,13 @@ type Embed = NonNullable<Model['embed']>;
 export const embedder =
   (upstream: Upstream, remote: Remote): Embed =>
   async (given, { dimensions, prompt = remote.prompt }, context) => {
-    // Other servers do not know prompts by name, so here a prompt is its own text.
-    const texts = prompt ? given.map((text) => prompt + text) : given;
+    // Other servers know no prompts, so for them a prompt is its own text; this gateway knows those of its models by name, too.
+    const isGateway = upstream.entry.kind === 'gateway';
+    const texts = prompt && !isGateway ? given.map((text) => prompt + text) : given;
     const wanted = dimensions ?? remote.dimensions;
     const ask = upstream.entry.kind === 'hf' ? askFeatures : askEmbeddings;
     const send = (slice: string[], own: CallContext, deadline: number) =>
-      ask(upstream, remote, slice, { dimensions, wanted }, own, deadline);
+      ask(upstream, remote, slice, { dimensions, wanted, prompt: isGateway ? prompt : undefined }, own, deadline);
     return joined(upstream, await inParts(upstream, texts, context, send), given.length);
   };
 
@@ -66,7 +67,8 @@ function joined(upstream: Upstream, parts: Part[], count: number): Vectors {
   };
 }
 
-interface Size {
+interface Asked {
+  prompt: string | undefined;
   /** What the client asked for. */
   dimensions: number | undefined;
   /** What the vectors must have. */
@@ -77,7 +79,7 @@ function askEmbeddings(
   upstream: Upstream,
   { model }: Remote,
   texts: string[],
-  { dimensions, wanted }: Size,
+  { dimensions, wanted, prompt }: Asked,
   context: CallContext,
   deadline: number,
 ): Promise<Part> {
@@ -87,6 +89,7 @@ function askEmbeddings(
     // Every server knows floats; this gateway's base64 is a third of the bytes.
     encoding_format: upstream.entry.kind === 'gateway' ? 'base64' : 'float',
     ...(dimensions !== undefined && { dimensions }),
+    ...(prompt !== undefined && { prompt }),
   };
   return upstream.post('/embeddings', body, context, deadline, ({ json, headers }) => {
     const items = byIndex(objectOf(json)?.data, texts.length);
@@ -104,7 +107,7 @@ function askFeatures(
   upstream: Upstream,
   _: Remote,
   texts: string[],
-  { dimensions, wanted }: Size,
+  { dimensions, wanted }: Asked,
   context: CallContext,
   deadline: number,
 ): Promise<Part> {
