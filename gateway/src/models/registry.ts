@@ -104,7 +104,7 @@ export class Registry implements Models {
    * @throws {GatewayError} `invalid_request` saying what is wrong with it, `model_not_loaded`
    */
   async tryHead(draft: HeadDraft, json: object, context: CallContext): Promise<void> {
-    const key = `head tried ${crypto.randomUUID()}`;
+    const key = `trial ${crypto.randomUUID()}`;
     const slot = this.#slots.open(
       key,
       this.#headPlan(draft, async () => json),
