@@ -161,6 +161,8 @@ async function inNode(given: object): Promise<{ times: number[]; backend: string
 export interface Load {
   clients: number;
   perSecond: number;
+  /** Milliseconds of workerd's processor time a request. */
+  cpuMs: number;
   p50: number;
   p95: number;
   most: number;
@@ -170,6 +172,7 @@ export interface Load {
 export async function load({ gateway, key }: Pair, clients: number, requests: number, from: number): Promise<Load> {
   const client = new Client(gateway.url, clients);
   const headers = { 'content-type': 'application/json', authorization: `Bearer ${key}`, 'cache-control': 'no-store' };
+  const before = usageOf(gateway.pid).cpuMs;
   const started = performance.now();
   const answers = await each(requests, clients, async (at) => {
     const body = JSON.stringify({ model: ID, input: question(from + at), encoding_format: 'base64' });
@@ -182,6 +185,7 @@ export async function load({ gateway, key }: Pair, clients: number, requests: nu
   return {
     clients,
     perSecond: round(requests / seconds),
+    cpuMs: round((usageOf(gateway.pid).cpuMs - before) / requests, 2),
     p50: round(median(answers)),
     p95: round(quantile(answers, 0.95)),
     most: round(Math.max(...answers)),

@@ -41,6 +41,8 @@ export interface WorkerSetup {
   state?: string;
   /** Whether packed MiniLM is put into the bucket. */
   model?: boolean;
+  /** Whether `GET /test/memory` tells the bytes of the memories of WebAssembly. */
+  memories?: boolean;
   /** Options of miniflare beside those of the Worker, such as the port of the inspector. */
   options?: Partial<MiniflareOptions>;
   /** More options of the Worker, such as more bindings. */
@@ -65,7 +67,7 @@ export const NAME = 'gateway';
 export async function startWorker(setup: WorkerSetup): Promise<RunningWorker> {
   const { vars = {}, state, front = [], options = {} } = setup;
   const before = new Set(workerds());
-  const gateway = { ...(await optionsOf(setup.bundle, vars)), ...setup.worker } as WorkerOptions;
+  const gateway = { ...(await optionsOf(setup.bundle, vars, setup.memories)), ...setup.worker } as WorkerOptions;
   const persist = state === undefined ? {} : persisted(state);
   const miniflare = new Miniflare({
     cf: false,
@@ -93,13 +95,49 @@ export async function startWorker(setup: WorkerSetup): Promise<RunningWorker> {
   }
 }
 
-async function optionsOf({ folder, script }: Bundle, vars: Record<string, string>): Promise<WorkerOptions> {
+/** A module before the script, which remembers the memories of WebAssembly that are made. */
+const HOOK = `export const memories = [];
+const { Instance, instantiate } = WebAssembly;
+const remember = (instance) => {
+  for (const each of Object.values(instance.exports)) if (each instanceof WebAssembly.Memory) memories.push(each);
+  return instance;
+};
+WebAssembly.Instance = function (...given) { return remember(new Instance(...given)); };
+WebAssembly.Instance.prototype = Instance.prototype;
+WebAssembly.instantiate = async (...given) => {
+  const made = await instantiate(...given);
+  remember(made.instance ?? made);
+  return made;
+};`;
+
+const hooked = (script: string) => `import { memories } from './hook.js';
+import worker from './${script}';
+export { KeyMeter, Metrics } from './${script}';
+export default {
+  ...worker,
+  fetch(request, env, context) {
+    if (!request.url.endsWith('/test/memory')) return worker.fetch(request, env, context);
+    return Response.json(memories.map(({ buffer }) => buffer.byteLength));
+  },
+};`;
+
+async function optionsOf(
+  { folder, script }: Bundle,
+  vars: Record<string, string>,
+  memories = false,
+): Promise<WorkerOptions> {
   const config = await readWorkerConfig();
   const kinds = { '.js': 'ESModule', '.wasm': 'CompiledWasm', '.jsonc': 'Text', '.bin': 'Data' } as const;
   const kindOf = (name: string) => kinds[extname(name) as keyof typeof kinds];
   // The script is first: it is what is run.
   const names = [script, ...(await readdir(folder)).filter((name) => name !== script && kindOf(name) !== undefined)];
-  const modules = names.map((name) => ({ type: kindOf(name), path: join(folder, name) }));
+  const files = names.map((name) => ({ type: kindOf(name), path: join(folder, name) }));
+  const module = (name: string, contents: string) => ({
+    type: 'ESModule' as const,
+    path: join(folder, name),
+    contents,
+  });
+  const modules = memories ? [module('entry.js', hooked(script)), module('hook.js', HOOK), ...files] : files;
   return {
     name: NAME,
     modules,
