@@ -4,16 +4,18 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { Miniflare } from 'miniflare';
+import { wrangler } from '../src/cli/wrangler.ts';
 import { readMigrations } from './support/postgres.ts';
 import { newFolder } from './support/server.ts';
-import { bundle } from './support/worker.ts';
 
-const built = await bundle('../../tests/contracts/worker.ts');
+const built = newFolder();
+await wrangler(['deploy', 'tests/contracts/worker.ts', '--dry-run', '--outdir', built]);
+const script = readFileSync(join(built, 'worker.js'), 'utf8');
 const state = newFolder();
 const start = () =>
   new Miniflare({
     cf: false,
-    modules: [{ type: 'ESModule', path: 'worker.js', contents: readFileSync(join(built.folder, 'worker.js'), 'utf8') }],
+    modules: [{ type: 'ESModule', path: 'worker.js', contents: script }],
     compatibilityDate: '2026-04-01',
     compatibilityFlags: ['nodejs_compat'],
     bindings: { MIGRATIONS: readMigrations() as never },
@@ -44,8 +46,7 @@ const cases = (await (await miniflare.dispatchFetch('http://worker/')).json()) a
 describe('workerd', () => {
   after(async () => {
     await miniflare.dispose();
-    await built.remove();
-    rmSync(state, { recursive: true, force: true });
+    for (const folder of [built, state]) rmSync(folder, { recursive: true, force: true });
   });
 
   for (const [name, titles] of cases.filter(([name]) => name !== 'kept')) {
@@ -53,6 +54,12 @@ describe('workerd', () => {
       for (const title of titles) test(title, () => run(name, title));
     });
   }
+
+  test('the parts of Cloudflare bring no library of servers', () => {
+    for (const name of ['ioredis', 'lru-cache', 'LRUCache', 'AwsClient', 'node:sqlite', 'node:fs', 'postgres']) {
+      assert.ok(!script.includes(name), name);
+    }
+  });
 
   test('budgets of a day and metrics are there after a restart', async () => {
     await run('kept', 'first');
