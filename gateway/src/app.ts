@@ -8,7 +8,7 @@ import { allowedOrigin, preflight, SECURE } from './http/headers.ts';
 import { logRequest, report } from './http/log.ts';
 import { honoPath, Paths } from './http/paths.ts';
 import { asGatewayError, invoke, newEvent } from './invoke.ts';
-import type { Key } from './keys.ts';
+import { KEY_PATTERN, type Key } from './keys.ts';
 import type { Operation } from './operation.ts';
 import { operations as allOperations } from './operations.ts';
 
@@ -35,7 +35,8 @@ export function createGateway(host: Host, operations: readonly Operation[] = all
   app.use(async (c, next) => {
     const request = c.req.raw;
     const given = request.headers.get('x-request-id');
-    const id = given && /^[\w-]{8,64}$/.test(given) ? given : crypto.randomUUID();
+    // A key that someone sends in the wrong header must not come into the log.
+    const id = given && /^[\w-]{8,64}$/.test(given) && !KEY_PATTERN.test(given) ? given : crypto.randomUUID();
     const event = newEvent(id, request.method, 'unmatched');
     c.set('event', event);
     const out = new Headers(SECURE);

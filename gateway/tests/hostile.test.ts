@@ -318,7 +318,7 @@ test('addresses and headers that are odd get typed answers', async () => {
     assert.equal(response.status, status, path.slice(0, 40));
     if (status !== 200) assert.equal((await response.json()).error.param, param, path.slice(0, 40));
   }
-  for (const id of ['short', 'x'.repeat(65), 'a b c d e f g h', '<script>alert(1)</script>', 'ünïcödé-id']) {
+  for (const id of ['short', 'x'.repeat(65), 'a b c d e f g h', '<script>alert(1)</script>', 'ünïcödé-id', key]) {
     const response = await call(app, 'POST', '/v1/echo', { key, json, headers: { 'x-request-id': encodeURI(id) } });
     assert.match(response.headers.get('x-request-id') ?? '', /^[0-9a-f-]{36}$/, id);
   }
