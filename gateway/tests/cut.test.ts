@@ -6,8 +6,8 @@ import { type Bundle, bundle, NAME, type RunningWorker, startWorker } from './su
 
 const isFull = process.env.GATEWAY_FULL === '1';
 /** Requests that are cut, in all; and isolates that are fresh when the first of theirs is. */
-const CUTS = isFull ? 100 : 24;
-const COLD = isFull ? 10 : 3;
+const CUTS = isFull ? 100 : 14;
+const COLD = isFull ? 10 : 2;
 /** Milliseconds within which the next request is answered. A machine that does other work too is given more. */
 const NEXT_MS = isFull ? 3000 : 10_000;
 
