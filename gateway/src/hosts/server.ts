@@ -19,6 +19,7 @@ import { SqlMeter } from '../parts/sql-meter.ts';
 import { SqlQueue } from '../parts/sql-queue.ts';
 import { retention } from '../retention.ts';
 import type { Settings } from '../settings.ts';
+import { compileCore } from './core.ts';
 import { type Running, within } from './serve.ts';
 import { openBlobs, openSql } from './storage.ts';
 
@@ -28,6 +29,7 @@ const FLUSH_MS = 10_000;
 
 /** Opens everything that the settings name, brings the database to the newest schema, and begins to work off the queue. */
 export async function openServer(settings: Settings): Promise<Running> {
+  await compileCore();
   const sql = await openSql(settings);
   await migrate(sql, await readMigrations());
   const redis = settings.REDIS_URL === undefined ? undefined : await connectRedis(settings.REDIS_URL);
