@@ -1,6 +1,7 @@
 /** Many requests: throughput, fairness, and memory that stays as it is. `GATEWAY_FULL=1` runs all of it, alone on the machine. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, each, type Received } from '../benches/measure.ts';
 import { beside, costs, load, loops, question, startPair } from '../benches/warm.ts';
 import { heapUsage } from './support/inspector.ts';
@@ -37,9 +38,8 @@ test('fifty clients lose nothing to one, and a text beside 256 does not wait for
   const one = await load(pair, 1, requests / 4, 1_000_000);
   const many = await load(pair, 50, requests, 2_000_000);
   t.diagnostic(`${one.perSecond}/s by one client, ${many.perSecond}/s by fifty, the slowest ${many.most} ms`);
-  // Beside other tests the time of the processor says more than that of the clock.
-  if (isFull) assert.ok(many.perSecond >= 0.85 * one.perSecond, `${one.perSecond}/s, ${many.perSecond}/s`);
-  else assert.ok(many.cpuMs <= 1.5 * one.cpuMs, `${one.cpuMs} ms, ${many.cpuMs} ms`);
+  // Programs beside it take from what the clock shows; the processor's time of a request tells what fifty cost.
+  assert.ok(many.cpuMs <= one.cpuMs / (isFull ? 0.85 : 0.67), `${one.cpuMs} ms a request, ${many.cpuMs} of fifty`);
   // Whoever comes last waits for the 49 before.
   const arithmetic = (50 * 1000) / many.perSecond;
   assert.ok(!isFull || many.most <= 3 * arithmetic, `the slowest took ${many.most} ms; the queue is ${arithmetic} ms`);
@@ -56,24 +56,16 @@ interface Memory {
 }
 
 async function memoryOf({ url }: RunningWorker, port: number): Promise<Memory> {
-  const { usedSize, backingStorageSize } = await heapUsage(port, NAME);
+  // Garbage is collected by the request for the memories; buffers are let go of shortly after.
+  await (await fetch(new URL('/test/memory', url))).body?.cancel();
+  await sleep(200);
   const memories = (await (await fetch(new URL('/test/memory', url))).json()) as number[];
+  const { usedSize, backingStorageSize } = await heapUsage(port, NAME);
   return {
     heap: usedSize / MIB,
     buffers: backingStorageSize / MIB,
     linear: memories.reduce((sum, bytes) => sum + bytes, 0) / MIB,
   };
-}
-
-/** The least of several looks, because garbage that is not collected yet is in each. */
-async function leastMemoryOf(worker: RunningWorker, port: number, between: () => Promise<unknown>): Promise<Memory> {
-  const looks: Memory[] = [];
-  for (let look = 0; look < (isFull ? 40 : 8); look += 1) {
-    looks.push(await memoryOf(worker, port));
-    await between();
-  }
-  const least = (name: keyof Memory) => Math.min(...looks.map((memory) => memory[name]));
-  return { heap: least('heap'), buffers: least('buffers'), linear: least('linear') };
 }
 
 const said = ({ heap, buffers, linear }: Memory) =>
@@ -85,9 +77,7 @@ function isFlat(before: Memory, end: Memory): void {
   assert.ok(end.heap <= 24, said(end));
   assert.ok(end.linear > 10 && end.linear <= 40, said(end));
   for (const name of ['heap', 'buffers', 'linear'] as const) {
-    // A few hundred requests are too few to make V8 collect old garbage.
-    const isTold = isFull || name !== 'heap';
-    assert.ok(!isTold || end[name] - before[name] <= 4, `${name} grew: ${said(before)}, then ${said(end)}`);
+    assert.ok(end[name] - before[name] <= 4, `${name} grew: ${said(before)}, then ${said(end)}`);
   }
 }
 
@@ -111,9 +101,9 @@ test('memory does not grow with the texts that were embedded', { skip, timeout: 
   };
   const total = isFull ? 20_000 : 1_280;
   while (at < total / 10) await batch();
-  const before = await leastMemoryOf(worker, port, batch);
+  const before = await memoryOf(worker, port);
   while (at < total) await batch();
-  const end = await leastMemoryOf(worker, port, batch);
+  const end = await memoryOf(worker, port);
   client.close();
   t.diagnostic(`after ${total / 10} texts: ${said(before)}; after ${total}: ${said(end)}`);
   isFlat(before, end);
@@ -205,16 +195,11 @@ test('a soak of good and malformed requests in workerd: no 5xx, equal bits, flat
     options: { inspectorPort: port },
   });
   const key = await worker.key();
-  const client = new Client(worker.url);
-  let at = 0;
-  const { send } = mixed(key);
-  const some = () => each(12, 12, () => send(client, at++));
   let before: Memory | undefined;
   await soak(worker.url, key, isFull ? 10_000 : 600, async () => {
-    before = await leastMemoryOf(worker, port, some);
+    before = await memoryOf(worker, port);
   });
-  const end = await leastMemoryOf(worker, port, some);
-  client.close();
+  const end = await memoryOf(worker, port);
   assert.ok(before);
   t.diagnostic(`after a fifth: ${said(before)}; at the end: ${said(end)}`);
   isFlat(before, end);

@@ -41,7 +41,7 @@ export interface WorkerSetup {
   state?: string;
   /** Whether packed MiniLM is put into the bucket. */
   model?: boolean;
-  /** Whether `GET /test/memory` tells the bytes of the memories of WebAssembly. */
+  /** Whether `GET /test/memory` collects garbage, and tells the bytes of the memories of WebAssembly. */
   memories?: boolean;
   /** Options of miniflare beside those of the Worker, such as the port of the inspector. */
   options?: Partial<MiniflareOptions>;
@@ -69,6 +69,8 @@ export async function startWorker(setup: WorkerSetup): Promise<RunningWorker> {
   const before = new Set(workerds());
   const gateway = { ...(await optionsOf(setup.bundle, vars, setup.memories)), ...setup.worker } as WorkerOptions;
   const persist = state === undefined ? {} : persisted(state);
+  // Read when workerd is started; `gc` is in no isolate without it.
+  if (setup.memories) process.env.MINIFLARE_WORKERD_V8_FLAGS = '--expose-gc';
   const miniflare = new Miniflare({
     cf: false,
     ...persist,
@@ -77,6 +79,7 @@ export async function startWorker(setup: WorkerSetup): Promise<RunningWorker> {
   } as MiniflareOptions);
   try {
     const url = await miniflare.ready;
+    delete process.env.MINIFLARE_WORKERD_V8_FLAGS;
     const pid = workerds().find((one) => !before.has(one)) ?? 0;
     const sql = new D1Sql((await miniflare.getD1Database('DB', NAME)) as never);
     await migrate(sql, await readMigrations());
@@ -117,6 +120,7 @@ export default {
   ...worker,
   fetch(request, env, context) {
     if (!request.url.endsWith('/test/memory')) return worker.fetch(request, env, context);
+    gc();
     return Response.json(memories.map(({ buffer }) => buffer.byteLength));
   },
 };`;
