@@ -1,4 +1,4 @@
-/** The gateway in Node: `node src/hosts/node.ts`, or `npm start`. */
+/** The gateway in Node: `node --max-semi-space-size=4 src/hosts/node.ts`, or `npm start`. */
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { serve as listen } from '@hono/node-server';

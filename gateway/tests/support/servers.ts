@@ -14,7 +14,7 @@ const MODULES = join(import.meta.dirname, '../node_modules');
 
 /** How each runtime is started; undefined where it is not installed. */
 export const RUNTIMES: Record<string, readonly string[] | undefined> = {
-  node: [process.execPath, 'src/hosts/node.ts'],
+  node: [process.execPath, '--max-semi-space-size=4', 'src/hosts/node.ts'],
   deno: command(
     [join(MODULES, '@deno/linux-x64-glibc/deno')],
     [
