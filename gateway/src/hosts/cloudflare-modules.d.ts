@@ -1,0 +1,10 @@
+/** What wrangler's rules make of a `.jsonc` file: its text. */
+declare module '*.jsonc' {
+  const text: string;
+  export default text;
+}
+
+declare module 'cloudflare:workers' {
+  /** Keeps the context of the request that is served now until the promise has settled. */
+  export function waitUntil(promise: Promise<unknown>): void;
+}

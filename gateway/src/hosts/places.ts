@@ -1,0 +1,93 @@
+/** Places of a model's files beside the bucket: static assets, KV, and modules of the script. Each needs the lock file of `pilotlight pull`. */
+import type { StoredBlob } from '../host.ts';
+import type { Place } from '../models/local/files.ts';
+import type { Places } from '../models/sources.ts';
+import { gathered } from '../parts/r2.ts';
+
+/** What is used of a binding to static assets. */
+interface Assets {
+  fetch(request: Request): Promise<Response>;
+}
+
+/** What is used of a KV namespace. */
+interface Namespace {
+  get(key: string, type: 'arrayBuffer'): Promise<ArrayBuffer | null>;
+}
+
+/** The places that a Worker's bindings give: `assets:` and `kv:` in `models.jsonc`. */
+export function placesOf({ ASSETS, KV }: Record<string, unknown>): Places {
+  return {
+    ...(ASSETS ? { assets: (path) => ({ place: assetsPlace(ASSETS as Assets), prefix: path }) } : {}),
+    ...(KV ? { kv: (path) => ({ place: kvPlace(KV as Namespace), prefix: path }) } : {}),
+  };
+}
+
+/** Files of the folder that is uploaded beside the script; one has 25 MiB at most. */
+export function assetsPlace(assets: Assets): Place {
+  return {
+    async get(key, range) {
+      const response = await assets.fetch(new Request(`https://assets.invalid/${key}`));
+      if (!response.ok || !response.body) {
+        await response.body?.cancel();
+        return undefined;
+      }
+      const etag = (response.headers.get('etag') ?? '').replace(/^W\/|"/g, '');
+      const size = Number(response.headers.get('content-length'));
+      if (range || !size) return stored(await response.arrayBuffer(), range, etag);
+      return { body: gathered(response.body), size, etag };
+    },
+  };
+}
+
+/** Values of a KV namespace; one has 25 MiB at most, and is in memory whole while it is read. */
+export function kvPlace(namespace: Namespace): Place {
+  return {
+    async get(key, range) {
+      const bytes = await namespace.get(key, 'arrayBuffer');
+      return bytes ? stored(bytes, range) : undefined;
+    },
+  };
+}
+
+/** Modules of the script, such as `import weights from './model.safetensors'` under a rule for data. */
+export function modulePlace(modules: Record<string, ArrayBuffer>): Place {
+  return {
+    async get(key, range) {
+      const bytes = modules[key];
+      return bytes && stored(bytes, range);
+    },
+  };
+}
+
+/** What changes with a file of up to so many bytes; the lock file, by which a model is told from others, is one. */
+const DIGESTED = 1 << 20;
+
+async function stored(
+  bytes: ArrayBuffer,
+  range: { offset: number; length: number } | undefined,
+  etag?: string,
+): Promise<StoredBlob> {
+  const part = range ? bytes.slice(range.offset, range.offset + range.length) : bytes;
+  return { body: streamOf(new Uint8Array(part)), size: bytes.byteLength, etag: etag ?? (await digestOf(bytes)) };
+}
+
+async function digestOf(bytes: ArrayBuffer): Promise<string> {
+  if (bytes.byteLength > DIGESTED) return String(bytes.byteLength);
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  return Array.from(digest.subarray(0, 16), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** The bytes in pieces of 1 MiB. */
+function streamOf(bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array> {
+  let at = 0;
+  return new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        if (at < bytes.length) controller.enqueue(bytes.slice(at, at + (1 << 20)));
+        at += 1 << 20;
+        if (at >= bytes.length) controller.close();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}

@@ -1,0 +1,129 @@
+/** The host of a server of one's own, in Node, Deno or Bun: its parts are those that its settings name. */
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Cron } from 'croner';
+import { createGateway } from '../app.ts';
+import type { Host } from '../host.ts';
+import { report } from '../http/log.ts';
+import { bury, consume } from '../jobs/consume.ts';
+import { migrate } from '../migrate.ts';
+import { readConfig } from '../models/config.ts';
+import { allLoaders } from '../models/local/all.ts';
+import { createModels } from '../models/registry.ts';
+import { RecordedEvents } from '../parts/events.ts';
+import { FolderBlobs } from '../parts/folder.ts';
+import { LruCache } from '../parts/lru.ts';
+import { MemoryMeter } from '../parts/memory-meter.ts';
+import { SqlMeter } from '../parts/sql-meter.ts';
+import { SqlQueue } from '../parts/sql-queue.ts';
+import { retention } from '../retention.ts';
+import type { Settings } from '../settings.ts';
+import { compileCore } from './core.ts';
+import { type Running, within } from './serve.ts';
+import { openBlobs, openSql } from './storage.ts';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+/** Milliseconds between writes of usage and metrics that no request causes. */
+const FLUSH_MS = 10_000;
+
+/** Opens everything that the settings name, brings the database to the newest schema, and begins to work off the queue. */
+export async function openServer(settings: Settings): Promise<Running> {
+  await compileCore();
+  const sql = await openSql(settings);
+  await migrate(sql, await readMigrations());
+  const redis = settings.REDIS_URL === undefined ? undefined : await connectRedis(settings.REDIS_URL);
+  const addresses = new WeakMap<Request, string>();
+  const held = new Set<Promise<unknown>>();
+  const hold = (promise: Promise<unknown>) => {
+    const settled = promise.catch((error) => report(settings, 'held', error)).finally(() => held.delete(settled));
+    held.add(settled);
+  };
+  const common = {
+    settings,
+    sql,
+    blobs: await openBlobs(settings, process.env),
+    events: new RecordedEvents(sql),
+    hold,
+    secret: async (name: string) => process.env[name] || undefined,
+  };
+  const queue = new SqlQueue(sql, { report: (error, { topic }) => report(settings, topic, error) });
+  const host: Host = {
+    ...common,
+    queue,
+    // Counts of one process would not hold among several, which Postgres is for; budgets of a day outlive the process in SQL.
+    meter: redis?.meter ?? new SqlMeter(sql),
+    cache: redis?.cache ?? new LruCache(settings.CACHE_MB * 2 ** 20),
+    models: createModels(await readModels(), {
+      ...common,
+      loaders: allLoaders,
+      places: { folder: (path) => ({ place: new FolderBlobs(path || '.'), prefix: '' }) },
+    }),
+    clientAddress: (request) => addressIn(settings, request) ?? addresses.get(request) ?? '',
+    allowFailure: failuresIn(new MemoryMeter()),
+  };
+  const app = createGateway(host);
+  const stop = new AbortController();
+  const working = queue.run(
+    {
+      consume: (message, attempt) => consume(host, message, attempt, stop.signal),
+      bury: (message) => bury(host, message),
+    },
+    stop.signal,
+  );
+  const flush = () => hold(host.events.flush());
+  const timer = setInterval(flush, FLUSH_MS);
+  const cron = new Cron(
+    '*/5 * * * *',
+    // One run at a time, however long it takes.
+    { protect: true, catch: (error) => report(settings, 'cron', error) },
+    async () => void (await retention(host)),
+  );
+
+  return {
+    async fetch(request, address) {
+      addresses.set(request, address);
+      return app.fetch(request);
+    },
+    async close(drainMs) {
+      cron.stop();
+      clearInterval(timer);
+      stop.abort();
+      await within(drainMs, Promise.all([working, ...held]));
+      await host.events.flush().catch((error) => report(settings, 'flush', error));
+      redis?.close();
+      await sql.close();
+    },
+  };
+}
+
+async function connectRedis(url: string) {
+  const { openRedis } = await import('../parts/redis.ts');
+  const { RedisCache } = await import('../parts/redis-cache.ts');
+  const { RedisMeter } = await import('../parts/redis-meter.ts');
+  const redis = await openRedis(url.replace(/^unix:\/\//, ''));
+  return { meter: new RedisMeter(redis), cache: new RedisCache(redis), close: () => redis.disconnect() };
+}
+
+/** The client's address as the proxy tells it: the last one of the list, which is the one that the proxy itself has seen. */
+function addressIn({ ADDRESS_HEADER }: Settings, request: Request): string | undefined {
+  if (ADDRESS_HEADER === undefined) return undefined;
+  return request.headers.get(ADDRESS_HEADER)?.split(',').at(-1)?.trim() || undefined;
+}
+
+/** Whether an address has a try left. It is counted in memory: whoever guesses keys must not make the database work. */
+function failuresIn(meter: MemoryMeter): (address: string) => Promise<boolean> {
+  const policy = { name: 'failures', limit: 20, seconds: 60, cost: 1 } as const;
+  return async (address) => (await meter.take(address, [policy])).allowed;
+}
+
+async function readMigrations() {
+  const folder = join(ROOT, 'migrations');
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.sql'));
+  return Promise.all(names.map(async (name) => ({ name, sql: await readFile(join(folder, name), 'utf8') })));
+}
+
+async function readModels() {
+  const path = process.env.MODELS_FILE || join(ROOT, 'models.jsonc');
+  return readConfig(await readFile(path, 'utf8'));
+}

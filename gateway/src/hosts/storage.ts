@@ -1,0 +1,41 @@
+/** The database and the blobs of a server, as its settings name them. Commands of `cli.ts` open the same. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Blobs, Sql } from '../host.ts';
+import { FolderBlobs } from '../parts/folder.ts';
+import type { Settings } from '../settings.ts';
+
+/** A database that is let go of at the end. */
+export type OpenSql = Sql & { close(): Promise<void> };
+
+/** Postgres where `DATABASE_URL` is set, else a file of SQLite in the folder of data. */
+export async function openSql(settings: Settings): Promise<OpenSql> {
+  if (settings.DATABASE_URL !== undefined) {
+    const { openPostgres } = await import('../parts/postgres.ts');
+    return openPostgres(settings.DATABASE_URL);
+  }
+  mkdirSync(settings.DATA_PATH, { recursive: true });
+  const { openSqlite } = await import('../parts/sqlite.ts');
+  const sql = openSqlite(join(settings.DATA_PATH, 'gateway.sqlite'));
+  return {
+    skipLocked: sql.skipLocked,
+    all: (text, params) => sql.all(text, params),
+    batch: (statements) => sql.batch(statements),
+    close: async () => sql.close(),
+  };
+}
+
+/**
+ * A bucket where `S3_BUCKET` is set, else a folder in the folder of data.
+ * @throws {Error} where the bucket's keys are missing
+ */
+export async function openBlobs(settings: Settings, environment: Record<string, string | undefined>): Promise<Blobs> {
+  if (settings.S3_BUCKET === undefined) return new FolderBlobs(join(settings.DATA_PATH, 'blobs'));
+  const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = environment;
+  if (!accessKeyId || !secretAccessKey) {
+    throw new Error('AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: needed beside S3_BUCKET');
+  }
+  const { S3Blobs } = await import('../parts/s3.ts');
+  const bucket = `${settings.S3_ENDPOINT?.replace(/\/$/, '')}/${settings.S3_BUCKET}`;
+  return new S3Blobs({ bucket, accessKeyId, secretAccessKey, region: settings.S3_REGION });
+}

@@ -1,0 +1,239 @@
+/** Answers that depend on nothing but the request and the model are kept, and equal requests at the same time are computed once. */
+import type { Host, RequestEvent } from '../host.ts';
+import { sha256 } from '../keys.ts';
+import type { Call, Operation } from '../operation.ts';
+import { GatewayError } from './errors.ts';
+import { report } from './log.ts';
+
+const MAX_BYTES = 1 << 20;
+/** Raised whenever answers to the same request change otherwise than by the model. */
+const VERSION = 1;
+const META = 'x-gateway-meta';
+
+export interface CachePlan {
+  digest: string;
+  /** Where the model of the request runs. */
+  run: RequestEvent['run'];
+  /** Whether an answer may come from the cache. */
+  read: boolean;
+  /** The most seconds that it may be old. */
+  maxAge: number;
+  onlyIfCached: boolean;
+}
+
+/** What of an event belongs to an answer, whoever asks for it. */
+type Meta = Pick<RequestEvent, 'model' | 'run' | 'upstream' | 'items'>;
+
+interface Answer {
+  status: number;
+  headers: [string, string][];
+  bytes: Uint8Array<ArrayBuffer>;
+  meta: Meta;
+}
+
+/** A kept answer, and how many seconds old it is. */
+export interface Hit {
+  answer: Answer;
+  age: number;
+}
+
+interface Flight {
+  answer: Promise<Answer>;
+  waiting: number;
+  done: boolean;
+  abort: AbortController;
+}
+
+/** JSON with the names of objects in order. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_, item) =>
+    typeof item === 'object' && item !== null && !Array.isArray(item)
+      ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : item,
+  );
+}
+
+/** What a request's `cache-control` says. */
+function directives(headers: Headers): Map<string, string> {
+  return new Map(
+    (headers.get('cache-control') ?? '')
+      .toLowerCase()
+      .split(',')
+      .map((one) => one.trim().split('=') as [string, string?])
+      .map(([name, value]) => [name, value ?? '']),
+  );
+}
+
+/** The cache of a host, with the answers that are computed right now. */
+export class ResponseCache {
+  static readonly #caches = new WeakMap<Host, ResponseCache>();
+
+  static of(host: Host): ResponseCache {
+    let cache = ResponseCache.#caches.get(host);
+    if (!cache) {
+      cache = new ResponseCache(host);
+      ResponseCache.#caches.set(host, cache);
+    }
+    return cache;
+  }
+
+  readonly #host: Host;
+  readonly #flights = new Map<string, Flight>();
+
+  constructor(host: Host) {
+    this.#host = host;
+  }
+
+  /** How the cache is used for a call; undefined where the client or the settings want none. */
+  async plan(operation: Operation, call: Call): Promise<CachePlan | undefined> {
+    const { settings, models } = this.#host;
+    const asked = directives(call.headers);
+    if (asked.has('no-store') || settings.CACHE_SECONDS === 0) return undefined;
+    const name = (call.body as { model?: unknown } | undefined)?.model;
+    const infos = await models.list();
+    const named = infos.find(({ id }) => id === name);
+    const accept = call.headers.get('accept');
+    const digest = await sha256(
+      canonical({
+        version: VERSION,
+        route: operation.path,
+        body: call.body,
+        // Where the request leaves the model to the route, any change of the models may change the answer.
+        model: named ? named.digest : infos.map(({ id, digest }) => [id, digest]),
+        accept: accept === null || accept === '*/*' ? 'application/json' : accept,
+        // The time of an answer tells whether someone asked the same before, so owners do not share answers unless the settings say so.
+        owner: settings.CACHE_SCOPE === 'owner' ? call.key.owner : '',
+        // A key that may not use the model of an answer must not find it here.
+        models: call.key.models,
+      }),
+    );
+    const maxAge = /^\d{1,9}$/.test(asked.get('max-age') ?? '')
+      ? Number(asked.get('max-age'))
+      : Number.POSITIVE_INFINITY;
+    return {
+      digest,
+      run: named?.run,
+      read: !asked.has('no-cache') && maxAge > 0,
+      maxAge,
+      onlyIfCached: asked.has('only-if-cached'),
+    };
+  }
+
+  /** The kept answer, if there is one that is young enough. */
+  async match(plan: CachePlan): Promise<Hit | undefined> {
+    if (!plan.read) return undefined;
+    try {
+      const kept = await this.#host.cache.match(plan.digest);
+      const meta = kept && JSON.parse(kept.headers.get(META) ?? 'null');
+      if (!kept || !meta) return undefined;
+      const age = Math.max(0, Math.floor((Date.now() - meta.at) / 1000));
+      if (age > plan.maxAge) {
+        await kept.body?.cancel();
+        return undefined;
+      }
+      const headers = (meta.headers as [string, string][]) ?? [];
+      const answer: Answer = { status: 200, headers, bytes: new Uint8Array(await kept.arrayBuffer()), meta: meta.meta };
+      return { answer, age };
+    } catch (error) {
+      report(this.#host.settings, 'the cache failed, and the request goes on', error);
+      return undefined;
+    }
+  }
+
+  /** Whether the answer is computed right now. */
+  isRunning(plan: CachePlan): boolean {
+    return plan.read && this.#flights.has(plan.digest);
+  }
+
+  /** Computes an answer and keeps it, or waits for the equal request that does. */
+  async share(
+    plan: CachePlan,
+    call: Call,
+    out: Headers,
+    handle: (signal: AbortSignal) => Promise<Response>,
+  ): Promise<Response> {
+    const running = plan.read ? this.#flights.get(plan.digest) : undefined;
+    const flight = running ?? this.#start(plan, call, handle);
+    const answer = await this.#wait(plan.digest, flight, call.signal);
+    return give(answer, running ? 'HIT' : 'MISS', 0, call.event, out);
+  }
+
+  #start(plan: CachePlan, call: Call, handle: (signal: AbortSignal) => Promise<Response>): Flight {
+    const abort = new AbortController();
+    const answer = (async () => {
+      const response = await handle(abort.signal);
+      const { model, run, upstream, items } = call.event;
+      const meta: Meta = { items };
+      if (model !== undefined) meta.model = model;
+      if (run !== undefined) meta.run = run;
+      if (upstream !== undefined) meta.upstream = upstream;
+      const bytes = new Uint8Array(await response.arrayBuffer());
+      return { status: response.status, headers: [...response.headers], bytes, meta };
+    })();
+    const flight: Flight = { answer, waiting: 0, done: false, abort };
+    this.#flights.set(plan.digest, flight);
+    const kept = answer
+      .finally(() => {
+        flight.done = true;
+      })
+      .then((done) => this.#keep(plan, done))
+      .catch(() => {})
+      .finally(() => this.#forget(plan.digest, flight));
+    this.#host.hold(kept);
+    return flight;
+  }
+
+  #forget(digest: string, flight: Flight): void {
+    if (this.#flights.get(digest) === flight) this.#flights.delete(digest);
+  }
+
+  async #keep({ digest, run }: CachePlan, { status, headers, bytes, meta }: Answer): Promise<void> {
+    if (status !== 200 || bytes.byteLength > MAX_BYTES) return;
+    // A fallback has other weights than those that the digest is of.
+    if (run !== undefined && meta.run !== undefined && meta.run !== run) return;
+    const kept = new Response(bytes, {
+      headers: {
+        'content-type': 'application/octet-stream',
+        'cache-control': `max-age=${this.#host.settings.CACHE_SECONDS}`,
+        [META]: JSON.stringify({ at: Date.now(), headers, meta }),
+      },
+    });
+    try {
+      await this.#host.cache.put(digest, kept, this.#host.settings.CACHE_SECONDS);
+    } catch (error) {
+      report(this.#host.settings, 'the cache failed, and the answer is not kept', error);
+    }
+  }
+
+  /** Waits for an answer as long as the client does; when the last of them has left, the work ends. */
+  async #wait(digest: string, flight: Flight, signal: AbortSignal): Promise<Answer> {
+    flight.waiting += 1;
+    let left = () => {};
+    const gone = new Promise<never>((_, reject) => {
+      left = () => reject(new GatewayError('client_closed', 'The client has left.'));
+      signal.addEventListener('abort', left, { once: true });
+      if (signal.aborted) left();
+    });
+    gone.catch(() => {});
+    try {
+      return await Promise.race([flight.answer, gone]);
+    } finally {
+      signal.removeEventListener('abort', left);
+      flight.waiting -= 1;
+      if (flight.waiting === 0 && !flight.done) {
+        // The next equal request must not wait for work that was given up.
+        this.#forget(digest, flight);
+        flight.abort.abort();
+      }
+    }
+  }
+}
+
+/** Makes the answer of one request, and says where it comes from. */
+export function give(answer: Answer, state: 'HIT' | 'MISS', age: number, event: RequestEvent, out: Headers): Response {
+  event.cache = state;
+  Object.assign(event, answer.meta);
+  out.set('x-cache', state);
+  if (state === 'HIT') out.set('age', String(age));
+  return new Response(answer.bytes, { status: answer.status, headers: answer.headers });
+}

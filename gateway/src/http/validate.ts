@@ -1,0 +1,45 @@
+/** Checks bodies and queries by their schemas, and says in OpenAI's form which field is wrong. */
+import * as v from 'valibot';
+import { GatewayError } from './errors.ts';
+
+/** What an issue is about, such as `input[3].text`. */
+function pathOf(issue: v.BaseIssue<unknown>): string {
+  let path = '';
+  for (const { key } of issue.path ?? []) {
+    path += typeof key === 'number' ? `[${key}]` : path ? `.${String(key)}` : String(key);
+  }
+  return path.slice(0, 200);
+}
+
+/**
+ * What a schema makes of a value.
+ * @throws {GatewayError} `invalid_request` with the first field that is wrong, and what was expected
+ */
+export function validate<const S extends v.GenericSchema>(
+  schema: S,
+  value: unknown,
+  whole: 'the body' | 'the query',
+): v.InferOutput<S> {
+  const result = v.safeParse(schema, value, { abortEarly: true, abortPipeEarly: true });
+  if (result.success) return result.output;
+  const issue = result.issues[0];
+  const path = pathOf(issue);
+  const message = /^(unknown|is |Invalid )/.test(issue.message) ? issue.message : `expected ${issue.message}`;
+  throw new GatewayError('invalid_request', `${path || whole}: ${message}`, path ? { param: path } : {});
+}
+
+/** The parameters of an address, each of which may be given once. */
+export function queryOf(url: string): Record<string, string> {
+  const query: Record<string, string> = {};
+  const at = url.indexOf('?');
+  if (at === -1) return query;
+  for (const [name, value] of new URLSearchParams(url.slice(at))) {
+    if (Object.hasOwn(query, name)) {
+      throw new GatewayError('invalid_request', `${name.slice(0, 200)}: expected once in the query`, {
+        param: name.slice(0, 200),
+      });
+    }
+    Object.defineProperty(query, name, { value, enumerable: true, configurable: true, writable: true });
+  }
+  return query;
+}

@@ -1,0 +1,29 @@
+/** How large files and parts may be. A part is what one delivery of a message answers, in one isolate of 128 MB. */
+export const MAX_FILE = 100_000_000;
+export const MAX_LINES = 50_000;
+export const MAX_LINE = 65_536;
+export const PART_LINES = 64;
+export const PART_BYTES = 262_144;
+export const MAX_CUSTOM_ID = 256;
+
+/**
+ * A run stops early, and leaves its other lines to a further message, after so many tokens (about four seconds of one core) or bytes of
+ * answers: a Worker gets several messages at once, and has 30 seconds for all of them together. Time is not asked for, since the clock of
+ * a Worker stands still while it computes.
+ */
+export const RUN_TOKENS = 8_192;
+export const RUN_BYTES = 4_194_304;
+
+/** How often a line is tried whose model or upstream does not answer, and the seconds before each further try. */
+export const TRIES = 3;
+export const TRY_SECONDS = [10, 60] as const;
+/** Seconds after which lines that met a limit of their key are tried again; how often does not matter until the batch expires. */
+export const LIMIT_SECONDS = 30;
+
+/** Bytes of a file and tokens of its texts that one delivery puts into an index, and the longest line there. */
+export const STEP_BYTES = 33_554_432;
+export const STEP_TOKENS = 8_192;
+export const MAX_INDEX_LINE = 8_388_608;
+
+/** What the time of a batch is, which is OpenAI's only one. */
+export const WINDOW_MS = 24 * 3_600_000;

@@ -1,0 +1,44 @@
+/**
+ * The hook of retraining: what has been collected under `training/` is told to a service that fits a head, such as a job of Modal or of
+ * GitHub's, which then uploads it by `PUT /admin/heads/{name}`. It reads the objects from the bucket with its own credentials.
+ */
+import type { Host } from '../host.ts';
+
+export const TRAINING = 'training/';
+const TIMEOUT_MS = 30_000;
+
+/** Where the hook is; undefined where there is none. */
+export function retrainUrl(host: Host): Promise<string | undefined> {
+  return host.secret('RETRAIN_URL');
+}
+
+/**
+ * Calls the hook with the names and sizes of all objects, unless there are none.
+ * @throws {Error} where it does not answer with a status of 200 to 299
+ */
+export async function retrain(host: Host): Promise<void> {
+  const url = await retrainUrl(host);
+  if (url === undefined) return;
+  const objects: { key: string; size: number }[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await host.blobs.list(TRAINING, cursor);
+    objects.push(...page.objects);
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+  if (objects.length === 0) return;
+  const token = await host.secret('RETRAIN_TOKEN');
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    },
+    body: JSON.stringify({ objects }),
+    // The token is for this address alone.
+    redirect: 'manual',
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
+  await response.body?.cancel();
+  if (!response.ok) throw new Error(`the hook of retraining answered ${response.status}`);
+}

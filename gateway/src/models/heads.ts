@@ -1,0 +1,53 @@
+/** The heads of this deployment, as the table has them. Each isolate reads the table again after some seconds. */
+import type { Host } from '../host.ts';
+import { type HeadRow, listHeads } from '../tables/heads.ts';
+
+/** How long a head may be unknown to, or kept by, an isolate other than the one that changed it. */
+const KEEP_MS = 10_000;
+
+/** The name of a head's JSON among the blobs. */
+export const headKey = (name: string, digest: string): string => `heads/${name}/${digest}.json`;
+
+export class Heads {
+  readonly #parts: Pick<Host, 'sql' | 'blobs'>;
+  #rows: HeadRow[] = [];
+  #readAt = Number.NEGATIVE_INFINITY;
+
+  constructor(parts: Pick<Host, 'sql' | 'blobs'>) {
+    this.#parts = parts;
+  }
+
+  /** All heads, as of some seconds ago. */
+  async list(): Promise<HeadRow[]> {
+    if (Date.now() - this.#readAt > KEEP_MS) await this.#read();
+    return this.#rows;
+  }
+
+  async find(name: string): Promise<HeadRow | undefined> {
+    const find = () => this.#rows.find((row) => row.name === name);
+    await this.list();
+    // It may be a moment old, and another isolate took it.
+    if (!find()) await this.#read();
+    return find();
+  }
+
+  /** To be called when the table was changed. */
+  forget(): void {
+    this.#readAt = Number.NEGATIVE_INFINITY;
+  }
+
+  async json({ name, digest }: Pick<HeadRow, 'name' | 'digest'>): Promise<object> {
+    const object = await this.#parts.blobs.get(headKey(name, digest));
+    if (!object) {
+      // Another isolate has put another JSON under this name, or has deleted it.
+      this.forget();
+      throw new Error(`the JSON of the head ${name} is gone`);
+    }
+    return (await new Response(object.body).json()) as object;
+  }
+
+  async #read(): Promise<void> {
+    this.#rows = await listHeads(this.#parts.sql);
+    this.#readAt = Date.now();
+  }
+}

@@ -1,0 +1,66 @@
+/** The towers of CLIP and SigLIP: the encoder of images, and that of texts in the same space. */
+import { ImageTextEmbedder } from 'pilotlight';
+import { sliceTokens } from './compute.ts';
+import { joined } from './joined.ts';
+import type { Loaded, LoadRequest } from './loader.ts';
+
+/** An image takes one slice of about so many tokens of MiniLM. */
+const IMAGE_TOKENS = 256;
+
+export async function loadImages({ repository, options, compute }: LoadRequest): Promise<Loaded> {
+  const embedder = await ImageTextEmbedder.load(repository, { ...options, towers: ['image'] });
+  const { dimensions: width } = embedder;
+  return {
+    dimensions: width,
+    calls: {
+      async embedImages(images, { dimensions }, { signal }) {
+        const call = { signal, ...(dimensions !== undefined && { dimensions }) };
+        const columns = dimensions ?? width;
+        const data = new Float32Array(images.length * columns);
+        for (const [index, image] of images.entries()) {
+          // Errors name an image by its place in the call, which has one: this is its place in the request.
+          const { data: row } = await compute
+            .run(IMAGE_TOKENS, () => embedder.embedImages([image], call))
+            .catch((error: unknown) => {
+              throw renamed(error, index);
+            });
+          data.set(row, index * columns);
+        }
+        return {
+          data,
+          dims: [images.length, columns],
+          tokens: images.map(() => 0),
+          truncated: images.map(() => false),
+        };
+      },
+    },
+    dispose: () => embedder.dispose(),
+  };
+}
+
+/** The layers of the text tower of ViT-B/32 and its kin, of which the package does not tell the number. */
+const TEXT_LAYERS = 12;
+
+export async function loadTextTower({ repository, options, compute }: LoadRequest): Promise<Loaded> {
+  const embedder = await ImageTextEmbedder.load(repository, { ...options, towers: ['text'] });
+  // The text tower is there, and with it the length of its texts.
+  const { dimensions: width, maxTokens = 77 } = embedder;
+  const most = sliceTokens(width, TEXT_LAYERS);
+  return {
+    dimensions: width,
+    maxTokens,
+    calls: {
+      async embed(texts, { dimensions }, { signal }) {
+        const call = { signal, ...(dimensions !== undefined && { dimensions }) };
+        const parts = await compute.each(texts, { most, maxTokens }, (slice) => embedder.embedTexts(slice, call));
+        return joined(parts, dimensions ?? width);
+      },
+    },
+    dispose: () => embedder.dispose(),
+  };
+}
+
+function renamed(error: unknown, index: number): unknown {
+  if (error instanceof Error) error.message = error.message.replace(/\[0\]/, `[${index}]`);
+  return error;
+}

@@ -1,0 +1,86 @@
+/** An operation is one method of one path: what it asks for, what it answers, and who may call it. `operations.ts` lists them all. */
+import type { GenericSchema, InferOutput } from 'valibot';
+import type { Host, RequestEvent } from './host.ts';
+import type { Key } from './keys.ts';
+
+/** What a key may do. Each operation asks for one; `any` is what every valid key has, `public` needs no key. */
+export const SCOPES = [
+  'embed',
+  'classify',
+  'detect',
+  'digits',
+  'search',
+  'files',
+  'batches',
+  'history',
+  'metrics',
+  'admin',
+] as const;
+export type Scope = (typeof SCOPES)[number];
+
+/** A request as a handler sees it: authenticated, within its limits, and with a valid body. */
+export interface Call<Body = unknown, Query = unknown> {
+  host: Host;
+  key: Key;
+  /** What the schema of the body made of it; undefined where the operation has none. */
+  body: Body;
+  query: Query;
+  /** The values of `{name}` in the path. */
+  params: Record<string, string>;
+  headers: Headers;
+  /** The raw request, for operations whose body is a stream or a form. Lines of a batch have none. */
+  request?: Request;
+  requestId: string;
+  signal: AbortSignal;
+  /** What the handler knows goes in here: model, run, items, tokens. */
+  event: RequestEvent;
+}
+
+type Output<S> = S extends GenericSchema ? InferOutput<S> : undefined;
+
+/** What all operations have. */
+interface Common {
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** With `{name}` for a part that varies. */
+  path: string;
+  scope: Scope | 'any' | 'public';
+  /** One sentence, for the docs. */
+  summary: string;
+  /** The media types of a body that is not JSON; the handler reads it from `request`. */
+  raw?: readonly string[];
+  /** The schema of the answer in JSON, or the media type of another one. */
+  answer?: GenericSchema | string;
+  status?: 200 | 201 | 202 | 204;
+  /** The most bytes of a body; default 1 MiB. */
+  maxBytes?: number;
+  /** Whether the predictions are kept in the history of keys that ask for it. */
+  predicts?: boolean;
+  /** Whether a batch may have lines for this path. */
+  batched?: boolean;
+}
+
+/** An operation with the types of its schemas. */
+interface Declared<B extends GenericSchema | undefined, Q extends GenericSchema | undefined> extends Common {
+  /** The schema of a JSON body. */
+  body?: B;
+  query?: Q;
+  /** Whether answers are kept in the cache: those that depend on nothing but the body and the model. */
+  cached?: boolean | ((body: Output<B>) => boolean);
+  handle(call: Call<Output<B>, Output<Q>>): Promise<Response>;
+}
+
+/** An operation in a list, where the schemas of each differ. */
+export interface Operation extends Common {
+  body?: GenericSchema;
+  query?: GenericSchema;
+  cached?: boolean | ((body: unknown) => boolean);
+  handle(call: Call): Promise<Response>;
+}
+
+/** Declares an operation, so that `handle` has the types of the schemas. Whoever calls `handle` has checked the body by them. */
+export function operation<
+  B extends GenericSchema | undefined = undefined,
+  Q extends GenericSchema | undefined = undefined,
+>(declared: Declared<B, Q>): Operation {
+  return declared as unknown as Operation;
+}

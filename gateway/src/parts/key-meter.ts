@@ -1,0 +1,59 @@
+/** A meter on Workers: each key has a Durable Object of its own, which counts one request after the other. */
+import { DurableObject } from 'cloudflare:workers';
+import type { DurableObjectState } from '@cloudflare/workers-types';
+import type { Meter, Policy } from '../host.ts';
+import { add, type Taken, take, type Window } from './windows.ts';
+
+/** Windows up to so many seconds are in memory alone: the platform keeps an object for longer than that after a request. */
+const SHORT = 60;
+
+export class KeyMeter extends DurableObject {
+  readonly #windows: Map<string, Window>;
+
+  constructor(ctx: DurableObjectState, env: unknown) {
+    super(ctx, env);
+    this.#windows = new Map(ctx.storage.kv.list<Window>());
+  }
+
+  take(policies: readonly Policy[]): Taken {
+    const taken = take(this.#windows, policies, Date.now());
+    if (taken.allowed) for (const policy of policies) this.#keep(policy);
+    return taken;
+  }
+
+  settle(policy: Pick<Policy, 'name' | 'seconds'>, extra: number): void {
+    add(this.#windows, policy, extra, Date.now());
+    this.#keep(policy);
+  }
+
+  #keep({ name, seconds }: Pick<Policy, 'name' | 'seconds'>): void {
+    if (seconds <= SHORT) return;
+    const window = this.#windows.get(name);
+    if (window) this.ctx.storage.kv.put(name, window);
+    else this.ctx.storage.kv.delete(name);
+  }
+}
+
+/** What a binding to the class has. */
+export interface KeyMeterNamespace {
+  getByName(key: string): {
+    take(policies: readonly Policy[]): Promise<Taken>;
+    settle(policy: Pick<Policy, 'name' | 'seconds'>, extra: number): Promise<void>;
+  };
+}
+
+export class ObjectMeter implements Meter {
+  readonly #namespace: KeyMeterNamespace;
+
+  constructor(namespace: KeyMeterNamespace) {
+    this.#namespace = namespace;
+  }
+
+  take(key: string, policies: readonly Policy[]): Promise<Taken> {
+    return this.#namespace.getByName(key).take(policies);
+  }
+
+  settle(key: string, { name, seconds }: Pick<Policy, 'name' | 'seconds'>, extra: number): Promise<void> {
+    return this.#namespace.getByName(key).settle({ name, seconds }, extra);
+  }
+}

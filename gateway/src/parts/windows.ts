@@ -1,0 +1,64 @@
+/**
+ * Windows that count units: each begins with the first unit and ends after its seconds, and one that has no units is none.
+ * The memory meter and the Durable Object count with them; Redis and SQL do the same in their own language.
+ */
+import type { MeterReport, Policy } from '../host.ts';
+
+export interface Window {
+  used: number;
+  /** Milliseconds since 1970. */
+  resetsAt: number;
+}
+
+export interface Taken {
+  allowed: boolean;
+  blocked?: Policy['name'];
+  reports: MeterReport[];
+}
+
+/** Takes the cost of all policies, or none, from the windows of one key. */
+export function take(windows: Map<string, Window>, policies: readonly Policy[], now: number): Taken {
+  for (const [name, window] of windows) if (window.resetsAt <= now) windows.delete(name);
+  const blocked = policies.find(({ name, limit, cost }) => (windows.get(name)?.used ?? 0) + cost > limit);
+  if (!blocked) for (const policy of policies) add(windows, policy, policy.cost, now);
+  return answer(
+    policies,
+    policies.map(({ name }) => windows.get(name)),
+    now,
+    blocked,
+  );
+}
+
+/** Adds units to a window, or gives them back. */
+export function add(
+  windows: Map<string, Window>,
+  policy: Pick<Policy, 'name' | 'seconds'>,
+  units: number,
+  now: number,
+) {
+  const window = windows.get(policy.name);
+  const open = window !== undefined && window.resetsAt > now;
+  const used = Math.max(0, (open ? window.used : 0) + units);
+  if (used === 0) windows.delete(policy.name);
+  else windows.set(policy.name, { used, resetsAt: open ? window.resetsAt : now + policy.seconds * 1000 });
+}
+
+/** What a meter answers, given the windows as they are after the take. */
+export function answer(
+  policies: readonly Policy[],
+  windows: readonly (Window | undefined)[],
+  now: number,
+  blocked: Policy | undefined,
+): Taken {
+  const reports = policies.map(({ name, limit, seconds }, index) => {
+    const window = windows[index];
+    return {
+      name,
+      limit,
+      remaining: Math.max(0, limit - (window?.used ?? 0)),
+      resetSeconds: window ? Math.max(0, Math.ceil((window.resetsAt - now) / 1000)) : 0,
+      seconds,
+    };
+  });
+  return blocked ? { allowed: false, blocked: blocked.name, reports } : { allowed: true, reports };
+}

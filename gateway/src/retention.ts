@@ -1,0 +1,293 @@
+/**
+ * What the cron job does every five minutes: it ends what is over its time, deletes what is kept no longer, and sends the messages that were
+ * lost. All of it may be done twice, or be cut off: the next time goes on.
+ */
+import type { Host, Row, SqlValue } from './host.ts';
+import { report } from './http/log.ts';
+import { deleteAll } from './jobs/finish.ts';
+import { timeOf } from './jobs/ids.ts';
+import { BUILD, resumeBuild } from './jobs/index.ts';
+import { finishIfDone } from './jobs/part.ts';
+import { retrainUrl } from './jobs/retrain.ts';
+import { sendParts } from './jobs/split.ts';
+import { type PartRow, partsOf } from './tables/batch-parts.ts';
+import type { BatchRow } from './tables/batches.ts';
+import { blobOf, type FileRow } from './tables/files.ts';
+import { type IndexRow, type Source, staleBuilds } from './tables/indexes.ts';
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+/** Rows that one statement deletes, and statements of one run: what is left has its turn at the next one. */
+const ROWS = 500;
+const STATEMENTS = 20;
+/** Usage stays by the hour for so long; after that it is added up to days. */
+const HOURLY_DAYS = 8;
+/** An object without a row that is younger may be about to get one. */
+const ORPHAN_MS = 2 * HOUR_MS;
+/** D1 takes 100 parameters. */
+const PARAMETERS = 90;
+
+export interface RetentionOptions {
+  now?: number;
+  /** Work in which nothing has happened for so long is taken for lost. */
+  staleMs?: number;
+  /** Whether it is the one run of the day that also looks for objects without rows; default the first one after 3:00 UTC. */
+  daily?: boolean;
+}
+
+/** How many things each step has done, by its name; -1 for a step that failed. */
+export type RetentionReport = Record<string, number>;
+
+/** Does all of it. A step that fails is told to the log, and does not keep the others from being done. */
+export async function retention(host: Host, options: RetentionOptions = {}): Promise<RetentionReport> {
+  const { now = Date.now(), staleMs = 30 * MINUTE_MS } = options;
+  const { daily = Math.floor(now / (5 * MINUTE_MS)) % 288 === 36 } = options;
+  const stale = now - staleMs;
+  const steps: Record<string, () => Promise<number>> = {
+    expired_batches: () => expireBatches(host, now),
+    resumed_splits: () => resumeSplits(host, stale),
+    resumed_parts: () => resumeParts(host, stale, now),
+    resumed_finishes: () => resumeFinishes(host, stale),
+    resumed_builds: () => resumeBuilds(host, stale, now),
+    predictions: () => deleteRows(host, 'predictions', 'id', 'expires_at < ?', [now]),
+    usage: () => deleteUsage(host, now - host.settings.USAGE_DAYS * DAY_MS),
+    files: () => deleteFiles(host, now),
+    batches: () => deleteBatches(host, now - host.settings.FILES_DAYS * DAY_MS),
+    old_secrets: () => forgetSecrets(host, now),
+    keys: () => deleteKeys(host, now - host.settings.USAGE_DAYS * DAY_MS),
+    meters: () => deleteRows(host, 'meters', 'id', 'resets_at < ?', [now - DAY_MS]),
+    flushed: () => host.events.flush().then(() => 0),
+  };
+  if (daily) {
+    Object.assign(steps, {
+      days: () => rollUp(host, now),
+      orphans: () => deleteOrphans(host, now - ORPHAN_MS),
+      retrain: () => startRetraining(host),
+    });
+  }
+  const done: RetentionReport = {};
+  for (const [name, step] of Object.entries(steps)) {
+    try {
+      done[name] = await step();
+    } catch (error) {
+      done[name] = -1;
+      report(host.settings, `the cron job failed at ${name}`, error);
+    }
+  }
+  return done;
+}
+
+/** Gives up what is left of batches whose day is over: each line that waits gets an error. */
+async function expireBatches(host: Host, now: number): Promise<number> {
+  const expired = await host.sql.all<BatchRow>(
+    `UPDATE batches SET state = 'expiring' WHERE state IN ('validating', 'in_progress') AND expires_at <= ? RETURNING *`,
+    [now],
+  );
+  for (const { id } of expired) {
+    await sendParts(host, await partsOf(host.sql, id, 'waiting'));
+    // Where no part waits, or there never was one, nobody else would notice.
+    await finishIfDone(host, id);
+  }
+  return expired.length;
+}
+
+async function resumeSplits(host: Host, stale: number): Promise<number> {
+  const lost = await host.sql.all(
+    `SELECT id FROM batches WHERE state = 'validating' AND created_at < ? LIMIT ${ROWS}`,
+    [stale],
+  );
+  await host.queue.send(lost.map(({ id }) => ({ topic: 'batch.split' as const, body: { batch: id as string } })));
+  return lost.length;
+}
+
+/** Sends parts again whose messages are lost: those that wait in a batch of which no part has been done for a while. */
+async function resumeParts(host: Host, stale: number, now: number): Promise<number> {
+  const lost = await host.sql.all<PartRow>(
+    `UPDATE batch_parts SET changed_at = ? WHERE state = 'waiting' AND changed_at < ? AND batch_id IN (
+       SELECT id FROM batches WHERE state IN ('in_progress', 'expiring') AND NOT EXISTS (
+         SELECT 1 FROM batch_parts AS done WHERE done.batch_id = batches.id AND done.state = 'done' AND done.changed_at >= ?))
+     RETURNING *`,
+    [now, stale, stale],
+  );
+  await sendParts(host, lost);
+  return lost.length;
+}
+
+/** Ends batches whose last part was done without that, or whose message of the end is lost. */
+async function resumeFinishes(host: Host, stale: number): Promise<number> {
+  const open = await host.sql.all<BatchRow>(
+    `SELECT * FROM batches WHERE state IN ('in_progress', 'expiring') AND COALESCE(started_at, created_at) < ? LIMIT ${ROWS}`,
+    [stale],
+  );
+  for (const { id } of open) await finishIfDone(host, id);
+  const lost = await host.sql.all<BatchRow>(
+    `SELECT * FROM batches WHERE (state IN ('finalizing', 'expiring') AND finalizing_at < ?)
+       OR (state = 'cancelling' AND cancelling_at < ?) LIMIT ${ROWS}`,
+    [stale, stale],
+  );
+  await host.queue.send(lost.map(({ id }) => ({ topic: 'batch.finish' as const, body: { batch: id } })));
+  return lost.length;
+}
+
+async function resumeBuilds(host: Host, stale: number, now: number): Promise<number> {
+  const lost = await staleBuilds(host.sql, stale);
+  for (const row of lost) await resumeBuild(host, row, now);
+  return lost.length;
+}
+
+/** Deletes rows, some at a time, so that nobody waits long for the table. */
+async function deleteRows(host: Host, table: string, id: string, where: string, params: SqlValue[]): Promise<number> {
+  let total = 0;
+  for (let at = 0; at < STATEMENTS; at += 1) {
+    const deleted = await host.sql.all(
+      `DELETE FROM ${table} WHERE ${id} IN (SELECT ${id} FROM ${table} WHERE ${where} LIMIT ${ROWS}) RETURNING ${id}`,
+      params,
+    );
+    total += deleted.length;
+    if (deleted.length < ROWS) break;
+  }
+  return total;
+}
+
+/** The key of this table has five columns: rows of an hour go together. */
+async function deleteUsage(host: Host, before: number): Promise<number> {
+  const hours = await host.sql.all('SELECT DISTINCT hour FROM usage WHERE hour < ? ORDER BY hour LIMIT 48', [before]);
+  for (const { hour } of hours) await host.sql.all('DELETE FROM usage WHERE hour = ?', [hour as number]);
+  return hours.length;
+}
+
+async function deleteFiles(host: Host, now: number): Promise<number> {
+  const building = await buildsOf(host);
+  const expired = await host.sql.all<FileRow>(
+    `SELECT * FROM files WHERE expires_at <= ? AND NOT EXISTS (
+       SELECT 1 FROM batches WHERE batches.input_file = files.id AND batches.ended_at IS NULL)
+     ORDER BY expires_at LIMIT ${ROWS}`,
+    [now],
+  );
+  const files = expired.filter(({ id }) => !building.some(({ file }) => file === id));
+  for (let at = 0; at < files.length; at += PARAMETERS) {
+    const ids = files.slice(at, at + PARAMETERS).map(({ id }) => id);
+    await host.sql.all(`DELETE FROM files WHERE id IN (${ids.map(() => '?').join(', ')})`, ids);
+    await host.blobs.delete(ids.map(blobOf));
+  }
+  return files.length;
+}
+
+/** Batches go when their files have gone. */
+async function deleteBatches(host: Host, before: number): Promise<number> {
+  const ended = await host.sql.all('SELECT id FROM batches WHERE ended_at < ? ORDER BY ended_at LIMIT 100', [before]);
+  for (const { id } of ended) {
+    await deleteAll(host.blobs, `batches/${id}/`);
+    await host.sql.batch([
+      ['DELETE FROM batch_parts WHERE batch_id = ?', [id as string]],
+      ['DELETE FROM batches WHERE id = ?', [id as string]],
+    ]);
+  }
+  return ended.length;
+}
+
+/** Forgets the secrets that were rotated, once they hold no longer. */
+async function forgetSecrets(host: Host, now: number): Promise<number> {
+  const rows = await host.sql.all(
+    'UPDATE api_keys SET old_hash = NULL, old_hash_until = NULL WHERE old_hash_until <= ? RETURNING id',
+    [now],
+  );
+  return rows.length;
+}
+
+/** Deletes keys that have been invalid for as long as usage is kept: until then, usage shows whose it was. */
+function deleteKeys(host: Host, before: number): Promise<number> {
+  return deleteRows(host, 'api_keys', 'id', 'expires_at < ? OR revoked_at < ?', [before, before]);
+}
+
+/** Adds the hours of old days up. Hours that are done are gone, so nothing is counted twice. */
+async function rollUp(host: Host, now: number): Promise<number> {
+  const before = Math.floor(now / DAY_MS - HOURLY_DAYS) * DAY_MS;
+  const days = await host.sql.all(
+    `SELECT DISTINCT hour - hour % ${DAY_MS} AS day FROM usage WHERE hour < ? AND hour % ${DAY_MS} <> 0 LIMIT 40`,
+    [before],
+  );
+  for (const { day } of days as { day: number }[]) {
+    const range = [day, day + DAY_MS];
+    const sums = ['requests', 'items', 'tokens', 'cached', 'ms'];
+    await host.sql.batch([
+      [
+        `INSERT INTO usage (hour, key_id, route, model, status, ${sums.join(', ')})
+         SELECT hour - hour % ${DAY_MS}, key_id, route, model, status, ${sums.map((name) => `CAST(SUM(${name}) AS BIGINT)`).join(', ')}
+         FROM usage WHERE hour > ? AND hour < ? GROUP BY hour - hour % ${DAY_MS}, key_id, route, model, status
+         ON CONFLICT (hour, key_id, route, model, status) DO UPDATE SET
+           ${sums.map((name) => `${name} = usage.${name} + excluded.${name}`).join(', ')}`,
+        range,
+      ],
+      ['DELETE FROM usage WHERE hour > ? AND hour < ?', range],
+    ]);
+  }
+  return days.length;
+}
+
+/** Deletes objects that no row names: what a process had written when it died. */
+async function deleteOrphans(host: Host, before: number): Promise<number> {
+  const known = {
+    'files/': (names: string[]) => findIn(host, 'SELECT id AS name FROM files WHERE id', names),
+    'batches/': (names: string[]) =>
+      findIn(host, 'SELECT id AS name FROM batches WHERE ended_at IS NULL AND id', names),
+    'indexes/': (names: string[]) => indexNames(host, names),
+  };
+  const prefixes = { 'files/': 'file-', 'batches/': 'batch_', 'indexes/': 'ix-' } as const;
+  let total = 0;
+  for (const [folder, find] of Object.entries(known)) {
+    let cursor: string | undefined;
+    do {
+      const page = await host.blobs.list(folder, cursor);
+      const old = page.objects.flatMap(({ key }) => {
+        // `batches/{id}/…`, `indexes/{build}.…` and plain names.
+        const name = key.slice(folder.length).split(/[/.]/, 1)[0] as string;
+        const time = timeOf(name, prefixes[folder as keyof typeof prefixes]) ?? timeOf(name, BUILD);
+        return time !== undefined && time < before ? [{ key, name }] : [];
+      });
+      const found = await find([...new Set(old.map(({ name }) => name))]);
+      const orphans = old.filter(({ name }) => !found.has(name)).map(({ key }) => key);
+      if (orphans.length > 0) await host.blobs.delete(orphans);
+      total += orphans.length;
+      cursor = page.cursor;
+    } while (cursor !== undefined);
+  }
+  return total;
+}
+
+/** Which of these names a table has. */
+async function findIn(host: Host, select: string, names: readonly string[]): Promise<Set<SqlValue>> {
+  const found = new Set<SqlValue>();
+  for (let at = 0; at < names.length; at += PARAMETERS) {
+    const some = names.slice(at, at + PARAMETERS);
+    const rows: Row[] = await host.sql.all(`${select} IN (${some.map(() => '?').join(', ')})`, some);
+    for (const { name } of rows) found.add(name as SqlValue);
+  }
+  return found;
+}
+
+/** Which of these names are of objects of indexes, or of builds that go on. */
+async function indexNames(host: Host, names: readonly string[]): Promise<Set<SqlValue>> {
+  const objects = await findIn(
+    host,
+    'SELECT object AS name FROM indexes WHERE object',
+    names.map((name) => `indexes/${name}`),
+  );
+  const found = new Set<SqlValue>([...objects].map((object) => String(object).slice('indexes/'.length)));
+  for (const { build } of await buildsOf(host)) found.add(build);
+  return found;
+}
+
+/** The builds that go on. */
+async function buildsOf(host: Host): Promise<Source[]> {
+  const rows = await host.sql.all<IndexRow>(`SELECT * FROM indexes WHERE state = 'building'`);
+  return rows.map(({ source }) => JSON.parse(source));
+}
+
+/** Sends the message of retraining, where there is a hook for it. */
+async function startRetraining(host: Host): Promise<number> {
+  if ((await retrainUrl(host)) === undefined) return 0;
+  await host.queue.send([{ topic: 'retrain', body: {} }]);
+  return 1;
+}

@@ -1,0 +1,317 @@
+/** Files of OpenAI's kind: what batches and indexes read, and what batches write. */
+import * as v from 'valibot';
+import type { Host } from '../host.ts';
+import { mediaType } from '../http/body.ts';
+import { GatewayError } from '../http/errors.ts';
+import { newId } from '../jobs/ids.ts';
+import { MAX_FILE } from '../jobs/limits.ts';
+import { operation } from '../operation.ts';
+import { fields } from '../schemas.ts';
+import { blobOf, type FileRow, fileAnswer, fileOf, insertFile, isRead, listFiles, PURPOSES } from '../tables/files.ts';
+
+/** A form is in memory as a whole while it is read. */
+const MAX_FORM = 20 * 1_048_576;
+/** What a form has around its file. */
+const FORM_PARTS = 65_536;
+/** Milliseconds for which an upload may stand still. */
+const IDLE_MS = 30_000;
+const DAY_SECONDS = 86_400;
+const HOUR_SECONDS = 3_600;
+
+/** The media types of files that are sent as they are. */
+const TYPES = [
+  'application/octet-stream',
+  'application/jsonl',
+  'application/x-ndjson',
+  'application/x-jsonlines',
+  'application/json',
+  'text/plain',
+  'image/jpeg',
+  'image/png',
+  'image/webp',
+  'image/gif',
+] as const;
+
+const file = v.object({
+  id: v.string(),
+  object: v.literal('file'),
+  /** The number of bytes. */
+  bytes: v.number(),
+  /** Seconds since 1970. */
+  created_at: v.number(),
+  expires_at: v.nullable(v.number()),
+  filename: v.string(),
+  purpose: v.string(),
+  status: v.literal('processed'),
+});
+
+const purposeMessage = `one of ${PURPOSES.join(', ')}`;
+const purpose = v.picklist(PURPOSES, purposeMessage);
+
+export const limit = (most: number, usual: number) => {
+  const expected = `a number from 1 to ${most}`;
+  return v.optional(
+    v.pipe(v.string(), v.regex(/^[1-9]\d{0,4}$/, expected), v.transform(Number), v.maxValue(most, expected)),
+    String(usual),
+  );
+};
+
+export const createFile = operation({
+  method: 'POST',
+  path: '/v1/files',
+  scope: 'files',
+  summary: 'Uploads a file of up to 20 MiB in a form with "file" and "purpose".',
+  raw: ['multipart/form-data'],
+  maxBytes: MAX_FORM + FORM_PARTS,
+  answer: file,
+  async handle({ host, key, request }) {
+    const form = await readForm(request as Request);
+    const names = ['file', 'purpose', 'expires_after[anchor]', 'expires_after[seconds]'];
+    for (const name of new Set(form.keys())) {
+      const param = name.slice(0, 100);
+      if (!names.includes(name)) throw new GatewayError('invalid_request', `${param}: unknown field`, { param });
+      if (form.getAll(name).length > 1) {
+        throw new GatewayError('invalid_request', `${param}: expected once`, { param });
+      }
+    }
+    const given = form.get('file');
+    if (given === null || typeof given === 'string') {
+      throw new GatewayError('invalid_request', 'file: expected a file with its name', { param: 'file' });
+    }
+    if (given.size > MAX_FORM) {
+      throw new GatewayError(
+        'body_too_large',
+        `file: expected at most ${MAX_FORM} bytes; larger ones by PUT /v1/files/{name}`,
+        {
+          param: 'file',
+        },
+      );
+    }
+    const wanted = v.safeParse(purpose, form.get('purpose'));
+    if (!wanted.success)
+      throw new GatewayError('invalid_request', `purpose: expected ${purposeMessage}`, { param: 'purpose' });
+    const row = newFile(host, key.owner, given.name, wanted.output, given.size, expiryOf(form));
+    return keep(host, row, given.stream() as ReadableStream<Uint8Array>);
+  },
+});
+
+export const putFile = operation({
+  method: 'PUT',
+  path: '/v1/files/{name}',
+  scope: 'files',
+  summary:
+    'Uploads a file of up to 100 MB as it is; each request makes a file of its own, also under a name that there is already.',
+  raw: TYPES,
+  maxBytes: MAX_FILE,
+  query: fields({ purpose: v.optional(purpose, 'batch') }),
+  answer: file,
+  async handle({ host, key, params, query, request }) {
+    const { body, headers } = request as Request;
+    const length = headers.get('content-length');
+    if (length === null || body === null) {
+      throw new GatewayError('invalid_request', 'content-length: is missing; a file is stored by its length', {
+        param: 'content-length',
+      });
+    }
+    const row = newFile(host, key.owner, params.name ?? '', query.purpose, Number(length));
+    return keep(host, row, body as ReadableStream<Uint8Array>);
+  },
+});
+
+export const listOfFiles = operation({
+  method: 'GET',
+  path: '/v1/files',
+  scope: 'files',
+  summary: 'Lists the files of this owner, the newest first.',
+  query: fields({
+    limit: limit(10_000, 1_000),
+    after: v.optional(v.string()),
+    order: v.optional(v.picklist(['asc', 'desc'], 'asc or desc'), 'desc'),
+    purpose: v.optional(v.picklist([...PURPOSES, 'batch_output'], `${purposeMessage}, batch_output`)),
+  }),
+  answer: v.object({
+    object: v.literal('list'),
+    data: v.array(file),
+    first_id: v.nullable(v.string()),
+    last_id: v.nullable(v.string()),
+    has_more: v.boolean(),
+  }),
+  async handle({ host, key, query }) {
+    const rows = await listFiles(host.sql, key.owner, query, query.purpose);
+    return Response.json(pageAnswer(rows, query.limit, fileAnswer));
+  },
+});
+
+export const getFile = operation({
+  method: 'GET',
+  path: '/v1/files/{id}',
+  scope: 'files',
+  summary: 'Tells of a file.',
+  answer: file,
+  async handle({ host, key, params }) {
+    return Response.json(fileAnswer(await fileOf(host.sql, key.owner, params.id ?? '')));
+  },
+});
+
+export const getContent = operation({
+  method: 'GET',
+  path: '/v1/files/{id}/content',
+  scope: 'files',
+  summary: 'Sends the bytes of a file.',
+  answer: 'application/octet-stream',
+  async handle({ host, key, params }) {
+    const row = await fileOf(host.sql, key.owner, params.id ?? '');
+    const blob = await host.blobs.get(blobOf(row.id));
+    if (!blob) throw new GatewayError('not_found', `no such file: ${row.id}`);
+    return new Response(blob.body, {
+      headers: {
+        // Never what the uploader said it is: a browser must not take it for a page of this host.
+        'content-type': 'application/octet-stream',
+        'content-length': String(blob.size),
+        'content-disposition': `attachment; filename*=UTF-8''${encodeURIComponent(row.filename)}`,
+        etag: `"${blob.etag}"`,
+      },
+    });
+  },
+});
+
+export const deleteFile = operation({
+  method: 'DELETE',
+  path: '/v1/files/{id}',
+  scope: 'files',
+  summary: 'Deletes a file, unless a batch is reading it.',
+  answer: v.object({ id: v.string(), object: v.literal('file'), deleted: v.literal(true) }),
+  async handle({ host, key, params }) {
+    const { id } = await fileOf(host.sql, key.owner, params.id ?? '');
+    if (await isRead(host.sql, id)) {
+      throw new GatewayError('conflict', 'A batch that has not ended reads this file: cancel it first.', {
+        param: 'id',
+        headers: { 'x-should-retry': 'false' },
+      });
+    }
+    await host.sql.all('DELETE FROM files WHERE id = ? AND owner = ?', [id, key.owner]);
+    await host.blobs.delete([blobOf(id)]);
+    return Response.json({ id, object: 'file', deleted: true });
+  },
+});
+
+/** A page as OpenAI's clients read it, of rows that may be one more than asked for. */
+export function pageAnswer<R extends { id: string }>(
+  rows: readonly R[],
+  limit: number,
+  answer: (row: R) => object,
+): object {
+  const page = rows.slice(0, limit);
+  return {
+    object: 'list',
+    data: page.map(answer),
+    first_id: page[0]?.id ?? null,
+    last_id: page.at(-1)?.id ?? null,
+    has_more: rows.length > limit,
+  };
+}
+
+async function readForm(request: Request): Promise<FormData> {
+  const type = request.headers.get('content-type') as string;
+  const body = request.body ? watched(request.body as ReadableStream<Uint8Array>) : null;
+  try {
+    return await new Response(body, { headers: { 'content-type': type } }).formData();
+  } catch (error) {
+    const cause = error instanceof GatewayError ? error : (error as { cause?: unknown } | null)?.cause;
+    if (cause instanceof GatewayError) throw cause;
+    throw new GatewayError('invalid_request', `The body: expected a form as ${mediaType(request.headers)} announces.`);
+  }
+}
+
+/** When a file ends that the form gives a time of its own. */
+function expiryOf(form: FormData): number | undefined {
+  const anchor = form.get('expires_after[anchor]');
+  const seconds = form.get('expires_after[seconds]');
+  if (anchor === null && seconds === null) return undefined;
+  if (anchor !== 'created_at') {
+    throw new GatewayError('invalid_request', 'expires_after.anchor: expected created_at', {
+      param: 'expires_after.anchor',
+    });
+  }
+  const least = HOUR_SECONDS;
+  const most = 30 * DAY_SECONDS;
+  const count = typeof seconds === 'string' && /^\d{1,9}$/.test(seconds) ? Number(seconds) : 0;
+  if (count >= least && count <= most) return count * 1000;
+  throw new GatewayError('invalid_request', `expires_after.seconds: expected a number from ${least} to ${most}`, {
+    param: 'expires_after.seconds',
+  });
+}
+
+function newFile(
+  host: Host,
+  owner: string,
+  filename: string,
+  purpose: string,
+  bytes: number,
+  milliseconds = host.settings.FILES_DAYS * DAY_SECONDS * 1000,
+): FileRow {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+  if (!/^[^\u0000-\u001f\u007f/\\]{1,255}$/.test(filename) || !filename.isWellFormed()) {
+    throw new GatewayError(
+      'invalid_request',
+      'filename: expected 1 to 255 characters without slashes and control characters',
+      {
+        param: 'filename',
+      },
+    );
+  }
+  if (bytes === 0)
+    throw new GatewayError('invalid_request', 'file: expected a file that is not empty', { param: 'file' });
+  const now = Date.now();
+  return { id: newId('file-', now), owner, filename, purpose, bytes, created_at: now, expires_at: now + milliseconds };
+}
+
+/** Stores the bytes before the row: a row without bytes would be a file that nobody can read. */
+async function keep(host: Host, row: FileRow, body: ReadableStream<Uint8Array>): Promise<Response> {
+  const watch = watched(body);
+  try {
+    await host.blobs.put(blobOf(row.id), watch, { size: row.bytes });
+  } catch (error) {
+    // A store may wrap the error of the stream in one of its own.
+    for (let at: unknown = error; at instanceof Error; at = at.cause) if (at instanceof GatewayError) throw at;
+    if (error instanceof RangeError) {
+      throw new GatewayError('invalid_request', 'The body: expected as many bytes as content-length says.', {
+        cause: error,
+      });
+    }
+    throw error;
+  }
+  await host.sql.batch([insertFile(row)]);
+  return Response.json(fileAnswer(row));
+}
+
+/** Passes on what a client sends, and fails where it stops sending. */
+function watched(stream: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
+  const reader = stream.getReader();
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        let timer: ReturnType<typeof setTimeout> | undefined;
+        const idle = new Promise<never>((_, reject) => {
+          const error = new GatewayError('body_timeout', `The body stood still for ${IDLE_MS / 1000} seconds.`, {
+            headers: { connection: 'close' },
+          });
+          timer = setTimeout(() => reject(error), IDLE_MS);
+        });
+        try {
+          const { done, value } = await Promise.race([reader.read(), idle]);
+          if (done) controller.close();
+          else controller.enqueue(value);
+        } catch (error) {
+          reader.cancel(error).catch(() => {});
+          if (error instanceof GatewayError) throw error;
+          throw new GatewayError('client_closed', 'The body ended before it was complete.', { cause: error });
+        } finally {
+          clearTimeout(timer);
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+}

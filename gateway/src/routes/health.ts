@@ -1,0 +1,107 @@
+/** Whether the gateway answers, whether what it needs does, and its metrics. */
+import * as v from 'valibot';
+import type { Host } from '../host.ts';
+import { authenticatorOf } from '../http/auth.ts';
+import { GatewayError } from '../http/errors.ts';
+import { report } from '../http/log.ts';
+import { type Call, operation } from '../operation.ts';
+
+const READY_MS = 1_000;
+/** How long an answer of the parts is believed: nobody needs a key to ask, and the parts cost something. */
+const KEEP_MS = 2_000;
+
+const status = v.object({ status: v.literal('ok') });
+
+const alive = (path: string) =>
+  operation({
+    method: 'GET',
+    path,
+    scope: 'public',
+    summary: 'Tells that the gateway answers, without asking anything of its parts.',
+    answer: status,
+    async handle() {
+      return Response.json({ status: 'ok' });
+    },
+  });
+
+export const health = alive('/health');
+export const healthz = alive('/healthz');
+
+export const readyz = operation({
+  method: 'GET',
+  path: '/readyz',
+  scope: 'public',
+  summary: 'Tells that the database and the blobs answer; with a key also the state of each model.',
+  answer: v.object({
+    status: v.literal('ok'),
+    models: v.optional(v.array(v.object({ id: v.string(), loaded: v.boolean(), breaker: v.optional(v.string()) }))),
+  }),
+  async handle(call) {
+    const { host } = call;
+    const [silent, known] = await Promise.all([silentParts(host), isKnown(call)]);
+    if (silent) {
+      throw new GatewayError('not_ready', known ? `Not ready: no answer of ${silent} in time.` : 'Not ready.', {
+        headers: { 'retry-after': '1' },
+      });
+    }
+    return Response.json({ status: 'ok', ...(known ? { models: host.models.states() } : {}) });
+  },
+});
+
+const checks = new WeakMap<Host, { until: number; silent: Promise<string> }>();
+
+/** The parts that do not answer, as words; empty where all do. */
+function silentParts(host: Host): Promise<string> {
+  const now = Date.now();
+  const known = checks.get(host);
+  if (known && now < known.until) return known.silent;
+  const silent = Promise.all([
+    answers(host, 'the database', host.sql.all('SELECT 1 AS one')),
+    answers(host, 'the blobs', host.blobs.get('readyz')),
+  ]).then(([database, blobs]) =>
+    [database ? '' : 'the database', blobs ? '' : 'the blobs'].filter(Boolean).join(' and '),
+  );
+  checks.set(host, { until: now + KEEP_MS, silent });
+  host.hold(silent);
+  return silent;
+}
+
+/** Whether a part answers in time. */
+async function answers(host: Host, part: string, question: Promise<unknown>): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer in ${READY_MS} ms`)), READY_MS);
+  });
+  try {
+    await Promise.race([question, late]);
+    return true;
+  } catch (error) {
+    report(host.settings, `${part} did not answer a check`, error);
+    return false;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Whether the caller has a valid key, which this route does without. Where the database is silent, nobody can be told from anybody. */
+async function isKnown(call: Call): Promise<boolean> {
+  const { request, host, headers } = call;
+  if (!request) return false;
+  const key = authenticatorOf(host).identify(headers, request.url);
+  const late = new Promise<undefined>((resolve) => setTimeout(resolve, READY_MS, undefined));
+  return (await Promise.race([key.catch(() => undefined), late])) !== undefined;
+}
+
+export const metrics = operation({
+  method: 'GET',
+  path: '/metrics',
+  scope: 'metrics',
+  summary: 'Gives the metrics of all isolates or processes in the text format of Prometheus.',
+  answer: 'text/plain',
+  async handle({ host }) {
+    await host.events.flush();
+    return new Response(await host.events.render(), {
+      headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' },
+    });
+  },
+});

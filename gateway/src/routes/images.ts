@@ -1,0 +1,129 @@
+/** Embeddings of images, which are sent as data URLs or as a form. Addresses are not fetched. */
+import * as v from 'valibot';
+import { GatewayError } from '../http/errors.ts';
+import {
+  checkDimensions,
+  checkSize,
+  contextOf,
+  encoding,
+  modelFor,
+  need,
+  told,
+  usage,
+  usageOf,
+  user,
+} from '../models/asking.ts';
+import { embedding, embeddingsOf } from '../models/vectors.ts';
+import { type Call, operation } from '../operation.ts';
+import { fields, name } from '../schemas.ts';
+import { dimensions } from './embeddings.ts';
+
+const MAX_IMAGES = 256;
+
+const expected = 'a data URL such as "data:image/png;base64,…", or a list of them; addresses are not fetched';
+const dataUrl = v.pipe(v.string(expected), v.regex(/^data:image\/[\w.+-]+;base64,/, expected));
+
+const body = fields({
+  model: name,
+  input: v.union(
+    [dataUrl, v.pipe(v.array(dataUrl, expected), v.minLength(1, expected), v.maxLength(MAX_IMAGES, expected))],
+    expected,
+  ),
+  encoding_format: encoding,
+  dimensions,
+  user,
+});
+
+/** What a form's fields are, beside its files. */
+const form = fields({
+  model: name,
+  encoding_format: encoding,
+  dimensions: v.optional(
+    v.pipe(v.string(), v.regex(/^[1-9]\d{0,4}$/, 'a whole number from 1 to 65536'), v.transform(Number)),
+  ),
+});
+
+interface Asked {
+  model: string;
+  images: Uint8Array[];
+  encoding_format: 'float' | 'base64';
+  dimensions?: number | undefined;
+}
+
+const invalid = (param: string, what: string): GatewayError =>
+  new GatewayError('invalid_request', `${param}: expected ${what}`, { param });
+
+function bytesOf(url: string, index: number): Uint8Array {
+  try {
+    return Uint8Array.from(atob(url.slice(url.indexOf(',') + 1)), (character) => character.charCodeAt(0));
+  } catch {
+    throw invalid(`input[${index}]`, 'base64 behind the comma of the data URL');
+  }
+}
+
+/** The images of a form: each of its files, in their order. */
+async function readForm(request: Request): Promise<Asked> {
+  let data: FormData;
+  try {
+    data = await request.formData();
+  } catch (error) {
+    if (error instanceof GatewayError) throw error;
+    const { cause } = Object(error) as { cause?: unknown };
+    if (cause instanceof GatewayError) throw cause;
+    throw new GatewayError('invalid_request', 'The body: expected a form (multipart/form-data).', { cause: error });
+  }
+  const values: Record<string, string> = {};
+  const files: File[] = [];
+  for (const [key, value] of data as unknown as Iterable<[string, string | File]>) {
+    if (typeof value !== 'string') files.push(value);
+    else if (Object.hasOwn(values, key)) throw invalid(key.slice(0, 200), 'to be there once');
+    else values[key] = value;
+  }
+  if (files.length === 0) throw invalid('input', 'one file or several');
+  if (files.length > MAX_IMAGES) throw invalid('input', `at most ${MAX_IMAGES} files`);
+  const checked = v.safeParse(form, values);
+  if (!checked.success) {
+    const [issue] = checked.issues;
+    const path = v.getDotPath(issue)?.slice(0, 200) ?? 'the form';
+    throw new GatewayError('invalid_request', `${path}: ${issue.message}`, { param: path });
+  }
+  const images = await Promise.all(files.map(async (file) => new Uint8Array(await file.arrayBuffer())));
+  return { ...checked.output, images };
+}
+
+function readBody(given: v.InferOutput<typeof body>): Asked {
+  const { input, ...rest } = given;
+  return { ...rest, images: (typeof input === 'string' ? [input] : input).map(bytesOf) };
+}
+
+export const embedImages = operation({
+  method: 'POST',
+  path: '/v1/images/embeddings',
+  scope: 'embed',
+  summary: 'Encodes images as vectors in the space of a model for texts and images.',
+  body,
+  raw: ['multipart/form-data'],
+  answer: v.object({ object: v.literal('list'), data: v.array(embedding), model: v.string(), usage }),
+  maxBytes: 20 << 20,
+  cached: (given) => given !== undefined,
+  predicts: true,
+  async handle(call) {
+    const asked = call.body ? readBody(call.body) : await readForm(call.request as Request);
+    const { images, dimensions: wanted } = asked;
+    if (call.key.models !== null && !call.key.models.includes(asked.model))
+      // A form's model is not known before it is read.
+      throw new GatewayError('model_not_allowed', 'This key may not use this model.', { param: 'model' });
+    const model = await modelFor(call, asked.model, 'embed-image');
+    checkSize(model, [], 'input', { items: images.length });
+    checkDimensions(model, wanted);
+    const options = wanted === undefined ? {} : { dimensions: wanted };
+    const vectors = await need(model, 'embedImages')(images, options, contextOf(call as Call));
+    told(call, model, images.length, 0);
+    return Response.json({
+      object: 'list',
+      data: embeddingsOf(vectors, asked.encoding_format),
+      model: asked.model,
+      usage: usageOf(0),
+    });
+  },
+});

@@ -1,0 +1,71 @@
+/** Documents in the order in which they answer a query, by a cross-encoder. */
+import * as v from 'valibot';
+import {
+  checkSize,
+  contextOf,
+  modelFor,
+  need,
+  single,
+  strings,
+  told,
+  usage,
+  usageOf,
+  user,
+  whole,
+} from '../models/asking.ts';
+import { operation } from '../operation.ts';
+import { fields, name } from '../schemas.ts';
+import { maxBytes } from './embeddings.ts';
+
+export const rerank = operation({
+  method: 'POST',
+  path: '/v1/rerank',
+  scope: 'search',
+  summary: 'Orders documents by how well they answer a query, the best first.',
+  body: fields({
+    model: name,
+    query: single,
+    documents: strings(),
+    top_n: v.optional(whole(1, 2048)),
+    return_documents: v.optional(v.boolean('true or false'), false),
+    user,
+  }),
+  answer: v.object({
+    object: v.literal('list'),
+    results: v.array(
+      v.object({
+        index: v.number(),
+        relevance_score: v.number(),
+        document: v.optional(v.object({ text: v.string() })),
+      }),
+    ),
+    model: v.string(),
+    usage,
+  }),
+  maxBytes,
+  cached: true,
+  predicts: true,
+  batched: true,
+  async handle(call) {
+    const { query, documents, top_n: topN = documents.length, return_documents: returned, model: id } = call.body;
+    const model = await modelFor(call, id, 'rerank');
+    checkSize(model, documents, 'documents', { beside: query });
+    const { results, tokens } = await need(model, 'rerank')(query, documents, contextOf(call));
+    told(call, model, documents.length, tokens);
+    const ordered = results
+      .map((score, index) => ({ index, score }))
+      // Of equal ones the first in the list.
+      .sort((a, b) => b.score - a.score || a.index - b.index)
+      .slice(0, topN);
+    return Response.json({
+      object: 'list',
+      results: ordered.map(({ index, score }) => ({
+        index,
+        relevance_score: score,
+        ...(returned && { document: { text: documents[index] } }),
+      })),
+      model: id,
+      usage: usageOf(tokens),
+    });
+  },
+});

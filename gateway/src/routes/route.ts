@@ -1,0 +1,38 @@
+/** The route of a text: what a semantic router chooses for it. */
+import * as v from 'valibot';
+import { checkSize, contextOf, input, listOf, modelFor, need, told, usage, usageOf, user } from '../models/asking.ts';
+import { operation } from '../operation.ts';
+import { fields, name } from '../schemas.ts';
+import { maxBytes } from './embeddings.ts';
+
+export const route = operation({
+  method: 'POST',
+  path: '/v1/route',
+  scope: 'classify',
+  summary: 'Chooses a route for each text by its meaning, or null where it is like no route.',
+  body: fields({ model: name, input, user }),
+  answer: v.object({
+    object: v.literal('list'),
+    data: v.array(v.object({ index: v.number(), route: v.nullable(v.string()), probability: v.number() })),
+    model: v.string(),
+    usage,
+  }),
+  maxBytes,
+  cached: true,
+  predicts: true,
+  batched: true,
+  async handle(call) {
+    const { body } = call;
+    const texts = listOf(body.input);
+    const model = await modelFor(call, body.model, 'route');
+    checkSize(model, texts, 'input');
+    const { results, tokens } = await need(model, 'route')(texts, contextOf(call));
+    told(call, model, texts.length, tokens);
+    return Response.json({
+      object: 'list',
+      data: results.map(({ route, probability }, index) => ({ index, route, probability })),
+      model: body.model,
+      usage: usageOf(tokens),
+    });
+  },
+});

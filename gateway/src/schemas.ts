@@ -1,0 +1,29 @@
+/** Schemas that several operations share. Each message says what was expected; the path of the field is put before it. */
+import * as v from 'valibot';
+
+export const text = v.string('a string');
+
+/** The name of a model, a head or an index. */
+export const name = v.pipe(
+  text,
+  v.regex(/^[\w.-]+(\/[\w.-]+)?$/, 'a name of letters, digits, ".", "_" and "-"'),
+  v.maxLength(128, 'at most 128 characters'),
+);
+
+/** An object that has these fields and no others. */
+export function fields<const E extends v.ObjectEntries>(entries: E) {
+  return noList(
+    v.strictObject(entries, (issue) =>
+      issue.expected === 'never' ? 'unknown field' : issue.path ? 'is missing' : 'a JSON object',
+    ),
+  );
+}
+
+/** A schema of objects that does not take lists, which valibot takes for objects. */
+export function noList<S extends v.GenericSchema>(schema: S): S {
+  const run = schema['~run'].bind(schema) as v.GenericSchema['~run'];
+  return Object.assign(schema, {
+    '~run': (dataset: v.UnknownDataset, config: v.Config<v.BaseIssue<unknown>>) =>
+      run(Array.isArray(dataset.value) ? { value: undefined } : dataset, config),
+  });
+}

@@ -1,0 +1,92 @@
+/** Files of owners. Their bytes are the object `files/{id}`. */
+import type { Row, Sql, SqlValue, Statement } from '../host.ts';
+import { GatewayError } from '../http/errors.ts';
+
+export interface FileRow extends Row {
+  id: string;
+  owner: string;
+  filename: string;
+  purpose: string;
+  bytes: number;
+  created_at: number;
+  expires_at: number | null;
+}
+
+/** What clients may upload a file for. `batch_output` is what a batch makes. */
+export const PURPOSES = ['batch', 'vision', 'user_data'] as const;
+
+/** The object that has the bytes of a file. */
+export const blobOf = (id: string): string => `files/${id}`;
+
+/** A page of a list, by the last item of the page before. */
+export interface Page {
+  limit: number;
+  after?: string | undefined;
+  order: 'asc' | 'desc';
+}
+
+export function insertFile(file: FileRow): Statement {
+  return [
+    `INSERT INTO files (id, owner, filename, purpose, bytes, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT (id) DO NOTHING`,
+    [file.id, file.owner, file.filename, file.purpose, file.bytes, file.created_at, file.expires_at],
+  ];
+}
+
+/**
+ * The file of an owner.
+ * @throws {GatewayError} `not_found` where there is none, or it is another's, or its time is over
+ */
+export async function fileOf(sql: Sql, owner: string, id: string, param?: string): Promise<FileRow> {
+  const [row] = await sql.all<FileRow>('SELECT * FROM files WHERE id = ? AND owner = ?', [id, owner]);
+  if (!row || (row.expires_at !== null && row.expires_at <= Date.now())) {
+    throw new GatewayError('not_found', `no such file: ${id.slice(0, 80)}`, param === undefined ? {} : { param });
+  }
+  return row;
+}
+
+/** Files of an owner, the newest first unless asked otherwise; one more than the limit where there are more. */
+export async function listFiles(
+  sql: Sql,
+  owner: string,
+  { limit, after, order }: Page,
+  purpose: string | undefined,
+): Promise<FileRow[]> {
+  const where: string[] = ['owner = ?', '(expires_at IS NULL OR expires_at > ?)'];
+  const params: SqlValue[] = [owner, Date.now()];
+  if (purpose !== undefined) {
+    where.push('purpose = ?');
+    params.push(purpose);
+  }
+  if (after !== undefined) {
+    const last = await fileOf(sql, owner, after, 'after');
+    where.push(`(created_at, id) ${order === 'asc' ? '>' : '<'} (?, ?)`);
+    params.push(last.created_at, last.id);
+  }
+  return sql.all<FileRow>(
+    `SELECT * FROM files WHERE ${where.join(' AND ')} ORDER BY created_at ${order}, id ${order} LIMIT ?`,
+    [...params, limit + 1],
+  );
+}
+
+/** Whether a batch that has not ended reads this file. */
+export async function isRead(sql: Sql, id: string): Promise<boolean> {
+  const [batch] = await sql.all('SELECT id FROM batches WHERE input_file = ? AND ended_at IS NULL LIMIT 1', [id]);
+  return batch !== undefined;
+}
+
+const seconds = (at: number): number => Math.floor(at / 1000);
+
+/** A file as OpenAI's clients know it. */
+export function fileAnswer(file: FileRow): object {
+  return {
+    id: file.id,
+    object: 'file',
+    bytes: file.bytes,
+    created_at: seconds(file.created_at),
+    expires_at: file.expires_at === null ? null : seconds(file.expires_at),
+    filename: file.filename,
+    purpose: file.purpose,
+    status: 'processed',
+  };
+}

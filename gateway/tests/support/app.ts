@@ -1,0 +1,46 @@
+/** Calls of an app in the same process. */
+
+import type { Host } from '../../src/host.ts';
+import { mintKey, type NewKey } from '../../src/keys.ts';
+import { SCOPES } from '../../src/operation.ts';
+
+/** What is called: an app, or a host that listens. */
+export interface App {
+  fetch(request: Request): Response | Promise<Response>;
+}
+
+export interface CallOptions {
+  /** A key for `authorization: Bearer`. */
+  key?: string;
+  headers?: HeadersInit;
+  /** Sent as JSON. */
+  json?: unknown;
+  /** Sent as it is. */
+  body?: BodyInit;
+  signal?: AbortSignal;
+}
+
+/** Calls a path. The path goes into the address as it is. */
+export async function call(app: App, method: string, path: string, options: CallOptions = {}): Promise<Response> {
+  const headers = new Headers(options.headers);
+  if (options.key !== undefined) headers.set('authorization', `Bearer ${options.key}`);
+  const body = options.json === undefined ? options.body : JSON.stringify(options.json);
+  if (options.json !== undefined && !headers.has('content-type')) headers.set('content-type', 'application/json');
+  // Servers give the length of a body that is not a stream; `Request` does not.
+  if (typeof body === 'string' && !headers.has('content-length')) {
+    headers.set('content-length', String(new TextEncoder().encode(body).byteLength));
+  }
+  return app.fetch(
+    new Request(`http://gateway.test${path}`, {
+      method,
+      headers,
+      ...(body === undefined ? {} : { body, duplex: 'half' }),
+      ...(options.signal ? { signal: options.signal } : {}),
+    } as RequestInit),
+  );
+}
+
+/** Makes a key with all scopes, or those that are given. */
+export async function keyFor(host: Host, options: Partial<NewKey> = {}): Promise<string> {
+  return (await mintKey(host.sql, { name: 'test', owner: 'owner', scopes: SCOPES, ...options })).key;
+}

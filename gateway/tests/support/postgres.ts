@@ -1,0 +1,82 @@
+/** A Postgres of the test's own. */
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Migration, migrate } from '../../src/migrate.ts';
+import { openPostgres, type PostgresSql } from '../../src/parts/postgres.ts';
+import { find, newFolder, run, type Server, serve } from './server.ts';
+
+const VERSIONS = '/usr/lib/postgresql';
+const MIGRATIONS = new URL('../../migrations/', import.meta.url);
+
+/** All migrations of the gateway. */
+export function readMigrations(): Migration[] {
+  return readdirSync(MIGRATIONS)
+    .filter((name) => name.endsWith('.sql'))
+    .map((name) => ({ name, sql: readFileSync(new URL(name, MIGRATIONS), 'utf8') }));
+}
+
+export interface PostgresServer extends Server {
+  /** The address of a new, empty schema. */
+  newSchema(): Promise<string>;
+  /** A connection to a new schema with the tables of the gateway. */
+  newSql(): Promise<PostgresSql>;
+}
+
+/** Starts a server; undefined where none is installed (`apt-get install postgresql`). */
+export async function startPostgres(): Promise<PostgresServer | undefined> {
+  const folders: string[] = [];
+  try {
+    for (const version of readdirSync(VERSIONS)) folders.push(join(VERSIONS, version, 'bin'));
+  } catch {
+    // Elsewhere it is in PATH.
+  }
+  const initdb = find('initdb', ...folders);
+  const postgres = find('postgres', ...folders);
+  if (!initdb || !postgres) return undefined;
+  const folder = newFolder();
+  const data = join(folder, 'data');
+  mkdirSync(data);
+  // The server refuses to run as root.
+  const asUser = process.getuid?.() === 0 ? ['runuser', '-u', 'postgres', '--'] : [];
+  if (asUser.length > 0) run(['chown', '-R', 'postgres', folder]);
+  run([...asUser, initdb, '-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-sync']);
+  const url = `postgres://postgres@localhost/postgres?host=${folder}`;
+  const server = await serve(
+    [
+      ...asUser,
+      postgres,
+      '-D',
+      data,
+      '-k',
+      folder,
+      '-c',
+      'listen_addresses=',
+      '-c',
+      'fsync=off',
+      '-c',
+      'shared_buffers=16MB',
+    ],
+    async () => {
+      const sql = await openPostgres(url, { max: 1 });
+      return sql.all('SELECT 1').then(
+        () => sql.close().then(() => true),
+        () => sql.close().then(() => false),
+      );
+    },
+    { folder },
+  );
+  let schemas = 0;
+  const newSchema = async () => {
+    const name = `test${++schemas}`;
+    const sql = await openPostgres(url, { max: 1 });
+    await sql.all(`CREATE SCHEMA ${name}`);
+    await sql.close();
+    return `${url}&search_path=${name}`;
+  };
+  const newSql = async () => {
+    const sql = await openPostgres(await newSchema());
+    await migrate(sql, readMigrations());
+    return sql;
+  };
+  return { ...server, newSchema, newSql };
+}
