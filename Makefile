@@ -242,6 +242,8 @@ node_modules/.package-lock.json: package-lock.json
 
 benches/node_modules/.package-lock.json tests/consumers/node_modules/.package-lock.json: %/node_modules/.package-lock.json: %/package-lock.json
 	npm ci --prefix $* --loglevel=error
+	touch $@
+
 NODE24_VERSION := 24.21.0
 NODE24_SHA512 := de750bb336795f47dc898a46d2de93add029273027f3e16520d3fa3a2317ed5f07aefa404cf37ddfa5352e545e389ae22d16b87bcc84a900580a72f23cd02ced
 NODE24 := $(shell node -p 'const [a, b] = process.versions.node.split("."); a > 22 || (a == 22 && b >= 18) ? "" : ".tools/node24/bin/node"')
@@ -282,10 +284,6 @@ gateway/node_modules/.package-lock.json: gateway/package-lock.json
 
 gateway/tests/node_modules/.package-lock.json: gateway/tests/package-lock.json
 	export $(GATEWAY_ENVIRONMENT) && npm ci --prefix gateway/tests --loglevel=error
-	touch $@
-
-benches/node_modules/.package-lock.json: benches/package-lock.json
-	npm ci --prefix benches --loglevel=error
 	touch $@
 
 # Needs PyTorch: 2 GB of packages.

@@ -159,9 +159,10 @@ describe('hiddenStates', () => {
     for (const layer of [0, 4]) {
       const aborter = new AbortController();
       const start = Date.now();
-      const states = embedder.hiddenStates(many, { layer, signal: aborter.signal });
-      // Without layers it takes 50 ms or less.
-      setTimeout(() => aborter.abort(), layer === 0 ? 0 : 20);
+      // Without layers it takes as many to be longer than the 50 ms between two yields.
+      const texts = layer === 0 ? Array(40_000).fill(TEXTS[3]) : many;
+      const states = embedder.hiddenStates(texts, { layer, signal: aborter.signal });
+      setTimeout(() => aborter.abort(), 20);
       await assert.rejects(states, { code: 'ABORTED' }, `layer ${layer}`);
       assert.ok(Date.now() - start < 2 * share + 200, `${Date.now() - start} ms after all`);
     }
