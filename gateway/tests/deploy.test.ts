@@ -68,7 +68,8 @@ test('the script starts within 100 ms of CPU', async (t) => {
     const said = await wrangler(['check', 'startup', '--outfile', join(folder, 'startup.cpuprofile')]);
     const active = Number(/Active: ([\d.]+) ms/.exec(said)?.[1]);
     t.diagnostic(`active ${active} ms`);
-    assert.ok(active > 0 && active <= 100, said);
+    // 0 where no sample of the profile fell into it.
+    assert.ok(active <= 100, said);
   } finally {
     rmSync(folder, { recursive: true });
   }

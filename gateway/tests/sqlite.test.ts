@@ -116,7 +116,11 @@ test('rows of a meter whose windows are long over are deleted', async (context) 
 const FEWEST = [sqlContract, meterContract, queueContract].reduce((sum, each) => sum + Object.keys(each).length, 0);
 
 for (const [program, ...words] of [['bun'], ['deno', 'run', '--allow-all', '--no-lock']] as const) {
-  const path = find(program, join(here, 'node_modules/.bin'));
+  // Bun's own command is made by a script of its package, which npm does not run here.
+  const path = find(
+    program,
+    join(here, program === 'bun' ? 'node_modules/@oven/bun-linux-x64/bin' : 'node_modules/.bin'),
+  );
   const skip = path ? false : `no ${program}: npm install in tests/`;
   test(`the contracts in ${program}`, { skip }, async () => {
     const { stdout } = await promisify(execFile)(path as string, [...words, join(here, 'contracts/runtime.ts')]);

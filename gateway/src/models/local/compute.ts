@@ -96,8 +96,11 @@ export class Compute {
   ): Promise<T[]> {
     const results: T[] = [];
     const tokens = texts.map((text) => guessTokens(text, maxTokens));
-    for (const { start, end, tokens: count } of slices(tokens, most))
+    for (const { start, end, tokens: count } of slices(tokens, most)) {
+      // A slice is shorter than the time after which the package lets others in by itself.
+      if (start > 0) await new Promise((resolve) => setTimeout(resolve, 0));
       results.push(await this.run(count, () => work(texts.slice(start, end))));
+    }
     return results;
   }
 }
