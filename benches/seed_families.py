@@ -56,27 +56,35 @@ def jina():
     return config, drawn
 
 
+def write_jina(folder):
+    config, tensors = jina()
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    save_file({name: tensor.half() for name, tensor in tensors.items()}, folder / "model.safetensors")
+
+
 def of_class(encoder, config):
-    encoder = encoder(config).eval()
-    # The ONNX files have the very values that the checkpoint has.
-    return json.loads(encoder.config.to_json_string()), encoder.half().float()
+    def write(folder):
+        own = encoder(config).eval().half()
+        own.save_pretrained(folder)
+        # The ONNX files have the very values that the checkpoint has.
+        return own.float()
+
+    return write
 
 
 FAMILIES = {
-    "modernbert-base": lambda: of_class(ModernBertModel, ModernBertConfig(vocab_size=WORDS, pad_token_id=0, cls_token_id=101, sep_token_id=102, bos_token_id=101, eos_token_id=102)),
-    "xlm-roberta-base": lambda: of_class(XLMRobertaModel, XLMRobertaConfig(vocab_size=WORDS, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5)),
-    "nomic-bert": lambda: of_class(NomicBertModel, NomicBertConfig(vocab_size=WORDS)),
-    "jina-v2-base": jina,
+    "modernbert-base": of_class(ModernBertModel, ModernBertConfig(vocab_size=WORDS, pad_token_id=0, cls_token_id=101, sep_token_id=102, bos_token_id=101, eos_token_id=102)),
+    "xlm-roberta-base": of_class(XLMRobertaModel, XLMRobertaConfig(vocab_size=WORDS, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5)),
+    "nomic-bert": of_class(NomicBertModel, NomicBertConfig(vocab_size=WORDS)),
+    "jina-v2-base": write_jina,
 }  # fmt: skip
 # Compared with onnxruntime-web, by the first token's state.
 EXPORTED = ["modernbert-base", "xlm-roberta-base"]
 
 
-def write_repository(folder, name, config, tensors, minilm):
-    folder.mkdir(parents=True, exist_ok=True)
+def write_repository(folder, name, minilm):
     (folder / "1_Pooling").mkdir(exist_ok=True)
     files = {
-        "config.json": config,
         "modules.json": [
             dict(idx=0, name="0", path="", type="sentence_transformers.models.Transformer"),
             dict(idx=1, name="1", path="1_Pooling", type="sentence_transformers.models.Pooling"),
@@ -88,7 +96,6 @@ def write_repository(folder, name, config, tensors, minilm):
     for file, values in files.items():
         (folder / file).write_text(json.dumps(values, indent=2) + "\n")
     shutil.copyfile(minilm / "tokenizer.json", folder / "tokenizer.json")
-    save_file({name: tensor.half().contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors")
 
 
 def export(encoder, out, name):
@@ -111,10 +118,11 @@ def export(encoder, out, name):
 
 minilm, models, out = map(pathlib.Path, sys.argv[1:4])
 out.mkdir(parents=True, exist_ok=True)
-for seed, (name, build) in enumerate(FAMILIES.items()):
+for seed, (name, write) in enumerate(FAMILIES.items()):
     torch.manual_seed(seed)
-    config, encoder = build()
-    tensors = encoder if isinstance(encoder, dict) else encoder.state_dict()
-    write_repository(models / name, name, config, tensors, minilm)
+    folder = models / name
+    folder.mkdir(parents=True, exist_ok=True)
+    encoder = write(folder)
+    write_repository(folder, name, minilm)
     if name in EXPORTED:
         export(encoder, out, name)
