@@ -79,9 +79,9 @@ test(`after each of ${CUTS} cut requests the next one is answered`, {
     const key = await worker.key();
     for (let at = isolate; at < CUTS; at += COLD) {
       const input =
-        next() < 0.5 ? `text ${at}` : Array.from({ length: 32 }, (_, line) => `line ${line} of batch ${at}`);
-      // Up to 800 ms, and more often early: one text takes some 10 ms in a warm isolate.
-      const cut = String(Math.ceil(next() ** 3 * 800));
+        next() < 0.5 ? `text ${at}` : Array.from({ length: 64 }, (_, line) => `line ${line} of batch ${at}`);
+      // From 1 to 800 ms, each length as likely as twice of it: one text takes 5 ms in a warm isolate, and the first request 200.
+      const cut = String(Math.ceil(800 ** next()));
       const outcome = await (await ask(worker, key, input, { 'x-cut': cut })).text();
       outcomes[outcome as keyof typeof outcomes] += 1;
       const started = performance.now();
