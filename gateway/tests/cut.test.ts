@@ -79,9 +79,9 @@ test(`after each of ${CUTS} cut requests the next one is answered`, {
     const key = await worker.key();
     for (let at = isolate; at < CUTS; at += COLD) {
       const input =
-        next() < 0.5 ? `text ${at}` : Array.from({ length: 32 }, (_, line) => `line ${line} of batch ${at}`);
-      // Up to 300 ms, and more often early: in a warm isolate one text takes some 10 ms, and 32 take 150.
-      const cut = String(Math.ceil(next() ** 3 * 300));
+        next() < 0.5 ? `text ${at}` : Array.from({ length: 64 }, (_, line) => `line ${line} of batch ${at}`);
+      // From 1 to 800 ms, each length as likely as twice of it: one text takes 5 ms in a warm isolate, and the first request 200.
+      const cut = String(Math.ceil(800 ** next()));
       const outcome = await (await ask(worker, key, input, { 'x-cut': cut })).text();
       outcomes[outcome as keyof typeof outcomes] += 1;
       const started = performance.now();
@@ -98,7 +98,7 @@ test(`after each of ${CUTS} cut requests the next one is answered`, {
   t.diagnostic(
     `${outcomes.cut} were cut, ${outcomes.answered} were quicker; the slowest request behind one took ${slowest.toFixed(0)} ms`,
   );
-  assert.ok(outcomes.cut >= CUTS / 7, `only ${outcomes.cut} of ${CUTS} were cut`);
+  assert.ok(outcomes.cut >= CUTS / 4, `only ${outcomes.cut} of ${CUTS} were cut`);
 });
 
 test('a model that is being loaded when its first client leaves is there for the next', {

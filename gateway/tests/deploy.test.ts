@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { checkModels } from '../src/cli/check.ts';
 import { WranglerSql, wrangler } from '../src/cli/wrangler.ts';
 import { readConfig } from '../src/models/config.ts';
+import { Metrics } from '../src/parts/metrics.ts';
 import { copyWithout } from './support/copy.ts';
 import { hasMiniLm, MINILM } from './support/packed.ts';
 import { type Bundle, bundle } from './support/worker.ts';
@@ -201,5 +202,16 @@ test('a statement is written with its values for wrangler, which takes no parame
     await assert.rejects(sql.all('SELECT ? AS a', []), /takes 1 values, and 0 were given|is missing/);
   } finally {
     rmSync(state, { recursive: true });
+  }
+});
+
+test('alerts watch metrics that there are', () => {
+  const rendered = new Metrics().render();
+  const rules = readFileSync(join(GATEWAY, 'deploy/alerts.yaml'), 'utf8');
+  const watched = new Set(rules.match(/\bpilotlight_\w+/g));
+  assert.ok(watched.size >= 6);
+  for (const name of watched) {
+    const metric = name.replace(/_(bucket|count|sum)$/, '');
+    assert.ok(rendered.includes(`# TYPE ${metric} `), `there is no metric ${metric}`);
   }
 });
