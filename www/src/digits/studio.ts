@@ -57,6 +57,6 @@ export function openStudio(generator: DigitGenerator): Studio {
 async function loadJudge(generator: DigitGenerator): Promise<DigitJudge> {
   const { DigitJudge } = await import('pilotlight/judge');
   const judge = await DigitJudge.load(generator);
-  void keepUsedFiles();
+  void keepUsedFiles(generator.backend);
   return judge;
 }

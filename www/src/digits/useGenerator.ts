@@ -19,10 +19,10 @@ export function useGenerator() {
   const [broken, setBroken] = useState<{ problem: Problem } | null>(null);
   const studio = useMemo(() => generator && openStudio(generator), [generator]);
   useEffect(() => {
-    if (!studio) return;
-    void keepUsedFiles();
+    if (!generator || !studio) return;
+    void keepUsedFiles(generator.backend);
     return () => studio.close();
-  }, [studio]);
+  }, [generator, studio]);
 
   const state = useMemo((): GeneratorState => {
     if (broken) return { status: 'failed', problem: broken.problem };

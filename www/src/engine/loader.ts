@@ -24,7 +24,7 @@ interface Kind<E> {
   describe: (error: unknown, choice: Choice) => Problem;
   /** Is called with each choice that was loaded and kept, which the next visit loads by itself, and with null when there is none. */
   remember: (choice: Choice | null) => void;
-  onReady?: () => void;
+  onReady?: (embedder: E) => void;
 }
 
 /** The least time between two renderings of the progress: to render at every chunk would slow the load. */
@@ -84,7 +84,7 @@ export function createLoader<E extends { dispose(): void }>({ open, describe, re
       try {
         const embedder = await open(choice, options);
         if (controller !== mine) return embedder.dispose();
-        onReady?.();
+        onReady?.(embedder);
         if (keep) remember(choice);
         const end = last as LoadProgress | null;
         become({

@@ -21,7 +21,7 @@ export const clip = createLoader<ClipEmbedder>({
   },
   describe: describeImageProblem,
   remember: rememberImageChoice,
-  onReady: () => void keepUsedFiles(),
+  onReady: ({ backend }) => void keepUsedFiles(backend),
 });
 
 /**
