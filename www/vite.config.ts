@@ -14,6 +14,7 @@ export default defineConfig(({ mode }) => ({
     serviceWorker(),
     mode === 'late-webgpu' && lateWebgpu(),
   ],
+  worker: { plugins: () => [mode === 'late-webgpu' && lateWebgpu()] },
   build: {
     outDir: 'dist',
     emptyOutDir: true,

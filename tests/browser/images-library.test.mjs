@@ -122,16 +122,19 @@ test('what is kept of an image says what made its vector, and another build make
   };
   await page.addInitScript(forget);
   await beforeWorkers(page, forget);
-  // It would answer with the worker's script as it was.
-  await page.evaluate(async () => {
-    for (const registration of await navigator.serviceWorker.getRegistrations()) await registration.unregister();
-  });
-  await page.reload();
+  const reload = async () => {
+    // A service worker would answer with the worker's script as it was.
+    await page.evaluate(async () => {
+      for (const registration of await navigator.serviceWorker.getRegistrations()) await registration.unregister();
+    });
+    await page.reload();
+  };
+  await reload();
   await ready();
   await page.getByText('128-bit SIMD').waitFor();
   await cameIn(`${DRAWN} images came in.`);
   assert.deepEqual(await keptSources(), [tiny.replace('relaxed-simd', 'simd128')]);
-  await page.reload();
+  await reload();
   await ready();
   await search('a green ring');
   assert.equal(await page.locator('.intake').count(), 0, 'the same build has nothing to do');

@@ -1,30 +1,37 @@
 import type { Plugin } from 'vite';
 
-/** The places where the package names the two files of the WebGPU core, and what the page has instead. */
-const PLACES = [
-  [
-    'import("./core/webgpu.js")',
-    'import(/* @vite-ignore */ new URL(/* @vite-ignore */ "../core/webgpu.js", import.meta.url).href)',
-  ],
-  [
-    'new URL("./core/webgpu.wasm", import.meta.url)',
-    'new URL(/* @vite-ignore */ "../core/webgpu.wasm", import.meta.url)',
-  ],
+const GLUE = 'new URL(/* @vite-ignore */ "../core/webgpu.js", import.meta.url)';
+const WASM = [
+  'new URL("./core/webgpu.wasm", import.meta.url)',
+  'new URL(/* @vite-ignore */ "../core/webgpu.wasm", import.meta.url)',
 ] as const;
 
-/** Makes the page look for the WebGPU core in `core/` when it needs it, so that the page can be built before that core is. */
+/** The places where scripts of the package name the two files of the WebGPU core, and what the page has instead. */
+const PLACES: Record<string, readonly (readonly [from: string, to: string])[]> = {
+  'web.js': [
+    ['import("./core/webgpu.js")', `import(/* @vite-ignore */ ${GLUE}.href)`],
+    ['new URL("./core/webgpu.js", import.meta.url)', GLUE],
+    WASM,
+  ],
+  'worker.js': [WASM],
+};
+
+/** Makes the page and its workers look for the WebGPU core in `core/` when they need it, so that the page can be built before that core is. */
 export function lateWebgpu(): Plugin {
   return {
     name: 'late-webgpu',
     apply: 'build',
     enforce: 'pre',
     transform: {
-      filter: { id: /\/pilotlight\/web\.js$/ },
-      handler(code) {
-        return PLACES.reduce((text, [from, to]) => {
+      filter: { id: /\/pilotlight\/(?:web|worker)\.js$/ },
+      handler(code, id) {
+        const script = id.slice(id.lastIndexOf('/') + 1);
+        return (PLACES[script] ?? []).reduce((text, [from, to]) => {
           const parts = text.split(from);
           if (parts.length !== 2)
-            this.error(`web.js of the package: expected this text once, found it ${parts.length - 1} times: ${from}`);
+            this.error(
+              `${script} of the package: expected this text once, found it ${parts.length - 1} times: ${from}`,
+            );
           return parts.join(to);
         }, code);
       },
