@@ -129,6 +129,7 @@ impl AttentionBench {
                 &[0, rows],
                 false,
                 None,
+                None,
             );
             std::hint::black_box(&mut self.y);
         }

@@ -351,11 +351,9 @@ kernel! {
                 }
             }
         }
-        // Loops, because `map` of five rows is not inlined.
+        // A loop, because `map` of five rows is not inlined.
         for row in &mut totals {
-            for half in 0..2 {
-                row[half] = mul_add(row[half], panel.scale[half], end.bias[half]);
-            }
+            *row = [0, 1].map(|half| mul_add(row[half], panel.scale[half], end.bias[half]));
         }
         let totals = activate_rows(totals, end.activation);
         for row in 0..M {
