@@ -5,6 +5,9 @@ import { lateWebgpu } from './build/late-webgpu-plugin.ts';
 import { serviceWorker } from './build/service-worker-plugin.ts';
 import { tinyClip } from './build/tiny-clip-plugin.ts';
 
+/** On a busy machine each build would say how slow its plugins are. */
+const QUIET = { checks: { pluginTimings: false } };
+
 export default defineConfig(({ mode }) => ({
   root: fileURLToPath(new URL('.', import.meta.url)),
   base: './',
@@ -14,8 +17,9 @@ export default defineConfig(({ mode }) => ({
     serviceWorker(),
     mode === 'late-webgpu' && lateWebgpu(),
   ],
-  worker: { plugins: () => [mode === 'late-webgpu' && lateWebgpu()] },
+  worker: { plugins: () => [mode === 'late-webgpu' && lateWebgpu()], rolldownOptions: QUIET },
   build: {
+    rolldownOptions: QUIET,
     outDir: 'dist',
     emptyOutDir: true,
     // The page needs WebAssembly SIMD, which no older browser has.
