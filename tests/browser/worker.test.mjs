@@ -310,7 +310,7 @@ test('several workers give the bits of one, start for long lists only, and read 
     const wrong = await two.embed([...texts, 7]).catch(told);
     const aborter = new AbortController();
     const call = two
-      .embed(Array.from({ length: 10 }, () => texts).flat(), { signal: aborter.signal })
+      .embed(Array.from({ length: 60 }, () => texts).flat(), { signal: aborter.signal })
       .catch(({ code }) => code);
     setTimeout(() => aborter.abort(), 20);
     return { first: [...first.data], tokens: first.tokens.length, dims: second.dims, wrong, code: await call };

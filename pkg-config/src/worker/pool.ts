@@ -1,3 +1,4 @@
+import { aborted } from '../calls/abort.js';
 import { PilotlightError } from '../error.js';
 import { DIVISIONS, type Division, type Part, piecesOf, renamed } from './divide.js';
 
@@ -54,6 +55,7 @@ export class Pool implements Member {
     pieces: [number, number][],
   ): Promise<unknown> {
     clearTimeout(this.#timer);
+    const { signal } = Object(args.at(-1)) as { signal?: AbortSignal };
     const parts: Part[] = [];
     /** Pieces that workers compute. */
     const active = new Set<Promise<void>>();
@@ -71,6 +73,8 @@ export class Pool implements Member {
     /** Has a worker take one piece after another until none is left. */
     const work = async (member: Member): Promise<void> => {
       while (next < pieces.length && !failed) {
+        // A piece may be over before its worker hears of the signal.
+        if (signal?.aborted) throw aborted(signal);
         const piece = compute(member, next);
         next += 1;
         active.add(piece);
