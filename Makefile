@@ -98,6 +98,7 @@ bench: package minilm smollm2 chromium $(SEEDED_CLIP)/model.safetensors benches/
 	@node benches/clip.mjs --json benches/results/clip.json
 	@node benches/families.mjs --json benches/results/families.json
 	@node benches/static.mjs --json benches/results/static.json
+	@node benches/cosines.mjs --json benches/results/cosines.json
 	@node benches/decoder.mjs --json benches/results/decoder.json
 	@node benches/search.mjs --json benches/results/search.json
 	@node benches/heads.mjs --json benches/results/heads.json
