@@ -24,6 +24,8 @@ export function question(at: number): string {
 /** Milliseconds of processor time and of waiting for a request of each kind. */
 export interface Cost {
   cpuMs: number;
+  /** The least of the blocks, which other programs disturbed least. */
+  least: number;
   p50: number;
 }
 
@@ -112,6 +114,7 @@ export async function costs({ gateway, bare, key }: Pair, requests: number): Pro
   }
   const cost = ({ cpu, p50 }: { cpu: number[]; p50: number[] }): Cost => ({
     cpuMs: round(median(cpu), 2),
+    least: round(Math.min(...cpu), 2),
     p50: round(median(p50), 2),
   });
   return Object.fromEntries(Object.entries(found).map(([kind, each]) => [kind, cost(each)])) as Record<Kind, Cost>;
