@@ -3,6 +3,7 @@
  * every row's object was there when its row was read; what is uploaded meanwhile is in the next backup. Messages of the queue and counts of
  * limits are left out: the cron job sends the messages that are missing. Keys are in it by the digests of their secrets alone.
  */
+import { streamFrom } from './bytes.ts';
 import type { Host, Row, SqlValue, Statement } from './host.ts';
 import { readTar, type TarEntry, writeTar } from './tar.ts';
 
@@ -41,20 +42,7 @@ export interface RestoreReport {
 
 /** Everything that the gateway keeps. */
 export function backup(host: Kept, { models = false }: BackupOptions = {}): ReadableStream<Uint8Array> {
-  const bytes = writeTar(entries(host, models));
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const { done, value } = await bytes.next();
-        if (done) controller.close();
-        else controller.enqueue(value);
-      },
-      async cancel() {
-        await bytes.return(undefined);
-      },
-    },
-    { highWaterMark: 0 },
-  );
+  return streamFrom(writeTar(entries(host, models)));
 }
 
 async function* entries(host: Kept, models: boolean): AsyncGenerator<TarEntry> {
@@ -121,7 +109,7 @@ export async function restore(host: Kept, stream: AsyncIterable<Uint8Array>): Pr
     } else if (entry.name.startsWith('sql/')) {
       report.rows += await restoreRows(host, entry);
     } else if (entry.name.startsWith('blobs/')) {
-      await host.blobs.put(entry.name.slice('blobs/'.length), streamOf(entry.body), { size: entry.size });
+      await host.blobs.put(entry.name.slice('blobs/'.length), streamFrom(entry.body), { size: entry.size });
       report.objects += 1;
     }
   }
@@ -162,18 +150,4 @@ async function textOf({ body }: TarEntry): Promise<string> {
   let whole = '';
   for await (const piece of body) whole += decoder.decode(piece, { stream: true });
   return whole + decoder.decode();
-}
-
-function streamOf(body: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
-  const pieces = body[Symbol.asyncIterator]();
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const { done, value } = await pieces.next();
-        if (done) controller.close();
-        else controller.enqueue(value);
-      },
-    },
-    { highWaterMark: 0 },
-  );
 }

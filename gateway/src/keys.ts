@@ -1,5 +1,6 @@
 /** API keys: their form, what is kept of them, and who they are for. */
 import { timingSafeEqual } from 'node:crypto';
+import { crc32, hex } from './bytes.ts';
 import type { Sql, Statement } from './host.ts';
 import type { Scope } from './operation.ts';
 import { insertKey } from './tables/keys.ts';
@@ -60,19 +61,9 @@ export function randomText(length: number): string {
   return text;
 }
 
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
-  let crc = n;
-  for (let bit = 0; bit < 8; bit += 1) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-  return crc >>> 0;
-});
-
-/** CRC-32 of ASCII text, as six digits of base 62. */
+/** CRC-32 of a text, as six digits of base 62. */
 function checksum(text: string): string {
-  let crc = 0xffffffff;
-  for (let at = 0; at < text.length; at += 1) {
-    crc = (crc >>> 8) ^ (CRC_TABLE[(crc ^ text.charCodeAt(at)) & 0xff] as number);
-  }
-  let rest = (crc ^ 0xffffffff) >>> 0;
+  let rest = crc32(new TextEncoder().encode(text));
   let digits = '';
   for (let at = 0; at < 6; at += 1) {
     digits = DIGITS[rest % 62] + digits;
@@ -98,12 +89,6 @@ export function parseKey(text: string): { id: string; secret: string } | undefin
 /** SHA-256 of a text, hexadecimal. Secrets have 190 random bits, so a slow hash would protect nothing more. */
 export async function sha256(text: string): Promise<string> {
   return hex(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))));
-}
-
-export function hex(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += byte.toString(16).padStart(2, '0');
-  return text;
 }
 
 /** Compares two hexadecimal digests in a time that does not depend on where they differ. */

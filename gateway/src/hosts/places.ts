@@ -1,4 +1,5 @@
 /** Places of a model's files beside the bucket: static assets, KV, and modules of the script. Each needs the lock file of `pilotlight pull`. */
+import { hex, streamFrom } from '../bytes.ts';
 import type { StoredBlob } from '../host.ts';
 import type { Place } from '../models/local/files.ts';
 import type { Places } from '../models/sources.ts';
@@ -68,26 +69,20 @@ async function stored(
   etag?: string,
 ): Promise<StoredBlob> {
   const part = range ? bytes.slice(range.offset, range.offset + range.length) : bytes;
-  return { body: streamOf(new Uint8Array(part)), size: bytes.byteLength, etag: etag ?? (await digestOf(bytes)) };
+  return {
+    body: streamFrom(pieces(new Uint8Array(part))),
+    size: bytes.byteLength,
+    etag: etag ?? (await digestOf(bytes)),
+  };
 }
 
 async function digestOf(bytes: ArrayBuffer): Promise<string> {
   if (bytes.byteLength > DIGESTED) return String(bytes.byteLength);
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
-  return Array.from(digest.subarray(0, 16), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return hex(digest.subarray(0, 16));
 }
 
 /** The bytes in pieces of 1 MiB. */
-function streamOf(bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array> {
-  let at = 0;
-  return new ReadableStream<Uint8Array>(
-    {
-      pull(controller) {
-        if (at < bytes.length) controller.enqueue(bytes.slice(at, at + (1 << 20)));
-        at += 1 << 20;
-        if (at >= bytes.length) controller.close();
-      },
-    },
-    { highWaterMark: 0 },
-  );
+async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += 1 << 20) yield bytes.slice(at, at + (1 << 20));
 }

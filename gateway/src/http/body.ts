@@ -1,9 +1,10 @@
 /** Reads bodies of requests, which may be too long, never end, or not be what they say. */
+import { joined } from '../bytes.ts';
 import { GatewayError } from './errors.ts';
 
 /** What a JSON body may take, where its operation says nothing else. */
 export const MAX_BYTES = 1 << 20;
-export const BODY_MS = 10_000;
+const BODY_MS = 10_000;
 const MAX_DEPTH = 64;
 
 /** The media type of a body, in lower case and without parameters. */
@@ -68,14 +69,7 @@ export async function readBytes(request: Request, maxBytes: number, ms = BODY_MS
   } finally {
     clearTimeout(timer);
   }
-  if (chunks.length === 1) return chunks[0] as Uint8Array;
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return bytes;
+  return chunks.length === 1 ? (chunks[0] as Uint8Array) : joined(chunks, length);
 }
 
 /** Decodes a body as JSON that holds text, and nothing but text: UTF-8 without faults, strings without halves of characters. */

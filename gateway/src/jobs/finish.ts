@@ -1,4 +1,5 @@
 /** Ends a batch: the answers of its parts, one after the other, become a file of answers and a file of errors. */
+import { streamFrom } from '../bytes.ts';
 import type { Blobs, Host, Statement } from '../host.ts';
 import { cancelParts, mergeParts, type PartRow, partsOf, runBlob } from '../tables/batch-parts.ts';
 import { type BatchRow, batchById, type Ending, endBatch } from '../tables/batches.ts';
@@ -57,7 +58,7 @@ async function merge(host: Host, parts: readonly PartRow[], count: number): Prom
   const blob = runBlob(first.batch_id, first.part, run);
   const pieces = [...outPieces(some), ...errPieces(some)].filter(({ length }) => length > 0);
   const size = pieces.reduce((total, { length }) => total + length, 0);
-  await host.blobs.put(blob, concatenated(host.blobs, pieces), { size });
+  await host.blobs.put(blob, streamFrom(concatenated(host.blobs, pieces)), { size });
   const taken = await mergeParts(host.sql, some, run);
   await host.blobs.delete(taken ? some.map(keyOf) : [blob]);
   if (taken) await host.queue.send([{ topic: 'batch.finish', body: { batch: first.batch_id } }]);
@@ -89,7 +90,7 @@ async function write(
   const size = filled.reduce((total, { length }) => total + length, 0);
   if (size === 0) return { id: null, statements: [] };
   const id = `${batch.id.replace('batch_', 'file-')}-${kind}`;
-  await host.blobs.put(blobOf(id), concatenated(host.blobs, filled), { size });
+  await host.blobs.put(blobOf(id), streamFrom(concatenated(host.blobs, filled)), { size });
   const now = Date.now();
   const statement = insertFile({
     id,
@@ -103,29 +104,13 @@ async function write(
   return { id, statements: [statement] };
 }
 
-/** Objects one after the other, each opened when the one before is at its end. */
-function concatenated(blobs: Blobs, pieces: readonly Piece[]): ReadableStream<Uint8Array> {
-  async function* read(): AsyncGenerator<Uint8Array> {
-    for (const { key, offset, length } of pieces) {
-      const blob = await blobs.get(key, { offset, length });
-      if (!blob) throw new Error(`the answers ${key} are gone`);
-      yield* blob.body as unknown as AsyncIterable<Uint8Array>;
-    }
+/** The bytes of pieces one after the other; each object is opened when the one before is at its end. */
+async function* concatenated(blobs: Blobs, pieces: readonly Piece[]): AsyncGenerator<Uint8Array> {
+  for (const { key, offset, length } of pieces) {
+    const blob = await blobs.get(key, { offset, length });
+    if (!blob) throw new Error(`the answers ${key} are gone`);
+    yield* blob.body as unknown as AsyncIterable<Uint8Array>;
   }
-  const bytes = read();
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const { done, value } = await bytes.next();
-        if (done) controller.close();
-        else controller.enqueue(value);
-      },
-      async cancel() {
-        await bytes.return(undefined);
-      },
-    },
-    { highWaterMark: 0 },
-  );
 }
 
 /** Deletes all objects whose names start with a prefix. */

@@ -1,11 +1,11 @@
 /** Names of files, batches and builds. They begin with their time, so that they sort by it, and the cron job can tell how old an object is. */
+import { hex } from '../bytes.ts';
 
 const TIME = 9;
 
 /** A new name, such as `file-0mf1x2y3z` and 24 random digits. */
 export function newId(prefix: string, now: number = Date.now()): string {
-  const random = crypto.getRandomValues(new Uint8Array(12));
-  const digits = Array.from(random, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  const digits = hex(crypto.getRandomValues(new Uint8Array(12)));
   return `${prefix}${now.toString(36).padStart(TIME, '0')}${digits}`;
 }
 

@@ -3,9 +3,10 @@ import type { Host } from '../host.ts';
 import { answerLine } from '../invoke.ts';
 import { guessTokens } from '../models/local/compute.ts';
 import type { ModelInfo } from '../models/model.ts';
+import { floatsOf } from '../models/vectors.ts';
 import type { Source } from '../tables/indexes.ts';
 import { callerOf } from './caller.ts';
-import { BadItem, fromBase64, type Item } from './index-items.ts';
+import { BadItem, type Item } from './index-items.ts';
 import { STEP_TOKENS } from './limits.ts';
 import { type Stop, stopFor } from './stop.ts';
 
@@ -40,7 +41,7 @@ export async function embedItems(
     const { error, data, usage } = given.body as Embedded;
     if (given.status !== 200) throw new BadItem(`the texts could not be embedded: ${error?.message}`);
     for (const [at, item] of group.entries()) {
-      const vector = fromBase64(String(data[at]?.embedding));
+      const vector = floatsOf(String(data[at]?.embedding));
       if (!vector) throw new BadItem(`no vector for the text of ${JSON.stringify(item.id)}`);
       item.vector = vector;
     }

@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { parseJson } from '../http/body.ts';
 import { GatewayError } from '../http/errors.ts';
 import { validate } from '../http/validate.ts';
+import { floatsOf } from '../models/vectors.ts';
 import { fields } from '../schemas.ts';
 import type { Source } from '../tables/indexes.ts';
 
@@ -47,7 +48,7 @@ export const vector = v.pipe(
     vectorMessage,
   ),
   v.rawTransform(({ dataset, addIssue, NEVER }) => {
-    const floats = typeof dataset.value === 'string' ? fromBase64(dataset.value) : Float32Array.from(dataset.value);
+    const floats = typeof dataset.value === 'string' ? floatsOf(dataset.value) : Float32Array.from(dataset.value);
     if (floats) return floats;
     addIssue({ message: vectorMessage });
     return NEVER;
@@ -116,12 +117,4 @@ export function readItems(bytes: Uint8Array, kind: Source['kind'], line: number)
     if (!(error instanceof GatewayError)) throw error;
     throw new BadItem(`line ${line}: ${error.message}`, { cause: error });
   }
-}
-
-export function fromBase64(text: string): Float32Array | undefined {
-  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-  if (bytes.length === 0 || bytes.length % 4 !== 0) return undefined;
-  const view = new DataView(bytes.buffer);
-  const floats = Float32Array.from({ length: bytes.length / 4 }, (_, at) => view.getFloat32(at * 4, true));
-  return floats.every(Number.isFinite) ? floats : undefined;
 }

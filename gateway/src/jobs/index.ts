@@ -3,6 +3,7 @@
  * named by the byte where the next one begins, so a step that is done twice gives the same object twice.
  */
 import { PilotlightError, VectorIndex } from 'pilotlight';
+import { joined, readAll } from '../bytes.ts';
 import type { Host, StoredBlob } from '../host.ts';
 import { blobOf } from '../tables/files.ts';
 import { deferBuild, endBuild, failBuild, findIndex, type IndexRow, type Source, stepBlob } from '../tables/indexes.ts';
@@ -11,7 +12,7 @@ import { newId, timeOf } from './ids.ts';
 import { CHUNK_ITEMS, embedItems } from './index-embed.ts';
 import { BadItem, type Item, readItems } from './index-items.ts';
 import { MAX_INDEX_LINE, STEP_BYTES, STEP_TOKENS, WINDOW_MS } from './limits.ts';
-import { isBlank, joined, readAll, readLines } from './lines.ts';
+import { isBlank, readLines } from './lines.ts';
 import type { Stop } from './stop.ts';
 
 /** The bytes of lines that are embedded and added together. */

@@ -1,4 +1,5 @@
 /** Lines of a stream of bytes, with the place where each is. */
+import { joined } from '../bytes.ts';
 
 export interface Line {
   /** Without its line feed. */
@@ -58,29 +59,7 @@ export async function* readLines(
   if (heldBytes > 0) yield line(at, 0);
 }
 
-/** Bytes one after the other. */
-export function joined(pieces: readonly Uint8Array[], size: number): Uint8Array {
-  const all = new Uint8Array(size);
-  let at = 0;
-  for (const piece of pieces) {
-    all.set(piece, at);
-    at += piece.length;
-  }
-  return all;
-}
-
 /** Whether a line has nothing but white space. */
 export function isBlank(bytes: Uint8Array): boolean {
   return bytes.every((byte) => byte === 32 || byte === 9 || byte === 13);
-}
-
-/** All bytes of a stream, which are known to be few. */
-export async function readAll(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = [];
-  let size = 0;
-  for await (const piece of stream) {
-    pieces.push(piece);
-    size += piece.length;
-  }
-  return pieces.length === 1 ? (pieces[0] as Uint8Array) : joined(pieces, size);
 }

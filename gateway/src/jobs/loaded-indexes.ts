@@ -1,7 +1,7 @@
 /** Indexes in memory. An object never changes, so one that is loaded under its name stays right. */
 import { VectorIndex } from 'pilotlight';
+import { readAll } from '../bytes.ts';
 import type { Host } from '../host.ts';
-import { readAll } from './lines.ts';
 
 export class LoadedIndexes {
   readonly #host: Host;

@@ -1,4 +1,5 @@
 /** Answers the lines of one part of a batch. */
+import { joined } from '../bytes.ts';
 import type { Host, StoredBlob } from '../host.ts';
 import { GatewayError } from '../http/errors.ts';
 import { answerLine } from '../invoke.ts';
@@ -8,7 +9,7 @@ import { blobOf } from '../tables/files.ts';
 import { callerOf } from './caller.ts';
 import { newId } from './ids.ts';
 import { MAX_LINE, RUN_BYTES, RUN_TOKENS } from './limits.ts';
-import { isBlank, joined, readLines } from './lines.ts';
+import { isBlank, readLines } from './lines.ts';
 import { readRequest } from './request-line.ts';
 import { sendParts } from './split.ts';
 import { type Given, type Stop, stopFor } from './stop.ts';

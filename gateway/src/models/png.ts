@@ -1,4 +1,8 @@
-/** Writes grey images as PNG files. */
+/**
+ * Writes grey images as PNG files. The package has the same for digits that it has drawn itself, but those of an upstream come as pixels, and
+ * a bundle for models of text has no generator of digits.
+ */
+import { crc32, joined } from '../bytes.ts';
 
 /** An image of cells side by side: white ink on black, as in MNIST. */
 export async function pngOf(cells: Uint8Array, size: number, columns: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -29,13 +33,10 @@ export async function pngOf(cells: Uint8Array, size: number, columns: number): P
     chunk('IDAT', await deflated(lines)),
     chunk('IEND', new Uint8Array()),
   ];
-  const file = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    file.set(part, at);
-    at += part.length;
-  }
-  return file;
+  return joined(
+    parts,
+    parts.reduce((sum, { length }) => sum + length, 0),
+  );
 }
 
 async function deflated(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
@@ -49,16 +50,6 @@ function chunk(type: string, data: Uint8Array): Uint8Array {
   view.setUint32(0, data.length);
   bytes.set(new TextEncoder().encode(type), 4);
   bytes.set(data, 8);
-  view.setUint32(8 + data.length, crc(bytes.subarray(4, 8 + data.length)));
+  view.setUint32(8 + data.length, crc32(bytes.subarray(4, 8 + data.length)));
   return bytes;
-}
-
-/** CRC-32 as in PNG's specification, bit by bit: the files are small. */
-function crc(bytes: Uint8Array): number {
-  let sum = 0xffffffff;
-  for (const byte of bytes) {
-    sum ^= byte;
-    for (let bit = 0; bit < 8; bit += 1) sum = (sum >>> 1) ^ (sum & 1 ? 0xedb88320 : 0);
-  }
-  return (sum ^ 0xffffffff) >>> 0;
 }

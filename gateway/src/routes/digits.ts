@@ -1,9 +1,9 @@
 /** Handwritten digits, as a picture or as pixels. */
 import * as v from 'valibot';
+import { base64Of } from '../bytes.ts';
 import { GatewayError } from '../http/errors.ts';
 import { checkSize, contextOf, modelFor, need, told, whole } from '../models/asking.ts';
 import { pngOf } from '../models/png.ts';
-import { base64Of } from '../models/vectors.ts';
 import { operation } from '../operation.ts';
 import { fields, name, text } from '../schemas.ts';
 

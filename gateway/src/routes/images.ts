@@ -1,5 +1,6 @@
 /** Embeddings of images, which are sent as data URLs or as a form. Addresses are not fetched. */
 import * as v from 'valibot';
+import { fromBase64 } from '../bytes.ts';
 import { GatewayError } from '../http/errors.ts';
 import {
   checkDimensions,
@@ -54,11 +55,9 @@ const invalid = (param: string, what: string): GatewayError =>
   new GatewayError('invalid_request', `${param}: expected ${what}`, { param });
 
 function bytesOf(url: string, index: number): Uint8Array {
-  try {
-    return Uint8Array.from(atob(url.slice(url.indexOf(',') + 1)), (character) => character.charCodeAt(0));
-  } catch {
-    throw invalid(`input[${index}]`, 'base64 behind the comma of the data URL');
-  }
+  const bytes = fromBase64(url.slice(url.indexOf(',') + 1));
+  if (bytes) return bytes;
+  throw invalid(`input[${index}]`, 'base64 behind the comma of the data URL');
 }
 
 /** The images of a form: each of its files, in their order. */

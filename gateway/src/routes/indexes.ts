@@ -1,13 +1,13 @@
 /** Indexes of vectors: built by a job from a batch or a file, and searched by a text, an image or a vector. */
 import { PilotlightError, type SearchHit, VectorIndex } from 'pilotlight';
 import * as v from 'valibot';
+import { fromBase64, readAll } from '../bytes.ts';
 import type { Host } from '../host.ts';
 import { GatewayError } from '../http/errors.ts';
 import { snapshotOf } from '../jobs/caller.ts';
 import { newId } from '../jobs/ids.ts';
 import { BUILD, sendBuild, sourceOf } from '../jobs/index.ts';
 import { vector } from '../jobs/index-items.ts';
-import { readAll } from '../jobs/lines.ts';
 import { loadedIndexes } from '../jobs/loaded-indexes.ts';
 import type { Key } from '../keys.ts';
 import type { CallContext } from '../models/model.ts';
@@ -312,11 +312,9 @@ async function vectorOf(
 }
 
 function bytesOf(dataUrl: string): Uint8Array {
-  try {
-    return Uint8Array.from(atob(dataUrl.slice(dataUrl.indexOf(',') + 1)), (character) => character.charCodeAt(0));
-  } catch (cause) {
-    throw new GatewayError('invalid_request', 'image: expected base64 in the data URL', { param: 'image', cause });
-  }
+  const bytes = fromBase64(dataUrl.slice(dataUrl.indexOf(',') + 1));
+  if (bytes) return bytes;
+  throw new GatewayError('invalid_request', 'image: expected base64 in the data URL', { param: 'image' });
 }
 
 /** Vectors of other weights than those that a model has now say nothing of its vectors. */

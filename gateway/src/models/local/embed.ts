@@ -1,7 +1,7 @@
 /** Sentence encoders of the package. */
 import { TextEmbedder, type TextEmbedOptions, type TextLoadOptions } from 'pilotlight';
+import { joinedVectors } from '../vectors.ts';
 import { sliceTokens } from './compute.ts';
-import { joined } from './joined.ts';
 import type { Loaded, LoadRequest } from './loader.ts';
 
 export async function loadEmbedder({ entry, repository, options, compute }: LoadRequest): Promise<Loaded> {
@@ -21,7 +21,7 @@ export async function loadEmbedder({ entry, repository, options, compute }: Load
           ...(prompt !== undefined && { prompt }),
         };
         const parts = await compute.each(texts, { most, maxTokens }, (slice) => embedder.embed(slice, call));
-        return joined(parts, dimensions ?? width);
+        return joinedVectors(parts, dimensions ?? width);
       },
     },
     dispose: () => embedder.dispose(),

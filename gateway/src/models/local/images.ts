@@ -1,7 +1,7 @@
 /** The towers of CLIP and SigLIP: the encoder of images, and that of texts in the same space. */
 import { ImageTextEmbedder } from 'pilotlight';
+import { joinedVectors } from '../vectors.ts';
 import { sliceTokens } from './compute.ts';
-import { joined } from './joined.ts';
 import type { Loaded, LoadRequest } from './loader.ts';
 
 /** An image takes one slice of about so many tokens of MiniLM. */
@@ -53,7 +53,7 @@ export async function loadTextTower({ repository, options, compute }: LoadReques
       async embed(texts, { dimensions }, { signal }) {
         const call = { signal, ...(dimensions !== undefined && { dimensions }) };
         const parts = await compute.each(texts, { most, maxTokens }, (slice) => embedder.embedTexts(slice, call));
-        return joined(parts, dimensions ?? width);
+        return joinedVectors(parts, dimensions ?? width);
       },
     },
     dispose: () => embedder.dispose(),

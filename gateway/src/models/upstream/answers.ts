@@ -1,4 +1,5 @@
 /** Reads answers of servers, which may be anything. Each function gives what was asked for, or `undefined`. */
+import { floatsOf } from '../vectors.ts';
 
 type Json = Record<string, unknown>;
 
@@ -9,25 +10,10 @@ export const isProbability = (value: unknown): value is number => typeof value =
 
 /** A vector as a list of numbers, or as base64 of float32 in little-endian order. Every value is finite. */
 export function vectorOf(value: unknown): Float32Array | undefined {
-  const vector = typeof value === 'string' ? floatsOf(value) : numbersOf(value);
-  return vector?.length && vector.every(Number.isFinite) ? vector : undefined;
-}
-
-const numbersOf = (value: unknown): Float32Array | undefined =>
-  Array.isArray(value) && value.every((one) => typeof one === 'number') ? Float32Array.from(value) : undefined;
-
-function floatsOf(base64: string): Float32Array | undefined {
-  const bytes = bytesOf(base64);
-  return bytes && bytes.length % 4 === 0 ? new Float32Array(bytes.buffer) : undefined;
-}
-
-export function bytesOf(base64: unknown): Uint8Array<ArrayBuffer> | undefined {
-  if (typeof base64 !== 'string') return undefined;
-  try {
-    return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-  } catch {
-    return undefined;
-  }
+  if (typeof value === 'string') return floatsOf(value);
+  if (!Array.isArray(value) || !value.every((one) => typeof one === 'number')) return undefined;
+  const vector = Float32Array.from(value);
+  return vector.length > 0 && vector.every(Number.isFinite) ? vector : undefined;
 }
 
 /** Vectors of one length as rows. */

@@ -1,17 +1,10 @@
 /** Embeddings of other servers: OpenAI's route, this gateway's, and feature extraction of the hub's servers. */
 import { guessTokens } from '../local/compute.ts';
 import type { CallContext, Model, Vectors } from '../model.ts';
+import { joinedVectors } from '../vectors.ts';
 import { byIndex, objectOf, rowsOf, tokensOf, vectorOf } from './answers.ts';
 import type { Answer, Upstream } from './client.ts';
 import type { Remote } from './kinds.ts';
-
-/** Some vectors of a request; all of them where it was short. */
-interface Part {
-  data: Float32Array;
-  width: number;
-  tokens: number[];
-  truncated: boolean[];
-}
 
 type Embed = NonNullable<Model['embed']>;
 
@@ -25,7 +18,10 @@ export const embedder =
     const ask = upstream.entry.kind === 'hf' ? askFeatures : askEmbeddings;
     const send = (slice: string[], own: CallContext, deadline: number) =>
       ask(upstream, remote, slice, { dimensions, wanted, prompt: isGateway ? prompt : undefined }, own, deadline);
-    return joined(upstream, await inParts(upstream, texts, context, send), given.length);
+    const parts = await inParts(upstream, texts, context, send);
+    const width = parts[0]?.dims[1] ?? 0;
+    if (parts.some(({ dims }) => dims[1] !== width)) throw upstream.bad('gave vectors of several lengths');
+    return joinedVectors(parts, width);
   };
 
 /** Sends items in several requests at the same time; when one of them fails, the others end. */
@@ -50,23 +46,6 @@ export async function inParts<I, T>(
   }
 }
 
-function joined(upstream: Upstream, parts: Part[], count: number): Vectors {
-  const width = parts[0]?.width ?? 0;
-  if (parts.some((part) => part.width !== width)) throw upstream.bad('gave vectors of several lengths');
-  const data = new Float32Array(count * width);
-  let at = 0;
-  for (const part of parts) {
-    data.set(part.data, at);
-    at += part.data.length;
-  }
-  return {
-    data,
-    dims: [count, width],
-    tokens: parts.flatMap(({ tokens }) => tokens),
-    truncated: parts.flatMap(({ truncated }) => truncated),
-  };
-}
-
 interface Asked {
   prompt: string | undefined;
   /** What the client asked for. */
@@ -82,7 +61,7 @@ function askEmbeddings(
   { dimensions, wanted, prompt }: Asked,
   context: CallContext,
   deadline: number,
-): Promise<Part> {
+): Promise<Vectors> {
   const body = {
     model,
     input: texts,
@@ -110,7 +89,7 @@ function askFeatures(
   { dimensions, wanted }: Asked,
   context: CallContext,
   deadline: number,
-): Promise<Part> {
+): Promise<Vectors> {
   const body = { inputs: texts, truncate: true, ...(dimensions !== undefined && { dimensions }) };
   return upstream.post('', body, context, deadline, ({ json, headers }) =>
     partOf(upstream, Array.isArray(json) ? json : undefined, texts, wanted, { json, headers }),
@@ -123,7 +102,7 @@ function partOf(
   texts: string[],
   wanted: number | undefined,
   { json, headers }: Answer,
-): Part {
+): Vectors {
   const { length } = texts;
   if (given?.length !== length) throw upstream.bad(`did not give ${length} vectors for ${length} texts`);
   const vectors = given.map(vectorOf);
@@ -136,7 +115,7 @@ function partOf(
   const cut = new Set((headers.get('x-truncated') ?? '').split(',').filter(Boolean).map(Number));
   return {
     data,
-    width: data.length / length,
+    dims: [length, data.length / length],
     tokens: shared(tokensOf(json), texts),
     truncated: texts.map((_, index) => cut.has(index)),
   };

@@ -1,8 +1,9 @@
 /** What a model on another server can do, by the kind of the server. */
+import { base64Of, fromBase64 } from '../../bytes.ts';
 import type { RemoteEntry } from '../config.ts';
 import { guessTokens } from '../local/compute.ts';
 import type { Classification, DetectionAnswer, DigitsAnswer, Model, Task } from '../model.ts';
-import { byIndex, bytesOf, eachOf, isProbability, objectOf, rowsOf, tokensOf, vectorOf } from './answers.ts';
+import { byIndex, eachOf, isProbability, objectOf, rowsOf, tokensOf, vectorOf } from './answers.ts';
 import type { Upstream } from './client.ts';
 import { embedder, inParts } from './embed.ts';
 
@@ -78,10 +79,9 @@ function imageEmbedder(upstream: Upstream, { model, dimensions: own }: Remote): 
 
 /** The name of the format is for people: the decoder looks at the bytes. */
 function dataUrl(bytes: Uint8Array): string {
-  let text = '';
-  for (let at = 0; at < bytes.length; at += 8192) text += String.fromCharCode(...bytes.subarray(at, at + 8192));
-  const type = { '\xff\xd8': 'jpeg', '\x89P': 'png', GI: 'gif' }[text.slice(0, 2)] ?? 'webp';
-  return `data:image/${type};base64,${btoa(text)}`;
+  const type =
+    { '\xff\xd8': 'jpeg', '\x89P': 'png', GI: 'gif' }[String.fromCharCode(...bytes.subarray(0, 2))] ?? 'webp';
+  return `data:image/${type};base64,${base64Of(bytes)}`;
 }
 
 /** A route that takes `{model, input}` and gives a list with `index`. */
@@ -214,8 +214,9 @@ function drawer(upstream: Upstream, { model }: Remote): NonNullable<Model['digit
     };
     const size = digits.length * 28 * 28;
     return upstream.post('/digits', body, context, upstream.deadline(), ({ json }): DigitsAnswer => {
-      const data = bytesOf(objectOf(json)?.data);
-      const isWhole = data?.length === size && objectOf(json)?.seed === seed;
+      const { data: base64, seed: drawn } = objectOf(json) ?? {};
+      const data = typeof base64 === 'string' ? fromBase64(base64) : undefined;
+      const isWhole = data?.length === size && drawn === seed;
       return {
         data: need(upstream, isWhole ? data : undefined, `${digits.length} digits of 28 by 28 pixels`),
         dims: [digits.length, 28, 28],
