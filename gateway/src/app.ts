@@ -4,7 +4,7 @@ import type { Host, RequestEvent } from './host.ts';
 import { authenticatorOf, NOBODY } from './http/auth.ts';
 import { readBytes } from './http/body.ts';
 import { GatewayError } from './http/errors.ts';
-import { allowedOrigin, preflight, SECURE } from './http/headers.ts';
+import { allowedOrigin, preflight, SECURE, TRACEPARENT } from './http/headers.ts';
 import { logRequest, report } from './http/log.ts';
 import { honoPath, Paths } from './http/paths.ts';
 import { asGatewayError, invoke, newEvent } from './invoke.ts';
@@ -145,5 +145,5 @@ function complete(headers: Headers, out: Headers): void {
 
 /** The id of the trace that a request belongs to. */
 function traceOf(headers: Headers): string | undefined {
-  return /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(headers.get('traceparent') ?? '')?.[1];
+  return TRACEPARENT.exec(headers.get('traceparent') ?? '')?.[1];
 }

@@ -7,11 +7,12 @@ import { remember } from './history.ts';
 import type { Host, RequestEvent } from './host.ts';
 import { capped, checkBody, checkJson, MAX_BYTES, mediaType, parseJson, readBytes } from './http/body.ts';
 import { type CachePlan, give, ResponseCache } from './http/cache.ts';
-import { GatewayError } from './http/errors.ts';
+import { clientClosed, GatewayError } from './http/errors.ts';
 import { Limiter, reservation } from './http/limits.ts';
 import { report } from './http/log.ts';
 import { queryOf, validate } from './http/validate.ts';
 import type { Key } from './keys.ts';
+import { checkAllowed } from './models/asking.ts';
 import type { Call, Operation } from './operation.ts';
 import { operations } from './operations.ts';
 
@@ -43,13 +44,14 @@ export async function invoke(operation: Operation, invocation: Invocation): Prom
     let call: Call;
     try {
       call = await readCall(operation, invocation);
-      checkModel(key, namedModel(call.body));
+      checkAllowed(key, namedModel(call.body), 'model');
     } catch (error) {
       await limiter.take(0);
       throw error;
     }
     const response = await answer(operation, call, limiter, out);
-    checkModel(key, event.model);
+    // The handler chose a model where the body names none.
+    checkAllowed(key, event.model, 'model');
     if (operation.predicts && key.history !== 'off' && response.ok) return await remember(call, response);
     return response;
   } catch (error) {
@@ -95,18 +97,14 @@ async function readCall(operation: Operation, invocation: Invocation): Promise<C
   const { line, out: _, ...rest } = invocation;
   const call: Call = { ...rest, body: undefined, query: undefined };
   const { request } = invocation;
-  if (request && operation.scope !== 'public') {
-    const query = queryOf(request.url);
-    if (operation.query) call.query = validate(operation.query, query, 'the query');
-    else {
-      const [name] = Object.keys(query);
-      if (name !== undefined) {
-        const param = name.slice(0, 200);
-        throw new GatewayError('invalid_request', `${param}: unknown parameter of the query`, { param });
-      }
-    }
-  } else if (operation.query) {
+  if (operation.query) {
     call.query = validate(operation.query, request ? queryOf(request.url) : {}, 'the query');
+  } else if (request && operation.scope !== 'public') {
+    const [name] = Object.keys(queryOf(request.url));
+    if (name !== undefined) {
+      const param = name.slice(0, 200);
+      throw new GatewayError('invalid_request', `${param}: unknown parameter of the query`, { param });
+    }
   }
   if (!request) {
     checkJson(line);
@@ -145,12 +143,6 @@ function namedModel(body: unknown): string | undefined {
   return typeof model === 'string' ? model : undefined;
 }
 
-/** Checks a model that a body names, and afterwards the one that the handler took where the body named none. */
-function checkModel(key: Key, model: string | undefined): void {
-  if (model === undefined || key.models === null || key.models.includes(model)) return;
-  throw new GatewayError('model_not_allowed', 'This key may not use this model.', { param: 'model' });
-}
-
 function tokensOnly({ limits: { tpm, tpd } }: Key): Key['limits'] {
   return { ...(tpm === undefined ? {} : { tpm }), ...(tpd === undefined ? {} : { tpd }) };
 }
@@ -186,7 +178,7 @@ export function asGatewayError(host: Host, error: unknown, requestId: string, si
     if (error.status >= 500 && error.cause !== undefined) report(host.settings, error.code, error.cause, requestId);
     return error;
   }
-  if (signal?.aborted) return new GatewayError('client_closed', 'The client has left.', { cause: error });
+  if (signal?.aborted) return clientClosed(error);
   report(host.settings, 'internal', error, requestId);
   return new GatewayError('internal', 'An error inside the gateway. Its log has the request id.', { cause: error });
 }

@@ -29,6 +29,9 @@ export interface Key {
   history: 'off' | 'meta' | 'full';
 }
 
+/** Whether a key may use a model. */
+export const mayUse = ({ models }: Key, model: string): boolean => models === null || models.includes(model);
+
 /** A key as the database keeps it. Times are milliseconds since 1970. */
 export interface KeyRecord extends Key {
   /** SHA-256 of the secret, hexadecimal. */

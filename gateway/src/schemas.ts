@@ -10,6 +10,12 @@ export const name = v.pipe(
   v.maxLength(128, 'at most 128 characters'),
 );
 
+/** A whole number within bounds. */
+export const whole = (least: number, most: number) => {
+  const expected = `a whole number from ${least} to ${most}`;
+  return v.pipe(v.number(expected), v.integer(expected), v.minValue(least, expected), v.maxValue(most, expected));
+};
+
 /** An object that has these fields and no others. */
 export function fields<const E extends v.ObjectEntries>(entries: E) {
   return noList(

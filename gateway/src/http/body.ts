@@ -1,6 +1,6 @@
 /** Reads bodies of requests, which may be too long, never end, or not be what they say. */
 import { joined } from '../bytes.ts';
-import { GatewayError } from './errors.ts';
+import { GatewayError, gatewayErrorIn } from './errors.ts';
 
 /** What a JSON body may take, where its operation says nothing else. */
 export const MAX_BYTES = 1 << 20;
@@ -70,6 +70,18 @@ export async function readBytes(request: Request, maxBytes: number, ms = BODY_MS
     clearTimeout(timer);
   }
   return chunks.length === 1 ? (chunks[0] as Uint8Array) : joined(chunks, length);
+}
+
+/** Reads a body that is a form. */
+export async function readForm(given: Request | Response): Promise<FormData> {
+  try {
+    return await given.formData();
+  } catch (error) {
+    throw (
+      gatewayErrorIn(error) ??
+      new GatewayError('invalid_request', 'The body: expected a form (multipart/form-data).', { cause: error })
+    );
+  }
 }
 
 /** Decodes a body as JSON that holds text, and nothing but text: UTF-8 without faults, strings without halves of characters. */

@@ -2,7 +2,7 @@
 import type { Host, RequestEvent } from '../host.ts';
 import { sha256 } from '../keys.ts';
 import type { Call, Operation } from '../operation.ts';
-import { GatewayError } from './errors.ts';
+import { untilLeft } from '../waiting.ts';
 import { report } from './log.ts';
 
 const MAX_BYTES = 1 << 20;
@@ -208,17 +208,9 @@ export class ResponseCache {
   /** Waits for an answer as long as the client does; when the last of them has left, the work ends. */
   async #wait(digest: string, flight: Flight, signal: AbortSignal): Promise<Answer> {
     flight.waiting += 1;
-    let left = () => {};
-    const gone = new Promise<never>((_, reject) => {
-      left = () => reject(new GatewayError('client_closed', 'The client has left.'));
-      signal.addEventListener('abort', left, { once: true });
-      if (signal.aborted) left();
-    });
-    gone.catch(() => {});
     try {
-      return await Promise.race([flight.answer, gone]);
+      return await untilLeft(flight.answer, signal);
     } finally {
-      signal.removeEventListener('abort', left);
       flight.waiting -= 1;
       if (flight.waiting === 0 && !flight.done) {
         // The next equal request must not wait for work that was given up.

@@ -61,6 +61,16 @@ export class GatewayError extends Error {
   }
 }
 
+/** The gateway's own error of a body that could not be read, which platforms wrap in errors of theirs. */
+export function gatewayErrorIn(error: unknown): GatewayError | undefined {
+  for (let at = error; at instanceof Error; at = at.cause) if (at instanceof GatewayError) return at;
+  return undefined;
+}
+
+/** The error of a client that has left before its answer. */
+export const clientClosed = (cause?: unknown): GatewayError =>
+  new GatewayError('client_closed', 'The client has left.', { cause });
+
 function typeOf(status: number): string {
   if (status === 401) return 'authentication_error';
   if (status === 403) return 'permission_error';

@@ -12,6 +12,9 @@ export const SECURE: Readonly<Record<string, string>> = {
   'x-frame-options': 'DENY',
 };
 
+/** A `traceparent` header, with the id of the trace. *Source*: W3C, "Trace Context". */
+export const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
 const ALLOWED_HEADERS =
   'authorization, content-type, x-api-key, x-request-id, cache-control, idempotency-key, traceparent';
 const EXPOSED_HEADERS = [

@@ -1,6 +1,7 @@
 /** Limits of keys: requests and tokens in fixed windows, and requests that run at the same time. */
 import type { Host, Meter, MeterReport, Policy } from '../host.ts';
 import type { Key, Limits } from '../keys.ts';
+import { inTime } from '../waiting.ts';
 import { GatewayError } from './errors.ts';
 import { report } from './log.ts';
 
@@ -112,17 +113,11 @@ export class Limiter {
   }
 
   async #ask<T>(question: Promise<T>): Promise<T | undefined> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`The meter took more than ${METER_MS} ms.`)), METER_MS);
-    });
     try {
-      return await Promise.race([question, late]);
+      return await inTime(question, METER_MS, () => new Error(`The meter took more than ${METER_MS} ms.`));
     } catch (error) {
       report(this.#host.settings, 'the meter failed, and the request goes on', error);
       return undefined;
-    } finally {
-      clearTimeout(timer);
     }
   }
 

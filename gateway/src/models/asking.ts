@@ -1,10 +1,12 @@
 /** What routes that ask a model share: the schemas of their inputs, the limits of the model, and what the event tells. */
 import * as v from 'valibot';
 import { GatewayError } from '../http/errors.ts';
+import { TRACEPARENT } from '../http/headers.ts';
+import { type Key, mayUse } from '../keys.ts';
 import type { Call } from '../operation.ts';
-import { text } from '../schemas.ts';
+import { text, whole } from '../schemas.ts';
 import { guessTokens } from './local/compute.ts';
-import type { CallContext, Model, ModelInfo, Task } from './model.ts';
+import type { CallContext, Model, Task } from './model.ts';
 
 /** The most items that any model may take; `models.jsonc` says the number for each. */
 export const MAX_ITEMS = 2048;
@@ -34,10 +36,10 @@ export function strings() {
   return v.pipe(v.array(item, expected), v.minLength(1, expected), v.maxLength(MAX_ITEMS, expected));
 }
 
-export const whole = (least: number, most: number) => {
-  const expected = `a whole number from ${least} to ${most}`;
-  return v.pipe(v.number(expected), v.integer(expected), v.minValue(least, expected), v.maxValue(most, expected));
-};
+/** The most bytes of a body with texts. */
+export const maxBytes = 8 << 20;
+
+export const dimensions = v.optional(whole(1, 65_536));
 
 /** For logs of the client's own; it changes nothing. */
 export const user = v.optional(v.pipe(text, v.maxLength(256, 'at most 256 characters')));
@@ -53,42 +55,88 @@ export const usageOf = (tokens: number): v.InferOutput<typeof usage> => ({
 
 export const listOf = (given: string | string[]): string[] => (typeof given === 'string' ? [given] : given);
 
-const TRACE = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
-
-/** What a model is told of the request. */
-export function contextOf({ signal, requestId, headers }: Call): CallContext {
+/** The parts of a request that its model is told. */
+export function contextOf({ signal, requestId, headers }: Call<unknown, unknown>): CallContext {
   const traceparent = headers.get('traceparent');
-  return { signal, requestId, ...(traceparent !== null && TRACE.test(traceparent) && { traceparent }) };
+  return { signal, requestId, ...(traceparent !== null && TRACEPARENT.test(traceparent) && { traceparent }) };
+}
+
+/**
+ * Refuses a model that the key may not use.
+ * @throws {GatewayError} `model_not_allowed`
+ */
+export function checkAllowed(key: Key, model: string | undefined, param?: string): void {
+  if (model === undefined || mayUse(key, model)) return;
+  throw new GatewayError('model_not_allowed', 'This key may not use this model.', param === undefined ? {} : { param });
 }
 
 /**
  * The model of a name, ready for a task; where a request may leave the name out, the first model for the task that the key may use.
  * @throws {GatewayError} `model_not_found`, and what the load throws
  */
-export async function modelFor(call: Call<unknown, unknown>, given: string | undefined, task: Task): Promise<Model> {
+async function modelFor(call: Call<unknown, unknown>, given: string | undefined, task: Task): Promise<Model> {
   const { host, key, event } = call;
   let id = given;
   if (id === undefined) {
-    const allowed = (info: ModelInfo): boolean => key.models === null || key.models.includes(info.id);
-    id = (await host.models.list()).find((info) => info.task === task && allowed(info))?.id;
+    id = (await host.models.list()).find((info) => info.task === task && mayUse(key, info.id))?.id;
     if (id === undefined)
       throw new GatewayError('model_not_found', `There is no model for ${task}.`, { param: 'model' });
   }
-  const model = await host.models.get(id, task, contextOf(call as Call));
+  const model = await host.models.get(id, task, contextOf(call));
   // Only names that exist go into usage and metrics, however many a client makes up.
   event.model = id;
   return model;
+}
+
+/** One question to a model. */
+interface Question {
+  task: Task;
+  /** The name of the model; the first model for the task where the request leaves it out. */
+  model: string | undefined;
+  /** The field of the request that has what is asked. */
+  field: string;
+  texts?: readonly string[];
+  /** The number of images or digits, where they are no texts. */
+  items?: number;
+  /** A text that the model reads together with each of the texts. */
+  beside?: string;
+  dimensions?: number | undefined;
+}
+
+/**
+ * Asks a model: loads it, refuses more than it takes, and puts into the event what it answered. `answer` calls the method of its task.
+ * @throws {GatewayError} `model_not_found`, `invalid_request`, and what the load and the call throw
+ */
+export async function ask<A extends object>(
+  call: Call<unknown, unknown>,
+  { task, model: id, field, texts = [], items = texts.length, beside = '', dimensions }: Question,
+  answer: (model: Model, context: CallContext) => Promise<A>,
+): Promise<A & { model: Model }> {
+  const { event } = call;
+  const model = await modelFor(call, id, task);
+  checkSize(model, texts, field, { items, beside });
+  checkDimensions(model, dimensions);
+  const answered = await answer(model, contextOf(call));
+  // The model tells only after the call whether its fallback has answered.
+  const { info, upstream } = model;
+  event.model = info.id;
+  event.run = info.run;
+  if (upstream !== undefined) event.upstream = upstream;
+  event.items = items;
+  const { tokens = 0 } = answered as { tokens?: number | number[] };
+  event.tokens = [tokens].flat().reduce((sum, count) => sum + count, 0);
+  return { ...answered, model };
 }
 
 /**
  * Refuses more than one request may ask of the model.
  * @throws {GatewayError} `invalid_request`
  */
-export function checkSize(
+function checkSize(
   { info }: Model,
   texts: readonly string[],
   field: string,
-  { items = texts.length, beside = '' }: { items?: number; beside?: string } = {},
+  { items, beside }: { items: number; beside: string },
 ): void {
   const { maxItems, maxTokensRequest, maxTokens } = info;
   if (items > maxItems)
@@ -109,27 +157,13 @@ export function checkSize(
 }
 
 /** Refuses dimensions that the model does not have. */
-export function checkDimensions({ info }: Model, dimensions: number | undefined): void {
+function checkDimensions({ info }: Model, dimensions: number | undefined): void {
   if (dimensions === undefined || info.dimensions === undefined || dimensions <= info.dimensions) return;
   throw new GatewayError(
     'invalid_request',
     `dimensions: expected at most the ${info.dimensions} of the model, got ${dimensions}`,
     { param: 'dimensions' },
   );
-}
-
-/** Puts into the event what was answered, and by whom. */
-export function told(
-  { event }: Call<unknown, unknown>,
-  { info, upstream }: Model,
-  items: number,
-  tokens: number,
-): void {
-  event.model = info.id;
-  event.run = info.run;
-  if (upstream !== undefined) event.upstream = upstream;
-  event.items = items;
-  event.tokens = tokens;
 }
 
 /** The member of a model that `Models.get` promised for the task. */

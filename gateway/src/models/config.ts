@@ -1,14 +1,9 @@
 /** `models.jsonc`: which models there are, where each of them runs, and the servers that run what does not run here. */
 import * as v from 'valibot';
-import { fields, name, text } from '../schemas.ts';
+import { fields, name, text, whole } from '../schemas.ts';
 import { parseJsonc } from './jsonc.ts';
 
 export const TASKS = ['embed', 'embed-image', 'classify', 'route', 'rerank', 'detect', 'digits'] as const;
-
-const whole = (least: number, most: number) => {
-  const expected = `a whole number from ${least} to ${most}`;
-  return v.pipe(v.number(expected), v.integer(expected), v.minValue(least, expected), v.maxValue(most, expected));
-};
 
 const seconds = (least: number) => v.pipe(v.number('seconds'), v.minValue(least, `at least ${least} seconds`));
 

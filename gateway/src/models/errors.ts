@@ -1,5 +1,5 @@
 /** Errors of the package, as the gateway answers them. */
-import { type ErrorCode, GatewayError } from '../http/errors.ts';
+import { clientClosed, type ErrorCode, GatewayError } from '../http/errors.ts';
 
 interface PackageError extends Error {
   code: string;
@@ -15,7 +15,7 @@ export function callError(error: unknown): unknown {
   const { code, message } = error;
   if (code === 'INVALID_INPUT') return withField('invalid_request', message, error);
   if (code === 'RESOURCE_LIMIT') return withField('body_too_large', message, error);
-  if (code === 'ABORTED') return new GatewayError('client_closed', 'The client has left.', { cause: error });
+  if (code === 'ABORTED') return clientClosed(error);
   return notLoaded('The model failed, and is loaded again at the next request.', error);
 }
 

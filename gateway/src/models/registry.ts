@@ -1,7 +1,8 @@
 /** All models of a deployment: those of `models.jsonc`, here or on other servers, and the heads that administrators put on them. */
 import type { Host } from '../host.ts';
-import { GatewayError } from '../http/errors.ts';
+import type { GatewayError } from '../http/errors.ts';
 import type { HeadRow } from '../tables/heads.ts';
+import { untilLeft } from '../waiting.ts';
 import { Catalog, factsOf, isBare } from './catalog.ts';
 import type { LocalEntry, ModelsConfig, RemoteEntry, UpstreamEntry } from './config.ts';
 import { callError, isPackageError, isUnavailable, loadError, notLoaded } from './errors.ts';
@@ -110,7 +111,7 @@ export class Registry implements Models {
       this.#headPlan(draft, async () => json),
     );
     try {
-      await left(slot.loading, context);
+      await untilLeft(slot.loading, context.signal);
     } catch (error) {
       // What the package says is wrong with the JSON is for the administrator who sent it.
       throw isPackageError(error) ? callError(error) : loadError(draft.model, error);
@@ -229,7 +230,7 @@ export class Registry implements Models {
     const slot = await open();
     if (slot.loaded) return slot;
     try {
-      await left(slot.loading, context);
+      await untilLeft(slot.loading, context.signal);
       return slot;
     } catch (error) {
       throw loadError(id, error);
@@ -420,19 +421,6 @@ const missing = (task: string): GatewayError =>
 
 /** Whether a detector's JSON is for a classifier of whole texts. */
 const isOnClassifier = (json: object): boolean => (json as { features?: unknown }).features === 'classifier';
-
-/** Waits for a load, which others wait for too, as long as the client does. */
-async function left<T>(loading: Promise<T>, { signal }: CallContext): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const leave = (): void => reject(new GatewayError('client_closed', 'The client has left.'));
-  signal.addEventListener('abort', leave, { once: true });
-  if (signal.aborted) leave();
-  try {
-    return await Promise.race([loading, promise]);
-  } finally {
-    signal.removeEventListener('abort', leave);
-  }
-}
 
 type Call = (...given: unknown[]) => Promise<unknown>;
 

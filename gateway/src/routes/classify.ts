@@ -1,28 +1,16 @@
 /** Labels of texts, by a model of its own labels or by a head that was fitted to examples. */
 import * as v from 'valibot';
-import {
-  checkSize,
-  contextOf,
-  input,
-  listOf,
-  modelFor,
-  need,
-  told,
-  usage,
-  usageOf,
-  user,
-  whole,
-} from '../models/asking.ts';
+import { ask, input, listOf, maxBytes, need, usage, usageOf, user } from '../models/asking.ts';
+import { MAX_LABELS } from '../models/upstream/kinds.ts';
 import { operation } from '../operation.ts';
-import { fields, name } from '../schemas.ts';
-import { maxBytes } from './embeddings.ts';
+import { fields, name, whole } from '../schemas.ts';
 
 export const classify = operation({
   method: 'POST',
   path: '/v1/classify',
   scope: 'classify',
   summary: 'Gives each text its likeliest labels. The label is null where the text is like none of the examples.',
-  body: fields({ model: name, input, top_k: v.optional(whole(1, 1000), 3), user }),
+  body: fields({ model: name, input, top_k: v.optional(whole(1, MAX_LABELS), 3), user }),
   answer: v.object({
     object: v.literal('list'),
     data: v.array(
@@ -42,10 +30,8 @@ export const classify = operation({
   async handle(call) {
     const { body } = call;
     const texts = listOf(body.input);
-    const model = await modelFor(call, body.model, 'classify');
-    checkSize(model, texts, 'input');
-    const { results, tokens } = await need(model, 'classify')(texts, contextOf(call));
-    told(call, model, texts.length, tokens);
+    const question = { task: 'classify', model: body.model, field: 'input', texts } as const;
+    const { results, tokens } = await ask(call, question, (model, context) => need(model, 'classify')(texts, context));
     return Response.json({
       object: 'list',
       data: results.map(({ label, scores }, index) => ({ index, label, results: scores.slice(0, body.top_k) })),

@@ -1,16 +1,18 @@
 /** Whether a text looks like a machine's: a hint for a person who knows the context, never proof. */
 import * as v from 'valibot';
 import { GatewayError } from '../http/errors.ts';
-import { checkSize, contextOf, modelFor, need, single, told, usage, usageOf, user, whole } from '../models/asking.ts';
+import { mayUse } from '../keys.ts';
+import { ask, need, single, usage, usageOf, user } from '../models/asking.ts';
 import type { DetectionAnswer, ModelInfo } from '../models/model.ts';
 import { type Call, operation } from '../operation.ts';
-import { fields, name, text } from '../schemas.ts';
+import { fields, name, text, whole } from '../schemas.ts';
 
 async function detectionOf(call: Call<unknown, unknown>, id: string | undefined, given: string, field: string) {
-  const model = await modelFor(call, id, 'detect');
-  checkSize(model, [given], field);
-  const { results, tokens } = await need(model, 'detect')([given], contextOf(call as Call));
-  told(call, model, 1, tokens);
+  const texts = [given];
+  const question = { task: 'detect', model: id, field, texts } as const;
+  const { results, tokens, model } = await ask(call, question, (model, context) =>
+    need(model, 'detect')(texts, context),
+  );
   return { detection: results[0] as DetectionAnswer, tokens, id: model.info.id };
 }
 
@@ -68,9 +70,7 @@ const textOf = ({ id, bases = [], layer, classifier }: ModelInfo): string =>
  */
 async function detectorNamed(call: Call<unknown, unknown>, named: Named): Promise<string> {
   const { host, key } = call;
-  const all = (await host.models.list()).filter(
-    ({ id, task }) => task === 'detect' && (key.models === null || key.models.includes(id)),
-  );
+  const all = (await host.models.list()).filter(({ id, task }) => task === 'detect' && mayUse(key, id));
   const { model_name: name, layer, classifier_type: classifier } = named;
   const found = all.find(
     (info) =>

@@ -2,10 +2,10 @@
 import * as v from 'valibot';
 import { base64Of } from '../bytes.ts';
 import { GatewayError } from '../http/errors.ts';
-import { checkSize, contextOf, modelFor, need, told, whole } from '../models/asking.ts';
+import { ask, need } from '../models/asking.ts';
 import { pngOf } from '../models/png.ts';
 import { operation } from '../operation.ts';
-import { fields, name, text } from '../schemas.ts';
+import { fields, name, text, whole } from '../schemas.ts';
 
 const MAX_DIGITS = 64;
 
@@ -77,8 +77,6 @@ export const digits = operation({
   async handle(call) {
     const { body, headers } = call;
     const { digits: wanted, columns } = digitsOf(body);
-    const model = await modelFor(call, body.model, 'digits');
-    checkSize(model, [], 'count', { items: wanted.length });
     if (wanted.length * (body.steps ?? 1) > MAX_RUNS)
       throw new GatewayError(
         'invalid_request',
@@ -92,8 +90,8 @@ export const digits = operation({
       ...(steps !== undefined && { steps }),
       ...(guidance !== undefined && { guidance }),
     };
-    const drawn = await need(model, 'digits')(request, contextOf(call));
-    told(call, model, wanted.length, 0);
+    const question = { task: 'digits', model: body.model, field: 'count', items: wanted.length } as const;
+    const drawn = await ask(call, question, (model, context) => need(model, 'digits')(request, context));
     const own = { 'x-seed': String(drawn.seed) };
     if (wantsPicture(headers.get('accept'))) {
       const png = await pngOf(drawn.data, drawn.dims[1], columns);
@@ -106,7 +104,7 @@ export const digits = operation({
         digits: drawn.digits,
         dims: drawn.dims,
         data: base64Of(drawn.data),
-        model: model.info.id,
+        model: drawn.model.info.id,
       },
       { headers: own },
     );

@@ -1,29 +1,11 @@
 /** Embeddings of texts, as OpenAI has them. */
 import * as v from 'valibot';
 import { GatewayError } from '../http/errors.ts';
-import {
-  checkDimensions,
-  checkSize,
-  contextOf,
-  encoding,
-  input,
-  listOf,
-  modelFor,
-  need,
-  told,
-  usage,
-  usageOf,
-  user,
-  whole,
-} from '../models/asking.ts';
+import { ask, dimensions, encoding, input, listOf, maxBytes, need, usage, usageOf, user } from '../models/asking.ts';
 import type { Vectors } from '../models/model.ts';
 import { embedding, embeddingsOf, truncatedHeader } from '../models/vectors.ts';
 import { type Call, operation } from '../operation.ts';
 import { fields, name, text } from '../schemas.ts';
-
-export const maxBytes = 8 << 20;
-
-export const dimensions = v.optional(whole(1, 65_536));
 
 interface Asked {
   model: string;
@@ -35,19 +17,11 @@ interface Asked {
 
 /** The vectors of texts, within the limits of the model. */
 export async function embed(call: Call<unknown, unknown>, texts: string[], asked: Asked): Promise<Vectors> {
-  const model = await modelFor(call, asked.model, 'embed');
-  checkSize(model, texts, 'input');
-  checkDimensions(model, asked.dimensions);
-  const options = {
-    ...(asked.dimensions !== undefined && { dimensions: asked.dimensions }),
-    ...(asked.prompt !== undefined && { prompt: asked.prompt }),
-  };
-  const vectors = await need(model, 'embed')(texts, options, contextOf(call as Call));
-  told(
-    call,
-    model,
-    texts.length,
-    vectors.tokens.reduce((sum, count) => sum + count, 0),
+  const { dimensions, prompt } = asked;
+  const options = { ...(dimensions !== undefined && { dimensions }), ...(prompt !== undefined && { prompt }) };
+  const question = { task: 'embed', model: asked.model, field: 'input', texts, dimensions } as const;
+  const { model, ...vectors } = await ask(call, question, (model, context) =>
+    need(model, 'embed')(texts, options, context),
   );
   const cut = vectors.truncated.indexOf(true);
   if (!asked.truncate && cut >= 0) {

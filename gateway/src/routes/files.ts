@@ -1,13 +1,14 @@
 /** Files of OpenAI's kind: what batches and indexes read, and what batches write. */
 import * as v from 'valibot';
 import type { Host } from '../host.ts';
-import { mediaType } from '../http/body.ts';
-import { GatewayError } from '../http/errors.ts';
+import { readForm } from '../http/body.ts';
+import { GatewayError, gatewayErrorIn } from '../http/errors.ts';
 import { newId } from '../jobs/ids.ts';
 import { MAX_FILE } from '../jobs/limits.ts';
 import { operation } from '../operation.ts';
 import { fields } from '../schemas.ts';
 import { blobOf, type FileRow, fileAnswer, fileOf, insertFile, isRead, listFiles, PURPOSES } from '../tables/files.ts';
+import { inTime } from '../waiting.ts';
 
 /** A form is in memory as a whole while it is read. */
 const MAX_FORM = 20 * 1_048_576;
@@ -65,7 +66,8 @@ export const createFile = operation({
   maxBytes: MAX_FORM + FORM_PARTS,
   answer: file,
   async handle({ host, key, request }) {
-    const form = await readForm(request as Request);
+    const { body, headers } = request as Request;
+    const form = await readForm(new Response(body && watched(body as ReadableStream<Uint8Array>), { headers }));
     const names = ['file', 'purpose', 'expires_after[anchor]', 'expires_after[seconds]'];
     for (const name of new Set(form.keys())) {
       const param = name.slice(0, 100);
@@ -211,18 +213,6 @@ export function pageAnswer<R extends { id: string }>(
   };
 }
 
-async function readForm(request: Request): Promise<FormData> {
-  const type = request.headers.get('content-type') as string;
-  const body = request.body ? watched(request.body as ReadableStream<Uint8Array>) : null;
-  try {
-    return await new Response(body, { headers: { 'content-type': type } }).formData();
-  } catch (error) {
-    const cause = error instanceof GatewayError ? error : (error as { cause?: unknown } | null)?.cause;
-    if (cause instanceof GatewayError) throw cause;
-    throw new GatewayError('invalid_request', `The body: expected a form as ${mediaType(request.headers)} announces.`);
-  }
-}
-
 /** When a file ends that the form gives a time of its own. */
 function expiryOf(form: FormData): number | undefined {
   const anchor = form.get('expires_after[anchor]');
@@ -272,8 +262,8 @@ async function keep(host: Host, row: FileRow, body: ReadableStream<Uint8Array>):
   try {
     await host.blobs.put(blobOf(row.id), watch, { size: row.bytes });
   } catch (error) {
-    // A store may wrap the error of the stream in one of its own.
-    for (let at: unknown = error; at instanceof Error; at = at.cause) if (at instanceof GatewayError) throw at;
+    const own = gatewayErrorIn(error);
+    if (own) throw own;
     if (error instanceof RangeError) {
       throw new GatewayError('invalid_request', 'The body: expected as many bytes as content-length says.', {
         cause: error,
@@ -288,26 +278,21 @@ async function keep(host: Host, row: FileRow, body: ReadableStream<Uint8Array>):
 /** Passes on what a client sends, and fails where it stops sending. */
 function watched(stream: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
   const reader = stream.getReader();
+  const idle = () =>
+    new GatewayError('body_timeout', `The body stood still for ${IDLE_MS / 1000} seconds.`, {
+      headers: { connection: 'close' },
+    });
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        let timer: ReturnType<typeof setTimeout> | undefined;
-        const idle = new Promise<never>((_, reject) => {
-          const error = new GatewayError('body_timeout', `The body stood still for ${IDLE_MS / 1000} seconds.`, {
-            headers: { connection: 'close' },
-          });
-          timer = setTimeout(() => reject(error), IDLE_MS);
-        });
         try {
-          const { done, value } = await Promise.race([reader.read(), idle]);
+          const { done, value } = await inTime(reader.read(), IDLE_MS, idle);
           if (done) controller.close();
           else controller.enqueue(value);
         } catch (error) {
           reader.cancel(error).catch(() => {});
           if (error instanceof GatewayError) throw error;
           throw new GatewayError('client_closed', 'The body ended before it was complete.', { cause: error });
-        } finally {
-          clearTimeout(timer);
         }
       },
       cancel: (reason) => reader.cancel(reason),

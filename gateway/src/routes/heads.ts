@@ -104,7 +104,7 @@ export const putOneHead = operation({
       layer: query.layer ?? body.layer ?? null,
       classifier: query.classifier ?? kindOf(body.head) ?? null,
     };
-    await registry.tryHead(draft, body, contextOf(call as Call));
+    await registry.tryHead(draft, body, contextOf(call));
     const json = JSON.stringify(body);
     const row: HeadRow = { ...draft, digest: await sha256(json), createdAt: Date.now() };
     const before = await registry.heads.find(own);

@@ -5,6 +5,7 @@ import { authenticatorOf } from '../http/auth.ts';
 import { GatewayError } from '../http/errors.ts';
 import { report } from '../http/log.ts';
 import { type Call, operation } from '../operation.ts';
+import { inTime } from '../waiting.ts';
 
 const READY_MS = 1_000;
 /** How long an answer of the parts is believed: nobody needs a key to ask, and the parts cost something. */
@@ -68,28 +69,23 @@ function silentParts(host: Host): Promise<string> {
 
 /** Whether a part answers in time. */
 async function answers(host: Host, part: string, question: Promise<unknown>): Promise<boolean> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer in ${READY_MS} ms`)), READY_MS);
-  });
   try {
-    await Promise.race([question, late]);
+    await inTime(question, READY_MS, late);
     return true;
   } catch (error) {
     report(host.settings, `${part} did not answer a check`, error);
     return false;
-  } finally {
-    clearTimeout(timer);
   }
 }
+
+const late = (): Error => new Error(`no answer in ${READY_MS} ms`);
 
 /** Whether the caller has a valid key, which this route does without. Where the database is silent, nobody can be told from anybody. */
 async function isKnown(call: Call): Promise<boolean> {
   const { request, host, headers } = call;
   if (!request) return false;
   const key = authenticatorOf(host).identify(headers, request.url);
-  const late = new Promise<undefined>((resolve) => setTimeout(resolve, READY_MS, undefined));
-  return (await Promise.race([key.catch(() => undefined), late])) !== undefined;
+  return (await inTime(key, READY_MS, late).catch(() => undefined)) !== undefined;
 }
 
 export const metrics = operation({

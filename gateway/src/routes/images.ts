@@ -1,23 +1,12 @@
 /** Embeddings of images, which are sent as data URLs or as a form. Addresses are not fetched. */
 import * as v from 'valibot';
 import { fromBase64 } from '../bytes.ts';
+import { readForm } from '../http/body.ts';
 import { GatewayError } from '../http/errors.ts';
-import {
-  checkDimensions,
-  checkSize,
-  contextOf,
-  encoding,
-  modelFor,
-  need,
-  told,
-  usage,
-  usageOf,
-  user,
-} from '../models/asking.ts';
+import { ask, checkAllowed, dimensions, encoding, need, usage, usageOf, user } from '../models/asking.ts';
 import { embedding, embeddingsOf } from '../models/vectors.ts';
-import { type Call, operation } from '../operation.ts';
+import { operation } from '../operation.ts';
 import { fields, name } from '../schemas.ts';
-import { dimensions } from './embeddings.ts';
 
 const MAX_IMAGES = 256;
 
@@ -61,16 +50,8 @@ function bytesOf(url: string, index: number): Uint8Array {
 }
 
 /** The images of a form: each of its files, in their order. */
-async function readForm(request: Request): Promise<Asked> {
-  let data: FormData;
-  try {
-    data = await request.formData();
-  } catch (error) {
-    if (error instanceof GatewayError) throw error;
-    const { cause } = Object(error) as { cause?: unknown };
-    if (cause instanceof GatewayError) throw cause;
-    throw new GatewayError('invalid_request', 'The body: expected a form (multipart/form-data).', { cause: error });
-  }
+async function readImages(request: Request): Promise<Asked> {
+  const data = await readForm(request);
   const values: Record<string, string> = {};
   const files: File[] = [];
   for (const [key, value] of data as unknown as Iterable<[string, string | File]>) {
@@ -107,17 +88,15 @@ export const embedImages = operation({
   cached: (given) => given !== undefined,
   predicts: true,
   async handle(call) {
-    const asked = call.body ? readBody(call.body) : await readForm(call.request as Request);
+    const asked = call.body ? readBody(call.body) : await readImages(call.request as Request);
     const { images, dimensions: wanted } = asked;
-    if (call.key.models !== null && !call.key.models.includes(asked.model))
-      // A form's model is not known before it is read.
-      throw new GatewayError('model_not_allowed', 'This key may not use this model.', { param: 'model' });
-    const model = await modelFor(call, asked.model, 'embed-image');
-    checkSize(model, [], 'input', { items: images.length });
-    checkDimensions(model, wanted);
+    // A form's model is not known before it is read.
+    checkAllowed(call.key, asked.model, 'model');
     const options = wanted === undefined ? {} : { dimensions: wanted };
-    const vectors = await need(model, 'embedImages')(images, options, contextOf(call as Call));
-    told(call, model, images.length, 0);
+    const question = { task: 'embed-image', model: asked.model, field: 'input', items: images.length } as const;
+    const vectors = await ask(call, { ...question, dimensions: wanted }, (model, context) =>
+      need(model, 'embedImages')(images, options, context),
+    );
     return Response.json({
       object: 'list',
       data: embeddingsOf(vectors, asked.encoding_format),

@@ -10,7 +10,7 @@ import { BUILD, sendBuild, sourceOf } from '../jobs/index.ts';
 import { vector } from '../jobs/index-items.ts';
 import { loadedIndexes } from '../jobs/loaded-indexes.ts';
 import type { Key } from '../keys.ts';
-import type { CallContext } from '../models/model.ts';
+import { ask, checkAllowed, need } from '../models/asking.ts';
 import { type Call, operation } from '../operation.ts';
 import { fields, name as modelName, text } from '../schemas.ts';
 import { batchOf } from '../tables/batches.ts';
@@ -81,9 +81,7 @@ export const putIndex = operation({
       });
     }
     const query = body.query_model;
-    if (query !== undefined && key.models !== null && !key.models.includes(query)) {
-      throw new GatewayError('model_not_allowed', 'This key may not use this model.', { param: 'query_model' });
-    }
+    checkAllowed(key, query, 'query_model');
     const now = Date.now();
     const source: Source = {
       build: newId(BUILD, now),
@@ -283,9 +281,10 @@ async function readFrom(
 
 /** The vector that is asked for, and the tokens that it took. */
 async function vectorOf(
-  { host, key, body, event, signal, requestId, headers }: Call<v.InferOutput<typeof question>>,
+  call: Call<v.InferOutput<typeof question>, unknown>,
   row: Ready,
 ): Promise<{ vector: Float32Array; tokens: number }> {
+  const { key, body } = call;
   if (body.vector !== undefined) return { vector: body.vector, tokens: 0 };
   const source = JSON.parse(row.source) as Source;
   const name = body.image === undefined ? (source.queryModel ?? row.model) : row.model;
@@ -294,21 +293,18 @@ async function vectorOf(
       param: 'vector',
     });
   }
-  if (key.models !== null && !key.models.includes(name)) {
-    throw new GatewayError('model_not_allowed', 'This key may not use this model.');
-  }
-  event.model = name;
-  const traceparent = headers.get('traceparent');
-  const context: CallContext = { signal, requestId, ...(traceparent === null ? {} : { traceparent }) };
-  const model = await host.models.get(name, body.image === undefined ? 'embed' : 'embed-image', context);
+  checkAllowed(key, name);
   const options = source.dimensions === undefined ? {} : { dimensions: source.dimensions };
-  const made =
-    body.image === undefined
-      ? await model.embed?.([body.input as string], options, context)
-      : await model.embedImages?.([bytesOf(body.image)], options, context);
-  if (!made) throw new GatewayError('model_not_found', `${name} does not embed what is asked.`, { param: 'name' });
-  event.run = model.info.run;
-  return { vector: made.data, tokens: made.tokens.reduce((sum, count) => sum + count, 0) };
+  const { input, image } = body;
+  const { data } =
+    image === undefined
+      ? await ask(call, { task: 'embed', model: name, field: 'input', texts: [input as string] }, (model, context) =>
+          need(model, 'embed')([input as string], options, context),
+        )
+      : await ask(call, { task: 'embed-image', model: name, field: 'image', items: 1 }, (model, context) =>
+          need(model, 'embedImages')([bytesOf(image)], options, context),
+        );
+  return { vector: data, tokens: call.event.tokens };
 }
 
 function bytesOf(dataUrl: string): Uint8Array {

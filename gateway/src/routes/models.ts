@@ -1,6 +1,7 @@
 /** The models that a key may use. */
 import * as v from 'valibot';
 import { GatewayError } from '../http/errors.ts';
+import { mayUse } from '../keys.ts';
 import type { ModelInfo } from '../models/model.ts';
 import { type Call, operation } from '../operation.ts';
 
@@ -38,7 +39,7 @@ const shown = (info: ModelInfo): v.InferOutput<typeof answer> => ({
 });
 
 async function allowed({ host, key }: Call<unknown, unknown>): Promise<ModelInfo[]> {
-  return (await host.models.list()).filter(({ id }) => key.models === null || key.models.includes(id));
+  return (await host.models.list()).filter(({ id }) => mayUse(key, id));
 }
 
 export const listModels = operation({

@@ -1,9 +1,9 @@
 /** Embeddings as Ollama has them. */
 import * as v from 'valibot';
-import { input, listOf } from '../models/asking.ts';
+import { dimensions, input, listOf, maxBytes } from '../models/asking.ts';
 import { operation } from '../operation.ts';
 import { fields, noList, text } from '../schemas.ts';
-import { dimensions, embed, maxBytes } from './embeddings.ts';
+import { embed } from './embeddings.ts';
 
 /** Ollama's clients may write the tag of a model behind its name. */
 const model = v.pipe(

@@ -1,6 +1,7 @@
 /** The description of this API for programs, and the same for people. */
 import { renderDocs, STYLE } from '../http/docs.ts';
 import openapi from '../http/openapi.json' with { type: 'json' };
+import { mayUse } from '../keys.ts';
 import type { Task } from '../models/model.ts';
 import { type Call, operation } from '../operation.ts';
 
@@ -55,8 +56,7 @@ export interface DocumentSchema {
 /** The document with the names of the models that this deployment has, in place of any name. */
 async function documentOf(call: Call): Promise<Document> {
   const document = structuredClone(openapi) as unknown as Document;
-  const { models } = call.key;
-  const infos = (await call.host.models.list()).filter(({ id }) => models === null || models.includes(id));
+  const infos = (await call.host.models.list()).filter(({ id }) => mayUse(call.key, id));
   for (const [path, methods] of Object.entries(document.paths)) {
     const task = TASKS.find(([pattern]) => pattern.test(path))?.[1];
     const fitting = infos.filter((info) => info.task === task);

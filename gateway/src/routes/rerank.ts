@@ -1,21 +1,8 @@
 /** Documents in the order in which they answer a query, by a cross-encoder. */
 import * as v from 'valibot';
-import {
-  checkSize,
-  contextOf,
-  modelFor,
-  need,
-  single,
-  strings,
-  told,
-  usage,
-  usageOf,
-  user,
-  whole,
-} from '../models/asking.ts';
+import { ask, MAX_ITEMS, maxBytes, need, single, strings, usage, usageOf, user } from '../models/asking.ts';
 import { operation } from '../operation.ts';
-import { fields, name } from '../schemas.ts';
-import { maxBytes } from './embeddings.ts';
+import { fields, name, whole } from '../schemas.ts';
 
 export const rerank = operation({
   method: 'POST',
@@ -26,7 +13,7 @@ export const rerank = operation({
     model: name,
     query: single,
     documents: strings(),
-    top_n: v.optional(whole(1, 2048)),
+    top_n: v.optional(whole(1, MAX_ITEMS)),
     return_documents: v.optional(v.boolean('true or false'), false),
     user,
   }),
@@ -48,10 +35,10 @@ export const rerank = operation({
   batched: true,
   async handle(call) {
     const { query, documents, top_n: topN = documents.length, return_documents: returned, model: id } = call.body;
-    const model = await modelFor(call, id, 'rerank');
-    checkSize(model, documents, 'documents', { beside: query });
-    const { results, tokens } = await need(model, 'rerank')(query, documents, contextOf(call));
-    told(call, model, documents.length, tokens);
+    const question = { task: 'rerank', model: id, field: 'documents', texts: documents, beside: query } as const;
+    const { results, tokens } = await ask(call, question, (model, context) =>
+      need(model, 'rerank')(query, documents, context),
+    );
     const ordered = results
       .map((score, index) => ({ index, score }))
       // Of equal ones the first in the list.

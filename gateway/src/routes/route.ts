@@ -1,9 +1,8 @@
 /** The route of a text: what a semantic router chooses for it. */
 import * as v from 'valibot';
-import { checkSize, contextOf, input, listOf, modelFor, need, told, usage, usageOf, user } from '../models/asking.ts';
+import { ask, input, listOf, maxBytes, need, usage, usageOf, user } from '../models/asking.ts';
 import { operation } from '../operation.ts';
 import { fields, name } from '../schemas.ts';
-import { maxBytes } from './embeddings.ts';
 
 export const route = operation({
   method: 'POST',
@@ -24,10 +23,8 @@ export const route = operation({
   async handle(call) {
     const { body } = call;
     const texts = listOf(body.input);
-    const model = await modelFor(call, body.model, 'route');
-    checkSize(model, texts, 'input');
-    const { results, tokens } = await need(model, 'route')(texts, contextOf(call));
-    told(call, model, texts.length, tokens);
+    const question = { task: 'route', model: body.model, field: 'input', texts } as const;
+    const { results, tokens } = await ask(call, question, (model, context) => need(model, 'route')(texts, context));
     return Response.json({
       object: 'list',
       data: results.map(({ route, probability }, index) => ({ index, route, probability })),

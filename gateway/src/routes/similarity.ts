@@ -1,9 +1,9 @@
 /** How alike sentences are to one: the cosine of their vectors. */
 import * as v from 'valibot';
-import { single, strings, usage, usageOf, user } from '../models/asking.ts';
+import { maxBytes, single, strings, usage, usageOf, user } from '../models/asking.ts';
 import { operation } from '../operation.ts';
 import { fields, name } from '../schemas.ts';
-import { embed, maxBytes } from './embeddings.ts';
+import { embed } from './embeddings.ts';
 
 function cosine(a: Float32Array, b: Float32Array): number {
   let [dot, aa, bb] = [0, 0, 0];

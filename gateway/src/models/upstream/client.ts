@@ -1,6 +1,6 @@
 /** Requests to one server: one deadline over all tries, retries, a breaker, and a secret that goes nowhere else. */
 import type { Host } from '../../host.ts';
-import { GatewayError } from '../../http/errors.ts';
+import { clientClosed, GatewayError } from '../../http/errors.ts';
 import type { UpstreamEntry } from '../config.ts';
 import type { CallContext } from '../model.ts';
 import { Breaker, type BreakerState, Places } from './breaker.ts';
@@ -142,7 +142,7 @@ export class Upstream {
 
   /** What a client is told whose call ended before there was an answer. */
   #ended(context: CallContext): GatewayError {
-    if (context.signal.aborted) return new GatewayError('client_closed', 'The client has left.');
+    if (context.signal.aborted) return clientClosed();
     const seconds = this.entry.timeout_ms / 1000;
     return new GatewayError('upstream_timeout', `The upstream "${this.name}" gave no answer within ${seconds} s.`);
   }
