@@ -5,9 +5,9 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { hasPackage, openPlace, type Place, type PlaceName, readMigrations } from './src/cli/place.ts';
-import { ROOT } from './src/cli/root.ts';
 import { UsageError } from './src/cli/usage-error.ts';
 import { wrangler, wranglerPath } from './src/cli/wrangler.ts';
+import { ROOT, readModels } from './src/hosts/storage.ts';
 
 const HELP = `npm run gateway COMMAND, or node cli.ts COMMAND
 
@@ -179,7 +179,7 @@ async function dev({ port = '8787', from = process.env.MODEL_PATH }: Values): Pr
 
 async function check({ from = process.env.MODEL_PATH, memory }: Values): Promise<number> {
   if (memory !== undefined && !/^\d{1,6}$/.test(memory)) throw new UsageError('--memory is a number of MiB');
-  const { checkModels, readModels } = await import('./src/cli/check.ts');
+  const { checkModels } = await import('./src/cli/check.ts');
   const checked = await checkModels(await readModels(), {
     from,
     ...(memory === undefined ? {} : { limit: Number(memory) }),

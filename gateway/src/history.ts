@@ -3,10 +3,10 @@ import { report } from './http/log.ts';
 import { randomText, sha256 } from './keys.ts';
 import type { Call } from './operation.ts';
 import { insertPrediction } from './tables/history.ts';
+import { DAY_MS } from './time.ts';
 
 const MAX_INPUT = 65_536;
 const MAX_OUTPUT = 4_096;
-const DAY_MS = 86_400_000;
 
 /** Keeps a prediction after its answer, and gives the answer back. */
 export async function remember(call: Call, response: Response): Promise<Response> {

@@ -28,23 +28,41 @@ export interface StoredBlob {
   etag: string;
 }
 
+/** A part of an object, in bytes. */
+export interface BlobRange {
+  offset: number;
+  length: number;
+}
+
+/** The bytes of an object, or a stream of them. */
+export type BlobBody = Uint8Array | ReadableStream<Uint8Array>;
+
+export interface PutOptions {
+  /** The bytes of a stream, which must be told. */
+  size?: number;
+  /** Writes nothing where there is an object of that name. */
+  ifNoneMatch?: boolean;
+}
+
+/** Some names of objects; `cursor` goes on where they end, and is not there at the end. */
+export interface BlobPage {
+  objects: { key: string; size: number }[];
+  cursor?: string;
+}
+
 /** Objects by name: R2, a folder or an S3 bucket. A name is letters, digits, `.`, `_`, `-` and `/`. */
 export interface Blobs {
-  /** The object, or `length` bytes of it from `offset` on; `undefined` where there is none. */
-  get(key: string, range?: { offset: number; length: number }): Promise<StoredBlob | undefined>;
+  /** The object, or a range of it; `undefined` where there is none. */
+  get(key: string, range?: BlobRange): Promise<StoredBlob | undefined>;
   /**
-   * Writes an object whole or not at all. A stream needs its `size`.
-   * Returns `undefined`, and writes nothing, where `ifNoneMatch` is set and there is an object of that name.
+   * Writes an object whole or not at all.
+   * Returns `undefined` where `ifNoneMatch` kept it from being written.
    */
-  put(
-    key: string,
-    body: Uint8Array | ReadableStream<Uint8Array>,
-    options?: { size?: number; ifNoneMatch?: boolean },
-  ): Promise<{ etag: string } | undefined>;
+  put(key: string, body: BlobBody, options?: PutOptions): Promise<{ etag: string } | undefined>;
   /** Deletes objects; names without an object are no error. */
   delete(keys: readonly string[]): Promise<void>;
-  /** Names that start with `prefix`, in order, up to 1,000 at a time; `cursor` goes on where the last answer ended. */
-  list(prefix: string, cursor?: string): Promise<{ objects: { key: string; size: number }[]; cursor?: string }>;
+  /** Names that start with `prefix`, in order, up to 1,000 at a time. */
+  list(prefix: string, cursor?: string): Promise<BlobPage>;
 }
 
 /** A message between jobs. It names what is to be done, and its reader looks up all else, so that an old message is harmless. */
@@ -133,13 +151,7 @@ export interface Events {
   render(): Promise<string>;
 }
 
-export type Measure =
-  | 'model_load_seconds'
-  | 'upstream_seconds'
-  | 'upstream_state'
-  | 'queue_tokens'
-  | 'wasm_bytes'
-  | 'batch_parts';
+export type Measure = 'model_load_seconds' | 'upstream_seconds' | 'upstream_state' | 'queue_tokens' | 'batch_parts';
 
 /** The platform under the gateway. */
 export interface Host {

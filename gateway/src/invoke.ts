@@ -6,7 +6,7 @@ import type { GenericSchema } from 'valibot';
 import { remember } from './history.ts';
 import type { Host, RequestEvent } from './host.ts';
 import { capped, checkBody, checkJson, MAX_BYTES, mediaType, parseJson, readBytes } from './http/body.ts';
-import { type CachePlan, give, ResponseCache } from './http/cache.ts';
+import { type CachePlan, give, responseCacheOf } from './http/cache.ts';
 import { clientClosed, GatewayError } from './http/errors.ts';
 import { Limiter, reservation } from './http/limits.ts';
 import { report } from './http/log.ts';
@@ -67,7 +67,7 @@ export async function invoke(operation: Operation, invocation: Invocation): Prom
 async function answer(operation: Operation, call: Call, limiter: Limiter, out: Headers): Promise<Response> {
   const { host, event } = call;
   const cached = typeof operation.cached === 'function' ? operation.cached(call.body) : operation.cached === true;
-  const cache = cached ? ResponseCache.of(host) : undefined;
+  const cache = cached ? responseCacheOf(host) : undefined;
   const plan: CachePlan | undefined = await cache?.plan(operation, call);
   if (cache && plan) {
     const hit = await cache.match(plan);

@@ -14,10 +14,9 @@ import { type PartRow, partsOf } from './tables/batch-parts.ts';
 import type { BatchRow } from './tables/batches.ts';
 import { blobOf, type FileRow } from './tables/files.ts';
 import { type IndexRow, type Source, staleBuilds } from './tables/indexes.ts';
+import { DAY_MS, HOUR_MS } from './time.ts';
 
 const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
-const DAY_MS = 24 * HOUR_MS;
 /** Rows that one statement deletes, and statements of one run: what is left has its turn at the next one. */
 const ROWS = 500;
 const STATEMENTS = 20;

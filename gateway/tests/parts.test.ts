@@ -174,7 +174,7 @@ test('metrics of isolates are added up, and gauges are those of the last', async
   const isolates = [new Metrics(), new Metrics()] as const;
   for (const [index, isolate] of isolates.entries()) {
     for (let times = 0; times <= index; times++) isolate.record(event({ ms: 20 }));
-    isolate.observe('wasm_bytes', 100 + index);
+    isolate.observe('queue_tokens', 100 + index);
     total.add(isolate.take());
   }
   isolates[0].record(event({ ms: 20 }));
@@ -184,7 +184,7 @@ test('metrics of isolates are added up, and gauges are those of the last', async
   assert.match(text, /^pilotlight_requests_total\{.*\} 4$/m);
   assert.match(text, /^pilotlight_request_seconds_bucket\{le="0.025",.*\} 4$/m);
   assert.match(text, /^pilotlight_request_seconds_bucket\{le="0.01",.*\} 0$/m);
-  assert.match(text, /^pilotlight_wasm_bytes 101$/m);
+  assert.match(text, /^pilotlight_queue_tokens 101$/m);
 });
 
 test('labels that a client makes up do not fill the memory', () => {

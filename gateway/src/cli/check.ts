@@ -1,13 +1,11 @@
 /** `check`: what would fail at night is said before a deploy. */
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { type LocalEntry, type ModelsConfig, readConfig } from '../models/config.ts';
+import type { LocalEntry, ModelsConfig } from '../models/config.ts';
 import { openFiles } from '../models/local/files.ts';
 import { plan } from '../models/local/plan.ts';
 import { resolveSource } from '../models/sources.ts';
 import { FolderBlobs } from '../parts/folder.ts';
-import { ROOT } from './root.ts';
 
 /** MiB of an isolate, and those of them that JavaScript, requests and answers take beside the models. */
 const ISOLATE = 128;
@@ -18,11 +16,6 @@ export interface CheckedModel {
   /** MiB; null for a model that runs elsewhere. */
   memory: number | null;
   problem?: string;
-}
-
-/** The text of `models.jsonc`, read by its schema. */
-export async function readModels(path = join(ROOT, 'models.jsonc')): Promise<ModelsConfig> {
-  return readConfig(await readFile(path, 'utf8'));
 }
 
 /**

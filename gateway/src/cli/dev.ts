@@ -1,11 +1,10 @@
 /** `dev`: the Worker in workerd on this machine, with a database, a bucket and queues that live in a folder. */
 import { spawn } from 'node:child_process';
+import { ROOT, readModels } from '../hosts/storage.ts';
 import { migrate } from '../migrate.ts';
-import { readModels } from './check.ts';
 import { newKey } from './keys.ts';
 import { pack, upload } from './pack.ts';
 import { openPlace, type Place, readMigrations } from './place.ts';
-import { ROOT } from './root.ts';
 import { wranglerPath } from './wrangler.ts';
 
 /** Names of the bucket's objects that are models begin with this; `MODEL_PATH` of `wrangler.jsonc` says the same. */

@@ -3,6 +3,7 @@ import type { Sql } from '../host.ts';
 import { formatKey, type Limits, makeKey, randomText, sha256 } from '../keys.ts';
 import { SCOPES, type Scope } from '../operation.ts';
 import { revokeKey, rotateKey } from '../tables/keys.ts';
+import { DAY_MS, HOUR_MS } from '../time.ts';
 import { UsageError } from './usage-error.ts';
 
 /** The words of `mint`, as they were typed. */
@@ -38,14 +39,14 @@ export async function newKey(words: MintWords): ReturnType<typeof makeKey> {
     limits,
     models: models === undefined ? null : names(models),
     history,
-    expiresAt: days === undefined ? null : Date.now() + days * 86_400_000,
+    expiresAt: days === undefined ? null : Date.now() + days * DAY_MS,
   });
 }
 
 /** Gives a key another secret, and its new text; the old one holds for some hours more. */
 export async function rotate(sql: Sql, id: string, hours: string | undefined): Promise<string> {
   const secret = randomText(32);
-  const until = Date.now() + (whole('hours', hours, 0) ?? 24) * 3_600_000;
+  const until = Date.now() + (whole('hours', hours, 0) ?? 24) * HOUR_MS;
   if (await rotateKey(sql, id, await sha256(secret), until)) return formatKey(id, secret);
   throw new Error(`there is no key ${id}, or it is revoked`);
 }

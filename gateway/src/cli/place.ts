@@ -1,15 +1,15 @@
 /** The database and the blobs that a command works on: those of `wrangler dev`, of the account, or of a server. */
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { R2Bucket } from '@cloudflare/workers-types';
-import type { Blobs, Sql, StoredBlob } from '../host.ts';
-import { openBlobs, openSql } from '../hosts/storage.ts';
-import type { Migration } from '../migrate.ts';
+import type { BlobBody, BlobPage, BlobRange, Blobs, PutOptions, Sql, StoredBlob } from '../host.ts';
+import { openBlobs, openSql, ROOT } from '../hosts/storage.ts';
 import { parseJsonc } from '../models/jsonc.ts';
 import { readSettings } from '../settings.ts';
-import { ROOT } from './root.ts';
 import { WranglerBlobs, WranglerSql } from './wrangler.ts';
+
+export { readMigrations } from '../hosts/storage.ts';
 
 /** Where `wrangler dev` keeps what its bindings hold. */
 export const STATE = join(ROOT, '.wrangler', 'state', 'v3');
@@ -33,13 +33,6 @@ export interface WorkerConfig {
 
 export async function readWorkerConfig(): Promise<WorkerConfig> {
   return parseJsonc(await readFile(join(ROOT, 'wrangler.jsonc'), 'utf8')) as WorkerConfig;
-}
-
-/** The files of `migrations/`. */
-export async function readMigrations(): Promise<Migration[]> {
-  const folder = join(ROOT, 'migrations');
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort();
-  return Promise.all(names.map(async (name) => ({ name, sql: await readFile(join(folder, name), 'utf8') })));
 }
 
 export async function openPlace(name: PlaceName): Promise<Place> {
@@ -87,18 +80,14 @@ class BucketBlobs implements Blobs {
     this.#bucket = bucket;
   }
 
-  async get(key: string, range?: { offset: number; length: number }): Promise<StoredBlob | undefined> {
+  async get(key: string, range?: BlobRange): Promise<StoredBlob | undefined> {
     const object = await this.#bucket.get(key, range ? { range } : {});
     if (!object) return undefined;
     const bytes = new Uint8Array(await object.arrayBuffer());
     return { body: new Blob([bytes]).stream(), size: object.size, etag: object.etag };
   }
 
-  async put(
-    key: string,
-    body: Uint8Array | ReadableStream<Uint8Array>,
-    options: { ifNoneMatch?: boolean } = {},
-  ): Promise<{ etag: string } | undefined> {
+  async put(key: string, body: BlobBody, options: PutOptions = {}): Promise<{ etag: string } | undefined> {
     const bytes = body instanceof Uint8Array ? body : await new Response(body).bytes();
     const condition = options.ifNoneMatch ? { onlyIf: { etagDoesNotMatch: '*' } } : {};
     const object = (await this.#bucket.put(key, bytes, condition)) as { etag: string } | null;
@@ -109,7 +98,7 @@ class BucketBlobs implements Blobs {
     await this.#bucket.delete([...keys]);
   }
 
-  async list(prefix: string, cursor?: string): Promise<{ objects: { key: string; size: number }[]; cursor?: string }> {
+  async list(prefix: string, cursor?: string): Promise<BlobPage> {
     const page = await this.#bucket.list({ prefix, ...(cursor === undefined ? {} : { cursor }) });
     const objects = page.objects.map(({ key, size }) => ({ key, size }));
     return page.truncated ? { objects, cursor: page.cursor } : { objects };

@@ -4,8 +4,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { Blobs, Row, Sql, SqlValue, Statement, StoredBlob } from '../host.ts';
-import { ROOT } from './root.ts';
+import type { BlobBody, BlobRange, Blobs, PutOptions, Row, Sql, SqlValue, Statement, StoredBlob } from '../host.ts';
+import { ROOT } from '../hosts/storage.ts';
 
 /** The characters that a command's argument may have; longer statements go through a file. */
 const ARGUMENT = 60_000;
@@ -101,7 +101,7 @@ export class WranglerBlobs implements Blobs {
     this.#where = where;
   }
 
-  async get(key: string, range?: { offset: number; length: number }): Promise<StoredBlob | undefined> {
+  async get(key: string, range?: BlobRange): Promise<StoredBlob | undefined> {
     return withFile(async (path) => {
       try {
         await wrangler(['r2', 'object', 'get', `${this.#bucket}/${key}`, '--file', path, ...this.#where]);
@@ -115,11 +115,7 @@ export class WranglerBlobs implements Blobs {
     });
   }
 
-  async put(
-    key: string,
-    body: Uint8Array | ReadableStream<Uint8Array>,
-    options: { ifNoneMatch?: boolean } = {},
-  ): Promise<{ etag: string } | undefined> {
+  async put(key: string, body: BlobBody, options: PutOptions = {}): Promise<{ etag: string } | undefined> {
     if (options.ifNoneMatch && (await this.get(key))) return undefined;
     return withFile(async (path) => {
       await writeFile(path, body instanceof Uint8Array ? body : await new Response(body).bytes());

@@ -1,6 +1,6 @@
 /** Places of a model's files beside the bucket: static assets, KV, and modules of the script. Each needs the lock file of `pilotlight pull`. */
 import { hex, streamFrom } from '../bytes.ts';
-import type { StoredBlob } from '../host.ts';
+import type { BlobRange, StoredBlob } from '../host.ts';
 import type { Place } from '../models/local/files.ts';
 import type { Places } from '../models/sources.ts';
 import { gathered } from '../parts/r2.ts';
@@ -63,11 +63,7 @@ export function modulePlace(modules: Record<string, ArrayBuffer>): Place {
 /** What changes with a file of up to so many bytes; the lock file, by which a model is told from others, is one. */
 const DIGESTED = 1 << 20;
 
-async function stored(
-  bytes: ArrayBuffer,
-  range: { offset: number; length: number } | undefined,
-  etag?: string,
-): Promise<StoredBlob> {
+async function stored(bytes: ArrayBuffer, range: BlobRange | undefined, etag?: string): Promise<StoredBlob> {
   const part = range ? bytes.slice(range.offset, range.offset + range.length) : bytes;
   return {
     body: streamFrom(pieces(new Uint8Array(part))),

@@ -1,14 +1,11 @@
 /** The host of a server of one's own, in Node, Deno or Bun: its parts are those that its settings name. */
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Cron } from 'croner';
 import { createGateway } from '../app.ts';
 import type { Host } from '../host.ts';
+import { FAILURES } from '../http/auth.ts';
 import { report } from '../http/log.ts';
 import { bury, consume } from '../jobs/consume.ts';
 import { migrate } from '../migrate.ts';
-import { readConfig } from '../models/config.ts';
 import { allLoaders } from '../models/local/all.ts';
 import { createModels } from '../models/registry.ts';
 import { RecordedEvents } from '../parts/events.ts';
@@ -21,9 +18,8 @@ import { retention } from '../retention.ts';
 import type { Settings } from '../settings.ts';
 import { compileCore } from './core.ts';
 import { type Running, within } from './serve.ts';
-import { openBlobs, openSql } from './storage.ts';
+import { openBlobs, openSql, readMigrations, readModels } from './storage.ts';
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** Milliseconds between writes of usage and metrics that no request causes. */
 const FLUSH_MS = 10_000;
 
@@ -47,6 +43,7 @@ export async function openServer(settings: Settings): Promise<Running> {
     hold,
     secret: async (name: string) => process.env[name] || undefined,
   };
+  const failures = new MemoryMeter();
   const queue = new SqlQueue(sql, { report: (error, { topic }) => report(settings, topic, error) });
   const host: Host = {
     ...common,
@@ -54,13 +51,14 @@ export async function openServer(settings: Settings): Promise<Running> {
     // Counts of one process would not hold among several, which Postgres is for; budgets of a day outlive the process in SQL.
     meter: redis?.meter ?? new SqlMeter(sql),
     cache: redis?.cache ?? new LruCache(settings.CACHE_MB * 2 ** 20),
-    models: createModels(await readModels(), {
+    models: createModels(await readModels(process.env.MODELS_FILE || undefined), {
       ...common,
       loaders: allLoaders,
       places: { folder: (path) => ({ place: new FolderBlobs(path || '.'), prefix: '' }) },
     }),
     clientAddress: (request) => addressIn(settings, request) ?? addresses.get(request) ?? '',
-    allowFailure: failuresIn(new MemoryMeter()),
+    // It is counted in memory: whoever guesses keys must not make the database work.
+    allowFailure: async (address) => (await failures.take(address, [FAILURES])).allowed,
   };
   const app = createGateway(host);
   const stop = new AbortController();
@@ -109,21 +107,4 @@ async function connectRedis(url: string) {
 function addressIn({ ADDRESS_HEADER }: Settings, request: Request): string | undefined {
   if (ADDRESS_HEADER === undefined) return undefined;
   return request.headers.get(ADDRESS_HEADER)?.split(',').at(-1)?.trim() || undefined;
-}
-
-/** Whether an address has a try left. It is counted in memory: whoever guesses keys must not make the database work. */
-function failuresIn(meter: MemoryMeter): (address: string) => Promise<boolean> {
-  const policy = { name: 'failures', limit: 20, seconds: 60, cost: 1 } as const;
-  return async (address) => (await meter.take(address, [policy])).allowed;
-}
-
-async function readMigrations() {
-  const folder = join(ROOT, 'migrations');
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.sql'));
-  return Promise.all(names.map(async (name) => ({ name, sql: await readFile(join(folder, name), 'utf8') })));
-}
-
-async function readModels() {
-  const path = process.env.MODELS_FILE || join(ROOT, 'models.jsonc');
-  return readConfig(await readFile(path, 'utf8'));
 }

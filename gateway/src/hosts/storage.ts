@@ -1,9 +1,28 @@
-/** The database and the blobs of a server, as its settings name them. Commands of `cli.ts` open the same. */
+/** The database and the blobs of a server, as its settings name them, and the files of this folder. Commands of `cli.ts` read the same. */
 import { mkdirSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Blobs, Sql } from '../host.ts';
+import type { Migration } from '../migrate.ts';
+import { type ModelsConfig, readConfig } from '../models/config.ts';
 import { FolderBlobs } from '../parts/folder.ts';
 import type { Settings } from '../settings.ts';
+
+/** The folder of the gateway's package. */
+export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+/** The files of `migrations/`. */
+export async function readMigrations(): Promise<Migration[]> {
+  const folder = join(ROOT, 'migrations');
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort();
+  return Promise.all(names.map(async (name) => ({ name, sql: await readFile(join(folder, name), 'utf8') })));
+}
+
+/** The models of `models.jsonc`, or of another file. */
+export async function readModels(path = join(ROOT, 'models.jsonc')): Promise<ModelsConfig> {
+  return readConfig(await readFile(path, 'utf8'));
+}
 
 /** A database that is let go of at the end. */
 export type OpenSql = Sql & { close(): Promise<void> };

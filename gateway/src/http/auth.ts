@@ -1,6 +1,7 @@
 /** Authentication: who a request is from, by an API key or by a token of an identity provider. */
 import type { Host } from '../host.ts';
 import { equalDigests, type Key, type KeyRecord, parseKey, sha256 } from '../keys.ts';
+import { perHost } from '../per-host.ts';
 import { findKey } from '../tables/keys.ts';
 import { GatewayError } from './errors.ts';
 import { report } from './log.ts';
@@ -13,7 +14,7 @@ const UNKNOWN_MS = 10_000;
 const REREAD_MS = 1_000;
 const RECORDS = 5_000;
 /** Failures that an address has within a minute. */
-const FAILURES = { name: 'failures', limit: 20, seconds: 60, cost: 1 } as const;
+export const FAILURES = { name: 'failures', limit: 20, seconds: 60, cost: 1 } as const;
 /** Names under which people put keys into addresses, where proxies log them and browsers remember them. */
 const QUERY_NAMES = new Set(['key', 'api_key', 'apikey', 'api-key', 'x-api-key', 'access_token', 'token']);
 
@@ -160,14 +161,5 @@ function isValid(record: KeyRecord, now: number): boolean {
   return record.revokedAt === null && (record.expiresAt === null || now < record.expiresAt);
 }
 
-const authenticators = new WeakMap<Host, Authenticator>();
-
 /** The authenticator of a host: there is one, so that all routes see a revocation at the same time. */
-export function authenticatorOf(host: Host): Authenticator {
-  let found = authenticators.get(host);
-  if (!found) {
-    found = new Authenticator(host);
-    authenticators.set(host, found);
-  }
-  return found;
-}
+export const authenticatorOf = perHost((host) => new Authenticator(host));

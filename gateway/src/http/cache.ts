@@ -2,6 +2,7 @@
 import type { Host, RequestEvent } from '../host.ts';
 import { sha256 } from '../keys.ts';
 import type { Call, Operation } from '../operation.ts';
+import { perHost } from '../per-host.ts';
 import { untilLeft } from '../waiting.ts';
 import { report } from './log.ts';
 
@@ -64,19 +65,7 @@ function directives(headers: Headers): Map<string, string> {
   );
 }
 
-/** The cache of a host, with the answers that are computed right now. */
-export class ResponseCache {
-  static readonly #caches = new WeakMap<Host, ResponseCache>();
-
-  static of(host: Host): ResponseCache {
-    let cache = ResponseCache.#caches.get(host);
-    if (!cache) {
-      cache = new ResponseCache(host);
-      ResponseCache.#caches.set(host, cache);
-    }
-    return cache;
-  }
-
+class ResponseCache {
   readonly #host: Host;
   readonly #flights = new Map<string, Flight>();
 
@@ -220,6 +209,9 @@ export class ResponseCache {
     }
   }
 }
+
+/** The cache of a host, with the answers that are computed right now. */
+export const responseCacheOf = perHost((host) => new ResponseCache(host));
 
 /** Makes the answer of one request, and says where it comes from. */
 export function give(answer: Answer, state: 'HIT' | 'MISS', age: number, event: RequestEvent, out: Headers): Response {

@@ -4,10 +4,9 @@ import type { Blobs, Host, Statement } from '../host.ts';
 import { cancelParts, mergeParts, type PartRow, partsOf, runBlob } from '../tables/batch-parts.ts';
 import { type BatchRow, batchById, type Ending, endBatch } from '../tables/batches.ts';
 import { blobOf, insertFile } from '../tables/files.ts';
+import { DAY_MS } from '../time.ts';
 import { newId } from './ids.ts';
 import { sendParts } from './split.ts';
-
-const DAY_MS = 86_400_000;
 
 /** A range of an object. */
 interface Piece {

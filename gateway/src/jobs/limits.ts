@@ -1,4 +1,6 @@
 /** How large files and parts may be. A part is what one delivery of a message answers, in one isolate of 128 MB. */
+import { DAY_MS } from '../time.ts';
+
 export const MAX_FILE = 100_000_000;
 export const MAX_LINES = 50_000;
 export const MAX_LINE = 65_536;
@@ -26,4 +28,4 @@ export const STEP_TOKENS = 8_192;
 export const MAX_INDEX_LINE = 8_388_608;
 
 /** What the time of a batch is, which is OpenAI's only one. */
-export const WINDOW_MS = 24 * 3_600_000;
+export const WINDOW_MS = DAY_MS;

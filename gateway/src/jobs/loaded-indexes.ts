@@ -2,6 +2,7 @@
 import { VectorIndex } from 'pilotlight';
 import { readAll } from '../bytes.ts';
 import type { Host } from '../host.ts';
+import { perHost } from '../per-host.ts';
 
 export class LoadedIndexes {
   readonly #host: Host;
@@ -63,14 +64,5 @@ export class LoadedIndexes {
   }
 }
 
-const ofHosts = new WeakMap<Host, LoadedIndexes>();
-
 /** The loaded indexes of a host. */
-export function loadedIndexes(host: Host): LoadedIndexes {
-  let found = ofHosts.get(host);
-  if (!found) {
-    found = new LoadedIndexes(host);
-    ofHosts.set(host, found);
-  }
-  return found;
-}
+export const loadedIndexes = perHost((host) => new LoadedIndexes(host));

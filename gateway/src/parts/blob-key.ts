@@ -1,4 +1,5 @@
 /** The names of objects, which are checked before they become a path or an address. */
+import type { BlobBody, PutOptions } from '../host.ts';
 import { GatewayError } from '../http/errors.ts';
 
 const SEGMENT = /^[\w.-]+$/;
@@ -19,8 +20,12 @@ export function checkKey(key: string): void {
   }
 }
 
-/** Checks what a put was given, and tells how many bytes there will be. */
-export function sizeOf(body: Uint8Array | ReadableStream<Uint8Array>, size: number | undefined): number {
+/**
+ * Checks the arguments of a put, and returns the bytes of the object.
+ * @throws {GatewayError} `invalid_request` where the name is not plain
+ */
+export function checkPut(key: string, body: BlobBody, { size }: PutOptions): number {
+  checkKey(key);
   if (body instanceof Uint8Array) return body.length;
   if (size === undefined) throw new TypeError('size: the number of bytes of a stream');
   return size;

@@ -2,8 +2,8 @@
 import type { Dirent, Stats } from 'node:fs';
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Blobs, StoredBlob } from '../host.ts';
-import { checkKey, exactly, sizeOf, streamOf } from './blob-key.ts';
+import type { BlobBody, BlobPage, BlobRange, Blobs, PutOptions, StoredBlob } from '../host.ts';
+import { checkKey, checkPut, exactly, streamOf } from './blob-key.ts';
 
 /** The bytes that are read at once; what fits is read before `get` returns, so that no file stays open for it. */
 const PIECE = 1024 * 1024;
@@ -18,7 +18,7 @@ export class FolderBlobs implements Blobs {
     this.#root = root;
   }
 
-  async get(key: string, range?: { offset: number; length: number }): Promise<StoredBlob | undefined> {
+  async get(key: string, range?: BlobRange): Promise<StoredBlob | undefined> {
     checkKey(key);
     const file = await open(join(this.#root, key), 'r').catch(none);
     if (!file) return undefined;
@@ -36,13 +36,8 @@ export class FolderBlobs implements Blobs {
     }
   }
 
-  async put(
-    key: string,
-    body: Uint8Array | ReadableStream<Uint8Array>,
-    options: { size?: number; ifNoneMatch?: boolean } = {},
-  ): Promise<{ etag: string } | undefined> {
-    checkKey(key);
-    const size = sizeOf(body, options.size);
+  async put(key: string, body: BlobBody, options: PutOptions = {}): Promise<{ etag: string } | undefined> {
+    const size = checkPut(key, body, options);
     const path = join(this.#root, key);
     const writing = join(this.#root, WRITING, crypto.randomUUID());
     await mkdir(dirname(writing), { recursive: true });
@@ -92,7 +87,7 @@ export class FolderBlobs implements Blobs {
     }
   }
 
-  async list(prefix: string, cursor = ''): Promise<{ objects: { key: string; size: number }[]; cursor?: string }> {
+  async list(prefix: string, cursor = ''): Promise<BlobPage> {
     const keys: string[] = [];
     for await (const key of walk(this.#root, '', prefix, cursor)) {
       keys.push(key);

@@ -33,7 +33,6 @@ const METRICS: Record<string, Metric> = {
     help: 'State of the breaker of an upstream: 0 closed, 1 half-open, 2 open.',
   },
   pilotlight_queue_tokens: { type: 'gauge', help: 'Tokens that wait to be computed.' },
-  pilotlight_wasm_bytes: { type: 'gauge', help: 'Bytes of WebAssembly memory.' },
   pilotlight_batch_parts_total: { type: 'counter', help: 'Parts of batches by what became of them.' },
 };
 
@@ -43,7 +42,6 @@ const MEASURES: Record<Measure, string> = {
   upstream_seconds: 'pilotlight_upstream_seconds',
   upstream_state: 'pilotlight_upstream_state',
   queue_tokens: 'pilotlight_queue_tokens',
-  wasm_bytes: 'pilotlight_wasm_bytes',
   batch_parts: 'pilotlight_batch_parts_total',
 };
 

@@ -1,7 +1,7 @@
 /** Cloudflare's R2. */
 import type { R2Bucket, R2ObjectBody, R2PutOptions } from '@cloudflare/workers-types';
-import type { Blobs, StoredBlob } from '../host.ts';
-import { checkKey, sizeOf, streamOf } from './blob-key.ts';
+import type { BlobBody, BlobPage, BlobRange, Blobs, PutOptions, StoredBlob } from '../host.ts';
+import { checkKey, checkPut, streamOf } from './blob-key.ts';
 
 /** R2's streams come in pieces of 4 KiB; gathered to these, a model loads in half the time. */
 const PIECE = 1024 * 1024;
@@ -21,7 +21,7 @@ export class R2Blobs implements Blobs {
     this.#bucket = bucket;
   }
 
-  async get(key: string, range?: { offset: number; length: number }): Promise<StoredBlob | undefined> {
+  async get(key: string, range?: BlobRange): Promise<StoredBlob | undefined> {
     checkKey(key);
     if (range?.length === 0) return this.#empty(key);
     let object: R2ObjectBody | null;
@@ -38,13 +38,8 @@ export class R2Blobs implements Blobs {
     return { body, size: object.size, etag: object.etag };
   }
 
-  async put(
-    key: string,
-    body: Uint8Array | ReadableStream<Uint8Array>,
-    options: { size?: number; ifNoneMatch?: boolean } = {},
-  ): Promise<{ etag: string } | undefined> {
-    checkKey(key);
-    const size = sizeOf(body, options.size);
+  async put(key: string, body: BlobBody, options: PutOptions = {}): Promise<{ etag: string } | undefined> {
+    const size = checkPut(key, body, options);
     const condition: R2PutOptions = options.ifNoneMatch ? { onlyIf: { etagDoesNotMatch: '*' } } : {};
     if (body instanceof Uint8Array) return etagOf(await this.#bucket.put(key, body, condition));
     const stop = new AbortController();
@@ -69,7 +64,7 @@ export class R2Blobs implements Blobs {
     for (let at = 0; at < keys.length; at += DELETED) await this.#bucket.delete(keys.slice(at, at + DELETED));
   }
 
-  async list(prefix: string, cursor?: string): Promise<{ objects: { key: string; size: number }[]; cursor?: string }> {
+  async list(prefix: string, cursor?: string): Promise<BlobPage> {
     const page = await this.#bucket.list({ prefix, limit: 1000, ...(cursor ? { cursor } : {}) });
     const objects = page.objects.map(({ key, size }) => ({ key, size }));
     return page.truncated ? { objects, cursor: page.cursor } : { objects };

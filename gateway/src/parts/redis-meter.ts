@@ -47,8 +47,7 @@ export class RedisMeter implements Meter {
       const used = left[2 * index] ?? 0;
       return used > 0 ? { used, resetsAt: now + (left[2 * index + 1] ?? 0) } : undefined;
     });
-    const blocked = policies.find(({ cost, limit }, index) => (windows[index]?.used ?? 0) + cost > limit);
-    return answer(policies, windows, now, allowed === 1 ? undefined : blocked);
+    return answer(policies, windows, now, allowed === 1);
   }
 
   async settle(key: string, { name, seconds }: Pick<Policy, 'name' | 'seconds'>, extra: number): Promise<void> {

@@ -1,7 +1,7 @@
 /** A bucket that speaks S3: of AWS, R2, Backblaze, MinIO and others. Objects are addressed by path. */
 import { AwsClient } from 'aws4fetch';
-import type { Blobs, StoredBlob } from '../host.ts';
-import { checkKey, exactly, sizeOf, streamOf } from './blob-key.ts';
+import type { BlobBody, BlobPage, BlobRange, Blobs, PutOptions, StoredBlob } from '../host.ts';
+import { checkKey, checkPut, exactly, streamOf } from './blob-key.ts';
 
 /** Streams are sent in parts of so many bytes; S3 wants 5 MiB at least. */
 const PART = 8 * 1024 * 1024;
@@ -25,7 +25,7 @@ export class S3Blobs implements Blobs {
     this.#client = new AwsClient({ accessKeyId, secretAccessKey, region, service: 's3', retries: 3 });
   }
 
-  async get(key: string, range?: { offset: number; length: number }): Promise<StoredBlob | undefined> {
+  async get(key: string, range?: BlobRange): Promise<StoredBlob | undefined> {
     checkKey(key);
     if (range?.length === 0) return this.#empty(key);
     const last = range ? range.offset + range.length - 1 : 0;
@@ -43,13 +43,8 @@ export class S3Blobs implements Blobs {
     return { body: response.body ?? streamOf(new Uint8Array()), size: Number(total), etag: etagOf(response) };
   }
 
-  async put(
-    key: string,
-    body: Uint8Array | ReadableStream<Uint8Array>,
-    options: { size?: number; ifNoneMatch?: boolean } = {},
-  ): Promise<{ etag: string } | undefined> {
-    checkKey(key);
-    const size = sizeOf(body, options.size);
+  async put(key: string, body: BlobBody, options: PutOptions = {}): Promise<{ etag: string } | undefined> {
+    const size = checkPut(key, body, options);
     const condition: Record<string, string> = options.ifNoneMatch ? { 'if-none-match': '*' } : {};
     let response: Response;
     if (size > PART)
@@ -81,7 +76,7 @@ export class S3Blobs implements Blobs {
     }
   }
 
-  async list(prefix: string, cursor = ''): Promise<{ objects: { key: string; size: number }[]; cursor?: string }> {
+  async list(prefix: string, cursor = ''): Promise<BlobPage> {
     const query = new URLSearchParams({ 'list-type': '2', 'max-keys': '1000', prefix });
     if (cursor) query.set('start-after', cursor);
     const response = await this.#send('GET', '', {}, query);

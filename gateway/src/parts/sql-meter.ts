@@ -1,5 +1,6 @@
 /** A meter in a table, of SQLite or Postgres: exact among processes, and its counts outlive them. */
 import type { Meter, Policy, Sql, Statement } from '../host.ts';
+import { DAY_MS } from '../time.ts';
 import { answer, type Taken } from './windows.ts';
 
 /** Rows whose windows are over are deleted once in so many takes. */
@@ -41,7 +42,7 @@ export class SqlMeter implements Meter {
       ],
       [`SELECT id, used, resets_at FROM meters WHERE id IN (${marks})`, ids],
     ];
-    if (++this.#takes % SWEEP === 0) statements.push(['DELETE FROM meters WHERE resets_at < ?', [now - 86_400_000]]);
+    if (++this.#takes % SWEEP === 0) statements.push(['DELETE FROM meters WHERE resets_at < ?', [now - DAY_MS]]);
     const results = await this.#sql.batch(statements);
     const allowed = (results[policies.length]?.length ?? 0) > 0;
     const rows = new Map(results[policies.length + 1]?.map((row) => [row.id, row]));
@@ -49,8 +50,7 @@ export class SqlMeter implements Meter {
       const row = rows.get(each);
       return row && Number(row.used) > 0 ? { used: Number(row.used), resetsAt: Number(row.resets_at) } : undefined;
     });
-    const blocked = policies.find(({ cost, limit }, index) => (windows[index]?.used ?? 0) + cost > limit);
-    return answer(policies, windows, now, allowed ? undefined : blocked);
+    return answer(policies, windows, now, allowed);
   }
 
   async settle(key: string, { name, seconds }: Pick<Policy, 'name' | 'seconds'>, extra: number): Promise<void> {

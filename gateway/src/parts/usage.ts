@@ -1,7 +1,7 @@
 /** Usage by hour, key, route, model and status: counted in memory, and added to the table `usage` when it is flushed. */
 import type { RequestEvent, Row, Sql, Statement } from '../host.ts';
+import { HOUR_MS } from '../time.ts';
 
-const HOUR = 3_600_000;
 /** Rows of one statement: D1 takes 100 parameters. */
 const ROWS = 10;
 /** Rows in memory at most; further models are counted together, so that no client can fill the memory. */
@@ -19,7 +19,7 @@ export class Usage {
   record(event: RequestEvent): void {
     if (event.key === undefined) return;
     this.#add({
-      hour: Math.floor(event.at / HOUR) * HOUR,
+      hour: Math.floor(event.at / HOUR_MS) * HOUR_MS,
       key_id: event.key,
       route: event.route,
       model: event.model ?? '',

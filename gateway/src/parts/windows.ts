@@ -19,14 +19,10 @@ export interface Taken {
 /** Takes the cost of all policies, or none, from the windows of one key. */
 export function take(windows: Map<string, Window>, policies: readonly Policy[], now: number): Taken {
   for (const [name, window] of windows) if (window.resetsAt <= now) windows.delete(name);
-  const blocked = policies.find(({ name, limit, cost }) => (windows.get(name)?.used ?? 0) + cost > limit);
-  if (!blocked) for (const policy of policies) add(windows, policy, policy.cost, now);
-  return answer(
-    policies,
-    policies.map(({ name }) => windows.get(name)),
-    now,
-    blocked,
-  );
+  const allowed = !policies.some((policy) => isOver(policy, windows.get(policy.name)));
+  if (allowed) for (const policy of policies) add(windows, policy, policy.cost, now);
+  const taken = policies.map(({ name }) => windows.get(name));
+  return answer(policies, taken, now, allowed);
 }
 
 /** Adds units to a window, or gives them back. */
@@ -43,12 +39,15 @@ export function add(
   else windows.set(policy.name, { used, resetsAt: open ? window.resetsAt : now + policy.seconds * 1000 });
 }
 
-/** What a meter answers, given the windows as they are after the take. */
+/** Whether a window has less left than a policy takes. */
+const isOver = ({ cost, limit }: Policy, window: Window | undefined): boolean => (window?.used ?? 0) + cost > limit;
+
+/** The answer of a meter, by the windows as they are after the take. */
 export function answer(
   policies: readonly Policy[],
   windows: readonly (Window | undefined)[],
   now: number,
-  blocked: Policy | undefined,
+  allowed: boolean,
 ): Taken {
   const reports = policies.map(({ name, limit, seconds }, index) => {
     const window = windows[index];
@@ -60,5 +59,6 @@ export function answer(
       seconds,
     };
   });
+  const blocked = allowed ? undefined : policies.find((policy, index) => isOver(policy, windows[index]));
   return blocked ? { allowed: false, blocked: blocked.name, reports } : { allowed: true, reports };
 }

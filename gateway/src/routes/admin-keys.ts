@@ -2,10 +2,12 @@
 import * as v from 'valibot';
 import { authenticatorOf } from '../http/auth.ts';
 import { GatewayError } from '../http/errors.ts';
+import { limit, page, pageOf } from '../http/page.ts';
 import { formatKey, type KeyRecord, type Limits, mintKey, randomText, sha256 } from '../keys.ts';
 import { type Call, operation, SCOPES } from '../operation.ts';
 import { fields, name as modelName } from '../schemas.ts';
 import { changeKey, findKey, listKeys, revokeKey, rotateKey } from '../tables/keys.ts';
+import { seconds } from '../time.ts';
 
 const GRACE_SECONDS = 86_400;
 
@@ -69,8 +71,6 @@ const answer = v.object({
   old_until: v.nullable(v.number()),
 });
 
-const seconds = (ms: number | null) => (ms === null ? null : Math.floor(ms / 1000));
-
 function show(record: KeyRecord, key?: string): v.InferOutput<typeof answer> {
   return {
     object: 'api_key',
@@ -82,7 +82,7 @@ function show(record: KeyRecord, key?: string): v.InferOutput<typeof answer> {
     limits: record.limits as v.InferOutput<typeof answer>['limits'],
     models: record.models === null ? null : [...record.models],
     history: record.history,
-    created_at: Math.floor(record.createdAt / 1000),
+    created_at: seconds(record.createdAt),
     expires_at: seconds(record.expiresAt),
     revoked_at: seconds(record.revokedAt),
     old_until: record.oldHash === null ? null : seconds(record.oldHashUntil),
@@ -131,22 +131,14 @@ export const readKeys = operation({
   scope: 'admin',
   summary: 'Lists keys in the order of their ids, without their secrets.',
   query: fields({
-    limit: v.optional(
-      v.pipe(v.string(), v.regex(/^([1-9]|[1-9]\d|100)$/, 'a number from 1 to 100'), v.transform(Number)),
-      '20',
-    ),
+    limit,
     after: v.optional(v.pipe(v.string(), v.regex(/^[0-9A-Za-z]{12}$/, 'the id of a key'))),
     owner: v.optional(label),
   }),
-  answer: v.object({ object: v.literal('list'), data: v.array(answer), has_more: v.boolean() }),
+  answer: page(answer),
   async handle({ host, query }) {
     const records = await listKeys(host.sql, { ...query, limit: query.limit + 1 });
-    const page = records.slice(0, query.limit);
-    return Response.json({
-      object: 'list',
-      data: page.map((record) => show(record)),
-      has_more: records.length > page.length,
-    });
+    return Response.json(pageOf(records, query.limit, (record) => show(record)));
   },
 });
 

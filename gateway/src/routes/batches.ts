@@ -1,6 +1,7 @@
 /** Batches of OpenAI's kind: many requests in one file, answered within a day. */
 import * as v from 'valibot';
 import { GatewayError } from '../http/errors.ts';
+import { limit, pageWithIds, pageWithIdsOf } from '../http/page.ts';
 import { batchedPaths, snapshotOf } from '../jobs/caller.ts';
 import { newId } from '../jobs/ids.ts';
 import { WINDOW_MS } from '../jobs/limits.ts';
@@ -8,7 +9,6 @@ import { operation } from '../operation.ts';
 import { fields, noList } from '../schemas.ts';
 import { batchAnswer, batchOf, createBatch, listBatches, startCancel } from '../tables/batches.ts';
 import { fileOf } from '../tables/files.ts';
-import { limit, pageAnswer } from './files.ts';
 
 const time = v.nullable(v.number());
 
@@ -146,17 +146,11 @@ export const listOfBatches = operation({
   path: '/v1/batches',
   scope: 'batches',
   summary: 'Lists the batches of this owner, the newest first.',
-  query: fields({ limit: limit(100, 20), after: v.optional(v.string()) }),
-  answer: v.object({
-    object: v.literal('list'),
-    data: v.array(batch),
-    first_id: v.nullable(v.string()),
-    last_id: v.nullable(v.string()),
-    has_more: v.boolean(),
-  }),
+  query: fields({ limit, after: v.optional(v.string()) }),
+  answer: pageWithIds(batch),
   async handle({ host, key, query }) {
     const rows = await listBatches(host.sql, key.owner, { ...query, order: 'desc' });
-    return Response.json(pageAnswer(rows, query.limit, batchAnswer));
+    return Response.json(pageWithIdsOf(rows, query.limit, batchAnswer));
   },
 });
 

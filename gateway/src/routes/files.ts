@@ -3,11 +3,13 @@ import * as v from 'valibot';
 import type { Host } from '../host.ts';
 import { readForm } from '../http/body.ts';
 import { GatewayError, gatewayErrorIn } from '../http/errors.ts';
+import { pageWithIds, pageWithIdsOf } from '../http/page.ts';
 import { newId } from '../jobs/ids.ts';
 import { MAX_FILE } from '../jobs/limits.ts';
 import { operation } from '../operation.ts';
 import { fields } from '../schemas.ts';
 import { blobOf, type FileRow, fileAnswer, fileOf, insertFile, isRead, listFiles, PURPOSES } from '../tables/files.ts';
+import { DAY_MS, HOUR_MS } from '../time.ts';
 import { inTime } from '../waiting.ts';
 
 /** A form is in memory as a whole while it is read. */
@@ -16,8 +18,6 @@ const MAX_FORM = 20 * 1_048_576;
 const FORM_PARTS = 65_536;
 /** Milliseconds for which an upload may stand still. */
 const IDLE_MS = 30_000;
-const DAY_SECONDS = 86_400;
-const HOUR_SECONDS = 3_600;
 
 /** The media types of files that are sent as they are. */
 const TYPES = [
@@ -49,13 +49,11 @@ const file = v.object({
 const purposeMessage = `one of ${PURPOSES.join(', ')}`;
 const purpose = v.picklist(PURPOSES, purposeMessage);
 
-export const limit = (most: number, usual: number) => {
-  const expected = `a number from 1 to ${most}`;
-  return v.optional(
-    v.pipe(v.string(), v.regex(/^[1-9]\d{0,4}$/, expected), v.transform(Number), v.maxValue(most, expected)),
-    String(usual),
-  );
-};
+/** The most items of a page, of which OpenAI allows more for files than for other lists. */
+const limit = v.optional(
+  v.pipe(v.string(), v.regex(/^([1-9]\d{0,3}|10000)$/, 'a number from 1 to 10000'), v.transform(Number)),
+  '1000',
+);
 
 export const createFile = operation({
   method: 'POST',
@@ -126,21 +124,15 @@ export const listOfFiles = operation({
   scope: 'files',
   summary: 'Lists the files of this owner, the newest first.',
   query: fields({
-    limit: limit(10_000, 1_000),
+    limit,
     after: v.optional(v.string()),
     order: v.optional(v.picklist(['asc', 'desc'], 'asc or desc'), 'desc'),
     purpose: v.optional(v.picklist([...PURPOSES, 'batch_output'], `${purposeMessage}, batch_output`)),
   }),
-  answer: v.object({
-    object: v.literal('list'),
-    data: v.array(file),
-    first_id: v.nullable(v.string()),
-    last_id: v.nullable(v.string()),
-    has_more: v.boolean(),
-  }),
+  answer: pageWithIds(file),
   async handle({ host, key, query }) {
     const rows = await listFiles(host.sql, key.owner, query, query.purpose);
-    return Response.json(pageAnswer(rows, query.limit, fileAnswer));
+    return Response.json(pageWithIdsOf(rows, query.limit, fileAnswer));
   },
 });
 
@@ -197,22 +189,6 @@ export const deleteFile = operation({
   },
 });
 
-/** A page as OpenAI's clients read it, of rows that may be one more than asked for. */
-export function pageAnswer<R extends { id: string }>(
-  rows: readonly R[],
-  limit: number,
-  answer: (row: R) => object,
-): object {
-  const page = rows.slice(0, limit);
-  return {
-    object: 'list',
-    data: page.map(answer),
-    first_id: page[0]?.id ?? null,
-    last_id: page.at(-1)?.id ?? null,
-    has_more: rows.length > limit,
-  };
-}
-
 /** When a file ends that the form gives a time of its own. */
 function expiryOf(form: FormData): number | undefined {
   const anchor = form.get('expires_after[anchor]');
@@ -223,8 +199,8 @@ function expiryOf(form: FormData): number | undefined {
       param: 'expires_after.anchor',
     });
   }
-  const least = HOUR_SECONDS;
-  const most = 30 * DAY_SECONDS;
+  const least = HOUR_MS / 1000;
+  const most = (30 * DAY_MS) / 1000;
   const count = typeof seconds === 'string' && /^\d{1,9}$/.test(seconds) ? Number(seconds) : 0;
   if (count >= least && count <= most) return count * 1000;
   throw new GatewayError('invalid_request', `expires_after.seconds: expected a number from ${least} to ${most}`, {
@@ -238,7 +214,7 @@ function newFile(
   filename: string,
   purpose: string,
   bytes: number,
-  milliseconds = host.settings.FILES_DAYS * DAY_SECONDS * 1000,
+  milliseconds = host.settings.FILES_DAYS * DAY_MS,
 ): FileRow {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
   if (!/^[^\u0000-\u001f\u007f/\\]{1,255}$/.test(filename) || !filename.isWellFormed()) {

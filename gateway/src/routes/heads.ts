@@ -8,6 +8,7 @@ import { type HeadDraft, Registry } from '../models/registry.ts';
 import { type Call, operation } from '../operation.ts';
 import { fields, name, text } from '../schemas.ts';
 import { deleteHead, type HeadRow, putHead } from '../tables/heads.ts';
+import { seconds } from '../time.ts';
 
 const FORMATS = ['pilotlight-classifier', 'pilotlight-detector'] as const;
 
@@ -40,7 +41,7 @@ const answer = v.object({
 const shown = ({ createdAt, ...row }: HeadRow): v.InferOutput<typeof answer> => ({
   object: 'head',
   ...row,
-  created_at: Math.floor(createdAt / 1000),
+  created_at: seconds(createdAt),
 });
 
 /** The models as they are made by `createModels`: a host of another kind takes no heads. */

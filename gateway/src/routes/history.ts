@@ -1,10 +1,12 @@
 /** Predictions that a key has asked to keep. */
 import * as v from 'valibot';
 import { GatewayError } from '../http/errors.ts';
+import { limit, page, pageOf } from '../http/page.ts';
 import type { Key } from '../keys.ts';
 import { operation } from '../operation.ts';
 import { fields } from '../schemas.ts';
-import { deletePrediction, listPredictions } from '../tables/history.ts';
+import { deletePrediction, listPredictions, type Prediction } from '../tables/history.ts';
+import { seconds } from '../time.ts';
 
 const ID = /^pred_[0-9a-z]{9}[0-9A-Za-z]{12}$/;
 
@@ -23,6 +25,20 @@ const prediction = v.object({
   expires_at: v.number(),
 });
 
+const shown = (one: Prediction): v.InferOutput<typeof prediction> => ({
+  object: 'prediction',
+  id: one.id,
+  at: seconds(one.at),
+  key: one.keyId,
+  route: one.route,
+  model: one.model || null,
+  digest: one.digest,
+  input: one.input === null ? null : JSON.parse(one.input),
+  output: JSON.parse(one.output),
+  ms: one.ms,
+  expires_at: seconds(one.expiresAt),
+});
+
 /** Whose predictions a key sees: its own, and all where it is an administrator's. */
 const seenBy = (key: Key) => (key.scopes.includes('admin') ? undefined : key.id);
 
@@ -32,13 +48,10 @@ export const history = operation({
   scope: 'history',
   summary: 'Lists the predictions of this key, the latest first; an administrator sees those of all keys.',
   query: fields({
-    limit: v.optional(
-      v.pipe(v.string(), v.regex(/^([1-9]|[1-9]\d|100)$/, 'a number from 1 to 100'), v.transform(Number)),
-      '20',
-    ),
+    limit,
     before: v.optional(v.pipe(v.string(), v.regex(ID, 'the id of a prediction'))),
   }),
-  answer: v.object({ object: v.literal('list'), data: v.array(prediction), has_more: v.boolean() }),
+  answer: page(prediction),
   async handle({ host, key, query }) {
     const { before, limit } = query;
     const found = await listPredictions(host.sql, {
@@ -47,23 +60,7 @@ export const history = operation({
       before: before === undefined ? undefined : { id: before, at: Number.parseInt(before.slice(5, 14), 36) },
       limit: limit + 1,
     });
-    return Response.json({
-      object: 'list',
-      data: found.slice(0, limit).map((one) => ({
-        object: 'prediction',
-        id: one.id,
-        at: Math.floor(one.at / 1000),
-        key: one.keyId,
-        route: one.route,
-        model: one.model || null,
-        digest: one.digest,
-        input: one.input === null ? null : JSON.parse(one.input),
-        output: JSON.parse(one.output),
-        ms: one.ms,
-        expires_at: Math.floor(one.expiresAt / 1000),
-      })),
-      has_more: found.length > limit,
-    });
+    return Response.json(pageOf(found, limit, shown));
   },
 });
 

@@ -4,6 +4,7 @@ import * as v from 'valibot';
 import { fromBase64, readAll } from '../bytes.ts';
 import type { Host } from '../host.ts';
 import { GatewayError } from '../http/errors.ts';
+import { limit, page, pageOf } from '../http/page.ts';
 import { snapshotOf } from '../jobs/caller.ts';
 import { newId } from '../jobs/ids.ts';
 import { BUILD, sendBuild, sourceOf } from '../jobs/index.ts';
@@ -25,7 +26,6 @@ import {
   type Source,
   startBuild,
 } from '../tables/indexes.ts';
-import { limit } from './files.ts';
 
 /** The number of changes by others between a read and a write that are put up with. */
 const TRIES = 5;
@@ -107,15 +107,11 @@ export const listOfIndexes = operation({
   path: '/v1/indexes',
   scope: 'search',
   summary: 'Lists the indexes of this owner by their names.',
-  query: fields({ limit: limit(100, 20), after: v.optional(v.string(), '') }),
-  answer: v.object({ object: v.literal('list'), data: v.array(index), has_more: v.boolean() }),
+  query: fields({ limit, after: v.optional(v.string(), '') }),
+  answer: page(index),
   async handle({ host, key, query }) {
     const rows = await listIndexes(host.sql, key.owner, query.limit, query.after);
-    return Response.json({
-      object: 'list',
-      data: rows.slice(0, query.limit).map(indexAnswer),
-      has_more: rows.length > query.limit,
-    });
+    return Response.json(pageOf(rows, query.limit, indexAnswer));
   },
 });
 

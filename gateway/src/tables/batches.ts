@@ -2,6 +2,7 @@
 import type { Row, Sql, SqlValue, Statement } from '../host.ts';
 import { GatewayError } from '../http/errors.ts';
 import { int } from '../jobs/ids.ts';
+import { seconds } from '../time.ts';
 import type { PartRow } from './batch-parts.ts';
 import type { Page } from './files.ts';
 
@@ -238,8 +239,6 @@ export function endBatch(
     ['DELETE FROM batch_parts WHERE batch_id = ?', [batch.id]],
   ];
 }
-
-const seconds = (at: number | null): number | null => (at === null ? null : Math.floor(at / 1000));
 
 /** A batch as OpenAI's clients know it. */
 export function batchAnswer(row: BatchRow): object {

@@ -1,6 +1,7 @@
 /** Files of owners. Their bytes are the object `files/{id}`. */
 import type { Row, Sql, SqlValue, Statement } from '../host.ts';
 import { GatewayError } from '../http/errors.ts';
+import { seconds } from '../time.ts';
 
 export interface FileRow extends Row {
   id: string;
@@ -75,8 +76,6 @@ export async function isRead(sql: Sql, id: string): Promise<boolean> {
   return batch !== undefined;
 }
 
-const seconds = (at: number): number => Math.floor(at / 1000);
-
 /** A file as OpenAI's clients know it. */
 export function fileAnswer(file: FileRow): object {
   return {
@@ -84,7 +83,7 @@ export function fileAnswer(file: FileRow): object {
     object: 'file',
     bytes: file.bytes,
     created_at: seconds(file.created_at),
-    expires_at: file.expires_at === null ? null : seconds(file.expires_at),
+    expires_at: seconds(file.expires_at),
     filename: file.filename,
     purpose: file.purpose,
     status: 'processed',

@@ -1,6 +1,7 @@
 /** Indexes of owners: a row says which object holds the vectors, and from what they are built anew. */
 import type { Row, Sql, SqlValue } from '../host.ts';
 import { GatewayError } from '../http/errors.ts';
+import { seconds } from '../time.ts';
 
 /** What an index is built from, and how. It is kept as JSON in the column `source`, whose text also tells one build from the next. */
 export interface Source {
@@ -165,7 +166,7 @@ export function indexAnswer(row: IndexRow): object {
     metric: source.metric,
     prefilter: source.prefilter,
     error: row.error,
-    created_at: Math.floor(row.created_at / 1000),
-    updated_at: Math.floor(row.changed_at / 1000),
+    created_at: seconds(row.created_at),
+    updated_at: seconds(row.changed_at),
   };
 }

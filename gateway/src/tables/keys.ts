@@ -1,6 +1,16 @@
 /** Statements on the table of API keys. */
-import type { Row, Sql, Statement } from '../host.ts';
+import type { Row, Sql, SqlValue, Statement } from '../host.ts';
 import type { KeyRecord } from '../keys.ts';
+
+/** The columns that an administrator may change, as far as both statements below have them: `name` to `history`. */
+const changeable = ({ name, owner, scopes, limits, models, history }: KeyRecord): SqlValue[] => [
+  name,
+  owner,
+  JSON.stringify(scopes),
+  JSON.stringify(limits),
+  models === null ? null : JSON.stringify(models),
+  history,
+];
 
 export function insertKey(record: KeyRecord): Statement {
   return [
@@ -11,12 +21,7 @@ export function insertKey(record: KeyRecord): Statement {
       record.hash,
       record.oldHash,
       record.oldHashUntil,
-      record.name,
-      record.owner,
-      JSON.stringify(record.scopes),
-      JSON.stringify(record.limits),
-      record.models === null ? null : JSON.stringify(record.models),
-      record.history,
+      ...changeable(record),
       record.createdAt,
       record.expiresAt,
       record.revokedAt,
@@ -68,16 +73,7 @@ export async function listKeys(
 export async function changeKey(sql: Sql, record: KeyRecord): Promise<void> {
   await sql.all(
     'UPDATE api_keys SET name = ?, owner = ?, scopes = ?, limits = ?, models = ?, history = ?, expires_at = ? WHERE id = ?',
-    [
-      record.name,
-      record.owner,
-      JSON.stringify(record.scopes),
-      JSON.stringify(record.limits),
-      record.models === null ? null : JSON.stringify(record.models),
-      record.history,
-      record.expiresAt,
-      record.id,
-    ],
+    [...changeable(record), record.expiresAt, record.id],
   );
 }
 

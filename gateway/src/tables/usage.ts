@@ -1,5 +1,6 @@
 /** Statements on the table of usage, which has a row for each hour, key, route, model and status. */
 import type { Sql } from '../host.ts';
+import { DAY_MS, HOUR_MS } from '../time.ts';
 
 export interface UsageRow {
   /** The begin of the hour or day, milliseconds since 1970. */
@@ -16,8 +17,6 @@ export interface UsageRow {
   ms: number;
 }
 
-const HOUR_MS = 3_600_000;
-
 /** Usage from `from` until before `to`, of one key, or of all where `keyId` is undefined, in the order of time. */
 export async function readUsage(
   sql: Sql,
@@ -30,7 +29,7 @@ export async function readUsage(
   }: { keyId?: string | undefined; from: number; to: number; by: 'hour' | 'day'; limit: number },
 ): Promise<UsageRow[]> {
   // The length stands in the statement and not in a parameter, so that Postgres sees the same expression in all three places.
-  const length = by === 'hour' ? HOUR_MS : 24 * HOUR_MS;
+  const length = by === 'hour' ? HOUR_MS : DAY_MS;
   const start = `hour - hour % ${length}`;
   const rows = await sql.all(
     `SELECT ${start} AS start, key_id, route, model, SUM(requests) AS requests,

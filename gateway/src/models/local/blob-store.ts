@@ -1,6 +1,6 @@
 /** Blobs as a `Store` of the package: what was loaded from a host is there at the next start. */
 import type { Store } from 'pilotlight';
-import type { Blobs } from '../../host.ts';
+import type { BlobPage, Blobs } from '../../host.ts';
 
 /**
  * Names of blobs have letters, digits, `.`, `-`, `_` and single `/`; any other character, and `_`, is written as its code between two `_`.
@@ -30,7 +30,7 @@ export function blobStore(blobs: Blobs, prefix: string): Store {
       const keys: string[] = [];
       let cursor: string | undefined;
       do {
-        const page: Awaited<ReturnType<Blobs['list']>> = await blobs.list(prefix + encode(start), cursor);
+        const page: BlobPage = await blobs.list(prefix + encode(start), cursor);
         for (const { key } of page.objects) keys.push(decode(key.slice(prefix.length)));
         cursor = page.cursor;
       } while (cursor !== undefined);

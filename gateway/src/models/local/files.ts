@@ -1,6 +1,6 @@
 /** Files of a model in a place of the deployment: a bucket, a folder, or what else has the methods of `Blobs`. */
 import type { FileSource } from 'pilotlight';
-import type { Blobs, StoredBlob } from '../../host.ts';
+import type { BlobPage, Blobs, StoredBlob } from '../../host.ts';
 
 /** Where files are read from. A place that cannot list its objects needs the lock file of `pilotlight pull`. */
 export type Place = Pick<Blobs, 'get'> & Partial<Pick<Blobs, 'list'>>;
@@ -162,7 +162,7 @@ async function listed(place: Place, prefix: string): Promise<Map<string, number>
   const sizes = new Map<string, number>();
   let cursor: string | undefined;
   do {
-    const page: Awaited<ReturnType<Blobs['list']>> = (await place.list?.(prefix, cursor)) ?? { objects: [] };
+    const page: BlobPage = (await place.list?.(prefix, cursor)) ?? { objects: [] };
     for (const { key, size } of page.objects) sizes.set(key.slice(prefix.length), size);
     cursor = page.cursor;
   } while (cursor !== undefined);
