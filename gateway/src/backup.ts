@@ -3,6 +3,7 @@
  * every row's object was there when its row was read; what is uploaded meanwhile is in the next backup. Messages of the queue and counts of
  * limits are left out: the cron job sends the messages that are missing. Keys are in it by the digests of their secrets alone.
  */
+import { pagesOf } from './blobs.ts';
 import { streamFrom } from './bytes.ts';
 import type { Host, Row, SqlValue, Statement } from './host.ts';
 import { readTar, type TarEntry, writeTar } from './tar.ts';
@@ -48,18 +49,15 @@ export function backup(host: Kept, { models = false }: BackupOptions = {}): Read
 async function* entries(host: Kept, models: boolean): AsyncGenerator<TarEntry> {
   yield text('manifest.json', `${JSON.stringify({ ...FORMAT, at: new Date().toISOString() })}\n`);
   for (const [table, key] of Object.entries(TABLES)) yield* pages(host, table, key);
-  let cursor: string | undefined;
-  do {
-    const page = await host.blobs.list('', cursor);
-    for (const { key } of page.objects) {
+  for await (const objects of pagesOf(host.blobs, '')) {
+    for (const { key } of objects) {
       if (key.startsWith(MODELS) && !models) continue;
       const blob = await host.blobs.get(key);
       // One that was deleted since it was listed has lost its row too.
       if (blob)
         yield { name: `blobs/${key}`, size: blob.size, body: blob.body as unknown as AsyncIterable<Uint8Array> };
     }
-    cursor = page.cursor;
-  } while (cursor !== undefined);
+  }
 }
 
 async function* pages(host: Kept, table: string, key: readonly string[]): AsyncGenerator<TarEntry> {

@@ -2,6 +2,7 @@
  * What the cron job does every five minutes: it ends what is over its time, deletes what is kept no longer, and sends the messages that were
  * lost. All of it may be done twice, or be cut off: the next time goes on.
  */
+import { pagesOf } from './blobs.ts';
 import type { Host, Row, SqlValue } from './host.ts';
 import { report } from './http/log.ts';
 import { deleteAll } from './jobs/finish.ts';
@@ -236,10 +237,8 @@ async function deleteOrphans(host: Host, before: number): Promise<number> {
   const prefixes = { 'files/': 'file-', 'batches/': 'batch_', 'indexes/': 'ix-' } as const;
   let total = 0;
   for (const [folder, find] of Object.entries(known)) {
-    let cursor: string | undefined;
-    do {
-      const page = await host.blobs.list(folder, cursor);
-      const old = page.objects.flatMap(({ key }) => {
+    for await (const objects of pagesOf(host.blobs, folder)) {
+      const old = objects.flatMap(({ key }) => {
         // `batches/{id}/…`, `indexes/{build}.…` and plain names.
         const name = key.slice(folder.length).split(/[/.]/, 1)[0] as string;
         const time = timeOf(name, prefixes[folder as keyof typeof prefixes]) ?? timeOf(name, BUILD);
@@ -249,8 +248,7 @@ async function deleteOrphans(host: Host, before: number): Promise<number> {
       const orphans = old.filter(({ name }) => !found.has(name)).map(({ key }) => key);
       if (orphans.length > 0) await host.blobs.delete(orphans);
       total += orphans.length;
-      cursor = page.cursor;
-    } while (cursor !== undefined);
+    }
   }
   return total;
 }

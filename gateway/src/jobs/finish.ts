@@ -1,4 +1,5 @@
 /** Ends a batch: the answers of its parts, one after the other, become a file of answers and a file of errors. */
+import { pagesOf } from '../blobs.ts';
 import { streamFrom } from '../bytes.ts';
 import type { Blobs, Host, Statement } from '../host.ts';
 import { cancelParts, mergeParts, type PartRow, partsOf, runBlob } from '../tables/batch-parts.ts';
@@ -114,10 +115,7 @@ async function* concatenated(blobs: Blobs, pieces: readonly Piece[]): AsyncGener
 
 /** Deletes all objects whose names start with a prefix. */
 export async function deleteAll(blobs: Blobs, prefix: string): Promise<void> {
-  let cursor: string | undefined;
-  do {
-    const page = await blobs.list(prefix, cursor);
-    if (page.objects.length > 0) await blobs.delete(page.objects.map(({ key }) => key));
-    cursor = page.cursor;
-  } while (cursor !== undefined);
+  for await (const objects of pagesOf(blobs, prefix)) {
+    if (objects.length > 0) await blobs.delete(objects.map(({ key }) => key));
+  }
 }

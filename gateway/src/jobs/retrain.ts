@@ -2,7 +2,8 @@
  * The hook of retraining: what has been collected under `training/` is told to a service that fits a head, such as a job of Modal or of
  * GitHub's, which then uploads it by `PUT /admin/heads/{name}`. It reads the objects from the bucket with its own credentials.
  */
-import type { Host } from '../host.ts';
+import { pagesOf } from '../blobs.ts';
+import type { BlobPage, Host } from '../host.ts';
 
 export const TRAINING = 'training/';
 const TIMEOUT_MS = 30_000;
@@ -19,13 +20,8 @@ export function retrainUrl(host: Host): Promise<string | undefined> {
 export async function retrain(host: Host): Promise<void> {
   const url = await retrainUrl(host);
   if (url === undefined) return;
-  const objects: { key: string; size: number }[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await host.blobs.list(TRAINING, cursor);
-    objects.push(...page.objects);
-    cursor = page.cursor;
-  } while (cursor !== undefined);
+  const objects: BlobPage['objects'] = [];
+  for await (const page of pagesOf(host.blobs, TRAINING)) objects.push(...page);
   if (objects.length === 0) return;
   const token = await host.secret('RETRAIN_TOKEN');
   const response = await fetch(url, {

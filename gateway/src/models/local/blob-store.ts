@@ -1,6 +1,7 @@
 /** Blobs as a `Store` of the package: what was loaded from a host is there at the next start. */
 import type { Store } from 'pilotlight';
-import type { BlobPage, Blobs } from '../../host.ts';
+import { pagesOf } from '../../blobs.ts';
+import type { Blobs } from '../../host.ts';
 
 /**
  * Names of blobs have letters, digits, `.`, `-`, `_` and single `/`; any other character, and `_`, is written as its code between two `_`.
@@ -28,12 +29,9 @@ export function blobStore(blobs: Blobs, prefix: string): Store {
     },
     async keys(start) {
       const keys: string[] = [];
-      let cursor: string | undefined;
-      do {
-        const page: BlobPage = await blobs.list(prefix + encode(start), cursor);
-        for (const { key } of page.objects) keys.push(decode(key.slice(prefix.length)));
-        cursor = page.cursor;
-      } while (cursor !== undefined);
+      for await (const objects of pagesOf(blobs, prefix + encode(start))) {
+        for (const { key } of objects) keys.push(decode(key.slice(prefix.length)));
+      }
       return keys;
     },
   };

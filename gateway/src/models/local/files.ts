@@ -1,6 +1,7 @@
 /** Files of a model in a place of the deployment: a bucket, a folder, or what else has the methods of `Blobs`. */
 import type { FileSource } from 'pilotlight';
-import type { BlobPage, Blobs, StoredBlob } from '../../host.ts';
+import { pagesOf } from '../../blobs.ts';
+import type { Blobs, StoredBlob } from '../../host.ts';
 
 /** Where files are read from. A place that cannot list its objects needs the lock file of `pilotlight pull`. */
 export type Place = Pick<Blobs, 'get'> & Partial<Pick<Blobs, 'list'>>;
@@ -160,12 +161,11 @@ function weightsOf(
 
 async function listed(place: Place, prefix: string): Promise<Map<string, number>> {
   const sizes = new Map<string, number>();
-  let cursor: string | undefined;
-  do {
-    const page: BlobPage = (await place.list?.(prefix, cursor)) ?? { objects: [] };
-    for (const { key, size } of page.objects) sizes.set(key.slice(prefix.length), size);
-    cursor = page.cursor;
-  } while (cursor !== undefined);
+  const { list } = place;
+  if (!list) return sizes;
+  for await (const objects of pagesOf({ list: list.bind(place) }, prefix)) {
+    for (const { key, size } of objects) sizes.set(key.slice(prefix.length), size);
+  }
   return sizes;
 }
 
