@@ -39,6 +39,9 @@ export function strings() {
 /** The most bytes of a body with texts. */
 export const maxBytes = 8 << 20;
 
+/** The declaration of an operation on texts, as far as all of them agree: the answers depend on the body and the model alone. */
+export const onTexts = { maxBytes, cached: true, predicts: true, batched: true } as const;
+
 export const dimensions = v.optional(whole(1, 65_536));
 
 /** For logs of the client's own; it changes nothing. */

@@ -5,7 +5,7 @@ import { GatewayError } from '../http/errors.ts';
 import { limit, page, pageOf } from '../http/page.ts';
 import { formatKey, type KeyRecord, type Limits, mintKey, randomText, sha256 } from '../keys.ts';
 import { type Call, operation, SCOPES } from '../operation.ts';
-import { fields, name as modelName } from '../schemas.ts';
+import { fields, name as modelName, whole } from '../schemas.ts';
 import { changeKey, findKey, listKeys, revokeKey, rotateKey } from '../tables/keys.ts';
 import { seconds } from '../time.ts';
 
@@ -16,14 +16,7 @@ const label = v.pipe(
   v.minLength(1, 'at least 1 character'),
   v.maxLength(128, 'at most 128 characters'),
 );
-const units = v.optional(
-  v.pipe(
-    v.number('a whole number'),
-    v.integer('a whole number'),
-    v.minValue(1, 'at least 1'),
-    v.maxValue(1e12, 'at most 1e12'),
-  ),
-);
+const units = v.optional(whole(1, 1e12));
 const scopes = v.pipe(
   v.array(v.picklist(SCOPES, `one of ${SCOPES.join(', ')}`), 'a list of scopes'),
   v.minLength(1, 'at least one scope'),
@@ -193,14 +186,7 @@ export const rotate = operation({
   scope: 'admin',
   summary: 'Gives a key another secret at once; the one before holds for a day, or for `grace_seconds`.',
   body: fields({
-    grace_seconds: v.optional(
-      v.pipe(
-        v.number('a whole number'),
-        v.integer('a whole number'),
-        v.minValue(0, 'at least 0'),
-        v.maxValue(30 * 86_400, 'at most 30 days'),
-      ),
-    ),
+    grace_seconds: v.optional(whole(0, 30 * 86_400)),
   }),
   answer,
   async handle(call) {

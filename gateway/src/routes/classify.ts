@@ -1,6 +1,6 @@
 /** Labels of texts, by a model of its own labels or by a head that was fitted to examples. */
 import * as v from 'valibot';
-import { ask, input, listOf, maxBytes, need, usage, usageOf, user } from '../models/asking.ts';
+import { ask, input, listOf, need, onTexts, usage, usageOf, user } from '../models/asking.ts';
 import { MAX_LABELS } from '../models/upstream/kinds.ts';
 import { operation } from '../operation.ts';
 import { fields, name, whole } from '../schemas.ts';
@@ -23,10 +23,7 @@ export const classify = operation({
     model: v.string(),
     usage,
   }),
-  maxBytes,
-  cached: true,
-  predicts: true,
-  batched: true,
+  ...onTexts,
   async handle(call) {
     const { body } = call;
     const texts = listOf(body.input);

@@ -1,7 +1,7 @@
 /** Embeddings of texts, as OpenAI has them. */
 import * as v from 'valibot';
 import { GatewayError } from '../http/errors.ts';
-import { ask, dimensions, encoding, input, listOf, maxBytes, need, usage, usageOf, user } from '../models/asking.ts';
+import { ask, dimensions, encoding, input, listOf, need, onTexts, usage, usageOf, user } from '../models/asking.ts';
 import type { Vectors } from '../models/model.ts';
 import { embedding, embeddingsOf, truncatedHeader } from '../models/vectors.ts';
 import { type Call, operation } from '../operation.ts';
@@ -48,10 +48,7 @@ export const createEmbeddings = operation({
     user,
   }),
   answer: v.object({ object: v.literal('list'), data: v.array(embedding), model: v.string(), usage }),
-  maxBytes,
-  cached: true,
-  predicts: true,
-  batched: true,
+  ...onTexts,
   async handle(call) {
     const { body, event } = call;
     const vectors = await embed(call, listOf(body.input), body);

@@ -1,6 +1,6 @@
 /** Documents in the order in which they answer a query, by a cross-encoder. */
 import * as v from 'valibot';
-import { ask, MAX_ITEMS, maxBytes, need, single, strings, usage, usageOf, user } from '../models/asking.ts';
+import { ask, MAX_ITEMS, need, onTexts, single, strings, usage, usageOf, user } from '../models/asking.ts';
 import { operation } from '../operation.ts';
 import { fields, name, whole } from '../schemas.ts';
 
@@ -29,10 +29,7 @@ export const rerank = operation({
     model: v.string(),
     usage,
   }),
-  maxBytes,
-  cached: true,
-  predicts: true,
-  batched: true,
+  ...onTexts,
   async handle(call) {
     const { query, documents, top_n: topN = documents.length, return_documents: returned, model: id } = call.body;
     const question = { task: 'rerank', model: id, field: 'documents', texts: documents, beside: query } as const;

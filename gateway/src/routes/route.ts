@@ -1,6 +1,6 @@
 /** The route of a text: what a semantic router chooses for it. */
 import * as v from 'valibot';
-import { ask, input, listOf, maxBytes, need, usage, usageOf, user } from '../models/asking.ts';
+import { ask, input, listOf, need, onTexts, usage, usageOf, user } from '../models/asking.ts';
 import { operation } from '../operation.ts';
 import { fields, name } from '../schemas.ts';
 
@@ -16,10 +16,7 @@ export const route = operation({
     model: v.string(),
     usage,
   }),
-  maxBytes,
-  cached: true,
-  predicts: true,
-  batched: true,
+  ...onTexts,
   async handle(call) {
     const { body } = call;
     const texts = listOf(body.input);

@@ -1,6 +1,6 @@
 /** How alike sentences are to one: the cosine of their vectors. */
 import * as v from 'valibot';
-import { maxBytes, single, strings, usage, usageOf, user } from '../models/asking.ts';
+import { onTexts, single, strings, usage, usageOf, user } from '../models/asking.ts';
 import { operation } from '../operation.ts';
 import { fields, name } from '../schemas.ts';
 import { embed } from './embeddings.ts';
@@ -28,10 +28,7 @@ export const similarity = operation({
     model: v.string(),
     usage,
   }),
-  maxBytes,
-  cached: true,
-  predicts: true,
-  batched: true,
+  ...onTexts,
   async handle(call) {
     const { model, source, sentences } = call.body;
     const { data, dims } = await embed(call, [source, ...sentences], { model, truncate: true });
