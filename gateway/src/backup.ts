@@ -8,7 +8,7 @@ import { streamFrom } from './bytes.ts';
 import type { Host, Row, SqlValue, Statement } from './host.ts';
 import { readTar, type TarEntry, writeTar } from './tar.ts';
 
-/** Each table with its primary key, in the order of which it is read. */
+/** Each table with its primary key, in whose order it is read. */
 const TABLES = {
   api_keys: ['id'],
   usage: ['hour', 'key_id', 'route', 'model', 'status'],
@@ -25,10 +25,10 @@ const ROWS = 500;
 const PARAMETERS = 100;
 const STATEMENTS = 50;
 const FORMAT = { format: 'pilotlight-gateway-backup', version: 1 };
-/** Weights of models, which come from where they came from before, are many times larger than all else. */
+/** The prefix of models, which are many times larger than all else, and can be uploaded again. */
 const MODELS = 'models/';
 
-/** What is copied; a command has these two without a host around them. */
+/** The parts of a host that a backup copies; commands have these two without a host. */
 export type Kept = Pick<Host, 'sql' | 'blobs'>;
 
 export interface BackupOptions {
@@ -41,7 +41,7 @@ export interface RestoreReport {
   objects: number;
 }
 
-/** Everything that the gateway keeps. */
+/** Makes a backup, as a stream of a tar archive. */
 export function backup(host: Kept, { models = false }: BackupOptions = {}): ReadableStream<Uint8Array> {
   return streamFrom(writeTar(entries(host, models)));
 }
@@ -100,10 +100,11 @@ export async function restore(host: Kept, stream: AsyncIterable<Uint8Array>): Pr
   for await (const entry of readTar(stream)) {
     if (entry.name === 'manifest.json') {
       const { format, version } = JSON.parse(await textOf(entry));
-      if (format !== FORMAT.format || version !== FORMAT.version) throw new Error('this is no backup of this version');
+      if (format !== FORMAT.format || version !== FORMAT.version)
+        throw new Error('this is no backup of this version: restore it with the version of the gateway that made it');
       known = true;
     } else if (!known) {
-      throw new Error('this is no backup of a gateway');
+      throw new Error('this is no backup of a gateway: its first entry is to be manifest.json');
     } else if (entry.name.startsWith('sql/')) {
       report.rows += await restoreRows(host, entry);
     } else if (entry.name.startsWith('blobs/')) {

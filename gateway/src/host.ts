@@ -1,6 +1,6 @@
 /**
- * What the gateway needs from the place where it runs. Each interface has bodies in `parts/`, one contract test in `tests/contracts/`
- * that every body passes, and nothing above this file knows of a platform.
+ * The interfaces that the gateway needs of a platform. Each has bodies in `parts/`, and one contract test in `tests/contracts/` that every body
+ * passes. Nothing that imports this file knows of a platform.
  */
 import type { Settings } from './settings.ts';
 
@@ -12,7 +12,7 @@ export type Statement = readonly [sql: string, params?: readonly SqlValue[]];
 
 /** A database: D1, SQLite or Postgres. Statements keep to what all three understand. */
 export interface Sql {
-  /** How rows that another consumer holds are left out: `FOR UPDATE SKIP LOCKED` in Postgres, else empty. */
+  /** The clause that leaves out rows which another consumer holds: `FOR UPDATE SKIP LOCKED` in Postgres, else empty. */
   readonly skipLocked: string;
   /** Runs one statement and gives its rows. */
   all<R extends Row>(sql: string, params?: readonly SqlValue[]): Promise<R[]>;
@@ -140,7 +140,7 @@ export interface RequestEvent {
   limited?: string;
 }
 
-/** Where events go: usage rows in SQL, Prometheus metrics, and Analytics Engine where there is one. */
+/** Records events: as usage rows in SQL, Prometheus metrics, and points of Analytics Engine where there is one. */
 export interface Events {
   record(event: RequestEvent): void;
   /** Observes a value that is not about one request, such as the seconds of a model's load. */

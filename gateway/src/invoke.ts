@@ -28,7 +28,7 @@ export interface Invocation extends Omit<Call, 'body' | 'query' | 'host' | 'key'
 
 /**
  * Runs an operation.
- * @throws {GatewayError} what is to be answered instead
+ * @throws {GatewayError} the error to answer instead
  */
 export async function invoke(operation: Operation, invocation: Invocation): Promise<Response> {
   const { host, key, event, out } = invocation;
@@ -172,7 +172,7 @@ export function newEvent(id: string, method: string, route: string): RequestEven
   return { id, at: Date.now(), route, method, status: 0, ms: 0, items: 0, tokens: 0 };
 }
 
-/** What is answered for an error: what the gateway says itself, or `internal` and no word more. */
+/** The error to answer: one of the gateway's own, or else `internal`, whose reason goes to the log alone. */
 export function asGatewayError(host: Host, error: unknown, requestId: string, signal?: AbortSignal): GatewayError {
   if (error instanceof GatewayError) {
     if (error.status >= 500 && error.cause !== undefined) report(host.settings, error.code, error.cause, requestId);

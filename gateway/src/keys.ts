@@ -1,4 +1,4 @@
-/** API keys: their form, what is kept of them, and who they are for. */
+/** API keys: their text, their records, and how they are made. */
 import { timingSafeEqual } from 'node:crypto';
 import { crc32, hex } from './bytes.ts';
 import type { Sql, Statement } from './host.ts';
@@ -16,7 +16,7 @@ export interface Limits {
   concurrency?: number;
 }
 
-/** Who calls: a key, or a token of an identity provider, after it was checked. */
+/** The caller of a request: a key, or a token of an identity provider, after it was checked. */
 export interface Key {
   id: string;
   name: string;
@@ -25,7 +25,7 @@ export interface Key {
   limits: Limits;
   /** The models that the key may use; all where it is null. */
   models: readonly string[] | null;
-  /** What the history keeps of its predictions: nothing, all but the input, or all. */
+  /** The part of its predictions that the history keeps: nothing, all but the input, or all. */
   history: 'off' | 'meta' | 'full';
 }
 

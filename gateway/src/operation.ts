@@ -3,7 +3,7 @@ import type { GenericSchema, InferOutput } from 'valibot';
 import type { Host, RequestEvent } from './host.ts';
 import type { Key } from './keys.ts';
 
-/** What a key may do. Each operation asks for one; `any` is what every valid key has, `public` needs no key. */
+/** The scopes of keys. Each operation asks for one; every valid key has `any`, and `public` needs no key. */
 export const SCOPES = [
   'embed',
   'classify',
@@ -22,7 +22,7 @@ export type Scope = (typeof SCOPES)[number];
 export interface Call<Body = unknown, Query = unknown> {
   host: Host;
   key: Key;
-  /** What the schema of the body made of it; undefined where the operation has none. */
+  /** The body as its schema has parsed it; undefined where the operation has none. */
   body: Body;
   query: Query;
   /** The values of `{name}` in the path. */
@@ -32,13 +32,13 @@ export interface Call<Body = unknown, Query = unknown> {
   request?: Request;
   requestId: string;
   signal: AbortSignal;
-  /** What the handler knows goes in here: model, run, items, tokens. */
+  /** The event of the request, into which the handler puts the model, the place where it runs, items and tokens. */
   event: RequestEvent;
 }
 
 type Output<S> = S extends GenericSchema ? InferOutput<S> : undefined;
 
-/** What all operations have. */
+/** The fields of all operations. */
 interface Common {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** With `{name}` for a part that varies. */

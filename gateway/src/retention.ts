@@ -1,6 +1,6 @@
 /**
- * What the cron job does every five minutes: it ends what is over its time, deletes what is kept no longer, and sends the messages that were
- * lost. All of it may be done twice, or be cut off: the next time goes on.
+ * The cron job, which runs every five minutes: it ends batches whose time is over, deletes rows and objects that are kept no longer, and sends
+ * lost messages again. Each step may run twice or be cut off: the next run goes on.
  */
 import { pagesOf } from './blobs.ts';
 import type { Host, Row, SqlValue } from './host.ts';
@@ -18,7 +18,7 @@ import { type IndexRow, type Source, staleBuilds } from './tables/indexes.ts';
 import { DAY_MS, HOUR_MS } from './time.ts';
 
 const MINUTE_MS = 60_000;
-/** Rows that one statement deletes, and statements of one run: what is left has its turn at the next one. */
+/** The rows that one statement deletes, and the statements of one run; the next run deletes the rest. */
 const ROWS = 500;
 const STATEMENTS = 20;
 /** Usage stays by the hour for so long; after that it is added up to days. */
@@ -30,16 +30,16 @@ const PARAMETERS = 90;
 
 export interface RetentionOptions {
   now?: number;
-  /** Work in which nothing has happened for so long is taken for lost. */
+  /** Milliseconds without progress after which work is taken for lost; default 30 minutes. */
   staleMs?: number;
-  /** Whether it is the one run of the day that also looks for objects without rows; default the first one after 3:00 UTC. */
+  /** Whether this is the one run of the day that also looks for objects without rows; default the first run after 3:00 UTC. */
   daily?: boolean;
 }
 
-/** How many things each step has done, by its name; -1 for a step that failed. */
+/** The number of things that each step has done, by the step's name; -1 for a step that failed. */
 export type RetentionReport = Record<string, number>;
 
-/** Does all of it. A step that fails is told to the log, and does not keep the others from being done. */
+/** Runs all steps. A step that fails is written to the log, and the others run nevertheless. */
 export async function retention(host: Host, options: RetentionOptions = {}): Promise<RetentionReport> {
   const { now = Date.now(), staleMs = 30 * MINUTE_MS } = options;
   const { daily = Math.floor(now / (5 * MINUTE_MS)) % 288 === 36 } = options;
@@ -226,22 +226,25 @@ async function rollUp(host: Host, now: number): Promise<number> {
   return days.length;
 }
 
-/** Deletes objects that no row names: what a process had written when it died. */
+/** Deletes objects that no row names, which a process had written before it died. */
 async function deleteOrphans(host: Host, before: number): Promise<number> {
-  const known = {
-    'files/': (names: string[]) => findIn(host, 'SELECT id AS name FROM files WHERE id', names),
-    'batches/': (names: string[]) =>
-      findIn(host, 'SELECT id AS name FROM batches WHERE ended_at IS NULL AND id', names),
-    'indexes/': (names: string[]) => indexNames(host, names),
-  };
-  const prefixes = { 'files/': 'file-', 'batches/': 'batch_', 'indexes/': 'ix-' } as const;
+  const selecting = (select: string) => (names: string[]) => findIn(host, select, names);
+  const kinds = [
+    { folder: 'files/', prefix: 'file-', find: selecting('SELECT id AS name FROM files WHERE id') },
+    {
+      folder: 'batches/',
+      prefix: 'batch_',
+      find: selecting('SELECT id AS name FROM batches WHERE ended_at IS NULL AND id'),
+    },
+    { folder: 'indexes/', prefix: 'ix-', find: (names: string[]) => indexNames(host, names) },
+  ];
   let total = 0;
-  for (const [folder, find] of Object.entries(known)) {
+  for (const { folder, prefix, find } of kinds) {
     for await (const objects of pagesOf(host.blobs, folder)) {
       const old = objects.flatMap(({ key }) => {
         // `batches/{id}/…`, `indexes/{build}.…` and plain names.
         const name = key.slice(folder.length).split(/[/.]/, 1)[0] as string;
-        const time = timeOf(name, prefixes[folder as keyof typeof prefixes]) ?? timeOf(name, BUILD);
+        const time = timeOf(name, prefix) ?? timeOf(name, BUILD);
         return time !== undefined && time < before ? [{ key, name }] : [];
       });
       const found = await find([...new Set(old.map(({ name }) => name))]);
@@ -253,7 +256,7 @@ async function deleteOrphans(host: Host, before: number): Promise<number> {
   return total;
 }
 
-/** Which of these names a table has. */
+/** Finds those of the names that a table has. */
 async function findIn(host: Host, select: string, names: readonly string[]): Promise<Set<SqlValue>> {
   const found = new Set<SqlValue>();
   for (let at = 0; at < names.length; at += PARAMETERS) {
@@ -264,7 +267,7 @@ async function findIn(host: Host, select: string, names: readonly string[]): Pro
   return found;
 }
 
-/** Which of these names are of objects of indexes, or of builds that go on. */
+/** Finds those of the names that are of objects of indexes, or of builds that go on. */
 async function indexNames(host: Host, names: readonly string[]): Promise<Set<SqlValue>> {
   const objects = await findIn(
     host,

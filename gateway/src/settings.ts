@@ -53,14 +53,14 @@ const schema = v.object({
   AUTH_JWKS: address('AUTH_JWKS', ['https', 'http']),
   AUTH_AUDIENCE: v.optional(v.string()),
   AUTH_ISSUER: v.optional(v.string()),
-  /** MiB that models may take together; a model that needs more is refused at start. */
+  /** MiB that models may take together; a model that needs more by itself is not loaded. */
   MAX_MEMORY_MB: number('MAX_MEMORY_MB', 128, 16),
-  /** Where models are: the folder, bucket or host that `models.jsonc` leaves open. */
+  /** The folder, bucket or host that has the models whose `source` names none. */
   MODEL_PATH: v.optional(v.string()),
   PORT: v.pipe(number('PORT', 8787), v.maxValue(65_535, 'PORT: at most 65535')),
   HOST: v.optional(v.string(), '127.0.0.1'),
 
-  // What follows is read by hosts of one's own alone; in a Worker bindings take its place.
+  // Only servers read the settings below; in a Worker bindings take their place.
   /** The folder of the SQLite file and of the blobs. */
   DATA_PATH: v.optional(v.string(), 'data'),
   /** A Postgres database in place of the SQLite file. */

@@ -1,4 +1,4 @@
-/** `check`: what would fail at night is said before a deploy. */
+/** The command `check`, which finds before a deploy what would fail after it. */
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { LocalEntry, ModelsConfig } from '../models/config.ts';

@@ -12,7 +12,7 @@ export const MODELS = 'models/';
 
 export interface DevOptions {
   port: string;
-  /** Where models are read from: a folder or a host; default the hub. */
+  /** The folder or the host that models are read from; default the hub. */
   from?: string | undefined;
   say(line: string): void;
 }

@@ -1,4 +1,4 @@
-/** `mint`, `rotate` and `revoke`. */
+/** The commands `mint`, `rotate` and `revoke`. */
 import type { Sql } from '../host.ts';
 import { formatKey, type Limits, makeKey, randomText, sha256 } from '../keys.ts';
 import { SCOPES, type Scope } from '../operation.ts';
@@ -48,7 +48,7 @@ export async function rotate(sql: Sql, id: string, hours: string | undefined): P
   const secret = randomText(32);
   const until = Date.now() + (whole('hours', hours, 0) ?? 24) * HOUR_MS;
   if (await rotateKey(sql, id, await sha256(secret), until)) return formatKey(id, secret);
-  throw new Error(`there is no key ${id}, or it is revoked`);
+  throw new Error(`there is no key ${id}, or it is revoked: \`mint\` makes another`);
 }
 
 export async function revoke(sql: Sql, id: string): Promise<void> {

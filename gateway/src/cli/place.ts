@@ -11,7 +11,7 @@ import { WranglerBlobs, WranglerSql } from './wrangler.ts';
 
 export { readMigrations } from '../hosts/storage.ts';
 
-/** Where `wrangler dev` keeps what its bindings hold. */
+/** The folder in which `wrangler dev` keeps the data of its bindings. */
 export const STATE = join(ROOT, '.wrangler', 'state', 'v3');
 
 export type PlaceName = 'local' | 'remote' | 'server';
@@ -23,7 +23,7 @@ export interface Place {
   close(): Promise<void>;
 }
 
-/** What commands need of `wrangler.jsonc`. */
+/** The part of `wrangler.jsonc` that commands use. */
 export interface WorkerConfig {
   compatibility_date: string;
   compatibility_flags: string[];
@@ -40,7 +40,7 @@ export async function openPlace(name: PlaceName): Promise<Place> {
   const settings = readSettings(process.env);
   if (name === 'server') {
     const sql = await openSql(settings);
-    return { name, sql, blobs: await openBlobs(settings, process.env), close: () => sql.close() };
+    return { name, sql, blobs: await openBlobs(settings, process.env), close: async () => sql.close() };
   }
   const config = await readWorkerConfig();
   const blobs =

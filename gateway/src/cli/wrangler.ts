@@ -10,7 +10,7 @@ import { ROOT } from '../hosts/storage.ts';
 /** The characters that a command's argument may have; longer statements go through a file. */
 const ARGUMENT = 60_000;
 
-/** Where wrangler's program is. */
+/** The path of wrangler's program. */
 export function wranglerPath(): string {
   const path = createRequire(import.meta.url).resolve('wrangler/package.json');
   return join(dirname(path), 'bin', 'wrangler.js');

@@ -2,7 +2,7 @@
 import { serve, urlOf } from './serve.ts';
 import { openServer } from './server.ts';
 
-/** What is used of Bun's own types, which other runtimes do not have. */
+/** The part of Bun's own types that is used here; other runtimes do not have them. */
 interface BunServer {
   port: number;
   requestIP(request: Request): { address: string } | null;

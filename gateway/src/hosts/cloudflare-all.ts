@@ -1,4 +1,4 @@
-/** The same with the code of all models: images, digits and detectors make the script larger. */
+/** The gateway as a Cloudflare Worker with the code of all models: images, digits and detectors make the script larger. */
 import { allLoaders } from '../models/local/all.ts';
 import { createWorker } from './worker.ts';
 

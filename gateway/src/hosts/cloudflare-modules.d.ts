@@ -1,4 +1,4 @@
-/** What wrangler's rules make of a `.jsonc` file: its text. */
+/** Wrangler's rules make a module with its text of a `.jsonc` file. */
 declare module '*.jsonc' {
   const text: string;
   export default text;

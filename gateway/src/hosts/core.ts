@@ -1,6 +1,6 @@
 /**
- * The code of the models, from the package's own files. What bundlers and other programs get is the same in base64, which takes a second and
- * 100 MB to decode.
+ * The WebAssembly of the package, from its own files. The entry for bundlers has the same in base64, which takes a second and 100 MB to
+ * decode.
  */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';

@@ -2,7 +2,7 @@
 import { serve, urlOf } from './serve.ts';
 import { openServer } from './server.ts';
 
-/** What is used of Deno's own types, which other runtimes do not have. */
+/** The part of Deno's own types that is used here; other runtimes do not have them. */
 interface DenoServer {
   addr: { port: number };
   shutdown(): Promise<void>;

@@ -5,12 +5,12 @@ import type { Place } from '../models/local/files.ts';
 import type { Places } from '../models/sources.ts';
 import { gathered } from '../parts/r2.ts';
 
-/** What is used of a binding to static assets. */
+/** The part of a binding to static assets that is used here. */
 interface Assets {
   fetch(request: Request): Promise<Response>;
 }
 
-/** What is used of a KV namespace. */
+/** The part of a KV namespace that is used here. */
 interface Namespace {
   get(key: string, type: 'arrayBuffer'): Promise<ArrayBuffer | null>;
 }
@@ -60,7 +60,7 @@ export function modulePlace(modules: Record<string, ArrayBuffer>): Place {
   };
 }
 
-/** What changes with a file of up to so many bytes; the lock file, by which a model is told from others, is one. */
+/** The most bytes of a file whose etag is a digest; larger ones have their size. The lock file, which identifies a model, is smaller. */
 const DIGESTED = 1 << 20;
 
 async function stored(bytes: ArrayBuffer, range: BlobRange | undefined, etag?: string): Promise<StoredBlob> {

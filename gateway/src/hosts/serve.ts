@@ -1,17 +1,17 @@
-/** The life of a server process: its settings, its listener, its work behind requests, and its end. */
+/** Runs a server process from its start to a signal to stop. */
 import { readSettings, type Settings } from '../settings.ts';
 
 /** A gateway in a process of its own. */
 export interface Running {
   /** Answers a request that came from an address. */
   fetch(request: Request, address: string): Promise<Response>;
-  /** Ends what was begun, for so many milliseconds at most, and lets go of databases. */
+  /** Waits for work that has begun, for `drainMs` milliseconds at most, and closes databases. */
   close(drainMs: number): Promise<void>;
 }
 
-/** What accepts connections. */
+/** A server that accepts connections. */
 export interface Listener {
-  /** Where clients reach it. */
+  /** The address at which clients reach it. */
   url: string;
   /** Accepts no more connections, and resolves when the requests that were under way have ended. */
   close(): Promise<void>;
@@ -20,8 +20,8 @@ export interface Listener {
 export type Listen = (gateway: Running, settings: Settings) => Promise<Listener>;
 
 /**
- * Runs a gateway until a signal to stop comes: SIGTERM, as platforms send it, or SIGINT. What cannot start says why, and the process ends
- * with 1.
+ * Runs a gateway until a signal to stop comes: SIGTERM, as platforms send it, or SIGINT. Where it cannot start, it prints the reason, and the
+ * process ends with 1.
  */
 export async function serve(open: (settings: Settings) => Promise<Running>, listen: Listen): Promise<void> {
   let gateway: Running | undefined;
@@ -41,7 +41,7 @@ export async function serve(open: (settings: Settings) => Promise<Running>, list
 function untilSignal(gateway: Running, listener: Listener, settings: Settings): void {
   let isStopping = false;
   const stop = async (signal: string) => {
-    // Who presses Ctrl+C again does not want to wait. Platforms may send SIGTERM to the process and to its group, which is no wish.
+    // A second Ctrl+C ends the wait. A second SIGTERM does not: platforms may send it to the process and to its group.
     if (isStopping && signal === 'SIGINT') process.exit(130);
     if (isStopping) return;
     isStopping = true;
@@ -61,7 +61,7 @@ function untilSignal(gateway: Running, listener: Listener, settings: Settings): 
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
 }
 
-/** What a promise gives, or undefined where it takes too long. */
+/** The result of a promise, or undefined where it takes longer than `ms` milliseconds. */
 export function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<undefined>((resolve) => {

@@ -24,8 +24,8 @@ export async function readModels(path = join(ROOT, 'models.jsonc')): Promise<Mod
   return readConfig(await readFile(path, 'utf8'));
 }
 
-/** A database that is let go of at the end. */
-export type OpenSql = Sql & { close(): Promise<void> };
+/** A database that is closed at the end. */
+export type OpenSql = Sql & { close(): void | Promise<void> };
 
 /** Postgres where `DATABASE_URL` is set, else a file of SQLite in the folder of data. */
 export async function openSql(settings: Settings): Promise<OpenSql> {
@@ -35,13 +35,7 @@ export async function openSql(settings: Settings): Promise<OpenSql> {
   }
   mkdirSync(settings.DATA_PATH, { recursive: true });
   const { openSqlite } = await import('../parts/sqlite.ts');
-  const sql = openSqlite(join(settings.DATA_PATH, 'gateway.sqlite'));
-  return {
-    skipLocked: sql.skipLocked,
-    all: (text, params) => sql.all(text, params),
-    batch: (statements) => sql.batch(statements),
-    close: async () => sql.close(),
-  };
+  return openSqlite(join(settings.DATA_PATH, 'gateway.sqlite'));
 }
 
 /**

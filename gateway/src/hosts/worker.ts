@@ -1,4 +1,4 @@
-/** The gateway in workerd: what the handlers of a Worker do. The files beside it say which models a Worker has the code of. */
+/** The handlers of a Worker. The files beside this one choose the models that a Worker has the code of. */
 import { waitUntil } from 'cloudflare:workers';
 import type { D1Database, MessageBatch, Queue, R2Bucket, RateLimit } from '@cloudflare/workers-types';
 import modelsText from '../../models.jsonc';
@@ -39,7 +39,7 @@ interface Open {
   app: ReturnType<typeof createGateway>;
 }
 
-/** The handlers of a Worker. `places`: where files of models are beside its bindings. */
+/** Makes the handlers of a Worker. `places`: the places of files of models beside its bindings. */
 export function createWorker(loaders: Loaders, places: Places = {}) {
   // Bindings are the same for all requests of an isolate, so it has one host. Nothing is opened before the first request.
   let open: Open | undefined;
@@ -82,7 +82,7 @@ function openHost(env: Env, loaders: Loaders, places: Places): Host {
     sql,
     blobs: new R2Blobs(env.R2),
     events: new RecordedEvents(sql, { collector: collectorOf(env), ...(AE ? { analytics: AE } : {}) }),
-    // What is held is held by the request that is served at that moment; without it, it would end with its client.
+    // The request that is served at that moment holds the work; otherwise the work would end with its client.
     hold: (promise: Promise<unknown>) => waitUntil(promise.catch((error) => report(settings, 'held', error))),
     secret: (name: string) => secretOf(env[name]),
     service: (name: string) => serviceOf(env[name]),

@@ -7,21 +7,21 @@ import { GatewayError } from './errors.ts';
 import { report } from './log.ts';
 import { type Tokens, tokensOf } from './tokens.ts';
 
-/** How long a record is believed, so that a revocation holds everywhere after at most 30 seconds. */
+/** The milliseconds for which a record is believed, so that a revocation holds everywhere after at most 30 seconds. */
 const KNOWN_MS = 30_000;
 const UNKNOWN_MS = 10_000;
 /** After a rotation elsewhere the new secret is unlike the record that is known here: then it is read again, this often at most. */
 const REREAD_MS = 1_000;
 const RECORDS = 5_000;
-/** Failures that an address has within a minute. */
+/** The failures that an address may have within a minute. */
 export const FAILURES = { name: 'failures', limit: 20, seconds: 60, cost: 1 } as const;
 /** Names under which people put keys into addresses, where proxies log them and browsers remember them. */
 const QUERY_NAMES = new Set(['key', 'api_key', 'apikey', 'api-key', 'x-api-key', 'access_token', 'token']);
 
-/** Whom a request without a key is from, on routes that need none. */
+/** The key of a request without a key, on routes that need none. */
 export const NOBODY: Key = { id: '', name: '', owner: '', scopes: [], limits: {}, models: null, history: 'off' };
 
-/** The one refusal of all that is no valid key: it must not tell a key that is expired from one that never was. */
+/** The refusal of everything that is no valid key. It must not tell an expired key from one that never was. */
 function refused(): GatewayError {
   return new GatewayError(
     'invalid_api_key',
@@ -46,14 +46,14 @@ export function credential(headers: Headers, url: string): string | undefined {
   return /^bearer +([\w.-]+)$/i.exec(authorization as string)?.[1];
 }
 
-/** What the database said of an id. */
+/** A record as the database had it. */
 interface Known {
   readAt: number;
   until: number;
   record: Promise<KeyRecord | undefined>;
 }
 
-/** Checks keys, and remembers for a while what the database said of each. */
+/** Checks keys, and keeps the records of the database for a while. */
 export class Authenticator {
   readonly #host: Host;
   readonly #tokens: Tokens | undefined;

@@ -2,7 +2,7 @@
 import { joined } from '../bytes.ts';
 import { GatewayError, gatewayErrorIn } from './errors.ts';
 
-/** What a JSON body may take, where its operation says nothing else. */
+/** The most bytes of a JSON body, where its operation says nothing else. */
 export const MAX_BYTES = 1 << 20;
 const BODY_MS = 10_000;
 const MAX_DEPTH = 64;

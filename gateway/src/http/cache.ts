@@ -13,7 +13,7 @@ const META = 'x-gateway-meta';
 
 export interface CachePlan {
   digest: string;
-  /** Where the model of the request runs. */
+  /** The place where the model of the request runs. */
   run: RequestEvent['run'];
   /** Whether an answer may come from the cache. */
   read: boolean;
@@ -22,7 +22,7 @@ export interface CachePlan {
   onlyIfCached: boolean;
 }
 
-/** What of an event belongs to an answer, whoever asks for it. */
+/** The fields of an event that belong to its answer, and are the same for each request that gets the answer. */
 type Meta = Pick<RequestEvent, 'model' | 'run' | 'upstream' | 'items'>;
 
 interface Answer {
@@ -54,7 +54,7 @@ function canonical(value: unknown): string {
   );
 }
 
-/** What a request's `cache-control` says. */
+/** The directives of a request's `cache-control`. */
 function directives(headers: Headers): Map<string, string> {
   return new Map(
     (headers.get('cache-control') ?? '')
@@ -73,7 +73,7 @@ class ResponseCache {
     this.#host = host;
   }
 
-  /** How the cache is used for a call; undefined where the client or the settings want none. */
+  /** Plans the use of the cache for a call; undefined where the client or the settings want none. */
   async plan(operation: Operation, call: Call): Promise<CachePlan | undefined> {
     const { settings, models } = this.#host;
     const asked = directives(call.headers);
@@ -87,7 +87,7 @@ class ResponseCache {
         version: VERSION,
         route: operation.path,
         body: call.body,
-        // Where the request leaves the model to the route, any change of the models may change the answer.
+        // A request without a model leaves it to the route: any change of the models may change its answer.
         model: named ? named.digest : infos.map(({ id, digest }) => [id, digest]),
         accept: accept === null || accept === '*/*' ? 'application/json' : accept,
         // The time of an answer tells whether someone asked the same before, so owners do not share answers unless the settings say so.

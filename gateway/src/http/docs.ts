@@ -40,7 +40,7 @@ pre { background: var(--soft); border-radius: 6px; padding: .7rem .9rem; overflo
 const escaped = (text: string) =>
   text.replace(/[&<>"]/g, (letter) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[letter] as string);
 
-/** What a value may be, in few words. */
+/** The type and the bounds of a value, in few words. */
 function words(schema: DocumentSchema): string {
   if (schema.$ref) return schema.$ref.replace(/^.*\//, '');
   if (schema.const !== undefined) return JSON.stringify(schema.const);

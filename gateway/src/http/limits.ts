@@ -5,7 +5,7 @@ import { inTime } from '../waiting.ts';
 import { GatewayError } from './errors.ts';
 import { report } from './log.ts';
 
-/** How long a meter may take; without one, a request goes on. */
+/** Milliseconds that a meter may take; without its answer, a request goes on. */
 const METER_MS = 2_000;
 /** After this time a request that never gave its place back, because its isolate ended, no longer counts. Meters keep longer ones on disk. */
 const CONCURRENCY_SECONDS = 60;

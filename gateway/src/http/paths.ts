@@ -1,4 +1,4 @@
-/** Which methods a path takes, for answers to those that it does not take. */
+/** Finds the methods that a path takes, for answers to requests by other methods. */
 import type { Operation } from '../operation.ts';
 
 /** The path of an operation as Hono writes it. `{name+}` also takes slashes, as names of models have them. */

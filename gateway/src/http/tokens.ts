@@ -31,7 +31,7 @@ const claims = v.object({
 });
 
 export interface Tokens {
-  /** Whom a token is for; undefined where it is not valid. */
+  /** The key that a token stands for; undefined where it is not valid. */
   key(token: string): Promise<Key | undefined>;
 }
 

@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import { GatewayError } from './errors.ts';
 
-/** What an issue is about, such as `input[3].text`. */
+/** The path of the field that an issue is about, such as `input[3].text`. */
 function pathOf(issue: v.BaseIssue<unknown>): string {
   let path = '';
   for (const { key } of issue.path ?? []) {
@@ -12,7 +12,7 @@ function pathOf(issue: v.BaseIssue<unknown>): string {
 }
 
 /**
- * What a schema makes of a value.
+ * Parses a value by a schema and returns the result.
  * @throws {GatewayError} `invalid_request` with the first field that is wrong, and what was expected
  */
 export function validate<const S extends v.GenericSchema>(

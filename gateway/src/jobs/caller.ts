@@ -1,4 +1,4 @@
-/** For whom jobs work, and what they may ask for. */
+/** The callers that jobs work for, and the paths that they may ask for. */
 import type { Host } from '../host.ts';
 import { authenticatorOf } from '../http/auth.ts';
 import type { Key } from '../keys.ts';
@@ -11,7 +11,7 @@ export async function callerOf(host: Host, id: string, snapshot: string): Promis
   return authenticatorOf(host).byId(id);
 }
 
-/** What is kept of a caller for jobs. */
+/** The text that keeps a caller for jobs. */
 export function snapshotOf({ id, name, owner, scopes, limits, models, history }: Key): string {
   return JSON.stringify({ id, name, owner, scopes, limits, models, history });
 }

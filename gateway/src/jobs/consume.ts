@@ -1,4 +1,4 @@
-/** What is done with the messages of the queue, on every host. */
+/** Handles the messages of the queue, on every host. */
 import type { Host, Message } from '../host.ts';
 import { finish } from './finish.ts';
 import { type BuildMessage, buildIndex, buryBuild } from './index.ts';
@@ -9,8 +9,8 @@ import { burySplit, split } from './split.ts';
 /**
  * Handles a message. It may come twice, late, or after a delivery that ended in the middle: what has been done is not done again.
  * @param attempt 1 for the first delivery
- * @param signal where the host stops: what has been done is kept, and the rest is sent again
- * @throws {Error} what made it impossible; the message is to be delivered again later
+ * @param signal aborts where the host stops: the work that is done is kept, and the rest is sent again
+ * @throws {Error} where it cannot be handled now; the message is to be delivered again later
  */
 export async function consume(
   host: Host,

@@ -28,7 +28,7 @@ export interface BuildMessage {
   tries: number;
 }
 
-/** How far a build has come. */
+/** The state of a build between two steps. */
 interface Progress {
   index: VectorIndex | undefined;
   model: string;
@@ -55,7 +55,7 @@ export async function buildIndex(host: Host, message: BuildMessage, signal: Abor
   }
 }
 
-/** Says that a build failed at all tries. */
+/** Ends a build that failed at all tries. */
 export async function buryBuild(host: Host, message: BuildMessage): Promise<void> {
   const row = await findBuild(host, message);
   if (row) await giveUp(host, row, 'the index could not be built: every try failed');
@@ -95,7 +95,7 @@ async function giveUp(host: Host, row: IndexRow, words: string): Promise<void> {
   await deleteAll(host.blobs, stepPrefix((JSON.parse(row.source) as Source).build));
 }
 
-/** What a step begins with. */
+/** Opens the state that the step before has left. */
 async function open(host: Host, { build, model = '' }: Source, offset: number): Promise<Progress> {
   if (offset === 0) return { index: undefined, model, offset, line: 1 };
   const blob = await host.blobs.get(stepBlob(build, offset));
@@ -143,7 +143,7 @@ async function step(
     }
   }
   const stop = chunk.length > 0 ? await flush() : undefined;
-  // Whatever a last chunk took, the file has no more.
+  // The file is at its end, so the limits of a step do not matter any more.
   return progress.offset === end && chunk.length === 0 ? undefined : stop;
 }
 
@@ -208,7 +208,7 @@ async function end(host: Host, row: IndexRow, { build }: Source, { index, model 
   await deleteAll(host.blobs, stepPrefix(build));
 }
 
-/** What the owner is told of an error in the file; undefined for any other error. */
+/** The message for the owner about an error in the file; undefined for any other error. */
 function wordsOf(error: unknown): string | undefined {
   if (error instanceof BadItem || (error instanceof Error && error.name === 'LineTooLong')) return error.message;
   if (!(error instanceof PilotlightError)) return undefined;

@@ -1,4 +1,4 @@
-/** How large files and parts may be. A part is what one delivery of a message answers, in one isolate of 128 MB. */
+/** The limits of files and parts. A part is what one delivery of a message answers, in one isolate of 128 MB. */
 import { DAY_MS } from '../time.ts';
 
 export const MAX_FILE = 100_000_000;
@@ -16,7 +16,7 @@ export const MAX_CUSTOM_ID = 256;
 export const RUN_TOKENS = 8_192;
 export const RUN_BYTES = 4_194_304;
 
-/** How often a line is tried whose model or upstream does not answer, and the seconds before each further try. */
+/** The tries of a line whose model or upstream does not answer, and the seconds before each further try. */
 export const TRIES = 3;
 export const TRY_SECONDS = [10, 60] as const;
 /** Seconds after which lines that met a limit of their key are tried again; how often does not matter until the batch expires. */
@@ -27,5 +27,5 @@ export const STEP_BYTES = 33_554_432;
 export const STEP_TOKENS = 8_192;
 export const MAX_INDEX_LINE = 8_388_608;
 
-/** What the time of a batch is, which is OpenAI's only one. */
+/** The time of a batch from its start to its end; OpenAI has no other. */
 export const WINDOW_MS = DAY_MS;

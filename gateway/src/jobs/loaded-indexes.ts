@@ -18,8 +18,8 @@ export class LoadedIndexes {
   }
 
   /**
-   * What `use` makes of the index of an object; undefined where the object is gone. The index is its own while it runs, and may be disposed
-   * of afterwards to make room for others.
+   * Calls `use` with the index of an object and returns its result; undefined where the object is gone. The index may be disposed of, to make
+   * room for others, as soon as `use` has returned.
    */
   async with<T>(object: string, use: (index: VectorIndex) => T): Promise<{ value: T } | undefined> {
     for (;;) {

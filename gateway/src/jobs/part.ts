@@ -14,7 +14,7 @@ import { readRequest } from './request-line.ts';
 import { sendParts } from './split.ts';
 import { type Given, type Stop, stopFor } from './stop.ts';
 
-/** Why a line has an error in place of an answer of its endpoint. */
+/** The reason for an error in place of an answer of the line's endpoint. */
 interface Unanswered {
   code: 'batch_expired' | 'batch_part_failed';
   message: string;
@@ -29,7 +29,7 @@ const FAILED: Unanswered = {
   message: 'This request was given up: the part of the batch that it is in failed at every try.',
 };
 
-/** What a message of a part says. */
+/** The body of a part's message. */
 export interface PartMessage {
   batch: string;
   part: number;
@@ -38,7 +38,7 @@ export interface PartMessage {
   tries: number;
 }
 
-/** Answers a part, or what a delivery can answer of it. A part that is done, or whose batch has ended, is left alone. */
+/** Answers a part, or as many of its lines as one delivery can. A part that is done, or whose batch has ended, is left alone. */
 export async function answerPart(host: Host, message: PartMessage, signal: AbortSignal): Promise<void> {
   const batch = await batchById(host.sql, message.batch);
   if (batch?.state === 'expiring') return giveUp(host, batch, message, EXPIRED);
@@ -103,7 +103,7 @@ async function giveUp(host: Host, batch: BatchRow, message: PartMessage, why: Un
   await finishIfDone(host, batch.id);
 }
 
-/** Keeps what a run has answered, and sends on what it has not. */
+/** Keeps the answers of a run, and sends a message for the lines that it has not answered. */
 async function settle(
   host: Host,
   part: PartRow,
@@ -145,7 +145,7 @@ async function* linesOf(host: Host, batch: BatchRow, part: PartRow): AsyncGenera
   }
 }
 
-/** What a run has answered so far, as lines of JSON. */
+/** The answers of a run so far, as lines of JSON. */
 class Answers {
   readonly #batch: string;
   readonly #part: PartRow;

@@ -22,7 +22,7 @@ export interface RequestLine {
   body: Record<string, unknown>;
 }
 
-/** What a line asks for, or why it cannot be answered; with its `custom_id` also then, where it has one. */
+/** The request of a line, or the error of a line that has none, with the line's `custom_id` where it can be read. */
 export type ReadLine = RequestLine | { customId: string | null; error: GatewayError };
 
 export function readRequest(bytes: Uint8Array, endpoint: string): ReadLine {

@@ -1,6 +1,6 @@
 /**
- * The hook of retraining: what has been collected under `training/` is told to a service that fits a head, such as a job of Modal or of
- * GitHub's, which then uploads it by `PUT /admin/heads/{name}`. It reads the objects from the bucket with its own credentials.
+ * The hook of retraining: it names the objects under `training/` to a service that fits a head, such as a job of Modal or of GitHub, and that
+ * then uploads the head by `PUT /admin/heads/{name}`. The service reads the objects from the bucket with its own credentials.
  */
 import { pagesOf } from '../blobs.ts';
 import type { BlobPage, Host } from '../host.ts';
@@ -8,7 +8,7 @@ import type { BlobPage, Host } from '../host.ts';
 export const TRAINING = 'training/';
 const TIMEOUT_MS = 30_000;
 
-/** Where the hook is; undefined where there is none. */
+/** The address of the hook; undefined where there is none. */
 export function retrainUrl(host: Host): Promise<string | undefined> {
   return host.secret('RETRAIN_URL');
 }

@@ -50,13 +50,13 @@ export async function split(host: Host, id: string, attempt: number): Promise<vo
   }
 }
 
-/** Says that a batch could not be started, after all tries. */
+/** Ends a batch that could not be started at any try. */
 export async function burySplit(host: Host, id: string): Promise<void> {
   const fault = { code: 'internal_error', message: 'the file could not be read', line: null, param: null };
   await failBatch(host.sql, id, [fault], Date.now());
 }
 
-/** What a message of a part names. */
+/** The columns of a part that its message names. */
 export type Sent = Pick<PartRow, 'batch_id' | 'part' | 'changed_at'>;
 
 /** Sends the messages of parts. */

@@ -1,15 +1,16 @@
-/** When work is put off, because its answer only says that it should be asked for later. */
+/** Decides which answers put work off, as they only ask to try later. */
 import type { answerLine } from '../invoke.ts';
 import { LIMIT_SECONDS, TRIES, TRY_SECONDS } from './limits.ts';
 
 export type Given = Awaited<ReturnType<typeof answerLine>>;
 
-/** When the rest of the work goes on, and which try that is. */
+/** A break of the work: the seconds until its rest goes on, and the number of that try. */
 export interface Stop {
   delaySeconds: number;
   tries: number;
 }
 
+/** The break after an answer; undefined where the answer counts. */
 export function stopFor({ status, body }: Given, tries: number, signal: AbortSignal): Stop | undefined {
   // A host that stops aborts what is under way: that is no answer.
   if (signal.aborted) return { delaySeconds: 0, tries };

@@ -1,4 +1,4 @@
-/** What routes that ask a model share: the schemas of their inputs, the limits of the model, and what the event tells. */
+/** The parts that routes to models share: the schemas of their inputs, the call of the model within its limits, and its event. */
 import * as v from 'valibot';
 import { GatewayError } from '../http/errors.ts';
 import { TRACEPARENT } from '../http/headers.ts';
@@ -11,7 +11,7 @@ import type { CallContext, Model, Task } from './model.ts';
 /** The most items that any model may take; `models.jsonc` says the number for each. */
 export const MAX_ITEMS = 2048;
 
-/** No model reads as much; a text without spaces is looked at whole before it is cut. */
+/** The most characters of a text. No model reads as much, and a text without spaces is looked at whole before it is cut. */
 const MAX_LENGTH = 200_000;
 
 const item = v.pipe(text, v.maxLength(MAX_LENGTH, `at most ${MAX_LENGTH} characters`));
@@ -44,7 +44,7 @@ export const onTexts = { maxBytes, cached: true, predicts: true, batched: true }
 
 export const dimensions = v.optional(whole(1, 65_536));
 
-/** For logs of the client's own; it changes nothing. */
+/** A name that clients send for their own logs; it changes nothing. */
 export const user = v.optional(v.pipe(text, v.maxLength(256, 'at most 256 characters')));
 
 export const encoding = v.optional(v.picklist(['float', 'base64'], '"float" or "base64"'), 'float');
@@ -148,7 +148,7 @@ function checkSize(
       `${field}: expected at most ${maxItems} items, got ${items}; a batch (/v1/batches) takes more`,
       { param: field },
     );
-  // What is read together with each of the texts.
+  // The query of a reranker is read together with each document.
   let tokens = beside === '' ? 0 : texts.length * guessTokens(beside, maxTokens);
   for (const one of texts) tokens += guessTokens(one, maxTokens);
   if (tokens > maxTokensRequest)
@@ -159,7 +159,10 @@ function checkSize(
     );
 }
 
-/** Refuses dimensions that the model does not have. */
+/**
+ * Refuses dimensions that the model does not have.
+ * @throws {GatewayError} `invalid_request`
+ */
 function checkDimensions({ info }: Model, dimensions: number | undefined): void {
   if (dimensions === undefined || info.dimensions === undefined || dimensions <= info.dimensions) return;
   throw new GatewayError(

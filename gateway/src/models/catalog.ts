@@ -1,4 +1,4 @@
-/** What there is to know of the models without loading one: names, limits, digests, and where their files are. */
+/** The facts of the models that need no load: names, limits, digests and places of files. */
 import packageJson from 'pilotlight/package.json' with { type: 'json' };
 import { GatewayError } from '../http/errors.ts';
 import { sha256 } from '../keys.ts';
@@ -105,7 +105,7 @@ export class Catalog {
     )?.[0];
   }
 
-  /** Where the files of a model are, found once. */
+  /** Finds the files of a model, once. */
   source(id: string, { source = '', repository, revision }: LocalEntry): Promise<Source> {
     const known = this.#sources.get(id);
     if (known) return known;
@@ -121,7 +121,7 @@ export class Catalog {
     this.#sources.delete(id);
   }
 
-  /** By the options, the version of the package, and for files in a place of the deployment by what they are. */
+  /** The digest of a model: of its options, the version of the package, and its files where they are in a place of the deployment. */
   async #digest(id: string, entry: ModelEntry): Promise<string> {
     let files: string | undefined;
     if (entry.run === 'local' && entry.task !== 'digits')
@@ -156,7 +156,7 @@ export class Catalog {
   }
 }
 
-/** A decoder that is there for heads alone. */
+/** Whether a model is a decoder for heads alone. */
 export const isBare = (entry: ModelEntry): boolean => entry.run === 'local' && entry.heads_only;
 
 export const factsOf = ({ dimensions, maxTokens }: Loaded): Pick<ModelInfo, 'dimensions' | 'maxTokens'> => ({

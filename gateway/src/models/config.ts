@@ -1,4 +1,4 @@
-/** `models.jsonc`: which models there are, where each of them runs, and the servers that run what does not run here. */
+/** The schema of `models.jsonc`, which lists the models, the place where each runs, and the servers for those that do not run here. */
 import * as v from 'valibot';
 import { fields, name, text, whole } from '../schemas.ts';
 import { parseJsonc } from './jsonc.ts';
@@ -13,7 +13,7 @@ const variable = v.pipe(text, v.regex(/^[A-Z][A-Z0-9_]*$/, 'the name of a secret
 /** The name of a repository, as the hub has it. */
 const repository = v.pipe(text, v.regex(/^[\w.-]+(\/[\w.-]+)?$/, 'the name of a repository, such as "org/name"'));
 
-/** What every model has, wherever it runs. */
+/** The fields that every model has, wherever it runs. */
 const common = {
   task: v.picklist(TASKS, `one of ${TASKS.join(', ')}`),
   /** Of a vector, for `/v1/models` before the model is loaded, and to check the answers of upstreams. */
@@ -32,7 +32,7 @@ const local = fields({
   ...common,
   run: v.literal('local', 'local, upstream or service'),
   /**
-   * Where the files are: a repository of the hub, such as `org/name`; `https://host/org/name` of another host; or a place of this
+   * The source of the files: a repository of the hub, such as `org/name`; `https://host/org/name` of another host; or a place of this
    * deployment with a prefix of its files, such as `blobs:models/org/name` or `folder:/srv/models/org/name`. Digits need none.
    */
   source: v.optional(v.pipe(text, v.minLength(1, 'a repository, an address or a place'))),
@@ -56,7 +56,7 @@ const local = fields({
   heads_only: v.optional(v.boolean('true or false'), false),
 });
 
-/** What a server calls the model. */
+/** The fields of a model on a server: its name there, and its detector. */
 const remote = {
   model: v.optional(v.pipe(text, v.minLength(1, 'the name of a model'))),
   /** For upstreams of the kind `analyze`. */
@@ -160,7 +160,7 @@ export function checkConfig(value: unknown): ModelsConfig {
   return config;
 }
 
-/** What the schema of one field cannot see. */
+/** The problem of a model that the schema of one field cannot see. */
 function problemOf(model: ModelEntry, upstreams: Record<string, UpstreamEntry>): string | undefined {
   if (model.run === 'local') {
     if (model.task === 'route') return 'task: a route is a head; put one to /admin/heads, on a model for embed';

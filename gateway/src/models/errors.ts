@@ -9,7 +9,7 @@ interface PackageError extends Error {
 export const isPackageError = (error: unknown): error is PackageError =>
   error instanceof Error && error.name === 'PilotlightError' && 'code' in error;
 
-/** What a failed call of a loaded model answers. */
+/** The answer to a failed call of a loaded model. */
 export function callError(error: unknown): unknown {
   if (!isPackageError(error)) return error;
   const { code, message } = error;
@@ -19,7 +19,7 @@ export function callError(error: unknown): unknown {
   return notLoaded('The model failed, and is loaded again at the next request.', error);
 }
 
-/** What a failed load answers. The message of the package may name folders and hosts, so it goes to the log alone. */
+/** The answer to a failed load. The message of the package may name folders and hosts, so it goes to the log alone. */
 export function loadError(id: string, error: unknown): unknown {
   if (error instanceof GatewayError) return error;
   const reason = isPackageError(error) ? ` (${error.code})` : '';
@@ -36,7 +36,7 @@ function withField(code: ErrorCode, message: string, cause: unknown): GatewayErr
   return new GatewayError(code, own, { cause, ...(param !== undefined && { param }) });
 }
 
-/** Whether another place may answer where this one did not: what is wrong with the request is wrong there too. */
+/** Whether another place may answer instead: an error of the request itself would be one there too. */
 export const isUnavailable = (error: unknown): boolean =>
   error instanceof GatewayError &&
   ['model_not_loaded', 'overloaded', 'upstream_unavailable', 'upstream_unreachable', 'upstream_timeout'].includes(

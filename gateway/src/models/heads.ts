@@ -2,7 +2,7 @@
 import type { Host } from '../host.ts';
 import { type HeadRow, listHeads } from '../tables/heads.ts';
 
-/** How long a head may be unknown to, or kept by, an isolate other than the one that changed it. */
+/** Milliseconds for which an isolate may miss a change of the heads that another one has made. */
 const KEEP_MS = 10_000;
 
 /** The name of a head's JSON among the blobs. */

@@ -1,9 +1,9 @@
-/** What the routes see of a model, wherever it runs: in this isolate, in another Worker, or on another server. */
+/** The interface of a model to the routes, wherever it runs: in this isolate, in another Worker, or on another server. */
 
-/** What a model is for, which is also what a route asks of it. */
+/** The task of a model, which is also what a route asks of it. */
 export type Task = 'embed' | 'embed-image' | 'classify' | 'route' | 'rerank' | 'detect' | 'digits';
 
-/** What `/v1/models` tells of a model. */
+/** A model as `/v1/models` lists it. */
 export interface ModelInfo {
   id: string;
   task: Task;
@@ -95,7 +95,7 @@ export interface Models {
    * @throws {GatewayError} `model_not_found` with the names there are, `model_not_loaded`, `upstream_unavailable`
    */
   get(name: string, task: Task, context: CallContext): Promise<Model>;
-  /** What `/readyz` tells of each model: whether it is loaded, and the state of its upstream's breaker. */
+  /** The state of each model for `/readyz`: whether it is loaded, and the state of its upstream's breaker. */
   states(): { id: string; loaded: boolean; breaker?: 'closed' | 'open' | 'half-open' }[];
   /** Tokens that wait for the one thread of this isolate. */
   readonly queuedTokens: number;

@@ -17,7 +17,7 @@ import type { Places } from './sources.ts';
 import { Upstream } from './upstream/client.ts';
 import { METHODS, remoteCalls, remoteOf } from './upstream/kinds.ts';
 
-/** What models need of the host, before there is a host. `hold` is called while a request is served. */
+/** The parts of the host that models use, before there is a host. `hold` is called while a request is served. */
 export interface ModelParts
   extends Pick<Host, 'settings' | 'sql' | 'blobs' | 'events' | 'hold' | 'secret'>,
     Partial<Pick<Host, 'service'>> {
@@ -27,13 +27,13 @@ export interface ModelParts
   places?: Places;
 }
 
-/** What runs where no load is shared: a fallback. */
+/** The fallback of a local model. */
 interface Elsewhere {
   calls: Omit<Model, 'info'>;
   upstream: Upstream;
 }
 
-/** What a head needs to be checked before it is kept. */
+/** A head that is checked before it is kept. */
 export type HeadDraft = Omit<HeadRow, 'digest' | 'createdAt'>;
 
 export class Registry implements Models {
@@ -113,7 +113,7 @@ export class Registry implements Models {
     try {
       await untilLeft(slot.loading, context.signal);
     } catch (error) {
-      // What the package says is wrong with the JSON is for the administrator who sent it.
+      // The administrator who sent the JSON is told the package's own message about it.
       throw isPackageError(error) ? callError(error) : loadError(draft.model, error);
     } finally {
       this.#slots.drop(slot);
@@ -283,7 +283,7 @@ export class Registry implements Models {
     }
   }
 
-  /** What a loader is asked for. `again`: whether the files are read more than once. */
+  /** The request to a loader. `again`: whether the files are read more than once. */
   async #request(
     id: string,
     entry: LocalEntry,
@@ -309,7 +309,8 @@ export class Registry implements Models {
       };
     }
     const token = secret === undefined ? undefined : await this.#parts.secret(secret);
-    if (secret !== undefined && !token) throw new Error(`the secret ${secret} of the model ${id} is not set`);
+    if (secret !== undefined && !token)
+      throw new Error(`the secret ${secret} of the model ${id} is not set: set a variable or a secret of this name`);
     return {
       entry,
       repository,

@@ -15,9 +15,9 @@ export interface Slot {
   bytes: number;
   running: number;
   usedAt: number;
-  /** When the load last told of progress. */
+  /** The time at which the load last told of progress. */
   aliveAt: number;
-  /** The slot that this one needs, such as a head its decoder; its load tells. */
+  /** The slot that this one needs, as that of a head needs its decoder; the load sets it. */
   under: Slot | undefined;
 }
 

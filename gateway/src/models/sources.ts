@@ -1,4 +1,4 @@
-/** Where the files of a local model are: on a host, or in a place of this deployment. */
+/** Finds the files of a local model: on a host, or in a place of this deployment. */
 import { type Listing, lookAt, type Place } from './local/files.ts';
 
 /** The places of a deployment by the prefixes of sources: `blobs`, `r2`, `folder` and what else a host has. */

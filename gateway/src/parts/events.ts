@@ -1,4 +1,4 @@
-/** Where events go: usage rows in SQL, metrics, and a point of Analytics Engine where there is one. */
+/** Records events as usage rows in SQL, as metrics, and as points of Analytics Engine where there is one. */
 import type { Events, Measure, RequestEvent, Sql } from '../host.ts';
 import { Metrics, type Samples } from './metrics.ts';
 import { Usage } from './usage.ts';
@@ -9,7 +9,7 @@ export interface Collector {
   render(): Promise<string>;
 }
 
-/** What is used of Analytics Engine. */
+/** The method of Analytics Engine that is used here. */
 export interface Analytics {
   writeDataPoint(point: { indexes: string[]; blobs: string[]; doubles: number[] }): void;
 }
@@ -43,7 +43,7 @@ export class RecordedEvents implements Events {
   }
 
   /**
-   * Writes what was recorded. What could not be written is kept for the next time.
+   * Writes the events that were recorded, and keeps those that could not be written for the next time.
    * @throws the first error
    */
   async flush(): Promise<void> {

@@ -34,7 +34,7 @@ export class KeyMeter extends DurableObject {
   }
 }
 
-/** What a binding to the class has. */
+/** The binding to the class. */
 export interface KeyMeterNamespace {
   getByName(key: string): {
     take(policies: readonly Policy[]): Promise<Taken>;

@@ -8,7 +8,7 @@ const PIECE = 1024 * 1024;
 /** The names that one delete takes. */
 const DELETED = 1000;
 
-/** What workerd has beside the web's streams. */
+/** Classes and methods that workerd has beside the web's streams. */
 declare const FixedLengthStream: new (size: number) => TransformStream<Uint8Array, Uint8Array>;
 interface GatheringReader extends ReadableStreamBYOBReader {
   readAtLeast(bytes: number, view: Uint8Array): Promise<ReadableStreamReadResult<Uint8Array>>;

@@ -22,7 +22,7 @@ export async function openRedis(url: string): Promise<Redis> {
   } catch (error) {
     redis.disconnect();
     // The address has the password in it.
-    throw new Error('Redis: no server answers at the address', { cause: error });
+    throw new Error('Redis: no server answers at the address of REDIS_URL', { cause: error });
   }
   return redis;
 }

@@ -1,10 +1,10 @@
 /**
- * A queue in a table, for hosts that have none. A message that is being handled stays in the table, hidden until its lease ends: what a
- * process had claimed when it died comes back.
+ * A queue in a table, for hosts that have none. A message that is being handled stays in the table, hidden until its lease ends, so that the
+ * messages of a process that died come back.
  */
 import type { Message, Queue, Sql, Statement } from '../host.ts';
 
-/** What is done with messages. One that failed at all of its tries is a dead letter, and goes to `bury`. */
+/** The handlers of messages. A message that failed at all of its tries is a dead letter, and goes to `bury`. */
 export interface Consumer {
   /** `attempt`: 1 for the first delivery. */
   consume(message: Message, attempt: number): Promise<void>;
@@ -26,7 +26,7 @@ const DEAD = 1;
 const KEPT = 2;
 
 export interface SqlQueueOptions {
-  /** How often a message is handled before it is a dead letter. */
+  /** The tries of a message before it is a dead letter. */
   tries?: number;
   /** Seconds for which a claimed message is hidden. It is claimed anew while its handler runs. */
   leaseSeconds?: number;

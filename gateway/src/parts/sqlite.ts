@@ -2,7 +2,7 @@
 import { DatabaseSync } from 'node:sqlite';
 import type { Row, Sql, SqlValue, Statement } from '../host.ts';
 
-/** What is used of a database; `bun:sqlite` has the same methods. */
+/** The methods of a database that are used here; `bun:sqlite` has the same. */
 export interface SqliteDatabase {
   exec(sql: string): unknown;
   prepare(sql: string): { all(...params: SqlValue[]): unknown[] };

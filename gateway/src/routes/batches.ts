@@ -16,7 +16,7 @@ const batch = v.object({
   id: v.string(),
   object: v.literal('batch'),
   endpoint: v.string(),
-  /** What is wrong with the file as a whole, where the batch has failed. */
+  /** The faults of the file as a whole, where the batch has failed. */
   errors: v.nullable(
     v.object({
       object: v.literal('list'),

@@ -1,4 +1,4 @@
-/** Whether a text looks like a machine's: a hint for a person who knows the context, never proof. */
+/** Detection of texts that look like a machine's: a hint for a person who knows the context, never proof. */
 import * as v from 'valibot';
 import { GatewayError } from '../http/errors.ts';
 import { mayUse } from '../keys.ts';

@@ -9,7 +9,7 @@ import { fields, name, text, whole } from '../schemas.ts';
 
 const MAX_DIGITS = 64;
 
-/** The most runs of the network for one request: some seconds. */
+/** The most runs of the network for one request, which take some seconds. */
 const MAX_RUNS = 1024;
 
 const digit = whole(0, 9);
@@ -22,7 +22,7 @@ interface Asked {
   count: number;
 }
 
-/** What is to be drawn, and how many digits a row of the picture has. */
+/** The digits that a request asks for, and the number of them in a row of the picture. */
 function digitsOf({ text: number, digit: one, digits: several, count }: Asked): { digits: number[]; columns: number } {
   const given = [number && [...number].map(Number), one === undefined ? undefined : [one], several].filter(
     (some) => some !== undefined,

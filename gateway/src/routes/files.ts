@@ -1,4 +1,4 @@
-/** Files of OpenAI's kind: what batches and indexes read, and what batches write. */
+/** Files of OpenAI's kind, which batches and indexes read and batches write. */
 import * as v from 'valibot';
 import type { Host } from '../host.ts';
 import { readForm } from '../http/body.ts';
@@ -14,7 +14,7 @@ import { inTime } from '../waiting.ts';
 
 /** A form is in memory as a whole while it is read. */
 const MAX_FORM = 20 * 1_048_576;
-/** What a form has around its file. */
+/** The most bytes of a form beside its file. */
 const FORM_PARTS = 65_536;
 /** Milliseconds for which an upload may stand still. */
 const IDLE_MS = 30_000;
@@ -189,7 +189,7 @@ export const deleteFile = operation({
   },
 });
 
-/** When a file ends that the form gives a time of its own. */
+/** The milliseconds for which a file is kept, where the form gives a time of its own. */
 function expiryOf(form: FormData): number | undefined {
   const anchor = form.get('expires_after[anchor]');
   const seconds = form.get('expires_after[seconds]');

@@ -12,7 +12,7 @@ import { seconds } from '../time.ts';
 
 const FORMATS = ['pilotlight-classifier', 'pilotlight-detector'] as const;
 
-/** What is read of a head here; the package reads the rest. */
+/** The fields of a head that are read here; the package reads the rest. */
 const head = v.looseObject(
   {
     format: v.picklist(
@@ -44,7 +44,7 @@ const shown = ({ createdAt, ...row }: HeadRow): v.InferOutput<typeof answer> => 
   created_at: seconds(createdAt),
 });
 
-/** The models as they are made by `createModels`: a host of another kind takes no heads. */
+/** The registry of a host. A host whose models `createModels` has not made takes no heads. */
 function registryOf({ host }: Call<unknown, unknown>): Registry {
   if (host.models instanceof Registry) return host.models;
   throw new GatewayError('not_found', 'The models of this host take no heads.');

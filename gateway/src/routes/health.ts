@@ -1,4 +1,4 @@
-/** Whether the gateway answers, whether what it needs does, and its metrics. */
+/** Health checks of the gateway and of its database and blobs, and its metrics. */
 import * as v from 'valibot';
 import type { Host } from '../host.ts';
 import { authenticatorOf } from '../http/auth.ts';
@@ -8,7 +8,7 @@ import { type Call, operation } from '../operation.ts';
 import { inTime } from '../waiting.ts';
 
 const READY_MS = 1_000;
-/** How long an answer of the parts is believed: nobody needs a key to ask, and the parts cost something. */
+/** The milliseconds for which an answer of the parts is kept: nobody needs a key to ask, and the parts cost something. */
 const KEEP_MS = 2_000;
 
 const status = v.object({ status: v.literal('ok') });

@@ -39,7 +39,7 @@ const shown = (one: Prediction): v.InferOutput<typeof prediction> => ({
   expires_at: seconds(one.expiresAt),
 });
 
-/** Whose predictions a key sees: its own, and all where it is an administrator's. */
+/** The key whose predictions a key sees: itself, or any where it is an administrator's. */
 const seenBy = (key: Key) => (key.scopes.includes('admin') ? undefined : key.id);
 
 export const history = operation({

@@ -24,7 +24,7 @@ const body = fields({
   user,
 });
 
-/** What a form's fields are, beside its files. */
+/** The fields of a form beside its files. */
 const form = fields({
   model: name,
   encoding_format: encoding,

@@ -27,7 +27,7 @@ import {
   startBuild,
 } from '../tables/indexes.ts';
 
-/** The number of changes by others between a read and a write that are put up with. */
+/** The tries of a read or a write between which others change the index. */
 const TRIES = 5;
 
 const id = v.union([v.string(), v.number()], 'a string or a number');
@@ -236,7 +236,10 @@ type Ready = IndexRow & { object: string; etag: string };
 
 function readyIndex(row: IndexRow): Ready {
   if (row.object !== null) return row as Ready;
-  const message = row.state === 'failed' ? `The index could not be built: ${row.error}` : 'The index is being built.';
+  const message =
+    row.state === 'failed'
+      ? `The index could not be built: ${row.error}`
+      : 'The index is being built: ask again when its state is ready.';
   throw new GatewayError('conflict', message, { headers: { 'x-should-retry': 'false' } });
 }
 

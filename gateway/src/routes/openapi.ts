@@ -5,7 +5,7 @@ import { mayUse } from '../keys.ts';
 import type { Task } from '../models/model.ts';
 import { type Call, operation } from '../operation.ts';
 
-/** Which models a path takes. */
+/** The task of the models that a path takes. */
 const TASKS: [RegExp, Task][] = [
   [/^\/v1\/embeddings|^\/api\/embed|^\/v1\/similarity/, 'embed'],
   [/^\/v1\/images/, 'embed-image'],
@@ -53,7 +53,7 @@ export interface DocumentSchema {
   pattern?: string;
 }
 
-/** The document with the names of the models that this deployment has, in place of any name. */
+/** The document, in which `model` has the names of this deployment's models in place of any name. */
 async function documentOf(call: Call): Promise<Document> {
   const document = structuredClone(openapi) as unknown as Document;
   const infos = (await call.host.models.list()).filter(({ id }) => mayUse(call.key, id));
@@ -62,7 +62,7 @@ async function documentOf(call: Call): Promise<Document> {
     const fitting = infos.filter((info) => info.task === task);
     const names = fitting.map(({ id }) => id);
     if (names.length === 0) continue;
-    // What all of them have.
+    // The dimensions that all of them have.
     const least = Math.min(...fitting.map(({ dimensions }) => dimensions ?? Number.POSITIVE_INFINITY));
     for (const { requestBody } of Object.values(methods)) {
       const properties = requestBody?.content['application/json']?.schema.properties;

@@ -1,4 +1,4 @@
-/** How alike sentences are to one: the cosine of their vectors. */
+/** The similarity of sentences to one: the cosine of their vectors. */
 import * as v from 'valibot';
 import { onTexts, single, strings, usage, usageOf, user } from '../models/asking.ts';
 import { operation } from '../operation.ts';

@@ -1,4 +1,4 @@
-/** What was used: requests, items and tokens by hour or day. */
+/** The usage of keys: requests, items and tokens by hour or day. */
 import * as v from 'valibot';
 import { GatewayError } from '../http/errors.ts';
 import { operation } from '../operation.ts';

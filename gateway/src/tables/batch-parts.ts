@@ -16,7 +16,7 @@ export interface PartRow extends Row {
   err_bytes: number;
   completed: number;
   failed: number;
-  /** When its state changed, or until when it waits; its message names this time. */
+  /** The time when its state changed, or until when it waits; its message names this time. */
   changed_at: number;
 }
 
@@ -34,7 +34,7 @@ export function partsOf(sql: Sql, batch: string, state: PartRow['state']): Promi
   return sql.all<PartRow>('SELECT * FROM batch_parts WHERE batch_id = ? AND state = ? ORDER BY part', [batch, state]);
 }
 
-/** What a run of a part has answered: all of its lines, or the first of them. */
+/** A run of a part, which has answered all of its lines, or the first of them. */
 export interface Run {
   run: string;
   /** Lines and bytes of the file that were answered, and the line where the rest begins. */
@@ -48,7 +48,7 @@ export interface Run {
 }
 
 /**
- * Says that a run's answers count. Of several runs of one part only the first is taken, so each line is answered once.
+ * Keeps a run's answers as those of its part. Of several runs of one part only the first is taken, so each line is answered once.
  * Lines that the run left over become a part of their own.
  * @param next the time at which they are to be answered
  * @returns false where the part is done or cancelled
@@ -93,7 +93,7 @@ export async function saveRun(sql: Sql, part: PartRow, run: Run, now: number, ne
 }
 
 /**
- * Says that a waiting part goes on at a time, so that the cron job leaves it alone until then. Messages name the time that they were sent
+ * Puts a waiting part off until a time, so that the cron job leaves it alone until then. Messages name the time that they were sent
  * for, so all messages of before are void; of several deliveries that ask, one is told yes.
  */
 export async function deferPart(sql: Sql, part: PartRow, until: number): Promise<PartRow | undefined> {
@@ -110,7 +110,7 @@ export async function cancelParts(sql: Sql, id: string): Promise<void> {
   await sql.all(`UPDATE batch_parts SET state = 'cancelled' WHERE batch_id = ? AND state = 'waiting'`, [id]);
 }
 
-/** Says that a run has the answers of several parts, which are one part from then on. False where another delivery has done that. */
+/** Makes one part of several, whose answers a run has. False where another delivery has done that. */
 export async function mergeParts(sql: Sql, parts: readonly PartRow[], run: string): Promise<boolean> {
   const [first, last] = [parts[0], parts.at(-1)] as [PartRow, PartRow];
   const sum = (field: 'lines' | 'length' | 'out_bytes' | 'err_bytes' | 'completed' | 'failed') =>

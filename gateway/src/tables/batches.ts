@@ -1,4 +1,4 @@
-/** Batches: what is known of them, and each change of their state, which happens once whoever asks for it how often. */
+/** Statements on the table of batches. Each change of a batch's state happens once, however often it is asked for. */
 import type { Row, Sql, SqlValue, Statement } from '../host.ts';
 import { GatewayError } from '../http/errors.ts';
 import { int } from '../jobs/ids.ts';
@@ -18,7 +18,7 @@ export type BatchState =
   | 'cancelling'
   | 'cancelled';
 
-/** What is wrong with the file of a batch. */
+/** A fault of a batch's file. */
 export interface FileError {
   code: string;
   message: string;
@@ -190,7 +190,7 @@ export async function failBatch(sql: Sql, id: string, errors: readonly FileError
   );
 }
 
-/** Whether the batch has just come to its end: exactly one of those who ask while no part waits is told so. */
+/** Begins to end a batch of which no part waits. Of several callers exactly one is told true. */
 export async function startFinish(sql: Sql, id: string, now: number): Promise<boolean> {
   // It is a statement of its own, after the part was saved: two transactions would not see each other's part in Postgres.
   const rows = await sql.all(
@@ -215,7 +215,7 @@ export async function startCancel(sql: Sql, owner: string, id: string, now: numb
 const ENDS = { finalizing: 'completed', expiring: 'expired', cancelling: 'cancelled' } as const;
 export type Ending = keyof typeof ENDS;
 
-/** The end of a batch, with its files; its parts are not needed any more. */
+/** The statements that end a batch: they name its files and delete its parts. */
 export function endBatch(
   batch: BatchRow & { state: Ending },
   end: { output: string | null; error: string | null; completed: number; failed: number; now: number },

@@ -13,7 +13,7 @@ export interface FileRow extends Row {
   expires_at: number | null;
 }
 
-/** What clients may upload a file for. `batch_output` is what a batch makes. */
+/** The purposes of files that clients upload. A batch writes files of the purpose `batch_output`. */
 export const PURPOSES = ['batch', 'vision', 'user_data'] as const;
 
 /** The object that has the bytes of a file. */

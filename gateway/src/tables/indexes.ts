@@ -3,7 +3,7 @@ import type { Row, Sql, SqlValue } from '../host.ts';
 import { GatewayError } from '../http/errors.ts';
 import { seconds } from '../time.ts';
 
-/** What an index is built from, and how. It is kept as JSON in the column `source`, whose text also tells one build from the next. */
+/** The order of a build. It is kept as JSON in the column `source`, whose text also tells one build from the next. */
 export interface Source {
   /** The name of this build. */
   build: string;
@@ -11,7 +11,7 @@ export interface Source {
   file: string;
   kind: 'items' | 'answers';
   batch?: string;
-  /** Who ordered it, for the embedding of texts. */
+  /** The key that ordered it, for the embedding of texts. */
   keyId: string;
   caller: string;
   /** The model of texts; that of answers is read from them. */
@@ -41,7 +41,7 @@ export interface IndexRow extends Row {
   changed_at: number;
 }
 
-/** What a build has done up to a byte of its file. */
+/** The name of the object that keeps a build up to a byte of its file. */
 export const stepBlob = (build: string, offset: number): string =>
   `indexes/${build}.${String(offset).padStart(12, '0')}`;
 
@@ -87,7 +87,7 @@ export function listIndexes(sql: Sql, owner: string, limit: number, after: strin
 }
 
 /**
- * Says that a build goes on at a time. Its messages name the time that they were sent for, so all messages of before are void; of several
+ * Puts a build off until a time. Its messages name the time that they were sent for, so all messages of before are void; of several
  * deliveries that ask, one is told so.
  */
 export async function deferBuild(sql: Sql, row: IndexRow, until: number): Promise<number | undefined> {

@@ -1,11 +1,11 @@
-/** Blobs as a `Store` of the package: what was loaded from a host is there at the next start. */
+/** Blobs as a `Store` of the package, which keeps the files of a host for the next start. */
 import type { Store } from 'pilotlight';
 import { pagesOf } from '../../blobs.ts';
 import type { Blobs } from '../../host.ts';
 
 /**
  * Names of blobs have letters, digits, `.`, `-`, `_` and single `/`; any other character, and `_`, is written as its code between two `_`.
- * What a character becomes depends on none that follows, so that keys with one start have names with one start.
+ * The code of a character depends on no later one, so that keys with one start have names with one start.
  */
 const encode = (key: string): string =>
   key.replace(/[^A-Za-z0-9./-]|(?<=\/)\//gu, (one) => `_${one.codePointAt(0)?.toString(16)}_`);

@@ -1,4 +1,4 @@
-/** The one thread of this isolate, which all local models share: how much waits for it, and how long work is cut into slices. */
+/** The one thread of this isolate, which all local models share: a count of the work that waits for it, and slices of long work. */
 import { GatewayError } from '../../http/errors.ts';
 
 /** The most tokens that may wait before a request is refused: a second or two of MiniLM. */
@@ -97,7 +97,7 @@ export class Compute {
     const results: T[] = [];
     const tokens = texts.map((text) => guessTokens(text, maxTokens));
     for (const { start, end, tokens: count } of slices(tokens, most)) {
-      // Where a slice is quick, the package gives way to no other task within it, and what follows a promise comes before any.
+      // The package gives way to no other task within a quick slice, and the continuation of a promise runs before any task.
       if (start > 0) await new Promise<void>((resolve) => setImmediate(resolve));
       results.push(await this.run(count, () => work(texts.slice(start, end))));
     }

@@ -3,13 +3,13 @@ import type { FileSource } from 'pilotlight';
 import { pagesOf } from '../../blobs.ts';
 import type { Blobs, StoredBlob } from '../../host.ts';
 
-/** Where files are read from. A place that cannot list its objects needs the lock file of `pilotlight pull`. */
+/** A place that files are read from. One that cannot list its objects needs the lock file of `pilotlight pull`. */
 export type Place = Pick<Blobs, 'get'> & Partial<Pick<Blobs, 'list'>>;
 
 /** The list of a repository's files with their digests, which `pilotlight pull` writes. */
 const LOCK = 'pilotlight-lock.json';
 
-/** How the names of packed weights begin. */
+/** The start of the names of packed weights. */
 const PACKED = 'pilotlight-';
 
 /** Files that a load may need and that are small; the names of a model's others end in what `WEIGHTS` says. */
@@ -71,7 +71,7 @@ export interface Wanted {
   again: boolean;
   /** For a model of two towers, the one that is wanted. */
   tower?: 'text' | 'image' | undefined;
-  /** What `lookAt` found, where it is known. */
+  /** The result of `lookAt`, where it is known. */
   listing?: Listing | undefined;
 }
 

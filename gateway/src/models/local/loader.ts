@@ -1,4 +1,4 @@
-/** What the registry knows of the loaders of local models. Each is in a file of its own, so that a Worker's bundle has only those it names. */
+/** The interface of the loaders of local models. Each is in a file of its own, so that a Worker's bundle has only those it names. */
 import type { Decoder, LoadOptions, TextEmbedder } from 'pilotlight';
 import type { LocalEntry } from '../config.ts';
 import type { Model } from '../model.ts';
@@ -8,10 +8,10 @@ export interface LoadRequest {
   entry: LocalEntry;
   /** The name of the repository that the files are of. */
   repository: string;
-  /** Where the files are, the dtype, and what else `load` takes. */
+  /** The options of `load`: the files, the dtype, and others. */
   options: LoadOptions;
   compute: Compute;
-  /** What a detector's `toJSON` gave, for a classifier of whole texts. */
+  /** The JSON of a detector's `toJSON`, for a classifier of whole texts. */
   head?: object;
 }
 
@@ -21,7 +21,7 @@ export interface Loaded {
   calls: Omit<Model, 'info'>;
   dimensions?: number;
   maxTokens?: number;
-  /** What heads are put on. */
+  /** The models that heads are put on. */
   embedder?: TextEmbedder;
   decoder?: Decoder;
   dispose(): void;
@@ -29,7 +29,7 @@ export interface Loaded {
 
 export type Loader = (request: LoadRequest) => Promise<Loaded>;
 
-/** What a classifier's head is put on: the model by its own interface, so that it may run anywhere. */
+/** The model that a classifier's head is put on. It is asked by its own interface, so that it may run anywhere. */
 export interface HeadBase {
   /** The embedder itself, where it is in this isolate: it knows the model that it is of. */
   embedder?: TextEmbedder | undefined;

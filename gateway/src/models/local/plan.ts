@@ -1,4 +1,4 @@
-/** What a model would take, without loading it. */
+/** Plans the memory of a model without loading it. */
 import { models } from 'pilotlight';
 import type { LoadRequest } from './loader.ts';
 

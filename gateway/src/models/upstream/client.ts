@@ -5,7 +5,7 @@ import type { UpstreamEntry } from '../config.ts';
 import type { CallContext } from '../model.ts';
 import { Breaker, type BreakerState, Places } from './breaker.ts';
 
-/** What the client needs of the host. */
+/** The parts of the host that the client uses. */
 export type UpstreamParts = Pick<Host, 'events' | 'hold' | 'secret' | 'service'>;
 
 /** The most bytes of an answer: 2,048 vectors of 1,024 values as JSON. */
@@ -19,7 +19,7 @@ export interface Answer {
   headers: Headers;
 }
 
-/** How one try ended that may be followed by another. */
+/** The end of a try that may be followed by another. */
 interface Failed {
   error: GatewayError;
   /** Whether another try may help, and after how many milliseconds at the least. */
@@ -47,13 +47,13 @@ export class Upstream {
     return this.#breaker.state;
   }
 
-  /** When a call that begins now has to end, in milliseconds since 1970. */
+  /** The time at which a call that begins now has to end, in milliseconds since 1970. */
   deadline(): number {
     return Date.now() + this.entry.timeout_ms;
   }
 
   /**
-   * Sends JSON, and reads the answer as JSON. `check` reads of it what is wanted, and throws `upstream_bad_answer`.
+   * Sends JSON, and reads the answer as JSON. `check` takes from it what the caller returns, and throws `upstream_bad_answer`.
    * @throws {GatewayError}
    */
   async post<T>(
@@ -140,7 +140,7 @@ export class Upstream {
     }
   }
 
-  /** What a client is told whose call ended before there was an answer. */
+  /** The error of a call that ended before there was an answer. */
   #ended(context: CallContext): GatewayError {
     if (context.signal.aborted) return clientClosed();
     const seconds = this.entry.timeout_ms / 1000;
@@ -180,7 +180,7 @@ export class Upstream {
     return send(request);
   }
 
-  /** What an answer that is no success means; `undefined` for a success. */
+  /** The error of an answer that is no success; `undefined` for a success. */
   async #refused(response: Response): Promise<Failed | undefined> {
     const { status, headers } = response;
     if (status >= 200 && status < 300) return;
@@ -229,7 +229,7 @@ async function jsonOf(response: Response): Promise<unknown> {
   }
 }
 
-/** What a server that speaks OpenAI's form of errors says is wrong with the request. */
+/** The message and the field in an error of OpenAI's form. */
 async function errorIn(response: Response): Promise<{ message?: string; param?: string }> {
   try {
     const { error } = JSON.parse(await textOf(response, 65_536)) as { error?: { message?: unknown; param?: unknown } };

@@ -48,9 +48,9 @@ export async function inParts<I, T>(
 
 interface Asked {
   prompt: string | undefined;
-  /** What the client asked for. */
+  /** The dimensions that the client asked for. */
   dimensions: number | undefined;
-  /** What the vectors must have. */
+  /** The dimensions that the vectors must have. */
   wanted: number | undefined;
 }
 
@@ -127,7 +127,7 @@ function shared(total: number, texts: string[]): number[] {
   if (total === 0) return guesses;
   const sum = guesses.reduce((a, b) => a + b, 0);
   const counts = guesses.map((guess) => Math.floor((total * guess) / sum));
-  // What was rounded away goes to the first.
+  // The first text gets the tokens that were rounded away.
   counts[0] = (counts[0] ?? 0) + total - counts.reduce((a, b) => a + b, 0);
   return counts;
 }

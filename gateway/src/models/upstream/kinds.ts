@@ -1,4 +1,4 @@
-/** What a model on another server can do, by the kind of the server. */
+/** The methods of a model on another server, by the kind of the server. */
 import { base64Of, fromBase64 } from '../../bytes.ts';
 import type { RemoteEntry } from '../config.ts';
 import { guessTokens } from '../local/compute.ts';
@@ -16,7 +16,7 @@ export interface Remote {
   classifier?: string | undefined;
 }
 
-/** What the server is asked for, for a model of `models.jsonc`, or as the fallback of a local one. */
+/** The model that a server is asked for, by an entry of `models.jsonc`, or as the fallback of a local model. */
 export function remoteOf(id: string, entry: Partial<RemoteEntry>, upstream: Upstream): Remote {
   const { dimensions, prompt, model, layer, classifier } = entry;
   return { model: model ?? upstream.entry.model ?? id, dimensions, prompt, layer, classifier };
