@@ -63,7 +63,7 @@ const OPTIONS = {
 } as const;
 type Values = ReturnType<typeof parse>['values'];
 
-/** The options that each command knows, beside those that say where. */
+/** The options that each command knows, beside `--local`, `--remote` and `--server`. */
 const KNOWN: Record<string, readonly string[]> = {
   dev: ['port', 'from'],
   check: ['from', 'memory'],
@@ -149,7 +149,7 @@ async function withPlace(place: Place, command: string, word: string, values: Va
     case 'backup': {
       const { backup } = await import('./src/backup.ts');
       const archive = Readable.fromWeb(backup(place, { models: values['with-models'] === true }) as never);
-      // It has the hashes of keys, and what histories keep.
+      // The archive has the hashes of keys, and the histories.
       await pipeline(archive, createWriteStream(word, { mode: 0o600 }));
       return 0;
     }

@@ -21,11 +21,11 @@ const MINUTE_MS = 60_000;
 /** The rows that one statement deletes, and the statements of one run; the next run deletes the rest. */
 const ROWS = 500;
 const STATEMENTS = 20;
-/** Usage stays by the hour for so long; after that it is added up to days. */
+/** The days for which usage is kept by the hour; older rows are added up to days. */
 const HOURLY_DAYS = 8;
-/** An object without a row that is younger may be about to get one. */
+/** The age from which on an object without a row is an orphan; the row of a younger one may follow. */
 const ORPHAN_MS = 2 * HOUR_MS;
-/** D1 takes 100 parameters. */
+/** The parameters of one statement, of which D1 takes 100. */
 const PARAMETERS = 90;
 
 export interface RetentionOptions {
@@ -78,7 +78,7 @@ export async function retention(host: Host, options: RetentionOptions = {}): Pro
   return done;
 }
 
-/** Gives up what is left of batches whose day is over: each line that waits gets an error. */
+/** Gives up the waiting lines of batches whose day is over: each gets an error. */
 async function expireBatches(host: Host, now: number): Promise<number> {
   const expired = await host.sql.all<BatchRow>(
     `UPDATE batches SET state = 'expiring' WHERE state IN ('validating', 'in_progress') AND expires_at <= ? RETURNING *`,
@@ -114,7 +114,7 @@ async function resumeParts(host: Host, stale: number, now: number): Promise<numb
   return lost.length;
 }
 
-/** Ends batches whose last part was done without that, or whose message of the end is lost. */
+/** Ends batches that nobody has ended after their last part, or whose message to end them is lost. */
 async function resumeFinishes(host: Host, stale: number): Promise<number> {
   const open = await host.sql.all<BatchRow>(
     `SELECT * FROM batches WHERE state IN ('in_progress', 'expiring') AND COALESCE(started_at, created_at) < ? LIMIT ${ROWS}`,
@@ -150,7 +150,7 @@ async function deleteRows(host: Host, table: string, id: string, where: string, 
   return total;
 }
 
-/** The key of this table has five columns: rows of an hour go together. */
+/** Deletes old usage, all rows of an hour together, as the key of the table has five columns. */
 async function deleteUsage(host: Host, before: number): Promise<number> {
   const hours = await host.sql.all('SELECT DISTINCT hour FROM usage WHERE hour < ? ORDER BY hour LIMIT 48', [before]);
   for (const { hour } of hours) await host.sql.all('DELETE FROM usage WHERE hour = ?', [hour as number]);
@@ -174,7 +174,7 @@ async function deleteFiles(host: Host, now: number): Promise<number> {
   return files.length;
 }
 
-/** Batches go when their files have gone. */
+/** Deletes batches whose files are deleted. */
 async function deleteBatches(host: Host, before: number): Promise<number> {
   const ended = await host.sql.all('SELECT id FROM batches WHERE ended_at < ? ORDER BY ended_at LIMIT 100', [before]);
   for (const { id } of ended) {
@@ -201,7 +201,7 @@ function deleteKeys(host: Host, before: number): Promise<number> {
   return deleteRows(host, 'api_keys', 'id', 'expires_at < ? OR revoked_at < ?', [before, before]);
 }
 
-/** Adds the hours of old days up. Hours that are done are gone, so nothing is counted twice. */
+/** Adds the hours of old days up to days. The hours are deleted in the same transaction, so nothing is counted twice. */
 async function rollUp(host: Host, now: number): Promise<number> {
   const before = Math.floor(now / DAY_MS - HOURLY_DAYS) * DAY_MS;
   const days = await host.sql.all(

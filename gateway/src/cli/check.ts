@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import type { LocalEntry, ModelsConfig } from '../models/config.ts';
 import { openFiles } from '../models/local/files.ts';
 import { plan } from '../models/local/plan.ts';
+import { DIGITS_BYTES } from '../models/slots.ts';
 import { resolveSource } from '../models/sources.ts';
 import { FolderBlobs } from '../parts/folder.ts';
 
@@ -51,8 +52,7 @@ export async function checkModels(
 }
 
 async function planned(entry: LocalEntry, from: string | undefined): Promise<number> {
-  // The generator of digits comes with the package.
-  if (entry.source === undefined) return 8 << 20;
+  if (entry.source === undefined) return DIGITS_BYTES;
   const { repository, revision, dtype = 'q8', weights } = entry;
   // A folder may be that of the model itself.
   const isModel = from !== undefined && existsSync(join(from, 'config.json'));

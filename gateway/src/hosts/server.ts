@@ -1,4 +1,4 @@
-/** The host of a server of one's own, in Node, Deno or Bun: its parts are those that its settings name. */
+/** The host of a server in Node, Deno or Bun, with the parts that its settings name. */
 import { Cron } from 'croner';
 import { createGateway } from '../app.ts';
 import type { Host } from '../host.ts';
@@ -23,7 +23,7 @@ import { openBlobs, openSql, readMigrations, readModels } from './storage.ts';
 /** Milliseconds between writes of usage and metrics that no request causes. */
 const FLUSH_MS = 10_000;
 
-/** Opens everything that the settings name, brings the database to the newest schema, and begins to work off the queue. */
+/** Opens the parts that the settings name, brings the database to the newest schema, and begins to handle the queue. */
 export async function openServer(settings: Settings): Promise<Running> {
   await compileCore();
   const sql = await openSql(settings);

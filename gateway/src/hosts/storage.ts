@@ -1,4 +1,4 @@
-/** The database and the blobs of a server, as its settings name them, and the files of this folder. Commands of `cli.ts` read the same. */
+/** The database and the blobs of a server, as its settings name them, and the files of its folder. Commands of `cli.ts` read the same. */
 import { mkdirSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';

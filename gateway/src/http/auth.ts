@@ -1,4 +1,4 @@
-/** Authentication: who a request is from, by an API key or by a token of an identity provider. */
+/** Authentication of requests, by an API key or by a token of an identity provider. */
 import type { Host } from '../host.ts';
 import { equalDigests, type Key, type KeyRecord, parseKey, sha256 } from '../keys.ts';
 import { perHost } from '../per-host.ts';
@@ -10,7 +10,7 @@ import { type Tokens, tokensOf } from './tokens.ts';
 /** The milliseconds for which a record is believed, so that a revocation holds everywhere after at most 30 seconds. */
 const KNOWN_MS = 30_000;
 const UNKNOWN_MS = 10_000;
-/** After a rotation elsewhere the new secret is unlike the record that is known here: then it is read again, this often at most. */
+/** The least milliseconds between two reads of a record that a secret does not fit, as it may have been rotated elsewhere. */
 const REREAD_MS = 1_000;
 const RECORDS = 5_000;
 /** The failures that an address may have within a minute. */

@@ -7,7 +7,7 @@ import { report } from './log.ts';
 
 /** Milliseconds that a meter may take; without its answer, a request goes on. */
 const METER_MS = 2_000;
-/** After this time a request that never gave its place back, because its isolate ended, no longer counts. Meters keep longer ones on disk. */
+/** Seconds for which a request counts whose isolate ended before it gave its place back. Meters keep longer windows on disk. */
 const CONCURRENCY_SECONDS = 60;
 
 const NOUN: Record<Policy['name'], string> = {

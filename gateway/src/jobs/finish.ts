@@ -16,9 +16,9 @@ interface Piece {
   length: number;
 }
 
-/** Parts whose answers one delivery reads, and how many of them become one where there are more. Workers may ask R2 10,000 times. */
+/** The most parts whose answers one delivery reads, and the number that are merged where there are more. Workers may ask R2 10,000 times. */
 const LIMITS = { most: 2_000, merged: 1_000 };
-/** The front of the names of runs that are several parts in one. */
+/** The start of the names of runs that are several parts in one. */
 const MERGED = 'merged-';
 
 /** Ends a batch of which no part is worked on any more. */
@@ -48,7 +48,7 @@ export async function finish(host: Host, id: string, limits = LIMITS): Promise<v
   await deleteAll(host.blobs, `batches/${id}/`);
 }
 
-/** Makes one part of the first that are not merged yet, and sends the message that goes on. */
+/** Merges the first parts that are not merged yet into one, and sends the message that goes on. */
 async function merge(host: Host, parts: readonly PartRow[], count: number): Promise<void> {
   const start = parts.findIndex(({ run }) => !run?.startsWith(MERGED));
   const some = parts.slice(start, start + count);

@@ -7,10 +7,10 @@ import { floatsOf } from '../models/vectors.ts';
 import { fields } from '../schemas.ts';
 import type { Source } from '../tables/indexes.ts';
 
-/** A vector to be, by its id. */
+/** An item that goes into an index, as a vector or as a text to embed. */
 export interface Item {
   id: string | number;
-  /** One of the two. */
+  /** The vector; an item has either this or a text. */
   vector?: Float32Array;
   text?: string;
   tags: string[];
@@ -18,7 +18,7 @@ export interface Item {
   model?: string;
 }
 
-/** A line that nothing can be made of. */
+/** The error of a line that has no valid item. */
 export class BadItem extends Error {
   override readonly name = 'BadItem';
 }

@@ -11,7 +11,7 @@ import { deleteAll } from './finish.ts';
 import { newId, timeOf } from './ids.ts';
 import { CHUNK_ITEMS, embedItems } from './index-embed.ts';
 import { BadItem, type Item, readItems } from './index-items.ts';
-import { MAX_INDEX_LINE, STEP_BYTES, STEP_TOKENS, WINDOW_MS } from './limits.ts';
+import { MAX_INDEX_LINE, maxIndexBytes, STEP_BYTES, STEP_TOKENS, WINDOW_MS } from './limits.ts';
 import { isBlank, readLines } from './lines.ts';
 import type { Stop } from './stop.ts';
 
@@ -73,7 +73,7 @@ export async function resumeBuild(host: Host, row: IndexRow, now: number): Promi
   await sendBuild(host, { owner: row.owner, name: row.name, build, at, offset, tries: 1 });
 }
 
-/** The front of the names of builds. */
+/** The start of the names of builds. */
 export const BUILD = 'build-';
 
 const stepPrefix = (build: string): string => `indexes/${build}.`;
@@ -106,7 +106,7 @@ async function open(host: Host, { build, model = '' }: Source, offset: number): 
   return { index: await VectorIndex.fromBytes(bytes.subarray(head + 1)), model: found, offset, line };
 }
 
-/** Adds items until the file or what a step may do is at its end. */
+/** Adds items until the file ends or the limits of a step are reached. */
 async function step(
   host: Host,
   source: Source,
@@ -170,8 +170,7 @@ async function add(host: Host, source: Source, progress: Progress, items: readon
     });
     progress.index.add([id], vector, { tags });
   }
-  // A quarter of what all models may take, as the plan of an isolate has it.
-  const most = (host.settings.MAX_MEMORY_MB / 4) * 1_048_576;
+  const most = maxIndexBytes(host.settings);
   if (progress.index && progress.index.memoryBytes > most) {
     throw new BadItem(`the index takes more than ${most / 1_048_576} MiB of memory`);
   }

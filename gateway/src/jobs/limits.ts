@@ -1,4 +1,5 @@
 /** The limits of files and parts. A part is what one delivery of a message answers, in one isolate of 128 MB. */
+import type { Settings } from '../settings.ts';
 import { DAY_MS } from '../time.ts';
 
 export const MAX_FILE = 100_000_000;
@@ -19,13 +20,16 @@ export const RUN_BYTES = 4_194_304;
 /** The tries of a line whose model or upstream does not answer, and the seconds before each further try. */
 export const TRIES = 3;
 export const TRY_SECONDS = [10, 60] as const;
-/** Seconds after which lines that met a limit of their key are tried again; how often does not matter until the batch expires. */
+/** Seconds after which lines that met a limit of their key are tried again, as often as it takes until the batch expires. */
 export const LIMIT_SECONDS = 30;
 
 /** Bytes of a file and tokens of its texts that one delivery puts into an index, and the longest line there. */
 export const STEP_BYTES = 33_554_432;
 export const STEP_TOKENS = 8_192;
 export const MAX_INDEX_LINE = 8_388_608;
+
+/** The bytes of memory that loaded indexes may take together, and one that is built: a quarter of those of all models. */
+export const maxIndexBytes = ({ MAX_MEMORY_MB }: Settings): number => (MAX_MEMORY_MB / 4) * 1_048_576;
 
 /** The time of a batch from its start to its end; OpenAI has no other. */
 export const WINDOW_MS = DAY_MS;

@@ -3,6 +3,7 @@ import { VectorIndex } from 'pilotlight';
 import { readAll } from '../bytes.ts';
 import type { Host } from '../host.ts';
 import { perHost } from '../per-host.ts';
+import { maxIndexBytes } from './limits.ts';
 
 export class LoadedIndexes {
   readonly #host: Host;
@@ -14,7 +15,7 @@ export class LoadedIndexes {
 
   constructor(host: Host) {
     this.#host = host;
-    this.#most = (host.settings.MAX_MEMORY_MB / 4) * 1_048_576;
+    this.#most = maxIndexBytes(host.settings);
   }
 
   /**

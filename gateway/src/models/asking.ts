@@ -16,7 +16,7 @@ const MAX_LENGTH = 200_000;
 
 const item = v.pipe(text, v.maxLength(MAX_LENGTH, `at most ${MAX_LENGTH} characters`));
 
-/** Says what is wrong: OpenAI's lists of token numbers are not taken, and texts have an end. */
+/** The message for a wrong input, which OpenAI's lists of token numbers and texts without end are too. */
 const expectedInput = ({ input }: v.UnionIssue<v.BaseIssue<unknown>>): string => {
   const list = Array.isArray(input) ? input.flat() : [input];
   if (typeof list[0] === 'number')
@@ -172,7 +172,7 @@ function checkDimensions({ info }: Model, dimensions: number | undefined): void 
   );
 }
 
-/** The member of a model that `Models.get` promised for the task. */
+/** The method of a model for its task, which `Models.get` has checked. */
 export function need<K extends keyof Model>(model: Model, method: K): NonNullable<Model[K]> {
   const call = model[method];
   if (!call) throw new Error(`the model ${model.info.id} has no ${method}`);

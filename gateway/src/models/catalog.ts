@@ -127,7 +127,7 @@ export class Catalog {
     if (entry.run === 'local' && entry.task !== 'digits')
       files = await this.source(id, entry).then(
         ({ at }) => at?.listing.version,
-        // The load says what is wrong.
+        // The load throws the same error, with what is wrong.
         () => undefined,
       );
     const { max_items: _, max_tokens_request: __, ...options } = entry;

@@ -16,13 +16,13 @@ const repository = v.pipe(text, v.regex(/^[\w.-]+(\/[\w.-]+)?$/, 'the name of a 
 /** The fields that every model has, wherever it runs. */
 const common = {
   task: v.picklist(TASKS, `one of ${TASKS.join(', ')}`),
-  /** Of a vector, for `/v1/models` before the model is loaded, and to check the answers of upstreams. */
+  /** The dimensions of a vector, for `/v1/models` before the model is loaded, and to check the answers of upstreams. */
   dimensions: v.optional(whole(1, 65_536)),
   max_tokens: v.optional(whole(1, 1_000_000)),
   /** The most items, and about the most tokens, of one request. */
   max_items: v.optional(whole(1, 2048), 256),
   max_tokens_request: v.optional(whole(1, 10_000_000), 65_536),
-  /** Put before each text, for models that were trained with prompts: its name in the repository, or its own text. */
+  /** The prompt before each text, for models that were trained with prompts: its name in the repository, or its own text. */
   prompt: v.optional(text),
   /** Changes the digest of the model, so that no cached answer of before is found. */
   version: v.optional(text),
@@ -77,7 +77,7 @@ const serviced = fields({
 
 const entry = v.variant('run', [local, upstreamed, serviced], '"run": local, upstream or service');
 
-/** Only these hosts are reached without TLS. */
+/** The hosts that may be reached without TLS. */
 const LOCAL_HOST = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\]|[\w-]+|[\w.-]+\.(internal|local))$/;
 
 const address = v.pipe(
@@ -106,7 +106,7 @@ const upstream = v.pipe(
     secret: v.optional(variable),
     /** The name of the model there, where the model itself gives none. */
     model: v.optional(v.pipe(text, v.minLength(1, 'the name of a model'))),
-    /** For all tries together, waiting included. */
+    /** Milliseconds of all tries together, waiting included. */
     timeout_ms: v.optional(whole(1, 600_000), 30_000),
     tries: v.optional(whole(1, 10), 3),
     /** Requests to it at the same time, of one isolate or process. */

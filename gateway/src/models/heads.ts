@@ -26,7 +26,7 @@ export class Heads {
   async find(name: string): Promise<HeadRow | undefined> {
     const find = () => this.#rows.find((row) => row.name === name);
     await this.list();
-    // It may be a moment old, and another isolate took it.
+    // Another isolate may have taken the head a moment ago.
     if (!find()) await this.#read();
     return find();
   }

@@ -12,7 +12,7 @@ import { Compute } from './local/compute.ts';
 import { openFiles, packedBytes } from './local/files.ts';
 import type { HeadBase, Loaded, Loaders, LoadRequest } from './local/loader.ts';
 import type { CallContext, Model, ModelInfo, Models, Task } from './model.ts';
-import { type LoadPlan, type Slot, Slots } from './slots.ts';
+import { DIGITS_BYTES, type LoadPlan, type Slot, Slots } from './slots.ts';
 import type { Places } from './sources.ts';
 import { Upstream } from './upstream/client.ts';
 import { METHODS, remoteCalls, remoteOf } from './upstream/kinds.ts';
@@ -44,7 +44,7 @@ export class Registry implements Models {
   readonly #compute: Compute;
   readonly #slots: Slots;
   readonly #upstreams = new Map<string, Upstream>();
-  /** Until when a model whose load failed is left to its fallback. */
+  /** The times until which models whose load failed are left to their fallbacks. */
   readonly #failed = new Map<string, number>();
 
   constructor(config: ModelsConfig, parts: ModelParts) {
@@ -375,10 +375,10 @@ export class Registry implements Models {
   }
 }
 
-/** A load that fails may take as long as a host is silent, so not every request tries it while there is a fallback. */
+/** Milliseconds between tries of a load that failed, while there is a fallback: a try takes as long as a host is silent. */
 const AGAIN_MS = 10_000;
 
-/** The tokenizer, and the buffers of 512 tokens. */
+/** The bytes of the tokenizer, and of the buffers of 512 tokens. */
 const BESIDE_WEIGHTS = 16 << 20;
 
 const wantedOf = ({ dtype = 'q8', weights, task, tower }: LocalEntry) => ({
@@ -387,12 +387,9 @@ const wantedOf = ({ dtype = 'q8', weights, task, tower }: LocalEntry) => ({
   tower: task === 'embed-image' ? ('image' as const) : tower,
 });
 
-/** The weights of the generator and what a few digits take. */
-const DIGITS_BYTES = 8 << 20;
-
 const keyOf = (id: string, entry: LocalEntry): string => `${loaderOf(entry)} ${id}`;
 
-/** No model of `models.jsonc` is for `route`, which is a head. */
+/** The loader of a model. No model of `models.jsonc` is for `route`, which is a head. */
 function loaderOf({
   task,
   heads_only: headsOnly,
@@ -405,7 +402,7 @@ function loaderOf({
 const upstreamOf = (entry: RemoteEntry): string =>
   entry.run === 'service' ? ['service', entry.service, entry.secret].join(' ').trim() : entry.upstream;
 
-/** Another Worker of the account is this gateway, unless an upstream of `models.jsonc` says otherwise. */
+/** The upstream of a model that runs in another Worker of the account, which is this gateway. */
 const serviceEntry = (service: string, secret: string | undefined): UpstreamEntry => ({
   kind: 'gateway',
   service,

@@ -2,11 +2,14 @@
 import { notLoaded } from './errors.ts';
 import type { Loaded } from './local/loader.ts';
 
-/** A load without progress for so long has ended with the request that began it. */
+/** Milliseconds without progress after which a load is known to have ended with the request that began it. */
 const SILENT_MS = 60_000;
 
-/** A call that began so long ago counts no more: its end was not seen, as its request was ended by the platform. */
+/** Milliseconds after which a call counts no more: the platform has ended its request, and its end was not seen. */
 const FORGET_MS = 60_000;
+
+/** The bytes that the generator of digits takes, whose weights are in the package, with a few digits. */
+export const DIGITS_BYTES = 8 << 20;
 
 export interface Slot {
   readonly key: string;
@@ -146,7 +149,7 @@ export class Slots {
     for (const other of [...this.#slots.values()]) if (other.under === slot) this.drop(other);
   }
 
-  /** Forgets all models whose key starts so. */
+  /** Forgets all models whose key has this start. */
   dropAll(start: string): void {
     for (const slot of [...this.#slots.values()]) if (slot.key.startsWith(start)) this.drop(slot);
   }

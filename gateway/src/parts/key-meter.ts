@@ -4,7 +4,7 @@ import type { DurableObjectState } from '@cloudflare/workers-types';
 import type { Meter, Policy } from '../host.ts';
 import { add, type Taken, take, type Window } from './windows.ts';
 
-/** Windows up to so many seconds are in memory alone: the platform keeps an object for longer than that after a request. */
+/** The most seconds of a window that is in memory alone: the platform keeps an object for longer than that after a request. */
 const SHORT = 60;
 
 export class KeyMeter extends DurableObject {

@@ -2,7 +2,7 @@
 import type { Meter, Policy } from '../host.ts';
 import { add, type Taken, take, type Window } from './windows.ts';
 
-/** The keys from which on those whose windows are over are dropped. */
+/** The number of keys from which on those whose windows are over are dropped. */
 const SWEEP = 10_000;
 
 export class MemoryMeter implements Meter {

@@ -3,9 +3,9 @@ import { AwsClient } from 'aws4fetch';
 import type { BlobBody, BlobPage, BlobRange, Blobs, PutOptions, StoredBlob } from '../host.ts';
 import { checkKey, checkPut, exactly, streamOf } from './blob-key.ts';
 
-/** Streams are sent in parts of so many bytes; S3 wants 5 MiB at least. */
+/** The bytes of one part of a stream, of which S3 wants 5 MiB at least. */
 const PART = 8 * 1024 * 1024;
-/** Deletes at the same time. */
+/** The number of deletes at the same time. */
 const AT_ONCE = 8;
 
 export interface S3Options {

@@ -3,7 +3,7 @@ import type { Meter, Policy, Sql, Statement } from '../host.ts';
 import { DAY_MS } from '../time.ts';
 import { answer, type Taken } from './windows.ts';
 
-/** Rows whose windows are over are deleted once in so many takes. */
+/** The number of takes between deletions of rows whose windows are over. */
 const SWEEP = 1000;
 
 export class SqlMeter implements Meter {

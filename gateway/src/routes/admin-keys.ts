@@ -44,7 +44,7 @@ const expiry = v.nullable(
 const answer = v.object({
   object: v.literal('api_key'),
   id: v.string(),
-  /** Only where the secret is new. */
+  /** The text of the key, in the one answer that makes its secret. */
   key: v.optional(v.string()),
   name: v.string(),
   owner: v.string(),

@@ -35,7 +35,7 @@ const id = v.union([v.string(), v.number()], 'a string or a number');
 const index = v.object({
   object: v.literal('index'),
   name: v.string(),
-  /** Of the last build. An index that was ready before answers queries throughout. */
+  /** The state of the last build. An index that was ready before answers queries throughout. */
   state: v.picklist(['building', 'ready', 'failed']),
   model: v.nullable(v.string()),
   query_model: v.nullable(v.string()),

@@ -1,4 +1,4 @@
-/** The route of a text: what a semantic router chooses for it. */
+/** The route that a semantic router chooses for a text. */
 import * as v from 'valibot';
 import { ask, input, listOf, need, onTexts, usage, usageOf, user } from '../models/asking.ts';
 import { operation } from '../operation.ts';

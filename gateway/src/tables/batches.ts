@@ -6,7 +6,7 @@ import { seconds } from '../time.ts';
 import type { PartRow } from './batch-parts.ts';
 import type { Page } from './files.ts';
 
-/** `expiring`: its time is over, and what is left gets error lines. Clients see it as `finalizing`. The others are OpenAI's. */
+/** The state of a batch. `expiring`: its time is over, and its waiting lines get errors; clients see `finalizing`. The others are OpenAI's. */
 export type BatchState =
   | 'validating'
   | 'failed'

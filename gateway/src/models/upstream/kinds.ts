@@ -49,7 +49,10 @@ const ROUTES: Partial<Record<Task, (upstream: Upstream, remote: Remote) => unkno
   digits: drawer,
 };
 
-/** Throws where an answer was not read. */
+/**
+ * Returns the value that was read from an answer.
+ * @throws {GatewayError} `upstream_bad_answer` where there is none
+ */
 function need<T>(upstream: Upstream, value: T | undefined, expected: string): T {
   if (value === undefined) throw upstream.bad(`gave another answer than ${expected}`);
   return value;
