@@ -27,6 +27,7 @@ export class DigitClassifier implements Api.DigitClassifier {
       const host = coreOf.get(generator);
       if (!host)
         throw new PilotlightError('INVALID_INPUT', `generator: expected a DigitGenerator, got ${typeof generator}`);
+      if (host.isDisposed()) throw new PilotlightError('DISPOSED', 'this DigitGenerator was disposed; load it again');
       const weights = await abortable(
         shippedWeights('judge', () => import('#weights/judge.js')),
         signal,

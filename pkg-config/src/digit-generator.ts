@@ -21,20 +21,23 @@ export class DigitGenerator implements Api.DigitGenerator {
     checkConstruct(key, 'DigitGenerator');
     this.#model = model;
     this.backend = backend;
-    coreOf.set(this, { instance: model.instance, device: backend.device });
+    coreOf.set(this, { instance: model.instance, device: backend.device, isDisposed: () => model.isDisposed });
   }
 
   static async load(options: Api.DigitLoadOptions = {}): Promise<DigitGenerator> {
     try {
       const signal = signalOf(checkObject('options', options));
       const { device, weights, onProgress } = options;
-      const [{ instance, report }, bytes] = await abortable(
-        Promise.all([
-          choosePlace({ device: device ?? 'cpu', ...(options.worker !== undefined && { worker: options.worker }) }),
-          weights ?? shippedWeights('generator', () => import('#weights/generator.js')),
-        ]),
-        signal,
-      );
+      const { worker } = options;
+      const placing = choosePlace({
+        device: device ?? 'cpu',
+        ...(worker !== undefined && { worker }),
+        ...(signal && { signal }),
+        ...(onProgress && { onProgress }),
+      });
+      const fetching = Promise.resolve(weights ?? shippedWeights('generator', () => import('#weights/generator.js')));
+      void fetching.catch(async () => (await placing).instance.abandon()).catch(() => {});
+      const [{ instance, report }, bytes] = await abortable(Promise.all([placing, fetching]), signal);
       const load = new Load('digits', {
         device: report.device,
         files: { [FILE]: bytes },

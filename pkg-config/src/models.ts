@@ -2,12 +2,12 @@ import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './calls/abort.js';
 import { checkModel, checkObject } from './calls/check.js';
+import { forPage } from './calls/page-options.js';
 import { chooseBackend } from './core/backend.js';
 import type { Glue } from './core/glue.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import { byteOptions } from './inputs/request.js';
 import { isShared, locksFor } from './storage/locks.js';
-import { withStore } from './storage/memory-store.js';
 
 /** The bytes that WebAssembly can address. */
 const WASM_LIMIT = 2 ** 32;
@@ -37,7 +37,7 @@ async function call<T>(work: (glue: Glue) => Promise<T>): Promise<T> {
   }
 }
 
-const list = (options: Api.StoreOptions = {}) => call(({ listModels }) => listModels(withStore(options)));
+const list = (options: Api.StoreOptions = {}) => call(({ listModels }) => listModels(forPage(options)));
 
 /** Manages stored models, and plans loads. */
 export const models: typeof Api.models = {
@@ -48,7 +48,7 @@ export const models: typeof Api.models = {
       const { instance, report } = await abortable(chooseBackend(cores, options), signal);
       const { device, dtype, reason } = report;
       const locks = locksFor(isShared(options.store), signal);
-      const resolved = { ...withStore(options), device, dtype, locks, ...byteOptions(options, signal) };
+      const resolved = { ...forPage(options), device, dtype, locks, ...byteOptions(options, signal) };
       const plan = await abortable(
         instance.run(({ planModel }) => planModel(model, resolved)),
         signal,
@@ -75,7 +75,7 @@ export const models: typeof Api.models = {
       return Promise.reject(
         new PilotlightError('INVALID_INPUT', `key: expected a key that list() gave, got ${typeof key}`),
       );
-    return call(({ deleteModel }) => deleteModel(key, withStore(options)));
+    return call(({ deleteModel }) => deleteModel(key, forPage(options)));
   },
 
   async usage(options = {}) {

@@ -11,8 +11,10 @@ export interface PulledModel {
   weights?: string;
   /** Branch, tag or commit; default `'main'`. */
   revision?: string;
-  /** Where the model is; default `'https://huggingface.co'`. The host's token is taken from the environment variable `HF_TOKEN`. */
+  /** The host of the model; default `'https://huggingface.co'`. */
   host?: string;
+  /** The environment variable with the host's token; default `HF_TOKEN` for the default host, and none for another. */
+  tokenEnv?: string;
 }
 
 export interface PilotlightPluginOptions {

@@ -4,9 +4,10 @@ import type { Instance } from '../core/instance.js';
 import { PilotlightError } from '../error.js';
 import { byteOptions } from '../inputs/request.js';
 import { isShared, type Locks, locksFor } from '../storage/locks.js';
-import { withStore } from '../storage/memory-store.js';
+import { isMemoryStore } from '../storage/memory-store.js';
 import { abortable } from './abort.js';
 import { Caller, watch } from './caller.js';
+import { forPage } from './page-options.js';
 
 /** Callers with a load under way. */
 const callers = new Set<Caller>();
@@ -19,12 +20,9 @@ export class Load<Options extends LoadOptions> {
   #cached = false;
 
   constructor(model: string, options: Options) {
-    const listener: unknown = options.onProgress;
-    if (listener !== undefined && listener !== null && typeof listener !== 'function') {
-      throw new PilotlightError('INVALID_INPUT', `onProgress: expected a function, got ${typeof listener}`);
-    }
+    checkListener(options);
     this.#model = model;
-    this.#options = withStore(options);
+    this.#options = forPage(options);
     const report = ({ file, loaded, total }: Pick<LoadProgress, 'file' | 'loaded' | 'total'>): void =>
       options.onProgress?.({ status: 'download', ...(file !== undefined && { file }), loaded, total, cached: false });
     this.#locks = locksFor(isShared(options.store), options.signal, report);
@@ -36,6 +34,8 @@ export class Load<Options extends LoadOptions> {
     load: (glue: Glue, options: object) => Promise<T>,
   ): Promise<T> {
     const onProgress = (event: LoadProgress): void => {
+      // A worker may still report when the load was given up.
+      if (this.#options.signal?.aborted) return;
       this.#cached = event.cached;
       this.#options.onProgress?.(event);
     };
@@ -81,7 +81,7 @@ export class Load<Options extends LoadOptions> {
     };
     const offline = (globalThis.navigator as { onLine?: boolean } | undefined)?.onLine === false;
     const fixed = /^[0-9a-f]{40}$/.test(revision ?? '');
-    const ask = this.#cached && store !== 'memory' && !offline && !fixed;
+    const ask = this.#cached && !isMemoryStore(store) && !offline && !fixed;
     try {
       if (ask) await instance.run(({ refreshModel }) => refreshModel(this.#model, resolved));
       await sweepOnce(instance, store, resolved.locks);
@@ -91,11 +91,17 @@ export class Load<Options extends LoadOptions> {
   }
 }
 
+/** @throws {PilotlightError} `INVALID_INPUT` where `onProgress` is no function */
+export function checkListener({ onProgress }: { onProgress?: unknown }): void {
+  if (onProgress === undefined || onProgress === null || typeof onProgress === 'function') return;
+  throw new PilotlightError('INVALID_INPUT', `onProgress: expected a function, got ${typeof onProgress}`);
+}
+
 /** Stores that were swept since this page opened. A program's own store is referenced weakly, so that it can be collected. */
 const swept = { names: new Set<unknown>(), objects: new WeakSet<object>() };
 
 async function sweepOnce(instance: Instance, store: LoadOptions['store'], locks: Locks): Promise<void> {
-  if (store === 'memory') return;
+  if (isMemoryStore(store)) return;
   const known = typeof store === 'object' && store !== null ? swept.objects : swept.names;
   if (known.has(store as object)) return;
   known.add(store as object);

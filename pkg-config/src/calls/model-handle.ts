@@ -31,6 +31,10 @@ export class ModelHandle<Handle extends { free(): void }> {
     }
   }
 
+  get isDisposed(): boolean {
+    return this.#disposed;
+  }
+
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;

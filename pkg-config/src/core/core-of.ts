@@ -5,6 +5,7 @@ import type { Instance } from './instance.js';
 export interface RunsOn {
   instance: Instance;
   device: 'cpu' | 'webgpu';
+  isDisposed(): boolean;
 }
 
 /** A symbol that is the same in every script of the package: `pilotlight/judge` is bundled by itself. */

@@ -2,11 +2,13 @@ import type { Caller } from '../calls/caller.js';
 import { PilotlightError } from '../error.js';
 import type { Glue, GpuReport } from './glue.js';
 
-/** Where a model runs: a core here, or one in a worker. */
+/** A core that models run in: one on this thread, or one in a worker. */
 export interface Instance {
   run<T>(call: (glue: Glue) => T | Promise<T>, caller?: Caller): Promise<T>;
   /** Whether it is in a worker, which itself makes of options what its core needs. */
   readonly remote: boolean;
+  /** Ends the worker where it has no model: the load that it was started for has failed. */
+  abandon(): void;
 }
 
 /** One instance of a core. A trap leaves its memory in an unknown state, so from then on every call is refused. */
@@ -26,6 +28,8 @@ export class CoreInstance implements Instance {
       this.#underWay.clear();
     });
   }
+
+  abandon(): void {}
 
   get trapped(): boolean {
     return this.#trap !== undefined;

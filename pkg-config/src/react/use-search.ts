@@ -16,9 +16,10 @@ type Embedder<E extends Vectors> =
   | Pick<ImageTextEmbedder, 'embedTexts'>
   | Api.EmbedText<E>;
 
-/** What came of a text: its vector, or an error. */
+/** The vector of a text, or the error of its embedding. */
 interface Answer<E> {
   text: string;
+  prompt: string | undefined;
   embedder: unknown;
   attempt: number;
   query?: E;
@@ -45,7 +46,7 @@ export function useSearch<E extends Vectors = Embeddings>(
     }
     const controller = new AbortController();
     const answered = (what: { query: E } | { error: Error }) => {
-      if (!controller.signal.aborted) setAnswer({ text: wanted, embedder, attempt, ...what });
+      if (!controller.signal.aborted) setAnswer({ text: wanted, prompt, embedder, attempt, ...what });
     };
     const timer = setTimeout(() => {
       embed(embedder, wanted, prompt, controller.signal).then(
@@ -74,7 +75,7 @@ export function useSearch<E extends Vectors = Embeddings>(
   }, [known, index, k, filterKey, exact, candidates]);
 
   const retry = useCallback(() => setAttempt((n) => n + 1), []);
-  const isNow = known?.text === wanted && known.attempt === attempt;
+  const isNow = known?.text === wanted && known.prompt === prompt && known.attempt === attempt;
   const error = known?.error ?? found.error;
   const status = !wanted ? 'idle' : !isNow || index === undefined ? 'loading' : error ? 'failed' : 'ready';
   return {

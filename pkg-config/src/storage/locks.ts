@@ -26,6 +26,12 @@ interface Announcement {
   total: number;
 }
 
+/**
+ * The beginning of the names of locks on stores that one page alone has. Its workers take the same; elsewhere it is empty, and such locks are kept on
+ * this thread.
+ */
+export const pageLocks = { prefix: typeof document === 'object' ? `pilotlight-page-${Math.random()}-` : '' };
+
 /** Whether all tabs of the origin share a store. */
 export const isShared = (store: unknown): boolean => store === undefined || store === null || store === 'indexeddb';
 
@@ -33,7 +39,7 @@ export const isShared = (store: unknown): boolean => store === undefined || stor
 const HOLDER_TIMEOUT = 120_000;
 
 /**
- * Locks among all tabs of the origin where they share the store, else among the loads of this page.
+ * Locks among all tabs of the origin where they share the store, else among the loads of this page and its workers.
  * `listener` gets what the holder announces while `take` waits.
  */
 export function locksFor(
@@ -41,7 +47,9 @@ export function locksFor(
   signal: AbortSignal | undefined,
   listener?: (announcement: Announcement) => void,
 ): Locks {
-  const locks = shared ? (globalThis.navigator as Navigator | undefined)?.locks : undefined;
+  const isPage = pageLocks.prefix !== '';
+  const locks = shared || isPage ? (globalThis.navigator as Navigator | undefined)?.locks : undefined;
+  const named = (name: string): string => (shared || !isPage ? name : pageLocks.prefix + name);
   const held = new Set<LockGuard>();
 
   function guard(name: string, release: () => void): LockGuard {
@@ -60,7 +68,8 @@ export function locksFor(
   }
 
   return {
-    async take(name) {
+    async take(key) {
+      const name = named(key);
       const waiting = new AbortController();
       let timer: ReturnType<typeof setTimeout> | undefined;
       const restartTimer = (): void => {
@@ -90,7 +99,8 @@ export function locksFor(
       }
     },
 
-    async tryTake(name) {
+    async tryTake(key) {
+      const name = named(key);
       if (!locks) return lines.has(name) ? undefined : guard(name, await queue(name));
       const release = await lockIfFree(locks, name);
       return release && guard(name, release);

@@ -96,10 +96,14 @@ function isolationHeaders(isolation: Api.PilotlightPluginOptions['isolation']): 
   };
 }
 
+const HUB = 'https://huggingface.co';
+
 async function pullInto(out: string, wanted: string | Api.PulledModel, { command, logger }: Config): Promise<void> {
   const given = typeof wanted === 'string' ? { model: wanted } : wanted;
-  const { model, dtype = 'q8', revision = 'main', host = 'https://huggingface.co', layers, weights } = given;
-  const token = process.env.HF_TOKEN?.trim();
+  const { model, dtype = 'q8', revision = 'main', host = HUB, layers, weights } = given;
+  // The hub's token is nothing for another host.
+  const variable = given.tokenEnv ?? (host === HUB ? 'HF_TOKEN' : undefined);
+  const token = variable === undefined ? undefined : process.env[variable]?.trim();
   const line = new ProgressLine(process.stderr);
   const options = {
     model,

@@ -1,6 +1,6 @@
 import { PilotlightError } from '../error.js';
 
-/** How a call about a list is divided among workers. Each item's result is the same to the bit, whatever else is in the list. */
+/** A way to divide a call about a list among workers. Each item's result is the same to the bit, whatever else is in the list. */
 export interface Division {
   /** The number of items, and how much work each is; `undefined` where the call cannot be divided. */
   weigh(args: readonly unknown[]): number[] | undefined;
@@ -30,7 +30,7 @@ interface Rows {
 /** Characters of a piece: about the 512 tokens that a core computes at once. */
 const PIECE = 2000;
 
-/** What a text costs at least, in characters: the special tokens, and the way there and back. */
+/** The least cost of a text, in characters: its special tokens, and the way there and back. */
 const OVERHEAD = 16;
 
 const weighTexts = (texts: unknown): number[] | undefined =>
@@ -121,9 +121,9 @@ function joinRows(parts: readonly Part[]): Rows {
 const moved = (errors: readonly unknown[], from: number): unknown[] =>
   errors.map((entry) => (typeof entry === 'number' ? entry + from : renamed(entry, from)));
 
-/** An error whose message calls an image by its index in the whole list. */
+/** Returns an error whose message calls an item by its index in the whole list. */
 export function renamed(error: unknown, from: number): unknown {
   if (!(error instanceof PilotlightError)) return error;
-  const message = error.message.replace(/^images\[(\d+)\]/, (_, index) => `images[${Number(index) + from}]`);
+  const message = error.message.replace(/^(\w+)\[(\d+)\]/, (_, list, index) => `${list}[${Number(index) + from}]`);
   return new PilotlightError(error.code, message, error.cause, error);
 }

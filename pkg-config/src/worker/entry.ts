@@ -1,4 +1,4 @@
-/** The script of a worker: a core, and models in it, for the page that started the worker. */
+/** Runs a core, and models in it, for the page that has started this worker. */
 
 import type { LoadOptions } from '../../types/index.js';
 import { CallQueue } from '../calls/call-queue.js';
@@ -8,6 +8,7 @@ import type { Glue, WasmSource } from '../core/glue.js';
 import type { CoreInstance } from '../core/instance.js';
 import { PilotlightError } from '../error.js';
 import { cores, setWebgpuGlue } from '../runtime/worker.js';
+import { pageLocks } from '../storage/locks.js';
 import { Peer, type Port } from './peer.js';
 import type { RemoteHandle, WorkerFunctions } from './remote-instance.js';
 
@@ -25,8 +26,9 @@ function running(): CoreInstance {
 }
 
 const functions: WorkerFunctions = {
-  async start(options, { wasm, webgpuGlue }, lifeline) {
+  async start(options, { wasm, webgpuGlue }, { lifeline, prefix }) {
     setWebgpuGlue(webgpuGlue);
+    pageLocks.prefix = prefix;
     const locks = (globalThis.navigator as Partial<Navigator>).locks;
     // Resolved once it is held, so that the page does not take it before.
     await new Promise<void>((held) => {
@@ -43,6 +45,8 @@ const functions: WorkerFunctions = {
     instance = backend.instance;
     return backend.report;
   },
+
+  ping() {},
 
   async load(name, args, main) {
     const core = running();

@@ -13,9 +13,9 @@ type Message =
   | { kind: 'error'; id: number; error: Failure }
   | { kind: 'abort'; ref: number; reason: unknown };
 
-/** What was sent along with a call and is to be forgotten after it. */
+/** The functions and signals that were sent along with a call. */
 interface Scope extends References {
-  /** Stops to tell of signals; and forgets the functions too, unless they are kept. */
+  /** Stops to tell of signals. Unless they are `kept`, it also forgets the functions, and releases what they read from. */
   end(kept: boolean): void;
 }
 
@@ -29,15 +29,17 @@ const NONE: References = {
   },
 };
 
-/** One of two sides that call each other over messages: each has functions by name, and passes others along as arguments. */
+/** Calls the functions of another thread over messages, and has its own called. Functions among the arguments are called back. */
 export class Peer {
   readonly #port: Port;
   readonly #functions: Readonly<Record<string, (...args: never[]) => unknown>>;
   readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: unknown) => void }>();
-  /** Functions that the other side may call by number. */
-  readonly #lent = new Map<number, (...args: never[]) => unknown>();
+  /** Functions that the other side may call by number, and what releases their sources. */
+  readonly #lent = new Map<number, { call: (...args: never[]) => unknown; stop: (() => void) | undefined }>();
   /** Signals of the other side, by its numbers. */
   readonly #aborters = new Map<number, AbortController>();
+  /** The time of the last message from the other side. */
+  heard = Date.now();
   #last = 0;
   #end: PilotlightError | undefined;
 
@@ -47,13 +49,15 @@ export class Peer {
     this.#functions = functions;
     port.onmessage = ({ data }) => {
       const message = data as Partial<Message> | null | undefined;
-      if (typeof message === 'object' && message !== null) void this.#receive(message as Message);
+      if (typeof message !== 'object' || message === null) return;
+      this.heard = Date.now();
+      void this.#receive(message as Message);
     };
   }
 
-  /** The number of calls that wait for their answer. */
-  get underWay(): number {
-    return this.#waiting.size;
+  /** Whether a call waits for its answer. */
+  get isWaiting(): boolean {
+    return this.#waiting.size > 0;
   }
 
   /**
@@ -64,14 +68,17 @@ export class Peer {
     if (this.#end) throw this.#end;
     const id = this.#next();
     const scope = this.#scope();
+    let isKept = false;
     try {
-      return await new Promise((resolve, reject) => {
+      const value = await new Promise((resolve, reject) => {
         this.#waiting.set(id, { resolve, reject });
         this.#send({ kind: 'call', id, target, args: encode(args, scope) });
       });
+      isKept = kept;
+      return value;
     } finally {
       this.#waiting.delete(id);
-      scope.end(kept);
+      scope.end(isKept);
     }
   }
 
@@ -80,6 +87,8 @@ export class Peer {
     this.#end ??= error;
     for (const { reject } of this.#waiting.values()) reject(this.#end);
     this.#waiting.clear();
+    for (const { stop } of this.#lent.values()) stop?.();
+    this.#lent.clear();
   }
 
   async #receive(message: Message): Promise<void> {
@@ -98,13 +107,13 @@ export class Peer {
   async #answer({ id, target, args }: Extract<Message, { kind: 'call' }>): Promise<void> {
     const signals: number[] = [];
     try {
-      const called = typeof target === 'number' ? this.#lent.get(target) : this.#functions[target];
+      const called = typeof target === 'number' ? this.#lent.get(target)?.call : this.#functions[target];
       if (!called) throw new PilotlightError('INTERNAL', `the worker’s other side has no function ${target}`);
       const value = encode(await called(...(decode(args, this.#stubs(signals)) as never[])), NONE);
       // What the core or a store gave is not used here any more; a program's own bytes stay its own.
       this.#send({ kind: 'value', id, value }, typeof target === 'string' ? [...buffersIn(value)] : []);
     } catch (error) {
-      this.#send({ kind: 'error', id, error: failureOf(error) });
+      this.#send({ kind: 'error', id, error: failureOf(error, typeof target === 'number') });
     } finally {
       for (const ref of signals) this.#aborters.delete(ref);
     }
@@ -113,10 +122,11 @@ export class Peer {
   #stubs(signals: number[] = []): Stubs {
     return {
       function: (ref) => this.#stub(ref),
-      signal: (ref) => {
+      signal: (ref, aborted) => {
         signals.push(ref);
         const aborter = this.#aborters.get(ref) ?? new AbortController();
         this.#aborters.set(ref, aborter);
+        if (aborted) aborter.abort();
         return aborter.signal;
       },
     };
@@ -135,24 +145,26 @@ export class Peer {
     const refs: number[] = [];
     const ends: (() => void)[] = [];
     return {
-      function: (call) => {
+      function: (call, stop) => {
         const ref = this.#next();
-        this.#lent.set(ref, call);
+        this.#lent.set(ref, { call, stop });
         refs.push(ref);
         return ref;
       },
       signal: (signal) => {
         const ref = this.#next();
         const tell = (): void => this.#send({ kind: 'abort', ref, reason: undefined });
-        // The call is sent first, so that the other side knows the signal.
-        if (signal.aborted) queueMicrotask(tell);
         signal.addEventListener('abort', tell, { once: true });
         ends.push(() => signal.removeEventListener('abort', tell));
         return ref;
       },
       end: (kept) => {
         for (const end of ends) end();
-        if (!kept) for (const ref of refs) this.#lent.delete(ref);
+        if (kept) return;
+        for (const ref of refs) {
+          this.#lent.get(ref)?.stop?.();
+          this.#lent.delete(ref);
+        }
       },
     };
   }

@@ -1,5 +1,5 @@
 import { aborted } from '../calls/abort.js';
-import { PilotlightError } from '../error.js';
+import { toPilotlightError } from '../error.js';
 import { DIVISIONS, type Division, type Part, piecesOf, renamed } from './divide.js';
 
 /** A model in a worker. */
@@ -11,18 +11,17 @@ export interface Member {
 /** Milliseconds after which a further worker that has nothing to do is ended. */
 const IDLE = 10_000;
 
-/** Errors whose message names an item by its index, which is another one in a part of the list. */
-const NAMING = ['INVALID_INPUT', 'INVALID_WEIGHTS', 'RESOURCE_LIMIT'];
-
-/** The same model in several workers, which divide long lists among them. Only the first is there before a list is long enough. */
+/** Divides long lists among several workers that have the same model. Only the first is there before a list is long enough. */
 export class Pool implements Member {
   readonly #name: string;
   readonly #first: Member;
-  readonly #limit: number;
   readonly #hire: () => Promise<Member>;
+  #limit: number;
   #others: Member[] = [];
-  /** Workers that are being started. */
+  /** The number of workers that are being started. */
   #coming = 0;
+  /** The number of lists that are divided at the moment. */
+  #running = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #freed = false;
 
@@ -36,9 +35,9 @@ export class Pool implements Member {
 
   call(method: string, args: readonly unknown[]): Promise<unknown> {
     const division = DIVISIONS[`${this.#name}.${method}`];
-    const weights = division?.weigh(args);
+    const weights = this.#limit > 1 ? division?.weigh(args) : undefined;
     const pieces = division && weights ? piecesOf(weights, division.least) : [];
-    if (!division || pieces.length < 2 || this.#limit < 2) return this.#first.call(method, args);
+    if (!division || pieces.length < 2) return this.#first.call(method, args);
     return this.#divide(division, method, args, pieces);
   }
 
@@ -52,53 +51,59 @@ export class Pool implements Member {
     division: Division,
     method: string,
     args: readonly unknown[],
-    pieces: [number, number][],
+    pieces: readonly [from: number, to: number][],
   ): Promise<unknown> {
     clearTimeout(this.#timer);
+    this.#running += 1;
     const { signal } = Object(args.at(-1)) as { signal?: AbortSignal };
     const parts: Part[] = [];
-    /** Pieces that workers compute. */
+    const left = [...pieces.keys()];
+    /** Pieces that workers compute; these promises never reject. */
     const active = new Set<Promise<void>>();
-    let next = 0;
-    let failed = false;
+    let failure: { error: unknown } | undefined;
+
     const compute = async (member: Member, index: number): Promise<void> => {
       const [from, to] = pieces[index] as [number, number];
       try {
         parts[index] = { from, value: await member.call(method, division.part(args, from, to)) };
       } catch (error) {
-        failed = true;
-        throw method === 'embedImages' ? renamed(error, from) : error;
+        if (member !== this.#first && toPilotlightError(error).code === 'INTERNAL') {
+          // Its worker is gone; another one does the piece.
+          this.#drop(member);
+          left.unshift(index);
+        } else failure ??= { error: renamed(error, from) };
       }
     };
     /** Has a worker take one piece after another until none is left. */
     const work = async (member: Member): Promise<void> => {
-      while (next < pieces.length && !failed) {
+      while (left.length > 0 && !failure && (member === this.#first || this.#others.includes(member))) {
         // A piece may be over before its worker hears of the signal.
-        if (signal?.aborted) throw aborted(signal);
-        const piece = compute(member, next);
-        next += 1;
+        if (signal?.aborted) {
+          failure = { error: aborted(signal) };
+          return;
+        }
+        const piece = compute(member, left.shift() as number);
         active.add(piece);
-        await piece.finally(() => active.delete(piece));
+        await piece;
+        active.delete(piece);
       }
     };
+
     const wanted = Math.min(this.#limit, pieces.length) - 1 - this.#others.length - this.#coming;
-    for (let i = 0; i < wanted; i += 1) void this.#grow().then((member) => member && work(member).catch(() => {}));
-    try {
-      await Promise.all([this.#first, ...this.#others].map(work));
-      // Workers that came in the meantime may still compute.
-      while (active.size > 0) await Promise.all(active);
-    } catch (error) {
-      // Asked for the whole list, the core names the item as the caller does.
-      if (error instanceof PilotlightError && NAMING.includes(error.code) && method !== 'embedImages')
-        return await this.#first.call(method, args);
-      throw error;
-    } finally {
-      this.#timer = setTimeout(() => this.#shrink(), IDLE);
+    for (let i = 0; i < wanted; i += 1) void this.#grow().then((member) => member && work(member));
+    await Promise.all([this.#first, ...this.#others].map(work));
+    // Workers that came in the meantime may still compute, and one that is gone leaves a piece.
+    while (!failure && (active.size > 0 || left.length > 0)) {
+      await Promise.all(active);
+      await work(this.#first);
     }
+    this.#running -= 1;
+    this.#rest();
+    if (failure) throw failure.error;
     return division.join(parts);
   }
 
-  /** Starts a further worker. One that cannot be started is no error: the others do its work. */
+  /** Starts a further worker. One that cannot be started is no error, and is not tried again: the others do its work. */
   async #grow(): Promise<Member | undefined> {
     this.#coming += 1;
     try {
@@ -108,16 +113,27 @@ export class Pool implements Member {
         return undefined;
       }
       this.#others.push(member);
+      this.#rest();
       return member;
     } catch {
+      this.#limit = 1 + this.#others.length;
       return undefined;
     } finally {
       this.#coming -= 1;
     }
   }
 
-  #shrink(): void {
-    for (const member of this.#others) member.free();
-    this.#others = [];
+  #drop(member: Member): void {
+    this.#others = this.#others.filter((other) => other !== member);
+    member.free();
+  }
+
+  /** Ends further workers after a while in which no list comes. */
+  #rest(): void {
+    clearTimeout(this.#timer);
+    if (this.#running > 0 || this.#freed) return;
+    this.#timer = setTimeout(() => {
+      for (const member of [...this.#others]) this.#drop(member);
+    }, IDLE);
   }
 }

@@ -4,11 +4,12 @@ import type { Glue } from '../core/glue.js';
 import type { Instance } from '../core/instance.js';
 import { PilotlightError } from '../error.js';
 import type { Spawn } from '../runtime/spawn.js';
+import { pageLocks } from '../storage/locks.js';
 import { Peer, type Port } from './peer.js';
 import { type Member, Pool } from './pool.js';
 import { workersFor } from './workers.js';
 
-/** What a worker tells of a handle that it has made. */
+/** The description of a handle that a worker has made. */
 export interface RemoteHandle {
   ref: number;
   /** The values of its properties; they never change. */
@@ -20,11 +21,18 @@ export interface RemoteHandle {
 
 /** The functions of a worker, as its page calls them. */
 export interface WorkerFunctions {
-  start(options: object, code: { wasm: unknown; webgpuGlue: string }, lifeline: string): Promise<Backend['report']>;
+  start(options: object, code: { wasm: unknown; webgpuGlue: string }, page: PageNames): Promise<Backend['report']>;
+  ping(): void;
   /** `main` is false in further workers of a pool, which leave the refresh of the store to the first. */
   load(handle: string, args: unknown[], main: boolean): Promise<RemoteHandle>;
   call(ref: number, method: string, args: unknown[]): Promise<unknown>;
   free(ref: number): Promise<void>;
+}
+
+/** Names of locks: that which the worker holds as long as it lives, and the prefix of those that the workers of one page share. */
+export interface PageNames {
+  lifeline: string;
+  prefix: string;
 }
 
 /** A started worker and the way to end it. */
@@ -33,6 +41,9 @@ export interface WorkerPort extends Port {
   onerror: ((event: ErrorEvent) => void) | null;
   onmessageerror: ((event: MessageEvent) => void) | null;
 }
+
+/** Milliseconds without a word after which a worker counts as gone, where the browser has no locks that tell. */
+const SILENCE = 60_000;
 
 /** Milliseconds that a worker has to complete what it writes to the store after its last model was disposed of. */
 const LAST_WRITES = 5000;
@@ -48,7 +59,7 @@ export class RemoteInstance implements Instance {
   readonly #glue: Glue;
   readonly #spawn: Spawn;
   readonly #webgpuGlue: () => string;
-  /** What the worker was started with, and further ones are. */
+  /** The options and the code that the worker was started with, and further ones are. */
   #given: { options: LoadOptions; wasm: unknown } = { options: {}, wasm: undefined };
   /** Handles in the worker that were not freed. */
   #handles = 0;
@@ -56,6 +67,7 @@ export class RemoteInstance implements Instance {
   /** Held by the worker as long as it lives: no event tells of a worker that the browser ended. */
   readonly #lifeline = `pilotlight-worker-${crypto.randomUUID?.() ?? Math.random()}`;
   readonly #watch = new AbortController();
+  #timer: ReturnType<typeof setInterval> | undefined;
 
   /** `spawn` starts further workers, and `webgpuGlue` tells where the glue of the WebGPU core is. */
   constructor(port: WorkerPort, spawn: Spawn, webgpuGlue: () => string) {
@@ -74,10 +86,12 @@ export class RemoteInstance implements Instance {
   /** Chooses the backend there. @throws {PilotlightError} also where the worker could not be started */
   async start(options: LoadOptions, wasm: unknown): Promise<Backend['report']> {
     const { device, dtype } = options;
-    this.#given = { options, wasm };
+    const names: PageNames = { lifeline: this.#lifeline, prefix: pageLocks.prefix };
     try {
-      const given = [{ device, dtype }, { wasm, webgpuGlue: this.#webgpuGlue() }, this.#lifeline];
+      const given = [{ device, dtype }, { wasm, webgpuGlue: this.#webgpuGlue() }, names];
       const report = (await this.#peer.call('start', given)) as Backend['report'];
+      // Further workers take what the first one chose.
+      this.#given = { options: { ...options, device: report.device, dtype: report.dtype }, wasm };
       this.#watchLife();
       return report;
     } catch (error) {
@@ -95,18 +109,31 @@ export class RemoteInstance implements Instance {
     if (this.#ended) return;
     this.#ended = true;
     this.#watch.abort();
+    clearInterval(this.#timer);
     this.#port.terminate();
     this.#peer.end(new PilotlightError('INTERNAL', 'the worker has ended; load again'));
   }
 
   #watchLife(): void {
     const locks = (globalThis.navigator as Partial<Navigator> | undefined)?.locks;
+    if (!locks) {
+      this.#timer = setInterval(() => {
+        if (!this.#peer.isWaiting) return;
+        if (Date.now() - this.#peer.heard > SILENCE) this.#fail('the worker does not answer');
+        else this.#peer.call('ping', []).catch(() => {});
+      }, SILENCE / 6);
+      return;
+    }
     locks
-      ?.request(this.#lifeline, { signal: this.#watch.signal }, () => this.#fail('the worker was ended'))
+      .request(this.#lifeline, { signal: this.#watch.signal }, () => this.#fail('the worker was ended'))
       .catch(() => {});
   }
 
-  /** Ends everything: whoever waits gets the reason. */
+  abandon(): void {
+    if (this.#handles === 0) this.terminate();
+  }
+
+  /** Ends the worker, and rejects all calls with the reason. */
   #fail(reason: string): void {
     this.#peer.end(new PilotlightError('INTERNAL', `${reason}; load again`));
     this.terminate();

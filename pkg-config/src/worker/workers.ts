@@ -1,6 +1,7 @@
 import type { LoadOptions } from '../../types/index.js';
 import { shown } from '../calls/check.js';
 import { PilotlightError } from '../error.js';
+import { isReadOnce } from '../inputs/byte-sources.js';
 
 /** More workers than this gain nothing: they share the bus to the memory. */
 const MOST = 64;
@@ -23,6 +24,8 @@ export function checkWorkers({ workers = 'auto' }: { workers?: unknown }): void 
 
 /** The most workers that a model of `memoryBytes` may have, each of which holds its weights. */
 export function workersFor({ workers = 'auto', store, files, device }: LoadOptions, memoryBytes: number): number {
+  // What can be read once is not there for a second worker.
+  if (Object.values(files ?? {}).some(isReadOnce)) return 1;
   if (workers !== 'auto') return workers;
   // A GPU is one, and without a store each worker would fetch the model again.
   if (device === 'webgpu' || (store === false && !files)) return 1;
