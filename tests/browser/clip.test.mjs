@@ -301,8 +301,9 @@ describe('a page', () => {
   let page;
   let other;
   before(async () => {
-    // Another origin, which lets pages see its images but not their pixels; `/open/` lets them have these too.
+    // Another origin, which lets pages see its images but not their pixels; `/open/` lets them have these too. `/never/` does not answer.
     other = createServer((request, response) => {
+      if (request.url.startsWith('/never/')) return;
       if (request.url.startsWith('/open/')) response.setHeader('Access-Control-Allow-Origin', '*');
       response
         .writeHead(200, { 'Content-Type': 'image/png' })
@@ -456,7 +457,7 @@ describe('a page', () => {
     ],
     [
       'an img element that has not loaded yet',
-      `async () => img(URL.createObjectURL(await blob('plain.png')))`,
+      `() => img(elsewhere + '/never/x.png')`,
       'INVALID_INPUT',
       /^images\[0\]: the img element has not loaded/,
     ],
