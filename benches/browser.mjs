@@ -11,7 +11,7 @@ const TYPES = {
   '.json': 'application/json',
 };
 // Pages are isolated, so that clocks are fine-grained, threads can be had and a page's memory can be asked for.
-const HEADERS = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' };
+const ISOLATED = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' };
 
 const ARGS = [
   '--headless',
@@ -42,20 +42,22 @@ export const median = (values) => values.toSorted((a, b) => a - b)[values.length
 /**
  * Serves a page at /, and folders, files and request handlers by the beginning of their address.
  * @param {Record<string, string | ((request, response) => void)>} places
+ * @param {{ isolated?: boolean }} [options] `isolated: false` leaves out the headers that threads need, as most hosts do
  */
-export async function serve(places, page = '<!doctype html><title>bench</title>') {
+export async function serve(places, page = '<!doctype html><title>bench</title>', { isolated = true } = {}) {
   const sent = [];
+  const headers = isolated ? ISOLATED : {};
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');
-    if (pathname === '/') return response.writeHead(200, { ...HEADERS, 'Content-Type': 'text/html' }).end(page);
+    if (pathname === '/') return response.writeHead(200, { ...headers, 'Content-Type': 'text/html' }).end(page);
     const [prefix, place] = Object.entries(places).find(([prefix]) => pathname.startsWith(prefix)) ?? [];
     if (typeof place === 'function') return place(request, response);
     const file = place && path.join(place, path.posix.normalize(pathname.slice(prefix.length)));
-    if (!file || !existsSync(file) || !statSync(file).isFile()) return response.writeHead(404, HEADERS).end();
+    if (!file || !existsSync(file) || !statSync(file).isFile()) return response.writeHead(404, headers).end();
     sent.push(file);
     response
       .writeHead(200, {
-        ...HEADERS,
+        ...headers,
         'Content-Type': TYPES[path.extname(file)] ?? 'application/octet-stream',
         'Cache-Control': 'max-age=3600',
       })

@@ -42,7 +42,7 @@ const server = await serve(
   `<!doctype html><title>digits</title><script type="module">
     if (location.hash === '#first') {
       const { DigitGenerator } = await import('/package/web.js');
-      const generator = await DigitGenerator.load();
+      const generator = await DigitGenerator.load({ worker: false });
       const loaded = performance.now();
       await generator.generate({ digit: 3 });
       window.times = { loaded, first: performance.now() };

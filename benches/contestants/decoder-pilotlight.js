@@ -5,7 +5,15 @@ import { Decoder, diagnose, init } from '/package/web.js';
 export async function load({ core, dtype, weights, layers }) {
   await init({ wasm: `/package/core/${core}.wasm` });
   const files = Object.fromEntries([...document.querySelector('input').files].map((file) => [file.name, file]));
-  const decoder = await Decoder.load('bench/decoder', { files, device: 'cpu', dtype, weights, layers, store: false });
+  const decoder = await Decoder.load('bench/decoder', {
+    files,
+    device: 'cpu',
+    dtype,
+    weights,
+    layers,
+    store: false,
+    worker: false,
+  });
   const tokensOf = async (text) => (await decoder.hiddenStates(text, { layer: 0 })).tokens[0];
   return {
     /** The 13 statistics of the detector. */

@@ -1,9 +1,10 @@
 // This package, as a user has it. It has no call that takes ids, so every case goes from text to embedding: tokenizing and pooling are its handicap.
 import { diagnose, init, TextEmbedder } from '/package/web.js';
 
-export async function load({ core, dtype, model, host, store }) {
+// Computes on the page's own thread, as the peers do, unless `worker` says otherwise.
+export async function load({ core, dtype, model, host, store, worker = false, workers }) {
   if (core) await init({ wasm: `/package/core/${core}.wasm` });
-  const embedder = await TextEmbedder.load(model, { device: 'cpu', dtype, host, store });
+  const embedder = await TextEmbedder.load(model, { device: 'cpu', dtype, host, store, worker, workers });
   return {
     hidden: ({ texts }) => embedder.embed(texts),
     embed: ({ texts }) => embedder.embed(texts),
