@@ -93,6 +93,7 @@ bench: package minilm smollm2 chromium $(SEEDED_CLIP)/model.safetensors benches/
 	@node benches/kernels.mjs --json benches/results/kernels.json
 	@node benches/bounds.mjs --json benches/results/bounds.json
 	@node benches/peers.mjs --json benches/results/peers.json
+	@node benches/responsiveness.mjs --json benches/results/responsiveness.json
 	@node benches/placements.mjs --json benches/results/placements.json
 	@node benches/digits.mjs --json benches/results/digits.json
 	@node benches/clip.mjs --json benches/results/clip.json
