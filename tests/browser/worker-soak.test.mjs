@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { FIGURES, launch, startBench, tinyGolden, until } from './harness.mjs';
 
-const CALLS = FIGURES ? 10_000 : 1_000;
+const CALLS = FIGURES ? 10_000 : 500;
 const ROUND = 100;
 /** The bytes that memory may grow by from the first fifth of the calls to the last: V8 keeps garbage for a while. */
 const GROWTH = 24e6;
@@ -72,9 +72,8 @@ test(`${CALLS} calls with signals, disposals, killed workers and traps all end a
       state = (state * 48_271) % 2_147_483_647;
       return state % below;
     };
-    let embedder = await load({ workers: 2 });
-    /** The workers that the test killed, or had trap, since the embedder was loaded. */
-    let hurt = false;
+    /** The model that calls go to, and whether the test killed a worker of it or had it trap. */
+    let current = { embedder: await load({ workers: 2 }), hurt: false };
     const counts = {};
     const count = (what) => {
       counts[what] = (counts[what] ?? 0) + 1;
@@ -88,23 +87,24 @@ test(`${CALLS} calls with signals, disposals, killed workers and traps all end a
       );
     };
     const call = async (from, length, signal) => {
+      const model = current;
       const list = Array.from({ length }, (_, i) => texts[(from + i) % texts.length]);
       try {
-        const result = await embedder.embed(list, { signal });
+        const result = await model.embedder.embed(list, { signal });
         count(isRight(result, from, length) ? 'right' : 'wrong');
       } catch ({ code, message }) {
         count(code);
-        const known = { ABORTED: signal?.aborted, DISPOSED: true, INTERNAL: hurt, RESOURCE_LIMIT: hurt }[code];
+        const known = { ABORTED: signal?.aborted, DISPOSED: true, INTERNAL: model.hurt, RESOURCE_LIMIT: model.hurt }[
+          code
+        ];
         if (!known) unhandled.push(`${code}: ${message}`);
       }
     };
     const renew = async () => {
-      embedder.dispose();
-      hurt = false;
-      embedder = await load({ workers: 2 });
+      current.embedder.dispose();
+      current = { embedder: await load({ workers: 2 }), hurt: false };
     };
     window.round = async (calls) => {
-      if (hurt) await renew();
       const running = [];
       for (let i = 0; i < calls; i += 1) {
         const kind = random(100);
@@ -116,24 +116,28 @@ test(`${CALLS} calls with signals, disposals, killed workers and traps all end a
           running.push(call(from, 1 + random(200), controller.signal));
           setTimeout(() => controller.abort(), random(30));
         } else if (kind < 98) {
+          running.push(call(from, 200));
+          current.embedder.dispose();
           running.push(call(from, 2));
+          i += 1;
           await renew();
         } else {
-          hurt = true;
+          current.hurt = true;
           [...living][random(living.size)]?.terminate();
           running.push(call(from, 2));
           await Promise.all(running);
           await renew();
         }
-        if (running.length % 8 === 0) await Promise.all(running);
+        if (running.length >= 8) await Promise.all(running.splice(0));
       }
       await Promise.all(running);
+      if (current.hurt) await renew();
     };
     window.willTrap = () => {
-      hurt = true;
+      current.hurt = true;
     };
     window.finish = async () => {
-      embedder.dispose();
+      current.embedder.dispose();
       return { counts, unhandled };
     };
   });
@@ -160,10 +164,7 @@ test(`${CALLS} calls with signals, disposals, killed workers and traps all end a
   assert.deepEqual(uncaught, []);
   assert.deepEqual(unhandled, []);
   assert.equal(counts.wrong, undefined);
-  assert.equal(
-    Object.values(counts).reduce((sum, number) => sum + number, 0),
-    CALLS,
-  );
+  assert.ok(Object.values(counts).reduce((sum, number) => sum + number, 0) >= CALLS);
   for (const code of ['right', 'ABORTED', 'INTERNAL', 'DISPOSED']) assert.ok(counts[code] > 0, `no call was ${code}`);
   assert.ok(growth < GROWTH, `memory grew by ${growth} bytes`);
   await until('all workers have ended', () => page.workers().length === 0);
