@@ -1,4 +1,4 @@
-// What both benches need: Chromium, a server of folders, medians and a table.
+// Chromium, a server of folders, pages, medians and tables for the benches.
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import path from 'node:path';
@@ -36,6 +36,15 @@ export const launch = () =>
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [...ARGS, ...FOREGROUND, ...MEMORY],
   });
+
+/** Opens the page of the contestants at an address, in a context that others may share, and waits for its `window.bench`. */
+export async function openPage(context, address) {
+  const page = await context.newPage();
+  page.on('pageerror', (error) => console.error(error.message));
+  await page.goto(address);
+  await page.waitForFunction(() => window.bench);
+  return page;
+}
 
 export const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 

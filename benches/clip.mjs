@@ -9,7 +9,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { createHub } from '../tests/hub/hub.mjs';
-import { launch, markdown, median, serve } from './browser.mjs';
+import { launch, markdown, median, openPage, serve } from './browser.mjs';
 
 const { values: options } = parseArgs({
   options: { rounds: { type: 'string', default: '11' }, json: { type: 'string' } },
@@ -76,9 +76,7 @@ const browser = await launch();
 const pages = {};
 const memory = {};
 for (const [name, { module, options, method }] of Object.entries(CONTESTANTS)) {
-  const page = await (await browser.newContext()).newPage();
-  await page.goto(server.origin);
-  await page.waitForFunction(() => window.bench);
+  const page = await openPage(await browser.newContext(), server.origin);
   await page.evaluate(
     ([module, options]) => window.bench.load(module, options),
     [module, { ...options, host: `${server.origin}/hub` }],

@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import { transformSync } from 'esbuild';
 import { DATA } from '../tests/data.mjs';
 import { QWEN2, TOKENIZER_FILES, tokenizerJson } from '../tests/package/support/qwen2.mjs';
-import { launch, markdown, median, serve } from './browser.mjs';
+import { launch, markdown, median, openPage, serve } from './browser.mjs';
 import { buildKernels, FOLDER } from './build-kernels.mjs';
 
 const { values: options } = parseArgs({
@@ -113,10 +113,7 @@ const server = await serve(
 const browser = await launch();
 
 async function open({ module, options }, files = []) {
-  const page = await (await browser.newContext()).newPage();
-  page.on('pageerror', (error) => console.error(error.message));
-  await page.goto(server.origin);
-  await page.waitForFunction(() => window.bench);
+  const page = await openPage(await browser.newContext(), server.origin);
   await page.setInputFiles('input', files);
   const load = await page.evaluate(([module, options]) => window.bench.load(module, options), [module, options]);
   const call = (method, input) => page.evaluate(([method, input]) => window.bench.call(method, input), [method, input]);

@@ -10,7 +10,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { createHub } from '../tests/hub/hub.mjs';
-import { launch, markdown, median, serve } from './browser.mjs';
+import { launch, markdown, median, openPage, serve } from './browser.mjs';
 import { ofTokens, wholeWords } from './inputs.mjs';
 
 const { values: options } = parseArgs({
@@ -62,10 +62,7 @@ const input = ofTokens(wholeWords(MINILM), 1, 128);
 const browser = await launch();
 
 async function open({ module, options }) {
-  const page = await (await browser.newContext()).newPage();
-  page.on('pageerror', (error) => console.error(error.message));
-  await page.goto(server.origin);
-  await page.waitForFunction(() => window.bench);
+  const page = await openPage(await browser.newContext(), server.origin);
   await page.evaluate(([module, options]) => window.bench.load(module, options), [module, options]);
   await page.evaluate((input) => window.bench.keep('1x128', [input]), input);
   return page;

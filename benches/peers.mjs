@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { DATA } from '../tests/data.mjs';
 import { createHub } from '../tests/hub/hub.mjs';
-import { launch, markdown, median, serve } from './browser.mjs';
+import { launch, markdown, median, openPage, serve } from './browser.mjs';
 import { readInputs } from './inputs.mjs';
 import { packModel } from './pack-model.mjs';
 
@@ -103,13 +103,7 @@ const COMPARISONS = [
 
 const inputs = readInputs(MINILM, STS);
 const browser = await launch();
-async function open(context, hash = '') {
-  const page = await context.newPage();
-  page.on('pageerror', (error) => console.error(error.message));
-  await page.goto(`${server.origin}/${hash}`);
-  await page.waitForFunction(() => window.bench);
-  return page;
-}
+const open = (context, hash = '') => openPage(context, `${server.origin}/${hash}`);
 
 // --- speed ---
 

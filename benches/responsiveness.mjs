@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { DATA } from '../tests/data.mjs';
 import { createHub } from '../tests/hub/hub.mjs';
-import { launch, markdown, median, serve } from './browser.mjs';
+import { launch, markdown, median, openPage, serve } from './browser.mjs';
 import { readSentences } from './inputs.mjs';
 
 const { values: options } = parseArgs({
@@ -68,13 +68,7 @@ const whole = [{ texts: sentences }];
 const batches = Array.from({ length: 8 }, (_, batch) => ({ texts: sentences.slice(batch * 32, batch * 32 + 32) }));
 
 const browser = await launch();
-async function open(context, hash = '') {
-  const page = await context.newPage();
-  page.on('pageerror', (error) => console.error(error.message));
-  await page.goto(`${server.origin}/${hash}`);
-  await page.waitForFunction(() => window.bench);
-  return page;
-}
+const open = (context, hash = '') => openPage(context, `${server.origin}/${hash}`);
 const load = (page, { module, options }) =>
   page.evaluate(([module, options]) => window.bench.load(module, options), [module, options]);
 const keep = (page, name, inputs) => page.evaluate(([name, inputs]) => window.bench.keep(name, inputs), [name, inputs]);

@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { DATA } from '../tests/data.mjs';
 import { createHub } from '../tests/hub/hub.mjs';
-import { launch, markdown, median, serve } from './browser.mjs';
+import { launch, markdown, median, openPage, serve } from './browser.mjs';
 import { readSentences } from './inputs.mjs';
 
 const { values: options } = parseArgs({
@@ -78,10 +78,7 @@ const CASES = ['relaxed', 'simd'].flatMap((core) => ['q8', 'f32'].map((dtype) =>
 const browser = await launch();
 const pages = [];
 for (const options of CASES) {
-  const page = await (await browser.newContext()).newPage();
-  page.on('pageerror', (error) => console.error(error.message));
-  await page.goto(server.origin);
-  await page.waitForFunction(() => window.bench);
+  const page = await openPage(await browser.newContext(), server.origin);
   const host = `${server.origin}/hub`;
   await page.evaluate((options) => window.bench.load('static-pilotlight', options), { ...options, host });
   for (const [name, lists] of Object.entries(LISTS)) {
