@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
+import { memoryOfPages } from '../tests/browser/memory.mjs';
 import { DATA } from '../tests/data.mjs';
 import { createHub } from '../tests/hub/hub.mjs';
 import { launch, markdown, median, openPage, serve } from './browser.mjs';
@@ -26,6 +27,10 @@ const MODEL = 'sentence-transformers/all-MiniLM-L6-v2';
 const MINILM = process.env.PILOTLIGHT_MINILM ?? path.join(root, '.models/all-MiniLM-L6-v2');
 const CLIP = path.join(root, 'target/models/clip-vit-b32');
 const ONNX = process.env.PILOTLIGHT_ONNX_Q8 ?? path.join(here, 'onnx/minilm-quint8.onnx');
+if (!existsSync(ONNX)) {
+  console.error(`There is no ${ONNX}, which the peer needs: \`make bench-onnx\` makes it, or set PILOTLIGHT_ONNX_Q8.`);
+  process.exit(1);
+}
 const PHOTOS = path.join(DATA, 'photos');
 const names = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
 const hub = createHub({
@@ -73,7 +78,7 @@ const load = (page, { module, options }) =>
   page.evaluate(([module, options]) => window.bench.load(module, options), [module, options]);
 const keep = (page, name, inputs) => page.evaluate(([name, inputs]) => window.bench.keep(name, inputs), [name, inputs]);
 
-/** What `work` gives, the process of the page, and the events of its main thread in milliseconds. */
+/** Runs `work` and returns its result, and the longest task of the page's main thread meanwhile, in milliseconds. */
 async function traced(page, work) {
   await browser.startTracing(page, { categories: ['__metadata', 'toplevel', 'disabled-by-default-devtools.timeline'] });
   const result = await work();
@@ -83,10 +88,10 @@ async function traced(page, work) {
   const main = traceEvents.find((event) => event.pid === pid && event.args?.name === 'CrRendererMain')?.tid;
   const tasks = traceEvents.filter((event) => event.pid === pid && event.tid === main && event.name === 'RunTask');
   if (!pid || tasks.length === 0) throw new Error('the trace has no tasks of the page');
-  return { result, pid, longest: Math.max(...tasks.map(({ dur = 0 }) => dur)) / 1000 };
+  return { result, longest: Math.max(...tasks.map(({ dur = 0 }) => dur)) / 1000 };
 }
 
-/** Counts the time between frames while `work` runs; the longest, in milliseconds. */
+/** The longest time between two frames while a case runs, or while a contestant loads, in milliseconds. */
 const longestFrame = (page, method, name) =>
   page.evaluate(
     async ([method, name]) => {
@@ -233,13 +238,6 @@ async function start() {
   ];
 }
 
-/** Resident bytes of a process without the pages of files, which several processes share. */
-const resident = (pid) => {
-  const kib = (name) =>
-    Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(new RegExp(`^${name}:\\s+(\\d+)`, 'm'))[1]);
-  return (kib('RssAnon') + kib('RssShmem')) * 1024;
-};
-
 async function memory() {
   const rows = [];
   for (const [name, worker] of [
@@ -249,13 +247,9 @@ async function memory() {
     const more = [];
     for (let round = 0; round < 3; round += 1) {
       const page = await open(await browser.newContext());
-      const { pid } = await traced(page, () =>
-        page.evaluate(async () => {
-          await import('/package/web.js');
-          await new Promise((resolve) => setTimeout(resolve, 1000));
-        }),
-      );
-      const before = resident(pid);
+      await page.evaluate(() => import('/package/web.js'));
+      await sleep(1000);
+      const before = await memoryOfPages(browser);
       await page.evaluate(
         async ({ model, host, worker, sentences }) => {
           const { TextEmbedder } = await import('/package/web.js');
@@ -266,7 +260,7 @@ async function memory() {
         { model: MODEL, host, worker, sentences },
       );
       await sleep(5000);
-      more.push((resident(pid) - before) / 1e6);
+      more.push(((await memoryOfPages(browser)) - before) / 1e6);
       await page.context().close();
     }
     rows.push({

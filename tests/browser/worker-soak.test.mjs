@@ -1,9 +1,9 @@
 // Thousands of calls to models in workers, mixed with signals, disposals, workers that are killed and traps in them: every call ends, with
 // the right bits or with an error that tells what happened, and the memory of the page does not grow. `make figures` makes 10,000 calls.
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { FIGURES, launch, startBench, tinyGolden, until } from './harness.mjs';
+import { memoryOfPages } from './memory.mjs';
 
 const CALLS = FIGURES ? 10_000 : 500;
 const ROUND = 100;
@@ -22,20 +22,6 @@ after(async () => {
 });
 
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
-
-/** Resident bytes of all pages of the browser. */
-async function memory() {
-  const session = await browser.newBrowserCDPSession();
-  const { processInfo } = await session.send('SystemInfo.getProcessInfo');
-  await session.detach();
-  let bytes = 0;
-  for (const { type, id } of processInfo) {
-    if (type !== 'renderer') continue;
-    const status = await readFile(`/proc/${id}/status`, 'utf8').catch(() => '');
-    bytes += Number(status.match(/^RssAnon:\s+(\d+)/m)?.[1] ?? 0) * 1024;
-  }
-  return bytes;
-}
 
 test(`${CALLS} calls with signals, disposals, killed workers and traps all end as they should`, {
   timeout: 900_000,
@@ -153,7 +139,7 @@ test(`${CALLS} calls with signals, disposals, killed workers and traps all end a
       });
     }
     await page.evaluate((calls) => round(calls), ROUND);
-    seen.push(await memory());
+    seen.push(await memoryOfPages(browser));
   }
   const { counts, unhandled } = await page.evaluate(() => finish());
   const fifth = Math.ceil(seen.length / 5);
