@@ -10,7 +10,7 @@ const UNKNOWN = 0.05;
 /** Sends texts to routes: a classifier whose labels have handlers. */
 export class SemanticRouter implements Api.SemanticRouter {
   readonly #classifier: TextClassifier;
-  /** By route, with `null` for texts without one. */
+  /** The handler of each route; that of `null` is for texts without a route. */
   readonly #handlers = new Map<string | null, Api.RouteHandler>();
 
   private constructor(key: symbol, classifier: TextClassifier) {

@@ -1,7 +1,7 @@
 import type { BackendReport, Device, FileSource, LoadProgress } from './index.js';
 
 export interface DigitLoadOptions {
-  /** Default `'cpu'`: it draws a digit in less time than the WebGPU code takes to arrive. */
+  /** The device; default `'cpu'`, which draws a digit in less time than the WebGPU code takes to download. */
   device?: Device;
   /** Own weights, as `make train-digits` writes them, instead of those in the package. */
   weights?: FileSource;
@@ -12,9 +12,9 @@ export interface DigitLoadOptions {
   onProgress?: (event: LoadProgress) => void;
 }
 
-/** How digits are drawn. */
+/** Options of drawing digits. */
 export interface DrawOptions {
-  /** 0 to 2^53 - 1: the same seed gives the same digits on the same backend and build. Default a fresh one, told in the result. */
+  /** 0 to 2^53 - 1: the same seed gives the same digits on the same backend and build. Default a fresh one, which the result has. */
   seed?: number;
   /** The number of steps, 1 to 100, each of which runs the network once; default 7. */
   steps?: number;
@@ -36,22 +36,22 @@ export interface DrawStep {
   digits: Digits;
 }
 
-/** What to draw: exactly one of `digit`, `digits` and `text`; 10,000 digits at most. */
+/** The digits to draw, by exactly one of `digit`, `digits` and `text`, and options; 10,000 digits at most. */
 export interface GenerateOptions extends DrawOptions {
   /** 0 to 9. */
   digit?: number;
   digits?: readonly number[];
   /** The digits of a number, such as `'2026'`. */
   text?: string;
-  /** How often all of it is drawn, each time in another handwriting; default 1. Digit `i` of a seed does not depend on the count. */
+  /** The number of times that all digits are drawn, each time in another handwriting; default 1. Digit `i` of a seed does not depend on it. */
   count?: number;
 }
 
-/** Where a morph begins or ends. */
+/** The digit with which a morph begins or ends. */
 export interface MorphEnd {
   /** 0 to 9. */
   digit: number;
-  /** Default the seed of the other end, so that the handwriting stays the same. */
+  /** The seed; default that of the other end, so that the handwriting stays the same. */
   seed?: number;
 }
 

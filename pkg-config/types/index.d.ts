@@ -13,16 +13,16 @@ export * from './text-classifier.js';
 export * from './text-detector.js';
 export * from './vector-index.js';
 
-/** Where the arithmetic runs. `'auto'` means the CPU unless a real GPU passes the self-test and is faster. */
+/** The device that computes. `'auto'` means the CPU unless a real GPU passes the self-test and is faster. */
 export type Device = 'auto' | 'cpu' | 'webgpu';
 
 /**
- * How weights are kept. `'q8'` is int8 per output channel, with 8-bit (baseline) or 7-bit (relaxed SIMD) activations.
- * `'q4'` is int4 in groups of 32: for models where memory decides, at a price in accuracy.
+ * The format of the weights in memory and in the store. `'q8'` is int8 per output channel, with 8-bit (baseline) or 7-bit (relaxed SIMD)
+ * activations. `'q4'` is int4 in groups of 32: it takes the least memory and is the least accurate.
  */
 export type Dtype = 'f32' | 'q8' | 'q4';
 
-/** How one value of an embedding is returned; the names are sentence-transformers'. */
+/** The format of the values of an embedding; the names are those of sentence-transformers. */
 export type Precision = 'float32' | 'int8' | 'uint8' | 'binary' | 'ubinary';
 
 /** A file's bytes, wherever they come from. A stream or a `Response` can be read once. */
@@ -37,11 +37,11 @@ export interface Store {
   keys(prefix: string): Promise<string[]>;
 }
 
-/** How far work has come: bytes where a model is loaded, images where images are embedded. */
+/** The progress of a call, in bytes if a model is loaded and in images if images are embedded. */
 export interface Progress {
   /** The amount that is done. */
   loaded: number;
-  /** The amount that there is to do, as far as known; 0 while unknown. */
+  /** The whole amount, as far as it is known; 0 while unknown. */
   total: number;
 }
 
@@ -53,7 +53,7 @@ export interface LoadProgress extends Progress {
   file?: string;
   /** True when the bytes come from the store and not from the network. */
   cached: boolean;
-  /** With `'ready'`: how the bytes were verified when they came from the network. */
+  /** The level at which bytes from the network were verified; present with `'ready'`. */
   verified?: Verified;
 }
 
@@ -94,7 +94,7 @@ export interface LoadOptions {
    * docs/models.md says. Such models are stored and listed separately.
    */
   lossy?: boolean;
-  /** Where the packed model is kept; default `'indexeddb'` where there is one, else `'memory'`. `false` keeps nothing. */
+  /** The store for the packed model; default `'indexeddb'` if the platform has it, else `'memory'`. `false` stores nothing. */
   store?: 'indexeddb' | 'memory' | false | Store;
   /** Whether other models, the least recently used first, may be deleted where the store is full; default `false`. */
   evict?: boolean;
@@ -172,7 +172,7 @@ export interface HiddenStatesOptions {
   signal?: AbortSignal;
 }
 
-/** What a layer of the model computed for texts: as it is, neither normalized nor changed by a module after the encoder. */
+/** The output of one layer of the model for texts, neither normalized nor changed by a module after the encoder. */
 export interface HiddenStates {
   /** All rows one after the other. The caller owns the memory. */
   data: Float32Array;
@@ -196,7 +196,7 @@ export interface AdapterReport {
   software: boolean;
 }
 
-/** What a model runs on, and why. */
+/** The device and the format that a model runs with, and the reason. */
 export interface BackendReport {
   device: 'cpu' | 'webgpu';
   dtype: Dtype;
@@ -273,7 +273,7 @@ export type ErrorCode =
   | 'DISPOSED'
   | 'INTERNAL';
 
-/** Why a file could not be fetched. */
+/** The reason why a file could not be fetched. */
 export type FetchReason =
   /** No answer came: there is no network, no such host, or the host does not allow this page to ask (CORS). */
   | 'unreachable'
@@ -296,20 +296,23 @@ export declare class PilotlightError extends Error {
   readonly name: 'PilotlightError';
   readonly code: ErrorCode;
   readonly cause?: unknown;
-  /** With `'QUOTA_EXCEEDED'`: the bytes that the model takes in the store, or that saving an index had to write, and the bytes that were left, where known. */
+  /**
+   * With `'QUOTA_EXCEEDED'`: the bytes that the model takes in the store, or that saving an index had to write; and in `available` the bytes that
+   * were left, if known.
+   */
   readonly needed?: number;
   readonly available?: number;
   /** With `'FETCH_FAILED'`: the HTTP status of the answer; 404 also where the repository, or `files`, has no such file. */
   readonly status?: number;
-  /** With `'FETCH_FAILED'`: why, where it is one of these reasons; absent for one, when a connection breaks off. */
+  /** With `'FETCH_FAILED'`: the reason, if it is one of these; absent for others, such as a broken connection. */
   readonly reason?: FetchReason;
-  /** Where the failure is about one file: its name in the repository. */
+  /** The name in the repository of the file that the failure is about, if it is about one. */
   readonly file?: string;
-  /** Where the failure is about one tensor: its name in the file. */
+  /** The name in the file of the tensor that the failure is about, if it is about one. */
   readonly tensor?: string;
 }
 
-/** What loading a model would cost. */
+/** The download, storage and memory that loading a model would take. */
 export interface LoadPlan {
   model: string;
   /** The class whose `load` loads it. */
@@ -362,11 +365,11 @@ export interface StoredModel {
    * `'onnx-lossy'` for `'onnx'`. */
   weights?: string;
   bytes: number;
-  /** When it was last loaded, in milliseconds since 1970, where that is known. */
+  /** The time of its last load, in milliseconds since 1970, if known. */
   lastUsed?: number;
   /** False for a partial download, which the next load resumes. */
   whole: boolean;
-  /** How it was verified; absent for a partial download. */
+  /** The level at which it was verified; absent for a partial download. */
   verified?: Verified;
   /** A digest of all its files. Vectors of models with equal digests can be compared, also across commits. Absent for a partial download. */
   digest?: string;

@@ -1,6 +1,6 @@
 import type { DigitGenerator } from './index.js';
 
-/** What the classifier reads in one image of a digit. */
+/** The result of the classifier for one image of a digit. */
 export interface Reading {
   /** The likeliest digit, 0 to 9. */
   digit: number;

@@ -17,8 +17,8 @@ import type {
 } from './index.js';
 
 /**
- * What a hook knows of its object, which has a property of its own beside these. `'idle'`: nothing was asked for. The progress is that of
- * the last event, also when the load has ended.
+ * The state of a loaded object in a hook; the object itself is the property `Name`. `'idle'` means that the hook was given nothing to load. The
+ * progress is that of the last event, also when the load has ended.
  */
 export type Loadable<Name extends string, T> = {
   /** Loads again: after a failure, or in place of an object that no longer works. It does nothing while a load is under way. */
@@ -113,15 +113,15 @@ export interface Search<E> {
   status: 'idle' | 'loading' | 'ready' | 'failed';
   /** Always undefined: a search takes milliseconds. */
   progress: undefined;
-  /** What the embedder or the index threw. */
+  /** The error that the embedder or the index threw. */
   error: Error | undefined;
   /** Embeds and searches again: after a failure, or when the index has changed. */
   retry: () => void;
-  /** Empty without an index. */
+  /** The nearest vectors, the best first; empty without an index. */
   hits: SearchHit[];
   /** The text that the hits and the query belong to. */
   text: string | undefined;
-  /** What the embedder gave for this text. */
+  /** The embedding of this text. */
   query: E | undefined;
 }
 

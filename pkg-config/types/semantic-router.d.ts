@@ -8,7 +8,7 @@ import type {
   StoreOptions,
 } from './index.js';
 
-/** What is called for a request of a route; what it returns, or a promise of it, is the `result` of the choice. */
+/** A function that is called for a text of its route. The value that it returns or that its promise resolves to is the `result` of the choice. */
 export type RouteHandler = (text: string, choice: RouteChoice) => unknown;
 
 /** A route: a few requests that belong to it, ten at best. */
@@ -29,7 +29,7 @@ export interface RouterOptions extends Omit<FitOptions, 'thresholds'> {
 export interface RouteChoice extends Omit<Classification, 'label'> {
   /** The route; `null` where the text is not like the utterances. */
   name: string | null;
-  /** What the handler of the route returned; absent where it has none. */
+  /** The value that the handler of the route returned; absent if the route has no handler. */
   result?: unknown;
 }
 

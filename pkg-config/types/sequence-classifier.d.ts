@@ -1,6 +1,6 @@
 import type { BackendReport, LoadOptions } from './index.js';
 
-/** What a model says of a text. */
+/** The labels that a model gives to a text, with their probabilities. */
 export interface SequenceClassification {
   /** The most probable label, or the one with the largest number. */
   label: string;

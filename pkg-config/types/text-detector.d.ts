@@ -14,7 +14,7 @@ import type {
  */
 export type DetectionVerdict = 'machine' | 'no sign' | 'uncertain';
 
-/** A sentence that speaks for a machine or against it, or says what limits the verdict. */
+/** A reason for or against a machine's authorship, or a limit of the verdict, as a sentence. */
 export interface DetectionReason {
   side: 'for' | 'against' | 'limit';
   text: string;
@@ -55,11 +55,11 @@ export interface Detection {
   score?: number;
   /** The score above which a text is `'machine'`; absent where none is known before `calibrate`. */
   threshold?: number;
-  /** Sentences for people: what speaks for and against, and what limits the verdict. Of a text that cannot be judged, only the limits. */
+  /** Sentences for people: reasons for and against, and limits of the verdict. For a text that cannot be judged, only the limits. */
   reasons: DetectionReason[];
   /** The tokens of the text that were read. */
   tokens: number;
-  /** Absent where nothing was read, and for detectors on hidden states or a classifier. */
+  /** The statistics of the text; absent if it was not read, and for detectors on hidden states or a classifier. */
   features?: Record<DetectorFeature, number>;
   /**
    * The sentences by their UTF-16 indices in the text as it was given, with what each adds to the score: the score minus the one without its
@@ -86,13 +86,13 @@ export interface DetectorDecoder {
     /** Whether each text had more tokens; default none had. */
     truncated?: readonly boolean[];
   }>;
-  /** The number of layers, of which the last is the one whose states a detector takes unless it is told another. */
+  /** The number of layers. A detector takes the states of the last unless `layer` names another. */
   readonly layers?: number;
   readonly backend?: Pick<BackendReport, 'dtype' | 'simd'>;
   dispose?(): void;
 }
 
-/** What a classifier says of a text: the probability of each label. */
+/** The result of a classifier for a text: the probability of each label. */
 export interface DetectorAnswer extends ArrayLike<number> {
   /** The number of tokens that it read; default a guess by the length of the text. */
   tokens?: number;
@@ -106,9 +106,9 @@ export interface DetectorClassifier {
   dispose?(): void;
 }
 
-/** Where the detector's texts are read. */
+/** The model that reads the detector's texts, if the caller has loaded it. */
 export interface DetectorModel {
-  /** The decoder that reads the texts. It stays the caller's. */
+  /** The decoder that reads the texts. The caller disposes of it. */
   decoder?: DetectorDecoder;
 }
 
@@ -147,11 +147,11 @@ export interface DetectorFitOptions extends DetectorModel, HeadOptions, Detector
   features?: 'likelihoods' | 'hidden';
   /** The layer whose states are taken with `'hidden'`; default the decoder's last. The best one is at about two thirds of the depth. */
   layer?: number;
-  /** How states are pooled with `'hidden'`; default `'mean'`. */
+  /** The pooling of states with `'hidden'`; default `'mean'`. */
   pool?: 'mean' | 'last';
 }
 
-/** How a detector did on the texts of its fit, each of which was held out once. */
+/** The accuracy of a detector on the texts of its fit, each of which was held out once. */
 export interface DetectorEvaluation {
   /** The number of different texts of each kind. */
   human: number;
@@ -168,7 +168,7 @@ export interface DetectorEvaluation {
   interval: [number, number];
 }
 
-/** What a threshold is worth that comes from human texts of the user's own kind. */
+/** The accuracy of a threshold that was taken from human texts of the user's own kind. */
 export interface Calibration {
   /** The number of texts that were of use, copies counted once. */
   texts: number;
@@ -268,9 +268,9 @@ export declare class TextDetector {
   readonly version: string;
   /** The scores of the verdicts: `'machine'` is above the first, `'no sign'` up to the second; `undefined` where none are known. */
   readonly thresholds: Readonly<{ machine: number; sign: number }> | undefined;
-  /** What the last `calibrate` said. */
+  /** The result of the last `calibrate`; `undefined` before the first. */
   readonly calibration: Calibration | undefined;
-  /** How the detector did on the texts of its `fit`; `undefined` where it was not fitted. */
+  /** The accuracy on the texts of its `fit`; `undefined` if it was not fitted. */
   readonly evaluation: DetectorEvaluation | undefined;
   /** Sentences for whoever relies on the detector, such as how the decoder differs from that of the fit. */
   readonly notes: readonly string[];
@@ -305,13 +305,13 @@ export interface DetectionRecord {
   digest: string;
   /** The length of the text in UTF-16 units. */
   length: number;
-  /** Absent where nothing was read. */
+  /** The score; absent if the text was not read. */
   score?: number;
   verdict: DetectionVerdict;
   head: string;
   /** Milliseconds since 1970. */
   time: number;
-  /** Present where it was asked for. */
+  /** The text, if it was to be kept. */
   text?: string;
 }
 

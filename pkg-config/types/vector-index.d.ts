@@ -1,6 +1,6 @@
 import type { Embeddings, StoreOptions } from './index.js';
 
-/** How an index keeps each value: 4 bytes, 1 byte (by a scale for each vector) or 1 bit (its sign). */
+/** The format of each value in an index: 4 bytes, 1 byte (with a scale for each vector) or 1 bit (its sign). */
 export type IndexPrecision = 'float32' | 'int8' | 'binary';
 
 /** The measure by which an index compares vectors: by the cosine of their angle, or by their dot product, which their lengths enlarge. */
@@ -51,13 +51,13 @@ export interface TagFilter {
 
 export interface SearchOptions {
   /**
-   * Which vectors may be found. A function is called at most once for an id: for those that are among the best so far, or for all with
-   * the prefilter and with `'binary'`. It may not change the index; what it throws, the search throws. Tags cost next to nothing.
+   * The condition on vectors that may be found. A function is called at most once for an id: for those that are among the best so far, or for all
+   * with the prefilter and with `'binary'`. It must not change the index; an error that it throws ends the search. Tags cost next to nothing.
    */
   filter?: ((id: VectorId) => boolean) | TagFilter;
   /** Whether every row is scored in spite of a prefilter. */
   exact?: boolean;
-  /** How many vectors the prefilter lets through; default 15 times `k`, and 150 or more. Sets of up to twice as many are searched exactly. */
+  /** The number of vectors that pass the prefilter; default 15 times `k`, at least 150. Sets of up to twice as many are searched exactly. */
   candidates?: number;
 }
 

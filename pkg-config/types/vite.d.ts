@@ -42,9 +42,9 @@ export interface PilotlightPluginOptions {
 export interface PilotlightFiles {
   /** Changes when one of the files does. */
   version: string;
-  /** What the pages need to start: the pages, their scripts and their styles. */
+  /** The files that the pages need to start: the pages, their scripts and their styles. */
   shell: string[];
-  /** What may be needed later, such as each of the WebAssembly files, of which a browser needs one: to be kept once it was used. */
+  /** The files that may be needed later, such as the WebAssembly files, of which a browser needs one: to be cached when they are first used. */
   onUse: string[];
 }
 

@@ -5,7 +5,7 @@ import { checkEmbedder, type Embedder, embedOptions, rowsOf } from './rows.js';
 
 type Properties = Record<string, unknown>;
 
-/** What a search of Orama has of a vector. */
+/** The part of an Orama search that the plugin reads and changes. */
 interface SearchParams {
   mode?: string;
   term?: string;

@@ -15,7 +15,7 @@ export const RATES = { machine: 0.01, sign: 0.05 };
 /** The share of the texts of the user's kind that the gate may keep out. */
 const OUTSIDE = 0.02;
 
-/** What the gate and the thresholds are after a calibration. */
+/** The result of a calibration: the thresholds, the gate and the report for the user. */
 export interface Calibrated {
   thresholds: Thresholds;
   /** The distance up to which texts are like these; `undefined` where distances are not known. */

@@ -28,7 +28,7 @@ export interface LinearHead {
   weights: readonly number[];
   intercept: number;
   thresholds: Thresholds;
-  /** How far each statistic moves, in standard deviations, where the score rises by 1. */
+  /** The change of each statistic, in standard deviations, as the score rises by 1. */
   slopes: readonly number[];
   /** The lowest and the highest score of the texts of the fit, without the intercept. */
   span: readonly [number, number];
@@ -78,7 +78,7 @@ export function surroundingsOf(
   return { mean, scale, weights, slopes, span };
 }
 
-/** What people can understand of the statistics, and the statistics that say it. */
+/** The aspects of a text that are explained to people, each with the statistics that measure it. */
 export const ASPECTS = {
   foreseen: ['logp', 'logrank', 'top1', 'top10', 'p10', 'p90', 'lrr', 'med'],
   expected: ['entropy', 'fast'],
@@ -87,7 +87,7 @@ export const ASPECTS = {
 
 export type Aspect = keyof typeof ASPECTS;
 
-/** How much each aspect adds to the score. */
+/** Returns the amount that each aspect adds to the score. */
 export function aspectsOf(head: LinearHead, features: Float64Array): Record<Aspect, number> {
   const z = standardized(head, features);
   const sum = (names: readonly string[]): number =>

@@ -11,7 +11,7 @@ export const MAX_WINDOWS = 16;
 export interface Window {
   start: number;
   end: number;
-  /** Where that begins which no window before has. */
+  /** The start of the part that is in no earlier window. */
   fresh: number;
 }
 

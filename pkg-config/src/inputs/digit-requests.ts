@@ -2,7 +2,7 @@ import type { GenerateOptions, MorphOptions } from '../../types/index.js';
 import { PilotlightError } from '../error.js';
 import type { Drawn } from '../outputs/digits.js';
 
-/** The digits to draw: seven numbers for each, which the core takes, and what the caller is told of them. */
+/** The digits to draw: seven numbers for each, which the core takes, and the values that are returned to the caller. */
 export interface DigitRequests extends Drawn {
   numbers: Float64Array;
 }

@@ -42,7 +42,7 @@ export interface Pulled {
   /** The folder with the files. */
   folder: string;
   commit: string;
-  /** How the model was verified when it was fetched. */
+  /** The level at which the model was verified when it was fetched. */
   verified: Verified | undefined;
   /** The content of the lock file that was written. */
   lock: Lock;

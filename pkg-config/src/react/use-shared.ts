@@ -2,7 +2,7 @@ import { useCallback, useSyncExternalStore } from 'react';
 import { keyOf } from './key.js';
 import { IDLE, LOADING, type Open, Shared, type State } from './shared.js';
 
-/** What all hooks of loaded objects give, under the name that the hook has for the value. */
+/** The state of a loaded object, from which each hook makes its result; there the value has the hook's own name. */
 export type Loaded<T> = State<T> & { retry: () => void };
 
 /**

@@ -1,10 +1,10 @@
-/** The exports of `pilotlight/vite`. It has no core of its own: what fetches models is imported when there is a model to fetch. */
+/** The exports of `pilotlight/vite`. It has no core of its own: the code that fetches models is imported when there is a model to fetch. */
 import path from 'node:path';
 import type * as Api from '../../types/vite.js';
 import { ProgressLine } from '../node/progress.js';
 import { type Bundle, filesIn } from './files.js';
 
-/** What the plugin reads of Vite's settings; their types differ between versions. */
+/** The settings of Vite that the plugin reads; their types differ between versions. */
 interface Config {
   command: 'build' | 'serve';
   isPreview?: boolean;

@@ -9,7 +9,7 @@ export interface EmbeddingModelOptions {
   dimensions?: number;
 }
 
-/** What the AI SDK asks of an embedding model: `EmbeddingModelV4` of `@ai-sdk/provider` 4. */
+/** The interface that the AI SDK requires of an embedding model: `EmbeddingModelV4` of `@ai-sdk/provider` 4. */
 export interface EmbeddingModel {
   readonly specificationVersion: 'v4';
   readonly provider: 'pilotlight';
