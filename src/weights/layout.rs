@@ -24,7 +24,7 @@ pub(super) const PACK: &str = "pilotlight.pack";
 /// The metadata key of a packed model's precision.
 pub(super) const PACK_DTYPE: &str = "pilotlight.dtype";
 
-/// How the metadata key begins of the shape that a tensor of any size has in the checkpoint.
+/// The prefix of the metadata key for the checkpoint's shape of a tensor of any size.
 pub(super) const SHAPE: &str = "pilotlight.shape.";
 
 /// The kind of the side tensor that has the offsets of an int4 matrix.

@@ -72,7 +72,7 @@ impl Presence {
     }
 }
 
-/// The size of a dimension that only the file tells, in the shape of a [`Parameter`].
+/// The size of a dimension that only the file determines, in the shape of a [`Parameter`].
 pub const ANY: usize = usize::MAX;
 
 /// The dtypes of floats in a checkpoint.
@@ -89,7 +89,7 @@ pub struct Parameter {
     pub name: String,
     /// Another name that it may have there.
     pub alias: Option<&'static str>,
-    /// The shape in the upstream checkpoint, with [`ANY`] for each size that only the file tells.
+    /// The shape in the upstream checkpoint, with [`ANY`] for each size that only the file determines.
     pub shape: Vec<usize>,
     /// The use of the tensor, which decides how it is kept.
     pub role: Role,

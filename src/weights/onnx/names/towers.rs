@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::super::ops::{Node, Op};
 use super::super::table::Tensor;
 
-/// How the names of values end that an optimizer computed, and those of the tensors that they are equal to. The positions of an image are
+/// The suffixes of the names of values that an optimizer computed, and of the tensors that they are equal to. The positions of an image are
 /// always the same, and a tensor is expanded to a batch of one.
 const COMPUTED: [(&str, &str); 2] = [
     (

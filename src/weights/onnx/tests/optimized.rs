@@ -176,7 +176,7 @@ fn values_that_are_not_read_are_refused_where_they_are_needed() {
             "b",
             Some(external),
         ),
-        // What is too long to be kept with the table.
+        // Values that are too long to be kept with the table.
         (
             model(&[
                 beside("a", "one"),
