@@ -65,7 +65,7 @@ pub(super) async fn plan<T: Layered>(source: &Source<'_>, dtype: Dtype) -> Resul
 ///
 /// *Errors*: as [`Source::refresh`], `InvalidInput` for more layers than the model has, and those of reading its config file.
 pub(super) async fn refresh<T: Layered>(source: &Source<'_>) -> Result<()> {
-    // What is refreshed is stored, so that no file is chosen by the dtype.
+    // A model that is refreshed is stored, so the dtype does not choose among the host's files.
     match part::<T>(source, Dtype::Q8).await? {
         Some(part) => source.refresh(&[&part]).await,
         None => source.refresh(&[]).await,

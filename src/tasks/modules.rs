@@ -119,7 +119,7 @@ fn is_inside(path: &str) -> bool {
     path.split('/').all(plain)
 }
 
-/// What happens to the pooled vector of a text.
+/// The steps that are applied to the pooled vector of a text.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Steps {
     list: Vec<Step>,
@@ -130,7 +130,7 @@ enum Step {
     Dense(Dense),
     LayerNorm(LayerNorm),
     Normalize,
-    /// Keeps so many values.
+    /// Keeps the first values, up to this number.
     Truncate(usize),
 }
 
@@ -219,7 +219,7 @@ impl Steps {
         }
     }
 
-    /// Appends the step that keeps so many values of a vector.
+    /// Appends the step that keeps the first `most` values of a vector.
     pub fn truncate(&mut self, most: usize) {
         self.list.push(Step::Truncate(most));
     }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::hub::Snapshot;
 use crate::weights::Dtype;
 
-/// How the name of a GGUF file ends.
+/// The suffix of the name of a GGUF file.
 const GGUF: &str = ".gguf";
 
 /// The files that have a checkpoint, from the one that is preferred to the last.
@@ -80,7 +80,7 @@ impl Weights {
         }
     }
 
-    /// What the option adds to the key of a stored model, which may be made of weights in 8 bits where `lossy` is set.
+    /// Returns the part of a stored model's key that stands for this option. `lossy`: whether weights in 8 bits are allowed.
     pub fn key(&self, lossy: bool) -> Option<String> {
         match self {
             Self::Auto if lossy => Some("lossy".into()),

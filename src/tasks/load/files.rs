@@ -48,7 +48,7 @@ impl<'a, 's> Loading<'a, 's> {
         self.bytes.total = all.filter_map(|file| self.known(file).size).sum();
         self.report(LoadStatus::Plan, None);
 
-        // Where the host lists no files, an earlier load may have found which one it has.
+        // If the host lists no files, an earlier load may have found which one it has.
         let checkpoints = match self.snapshot.files {
             Some(_) => &[],
             None => self.source.weights.checkpoints(),

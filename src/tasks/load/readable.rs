@@ -36,8 +36,8 @@ impl<'a> Readable<'a> {
 }
 
 impl<'a> Loading<'a, '_> {
-    /// Reads the header of an ONNX file, whose graph may not tell the names of the weights, and takes the next file instead where it has not
-    /// what is needed. Other files are taken as they are. `front`: the download of the file, if its first bytes were requested already.
+    /// Reads the header of an ONNX file, and takes the next file instead if it lacks a needed tensor: its graph may not have the names of the
+    /// weights. Files of other formats are not checked. `front`: the download of the file, if its first bytes were requested already.
     ///
     /// *Errors*: `FetchFailed` where there is no such file; that of the first file where none can be read.
     pub(super) async fn readable(

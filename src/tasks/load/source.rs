@@ -33,7 +33,7 @@ pub struct Source<'a> {
     pub stall: Duration,
     /// The part of the model to load, for models whose parts are loaded and stored separately.
     pub part: Option<&'a str>,
-    /// How the names of the ONNX models begin that have the weights of the part, the preferred first.
+    /// The prefixes of the names of ONNX models that have the weights of the part, the preferred first.
     pub onnx: &'static [&'static str],
     /// Whether a classifier is to order documents, for which it needs one label.
     pub is_reranker: bool,
