@@ -97,7 +97,7 @@ impl TextEmbedderHandle {
         })
     }
 
-    /// The commit of the model's files, or what stands for one.
+    /// The commit of the model's files, or its stand-in if they come from no commit.
     #[wasm_bindgen(getter)]
     pub fn commit(&self) -> String {
         self.embedder.commit().into()

@@ -1,4 +1,4 @@
-//! A classifier of vectors that says how sure it is, which example is nearest, and when it does not know.
+//! A classifier of vectors that returns the probability of its label and the nearest example, and refuses vectors unlike its examples.
 
 use super::evaluation::{HeldOut, Outcome, held_out, threshold};
 use super::examples::{Examples, TrainingSet, check};

@@ -83,7 +83,7 @@ pub async fn minimize(
                 break;
             }
         }
-        // Where rounding hides the decrease no step is found.
+        // No step is found if rounding hides the decrease.
         let Some(next) = found else { break };
         let mut difference = next_x.clone();
         add_scaled(&mut difference, -1.0, x);

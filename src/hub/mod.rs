@@ -40,7 +40,7 @@ pub struct FileEntry {
     pub tensors: BTreeMap<String, Digest>,
     /// Whether the file is a stream, which can be opened only once and only from its start.
     pub once: bool,
-    /// Where the host has the file, if that is not the name by which it is listed.
+    /// The path at which the host has the file, if it is not the name by which it is listed.
     pub path: Option<String>,
 }
 

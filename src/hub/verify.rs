@@ -68,7 +68,7 @@ fn bytes<const N: usize>(hex: &str) -> Option<[u8; N]> {
     bytes?.try_into().ok()
 }
 
-/// How the bytes of a model were verified against its host, from the weakest to the strongest; the weakest of its files counts.
+/// The level at which the bytes of a model were verified against its host, from the weakest to the strongest; the weakest of its files counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verified {
     /// The lengths were compared and, if the host sends ETags, the ETag stayed the same.

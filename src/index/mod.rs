@@ -75,7 +75,7 @@ pub enum IndexMetric {
     /// The cosine of the angle between them; their lengths do not matter.
     #[default]
     Cosine,
-    /// Their dot product, for models that were trained for it and give vectors of different lengths.
+    /// The dot product of the vectors, for models that were trained for it and give vectors of different lengths.
     Dot,
 }
 

@@ -15,7 +15,7 @@ const INERT: &[(&str, &[&str])] = &[
     (
         "",
         &[
-            // What made the file, and where it came from.
+            // The origin of the file.
             "_name_or_path",
             "architectures",
             "auto_map",
@@ -23,7 +23,7 @@ const INERT: &[(&str, &[&str])] = &[
             // The dtype that tensors had; theirs is in the weights.
             "dtype",
             "torch_dtype",
-            // What a call returns, how it is computed, and what is kept for a later one.
+            // The outputs of a call, its memory, and its cache for later calls.
             "chunk_size_feed_forward",
             "gradient_checkpointing",
             "output_attentions",
@@ -150,7 +150,7 @@ const INERT: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What is read of a config, or why it is refused.
+/// Returns the debug form of a parsed config, or the error message.
 fn outcome(config: &Map<String, Value>) -> Result<String, String> {
     let json = serde_json::to_vec(config).unwrap();
     match SentenceEncoderConfig::from_json(&json) {

@@ -179,7 +179,7 @@ impl SentenceEncoderConfig {
         }
     }
 
-    /// How the names of the architectures begin that have this encoder and a head.
+    /// Returns the prefixes of the names of architectures that have this encoder and a head.
     pub(super) fn heads(&self) -> &'static [&'static str] {
         match self {
             Self::Bert(_) => &["Bert"],

@@ -117,7 +117,7 @@ impl<'a> StoreKey<'a> {
         }
     }
 
-    /// The entry that a key stands for; `None` where it is not a key of a model in the current version.
+    /// Returns the entry of a key; `None` if it is not a key of a model in the current version.
     pub fn parse(key: &'a str) -> Option<Self> {
         let base = model_base(key)?;
         let (kind, rest) = key.strip_prefix(base)?.split_once('/')?;
@@ -291,7 +291,7 @@ pub(super) enum NamedEntry<'a> {
     Chunk(&'a str),
 }
 
-/// Identifies what is stored under a name: an index, or a classifier, a detector or a record as JSON.
+/// Identifies an object that is stored under a name: an index, or a classifier, a detector or a record as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NamedKey {
     pub(super) kind: Named,

@@ -38,7 +38,7 @@ pub struct StoredInfo {
     pub bytes: u64,
     /// The time of the last load, in milliseconds since 1970.
     pub used: Option<u64>,
-    /// How its bytes were verified during the download; `None` for a partial download.
+    /// The level at which its bytes were verified during the download; `None` for a partial download.
     pub verified: Option<String>,
     /// BLAKE3 digest of the names and bytes of all its files, hexadecimal. It is the same for commits with the same files.
     pub digest: Option<String>,

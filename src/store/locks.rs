@@ -17,7 +17,7 @@ pub struct WriterProgress {
 
 /// A held lock, which is released when the guard is dropped.
 pub trait LockGuard {
-    /// Tells those who wait for the lock that the holder makes progress.
+    /// Tells the waiters for the lock that the holder makes progress.
     fn announce(&self, progress: &WriterProgress);
 }
 

@@ -14,7 +14,7 @@ use super::key::{Named, NamedEntry};
 use super::{Chunk, LockGuard, Locks, NamedKey, Store, WriterProgress, records};
 use crate::error::{Error, ErrorKind, Result, StorageQuota};
 
-/// How often a load starts anew because a save in another tab has deleted chunks of the manifest that the load had read.
+/// The most attempts of a load. An attempt fails if a save in another tab has deleted chunks of the manifest that it had read.
 const MAX_ATTEMPTS: usize = 4;
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -227,8 +227,8 @@ impl NamedKey {
     }
 }
 
-/// Deletes the chunks that have no manifest, which an interrupted first save leaves. What is locked is skipped, because somebody is
-/// saving it.
+/// Deletes the chunks that have no manifest, which an interrupted first save leaves. Locked names are skipped, because they are
+/// being saved.
 pub(super) async fn sweep(store: &dyn Store, locks: &dyn Locks) -> Result<()> {
     for kind in Named::ALL {
         let (mut names, mut complete) = (HashSet::new(), HashSet::new());

@@ -84,7 +84,7 @@ pub(super) struct Partial {
     pub write_id: String,
     /// The nonce of the load that wrote this row last.
     pub owner: String,
-    /// When the row was written, in milliseconds since 1970.
+    /// The time at which the row was written, in milliseconds since 1970.
     pub updated: u64,
     /// The files that are complete.
     pub files: BTreeMap<String, StoredFile>,
@@ -121,7 +121,7 @@ pub(super) struct PartialWeights {
     pub validator: Option<String>,
     /// The tensor that is being packed, as its number in the order of the file.
     pub tensor: usize,
-    /// How much of that tensor is done: rows packed where the source is an upstream checkpoint, bytes copied where it is packed.
+    /// The part of that tensor that is done: rows packed if the source is an upstream checkpoint, bytes copied if it is packed.
     #[serde(rename = "done")]
     pub units_done: u64,
     /// Lengths in bytes of the three parts after this row's JSON: the state of the file's hash, the state of the tensor's hash, and
