@@ -13,7 +13,7 @@ export interface Embedder {
 /** The model, weights and build that made the vectors of a classifier. */
 export interface EmbedderIdentity {
   model?: string;
-  /** The commit of the model's files, or what stands for one where the files are the caller's. */
+  /** The commit of the model's files, or a stand-in if the files are the caller's. */
   commit?: string;
   /** The number of layers, where only the first ones of the model were loaded. */
   layers?: number;

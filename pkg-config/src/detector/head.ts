@@ -99,7 +99,7 @@ const LISTS = ['mean', 'scale', 'weights', 'slopes'] as const;
 
 /**
  * Checks a head that came as JSON.
- * @throws {PilotlightError} `INVALID_INPUT` that names what is wrong
+ * @throws {PilotlightError} `INVALID_INPUT`, naming the invalid part
  */
 export function checkHead(value: unknown): LinearHead {
   const head = checkObject('head', value) as Partial<LinearHead>;
