@@ -16,6 +16,6 @@ export function textsIn(source: string): string[] {
     .filter(Boolean);
 }
 
-/** How many texts are likely to have fewer than 100 tokens. */
+/** Returns the number of texts that are likely to have fewer than 100 tokens. */
 export const shortOnes = (texts: readonly string[]): number =>
   texts.filter((text) => text.split(/\s+/).length < LEAST_WORDS).length;

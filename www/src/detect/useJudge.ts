@@ -67,7 +67,7 @@ export function useJudge(
   useEffect(() => {
     if (detector && last.current) void judge(last.current.text);
     return () => {
-      // What the detector before still says is no news.
+      // A result of the former detector must not be shown.
       const before = running.current;
       running.current = null;
       before?.abort();

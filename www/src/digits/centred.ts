@@ -74,7 +74,7 @@ function centreOf(mass: Float64Array): number {
   return moment / all;
 }
 
-/** Where the result begins in the drawing. The centre of mass is in its middle, unless ink would be cut off at its edge then. */
+/** Returns the start of the result in the drawing. The centre of mass is in its middle, unless ink would be cut off at its edge then. */
 function origin(centre: number, [from, to]: Range, scale: number): number {
   return Math.min(from, Math.max(to - EDGE * scale, centre - (EDGE / 2) * scale));
 }

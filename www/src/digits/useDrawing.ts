@@ -11,7 +11,7 @@ export interface Frame {
   done: boolean;
 }
 
-/** How long a drawing took, and how much was drawn. */
+/** The time of a drawing in milliseconds, and its numbers of digits and steps. */
 export interface DrawingReport {
   ms: number;
   digits: number;

@@ -73,7 +73,7 @@ export function optionsFor({ device, host, dtype, revision }: Choice): LoadOptio
   };
 }
 
-/** How the page names a host: without its protocol, or `this server`. */
+/** Returns the name of a host on the page: its address without the protocol, or `this server`. */
 export function hostName(host: string): string {
   return `${host}/`.startsWith(`${location.origin}/`) || host.startsWith('/')
     ? 'this server'

@@ -18,7 +18,7 @@ export type LoaderState<E> =
     }
   | { status: 'failed'; choice: Choice; problem: Problem };
 
-/** What a loader has to know about the kind of model that it loads. */
+/** The functions of a loader that depend on the kind of model. */
 interface Kind<E> {
   open: (choice: Choice, options: LoadOptions) => Promise<E>;
   describe: (error: unknown, choice: Choice) => Problem;

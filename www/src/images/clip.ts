@@ -14,7 +14,7 @@ export type ClipState = LoaderState<ClipEmbedder>;
 export const clip = createLoader<ClipEmbedder>({
   async open(choice, options) {
     const embedder = await ImageTextEmbedder.load(choice.model, options);
-    // Where this load keeps nothing, what is stored comes from another one.
+    // If this load stores nothing, the stored models are those of other loads.
     const stored = options.store === false ? [] : await models.list().catch(() => []);
     void deleteOthers(choice, stored);
     return Object.assign(embedder, { source: sourceOf(choice, embedder.backend, stored) });

@@ -48,7 +48,7 @@ export async function openLibrary(name: string) {
 
   async function openIndex(): Promise<void> {
     const first = snapshot.find(({ id }) => seen(id));
-    // Where the code of the index cannot be loaded, offline for example, the images are shown without a search.
+    // If the code of the index cannot be loaded, offline for example, the images are shown without a search.
     if (first) await openIndexFor(first.vector.length).catch(() => {});
   }
 

@@ -1,6 +1,6 @@
 import type { StoredModel, Verified } from 'pilotlight';
 
-/** How a model was checked when it was fetched. */
+/** A sentence for each level at which a model was verified when it was fetched. */
 export const CHECKED: Record<Verified, string> = {
   sha256: 'Checked when it was fetched: the SHA-256 digests of its files are those that the host lists.',
   lock: 'Checked when it was fetched: the digests of its tensors are those of the repository’s lock file.',

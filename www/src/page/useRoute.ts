@@ -1,7 +1,7 @@
 import { useSyncExternalStore } from 'react';
 import { formerAddresses, href, type Path, routeOf } from './routes';
 
-/** How far down each page was scrolled when the visitor left it, in pixels. */
+/** The scroll position of each page when the visitor left it, in pixels. */
 const scrolled = new Map<Path, number>();
 
 /** The visitor sees, copies and reloads the address that the page has now. */

@@ -74,12 +74,12 @@ export function pointAt(points: ClassifierEvaluation['coverage'], rate: number):
   };
 }
 
-/** What the classifier does at a point of the curve, in a sentence. */
+/** Describes the classifier at a point of the curve, in a sentence. */
 export function pointWords({ coverage, accuracy }: Point): string {
   return `It answers ${percent(coverage)} of requests like the examples, and ${percent(accuracy)} of its answers are right.`;
 }
 
-/** How many examples a check held out, and how many of them were taken for another label. */
+/** Returns a sentence on the number of examples that a check held out, and of those that were taken for another label. */
 export function mistakesWords({ count: all, confusions }: ClassifierEvaluation): string {
   const wrong = confusions.reduce((sum, { texts }) => sum + texts.length, 0);
   if (wrong === 0) return `None of ${count(all, 'example')} was taken for another label.`;

@@ -20,7 +20,7 @@ export function rowsOf(examples: readonly Example[] = [{ text: '', label: '' }])
 
 export const isEmpty = ({ text, label }: Row): boolean => !text.trim() && !label.trim();
 
-/** What can be learned from the rows. */
+/** The complete examples among the rows, and counts for the page. */
 export interface Lesson {
   examples: Example[];
   labels: number;

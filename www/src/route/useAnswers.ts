@@ -45,7 +45,7 @@ export function useAnswers(
           const all = await learned.classifier.classify(texts, { unknown });
           setAnswers({ learned, byText: new Map(texts.map((text, i) => [text, all[i] as Classification])) });
         } catch (error) {
-          // Where another classifier has taken the place of this one, that one is asked as soon as the page shows it.
+          // If another classifier has replaced this one, it classifies the texts as soon as the page shows it.
           const isGone = error instanceof PilotlightError && error.code === 'DISPOSED';
           if (!isGone && newest.current.learned === learned) onFail(error);
         }

@@ -12,14 +12,14 @@ import { examplesIn } from './file';
 import { type RouteProblem, routeProblem } from './route-problem';
 import type { Row } from './rows';
 
-/** What takes the model's time: learning from all examples, from one more, checking what was learned, or opening a file. */
+/** The kind of a task: learning from all examples, learning from one more, evaluating the classifier, or opening a file. */
 export type WorkKind = 'learn' | 'teach' | 'check' | 'open';
 
 /** Work that is under way. */
 export interface Work {
   kind: WorkKind;
   progress: FitProgress | null;
-  /** When it began, by `performance.now()`. */
+  /** The time at which it began, by `performance.now()`. */
   since: number;
 }
 
@@ -60,7 +60,7 @@ export function useLearner(embedder: TextEmbedder | null, onFail: (error: unknow
     if (!embedder) return;
     return () => {
       running.current?.abort();
-      // What it still reports is not about the next model.
+      // Reports of the aborted task are not about the next model.
       running.current = null;
       held.current?.dispose();
       held.current = null;

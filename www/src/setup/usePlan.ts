@@ -5,7 +5,7 @@ import { useStoreChanges } from '../models/stored';
 
 const PAUSE_MS = 500;
 
-/** What loading a choice would take, asked a moment after its last change. It is null while it is unknown, and stays null where it cannot be known. */
+/** Returns the plan of loading a choice, computed a moment after its last change; null while it is unknown, and if it cannot be known. */
 export function usePlan({ model, host, device, dtype, revision }: Choice): LoadPlan | null {
   const changes = useStoreChanges();
   const [plan, setPlan] = useState<LoadPlan | null>(null);
