@@ -130,7 +130,7 @@ export interface DetectorLoadOptions extends DecoderLoadOptions {
    * `false` it is given up, and rejects with code `'ABORTED'`.
    */
   onPlan?: (plan: LoadPlan) => unknown;
-  /** What `toJSON` gave for the model; default the head of the package, which is for the default model only. */
+  /** The JSON that `toJSON` returned for the model; default the head of the package, which is for the default model only. */
   head?: string | object;
   /**
    * The label of a classifier that means a machine, by its name or number. Default the only one that is called fake, machine, generated or AI,
