@@ -1,4 +1,4 @@
-// What both benches need: Chromium, a server of folders, medians and a table.
+// The parts that the benches in a browser share: Chromium, a server of folders, medians and a table.
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import path from 'node:path';

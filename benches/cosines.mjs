@@ -1,4 +1,5 @@
-// How near vectors in q8 are to those in f32: encoders of the true shapes, with seeded weights, on 50 sentences of the STS benchmark in Node.
+// Measures the cosines of vectors in q8 with those in f32: encoders of the true shapes, with seeded weights, on 50 sentences of the STS
+// benchmark in Node.
 //
 //   node benches/cosines.mjs [--json FILE]
 //

@@ -155,7 +155,7 @@ async function measure(model) {
     contestants.push(await prepare(name, contestant, model.files, contestants[0]?.text));
 
   const rates = [[], []];
-  /** What the peers count as the time of their prefills, which is without the message to their worker and back. */
+  /** The times of the peers' prefills by their own measurements, without the message to their worker and back. */
   const prefills = {};
   for (let round = 0; round < rounds; round += 1) {
     for (const [way, rate] of (await bare.call('rates')).entries()) rates[way].push(rate);

@@ -29,8 +29,8 @@ const meanOf = (all) =>
   );
 
 /**
- * How well scores tell two sets apart: the area under the ROC curve, that is how often one `inside` is higher than one `outside`, ties
- * being half, and the share of `outside` under a threshold under which 5 % of `inside` are.
+ * Computes the separation of two sets by their scores: the area under the ROC curve, which is the share of pairs whose `inside` is higher than the
+ * `outside`, ties being half; and the share of `outside` under the threshold under which 5 % of `inside` are.
  */
 function separation(inside, outside) {
   const [high, low] = [ascending(inside), ascending(outside)];

@@ -1,4 +1,4 @@
-// What runs in each contestant's page: load it, time a case, tell its memory.
+// The script of each contestant's page: it loads the contestant, times a case, and returns its memory.
 let contestant;
 const cases = {};
 

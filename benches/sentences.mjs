@@ -7,7 +7,7 @@ import { DATA } from '../tests/data.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const MINILM = process.env.PILOTLIGHT_MINILM ?? path.join(root, '.models/all-MiniLM-L6-v2');
-/** Where the sentences come from, inside the data folder. */
+/** The files of the sentences, inside the data folder. */
 export const FILES = [
   'banking77/banking77-train.csv',
   'banking77/banking77-test.csv',
