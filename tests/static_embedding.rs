@@ -85,7 +85,7 @@ fn the_store_keeps_a_table_with_its_width_and_its_plan_says_so() {
             assert_eq!((class, fresh.whole), (ModelClass::TextEmbedder, false));
             let loaded = load(&host).unwrap();
             let expected = vectors(&loaded);
-            // What is stored is read without the host.
+            // The stored model is read without the host.
             let nowhere = MemoryHost::new([]);
             let stored = load(&nowhere).unwrap();
             assert_eq!(stored.dimensions(), loaded.dimensions(), "{name} {dtype:?}");

@@ -434,7 +434,7 @@ describe('the page with its model', { skip: !smollm2 && `no ${GGUF} in ${SMOLLM2
   });
 });
 
-/** What the package says of texts in this browser, on a page of its own. */
+/** Returns the package's detections of texts in this browser, on a separate page. */
 async function ownAnswers(texts) {
   const bench = await startBench(smollm2, { commits: { [REPOSITORY]: COMMIT } });
   const other = await browser.newPage();

@@ -1,4 +1,4 @@
-// What every browser test needs: Chromium, the built page with its models, a bare page that imports the package, and numbers.
+// The parts that all browser tests share: Chromium, the built page with its models, a bare page that imports the package, and numbers.
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';

@@ -94,7 +94,7 @@ export async function changeRecords(changes, last = Infinity) {
   );
 }
 
-/** What made the vectors that are kept, each once. */
+/** Returns the sources of the vectors that are kept, each once. */
 export const keptSources = () =>
   page.evaluate(async () => {
     const database = await new Promise(
@@ -139,7 +139,7 @@ export async function search(query) {
   return names();
 }
 
-/** What Pilotlight has in its store. */
+/** Returns the keys of Pilotlight's store. */
 export const storedKeys = () =>
   page.evaluate(async () => {
     const keys = [];

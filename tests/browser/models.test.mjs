@@ -191,7 +191,7 @@ test('models are deleted by keyboard: asked first, said afterwards, with the foc
   await page.getByText('No model is stored').waitFor();
   await focused('#stored-models');
 
-  // What was deleted is not fetched again unasked.
+  // A deleted model is not fetched again unasked.
   const before = weightBytes();
   await page.goto(site.url);
   await page.reload();

@@ -49,8 +49,8 @@ const WRONG = ['INTEGRITY', 'INVALID_WEIGHTS'];
 const CUT = ['FETCH_FAILED', 'INTEGRITY', 'INVALID_WEIGHTS'];
 
 /**
- * What the host does, and what comes of it: 'loads', or the codes of which the error has one.
- * `faults` may be a function of the hub and of a second host; `afterwards` looks at both when all is done.
+ * The cases: the behaviour of the host, and the outcome: 'loads', or the codes of which the error has one.
+ * `faults` may be a function of the hub and of a second host; `afterwards` checks both at the end.
  */
 export const cases = [
   // As it should be.

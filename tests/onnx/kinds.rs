@@ -102,7 +102,7 @@ fn four_bits_are_kept_as_they_are() {
     let [single, kept] =
         [Dtype::F32, Dtype::Q4].map(|dtype| load(&host, name, dtype, false).unwrap());
     let rounded = load_from(&MemoryHost::new(safetensors()), "auto", Dtype::Q4).unwrap();
-    // What differs is the rounding of the scales, and of the embeddings to 8 bits.
+    // The difference is the rounding of the scales, and of the embeddings to 8 bits.
     let (kept, other) = (
         cosine(&vector(&single), &vector(&kept)),
         cosine(&vector(&single), &vector(&rounded)),

@@ -268,7 +268,7 @@ test('verify passes what pull made, with a line for each file', async () => {
   assert.equal(stdout.trim().split('\n').length, names.length + 1);
 });
 
-/** What may be wrong with a folder, and the line in which verify says so. */
+/** Damages of a folder, each with the line in which verify reports it. */
 const DAMAGE = {
   'a changed bit in a tensor': {
     damage: (folder) => {

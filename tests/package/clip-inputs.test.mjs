@@ -19,7 +19,7 @@ const FILES = readdirSync(FOLDER).filter((file) => /\.(png|jpg|webp|gif)$/.test(
 const bytesOf = (file) => new Uint8Array(readFileSync(path.join(FOLDER, file)));
 const { header, data } = parse(bytesOf('expected.safetensors'));
 
-/** What Pillow sees in a file, as a canvas would hand it out. */
+/** Returns the pixels that Pillow decodes from a file, as a canvas would return them. */
 function pixelsOf(file) {
   const {
     shape: [height, width],

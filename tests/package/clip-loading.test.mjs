@@ -1,4 +1,4 @@
-// How CLIP's towers are fetched, kept, planned, listed and gone on with: together, apart, in shards and packed.
+// Tests that CLIP's towers are fetched, stored, planned, listed and resumed: together, apart, in shards and packed.
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import { ImageTextEmbedder, models } from 'pilotlight';
@@ -166,7 +166,7 @@ describe('a branch that moves', () => {
     const store = mapStore();
     const vectors = await at(store);
     assert.ok(isOfOne(vectors), 'one tower is of one commit, the other of another');
-    // What was read anew is there, and not only listed.
+    // The tower that was read anew is stored, and not only listed.
     moving.setFaults([{ fault: 'reset' }]);
     for (const tower of TOWERS) assert.deepEqual((await at(store, { towers: [tower] }))[tower], vectors[tower]);
   });

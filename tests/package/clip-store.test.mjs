@@ -253,7 +253,7 @@ test('a tower with a damaged chunk is fetched again alone', async () => {
   }
 });
 
-/** Where the image tower begins, and how long the file is. */
+/** Returns the start of the image tower in a file, and the size of the file. */
 function layout(bytes) {
   const { header } = parse(bytes);
   const data = bytes.length - Math.max(...Object.values(header).map(({ data_offsets: [, end] }) => end));

@@ -275,7 +275,7 @@ test('of several templates the vectors are averaged', async () => {
     Math.abs(odds(scores) - scale * (cosines[0] - cosines[1])) < 1e-3,
     `${odds(scores)}, expected ${scale * (cosines[0] - cosines[1])}`,
   );
-  // What was asked for between changes nothing.
+  // The calls in between change nothing.
   assert.deepEqual(await clip.classify(IMAGES[4], labels, { template: '{}' }), one);
 });
 

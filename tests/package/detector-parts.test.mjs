@@ -161,7 +161,7 @@ test('windows have 160 words, the last one reaches back, and the longest texts a
     assert.equal(windows.length, Math.ceil(count / 160));
     const parts = windows.map(({ start, end }) => text.slice(start, end).split(' '));
     for (const [i, part] of parts.entries()) assert.equal(part.length, Math.min(count, 160), `${count}, ${i}`);
-    // What no window before has is the whole text, in order.
+    // The fresh parts of the windows are the whole text, in order.
     const fresh = windows.map(({ fresh, end }) => text.slice(fresh, end));
     assert.equal(fresh.join(' '), text);
   }

@@ -19,7 +19,7 @@ const own = globalThis.fetch;
 let hub;
 let vector;
 
-/** What @hono/node-server does when it is imported: fetch's answers are then no instances of the global class. */
+/** Replaces the global `Response` as @hono/node-server does when it is imported: fetch's answers are then no instances of it. */
 async function withOtherResponse(work) {
   const { Response } = globalThis;
   globalThis.Response = class {};
@@ -61,7 +61,7 @@ async function fetching(fetch, options) {
   }
 }
 
-/** What came of starting the core, which is done once in a process. */
+/** The outcome of starting the core, which is done once in a process. */
 let started;
 
 before(async () => {

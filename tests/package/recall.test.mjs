@@ -1,4 +1,4 @@
-// What the prefilter finds among vectors of real sentences; the table is in benches/search.mjs.
+// Tests the recall of the prefilter among vectors of real sentences; the table is in benches/search.mjs.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { VectorIndex } from 'pilotlight';

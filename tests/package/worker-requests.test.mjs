@@ -108,7 +108,7 @@ test("README's Worker: a client that leaves while the model is loaded does not s
   assert.equal(JSON.parse(await soon(send('/', 'second'), 'the second client')).length, 384);
 });
 
-// Where it stands when its client leaves: at the small files, before the weights, in their midst.
+// The stage of a load at which its client leaves: at the small files, before the weights, in their midst.
 for (const [what, fault] of [
   ['the small files', { file: 'config.json', fault: 'stall', value: 0, times: 1 }],
   ['the front of the weights', { file: /safetensors/, fault: 'stall', value: 1000, times: 1 }],

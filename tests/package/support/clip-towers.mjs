@@ -78,11 +78,11 @@ export const sent = (file = /./) =>
     .filter((request) => file.test(fileOf(request)))
     .reduce((sum, { bytes }) => sum + bytes, 0);
 export const SAFETENSORS = /\.safetensors$/;
-/** What else than its own tensors a tower may fetch: that which lets a digest be checked, and the header. */
+/** The most bytes beside its own tensors that a tower may fetch: those that let a digest be checked, and the header. */
 export const spare = (size) => Math.max(size / 50, 256 << 10) + FRONT;
-/** The front of each weights file is asked for before its header tells what is needed, so some of it may be another tower's. */
+/** The bytes at the front of each weights file that are requested before its header is read; some of them may be another tower's. */
 export const FRONT = 64 << 10;
-/** Bytes that came, where so many were said to come. */
+/** Checks the bytes that were sent against the announced number. */
 export function assertSent(said, file = /./) {
   const fronts = resolved().filter(
     (request) => request.headers.range === `bytes=0-${FRONT - 1}` && file.test(fileOf(request)),

@@ -29,7 +29,7 @@ export function tensorsOf(file) {
   );
 }
 
-/** What transformers answers for a model of tests/goldens: `{ texts, pictures, tensors }`. */
+/** Returns the results of transformers for a model of tests/goldens: `{ texts, pictures, tensors }`. */
 export function clipGolden(name) {
   const folder = path.join(GOLDENS, name);
   return {

@@ -20,7 +20,7 @@ export const FIELDS = {
   variances: 'variances',
 };
 
-/** What PyTorch answers: `expected.json`, and `values(name)` of `expected.safetensors` with their shape. */
+/** Returns PyTorch's results: `expected.json`, and `values(name)` of `expected.safetensors` with their shape. */
 export function decoderGolden(name) {
   const { header, data } = parse(new Uint8Array(readFileSync(path.join(tinyFolder(name), 'expected.safetensors'))));
   const tensor = (key) => {
