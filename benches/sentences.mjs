@@ -60,7 +60,7 @@ function readTexts(file) {
   return texts.filter(Boolean);
 }
 
-/** Some are asked with and not in the index: every so many. */
+/** Divides the vectors into rows of the index and queries, which are not in it: each `every`-th vector is a query. */
 export function split(vectors, every = 60) {
   const [rows, queries] = [[], []];
   for (let i = 0; i < vectors.length / DIMENSIONS; i += 1) {
