@@ -236,7 +236,7 @@ fn a_load_cancelled_anywhere_leaves_nothing_that_could_be_read_and_the_next_one_
     assert_eq!(manifests(&store), 1);
 }
 
-/// A store that is full after so many bytes.
+/// A store that is full after a number of bytes.
 struct FullStore(MemoryStore, std::cell::Cell<usize>);
 
 #[async_trait(?Send)]

@@ -296,7 +296,7 @@ fn sweeping_takes_what_nobody_comes_back_for_and_nothing_else() {
     }
 }
 
-/// A store with a quota of so many bytes, which it counts as a browser does.
+/// A store with a quota of bytes, which it counts as a browser does.
 struct Small(MemoryStore, Cell<usize>);
 
 #[async_trait(?Send)]

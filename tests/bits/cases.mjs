@@ -15,7 +15,7 @@ export const MODELS = {
   gguf: 'test/gguf',
   clipTiny: 'test/clip-tiny',
   clipScenes: 'pilotlight/tiny-clip',
-  /** Not models: folders of images, which the host serves as it serves any file. */
+  /** Folders of images, which the host serves like any file. */
   images: 'test/decode',
   scenes: 'test/clip-scenes',
 };
@@ -24,7 +24,7 @@ const WORDS =
   'a pilot light of the old stove went out twice on Sunday and nobody in the house noticed before supper'.split(' ');
 const words = (count) => Array.from({ length: count }, (_, i) => WORDS[i % WORDS.length]).join(' ');
 
-/** From no token to more than the model takes. Kernels take rows by fours, groups of inputs and the rest, so lengths are odd too. */
+/** The texts, from no token to more than the model takes. Kernels take rows by fours, groups of inputs and the rest, so lengths are odd too. */
 const TEXTS = [
   '',
   'light',
@@ -176,7 +176,7 @@ async function indexBits({ pilotlight: { VectorIndex }, precision, prefilter }) 
   return bits;
 }
 
-/** By name. Each gives, by name, views of bytes and texts. */
+/** The cases by name. Each returns views of bytes and texts, by name. */
 const runs = {
   ...Object.fromEntries(
     ['q8', 'q4', 'f32'].map((dtype) => [

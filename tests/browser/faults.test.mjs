@@ -67,9 +67,9 @@ describe('in Chromium', { concurrency: 8 }, () => {
   }
 });
 
-/** Each is done in the page before the load. */
+/** The faults of a browser, each of which is set up in the page before the load. */
 const patches = {
-  /** From the n-th put on the store is full. */
+  /** Makes the store full from the n-th put on. */
   full(n) {
     const { put } = IDBObjectStore.prototype;
     let puts = 0;
@@ -79,7 +79,7 @@ const patches = {
       return put.apply(this, row);
     };
   },
-  /** From the n-th put on its transaction is aborted after the put: a disk fills up like that. */
+  /** Aborts the transaction after the put, from the n-th put on, as a browser does when the disk becomes full. */
   aborts(n) {
     const { put } = IDBObjectStore.prototype;
     let puts = 0;
@@ -145,7 +145,7 @@ const tamper = (page, part, how) =>
 const BROKEN_OFF = [{ file: 'model.safetensors', fault: 'reset', value: 80_000 }];
 const OTHER_MODEL = 'test/another';
 
-/** In a context of its own, with a host of its own and another model that is stored already. */
+/** Runs `work` in a browser context of its own, with its own host and another model that is stored already. */
 async function withStore(work) {
   const hub = await startHub({ models: { [MODEL]: FILES, [OTHER_MODEL]: FILES } });
   const context = await browser.newContext();

@@ -14,7 +14,7 @@ export const results = path.join(root, 'tests/browser/results');
 export const goldens = path.join(root, 'tests/goldens');
 export const MINILM = 'sentence-transformers/all-MiniLM-L6-v2';
 export const minilm = process.env.PILOTLIGHT_MINILM ?? path.join(root, '.models/all-MiniLM-L6-v2');
-/** As a user has it: the packed package, installed. */
+/** The folder of the packed and installed package. */
 export const packageFolder = path.dirname(fileURLToPath(import.meta.resolve('pilotlight/package.json')));
 
 export { FIGURES } from '../data.mjs';

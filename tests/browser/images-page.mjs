@@ -72,7 +72,7 @@ export async function load() {
   await ready();
 }
 
-/** As if another version of the page had written what is kept of the last so many, by their ids; without a number, of all. */
+/** Changes the records of the last images by id, as if another version of the page had written them; without `last`, all records. */
 export async function changeRecords(changes, last = Infinity) {
   await page.evaluate(
     async ([changes, last]) => {

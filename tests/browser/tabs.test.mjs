@@ -19,7 +19,7 @@ import {
 
 const CHUNK = 4 << 20;
 const TINY = 'test/bert-tiny-mean';
-/** Of which the goldens have the vector. */
+/** The texts whose vectors are in the goldens. */
 const TEXTS = { [MINILM]: 'man on steps', [TINY]: 'The pilot light is warm.' };
 let browser;
 let bench;
@@ -82,7 +82,7 @@ const load = (page, model = MINILM, options = {}) =>
     { model, options: { host: hub.url, device: 'cpu', dtype: 'q8', ...options }, text: TEXTS[model] },
   );
 
-/** Waits until a tab's load has so many bytes. */
+/** Waits until a tab's load has this many bytes. */
 const loaded = (page, bytes) =>
   page.waitForFunction((bytes) => window.events?.some(({ loaded }) => loaded >= bytes), bytes, { polling: 20 });
 

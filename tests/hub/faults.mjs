@@ -29,7 +29,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
  *   other     other bytes (each with another lowest bit) under the ETag `value`
  * @property {number | string | Uint8Array | (() => unknown)} [value]
  * @property {Record<string, string>} [headers] put over those of the answer
- * @property {number} [skip] lets so many requests pass before it strikes
+ * @property {number} [skip] the number of requests that pass before it strikes
  * @property {number} [times] strikes so often, then stops; without it, always
  */
 

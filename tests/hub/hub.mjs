@@ -355,7 +355,7 @@ function inMemory([name, content]) {
   };
 }
 
-/** By content; nobody changes a file in place, so large ones are hashed once. */
+/** The versions of files by content; contents are not changed in place, so large ones are hashed once. */
 const versions = new WeakMap();
 
 function versionOf(content) {

@@ -20,7 +20,7 @@ const LATE = 80_000;
 const CASES = golden('bert-tiny-mean').cases.slice(1, 4);
 export const TEXTS = CASES.map(({ text }) => text);
 
-/** A connection is given up after so many milliseconds without a byte, and a download after three times as long. */
+/** The milliseconds without a byte after which a connection is given up; a download fails after three times as long. */
 export const TIMEOUT = 400;
 
 /** No case may take longer: four tries that wait for an answer, the waits between them, and a slow machine. */

@@ -186,7 +186,7 @@ fn a_graph_without_names_makes_room_for_the_next_file() {
         let plan = block_on(TextEmbedder::plan(&source, Dtype::Q8)).unwrap();
         assert_eq!(plan.files.last().unwrap().path, WEIGHTS);
         let store = MemoryStore::default();
-        // An interrupted load goes on with the file that it had found, and asks for the others no more.
+        // An interrupted load resumes with the file that it had found, and does not request the others again.
         let flaky = Flaky::new(&host, &files, (WEIGHTS, 60_000));
         load_stored(&flaky, &store, Dtype::Q8, CHUNK / 64, 1)
             .map(|_| ())

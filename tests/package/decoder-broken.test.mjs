@@ -27,7 +27,7 @@ function renamed(all, tensor) {
   delete all[tensor];
 }
 
-/** With the bits of a number in place of a tensor's first. */
+/** Returns the files with the bits of a number in place of a tensor's first value. */
 function poisoned(tensor, bits) {
   const { header, data } = parse(QWEN2[WEIGHTS]);
   assert.equal(header[tensor].dtype, 'BF16');

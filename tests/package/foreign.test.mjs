@@ -30,11 +30,11 @@ async function withOtherResponse(work) {
   }
 }
 
-/** In another realm, whose classes are not this one's. */
+/** Evaluates code in another realm, whose classes are not this one's. */
 const elsewhere = (code, values = {}) => runInNewContext(code, values);
 const bytesElsewhere = (bytes) => elsewhere('Uint8Array.from(values)', { values: Array.from(bytes) });
 
-/** A view whose bytes were transferred to somebody else. */
+/** Returns a view whose buffer was transferred away. */
 function emptied(view) {
   structuredClone(view.buffer, { transfer: [view.buffer] });
   return view;

@@ -36,7 +36,7 @@ function stream(bytes, { piece = PIECE, rest } = {}) {
   );
 }
 
-/** From own files, or from `host`. */
+/** Loads a model from given files, or from `host`. */
 async function load(weights, { files, ...options } = {}) {
   let verified;
   const embedder = await TextEmbedder.load('test/pieces', {
@@ -188,7 +188,7 @@ describe('digests of a lock file', () => {
     ['a Response', (bytes) => new Response(bytes)],
   ];
 
-  /** With another `crypto`. */
+  /** Runs `work` with another global `crypto`. */
   async function withCrypto(value, work) {
     const before = Object.getOwnPropertyDescriptor(globalThis, 'crypto');
     Object.defineProperty(globalThis, 'crypto', { configurable: true, value });
@@ -212,7 +212,7 @@ describe('digests of a lock file', () => {
       },
     },
   };
-  /** As in Cloudflare's workerd. */
+  /** A `DigestStream` like that of Cloudflare's workerd. */
   class DigestStream extends WritableStream {
     constructor(name) {
       assert.equal(name, 'SHA-256');

@@ -31,7 +31,7 @@ RULES = [("\uff21", "A"), ("\uff22", "B"), ("\uff01", "!"), ("\uff0c", ","), ("\
 
 
 def special_tokens(make):
-    """What `tokenizer_config.json` says of the special tokens."""
+    """Returns the special tokens as `tokenizer_config.json` lists them."""
     if make in (modernbert, bert):
         return {f"{name}_token": f"[{name.upper()}]" for name in ("unk", "cls", "sep", "pad", "mask")}
     return dict(bos_token="<s>", eos_token="</s>", cls_token="<s>", sep_token="</s>", pad_token="<pad>",

@@ -41,7 +41,7 @@ export function clipGolden(name) {
 /** An image of tests/goldens/resize. */
 export const imageFile = (name) => new Uint8Array(readFileSync(path.join(GOLDENS, 'resize', name)));
 
-/** With length one. */
+/** Returns a vector scaled to length 1. */
 export function unit(vector) {
   const length = Math.sqrt(vector.reduce((sum, x) => sum + x * x, 0));
   return vector.map((x) => x / length);

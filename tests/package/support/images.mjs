@@ -1,7 +1,7 @@
 // Files of images that no painter would write.
 import { crc32, deflateSync } from 'node:zlib';
 
-/** So many zero bytes, packed: a thousandth of them. */
+/** Returns `count` zero bytes, compressed to a thousandth. */
 export const zeros = (count) => deflateSync(Buffer.alloc(count), { level: 9 });
 
 function chunk(kind, data) {
@@ -71,7 +71,7 @@ export function jpegOfSize(bytes, width, height) {
   return jpeg;
 }
 
-/** A lossless WebP of such a size, of which the pixels lack. */
+/** Returns a lossless WebP with a header of this size and no pixels. */
 export function webpOfSize(width, height) {
   const bytes = Buffer.alloc(32);
   bytes.write('RIFF');

@@ -37,7 +37,7 @@ export async function startWorker(source, { bindings = {} } = {}) {
   return {
     /** Sends a request; `{ status, body }`, with the body as text, or a rejection. */
     send: (where, body) => send(new URL(where, url), body).answer,
-    /** Sends one whose client leaves after so many milliseconds, and resolves when it has left. */
+    /** Sends a request whose client leaves after `after` milliseconds, and resolves when it has left. */
     async leave(where, body, after) {
       const { request, answer } = send(new URL(where, url), body);
       const early = await Promise.race([
