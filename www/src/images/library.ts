@@ -93,7 +93,7 @@ export async function openLibrary(name: string) {
 
   return {
     name,
-    /** For React's `useSyncExternalStore`. */
+    /** Adds a listener, as React's `useSyncExternalStore` needs it. */
     subscribe(listener: () => void) {
       listeners.add(listener);
       return () => void listeners.delete(listener);

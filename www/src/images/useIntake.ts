@@ -16,7 +16,7 @@ export interface Intake {
   status: 'idle' | 'waiting' | 'working' | 'stopped' | 'done';
   total: number;
   done: number;
-  /** Those of the done ones that could not be read. */
+  /** The processed images that could not be read. */
   failures: readonly Failure[];
   /** The number of done ones that the library had before. */
   known: number;

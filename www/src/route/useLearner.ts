@@ -44,7 +44,7 @@ export interface LearnerState {
 
 const NOTHING: LearnerState = { work: null, learned: null, evaluation: null, problem: null, stopped: null };
 
-/** Up to so many examples the check takes seconds, so it begins unasked. */
+/** The most examples with which the check begins unasked, because it takes only seconds. */
 const CHECKED_UNASKED = 2000;
 
 type Task = (options: CallOptions & { signal: AbortSignal }) => Promise<Partial<LearnerState>>;
