@@ -107,12 +107,12 @@ const INERT: &[(&str, &[&str])] = &[
             "embd_pdrop",
             "fused_bias_fc",
             "fused_dropout_add_ln",
-            // With a `rotary_scaling_factor` alone it is the longest text.
+            // It is read only with a `rotary_scaling_factor`, as the longest text.
             "max_trained_positions",
             "pad_token_id",
-            // Rows of the table, whose number the weights tell.
+            // Rows of the table, whose number is that of the weights.
             "pad_vocab_size_multiple",
-            // Of parallel blocks, which are refused.
+            // A setting of parallel blocks, which are refused.
             "parallel_block_tied_norm",
             "reorder_and_upcast_attn",
             "resid_pdrop",
@@ -120,7 +120,7 @@ const INERT: &[(&str, &[&str])] = &[
             "use_xentropy",
         ],
     ),
-    // By its own code, which has linear biases.
+    // The config of jina's own code, which has linear biases.
     (
         "bert with alibi",
         &[
@@ -133,11 +133,11 @@ const INERT: &[(&str, &[&str])] = &[
     ),
     // It splits a product and adds the parts.
     ("llama", &["pad_token_id", "pretraining_tp"]),
-    // Of windows that are refused.
+    // Settings of attention windows, which are refused.
     (
         "qwen2",
         &[
-            // Of its sibling that sees pictures.
+            // A setting of Qwen2-VL.
             "use_mrope",
             "max_window_layers",
             "pad_token_id",

@@ -34,7 +34,7 @@ pub(super) struct Manifest {
     #[serde(rename = "writing")]
     pub write_id: String,
     pub files: BTreeMap<String, StoredFile>,
-    /// For each file of the host that was read: its listed digest, or `absent`. They tell whether a new commit changed a file.
+    /// The listed digest of each file of the host that was read, or `absent`. They show whether a new commit changed a file.
     pub sources: BTreeMap<String, String>,
 }
 

@@ -89,7 +89,7 @@ pub(super) fn modules(json: &[u8]) -> Result<Vec<Module>> {
     let in_order = list.iter().enumerate().all(|(place, module)| {
         encoder(module) == (place == 0) && (module.kind != Kind::Pooling || place == 1)
     });
-    // Only the weights tell how many values the vectors of a static embedding have, and modules with weights are read before.
+    // The dimensions of a static embedding are known only from its weights, and modules with weights are read before.
     let is_static = is_static_embedding(&list);
     let mut others = list.iter().skip(1).map(|module| module.kind);
     if let Some(other) = others.find(|kind| is_static && *kind != Kind::Normalize) {

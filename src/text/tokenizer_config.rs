@@ -131,7 +131,7 @@ impl TokenizerConfig {
         let mut own = *own;
         own.lowercase = self.flag("do_lower_case").unwrap_or(true);
         own.handle_chinese_chars = self.flag("tokenize_chinese_chars").unwrap_or(true);
-        // As lowercasing does where it is null.
+        // If `strip_accents` is null, accents are stripped if texts are lowercased.
         own.strip_accents = self.flag("strip_accents");
         Some(NormalizerWrapper::BertNormalizer(own))
     }

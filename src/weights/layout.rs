@@ -383,7 +383,7 @@ pub(super) fn packed_header(order: &[Found<'_>], dtype: Dtype) -> Result<Vec<u8>
     let mut map = serde_json::Map::new();
     let mut metadata = json!({ PACK: PACK_VERSION, PACK_DTYPE: dtype.name() });
     for Found { parameter, .. } in order.iter().filter(|found| found.of_any_size) {
-        // As a text: the format has no other values there. The packed shape alone would not tell the padding.
+        // Metadata values can only be strings. The shape is needed because the packed shape includes padding.
         metadata[format!("{SHAPE}{}", parameter.name)] = json!(json!(parameter.shape).to_string());
     }
     map.insert(METADATA.into(), metadata);

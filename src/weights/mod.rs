@@ -46,7 +46,7 @@ pub enum Role {
     /// The matrix `[n, k]` of a linear layer, packed in panels: in f32, or quantized per output channel. The inputs may have
     /// several dimensions.
     Panels,
-    /// As `Panels`, but int8 where the model is int4: the matrix of a vocabulary head, whose rows may be looked up as well.
+    /// The matrix of a vocabulary head, whose rows may be looked up as well: like `Panels`, but int8 if the model is int4.
     Head,
     /// A table `[v, d]` whose rows are looked up, or a matrix that is unpacked to f32 before use: in f32, or in int8 per row.
     Rows,

@@ -231,7 +231,7 @@ impl Loading<'_, '_> {
                         .is_some_and(|(own, other)| own < other / 4 * 3)
                 };
                 let smaller = onnx.into_iter().filter(is_smaller);
-                // Of float32 only what keeps it is read, unless less was asked for.
+                // For dtype f32, no file with fewer bits is read unless `lossy` allows it.
                 let smaller = smaller.filter(|_| dtype != Dtype::F32 || self.source.lossy);
                 smaller.chain([(*file).to_string()]).collect()
             }

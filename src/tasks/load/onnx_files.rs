@@ -48,7 +48,7 @@ pub(super) fn serving(
         true => &EIGHT_BITS,
         false => &[],
     };
-    // Of float32, what was rounded serves only where there is nothing else.
+    // For dtype f32, rounded files are only used if there is no other.
     let (first, last): (&[&str], &[&str]) = match dtype {
         Dtype::F32 => (&SINGLE, &HALF),
         Dtype::Q8 | Dtype::Q4 => (&HALF, &SINGLE),

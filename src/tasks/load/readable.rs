@@ -92,7 +92,7 @@ impl<'a> Loading<'a, '_> {
         let mut fetch = front.ok_or_else(|| missing(file))?;
         let header = read_header(file, &mut fetch).await?;
         let found = weights::check(file, &header, needs)?;
-        // Of both towers, a file without the scale of scores is read where there is no other.
+        // For both towers, a file without the scale of scores is only read if there is no other.
         let may_give_way = !is_tower(file) && !self.others.is_empty();
         if self.source.prefers_whole() && may_give_way && !found.has_optional {
             return Err(Error::unsupported(format!(

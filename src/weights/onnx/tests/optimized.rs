@@ -114,7 +114,7 @@ fn a_fused_bert_without_names_is_read_by_the_order_of_its_nodes() {
             "{}",
             entry.name
         );
-        // Of a graph of another form, the order tells nothing.
+        // The names are not found by the order if the graph has another form.
         let is_bert = entry.name.contains("layer");
         assert!(!is_bert || other.entries.iter().all(|own| own.name != entry.name));
     }
