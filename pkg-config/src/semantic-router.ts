@@ -24,7 +24,7 @@ export class SemanticRouter implements Api.SemanticRouter {
     options: Api.RouterOptions = {},
   ): Promise<SemanticRouter> {
     const list = checkRoutes(routes);
-    // With one route the classifier would speak of labels.
+    // With one route, the classifier's error would be about labels.
     if (list.length < 2)
       throw new PilotlightError('INVALID_INPUT', `routes: expected two at least, got ${list.length}`);
     const { unknown = UNKNOWN, ...fit } = checkObject('options', options) as Api.RouterOptions;

@@ -64,9 +64,9 @@ export interface LoadProgress extends Progress {
 export type Verified = 'sha256' | 'lock' | 'length';
 
 export interface LoadOptions {
-  /** Default `'auto'`. */
+  /** The device that computes; default `'auto'`. */
   device?: Device;
-  /** Default `'q8'` on the CPU, `'f32'` on WebGPU. */
+  /** The format of the weights; default `'q8'` on the CPU, `'f32'` on WebGPU. */
   dtype?: Dtype;
   /** Branch, tag or commit; default `'main'`. */
   revision?: string;
@@ -131,7 +131,7 @@ export interface TextLoadOptions extends LoadOptions {
 export interface EmbedOptions {
   /** Keep only the first values and normalize again (Matryoshka); 1 to the model's dimensions. */
   dimensions?: number;
-  /** Default `'float32'`. `'binary'` and `'ubinary'` pack eight signs into a byte. */
+  /** The format of the values; default `'float32'`. `'binary'` and `'ubinary'` pack eight signs into a byte. */
   precision?: Precision;
   /** Cancels between batches and layers; the promise rejects with code `'ABORTED'`. */
   signal?: AbortSignal;
@@ -302,9 +302,9 @@ export declare class PilotlightError extends Error {
    */
   readonly needed?: number;
   readonly available?: number;
-  /** With `'FETCH_FAILED'`: the HTTP status of the answer; 404 also where the repository, or `files`, has no such file. */
+  /** The HTTP status of the answer, with `'FETCH_FAILED'`; 404 also if the repository, or `files`, has no such file. */
   readonly status?: number;
-  /** With `'FETCH_FAILED'`: the reason, if it is one of these; absent for others, such as a broken connection. */
+  /** The reason, with `'FETCH_FAILED'`, if it is one of these; absent for others, such as a broken connection. */
   readonly reason?: FetchReason;
   /** The name in the repository of the file that the failure is about, if it is about one. */
   readonly file?: string;

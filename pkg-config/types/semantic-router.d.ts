@@ -21,7 +21,7 @@ export interface Route {
 }
 
 export interface RouterOptions extends Omit<FitOptions, 'thresholds'> {
-  /** Default 0.05: one in twenty good requests may be refused. */
+  /** The share of good requests that may be refused; default 0.05. */
   unknown?: number;
 }
 

@@ -44,7 +44,7 @@ export interface CallOptions {
 
 /** The options of a head, which are kept in the JSON. */
 export interface HeadOptions {
-  /** Default `'logistic'`. `'prototype'` and `'knn'` need no fit, and suit one or two examples for each label. */
+  /** The kind of head; default `'logistic'`. `'prototype'` and `'knn'` need no fit, and suit one or two examples for each label. */
   head?: 'logistic' | 'linear-svm' | 'rbf-svm' | 'prototype' | 'knn';
   /** The weight of errors against the penalty, as in scikit-learn; default 10, and 1 for `'linear-svm'`. */
   C?: number;
@@ -118,7 +118,7 @@ export interface ClassifierEvaluation {
   calibrationError: number;
   /** Labels that were taken for another, the most frequent pair first, with the texts. */
   confusions: { label: string; predicted: string; texts: string[] }[];
-  /** For each `rate` of refused good texts: the share of texts that is answered, and the accuracy among them. */
+  /** The share of texts that is answered, and the accuracy among them, for each `rate` of refused good texts. */
   coverage: { rate: number; threshold: number; coverage: number; accuracy: number }[];
 }
 

@@ -18,7 +18,7 @@ export type Query = Float32Array | readonly number[] | Pick<Embeddings, 'data' |
 export interface VectorIndexOptions {
   /** The number of values of a vector, 1 to 32768. */
   dimensions: number;
-  /** Default `'int8'`: a quarter of the memory of `'float32'`, and scores that usually differ from its by less than 0.01. */
+  /** The format of the values; default `'int8'`: a quarter of the memory of `'float32'`, and scores that usually differ by less than 0.01. */
   precision?: IndexPrecision;
   /**
    * Default `'cosine'`. `'dot'` is for models that were trained for dot products, of which `embedder.similarity` is `'dot'`: their vectors

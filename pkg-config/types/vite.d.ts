@@ -3,7 +3,7 @@ import type { Dtype } from './index.js';
 /** A model that the build fetches, with the options of `pilotlight pull`. */
 export interface PulledModel {
   model: string;
-  /** Default `'q8'`. */
+  /** The format of the packed weights; default `'q8'`. */
   dtype?: Dtype;
   /** Only the first layers of a sentence encoder. */
   layers?: number;

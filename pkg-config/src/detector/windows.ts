@@ -48,7 +48,7 @@ function wordsOf(text: string, most: number): { start: number; end: number }[] {
     const space = text.indexOf(' ', start);
     const stop = space < 0 ? text.length : space;
     let end = Math.min(stop, start + WINDOW_LENGTH);
-    // Not between the halves of a surrogate pair.
+    // A word must not be cut between the halves of a surrogate pair.
     if (end < stop && /[\udc00-\udfff]/.test(text[end] ?? '')) end -= 1;
     words.push({ start, end });
     start = end === stop ? stop + 1 : end;

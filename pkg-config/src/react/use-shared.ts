@@ -38,7 +38,7 @@ export function useShared<T extends { dispose(): void }>(
 
 function onServer(key: string | undefined, suspense: boolean): State<never> {
   if (key === undefined) return IDLE;
-  // By an error in a Suspense boundary, React's servers leave the component to the browser.
+  // After an error in a Suspense boundary, React's server leaves the component to the browser.
   if (suspense)
     throw new Error('Pilotlight loads nothing on a server: the fallback is rendered, and the browser goes on');
   return LOADING;
