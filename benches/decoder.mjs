@@ -86,7 +86,7 @@ if (missing) {
 
 /** The number of operations of a case in 10^9; a multiplication and an addition are two. */
 function gop({ blocks, block, width, vocabulary }, method, layer = blocks) {
-  // Of the scores of attention, those of later tokens are not needed.
+  // Attention computes no scores of later tokens.
   const attention = 2 * TOKENS * TOKENS * width;
   const head = method === 'likelihoods' ? 2 * TOKENS * vocabulary * width : 0;
   return (layer * (2 * TOKENS * block + attention) + head) / 1e9;

@@ -263,7 +263,7 @@ fn what_a_repository_is_is_told_by_its_modules_where_it_has_no_config_of_model2v
         vectors(&load(&MemoryHost::new(bag.clone())).unwrap()),
         expected
     );
-    // Neither a config nor modules.
+    // The repository then has neither a config nor modules.
     bag.remove("config.json");
     bag.remove("modules.json");
     let error = load(&MemoryHost::new(bag)).map(|_| ()).unwrap_err();

@@ -209,7 +209,7 @@ test('one digit becomes another: a filmstrip, a slider to go through it, and a b
   await page.locator('.filmstrip span').nth(5).click();
   assert.equal(await slider.inputValue(), '5');
 
-  // From a digit to itself it goes to another hand.
+  // A morph from a digit to itself changes the handwriting.
   await choice('From').selectOption('0');
   await button('Morph').click();
   await status('17 digits from one 0 to another, in');

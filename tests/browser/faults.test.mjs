@@ -169,7 +169,7 @@ async function withStore(work) {
     await page.goto(bench.url);
     await loads('the other model', {}, OTHER_MODEL);
     await work({ hub, page, warnings, start, loads, offline });
-    // Whatever happened, the store is of use.
+    // The store can be used after any fault.
     await loads('after it');
     await offline();
   } finally {

@@ -81,7 +81,7 @@ test('what loading takes is said before it starts, follows the settings, and cos
   assert.equal((await plan())['To store'], '90.7 MB');
   assert.deepEqual(heard, []);
 
-  // Whatever keeps it from being known is for the load to say.
+  // The plan is left empty without an error, which only the load reports.
   await page.getByLabel('Model', { exact: true }).fill('nobody/nothing');
   await page.waitForTimeout(1500);
   assert.deepEqual(Object.values(await plan()), ['–', '–', '–', '–']);

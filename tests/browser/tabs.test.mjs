@@ -272,7 +272,7 @@ test('aborting at any moment rejects within 100 ms, also while another tab downl
   for (let i = 0; i < 16; i += 1) assert.ok(!(await both(Math.round(next() ** 2 * 700))).includes('it loaded'));
   hub.setFaults([]);
   assert.deepEqual((await load(page)).vector, vector);
-  // From the store.
+  // These loads are from the store.
   for (let i = 0; i < 8; i += 1) await both(Math.round(next() * 150));
   // A machine that is busy with something else holds single ones up.
   times.sort((a, b) => a - b);

@@ -53,7 +53,7 @@ const CUT = ['FETCH_FAILED', 'INTEGRITY', 'INVALID_WEIGHTS'];
  * `faults` may be a function of the hub and of a second host; `afterwards` checks both at the end.
  */
 export const cases = [
-  // As it should be.
+  // Hosts without faults.
   { what: 'nothing goes wrong', outcome: 'loads', verified: 'sha256' },
   { what: 'the tree has a page for every two files', traits: { page: 2 }, outcome: 'loads', verified: 'sha256' },
   { what: 'bytes come slowly, but they come', faults: weights('drip', 60_000), outcome: 'loads', verified: 'sha256' },

@@ -196,7 +196,7 @@ fn a_graph_without_names_makes_room_for_the_next_file() {
         assert_eq!(packed(&own, Dtype::Q8), packed(&store, Dtype::Q8));
         let asked = flaky.asked.into_inner();
         assert!(asked.iter().all(|(file, _)| file == WEIGHTS), "{asked:?}");
-        // With none that is better, the error is that of the first.
+        // If no file is better, the error is that of the first.
         files.remove(WEIGHTS);
         files.remove(MODEL);
         let error = load(&MemoryHost::new(files), "auto", Dtype::Q8, false).map(|_| ());

@@ -284,7 +284,7 @@ async function assertRefused(model, options, code, says, good) {
   assert.match(error.message, says);
   const kept = [...store.rows.keys()];
   assert.deepEqual(keysOf(store, 'manifest'), []);
-  // Only what may still come to its end is kept.
+  // Only a partial download that can be resumed is kept.
   if (code !== 'FETCH_FAILED') assert.deepEqual(kept, []);
   const next = await TextEmbedder.load('test/good', { store, ...good });
   assert.deepEqual((await next.embed('x')).dims, [1, 32]);

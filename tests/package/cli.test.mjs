@@ -57,7 +57,7 @@ test('check says what a load would read, and writes nothing', async () => {
     stdout,
     /\n {13}model\.safetensors \d+ kB\n {2}stores {5}\d+ kB\n {2}takes {6}about [\d.]+ MB of memory\n$/,
   );
-  // Of the weights only the header is read, which of so small a file is most of it.
+  // Only the header of the weights is read, which is most of such a small file.
   assert.ok(hub.requests.every(({ url }) => !url.includes('tokenizer.json')));
 });
 

@@ -138,7 +138,7 @@ describe('a file', () => {
   const least = (file) => {
     if (file === 'subsampled.jpg') return 0.997;
     if (file.endsWith('.jpg')) return 0.9998;
-    // Of 16 bits Pillow takes the upper 8, and we the nearest: one grey level apart.
+    // Pillow takes the upper 8 of 16 bits, and the package the nearest value: they differ by one grey level.
     return file.startsWith('16-bit') ? 0.9999 : 1;
   };
 

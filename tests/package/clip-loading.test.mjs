@@ -53,7 +53,7 @@ for (const tower of TOWERS) {
     hub.setFaults([]);
     hub.requests.length = 0;
 
-    // With the other one only that is fetched.
+    // A load of both then fetches only the other tower.
     const both = await load(LARGE, store);
     assert.deepEqual(both[tower], vectors[tower]);
     assert.ok(
@@ -357,7 +357,7 @@ describe('a download that breaks off', () => {
   for (const tower of TOWERS) {
     test(`in the ${tower} tower goes on there, and the other one is not touched`, async () => {
       const expected = await load(LARGE, false);
-      // Of what is asked for: the text tower lies in front, the image tower behind it.
+      // The cut is counted in requested bytes: the text tower comes first in the file, then the image tower.
       const cut = tower === 'text' ? SIZES.text - 1e6 : SIZES.text + SIZES.image - 1e6;
       const store = mapStore();
       hub.setFaults([{ file: WEIGHTS, fault: 'reset', value: cut }]);

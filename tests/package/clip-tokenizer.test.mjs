@@ -41,7 +41,7 @@ describe("with CLIP's own tokenizer", {
 }, () => {
   let embedder;
   before(async () => {
-    // Of one narrow layer: its vectors say nothing, but other ids give others.
+    // A model of one narrow layer: its vectors have no meaning, but differ for other ids.
     const files = {
       ...seededClip({ text: { vocab_size: 49408, hidden_size: 8 } }),
       'tokenizer.json': readFileSync(TOKENIZER),

@@ -23,7 +23,7 @@ import { TextEmbedder } from 'pilotlight';
 let copies = 0;
 const { set } = Uint8Array.prototype;
 Uint8Array.prototype.set = function (source, ...offset) {
-  // Only WebAssembly's memory is that large.
+  // Only WebAssembly's memory is larger than the weights.
   if (this.buffer.byteLength > ${FILES[WEIGHTS].length} && source.buffer !== this.buffer) copies += 1;
   return set.call(this, source, ...offset);
 };

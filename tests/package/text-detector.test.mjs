@@ -8,7 +8,7 @@ import { filesOf, tinyFolder } from './support/models.mjs';
 
 /** The number of texts of a kind: enough for a threshold of 1 %. */
 const COUNT = 100;
-/** Unlike any text of the fits. */
+/** Texts unlike any text of the fits. */
 const fresh = (kind, count) => kind(count, { words: 130 });
 
 let detector;
