@@ -22,7 +22,7 @@ export type LoaderState<E> =
 interface Kind<E> {
   open: (choice: Choice, options: LoadOptions) => Promise<E>;
   describe: (error: unknown, choice: Choice) => Problem;
-  /** Is called with each choice that was loaded and kept, which the next visit loads by itself, and with null when there is none. */
+  /** Called with each choice that was loaded and stored, which the next visit loads by itself, and with null when there is none. */
   remember: (choice: Choice | null) => void;
   onReady?: (embedder: E) => void;
 }
