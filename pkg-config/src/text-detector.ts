@@ -66,7 +66,7 @@ export class TextDetector implements Api.TextDetector {
       checkModel(model, given);
       // A classifier needs no head, and the plan says whether the model is one.
       const saved = head === undefined && model !== DEFAULT.model.model ? undefined : parse(head ?? DEFAULT);
-      // Before anything is fetched.
+      // Another model is refused before anything is fetched.
       if (saved) compare({ model }, saved.model);
       if (onPlan !== undefined && typeof onPlan !== 'function')
         throw new PilotlightError('INVALID_INPUT', `onPlan: expected a function, got ${typeof onPlan}`);

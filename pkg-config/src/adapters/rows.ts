@@ -22,7 +22,7 @@ export function embedOptions({
   };
 }
 
-/** Returns `embedder`, checked to be one. */
+/** Returns `embedder` after a check that it is one. */
 export function checkEmbedder(embedder: Embedder): Embedder {
   if (typeof Object(embedder).embed === 'function') return embedder;
   throw new PilotlightError('INVALID_INPUT', `embedder: expected a loaded TextEmbedder, got ${shown(embedder)}`);

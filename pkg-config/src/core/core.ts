@@ -9,7 +9,7 @@ export interface CoreFiles {
   readonly name: string;
   glue(): Glue | Promise<Glue>;
   wasm(): WasmSource | Promise<WasmSource>;
-  /** A sentence for messages: what to do where the wasm is not where it is looked for. */
+  /** A sentence for messages: the remedy if the wasm is not at the expected place. */
   readonly missing?: string;
 }
 

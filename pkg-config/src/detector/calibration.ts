@@ -6,7 +6,7 @@ import { quantileOf, shareInterval, upperThreshold } from './statistics.js';
 /** The least texts that a threshold can be taken from. */
 export const MIN_TEXTS = 50;
 
-/** The least texts of which the highest score is one that 1 % of such texts reach: 1 in 99 + 1. */
+/** The least number of texts whose highest score is a threshold for 1 % of such texts: 1 in 99 + 1. */
 export const TEXTS_FOR_ONE_PERCENT = 99;
 
 /** The share of false alarms that a threshold is to have, and of human texts that are to be `no sign`. */

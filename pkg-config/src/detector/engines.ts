@@ -27,7 +27,7 @@ export interface Engine {
   readonly version: string;
   /** The largest distance at which a text is like those of the fit. */
   readonly limit: number;
-  /** The threshold of `machine` that the head came with, below which no calibration goes; `undefined` where it has none. */
+  /** The head's own threshold of `machine`, the lower bound of all calibrations; `undefined` if it has none. */
   readonly floor: number | undefined;
   score(texts: readonly string[], reading: Reading): Promise<Scored[]>;
   free(): void;

@@ -41,7 +41,7 @@ const PLAIN: Readonly<Record<string, string>> = {
   '\u2015': '-',
   '\u2212': '-',
   '\u2026': '...',
-  // The same in the encoding of old Windows, where it was taken for Unicode.
+  // The same characters in Windows-1252, decoded as Latin-1.
   '\u0091': "'",
   '\u0092': "'",
   '\u0093': '"',
@@ -58,12 +58,12 @@ const GREEK = /^\p{Script=Greek}/u;
 /** The punctuation and the symbols at the end. */
 const ENDING = /[\s\p{P}\p{S}]+$/u;
 
-/** The share of Latin letters from which on a word of look-alikes alone is Latin too. */
+/** The least share of Latin letters in a text, look-alikes not counted, for a word of look-alikes alone to be taken for Latin. */
 const MOSTLY = 0.75;
 
 /**
- * Brings a text to the form in which the head was trained, so that nothing counts which a keyboard, an editor or a copy changes:
- * white space becomes one space, typographic quotes, dashes and dots become plain ones, what is invisible is left out, letters that
+ * Brings a text to the form in which the head was trained, so that changes by a keyboard, an editor or copying make no difference:
+ * white space becomes one space, typographic quotes, dashes and dots become plain ones, invisible characters are left out, letters that
  * only look Latin become Latin, and the punctuation or the symbol that ends the text is not read, so that a text with its last full stop and
  * without it are the same.
  */

@@ -28,7 +28,7 @@ export function machineLabelOf(labels: readonly string[], given: unknown): numbe
   throw new PilotlightError('INVALID_INPUT', `machineLabel: expected one of ${names}, got ${shown(given)}`);
 }
 
-/** The classifier as a detector asks it. */
+/** Returns the classifier in the form that a detector calls. */
 export function detectorClassifier(classifier: SequenceClassifier): DetectorClassifier {
   return {
     async classify(texts, options) {

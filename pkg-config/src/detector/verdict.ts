@@ -22,7 +22,7 @@ export interface Facts {
   isWhole: boolean;
   /** Whether the model itself did not read all tokens. */
   isCut?: boolean;
-  /** The share of human texts that the threshold is worth; absent for the package's head, whose threshold is worth 1 %. */
+  /** The expected share of human texts above the threshold; absent for the package's head, whose share is 1 %. */
   worth?: number;
   /** The number of the user's own texts that the thresholds come from. */
   own?: number;
@@ -51,7 +51,7 @@ const HINT =
 /**
  * Judges a text by rules. It is never called human. It is called `machine` only where it is long enough, English, like the texts that the
  * head knows, and scores higher than the threshold of 1 % of human texts; and `no sign` only where the same holds and its score is not above
- * the one that 5 % of human texts reach. Nothing speaks for or against where a text cannot be judged, and only `machine` has a probability.
+ * the one that 5 % of human texts reach. A text that cannot be judged has no reasons for or against, and only `machine` has a probability.
  */
 export function judge(facts: Facts): Judgement {
   const { score, thresholds } = facts;

@@ -7,7 +7,7 @@ export interface DigitRequests extends Drawn {
   numbers: Float64Array;
 }
 
-/** The class and the noise from which a digit is drawn. `index` tells the digits of a seed apart. */
+/** The class and the noise from which a digit is drawn. `index` distinguishes the digits of a seed. */
 interface Latent {
   digit: number;
   seed: number;
@@ -96,7 +96,7 @@ function checkDigit(name: string, digit: unknown): number {
   return checkWhole(name, digit, 0, 9);
 }
 
-/** The caller's seed, checked, or a fresh one, which `Digits.seed` then tells. */
+/** Returns the caller's seed, checked, or a fresh one, which the caller gets as `Digits.seed`. */
 function seedOf(name: string, seed: unknown): number {
   return seed === undefined ? Math.floor(Math.random() * 2 ** 32) : checkWhole(name, seed, 0, Number.MAX_SAFE_INTEGER);
 }

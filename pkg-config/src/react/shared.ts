@@ -79,7 +79,7 @@ export class Shared<T extends Disposable> {
     };
   }
 
-  /** Settles when the load under way has ended, however it ended. */
+  /** Resolves when the load under way has ended, with or without an error. */
   get settled(): Promise<void> {
     return this.#settled;
   }
