@@ -67,7 +67,7 @@ pub trait Panels {
     /// Whether weights have a scale for each group.
     const SCALED: bool;
 
-    /// Whether activations are signed, of 8 bits in any build, and weights are [`SHIFT`] larger than what they stand for.
+    /// Whether activations are signed, of 8 bits in any build, and stored weights are [`SHIFT`] larger than their values.
     const SIGNED: bool = false;
 
     fn groups(&self) -> Groups;

@@ -104,7 +104,7 @@ impl Classifier {
         Ok(classifier)
     }
 
-    /// Writes what [`from_value`](Self::from_value) reads.
+    /// Returns the JSON that [`from_value`](Self::from_value) reads.
     pub fn to_value(&self) -> Value {
         let mut value = json!({
             "classCount": self.class_count,

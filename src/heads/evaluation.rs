@@ -3,7 +3,7 @@
 /// The bins of the calibration error.
 const BINS: usize = 15;
 
-/// One classification, and what was right.
+/// One classification, with the right class.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
     /// The right class.

@@ -157,7 +157,7 @@ pub(super) async fn fit_head(
     })
 }
 
-/// An example that was held out, as a head sees it that was fitted without it.
+/// A held-out example, with the results of a head that was fitted without it.
 pub(super) struct Held {
     /// The index of the example.
     item: usize,

@@ -170,7 +170,7 @@ pub enum PlatformHash {
     AtEnd,
 }
 
-/// Bytes in order, which are copied straight to where the caller wants them.
+/// A sequence of bytes that are copied straight to the caller's destination.
 #[async_trait(?Send)]
 pub trait ByteStream {
     /// Reads up to `to.len()` bytes into the start of `to` and returns their number, which is 0 only at the end or if `to` is empty.

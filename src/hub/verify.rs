@@ -31,7 +31,7 @@ impl Digest {
         bytes(hex).map(Self::GitBlob)
     }
 
-    /// Compares the digest of what was downloaded with this one.
+    /// Compares the digest of the downloaded bytes with this one.
     ///
     /// *Errors*: `Integrity` naming `what`, with both digests.
     pub fn check(&self, what: &str, found: &Self) -> Result<()> {

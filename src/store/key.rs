@@ -171,7 +171,7 @@ impl ModelKey {
         Self::of(host.trim_end_matches('/'), model, revision, &variant)
     }
 
-    /// The key of this model from a file other than the default: what the option `weights` says.
+    /// The key of this model from a file other than the default; the argument is the value of the option `weights`.
     pub fn weights(&self, weights: &str) -> Self {
         // A key has the variant between slashes.
         let weights = escape(weights).replace('/', "%2F");

@@ -166,7 +166,7 @@ impl<'a> Library<'a> {
             return Ok(false);
         };
         let model = row.key();
-        // The row goes first: without its chunks the model must not be readable.
+        // The row is deleted first: without its chunks the model must not be readable.
         store.delete(key).await?;
         for chunk in store.keys(&model.chunks(row.write_id())).await? {
             store.delete(&chunk).await?;
@@ -187,7 +187,7 @@ impl<'a> Library<'a> {
 
     /// Deletes entries of models in other versions, chunks that belong to no row, and partial downloads that are 30 days old.
     ///
-    /// A model, index or classifier whose lock is held is skipped, because somebody is writing it.
+    /// A model, index or classifier whose lock is held is skipped, because it is being written.
     pub async fn sweep(&self, locks: &dyn Locks, now: u64) -> Result<()> {
         let store = self.store;
         let mut models = HashSet::new();

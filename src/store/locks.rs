@@ -29,7 +29,7 @@ pub trait Locks {
     /// *Errors*: `Aborted` if the caller cancels while waiting.
     async fn take(&self, name: &str) -> Result<Box<dyn LockGuard>>;
 
-    /// Takes the lock if it is free; `None` if somebody holds it.
+    /// Takes the lock if it is free; `None` if it is held.
     async fn try_take(&self, name: &str) -> Result<Option<Box<dyn LockGuard>>>;
 }
 

@@ -62,7 +62,7 @@ pub(super) fn sum(files: &BTreeMap<String, StoredFile>) -> u64 {
     sizes.fold(0, u64::saturating_add)
 }
 
-/// The row that says which commit a branch or tag points to.
+/// The row with the commit that a branch or tag points to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Reference {
     /// The commit whose model is stored.

@@ -102,7 +102,7 @@ async fn part<T: Layered>(source: &Source<'_>, dtype: Dtype) -> Result<Option<St
     {
         match source.config_file(T::CONFIG, dtype).await {
             Ok(config) if !T::cut(&config, layers)? => return Ok(None),
-            // A static embedding has no config, and no layers to choose, as the load then says.
+            // A static embedding has no config, and no layers to choose, which the load then reports.
             Err(error) if error.status() != Some(404) => return Err(error),
             _ => {}
         }

@@ -297,7 +297,7 @@ impl TextTokenizer {
         self.tokenizer.token_to_id(token)
     }
 
-    /// Tokenizes a text without special tokens, up to `longest` tokens, and tells where each token is.
+    /// Tokenizes a text without special tokens, up to `longest` tokens, and returns the place of each token.
     ///
     /// *Errors*: `InvalidInput` if the tokenizer cannot represent the text.
     pub fn locate(&self, text: &str, longest: usize) -> Result<LocatedTokens> {

@@ -59,7 +59,7 @@ pub enum Role {
 pub enum Presence {
     /// Each file has it.
     Required,
-    /// Each checkpoint has it. An ONNX file of a part of the model may lack it, and what was packed from that.
+    /// Each checkpoint has it. An ONNX file of a part of the model may lack it, and so may a file that was packed from that.
     InCheckpoint,
     /// The model does without it.
     Optional,

@@ -19,7 +19,7 @@ pub struct ResumePoint {
     pub tensor_hash: Option<Vec<u8>>,
 }
 
-/// A partial download to continue from: the fields of its [`ResumePoint`], and what was stored up to there.
+/// A partial download to continue from: the fields of its [`ResumePoint`], and the packed file that was stored up to there.
 pub struct Resume {
     /// The source file's header, as [`Sink::keep_header`](super::Sink::keep_header) received it.
     pub header: Vec<u8>,

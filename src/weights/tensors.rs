@@ -397,7 +397,7 @@ impl Tensors {
         self.optional(name, INDICES)
     }
 
-    /// Takes a number, which a file may lack as `presence` says; `None` where it does, and while declaring. *Shapes*: one element.
+    /// Takes a number, which a file may lack, depending on `presence`; `None` if it does, and while declaring. *Shapes*: one element.
     pub fn number(
         &mut self,
         name: &str,

@@ -149,7 +149,7 @@ fn best<'a>(files: impl Iterator<Item = &'a str>, dtype: Dtype) -> Option<String
     best.map(Into::into)
 }
 
-/// The place of a file in the order in which a dtype prefers them. A file whose name does not tell its kind comes last.
+/// The place of a file in the order in which a dtype prefers them. A file whose name does not contain its kind comes last.
 fn rank(file: &str, dtype: Dtype) -> usize {
     let first: &[&str] = match dtype {
         Dtype::F32 => &[],

@@ -72,7 +72,7 @@ impl<'a, 's> Loading<'a, 's> {
             }
         };
         let (front, mut fetched) = join(front, self.fetch_all(&files)).await;
-        // An error of the weights is kept for later: that of a config file, which comes first, says more.
+        // An error of the weights is reported later: that of a config file, which is reported first, is more specific.
         self.front = front;
         let is_absent = match &self.front {
             Ok(front) => front.is_none(),

@@ -84,7 +84,7 @@ impl<'a> Loading<'a, '_> {
         front: Option<Fetch<'a>>,
         needs: &Needs<'_>,
     ) -> Result<Readable<'a>> {
-        // None was opened where another file is what an interrupted load had begun.
+        // No file was opened if an interrupted load had begun another one.
         let front = match front {
             Some(front) => Some(front),
             None => self.open(file, FRONT).await?,

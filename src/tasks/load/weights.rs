@@ -199,7 +199,7 @@ impl<'a> Loading<'a, '_> {
         if !self.cached {
             self.verified = self.verified.min(fetch.verified());
             if data != file {
-                // The graph, which says which bytes are which tensor, was read in parts.
+                // The graph, which has the places of the tensors, was read in parts.
                 self.verified = self.verified.min(Verified::Length);
             }
         }

@@ -64,7 +64,7 @@ pub(super) async fn read(file: &str, fetch: &mut Fetch<'_>, first: &[u8]) -> Res
     table.to_bytes(file)
 }
 
-/// Says what a file is that is no ONNX file by its first bytes.
+/// Describes a file whose first bytes show that it is no ONNX file.
 fn not_onnx(first: &[u8]) -> Option<&'static str> {
     let starts: [(&[u8], _); 5] = [
         (

@@ -1,4 +1,4 @@
-//! The operations of a graph that tell which weights a tensor has.
+//! The operations of a graph by which the names of weights are found.
 
 /// The use of a node's inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -198,7 +198,7 @@ impl<'a> Machine<'a> {
                 let key = u32::from_le_bytes(self.array()?);
                 self.recall(key)?;
             }
-            // Names, and what is made by them.
+            // Names, and the values that are made by calling them.
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
                 self.global(module, name)?;
@@ -215,7 +215,7 @@ impl<'a> Machine<'a> {
             }
             b'R' | 0x81 => self.reduce()?,
             b'b' => {
-                // The attributes of a state dict, such as the versions of its modules, say nothing of the tensors.
+                // The attributes of a state dict, such as the versions of its modules, do not concern the tensors.
                 self.pop()?;
                 let id = self.top()?;
                 if !matches!(self.value(id), Value::Dict(_)) {

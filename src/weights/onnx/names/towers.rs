@@ -1,5 +1,5 @@
-//! The names of the tensors of CLIP and SigLIP that an exporter or an optimizer took away: of what does not depend on the input, and of the
-//! numbers that turn cosines into scores.
+//! The names of tensors of CLIP and SigLIP that an exporter or an optimizer removed: of tensors that do not depend on the input, and of
+//! the numbers that turn cosines into scores.
 
 use std::collections::HashSet;
 
@@ -24,7 +24,7 @@ const BIAS: &str = "logit_bias";
 /// The outputs of a model of both towers whose products are cosines.
 const VECTORS: [&str; 2] = ["text_embeds", "image_embeds"];
 
-/// The most nodes between the scale of scores and what cosines are multiplied with.
+/// The most nodes between the scale of scores and the factor of cosines.
 const MAX_HOPS: usize = 3;
 
 /// Gives these tensors their names, where no other tensor has them.
