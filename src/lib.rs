@@ -3,7 +3,8 @@
 //! The modules form layers. From top to bottom, each uses only the ones below it (`tests/layers.rs` checks this):
 //!
 //! * `bindings`: the JavaScript API, which only converts arguments, results and errors.
-//! * `tasks`: the classes of the API: [`TextEmbedder`], [`SequenceClassifier`], [`Decoder`], [`ImageTextEmbedder`], [`DigitGenerator`], [`DigitClassifier`].
+//! * `tasks`: the classes of the API: [`TextEmbedder`], [`SequenceClassifier`], [`Decoder`], [`ImageTextEmbedder`], [`DigitGenerator`],
+//!   [`DigitClassifier`].
 //! * `index` and [`heads`]: the [`VectorIndex`]; classifiers of vectors, fitted or imported.
 //! * `models` and `store`: the networks, written once on burn's `Tensor`; the store of models and indexes between sessions ([`Store`]).
 //! * `weights`: safetensors read as a stream, cast or quantized a block of rows at a time.
