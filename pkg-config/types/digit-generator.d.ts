@@ -14,7 +14,7 @@ export interface DigitLoadOptions {
 
 /** Options of drawing digits. */
 export interface DrawOptions {
-  /** 0 to 2^53 - 1: the same seed gives the same digits on the same backend and build. Default a fresh one, which the result has. */
+  /** The seed, 0 to 2^53 - 1: the same seed gives the same digits on the same backend and build. Default a fresh one, which the result has. */
   seed?: number;
   /** The number of steps, 1 to 100, each of which runs the network once; default 7. */
   steps?: number;
@@ -30,7 +30,7 @@ export interface DrawOptions {
 }
 
 export interface DrawStep {
-  /** 1 to `steps`. */
+  /** The number of the step, 1 to `steps`. */
   step: number;
   steps: number;
   digits: Digits;
@@ -76,11 +76,11 @@ export interface Picture {
 
 /** Drawn digits. */
 export interface Digits {
-  /** Digit after digit, row by row: 0 is paper, 255 is ink, as in MNIST. The caller owns the memory. */
+  /** The grey values, digit after digit, row by row: 0 is paper, 255 is ink, as in MNIST. The caller owns the memory. */
   readonly data: Uint8Array;
   /** The number of digits, rows and columns: `[n, 28, 28]`. */
   readonly dims: [number, number, number];
-  /** The class that each was drawn for, 0 to 9; in a morph that of the nearer end. */
+  /** The class that each digit was drawn for, 0 to 9; in a morph that of the nearer end. */
   readonly digits: number[];
   /** The seed, with which the same digits can be drawn again. */
   readonly seed: number;

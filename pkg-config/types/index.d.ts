@@ -25,7 +25,7 @@ export type Dtype = 'f32' | 'q8' | 'q4';
 /** The format of the values of an embedding; the names are those of sentence-transformers. */
 export type Precision = 'float32' | 'int8' | 'uint8' | 'binary' | 'ubinary';
 
-/** A file's bytes, wherever they come from. A stream or a `Response` can be read once. */
+/** A file's bytes, from any source. A stream or a `Response` can be read once. */
 export type FileSource = Uint8Array | ArrayBuffer | Blob | Response | ReadableStream<Uint8Array>;
 
 /** A durable key-value store that the host program owns. `put` is durable and atomic per key. */
@@ -72,26 +72,27 @@ export interface LoadOptions {
   revision?: string;
   /** Files are at `{host}/{model}/resolve/{revision}/{file}`; default `'https://huggingface.co'`. */
   host?: string;
-  /** Sent as an Authorization header to `host` alone, never in a URL. */
+  /** The access token of a repository, which is sent as an Authorization header to `host` alone, never in a URL. */
   token?: string;
-  /** Own bytes by file name instead of the hub: `{ 'config.json': …, 'tokenizer.json': …, 'model.safetensors': … }`. */
+  /** The files of the model by name, to load without a host: `{ 'config.json': …, 'tokenizer.json': …, 'model.safetensors': … }`. */
   files?: Record<string, FileSource>;
   /**
    * The file that the weights are read from. `'auto'`, the default: a packed file of `pilotlight pull` where the host lists one, else
-   * safetensors, else `pytorch_model.bin` or its shards; for `'q8'` and `'q4'` an ONNX model in float16 that is much smaller than these. Where
-   * the host lists none of them, a GGUF file, else an ONNX model. An ONNX file that turns out not to be read makes room for the next one.
+   * safetensors, else `pytorch_model.bin` or its shards; for `'q8'` and `'q4'` an ONNX model in float16 that is much smaller than these. If
+   * the host lists none of them, a GGUF file, else an ONNX model. If an ONNX file turns out not to be supported, the next file is tried.
    * `'safetensors'`: the checkpoint, also where there is a packed file. `'pytorch'`: `pytorch_model.bin` or its shards, also where there
    * are safetensors. `'gguf'`: the listed GGUF file that suits `dtype` best. `'onnx'`: for `'q8'` and `'q4'` `model_fp16.onnx` or
    * `model_O4.onnx`, in the folder `onnx` or in none, else `model.onnx`, and the other way round for `'f32'`; the weights are read, the graph
-   * is not run; of CLIP and SigLIP also `text_model.onnx` and `vision_model.onnx` with these endings. Otherwise the name of a file, such as `'model.Q4_1.gguf'`. A GGUF file
-   * brings its config and tokenizer along. A `.bin` or `.onnx` cannot come as a stream in `files`, because it is read from several places.
+   * is not run; of CLIP and SigLIP also `text_model.onnx` and `vision_model.onnx` with these endings. Any other value is the name of a file,
+   * such as `'model.Q4_1.gguf'`. A GGUF file contains its config and tokenizer. A `.bin` or `.onnx` cannot be a stream in `files`, because it is
+   * read from several places.
    * Models from different `weights` are stored and listed separately.
    */
   weights?: 'auto' | 'safetensors' | 'pytorch' | 'gguf' | 'onnx' | (string & {});
   /**
    * Whether `'auto'` and `'onnx'` may also take an ONNX file whose weights were rounded to 8 bits, such as `onnx/model_quint8_avx2.onnx`, where it
-   * is the smallest; default `false`. For all-MiniLM-L6-v2 that halves the download of the first visit, and takes accuracy as
-   * docs/models.md says. Such models are stored and listed separately.
+   * is the smallest; default `false`. For all-MiniLM-L6-v2 that halves the download of the first visit, and lowers the accuracy, which
+   * docs/models.md has. Such models are stored and listed separately.
    */
   lossy?: boolean;
   /** The store for the packed model; default `'indexeddb'` if the platform has it, else `'memory'`. `false` stores nothing. */
@@ -129,7 +130,7 @@ export interface TextLoadOptions extends LoadOptions {
 }
 
 export interface EmbedOptions {
-  /** Keep only the first values and normalize again (Matryoshka); 1 to the model's dimensions. */
+  /** The number of leading values to keep of each vector, which is then normalized again (Matryoshka); 1 to the model's dimensions. */
   dimensions?: number;
   /** The format of the values; default `'float32'`. `'binary'` and `'ubinary'` pack eight signs into a byte. */
   precision?: Precision;
@@ -178,7 +179,7 @@ export interface HiddenStates {
   data: Float32Array;
   /**
    * The number of rows, and of values in a row, which is the encoder's hidden size. There is a row for each text, and with `pool: 'none'`
-   * for each token, text after text: `tokens` says where each text ends.
+   * for each token, text after text: `tokens` has the number of tokens of each text.
    */
   dims: [number, number];
   /** The number of tokens of each text, after truncation, special tokens included. */
@@ -187,7 +188,7 @@ export interface HiddenStates {
   truncated: boolean[];
 }
 
-/** The adapter that WebGPU runs on, as far as the browser tells. */
+/** The adapter that WebGPU runs on, as far as the browser exposes it. */
 export interface AdapterReport {
   vendor: string;
   architecture: string;
@@ -209,11 +210,12 @@ export interface BackendReport {
   adapter?: AdapterReport;
 }
 
-/** Encodes texts as vectors; their cosine measures semantic similarity, or what `similarity` says. */
+/** Encodes texts as vectors, whose semantic similarity is measured by the cosine, or by the measure that `similarity` names. */
 export declare class TextEmbedder {
   private constructor();
   /**
-   * Loads a sentence encoder of any of the families in docs/models.md, or the first `layers` of it, from the store when it is there, else from the host.
+   * Loads a sentence encoder of any of the families in docs/models.md, or the first `layers` of it, from the store if it is stored, else from the
+   * host.
    * @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INTEGRITY`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `RESOURCE_LIMIT`,
    * `QUOTA_EXCEEDED`, `BACKEND_UNAVAILABLE`, `ABORTED`
    */
@@ -229,7 +231,7 @@ export declare class TextEmbedder {
   embed(texts: string | readonly string[], options?: TextEmbedOptions): Promise<Embeddings>;
   /**
    * Computes the hidden states of texts after any layer; the same text gives the same states whatever else is in the batch. It runs as
-   * `embed` does, takes the less time the lower the layer is, and with `pool: 'none'` gives 4 bytes for each value of each token.
+   * `embed` does, takes less time for a lower layer, and with `pool: 'none'` returns 4 bytes for each value of each token.
    * An empty list gives no rows.
    * @throws {PilotlightError} `INVALID_INPUT` naming the text or the option, also for a layer that was not loaded, `INVALID_WEIGHTS`
    * where the tokenizer gives an id that the model does not have, `RESOURCE_LIMIT`, `ABORTED`, `DISPOSED`
@@ -243,15 +245,15 @@ export declare class TextEmbedder {
   readonly layers: number;
   /** The repository's prompts by their names, for the option `prompt` of `embed`; empty where it names none. */
   readonly prompts: Readonly<Record<string, string>>;
-  /** The prompt that texts get which are embedded without the option; `''` for most models. */
+  /** The prompt of texts that are embedded without the option; `''` for most models. */
   readonly defaultPrompt: string;
   /**
-   * The measure by which the repository says that vectors are to be compared; `'cosine'` where it says none. A `VectorIndex` for `'dot'`
+   * The measure by which vectors are to be compared, as the repository names it; `'cosine'` if it names none. A `VectorIndex` for `'dot'`
    * needs `metric: 'dot'`. Between vectors of length 1, `'cosine'` gives the order of `'euclidean'` too.
    */
   readonly similarity: 'cosine' | 'dot' | 'euclidean' | 'manhattan';
   /**
-   * Sentences on prompts that the model was trained with, where no file of its repository names them. Prompts are never
+   * Sentences on prompts that the model was trained with, if no file of its repository names them. Prompts are never
    * applied unasked.
    */
   readonly hints: readonly string[];
@@ -323,7 +325,7 @@ export interface LoadPlan {
   device: 'cpu' | 'webgpu';
   dtype: Dtype;
   reason: string;
-  /** The files to read, with the number of bytes that are needed of each, where the host tells it. */
+  /** The files to read, with the number of bytes that are needed of each, if the host lists it. */
   files: { path: string; bytes?: number }[];
   /** The number of tensors to fetch; 0 where the store has the complete model. */
   tensors: number;
@@ -342,7 +344,7 @@ export interface LoadPlan {
   lossy: boolean;
   /** Whether the store has the complete model, so that loading makes no request. */
   whole: boolean;
-  /** Whether memory and store suffice; if not, `problem` says in a sentence which does not. */
+  /** Whether memory and store suffice; if not, `problem` is a sentence on the one that does not. */
   fits: boolean;
   problem?: string;
 }
@@ -383,8 +385,8 @@ export interface StoreOptions {
 /** Manages stored models, and plans loads. */
 export declare const models: {
   /**
-   * Tells what loading a sentence encoder or a decoder, its first `layers`, a classifier of whole texts, CLIP or SigLIP would cost. It asks the host for sizes and reads small files and the header of the
-   * weights, but loads nothing.
+   * Computes the cost of loading a sentence encoder or a decoder, its first `layers`, a classifier of whole texts, CLIP or SigLIP. It asks the host
+   * for sizes and reads small files and the header of the weights, but loads nothing.
    * @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INTEGRITY`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `ABORTED`
    */
   plan(model: string, options?: DecoderLoadOptions & ImageTextLoadOptions): Promise<LoadPlan>;
@@ -399,7 +401,7 @@ export declare const models: {
    */
   delete(key: string, options?: StoreOptions): Promise<boolean>;
   /**
-   * Returns the bytes of all models, and the whole origin's usage and quota where the runtime tells them.
+   * Returns the bytes of all models, and the whole origin's usage and quota if the runtime has them.
    * @throws {PilotlightError} as `list`
    */
   usage(
@@ -415,10 +417,13 @@ export interface InitOptions {
 }
 
 /**
- * Gets the CPU code ready ahead of the first `load`; calling it is optional and repeatable.
- * @throws {PilotlightError} `FETCH_FAILED` where the code cannot be had, `BACKEND_UNAVAILABLE` where it cannot run
+ * Loads the CPU code before the first `load`; calling it is optional and repeatable.
+ * @throws {PilotlightError} `FETCH_FAILED` if the code cannot be fetched, `BACKEND_UNAVAILABLE` if it cannot run
  */
 export declare function init(options?: InitOptions): Promise<void>;
 
-/** Versions, runtime, SIMD, WebGPU adapter, storage and memory in one JSON-able object for a bug report. Starts no model, makes no request to a model host, and never throws: a part that fails says so in its place. */
+/**
+ * Collects versions, runtime, SIMD, WebGPU adapter, storage and memory in one JSON-able object for a bug report. It loads no model, makes no request
+ * to a model host, and never throws: a part that fails is replaced by its error.
+ */
 export declare function diagnose(): Promise<Record<string, unknown>>;

@@ -21,7 +21,7 @@ export declare class DigitClassifier {
    * @throws {PilotlightError} `INVALID_INPUT`, `ABORTED`, `DISPOSED`
    */
   read(digits: Uint8Array, options?: { signal?: AbortSignal }): Promise<Reading[]>;
-  /** Frees its memory; the generator goes on working. It never throws. */
+  /** Frees its memory; the generator can still be used. It never throws. */
   dispose(): void;
 }
 
