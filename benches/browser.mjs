@@ -1,4 +1,4 @@
-// The parts that the benches in a browser share: Chromium, a server of folders, medians and a table.
+// Chromium, a server of folders, pages, medians and tables for the benches.
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import path from 'node:path';
