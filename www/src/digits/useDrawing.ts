@@ -27,9 +27,9 @@ export interface Hand {
 
 type Watch = Pick<DrawOptions, 'signal' | 'onStep'>;
 
-/** Each step is shown for this long, so that eyes can follow. */
+/** The time for which each step is shown, so that a visitor can follow, in milliseconds. */
 const HOLD_MS = 90;
-/** All steps of a drawing together are shown for no longer than this. */
+/** The longest time for which all steps of a drawing together are shown, in milliseconds. */
 const ALL_MS = 1500;
 
 /**

@@ -17,7 +17,7 @@ const FALLBACK_HOST = 'https://huggingface.co';
 /** The model host that this copy of the page is set up for, unless its address names another one. */
 export const defaultHost = (): string => hostOf('pilotlight-host');
 
-/** The same for the model of the text detector, which a server may lack that has others. */
+/** The host of the text detector's model, because a server that has other models may lack it. */
 export const defaultDetectorHost = (): string => hostOf('pilotlight-detector-host');
 
 function hostOf(name: string): string {

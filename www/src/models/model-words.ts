@@ -7,7 +7,7 @@ export const CHECKED: Record<Verified, string> = {
   length: 'Only its length was checked when it was fetched: the host gives no digests.',
 };
 
-/** Says what a stored part is: one of the towers of CLIP, or the first layers of an encoder. */
+/** Names a stored part: one of the towers of CLIP, or the first layers of an encoder. */
 export function partWords(part: NonNullable<StoredModel['part']>): string {
   if (part === 'text') return 'reads text';
   return part === 'image' ? 'sees images' : `has ${part.replace('layers', '')} of its layers`;

@@ -5,7 +5,7 @@ export interface Row extends Example {
   id: number;
 }
 
-/** Changes the rows of the table; what it returns takes their place. */
+/** Returns the rows that replace the given rows of the table. */
 export type Change = (rows: readonly Row[]) => readonly Row[];
 
 let last = 0;

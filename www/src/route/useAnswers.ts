@@ -15,8 +15,8 @@ interface Question {
 }
 
 /**
- * Asks the classifier about texts, and again whenever it, the texts or `unknown` change. One question runs at a time and the newest one
- * follows it, so that a slider under way is followed as fast as the model goes. The last answers stay until the next ones are there.
+ * Classifies texts, and again whenever the classifier, the texts or `unknown` change. One call runs at a time and is followed by one with the
+ * newest values, so that the answers follow a moving slider as fast as the model computes. The last answers stay until the next ones are there.
  */
 export function useAnswers(
   learned: Learned | null,

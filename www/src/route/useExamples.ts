@@ -12,7 +12,7 @@ export type SetName = 'intents' | 'banking-few' | 'banking-all' | 'own' | 'file'
 export interface Examples {
   set: SetName;
   rows: readonly Row[];
-  /** Requests to try that suit the set. */
+  /** Requests with which the set can be tried. */
   trials: readonly string[];
   available: ReadonlySet<SetName>;
   /** The state of the fetch of a set; `reason` is a sentence on its failure. */

@@ -49,7 +49,7 @@ const CHECKED_UNASKED = 2000;
 
 type Task = (options: CallOptions & { signal: AbortSignal }) => Promise<Partial<LearnerState>>;
 
-/** Learns from examples, one work at a time. A classifier is usable while it is checked, and stays while another one learns. */
+/** Learns from examples, one task at a time. A classifier is usable while it is checked, and while another one learns. */
 export function useLearner(embedder: TextEmbedder | null, onFail: (error: unknown) => void) {
   const [state, setState] = useState(NOTHING);
   const running = useRef<AbortController | null>(null);
@@ -98,7 +98,7 @@ export function useLearner(embedder: TextEmbedder | null, onFail: (error: unknow
     }
   }
 
-  /** Takes a new classifier in, unless it came too late. */
+  /** Accepts a new classifier, unless its task was stopped. */
   function hold(classifier: TextClassifier, signal: AbortSignal): void {
     if (signal.aborted) {
       classifier.dispose();
@@ -126,7 +126,7 @@ export function useLearner(embedder: TextEmbedder | null, onFail: (error: unknow
     if (done) await checkSoon();
   }
 
-  /** Adds an example to what was learned; `rows` are those of the table with it, or null where they were others before. */
+  /** Adds an example to the classifier; `rows` are those of the table with it, or null if the table had other rows before. */
   async function teach(example: Example, rows: readonly Row[] | null): Promise<void> {
     const { learned } = state;
     if (!learned) return;

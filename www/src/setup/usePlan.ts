@@ -22,7 +22,7 @@ export function usePlan({ model, host, device, dtype, revision }: Choice): LoadP
         const answer = await models.plan(model.trim(), { ...optionsFor(choice), signal });
         if (!signal.aborted) setPlan(answer);
       } catch {
-        // The load itself says what is wrong.
+        // The load itself reports the error.
       }
     }, PAUSE_MS);
     return () => {
