@@ -4,7 +4,7 @@
 //   node benches/cosines.mjs [--json FILE]
 //
 // Vectors of random weights have most of their values in common, whatever the text. So cosines are also taken after subtracting the mean of
-// the sentences, which leaves what tells them apart.
+// the sentences, which leaves the differences between them.
 import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';

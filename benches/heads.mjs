@@ -122,7 +122,7 @@ for (const dtype of ['q8', 'f32']) {
     return { name, dtype, ...figures, seconds, ...perText, ...perVector };
   }
 
-  /** Fits without ten labels, and tells the other test requests from those of the ten (near) and from STS sentences (far). */
+  /** Fits without ten labels, and separates the other test requests from those of the ten (near) and from STS sentences (far). */
   async function outOfScope(name, indices, heldOut) {
     const inScope = indices.filter((i) => !heldOut.includes(train[i].label));
     const classifier = await TextClassifier.fit(kept, examplesOf(inScope), { labelText: false });

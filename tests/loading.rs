@@ -62,7 +62,7 @@ fn no_host() -> MemoryHost {
     MemoryHost::default()
 }
 
-/// A host that cannot list, whose streams know no length and hand out few bytes at a time: a plain bucket behind a proxy.
+/// A host that cannot list, whose streams have no length and return few bytes at a time: a plain bucket behind a proxy.
 struct Bucket(MemoryHost);
 
 struct Trickle(Box<dyn ByteStream>);

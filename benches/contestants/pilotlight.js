@@ -1,4 +1,4 @@
-// This package, as a user has it. It has no call that takes ids, so every case goes from text to embedding: tokenizing and pooling are its handicap.
+// The published package. It has no call that takes ids, so every case goes from text to embedding, and its times include tokenizing and pooling.
 import { diagnose, init, TextEmbedder } from '/package/web.js';
 
 export async function load({ core, dtype, model, host, store }) {

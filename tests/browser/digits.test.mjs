@@ -144,7 +144,7 @@ test('what is no digit is refused with a sentence, and the number stays as it wa
     await status('A seed is a whole number, 0 or more, of up to 15 digits.');
     assert.equal(await seed().getAttribute('aria-invalid'), 'true');
   }
-  // Left as it is, the field shows the seed that holds.
+  // If it is left unchanged, the field shows the present seed.
   await seed().press('Tab');
   assert.equal(await seed().inputValue(), '7');
   assert.deepEqual(await drawings(), twelve);

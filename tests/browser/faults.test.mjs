@@ -154,7 +154,7 @@ async function withStore(work) {
   page.on('console', (message) => message.type() === 'warning' && warnings.push(message.text()));
   const start = (more, model) =>
     visit(page, { host: hub.url, dtype: 'f32', device: 'cpu', timeout: 5000, ...more }, model);
-  /** Right vectors; `from` says where they come from. */
+  /** Checks that a load gives the right vectors; `from` names the load in messages. */
   const loads = async (from, more, model) => {
     const { error, vectors } = await start(more, model);
     assert.equal(error, undefined, `${from}: ${error?.code} ${error?.message}`);
@@ -181,7 +181,7 @@ async function withStore(work) {
 /** Puts of a load of the tiny model: the first, one of each kind of row, and the last; for the figures all. */
 const PUTS = FIGURES ? Array.from({ length: 10 }, (_, i) => i + 1) : [1, 3, 6, 10];
 
-/** [what, what is done in the page, its argument, the options of the load, what comes of it] */
+/** Rows of [name, the fault in the page, its argument, the options of the load, the outcome]. */
 const STORE_CASES = [
   ...PUTS.map((n) => [`the store is full at put ${n}`, patches.full, n, {}, 'QUOTA_EXCEEDED']),
   ...[1, 4, 8].map((n) => [`transactions abort from put ${n} on`, patches.aborts, n, {}, 'INTERNAL']),

@@ -62,7 +62,7 @@ export async function startSite(models = {}, options = {}) {
   return serve({ models: { [MINILM]: minilm, ...models }, ...options });
 }
 
-/** A tiny golden model: the files of its repository, and what PyTorch says. */
+/** A tiny golden model: the files of its repository, and PyTorch's results. */
 export async function tinyGolden(name) {
   const folder = path.join(goldens, name);
   return { folder, expected: JSON.parse(await readFile(path.join(folder, 'expected.json'), 'utf8')) };

@@ -18,7 +18,7 @@ export let folder;
 export function setUp() {
   before(async () => {
     browser = await launch();
-    // A tiny CLIP of random weights stands for the large one: what comes of it means nothing, but it comes the same way.
+    // A tiny CLIP of random weights replaces the large one: its vectors have no meaning, but are computed in the same way.
     site = await startSite({ [HUB_MODEL]: path.join(goldens, 'clip-tiny') });
     folder = await mkdtemp(path.join(os.tmpdir(), 'pilotlight-images-'));
   });

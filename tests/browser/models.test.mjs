@@ -46,7 +46,7 @@ async function loadAnother(choice) {
   await load(choice);
 }
 
-/** Asks for the weights and gives up after about `bytes` of them. */
+/** Requests the weights, and cancels after about `bytes` of them. */
 async function breakOff(bytes) {
   site.setFaults([{ file: WEIGHTS, fault: 'stall', value: bytes }]);
   await demo.load(page, { device: 'CPU', weights: '8-bit' });

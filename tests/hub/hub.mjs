@@ -268,7 +268,7 @@ class Repository {
     this.#commit = commit;
   }
 
-  /** Listed anew each time, so that a file that changes on disk is served as it is. */
+  /** Lists the files anew each time, so that a file that changes on disk is served in its new state. */
   async files() {
     const found =
       typeof this.#source === 'string' ? await walk(this.#source) : Object.entries(this.#source).map(inMemory);

@@ -26,7 +26,7 @@ export const TIMEOUT = 400;
 /** No case may take longer: four tries that wait for an answer, the waits between them, and a slow machine. */
 const BOUND = 12_000;
 
-/** No browser shows what is in the header, unless the host lets it. */
+/** The headers that browsers show to a page of another origin only if the host exposes them. */
 const EXPOSED = { 'Access-Control-Expose-Headers': 'Content-Encoding, ETag, Content-Range' };
 const BUCKET = { api: false };
 const MUTE = { api: false, etag: false, length: false };

@@ -79,7 +79,7 @@ const made = (folder, model = TINY) => path.join(folder, model, 'resolve/main');
 const lockOf = (folder) => JSON.parse(readFileSync(path.join(folder, LOCK), 'utf8'));
 const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
-/** Runs the program to its end; `meanwhile` gets the process. The token of who runs the tests is none of its business. */
+/** Runs the program to its end; `meanwhile` gets the process. The token of the tests' own environment is removed. */
 async function run(args, { env = {}, meanwhile } = {}) {
   const child = spawn(process.execPath, [CLI, ...args], { env: { ...process.env, HF_TOKEN: '', ...env }, cwd: base });
   const output = { stdout: '', stderr: '' };

@@ -169,7 +169,7 @@ describe('a full store', () => {
   });
 });
 
-// A store is atomic in each put; where a program ends between two of them is for nobody to choose.
+// A store is atomic in each put, and a program may end between any two of them.
 describe('a program that ends', () => {
   /** Does `most` puts and deletes; from then on nothing is done, as when the process is gone. */
   function ending(store, most) {

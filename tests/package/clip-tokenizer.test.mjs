@@ -1,5 +1,5 @@
 // CLIP's own tokenizer with 49,408 words, through the package: what it counts and where it cuts. The ids themselves are compared in
-// src/text/tokenizer.rs, for no call hands them out.
+// src/text/tokenizer.rs, because no call returns them.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';

@@ -16,7 +16,7 @@ const SMALL = filesOf(tinyFolder('bert-tiny-mean'));
 const FILES = { ...SMALL, [WEIGHTS]: behind(SMALL[WEIGHTS], 2 << 20) };
 const PIECES = FILES[WEIGHTS].length / 4096;
 
-/** Loads from the bucket and tells what came of it; `weights` says in which form they are handed over. */
+/** The code that loads from the bucket and returns the outcome; `weights` is the form in which the weights are passed. */
 const WORKER = `
 import { TextEmbedder } from 'pilotlight';
 

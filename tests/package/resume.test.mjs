@@ -1,4 +1,4 @@
-// Downloads of the real MiniLM that break off: where the next load goes on, and that it never mixes two states of a host.
+// Tests downloads of the real MiniLM that break off: the byte at which the next load resumes, and that it never mixes two states of a host.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { TextEmbedder } from 'pilotlight';

@@ -58,7 +58,7 @@ export function relativeError(rows, expected) {
   rows.forEach((row, i) => {
     if (row.length !== expected[i].length) throw new Error(`${row.length} values, expected ${expected[i].length}`);
     row.forEach((value, j) => {
-      // Math.max hands NaN on.
+      // Math.max returns NaN if one value is NaN.
       worst = Math.max(worst, Math.abs(value - expected[i][j]));
       largest = Math.max(largest, Math.abs(expected[i][j]));
     });

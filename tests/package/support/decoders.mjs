@@ -35,7 +35,7 @@ export function difference(got, expected) {
   assert.equal(got.length, expected.length);
   let [worst, scale] = [0, 1];
   expected.forEach((value, i) => {
-    // Math.max hands NaN on.
+    // Math.max returns NaN if one value is NaN.
     worst = Math.max(worst, Math.abs(got[i] - value));
     scale = Math.max(scale, Math.abs(value));
   });

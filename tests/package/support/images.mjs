@@ -62,7 +62,7 @@ export const gif = (width, height) =>
     0x3b,
   ]);
 
-/** A baseline JPEG that says it has another size. */
+/** Makes a baseline JPEG whose header has another size. */
 export function jpegOfSize(bytes, width, height) {
   const jpeg = Buffer.from(bytes);
   const frame = jpeg.indexOf(Buffer.from([0xff, 0xc0]));

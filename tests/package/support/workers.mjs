@@ -30,7 +30,7 @@ export async function startWorker(source, { bindings = {} } = {}) {
     modulesRules: [{ type: 'CompiledWasm', include: ['**/*.wasm'] }],
     compatibilityDate: '2026-07-01',
     bindings,
-    // A request that is cut off is what these Workers are for; workerd tells each time that it was.
+    // These Workers are for requests that are cut off, each of which workerd logs.
     handleRuntimeStdio: (stdout, stderr) => [stdout, stderr].forEach((stream) => void stream.resume()),
   });
   const url = await miniflare.ready;
