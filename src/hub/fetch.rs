@@ -139,8 +139,7 @@ impl<'a> Fetch<'a> {
         self.on_read = Some(Box::new(listener));
     }
 
-    /// Extends the front of the file that is requested before [`want`](Self::want) sets the needed ranges: to `end` at least, and to twice as much
-    /// each time.
+    /// Extends the front of the file that is requested before [`want`](Self::want) sets ranges: to `end` at least, and to twice as much each time.
     pub fn extend_front(&mut self, end: u64) {
         if self.front < end {
             self.front = end.max(self.front.saturating_mul(2));
