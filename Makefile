@@ -1,13 +1,13 @@
-# The commands people type. Each does all the set-up that it needs; what it fetches is pinned and lies in git-ignored folders.
+# The main commands. Each does its own set-up; fetched tools and data are pinned, in git-ignored folders.
 #
 #   make demo      the demo page on a local server, with real MiniLM weights; DETECT=1 fetches the model of the text detector too
-#   make check     what a save should pass: style, types, and the native tests that need no real weights
+#   make check     quick checks before a commit: style, types, and the native tests that need no real weights
 #   make test      every test
 #   make figures   the figures that take long, into benches/results: run before an issue is closed
 #   make package   dist/pilotlight-<version>.tgz, and the same files in dist/package/
 #   make bench     the kernels alone, and the package against its peers, in Chromium; 15 minutes
 #   make test-consumers   the package with the libraries and build tools that people use it with, which are 380 MB
-#   make gateway   what the gateway needs: Node 24 where the machine's is older than 22.18, and its packages
+#   make gateway   the set-up of the gateway: Node 24 if the machine's is older than 22.18, and its packages
 #   make test-gateway   all tests of the gateway, 20 minutes at most; `make test` has those that are quick
 #   make test-sklearn   the exporter with scikit-learn 1.5 to 1.9, installed one beside the other; a part of `make figures`
 #   make train-digits MNIST=DIR   trains the digit generator and its judge on the four IDX files; resumes where it was stopped
@@ -69,7 +69,7 @@ figures: $(SEEDED_QWEN2)/model.safetensors mpnet bench test-sklearn
 	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/package/{smollm2,qwen2}.test.mjs | tee benches/results/decoders.txt
 	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/package/mpnet.test.mjs | tee benches/results/mpnet.txt
 
-# The exporter with each version of scikit-learn that it supports: what they answer against the package, and in f64 against the crate.
+# The exporter with each version of scikit-learn that it supports: its results are compared with the package's, and in f64 with the crate's.
 .PHONY: test-sklearn
 SKLEARN_VERSIONS := $(patsubst tests/sklearn/requirements/%.txt,%,$(wildcard tests/sklearn/requirements/*.txt))
 test-sklearn: package nextest $(SKLEARN_VERSIONS:%=.tools/sklearn-%/installed)
@@ -158,7 +158,7 @@ train-detector: package smollm2
 # --- the steps of `make test`, each to be run alone too ---
 
 .PHONY: test-style check-types test-native test-wasm test-types test-package test-browser
-# Clippy looks at the build for WebAssembly, which has all code but the few lines for native programs; those it sees in the kernels.
+# Clippy checks the build for WebAssembly, which has all code but the few lines for native programs; those are checked in the kernels.
 test-style: rust-target npm
 	@cargo fmt --all --check
 	@node_modules/.bin/biome ci --error-on-warnings .
@@ -199,7 +199,7 @@ test-consumers: package minilm chromium tests/consumers/node_modules/.package-lo
 # Node 22.18 is the first that runs TypeScript, which the gateway is written in; the package under it is what `make package` made.
 .PHONY: gateway test-gateway test-gateway-quick bench-gateway
 GATEWAY_TESTS := $(notdir $(wildcard gateway/tests/*.test.ts))
-# What is measured runs after the others and by itself.
+# Tests that measure run after the others, one at a time.
 GATEWAY_MEASURED := soak.test.ts placements.test.ts
 GATEWAY_NODE_TEST := node --test --test-reporter=spec
 test-gateway-quick: gateway gateway-servers minilm smollm2
@@ -249,7 +249,7 @@ benches/node_modules/.package-lock.json tests/consumers/node_modules/.package-lo
 NODE24_VERSION := 24.21.0
 NODE24_SHA512 := de750bb336795f47dc898a46d2de93add029273027f3e16520d3fa3a2317ed5f07aefa404cf37ddfa5352e545e389ae22d16b87bcc84a900580a72f23cd02ced
 NODE24 := $(shell node -p 'const [a, b] = process.versions.node.split("."); a > 22 || (a == 22 && b >= 18) ? "" : ".tools/node24/bin/node"')
-# What gives the gateway's commands that Node, and keeps their tools from asking and telling the network.
+# The environment of the gateway's commands: that Node, and settings that keep their tools from network requests.
 GATEWAY_ENVIRONMENT = PATH="$(if $(NODE24),$(ROOT)/.tools/node24/bin:)$$PATH" WRANGLER_SEND_METRICS=false CI=1 \
   GATEWAY_OPENAI_PYTHON=$(GATEWAY_PYTHON)/python SCHEMATHESIS=$(GATEWAY_PYTHON)/schemathesis PILOTLIGHT_MOTO=$(GATEWAY_PYTHON)/moto_server
 GATEWAY_PYTHON := $(ROOT)/.tools/gateway-python/bin

@@ -11,7 +11,7 @@ const NAME = 'sentence-transformers/all-MiniLM-L6-v2';
 export const DIMENSIONS = 384;
 
 const lists = JSON.parse(readFileSync(new URL('few-shot/banking77.json', import.meta.url), 'utf8'));
-/** For each of five runs, 10 labels that a classifier is not told about. */
+/** For each of five runs, the 10 labels that are held out. */
 export const HELD_OUT = lists.heldOut;
 
 /** `text,category` with a header; quotes as in RFC 4180. */

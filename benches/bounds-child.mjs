@@ -24,7 +24,7 @@ process.on('message', ({ make, milliseconds }) => {
   process.send(time(repeats));
 });
 
-/** Milliseconds of one run, over so many. */
+/** Returns the milliseconds of one run, as the mean of `count` runs. */
 function time(count) {
   const start = performance.now();
   kernel.run(count, false);

@@ -55,7 +55,7 @@ for (const [name, execPath] of Object.entries(ENGINES)) {
     for (let round = 0; round < Number(options.rounds); round += 1) {
       for (const [way, worker] of processes) times[way].push(await ask(worker, { milliseconds: 4 }));
     }
-    // Of each round, because what else the machine does then weighs on both.
+    // The ratio is taken in each round, because other load on the machine then affects both.
     const ratio = median(times.checked.map((time, round) => time / times.guarded[round]));
     const [guarded, checked] = [times.guarded, times.checked].map((all) => median(all) * 1000);
     rows.push({ build: name, node: version, kernel, 'guarded µs': guarded, 'checked µs': checked, ratio });

@@ -28,7 +28,7 @@ const FOREGROUND = [
   '--disable-backgrounding-occluded-windows',
   '--disable-background-timer-throttling',
 ];
-// Memory is told at once, and not with the next garbage collection.
+// Memory is measured at once, and not with the next garbage collection.
 const MEMORY = ['--enable-blink-features=ForceEagerMeasureMemory'];
 
 export const launch = () =>

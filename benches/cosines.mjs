@@ -1,9 +1,10 @@
-// How near vectors in q8 are to those in f32: encoders of the true shapes, with seeded weights, on 50 sentences of the STS benchmark in Node.
+// Measures the cosines of vectors in q8 with those in f32: encoders of the true shapes, with seeded weights, on 50 sentences of the STS
+// benchmark in Node.
 //
 //   node benches/cosines.mjs [--json FILE]
 //
 // Vectors of random weights have most of their values in common, whatever the text. So cosines are also taken after subtracting the mean of
-// the sentences, which leaves what tells them apart.
+// the sentences, which leaves the differences between them.
 import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';

@@ -86,7 +86,7 @@ if (missing) {
 
 /** The number of operations of a case in 10^9; a multiplication and an addition are two. */
 function gop({ blocks, block, width, vocabulary }, method, layer = blocks) {
-  // Of the scores of attention, those of later tokens are not needed.
+  // Attention computes no scores of later tokens.
   const attention = 2 * TOKENS * TOKENS * width;
   const head = method === 'likelihoods' ? 2 * TOKENS * vocabulary * width : 0;
   return (layer * (2 * TOKENS * block + attention) + head) / 1e9;
@@ -152,7 +152,7 @@ async function measure(model) {
     contestants.push(await prepare(name, contestant, model.files, contestants[0]?.text));
 
   const rates = [[], []];
-  /** What the peers count as the time of their prefills, which is without the message to their worker and back. */
+  /** The times of the peers' prefills by their own measurements, without the message to their worker and back. */
   const prefills = {};
   for (let round = 0; round < rounds; round += 1) {
     for (const [way, rate] of (await bare.call('rates')).entries()) rates[way].push(rate);

@@ -34,7 +34,7 @@ const SHAPES = [
   [2, 14, 48, 4],
 ];
 
-/** How often the network runs for a digit: at each of 7 steps, and once more in the two where guidance acts (`src/tasks/digit_generator.rs`). */
+/** The runs of the network for a digit: one at each of 7 steps, and one more in the two where guidance acts (`src/tasks/digit_generator.rs`). */
 const EVALUATIONS = { one: 7 + 2, unguided: 7, hundred: 100 * (7 + 2) };
 
 const server = await serve(

@@ -28,7 +28,7 @@ const { values: options } = parseArgs({
 const rounds = Number(options.rounds);
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
-// What a page has and Node lacks: WebGPU, a global object that is a window's, and files by `fetch`.
+// Adds the features of a page that Node lacks: WebGPU, a global object that is a window's, and files by `fetch`.
 Object.assign(globalThis, globals);
 Object.defineProperty(globalThis, 'navigator', { value: { gpu: create([]), userAgent: 'Node' } });
 globalThis.Window ??= class Window {};

@@ -29,8 +29,8 @@ const meanOf = (all) =>
   );
 
 /**
- * How well scores tell two sets apart: the area under the ROC curve, that is how often one `inside` is higher than one `outside`, ties
- * being half, and the share of `outside` under a threshold under which 5 % of `inside` are.
+ * Computes the separation of two sets by their scores: the area under the ROC curve, which is the share of pairs whose `inside` is higher than the
+ * `outside`, ties being half; and the share of `outside` under the threshold under which 5 % of `inside` are.
  */
 function separation(inside, outside) {
   const [high, low] = [ascending(inside), ascending(outside)];
@@ -122,7 +122,7 @@ for (const dtype of ['q8', 'f32']) {
     return { name, dtype, ...figures, seconds, ...perText, ...perVector };
   }
 
-  /** Fits without ten labels, and tells the other test requests from those of the ten (near) and from STS sentences (far). */
+  /** Fits without ten labels, and separates the other test requests from those of the ten (near) and from STS sentences (far). */
   async function outOfScope(name, indices, heldOut) {
     const inScope = indices.filter((i) => !heldOut.includes(train[i].label));
     const classifier = await TextClassifier.fit(kept, examplesOf(inScope), { labelText: false });

@@ -168,7 +168,7 @@ impl SearchBench {
         }
     }
 
-    /// Computes the products so many times.
+    /// Computes the products `repeats` times.
     pub fn run(&mut self, repeats: usize) {
         for _ in 0..repeats {
             dots_f32(&self.rows.0, &self.query.0, &mut self.dots);

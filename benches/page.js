@@ -1,4 +1,4 @@
-// What runs in each contestant's page: load it, time a case, tell its memory.
+// The script of each contestant's page: it loads the contestant, times a case, and returns its memory.
 let contestant;
 const cases = {};
 
@@ -28,7 +28,7 @@ window.bench = {
     for (let i = 0; i < repeats; i += 1) for (const input of cases[name]) await contestant[method](input);
     return (performance.now() - start) / repeats;
   },
-  /** Bytes: of the linear memory where the contestant tells, and of the whole page. */
+  /** The bytes of the linear memory, if the contestant exposes it, and of the whole page. */
   async memory() {
     const page = await performance.measureUserAgentSpecificMemory();
     return { linear: await contestant.linearMemory?.(), page: page.bytes };

@@ -87,7 +87,7 @@ if (!existsSync(ONNX.f32)) {
   console.error(`SKIPPED: there is no ${ONNX.f32}, so f32 is not compared. \`make bench-onnx\` makes it.`);
   delete CONTESTANTS['onnxruntime-web f32'];
 }
-// What is asked of the package: at least this many times the peer's speed.
+// The least speed of the package, as a multiple of the peer's.
 const COMPARISONS = [
   ['ids to hidden state', '1x128', 'pilotlight q8', 'onnxruntime-web QUInt8', 2.2],
   ['ids to hidden state', '1x16', 'pilotlight q8', 'onnxruntime-web QUInt8', 2.5],

@@ -116,7 +116,7 @@ async function measure({ rows, dimensions, rounds, VectorIndex, kernels }) {
   return times;
 }
 
-/** Of the ten nearest by exact float32 search, how many each way of searching finds. */
+/** Measures the recall of each way of searching: the share of the ten nearest by exact float32 search that it finds. */
 async function recall() {
   const vectors = await sentenceVectors();
   const { rows, queries } = split(vectors);

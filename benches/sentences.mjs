@@ -7,7 +7,7 @@ import { DATA } from '../tests/data.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const MINILM = process.env.PILOTLIGHT_MINILM ?? path.join(root, '.models/all-MiniLM-L6-v2');
-/** Where the sentences come from, inside the data folder. */
+/** The files of the sentences, inside the data folder. */
 export const FILES = [
   'banking77/banking77-train.csv',
   'banking77/banking77-test.csv',
@@ -60,7 +60,7 @@ function readTexts(file) {
   return texts.filter(Boolean);
 }
 
-/** Some are asked with and not in the index: every so many. */
+/** Divides the vectors into rows of the index and queries, which are not in it: each `every`-th vector is a query. */
 export function split(vectors, every = 60) {
   const [rows, queries] = [[], []];
   for (let i = 0; i < vectors.length / DIMENSIONS; i += 1) {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// What went wrong, coarse enough to act on. The names are the `code`s that JavaScript sees.
+/// The kind of an error, coarse enough to act on. The names are the `code`s that JavaScript sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -71,7 +71,7 @@ struct Details {
     tensor: Option<String>,
 }
 
-/// Why a file could not be fetched.
+/// The reason why a file could not be fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FetchReason {
@@ -158,7 +158,7 @@ impl Error {
         self.kind
     }
 
-    /// With `QuotaExceeded`: the bytes that were needed and those that were free.
+    /// The bytes that were needed and those that were free; only with `QuotaExceeded`.
     pub fn quota(&self) -> Option<StorageQuota> {
         self.quota
     }
@@ -173,7 +173,7 @@ impl Error {
         self.details.as_ref()?.status
     }
 
-    /// With `FetchFailed`: why the file could not be fetched, where it is one of the known reasons.
+    /// The reason why the file could not be fetched, if it is a known one; only with `FetchFailed`.
     pub fn reason(&self) -> Option<FetchReason> {
         self.details.as_ref()?.reason
     }

@@ -3,11 +3,12 @@
 //! The modules form layers. From top to bottom, each uses only the ones below it (`tests/layers.rs` checks this):
 //!
 //! * `bindings`: the JavaScript API, which only converts arguments, results and errors.
-//! * `tasks`: what users call: [`TextEmbedder`], [`SequenceClassifier`], [`Decoder`], [`ImageTextEmbedder`], [`DigitGenerator`], [`DigitClassifier`].
+//! * `tasks`: the classes of the API: [`TextEmbedder`], [`SequenceClassifier`], [`Decoder`], [`ImageTextEmbedder`], [`DigitGenerator`],
+//!   [`DigitClassifier`].
 //! * `index` and [`heads`]: the [`VectorIndex`]; classifiers of vectors, fitted or imported.
-//! * `models` and `store`: the networks, written once on burn's `Tensor`; what is kept between sessions ([`Store`]).
+//! * `models` and `store`: the networks, written once on burn's `Tensor`; the store of models and indexes between sessions ([`Store`]).
 //! * `weights`: safetensors read as a stream, cast or quantized a block of rows at a time.
-//! * `hub` and `device`: where files are downloaded from ([`Host`]); the CPU and the GPU.
+//! * `hub` and `device`: the hosts that files are downloaded from ([`Host`]); the CPU and the GPU.
 //! * `ops`, `text` and `image`: operations with kernels for CPU and GPU; tokenizing; decoding and resizing.
 //! * `scheduler`, `memory` and `interop`: yielding and cancelling ([`Scheduler`]); fallible allocation; JavaScript values.
 //! * `error`: [`Error`] and its kinds.

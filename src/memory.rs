@@ -30,7 +30,7 @@ pub fn probe(bytes: usize) -> Result<(), TryReserveError> {
     try_vec::<u8>(bytes).map(|_| ())
 }
 
-/// `ResourceLimit` with the message of what did not fit.
+/// Makes the error `ResourceLimit` of an allocation that failed, with a message that names it.
 pub fn out_of_memory(message: impl Into<String>, error: TryReserveError) -> Error {
     Error::new(ErrorKind::ResourceLimit, message).with_source(error)
 }

@@ -228,7 +228,7 @@ fn siglip_scores_each_label_by_itself() {
     }
 }
 
-/// As `sentence-transformers/clip-ViT-B-32` has it: all files in a folder, and the tokenizer as words and merges.
+/// The layout is that of `sentence-transformers/clip-ViT-B-32`: all files in a folder, and the tokenizer as words and merges.
 #[test]
 fn a_clip_of_sentence_transformers_equals_pytorch_in_every_value() {
     let golden = Listed::named("clip-tiny");

@@ -265,7 +265,7 @@ fn the_header_of_a_gguf_file() {
     loads.check();
 }
 
-/// The most bytes that decoding may take, whatever the file says: those of an image of 50 million pixels, and of rotating it.
+/// The most bytes that decoding any file may take: those of an image of 50 million pixels, and of rotating it.
 const MAX_PIXEL_BYTES: usize = 50_000_000 * 8;
 
 #[test]

@@ -145,7 +145,7 @@ fn a_stored_model_needs_neither_the_file_nor_a_request() {
         let (second, asked) = load_into(&store, &Files::new(), "auto", dtype).unwrap();
         assert_eq!(asked, [""; 0]);
         assert_eq!(vectors(&first).0, vectors(&second).0);
-        // What the store keeps is a repository of its own, with a packed file.
+        // The stored files are a repository, with a packed file.
         let files: Vec<_> = [
             "config.json",
             "tokenizer.json",

@@ -466,7 +466,7 @@ fn cross_validation_tells_the_classes_apart_with_every_kind_of_head() {
     }
 }
 
-/// Statistics whose length means something keep it: the head takes them as they are, and no example is kept to compare them with.
+/// Statistics whose length has a meaning keep it: the head does not normalize them, and no example is kept to compare them with.
 #[test]
 fn raw_examples_are_fitted_as_they_are() {
     for case in goldens::<Vec<Fitted>>("fitted.json") {

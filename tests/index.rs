@@ -73,7 +73,7 @@ fn copy(store: &MemoryStore) -> MemoryStore {
     copy
 }
 
-/// A store that makes so many changes, and fails at all later ones.
+/// A store that makes a number of changes, and fails at all later ones.
 struct Cut {
     store: MemoryStore,
     left: Cell<usize>,

@@ -62,7 +62,7 @@ fn no_host() -> MemoryHost {
     MemoryHost::default()
 }
 
-/// A host that cannot list, whose streams know no length and hand out few bytes at a time: a plain bucket behind a proxy.
+/// A host that cannot list, whose streams have no length and return few bytes at a time: a plain bucket behind a proxy.
 struct Bucket(MemoryHost);
 
 struct Trickle(Box<dyn ByteStream>);
@@ -236,7 +236,7 @@ fn a_load_cancelled_anywhere_leaves_nothing_that_could_be_read_and_the_next_one_
     assert_eq!(manifests(&store), 1);
 }
 
-/// A store that is full after so many bytes.
+/// A store that is full after a number of bytes.
 struct FullStore(MemoryStore, std::cell::Cell<usize>);
 
 #[async_trait(?Send)]

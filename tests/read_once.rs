@@ -27,7 +27,7 @@ struct Hashed {
     sha256: [u8; 32],
     /// The number of bytes after which the stream breaks.
     breaks: Option<usize>,
-    /// How often the weights were opened.
+    /// The number of times that the weights were opened.
     opened: Cell<usize>,
 }
 

@@ -21,7 +21,7 @@ struct Golden {
     labels: Vec<String>,
     max_tokens: usize,
     cases: Vec<Case>,
-    /// Of rerankers.
+    /// The pairs of texts, only for rerankers.
     #[serde(default)]
     pairs: Vec<Pair>,
 }
@@ -204,7 +204,7 @@ fn the_store_keeps_a_classifier_beside_the_encoder_of_the_same_repository() {
     let (found, plan) = class();
     assert_eq!((found, plan.whole), (ModelClass::SequenceClassifier, false));
     block_on(TextEmbedder::load(&source, Dtype::F32, &cpu)).unwrap();
-    // That the encoder is stored does not make the checkpoint a sentence encoder.
+    // A stored encoder does not make the checkpoint a sentence encoder.
     assert_eq!(class().0, ModelClass::SequenceClassifier);
     let texts = ["The pilot light is warm.".to_owned()];
     let fetched = block_on(SequenceClassifier::load(&source, Dtype::F32, &cpu)).unwrap();

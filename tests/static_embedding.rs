@@ -85,7 +85,7 @@ fn the_store_keeps_a_table_with_its_width_and_its_plan_says_so() {
             assert_eq!((class, fresh.whole), (ModelClass::TextEmbedder, false));
             let loaded = load(&host).unwrap();
             let expected = vectors(&loaded);
-            // What is stored is read without the host.
+            // The stored model is read without the host.
             let nowhere = MemoryHost::new([]);
             let stored = load(&nowhere).unwrap();
             assert_eq!(stored.dimensions(), loaded.dimensions(), "{name} {dtype:?}");
@@ -263,7 +263,7 @@ fn what_a_repository_is_is_told_by_its_modules_where_it_has_no_config_of_model2v
         vectors(&load(&MemoryHost::new(bag.clone())).unwrap()),
         expected
     );
-    // Neither a config nor modules.
+    // The repository then has neither a config nor modules.
     bag.remove("config.json");
     bag.remove("modules.json");
     let error = load(&MemoryHost::new(bag)).map(|_| ()).unwrap_err();

@@ -199,7 +199,7 @@ fn a_commit_that_changes_a_file_is_fetched_by_the_next_load_and_the_old_one_goes
     assert!(next.asked.borrow().is_empty());
 
     refresh(&next, &store);
-    // Where the host cannot be reached, the stored model is used.
+    // If the host cannot be reached, the stored model is used.
     next.gone.set(true);
     let (without, _) = load(&next, &store, Dtype::Q8, 1 << 20, 3).unwrap();
     assert_eq!(vector(&without), vector(&old));
@@ -296,7 +296,7 @@ fn sweeping_takes_what_nobody_comes_back_for_and_nothing_else() {
     }
 }
 
-/// A store with a quota of so many bytes, which it counts as a browser does.
+/// A store with a quota of bytes, which it counts as a browser does.
 struct Small(MemoryStore, Cell<usize>);
 
 #[async_trait(?Send)]

@@ -5,7 +5,7 @@ import { lateWebgpu } from './build/late-webgpu-plugin.ts';
 import { serviceWorker } from './build/service-worker-plugin.ts';
 import { tinyClip } from './build/tiny-clip-plugin.ts';
 
-/** On a busy machine each build would say how slow its plugins are. */
+/** Settings without the warning about slow plugins, which each build on a busy machine would print. */
 const QUIET = { checks: { pluginTimings: false } };
 
 export default defineConfig(({ mode }) => ({

@@ -22,7 +22,7 @@ export async function load({ core, dtype, weights, layers }) {
       return featuresOf(told);
     },
     hidden: ({ text, layer }) => decoder.hiddenStates(text, { layer, pool: 'mean' }),
-    /** The beginning of a text that has exactly so many tokens. */
+    /** Returns the beginning of a text that has exactly `tokens` tokens. */
     cut: async ({ text, tokens }) => {
       let [fits, exceeds] = [0, text.length];
       while (exceeds - fits > 1) {

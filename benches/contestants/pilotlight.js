@@ -1,4 +1,4 @@
-// This package, as a user has it. It has no call that takes ids, so every case goes from text to embedding: tokenizing and pooling are its handicap.
+// The published package. It has no call that takes ids, so every case goes from text to embedding, and its times include tokenizing and pooling.
 import { diagnose, init, TextEmbedder } from '/package/web.js';
 
 // Computes on the page's own thread, as the peers do, unless `worker` says otherwise.

@@ -27,7 +27,7 @@ export async function load({ threads, ...settings }) {
       if (timings.prompt_n !== tokens)
         throw new Error(`wllama read ${timings.prompt_n} tokens, expected ${tokens}; it kept ${timings.cache_n}`);
     },
-    /** What it measured itself in its last prefill. */
+    /** The package's own measurements of its last prefill. */
     timings: () => timings,
   };
 }

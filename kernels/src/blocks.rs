@@ -251,7 +251,7 @@ fn cast_q6_k(block: &[u8], to: &mut [f32]) {
 
 /// The 4-bit numbers of 32 values of a block, with the scale and the offset of `scale · (q - 8) + offset`.
 pub(crate) struct Nibbles {
-    /// From -8 to 7.
+    /// The numbers, from -8 to 7.
     pub values: [i8; 32],
     pub scale: f16,
     pub offset: f16,

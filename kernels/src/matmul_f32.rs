@@ -128,7 +128,7 @@ kernel! {
     }
 }
 
-/// Not inlined, to keep the loop of the common case small.
+/// Stores a part of the sums. It is not inlined, to keep the loop of the common case small.
 #[inline(never)]
 fn store_partial(sums: [F32x4; 2], y: &mut [f32]) {
     for (sum, y) in sums.into_iter().zip(y.chunks_mut(4)) {

@@ -58,7 +58,7 @@ impl Panels for Q4Weights<'_> {
         for group in words.chunks_exact(words.len() / self.groups) {
             let mut sums = word_sums(group);
             if SIGNED_Q4 {
-                // Of the weights themselves: padding is shifted too.
+                // The sums are those of the unshifted weights: padding is shifted too.
                 sums = sums.map(|sum| sum.sub(F32x4::splat(SHIFT * Q4_GROUP as f32)));
             }
             buffer.sums.extend(sums.map(F32x4::to_array).as_flattened());

@@ -6,8 +6,8 @@
 //! With int4 weights, the relaxed build has signed activations of 8 bits and unsigned weights: its dot product takes 8 bits of one operand
 //! and 7 of the other.
 //!
-//! Where weights have an offset for each group, the sum of the group's inputs times that offset is added: inputs need not be quantized for
-//! it.
+//! If weights have an offset for each group, the sum of the group's inputs times that offset is added; for this, inputs need not be
+//! quantized.
 //!
 //! A few hidden channels of a trained BERT are an order of magnitude larger than the others and would widen the range of their group:
 //! with 7 bits, some sentences would have a cosine of only 0.976 to f32. Therefore inputs are smoothed first: multiplied by factors that
@@ -67,7 +67,7 @@ pub trait Panels {
     /// Whether weights have a scale for each group.
     const SCALED: bool;
 
-    /// Whether activations are signed, of 8 bits in any build, and weights are [`SHIFT`] larger than what they stand for.
+    /// Whether activations are signed, of 8 bits in any build, and stored weights are [`SHIFT`] larger than their values.
     const SIGNED: bool = false;
 
     fn groups(&self) -> Groups;
@@ -408,7 +408,7 @@ kernel! {
 
 #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
 kernel! {
-    /// As `dots`, of signed activations.
+    /// Does the same as `dots` for signed activations.
     #[allow(clippy::needless_range_loop)]
     fn signed_dots<const M: usize>(words: &[[[i32; 4]; 2]], values: &[[i32; M]]) -> [[Sums; 2]; M] {
         let mut sums = [[Sums::zero(); 2]; M];
@@ -423,7 +423,7 @@ kernel! {
         sums
     }
 
-    /// As `dots_by_pairs`, of signed activations.
+    /// Does the same as `dots_by_pairs` for signed activations.
     fn signed_dots_by_pairs<const M: usize>(words: &[[[i32; 4]; 2]], values: &[[i32; M]]) -> [[Sums; 2]; M] {
         let mut sums = [[Sums::zero(); 2]; M];
         for (w, q) in words.as_chunks::<2>().0.iter().zip(values.as_chunks::<2>().0) {

@@ -71,7 +71,7 @@ function withoutMachinePaths(packages) {
     .filter(({ source }) => source)
     .map(({ manifest_path: manifest }) => path.dirname(path.dirname(manifest)));
   const flags = [...new Set(folders)].map((folder) => `--remap-path-prefix=${folder}=crates`);
-  // Where the component rust-src is installed, panic messages name the standard library by its path there.
+  // If the component rust-src is installed, panic messages name the standard library by its path there.
   flags.push(`--remap-path-prefix=${ask('rustc', ['--print', 'sysroot'])}/lib/rustlib/src/rust=rust`);
   return `target.${TARGET}.rustflags=${JSON.stringify(flags)}`;
 }

@@ -70,7 +70,7 @@ export class DetectionHistory implements Api.DetectionHistory {
   }
 
   #ids(): Promise<string[]> {
-    // The name only says what is asked for, no value has it.
+    // A name is required, and no record has this one.
     return this.#store('*', ({ listTexts }, resolved) => listTexts('record', resolved));
   }
 

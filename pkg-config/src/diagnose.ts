@@ -63,7 +63,7 @@ export async function diagnose(): Promise<Record<string, unknown>> {
   return report;
 }
 
-/** Removes the properties that are `undefined`, so that the report holds only what this runtime tells. */
+/** Removes the properties that are `undefined`, so that the report has only the values that this runtime provides. */
 function known(part: unknown): unknown {
   if (typeof part !== 'object' || part === null) return part;
   return Object.fromEntries(Object.entries(part).filter(([, value]) => value !== undefined));

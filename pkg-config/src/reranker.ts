@@ -67,7 +67,7 @@ export class Reranker implements Api.Reranker {
     this.#answered?.();
     this.#answered = undefined;
     const ranked = results.map((result, index) => ({ index, ...result }));
-    // Of equal scores the first document comes first, because sorting is stable.
+    // If scores are equal, the first document comes first, because sorting is stable.
     ranked.sort((a, b) => b.score - a.score);
     return ranked.slice(0, topK);
   }

@@ -10,7 +10,7 @@ const UNKNOWN = 0.05;
 /** Sends texts to routes: a classifier whose labels have handlers. */
 export class SemanticRouter implements Api.SemanticRouter {
   readonly #classifier: TextClassifier;
-  /** By route, with `null` for texts without one. */
+  /** The handler of each route; that of `null` is for texts without a route. */
   readonly #handlers = new Map<string | null, Api.RouteHandler>();
 
   private constructor(key: symbol, classifier: TextClassifier) {
@@ -24,7 +24,7 @@ export class SemanticRouter implements Api.SemanticRouter {
     options: Api.RouterOptions = {},
   ): Promise<SemanticRouter> {
     const list = checkRoutes(routes);
-    // With one route the classifier would speak of labels.
+    // With one route, the classifier's error would be about labels.
     if (list.length < 2)
       throw new PilotlightError('INVALID_INPUT', `routes: expected two at least, got ${list.length}`);
     const { unknown = UNKNOWN, ...fit } = checkObject('options', options) as Api.RouterOptions;

@@ -39,7 +39,7 @@ export class TextClassifier implements Api.TextClassifier {
   #state: State;
   readonly #adding = new CallQueue();
   #disposed = false;
-  /** What is different from when the classifier was fitted. */
+  /** The differences between the embedder and the one that the classifier was fitted with. */
   #differences: readonly string[];
   #isBlind: boolean;
 
@@ -321,7 +321,7 @@ export class TextClassifier implements Api.TextClassifier {
       throw new PilotlightError('INVALID_INPUT', `embedder: ${got}, expected ${dimensions}`);
     }
     const example = this.#state.texts.findIndex((text) => text.trim() !== '');
-    // Where the model is known and nothing is different, the vectors are the same.
+    // If the model is known and nothing differs, the vectors are the same.
     const isSame = this.#differences.length === 0 && identityOf(this.#embedder).model !== undefined;
     if (isSame || example < 0 || dimensions === undefined) return;
     const text = this.#state.texts[example] ?? '';
@@ -372,7 +372,7 @@ export class TextClassifier implements Api.TextClassifier {
     );
   }
 
-  /** How texts are embedded: with the prompt of the examples. */
+  /** Returns the options with which texts are embedded: the caller's, and the prompt of the examples. */
   #asking(options: { [Name in keyof Api.CallOptions]: Api.CallOptions[Name] | undefined }): Asking {
     const { signal, onProgress } = options;
     const { prompt } = this.#state.source;

@@ -25,7 +25,7 @@ import { models } from './models.js';
 import { SequenceClassifier } from './sequence-classifier.js';
 import { stored } from './storage/named.js';
 
-/** What a detector has beside its engine. */
+/** The state of a detector without its engine. */
 interface State {
   thresholds?: Thresholds | undefined;
   /** The largest distance at which a text is like those of the fit, or of the calibration. */
@@ -66,7 +66,7 @@ export class TextDetector implements Api.TextDetector {
       checkModel(model, given);
       // A classifier needs no head, and the plan says whether the model is one.
       const saved = head === undefined && model !== DEFAULT.model.model ? undefined : parse(head ?? DEFAULT);
-      // Before anything is fetched.
+      // Another model is refused before anything is fetched.
       if (saved) compare({ model }, saved.model);
       if (onPlan !== undefined && typeof onPlan !== 'function')
         throw new PilotlightError('INVALID_INPUT', `onPlan: expected a function, got ${typeof onPlan}`);
@@ -267,7 +267,7 @@ export class TextDetector implements Api.TextDetector {
           `rate: expected a share above 0 and up to ${RATES.machine}, got ${shown(rate)}`,
         );
       const given = checkTexts('humanTexts', humanTexts).map(prepare);
-      // A copy says nothing that its original does not say.
+      // Copies would count the same evidence twice.
       const prepared = [...new Map(given.map((one) => [one.text, one])).values()];
       const scored = await this.#scores(prepared, options);
       const kept = scored.flatMap((one) => (one?.score !== undefined && one.tokens >= MIN_TOKENS ? [one] : []));
@@ -410,7 +410,7 @@ function headOf(engine: Engine): object {
   return { machineLabel: (engine as ClassifierEngine).machineLabel };
 }
 
-/** What a head was fitted with: the commit and the file, so that the same bytes are loaded, and the format and processor of its figures. */
+/** Returns load options for the model that a head was fitted with: its commit and file, and the device and dtype of the head's measurements. */
 function asFitted({ features, model, head }: Api.DetectorJson, hasFiles: boolean): Api.DecoderLoadOptions {
   const { file } = (head as Partial<LinearHead>).model ?? {};
   return {

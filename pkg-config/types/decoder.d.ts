@@ -3,9 +3,10 @@ import type { BackendReport, HiddenStates, HiddenStatesOptions, TextLoadOptions 
 /** Options of loading a decoder. With `layers`, only the first blocks are fetched, and likelihoods cannot be computed. */
 export interface DecoderLoadOptions extends TextLoadOptions {
   /**
-   * Where the embedding table is once the model is loaded; default `'memory'`. With `'store'` it stays in the store, and a call reads the rows of its
-   * own tokens, of which 8 MB are kept for later calls. The states are the same to the bit, and so is what is stored. It needs a store, so
-   * neither `store: false` nor `files`; and a model whose table is the vocabulary head too then has no `likelihoods`.
+   * The place of the embedding table of a loaded model; default `'memory'`. With `'store'` it stays in the store, and a call reads the rows of its
+   * own tokens, of which 8 MB are cached for later calls. The hidden states are the same to the bit, and the stored files are the same. This
+   * needs a store, so it cannot be combined with `store: false` or `files`; a model whose table is also the vocabulary head then has no
+   * `likelihoods`.
    */
   embeddings?: 'memory' | 'store';
 }

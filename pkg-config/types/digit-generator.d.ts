@@ -1,7 +1,7 @@
 import type { BackendReport, Device, FileSource, LoadProgress } from './index.js';
 
 export interface DigitLoadOptions {
-  /** Default `'cpu'`: it draws a digit in less time than the WebGPU code takes to arrive. */
+  /** The device; default `'cpu'`, which draws a digit in less time than the WebGPU code takes to download. */
   device?: Device;
   /** Own weights, as `make train-digits` writes them, instead of those in the package. */
   weights?: FileSource;
@@ -12,9 +12,9 @@ export interface DigitLoadOptions {
   onProgress?: (event: LoadProgress) => void;
 }
 
-/** How digits are drawn. */
+/** Options of drawing digits. */
 export interface DrawOptions {
-  /** 0 to 2^53 - 1: the same seed gives the same digits on the same backend and build. Default a fresh one, told in the result. */
+  /** The seed, 0 to 2^53 - 1: the same seed gives the same digits on the same backend and build. Default a fresh one, which the result has. */
   seed?: number;
   /** The number of steps, 1 to 100, each of which runs the network once; default 7. */
   steps?: number;
@@ -30,28 +30,28 @@ export interface DrawOptions {
 }
 
 export interface DrawStep {
-  /** 1 to `steps`. */
+  /** The number of the step, 1 to `steps`. */
   step: number;
   steps: number;
   digits: Digits;
 }
 
-/** What to draw: exactly one of `digit`, `digits` and `text`; 10,000 digits at most. */
+/** The digits to draw, by exactly one of `digit`, `digits` and `text`, and options; 10,000 digits at most. */
 export interface GenerateOptions extends DrawOptions {
   /** 0 to 9. */
   digit?: number;
   digits?: readonly number[];
   /** The digits of a number, such as `'2026'`. */
   text?: string;
-  /** How often all of it is drawn, each time in another handwriting; default 1. Digit `i` of a seed does not depend on the count. */
+  /** The number of times that all digits are drawn, each time in another handwriting; default 1. Digit `i` of a seed does not depend on it. */
   count?: number;
 }
 
-/** Where a morph begins or ends. */
+/** The digit with which a morph begins or ends. */
 export interface MorphEnd {
   /** 0 to 9. */
   digit: number;
-  /** Default the seed of the other end, so that the handwriting stays the same. */
+  /** The seed; default that of the other end, so that the handwriting stays the same. */
   seed?: number;
 }
 
@@ -76,11 +76,11 @@ export interface Picture {
 
 /** Drawn digits. */
 export interface Digits {
-  /** Digit after digit, row by row: 0 is paper, 255 is ink, as in MNIST. The caller owns the memory. */
+  /** The grey values, digit after digit, row by row: 0 is paper, 255 is ink, as in MNIST. The caller owns the memory. */
   readonly data: Uint8Array;
   /** The number of digits, rows and columns: `[n, 28, 28]`. */
   readonly dims: [number, number, number];
-  /** The class that each was drawn for, 0 to 9; in a morph that of the nearer end. */
+  /** The class that each digit was drawn for, 0 to 9; in a morph that of the nearer end. */
   readonly digits: number[];
   /** The seed, with which the same digits can be drawn again. */
   readonly seed: number;

@@ -45,7 +45,7 @@ export interface EmbedImagesOptions extends EmbedOptions, DecodeOptions {
 /** Vectors of images. */
 export type ImageEmbeddings = Pick<Embeddings, 'data' | 'dims'>;
 
-/** Vectors of those images that could be read, and why the others could not. */
+/** Vectors of the images that could be read, and the errors of the others. */
 export interface ReportedImages extends ImageEmbeddings {
   /** The index of each row's image among those that were given. */
   indices: number[];
@@ -91,8 +91,8 @@ export declare class ImageTextEmbedder {
    * largest image, three to sixteen bytes a pixel, and is freed only with the page.
    * @throws {PilotlightError} naming the image by its index: `INVALID_INPUT` for a broken image or another kind of value, also
    * without the image tower, `RESOURCE_LIMIT` over 50 million pixels or 256 MB, `FETCH_FAILED` for a URL, `BACKEND_UNAVAILABLE`
-   * where the runtime has no canvas or decoder that the image needs, `ABORTED`, `DISPOSED`. With `onError: 'report'` only what is not
-   * about one image is thrown.
+   * where the runtime has no canvas or decoder that the image needs, `ABORTED`, `DISPOSED`. With `onError: 'report'` only errors that are
+   * not about one image are thrown.
    */
   embedImages(
     images: ImageSource | readonly ImageSource[],

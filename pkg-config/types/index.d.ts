@@ -13,19 +13,19 @@ export * from './text-classifier.js';
 export * from './text-detector.js';
 export * from './vector-index.js';
 
-/** Where the arithmetic runs. `'auto'` means the CPU unless a real GPU passes the self-test and is faster. */
+/** The device that computes. `'auto'` means the CPU unless a real GPU passes the self-test and is faster. */
 export type Device = 'auto' | 'cpu' | 'webgpu';
 
 /**
- * How weights are kept. `'q8'` is int8 per output channel, with 8-bit (baseline) or 7-bit (relaxed SIMD) activations.
- * `'q4'` is int4 in groups of 32: for models where memory decides, at a price in accuracy.
+ * The format of the weights in memory and in the store. `'q8'` is int8 per output channel, with 8-bit (baseline) or 7-bit (relaxed SIMD)
+ * activations. `'q4'` is int4 in groups of 32: it takes the least memory and is the least accurate.
  */
 export type Dtype = 'f32' | 'q8' | 'q4';
 
-/** How one value of an embedding is returned; the names are sentence-transformers'. */
+/** The format of the values of an embedding; the names are those of sentence-transformers. */
 export type Precision = 'float32' | 'int8' | 'uint8' | 'binary' | 'ubinary';
 
-/** A file's bytes, wherever they come from. A stream or a `Response` can be read once. */
+/** A file's bytes, from any source. A stream or a `Response` can be read once. */
 export type FileSource = Uint8Array | ArrayBuffer | Blob | Response | ReadableStream<Uint8Array>;
 
 /** A durable key-value store that the host program owns. `put` is durable and atomic per key. */
@@ -37,11 +37,11 @@ export interface Store {
   keys(prefix: string): Promise<string[]>;
 }
 
-/** How far work has come: bytes where a model is loaded, images where images are embedded. */
+/** The progress of a call, in bytes if a model is loaded and in images if images are embedded. */
 export interface Progress {
   /** The amount that is done. */
   loaded: number;
-  /** The amount that there is to do, as far as known; 0 while unknown. */
+  /** The whole amount, as far as it is known; 0 while unknown. */
   total: number;
 }
 
@@ -53,7 +53,7 @@ export interface LoadProgress extends Progress {
   file?: string;
   /** True when the bytes come from the store and not from the network. */
   cached: boolean;
-  /** With `'ready'`: how the bytes were verified when they came from the network. */
+  /** The level at which bytes from the network were verified; present with `'ready'`. */
   verified?: Verified;
 }
 
@@ -64,37 +64,38 @@ export interface LoadProgress extends Progress {
 export type Verified = 'sha256' | 'lock' | 'length';
 
 export interface LoadOptions {
-  /** Default `'auto'`. */
+  /** The device that computes; default `'auto'`. */
   device?: Device;
-  /** Default `'q8'` on the CPU, `'f32'` on WebGPU. */
+  /** The format of the weights; default `'q8'` on the CPU, `'f32'` on WebGPU. */
   dtype?: Dtype;
   /** Branch, tag or commit; default `'main'`. */
   revision?: string;
   /** Files are at `{host}/{model}/resolve/{revision}/{file}`; default `'https://huggingface.co'`. */
   host?: string;
-  /** Sent as an Authorization header to `host` alone, never in a URL. */
+  /** The access token of a repository, which is sent as an Authorization header to `host` alone, never in a URL. */
   token?: string;
-  /** Own bytes by file name instead of the hub: `{ 'config.json': …, 'tokenizer.json': …, 'model.safetensors': … }`. */
+  /** The files of the model by name, to load without a host: `{ 'config.json': …, 'tokenizer.json': …, 'model.safetensors': … }`. */
   files?: Record<string, FileSource>;
   /**
    * The file that the weights are read from. `'auto'`, the default: a packed file of `pilotlight pull` where the host lists one, else
-   * safetensors, else `pytorch_model.bin` or its shards; for `'q8'` and `'q4'` an ONNX model in float16 that is much smaller than these. Where
-   * the host lists none of them, a GGUF file, else an ONNX model. An ONNX file that turns out not to be read makes room for the next one.
+   * safetensors, else `pytorch_model.bin` or its shards; for `'q8'` and `'q4'` an ONNX model in float16 that is much smaller than these. If
+   * the host lists none of them, a GGUF file, else an ONNX model. If an ONNX file turns out not to be supported, the next file is tried.
    * `'safetensors'`: the checkpoint, also where there is a packed file. `'pytorch'`: `pytorch_model.bin` or its shards, also where there
    * are safetensors. `'gguf'`: the listed GGUF file that suits `dtype` best. `'onnx'`: for `'q8'` and `'q4'` `model_fp16.onnx` or
    * `model_O4.onnx`, in the folder `onnx` or in none, else `model.onnx`, and the other way round for `'f32'`; the weights are read, the graph
-   * is not run; of CLIP and SigLIP also `text_model.onnx` and `vision_model.onnx` with these endings. Otherwise the name of a file, such as `'model.Q4_1.gguf'`. A GGUF file
-   * brings its config and tokenizer along. A `.bin` or `.onnx` cannot come as a stream in `files`, because it is read from several places.
+   * is not run; of CLIP and SigLIP also `text_model.onnx` and `vision_model.onnx` with these endings. Any other value is the name of a file,
+   * such as `'model.Q4_1.gguf'`. A GGUF file contains its config and tokenizer. A `.bin` or `.onnx` cannot be a stream in `files`, because it is
+   * read from several places.
    * Models from different `weights` are stored and listed separately.
    */
   weights?: 'auto' | 'safetensors' | 'pytorch' | 'gguf' | 'onnx' | (string & {});
   /**
    * Whether `'auto'` and `'onnx'` may also take an ONNX file whose weights were rounded to 8 bits, such as `onnx/model_quint8_avx2.onnx`, where it
-   * is the smallest; default `false`. For all-MiniLM-L6-v2 that halves the download of the first visit, and takes accuracy as
-   * docs/models.md says. Such models are stored and listed separately.
+   * is the smallest; default `false`. For all-MiniLM-L6-v2 that halves the download of the first visit, and lowers the accuracy, which
+   * docs/models.md has. Such models are stored and listed separately.
    */
   lossy?: boolean;
-  /** Where the packed model is kept; default `'indexeddb'` where there is one, else `'memory'`. `false` keeps nothing. */
+  /** The store for the packed model; default `'indexeddb'` if the platform has it, else `'memory'`. `false` stores nothing. */
   store?: 'indexeddb' | 'memory' | false | Store;
   /** Whether other models, the least recently used first, may be deleted where the store is full; default `false`. */
   evict?: boolean;
@@ -129,9 +130,9 @@ export interface TextLoadOptions extends LoadOptions {
 }
 
 export interface EmbedOptions {
-  /** Keep only the first values and normalize again (Matryoshka); 1 to the model's dimensions. */
+  /** The number of leading values to keep of each vector, which is then normalized again (Matryoshka); 1 to the model's dimensions. */
   dimensions?: number;
-  /** Default `'float32'`. `'binary'` and `'ubinary'` pack eight signs into a byte. */
+  /** The format of the values; default `'float32'`. `'binary'` and `'ubinary'` pack eight signs into a byte. */
   precision?: Precision;
   /** Cancels between batches and layers; the promise rejects with code `'ABORTED'`. */
   signal?: AbortSignal;
@@ -172,13 +173,13 @@ export interface HiddenStatesOptions {
   signal?: AbortSignal;
 }
 
-/** What a layer of the model computed for texts: as it is, neither normalized nor changed by a module after the encoder. */
+/** The output of one layer of the model for texts, neither normalized nor changed by a module after the encoder. */
 export interface HiddenStates {
   /** All rows one after the other. The caller owns the memory. */
   data: Float32Array;
   /**
    * The number of rows, and of values in a row, which is the encoder's hidden size. There is a row for each text, and with `pool: 'none'`
-   * for each token, text after text: `tokens` says where each text ends.
+   * for each token, text after text: `tokens` has the number of tokens of each text.
    */
   dims: [number, number];
   /** The number of tokens of each text, after truncation, special tokens included. */
@@ -187,7 +188,7 @@ export interface HiddenStates {
   truncated: boolean[];
 }
 
-/** The adapter that WebGPU runs on, as far as the browser tells. */
+/** The adapter that WebGPU runs on, as far as the browser exposes it. */
 export interface AdapterReport {
   vendor: string;
   architecture: string;
@@ -196,7 +197,7 @@ export interface AdapterReport {
   software: boolean;
 }
 
-/** What a model runs on, and why. */
+/** The device and the format that a model runs with, and the reason. */
 export interface BackendReport {
   device: 'cpu' | 'webgpu';
   dtype: Dtype;
@@ -209,11 +210,12 @@ export interface BackendReport {
   adapter?: AdapterReport;
 }
 
-/** Encodes texts as vectors; their cosine measures semantic similarity, or what `similarity` says. */
+/** Encodes texts as vectors, whose semantic similarity is measured by the cosine, or by the measure that `similarity` names. */
 export declare class TextEmbedder {
   private constructor();
   /**
-   * Loads a sentence encoder of any of the families in docs/models.md, or the first `layers` of it, from the store when it is there, else from the host.
+   * Loads a sentence encoder of any of the families in docs/models.md, or the first `layers` of it, from the store if it is stored, else from the
+   * host.
    * @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INTEGRITY`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `RESOURCE_LIMIT`,
    * `QUOTA_EXCEEDED`, `BACKEND_UNAVAILABLE`, `ABORTED`
    */
@@ -229,7 +231,7 @@ export declare class TextEmbedder {
   embed(texts: string | readonly string[], options?: TextEmbedOptions): Promise<Embeddings>;
   /**
    * Computes the hidden states of texts after any layer; the same text gives the same states whatever else is in the batch. It runs as
-   * `embed` does, takes the less time the lower the layer is, and with `pool: 'none'` gives 4 bytes for each value of each token.
+   * `embed` does, takes less time for a lower layer, and with `pool: 'none'` returns 4 bytes for each value of each token.
    * An empty list gives no rows.
    * @throws {PilotlightError} `INVALID_INPUT` naming the text or the option, also for a layer that was not loaded, `INVALID_WEIGHTS`
    * where the tokenizer gives an id that the model does not have, `RESOURCE_LIMIT`, `ABORTED`, `DISPOSED`
@@ -243,15 +245,15 @@ export declare class TextEmbedder {
   readonly layers: number;
   /** The repository's prompts by their names, for the option `prompt` of `embed`; empty where it names none. */
   readonly prompts: Readonly<Record<string, string>>;
-  /** The prompt that texts get which are embedded without the option; `''` for most models. */
+  /** The prompt of texts that are embedded without the option; `''` for most models. */
   readonly defaultPrompt: string;
   /**
-   * The measure by which the repository says that vectors are to be compared; `'cosine'` where it says none. A `VectorIndex` for `'dot'`
+   * The measure by which vectors are to be compared, as the repository names it; `'cosine'` if it names none. A `VectorIndex` for `'dot'`
    * needs `metric: 'dot'`. Between vectors of length 1, `'cosine'` gives the order of `'euclidean'` too.
    */
   readonly similarity: 'cosine' | 'dot' | 'euclidean' | 'manhattan';
   /**
-   * Sentences on prompts that the model was trained with, where no file of its repository names them. Prompts are never
+   * Sentences on prompts that the model was trained with, if no file of its repository names them. Prompts are never
    * applied unasked.
    */
   readonly hints: readonly string[];
@@ -273,7 +275,7 @@ export type ErrorCode =
   | 'DISPOSED'
   | 'INTERNAL';
 
-/** Why a file could not be fetched. */
+/** The reason why a file could not be fetched. */
 export type FetchReason =
   /** No answer came: there is no network, no such host, or the host does not allow this page to ask (CORS). */
   | 'unreachable'
@@ -296,20 +298,23 @@ export declare class PilotlightError extends Error {
   readonly name: 'PilotlightError';
   readonly code: ErrorCode;
   readonly cause?: unknown;
-  /** With `'QUOTA_EXCEEDED'`: the bytes that the model takes in the store, or that saving an index had to write, and the bytes that were left, where known. */
+  /**
+   * With `'QUOTA_EXCEEDED'`: the bytes that the model takes in the store, or that saving an index had to write; and in `available` the bytes that
+   * were left, if known.
+   */
   readonly needed?: number;
   readonly available?: number;
-  /** With `'FETCH_FAILED'`: the HTTP status of the answer; 404 also where the repository, or `files`, has no such file. */
+  /** The HTTP status of the answer, with `'FETCH_FAILED'`; 404 also if the repository, or `files`, has no such file. */
   readonly status?: number;
-  /** With `'FETCH_FAILED'`: why, where it is one of these reasons; absent for one, when a connection breaks off. */
+  /** The reason, with `'FETCH_FAILED'`, if it is one of these; absent for others, such as a broken connection. */
   readonly reason?: FetchReason;
-  /** Where the failure is about one file: its name in the repository. */
+  /** The name in the repository of the file that the failure is about, if it is about one. */
   readonly file?: string;
-  /** Where the failure is about one tensor: its name in the file. */
+  /** The name in the file of the tensor that the failure is about, if it is about one. */
   readonly tensor?: string;
 }
 
-/** What loading a model would cost. */
+/** The download, storage and memory that loading a model would take. */
 export interface LoadPlan {
   model: string;
   /** The class whose `load` loads it. */
@@ -320,7 +325,7 @@ export interface LoadPlan {
   device: 'cpu' | 'webgpu';
   dtype: Dtype;
   reason: string;
-  /** The files to read, with the number of bytes that are needed of each, where the host tells it. */
+  /** The files to read, with the number of bytes that are needed of each, if the host lists it. */
   files: { path: string; bytes?: number }[];
   /** The number of tensors to fetch; 0 where the store has the complete model. */
   tensors: number;
@@ -339,7 +344,7 @@ export interface LoadPlan {
   lossy: boolean;
   /** Whether the store has the complete model, so that loading makes no request. */
   whole: boolean;
-  /** Whether memory and store suffice; if not, `problem` says in a sentence which does not. */
+  /** Whether memory and store suffice; if not, `problem` is a sentence on the one that does not. */
   fits: boolean;
   problem?: string;
 }
@@ -362,11 +367,11 @@ export interface StoredModel {
    * `'onnx-lossy'` for `'onnx'`. */
   weights?: string;
   bytes: number;
-  /** When it was last loaded, in milliseconds since 1970, where that is known. */
+  /** The time of its last load, in milliseconds since 1970, if known. */
   lastUsed?: number;
   /** False for a partial download, which the next load resumes. */
   whole: boolean;
-  /** How it was verified; absent for a partial download. */
+  /** The level at which it was verified; absent for a partial download. */
   verified?: Verified;
   /** A digest of all its files. Vectors of models with equal digests can be compared, also across commits. Absent for a partial download. */
   digest?: string;
@@ -380,8 +385,8 @@ export interface StoreOptions {
 /** Manages stored models, and plans loads. */
 export declare const models: {
   /**
-   * Tells what loading a sentence encoder or a decoder, its first `layers`, a classifier of whole texts, CLIP or SigLIP would cost. It asks the host for sizes and reads small files and the header of the
-   * weights, but loads nothing.
+   * Computes the cost of loading a sentence encoder or a decoder, its first `layers`, a classifier of whole texts, CLIP or SigLIP. It asks the host
+   * for sizes and reads small files and the header of the weights, but loads nothing.
    * @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INTEGRITY`, `INVALID_WEIGHTS`, `UNSUPPORTED_MODEL`, `ABORTED`
    */
   plan(model: string, options?: DecoderLoadOptions & ImageTextLoadOptions): Promise<LoadPlan>;
@@ -396,7 +401,7 @@ export declare const models: {
    */
   delete(key: string, options?: StoreOptions): Promise<boolean>;
   /**
-   * Returns the bytes of all models, and the whole origin's usage and quota where the runtime tells them.
+   * Returns the bytes of all models, and the whole origin's usage and quota if the runtime has them.
    * @throws {PilotlightError} as `list`
    */
   usage(
@@ -412,10 +417,13 @@ export interface InitOptions {
 }
 
 /**
- * Gets the CPU code ready ahead of the first `load`; calling it is optional and repeatable.
- * @throws {PilotlightError} `FETCH_FAILED` where the code cannot be had, `BACKEND_UNAVAILABLE` where it cannot run
+ * Loads the CPU code before the first `load`; calling it is optional and repeatable.
+ * @throws {PilotlightError} `FETCH_FAILED` if the code cannot be fetched, `BACKEND_UNAVAILABLE` if it cannot run
  */
 export declare function init(options?: InitOptions): Promise<void>;
 
-/** Versions, runtime, SIMD, WebGPU adapter, storage and memory in one JSON-able object for a bug report. Starts no model, makes no request to a model host, and never throws: a part that fails says so in its place. */
+/**
+ * Collects versions, runtime, SIMD, WebGPU adapter, storage and memory in one JSON-able object for a bug report. It loads no model, makes no request
+ * to a model host, and never throws: a part that fails is replaced by its error.
+ */
 export declare function diagnose(): Promise<Record<string, unknown>>;

@@ -1,6 +1,6 @@
 import type { DigitGenerator } from './index.js';
 
-/** What the classifier reads in one image of a digit. */
+/** The result of the classifier for one image of a digit. */
 export interface Reading {
   /** The likeliest digit, 0 to 9. */
   digit: number;
@@ -21,7 +21,7 @@ export declare class DigitClassifier {
    * @throws {PilotlightError} `INVALID_INPUT`, `ABORTED`, `DISPOSED`
    */
   read(digits: Uint8Array, options?: { signal?: AbortSignal }): Promise<Reading[]>;
-  /** Frees its memory; the generator goes on working. It never throws. */
+  /** Frees its memory; the generator can still be used. It never throws. */
   dispose(): void;
 }
 

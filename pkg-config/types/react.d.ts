@@ -17,8 +17,8 @@ import type {
 } from './index.js';
 
 /**
- * What a hook knows of its object, which has a property of its own beside these. `'idle'`: nothing was asked for. The progress is that of
- * the last event, also when the load has ended.
+ * The state of a loaded object in a hook; the object itself is the property `Name`. `'idle'` means that the hook was given nothing to load. The
+ * progress is that of the last event, also when the load has ended.
  */
 export type Loadable<Name extends string, T> = {
   /** Loads again: after a failure, or in place of an object that no longer works. It does nothing while a load is under way. */
@@ -33,7 +33,7 @@ export type Loadable<Name extends string, T> = {
 /** The same with `suspense`: while the object is loading the component suspends, and a failure goes to the error boundary. */
 export type Suspended<Name extends string, T> = Extract<Loadable<Name, T>, { status: 'ready' }>;
 
-/** The options of a load, without what a hook gives itself. */
+/** The options of a load, without those that a hook sets itself. */
 type Own<Options> = Omit<Options, 'signal' | 'onProgress'>;
 
 export interface SuspenseOptions {
@@ -46,9 +46,9 @@ export interface SuspenseOptions {
 
 /**
  * Loads a sentence encoder when the component is mounted; without a model (`null`) it loads none. All components that give the same model
- * and options share one embedder, which is freed a second after the last of them has gone; a load that is under way then is aborted.
+ * and options share one embedder, which is freed a second after the last of them was unmounted; a load that is under way then is aborted.
  * Options are compared by their values; a `store` and bytes in `files` by identity, so they must not be made while rendering.
- * The embedder is not the component's own: it must not dispose of it. On a server nothing is loaded.
+ * The component must not dispose of the embedder. On a server nothing is loaded.
  */
 export declare function useTextEmbedder(
   model: string,
@@ -78,10 +78,10 @@ export declare function useDigitGenerator(
 ): Loadable<'generator', DigitGenerator>;
 
 /**
- * Loads the index that was saved under a name, or makes an empty one where there is none or the saved one is of another kind: the vectors of
- * another `source` cannot be searched. Components share it by its name and options, as `useTextEmbedder` has it. With `null` for
- * the name or the options, such as while the model loads that knows the dimensions, there is none yet. A component that changes the
- * index saves it: when the last component has gone, what was not saved is lost. Changes render nothing.
+ * Loads the index that was saved under a name, or makes an empty one if there is none or the saved one has other options: vectors of
+ * another `source` cannot be searched. Components share it by its name and options, as with `useTextEmbedder`. With `null` for
+ * the name or the options, such as before a model has loaded whose dimensions they need, there is no index. A component that changes the
+ * index must save it: changes that were not saved are lost when the last component is unmounted. A change does not render components again.
  */
 export declare function useVectorIndex(
   name: string,
@@ -107,26 +107,26 @@ export interface UseSearchOptions extends SearchOptions {
   delay?: number;
 }
 
-/** A search, which is also there while it is `'loading'`: with the hits of the text before. */
+/** A search. While it is `'loading'`, it has the hits of the previous text. */
 export interface Search<E> {
-  /** `'idle'` without a text, `'loading'` until embedder and index are there and the text was embedded. */
+  /** `'idle'` without a text, `'loading'` until embedder and index are loaded and the text is embedded. */
   status: 'idle' | 'loading' | 'ready' | 'failed';
   /** Always undefined: a search takes milliseconds. */
   progress: undefined;
-  /** What the embedder or the index threw. */
+  /** The error that the embedder or the index threw. */
   error: Error | undefined;
   /** Embeds and searches again: after a failure, or when the index has changed. */
   retry: () => void;
-  /** Empty without an index. */
+  /** The nearest vectors, the best first; empty without an index. */
   hits: SearchHit[];
   /** The text that the hits and the query belong to. */
   text: string | undefined;
-  /** What the embedder gave for this text. */
+  /** The embedding of this text. */
   query: E | undefined;
 }
 
 /**
- * Embeds a text a moment after it was last changed, and searches an index for the nearest vectors. A search that is no longer wanted is
+ * Embeds a text a moment after it was last changed, and searches an index for the nearest vectors. A search for an earlier text is
  * aborted. The index is searched while rendering, so another `k` or filter does not embed the text again. Without an index (`null`) the text
  * is only embedded; an index that is `undefined` is waited for.
  */

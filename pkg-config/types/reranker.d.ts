@@ -7,13 +7,13 @@ export interface RankOptions {
   signal?: AbortSignal;
 }
 
-/** A document and how well it answers the query. */
+/** A document's score for the query. */
 export interface RankedDocument {
   /** The place of the document in the list that was given. */
   index: number;
   /**
-   * The higher the better: the logit, or its sigmoid (0 to 1), as the repository's config has it. It orders documents of one query; scores of
-   * different queries or models cannot be compared.
+   * The score, higher for a better answer: the logit, or its sigmoid (0 to 1), as the repository's config has it. It orders documents of one query;
+   * scores of different queries or models cannot be compared.
    */
   score: number;
   /** The output of the network. */
@@ -25,7 +25,7 @@ export interface RankedDocument {
 }
 
 /**
- * A cross-encoder: it reads a query and a document together and says how well the second answers the first, which orders the best results of a
+ * A cross-encoder: it reads a query and a document together and scores how well the second answers the first. This orders the best results of a
  * search better than vectors do, and takes a run of the model for each document.
  */
 export declare class Reranker {

@@ -8,7 +8,7 @@ import type {
   StoreOptions,
 } from './index.js';
 
-/** What is called for a request of a route; what it returns, or a promise of it, is the `result` of the choice. */
+/** A function that is called for a text of its route. The value that it returns or that its promise resolves to is the `result` of the choice. */
 export type RouteHandler = (text: string, choice: RouteChoice) => unknown;
 
 /** A route: a few requests that belong to it, ten at best. */
@@ -16,12 +16,12 @@ export interface Route {
   name: string;
   utterances: readonly string[];
   onRoute?: RouteHandler;
-  /** The score under which the route is not taken; default what `unknown` stands for. */
+  /** The score under which the route is not taken; default the one that follows from `unknown`. */
   threshold?: number;
 }
 
 export interface RouterOptions extends Omit<FitOptions, 'thresholds'> {
-  /** Default 0.05: one in twenty good requests may be refused. */
+  /** The share of good requests that may be refused; default 0.05. */
   unknown?: number;
 }
 
@@ -29,7 +29,7 @@ export interface RouterOptions extends Omit<FitOptions, 'thresholds'> {
 export interface RouteChoice extends Omit<Classification, 'label'> {
   /** The route; `null` where the text is not like the utterances. */
   name: string | null;
-  /** What the handler of the route returned; absent where it has none. */
+  /** The value that the handler of the route returned; absent if the route has no handler. */
   result?: unknown;
 }
 
@@ -42,7 +42,7 @@ export declare class SemanticRouter {
    */
   static create(embedder: Embedder, routes: readonly Route[], options?: RouterOptions): Promise<SemanticRouter>;
   /**
-   * Reads what `toJSON` wrote; handlers are given by `on`.
+   * Reads the JSON of `toJSON`; handlers are set by `on`.
    * @throws {PilotlightError} as `TextClassifier.fromJSON`
    */
   static fromJSON(embedder: Embedder, json: string | object, options?: ImportOptions): Promise<SemanticRouter>;
@@ -59,7 +59,7 @@ export declare class SemanticRouter {
   readonly routes: readonly string[];
   /** The scores under which a route is not taken; they may be set, and are kept in the JSON. */
   thresholds: Readonly<Record<string, number>>;
-  /** Sentences on what to know, as those of a `TextClassifier`. */
+  /** Sentences on the limits of the router, as those of a `TextClassifier`. */
   readonly notes: readonly string[];
   /**
    * Sets the handler of a route, or with `null` that of texts without one.
@@ -67,13 +67,13 @@ export declare class SemanticRouter {
    */
   on(name: string | null, handler: RouteHandler): this;
   /**
-   * Finds the route of a text, and calls its handler. What the handler throws, this throws.
+   * Finds the route of a text, and calls its handler. An error of the handler is thrown.
    * @throws {PilotlightError} `INVALID_INPUT`, `DISPOSED`, and what `embedder.embed` throws
    */
   route(text: string, options?: { topK?: number; signal?: AbortSignal }): Promise<RouteChoice>;
   /**
-   * Sets for each route the threshold with which most of these texts are decided right; `route: null` says that a text belongs to none.
-   * Returns the share that is right before and after; on other texts expect less.
+   * Sets for each route the threshold with which most of these texts are decided right; `route: null` is for texts that belong to none.
+   * Returns the share that is right before and after; on other texts it will be lower.
    * @throws {PilotlightError} as `route`
    */
   fitThresholds(
@@ -95,6 +95,6 @@ export declare class SemanticRouter {
    * @throws {PilotlightError} as `TextClassifier.save`
    */
   save(name: string, options?: StoreOptions): Promise<void>;
-  /** Frees its memory; the embedder stays. */
+  /** Frees its memory, and not that of the embedder. */
   dispose(): void;
 }

@@ -1,10 +1,10 @@
 import type { BackendReport, LoadOptions } from './index.js';
 
-/** What a model says of a text. */
+/** The labels that a model gives to a text, with their probabilities. */
 export interface SequenceClassification {
   /** The most probable label, or the one with the largest number. */
   label: string;
-  /** 0 to 1; `null` where the labels are numbers that the model estimates (`problem_type` is `regression`), which are in `logit`. */
+  /** The probability, 0 to 1; `null` if the labels are numbers that the model estimates (`problem_type` is `regression`), which are in `logit`. */
   probability: number | null;
   /**
    * Each label with its probability and the output of the network, in the order of `labels`. Probabilities sum to 1 unless the model may give several
@@ -19,7 +19,7 @@ export interface SequenceClassification {
 
 /**
  * A model that was trained to give one of its own labels to a text, such as a sentiment or a topic. For labels of your own, fit a
- * `TextClassifier`. How sure such a model is says little on texts of another kind than those of its training.
+ * `TextClassifier`. The probabilities of such a model mean little for texts of another kind than those of its training.
  */
 export declare class SequenceClassifier {
   private constructor();

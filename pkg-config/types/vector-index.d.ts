@@ -1,15 +1,15 @@
 import type { Embeddings, StoreOptions } from './index.js';
 
-/** How an index keeps each value: 4 bytes, 1 byte (by a scale for each vector) or 1 bit (its sign). */
+/** The format of each value in an index: 4 bytes, 1 byte (with a scale for each vector) or 1 bit (its sign). */
 export type IndexPrecision = 'float32' | 'int8' | 'binary';
 
-/** The measure by which an index compares vectors: by the cosine of their angle, or by their dot product, which their lengths enlarge. */
+/** The measure by which an index compares vectors: the cosine of their angle, or their dot product, which grows with their lengths. */
 export type IndexMetric = 'cosine' | 'dot';
 
 /** The id of a vector: a text, or a safe integer. `1` and `'1'` are different ids. */
 export type VectorId = string | number;
 
-/** Vectors in the order of their ids: all values one after the other, an array for each vector, or what `embed` gave (`'float32'`). */
+/** Vectors in the order of their ids: all values one after the other, an array for each vector, or the result of `embed` (`'float32'`). */
 export type Vectors = Float32Array | readonly (readonly number[] | Float32Array)[] | Pick<Embeddings, 'data' | 'dims'>;
 
 /** One vector. */
@@ -18,11 +18,11 @@ export type Query = Float32Array | readonly number[] | Pick<Embeddings, 'data' |
 export interface VectorIndexOptions {
   /** The number of values of a vector, 1 to 32768. */
   dimensions: number;
-  /** Default `'int8'`: a quarter of the memory of `'float32'`, and scores that usually differ from its by less than 0.01. */
+  /** The format of the values; default `'int8'`: a quarter of the memory of `'float32'`, and scores that usually differ by less than 0.01. */
   precision?: IndexPrecision;
   /**
-   * Default `'cosine'`. `'dot'` is for models that were trained for dot products, of which `embedder.similarity` is `'dot'`: their vectors
-   * keep their lengths. It goes with `'float32'` and `'int8'` and without `prefilter`, since signs tell nothing of lengths.
+   * The measure of similarity; default `'cosine'`. `'dot'` is for models that were trained for dot products, whose `embedder.similarity` is `'dot'`:
+   * their vectors keep their lengths. It needs `'float32'` or `'int8'`, without `prefilter`, because signs do not depend on lengths.
    */
   metric?: IndexMetric;
   /**
@@ -31,7 +31,7 @@ export interface VectorIndexOptions {
    */
   prefilter?: boolean;
   /**
-   * The model, its number of layers where not all were loaded, the dtype and the build that made the vectors. It is kept and shown;
+   * The model, its number of layers if not all were loaded, the dtype and the build that made the vectors. It is saved with the index;
    * vectors of different sources cannot be compared.
    */
   source?: string;
@@ -45,19 +45,19 @@ export interface AddOptions {
 /** Vectors that have all of the tags, or with `match: 'any'` at least one. */
 export interface TagFilter {
   tags: readonly string[];
-  /** Default `'all'`. */
+  /** Whether a vector must have all of the tags or any; default `'all'`. */
   match?: 'all' | 'any';
 }
 
 export interface SearchOptions {
   /**
-   * Which vectors may be found. A function is called at most once for an id: for those that are among the best so far, or for all with
-   * the prefilter and with `'binary'`. It may not change the index; what it throws, the search throws. Tags cost next to nothing.
+   * The condition on vectors that may be found. A function is called at most once for an id: for those that are among the best so far, or for all
+   * with the prefilter and with `'binary'`. It must not change the index; an error that it throws ends the search. Tags cost next to nothing.
    */
   filter?: ((id: VectorId) => boolean) | TagFilter;
   /** Whether every row is scored in spite of a prefilter. */
   exact?: boolean;
-  /** How many vectors the prefilter lets through; default 15 times `k`, and 150 or more. Sets of up to twice as many are searched exactly. */
+  /** The number of vectors that pass the prefilter; default 15 times `k`, at least 150. Sets of up to twice as many are searched exactly. */
   candidates?: number;
 }
 
@@ -76,7 +76,7 @@ export declare class VectorIndex {
   /** Makes an empty index. @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED` or `BACKEND_UNAVAILABLE` where the core cannot start */
   static create(options: VectorIndexOptions): Promise<VectorIndex>;
   /**
-   * Appends vectors: all, or none where one is invalid. By cosine, their lengths (norms) do not matter. The arrays stay the caller's.
+   * Appends vectors: all, or none where one is invalid. By cosine, their lengths (norms) do not matter. The index does not keep the arrays.
    * @throws {PilotlightError} `INVALID_INPUT` naming the row: an id that is there already or comes twice, a vector of another number of
    * values, with a value that is not finite, by cosine one of zeros alone, and by dot product one with values above 1e15 or below -1e15;
    * `RESOURCE_LIMIT`, `DISPOSED`
@@ -112,13 +112,13 @@ export declare class VectorIndex {
   /** The index as bytes, with a digest; the caller owns them. Equal indexes give equal bytes. @throws {PilotlightError} `RESOURCE_LIMIT`, `DISPOSED` */
   toBytes(): Uint8Array<ArrayBuffer>;
   /**
-   * Makes an index from the bytes that `toBytes` gave; they stay the caller's.
+   * Makes an index from the bytes of `toBytes`, which it does not keep.
    * @throws {PilotlightError} `INVALID_INPUT` for bytes of another format, `INTEGRITY` where they were altered, `RESOURCE_LIMIT`
    */
   static fromBytes(bytes: Uint8Array): Promise<VectorIndex>;
   /**
    * Saves the index, as it is at the call, under a name; it may be changed and disposed of meanwhile. Only what changed since the last
-   * save is written, in parts of about 2 MiB, and until all of them are written `load` gives the former version.
+   * save is written, in parts of about 2 MiB, and until all of them are written `load` returns the former version.
    * `models` neither lists nor deletes it.
    * @throws {PilotlightError} `QUOTA_EXCEEDED`, `INVALID_INPUT`, `BACKEND_UNAVAILABLE`, `DISPOSED`
    */
@@ -134,7 +134,7 @@ export declare class VectorIndex {
    */
   static delete(name: string, options?: StoreOptions): Promise<boolean>;
   /**
-   * Frees its memory. Later calls throw `'DISPOSED'`; calling it twice is fine.
+   * Frees its memory. Later calls throw `'DISPOSED'`, but a second `dispose` does nothing.
    * @throws {PilotlightError} `INVALID_INPUT` when the filter of a search calls it
    */
   dispose(): void;

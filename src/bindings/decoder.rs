@@ -67,7 +67,7 @@ impl DecoderHandle {
         })
     }
 
-    /// The commit of the model's files, or what stands for one.
+    /// The commit of the model's files, or its stand-in if they come from no commit.
     #[wasm_bindgen(getter)]
     pub fn commit(&self) -> String {
         self.decoder.commit().into()

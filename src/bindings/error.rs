@@ -5,7 +5,7 @@ use wasm_bindgen::JsValue;
 
 use crate::error::{Error, StorageQuota};
 
-/// An `Error` with the `code` and the message, and where there are any the `cause` and what else programs can read.
+/// An `Error` with the `code` and the message, and if known the `cause` and the other properties that programs can read.
 pub(crate) fn to_js(error: Error) -> JsValue {
     let object = js_sys::Error::new(&error.to_string());
     object.set_name("PilotlightError");

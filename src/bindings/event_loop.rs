@@ -61,7 +61,7 @@ impl WorkSinceYield {
 /// The scheduler of one call.
 pub(super) struct EventLoopScheduler {
     cancel: Option<Cancellation>,
-    /// When the call last yielded, in milliseconds since 1970.
+    /// The time at which the call last yielded, in milliseconds since 1970.
     yielded: Cell<f64>,
 }
 

@@ -1,4 +1,4 @@
-//! Access to what is stored under a name: the store and the lock of an index, and the JSON of classifiers, detectors and records.
+//! Access to objects that are stored under a name: the store and the lock of an index, and the JSON of classifiers, detectors and records.
 
 use js_sys::Promise;
 use wasm_bindgen::JsValue;

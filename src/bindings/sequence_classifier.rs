@@ -87,7 +87,7 @@ impl SequenceClassifierHandle {
         })
     }
 
-    /// The commit of the model's files, or what stands for one.
+    /// The commit of the model's files, or its stand-in if they come from no commit.
     #[wasm_bindgen(getter)]
     pub fn commit(&self) -> String {
         self.classifier.commit().into()

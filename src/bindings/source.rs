@@ -18,7 +18,7 @@ use crate::store::{CacheConfig, Locks, ModelKey, Store};
 use crate::tasks::{LoadProgress, LoadStatus, Source, Weights};
 use crate::weights::Dtype;
 
-/// Owns what a [`Source`] borrows.
+/// Owns the values that a [`Source`] borrows.
 pub(super) struct JsSource {
     host: Box<dyn Host>,
     store: Option<Rc<dyn Store>>,

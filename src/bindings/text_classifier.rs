@@ -20,7 +20,7 @@ use crate::heads::fitting::{FitOptions, cross_validate};
 use crate::memory::{out_of_memory, try_vec};
 use crate::scheduler::Scheduler;
 
-/// The rates of refusal at which `evaluate` tells how much is left and how much of it is right.
+/// The rates of refusal for which `evaluate` returns the share of texts that is answered, and the accuracy among them.
 const RATES: [f64; 8] = [0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5];
 
 /// The values before the probabilities in an answer of `classify`: class, score, nearest example and its cosine.
@@ -114,7 +114,7 @@ impl ClassifierHandle {
 
     /// Reads a classifier from an object with its `classCount`, `head`, and, where they are known, `examples` and `heldOut`.
     ///
-    /// *Errors*: `INVALID_INPUT` that names what is wrong.
+    /// *Errors*: `INVALID_INPUT`, naming the invalid part.
     #[wasm_bindgen(js_name = fromJSON)]
     pub fn from_json(json: &JsValue) -> Result<ClassifierHandle, JsValue> {
         let read = || Classifier::from_value(&to_value("json", json)?);

@@ -97,7 +97,7 @@ impl TextEmbedderHandle {
         })
     }
 
-    /// The commit of the model's files, or what stands for one.
+    /// The commit of the model's files, or its stand-in if they come from no commit.
     #[wasm_bindgen(getter)]
     pub fn commit(&self) -> String {
         self.embedder.commit().into()
@@ -131,7 +131,7 @@ impl TextEmbedderHandle {
         object(prompts.map(|(name, prompt)| (name.as_str(), prompt.as_str().into())))
     }
 
-    /// The prompt of calls that ask for none.
+    /// The prompt of calls without one.
     #[wasm_bindgen(getter, js_name = defaultPrompt)]
     pub fn default_prompt(&self) -> String {
         self.embedder.prompts().text(None).into()

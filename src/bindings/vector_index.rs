@@ -217,7 +217,7 @@ impl VectorIndexHandle {
         self.index.borrow().has_prefilter()
     }
 
-    /// The name of what computed the vectors, such as a model.
+    /// The name of the source of the vectors, such as a model.
     #[wasm_bindgen(getter)]
     pub fn source(&self) -> Option<String> {
         self.index.borrow().source().map(Into::into)

@@ -1,4 +1,4 @@
-//! Calibration: from decision values to probabilities that are as often right as they say.
+//! Calibration: turns decision values into probabilities that match the share of right predictions.
 
 use super::math::{exp, ln, ln_1p_exp, sigmoid};
 
@@ -51,7 +51,7 @@ fn interpolate(x: &[f64], y: &[f64], at: f64) -> f64 {
 ///
 /// *Shapes*: `decisions: [n, k]`, `classes: [n]`, each below `k`.
 /// *Source*: Guo et al., "On Calibration of Modern Neural Networks", 2017. The cross-entropy is convex in it, so that Newton's method
-/// between bounds finds the one minimum; where classes are told apart without error there is none, and the bound is the answer.
+/// between bounds finds the one minimum; if the classes are separated without error there is none, and the bound is the result.
 pub fn temperature(decisions: &[Vec<f64>], classes: &[u32]) -> Calibrator {
     let (mut low, mut high) = (1e-3f64, 1e3f64);
     let mut beta = 1.0;

@@ -1,4 +1,4 @@
-//! A classifier of vectors that says how sure it is, which example is nearest, and when it does not know.
+//! A classifier of vectors that returns the probability of its label and the nearest example, and refuses vectors unlike its examples.
 
 use super::evaluation::{HeldOut, Outcome, held_out, threshold};
 use super::examples::{Examples, TrainingSet, check};
@@ -104,7 +104,7 @@ impl Classifier {
         Ok(classifier)
     }
 
-    /// Writes what [`from_value`](Self::from_value) reads.
+    /// Returns the JSON that [`from_value`](Self::from_value) reads.
     pub fn to_value(&self) -> Value {
         let mut value = json!({
             "classCount": self.class_count,

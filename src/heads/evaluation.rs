@@ -3,7 +3,7 @@
 /// The bins of the calibration error.
 const BINS: usize = 15;
 
-/// One classification, and what was right.
+/// One classification, with the right class.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
     /// The right class.
@@ -12,7 +12,7 @@ pub struct Outcome {
     pub predicted: u32,
     /// The probability of the predicted class.
     pub probability: f64,
-    /// The score that tells whether the vector is like the examples at all: the probability times the nearest cosine.
+    /// The score by which vectors unlike all examples are refused: the probability times the nearest cosine.
     pub score: f64,
 }
 
@@ -175,7 +175,7 @@ fn confusions(outcomes: &[Outcome]) -> Vec<Confusion> {
     found
 }
 
-/// Computes what is left of outcomes, and how much of it is right, at a threshold.
+/// Computes the share of outcomes whose score reaches a threshold, and the accuracy among them.
 pub fn coverage(outcomes: &[Outcome], rate: f64, threshold: f64) -> Coverage {
     let kept: Vec<&Outcome> = outcomes
         .iter()

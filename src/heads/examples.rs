@@ -107,7 +107,7 @@ pub(super) fn cosines(rows: &[f32], x: &[f64]) -> Vec<f32> {
 
 /// Checks that the parts of examples fit each other, that their vectors are finite, and that each class has an example.
 ///
-/// *Errors*: `InvalidInput` that names what is wrong.
+/// *Errors*: `InvalidInput`, naming the invalid part.
 pub(super) fn check(examples: &Examples, class_count: usize) -> Result<()> {
     let d = examples.dimensions;
     if class_count < 2 {

@@ -76,7 +76,7 @@ pub struct FitOptions {
     pub gamma: Option<f64>,
     /// The number of neighbours of `Knn`.
     pub k: usize,
-    /// When a fit ends; `None` for the default of the head.
+    /// The tolerance at which a fit ends; `None` for the default of the head.
     pub tolerance: Option<f64>,
     /// Determines the folds, and the order in which examples are visited.
     pub seed: u64,
@@ -157,11 +157,11 @@ pub(super) async fn fit_head(
     })
 }
 
-/// An example that was held out, as a head sees it that was fitted without it.
+/// A held-out example, with the results of a head that was fitted without it.
 pub(super) struct Held {
     /// The index of the example.
     item: usize,
-    /// Its right class.
+    /// The right class of the example.
     class: u32,
     /// The decision values of the head.
     decisions: Vec<f64>,

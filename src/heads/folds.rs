@@ -1,4 +1,4 @@
-//! Folds: parts of the examples that take turns at being held out.
+//! Folds for cross-validation: parts of the examples, each of which is held out once.
 
 use super::random::Random;
 
@@ -14,7 +14,7 @@ pub fn stratified(
 ) -> Vec<Option<usize>> {
     let mut folds = vec![None; classes.len()];
     let mut random = Random::new(seed);
-    // Where one class ends the next one goes on, so that folds differ by one example at most.
+    // A class continues with the fold after the last one of the class before, so that folds differ by one example at most.
     let mut next = 0;
     for class in 0..class_count {
         let members = (0..classes.len()).filter(|i| classes[*i] as usize == class);

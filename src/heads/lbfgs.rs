@@ -9,7 +9,7 @@ use crate::memory::{out_of_memory, probe};
 
 /// The number of steps whose curvature is remembered.
 const HISTORY: usize = 10;
-/// The most vectors of the length of `x` that a minimization has at a time: two for each step, and those of the step at hand.
+/// The most vectors of the length of `x` that a minimization has at a time: two for each step, and those of the current step.
 const VECTORS: usize = 2 * HISTORY + 8;
 /// The evaluations that one search along a direction may take.
 const MAX_SEARCH: usize = 30;
@@ -83,7 +83,7 @@ pub async fn minimize(
                 break;
             }
         }
-        // Where rounding hides the decrease no step is found.
+        // No step is found if rounding hides the decrease.
         let Some(next) = found else { break };
         let mut difference = next_x.clone();
         add_scaled(&mut difference, -1.0, x);

@@ -14,7 +14,7 @@ use crate::scheduler::Scheduler;
 const BLOCK: usize = 256;
 
 /// The factor of the gradient in the first step of a fit that begins near its end, where the default would be far too long. A hundredth is
-/// a usual curvature; the search mends what it is wrong by.
+/// a usual curvature; the line search corrects its error.
 const FIRST_STEP: f64 = 100.0;
 
 /// The options of a fit.

@@ -39,11 +39,11 @@ pub struct Linear {
     pub coefficients: Vec<Vec<f64>>,
     /// The constant of each class.
     pub intercepts: Vec<f64>,
-    /// How decision values become probabilities.
+    /// The function that turns decision values into probabilities.
     pub link: Link,
 }
 
-/// How the decision values of a linear head become probabilities.
+/// The function that turns the decision values of a linear head into probabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     /// Decision values do not become probabilities: the head has none of its own.
@@ -73,7 +73,7 @@ pub enum Step {
 pub struct Member {
     /// The head.
     pub head: Head,
-    /// Its calibrators.
+    /// The calibrators of the head.
     pub calibrators: Vec<Calibrator>,
 }
 

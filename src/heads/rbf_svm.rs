@@ -250,7 +250,7 @@ impl Problem {
         let c = options.c;
         let y: Vec<f64> = taken.iter().map(|at| self.sign(*at)).collect();
         let (mut alpha, mut gradient) = (vec![0.0; n], vec![-1.0; n]);
-        // As many steps as libsvm allows.
+        // The limit of steps is that of libsvm.
         let most = (100 * n).max(10_000_000);
         let row = |i: usize, to: &mut [f64]| {
             for (to, at) in to.iter_mut().zip(taken) {

@@ -103,7 +103,7 @@ impl Kernel {
 }
 
 impl Svc {
-    /// The value of each pair `(i, j)` with `i < j`: above 0 it speaks for `i`.
+    /// The value of each pair `(i, j)` with `i < j`: above 0 it is a vote for `i`.
     fn pair_values(&self, x: &[f64]) -> Vec<f64> {
         let x_squared = dot(x, x);
         let kernel: Vec<f64> = self

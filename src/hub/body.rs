@@ -95,7 +95,7 @@ impl BodyStream {
 
 impl Drop for BodyStream {
     fn drop(&mut self) {
-        // A failure to cancel concerns nobody: the reader is not used any more.
+        // A failure to cancel does not matter: the reader is not used any more.
         let _ = self.reader.cancel();
     }
 }

@@ -28,7 +28,7 @@ const SMALL_GAP: u64 = 64 << 10;
 /// Size of the buffer into which bytes are read to be discarded.
 const SCRATCH: usize = 64 << 10;
 
-/// How far the download of a file has come: all that a later load needs to resume it.
+/// The state of a file's download: all that a later load needs to resume it.
 #[derive(Clone, Debug, Default)]
 pub struct FetchState {
     /// Bytes from the start of the file that were read or skipped.
@@ -139,7 +139,7 @@ impl<'a> Fetch<'a> {
         self.on_read = Some(Box::new(listener));
     }
 
-    /// Extends what is requested before [`want`](Self::want) tells what is needed: to `end` at least, and to twice as much each time.
+    /// Extends the front of the file that is requested before [`want`](Self::want) sets ranges: to `end` at least, and to twice as much each time.
     pub fn extend_front(&mut self, end: u64) {
         if self.front < end {
             self.front = end.max(self.front.saturating_mul(2));
@@ -179,7 +179,7 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// How the file was verified; final once [`finish`](Self::finish) has returned.
+    /// The level at which the file was verified; final once [`finish`](Self::finish) has returned.
     pub fn verified(&self) -> Verified {
         self.verified.unwrap_or(Verified::Length)
     }

@@ -40,7 +40,7 @@ pub struct FileEntry {
     pub tensors: BTreeMap<String, Digest>,
     /// Whether the file is a stream, which can be opened only once and only from its start.
     pub once: bool,
-    /// Where the host has the file, if that is not the name by which it is listed.
+    /// The path at which the host has the file, if it is not the name by which it is listed.
     pub path: Option<String>,
 }
 
@@ -170,7 +170,7 @@ pub enum PlatformHash {
     AtEnd,
 }
 
-/// Bytes in order, which are copied straight to where the caller wants them.
+/// A sequence of bytes that are copied straight to the caller's destination.
 #[async_trait(?Send)]
 pub trait ByteStream {
     /// Reads up to `to.len()` bytes into the start of `to` and returns their number, which is 0 only at the end or if `to` is empty.

@@ -21,7 +21,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// Longest wait that a host may ask for by `Retry-After`; a longer one is an error at once.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
 
-/// How transient failures and stalled connections are handled.
+/// The handling of transient failures and stalled connections.
 #[derive(Clone, Copy)]
 pub struct RetryPolicy<'a> {
     /// Waits between attempts, and cancels them.

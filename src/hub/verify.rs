@@ -31,7 +31,7 @@ impl Digest {
         bytes(hex).map(Self::GitBlob)
     }
 
-    /// Compares the digest of what was downloaded with this one.
+    /// Compares the digest of the downloaded bytes with this one.
     ///
     /// *Errors*: `Integrity` naming `what`, with both digests.
     pub fn check(&self, what: &str, found: &Self) -> Result<()> {
@@ -68,7 +68,7 @@ fn bytes<const N: usize>(hex: &str) -> Option<[u8; N]> {
     bytes?.try_into().ok()
 }
 
-/// How the bytes of a model were verified against its host, from the weakest to the strongest; the weakest of its files counts.
+/// The level at which the bytes of a model were verified against its host, from the weakest to the strongest; the weakest of its files counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verified {
     /// The lengths were compared and, if the host sends ETags, the ETag stayed the same.

@@ -139,7 +139,7 @@ fn check_frames(webp: &[u8], image: [u32; 2]) -> Result<()> {
     Ok(())
 }
 
-/// Width and height as the data of a frame say them; `None` for other chunks, and where the data end before.
+/// Returns the width and height in the data of a frame; `None` for other chunks, and if the data end before them.
 fn frame_size(name: [u8; 4], content: &[u8]) -> Option<[u32; 2]> {
     match &name {
         // Three bytes, a start code of three, and 14 bits each.

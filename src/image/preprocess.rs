@@ -29,7 +29,7 @@ pub struct ImageProcessor {
 /// The size of the resized image, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Resized {
-    /// That of the shorter edge; the longer one is in proportion.
+    /// The length of the shorter edge; the longer one is in proportion.
     Shortest(usize),
     /// Rows and columns, whatever the proportions of the image.
     Exact([usize; 2]),

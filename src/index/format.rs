@@ -41,14 +41,14 @@ const DIGEST: usize = blake3::OUT_LEN;
 /// Bytes that are read from the chunk at a time.
 const BUFFER: usize = 64 << 10;
 
-/// How far the squared length of a stored f32 vector may be from 1.
+/// The largest difference of a stored f32 vector's squared length from 1.
 const LENGTH_TOLERANCE: f64 = 1e-3;
 
 #[derive(Serialize, Deserialize)]
 struct Header {
     dimensions: usize,
     precision: String,
-    /// Absent for cosines, as in all files from before there was another metric.
+    /// The metric; absent for cosines, as in files written before other metrics existed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     metric: Option<String>,
     prefilter: bool,

@@ -75,7 +75,7 @@ pub enum IndexMetric {
     /// The cosine of the angle between them; their lengths do not matter.
     #[default]
     Cosine,
-    /// Their dot product, for models that were trained for it and give vectors of different lengths.
+    /// The dot product of the vectors, for models that were trained for it and give vectors of different lengths.
     Dot,
 }
 
@@ -114,7 +114,7 @@ pub struct IndexOptions {
     pub metric: IndexMetric,
     /// Whether the sign bit of each value is kept too, by which a search of many vectors first selects candidates.
     pub prefilter: bool,
-    /// The name of what computed the vectors: model, dtype and build. Vectors of different sources are not comparable.
+    /// The source of the vectors: model, dtype and build. Vectors of different sources are not comparable.
     pub source: Option<String>,
 }
 
@@ -167,7 +167,7 @@ impl VectorIndex {
     /// Makes an empty index.
     ///
     /// *Errors*: `InvalidInput` for a number of dimensions out of range, for a prefilter of `Binary`, or where signs are all that `Dot` would have:
-    /// they tell nothing of lengths.
+    /// they do not depend on lengths.
     pub fn new(options: IndexOptions) -> Result<Self> {
         let IndexOptions {
             dimensions,

@@ -153,7 +153,7 @@ pub(super) struct Query {
     pub floats: Vec<f32>,
     /// The quantized vector, padded. It has 16 bits because the kernel widens the int8 rows to 16 bits.
     pub words: Vec<i16>,
-    /// As [`EncodedRow::factor`], for `words`.
+    /// The factor of `words`, as [`EncodedRow::factor`].
     pub factor: f32,
     pub signs: Vec<u8>,
 }

@@ -22,7 +22,7 @@ const CANDIDATES_PER_K: usize = 15;
 pub struct Hit {
     /// The id of the vector.
     pub id: Id,
-    /// Its cosine with the query, from -1 to 1, or its dot product, as the metric of the index says.
+    /// The cosine with the query, from -1 to 1, or the dot product, by the metric of the index.
     pub score: f32,
 }
 

@@ -16,7 +16,7 @@ pub(super) struct Scored {
 impl Ord for Scored {
     fn cmp(&self, other: &Self) -> Ordering {
         let by_score = other.score.total_cmp(&self.score);
-        // Of equal scores, the row that was added first is the better one.
+        // If scores are equal, the row that was added first is the better one.
         by_score.then(self.slot.cmp(&other.slot))
     }
 }

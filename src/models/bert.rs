@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn a_config_of_another_kind_or_an_absurd_one_is_an_error_that_names_the_field() {
         assert!(config("", "").is_ok());
-        // What the file leaves out has the value of `transformers`.
+        // A key that the file leaves out has the default value of `transformers`.
         assert_eq!(config("\"vocab_size\":10,", "").unwrap().vocab_size, 30522);
         for (change, to, kind, what) in [
             (

@@ -25,7 +25,7 @@ pub(super) fn logit_scale(tensors: &mut Tensors, shape: &[usize]) -> Result<Opti
     Ok(logarithm.map(f32::exp).or(factor))
 }
 
-/// The error of a model that can make no scores of cosines. `tensor`: what its weights lack.
+/// The error of a model that can make no scores of cosines. `tensor`: the missing tensor.
 pub(super) fn no_scores(tensor: &str) -> Error {
     Error::unsupported(format!(
         "the weights are those of the text tower alone and lack the tensor '{tensor}', without which cosines cannot be turned into scores: expected weights of both towers, by the name of their file in the option weights"
@@ -116,7 +116,7 @@ impl Default for VisionConfig {
 impl ClipConfig {
     /// Reads and checks a config whose `model_type` was checked.
     ///
-    /// *Errors*: `UnsupportedModel` for what the towers do not have, `InvalidWeights` where the file is broken or absurd.
+    /// *Errors*: `UnsupportedModel` for features that the towers do not have, `InvalidWeights` where the file is broken or absurd.
     pub fn from_json(json: &[u8]) -> Result<Self> {
         let config: Self = read(json)?;
         let (text, vision) = (&config.text_config, &config.vision_config);

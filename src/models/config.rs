@@ -24,8 +24,7 @@ fn broken(error: serde_json::Error) -> Error {
     Error::invalid_weights(format!("{FILE}: is not valid: {error}"))
 }
 
-/// Reads the architecture of a config: its `model_type`, and what else tells two of one `model_type` apart. It is empty where the config
-/// has none.
+/// Reads the architecture of a config: its `model_type`, made specific if two architectures share it. It is empty if the config has none.
 ///
 /// *Errors*: `InvalidWeights` where the file is broken.
 pub(super) fn architecture(json: &[u8]) -> Result<String> {
@@ -61,7 +60,7 @@ pub(super) struct Fields {
 
 impl Fields {
     /// Reads the config of an encoder of one of some architectures. `defaults` are the values of its config class in `transformers`, as JSON: the
-    /// library leaves out of the file what is at its default.
+    /// library leaves out of the file the values that are the defaults.
     ///
     /// *Errors*: `UnsupportedModel` for another architecture, a decoder, or weights that were pruned or quantized; `InvalidWeights` where the
     /// file is broken.

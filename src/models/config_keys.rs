@@ -15,7 +15,7 @@ const INERT: &[(&str, &[&str])] = &[
     (
         "",
         &[
-            // What made the file, and where it came from.
+            // The origin of the file.
             "_name_or_path",
             "architectures",
             "auto_map",
@@ -23,7 +23,7 @@ const INERT: &[(&str, &[&str])] = &[
             // The dtype that tensors had; theirs is in the weights.
             "dtype",
             "torch_dtype",
-            // What a call returns, how it is computed, and what is kept for a later one.
+            // The outputs of a call, its memory, and its cache for later calls.
             "chunk_size_feed_forward",
             "gradient_checkpointing",
             "output_attentions",
@@ -107,12 +107,12 @@ const INERT: &[(&str, &[&str])] = &[
             "embd_pdrop",
             "fused_bias_fc",
             "fused_dropout_add_ln",
-            // With a `rotary_scaling_factor` alone it is the longest text.
+            // It is read only with a `rotary_scaling_factor`, as the longest text.
             "max_trained_positions",
             "pad_token_id",
-            // Rows of the table, whose number the weights tell.
+            // Rows of the table, whose number is that of the weights.
             "pad_vocab_size_multiple",
-            // Of parallel blocks, which are refused.
+            // A setting of parallel blocks, which are refused.
             "parallel_block_tied_norm",
             "reorder_and_upcast_attn",
             "resid_pdrop",
@@ -120,7 +120,7 @@ const INERT: &[(&str, &[&str])] = &[
             "use_xentropy",
         ],
     ),
-    // By its own code, which has linear biases.
+    // The config of jina's own code, which has linear biases.
     (
         "bert with alibi",
         &[
@@ -133,11 +133,11 @@ const INERT: &[(&str, &[&str])] = &[
     ),
     // It splits a product and adds the parts.
     ("llama", &["pad_token_id", "pretraining_tp"]),
-    // Of windows that are refused.
+    // Settings of attention windows, which are refused.
     (
         "qwen2",
         &[
-            // Of its sibling that sees pictures.
+            // A setting of Qwen2-VL.
             "use_mrope",
             "max_window_layers",
             "pad_token_id",
@@ -150,7 +150,7 @@ const INERT: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What is read of a config, or why it is refused.
+/// Returns the debug form of a parsed config, or the error message.
 fn outcome(config: &Map<String, Value>) -> Result<String, String> {
     let json = serde_json::to_vec(config).unwrap();
     match SentenceEncoderConfig::from_json(&json) {

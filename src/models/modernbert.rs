@@ -60,7 +60,7 @@ impl ModernBertConfig {
         ])?;
         let num_hidden_layers = fields.size("num_hidden_layers", MAX_LAYERS)?;
         let global = fields.number("global_rope_theta")?.unwrap_or(GLOBAL_THETA);
-        // Where the file has null, the layers are rotated alike.
+        // If the file has null, local layers are rotated like global ones.
         let local = match fields.has("local_rope_theta") {
             true => fields.number("local_rope_theta")?.unwrap_or(global),
             false => LOCAL_THETA,
@@ -131,7 +131,7 @@ pub struct ModernBert {
 }
 
 struct Layer {
-    /// Absent in the first layer, whose input is normalized already.
+    /// The norm before attention; `None` in the first layer, whose input is normalized already.
     attn_norm: Option<LayerNorm>,
     /// Queries, keys and values: `[3 * d, d]`
     wqkv: Linear,

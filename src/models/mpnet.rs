@@ -23,10 +23,10 @@ const DEFAULTS: &str = r#"{"vocab_size":30527,"hidden_size":768,"num_hidden_laye
 /// The id of the padding, from whose position those of the tokens are counted. Upstream fixes it in code.
 const PADDING: u32 = 1;
 
-/// The buckets of distances: as many for keys after the query as for others.
+/// The number of buckets of distances, half of them for keys after the query.
 const BUCKETS: usize = 32;
 
-/// Where the last buckets of one direction begin. Those before have one distance each. Upstream computes these by logarithms.
+/// The first distances of the last buckets of one direction; the buckets before have one distance each. Upstream computes these by logarithms.
 const FAR: [usize; 8] = [8, 12, 16, 23, 32, 46, 64, 91];
 
 /// The architecture, from `config.json`.

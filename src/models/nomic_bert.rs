@@ -83,7 +83,7 @@ impl NomicBertConfig {
     }
 }
 
-/// Refuses what is not computed here.
+/// Refuses settings that are not supported here.
 fn check(fields: &Fields) -> Result<()> {
     let no = [false.into()];
     fields.only(&[
@@ -123,7 +123,7 @@ struct Layer {
     /// `[d, d]`
     out_proj: Linear,
     norm1: LayerNorm,
-    /// What is multiplied with the gate: `[inner, d]`
+    /// The layer whose output is multiplied with the gate: `[inner, d]`
     fc11: Linear,
     /// The gate: `[inner, d]`
     fc12: Linear,

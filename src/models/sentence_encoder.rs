@@ -57,7 +57,7 @@ pub trait Encoder: Sized {
     ) -> Result<(Tensor<2>, Spans)>;
 
     /// Computes hidden states as [`forward`](Self::forward) does, of pairs of texts: the tokens of each sequence from the number in `firsts` on
-    /// are those of the second text. Encoders that were not trained to tell them apart make no difference.
+    /// are those of the second text. Encoders that were not trained to distinguish them ignore `firsts`.
     async fn forward_pairs(
         &self,
         sequences: &[&[u32]],
@@ -179,7 +179,7 @@ impl SentenceEncoderConfig {
         }
     }
 
-    /// How the names of the architectures begin that have this encoder and a head.
+    /// Returns the prefixes of the names of architectures that have this encoder and a head.
     pub(super) fn heads(&self) -> &'static [&'static str] {
         match self {
             Self::Bert(_) => &["Bert"],

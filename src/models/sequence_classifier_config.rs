@@ -9,7 +9,7 @@ use super::sentence_encoder::SentenceEncoderConfig;
 use crate::error::{Error, Result};
 use crate::ops::{Activation, activation_from_config};
 
-/// How the name of an architecture with such a head ends.
+/// The suffix of the name of an architecture with such a head.
 const SUFFIX: &str = "ForSequenceClassification";
 
 /// The parts of `config.json` that are about the head.
@@ -19,7 +19,7 @@ struct HeadConfig {
     id2label: Option<BTreeMap<String, String>>,
     num_labels: Option<usize>,
     problem_type: Option<String>,
-    /// What sentence-transformers makes of the logits of a pair.
+    /// The settings by which sentence-transformers turns the logits of a pair into a score.
     sentence_transformers: Option<CrossEncoder>,
     /// The same, in files of its older releases.
     sbert_ce_default_activation_function: Option<String>,

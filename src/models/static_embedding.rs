@@ -28,10 +28,10 @@ pub fn is_model2vec(json: &[u8]) -> bool {
     architecture(json).is_ok_and(|name| name == MODEL2VEC)
 }
 
-/// What a static embedding does with a text.
+/// The settings of a static embedding.
 #[derive(Clone, Debug)]
 pub struct StaticEmbeddingConfig {
-    /// What `config.json` of model2vec says; `None` for the module of sentence-transformers.
+    /// The settings in `config.json` of model2vec; `None` for the module of sentence-transformers.
     pub model2vec: Option<Model2Vec>,
     /// The number of layers, which is 0.
     layers: usize,

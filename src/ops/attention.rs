@@ -17,11 +17,11 @@ pub struct RelativeBias {
     pub(super) rows: usize,
     /// The rows of the longest sequence.
     pub(super) longest: usize,
-    /// Where the bias is that of a window, the number of rows before and after a row to which it attends.
+    /// The number of rows before and after a row to which it attends, if the bias is that of a window.
     pub(super) reach: Option<usize>,
 }
 
-/// What is added to a score that is not to count: finite, because infinities are not safe on a GPU.
+/// The value that is added to a masked score: finite, because infinities are not safe on a GPU.
 const NEVER: f32 = -1e30;
 
 impl RelativeBias {

@@ -115,7 +115,7 @@ impl HotOps for Flex {
                 spans.offsets(),
                 spans.is_causal(),
                 reach,
-                // The kernel leaves out what is not in a window, and needs no numbers for that.
+                // The kernel itself leaves out the keys outside of a window, so it needs no bias for them.
                 spans
                     .bias()
                     .filter(|_| reach.is_none())

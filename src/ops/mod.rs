@@ -86,7 +86,7 @@ pub trait HotOps: burn::backend::Backend {
         linear::plain_q4::<Self>(x, weight, scale, None, bias, activation)
     }
 
-    /// As [`linear_q4`](Self::linear_q4), with an offset per output and 32 inputs that is added to the scaled weights.
+    /// Computes [`linear_q4`](Self::linear_q4) with an offset per output and 32 inputs that is added to the scaled weights.
     ///
     /// *Shapes*: `offset` as `scale`.
     fn linear_q4_offset(

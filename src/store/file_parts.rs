@@ -28,7 +28,7 @@ struct ChunkPart {
 }
 
 impl FileParts {
-    /// Opens a file of the complete model of a commit. The chunks up to the byte `end` are read once, because only they tell their lengths.
+    /// Opens a file of the complete model of a commit. The chunks up to the byte `end` are read once, because their lengths are not recorded.
     ///
     /// *Errors*: `Integrity` where the store has no such file or lacks a chunk.
     pub async fn open(

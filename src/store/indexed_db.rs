@@ -199,7 +199,7 @@ async fn commit(
     )))
 }
 
-/// The message of a failed request or transaction. The `idb` crate's error does not tell a `DOMException`'s name otherwise.
+/// The message of a failed request or transaction. The `idb` crate's error has the name of a `DOMException` only there.
 struct Failure(String);
 
 impl From<idb::Error> for Failure {

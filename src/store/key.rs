@@ -117,7 +117,7 @@ impl<'a> StoreKey<'a> {
         }
     }
 
-    /// The entry that a key stands for; `None` where it is not a key of a model in the current version.
+    /// Returns the entry of a key; `None` if it is not a key of a model in the current version.
     pub fn parse(key: &'a str) -> Option<Self> {
         let base = model_base(key)?;
         let (kind, rest) = key.strip_prefix(base)?.split_once('/')?;
@@ -171,7 +171,7 @@ impl ModelKey {
         Self::of(host.trim_end_matches('/'), model, revision, &variant)
     }
 
-    /// The key of this model from a file other than the default: what the option `weights` says.
+    /// The key of this model from a file other than the default; the argument is the value of the option `weights`.
     pub fn weights(&self, weights: &str) -> Self {
         // A key has the variant between slashes.
         let weights = escape(weights).replace('/', "%2F");
@@ -291,7 +291,7 @@ pub(super) enum NamedEntry<'a> {
     Chunk(&'a str),
 }
 
-/// Identifies what is stored under a name: an index, or a classifier, a detector or a record as JSON.
+/// Identifies an object that is stored under a name: an index, or a classifier, a detector or a record as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NamedKey {
     pub(super) kind: Named,

@@ -38,7 +38,7 @@ pub struct StoredInfo {
     pub bytes: u64,
     /// The time of the last load, in milliseconds since 1970.
     pub used: Option<u64>,
-    /// How its bytes were verified during the download; `None` for a partial download.
+    /// The level at which its bytes were verified during the download; `None` for a partial download.
     pub verified: Option<String>,
     /// BLAKE3 digest of the names and bytes of all its files, hexadecimal. It is the same for commits with the same files.
     pub digest: Option<String>,
@@ -166,7 +166,7 @@ impl<'a> Library<'a> {
             return Ok(false);
         };
         let model = row.key();
-        // The row goes first: without its chunks the model must not be readable.
+        // The row is deleted first: without its chunks the model must not be readable.
         store.delete(key).await?;
         for chunk in store.keys(&model.chunks(row.write_id())).await? {
             store.delete(&chunk).await?;
@@ -187,7 +187,7 @@ impl<'a> Library<'a> {
 
     /// Deletes entries of models in other versions, chunks that belong to no row, and partial downloads that are 30 days old.
     ///
-    /// A model, index or classifier whose lock is held is skipped, because somebody is writing it.
+    /// A model, index or classifier whose lock is held is skipped, because it is being written.
     pub async fn sweep(&self, locks: &dyn Locks, now: u64) -> Result<()> {
         let store = self.store;
         let mut models = HashSet::new();

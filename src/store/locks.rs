@@ -17,7 +17,7 @@ pub struct WriterProgress {
 
 /// A held lock, which is released when the guard is dropped.
 pub trait LockGuard {
-    /// Tells those who wait for the lock that the holder makes progress.
+    /// Tells the waiters for the lock that the holder makes progress.
     fn announce(&self, progress: &WriterProgress);
 }
 
@@ -29,7 +29,7 @@ pub trait Locks {
     /// *Errors*: `Aborted` if the caller cancels while waiting.
     async fn take(&self, name: &str) -> Result<Box<dyn LockGuard>>;
 
-    /// Takes the lock if it is free; `None` if somebody holds it.
+    /// Takes the lock if it is free; `None` if it is held.
     async fn try_take(&self, name: &str) -> Result<Option<Box<dyn LockGuard>>>;
 }
 

@@ -1,4 +1,4 @@
-//! Saving, loading and deleting what has a name, an index or a classifier: a manifest, and chunks that are named by their own digests.
+//! Saving, loading and deleting named objects, such as an index or a classifier: each has a manifest, and chunks that are named by their digests.
 //!
 //! Since a chunk's name is its digest, a save writes only chunks that the store does not have yet, and the previous version stays
 //! readable until the new manifest, which is written last, replaces it.
@@ -14,7 +14,7 @@ use super::key::{Named, NamedEntry};
 use super::{Chunk, LockGuard, Locks, NamedKey, Store, WriterProgress, records};
 use crate::error::{Error, ErrorKind, Result, StorageQuota};
 
-/// How often a load starts anew because a save in another tab has deleted chunks of the manifest that the load had read.
+/// The most attempts of a load. An attempt fails if a save in another tab has deleted chunks of the manifest that it had read.
 const MAX_ATTEMPTS: usize = 4;
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -137,7 +137,7 @@ impl NamedKey {
         removed
     }
 
-    /// Loads what was saved: `begin` makes a value of the manifest's head, and `take` adds each chunk to it in order. Returns `None`
+    /// Loads the object: `begin` makes a value of the manifest's head, and `take` adds each chunk to it in order. Returns `None`
     /// where nothing is saved under this name.
     ///
     /// *Errors*: `Integrity` where the manifest or a chunk is altered or missing, and those of `begin` and `take`. An altered chunk
@@ -199,10 +199,10 @@ impl NamedKey {
             .map(Some)
     }
 
-    /// Deletes what was saved. Returns false where nothing is saved under this name.
+    /// Deletes the object. Returns false if nothing is saved under this name.
     pub async fn delete(&self, store: &dyn Store) -> Result<bool> {
         let existed = store.get(&self.manifest()).await?.is_some();
-        // The manifest goes first: without its chunks it must not be readable.
+        // The manifest is deleted first: without its chunks it must not be readable.
         store.delete(&self.manifest()).await?;
         self.remove(store, &self.stored(store).await?).await?;
         Ok(existed)
@@ -227,8 +227,8 @@ impl NamedKey {
     }
 }
 
-/// Deletes the chunks that have no manifest, which an interrupted first save leaves. What is locked is skipped, because somebody is
-/// saving it.
+/// Deletes the chunks that have no manifest, which an interrupted first save leaves. Locked names are skipped, because they are
+/// being saved.
 pub(super) async fn sweep(store: &dyn Store, locks: &dyn Locks) -> Result<()> {
     for kind in Named::ALL {
         let (mut names, mut complete) = (HashSet::new(), HashSet::new());

@@ -34,7 +34,7 @@ pub(super) struct Manifest {
     #[serde(rename = "writing")]
     pub write_id: String,
     pub files: BTreeMap<String, StoredFile>,
-    /// For each file of the host that was read: its listed digest, or `absent`. They tell whether a new commit changed a file.
+    /// The listed digest of each file of the host that was read, or `absent`. They show whether a new commit changed a file.
     pub sources: BTreeMap<String, String>,
 }
 
@@ -62,7 +62,7 @@ pub(super) fn sum(files: &BTreeMap<String, StoredFile>) -> u64 {
     sizes.fold(0, u64::saturating_add)
 }
 
-/// The row that says which commit a branch or tag points to.
+/// The row with the commit that a branch or tag points to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Reference {
     /// The commit whose model is stored.
@@ -84,7 +84,7 @@ pub(super) struct Partial {
     pub write_id: String,
     /// The nonce of the load that wrote this row last.
     pub owner: String,
-    /// When the row was written, in milliseconds since 1970.
+    /// The time at which the row was written, in milliseconds since 1970.
     pub updated: u64,
     /// The files that are complete.
     pub files: BTreeMap<String, StoredFile>,
@@ -121,7 +121,7 @@ pub(super) struct PartialWeights {
     pub validator: Option<String>,
     /// The tensor that is being packed, as its number in the order of the file.
     pub tensor: usize,
-    /// How much of that tensor is done: rows packed where the source is an upstream checkpoint, bytes copied where it is packed.
+    /// The part of that tensor that is done: rows packed if the source is an upstream checkpoint, bytes copied if it is packed.
     #[serde(rename = "done")]
     pub units_done: u64,
     /// Lengths in bytes of the three parts after this row's JSON: the state of the file's hash, the state of the tensor's hash, and

@@ -52,7 +52,7 @@ impl<'a> StoredModel<'a> {
         self.outdated
     }
 
-    /// How the model was verified during its download.
+    /// The level at which the model was verified during its download.
     pub fn verified(&self) -> Verified {
         Verified::from_name(&self.manifest.verified).unwrap_or(Verified::Length)
     }

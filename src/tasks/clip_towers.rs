@@ -61,8 +61,8 @@ impl Tower {
             })
     }
 
-    /// How the names of the ONNX models begin that have the tower, the preferred first. `scores`: whether cosines are to be turned into scores,
-    /// for which a file of the text tower alone lacks the scale.
+    /// Returns the prefixes of the names of ONNX models that have the tower, the preferred first. `scores`: whether cosines are to be turned into
+    /// scores, for which a file of the text tower alone lacks the scale.
     pub(super) fn onnx(self, scores: bool) -> &'static [&'static str] {
         match self {
             Self::Text if scores => &["model", "text_model"],

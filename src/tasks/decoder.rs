@@ -26,7 +26,7 @@ pub struct LikelihoodOptions {
     pub max_tokens: Option<usize>,
 }
 
-/// How likely the tokens of a text are, each given those before it.
+/// The likelihoods of the tokens of a text, each given those before it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Likelihoods {
     /// The index of each token's first character in the text, in UTF-16 code units.
@@ -155,7 +155,7 @@ impl Decoder {
         first_layers::refresh::<Self>(source).await
     }
 
-    /// The commit of the model's files, or what stands for one.
+    /// The commit of the model's files, or its stand-in if they come from no commit.
     pub fn commit(&self) -> &str {
         &self.commit
     }

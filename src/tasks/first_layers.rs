@@ -65,7 +65,7 @@ pub(super) async fn plan<T: Layered>(source: &Source<'_>, dtype: Dtype) -> Resul
 ///
 /// *Errors*: as [`Source::refresh`], `InvalidInput` for more layers than the model has, and those of reading its config file.
 pub(super) async fn refresh<T: Layered>(source: &Source<'_>) -> Result<()> {
-    // What is refreshed is stored, so that no file is chosen by the dtype.
+    // A model that is refreshed is stored, so the dtype does not choose among the host's files.
     match part::<T>(source, Dtype::Q8).await? {
         Some(part) => source.refresh(&[&part]).await,
         None => source.refresh(&[]).await,
@@ -102,7 +102,7 @@ async fn part<T: Layered>(source: &Source<'_>, dtype: Dtype) -> Result<Option<St
     {
         match source.config_file(T::CONFIG, dtype).await {
             Ok(config) if !T::cut(&config, layers)? => return Ok(None),
-            // A static embedding has no config, and no layers to choose, as the load then says.
+            // A static embedding has no config, and no layers to choose, which the load then reports.
             Err(error) if error.status() != Some(404) => return Err(error),
             _ => {}
         }

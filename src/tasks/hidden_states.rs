@@ -14,7 +14,7 @@ use crate::text::{Tokens, batches};
 pub struct HiddenStatesOptions {
     /// The layer after which the states are taken; 0 is the input of the first layer, and `None` the last loaded layer.
     pub layer: Option<usize>,
-    /// How the states of a text's tokens are pooled to one vector; with `None` each token keeps its own.
+    /// The pooling of the states of a text's tokens to one vector; with `None` each token keeps its own.
     pub pooling: Option<Pooling>,
 }
 

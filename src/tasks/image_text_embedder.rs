@@ -241,7 +241,7 @@ impl ImageTextEmbedder {
                 "template '{template}' has no {LABEL} where the label goes"
             )));
         }
-        // Where there are no scores, neither tower needs to compute.
+        // Fails before either tower computes if the model gives no scores.
         text_tower.probabilities(&[])?;
         let name = || "image".into();
         let image_vector = image_tower.embed(image, name, scheduler).await?;

@@ -80,7 +80,7 @@ pub async fn plan_model(
         Ok((plan, Some(_))) => return Ok((ModelClass::TextEmbedder, plan)),
         Ok((plan, None)) if is_stored_classifier(source, &plan, dtype).await? => {
             return match plan_classifier().await {
-                // Without the host, what is stored can be loaded.
+                // Without the host, a stored model can be loaded.
                 Err(error) if error.kind() == ErrorKind::FetchFailed => {
                     Ok((ModelClass::TextEmbedder, plan))
                 }
@@ -149,7 +149,7 @@ async fn embedder_or_decoder(
     Ok((ModelClass::Decoder, plan))
 }
 
-/// The config of a stored model, if it is a decoder that has no modules of a sentence encoder. Its plan alone does not tell.
+/// The config of a stored model, if it is a decoder that has no modules of a sentence encoder. Its plan alone does not show this.
 async fn plain_decoder(
     source: &Source<'_>,
     plan: &LoadPlan,
@@ -162,7 +162,7 @@ async fn plain_decoder(
     Ok(DecoderConfig::from_json(&config).ok())
 }
 
-/// Whether a model that is stored as a sentence encoder is a classifier of whole texts. Its plan alone does not tell.
+/// Whether a model that is stored as a sentence encoder is a classifier of whole texts. Its plan alone does not show this.
 async fn is_stored_classifier(source: &Source<'_>, plan: &LoadPlan, dtype: Dtype) -> Result<bool> {
     if plan.files.iter().any(|file| file.path == MODULES) {
         return Ok(false);

@@ -89,7 +89,7 @@ pub(super) fn modules(json: &[u8]) -> Result<Vec<Module>> {
     let in_order = list.iter().enumerate().all(|(place, module)| {
         encoder(module) == (place == 0) && (module.kind != Kind::Pooling || place == 1)
     });
-    // Only the weights tell how many values the vectors of a static embedding have, and modules with weights are read before.
+    // The dimensions of a static embedding are known only from its weights, and modules with weights are read before.
     let is_static = is_static_embedding(&list);
     let mut others = list.iter().skip(1).map(|module| module.kind);
     if let Some(other) = others.find(|kind| is_static && *kind != Kind::Normalize) {
@@ -119,7 +119,7 @@ fn is_inside(path: &str) -> bool {
     path.split('/').all(plain)
 }
 
-/// What happens to the pooled vector of a text.
+/// The steps that are applied to the pooled vector of a text.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Steps {
     list: Vec<Step>,
@@ -130,7 +130,7 @@ enum Step {
     Dense(Dense),
     LayerNorm(LayerNorm),
     Normalize,
-    /// Keeps so many values.
+    /// Keeps the first values, up to this number.
     Truncate(usize),
 }
 
@@ -219,7 +219,7 @@ impl Steps {
         }
     }
 
-    /// Appends the step that keeps so many values of a vector.
+    /// Appends the step that keeps the first `most` values of a vector.
     pub fn truncate(&mut self, most: usize) {
         self.list.push(Step::Truncate(most));
     }

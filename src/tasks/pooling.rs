@@ -45,7 +45,7 @@ pub(super) struct PoolingConfig {
 }
 
 impl Default for PoolingConfig {
-    /// What sentence-transformers does where a repository has no module.
+    /// The pooling of sentence-transformers for a repository without a pooling module.
     fn default() -> Self {
         Self {
             modes: vec![Pooling::Mean],

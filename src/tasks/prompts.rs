@@ -1,4 +1,4 @@
-//! Prompts: what a sentence encoder was trained to find before a text, such as the instruction of a search.
+//! Prompts: the texts that a sentence encoder was trained to read before its input, such as the instruction of a search.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -14,7 +14,7 @@ pub(super) const PROMPTS: &str = "config_sentence_transformers.json";
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Prompts {
     by_name: BTreeMap<String, String>,
-    /// The prompt of calls that ask for none.
+    /// The prompt of calls without one.
     default: String,
     similarity: Option<String>,
     /// The number of values that are kept of a vector; the rest is cut off, and the length is not made 1 again.
@@ -84,7 +84,7 @@ impl Prompts {
         self.similarity.as_deref().unwrap_or(SIMILARITIES[0])
     }
 
-    /// The text to put before each text: the prompt of this name, else what was given itself, and the default where nothing was given.
+    /// Returns the text to put before each text: the prompt of this name, else the given text itself, and the default if nothing was given.
     pub fn text<'a>(&'a self, given: Option<&'a str>) -> &'a str {
         match given {
             None => &self.default,

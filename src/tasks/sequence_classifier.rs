@@ -15,7 +15,7 @@ use crate::weights::{Dtype, Tensors};
 /// files and fewer tensors.
 const PART: &str = "classifier";
 
-/// What a classifier says of a text.
+/// The result of a classifier for a text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Classification {
     /// The output of the network for each label.
@@ -29,7 +29,7 @@ pub struct Classification {
     pub truncated: bool,
 }
 
-/// What a reranker says of a pair of texts.
+/// The result of a reranker for a pair of texts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PairScore {
     /// The output of the network.
@@ -162,7 +162,7 @@ impl SequenceClassifier {
         source.refresh(&[PART]).await
     }
 
-    /// The commit of the model's files, or what stands for one.
+    /// The commit of the model's files, or its stand-in if they come from no commit.
     pub fn commit(&self) -> &str {
         &self.commit
     }

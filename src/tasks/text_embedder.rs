@@ -148,7 +148,7 @@ impl TextEmbedder {
         first_layers::refresh::<Self>(source).await
     }
 
-    /// The commit of the model's files, or what stands for one.
+    /// The commit of the model's files, or its stand-in if they come from no commit.
     pub fn commit(&self) -> &str {
         &self.commit
     }

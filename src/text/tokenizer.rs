@@ -297,7 +297,7 @@ impl TextTokenizer {
         self.tokenizer.token_to_id(token)
     }
 
-    /// Tokenizes a text without special tokens, up to `longest` tokens, and tells where each token is.
+    /// Tokenizes a text without special tokens, up to `longest` tokens, and returns the place of each token.
     ///
     /// *Errors*: `InvalidInput` if the tokenizer cannot represent the text.
     pub fn locate(&self, text: &str, longest: usize) -> Result<LocatedTokens> {
@@ -377,7 +377,7 @@ impl<'a> Iterator for Pieces<'a> {
             return None;
         }
         let from = self.rest.floor_char_boundary(self.size);
-        // Not beyond the longest word: the rest of a text without blanks would be searched for each of its pieces.
+        // The search ends after the longest word: else the rest of a text without blanks would be searched for each of its pieces.
         let (near, _) = self
             .rest
             .split_at(self.rest.floor_char_boundary(from.saturating_add(MAX_WORD)));

@@ -17,10 +17,10 @@ pub const VOCABULARY: &str = "vocab.txt";
 /// The key of the class of tokenizers.
 const CLASS: &str = "tokenizer_class";
 
-/// What the classes are called that share BERT's settings and read `vocab.txt`.
+/// The names, without the suffix, of the tokenizer classes that share BERT's settings and read `vocab.txt`.
 const WORD_PIECE: [&str; 4] = ["Bert", "DistilBert", "MPNet", "Electra"];
 
-/// What writes `tokenizer.json` from the files of older tokenizers.
+/// The call that writes `tokenizer.json` from the files of older tokenizers.
 const SAVE: &str = "AutoTokenizer.from_pretrained(MODEL).save_pretrained(FOLDER) in Python";
 
 /// The files that older tokenizers are in.
@@ -131,7 +131,7 @@ impl TokenizerConfig {
         let mut own = *own;
         own.lowercase = self.flag("do_lower_case").unwrap_or(true);
         own.handle_chinese_chars = self.flag("tokenize_chinese_chars").unwrap_or(true);
-        // As lowercasing does where it is null.
+        // If `strip_accents` is null, accents are stripped if texts are lowercased.
         own.strip_accents = self.flag("strip_accents");
         Some(NormalizerWrapper::BertNormalizer(own))
     }

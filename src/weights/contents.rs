@@ -10,7 +10,7 @@ use super::layout::{
 use super::{ANY, Dtype, Needs, Parameter, Presence, onnx};
 use crate::error::{Error, Result};
 
-/// The largest size of a dimension that only the file tells. Up to it, f32 has all integers, so that an index of a row is exact.
+/// The largest size of a dimension that only the file determines. Up to it, f32 has all integers, so that an index of a row is exact.
 const MAX_SIZE: usize = 1 << 24;
 
 /// The needed tensors of one file.
@@ -25,7 +25,7 @@ pub(super) struct Contents<'a> {
 pub(super) struct Found<'a> {
     /// The parameter, with all sizes of its shape.
     pub parameter: Parameter,
-    /// Whether only the file tells some size.
+    /// Whether only the file determines some size.
     pub of_any_size: bool,
     /// The layout in the packed file.
     pub layout: Layout,
@@ -186,7 +186,7 @@ fn file_order<'a>(
             side_tensors,
         });
     }
-    // What the header has comes first, and has no bytes in the file.
+    // Tensors whose values are in the header come first: they have no bytes in the file.
     order.sort_by_key(|found| (found.entry.range.start, found.entry.range.end));
     // Side tensors must follow their tensor at once, because the stream goes back only for a tensor that has the bytes of another.
     for pair in order.windows(2) {

@@ -19,7 +19,7 @@ pub(super) struct Entry {
     /// The number of attention heads whose rows are stored in the order of interleaved rotary embeddings; `None` for the order in which
     /// models are trained.
     pub interleaved_heads: Option<usize>,
-    /// How the file has the tensor, where that is no list of its rows in its dtype.
+    /// The form in which the file has the tensor; `None` for a list of its rows in its dtype.
     pub stored: Option<Box<Stored>>,
     /// The bytes of the file before the member of a zip archive that has the tensor; they must be a member's header.
     pub member: Option<Range<u64>>,
@@ -76,9 +76,8 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Reads the header's bytes; the next byte of the stream is then the first of the tensors. The file's first bytes tell its format.
-    /// Of a checkpoint of PyTorch or an ONNX file, whose description of the tensors is in several places, the header is a table that is made
-    /// of it.
+    /// Reads the header's bytes; the next byte of the stream is then the first of the tensors. The format is detected by the file's first bytes.
+    /// A checkpoint of PyTorch or an ONNX file describes its tensors in several places; its header is a table that is made of these.
     ///
     /// *Errors*: `InvalidWeights` for an impossible length, `UnsupportedModel` for a format that is known and not read, `FetchFailed` where
     /// the host sent a web page.

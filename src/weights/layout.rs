@@ -24,7 +24,7 @@ pub(super) const PACK: &str = "pilotlight.pack";
 /// The metadata key of a packed model's precision.
 pub(super) const PACK_DTYPE: &str = "pilotlight.dtype";
 
-/// How the metadata key begins of the shape that a tensor of any size has in the checkpoint.
+/// The prefix of the metadata key for the checkpoint's shape of a tensor of any size.
 pub(super) const SHAPE: &str = "pilotlight.shape.";
 
 /// The kind of the side tensor that has the offsets of an int4 matrix.
@@ -383,7 +383,7 @@ pub(super) fn packed_header(order: &[Found<'_>], dtype: Dtype) -> Result<Vec<u8>
     let mut map = serde_json::Map::new();
     let mut metadata = json!({ PACK: PACK_VERSION, PACK_DTYPE: dtype.name() });
     for Found { parameter, .. } in order.iter().filter(|found| found.of_any_size) {
-        // As a text: the format has no other values there. The packed shape alone would not tell the padding.
+        // Metadata values can only be strings. The shape is needed because the packed shape includes padding.
         metadata[format!("{SHAPE}{}", parameter.name)] = json!(json!(parameter.shape).to_string());
     }
     map.insert(METADATA.into(), metadata);

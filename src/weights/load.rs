@@ -91,7 +91,7 @@ pub async fn plan(
     })
 }
 
-/// What a file that can be read has.
+/// The properties of a file that was checked.
 pub struct Checked {
     /// Whether it has weights in 8 bits or fewer.
     pub is_lossy: bool,

@@ -46,7 +46,7 @@ pub enum Role {
     /// The matrix `[n, k]` of a linear layer, packed in panels: in f32, or quantized per output channel. The inputs may have
     /// several dimensions.
     Panels,
-    /// As `Panels`, but int8 where the model is int4: the matrix of a vocabulary head, whose rows may be looked up as well.
+    /// The matrix of a vocabulary head, whose rows may be looked up as well: like `Panels`, but int8 if the model is int4.
     Head,
     /// A table `[v, d]` whose rows are looked up, or a matrix that is unpacked to f32 before use: in f32, or in int8 per row.
     Rows,
@@ -59,7 +59,7 @@ pub enum Role {
 pub enum Presence {
     /// Each file has it.
     Required,
-    /// Each checkpoint has it. An ONNX file of a part of the model may lack it, and what was packed from that.
+    /// Each checkpoint has it. An ONNX file of a part of the model may lack it, and so may a file that was packed from that.
     InCheckpoint,
     /// The model does without it.
     Optional,
@@ -72,7 +72,7 @@ impl Presence {
     }
 }
 
-/// The size of a dimension that only the file tells, in the shape of a [`Parameter`].
+/// The size of a dimension that only the file determines, in the shape of a [`Parameter`].
 pub const ANY: usize = usize::MAX;
 
 /// The dtypes of floats in a checkpoint.
@@ -89,7 +89,7 @@ pub struct Parameter {
     pub name: String,
     /// Another name that it may have there.
     pub alias: Option<&'static str>,
-    /// The shape in the upstream checkpoint, with [`ANY`] for each size that only the file tells.
+    /// The shape in the upstream checkpoint, with [`ANY`] for each size that only the file determines.
     pub shape: Vec<usize>,
     /// The use of the tensor, which decides how it is kept.
     pub role: Role,

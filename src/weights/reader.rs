@@ -182,7 +182,7 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
         let role = parameter.role;
         let (order, values) = RowOrder::of(entry);
         let stored = entry.stored.as_deref();
-        // Of columns, no row is there before the last byte.
+        // If the file has columns, no row is complete before the last byte.
         let is_columns = stored.is_some_and(|stored| stored.columns.is_some());
         let unit = match is_columns {
             true => count.max(1),

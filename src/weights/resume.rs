@@ -1,4 +1,4 @@
-//! Resuming a load: what is saved at a resume point, and how a later load continues from it.
+//! Resuming a load: the state that is saved at a resume point, and its use by a later load.
 
 use super::Parameter;
 use super::layout::PackedTensor;
@@ -11,7 +11,7 @@ pub struct ResumePoint {
     pub state: FetchState,
     /// The index of the tensor that is being read, in the order of the file.
     pub tensor: usize,
-    /// How much of that tensor is done: rows packed where the source is an upstream checkpoint, bytes copied where it is packed.
+    /// The part of that tensor that is done: rows packed if the source is an upstream checkpoint, bytes copied if it is packed.
     pub units_done: u64,
     /// The contents so far of the tensor's side tensors, which follow its values in the packed file.
     pub side_tensors: Vec<u8>,
@@ -19,7 +19,7 @@ pub struct ResumePoint {
     pub tensor_hash: Option<Vec<u8>>,
 }
 
-/// A partial download to continue from: the fields of its [`ResumePoint`], and what was stored up to there.
+/// A partial download to continue from: the fields of its [`ResumePoint`], and the packed file that was stored up to there.
 pub struct Resume {
     /// The source file's header, as [`Sink::keep_header`](super::Sink::keep_header) received it.
     pub header: Vec<u8>,
@@ -27,7 +27,7 @@ pub struct Resume {
     pub stored: Box<dyn ByteStream>,
     /// The index of the tensor that was being read, in the order of the file.
     pub tensor: usize,
-    /// How much of that tensor is done: rows packed where the source is an upstream checkpoint, bytes copied where it is packed.
+    /// The part of that tensor that is done: rows packed if the source is an upstream checkpoint, bytes copied if it is packed.
     pub units_done: u64,
     /// The contents so far of the tensor's side tensors.
     pub side_tensors: Vec<u8>,

@@ -12,14 +12,14 @@ const TILE: usize = 16;
 /// The number of values that have a scale in common in `Q4_0` and `Q4_1`.
 const GROUP: usize = 32;
 
-/// How a file has a tensor that is no list of rows in the tensor's dtype.
+/// The form in which a file has a tensor that is no list of rows in the tensor's dtype.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stored {
-    /// The columns that come one after the other, where these do and not the rows.
+    /// The place of the tensor among its columns, if the file has columns one after the other instead of rows.
     pub columns: Option<Columns>,
     /// The quantized numbers that stand for the values.
     pub quantized: Option<Quantized>,
-    /// The bytes of the tensor, where the header has them.
+    /// The bytes of the tensor, if they are in the header.
     pub held: Option<Held>,
 }
 

@@ -8,7 +8,7 @@ use pilotlight_kernels::{embedding_q8, panel_rows_f32, panel_rows_q8};
 use super::layout::{PackedTensor, PackedValues};
 use crate::ops::PANEL;
 
-/// The place and the layout of an embedding table in a packed file, and what of it is in memory: scales and smoothing factors.
+/// The place and the layout of an embedding table in a packed file, and its parts in memory: scales and smoothing factors.
 #[derive(Debug, Default)]
 pub struct StoredTable {
     /// The name of the packed file.

@@ -376,7 +376,7 @@ impl Tensors {
         })
     }
 
-    /// Takes a table whose numbers of rows and of values in each only the file tells, quantized by rows where the model is. `alias`: another
+    /// Takes a table whose shape only the file determines, quantized by rows where the model is. `alias`: another
     /// name that the checkpoint may have for it. It is empty while declaring.
     pub fn table_of_any_size(&mut self, name: &str, alias: Option<&'static str>) -> Result<Table> {
         let parameter = Parameter {
@@ -397,7 +397,7 @@ impl Tensors {
         self.optional(name, INDICES)
     }
 
-    /// Takes a number, which a file may lack as `presence` says; `None` where it does, and while declaring. *Shapes*: one element.
+    /// Takes a number, which a file may lack, depending on `presence`; `None` if it does, and while declaring. *Shapes*: one element.
     pub fn number(
         &mut self,
         name: &str,

@@ -1,9 +1,9 @@
-// What the package computes, to the bit: each case gives SHA-256 digests that tests/bits/record.json holds. The module imports nothing,
-// so Node and a page run the same code.
+// The cases whose results are compared bit by bit: each gives SHA-256 digests, which tests/bits/record.json lists. The module imports
+// nothing, so Node and a page run the same code.
 //
-// A change that only moves code leaves every digest as it is. A change of the arithmetic records them anew by
-// `node tests/bits/record.mjs`, in a commit of its own that says why, and only while the accuracy tests hold: tests/goldens says what is
-// right, this record says what is unchanged.
+// A change that only moves code changes no digest. A change of the arithmetic records them anew by `node tests/bits/record.mjs`, in a commit
+// of its own that gives the reason, and only while the accuracy tests pass: tests/goldens checks that results are right, this record that they
+// are unchanged.
 //
 // The record has a part for each arithmetic that WebAssembly allows (see `arithmetic`), not for each machine.
 
@@ -15,7 +15,7 @@ export const MODELS = {
   gguf: 'test/gguf',
   clipTiny: 'test/clip-tiny',
   clipScenes: 'pilotlight/tiny-clip',
-  /** Not models: folders of images, which the host serves as it serves any file. */
+  /** Folders of images, which the host serves like any file. */
   images: 'test/decode',
   scenes: 'test/clip-scenes',
 };
@@ -24,7 +24,7 @@ const WORDS =
   'a pilot light of the old stove went out twice on Sunday and nobody in the house noticed before supper'.split(' ');
 const words = (count) => Array.from({ length: count }, (_, i) => WORDS[i % WORDS.length]).join(' ');
 
-/** From no token to more than the model takes. Kernels take rows by fours, groups of inputs and the rest, so lengths are odd too. */
+/** The texts, from no token to more than the model takes. Kernels take rows by fours, groups of inputs and the rest, so lengths are odd too. */
 const TEXTS = [
   '',
   'light',
@@ -176,7 +176,7 @@ async function indexBits({ pilotlight: { VectorIndex }, precision, prefilter }) 
   return bits;
 }
 
-/** By name. Each gives, by name, views of bytes and texts. */
+/** The cases by name. Each returns views of bytes and texts, by name. */
 const runs = {
   ...Object.fromEntries(
     ['q8', 'q4', 'f32'].map((dtype) => [
@@ -236,13 +236,13 @@ const MADD = Uint8Array.from([
 ]);
 
 /**
- * Which part of the record holds for a build on this machine: `simd`, `relaxed, fused` or `relaxed, unfused`.
+ * Returns the part of the record that a build on this machine must match: `simd`, `relaxed, fused` or `relaxed, unfused`.
  *
  * Every operation of simd128 is defined to the bit. Of the relaxed ones the kernels use two, besides minima and maxima, which differ
  * in NaN and in the sign of zero only. The int8 dot product may differ where an activation is above 127, and the kernels keep them
- * below; its two ways to add up are exact. The multiply-add rounds once on Arm and on x86-64 with FMA3, and twice elsewhere: that is told
- * by an example of which nothing is left when the product is rounded.
- * @param {'simd128' | 'relaxed-simd'} simd as `backend.simd` tells
+ * below; its two ways to add up are exact. The multiply-add rounds once on Arm and on x86-64 with FMA3, and twice elsewhere: this is
+ * detected by an example whose result is 0 if the product is rounded.
+ * @param {'simd128' | 'relaxed-simd'} simd the value of `backend.simd`
  */
 export async function arithmetic(simd) {
   if (simd === 'simd128') return 'simd';

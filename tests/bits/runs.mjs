@@ -13,7 +13,7 @@ export const RECORD = fileURLToPath(new URL('record.json', import.meta.url));
 /** The digests: by arithmetic, by case, by what was computed. */
 export const record = () => JSON.parse(readFileSync(RECORD, 'utf8'));
 
-/** Where the files of the cases lie, as tests/hub/hub.mjs serves them. */
+/** The folders with the files of the cases, which tests/hub/hub.mjs serves. */
 const FOLDERS = {
   [MODELS.minilm]: MINILM,
   [MODELS.gguf]: tinyFolder('gguf'),
@@ -24,7 +24,7 @@ const FOLDERS = {
   ...Object.fromEntries(MODELS.tinyBerts.map((model) => [model, tinyFolder(model.split('/')[1])])),
 };
 
-/** What Chromium is made to compute with: the build, V8's flags, and which part of the record that is on x86-64 with FMA3. */
+/** The variants of Chromium: the build, V8's flags, and the part of the record that they must match on x86-64 with FMA3. */
 export const CHROMIUM = {
   simd: { build: 'simd', part: 'simd' },
   relaxed: { build: 'relaxed', part: 'relaxed, fused' },

@@ -1,5 +1,5 @@
-// What the package computes in Chromium, to the bit, on both CPU builds and in every arithmetic that this processor has.
-// tests/bits/cases.mjs says what to do where that changes on purpose.
+// Compares the package's results in Chromium bit by bit, on both CPU builds and in every arithmetic that this processor has.
+// tests/bits/cases.mjs describes how to record an intended change.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { names } from '../bits/cases.mjs';

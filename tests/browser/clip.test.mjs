@@ -12,7 +12,7 @@ import { filesOf, tinyFolder } from '../package/support/models.mjs';
 import { cosine, goldens, launch, maxAbsError, mean, startBench } from './harness.mjs';
 
 const BUILDS = { simd: 'simd128', relaxed: 'relaxed-simd' };
-/** Of the largest value, on a GPU: f32 sums in another order. */
+/** The tolerance relative to the largest value, on a GPU: f32 sums in another order. */
 const TOLERANCE = 1e-4;
 const GOLDENS = Object.fromEntries(CLIPS.map((name) => [name, clipGolden(name)]));
 const base64 = (...names) => readFileSync(path.join(goldens, ...names)).toString('base64');
@@ -88,7 +88,7 @@ const embedIn = (page, request) =>
 
 const embed = (request, from) => inPage((page) => embedIn(page, request), from);
 
-/** As a part of the largest value. */
+/** Returns the largest error relative to the largest value. */
 const relative = (rows, expected) =>
   maxAbsError(rows, expected) / Math.max(...expected.flatMap((row) => Array.from(row, Math.abs)));
 

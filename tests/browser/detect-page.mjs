@@ -11,7 +11,7 @@ export const { file: GGUF, repository: REPOSITORY, commit: COMMIT } = model;
 /** The model for a site, where it was fetched. */
 export const smollm2 = existsSync(path.join(SMOLLM2, GGUF)) ? { [REPOSITORY]: SMOLLM2 } : null;
 
-/** What training measured, where it has written that. */
+/** Returns the figures that training measured; null if it has not written them. */
 export const figures = () => {
   const file = path.join(root, 'weights/detector/figures.json');
   return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : null;

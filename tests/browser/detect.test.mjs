@@ -335,7 +335,7 @@ describe('the page with its model', { skip: !smollm2 && `no ${GGUF} in ${SMOLLM2
     await detect.judge(page, text);
     const caption = section('The verdict').locator('figcaption');
     const before = await caption.innerText();
-    // As if texts had been read that score like machines'.
+    // Stores a calibration as of texts that score like machines'.
     await page.evaluate(
       ([head, model]) =>
         localStorage.setItem(
@@ -401,7 +401,7 @@ describe('the page with its model', { skip: !smollm2 && `no ${GGUF} in ${SMOLLM2
     const [score, own] = [/^The score is \S+/, /above \S+/].map((part) => part.exec(before)[0]);
     assert.match(await caption.innerText(), new RegExp(`^${score}`));
     assert.ok(!(await caption.innerText()).includes(own), own);
-    // Too few to speak of 1 %.
+    // The texts are too few for a threshold of 1 %.
     assert.equal(await page.locator('.detect-answer').getAttribute('data-verdict'), 'uncertain');
     assert.ok(
       await page.evaluate(() => JSON.parse(localStorage.getItem('pilotlight-detect-head')).calibration.texts >= 50),
@@ -434,7 +434,7 @@ describe('the page with its model', { skip: !smollm2 && `no ${GGUF} in ${SMOLLM2
   });
 });
 
-/** What the package says of texts in this browser, on a page of its own. */
+/** Returns the package's detections of texts in this browser, on a separate page. */
 async function ownAnswers(texts) {
   const bench = await startBench(smollm2, { commits: { [REPOSITORY]: COMMIT } });
   const other = await browser.newPage();

@@ -60,7 +60,7 @@ export async function open(text = '2026') {
   if (text !== '2026') await write(text);
 }
 
-/** Not by the status of the number before, where it is the same one. */
+/** Writes a number, after clearing the field so that the status of the same number before is not taken for the new one. */
 export async function write(text) {
   await number().fill('');
   await page.getByText('The paper is empty').waitFor();
@@ -68,7 +68,7 @@ export async function write(text) {
   await written(text);
 }
 
-/** After a setting was changed. */
+/** Changes a setting, and waits until the number was drawn anew. */
 export async function writtenAnew(change) {
   const before = await drawings();
   await change();
@@ -111,7 +111,7 @@ export const watch = (selector) =>
   }, selector);
 export const watched = () => page.evaluate(() => window.seenTexts);
 
-/** By mouse, in shares of the pad. */
+/** Draws a stroke with the mouse through points, given as shares of the pad's size. */
 export async function draw(...points) {
   const pad = page.locator('.pad canvas');
   await pad.scrollIntoViewIfNeeded();

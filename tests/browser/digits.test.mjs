@@ -144,7 +144,7 @@ test('what is no digit is refused with a sentence, and the number stays as it wa
     await status('A seed is a whole number, 0 or more, of up to 15 digits.');
     assert.equal(await seed().getAttribute('aria-invalid'), 'true');
   }
-  // Left as it is, the field shows the seed that holds.
+  // If it is left unchanged, the field shows the present seed.
   await seed().press('Tab');
   assert.equal(await seed().inputValue(), '7');
   assert.deepEqual(await drawings(), twelve);
@@ -209,7 +209,7 @@ test('one digit becomes another: a filmstrip, a slider to go through it, and a b
   await page.locator('.filmstrip span').nth(5).click();
   assert.equal(await slider.inputValue(), '5');
 
-  // From a digit to itself it goes to another hand.
+  // A morph from a digit to itself changes the handwriting.
   await choice('From').selectOption('0');
   await button('Morph').click();
   await status('17 digits from one 0 to another, in');

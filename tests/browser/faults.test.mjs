@@ -67,9 +67,9 @@ describe('in Chromium', { concurrency: 8 }, () => {
   }
 });
 
-/** Each is done in the page before the load. */
+/** The faults of a browser, each of which is set up in the page before the load. */
 const patches = {
-  /** From the n-th put on the store is full. */
+  /** Makes the store full from the n-th put on. */
   full(n) {
     const { put } = IDBObjectStore.prototype;
     let puts = 0;
@@ -79,7 +79,7 @@ const patches = {
       return put.apply(this, row);
     };
   },
-  /** From the n-th put on its transaction is aborted after the put: a disk fills up like that. */
+  /** Aborts the transaction after the put, from the n-th put on, as a browser does when the disk becomes full. */
   aborts(n) {
     const { put } = IDBObjectStore.prototype;
     let puts = 0;
@@ -145,7 +145,7 @@ const tamper = (page, part, how) =>
 const BROKEN_OFF = [{ file: 'model.safetensors', fault: 'reset', value: 80_000 }];
 const OTHER_MODEL = 'test/another';
 
-/** In a context of its own, with a host of its own and another model that is stored already. */
+/** Runs `work` in a browser context of its own, with its own host and another model that is stored already. */
 async function withStore(work) {
   const hub = await startHub({ models: { [MODEL]: FILES, [OTHER_MODEL]: FILES } });
   const context = await browser.newContext();
@@ -154,7 +154,7 @@ async function withStore(work) {
   page.on('console', (message) => message.type() === 'warning' && warnings.push(message.text()));
   const start = (more, model) =>
     visit(page, { host: hub.url, dtype: 'f32', device: 'cpu', timeout: 5000, ...more }, model);
-  /** Right vectors; `from` says where they come from. */
+  /** Checks that a load gives the right vectors; `from` names the load in messages. */
   const loads = async (from, more, model) => {
     const { error, vectors } = await start(more, model);
     assert.equal(error, undefined, `${from}: ${error?.code} ${error?.message}`);
@@ -169,7 +169,7 @@ async function withStore(work) {
     await page.goto(bench.url);
     await loads('the other model', {}, OTHER_MODEL);
     await work({ hub, page, warnings, start, loads, offline });
-    // Whatever happened, the store is of use.
+    // The store can be used after any fault.
     await loads('after it');
     await offline();
   } finally {
@@ -181,7 +181,7 @@ async function withStore(work) {
 /** Puts of a load of the tiny model: the first, one of each kind of row, and the last; for the figures all. */
 const PUTS = FIGURES ? Array.from({ length: 10 }, (_, i) => i + 1) : [1, 3, 6, 10];
 
-/** [what, what is done in the page, its argument, the options of the load, what comes of it] */
+/** Rows of [name, the fault in the page, its argument, the options of the load, the outcome]. */
 const STORE_CASES = [
   ...PUTS.map((n) => [`the store is full at put ${n}`, patches.full, n, {}, 'QUOTA_EXCEEDED']),
   ...[1, 4, 8].map((n) => [`transactions abort from put ${n} on`, patches.aborts, n, {}, 'INTERNAL']),

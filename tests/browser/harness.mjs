@@ -1,4 +1,4 @@
-// What every browser test needs: Chromium, the built page with its models, a bare page that imports the package, and numbers.
+// The parts that all browser tests share: Chromium, the built page with its models, a bare page that imports the package, and numbers.
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -14,7 +14,7 @@ export const results = path.join(root, 'tests/browser/results');
 export const goldens = path.join(root, 'tests/goldens');
 export const MINILM = 'sentence-transformers/all-MiniLM-L6-v2';
 export const minilm = process.env.PILOTLIGHT_MINILM ?? path.join(root, '.models/all-MiniLM-L6-v2');
-/** As a user has it: the packed package, installed. */
+/** The folder of the packed and installed package. */
 export const packageFolder = path.dirname(fileURLToPath(import.meta.resolve('pilotlight/package.json')));
 
 export { FIGURES } from '../data.mjs';
@@ -62,7 +62,7 @@ export async function startSite(models = {}, options = {}) {
   return serve({ models: { [MINILM]: minilm, ...models }, ...options });
 }
 
-/** A tiny golden model: the files of its repository, and what PyTorch says. */
+/** A tiny golden model: the files of its repository, and PyTorch's results. */
 export async function tinyGolden(name) {
   const folder = path.join(goldens, name);
   return { folder, expected: JSON.parse(await readFile(path.join(folder, 'expected.json'), 'utf8')) };

@@ -18,7 +18,7 @@ export let folder;
 export function setUp() {
   before(async () => {
     browser = await launch();
-    // A tiny CLIP of random weights stands for the large one: what comes of it means nothing, but it comes the same way.
+    // A tiny CLIP of random weights replaces the large one: its vectors have no meaning, but are computed in the same way.
     site = await startSite({ [HUB_MODEL]: path.join(goldens, 'clip-tiny') });
     folder = await mkdtemp(path.join(os.tmpdir(), 'pilotlight-images-'));
   });
@@ -72,7 +72,7 @@ export async function load() {
   await ready();
 }
 
-/** As if another version of the page had written what is kept of the last so many, by their ids; without a number, of all. */
+/** Changes the records of the last images by id, as if another version of the page had written them; without `last`, all records. */
 export async function changeRecords(changes, last = Infinity) {
   await page.evaluate(
     async ([changes, last]) => {
@@ -94,7 +94,7 @@ export async function changeRecords(changes, last = Infinity) {
   );
 }
 
-/** What made the vectors that are kept, each once. */
+/** Returns the sources of the vectors that are kept, each once. */
 export const keptSources = () =>
   page.evaluate(async () => {
     const database = await new Promise(
@@ -139,7 +139,7 @@ export async function search(query) {
   return names();
 }
 
-/** What Pilotlight has in its store. */
+/** Returns the keys of Pilotlight's store. */
 export const storedKeys = () =>
   page.evaluate(async () => {
     const keys = [];

@@ -14,7 +14,7 @@ after(async () => {
   await bench?.close();
 });
 
-/** Runs in the page: an index of so many rows, of which each value follows from its place. */
+/** A function for the page that makes an index of `rows` rows, whose values are computed from their positions. */
 const MADE = `async ({ rows, wasm }) => {
   const { VectorIndex, init } = await import(location.origin + '/package/web.js');
   if (wasm) await init({ wasm: location.origin + '/package/core/' + wasm + '.wasm' });

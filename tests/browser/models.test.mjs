@@ -46,7 +46,7 @@ async function loadAnother(choice) {
   await load(choice);
 }
 
-/** Asks for the weights and gives up after about `bytes` of them. */
+/** Requests the weights, and cancels after about `bytes` of them. */
 async function breakOff(bytes) {
   site.setFaults([{ file: WEIGHTS, fault: 'stall', value: bytes }]);
   await demo.load(page, { device: 'CPU', weights: '8-bit' });
@@ -81,7 +81,7 @@ test('what loading takes is said before it starts, follows the settings, and cos
   assert.equal((await plan())['To store'], '90.7 MB');
   assert.deepEqual(heard, []);
 
-  // Whatever keeps it from being known is for the load to say.
+  // The plan is left empty without an error, which only the load reports.
   await page.getByLabel('Model', { exact: true }).fill('nobody/nothing');
   await page.waitForTimeout(1500);
   assert.deepEqual(Object.values(await plan()), ['–', '–', '–', '–']);
@@ -191,7 +191,7 @@ test('models are deleted by keyboard: asked first, said afterwards, with the foc
   await page.getByText('No model is stored').waitFor();
   await focused('#stored-models');
 
-  // What was deleted is not fetched again unasked.
+  // A deleted model is not fetched again unasked.
   const before = weightBytes();
   await page.goto(site.url);
   await page.reload();

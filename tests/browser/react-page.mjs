@@ -12,7 +12,7 @@ globalThis.lib = {
   React,
   h: React.createElement,
   hydrateRoot,
-  /** The loads of sentence encoders, with what came of each. */
+  /** The loads of sentence encoders, with the outcome of each. */
   loads: [],
   /** A root in an element of its own. */
   root() {

@@ -429,7 +429,7 @@ test('controls have names, and nothing moves when it has learned', async () => {
   await button('Learn').click();
   await knows('12 labels, learned from 108 examples');
   await ask('ring my brother');
-  // What it mixes up comes below all that is in use.
+  // The list of confused labels appears below the other parts, which do not move.
   assert.deepEqual((await places()).slice(0, 5), before.slice(0, 5));
   const unnamed = await page.evaluate(() =>
     [

@@ -48,7 +48,7 @@ async function fresh(work) {
   }
 }
 
-/** Nothing is in the store; then the next load brings the model, and the one after that needs no host. */
+/** Checks that no model is in the store, that the next load downloads it, and that the one after that needs no host. */
 async function assertCleanAndUsable(page) {
   bench.setFaults(HOST_DOWN);
   const { error } = await load(page);

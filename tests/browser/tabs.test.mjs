@@ -19,7 +19,7 @@ import {
 
 const CHUNK = 4 << 20;
 const TINY = 'test/bert-tiny-mean';
-/** Of which the goldens have the vector. */
+/** The texts whose vectors are in the goldens. */
 const TEXTS = { [MINILM]: 'man on steps', [TINY]: 'The pilot light is warm.' };
 let browser;
 let bench;
@@ -82,11 +82,11 @@ const load = (page, model = MINILM, options = {}) =>
     { model, options: { host: hub.url, device: 'cpu', dtype: 'q8', ...options }, text: TEXTS[model] },
   );
 
-/** Waits until a tab's load has so many bytes. */
+/** Waits until a tab's load has this many bytes. */
 const loaded = (page, bytes) =>
   page.waitForFunction((bytes) => window.events?.some(({ loaded }) => loaded >= bytes), bytes, { polling: 20 });
 
-/** What the store holds: models as the package lists them. */
+/** Returns the stored models as the package lists them. */
 const list = (page) => page.evaluate(async () => (await import('/package/web.js')).models.list());
 
 const sent = () => hub.requests.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -148,7 +148,7 @@ for (const end of ['closed', 'crashed']) {
     assert.deepEqual(found, vector);
     const from = Number(/bytes=(\d+)/.exec(weightRequests().at(-1).headers.range)[1]);
     assert.ok(from > 25e6 && from <= before + 4e6, `it went on from ${from}, when ${before} were sent`);
-    // What was on its way when the tab ended came for nothing: a few tenths of a second.
+    // The bytes that were in flight when the tab ended are fetched again: those of a few tenths of a second.
     assert.ok(sent() <= bytes + CHUNK + 6e6, `${sent()} bytes, ${bytes} for a load in one go`);
     await context.close();
   });
@@ -272,7 +272,7 @@ test('aborting at any moment rejects within 100 ms, also while another tab downl
   for (let i = 0; i < 16; i += 1) assert.ok(!(await both(Math.round(next() ** 2 * 700))).includes('it loaded'));
   hub.setFaults([]);
   assert.deepEqual((await load(page)).vector, vector);
-  // From the store.
+  // These loads are from the store.
   for (let i = 0; i < 8; i += 1) await both(Math.round(next() * 150));
   // A machine that is busy with something else holds single ones up.
   times.sort((a, b) => a - b);
@@ -316,7 +316,7 @@ async function withTiny(options, work) {
     const visit = async (more) => {
       own.requests.length = 0;
       await page.reload();
-      // What the page asks for is counted in the page.
+      // Requests of the page are counted in the page, so it loads without a worker.
       return load(page, TINY, { ...F32, host: own.url, worker: false, ...options, ...more });
     };
     await work({ own, page, visit });

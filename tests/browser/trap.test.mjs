@@ -1,4 +1,4 @@
-// What follows a trap in a page: Chromium refuses to instantiate a core of this size synchronously there.
+// Tests the recovery from a trap in a page, where Chromium refuses to instantiate a core of this size synchronously.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, startBench, tinyGolden } from './harness.mjs';

@@ -14,7 +14,7 @@ import { startMiniLM } from '../package/support/minilm.mjs';
 import { CONSUMERS, ROOT } from './support/consumer.mjs';
 
 const TEXTS = ['The cat sleeps on the sofa.', 'Stock prices fell sharply today.', 'Boil the pasta for ten minutes.'];
-/** What each query means, by its index in TEXTS. */
+/** The queries, each with the index in TEXTS of the text that it means. */
 const QUERIES = [
   ['sleeping pets', 0],
   ['financial news', 1],

@@ -91,7 +91,7 @@ for (const [major, name] of Object.entries(VERSIONS)) {
     assert.ok(shell.every((file) => !file.endsWith('.wasm')));
   });
 
-  // What the plugin is for: where it is not needed, both work.
+  // The plugin exists because of these failures; a Vite that does not need it works without it.
   const isNeeded = major !== '8';
   test(`Vite ${major}: without the plugin ${isNeeded ? 'the dev server and workers fail' : 'all works'}`, async (t) => {
     const { build, createServer } = await load();

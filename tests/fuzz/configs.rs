@@ -33,7 +33,7 @@ fn the_json_configs_and_the_lock_file() {
     });
 }
 
-/// Fuzzes the configs of the other families of encoders, which say more than sizes.
+/// Fuzzes the configs of the other families of encoders, which have more than sizes.
 #[test]
 fn the_configs_of_other_encoders() {
     for (seed, name) in [

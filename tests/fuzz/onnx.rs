@@ -116,7 +116,7 @@ fn nibbles(inputs: &[&str], numbers: &[(&str, u64)]) -> Vec<u8> {
     bytes(1, &node)
 }
 
-/// An entry that says where the values of a tensor are.
+/// An entry of the place of a tensor's values.
 fn beside(key: &str, value: &str) -> Vec<u8> {
     bytes(
         13,

@@ -7,7 +7,7 @@ use super::support::pytorch::testing::{Archive, pickle, text};
 use super::support::pytorch::{PYTORCH, pytorch_of};
 use super::{Loads, MEMORY, Random, fuzz, mutate, plan, tiny};
 
-/// Where the data of the pickle begin, and how long they are.
+/// The start and the length of the pickle's data.
 fn place_of_pickle(file: &[u8]) -> (usize, usize) {
     let entry = file.windows(4).position(|bytes| bytes == b"PK\x01\x02");
     let size = file[entry.unwrap() + 24..].first_chunk().unwrap();

@@ -251,7 +251,7 @@ def read_json(folder, name):
 
 
 def max_tokens_of(folder):
-    """How long a text may be, as sentence-transformers finds it."""
+    """Returns the length of the longest text in tokens, as sentence-transformers finds it."""
     return read_json(folder, "sentence_bert_config.json").get(
         "max_seq_length", read_json(folder, "config.json")["max_position_embeddings"])
 
@@ -265,7 +265,7 @@ def prompt_of(folder, given):
 
 
 def prompt_length(tokenizer, prompt):
-    """How many tokens sentence-transformers leaves out of the pooling where `include_prompt` is false."""
+    """Returns the number of tokens that sentence-transformers leaves out of the pooling if `include_prompt` is false."""
     ids = tokenizer.encode(prompt).ids
     special = {index for index, token in tokenizer.get_added_tokens_decoder().items() if token.special}
     return len(ids) - (ids[-1] in special)

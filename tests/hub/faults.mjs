@@ -1,4 +1,4 @@
-// What can go wrong on the way from a host, as a table: setFaults([{ file: /safetensors$/, fault: 'stall', value: 1e6, times: 1 }]).
+// The faults of a host and of the network, which a test sets: setFaults([{ file: /safetensors$/, fault: 'stall', value: 1e6, times: 1 }]).
 import { once as event } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -22,14 +22,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
  *   length    a Content-Length that is off by `value`, whose connection then closes
  *   gzip      the whole file compressed, where the client takes that (Chromium does not for a range); Content-Length is that of the
  *             compressed bytes, and Content-Encoding is hidden from other origins
- *   unranged  200 with the whole file, whatever was asked for
- *   shift     206 that begins `value` bytes off what was asked for, and says so
- *   lie       206 with the bytes of `value` bytes on, and a Content-Range as if they were those that were asked for
+ *   unranged  200 with the whole file, whatever range was requested
+ *   shift     206 with the range that begins `value` bytes after the requested one, and a Content-Range that agrees
+ *   lie       206 with the bytes of the range `value` bytes after the requested one, and the Content-Range of the requested one
  *   etag      the right bytes under the ETag `value`
  *   other     other bytes (each with another lowest bit) under the ETag `value`
  * @property {number | string | Uint8Array | (() => unknown)} [value]
  * @property {Record<string, string>} [headers] put over those of the answer
- * @property {number} [skip] lets so many requests pass before it strikes
+ * @property {number} [skip] the number of requests that pass before it strikes
  * @property {number} [times] strikes so often, then stops; without it, always
  */
 

@@ -23,16 +23,16 @@ const CORS = {
 };
 
 /**
- * What kind of host it is; without anything, the hub.
+ * The traits of the host; without any, it is like the hub.
  * @typedef {object} Traits
- * @property {number} [page] so many rows on each page of the tree; without it, all on one
- * @property {boolean} [api] false: a plain bucket that knows neither tree nor revision nor commits
+ * @property {number} [page] the rows on each page of the tree; without it, all are on one
+ * @property {boolean} [api] false: a plain bucket that has neither tree nor revision nor commits
  * @property {boolean} [gated] true: no file can be read without having accepted terms
- * @property {number} [missing] the status for a file that is not there; S3 says 403 to strangers
+ * @property {number} [missing] the status for a missing file; S3 answers 403 to callers who may not list
  * @property {boolean} [etag] false: files have none
- * @property {boolean} [length] false: nothing tells how long a file is
- * @property {boolean} [expose] false: other origins see no headers but those that all may see
- * @property {boolean} [ranges] false: always the whole file
+ * @property {boolean} [length] false: no header has the length of a file
+ * @property {boolean} [expose] false: other origins see no headers but those that CORS always exposes
+ * @property {boolean} [ranges] false: range requests are answered with the whole file
  */
 
 /**
@@ -268,7 +268,7 @@ class Repository {
     this.#commit = commit;
   }
 
-  /** Listed anew each time, so that a file that changes on disk is served as it is. */
+  /** Lists the files anew each time, so that a file that changes on disk is served in its new state. */
   async files() {
     const found =
       typeof this.#source === 'string' ? await walk(this.#source) : Object.entries(this.#source).map(inMemory);
@@ -355,7 +355,7 @@ function inMemory([name, content]) {
   };
 }
 
-/** By content; nobody changes a file in place, so large ones are hashed once. */
+/** The versions of files by content; contents are not changed in place, so large ones are hashed once. */
 const versions = new WeakMap();
 
 function versionOf(content) {

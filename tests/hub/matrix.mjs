@@ -20,13 +20,13 @@ const LATE = 80_000;
 const CASES = golden('bert-tiny-mean').cases.slice(1, 4);
 export const TEXTS = CASES.map(({ text }) => text);
 
-/** A connection is given up after so many milliseconds without a byte, and a download after three times as long. */
+/** The milliseconds without a byte after which a connection is given up; a download fails after three times as long. */
 export const TIMEOUT = 400;
 
 /** No case may take longer: four tries that wait for an answer, the waits between them, and a slow machine. */
 const BOUND = 12_000;
 
-/** No browser shows what is in the header, unless the host lets it. */
+/** The headers that browsers show to a page of another origin only if the host exposes them. */
 const EXPOSED = { 'Access-Control-Expose-Headers': 'Content-Encoding, ETag, Content-Range' };
 const BUCKET = { api: false };
 const MUTE = { api: false, etag: false, length: false };
@@ -49,11 +49,11 @@ const WRONG = ['INTEGRITY', 'INVALID_WEIGHTS'];
 const CUT = ['FETCH_FAILED', 'INTEGRITY', 'INVALID_WEIGHTS'];
 
 /**
- * What the host does, and what comes of it: 'loads', or the codes of which the error has one.
- * `faults` may be a function of the hub and of a second host; `afterwards` looks at both when all is done.
+ * The cases: the behaviour of the host, and the outcome: 'loads', or the codes of which the error has one.
+ * `faults` may be a function of the hub and of a second host; `afterwards` checks both at the end.
  */
 export const cases = [
-  // As it should be.
+  // Hosts without faults.
   { what: 'nothing goes wrong', outcome: 'loads', verified: 'sha256' },
   { what: 'the tree has a page for every two files', traits: { page: 2 }, outcome: 'loads', verified: 'sha256' },
   { what: 'bytes come slowly, but they come', faults: weights('drip', 60_000), outcome: 'loads', verified: 'sha256' },

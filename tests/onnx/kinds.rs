@@ -102,7 +102,7 @@ fn four_bits_are_kept_as_they_are() {
     let [single, kept] =
         [Dtype::F32, Dtype::Q4].map(|dtype| load(&host, name, dtype, false).unwrap());
     let rounded = load_from(&MemoryHost::new(safetensors()), "auto", Dtype::Q4).unwrap();
-    // What differs is the rounding of the scales, and of the embeddings to 8 bits.
+    // The difference is the rounding of the scales, and of the embeddings to 8 bits.
     let (kept, other) = (
         cosine(&vector(&single), &vector(&kept)),
         cosine(&vector(&single), &vector(&rounded)),
@@ -186,7 +186,7 @@ fn a_graph_without_names_makes_room_for_the_next_file() {
         let plan = block_on(TextEmbedder::plan(&source, Dtype::Q8)).unwrap();
         assert_eq!(plan.files.last().unwrap().path, WEIGHTS);
         let store = MemoryStore::default();
-        // An interrupted load goes on with the file that it had found, and asks for the others no more.
+        // An interrupted load resumes with the file that it had found, and does not request the others again.
         let flaky = Flaky::new(&host, &files, (WEIGHTS, 60_000));
         load_stored(&flaky, &store, Dtype::Q8, CHUNK / 64, 1)
             .map(|_| ())
@@ -196,7 +196,7 @@ fn a_graph_without_names_makes_room_for_the_next_file() {
         assert_eq!(packed(&own, Dtype::Q8), packed(&store, Dtype::Q8));
         let asked = flaky.asked.into_inner();
         assert!(asked.iter().all(|(file, _)| file == WEIGHTS), "{asked:?}");
-        // With none that is better, the error is that of the first.
+        // If no file is better, the error is that of the first.
         files.remove(WEIGHTS);
         files.remove(MODEL);
         let error = load(&MemoryHost::new(files), "auto", Dtype::Q8, false).map(|_| ());

@@ -30,7 +30,7 @@ const GARBAGE = new Uint8Array(4096).map((_, i) => (i * 197) ^ 0xa5);
 const { header: HEADER, data: DATA } = parse(GOOD[WEIGHTS]);
 const rows = HEADER[WORDS].shape[0];
 
-/** [what is wrong, the files, the code, what the message says] */
+/** Rows of [the fault, the files, the error's code, a pattern of the message]. */
 const CASES = [
   ['config.json is missing', with_({ 'config.json': undefined }), 'FETCH_FAILED', /config\.json/],
   ['tokenizer.json is missing', with_({ 'tokenizer.json': undefined }), 'FETCH_FAILED', /tokenizer\.json/],
@@ -284,7 +284,7 @@ async function assertRefused(model, options, code, says, good) {
   assert.match(error.message, says);
   const kept = [...store.rows.keys()];
   assert.deepEqual(keysOf(store, 'manifest'), []);
-  // Only what may still come to its end is kept.
+  // Only a partial download that can be resumed is kept.
   if (code !== 'FETCH_FAILED') assert.deepEqual(kept, []);
   const next = await TextEmbedder.load('test/good', { store, ...good });
   assert.deepEqual((await next.embed('x')).dims, [1, 32]);

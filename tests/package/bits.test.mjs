@@ -1,4 +1,4 @@
-// What the package computes in Node, to the bit. tests/bits/cases.mjs says what to do where that changes on purpose.
+// Compares the package's results in Node bit by bit. tests/bits/cases.mjs describes how to record an intended change.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { names } from '../bits/cases.mjs';

@@ -1,4 +1,5 @@
-// Bundles of the browser's script by a bundler that leaves `new URL` alone, as Rollup, Bun and Angular do too: they work, or say what to do.
+// Tests bundles of the browser's script by a bundler that leaves `new URL` alone, as Rollup, Bun and Angular do too: they work, or fail with the
+// remedy in the message.
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

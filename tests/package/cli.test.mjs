@@ -57,7 +57,7 @@ test('check says what a load would read, and writes nothing', async () => {
     stdout,
     /\n {13}model\.safetensors \d+ kB\n {2}stores {5}\d+ kB\n {2}takes {6}about [\d.]+ MB of memory\n$/,
   );
-  // Of the weights only the header is read, which of so small a file is most of it.
+  // Only the header of the weights is read, which is most of such a small file.
   assert.ok(hub.requests.every(({ url }) => !url.includes('tokenizer.json')));
 });
 
@@ -79,7 +79,7 @@ const made = (folder, model = TINY) => path.join(folder, model, 'resolve/main');
 const lockOf = (folder) => JSON.parse(readFileSync(path.join(folder, LOCK), 'utf8'));
 const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
-/** Runs the program to its end; `meanwhile` gets the process. The token of who runs the tests is none of its business. */
+/** Runs the program to its end; `meanwhile` gets the process. The token of the tests' own environment is removed. */
 async function run(args, { env = {}, meanwhile } = {}) {
   const child = spawn(process.execPath, [CLI, ...args], { env: { ...process.env, HF_TOKEN: '', ...env }, cwd: base });
   const output = { stdout: '', stderr: '' };
@@ -268,7 +268,7 @@ test('verify passes what pull made, with a line for each file', async () => {
   assert.equal(stdout.trim().split('\n').length, names.length + 1);
 });
 
-/** What may be wrong with a folder, and the line in which verify says so. */
+/** Damages of a folder, each with the line in which verify reports it. */
 const DAMAGE = {
   'a changed bit in a tensor': {
     damage: (folder) => {

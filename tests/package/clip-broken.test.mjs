@@ -36,7 +36,7 @@ describe('a repository that is broken', () => {
   const first = 'model-00001-of-00003.safetensors';
   const last = 'model-00003-of-00003.safetensors';
 
-  /** [what is wrong, the files, the code, what the message says, the tower that can be loaded all the same] */
+  /** Rows of [the fault, the files, the error's code, a pattern of the message, the tower that can still be loaded]. */
   const CASES = [
     [
       'the architecture is another one',

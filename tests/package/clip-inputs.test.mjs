@@ -19,7 +19,7 @@ const FILES = readdirSync(FOLDER).filter((file) => /\.(png|jpg|webp|gif)$/.test(
 const bytesOf = (file) => new Uint8Array(readFileSync(path.join(FOLDER, file)));
 const { header, data } = parse(bytesOf('expected.safetensors'));
 
-/** What Pillow sees in a file, as a canvas would hand it out. */
+/** Returns the pixels that Pillow decodes from a file, as a canvas would return them. */
 function pixelsOf(file) {
   const {
     shape: [height, width],
@@ -138,7 +138,7 @@ describe('a file', () => {
   const least = (file) => {
     if (file === 'subsampled.jpg') return 0.997;
     if (file.endsWith('.jpg')) return 0.9998;
-    // Of 16 bits Pillow takes the upper 8, and we the nearest: one grey level apart.
+    // Pillow takes the upper 8 of 16 bits, and the package the nearest value: they differ by one grey level.
     return file.startsWith('16-bit') ? 0.9999 : 1;
   };
 

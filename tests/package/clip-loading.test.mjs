@@ -1,4 +1,4 @@
-// How CLIP's towers are fetched, kept, planned, listed and gone on with: together, apart, in shards and packed.
+// Tests that CLIP's towers are fetched, stored, planned, listed and resumed: together, apart, in shards and packed.
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import { ImageTextEmbedder, models } from 'pilotlight';
@@ -53,7 +53,7 @@ for (const tower of TOWERS) {
     hub.setFaults([]);
     hub.requests.length = 0;
 
-    // With the other one only that is fetched.
+    // A load of both then fetches only the other tower.
     const both = await load(LARGE, store);
     assert.deepEqual(both[tower], vectors[tower]);
     assert.ok(
@@ -166,7 +166,7 @@ describe('a branch that moves', () => {
     const store = mapStore();
     const vectors = await at(store);
     assert.ok(isOfOne(vectors), 'one tower is of one commit, the other of another');
-    // What was read anew is there, and not only listed.
+    // The tower that was read anew is stored, and not only listed.
     moving.setFaults([{ fault: 'reset' }]);
     for (const tower of TOWERS) assert.deepEqual((await at(store, { towers: [tower] }))[tower], vectors[tower]);
   });
@@ -357,7 +357,7 @@ describe('a download that breaks off', () => {
   for (const tower of TOWERS) {
     test(`in the ${tower} tower goes on there, and the other one is not touched`, async () => {
       const expected = await load(LARGE, false);
-      // Of what is asked for: the text tower lies in front, the image tower behind it.
+      // The cut is counted in requested bytes: the text tower comes first in the file, then the image tower.
       const cut = tower === 'text' ? SIZES.text - 1e6 : SIZES.text + SIZES.image - 1e6;
       const store = mapStore();
       hub.setFaults([{ file: WEIGHTS, fault: 'reset', value: cut }]);

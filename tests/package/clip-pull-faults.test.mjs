@@ -117,7 +117,7 @@ describe('a folder that pull made', () => {
       assert.equal((await run('pull', A, '--host', hub.url, '--out', out)).code, 0);
       const packed = await served(t, folderOf(out, A), traits);
       assert.deepEqual(await load(A, false, { dtype: 'q8', host: packed.url }), await load(A, false, { dtype: 'q8' }));
-      // Without the lock a bucket tells less.
+      // Without the lock file, a bucket has no digests.
       rmSync(path.join(folderOf(out, A), 'pilotlight-lock.json'));
       const bare = await served(t, folderOf(out, A), traits);
       if (traits.api !== false)

@@ -1,4 +1,4 @@
-// What `pull` makes of CLIPs, whole and in shards, and that a page loads the same vectors from it.
+// Tests the files that `pull` makes of CLIPs, whole and in shards, and that a page loads the same vectors from them.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

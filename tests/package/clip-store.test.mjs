@@ -169,7 +169,7 @@ describe('a full store', () => {
   });
 });
 
-// A store is atomic in each put; where a program ends between two of them is for nobody to choose.
+// A store is atomic in each put, and a program may end between any two of them.
 describe('a program that ends', () => {
   /** Does `most` puts and deletes; from then on nothing is done, as when the process is gone. */
   function ending(store, most) {
@@ -253,7 +253,7 @@ test('a tower with a damaged chunk is fetched again alone', async () => {
   }
 });
 
-/** Where the image tower begins, and how long the file is. */
+/** Returns the start of the image tower in a file, and the size of the file. */
 function layout(bytes) {
   const { header } = parse(bytes);
   const data = bytes.length - Math.max(...Object.values(header).map(({ data_offsets: [, end] }) => end));

@@ -1,5 +1,5 @@
 // CLIP's own tokenizer with 49,408 words, through the package: what it counts and where it cuts. The ids themselves are compared in
-// src/text/tokenizer.rs, for no call hands them out.
+// src/text/tokenizer.rs, because no call returns them.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -41,7 +41,7 @@ describe("with CLIP's own tokenizer", {
 }, () => {
   let embedder;
   before(async () => {
-    // Of one narrow layer: its vectors say nothing, but other ids give others.
+    // A model of one narrow layer: its vectors have no meaning, but differ for other ids.
     const files = {
       ...seededClip({ text: { vocab_size: 49408, hidden_size: 8 } }),
       'tokenizer.json': readFileSync(TOKENIZER),

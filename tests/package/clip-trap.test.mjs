@@ -1,4 +1,4 @@
-// What follows a trap; the instance is dead afterwards, so it has a process of its own.
+// Tests calls after a trap; the instance is dead afterwards, so this file has a process of its own.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ImageTextEmbedder } from 'pilotlight';

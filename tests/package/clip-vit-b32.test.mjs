@@ -26,7 +26,7 @@ after(() => hub.close());
 const load = (options) => ImageTextEmbedder.load(MODEL, { host: hub.url, dtype: 'f32', store: false, ...options });
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-// Its weights are generated, so what it says of a photo means nothing; how far int8 and int4 move it is as with trained ones.
+// Its weights are generated, so its vectors of photos have no meaning; the errors of int8 and int4 are like those of trained weights.
 describe('what it sees and reads', {
   skip: skipWithout('photos/manifest.json', 'clip/tokenizer.json'),
 }, () => {

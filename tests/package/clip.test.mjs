@@ -66,7 +66,7 @@ for (const name of CLIPS) {
   });
 
   // Random weights of 32 values a row leave int4 no redundancy: measured are 0.9994 and 0.945 at least. These limits tell a broken
-  // path from a working one; what quantizing costs is told by ViT-B/32 below.
+  // path from a working one; the error of quantization is tested with ViT-B/32 below.
   for (const [dtype, least] of [
     ['q8', 0.998],
     ['q4', 0.92],
@@ -275,7 +275,7 @@ test('of several templates the vectors are averaged', async () => {
     Math.abs(odds(scores) - scale * (cosines[0] - cosines[1])) < 1e-3,
     `${odds(scores)}, expected ${scale * (cosines[0] - cosines[1])}`,
   );
-  // What was asked for between changes nothing.
+  // The calls in between change nothing.
   assert.deepEqual(await clip.classify(IMAGES[4], labels, { template: '{}' }), one);
 });
 

@@ -27,7 +27,7 @@ function renamed(all, tensor) {
   delete all[tensor];
 }
 
-/** With the bits of a number in place of a tensor's first. */
+/** Returns the files with the bits of a number in place of a tensor's first value. */
 function poisoned(tensor, bits) {
   const { header, data } = parse(QWEN2[WEIGHTS]);
   assert.equal(header[tensor].dtype, 'BF16');
@@ -40,7 +40,7 @@ const load = (files, more) => Decoder.load('test/own', { files, device: 'cpu', d
 
 const Q_BIAS = 'model.layers.1.self_attn.q_proj.bias';
 
-/** [what is wrong, the files, the code, what the message says] */
+/** Rows of [the fault, the files, the error's code, a pattern of the message]. */
 const CASES = [
   ['config.json is missing', missing('config.json'), 'FETCH_FAILED', /^config\.json/],
   ['tokenizer.json is missing', missing('tokenizer.json'), 'FETCH_FAILED', /^tokenizer\.json/],
@@ -221,7 +221,7 @@ describe('a tokenizer that does not belong to the weights', () => {
     });
     assert.deepEqual((await decoder.hiddenStates('a')).dims, [1, 48]);
     decoder.dispose();
-    // The id that the config gives takes its place.
+    // The id of the config is used instead.
     const other = await load(files);
     assert.equal((await other.likelihoods('a'))[0].ranks.length, 1);
     other.dispose();

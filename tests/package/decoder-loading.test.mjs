@@ -142,7 +142,7 @@ describe('the first layers of a decoder', () => {
       const events = [];
       const decoder = await open(model, store, { layers: 2, onProgress: (event) => events.push(event) });
       const states = await decoder.hiddenStates(TEXTS);
-      // The config is read once more than planned, before the load, and tells how many layers there are.
+      // The config is read once more than planned, before the load, for the number of layers.
       assert.equal(sent(), plan.fetchBytes + files['config.json'].length);
       assert.equal(sent(/\.safetensors$/), files[WEIGHTS].length - bytes);
       const { verified, loaded, total } = events.at(-1);

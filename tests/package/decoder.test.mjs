@@ -101,7 +101,7 @@ for (const name of DECODERS) {
     for (const dtype of ['f32', 'q8', 'q4']) {
       test(`gives each text in ${dtype} the same bits alone and in any batch`, async () => {
         const decoder = await loadTiny(name, { dtype });
-        // So many tokens that they go through the model in several batches.
+        // There are enough tokens for several batches.
         const many = [...texts, ...texts.toReversed(), ...texts, ...texts];
         const states = await decoder.hiddenStates(many, { layer: 2, pool: 'none' });
         const pooled = await decoder.hiddenStates(many);

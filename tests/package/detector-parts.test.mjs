@@ -93,7 +93,7 @@ test('what a keyboard, an editor or a copy changes makes no difference', () => {
   assert.equal(normalize('cafe\u0301 au lait').text, 'caf\u00e9 au lait');
   // A Greek letter alone is a symbol, and one in a Latin word is not.
   assert.equal(normalize('with α = 0.05 and ο in a wοrd').text, 'with α = 0.05 and ο in a word');
-  // Words of other languages stay as they are.
+  // Words of other languages are not changed.
   assert.equal(normalize('Слово "сор" и слово').text, 'Слово "сор" и слово');
   assert.equal(normalize('Яndex').text, 'Яndex');
   for (const empty of ['', ' \n\t', '...', '\u200b']) assert.equal(normalize(empty).text, '');
@@ -161,7 +161,7 @@ test('windows have 160 words, the last one reaches back, and the longest texts a
     assert.equal(windows.length, Math.ceil(count / 160));
     const parts = windows.map(({ start, end }) => text.slice(start, end).split(' '));
     for (const [i, part] of parts.entries()) assert.equal(part.length, Math.min(count, 160), `${count}, ${i}`);
-    // What no window before has is the whole text, in order.
+    // The fresh parts of the windows are the whole text, in order.
     const fresh = windows.map(({ fresh, end }) => text.slice(fresh, end));
     assert.equal(fresh.join(' '), text);
   }
@@ -289,7 +289,7 @@ test('the verdict follows from facts alone, and is never human', () => {
   assert.ok(Math.abs(machine.probability - 1 / (1 + Math.exp(-3))) < 1e-12);
   assert.match(machine.reasons.at(-1).text, /hint.*never proof. Do not use it to grade, punish, hire or accuse/);
   const sides = (reasons, side) => reasons.filter((one) => one.side === side).length;
-  // One aspect speaks for and one against; the third is too weak.
+  // One aspect is a reason for and one against a machine; the third is too weak.
   assert.deepEqual([sides(machine.reasons, 'for'), sides(machine.reasons, 'against')], [2, 1]);
   for (const change of [{ tokens: 99 }, { isNear: false }, { isEnglish: false }, { isEmpty: true }])
     assert.ok(

@@ -39,7 +39,7 @@ test('a calibration gives it a threshold, which its JSON keeps for the next load
   await assert.rejects(detector.calibrate(human(49)), { code: 'INVALID_INPUT', message: /got 49/ });
   const others = Array.from({ length: 200 }, (_, i) => textOf(`other ${i}`, { machine: (i % 10) / 10 }));
   const scores = (await detector.detect(others)).map(({ score }, i) => [score, others[i]]);
-  // Those that look the least like a machine's, so that some of the others lie above the threshold.
+  // The texts that look the least like a machine's, so that some of the others lie above the threshold.
   const low = scores.sort(([a], [b]) => a - b).slice(0, 100);
   const { threshold } = await detector.calibrate(low.map(([, text]) => text));
   assert.equal(threshold, low.at(-1)[0]);

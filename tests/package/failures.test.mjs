@@ -1,4 +1,4 @@
-// What programs can read of a failure, beside its code: the status, the reason, the file and the tensor.
+// Tests the properties of an error beside its code: the status, the reason, the file and the tensor.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';

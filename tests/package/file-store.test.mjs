@@ -19,7 +19,7 @@ let base;
 before(async () => (base = await fs.mkdtemp(path.join(os.tmpdir(), 'pilotlight-store-'))));
 after(() => fs.rm(base, { recursive: true }));
 
-/** A store in a folder that nobody has used. */
+/** Makes a store in a folder that does not exist yet. */
 async function fresh() {
   const folder = path.join(await fs.mkdtemp(path.join(base, 'f-')), 'not', 'there yet');
   return { folder, store: fileStore(folder) };

@@ -85,7 +85,7 @@ describe('the first layers of a model', () => {
     const events = [];
     const embedder = await open(store, { layers: 2, onProgress: (event) => events.push(event) });
     const states = await embedder.hiddenStates(TEXTS);
-    // The config is read once more than planned, before the load, and tells how many layers there are.
+    // The config is read once more than planned, before the load, for the number of layers.
     assert.equal(sent(), plan.fetchBytes + FILES['config.json'].length);
     assert.ok(sent(WEIGHTS) < FILES['model.safetensors'].length - bytes + 4096);
     // A part of a file cannot be checked by the digest of the whole.

@@ -19,7 +19,7 @@ const own = globalThis.fetch;
 let hub;
 let vector;
 
-/** What @hono/node-server does when it is imported: fetch's answers are then no instances of the global class. */
+/** Replaces the global `Response` as @hono/node-server does when it is imported: fetch's answers are then no instances of it. */
 async function withOtherResponse(work) {
   const { Response } = globalThis;
   globalThis.Response = class {};
@@ -30,11 +30,11 @@ async function withOtherResponse(work) {
   }
 }
 
-/** In another realm, whose classes are not this one's. */
+/** Evaluates code in another realm, whose classes are not this one's. */
 const elsewhere = (code, values = {}) => runInNewContext(code, values);
 const bytesElsewhere = (bytes) => elsewhere('Uint8Array.from(values)', { values: Array.from(bytes) });
 
-/** A view whose bytes were transferred to somebody else. */
+/** Returns a view whose buffer was transferred away. */
 function emptied(view) {
   structuredClone(view.buffer, { transfer: [view.buffer] });
   return view;
@@ -61,7 +61,7 @@ async function fetching(fetch, options) {
   }
 }
 
-/** What came of starting the core, which is done once in a process. */
+/** The outcome of starting the core, which is done once in a process. */
 let started;
 
 before(async () => {

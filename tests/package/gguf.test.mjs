@@ -39,7 +39,7 @@ let hub;
 before(async () => {
   hub = await startHub({
     models: {
-      // Such repositories often have a config that says no more than this.
+      // Repositories with GGUF files often have a config with nothing but the model's type.
       [MODEL]: { [F32]: whole, [Q4_1]: four, 'config.json': '{"model_type": "bert"}' },
       [MIXED]: { ...filesOf(tinyFolder('bert-tiny-mean')), [F32]: whole },
       [LONG]: { [F32]: lengthen(whole, 5 << 20) },

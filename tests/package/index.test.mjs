@@ -365,7 +365,7 @@ test('bytes give back the same index', async () => {
     );
     assert.deepEqual([back.source, back.prefilter, back.ids()], [index.source, index.prefilter, index.ids()]);
     assert.deepEqual(back.toBytes(), bytes);
-    // As it comes out of a larger buffer.
+    // The bytes may be a part of a larger buffer.
     const part = new Uint8Array(bytes.length + 9);
     part.set(bytes, 5);
     assert.equal((await VectorIndex.fromBytes(part.subarray(5, -4))).size, 100);

@@ -1,4 +1,4 @@
-// What the package promises about size, on the wire and in memory.
+// Tests the package's promises about its size, on the wire and in memory.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';

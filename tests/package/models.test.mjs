@@ -128,7 +128,7 @@ test('the list tells of every model, whole or not, and a key of it deletes just 
     modelBytes,
     listed.reduce((sum, { bytes }) => sum + bytes, 0),
   );
-  // What the runtime does not tell is absent.
+  // Values that the runtime does not provide are absent.
   assert.deepEqual(origin, { persisted: false });
 
   const { key } = listed.find(({ model }) => model === MEAN);

@@ -20,7 +20,7 @@ const FILES = [
   'tokenizer_config.json',
   'model.safetensors',
 ];
-/** Of PyTorch 2.15 and `transformers` 5.23 in f32: means of the tokens' states, normalized, as sentence-transformers does. */
+/** The correlation of PyTorch 2.15 and `transformers` 5.23 in f32: means of the tokens' states, normalized, as sentence-transformers does. */
 const PYTORCH = 0.834219;
 
 const skip =

@@ -1,4 +1,4 @@
-// CLIP from ONNX files of a hub that have one tower each, or both: what is fetched, what a plan says of it, and what classify needs.
+// Tests CLIP from ONNX files of a hub that have one tower each, or both: the fetched files, the plan, and the needs of classify.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -31,7 +31,7 @@ before(async () => {
   hub = await startHub({
     models: {
       'test/towers': { ...configs, ...of(TEXT, IMAGE) },
-      // The names tell the loader what the files are.
+      // The loader recognizes the files by their names.
       'test/all': {
         ...configs,
         ...of(BOTH),

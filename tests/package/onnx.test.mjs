@@ -1,4 +1,4 @@
-// Models from ONNX files of a hub: which of several is chosen, what a plan says of it, and what is kept.
+// Tests models from ONNX files of a hub: the choice among several, the plan, and the stored files.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';

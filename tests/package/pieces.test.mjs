@@ -1,4 +1,4 @@
-// How bytes come to WebAssembly: gathered into pieces that are worth the crossing, and hashed by the runtime where it can do that.
+// Tests the way of bytes to WebAssembly: they are gathered into larger pieces, and hashed by the runtime if it can.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
@@ -10,7 +10,7 @@ import { behind } from './support/safetensors.mjs';
 
 const WEIGHTS = 'model.safetensors';
 const LOCK = 'pilotlight-lock.json';
-/** What R2 gives at a time. */
+/** The bytes of a chunk of R2's streams. */
 const PIECE = 4096;
 
 const FILES = filesOf(tinyFolder('bert-tiny-mean'));
@@ -36,7 +36,7 @@ function stream(bytes, { piece = PIECE, rest } = {}) {
   );
 }
 
-/** From own files, or from `host`. */
+/** Loads a model from given files, or from `host`. */
 async function load(weights, { files, ...options } = {}) {
   let verified;
   const embedder = await TextEmbedder.load('test/pieces', {
@@ -54,7 +54,7 @@ async function load(weights, { files, ...options } = {}) {
 let vector;
 before(async () => ({ vector } = await load(FILES[WEIGHTS])));
 
-/** How often bytes of JavaScript are copied into WebAssembly's memory meanwhile. */
+/** Counts the copies of bytes from JavaScript into WebAssembly's memory during `work`. */
 async function copies(work) {
   const { set } = Uint8Array.prototype;
   let count = 0;
@@ -188,7 +188,7 @@ describe('digests of a lock file', () => {
     ['a Response', (bytes) => new Response(bytes)],
   ];
 
-  /** With another `crypto`. */
+  /** Runs `work` with another global `crypto`. */
   async function withCrypto(value, work) {
     const before = Object.getOwnPropertyDescriptor(globalThis, 'crypto');
     Object.defineProperty(globalThis, 'crypto', { configurable: true, value });
@@ -201,7 +201,7 @@ describe('digests of a lock file', () => {
 
   const { subtle } = globalThis.crypto;
   const getRandomValues = (to) => to;
-  /** What the runtime hashed. */
+  /** The bytes that the runtime hashed. */
   let hashed = [];
   const counting = {
     getRandomValues,
@@ -212,7 +212,7 @@ describe('digests of a lock file', () => {
       },
     },
   };
-  /** As in Cloudflare's workerd. */
+  /** A `DigestStream` like that of Cloudflare's workerd. */
   class DigestStream extends WritableStream {
     constructor(name) {
       assert.equal(name, 'SHA-256');

@@ -16,14 +16,14 @@ const SMALL = filesOf(tinyFolder('bert-tiny-mean'));
 const FILES = { ...SMALL, [WEIGHTS]: behind(SMALL[WEIGHTS], 2 << 20) };
 const PIECES = FILES[WEIGHTS].length / 4096;
 
-/** Loads from the bucket and tells what came of it; `weights` says in which form they are handed over. */
+/** The code that loads from the bucket and returns the outcome; `weights` is the form in which the weights are passed. */
 const WORKER = `
 import { TextEmbedder } from 'pilotlight';
 
 let copies = 0;
 const { set } = Uint8Array.prototype;
 Uint8Array.prototype.set = function (source, ...offset) {
-  // Only WebAssembly's memory is that large.
+  // Only WebAssembly's memory is larger than the weights.
   if (this.buffer.byteLength > ${FILES[WEIGHTS].length} && source.buffer !== this.buffer) copies += 1;
   return set.call(this, source, ...offset);
 };

@@ -1,11 +1,11 @@
-// What the prefilter finds among vectors of real sentences; the table is in benches/search.mjs.
+// Tests the recall of the prefilter among vectors of real sentences; the table is in benches/search.mjs.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { VectorIndex } from 'pilotlight';
 import { DIMENSIONS, FILES, sentenceVectors, split } from '../../benches/sentences.mjs';
 import { skipWithout } from '../data.mjs';
 
-/** So many of them: all are for the bench. */
+/** The number of sentences; the bench takes all. */
 const SENTENCES = 8000;
 
 test('of the ten nearest sentences the prefilter finds 95 %, and int8 rows 98 %', {

@@ -1,4 +1,4 @@
-// What `models.plan` says of the repositories that docs/models.md names: which class loads them, from which files, or why not. Their configs are
+// Tests `models.plan` for the repositories that docs/models.md names: the class that loads them, the files, or the error. Their configs are
 // made by the classes of transformers (tests/goldens/configs/repositories.py), their weights are zeros of a tiny model.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';

@@ -1,4 +1,4 @@
-// Downloads of the real MiniLM that break off: where the next load goes on, and that it never mixes two states of a host.
+// Tests downloads of the real MiniLM that break off: the byte at which the next load resumes, and that it never mixes two states of a host.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { TextEmbedder } from 'pilotlight';
@@ -10,7 +10,7 @@ import { keysOf } from './support/store-keys.mjs';
 const MODEL = 'sentence-transformers/all-MiniLM-L6-v2';
 const WEIGHTS = 'model.safetensors';
 const CHUNK = 4 << 20;
-/** What may have been on its way when the connection broke. */
+/** The most bytes in flight when the connection broke. */
 const ON_ITS_WAY = 2 << 20;
 
 const FILES = filesOf(MINILM);
@@ -49,7 +49,7 @@ async function breakOff(hub, store, cut) {
 
 const weightRequests = (hub) => hub.requests.filter(({ url }) => url.endsWith(WEIGHTS));
 
-/** Where the weights were gone on with. Of a bucket their front is asked for first, to see whether they are still the same. */
+/** Returns the byte at which the download of the weights resumed. A bucket is first asked for their front, to check that they are the same. */
 const start = (hub) => Number(/bytes=(\d+)/.exec(weightRequests(hub).at(-1).headers.range)[1]);
 
 let vector;

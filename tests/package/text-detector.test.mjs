@@ -6,9 +6,9 @@ import { human, machine, textOf, wordDecoder } from './support/detector.mjs';
 import { mapStore } from './support/map-store.mjs';
 import { filesOf, tinyFolder } from './support/models.mjs';
 
-/** As many as are needed to speak of 1 %. */
+/** The number of texts of a kind: enough for a threshold of 1 %. */
 const COUNT = 100;
-/** Unlike any text of the fits. */
+/** Texts unlike any text of the fits. */
 const fresh = (kind, count) => kind(count, { words: 130 });
 
 let detector;

@@ -1,4 +1,4 @@
-// The tiny CLIP end to end, in int8 as it is served: it finds what was asked among images of combinations that it never saw.
+// Tests the tiny CLIP end to end, in int8 as it is served: it finds the described images among combinations that it never saw.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';

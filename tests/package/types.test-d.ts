@@ -193,7 +193,7 @@ export async function seen(
   const { dimensions, maxTokens }: { dimensions: number; maxTokens?: number } = clip;
   const plan: LoadPlan = await models.plan('m', { towers: ['image'], lossy: true });
   const { quotaBytes }: { quotaBytes?: number } = await models.usage();
-  // What is not known is absent, never null.
+  // Unknown values are absent, never null.
   const commit: string | undefined = plan.commit;
   const part: Tower | `layers${number}` | 'classifier' | undefined = (await models.list()).find(
     ({ whole }: StoredModel) => whole,

@@ -1,4 +1,4 @@
-// What `pilotlight/vite` does before Vite does anything; `make test-consumers` has it in each version of Vite.
+// Tests `pilotlight/vite` without a run of Vite; `make test-consumers` tests it in each version of Vite.
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';

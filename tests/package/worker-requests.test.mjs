@@ -9,11 +9,11 @@ import { seededBert } from './support/seeded-bert.mjs';
 import { startWorker } from './support/workers.mjs';
 
 const MINILM = 'sentence-transformers/all-MiniLM-L6-v2';
-/** So long that a client can leave while they are embedded: 300 ms and more. */
+/** Texts whose embedding takes 300 ms or more, so that a client can leave meanwhile. */
 const LONG = JSON.stringify(
   Array.from({ length: 32 }, (_, i) => `Sentence ${i} says that the red train runs to the sea. `.repeat(3)),
 );
-/** In which a call that waits for a client that has left finds that it has, and computes. */
+/** The milliseconds within which a call behind one whose client has left must be computed. */
 const SOON = 15_000;
 
 let hub;
@@ -108,7 +108,7 @@ test("README's Worker: a client that leaves while the model is loaded does not s
   assert.equal(JSON.parse(await soon(send('/', 'second'), 'the second client')).length, 384);
 });
 
-// Where it stands when its client leaves: at the small files, before the weights, in their midst.
+// The stage of a load at which its client leaves: at the small files, before the weights, in their midst.
 for (const [what, fault] of [
   ['the small files', { file: 'config.json', fault: 'stall', value: 0, times: 1 }],
   ['the front of the weights', { file: /safetensors/, fault: 'stall', value: 1000, times: 1 }],

@@ -46,7 +46,7 @@ class Mine(LogisticRegression):
 
 
 def more_estimators(classes):
-    """What the goldens have not, and what only some versions have."""
+    """Yields estimators that the goldens lack, and those that only some versions have."""
     train, labels, _ = data(classes, 20 + classes)
 
     def fitted(estimator):

@@ -125,7 +125,7 @@ pub fn change(document: &mut Value, donors: &[Value], below: Below) {
             }
         },
         _ if below(3) == 0 => {
-            // What stands under the same name in another document.
+            // The value under the same name in another document.
             let donor = any(donors, below).cloned().unwrap_or_default();
             let same: Vec<String> = paths(&donor)
                 .into_iter()

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use serde::Deserialize;
 
-/// One golden model; `tests/goldens/README.md` says what the fields are.
+/// One golden model; `tests/goldens/README.md` describes the fields.
 #[derive(Deserialize)]
 pub struct Listed {
     pub name: String,

@@ -37,7 +37,7 @@ pub fn model() -> Files {
     model_among(4, &[])
 }
 
-/// A BERT of so many layers, and other tensors before and after its own in the same file.
+/// Makes a BERT with a number of layers, and other tensors before and after its own in the same file.
 pub fn model_among(layers: usize, others: &[(&str, usize)]) -> Files {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/bert-tiny-mean");
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();

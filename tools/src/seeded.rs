@@ -1,4 +1,4 @@
-//! What the seeded checkpoints share: the numbers that belong to a name, and the header of a safetensors file.
+//! The parts that the seeded checkpoints share: the numbers that belong to a name, and the header of a safetensors file.
 
 /// A tensor's name and shape.
 pub(crate) type Tensor = (String, Vec<usize>);
@@ -18,7 +18,7 @@ pub(crate) fn draw(name: &str, count: usize) -> impl Iterator<Item = i32> {
     })
 }
 
-/// How many values a tensor of this shape has.
+/// Returns the number of values of a tensor of this shape.
 pub(crate) fn count(shape: &[usize]) -> usize {
     shape.iter().product()
 }

@@ -279,7 +279,7 @@ def caption(facts: Facts, rng: random.Random, full: bool = False) -> Caption:
 
 
 def short_caption(facts: Facts, rng: random.Random) -> Caption:
-    """What one types into a search: without articles, and often true of many pictures."""
+    """Returns a caption like the query of a search: without articles, and often true of many pictures."""
     if rng.random() < 0.12:
         return Caption(f"{BACKGROUND[facts.background]} background", Facts(background=facts.background))
     second = facts.count == PAIR and rng.random() < 0.5
@@ -302,7 +302,7 @@ def short_caption(facts: Facts, rng: random.Random) -> Caption:
 
 
 def fits(says: np.ndarray, either: np.ndarray, facts: np.ndarray) -> np.ndarray:
-    """Which caption (row) is true of which scene (column)."""
+    """Returns for each caption (row) and each scene (column) whether the caption is true of the scene."""
     f = {name: index for index, name in enumerate(Facts._fields)}
     swapped = facts.copy()
     swapped[:, [f["shape"], f["colour"], f["size"]]] = facts[:, [f["shape2"], f["colour2"], f["size2"]]]

@@ -49,7 +49,7 @@ def asks_held_out(category: str, facts: Facts) -> bool:
 
 
 def claims(facts: Facts, says: Facts) -> list[Facts]:
-    """What must not be true of another picture: the caption, and a lone thing's as part of a pair, wherever it stands there."""
+    """Returns the facts that must not be true of another picture: the caption's, and for a lone thing the same as part of a pair, at any place."""
     return [says, says._replace(count=PAIR, place=UNSAID)] if facts.count == 1 else [says]
 
 

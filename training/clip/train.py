@@ -38,7 +38,7 @@ FILTERS = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.HAM
 
 
 def batch(step: int) -> tuple[Tensor, list[str], Tensor, Tensor, Tensor]:
-    """Pictures, captions, which caption (row) is true of which picture (column), and the facts of both. Of the step's number alone."""
+    """Makes pictures, captions, whether each caption (row) is true of each picture (column), and the facts of both, from the step's number alone."""
     rng = random.Random(SEED + step)
     facts = [one for _ in range(BATCH // 4) for one in scenes.family(rng)]
     captions = [scenes.caption(one, rng) for one in facts]

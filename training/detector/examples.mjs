@@ -1,7 +1,7 @@
 /** The texts with their statistics, as the head sees them. */
 import { cachedDecoder } from './cache.mjs';
 
-/** Texts with fewer words say nothing. */
+/** The least words of a text that is used. */
 const MIN_WORDS = 10;
 
 /**

@@ -45,7 +45,7 @@ async function readPart(part, count) {
   const { simd } = decoder.backend;
   mkdirSync(cacheFolder, { recursive: true });
   const backend = path.join(cacheFolder, 'backend.json');
-  // What two builds have read is not quite the same, and the card names one.
+  // Two builds give slightly different features, and the card names one.
   const before = existsSync(backend) ? JSON.parse(readFileSync(backend, 'utf8')).simd : simd;
   if (before !== simd)
     throw new Error(`${path.relative('.', cacheFolder)}: was read with ${before}, and this Node has ${simd}`);

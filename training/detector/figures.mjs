@@ -52,7 +52,7 @@ export function figuresOf(examples, scores, thresholds, auroc) {
   return figures;
 }
 
-/** For each domain: a head that was fitted, calibrated and chosen on the others. */
+/** Measures for each domain a head that was fitted, calibrated and chosen on the others. */
 export async function heldOutDomains(examples, fits, { auroc, shareInterval, MIN_TOKENS }) {
   const table = {};
   for (const domain of DOMAINS) {
@@ -85,7 +85,7 @@ function judgedFigures(examples, list, { machine: threshold }, least, shareInter
   return { human: human.length, above1: above(human), interval1, machine: machine.length, caught1: above(machine) };
 }
 
-/** For each generator: heads that were fitted to the others, and to other human texts. */
+/** Measures for each generator heads that were fitted to the others, and to other human texts. */
 export async function heldOutGenerators(examples, fits, { auroc, MIN_TOKENS }, C) {
   const table = {};
   for (const generator of GENERATORS) {
@@ -100,7 +100,7 @@ export async function heldOutGenerators(examples, fits, { auroc, MIN_TOKENS }, C
   return table;
 }
 
-/** For each set of writers: how many of its texts are above the thresholds, and how many get the verdict `machine`. */
+/** Counts for each set of writers the texts above the thresholds, and those with the verdict `machine`. */
 export function biasFigures(examples, head, { scoreOf, distanceOf, shareInterval, isEnglish, MIN_TOKENS }) {
   const table = {};
   for (const name of BIAS_SETS) {

@@ -10,7 +10,7 @@ export const PENALTIES = [1e-4, 1e-3, 1e-2, 1e-1, 1];
 /** The least number of human texts whose highest score is one that 1 % of such texts reach: 1 in 99 + 1. */
 export const TEXTS_FOR_ONE_PERCENT = 99;
 
-/** The letters and digits of an article that tell it from others; no text has fewer. */
+/** The number of an article's first letters and digits by which it is recognized; no text has fewer. */
 const TOLD_BY = 70;
 
 /**

@@ -33,7 +33,7 @@ export function heldOut(name, figures) {
   );
 }
 
-/** Of held-out domains the texts that are long enough to be judged. */
+/** Returns the table of held-out domains for the texts that are long enough to be judged. */
 export function judged(figures) {
   const of = (count, total) => (total > 0 ? `${count} of ${total}` : 'none');
   return table(

@@ -6,7 +6,7 @@ const WASM = [
   'new URL(/* @vite-ignore */ "../core/webgpu.wasm", import.meta.url)',
 ] as const;
 
-/** The places where scripts of the package name the two files of the WebGPU core, and what the page has instead. */
+/** The places where scripts of the package name the two files of the WebGPU core, each with its replacement in the page. */
 const PLACES: Record<string, readonly (readonly [from: string, to: string])[]> = {
   'web.js': [
     ['import("./core/webgpu.js")', `import(/* @vite-ignore */ ${GLUE}.href)`],

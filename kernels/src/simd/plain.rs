@@ -193,7 +193,7 @@ impl I16x8 {
         Self([0; 8])
     }
 
-    /// Without signs.
+    /// Returns the lanes as unsigned numbers.
     pub fn to_array(self) -> [u16; 8] {
         self.0.map(i16::cast_unsigned)
     }

@@ -183,8 +183,8 @@ impl Words {
 
     /// The word of one row in all lanes.
     ///
-    /// Of four or five rows, four rows' words are loaded at once and shuffled. Engines without guard pages compare the address of each load with the
-    /// size of the memory, whatever they compared before, and then a shuffle costs less than a load. With guard pages it costs as
+    /// For four or five rows, the words of four rows are loaded at once and shuffled. Engines without guard pages compare the address of each load
+    /// with the size of the memory, whatever they compared before, and then a shuffle costs less than a load. With guard pages it costs as
     /// much where the dot product is one instruction, which leaves a port free for it; in the other builds and methods it would
     /// cost a quarter more, so they load each word into all lanes.
     #[inline(always)]
@@ -330,7 +330,7 @@ impl I16x8 {
         Self(i16x8_splat(0))
     }
 
-    /// Without signs.
+    /// Returns the lanes as unsigned numbers.
     #[inline(always)]
     pub fn to_array(self) -> [u16; 8] {
         let [a, b, c, d] = F32x4(self.0).to_bits();

@@ -5,7 +5,7 @@ import { checkEmbedder, type Embedder, embedOptions, rowsOf } from './rows.js';
 
 type Properties = Record<string, unknown>;
 
-/** What a search of Orama has of a vector. */
+/** The part of an Orama search that the plugin reads and changes. */
 interface SearchParams {
   mode?: string;
   term?: string;
@@ -18,7 +18,7 @@ export function pluginEmbeddings(embedder: Embedder, options: Api.PluginEmbeddin
   checkEmbedder(embedder);
   if (!Array.isArray(from) || from.length === 0)
     throw new PilotlightError('INVALID_INPUT', `from: expected the names of properties to embed, got ${shown(from)}`);
-  /** The vectors that searches were given here, with their texts: the parameters of a search may come again with another term. */
+  /** The vectors that the plugin gave to searches, with their texts: the parameters of a search may be used again with another term. */
   const given = new WeakMap<number[], string>();
 
   async function embed(texts: string[], prompt: string | undefined): Promise<number[][]> {

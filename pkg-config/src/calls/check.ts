@@ -14,7 +14,7 @@ function checkName(what: string, name: unknown, expected: string): asserts name 
   }
 }
 
-/** Returns `value`, checked to be an object; `name` is what messages call it. */
+/** Returns `value` after a check that it is an object; `name` is its name in messages. */
 export function checkObject(name: string, value: unknown): object {
   if (typeof value === 'object' && value !== null) return value;
   throw new PilotlightError(

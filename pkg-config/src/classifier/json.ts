@@ -9,7 +9,7 @@ export const VERSION = 1;
 /** Two builds, or two dtypes, of one model give vectors of a cosine of 0.97 and more; two models about 0. */
 const SAME = 0.9;
 
-/** Checks what the package itself reads of a document; the core checks the rest. */
+/** Checks the parts of a document that the package itself reads; the core checks the rest. */
 export function parse(json: string | object): ClassifierJson {
   let saved: Partial<ClassifierJson>;
   try {
@@ -35,7 +35,7 @@ export function parse(json: string | object): ClassifierJson {
   return saved as ClassifierJson;
 }
 
-/** Checks what is compared with the embedder at hand, or handed to it. */
+/** Checks the parts that are compared with the given embedder, or passed to it. */
 function checkIdentity(embedder: EmbedderIdentity): void {
   for (const name of ['model', 'commit', 'dtype', 'simd', 'prompt'] as const)
     if (embedder[name] !== undefined && typeof embedder[name] !== 'string')
@@ -47,7 +47,7 @@ function checkIdentity(embedder: EmbedderIdentity): void {
 const wrong = (what: string, cause?: unknown): PilotlightError =>
   new PilotlightError('INVALID_INPUT', `json: ${what}`, cause);
 
-/** The differences that change vectors a little; the classifier stays of use. */
+/** The differences that change vectors only a little, so that the classifier can still be used. */
 const DETAILS = ['commit', 'dtype', 'simd'] as const;
 
 /**

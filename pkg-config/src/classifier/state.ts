@@ -1,6 +1,6 @@
 import type { EmbedderIdentity, HeadOptions } from '../../types/index.js';
 
-/** What a classifier has beside its head. */
+/** The state of a classifier without its head: labels, examples, options and the identity of its embedder. */
 export interface State {
   labels: string[];
   /** The texts of the examples, label texts included; empty strings where vectors came without them. */

@@ -5,13 +5,13 @@ import type { Examples } from './examples.js';
 /** Texts that are embedded between two progress events. */
 const BATCH = 64;
 
-/** With fewer examples per label than this, a label's name is one more example: from there on it changes nothing. */
+/** The examples per label below which a label's name is added as an example: with more, it changes nothing. */
 const FEW = 10;
 
 /** Examples with their vectors. Classes are indices of `labels`, which are in the order of their code units. */
 export interface Given {
   labels: string[];
-  /** Empty strings where vectors came without texts. */
+  /** The texts of the examples; empty strings if only vectors were given. */
   texts: string[];
   classes: Uint32Array;
   /** 1 for an example that is the name of its label. */
@@ -19,7 +19,7 @@ export interface Given {
   vectors: Float32Array;
 }
 
-/** How texts are embedded. */
+/** The options with which texts are embedded. */
 export interface Asking extends CallOptions {
   prompt?: string;
 }

@@ -6,10 +6,10 @@ import type { CoreInstance } from './instance.js';
 
 /** The cores of a runtime. */
 export interface Cores {
-  /** The runtime's name, as `diagnose` tells it. */
+  /** The runtime's name, which `diagnose` reports. */
   runtime: 'web' | 'workerd' | 'edge-light' | 'inline';
   cpu: Core;
-  /** Absent in the entries for runtimes without WebGPU code. */
+  /** The core with WebGPU code; absent in the entries for runtimes without it. */
   webgpu?: Core;
 }
 

@@ -30,7 +30,7 @@ const models = new WeakMap<object, ModelIdentity>();
 /** Records the model of an embedder. */
 export const setModel = (embedder: object, model: ModelIdentity): void => void models.set(embedder, model);
 
-/** What made an embedder's vectors, as far as the embedder tells. */
+/** Returns the model, the backend and the dimensions of an embedder, as far as it exposes them. */
 export function identityOf(embedder: Embedder): EmbedderIdentity {
   const { dtype, simd } = embedder.backend ?? {};
   return {
@@ -41,7 +41,7 @@ export function identityOf(embedder: Embedder): EmbedderIdentity {
   };
 }
 
-/** The model of a decoder, as far as it tells. */
+/** Returns the model and the backend of a decoder, as far as it exposes them. */
 export function decoderIdentity(decoder: { backend?: Embedder['backend'] }): EmbedderIdentity {
   const { dimensions: _, ...identity } = identityOf(decoder as Embedder);
   return identity;

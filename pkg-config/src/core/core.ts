@@ -9,7 +9,7 @@ export interface CoreFiles {
   readonly name: string;
   glue(): Glue | Promise<Glue>;
   wasm(): WasmSource | Promise<WasmSource>;
-  /** A sentence for messages: what to do where the wasm is not where it is looked for. */
+  /** A sentence for messages: the remedy if the wasm is not at the expected place. */
   readonly missing?: string;
 }
 
@@ -28,7 +28,7 @@ export class Core {
   async instance(override?: WasmSource | Promise<WasmSource>): Promise<CoreInstance> {
     const before = this.#instance;
     const earlier = await before?.catch(() => undefined);
-    // Where two loads find the same trapped instance, only one replaces it.
+    // If two loads find the same trapped instance, only one replaces it.
     if (before && earlier?.trapped && this.#instance === before) {
       this.#instance = this.#restart(earlier).catch((error: unknown) => {
         this.#instance = before;
@@ -56,7 +56,7 @@ export class Core {
 
   async #start(override: WasmSource | Promise<WasmSource> | undefined): Promise<CoreInstance> {
     const { name, missing } = this.#files;
-    // A source that the program itself gave is no matter of bundlers.
+    // Bundlers have nothing to do with a source that the program itself gave.
     const advice = missing && override === undefined ? `. ${missing}` : '';
     let glue: Glue;
     let wasm: WasmSource;

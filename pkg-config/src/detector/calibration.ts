@@ -6,7 +6,7 @@ import { quantileOf, shareInterval, upperThreshold } from './statistics.js';
 /** The least texts that a threshold can be taken from. */
 export const MIN_TEXTS = 50;
 
-/** The least texts of which the highest score is one that 1 % of such texts reach: 1 in 99 + 1. */
+/** The least number of texts whose highest score is a threshold for 1 % of such texts: 1 in 99 + 1. */
 export const TEXTS_FOR_ONE_PERCENT = 99;
 
 /** The share of false alarms that a threshold is to have, and of human texts that are to be `no sign`. */
@@ -15,7 +15,7 @@ export const RATES = { machine: 0.01, sign: 0.05 };
 /** The share of the texts of the user's kind that the gate may keep out. */
 const OUTSIDE = 0.02;
 
-/** What the gate and the thresholds are after a calibration. */
+/** The result of a calibration: the thresholds, the gate and the report for the user. */
 export interface Calibrated {
   thresholds: Thresholds;
   /** The distance up to which texts are like these; `undefined` where distances are not known. */

@@ -7,17 +7,17 @@ import { type LikelihoodReading, type Reading, readHidden, readLikelihoods } fro
 import type { Span } from './sentences.js';
 import { oddsOf, type VectorHead } from './vector-head.js';
 
-/** What an engine says of a text that has tokens. */
+/** The result of an engine for a text. */
 export interface Scored {
   tokens: number;
   score?: number;
-  /** The distance from the texts of the fit, and the largest at which a text is like them; 0 where none is known. */
+  /** The distance from the texts of the fit; 0 if the engine measures none. */
   distance: number;
   /** Whether the text had more tokens. */
   isCut?: boolean;
   features?: Record<DetectorFeature, number>;
   aspects?: Record<Aspect, number>;
-  /** How much each of some sentences adds to the score. */
+  /** Returns the amount that each of the given sentences adds to the score. */
   contributions?(sentences: readonly Span[]): number[];
 }
 
@@ -27,7 +27,7 @@ export interface Engine {
   readonly version: string;
   /** The largest distance at which a text is like those of the fit. */
   readonly limit: number;
-  /** The threshold of `machine` that the head came with, below which no calibration goes; `undefined` where it has none. */
+  /** The head's own threshold of `machine`, the lower bound of all calibrations; `undefined` if it has none. */
   readonly floor: number | undefined;
   score(texts: readonly string[], reading: Reading): Promise<Scored[]>;
   free(): void;
@@ -134,7 +134,7 @@ export class HiddenEngine implements Engine {
   }
 }
 
-/** Characters of an English token, to tell how long a text is of which a classifier does not count the tokens. */
+/** The characters of an average English token, to estimate the length of a text if the classifier does not count its tokens. */
 const CHARACTERS_PER_TOKEN = 4.5;
 
 /** A classifier of whole texts. */

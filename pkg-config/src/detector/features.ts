@@ -19,7 +19,7 @@ export const FEATURES = [
 
 export type FeatureName = (typeof FEATURES)[number];
 
-/** What the statistics are computed from: the likelihoods of some tokens. */
+/** The likelihoods of tokens, from which the statistics are computed. */
 export type Tokens = Pick<Likelihoods, 'logProbabilities' | 'entropies' | 'variances' | 'ranks'>;
 
 /** The number of windows over which the mean of the log-probability is followed. */

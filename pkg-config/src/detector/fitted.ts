@@ -15,7 +15,7 @@ import { quantileOf } from './statistics.js';
 import { checkTexts } from './texts.js';
 import { MIN_TOKENS } from './verdict.js';
 
-/** A detector that was fitted, but for its model. */
+/** A fitted detector without its model. */
 interface FittedEngine {
   engine: Engine;
   thresholds: Thresholds;
@@ -102,7 +102,7 @@ function layerOf({ layers }: DetectorDecoder, layer: number | undefined): number
   );
 }
 
-/** Normalizes texts, of which there must be enough and none empty. Of copies the first is kept; `place` is where it was in the list. */
+/** Normalizes texts, of which there must be enough and none empty. The first of copies is kept; `place` is its index in the list. */
 function prepared(name: string, texts: unknown): { text: string; place: number }[] {
   const list = checkTexts(name, texts);
   if (list.length < MIN_TEXTS)
@@ -121,7 +121,7 @@ function prepared(name: string, texts: unknown): { text: string; place: number }
   return Array.from(places, ([text, place]) => ({ text, place }));
 }
 
-/** Makes the head of plain numbers that a fitted linear head is, with the gate of its own texts. */
+/** Converts a fitted linear head to one of plain numbers, with the gate of its own texts. */
 export function linearHead({ head, thresholds }: Pick<Fitted, 'head' | 'thresholds'>, rows: Rows): LinearHead {
   const linear = head.linear();
   head.free();

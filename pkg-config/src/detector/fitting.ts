@@ -17,7 +17,7 @@ export interface Example {
   isJudged: boolean;
 }
 
-/** A head, and what the texts say that were held out. */
+/** A head, with its thresholds and evaluation on held-out texts. */
 export interface Fitted {
   head: VectorHead;
   thresholds: Thresholds;

@@ -4,7 +4,7 @@ import { type Columns, inColumns } from './vector-head.js';
 /** The share of the texts of a fit that the gate keeps out. */
 export const OUTSIDE = 0.015;
 
-/** The nearest examples that count. */
+/** The number of nearest examples that count. */
 const NEAREST = 5;
 
 /** The most examples that are kept. */

@@ -10,16 +10,16 @@ export interface HeadModel {
   sha256: string;
 }
 
-/** The scores from which a text is unlike human ones: those that 1 % and 5 % of the human texts reached which no fit had seen. */
+/** The thresholds of the verdicts: the scores that 1 % and 5 % of the held-out human texts reached. */
 export interface Thresholds {
   machine: number;
   sign: number;
 }
 
-/** A linear head on the statistics of likelihoods. Its score is the logarithm of the odds, calibrated on texts that no fit had seen. */
+/** A linear head on the statistics of likelihoods. Its score is the logarithm of the odds, calibrated on held-out texts. */
 export interface LinearHead {
   version: string;
-  /** The day on which the data ends that it was fitted to. */
+  /** The last day of the data that it was fitted to. */
   date?: string;
   model?: HeadModel;
   features: readonly string[];
@@ -28,7 +28,7 @@ export interface LinearHead {
   weights: readonly number[];
   intercept: number;
   thresholds: Thresholds;
-  /** How far each statistic moves, in standard deviations, where the score rises by 1. */
+  /** The change of each statistic, in standard deviations, as the score rises by 1. */
   slopes: readonly number[];
   /** The lowest and the highest score of the texts of the fit, without the intercept. */
   span: readonly [number, number];
@@ -36,7 +36,7 @@ export interface LinearHead {
   gate: number;
 }
 
-/** The part of a head by which `distanceOf` tells how far a text is from those of the fit. */
+/** The part of a head that `distanceOf` needs. */
 export type Surroundings = Pick<LinearHead, 'mean' | 'scale' | 'weights' | 'slopes' | 'span'>;
 
 /** The statistics as the head sees them: in standard deviations from the mean of the texts of the fit. */
@@ -53,8 +53,8 @@ export const probabilityOf = (score: number): number => 1 / (1 + Math.exp(-score
 
 /**
  * Computes how far statistics are from those of the texts of the fit, apart from what their score explains: the root of the mean square of the rest, in
- * standard deviations. A text is not strange because it is clearly a machine's; but no score explains more than the texts of the fit have shown, so
- * that one that a model knows by heart is far away.
+ * standard deviations. A text is not distant because it is clearly a machine's; but no score explains more than those of the texts of the fit, so
+ * that a text which a model has memorized is distant.
  */
 export function distanceOf(head: Surroundings, features: Float64Array): number {
   const z = standardized(head, features);
@@ -78,7 +78,7 @@ export function surroundingsOf(
   return { mean, scale, weights, slopes, span };
 }
 
-/** What people can understand of the statistics, and the statistics that say it. */
+/** The aspects of a text that are explained to people, each with the statistics that measure it. */
 export const ASPECTS = {
   foreseen: ['logp', 'logrank', 'top1', 'top10', 'p10', 'p90', 'lrr', 'med'],
   expected: ['entropy', 'fast'],
@@ -87,7 +87,7 @@ export const ASPECTS = {
 
 export type Aspect = keyof typeof ASPECTS;
 
-/** How much each aspect adds to the score. */
+/** Returns the amount that each aspect adds to the score. */
 export function aspectsOf(head: LinearHead, features: Float64Array): Record<Aspect, number> {
   const z = standardized(head, features);
   const sum = (names: readonly string[]): number =>
@@ -99,7 +99,7 @@ const LISTS = ['mean', 'scale', 'weights', 'slopes'] as const;
 
 /**
  * Checks a head that came as JSON.
- * @throws {PilotlightError} `INVALID_INPUT` that names what is wrong
+ * @throws {PilotlightError} `INVALID_INPUT`, naming the invalid part
  */
 export function checkHead(value: unknown): LinearHead {
   const head = checkObject('head', value) as Partial<LinearHead>;

@@ -14,7 +14,7 @@ const KINDS = ['likelihoods', 'hidden', 'classifier'];
 
 /**
  * Checks what every detector's JSON has.
- * @throws {PilotlightError} `INVALID_INPUT` that names what is wrong
+ * @throws {PilotlightError} `INVALID_INPUT`, naming the invalid part
  */
 export function parse(json: string | object): DetectorJson {
   let saved: Partial<DetectorJson>;
@@ -62,7 +62,7 @@ export function hiddenToJSON({ head, gate, version, floor }: HiddenEngine): Hidd
   };
 }
 
-/** @throws {PilotlightError} `INVALID_INPUT` that names what is wrong */
+/** @throws {PilotlightError} `INVALID_INPUT`, naming the invalid part */
 export async function hiddenFromJSON(
   instance: CoreInstance,
   json: object,

@@ -17,7 +17,7 @@ const WORD = /[\p{L}\p{M}']+/gu;
 const LEAST_WORDS = 0.08;
 const LEAST_LETTERS = 0.9;
 
-/** How English a text looks: the share of its words that are English function words, and of its letters that are those of English. */
+/** Returns measures of English: the share of a text's words that are English function words, and of its letters that are those of English. */
 export function englishness(text: string): { words: number; letters: number } {
   let [count, known] = [0, 0];
   for (const [word] of text.toLowerCase().matchAll(WORD)) {

@@ -10,15 +10,15 @@ export interface Normalized {
 /** A character with the marks that are combined with it, so that both ways to write an accent are one. */
 const CLUSTERS = /[^\p{M}]\p{M}*|\p{M}+/gsu;
 
-/** What is not seen: formats such as zero-width and bidi characters, variation selectors and fillers. */
+/** Invisible characters: format characters such as zero-width and bidi controls, variation selectors and fillers. */
 const INVISIBLE = /\p{Cf}|\u034f|[\u115f\u1160\u3164\uffa0]|[\ufe00-\ufe0f]|[\u{e0100}-\u{e01ef}]/gu;
-/** White space, and controls, which are no better. */
+/** White space, and control characters, which are treated as white space. */
 const SPACE = /^[\p{Z}\p{Cc}]$/u;
 
-/** Fullwidth letters, letters of formulas and ligatures, which are ASCII in another dress. */
+/** Fullwidth characters, mathematical letters and ligatures, which NFKC maps to plain letters. */
 const DRESSED = /^[\uff01-\uff5e\u{1d400}-\u{1d7ff}\ufb00-\ufb06]/u;
 
-/** Quotes, dashes and dots as a typewriter has them. */
+/** The ASCII forms of typographic quotes, dashes and dots. */
 const PLAIN: Readonly<Record<string, string>> = {
   '\u2018': "'",
   '\u2019': "'",
@@ -41,7 +41,7 @@ const PLAIN: Readonly<Record<string, string>> = {
   '\u2015': '-',
   '\u2212': '-',
   '\u2026': '...',
-  // The same in the encoding of old Windows, where it was taken for Unicode.
+  // The same characters in Windows-1252, decoded as Latin-1.
   '\u0091': "'",
   '\u0092': "'",
   '\u0093': '"',
@@ -58,12 +58,12 @@ const GREEK = /^\p{Script=Greek}/u;
 /** The punctuation and the symbols at the end. */
 const ENDING = /[\s\p{P}\p{S}]+$/u;
 
-/** The share of Latin letters from which on a word of look-alikes alone is Latin too. */
+/** The least share of Latin letters in a text, look-alikes not counted, for a word of look-alikes alone to be taken for Latin. */
 const MOSTLY = 0.75;
 
 /**
- * Brings a text to the form in which the head was trained, so that nothing counts which a keyboard, an editor or a copy changes:
- * white space becomes one space, typographic quotes, dashes and dots become plain ones, what is invisible is left out, letters that
+ * Brings a text to the form in which the head was trained, so that changes by a keyboard, an editor or copying make no difference:
+ * white space becomes one space, typographic quotes, dashes and dots become plain ones, invisible characters are left out, letters that
  * only look Latin become Latin, and the punctuation or the symbol that ends the text is not read, so that a text with its last full stop and
  * without it are the same.
  */
@@ -88,7 +88,7 @@ function plain(original: string): { pieces: string[]; starts: number[] } {
     }
     // Two hyphens are a dash.
     if (piece === '-' && last === '-') return;
-    // What stood between a letter and its accent was invisible.
+    // The characters between a letter and its accent were invisible.
     if (last !== undefined && MARK.test(piece)) {
       pieces[pieces.length - 1] = `${last}${piece}`.normalize('NFC');
       return;

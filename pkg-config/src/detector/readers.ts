@@ -13,7 +13,7 @@ const BATCH = 16;
 /** The options of one call of a model. */
 export interface Reading {
   signal?: AbortSignal | undefined;
-  /** Gets the number of windows that were read, and of all. */
+  /** Called with the number of windows that were read, and the number of all. */
   onProgress?: ((loaded: number, total: number) => void) | undefined;
 }
 

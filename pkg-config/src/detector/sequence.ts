@@ -2,14 +2,15 @@ import type { DetectorAnswer, DetectorClassifier, SequenceClassifier } from '../
 import { shown } from '../calls/check.js';
 import { PilotlightError } from '../error.js';
 
-/** What labels for a machine's text are called. */
+/** Matches the names of labels for a machine's text. */
 const MACHINE = /fake|machine|generated|(?<![a-z])ai(?![a-z])/i;
 
-/** What is in labels for a person's text that name the machine, too: "not AI", "human-generated". */
+/** Matches the names of labels for a person's text, of which some name the machine too: "not AI", "human-generated". */
 const HUMAN = /not|non|human|real/i;
 
 /**
- * The number of the label that means a machine: the one that is given, by name or number, else the only one with such a name. `LABEL_1` says nothing.
+ * Returns the index of the label for a machine's text: the one that is given, by name or index, else the only one whose name says so. A name such as
+ * `LABEL_1` does not.
  * @throws {PilotlightError} `INVALID_INPUT`
  */
 export function machineLabelOf(labels: readonly string[], given: unknown): number {
@@ -27,7 +28,7 @@ export function machineLabelOf(labels: readonly string[], given: unknown): numbe
   throw new PilotlightError('INVALID_INPUT', `machineLabel: expected one of ${names}, got ${shown(given)}`);
 }
 
-/** The classifier as a detector asks it. */
+/** Returns the classifier in the form that a detector calls. */
 export function detectorClassifier(classifier: SequenceClassifier): DetectorClassifier {
   return {
     async classify(texts, options) {

@@ -6,7 +6,7 @@ import { decodeBase64 } from '../core/base64.js';
 import type { CoreInstance } from '../core/instance.js';
 import { PilotlightError } from '../error.js';
 
-/** Columns of which each example has one value: their means, and what they are divided by. */
+/** The means and the divisors by which columns are standardized; each example has one value in each column. */
 export interface Columns {
   mean: number[];
   scale: number[];
@@ -156,7 +156,7 @@ export const oddsOf = (probability: number): number => {
   return Math.log(inside / (1 - inside));
 };
 
-/** Runs long work of a core for a caller that the core can ask whether it is still there. */
+/** Runs long work of a core for a caller; the core can check that the caller is still alive. */
 async function work<T>(
   instance: CoreInstance,
   call: (glue: CoreInstance['glue'], caller: Caller) => Promise<T>,

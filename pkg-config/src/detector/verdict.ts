@@ -7,11 +7,11 @@ import { MAX_WINDOWS, WINDOW_WORDS } from './windows.js';
 /** The least tokens of a text that is judged. */
 export const MIN_TOKENS = 100;
 
-/** What is known of a text when it is judged. */
+/** The facts on which the verdict about a text depends. */
 export interface Facts {
-  /** Absent where nothing was read: the text is empty, or not English. */
+  /** The score; absent if the text was not read because it is empty or not English. */
   score?: number;
-  /** Absent where none was measured. */
+  /** The thresholds; absent if none were measured for the model. */
   thresholds?: Thresholds;
   tokens: number;
   isEmpty: boolean;
@@ -22,11 +22,11 @@ export interface Facts {
   isWhole: boolean;
   /** Whether the model itself did not read all tokens. */
   isCut?: boolean;
-  /** The share of human texts that the threshold is worth; absent for the package's head, whose threshold is worth 1 %. */
+  /** The expected share of human texts above the threshold; absent for the package's head, whose share is 1 %. */
   worth?: number;
   /** The number of the user's own texts that the thresholds come from. */
   own?: number;
-  /** How much each aspect adds to the score, where that is known. */
+  /** The amount that each aspect adds to the score, if it is known. */
   aspects?: Record<Aspect, number>;
 }
 
@@ -51,7 +51,7 @@ const HINT =
 /**
  * Judges a text by rules. It is never called human. It is called `machine` only where it is long enough, English, like the texts that the
  * head knows, and scores higher than the threshold of 1 % of human texts; and `no sign` only where the same holds and its score is not above
- * the one that 5 % of human texts reach. Nothing speaks for or against where a text cannot be judged, and only `machine` has a probability.
+ * the one that 5 % of human texts reach. A text that cannot be judged has no reasons for or against, and only `machine` has a probability.
  */
 export function judge(facts: Facts): Judgement {
   const { score, thresholds } = facts;
@@ -80,7 +80,7 @@ export function judge(facts: Facts): Judgement {
   };
 }
 
-/** What a score means, for the package's human texts or for `own` texts of the user. */
+/** Returns a sentence for each range of scores, about the package's human texts or about `own` texts of the user. */
 function wordsOf(own: number | undefined): { machine: string; between: string; usual: string } {
   if (own === undefined)
     return {
@@ -102,7 +102,7 @@ const limit = (text: string): DetectionReason => ({ side: 'limit', text });
 
 const uncertain = (reasons: DetectionReason[]): Judgement => ({ verdict: 'uncertain', probability: null, reasons });
 
-/** Why a text cannot be judged. */
+/** Returns the reasons why a text cannot be judged; none if it can. */
 function limitsOf({ score, thresholds, tokens, isEmpty, isEnglish, isNear }: Facts): DetectionReason[] {
   if (isEmpty) return [limit('The text is empty.')];
   if (!isEnglish) return [limit('The text does not look English, and only English texts can be judged.')];
@@ -123,7 +123,7 @@ function noteOf({ isWhole, isCut, tokens }: Facts): DetectionReason[] {
     : [limit(`Only the start was read: of ${WINDOW_WORDS * MAX_WINDOWS} words at most, fewer where they are long.`)];
 }
 
-/** What speaks for a machine and what speaks against it, the strongest first. */
+/** Returns the reasons for and against a machine's authorship, the strongest first. */
 function evidenceOf({ aspects }: Facts): DetectionReason[] {
   if (!aspects) return [];
   return (Object.keys(SUBJECTS) as Aspect[])

@@ -11,7 +11,7 @@ export const MAX_WINDOWS = 16;
 export interface Window {
   start: number;
   end: number;
-  /** Where that begins which no window before has. */
+  /** The start of the part that is in no earlier window. */
   fresh: number;
 }
 
@@ -48,7 +48,7 @@ function wordsOf(text: string, most: number): { start: number; end: number }[] {
     const space = text.indexOf(' ', start);
     const stop = space < 0 ? text.length : space;
     let end = Math.min(stop, start + WINDOW_LENGTH);
-    // Not between the halves of a surrogate pair.
+    // A word must not be cut between the halves of a surrogate pair.
     if (end < stop && /[\udc00-\udfff]/.test(text[end] ?? '')) end -= 1;
     words.push({ start, end });
     start = end === stop ? stop + 1 : end;

@@ -2,12 +2,12 @@ import type { GenerateOptions, MorphOptions } from '../../types/index.js';
 import { PilotlightError } from '../error.js';
 import type { Drawn } from '../outputs/digits.js';
 
-/** The digits to draw: seven numbers for each, which the core takes, and what the caller is told of them. */
+/** The digits to draw: seven numbers for each, which the core takes, and the values that are returned to the caller. */
 export interface DigitRequests extends Drawn {
   numbers: Float64Array;
 }
 
-/** The class and the noise from which a digit is drawn. `index` tells the digits of a seed apart. */
+/** The class and the noise from which a digit is drawn. `index` distinguishes the digits of a seed. */
 interface Latent {
   digit: number;
   seed: number;
@@ -96,7 +96,7 @@ function checkDigit(name: string, digit: unknown): number {
   return checkWhole(name, digit, 0, 9);
 }
 
-/** The caller's seed, checked, or a fresh one, which `Digits.seed` then tells. */
+/** Returns the caller's seed, checked, or a fresh one, which the caller gets as `Digits.seed`. */
 function seedOf(name: string, seed: unknown): number {
   return seed === undefined ? Math.floor(Math.random() * 2 ** 32) : checkWhole(name, seed, 0, Number.MAX_SAFE_INTEGER);
 }

@@ -22,7 +22,7 @@ const STALL_TIMEOUT = 20_000;
 type Drawable = ImageBitmap | HTMLImageElement | HTMLCanvasElement | OffscreenCanvas;
 
 /**
- * Brings an image into a form that the core takes. `name` is what messages call it.
+ * Brings an image into a form that the core takes. `name` is its name in messages.
  * @throws {PilotlightError} `INVALID_INPUT`, `RESOURCE_LIMIT`, `FETCH_FAILED`, `ABORTED`
  */
 export async function imageInputOf(

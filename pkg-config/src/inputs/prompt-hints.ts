@@ -18,7 +18,7 @@ const KNOWN: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-/** What a user of a model should know of its prompts, which are never put before a text unasked; none where the repository names prompts. */
+/** Returns hints about the prompts that a model was trained with, which are never added unasked; none if the repository names its prompts. */
 export function promptHints(model: string, prompts: Readonly<Record<string, string>>): readonly string[] {
   if (Object.values(prompts).some((prompt) => prompt !== '')) return [];
   const name = model.toLowerCase();

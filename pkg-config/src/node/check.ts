@@ -11,13 +11,13 @@ export interface CheckOptions {
   layers?: number;
   /** The file that the weights are read from; default as in `LoadOptions`. */
   weights?: string;
-  /** Whether an ONNX file whose weights have 8 bits will do. */
+  /** Whether an ONNX file whose weights have 8 bits may be read. */
   lossy?: true;
   token?: string;
 }
 
 /**
- * Says in some lines what a load of a model would read and take, without loading it.
+ * Returns some lines about the files that a load of a model would read, and the storage and memory that it would take, without loading it.
  * @throws {PilotlightError} as `models.plan`, where the model cannot be loaded
  */
 export async function check({ model, ...options }: CheckOptions): Promise<string> {

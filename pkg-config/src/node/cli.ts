@@ -158,7 +158,7 @@ async function pullCommand(words: string[]): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => aborter.abort());
   const line = new ProgressLine(process.stderr);
   try {
-    // What is wrong with a file is said before anything is fetched.
+    // An invalid file is an error before anything is fetched.
     const pairs = evaluate === undefined ? undefined : await readPairs(evaluate);
     if (options.vocabulary !== undefined) await checkCorpus(options.vocabulary);
     const { folder, commit, verified, lock, cut } = await pull({

@@ -5,7 +5,7 @@ import { PilotlightError } from '../error.js';
 /** The most characters of a line: a file without line breaks is no list of texts. */
 const LONGEST = 1 << 20;
 
-/** The fewest pairs of which a rank correlation says something. */
+/** The fewest pairs for which a rank correlation is meaningful. */
 const FEWEST = 24;
 
 const wrong = (option: string, file: string, words: string, cause?: unknown): PilotlightError =>

@@ -1,6 +1,6 @@
 import type { Change, Cut } from './cut.js';
 
-/** The table for people of what became smaller. */
+/** Returns a printed table of the parts that became smaller. */
 export function tableOfCut({ before, after, texts }: Cut): string {
   const rows: [string, string, string][] = [['', 'before', 'after']];
   const row = (name: string, of: (change: Change) => string): void => void rows.push([name, of(before), of(after)]);

@@ -56,7 +56,7 @@ const TOKENIZER = 'tokenizer.json';
 /** Texts that are tokenized at a time. */
 const AT_ONCE = 512;
 
-/** Cuts a pulled model in its folder, loads what came of it, and compares both. */
+/** Cuts a pulled model in its folder, loads the result, and compares both. */
 export async function cutFolder(options: CutFolder): Promise<Cut> {
   const { folder, vocabulary, dimensions, pairs, signal } = options;
   const files = [...options.files];

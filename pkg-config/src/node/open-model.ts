@@ -10,7 +10,7 @@ import { type Pairs, spearman } from './corpus.js';
 /** Texts that are given to a model at a time. */
 const AT_ONCE = 256;
 
-/** A loaded sentence encoder that also tells the ids of tokens. */
+/** A loaded sentence encoder that also returns the ids of tokens. */
 export class OpenModel {
   readonly dimensions: number;
   /** The texts that may stand before a text: none, and each prompt of the model. */

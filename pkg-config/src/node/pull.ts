@@ -27,10 +27,10 @@ export interface PullOptions extends CutOptions {
   layers?: number;
   /** The file that the weights are read from; default as in `LoadOptions`. */
   weights?: string;
-  /** Whether an ONNX file whose weights have 8 bits will do. */
+  /** Whether an ONNX file whose weights have 8 bits may be read. */
   lossy?: true;
   token?: string;
-  /** The pairs by which the model is compared with what it was before parts of it were cut off. */
+  /** The pairs by which the model is compared before and after parts of it are cut off. */
   pairs?: Pairs;
   /** The folder that will hold `{model}/resolve/{revision}/{file}`. */
   out: string;
@@ -42,7 +42,7 @@ export interface Pulled {
   /** The folder with the files. */
   folder: string;
   commit: string;
-  /** How the model was verified when it was fetched. */
+  /** The level at which the model was verified when it was fetched. */
   verified: Verified | undefined;
   /** The content of the lock file that was written. */
   lock: Lock;

@@ -34,7 +34,7 @@ class Picture implements Api.Picture {
   }
 }
 
-/** What `Digits` tells of drawn digits beside their pixels. */
+/** The properties of `Digits` beside the pixels. */
 export interface Drawn {
   digits: number[];
   seed: number;

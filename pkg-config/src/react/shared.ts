@@ -3,10 +3,10 @@ import type { LoadProgress, PilotlightError } from '../../types/index.js';
 /** The least time between two renderings of the progress: to render at every chunk would slow the load. */
 const SHOW_EVERY_MS = 50;
 
-/** How long an object stays that no component uses: the next page of an app, or React's second mounting in development, may want it again. */
+/** The time for which an unused object is kept: the next page of an app, or React's second mounting in development, may use it again. */
 const GRACE_MS = 1000;
 
-/** The same for an object that no component has used yet, because all that wait for it are suspended. */
+/** The time for which an object is kept that no component has used yet, because all components that wait for it are suspended. */
 const UNUSED_MS = 30_000;
 
 export interface State<T> {
@@ -51,12 +51,12 @@ export class Shared<T extends Disposable> {
     this.#open = open;
   }
 
-  /** The object of a key, where a component has asked for it. The key names the kind of object, which is T. */
+  /** Returns the object of a key; `undefined` if no component has asked for it. The key names the kind of object, which is `T`. */
   static find<T extends Disposable>(key: string): Shared<T> | undefined {
     return all.get(key) as Shared<T> | undefined;
   }
 
-  /** The object of a key, whose load begins now where it has not. */
+  /** Returns the object of a key, and begins to load it unless that was done. */
   static of<T extends Disposable>(key: string, open: Open<T>): Shared<T> {
     const known = Shared.find<T>(key);
     if (known) return known;
@@ -79,7 +79,7 @@ export class Shared<T extends Disposable> {
     };
   }
 
-  /** Settles when the load under way has ended, however it ended. */
+  /** Resolves when the load under way has ended, with or without an error. */
   get settled(): Promise<void> {
     return this.#settled;
   }

@@ -60,7 +60,7 @@ export function useSearch<E extends Vectors = Embeddings>(
     };
   }, [embedder, wanted, prompt, delay, attempt]);
 
-  // The vector of another model says nothing here.
+  // A vector of another embedder cannot be compared with those of the index.
   const known = wanted !== '' && answer?.embedder === embedder ? answer : undefined;
   const filterKey = keyOf(filter);
   // Filters are compared by value, and the answer to another attempt is a new one.

@@ -2,7 +2,7 @@ import { useCallback, useSyncExternalStore } from 'react';
 import { keyOf } from './key.js';
 import { IDLE, LOADING, type Open, Shared, type State } from './shared.js';
 
-/** What all hooks of loaded objects give, under the name that the hook has for the value. */
+/** The state of a loaded object, from which each hook makes its result; there the value has the hook's own name. */
 export type Loaded<T> = State<T> & { retry: () => void };
 
 /**
@@ -38,7 +38,7 @@ export function useShared<T extends { dispose(): void }>(
 
 function onServer(key: string | undefined, suspense: boolean): State<never> {
   if (key === undefined) return IDLE;
-  // By an error in a Suspense boundary, React's servers leave the component to the browser.
+  // After an error in a Suspense boundary, React's server leaves the component to the browser.
   if (suspense)
     throw new Error('Pilotlight loads nothing on a server: the fallback is rendered, and the browser goes on');
   return LOADING;

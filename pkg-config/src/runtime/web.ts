@@ -22,7 +22,7 @@ function start(): ReturnType<Spawn> {
 
 /** A page may start only workers of its own origin, and these may import scripts of any other. */
 function fromElsewhere(): Worker {
-  // Not by `new URL`, for which bundlers would copy the script once more.
+  // The address is not made by `new URL`, for which bundlers would copy the script once more.
   const address = import.meta.url.replace(/[^/]*$/, 'worker.js');
   const script = URL.createObjectURL(new Blob([`import ${JSON.stringify(address)};`], { type: 'text/javascript' }));
   const worker = new Worker(script, { type: 'module', name: 'pilotlight' });

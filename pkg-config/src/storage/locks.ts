@@ -3,7 +3,7 @@ import { Line } from '../calls/line.js';
 
 /** A held lock: its holder alone writes what the lock is named after, such as a model in a store. */
 export interface LockGuard {
-  /** Tells those who wait for the lock how far the download is. */
+  /** Sends the progress of the download to the tabs that wait for the lock. */
   announce(file: string | undefined, loaded: number, total: number): void;
   /** Releases the lock. */
   end(): void;
@@ -19,7 +19,7 @@ export interface Locks {
   endAll(): void;
 }
 
-/** A holder's progress, as sent to those who wait. */
+/** A holder's progress, as sent to the tabs that wait. */
 interface Announcement {
   file?: string;
   loaded: number;

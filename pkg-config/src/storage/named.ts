@@ -26,6 +26,6 @@ export async function stored<T>(
   }
 }
 
-/** What a value is, for messages. */
+/** Returns a description of a value's type for error messages. */
 export const kindOf = (value: unknown): string =>
   value === null ? 'null' : value === '' ? 'an empty one' : typeof value;

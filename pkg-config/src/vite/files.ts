@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { PilotlightFiles } from '../../types/vite.js';
 
-/** What Rollup and Rolldown tell of the files of a build, as far as it is read here. */
+/** The part of Rollup's and Rolldown's description of a build's files that is read here. */
 export type Bundle = Record<
   string,
   { fileName: string } & (

@@ -1,10 +1,10 @@
-/** The exports of `pilotlight/vite`. It has no core of its own: what fetches models is imported when there is a model to fetch. */
+/** The exports of `pilotlight/vite`. It has no core of its own: the code that fetches models is imported when there is a model to fetch. */
 import path from 'node:path';
 import type * as Api from '../../types/vite.js';
 import { ProgressLine } from '../node/progress.js';
 import { type Bundle, filesIn } from './files.js';
 
-/** What the plugin reads of Vite's settings; their types differ between versions. */
+/** The settings of Vite that the plugin reads; their types differ between versions. */
 interface Config {
   command: 'build' | 'serve';
   isPreview?: boolean;
@@ -33,7 +33,7 @@ interface DevServer {
 
 interface PluginContext {
   emitFile(file: { type: 'asset'; fileName: string; source: string }): void;
-  /** Since Vite 6; a build for a server is another environment. */
+  /** The environment, since Vite 6: a build for a server is another one. */
   environment?: { name: string };
 }
 
@@ -55,7 +55,7 @@ export const pilotlight: typeof Api.pilotlight = ({
       return {
         // The dev server of Vite 5 to 7 would move the scripts, which then look for the WebAssembly files beside them in vain.
         optimizeDeps: { exclude: ['pilotlight'] },
-        // In the default format, a worker cannot import anything later on.
+        // A worker in the default format has no dynamic import.
         worker: { format: given.worker?.format ?? 'es' },
         ...(headers && { server: { headers }, preview: { headers } }),
       };
@@ -101,7 +101,7 @@ const HUB = 'https://huggingface.co';
 async function pullInto(out: string, wanted: string | Api.PulledModel, { command, logger }: Config): Promise<void> {
   const given = typeof wanted === 'string' ? { model: wanted } : wanted;
   const { model, dtype = 'q8', revision = 'main', host = HUB, layers, weights } = given;
-  // The hub's token is nothing for another host.
+  // The hub's token must not be sent to another host.
   const variable = given.tokenEnv ?? (host === HUB ? 'HF_TOKEN' : undefined);
   const token = variable === undefined ? undefined : process.env[variable]?.trim();
   const line = new ProgressLine(process.stderr);

@@ -5,11 +5,11 @@ export interface EmbeddingModelOptions {
   modelId?: string;
   /** The prompt that is put before each value, as in `TextEmbedOptions`; `providerOptions: { pilotlight: { prompt } }` of a call has precedence. */
   prompt?: string;
-  /** Keep only the first values of each vector and normalize again; the option `dimensions` of a call has precedence. */
+  /** The number of leading values to keep of each vector, which is then normalized again; the option `dimensions` of a call has precedence. */
   dimensions?: number;
 }
 
-/** What the AI SDK asks of an embedding model: `EmbeddingModelV4` of `@ai-sdk/provider` 4. */
+/** The interface that the AI SDK requires of an embedding model: `EmbeddingModelV4` of `@ai-sdk/provider` 4. */
 export interface EmbeddingModel {
   readonly specificationVersion: 'v4';
   readonly provider: 'pilotlight';
@@ -30,7 +30,7 @@ export interface EmbeddingModel {
 }
 
 /**
- * Makes an embedding model for `embed` and `embedMany` of the AI SDK. The embedder stays the caller's, who disposes of it. A value that was
+ * Makes an embedding model for `embed` and `embedMany` of the AI SDK. The caller disposes of the embedder. A value that was
  * cut at the model's longest text is a warning. An aborted call rejects with the reason of its signal, as the SDK expects.
  * @throws {PilotlightError} `INVALID_INPUT` where `embedder` has no `embed`
  */

@@ -3,13 +3,13 @@ import type { TextEmbedder } from '../index.js';
 export interface EmbeddingsOptions {
   /** The prompts that are put before queries and before documents, as in `TextEmbedOptions`; default that of the model, if it has one. */
   prompts?: { query?: string; document?: string };
-  /** Keep only the first values of each vector and normalize again. */
+  /** The number of leading values to keep of each vector, which is then normalized again. */
   dimensions?: number;
 }
 
 /**
- * Embeds texts for LangChain.js: the `EmbeddingsInterface` of `@langchain/core`, which vector stores and retrievers take. The embedder
- * stays the caller's, who disposes of it.
+ * Embeds texts for LangChain.js: the `EmbeddingsInterface` of `@langchain/core`, which vector stores and retrievers take. The caller
+ * disposes of the embedder.
  */
 export declare class PilotlightEmbeddings {
   /** @throws {PilotlightError} `INVALID_INPUT` where `embedder` has no `embed` */

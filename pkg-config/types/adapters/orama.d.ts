@@ -7,7 +7,7 @@ export interface PluginEmbeddingsOptions {
   from: readonly string[];
   /** The prompts that are put before queries and before documents, as in `TextEmbedOptions`; default that of the model, if it has one. */
   prompts?: { query?: string; document?: string };
-  /** Keep only the first values of each vector and normalize again. */
+  /** The number of leading values to keep of each vector, which is then normalized again. */
   dimensions?: number;
 }
 
@@ -21,7 +21,7 @@ export interface EmbeddingsPlugin {
 
 /**
  * Makes a plugin that embeds documents when they are inserted or updated, and the `term` of searches of mode `'vector'` and `'hybrid'`. A
- * document or a search that brings its own vector keeps it. The embedder stays the caller's, who disposes of it. Orama leaves out hits
+ * document or a search that brings its own vector keeps it. The caller disposes of the embedder. Orama leaves out hits
  * below a similarity of 0.8, which few models reach for related texts: give `similarity` with the search.
  * @throws {PilotlightError} `INVALID_INPUT` where `embedder` has no `embed`, or `from` names no property
  */

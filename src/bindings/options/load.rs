@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::tasks::{STALL, Tower, Weights};
 use crate::weights::Dtype;
 
-/// The `LoadOptions` of the TypeScript types, with what the package adds to them.
+/// The `LoadOptions` of the TypeScript types, with the fields that the package adds.
 pub(in crate::bindings) struct LoadOptions {
     pub webgpu: bool,
     pub dtype: Dtype,

@@ -81,7 +81,7 @@ impl Options {
         self.get(name).map(convert).transpose()
     }
 
-    /// A non-negative integer, which the message says to be `least` or more. The task that takes it checks its range.
+    /// Reads a non-negative integer. The error names `least` as the lower bound, but the task that takes the integer checks its range.
     fn whole(&self, name: &str, least: u32) -> Result<Option<usize>> {
         let convert = |value: JsValue| {
             let number = value

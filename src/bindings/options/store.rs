@@ -1,4 +1,4 @@
-//! Where models and indexes are stored.
+//! The options for the store of models and indexes.
 
 use js_sys::Object;
 use wasm_bindgen::{JsCast, JsValue};

@@ -132,7 +132,7 @@ fn dot_products_keep_the_lengths_and_the_largest_come_first() {
             };
             assert_eq!(best.id, "large".into());
             assert!((f64::from(best.score) / (d as f64 * 1e30) - 1.0).abs() < 1e-2);
-            // Too small for a step of int8.
+            // Values that are too small for a quantization step of int8.
             index
                 .update(&["large".into()], &vec![1e-44; d][..], None)
                 .unwrap();

@@ -15,7 +15,7 @@ const LOWEST = -3.0e38;
 const CAUSAL = {{causal}}u == 1u;
 // Whether scores get a bias by the distance of the key from the query.
 const BIAS = {{bias}}u == 1u;
-// Where the jobs begin in `info`.
+// The index in `info` at which the jobs begin.
 const JOBS = 5u;
 
 @group(0) @binding(0) var<storage, read> query: array<vec4<f32>>;

@@ -44,7 +44,7 @@ struct Info {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<storage, read> info: Info;
 
-// Where the window of each pixel begins: its row, column, and pixel in the batch. They are negative in the padding, which wraps around
+// The start of each pixel's window: its row, column, and pixel in the batch. They are negative in the padding, which wraps around
 // as u32 and is undone when the position in the window is added.
 var<workgroup> corners: array<vec3<u32>, TILE_M>;
 // [TILE_K, GROUP_M] of 4 pixels each.
@@ -88,7 +88,7 @@ fn main(
     let first_pixel = tile / tiles_n * TILE_M;
     let first_panel = tile % tiles_n * GROUP_N;
     let inputs = info.size * info.size * info.channels;
-    // Which four pixels and which panel of the tile this invocation keeps.
+    // The four pixels and the panel of the tile whose sums this invocation computes.
     let own_four = index / GROUP_N;
     let own_panel = index % GROUP_N;
 

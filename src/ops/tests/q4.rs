@@ -41,10 +41,10 @@ fn q4_linear_with_offsets_is_within_the_quantization_step_of_the_plain_body() {
             let x = matrix(random.values(m * k), m);
             let got = list(layer.forward(x.clone(), Activation::Identity));
             let expected = plain(&layer, &x, Activation::Identity);
-            // As without offsets: they are multiplied with inputs that are not quantized.
+            // The tolerance is that of weights without offsets: these are multiplied with inputs that are not quantized.
             let tolerance = 2.2 / ACTIVATION_MAX * k as f32 + 1e-5;
             assert_close(&format!("{m}x{k}x{n}"), &got, &expected, tolerance);
-            // What the offsets add: it would be off by far more where they went to wrong groups or outputs.
+            // The part that the offsets add would be off by far more if they were applied to wrong groups or outputs.
             let mut without = layer.clone();
             let LinearWeight::Q4 { offset, .. } = &mut without.weight else {
                 panic!("the layer was packed as q4")

@@ -296,7 +296,7 @@ pub(crate) mod tests {
         });
         assert_eq!(config, expected);
         let tokenizer = TextTokenizer::from_json(tokenizer, 8192, false).unwrap();
-        // What the `tokenizers` package gives for the vocabulary and the merges of the file.
+        // The ids that the `tokenizers` package gives for the vocabulary and the merges of the file.
         for (text, ids) in [
             ("The capital of France is", &[504, 3575, 282, 4649, 314][..]),
             (

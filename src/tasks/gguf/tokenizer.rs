@@ -15,7 +15,7 @@ const USER_DEFINED: i32 = 4;
 /// The mark of a word's start.
 const WORD: char = '▁';
 
-/// How the tokenizers of Qwen2 and of Llama 3 split texts; they differ in the most digits of a piece.
+/// The expression by which the tokenizers of Qwen2 and of Llama 3 split texts; `DIGITS` stands for the most digits of a piece, in which they differ.
 /// *Source*: `tokenizer.json` of Qwen/Qwen2.5-0.5B and of meta-llama/Meta-Llama-3-8B.
 const SPLIT: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
@@ -249,7 +249,7 @@ fn word_piece(token: &str, kind: i32) -> String {
     if let Some(word) = token.strip_prefix(WORD) {
         return word.into();
     }
-    // Older converters leave `[unused1]` as it is, though it is no control token.
+    // Older converters do not change `[unused1]`, though it is no control token.
     let is_bracketed = token.starts_with('[') && token.ends_with(']') && token.len() > 2;
     match kind == CONTROL || is_bracketed {
         true => token.into(),

@@ -22,7 +22,7 @@ pub(super) fn is_index(file: &str) -> bool {
     matches!(file, SHARD_INDEX | PYTORCH_INDEX)
 }
 
-/// How the name of a packed file begins and ends.
+/// The prefix and the suffix of the name of a packed file.
 const PACKED: (&str, &str) = ("pilotlight-", ".safetensors");
 
 /// The name of the packed file of a model, or of a part that is loaded separately. The store keeps such files, and a host may.
@@ -94,7 +94,7 @@ pub(super) fn shards(
     Ok(shards)
 }
 
-/// How the names of the shards begin and end that an index lists.
+/// Returns the prefix and the suffix of the names of the shards that an index lists.
 pub(super) fn shard_names(index: &str) -> (&'static str, &'static str) {
     match index {
         PYTORCH_INDEX => ("pytorch_model-", ".bin"),

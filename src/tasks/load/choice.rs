@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::hub::Snapshot;
 use crate::weights::Dtype;
 
-/// How the name of a GGUF file ends.
+/// The suffix of the name of a GGUF file.
 const GGUF: &str = ".gguf";
 
 /// The files that have a checkpoint, from the one that is preferred to the last.
@@ -80,7 +80,7 @@ impl Weights {
         }
     }
 
-    /// What the option adds to the key of a stored model, which may be made of weights in 8 bits where `lossy` is set.
+    /// Returns the part of a stored model's key that stands for this option. `lossy`: whether weights in 8 bits are allowed.
     pub fn key(&self, lossy: bool) -> Option<String> {
         match self {
             Self::Auto if lossy => Some("lossy".into()),
@@ -149,7 +149,7 @@ fn best<'a>(files: impl Iterator<Item = &'a str>, dtype: Dtype) -> Option<String
     best.map(Into::into)
 }
 
-/// The place of a file in the order in which a dtype prefers them. A file whose name does not tell its kind comes last.
+/// The place of a file in the order in which a dtype prefers them. A file whose name does not contain its kind comes last.
 fn rank(file: &str, dtype: Dtype) -> usize {
     let first: &[&str] = match dtype {
         Dtype::F32 => &[],
@@ -231,7 +231,7 @@ impl Loading<'_, '_> {
                         .is_some_and(|(own, other)| own < other / 4 * 3)
                 };
                 let smaller = onnx.into_iter().filter(is_smaller);
-                // Of float32 only what keeps it is read, unless less was asked for.
+                // For dtype f32, no file with fewer bits is read unless `lossy` allows it.
                 let smaller = smaller.filter(|_| dtype != Dtype::F32 || self.source.lossy);
                 smaller.chain([(*file).to_string()]).collect()
             }

@@ -48,7 +48,7 @@ impl<'a, 's> Loading<'a, 's> {
         self.bytes.total = all.filter_map(|file| self.known(file).size).sum();
         self.report(LoadStatus::Plan, None);
 
-        // Where the host lists no files, an earlier load may have found which one it has.
+        // If the host lists no files, an earlier load may have found which one it has.
         let checkpoints = match self.snapshot.files {
             Some(_) => &[],
             None => self.source.weights.checkpoints(),
@@ -72,7 +72,7 @@ impl<'a, 's> Loading<'a, 's> {
             }
         };
         let (front, mut fetched) = join(front, self.fetch_all(&files)).await;
-        // An error of the weights is kept for later: that of a config file, which comes first, says more.
+        // An error of the weights is reported later: that of a config file, which is reported first, is more specific.
         self.front = front;
         let is_absent = match &self.front {
             Ok(front) => front.is_none(),

@@ -118,7 +118,7 @@ impl<'a> Source<'a> {
             && (read.file == file && read.commit == snapshot.commit)
         {
             let FileEntry { digest, size, .. } = snapshot.entry(file);
-            // Where the platform computes the hash of a download, its state cannot be had.
+            // If the platform computes the hash of a download, the state of that hash is not available.
             let hash = digest.zip(size).and_then(|(digest, size)| {
                 let mut hasher = Hasher::of(&digest, size);
                 hasher.update(&read.bytes);

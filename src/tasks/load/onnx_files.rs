@@ -11,10 +11,10 @@ pub(super) const ONNX: [&str; 4] = [
     "model_fp16.onnx",
 ];
 
-/// How the names of ONNX models begin that have all weights.
+/// The prefixes of the names of ONNX models that have all weights.
 pub const WHOLE: &[&str] = &["model"];
 
-/// How the names begin of those that have one tower each of a model for texts and images.
+/// The prefixes of the names of ONNX models that have one tower each of a model for texts and images.
 const TOWERS: [&str; 2] = ["text_model", "vision_model"];
 
 /// The folders that may have a model.
@@ -23,7 +23,7 @@ const FOLDERS: [&str; 2] = ["onnx/", ""];
 /// The endings of the names of models in float32, the preferred first: `model_O1.onnx`.
 const SINGLE: [&str; 4] = ["", "_O1", "_O2", "_O3"];
 
-/// The endings of those in float16. `O4` is what the optimizer of onnxruntime writes for GPUs.
+/// The endings of those in float16. `O4` is the level at which the optimizer of onnxruntime writes models for GPUs.
 const HALF: [&str; 2] = ["_fp16", "_O4"];
 
 /// The endings of those in 8 bits. A star stands for the processor that a file was made for; the numbers are those of all.
@@ -48,7 +48,7 @@ pub(super) fn serving(
         true => &EIGHT_BITS,
         false => &[],
     };
-    // Of float32, what was rounded serves only where there is nothing else.
+    // For dtype f32, rounded files are only used if there is no other.
     let (first, last): (&[&str], &[&str]) = match dtype {
         Dtype::F32 => (&SINGLE, &HALF),
         Dtype::Q8 | Dtype::Q4 => (&HALF, &SINGLE),

@@ -209,7 +209,7 @@ async fn plan_host(
             bytes: snapshot.entry(file).size,
         })
         .collect();
-    // Other files were found by what is in these, such as those of modules.
+    // Other files were found by the content of these, such as those of modules.
     for (path, bytes) in &loading.arrived {
         if files.iter().all(|file| file.path != *path) {
             files.push(PlannedFile {

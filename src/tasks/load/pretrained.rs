@@ -73,7 +73,7 @@ pub struct Loaded<T> {
     pub commit: String,
     /// Whether the model came from the store.
     pub cached: bool,
-    /// Its key in the store, where there is one.
+    /// The model's key in the store; `None` without a store.
     pub key: Option<ModelKey>,
 }
 

@@ -35,7 +35,7 @@ pub struct LoadProgress<'a> {
     pub total: u64,
     /// Whether the bytes come from the store.
     pub cached: bool,
-    /// How the bytes were verified; set only once the model is ready.
+    /// The level at which the bytes were verified; set only once the model is ready.
     pub verified: Option<Verified>,
 }
 

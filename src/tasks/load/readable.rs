@@ -36,8 +36,8 @@ impl<'a> Readable<'a> {
 }
 
 impl<'a> Loading<'a, '_> {
-    /// Reads the header of an ONNX file, whose graph may not tell the names of the weights, and takes the next file instead where it has not
-    /// what is needed. Other files are taken as they are. `front`: the download of the file, if its first bytes were requested already.
+    /// Reads the header of an ONNX file, and takes the next file instead if it lacks a needed tensor: its graph may not have the names of the
+    /// weights. Files of other formats are not checked. `front`: the download of the file, if its first bytes were requested already.
     ///
     /// *Errors*: `FetchFailed` where there is no such file; that of the first file where none can be read.
     pub(super) async fn readable(
@@ -84,7 +84,7 @@ impl<'a> Loading<'a, '_> {
         front: Option<Fetch<'a>>,
         needs: &Needs<'_>,
     ) -> Result<Readable<'a>> {
-        // None was opened where another file is what an interrupted load had begun.
+        // No file was opened if an interrupted load had begun another one.
         let front = match front {
             Some(front) => Some(front),
             None => self.open(file, FRONT).await?,
@@ -92,7 +92,7 @@ impl<'a> Loading<'a, '_> {
         let mut fetch = front.ok_or_else(|| missing(file))?;
         let header = read_header(file, &mut fetch).await?;
         let found = weights::check(file, &header, needs)?;
-        // Of both towers, a file without the scale of scores is read where there is no other.
+        // For both towers, a file without the scale of scores is only read if there is no other.
         let may_give_way = !is_tower(file) && !self.others.is_empty();
         if self.source.prefers_whole() && may_give_way && !found.has_optional {
             return Err(Error::unsupported(format!(

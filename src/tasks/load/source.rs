@@ -33,7 +33,7 @@ pub struct Source<'a> {
     pub stall: Duration,
     /// The part of the model to load, for models whose parts are loaded and stored separately.
     pub part: Option<&'a str>,
-    /// How the names of the ONNX models begin that have the weights of the part, the preferred first.
+    /// The prefixes of the names of ONNX models that have the weights of the part, the preferred first.
     pub onnx: &'static [&'static str],
     /// Whether a classifier is to order documents, for which it needs one label.
     pub is_reranker: bool,
@@ -109,7 +109,7 @@ impl<'a> Source<'a> {
         if let Some(model) = &stored {
             found = fetch_whole(model, &Snapshot::default(), file, retry.for_store()).await;
         }
-        // A stored file that cannot be read is fetched again. Of a GGUF file that the source asks for, the config is its own.
+        // A stored file that cannot be read is fetched again. A GGUF file that the source asks for has its config in itself.
         if !matches!(found, Ok(Some(_))) && !self.weights.is_gguf() {
             let snapshot = self.list().await?;
             found = fetch_whole(self.host, &snapshot, file, retry).await;
@@ -125,7 +125,7 @@ impl<'a> Source<'a> {
         found?.ok_or_else(|| missing(file))
     }
 
-    /// Whether a file of the whole model comes before one of the part, which lacks some of what the part has in the whole model.
+    /// Whether a file of the whole model is preferred to one of the part, because the latter lacks tensors that the part has in the former.
     pub(super) fn prefers_whole(&self) -> bool {
         self.onnx.len() > 1 && self.onnx.first() == WHOLE.first()
     }

@@ -100,7 +100,7 @@ impl<'a> Loading<'a, '_> {
     async fn shards(&mut self, file: &str, needs: &Needs<'_>) -> Result<Vec<Shard>> {
         let index = self.required(file).await?;
         let mut shards = shards(file, &index, needs, self.source.part)?;
-        // What the store has is packed; of a host, only a load that leaves the choice to the loader takes packed shards.
+        // Stored shards are packed. Packed shards of a host are taken only if the loader chooses the weights.
         if !self.cached && self.source.weights != Weights::Auto {
             return Ok(shards);
         }
@@ -140,7 +140,7 @@ impl<'a> Loading<'a, '_> {
         )
         .await?;
         self.bytes.loaded += self.known(&shard.file).size.unwrap_or(0);
-        // How a stored shard was verified is not recorded: report the weakest level.
+        // The level at which a stored shard was verified is not recorded: report the weakest one.
         self.verified = self.verified.min(Verified::Length);
         Ok(tensors.packed_as(packed))
     }
@@ -199,7 +199,7 @@ impl<'a> Loading<'a, '_> {
         if !self.cached {
             self.verified = self.verified.min(fetch.verified());
             if data != file {
-                // The graph, which says which bytes are which tensor, was read in parts.
+                // The graph, which has the places of the tensors, was read in parts.
                 self.verified = self.verified.min(Verified::Length);
             }
         }

@@ -1,11 +1,11 @@
-//! WordPiece of texts in plain ASCII, which is most of what is embedded: the ids of the `tokenizers` crate in a small part of its time. The
+//! WordPiece of texts in plain ASCII, which most texts are: the same ids as those of the `tokenizers` crate in a small part of its time. The
 //! crate makes several copies of each text and of each token, with the place of each character; here only ids are made.
 
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::{Model, ModelWrapper, NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
 
-/// How a tokenizer reads texts of ASCII characters that can be printed, blanks and ends of lines. Other texts are for the crate, and so are
-/// texts in which a token of `added_tokens` may stand.
+/// A tokenizer for texts of printable ASCII characters, blanks and line breaks. Other texts are left to the `tokenizers` crate, and so are
+/// texts that may contain a token of `added_tokens`.
 pub(super) struct Ascii {
     lowercase: bool,
     /// The special tokens before a text and after it.
@@ -13,12 +13,12 @@ pub(super) struct Ascii {
     after: Vec<u32>,
     /// The tokens that are found in a text before it is split, in bytes.
     added: Vec<Box<[u8]>>,
-    /// For each byte, whether one of these begins with it, in either case.
+    /// For each byte, whether one of the `added` tokens begins with it, in either case.
     begins: [bool; 128],
 }
 
 impl Ascii {
-    /// Returns how this tokenizer reads ASCII; `None` where it is not one of BERT's kind. `lowercase`: whether texts are lower-cased before.
+    /// Returns the ASCII form of a tokenizer; `None` if it is not one of BERT's kind. `lowercase`: whether texts are lower-cased first.
     pub(super) fn of(tokenizer: &Tokenizer, lowercase: bool) -> Option<Self> {
         let Some(NormalizerWrapper::BertNormalizer(normalizer)) = tokenizer.get_normalizer() else {
             return None;
@@ -190,7 +190,7 @@ mod tests {
     use super::super::{TextTokenizer, TokenizerConfig};
     use pilotlight_kernels::testing::Random;
 
-    /// What texts are put together of: among others tokens that are found before a text is split, in both cases and in halves, controls of
+    /// The parts of the tested texts: among others tokens that are found before a text is split, in both cases and in halves, controls of
     /// several kinds, and words as long as the longest that is split.
     const PARTS: &[&str] = &[
         " ",

@@ -8,8 +8,8 @@ use crate::error::Result;
 
 impl TextTokenizer {
     /// Reads `tokenizer.json` for a static embedding of model2vec, whose texts have neither special nor unknown tokens. `max_tokens` is the
-    /// longest text in tokens, unknown ones included; `None` for no limit. `median` is the median length of a token where the vocabulary no
-    /// longer tells that of the model, because tokens were cut off.
+    /// longest text in tokens, unknown ones included; `None` for no limit. `median` is the median length of a token if the vocabulary was cut
+    /// and no longer has that of the model.
     ///
     /// *Errors*: `InvalidWeights` if the file is not a tokenizer.
     /// *Source*: `StaticModel.tokenize` of model2vec 0.10.
@@ -51,7 +51,7 @@ impl TextTokenizer {
     }
 }
 
-/// The id that a tokenizer gives to what it does not know; `None` where it names none.
+/// The id that a tokenizer gives to unknown words; `None` if it names none.
 fn unknown(json: &[u8], tokenizer: &Tokenizer) -> Result<Option<u32>> {
     #[derive(Deserialize)]
     struct File {

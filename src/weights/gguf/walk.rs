@@ -11,7 +11,7 @@ const LEAST_TENSOR: u64 = 8 + 4 + 4 + 8;
 /// Bytes before the first key: the magic number, the version, and two counts.
 const START: u64 = 24;
 
-/// The place of a walk, which goes on where it stopped when more bytes are there.
+/// The state of a walk, which continues where it stopped when more bytes have arrived.
 #[derive(Default)]
 pub(super) struct Walk {
     at: u64,

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// The longest key or value, in bytes.
 const MAX_TEXT: u64 = 4096;
 
-/// Where the values of a tensor are.
+/// The place of a tensor's values in another file.
 #[derive(Default)]
 pub(super) struct External {
     /// The file, from the folder of the ONNX file on.
@@ -18,9 +18,9 @@ pub(super) struct External {
 }
 
 impl External {
-    /// Reads one of the entries that say it.
+    /// Reads one entry of the description of the place.
     ///
-    /// *Errors*: `InvalidWeights` for a file outside of the folder, and for what is no number.
+    /// *Errors*: `InvalidWeights` for a file outside of the folder, and for an invalid number.
     pub async fn read(&mut self, walker: &mut Walker<'_, '_>, entry: &Range<u64>) -> Result<()> {
         let (mut key, mut value) = (String::new(), String::new());
         while let Some(field) = walker.field(entry.end).await? {

@@ -28,7 +28,7 @@ const SHORT: u64 = 64 << 10;
 /// The most bytes of values that are kept. The scales of a model of 135 million parameters in 4 bits take 17 MB.
 const MAX_KEPT: usize = 32 << 20;
 
-/// What is kept of a graph while it is read.
+/// The parts of a graph that are kept while it is read.
 #[derive(Default)]
 pub(super) struct Graph {
     pub nodes: Vec<Node>,
@@ -81,7 +81,7 @@ impl Graph {
         Ok(())
     }
 
-    /// Reads a node, and keeps it where it tells names.
+    /// Reads a node, and keeps it if names of tensors can be found by it.
     async fn node(&mut self, walker: &mut Walker<'_, '_>, node: &Range<u64>) -> Result<()> {
         let (mut name, mut op) = (String::new(), String::new());
         let (mut inputs, mut output, mut numbers) = (Vec::new(), None, Vec::new());

@@ -1,7 +1,7 @@
 //! ONNX models as a source of weights: the initializers are read, and no graph is run.
 //!
-//! An ONNX file describes each tensor right before its values, so the descriptions are found by jumping over the values. What they say, with
-//! the names that the graph tells, is kept as a [`Table`] of tensors with their places in the file, which is the header that the loader keeps
+//! An ONNX file describes each tensor right before its values, so the descriptions are found by jumping over the values. They and
+//! the names in the graph are turned into a [`Table`] of tensors with their places in the file, which is the header that the loader keeps
 //! and resumes from.
 //!
 //! *Source*: ONNX, `onnx/onnx.proto`, for the numbers of fields and types; onnxruntime, `docs/ContribOperators.md`, for its own operations.
@@ -26,13 +26,13 @@ use protobuf::{Value, Walker, at};
 pub(super) use table::parse;
 use table::{TABLE, Table};
 
-/// What stands for the dtype of a tensor whose values are in a file that is not read, not in one piece, or quantized in a way that is not
-/// read.
+/// Placeholders for the dtype of a tensor whose values are in a file that is not read, not in one piece, or quantized in a way that is not
+/// supported.
 const EXTERNAL: &str = "external data";
 const SCATTERED: &str = "values in a field other than raw_data";
 const UNREADABLE: &str = "numbers of another kind";
 
-/// What stands for the dtype of a quantized tensor whose scales or zero points are not kept.
+/// The placeholder for the dtype of a quantized tensor whose scales or zero points are not kept.
 const UNSCALED: &str = "numbers without scales";
 
 /// Whether a file is an ONNX file by its name: its bytes have no mark.
@@ -47,7 +47,7 @@ pub(super) fn is_table(bytes: &[u8]) -> bool {
 
 /// Reads the descriptions of the tensors, and makes the header of them. `first`: the first bytes of the file.
 ///
-/// *Errors*: `InvalidWeights` for what is no ONNX file; `InvalidInput` for a stream.
+/// *Errors*: `InvalidWeights` for a file that is no ONNX file; `InvalidInput` for a stream.
 pub(super) async fn read(file: &str, fetch: &mut Fetch<'_>, first: &[u8]) -> Result<Vec<u8>> {
     let table = match not_onnx(first) {
         Some(what) => Err(Error::invalid_weights(format!(
@@ -64,7 +64,7 @@ pub(super) async fn read(file: &str, fetch: &mut Fetch<'_>, first: &[u8]) -> Res
     table.to_bytes(file)
 }
 
-/// Says what a file is that is no ONNX file by its first bytes.
+/// Describes a file whose first bytes show that it is no ONNX file.
 fn not_onnx(first: &[u8]) -> Option<&'static str> {
     let starts: [(&[u8], _); 5] = [
         (

@@ -1,8 +1,8 @@
 //! The names that a model's weights had in PyTorch.
 //!
 //! The exporter keeps the names of embeddings, norms and biases. The weight of a linear layer it stores transposed, under a name such as
-//! `onnx::MatMul_123`; which one it is, is told by the bias that is added to the product, or by the name of the node, which is the path of the
-//! module. An optimizer may have put query, key and value into one matrix; which layer it is of, is told by the product behind it.
+//! `onnx::MatMul_123`; the layer is found by the bias that is added to the product, or by the name of the node, which is the path of the
+//! module. An optimizer may have put query, key and value into one matrix, whose layer is found by the product that follows.
 
 mod order;
 mod towers;
@@ -14,7 +14,7 @@ use super::ops::{Node, Op};
 use super::quantized::{part_of, without_suffix};
 use super::table::{Numbers, Tensor};
 
-/// How the name ends of the layer that takes what attention gives, and those of query, key and value.
+/// The suffixes of the names of attention's output layer, and of its query, key and value layers.
 const ATTENTIONS: [(&str, [&str; 3]); 4] = [
     (
         "attention.output.dense",
@@ -102,7 +102,7 @@ pub(super) fn restore(tensors: &mut Vec<Tensor>, nodes: &[Node]) {
         let outputs = product.outputs(tensors);
         (bias.shape == [outputs]).then(|| format!("{module}.weight"))
     };
-    // Where layers share a bias of the same values, it tells nothing.
+    // A bias that several layers share, because their values are equal, identifies none of them.
     let mut owners: HashMap<String, HashSet<usize>> = HashMap::new();
     for product in &products {
         if let Some(name) = by_bias(product) {
@@ -334,7 +334,7 @@ fn biases<'a>(
 /// `encoder.layer.0.attention.self.query.weight`.
 fn by_path(node: &str) -> Option<String> {
     let path = node.strip_prefix('/')?;
-    // What quantizers add to the name of the node that they replace.
+    // The suffixes that quantizers add to the name of the node that they replace.
     let path = ["_Q4", "_quant"]
         .iter()
         .find_map(|end| path.strip_suffix(end))

@@ -1,15 +1,15 @@
-//! The operations of a graph that tell which weights a tensor has.
+//! The operations of a graph by which the names of weights are found.
 
 /// The use of a node's inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Op {
     /// Multiplies its first input with the matrix `[k, n]` that is its second one, and adds the bias at `bias` where that is not 0.
     Product { bias: usize },
-    /// As `Product`, with a matrix of bytes.
+    /// A `Product` with a matrix of bytes.
     ByteProduct { bias: usize },
-    /// As `Product`, with the matrix `[n, k]` in 4 bits, and its scales and zero points behind it.
+    /// A `Product` with the matrix `[n, k]` in 4 bits, and its scales and zero points as the next inputs.
     NibbleProduct,
-    /// As `Product`, with the matrix `[n, k]` where the attribute `transB` is set.
+    /// A `Product` whose matrix is `[n, k]` if the attribute `transB` is set.
     Gemm,
     /// Multiplies with the columns of query, key and value in one matrix, and adds their biases.
     Attention,

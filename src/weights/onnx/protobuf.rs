@@ -1,4 +1,4 @@
-//! The fields of protobuf messages in a file, read forward through a window. What is skipped is not requested, unless it is short.
+//! The fields of protobuf messages in a file, read forward through a window. Skipped ranges are not requested, unless they are short.
 //!
 //! *Source*: the Protocol Buffers documentation, "Encoding".
 
@@ -70,7 +70,7 @@ impl<'a, 'h> Walker<'a, 'h> {
     /// Reads the next field of a message that ends at byte `end`; `None` at its end. The contents of strings and messages come next, and are
     /// read or skipped by the caller.
     ///
-    /// *Errors*: `InvalidWeights` for what is no field, or is longer than its message; those of the stream.
+    /// *Errors*: `InvalidWeights` for bytes that are no field, or a field longer than its message; those of the stream.
     pub async fn field(&mut self, end: u64) -> Result<Option<Field>> {
         if self.position >= end {
             return Ok(None);
@@ -203,7 +203,7 @@ impl<'a, 'h> Walker<'a, 'h> {
             let from = self.window_end();
             let to = (from + self.next).min(self.size);
             let bytes = self.fetch.read_aside(from..to).await?;
-            // What lies before the position is not needed any more.
+            // The bytes before the position are not needed any more.
             let passed = (self.position.min(from) - self.start) as usize;
             self.window.drain(..passed);
             self.start += passed as u64;

@@ -11,7 +11,7 @@ use super::ops::{Node, Op};
 use super::table::{Kind, Numbers, Tensor};
 use super::{UNREADABLE, UNSCALED};
 
-/// How the names end of a tensor's numbers, scales and zero points.
+/// The suffixes of the names of a tensor's numbers, scales and zero points.
 const NUMBERS: &str = "_quantized";
 const SCALE: &str = "_scale";
 const ZERO_POINT: &str = "_zero_point";
@@ -51,7 +51,7 @@ pub(super) fn restore(
         let kind = all.get(*by_name.get(name)?)?;
         Some((*kind, values.get(name)?.as_slice()))
     };
-    // What a tensor is that has scales and zero points of these names, but not both in a form that is read.
+    // The dtype for a tensor that has scales and zero points of these names, but not both in a form that is supported.
     let refused = |names: [&str; 2]| {
         let is_kept = |name: &&str| !by_name.contains_key(*name) || values.contains_key(*name);
         match names.iter().all(is_kept) {

@@ -146,7 +146,7 @@ impl Tensor {
         }
     }
 
-    /// How the file has the tensor, where it is no list of rows.
+    /// Returns the form in which the file has the tensor: `Some(None)` for a list of rows, `None` if its values are not among the kept bytes.
     fn stored(&self, kept: &Rc<[u8]>) -> Option<Option<Box<Stored>>> {
         if self.columns.is_none() && self.numbers.is_none() && self.held.is_none() {
             return Some(None);
@@ -183,7 +183,7 @@ impl Tensor {
 }
 
 impl Numbers {
-    /// The bytes that so many numbers take, where scales and zero points are as many as a tensor of this shape needs.
+    /// Returns the bytes of `stored` numbers; `None` if scales and zero points are not as many as a tensor of this shape needs.
     fn bytes(&self, stored: u64, shape: &[u64]) -> Option<u64> {
         let bytes = |range: &Range<u64>| range.end.saturating_sub(range.start);
         let (scales, zeros) = (bytes(&self.scales), bytes(&self.zeros));

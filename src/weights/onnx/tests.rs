@@ -256,7 +256,7 @@ fn every_prefix_and_every_changed_byte_is_a_header_or_an_error() {
     );
     for length in 0..file.len() {
         let cut = file[..length].to_vec();
-        // What follows the graph is not needed.
+        // The bytes after the graph are not needed.
         let graph = file.len() - bytes(8, &count(2, 14)).len();
         assert_eq!(header(cut).is_err(), length != graph, "{length}");
     }

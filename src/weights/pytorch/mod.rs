@@ -1,8 +1,8 @@
-//! Checkpoints of `torch.save`: a zip archive with a pickle that describes the tensors, and their values as members that are stored as they
-//! are.
+//! Checkpoints of `torch.save`: a zip archive with a pickle that describes the tensors, and their values as members without
+//! compression.
 //!
-//! The directory of the archive is at the end of the file, so it is read first, by a request of its own, then the pickle. What they say is
-//! kept as a [`Table`] of tensors with their places in the file, which is the header that the loader keeps and resumes from.
+//! The directory of the archive is at the end of the file, so it is read first, by a request of its own, then the pickle. Both are
+//! turned into a [`Table`] of tensors with their places in the file, which is the header that the loader keeps and resumes from.
 
 mod globals;
 mod pickle;
@@ -39,13 +39,13 @@ const MAX_PART: u64 = 16 << 20;
 /// The most bytes that are allocated before they are read, so that memory grows with what has arrived.
 const PIECE: usize = 1 << 20;
 
-/// How the name of the member ends that has the pickle.
+/// The suffix of the name of the member that has the pickle.
 const PICKLE: &str = "data.pkl";
 
-/// The bytes of the member `byteorder` where it says `big`.
+/// The size in bytes of the member `byteorder` if it says `big`.
 const BIG: u64 = 3;
 
-/// How to get a file that can be read.
+/// The instruction for making a file that can be read.
 const CONVERT: &str =
     "load it in Python and save it again with save_pretrained(safe_serialization=True)";
 

@@ -20,7 +20,7 @@ const PROTOCOL: u8 = 5;
 /// The number of a value.
 pub(super) type Id = u32;
 
-/// The value that stands for all that no tensor is made of: `None`, truth values and floats.
+/// The one value for all that no tensor is made of: `None`, truth values and floats.
 const OTHER: Id = 0;
 /// The empty tuple.
 const EMPTY: Id = 1;
@@ -198,7 +198,7 @@ impl<'a> Machine<'a> {
                 let key = u32::from_le_bytes(self.array()?);
                 self.recall(key)?;
             }
-            // Names, and what is made by them.
+            // Names, and the values that are made by calling them.
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
                 self.global(module, name)?;
@@ -215,7 +215,7 @@ impl<'a> Machine<'a> {
             }
             b'R' | 0x81 => self.reduce()?,
             b'b' => {
-                // The attributes of a state dict, such as the versions of its modules, say nothing of the tensors.
+                // The attributes of a state dict, such as the versions of its modules, do not concern the tensors.
                 self.pop()?;
                 let id = self.top()?;
                 if !matches!(self.value(id), Value::Dict(_)) {
@@ -230,7 +230,7 @@ impl<'a> Machine<'a> {
         Ok(true)
     }
 
-    /// What is refused at the current place.
+    /// Returns the error for a pickle that is not supported at the current position.
     fn unsupported(&self, what: &str) -> Error {
         Error::unsupported(format!(
             "the pickle {what}, at byte {}: expected a state dict of tensors",
@@ -425,7 +425,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Makes what a name stands for, of the arguments on the stack.
+    /// Replaces a name and its arguments on the stack by the value that a call of the name would return.
     fn reduce(&mut self) -> Result<()> {
         let parts = self.pop_parts(2)?;
         let (name, arguments) = (parts[0], parts[1]);

@@ -1,4 +1,4 @@
-//! The directory of a zip archive: the place of each member, which PyTorch stores as it is, without compression.
+//! The directory of a zip archive: the place of each member, which PyTorch stores without compression.
 //!
 //! *Source*: PKWARE, "APPNOTE.TXT: .ZIP File Format Specification", 4.3 to 4.5; miniz, `miniz_zip.c`, whose writer PyTorch uses.
 
@@ -33,7 +33,7 @@ pub(super) struct Directory {
     pub members: u64,
 }
 
-/// What the end of a file says of the directory.
+/// The place of the directory, as far as the end of the file has it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// The place of the directory.
@@ -50,7 +50,7 @@ pub(super) struct Member {
     pub header: Range<u64>,
     /// The bytes of the data.
     pub data: Range<u64>,
-    /// Why the data cannot be read.
+    /// The reason why the data cannot be read.
     refusal: Option<String>,
 }
 
@@ -131,7 +131,7 @@ fn directory(members: u64, size: u64, offset: u64, end: u64) -> Result<Directory
 /// Reads the directory, and finds the data of each member: they end where the next member begins, before a descriptor if there is one.
 /// The headers before them are not read for that; [`check_local`] compares each when its bytes arrive.
 pub(super) fn members(bytes: &[u8], directory: &Directory) -> Result<Vec<Member>> {
-    // What each entry says: the member without its data, the size of these, and the bytes of the descriptor.
+    // For each entry, the member without its data, the size of the data, and the size of the descriptor.
     let (mut entries, mut at) = (Vec::new(), 0);
     for _ in 0..directory.members {
         let entry = bytes.get(at..).unwrap_or_default();

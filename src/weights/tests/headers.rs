@@ -191,7 +191,7 @@ fn lying_headers_are_errors_that_name_the_file_and_the_tensor() {
         if message.contains("tensor '") {
             assert!(error.tensor().is_some(), "{name}");
         }
-        // Where the size of the file is not known, it is an error as well.
+        // If the size of the file is unknown, it is an error as well.
         let host = host(bytes.clone());
         let mut fetch = open(&host, false);
         let header = block_on(Header::read(FILE, &mut fetch));

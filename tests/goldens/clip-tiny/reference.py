@@ -1,4 +1,4 @@
-"""What the CLIP goldens share: pixels as CLIPImageProcessor makes them, token ids, and features by transformers."""
+"""The parts that the CLIP goldens share: pixels as CLIPImageProcessor makes them, token ids, and features by transformers."""
 
 import json
 from pathlib import Path

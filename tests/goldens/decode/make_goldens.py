@@ -18,9 +18,9 @@ from safetensors.numpy import save_file
 
 HERE = Path(__file__).parent
 WIDTH, HEIGHT = 40, 28
-# What Pillow's decoder and ours need not agree on to the last bit.
+# The EXIF tag of an image's orientation.
 EXIF_ORIENTATION = 0x0112
-# Where each pass of Adam7 begins, and its steps: x, y, step in x, step in y.
+# The start of each pass of Adam7, and its steps: x, y, step in x, step in y.
 ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 
 

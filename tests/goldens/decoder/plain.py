@@ -2,7 +2,7 @@
 
 import numpy as np
 
-# What is done wrong, and the models that can show it.
+# The mistakes that the goldens must reveal, each with the models that can reveal it.
 ALL = ("qwen2", "llama", "qwen3")
 MISTAKES = {
     "rotation of neighbours instead of halves": ALL,

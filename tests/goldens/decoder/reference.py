@@ -1,4 +1,4 @@
-"""What the decoders' goldens share: hidden states and likelihoods by transformers, one text at a time, without padding."""
+"""The parts that the decoders' goldens share: hidden states and likelihoods by transformers, one text at a time, without padding."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What PyTorch answers for the real SmolLM2-135M-Instruct, in f32 with the weights of its Q4_1 GGUF file.
+"""Makes PyTorch's results for the real SmolLM2-135M-Instruct, in f32 with the weights of its Q4_1 GGUF file.
 
 The 64 texts are half human and half machine: of each of the twelve sets in aitext two pairs, and of those in bias eight texts by
 people and eight by a machine. expected.json names them: `file`, `list` (aitext only) and `index` find the raw text; after

@@ -169,7 +169,7 @@ def write_expected(folder: Path, seed: int) -> float:
 
 
 def check(folder: Path, verbose: bool) -> tuple[float, float]:
-    """How far PyTorch is from plain f64, and how far the nearest mistake is: parts of a layer's largest value."""
+    """Returns the difference of PyTorch from plain f64, and that of the nearest mistake, relative to a layer's largest value."""
     model = load(folder)
     weights = {}
     for file in folder.glob("model*.safetensors"):

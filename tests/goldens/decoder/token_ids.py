@@ -1,5 +1,5 @@
-"""What `transformers` and `tokenizers` make of 500 texts, 47 cases of llama.cpp and the odd texts of CLIP's goldens, with the
-vocabularies of Qwen2.5 and SmolLM2.
+"""Makes the ids that `transformers` and `tokenizers` give for 500 texts, 47 cases of llama.cpp and the odd texts of CLIP's goldens, with
+the vocabularies of Qwen2.5 and SmolLM2.
 
 The texts, in order; all but the last are read from the folder of data:
     1. `sentence1` of the first 248 lines of sts/stsb-en-test.csv

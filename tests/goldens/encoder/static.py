@@ -94,7 +94,7 @@ def vector(ids, tensors, normalize, mistake=None):
 
 
 def answers_of_library(folder, texts):
-    """What the library that the repository is for says itself, or `None` where it is not installed."""
+    """Returns the vectors of the library that the repository is for, or `None` if it is not installed."""
     if (folder / "config.json").exists():
         if importlib.util.find_spec("model2vec") is None:
             return None

@@ -15,7 +15,7 @@ from sentencepiece import sentencepiece_model_pb2
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors,
                         trainers)
 
-# What merges and pieces are learned from.
+# The sentences from which merges and pieces are learned.
 SENTENCES = """The pilot light is a small flame that is always on, and it lights the light of the house at night.
 Two people are reading by the fire while one cold bird sings in the street; the old train is late, and they are warm.
 One cold night three people sing by the fire and a small red train runs to the sea, and the light, the light is on.
@@ -31,7 +31,7 @@ RULES = [("\uff21", "A"), ("\uff22", "B"), ("\uff01", "!"), ("\uff0c", ","), ("\
 
 
 def special_tokens(make):
-    """What `tokenizer_config.json` says of the special tokens."""
+    """Returns the special tokens as `tokenizer_config.json` lists them."""
     if make in (modernbert, bert):
         return {f"{name}_token": f"[{name.upper()}]" for name in ("unk", "cls", "sep", "pad", "mask")}
     return dict(bos_token="<s>", eos_token="</s>", cls_token="<s>", sep_token="</s>", pad_token="<pad>",

@@ -47,7 +47,7 @@ from transformers.models.siglip2.tokenization_siglip2 import Siglip2Tokenizer
 
 SEED = 11
 
-# What pieces and merges are learned from.
+# The sentences from which pieces and merges are learned.
 SENTENCES = """the pilot light is a small flame that is always on and it lights the house at night
 two people are reading by the fire while one cold bird sings in the street and the old train is late
 a photo of a cat a photo of a dog and a photo of a small red horse that runs to the sea

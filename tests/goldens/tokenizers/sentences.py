@@ -57,7 +57,7 @@ LANGUAGES = {
     "korean": (" ", ".!?", "0123456789", """작은 불꽃이 항상 타고 있다 사람들은 밤에 책을 읽는다 따뜻한 집 서울 한국어 값을 않았다 ㅋㅋㅋ"""),
 }
 
-# What is put between words now and then.
+# The characters that are put between words now and then.
 BETWEEN = ["\u00a0", "\u3000", "\u2009", "\u200b", "\u200d", "\u202f", "  ", "   ", "\t", "\n", "\r\n", "\u2028", "\ufeff",
            "\u00ad", "\x07", "\x00", "\x85", " \U0001f600 ", "\U0001f469\u200d\U0001f680", " \U0001f1eb\U0001f1ee\U0001f1ef",
            " \u2764\ufe0f ", "\ufffd", "\ue000", "\u0378", " - ", "\u2014", "...", "\u2026", "/", " & ", " (", ") ", "\u0301",

@@ -1,4 +1,4 @@
-// CLIPs on a hub, whole, in shards and so large that each tower's bytes can be told apart; and how their tests load them.
+// CLIPs on a hub, whole, in shards and so large that each tower's bytes can be distinguished; and the loads of their tests.
 import assert from 'node:assert/strict';
 import { after, before, beforeEach } from 'node:test';
 import { ImageTextEmbedder, models } from 'pilotlight';
@@ -16,7 +16,7 @@ export const TOWERS = ['text', 'image'];
 export const GOOD = filesOf(tinyFolder('clip-tiny'));
 export const CUT = filesOf(tinyFolder('clip-tiny-gelu'));
 
-/** Each tower some 13 MB: so large that what of the other one comes along can be told. */
+/** A model whose towers have some 13 MB each, so that fetched bytes of the other tower can be noticed. */
 export const TOWER = { hidden_size: 256, intermediate_size: 1024, num_hidden_layers: 4, num_attention_heads: 4 };
 export const WHOLE = { ...seededClip({ text: TOWER, vision: TOWER }), 'tokenizer.json': GOOD['tokenizer.json'] };
 export const SIZES = sizesOf(WHOLE[WEIGHTS]);
@@ -61,7 +61,7 @@ export function setUp() {
 
 export const options = (store, more) => ({ host: hub.url, dtype: 'f32', store, timeout: 500, ...more });
 
-/** Loads, and says what it embeds. */
+/** Loads a model, and returns its vectors. */
 export async function load(model, store, more) {
   const embedder = await ImageTextEmbedder.load(model, options(store, more));
   const text =
@@ -78,11 +78,11 @@ export const sent = (file = /./) =>
     .filter((request) => file.test(fileOf(request)))
     .reduce((sum, { bytes }) => sum + bytes, 0);
 export const SAFETENSORS = /\.safetensors$/;
-/** What else than its own tensors a tower may fetch: that which lets a digest be checked, and the header. */
+/** The most bytes beside its own tensors that a tower may fetch: those that let a digest be checked, and the header. */
 export const spare = (size) => Math.max(size / 50, 256 << 10) + FRONT;
-/** The front of each weights file is asked for before its header tells what is needed, so some of it may be another tower's. */
+/** The bytes at the front of each weights file that are requested before its header is read; some of them may be another tower's. */
 export const FRONT = 64 << 10;
-/** Bytes that came, where so many were said to come. */
+/** Checks the bytes that were sent against the announced number. */
 export function assertSent(said, file = /./) {
   const fronts = resolved().filter(
     (request) => request.headers.range === `bytes=0-${FRONT - 1}` && file.test(fileOf(request)),

@@ -29,7 +29,7 @@ export function tensorsOf(file) {
   );
 }
 
-/** What transformers answers for a model of tests/goldens: `{ texts, pictures, tensors }`. */
+/** Returns the results of transformers for a model of tests/goldens: `{ texts, pictures, tensors }`. */
 export function clipGolden(name) {
   const folder = path.join(GOLDENS, name);
   return {
@@ -41,7 +41,7 @@ export function clipGolden(name) {
 /** An image of tests/goldens/resize. */
 export const imageFile = (name) => new Uint8Array(readFileSync(path.join(GOLDENS, 'resize', name)));
 
-/** With length one. */
+/** Returns a vector scaled to length 1. */
 export function unit(vector) {
   const length = Math.sqrt(vector.reduce((sum, x) => sum + x * x, 0));
   return vector.map((x) => x / length);
@@ -58,7 +58,7 @@ export function relativeError(rows, expected) {
   rows.forEach((row, i) => {
     if (row.length !== expected[i].length) throw new Error(`${row.length} values, expected ${expected[i].length}`);
     row.forEach((value, j) => {
-      // Math.max hands NaN on.
+      // Math.max returns NaN if one value is NaN.
       worst = Math.max(worst, Math.abs(value - expected[i][j]));
       largest = Math.max(largest, Math.abs(expected[i][j]));
     });

@@ -20,7 +20,7 @@ export const FIELDS = {
   variances: 'variances',
 };
 
-/** What PyTorch answers: `expected.json`, and `values(name)` of `expected.safetensors` with their shape. */
+/** Returns PyTorch's results: `expected.json`, and `values(name)` of `expected.safetensors` with their shape. */
 export function decoderGolden(name) {
   const { header, data } = parse(new Uint8Array(readFileSync(path.join(tinyFolder(name), 'expected.safetensors'))));
   const tensor = (key) => {
@@ -35,7 +35,7 @@ export function difference(got, expected) {
   assert.equal(got.length, expected.length);
   let [worst, scale] = [0, 1];
   expected.forEach((value, i) => {
-    // Math.max hands NaN on.
+    // Math.max returns NaN if one value is NaN.
     worst = Math.max(worst, Math.abs(got[i] - value));
     scale = Math.max(scale, Math.abs(value));
   });

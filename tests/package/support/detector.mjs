@@ -70,7 +70,7 @@ export function wordDecoder({ model } = {}) {
 
 const SMALL = ['the', 'of', 'and', 'to', 'that', 'it', 'with', 'they', 'from', 'which'];
 
-/** English as far as function words go; a share of the other words begins with "m". `seed` tells texts apart. */
+/** English as far as function words go; a share of the other words begins with "m". `seed` makes texts different. */
 export function textOf(seed, { words = 120, machine = 0 } = {}) {
   const list = Array.from({ length: words }, (_, i) => {
     const key = `${seed}-${i}`;

@@ -24,7 +24,7 @@ export const DECODERS = committed('Decoder');
 /** Tiny classifiers of whole texts. */
 export const CLASSIFIERS = committed('SequenceClassifier');
 
-/** How far a value may be from PyTorch's: of a sentence's vector as it is, of CLIP's as a part of the largest value. */
+/** Returns the largest difference of a value from PyTorch's: absolute for a sentence's vector, relative to the largest value for CLIP's. */
 export function tolerance(name) {
   const listed = LIST.find((golden) => golden.name === name);
   if (!listed) throw new Error(`tests/goldens/index.json does not list ${name}`);

@@ -1,7 +1,7 @@
 // Files of images that no painter would write.
 import { crc32, deflateSync } from 'node:zlib';
 
-/** So many zero bytes, packed: a thousandth of them. */
+/** Returns `count` zero bytes, compressed to a thousandth. */
 export const zeros = (count) => deflateSync(Buffer.alloc(count), { level: 9 });
 
 function chunk(kind, data) {
@@ -62,7 +62,7 @@ export const gif = (width, height) =>
     0x3b,
   ]);
 
-/** A baseline JPEG that says it has another size. */
+/** Makes a baseline JPEG whose header has another size. */
 export function jpegOfSize(bytes, width, height) {
   const jpeg = Buffer.from(bytes);
   const frame = jpeg.indexOf(Buffer.from([0xff, 0xc0]));
@@ -71,7 +71,7 @@ export function jpegOfSize(bytes, width, height) {
   return jpeg;
 }
 
-/** A lossless WebP of such a size, of which the pixels lack. */
+/** Returns a lossless WebP with a header of this size and no pixels. */
 export function webpOfSize(width, height) {
   const bytes = Buffer.alloc(32);
   bytes.write('RIFF');

@@ -17,7 +17,7 @@ export const SMOLLM2 = process.env.PILOTLIGHT_SMOLLM2 ?? path.join(ROOT, '.model
 /** Folder of a tiny committed repository. */
 export const tinyFolder = (name) => path.join(GOLDENS, name);
 
-/** What PyTorch answers: `{ dimensions, max_tokens, cases: [{ text, ids, truncated, embedding }] }`. */
+/** Returns PyTorch's results: `{ dimensions, max_tokens, cases: [{ text, ids, truncated, embedding }] }`. */
 export const golden = (name) => JSON.parse(readFileSync(path.join(GOLDENS, name, 'expected.json'), 'utf8'));
 
 /** All files of a repository folder by their names, as `files` and the hub take them. */

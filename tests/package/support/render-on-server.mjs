@@ -1,4 +1,5 @@
-// A server that renders components with the hooks of `pilotlight/react`; prints what came of it, and what was touched. Run in a folder that has React.
+// A server that renders components with the hooks of `pilotlight/react`. It prints the result, and the globals that were used, and runs in a folder
+// that has React.
 import { createElement as h, StrictMode, Suspense, version } from 'react';
 import { renderToString } from 'react-dom/server';
 

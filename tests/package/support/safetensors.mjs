@@ -22,7 +22,7 @@ export function withHeader(bytes, edit) {
   return write({ header, data });
 }
 
-/** The file with a tensor of so many bytes in front of its own, which no model needs. */
+/** Returns a file with an additional tensor of `extra` bytes, which no model needs, in front of the others. */
 export function behind(bytes, extra) {
   const { header, data } = parse(bytes);
   for (const [name, { data_offsets: offsets }] of Object.entries(header))

@@ -20,7 +20,7 @@ export const GOLDEN = decoderGolden('smollm2');
 /** The files of PILOTLIGHT_DATA that have the texts. */
 export const FILES = [...new Set(GOLDEN.cases.map(({ file }) => file))];
 
-/** What `clean` in smollm2.py replaces, in this order. */
+/** The replacements of `clean` in smollm2.py, in this order. */
 const REPLACED = Object.entries({
   '\u2018': "'",
   '\u2019': "'",

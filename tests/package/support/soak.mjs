@@ -7,7 +7,7 @@ const embedder = await TextEmbedder.load('test/seeded', { files });
 const texts = Array.from({ length: 64 }, (_, i) => String.fromCharCode(97 + (i % 26)));
 
 async function arrayBuffers() {
-  // What an ended turn of the event loop still holds, and buffers that are freed by a later one.
+  // Objects that an ended task of the event loop still references, and buffers that are freed by a later one, take several rounds.
   for (let i = 0; i < 3; i++) {
     await new Promise((resolve) => setTimeout(resolve, 10));
     global.gc();

@@ -29,7 +29,7 @@ export function setUp() {
 export const load = (name, options) =>
   ImageTextEmbedder.load(`test/${name}`, { host: hub.url, dtype: 'f32', store: false, ...options });
 
-/** So large that it takes a while: a call can be met under way. */
+/** Loads a model that is large enough for a call to be interrupted. */
 export const loadSlow = () =>
   ImageTextEmbedder.load('test/slow', {
     files: {

@@ -35,7 +35,7 @@ export function setUp() {
   after(() => hub.close());
 }
 
-/** Loads, and says what it embeds. */
+/** Loads a model, and returns its vectors. */
 export async function load(model, store, more) {
   const embedder = await ImageTextEmbedder.load(model, { host: hub.url, dtype: 'f32', store, timeout: 500, ...more });
   const text =

@@ -6,7 +6,7 @@ export function row({ data, dims }, i) {
 /** Largest difference of two vectors; NaN when a value is not a number. */
 export function maxAbsError(a, b) {
   if (a.length !== b.length) throw new Error(`lengths differ: ${a.length} and ${b.length}`);
-  // Math.max hands NaN on.
+  // Math.max returns NaN if one value is NaN.
   return a.reduce((worst, value, i) => Math.max(worst, Math.abs(value - b[i])), 0);
 }
 

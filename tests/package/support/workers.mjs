@@ -30,14 +30,14 @@ export async function startWorker(source, { bindings = {} } = {}) {
     modulesRules: [{ type: 'CompiledWasm', include: ['**/*.wasm'] }],
     compatibilityDate: '2026-07-01',
     bindings,
-    // A request that is cut off is what these Workers are for; workerd tells each time that it was.
+    // These Workers are for requests that are cut off, each of which workerd logs.
     handleRuntimeStdio: (stdout, stderr) => [stdout, stderr].forEach((stream) => void stream.resume()),
   });
   const url = await miniflare.ready;
   return {
     /** Sends a request; `{ status, body }`, with the body as text, or a rejection. */
     send: (where, body) => send(new URL(where, url), body).answer,
-    /** Sends one whose client leaves after so many milliseconds, and resolves when it has left. */
+    /** Sends a request whose client leaves after `after` milliseconds, and resolves when it has left. */
     async leave(where, body, after) {
       const { request, answer } = send(new URL(where, url), body);
       const early = await Promise.race([

@@ -9,7 +9,7 @@ interface Props {
   onRefuse: () => void;
 }
 
-/** What the model takes, and the question whether to fetch it. */
+/** The question whether to fetch the model, with its download and memory. */
 export function ConsentView({ question, host, onRefuse }: Props) {
   const { plan } = question;
   return (

@@ -14,7 +14,7 @@ import { useHistory } from './useHistory';
 import { useJudge } from './useJudge';
 import { VerdictPanel } from './VerdictPanel';
 
-/** The page that looks for signs of a machine in a text, and says what such signs are worth. */
+/** The page that looks for signs of a machine in a text, and explains the reliability of such signs. */
 export function DetectPage({ shown }: PageProps) {
   const state = useSyncExternalStore(loader.subscribe, loader.state);
   const detector = state.status === 'ready' ? state.embedder.detector : null;

@@ -26,7 +26,7 @@ export function DetectorCard({ state }: { state: DetectorState }) {
 
   function refuse() {
     card.current?.focus({ preventScroll: true });
-    // The load that gives up then is no news.
+    // The load that is cancelled then must not be reported as a failure.
     loader.reset();
     question?.answer(false);
   }

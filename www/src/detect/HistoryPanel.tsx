@@ -3,7 +3,7 @@ import { DeleteAllButton } from './DeleteAllButton';
 import { HistoryRow } from './HistoryRow';
 import type { useHistory } from './useHistory';
 
-/** How many records are shown at first. */
+/** The number of records that are shown at first. */
 const FIRST = 8;
 
 /** The verdicts that are kept on this device, and whether they are kept. */

@@ -1,6 +1,6 @@
 import { figures, generatorsOf } from './figures';
 
-/** What the tool cannot know, whatever it says. */
+/** The limits of the detector, with its measured errors. */
 export function LimitsPanel() {
   const generators = generatorsOf(figures);
   return (

@@ -60,7 +60,7 @@ function Key() {
   );
 }
 
-/** The text with its sentences marked; what is between and after them was not read as a sentence. */
+/** The text with its sentences marked; the text between and after them was not read as a sentence. */
 function marked({ text, detection }: Judged): ReactNode[] {
   const parts: ReactNode[] = [];
   let at = 0;

@@ -8,7 +8,7 @@ interface Props {
   onLook: () => void;
 }
 
-/** What the detector needs and where that would come from, before anything is asked of the host. */
+/** The form for the detector's model and its host, before the first request. */
 export function OfferForm({ draft, onChange, onLook }: Props) {
   function onSubmit(event: FormEvent) {
     event.preventDefault();

@@ -3,13 +3,13 @@ interface Props {
   thresholds: { machine: number; sign: number };
 }
 
-/** How far the scale goes below the first threshold and above the second. */
+/** The length of the scale below the first threshold and above the second. */
 const BELOW = 4;
 const ABOVE = 2.5;
 
 const place = (value: number) => value.toFixed(2).replace('-', '−');
 
-/** Where the score lies between the thresholds. */
+/** The place of the score on a scale with the thresholds. */
 export function ScoreScale({ score, thresholds: { machine, sign } }: Props) {
   const low = sign - BELOW;
   const high = machine + ABOVE;

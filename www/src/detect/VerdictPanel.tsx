@@ -3,7 +3,7 @@ import { HINT, reasonsOf, SIDES, share, VERDICTS, verdictWords } from './detect-
 import { ScoreScale } from './ScoreScale';
 import type { Judged } from './useJudge';
 
-/** The verdict on a text: what it is, what spoke for and against it, and the hint that goes with it always. */
+/** The verdict on a text, with the reasons for and against it, and the warning that is always shown. */
 export function VerdictPanel({ judged, reading }: { judged: Judged | null; reading: boolean }) {
   const verdict = judged?.detection.verdict;
   return (
@@ -30,7 +30,7 @@ export function VerdictPanel({ judged, reading }: { judged: Judged | null; readi
   );
 }
 
-/** A ring, filled by what the verdict is; the words beside it say the same. */
+/** A ring whose fill depends on the verdict, which the words beside it name. */
 function Sign() {
   return (
     <svg className="detect-sign" viewBox="0 0 20 20" aria-hidden="true">
@@ -72,10 +72,10 @@ function Evidence({ judged }: { judged: Judged }) {
   );
 }
 
-/** The score, where the verdict goes by it; null where the text is too short, unlike the texts of the fit or not English. */
+/** The score, if the verdict depends on it; null if the text is too short, unlike the texts of the fit or not English. */
 function scoreThatCounts({ detection: { score, verdict, reasons }, thresholds }: Judged): number | null {
   if (score === undefined || !thresholds) return null;
-  // Nothing speaks for or against where a text cannot be judged.
+  // A text that cannot be judged has no reasons for or against.
   const isJudged = verdict !== 'uncertain' || reasons.some(({ side }) => side !== 'limit');
   return isJudged ? score : null;
 }

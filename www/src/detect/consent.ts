@@ -3,7 +3,7 @@ import type { LoadPlan } from 'pilotlight';
 /** The plan of a load that waits for the visitor's answer. */
 export interface Question {
   plan: LoadPlan;
-  /** Ends the wait; false gives the load up. */
+  /** Ends the wait; false cancels the load. */
   answer: (yes: boolean) => void;
 }
 
@@ -24,7 +24,7 @@ export const consent = {
 
   question: () => question,
 
-  /** Shows a plan, and waits for the answer to it; a load that is cancelled has its answer. */
+  /** Shows a plan, and waits for the answer to it; false if the load is cancelled. */
   ask(plan: LoadPlan, signal: AbortSignal | undefined): Promise<boolean> {
     return new Promise((resolve) => {
       const mine: Question = {

@@ -1,7 +1,7 @@
 import { type Detection, type DetectionReason, type DetectionVerdict, PilotlightError } from 'pilotlight';
 import { reasonOf } from '../engine/problem';
 
-/** What stands wherever a verdict does. */
+/** The warning that is shown with every verdict. */
 export const HINT =
   'A hint for a person who knows the context, never proof. Do not use it to grade, punish, hire or accuse.';
 
@@ -33,7 +33,7 @@ export function verdictWords(detection: Detection): string {
   return [`${title}.`, ...reasonsOf(detection, 'limit'), HINT].join(' ');
 }
 
-/** How much a sentence adds to the score, as it is marked. */
+/** The mark of a sentence, by the amount that it adds to the score. */
 export type Mark = 'for' | 'for-much' | 'against' | 'against-much' | 'none';
 
 /** Contributions from which a sentence is marked, and marked as one that adds much; in logarithms of odds. */

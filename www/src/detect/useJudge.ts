@@ -3,17 +3,17 @@ import { useCallback, useEffect, useRef, useState } from 'react';
 import { isFatal } from '../engine/problem';
 import { failureWords } from './detect-words';
 
-/** A text with what was said of it. */
+/** A text with its detection. */
 export interface Judged {
   text: string;
   detection: Detection;
-  /** The scores that the verdict went by. */
+  /** The thresholds of the verdict. */
   thresholds: TextDetector['thresholds'];
   ms: number;
 }
 
 export interface JudgeState {
-  /** Whether a text is being read, and how far. */
+  /** The progress of reading a text; null if none is being read. */
   work: { progress: DetectorProgress | null } | null;
   judged: Judged | null;
   problem: { title: string; detail: string } | null;
@@ -67,7 +67,7 @@ export function useJudge(
   useEffect(() => {
     if (detector && last.current) void judge(last.current.text);
     return () => {
-      // What the detector before still says is no news.
+      // A result of the former detector must not be shown.
       const before = running.current;
       running.current = null;
       before?.abort();

@@ -23,7 +23,7 @@ const FRAMES = 17;
 /** The panel that morphs one digit into another, and shows the frames between them as a filmstrip. */
 export function MorphPanel({ studio, hand, onFail }: Props) {
   const [ends, setEnds] = useState<Ends>({ from: 3, to: 8 });
-  /** The ends of the morph that the strip shows, which the form may have left behind. */
+  /** The ends of the morph that the strip shows, which may differ from those in the form. */
   const [drawn, setDrawn] = useState<Ends>(ends);
   const { frame, report, start } = useDrawing(studio, onFail);
   const { at, playing, go, toggle } = usePlayback(FRAMES);
@@ -35,7 +35,7 @@ export function MorphPanel({ studio, hand, onFail }: Props) {
     event.preventDefault();
     if (!studio) return;
     const { seed, steps, guidance } = hand;
-    // A morph from a digit to itself ends in the hand of another seed.
+    // A morph from a digit to itself ends in the handwriting of another seed.
     const to = { digit: ends.to, ...(ends.to === ends.from && { seed: seed + 1 }) };
     setDrawn(ends);
     go(0);

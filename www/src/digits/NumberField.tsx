@@ -7,7 +7,7 @@ interface Props {
 
 const MOST = 12;
 
-/** A text field that accepts digits alone and says why it left out the rest. */
+/** A text field that accepts only digits, and explains why other characters were left out. */
 export function NumberField({ text, onChange }: Props) {
   const [refusal, setRefusal] = useState('');
   const note = useId();

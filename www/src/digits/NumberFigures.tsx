@@ -8,7 +8,7 @@ interface Props {
   backend: BackendReport;
 }
 
-/** How long the last number took to compute, and on which device. */
+/** The time that the last number took to compute, and the device. */
 export function NumberFigures({ report, backend }: Props) {
   const [device, with_] = runsOn(backend);
   return (

@@ -18,9 +18,9 @@ export interface PadHandle {
 interface Props {
   ref: Ref<PadHandle>;
   label: string;
-  /** Is called before a stroke begins. */
+  /** Called before a stroke begins. */
   onBegin: () => void;
-  /** Is called when something was drawn; `lifted` tells whether the stroke is over. */
+  /** Called after something was drawn; `lifted` is true at the end of the stroke. */
   onDraw: (lifted: boolean) => void;
 }
 

@@ -15,7 +15,7 @@ interface Props {
   onFail: (error: unknown) => void;
 }
 
-/** Who made the drawing that is on the pad. */
+/** The author of the drawing that is on the pad. */
 type By = 'nobody' | 'visitor' | 'generator';
 
 const LABELS: Record<By, string> = {

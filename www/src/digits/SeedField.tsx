@@ -5,7 +5,7 @@ interface Props {
   onChange: (seed: number) => void;
 }
 
-/** The button picks seeds below this, which are short enough to tell a friend. */
+/** The limit of the seeds that the button picks: they are short, so that people can pass them on. */
 const HANDS = 10_000;
 
 /** The field for the seed, with a button that picks another one by chance. */

@@ -2,7 +2,7 @@ import { useId } from 'react';
 
 interface Props {
   label: string;
-  /** What the setting does, in a sentence. */
+  /** The effect of the setting, in a sentence. */
   words: string;
   value: number;
   /** The value as it is shown, where that is not the number itself, and as a screen reader says it. */

@@ -74,12 +74,12 @@ function centreOf(mass: Float64Array): number {
   return moment / all;
 }
 
-/** Where the result begins in the drawing. The centre of mass is in its middle, unless ink would be cut off at its edge then. */
+/** Returns the start of the result in the drawing. The centre of mass is in its middle, unless ink would be cut off at its edge then. */
 function origin(centre: number, [from, to]: Range, scale: number): number {
   return Math.min(from, Math.max(to - EDGE * scale, centre - (EDGE / 2) * scale));
 }
 
-/** For each pixel of the result, the first of the drawing's pixels under it, and the share that this one and those after it have in the mean. */
+/** Returns for each pixel of the result the first of the drawing's pixels under it, and the weights of this one and those after it in the mean. */
 function shares(start: number, scale: number, size: number): { from: number; weights: number[] }[] {
   return Array.from({ length: EDGE }, (_, i) => {
     const [begin, end] = [start + i * scale, start + (i + 1) * scale];

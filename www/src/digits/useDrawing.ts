@@ -11,7 +11,7 @@ export interface Frame {
   done: boolean;
 }
 
-/** How long a drawing took, and how much was drawn. */
+/** The time of a drawing in milliseconds, and its numbers of digits and steps. */
 export interface DrawingReport {
   ms: number;
   digits: number;
@@ -27,9 +27,9 @@ export interface Hand {
 
 type Watch = Pick<DrawOptions, 'signal' | 'onStep'>;
 
-/** Each step is shown for this long, so that eyes can follow. */
+/** The time for which each step is shown, so that a visitor can follow, in milliseconds. */
 const HOLD_MS = 90;
-/** All steps of a drawing together are shown for no longer than this. */
+/** The longest time for which all steps of a drawing together are shown, in milliseconds. */
 const ALL_MS = 1500;
 
 /**

@@ -1,7 +1,7 @@
 import type { BackendReport, Dtype } from 'pilotlight';
 import type { Choice } from './choice';
 
-/** How each format of the weights is called on the page. */
+/** The name of each weight format on the page. */
 export const WEIGHTS: Record<Dtype, string> = { q8: '8-bit weights', q4: '4-bit weights', f32: '32-bit weights' };
 
 /** Says in a sentence on what the model runs and with which weights. */

@@ -17,7 +17,7 @@ const FALLBACK_HOST = 'https://huggingface.co';
 /** The model host that this copy of the page is set up for, unless its address names another one. */
 export const defaultHost = (): string => hostOf('pilotlight-host');
 
-/** The same for the model of the text detector, which a server may lack that has others. */
+/** The host of the text detector's model, because a server that has other models may lack it. */
 export const defaultDetectorHost = (): string => hostOf('pilotlight-detector-host');
 
 function hostOf(name: string): string {
@@ -73,7 +73,7 @@ export function optionsFor({ device, host, dtype, revision }: Choice): LoadOptio
   };
 }
 
-/** How the page names a host: without its protocol, or `this server`. */
+/** Returns the name of a host on the page: its address without the protocol, or `this server`. */
 export function hostName(host: string): string {
   return `${host}/`.startsWith(`${location.origin}/`) || host.startsWith('/')
     ? 'this server'

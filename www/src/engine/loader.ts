@@ -18,11 +18,11 @@ export type LoaderState<E> =
     }
   | { status: 'failed'; choice: Choice; problem: Problem };
 
-/** What a loader has to know about the kind of model that it loads. */
+/** The functions of a loader that depend on the kind of model. */
 interface Kind<E> {
   open: (choice: Choice, options: LoadOptions) => Promise<E>;
   describe: (error: unknown, choice: Choice) => Problem;
-  /** Is called with each choice that was loaded and kept, which the next visit loads by itself, and with null when there is none. */
+  /** Called with each choice that was loaded and stored, which the next visit loads by itself, and with null when there is none. */
   remember: (choice: Choice | null) => void;
   onReady?: (embedder: E) => void;
 }

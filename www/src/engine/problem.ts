@@ -133,7 +133,7 @@ function fetchFailed({ reason, status = 0 }: PilotlightError, choice: Choice): W
 }
 
 function outOfSpace({ needed, available }: PilotlightError): Words {
-  // Some browsers report more free space than they give out.
+  // Some browsers report more free space than they allow to be used.
   const left =
     available === undefined || (needed !== undefined && available >= needed)
       ? 'more than this browser gives'

@@ -15,7 +15,7 @@ interface Props {
   onClear: () => void;
 }
 
-/** How many images are shown at first: about as many as fit beside the map. */
+/** The number of images that are shown at first: about as many as fit beside the map. */
 const FIRST = 36;
 
 /** All images in the order in which they came or, during a search, the best first. */

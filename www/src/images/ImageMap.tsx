@@ -17,7 +17,7 @@ interface Props {
   onOpen: (image: LibraryImage) => void;
 }
 
-/** How many of the best images of a search are highlighted. */
+/** The number of a search's best images that are highlighted. */
 const BEST = 6;
 
 /** The images in two dimensions: those that the model finds similar tend to lie near each other. */

@@ -5,7 +5,7 @@ import { describeProblem, type Problem } from '../engine/problem';
 import { keepUsedFiles } from '../page/offline';
 import { modelOf, rememberImageChoice } from './image-models';
 
-/** A model for images with its source, which says what made its vectors. */
+/** A model for images with the source of its vectors. */
 export type ClipEmbedder = ImageTextEmbedder & { readonly source: string };
 
 export type ClipState = LoaderState<ClipEmbedder>;
@@ -14,7 +14,7 @@ export type ClipState = LoaderState<ClipEmbedder>;
 export const clip = createLoader<ClipEmbedder>({
   async open(choice, options) {
     const embedder = await ImageTextEmbedder.load(choice.model, options);
-    // Where this load keeps nothing, what is stored comes from another one.
+    // If this load stores nothing, the stored models are those of other loads.
     const stored = options.store === false ? [] : await models.list().catch(() => []);
     void deleteOthers(choice, stored);
     return Object.assign(embedder, { source: sourceOf(choice, embedder.backend, stored) });
@@ -25,15 +25,15 @@ export const clip = createLoader<ClipEmbedder>({
 });
 
 /**
- * Names what made a model's vectors, because vectors of different sources cannot be compared: the model, the digest of its files
- * where that is known, the format of its weights, and the build that computes.
+ * Names the source of a model's vectors, because vectors of different sources cannot be compared: the model, the digest of its files
+ * if that is known, the format of its weights, and the build that computes.
  */
 function sourceOf(choice: Choice, { device, dtype, simd }: BackendReport, stored: readonly StoredModel[]): string {
   const kept = stored.find((one) => isModelOf(choice, one) && one.part === 'image' && one.dtype === dtype && one.whole);
   return [choice.model, kept?.digest, dtype, device === 'webgpu' ? device : simd].filter(Boolean).join(' ');
 }
 
-/** Deletes the weights that came with earlier versions of this page, which nothing asks for any more. */
+/** Deletes the weights that came with earlier versions of this page, which are not used any more. */
 async function deleteOthers(choice: Choice, stored: readonly StoredModel[]): Promise<void> {
   if (choice.revision === undefined) return;
   try {

@@ -17,7 +17,7 @@ export interface LabelSet {
 export interface ImageModel {
   id: ModelId;
   label: string;
-  /** What the model knows, in a sentence or two. */
+  /** The subjects that the model knows, in a sentence or two. */
   words: string;
   suggestions: readonly string[];
   labelSets: readonly [LabelSet, ...LabelSet[]];

@@ -48,7 +48,7 @@ export async function openLibrary(name: string) {
 
   async function openIndex(): Promise<void> {
     const first = snapshot.find(({ id }) => seen(id));
-    // Where the code of the index cannot be loaded, offline for example, the images are shown without a search.
+    // If the code of the index cannot be loaded, offline for example, the images are shown without a search.
     if (first) await openIndexFor(first.vector.length).catch(() => {});
   }
 
@@ -93,7 +93,7 @@ export async function openLibrary(name: string) {
 
   return {
     name,
-    /** For React's `useSyncExternalStore`. */
+    /** Adds a listener, as React's `useSyncExternalStore` needs it. */
     subscribe(listener: () => void) {
       listeners.add(listener);
       return () => void listeners.delete(listener);

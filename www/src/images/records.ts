@@ -6,12 +6,12 @@ const STORE = 'pictures';
 export interface ImageRecord {
   /** The name of the library, which is that of the model that made the vector. */
   library: string;
-  /** What made the vector, in the form of `sourceOf` in `clip.ts`: vectors of different sources cannot be compared. */
+  /** The model and backend that made the vector, in the form of `sourceOf` in `clip.ts`: vectors of different sources cannot be compared. */
   source: string;
   /** An id that names the origin of the image: a file's name, size and date, or a drawing's seed. */
   id: string;
   name: string;
-  /** When the image was added, in milliseconds since 1970; the library is in this order. */
+  /** The time at which the image was added, in milliseconds since 1970; the library is in this order. */
   added: number;
   /** The middle of the image, 160 pixels square. */
   thumb: Blob;

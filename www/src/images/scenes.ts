@@ -60,7 +60,7 @@ export interface Thing {
   large: boolean;
 }
 
-/** What a caption can say of a scene. The first thing of a pair is the upper or the left one. */
+/** The facts of a scene that a caption can describe. The first thing of a pair is the upper or the left one. */
 export type Facts = { background: Background } & (
   | { kind: 'one'; thing: Thing; place: Place }
   | { kind: 'many'; thing: Thing; count: number }

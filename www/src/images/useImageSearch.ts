@@ -3,7 +3,7 @@ import { useEffect, useMemo, useState } from 'react';
 import type { Library, LibraryImage, Scored } from './library';
 import { useNearest } from './useNearest';
 
-/** What is searched for: images that fit a text, or images that are similar to one. */
+/** The query of a search: a text that images are to fit, or an image that they are to resemble. */
 export type Wanted = { text: string } | { like: LibraryImage };
 
 interface Query {

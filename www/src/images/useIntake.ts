@@ -16,7 +16,7 @@ export interface Intake {
   status: 'idle' | 'waiting' | 'working' | 'stopped' | 'done';
   total: number;
   done: number;
-  /** Those of the done ones that could not be read. */
+  /** The processed images that could not be read. */
   failures: readonly Failure[];
   /** The number of done ones that the library had before. */
   known: number;
@@ -26,7 +26,7 @@ export interface Intake {
   ms: number;
   /** The number of images that the model embedded. */
   seen: number;
-  /** When the work began, by `performance.now()`. */
+  /** The time at which the work began, by `performance.now()`. */
   since: number;
 }
 
@@ -135,7 +135,7 @@ export function useIntake(
     }
   }, [library, embedder, wakes, onFail]);
 
-  // Where a model is loaded, waiting images are about to be worked on.
+  // If a model is loaded, waiting images are about to be embedded.
   const soon = intake.status === 'waiting' && library !== null && embedder !== null;
   return { intake: soon ? { ...intake, status: 'working' as const } : intake, add, addFiles, stop };
 }

@@ -3,7 +3,7 @@ import type { Library, LibraryImage, Scored } from './library';
 
 /** The result of a search of the index. */
 export interface Nearest {
-  /** The best first. */
+  /** The found images, the best first. */
   scored: readonly Scored[];
   /** The milliseconds that the search took. */
   ms: number;
@@ -11,7 +11,7 @@ export interface Nearest {
 
 /**
  * Finds the images nearest to a vector or an image, and finds them anew as images come and go.
- * It is null where nothing is wanted, and where the index has trapped: `onFail` is called then.
+ * It is null without a query, and if the index has trapped: `onFail` is called then.
  */
 export function useNearest(
   library: Library | null,

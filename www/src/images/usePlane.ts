@@ -16,7 +16,7 @@ export function usePlane(images: readonly LibraryImage[], settled: boolean): Pla
   return useMemo(() => fitPlane(sampleOf(fitted.images).map(({ vector }) => vector)), [fitted]);
 }
 
-/** At most `MAX_IMAGES` of the images, at even distances. */
+/** Returns at most `MAX_IMAGES` of the images, at even distances. */
 function sampleOf(images: readonly LibraryImage[]): LibraryImage[] {
   const every = Math.max(1, images.length / MAX_IMAGES);
   const some = Array.from({ length: Math.min(images.length, MAX_IMAGES) }, (_, i) => images[Math.floor(i * every)]);

@@ -4,7 +4,7 @@ interface Props {
   name: string;
   weights: string;
   size: string;
-  /** What deleting means for the visitor, in a sentence. */
+  /** The consequence of deleting for the visitor, in a sentence. */
   words: string;
   onDelete: () => Promise<void>;
 }

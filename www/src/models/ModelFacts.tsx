@@ -4,7 +4,7 @@ import { hostName } from '../engine/choice';
 import { ago } from '../page/format';
 import { CHECKED, partWords, versionWords } from './model-words';
 
-/** Where a stored model came from, which version it is, when it was used last and how it was checked. */
+/** The facts about a stored model: its origin, version, last use and verification. */
 export function ModelFacts({ model }: { model: StoredModel }) {
   return (
     <div>

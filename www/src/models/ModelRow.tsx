@@ -6,7 +6,7 @@ import { DeleteButton } from './DeleteButton';
 import { ModelFacts } from './ModelFacts';
 import { nameParts, partWords } from './model-words';
 
-/** What the page does with a stored model at the moment. `arrived` is the share of a download that is here, 0 to 1, or null while it is unknown. */
+/** The present use of a stored model by the page. `arrived` is the share of a download that has arrived, 0 to 1, or null while it is unknown. */
 export type Use = 'idle' | 'loaded' | { arrived: number | null };
 
 interface Props {

@@ -121,7 +121,7 @@ export function ModelsPage({ state, shown }: PageProps) {
   );
 }
 
-/** What a loader does with a stored model; undefined where it has nothing to do with it. */
+/** Returns a loader's use of a stored model; undefined if it does not use it. */
 function roleOf(model: StoredModel, state: LoaderState<{ readonly backend: { dtype: Dtype } }>): Use | undefined {
   if (state.status === 'loading' && !model.whole && isModelOf(state.choice, model))
     return { arrived: shareLoaded(state.progress) };

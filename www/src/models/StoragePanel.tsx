@@ -59,7 +59,7 @@ export function StoragePanel({ count: n, usage, onPersist }: Props) {
   );
 }
 
-/** How much of the browser’s quota this site uses, in words and as a bar of two parts. */
+/** The part of the browser’s quota that this site uses, in words and as a bar of two parts. */
 function Quota({
   modelBytes,
   originBytes,

@@ -1,13 +1,13 @@
 import type { StoredModel, Verified } from 'pilotlight';
 
-/** How a model was checked when it was fetched. */
+/** A sentence for each level at which a model was verified when it was fetched. */
 export const CHECKED: Record<Verified, string> = {
   sha256: 'Checked when it was fetched: the SHA-256 digests of its files are those that the host lists.',
   lock: 'Checked when it was fetched: the digests of its tensors are those of the repository’s lock file.',
   length: 'Only its length was checked when it was fetched: the host gives no digests.',
 };
 
-/** Says what a stored part is: one of the towers of CLIP, or the first layers of an encoder. */
+/** Names a stored part: one of the towers of CLIP, or the first layers of an encoder. */
 export function partWords(part: NonNullable<StoredModel['part']>): string {
   if (part === 'text') return 'reads text';
   return part === 'image' ? 'sees images' : `has ${part.replace('layers', '')} of its layers`;

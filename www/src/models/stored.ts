@@ -40,13 +40,13 @@ function subscribe(listener: () => void) {
 /** A counter that grows whenever the store may have changed. */
 export const useStoreChanges = (): number => useSyncExternalStore(subscribe, () => changes);
 
-/** Reads what is stored; throws where the browser blocks storage. */
+/** Reads the list of stored models and their space; throws if the browser blocks storage. */
 export async function readStore(): Promise<Stored> {
   const [list, usage] = await Promise.all([models.list(), models.usage()]);
   return { models: list, usage };
 }
 
-/** Deletes a model from the store, and sees to it that the next visit does not fetch it again unasked. */
+/** Deletes a model from the store, and forgets the choice by which the next visit would fetch it again unasked. */
 export async function deleteModel(model: StoredModel): Promise<void> {
   await models.delete(model.key);
   if (model.whole) {

@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useState } from 'react';
 import { readStore, type Stored, useStoreChanges } from './stored';
 
-/** How often the store is read during a download, whose row grows meanwhile. */
+/** The interval at which the store is read during a download, whose row grows meanwhile. */
 const EVERY_MS = 1000;
 
 export interface StoredState {

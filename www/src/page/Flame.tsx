@@ -1,7 +1,7 @@
 import { useId } from 'react';
 
 interface Props {
-  /** How far the flame burns: 0 is unlit, 1 is lit, and a loading model is between them. */
+  /** The height of the flame: 0 is unlit, 1 is lit, and a loading model is between them. */
   level: number;
   failed?: boolean;
 }

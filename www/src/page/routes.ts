@@ -1,4 +1,4 @@
-/** A page of the app: its address behind the `#`, what it is called, and where its skip link leads. */
+/** A page of the app: its address after the `#`, its name, and the target of its skip link. */
 interface Route {
   path: `/${string}`;
   label: string;

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'react';
 
 /**
- * A question that takes the place of the button that asks it. The focus goes to the answer that keeps things as they are, and back to the
+ * A question that takes the place of the button that asks it. The focus goes to the answer that changes nothing, and back to the
  * button with it.
  */
 export function useQuestion() {

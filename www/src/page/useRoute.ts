@@ -1,10 +1,10 @@
 import { useSyncExternalStore } from 'react';
 import { formerAddresses, href, type Path, routeOf } from './routes';
 
-/** How far down each page was scrolled when the visitor left it, in pixels. */
+/** The scroll position of each page when the visitor left it, in pixels. */
 const scrolled = new Map<Path, number>();
 
-/** The visitor sees, copies and reloads the address that the page has now. */
+/** Replaces a former address of a page by the present one, so that the visitor sees, copies and reloads that. */
 function replaceFormerAddress(): void {
   const path = formerAddresses[location.hash];
   if (path) history.replaceState(history.state, '', href(path));

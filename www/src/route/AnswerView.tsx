@@ -10,7 +10,7 @@ interface Props {
   learned: boolean;
 }
 
-/** The answer to a request: its label, how sure it is, the runner-up and the nearest example. */
+/** The answer to a request: its label and probability, the second label and the nearest example. */
 export function AnswerView({ request, answer, learned }: Props) {
   const share = answer?.probability ?? 0;
   const known = answer !== null && answer.label !== null;

@@ -9,7 +9,7 @@ interface Props {
   onChange: (unknown: number) => void;
 }
 
-/** The slider for how careful the classifier is, and what that costs and brings. */
+/** The slider for the share of good requests that may be refused, with the resulting coverage and accuracy. */
 export function CarefulPanel({ evaluation, unknown, onChange }: Props) {
   const points = evaluation?.coverage ?? [];
   const point = pointAt(points, unknown);

@@ -9,10 +9,10 @@ interface Props {
   learner: LearnerState & { check: () => void; stop: () => void };
 }
 
-/** How many pairs of labels are shown at first, of which one is taken for the other. */
+/** The number of confused pairs of labels that are shown at first. */
 const FIRST = 8;
 
-/** What a check of the classifier on its own examples found: figures, and which labels it takes for each other. */
+/** The result of a cross-validation of the classifier: figures, and the labels that it confuses. */
 export function CheckPanel({ learner }: Props) {
   const { learned, evaluation, work, stopped } = learner;
   const checking = work?.kind === 'check' ? work : null;

@@ -10,7 +10,7 @@ interface Props {
   onChange: (change: Change) => void;
 }
 
-/** How many rows are shown at first, and how many more each time: thousands of fields would make the page slow. */
+/** The number of rows that are shown at first, and that are added each time: thousands of fields would make the page slow. */
 const STEP = 120;
 
 /** The field that is to have the focus next, by its row and name. */

@@ -16,7 +16,7 @@ interface Props {
   onLearn: () => void;
 }
 
-/** What can be chosen at first; banking77 comes in two sizes, of which one is chosen afterwards. */
+/** The sets that can be chosen; the size of banking77 is chosen afterwards. */
 const SETS = [
   { value: 'intents', label: '12 intents' },
   { value: 'banking-few', label: 'Banking' },

@@ -8,7 +8,7 @@ interface Props {
   onTeach: (example: Example) => void;
 }
 
-/** A form that says what a request really is; the classifier learns it as one more example. */
+/** A form for the right label of a request, which the classifier learns as one more example. */
 export function TeachForm({ request, labels, onTeach }: Props) {
   const [label, setLabel] = useState('');
   const id = useId();

@@ -5,7 +5,7 @@ interface Props {
   /** The name of the progress bar. */
   label: string;
   work: Work | null;
-  /** What stands beside the bar while no work is under way. */
+  /** The text beside the bar while no work is under way. */
   idle: string;
 }
 

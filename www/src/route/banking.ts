@@ -1,9 +1,9 @@
 import { type Example, parseExamples } from './delimited';
 
-/** How many examples of each label are taken where not all are wanted. */
+/** The number of examples of each label in the small set. */
 export const FEW = 10;
 
-/** Where the server of this page has the training set of banking77; undefined where it has none. */
+/** Returns the address of the training set of banking77 on the page's server; undefined if the server does not have it. */
 export function bankingAddress(): string | undefined {
   return document.querySelector<HTMLMetaElement>('meta[name="pilotlight-banking77"]')?.content || undefined;
 }

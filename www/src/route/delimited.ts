@@ -47,7 +47,7 @@ function fieldsOf(source: string, separator: string): string[][] {
   return lines;
 }
 
-/** Where a field ends that has no quotation marks around it. */
+/** Returns the end of a field that has no quotation marks around it. */
 function nextBreak(source: string, from: number, separator: string): number {
   let at = from;
   while (at < source.length && source[at] !== separator && source[at] !== '\n' && source[at] !== '\r') at += 1;

@@ -10,7 +10,7 @@ export function examplesIn({ labels, texts = [], labelTexts = [], examples }: Cl
     .map(({ text, label }) => ({ text, label }));
 }
 
-/** Saves a classifier as a file, with how careful it is now. */
+/** Saves a classifier as a file, with its present share of requests that may be refused. */
 export function save(classifier: TextClassifier, unknown: number): void {
   downloadJson('classifier.json', JSON.stringify({ ...classifier.toJSON(), unknown }));
 }

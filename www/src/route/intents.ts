@@ -137,7 +137,7 @@ const requests: Readonly<Record<string, readonly string[]>> = {
 /** Examples of twelve intents, for a visitor who has none at hand. */
 export const intents = Object.entries(requests).flatMap(([label, texts]) => texts.map((text) => ({ text, label })));
 
-/** Requests that are not among the examples; the last ones are about nothing that the intents know. */
+/** Requests that are not among the examples; the last ones belong to none of the intents. */
 export const intentTrials = [
   'get me up early on Sunday',
   'text Dad that the train is delayed',

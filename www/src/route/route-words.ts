@@ -10,7 +10,7 @@ export function shareDone({ kind, progress }: Work): number {
   return progress.status === 'embed' ? 0.85 * share : 0.85 + 0.15 * share;
 }
 
-/** Says what work is under way, and how far it is. */
+/** Describes the work that is under way, and its progress. */
 export function workWords({ kind, progress, since }: Work): string {
   if (kind === 'open') return 'Opening the file';
   if (kind === 'check') return `Checking itself: ${percent(progress ? progress.loaded / progress.total : 0)}`;
@@ -27,7 +27,7 @@ export function guessOf({ label, scores }: Classification): string {
   return label ?? scores[0]?.label ?? '';
 }
 
-/** Says how far the first label is ahead of the second. */
+/** Describes the difference between the probabilities of the first and the second label. */
 export function marginWords(answer: Classification): string {
   const guess = guessOf(answer);
   const second = answer.scores.find(({ label }) => label !== guess);
@@ -37,7 +37,7 @@ export function marginWords(answer: Classification): string {
   return `${lead} “${second.label}”, ${percent(second.probability)}.`;
 }
 
-/** Says what the answer would be where the classifier refuses to give it, and why it does. */
+/** Describes the answer that the classifier refuses to give, and the reason. */
 export function refusalWords(answer: Classification): string {
   const reason = answer.probability >= 0.5 ? 'no example is near enough' : 'it is too unsure';
   return `It would have said “${guessOf(answer)}”, but ${reason}.`;
@@ -74,12 +74,12 @@ export function pointAt(points: ClassifierEvaluation['coverage'], rate: number):
   };
 }
 
-/** What the classifier does at a point of the curve, in a sentence. */
+/** Describes the classifier at a point of the curve, in a sentence. */
 export function pointWords({ coverage, accuracy }: Point): string {
   return `It answers ${percent(coverage)} of requests like the examples, and ${percent(accuracy)} of its answers are right.`;
 }
 
-/** How many examples a check held out, and how many of them were taken for another label. */
+/** Returns a sentence on the number of examples that a check held out, and of those that were taken for another label. */
 export function mistakesWords({ count: all, confusions }: ClassifierEvaluation): string {
   const wrong = confusions.reduce((sum, { texts }) => sum + texts.length, 0);
   if (wrong === 0) return `None of ${count(all, 'example')} was taken for another label.`;

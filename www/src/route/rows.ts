@@ -5,7 +5,7 @@ export interface Row extends Example {
   id: number;
 }
 
-/** Changes the rows of the table; what it returns takes their place. */
+/** Returns the rows that replace the given rows of the table. */
 export type Change = (rows: readonly Row[]) => readonly Row[];
 
 let last = 0;
@@ -20,7 +20,7 @@ export function rowsOf(examples: readonly Example[] = [{ text: '', label: '' }])
 
 export const isEmpty = ({ text, label }: Row): boolean => !text.trim() && !label.trim();
 
-/** What can be learned from the rows. */
+/** The complete examples among the rows, and counts for the page. */
 export interface Lesson {
   examples: Example[];
   labels: number;

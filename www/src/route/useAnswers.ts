@@ -15,8 +15,8 @@ interface Question {
 }
 
 /**
- * Asks the classifier about texts, and again whenever it, the texts or `unknown` change. One question runs at a time and the newest one
- * follows it, so that a slider under way is followed as fast as the model goes. The last answers stay until the next ones are there.
+ * Classifies texts, and again whenever the classifier, the texts or `unknown` change. One call runs at a time and is followed by one with the
+ * newest values, so that the answers follow a moving slider as fast as the model computes. The last answers stay until the next ones are there.
  */
 export function useAnswers(
   learned: Learned | null,
@@ -45,7 +45,7 @@ export function useAnswers(
           const all = await learned.classifier.classify(texts, { unknown });
           setAnswers({ learned, byText: new Map(texts.map((text, i) => [text, all[i] as Classification])) });
         } catch (error) {
-          // Where another classifier has taken the place of this one, that one is asked as soon as the page shows it.
+          // If another classifier has replaced this one, it classifies the texts as soon as the page shows it.
           const isGone = error instanceof PilotlightError && error.code === 'DISPOSED';
           if (!isGone && newest.current.learned === learned) onFail(error);
         }

@@ -12,10 +12,10 @@ export type SetName = 'intents' | 'banking-few' | 'banking-all' | 'own' | 'file'
 export interface Examples {
   set: SetName;
   rows: readonly Row[];
-  /** Requests to try that suit the set. */
+  /** Requests with which the set can be tried. */
   trials: readonly string[];
   available: ReadonlySet<SetName>;
-  /** What is happening to the set that has to be fetched; `reason` says why it cannot be had. */
+  /** The state of the fetch of a set; `reason` is a sentence on its failure. */
   fetching: { status: 'idle' | 'busy' } | { status: 'failed'; set: SetName; reason: string };
   choose: (set: SetName) => void;
   /** Changes the rows of the set that is shown. */

@@ -12,14 +12,14 @@ import { examplesIn } from './file';
 import { type RouteProblem, routeProblem } from './route-problem';
 import type { Row } from './rows';
 
-/** What takes the model's time: learning from all examples, from one more, checking what was learned, or opening a file. */
+/** The kind of a task: learning from all examples, learning from one more, evaluating the classifier, or opening a file. */
 export type WorkKind = 'learn' | 'teach' | 'check' | 'open';
 
 /** Work that is under way. */
 export interface Work {
   kind: WorkKind;
   progress: FitProgress | null;
-  /** When it began, by `performance.now()`. */
+  /** The time at which it began, by `performance.now()`. */
   since: number;
 }
 
@@ -44,12 +44,12 @@ export interface LearnerState {
 
 const NOTHING: LearnerState = { work: null, learned: null, evaluation: null, problem: null, stopped: null };
 
-/** Up to so many examples the check takes seconds, so it begins unasked. */
+/** The most examples with which the check begins unasked, because it takes only seconds. */
 const CHECKED_UNASKED = 2000;
 
 type Task = (options: CallOptions & { signal: AbortSignal }) => Promise<Partial<LearnerState>>;
 
-/** Learns from examples, one work at a time. A classifier is usable while it is checked, and stays while another one learns. */
+/** Learns from examples, one task at a time. A classifier is usable while it is checked, and while another one learns. */
 export function useLearner(embedder: TextEmbedder | null, onFail: (error: unknown) => void) {
   const [state, setState] = useState(NOTHING);
   const running = useRef<AbortController | null>(null);
@@ -60,7 +60,7 @@ export function useLearner(embedder: TextEmbedder | null, onFail: (error: unknow
     if (!embedder) return;
     return () => {
       running.current?.abort();
-      // What it still reports is not about the next model.
+      // Reports of the aborted task are not about the next model.
       running.current = null;
       held.current?.dispose();
       held.current = null;
@@ -98,7 +98,7 @@ export function useLearner(embedder: TextEmbedder | null, onFail: (error: unknow
     }
   }
 
-  /** Takes a new classifier in, unless it came too late. */
+  /** Accepts a new classifier, unless its task was stopped. */
   function hold(classifier: TextClassifier, signal: AbortSignal): void {
     if (signal.aborted) {
       classifier.dispose();
@@ -126,7 +126,7 @@ export function useLearner(embedder: TextEmbedder | null, onFail: (error: unknow
     if (done) await checkSoon();
   }
 
-  /** Adds an example to what was learned; `rows` are those of the table with it, or null where they were others before. */
+  /** Adds an example to the classifier; `rows` are those of the table with it, or null if the table had other rows before. */
   async function teach(example: Example, rows: readonly Row[] | null): Promise<void> {
     const { learned } = state;
     if (!learned) return;

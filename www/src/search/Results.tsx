@@ -14,7 +14,7 @@ interface Props {
   onEdit: () => void;
 }
 
-/** How many rows are shown at first: about as many as fit beside the map. */
+/** The number of rows that are shown at first: about as many as fit beside the map. */
 const FIRST = 10;
 
 /** The list of sentences, in its own order or, during a search, the nearest first. */

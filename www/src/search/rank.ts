@@ -1,6 +1,6 @@
 import type { Embedded } from '../sentences/useSentences';
 
-/** A sentence with what the list and the map show of it. */
+/** A sentence with the values that the list and the map show. */
 export interface Entry {
   /** The position of the sentence in the visitor's list, which changes only when the list is edited. */
   id: number;

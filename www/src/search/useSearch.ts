@@ -4,7 +4,7 @@ import { useEffect, useMemo } from 'react';
 import { engine } from '../engine/engine';
 import type { CallReport, Embedded } from '../sentences/useSentences';
 
-/** An embedded query, and what embedding it took. */
+/** An embedded query, with the report of the call that embedded it. */
 export interface QueryVector extends Embedded {
   text: string;
   report: CallReport;

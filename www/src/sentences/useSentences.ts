@@ -2,14 +2,14 @@ import type { TextEmbedder } from 'pilotlight';
 import { useEffect, useRef, useState } from 'react';
 import { engine } from '../engine/engine';
 
-/** What the model made of a sentence. */
+/** The embedding of a sentence. */
 export interface Embedded {
   vector: Float32Array;
   tokens: number;
   truncated: boolean;
 }
 
-/** How many texts and tokens some calls of the model embedded, and in how many milliseconds. */
+/** The numbers of texts and tokens that some calls of the model embedded, and their time in milliseconds. */
 export interface CallReport {
   texts: number;
   tokens: number;

@@ -2,7 +2,7 @@ import type { LoadPlan } from 'pilotlight';
 import { megabytes } from '../page/format';
 import { href } from '../page/routes';
 
-/** What a load would download, store and need in memory, said before it starts. */
+/** The bytes that a load would download, store and need in memory, shown before it starts. */
 export function PlanView({ plan }: { plan: LoadPlan | null }) {
   const figure = (bytes: number | undefined) => (bytes === undefined ? '–' : megabytes(bytes));
   return (

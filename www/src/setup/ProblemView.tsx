@@ -10,7 +10,7 @@ const LABELS: Record<Remedy, string> = {
   reload: 'Reload the page',
 };
 
-/** A problem in words, with buttons for what the visitor can do about it. */
+/** A problem in words, with buttons for the remedies. */
 export function ProblemView({ problem, onRemedy }: { problem: Problem; onRemedy: (remedy: Remedy) => void }) {
   return (
     <div className="problem" data-calm={problem.calm} data-code={problem.code}>

@@ -6,14 +6,14 @@ import { isWeights } from '../engine/resumption';
 /** The parts of a loading state that its words depend on. */
 export type Loading = Pick<Extract<LoaderState<unknown>, { status: 'loading' }>, 'choice' | 'progress' | 'resumedAt'>;
 
-/** The share of a load that is done, 0 to 1. It is null until the weights begin, because the small files before them say nothing about the whole. */
+/** The share of a load that is done, 0 to 1. It is null until the weights begin, because the small files before them are no measure of the whole. */
 export function shareLoaded(progress: LoadProgress | null): number | null {
   if (!progress || progress.total === 0) return null;
   if (!progress.cached && !isWeights(progress.file)) return null;
   return Math.min(1, progress.loaded / progress.total);
 }
 
-/** Says which step a load is at, and where its bytes come from. */
+/** Describes the step of a load, and the source of its bytes. */
 export function progressWords({ progress, choice, resumedAt }: Loading): { step: string; source: string } {
   const host = hostName(choice.host);
   const source = progress?.cached ? 'from this browser’s store' : `from ${host}`;

@@ -5,7 +5,7 @@ import { useStoreChanges } from '../models/stored';
 
 const PAUSE_MS = 500;
 
-/** What loading a choice would take, asked a moment after its last change. It is null while it is unknown, and stays null where it cannot be known. */
+/** Returns the plan of loading a choice, computed a moment after its last change; null while it is unknown, and if it cannot be known. */
 export function usePlan({ model, host, device, dtype, revision }: Choice): LoadPlan | null {
   const changes = useStoreChanges();
   const [plan, setPlan] = useState<LoadPlan | null>(null);
@@ -22,7 +22,7 @@ export function usePlan({ model, host, device, dtype, revision }: Choice): LoadP
         const answer = await models.plan(model.trim(), { ...optionsFor(choice), signal });
         if (!signal.aborted) setPlan(answer);
       } catch {
-        // The load itself says what is wrong.
+        // The load itself reports the error.
       }
     }, PAUSE_MS);
     return () => {

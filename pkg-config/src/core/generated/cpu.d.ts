@@ -40,7 +40,7 @@ export declare class TextEmbedderHandle {
   hiddenStates(texts: unknown, options: unknown): Promise<HiddenStates>;
   /** The ids of each text's tokens, as the model reads it. */
   tokens(texts: unknown, options: unknown): Promise<Uint32Array[]>;
-  /** The commit of the files, or what stands for one. */
+  /** The commit of the files, or its stand-in if they come from no commit. */
   readonly commit: string;
   readonly dimensions: number;
   readonly maxTokens: number;
@@ -156,7 +156,7 @@ export declare class ClassifierHandle {
   free(): void;
 }
 
-/** What JSON is kept of. */
+/** The kinds of objects that are saved as JSON. */
 export type TextKind = 'classifier' | 'detector' | 'record';
 
 /** JSON under a name. `options` has `store` and `locks`. */

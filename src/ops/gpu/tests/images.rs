@@ -163,7 +163,7 @@ fn group_norm_keeps_the_digits_beside_a_large_mean_and_in_large_values() {
         epsilon: 1e-5,
     };
     // The mean of 1e4 is good to a unit in its last place, 1e-3, which the division by a deviation of a half enlarges.
-    // Where there is no such mean, sums of 1,176 values are good to some units in the last place.
+    // Without such a mean, sums of 1,176 values are good to some units in the last place.
     for (mean, magnitude, tolerance) in [(1e4, 1.0, 3e-3), (0.0, 1e15, 1e-5)] {
         let x: Vec<f32> = (random.values(shape.iter().product()).iter())
             .map(|x| mean + magnitude * x)

@@ -19,8 +19,8 @@ const NORM: [(usize, &str); 3] = [
     (4, "dense.bias"),
 ];
 
-/// Gives embeddings, norms and biases their names: a layer has attention, a norm, an activation and another norm, in this order. Those tell the
-/// names of the weights then. Graphs of another form, and those that have a name of an embedding, stay as they are.
+/// Gives embeddings, norms and biases their names: a layer has attention, a norm, an activation and another norm, in this order. By them, the
+/// names of the weights are found. Graphs of another form, and those that have a name of an embedding, are not changed.
 pub(super) fn restore(
     tensors: &mut [Tensor],
     nodes: &[Node],

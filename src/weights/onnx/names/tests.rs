@@ -163,7 +163,7 @@ fn the_bias_of_a_quantized_product_is_behind_its_conversions() {
     let nodes = quantized(["x", "w_quantized"], "a.bias");
     let names = restored(tensors.clone(), &nodes);
     assert_eq!(names[1], ("a.weight".to_string(), vec![3, 2], true));
-    // What a float is multiplied with is no scale of it.
+    // A factor of a float is not its scale.
     let mut nodes = nodes;
     nodes[0].op = MUL;
     assert_eq!(restored(tensors, &nodes)[1].0, "w");
@@ -247,7 +247,7 @@ fn query_key_and_value_are_parts_of_one_matrix() {
                 (8 * part..8 * part + 8, 2)
             );
         }
-        // Where three products have the weights, their biases alone are merged.
+        // If three products have the weights, only their biases are merged.
         let nodes = attention(Op::AttentionOfThree, &["q", "k", "v", "qkv_bias"], output);
         let names: Vec<_> = restored(tensors(), &nodes)
             .into_iter()

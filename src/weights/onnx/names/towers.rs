@@ -1,12 +1,12 @@
-//! The names of the tensors of CLIP and SigLIP that an exporter or an optimizer took away: of what does not depend on the input, and of the
-//! numbers that turn cosines into scores.
+//! The names of tensors of CLIP and SigLIP that an exporter or an optimizer removed: of tensors that do not depend on the input, and of
+//! the numbers that turn cosines into scores.
 
 use std::collections::HashSet;
 
 use super::super::ops::{Node, Op};
 use super::super::table::Tensor;
 
-/// How the names of values end that an optimizer computed, and those of the tensors that they are equal to. The positions of an image are
+/// The suffixes of the names of values that an optimizer computed, and of the tensors that they are equal to. The positions of an image are
 /// always the same, and a tensor is expanded to a batch of one.
 const COMPUTED: [(&str, &str); 2] = [
     (
@@ -24,7 +24,7 @@ const BIAS: &str = "logit_bias";
 /// The outputs of a model of both towers whose products are cosines.
 const VECTORS: [&str; 2] = ["text_embeds", "image_embeds"];
 
-/// The most nodes between the scale of scores and what cosines are multiplied with.
+/// The most nodes between the scale of scores and the factor of cosines.
 const MAX_HOPS: usize = 3;
 
 /// Gives these tensors their names, where no other tensor has them.

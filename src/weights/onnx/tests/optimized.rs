@@ -114,7 +114,7 @@ fn a_fused_bert_without_names_is_read_by_the_order_of_its_nodes() {
             "{}",
             entry.name
         );
-        // Of a graph of another form, the order tells nothing.
+        // The names are not found by the order if the graph has another form.
         let is_bert = entry.name.contains("layer");
         assert!(!is_bert || other.entries.iter().all(|own| own.name != entry.name));
     }
@@ -176,7 +176,7 @@ fn values_that_are_not_read_are_refused_where_they_are_needed() {
             "b",
             Some(external),
         ),
-        // What is too long to be kept with the table.
+        // Values that are too long to be kept with the table.
         (
             model(&[
                 beside("a", "one"),
