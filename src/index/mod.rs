@@ -1,8 +1,7 @@
 //! A vector index in memory, which searches by scanning all rows.
 //!
-//! There is no graph and no clustering: a scan of 100,000 vectors takes a few milliseconds, its result is exact, and adding, removing and
-//! saving stay simple. The scan is fast because it reads few bytes: int8 rows, or first one bit of each value and then the rows that are
-//! nearest by these bits.
+//! There is no graph and no clustering: a scan of 100,000 vectors takes a few milliseconds, and its result is exact. It is fast because it
+//! reads few bytes: int8 rows, or first one bit of each value and then the rows that are nearest by these bits.
 
 mod blocks;
 mod format;
