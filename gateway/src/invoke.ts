@@ -40,6 +40,7 @@ export async function invoke(operation: Operation, invocation: Invocation): Prom
   const limits = line ? tokensOnly(key) : operation.scope === 'public' ? {} : key.limits;
   const limiter = new Limiter(host, key, limits, out);
   limiter.refuseKnown();
+    await limiter.enter();
   try {
     let call: Call;
     try {

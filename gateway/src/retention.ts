@@ -56,6 +56,7 @@ export async function retention(host: Host, options: RetentionOptions = {}): Pro
     batches: () => deleteBatches(host, now - host.settings.FILES_DAYS * DAY_MS),
     old_secrets: () => forgetSecrets(host, now),
     keys: () => deleteKeys(host, now - host.settings.USAGE_DAYS * DAY_MS),
+    leases: () => deleteRows(host, 'leases', 'id', 'ends_at < ?', [now - DAY_MS]),
     meters: () => deleteRows(host, 'meters', 'id', 'resets_at < ?', [now - DAY_MS]),
     flushed: () => host.events.flush().then(() => 0),
   };

@@ -47,7 +47,10 @@ function redis(first: RedisServer) {
     await meter.settle('k', { name: 'tpm', seconds: 1 }, 5);
     await meter.settle('k', { name: 'tpd', seconds: 1 }, -5);
     await meter.take('refused', [{ name: 'rpm', limit: 5, seconds: 1, cost: 6 }]);
-    assert.equal((await client.keys('short:*')).length, 2);
+    await meter.lease('k', { id: 'a', limit: 1, seconds: 1 });
+    await meter.lease('given back', { id: 'a', limit: 1, seconds: 1 });
+    await meter.release('given back', 'a');
+    assert.equal((await client.keys('short:*')).length, 3);
     await new Promise((resolve) => setTimeout(resolve, 1200));
     assert.deepEqual(await client.keys('short:*'), []);
   });
