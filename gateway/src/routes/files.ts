@@ -153,9 +153,11 @@ export const getContent = operation({
   scope: 'files',
   summary: 'Sends the bytes of a file.',
   answer: 'application/octet-stream',
-  async handle({ host, key, params }) {
+  async handle({ host, key, params, request }) {
     const row = await fileOf(host.sql, key.owner, params.id ?? '');
-    const blob = await host.blobs.get(blobOf(row.id));
+    // HEAD asks for its size and its etag alone.
+    const range = request?.method === 'HEAD' ? { offset: 0, length: 1 } : undefined;
+    const blob = await host.blobs.get(blobOf(row.id), range);
     if (!blob) throw new GatewayError('not_found', `no such file: ${row.id}`);
     return new Response(blob.body, {
       headers: {
