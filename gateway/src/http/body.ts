@@ -17,6 +17,9 @@ export const LEAST_RATE = 16_384;
 /** The milliseconds for which a body may stand still. */
 const PAUSE_MS = 30_000;
 
+/** The most milliseconds that a body of so many bytes takes. */
+export const mostMs = (bytes: number): number => GRACE_MS + (bytes / LEAST_RATE) * 1000;
+
 /** The media type of a body, in lower case and without parameters. */
 export function mediaType(headers: Headers): string {
   return (headers.get('content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
