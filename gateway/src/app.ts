@@ -45,10 +45,11 @@ export function createGateway(host: Host, operations: readonly Operation[] = all
     const started = performance.now();
     const origin = allowedOrigin(host.settings, request.headers, out);
     if (request.method === 'OPTIONS') {
-      c.res = preflight(paths.methods(c.req.path), origin, request.headers, out);
+      c.res = preflight(origin, request.headers, out);
       return;
     }
     await next();
+    if (request.method === 'HEAD') leaveOut(c);
     finish(c, out);
     event.status = request.signal.aborted ? 499 : c.res.status;
     event.ms = performance.now() - started;
@@ -120,6 +121,15 @@ export function createGateway(host: Host, operations: readonly Operation[] = all
     }
     return Response.json(error, { status: error.status, headers });
   }
+}
+
+/** Leaves out the body of an answer to HEAD, and ends what it would have come from, such as an open file. */
+function leaveOut(c: Context<Env>): void {
+  const { body, status, headers } = c.res;
+  if (!body) return;
+  body.cancel().catch(() => {});
+  c.res = undefined;
+  c.res = new Response(null, { status, headers });
 }
 
 /** Gives an answer the headers that all answers have. */

@@ -79,7 +79,7 @@ export interface Queue {
 
 /** One limit: at most `limit` units within `seconds` from the first of them on. */
 export interface Policy {
-  name: 'rpm' | 'tpm' | 'tpd' | 'concurrency' | 'failures';
+  name: 'rpm' | 'tpm' | 'tpd' | 'failures';
   limit: number;
   seconds: number;
   /** The units that this request takes. */
@@ -106,6 +106,21 @@ export interface Meter {
   ): Promise<{ allowed: boolean; blocked?: Policy['name']; reports: MeterReport[] }>;
   /** Adds to what was taken, or gives back where `extra` is negative; may go over the limit, and never below 0 units used. */
   settle(key: string, policy: Pick<Policy, 'name' | 'seconds'>, extra: number): Promise<void>;
+  /**
+   * Takes one of the places of a key, or renews the one that has this id. A place that is neither renewed nor given back is free again after
+   * its seconds, since whoever has it may have ended. Returns false where all places are taken.
+   */
+  lease(key: string, lease: Lease): Promise<boolean>;
+  /** Gives a place back; one that has run out is no error. */
+  release(key: string, id: string): Promise<void>;
+}
+
+/** One of the `limit` places of a key, for `seconds`. */
+export interface Lease {
+  /** Tells this place from the others of the key; no client may choose it. */
+  id: string;
+  limit: number;
+  seconds: number;
 }
 
 /** Keeps answers of requests: the Cache API, memory or Redis. A cache may forget at any time. */

@@ -2,15 +2,14 @@
  * Runs an operation for a key: scope, limits, body, cache, handler, history. A request comes here after its authentication, and a line of a
  * batch comes here without one, so both are held to the same rules.
  */
-import type { GenericSchema } from 'valibot';
 import { remember } from './history.ts';
 import type { Host, RequestEvent } from './host.ts';
-import { capped, checkBody, checkJson, MAX_BYTES, mediaType, parseJson, readBytes } from './http/body.ts';
+import { checkBody, checkJson, guarded, MAX_BYTES, mediaType, parseJson, readBytes } from './http/body.ts';
 import { type CachePlan, give, responseCacheOf } from './http/cache.ts';
 import { clientClosed, GatewayError } from './http/errors.ts';
 import { Limiter, reservation } from './http/limits.ts';
 import { report } from './http/log.ts';
-import { queryOf, validate } from './http/validate.ts';
+import { checkStorable, queryOf, validate } from './http/validate.ts';
 import type { Key } from './keys.ts';
 import { checkAllowed } from './models/asking.ts';
 import type { Call, Operation } from './operation.ts';
@@ -41,6 +40,7 @@ export async function invoke(operation: Operation, invocation: Invocation): Prom
   const limiter = new Limiter(host, key, limits, out);
   limiter.refuseKnown();
   try {
+    await limiter.enter();
     let call: Call;
     try {
       call = await readCall(operation, invocation);
@@ -97,6 +97,7 @@ async function readCall(operation: Operation, invocation: Invocation): Promise<C
   const { line, out: _, ...rest } = invocation;
   const call: Call = { ...rest, body: undefined, query: undefined };
   const { request } = invocation;
+  for (const [param, value] of Object.entries(call.params)) checkStorable(param, value);
   if (operation.query) {
     call.query = validate(operation.query, request ? queryOf(request.url) : {}, 'the query');
   } else if (request && operation.scope !== 'public') {
@@ -121,9 +122,10 @@ async function readCall(operation: Operation, invocation: Invocation): Promise<C
   }
   checkBody(request.headers, types, maxBytes);
   if (operation.body && mediaType(request.headers) === 'application/json') {
-    call.body = await readJson(operation.body, request, maxBytes);
-  } else {
-    call.request = capped(request, maxBytes);
+    const json = parseJson(await readBytes(request, maxBytes), operation.maxValues);
+    call.body = validate(operation.body, json, 'the body');
+  } else if (request.body) {
+    call.stream = guarded(request.body as ReadableStream<Uint8Array>, maxBytes);
   }
   return call;
 }
@@ -131,10 +133,6 @@ async function readCall(operation: Operation, invocation: Invocation): Promise<C
 /** Whether a request has no body; some servers make an empty stream of none. */
 async function isEmpty(request: Request, maxBytes: number): Promise<boolean> {
   return !request.body || (await readBytes(request, maxBytes)).byteLength === 0;
-}
-
-async function readJson(schema: GenericSchema, request: Request, maxBytes: number): Promise<unknown> {
-  return validate(schema, parseJson(await readBytes(request, maxBytes)), 'the body');
 }
 
 /** The model that a body names. */

@@ -28,8 +28,10 @@ export interface Call<Body = unknown, Query = unknown> {
   /** The values of `{name}` in the path. */
   params: Record<string, string>;
   headers: Headers;
-  /** The raw request, for operations whose body is a stream or a form. Lines of a batch have none. */
+  /** Lines of a batch have no request. */
   request?: Request;
+  /** The body, for operations whose body is no JSON; it fails where it is too long or too slow. */
+  stream?: ReadableStream<Uint8Array>;
   requestId: string;
   signal: AbortSignal;
   /** The event of the request, into which the handler puts the model, the place where it runs, items and tokens. */
@@ -46,13 +48,15 @@ interface Common {
   scope: Scope | 'any' | 'public';
   /** One sentence, for the docs. */
   summary: string;
-  /** The media types of a body that is not JSON; the handler reads it from `request`. */
+  /** The media types of a body that is not JSON; the handler reads it from `stream`. */
   raw?: readonly string[];
   /** The schema of the answer in JSON, or the media type of another one. */
   answer?: GenericSchema | string;
   status?: 200 | 201 | 202 | 204;
   /** The most bytes of a body; default 1 MiB. */
   maxBytes?: number;
+  /** The most values of a JSON body, lists and objects among them; default 65,536. */
+  maxValues?: number;
   /** Whether the predictions are kept in the history of keys that ask for it. */
   predicts?: boolean;
   /** Whether a batch may have lines for this path. */

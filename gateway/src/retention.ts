@@ -9,7 +9,6 @@ import { deleteAll } from './jobs/finish.ts';
 import { timeOf } from './jobs/ids.ts';
 import { BUILD, resumeBuild } from './jobs/index.ts';
 import { finishIfDone } from './jobs/part.ts';
-import { retrainUrl } from './jobs/retrain.ts';
 import { sendParts } from './jobs/split.ts';
 import { type PartRow, partsOf } from './tables/batch-parts.ts';
 import type { BatchRow } from './tables/batches.ts';
@@ -57,6 +56,7 @@ export async function retention(host: Host, options: RetentionOptions = {}): Pro
     old_secrets: () => forgetSecrets(host, now),
     keys: () => deleteKeys(host, now - host.settings.USAGE_DAYS * DAY_MS),
     meters: () => deleteRows(host, 'meters', 'id', 'resets_at < ?', [now - DAY_MS]),
+    leases: () => deleteRows(host, 'leases', 'id', 'ends_at < ?', [now - DAY_MS]),
     flushed: () => host.events.flush().then(() => 0),
   };
   if (daily) {
@@ -287,7 +287,7 @@ async function buildsOf(host: Host): Promise<Source[]> {
 
 /** Sends the message of retraining, where there is a hook for it. */
 async function startRetraining(host: Host): Promise<number> {
-  if ((await retrainUrl(host)) === undefined) return 0;
+  if (host.settings.RETRAIN_URL === undefined) return 0;
   await host.queue.send([{ topic: 'retrain', body: {} }]);
   return 1;
 }

@@ -3,6 +3,13 @@ import * as v from 'valibot';
 
 export const text = v.string('a string');
 
+/** Whether a database keeps a text as it is: Postgres refuses U+0000, and UTF-8 has no half of a surrogate pair. */
+export const isStorable = (text: string): boolean => !text.includes('\0') && text.isWellFormed();
+
+/** A text that comes into a table. Halves of surrogate pairs are refused before, in the whole body. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it is what is refused
+export const stored = v.pipe(text, v.regex(/^[^\u0000]*$/, 'text without U+0000'));
+
 /** The name of a model, a head or an index. */
 export const name = v.pipe(
   text,

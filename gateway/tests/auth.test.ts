@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createGateway } from '../src/app.ts';
-import { Authenticator } from '../src/http/auth.ts';
+import { Authenticator, FAILURES, networkOf } from '../src/http/auth.ts';
 import { formatKey, KEY_PATTERN, makeKey, mintKey, parseKey, randomText } from '../src/keys.ts';
 import { type Operation, SCOPES } from '../src/operation.ts';
 import { operations } from '../src/operations.ts';
+import { MemoryMeter } from '../src/parts/memory-meter.ts';
 import { revokeKey } from '../src/tables/keys.ts';
 import { call, keyFor } from './support/app.ts';
 import { testHost } from './support/host.ts';
@@ -325,11 +326,12 @@ test('records are kept for 30 seconds and unknown ids for 10, and a flood of ids
   assert.equal(looked, 1);
 });
 
-test('an address may fail 20 times a minute, and its valid keys still work', async () => {
+test('an address may fail 20 times a minute, and valid keys that were used before still work', async () => {
   await using host = await testHost();
   const app = createGateway(host);
   const key = await keyFor(host);
   const headers = { 'x-test-address': '198.51.100.7' };
+  assert.equal((await call(app, 'GET', '/v1/usage', { headers, key })).status, 200);
   const statuses: number[] = [];
   for (let at = 0; at < 25; at += 1) statuses.push((await call(app, 'GET', '/v1/usage', { headers })).status);
   assert.deepEqual(statuses, [...Array(20).fill(401), ...Array(5).fill(429)]);
@@ -339,7 +341,64 @@ test('an address may fail 20 times a minute, and its valid keys still work', asy
   assert.equal((await call(app, 'GET', '/v1/usage', { headers: { 'x-test-address': 'other' } })).status, 401);
 });
 
-test('keys are refused as before when the meter of failures fails, and a silent database is no refusal', async () => {
+test('an address that is blocked makes the database work no more, by any route, and is heard again after a minute', async (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 1_800_000_000_000 });
+  const meter = new MemoryMeter();
+  await using host = await testHost({
+    parts: { allowFailure: async (address) => (await meter.take(address, [FAILURES])).allowed },
+  });
+  const app = createGateway(host);
+  let reads = 0;
+  const all = host.sql.all.bind(host.sql);
+  host.sql.all = (sql, params) => {
+    if (sql.includes('api_keys')) reads += 1;
+    return all(sql, params);
+  };
+  let id = 0;
+  const guess = (path = '/v1/usage') => {
+    id += 1;
+    return call(app, 'GET', path, {
+      key: formatKey(randomText(12), randomText(32)),
+      // Whoever has one address of a network of IPv6 has 2^64 of them.
+      headers: { 'x-test-address': `2001:db8::${id.toString(16)}` },
+    });
+  };
+  for (let at = 0; at < 10; at += 1) assert.equal((await guess()).status, 401);
+  for (let at = 0; at < 10; at += 1) assert.equal((await guess('/readyz')).status, 200);
+  assert.equal((await guess()).status, 429);
+  assert.equal(reads, 21);
+  t.mock.timers.tick(20_000);
+  const refused = await guess();
+  assert.deepEqual([refused.status, refused.headers.get('retry-after')], [429, '40']);
+  await guess('/readyz');
+  const valid = await keyFor(host);
+  const unused = await call(app, 'GET', '/v1/usage', { key: valid, headers: { 'x-test-address': '2001:db8::1' } });
+  assert.equal(unused.status, 429);
+  assert.equal(reads, 21);
+  t.mock.timers.tick(40_000);
+  assert.equal((await guess()).status, 401);
+  assert.equal(reads, 22);
+});
+
+test('addresses of one network of IPv6 count as one, and ports do not count', () => {
+  for (const [address, network] of [
+    ['198.51.100.7', '198.51.100.7'],
+    ['198.51.100.7:50123', '198.51.100.7'],
+    ['::ffff:198.51.100.7', '198.51.100.7'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+    ['2001:DB8:0001:2::9', '2001:db8:1:2::/64'],
+    ['[2001:db8::1]:443', '2001:db8:0:0::/64'],
+    ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+    ['::1', '0:0:0:0::/64'],
+    ['1:2:3:4:5:6:7::', '1:2:3:4::/64'],
+    ['unknown', 'unknown'],
+    ['', ''],
+  ] as const) {
+    assert.equal(networkOf(address), network, address);
+  }
+});
+
+test('keys are refused as before when the meter of failures fails, and a silent database is no refusal', async (t) => {
   await using host = await testHost({ parts: { allowFailure: () => Promise.reject(new Error('down')) } });
   const app = createGateway(host);
   assert.equal((await call(app, 'GET', '/v1/usage')).status, 401);
@@ -348,6 +407,21 @@ test('keys are refused as before when the meter of failures fails, and a silent 
   host.sql.all = () => Promise.reject(new Error('the disk is gone'));
   const failed = await call(app, 'GET', '/v1/usage', { key });
   assert.deepEqual([failed.status, (await failed.json()).error.code], [503, 'not_ready']);
+  let answer = () => {};
+  host.sql.all = () =>
+    new Promise((resolve) => {
+      answer = () => resolve([]);
+    });
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const hanging = call(app, 'GET', '/v1/usage', { key });
+  for (let at = 0; at < 10; at += 1) {
+    await new Promise((resolve) => setImmediate(resolve));
+    t.mock.timers.tick(1_000);
+  }
+  assert.deepEqual([(await hanging).status, (await hanging).headers.get('retry-after')], [503, '1']);
+  answer();
+  t.mock.timers.reset();
+  host.sql.all = () => Promise.reject(new Error('the disk is gone'));
   const ready = await call(app, 'GET', '/readyz', { key });
   const { error } = await ready.json();
   assert.deepEqual([ready.status, error.message], [503, 'Not ready.']);

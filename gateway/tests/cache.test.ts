@@ -144,6 +144,39 @@ test('the computing goes on while one of its clients waits, and ends with the la
   assert.deepEqual([next.status, state(next)], [200, 'MISS']);
 });
 
+test('whoever waits for a request that ended without a word computes the answer', async (t) => {
+  t.mock.timers.enable({ apis: ['Date', 'setTimeout'], now: 1_800_000_000_000 });
+  const { host, models, app, key } = await start();
+  models.before = () => (models.asked === 1 ? new Promise(() => {}) : Promise.resolve());
+  const moments = async (count = 50) => {
+    for (let at = 0; at < count; at += 1) await new Promise((resolve) => setImmediate(resolve));
+  };
+  void post(app, key);
+  while (models.asked === 0) await moments();
+  const waiting = Promise.all([post(app, key), post(app, key), post(app, key)]);
+  let isOver = false;
+  void waiting.then(() => (isOver = true));
+  await moments();
+  t.mock.timers.tick(24_000);
+  await moments();
+  assert.deepEqual([isOver, models.asked], [false, 1]);
+  while (!isOver) {
+    t.mock.timers.tick(1_000);
+    await moments();
+  }
+  const answers = await waiting;
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [200, 200, 200],
+  );
+  assert.deepEqual(answers.map(state).sort(), ['HIT', 'HIT', 'MISS']);
+  assert.equal(models.asked, 2);
+  assert.equal(
+    host.events.list.reduce((sum, { tokens }) => sum + tokens, 0),
+    5,
+  );
+});
+
 test('the answer of a fallback is not kept for the model that it stood in for', async () => {
   const { host, models, app, key } = await start();
   await using _ = host;

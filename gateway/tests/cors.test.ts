@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createGateway } from '../src/app.ts';
+import { formatKey, randomText } from '../src/keys.ts';
 import { operations } from '../src/operations.ts';
 import { call, keyFor } from './support/app.ts';
 import { echo } from './support/echo.ts';
@@ -43,7 +44,7 @@ test('only the origins of the settings may read answers, errors too', async () =
   }
 });
 
-test('a preflight tells what the path takes, needs no key, and tells other origins nothing', async () => {
+test('a preflight needs no key, does not tell which paths there are, and tells other origins nothing', async () => {
   await using host = await testHost({ settings: { CORS_ORIGINS: ORIGIN } });
   const app = createGateway(host);
   const ask = (path: string, origin: string) =>
@@ -53,8 +54,14 @@ test('a preflight tells what the path takes, needs no key, and tells other origi
   const allowed = await ask('/admin/keys', ORIGIN);
   assert.deepEqual(
     [allowed.status, allowed.headers.get('access-control-allow-methods'), await allowed.text()],
-    [204, 'GET, HEAD, POST', ''],
+    [204, 'DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT', ''],
   );
+  const shown = ({ status, headers }: Response) =>
+    JSON.stringify([status, [...headers].filter(([name]) => name !== 'x-request-id')]);
+  for (const path of ['/', '/nothing', '/health', '/v1/files/some/content', '/admin/keys/..%2f', '/v1/usage?a=1&a=2']) {
+    assert.equal(shown(await ask(path, ORIGIN)), shown(allowed), path);
+  }
+  assert.equal(shown(await call(app, 'OPTIONS', '/nothing')), shown(await call(app, 'OPTIONS', '/admin/keys')));
   assert.equal(allowed.headers.get('access-control-max-age'), '600');
   const headers = (allowed.headers.get('access-control-allow-headers') ?? '').split(', ');
   for (const name of ['authorization', 'content-type', 'x-api-key']) assert.ok(headers.includes(name), name);
@@ -127,6 +134,97 @@ test('a path says which methods it takes', async () => {
   }
   const missing = await call(app, 'GET', '/nothing', { key });
   assert.deepEqual([missing.status, (await missing.json()).error.code], [404, 'not_found']);
+});
+
+test('HEAD has the headers of GET, and leaves no body open', async () => {
+  await using host = await testHost();
+  let [opened, ended, most] = [0, 0, 0];
+  const { get } = host.blobs;
+  host.blobs.get = async (key, range) => {
+    const blob = await get.call(host.blobs, key, range);
+    if (!blob) return undefined;
+    opened += 1;
+    most = Math.max(most, range?.length ?? blob.size);
+    const reader = blob.body.getReader();
+    const body = new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          const { done, value } = await reader.read();
+          if (value) controller.enqueue(value);
+          if (!done) return;
+          ended += 1;
+          controller.close();
+        },
+        cancel(reason) {
+          ended += 1;
+          return reader.cancel(reason);
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    return { ...blob, body };
+  };
+  const app = createGateway(host);
+  const key = await keyFor(host);
+  const type = { 'content-type': 'application/octet-stream' };
+  const made = await call(app, 'PUT', '/v1/files/a', { key, headers: type, body: 'x'.repeat(100_000) });
+  const { id } = await made.json();
+  const path = `/v1/files/${id}/content`;
+  const head = await call(app, 'HEAD', path, { key });
+  assert.deepEqual([head.status, head.body, head.headers.get('content-length')], [200, null, '100000']);
+  assert.deepEqual([opened, ended, most], [1, 1, 1]);
+  const whole = await call(app, 'GET', path, { key });
+  assert.equal((await whole.text()).length, 100_000);
+  const names = ({ headers }: Response) => [...headers].filter(([name]) => name !== 'x-request-id');
+  assert.deepEqual(names(head), names(whole));
+  for (const other of ['/v1/models', '/docs', '/health']) {
+    const response = await call(app, 'HEAD', other, { key });
+    assert.deepEqual([response.status, response.body], [200, null], other);
+  }
+});
+
+test('a part that hangs keeps no check longer than a second, is asked once, and leaves no timer', async (t) => {
+  await using host = await testHost();
+  const app = createGateway(host);
+  const key = await keyFor(host);
+  assert.equal((await call(app, 'GET', '/readyz', { key })).status, 200);
+  const { all } = host.sql;
+  let asked = 0;
+  const answers: (() => void)[] = [];
+  host.sql.all = () => {
+    asked += 1;
+    return new Promise((resolve) => answers.push(() => resolve([])));
+  };
+  let blobs = 0;
+  let cancelled = 0;
+  const body = () =>
+    new ReadableStream<Uint8Array>({
+      cancel() {
+        cancelled += 1;
+      },
+    });
+  host.blobs.get = async () => {
+    blobs += 1;
+    return { body: body(), size: 1, etag: 'a' };
+  };
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const before = timers();
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
+  for (let at = 1; at <= 3; at += 1) {
+    t.mock.timers.tick(2_000);
+    const started = performance.now();
+    const response = await call(app, 'GET', '/readyz', { key: formatKey(randomText(12), randomText(32)) });
+    assert.equal(response.status, 503);
+    assert.ok(performance.now() - started < 1_800, `${performance.now() - started} ms`);
+    assert.deepEqual([blobs, cancelled], [at, at]);
+  }
+  // Once by the checks, and once for each key.
+  assert.equal(asked, 1 + 3);
+  assert.ok(timers() <= before, `${timers()} timers, ${before} before`);
+  for (const answer of answers) answer();
+  host.sql.all = all;
+  t.mock.timers.tick(10_000);
+  assert.equal((await call(app, 'GET', '/readyz')).status, 200);
 });
 
 test('readiness names the silent part to a key alone, and asks the parts once in two seconds', async (t) => {

@@ -1,14 +1,19 @@
 /** What is kept of predictions and of use, for whom, and what is not. */
 import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { createGateway } from '../src/app.ts';
 import { mintKey, type NewKey } from '../src/keys.ts';
 import { operation } from '../src/operation.ts';
 import { operations } from '../src/operations.ts';
 import { RecordedEvents } from '../src/parts/events.ts';
-import { call, keyFor } from './support/app.ts';
+import { allModels } from './support/all-models.ts';
+import { type CallOptions, call, keyFor } from './support/app.ts';
 import { echo } from './support/echo.ts';
 import { type TestHost, testHost } from './support/host.ts';
+import { deliver, jsonl } from './support/jobs.ts';
 import { keepLogs } from './support/logs.ts';
 
 const CANARY = 'canary-2b81';
@@ -57,6 +62,90 @@ test('off keeps nothing, meta keeps no input, full keeps it, and none keeps vect
   assert.deepEqual(three.output, { object: 'list', model: 'stub', usage: { total_tokens: 15 } });
   for (const line of logs.lines) assert.ok(!line.includes(CANARY));
 });
+
+test('no route brings a vector into the database, of its question or of its answer', async () => {
+  const host = await testHost({ models: allModels });
+  await using _ = host;
+  const app = createGateway(host);
+  const key = await keyFor(host, { history: 'full' });
+  const post = async (path: string, options: CallOptions) => {
+    const response = await call(app, 'POST', path, { key, ...options });
+    assert.equal(response.status, 200, path);
+    return response.json();
+  };
+  const query = Array.from({ length: 8 }, (_, at) => Math.fround(Math.sin(at + 1)));
+  const base64 = Buffer.from(new Float32Array(query).buffer).toString('base64');
+  const items = Array.from({ length: 3 }, (_, at) => ({ id: at, vector: query.map((x) => x * (at + 1)) }));
+  const { id } = await post('/v1/files', {
+    body: form({ purpose: 'user_data', file: new File([jsonl(items)], 'items.jsonl') }),
+  });
+  assert.equal((await call(app, 'PUT', '/v1/indexes/items', { key, json: { file_id: id } })).status, 202);
+  await deliver(host);
+  const answers: unknown[] = [query, base64];
+  for (const encoding_format of ['float', 'base64']) {
+    const asked = { encoding_format, input: ['one text', 'another text'], model: 'stub-embed' };
+    answers.push(await post('/v1/embeddings', { json: asked }));
+    const image = `data:image/png;base64,${Buffer.from(`image in ${encoding_format}`).toString('base64')}`;
+    answers.push(await post('/v1/images/embeddings', { json: { ...asked, model: 'stub-embed-image', input: image } }));
+    const file = new File(['an image'], 'a.png');
+    answers.push(
+      await post('/v1/images/embeddings', { body: form({ model: 'stub-embed-image', encoding_format, file }) }),
+    );
+  }
+  answers.push(await post('/api/embed', { json: { model: 'stub-embed', input: 'a text' } }));
+  await post('/v1/similarity', { json: { model: 'stub-embed', source: 'a text', sentences: ['one', 'two'] } });
+  await post('/v1/indexes/items/query', { json: { vector: query } });
+  await post('/v1/indexes/items/query', { json: { vector: base64, k: 2 } });
+  await host.settled();
+  const { data } = await (await call(app, 'GET', '/v1/history?limit=100', { key })).json();
+  assert.equal(data.length, 10);
+  const ofIndex = data.filter(({ route }: { route: string }) => route.startsWith('/v1/indexes'));
+  assert.deepEqual(
+    ofIndex.map(({ input, output }: { input: unknown; output: { hits: unknown[] } }) => [input, output.hits.length]),
+    [
+      [{ k: 2 }, 2],
+      [{ k: 10 }, 3],
+    ],
+  );
+
+  const folder = mkdtempSync(join(tmpdir(), 'gateway-history-'));
+  try {
+    const path = join(folder, 'copy.sqlite');
+    await host.sql.all('VACUUM INTO ?', [path]);
+    const bytes = readFileSync(path);
+    assert.ok(bytes.includes('another text'), 'inputs are kept');
+    const vectors = answers.flatMap(vectorsIn);
+    assert.equal(vectors.length, 2 + 2 * (2 + 1 + 1) + 1);
+    for (const vector of vectors) {
+      const floats = new Float32Array(vector);
+      for (const number of floats.slice(0, 4)) {
+        assert.ok(!bytes.includes(String(number).slice(0, 9)), String(number));
+        assert.ok(!bytes.includes(String(Math.fround(number)).slice(0, 9)), String(number));
+      }
+      assert.ok(!bytes.includes(Buffer.from(floats.buffer)));
+      assert.ok(!bytes.includes(Buffer.from(floats.buffer).toString('base64').slice(0, 20)));
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+/** The vectors in an answer, as lists of numbers and in base64. */
+function vectorsIn(value: unknown): number[][] {
+  if (typeof value === 'string') {
+    const bytes = Buffer.from(value, 'base64');
+    if (bytes.length !== 32) return [];
+    return [Array.from(new Float32Array(new Uint8Array(bytes).buffer))];
+  }
+  if (Array.isArray(value) && typeof value[0] === 'number') return [value];
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(vectorsIn) : [];
+}
+
+function form(fields: Record<string, string | File>): FormData {
+  const made = new FormData();
+  for (const [name, value] of Object.entries(fields)) made.append(name, value);
+  return made;
+}
 
 test('a kept answer of the cache is a prediction too, and an error is none', async () => {
   const { host, ask, list, app } = await start();

@@ -1,10 +1,12 @@
 /** Requests that no honest client sends: each gets an error that names what is wrong, leaves no trace, and does no harm. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { createGateway } from '../src/app.ts';
-import { readBytes } from '../src/http/body.ts';
+import { guarded, LEAST_RATE, parseJson, readBytes, readForm } from '../src/http/body.ts';
 import { GatewayError } from '../src/http/errors.ts';
+import { readItems } from '../src/jobs/index-items.ts';
+import { readRequest } from '../src/jobs/request-line.ts';
 import { operation } from '../src/operation.ts';
 import { operations } from '../src/operations.ts';
 import { allModels } from './support/all-models.ts';
@@ -35,9 +37,23 @@ const HOSTILE: Record<string, [CallOptions, number, string, string | null]> = {
   'a number': [body('42'), 400, 'invalid_request', null],
   'a string': [body(`"${CANARY}"`), 400, 'invalid_request', null],
   'a list': [body('[{"model":"stub","input":"a"}]'), 400, 'invalid_request', null],
-  '200,000 levels of lists': [body('['.repeat(200_000) + ']'.repeat(200_000)), 400, 'invalid_request', null],
-  '100,000 levels of objects': [body('{"a":'.repeat(100_000) + 1 + '}'.repeat(100_000)), 400, 'invalid_request', null],
-  '200,000 levels that never end': [body('['.repeat(200_000)), 400, 'invalid_json', null],
+  '60,000 levels of lists': [body('['.repeat(60_000) + ']'.repeat(60_000)), 400, 'invalid_request', null],
+  '60,000 levels of objects': [body('{"a":'.repeat(60_000) + 1 + '}'.repeat(60_000)), 400, 'invalid_request', null],
+  '60,000 levels that never end': [body('['.repeat(60_000)), 400, 'invalid_json', null],
+  '200,000 levels': [body('['.repeat(200_000)), 413, 'body_too_large', null],
+  '300,000 empty lists': [body(`[${'[],'.repeat(299_999)}[]]`), 413, 'body_too_large', null],
+  '70,000 fields': [
+    body(`{${Array.from({ length: 70_000 }, (_, at) => `"${at}":1`).join()}}`),
+    413,
+    'body_too_large',
+    null,
+  ],
+  '70,000 numbers behind a string with quotes': [
+    body(`{"model":"\\\\\\"","input":[${'1,'.repeat(70_000)}1]}`),
+    413,
+    'body_too_large',
+    null,
+  ],
   '65 levels in a field': [
     body(`{"model":"stub","input":${'['.repeat(65)}${']'.repeat(65)}}`),
     400,
@@ -57,6 +73,7 @@ const HOSTILE: Record<string, [CallOptions, number, string, string | null]> = {
   'half of a surrogate pair': [body('{"model":"stub","input":"a\\ud83d"}'), 400, 'invalid_request', 'input'],
   'the other half in a list': [body('{"model":"stub","input":["a","\\ude00b"]}'), 400, 'invalid_request', 'input[1]'],
   'half of a pair in a name': [body('{"model":"stub","input":"a","\\ud83d":1}'), 400, 'invalid_request', null],
+  'a null character in a name of a field': [body('{"model":{"a":{"b\\u0000":1}}}'), 400, 'invalid_request', 'model.a'],
   'a null character in a model': [body('{"model":"st\\u0000ub","input":"a"}'), 400, 'invalid_request', 'model'],
   'a path in a model': [body('{"model":"../../etc/passwd","input":"a"}'), 400, 'invalid_request', 'model'],
   'a model of 10,000 characters': [
@@ -271,6 +288,170 @@ test('a body that stops in the middle is given up after ten seconds', async (t) 
   assert.equal(response.headers.get('connection'), 'close');
 });
 
+test('a body of commas and brackets inside of strings is one of few values', async () => {
+  const text = '[],{}"\\\\",'.repeat(20_000);
+  assert.deepEqual(parseJson(Buffer.from(JSON.stringify({ text })), 3), { text });
+  const vector = Array.from({ length: 32_768 }, () => 0.5);
+  assert.deepEqual(parseJson(Buffer.from(JSON.stringify({ vector }))), { vector });
+});
+
+test('a form has at most 300 parts, wherever its pieces are cut', async () => {
+  const boundary = '----------a';
+  const part = `--${boundary}\r\ncontent-disposition: form-data; name="a"\r\n\r\n--\r\n`;
+  const headers = new Headers({ 'content-type': `multipart/form-data; boundary=${boundary}` });
+  for (const size of [1, 7, 1000, 100_000]) {
+    const read = async (parts: number) => {
+      const bytes = Buffer.from(`${part.repeat(parts)}--${boundary}--\r\n`);
+      let at = 0;
+      const pieces = stream((controller) => {
+        if (at >= bytes.length) controller.close();
+        else controller.enqueue(bytes.subarray(at, at + size));
+        at += size;
+      });
+      return [...(await readForm(headers, pieces)).keys()].length;
+    };
+    assert.equal(await read(300), 300, `pieces of ${size} bytes`);
+    await assert.rejects(read(301), { code: 'body_too_large' }, `pieces of ${size} bytes`);
+  }
+});
+
+/** Sends `pieces`, each after `waits` milliseconds of a clock that does not run, and tells how that ended. */
+async function send(
+  t: TestContext,
+  pieces: readonly Uint8Array[],
+  ...waits: [number, ...number[]]
+): Promise<number | string> {
+  let next = () => {};
+  const left = [...pieces];
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        await new Promise<void>((resolve) => (next = resolve));
+        const piece = left.shift();
+        if (piece) controller.enqueue(piece);
+        else controller.close();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  const request = new Request('http://gateway.test', { method: 'POST', body, duplex: 'half' } as RequestInit);
+  let result: number | string | undefined;
+  readBytes(request, 1 << 30).then(
+    ({ byteLength }) => (result = byteLength),
+    ({ code }) => (result = code),
+  );
+  while (result === undefined) {
+    for (let at = 0; at < 20; at += 1) await new Promise((resolve) => setImmediate(resolve));
+    t.mock.timers.tick(waits.length > 1 ? (waits.shift() as number) : (waits[0] as number));
+    next();
+  }
+  return result;
+}
+
+test('a long body on a slow line arrives, and one that trickles or stands still does not', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  const second = new Uint8Array(LEAST_RATE);
+  // Fifty minutes at the least rate.
+  assert.equal(await send(t, Array(3_000).fill(second), 1_000), 3_000 * LEAST_RATE);
+  assert.equal(await send(t, Array(100).fill(second.subarray(0, 10_000)), 1_000), 'body_timeout');
+  assert.equal(await send(t, Array(100).fill(new Uint8Array(1)), 500), 'body_timeout');
+  // What came fast before does not pay for a long silence.
+  const large = new Uint8Array(50_000_000);
+  assert.equal(await send(t, [large, second], 1_000, 29_000, 1_000), large.length + LEAST_RATE);
+  assert.equal(await send(t, [large, second], 1_000, 31_000, 1_000), 'body_timeout');
+});
+
+test('the time that an upload waits for its reader does not count', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  const pieces = guarded(
+    stream((controller) => controller.enqueue(new Uint8Array(10))),
+    1000,
+  );
+  const reader = pieces.getReader();
+  for (let at = 0; at < 5; at += 1) {
+    assert.equal((await reader.read()).value?.length, 10);
+    t.mock.timers.tick(60_000);
+  }
+});
+
+test('text that a database does not take is refused by its field, in bodies, paths and queries', async () => {
+  await using host = await testHost();
+  const app = createGateway(host);
+  const key = await keyFor(host);
+  const params: unknown[] = [];
+  const { all, batch } = host.sql;
+  host.sql.all = (sql, given = []) => {
+    params.push(...given);
+    return all.call(host.sql, sql, given) as never;
+  };
+  host.sql.batch = (statements) => {
+    for (const [, given = []] of statements) params.push(...given);
+    return batch.call(host.sql, statements);
+  };
+  const refused = async (method: string, path: string, param: string, json?: unknown) => {
+    const response = await call(app, method, path, { key, ...(json === undefined ? {} : { json }) });
+    const { error } = await response.json();
+    const what = `${method} ${path} ${JSON.stringify(json)}`;
+    assert.deepEqual([response.status, error.code, error.param], [400, 'invalid_request', param], what);
+  };
+  let paths = 0;
+  for (const { method, path } of operations) {
+    for (const [, name = ''] of path.matchAll(/\{(\w+)\+?\}/g)) {
+      paths += 1;
+      await refused(method, path.replace(/\{\w+\+?\}/g, 'some%00'), name);
+    }
+  }
+  assert.ok(paths >= 20, `${paths}`);
+  for (const [path, param] of [
+    ['/admin/keys?owner=%00', 'owner'],
+    ['/v1/files?after=a%00', 'after'],
+    ['/v1/batches?after=%00', 'after'],
+    ['/v1/indexes?after=%00', 'after'],
+    ['/v1/usage?key_id=%00', 'key_id'],
+    ['/v1/history?before=%00', 'before'],
+  ] as const) {
+    await refused('GET', path, param);
+  }
+  const window = '24h';
+  const batchOf = { endpoint: '/v1/embeddings', completion_window: window };
+  for (const [method, path, param, json] of [
+    ['POST', '/admin/keys', 'name', { name: 'a\0', scopes: ['embed'] }],
+    ['POST', '/admin/keys', 'owner', { name: 'a', owner: '\0', scopes: ['embed'] }],
+    ['PATCH', '/admin/keys/some', 'name', { name: '\ud800' }],
+    ['POST', '/v1/batches', 'input_file_id', { ...batchOf, input_file_id: 'file-\0' }],
+    ['POST', '/v1/batches', 'metadata.a', { ...batchOf, input_file_id: 'a', metadata: { a: '\0' } }],
+    ['POST', '/v1/batches', 'metadata.a', { ...batchOf, input_file_id: 'a', metadata: { a: '\udc00' } }],
+    ['POST', '/v1/batches', 'metadata', { ...batchOf, input_file_id: 'a', metadata: { '\0': 'a' } }],
+    ['PUT', '/v1/indexes/some', 'file_id', { file_id: '\0' }],
+    ['PUT', '/v1/indexes/some', 'batch_id', { batch_id: '\0' }],
+    ['POST', '/v1/embeddings', 'user', { model: 'stub', input: 'a', user: '\0' }],
+  ] as const) {
+    await refused(method, path, param, json);
+  }
+  const line = (custom_id: string) =>
+    readRequest(
+      Buffer.from(JSON.stringify({ custom_id, method: 'POST', url: '/v1/embeddings', body: {} })),
+      '/v1/embeddings',
+    );
+  const bad = line('a\0');
+  assert.ok('error' in bad && bad.customId === null && bad.error.param === 'custom_id');
+  assert.throws(
+    () => readItems(Buffer.from('{"id":"a","text":"b","x\\u0000":1}'), 'items', 3),
+    /^BadItem: line 3: the body: expected names/,
+  );
+  assert.throws(
+    () => readItems(Buffer.from('{"id":"\\u0000","text":"b"}'), 'items', 3),
+    /^BadItem: line 3: id: expected/,
+  );
+  // A model may read any text: nothing of it comes into a statement.
+  assert.equal(
+    (await call(app, 'POST', '/v1/embeddings', { key, json: { model: 'stub', input: 'a\0b' } })).status,
+    200,
+  );
+  assert.ok(params.length > 0);
+  for (const param of params) assert.ok(typeof param !== 'string' || (param.isWellFormed() && !param.includes('\0')));
+});
+
 test('the cap holds for bodies that no handler of ours reads, such as uploads', async () => {
   let read = 0;
   const upload = operation({
@@ -280,8 +461,8 @@ test('the cap holds for bodies that no handler of ours reads, such as uploads', 
     summary: 'Reads a body.',
     raw: ['application/octet-stream'],
     maxBytes: 1000,
-    async handle({ request }) {
-      for await (const chunk of (request as Request).body as unknown as AsyncIterable<Uint8Array>) read += chunk.length;
+    async handle({ stream: sent }) {
+      for await (const chunk of sent as unknown as AsyncIterable<Uint8Array>) read += chunk.length;
       return Response.json({ read });
     },
   });

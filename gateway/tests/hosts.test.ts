@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readSettings } from '../src/settings.ts';
+import { readSettings, SettingsError } from '../src/settings.ts';
 import { copyWithout } from './support/copy.ts';
 import { hasMiniLm, MINILM } from './support/packed.ts';
 import { freePort, start, untilOk } from './support/process.ts';
@@ -160,22 +160,44 @@ test('a server that cannot start says why, and ends with 1', async () => {
 
 test('settings are checked, and say which variable is wrong', () => {
   const wrong: [Record<string, string>, RegExp][] = [
-    [{ PORT: '70000' }, /^Error: PORT: at most 65535$/],
-    [{ MAX_MEMORY_MB: '-1' }, /^Error: MAX_MEMORY_MB: a whole number$/],
-    [{ MAX_MEMORY_MB: '8' }, /^Error: MAX_MEMORY_MB: at least 16$/],
-    [{ DATABASE_URL: 'mysql://host/db' }, /^Error: DATABASE_URL: an address that starts with postgres:\/\//],
-    [{ REDIS_URL: 'localhost' }, /^Error: REDIS_URL: an address that starts with redis:\/\//],
-    [{ AUTH_JWKS: 'https://id.example/jwks' }, /^Error: AUTH_AUDIENCE: needed beside AUTH_JWKS/],
-    [{ PUBLIC: 'admin' }, /^Error: PUBLIC: /],
-    [{ ADDRESS_HEADER: 'a b' }, /^Error: ADDRESS_HEADER: the name of a header$/],
-    [{ CACHE_SCOPE: 'all' }, /^Error: CACHE_SCOPE: owner or global$/],
+    [{ PORT: '70000' }, /^SettingsError: PORT: at most 65535$/],
+    [{ MAX_MEMORY_MB: '-1' }, /^SettingsError: MAX_MEMORY_MB: a whole number$/],
+    [{ MAX_MEMORY_MB: '8' }, /^SettingsError: MAX_MEMORY_MB: at least 16$/],
+    [{ DATABASE_URL: 'mysql://host/db' }, /^SettingsError: DATABASE_URL: an address that starts with postgres:\/\//],
+    [{ REDIS_URL: 'localhost' }, /^SettingsError: REDIS_URL: an address that starts with redis:\/\//],
+    [{ AUTH_JWKS: 'https://id.example/jwks' }, /^SettingsError: AUTH_AUDIENCE: needed beside AUTH_JWKS/],
+    [{ PUBLIC: 'admin' }, /^SettingsError: PUBLIC: /],
+    [{ ADDRESS_HEADER: 'a b' }, /^SettingsError: ADDRESS_HEADER: the name of a header$/],
+    [{ CACHE_REDIS_URL: 'http://cache' }, /^SettingsError: CACHE_REDIS_URL: an address that starts with redis:\/\//],
+    ...['AUTH_JWKS', 'RETRAIN_URL'].flatMap((name) =>
+      [
+        'http://id.example/jwks',
+        'http://localhost.example/',
+        'http://127.0.0.1.example/',
+        'http://10.0.0.1/',
+        'https://user:secret@id.example/',
+        'file:///etc/passwd',
+        'id.example',
+      ].map((value): [Record<string, string>, RegExp] => [
+        { [name]: value, AUTH_AUDIENCE: 'a' },
+        new RegExp(`^SettingsError: ${name}: an address that starts with https://, or http:// of this machine$`),
+      ]),
+    ),
+    [{ CACHE_SCOPE: 'all' }, /^SettingsError: CACHE_SCOPE: owner or global$/],
   ];
   for (const [environment, expected] of wrong) {
     assert.throws(
       () => readSettings(environment),
-      (error) => expected.test(String(error)),
+      (error) =>
+        error instanceof SettingsError &&
+        expected.test(String(error)) &&
+        (error.variable in environment || error.variable === 'AUTH_AUDIENCE'),
       JSON.stringify(environment),
     );
+  }
+  for (const value of ['https://id.example/jwks', 'http://localhost:8080/', 'http://127.0.0.1/', 'http://[::1]:9/']) {
+    const { AUTH_JWKS, RETRAIN_URL } = readSettings({ AUTH_JWKS: value, AUTH_AUDIENCE: 'a', RETRAIN_URL: value });
+    assert.deepEqual([AUTH_JWKS, RETRAIN_URL], [value, value]);
   }
   const settings = readSettings({
     PORT: '80',

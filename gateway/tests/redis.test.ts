@@ -3,14 +3,17 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import type { Redis } from 'ioredis';
-import { openRedis } from '../src/parts/redis.ts';
+import { openServer } from '../src/hosts/server.ts';
+import { checkKeepsAll, openRedis } from '../src/parts/redis.ts';
 import { RedisCache } from '../src/parts/redis-cache.ts';
 import { RedisMeter } from '../src/parts/redis-meter.ts';
+import { readSettings } from '../src/settings.ts';
 import { cacheContract } from './contracts/cache.ts';
 import { many, until } from './contracts/contract.ts';
 import { meterContract } from './contracts/meter.ts';
 import { contract } from './contracts/run.ts';
 import { type RedisServer, startRedis } from './support/redis.ts';
+import { newFolder } from './support/server.ts';
 
 const started = await startRedis();
 
@@ -41,13 +44,65 @@ function redis(first: RedisServer) {
     for (const each of clients) each.disconnect();
   });
 
+  test('a server that forgets where its memory is full is refused for limits', async () => {
+    await checkKeepsAll(client);
+    try {
+      for (const policy of ['volatile-lfu', 'allkeys-lru', 'volatile-ttl']) {
+        await client.config('SET', 'maxmemory-policy', policy);
+        await assert.rejects(
+          checkKeepsAll(client),
+          new RegExp(`^Error: REDIS_URL: expected a server with maxmemory-policy noeviction, got ${policy}`),
+        );
+        const settings = readSettings({
+          REDIS_URL: `unix://${server.socket}`,
+          DATA_PATH: server.folder,
+          LOG_LEVEL: 'silent',
+        });
+        await assert.rejects(openServer(settings), /^Error: REDIS_URL: expected/);
+      }
+    } finally {
+      await client.config('SET', 'maxmemory-policy', 'noeviction');
+    }
+  });
+
+  test('budgets are there however many answers are kept, since those are in a server of their own', async () => {
+    const second = (await startRedis()) as RedisServer;
+    const cached = await openRedis(second.socket);
+    const folder = newFolder();
+    try {
+      await cached.config('SET', 'maxmemory-policy', 'allkeys-lfu', 'maxmemory', '4mb');
+      const settings = readSettings({
+        REDIS_URL: `unix://${server.socket}`,
+        CACHE_REDIS_URL: `unix://${second.socket}`,
+        DATA_PATH: folder,
+        LOG_LEVEL: 'silent',
+      });
+      const gateway = await openServer(settings);
+      await gateway.close(0);
+      const tpd = { name: 'tpd', limit: 10, seconds: 86_400, cost: 10 } as const;
+      const meter = new RedisMeter(client);
+      assert.equal((await meter.take('full', [tpd])).allowed, true);
+      const cache = new RedisCache(cached);
+      for (let at = 0; at < 100; at += 1) await cache.put(`f${at}`, new Response(new Uint8Array(100_000)), 60);
+      assert.ok(await cache.match('f99'));
+      assert.equal((await meter.take('full', [tpd])).allowed, false);
+    } finally {
+      cached.disconnect();
+      await second.stop();
+      for (const each of [second.folder, folder]) rmSync(each, { recursive: true, force: true });
+    }
+  });
+
   test('windows leave no key behind', async () => {
     const meter = new RedisMeter(client, 'short:');
     await meter.take('k', [{ name: 'rpm', limit: 5, seconds: 1, cost: 1 }]);
     await meter.settle('k', { name: 'tpm', seconds: 1 }, 5);
     await meter.settle('k', { name: 'tpd', seconds: 1 }, -5);
     await meter.take('refused', [{ name: 'rpm', limit: 5, seconds: 1, cost: 6 }]);
-    assert.equal((await client.keys('short:*')).length, 2);
+    await meter.lease('k', { id: 'a', limit: 1, seconds: 1 });
+    await meter.lease('given back', { id: 'a', limit: 1, seconds: 1 });
+    await meter.release('given back', 'a');
+    assert.equal((await client.keys('short:*')).length, 3);
     await new Promise((resolve) => setTimeout(resolve, 1200));
     assert.deepEqual(await client.keys('short:*'), []);
   });

@@ -219,7 +219,6 @@ test('the daily run comes once a day, after three', async () => {
 });
 
 test('the hook of retraining is told of the objects there are, with its own secret', async () => {
-  await using host = await testHost();
   const requests: { authorization: string | undefined; body: unknown }[] = [];
   let status = 200;
   const server = createServer(async (request: IncomingMessage, response) => {
@@ -229,9 +228,11 @@ test('the hook of retraining is told of the objects there are, with its own secr
     response.writeHead(status, { location: '/elsewhere' }).end();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const RETRAIN_URL = `http://127.0.0.1:${(server.address() as AddressInfo).port}/fit`;
+  await using none = await testHost();
+  await using host = await testHost({ settings: { RETRAIN_URL } });
   try {
-    assert.equal((await retention(host, { now: NOW, daily: true })).retrain, 0);
-    host.secrets.set('RETRAIN_URL', `http://127.0.0.1:${(server.address() as AddressInfo).port}/fit`);
+    assert.equal((await retention(none, { now: NOW, daily: true })).retrain, 0);
     host.secrets.set('RETRAIN_TOKEN', 'secret');
     await retention(host, { now: NOW, daily: true });
     await deliver(host);

@@ -9,7 +9,18 @@ import { type Bundle, bundle, NAME, type RunningWorker, startWorker } from './su
 const SECRET = 'sk-canary-of-the-upstream';
 
 /** Each case has a model and an upstream of its own, so that no breaker is open from another one. */
-const CASES = ['fine', 'retried', 'limited', 'silent', 'trickling', 'redirecting', 'html', 'leaving', 'many'] as const;
+const CASES = [
+  'fine',
+  'retried',
+  'limited',
+  'silent',
+  'trickling',
+  'redirecting',
+  'html',
+  'leaving',
+  'many',
+  'shared',
+] as const;
 
 /** A Worker in front, which ends its request after `x-cut` milliseconds: in workerd that is a client that leaves. */
 const FRONT = `export default {
@@ -170,4 +181,26 @@ test('a client that leaves ends the request to the server, whose place is free f
   const next = await ask('leaving', 'the next one', vectors);
   assert.equal(next.status, 200);
   assert.ok(next.ms < 5000, `${next.ms} ms`);
+});
+
+test('equal requests at the same time are computed once, and those that wait are answered though the first has left', async () => {
+  replies.set('shared', [
+    async (asked, response) => {
+      await sleep(700);
+      vectors(asked, response);
+    },
+  ]);
+  const shared = (headers: Record<string, string> = {}, input = 'the same text') =>
+    fetch(new URL('/v1/embeddings', worker.url), {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...headers },
+      body: JSON.stringify({ model: 'shared', input }),
+    });
+  const first = shared({ 'x-cut': '300' });
+  await sleep(100);
+  const others = await Promise.all([shared(), shared(), shared({ 'x-cut': '400' }), shared()]);
+  assert.equal(((await (await first).json()) as Json).error.code, 'cut');
+  const answers = (await Promise.all(others.map((one) => one.json()))) as Json[];
+  for (const at of [0, 1, 3]) assert.deepEqual(answers[at].data?.[0]?.embedding, [13, 0.5], JSON.stringify(answers));
+  assert.equal(askedOf('shared').length, 1);
 });

@@ -2,6 +2,8 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { serve as listen } from '@hono/node-server';
+import { mostMs } from '../http/body.ts';
+import { MAX_FILE } from '../jobs/limits.ts';
 import { serve, urlOf } from './serve.ts';
 import { openServer } from './server.ts';
 
@@ -13,6 +15,8 @@ await serve(openServer, async (gateway, settings) => {
     // A Response of its own in place of Node's would be no Response to WebAssembly, and to every other library.
     overrideGlobalObjects: false,
   }) as Server;
+  // Node's own limit of five minutes would end long uploads. Slow bodies are given up long before.
+  server.requestTimeout = mostMs(MAX_FILE);
   // Longer than proxies keep a connection that they reuse, which is 60 seconds with most.
   server.keepAliveTimeout = 65_000;
   await new Promise<void>((resolve, reject) => server.once('listening', resolve).once('error', reject));

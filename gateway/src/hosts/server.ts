@@ -28,7 +28,8 @@ export async function openServer(settings: Settings): Promise<Running> {
   await compileCore();
   const sql = await openSql(settings);
   await migrate(sql, await readMigrations());
-  const redis = settings.REDIS_URL === undefined ? undefined : await connectRedis(settings.REDIS_URL);
+  const meter = settings.REDIS_URL === undefined ? undefined : await redisMeter(settings.REDIS_URL);
+  const cache = settings.CACHE_REDIS_URL === undefined ? undefined : await redisCache(settings.CACHE_REDIS_URL);
   const addresses = new WeakMap<Request, string>();
   const held = new Set<Promise<unknown>>();
   const hold = (promise: Promise<unknown>) => {
@@ -49,8 +50,8 @@ export async function openServer(settings: Settings): Promise<Running> {
     ...common,
     queue,
     // Counts of one process would not hold among several, which Postgres is for; budgets of a day outlive the process in SQL.
-    meter: redis?.meter ?? new SqlMeter(sql),
-    cache: redis?.cache ?? new LruCache(settings.CACHE_MB * 2 ** 20),
+    meter: meter?.part ?? new SqlMeter(sql),
+    cache: cache?.part ?? new LruCache(settings.CACHE_MB * 2 ** 20),
     models: createModels(await readModels(process.env.MODELS_FILE || undefined), {
       ...common,
       loaders: allLoaders,
@@ -89,18 +90,31 @@ export async function openServer(settings: Settings): Promise<Running> {
       stop.abort();
       await within(drainMs, Promise.all([working, ...held]));
       await host.events.flush().catch((error) => report(settings, 'flush', error));
-      redis?.close();
+      meter?.close();
+      cache?.close();
       await sql.close();
     },
   };
 }
 
-async function connectRedis(url: string) {
+async function redisMeter(url: string) {
+  const { checkKeepsAll, openRedis } = await import('../parts/redis.ts');
+  const { RedisMeter } = await import('../parts/redis-meter.ts');
+  const redis = await openRedis(url);
+  try {
+    await checkKeepsAll(redis);
+  } catch (error) {
+    redis.disconnect();
+    throw error;
+  }
+  return { part: new RedisMeter(redis), close: () => redis.disconnect() };
+}
+
+async function redisCache(url: string) {
   const { openRedis } = await import('../parts/redis.ts');
   const { RedisCache } = await import('../parts/redis-cache.ts');
-  const { RedisMeter } = await import('../parts/redis-meter.ts');
-  const redis = await openRedis(url.replace(/^unix:\/\//, ''));
-  return { meter: new RedisMeter(redis), cache: new RedisCache(redis), close: () => redis.disconnect() };
+  const redis = await openRedis(url, 'CACHE_REDIS_URL');
+  return { part: new RedisCache(redis), close: () => redis.disconnect() };
 }
 
 /** The client's address as the proxy tells it: the last one of the list, which is the one that the proxy itself has seen. */

@@ -3,6 +3,7 @@ import type { Host } from '../host.ts';
 import { equalDigests, type Key, type KeyRecord, parseKey, sha256 } from '../keys.ts';
 import { perHost } from '../per-host.ts';
 import { findKey } from '../tables/keys.ts';
+import { inTime } from '../waiting.ts';
 import { GatewayError } from './errors.ts';
 import { report } from './log.ts';
 import { type Tokens, tokensOf } from './tokens.ts';
@@ -13,6 +14,10 @@ const UNKNOWN_MS = 10_000;
 /** The least milliseconds between two reads of a record that a secret does not fit, as it may have been rotated elsewhere. */
 const REREAD_MS = 1_000;
 const RECORDS = 5_000;
+/** The milliseconds that the database has for a record. */
+const READ_MS = 5_000;
+/** The blocked addresses that are remembered at most. */
+const BLOCKED = 5_000;
 /** The failures that an address may have within a minute. */
 export const FAILURES = { name: 'failures', limit: 20, seconds: 60, cost: 1 } as const;
 /** Names under which people put keys into addresses, where proxies log them and browsers remember them. */
@@ -29,6 +34,9 @@ function refused(): GatewayError {
     { headers: { 'www-authenticate': 'Bearer' } },
   );
 }
+
+const silent = (cause?: unknown): GatewayError =>
+  new GatewayError('not_ready', 'The database of keys does not answer.', { headers: { 'retry-after': '1' }, cause });
 
 /** The key or token of a request; undefined where there is none, or more than one place has one. */
 export function credential(headers: Headers, url: string): string | undefined {
@@ -59,6 +67,8 @@ export class Authenticator {
   readonly #tokens: Tokens | undefined;
   /** In the order of their last use. */
   readonly #records = new Map<string, Known>();
+  /** The ends of blocks by address, in milliseconds since 1970. */
+  readonly #blocked = new Map<string, number>();
 
   constructor(host: Host) {
     this.#host = host;
@@ -66,31 +76,38 @@ export class Authenticator {
   }
 
   /**
-   * The key of a request.
+   * The key of a request. From an address that had too many failures, only keys whose records are known here are taken: whoever guesses
+   * must not make the database work.
    * @throws {GatewayError} `invalid_api_key`, and `rate_limit_exceeded` after too many of them from one address
    */
   async authenticate(request: Request): Promise<Key> {
-    const key = await this.identify(request.headers, request.url);
+    const address = networkOf(this.#host.clientAddress(request));
+    let end = this.#endOfBlock(address);
+    const key = await this.identify(request.headers, request.url, end === undefined);
     if (key) return key;
-    if (await this.#mayFail(this.#host.clientAddress(request))) throw refused();
+    if (end === undefined) {
+      if (await this.#mayFail(address)) throw refused();
+      end = this.#block(address);
+    }
     throw new GatewayError('rate_limit_exceeded', 'Too many requests without a valid API key from this address.', {
-      headers: { 'retry-after': String(FAILURES.seconds) },
+      headers: { 'retry-after': String(Math.ceil((end - Date.now()) / 1000)) },
     });
   }
 
-  /** The key of a request; undefined where it has no valid one. */
-  async identify(headers: Headers, url: string): Promise<Key | undefined> {
+  /** The key of a request; undefined where it has no valid one. `mayAsk`: whether the database and the identity provider are asked. */
+  async identify(headers: Headers, url: string, mayAsk = true): Promise<Key | undefined> {
     const text = credential(headers, url);
     if (text === undefined) return undefined;
     const parts = parseKey(text);
-    if (!parts) return this.#tokens?.key(text);
+    if (!parts) return mayAsk ? this.#tokens?.key(text) : undefined;
     const now = Date.now();
+    if (!mayAsk && now >= (this.#records.get(parts.id)?.until ?? 0)) return undefined;
     const hash = await sha256(parts.secret);
     const known = this.#find(parts.id, now);
-    let record = await known.record;
-    if (record && !holds(record, hash, now) && now - known.readAt >= REREAD_MS) {
+    let record = await this.#recordOf(parts.id, known);
+    if (mayAsk && record && !holds(record, hash, now) && now - known.readAt >= REREAD_MS) {
       this.forget(parts.id);
-      record = await this.#find(parts.id, now).record;
+      record = await this.#recordOf(parts.id, this.#find(parts.id, now));
     }
     // An unknown id is compared too, so that its time does not tell it from a wrong secret.
     const right = holds(record, hash, now);
@@ -100,13 +117,21 @@ export class Authenticator {
   /** The key with this id, for work that goes on after its request, such as a batch; undefined where it is no longer valid. */
   async byId(id: string): Promise<Key | undefined> {
     const now = Date.now();
-    const record = await this.#find(id, now).record;
+    const record = await this.#recordOf(id, this.#find(id, now));
     return record && isValid(record, now) ? record : undefined;
   }
 
   /** Forgets what is known of a key, after it was changed. */
   forget(id: string): void {
     this.#records.delete(id);
+  }
+
+  /** The record, or an error where it does not come: the request that asked for it may have ended without a word. */
+  #recordOf(id: string, known: Known): Promise<KeyRecord | undefined> {
+    return inTime(known.record, READ_MS, () => {
+      if (this.#records.get(id) === known) this.forget(id);
+      return silent();
+    });
   }
 
   #find(id: string, now: number): Known {
@@ -117,10 +142,7 @@ export class Authenticator {
       return known;
     }
     const record = findKey(this.#host.sql, id).catch((error) => {
-      throw new GatewayError('not_ready', 'The database of keys does not answer.', {
-        headers: { 'retry-after': '1' },
-        cause: error,
-      });
+      throw silent(error);
     });
     const entry: Known = { readAt: now, until: now + KNOWN_MS, record };
     this.#records.set(id, entry);
@@ -138,6 +160,21 @@ export class Authenticator {
     return entry;
   }
 
+  /** The end of the block of an address; undefined where it has none. */
+  #endOfBlock(address: string): number | undefined {
+    const end = this.#blocked.get(address);
+    if (end === undefined || Date.now() < end) return end;
+    this.#blocked.delete(address);
+    return undefined;
+  }
+
+  #block(address: string): number {
+    const end = Date.now() + FAILURES.seconds * 1000;
+    this.#blocked.set(address, end);
+    if (this.#blocked.size > BLOCKED) this.#blocked.delete(this.#blocked.keys().next().value as string);
+    return end;
+  }
+
   async #mayFail(address: string): Promise<boolean> {
     try {
       if (this.#host.allowFailure) return await this.#host.allowFailure(address);
@@ -147,6 +184,22 @@ export class Authenticator {
       return true;
     }
   }
+}
+
+/**
+ * The network of an address that counts as one: of IPv6 the first 64 bits, as whoever has one such address has all of them. A port behind an
+ * address, as some proxies write it, is left out.
+ */
+export function networkOf(address: string): string {
+  const plain = /^\[(.*)\](?::\d+)?$/.exec(address)?.[1] ?? address;
+  const v4 = /^(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)(?::\d+)?$/i.exec(plain)?.[1];
+  if (v4 !== undefined || !plain.includes(':')) return v4 ?? plain;
+  const [front = '', back] = plain.split('%', 1)[0]?.split('::') ?? [];
+  const groups = front.split(':').filter(Boolean);
+  const behind = back?.split(':').filter(Boolean) ?? [];
+  const zeros = Array.from({ length: Math.max(0, 8 - groups.length - behind.length) }, () => '0');
+  const all = [...groups, ...zeros, ...behind].slice(0, 4);
+  return `${all.map((group) => group.toLowerCase().replace(/^0+(?=.)/, '')).join(':')}::/64`;
 }
 
 /** Whether a secret is the one of a record, or the one before it within its grace. */

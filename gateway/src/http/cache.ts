@@ -10,6 +10,11 @@ const MAX_BYTES = 1 << 20;
 /** Raised whenever answers to the same request change otherwise than by the model. */
 const VERSION = 1;
 const META = 'x-gateway-meta';
+/**
+ * The milliseconds for which an equal request is waited for. In a Worker the work belongs to the request that began it, and is dropped without
+ * a word 30 seconds after its client has left.
+ */
+const FLIGHT_MS = 25_000;
 
 export interface CachePlan {
   digest: string;
@@ -40,6 +45,8 @@ export interface Hit {
 
 interface Flight {
   answer: Promise<Answer>;
+  /** Milliseconds since 1970. */
+  startedAt: number;
   waiting: number;
   done: boolean;
   abort: AbortController;
@@ -141,10 +148,14 @@ class ResponseCache {
     out: Headers,
     handle: (signal: AbortSignal) => Promise<Response>,
   ): Promise<Response> {
-    const running = plan.read ? this.#flights.get(plan.digest) : undefined;
-    const flight = running ?? this.#start(plan, call, handle);
-    const answer = await this.#wait(plan.digest, flight, call.signal);
-    return give(answer, running ? 'HIT' : 'MISS', 0, call.event, out);
+    for (;;) {
+      const running = plan.read ? this.#flights.get(plan.digest) : undefined;
+      const flight = running ?? this.#start(plan, call, handle);
+      const answer = await this.#wait(plan.digest, flight, call.signal, running !== undefined);
+      if (answer) return give(answer, running ? 'HIT' : 'MISS', 0, call.event, out);
+      // One of those who have waited in vain begins anew.
+      this.#forget(plan.digest, flight);
+    }
   }
 
   #start(plan: CachePlan, call: Call, handle: (signal: AbortSignal) => Promise<Response>): Flight {
@@ -159,7 +170,7 @@ class ResponseCache {
       const bytes = new Uint8Array(await response.arrayBuffer());
       return { status: response.status, headers: [...response.headers], bytes, meta };
     })();
-    const flight: Flight = { answer, waiting: 0, done: false, abort };
+    const flight: Flight = { answer, startedAt: Date.now(), waiting: 0, done: false, abort };
     this.#flights.set(plan.digest, flight);
     const kept = answer
       .finally(() => {
@@ -194,12 +205,20 @@ class ResponseCache {
     }
   }
 
-  /** Waits for an answer as long as the client does; when the last of them has left, the work ends. */
-  async #wait(digest: string, flight: Flight, signal: AbortSignal): Promise<Answer> {
+  /**
+   * Waits for an answer as long as the client does; when the last of them has left, the work ends. Returns undefined where the work is
+   * another's, and has taken too long.
+   */
+  async #wait(digest: string, flight: Flight, signal: AbortSignal, isOther: boolean): Promise<Answer | undefined> {
     flight.waiting += 1;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<undefined>((resolve) => {
+      if (isOther) timer = setTimeout(resolve, flight.startedAt + FLIGHT_MS - Date.now(), undefined);
+    });
     try {
-      return await untilLeft(flight.answer, signal);
+      return await untilLeft(Promise.race([flight.answer, late]), signal);
     } finally {
+      clearTimeout(timer);
       flight.waiting -= 1;
       if (flight.waiting === 0 && !flight.done) {
         // The next equal request must not wait for work that was given up.

@@ -1,5 +1,5 @@
 /** Limits of keys: requests and tokens in fixed windows, and requests that run at the same time. */
-import type { Host, Meter, MeterReport, Policy } from '../host.ts';
+import type { Host, Lease, Meter, MeterReport, Policy } from '../host.ts';
 import type { Key, Limits } from '../keys.ts';
 import { inTime } from '../waiting.ts';
 import { GatewayError } from './errors.ts';
@@ -7,10 +7,14 @@ import { report } from './log.ts';
 
 /** Milliseconds that a meter may take; without its answer, a request goes on. */
 const METER_MS = 2_000;
-/** Seconds for which a request counts whose isolate ended before it gave its place back. Meters keep longer windows on disk. */
-const CONCURRENCY_SECONDS = 60;
+/** Seconds after which the place of a request is free again whose isolate or process has ended. */
+const LEASE_SECONDS = 60;
+/** Milliseconds between renewals of a place, of which two may fail. */
+const RENEW_MS = (LEASE_SECONDS * 1000) / 3;
 
-const NOUN: Record<Policy['name'], string> = {
+type Limited = Policy['name'] | 'concurrency';
+
+const NOUN: Record<Limited, string> = {
   rpm: 'requests a minute',
   tpm: 'tokens a minute',
   tpd: 'tokens a day',
@@ -23,9 +27,6 @@ function policies(limits: Limits, tokens: number): Policy[] {
   if (limits.rpm !== undefined) list.push({ name: 'rpm', limit: limits.rpm, seconds: 60, cost: 1 });
   if (limits.tpm !== undefined) list.push({ name: 'tpm', limit: limits.tpm, seconds: 60, cost: tokens });
   if (limits.tpd !== undefined) list.push({ name: 'tpd', limit: limits.tpd, seconds: 86_400, cost: tokens });
-  if (limits.concurrency !== undefined) {
-    list.push({ name: 'concurrency', limit: limits.concurrency, seconds: CONCURRENCY_SECONDS, cost: 1 });
-  }
   return list;
 }
 
@@ -43,6 +44,8 @@ export class Limiter {
   readonly #limits: Limits;
   readonly #out: Headers;
   #taken: Policy[] = [];
+  #lease: Lease | undefined;
+  #renewal: ReturnType<typeof setInterval> | undefined;
   #reports: MeterReport[] = [];
 
   /** Headers that tell of the limits go into `out`. */
@@ -62,6 +65,23 @@ export class Limiter {
     this.#reports = known.reports.map((one) => ({ ...one, resetSeconds: Math.max(1, one.resetSeconds - passed) }));
     this.#tell(0);
     throw this.#refusal('rpm');
+  }
+
+  /**
+   * Takes one of the places of requests that run at the same time, before anything of this one is read.
+   * @throws {GatewayError} `rate_limit_exceeded`
+   */
+  async enter(): Promise<void> {
+    const { concurrency: limit } = this.#limits;
+    if (limit === undefined) return;
+    const { meter } = this.#host;
+    const { id: key } = this.#key;
+    // Not the id of the request, which clients choose.
+    const lease: Lease = { id: crypto.randomUUID(), limit, seconds: LEASE_SECONDS };
+    const entered = await this.#ask(meter.lease(key, lease));
+    if (entered === false) throw this.#refusal('concurrency', limit);
+    this.#lease = lease;
+    this.#renewal = setInterval(() => void this.#ask(meter.lease(key, lease)), RENEW_MS);
   }
 
   /**
@@ -90,24 +110,27 @@ export class Limiter {
     }
     const blocked = answer.blocked ?? 'rpm';
     if (blocked === 'rpm') this.#remember();
-    throw this.#refusal(
-      blocked,
-      wanted.find(({ name }) => name === blocked),
-    );
+    const policy = wanted.find(({ name }) => name === blocked);
+    throw this.#refusal(blocked, policy?.limit, policy?.cost);
   }
 
   /** Corrects the reservation to the tokens that the request had, if they are known, and gives its place back. */
   async settle(tokens?: number): Promise<void> {
+    const { meter } = this.#host;
+    const { id: key } = this.#key;
     const taken = this.#taken;
+    const lease = this.#lease;
+    clearInterval(this.#renewal);
     this.#taken = [];
+    this.#lease = undefined;
     const corrections = taken
       .map((policy) => ({ policy, extra: correction(policy, tokens) }))
       .filter(({ extra }) => extra !== 0);
-    if (corrections.length === 0) return;
+    const settled = corrections.map(({ policy, extra }) => meter.settle(key, policy, extra));
+    if (lease) settled.push(meter.release(key, lease.id));
+    if (settled.length === 0) return;
     // The client's next request may come right after the answer, so the answer waits for this.
-    await this.#ask(
-      Promise.all(corrections.map(({ policy, extra }) => this.#host.meter.settle(this.#key.id, policy, extra))),
-    );
+    await this.#ask(Promise.all(settled));
     const reserved = taken.find(({ name }) => name === 'tpm' || name === 'tpd')?.cost ?? 0;
     this.#tell((tokens ?? reserved) - reserved);
   }
@@ -133,14 +156,14 @@ export class Limiter {
     if (keys.size > EXHAUSTED_KEYS) keys.delete(keys.keys().next().value);
   }
 
-  #refusal(name: Policy['name'], policy?: Policy): GatewayError {
-    const found = find(this.#reports, name);
-    const limit = found?.limit ?? policy?.limit ?? 0;
-    const seconds = name === 'concurrency' ? 1 : Math.max(1, found?.resetSeconds ?? 1);
-    if (policy && policy.cost > limit) {
+  #refusal(name: Limited, most = 0, cost = 0): GatewayError {
+    const found = this.#reports.find((one) => one.name === name);
+    const limit = found?.limit ?? most;
+    const seconds = Math.max(1, found?.resetSeconds ?? 1);
+    if (cost > limit) {
       return new GatewayError(
         'insufficient_quota',
-        `This request may take ${policy.cost} tokens, and the limit is ${limit} ${NOUN[name]}.`,
+        `This request may take ${cost} tokens, and the limit is ${limit} ${NOUN[name]}.`,
         { headers: { 'x-should-retry': 'false', 'x-limited-by': name } },
       );
     }
@@ -159,9 +182,10 @@ export class Limiter {
 
   /** Writes the headers; `extra` tokens were used beyond those of the reports. */
   #tell(extra: number): void {
-    const windows = this.#reports
-      .filter(({ name }) => name !== 'concurrency')
-      .map((one) => ({ ...one, remaining: Math.max(0, one.remaining - (one.name === 'rpm' ? 0 : extra)) }));
+    const windows = this.#reports.map((one) => ({
+      ...one,
+      remaining: Math.max(0, one.remaining - (one.name === 'rpm' ? 0 : extra)),
+    }));
     if (windows.length === 0) return;
     this.#out.set('ratelimit-policy', windows.map((one) => `"${one.name}";q=${one.limit};w=${one.seconds}`).join(', '));
     this.#out.set(
@@ -183,6 +207,5 @@ const find = (reports: readonly MeterReport[] | undefined, name: Policy['name'])
   reports?.find((one) => one.name === name);
 
 function correction(policy: Policy, tokens: number | undefined): number {
-  if (policy.name === 'concurrency') return -1;
   return policy.name === 'rpm' || tokens === undefined ? 0 : tokens - policy.cost;
 }

@@ -3,6 +3,7 @@ import { createRemoteJWKSet, errors, jwtVerify } from 'jose';
 import * as v from 'valibot';
 import type { Key, Limits } from '../keys.ts';
 import { SCOPES, type Scope } from '../operation.ts';
+import { isStorable } from '../schemas.ts';
 import type { Settings } from '../settings.ts';
 import { GatewayError } from './errors.ts';
 
@@ -23,7 +24,7 @@ const ALGORITHMS = [
 
 const count = v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)));
 const claims = v.object({
-  sub: v.pipe(v.string(), v.minLength(1), v.maxLength(256)),
+  sub: v.pipe(v.string(), v.minLength(1), v.maxLength(256), v.check(isStorable)),
   scope: v.optional(v.string(), ''),
   /** Limits that the provider puts into its tokens; one limit counts all tokens of a subject. */
   limits: v.optional(v.object({ rpm: count, tpm: count, tpd: count, concurrency: count }), {}),

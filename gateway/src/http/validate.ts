@@ -1,5 +1,6 @@
 /** Checks bodies and queries by their schemas, and says in OpenAI's form which field is wrong. */
 import * as v from 'valibot';
+import { isStorable } from '../schemas.ts';
 import { GatewayError } from './errors.ts';
 
 /** The path of the field that an issue is about, such as `input[3].text`. */
@@ -28,6 +29,17 @@ export function validate<const S extends v.GenericSchema>(
   throw new GatewayError('invalid_request', `${path || whole}: ${message}`, path ? { param: path } : {});
 }
 
+/**
+ * Checks a parameter of an address, which may come into a statement.
+ * @throws {GatewayError} `invalid_request`
+ */
+export function checkStorable(param: string, value: string): void {
+  if (isStorable(value)) return;
+  throw new GatewayError('invalid_request', `${param.slice(0, 200)}: expected text without U+0000`, {
+    param: param.slice(0, 200),
+  });
+}
+
 /** The parameters of an address, each of which may be given once. */
 export function queryOf(url: string): Record<string, string> {
   const query: Record<string, string> = {};
@@ -39,6 +51,7 @@ export function queryOf(url: string): Record<string, string> {
         param: name.slice(0, 200),
       });
     }
+    checkStorable(name, value);
     Object.defineProperty(query, name, { value, enumerable: true, configurable: true, writable: true });
   }
   return query;

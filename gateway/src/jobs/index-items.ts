@@ -4,7 +4,7 @@ import { parseJson } from '../http/body.ts';
 import { GatewayError } from '../http/errors.ts';
 import { validate } from '../http/validate.ts';
 import { floatsOf } from '../models/vectors.ts';
-import { fields } from '../schemas.ts';
+import { fields, stored } from '../schemas.ts';
 import type { Source } from '../tables/indexes.ts';
 
 /** An item that goes into an index, as a vector or as a text to embed. */
@@ -18,6 +18,9 @@ export interface Item {
   model?: string;
 }
 
+/** The most values of an answer, whose vectors may be lists of numbers: as many as its longest line has in honest ones. */
+const MAX_ANSWER_VALUES = 1 << 20;
+
 /** The error of a line that has no valid item. */
 export class BadItem extends Error {
   override readonly name = 'BadItem';
@@ -26,7 +29,7 @@ export class BadItem extends Error {
 const idMessage = 'a string of 1 to 512 characters or a whole number';
 const id = v.union(
   [
-    v.pipe(v.string(), v.minLength(1, idMessage), v.maxLength(512, idMessage)),
+    v.pipe(stored, v.minLength(1, idMessage), v.maxLength(512, idMessage)),
     v.pipe(v.number(), v.safeInteger(idMessage)),
   ],
   idMessage,
@@ -57,7 +60,7 @@ export const vector = v.pipe(
 
 export const tags = v.pipe(
   v.array(
-    v.pipe(v.string('a string'), v.minLength(1, 'at least 1 character'), v.maxLength(128, 'at most 128 characters')),
+    v.pipe(stored, v.minLength(1, 'at least 1 character'), v.maxLength(128, 'at most 128 characters')),
     'a list of strings',
   ),
   v.maxLength(64, 'at most 64 tags'),
@@ -100,7 +103,7 @@ const answer = v.object(
  */
 export function readItems(bytes: Uint8Array, kind: Source['kind'], line: number): Item[] {
   try {
-    const value = parseJson(bytes);
+    const value = parseJson(bytes, kind === 'answers' ? MAX_ANSWER_VALUES : undefined);
     if (kind === 'items') {
       const { id, vector, text, tags } = validate(item, value, 'the body');
       return [{ id, tags, ...(vector ? { vector } : {}), ...(text === undefined ? {} : { text }) }];

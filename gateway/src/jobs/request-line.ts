@@ -3,12 +3,12 @@ import * as v from 'valibot';
 import { parseJson } from '../http/body.ts';
 import { GatewayError } from '../http/errors.ts';
 import { validate } from '../http/validate.ts';
-import { fields, noList } from '../schemas.ts';
+import { fields, isStorable, noList, stored } from '../schemas.ts';
 import { MAX_CUSTOM_ID } from './limits.ts';
 
 const schema = fields({
   custom_id: v.pipe(
-    v.string('a string'),
+    stored,
     v.minLength(1, 'at least 1 character'),
     v.maxLength(MAX_CUSTOM_ID, `at most ${MAX_CUSTOM_ID} characters`),
   ),
@@ -48,5 +48,5 @@ export function customIdIn(bytes: Uint8Array): string | null {
   } catch {
     return null;
   }
-  return typeof id === 'string' && id.length > 0 && id.length <= MAX_CUSTOM_ID && id.isWellFormed() ? id : null;
+  return typeof id === 'string' && id.length > 0 && id.length <= MAX_CUSTOM_ID && isStorable(id) ? id : null;
 }

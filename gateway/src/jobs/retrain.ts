@@ -8,17 +8,12 @@ import type { BlobPage, Host } from '../host.ts';
 export const TRAINING = 'training/';
 const TIMEOUT_MS = 30_000;
 
-/** The address of the hook; undefined where there is none. */
-export function retrainUrl(host: Host): Promise<string | undefined> {
-  return host.secret('RETRAIN_URL');
-}
-
 /**
  * Calls the hook with the names and sizes of all objects, unless there are none.
  * @throws {Error} where it does not answer with a status of 200 to 299
  */
 export async function retrain(host: Host): Promise<void> {
-  const url = await retrainUrl(host);
+  const { RETRAIN_URL: url } = host.settings;
   if (url === undefined) return;
   const objects: BlobPage['objects'] = [];
   for await (const page of pagesOf(host.blobs, TRAINING)) objects.push(...page);

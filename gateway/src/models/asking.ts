@@ -4,7 +4,7 @@ import { GatewayError } from '../http/errors.ts';
 import { TRACEPARENT } from '../http/headers.ts';
 import { type Key, mayUse } from '../keys.ts';
 import type { Call } from '../operation.ts';
-import { text, whole } from '../schemas.ts';
+import { stored, text, whole } from '../schemas.ts';
 import { guessTokens } from './local/compute.ts';
 import type { CallContext, Model, Task } from './model.ts';
 
@@ -45,7 +45,7 @@ export const onTexts = { maxBytes, cached: true, predicts: true, batched: true }
 export const dimensions = v.optional(whole(1, 65_536));
 
 /** A name that clients send for their own logs; it changes nothing. */
-export const user = v.optional(v.pipe(text, v.maxLength(256, 'at most 256 characters')));
+export const user = v.optional(v.pipe(stored, v.maxLength(256, 'at most 256 characters')));
 
 export const encoding = v.optional(v.picklist(['float', 'base64'], '"float" or "base64"'), 'float');
 

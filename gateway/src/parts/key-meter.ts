@@ -1,14 +1,16 @@
 /** A meter on Workers: each key has a Durable Object of its own, which counts one request after the other. */
 import { DurableObject } from 'cloudflare:workers';
 import type { DurableObjectState } from '@cloudflare/workers-types';
-import type { Meter, Policy } from '../host.ts';
-import { add, type Taken, take, type Window } from './windows.ts';
+import type { Lease, Meter, Policy } from '../host.ts';
+import { add, type Leases, lease, type Taken, take, type Window } from './windows.ts';
 
 /** The most seconds of a window that is in memory alone: the platform keeps an object for longer than that after a request. */
 const SHORT = 60;
 
 export class KeyMeter extends DurableObject {
   readonly #windows: Map<string, Window>;
+  /** In memory alone, as each is renewed within the time for which the platform keeps an object. */
+  readonly #leases: Leases = new Map();
 
   constructor(ctx: DurableObjectState, env: unknown) {
     super(ctx, env);
@@ -26,6 +28,14 @@ export class KeyMeter extends DurableObject {
     this.#keep(policy);
   }
 
+  lease(wanted: Lease): boolean {
+    return lease(this.#leases, wanted, Date.now());
+  }
+
+  release(id: string): void {
+    this.#leases.delete(id);
+  }
+
   #keep({ name, seconds }: Pick<Policy, 'name' | 'seconds'>): void {
     if (seconds <= SHORT) return;
     const window = this.#windows.get(name);
@@ -39,6 +49,8 @@ export interface KeyMeterNamespace {
   getByName(key: string): {
     take(policies: readonly Policy[]): Promise<Taken>;
     settle(policy: Pick<Policy, 'name' | 'seconds'>, extra: number): Promise<void>;
+    lease(wanted: Lease): Promise<boolean>;
+    release(id: string): Promise<void>;
   };
 }
 
@@ -55,5 +67,13 @@ export class ObjectMeter implements Meter {
 
   settle(key: string, { name, seconds }: Pick<Policy, 'name' | 'seconds'>, extra: number): Promise<void> {
     return this.#namespace.getByName(key).settle({ name, seconds }, extra);
+  }
+
+  lease(key: string, wanted: Lease): Promise<boolean> {
+    return this.#namespace.getByName(key).lease(wanted);
+  }
+
+  release(key: string, id: string): Promise<void> {
+    return this.#namespace.getByName(key).release(id);
   }
 }

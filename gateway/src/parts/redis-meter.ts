@@ -1,6 +1,6 @@
-/** A meter in Redis: a window is a key that expires. Scripts make each take one step. */
+/** A meter in Redis: a window is a key that expires, and leases are a sorted set of their ends. Scripts make each take one step. */
 import type { Redis } from 'ioredis';
-import type { Meter, Policy } from '../host.ts';
+import type { Lease, Meter, Policy } from '../host.ts';
 import { answer, type Taken } from './windows.ts';
 
 /** Arguments: cost, limit and milliseconds of each policy. Answers whether all were taken, and units and milliseconds left of each. */
@@ -28,6 +28,16 @@ local used = redis.call('INCRBY', KEYS[1], ARGV[1])
 if used <= 0 then redis.call('DEL', KEYS[1])
 elseif redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end`;
 
+/** Arguments: id, limit and milliseconds. The time is the server's, since the clocks of its clients may differ. */
+const LEASE = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if not redis.call('ZSCORE', KEYS[1], ARGV[1]) and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
+redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[1])
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
+return 1`;
+
 export class RedisMeter implements Meter {
   readonly #redis: Redis;
   readonly #prefix: string;
@@ -52,6 +62,14 @@ export class RedisMeter implements Meter {
 
   async settle(key: string, { name, seconds }: Pick<Policy, 'name' | 'seconds'>, extra: number): Promise<void> {
     await this.#redis.eval(SETTLE, 1, this.#key(key, name), extra, seconds * 1000);
+  }
+
+  async lease(key: string, { id, limit, seconds }: Lease): Promise<boolean> {
+    return (await this.#redis.eval(LEASE, 1, this.#key(key, 'leases'), id, limit, seconds * 1000)) === 1;
+  }
+
+  async release(key: string, id: string): Promise<void> {
+    await this.#redis.zrem(this.#key(key, 'leases'), id);
   }
 
   /** The braces keep all windows of a key on one node of a cluster. */

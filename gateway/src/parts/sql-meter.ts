@@ -1,5 +1,5 @@
 /** A meter in a table, of SQLite or Postgres: exact among processes, and its counts outlive them. */
-import type { Meter, Policy, Sql, Statement } from '../host.ts';
+import type { Lease, Meter, Policy, Sql, Statement } from '../host.ts';
 import { DAY_MS } from '../time.ts';
 import { answer, type Taken } from './windows.ts';
 
@@ -63,6 +63,26 @@ export class SqlMeter implements Meter {
         [extra, extra, id],
       ],
     ]);
+  }
+
+  async lease(key: string, { id, limit, seconds }: Lease): Promise<boolean> {
+    const now = this.#now();
+    const results = await this.#sql.batch([
+      // Locks a row, so that two who come at the same time do not both take the last place.
+      open(`${key}:leases`, seconds, now),
+      ['DELETE FROM leases WHERE meter = ? AND ends_at <= ?', [key, now]],
+      [
+        `INSERT INTO leases (meter, id, ends_at) SELECT CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BIGINT)
+           WHERE (SELECT COUNT(*) FROM leases WHERE meter = ? AND id <> ?) < CAST(? AS BIGINT)
+           ON CONFLICT (meter, id) DO UPDATE SET ends_at = excluded.ends_at RETURNING id`,
+        [key, id, now + seconds * 1000, key, id, limit],
+      ],
+    ]);
+    return (results[2]?.length ?? 0) > 0;
+  }
+
+  async release(key: string, id: string): Promise<void> {
+    await this.#sql.all('DELETE FROM leases WHERE meter = ? AND id = ?', [key, id]);
   }
 }
 

@@ -1,8 +1,9 @@
 /**
- * Windows that count units: each begins with the first unit and ends after its seconds, and one that has no units is none.
- * The memory meter and the Durable Object count with them; Redis and SQL do the same in their own language.
+ * Windows that count units: each begins with the first unit and ends after its seconds, and one that has no units is none. And leases, each
+ * of which ends after its own seconds. The memory meter and the Durable Object count with them; Redis and SQL do the same in their own
+ * language.
  */
-import type { MeterReport, Policy } from '../host.ts';
+import type { Lease, MeterReport, Policy } from '../host.ts';
 
 export interface Window {
   used: number;
@@ -61,4 +62,15 @@ export function answer(
   });
   const blocked = allowed ? undefined : policies.find((policy, index) => isOver(policy, windows[index]));
   return blocked ? { allowed: false, blocked: blocked.name, reports } : { allowed: true, reports };
+}
+
+/** The ends of leases by their ids, in milliseconds since 1970. */
+export type Leases = Map<string, number>;
+
+/** Takes or renews a lease, after those that have run out are gone. Returns false where all places are taken. */
+export function lease(leases: Leases, { id, limit, seconds }: Lease, now: number): boolean {
+  for (const [other, endsAt] of leases) if (endsAt <= now) leases.delete(other);
+  if (!leases.has(id) && leases.size >= limit) return false;
+  leases.set(id, now + seconds * 1000);
+  return true;
 }

@@ -5,17 +5,13 @@ import { GatewayError } from '../http/errors.ts';
 import { limit, page, pageOf } from '../http/page.ts';
 import { formatKey, type KeyRecord, type Limits, mintKey, randomText, sha256 } from '../keys.ts';
 import { type Call, operation, SCOPES } from '../operation.ts';
-import { fields, name as modelName, whole } from '../schemas.ts';
+import { fields, name as modelName, stored, whole } from '../schemas.ts';
 import { changeKey, findKey, listKeys, revokeKey, rotateKey } from '../tables/keys.ts';
 import { seconds } from '../time.ts';
 
 const GRACE_SECONDS = 86_400;
 
-const label = v.pipe(
-  v.string('a string'),
-  v.minLength(1, 'at least 1 character'),
-  v.maxLength(128, 'at most 128 characters'),
-);
+const label = v.pipe(stored, v.minLength(1, 'at least 1 character'), v.maxLength(128, 'at most 128 characters'));
 const units = v.optional(whole(1, 1e12));
 const scopes = v.pipe(
   v.array(v.picklist(SCOPES, `one of ${SCOPES.join(', ')}`), 'a list of scopes'),

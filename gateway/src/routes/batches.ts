@@ -6,7 +6,7 @@ import { batchedPaths, snapshotOf } from '../jobs/caller.ts';
 import { newId } from '../jobs/ids.ts';
 import { WINDOW_MS } from '../jobs/limits.ts';
 import { operation } from '../operation.ts';
-import { fields, noList } from '../schemas.ts';
+import { fields, noList, stored } from '../schemas.ts';
 import { batchAnswer, batchOf, createBatch, listBatches, startCancel } from '../tables/batches.ts';
 import { fileOf } from '../tables/files.ts';
 
@@ -61,8 +61,8 @@ const batch = v.object({
 const metadata = v.pipe(
   noList(
     v.record(
-      v.pipe(v.string(), v.maxLength(64, 'names of at most 64 characters')),
-      v.pipe(v.string('a string'), v.maxLength(512, 'at most 512 characters')),
+      v.pipe(stored, v.maxLength(64, 'names of at most 64 characters')),
+      v.pipe(stored, v.maxLength(512, 'at most 512 characters')),
       'an object of strings',
     ),
   ),
@@ -78,7 +78,7 @@ export const createBatchOperation = operation({
   summary:
     'Starts a batch of the requests in a file; with the header "idempotency-key" once, however often it is sent.',
   body: fields({
-    input_file_id: v.string('the id of a file'),
+    input_file_id: stored,
     endpoint: v.string('a path'),
     completion_window: v.literal('24h', '"24h"'),
     metadata: v.optional(v.nullable(metadata)),
@@ -146,7 +146,7 @@ export const listOfBatches = operation({
   path: '/v1/batches',
   scope: 'batches',
   summary: 'Lists the batches of this owner, the newest first.',
-  query: fields({ limit, after: v.optional(v.string()) }),
+  query: fields({ limit, after: v.optional(stored) }),
   answer: pageWithIds(batch),
   async handle({ host, key, query }) {
     const rows = await listBatches(host.sql, key.owner, { ...query, order: 'desc' });

@@ -7,17 +7,14 @@ import { pageWithIds, pageWithIdsOf } from '../http/page.ts';
 import { newId } from '../jobs/ids.ts';
 import { MAX_FILE } from '../jobs/limits.ts';
 import { operation } from '../operation.ts';
-import { fields } from '../schemas.ts';
+import { fields, stored } from '../schemas.ts';
 import { blobOf, type FileRow, fileAnswer, fileOf, insertFile, isRead, listFiles, PURPOSES } from '../tables/files.ts';
 import { DAY_MS, HOUR_MS } from '../time.ts';
-import { inTime } from '../waiting.ts';
 
 /** A form is in memory as a whole while it is read. */
 const MAX_FORM = 20 * 1_048_576;
 /** The most bytes of a form beside its file. */
 const FORM_PARTS = 65_536;
-/** Milliseconds for which an upload may stand still. */
-const IDLE_MS = 30_000;
 
 /** The media types of files that are sent as they are. */
 const TYPES = [
@@ -63,9 +60,8 @@ export const createFile = operation({
   raw: ['multipart/form-data'],
   maxBytes: MAX_FORM + FORM_PARTS,
   answer: file,
-  async handle({ host, key, request }) {
-    const { body, headers } = request as Request;
-    const form = await readForm(new Response(body && watched(body as ReadableStream<Uint8Array>), { headers }));
+  async handle({ host, key, headers, stream }) {
+    const form = await readForm(headers, stream);
     const names = ['file', 'purpose', 'expires_after[anchor]', 'expires_after[seconds]'];
     for (const name of new Set(form.keys())) {
       const param = name.slice(0, 100);
@@ -105,16 +101,15 @@ export const putFile = operation({
   maxBytes: MAX_FILE,
   query: fields({ purpose: v.optional(purpose, 'batch') }),
   answer: file,
-  async handle({ host, key, params, query, request }) {
-    const { body, headers } = request as Request;
+  async handle({ host, key, params, query, headers, stream }) {
     const length = headers.get('content-length');
-    if (length === null || body === null) {
+    if (length === null || !stream) {
       throw new GatewayError('invalid_request', 'content-length: is missing; a file is stored by its length', {
         param: 'content-length',
       });
     }
     const row = newFile(host, key.owner, params.name ?? '', query.purpose, Number(length));
-    return keep(host, row, body as ReadableStream<Uint8Array>);
+    return keep(host, row, stream);
   },
 });
 
@@ -125,7 +120,7 @@ export const listOfFiles = operation({
   summary: 'Lists the files of this owner, the newest first.',
   query: fields({
     limit,
-    after: v.optional(v.string()),
+    after: v.optional(stored),
     order: v.optional(v.picklist(['asc', 'desc'], 'asc or desc'), 'desc'),
     purpose: v.optional(v.picklist([...PURPOSES, 'batch_output'], `${purposeMessage}, batch_output`)),
   }),
@@ -153,9 +148,11 @@ export const getContent = operation({
   scope: 'files',
   summary: 'Sends the bytes of a file.',
   answer: 'application/octet-stream',
-  async handle({ host, key, params }) {
+  async handle({ host, key, params, request }) {
     const row = await fileOf(host.sql, key.owner, params.id ?? '');
-    const blob = await host.blobs.get(blobOf(row.id));
+    // HEAD asks for its size and its etag alone.
+    const range = request?.method === 'HEAD' ? { offset: 0, length: 1 } : undefined;
+    const blob = await host.blobs.get(blobOf(row.id), range);
     if (!blob) throw new GatewayError('not_found', `no such file: ${row.id}`);
     return new Response(blob.body, {
       headers: {
@@ -234,9 +231,8 @@ function newFile(
 
 /** Stores the bytes before the row: a row without bytes would be a file that nobody can read. */
 async function keep(host: Host, row: FileRow, body: ReadableStream<Uint8Array>): Promise<Response> {
-  const watch = watched(body);
   try {
-    await host.blobs.put(blobOf(row.id), watch, { size: row.bytes });
+    await host.blobs.put(blobOf(row.id), body, { size: row.bytes });
   } catch (error) {
     const own = gatewayErrorIn(error);
     if (own) throw own;
@@ -249,30 +245,4 @@ async function keep(host: Host, row: FileRow, body: ReadableStream<Uint8Array>):
   }
   await host.sql.batch([insertFile(row)]);
   return Response.json(fileAnswer(row));
-}
-
-/** Passes on what a client sends, and fails where it stops sending. */
-function watched(stream: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
-  const reader = stream.getReader();
-  const idle = () =>
-    new GatewayError('body_timeout', `The body stood still for ${IDLE_MS / 1000} seconds.`, {
-      headers: { connection: 'close' },
-    });
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        try {
-          const { done, value } = await inTime(reader.read(), IDLE_MS, idle);
-          if (done) controller.close();
-          else controller.enqueue(value);
-        } catch (error) {
-          reader.cancel(error).catch(() => {});
-          if (error instanceof GatewayError) throw error;
-          throw new GatewayError('client_closed', 'The body ended before it was complete.', { cause: error });
-        }
-      },
-      cancel: (reason) => reader.cancel(reason),
-    },
-    { highWaterMark: 0 },
-  );
 }

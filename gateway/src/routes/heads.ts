@@ -6,7 +6,7 @@ import { contextOf } from '../models/asking.ts';
 import { headKey } from '../models/heads.ts';
 import { type HeadDraft, Registry } from '../models/registry.ts';
 import { type Call, operation } from '../operation.ts';
-import { fields, name, text } from '../schemas.ts';
+import { fields, name, text, whole } from '../schemas.ts';
 import { deleteHead, type HeadRow, putHead } from '../tables/heads.ts';
 import { seconds } from '../time.ts';
 
@@ -19,9 +19,11 @@ const head = v.looseObject(
       FORMATS,
       `what toJSON() of a TextClassifier, SemanticRouter or TextDetector gave: ${FORMATS.join(' or ')}`,
     ),
-    embedder: v.optional(v.looseObject({ model: v.optional(text), layers: v.optional(v.number()) }, 'an object')),
+    embedder: v.optional(
+      v.looseObject({ model: v.optional(text), layers: v.optional(v.number('a number')) }, 'an object'),
+    ),
     model: v.optional(v.looseObject({ model: v.optional(text) }, 'an object')),
-    layer: v.optional(v.number('a whole number')),
+    layer: v.optional(whole(0, 999)),
     head: v.looseObject({ type: v.optional(text) }, 'an object'),
   },
   'a JSON object',
@@ -91,6 +93,8 @@ export const putOneHead = operation({
   body: head,
   answer,
   maxBytes: 16 << 20,
+  // A head of nearest neighbours has the vectors of its examples.
+  maxValues: 1 << 21,
   async handle(call) {
     const { host, body, query } = call;
     const registry = registryOf(call);

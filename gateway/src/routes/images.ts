@@ -5,7 +5,7 @@ import { readForm } from '../http/body.ts';
 import { GatewayError } from '../http/errors.ts';
 import { ask, checkAllowed, dimensions, encoding, need, usage, usageOf, user } from '../models/asking.ts';
 import { embedding, embeddingsOf } from '../models/vectors.ts';
-import { operation } from '../operation.ts';
+import { type Call, operation } from '../operation.ts';
 import { fields, name } from '../schemas.ts';
 
 const MAX_IMAGES = 256;
@@ -50,8 +50,8 @@ function bytesOf(url: string, index: number): Uint8Array {
 }
 
 /** The images of a form: each of its files, in their order. */
-async function readImages(request: Request): Promise<Asked> {
-  const data = await readForm(request);
+async function readImages({ headers, stream }: Pick<Call, 'headers' | 'stream'>): Promise<Asked> {
+  const data = await readForm(headers, stream);
   const values: Record<string, string> = {};
   const files: File[] = [];
   for (const [key, value] of data as unknown as Iterable<[string, string | File]>) {
@@ -88,7 +88,7 @@ export const embedImages = operation({
   cached: (given) => given !== undefined,
   predicts: true,
   async handle(call) {
-    const asked = call.body ? readBody(call.body) : await readImages(call.request as Request);
+    const asked = call.body ? readBody(call.body) : await readImages(call);
     const { images, dimensions: wanted } = asked;
     // A form's model is not known before it is read.
     checkAllowed(call.key, asked.model, 'model');

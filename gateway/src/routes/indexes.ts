@@ -13,7 +13,7 @@ import { loadedIndexes } from '../jobs/loaded-indexes.ts';
 import type { Key } from '../keys.ts';
 import { ask, checkAllowed, need } from '../models/asking.ts';
 import { type Call, operation } from '../operation.ts';
-import { fields, name as modelName, text } from '../schemas.ts';
+import { fields, name as modelName, stored, text } from '../schemas.ts';
 import { batchOf } from '../tables/batches.ts';
 import { fileOf } from '../tables/files.ts';
 import type { IndexRow } from '../tables/indexes.ts';
@@ -54,8 +54,8 @@ const index = v.object({
 });
 
 const order = fields({
-  batch_id: v.optional(v.string('the id of a batch')),
-  file_id: v.optional(v.string('the id of a file')),
+  batch_id: v.optional(stored),
+  file_id: v.optional(stored),
   model: v.optional(modelName),
   query_model: v.optional(modelName),
   dimensions: v.optional(v.pipe(v.number('a number'), v.integer('a whole number'), v.minValue(1, 'at least 1'))),
@@ -107,7 +107,7 @@ export const listOfIndexes = operation({
   path: '/v1/indexes',
   scope: 'search',
   summary: 'Lists the indexes of this owner by their names.',
-  query: fields({ limit, after: v.optional(v.string(), '') }),
+  query: fields({ limit, after: v.optional(stored, '') }),
   answer: page(index),
   async handle({ host, key, query }) {
     const rows = await listIndexes(host.sql, key.owner, query.limit, query.after);

@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import { GatewayError } from '../http/errors.ts';
 import { operation } from '../operation.ts';
-import { fields } from '../schemas.ts';
+import { fields, stored } from '../schemas.ts';
 import { readUsage } from '../tables/usage.ts';
 
 const DAY_SECONDS = 86_400;
@@ -32,7 +32,7 @@ export const usage = operation({
     from: time,
     to: time,
     by: v.optional(v.picklist(['hour', 'day'], 'hour or day'), 'day'),
-    key_id: v.optional(v.pipe(v.string(), v.minLength(1, 'the id of a key'), v.maxLength(300, 'the id of a key'))),
+    key_id: v.optional(v.pipe(stored, v.minLength(1, 'the id of a key'), v.maxLength(300, 'the id of a key'))),
   }),
   answer: v.object({
     object: v.literal('list'),

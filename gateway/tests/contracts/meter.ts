@@ -1,6 +1,6 @@
 /** The contract of `Meter`. */
 import assert from 'node:assert/strict';
-import type { Meter, Policy } from '../../src/host.ts';
+import type { Lease, Meter, Policy } from '../../src/host.ts';
 import { type Contract, many, sleep } from './contract.ts';
 
 const policy = (name: Policy['name'], limit: number, more: Partial<Policy> = {}): Policy => ({
@@ -16,6 +16,14 @@ const newKey = () => `key-${crypto.randomUUID()}`;
 
 async function remaining(meter: Meter, key: string, of: Policy): Promise<number | undefined> {
   return (await meter.take(key, [{ ...of, cost: 0 }])).reports[0]?.remaining;
+}
+
+const newLease = (limit: number, seconds = 60): Lease => ({ id: crypto.randomUUID(), limit, seconds });
+
+/** The number of places that are free, which takes them all. */
+async function places(meter: Meter, key: string, limit: number): Promise<number> {
+  const taken = await Promise.all(Array.from({ length: limit }, () => meter.lease(key, newLease(limit, 5))));
+  return taken.filter(Boolean).length;
 }
 
 export const meterContract: Contract<Meter> = {
@@ -120,24 +128,56 @@ export const meterContract: Contract<Meter> = {
     await meter.settle(newKey(), tpm, -5);
   },
 
-  'concurrency: what is given back can be taken again': async (make) => {
+  'of 40 requests, 10 at once, at most 4 have a place, and each that is given back can be taken again': async (
+    make,
+  ) => {
     const meter = await make();
     const key = newKey();
-    const slots = policy('concurrency', 4);
     let running = 0;
     let most = 0;
     const results = await many(40, 10, async () => {
-      const { allowed } = await meter.take(key, [slots]);
-      if (!allowed) return false;
+      const place = newLease(4);
+      if (!(await meter.lease(key, place))) return false;
       most = Math.max(most, ++running);
       await sleep(5);
       running--;
-      await meter.settle(key, slots, -1);
+      await meter.release(key, place.id);
       return true;
     });
     assert.ok(most <= 4, `${most} at once`);
     assert.ok(results.filter(Boolean).length >= 4);
-    assert.equal(await remaining(meter, key, slots), 4);
+    assert.equal(await places(meter, key, 4), 4);
+    assert.equal(await meter.lease(newKey(), newLease(1)), true, 'another key has places of its own');
+  },
+
+  'a place that is never given back is free again after its seconds, and no earlier': async (make) => {
+    const meter = await make();
+    const key = newKey();
+    assert.equal(await meter.lease(key, newLease(2, 2)), true);
+    await sleep(1200);
+    assert.equal(await meter.lease(key, newLease(2, 2)), true);
+    assert.equal(await meter.lease(key, newLease(2, 2)), false);
+    // The first one has ended, the second has more than a second left.
+    await sleep(1000);
+    assert.equal(await meter.lease(key, newLease(2, 2)), true);
+    assert.equal(await meter.lease(key, newLease(2, 2)), false);
+  },
+
+  'a place that is renewed lasts, and one that has run out does not free the place of another': async (make) => {
+    const meter = await make();
+    const key = newKey();
+    const [renewed, lost] = [newLease(2, 1), newLease(2, 1)];
+    assert.equal(await meter.lease(key, renewed), true);
+    assert.equal(await meter.lease(key, lost), true);
+    assert.equal(await meter.lease(key, { ...renewed, seconds: 10 }), true, 'also where all places are taken');
+    await sleep(1300);
+    assert.equal(await meter.lease(key, newLease(2, 10)), true, 'in the place of the one that has run out');
+    assert.equal(await meter.lease(key, lost), false);
+    await meter.release(key, lost.id);
+    assert.equal(await meter.lease(key, newLease(2, 10)), false);
+    await meter.release(key, renewed.id);
+    await meter.release(key, renewed.id);
+    assert.equal(await places(meter, key, 2), 1);
   },
 
   'a window begins with the first take, not with a clock, and ends after its seconds': async (make) => {
@@ -163,13 +203,13 @@ export const meterContract: Contract<Meter> = {
   'a window whose units were all given back is none': async (make) => {
     const meter = await make();
     const key = newKey();
-    const slots = policy('concurrency', 2, { seconds: 2 });
-    await meter.take(key, [slots]);
+    const short = policy('tpm', 2, { seconds: 2 });
+    await meter.take(key, [short]);
     await sleep(1200);
-    await meter.settle(key, slots, -1);
-    const [none] = (await meter.take(key, [{ ...slots, cost: 0 }])).reports;
+    await meter.settle(key, short, -1);
+    const [none] = (await meter.take(key, [{ ...short, cost: 0 }])).reports;
     assert.deepEqual([none?.remaining, none?.resetSeconds], [2, 0]);
-    const [anew] = (await meter.take(key, [slots])).reports;
+    const [anew] = (await meter.take(key, [short])).reports;
     assert.deepEqual([anew?.remaining, anew?.resetSeconds], [1, 2]);
   },
 };

@@ -41,6 +41,10 @@ export class StubModels implements Models {
   run: 'local' | 'upstream' = 'local';
   /** Milliseconds that an embedding takes. */
   delay = 0;
+  /** The embeddings that were asked for. */
+  asked = 0;
+  /** Waited for by each embedding. */
+  before: () => Promise<void> = async () => {};
   readonly extra: ModelInfo[] = [];
 
   get info(): ModelInfo {
@@ -72,6 +76,8 @@ export class StubModels implements Models {
   }
 
   async #embed(texts: string[]): Promise<Vectors> {
+    this.asked += 1;
+    await this.before();
     await new Promise((resolve) => setTimeout(resolve, this.delay));
     this.embedded.push(...texts);
     const data = Float32Array.from(texts.flatMap((text) => [text.length, text.charCodeAt(0) || 0, 1, 0.5]));
