@@ -4,7 +4,10 @@ import { buffersIn, decode, encode, errorOf, type Failure, failureOf, type Refer
 /** A port to the other side: a `Worker`, or a worker's own global scope. */
 export interface Port {
   postMessage(message: unknown, transfer: Transferable[]): void;
-  onmessage: ((event: MessageEvent) => void) | null;
+  onmessage: ((event: { data: unknown }) => void) | null;
+  /** Keep the process alive or not, in runtimes that otherwise end with their last task. */
+  ref?(): void;
+  unref?(): void;
 }
 
 type Message =
@@ -64,7 +67,12 @@ export class Peer {
    * Calls a function of the other side. Functions and signals among the arguments are forgotten after the answer, unless they are `kept`.
    * @throws {PilotlightError} what the function throws, and `INTERNAL` where the other side is gone
    */
-  async call(target: string | number, args: readonly unknown[], kept = false): Promise<unknown> {
+  async call(
+    target: string | number,
+    args: readonly unknown[],
+    kept = false,
+    transfer: Transferable[] = [],
+  ): Promise<unknown> {
     if (this.#end) throw this.#end;
     const id = this.#next();
     const scope = this.#scope();
@@ -72,12 +80,14 @@ export class Peer {
     try {
       const value = await new Promise((resolve, reject) => {
         this.#waiting.set(id, { resolve, reject });
-        this.#send({ kind: 'call', id, target, args: encode(args, scope) });
+        this.#port.ref?.();
+        this.#send({ kind: 'call', id, target, args: encode(args, scope) }, transfer);
       });
       isKept = kept;
       return value;
     } finally {
       this.#waiting.delete(id);
+      if (!this.isWaiting) this.#port.unref?.();
       scope.end(isKept);
     }
   }

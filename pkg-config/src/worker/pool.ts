@@ -135,5 +135,7 @@ export class Pool implements Member {
     this.#timer = setTimeout(() => {
       for (const member of [...this.#others]) this.#drop(member);
     }, IDLE);
+    // A process need not wait for it.
+    (this.#timer as { unref?(): void }).unref?.();
   }
 }
