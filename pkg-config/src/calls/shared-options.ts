@@ -1,5 +1,5 @@
-import { spawner } from '#runtime';
 import type { PilotlightError } from '../error.js';
+import { threads } from '../runtime/threads.js';
 import { memoryStore } from '../storage/memory-store.js';
 
 interface Options {
@@ -7,6 +7,10 @@ interface Options {
   host?: unknown;
   files?: unknown;
 }
+
+/** Whether this thread may have models in workers, in this or another copy of the package's scripts. */
+const mayHaveWorkers = (): boolean =>
+  (typeof document === 'object' && typeof Worker === 'function') || threads() !== undefined;
 
 /** The error of a core that could not open IndexedDB. */
 const isDenied = (error: unknown): boolean =>
@@ -23,7 +27,7 @@ let isWithout = false;
  */
 export async function withShared<T extends Options, R>(options: T, work: (shared: T) => Promise<R>): Promise<R> {
   // The core says what is wrong with options that are no object.
-  if (!spawner?.isHere() || Object(options) !== options) return work(options);
+  if (!mayHaveWorkers() || Object(options) !== options) return work(options);
   const shared = { ...options, ...hostOf(options) };
   const inMemory = { ...shared, store: memoryStore };
   const { store, files } = options;

@@ -24,7 +24,11 @@ interface Host {
 /** A module of Node. Imports of one would stop bundlers for browsers, which never come here. */
 const builtin = (name: string): unknown => (globalThis as Host).process?.getBuiltinModule?.(name);
 
-export const threads = (): Threads | undefined => builtin('node:worker_threads') as Threads | undefined;
+/** Threads of this runtime; `undefined` where there are none. Cloudflare Workers may have the module, which starts none. */
+export const threads = (): Threads | undefined =>
+  globalThis.navigator?.userAgent === 'Cloudflare-Workers'
+    ? undefined
+    : (builtin('node:worker_threads') as Threads | undefined);
 
 /** The number of processors that this process may use, and half of the memory that it may still take. */
 export function deviceOfProcess(): { cores: number; memory: number } {
