@@ -67,12 +67,7 @@ export class Peer {
    * Calls a function of the other side. Functions and signals among the arguments are forgotten after the answer, unless they are `kept`.
    * @throws {PilotlightError} what the function throws, and `INTERNAL` where the other side is gone
    */
-  async call(
-    target: string | number,
-    args: readonly unknown[],
-    kept = false,
-    transfer: Transferable[] = [],
-  ): Promise<unknown> {
+  async call(target: string | number, args: readonly unknown[], kept = false): Promise<unknown> {
     if (this.#end) throw this.#end;
     const id = this.#next();
     const scope = this.#scope();
@@ -81,7 +76,7 @@ export class Peer {
       const value = await new Promise((resolve, reject) => {
         this.#waiting.set(id, { resolve, reject });
         this.#port.ref?.();
-        this.#send({ kind: 'call', id, target, args: encode(args, scope) }, transfer);
+        this.#send({ kind: 'call', id, target, args: encode(args, scope) });
       });
       isKept = kept;
       return value;

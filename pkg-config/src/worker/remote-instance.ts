@@ -40,8 +40,6 @@ export interface PageNames {
   locks?: LentFunctions;
   /** The name of a lock that it holds as long as it lives. */
   lifeline?: string;
-  /** A port that is closed when it ends, where the browser has no locks. */
-  tether?: MessagePort;
 }
 
 /** A started worker and the way to end it. */
@@ -64,10 +62,10 @@ export interface WorkerHost {
 }
 
 /** Milliseconds between two questions to a worker whether it lives, where the browser has no locks that tell. */
-const PING = 5000;
+const PING = 2000;
 
-/** The number of questions without an answer after which a worker counts as gone. Its thread may be busy with a large layer. */
-const UNANSWERED = 6;
+/** The number of questions in a row without an answer after which a worker counts as gone: a large layer takes seconds on a slow device. */
+const UNANSWERED = 5;
 
 /** Milliseconds that a worker has to complete what it writes to the store after its last model was disposed of. */
 const LAST_WRITES = 5000;
@@ -106,10 +104,10 @@ export class RemoteInstance implements Instance {
   /** Chooses the backend there. @throws {PilotlightError} also where the worker could not be started */
   async start(options: LoadOptions, wasm: unknown): Promise<Backend['report']> {
     const { device, dtype } = options;
-    const { names, transfer, watch } = this.#means();
+    const { names, watch } = this.#means();
     try {
       const given = [{ device, dtype }, { wasm, webgpuGlue: this.#host.webgpuGlue() }, names];
-      const report = (await this.#peer.call('start', given, true, transfer)) as Backend['report'];
+      const report = (await this.#peer.call('start', given, true)) as Backend['report'];
       // Further workers take what the first one chose.
       this.#given = { options: { ...options, device: report.device, dtype: report.dtype }, wasm };
       watch();
@@ -134,12 +132,12 @@ export class RemoteInstance implements Instance {
   }
 
   /** Makes what a worker gets to take locks by and to be watched by, and the function that begins to watch it. */
-  #means(): { names: PageNames; transfer: Transferable[]; watch: () => void } {
+  #means(): { names: PageNames; watch: () => void } {
     const { prefix } = pageLocks;
     if ('onexit' in this.#host.port) {
       const lent = new LentLocks();
       this.#ends.push(() => lent.end());
-      return { names: { prefix, locks: lent.functions }, transfer: [], watch: () => {} };
+      return { names: { prefix, locks: lent.functions }, watch: () => {} };
     }
     const locks = (globalThis.navigator as Partial<Navigator> | undefined)?.locks;
     if (locks) {
@@ -148,24 +146,20 @@ export class RemoteInstance implements Instance {
       this.#ends.push(() => watched.abort());
       const ended = () => this.#fail('the worker was ended');
       const watch = () => void locks.request(lifeline, { signal: watched.signal }, ended).catch(() => {});
-      return { names: { prefix, lifeline }, transfer: [], watch };
+      return { names: { prefix, lifeline }, watch };
     }
-    const { port1, port2 } = new MessageChannel();
-    port1.addEventListener('close', () => this.#fail('the worker was ended'));
-    port1.start();
-    this.#ends.push(() => port1.close());
-    return { names: { prefix, tether: port2 }, transfer: [port2], watch: () => this.#ask() };
+    return { names: { prefix }, watch: () => this.#ask() };
   }
 
-  /** Asks the worker whether it lives as long as calls wait: not every browser tells of a closed port. */
+  /** Asks the worker whether it lives as long as calls wait. */
   #ask(): void {
     let unanswered = 0;
     let heard = this.#peer.heard;
     const timer = setInterval(() => {
-      // Times that pass while the page is suspended are no sign.
+      // Questions are counted, not milliseconds: a page may be suspended together with its workers.
       unanswered = this.#peer.isWaiting && heard === this.#peer.heard ? unanswered + 1 : 0;
       heard = this.#peer.heard;
-      if (unanswered > UNANSWERED) this.#fail('the worker does not answer');
+      if (unanswered >= UNANSWERED) this.#fail('the worker does not answer');
       else if (this.#peer.isWaiting) this.#peer.call('ping', []).catch(() => {});
     }, PING);
     this.#ends.push(() => clearInterval(timer));

@@ -19,8 +19,6 @@ export function serve(port: Port, cores: Cores, setWebgpuGlue: (address: string)
   /** Refreshes of the store, which a worker completes before it ends. */
   const background: Promise<void>[] = [];
   let instance: CoreInstance | undefined;
-  /** A port that is closed when the worker ends, of which the page hears. Were it collected, the page would hear the same. */
-  const kept: (MessagePort | undefined)[] = [];
 
   function running(): CoreInstance {
     if (!instance) throw new PilotlightError('INTERNAL', 'the worker was not started');
@@ -32,7 +30,6 @@ export function serve(port: Port, cores: Cores, setWebgpuGlue: (address: string)
       setWebgpuGlue(webgpuGlue);
       pageLocks.prefix = names.prefix;
       if (names.locks) pageLocks.lent = grantsOf(names.locks);
-      kept.push(names.tether);
       if (names.lifeline !== undefined) await takeLifeline(names.lifeline);
       if (wasm !== undefined) await cores.cpu.instance(wasm as WasmSource);
       const backend = await chooseBackend(cores, options);
