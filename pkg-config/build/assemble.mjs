@@ -6,6 +6,8 @@ import { ask, PACKAGE, ROOT, run } from './steps.mjs';
 /** The types of an import of a `.wasm` file; they lie beside the cores. */
 const WASM_TYPES = 'wasm-module.d.ts';
 
+const SOURCE = path.join(ROOT, 'pkg-config/src');
+
 /** Writes dist/package/ from the finished cores and returns its version. The WebGPU core may be missing. */
 export async function assemble(cores) {
   const core = path.join(PACKAGE, 'core');
@@ -37,6 +39,7 @@ export async function assemble(cores) {
     copyFileSync(script, path.join(core, `${glue}.js`));
   }
   for (const { name, wasm } of [simd, relaxed]) writeFileSync(path.join(core, `${name}.b64.js`), base64Script(wasm));
+  await layThread(core);
   layWeights();
   return version;
 }
@@ -75,12 +78,32 @@ const besideScripts = {
   },
 };
 
+/** The script of a thread of Node, Deno or Bun, as text: neither bundlers of servers nor Deno without permissions find files beside a script. */
+async function layThread(core) {
+  const beside = {
+    name: 'glue',
+    setup: ({ onResolve }) => onResolve({ filter: /^#core\/cpu\.js$/ }, () => ({ path: path.join(core, 'cpu.js') })),
+  };
+  const { outputFiles } = await build({
+    absWorkingDir: SOURCE,
+    entryPoints: ['worker/thread.ts'],
+    conditions: ['thread'],
+    bundle: true,
+    write: false,
+    minify: true,
+    format: 'iife',
+    target: 'es2022',
+    plugins: [beside],
+  });
+  writeFileSync(path.join(core, 'thread.js'), `export const script = ${JSON.stringify(outputFiles[0].text)};\n`);
+}
+
 async function layScripts(version) {
   for (const config of ['tsconfig.json', 'tsconfig.node.json']) {
     run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', `pkg-config/${config}`]);
   }
   const options = {
-    absWorkingDir: path.join(ROOT, 'pkg-config/src'),
+    absWorkingDir: SOURCE,
     outdir: PACKAGE,
     bundle: true,
     format: 'esm',

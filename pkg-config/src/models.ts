@@ -2,7 +2,7 @@ import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './calls/abort.js';
 import { checkModel, checkObject } from './calls/check.js';
-import { forPage } from './calls/page-options.js';
+import { withShared } from './calls/shared-options.js';
 import { chooseBackend } from './core/backend.js';
 import type { Glue } from './core/glue.js';
 import { PilotlightError, toPilotlightError } from './error.js';
@@ -28,16 +28,19 @@ const storage = () => (globalThis as Host).navigator?.storage;
 /** The answer of the first `persist` call. It is kept, because some browsers prompt the user at each call. */
 let asked: Promise<boolean> | undefined;
 
-async function call<T>(work: (glue: Glue) => Promise<T>): Promise<T> {
+async function call<O extends Api.StoreOptions, T>(
+  options: O,
+  work: (glue: Glue, shared: O) => Promise<T>,
+): Promise<T> {
   try {
     const instance = await cores.cpu.instance();
-    return await instance.run(work);
+    return await withShared(options, (shared) => instance.run((glue) => work(glue, shared)));
   } catch (error) {
     throw toPilotlightError(error);
   }
 }
 
-const list = (options: Api.StoreOptions = {}) => call(({ listModels }) => listModels(forPage(options)));
+const list = (options: Api.StoreOptions = {}) => call(options, ({ listModels }, shared) => listModels(shared));
 
 /** Manages stored models, and plans loads. */
 export const models: typeof Api.models = {
@@ -47,12 +50,12 @@ export const models: typeof Api.models = {
       checkModel(model, options);
       const { instance, report } = await abortable(chooseBackend(cores, options), signal);
       const { device, dtype, reason } = report;
-      const locks = locksFor(isShared(options.store), signal);
-      const resolved = { ...forPage(options), device, dtype, locks, ...byteOptions(options, signal) };
-      const plan = await abortable(
-        instance.run(({ planModel }) => planModel(model, resolved)),
-        signal,
-      );
+      const planning = withShared(options, (shared) => {
+        const locks = locksFor(isShared(shared.store), signal);
+        const resolved = { ...shared, device, dtype, locks, ...byteOptions(shared, signal) };
+        return instance.run(({ planModel }) => planModel(model, resolved));
+      });
+      const plan = await abortable(planning, signal);
       const problem = problemOf(plan);
       return {
         model,
@@ -75,7 +78,7 @@ export const models: typeof Api.models = {
       return Promise.reject(
         new PilotlightError('INVALID_INPUT', `key: expected a key that list() gave, got ${typeof key}`),
       );
-    return call(({ deleteModel }) => deleteModel(key, forPage(options)));
+    return call(options, ({ deleteModel }, shared) => deleteModel(key, shared));
   },
 
   async usage(options = {}) {

@@ -46,7 +46,8 @@ export const launch = ({ softwareGpu = false, engineFlags = [] } = {}) =>
 export async function persistentProfile() {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'pilotlight-profile-'));
   return {
-    open: (options = {}) => chromium.launchPersistentContext(folder, { executablePath, args: ARGS, ...options }),
+    open: ({ args = [], ...options } = {}) =>
+      chromium.launchPersistentContext(folder, { executablePath, args: [...ARGS, ...args], ...options }),
     remove: () => rm(folder, { recursive: true, force: true }),
   };
 }
@@ -70,20 +71,33 @@ export async function tinyGolden(name) {
 
 export const minilmGolden = async () => JSON.parse(await readFile(path.join(goldens, 'minilm/expected.json'), 'utf8'));
 
-const TYPES = { '.js': 'text/javascript', '.wasm': 'application/wasm', '.json': 'application/json' };
+const TYPES = {
+  '.js': 'text/javascript',
+  '.mjs': 'text/javascript',
+  '.wasm': 'application/wasm',
+  '.json': 'application/json',
+  '.html': 'text/html',
+};
 
-/** An empty page on a server that has the package under /package/ and models under /hub; `options` are those of the hub. */
-export async function startBench(models = { [MINILM]: minilm }, options = {}) {
+/**
+ * An empty page on a server that has the package under /package/ and models under /hub.
+ * @param {object} [options] besides these, those of the hub
+ * @param {Record<string, string>} [options.files] address → a file that the server has there
+ * @param {(url: string) => Record<string, string>} [options.headers] further headers of each answer that is not the hub's
+ */
+export async function startBench(models = { [MINILM]: minilm }, { files = {}, headers = () => ({}), ...options } = {}) {
   const hub = createHub({ models, prefix: '/hub', ...options });
   const server = createServer(async (request, response) => {
     if (request.url.startsWith('/hub/')) return hub.handle(request, response);
-    if (!request.url.startsWith('/package/'))
+    for (const [name, value] of Object.entries(headers(request.url))) response.setHeader(name, value);
+    const file = request.url.startsWith('/package/')
+      ? path.join(packageFolder, path.posix.normalize(request.url.slice('/package'.length)))
+      : files[request.url.split('?')[0]];
+    if (file === undefined)
       return response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>bench</title>');
     try {
-      const body = await readFile(path.join(packageFolder, path.posix.normalize(request.url.slice('/package'.length))));
-      response
-        .writeHead(200, { 'Content-Type': TYPES[path.extname(request.url)] ?? 'application/octet-stream' })
-        .end(body);
+      const body = await readFile(file);
+      response.writeHead(200, { 'Content-Type': TYPES[path.extname(file)] ?? 'application/octet-stream' }).end(body);
     } catch {
       response.writeHead(404).end();
     }

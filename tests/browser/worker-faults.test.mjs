@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { clipGolden } from '../package/support/clip.mjs';
-import { goldens, launch, startBench, tinyGolden, until } from './harness.mjs';
+import { goldens, launch, packageFolder, startBench, tinyGolden, until } from './harness.mjs';
 
 const TEXTS = Array.from({ length: 300 }, (_, i) => `text ${i} about ${'a dog in the park '.repeat(1 + (i % 5))}`);
 const PICTURE = path.join(goldens, 'resize', clipGolden('clip-tiny').pictures[0]);
@@ -348,4 +348,47 @@ test('a judge cannot be had of a generator that was disposed of, in a worker or 
     return codes;
   });
   assert.deepEqual(codes, ['DISPOSED', 'DISPOSED']);
+});
+
+test('where IndexedDB cannot be opened, all workers and later loads share the model in the memory of the page', async () => {
+  const deny = `IDBFactory.prototype.open = () => { throw new DOMException('denied', 'SecurityError'); };`;
+  const script = await readFile(path.join(packageFolder, 'worker.js'), 'utf8');
+  await page.route('**/package/worker.js', async (route) => {
+    await route.fulfill({ contentType: 'text/javascript', body: `${deny}\n${script}` });
+  });
+  await page.evaluate(deny);
+  const warnings = [];
+  page.on('console', (message) => message.type() === 'warning' && warnings.push(message.text()));
+  const before = weightRequests();
+  await loadTwo();
+  const fetched = weightRequests();
+  assert.ok(fetched > before);
+  const seen = await page.evaluate(async (texts) => {
+    const { models } = await import('/package/web.js');
+    const expected = (await own.embed(texts)).data;
+    const isRight = ({ data }) => data.every((value, i) => value === expected[i]);
+    const later = await load('TextEmbedder', 'test/tiny');
+    const right = [isRight(await two.embed(texts)), isRight(await later.embed(texts))];
+    return { right, worker: later.backend.worker, list: (await models.list()).map(({ model }) => model) };
+  }, TEXTS);
+  assert.deepEqual(seen, { right: [true, true], worker: true, list: ['test/tiny'] });
+  assert.equal(weightRequests(), fetched);
+  assert.equal(warnings.filter((text) => text.includes('IndexedDB')).length, 1, warnings.join());
+});
+
+test('a worker that is ended is noticed within seconds where the page has no locks, and one that is busy is not', async () => {
+  const seen = await page.evaluate(async (texts) => {
+    Object.defineProperty(navigator, 'locks', { value: undefined });
+    const embedder = await load('TextEmbedder', 'test/tiny', { workers: 1 });
+    const many = Array.from({ length: 60 }, () => texts).flat();
+    const busy = (await embedder.embed(many)).dims[0];
+    const call = embedder.embed(many).catch(told);
+    await sleep(20);
+    const start = performance.now();
+    started[0].terminate();
+    return { busy, ...(await call), ms: performance.now() - start };
+  }, TEXTS);
+  assert.deepEqual([seen.busy, seen.code], [60 * TEXTS.length, 'INTERNAL']);
+  assert.match(seen.message, /the worker does not answer; load again/);
+  assert.ok(seen.ms < 20_000, `${seen.ms} ms`);
 });

@@ -366,22 +366,6 @@ describe('where a worker ends or cannot be started', () => {
     });
   }
 
-  test('the model runs on the page where its policy allows no worker', async () => {
-    await page.route('**/policy', (route) =>
-      route.fulfill({
-        contentType: 'text/html',
-        headers: {
-          'Content-Security-Policy': `default-src 'none'; script-src 'self' 'unsafe-eval' 'wasm-unsafe-eval'; connect-src 'self'; worker-src 'none'`,
-        },
-        body: '<!doctype html>',
-      }),
-    );
-    await page.goto(`${bench.url}/policy`);
-    const { backend, dims } = await embedTiny();
-    assert.deepEqual([backend.worker, dims], [false, [1, 32]]);
-    assert.match(backend.reason, /on the calling thread because /);
-  });
-
   const embedTiny = () =>
     page.evaluate(async () => {
       const { TextEmbedder } = await import('/package/web.js');

@@ -84,6 +84,44 @@ test('what is missing or altered is made again from the commit of the lock file,
   assert.equal(commit, newest);
 });
 
+test('another host or other weights are pulled anew, and the same ones are not', async (t) => {
+  const files = filesOf(tinyFolder('bert-tiny-mean'));
+  const other = await startHub({ models: { [MODEL]: files } });
+  t.after(() => other.close());
+  const stranger = await startHub({ models: { [MODEL]: { ...files, 'added.txt': new Uint8Array(3) } } });
+  t.after(() => stranger.close());
+  const commitNow = () => JSON.parse(readFileSync(fileOf(LOCK), 'utf8')).commit;
+  await resolve(wanted());
+  const commit = commitNow();
+  const changes = [{ weights: 'safetensors' }, { weights: 'safetensors', host: other.url }, { host: other.url }, {}];
+  for (const change of changes) {
+    const { host } = { host: hub.url, ...change };
+    for (const { requests } of [hub, other]) requests.length = 0;
+    await resolve(wanted(change), { command: 'serve' });
+    const asked = host === other.url ? [other, hub] : [hub, other];
+    assert.ok(asked[0].requests.length > 0, `nothing was asked of the host for ${JSON.stringify(change)}`);
+    assert.deepEqual(asked[1].requests, []);
+    const { from } = JSON.parse(readFileSync(fileOf(LOCK), 'utf8')).files[WEIGHTS];
+    assert.deepEqual(from, { host, ...(change.weights && { weights: change.weights }) });
+    asked[0].requests.length = 0;
+    await resolve(wanted(change));
+    assert.deepEqual(asked[0].requests, []);
+  }
+  assert.equal(commitNow(), commit);
+  await resolve(wanted({ host: stranger.url }));
+  assert.notEqual(commitNow(), commit, 'that host has no such commit');
+});
+
+test('a lock file that does not say where its weights are from is taken as it is', async () => {
+  await resolve(wanted());
+  const lock = JSON.parse(readFileSync(fileOf(LOCK), 'utf8'));
+  for (const file of Object.values(lock.files)) delete file.from;
+  writeFileSync(fileOf(LOCK), JSON.stringify(lock));
+  hub.requests.length = 0;
+  await resolve(wanted({ weights: 'safetensors' }));
+  assert.deepEqual(hub.requests, []);
+});
+
 test('a model that cannot be had ends a build, and is told by the dev server', async () => {
   const options = wanted({ model: 'test/none' });
   await assert.rejects(resolve(options), /^Error: pilotlight: test\/none: /);

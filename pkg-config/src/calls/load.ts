@@ -7,7 +7,7 @@ import { isShared, type Locks, locksFor } from '../storage/locks.js';
 import { isMemoryStore } from '../storage/memory-store.js';
 import { abortable } from './abort.js';
 import { Caller, watch } from './caller.js';
-import { forPage } from './page-options.js';
+import { withShared } from './shared-options.js';
 
 /** Callers with a load under way. */
 const callers = new Set<Caller>();
@@ -15,31 +15,42 @@ const callers = new Set<Caller>();
 /** One load of a model: its locks, its cancellation, and the refresh of the store after the model's first answer. */
 export class Load<Options extends LoadOptions> {
   readonly #model: string;
-  readonly #options: Options;
-  readonly #locks: Locks;
+  #options: Options;
   #cached = false;
 
   constructor(model: string, options: Options) {
     checkListener(options);
     this.#model = model;
-    this.#options = forPage(options);
-    const report = ({ file, loaded, total }: Pick<LoadProgress, 'file' | 'loaded' | 'total'>): void =>
-      options.onProgress?.({ status: 'download', ...(file !== undefined && { file }), loaded, total, cached: false });
-    this.#locks = locksFor(isShared(options.store), options.signal, report);
+    this.#options = options;
   }
 
   /** Runs `load`. Rejects as soon as the signal fires; a step that is under way then ends by itself. */
-  async run<T extends { free(): void }>(
+  run<T extends { free(): void }>(instance: Instance, load: (glue: Glue, options: object) => Promise<T>): Promise<T> {
+    return withShared(this.#options, (options) => {
+      this.#options = options;
+      return this.#run(instance, load);
+    });
+  }
+
+  async #run<T extends { free(): void }>(
     instance: Instance,
     load: (glue: Glue, options: object) => Promise<T>,
   ): Promise<T> {
+    const { signal, store } = this.#options;
+    const report = ({ file, loaded, total }: Pick<LoadProgress, 'file' | 'loaded' | 'total'>): void =>
+      this.#options.onProgress?.({
+        status: 'download',
+        ...(file !== undefined && { file }),
+        loaded,
+        total,
+        cached: false,
+      });
     const onProgress = (event: LoadProgress): void => {
       // A worker may still report when the load was given up.
-      if (this.#options.signal?.aborted) return;
+      if (signal?.aborted) return;
       this.#cached = event.cached;
       this.#options.onProgress?.(event);
     };
-    const { signal } = this.#options;
     const caller = new Caller();
     callers.add(caller);
     // A load whose caller is gone would keep its part of a model in memory.
@@ -47,7 +58,8 @@ export class Load<Options extends LoadOptions> {
       () => [...callers].filter((other) => other !== caller),
       (gone) => callers.delete(gone),
     );
-    const own = instance.remote ? {} : { locks: this.#locks, caller, ...byteOptions(this.#options, signal) };
+    const locks = instance.remote ? undefined : locksFor(isShared(store), signal, report);
+    const own = locks && { locks, caller, ...byteOptions(this.#options, signal) };
     const work = instance.run((glue) => load(glue, { ...this.#options, onProgress, ...own }), caller);
     const ended = work.then(
       // After an abort nobody receives the model.
@@ -59,7 +71,7 @@ export class Load<Options extends LoadOptions> {
       caller.end();
       callers.delete(caller);
       // A core that trapped has not released its locks.
-      this.#locks.endAll();
+      locks?.endAll();
     });
     return abortable(work, signal);
   }

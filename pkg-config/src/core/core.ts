@@ -17,6 +17,8 @@ export interface CoreFiles {
 export class Core {
   readonly #files: CoreFiles;
   #instance: Promise<CoreInstance> | undefined;
+  /** The runtime's own code, where it was compiled for other threads. */
+  #module: Promise<WebAssembly.Module> | undefined;
   /** Whether the running code is the program's own. */
   #overridden = false;
 
@@ -54,6 +56,19 @@ export class Core {
     return (await this.running())?.glue.compiledModule();
   }
 
+  /** The code, compiled, for other threads of the process, whose own code is bytes. */
+  async module(): Promise<WebAssembly.Module> {
+    const given = (await this.running())?.glue.compiledModule();
+    if (given) return given;
+    this.#module ??= Promise.resolve(this.#files.wasm())
+      .then((bytes) => WebAssembly.compile(bytes as BufferSource))
+      .catch((error: unknown) => {
+        this.#module = undefined;
+        throw error;
+      });
+    return this.#module;
+  }
+
   async #start(override: WasmSource | Promise<WasmSource> | undefined): Promise<CoreInstance> {
     const { name, missing } = this.#files;
     // Bundlers have nothing to do with a source that the program itself gave.
@@ -62,7 +77,7 @@ export class Core {
     let wasm: WasmSource;
     let found = false;
     try {
-      const source = override ?? this.#files.wasm();
+      const source = override ?? this.#module ?? this.#files.wasm();
       found = true;
       [glue, wasm] = await Promise.all([this.#files.glue(), source]);
     } catch (error) {

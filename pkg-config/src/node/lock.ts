@@ -12,7 +12,19 @@ export interface LockedFile {
   sha256: string;
   /** The SHA-256 of each tensor's bytes, for a safetensors file. */
   tensors?: Record<string, string>;
+  /** The origin of packed weights; absent in lock files of earlier versions. */
+  from?: Origin;
 }
+
+/** The options that decide which weights were packed, whatever the commit. */
+export interface Origin {
+  host: string;
+  weights?: string;
+  lossy?: true;
+}
+
+/** Whether a file has packed weights. */
+export const isPacked = (file: string): boolean => file.startsWith('pilotlight-') && file.endsWith('.safetensors');
 
 export interface Lock {
   version: 1;

@@ -13,7 +13,7 @@ import type { Pairs } from './corpus.js';
 import { type Cut, type CutOptions, cutFolder } from './cut.js';
 import { syncFolder, writeThrough } from './disk.js';
 import { fileStore } from './file-store.js';
-import { describe, LOCK, type Lock, readLock } from './lock.js';
+import { describe, isPacked, LOCK, type Lock, type Origin, readLock } from './lock.js';
 import { OpenModel } from './open-model.js';
 
 export interface PullOptions extends CutOptions {
@@ -54,6 +54,17 @@ export interface Pulled {
 export function folderOf({ out, model, revision }: Pick<PullOptions, 'out' | 'model' | 'revision'>): string {
   return path.join(out, ...model.split('/'), 'resolve', ...revision.split('/'));
 }
+
+/** The origin of the weights that these options ask for. */
+export const originOf = ({
+  host,
+  weights = 'auto',
+  lossy,
+}: Pick<PullOptions, 'host' | 'weights' | 'lossy'>): Origin => ({
+  host,
+  ...(weights !== 'auto' && { weights }),
+  ...(lossy && { lossy }),
+});
 
 /** The folder inside `out` with the partial downloads of pulls. */
 export const WORK = '.pilotlight';
@@ -128,7 +139,7 @@ async function pullBy(work: string, options: PullOptions): Promise<Pulled> {
     });
   }
   const folder = folderOf(options);
-  const lock = await lay(made, cut?.files ?? files, folder, cut?.commit ?? stored.commit);
+  const lock = await lay(made, cut?.files ?? files, folder, cut?.commit ?? stored.commit, originOf(options));
   return { folder, commit: cut?.commit ?? stored.commit, verified: weakest(parts), lock, ...(cut && { cut }) };
 }
 
@@ -212,11 +223,12 @@ async function exportTo(
  * Moves finished files to where they are served, the lock file last. Files of the same commit that are there already stay listed,
  * so that several dtypes can be served; listed files of another commit are removed.
  */
-async function lay(from: string, files: string[], folder: string, commit: string): Promise<Lock> {
+async function lay(from: string, files: string[], folder: string, commit: string, origin: Origin): Promise<Lock> {
   // A lock file that cannot be read is replaced.
   const before = await readLock(folder).catch(() => undefined);
   const listed = before?.commit === commit ? { ...before.files } : {};
-  for (const file of files) listed[file] = await describe(path.join(from, file));
+  for (const file of files)
+    listed[file] = { ...(await describe(path.join(from, file))), ...(isPacked(file) && { from: origin }) };
   const sorted = Object.entries(listed).sort(([a], [b]) => (a < b ? -1 : 1));
   const lock: Lock = { version: 1, commit, files: Object.fromEntries(sorted) };
 

@@ -2,7 +2,7 @@ import * as glue from '#core/cpu.js';
 import simd from '#core/simd.wasm?module';
 import type { Cores } from '../core/backend.js';
 import { Core } from '../core/core.js';
-import type { Spawn } from './spawn.js';
+import type { Spawner } from './spawn.js';
 
 /** The core for the Edge Runtime of Next.js and Vercel. Code is imported as in Workers, with that bundler's own form of import. */
 export const cores: Cores = {
@@ -11,4 +11,4 @@ export const cores: Cores = {
 };
 
 /** Calls run on the thread that makes them. */
-export const spawn: Spawn | undefined = undefined;
+export const spawner: Spawner | undefined = undefined;

@@ -3,7 +3,10 @@ import type { Cores } from '../core/backend.js';
 import { decodeBase64 } from '../core/base64.js';
 import { Core } from '../core/core.js';
 import { cpuCore } from '../core/simd.js';
-import type { Spawn } from './spawn.js';
+import { RemoteInstance } from '../worker/remote-instance.js';
+import { ThreadPort } from '../worker/thread-port.js';
+import type { Spawn, Spawner } from './spawn.js';
+import { deviceOfProcess, threads } from './threads.js';
 
 /**
  * The core for Node, Deno, Bun, and bundles of one file. It is base64 text in a script of its own, so that no file is read and no
@@ -21,5 +24,28 @@ export const cores: Cores = {
   }),
 };
 
-/** Calls run on the thread that makes them. */
-export const spawn: Spawn | undefined = undefined;
+export const spawner: Spawner | undefined = {
+  byItself: false,
+  places: 'Node, Deno and Bun',
+  isHere: () => threads() !== undefined,
+  code: () => cores.cpu.module(),
+  start,
+};
+
+/** Starts a thread. Its script is text for the same reason as the core. */
+async function start(): Promise<Awaited<ReturnType<Spawn>>> {
+  try {
+    const { script } = await import('#core/thread.js');
+    const { Worker } = threads() as NonNullable<ReturnType<typeof threads>>;
+    // Without the options of the process: a program's preloaded scripts have no place there.
+    const thread = new Worker(script, { eval: true, name: 'pilotlight', execArgv: [] });
+    return new RemoteInstance({
+      port: new ThreadPort(thread),
+      spawn: start,
+      webgpuGlue: () => '',
+      device: deviceOfProcess,
+    });
+  } catch (error) {
+    return `no worker could be started (${error instanceof Error ? error.message : String(error)})`;
+  }
+}

@@ -1,20 +1,39 @@
-import { RemoteInstance } from '../worker/remote-instance.js';
+import { RemoteInstance, type WorkerPort } from '../worker/remote-instance.js';
 import { fetchedCores } from './fetched.js';
-import type { Spawn } from './spawn.js';
+import type { Spawn, Spawner } from './spawn.js';
 
 /** The entry for browsers, and for any runtime that can fetch files beside this one. */
 export const cores = /* @__PURE__ */ fetchedCores(() => import('#core/webgpu.js'));
 
-export const spawn: Spawn | undefined = start;
+export const spawner: Spawner | undefined = {
+  byItself: true,
+  places: 'pages',
+  isHere: () => typeof document === 'object' && typeof Worker === 'function',
+  code: () => cores.cpu.given(),
+  start,
+};
 
-function start(): ReturnType<Spawn> {
-  if (typeof document !== 'object' || typeof Worker !== 'function') return undefined;
+interface Host {
+  hardwareConcurrency?: number;
+  /** GiB, of which browsers tell 8 at most. */
+  deviceMemory?: number;
+}
+
+function start(): Awaited<ReturnType<Spawn>> {
   try {
     const worker =
       new URL(import.meta.url).origin === location.origin
         ? new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'pilotlight' })
         : fromElsewhere();
-    return new RemoteInstance(worker, start, () => new URL('./core/webgpu.js', import.meta.url).href);
+    return new RemoteInstance({
+      port: worker as unknown as WorkerPort,
+      spawn: start,
+      webgpuGlue: () => new URL('./core/webgpu.js', import.meta.url).href,
+      device() {
+        const { hardwareConcurrency = 1, deviceMemory = 4 } = navigator as Host;
+        return { cores: hardwareConcurrency, memory: (deviceMemory * 2 ** 30) / 4 };
+      },
+    });
   } catch (error) {
     return `no worker could be started (${error instanceof Error ? error.message : String(error)})`;
   }

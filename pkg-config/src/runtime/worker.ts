@@ -1,6 +1,6 @@
 import type { Glue } from '../core/glue.js';
 import { fetchedCores } from './fetched.js';
-import type { Spawn } from './spawn.js';
+import type { Spawner } from './spawn.js';
 
 /** The address of the glue of the WebGPU core. */
 let webgpuGlue = '';
@@ -15,4 +15,4 @@ export const cores = fetchedCores(
 );
 
 /** A worker starts no further ones: some bundlers never end when a script leads to itself. */
-export const spawn: Spawn | undefined = undefined;
+export const spawner: Spawner | undefined = undefined;

@@ -2,7 +2,7 @@ import * as glue from '#core/cpu.js';
 import relaxed from '#core/relaxed.wasm';
 import type { Cores } from '../core/backend.js';
 import { Core } from '../core/core.js';
-import type { Spawn } from './spawn.js';
+import type { Spawner } from './spawn.js';
 
 /** The core for Cloudflare Workers, whose code must be part of the Worker's upload, already compiled. workerd has relaxed SIMD. */
 export const cores: Cores = {
@@ -11,4 +11,4 @@ export const cores: Cores = {
 };
 
 /** Calls run on the thread that makes them. */
-export const spawn: Spawn | undefined = undefined;
+export const spawner: Spawner | undefined = undefined;

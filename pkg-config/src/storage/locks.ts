@@ -26,11 +26,21 @@ interface Announcement {
   total: number;
 }
 
+/** A place where locks are granted. Both functions resolve to the function that releases the lock. */
+export interface Grants {
+  take(name: string, signal?: AbortSignal): Promise<() => void>;
+  /** Resolves to `undefined` where the lock is held. */
+  takeIfFree(name: string): Promise<(() => void) | undefined>;
+}
+
 /**
- * The beginning of the names of locks on stores that one page alone has. Its workers take the same; elsewhere it is empty, and such locks are kept on
- * this thread.
+ * `prefix` is the beginning of the names of locks on stores that one page alone has. Its workers take the same; elsewhere it is empty, and such locks
+ * are kept on this thread, or on the one that has started it: `lent`.
  */
-export const pageLocks = { prefix: typeof document === 'object' ? `pilotlight-page-${Math.random()}-` : '' };
+export const pageLocks: { prefix: string; lent: Grants | undefined } = {
+  prefix: typeof document === 'object' ? `pilotlight-page-${Math.random()}-` : '',
+  lent: undefined,
+};
 
 /** Whether all tabs of the origin share a store. */
 export const isShared = (store: unknown): boolean => store === undefined || store === null || store === 'indexeddb';
@@ -49,6 +59,7 @@ export function locksFor(
 ): Locks {
   const isPage = pageLocks.prefix !== '';
   const locks = shared || isPage ? (globalThis.navigator as Navigator | undefined)?.locks : undefined;
+  const grants = pageLocks.lent ?? (locks ? grantsOf(locks) : ownLocks);
   const named = (name: string): string => (shared || !isPage ? name : pageLocks.prefix + name);
   const held = new Set<LockGuard>();
 
@@ -86,7 +97,7 @@ export function locksFor(
       signal?.addEventListener('abort', stop, { once: true });
       if (signal?.aborted) stop();
       try {
-        return guard(name, await (locks ? lock(locks, name, waiting.signal) : queue(name, waiting.signal)));
+        return guard(name, await grants.take(name, waiting.signal));
       } catch (error) {
         if (signal?.aborted)
           throw new DOMException('aborted while waiting for another load of the same model', 'AbortError');
@@ -101,8 +112,7 @@ export function locksFor(
 
     async tryTake(key) {
       const name = named(key);
-      if (!locks) return lines.has(name) ? undefined : guard(name, await queue(name));
-      const release = await lockIfFree(locks, name);
+      const release = await grants.takeIfFree(name);
       return release && guard(name, release);
     },
 
@@ -112,25 +122,26 @@ export function locksFor(
   };
 }
 
-/** Resolves, once the lock is granted, to the function that releases it. */
-function lock(locks: LockManager, name: string, signal: AbortSignal): Promise<() => void> {
-  return new Promise((resolve, reject) => {
-    locks.request(name, { signal }, () => new Promise<void>((release) => resolve(release))).catch(reject);
-  });
-}
+/** The locks of the browser. */
+const grantsOf = (locks: LockManager): Grants => ({
+  take: (name, signal) =>
+    new Promise((resolve, reject) => {
+      const hold = () => new Promise<void>((release) => resolve(release));
+      locks.request(name, signal ? { signal } : {}, hold).catch(reject);
+    }),
 
-function lockIfFree(locks: LockManager, name: string): Promise<(() => void) | undefined> {
-  return new Promise((resolve, reject) => {
-    const hold = (granted: Lock | null): Promise<void> | undefined => {
-      if (granted) return new Promise<void>((release) => resolve(release));
-      resolve(undefined);
-      return undefined;
-    };
-    locks.request(name, { ifAvailable: true }, hold).catch(reject);
-  });
-}
+  takeIfFree: (name) =>
+    new Promise((resolve, reject) => {
+      const hold = (granted: Lock | null): Promise<void> | undefined => {
+        if (granted) return new Promise<void>((release) => resolve(release));
+        resolve(undefined);
+        return undefined;
+      };
+      locks.request(name, { ifAvailable: true }, hold).catch(reject);
+    }),
+});
 
-/** The loads of this page that hold or wait for a lock, by the lock's name. */
+/** The loads of this thread, and of those it has started, that hold or wait for a lock, by the lock's name. */
 const lines = new Map<string, Line>();
 
 async function queue(name: string, signal?: AbortSignal): Promise<() => void> {
@@ -150,6 +161,12 @@ async function queue(name: string, signal?: AbortSignal): Promise<() => void> {
   }
   return release;
 }
+
+/** Locks of this thread. */
+export const ownLocks: Grants = {
+  take: queue,
+  takeIfFree: async (name) => (lines.has(name) ? undefined : queue(name)),
+};
 
 function channelFor(name: string): BroadcastChannel | undefined {
   return typeof BroadcastChannel === 'function' ? new BroadcastChannel(name) : undefined;

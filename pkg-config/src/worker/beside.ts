@@ -1,4 +1,4 @@
-import { cores, spawn } from '#runtime';
+import { cores, spawner } from '#runtime';
 import type { BackendReport, LoadOptions } from '../../types/index.js';
 import { aborted, signalOf } from '../calls/abort.js';
 import { shown } from '../calls/check.js';
@@ -6,7 +6,7 @@ import { checkListener } from '../calls/load.js';
 import { chooseBackend } from '../core/backend.js';
 import type { Instance } from '../core/instance.js';
 import { PilotlightError, toPilotlightError } from '../error.js';
-import { checkWorkers } from './workers.js';
+import { asksForSeveral, checkWorkers } from './workers.js';
 
 /** The core that a model is going to run in, on this thread or in a worker, and the report about the choice. */
 export interface Place {
@@ -15,31 +15,34 @@ export interface Place {
 }
 
 /**
- * Chooses where a model runs: in a worker beside the page where `options.worker` allows one and one can be started, else on this thread.
+ * Chooses where a model runs: in a worker where `options` ask for one, or a page has one by itself, and one can be started; else on this thread.
  * A worker that was started, but got no model, is to be ended by `abandon`.
  */
 export async function choosePlace(options: LoadOptions): Promise<Place> {
-  const { worker = 'auto', workers } = options as { worker?: unknown; workers?: unknown };
+  const { worker = 'auto' } = options as { worker?: unknown };
   if (worker !== 'auto' && typeof worker !== 'boolean')
     throw new PilotlightError('INVALID_INPUT', `worker: expected 'auto', true or false, got ${shown(worker)}`);
   checkWorkers(options);
   checkListener(options);
   if (worker === false) return here(options, 'worker is false');
-  const remote = spawn?.();
-  if (remote === undefined) {
+  const isAsked = worker === true || asksForSeveral(options);
+  if (!spawner?.isHere()) {
+    const why = spawner ? `workers are started in ${spawner.places} only` : `${cores.runtime} has no workers`;
     // Who asked for none has nobody to be told.
-    const isAsked = worker === true || (typeof workers === 'number' && workers > 1);
-    return here(options, isAsked ? 'workers are started in pages only' : undefined);
+    return here(options, isAsked ? why : undefined);
   }
+  if (!isAsked && !spawner.byItself) return here(options, undefined);
+  const remote = await spawner.start();
   if (typeof remote === 'string') return here(options, remote);
   const signal = signalOf(options);
   const stop = (): void => remote.terminate();
   signal?.addEventListener('abort', stop, { once: true });
   try {
     if (signal?.aborted) stop();
-    const report = await remote.start(options, await cores.cpu.given());
+    const report = await remote.start(options, await spawner.code());
     return { instance: remote, report: { ...report, worker: true } };
   } catch (error) {
+    stop();
     if (signal?.aborted) throw aborted(signal);
     const { code, message } = toPilotlightError(error);
     // Options that are wrong are wrong here too.

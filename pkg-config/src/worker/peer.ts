@@ -4,7 +4,10 @@ import { buffersIn, decode, encode, errorOf, type Failure, failureOf, type Refer
 /** A port to the other side: a `Worker`, or a worker's own global scope. */
 export interface Port {
   postMessage(message: unknown, transfer: Transferable[]): void;
-  onmessage: ((event: MessageEvent) => void) | null;
+  onmessage: ((event: { data: unknown }) => void) | null;
+  /** Keep the process alive or not, in runtimes that otherwise end with their last task. */
+  ref?(): void;
+  unref?(): void;
 }
 
 type Message =
@@ -72,12 +75,14 @@ export class Peer {
     try {
       const value = await new Promise((resolve, reject) => {
         this.#waiting.set(id, { resolve, reject });
+        this.#port.ref?.();
         this.#send({ kind: 'call', id, target, args: encode(args, scope) });
       });
       isKept = kept;
       return value;
     } finally {
       this.#waiting.delete(id);
+      if (!this.isWaiting) this.#port.unref?.();
       scope.end(isKept);
     }
   }

@@ -11,6 +11,9 @@ export interface Member {
 /** Milliseconds after which a further worker that has nothing to do is ended. */
 const IDLE = 10_000;
 
+/** The number of starts in a row that may fail: a worker may be ended while it starts, but where none can be started the others do its work. */
+const TRIES = 3;
+
 /** Divides long lists among several workers that have the same model. Only the first is there before a list is long enough. */
 export class Pool implements Member {
   readonly #name: string;
@@ -20,6 +23,8 @@ export class Pool implements Member {
   #others: Member[] = [];
   /** The number of workers that are being started. */
   #coming = 0;
+  /** The number of starts in a row that failed. */
+  #failures = 0;
   /** The number of lists that are divided at the moment. */
   #running = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -103,7 +108,7 @@ export class Pool implements Member {
     return division.join(parts);
   }
 
-  /** Starts a further worker. One that cannot be started is no error, and is not tried again: the others do its work. */
+  /** Starts a further worker. One that cannot be started is no error: the others do its work. */
   async #grow(): Promise<Member | undefined> {
     this.#coming += 1;
     try {
@@ -112,11 +117,13 @@ export class Pool implements Member {
         member.free();
         return undefined;
       }
+      this.#failures = 0;
       this.#others.push(member);
       this.#rest();
       return member;
     } catch {
-      this.#limit = 1 + this.#others.length;
+      this.#failures += 1;
+      if (this.#failures >= TRIES) this.#limit = 1 + this.#others.length;
       return undefined;
     } finally {
       this.#coming -= 1;
@@ -135,5 +142,7 @@ export class Pool implements Member {
     this.#timer = setTimeout(() => {
       for (const member of [...this.#others]) this.#drop(member);
     }, IDLE);
+    // A process need not wait for it.
+    (this.#timer as { unref?(): void }).unref?.();
   }
 }

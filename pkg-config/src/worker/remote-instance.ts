@@ -4,10 +4,11 @@ import type { Glue } from '../core/glue.js';
 import type { Instance } from '../core/instance.js';
 import { PilotlightError } from '../error.js';
 import type { Spawn } from '../runtime/spawn.js';
+import { type LentFunctions, LentLocks } from '../storage/lent-locks.js';
 import { pageLocks } from '../storage/locks.js';
 import { Peer, type Port } from './peer.js';
 import { type Member, Pool } from './pool.js';
-import { workersFor } from './workers.js';
+import { type Device, workersFor } from './workers.js';
 
 /** The description of a handle that a worker has made. */
 export interface RemoteHandle {
@@ -27,23 +28,44 @@ export interface WorkerFunctions {
   load(handle: string, args: unknown[], main: boolean): Promise<RemoteHandle>;
   call(ref: number, method: string, args: unknown[]): Promise<unknown>;
   free(ref: number): Promise<void>;
+  /** Resolves when the refresh of the store is over. */
+  rest(): Promise<void>;
 }
 
-/** Names of locks: that which the worker holds as long as it lives, and the prefix of those that the workers of one page share. */
+/** The means by which a worker takes the locks that others of its program take, and by which the others hear that it has ended. */
 export interface PageNames {
-  lifeline: string;
+  /** The beginning of the names of locks that the workers of one page share. */
   prefix: string;
+  /** The locks of the thread that has started it, where threads share no others. */
+  locks?: LentFunctions;
+  /** The name of a lock that it holds as long as it lives. */
+  lifeline?: string;
 }
 
 /** A started worker and the way to end it. */
 export interface WorkerPort extends Port {
   terminate(): void;
-  onerror: ((event: ErrorEvent) => void) | null;
-  onmessageerror: ((event: MessageEvent) => void) | null;
+  onerror: ((event: { message: string; code?: string | undefined; preventDefault?(): void }) => void) | null;
+  onmessageerror: (() => void) | null;
+  /** Called when it has ended; absent in browsers, where no event tells of it. */
+  onexit?: (() => void) | null;
 }
 
-/** Milliseconds without a word after which a worker counts as gone, where the browser has no locks that tell. */
-const SILENCE = 60_000;
+/** The runtime of the thread that has started a worker, as far as the worker's instance needs it. */
+export interface WorkerHost {
+  port: WorkerPort;
+  /** Starts further workers. */
+  spawn: Spawn;
+  /** The address of the glue of the WebGPU core. */
+  webgpuGlue(): string;
+  device(): Device;
+}
+
+/** Milliseconds between two questions to a worker whether it lives, where the browser has no locks that tell. */
+const PING = 2000;
+
+/** The number of questions in a row without an answer after which a worker counts as gone: a large layer takes seconds on a slow device. */
+const UNANSWERED = 5;
 
 /** Milliseconds that a worker has to complete what it writes to the store after its last model was disposed of. */
 const LAST_WRITES = 5000;
@@ -54,45 +76,41 @@ const LAST_WRITES = 5000;
  */
 export class RemoteInstance implements Instance {
   readonly remote = true;
-  readonly #port: WorkerPort;
+  readonly #host: WorkerHost;
   readonly #peer: Peer;
   readonly #glue: Glue;
-  readonly #spawn: Spawn;
-  readonly #webgpuGlue: () => string;
   /** The options and the code that the worker was started with, and further ones are. */
   #given: { options: LoadOptions; wasm: unknown } = { options: {}, wasm: undefined };
   /** Handles in the worker that were not freed. */
   #handles = 0;
   #ended = false;
-  /** Held by the worker as long as it lives: no event tells of a worker that the browser ended. */
-  readonly #lifeline = `pilotlight-worker-${crypto.randomUUID?.() ?? Math.random()}`;
-  readonly #watch = new AbortController();
-  #timer: ReturnType<typeof setInterval> | undefined;
+  /** Stops what watches the worker's life, and takes back what it was lent. */
+  readonly #ends: (() => void)[] = [];
 
-  /** `spawn` starts further workers, and `webgpuGlue` tells where the glue of the WebGPU core is. */
-  constructor(port: WorkerPort, spawn: Spawn, webgpuGlue: () => string) {
-    this.#webgpuGlue = webgpuGlue;
-    this.#port = port;
-    this.#spawn = spawn;
+  constructor(host: WorkerHost) {
+    this.#host = host;
+    const { port } = host;
     this.#peer = new Peer(port, {});
     port.onerror = (event) => {
-      event.preventDefault();
-      this.#fail(`the worker failed: ${event.message || 'its script could not be loaded'}`);
+      event.preventDefault?.();
+      const words = `the worker failed: ${event.message || 'its script could not be loaded'}`;
+      this.#fail(words, event.code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'RESOURCE_LIMIT' : 'INTERNAL');
     };
     port.onmessageerror = () => this.#fail('a message of the worker could not be read');
+    if ('onexit' in port) port.onexit = () => this.#fail('the worker was ended');
     this.#glue = this.#makeGlue();
   }
 
   /** Chooses the backend there. @throws {PilotlightError} also where the worker could not be started */
   async start(options: LoadOptions, wasm: unknown): Promise<Backend['report']> {
     const { device, dtype } = options;
-    const names: PageNames = { lifeline: this.#lifeline, prefix: pageLocks.prefix };
+    const { names, watch } = this.#means();
     try {
-      const given = [{ device, dtype }, { wasm, webgpuGlue: this.#webgpuGlue() }, names];
-      const report = (await this.#peer.call('start', given)) as Backend['report'];
+      const given = [{ device, dtype }, { wasm, webgpuGlue: this.#host.webgpuGlue() }, names];
+      const report = (await this.#peer.call('start', given, true)) as Backend['report'];
       // Further workers take what the first one chose.
       this.#given = { options: { ...options, device: report.device, dtype: report.dtype }, wasm };
-      this.#watchLife();
+      watch();
       return report;
     } catch (error) {
       this.terminate();
@@ -108,25 +126,43 @@ export class RemoteInstance implements Instance {
   terminate(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#watch.abort();
-    clearInterval(this.#timer);
-    this.#port.terminate();
+    this.#host.port.terminate();
     this.#peer.end(new PilotlightError('INTERNAL', 'the worker has ended; load again'));
+    for (const end of this.#ends) end();
   }
 
-  #watchLife(): void {
-    const locks = (globalThis.navigator as Partial<Navigator> | undefined)?.locks;
-    if (!locks) {
-      this.#timer = setInterval(() => {
-        if (!this.#peer.isWaiting) return;
-        if (Date.now() - this.#peer.heard > SILENCE) this.#fail('the worker does not answer');
-        else this.#peer.call('ping', []).catch(() => {});
-      }, SILENCE / 6);
-      return;
+  /** Makes what a worker gets to take locks by and to be watched by, and the function that begins to watch it. */
+  #means(): { names: PageNames; watch: () => void } {
+    const { prefix } = pageLocks;
+    if ('onexit' in this.#host.port) {
+      const lent = new LentLocks();
+      this.#ends.push(() => lent.end());
+      return { names: { prefix, locks: lent.functions }, watch: () => {} };
     }
-    locks
-      .request(this.#lifeline, { signal: this.#watch.signal }, () => this.#fail('the worker was ended'))
-      .catch(() => {});
+    const locks = (globalThis.navigator as Partial<Navigator> | undefined)?.locks;
+    if (locks) {
+      const lifeline = `pilotlight-worker-${crypto.randomUUID?.() ?? Math.random()}`;
+      const watched = new AbortController();
+      this.#ends.push(() => watched.abort());
+      const ended = () => this.#fail('the worker was ended');
+      const watch = () => void locks.request(lifeline, { signal: watched.signal }, ended).catch(() => {});
+      return { names: { prefix, lifeline }, watch };
+    }
+    return { names: { prefix }, watch: () => this.#ask() };
+  }
+
+  /** Asks the worker whether it lives as long as calls wait. */
+  #ask(): void {
+    let unanswered = 0;
+    let heard = this.#peer.heard;
+    const timer = setInterval(() => {
+      // Questions are counted, not milliseconds: a page may be suspended together with its workers.
+      unanswered = this.#peer.isWaiting && heard === this.#peer.heard ? unanswered + 1 : 0;
+      heard = this.#peer.heard;
+      if (unanswered >= UNANSWERED) this.#fail('the worker does not answer');
+      else if (this.#peer.isWaiting) this.#peer.call('ping', []).catch(() => {});
+    }, PING);
+    this.#ends.push(() => clearInterval(timer));
   }
 
   abandon(): void {
@@ -134,8 +170,8 @@ export class RemoteInstance implements Instance {
   }
 
   /** Ends the worker, and rejects all calls with the reason. */
-  #fail(reason: string): void {
-    this.#peer.end(new PilotlightError('INTERNAL', `${reason}; load again`));
+  #fail(reason: string, code: 'INTERNAL' | 'RESOURCE_LIMIT' = 'INTERNAL'): void {
+    this.#peer.end(new PilotlightError(code, `${reason}; load again`));
     this.terminate();
   }
 
@@ -148,7 +184,7 @@ export class RemoteInstance implements Instance {
   /** Loads a model, and gives a handle like those of the glue. */
   async #load(name: string, args: readonly unknown[]): Promise<unknown> {
     const first = await this.member(name, args, true);
-    const limit = workersFor(this.#given.options, first.memoryBytes);
+    const limit = workersFor(this.#given.options, first.memoryBytes, this.#host.device);
     const pool = new Pool(name, first, limit, () => this.#hire(name, args));
     const calls = first.methods.map((method) => [method, (...given: unknown[]) => pool.call(method, given)]);
     return { ...first.facts, ...Object.fromEntries(calls), free: () => pool.free() };
@@ -160,13 +196,26 @@ export class RemoteInstance implements Instance {
     try {
       const handle = (await this.#peer.call('load', [name, args, main], true)) as RemoteHandle;
       const { ref } = handle;
+      let first = true;
       return {
         ...handle,
-        call: (method, given) => this.#peer.call('call', [ref, method, given]),
+        call: async (method, given) => {
+          const value = await this.#peer.call('call', [ref, method, given]);
+          // A process must not end before the refresh of the store.
+          if (first) this.#peer.call('rest', []).catch(() => {});
+          first = false;
+          return value;
+        },
         free: () => {
           const freed = this.#peer.call('free', [ref]).catch(() => {});
-          const late = new Promise((resolve) => setTimeout(resolve, LAST_WRITES));
-          void Promise.race([freed, late]).then(() => this.#leave());
+          let timer: ReturnType<typeof setTimeout> | undefined;
+          const late = new Promise<void>((resolve) => {
+            timer = setTimeout(resolve, LAST_WRITES);
+          });
+          void Promise.race([freed, late]).then(() => {
+            clearTimeout(timer);
+            this.#leave();
+          });
         },
       };
     } catch (error) {
@@ -178,7 +227,7 @@ export class RemoteInstance implements Instance {
   /** Starts a further worker with the same model, which reports no progress. */
   async #hire(name: string, args: readonly unknown[]): Promise<Member> {
     const { options, wasm } = this.#given;
-    const remote = this.#spawn();
+    const remote = await this.#host.spawn();
     if (typeof remote !== 'object') throw new PilotlightError('BACKEND_UNAVAILABLE', String(remote));
     await remote.start(options, wasm);
     const { signal: _, onProgress: __, ...quiet } = args.at(-1) as LoadOptions;

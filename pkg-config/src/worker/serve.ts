@@ -1,0 +1,112 @@
+import type { LoadOptions } from '../../types/index.js';
+import { CallQueue } from '../calls/call-queue.js';
+import { Load } from '../calls/load.js';
+import { type Cores, chooseBackend } from '../core/backend.js';
+import type { Glue, WasmSource } from '../core/glue.js';
+import type { CoreInstance } from '../core/instance.js';
+import { PilotlightError } from '../error.js';
+import { grantsOf } from '../storage/lent-locks.js';
+import { pageLocks } from '../storage/locks.js';
+import { Peer, type Port } from './peer.js';
+import type { RemoteHandle, WorkerFunctions } from './remote-instance.js';
+
+type Handle = Record<string, unknown> & { free(): void };
+type Method = (...args: unknown[]) => Promise<unknown>;
+
+/** Runs a core, and models in it, for the thread at the other side of the port, which has started this one. */
+export function serve(port: Port, cores: Cores, setWebgpuGlue: (address: string) => void): void {
+  const handles = new Map<number, { handle: Handle; queue: CallQueue; answered: () => void }>();
+  /** Refreshes of the store, which a worker completes before it ends. */
+  const background: Promise<void>[] = [];
+  let instance: CoreInstance | undefined;
+
+  function running(): CoreInstance {
+    if (!instance) throw new PilotlightError('INTERNAL', 'the worker was not started');
+    return instance;
+  }
+
+  const functions: WorkerFunctions = {
+    async start(options, { wasm, webgpuGlue }, names) {
+      setWebgpuGlue(webgpuGlue);
+      pageLocks.prefix = names.prefix;
+      if (names.locks) pageLocks.lent = grantsOf(names.locks);
+      if (names.lifeline !== undefined) await takeLifeline(names.lifeline);
+      if (wasm !== undefined) await cores.cpu.instance(wasm as WasmSource);
+      const backend = await chooseBackend(cores, options);
+      instance = backend.instance;
+      return backend.report;
+    },
+
+    ping() {},
+
+    async load(name, args, main) {
+      const core = running();
+      // The options come last; before them, where there is one, the name of the model.
+      const options = args.at(-1) as LoadOptions;
+      const before = args.slice(0, -1);
+      const load = new Load(String(before[0] ?? 'digits'), options);
+      const handle = await load.run(core, (glue, resolved) => {
+        const { load } = glue[name as keyof Glue] as unknown as { load: (...args: unknown[]) => Promise<Handle> };
+        return load(...before, resolved);
+      });
+      const ref = handles.size === 0 ? 1 : Math.max(...handles.keys()) + 1;
+      let first = true;
+      const answered = (): void => {
+        if (first && main && before.length > 0) background.push(load.refresh(core));
+        first = false;
+      };
+      handles.set(ref, { handle, queue: new CallQueue(), answered });
+      const { memoryBytes } = await core.run(({ coreInfo }) => coreInfo());
+      return { ref, ...membersOf(handle), memoryBytes };
+    },
+
+    async call(ref, method, args) {
+      const { handle, queue, answered } = handles.get(ref) ?? {};
+      if (!handle || !queue) throw new PilotlightError('DISPOSED', 'this model was disposed; load it again');
+      // The page may have given up on a call that still computes.
+      const value = await queue.run(() => running().run(() => (handle[method] as Method).apply(handle, args)));
+      answered?.();
+      return value;
+    },
+
+    async free(ref) {
+      handles.get(ref)?.handle.free();
+      handles.delete(ref);
+      await Promise.all(background);
+    },
+
+    async rest() {
+      await Promise.all(background);
+    },
+  };
+
+  new Peer(port, functions as never);
+}
+
+/** Resolves once the lock is held, so that the page does not take it before. */
+function takeLifeline(name: string): Promise<void> {
+  const locks = (globalThis.navigator as Partial<Navigator>).locks;
+  return new Promise<void>((held) => {
+    if (!locks) return held();
+    locks
+      .request(name, () => {
+        held();
+        return new Promise(() => {});
+      })
+      .catch(() => held());
+  });
+}
+
+/** The values of a handle's properties and the names of its methods, which the glue has on the class. */
+function membersOf(handle: Handle): Pick<RemoteHandle, 'facts' | 'methods'> {
+  const facts: Record<string, unknown> = {};
+  const methods: string[] = [];
+  for (const [name, { get, value }] of Object.entries(
+    Object.getOwnPropertyDescriptors(Object.getPrototypeOf(handle)),
+  )) {
+    if (name.startsWith('__') || name === 'constructor' || name === 'free') continue;
+    if (get) facts[name] = handle[name];
+    else if (typeof value === 'function') methods.push(name);
+  }
+  return { facts, methods };
+}
