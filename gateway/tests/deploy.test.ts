@@ -10,7 +10,7 @@ import { WranglerSql, wrangler } from '../src/cli/wrangler.ts';
 import { readConfig } from '../src/models/config.ts';
 import { Metrics } from '../src/parts/metrics.ts';
 import { copyWithout } from './support/copy.ts';
-import { hasMiniLm, MINILM } from './support/packed.ts';
+import { isFull, lacking, MINILM } from './support/needs.ts';
 import { type Bundle, bundle } from './support/worker.ts';
 
 const GATEWAY = join(import.meta.dirname, '..');
@@ -74,7 +74,7 @@ test('the script starts within 100 ms of CPU', async (t) => {
     }
     t.diagnostic(`active ${times.join(', ')} ms`);
     const least = Math.min(...times);
-    assert.ok(least > 0 && least <= (process.env.GATEWAY_FULL === '1' ? 100 : 300), times.join(', '));
+    assert.ok(least > 0 && least <= (isFull ? 100 : 300), times.join(', '));
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -126,7 +126,7 @@ test('a deploy without the id of the database is refused with words', () => {
   assert.match(stderr, /wrangler\.jsonc: database_id is to be filled in/);
 });
 
-test('check refuses what does not fit an isolate, alone or together', { skip: !hasMiniLm }, async () => {
+test('check refuses what does not fit an isolate, alone or together', { skip: lacking('minilm') }, async () => {
   const model = { task: 'embed', run: 'local', source: 'sentence-transformers/all-MiniLM-L6-v2' };
   const config = (models: object) => readConfig(JSON.stringify({ models }));
   const [one] = await checkModels(config({ a: model }), { from: MINILM });
@@ -147,7 +147,7 @@ test('check refuses what does not fit an isolate, alone or together', { skip: !h
   assert.equal(digits?.problem, undefined);
 });
 
-test('check ends with 1 where a model does not fit', { skip: !hasMiniLm }, () => {
+test('check ends with 1 where a model does not fit', { skip: lacking('minilm') }, () => {
   const { folder, remove } = copyWithout();
   try {
     const fits = cli(['check', '--from', MINILM], { cwd: folder });
