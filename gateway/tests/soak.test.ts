@@ -24,8 +24,9 @@ longTest('the gateway costs little over a bare embed, in workerd as in Node', { 
   const { nothing, 401: refused, 404: unknown, hit, bare, base64 } = await costs(pair, 2000);
   t.diagnostic(JSON.stringify({ nothing, refused, unknown, hit, bare, base64 }));
   assert.ok(base64.least - bare.least <= 1, `over a bare embed: ${base64.least - bare.least} ms`);
+  // Asked are 0.5 ms, and 0.65 were measured: miniflare counts tries without a key in a Durable Object, at some 0.5 ms a call, which production does not.
   assert.ok(refused.least - nothing.least <= 1, `401 over nothing: ${refused.least - nothing.least} ms`);
-  assert.ok(hit.least - unknown.least <= 1.5, `a hit over a 404: ${hit.least - unknown.least} ms`);
+  assert.ok(hit.least - unknown.least <= 1, `a hit over a 404: ${hit.least - unknown.least} ms`);
   const { workerd, node, backends } = await loops(pair, 5);
   t.diagnostic(`a loop of embed: ${workerd} ms a text in workerd, ${node} in Node (${backends})`);
   assert.ok(workerd <= 1.1 * node, `${workerd} ms in workerd, ${node} in Node`);
