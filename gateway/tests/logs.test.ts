@@ -9,6 +9,8 @@ import { call, keyFor } from './support/app.ts';
 import { echo } from './support/echo.ts';
 import { testHost } from './support/host.ts';
 import { checkLogs, keepLogs, watch, watchBody } from './support/logs.ts';
+import { lacking } from './support/needs.ts';
+import { commandOf, startServer } from './support/servers.ts';
 import { NAME, startWorker } from './support/worker.ts';
 
 const log = (line: object) => console.log(JSON.stringify({ level: 'info', ...line }));
@@ -56,6 +58,22 @@ test('what a test has kept is checked too, and text is found as JSON writes it',
   }
   assert.throws(checkLogs, /a line of a log has/);
   assert.doesNotThrow(checkLogs);
+});
+
+test('the lines of a server are checked', { skip: lacking('minilm') }, async () => {
+  // A server that prints what it parses.
+  const leak =
+    'const { parse } = JSON; JSON.parse = (...given) => { console.error(given[0]); return parse(...given); };';
+  const [program = '', ...words] = commandOf('node');
+  const server = await startServer([program, '--import', `data:text/javascript,${encodeURIComponent(leak)}`, ...words]);
+  const response = await fetch(`${server.url}/v1/embeddings`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${await server.key()}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'all-MiniLM-L6-v2', input: 'a text for a server' }),
+  });
+  assert.equal(response.status, 200);
+  await response.body?.cancel();
+  await assert.rejects(async () => server[Symbol.asyncDispose](), /a line of a log has "a text for a server"/);
 });
 
 test('the lines of a workerd are checked', async () => {
