@@ -34,7 +34,7 @@ async function answer(request, env) {
 export default {
   fetch(request, env, context) {
     const answered = answer(request, env);
-    context.waitUntil(answered); // Otherwise the load and the call would end with the client, and whoever comes next would wait for them.
+    context.waitUntil(answered); // Otherwise a load would end with the client that began it, and whoever comes next would wait for it.
     return answered;
   },
 };
