@@ -94,6 +94,27 @@ async function refusesChanged(relay: Relay, options: object, put: (bytes: Uint8A
   await put(weights);
 }
 
+/** Checks that a page of one origin may ask for ranges and read the headers of the answer, and one of another may not. */
+async function mayRead(address: string): Promise<void> {
+  const asking = (origin: string) => ({
+    origin,
+    'access-control-request-method': 'GET',
+    'access-control-request-headers': 'range',
+  });
+  const preflight = async (origin: string) => {
+    const response = await fetch(address, { method: 'OPTIONS', headers: asking(origin) });
+    await response.body?.cancel();
+    return response.ok ? response.headers.get('access-control-allow-origin') : null;
+  };
+  assert.equal(await preflight('https://app.example'), 'https://app.example');
+  assert.equal(await preflight('https://evil.example'), null);
+  const response = await fetch(address, { headers: { origin: 'https://app.example', range: 'bytes=0-99' } });
+  assert.equal((await response.arrayBuffer()).byteLength, 100);
+  assert.equal(response.headers.get('access-control-allow-origin'), 'https://app.example');
+  const exposed = (response.headers.get('access-control-expose-headers') ?? '').toLowerCase();
+  for (const name of ['etag', 'content-range', 'content-length']) assert.ok(exposed.includes(name), exposed);
+}
+
 describe('S3, by moto', { skip: lacking('moto') }, () => {
   let server: BucketServer;
   let relay: Relay;
@@ -251,6 +272,12 @@ describe('Azure, by azurite', { skip: lacking('azurite') }, () => {
     ]);
     assert.deepEqual([error.code, error.status], ['FETCH_FAILED', 403]);
     assert.ok(error.message.includes(container), error.message);
+  });
+
+  test('the pages of an origin that its rules name may read it, with the headers that the package reads', async () => {
+    await server.allow('https://app.example');
+    const address = `${container}/${path('model.safetensors')}?${sas('r')}`;
+    await mayRead(address);
   });
 
   test('a host that cannot be reached is an error without the signature', async () => {

@@ -14,9 +14,9 @@ const VERSION = '2022-11-02';
  */
 export function sas(permissions: string, key = KEY): string {
   const expiry = new Date(Date.now() + 3_600_000).toISOString().replace(/\.\d+Z$/, 'Z');
-  const fields = [ACCOUNT, permissions, 'b', 'co', '', expiry, '', 'https,http', VERSION, '', ''];
+  const fields = [ACCOUNT, permissions, 'b', 'sco', '', expiry, '', 'https,http', VERSION, '', ''];
   const sig = createHmac('sha256', Buffer.from(key, 'base64')).update(fields.join('\n')).digest('base64');
-  const query = { sv: VERSION, ss: 'b', srt: 'co', sp: permissions, se: expiry, spr: 'https,http', sig };
+  const query = { sv: VERSION, ss: 'b', srt: 'sco', sp: permissions, se: expiry, spr: 'https,http', sig };
   return new URLSearchParams(query).toString();
 }
 
@@ -26,6 +26,8 @@ export interface AzureServer extends Server {
   /** Makes a container, which is private. */
   newContainer(name: string): Promise<void>;
   put(container: string, name: string, bytes: Uint8Array): Promise<void>;
+  /** Lets the pages of an origin read all that the account has. */
+  allow(origin: string): Promise<void>;
 }
 
 export async function startAzure(): Promise<AzureServer> {
@@ -55,6 +57,12 @@ export async function startAzure(): Promise<AzureServer> {
     ...server,
     address,
     newContainer: (name) => send(name, 'restype=container&', {}),
+    allow(origin) {
+      const rule = `<CorsRule><AllowedOrigins>${origin}</AllowedOrigins><AllowedMethods>GET</AllowedMethods><AllowedHeaders>range</AllowedHeaders>
+        <ExposedHeaders>etag,content-range,content-length,content-encoding</ExposedHeaders><MaxAgeInSeconds>600</MaxAgeInSeconds></CorsRule>`;
+      const xml = `<StorageServiceProperties><Cors>${rule}</Cors></StorageServiceProperties>`;
+      return send('', 'restype=service&comp=properties&', {}, new TextEncoder().encode(xml));
+    },
     put: (container, name, bytes) => send(`${container}/${name}`, '', { 'x-ms-blob-type': 'BlockBlob' }, bytes),
   };
 }
