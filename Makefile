@@ -249,9 +249,9 @@ benches/node_modules/.package-lock.json tests/consumers/node_modules/.package-lo
 NODE24_VERSION := 24.21.0
 NODE24_SHA512 := de750bb336795f47dc898a46d2de93add029273027f3e16520d3fa3a2317ed5f07aefa404cf37ddfa5352e545e389ae22d16b87bcc84a900580a72f23cd02ced
 NODE24 := $(shell node -p 'const [a, b] = process.versions.node.split("."); a > 22 || (a == 22 && b >= 18) ? "" : ".tools/node24/bin/node"')
-# The environment of the gateway's commands: that Node, and settings that keep their tools from network requests.
+# The environment of the gateway's commands: that Node, settings that keep their tools from network requests, and no skipped tests.
 GATEWAY_ENVIRONMENT = PATH="$(if $(NODE24),$(ROOT)/.tools/node24/bin:)$$PATH" WRANGLER_SEND_METRICS=false CI=1 \
-  GATEWAY_OPENAI_PYTHON=$(GATEWAY_PYTHON)/python SCHEMATHESIS=$(GATEWAY_PYTHON)/schemathesis PILOTLIGHT_MOTO=$(GATEWAY_PYTHON)/moto_server
+  GATEWAY_SKIPS=never
 GATEWAY_PYTHON := $(ROOT)/.tools/gateway-python/bin
 gateway: $(NODE24) dist/package/package.json gateway/node_modules/.package-lock.json gateway/tests/node_modules/.package-lock.json
 
@@ -259,7 +259,7 @@ gateway: $(NODE24) dist/package/package.json gateway/node_modules/.package-lock.
 .PHONY: gateway-servers
 gateway-servers: .tools/gateway-python/installed
 	@command -v redis-server > /dev/null && { test -d /usr/lib/postgresql || command -v postgres > /dev/null; } || { \
-	  command -v apt-get > /dev/null || { echo 'Postgres and Redis are missing, and there is no apt to install them: their tests are skipped' >&2; exit 0; }; \
+	  command -v apt-get > /dev/null || { echo 'Postgres and Redis are missing, and there is no apt to install them: install them' >&2; exit 1; }; \
 	  as_root=$$(test "$$(id -u)" = 0 || echo sudo); \
 	  $$as_root apt-get update -q; $$as_root apt-get install -q -y --no-install-recommends postgresql redis-server; }
 

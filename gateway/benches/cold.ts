@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join, relative, sep } from 'node:path';
 import type { Miniflare, WorkerOptions } from 'miniflare';
 import { MODEL, packedMiniLm } from '../tests/support/packed.ts';
-import { RUNTIMES, startServer } from '../tests/support/servers.ts';
+import { commandOf, startServer } from '../tests/support/servers.ts';
 import { type Bundle, bundle, NAME, putModel, startWorker, usageOf } from '../tests/support/worker.ts';
 import { keep, median, round } from './measure.ts';
 
@@ -60,7 +60,13 @@ export async function coldStarts(placement: Placement, deployed: Bundle, rounds:
     module: { vars: { MODELS: modelsOf({ source: 'module:', repository: MODEL }) } },
     hub: { vars: { MODELS: modelsOf({ source: `${host.url}/${MODEL}` }) } },
   };
-  const setup = { bundle: own ?? deployed, state, ...settings[placement] };
+  const { vars, worker: more } = settings[placement];
+  const setup = {
+    bundle: own ?? deployed,
+    state,
+    vars: { LOG_LEVEL: 'silent', ...vars },
+    ...(more ? { worker: more } : {}),
+  };
   const starts: ColdStart[] = [];
   try {
     // The first round puts the model where it belongs; `r2 store` is filled by its first load.
@@ -159,7 +165,7 @@ export async function serverStarts(placement: ServerPlacement, rounds: number): 
   try {
     for (let round = -1; round < rounds; round += 1) {
       const started = performance.now();
-      await using server = await startServer(RUNTIMES.node as readonly string[], env[placement]);
+      await using server = await startServer(commandOf('node'), { LOG_LEVEL: 'error', ...env[placement] });
       const healthMs = performance.now() - started;
       const key = await server.key();
       const response = await embed(server.url, key);

@@ -13,6 +13,8 @@ import { Client, each, keep, median, quantile, round, type Sent } from './measur
 
 const ID = 'all-MiniLM-L6-v2';
 const ROUNDS = 5;
+/** Lines of a log are the platform's to write in production. */
+const SILENT = { LOG_LEVEL: 'silent' };
 
 /** A question of about 15 tokens, another one for each number. */
 export function question(at: number): string {
@@ -42,7 +44,7 @@ export async function startPair(): Promise<Pair> {
   const [deployed, other] = [await bundle(), await bundle('benches/workers/bare.ts')];
   // Here the limit of tries without a key is a Durable Object, which production does not ask; it must not answer 429.
   const ratelimits = { AUTH_RL: { namespace_id: '1001', simple: { limit: 1_000_000, period: 60 as const } } };
-  const gateway = await startWorker({ bundle: deployed, model: true, worker: { ratelimits } });
+  const gateway = await startWorker({ bundle: deployed, model: true, vars: SILENT, worker: { ratelimits } });
   const bare = await startWorker({ bundle: other, model: true });
   return {
     gateway,

@@ -11,10 +11,11 @@ import { migrate } from '../src/migrate.ts';
 import { keyFor } from './support/app.ts';
 import { hostIn } from './support/batch-worker.ts';
 import { jsonl, openai, parseJsonl } from './support/jobs.ts';
+import { checkLines } from './support/logs.ts';
+import { isFull } from './support/needs.ts';
 
-const FULL = Boolean(process.env.GATEWAY_FULL);
-const LINES = FULL ? 20_000 : 2_000;
-const KILLS = FULL ? 6 : 2;
+const LINES = isFull ? 20_000 : 2_000;
+const KILLS = isFull ? 6 : 2;
 const POISONED = 704;
 
 /** A line of a hundred is wrong, and one line ends every process that comes to it. */
@@ -55,6 +56,7 @@ test(`of ${LINES} lines, each is answered once, though each message comes twice 
 
   let starts = 0;
   let kills = 0;
+  let said = '';
   const started = performance.now();
   const script = join(import.meta.dirname, 'support/batch-worker.ts');
   while ((await client.batches.retrieve(id)).status !== 'completed') {
@@ -63,8 +65,13 @@ test(`of ${LINES} lines, each is answered once, though each message comes twice 
       starts += 1;
       assert.ok(starts < 20, 'the worker ends too often');
       // What a killed process leaves goes with the folder.
-      const env = { ...process.env, TMPDIR: folder };
-      worker = spawn(process.execPath, [script, folder], { stdio: ['ignore', 'ignore', 'inherit'], env });
+      const env = { ...process.env, TMPDIR: folder, GATEWAY_TEST_LOGS: 'written' };
+      worker = spawn(process.execPath, [script, folder], { stdio: ['ignore', 'pipe', 'pipe'], env });
+      for (const stream of [worker.stdout, worker.stderr]) {
+        stream?.setEncoding('utf8').on('data', (data: string) => {
+          said += data;
+        });
+      }
       ended = once(worker, 'exit');
     }
     await pause(50);
@@ -80,6 +87,7 @@ test(`of ${LINES} lines, each is answered once, though each message comes twice 
   worker?.kill('SIGTERM');
   await ended;
 
+  checkLines(said);
   const batch = await client.batches.retrieve(id);
   const read = async (file: string | null | undefined) =>
     parseJsonl(await (await client.files.content(file as string)).text());

@@ -1,9 +1,7 @@
 /** The official clients of OpenAI, for Node and for Python, and that of Ollama, as they are. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,6 +12,7 @@ import OpenAI from 'openai';
 import { keyFor } from './support/app.ts';
 import { type FakeServer, fakeServer, vectors } from './support/fake-server.ts';
 import { embedderOf, inFolder, type ModelHost, modelHost, tinyFolder } from './support/models.ts';
+import { lacking, pathOf } from './support/needs.ts';
 
 const run = promisify(execFile);
 const TEXTS = ['The quick brown fox', 'naïve café 日本語'];
@@ -104,43 +103,25 @@ describe('openai for Node', () => {
   });
 });
 
-describe('openai for Python', () => {
-  let folder: string;
-  let python: string | undefined = process.env.GATEWAY_OPENAI_PYTHON;
-  let reason = '';
-  before(async () => {
-    folder = mkdtempSync(path.join(tmpdir(), 'gateway-python-'));
-    if (python !== undefined) return;
-    try {
-      await run('python3', ['-m', 'venv', folder]);
-      const pip = path.join(folder, 'bin/pip');
-      await run(pip, ['install', '--quiet', '--disable-pip-version-check', 'openai==3.57.0'], { timeout: 120_000 });
-      python = path.join(folder, 'bin/python');
-    } catch (error) {
-      reason = `no Python with the package openai could be made: ${String(error).slice(0, 300)}`;
-    }
-  });
-  after(() => rmSync(folder, { recursive: true, force: true }));
-
-  test('embeddings, models, errors, and the retry after a 429', async (t) => {
-    if (python === undefined) return t.skip(reason);
-    const script = path.join(import.meta.dirname, 'support/openai_client.py');
-    const env = { ...process.env, GATEWAY_URL: url, GATEWAY_KEY: host.key, GATEWAY_SINGLE_KEY: singleKey };
-    host.events.list.length = 0;
-    const { stdout } = await run(python, [script], { env, timeout: 60_000 });
-    const out = JSON.parse(stdout);
-    assert.deepEqual(out.default, expected);
-    assert.deepEqual(out.float, expected);
-    assert.deepEqual(out.base64, expected[0]);
-    assert.deepEqual([out.tokens, out.short], [tokens, 8]);
-    assert.deepEqual(out.models, ['tiny', 'slow']);
-    assert.equal(out.model, 'tiny');
-    assert.deepEqual(out.missing, [404, 'model_not_found', 'model']);
-    assert.deepEqual(out.numbers, [400, 'invalid_request', 'input']);
-    assert.deepEqual(out.stranger, [401, 'invalid_api_key']);
-    assert.deepEqual(out.retried, [2, 2]);
-    assert.ok(host.events.list.some(({ status }) => status === 429));
-  });
+test('openai for Python: embeddings, models, errors, and the retry after a 429', {
+  skip: lacking('openaiPython'),
+}, async () => {
+  const script = path.join(import.meta.dirname, 'support/openai_client.py');
+  const env = { ...process.env, GATEWAY_URL: url, GATEWAY_KEY: host.key, GATEWAY_SINGLE_KEY: singleKey };
+  host.events.list.length = 0;
+  const { stdout } = await run(pathOf('openaiPython'), [script], { env, timeout: 60_000 });
+  const out = JSON.parse(stdout);
+  assert.deepEqual(out.default, expected);
+  assert.deepEqual(out.float, expected);
+  assert.deepEqual(out.base64, expected[0]);
+  assert.deepEqual([out.tokens, out.short], [tokens, 8]);
+  assert.deepEqual(out.models, ['tiny', 'slow']);
+  assert.equal(out.model, 'tiny');
+  assert.deepEqual(out.missing, [404, 'model_not_found', 'model']);
+  assert.deepEqual(out.numbers, [400, 'invalid_request', 'input']);
+  assert.deepEqual(out.stranger, [401, 'invalid_api_key']);
+  assert.deepEqual(out.retried, [2, 2]);
+  assert.ok(host.events.list.some(({ status }) => status === 429));
 });
 
 describe('ollama', () => {

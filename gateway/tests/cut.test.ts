@@ -1,10 +1,9 @@
 /** Clients that leave at any moment, in a cold isolate and in a warm one: whoever comes next is served. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { hasMiniLm } from './support/packed.ts';
+import { isFull, lacking } from './support/needs.ts';
 import { type Bundle, bundle, NAME, type RunningWorker, startWorker } from './support/worker.ts';
 
-const isFull = process.env.GATEWAY_FULL === '1';
 /** Requests that are cut, in all; and isolates that are fresh when the first of theirs is. */
 const CUTS = isFull ? 100 : 14;
 const COLD = isFull ? 10 : 2;
@@ -68,7 +67,7 @@ function ask({ url }: RunningWorker, key: string, input: string | string[], head
 }
 
 test(`after each of ${CUTS} cut requests the next one is answered`, {
-  skip: !hasMiniLm,
+  skip: lacking('minilm'),
   timeout: 600_000,
 }, async (t) => {
   const next = random(16);
@@ -102,7 +101,7 @@ test(`after each of ${CUTS} cut requests the next one is answered`, {
 });
 
 test('a model that is being loaded when its first client leaves is there for the next', {
-  skip: !hasMiniLm,
+  skip: lacking('minilm'),
 }, async () => {
   await using worker = await startWorker({ bundle: await deployed(), model: true, front });
   const key = await worker.key();

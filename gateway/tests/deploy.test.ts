@@ -10,7 +10,7 @@ import { WranglerSql, wrangler } from '../src/cli/wrangler.ts';
 import { readConfig } from '../src/models/config.ts';
 import { Metrics } from '../src/parts/metrics.ts';
 import { copyWithout } from './support/copy.ts';
-import { hasMiniLm, MINILM } from './support/packed.ts';
+import { isFull, lacking, MINILM } from './support/needs.ts';
 import { type Bundle, bundle } from './support/worker.ts';
 
 const GATEWAY = join(import.meta.dirname, '..');
@@ -44,8 +44,10 @@ test('the upload has one wasm, no weights, no warning, and fits the free plan', 
     const { total, gzip } = sizesOf(text);
     const script = readFileSync(join(text.folder, text.script)).length;
     t.diagnostic(`upload ${total} KiB, gzip ${gzip} KiB; script ${(script / 1000).toFixed(0)} kB minified`);
-    // The free plan takes 3 MB of gzip. The core with all model families is most of it.
+    // Asked were 4,000 KiB, and 1,400 of gzip. There is one core for all families of models: 3.9 MB and 1.3 MB of gzip when that was asked, 4.7 and 1.65 in
+    // November 2026, with the families that came since. The free plan takes 3 MB of gzip.
     assert.ok(gzip <= 2000 && total <= 5600, `${total} KiB, gzip ${gzip} KiB`);
+    // Asked were 130 kB. The package alone has 99, the description of the API 46, and hono, jose and valibot 56.
     assert.ok(script <= 400_000, `script: ${script} bytes`);
   } finally {
     await text.remove();
@@ -67,14 +69,14 @@ test('the script starts within 100 ms of CPU', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'gateway-startup-'));
   const times: number[] = [];
   try {
-    // The profile is made by the clock, so programs beside it are in it: the least of three tries counts.
+    // Asked are 100 ms, which hold where nothing runs beside. The profile is made by the clock: the least of three tries counts.
     while (times.length < 3 && !times.some((ms) => ms <= 100)) {
       const said = await wrangler(['check', 'startup', '--outfile', join(folder, 'startup.cpuprofile')]);
       times.push(Number(/Active: ([\d.]+) ms/.exec(said)?.[1]));
     }
     t.diagnostic(`active ${times.join(', ')} ms`);
     const least = Math.min(...times);
-    assert.ok(least > 0 && least <= (process.env.GATEWAY_FULL === '1' ? 100 : 300), times.join(', '));
+    assert.ok(least > 0 && least <= (isFull ? 100 : 300), times.join(', '));
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -126,7 +128,7 @@ test('a deploy without the id of the database is refused with words', () => {
   assert.match(stderr, /wrangler\.jsonc: database_id is to be filled in/);
 });
 
-test('check refuses what does not fit an isolate, alone or together', { skip: !hasMiniLm }, async () => {
+test('check refuses what does not fit an isolate, alone or together', { skip: lacking('minilm') }, async () => {
   const model = { task: 'embed', run: 'local', source: 'sentence-transformers/all-MiniLM-L6-v2' };
   const config = (models: object) => readConfig(JSON.stringify({ models }));
   const [one] = await checkModels(config({ a: model }), { from: MINILM });
@@ -147,7 +149,7 @@ test('check refuses what does not fit an isolate, alone or together', { skip: !h
   assert.equal(digits?.problem, undefined);
 });
 
-test('check ends with 1 where a model does not fit', { skip: !hasMiniLm }, () => {
+test('check ends with 1 where a model does not fit', { skip: lacking('minilm') }, () => {
   const { folder, remove } = copyWithout();
   try {
     const fits = cli(['check', '--from', MINILM], { cwd: folder });

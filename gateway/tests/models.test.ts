@@ -10,18 +10,8 @@ import type { Place } from '../src/models/local/files.ts';
 import type { Loaded, Loader } from '../src/models/local/loader.ts';
 import { FolderBlobs } from '../src/parts/folder.ts';
 import { keyFor } from './support/app.ts';
-import {
-  absent,
-  context,
-  embedderOf,
-  filesOf,
-  inFolder,
-  type Json,
-  MINILM,
-  modelHost,
-  ROOT,
-  tinyFolder,
-} from './support/models.ts';
+import { context, embedderOf, filesOf, inFolder, type Json, modelHost, ROOT, tinyFolder } from './support/models.ts';
+import { lacking } from './support/needs.ts';
 import { MODEL, packedMiniLm } from './support/packed.ts';
 
 const TINY = tinyFolder('bert-tiny-mean');
@@ -246,7 +236,7 @@ describe('where files come from', () => {
   });
 
   test('a packed model is planned by its lock file, and each of its files is read once', {
-    skip: absent(MINILM),
+    skip: lacking('minilm'),
   }, async () => {
     const folder = await packedMiniLm();
     const reads: string[] = [];

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { RequestEvent } from '../src/host.ts';
 import { ApiCache } from '../src/parts/cache-api.ts';
@@ -18,7 +18,8 @@ import { cacheContract } from './contracts/cache.ts';
 import { event } from './contracts/events.ts';
 import { meterContract } from './contracts/meter.ts';
 import { contract } from './contracts/run.ts';
-import { startBucket } from './support/bucket.ts';
+import { type BucketServer, startBucket } from './support/bucket.ts';
+import { lacking } from './support/needs.ts';
 import { newFolder } from './support/server.ts';
 
 contract('Meter: memory', meterContract, async () => new MemoryMeter());
@@ -78,47 +79,47 @@ test('a folder keeps no half-written files and no empty folders', async (context
   assert.equal(statSync(join(folder, 'a/e')).size, 3);
 });
 
-const bucket = await startBucket();
-if (!bucket) test('Blobs: S3', { skip: 'no moto_server on this machine: pip install "moto[server,s3]"' });
-else {
-  describe('a bucket', () => {
-    test.after(() => bucket.stop());
-    contract('Blobs: S3', blobsContract, async () => new S3Blobs(await bucket.newBucket()));
-
-    test('a large stream is sent in parts, and one that fails leaves no parts', async () => {
-      const options = await bucket.newBucket();
-      const blobs = new S3Blobs(options);
-      const size = 20 * 1024 * 1024 + 3;
-      const stream = (failAt: number) => {
-        let at = 0;
-        return new ReadableStream<Uint8Array>({
-          pull(controller) {
-            if (at >= failAt) return controller.error(new Error('the client has left'));
-            const piece = new Uint8Array(Math.min(1_000_000, size - at)).fill(at / 1_000_000);
-            at += piece.length;
-            controller.enqueue(piece);
-            if (at === size) controller.close();
-          },
-        });
-      };
-      const put = await blobs.put('large', stream(Number.POSITIVE_INFINITY), { size });
-      const blob = await blobs.get('large', { offset: 8 * 1024 * 1024 - 2, length: 4 });
-      assert.equal(blob?.size, size);
-      assert.equal(blob?.etag, put?.etag);
-      assert.deepEqual([...new Uint8Array(await new Response(blob?.body).arrayBuffer())], [8, 8, 8, 8]);
-      await assert.rejects(blobs.put('failed', stream(18_000_000), { size }), /the client has left/);
-      assert.equal(await blobs.get('failed'), undefined);
-      assert.equal(await bucket.uploads(options), 0);
-    });
-
-    test('a wrong key is an error that says so', async () => {
-      const blobs = new S3Blobs({ bucket: 'http://127.0.0.1:1/bucket', accessKeyId: 'a', secretAccessKey: 'b' });
-      await assert.rejects(blobs.get('x'));
-      const none = new S3Blobs({ ...(await bucket.newBucket()), bucket: `${bucket.address}/no-such-bucket` });
-      await assert.rejects(none.put('x', new Uint8Array(1)), /S3 PUT x: 404 NoSuchBucket/);
-    });
+describe('a bucket', { skip: lacking('moto') }, () => {
+  let bucket: BucketServer;
+  before(async () => {
+    bucket = await startBucket();
   });
-}
+  after(() => bucket?.stop());
+  contract('Blobs: S3', blobsContract, async () => new S3Blobs(await bucket.newBucket()));
+
+  test('a large stream is sent in parts, and one that fails leaves no parts', async () => {
+    const options = await bucket.newBucket();
+    const blobs = new S3Blobs(options);
+    const size = 20 * 1024 * 1024 + 3;
+    const stream = (failAt: number) => {
+      let at = 0;
+      return new ReadableStream<Uint8Array>({
+        pull(controller) {
+          if (at >= failAt) return controller.error(new Error('the client has left'));
+          const piece = new Uint8Array(Math.min(1_000_000, size - at)).fill(at / 1_000_000);
+          at += piece.length;
+          controller.enqueue(piece);
+          if (at === size) controller.close();
+        },
+      });
+    };
+    const put = await blobs.put('large', stream(Number.POSITIVE_INFINITY), { size });
+    const blob = await blobs.get('large', { offset: 8 * 1024 * 1024 - 2, length: 4 });
+    assert.equal(blob?.size, size);
+    assert.equal(blob?.etag, put?.etag);
+    assert.deepEqual([...new Uint8Array(await new Response(blob?.body).arrayBuffer())], [8, 8, 8, 8]);
+    await assert.rejects(blobs.put('failed', stream(18_000_000), { size }), /the client has left/);
+    assert.equal(await blobs.get('failed'), undefined);
+    assert.equal(await bucket.uploads(options), 0);
+  });
+
+  test('a wrong key is an error that says so', async () => {
+    const blobs = new S3Blobs({ bucket: 'http://127.0.0.1:1/bucket', accessKeyId: 'a', secretAccessKey: 'b' });
+    await assert.rejects(blobs.get('x'));
+    const none = new S3Blobs({ ...(await bucket.newBucket()), bucket: `${bucket.address}/no-such-bucket` });
+    await assert.rejects(none.put('x', new Uint8Array(1)), /S3 PUT x: 404 NoSuchBucket/);
+  });
+});
 
 test('the text of the metrics is that of prom-client', async () => {
   const registry = new Registry();

@@ -2,11 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { coldStarts, medians, PLACEMENTS, serverStarts } from '../benches/cold.ts';
-import { hasMiniLm } from './support/packed.ts';
+import { isFull, lacking, longTest } from './support/needs.ts';
 import { type Bundle, bundle } from './support/worker.ts';
 
-const isFull = process.env.GATEWAY_FULL === '1';
-const skip = !hasMiniLm;
+const skip = lacking('minilm');
 
 let built: Promise<Bundle> | undefined;
 const deployed = () => (built ??= bundle());
@@ -25,23 +24,31 @@ test('from the bucket the first vector comes after 400 ms and 450 ms of the proc
 });
 
 for (const placement of PLACEMENTS.filter((name) => name !== 'r2')) {
-  test(`a Worker reads its model from this place: ${placement}`, {
-    skip: skip || !isFull,
-    timeout: 120_000,
-  }, async (t) => {
-    const [start] = await coldStarts(placement, await deployed(), 1);
-    t.diagnostic(JSON.stringify(start));
-    assert.ok(start && start.ms > 0);
-  });
+  longTest(
+    `a Worker reads its model from this place: ${placement}`,
+    {
+      skip,
+      timeout: 120_000,
+    },
+    async (t) => {
+      const [start] = await coldStarts(placement, await deployed(), 1);
+      t.diagnostic(JSON.stringify(start));
+      assert.ok(start && start.ms > 0);
+    },
+  );
 }
 
 for (const placement of ['folder', 'volume', 'host'] as const) {
-  test(`a server reads its model from this place: ${placement}`, {
-    skip: skip || !isFull,
-    timeout: 120_000,
-  }, async (t) => {
-    const [start] = await serverStarts(placement, 1);
-    t.diagnostic(JSON.stringify(start));
-    assert.ok(start && start.rssMiB <= 300, `${start?.rssMiB} MiB`);
-  });
+  longTest(
+    `a server reads its model from this place: ${placement}`,
+    {
+      skip,
+      timeout: 120_000,
+    },
+    async (t) => {
+      const [start] = await serverStarts(placement, 1);
+      t.diagnostic(JSON.stringify(start));
+      assert.ok(start && start.rssMiB <= 300, `${start?.rssMiB} MiB`);
+    },
+  );
 }

@@ -14,14 +14,14 @@ import { queueContract } from './contracts/queue.ts';
 import { contract } from './contracts/run.ts';
 import { sqlContract } from './contracts/sql.ts';
 import { runningSqlQueue, sqlQueueCases } from './contracts/sql-queue.ts';
+import { lacking } from './support/needs.ts';
 import { type PostgresServer, readMigrations, startPostgres } from './support/postgres.ts';
 
 const never = async () => assert.fail('a dead letter');
 
-const server = await startPostgres();
-
-if (!server) test('Postgres', { skip: 'no Postgres on this machine: apt-get install postgresql' });
-else describe('Postgres', () => postgres(server));
+const skip = lacking('postgres');
+const server = skip === false ? await startPostgres() : undefined;
+describe('Postgres', { skip }, () => postgres(server as PostgresServer));
 
 function postgres(server: PostgresServer) {
   after(() => server.stop());

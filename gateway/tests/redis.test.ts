@@ -12,13 +12,13 @@ import { cacheContract } from './contracts/cache.ts';
 import { many, until } from './contracts/contract.ts';
 import { meterContract } from './contracts/meter.ts';
 import { contract } from './contracts/run.ts';
+import { lacking } from './support/needs.ts';
 import { type RedisServer, startRedis } from './support/redis.ts';
 import { newFolder } from './support/server.ts';
 
-const started = await startRedis();
-
-if (!started) test('Redis', { skip: 'no Redis on this machine: apt-get install redis-server' });
-else describe('Redis', () => redis(started));
+const skip = lacking('redis');
+const started = skip === false ? await startRedis() : undefined;
+describe('Redis', { skip }, () => redis(started as RedisServer));
 
 function redis(first: RedisServer) {
   let server = first;
@@ -121,7 +121,7 @@ function redis(first: RedisServer) {
     assert.ok(Date.now() - began < 500, `${Date.now() - began} ms`);
     await assert.rejects(openRedis(server.socket), /Redis: no server answers/);
 
-    server = (await startRedis(server.folder)) as RedisServer;
+    server = await startRedis(server.folder);
     await until('the connection', () => client.status === 'ready');
     const taken = await new RedisMeter(client).take('budget', [tpd]);
     assert.deepEqual([taken.allowed, taken.blocked], [false, 'tpd']);

@@ -5,13 +5,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, each, type Received } from '../benches/measure.ts';
 import { beside, costs, load, loops, question, startPair } from '../benches/warm.ts';
 import { heapUsage } from './support/inspector.ts';
-import { hasMiniLm } from './support/packed.ts';
+import { watch } from './support/logs.ts';
+import { isFull, lacking, longTest } from './support/needs.ts';
 import { freePort } from './support/process.ts';
-import { RUNTIMES, startServer } from './support/servers.ts';
+import { commandOf, startServer } from './support/servers.ts';
 import { type Bundle, bundle, NAME, type RunningWorker, startWorker, usageOf } from './support/worker.ts';
 
-const isFull = process.env.GATEWAY_FULL === '1';
-const skip = !hasMiniLm;
+const skip = lacking('minilm');
 const MIB = 1 << 20;
 const ID = 'all-MiniLM-L6-v2';
 
@@ -19,13 +19,14 @@ let built: Promise<Bundle> | undefined;
 const deployed = () => (built ??= bundle());
 after(async () => (await built)?.remove());
 
-test('the gateway costs little over a bare embed, in workerd as in Node', { skip: skip || !isFull }, async (t) => {
+longTest('the gateway costs little over a bare embed, in workerd as in Node', { skip }, async (t) => {
   await using pair = await startPair();
   const { nothing, 401: refused, 404: unknown, hit, bare, base64 } = await costs(pair, 2000);
   t.diagnostic(JSON.stringify({ nothing, refused, unknown, hit, bare, base64 }));
   assert.ok(base64.least - bare.least <= 1, `over a bare embed: ${base64.least - bare.least} ms`);
+  // Asked are 0.5 ms, and 0.65 were measured: miniflare counts tries without a key in a Durable Object, at some 0.5 ms a call, which production does not.
   assert.ok(refused.least - nothing.least <= 1, `401 over nothing: ${refused.least - nothing.least} ms`);
-  assert.ok(hit.least - unknown.least <= 1.5, `a hit over a 404: ${hit.least - unknown.least} ms`);
+  assert.ok(hit.least - unknown.least <= 1, `a hit over a 404: ${hit.least - unknown.least} ms`);
   const { workerd, node, backends } = await loops(pair, 5);
   t.diagnostic(`a loop of embed: ${workerd} ms a text in workerd, ${node} in Node (${backends})`);
   assert.ok(workerd <= 1.1 * node, `${workerd} ms in workerd, ${node} in Node`);
@@ -152,6 +153,8 @@ function mixed(key: string): {
 async function soak(url: string | URL, key: string, count: number, halfway: () => Promise<void>): Promise<void> {
   const client = new Client(url, 50);
   const { kinds, send } = mixed(key);
+  // The start of each question.
+  watch('Why did my');
   const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json', 'cache-control': 'no-store' };
   const vectors = await each(50, 1, async (at) => {
     const body = JSON.stringify({ model: ID, input: question(at), encoding_format: 'base64' });
@@ -206,7 +209,7 @@ test('a soak of good and malformed requests in workerd: no 5xx, equal bits, flat
 });
 
 test('a soak of a server of Node: no 5xx, equal bits, and at most 300 MB', { skip, timeout: 900_000 }, async (t) => {
-  await using server = await startServer(RUNTIMES.node as readonly string[]);
+  await using server = await startServer(commandOf('node'));
   const key = await server.key();
   const rss = () => usageOf(server.program.child.pid ?? 0).rssMiB;
   let before = 0;
@@ -215,5 +218,5 @@ test('a soak of a server of Node: no 5xx, equal bits, and at most 300 MB', { ski
   });
   t.diagnostic(`resident: ${before.toFixed(0)} MiB after a fifth, ${rss().toFixed(0)} at the end`);
   assert.ok(rss() <= 300, `${rss()} MiB`);
-  assert.equal(server.program.said(), '', 'the server has said something');
+  assert.deepEqual(server.faults(), [], 'the server has said something');
 });

@@ -17,8 +17,9 @@ import { queueContract } from './contracts/queue.ts';
 import { contract } from './contracts/run.ts';
 import { sqlContract } from './contracts/sql.ts';
 import { runningSqlQueue, sqlQueueCases } from './contracts/sql-queue.ts';
+import { lacking, pathOf } from './support/needs.ts';
 import { readMigrations } from './support/postgres.ts';
-import { find, newFolder } from './support/server.ts';
+import { newFolder } from './support/server.ts';
 
 const here = import.meta.dirname;
 
@@ -116,14 +117,8 @@ test('rows of a meter whose windows are long over are deleted', async (context) 
 const FEWEST = [sqlContract, meterContract, queueContract].reduce((sum, each) => sum + Object.keys(each).length, 0);
 
 for (const [program, ...words] of [['bun'], ['deno', 'run', '--allow-all', '--no-lock']] as const) {
-  // Bun's own command is made by a script of its package, which npm does not run here.
-  const path = find(
-    program,
-    join(here, program === 'bun' ? 'node_modules/@oven/bun-linux-x64/bin' : 'node_modules/.bin'),
-  );
-  const skip = path ? false : `no ${program}: npm install in tests/`;
-  test(`the contracts in ${program}`, { skip }, async () => {
-    const { stdout } = await promisify(execFile)(path as string, [...words, join(here, 'contracts/runtime.ts')]);
+  test(`the contracts in ${program}`, { skip: lacking(program) }, async () => {
+    const { stdout } = await promisify(execFile)(pathOf(program), [...words, join(here, 'contracts/runtime.ts')]);
     const results: { title: string; error?: string }[] = JSON.parse(stdout);
     assert.deepEqual(
       results.filter(({ error }) => error !== undefined),

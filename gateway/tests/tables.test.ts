@@ -1,6 +1,6 @@
 /** The statements on keys, predictions and usage, on each of the databases: they must mean the same to all. */
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { Miniflare } from 'miniflare';
 import type { Sql } from '../src/host.ts';
 import { mintKey } from '../src/keys.ts';
@@ -11,6 +11,7 @@ import { Usage } from '../src/parts/usage.ts';
 import { deletePrediction, insertPrediction, listPredictions } from '../src/tables/history.ts';
 import { changeKey, findKey, listKeys, revokeKey, rotateKey } from '../src/tables/keys.ts';
 import { readUsage } from '../src/tables/usage.ts';
+import { lacking } from './support/needs.ts';
 import { readMigrations, startPostgres } from './support/postgres.ts';
 
 const HOUR = 3_600_000;
@@ -141,9 +142,8 @@ test('keys, predictions and usage: D1', async (t) => {
   await statements(sql);
 });
 
-test('keys, predictions and usage: Postgres', async (t: TestContext) => {
+test('keys, predictions and usage: Postgres', { skip: lacking('postgres') }, async (t) => {
   const server = await startPostgres();
-  if (!server) return t.skip('SKIPPED: no Postgres on this machine: apt-get install postgresql');
   t.after(() => server.stop());
   const sql = await server.newSql();
   t.after(() => sql.close());

@@ -70,7 +70,10 @@ export interface LoadOptions {
   dtype?: Dtype;
   /** Branch, tag or commit; default `'main'`. */
   revision?: string;
-  /** Files are at `{host}/{model}/resolve/{revision}/{file}`; default `'https://huggingface.co'`. */
+  /**
+   * Files are at `{host}/{model}/resolve/{revision}/{file}`; default `'https://huggingface.co'`. A query of this address, such as a signature for a
+   * whole container, is sent with each request, and is in no message and in no key of the store.
+   */
   host?: string;
   /** The access token of a repository, which is sent as an Authorization header to `host` alone, never in a URL. */
   token?: string;

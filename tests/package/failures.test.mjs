@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
-import { PilotlightError, TextEmbedder } from 'pilotlight';
+import { models, PilotlightError, TextEmbedder } from 'pilotlight';
 import { startHub } from '../hub/hub.mjs';
 import { filesOf, tinyFolder } from './support/models.mjs';
 import { parse, withHeader } from './support/safetensors.mjs';
@@ -49,6 +49,26 @@ describe('from a host', () => {
       assert.deepEqual(failure, { ...FAILED, ...(expected.status && { reason: 'status' }), ...expected });
     });
   }
+
+  test('the query of a host is sent with every request, and a failure does not have it', async () => {
+    const query = 'sv=1&sig=a%2Fsecret%3D';
+    const options = { host: `${hub.url}/?${query}`, store: false };
+    hub.requests.length = 0;
+    const embedder = await TextEmbedder.load('test/good', options);
+    assert.deepEqual((await embedder.embed('a')).dims, [1, 32]);
+    embedder.dispose();
+    assert.equal((await models.plan('test/good', options)).fits, true);
+    assert.ok(hub.requests.length > 8);
+    assert.ok(hub.requests.some(({ url }) => url.includes('?recursive=true&')));
+    for (const { url } of hub.requests) assert.ok(url.endsWith(query), url);
+    hub.setFaults([{ file: WEIGHTS, fault: 'status', value: 403 }]);
+    const error = await TextEmbedder.load('test/good', options)
+      .catch((thrown) => thrown)
+      .finally(() => hub.setFaults([]));
+    assert.deepEqual([error.code, error.status], ['FETCH_FAILED', 403]);
+    assert.match(error.message, /127\.0\.0\.1:\d+\/test\/good/);
+    assert.doesNotMatch(`${error.stack}${error.cause}`, /secret|sig=/);
+  });
 
   test('a file that the repository does not have', async () =>
     assert.deepEqual(await failureOf('test/incomplete', { host: hub.url }), {

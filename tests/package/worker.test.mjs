@@ -1,5 +1,6 @@
 // examples/cloudflare-worker in workerd, with weights from the test hub.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { startHub } from '../hub/hub.mjs';
 import { golden, HUB_MODELS } from './support/models.mjs';
@@ -126,6 +127,17 @@ test('a host without the model is answered with 503, and a later request tries a
     assert.equal(JSON.parse(body).code, 'FETCH_FAILED');
     assert.ok(hub.requests.length > 0);
   }
+});
+
+test('after a client that left while its texts were embedded, the next request is answered', async () => {
+  const texts = Array.from({ length: 256 }, (_, i) => `a text of some length that has the number ${i}`);
+  await worker.leave('/', JSON.stringify(texts), 150);
+  const { status, body } = await post(['next']);
+  assert.equal(status, 200, body);
+});
+
+test('it is an example of 40 lines', () => {
+  assert.equal(readFileSync(EXAMPLE, 'utf8').trimEnd().split('\n').length, 40);
 });
 
 test('a load that ended with its request is begun anew after a minute', async (t) => {

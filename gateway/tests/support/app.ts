@@ -1,8 +1,9 @@
 /** Calls of an app in the same process. */
 
-import type { Host } from '../../src/host.ts';
+import type { Host, Sql } from '../../src/host.ts';
 import { mintKey, type NewKey } from '../../src/keys.ts';
 import { SCOPES } from '../../src/operation.ts';
+import { watch, watchBody, watchHeaders } from './logs.ts';
 
 /** What is called: an app, or a host that listens. */
 export interface App {
@@ -24,6 +25,8 @@ export interface CallOptions {
 export async function call(app: App, method: string, path: string, options: CallOptions = {}): Promise<Response> {
   const headers = new Headers(options.headers);
   if (options.key !== undefined) headers.set('authorization', `Bearer ${options.key}`);
+  watchHeaders(headers);
+  watchBody(options.json ?? options.body);
   const body = options.json === undefined ? options.body : JSON.stringify(options.json);
   if (options.json !== undefined && !headers.has('content-type')) headers.set('content-type', 'application/json');
   // Servers give the length of a body that is not a stream; `Request` does not.
@@ -40,7 +43,14 @@ export async function call(app: App, method: string, path: string, options: Call
   );
 }
 
-/** Makes a key with all scopes, or those that are given. */
+/** Makes a key in a database, with all scopes or those that are given. No log may have it. */
+export async function minted(sql: Sql, options: Partial<NewKey> = {}): Promise<string> {
+  const { key } = await mintKey(sql, { name: 'test', owner: 'owner', scopes: SCOPES, ...options });
+  watch(key);
+  return key;
+}
+
+/** Makes a key for a host. */
 export async function keyFor(host: Host, options: Partial<NewKey> = {}): Promise<string> {
-  return (await mintKey(host.sql, { name: 'test', owner: 'owner', scopes: SCOPES, ...options })).key;
+  return minted(host.sql, options);
 }

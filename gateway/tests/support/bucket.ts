@@ -1,8 +1,9 @@
-/** A simulator of S3, `moto_server` of PyPI. It is found in PATH, or by `PILOTLIGHT_MOTO`. */
-import { createServer } from 'node:net';
+/** A simulator of S3, `moto_server` of PyPI. */
 import { AwsClient } from 'aws4fetch';
 import type { S3Options } from '../../src/parts/s3.ts';
-import { find, type Server, serve } from './server.ts';
+import { pathOf } from './needs.ts';
+import { freePort } from './process.ts';
+import { type Server, serve } from './server.ts';
 
 const REGION = 'eu-central-1';
 const KEYS = { accessKeyId: 'test', secretAccessKey: 'test' };
@@ -10,13 +11,15 @@ const KEYS = { accessKeyId: 'test', secretAccessKey: 'test' };
 export interface BucketServer extends Server {
   address: string;
   newBucket(): Promise<S3Options>;
+  /** Puts an object, which is private, or read by everybody with the list `public-read`. */
+  put(bucket: string, name: string, bytes: Uint8Array, acl?: string): Promise<void>;
+  /** An address with a signature, by which an object may be read for a minute. */
+  presign(address: string): Promise<string>;
   /** How many uploads in parts are neither done nor given up. */
   uploads(options: S3Options): Promise<number>;
 }
 
-export async function startBucket(): Promise<BucketServer | undefined> {
-  const program = process.env.PILOTLIGHT_MOTO ?? find('moto_server');
-  if (!program) return undefined;
+export async function startBucket(): Promise<BucketServer> {
   const port = await freePort();
   const address = `http://127.0.0.1:${port}`;
   const answers = () =>
@@ -24,7 +27,7 @@ export async function startBucket(): Promise<BucketServer | undefined> {
       (response) => response.body?.cancel().then(() => true) ?? true,
       () => false,
     );
-  const server = await serve([program, '-H', '127.0.0.1', '-p', String(port)], answers);
+  const server = await serve([pathOf('moto'), '-H', '127.0.0.1', '-p', String(port)], answers);
   const client = new AwsClient({ ...KEYS, region: REGION, service: 's3' });
   let buckets = 0;
   return {
@@ -37,19 +40,18 @@ export async function startBucket(): Promise<BucketServer | undefined> {
       if (!made.ok) throw new Error(`no bucket: ${made.status} ${await made.text()}`);
       return { bucket, region: REGION, ...KEYS };
     },
+    put: async (bucket, name, bytes, acl = 'private') => {
+      const body = bytes as Uint8Array<ArrayBuffer>;
+      const put = await client.fetch(`${bucket}/${name}`, { method: 'PUT', body, headers: { 'x-amz-acl': acl } });
+      if (!put.ok) throw new Error(`not put: ${put.status} ${await put.text()}`);
+    },
+    presign: async (address) => {
+      const signed = await client.sign(`${address}?X-Amz-Expires=60`, { aws: { signQuery: true } });
+      return signed.url;
+    },
     uploads: async ({ bucket }) => {
       const text = await (await client.fetch(`${bucket}?uploads=`)).text();
       return text.split('<Upload>').length - 1;
     },
   };
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 }

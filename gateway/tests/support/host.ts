@@ -11,6 +11,7 @@ import { LruCache } from '../../src/parts/lru.ts';
 import { MemoryMeter } from '../../src/parts/memory-meter.ts';
 import { openSqlite, type SqliteSql } from '../../src/parts/sqlite.ts';
 import { readSettings } from '../../src/settings.ts';
+import { checkLogs, watch } from './logs.ts';
 
 /** Remembers events instead of adding them up. */
 export class EventList implements Events {
@@ -90,6 +91,14 @@ export class StubModels implements Models {
   }
 }
 
+/** Secrets that no log may have. */
+class WatchedSecrets extends Map<string, string> {
+  override set(name: string, value: string): this {
+    watch(value);
+    return super.set(name, value);
+  }
+}
+
 export interface TestHost extends Host {
   sql: SqliteSql;
   events: EventList;
@@ -101,7 +110,7 @@ export interface TestHost extends Host {
 }
 
 export interface TestHostOptions {
-  /** Variables of the environment; nothing is logged unless they say so. */
+  /** Variables of the environment. */
   settings?: Record<string, string>;
   models?: Models;
   /** Parts in place of those in memory. */
@@ -119,10 +128,10 @@ export async function testHost({ settings = {}, models = new StubModels(), parts
   );
   const held = new Set<Promise<unknown>>();
   const sent: Message[] = [];
-  const secrets = new Map<string, string>();
+  const secrets = new WatchedSecrets();
   const events = new EventList();
   const host: TestHost = {
-    settings: readSettings({ LOG_LEVEL: 'silent', ...settings }),
+    settings: readSettings({ LOG_LEVEL: 'info', ...settings }),
     sql,
     blobs: new FolderBlobs(folder),
     queue: {
@@ -150,6 +159,7 @@ export async function testHost({ settings = {}, models = new StubModels(), parts
       await this.settled();
       sql.close();
       rmSync(folder, { recursive: true, force: true });
+      checkLogs();
     },
   };
   return host;

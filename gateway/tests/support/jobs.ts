@@ -4,6 +4,7 @@ import type { Message } from '../../src/host.ts';
 import { bury, consume } from '../../src/jobs/consume.ts';
 import type { App } from './app.ts';
 import type { TestHost } from './host.ts';
+import { watchBody } from './logs.ts';
 
 export interface DeliverOptions {
   /** How often each message is delivered; queues promise no more than "at least once". */
@@ -63,6 +64,7 @@ export function openai(app: App, key: string): OpenAI {
 
 /** Lines of JSON. */
 export function jsonl(lines: readonly unknown[]): string {
+  watchBody(lines.slice(0, 100));
   return lines.map((line) => `${typeof line === 'string' ? line : JSON.stringify(line)}\n`).join('');
 }
 

@@ -1,5 +1,5 @@
 /** Gateways with models: the tiny ones of the golden tests, and the real ones where they are to be had. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { TextEmbedder } from 'pilotlight';
 import { createGateway } from '../../src/app.ts';
@@ -15,13 +15,6 @@ import { type TestHost, type TestHostOptions, testHost } from './host.ts';
 export const ROOT = path.resolve(import.meta.dirname, '../../..');
 
 export const tinyFolder = (name: string): string => path.join(ROOT, 'tests/goldens', name);
-
-/** The real weights; `make minilm` and `make smollm2` fetch them. */
-export const MINILM = process.env.PILOTLIGHT_MINILM ?? path.join(ROOT, '.models/all-MiniLM-L6-v2');
-export const SMOLLM2 = process.env.PILOTLIGHT_SMOLLM2 ?? path.join(ROOT, '.models/SmolLM2-135M-Instruct-GGUF');
-
-/** The reason for which a test is skipped that needs these files; false where they are there. */
-export const absent = (folder: string): string | false => !existsSync(folder) && `no ${folder}`;
 
 /** All files of a folder by their names, as the package takes them. */
 export function filesOf(folder: string): Record<string, Uint8Array> {

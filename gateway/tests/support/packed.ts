@@ -3,13 +3,10 @@ import { existsSync } from 'node:fs';
 import { cp, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pack } from '../../src/cli/pack.ts';
+import { MINILM } from './needs.ts';
 
 const GATEWAY = join(import.meta.dirname, '../..');
-export const MINILM = process.env.PILOTLIGHT_MINILM ?? join(GATEWAY, '../.models/all-MiniLM-L6-v2');
 export const MODEL = 'sentence-transformers/all-MiniLM-L6-v2';
-
-/** Whether the real weights are there; `make minilm` fetches them. */
-export const hasMiniLm = existsSync(join(MINILM, 'model.safetensors'));
 
 let packing: Promise<string> | undefined;
 

@@ -3,9 +3,9 @@ import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Migration, migrate } from '../../src/migrate.ts';
 import { openPostgres, type PostgresSql } from '../../src/parts/postgres.ts';
-import { find, newFolder, run, type Server, serve } from './server.ts';
+import { pathOf } from './needs.ts';
+import { newFolder, run, type Server, serve } from './server.ts';
 
-const VERSIONS = '/usr/lib/postgresql';
 const MIGRATIONS = new URL('../../migrations/', import.meta.url);
 
 /** All migrations of the gateway. */
@@ -22,17 +22,9 @@ export interface PostgresServer extends Server {
   newSql(): Promise<PostgresSql>;
 }
 
-/** Starts a server; undefined where none is installed (`apt-get install postgresql`). */
-export async function startPostgres(): Promise<PostgresServer | undefined> {
-  const folders: string[] = [];
-  try {
-    for (const version of readdirSync(VERSIONS)) folders.push(join(VERSIONS, version, 'bin'));
-  } catch {
-    // Elsewhere it is in PATH.
-  }
-  const initdb = find('initdb', ...folders);
-  const postgres = find('postgres', ...folders);
-  if (!initdb || !postgres) return undefined;
+/** Starts a server. */
+export async function startPostgres(): Promise<PostgresServer> {
+  const [initdb, postgres] = [pathOf('initdb'), pathOf('postgres')];
   const folder = newFolder();
   const data = join(folder, 'data');
   mkdirSync(data);

@@ -1,7 +1,8 @@
 /** A Redis of the test's own. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { find, newFolder, type Server, serve } from './server.ts';
+import { pathOf } from './needs.ts';
+import { newFolder, type Server, serve } from './server.ts';
 
 export interface RedisServer extends Server {
   /** The path of its socket. */
@@ -9,15 +10,15 @@ export interface RedisServer extends Server {
   folder: string;
 }
 
-/** Starts a server; undefined where none is installed (`apt-get install redis-server`). `folder` is that of one before, with its data. */
-export async function startRedis(folder = newFolder()): Promise<RedisServer | undefined> {
-  const program = find('redis-server') ?? find('valkey-server');
-  if (!program) return undefined;
+/** Starts a server. `folder` is that of one before, with its data; with a port it listens there too, on this machine alone. */
+export async function startRedis(folder = newFolder(), port = 0): Promise<RedisServer> {
   const socket = join(folder, 's');
   const command = [
-    program,
+    pathOf('redis'),
     '--port',
-    '0',
+    String(port),
+    '--bind',
+    '127.0.0.1',
     '--unixsocket',
     socket,
     '--dir',

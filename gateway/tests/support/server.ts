@@ -1,6 +1,6 @@
 /** Servers that tests start for themselves: in a folder of their own, on a socket in it, and ended with the test. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,13 +10,6 @@ export function newFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'pl-'));
   chmodSync(folder, 0o755);
   return folder;
-}
-
-/** The path of a program, from `PATH` or one of the folders. */
-export function find(program: string, ...folders: string[]): string | undefined {
-  return [...(process.env.PATH ?? '').split(':'), ...folders]
-    .map((folder) => join(folder, program))
-    .find((path) => existsSync(path));
 }
 
 export interface Server {

@@ -1,36 +1,26 @@
 /** The gateway as processes of Node, Deno and Bun, each with a folder of its own. */
-import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { mintKey, type NewKey } from '../../src/keys.ts';
-import { SCOPES } from '../../src/operation.ts';
+import type { NewKey } from '../../src/keys.ts';
+import { openPostgres } from '../../src/parts/postgres.ts';
 import { openSqlite } from '../../src/parts/sqlite.ts';
+import { minted } from './app.ts';
+import { checkLines } from './logs.ts';
+import { pathOf } from './needs.ts';
 import { packedMiniLm } from './packed.ts';
 import { freePort, type Program, start, untilOk } from './process.ts';
 
 const GATEWAY = join(import.meta.dirname, '../..');
-const MODULES = join(import.meta.dirname, '../node_modules');
 
-/** How each runtime is started; undefined where it is not installed. */
-export const RUNTIMES: Record<string, readonly string[] | undefined> = {
-  node: [process.execPath, '--max-semi-space-size=4', 'src/hosts/node.ts'],
-  deno: command(
-    [join(MODULES, '@deno/linux-x64-glibc/deno')],
-    [
-      'run',
-      '--unstable-no-legacy-abort',
-      ...['--allow-net', '--allow-read', '--allow-write', '--allow-env', '--allow-sys'],
-      'src/hosts/deno.ts',
-    ],
-  ),
-  // Its install script, where it ran, has moved the program.
-  bun: command([join(MODULES, '@oven/bun-linux-x64/bin/bun'), join(MODULES, 'bun/bin/bun.exe')], ['src/hosts/bun.ts']),
-};
+type Runtime = 'node' | 'deno' | 'bun';
 
-function command(paths: readonly string[], words: readonly string[]): readonly string[] | undefined {
-  const path = paths.find((one) => existsSync(one));
-  return path === undefined ? undefined : [path, ...words];
+/** The command that starts the gateway in a runtime. */
+export function commandOf(runtime: Runtime): readonly string[] {
+  if (runtime === 'node') return [process.execPath, '--max-semi-space-size=4', 'src/hosts/node.ts'];
+  if (runtime === 'bun') return [pathOf('bun'), 'src/hosts/bun.ts'];
+  const allowed = ['--allow-net', '--allow-read', '--allow-write', '--allow-env', '--allow-sys'];
+  return [pathOf('deno'), 'run', '--unstable-no-legacy-abort', ...allowed, 'src/hosts/deno.ts'];
 }
 
 export interface RunningServer extends AsyncDisposable {
@@ -38,6 +28,8 @@ export interface RunningServer extends AsyncDisposable {
   program: Program;
   /** The folder of its data. */
   data: string;
+  /** What it has printed beside lines of the level `info`. */
+  faults(): string[];
   key(options?: Partial<NewKey>): Promise<string>;
 }
 
@@ -52,7 +44,7 @@ export async function startServer(
   const program = start(command, {
     cwd: GATEWAY,
     env: {
-      ...{ PORT: String(port), DATA_PATH: data, LOG_LEVEL: 'error', MODEL_PATH: await packedMiniLm() },
+      ...{ PORT: String(port), DATA_PATH: data, LOG_LEVEL: 'info', MODEL_PATH: await packedMiniLm() },
       ...env,
     },
   });
@@ -60,6 +52,7 @@ export async function startServer(
   const end = async () => {
     await program[Symbol.asyncDispose]();
     await rm(own, { recursive: true, force: true });
+    checkLines(program.said());
   };
   try {
     await (await untilOk(`${url}/healthz`, program)).body?.cancel();
@@ -71,12 +64,18 @@ export async function startServer(
     url,
     program,
     data,
+    faults: () =>
+      program
+        .said()
+        .split('\n')
+        .filter((line) => line !== '' && !line.startsWith('{"level":"info"')),
     async key(options = {}) {
-      const sql = openSqlite(join(data, 'gateway.sqlite'));
+      const { DATABASE_URL: url } = env;
+      const sql = url === undefined ? openSqlite(join(data, 'gateway.sqlite')) : await openPostgres(url);
       try {
-        return (await mintKey(sql, { name: 'test', owner: 'owner', scopes: SCOPES, ...options })).key;
+        return await minted(sql, options);
       } finally {
-        sql.close();
+        await sql.close();
       }
     },
     [Symbol.asyncDispose]: end,

@@ -3,13 +3,15 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, extname, join, relative, sep } from 'node:path';
+import type { Readable } from 'node:stream';
 import { Miniflare, type MiniflareOptions, type WorkerOptions } from 'miniflare';
 import { readMigrations, readWorkerConfig } from '../../src/cli/place.ts';
 import { wrangler } from '../../src/cli/wrangler.ts';
-import { mintKey, type NewKey } from '../../src/keys.ts';
+import type { NewKey } from '../../src/keys.ts';
 import { migrate } from '../../src/migrate.ts';
-import { SCOPES } from '../../src/operation.ts';
 import { D1Sql } from '../../src/parts/d1.ts';
+import { minted } from './app.ts';
+import { checkLines } from './logs.ts';
 import { MODEL, packedMiniLm } from './packed.ts';
 
 /** What `wrangler deploy` would upload, and what it said. */
@@ -35,7 +37,7 @@ export async function bundle(main = 'src/hosts/cloudflare.ts', words: readonly s
 
 export interface WorkerSetup {
   bundle: Bundle;
-  /** Variables of the environment; nothing is logged unless they say so. */
+  /** Variables of the environment. */
   vars?: Record<string, string>;
   /** A folder for what the bindings hold, which a second workerd then finds. */
   state?: string;
@@ -71,8 +73,16 @@ export async function startWorker(setup: WorkerSetup): Promise<RunningWorker> {
   const persist = state === undefined ? {} : persisted(state);
   // Read when workerd is started; `gc` is in no isolate without it.
   if (setup.memories) process.env.MINIFLARE_WORKERD_V8_FLAGS = '--expose-gc';
+  let said = '';
   const miniflare = new Miniflare({
     cf: false,
+    handleRuntimeStdio: (...streams: Readable[]) => {
+      for (const stream of streams) {
+        stream.setEncoding('utf8').on('data', (data: string) => {
+          said += data;
+        });
+      }
+    },
     ...persist,
     ...options,
     workers: [...front, gateway],
@@ -89,8 +99,11 @@ export async function startWorker(setup: WorkerSetup): Promise<RunningWorker> {
       miniflare,
       sql,
       pid,
-      key: async (given = {}) => (await mintKey(sql, { name: 'test', owner: 'owner', scopes: SCOPES, ...given })).key,
-      [Symbol.asyncDispose]: () => miniflare.dispose(),
+      key: (given) => minted(sql, given),
+      async [Symbol.asyncDispose]() {
+        await miniflare.dispose();
+        checkLines(said);
+      },
     };
   } catch (error) {
     await miniflare.dispose();
@@ -148,7 +161,7 @@ async function optionsOf(
     modulesRoot: folder,
     compatibilityDate: config.compatibility_date,
     compatibilityFlags: config.compatibility_flags,
-    bindings: { LOG_LEVEL: 'silent', MODEL_PATH: 'blobs:models', ...vars },
+    bindings: { LOG_LEVEL: 'info', MODEL_PATH: 'blobs:models', ...vars },
     d1Databases: { DB: 'db' },
     r2Buckets: { R2: 'models' },
     queueProducers: { WORK: { queueName: 'work' } },

@@ -89,7 +89,7 @@ export class Load<Options extends LoadOptions> {
       signal: undefined,
       onProgress: undefined,
       locks: locksFor(isShared(store), undefined),
-      ...byteOptions({}, undefined),
+      ...byteOptions({ host: this.#options.host }, undefined),
     };
     const offline = (globalThis.navigator as { onLine?: boolean } | undefined)?.onLine === false;
     const fixed = /^[0-9a-f]{40}$/.test(revision ?? '');

@@ -18,6 +18,7 @@ export interface BodyLike {
   readonly ok?: boolean;
   readonly status?: number;
   readonly size?: number;
+  readonly url?: unknown;
   readonly body?: unknown;
   readonly bodyUsed?: boolean;
 }
@@ -84,10 +85,10 @@ function once(open: () => ByteReader): ByteSource {
  * @throws {PilotlightError} `INVALID_INPUT` where there is no body or it was read, `FETCH_FAILED` where the status is no success
  */
 export function openBody(response: BodyLike, signal: AbortSignal | undefined): ByteReader {
-  const { ok, status, body } = response;
+  const { ok, status, url, body } = response;
   if (ok === false) {
     const details = status === undefined ? {} : { status, reason: 'status' as const };
-    throw new PilotlightError('FETCH_FAILED', `its Response has status ${status}`, undefined, details);
+    throw new PilotlightError('FETCH_FAILED', `its Response${hostIn(url)} has status ${status}`, undefined, details);
   }
   if (response.bodyUsed) throw new PilotlightError('INVALID_INPUT', 'its Response was read before');
   if (isStream(body)) return new StreamReader(body, signal);
@@ -96,6 +97,12 @@ export function openBody(response: BodyLike, signal: AbortSignal | undefined): B
     return new MemoryReader(() => bytesIn(response));
   }
   throw new PilotlightError('INVALID_INPUT', 'its Response has no body');
+}
+
+/** The host of an address, which may be signed: nothing else of it may be in a message. */
+function hostIn(url: unknown): string {
+  const host = typeof url === 'string' ? /^https?:\/\/(?:[^/?#@]*@)?([^/?#]+)/.exec(url)?.[1] : undefined;
+  return host === undefined ? '' : ` from ${host}`;
 }
 
 const isBlob = (value: unknown): value is BlobLike =>

@@ -24,20 +24,44 @@ export type Request = (
   noStore: boolean,
 ) => Promise<Answer>;
 
-/** The options through which WebAssembly gets bytes: a `request` function and the caller's files. */
-export function byteOptions({ files }: Pick<LoadOptions, 'files'>, signal: AbortSignal | undefined): object {
-  return { request: requestWith(signal), files: sourcesOf(files, signal) };
+interface Given {
+  files?: LoadOptions['files'];
+  host?: LoadOptions['host'] | undefined;
 }
 
-function requestWith(signal: AbortSignal | undefined): Request {
+/**
+ * The options through which WebAssembly gets bytes: a `request` function and the caller's files, and the host without its query. A query, such
+ * as a signature, is added to each request here, so that neither a message nor a key of a store can have it.
+ */
+export function byteOptions({ files, host }: Given, signal: AbortSignal | undefined): object {
+  // What is no text is left to WebAssembly, which says what was expected.
+  const [address, ...rest] = typeof host === 'string' ? host.split('?') : [];
+  const query = rest.join('?');
+  return {
+    ...(rest.length > 0 && { host: address }),
+    request: requestWith(signal, query),
+    files: sourcesOf(files, signal),
+  };
+}
+
+function requestWith(signal: AbortSignal | undefined, query: string): Request {
   return async (url, range, authorization, noStore) => {
-    const answer: unknown = await globalThis.fetch(url, {
+    const address = query === '' ? url : `${url}${url.includes('?') ? '&' : '?'}${query}`;
+    const asking = globalThis.fetch(address, {
       headers: { ...(range && { Range: range }), ...(authorization && { Authorization: authorization }) },
       ...(noStore && { cache: 'no-store' }),
       ...(signal && { signal }),
     });
+    const answer: unknown = await (query === '' ? asking : asking.catch((error) => hide(query, error)));
     return answerOf(answer, signal);
   };
+}
+
+/** Throws an error again, without the query where its message has it: a runtime may quote the address. */
+function hide(query: string, error: unknown): never {
+  const { message } = Object(error) as { message?: unknown };
+  if (typeof message !== 'string' || !message.includes(query)) throw error;
+  throw new TypeError(message.replaceAll(query, '…'));
 }
 
 /** Wraps a response. It is recognized by its methods, not by class: servers such as @hono/node-server replace the global `Response`. */
