@@ -81,7 +81,7 @@ export const SAFETENSORS = /\.safetensors$/;
 /** The most bytes beside its own tensors that a tower may fetch: those that let a digest be checked, and the header. */
 export const spare = (size) => Math.max(size / 50, 256 << 10) + FRONT;
 /** The bytes at the front of each weights file that are requested before its header is read; some of them may be another tower's. */
-export const FRONT = 64 << 10;
+export const FRONT = 60 << 10;
 /** Checks the bytes that were sent against the announced number. */
 export function assertSent(said, file = /./) {
   const fronts = resolved().filter(
