@@ -40,9 +40,7 @@ export async function startRelay(to: string): Promise<Relay> {
       for await (const piece of response) pieces.push(piece as Buffer);
       const body = Buffer.concat(pieces);
       const most = await relay.cut?.(asked);
-      // Whether a connection is kept is between two servers: moto closes each of its own.
-      const { connection, ...answered } = response.headers;
-      outgoing.writeHead(asked.status, answered);
+      outgoing.writeHead(asked.status, response.headers);
       if (most === undefined) outgoing.end(body);
       else outgoing.write(body.subarray(0, most), () => outgoing.destroy());
     });
