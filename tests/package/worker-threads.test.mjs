@@ -24,6 +24,7 @@ import { fileStore } from 'pilotlight/node';
 import { startHub } from '../hub/hub.mjs';
 import { clipGolden } from './support/clip.mjs';
 import { filesOf, golden, MINILM, ROOT, tinyFolder } from './support/models.mjs';
+import { startWorker } from './support/workers.mjs';
 
 const TEXTS = Array.from({ length: 300 }, (_, i) => `text ${i} about ${'a dog in the park '.repeat(1 + (i % 5))}`);
 const PICTURE = new Uint8Array(
@@ -132,6 +133,31 @@ describe('where a model runs', () => {
       await assert.rejects(load(TextEmbedder, TINY, options), isExpected, JSON.stringify(options));
     }
     assert.equal(started, 0);
+  });
+
+  test('in workerd on the thread of the request, and backend says why only where a worker was asked for', async (t) => {
+    const worker = await startWorker(
+      `import { TextEmbedder } from 'pilotlight';
+      export default {
+        async fetch(request, { HOST }) {
+          const reasons = [];
+          for (const options of [{ worker: true }, { workers: 2 }, { workers: 'auto' }, {}]) {
+            const { backend } = await TextEmbedder.load('${TINY}', { host: HOST, store: false, ...options });
+            reasons.push([backend.worker, backend.reason]);
+          }
+          return Response.json(reasons);
+        },
+      };`,
+      { bindings: { HOST: hub.url } },
+    );
+    t.after(() => worker.stop());
+    const { status, body } = await worker.send('/');
+    assert.equal(status, 200, body);
+    const reasons = JSON.parse(body);
+    for (const [i, [isWorker, reason]] of reasons.entries()) {
+      assert.equal(isWorker, false);
+      assert.equal(/on the calling thread because workerd has no workers\.$/.test(reason), i < 3, reason);
+    }
   });
 
   test('the last dispose ends the thread, and its calls are errors from then on', async () => {
