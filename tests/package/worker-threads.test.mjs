@@ -585,13 +585,21 @@ describe('processes', () => {
     });
   }
 
-  test('a process waits for the refresh of the store after its first answer', async () => {
+  test('a process waits for the refresh of the store after its first answer', async (t) => {
     const store = path.join(folder, 'models');
     await load(TextEmbedder, TINY, { store: fileStore(store), dtype: 'q8' });
+    const files = filesOf(tinyFolder('bert-tiny-mean'));
+    await hub.push(TINY, {
+      ...files,
+      'config.json': new TextEncoder().encode(`${new TextDecoder().decode(files['config.json'])} `),
+    });
+    t.after(() => hub.push(TINY, files));
+    hub.setFaults([{ file: 'revision', fault: 'do', value: () => sleep(1000), times: 1 }]);
+    await elsewhere(process.execPath, [program, options({ store, host: hub.url, isDisposed: false })]);
+    // It has noted that the branch has another commit.
     hub.requests.length = 0;
-    hub.setFaults([{ file: 'revision', fault: 'stall', value: 300, times: 1 }]);
-    await elsewhere(process.execPath, [program, options({ store, host: hub.url })]);
-    assert.ok(hub.requests.length > 0, 'the host was asked for the commit');
+    await load(TextEmbedder, TINY, { store: fileStore(store), dtype: 'q8' });
+    assert.ok(hub.requests.some(({ url }) => url.endsWith('config.json')));
   });
 
   const modules = path.join(ROOT, 'gateway/tests/node_modules');
