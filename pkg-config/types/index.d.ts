@@ -108,14 +108,16 @@ export interface LoadOptions {
    */
   timeout?: number;
   /**
-   * Whether the model computes in a worker of its own, beside the page. `'auto'`, the default: in a page, where a worker can be started; elsewhere
-   * calls compute on the thread that makes them. `backend` tells where the model runs, and why where no worker could be started.
+   * Whether the model computes in a worker of its own: in a page a dedicated worker, in Node, Deno and Bun a thread. `'auto'`, the default: in a
+   * page, where a worker can be started, and elsewhere where `workers` asks for several; else calls compute on the thread that makes them.
+   * `backend` tells where the model runs, and why where no worker could be started.
    */
   worker?: 'auto' | boolean;
   /**
-   * The most workers that divide a long list of texts or images among them; 1 to 64. `'auto'`, the default: as many as the device has cores and
-   * memory for, and one where `store` is false, because further workers read the weights from the store. A short list waits for none, and those
-   * that are not used are ended.
+   * The most workers that divide a long list of texts or images among them; 1 to 64. `'auto'`, the default where the model is in a worker: as many as
+   * the device, or the process, has processors and memory for, and one where `store` is false, because further workers read the weights from the
+   * store. A short list waits for none, and those that are not used are ended. Outside of pages `'auto'` and numbers above 1 also put the model in
+   * a thread.
    */
   workers?: 'auto' | number;
   /** Cancels the load; the promise rejects with code `'ABORTED'`. */
@@ -225,7 +227,7 @@ export declare class TextEmbedder {
   static load(model: string, options?: TextLoadOptions): Promise<TextEmbedder>;
   /**
    * Embeds texts; the same text gives the same vector whatever else is in the batch.
-   * On the CPU it computes on the calling thread and yields to the event loop between layers.
+   * On the CPU it computes on the calling thread, unless the model is in a worker, and yields to the event loop between layers.
    * Calls on one embedder run one after another; one that is aborted while it waits rejects at once.
    * An empty list gives `dims: [0, dimensions]`.
    * @throws {PilotlightError} `INVALID_INPUT` naming the text or the option, `INVALID_WEIGHTS` where the tokenizer gives an id that

@@ -21,7 +21,8 @@ export interface PilotlightPluginOptions {
   /**
    * Models that are pulled into the public folder when the dev server or a build starts, unless the folder has them. A page loads them with
    * `host: new URL('models', document.baseURI).href`. The lock file `pilotlight-lock.json` beside a model's files has their digests and the commit: when it is
-   * committed and the large files are not, a later build makes the same files again.
+   * committed and the large files are not, a later build makes the same files again. Another `host` or other `weights` than those in the lock file pull
+   * the model anew.
    */
   models?: readonly (string | PulledModel)[];
   /** The folder in the public folder that has the models; default `'models'`. */

@@ -24,6 +24,7 @@ import { fileStore } from 'pilotlight/node';
 import { startHub } from '../hub/hub.mjs';
 import { clipGolden } from './support/clip.mjs';
 import { filesOf, golden, MINILM, ROOT, tinyFolder } from './support/models.mjs';
+import { startWorker } from './support/workers.mjs';
 
 const TEXTS = Array.from({ length: 300 }, (_, i) => `text ${i} about ${'a dog in the park '.repeat(1 + (i % 5))}`);
 const PICTURE = new Uint8Array(
@@ -132,6 +133,31 @@ describe('where a model runs', () => {
       await assert.rejects(load(TextEmbedder, TINY, options), isExpected, JSON.stringify(options));
     }
     assert.equal(started, 0);
+  });
+
+  test('in workerd on the thread of the request, and backend says why only where a worker was asked for', async (t) => {
+    const worker = await startWorker(
+      `import { TextEmbedder } from 'pilotlight';
+      export default {
+        async fetch(request, { HOST }) {
+          const reasons = [];
+          for (const options of [{ worker: true }, { workers: 2 }, { workers: 'auto' }, {}]) {
+            const { backend } = await TextEmbedder.load('${TINY}', { host: HOST, store: false, ...options });
+            reasons.push([backend.worker, backend.reason]);
+          }
+          return Response.json(reasons);
+        },
+      };`,
+      { bindings: { HOST: hub.url } },
+    );
+    t.after(() => worker.stop());
+    const { status, body } = await worker.send('/');
+    assert.equal(status, 200, body);
+    const reasons = JSON.parse(body);
+    for (const [i, [isWorker, reason]] of reasons.entries()) {
+      assert.equal(isWorker, false);
+      assert.equal(/on the calling thread because workerd has no workers\.$/.test(reason), i < 3, reason);
+    }
   });
 
   test('the last dispose ends the thread, and its calls are errors from then on', async () => {
@@ -559,13 +585,21 @@ describe('processes', () => {
     });
   }
 
-  test('a process waits for the refresh of the store after its first answer', async () => {
+  test('a process waits for the refresh of the store after its first answer', async (t) => {
     const store = path.join(folder, 'models');
     await load(TextEmbedder, TINY, { store: fileStore(store), dtype: 'q8' });
+    const files = filesOf(tinyFolder('bert-tiny-mean'));
+    await hub.push(TINY, {
+      ...files,
+      'config.json': new TextEncoder().encode(`${new TextDecoder().decode(files['config.json'])} `),
+    });
+    t.after(() => hub.push(TINY, files));
+    hub.setFaults([{ file: 'revision', fault: 'do', value: () => sleep(1000), times: 1 }]);
+    await elsewhere(process.execPath, [program, options({ store, host: hub.url, isDisposed: false })]);
+    // It has noted that the branch has another commit.
     hub.requests.length = 0;
-    hub.setFaults([{ file: 'revision', fault: 'stall', value: 300, times: 1 }]);
-    await elsewhere(process.execPath, [program, options({ store, host: hub.url })]);
-    assert.ok(hub.requests.length > 0, 'the host was asked for the commit');
+    await load(TextEmbedder, TINY, { store: fileStore(store), dtype: 'q8' });
+    assert.ok(hub.requests.some(({ url }) => url.endsWith('config.json')));
   });
 
   const modules = path.join(ROOT, 'gateway/tests/node_modules');
