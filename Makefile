@@ -7,7 +7,7 @@
 #   make package   dist/pilotlight-<version>.tgz, and the same files in dist/package/
 #   make bench     the kernels alone, and the package against its peers, in Chromium; 15 minutes
 #   make test-consumers   the package with the libraries and build tools that people use it with, which are 380 MB
-#   make test-engines   the package and the demo in Chromium and Firefox, which it installs by apt
+#   make test-engines   the package and the demo in Chromium, Firefox and WebKitGTK, which it installs by apt
 #   make gateway   what the gateway needs: Node 24 where the machine's is older than 22.18, and its packages
 #   make test-gateway   all tests of the gateway, 20 minutes at most; `make test` has those that are quick
 #   make test-sklearn   the exporter with scikit-learn 1.5 to 1.9, installed one beside the other; a part of `make figures`
@@ -207,10 +207,10 @@ test-engines: package minilm smollm2 chromium engines $(NODE24) tests/engines/no
 	@$(or $(NODE24),node) --test --test-reporter=spec --test-timeout=600000 tests/engines/engines.test.mjs
 
 engines:
-	@{ command -v firefox-esr; } > /dev/null || { \
-	  command -v apt-get > /dev/null || { echo 'Firefox is missing, and there is no apt to install them' >&2; exit 1; }; \
+	@{ command -v firefox-esr && command -v WebKitWebDriver && command -v Xvfb; } > /dev/null || { \
+	  command -v apt-get > /dev/null || { echo 'Firefox, WebKitWebDriver and Xvfb are missing, and there is no apt to install them' >&2; exit 1; }; \
 	  as_root=$$(test "$$(id -u)" = 0 || echo sudo); \
-	  $$as_root apt-get update -q; $$as_root apt-get install -q -y --no-install-recommends firefox-esr; }
+	  $$as_root apt-get update -q; $$as_root apt-get install -q -y --no-install-recommends firefox-esr webkit2gtk-driver xvfb; }
 
 # Node 22.18 is the first that runs TypeScript, which the gateway is written in; the package under it is what `make package` made.
 .PHONY: gateway test-gateway test-gateway-quick bench-gateway

@@ -1,7 +1,7 @@
-// The same scenarios in Chromium and Firefox, and a table of how each came out.
+// The same scenarios in Chromium, Firefox and WebKitGTK, and a table of how each came out.
 //
 //   node --test tests/engines/engines.test.mjs            all of them
-//   ENGINES=Firefox node --test --test-name-pattern=digit …   some of them, in one
+//   ENGINES=WebKit node --test --test-name-pattern=digit …   some of them, in one
 import { after, afterEach, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { FOLDERS } from '../bits/runs.mjs';
@@ -13,6 +13,7 @@ import { images } from './images.mjs';
 import { launchChromium, launchFirefox } from './puppeteer.mjs';
 import { storage } from './storage.mjs';
 import { values } from './values.mjs';
+import { launchWebKit } from './webkit.mjs';
 import { workers } from './workers.mjs';
 
 /**
@@ -41,7 +42,7 @@ import { workers } from './workers.mjs';
  * @typedef {(place: Place, t: import('node:test').TestContext) => Promise<void>} Scenario
  */
 
-const ENGINES = { Chromium: launchChromium, Firefox: launchFirefox };
+const ENGINES = { Chromium: launchChromium, Firefox: launchFirefox, WebKit: launchWebKit };
 const SCENARIOS = { ...values, ...storage, ...workers, ...images, ...demo };
 
 const MODELS = {
