@@ -10,14 +10,19 @@ export const spawn: Spawn | undefined = start;
 function start(): ReturnType<Spawn> {
   if (typeof document !== 'object' || typeof Worker !== 'function') return undefined;
   try {
-    const worker =
-      new URL(import.meta.url).origin === location.origin
-        ? new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'pilotlight' })
-        : fromElsewhere();
+    const worker = isElsewhere(import.meta.url)
+      ? fromElsewhere()
+      : new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'pilotlight' });
     return new RemoteInstance(worker, start, () => new URL('./core/webgpu.js', import.meta.url).href);
   } catch (error) {
     return `no worker could be started (${error instanceof Error ? error.message : String(error)})`;
   }
+}
+
+/** Webpack and others write the address of the source's file in place of `import.meta.url`, and that of the bundle in place of the `new URL`. */
+function isElsewhere(address: string): boolean {
+  const { protocol, origin } = new URL(address);
+  return protocol.startsWith('http') && origin !== location.origin;
 }
 
 /** A page may start only workers of its own origin, and these may import scripts of any other. */
