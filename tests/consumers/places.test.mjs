@@ -102,7 +102,8 @@ function check(t, answer, expected) {
 async function answerOf(url) {
   const page = await browser.newPage();
   try {
-    await page.goto(url);
+    // The first page of a dev server waits for its build.
+    await page.goto(url, { timeout: 120_000 });
     await page.waitForFunction(() => globalThis.answer, undefined, { timeout: 30_000 });
     return await page.evaluate(() => globalThis.answer);
   } finally {
