@@ -125,9 +125,22 @@ export const RUNNERS = [
   { name: 'jest, jsdom', command: 'runners/.bin/jest --env jsdom', error: /TextDecoder is not defined/ },
 ];
 
-/** Servers of Next: how the program in `next/` is built, if it is, and served. */
-export const NEXT = [
-  { name: 'Turbopack', build: 'node_modules/.bin/next build', serve: 'node_modules/.bin/next start --port 0' },
-  { name: 'webpack', build: 'node_modules/.bin/next build --webpack', serve: 'node_modules/.bin/next start --port 0' },
-  { name: 'Turbopack, the dev server', serve: 'node_modules/.bin/next dev --port 0' },
+const next = { from: ['next', 'app/embed.js'], packages: 'next', routes: ['node', 'edge'] };
+const nextStart = 'node_modules/.bin/next start --port 0';
+
+/**
+ * Servers with a page, and routes that answer themselves.
+ * @type {{ name: string, from: string[], packages: string, routes: string[], build?: string, serve: string }[]}
+ */
+export const SERVERS = [
+  { name: 'Next, Turbopack', ...next, build: 'node_modules/.bin/next build', serve: nextStart },
+  { name: 'Next, webpack', ...next, build: 'node_modules/.bin/next build --webpack', serve: nextStart },
+  { name: 'Next, the dev server', ...next, serve: 'node_modules/.bin/next dev --port 0' },
+  {
+    name: 'Angular, the dev server',
+    from: ['angular', 'app/embed.js'],
+    packages: 'angular',
+    routes: [],
+    serve: 'node_modules/.bin/ng serve --port 0',
+  },
 ];

@@ -7,17 +7,20 @@ import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { Miniflare } from 'miniflare';
-import { launch, maxAbsError, until } from '../browser/harness.mjs';
+import { launch, maxAbsError } from '../browser/harness.mjs';
 import { startHub } from '../hub/hub.mjs';
 import { golden, tinyFolder } from '../package/support/models.mjs';
 import { TEXTS } from './app/embed.js';
-import { HERE, IN_WORKER, NEXT, PAGES, PROGRAMS, RUNNERS } from './places.mjs';
-import { CONSUMERS, makeConsumer } from './support/consumer.mjs';
+import { HERE, IN_WORKER, PAGES, PROGRAMS, RUNNERS, SERVERS } from './places.mjs';
+import { CONSUMERS, makeConsumer, ROOT } from './support/consumer.mjs';
 import { serveFolder } from './support/serve.mjs';
 
 const NAME = 'bert-tiny-mean';
 const { cases } = golden(NAME);
 const EXPECTED = TEXTS.map((text) => cases.find((one) => one.text === text).embedding);
+
+/** The folders of the places, which go when all servers have ended. */
+const PLACES = path.join(ROOT, 'target/consumers/places');
 
 let hub;
 let browser;
@@ -28,6 +31,7 @@ before(async () => {
 after(async () => {
   await browser?.close();
   await hub?.close();
+  rmSync(PLACES, { recursive: true, force: true });
 });
 
 /** The address of the program that a command of places.mjs starts with. */
@@ -70,19 +74,19 @@ async function start(t, ...of) {
     return ended;
   });
   let printed = '';
-  for (const stream of [server.stdout, server.stderr])
-    stream.setEncoding('utf8').on('data', (text) => {
-      printed += text;
-    });
-  await until('the server prints its address', () => /http:\/\/localhost:\d+/.test(printed));
-  return /http:\/\/localhost:\d+/.exec(printed)[0];
+  return new Promise((resolve, reject) => {
+    ended.then((code) => reject(new Error(`the server ended with ${code}: ${printed}`)));
+    for (const stream of [server.stdout, server.stderr])
+      stream.setEncoding('utf8').on('data', (text) => {
+        printed += text;
+        const address = /http:\/\/localhost:\d+/.exec(printed);
+        if (address) resolve(address[0]);
+      });
+  });
 }
 
-const consumerOf = (t, name, options) => {
-  const folder = makeConsumer(name.replace(/\W+/g, '-'), options);
-  t.after(() => rmSync(folder, { recursive: true }));
-  return folder;
-};
+const consumerOf = (name, options) =>
+  makeConsumer(path.join(path.basename(PLACES), name.replace(/\W+/g, '-')), options);
 
 /** Checks what a place has answered: the values and where they were computed, or the error that is expected of it. */
 function check(t, answer, expected) {
@@ -114,7 +118,7 @@ async function answerOf(url) {
 describe('a page built with', () => {
   for (const { name, build: command, from = ['app'], packages, html, copies = [], wasm, entry, expected } of PAGES) {
     test(name, { skip: missing(command) }, async (t) => {
-      const folder = consumerOf(t, name, { from, packages });
+      const folder = consumerOf(name, { from, packages });
       if (entry) {
         const file = path.join(folder, 'embed.js');
         writeFileSync(file, readFileSync(file, 'utf8').replace("'pilotlight'", `'${entry}'`));
@@ -136,14 +140,14 @@ describe('a page built with', () => {
 describe('a program in', () => {
   for (const { name, build: building, command } of PROGRAMS) {
     test(name, { skip: missing(command) }, async (t) => {
-      const folder = consumerOf(t, name, { from: ['app'] });
+      const folder = consumerOf(name, { from: ['app'] });
       if (building) await run(building, folder);
       check(t, JSON.parse(await run(command, folder, { args: [hub.url] })), HERE);
     });
   }
 
   test('workerd', async (t) => {
-    const folder = consumerOf(t, 'workerd', { from: ['app'] });
+    const folder = consumerOf('workerd', { from: ['app'] });
     const dist = path.join(folder, 'dist');
     await build({
       entryPoints: [path.join(folder, 'workerd.js')],
@@ -170,7 +174,7 @@ describe('a program in', () => {
 describe('a test of', () => {
   for (const { name, command, dom, error } of RUNNERS) {
     test(name, async (t) => {
-      const folder = consumerOf(t, name, { from: ['app'] });
+      const folder = consumerOf(name, { from: ['app'] });
       const variables = { HUB: hub.url, NODE_OPTIONS: '--experimental-vm-modules --no-warnings' };
       const ran = run(command, folder, { variables });
       if (error) return assert.rejects(ran, error);
@@ -183,7 +187,7 @@ describe('a test of', () => {
 });
 
 test('a page that imports the package from another origin', async (t) => {
-  const folder = consumerOf(t, 'plain', { from: ['app'] });
+  const folder = consumerOf('plain', { from: ['app'] });
   const there = await serveFolder(path.join(folder, 'node_modules/pilotlight'));
   t.after(there.close);
   const map = JSON.stringify({ imports: { pilotlight: `${there.url}/web.js` } });
@@ -194,17 +198,17 @@ test('a page that imports the package from another origin', async (t) => {
   check(t, await answerOf(`${here.url}/?${new URLSearchParams({ host: hub.url })}`), IN_WORKER);
 });
 
-describe('Next with', () => {
-  for (const { name, build: command, serve } of NEXT) {
+describe('a server of', () => {
+  for (const { name, from, packages, routes, build: command, serve } of SERVERS) {
     test(name, async (t) => {
-      const folder = consumerOf(t, `next-${name}`, { from: ['next', 'app/embed.js'], packages: 'next' });
+      const folder = consumerOf(name, { from, packages });
       if (command) await run(command, folder);
       const url = await start(t, serve, folder);
       const asked = new URLSearchParams({ host: hub.url });
       check(t, await answerOf(`${url}/?${asked}`), IN_WORKER);
-      for (const runtime of ['node', 'edge']) {
-        const response = await fetch(`${url}/api/${runtime}?${asked}`);
-        assert.equal(response.status, 200, runtime);
+      for (const route of routes) {
+        const response = await fetch(`${url}/api/${route}?${asked}`);
+        assert.equal(response.status, 200, route);
         check(t, await response.json(), HERE);
       }
     });
