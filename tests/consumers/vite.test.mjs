@@ -4,33 +4,26 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { TextEmbedder } from 'pilotlight';
 import { launch, maxAbsError } from '../browser/harness.mjs';
 import { startHub } from '../hub/hub.mjs';
-import { filesOf, tinyFolder } from '../package/support/models.mjs';
+import { golden, tinyFolder } from '../package/support/models.mjs';
+import { TEXTS } from './app/embed.js';
 import { CONSUMERS, makeConsumer } from './support/consumer.mjs';
 
 const MODEL = 'test/bert-tiny-mean';
-const TEXTS = ['A cat sits on the mat.', 'Ein Hund bellt.'];
+const { cases } = golden('bert-tiny-mean');
+const EXPECTED = TEXTS.flatMap((text) => cases.find((one) => one.text === text).embedding);
 const VERSIONS = { 5: 'vite5', 6: 'vite6', 7: 'vite7', 8: undefined };
 
 let app;
 let hub;
 let browser;
-let expected;
 let pilotlight;
 before(async () => {
-  app = makeConsumer('vite', 'vite-app');
+  app = makeConsumer('vite', { from: ['vite-app', 'app/embed.js'] });
   hub = await startHub({ models: { [MODEL]: tinyFolder('bert-tiny-mean') } });
   browser = await launch();
   ({ pilotlight } = await import(pathToFileURL(path.join(app, 'node_modules/pilotlight/vite.js'))));
-  const embedder = await TextEmbedder.load(MODEL, {
-    files: filesOf(tinyFolder('bert-tiny-mean')),
-    dtype: 'f32',
-    store: false,
-  });
-  expected = Array.from((await embedder.embed(TEXTS)).data);
-  embedder.dispose();
 });
 after(async () => {
   await browser?.close();
@@ -118,11 +111,11 @@ async function answersOf(t, url) {
 }
 
 async function checkPage(t, url) {
-  for (const [index, { error, data, isolated }] of (await answersOf(t, url)).entries()) {
+  for (const [index, { error, data, backend, isolated }] of (await answersOf(t, url)).entries()) {
     const where = index === 0 ? 'the page' : 'the worker';
     assert.equal(error, undefined, where);
-    // Node computes with another SIMD level.
-    assert.ok(maxAbsError([data], [expected]) < 1e-5, where);
+    assert.ok(maxAbsError([data], [EXPECTED]) < 1e-5, where);
+    assert.equal(backend.worker, index === 0, backend.reason);
     assert.equal(isolated, true, where);
   }
 }

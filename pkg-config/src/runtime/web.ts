@@ -21,10 +21,9 @@ interface Host {
 
 function start(): Awaited<ReturnType<Spawn>> {
   try {
-    const worker =
-      new URL(import.meta.url).origin === location.origin
-        ? new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'pilotlight' })
-        : fromElsewhere();
+    const worker = isElsewhere(import.meta.url)
+      ? fromElsewhere()
+      : new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'pilotlight' });
     return new RemoteInstance({
       port: worker as unknown as WorkerPort,
       spawn: start,
@@ -37,6 +36,12 @@ function start(): Awaited<ReturnType<Spawn>> {
   } catch (error) {
     return `no worker could be started (${error instanceof Error ? error.message : String(error)})`;
   }
+}
+
+/** Webpack and others write the address of the source's file in place of `import.meta.url`, and that of the bundle in place of the `new URL`. */
+function isElsewhere(address: string): boolean {
+  const { protocol, origin } = new URL(address);
+  return protocol.startsWith('http') && origin !== location.origin;
 }
 
 /** A page may start only workers of its own origin, and these may import scripts of any other. */

@@ -12,5 +12,9 @@ async function inWorker() {
   });
 }
 
-const attempt = (work) => work.catch((error) => ({ error: `${error.code}: ${error.message}` }));
+const attempt = (work) =>
+  work.then(
+    (answer) => ({ isolated: crossOriginIsolated, ...answer }),
+    (error) => ({ error: `${error.code}: ${error.message}` }),
+  );
 globalThis.answer = Promise.all([attempt(embed(host)), attempt(inWorker())]);

@@ -1,4 +1,7 @@
 import { embed } from './embed.js';
 
 self.onmessage = ({ data: host }) =>
-  embed(host).then(postMessage, (error) => postMessage({ error: `${error.code}: ${error.message}` }));
+  embed(host).then(
+    (answer) => postMessage({ ...answer, isolated: crossOriginIsolated }),
+    (error) => postMessage({ error: `${error.code}: ${error.message}` }),
+  );

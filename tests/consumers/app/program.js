@@ -1,0 +1,3 @@
+import { embed } from './embed.js';
+
+console.log(JSON.stringify(await embed(process.argv[2])));

@@ -1,0 +1,3 @@
+import { embed } from '../../../embed.js';
+
+export const GET = async (request) => Response.json(await embed(request.nextUrl.searchParams.get('host')));
