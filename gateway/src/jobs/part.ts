@@ -11,7 +11,7 @@ import { newId } from './ids.ts';
 import { MAX_LINE, RUN_BYTES, RUN_TOKENS } from './limits.ts';
 import { isBlank, readLines } from './lines.ts';
 import { readRequest } from './request-line.ts';
-import { sendParts } from './split.ts';
+import { sendNext, sendParts } from './split.ts';
 import { type Given, type Stop, stopFor } from './stop.ts';
 
 /** The reason for an error in place of an answer of the line's endpoint. */
@@ -47,13 +47,19 @@ export async function answerPart(host: Host, message: PartMessage, signal: Abort
   if (part?.state === 'waiting' && part.changed_at === message.at)
     await answer(host, batch, part, message.tries, signal);
   // Also where the part was done before: the delivery that did it may have ended before it came to this.
-  await finishIfDone(host, batch.id);
+  await goOn(host, batch);
 }
 
 /** Writes an error for each line of a part that failed at every try. */
 export async function buryPart(host: Host, message: PartMessage): Promise<void> {
   const batch = await batchById(host.sql, message.batch);
   if (batch?.state === 'in_progress') await giveUp(host, batch, message, FAILED);
+}
+
+/** Sends the messages of what comes after a part: the next ones of the owner, or the batch's end. */
+async function goOn(host: Host, { id, owner }: BatchRow): Promise<void> {
+  await sendNext(host, owner);
+  await finishIfDone(host, id);
 }
 
 /** Sends the message that ends a batch, once none of its parts waits. */
@@ -100,7 +106,7 @@ async function giveUp(host: Host, batch: BatchRow, message: PartMessage, why: Un
     }
     await settle(host, part, answers, undefined, 'failed');
   }
-  await finishIfDone(host, batch.id);
+  await goOn(host, batch);
 }
 
 /** Keeps the answers of a run, and sends a message for the lines that it has not answered. */
