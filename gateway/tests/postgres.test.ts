@@ -14,7 +14,7 @@ import { queueContract } from './contracts/queue.ts';
 import { contract } from './contracts/run.ts';
 import { sqlContract } from './contracts/sql.ts';
 import { runningSqlQueue, sqlQueueCases } from './contracts/sql-queue.ts';
-import { type PostgresServer, readMigrations, startPostgres } from './support/postgres.ts';
+import { type PostgresServer, readMigrations, startPool, startPostgres } from './support/postgres.ts';
 
 const never = async () => assert.fail('a dead letter');
 
@@ -68,6 +68,51 @@ function postgres(server: PostgresServer) {
       assert.deepEqual(seen, [2]);
     } finally {
       await other.end();
+      await sql.close();
+    }
+  });
+
+  test('no statement keeps its name in a session, and numbers come back as numbers', async () => {
+    const sql = await openPostgres(await server.newSchema(), { max: 1 });
+    try {
+      await sql.all('CREATE TABLE typed (big BIGINT, small INTEGER, words TEXT)');
+      for (let time = 0; time < 3; time += 1) {
+        await sql.all('INSERT INTO typed VALUES (?, ?, ?)', [Number.MAX_SAFE_INTEGER, 7, '7']);
+        await sql.batch([['UPDATE typed SET small = small + ? WHERE big > ? OR words = ?', [1, 2 ** 40, '7']]]);
+      }
+      assert.deepEqual(await sql.all('SELECT * FROM pg_prepared_statements'), []);
+      const [row] = await sql.all('SELECT *, CAST(? AS BIGINT) AS given FROM typed ORDER BY small DESC', [2 ** 50]);
+      assert.deepEqual(row, { big: Number.MAX_SAFE_INTEGER, small: 10, words: '7', given: 2 ** 50 });
+      const [sum] = await sql.all('SELECT SUM(small) AS small, COUNT(*) AS rows FROM typed WHERE words = ?', ['7']);
+      assert.deepEqual(sum, { small: 27, rows: 3 });
+    } finally {
+      await sql.close();
+    }
+  });
+
+  test('behind a pool of transactions, statements of many run at once on two connections', async (t) => {
+    const pool = await startPool(server);
+    if (!pool) return t.skip('no pgbouncer on this machine: apt-get install pgbouncer');
+    t.after(() => pool.stop());
+    const sql = await openPostgres(pool.url, { max: 8 });
+    try {
+      await migrate(sql, readMigrations());
+      const queue = new SqlQueue(sql);
+      await queue.send(Array.from({ length: 40 }, (_, n) => ({ topic: 'retrain' as const, body: { n } })));
+      const seen: unknown[] = [];
+      const consumer = {
+        consume: async ({ body }: { body: object }) => void seen.push((body as { n: number }).n),
+        bury: never,
+      };
+      const claims = async () => {
+        while ((await queue.handle(consumer)) > 0);
+      };
+      await Promise.all(Array.from({ length: 8 }, claims));
+      assert.deepEqual(
+        seen.toSorted((a, b) => Number(a) - Number(b)),
+        Array.from({ length: 40 }, (_, n) => n),
+      );
+    } finally {
       await sql.close();
     }
   });
