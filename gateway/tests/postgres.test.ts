@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import postgresJs from 'postgres';
+import type { Statement } from '../src/host.ts';
 import { migrate } from '../src/migrate.ts';
 import { RecordedEvents } from '../src/parts/events.ts';
 import { openPostgres, type PostgresSql } from '../src/parts/postgres.ts';
@@ -97,21 +98,21 @@ function postgres(server: PostgresServer) {
     const sql = await openPostgres(pool.url, { max: 8 });
     try {
       await migrate(sql, readMigrations());
-      const queue = new SqlQueue(sql);
-      await queue.send(Array.from({ length: 40 }, (_, n) => ({ topic: 'retrain' as const, body: { n } })));
-      const seen: unknown[] = [];
-      const consumer = {
-        consume: async ({ body }: { body: object }) => void seen.push((body as { n: number }).n),
-        bury: never,
+      const count = (id: string): Statement => [
+        'INSERT INTO meters (id, used, resets_at) VALUES (?, ?, 0) ON CONFLICT (id) DO UPDATE SET used = meters.used + excluded.used',
+        [id, 1],
+      ];
+      const process = async () => {
+        for (let time = 0; time < 20; time += 1) {
+          await sql.batch([count('a'), count('b')]);
+          await sql.all('SELECT used FROM meters WHERE id = ?', ['a']);
+        }
       };
-      const claims = async () => {
-        while ((await queue.handle(consumer)) > 0);
-      };
-      await Promise.all(Array.from({ length: 8 }, claims));
-      assert.deepEqual(
-        seen.toSorted((a, b) => Number(a) - Number(b)),
-        Array.from({ length: 40 }, (_, n) => n),
-      );
+      await Promise.all(Array.from({ length: 8 }, process));
+      assert.deepEqual(await sql.all('SELECT id, used FROM meters ORDER BY id'), [
+        { id: 'a', used: 160 },
+        { id: 'b', used: 160 },
+      ]);
     } finally {
       await sql.close();
     }
