@@ -23,10 +23,11 @@ class BadFile extends Error {
 export async function split(host: Host, id: string, attempt: number): Promise<void> {
   const batch = await batchById(host.sql, id);
   if (batch?.state === 'in_progress' && attempt > 1) {
-    const sent = await partsOf(host.sql, id, 'waiting');
+    const waiting = await partsOf(host.sql, id, 'waiting');
+    const now = Date.now();
     await sendParts(
       host,
-      sent.filter(({ changed_at }) => changed_at > 0),
+      waiting.filter(({ changed_at: at }) => at > 0 && at <= now),
     );
     await sendNext(host, batch.owner);
   }
