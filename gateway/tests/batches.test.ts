@@ -563,3 +563,40 @@ test('a message that is only late is not made void by the cron job', async () =>
   await deliver(host);
   assert.equal((await ended(id)).batch.status, 'completed');
 });
+
+test('a batch whose file is lost ends, with an error for each of its lines', async () => {
+  const { host, start, ended } = await opened();
+  await using _ = host;
+  const failing = {
+    before: ({ topic }: Message) => {
+      if (topic === 'batch.part') throw new Expected('the file is gone');
+    },
+  };
+  const buried = await start(jsonl(many(130)));
+  await deliver(host, { most: 1 });
+  await host.blobs.delete([`files/${buried.input_file_id}`]);
+  await deliver(host, failing);
+  const first = await ended(buried.id);
+  assert.deepEqual([first.batch.status, first.batch.request_counts?.failed], ['completed', 130]);
+  assert.deepEqual([first.err.length, reasonOf(first.err[129])], [130, 'batch_part_failed']);
+
+  const expired = await start(jsonl(many(130)));
+  await deliver(host, { most: 1 });
+  await host.blobs.delete([`files/${expired.input_file_id}`]);
+  await retention(host, { now: Date.now() + 25 * HOUR });
+  await deliver(host);
+  const second = await ended(expired.id);
+  assert.deepEqual([second.batch.status, second.err.length], ['expired', 130]);
+});
+
+test('a batch is made once also where its message cannot be sent, and starts by the cron job', async () => {
+  const { host, start, ended } = await opened();
+  await using _ = host;
+  const { send } = host.queue;
+  host.queue.send = async () => Promise.reject(new Error('no queue'));
+  const { id } = await start(jsonl(many(3)));
+  host.queue.send = send;
+  await retention(host, { now: Date.now() + HOUR });
+  await deliver(host);
+  assert.equal((await ended(id)).out.length, 3);
+});

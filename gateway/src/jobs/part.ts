@@ -54,6 +54,7 @@ export async function answerPart(host: Host, message: PartMessage, signal: Abort
 export async function buryPart(host: Host, message: PartMessage): Promise<void> {
   const batch = await batchById(host.sql, message.batch);
   if (batch?.state === 'in_progress') await giveUp(host, batch, message, FAILED);
+  if (batch?.state === 'expiring') await giveUp(host, batch, message, EXPIRED);
 }
 
 /** Sends the messages of what comes after a part: the next ones of the owner, or the batch's end. */
@@ -75,7 +76,9 @@ async function answer(host: Host, batch: BatchRow, part: PartRow, tries: number,
   let stop: Stop | undefined;
   /** Of the next line: one that comes after an answer has not been tried before. */
   let attempt = tries;
-  for await (const line of linesOf(host, batch, part)) {
+  const lines = await linesOf(host, batch, part);
+  if (!lines) throw new Error(`the file of ${batch.id} is gone`);
+  for await (const line of lines) {
     if (signal.aborted) stop = { delaySeconds: 0, tries: attempt };
     else if (answers.tokens >= RUN_TOKENS || answers.bytes >= RUN_BYTES) stop = { delaySeconds: 0, tries: 1 };
     if (stop) break;
@@ -101,7 +104,9 @@ async function giveUp(host: Host, batch: BatchRow, message: PartMessage, why: Un
   const part = await partOf(host.sql, batch.id, message.part);
   if (part?.state === 'waiting' && part.changed_at === message.at) {
     const answers = new Answers(batch.id, part);
-    for await (const line of linesOf(host, batch, part)) {
+    // Where the file is lost, so are the ids of its lines; they are counted nevertheless, or the batch would have no end.
+    const lines = (await linesOf(host, batch, part)) ?? unreadLines(part);
+    for await (const line of lines) {
       answers.addUnanswered(readRequest(line.bytes, batch.endpoint).customId, why, line);
     }
     await settle(host, part, answers, undefined, 'failed');
@@ -142,13 +147,27 @@ interface PlacedLine {
   number: number;
 }
 
-async function* linesOf(host: Host, batch: BatchRow, part: PartRow): AsyncGenerator<PlacedLine> {
+/** The lines of a part; undefined where the file is gone. */
+async function linesOf(host: Host, batch: BatchRow, part: PartRow): Promise<AsyncGenerator<PlacedLine> | undefined> {
   const range = { offset: part.start_at, length: part.length };
-  const file: StoredBlob | undefined = await host.blobs.get(blobOf(batch.input_file), range);
-  if (!file) throw new Error(`the file of ${batch.id} is gone`);
-  for await (const line of readLines(file.body, { max: MAX_LINE, offset: part.start_at, number: part.first_line })) {
+  const file = await host.blobs.get(blobOf(batch.input_file), range);
+  return file && filledLines(file, part);
+}
+
+async function* filledLines({ body }: StoredBlob, part: PartRow): AsyncGenerator<PlacedLine> {
+  for await (const line of readLines(body, { max: MAX_LINE, offset: part.start_at, number: part.first_line })) {
     if (!isBlank(line.bytes)) yield line;
   }
+}
+
+/** As many lines as a part has, with nothing in them. */
+function unreadLines(part: PartRow): PlacedLine[] {
+  const end = part.start_at + part.length;
+  return Array.from({ length: part.lines }, (_, at) => ({
+    bytes: new Uint8Array(),
+    end,
+    number: part.first_line + at,
+  }));
 }
 
 /** The answers of a run so far, as lines of JSON. */

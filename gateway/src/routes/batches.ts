@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import type { Host } from '../host.ts';
 import { GatewayError } from '../http/errors.ts';
+import { report } from '../http/log.ts';
 import { limit, pageWithIds, pageWithIdsOf } from '../http/page.ts';
 import { batchedPaths, snapshotOf } from '../jobs/caller.ts';
 import { newId } from '../jobs/ids.ts';
@@ -131,8 +132,10 @@ export const createBatchOperation = operation({
       expires_at,
     });
     if (!made) return repeated(host, row, body);
-    // Where this message is lost, the cron job sends it again.
-    await host.queue.send([{ topic: 'batch.split', body: { batch: row.id } }]);
+    // Where this message is lost, the cron job sends it again. The batch is made: whoever were told of an error would make another.
+    await host.queue
+      .send([{ topic: 'batch.split', body: { batch: row.id } }])
+      .catch((error) => report(host.settings, 'a batch starts by the cron job', error));
     return Response.json(batchAnswer(row));
   },
 });
