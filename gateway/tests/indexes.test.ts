@@ -409,10 +409,16 @@ test('an index that is larger than all may be is refused, and not loaded', async
   const small: Host = { ...host, settings: { ...host.settings, MAX_MEMORY_MB: 16 } };
   const key = await keyFor(host);
   const json = { vector: Array(4_096).fill(1) };
-  const response = await call(createGateway(small), 'POST', '/v1/indexes/i/query', { key, json });
-  const { error } = (await response.json()) as { error: { message: string } };
-  assert.equal(response.status, 409);
-  assert.match(error.message, /The index has 5 MiB, and all indexes in memory may take 4: raise MAX_MEMORY_MB/);
+  const app = createGateway(small);
+  for (const [path, body] of [
+    ['query', json],
+    ['remove', { ids: [1] }],
+  ] as const) {
+    const response = await call(app, 'POST', `/v1/indexes/i/${path}`, { key, json: body });
+    const { error } = (await response.json()) as { error: { message: string } };
+    assert.equal(response.status, 409);
+    assert.match(error.message, /The index has 5 MiB, and all indexes in memory may take 4: raise MAX_MEMORY_MB/);
+  }
   assert.equal(loadedIndexes(small).bytes, 0);
   assert.equal((await query('i', json)).hits.length, 10);
 });

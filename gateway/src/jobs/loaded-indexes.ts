@@ -4,7 +4,7 @@
  */
 import { VectorIndex } from 'pilotlight';
 import { readAll } from '../bytes.ts';
-import type { Host } from '../host.ts';
+import type { Host, StoredBlob } from '../host.ts';
 import { GatewayError } from '../http/errors.ts';
 import { perHost } from '../per-host.ts';
 import type { IndexRow } from '../tables/indexes.ts';
@@ -78,32 +78,39 @@ export class LoadedIndexes {
   async #load(key: string, object: string): Promise<boolean> {
     const blob = await this.#host.blobs.get(object);
     if (!blob) return false;
-    const bytes = blob.size;
-    if (bytes > this.#most) {
-      await blob.body.cancel();
-      throw new GatewayError(
-        'conflict',
-        `The index has ${mib(bytes)} MiB, and all indexes in memory may take ${mib(this.#most)}: raise MAX_MEMORY_MB, of which it is a quarter.`,
-        { headers: { 'x-should-retry': 'false' } },
-      );
-    }
-    while (this.#comingBytes() + bytes > this.#most) await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
-    const load = { bytes, at: Date.now() };
-    this.#coming.add(load);
-    try {
+    await this.reading(blob, async (bytes) => {
+      const index = await VectorIndex.fromBytes(bytes);
       // The object that was loaded for this index before is not the one that it has now.
       this.#drop(key);
-      while (this.#loaded.size > 0 && this.#comingBytes() + this.bytes > this.#most) this.#dropOldest();
-      const index = await VectorIndex.fromBytes(await readAll(blob.body));
-      // Another request may have loaded an older or a newer object meanwhile.
-      this.#drop(key);
       this.#loaded.set(key, { object, index });
-    } finally {
-      this.#coming.delete(load);
-    }
+    });
     // In memory it may take more than its object has. It stays itself, as a request waits for it.
     while (this.#loaded.size > 1 && this.#comingBytes() + this.bytes > this.#most) this.#dropOldest();
     return true;
+  }
+
+  /**
+   * Reads an object for `use`, once the bound has room for it: others that are read are waited for, and loaded ones are dropped.
+   * @throws {GatewayError} `conflict` where it is larger than all indexes may be together
+   */
+  async reading<T>({ body, size }: StoredBlob, use: (bytes: Uint8Array) => Promise<T>): Promise<T> {
+    if (size > this.#most) {
+      await body.cancel();
+      throw new GatewayError(
+        'conflict',
+        `The index has ${mib(size)} MiB, and all indexes in memory may take ${mib(this.#most)}: raise MAX_MEMORY_MB, of which it is a quarter.`,
+        { headers: { 'x-should-retry': 'false' } },
+      );
+    }
+    while (this.#comingBytes() + size > this.#most) await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
+    const read = { bytes: size, at: Date.now() };
+    this.#coming.add(read);
+    try {
+      while (this.#loaded.size > 0 && this.#comingBytes() + this.bytes > this.#most) this.#dropOldest();
+      return await use(await readAll(body));
+    } finally {
+      this.#coming.delete(read);
+    }
   }
 
   #comingBytes(): number {

@@ -1,7 +1,7 @@
 /** Indexes of vectors: built by a job from a batch or a file, and searched by a text, an image or a vector. */
 import { PilotlightError, type SearchHit, VectorIndex } from 'pilotlight';
 import * as v from 'valibot';
-import { fromBase64, readAll } from '../bytes.ts';
+import { fromBase64 } from '../bytes.ts';
 import type { Host } from '../host.ts';
 import { GatewayError } from '../http/errors.ts';
 import { reservation } from '../http/limits.ts';
@@ -227,7 +227,8 @@ export const removeFromIndex = operation({
     for (let tries = 0; tries < TRIES; tries += 1) {
       const row = readyIndex(await indexOf(host.sql, key.owner, name));
       const blob = await host.blobs.get(row.object);
-      const changed = blob && (await withoutItems(host, row, await readAll(blob.body), body.ids));
+      const changed =
+        blob && (await loadedIndexes(host).reading(blob, (bytes) => withoutItems(host, row, bytes, body.ids)));
       if (changed) return Response.json(changed);
     }
     throw new GatewayError('conflict', 'The index is changed by others: try again.');
