@@ -54,12 +54,13 @@ export async function takeParts(sql: Sql, owner: string, most: number, now: numb
   return rows.sort((a, b) => a.part - b.part);
 }
 
-/** Parts whose messages were sent before a time, in batches of which no part has been done since. */
+/** Parts whose messages were sent before a time, in batches of which no part has been done since, in the order in which they were sent. */
 export function staleParts(sql: Sql, before: number): Promise<PartRow[]> {
   return sql.all<PartRow>(
     `SELECT * FROM batch_parts WHERE state = 'waiting' AND changed_at > 0 AND changed_at < ? AND batch_id IN (
        SELECT id FROM batches WHERE state IN ('in_progress', 'expiring') AND NOT EXISTS (
-         SELECT 1 FROM batch_parts AS done WHERE done.batch_id = batches.id AND done.state = 'done' AND done.changed_at >= ?))`,
+         SELECT 1 FROM batch_parts AS done WHERE done.batch_id = batches.id AND done.state = 'done' AND done.changed_at >= ?))
+     ORDER BY part, batch_id`,
     [before, before],
   );
 }
