@@ -270,13 +270,14 @@ GATEWAY_ENVIRONMENT = PATH="$(if $(NODE24),$(ROOT)/.tools/node24/bin:)$$PATH" WR
 GATEWAY_PYTHON := $(ROOT)/.tools/gateway-python/bin
 gateway: $(NODE24) dist/package/package.json gateway/node_modules/.package-lock.json gateway/tests/node_modules/.package-lock.json
 
-# Postgres and Redis of Debian, which its tests start for themselves, and clients and simulators of PyPI.
+# Postgres, pgbouncer and Redis of Debian, which its tests start for themselves, and clients and simulators of PyPI.
 .PHONY: gateway-servers
 gateway-servers: .tools/gateway-python/installed
-	@command -v redis-server > /dev/null && { test -d /usr/lib/postgresql || command -v postgres > /dev/null; } || { \
-	  command -v apt-get > /dev/null || { echo 'Postgres and Redis are missing, and there is no apt to install them: install them' >&2; exit 1; }; \
+	@command -v redis-server > /dev/null && PATH="$$PATH:/usr/sbin" command -v pgbouncer > /dev/null && \
+	  { test -d /usr/lib/postgresql || command -v postgres > /dev/null; } || { \
+	  command -v apt-get > /dev/null || { echo 'Postgres, pgbouncer or Redis is missing, and there is no apt to install them: install them' >&2; exit 1; }; \
 	  as_root=$$(test "$$(id -u)" = 0 || echo sudo); \
-	  $$as_root apt-get update -q; $$as_root apt-get install -q -y --no-install-recommends postgresql redis-server; }
+	  $$as_root apt-get update -q; $$as_root apt-get install -q -y --no-install-recommends postgresql pgbouncer redis-server; }
 
 .tools/gateway-python/installed: gateway/tests/requirements.txt
 	python3 -m venv .tools/gateway-python

@@ -21,7 +21,7 @@ const HELP = `npm run gateway COMMAND, or node cli.ts COMMAND
   upload MODEL            packs a model and puts it into the bucket at models/MODEL/
       --from FOLDER|HOST, --dtype q8|q4|f32 (q8), --revision REVISION (main)
   mint                    makes an API key and prints it, this once
-      --scopes A,B|all (all but admin and metrics), --name, --owner, --models A,B, --days NUMBER,
+      --scopes A,B|all (all but admin and metrics), --name, --owner (the key itself), --models A,B, --days NUMBER,
       --rpm, --tpm, --tpd, --concurrency NUMBER, --history off|meta|full, --sql (only prints the statement)
   rotate ID               gives a key another secret; the old one holds for --hours NUMBER (24) more
   revoke ID               ends a key; every isolate has noticed after 30 seconds
@@ -80,6 +80,13 @@ const PLACED = ['migrate', 'upload', 'mint', 'rotate', 'revoke', 'backup', 'rest
 /** Commands that load the package. */
 const PACKAGED = ['dev', 'check', 'deploy', 'upload'];
 
+/** The database of each place, in words. */
+const WHERE: Record<PlaceName, string> = {
+  local: 'the local database of `dev` (.wrangler/state)',
+  remote: 'the D1 database of the account',
+  server: 'the database of the server (DATABASE_URL, or below DATA_PATH)',
+};
+
 const say = (line: string) => void process.stdout.write(`${line}\n`);
 
 function parse(words: string[]) {
@@ -122,6 +129,13 @@ async function main(words: string[]): Promise<number> {
   const place = await openPlace(name);
   try {
     return await withPlace(place, command, word ?? '', values);
+  } catch (error) {
+    // SQLite, D1 and Postgres, in this order.
+    if (!/no such table|relation ".*" does not exist/.test(String(error))) throw error;
+    throw new Error(
+      `There are no tables yet in ${WHERE[name]}: \`node cli.ts migrate --${name}\` makes them, and so does the first start.`,
+      { cause: error },
+    );
   } finally {
     await place.close();
   }
@@ -134,6 +148,7 @@ async function withPlace(place: Place, command: string, word: string, values: Va
     case 'upload':
       return uploadModel(place, word, values);
     case 'mint':
+      process.stderr.write(`in ${WHERE[place.name]}; --local, --remote or --server for another\n`);
       return mint(values, place);
     case 'rotate': {
       const { idOf, rotate } = await import('./src/cli/keys.ts');

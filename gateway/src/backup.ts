@@ -25,14 +25,14 @@ const ROWS = 500;
 const PARAMETERS = 100;
 const STATEMENTS = 50;
 const FORMAT = { format: 'pilotlight-gateway-backup', version: 1 };
-/** The prefix of models, which are many times larger than all else, and can be uploaded again. */
-const MODELS = 'models/';
+/** The prefixes of models that were uploaded and of those that were read from a host: they are large, and can be had again. */
+const MODELS = ['models/', 'store/'];
 
 /** The parts of a host that a backup copies; commands have these two without a host. */
 export type Kept = Pick<Host, 'sql' | 'blobs'>;
 
 export interface BackupOptions {
-  /** Whether the objects under `models/` are in it too. */
+  /** Whether the objects under `models/` and `store/` are in it too. */
   models?: boolean;
 }
 
@@ -51,7 +51,7 @@ async function* entries(host: Kept, models: boolean): AsyncGenerator<TarEntry> {
   for (const [table, key] of Object.entries(TABLES)) yield* pages(host, table, key);
   for await (const objects of pagesOf(host.blobs, '')) {
     for (const { key } of objects) {
-      if (key.startsWith(MODELS) && !models) continue;
+      if (!models && MODELS.some((prefix) => key.startsWith(prefix))) continue;
       const blob = await host.blobs.get(key);
       // One that was deleted since it was listed has lost its row too.
       if (blob)

@@ -83,7 +83,7 @@ async function answer(operation: Operation, call: Call, limiter: Limiter, out: H
     event.cache = 'BYPASS';
     out.set('x-cache', 'BYPASS');
   }
-  await limiter.take(operation.predicts ? reservation(charactersOf(call.body)) : 0);
+  await limiter.take(operation.predicts ? reserved(operation, call.body) : 0);
   const handle = (signal: AbortSignal) => {
     const handled = operation.handle({ ...call, signal });
     // Work that others wait for, such as the load of a model, must go on when the client that caused it has left.
@@ -145,14 +145,22 @@ function tokensOnly({ limits: { tpm, tpd } }: Key): Key['limits'] {
   return { ...(tpm === undefined ? {} : { tpm }), ...(tpd === undefined ? {} : { tpd }) };
 }
 
-/** Characters of the texts in a body: all strings but names, choices and data URLs. */
+/** The data URL of an image. */
+const IMAGE = /^data:image\/[\w.+-]+;base64,/;
+
+/** The tokens that a request may take: by its own count, or by the characters of its texts. */
+function reserved(operation: Operation, body: unknown): number {
+  return operation.tokens ? operation.tokens(body) : reservation(charactersOf(body));
+}
+
+/** Characters of the texts in a body: all strings but names, choices and images. */
 function charactersOf(body: unknown): number {
   let characters = 0;
   const open: unknown[] = [body];
   while (open.length > 0) {
     const value = open.pop();
     if (typeof value === 'string') {
-      if (!value.startsWith('data:')) characters += value.length;
+      if (!IMAGE.test(value)) characters += value.length;
     } else if (Array.isArray(value)) {
       // Vectors have thousands of numbers, which are no text.
       if (typeof value[0] !== 'number') for (const item of value) open.push(item);

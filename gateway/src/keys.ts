@@ -103,7 +103,8 @@ export function equalDigests(a: string, b: string): boolean {
 
 export interface NewKey {
   name: string;
-  owner: string;
+  /** The owner of its files, batches and indexes; default the key itself, by its id. */
+  owner?: string | undefined;
   scopes: readonly Scope[];
   limits?: Limits;
   models?: readonly string[] | null;
@@ -125,7 +126,7 @@ export async function makeKey(
     oldHash: null,
     oldHashUntil: null,
     name: options.name,
-    owner: options.owner,
+    owner: options.owner ?? id,
     scopes: options.scopes,
     limits: options.limits ?? {},
     models: options.models ?? null,

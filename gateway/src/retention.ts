@@ -9,11 +9,12 @@ import { deleteAll } from './jobs/finish.ts';
 import { timeOf } from './jobs/ids.ts';
 import { BUILD, resumeBuild } from './jobs/index.ts';
 import { finishIfDone } from './jobs/part.ts';
-import { sendParts } from './jobs/split.ts';
-import { type PartRow, partsOf } from './tables/batch-parts.ts';
-import type { BatchRow } from './tables/batches.ts';
-import { blobOf, type FileRow } from './tables/files.ts';
+import { sendNext, sendParts } from './jobs/split.ts';
+import { staleParts } from './tables/batch-parts.ts';
+import { type BatchRow, busyOwners } from './tables/batches.ts';
+import { blobOf, deleteExpired } from './tables/files.ts';
 import { type IndexRow, type Source, staleBuilds } from './tables/indexes.ts';
+import { KEPT } from './tables/queue.ts';
 import { DAY_MS, HOUR_MS } from './time.ts';
 
 const MINUTE_MS = 60_000;
@@ -22,6 +23,8 @@ const ROWS = 500;
 const STATEMENTS = 20;
 /** The days for which usage is kept by the hour; older rows are added up to days. */
 const HOURLY_DAYS = 8;
+/** The days for which dead letters are kept that could not be handled either. */
+const DEAD_DAYS = 14;
 /** The age from which on an object without a row is an orphan; the row of a younger one may follow. */
 const ORPHAN_MS = 2 * HOUR_MS;
 /** The parameters of one statement, of which D1 takes 100. */
@@ -46,7 +49,7 @@ export async function retention(host: Host, options: RetentionOptions = {}): Pro
   const steps: Record<string, () => Promise<number>> = {
     expired_batches: () => expireBatches(host, now),
     resumed_splits: () => resumeSplits(host, stale),
-    resumed_parts: () => resumeParts(host, stale, now),
+    resumed_parts: () => resumeParts(host, stale),
     resumed_finishes: () => resumeFinishes(host, stale),
     resumed_builds: () => resumeBuilds(host, stale, now),
     predictions: () => deleteRows(host, 'predictions', 'id', 'expires_at < ?', [now]),
@@ -55,6 +58,7 @@ export async function retention(host: Host, options: RetentionOptions = {}): Pro
     batches: () => deleteBatches(host, now - host.settings.FILES_DAYS * DAY_MS),
     old_secrets: () => forgetSecrets(host, now),
     keys: () => deleteKeys(host, now - host.settings.USAGE_DAYS * DAY_MS),
+    dead_letters: () => deleteRows(host, 'queue', 'id', `dead = ${KEPT} AND ready_at < ?`, [now - DEAD_DAYS * DAY_MS]),
     meters: () => deleteRows(host, 'meters', 'id', 'resets_at < ?', [now - DAY_MS]),
     leases: () => deleteRows(host, 'leases', 'id', 'ends_at < ?', [now - DAY_MS]),
     flushed: () => host.events.flush().then(() => 0),
@@ -85,7 +89,6 @@ async function expireBatches(host: Host, now: number): Promise<number> {
     [now],
   );
   for (const { id } of expired) {
-    await sendParts(host, await partsOf(host.sql, id, 'waiting'));
     // Where no part waits, or there never was one, nobody else would notice.
     await finishIfDone(host, id);
   }
@@ -101,16 +104,14 @@ async function resumeSplits(host: Host, stale: number): Promise<number> {
   return lost.length;
 }
 
-/** Sends parts again whose messages are lost: those that wait in a batch of which no part has been done for a while. */
-async function resumeParts(host: Host, stale: number, now: number): Promise<number> {
-  const lost = await host.sql.all<PartRow>(
-    `UPDATE batch_parts SET changed_at = ? WHERE state = 'waiting' AND changed_at < ? AND batch_id IN (
-       SELECT id FROM batches WHERE state IN ('in_progress', 'expiring') AND NOT EXISTS (
-         SELECT 1 FROM batch_parts AS done WHERE done.batch_id = batches.id AND done.state = 'done' AND done.changed_at >= ?))
-     RETURNING *`,
-    [now, stale, stale],
-  );
+/**
+ * Sends parts again whose messages are lost: those that wait in a batch of which no part has been done for a while. A message that only waits
+ * behind many others stays valid, and comes before its copy.
+ */
+async function resumeParts(host: Host, stale: number): Promise<number> {
+  const lost = await staleParts(host.sql, stale);
   await sendParts(host, lost);
+  for (const owner of await busyOwners(host.sql)) await sendNext(host, owner);
   return lost.length;
 }
 
@@ -158,20 +159,9 @@ async function deleteUsage(host: Host, before: number): Promise<number> {
 }
 
 async function deleteFiles(host: Host, now: number): Promise<number> {
-  const building = await buildsOf(host);
-  const expired = await host.sql.all<FileRow>(
-    `SELECT * FROM files WHERE expires_at <= ? AND NOT EXISTS (
-       SELECT 1 FROM batches WHERE batches.input_file = files.id AND batches.ended_at IS NULL)
-     ORDER BY expires_at LIMIT ${ROWS}`,
-    [now],
-  );
-  const files = expired.filter(({ id }) => !building.some(({ file }) => file === id));
-  for (let at = 0; at < files.length; at += PARAMETERS) {
-    const ids = files.slice(at, at + PARAMETERS).map(({ id }) => id);
-    await host.sql.all(`DELETE FROM files WHERE id IN (${ids.map(() => '?').join(', ')})`, ids);
-    await host.blobs.delete(ids.map(blobOf));
-  }
-  return files.length;
+  const deleted = await deleteExpired(host.sql, now, ROWS);
+  if (deleted.length > 0) await host.blobs.delete(deleted.map(blobOf));
+  return deleted.length;
 }
 
 /** Deletes batches whose files are deleted. */
@@ -228,14 +218,9 @@ async function rollUp(host: Host, now: number): Promise<number> {
 
 /** Deletes objects that no row names, which a process had written before it died. */
 async function deleteOrphans(host: Host, before: number): Promise<number> {
-  const selecting = (select: string) => (names: string[]) => findIn(host, select, names);
   const kinds = [
-    { folder: 'files/', prefix: 'file-', find: selecting('SELECT id AS name FROM files WHERE id') },
-    {
-      folder: 'batches/',
-      prefix: 'batch_',
-      find: selecting('SELECT id AS name FROM batches WHERE ended_at IS NULL AND id'),
-    },
+    { folder: 'files/', prefix: 'file-', find: (names: string[]) => fileNames(host, names) },
+    { folder: 'batches/', prefix: 'batch_', find: (names: string[]) => findIn(host, ACTIVE, names) },
     { folder: 'indexes/', prefix: 'ix-', find: (names: string[]) => indexNames(host, names) },
   ];
   let total = 0;
@@ -254,6 +239,20 @@ async function deleteOrphans(host: Host, before: number): Promise<number> {
     }
   }
   return total;
+}
+
+const ACTIVE = 'SELECT id AS name FROM batches WHERE ended_at IS NULL AND id';
+
+/**
+ * Finds those of the names that are of files, or that a batch is writing, whose objects have the batch's age. Batches are asked first: one
+ * that ends meanwhile has the rows of its files by then.
+ */
+async function fileNames(host: Host, names: readonly string[]): Promise<Set<SqlValue>> {
+  const batchOf = (name: string) => name.replace(/^file-(.*)-(output|error)$/, 'batch_$1');
+  const active = await findIn(host, ACTIVE, names.map(batchOf));
+  const found = await findIn(host, 'SELECT id AS name FROM files WHERE id', names);
+  for (const name of names) if (active.has(batchOf(name))) found.add(name);
+  return found;
 }
 
 /** Finds those of the names that a table has. */

@@ -70,6 +70,7 @@ async function filled() {
   for (let hour = 0; hour < 1_203; hour += 1) await host.sql.all(usage, [hour * 3_600_000]);
   await host.sql.all(`INSERT INTO heads VALUES ('h', 'classify', 'm', NULL, NULL, 'd', 1)`);
   await host.blobs.put('models/org/name/model.safetensors', new Uint8Array(2_000));
+  await host.blobs.put('store/model/org/name', new Uint8Array(3_000));
   await host.blobs.put(`heads/${'deep/'.repeat(20)}h.json`, new TextEncoder().encode('{}'));
   return { host, key, batch };
 }
@@ -81,8 +82,12 @@ test('all rows and objects come back, and the batch that was under way goes on',
   await using copy = await testHost();
   const report = await restore(copy, pieces(archive));
   assert.deepEqual(await rows(copy), await rows(host));
-  const { 'models/org/name/model.safetensors': weights, ...kept } = await objects(host);
-  assert.ok(weights);
+  const {
+    'models/org/name/model.safetensors': uploaded,
+    'store/model/org/name': stored,
+    ...kept
+  } = await objects(host);
+  assert.ok(uploaded && stored);
   assert.deepEqual(await objects(copy), kept);
   assert.equal(report.objects, Object.keys(kept).length);
   assert.ok(report.rows > 1_200);
@@ -90,7 +95,7 @@ test('all rows and objects come back, and the batch that was under way goes on',
 
   // The key holds, the index answers, and the cron job finds the parts whose messages are not in the backup.
   const app = createGateway(copy);
-  const query = await call(app, 'POST', '/v1/indexes/i/query', { key, json: { vector: [1, 0], k: 1 } });
+  const query = await call(app, 'POST', '/v1/indexes/i/query', { key, json: { vector: [1, 0], top_k: 1 } });
   assert.deepEqual(((await query.json()) as { hits: { id: string }[] }).hits[0]?.id, 'a');
   const { retention } = await import('../src/retention.ts');
   await retention(copy, { now: Date.now() + 3_600_000 });

@@ -4,8 +4,9 @@ import { test } from 'node:test';
 import { createGateway } from '../src/app.ts';
 import type { Message } from '../src/host.ts';
 import { GatewayError } from '../src/http/errors.ts';
-import { consume } from '../src/jobs/consume.ts';
+import { bury, consume } from '../src/jobs/consume.ts';
 import { finish } from '../src/jobs/finish.ts';
+import { OWNER_PARTS } from '../src/jobs/limits.ts';
 import type { Model } from '../src/models/model.ts';
 import { retention } from '../src/retention.ts';
 import { call, keyFor } from './support/app.ts';
@@ -477,4 +478,125 @@ test("another owner's batch is not found, nor is its file taken, and a file that
   await assert.rejects(client.files.delete(made.input_file_id), { status: 409 });
   await deliver(host);
   assert.equal((await client.files.delete(made.input_file_id)).deleted, true);
+});
+
+test("a small batch does not wait behind another owner's large ones", async () => {
+  const { host, app, start, ended } = await opened();
+  await using _ = host;
+  const large = [await start(jsonl(many(6_400))), await start(jsonl(many(3_200)))];
+  await deliver(host, { most: 2 });
+  const client = openai(app, await keyFor(host, { owner: 'another' }));
+  const file = await client.files.create({ file: new File([jsonl(many(3))], 'x'), purpose: 'batch' });
+  const order = { input_file_id: file.id, endpoint: ENDPOINT, completion_window: '24h' } as const;
+  const small = await client.batches.create(order);
+  let messages = 0;
+  while ((await client.batches.retrieve(small.id)).status !== 'completed') messages += await deliver(host, { most: 1 });
+  // Its three messages, to start, to answer and to end it, each come behind the parts of the other that are in the queue.
+  assert.ok(messages <= 3 * (OWNER_PARTS + 1), `${messages} messages`);
+  // The batches of one owner come forward together.
+  const [first, second] = await Promise.all(
+    large.map(async ({ id }) => (await ended(id)).batch.request_counts?.completed ?? 0),
+  );
+  assert.ok((first ?? 0) > 0 && (second ?? 0) > 0, `${first} and ${second} lines`);
+  await deliver(host, { together: 8 });
+  for (const { id } of large) {
+    const { batch, out } = await ended(id);
+    assert.equal(batch.status, 'completed');
+    assert.equal(new Set(ids(out)).size, batch.request_counts?.total);
+  }
+});
+
+test('parts that wait for their places go on when a batch of the same owner is cancelled', async () => {
+  const { host, client, start, ended } = await opened();
+  await using _ = host;
+  const first = await start(jsonl(many(64 * 20)));
+  await deliver(host, { most: 1 });
+  const second = await start(jsonl(many(5)));
+  await client.batches.cancel(first.id);
+  await deliver(host);
+  assert.equal((await ended(first.id)).batch.status, 'cancelled');
+  assert.equal((await ended(second.id)).batch.status, 'completed');
+});
+
+test('a batch that has started outlives the message that started it', async () => {
+  const { host, start, ended } = await opened();
+  await using _ = host;
+  const { id } = await start(jsonl(many(100)));
+  const [message] = host.sent;
+  await deliver(host, { most: 2 });
+  await bury(host, message as Message);
+  await deliver(host);
+  const { batch, out } = await ended(id);
+  assert.deepEqual([batch.status, out.length], ['completed', 100]);
+});
+
+test('an idempotency key gives its batch also where the file is gone, and refuses any other order', async () => {
+  const { host, app, key, client } = await opened();
+  await using _ = host;
+  const file = await client.files.create({ file: new File([jsonl(many(1))], 'x'), purpose: 'batch' });
+  const json = { input_file_id: file.id, endpoint: ENDPOINT, completion_window: '24h', metadata: { a: '1', b: '2' } };
+  const post = async (json: object, as = key) => {
+    const response = await call(app, 'POST', '/v1/batches', { key: as, json, headers: { 'idempotency-key': 'k' } });
+    return { status: response.status, body: (await response.json()) as { id: string; error?: { param: string } } };
+  };
+  const made = await post(json);
+  await deliver(host);
+  await client.files.delete(file.id);
+  assert.equal((await post({ ...json, metadata: { b: '2', a: '1' } })).body.id, made.body.id);
+  for (const other of [{ metadata: { a: '2', b: '2' } }, { metadata: null }, { input_file_id: 'file-x' }]) {
+    const { status, body } = await post({ ...json, ...other });
+    assert.deepEqual([status, body.error?.param], [409, 'idempotency-key'], JSON.stringify(other));
+  }
+  // Another owner's key of the same name is another key.
+  assert.equal((await post(json, await keyFor(host, { owner: 'other' }))).status, 404);
+});
+
+test('a message that is only late is not made void by the cron job', async () => {
+  const { host, start, ended } = await opened();
+  await using _ = host;
+  const { id } = await start(jsonl(many(3)));
+  await deliver(host, { most: 1 });
+  const late = host.sent.splice(0);
+  await retention(host, { now: Date.now() + HOUR });
+  host.sent.splice(0);
+  host.sent.push(...late);
+  await deliver(host);
+  assert.equal((await ended(id)).batch.status, 'completed');
+});
+
+test('a batch whose file is lost ends, with an error for each of its lines', async () => {
+  const { host, start, ended } = await opened();
+  await using _ = host;
+  const failing = {
+    before: ({ topic }: Message) => {
+      if (topic === 'batch.part') throw new Expected('the file is gone');
+    },
+  };
+  const buried = await start(jsonl(many(130)));
+  await deliver(host, { most: 1 });
+  await host.blobs.delete([`files/${buried.input_file_id}`]);
+  await deliver(host, failing);
+  const first = await ended(buried.id);
+  assert.deepEqual([first.batch.status, first.batch.request_counts?.failed], ['completed', 130]);
+  assert.deepEqual([first.err.length, reasonOf(first.err[129])], [130, 'batch_part_failed']);
+
+  const expired = await start(jsonl(many(130)));
+  await deliver(host, { most: 1 });
+  await host.blobs.delete([`files/${expired.input_file_id}`]);
+  await retention(host, { now: Date.now() + 25 * HOUR });
+  await deliver(host);
+  const second = await ended(expired.id);
+  assert.deepEqual([second.batch.status, second.err.length], ['expired', 130]);
+});
+
+test('a batch is made once also where its message cannot be sent, and starts by the cron job', async () => {
+  const { host, start, ended } = await opened();
+  await using _ = host;
+  const { send } = host.queue;
+  host.queue.send = async () => Promise.reject(new Error('no queue'));
+  const { id } = await start(jsonl(many(3)));
+  host.queue.send = send;
+  await retention(host, { now: Date.now() + HOUR });
+  await deliver(host);
+  assert.equal((await ended(id)).out.length, 3);
 });

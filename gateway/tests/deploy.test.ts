@@ -194,6 +194,32 @@ test('keys are minted, rotated and revoked in the database of a server', () => {
   }
 });
 
+test('mint says which database it works on, and where the tables are missing how they are made', () => {
+  const data = mkdtempSync(join(tmpdir(), 'gateway-data-'));
+  const { folder, remove } = copyWithout();
+  const none = { DATA_PATH: '', DATABASE_URL: '' };
+  try {
+    const server = cli(['mint'], { env: { DATA_PATH: data } });
+    assert.deepEqual([server.status, server.stdout], [1, '']);
+    assert.match(
+      server.stderr,
+      /There are no tables yet in the database of the server.*`node cli\.ts migrate --server`/,
+    );
+
+    // Without a place and without a server's settings, it is the database of `dev`.
+    const early = cli(['mint'], { cwd: folder, env: none });
+    assert.deepEqual([early.status, early.stdout], [1, '']);
+    assert.match(early.stderr, /no tables yet in the local database of `dev`.*`node cli\.ts migrate --local`/);
+    assert.equal(cli(['migrate'], { cwd: folder, env: none }).status, 0);
+    const minted = cli(['mint'], { cwd: folder, env: none });
+    assert.match(minted.stdout, /^pl_\w{52}\n$/, minted.stderr);
+    assert.match(minted.stderr, /^in the local database of `dev` \(\.wrangler\/state\); --local, --remote or --server/);
+  } finally {
+    remove();
+    rmSync(data, { recursive: true });
+  }
+});
+
 test('a statement is written with its values for wrangler, which takes no parameters', async () => {
   const state = mkdtempSync(join(tmpdir(), 'gateway-d1-'));
   try {

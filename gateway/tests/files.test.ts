@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createGateway } from '../src/app.ts';
+import { mintKey } from '../src/keys.ts';
+import { SCOPES } from '../src/operation.ts';
 import { call, keyFor } from './support/app.ts';
 import { testHost } from './support/host.ts';
 import { openai } from './support/jobs.ts';
@@ -209,4 +211,22 @@ test('a file whose time is over is gone before the cron job comes', async () => 
   await refused(await call(app, 'GET', `/v1/files/${id}`, { key }), 404, 'not_found', /no such file/);
   const { data } = (await (await call(app, 'GET', '/v1/files', { key })).json()) as { data: unknown[] };
   assert.deepEqual(data, []);
+});
+
+test('keys without an owner are owners of their own', async () => {
+  await using host = await testHost();
+  const app = createGateway(host);
+  const made = await Promise.all([1, 2].map(() => mintKey(host.sql, { name: 'same', scopes: SCOPES })));
+  const [mine, theirs] = made.map(({ key }) => openai(app, key));
+  assert.deepEqual(
+    made.map(({ record }) => record.owner),
+    made.map(({ record }) => record.id),
+  );
+  const file = await mine?.files.create({ file: new File(['{}'], 'x'), purpose: 'batch' });
+  assert.deepEqual((await theirs?.files.list())?.data, []);
+  await assert.rejects(async () => theirs?.files.retrieve(file?.id as string), { status: 404 });
+  const admin = made[0]?.key as string;
+  const post = (json: object) => call(app, 'POST', '/admin/keys', { key: admin, json });
+  const answers = await Promise.all([1, 2].map(async () => (await post({ name: 'same', scopes: ['embed'] })).json()));
+  for (const { id, owner } of answers as { id: string; owner: string }[]) assert.equal(owner, id);
 });

@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createGateway } from '../src/app.ts';
-import type { Message } from '../src/host.ts';
+import type { Host, Message } from '../src/host.ts';
 import { GatewayError } from '../src/http/errors.ts';
 import { consume } from '../src/jobs/consume.ts';
+import { loadedIndexes } from '../src/jobs/loaded-indexes.ts';
 import type { Model } from '../src/models/model.ts';
 import { retention } from '../src/retention.ts';
-import { call, keyFor } from './support/app.ts';
+import { type App, call, keyFor } from './support/app.ts';
 import { StubModels, testHost } from './support/host.ts';
 import { deliver, Expected, jsonl, openai } from './support/jobs.ts';
 
@@ -97,17 +98,17 @@ test('an index of texts is built by a job and finds the nearest, by text, by vec
   assert.deepEqual([made.state, made.model, made.items, made.dimensions, made.error], ['ready', 'stub', 300, 4, null]);
   // Each text once, though each message came twice.
   assert.equal(models.embedded.length, 300);
-  const found = await query('texts', { input: 'number 42', k: 3 });
+  const found = await query('texts', { input: 'number 42', top_k: 3 });
   assert.deepEqual([found.hits[0]?.id, found.hits.length, found.index], ['t42', 3, { size: 300, etag: made.etag }]);
   assert.ok(Math.abs((found.hits[0]?.score as number) - 1) < 1e-5);
   assert.equal(found.usage.total_tokens, 4);
-  assert.deepEqual(ids(await query('texts', { vector: [1, 0, 0, 0], k: 2 })), ['t0', 't1']);
+  assert.deepEqual(ids(await query('texts', { vector: [1, 0, 0, 0], top_k: 2 })), ['t0', 't1']);
   const base64 = Buffer.from(new Float32Array([1, 0, 0, 0]).buffer).toString('base64');
-  assert.deepEqual(ids(await query('texts', { vector: base64, k: 1 })), ['t0']);
-  assert.deepEqual(ids(await query('texts', { input: 'number 42', k: 1, filter: { tags: ['odd'] } })), ['t41']);
-  assert.deepEqual(ids(await query('texts', { input: 'number 42', k: 1, filter: { tags: ['even', 'odd'] } })), []);
+  assert.deepEqual(ids(await query('texts', { vector: base64, top_k: 1 })), ['t0']);
+  assert.deepEqual(ids(await query('texts', { input: 'number 42', top_k: 1, filter: { tags: ['odd'] } })), ['t41']);
+  assert.deepEqual(ids(await query('texts', { input: 'number 42', top_k: 1, filter: { tags: ['even', 'odd'] } })), []);
   assert.deepEqual(
-    ids(await query('texts', { input: 'number 42', k: 1, filter: { tags: ['even', 'odd'], match: 'any' } })),
+    ids(await query('texts', { input: 'number 42', top_k: 1, filter: { tags: ['even', 'odd'], match: 'any' } })),
     ['t42'],
   );
   const objects = (await host.blobs.list('indexes/')).objects;
@@ -150,7 +151,7 @@ test('the answers of a batch become an index, with the custom_ids as ids', async
   await deliver(host);
   const made = await ask<IndexAnswer & { source: object }>('GET', '/v1/indexes/photos');
   assert.deepEqual([made.state, made.items, made.model, made.source], ['ready', 4, 'stub', { batch_id: batch.id }]);
-  assert.deepEqual(ids(await query('photos', { input: 'number 11', k: 4 })), ['a', 'b', 'c#0', 'c#1']);
+  assert.deepEqual(ids(await query('photos', { input: 'number 11', top_k: 4 })), ['a', 'b', 'c#0', 'c#1']);
 });
 
 test('a build in many steps goes on after each loss of its messages, and embeds nothing twice', async () => {
@@ -172,7 +173,7 @@ test('a build in many steps goes on after each loss of its messages, and embeds 
   assert.deepEqual([made.state, made.items, made.error], ['ready', 200, null]);
   assert.equal(steps, 4, 'chunks of 64 texts');
   assert.equal(models.embedded.length, 200);
-  assert.deepEqual(ids(await query('long', { input: 'number 199', k: 2 })), [199, 198]);
+  assert.deepEqual(ids(await query('long', { input: 'number 199', top_k: 2 })), [199, 198]);
 });
 
 test('texts wait for limits and outages as lines of batches do', async () => {
@@ -291,7 +292,7 @@ test('items are removed, also by many at once, and the index goes with its objec
     removed.map((answer) => answer.removed),
     [1, 1, 1, 0],
   );
-  const found = await query('i', { vector: [0.1, 1], k: 100 });
+  const found = await query('i', { vector: [0.1, 1], top_k: 100 });
   assert.deepEqual([found.index.size, found.hits[0]?.id], [17, 3]);
   const now = await ask<IndexAnswer>('GET', '/v1/indexes/i');
   assert.deepEqual([now.items, now.etag], [17, found.index.etag]);
@@ -311,7 +312,10 @@ test('queries that are not as they should be are refused', async () => {
   await assert.rejects(query('i', { input: 'x', vector: [1] }), fails(400, /one of/));
   await assert.rejects(query('i', { vector: [1, 0] }), fails(400, /vector: expected 4 numbers/));
   await assert.rejects(query('i', { vector: [0, 0, 0, 0] }), fails(400, /not all of them 0/));
-  await assert.rejects(query('i', { input: 'x', k: 101 }), fails(400, /k: expected 1 to 100/));
+  await assert.rejects(
+    query('i', { input: 'x', top_k: 101 }),
+    fails(400, /top_k: expected a whole number from 1 to 100/),
+  );
   await assert.rejects(
     query('i', { input: 'x', filter: { tags: [] } }),
     fails(400, /filter\.tags: expected at least 1 tag/),
@@ -343,11 +347,12 @@ test('more indexes than fit the memory are loaded in turn', async () => {
   const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
   for (const name of names) await build(name, wide(name), { precision: 'float32', metric: 'dot' });
   const vector = Array(4_096).fill(1);
-  const answers = await Promise.all([...names, ...names].map((name) => query(name, { vector, k: 1 })));
+  const answers = await Promise.all([...names, ...names].map((name) => query(name, { vector, top_k: 1 })));
   assert.deepEqual(
     answers.flatMap(ids),
     [...names, ...names].map((name) => `${name}59`),
   );
+  assert.ok(loadedIndexes(host).bytes <= 4 * 1_048_576, `${loadedIndexes(host).bytes} bytes`);
 });
 
 test("another owner's index is not found, and the key's models hold", async () => {
@@ -369,4 +374,51 @@ test("another owner's index is not found, and the key's models hold", async () =
     ask('POST', '/v1/indexes/mine/query', { input: 'x' }, narrow),
     fails(403, /may not use this model/),
   );
+});
+
+test('a change by one isolate is seen by the next query of another, which then has the old index no more', async () => {
+  const { host, app, key, build, ask } = await opened();
+  await using _ = host;
+  await build('i', jsonl(items(300).map(({ id }, at) => ({ id, vector: [at + 1, 1] }))));
+  const other: Host = { ...host };
+  const elsewhere = createGateway(other);
+  const query = async (where: App) => {
+    const response = await call(where, 'POST', '/v1/indexes/i/query', { key, json: { vector: [1, 1], top_k: 1 } });
+    return (await response.json()) as QueryAnswer;
+  };
+  const before = await query(elsewhere);
+  const bytes = loadedIndexes(other).bytes;
+  assert.ok(bytes > 0);
+  await ask('POST', '/v1/indexes/i/remove', { ids: ['t0', 't1'] });
+  const after = await query(elsewhere);
+  assert.deepEqual([before.index.size, after.index.size], [300, 298]);
+  assert.notEqual(after.index.etag, before.index.etag);
+  assert.equal(after.index.etag, (await query(app)).index.etag);
+  assert.ok(loadedIndexes(other).bytes <= bytes, 'both are in memory');
+});
+
+test('an index that is larger than all may be is refused, and not loaded', async () => {
+  const { host, build, query } = await opened({ MAX_MEMORY_MB: '64' });
+  await using _ = host;
+  const vectors = Array.from({ length: 300 }, (_, id) => ({
+    id,
+    vector: Buffer.from(new Float32Array(4_096).fill(id + 1).buffer).toString('base64'),
+  }));
+  const { state } = await build('i', jsonl(vectors), { precision: 'float32', metric: 'dot' });
+  assert.equal(state, 'ready');
+  const small: Host = { ...host, settings: { ...host.settings, MAX_MEMORY_MB: 16 } };
+  const key = await keyFor(host);
+  const json = { vector: Array(4_096).fill(1) };
+  const app = createGateway(small);
+  for (const [path, body] of [
+    ['query', json],
+    ['remove', { ids: [1] }],
+  ] as const) {
+    const response = await call(app, 'POST', `/v1/indexes/i/${path}`, { key, json: body });
+    const { error } = (await response.json()) as { error: { message: string } };
+    assert.equal(response.status, 409);
+    assert.match(error.message, /The index has 5 MiB, and all indexes in memory may take 4: raise MAX_MEMORY_MB/);
+  }
+  assert.equal(loadedIndexes(small).bytes, 0);
+  assert.equal((await query('i', json)).hits.length, 10);
 });

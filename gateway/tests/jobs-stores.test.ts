@@ -102,7 +102,7 @@ test('on Postgres, a batch, its cancelling, the cron job, an index and a backup 
       hits: unknown[];
       removed: number;
     }>;
-  assert.equal((await ask({ input: 'text number 1', k: 3 })).hits.length, 3);
+  assert.equal((await ask({ input: 'text number 1', top_k: 3 })).hits.length, 3);
   assert.equal((await ask({ ids: ['r1', 'r2'] }, 'remove')).removed, 2);
 
   // From Postgres into SQLite, and back into another Postgres.
@@ -185,10 +185,13 @@ test('in workerd, a batch outlives a restart at which its queue is lost, and bec
     };
     await ask('PUT', '/v1/indexes/i', { batch_id: id, prefilter: true });
     await until(async () => (await ask('GET', '/v1/indexes/i')).state === 'ready');
-    const [first] = (await ask('POST', '/v1/indexes/i/query', { input: 'text number 42', k: 1 })).hits;
+    const [first] = (await ask('POST', '/v1/indexes/i/query', { input: 'text number 42', top_k: 1 })).hits;
     assert.ok(first?.id === 'r42' && first.score > 0.98, JSON.stringify(first));
     assert.equal((await ask('POST', '/v1/indexes/i/remove', { ids: ['r42'] })).removed, 1);
-    assert.notEqual((await ask('POST', '/v1/indexes/i/query', { input: 'text number 42', k: 1 })).hits[0]?.id, 'r42');
+    assert.notEqual(
+      (await ask('POST', '/v1/indexes/i/query', { input: 'text number 42', top_k: 1 })).hits[0]?.id,
+      'r42',
+    );
 
     // A stream by its length, texts from it as an index, and cancelling.
     const texts = jsonl(
@@ -205,7 +208,7 @@ test('in workerd, a batch outlives a restart at which its queue is lost, and bec
     await until(async () => (await ask('GET', '/v1/indexes/texts')).state === 'ready');
     const found = await ask('POST', '/v1/indexes/texts/query', {
       input: 'a thing numbered 77',
-      k: 1,
+      top_k: 1,
       filter: { tags: ['t'] },
     });
     assert.equal(found.hits[0]?.id as unknown, 77);

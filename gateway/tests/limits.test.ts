@@ -324,3 +324,36 @@ test('lines of a batch take tokens of their key, and no requests', async () => {
     (operations as Operation[]).pop();
   }
 });
+
+test('an image and a digit count as 256 tokens, reserved before and in the usage after', async () => {
+  await using host = await testHost({ models: allModels });
+  const app = createGateway(host);
+  const image = `data:image/png;base64,${'A'.repeat(40_000)}`;
+  const form = new FormData();
+  form.set('model', 'stub-embed-image');
+  form.append('image', new Blob(['x']), 'a.png');
+  const cases: [string, { json: object } | { body: FormData }, number][] = [
+    ['/v1/images/embeddings', { json: { model: 'stub-embed-image', input: [image, image] } }, 512],
+    ['/v1/images/embeddings', { json: { model: 'stub-embed-image', input: image } }, 256],
+    ['/v1/images/embeddings', { body: form }, 256],
+    ['/v1/digits', { json: { text: '123', count: 2, seed: 1 } }, 1536],
+    ['/v1/digits', { json: { digit: 4 } }, 256],
+  ];
+  for (const [path, options, tokens] of cases) {
+    const key = await keyFor(host, { limits: { tpm: 2000 } });
+    const response = await call(app, 'POST', path, { key, ...options });
+    const name = `${path} ${tokens}`;
+    assert.equal(response.status, 200, name);
+    assert.equal(response.headers.get('x-ratelimit-remaining-tokens'), String(2000 - tokens), name);
+    assert.equal(host.events.list.at(-1)?.tokens, tokens, name);
+    if (path === '/v1/images/embeddings') {
+      assert.deepEqual(((await response.json()) as { usage: object }).usage, {
+        prompt_tokens: tokens,
+        total_tokens: tokens,
+      });
+    }
+    const narrow = await keyFor(host, { owner: 'narrow', limits: { tpm: tokens - 1 } });
+    const refused = await call(app, 'POST', path, { key: narrow, ...options });
+    assert.equal(refused.status, 429, `${name} before it is computed`);
+  }
+});

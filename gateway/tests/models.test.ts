@@ -3,14 +3,26 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { PilotlightError } from 'pilotlight';
+import { answerLine } from '../src/invoke.ts';
 import { readConfig } from '../src/models/config.ts';
 import { allLoaders } from '../src/models/local/all.ts';
 import { guessTokens, slices, sliceTokens } from '../src/models/local/compute.ts';
 import type { Place } from '../src/models/local/files.ts';
 import type { Loaded, Loader } from '../src/models/local/loader.ts';
+import { SCOPES } from '../src/operation.ts';
 import { FolderBlobs } from '../src/parts/folder.ts';
 import { keyFor } from './support/app.ts';
-import { context, embedderOf, filesOf, inFolder, type Json, modelHost, ROOT, tinyFolder } from './support/models.ts';
+import {
+  context,
+  embedderOf,
+  filesOf,
+  inFolder,
+  type Json,
+  type ModelHost,
+  modelHost,
+  ROOT,
+  tinyFolder,
+} from './support/models.ts';
 import { lacking } from './support/needs.ts';
 import { MODEL, packedMiniLm } from './support/packed.ts';
 
@@ -41,10 +53,10 @@ function fake(): Fake {
         dimensions: 1,
         maxTokens: 128,
         calls: {
-          async embed(texts) {
+          async embed(texts, _, { job }) {
             await self.gate;
             if (self.failing.call) throw self.failing.call;
-            await compute.run(texts.length, async () => {});
+            await compute.run(texts.length, async () => {}, job);
             return {
               data: Float32Array.from(texts, ({ length }) => length),
               dims: [texts.length, 1],
@@ -190,23 +202,57 @@ describe('memory', () => {
   });
 });
 
-test('over 4,096 waiting tokens a request is refused', async () => {
-  const { loader } = fake();
-  let fill: Promise<void> | undefined;
-  const stuck = Promise.withResolvers<void>();
-  const filling: Loader = async (request) => {
-    fill = request.compute.run(5000, () => stuck.promise);
-    return loader(request);
-  };
-  await using host = await modelHost({ models: { a: named('a') } }, { parts: { loaders: { embed: filling } } });
-  const { status, json, headers } = await host.post(...ask('a'));
-  assert.equal(status, 429);
-  assert.equal(json.error.code, 'overloaded');
-  assert.equal(headers.get('retry-after'), '1');
-  stuck.resolve();
-  await fill;
-  assert.equal(host.models.queuedTokens, 0);
-  assert.equal((await host.post(...ask('a'))).status, 200);
+describe('over 4,096 tokens that wait for the one that is computed', () => {
+  /** A model whose memory is filled by other calls: one that runs, and one of so many tokens that waits in slices. */
+  async function filled(waiting: number) {
+    const { loader } = fake();
+    const stuck = Promise.withResolvers<void>();
+    let fill: Promise<unknown> | undefined;
+    const filling: Loader = async (request) => {
+      const { compute } = request;
+      const texts = Array.from({ length: waiting / 64 }, () => 'x'.repeat(248));
+      fill = Promise.all([
+        compute.run(100_000, () => stuck.promise),
+        compute.each(texts, { most: 128, tokensOf: (text) => guessTokens(text) }, () => stuck.promise),
+      ]);
+      return loader(request);
+    };
+    const host = await modelHost({ models: { a: named('a') } }, { parts: { loaders: { embed: filling } } });
+    const end = async () => {
+      stuck.resolve();
+      await fill;
+    };
+    // A host waits at its end for the work that it holds.
+    const dispose = host[Symbol.asyncDispose].bind(host);
+    return Object.assign(host, { end, [Symbol.asyncDispose]: () => end().then(dispose) });
+  }
+  const gauge = (host: ModelHost) => host.events.observed.filter(({ name }) => name === 'queue_tokens').at(-1)?.value;
+
+  test('a request is refused, and the gauge tells of what it met', async () => {
+    await using host = await filled(4160);
+    const { status, json, headers } = await host.post(...ask('a'));
+    assert.equal(status, 429);
+    assert.equal(json.error.code, 'overloaded');
+    assert.equal(headers.get('retry-after'), '1');
+    assert.deepEqual([host.models.queuedTokens, gauge(host)], [4160, 4160]);
+    await host.end();
+    assert.deepEqual([host.models.queuedTokens, gauge(host)], [0, 0]);
+    assert.equal((await host.post(...ask('a'))).status, 200);
+  });
+
+  test('with fewer it is answered, though the one that is computed is larger', async () => {
+    await using host = await filled(4096);
+    assert.equal((await host.post(...ask('a'))).status, 200);
+  });
+
+  test('a line of a batch is answered', async () => {
+    await using host = await filled(4160);
+    const [path, body] = ask('a');
+    const key = { id: 'k', name: 'k', owner: 'o', scopes: SCOPES, limits: {}, models: null, history: 'off' } as const;
+    const { status } = await answerLine(host, key, path, body, new AbortController().signal);
+    assert.equal(status, 200);
+    assert.equal(host.models.queuedTokens, 4160, 'nobody waits for a line');
+  });
 });
 
 describe('where files come from', () => {

@@ -13,12 +13,14 @@ import { MemoryMeter } from '../src/parts/memory-meter.ts';
 import { Metrics } from '../src/parts/metrics.ts';
 import { S3Blobs } from '../src/parts/s3.ts';
 import { openSqlite } from '../src/parts/sqlite.ts';
+import { Usage } from '../src/parts/usage.ts';
 import { blobsContract } from './contracts/blobs.ts';
 import { cacheContract } from './contracts/cache.ts';
 import { event } from './contracts/events.ts';
 import { meterContract } from './contracts/meter.ts';
 import { contract } from './contracts/run.ts';
 import { type BucketServer, startBucket } from './support/bucket.ts';
+import { testHost } from './support/host.ts';
 import { lacking } from './support/needs.ts';
 import { newFolder } from './support/server.ts';
 
@@ -236,4 +238,17 @@ test('metrics that could not be sent are sent the next time', async () => {
   away = false;
   assert.match(await events.render(), /^pilotlight_requests_total\{.*\} 2$/m);
   sql.close();
+});
+
+test('usage in memory is bounded, whatever keys, routes and models there are, and nothing is lost of its sums', async () => {
+  await using host = await testHost();
+  const usage = new Usage();
+  const event = { id: 'r', at: 0, method: 'POST', status: 200, ms: 1, items: 1, tokens: 1 };
+  const many = 12_000;
+  for (let at = 0; at < many; at += 1) usage.record({ ...event, key: `k${at}`, route: `/r${at}`, model: `m${at}` });
+  await usage.flush(host.sql);
+  const [row] = await host.sql.all(
+    'SELECT COUNT(*) AS rows, SUM(requests) AS requests, SUM(tokens) AS tokens FROM usage',
+  );
+  assert.deepEqual(row, { rows: 10_001, requests: many, tokens: many });
 });

@@ -100,18 +100,18 @@ test('photos are uploaded, embedded, indexed by a job, found by text and by phot
     (await ok('POST', '/v1/indexes/photos/query', json)).hits as { id: string; score: number }[];
   let right = 0;
   for (const { id, photo } of files) {
-    if ((await find({ input: photo.caption, k: 1 }))[0]?.id === id) right += 1;
+    if ((await find({ input: photo.caption, top_k: 1 }))[0]?.id === id) right += 1;
   }
   assert.ok(right >= 0.9 * COUNT, `${right} of ${COUNT}`);
 
   // Search by photo: each finds itself first, also among those of its background.
   for (const { id, photo } of files.slice(0, 8)) {
     const image = dataUrl(photo.bytes);
-    const [first, second] = await find({ image, k: 2 });
+    const [first, second] = await find({ image, top_k: 2 });
     assert.equal(first?.id, id);
     assert.ok((first?.score as number) > 0.99 && (second?.score as number) < (first?.score as number));
     const tags = [photo.background.replaceAll(' ', '-')];
-    const same = await find({ image, k: 100, filter: { tags } });
+    const same = await find({ image, top_k: 100, filter: { tags } });
     assert.deepEqual(
       same.map((hit) => uploaded.get(hit.id)?.photo.background).filter((background) => background !== photo.background),
       [],
@@ -123,10 +123,14 @@ test('photos are uploaded, embedded, indexed by a job, found by text and by phot
   const [gone] = files as [(typeof files)[number]];
   await client.files.delete(gone.id);
   assert.equal((await ok('POST', '/v1/indexes/photos/remove', { ids: [gone.id] })).removed, 1);
-  const left = await find({ image: dataUrl(gone.photo.bytes), k: 100 });
+  const left = await find({ image: dataUrl(gone.photo.bytes), top_k: 100 });
   assert.equal(left.length, COUNT - 1);
   assert.ok(!left.some(({ id }) => id === gone.id));
   await assert.rejects(client.files.content(gone.id), { status: 404 });
   await retention(host, { daily: true, now: Date.now() + 3 * 3_600_000 });
-  assert.equal((await find({ input: 'a red square', k: 5 })).length, 5, 'the cron job takes nothing that is in use');
+  assert.equal(
+    (await find({ input: 'a red square', top_k: 5 })).length,
+    5,
+    'the cron job takes nothing that is in use',
+  );
 });

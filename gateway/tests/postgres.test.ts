@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import postgresJs from 'postgres';
+import type { Statement } from '../src/host.ts';
 import { migrate } from '../src/migrate.ts';
 import { RecordedEvents } from '../src/parts/events.ts';
 import { openPostgres, type PostgresSql } from '../src/parts/postgres.ts';
@@ -15,7 +16,7 @@ import { contract } from './contracts/run.ts';
 import { sqlContract } from './contracts/sql.ts';
 import { runningSqlQueue, sqlQueueCases } from './contracts/sql-queue.ts';
 import { lacking } from './support/needs.ts';
-import { type PostgresServer, readMigrations, startPostgres } from './support/postgres.ts';
+import { type PostgresServer, readMigrations, startPool, startPostgres } from './support/postgres.ts';
 
 const never = async () => assert.fail('a dead letter');
 
@@ -68,6 +69,52 @@ function postgres(server: PostgresServer) {
       assert.deepEqual(seen, [2]);
     } finally {
       await other.end();
+      await sql.close();
+    }
+  });
+
+  test('no statement keeps its name in a session, and numbers come back as numbers', async () => {
+    const sql = await openPostgres(await server.newSchema(), { max: 1 });
+    try {
+      await sql.all('CREATE TABLE typed (big BIGINT, small INTEGER, words TEXT)');
+      for (let time = 0; time < 3; time += 1) {
+        await sql.all('INSERT INTO typed VALUES (?, ?, ?)', [Number.MAX_SAFE_INTEGER, 7, '7']);
+        await sql.batch([['UPDATE typed SET small = small + ? WHERE big > ? OR words = ?', [1, 2 ** 40, '7']]]);
+      }
+      assert.deepEqual(await sql.all('SELECT * FROM pg_prepared_statements'), []);
+      const [row] = await sql.all('SELECT *, CAST(? AS BIGINT) AS given FROM typed ORDER BY small DESC', [2 ** 50]);
+      assert.deepEqual(row, { big: Number.MAX_SAFE_INTEGER, small: 10, words: '7', given: 2 ** 50 });
+      const [sum] = await sql.all('SELECT SUM(small) AS small, COUNT(*) AS rows FROM typed WHERE words = ?', ['7']);
+      assert.deepEqual(sum, { small: 27, rows: 3 });
+    } finally {
+      await sql.close();
+    }
+  });
+
+  test('behind a pool of transactions, statements of many run at once on two connections', {
+    skip: lacking('pgbouncer'),
+  }, async (t) => {
+    const pool = await startPool(server);
+    t.after(() => pool.stop());
+    const sql = await openPostgres(pool.url, { max: 8 });
+    try {
+      await migrate(sql, readMigrations());
+      const count = (id: string): Statement => [
+        'INSERT INTO meters (id, used, resets_at) VALUES (?, ?, 0) ON CONFLICT (id) DO UPDATE SET used = meters.used + excluded.used',
+        [id, 1],
+      ];
+      const process = async () => {
+        for (let time = 0; time < 20; time += 1) {
+          await sql.batch([count('a'), count('b')]);
+          await sql.all('SELECT used FROM meters WHERE id = ?', ['a']);
+        }
+      };
+      await Promise.all(Array.from({ length: 8 }, process));
+      assert.deepEqual(await sql.all('SELECT id, used FROM meters ORDER BY id'), [
+        { id: 'a', used: 160 },
+        { id: 'b', used: 160 },
+      ]);
+    } finally {
       await sql.close();
     }
   });

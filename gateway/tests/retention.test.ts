@@ -6,8 +6,9 @@ import { test } from 'node:test';
 import { createGateway } from '../src/app.ts';
 import type { SqlValue } from '../src/host.ts';
 import { newId } from '../src/jobs/ids.ts';
+import { SqlQueue } from '../src/parts/sql-queue.ts';
 import { retention } from '../src/retention.ts';
-import { keyFor } from './support/app.ts';
+import { call, keyFor } from './support/app.ts';
 import { type TestHost, testHost } from './support/host.ts';
 import { deliver, jsonl, openai } from './support/jobs.ts';
 
@@ -252,4 +253,74 @@ test('the hook of retraining is told of the objects there are, with its own secr
     server.close();
     server.closeAllConnections();
   }
+});
+
+test('a file that a batch or an index takes while the cron job runs is kept', async () => {
+  for (const path of ['/v1/batches', '/v1/indexes/i'] as const) {
+    await using host = await testHost();
+    const app = createGateway(host);
+    const key = await keyFor(host);
+    const client = openai(app, key);
+    const line = { custom_id: 'a', method: 'POST', url: '/v1/embeddings', body: { model: 'stub', input: 'x' } };
+    const content = path === '/v1/batches' ? jsonl([line]) : jsonl([{ id: 'a', vector: [1, 0] }]);
+    const file = await client.files.create({ file: new File([content], 'x'), purpose: 'batch' });
+    await host.sql.all('UPDATE files SET expires_at = ?', [Date.now() + HOUR]);
+    const all = host.sql.all.bind(host.sql);
+    let taken = false;
+    // The job's clock is two hours ahead, so the file that it finds is one whose time is over.
+    host.sql.all = async (sql, params) => {
+      if (!taken && sql.startsWith('DELETE FROM files')) {
+        taken = true;
+        const order = { input_file_id: file.id, endpoint: '/v1/embeddings', completion_window: '24h' };
+        const [method, json] = path === '/v1/batches' ? ['POST', order] : ['PUT', { file_id: file.id }];
+        const response = await call(app, method as string, path, { key, json });
+        assert.ok(response.ok, await response.text());
+      }
+      return all(sql, params);
+    };
+    assert.equal((await retention(host, { now: Date.now() + 2 * HOUR })).files, 0);
+    assert.ok(taken);
+    await deliver(host);
+    const [row] = await host.sql.all(
+      path === '/v1/batches' ? 'SELECT state FROM batches' : 'SELECT state FROM indexes',
+    );
+    assert.equal(row?.state, path === '/v1/batches' ? 'completed' : 'ready');
+  }
+});
+
+test('the answers that a long batch is writing are no orphans', async () => {
+  await using host = await testHost();
+  const client = openai(createGateway(host), await keyFor(host));
+  const line = { custom_id: 'a', method: 'POST', url: '/v1/embeddings', body: { model: 'stub', input: 'x' } };
+  const file = await client.files.create({ file: new File([jsonl([line])], 'x'), purpose: 'batch' });
+  const { id } = await client.batches.create({
+    input_file_id: file.id,
+    endpoint: '/v1/embeddings',
+    completion_window: '24h',
+  });
+  const put = host.blobs.put.bind(host.blobs);
+  let orphans: number | undefined;
+  host.blobs.put = async (key, ...rest) => {
+    const done = await put(key, ...rest);
+    // The answers are stored, and their row is not: the batch is three hours old by the job's clock.
+    if (key.endsWith('-output')) orphans = (await retention(host, { now: Date.now() + 3 * HOUR, daily: true })).orphans;
+    return done;
+  };
+  await deliver(host);
+  assert.equal(orphans, 0);
+  const { status, output_file_id } = await client.batches.retrieve(id);
+  assert.equal(status, 'completed');
+  assert.match(await (await client.files.content(output_file_id as string)).text(), /"custom_id":"a"/);
+});
+
+test('dead letters that could not be handled either are kept for 14 days', async () => {
+  await using host = await testHost();
+  const queue = new SqlQueue(host.sql, { tries: 1, now: () => NOW });
+  await queue.send([{ topic: 'retrain', body: {} }]);
+  const fail = async () => Promise.reject(new Error('never'));
+  for (let time = 0; time < 2; time += 1) await queue.handle({ consume: fail, bury: fail });
+  await queue.send([{ topic: 'retrain', body: {}, delaySeconds: 60 }]);
+  assert.equal((await retention(host, { now: NOW + 14 * DAY })).dead_letters, 0);
+  assert.equal((await retention(host, { now: NOW + 14 * DAY + 1 })).dead_letters, 1);
+  assert.deepEqual(await column(host, 'SELECT dead FROM queue'), [0]);
 });

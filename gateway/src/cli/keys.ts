@@ -22,7 +22,7 @@ export interface MintWords {
 
 /** Makes a key, with the statement that keeps it. */
 export async function newKey(words: MintWords): ReturnType<typeof makeKey> {
-  const { name = 'cli', owner = 'owner', models, history = 'off' } = words;
+  const { name = 'cli', owner, models, history = 'off' } = words;
   if (history !== 'off' && history !== 'meta' && history !== 'full') {
     throw new UsageError(`--history is off, meta or full, not ${history}`);
   }

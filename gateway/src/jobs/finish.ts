@@ -7,7 +7,7 @@ import { type BatchRow, batchById, type Ending, endBatch } from '../tables/batch
 import { blobOf, insertFile } from '../tables/files.ts';
 import { DAY_MS } from '../time.ts';
 import { newId } from './ids.ts';
-import { sendParts } from './split.ts';
+import { sendNext } from './split.ts';
 
 /** A range of an object. */
 interface Piece {
@@ -27,7 +27,7 @@ export async function finish(host: Host, id: string, limits = LIMITS): Promise<v
   if (!batch || !isEnding(batch)) return;
   if (batch.state === 'cancelling') await cancelParts(host.sql, id);
   const waiting = await partsOf(host.sql, id, 'waiting');
-  if (waiting.length > 0) return sendParts(host, waiting);
+  if (waiting.length > 0) return sendNext(host, batch.owner);
   const parts = await partsOf(host.sql, id, 'done');
   if (parts.length > limits.most) return merge(host, parts, limits.merged);
   const output = await write(host, batch, 'output', outPieces(parts));
@@ -46,6 +46,8 @@ export async function finish(host: Host, id: string, limits = LIMITS): Promise<v
     }),
   ]);
   await deleteAll(host.blobs, `batches/${id}/`);
+  // The parts of a cancelled batch have left their places to those of the owner's other batches.
+  await sendNext(host, batch.owner);
 }
 
 /** Merges the first parts that are not merged yet into one, and sends the message that goes on. */

@@ -10,6 +10,12 @@ export const PART_BYTES = 262_144;
 export const MAX_CUSTOM_ID = 256;
 
 /**
+ * The parts of one owner whose messages are in the queue at a time. The next one is sent when one is done, so whoever sends a batch of
+ * 50,000 lines keeps others waiting for 16 parts and not for 800; four deliveries of a Worker's queue take as many.
+ */
+export const OWNER_PARTS = 16;
+
+/**
  * A run stops early, and leaves its other lines to a further message, after so many tokens (about four seconds of one core) or bytes of
  * answers: a Worker gets several messages at once, and has 30 seconds for all of them together. Time is not asked for, since the clock of
  * a Worker stands still while it computes.

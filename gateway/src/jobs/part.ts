@@ -11,7 +11,7 @@ import { newId } from './ids.ts';
 import { MAX_LINE, RUN_BYTES, RUN_TOKENS } from './limits.ts';
 import { isBlank, readLines } from './lines.ts';
 import { readRequest } from './request-line.ts';
-import { sendParts } from './split.ts';
+import { sendNext, sendParts } from './split.ts';
 import { type Given, type Stop, stopFor } from './stop.ts';
 
 /** The reason for an error in place of an answer of the line's endpoint. */
@@ -47,13 +47,20 @@ export async function answerPart(host: Host, message: PartMessage, signal: Abort
   if (part?.state === 'waiting' && part.changed_at === message.at)
     await answer(host, batch, part, message.tries, signal);
   // Also where the part was done before: the delivery that did it may have ended before it came to this.
-  await finishIfDone(host, batch.id);
+  await goOn(host, batch);
 }
 
 /** Writes an error for each line of a part that failed at every try. */
 export async function buryPart(host: Host, message: PartMessage): Promise<void> {
   const batch = await batchById(host.sql, message.batch);
   if (batch?.state === 'in_progress') await giveUp(host, batch, message, FAILED);
+  if (batch?.state === 'expiring') await giveUp(host, batch, message, EXPIRED);
+}
+
+/** Sends the messages of what comes after a part: the next ones of the owner, or the batch's end. */
+async function goOn(host: Host, { id, owner }: BatchRow): Promise<void> {
+  await sendNext(host, owner);
+  await finishIfDone(host, id);
 }
 
 /** Sends the message that ends a batch, once none of its parts waits. */
@@ -69,7 +76,9 @@ async function answer(host: Host, batch: BatchRow, part: PartRow, tries: number,
   let stop: Stop | undefined;
   /** Of the next line: one that comes after an answer has not been tried before. */
   let attempt = tries;
-  for await (const line of linesOf(host, batch, part)) {
+  const lines = await linesOf(host, batch, part);
+  if (!lines) throw new Error(`the file of ${batch.id} is gone`);
+  for await (const line of lines) {
     if (signal.aborted) stop = { delaySeconds: 0, tries: attempt };
     else if (answers.tokens >= RUN_TOKENS || answers.bytes >= RUN_BYTES) stop = { delaySeconds: 0, tries: 1 };
     if (stop) break;
@@ -95,12 +104,14 @@ async function giveUp(host: Host, batch: BatchRow, message: PartMessage, why: Un
   const part = await partOf(host.sql, batch.id, message.part);
   if (part?.state === 'waiting' && part.changed_at === message.at) {
     const answers = new Answers(batch.id, part);
-    for await (const line of linesOf(host, batch, part)) {
+    // Where the file is lost, so are the ids of its lines; they are counted nevertheless, or the batch would have no end.
+    const lines = (await linesOf(host, batch, part)) ?? unreadLines(part);
+    for await (const line of lines) {
       answers.addUnanswered(readRequest(line.bytes, batch.endpoint).customId, why, line);
     }
     await settle(host, part, answers, undefined, 'failed');
   }
-  await finishIfDone(host, batch.id);
+  await goOn(host, batch);
 }
 
 /** Keeps the answers of a run, and sends a message for the lines that it has not answered. */
@@ -136,13 +147,27 @@ interface PlacedLine {
   number: number;
 }
 
-async function* linesOf(host: Host, batch: BatchRow, part: PartRow): AsyncGenerator<PlacedLine> {
+/** The lines of a part; undefined where the file is gone. */
+async function linesOf(host: Host, batch: BatchRow, part: PartRow): Promise<AsyncGenerator<PlacedLine> | undefined> {
   const range = { offset: part.start_at, length: part.length };
-  const file: StoredBlob | undefined = await host.blobs.get(blobOf(batch.input_file), range);
-  if (!file) throw new Error(`the file of ${batch.id} is gone`);
-  for await (const line of readLines(file.body, { max: MAX_LINE, offset: part.start_at, number: part.first_line })) {
+  const file = await host.blobs.get(blobOf(batch.input_file), range);
+  return file && filledLines(file, part);
+}
+
+async function* filledLines({ body }: StoredBlob, part: PartRow): AsyncGenerator<PlacedLine> {
+  for await (const line of readLines(body, { max: MAX_LINE, offset: part.start_at, number: part.first_line })) {
     if (!isBlank(line.bytes)) yield line;
   }
+}
+
+/** As many lines as a part has, with nothing in them. */
+function unreadLines(part: PartRow): PlacedLine[] {
+  const end = part.start_at + part.length;
+  return Array.from({ length: part.lines }, (_, at) => ({
+    bytes: new Uint8Array(),
+    end,
+    number: part.first_line + at,
+  }));
 }
 
 /** The answers of a run so far, as lines of JSON. */

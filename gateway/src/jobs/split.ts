@@ -1,9 +1,9 @@
 /** Cuts the file of a batch into parts, as ranges of bytes: the file itself is not copied. */
 import type { Host } from '../host.ts';
-import { type PartRow, partsOf } from '../tables/batch-parts.ts';
+import { type PartRow, partsOf, takeParts } from '../tables/batch-parts.ts';
 import { batchById, type FileError, failBatch, startBatch } from '../tables/batches.ts';
 import { blobOf } from '../tables/files.ts';
-import { MAX_FILE, MAX_LINE, MAX_LINES, PART_BYTES, PART_LINES } from './limits.ts';
+import { MAX_FILE, MAX_LINE, MAX_LINES, OWNER_PARTS, PART_BYTES, PART_LINES } from './limits.ts';
 import { isBlank, LineTooLong, readLines } from './lines.ts';
 import { customIdIn } from './request-line.ts';
 
@@ -23,7 +23,13 @@ class BadFile extends Error {
 export async function split(host: Host, id: string, attempt: number): Promise<void> {
   const batch = await batchById(host.sql, id);
   if (batch?.state === 'in_progress' && attempt > 1) {
-    await sendParts(host, await partsOf(host.sql, id, 'waiting'));
+    const waiting = await partsOf(host.sql, id, 'waiting');
+    const now = Date.now();
+    await sendParts(
+      host,
+      waiting.filter(({ changed_at: at }) => at > 0 && at <= now),
+    );
+    await sendNext(host, batch.owner);
   }
   if (batch?.state !== 'validating') return;
   let parts: Cut[];
@@ -41,19 +47,18 @@ export async function split(host: Host, id: string, attempt: number): Promise<vo
     await failBatch(host.sql, id, [fault], Date.now());
     return;
   }
-  const now = Date.now();
-  if (await startBatch(host.sql, id, parts, now)) {
-    await sendParts(
-      host,
-      parts.map(({ part }) => ({ batch_id: id, part, changed_at: now })),
-    );
-  }
+  if (await startBatch(host.sql, id, parts, Date.now())) await sendNext(host, batch.owner);
 }
 
 /** Ends a batch that could not be started at any try. */
 export async function burySplit(host: Host, id: string): Promise<void> {
   const fault = { code: 'internal_error', message: 'the file could not be read', line: null, param: null };
   await failBatch(host.sql, id, [fault], Date.now());
+}
+
+/** Sends the messages of an owner's next parts, as far as those that have been sent are done. */
+export async function sendNext(host: Host, owner: string): Promise<void> {
+  await sendParts(host, await takeParts(host.sql, owner, OWNER_PARTS, Date.now()));
 }
 
 /** The columns of a part that its message names. */

@@ -6,7 +6,7 @@ import { type Key, mayUse } from '../keys.ts';
 import type { Call } from '../operation.ts';
 import { stored, text, whole } from '../schemas.ts';
 import { guessTokens } from './local/compute.ts';
-import type { CallContext, Model, Task } from './model.ts';
+import { type CallContext, ITEM_TOKENS, type Model, type Task } from './model.ts';
 
 /** The most items that any model may take; `models.jsonc` says the number for each. */
 export const MAX_ITEMS = 2048;
@@ -59,9 +59,10 @@ export const usageOf = (tokens: number): v.InferOutput<typeof usage> => ({
 export const listOf = (given: string | string[]): string[] => (typeof given === 'string' ? [given] : given);
 
 /** The parts of a request that its model is told. */
-export function contextOf({ signal, requestId, headers }: Call<unknown, unknown>): CallContext {
+export function contextOf({ signal, requestId, headers, request }: Call<unknown, unknown>): CallContext {
   const traceparent = headers.get('traceparent');
-  return { signal, requestId, ...(traceparent !== null && TRACEPARENT.test(traceparent) && { traceparent }) };
+  const job = request === undefined;
+  return { signal, requestId, job, ...(traceparent !== null && TRACEPARENT.test(traceparent) && { traceparent }) };
 }
 
 /**
@@ -127,7 +128,8 @@ export async function ask<A extends object>(
   if (upstream !== undefined) event.upstream = upstream;
   event.items = items;
   const { tokens = 0 } = answered as { tokens?: number | number[] };
-  event.tokens = [tokens].flat().reduce((sum, count) => sum + count, 0);
+  // Images and digits count the same wherever they are computed.
+  event.tokens = texts.length === 0 ? items * ITEM_TOKENS : [tokens].flat().reduce((sum, count) => sum + count, 0);
   return { ...answered, model };
 }
 

@@ -21,9 +21,14 @@ export interface ModelInfo {
   classifier?: string;
 }
 
+/** The tokens that one image or one digit counts as: it takes about as long as so many tokens of MiniLM. */
+export const ITEM_TOKENS = 256;
+
 export interface CallContext {
   signal: AbortSignal;
   requestId: string;
+  /** Whether a line of a batch or the text of an index asks, for whose answer no client waits. */
+  job?: boolean;
   /** The `traceparent` header of the request, for upstreams. */
   traceparent?: string;
 }
@@ -97,6 +102,6 @@ export interface Models {
   get(name: string, task: Task, context: CallContext): Promise<Model>;
   /** The state of each model for `/readyz`: whether it is loaded, and the state of its upstream's breaker. */
   states(): { id: string; loaded: boolean; breaker?: 'closed' | 'open' | 'half-open' }[];
-  /** Tokens that wait for the one thread of this isolate. */
+  /** The tokens of requests that wait for the one thread of this isolate. */
   readonly queuedTokens: number;
 }

@@ -54,7 +54,7 @@ export class Registry implements Models {
     const { blobs, settings } = parts;
     const inBlobs = (path: string) => ({ place: blobs, prefix: path });
     this.heads = new Heads(parts);
-    this.#compute = new Compute(hold);
+    this.#compute = new Compute(hold, (tokens) => parts.events.observe('queue_tokens', tokens));
     this.#slots = new Slots(settings.MAX_MEMORY_MB * 2 ** 20, hold);
     this.catalog = new Catalog({
       config,
@@ -354,8 +354,6 @@ export class Registry implements Models {
     method: (typeof METHODS)[Task],
     given: unknown[],
   ): Promise<unknown> {
-    this.#compute.admit();
-    this.#parts.events.observe('queue_tokens', this.queuedTokens);
     const context = given.at(-1) as CallContext;
     for (let tries = 1; ; tries += 1) {
       const slot = await this.#ready(open, id, context);

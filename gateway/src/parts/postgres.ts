@@ -37,7 +37,7 @@ export class PostgresSql implements Sql {
 }
 
 async function run(connection: Connection | TransactionSql, sql: string, params: readonly SqlValue[]): Promise<Row[]> {
-  const rows = await connection.unsafe(numbered(sql), [...params], { prepare: true });
+  const rows = await connection.unsafe(numbered(sql), [...params]);
   return rows.map((row) => ({ ...row }) as Row);
 }
 
@@ -68,6 +68,10 @@ export async function openPostgres(url: string, { max = 8 }: { max?: number } = 
     ...(socket ? { host: socket } : {}),
     max,
     connect_timeout: 10,
+    // No statement has a name in the server's session: behind a pool of transactions, such as pgbouncer's, the next one may run in another.
+    prepare: false,
+    // Arrays, of which there are none, would be asked for at each connection.
+    fetch_types: false,
     onnotice: () => {},
     // BIGINT and the sums of it, which are NUMERIC, come as text otherwise.
     types: { integers: { to: 20, from: [20, 1700], parse: Number, serialize: String } },

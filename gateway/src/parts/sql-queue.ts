@@ -3,6 +3,7 @@
  * messages of a process that died come back.
  */
 import type { Message, Queue, Sql, Statement } from '../host.ts';
+import { DEAD, KEPT, LIVE } from '../tables/queue.ts';
 
 /** The handlers of messages. A message that failed at all of its tries is a dead letter, and goes to `bury`. */
 export interface Consumer {
@@ -19,11 +20,6 @@ interface Claimed {
   dead: number;
   [column: string]: string | number | null;
 }
-
-/** The column `dead`. A letter that `bury` could not handle either is kept for a person to look at. */
-const LIVE = 0;
-const DEAD = 1;
-const KEPT = 2;
 
 export interface SqlQueueOptions {
   /** The tries of a message before it is a dead letter. */

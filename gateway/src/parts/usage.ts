@@ -4,8 +4,12 @@ import { HOUR_MS } from '../time.ts';
 
 /** Rows of one statement: D1 takes 100 parameters. */
 const ROWS = 10;
-/** Rows in memory at most; further models are counted together, so that no client can fill the memory. */
+/**
+ * Rows in memory after which further models of a key and a route are counted together, and twice as many after which all further requests of
+ * an hour are, so that no client can fill the memory while the database does not answer.
+ */
 const MOST = 5000;
+const OTHER = 'other';
 
 const KEYS = ['hour', 'key_id', 'route', 'model', 'status'] as const;
 const SUMS = ['requests', 'items', 'tokens', 'cached', 'ms'] as const;
@@ -50,14 +54,13 @@ export class Usage {
   }
 
   #add(row: UsageRow): void {
-    let id = idOf(row);
-    let known = this.#rows.get(id);
     let counted = row;
-    if (!known && this.#rows.size >= MOST) {
-      counted = { ...row, model: 'other' };
-      id = idOf(counted);
-      known = this.#rows.get(id);
-    }
+    const isKnown = () => this.#rows.has(idOf(counted));
+    if (!isKnown() && this.#rows.size >= MOST) counted = { ...row, model: OTHER };
+    if (!isKnown() && this.#rows.size >= 2 * MOST)
+      counted = { ...row, key_id: OTHER, route: OTHER, model: OTHER, status: 0 };
+    const id = idOf(counted);
+    const known = this.#rows.get(id);
     if (known) for (const name of SUMS) known[name] += counted[name];
     else this.#rows.set(id, counted);
   }

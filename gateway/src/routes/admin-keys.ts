@@ -103,7 +103,7 @@ export const createKey = operation({
   async handle({ host, body }) {
     const { key, record } = await mintKey(host.sql, {
       name: body.name,
-      owner: body.owner ?? body.name,
+      owner: body.owner,
       scopes: body.scopes,
       limits: (body.limits ?? {}) as Limits,
       models: body.models ?? null,

@@ -1,14 +1,24 @@
 /** Batches of OpenAI's kind: many requests in one file, answered within a day. */
 import * as v from 'valibot';
+import type { Host } from '../host.ts';
 import { GatewayError } from '../http/errors.ts';
+import { report } from '../http/log.ts';
 import { limit, pageWithIds, pageWithIdsOf } from '../http/page.ts';
 import { batchedPaths, snapshotOf } from '../jobs/caller.ts';
 import { newId } from '../jobs/ids.ts';
 import { WINDOW_MS } from '../jobs/limits.ts';
 import { operation } from '../operation.ts';
 import { fields, noList, stored } from '../schemas.ts';
-import { batchAnswer, batchOf, createBatch, listBatches, startCancel } from '../tables/batches.ts';
-import { fileOf } from '../tables/files.ts';
+import {
+  type BatchRow,
+  batchAnswer,
+  batchOf,
+  batchOnce,
+  createBatch,
+  listBatches,
+  startCancel,
+} from '../tables/batches.ts';
+import { fileOf, takeFile } from '../tables/files.ts';
 
 const time = v.nullable(v.number());
 
@@ -69,6 +79,13 @@ const metadata = v.pipe(
   v.check((pairs) => Object.keys(pairs).length <= 16, 'at most 16 pairs'),
 );
 
+const order = fields({
+  input_file_id: stored,
+  endpoint: v.string('a path'),
+  completion_window: v.literal('24h', '"24h"'),
+  metadata: v.optional(v.nullable(metadata)),
+});
+
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/;
 
 export const createBatchOperation = operation({
@@ -77,12 +94,7 @@ export const createBatchOperation = operation({
   scope: 'batches',
   summary:
     'Starts a batch of the requests in a file; with the header "idempotency-key" once, however often it is sent.',
-  body: fields({
-    input_file_id: stored,
-    endpoint: v.string('a path'),
-    completion_window: v.literal('24h', '"24h"'),
-    metadata: v.optional(v.nullable(metadata)),
-  }),
+  body: order,
   answer: batch,
   async handle({ host, key, body, headers }) {
     const paths = batchedPaths();
@@ -95,6 +107,9 @@ export const createBatchOperation = operation({
         param: 'idempotency-key',
       });
     }
+    // A batch that this key has made is the answer also where its file is gone since.
+    const before = idempotencyKey === null ? undefined : await batchOnce(host.sql, key.owner, idempotencyKey);
+    if (before) return repeated(host, before, body);
     const file = await fileOf(host.sql, key.owner, body.input_file_id, 'input_file_id');
     if (file.purpose !== 'batch') {
       throw new GatewayError('invalid_request', 'input_file_id: expected a file with the purpose "batch"', {
@@ -102,6 +117,8 @@ export const createBatchOperation = operation({
       });
     }
     const now = Date.now();
+    const expires_at = now + WINDOW_MS;
+    await takeFile(host.sql, key.owner, file.id, expires_at, 'input_file_id');
     const { row, made } = await createBatch(host.sql, {
       id: newId('batch_', now),
       owner: key.owner,
@@ -112,23 +129,36 @@ export const createBatchOperation = operation({
       input_file: file.id,
       metadata: body.metadata ? JSON.stringify(body.metadata) : null,
       created_at: now,
-      expires_at: now + WINDOW_MS,
+      expires_at,
     });
-    if (!made && (row.endpoint !== body.endpoint || row.input_file !== file.id)) {
-      throw new GatewayError(
-        'conflict',
-        'idempotency-key: expected another, as this one has made a batch of another file',
-        {
-          param: 'idempotency-key',
-          headers: { 'x-should-retry': 'false' },
-        },
-      );
-    }
-    // Where this message is lost, the cron job sends it again.
-    if (made) await host.queue.send([{ topic: 'batch.split', body: { batch: row.id } }]);
-    return Response.json(batchAnswer(made ? row : await batchOf(host.sql, key.owner, row.id)));
+    if (!made) return repeated(host, row, body);
+    // Where this message is lost, the cron job sends it again. The batch is made: whoever were told of an error would make another.
+    await host.queue
+      .send([{ topic: 'batch.split', body: { batch: row.id } }])
+      .catch((error) => report(host.settings, 'a batch starts by the cron job', error));
+    return Response.json(batchAnswer(row));
   },
 });
+
+/**
+ * The answer to an order that was sent before.
+ * @throws {GatewayError} `conflict` where it was another order
+ */
+async function repeated(host: Host, row: BatchRow, body: v.InferOutput<typeof order>): Promise<Response> {
+  const sorted = (metadata: object | null | undefined) => JSON.stringify(Object.entries(metadata ?? {}).sort());
+  const before = row.metadata === null ? null : JSON.parse(row.metadata);
+  if (
+    row.endpoint !== body.endpoint ||
+    row.input_file !== body.input_file_id ||
+    sorted(before) !== sorted(body.metadata)
+  ) {
+    throw new GatewayError('conflict', 'idempotency-key: expected another, as this one has made another batch', {
+      param: 'idempotency-key',
+      headers: { 'x-should-retry': 'false' },
+    });
+  }
+  return Response.json(batchAnswer(await batchOf(host.sql, row.owner, row.id)));
+}
 
 export const getBatch = operation({
   method: 'GET',

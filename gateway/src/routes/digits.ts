@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { base64Of } from '../bytes.ts';
 import { GatewayError } from '../http/errors.ts';
 import { ask, need } from '../models/asking.ts';
+import { ITEM_TOKENS } from '../models/model.ts';
 import { pngOf } from '../models/png.ts';
 import { operation } from '../operation.ts';
 import { fields, name, text, whole } from '../schemas.ts';
@@ -73,6 +74,11 @@ export const digits = operation({
     model: v.string(),
   }),
   cached: ({ seed }) => seed !== undefined,
+  // A request that asks for too many is refused by its handler.
+  tokens: (body) => {
+    const { text, digits, count } = body as Asked;
+    return ITEM_TOKENS * Math.min(MAX_DIGITS, (text?.length ?? digits?.length ?? 1) * count);
+  },
   predicts: true,
   async handle(call) {
     const { body, headers } = call;

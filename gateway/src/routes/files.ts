@@ -8,7 +8,16 @@ import { newId } from '../jobs/ids.ts';
 import { MAX_FILE } from '../jobs/limits.ts';
 import { operation } from '../operation.ts';
 import { fields, stored } from '../schemas.ts';
-import { blobOf, type FileRow, fileAnswer, fileOf, insertFile, isRead, listFiles, PURPOSES } from '../tables/files.ts';
+import {
+  blobOf,
+  deleteFile,
+  type FileRow,
+  fileAnswer,
+  fileOf,
+  insertFile,
+  listFiles,
+  PURPOSES,
+} from '../tables/files.ts';
 import { DAY_MS, HOUR_MS } from '../time.ts';
 
 /** A form is in memory as a whole while it is read. */
@@ -166,7 +175,7 @@ export const getContent = operation({
   },
 });
 
-export const deleteFile = operation({
+export const deleteFileOperation = operation({
   method: 'DELETE',
   path: '/v1/files/{id}',
   scope: 'files',
@@ -174,13 +183,14 @@ export const deleteFile = operation({
   answer: v.object({ id: v.string(), object: v.literal('file'), deleted: v.literal(true) }),
   async handle({ host, key, params }) {
     const { id } = await fileOf(host.sql, key.owner, params.id ?? '');
-    if (await isRead(host.sql, id)) {
+    if (!(await deleteFile(host.sql, key.owner, id))) {
+      // It was there a moment ago; another request may have deleted it.
+      await fileOf(host.sql, key.owner, id);
       throw new GatewayError('conflict', 'A batch that has not ended reads this file: cancel it first.', {
         param: 'id',
         headers: { 'x-should-retry': 'false' },
       });
     }
-    await host.sql.all('DELETE FROM files WHERE id = ? AND owner = ?', [id, key.owner]);
     await host.blobs.delete([blobOf(id)]);
     return Response.json({ id, object: 'file', deleted: true });
   },

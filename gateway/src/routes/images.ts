@@ -4,6 +4,7 @@ import { fromBase64 } from '../bytes.ts';
 import { readForm } from '../http/body.ts';
 import { GatewayError } from '../http/errors.ts';
 import { ask, checkAllowed, dimensions, encoding, need, usage, usageOf, user } from '../models/asking.ts';
+import { ITEM_TOKENS } from '../models/model.ts';
 import { embedding, embeddingsOf } from '../models/vectors.ts';
 import { type Call, operation } from '../operation.ts';
 import { fields, name } from '../schemas.ts';
@@ -86,6 +87,7 @@ export const embedImages = operation({
   answer: v.object({ object: v.literal('list'), data: v.array(embedding), model: v.string(), usage }),
   maxBytes: 20 << 20,
   cached: (given) => given !== undefined,
+  tokens: (given) => ITEM_TOKENS * [given?.input ?? ''].flat().length,
   predicts: true,
   async handle(call) {
     const asked = call.body ? readBody(call.body) : await readImages(call);
@@ -101,7 +103,7 @@ export const embedImages = operation({
       object: 'list',
       data: embeddingsOf(vectors, asked.encoding_format),
       model: asked.model,
-      usage: usageOf(0),
+      usage: usageOf(call.event.tokens),
     });
   },
 });

@@ -1,21 +1,24 @@
 /** Indexes of vectors: built by a job from a batch or a file, and searched by a text, an image or a vector. */
 import { PilotlightError, type SearchHit, VectorIndex } from 'pilotlight';
 import * as v from 'valibot';
-import { fromBase64, readAll } from '../bytes.ts';
+import { fromBase64 } from '../bytes.ts';
 import type { Host } from '../host.ts';
 import { GatewayError } from '../http/errors.ts';
+import { reservation } from '../http/limits.ts';
 import { limit, page, pageOf } from '../http/page.ts';
 import { snapshotOf } from '../jobs/caller.ts';
 import { newId } from '../jobs/ids.ts';
 import { BUILD, sendBuild, sourceOf } from '../jobs/index.ts';
 import { vector } from '../jobs/index-items.ts';
+import { WINDOW_MS } from '../jobs/limits.ts';
 import { loadedIndexes } from '../jobs/loaded-indexes.ts';
 import type { Key } from '../keys.ts';
 import { ask, checkAllowed, need } from '../models/asking.ts';
+import { ITEM_TOKENS } from '../models/model.ts';
 import { type Call, operation } from '../operation.ts';
-import { fields, name as modelName, stored, text } from '../schemas.ts';
+import { fields, name as modelName, stored, text, whole } from '../schemas.ts';
 import { batchOf } from '../tables/batches.ts';
-import { fileOf } from '../tables/files.ts';
+import { takeFile } from '../tables/files.ts';
 import type { IndexRow } from '../tables/indexes.ts';
 import {
   deleteIndex,
@@ -26,6 +29,7 @@ import {
   type Source,
   startBuild,
 } from '../tables/indexes.ts';
+import { HOUR_MS } from '../time.ts';
 
 /** The tries of a read or a write between which others change the index. */
 const TRIES = 5;
@@ -85,7 +89,7 @@ export const putIndex = operation({
     const now = Date.now();
     const source: Source = {
       build: newId(BUILD, now),
-      ...(await readFrom(host, key, body)),
+      ...(await readFrom(host, key, body, now)),
       keyId: key.id,
       caller: snapshotOf(key),
       ...(body.model === undefined ? {} : { model: body.model }),
@@ -138,7 +142,7 @@ export const deleteIndexOperation = operation({
     if (!row) throw new GatewayError('not_found', `no such index: ${name}`);
     if (row.object !== null) {
       await host.blobs.delete([row.object]);
-      loadedIndexes(host).drop(row.object);
+      loadedIndexes(host).drop(row);
     }
     return Response.json({ object: 'index', name, deleted: true });
   },
@@ -160,10 +164,7 @@ const question = v.pipe(
     image: v.optional(
       v.pipe(text, v.regex(/^data:image\/[\w.+-]+;base64,[A-Za-z0-9+/]+={0,2}$/, 'a data URL of an image')),
     ),
-    k: v.optional(
-      v.pipe(v.number('a number'), v.integer('a whole number'), v.minValue(1, '1 to 100'), v.maxValue(100, '1 to 100')),
-      10,
-    ),
+    top_k: v.optional(whole(1, 100), 10),
     filter: v.optional(filter),
   }),
   v.check(
@@ -185,6 +186,7 @@ export const queryIndex = operation({
   }),
   maxBytes: 8_388_608,
   predicts: true,
+  tokens: (body) => (body?.image === undefined ? reservation(body?.input?.length ?? 0) : ITEM_TOKENS),
   async handle(call) {
     const { host, key, params, body, event } = call;
     const name = nameOf(params);
@@ -195,9 +197,9 @@ export const queryIndex = operation({
     for (let tries = 0; tries < TRIES; tries += 1) {
       const weights = body.vector === undefined && row.model !== '' ? await sourceOf(host, row.model) : '';
       const { model } = row;
-      const found = await loadedIndexes(host).with(row.object, (index) => {
+      const found = await loadedIndexes(host).with(row, (index) => {
         checkWeights(model, index, weights);
-        return { hits: search(index, vector, body.k, body.filter), size: index.size };
+        return { hits: search(index, vector, body.top_k, body.filter), size: index.size };
       });
       if (found) {
         const { hits, size } = found.value;
@@ -225,7 +227,8 @@ export const removeFromIndex = operation({
     for (let tries = 0; tries < TRIES; tries += 1) {
       const row = readyIndex(await indexOf(host.sql, key.owner, name));
       const blob = await host.blobs.get(row.object);
-      const changed = blob && (await withoutItems(host, row, await readAll(blob.body), body.ids));
+      const changed =
+        blob && (await loadedIndexes(host).reading(blob, (bytes) => withoutItems(host, row, bytes, body.ids)));
       if (changed) return Response.json(changed);
     }
     throw new GatewayError('conflict', 'The index is changed by others: try again.');
@@ -255,7 +258,10 @@ async function readFrom(
   host: Host,
   key: Key,
   { batch_id, file_id, model }: v.InferOutput<typeof order>,
+  now: number,
 ): Promise<Pick<Source, 'file' | 'kind' | 'batch'>> {
+  // A build that takes longer is given up; the cron job may notice an hour later.
+  const until = now + WINDOW_MS + HOUR_MS;
   if (batch_id !== undefined && file_id === undefined) {
     if (model !== undefined) {
       throw new GatewayError('invalid_request', 'model: expected none, as the answers of a batch name it', {
@@ -269,13 +275,13 @@ async function readFrom(
       });
     }
     // The file may have been deleted since.
-    const { id } = await fileOf(host.sql, key.owner, batch.output_file, 'batch_id');
+    const { id } = await takeFile(host.sql, key.owner, batch.output_file, until, 'batch_id');
     return { file: id, kind: 'answers', batch: batch_id };
   }
   if (file_id === undefined || batch_id !== undefined) {
     throw new GatewayError('invalid_request', 'the body: expected either "batch_id" or "file_id"');
   }
-  return { file: (await fileOf(host.sql, key.owner, file_id, 'file_id')).id, kind: 'items' };
+  return { file: (await takeFile(host.sql, key.owner, file_id, until, 'file_id')).id, kind: 'items' };
 }
 
 /** The vector that is asked for, and the tokens that it took. */
@@ -323,11 +329,11 @@ function checkWeights(model: string, index: VectorIndex, weights: string): void 
 function search(
   index: VectorIndex,
   vector: Float32Array,
-  k: number,
+  topK: number,
   filter: v.InferOutput<typeof question>['filter'],
 ): SearchHit[] {
   try {
-    return index.search(vector, k, filter ? { filter } : {});
+    return index.search(vector, topK, filter ? { filter } : {});
   } catch (error) {
     if (!(error instanceof PilotlightError) || error.code !== 'INVALID_INPUT') throw error;
     throw new GatewayError('invalid_request', `vector: expected ${index.dimensions} numbers, not all of them 0`, {
@@ -353,7 +359,7 @@ async function withoutItems(
     const etag = put?.etag ?? '';
     const taken = await replaceObject(host.sql, row, { object, etag, items: index.size }, Date.now());
     await host.blobs.delete([taken ? row.object : object]);
-    loadedIndexes(host).drop(row.object);
+    loadedIndexes(host).drop(row);
     return taken ? { removed, index: { size: index.size, etag } } : undefined;
   } finally {
     index.dispose();

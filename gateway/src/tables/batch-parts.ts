@@ -16,7 +16,7 @@ export interface PartRow extends Row {
   err_bytes: number;
   completed: number;
   failed: number;
-  /** The time when its state changed, or until when it waits; its message names this time. */
+  /** The time when its state changed, or until when it waits; its message names this time. 0 where none was sent yet. */
   changed_at: number;
 }
 
@@ -32,6 +32,37 @@ export async function partOf(sql: Sql, batch: string, part: number): Promise<Par
 /** All parts of a batch in a state, in the order of the file. */
 export function partsOf(sql: Sql, batch: string, state: PartRow['state']): Promise<PartRow[]> {
   return sql.all<PartRow>('SELECT * FROM batch_parts WHERE batch_id = ? AND state = ? ORDER BY part', [batch, state]);
+}
+
+/**
+ * Takes the next parts of an owner whose messages are to be sent: so many that at most `most` of them are sent and not done. The batches of
+ * the owner share this number, and those that have come least far go first.
+ */
+export async function takeParts(sql: Sql, owner: string, most: number, now: number): Promise<PartRow[]> {
+  const waiting = `state = 'waiting' AND batch_id IN (
+    SELECT id FROM batches WHERE owner = ? AND state IN ('in_progress', 'expiring'))`;
+  const rows = await sql.all<PartRow>(
+    `WITH next AS (
+       SELECT batch_id, part FROM batch_parts WHERE ${waiting} AND changed_at = 0 ORDER BY part, batch_id
+       LIMIT (SELECT CASE WHEN COUNT(*) < ${int(most)} THEN ${int(most)} - COUNT(*) ELSE 0 END
+              FROM batch_parts WHERE ${waiting} AND changed_at > 0)
+       ${sql.skipLocked}
+     )
+     UPDATE batch_parts SET changed_at = ? WHERE (batch_id, part) IN (SELECT batch_id, part FROM next) RETURNING *`,
+    [owner, owner, now],
+  );
+  return rows.sort((a, b) => a.part - b.part);
+}
+
+/** Parts whose messages were sent before a time, in batches of which no part has been done since, in the order in which they were sent. */
+export function staleParts(sql: Sql, before: number): Promise<PartRow[]> {
+  return sql.all<PartRow>(
+    `SELECT * FROM batch_parts WHERE state = 'waiting' AND changed_at > 0 AND changed_at < ? AND batch_id IN (
+       SELECT id FROM batches WHERE state IN ('in_progress', 'expiring') AND NOT EXISTS (
+         SELECT 1 FROM batch_parts AS done WHERE done.batch_id = batches.id AND done.state = 'done' AND done.changed_at >= ?))
+     ORDER BY part, batch_id`,
+    [before, before],
+  );
 }
 
 /** A run of a part, which has answered all of its lines, or the first of them. */

@@ -86,12 +86,15 @@ export async function createBatch(
     ],
   );
   if (made) return { row: made, made: true };
-  const [row] = await sql.all<BatchRow>('SELECT * FROM batches WHERE owner = ? AND idempotency_key = ?', [
-    batch.owner,
-    batch.idempotency_key,
-  ]);
+  const row = batch.idempotency_key === null ? undefined : await batchOnce(sql, batch.owner, batch.idempotency_key);
   if (!row) throw new Error('a batch was neither made nor found');
   return { row, made: false };
+}
+
+/** The batch that an owner has made by an idempotency key. */
+export async function batchOnce(sql: Sql, owner: string, key: string): Promise<BatchRow | undefined> {
+  const [row] = await sql.all<BatchRow>('SELECT * FROM batches WHERE owner = ? AND idempotency_key = ?', [owner, key]);
+  return row;
 }
 
 export async function batchById(sql: Sql, id: string): Promise<BatchRow | undefined> {
@@ -172,7 +175,7 @@ export async function startBatch(
       // Without the batch's new state, which no second start gets, there is nothing to select from.
       `INSERT INTO batch_parts (batch_id, part, start_at, length, first_line, lines, state, out_bytes, err_bytes, completed, failed,
          changed_at)
-       SELECT b.id, v.column1, v.column2, v.column3, v.column4, v.column5, 'waiting', 0, 0, 0, 0, ${int(now)}
+       SELECT b.id, v.column1, v.column2, v.column3, v.column4, v.column5, 'waiting', 0, 0, 0, 0, 0
        FROM (VALUES ${values.join(', ')}) AS v, batches AS b WHERE b.id = ? AND b.state = 'in_progress'
        ON CONFLICT DO NOTHING`,
       [id],
@@ -182,12 +185,19 @@ export async function startBatch(
   return started?.length === 1;
 }
 
-/** Ends a batch whose file cannot be worked on. */
+/** Ends a batch whose file cannot be worked on. One that has been started has parts, whose answers count. */
 export async function failBatch(sql: Sql, id: string, errors: readonly FileError[], now: number): Promise<void> {
-  await sql.all(
-    `UPDATE batches SET state = 'failed', errors = ?, ended_at = ? WHERE id = ? AND state IN ('validating', 'in_progress')`,
-    [JSON.stringify(errors), now, id],
-  );
+  await sql.all(`UPDATE batches SET state = 'failed', errors = ?, ended_at = ? WHERE id = ? AND state = 'validating'`, [
+    JSON.stringify(errors),
+    now,
+    id,
+  ]);
+}
+
+/** The owners of batches that have parts to be done. */
+export async function busyOwners(sql: Sql): Promise<string[]> {
+  const rows = await sql.all(`SELECT DISTINCT owner FROM batches WHERE state IN ('in_progress', 'expiring')`);
+  return rows.map(({ owner }) => owner as string);
 }
 
 /** Begins to end a batch of which no part waits. Of several callers exactly one is told true. */

@@ -1,6 +1,7 @@
 /** Files of owners. Their bytes are the object `files/{id}`. */
 import type { Row, Sql, SqlValue, Statement } from '../host.ts';
 import { GatewayError } from '../http/errors.ts';
+import { int } from '../jobs/ids.ts';
 import { seconds } from '../time.ts';
 
 export interface FileRow extends Row {
@@ -46,6 +47,45 @@ export async function fileOf(sql: Sql, owner: string, id: string, param?: string
   return row;
 }
 
+/**
+ * The file of an owner, for a job that reads it until a time: it is kept at least as long. The cron job deletes files whose time is over, so
+ * either this statement comes first, and it leaves the file alone, or the file is gone before a job has begun.
+ * @throws {GatewayError} `not_found`, as of `fileOf`
+ */
+export async function takeFile(sql: Sql, owner: string, id: string, until: number, param: string): Promise<FileRow> {
+  const [row] = await sql.all<FileRow>(
+    `UPDATE files SET expires_at = CASE WHEN expires_at < ? THEN ? ELSE expires_at END
+     WHERE id = ? AND owner = ? AND (expires_at IS NULL OR expires_at > ?) RETURNING *`,
+    [until, until, id, owner, Date.now()],
+  );
+  if (!row) throw new GatewayError('not_found', `no such file: ${id.slice(0, 80)}`, { param });
+  return row;
+}
+
+/** A batch that has not ended and reads the file of the row. */
+const READER = 'SELECT 1 FROM batches WHERE batches.input_file = files.id AND batches.ended_at IS NULL';
+
+/** Deletes files whose time is over, but those that a batch reads, `limit` of them at most, and gives their ids. */
+export async function deleteExpired(sql: Sql, now: number, limit: number): Promise<string[]> {
+  // The time stands in it twice: Postgres looks again at the outer condition alone where a job has just taken a file.
+  const rows = await sql.all(
+    `DELETE FROM files WHERE expires_at <= ? AND id IN (
+       SELECT id FROM files WHERE expires_at <= ? AND NOT EXISTS (${READER}) ORDER BY expires_at LIMIT ${int(limit)})
+     RETURNING id`,
+    [now, now],
+  );
+  return rows.map(({ id }) => id as string);
+}
+
+/** Deletes a file of an owner. False where there is none, or a batch that has not ended reads it. */
+export async function deleteFile(sql: Sql, owner: string, id: string): Promise<boolean> {
+  const rows = await sql.all(`DELETE FROM files WHERE id = ? AND owner = ? AND NOT EXISTS (${READER}) RETURNING id`, [
+    id,
+    owner,
+  ]);
+  return rows.length === 1;
+}
+
 /** Files of an owner, the newest first unless asked otherwise; one more than the limit where there are more. */
 export async function listFiles(
   sql: Sql,
@@ -68,12 +108,6 @@ export async function listFiles(
     `SELECT * FROM files WHERE ${where.join(' AND ')} ORDER BY created_at ${order}, id ${order} LIMIT ?`,
     [...params, limit + 1],
   );
-}
-
-/** Whether a batch that has not ended reads this file. */
-export async function isRead(sql: Sql, id: string): Promise<boolean> {
-  const [batch] = await sql.all('SELECT id FROM batches WHERE input_file = ? AND ended_at IS NULL LIMIT 1', [id]);
-  return batch !== undefined;
 }
 
 /** A file as OpenAI's clients know it. */

@@ -56,6 +56,7 @@ const needs = {
   smollm2: { name: `SmolLM2 at ${SMOLLM2}`, path: gguf && join(SMOLLM2, gguf), install: 'make smollm2' },
   initdb: { name: 'Postgres', path: find('initdb', ...postgresFolders), install: 'apt-get install postgresql' },
   postgres: { name: 'Postgres', path: find('postgres', ...postgresFolders), install: 'apt-get install postgresql' },
+  pgbouncer: { name: 'pgbouncer', path: find('pgbouncer', '/usr/sbin'), install: 'apt-get install pgbouncer' },
   redis: {
     name: 'Redis',
     path: find('redis-server') ?? find('valkey-server'),

@@ -1,5 +1,5 @@
 /** A Postgres of the test's own. */
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Migration, migrate } from '../../src/migrate.ts';
 import { openPostgres, type PostgresSql } from '../../src/parts/postgres.ts';
@@ -18,6 +18,8 @@ export function readMigrations(): Migration[] {
 export interface PostgresServer extends Server {
   /** The address of a new, empty schema. */
   newSchema(): Promise<string>;
+  /** The folder of its socket. */
+  folder: string;
   /** A connection to a new schema with the tables of the gateway. */
   newSql(): Promise<PostgresSql>;
 }
@@ -70,5 +72,40 @@ export async function startPostgres(): Promise<PostgresServer> {
     await migrate(sql, readMigrations());
     return sql;
   };
-  return { ...server, newSchema, newSql };
+  return { ...server, folder, newSchema, newSql };
+}
+
+/** Starts pgbouncer before a server, with a pool of transactions on two connections. */
+export async function startPool(server: PostgresServer): Promise<Server & { url: string }> {
+  const pgbouncer = pathOf('pgbouncer');
+  const folder = newFolder();
+  const file = join(folder, 'pgbouncer.ini');
+  writeFileSync(
+    file,
+    `[databases]
+postgres = host=${server.folder} user=postgres
+[pgbouncer]
+unix_socket_dir = ${folder}
+listen_port = 6432
+auth_type = any
+pool_mode = transaction
+default_pool_size = 2
+`,
+  );
+  // It refuses to run as root, as the server does.
+  const asUser = process.getuid?.() === 0 ? ['runuser', '-u', 'postgres', '--'] : [];
+  if (asUser.length > 0) run(['chown', '-R', 'postgres', folder]);
+  const url = `postgres://postgres@localhost:6432/postgres?host=${folder}`;
+  const ready = async () => {
+    const sql = await openPostgres(url, { max: 1 });
+    return sql
+      .all('SELECT 1')
+      .then(
+        () => true,
+        () => false,
+      )
+      .finally(() => sql.close());
+  };
+  const running = await serve([...asUser, pgbouncer, file], ready, { folder });
+  return { ...running, url };
 }

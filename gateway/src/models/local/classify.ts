@@ -1,7 +1,7 @@
 /** Models that give labels of their own, and heads that were fitted to an embedder. */
 import { type Embedder, SequenceClassifier, TextClassifier } from 'pilotlight';
 import type { CallContext } from '../model.ts';
-import { SLICE_TOKENS } from './compute.ts';
+import { guessTokens, SLICE_TOKENS } from './compute.ts';
 import type { HeadBase, Loaded, LoadRequest } from './loader.ts';
 
 export async function loadClassifier({ repository, options, compute }: LoadRequest): Promise<Loaded> {
@@ -10,9 +10,9 @@ export async function loadClassifier({ repository, options, compute }: LoadReque
   return {
     maxTokens,
     calls: {
-      async classify(texts, { signal }) {
+      async classify(texts, { signal, job }) {
         // Such a model does not tell its width; most are as large as MiniLM.
-        const size = { most: SLICE_TOKENS, maxTokens };
+        const size = { most: SLICE_TOKENS, tokensOf: (text: string) => guessTokens(text, maxTokens), job };
         const answers = (await compute.each(texts, size, (slice) => classifier.classify(slice, { signal }))).flat();
         return {
           results: answers.map(({ label, scores }) => ({

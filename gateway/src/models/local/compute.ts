@@ -1,7 +1,7 @@
 /** The one thread of this isolate, which all local models share: a count of the work that waits for it, and slices of long work. */
 import { GatewayError } from '../../http/errors.ts';
 
-/** The most tokens that may wait before a request is refused: a second or two of MiniLM. */
+/** The most tokens of requests that may wait before a further one is refused: a second or two of MiniLM. */
 const MAX_QUEUED = 4096;
 
 /** Milliseconds after which work counts no more: the platform has ended its request, and its end was not seen. */
@@ -47,60 +47,83 @@ export function slices(tokens: readonly number[], most: number): { start: number
   return runs;
 }
 
+/** The work of one call, in slices. */
+export interface Sliced<I> {
+  /** The most tokens of one slice. */
+  most: number;
+  tokensOf(item: I): number;
+  /** Whether a job asks: nobody waits for its answer, so it is neither refused nor counted. */
+  job?: boolean | undefined;
+}
+
 /** Counts the tokens that wait for the thread, and keeps work alive whose client has left. */
 export class Compute {
   readonly #hold: (promise: Promise<unknown>) => void;
-  readonly #waiting = new Set<{ tokens: number; at: number }>();
+  readonly #observe: (queuedTokens: number) => void;
+  /** The tokens of each call that are not computed yet, the oldest call first. */
+  readonly #calls = new Set<{ tokens: number; at: number }>();
 
-  constructor(hold: (promise: Promise<unknown>) => void) {
+  constructor(hold: (promise: Promise<unknown>) => void, observe: (queuedTokens: number) => void = () => {}) {
     this.#hold = hold;
+    this.#observe = observe;
   }
 
+  /** The tokens of all calls but the oldest, which is being computed. */
   get queuedTokens(): number {
     const old = Date.now() - FORGET_MS;
-    let sum = 0;
-    for (const one of this.#waiting) {
-      if (one.at < old) this.#waiting.delete(one);
-      else sum += one.tokens;
-    }
-    return sum;
+    for (const call of this.#calls) if (call.at < old) this.#calls.delete(call);
+    const [, ...waiting] = this.#calls;
+    return waiting.reduce((sum, { tokens }) => sum + tokens, 0);
   }
 
-  /** @throws {GatewayError} `overloaded` where so much waits that a new request would have to wait for seconds */
-  admit(): void {
-    if (this.queuedTokens <= MAX_QUEUED) return;
-    throw new GatewayError('overloaded', 'Too many requests wait for this model; try again in a second.', {
-      headers: { 'retry-after': '1' },
-    });
+  /**
+   * Runs work of so many tokens in one slice.
+   * @throws {GatewayError} `overloaded`
+   */
+  async run<T>(tokens: number, work: () => Promise<T>, job = false): Promise<T> {
+    const [result] = await this.each([tokens], { most: tokens, tokensOf: (count) => count, job }, work);
+    return result as T;
   }
 
-  /** Runs one slice. */
-  async run<T>(tokens: number, work: () => Promise<T>): Promise<T> {
-    const waiting = { tokens, at: Date.now() };
-    this.#waiting.add(waiting);
-    try {
-      const result = work();
-      // In a Worker, work ends with the request that began it, and the calls behind it would wait for an end that never comes.
-      this.#hold(result.catch(() => {}));
-      return await result;
-    } finally {
-      this.#waiting.delete(waiting);
-    }
-  }
-
-  /** Runs texts in slices and gives the results of each in their order. */
-  async each<T>(
-    texts: readonly string[],
-    { most, maxTokens }: { most: number; maxTokens: number },
-    work: (slice: string[]) => Promise<T>,
+  /**
+   * Runs items in slices and gives the results of each slice in their order.
+   * @throws {GatewayError} `overloaded` where so much waits that a new request would have to wait for seconds
+   */
+  async each<I, T>(
+    items: readonly I[],
+    { most, tokensOf, job = false }: Sliced<I>,
+    work: (slice: I[]) => Promise<T>,
   ): Promise<T[]> {
+    const tokens = items.map(tokensOf);
+    const call = { tokens: tokens.reduce((sum, count) => sum + count, 0), at: Date.now() };
+    if (!job) this.#admit(call);
     const results: T[] = [];
-    const tokens = texts.map((text) => guessTokens(text, maxTokens));
-    for (const { start, end, tokens: count } of slices(tokens, most)) {
-      // The package gives way to no other task within a quick slice, and the continuation of a promise runs before any task.
-      if (start > 0) await new Promise<void>((resolve) => setImmediate(resolve));
-      results.push(await this.run(count, () => work(texts.slice(start, end))));
+    try {
+      for (const { start, end, tokens: count } of slices(tokens, most)) {
+        // The package gives way to no other task within a quick slice, and the continuation of a promise runs before any task.
+        if (start > 0) await new Promise<void>((resolve) => setImmediate(resolve));
+        const result = work(items.slice(start, end));
+        // In a Worker, work ends with the request that began it, and the calls behind it would wait for an end that never comes.
+        this.#hold(result.catch(() => {}));
+        results.push(await result);
+        call.tokens -= count;
+        call.at = Date.now();
+      }
+      return results;
+    } finally {
+      if (this.#calls.delete(call)) this.#observe(this.queuedTokens);
     }
-    return results;
+  }
+
+  #admit(call: { tokens: number; at: number }): void {
+    const queued = this.queuedTokens;
+    // Also where the call is refused: that is when the gauge matters.
+    this.#observe(queued);
+    if (queued > MAX_QUEUED) {
+      throw new GatewayError('overloaded', 'Too many requests wait for this model; try again in a second.', {
+        headers: { 'retry-after': '1' },
+      });
+    }
+    this.#calls.add(call);
   }
 }

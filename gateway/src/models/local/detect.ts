@@ -36,15 +36,14 @@ export async function loadDetectorHead(decoder: Decoder, json: object, compute: 
 
 function callsOf(detector: TextDetector, compute: Compute): Pick<Model, 'detect'> {
   return {
-    async detect(texts, { signal }) {
-      const results: DetectionAnswer[] = [];
-      let tokens = 0;
-      for (const text of texts) {
-        const detection = await compute.run(guessTokens(text, 2048), () => detector.detect(text, { signal }));
-        results.push(answerOf(detection));
-        tokens += detection.tokens;
-      }
-      return { results, tokens };
+    async detect(texts, { signal, job }) {
+      // One text is a slice.
+      const size = { most: 1, tokensOf: (text: string) => guessTokens(text, 2048), job };
+      const detections = await compute.each(texts, size, ([text]) => detector.detect(text as string, { signal }));
+      return {
+        results: detections.map(answerOf),
+        tokens: detections.reduce((sum, { tokens }) => sum + tokens, 0),
+      };
     },
   };
 }

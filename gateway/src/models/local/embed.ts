@@ -1,7 +1,7 @@
 /** Sentence encoders of the package. */
 import { TextEmbedder, type TextEmbedOptions, type TextLoadOptions } from 'pilotlight';
 import { joinedVectors } from '../vectors.ts';
-import { sliceTokens } from './compute.ts';
+import { guessTokens, sliceTokens } from './compute.ts';
 import type { Loaded, LoadRequest } from './loader.ts';
 
 export async function loadEmbedder({ entry, repository, options, compute }: LoadRequest): Promise<Loaded> {
@@ -14,13 +14,14 @@ export async function loadEmbedder({ entry, repository, options, compute }: Load
     maxTokens,
     embedder,
     calls: {
-      async embed(texts, { dimensions, prompt = entry.prompt }, { signal }) {
+      async embed(texts, { dimensions, prompt = entry.prompt }, { signal, job }) {
         const call: TextEmbedOptions = {
           signal,
           ...(dimensions !== undefined && { dimensions }),
           ...(prompt !== undefined && { prompt }),
         };
-        const parts = await compute.each(texts, { most, maxTokens }, (slice) => embedder.embed(slice, call));
+        const size = { most, tokensOf: (text: string) => guessTokens(text, maxTokens), job };
+        const parts = await compute.each(texts, size, (slice) => embedder.embed(slice, call));
         return joinedVectors(parts, dimensions ?? width);
       },
     },

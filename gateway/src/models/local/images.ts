@@ -1,11 +1,9 @@
 /** The towers of CLIP and SigLIP: the encoder of images, and that of texts in the same space. */
 import { ImageTextEmbedder } from 'pilotlight';
+import { ITEM_TOKENS } from '../model.ts';
 import { joinedVectors } from '../vectors.ts';
-import { sliceTokens } from './compute.ts';
+import { guessTokens, sliceTokens } from './compute.ts';
 import type { Loaded, LoadRequest } from './loader.ts';
-
-/** An image takes one slice of about so many tokens of MiniLM. */
-const IMAGE_TOKENS = 256;
 
 export async function loadImages({ repository, options, compute }: LoadRequest): Promise<Loaded> {
   const embedder = await ImageTextEmbedder.load(repository, { ...options, towers: ['image'] });
@@ -13,23 +11,24 @@ export async function loadImages({ repository, options, compute }: LoadRequest):
   return {
     dimensions: width,
     calls: {
-      async embedImages(images, { dimensions }, { signal }) {
+      async embedImages(images, { dimensions }, { signal, job }) {
         const call = { signal, ...(dimensions !== undefined && { dimensions }) };
         const columns = dimensions ?? width;
         const data = new Float32Array(images.length * columns);
-        for (const [index, image] of images.entries()) {
+        // One image is a slice.
+        const size = { most: ITEM_TOKENS, tokensOf: () => ITEM_TOKENS, job };
+        await compute.each([...images.entries()], size, async (slice) => {
+          const [index, image] = slice[0] as [number, Uint8Array];
           // Errors name an image by its place in the call, which has one: this is its place in the request.
-          const { data: row } = await compute
-            .run(IMAGE_TOKENS, () => embedder.embedImages([image], call))
-            .catch((error: unknown) => {
-              throw renamed(error, index);
-            });
+          const { data: row } = await embedder.embedImages([image], call).catch((error: unknown) => {
+            throw renamed(error, index);
+          });
           data.set(row, index * columns);
-        }
+        });
         return {
           data,
           dims: [images.length, columns],
-          tokens: images.map(() => 0),
+          tokens: images.map(() => ITEM_TOKENS),
           truncated: images.map(() => false),
         };
       },
@@ -50,9 +49,10 @@ export async function loadTextTower({ repository, options, compute }: LoadReques
     dimensions: width,
     maxTokens,
     calls: {
-      async embed(texts, { dimensions }, { signal }) {
+      async embed(texts, { dimensions }, { signal, job }) {
         const call = { signal, ...(dimensions !== undefined && { dimensions }) };
-        const parts = await compute.each(texts, { most, maxTokens }, (slice) => embedder.embedTexts(slice, call));
+        const size = { most, tokensOf: (text: string) => guessTokens(text, maxTokens), job };
+        const parts = await compute.each(texts, size, (slice) => embedder.embedTexts(slice, call));
         return joinedVectors(parts, dimensions ?? width);
       },
     },

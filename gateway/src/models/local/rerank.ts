@@ -9,10 +9,11 @@ export async function loadReranker({ repository, options, compute }: LoadRequest
   return {
     maxTokens,
     calls: {
-      async rerank(query, documents, { signal }) {
+      async rerank(query, documents, { signal, job }) {
         // Each document is read together with the query.
-        const most = Math.max(1, SLICE_TOKENS - guessTokens(query, maxTokens));
-        const parts = await compute.each(documents, { most, maxTokens }, (slice) =>
+        const beside = guessTokens(query, maxTokens);
+        const tokensOf = (text: string) => beside + guessTokens(text, maxTokens);
+        const parts = await compute.each(documents, { most: SLICE_TOKENS, tokensOf, job }, (slice) =>
           reranker.rank(query, slice, { signal }),
         );
         const ordered = parts.flatMap((part) => [...part].sort((a, b) => a.index - b.index));

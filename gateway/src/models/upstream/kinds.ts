@@ -2,7 +2,14 @@
 import { base64Of, fromBase64 } from '../../bytes.ts';
 import type { RemoteEntry } from '../config.ts';
 import { guessTokens } from '../local/compute.ts';
-import type { Classification, DetectionAnswer, DigitsAnswer, Model, Task } from '../model.ts';
+import {
+  type Classification,
+  type DetectionAnswer,
+  type DigitsAnswer,
+  ITEM_TOKENS,
+  type Model,
+  type Task,
+} from '../model.ts';
 import { byIndex, eachOf, isProbability, objectOf, rowsOf, tokensOf, vectorOf } from './answers.ts';
 import type { Upstream } from './client.ts';
 import { embedder, inParts } from './embed.ts';
@@ -74,7 +81,7 @@ function imageEmbedder(upstream: Upstream, { model, dimensions: own }: Remote): 
     return {
       data,
       dims: [images.length, data.length / images.length],
-      tokens: images.map(() => 0),
+      tokens: images.map(() => ITEM_TOKENS),
       truncated: images.map(() => false),
     };
   };
