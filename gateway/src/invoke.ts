@@ -83,7 +83,9 @@ async function answer(operation: Operation, call: Call, limiter: Limiter, out: H
     event.cache = 'BYPASS';
     out.set('x-cache', 'BYPASS');
   }
-  await limiter.take(operation.predicts ? reservation(charactersOf(call.body)) : 0);
+  // Images have no tokens.
+  const hasTexts = operation.predicts && !operation.raw;
+  await limiter.take(hasTexts ? reservation(charactersOf(call.body)) : 0);
   const handle = (signal: AbortSignal) => {
     const handled = operation.handle({ ...call, signal });
     // Work that others wait for, such as the load of a model, must go on when the client that caused it has left.
@@ -115,7 +117,7 @@ async function readCall(operation: Operation, invocation: Invocation): Promise<C
   const maxBytes = operation.maxBytes ?? MAX_BYTES;
   const types = [...(operation.body ? ['application/json'] : []), ...(operation.raw ?? [])];
   if (types.length === 0) return call;
-  if (operation.body && !request.headers.has('content-type') && (await isEmpty(request, maxBytes))) {
+  if (operation.body && !request.headers.has('content-type') && (await isEmpty(request))) {
     // No body says the same as one without fields.
     call.body = validate(operation.body, {}, 'the body');
     return call;
@@ -131,8 +133,14 @@ async function readCall(operation: Operation, invocation: Invocation): Promise<C
 }
 
 /** Whether a request has no body; some servers make an empty stream of none. */
-async function isEmpty(request: Request, maxBytes: number): Promise<boolean> {
-  return !request.body || (await readBytes(request, maxBytes)).byteLength === 0;
+async function isEmpty(request: Request): Promise<boolean> {
+  try {
+    await readBytes(request, 0);
+    return true;
+  } catch (error) {
+    if (error instanceof GatewayError && error.code === 'body_too_large') return false;
+    throw error;
+  }
 }
 
 /** The model that a body names. */
@@ -145,20 +153,22 @@ function tokensOnly({ limits: { tpm, tpd } }: Key): Key['limits'] {
   return { ...(tpm === undefined ? {} : { tpm }), ...(tpd === undefined ? {} : { tpd }) };
 }
 
-/** Characters of the texts in a body: all strings but names, choices and data URLs. */
+const NO_TEXTS = new Set(['model', 'model_name', 'encoding_format', 'user', 'classifier_type', 'image']);
+
+/** Characters of the texts in a body: all strings but names, choices and an image. */
 function charactersOf(body: unknown): number {
   let characters = 0;
   const open: unknown[] = [body];
   while (open.length > 0) {
     const value = open.pop();
     if (typeof value === 'string') {
-      if (!value.startsWith('data:')) characters += value.length;
+      characters += value.length;
     } else if (Array.isArray(value)) {
       // Vectors have thousands of numbers, which are no text.
       if (typeof value[0] !== 'number') for (const item of value) open.push(item);
     } else if (typeof value === 'object' && value !== null) {
       for (const [name, item] of Object.entries(value)) {
-        if (!['model', 'model_name', 'encoding_format', 'user', 'classifier_type'].includes(name)) open.push(item);
+        if (!NO_TEXTS.has(name)) open.push(item);
       }
     }
   }

@@ -136,6 +136,18 @@ test('tokens are reserved by characters and settled to those there were', async 
   assert.equal((await post(app, key, { model: 'stub', input: 'b'.repeat(99) })).status, 200);
 });
 
+test('a text that looks like an image reserves its tokens, and an image none', async () => {
+  await using host = await testHost({ models: allModels });
+  const app = createGateway(host);
+  const key = await keyFor(host, { limits: { tpm: 1000 } });
+  const url = `data:image/png;base64,${'A'.repeat(4000)}`;
+  const text = await call(app, 'POST', '/v1/embeddings', { key, json: { model: 'stub-embed', input: url } });
+  assert.deepEqual([text.status, (await text.json()).error.code], [429, 'insufficient_quota']);
+  const json = { model: 'stub-embed-image', input: url };
+  const image = await call(app, 'POST', '/v1/images/embeddings', { key, json });
+  assert.equal(image.status, 200);
+});
+
 test('the tokens of embeddings count, as their usage tells them', async () => {
   await using host = await testHost({ models: allModels });
   const app = createGateway(host);

@@ -58,6 +58,8 @@ export function credential(headers: Headers, url: string): string | undefined {
 interface Known {
   readAt: number;
   until: number;
+  /** Whether the database has had a record of this id. */
+  exists: boolean;
   record: Promise<KeyRecord | undefined>;
 }
 
@@ -76,8 +78,8 @@ export class Authenticator {
   }
 
   /**
-   * The key of a request. From an address that had too many failures, only keys whose records are known here are taken: whoever guesses
-   * must not make the database work.
+   * The key of a request. From an address that had too many failures, the database is asked for no id but those that it had a record of
+   * before: whoever guesses must not make it work.
    * @throws {GatewayError} `invalid_api_key`, and `rate_limit_exceeded` after too many of them from one address
    */
   async authenticate(request: Request): Promise<Key> {
@@ -94,14 +96,14 @@ export class Authenticator {
     });
   }
 
-  /** The key of a request; undefined where it has no valid one. `mayAsk`: whether the database and the identity provider are asked. */
+  /** The key of a request; undefined where it has no valid one. `mayAsk`: whether the database is asked for ids that are not known here. */
   async identify(headers: Headers, url: string, mayAsk = true): Promise<Key | undefined> {
     const text = credential(headers, url);
     if (text === undefined) return undefined;
     const parts = parseKey(text);
-    if (!parts) return mayAsk ? this.#tokens?.key(text) : undefined;
+    if (!parts) return this.#tokens?.key(text);
     const now = Date.now();
-    if (!mayAsk && now >= (this.#records.get(parts.id)?.until ?? 0)) return undefined;
+    if (!mayAsk && !this.#records.get(parts.id)?.exists) return undefined;
     const hash = await sha256(parts.secret);
     const known = this.#find(parts.id, now);
     let record = await this.#recordOf(parts.id, known);
@@ -144,10 +146,11 @@ export class Authenticator {
     const record = findKey(this.#host.sql, id).catch((error) => {
       throw silent(error);
     });
-    const entry: Known = { readAt: now, until: now + KNOWN_MS, record };
+    const entry: Known = { readAt: now, until: now + KNOWN_MS, exists: known?.exists === true, record };
     this.#records.set(id, entry);
     const read = record.then(
       (found) => {
+        entry.exists = found !== undefined;
         if (!found) entry.until = now + UNKNOWN_MS;
       },
       () => {
@@ -160,8 +163,9 @@ export class Authenticator {
     return entry;
   }
 
-  /** The end of the block of an address; undefined where it has none. */
+  /** The end of the block of an address; undefined where it has none, or where nobody knows the address. */
   #endOfBlock(address: string): number | undefined {
+    if (address === '') return undefined;
     const end = this.#blocked.get(address);
     if (end === undefined || Date.now() < end) return end;
     this.#blocked.delete(address);
