@@ -85,7 +85,8 @@ async function answer(operation: Operation, call: Call, limiter: Limiter, out: H
   }
   // Images have no tokens.
   const hasTexts = operation.predicts && !operation.raw;
-  await limiter.take(hasTexts ? reservation(charactersOf(call.body)) : 0);
+  const { characters = charactersOf } = operation;
+  await limiter.take(hasTexts ? reservation(characters(call.body)) : 0);
   const handle = (signal: AbortSignal) => {
     const handled = operation.handle({ ...call, signal });
     // Work that others wait for, such as the load of a model, must go on when the client that caused it has left.

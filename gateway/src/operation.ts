@@ -70,6 +70,8 @@ interface Declared<B extends GenericSchema | undefined, Q extends GenericSchema 
   query?: Q;
   /** Whether answers are kept in the cache: those that depend on nothing but the body and the model. */
   cached?: boolean | ((body: Output<B>) => boolean);
+  /** The characters that a model reads for a body; default those of all its texts. */
+  characters?(body: Output<B>): number;
   handle(call: Call<Output<B>, Output<Q>>): Promise<Response>;
 }
 
@@ -78,6 +80,7 @@ export interface Operation extends Common {
   body?: GenericSchema;
   query?: GenericSchema;
   cached?: boolean | ((body: unknown) => boolean);
+  characters?(body: unknown): number;
   handle(call: Call): Promise<Response>;
 }
 

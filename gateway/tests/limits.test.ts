@@ -148,6 +148,19 @@ test('a text that looks like an image reserves its tokens, and an image none', a
   assert.equal(image.status, 200);
 });
 
+test('a query reserves its tokens for each document that it is read with', async () => {
+  await using host = await testHost({ models: allModels });
+  const app = createGateway(host);
+  const key = await keyFor(host, { limits: { tpm: 1000 } });
+  const ask = async (count: number) => {
+    const json = { model: 'stub-rerank', query: 'q'.repeat(297), documents: Array(count).fill('abc') };
+    const { status } = await call(app, 'POST', '/v1/rerank', { key, json });
+    return status;
+  };
+  assert.equal(await ask(11), 429);
+  assert.equal(await ask(10), 200);
+});
+
 test('the tokens of embeddings count, as their usage tells them', async () => {
   await using host = await testHost({ models: allModels });
   const app = createGateway(host);

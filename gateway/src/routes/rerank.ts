@@ -30,6 +30,8 @@ export const rerank = operation({
     usage,
   }),
   ...onTexts,
+  // The query is read together with each document.
+  characters: ({ query, documents }) => documents.reduce((sum, one) => sum + query.length + one.length, 0),
   async handle(call) {
     const { query, documents, top_n: topN = documents.length, return_documents: returned, model: id } = call.body;
     const question = { task: 'rerank', model: id, field: 'documents', texts: documents, beside: query } as const;
