@@ -247,6 +247,51 @@ test('the place of a request whose process has ended is free again after a minut
   assert.equal((await post(app, key)).status, 200);
 });
 
+test('a renewal that is under way when its request ends does not keep the place', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const inner = new MemoryMeter();
+  const models = new StubModels();
+  let renewals = 0;
+  let [end, renew] = [() => {}, () => {}];
+  models.before = () =>
+    new Promise<void>((resolve) => {
+      end = resolve;
+    });
+  const meter: Meter = {
+    take: (key, policies) => inner.take(key, policies),
+    settle: (key, policy, extra) => inner.settle(key, policy, extra),
+    async lease(key, lease) {
+      if (models.asked > 0) {
+        renewals += 1;
+        await new Promise<void>((resolve) => {
+          renew = resolve;
+        });
+      }
+      return inner.lease(key, lease);
+    },
+    release: (key, id) => inner.release(key, id),
+  };
+  await using host = await testHost({ models, parts: { meter } });
+  const app = createGateway(host, [echo]);
+  const limits = { concurrency: 1 };
+  const { key, record } = await mintKey(host.sql, { name: 'a', owner: 'a', scopes: ['embed'], limits });
+  const moments = async () => {
+    for (let at = 0; at < 50; at += 1) await new Promise((resolve) => setImmediate(resolve));
+  };
+  const running = post(app, key);
+  while (models.asked === 0) await moments();
+  t.mock.timers.tick(20_000);
+  assert.equal(renewals, 1);
+  end();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await moments();
+  renew();
+  assert.equal((await running).status, 200);
+  assert.equal(await inner.lease(record.id, { id: 'next', limit: 1, seconds: 60 }), true);
+  t.mock.timers.tick(60_000);
+  assert.equal(renewals, 1);
+});
+
 test('a key that may run one request sends no second body meanwhile', async () => {
   await using host = await testHost();
   const app = createGateway(host, [echo]);
