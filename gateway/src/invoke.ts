@@ -115,7 +115,7 @@ async function readCall(operation: Operation, invocation: Invocation): Promise<C
   const maxBytes = operation.maxBytes ?? MAX_BYTES;
   const types = [...(operation.body ? ['application/json'] : []), ...(operation.raw ?? [])];
   if (types.length === 0) return call;
-  if (operation.body && !request.headers.has('content-type') && (await isEmpty(request, maxBytes))) {
+  if (operation.body && !request.headers.has('content-type') && (await isEmpty(request))) {
     // No body says the same as one without fields.
     call.body = validate(operation.body, {}, 'the body');
     return call;
@@ -131,8 +131,14 @@ async function readCall(operation: Operation, invocation: Invocation): Promise<C
 }
 
 /** Whether a request has no body; some servers make an empty stream of none. */
-async function isEmpty(request: Request, maxBytes: number): Promise<boolean> {
-  return !request.body || (await readBytes(request, maxBytes)).byteLength === 0;
+async function isEmpty(request: Request): Promise<boolean> {
+  try {
+    await readBytes(request, 0);
+    return true;
+  } catch (error) {
+    if (error instanceof GatewayError && error.code === 'body_too_large') return false;
+    throw error;
+  }
 }
 
 /** The model that a body names. */
@@ -145,28 +151,27 @@ function tokensOnly({ limits: { tpm, tpd } }: Key): Key['limits'] {
   return { ...(tpm === undefined ? {} : { tpm }), ...(tpd === undefined ? {} : { tpd }) };
 }
 
-/** The data URL of an image. */
-const IMAGE = /^data:image\/[\w.+-]+;base64,/;
-
 /** The tokens that a request may take: by its own count, or by the characters of its texts. */
 function reserved(operation: Operation, body: unknown): number {
   return operation.tokens ? operation.tokens(body) : reservation(charactersOf(body));
 }
 
-/** Characters of the texts in a body: all strings but names, choices and images. */
+const NO_TEXTS = new Set(['model', 'model_name', 'encoding_format', 'user', 'classifier_type', 'image']);
+
+/** Characters of the texts in a body: all strings but names, choices and an image. */
 function charactersOf(body: unknown): number {
   let characters = 0;
   const open: unknown[] = [body];
   while (open.length > 0) {
     const value = open.pop();
     if (typeof value === 'string') {
-      if (!IMAGE.test(value)) characters += value.length;
+      characters += value.length;
     } else if (Array.isArray(value)) {
       // Vectors have thousands of numbers, which are no text.
       if (typeof value[0] !== 'number') for (const item of value) open.push(item);
     } else if (typeof value === 'object' && value !== null) {
       for (const [name, item] of Object.entries(value)) {
-        if (!['model', 'model_name', 'encoding_format', 'user', 'classifier_type'].includes(name)) open.push(item);
+        if (!NO_TEXTS.has(name)) open.push(item);
       }
     }
   }

@@ -70,7 +70,7 @@ interface Declared<B extends GenericSchema | undefined, Q extends GenericSchema 
   query?: Q;
   /** Whether answers are kept in the cache: those that depend on nothing but the body and the model. */
   cached?: boolean | ((body: Output<B>) => boolean);
-  /** The tokens that limits reserve for a request which is not one of texts alone; the body is undefined where a form is sent. */
+  /** The tokens that limits reserve for a request, where they do not follow from its texts alone; the body is undefined where a form is sent. */
   tokens?(body: Output<B> | undefined): number;
   handle(call: Call<Output<B>, Output<Q>>): Promise<Response>;
 }

@@ -73,6 +73,12 @@ const HOSTILE: Record<string, [CallOptions, number, string, string | null]> = {
   'half of a surrogate pair': [body('{"model":"stub","input":"a\\ud83d"}'), 400, 'invalid_request', 'input'],
   'the other half in a list': [body('{"model":"stub","input":["a","\\ude00b"]}'), 400, 'invalid_request', 'input[1]'],
   'half of a pair in a name': [body('{"model":"stub","input":"a","\\ud83d":1}'), 400, 'invalid_request', null],
+  'half of a pair below a name of 100,000 characters': [
+    body(`{"${'n'.repeat(100_000)}":"\\ud83d"}`),
+    400,
+    'invalid_request',
+    'n'.repeat(200),
+  ],
   'a null character in a name of a field': [body('{"model":{"a":{"b\\u0000":1}}}'), 400, 'invalid_request', 'model.a'],
   'a null character in a model': [body('{"model":"st\\u0000ub","input":"a"}'), 400, 'invalid_request', 'model'],
   'a path in a model': [body('{"model":"../../etc/passwd","input":"a"}'), 400, 'invalid_request', 'model'],

@@ -136,6 +136,31 @@ test('tokens are reserved by characters and settled to those there were', async 
   assert.equal((await post(app, key, { model: 'stub', input: 'b'.repeat(99) })).status, 200);
 });
 
+test('a text that looks like an image reserves its tokens, and an image none', async () => {
+  await using host = await testHost({ models: allModels });
+  const app = createGateway(host);
+  const key = await keyFor(host, { limits: { tpm: 1000 } });
+  const url = `data:image/png;base64,${'A'.repeat(4000)}`;
+  const text = await call(app, 'POST', '/v1/embeddings', { key, json: { model: 'stub-embed', input: url } });
+  assert.deepEqual([text.status, (await text.json()).error.code], [429, 'insufficient_quota']);
+  const json = { model: 'stub-embed-image', input: url };
+  const image = await call(app, 'POST', '/v1/images/embeddings', { key, json });
+  assert.equal(image.status, 200);
+});
+
+test('a query reserves its tokens for each document that it is read with', async () => {
+  await using host = await testHost({ models: allModels });
+  const app = createGateway(host);
+  const key = await keyFor(host, { limits: { tpm: 1000 } });
+  const ask = async (count: number) => {
+    const json = { model: 'stub-rerank', query: 'q'.repeat(297), documents: Array(count).fill('abc') };
+    const { status } = await call(app, 'POST', '/v1/rerank', { key, json });
+    return status;
+  };
+  assert.equal(await ask(11), 429);
+  assert.equal(await ask(10), 200);
+});
+
 test('the tokens of embeddings count, as their usage tells them', async () => {
   await using host = await testHost({ models: allModels });
   const app = createGateway(host);
@@ -220,6 +245,51 @@ test('the place of a request whose process has ended is free again after a minut
   assert.equal((await long).status, 200);
   models.before = async () => {};
   assert.equal((await post(app, key)).status, 200);
+});
+
+test('a renewal that is under way when its request ends does not keep the place', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const inner = new MemoryMeter();
+  const models = new StubModels();
+  let renewals = 0;
+  let [end, renew] = [() => {}, () => {}];
+  models.before = () =>
+    new Promise<void>((resolve) => {
+      end = resolve;
+    });
+  const meter: Meter = {
+    take: (key, policies) => inner.take(key, policies),
+    settle: (key, policy, extra) => inner.settle(key, policy, extra),
+    async lease(key, lease) {
+      if (models.asked > 0) {
+        renewals += 1;
+        await new Promise<void>((resolve) => {
+          renew = resolve;
+        });
+      }
+      return inner.lease(key, lease);
+    },
+    release: (key, id) => inner.release(key, id),
+  };
+  await using host = await testHost({ models, parts: { meter } });
+  const app = createGateway(host, [echo]);
+  const limits = { concurrency: 1 };
+  const { key, record } = await mintKey(host.sql, { name: 'a', owner: 'a', scopes: ['embed'], limits });
+  const moments = async () => {
+    for (let at = 0; at < 50; at += 1) await new Promise((resolve) => setImmediate(resolve));
+  };
+  const running = post(app, key);
+  while (models.asked === 0) await moments();
+  t.mock.timers.tick(20_000);
+  assert.equal(renewals, 1);
+  end();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await moments();
+  renew();
+  assert.equal((await running).status, 200);
+  assert.equal(await inner.lease(record.id, { id: 'next', limit: 1, seconds: 60 }), true);
+  t.mock.timers.tick(60_000);
+  assert.equal(renewals, 1);
 });
 
 test('a key that may run one request sends no second body meanwhile', async () => {

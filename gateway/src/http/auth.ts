@@ -14,7 +14,7 @@ const UNKNOWN_MS = 10_000;
 /** The least milliseconds between two reads of a record that a secret does not fit, as it may have been rotated elsewhere. */
 const REREAD_MS = 1_000;
 const RECORDS = 5_000;
-/** The milliseconds that the database has for a record. */
+/** The milliseconds that the database has for a record, where its caller does not say. */
 const READ_MS = 5_000;
 /** The blocked addresses that are remembered at most. */
 const BLOCKED = 5_000;
@@ -58,6 +58,8 @@ export function credential(headers: Headers, url: string): string | undefined {
 interface Known {
   readAt: number;
   until: number;
+  /** Whether the database has had a record of this id. */
+  exists: boolean;
   record: Promise<KeyRecord | undefined>;
 }
 
@@ -76,14 +78,14 @@ export class Authenticator {
   }
 
   /**
-   * The key of a request. From an address that had too many failures, only keys whose records are known here are taken: whoever guesses
-   * must not make the database work.
+   * The key of a request. From an address that had too many failures, the database is asked for no id but those that it had a record of
+   * before: whoever guesses must not make it work. `ms`: the milliseconds that it has for an answer.
    * @throws {GatewayError} `invalid_api_key`, and `rate_limit_exceeded` after too many of them from one address
    */
-  async authenticate(request: Request): Promise<Key> {
+  async authenticate(request: Request, ms = READ_MS): Promise<Key> {
     const address = networkOf(this.#host.clientAddress(request));
     let end = this.#endOfBlock(address);
-    const key = await this.identify(request.headers, request.url, end === undefined);
+    const key = await this.identify(request.headers, request.url, { mayAsk: end === undefined, ms });
     if (key) return key;
     if (end === undefined) {
       if (await this.#mayFail(address)) throw refused();
@@ -94,20 +96,24 @@ export class Authenticator {
     });
   }
 
-  /** The key of a request; undefined where it has no valid one. `mayAsk`: whether the database and the identity provider are asked. */
-  async identify(headers: Headers, url: string, mayAsk = true): Promise<Key | undefined> {
+  /** The key of a request; undefined where it has no valid one. `mayAsk`: whether the database is asked for ids that are not known here. */
+  async identify(
+    headers: Headers,
+    url: string,
+    { mayAsk = true, ms = READ_MS }: { mayAsk?: boolean; ms?: number } = {},
+  ): Promise<Key | undefined> {
     const text = credential(headers, url);
     if (text === undefined) return undefined;
     const parts = parseKey(text);
-    if (!parts) return mayAsk ? this.#tokens?.key(text) : undefined;
+    if (!parts) return this.#tokens?.key(text);
     const now = Date.now();
-    if (!mayAsk && now >= (this.#records.get(parts.id)?.until ?? 0)) return undefined;
+    if (!mayAsk && !this.#records.get(parts.id)?.exists) return undefined;
     const hash = await sha256(parts.secret);
     const known = this.#find(parts.id, now);
-    let record = await this.#recordOf(parts.id, known);
+    let record = await this.#recordOf(parts.id, known, ms);
     if (mayAsk && record && !holds(record, hash, now) && now - known.readAt >= REREAD_MS) {
       this.forget(parts.id);
-      record = await this.#recordOf(parts.id, this.#find(parts.id, now));
+      record = await this.#recordOf(parts.id, this.#find(parts.id, now), ms);
     }
     // An unknown id is compared too, so that its time does not tell it from a wrong secret.
     const right = holds(record, hash, now);
@@ -127,8 +133,8 @@ export class Authenticator {
   }
 
   /** The record, or an error where it does not come: the request that asked for it may have ended without a word. */
-  #recordOf(id: string, known: Known): Promise<KeyRecord | undefined> {
-    return inTime(known.record, READ_MS, () => {
+  #recordOf(id: string, known: Known, ms = READ_MS): Promise<KeyRecord | undefined> {
+    return inTime(known.record, ms, () => {
       if (this.#records.get(id) === known) this.forget(id);
       return silent();
     });
@@ -144,10 +150,11 @@ export class Authenticator {
     const record = findKey(this.#host.sql, id).catch((error) => {
       throw silent(error);
     });
-    const entry: Known = { readAt: now, until: now + KNOWN_MS, record };
+    const entry: Known = { readAt: now, until: now + KNOWN_MS, exists: known?.exists === true, record };
     this.#records.set(id, entry);
     const read = record.then(
       (found) => {
+        entry.exists = found !== undefined;
         if (!found) entry.until = now + UNKNOWN_MS;
       },
       () => {
@@ -160,8 +167,9 @@ export class Authenticator {
     return entry;
   }
 
-  /** The end of the block of an address; undefined where it has none. */
+  /** The end of the block of an address; undefined where it has none, or where nobody knows the address. */
   #endOfBlock(address: string): number | undefined {
+    if (address === '') return undefined;
     const end = this.#blocked.get(address);
     if (end === undefined || Date.now() < end) return end;
     this.#blocked.delete(address);

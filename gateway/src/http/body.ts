@@ -222,11 +222,7 @@ export function checkJson(value: unknown): void {
   for (let next = open.pop(); next; next = open.pop()) {
     const { value, path, depth } = next;
     if (typeof value === 'string') {
-      if (!value.isWellFormed()) {
-        throw new GatewayError('invalid_request', `${path || 'the body'}: expected text without lone surrogates`, {
-          param: path,
-        });
-      }
+      if (!value.isWellFormed()) throw wrongText(path, 'text without lone surrogates');
     } else if (typeof value === 'object' && value !== null) {
       if (depth === MAX_DEPTH) {
         throw new GatewayError('invalid_request', `The body: expected at most ${MAX_DEPTH} levels of nesting.`);
@@ -240,18 +236,17 @@ export function checkJson(value: unknown): void {
         }
       } else {
         for (const [name, item] of Object.entries(value)) {
-          if (!isStorable(name)) {
-            throw new GatewayError(
-              'invalid_request',
-              `${path || 'the body'}: expected names without U+0000 and lone surrogates`,
-              path ? { param: path } : {},
-            );
-          }
+          if (!isStorable(name)) throw wrongText(path, 'names without U+0000 and lone surrogates');
           open.push({ value: item, path: path ? `${path}.${name}` : name, depth: depth + 1 });
         }
       }
     }
   }
+}
+
+function wrongText(path: string, expected: string): GatewayError {
+  const param = path.slice(0, 200);
+  return new GatewayError('invalid_request', `${param || 'the body'}: expected ${expected}`, param ? { param } : {});
 }
 
 function tooLarge(most: string): GatewayError {

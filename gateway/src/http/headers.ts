@@ -48,7 +48,6 @@ export function allowedOrigin(settings: Settings, headers: Headers, out: Headers
 export function preflight(origin: string | undefined, headers: Headers, out: Headers): Response {
   const answer = new Headers(out);
   answer.delete('access-control-expose-headers');
-  answer.set('allow', ALL_METHODS);
   if (origin !== undefined && headers.has('access-control-request-method')) {
     answer.set('access-control-allow-methods', ALL_METHODS);
     answer.set('access-control-allow-headers', ALLOWED_HEADERS);

@@ -46,6 +46,7 @@ export class Limiter {
   #taken: Policy[] = [];
   #lease: Lease | undefined;
   #renewal: ReturnType<typeof setInterval> | undefined;
+  #renewed: Promise<unknown> | undefined;
   #reports: MeterReport[] = [];
 
   /** Headers that tell of the limits go into `out`. */
@@ -81,7 +82,9 @@ export class Limiter {
     const entered = await this.#ask(meter.lease(key, lease));
     if (entered === false) throw this.#refusal('concurrency', limit);
     this.#lease = lease;
-    this.#renewal = setInterval(() => void this.#ask(meter.lease(key, lease)), RENEW_MS);
+    this.#renewal = setInterval(() => {
+      this.#renewed = this.#ask(meter.lease(key, lease));
+    }, RENEW_MS);
   }
 
   /**
@@ -127,7 +130,8 @@ export class Limiter {
       .map((policy) => ({ policy, extra: correction(policy, tokens) }))
       .filter(({ extra }) => extra !== 0);
     const settled = corrections.map(({ policy, extra }) => meter.settle(key, policy, extra));
-    if (lease) settled.push(meter.release(key, lease.id));
+    // A renewal that came after it would take the place again.
+    if (lease) settled.push(Promise.resolve(this.#renewed).then(() => meter.release(key, lease.id)));
     if (settled.length === 0) return;
     // The client's next request may come right after the answer, so the answer waits for this.
     await this.#ask(Promise.all(settled));

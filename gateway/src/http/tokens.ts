@@ -22,7 +22,7 @@ const ALGORITHMS = [
   'Ed25519',
 ];
 
-const count = v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)));
+const count = v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1e12)));
 const claims = v.object({
   sub: v.pipe(v.string(), v.minLength(1), v.maxLength(256), v.check(isStorable)),
   scope: v.optional(v.string(), ''),

@@ -106,7 +106,7 @@ const late = (): Error => new Error(`no answer in ${READY_MS} ms`);
 /** Whether the caller has a valid key, which this route does without. Where the database is silent, nobody can be told from anybody. */
 async function isKnown({ request, host, headers }: Call): Promise<boolean> {
   if (!request || credential(headers, request.url) === undefined) return false;
-  const key = authenticatorOf(host).authenticate(request);
+  const key = authenticatorOf(host).authenticate(request, READY_MS);
   return inTime(key, READY_MS, late).then(
     () => true,
     () => false,

@@ -1,5 +1,6 @@
 /** Documents in the order in which they answer a query, by a cross-encoder. */
 import * as v from 'valibot';
+import { reservation } from '../http/limits.ts';
 import { ask, MAX_ITEMS, need, onTexts, single, strings, usage, usageOf, user } from '../models/asking.ts';
 import { operation } from '../operation.ts';
 import { fields, name, whole } from '../schemas.ts';
@@ -30,6 +31,8 @@ export const rerank = operation({
     usage,
   }),
   ...onTexts,
+  // The query is read together with each document.
+  tokens: (body) => reservation(body?.documents.reduce((sum, one) => sum + body.query.length + one.length, 0) ?? 0),
   async handle(call) {
     const { query, documents, top_n: topN = documents.length, return_documents: returned, model: id } = call.body;
     const question = { task: 'rerank', model: id, field: 'documents', texts: documents, beside: query } as const;
