@@ -64,6 +64,8 @@ export class RemoteInstance implements Instance {
   /** Handles in the worker that were not freed. */
   #handles = 0;
   #ended = false;
+  /** Whether the worker runs, so that a model may have been in it. */
+  #started = false;
   /** Held by the worker as long as it lives: no event tells of a worker that the browser ended. */
   readonly #lifeline = `pilotlight-worker-${crypto.randomUUID?.() ?? Math.random()}`;
   readonly #watch = new AbortController();
@@ -92,6 +94,7 @@ export class RemoteInstance implements Instance {
       const report = (await this.#peer.call('start', given)) as Backend['report'];
       // Further workers take what the first one chose.
       this.#given = { options: { ...options, device: report.device, dtype: report.dtype }, wasm };
+      this.#started = true;
       this.#watchLife();
       return report;
     } catch (error) {
@@ -135,7 +138,7 @@ export class RemoteInstance implements Instance {
 
   /** Ends the worker, and rejects all calls with the reason. */
   #fail(reason: string): void {
-    this.#peer.end(new PilotlightError('INTERNAL', `${reason}; load again`));
+    this.#peer.end(new PilotlightError('INTERNAL', this.#started ? `${reason}; load again` : reason));
     this.terminate();
   }
 
