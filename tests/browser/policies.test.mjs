@@ -131,7 +131,7 @@ test('where the policy allows no worker, the page’s thread computes, and backe
   assert.equal(answer.backend.worker, false);
   assert.match(
     answer.backend.reason,
-    /on the calling thread because the worker failed: its script could not be loaded/,
+    /on the calling thread because the worker failed: its script could not be loaded\.$/,
   );
   await until('the refusal is reported', () => refused.includes('worker-src'));
 });
@@ -160,7 +160,7 @@ for (const embedder of ['require-corp', 'credentialless']) {
     const answer = await embedUnder((url) => (url.startsWith('/page.html') ? isolation : {}));
     assertRight(answer);
     assert.deepEqual([answer.isolated, answer.backend.worker], [true, false]);
-    assert.match(answer.backend.reason, /because the worker failed: its script could not be loaded/);
+    assert.match(answer.backend.reason, /because the worker failed: its script could not be loaded\.$/);
   });
 }
 

@@ -71,7 +71,7 @@ export const storage = {
     await isRight((await load(await own.tab(bench.url))).vector);
     const from = firstByte(weights(bench)[2]);
     t.diagnostic(`40 MB were sent, and it went on from ${from}`);
-    // WebKit drops what came before the reset and was not read yet.
+    // Chromium and WebKit drop what came before the reset and was not read yet.
     assert.ok(from > 1e6 && from <= 40e6, `it went on from ${from}`);
   },
 

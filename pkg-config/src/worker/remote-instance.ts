@@ -84,6 +84,8 @@ export class RemoteInstance implements Instance {
   /** Handles in the worker that were not freed. */
   #handles = 0;
   #ended = false;
+  /** Whether the worker runs, so that a model may have been in it. */
+  #started = false;
   /** Stops what watches the worker's life, and takes back what it was lent. */
   readonly #ends: (() => void)[] = [];
 
@@ -110,6 +112,7 @@ export class RemoteInstance implements Instance {
       const report = (await this.#peer.call('start', given, true)) as Backend['report'];
       // Further workers take what the first one chose.
       this.#given = { options: { ...options, device: report.device, dtype: report.dtype }, wasm };
+      this.#started = true;
       watch();
       return report;
     } catch (error) {
@@ -171,7 +174,7 @@ export class RemoteInstance implements Instance {
 
   /** Ends the worker, and rejects all calls with the reason. */
   #fail(reason: string, code: 'INTERNAL' | 'RESOURCE_LIMIT' = 'INTERNAL'): void {
-    this.#peer.end(new PilotlightError(code, `${reason}; load again`));
+    this.#peer.end(new PilotlightError(code, this.#started ? `${reason}; load again` : reason));
     this.terminate();
   }
 
