@@ -3,7 +3,7 @@
 
 /** The model computes in a worker. */
 export const IN_WORKER = { worker: true };
-/** The bundle knows no address of the worker's script, so calls run on the page's thread. */
+/** No worker can be started with the script that the bundle knows, if any, so calls run on the page's thread. */
 const NO_WORKER = { worker: false, reason: /It runs on the calling thread because / };
 /** There is no other thread, and none was asked for. */
 export const HERE = { worker: false, reason: /^(?!.*calling thread)/ };
@@ -13,6 +13,8 @@ const ADVICE = { code: 'FETCH_FAILED', message: /init\(\{ wasm \}\).*pilotlight\
 /** What README says to do in a bundler that leaves `new URL` alone: the files that are to lie beside the bundle. */
 const FILES = ['core', 'worker.js'];
 
+const webpack =
+  'bundlers/.bin/webpack --mode production --entry ./page.js --output-path dist --output-filename page.js';
 const esbuild = 'bundlers/.bin/esbuild page.js --bundle --outfile=dist/page.js';
 const rollup = 'bundlers/.bin/rollup page.js --dir dist --plugin node-resolve';
 const ng = 'node_modules/.bin/ng build';
@@ -29,6 +31,7 @@ const SCRIPT = '<script src="page.js"></script>';
  *   from?: string[], // the files of the program, where it is not `app/`
  *   packages?: string, // the folder whose installed packages it imports
  *   html?: string, // the page; without it the tool makes one
+ *   isElsewhere?: boolean, // whether the page is of another origin than the bundle
  *   copies?: string[], // files of the package that lie beside the bundle
  *   wasm?: string, // the address that init({ wasm }) gets
  *   entry?: string, // what is imported in place of 'pilotlight'
@@ -36,11 +39,13 @@ const SCRIPT = '<script src="page.js"></script>';
  * }[]}
  */
 export const PAGES = [
+  { name: 'webpack', build: webpack, html: SCRIPT, expected: IN_WORKER },
   {
-    name: 'webpack',
-    build: 'bundlers/.bin/webpack --mode production --entry ./page.js --output-path dist --output-filename page.js',
+    name: 'webpack, the bundle on another origin',
+    build: webpack,
     html: SCRIPT,
-    expected: IN_WORKER,
+    isElsewhere: true,
+    expected: NO_WORKER,
   },
   { name: 'Parcel', build: 'bundlers/.bin/parcel build index.html --cache-dir cache', expected: IN_WORKER },
   ...[

@@ -1,7 +1,7 @@
 // The places of places.mjs: two sentences in each, built with its tool, and run in Chromium or in its runtime.
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
@@ -116,8 +116,9 @@ async function answerOf(url) {
 }
 
 describe('a page built with', () => {
-  for (const { name, build: command, from = ['app'], packages, html, copies = [], wasm, entry, expected } of PAGES) {
+  for (const { name, build: command, html, expected, ...place } of PAGES) {
     test(name, { skip: missing(command) }, async (t) => {
+      const { from = ['app'], packages, isElsewhere, copies = [], wasm, entry } = place;
       const folder = consumerOf(name, { from, packages });
       if (entry) {
         const file = path.join(folder, 'embed.js');
@@ -125,14 +126,23 @@ describe('a page built with', () => {
       }
       await run(command, folder);
       const dist = path.join(folder, 'dist');
-      mkdirSync(dist, { recursive: true });
-      if (html) writeFileSync(path.join(dist, 'index.html'), `<!doctype html><title>${name}</title><body>${html}`);
       for (const file of copies)
         cpSync(path.join(folder, 'node_modules/pilotlight', file), path.join(dist, file), { recursive: true });
       const server = await serveFolder(dist);
       t.after(server.close);
+      let page = server;
+      if (isElsewhere) {
+        page = await serveFolder(folder);
+        t.after(page.close);
+      }
+      const script = isElsewhere ? html.replace('src="', `src="${server.url}/`) : html;
+      if (html)
+        writeFileSync(
+          path.join(isElsewhere ? folder : dist, 'index.html'),
+          `<!doctype html><title>${name}</title><body>${script}`,
+        );
       const asked = new URLSearchParams({ host: hub.url, ...(wasm && { wasm }) });
-      check(t, await answerOf(`${server.url}/?${asked}`), expected);
+      check(t, await answerOf(`${page.url}/?${asked}`), expected);
     });
   }
 });

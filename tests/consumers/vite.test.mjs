@@ -87,7 +87,7 @@ for (const [major, name] of Object.entries(VERSIONS)) {
   // The plugin exists because of these failures; a Vite that does not need it works without it.
   const isNeeded = major !== '8';
   test(`Vite ${major}: without the plugin ${isNeeded ? 'the dev server and workers fail' : 'all works'}`, async (t) => {
-    const { build, createServer } = await load();
+    const { build, createServer, preview } = await load();
     const own = settings([]);
     const bare = { ...own, cacheDir: `${own.cacheDir}-bare`, build: { outDir: `${own.build.outDir}-bare` } };
     const built = build({ ...bare, logLevel: 'silent' });
@@ -97,8 +97,12 @@ for (const [major, name] of Object.entries(VERSIONS)) {
     t.after(() => server.close());
     await server.listen();
     const [page] = await answersOf(t, server.resolvedUrls.local[0]);
-    if (isNeeded) assert.match(String(page.error), /the CPU core/);
-    else assert.equal(page.error, undefined);
+    if (isNeeded) return assert.match(String(page.error), /the CPU core/);
+    assert.equal(page.backend?.worker, true, page.error);
+    const site = await preview(bare);
+    t.after(() => site.close());
+    const [ofBuild] = await answersOf(t, site.resolvedUrls.local[0]);
+    assert.equal(ofBuild.backend?.worker, true, ofBuild.error);
   });
 }
 
