@@ -95,7 +95,7 @@ test('no route brings a vector into the database, of its question or of its answ
   answers.push(await post('/api/embed', { json: { model: 'stub-embed', input: 'a text' } }));
   await post('/v1/similarity', { json: { model: 'stub-embed', source: 'a text', sentences: ['one', 'two'] } });
   await post('/v1/indexes/items/query', { json: { vector: query } });
-  await post('/v1/indexes/items/query', { json: { vector: base64, k: 2 } });
+  await post('/v1/indexes/items/query', { json: { vector: base64, top_k: 2 } });
   await host.settled();
   const { data } = await (await call(app, 'GET', '/v1/history?limit=100', { key })).json();
   assert.equal(data.length, 10);
@@ -103,8 +103,8 @@ test('no route brings a vector into the database, of its question or of its answ
   assert.deepEqual(
     ofIndex.map(({ input, output }: { input: unknown; output: { hits: unknown[] } }) => [input, output.hits.length]),
     [
-      [{ k: 2 }, 2],
-      [{ k: 10 }, 3],
+      [{ top_k: 2 }, 2],
+      [{ top_k: 10 }, 3],
     ],
   );
 

@@ -74,7 +74,8 @@ test('Node with Postgres and Redis answers as Node does', {
     await redis.stop();
     rmSync(redis.folder, { recursive: true });
   });
-  const env = { DATABASE_URL: await postgres.newSchema(), REDIS_URL: `redis://127.0.0.1:${port}` };
+  const REDIS_URL = `redis://127.0.0.1:${port}`;
+  const env = { DATABASE_URL: await postgres.newSchema(), REDIS_URL, CACHE_REDIS_URL: REDIS_URL };
   await compareServer(commandOf('node'), env);
   // The answers came by way of both.
   const sql = await openPostgres(env.DATABASE_URL);
