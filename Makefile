@@ -6,7 +6,7 @@
 #   make figures   the figures that take long, into benches/results: run before an issue is closed
 #   make package   dist/pilotlight-<version>.tgz, and the same files in dist/package/
 #   make bench     the kernels alone, and the package against its peers, in Chromium; 15 minutes
-#   make test-consumers   the package with the libraries and build tools that people use it with, which are 380 MB
+#   make test-consumers   the package in bundlers, frameworks, runtimes and libraries, which are 2 GB
 #   make test-engines   the package and the demo in Chromium, Firefox and WebKitGTK, which it installs by apt
 #   make gateway   the set-up of the gateway: Node 24 if the machine's is older than 22.18, and its packages
 #   make test-gateway   all tests of the gateway, 20 minutes at most; `make test` has those that are quick
