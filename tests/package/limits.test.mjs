@@ -30,10 +30,11 @@ test('a CPU user downloads at most 1.67 MB of code', (t) => {
   }
 });
 
-test('the script of a page’s workers takes at most 15 KB', (t) => {
+// The locks of a page's memory, lent to its workers, and the reasons of those that ended have added 0.3 KB.
+test('the script of a page’s workers takes at most 15.5 KB', (t) => {
   const bytes = gzipped('worker.js');
   t.diagnostic(`worker.js: ${bytes} bytes gzip`);
-  assert.ok(bytes <= 15_000, `${bytes} bytes`);
+  assert.ok(bytes <= 15_500, `${bytes} bytes`);
 });
 
 test('the hooks for React take at most 4 KB, and an adapter 2 KB', (t) => {
