@@ -39,7 +39,9 @@ export async function choosePlace(options: LoadOptions): Promise<Place> {
   signal?.addEventListener('abort', stop, { once: true });
   try {
     if (signal?.aborted) stop();
-    const report = await remote.start(options, await spawner.code());
+    // If the code cannot be had here, the worker finds the reason itself.
+    const code = await spawner.code(options).catch(() => undefined);
+    const report = await remote.start(options, code);
     return { instance: remote, report: { ...report, worker: true } };
   } catch (error) {
     stop();

@@ -30,9 +30,15 @@ export function serve(port: Port, cores: Cores, setWebgpuGlue: (address: string)
       setWebgpuGlue(webgpuGlue);
       pageLocks.prefix = names.prefix;
       if (names.locks) pageLocks.lent = grantsOf(names.locks);
-      if (names.lifeline !== undefined) await takeLifeline(names.lifeline);
-      if (wasm !== undefined) await cores.cpu.instance(wasm as WasmSource);
-      const backend = await chooseBackend(cores, options);
+      const choose = async () => {
+        if (wasm !== undefined) await cores.cpu.instance(wasm as WasmSource);
+        return chooseBackend(cores, options);
+      };
+      // The lock is granted by another process of the browser, and the code compiles meanwhile.
+      const [backend] = await Promise.all([
+        choose(),
+        names.lifeline === undefined ? undefined : takeLifeline(names.lifeline),
+      ]);
       instance = backend.instance;
       return backend.report;
     },
