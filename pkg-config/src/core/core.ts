@@ -56,12 +56,12 @@ export class Core {
     return (await this.running())?.glue.compiledModule();
   }
 
-  /** The code, compiled, for other threads, which then need not compile it again. */
+  /** The code, compiled, for other threads of the process, whose own code is bytes. */
   async module(): Promise<WebAssembly.Module> {
     const given = (await this.running())?.glue.compiledModule();
     if (given) return given;
     this.#module ??= Promise.resolve(this.#files.wasm())
-      .then(compiled)
+      .then((bytes) => WebAssembly.compile(bytes as BufferSource))
       .catch((error: unknown) => {
         this.#module = undefined;
         throw error;
@@ -116,14 +116,4 @@ export class Core {
     }
     return new CoreInstance(glue);
   }
-}
-
-/** Compiles bytes, or a response while it arrives. @throws {PilotlightError} `FETCH_FAILED` where the response has no code */
-async function compiled(source: WasmSource): Promise<WebAssembly.Module> {
-  if (!has(source, 'arrayBuffer')) return WebAssembly.compile(source as BufferSource);
-  const response = source as Response;
-  if (!response.ok)
-    throw new PilotlightError('FETCH_FAILED', `the host answered ${response.status} for ${response.url}`);
-  if (response.headers.get('content-type') === 'application/wasm') return WebAssembly.compileStreaming(response);
-  return WebAssembly.compile(await response.arrayBuffer());
 }

@@ -1,4 +1,3 @@
-import { isForCpu } from '../core/backend.js';
 import { RemoteInstance, type WorkerPort } from '../worker/remote-instance.js';
 import { fetchedCores } from './fetched.js';
 import type { Spawn, Spawner } from './spawn.js';
@@ -10,8 +9,7 @@ export const spawner: Spawner | undefined = {
   byItself: true,
   places: 'pages',
   isHere: () => typeof document === 'object' && typeof Worker === 'function',
-  // If the GPU may be taken, the code of the CPU core may not be needed.
-  code: (options) => (isForCpu(options) ? cores.cpu.module() : cores.cpu.given()),
+  code: () => cores.cpu.given(),
   start,
 };
 

@@ -39,9 +39,7 @@ export async function choosePlace(options: LoadOptions): Promise<Place> {
   signal?.addEventListener('abort', stop, { once: true });
   try {
     if (signal?.aborted) stop();
-    // If the code cannot be had here, the worker finds the reason itself.
-    const code = await spawner.code(options).catch(() => undefined);
-    const report = await remote.start(options, code);
+    const report = await remote.start(options, await spawner.code());
     return { instance: remote, report: { ...report, worker: true } };
   } catch (error) {
     stop();
