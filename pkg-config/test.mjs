@@ -6,4 +6,4 @@ import { parseArgs } from 'node:util';
 import { test } from './build/cargo.mjs';
 
 const { values } = parseArgs({ options: { features: { type: 'string' } } });
-await test(['--workspace', '--lib', '--tests'], { features: values.features?.split(',') ?? [], profile: 'quick' });
+await test(['--workspace', '--lib'], { features: values.features?.split(',') ?? [], profile: 'quick' });

@@ -141,14 +141,14 @@ test('MiniLM in q8 stays near transformers on both builds, and the builds near e
   assert.ok(Math.min(...between) >= 0.99, `least cosine between the builds ${Math.min(...between)}`);
 });
 
-test('a text has the same bits alone, first and last in a batch of 32', async () => {
+test('a text has the same bits alone, first and last in a batch of 16', async () => {
   const { cases } = await minilmGolden();
-  const others = cases.slice(1, 32).map(({ text }) => text);
+  const others = cases.slice(1, 16).map(({ text }) => text);
   const { text } = cases[40];
   for (const wasm of Object.keys(BUILDS)) {
     const options = { device: 'cpu', dtype: 'q8' };
     const alone = (await embed({ wasm, options, texts: [text] })).vectors[0];
     assert.deepEqual((await embed({ wasm, options, texts: [text, ...others] })).vectors[0], alone);
-    assert.deepEqual((await embed({ wasm, options, texts: [...others, text] })).vectors[31], alone);
+    assert.deepEqual((await embed({ wasm, options, texts: [...others, text] })).vectors[15], alone);
   }
 });

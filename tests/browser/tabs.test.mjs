@@ -174,7 +174,7 @@ async function browserProcess() {
   throw new Error('the browser was not found');
 }
 
-const KILLS = FIGURES ? 20 : 8;
+const KILLS = FIGURES ? 20 : 4;
 
 test(`a browser killed ${KILLS} times in the middle never reads a part of a model, and comes to its end`, {
   timeout: 150_000,

@@ -226,7 +226,7 @@ async function send(request, response, file, { fault, record, traits }) {
   if (traits.length !== false) response.setHeader('Content-Length', told);
   record.status = response.statusCode;
   if (request.method === 'HEAD' || length <= 0) return void response.end();
-  const from = kind === 'lie' ? Math.min(start + value, file.size - length) : start;
+  const from = kind === 'lie' ? Math.max(0, Math.min(start + value, file.size - length)) : start;
   const body = file.read(from, from + length - 1);
   const inBody = ['flip', 'short', 'truncate', 'stall', 'reset', 'drip', 'long', 'length', 'other'];
   if (inBody.includes(kind)) return misbehave.body(fault, response, body, start, length);
