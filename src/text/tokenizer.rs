@@ -1,6 +1,7 @@
 //! The tokenizer of `tokenizer.json`, by the `tokenizers` crate with a truncation of our own.
 
 mod ascii;
+mod parse;
 mod siglip;
 mod static_embedding;
 
@@ -8,6 +9,7 @@ use tokenizers::utils::truncation::truncate_encodings;
 use tokenizers::{Encoding, PaddingParams, PostProcessor, Tokenizer, TruncationParams};
 
 use self::ascii::Ascii;
+use self::parse::parse;
 use super::tokenizer_config::TokenizerConfig;
 use crate::error::{Error, Result};
 
@@ -73,8 +75,7 @@ impl TextTokenizer {
     ///
     /// *Errors*: `InvalidWeights` if the file is not a tokenizer, or if its special tokens alone fill `max_tokens`.
     pub fn from_json(json: &[u8], max_tokens: usize, lowercase: bool) -> Result<Self> {
-        let tokenizer = Tokenizer::from_bytes(json).map_err(broken)?;
-        Self::new(tokenizer, json, max_tokens, lowercase)
+        Self::new(parse(json)?, json, max_tokens, lowercase)
     }
 
     fn new(

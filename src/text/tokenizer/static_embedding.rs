@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use tokenizers::{PostProcessorWrapper, Tokenizer};
 
+use super::parse::parse;
 use super::{TextTokenizer, broken};
 use crate::error::Result;
 
@@ -18,7 +19,7 @@ impl TextTokenizer {
         max_tokens: Option<usize>,
         median: Option<usize>,
     ) -> Result<Self> {
-        let tokenizer = Tokenizer::from_bytes(json).map_err(broken)?;
+        let tokenizer = parse(json)?;
         let dropped = unknown(json, &tokenizer)?;
         let max_characters = max_tokens.map_or(usize::MAX, |tokens| {
             tokens.saturating_mul(median.unwrap_or_else(|| median_length(&tokenizer)))
@@ -36,7 +37,7 @@ impl TextTokenizer {
     ///
     /// *Errors*: `InvalidWeights` if the file is not a tokenizer.
     pub fn for_static_embedding(json: &[u8]) -> Result<Self> {
-        let tokenizer = Tokenizer::from_bytes(json).map_err(broken)?;
+        let tokenizer = parse(json)?;
         let max_tokens = tokenizer.get_truncation().map(|own| own.max_length);
         Self::without_special_tokens(tokenizer, json, max_tokens)
     }
