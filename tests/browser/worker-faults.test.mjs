@@ -376,6 +376,24 @@ test('where IndexedDB cannot be opened, all workers and later loads share the mo
   assert.equal(warnings.filter((text) => text.includes('IndexedDB')).length, 1, warnings.join());
 });
 
+test('a model that is disposed of ends a further worker that still starts', async () => {
+  await page.evaluate(async (texts) => {
+    const embedder = await load('TextEmbedder', 'test/tiny', { workers: 2 });
+    const { Worker: Real } = window;
+    // It never answers.
+    window.Worker = class extends Real {
+      constructor() {
+        super(URL.createObjectURL(new Blob([])));
+      }
+    };
+    await embedder.embed(texts);
+    window.two = embedder;
+  }, TEXTS);
+  await workers(2);
+  await page.evaluate(() => two.dispose());
+  await workers(0);
+});
+
 test('a worker that is ended is noticed within seconds where the page has no locks, and one that is busy is not', async () => {
   const seen = await page.evaluate(async (texts) => {
     Object.defineProperty(navigator, 'locks', { value: undefined });

@@ -1,4 +1,5 @@
 import type { LoadOptions } from '../../types/index.js';
+import { stoppedBy } from '../calls/abort.js';
 import type { Backend } from '../core/backend.js';
 import type { Glue } from '../core/glue.js';
 import type { Instance } from '../core/instance.js';
@@ -188,7 +189,7 @@ export class RemoteInstance implements Instance {
   async #load(name: string, args: readonly unknown[]): Promise<unknown> {
     const first = await this.member(name, args, true);
     const limit = workersFor(this.#given.options, first.memoryBytes, this.#host.device);
-    const pool = new Pool(name, first, limit, () => this.#hire(name, args));
+    const pool = new Pool(name, first, limit, (signal) => this.#hire(name, args, signal));
     const calls = first.methods.map((method) => [method, (...given: unknown[]) => pool.call(method, given)]);
     return { ...first.facts, ...Object.fromEntries(calls), free: () => pool.free() };
   }
@@ -227,14 +228,20 @@ export class RemoteInstance implements Instance {
     }
   }
 
-  /** Starts a further worker with the same model, which reports no progress. */
-  async #hire(name: string, args: readonly unknown[]): Promise<Member> {
+  /** Starts a further worker with the same model, which reports no progress. A signal that fires meanwhile ends it. */
+  async #hire(name: string, args: readonly unknown[], ended: AbortSignal): Promise<Member> {
     const { options, wasm } = this.#given;
     const remote = await this.#host.spawn();
-    if (typeof remote !== 'object') throw new PilotlightError('BACKEND_UNAVAILABLE', String(remote));
-    await remote.start(options, wasm);
+    if (typeof remote === 'string') throw new PilotlightError('BACKEND_UNAVAILABLE', remote);
     const { signal: _, onProgress: __, ...quiet } = args.at(-1) as LoadOptions;
-    return remote.member(name, [...args.slice(0, -1), quiet], false);
+    return stoppedBy(
+      ended,
+      () => remote.terminate(),
+      async () => {
+        await remote.start(options, wasm);
+        return remote.member(name, [...args.slice(0, -1), quiet], false);
+      },
+    );
   }
 
   #leave(): void {
