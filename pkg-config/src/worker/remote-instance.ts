@@ -25,12 +25,12 @@ export interface RemoteHandle {
 export interface WorkerFunctions {
   start(options: object, code: { wasm: unknown; webgpuGlue: string }, page: PageNames): Promise<Backend['report']>;
   ping(): void;
-  /** `main` is false in further workers of a pool, which leave the refresh of the store to the first. */
-  load(handle: string, args: unknown[], main: boolean): Promise<RemoteHandle>;
+  load(handle: string, args: unknown[]): Promise<RemoteHandle>;
   call(ref: number, method: string, args: unknown[]): Promise<unknown>;
+  /** Refreshes the store for a model that has answered. */
+  refresh(ref: number): Promise<void>;
+  /** Resolves when the refreshes of the store are over. */
   free(ref: number): Promise<void>;
-  /** Resolves when the refresh of the store is over. */
-  rest(): Promise<void>;
 }
 
 /** The means by which a worker takes the locks that others of its program take, and by which the others hear that it has ended. */
@@ -187,27 +187,28 @@ export class RemoteInstance implements Instance {
 
   /** Loads a model, and gives a handle like those of the glue. */
   async #load(name: string, args: readonly unknown[]): Promise<unknown> {
-    const first = await this.member(name, args, true);
+    // Models without a name, such as digits, are not in the store.
+    const first = await this.member(name, args, args.length > 1);
     const limit = workersFor(this.#given.options, first.memoryBytes, this.#host.device);
     const pool = new Pool(name, first, limit, (signal) => this.#hire(name, args, signal));
     const calls = first.methods.map((method) => [method, (...given: unknown[]) => pool.call(method, given)]);
     return { ...first.facts, ...Object.fromEntries(calls), free: () => pool.free() };
   }
 
-  /** Loads a model in this worker. */
-  async member(name: string, args: readonly unknown[], main: boolean): Promise<Member & RemoteHandle> {
+  /** Loads a model in this worker. `refreshes` says whether it refreshes the store after its first answer. */
+  async member(name: string, args: readonly unknown[], refreshes: boolean): Promise<Member & RemoteHandle> {
     this.#handles += 1;
     try {
-      const handle = (await this.#peer.call('load', [name, args, main], true)) as RemoteHandle;
+      const handle = (await this.#peer.call('load', [name, args], true)) as RemoteHandle;
       const { ref } = handle;
-      let first = true;
+      let isDue = refreshes;
       return {
         ...handle,
         call: async (method, given) => {
           const value = await this.#peer.call('call', [ref, method, given]);
-          // A process must not end before the refresh of the store.
-          if (first) this.#peer.call('rest', []).catch(() => {});
-          first = false;
+          // The refresh would delay the answer; and a process does not end as long as this call waits.
+          if (isDue) this.#peer.call('refresh', [ref]).catch(() => {});
+          isDue = false;
           return value;
         },
         free: () => {

@@ -15,9 +15,10 @@ type Method = (...args: unknown[]) => Promise<unknown>;
 
 /** Runs a core, and models in it, for the thread at the other side of the port, which has started this one. */
 export function serve(port: Port, cores: Cores, setWebgpuGlue: (address: string) => void): void {
-  const handles = new Map<number, { handle: Handle; queue: CallQueue; answered: () => void }>();
+  const handles = new Map<number, { handle: Handle; queue: CallQueue; load: Load<LoadOptions> }>();
   /** Refreshes of the store, which a worker completes before it ends. */
-  const background: Promise<void>[] = [];
+  const refreshes: Promise<void>[] = [];
+  let last = 0;
   let instance: CoreInstance | undefined;
 
   function running(): CoreInstance {
@@ -45,7 +46,7 @@ export function serve(port: Port, cores: Cores, setWebgpuGlue: (address: string)
 
     ping() {},
 
-    async load(name, args, main) {
+    async load(name, args) {
       const core = running();
       // The options come last; before them, where there is one, the name of the model.
       const options = args.at(-1) as LoadOptions;
@@ -55,34 +56,29 @@ export function serve(port: Port, cores: Cores, setWebgpuGlue: (address: string)
         const { load } = glue[name as keyof Glue] as unknown as { load: (...args: unknown[]) => Promise<Handle> };
         return load(...before, resolved);
       });
-      const ref = handles.size === 0 ? 1 : Math.max(...handles.keys()) + 1;
-      let first = true;
-      const answered = (): void => {
-        if (first && main && before.length > 0) background.push(load.refresh(core));
-        first = false;
-      };
-      handles.set(ref, { handle, queue: new CallQueue(), answered });
       const { memoryBytes } = await core.run(({ coreInfo }) => coreInfo());
-      return { ref, ...membersOf(handle), memoryBytes };
+      last += 1;
+      handles.set(last, { handle, queue: new CallQueue(), load });
+      return { ref: last, ...membersOf(handle), memoryBytes };
     },
 
     async call(ref, method, args) {
-      const { handle, queue, answered } = handles.get(ref) ?? {};
+      const { handle, queue } = handles.get(ref) ?? {};
       if (!handle || !queue) throw new PilotlightError('DISPOSED', 'this model was disposed; load it again');
       // The page may have given up on a call that still computes.
-      const value = await queue.run(() => running().run(() => (handle[method] as Method).apply(handle, args)));
-      answered?.();
-      return value;
+      return queue.run(() => running().run(() => (handle[method] as Method).apply(handle, args)));
+    },
+
+    async refresh(ref) {
+      const refreshed = handles.get(ref)?.load.refresh(running());
+      if (refreshed) refreshes.push(refreshed);
+      await refreshed;
     },
 
     async free(ref) {
       handles.get(ref)?.handle.free();
       handles.delete(ref);
-      await Promise.all(background);
-    },
-
-    async rest() {
-      await Promise.all(background);
+      await Promise.all(refreshes);
     },
   };
 
