@@ -6,7 +6,7 @@ import type { Instance } from '../core/instance.js';
 import { PilotlightError } from '../error.js';
 import type { Spawn } from '../runtime/spawn.js';
 import { type LentFunctions, LentLocks } from '../storage/lent-locks.js';
-import { pageLocks } from '../storage/locks.js';
+import { pageLocks, webLocks } from '../storage/locks.js';
 import { Peer, type Port } from './peer.js';
 import { type Member, Pool } from './pool.js';
 import { type Device, workersFor } from './workers.js';
@@ -24,6 +24,8 @@ export interface RemoteHandle {
 /** The functions of a worker, as its page calls them. */
 export interface WorkerFunctions {
   start(options: object, code: { wasm: unknown; webgpuGlue: string }, page: PageNames): Promise<Backend['report']>;
+  /** Takes a lock that it holds as long as it lives, and returns whether it got it. */
+  hold(lock: string | undefined): Promise<boolean>;
   ping(): void;
   load(handle: string, args: unknown[]): Promise<RemoteHandle>;
   call(ref: number, method: string, args: unknown[]): Promise<unknown>;
@@ -33,14 +35,12 @@ export interface WorkerFunctions {
   free(ref: number): Promise<void>;
 }
 
-/** The means by which a worker takes the locks that others of its program take, and by which the others hear that it has ended. */
+/** The means by which a worker takes the locks that others of its program take. */
 export interface PageNames {
   /** The beginning of the names of locks that the workers of one page share. */
   prefix: string;
   /** The locks of the thread that has started it, where threads share no others. */
   locks?: LentFunctions;
-  /** The name of a lock that it holds as long as it lives. */
-  lifeline?: string;
 }
 
 /** A started worker and the way to end it. */
@@ -100,21 +100,20 @@ export class RemoteInstance implements Instance {
       this.#fail(words, event.code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'RESOURCE_LIMIT' : 'INTERNAL');
     };
     port.onmessageerror = () => this.#fail('a message of the worker could not be read');
-    if ('onexit' in port) port.onexit = () => this.#fail('the worker was ended');
+    if (this.#tellsItsEnd) port.onexit = () => this.#fail('the worker was ended');
     this.#glue = this.#makeGlue();
   }
 
   /** Chooses the backend there. @throws {PilotlightError} also where the worker could not be started */
   async start(options: LoadOptions, wasm: unknown): Promise<Backend['report']> {
     const { device, dtype } = options;
-    const { names, watch } = this.#means();
+    if (!this.#tellsItsEnd) void this.#watch();
     try {
-      const given = [{ device, dtype }, { wasm, webgpuGlue: this.#host.webgpuGlue() }, names];
+      const given = [{ device, dtype }, { wasm, webgpuGlue: this.#host.webgpuGlue() }, this.#means()];
       const report = (await this.#peer.call('start', given, true)) as Backend['report'];
       // Further workers take what the first one chose.
       this.#given = { options: { ...options, device: report.device, dtype: report.dtype }, wasm };
       this.#started = true;
-      watch();
       return report;
     } catch (error) {
       this.terminate();
@@ -135,24 +134,36 @@ export class RemoteInstance implements Instance {
     for (const end of this.#ends) end();
   }
 
-  /** Makes what a worker gets to take locks by and to be watched by, and the function that begins to watch it. */
-  #means(): { names: PageNames; watch: () => void } {
+  /** Whether an event tells that the worker has ended. */
+  get #tellsItsEnd(): boolean {
+    return 'onexit' in this.#host.port;
+  }
+
+  #means(): PageNames {
     const { prefix } = pageLocks;
-    if ('onexit' in this.#host.port) {
-      const lent = new LentLocks();
-      this.#ends.push(() => lent.end());
-      return { names: { prefix, locks: lent.functions }, watch: () => {} };
+    if (!this.#tellsItsEnd) return { prefix };
+    const lent = new LentLocks();
+    this.#ends.push(() => lent.end());
+    return { prefix, locks: lent.functions };
+  }
+
+  /** Watches the worker's life from when its script runs: by a lock that it holds, or by questions where it or this thread gets none. */
+  async #watch(): Promise<void> {
+    const ended = new AbortController();
+    this.#ends.push(() => ended.abort());
+    const locks = webLocks();
+    const lock = `pilotlight-worker-${Math.random()}`;
+    try {
+      const isHeld = await this.#peer.call('hold', [locks && lock]);
+      if (locks && isHeld) {
+        const release = await locks.take(lock, ended.signal);
+        release();
+        this.#fail('the worker was ended');
+      }
+    } catch {
+      // The worker was ended by this thread, or the thread gets no locks.
     }
-    const locks = (globalThis.navigator as Partial<Navigator> | undefined)?.locks;
-    if (locks) {
-      const lifeline = `pilotlight-worker-${crypto.randomUUID?.() ?? Math.random()}`;
-      const watched = new AbortController();
-      this.#ends.push(() => watched.abort());
-      const ended = () => this.#fail('the worker was ended');
-      const watch = () => void locks.request(lifeline, { signal: watched.signal }, ended).catch(() => {});
-      return { names: { prefix, lifeline }, watch };
-    }
-    return { names: { prefix }, watch: () => this.#ask() };
+    if (!ended.signal.aborted) this.#ask();
   }
 
   /** Asks the worker whether it lives as long as calls wait. */

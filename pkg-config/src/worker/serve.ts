@@ -6,7 +6,7 @@ import type { Glue, WasmSource } from '../core/glue.js';
 import type { CoreInstance } from '../core/instance.js';
 import { PilotlightError } from '../error.js';
 import { grantsOf } from '../storage/lent-locks.js';
-import { pageLocks } from '../storage/locks.js';
+import { pageLocks, webLocks } from '../storage/locks.js';
 import { Peer, type Port } from './peer.js';
 import type { RemoteHandle, WorkerFunctions } from './remote-instance.js';
 
@@ -31,17 +31,19 @@ export function serve(port: Port, cores: Cores, setWebgpuGlue: (address: string)
       setWebgpuGlue(webgpuGlue);
       pageLocks.prefix = names.prefix;
       if (names.locks) pageLocks.lent = grantsOf(names.locks);
-      const choose = async () => {
-        if (wasm !== undefined) await cores.cpu.instance(wasm as WasmSource);
-        return chooseBackend(cores, options);
-      };
-      // The lock is granted by another process of the browser, and the code compiles meanwhile.
-      const [backend] = await Promise.all([
-        choose(),
-        names.lifeline === undefined ? undefined : takeLifeline(names.lifeline),
-      ]);
-      instance = backend.instance;
-      return backend.report;
+      if (wasm !== undefined) await cores.cpu.instance(wasm as WasmSource);
+      const chosen = await chooseBackend(cores, options);
+      instance = chosen.instance;
+      return chosen.report;
+    },
+
+    async hold(lock) {
+      const locks = webLocks();
+      if (lock === undefined || !locks) return false;
+      return locks.take(lock).then(
+        () => true,
+        () => false,
+      );
     },
 
     ping() {},
@@ -83,20 +85,6 @@ export function serve(port: Port, cores: Cores, setWebgpuGlue: (address: string)
   };
 
   new Peer(port, functions as never);
-}
-
-/** Resolves once the lock is held, so that the page does not take it before. */
-function takeLifeline(name: string): Promise<void> {
-  const locks = (globalThis.navigator as Partial<Navigator>).locks;
-  return new Promise<void>((held) => {
-    if (!locks) return held();
-    locks
-      .request(name, () => {
-        held();
-        return new Promise(() => {});
-      })
-      .catch(() => held());
-  });
 }
 
 /** The values of a handle's properties and the names of its methods, which the glue has on the class. */
