@@ -60,7 +60,7 @@ const featuresOf = (page) =>
     WebGPU: Boolean(await navigator.gpu?.requestAdapter()),
     'locks between tabs': 'locks' in navigator,
     'service workers': 'serviceWorker' in navigator,
-    'how much memory the device has': navigator.deviceMemory !== undefined,
+    'the memory of the device': navigator.deviceMemory !== undefined,
   }));
 
 /** The outcomes, by scenario or feature and by engine. */
