@@ -71,6 +71,9 @@ const inWorkers = (text) =>
     await route.fulfill({ contentType: 'text/javascript', body: `${text}\n${script}` });
   });
 
+const ABSENT = `Object.defineProperty(navigator, 'locks', { value: undefined });`;
+const DENIED = `LockManager.prototype.request = () => Promise.reject(new DOMException('denied', 'SecurityError'));`;
+
 /** Loads the tiny model for two workers, and waits until both are there. */
 async function loadTwo() {
   await page.evaluate(async (texts) => {
@@ -216,25 +219,30 @@ test('a store may be an object with fields of its own, and a full one is told by
   assert.equal(seen.code, 'QUOTA_EXCEEDED');
 });
 
-test('two loads of one model into one store of the program fetch the weights once', async () => {
-  const counts = [];
-  for (const loads of [1, 2]) {
-    const before = weightRequests();
-    await page.evaluate(async (loads) => {
-      const rows = new Map();
-      const store = {
-        get: async (key) => rows.get(key),
-        put: async (key, bytes) => void rows.set(key, bytes),
-        delete: async (key) => void rows.delete(key),
-        keys: async (prefix) => [...rows.keys()].filter((key) => key.startsWith(prefix)),
-      };
-      await Promise.all(Array.from({ length: loads }, () => load('TextEmbedder', 'test/tiny', { store })));
-    }, loads);
-    counts.push(weightRequests() - before);
-  }
-  assert.ok(counts[0] > 0);
-  assert.equal(counts[1], counts[0]);
-});
+for (const hasLocks of [true, false])
+  test(`two loads of one model into one store of the program fetch the weights once${hasLocks ? '' : ', where there are no web locks'}`, async () => {
+    if (!hasLocks) {
+      await inWorkers(ABSENT);
+      await page.evaluate(ABSENT);
+    }
+    const counts = [];
+    for (const loads of [1, 2]) {
+      const before = weightRequests();
+      await page.evaluate(async (loads) => {
+        const rows = new Map();
+        const store = {
+          get: async (key) => rows.get(key),
+          put: async (key, bytes) => void rows.set(key, bytes),
+          delete: async (key) => void rows.delete(key),
+          keys: async (prefix) => [...rows.keys()].filter((key) => key.startsWith(prefix)),
+        };
+        await Promise.all(Array.from({ length: loads }, () => load('TextEmbedder', 'test/tiny', { store })));
+      }, loads);
+      counts.push(weightRequests() - before);
+    }
+    assert.ok(counts[0] > 0);
+    assert.equal(counts[1], counts[0]);
+  });
 
 test('a model in the memory of the page asks the host for nothing more', async () => {
   await page.evaluate(async () => {
@@ -426,8 +434,6 @@ const askOften = (times) =>
     const { setInterval: real } = window;
     window.setInterval = (work, ms) => real(work, ms / times);
   }, times);
-const ABSENT = `Object.defineProperty(navigator, 'locks', { value: undefined });`;
-const DENIED = `LockManager.prototype.request = () => Promise.reject(new DOMException('denied', 'SecurityError'));`;
 
 for (const [where, deny] of [
   ['the page has no locks', () => page.evaluate(ABSENT)],

@@ -141,7 +141,7 @@ export class RemoteInstance implements Instance {
 
   #means(): PageNames {
     const { prefix } = pageLocks;
-    if (!this.#tellsItsEnd) return { prefix };
+    if (!this.#tellsItsEnd && webLocks()) return { prefix };
     const lent = new LentLocks();
     this.#ends.push(() => lent.end());
     return { prefix, locks: lent.functions };
