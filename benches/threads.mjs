@@ -28,7 +28,7 @@ if (!existsSync(STS) || !existsSync(path.join(MINILM, 'model.safetensors'))) {
   process.exit(0);
 }
 
-// By its file: Deno finds no package by its name here.
+// Deno finds no package by its name here.
 const { TextEmbedder } = await import('../node_modules/pilotlight/inline.js');
 const names = ['config.json', 'tokenizer.json', 'modules.json', '1_Pooling/config.json', 'model.safetensors'];
 const files = Object.fromEntries(names.map((name) => [name, new Uint8Array(readFileSync(path.join(MINILM, name)))]));

@@ -2,7 +2,7 @@ import type { ImageTextEmbedderHandle } from '#core/cpu.js';
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './calls/abort.js';
 import type { Caller } from './calls/caller.js';
-import { checkModel, checkObject, shown } from './calls/check.js';
+import { checkListener, checkModel, checkObject, shown } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
 import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
@@ -186,11 +186,9 @@ function checkReadTwice(files: Api.LoadOptions['files']): void {
 }
 
 /** Returns a function that calls `onProgress`. A listener that throws does not break the call. */
-function listenerOf({ onProgress }: Api.EmbedImagesOptions): (loaded: number, total: number) => void {
-  const listener: unknown = onProgress;
-  if (listener === undefined || listener === null) return () => {};
-  if (typeof listener !== 'function')
-    throw new PilotlightError('INVALID_INPUT', `onProgress: expected a function, got ${typeof listener}`);
+function listenerOf(options: Api.EmbedImagesOptions): (loaded: number, total: number) => void {
+  checkListener(options);
+  const { onProgress } = options;
   return (loaded, total) => {
     try {
       onProgress?.({ loaded, total });

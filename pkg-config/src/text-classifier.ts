@@ -4,12 +4,12 @@ import type * as Api from '../types/index.js';
 import { aborted, signalOf } from './calls/abort.js';
 import { CallQueue } from './calls/call-queue.js';
 import { Caller } from './calls/caller.js';
-import { checkObject, shown } from './calls/check.js';
+import { checkListener, checkObject, shown } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
 import { answerOf, FIELDS, reportOf } from './classifier/answers.js';
 import { examplesOf } from './classifier/examples.js';
 import { compare, compareVectors, FORMAT, parse, VERSION } from './classifier/json.js';
-import { checkEmbedder, checkListener, checkRate, checkThresholds, headOptions } from './classifier/options.js';
+import { checkEmbedder, checkRate, checkThresholds, headOptions } from './classifier/options.js';
 import type { State } from './classifier/state.js';
 import {
   type Asking,

@@ -1,9 +1,8 @@
 import { cores } from '#runtime';
 import type * as Api from '../types/index.js';
 import { abortable, aborted, signalOf } from './calls/abort.js';
-import { checkModel, checkObject, shown } from './calls/check.js';
+import { checkListener, checkModel, checkObject, shown } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
-import { checkListener } from './classifier/options.js';
 import { decoderIdentity } from './core/core-of.js';
 import { Decoder } from './decoder.js';
 import { calibrated, RATES } from './detector/calibration.js';

@@ -16,7 +16,7 @@ test('a second visit with the whole network cut embeds within a second or so of 
     await demo.load(page, { device: 'CPU', weights: '8-bit' });
     await demo.ready(page);
     await demo.embedded(page);
-    // Not by `waitForFunction`, which takes the promise of an asynchronous function for its answer.
+    // `waitForFunction` would take the promise of an asynchronous function for its answer.
     const cachesCore = () =>
       page.evaluate(async () => {
         const names = await caches.keys();

@@ -163,7 +163,7 @@ test('everything can be done by keyboard alone', async () => {
   await demo.embedded(page);
 
   await tabTo('#search');
-  // At once, so that no list of half a query is taken for that of the whole.
+  // The text is put in as a whole, so that no list of half a query is taken for its list.
   await page.keyboard.insertText('something to eat');
   await page.getByText('Nearest first').waitFor();
   await tabTo('.result button');

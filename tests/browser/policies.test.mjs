@@ -1,4 +1,4 @@
-// Pages that allow themselves little: content security policies, cross-origin isolation, and the pages of an extension.
+// Pages that are allowed little: content security policies, cross-origin isolation, sandboxes, and the pages of an extension.
 // Every answer of the server has the policy, so the workers have it too, and both report what it refuses.
 import assert from 'node:assert/strict';
 import { cp, mkdtemp, rm } from 'node:fs/promises';
@@ -46,20 +46,20 @@ beforeEach(() => {
 });
 afterEach(() => site?.close());
 
-/** The query of a page, with the address of the package's script. */
-const asked = (script = './package/web.js') => {
-  const request = { script, model: MODEL, host: hub.url, texts: cases.map(({ text }) => text) };
+/** The query of a page, with the address of the package's script and the options of the load. */
+const asked = (script = './package/web.js', options = { store: false }) => {
+  const request = { script, model: MODEL, host: hub.url, options, texts: cases.map(({ text }) => text) };
   return new URLSearchParams({ request: JSON.stringify(request) });
 };
 
 /** Embeds in a page that is served with these headers, as is all that it fetches of its server. `script` is the package's. */
-async function embedUnder(headers, script) {
+async function embedUnder(headers, script, options) {
   const files = { '/embed-here.mjs': EMBED_HERE, '/page.html': path.join(EXTENSION, 'page.html') };
   site = await startBench({}, { files, headers });
   const context = await browser.newContext();
   try {
     const page = await context.newPage();
-    await page.goto(`${site.url}/page.html?${asked(script)}`);
+    await page.goto(`${site.url}/page.html?${asked(script, options)}`);
     return await page.evaluate(() => window.answer);
   } finally {
     await context.close();
@@ -163,6 +163,16 @@ for (const embedder of ['require-corp', 'credentialless']) {
     assert.match(answer.backend.reason, /because the worker failed: its script could not be loaded\.$/);
   });
 }
+
+test('a page in a sandbox, which gets neither locks nor IndexedDB nor workers, computes with a model in memory', async () => {
+  // Its server's files are of another origin than the page.
+  const open = { 'Access-Control-Allow-Origin': '*' };
+  const sandbox = { ...open, 'Content-Security-Policy': 'sandbox allow-scripts' };
+  const answer = await embedUnder((url) => (url.startsWith('/page.html') ? sandbox : open), undefined, {});
+  assertRight(answer);
+  assert.equal(answer.backend.worker, false);
+  assert.match(answer.backend.reason, /on the calling thread because no worker could be started/);
+});
 
 test('an extension embeds from its own files: its page in a worker, its service worker on its own thread', async () => {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'pilotlight-extension-'));

@@ -1,11 +1,11 @@
-// What goes wrong around workers: workers that end, loads that are given up, and values that cannot be cloned. Each case is compared with the
-// same on the page's own thread where there is one.
+// Faults around workers: workers that end, loads that are given up, and values that cannot be cloned. Each case is compared with the same
+// on the page's own thread where there is one.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { clipGolden } from '../package/support/clip.mjs';
-import { goldens, launch, packageFolder, startBench, tinyGolden, until } from './harness.mjs';
+import { FIGURES, goldens, launch, packageFolder, startBench, tinyGolden, until } from './harness.mjs';
 
 const TEXTS = Array.from({ length: 300 }, (_, i) => `text ${i} about ${'a dog in the park '.repeat(1 + (i % 5))}`);
 const PICTURE = path.join(goldens, 'resize', clipGolden('clip-tiny').pictures[0]);
@@ -63,6 +63,16 @@ afterEach(async () => {
 
 const workers = (count) => until(`${count} workers are there`, () => page.workers().length === count);
 const weightRequests = () => bench.requests.filter(({ url }) => url.endsWith('.safetensors')).length;
+
+/** Runs a text in each worker of the package before its own script. */
+const inWorkers = (text) =>
+  page.route('**/package/worker.js', async (route) => {
+    const script = await readFile(path.join(packageFolder, 'worker.js'), 'utf8');
+    await route.fulfill({ contentType: 'text/javascript', body: `${text}\n${script}` });
+  });
+
+const ABSENT = `Object.defineProperty(navigator, 'locks', { value: undefined });`;
+const DENIED = `LockManager.prototype.request = () => Promise.reject(new DOMException('denied', 'SecurityError'));`;
 
 /** Loads the tiny model for two workers, and waits until both are there. */
 async function loadTwo() {
@@ -209,25 +219,30 @@ test('a store may be an object with fields of its own, and a full one is told by
   assert.equal(seen.code, 'QUOTA_EXCEEDED');
 });
 
-test('two loads of one model into one store of the program fetch the weights once', async () => {
-  const counts = [];
-  for (const loads of [1, 2]) {
-    const before = weightRequests();
-    await page.evaluate(async (loads) => {
-      const rows = new Map();
-      const store = {
-        get: async (key) => rows.get(key),
-        put: async (key, bytes) => void rows.set(key, bytes),
-        delete: async (key) => void rows.delete(key),
-        keys: async (prefix) => [...rows.keys()].filter((key) => key.startsWith(prefix)),
-      };
-      await Promise.all(Array.from({ length: loads }, () => load('TextEmbedder', 'test/tiny', { store })));
-    }, loads);
-    counts.push(weightRequests() - before);
-  }
-  assert.ok(counts[0] > 0);
-  assert.equal(counts[1], counts[0]);
-});
+for (const hasLocks of [true, false])
+  test(`two loads of one model into one store of the program fetch the weights once${hasLocks ? '' : ', where there are no web locks'}`, async () => {
+    if (!hasLocks) {
+      await inWorkers(ABSENT);
+      await page.evaluate(ABSENT);
+    }
+    const counts = [];
+    for (const loads of [1, 2]) {
+      const before = weightRequests();
+      await page.evaluate(async (loads) => {
+        const rows = new Map();
+        const store = {
+          get: async (key) => rows.get(key),
+          put: async (key, bytes) => void rows.set(key, bytes),
+          delete: async (key) => void rows.delete(key),
+          keys: async (prefix) => [...rows.keys()].filter((key) => key.startsWith(prefix)),
+        };
+        await Promise.all(Array.from({ length: loads }, () => load('TextEmbedder', 'test/tiny', { store })));
+      }, loads);
+      counts.push(weightRequests() - before);
+    }
+    assert.ok(counts[0] > 0);
+    assert.equal(counts[1], counts[0]);
+  });
 
 test('a model in the memory of the page asks the host for nothing more', async () => {
   await page.evaluate(async () => {
@@ -321,13 +336,13 @@ test('a stream whose worker has ended is cancelled', async () => {
         await sleep(20);
         controller.enqueue(weights.slice(at, at + 10));
         at += 10;
+        if (at === 100) started[0].terminate();
       },
       cancel: () => {
         isCancelled = true;
       },
     });
     const loading = load('TextEmbedder', 'mine', { files: { ...small, 'model.safetensors': stream }, store: false });
-    setTimeout(() => started[0].terminate(), 500);
     const { code } = await loading.catch(told);
     await sleep(200);
     return { code, isCancelled };
@@ -352,10 +367,7 @@ test('a judge cannot be had of a generator that was disposed of, in a worker or 
 
 test('where IndexedDB cannot be opened, all workers and later loads share the model in the memory of the page', async () => {
   const deny = `IDBFactory.prototype.open = () => { throw new DOMException('denied', 'SecurityError'); };`;
-  const script = await readFile(path.join(packageFolder, 'worker.js'), 'utf8');
-  await page.route('**/package/worker.js', async (route) => {
-    await route.fulfill({ contentType: 'text/javascript', body: `${deny}\n${script}` });
-  });
+  await inWorkers(deny);
   await page.evaluate(deny);
   const warnings = [];
   page.on('console', (message) => message.type() === 'warning' && warnings.push(message.text()));
@@ -376,19 +388,85 @@ test('where IndexedDB cannot be opened, all workers and later loads share the mo
   assert.equal(warnings.filter((text) => text.includes('IndexedDB')).length, 1, warnings.join());
 });
 
-test('a worker that is ended is noticed within seconds where the page has no locks, and one that is busy is not', async () => {
-  const seen = await page.evaluate(async (texts) => {
-    Object.defineProperty(navigator, 'locks', { value: undefined });
-    const embedder = await load('TextEmbedder', 'test/tiny', { workers: 1 });
-    const many = Array.from({ length: 60 }, () => texts).flat();
-    const busy = (await embedder.embed(many)).dims[0];
-    const call = embedder.embed(many).catch(told);
-    await sleep(20);
-    const start = performance.now();
-    started[0].terminate();
-    return { busy, ...(await call), ms: performance.now() - start };
+test('a model that is disposed of ends a further worker that still starts', async () => {
+  await page.evaluate(async (texts) => {
+    const embedder = await load('TextEmbedder', 'test/tiny', { workers: 2 });
+    const { Worker: Real } = window;
+    // It never answers.
+    window.Worker = class extends Real {
+      constructor() {
+        super(URL.createObjectURL(new Blob([])));
+      }
+    };
+    await embedder.embed(texts);
+    window.two = embedder;
   }, TEXTS);
-  assert.deepEqual([seen.busy, seen.code], [60 * TEXTS.length, 'INTERNAL']);
-  assert.match(seen.message, /the worker does not answer; load again/);
-  assert.ok(seen.ms < 20_000, `${seen.ms} ms`);
+  await workers(2);
+  await page.evaluate(() => two.dispose());
+  await workers(0);
+});
+
+test('where a worker is ended while it starts, the model runs on the page', async () => {
+  let release;
+  const released = new Promise((resolve) => {
+    release = resolve;
+  });
+  await page.route('**/core/*.wasm', async (route) => {
+    await released;
+    await route.continue();
+  });
+  const asked = page.waitForRequest('**/core/*.wasm');
+  const loading = page.evaluate(async () => {
+    const embedder = await load('TextEmbedder', 'test/tiny');
+    return { backend: embedder.backend, dims: (await embedder.embed('a dog')).dims };
+  });
+  await asked;
+  await page.evaluate(() => started[0].terminate());
+  release();
+  const { backend, dims } = await loading;
+  assert.deepEqual([backend.worker, dims], [false, [1, 32]]);
+  assert.match(backend.reason, /on the calling thread because the worker was ended\.$/);
+});
+
+/** Has the page ask its workers so many times as often whether they live; one that does not answer for 10 seconds counts as ended. */
+const askOften = (times) =>
+  page.evaluate((times) => {
+    const { setInterval: real } = window;
+    window.setInterval = (work, ms) => real(work, ms / times);
+  }, times);
+
+for (const [where, deny] of [
+  ['the page has no locks', () => page.evaluate(ABSENT)],
+  ['the page gets no locks', () => page.evaluate(DENIED)],
+  ['the worker gets no locks', () => inWorkers(DENIED)],
+  ...(FIGURES ? [['the worker has no locks', () => inWorkers(ABSENT)]] : []),
+])
+  test(`a worker that is ended is noticed by questions where ${where}`, async () => {
+    await deny();
+    await askOften(10);
+    const seen = await page.evaluate(async (texts) => {
+      const embedder = await load('TextEmbedder', 'test/tiny', { workers: 1 });
+      const call = embedder.embed(Array.from({ length: 60 }, () => texts).flat()).catch(told);
+      await sleep(20);
+      started[0].terminate();
+      return call;
+    }, TEXTS);
+    assert.deepEqual(seen, { code: 'INTERNAL', message: 'the worker does not answer; load again' });
+  });
+
+test('a worker that computes for longer than it may be silent answers questions', async () => {
+  await page.evaluate(ABSENT);
+  await askOften(5);
+  const seen = await page.evaluate(async (texts) => {
+    const embedder = await load('TextEmbedder', 'test/tiny', { workers: 1 });
+    const timed = async (lists) => {
+      const start = performance.now();
+      const { dims } = await embedder.embed(Array.from({ length: lists }, () => texts).flat());
+      return { rows: dims[0], lists, ms: performance.now() - start };
+    };
+    const { ms } = await timed(10);
+    return timed(Math.ceil((10 * 4000) / ms));
+  }, TEXTS);
+  assert.equal(seen.rows, seen.lists * TEXTS.length);
+  assert.ok(seen.ms > 2000, `${seen.ms} ms are too few to tell`);
 });

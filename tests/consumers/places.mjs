@@ -7,10 +7,10 @@ export const IN_WORKER = { worker: true };
 const NO_WORKER = { worker: false, reason: /It runs on the calling thread because / };
 /** There is no other thread, and none was asked for. */
 export const HERE = { worker: false, reason: /^(?!.*calling thread)/ };
-/** What a bundle says that has left `new URL` alone. */
+/** The error of a bundle that has left `new URL` alone. */
 const ADVICE = { code: 'FETCH_FAILED', message: /init\(\{ wasm \}\).*pilotlight\/inline.*README, "Bundlers"/ };
 
-/** What README says to do in a bundler that leaves `new URL` alone: the files that are to lie beside the bundle. */
+/** The files that README puts beside the bundle of a bundler that leaves `new URL` alone. */
 const FILES = ['core', 'worker.js'];
 
 const webpack =

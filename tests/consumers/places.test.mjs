@@ -41,7 +41,7 @@ function programOf(command, folder) {
   return group === 'node_modules' ? path.join(folder, program) : path.join(CONSUMERS, group, 'node_modules', ...rest);
 }
 
-/** Why a place is skipped: npm has runtimes for some machines only. */
+/** The reason why a place is skipped: npm has runtimes for some machines only. */
 const missing = (command) =>
   /^(runtimes|[.])\//.test(command) && !existsSync(programOf(command)) && 'npm has no such program for this machine';
 

@@ -12,7 +12,7 @@ const chromium = {
 export const launchFirefox = () => launch(firefox);
 export const launchChromium = () => launch(chromium);
 
-/** @returns {Promise<import('./engines.mjs').Browser>} */
+/** @returns {Promise<import('./engines.test.mjs').Browser>} */
 async function launch(options) {
   const browser = await puppeteer.launch({ ...options, headless: true, protocolTimeout: 600_000 });
   return {

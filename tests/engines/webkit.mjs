@@ -27,7 +27,7 @@ async function startDisplay() {
   return { name, close: () => server.kill() };
 }
 
-/** Of a port that was free a moment ago. */
+/** The number of a port that was free a moment ago. */
 const freePort = () =>
   new Promise((resolve) => {
     const server = createServer().listen(0, '127.0.0.1', () => {
@@ -36,7 +36,7 @@ const freePort = () =>
     });
   });
 
-/** @returns {Promise<import('./engines.mjs').Browser>} */
+/** @returns {Promise<import('./engines.test.mjs').Browser>} */
 export async function launchWebKit() {
   const binary = miniBrowser();
   const display = await startDisplay();
@@ -97,7 +97,7 @@ async function startSession(binary, display) {
       async call(work, argument) {
         jobs += 1;
         const job = `window.engineJobs[${jobs}]`;
-        // Not by a script that the driver waits for: other tabs have their turn meanwhile.
+        // The driver does not wait for the script, so that other tabs are served meanwhile.
         await run(`window.engineJobs ??= {}; ${expressionOf(work, argument)}.then((text) => { ${job} = text; });`);
         for (;;) {
           const text = await run(`return ${job};`);

@@ -39,7 +39,7 @@ describe('a folder that pull made', () => {
 
   test('while the branch moves is of one commit, and good', async (t) => {
     const [first, other] = [await load(A, false, { dtype: 'q8' }), await load(B, false, { dtype: 'q8' })];
-    // At each request in turn.
+    // The branch moves at another request each time.
     let moved = 0;
     for (let at = 0; at < 12; at += 1) {
       const host = await startHub({ models: { [A]: FIRST } });

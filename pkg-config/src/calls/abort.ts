@@ -16,6 +16,21 @@ export function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined):
   });
 }
 
+/** Settles as `work` does, and calls `stop` if the signal has fired or fires meanwhile. */
+export async function stoppedBy<T>(
+  signal: AbortSignal | undefined,
+  stop: () => void,
+  work: () => Promise<T>,
+): Promise<T> {
+  signal?.addEventListener('abort', stop, { once: true });
+  try {
+    if (signal?.aborted) stop();
+    return await work();
+  } finally {
+    signal?.removeEventListener('abort', stop);
+  }
+}
+
 /** The `signal` of an options object, checked; `undefined` where there is none. */
 export function signalOf(options: object): AbortSignal | undefined {
   const { signal } = options as { signal?: unknown };

@@ -23,6 +23,12 @@ export function checkObject(name: string, value: unknown): object {
   );
 }
 
+/** @throws {PilotlightError} `INVALID_INPUT` where `onProgress` is no function */
+export function checkListener({ onProgress }: { onProgress?: unknown }): void {
+  if (onProgress === undefined || onProgress === null || typeof onProgress === 'function') return;
+  throw new PilotlightError('INVALID_INPUT', `onProgress: expected a function, got ${typeof onProgress}`);
+}
+
 /** A value that was not expected, for messages. */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`;

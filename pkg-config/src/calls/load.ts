@@ -1,12 +1,12 @@
 import type { LoadOptions, LoadProgress } from '../../types/index.js';
 import type { Glue } from '../core/glue.js';
 import type { Instance } from '../core/instance.js';
-import { PilotlightError } from '../error.js';
 import { byteOptions } from '../inputs/request.js';
 import { isShared, type Locks, locksFor } from '../storage/locks.js';
 import { isMemoryStore } from '../storage/memory-store.js';
 import { abortable } from './abort.js';
 import { Caller, watch } from './caller.js';
+import { checkListener } from './check.js';
 import { withShared } from './shared-options.js';
 
 /** Callers with a load under way. */
@@ -101,12 +101,6 @@ export class Load<Options extends LoadOptions> {
       // The caller asked for neither, and both are tried again at the next visit.
     }
   }
-}
-
-/** @throws {PilotlightError} `INVALID_INPUT` where `onProgress` is no function */
-export function checkListener({ onProgress }: { onProgress?: unknown }): void {
-  if (onProgress === undefined || onProgress === null || typeof onProgress === 'function') return;
-  throw new PilotlightError('INVALID_INPUT', `onProgress: expected a function, got ${typeof onProgress}`);
 }
 
 /** Stores that were swept since this page opened. A program's own store is referenced weakly, so that it can be collected. */

@@ -15,11 +15,6 @@ export function checkThresholds(thresholds: unknown, labels: readonly string[]):
   return Object.fromEntries(entries);
 }
 
-export function checkListener({ onProgress }: { onProgress?: unknown }): void {
-  if (onProgress === undefined || onProgress === null || typeof onProgress === 'function') return;
-  throw new PilotlightError('INVALID_INPUT', `onProgress: expected a function, got ${typeof onProgress}`);
-}
-
 const HEAD_OPTIONS = ['head', 'C', 'gamma', 'k', 'tolerance', 'seed'] as const;
 
 /** The options of the head that were given; the core checks their values. */

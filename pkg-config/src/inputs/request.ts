@@ -34,7 +34,7 @@ interface Given {
  * as a signature, is added to each request here, so that neither a message nor a key of a store can have it.
  */
 export function byteOptions({ files, host }: Given, signal: AbortSignal | undefined): object {
-  // What is no text is left to WebAssembly, which says what was expected.
+  // WebAssembly refuses a host that is no text, and says what it expected.
   const [address, ...rest] = typeof host === 'string' ? host.split('?') : [];
   const query = rest.join('?');
   return {

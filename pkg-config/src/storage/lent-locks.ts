@@ -33,10 +33,10 @@ export class LentLocks {
   }
 
   #keep(release: () => void): number {
+    this.#last += 1;
     // The other thread may have ended while it waited.
     if (this.#ended) release();
-    this.#last += 1;
-    this.#releases.set(this.#last, release);
+    else this.#releases.set(this.#last, release);
     return this.#last;
   }
 }

@@ -1,3 +1,4 @@
+import { stoppedBy } from '../calls/abort.js';
 import { Caller } from '../calls/caller.js';
 import { Line } from '../calls/line.js';
 
@@ -58,8 +59,7 @@ export function locksFor(
   listener?: (announcement: Announcement) => void,
 ): Locks {
   const isPage = pageLocks.prefix !== '';
-  const locks = shared || isPage ? (globalThis.navigator as Navigator | undefined)?.locks : undefined;
-  const grants = pageLocks.lent ?? (locks ? grantsOf(locks) : ownLocks);
+  const grants = pageLocks.lent ?? (shared || isPage ? webOrOwnLocks() : ownLocks);
   const named = (name: string): string => (shared || !isPage ? name : pageLocks.prefix + name);
   const held = new Set<LockGuard>();
 
@@ -93,11 +93,10 @@ export function locksFor(
         restartTimer();
         listener?.(data as Announcement);
       });
-      const stop = (): void => waiting.abort();
-      signal?.addEventListener('abort', stop, { once: true });
-      if (signal?.aborted) stop();
       try {
-        return guard(name, await grants.take(name, waiting.signal));
+        const stop = (): void => waiting.abort();
+        const release = await stoppedBy(signal, stop, () => grants.take(name, waiting.signal));
+        return guard(name, release);
       } catch (error) {
         if (signal?.aborted)
           throw new DOMException('aborted while waiting for another load of the same model', 'AbortError');
@@ -106,7 +105,6 @@ export function locksFor(
       } finally {
         clearTimeout(timer);
         channel?.close();
-        signal?.removeEventListener('abort', stop);
       }
     },
 
@@ -122,24 +120,45 @@ export function locksFor(
   };
 }
 
-/** The locks of the browser. */
-const grantsOf = (locks: LockManager): Grants => ({
-  take: (name, signal) =>
-    new Promise((resolve, reject) => {
-      const hold = () => new Promise<void>((release) => resolve(release));
-      locks.request(name, signal ? { signal } : {}, hold).catch(reject);
-    }),
+/** The locks of the browser, or of this thread where the browser has none or denies them, as it does to a frame in a sandbox. */
+function webOrOwnLocks(): Grants {
+  const locks = webLocks();
+  if (!locks) return ownLocks;
+  const unlessDenied =
+    <T>(own: () => Promise<T>) =>
+    (error: unknown): Promise<T> => {
+      if (Object(error).name !== 'SecurityError') throw error;
+      return own();
+    };
+  return {
+    take: (name, signal) => locks.take(name, signal).catch(unlessDenied(() => ownLocks.take(name, signal))),
+    takeIfFree: (name) => locks.takeIfFree(name).catch(unlessDenied(() => ownLocks.takeIfFree(name))),
+  };
+}
 
-  takeIfFree: (name) =>
-    new Promise((resolve, reject) => {
-      const hold = (granted: Lock | null): Promise<void> | undefined => {
-        if (granted) return new Promise<void>((release) => resolve(release));
-        resolve(undefined);
-        return undefined;
-      };
-      locks.request(name, { ifAvailable: true }, hold).catch(reject);
-    }),
-});
+/** The locks of the browser; `undefined` where there are none, as in pages without HTTPS. */
+export function webLocks(): Grants | undefined {
+  const locks = (globalThis.navigator as Partial<Navigator> | undefined)?.locks;
+  return (
+    locks && {
+      take: (name, signal) =>
+        new Promise((resolve, reject) => {
+          const hold = () => new Promise<void>((release) => resolve(release));
+          locks.request(name, signal ? { signal } : {}, hold).catch(reject);
+        }),
+
+      takeIfFree: (name) =>
+        new Promise((resolve, reject) => {
+          const hold = (granted: Lock | null): Promise<void> | undefined => {
+            if (granted) return new Promise<void>((release) => resolve(release));
+            resolve(undefined);
+            return undefined;
+          };
+          locks.request(name, { ifAvailable: true }, hold).catch(reject);
+        }),
+    }
+  );
+}
 
 /** The loads of this thread, and of those it has started, that hold or wait for a lock, by the lock's name. */
 const lines = new Map<string, Line>();

@@ -1,8 +1,7 @@
 import { cores, spawner } from '#runtime';
 import type { BackendReport, LoadOptions } from '../../types/index.js';
-import { aborted, signalOf } from '../calls/abort.js';
-import { shown } from '../calls/check.js';
-import { checkListener } from '../calls/load.js';
+import { aborted, signalOf, stoppedBy } from '../calls/abort.js';
+import { checkListener, shown } from '../calls/check.js';
 import { chooseBackend } from '../core/backend.js';
 import type { Instance } from '../core/instance.js';
 import { PilotlightError, toPilotlightError } from '../error.js';
@@ -28,7 +27,7 @@ export async function choosePlace(options: LoadOptions): Promise<Place> {
   const isAsked = worker === true || asksForSeveral(options);
   if (!spawner?.isHere()) {
     const why = spawner ? `workers are started in ${spawner.places} only` : `${cores.runtime} has no workers`;
-    // Who asked for none has nobody to be told.
+    // A program that asked for none need not hear why there is none.
     return here(options, isAsked ? why : undefined);
   }
   if (!isAsked && !spawner.byItself) return here(options, undefined);
@@ -36,10 +35,9 @@ export async function choosePlace(options: LoadOptions): Promise<Place> {
   if (typeof remote === 'string') return here(options, remote);
   const signal = signalOf(options);
   const stop = (): void => remote.terminate();
-  signal?.addEventListener('abort', stop, { once: true });
   try {
-    if (signal?.aborted) stop();
-    const report = await remote.start(options, await spawner.code());
+    const wasm = await spawner.code();
+    const report = await stoppedBy(signal, stop, () => remote.start(options, wasm));
     return { instance: remote, report: { ...report, worker: true } };
   } catch (error) {
     stop();
@@ -48,8 +46,6 @@ export async function choosePlace(options: LoadOptions): Promise<Place> {
     // Options that are wrong are wrong here too.
     if (code === 'INVALID_INPUT') throw error;
     return here(options, message);
-  } finally {
-    signal?.removeEventListener('abort', stop);
   }
 }
 

@@ -14,7 +14,7 @@ type Message =
   | { kind: 'call'; id: number; target: string | number; args: unknown }
   | { kind: 'value'; id: number; value: unknown }
   | { kind: 'error'; id: number; error: Failure }
-  | { kind: 'abort'; ref: number; reason: unknown };
+  | { kind: 'abort'; ref: number };
 
 /** The functions and signals that were sent along with a call. */
 interface Scope extends References {
@@ -105,7 +105,7 @@ export class Peer {
       case 'error':
         return this.#waiting.get(message.id)?.reject(errorOf(message.error));
       case 'abort':
-        return this.#aborters.get(message.ref)?.abort(message.reason);
+        return this.#aborters.get(message.ref)?.abort();
     }
   }
 
@@ -115,7 +115,7 @@ export class Peer {
       const called = typeof target === 'number' ? this.#lent.get(target)?.call : this.#functions[target];
       if (!called) throw new PilotlightError('INTERNAL', `the worker’s other side has no function ${target}`);
       const value = encode(await called(...(decode(args, this.#stubs(signals)) as never[])), NONE);
-      // What the core or a store gave is not used here any more; a program's own bytes stay its own.
+      // Bytes of the core or of a store are not used here any more; a program's own stay its own.
       this.#send({ kind: 'value', id, value }, typeof target === 'string' ? [...buffersIn(value)] : []);
     } catch (error) {
       this.#send({ kind: 'error', id, error: failureOf(error, typeof target === 'number') });
@@ -158,7 +158,7 @@ export class Peer {
       },
       signal: (signal) => {
         const ref = this.#next();
-        const tell = (): void => this.#send({ kind: 'abort', ref, reason: undefined });
+        const tell = (): void => this.#send({ kind: 'abort', ref });
         signal.addEventListener('abort', tell, { once: true });
         ends.push(() => signal.removeEventListener('abort', tell));
         return ref;

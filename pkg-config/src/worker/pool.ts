@@ -18,7 +18,7 @@ const TRIES = 3;
 export class Pool implements Member {
   readonly #name: string;
   readonly #first: Member;
-  readonly #hire: () => Promise<Member>;
+  readonly #hire: (signal: AbortSignal) => Promise<Member>;
   #limit: number;
   #others: Member[] = [];
   /** The number of workers that are being started. */
@@ -28,10 +28,11 @@ export class Pool implements Member {
   /** The number of lists that are divided at the moment. */
   #running = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #freed = false;
+  /** Fires when the model is freed, which ends the workers that are being started. */
+  readonly #freed = new AbortController();
 
   /** `name` is the class of the handle, and `hire` starts a further worker with the same model. */
-  constructor(name: string, first: Member, limit: number, hire: () => Promise<Member>) {
+  constructor(name: string, first: Member, limit: number, hire: (signal: AbortSignal) => Promise<Member>) {
     this.#name = name;
     this.#first = first;
     this.#limit = limit;
@@ -47,7 +48,7 @@ export class Pool implements Member {
   }
 
   free(): void {
-    this.#freed = true;
+    this.#freed.abort();
     clearTimeout(this.#timer);
     for (const member of [this.#first, ...this.#others]) member.free();
   }
@@ -112,8 +113,8 @@ export class Pool implements Member {
   async #grow(): Promise<Member | undefined> {
     this.#coming += 1;
     try {
-      const member = await this.#hire();
-      if (this.#freed) {
+      const member = await this.#hire(this.#freed.signal);
+      if (this.#freed.signal.aborted) {
         member.free();
         return undefined;
       }
@@ -138,7 +139,7 @@ export class Pool implements Member {
   /** Ends further workers after a while in which no list comes. */
   #rest(): void {
     clearTimeout(this.#timer);
-    if (this.#running > 0 || this.#freed) return;
+    if (this.#running > 0 || this.#freed.signal.aborted) return;
     this.#timer = setTimeout(() => {
       for (const member of [...this.#others]) this.#drop(member);
     }, IDLE);

@@ -1,11 +1,12 @@
 import type { LoadOptions } from '../../types/index.js';
+import { stoppedBy } from '../calls/abort.js';
 import type { Backend } from '../core/backend.js';
 import type { Glue } from '../core/glue.js';
 import type { Instance } from '../core/instance.js';
 import { PilotlightError } from '../error.js';
 import type { Spawn } from '../runtime/spawn.js';
 import { type LentFunctions, LentLocks } from '../storage/lent-locks.js';
-import { pageLocks } from '../storage/locks.js';
+import { pageLocks, webLocks } from '../storage/locks.js';
 import { Peer, type Port } from './peer.js';
 import { type Member, Pool } from './pool.js';
 import { type Device, workersFor } from './workers.js';
@@ -23,23 +24,23 @@ export interface RemoteHandle {
 /** The functions of a worker, as its page calls them. */
 export interface WorkerFunctions {
   start(options: object, code: { wasm: unknown; webgpuGlue: string }, page: PageNames): Promise<Backend['report']>;
+  /** Takes a lock that it holds as long as it lives, and returns whether it got it. */
+  hold(lock: string | undefined): Promise<boolean>;
   ping(): void;
-  /** `main` is false in further workers of a pool, which leave the refresh of the store to the first. */
-  load(handle: string, args: unknown[], main: boolean): Promise<RemoteHandle>;
+  load(handle: string, args: unknown[]): Promise<RemoteHandle>;
   call(ref: number, method: string, args: unknown[]): Promise<unknown>;
+  /** Refreshes the store for a model that has answered. */
+  refresh(ref: number): Promise<void>;
+  /** Resolves when the refreshes of the store are over. */
   free(ref: number): Promise<void>;
-  /** Resolves when the refresh of the store is over. */
-  rest(): Promise<void>;
 }
 
-/** The means by which a worker takes the locks that others of its program take, and by which the others hear that it has ended. */
+/** The means by which a worker takes the locks that others of its program take. */
 export interface PageNames {
   /** The beginning of the names of locks that the workers of one page share. */
   prefix: string;
   /** The locks of the thread that has started it, where threads share no others. */
   locks?: LentFunctions;
-  /** The name of a lock that it holds as long as it lives. */
-  lifeline?: string;
 }
 
 /** A started worker and the way to end it. */
@@ -99,21 +100,20 @@ export class RemoteInstance implements Instance {
       this.#fail(words, event.code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'RESOURCE_LIMIT' : 'INTERNAL');
     };
     port.onmessageerror = () => this.#fail('a message of the worker could not be read');
-    if ('onexit' in port) port.onexit = () => this.#fail('the worker was ended');
+    if (this.#tellsItsEnd) port.onexit = () => this.#fail('the worker was ended');
     this.#glue = this.#makeGlue();
   }
 
   /** Chooses the backend there. @throws {PilotlightError} also where the worker could not be started */
   async start(options: LoadOptions, wasm: unknown): Promise<Backend['report']> {
     const { device, dtype } = options;
-    const { names, watch } = this.#means();
+    if (!this.#tellsItsEnd) void this.#watch();
     try {
-      const given = [{ device, dtype }, { wasm, webgpuGlue: this.#host.webgpuGlue() }, names];
+      const given = [{ device, dtype }, { wasm, webgpuGlue: this.#host.webgpuGlue() }, this.#means()];
       const report = (await this.#peer.call('start', given, true)) as Backend['report'];
       // Further workers take what the first one chose.
       this.#given = { options: { ...options, device: report.device, dtype: report.dtype }, wasm };
       this.#started = true;
-      watch();
       return report;
     } catch (error) {
       this.terminate();
@@ -134,24 +134,36 @@ export class RemoteInstance implements Instance {
     for (const end of this.#ends) end();
   }
 
-  /** Makes what a worker gets to take locks by and to be watched by, and the function that begins to watch it. */
-  #means(): { names: PageNames; watch: () => void } {
+  /** Whether an event tells that the worker has ended. */
+  get #tellsItsEnd(): boolean {
+    return 'onexit' in this.#host.port;
+  }
+
+  #means(): PageNames {
     const { prefix } = pageLocks;
-    if ('onexit' in this.#host.port) {
-      const lent = new LentLocks();
-      this.#ends.push(() => lent.end());
-      return { names: { prefix, locks: lent.functions }, watch: () => {} };
+    if (!this.#tellsItsEnd && webLocks()) return { prefix };
+    const lent = new LentLocks();
+    this.#ends.push(() => lent.end());
+    return { prefix, locks: lent.functions };
+  }
+
+  /** Watches the worker's life from when its script runs: by a lock that it holds, or by questions where it or this thread gets none. */
+  async #watch(): Promise<void> {
+    const ended = new AbortController();
+    this.#ends.push(() => ended.abort());
+    const locks = webLocks();
+    const lock = `pilotlight-worker-${Math.random()}`;
+    try {
+      const isHeld = await this.#peer.call('hold', [locks && lock]);
+      if (locks && isHeld) {
+        const release = await locks.take(lock, ended.signal);
+        release();
+        this.#fail('the worker was ended');
+      }
+    } catch {
+      // The worker was ended by this thread, or the thread gets no locks.
     }
-    const locks = (globalThis.navigator as Partial<Navigator> | undefined)?.locks;
-    if (locks) {
-      const lifeline = `pilotlight-worker-${crypto.randomUUID?.() ?? Math.random()}`;
-      const watched = new AbortController();
-      this.#ends.push(() => watched.abort());
-      const ended = () => this.#fail('the worker was ended');
-      const watch = () => void locks.request(lifeline, { signal: watched.signal }, ended).catch(() => {});
-      return { names: { prefix, lifeline }, watch };
-    }
-    return { names: { prefix }, watch: () => this.#ask() };
+    if (!ended.signal.aborted) this.#ask();
   }
 
   /** Asks the worker whether it lives as long as calls wait. */
@@ -186,27 +198,28 @@ export class RemoteInstance implements Instance {
 
   /** Loads a model, and gives a handle like those of the glue. */
   async #load(name: string, args: readonly unknown[]): Promise<unknown> {
-    const first = await this.member(name, args, true);
+    // Models without a name, such as digits, are not in the store.
+    const first = await this.member(name, args, args.length > 1);
     const limit = workersFor(this.#given.options, first.memoryBytes, this.#host.device);
-    const pool = new Pool(name, first, limit, () => this.#hire(name, args));
+    const pool = new Pool(name, first, limit, (signal) => this.#hire(name, args, signal));
     const calls = first.methods.map((method) => [method, (...given: unknown[]) => pool.call(method, given)]);
     return { ...first.facts, ...Object.fromEntries(calls), free: () => pool.free() };
   }
 
-  /** Loads a model in this worker. */
-  async member(name: string, args: readonly unknown[], main: boolean): Promise<Member & RemoteHandle> {
+  /** Loads a model in this worker. `refreshes` says whether it refreshes the store after its first answer. */
+  async member(name: string, args: readonly unknown[], refreshes: boolean): Promise<Member & RemoteHandle> {
     this.#handles += 1;
     try {
-      const handle = (await this.#peer.call('load', [name, args, main], true)) as RemoteHandle;
+      const handle = (await this.#peer.call('load', [name, args], true)) as RemoteHandle;
       const { ref } = handle;
-      let first = true;
+      let isDue = refreshes;
       return {
         ...handle,
         call: async (method, given) => {
           const value = await this.#peer.call('call', [ref, method, given]);
-          // A process must not end before the refresh of the store.
-          if (first) this.#peer.call('rest', []).catch(() => {});
-          first = false;
+          // The refresh would delay the answer; and a process does not end as long as this call waits.
+          if (isDue) this.#peer.call('refresh', [ref]).catch(() => {});
+          isDue = false;
           return value;
         },
         free: () => {
@@ -227,14 +240,20 @@ export class RemoteInstance implements Instance {
     }
   }
 
-  /** Starts a further worker with the same model, which reports no progress. */
-  async #hire(name: string, args: readonly unknown[]): Promise<Member> {
+  /** Starts a further worker with the same model, which reports no progress. A signal that fires meanwhile ends it. */
+  async #hire(name: string, args: readonly unknown[], ended: AbortSignal): Promise<Member> {
     const { options, wasm } = this.#given;
     const remote = await this.#host.spawn();
-    if (typeof remote !== 'object') throw new PilotlightError('BACKEND_UNAVAILABLE', String(remote));
-    await remote.start(options, wasm);
+    if (typeof remote === 'string') throw new PilotlightError('BACKEND_UNAVAILABLE', remote);
     const { signal: _, onProgress: __, ...quiet } = args.at(-1) as LoadOptions;
-    return remote.member(name, [...args.slice(0, -1), quiet], false);
+    return stoppedBy(
+      ended,
+      () => remote.terminate(),
+      async () => {
+        await remote.start(options, wasm);
+        return remote.member(name, [...args.slice(0, -1), quiet], false);
+      },
+    );
   }
 
   #leave(): void {

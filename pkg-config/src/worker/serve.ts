@@ -6,7 +6,7 @@ import type { Glue, WasmSource } from '../core/glue.js';
 import type { CoreInstance } from '../core/instance.js';
 import { PilotlightError } from '../error.js';
 import { grantsOf } from '../storage/lent-locks.js';
-import { pageLocks } from '../storage/locks.js';
+import { pageLocks, webLocks } from '../storage/locks.js';
 import { Peer, type Port } from './peer.js';
 import type { RemoteHandle, WorkerFunctions } from './remote-instance.js';
 
@@ -15,9 +15,10 @@ type Method = (...args: unknown[]) => Promise<unknown>;
 
 /** Runs a core, and models in it, for the thread at the other side of the port, which has started this one. */
 export function serve(port: Port, cores: Cores, setWebgpuGlue: (address: string) => void): void {
-  const handles = new Map<number, { handle: Handle; queue: CallQueue; answered: () => void }>();
+  const handles = new Map<number, { handle: Handle; queue: CallQueue; load: Load<LoadOptions> }>();
   /** Refreshes of the store, which a worker completes before it ends. */
-  const background: Promise<void>[] = [];
+  const refreshes: Promise<void>[] = [];
+  let last = 0;
   let instance: CoreInstance | undefined;
 
   function running(): CoreInstance {
@@ -30,22 +31,24 @@ export function serve(port: Port, cores: Cores, setWebgpuGlue: (address: string)
       setWebgpuGlue(webgpuGlue);
       pageLocks.prefix = names.prefix;
       if (names.locks) pageLocks.lent = grantsOf(names.locks);
-      const choose = async () => {
-        if (wasm !== undefined) await cores.cpu.instance(wasm as WasmSource);
-        return chooseBackend(cores, options);
-      };
-      // The lock is granted by another process of the browser, and the code compiles meanwhile.
-      const [backend] = await Promise.all([
-        choose(),
-        names.lifeline === undefined ? undefined : takeLifeline(names.lifeline),
-      ]);
-      instance = backend.instance;
-      return backend.report;
+      if (wasm !== undefined) await cores.cpu.instance(wasm as WasmSource);
+      const chosen = await chooseBackend(cores, options);
+      instance = chosen.instance;
+      return chosen.report;
+    },
+
+    async hold(lock) {
+      const locks = webLocks();
+      if (lock === undefined || !locks) return false;
+      return locks.take(lock).then(
+        () => true,
+        () => false,
+      );
     },
 
     ping() {},
 
-    async load(name, args, main) {
+    async load(name, args) {
       const core = running();
       // The options come last; before them, where there is one, the name of the model.
       const options = args.at(-1) as LoadOptions;
@@ -55,52 +58,33 @@ export function serve(port: Port, cores: Cores, setWebgpuGlue: (address: string)
         const { load } = glue[name as keyof Glue] as unknown as { load: (...args: unknown[]) => Promise<Handle> };
         return load(...before, resolved);
       });
-      const ref = handles.size === 0 ? 1 : Math.max(...handles.keys()) + 1;
-      let first = true;
-      const answered = (): void => {
-        if (first && main && before.length > 0) background.push(load.refresh(core));
-        first = false;
-      };
-      handles.set(ref, { handle, queue: new CallQueue(), answered });
       const { memoryBytes } = await core.run(({ coreInfo }) => coreInfo());
-      return { ref, ...membersOf(handle), memoryBytes };
+      last += 1;
+      handles.set(last, { handle, queue: new CallQueue(), load });
+      return { ref: last, ...membersOf(handle), memoryBytes };
     },
 
     async call(ref, method, args) {
-      const { handle, queue, answered } = handles.get(ref) ?? {};
+      const { handle, queue } = handles.get(ref) ?? {};
       if (!handle || !queue) throw new PilotlightError('DISPOSED', 'this model was disposed; load it again');
       // The page may have given up on a call that still computes.
-      const value = await queue.run(() => running().run(() => (handle[method] as Method).apply(handle, args)));
-      answered?.();
-      return value;
+      return queue.run(() => running().run(() => (handle[method] as Method).apply(handle, args)));
+    },
+
+    async refresh(ref) {
+      const refreshed = handles.get(ref)?.load.refresh(running());
+      if (refreshed) refreshes.push(refreshed);
+      await refreshed;
     },
 
     async free(ref) {
       handles.get(ref)?.handle.free();
       handles.delete(ref);
-      await Promise.all(background);
-    },
-
-    async rest() {
-      await Promise.all(background);
+      await Promise.all(refreshes);
     },
   };
 
   new Peer(port, functions as never);
-}
-
-/** Resolves once the lock is held, so that the page does not take it before. */
-function takeLifeline(name: string): Promise<void> {
-  const locks = (globalThis.navigator as Partial<Navigator>).locks;
-  return new Promise<void>((held) => {
-    if (!locks) return held();
-    locks
-      .request(name, () => {
-        held();
-        return new Promise(() => {});
-      })
-      .catch(() => held());
-  });
 }
 
 /** The values of a handle's properties and the names of its methods, which the glue has on the class. */

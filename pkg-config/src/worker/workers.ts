@@ -30,7 +30,7 @@ export const asksForSeveral = ({ workers }: { workers?: unknown }): boolean =>
 /** The most workers that a model of `memoryBytes` may have, each of which holds its weights. `of` tells of the device. */
 export function workersFor(options: LoadOptions, memoryBytes: number, of: () => Device): number {
   const { workers = 'auto', store, files, device } = options;
-  // What can be read once is not there for a second worker.
+  // A source that can be read once is not there for a second worker.
   if (Object.values(files ?? {}).some(isReadOnce)) return 1;
   if (workers !== 'auto') return workers;
   // A GPU is one, and without a store each worker would fetch the model again.

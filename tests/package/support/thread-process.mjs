@@ -24,7 +24,7 @@ async function load(more) {
   return TextEmbedder.load('test/tiny', { store: fileStore(store), host, ...more });
 }
 
-// Where the store is looked at, only the thread may refresh it.
+// Only the thread may refresh a store that the test looks at.
 const own = store === undefined ? await load({}) : undefined;
 const two = await load({ workers: 2 });
 const expected = await (own ?? two).embed(TEXTS);
