@@ -1,4 +1,4 @@
-/** What a deploy would upload, and what is said before it: no account is asked for either. */
+/** The upload of a deploy, and the checks before it: neither needs an account. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ import { type Bundle, bundle } from './support/worker.ts';
 
 const GATEWAY = join(import.meta.dirname, '..');
 
-/** What wrangler says of an upload, in KiB. */
+/** The sizes that wrangler tells of an upload, in KiB. */
 function sizesOf({ said }: Bundle): { total: number; gzip: number } {
   const [, total, gzip] = /Total Upload: ([\d.]+) KiB \/ gzip: ([\d.]+) KiB/.exec(said) ?? [];
   return { total: Number(total), gzip: Number(gzip) };

@@ -30,7 +30,7 @@ async function compare(url: string | URL, keys: ScenarioKeys, options = {}): Pro
   assert.ok(answers.length >= 60, `${answers.length} answers`);
   if (!first) {
     first = answers;
-    // What all are compared with has to be right itself; the tests of each route look closer.
+    // All are compared with this one, so its answers have to be right; the tests of each route look closer.
     const faults = answers.filter(({ status }) => status >= 500).map(({ name }) => name);
     assert.deepEqual(faults, []);
     return;
@@ -115,7 +115,7 @@ longTest('wrangler dev answers as Node does', { skip: lacking('minilm') }, async
     const migrated = spawnSync(process.execPath, ['cli.ts', 'migrate'], { cwd: folder, encoding: 'utf8' });
     assert.equal(migrated.status, 0, migrated.stderr);
     const keys = { all: minted(['--scopes', 'all']), few: minted(['--scopes', 'embed', '--rpm', '3']) };
-    // Where wrangler takes variables of the Worker from that are for this machine alone.
+    // From this file wrangler takes variables of the Worker that are for this machine alone.
     writeFileSync(join(folder, '.dev.vars'), `CORS_ORIGINS=${vars.CORS_ORIGINS}\n`);
     await using program = start([process.execPath, 'cli.ts', 'dev', '--port', String(port)], {
       cwd: folder,

@@ -122,7 +122,7 @@ for (const kind of ['ends', 'is cancelled'] as const) {
       if (batch.status === 'failed') assert.deepEqual([all.length, batch.errors?.data?.length], [0, 1]);
       else if (batch.status !== 'cancelled')
         assert.equal(all.length, LINES, `seed ${seed}: lines are lost (${batch.status})`);
-      // What is left of the parts goes by the daily run.
+      // The daily run deletes what is left of the parts.
       await retention(host, { now: Date.now() + 4 * HOUR, daily: true });
       assert.deepEqual((await host.blobs.list('batches/')).objects, [], `seed ${seed}`);
       assert.deepEqual(await host.sql.all('SELECT * FROM batch_parts'), []);

@@ -80,7 +80,7 @@ test('on Postgres, a batch, its cancelling, the cron job, an index and a backup 
   const cancelled = await answersOf(client, second.id);
   assert.deepEqual([cancelled.batch.status, cancelled.out.length + cancelled.err.length], ['cancelled', 320]);
 
-  // What is left of a third one expires.
+  // A third one expires before it is done.
   const third = await start(lines);
   await deliver(host, { most: 2 });
   const report = await retention(host, { now: Date.now() + 25 * HOUR, daily: true });

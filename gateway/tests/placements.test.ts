@@ -1,4 +1,4 @@
-/** Where the files of a model can be: each place serves it from a cold start, and the bucket does so quickly. */
+/** The places for the files of a model: each serves it from a cold start, and the bucket does so quickly. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { coldStarts, medians, PLACEMENTS, serverStarts } from '../benches/cold.ts';

@@ -50,7 +50,7 @@ let server: FakeServer;
 let built: Bundle;
 let worker: RunningWorker;
 let key: string;
-/** What the server does for each case. */
+/** The answers of the server, by the case that a path names. */
 const replies = new Map<string, Reply[]>();
 
 before(async () => {

@@ -28,7 +28,7 @@ interface Env {
   MIGRATIONS: Migration[];
 }
 
-/** Who takes the messages of the test that runs. */
+/** The handler of the messages of the test that runs. */
 let consumer: Consumer | undefined;
 
 function body<T>(contract: Contract<T>, make: (env: Env) => Promise<T>) {
@@ -58,7 +58,7 @@ async function newBlobs({ R2 }: Env): Promise<R2Blobs> {
 
 const tpd = { name: 'tpd', limit: 10, seconds: 86_400, cost: 10 } as const;
 
-/** What is there after a restart: the first run takes and counts, the second finds it. */
+/** Checks what is kept over a restart: the first run takes and counts, the second finds it. */
 const kept = {
   first: async ({ METER, METRICS }: Env) => {
     const { allowed } = await new ObjectMeter(METER).take('kept', [tpd]);
