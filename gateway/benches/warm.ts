@@ -1,5 +1,5 @@
 /**
- * What the gateway costs over a bare `embed`, in milliseconds of workerd's processor time, and how it bears many clients.
+ * Measures the cost of the gateway over a bare `embed`, in milliseconds of workerd's processor time, and its throughput for many clients.
  *
  *   node benches/warm.ts [REQUESTS]
  *

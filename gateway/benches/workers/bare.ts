@@ -1,5 +1,5 @@
 /**
- * What the gateway is compared with: a Worker that embeds and does nothing else, one that does nothing at all, and the same embedding in a
+ * The Workers that the gateway is compared with: one that embeds and does nothing else, one that does nothing at all, and the same embedding in a
  * loop, without a request around it.
  */
 import type { R2Bucket } from '@cloudflare/workers-types';
