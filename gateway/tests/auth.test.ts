@@ -370,7 +370,7 @@ test('an address that is blocked makes the database work no more, by any route, 
     id += 1;
     return call(app, 'GET', path, {
       key: formatKey(randomText(12), randomText(32)),
-      // Whoever has one address of a network of IPv6 has 2^64 of them.
+      // A client with one address of a network of IPv6 has 2^64 of them.
       headers: { 'x-test-address': `2001:db8::${id.toString(16)}` },
     });
   };
