@@ -7,8 +7,9 @@
  */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { deployed } from '../tests/support/bundle.ts';
 import { MODEL, packedMiniLm } from '../tests/support/packed.ts';
-import { bundle, type RunningWorker, startWorker, usageOf } from '../tests/support/worker.ts';
+import { type RunningWorker, startWorker, usageOf } from '../tests/support/worker.ts';
 import { Client, each, keep, median, quantile, round, type Sent } from './measure.ts';
 
 const ID = 'all-MiniLM-L6-v2';
@@ -41,11 +42,10 @@ export interface Pair extends AsyncDisposable {
 
 /** The gateway, and the Worker that it is compared with, each in a workerd of its own. */
 export async function startPair(): Promise<Pair> {
-  const [deployed, other] = [await bundle(), await bundle('benches/workers/bare.ts')];
   // Here the limit of tries without a key is a Durable Object, which production does not ask; it must not answer 429.
   const ratelimits = { AUTH_RL: { namespace_id: '1001', simple: { limit: 1_000_000, period: 60 as const } } };
-  const gateway = await startWorker({ bundle: deployed, model: true, vars: SILENT, worker: { ratelimits } });
-  const bare = await startWorker({ bundle: other, model: true });
+  const gateway = await startWorker({ bundle: await deployed(), model: true, vars: SILENT, worker: { ratelimits } });
+  const bare = await startWorker({ bundle: await deployed('benches/workers/bare.ts'), model: true });
   return {
     gateway,
     bare,
@@ -53,7 +53,6 @@ export async function startPair(): Promise<Pair> {
     async [Symbol.asyncDispose]() {
       await gateway[Symbol.asyncDispose]();
       await bare[Symbol.asyncDispose]();
-      await Promise.all([deployed.remove(), other.remove()]);
     },
   };
 }

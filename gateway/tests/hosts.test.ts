@@ -4,11 +4,12 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openPostgres } from '../src/parts/postgres.ts';
 import { openRedis } from '../src/parts/redis.ts';
 import { readSettings, SettingsError } from '../src/settings.ts';
+import { deployed } from './support/bundle.ts';
 import { copyWithout } from './support/copy.ts';
 import { checkLines } from './support/logs.ts';
 import { lacking, longTest, MINILM } from './support/needs.ts';
@@ -17,7 +18,7 @@ import { freePort, start, untilOk } from './support/process.ts';
 import { startRedis } from './support/redis.ts';
 import { type Answer, difference, type ScenarioKeys, scenario } from './support/scenario.ts';
 import { commandOf, startServer } from './support/servers.ts';
-import { type Bundle, bundle, startWorker } from './support/worker.ts';
+import { startWorker } from './support/worker.ts';
 
 const vars = { CORS_ORIGINS: 'https://app.example' };
 const limited = { scopes: ['embed'], limits: { rpm: 3 } } as const;
@@ -46,21 +47,42 @@ async function compare(url: string | URL, keys: ScenarioKeys, options = {}): Pro
   assert.deepEqual(differences, []);
 }
 
-let built: Promise<Bundle> | undefined;
-const deployed = () => (built ??= bundle());
-after(async () => (await built)?.remove());
-
+/** Starts a server, compares its answers, and stops it while a request is under way. */
 async function compareServer(command: readonly string[], env: Record<string, string> = {}): Promise<void> {
   await using server = await startServer(command, { ...vars, ...env });
-  await compare(server.url, { all: await server.key(), few: await server.key(limited) });
+  const all = await server.key();
+  await compare(server.url, { all, few: await server.key(limited) });
+  const ask = (input: string[]) =>
+    fetch(`${server.url}/v1/embeddings`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${all}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'all-MiniLM-L6-v2', input }),
+    });
+  const long = ask(Array.from({ length: 128 }, (_, at) => `a text of some length that is number ${at}`));
+  await sleep(50);
+  server.program.child.kill('SIGTERM');
+  const answer = await long;
+  assert.equal(answer.status, 200);
+  assert.equal(((await answer.json()) as { data: unknown[] }).data.length, 128);
   assert.equal(await server.program.end(), 0);
+  assert.match(server.program.said(), /"message":"stopping","signal":"SIGTERM"/);
+  assert.match(server.program.said(), /"message":"stopped"/);
   assert.deepEqual(server.faults(), []);
+  await assert.rejects(ask(['late']));
 }
 
-test('Node answers the scenario', { skip: lacking('minilm') }, () => compareServer(commandOf('node')));
+test(
+  'Node answers the scenario, and ends the requests that are under way before it stops',
+  {
+    skip: lacking('minilm'),
+  },
+  () => compareServer(commandOf('node')),
+);
 
 for (const name of ['deno', 'bun'] as const) {
-  test(`${name} answers as Node does`, { skip: lacking('minilm', name) }, () => compareServer(commandOf(name)));
+  test(`${name} answers and stops as Node does`, { skip: lacking('minilm', name) }, () =>
+    compareServer(commandOf(name)),
+  );
 }
 
 test('Node with Postgres and Redis answers as Node does', {
@@ -128,36 +150,6 @@ longTest('wrangler dev answers as Node does', { skip: lacking('minilm') }, async
     remove();
   }
 });
-
-for (const name of ['node', 'deno', 'bun'] as const) {
-  test(
-    `${name} ends the requests that are under way before it stops`,
-    { skip: lacking('minilm', ...(name === 'node' ? [] : [name])) },
-    () => endsRequests(commandOf(name)),
-  );
-}
-
-async function endsRequests(command: readonly string[]): Promise<void> {
-  await using server = await startServer(command);
-  const key = await server.key();
-  const ask = (input: string[]) =>
-    fetch(`${server.url}/v1/embeddings`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ model: 'all-MiniLM-L6-v2', input }),
-    });
-  assert.equal((await ask(['warm'])).status, 200);
-  const long = ask(Array.from({ length: 128 }, (_, at) => `a text of some length that is number ${at}`));
-  await sleep(50);
-  server.program.child.kill('SIGTERM');
-  const answer = await long;
-  assert.equal(answer.status, 200);
-  assert.equal(((await answer.json()) as { data: unknown[] }).data.length, 128);
-  assert.equal(await server.program.end(), 0);
-  assert.match(server.program.said(), /"message":"stopping","signal":"SIGTERM"/);
-  assert.match(server.program.said(), /"message":"stopped"/);
-  await assert.rejects(ask(['late']));
-}
 
 test('a server that cannot start says why, and ends with 1', async () => {
   const data = mkdtempSync(join(tmpdir(), 'gateway-data-'));

@@ -10,11 +10,12 @@ import { createGateway } from '../src/app.ts';
 import { backup, restore } from '../src/backup.ts';
 import { retention } from '../src/retention.ts';
 import { call, keyFor } from './support/app.ts';
+import { deployed } from './support/bundle.ts';
 import { testHost } from './support/host.ts';
 import { deliver, Expected, jsonl, openai, parseJsonl } from './support/jobs.ts';
 import { lacking } from './support/needs.ts';
 import { startPostgres } from './support/postgres.ts';
-import { bundle, NAME, type RunningWorker, startWorker } from './support/worker.ts';
+import { NAME, type RunningWorker, startWorker } from './support/worker.ts';
 
 const HOUR = 3_600_000;
 const ENDPOINT = '/v1/embeddings';
@@ -125,12 +126,11 @@ test('in workerd, a batch outlives a restart at which its queue is lost, and bec
   skip: lacking('minilm'),
 }, async () => {
   const model = 'all-MiniLM-L6-v2';
-  const built = await bundle();
   const state = mkdtempSync(join(tmpdir(), 'gateway-state-'));
   let worker: RunningWorker | undefined;
   try {
     const begin = async () => {
-      worker = await startWorker({ bundle: built, state, model: true });
+      worker = await startWorker({ bundle: await deployed(), state, model: true });
       return worker;
     };
     let running = await begin();
@@ -217,7 +217,6 @@ test('in workerd, a batch outlives a restart at which its queue is lost, and bec
     await until(async () => (await client.batches.retrieve(again.id)).status === 'cancelled');
   } finally {
     await worker?.[Symbol.asyncDispose]();
-    await built.remove();
     rmSync(state, { recursive: true, force: true });
   }
 });
