@@ -111,7 +111,7 @@ export class Authenticator {
     if (!parts) return this.#tokens?.key(text);
     const now = Date.now();
     if (!mayAsk && !this.#records.get(parts.id)?.exists) return undefined;
-    const hash = await sha256(parts.secret);
+    const hash = sha256(parts.secret);
     const known = this.#find(parts.id, now);
     let record = await this.#recordOf(parts.id, known, ms);
     if (mayAsk && record && !holds(record, hash, now) && now - known.readAt >= REREAD_MS) {
