@@ -14,7 +14,7 @@ import { jsonl, openai, parseJsonl } from './support/jobs.ts';
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const LINES = 700;
-const SEEDS = process.env.GATEWAY_FULL === '1' ? 40 : 6;
+const SEEDS = process.env.GATEWAY_FULL === '1' ? 40 : 3;
 
 /** Numbers from 0 to 1 that depend on the seed alone (mulberry32). */
 function numbers(seed: number): () => number {
