@@ -48,7 +48,7 @@ test('the upload has one wasm, no weights, no warning, and fits the free plan', 
     // Asked were 4,000 KiB, and 1,400 of gzip. There is one core for all families of models: 3.9 MB and 1.3 MB of gzip when that was asked, 4.7 and 1.65 in
     // November 2026, with the families that came since. The free plan takes 3 MB of gzip.
     assert.ok(gzip <= 2000 && total <= 5600, `${total} KiB, gzip ${gzip} KiB`);
-    // Asked were 130 kB. The package alone has 99, the description of the API 46, and hono, jose and valibot 56.
+    // Asked were 130 kB. `docs/edge.md` has the share of each part.
     assert.ok(script <= 400_000, `script: ${script} bytes`);
   } finally {
     rmSync(text.folder, { recursive: true });
@@ -69,13 +69,14 @@ test('the script starts within 100 ms of CPU', async (t) => {
   const times: number[] = [];
   try {
     // Asked are 100 ms, which hold where nothing runs beside. The profile is made by the clock: the least of three tries counts.
-    while (times.length < 3 && !times.some((ms) => ms <= 100)) {
+    const most = isFull ? 100 : 300;
+    while (times.length < 3 && !times.some((ms) => ms <= most)) {
       const said = await wrangler(['check', 'startup', '--outfile', join(folder, 'startup.cpuprofile')]);
       times.push(Number(/Active: ([\d.]+) ms/.exec(said)?.[1]));
     }
     t.diagnostic(`active ${times.join(', ')} ms`);
     const least = Math.min(...times);
-    assert.ok(least > 0 && least <= (isFull ? 100 : 300), times.join(', '));
+    assert.ok(least > 0 && least <= most, times.join(', '));
   } finally {
     rmSync(folder, { recursive: true });
   }

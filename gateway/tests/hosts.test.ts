@@ -155,8 +155,6 @@ test('a server that cannot start says why, and ends with 1', async () => {
   const data = mkdtempSync(join(tmpdir(), 'gateway-data-'));
   const cases: [Record<string, string>, RegExp][] = [
     [{ PORT: 'http' }, /PORT: a whole number/],
-    [{ LOG_LEVEL: 'loud' }, /LOG_LEVEL: silent, error or info/],
-    [{ S3_BUCKET: 'models' }, /S3_BUCKET and S3_ENDPOINT: both or neither/],
     [{ S3_BUCKET: 'models', S3_ENDPOINT: 'http://127.0.0.1:1' }, /AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: needed/],
     [{ MODELS_FILE: '/nowhere/models.jsonc' }, /\/nowhere\/models\.jsonc/],
   ];
@@ -180,6 +178,8 @@ test('a server that cannot start says why, and ends with 1', async () => {
 test('settings are checked, and say which variable is wrong', () => {
   const wrong: [Record<string, string>, RegExp][] = [
     [{ PORT: '70000' }, /^SettingsError: PORT: at most 65535$/],
+    [{ LOG_LEVEL: 'loud' }, /^SettingsError: LOG_LEVEL: silent, error or info$/],
+    [{ S3_BUCKET: 'models' }, /^SettingsError: S3_BUCKET and S3_ENDPOINT: both or neither$/],
     [{ MAX_MEMORY_MB: '-1' }, /^SettingsError: MAX_MEMORY_MB: a whole number$/],
     [{ MAX_MEMORY_MB: '8' }, /^SettingsError: MAX_MEMORY_MB: at least 16$/],
     [{ DATABASE_URL: 'mysql://host/db' }, /^SettingsError: DATABASE_URL: an address that starts with postgres:\/\//],
