@@ -18,32 +18,14 @@ test('from the bucket the first vector comes after 400 ms and 450 ms of the proc
   assert.ok(bucket.ms <= 1.3 * store.ms, `${bucket.ms} ms from the bucket, ${store.ms} from the store`);
 });
 
-for (const placement of PLACEMENTS.filter((name) => name !== 'r2')) {
-  longTest(
-    `a Worker reads its model from this place: ${placement}`,
-    {
-      skip,
-      timeout: 120_000,
-    },
-    async (t) => {
-      const [start] = await coldStarts(placement, 1);
-      t.diagnostic(JSON.stringify(start));
-      assert.ok(start && start.ms > 0);
-    },
-  );
-}
-
-for (const placement of ['folder', 'volume', 'host'] as const) {
-  longTest(
-    `a server reads its model from this place: ${placement}`,
-    {
-      skip,
-      timeout: 120_000,
-    },
-    async (t) => {
-      const [start] = await serverStarts(placement, 1);
-      t.diagnostic(JSON.stringify(start));
-      assert.ok(start && start.rssMiB <= 300, `${start?.rssMiB} MiB`);
-    },
-  );
+const starts = [
+  ...PLACEMENTS.filter((name) => name !== 'r2').map((name) => ['a Worker', name, () => coldStarts(name, 1)] as const),
+  ...(['folder', 'volume', 'host'] as const).map((name) => ['a server', name, () => serverStarts(name, 1)] as const),
+];
+for (const [host, place, run] of starts) {
+  longTest(`${host} reads its model from this place: ${place}`, { skip, timeout: 120_000 }, async (t) => {
+    const [start] = await run();
+    t.diagnostic(JSON.stringify(start));
+    assert.ok(start && start.ms > 0 && start.rssMiB <= 300, `${start?.ms} ms, ${start?.rssMiB} MiB`);
+  });
 }
