@@ -223,7 +223,7 @@ GATEWAY_MEASURED := soak.test.ts placements.test.ts
 GATEWAY_NODE_TEST := node --test --test-reporter=spec
 test-gateway-quick: gateway gateway-servers minilm smollm2
 	@cd gateway && export $(GATEWAY_ENVIRONMENT) && node_modules/.bin/tsc -p . && \
-	  $(GATEWAY_NODE_TEST) --test-concurrency=2 --test-timeout=300000 $(GATEWAY_TESTS:%=tests/%)
+	  $(GATEWAY_NODE_TEST) --test-concurrency=3 --test-timeout=300000 $(GATEWAY_TESTS:%=tests/%)
 
 test-gateway: gateway gateway-servers minilm smollm2
 	@cd gateway && export $(GATEWAY_ENVIRONMENT) GATEWAY_FULL=1 && node_modules/.bin/tsc -p . && \

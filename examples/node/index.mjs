@@ -1,4 +1,4 @@
-// Which of these sentences mean the same? `node index.mjs [host]`
+// Compares sentences by their meaning: `node index.mjs [host]`
 import { TextEmbedder } from 'pilotlight';
 
 const host = process.argv[2] ?? process.env.MODEL_HOST ?? 'https://huggingface.co';

@@ -8,9 +8,10 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { join, relative, sep } from 'node:path';
 import type { Miniflare, WorkerOptions } from 'miniflare';
+import { type Bundle, bundle, deployed } from '../tests/support/bundle.ts';
 import { MODEL, packedMiniLm } from '../tests/support/packed.ts';
 import { commandOf, startServer } from '../tests/support/servers.ts';
-import { type Bundle, bundle, NAME, putModel, startWorker, usageOf } from '../tests/support/worker.ts';
+import { NAME, putModel, startWorker, usageOf } from '../tests/support/worker.ts';
 import { keep, median, round } from './measure.ts';
 
 const ID = 'all-MiniLM-L6-v2';
@@ -38,7 +39,7 @@ async function startHost(): Promise<{ url: string; close(): Promise<void> }> {
 const modelsOf = (entry: object) => JSON.stringify({ models: { [ID]: { task: 'embed', run: 'local', ...entry } } });
 
 /** Starts a workerd for each round, with the model at one placement, and asks each once. */
-export async function coldStarts(placement: Placement, deployed: Bundle, rounds: number): Promise<ColdStart[]> {
+export async function coldStarts(placement: Placement, rounds: number): Promise<ColdStart[]> {
   const state = await mkdtemp(join(tmpdir(), 'gateway-cold-'));
   const host = await startHost();
   const own = placement === 'module' ? await bundleWithModel() : undefined;
@@ -62,7 +63,7 @@ export async function coldStarts(placement: Placement, deployed: Bundle, rounds:
   };
   const { vars, worker: more } = settings[placement];
   const setup = {
-    bundle: own ?? deployed,
+    bundle: own ?? (await deployed()),
     state,
     vars: { LOG_LEVEL: 'silent', ...vars },
     ...(more ? { worker: more } : {}),
@@ -86,7 +87,7 @@ export async function coldStarts(placement: Placement, deployed: Bundle, rounds:
     }
   } finally {
     await host.close();
-    await own?.remove();
+    if (own) await rm(own.folder, { recursive: true, force: true });
     await rm(state, { recursive: true, force: true });
   }
   return starts;
@@ -192,19 +193,14 @@ export function medians<T extends object>(rows: readonly T[]): Record<keyof T, n
 
 if (import.meta.main) {
   const rounds = Number(process.argv[2] ?? 5);
-  const deployed = await bundle();
   const [workerd, server]: [Record<string, object>, Record<string, object>] = [{}, {}];
-  try {
-    for (const placement of PLACEMENTS) {
-      workerd[placement] = medians(await coldStarts(placement, deployed, rounds));
-      console.log(placement, workerd[placement]);
-    }
-    for (const placement of ['folder', 'volume', 'host'] as const) {
-      server[placement] = medians(await serverStarts(placement, rounds));
-      console.log(placement, server[placement]);
-    }
-  } finally {
-    await deployed.remove();
+  for (const placement of PLACEMENTS) {
+    workerd[placement] = medians(await coldStarts(placement, rounds));
+    console.log(placement, workerd[placement]);
+  }
+  for (const placement of ['folder', 'volume', 'host'] as const) {
+    server[placement] = medians(await serverStarts(placement, rounds));
+    console.log(placement, server[placement]);
   }
   keep('cold.json', 'node benches/cold.ts', { rounds, workerd, server });
 }

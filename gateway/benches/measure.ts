@@ -1,4 +1,4 @@
-/** What the benches share: medians, requests one after the other, and where results go. */
+/** Parts that the benches share: medians, a client that keeps its connections, and files of results. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { cpus, loadavg } from 'node:os';

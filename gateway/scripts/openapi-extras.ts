@@ -1,5 +1,5 @@
 /**
- * What the schemas of valibot do not tell a program: forms, checks across fields, and numbers in addresses, which are text until they are
+ * Additions to OpenAPI that the schemas of valibot do not contain: forms, checks across fields, and numbers in addresses, which are text until they are
  * converted. Each entry repeats a check of the route that it names.
  */
 import { operations } from '../src/operations.ts';

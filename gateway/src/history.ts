@@ -27,7 +27,7 @@ export async function remember(call: Call, response: Response): Promise<Response
         keyId: key.id,
         route: event.route,
         model: event.model ?? '',
-        digest: await sha256(input),
+        digest: sha256(input),
         // A part of an input would be no JSON.
         input: key.history === 'full' && kept.length <= MAX_INPUT ? kept : null,
         output: summary(bytes, type),

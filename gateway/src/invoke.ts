@@ -59,7 +59,7 @@ export async function invoke(operation: Operation, invocation: Invocation): Prom
     if (error instanceof GatewayError && error.code === 'model_not_found') delete event.model;
     throw error;
   } finally {
-    // Whoever leaves before the answer pays what was reserved, as the work may be done.
+    // A client that leaves before the answer pays the reservation, as the work may be done.
     await limiter.settle(invocation.signal.aborted ? undefined : event.tokens);
   }
 }
@@ -156,9 +156,9 @@ function reserved(operation: Operation, body: unknown): number {
   return operation.tokens ? operation.tokens(body) : reservation(charactersOf(body));
 }
 
-const NO_TEXTS = new Set(['model', 'model_name', 'encoding_format', 'user', 'classifier_type', 'image']);
+const NO_TEXTS = new Set(['model', 'model_name', 'encoding_format', 'user', 'classifier_type']);
 
-/** Characters of the texts in a body: all strings but names, choices and an image. */
+/** Characters of the texts in a body: all strings but names and choices. */
 function charactersOf(body: unknown): number {
   let characters = 0;
   const open: unknown[] = [body];

@@ -89,7 +89,7 @@ async function expireBatches(host: Host, now: number): Promise<number> {
     [now],
   );
   for (const { id } of expired) {
-    // Where no part waits, or there never was one, nobody else would notice.
+    // A batch of which no part waits, or that never had one, gets no further message, so nothing else would end it.
     await finishIfDone(host, id);
   }
   return expired.length;

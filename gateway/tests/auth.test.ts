@@ -1,4 +1,4 @@
-/** Who is let in. The table is made from the operations, so that a new one cannot be forgotten. */
+/** Authentication: a table of keys made from the operations, so that a new one cannot be forgotten. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createGateway } from '../src/app.ts';
@@ -346,7 +346,7 @@ test('an address may fail 20 times a minute, and valid keys that were used befor
   for (let at = 0; at < 20; at += 1) await call(app, 'GET', '/v1/usage', { headers });
   assert.equal((await call(app, 'GET', '/v1/usage', { headers, key })).status, 429);
   assert.equal((await call(app, 'GET', '/v1/usage', { headers: { 'x-test-address': 'other' } })).status, 401);
-  // Where nobody knows the address, one client must not shut out all others.
+  // A client without a known address must not shut out all others.
   const unknown = { 'x-test-address': '' };
   for (let at = 0; at < 25; at += 1) await call(app, 'GET', '/v1/usage', { headers: unknown });
   assert.equal((await call(app, 'GET', '/v1/usage', { headers: unknown, key: await keyFor(host) })).status, 200);
@@ -370,7 +370,7 @@ test('an address that is blocked makes the database work no more, by any route, 
     id += 1;
     return call(app, 'GET', path, {
       key: formatKey(randomText(12), randomText(32)),
-      // Whoever has one address of a network of IPv6 has 2^64 of them.
+      // A client with one address of a network of IPv6 has 2^64 of them.
       headers: { 'x-test-address': `2001:db8::${id.toString(16)}` },
     });
   };

@@ -64,7 +64,7 @@ test(`of ${LINES} lines, each is answered once, though each message comes twice 
     if (!worker || worker.exitCode !== null || worker.signalCode !== null) {
       starts += 1;
       assert.ok(starts < 20, 'the worker ends too often');
-      // What a killed process leaves goes with the folder.
+      // The folder is removed with all that a killed process has left in it.
       const env = { ...process.env, TMPDIR: folder, GATEWAY_TEST_LOGS: 'written' };
       worker = spawn(process.execPath, [script, folder], { stdio: ['ignore', 'pipe', 'pipe'], env });
       for (const stream of [worker.stdout, worker.stderr]) {

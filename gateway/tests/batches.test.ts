@@ -1,80 +1,14 @@
-// Batches: walked by OpenAI's client; what is wrong with a file or a line; limits, outages, cancelling, expiry, and messages that are lost.
+// Batches: walked by OpenAI's client; faults of a file, of a line and of an order; idempotency keys, cancelling, and owners among each other.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createGateway } from '../src/app.ts';
 import type { Message } from '../src/host.ts';
-import { GatewayError } from '../src/http/errors.ts';
-import { bury, consume } from '../src/jobs/consume.ts';
+import { consume } from '../src/jobs/consume.ts';
 import { finish } from '../src/jobs/finish.ts';
 import { OWNER_PARTS } from '../src/jobs/limits.ts';
-import type { Model } from '../src/models/model.ts';
-import { retention } from '../src/retention.ts';
 import { call, keyFor } from './support/app.ts';
-import { StubModels, testHost } from './support/host.ts';
-import { deliver, Expected, jsonl, openai, parseJsonl } from './support/jobs.ts';
-
-const ENDPOINT = '/v1/embeddings';
-const HOUR = 3_600_000;
-
-const line = (id: string, input: unknown = `text ${id}`) => ({
-  custom_id: id,
-  method: 'POST',
-  url: ENDPOINT,
-  body: { model: 'stub', input },
-});
-const many = (count: number) => Array.from({ length: count }, (_, at) => line(`r${at}`));
-
-/** Models of which the texts that begin with a word fail. */
-class FaultyModels extends StubModels {
-  faults: Record<string, () => Error> = {};
-
-  override async get(name: string, task: string): Promise<Model> {
-    const model = await super.get(name, task);
-    return {
-      ...model,
-      embed: async (texts) => {
-        const fault = this.faults[(texts[0] as string).split(' ')[0] as string];
-        if (fault) throw fault();
-        return (model.embed as (texts: string[]) => ReturnType<NonNullable<Model['embed']>>)(texts);
-      },
-    };
-  }
-}
-
-async function opened(models = new FaultyModels()) {
-  const host = await testHost({ models });
-  const app = createGateway(host);
-  const key = await keyFor(host);
-  const client = openai(app, key);
-  const start = async (content: string, headers: Record<string, string> = {}) => {
-    const file = await client.files.create({ file: new File([content], 'in.jsonl'), purpose: 'batch' });
-    const order = { input_file_id: file.id, endpoint: ENDPOINT, completion_window: '24h' } as const;
-    return client.batches.create(order, { headers });
-  };
-  const read = async (id: string | null | undefined) =>
-    id ? parseJsonl(await (await client.files.content(id)).text()) : [];
-  const ended = async (id: string) => {
-    const batch = await client.batches.retrieve(id);
-    return { batch, out: await read(batch.output_file_id), err: await read(batch.error_file_id) };
-  };
-  return { host, app, key, client, models, start, ended };
-}
-
-const ids = (lines: Record<string, unknown>[]) => lines.map(({ custom_id }) => custom_id);
-
-/** Why a line was not answered. */
-function reasonOf(one: Record<string, unknown> | undefined): string | undefined {
-  return (one?.error as { code: string } | undefined)?.code;
-}
-
-/** What an error line says. */
-function errorOf(one: Record<string, unknown> | undefined): { status: number; code: string; message: string } {
-  const { status_code: status, body } = (one?.response ?? {}) as {
-    status_code: number;
-    body: { error: { code: string; message: string } };
-  };
-  return { status, ...body.error };
-}
+import { ENDPOINT, errorOf, ids, line, many, opened } from './support/batches.ts';
+import { StubModels } from './support/host.ts';
+import { deliver, jsonl, openai } from './support/jobs.ts';
 
 test("OpenAI's client walks from a file to the answers", async () => {
   const { host, client, start, ended } = await opened();
@@ -210,50 +144,6 @@ test('an idempotency key makes one batch of an owner, also when sent twenty time
   );
 });
 
-test('a limit of tokens puts lines off, and each is answered in the end', async () => {
-  const { host, models, start, ended } = await opened();
-  await using _ = host;
-  const seen = new Set<Message>();
-  models.faults.wait = () => new GatewayError('rate_limit_exceeded', 'later');
-  const { id } = await start(jsonl([line('a'), line('b', 'wait for it'), line('c'), line('d', 'wait too'), line('e')]));
-  await deliver(host, {
-    times: 2,
-    before: (message: Message) => {
-      if (message.topic !== 'batch.part' || seen.has(message)) return;
-      seen.add(message);
-      if (seen.size <= 4) assert.equal(message.delaySeconds, seen.size === 1 ? 0 : 30);
-      if (seen.size === 4) models.faults = {};
-    },
-  });
-  const { batch, out } = await ended(id);
-  assert.equal(seen.size, 4);
-  assert.deepEqual(batch.request_counts, { total: 5, completed: 5, failed: 0 });
-  assert.deepEqual(ids(out), ['a', 'b', 'c', 'd', 'e']);
-  // What had been answered before a line was put off was not asked again.
-  assert.deepEqual(models.embedded, ['text a', 'wait for it', 'text c', 'wait too', 'text e']);
-});
-
-test('an outage is tried three times, and then only its lines are errors', async () => {
-  const { host, models, start, ended } = await opened();
-  await using _ = host;
-  let asked = 0;
-  models.faults.down = () => {
-    asked += 1;
-    return new GatewayError('upstream_unavailable', 'down');
-  };
-  const { id } = await start(jsonl([line('a'), line('b', 'down'), line('c'), line('d', 'down'), line('e')]));
-  const delays: unknown[] = [];
-  await deliver(host, {
-    before: ({ topic, delaySeconds }) => void (topic === 'batch.part' && delays.push(delaySeconds)),
-  });
-  const { batch, out, err } = await ended(id);
-  assert.deepEqual(ids(out), ['a', 'c', 'e']);
-  assert.deepEqual([ids(err), errorOf(err[0]).status], [['b', 'd'], 503]);
-  assert.deepEqual(batch.request_counts, { total: 5, completed: 3, failed: 2 });
-  assert.equal(asked, 6);
-  assert.deepEqual(delays, [0, 10, 60, 10, 60]);
-});
-
 test('a part with more tokens than a delivery may compute is cut, and its lines stay in order', async () => {
   const { host, start, ended } = await opened();
   await using _ = host;
@@ -264,10 +154,7 @@ test('a part with more tokens than a delivery may compute is cut, and its lines 
   await deliver(host, { before: (message) => void (message.topic === 'batch.part' && parts.push(message)) });
   const { batch, out } = await ended(id);
   assert.deepEqual(batch.request_counts, { total: 20, completed: 20, failed: 0 });
-  assert.deepEqual(
-    ids(out),
-    Array.from({ length: 20 }, (_, at) => `r${at}`),
-  );
+  assert.deepEqual(ids(out), ids(many(20)));
   assert.equal(parts.length, 4);
 });
 
@@ -287,7 +174,7 @@ test('a batch with more parts than one delivery can read is put together in step
   }
   const { batch, out, err } = await ended(id);
   assert.equal(steps, 4);
-  const all = Array.from({ length: 1_200 }, (_, at) => `r${at}`);
+  const all = ids(many(1_200));
   assert.deepEqual(
     ids(err),
     all.filter((_, at) => at % 50 === 7),
@@ -298,29 +185,6 @@ test('a batch with more parts than one delivery can read is put together in step
   );
   assert.deepEqual(batch.request_counts, { total: 1_200, completed: 1_176, failed: 24 });
   assert.equal((await host.blobs.list('batches/')).objects.length, 0);
-});
-
-test('a host that stops keeps what is done, and the next one goes on with the rest', async () => {
-  const { host, models, start, ended } = await opened();
-  await using _ = host;
-  const { id } = await start(jsonl(many(10)));
-  await deliver(host, { most: 1 });
-  const stop = new AbortController();
-  models.faults = {};
-  const embedded = models.embedded;
-  const timer = setInterval(() => embedded.length >= 4 && stop.abort(), 1);
-  models.delay = 5;
-  await consume(host, host.sent.shift() as Message, 1, stop.signal);
-  clearInterval(timer);
-  models.delay = 0;
-  const done = embedded.length;
-  assert.ok(done >= 4 && done < 10, String(done));
-  await deliver(host);
-  const { out } = await ended(id);
-  assert.deepEqual(
-    ids(out),
-    Array.from({ length: 10 }, (_, at) => `r${at}`),
-  );
 });
 
 test('cancelling keeps what is done, and what still runs does not count', async () => {
@@ -357,82 +221,6 @@ test('a batch that is done cannot be cancelled, and one that has not begun is ca
   assert.deepEqual(
     [status, output_file_id, request_counts],
     ['cancelled', null, { total: 0, completed: 0, failed: 0 }],
-  );
-});
-
-test('a part that fails at every try becomes an error line for each of its requests', async () => {
-  const { host, start, ended } = await opened();
-  await using _ = host;
-  const { id } = await start(jsonl([...many(100), 'no JSON', ...many(200).slice(100)]));
-  let tries = 0;
-  await deliver(host, {
-    times: 2,
-    before: ({ body }) => {
-      if (body.part !== 64) return;
-      tries += 1;
-      throw new Expected('the isolate dies');
-    },
-  });
-  const { batch, out, err } = await ended(id);
-  const states = host.events.observed.filter(({ name }) => name === 'batch_parts').map(({ labels }) => labels?.state);
-  assert.deepEqual(states.sort(), ['done', 'done', 'done', 'failed']);
-  assert.equal(tries, 6);
-  assert.equal(batch.status, 'completed');
-  assert.deepEqual(batch.request_counts, { total: 201, completed: 137, failed: 64 });
-  assert.deepEqual([out.length, err.length], [137, 64]);
-  assert.deepEqual(
-    err.map(({ custom_id }) => custom_id),
-    [
-      ...Array.from({ length: 36 }, (_, at) => `r${64 + at}`),
-      null,
-      ...Array.from({ length: 27 }, (_, at) => `r${100 + at}`),
-    ],
-  );
-  assert.equal(reasonOf(err[0]), 'batch_part_failed');
-  assert.equal(err[0]?.response, null);
-});
-
-test('what is left when the day is over gets an error line each, and what is done stays', async () => {
-  const { host, start, ended } = await opened();
-  await using _ = host;
-  const { id } = await start(jsonl(many(200)));
-  await deliver(host, { most: 2 });
-  const old = host.sent.splice(0);
-  assert.equal((await retention(host, { now: Date.now() + 23 * HOUR, staleMs: 48 * HOUR })).expired_batches, 0);
-  assert.equal((await retention(host, { now: Date.now() + 25 * HOUR, staleMs: 48 * HOUR })).expired_batches, 1);
-  host.sent.push(...old);
-  await deliver(host, { times: 2 });
-  const { batch, out, err } = await ended(id);
-  assert.equal(batch.status, 'expired');
-  assert.ok(batch.expired_at);
-  assert.deepEqual(batch.request_counts, { total: 200, completed: 64, failed: 136 });
-  assert.deepEqual(
-    err.map((one) => [one.custom_id, reasonOf(one)]),
-    Array.from({ length: 136 }, (_, at) => [`r${64 + at}`, 'batch_expired']),
-  );
-  assert.equal(out.length, 64);
-});
-
-test('messages that are lost at any point are sent again by the cron job', async () => {
-  const { host, start, ended } = await opened();
-  await using _ = host;
-  const { id } = await start(jsonl(many(200)));
-  // The queue forgets all it has, again and again: before the split, before and between parts, before the end.
-  let lost = 0;
-  let now = Date.now();
-  for (let round = 0; round < 12; round += 1) {
-    lost += host.sent.splice(0).length;
-    now += HOUR;
-    await retention(host, { now });
-    await deliver(host, { most: 1 });
-  }
-  await deliver(host);
-  const { batch, out } = await ended(id);
-  assert.ok(lost > 5, String(lost));
-  assert.deepEqual([batch.status, batch.request_counts], ['completed', { total: 200, completed: 200, failed: 0 }]);
-  assert.deepEqual(
-    ids(out),
-    Array.from({ length: 200 }, (_, at) => `r${at}`),
   );
 });
 
@@ -483,7 +271,7 @@ test("another owner's batch is not found, nor is its file taken, and a file that
 test("a small batch does not wait behind another owner's large ones", async () => {
   const { host, app, start, ended } = await opened();
   await using _ = host;
-  const large = [await start(jsonl(many(6_400))), await start(jsonl(many(3_200)))];
+  const large = [await start(jsonl(many(3_840))), await start(jsonl(many(1_920)))];
   await deliver(host, { most: 2 });
   const client = openai(app, await keyFor(host, { owner: 'another' }));
   const file = await client.files.create({ file: new File([jsonl(many(3))], 'x'), purpose: 'batch' });
@@ -518,18 +306,6 @@ test('parts that wait for their places go on when a batch of the same owner is c
   assert.equal((await ended(second.id)).batch.status, 'completed');
 });
 
-test('a batch that has started outlives the message that started it', async () => {
-  const { host, start, ended } = await opened();
-  await using _ = host;
-  const { id } = await start(jsonl(many(100)));
-  const [message] = host.sent;
-  await deliver(host, { most: 2 });
-  await bury(host, message as Message);
-  await deliver(host);
-  const { batch, out } = await ended(id);
-  assert.deepEqual([batch.status, out.length], ['completed', 100]);
-});
-
 test('an idempotency key gives its batch also where the file is gone, and refuses any other order', async () => {
   const { host, app, key, client } = await opened();
   await using _ = host;
@@ -549,54 +325,4 @@ test('an idempotency key gives its batch also where the file is gone, and refuse
   }
   // Another owner's key of the same name is another key.
   assert.equal((await post(json, await keyFor(host, { owner: 'other' }))).status, 404);
-});
-
-test('a message that is only late is not made void by the cron job', async () => {
-  const { host, start, ended } = await opened();
-  await using _ = host;
-  const { id } = await start(jsonl(many(3)));
-  await deliver(host, { most: 1 });
-  const late = host.sent.splice(0);
-  await retention(host, { now: Date.now() + HOUR });
-  host.sent.splice(0);
-  host.sent.push(...late);
-  await deliver(host);
-  assert.equal((await ended(id)).batch.status, 'completed');
-});
-
-test('a batch whose file is lost ends, with an error for each of its lines', async () => {
-  const { host, start, ended } = await opened();
-  await using _ = host;
-  const failing = {
-    before: ({ topic }: Message) => {
-      if (topic === 'batch.part') throw new Expected('the file is gone');
-    },
-  };
-  const buried = await start(jsonl(many(130)));
-  await deliver(host, { most: 1 });
-  await host.blobs.delete([`files/${buried.input_file_id}`]);
-  await deliver(host, failing);
-  const first = await ended(buried.id);
-  assert.deepEqual([first.batch.status, first.batch.request_counts?.failed], ['completed', 130]);
-  assert.deepEqual([first.err.length, reasonOf(first.err[129])], [130, 'batch_part_failed']);
-
-  const expired = await start(jsonl(many(130)));
-  await deliver(host, { most: 1 });
-  await host.blobs.delete([`files/${expired.input_file_id}`]);
-  await retention(host, { now: Date.now() + 25 * HOUR });
-  await deliver(host);
-  const second = await ended(expired.id);
-  assert.deepEqual([second.batch.status, second.err.length], ['expired', 130]);
-});
-
-test('a batch is made once also where its message cannot be sent, and starts by the cron job', async () => {
-  const { host, start, ended } = await opened();
-  await using _ = host;
-  const { send } = host.queue;
-  host.queue.send = async () => Promise.reject(new Error('no queue'));
-  const { id } = await start(jsonl(many(3)));
-  host.queue.send = send;
-  await retention(host, { now: Date.now() + HOUR });
-  await deliver(host);
-  assert.equal((await ended(id)).out.length, 3);
 });

@@ -283,10 +283,9 @@ describe('Azure, by azurite', { skip: lacking('azurite') }, () => {
   test('a host that cannot be reached is an error without the signature', async () => {
     const query = sas('r');
     const secrets = [signatureOf(query), encodeURIComponent(signatureOf(query))];
-    for (const host of [`http://127.0.0.1:1/container?${query}`, `http://[/container?${query}`]) {
-      const error = await failureOf({ host }, secrets);
-      assert.equal(error.code, 'FETCH_FAILED', error.message);
-    }
+    const hosts = [`http://127.0.0.1:1/container?${query}`, `http://[/container?${query}`];
+    for (const { code, message } of await Promise.all(hosts.map((host) => failureOf({ host }, secrets))))
+      assert.equal(code, 'FETCH_FAILED', message);
   });
 
   test('what was stored is found again by another signature, and no key of the store has one', async () => {

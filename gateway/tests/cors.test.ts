@@ -114,7 +114,7 @@ test('a path says which methods it takes', async () => {
   const key = await keyFor(host);
   const taken = new Map<string, Set<string>>();
   for (const { method, path } of operations) {
-    // What the parts of a path are called makes no other path.
+    // Two paths that differ in the names of their parameters alone are one.
     const one = path.replace(/\{\w+/g, '{some');
     taken.set(one, (taken.get(one) ?? new Set()).add(method));
   }

@@ -1,8 +1,9 @@
 /** Clients that leave at any moment, in a cold isolate and in a warm one: whoever comes next is served. */
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
+import { deployed } from './support/bundle.ts';
 import { isFull, lacking } from './support/needs.ts';
-import { type Bundle, bundle, NAME, type RunningWorker, startWorker } from './support/worker.ts';
+import { NAME, type RunningWorker, startWorker } from './support/worker.ts';
 
 /** Requests that are cut, in all; and isolates that are fresh when the first of theirs is. */
 const CUTS = isFull ? 100 : 14;
@@ -48,10 +49,6 @@ function random(seed: number): () => number {
     return state / 2 ** 32;
   };
 }
-
-let built: Promise<Bundle> | undefined;
-const deployed = () => (built ??= bundle());
-after(async () => (await built)?.remove());
 
 function ask({ url }: RunningWorker, key: string, input: string | string[], headers: Record<string, string> = {}) {
   return fetch(new URL('/v1/embeddings', url), {

@@ -176,8 +176,11 @@ test('forms that are not as they should be are refused, and say which field is w
   const twice = form({ file, purpose: 'batch' });
   twice.append('purpose', 'batch');
   await refused(await post(twice), 400, 'invalid_request', /purpose: expected once/);
-  const large = form({ file: new File([new Uint8Array(21 << 20)], 'large'), purpose: 'batch' });
-  await refused(await post(large), 413, 'body_too_large', /20971520|21037056/);
+  // As bytes: where the stream of a form is cancelled near its end, Node closes it once more, and throws.
+  const large = new Response(form({ file: new File([new Uint8Array(21 << 20)], 'large'), purpose: 'batch' }));
+  const type = { 'content-type': large.headers.get('content-type') ?? '' };
+  const tooLarge = await call(app, 'POST', '/v1/files', { key, headers: type, body: await large.arrayBuffer() });
+  await refused(tooLarge, 413, 'body_too_large', /20971520|21037056/);
   const headers = { 'content-type': 'multipart/form-data; boundary=x' };
   const broken = await call(app, 'POST', '/v1/files', { key, headers, body: '--y\r\nnothing' });
   await refused(broken, 400, 'invalid_request', /expected a form/);

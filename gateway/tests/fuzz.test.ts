@@ -32,7 +32,7 @@ negative_data_rejection.expected-statuses = ["400", "401", "403", "404", "405", 
 [auth.openapi.bearer]
 bearer = "${key}"
 
-# What makes these bodies valid cannot be said in JSON Schema: that bytes are an image, that all digits together are at most 64, and that
+# These bodies have rules that JSON Schema cannot express: that bytes are an image, that all digits together are at most 64, and that
 # the text of a vector has whole numbers.
 ${['POST /v1/images/embeddings', 'POST /v1/digits', 'POST /v1/indexes/{name}/query']
   .map((name) => `[[operations]]\ninclude-name = "${name}"\nchecks.positive_data_acceptance.enabled = false\n`)

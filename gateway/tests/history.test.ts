@@ -1,4 +1,4 @@
-/** What is kept of predictions and of use, for whom, and what is not. */
+/** The history of predictions and the counts of usage: their contents, their owners, and what they leave out. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -23,7 +23,7 @@ const body = (text: string | Uint8Array): CallOptions => ({ headers: JSON_TYPE, 
 const stream = (next: (controller: ReadableStreamDefaultController<Uint8Array>) => void | Promise<void>) =>
   new ReadableStream<Uint8Array>({ pull: next });
 
-/** What is sent, and the status, the code and the field of the answer. */
+/** A body, and the status, the code and the field of its answer. */
 const HOSTILE: Record<string, [CallOptions, number, string, string | null]> = {
   'no body': [{}, 400, 'invalid_request', 'model'],
   'an empty body': [body(''), 400, 'invalid_json', null],
@@ -361,7 +361,7 @@ test('a long body on a slow line arrives, and one that trickles or stands still 
   assert.equal(await send(t, Array(3_000).fill(second), 1_000), 3_000 * LEAST_RATE);
   assert.equal(await send(t, Array(100).fill(second.subarray(0, 10_000)), 1_000), 'body_timeout');
   assert.equal(await send(t, Array(100).fill(new Uint8Array(1)), 500), 'body_timeout');
-  // What came fast before does not pay for a long silence.
+  // Bytes that came fast before do not pay for a long silence.
   const large = new Uint8Array(50_000_000);
   assert.equal(await send(t, [large, second], 1_000, 29_000, 1_000), large.length + LEAST_RATE);
   assert.equal(await send(t, [large, second], 1_000, 31_000, 1_000), 'body_timeout');

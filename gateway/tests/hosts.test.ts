@@ -4,11 +4,12 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openPostgres } from '../src/parts/postgres.ts';
 import { openRedis } from '../src/parts/redis.ts';
 import { readSettings, SettingsError } from '../src/settings.ts';
+import { deployed } from './support/bundle.ts';
 import { copyWithout } from './support/copy.ts';
 import { checkLines } from './support/logs.ts';
 import { lacking, longTest, MINILM } from './support/needs.ts';
@@ -17,7 +18,7 @@ import { freePort, start, untilOk } from './support/process.ts';
 import { startRedis } from './support/redis.ts';
 import { type Answer, difference, type ScenarioKeys, scenario } from './support/scenario.ts';
 import { commandOf, startServer } from './support/servers.ts';
-import { type Bundle, bundle, startWorker } from './support/worker.ts';
+import { startWorker } from './support/worker.ts';
 
 const vars = { CORS_ORIGINS: 'https://app.example' };
 const limited = { scopes: ['embed'], limits: { rpm: 3 } } as const;
@@ -30,7 +31,7 @@ async function compare(url: string | URL, keys: ScenarioKeys, options = {}): Pro
   assert.ok(answers.length >= 60, `${answers.length} answers`);
   if (!first) {
     first = answers;
-    // What all are compared with has to be right itself; the tests of each route look closer.
+    // All are compared with this one, so its answers have to be right; the tests of each route look closer.
     const faults = answers.filter(({ status }) => status >= 500).map(({ name }) => name);
     assert.deepEqual(faults, []);
     return;
@@ -46,21 +47,42 @@ async function compare(url: string | URL, keys: ScenarioKeys, options = {}): Pro
   assert.deepEqual(differences, []);
 }
 
-let built: Promise<Bundle> | undefined;
-const deployed = () => (built ??= bundle());
-after(async () => (await built)?.remove());
-
+/** Starts a server, compares its answers, and stops it while a request is under way. */
 async function compareServer(command: readonly string[], env: Record<string, string> = {}): Promise<void> {
   await using server = await startServer(command, { ...vars, ...env });
-  await compare(server.url, { all: await server.key(), few: await server.key(limited) });
+  const all = await server.key();
+  await compare(server.url, { all, few: await server.key(limited) });
+  const ask = (input: string[]) =>
+    fetch(`${server.url}/v1/embeddings`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${all}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'all-MiniLM-L6-v2', input }),
+    });
+  const long = ask(Array.from({ length: 128 }, (_, at) => `a text of some length that is number ${at}`));
+  await sleep(50);
+  server.program.child.kill('SIGTERM');
+  const answer = await long;
+  assert.equal(answer.status, 200);
+  assert.equal(((await answer.json()) as { data: unknown[] }).data.length, 128);
   assert.equal(await server.program.end(), 0);
+  assert.match(server.program.said(), /"message":"stopping","signal":"SIGTERM"/);
+  assert.match(server.program.said(), /"message":"stopped"/);
   assert.deepEqual(server.faults(), []);
+  await assert.rejects(ask(['late']));
 }
 
-test('Node answers the scenario', { skip: lacking('minilm') }, () => compareServer(commandOf('node')));
+test(
+  'Node answers the scenario, and ends the requests that are under way before it stops',
+  {
+    skip: lacking('minilm'),
+  },
+  () => compareServer(commandOf('node')),
+);
 
 for (const name of ['deno', 'bun'] as const) {
-  test(`${name} answers as Node does`, { skip: lacking('minilm', name) }, () => compareServer(commandOf(name)));
+  test(`${name} answers and stops as Node does`, { skip: lacking('minilm', name) }, () =>
+    compareServer(commandOf(name)),
+  );
 }
 
 test('Node with Postgres and Redis answers as Node does', {
@@ -115,7 +137,7 @@ longTest('wrangler dev answers as Node does', { skip: lacking('minilm') }, async
     const migrated = spawnSync(process.execPath, ['cli.ts', 'migrate'], { cwd: folder, encoding: 'utf8' });
     assert.equal(migrated.status, 0, migrated.stderr);
     const keys = { all: minted(['--scopes', 'all']), few: minted(['--scopes', 'embed', '--rpm', '3']) };
-    // Where wrangler takes variables of the Worker from that are for this machine alone.
+    // From this file wrangler takes variables of the Worker that are for this machine alone.
     writeFileSync(join(folder, '.dev.vars'), `CORS_ORIGINS=${vars.CORS_ORIGINS}\n`);
     await using program = start([process.execPath, 'cli.ts', 'dev', '--port', String(port)], {
       cwd: folder,
@@ -129,42 +151,10 @@ longTest('wrangler dev answers as Node does', { skip: lacking('minilm') }, async
   }
 });
 
-for (const name of ['node', 'deno', 'bun'] as const) {
-  test(
-    `${name} ends the requests that are under way before it stops`,
-    { skip: lacking('minilm', ...(name === 'node' ? [] : [name])) },
-    () => endsRequests(commandOf(name)),
-  );
-}
-
-async function endsRequests(command: readonly string[]): Promise<void> {
-  await using server = await startServer(command);
-  const key = await server.key();
-  const ask = (input: string[]) =>
-    fetch(`${server.url}/v1/embeddings`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ model: 'all-MiniLM-L6-v2', input }),
-    });
-  assert.equal((await ask(['warm'])).status, 200);
-  const long = ask(Array.from({ length: 128 }, (_, at) => `a text of some length that is number ${at}`));
-  await sleep(50);
-  server.program.child.kill('SIGTERM');
-  const answer = await long;
-  assert.equal(answer.status, 200);
-  assert.equal(((await answer.json()) as { data: unknown[] }).data.length, 128);
-  assert.equal(await server.program.end(), 0);
-  assert.match(server.program.said(), /"message":"stopping","signal":"SIGTERM"/);
-  assert.match(server.program.said(), /"message":"stopped"/);
-  await assert.rejects(ask(['late']));
-}
-
 test('a server that cannot start says why, and ends with 1', async () => {
   const data = mkdtempSync(join(tmpdir(), 'gateway-data-'));
   const cases: [Record<string, string>, RegExp][] = [
     [{ PORT: 'http' }, /PORT: a whole number/],
-    [{ LOG_LEVEL: 'loud' }, /LOG_LEVEL: silent, error or info/],
-    [{ S3_BUCKET: 'models' }, /S3_BUCKET and S3_ENDPOINT: both or neither/],
     [{ S3_BUCKET: 'models', S3_ENDPOINT: 'http://127.0.0.1:1' }, /AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: needed/],
     [{ MODELS_FILE: '/nowhere/models.jsonc' }, /\/nowhere\/models\.jsonc/],
   ];
@@ -188,6 +178,8 @@ test('a server that cannot start says why, and ends with 1', async () => {
 test('settings are checked, and say which variable is wrong', () => {
   const wrong: [Record<string, string>, RegExp][] = [
     [{ PORT: '70000' }, /^SettingsError: PORT: at most 65535$/],
+    [{ LOG_LEVEL: 'loud' }, /^SettingsError: LOG_LEVEL: silent, error or info$/],
+    [{ S3_BUCKET: 'models' }, /^SettingsError: S3_BUCKET and S3_ENDPOINT: both or neither$/],
     [{ MAX_MEMORY_MB: '-1' }, /^SettingsError: MAX_MEMORY_MB: a whole number$/],
     [{ MAX_MEMORY_MB: '8' }, /^SettingsError: MAX_MEMORY_MB: at least 16$/],
     [{ DATABASE_URL: 'mysql://host/db' }, /^SettingsError: DATABASE_URL: an address that starts with postgres:\/\//],

@@ -82,7 +82,7 @@ test('the lines of a workerd are checked', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'gateway-logs-'));
   try {
     writeFileSync(join(folder, 'script.js'), 'export class KeyMeter {} export class Metrics {} export default {};');
-    const bundle = { folder, script: 'script.js', said: '', remove: async () => {} };
+    const bundle = { folder, script: 'script.js' };
     const front = [
       {
         name: 'front',

@@ -33,7 +33,7 @@ interface Fake {
   loader: Loader;
   loads: string[];
   disposed: string[];
-  /** What the next loads or calls throw. */
+  /** The errors that the next loads or calls throw. */
   failing: { load?: unknown; call?: unknown };
   /** Ends a call that waits for it. */
   gate?: Promise<void>;

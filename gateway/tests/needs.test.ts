@@ -1,4 +1,4 @@
-/** What is missing on a machine: skipped loudly by hand, a failure under make. */
+/** Tests whose server, runtime or weights are missing: skipped with a reason by hand, failures under make. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /** The parts that keep what they have in Postgres, on a real server. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, type TestContext, test } from 'node:test';
 import postgresJs from 'postgres';
 import type { Statement } from '../src/host.ts';
 import { migrate } from '../src/migrate.ts';
@@ -10,11 +10,12 @@ import { SqlMeter } from '../src/parts/sql-meter.ts';
 import { SqlQueue } from '../src/parts/sql-queue.ts';
 import { sleep } from './contracts/contract.ts';
 import { eventsContract } from './contracts/events.ts';
-import { meterContract } from './contracts/meter.ts';
+import { meterContract, meterTimes } from './contracts/meter.ts';
 import { queueContract } from './contracts/queue.ts';
 import { contract } from './contracts/run.ts';
 import { sqlContract } from './contracts/sql.ts';
 import { runningSqlQueue, sqlQueueCases } from './contracts/sql-queue.ts';
+import { tablesContract } from './contracts/tables.ts';
 import { lacking } from './support/needs.ts';
 import { type PostgresServer, readMigrations, startPool, startPostgres } from './support/postgres.ts';
 
@@ -27,27 +28,18 @@ describe('Postgres', { skip }, () => postgres(server as PostgresServer));
 function postgres(server: PostgresServer) {
   after(() => server.stop());
 
-  contract('Sql: Postgres', sqlContract, async (context) => {
+  const newSql = async (context: TestContext) => {
     const sql = await server.newSql();
     context.after(() => sql.close());
     return sql;
-  });
+  };
+  contract('Sql: Postgres', sqlContract, newSql);
+  contract('Tables: Postgres', tablesContract, newSql);
 
-  contract('Queue: Postgres', queueContract, async (context) => {
-    const sql = await server.newSql();
-    context.after(() => sql.close());
-    return runningSqlQueue(context, sql);
-  });
-
-  contract('Queue in a table: Postgres', sqlQueueCases, async (context) => {
-    const sql = await server.newSql();
-    context.after(() => sql.close());
-    return sql;
-  });
-
+  contract('Queue: Postgres', queueContract, async (context) => runningSqlQueue(context, await newSql(context)));
+  contract('Queue in a table: Postgres', sqlQueueCases, newSql);
   contract('Events: Postgres', eventsContract, async (context) => {
-    const sql = await server.newSql();
-    context.after(() => sql.close());
+    const sql = await newSql(context);
     return { sql, events: [new RecordedEvents(sql), new RecordedEvents(sql)] as const };
   });
 
@@ -130,6 +122,7 @@ function postgres(server: PostgresServer) {
     after(() => sql.close());
 
     contract('Meter: Postgres', meterContract, async () => new SqlMeter(sql));
+    contract('Meter: Postgres, by time', meterTimes, async () => new SqlMeter(sql), { concurrency: true });
 
     test('of 500 takes of four processes exactly 100 have the limit, and another process goes on', async () => {
       const connections = await Promise.all([1, 2, 3, 4].map(() => openPostgres(url, { max: 3 })));

@@ -10,7 +10,7 @@ import { RedisMeter } from '../src/parts/redis-meter.ts';
 import { readSettings } from '../src/settings.ts';
 import { cacheContract } from './contracts/cache.ts';
 import { many, until } from './contracts/contract.ts';
-import { meterContract } from './contracts/meter.ts';
+import { meterContract, meterTimes } from './contracts/meter.ts';
 import { contract } from './contracts/run.ts';
 import { lacking } from './support/needs.ts';
 import { type RedisServer, startRedis } from './support/redis.ts';
@@ -33,6 +33,7 @@ function redis(first: RedisServer) {
   });
 
   contract('Meter: Redis', meterContract, async () => new RedisMeter(client));
+  contract('Meter: Redis, by time', meterTimes, async () => new RedisMeter(client), { concurrency: true });
   contract('Cache: Redis', cacheContract, async () => new RedisCache(client));
 
   test('of 500 takes of four processes exactly 100 have the limit', async () => {

@@ -12,11 +12,12 @@ import { SqlMeter } from '../src/parts/sql-meter.ts';
 import { SqlQueue } from '../src/parts/sql-queue.ts';
 import { openSqlite, type SqliteSql } from '../src/parts/sqlite.ts';
 import { event, eventsContract } from './contracts/events.ts';
-import { meterContract } from './contracts/meter.ts';
+import { meterContract, meterTimes } from './contracts/meter.ts';
 import { queueContract } from './contracts/queue.ts';
 import { contract } from './contracts/run.ts';
 import { sqlContract } from './contracts/sql.ts';
 import { runningSqlQueue, sqlQueueCases } from './contracts/sql-queue.ts';
+import { tablesContract } from './contracts/tables.ts';
 import { lacking, pathOf } from './support/needs.ts';
 import { readMigrations } from './support/postgres.ts';
 import { newFolder } from './support/server.ts';
@@ -38,9 +39,12 @@ async function newSqlite(context: TestContext, path = newPath(context)): Promise
 }
 
 contract('Sql: node:sqlite', sqlContract, (context) => newSqlite(context));
+contract('Tables: SQLite', tablesContract, (context) => newSqlite(context));
 contract('Queue: SQLite', queueContract, async (context) => runningSqlQueue(context, await newSqlite(context)));
 contract('Queue in a table: SQLite', sqlQueueCases, (context) => newSqlite(context));
-contract('Meter: SQLite', meterContract, async (context) => new SqlMeter(await newSqlite(context)));
+const newMeter = async (context: TestContext) => new SqlMeter(await newSqlite(context));
+contract('Meter: SQLite', meterContract, newMeter);
+contract('Meter: SQLite, by time', meterTimes, newMeter, { concurrency: true });
 contract('Events: SQLite', eventsContract, async (context) => {
   const sql = await newSqlite(context);
   return { sql, events: [new RecordedEvents(sql), new RecordedEvents(sql)] as const };
@@ -114,7 +118,10 @@ test('rows of a meter whose windows are long over are deleted', async (context) 
   assert.deepEqual(await sql.all('SELECT id FROM meters'), [{ id: 'one:rpm' }]);
 });
 
-const FEWEST = [sqlContract, meterContract, queueContract].reduce((sum, each) => sum + Object.keys(each).length, 0);
+const FEWEST = [sqlContract, meterContract, meterTimes, queueContract].reduce(
+  (sum, each) => sum + Object.keys(each).length,
+  0,
+);
 
 for (const [program, ...words] of [['bun'], ['deno', 'run', '--allow-all', '--no-lock']] as const) {
   test(`the contracts in ${program}`, { skip: lacking(program) }, async () => {

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { TextClassifier } from 'pilotlight';
+import { deployed } from './support/bundle.ts';
 import { embedderOf, filesOf, inFolder, type Json, type ModelHost, modelHost, tinyFolder } from './support/models.ts';
-import { type Bundle, bundle, NAME, type RunningWorker, startWorker } from './support/worker.ts';
+import { NAME, type RunningWorker, startWorker } from './support/worker.ts';
 
 /** The tiny models by their tasks. */
 const TINY = {
@@ -17,19 +18,17 @@ const TINY = {
 const draw = { task: 'digits', run: 'local' };
 const more = (id: string): object => (id === 'words' ? { tower: 'text' } : {});
 
-let built: Bundle;
 let worker: RunningWorker;
 let key: string;
 let near: ModelHost;
 
 before(async () => {
-  built = await bundle('src/hosts/cloudflare-all.ts');
   const inBucket = Object.entries(TINY).map(([id, [task, name]]) => [
     id,
     { task, run: 'local', source: `r2:test/${name}`, ...more(id) },
   ]);
   const MODELS = JSON.stringify({ models: { ...Object.fromEntries(inBucket), draw } });
-  worker = await startWorker({ bundle: built, vars: { MODELS } });
+  worker = await startWorker({ bundle: await deployed('src/hosts/cloudflare-all.ts'), vars: { MODELS } });
   key = await worker.key();
   const bucket = await worker.miniflare.getR2Bucket('R2', NAME);
   for (const name of new Set(Object.values(TINY).map(([, name]) => name)))
@@ -44,7 +43,6 @@ before(async () => {
 after(async () => {
   await near?.[Symbol.asyncDispose]();
   await worker?.[Symbol.asyncDispose]();
-  await built?.remove();
 });
 
 const far = async (method: string, path: string, body?: object, accept = 'application/json'): Promise<Response> =>

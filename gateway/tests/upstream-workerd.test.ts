@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { deployed } from './support/bundle.ts';
 import { type FakeServer, fakeServer, json, type Reply, vectors } from './support/fake-server.ts';
 import type { Json } from './support/models.ts';
-import { type Bundle, bundle, NAME, type RunningWorker, startWorker } from './support/worker.ts';
+import { NAME, type RunningWorker, startWorker } from './support/worker.ts';
 
 const SECRET = 'sk-canary-of-the-upstream';
 
@@ -47,10 +48,9 @@ const front = {
 
 let other: FakeServer;
 let server: FakeServer;
-let built: Bundle;
 let worker: RunningWorker;
 let key: string;
-/** What the server does for each case. */
+/** The answers of the server, by the case that a path names. */
 const replies = new Map<string, Reply[]>();
 
 before(async () => {
@@ -59,7 +59,6 @@ before(async () => {
     const list = replies.get(asked.body.model) ?? [];
     return (list.length > 1 ? list.shift() : list[0])?.(asked, response);
   });
-  built = await bundle();
   const models = Object.fromEntries(CASES.map((id) => [id, { task: 'embed', run: 'upstream', upstream: id }]));
   const more: Record<string, object> = {
     silent: { timeout_ms: 600 },
@@ -71,7 +70,7 @@ before(async () => {
     CASES.map((id) => [id, { kind: 'openai', url: `${server.url}/v1`, secret: 'TEI_KEY', ...more[id] }]),
   );
   worker = await startWorker({
-    bundle: built,
+    bundle: await deployed(),
     vars: { MODELS: JSON.stringify({ models, upstreams }), TEI_KEY: SECRET },
     front: [front],
   });
@@ -79,7 +78,6 @@ before(async () => {
 });
 after(async () => {
   await worker?.[Symbol.asyncDispose]();
-  await built?.remove();
   await server[Symbol.asyncDispose]();
   await other[Symbol.asyncDispose]();
 });

@@ -50,7 +50,8 @@ describe('workerd', () => {
   });
 
   for (const [name, titles] of cases.filter(([name]) => name !== 'kept')) {
-    describe(name, () => {
+    // Cases that wait run at the same time.
+    describe(name, { concurrency: name.endsWith('by time') }, () => {
       for (const title of titles) test(title, () => run(name, title));
     });
   }

@@ -1,8 +1,8 @@
 /**
- * What the gateway is compared with: a Worker that embeds and does nothing else, one that does nothing at all, and the same embedding in a
- * loop, without a request around it.
+ * The Worker that the gateway is compared with. By its paths it embeds and does nothing else, embeds in a loop without a request around each
+ * text, asks the limit of tries alone, or does nothing at all.
  */
-import type { R2Bucket } from '@cloudflare/workers-types';
+import type { R2Bucket, RateLimit } from '@cloudflare/workers-types';
 import { TextEmbedder } from 'pilotlight';
 import { openFiles } from '../../src/models/local/files.ts';
 import { R2Blobs } from '../../src/parts/r2.ts';
@@ -20,9 +20,10 @@ async function load(bucket: R2Bucket): Promise<TextEmbedder> {
 }
 
 export default {
-  async fetch(request: Request, env: { R2: R2Bucket }): Promise<Response> {
+  async fetch(request: Request, env: { R2: R2Bucket; AUTH_RL: RateLimit }): Promise<Response> {
     const { pathname, searchParams } = new URL(request.url);
     if (pathname === '/nothing') return new Response('');
+    if (pathname === '/limit') return Response.json(await env.AUTH_RL.limit({ key: 'address' }));
     loading ??= load(env.R2);
     const embedder = await loading;
     if (pathname === '/loop') {

@@ -47,7 +47,7 @@ export async function newKey(words: MintWords): ReturnType<typeof makeKey> {
 export async function rotate(sql: Sql, id: string, hours: string | undefined): Promise<string> {
   const secret = randomText(32);
   const until = Date.now() + (whole('hours', hours, 0) ?? 24) * HOUR_MS;
-  if (await rotateKey(sql, id, await sha256(secret), until)) return formatKey(id, secret);
+  if (await rotateKey(sql, id, sha256(secret), until)) return formatKey(id, secret);
   throw new Error(`there is no key ${id}, or it is revoked: \`mint\` makes another`);
 }
 

@@ -26,14 +26,15 @@ const QUERY_NAMES = new Set(['key', 'api_key', 'apikey', 'api-key', 'x-api-key',
 /** The key of a request without a key, on routes that need none. */
 export const NOBODY: Key = { id: '', name: '', owner: '', scopes: [], limits: {}, models: null, history: 'off' };
 
-/** The refusal of everything that is no valid key. It must not tell an expired key from one that never was. */
-function refused(): GatewayError {
-  return new GatewayError(
-    'invalid_api_key',
-    'No valid API key. Send one as "authorization: Bearer pl_…" or "x-api-key: pl_…".',
-    { headers: { 'www-authenticate': 'Bearer' } },
-  );
-}
+/**
+ * The refusal of everything that is no valid key. It must not tell an expired key from one that never was. All refusals share it, as
+ * each new error would have a stack made for it.
+ */
+const REFUSED = new GatewayError(
+  'invalid_api_key',
+  'No valid API key. Send one as "authorization: Bearer pl_…" or "x-api-key: pl_…".',
+  { headers: { 'www-authenticate': 'Bearer' } },
+);
 
 const silent = (cause?: unknown): GatewayError =>
   new GatewayError('not_ready', 'The database of keys does not answer.', { headers: { 'retry-after': '1' }, cause });
@@ -60,6 +61,8 @@ interface Known {
   until: number;
   /** Whether the database has had a record of this id. */
   exists: boolean;
+  /** Whether the record is there: then nobody waits for it. */
+  isRead: boolean;
   record: Promise<KeyRecord | undefined>;
 }
 
@@ -88,7 +91,7 @@ export class Authenticator {
     const key = await this.identify(request.headers, request.url, { mayAsk: end === undefined, ms });
     if (key) return key;
     if (end === undefined) {
-      if (await this.#mayFail(address)) throw refused();
+      if (await this.#mayFail(address)) throw REFUSED;
       end = this.#block(address);
     }
     throw new GatewayError('rate_limit_exceeded', 'Too many requests without a valid API key from this address.', {
@@ -108,7 +111,7 @@ export class Authenticator {
     if (!parts) return this.#tokens?.key(text);
     const now = Date.now();
     if (!mayAsk && !this.#records.get(parts.id)?.exists) return undefined;
-    const hash = await sha256(parts.secret);
+    const hash = sha256(parts.secret);
     const known = this.#find(parts.id, now);
     let record = await this.#recordOf(parts.id, known, ms);
     if (mayAsk && record && !holds(record, hash, now) && now - known.readAt >= REREAD_MS) {
@@ -134,6 +137,7 @@ export class Authenticator {
 
   /** The record, or an error where it does not come: the request that asked for it may have ended without a word. */
   #recordOf(id: string, known: Known, ms = READ_MS): Promise<KeyRecord | undefined> {
+    if (known.isRead) return known.record;
     return inTime(known.record, ms, () => {
       if (this.#records.get(id) === known) this.forget(id);
       return silent();
@@ -150,11 +154,12 @@ export class Authenticator {
     const record = findKey(this.#host.sql, id).catch((error) => {
       throw silent(error);
     });
-    const entry: Known = { readAt: now, until: now + KNOWN_MS, exists: known?.exists === true, record };
+    const entry: Known = { readAt: now, until: now + KNOWN_MS, exists: known?.exists === true, isRead: false, record };
     this.#records.set(id, entry);
     const read = record.then(
       (found) => {
         entry.exists = found !== undefined;
+        entry.isRead = true;
         if (!found) entry.until = now + UNKNOWN_MS;
       },
       () => {

@@ -89,7 +89,7 @@ class ResponseCache {
     const infos = await models.list();
     const named = infos.find(({ id }) => id === name);
     const accept = call.headers.get('accept');
-    const digest = await sha256(
+    const digest = sha256(
       canonical({
         version: VERSION,
         route: operation.path,

@@ -104,7 +104,7 @@ async function giveUp(host: Host, batch: BatchRow, message: PartMessage, why: Un
   const part = await partOf(host.sql, batch.id, message.part);
   if (part?.state === 'waiting' && part.changed_at === message.at) {
     const answers = new Answers(batch.id, part);
-    // Where the file is lost, so are the ids of its lines; they are counted nevertheless, or the batch would have no end.
+    // A lost file has taken the ids of its lines with it. They are counted nevertheless, or the batch would have no end.
     const lines = (await linesOf(host, batch, part)) ?? unreadLines(part);
     for await (const line of lines) {
       answers.addUnanswered(readRequest(line.bytes, batch.endpoint).customId, why, line);

@@ -26,7 +26,7 @@ export class Catalog {
   readonly #parts: CatalogParts;
   readonly #sources = new Map<string, Promise<Source>>();
   /** Digests by what they are of: every request asks for those of all models. */
-  readonly #digests = new Map<string, Promise<string>>();
+  readonly #digests = new Map<string, string>();
 
   constructor(parts: CatalogParts) {
     this.#parts = parts;
@@ -78,7 +78,7 @@ export class Catalog {
       id: name,
       task,
       run: entry && entry.run !== 'local' ? 'upstream' : 'local',
-      digest: await this.#sha256([row.digest, under]),
+      digest: this.#sha256([row.digest, under]),
       maxItems: entry?.max_items ?? 256,
       maxTokensRequest: entry?.max_tokens_request ?? 65_536,
       bases: this.#bases(model),
@@ -135,7 +135,7 @@ export class Catalog {
     return this.#sha256([packageJson.version, options, files, upstream?.url, upstream?.model]);
   }
 
-  #sha256(value: unknown): Promise<string> {
+  #sha256(value: unknown): string {
     const text = JSON.stringify(value);
     let digest = this.#digests.get(text);
     if (!digest) {

@@ -54,7 +54,7 @@ export class Slots {
     const there = this.#slots.get(key);
     if (there && (there.loaded || now - there.aliveAt < SILENT_MS)) {
       there.usedAt = now;
-      // Whoever waits for the load keeps it alive.
+      // Each request that waits for the load keeps it alive.
       if (!there.loaded) this.#hold(there.loading.catch(() => {}));
       return there;
     }

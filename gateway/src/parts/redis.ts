@@ -2,8 +2,8 @@
 import type { Redis } from 'ioredis';
 
 /**
- * Connects to `redis://…`, or to a socket by its path or as `unix://…`. `variable`: the setting that has the address. While the server is away each command fails at once, and the connection is tried
- * again by itself.
+ * Connects to `redis://…`, or to a socket by its path or as `unix://…`. While the server is away each command fails at once, and the
+ * connection is tried again by itself. `variable`: the setting that has the address.
  * @throws {Error} where no server answers
  */
 export async function openRedis(url: string, variable = 'REDIS_URL'): Promise<Redis> {

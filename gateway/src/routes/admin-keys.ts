@@ -190,7 +190,7 @@ export const rotate = operation({
     const { id } = await recordOf(call);
     const secret = randomText(32);
     const until = Date.now() + (body.grace_seconds ?? GRACE_SECONDS) * 1000;
-    if (!(await rotateKey(host.sql, id, await sha256(secret), until))) {
+    if (!(await rotateKey(host.sql, id, sha256(secret), until))) {
       throw new GatewayError('conflict', 'This key is revoked; make another one.');
     }
     authenticatorOf(host).forget(id);

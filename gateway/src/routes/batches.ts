@@ -132,7 +132,7 @@ export const createBatchOperation = operation({
       expires_at,
     });
     if (!made) return repeated(host, row, body);
-    // Where this message is lost, the cron job sends it again. The batch is made: whoever were told of an error would make another.
+    // The cron job sends this message again if it is lost. The batch is made: a client that was told of an error would make another.
     await host.queue
       .send([{ topic: 'batch.split', body: { batch: row.id } }])
       .catch((error) => report(host.settings, 'a batch starts by the cron job', error));

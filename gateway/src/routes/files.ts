@@ -182,9 +182,8 @@ export const deleteFileOperation = operation({
   summary: 'Deletes a file, unless a batch is reading it.',
   answer: v.object({ id: v.string(), object: v.literal('file'), deleted: v.literal(true) }),
   async handle({ host, key, params }) {
-    const { id } = await fileOf(host.sql, key.owner, params.id ?? '');
+    const { id = '' } = params;
     if (!(await deleteFile(host.sql, key.owner, id))) {
-      // It was there a moment ago; another request may have deleted it.
       await fileOf(host.sql, key.owner, id);
       throw new GatewayError('conflict', 'A batch that has not ended reads this file: cancel it first.', {
         param: 'id',

@@ -111,7 +111,7 @@ export const putOneHead = operation({
     };
     await registry.tryHead(draft, body, contextOf(call));
     const json = JSON.stringify(body);
-    const row: HeadRow = { ...draft, digest: await sha256(json), createdAt: Date.now() };
+    const row: HeadRow = { ...draft, digest: sha256(json), createdAt: Date.now() };
     const before = await registry.heads.find(own);
     await host.blobs.put(headKey(own, row.digest), new TextEncoder().encode(json));
     await host.sql.batch([putHead(row)]);

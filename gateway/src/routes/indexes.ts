@@ -100,7 +100,7 @@ export const putIndex = operation({
       prefilter: body.prefilter,
     };
     const row = await startBuild(host.sql, key.owner, name, source, now);
-    // Where this message is lost, the cron job sends it again.
+    // The cron job sends this message again if it is lost.
     await sendBuild(host, { owner: key.owner, name, build: source.build, at: row.changed_at, offset: 0, tries: 1 });
     return Response.json({ job: source.build, index: indexAnswer(row) }, { status: 202 });
   },

@@ -65,6 +65,8 @@ const TRICKS = [
   'a\0b',
 ];
 
+export const BEHIND_1000 = 'a list goes on behind 1,000 objects';
+
 export const blobsContract: Contract<Blobs> = {
   'an object comes back whole, from bytes and from a stream': async (make) => {
     const blobs = await make();
@@ -174,7 +176,7 @@ export const blobsContract: Contract<Blobs> = {
     assert.deepEqual(await names(blobs), ['kept']);
   },
 
-  'a list is in order, by prefix, and goes on behind 1,000 objects': async (make) => {
+  'a list is in order, and by prefix': async (make) => {
     const blobs = await make();
     const keys = ['a', 'a-b', 'a.b', 'b/c', 'b/c.d', 'b/c/..d', 'b/d', 'b0', 'B'].filter((key) => key !== 'b/c');
     for (const key of keys) await blobs.put(key, text(key));
@@ -185,7 +187,11 @@ export const blobsContract: Contract<Blobs> = {
     assert.deepEqual(await names(blobs, '../'), []);
     const page = await blobs.list('a.');
     assert.deepEqual(page, { objects: [{ key: 'a.b', size: 3 }] });
+  },
 
+  [BEHIND_1000]: async (make) => {
+    const blobs = await make();
+    await blobs.put('other', text('x'));
     const parts = Array.from({ length: 1010 }, (_, index) => `many/${index % 7}/${String(index).padStart(5, '0')}`);
     await many(parts.length, 16, (index) => blobs.put(parts[index] as string, text('x')));
     const first = await blobs.list('many/');
@@ -198,7 +204,7 @@ export const blobsContract: Contract<Blobs> = {
     assert.deepEqual(listed, [...parts].sort());
     assert.ok(first.objects.every(({ size }) => size === 1));
     await blobs.delete(parts);
-    assert.deepEqual(await names(blobs), [...keys].sort());
+    assert.deepEqual(await names(blobs), ['other']);
   },
 
   'names with path tricks are refused by every method': async (make) => {

@@ -11,7 +11,7 @@ import { openSqlite, type SqliteDatabase, SqliteSql } from '../../src/parts/sqli
 import { blobsContract } from './blobs.ts';
 import { cacheContract } from './cache.ts';
 import type { Contract, Make } from './contract.ts';
-import { meterContract } from './meter.ts';
+import { meterContract, meterTimes } from './meter.ts';
 import { queueContract } from './queue.ts';
 import { sqlContract } from './sql.ts';
 
@@ -39,7 +39,7 @@ function body<T>(name: string, contract: Contract<T>, make: Make<T>) {
 
 const running = [
   ...body('Sql: node:sqlite', sqlContract, newSql),
-  ...body('Meter: SQLite', meterContract, async () => new SqlMeter(await newSql())),
+  ...body('Meter: SQLite', { ...meterContract, ...meterTimes }, async () => new SqlMeter(await newSql())),
   ...body('Queue: SQLite', queueContract, async () => {
     const queue = new SqlQueue(await newSql(), { tries: 3, retrySeconds: 0.05, pollMs: 50 });
     return { queue, consume: (consumer) => void queue.run(consumer, stop.signal) };

@@ -1,4 +1,4 @@
-/** What a queue in a table does beyond the contract of queues: it survives the death of its process. */
+/** The contract of a queue in a table, beyond that of all queues: its messages survive the death of its process. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Message, Sql } from '../../src/host.ts';

@@ -12,9 +12,10 @@ import { blobsContract } from './blobs.ts';
 import { cacheContract } from './cache.ts';
 import type { Contract } from './contract.ts';
 import { event, eventsContract } from './events.ts';
-import { meterContract } from './meter.ts';
+import { meterContract, meterTimes } from './meter.ts';
 import { queueContract } from './queue.ts';
 import { sqlContract } from './sql.ts';
+import { tablesContract } from './tables.ts';
 
 export { KeyMeter } from '../../src/parts/key-meter.ts';
 export { Metrics } from '../../src/parts/metrics-object.ts';
@@ -28,7 +29,7 @@ interface Env {
   MIGRATIONS: Migration[];
 }
 
-/** Who takes the messages of the test that runs. */
+/** The handler of the messages of the test that runs. */
 let consumer: Consumer | undefined;
 
 function body<T>(contract: Contract<T>, make: (env: Env) => Promise<T>) {
@@ -56,9 +57,11 @@ async function newBlobs({ R2 }: Env): Promise<R2Blobs> {
   }
 }
 
+const newMeter = async ({ METER }: Env) => new ObjectMeter(METER);
+
 const tpd = { name: 'tpd', limit: 10, seconds: 86_400, cost: 10 } as const;
 
-/** What is there after a restart: the first run takes and counts, the second finds it. */
+/** Checks what is kept over a restart: the first run takes and counts, the second finds it. */
 const kept = {
   first: async ({ METER, METRICS }: Env) => {
     const { allowed } = await new ObjectMeter(METER).take('kept', [tpd]);
@@ -90,8 +93,10 @@ async function addedUp({ DB, METRICS }: Env): Promise<void> {
 
 export const bodies: Record<string, Record<string, (env: Env) => Promise<void>>> = {
   'Sql: D1': body(sqlContract, newSql),
+  'Tables: D1': body(tablesContract, newSql),
   'Blobs: R2': body(blobsContract, newBlobs),
-  'Meter: Durable Object': body(meterContract, async ({ METER }) => new ObjectMeter(METER)),
+  'Meter: Durable Object': body(meterContract, newMeter),
+  'Meter: Durable Object, by time': body(meterTimes, newMeter),
   'Cache: Cache API': body(cacheContract, async () => new ApiCache()),
   'Queue: Cloudflare Queues': body(queueContract, async ({ WORK }) => ({
     queue: new CloudflareQueue(WORK),

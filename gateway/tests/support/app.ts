@@ -5,7 +5,7 @@ import { mintKey, type NewKey } from '../../src/keys.ts';
 import { SCOPES } from '../../src/operation.ts';
 import { watch, watchBody, watchHeaders } from './logs.ts';
 
-/** What is called: an app, or a host that listens. */
+/** An app, or a host that listens: the tests call both alike. */
 export interface App {
   fetch(request: Request): Response | Promise<Response>;
 }

@@ -15,7 +15,7 @@ export interface BucketServer extends Server {
   put(bucket: string, name: string, bytes: Uint8Array, acl?: string): Promise<void>;
   /** An address with a signature, by which an object may be read for a minute. */
   presign(address: string): Promise<string>;
-  /** How many uploads in parts are neither done nor given up. */
+  /** The number of uploads in parts that are neither done nor given up. */
   uploads(options: S3Options): Promise<number>;
 }
 

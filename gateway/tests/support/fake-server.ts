@@ -16,7 +16,7 @@ export type Reply = (asked: Asked, response: ServerResponse) => unknown;
 export interface FakeServer {
   url: string;
   asked: Asked[];
-  /** What it answers, one after the other; the last one stays. */
+  /** Its answers, one after the other; the last one stays. */
   replies: Reply[];
   [Symbol.asyncDispose](): Promise<void>;
 }

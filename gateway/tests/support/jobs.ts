@@ -7,11 +7,11 @@ import type { TestHost } from './host.ts';
 import { watchBody } from './logs.ts';
 
 export interface DeliverOptions {
-  /** How often each message is delivered; queues promise no more than "at least once". */
+  /** The number of deliveries of each message; queues promise no more than "at least once". */
   times?: number;
   /** Deliveries of a message that fails, before it is buried. */
   tries?: number;
-  /** What a test does to a delivery: throw, to make it fail before it begins. */
+  /** Called before each delivery, which fails if this throws. */
   before?: (message: Message, attempt: number) => void | Promise<void>;
   /** Messages that run at the same time. */
   together?: number;

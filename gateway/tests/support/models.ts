@@ -46,7 +46,7 @@ export const folderPlace = (folder: string): { place: Place; prefix: string } =>
   prefix: '',
 });
 
-/** What was parsed of an answer; the assertions say what it has to be. */
+/** The value of an answer in JSON; the assertions check what it has to be. */
 // biome-ignore lint/suspicious/noExplicitAny: a test that asks for a field that is not there fails by its assertion.
 export type Json = any;
 

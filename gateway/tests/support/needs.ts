@@ -1,6 +1,6 @@
 /**
- * What tests need of the machine, and how it is installed. A test without it is skipped with that command where it is run by hand; under
- * make, which has installed everything, a test file without it fails.
+ * The servers, runtimes and weights that tests need, and the commands that install them. Where one is missing, a test that is run by hand is
+ * skipped, and the reason names the command. Under make, which has installed everything, its file fails.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';

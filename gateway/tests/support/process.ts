@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface Program extends AsyncDisposable {
   child: ChildProcess;
-  /** What it has printed so far. */
+  /** Its output so far. */
   said(): string;
   /** Sends a signal, and gives the code that the program ends with. */
   end(signal?: NodeJS.Signals): Promise<number | null>;

@@ -299,7 +299,7 @@ function lines(text: string): unknown[] {
   return parsed.sort((a, b) => ((a.custom_id ?? '') < (b.custom_id ?? '') ? -1 : 1));
 }
 
-/** How one value differs from another; undefined where they agree. Numbers may differ by a ten-thousandth, and lists of numbers by their cosine. */
+/** The difference of one value from another, in words; undefined where they agree. Numbers may differ by a ten-thousandth, and lists of numbers by their cosine. */
 export function difference(a: unknown, b: unknown, path = ''): string | undefined {
   if (typeof a === 'number' && typeof b === 'number') {
     return Math.abs(a - b) <= (Number.isInteger(a) && Number.isInteger(b) ? 0 : 0.01)

@@ -28,7 +28,7 @@ export interface RunningServer extends AsyncDisposable {
   program: Program;
   /** The folder of its data. */
   data: string;
-  /** What it has printed beside lines of the level `info`. */
+  /** Its output but the lines of the level `info`. */
   faults(): string[];
   key(options?: Partial<NewKey>): Promise<string>;
 }

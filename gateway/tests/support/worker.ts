@@ -1,39 +1,17 @@
 /** The deployed script in a workerd of its own, with all bindings that `wrangler.jsonc` names. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { basename, extname, join, relative, sep } from 'node:path';
+import { readdir, readFile } from 'node:fs/promises';
+import { extname, join, relative, sep } from 'node:path';
 import type { Readable } from 'node:stream';
 import { Miniflare, type MiniflareOptions, type WorkerOptions } from 'miniflare';
 import { readMigrations, readWorkerConfig } from '../../src/cli/place.ts';
-import { wrangler } from '../../src/cli/wrangler.ts';
 import type { NewKey } from '../../src/keys.ts';
 import { migrate } from '../../src/migrate.ts';
 import { D1Sql } from '../../src/parts/d1.ts';
 import { minted } from './app.ts';
+import type { Bundle } from './bundle.ts';
 import { checkLines } from './logs.ts';
 import { MODEL, packedMiniLm } from './packed.ts';
-
-/** What `wrangler deploy` would upload, and what it said. */
-export interface Bundle {
-  folder: string;
-  /** The name of the script in the folder. */
-  script: string;
-  said: string;
-  remove(): Promise<void>;
-}
-
-/** Bundles as for a deploy, without one. */
-export async function bundle(main = 'src/hosts/cloudflare.ts', words: readonly string[] = []): Promise<Bundle> {
-  const folder = await mkdtemp(join(tmpdir(), 'gateway-bundle-'));
-  const said = await wrangler(['deploy', main, '--dry-run', '--outdir', folder, ...words]);
-  return {
-    folder,
-    script: basename(main).replace(/\.ts$/, '.js'),
-    said,
-    remove: () => rm(folder, { recursive: true, force: true }),
-  };
-}
 
 export interface WorkerSetup {
   bundle: Bundle;

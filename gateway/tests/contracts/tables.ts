@@ -1,27 +1,15 @@
-/** The statements on keys, predictions and usage, on each of the databases: they must mean the same to all. */
+/** The contract of the statements on keys, predictions and usage: they mean the same to each database. The tables are empty at the start. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { Miniflare } from 'miniflare';
-import type { Sql } from '../src/host.ts';
-import { mintKey } from '../src/keys.ts';
-import { migrate } from '../src/migrate.ts';
-import { D1Sql } from '../src/parts/d1.ts';
-import { openSqlite } from '../src/parts/sqlite.ts';
-import { Usage } from '../src/parts/usage.ts';
-import { deletePrediction, insertPrediction, listPredictions } from '../src/tables/history.ts';
-import { changeKey, findKey, listKeys, revokeKey, rotateKey } from '../src/tables/keys.ts';
-import { readUsage } from '../src/tables/usage.ts';
-import { lacking } from './support/needs.ts';
-import { readMigrations, startPostgres } from './support/postgres.ts';
+import type { Sql } from '../../src/host.ts';
+import { mintKey } from '../../src/keys.ts';
+import { Usage } from '../../src/parts/usage.ts';
+import { deletePrediction, insertPrediction, listPredictions } from '../../src/tables/history.ts';
+import { changeKey, findKey, listKeys, revokeKey, rotateKey } from '../../src/tables/keys.ts';
+import { readUsage } from '../../src/tables/usage.ts';
+import type { Contract } from './contract.ts';
 
 const HOUR = 3_600_000;
 const NOW = Date.UTC(2026, 5, 1, 22, 15);
-
-async function statements(sql: Sql): Promise<void> {
-  await keys(sql);
-  await predictions(sql);
-  await usage(sql);
-}
 
 async function keys(sql: Sql): Promise<void> {
   const { record } = await mintKey(sql, {
@@ -126,26 +114,8 @@ async function usage(sql: Sql): Promise<void> {
   assert.equal((await readUsage(sql, { ...span, by: 'hour', limit: 1 })).length, 1);
 }
 
-test('keys, predictions and usage: SQLite', async () => {
-  const sql = openSqlite(':memory:');
-  await migrate(sql, readMigrations());
-  await statements(sql);
-  sql.close();
-});
-
-test('keys, predictions and usage: D1', async (t) => {
-  const script = 'export default { fetch: () => new Response() }';
-  const miniflare = new Miniflare({ modules: true, script, d1Databases: ['DB'], cf: false } as never);
-  t.after(() => miniflare.dispose());
-  const sql = new D1Sql((await miniflare.getD1Database('DB')) as never);
-  await migrate(sql, readMigrations());
-  await statements(sql);
-});
-
-test('keys, predictions and usage: Postgres', { skip: lacking('postgres') }, async (t) => {
-  const server = await startPostgres();
-  t.after(() => server.stop());
-  const sql = await server.newSql();
-  t.after(() => sql.close());
-  await statements(sql);
-});
+export const tablesContract: Contract<Sql> = {
+  'keys are kept, listed, changed, rotated and revoked': async (make) => keys(await make()),
+  'predictions are listed from the newest on, and deleted by their owner': async (make) => predictions(await make()),
+  'usage is read by hour and by day': async (make) => usage(await make()),
+};
