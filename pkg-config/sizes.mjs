@@ -23,6 +23,19 @@ const DOWNLOADS = {
   '`core/webgpu.wasm`, gzip': ['core/webgpu.wasm'],
 };
 
+/** Parts of the core that only some programs use, by the names of their functions. */
+const PARTS = {
+  'regular expressions': /regex_automata|regex_syntax|fancy_regex|aho_corasick|\bregex::|memchr/,
+  'language decoders': /::decoder(_config)?::|DecoderHandle/,
+  heads: /pilotlight::heads::|text_classifier|ClassifierHandle|FittingHandle/,
+  'CLIP and SigLIP': /pilotlight::image::|clip|siglip|image_text|ImageText|Siglip|Clip/,
+  VectorIndex: /pilotlight::index::|vector_index|VectorIndex/,
+  'ONNX files': /::onnx::/,
+  'GGUF files': /gguf|Gguf/,
+  'checkpoints of PyTorch': /::pytorch::/,
+  digits: /digit_(unet|generator|classifier)|Digit(Generator|Classifier|Unet)/,
+};
+
 console.log('Files of the package, bytes and after gzip -9:');
 for (const file of [
   'core/relaxed.wasm',
@@ -70,6 +83,14 @@ for (const name of ['relaxed', 'images']) {
     if (size >= LEAST.function)
       console.log(`${shown(size)}${shown(gzipped(Buffer.concat(parts)))}${shown(parts.length)}  ${key.slice(0, 150)}`);
   }
+}
+
+const { functions } = readWasm(readFileSync(await withNames('relaxed')));
+const sizeOf = (chosen) => gzipped(Buffer.concat(chosen.map(({ bytes }) => bytes)));
+const whole = sizeOf(functions);
+console.log('\nParts of relaxed.wasm, gzip -9 of all code less that of all other code:');
+for (const [part, names] of Object.entries(PARTS)) {
+  console.log(`${shown(whole - sizeOf(functions.filter(({ name }) => !names.test(demangled(name)))))}  ${part}`);
 }
 
 const file = path.join(ROOT, 'README.md');
