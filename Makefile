@@ -5,6 +5,7 @@
 #   make test      every test
 #   make figures   the figures that take long, into benches/results: run before an issue is closed
 #   make package   dist/pilotlight-<version>.tgz, and the same files in dist/package/
+#   make sizes     what the package downloads, by files, crates and functions, into benches/results; the sizes in README.md
 #   make bench     the kernels alone, and the package against its peers, in Chromium; 15 minutes
 #   make test-consumers   the package in bundlers, frameworks, runtimes and libraries, which are 2 GB
 #   make test-engines   the package and the demo in Chromium, Firefox and WebKitGTK, which it installs by apt
@@ -26,7 +27,7 @@ SHELL := bash
 # Cargo profiles of the cores. `release` is what is shipped; `quick` has no LTO, and shares its dependencies with the tests in
 # WebAssembly. The demo is built with it, and for tests the WebGPU core, whose dependencies take longest.
 PROFILE ?= $(if $(filter demo,$(MAKECMDGOALS)),quick,release)
-WEBGPU_PROFILE ?= $(if $(filter package bench figures,$(MAKECMDGOALS)),release,quick)
+WEBGPU_PROFILE ?= $(if $(filter package sizes bench figures,$(MAKECMDGOALS)),release,quick)
 
 ROOT := $(CURDIR)
 WASM := wasm32-unknown-unknown
@@ -48,7 +49,7 @@ export PILOTLIGHT_MINILM := $(ROOT)/$(MINILM)
 export PILOTLIGHT_SMOLLM2 := $(ROOT)/$(SMOLLM2)
 export PILOTLIGHT_DATA ?= $(ROOT)/../shared/data
 
-.PHONY: help demo check test package bench figures clean
+.PHONY: help demo check test package sizes bench figures clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -57,6 +58,9 @@ demo: rust-target wasm-bindgen npm minilm $(if $(DETECT),smollm2)
 
 package: rust-target wasm-bindgen npm
 	@node pkg-config/build.mjs --profile $(PROFILE) --webgpu-profile $(WEBGPU_PROFILE)
+
+sizes: package
+	@node pkg-config/sizes.mjs | tee benches/results/sizes.txt
 
 check: test-style check-types
 	@$(NEXTEST) run --locked --workspace -E 'not binary(fuzz) and not test(/minilm|smollm2|vit_b32|a_cut_anywhere|a_part_is_checked/)'
@@ -69,6 +73,7 @@ check-types: npm
 test: test-style test-native test-wasm package test-types test-package test-browser test-gateway-quick
 
 figures: $(SEEDED_QWEN2)/model.safetensors mpnet bench test-sklearn
+	@node pkg-config/sizes.mjs | tee benches/results/sizes.txt
 	@PILOTLIGHT_FUZZ_SECONDS=60 $(NEXTEST) run --locked --test fuzz
 	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/browser/{sts,tabs,looks,faults,detect,offline,worker-soak,clip,decoder}.test.mjs | tee benches/results/browser.txt
 	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/package/{smollm2,qwen2}.test.mjs | tee benches/results/decoders.txt

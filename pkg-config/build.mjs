@@ -1,14 +1,14 @@
 /**
  * Builds the npm package: `node pkg-config/build.mjs [--profile NAME] [--webgpu-profile NAME] [--webgpu-later]`.
  *
- * cargo (three cores) → wasm-bindgen → wasm-opt → TypeScript scripts → dist/package/ → dist/pilotlight-<version>.tgz → node_modules/pilotlight.
+ * cargo (three cores, and the image decoders) → wasm-bindgen → wasm-opt → TypeScript scripts → dist/package/ → dist/pilotlight-<version>.tgz → node_modules/pilotlight.
  * Each step is skipped while its inputs are unchanged; intermediate files are kept in target/pkg/.
  * `--webgpu-later` leaves out the WebGPU core where it would have to be compiled. Such a package is for the demo, and npm refuses to publish it.
  */
 import { parseArgs } from 'node:util';
 import { assemble } from './build/assemble.mjs';
-import { compileCore, isCompiled } from './build/cargo.mjs';
-import { finishCore, keptCore } from './build/finish.mjs';
+import { compileCore, compileImages, isCompiled } from './build/cargo.mjs';
+import { finishCore, finishImages, keptCore, keptImages } from './build/finish.mjs';
 import { installPackage, pack } from './build/pack.mjs';
 import { printSizes } from './build/sizes.mjs';
 
@@ -16,29 +16,25 @@ const { values } = parseArgs({
   options: {
     profile: { type: 'string', default: process.env.PILOTLIGHT_PROFILE ?? 'release' },
     'webgpu-profile': { type: 'string', default: process.env.PILOTLIGHT_WEBGPU_PROFILE },
-    cores: { type: 'string', default: process.env.PILOTLIGHT_CORES ?? 'simd,relaxed,webgpu' },
+    cores: { type: 'string', default: process.env.PILOTLIGHT_CORES ?? 'simd,relaxed,webgpu,images' },
     'webgpu-later': { type: 'boolean', default: false },
   },
 });
 
-/**
- * The cores to build. `simd` and `relaxed` share one glue, `core/cpu.js`.
- * LLVM has optimized already: at -O1 wasm-opt makes the download smaller, while -O2, -O3, -Os and -Oz inline more and made it 5 % larger.
- */
+/** The cores to build. `simd` and `relaxed` share one glue, `core/cpu.js`. */
 const CORES = [
-  { name: 'simd', glue: 'cpu', features: [], optimize: ['-O1'], profile: values.profile },
+  { name: 'simd', glue: 'cpu', features: [], profile: values.profile },
   {
     name: 'relaxed',
     glue: 'cpu',
     features: ['relaxed-simd'],
-    optimize: ['-O1', '--enable-relaxed-simd'],
+    enable: ['--enable-relaxed-simd'],
     profile: values.profile,
   },
   {
     name: 'webgpu',
     glue: 'webgpu',
     features: ['webgpu'],
-    optimize: ['-O1'],
     profile: values['webgpu-profile'] ?? values.profile,
   },
 ];
@@ -66,8 +62,9 @@ const cores = CORES.filter((core) => !(later && core.name === 'webgpu') || isCom
 const profiles = [...new Set(cores.map(({ profile }) => profile))];
 const groups = profiles.map((profile) => makeAll(cores.filter((core) => core.profile === profile)));
 const finished = (await Promise.all(groups)).flat();
-const version = await assemble(finished);
+const images = wanted.includes('images') ? await finishImages(await compileImages(values.profile)) : keptImages();
+const version = await assemble(finished, images);
 const tarball = pack();
 installPackage(tarball);
-printSizes(finished);
+printSizes(finished, images);
 console.log(`pilotlight ${version}: ${tarball}`);

@@ -9,11 +9,11 @@
 //! * `models` and `store`: the networks, written once on burn's `Tensor`; the store of models and indexes between sessions ([`Store`]).
 //! * `weights`: safetensors read as a stream, cast or quantized a block of rows at a time.
 //! * `hub` and `device`: the hosts that files are downloaded from ([`Host`]); the CPU and the GPU.
-//! * `ops`, `text` and `image`: operations with kernels for CPU and GPU; tokenizing; decoding and resizing.
+//! * `ops`, `text` and `image`: operations with kernels for CPU and GPU; tokenizing; resizing.
 //! * `scheduler`, `memory` and `interop`: yielding and cancelling ([`Scheduler`]); fallible allocation; JavaScript values.
 //! * `error`: [`Error`] and its kinds.
 //!
-//! The kernels for the CPU are a crate of their own, `pilotlight-kernels`.
+//! The kernels for the CPU are a crate of their own, `pilotlight-kernels`, and so are the decoders of images, `pilotlight-images`.
 //!
 //! A native program loads a model from a folder:
 //!
@@ -58,7 +58,7 @@ pub use hub::{
     ByteStream, Digest, FileEntry, Host, MemoryHost, MemoryStream, Opened, PlatformHash, Snapshot,
     Verified,
 };
-pub use image::{ImageProcessor, Rgb, decode as decode_image};
+pub use image::{ImageProcessor, Rgb};
 pub use index::{
     Filter, Hit, Id, IndexMetric, IndexOptions, IndexPrecision, IndexSnapshot, SavedIndex,
     SearchOptions, Tags, VectorIndex, Vectors,

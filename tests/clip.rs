@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use pilotlight::{
     Dtype, EmbedOptions, ErrorKind, ImageProcessor, ImageTextEmbedder, MemoryHost, NoYield, Rgb,
-    Source, Tower, Values, decode_image,
+    Source, Tower, Values,
 };
 use pilotlight_tools::data;
 use pollster::block_on;
@@ -91,7 +91,7 @@ fn texts(clip: &ImageTextEmbedder, texts: &[String]) -> Vec<Vec<f32>> {
 }
 
 fn images(clip: &ImageTextEmbedder, files: &[PathBuf]) -> Vec<Vec<f32>> {
-    let read = async |index: usize| decode_image(&std::fs::read(&files[index]).unwrap());
+    let read = async |index: usize| Rgb::decode(&std::fs::read(&files[index]).unwrap());
     let options = EmbedOptions::default();
     let embed = clip.embed_images(files.len(), read, |_, error| Err(error), &options, &NoYield);
     let (values, width) = block_on(embed).unwrap();
@@ -184,7 +184,7 @@ fn pixels_are_those_that_transformers_makes() {
         let files = png(&expected.strings("pictures"));
         assert_eq!(rows.len(), files.len());
         for (file, row) in files.iter().zip(rows) {
-            let image = decode_image(&std::fs::read(file).unwrap()).unwrap();
+            let image = Rgb::decode(&std::fs::read(file).unwrap()).unwrap();
             let got = processor.process(&image).unwrap();
             assert_eq!(got.len(), row.len());
             // One step of 8 bits is 8e-3.
@@ -208,7 +208,7 @@ fn siglip_scores_each_label_by_itself() {
         let (width, logits) = &expected.tensors["logits_per_image"];
         let files = png(&expected.strings("pictures"));
         for (file, logits) in files.iter().zip(logits.chunks_exact(*width)) {
-            let image = decode_image(&std::fs::read(file).unwrap()).unwrap();
+            let image = Rgb::decode(&std::fs::read(file).unwrap()).unwrap();
             let ask = |labels: &[String]| {
                 let template = ["{}".to_string()];
                 block_on(siglip.classify(&image, labels, &template, &NoYield)).unwrap()
@@ -381,7 +381,7 @@ fn labels_are_as_likely_as_pytorch_says() {
         .iter()
         .zip(logits.chunks_exact(*width))
     {
-        let image = decode_image(&std::fs::read(file).unwrap()).unwrap();
+        let image = Rgb::decode(&std::fs::read(file).unwrap()).unwrap();
         let template = ["{}".to_string()];
         let scores = block_on(clip.classify(&image, &labels, &template, &NoYield)).unwrap();
         let sum: f32 = logits.iter().map(|x| x.exp()).sum();

@@ -22,8 +22,7 @@ use pilotlight::heads::classifier::Classifier;
 use pilotlight::{
     CacheConfig, Chunk, Decoder, Dtype, Error, Id, ImageProcessor, IndexMetric, IndexOptions,
     IndexPrecision, Library, MemoryHost, MemoryStore, NamedKey, NoLocks, NoYield, Rgb, SavedIndex,
-    SearchOptions, SequenceClassifier, Source, Store, Tags, TextEmbedder, VectorIndex,
-    decode_image, plan_model,
+    SearchOptions, SequenceClassifier, Source, Store, Tags, TextEmbedder, VectorIndex, plan_model,
 };
 use pollster::block_on;
 use support::changed_json::{change, with_a_key_twice};
@@ -284,7 +283,7 @@ fn images() {
     assert!(images.len() > 10);
     fuzz("images", 5, |random| {
         let changed = mutate(&images[random.below(images.len())], random);
-        let _ = decode_image(&changed);
+        let _ = Rgb::decode(&changed);
         MAX_PIXEL_BYTES / FACTOR
     });
 }

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use pilotlight::{ErrorKind, ImageProcessor, Rgb, decode_image};
+use pilotlight::{ErrorKind, ImageProcessor, Rgb};
 use pilotlight_tools::data;
 
 const CLIP: &str = r#"{"size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224}, "resample": 3,
@@ -42,7 +42,7 @@ fn resizing_is_pillow_s_to_the_last_bit() {
     assert_eq!(expected.len(), 8);
     for (name, expected) in expected {
         let file = std::fs::read(goldens().join(format!("{name}.png"))).unwrap();
-        let planes = processor.process(&decode_image(&file).unwrap()).unwrap();
+        let planes = processor.process(&Rgb::decode(&file).unwrap()).unwrap();
         let count = expected.len() / 3;
         let got: Vec<u8> = (0..expected.len())
             .map(|i| (planes[i % 3 * count + i / 3] * 255.0).round() as u8)
@@ -65,7 +65,7 @@ fn a_jpeg_is_what_clip_s_own_code_makes_of_it() {
     let fours = npy[start..].as_chunks().0;
     let expected: Vec<f32> = fours.iter().map(|four| f32::from_le_bytes(*four)).collect();
     let processor = ImageProcessor::from_json(CLIP.as_bytes()).unwrap();
-    let got = processor.process(&decode_image(&file).unwrap()).unwrap();
+    let got = processor.process(&Rgb::decode(&file).unwrap()).unwrap();
     assert_eq!(got.len(), expected.len());
     let errors: Vec<f32> = got
         .iter()
@@ -102,12 +102,12 @@ fn what_is_no_image_is_an_error_that_says_what_is_expected() {
         (b"BM\0\0\0\0", ErrorKind::InvalidInput, "the image"),
     ];
     for (bytes, kind, words) in cases {
-        let error = decode_image(bytes).unwrap_err();
+        let error = Rgb::decode(bytes).unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.to_string().contains(words), "{error}");
     }
     // The error names the checksum or the size, whichever the decoder checks first.
-    let error = decode_image(&huge).unwrap_err();
+    let error = Rgb::decode(&huge).unwrap_err();
     assert!(
         matches!(
             error.kind(),
@@ -127,12 +127,12 @@ fn a_webp_whose_frame_is_larger_than_the_image_is_refused() {
         ("animated.webp", b"VP8L", 9),
     ] {
         let sound = std::fs::read(format!("{folder}/{file}")).unwrap();
-        decode_image(&sound).unwrap();
+        Rgb::decode(&sound).unwrap();
         let mut huge = sound.clone();
         let frame = huge.windows(4).position(|four| four == name).unwrap();
         // 14 bits each are the sizes; those that are left must not change.
         huge[frame + at..][..4].copy_from_slice(&[0xff, 0xff, 0xff, 0x0f]);
-        let error = decode_image(&huge).unwrap_err();
+        let error = Rgb::decode(&huge).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{file}: {error}");
         assert!(
             error.to_string().contains("a frame of 1638"),

@@ -8,8 +8,8 @@ const WASM_TYPES = 'wasm-module.d.ts';
 
 const SOURCE = path.join(ROOT, 'pkg-config/src');
 
-/** Writes dist/package/ from the finished cores and returns its version. The WebGPU core may be missing. */
-export async function assemble(cores) {
+/** Writes dist/package/ from the finished cores and the image decoders, and returns its version. The WebGPU core may be missing. */
+export async function assemble(cores, images) {
   const core = path.join(PACKAGE, 'core');
   rmSync(PACKAGE, { recursive: true, force: true });
   mkdirSync(core, { recursive: true });
@@ -38,7 +38,9 @@ export async function assemble(cores) {
     copyFileSync(wasm, path.join(core, `${name}.wasm`));
     copyFileSync(script, path.join(core, `${glue}.js`));
   }
-  for (const { name, wasm } of [simd, relaxed]) writeFileSync(path.join(core, `${name}.b64.js`), base64Script(wasm));
+  copyFileSync(images, path.join(core, 'images.wasm'));
+  for (const { name, wasm } of [simd, relaxed, { name: 'images', wasm: images }])
+    writeFileSync(path.join(core, `${name}.b64.js`), base64Script(wasm));
   await layThread(core);
   layWeights();
   return version;

@@ -4,6 +4,9 @@ import { ask, digest, filesUnder, isDone, KEPT, ROOT, runBeside, unlessDone } fr
 
 const TARGET = 'wasm32-unknown-unknown';
 
+/** Leaves out unused features of dependencies. */
+const WRAPPER = 'pkg-config/build/rustc.sh';
+
 /**
  * Compiles the crate for one core and returns the path of its raw wasm.
  * Cargo gives all three builds the same file name, so alternating between them links each anew: hence our own digest of the inputs, and a copy.
@@ -13,7 +16,20 @@ export async function compileCore(core) {
   const output = rawWasm(core);
   await unlessDone(output, inputsOf(core), async () => {
     console.log(`cargo: ${name} (profile ${profile})`);
-    copyFileSync(path.join(await build(['--lib'], { features, profile }), 'pilotlight.wasm'), output);
+    const folder = await build(['--lib'], { features, profile });
+    copyFileSync(path.join(folder, 'pilotlight.wasm'), output);
+  });
+  return path.relative(ROOT, output);
+}
+
+/** Compiles the decoders of images and returns the path of the raw wasm. */
+export async function compileImages(profile) {
+  const output = path.join(KEPT, 'images', 'cargo.wasm');
+  const features = ['pilotlight-images/module'];
+  await unlessDone(output, inputsOf({ features, profile }), async () => {
+    console.log(`cargo: images (profile ${profile})`);
+    const folder = await build(['--lib', '--package', 'pilotlight-images'], { features, profile });
+    copyFileSync(path.join(folder, 'pilotlight_images.wasm'), output);
   });
   return path.relative(ROOT, output);
 }
@@ -29,12 +45,13 @@ function inputsOf({ features, profile }) {
   return digest({
     texts: [profile, ...features, process.env.RUSTFLAGS ?? '', ask('rustc', ['--version'])],
     files: [
-      ...filesUnder('src', 'kernels', '.cargo'),
+      ...filesUnder('src', 'kernels', 'images', '.cargo'),
       'build.rs',
       'Cargo.toml',
       'Cargo.lock',
       'rust-toolchain.toml',
       'pkg-config/build/cargo.mjs',
+      WRAPPER,
     ],
   });
 }
@@ -58,7 +75,8 @@ async function cargo(command, what, { features, profile }) {
   );
   const flags = ['--locked', ...what, '--profile', profile, '--target', TARGET];
   if (features.length > 0) flags.push('--features', features.join(','));
-  await runBeside('cargo', [command, ...flags, '--config', withoutMachinePaths(packages)]);
+  const wrapper = `build.rustc-wrapper=${JSON.stringify(path.join(ROOT, WRAPPER))}`;
+  await runBeside('cargo', [command, ...flags, '--config', wrapper, '--config', flagsFor(packages)]);
   return targetFolder;
 }
 
@@ -66,12 +84,14 @@ async function cargo(command, what, { features, profile }) {
  * Returns a cargo setting that shortens the paths of dependencies in panic messages to `crates/<name>-<version>/…`. Cargo adds its
  * flags to those of .cargo/config.toml.
  */
-function withoutMachinePaths(packages) {
+function flagsFor(packages) {
   const folders = packages
     .filter(({ source }) => source)
     .map(({ manifest_path: manifest }) => path.dirname(path.dirname(manifest)));
   const flags = [...new Set(folders)].map((folder) => `--remap-path-prefix=${folder}=crates`);
   // If the component rust-src is installed, panic messages name the standard library by its path there.
   flags.push(`--remap-path-prefix=${ask('rustc', ['--print', 'sysroot'])}/lib/rustlib/src/rust=rust`);
+  // Cargo compiles anew when flags change, and not when the wrapper does.
+  flags.push(`--cfg=wrapper_${digest({ files: [WRAPPER] }).slice(0, 8)}`);
   return `target.${TARGET}.rustflags=${JSON.stringify(flags)}`;
 }

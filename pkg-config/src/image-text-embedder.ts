@@ -1,4 +1,5 @@
 import type { ImageTextEmbedderHandle } from '#core/cpu.js';
+import { images as imageCode } from '#runtime';
 import type * as Api from '../types/index.js';
 import { abortable, signalOf } from './calls/abort.js';
 import type { Caller } from './calls/caller.js';
@@ -6,6 +7,7 @@ import { checkListener, checkModel, checkObject, shown } from './calls/check.js'
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
 import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
+import { type DecodeImage, decodeWith } from './core/image-decoder.js';
 import { PilotlightError, toPilotlightError } from './error.js';
 import { isReadOnce } from './inputs/byte-sources.js';
 import { imageInputOf } from './inputs/images.js';
@@ -112,8 +114,12 @@ export class ImageTextEmbedder implements Api.ImageTextEmbedder {
           throw error;
         }
       };
+      const decodeImage = decoding((error) => {
+        failure = error;
+      });
       try {
-        const { data, dims, errors } = await handle.embedImages(total, read, reports, { ...options, caller });
+        const given = { ...options, caller, decodeImage };
+        const { data, dims, errors } = await handle.embedImages(total, read, reports, given);
         if (total > 0) progress(total, total);
         return reports ? reported(total, { data, dims }, errors, unread) : { data, dims };
       } catch (error) {
@@ -133,7 +139,15 @@ export class ImageTextEmbedder implements Api.ImageTextEmbedder {
       if (!Array.isArray(labels))
         throw new PilotlightError('INVALID_INPUT', `labels: expected an array of strings, got ${typeof labels}`);
       const input = await imageInputOf(image, 'image', decoderOf(options), signalOf(options));
-      return handle.classify(input, labels, options.template ?? TEMPLATE, { ...options, caller });
+      let failure: unknown;
+      const decodeImage = decoding((error) => {
+        failure = error;
+      });
+      try {
+        return await handle.classify(input, labels, options.template ?? TEMPLATE, { ...options, caller, decodeImage });
+      } catch (error) {
+        throw failure ?? error;
+      }
     });
   }
 
@@ -153,6 +167,18 @@ export class ImageTextEmbedder implements Api.ImageTextEmbedder {
     this.#answered = undefined;
     return result;
   }
+}
+
+/** The decoder of a call. `onFailure` hears why its code cannot be had. */
+function decoding(onFailure: (error: unknown) => void): DecodeImage {
+  return decodeWith(async () => {
+    try {
+      return await imageCode.module();
+    } catch (error) {
+      onFailure(error);
+      throw error;
+    }
+  });
 }
 
 function towersOf({ towers = TOWERS }: Api.ImageTextLoadOptions): Api.Tower[] {

@@ -419,6 +419,8 @@ export declare const models: {
 /** The source of the WebAssembly code, for bundlers and hosts that cannot find it by themselves. */
 export interface InitOptions {
   wasm?: WebAssembly.Module | ArrayBuffer | ArrayBufferView<ArrayBuffer> | Response | URL | string;
+  /** The image decoders, `pilotlight/images.wasm`, which are compiled with the first image file. */
+  images?: WebAssembly.Module | ArrayBuffer | ArrayBufferView<ArrayBuffer> | Response | URL | string;
 }
 
 /**

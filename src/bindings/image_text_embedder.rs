@@ -15,7 +15,7 @@ use super::source::load_model;
 use super::text_embedder::{embeddings_to_js, numbers, values_to_js};
 use crate::device::Backend;
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::{Rgb, decode};
+use crate::image::Rgb;
 use crate::interop::{get, object};
 use crate::memory::{out_of_memory, try_zeros};
 use crate::tasks::ImageTextEmbedder;
@@ -70,8 +70,8 @@ impl ImageTextEmbedderHandle {
     }
 
     /// Embeds `count` images on this thread. Each is requested, when the one before is done, by `image(index)`, which returns a promise
-    /// of the bytes of a file, or of an object with `data`, `width` and `height` like an `ImageData`. With `report`, those that are
-    /// neither, or cannot be decoded, have no rows: `errors` of the result has their indices and errors in turn.
+    /// of the bytes of a file, which `decodeImage` of the options decodes, or of an object with `data`, `width` and `height` like an
+    /// `ImageData`. With `report`, those that are neither, or cannot be decoded, have no rows: `errors` of the result has their indices and errors in turn.
     ///
     /// *Errors*: `INVALID_INPUT`, `RESOURCE_LIMIT`, `ABORTED`; `INTERNAL` if `image` throws or rejects.
     #[wasm_bindgen(js_name = embedImages)]
@@ -85,7 +85,8 @@ impl ImageTextEmbedderHandle {
         let (embedder, backend) = (self.embedder.clone(), self.backend.clone());
         promise(async move {
             let embed = async {
-                let (options, signal) = embed_options(&options)?;
+                let js_options = &options;
+                let (options, signal) = embed_options(js_options)?;
                 let scheduler = EventLoopScheduler::new(signal);
                 let read = async |index: usize| {
                     let returned = image.call1(&JsValue::NULL, &(index as f64).into());
@@ -95,7 +96,8 @@ impl ImageTextEmbedderHandle {
                     };
                     // The package keeps the error of its own function and rejects with that.
                     let image = image.map_err(|_| Error::internal("an image could not be read"))?;
-                    to_image(&image).map_err(|error| error.context(&format!("images[{index}]")))
+                    let image = to_image(&image, js_options).await;
+                    image.map_err(|error| error.context(&format!("images[{index}]")))
                 };
                 let errors = Array::new();
                 let failed = |index: usize, error: Error| match error.kind() {
@@ -137,7 +139,8 @@ impl ImageTextEmbedderHandle {
                 let scheduler = EventLoopScheduler::new(signal_option(&options)?);
                 let (labels, templates) =
                     (texts("labels", &labels)?, texts("template", &templates)?);
-                let image = to_image(&image).map_err(|error| error.context("image"))?;
+                let image = to_image(&image, &options).await;
+                let image = image.map_err(|error| error.context("image"))?;
                 let scores = embedder
                     .classify(&image, &labels, &templates, &scheduler)
                     .await?;
@@ -184,29 +187,56 @@ fn buffer(bytes: u32) -> Result<Vec<u8>> {
     try_zeros(bytes as usize).map_err(|error| out_of_memory(message(), error))
 }
 
-/// Decodes the bytes of a file, or copies the pixels of an object like `ImageData`.
+/// Has the bytes of a file decoded by the function `decodeImage` of the options, or copies pixels.
+///
+/// *Errors*: `InvalidInput`, `ResourceLimit`; `Internal` if the function throws or rejects.
+async fn to_image(value: &JsValue, options: &JsValue) -> Result<Rgb> {
+    if !value.is_instance_of::<Uint8Array>() {
+        return to_rgb(value);
+    }
+    let decode = get(options, "decodeImage").and_then(|decode| decode.dyn_into::<Function>().ok());
+    let decode = decode.ok_or_else(|| Error::internal("decodeImage is no function"))?;
+    let decoded = match decode.call1(&JsValue::NULL, value) {
+        Ok(promise) => JsFuture::from(Promise::resolve(&promise)).await,
+        Err(error) => Err(error),
+    };
+    // The package keeps the error of its own function and rejects with that.
+    let decoded = decoded.map_err(|_| Error::internal("the image decoder could not be started"))?;
+    let text = |name: &str| get(&decoded, name).and_then(|text| text.as_string());
+    match (text("code"), text("message")) {
+        (Some(code), Some(message)) => {
+            let kinds = [ErrorKind::InvalidInput, ErrorKind::ResourceLimit];
+            let kind = kinds.into_iter().find(|kind| kind.code() == code);
+            Err(Error::new(kind.unwrap_or(ErrorKind::Internal), message))
+        }
+        _ => to_rgb(&decoded),
+    }
+}
+
+/// Copies the pixels of an object like `ImageData`, or those of a decoder, which have no alpha.
 ///
 /// *Errors*: `InvalidInput`, `ResourceLimit`.
-fn to_image(value: &JsValue) -> Result<Rgb> {
-    if let Some(bytes) = value.dyn_ref::<Uint8Array>() {
-        let mut copy = buffer(bytes.length())?;
-        bytes.copy_to(&mut copy);
-        return decode(&copy);
-    }
+fn to_rgb(value: &JsValue) -> Result<Rgb> {
     let edge = |name: &str| {
         let edge = get(value, name)?.as_f64()?;
         (edge.trunc() == edge && (1.0..=1e9).contains(&edge)).then_some(edge as usize)
     };
-    let data = get(value, "data").and_then(|data| data.dyn_into::<Uint8ClampedArray>().ok());
-    match (data, edge("width"), edge("height")) {
-        (Some(data), Some(width), Some(height)) => {
-            let mut copy = buffer(data.length())?;
-            data.copy_to(&mut copy);
-            Rgb::from_rgba(width, height, &copy)
+    if let (Some(data), Some(width), Some(height)) =
+        (get(value, "data"), edge("width"), edge("height"))
+    {
+        if let Some(rgba) = data.dyn_ref::<Uint8ClampedArray>() {
+            let mut copy = buffer(rgba.length())?;
+            rgba.copy_to(&mut copy);
+            return Rgb::from_rgba(width, height, &copy);
         }
-        _ => Err(Error::invalid_input(format!(
-            "the image is {}, expected bytes or pixels",
-            kind(value)
-        ))),
+        if let Some(rgb) = data.dyn_ref::<Uint8Array>() {
+            let mut copy = buffer(rgb.length())?;
+            rgb.copy_to(&mut copy);
+            return Rgb::new(width, height, copy);
+        }
     }
+    Err(Error::invalid_input(format!(
+        "the image is {}, expected bytes or pixels",
+        kind(value)
+    )))
 }

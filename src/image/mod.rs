@@ -1,15 +1,14 @@
-//! Images: decoding files, and preprocessing pixels for an image model.
+//! Images: preprocessing pixels for an image model. The decoders of files are the crate `pilotlight-images`.
 
-mod decode;
 mod preprocess;
 mod resize;
 
-pub use decode::decode;
 pub use preprocess::ImageProcessor;
 
+use pilotlight_images::{ErrorKind as Kind, Pixels};
 use pilotlight_kernels::image::on_white;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// An image of red, green and blue values of 8 bits each, in sRGB.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +50,26 @@ impl Rgb {
         }
         let mut data = vec![0; pixels.len() * 3];
         on_white(pixels, data.as_chunks_mut().0);
+        Self::new(width, height, data)
+    }
+
+    /// Decodes an image file, rotates it by its EXIF orientation, and composites it on white.
+    ///
+    /// *Errors*: `InvalidInput` for a file of another format or an invalid one, `ResourceLimit` for an image that is too large.
+    pub fn decode(file: &[u8]) -> Result<Self> {
+        let pixels = pilotlight_images::decode(file).map_err(|error| {
+            let kind = match error.kind {
+                Kind::InvalidInput => ErrorKind::InvalidInput,
+                Kind::ResourceLimit => ErrorKind::ResourceLimit,
+                Kind::Internal => ErrorKind::Internal,
+            };
+            Error::new(kind, error.message)
+        })?;
+        let Pixels {
+            width,
+            height,
+            data,
+        } = pixels;
         Self::new(width, height, data)
     }
 

@@ -538,6 +538,34 @@ describe('a page', () => {
   }
 });
 
+test('the image decoders are fetched with the first image file, once for all workers', async () => {
+  const fetched = await inPage((page) =>
+    page.evaluate(
+      async ({ images }) => {
+        const { ImageTextEmbedder } = await import('/package/web.js');
+        const host = `${location.origin}/hub`;
+        const embedder = await ImageTextEmbedder.load('test/clip-tiny', { host, store: false, workers: 2 });
+        const count = () =>
+          performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('/core/images.wasm')).length;
+        const counts = [];
+        await embedder.embedTexts('a dog');
+        const canvas = new OffscreenCanvas(8, 8);
+        canvas.getContext('2d').fillRect(0, 0, 4, 8);
+        await embedder.embedImages(canvas);
+        counts.push(count());
+        const files = await Promise.all(images.map(async (image) => (await fetch(`data:;base64,${image}`)).blob()));
+        for (let i = 0; i < 3; i += 1) await embedder.embedImages([...files, ...files]);
+        counts.push(count());
+        embedder.dispose();
+        return { counts, workers: embedder.backend.worker };
+      },
+      { images: IMAGES },
+    ),
+  );
+  assert.deepEqual(fetched.counts, [0, 1]);
+  assert.ok(fetched.workers);
+});
+
 describe('ViT-B/32', {
   skip: skipWithout('photos/manifest.json'),
 }, () => {

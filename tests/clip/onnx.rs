@@ -7,8 +7,8 @@ use std::ops::Range;
 use async_trait::async_trait;
 use pilotlight::{
     CacheConfig, Dtype, EmbedOptions, Error, ErrorKind, Host, ImageTextEmbedder, LabelScore,
-    LoadPlan, MemoryHost, MemoryStore, ModelKey, NoYield, Opened, Result, Snapshot, Source, Tower,
-    Weights, decode_image,
+    LoadPlan, MemoryHost, MemoryStore, ModelKey, NoYield, Opened, Result, Rgb, Snapshot, Source,
+    Tower, Weights,
 };
 use pollster::block_on;
 
@@ -125,7 +125,7 @@ fn weights_of(plan: &LoadPlan) -> Vec<&str> {
 fn scores(clip: &ImageTextEmbedder, expected: &Expected) -> Result<Vec<LabelScore>> {
     let labels = expected.strings("texts");
     let picture = &png(&expected.strings("pictures"))[0];
-    let image = decode_image(&std::fs::read(picture).unwrap()).unwrap();
+    let image = Rgb::decode(&std::fs::read(picture).unwrap()).unwrap();
     block_on(clip.classify(&image, &labels, &["{}".to_string()], &NoYield))
 }
 

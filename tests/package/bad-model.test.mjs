@@ -30,6 +30,14 @@ const GARBAGE = new Uint8Array(4096).map((_, i) => (i * 197) ^ 0xa5);
 const { header: HEADER, data: DATA } = parse(GOOD[WEIGHTS]);
 const rows = HEADER[WORDS].shape[0];
 
+/** A step of a tokenizer that splits where the expression matches. */
+const splitBy = (expression) => ({
+  type: 'Split',
+  pattern: { Regex: expression },
+  behavior: 'Isolated',
+  invert: false,
+});
+
 /** Rows of [the fault, the files, the error's code, a pattern of the message]. */
 const CASES = [
   ['config.json is missing', with_({ 'config.json': undefined }), 'FETCH_FAILED', /config\.json/],
@@ -57,6 +65,12 @@ const CASES = [
     with_({ 'tokenizer.json': GOOD['tokenizer.json'].subarray(0, 900) }),
     'INVALID_WEIGHTS',
     /tokenizer\.json/,
+  ],
+  [
+    'tokenizer.json splits by a property of characters that the package has no table of',
+    edited('tokenizer.json', { pre_tokenizer: splitBy('\\p{Emoji}+') }),
+    'INVALID_WEIGHTS',
+    /tokenizer\.json.*regex/,
   ],
   ['tokenizer.json is an empty object', with_({ 'tokenizer.json': json({}) }), 'INVALID_WEIGHTS', /tokenizer\.json/],
   ['modules.json is broken', with_({ 'modules.json': json({ no: 'list' }) }), 'INVALID_WEIGHTS', /modules\.json/],
@@ -427,5 +441,15 @@ test('a token that the model has no row for is refused by name, and other texts 
     message: /tokenizer\.json.*embeddings/,
   });
   assert.deepEqual((await embedder.embed('a')).data, data);
+  embedder.dispose();
+});
+
+test('a tokenizer may split by categories, scripts, classes of characters and without regard to case', async () => {
+  const expression =
+    "(?i:'s|'LL)|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{M}]+|\\p{Han}+|\\p{Script=Greek}+|\\d{1,3}|\\w+|\\s+(?!\\S)|\\s+|.";
+  const files = edited('tokenizer.json', { pre_tokenizer: splitBy(expression) });
+  const embedder = await TextEmbedder.load('test/case', { files });
+  const { tokens } = await embedder.embed('a dog');
+  assert.ok(tokens[0] > 2);
   embedder.dispose();
 });

@@ -79,8 +79,12 @@ test('no entry awaits at its top level, and only the web entry and its worker ha
     assert.doesNotMatch(read(file), /^(?:const .*= )?await /m, file);
     if (!['web.js', 'worker.js'].includes(file)) assert.doesNotMatch(read(file), /new URL\(['"`]|import\.meta/, file);
   }
-  for (const file of ['web.js', 'worker.js'])
-    assert.equal(read(file).match(/new URL\(['"]\.\/core\/\w+\.wasm['"], import\.meta\.url\)/g).length, 3, file);
+  // A worker gets the image decoders of its page.
+  for (const [file, count] of [
+    ['web.js', 4],
+    ['worker.js', 3],
+  ])
+    assert.equal(read(file).match(/new URL\(['"]\.\/core\/\w+\.wasm['"], import\.meta\.url\)/g).length, count, file);
 });
 
 test('a CPU user never loads the WebGPU code', () => {
@@ -140,7 +144,7 @@ test('a bundle has the code of what is used, and of no other class', async () =>
 });
 
 test('the base64 forms are the same bytes as the wasm files and the weights', async () => {
-  for (const core of ['simd', 'relaxed']) {
+  for (const core of ['simd', 'relaxed', 'images']) {
     const { base64 } = await import(`../../node_modules/pilotlight/core/${core}.b64.js`);
     assert.ok(Buffer.from(base64, 'base64').equals(readFileSync(path.join(PACKAGE, 'core', `${core}.wasm`))), core);
   }

@@ -34,6 +34,7 @@ import {
   type VectorId,
   VectorIndex,
 } from 'pilotlight';
+import images from 'pilotlight/images.wasm';
 import * as inline from 'pilotlight/inline';
 import { DigitClassifier, DigitJudge, type Reading } from 'pilotlight/judge';
 import { fileStore } from 'pilotlight/node';
@@ -47,11 +48,11 @@ declare const store: Store;
 const folder: Store = fileStore('models');
 
 export async function allowed(): Promise<ErrorCode | undefined> {
-  const modules: [WebAssembly.Module, ...WebAssembly.Module[]] = [simd, relaxed, webgpu];
+  const modules: [WebAssembly.Module, ...WebAssembly.Module[]] = [simd, relaxed, webgpu, images];
   await init();
   await init({ wasm: modules[0] });
   await init({ wasm: new Uint8Array(8) });
-  await inline.init({ wasm: 'https://example.com/simd.wasm' });
+  await inline.init({ wasm: 'https://example.com/simd.wasm', images: 'https://example.com/images.wasm' });
   const { signal } = new AbortController();
   const onProgress = ({ status, loaded, total, cached }: LoadProgress): void =>
     void `${status} ${loaded / total} ${cached}`;

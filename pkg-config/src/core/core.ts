@@ -1,16 +1,11 @@
 import { PilotlightError, toPilotlightError } from '../error.js';
-import { has } from '../inputs/foreign.js';
 import type { Glue, WasmSource } from './glue.js';
 import { CoreInstance } from './instance.js';
+import { responseOf, type WasmFile, wasmOf } from './wasm-source.js';
 
 /** The sources of a core's two files in a runtime. */
-export interface CoreFiles {
-  /** The name for messages, for example `core/simd.wasm`. */
-  readonly name: string;
+export interface CoreFiles extends WasmFile {
   glue(): Glue | Promise<Glue>;
-  wasm(): WasmSource | Promise<WasmSource>;
-  /** A sentence for messages: the remedy if the wasm is not at the expected place. */
-  readonly missing?: string;
 }
 
 /** A core that is fetched and instantiated at its first use. */
@@ -70,32 +65,16 @@ export class Core {
   }
 
   async #start(override: WasmSource | Promise<WasmSource> | undefined): Promise<CoreInstance> {
-    const { name, missing } = this.#files;
-    // Bundlers have nothing to do with a source that the program itself gave.
-    const advice = missing && override === undefined ? `. ${missing}` : '';
+    const { name } = this.#files;
     let glue: Glue;
     let wasm: WasmSource;
-    let found = false;
     try {
-      const source = override ?? this.#module ?? this.#files.wasm();
-      found = true;
-      [glue, wasm] = await Promise.all([this.#files.glue(), source]);
+      [glue, wasm] = await Promise.all([this.#files.glue(), wasmOf(this.#files, override ?? this.#module)]);
     } catch (error) {
       if (error instanceof PilotlightError) throw error;
-      const { message } = toPilotlightError(error);
-      // Without a network the file may well be in its place.
-      throw new PilotlightError('FETCH_FAILED', `${name}: ${message}${found ? '' : advice}`, error);
+      throw new PilotlightError('FETCH_FAILED', `${name}: ${toPilotlightError(error).message}`, error);
     }
-    const response = has(wasm, 'arrayBuffer') ? (wasm as Response) : undefined;
-    if (response && !response.ok) {
-      const { status, url } = response;
-      const message = `${name}: the host answered ${status} for ${url}${advice}`;
-      throw new PilotlightError('FETCH_FAILED', message, undefined, { status, reason: 'status' });
-    }
-    if (response?.headers?.get('content-type')?.startsWith('text/html')) {
-      const message = `${name}: the host answered with a web page for ${response.url}${advice}`;
-      throw new PilotlightError('FETCH_FAILED', message, undefined, { reason: 'html' });
-    }
+    const response = responseOf(wasm);
     try {
       // The glue recognizes a `Response` only by the global class of that name, which some servers replace.
       const foreign = response && !(typeof Response === 'function' && response instanceof Response);

@@ -2,6 +2,7 @@ import * as glue from '#core/cpu.js';
 import type { Cores } from '../core/backend.js';
 import { decodeBase64 } from '../core/base64.js';
 import { Core } from '../core/core.js';
+import { ImageCode } from '../core/image-code.js';
 import { cpuCore } from '../core/simd.js';
 import { RemoteInstance } from '../worker/remote-instance.js';
 import { ThreadPort } from '../worker/thread-port.js';
@@ -23,6 +24,11 @@ export const cores: Cores = {
     },
   }),
 };
+
+export const images = /* @__PURE__ */ new ImageCode({
+  name: 'core/images.wasm',
+  wasm: async () => decodeBase64((await import('#core/images.b64.js')).base64),
+});
 
 export const spawner: Spawner | undefined = {
   byItself: false,

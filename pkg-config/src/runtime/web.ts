@@ -1,9 +1,18 @@
+import { ImageCode } from '../core/image-code.js';
 import { RemoteInstance, type WorkerPort } from '../worker/remote-instance.js';
 import { fetchedCores } from './fetched.js';
 import type { Spawn, Spawner } from './spawn.js';
 
 /** The entry for browsers, and for any runtime that can fetch files beside this one. */
 export const cores = /* @__PURE__ */ fetchedCores(() => import('#core/webgpu.js'));
+
+/** The decoders of images, which most pages never fetch. */
+export const images = /* @__PURE__ */ new ImageCode({
+  name: 'core/images.wasm',
+  missing:
+    'Bundlers that leave `new URL` alone do not copy the file: give its address to init({ images }), or import \'pilotlight/inline\' (README, "Bundlers")',
+  wasm: () => fetch(new URL('./core/images.wasm', import.meta.url)),
+});
 
 export const spawner: Spawner | undefined = {
   byItself: true,

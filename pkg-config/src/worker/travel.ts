@@ -1,11 +1,13 @@
 import { Caller } from '../calls/caller.js';
+import { decodeWith, sourceOfDecoder } from '../core/image-decoder.js';
 import { type ErrorDetails, PilotlightError, toPilotlightError } from '../error.js';
 import { has } from '../inputs/foreign.js';
 import { isMemoryStore, markMemoryStore } from '../storage/memory-store.js';
 
 /**
  * Encodes the values that a page and its worker send each other. Values that structured cloning takes go as they are; functions, signals,
- * stores, streams and blobs of other kinds stay where they are, and the other side gets a reference by which it calls them.
+ * stores, streams and blobs of other kinds stay where they are, and the other side gets a reference by which it calls them. A decoder of
+ * images is made anew at the other side, which gets its code from this one.
  */
 
 /** Makes references to functions and signals of this side. */
@@ -31,7 +33,7 @@ interface Body {
 
 /** A value that is sent in place of one that cannot be cloned. */
 type Reference =
-  | { $pilotlight: 'function'; ref: number }
+  | { $pilotlight: 'function' | 'decoder'; ref: number }
   | { $pilotlight: 'signal'; ref: number; aborted: boolean }
   | { $pilotlight: 'store'; methods: Record<string, number>; isMemory: boolean }
   | { $pilotlight: 'stream'; ref: number }
@@ -53,7 +55,12 @@ interface BlobLike {
 
 /** Replaces what cannot be cloned by references. */
 export function encode(value: unknown, to: References): unknown {
-  if (typeof value === 'function') return refer({ $pilotlight: 'function', ref: to.function(value as () => unknown) });
+  if (typeof value === 'function') {
+    const code = sourceOfDecoder(value);
+    return code
+      ? refer({ $pilotlight: 'decoder', ref: to.function(code) })
+      : refer({ $pilotlight: 'function', ref: to.function(value as () => unknown) });
+  }
   if (typeof value !== 'object' || value === null) return value;
   if (value instanceof AbortSignal)
     return refer({ $pilotlight: 'signal', ref: to.signal(value), aborted: value.aborted });
@@ -82,6 +89,8 @@ export function decode(value: unknown, from: Stubs): unknown {
   switch (reference.$pilotlight) {
     case 'function':
       return from.function(reference.ref);
+    case 'decoder':
+      return decodeWith(from.function(reference.ref));
     case 'signal':
       return from.signal(reference.ref, reference.aborted);
     case 'store': {

@@ -1,4 +1,5 @@
 import { type BackendReport, ImageTextEmbedder, models, type StoredModel } from 'pilotlight';
+import decoders from 'pilotlight/images.wasm?url';
 import { type Choice, isModelOf } from '../engine/choice';
 import { createLoader, type LoaderState } from '../engine/loader';
 import { describeProblem, type Problem } from '../engine/problem';
@@ -21,7 +22,7 @@ export const clip = createLoader<ClipEmbedder>({
   },
   describe: describeImageProblem,
   remember: rememberImageChoice,
-  onReady: ({ backend }) => void keepUsedFiles(backend),
+  onReady: ({ backend }) => void keepUsedFiles(backend, [decoders]),
 });
 
 /**

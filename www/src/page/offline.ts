@@ -18,15 +18,16 @@ export function keepPageOffline(): void {
 
 /**
  * Registers the service worker and tells it which on-demand files this page has used, so that it keeps them.
- * A page calls this after it has loaded such files; `backend` is that of a model that was loaded.
+ * A page calls this after it has loaded such files; `backend` is that of a model that was loaded, `later` are files that it will need.
  */
-export async function keepUsedFiles(backend?: BackendReport): Promise<void> {
+export async function keepUsedFiles(backend?: BackendReport, later: readonly string[] = []): Promise<void> {
   if (!import.meta.env.PROD || !('serviceWorker' in navigator)) return;
   try {
     await navigator.serviceWorker.register('./service-worker.js', { updateViaCache: 'none' });
     const { active } = await navigator.serviceWorker.ready;
     const urls = performance.getEntriesByType('resource').map((entry) => entry.name);
     if (backend?.device === 'cpu') urls.push(new URL(CORES[backend.simd], document.baseURI).href);
+    urls.push(...later.map((url) => new URL(url, document.baseURI).href));
     active?.postMessage({ type: 'keep', urls });
   } catch {
     // There is no service worker in private mode or over plain http: the page works there, but not offline.

@@ -5,9 +5,11 @@ use std::io::Cursor;
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
-use super::Rgb;
-use crate::error::{Error, ErrorKind, Result};
-use crate::memory::{out_of_memory, probe};
+use pilotlight_kernels::image::on_white;
+
+use crate::{Error, ErrorKind, Pixels};
+
+type Result<T> = std::result::Result<T, Error>;
 
 /// The largest number of pixels, enough for a camera of 50 megapixels. It is checked before decoding.
 const MAX_PIXELS: u64 = 50_000_000;
@@ -25,13 +27,18 @@ const FRAME_HEADER: usize = 16;
 /// of 16 bits, the upper 8 are kept.
 ///
 /// *Errors*: `InvalidInput` for a file of another format or an invalid one, `ResourceLimit` for an image that is too large.
-pub fn decode(bytes: &[u8]) -> Result<Rgb> {
+pub fn decode(bytes: &[u8]) -> Result<Pixels> {
     if bytes.is_empty() {
         return Err(Error::invalid_input("the image has no bytes"));
     }
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
-        .map_err(|error| Error::internal(format!("reading an image in memory: {error}")))?;
+        .map_err(|error| {
+            Error::new(
+                ErrorKind::Internal,
+                format!("reading an image in memory: {error}"),
+            )
+        })?;
     let format = reader.format();
     if format.is_none() {
         return Err(Error::invalid_input(
@@ -78,23 +85,35 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb> {
     };
     let needed = converted.max(decoded << u32::from(turned));
     // A 32-bit address space cannot hold more than `usize::MAX`, for which the allocation fails.
-    probe(usize::try_from(needed).unwrap_or(usize::MAX)).map_err(|error| {
-        let megabytes = needed / 1_000_000;
-        out_of_memory(
-            format!("decoding the image takes {megabytes} MB of memory, more than there is"),
-            error,
-        )
-    })?;
+    let mut probe: Vec<u8> = Vec::new();
+    probe
+        .try_reserve_exact(usize::try_from(needed).unwrap_or(usize::MAX))
+        .map_err(|_| {
+            let megabytes = needed / 1_000_000;
+            Error::new(
+                ErrorKind::ResourceLimit,
+                format!("decoding the image takes {megabytes} MB of memory, more than there is"),
+            )
+        })?;
+    drop(probe);
     let mut image = DynamicImage::from_decoder(decoder).map_err(decoding_error)?;
     if let Some(orientation) = orientation {
         image.apply_orientation(orientation);
     }
     let (width, height) = (image.width() as usize, image.height() as usize);
-    if image.color().has_alpha() {
-        Rgb::from_rgba(width, height, &image.into_rgba8().into_raw())
+    let data = if image.color().has_alpha() {
+        let rgba = image.into_rgba8().into_raw();
+        let mut data = vec![0; width * height * 3];
+        on_white(rgba.as_chunks().0, data.as_chunks_mut().0);
+        data
     } else {
-        Rgb::new(width, height, image.into_rgb8().into_raw())
-    }
+        image.into_rgb8().into_raw()
+    };
+    Ok(Pixels {
+        width,
+        height,
+        data,
+    })
 }
 
 /// The chunks of a WebP from an offset on: the name of each, the size that it claims, and its bytes as far as the file has them.
