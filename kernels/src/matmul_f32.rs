@@ -157,7 +157,7 @@ kernel! {
     fn tile<const M: usize>(rows: Rows, weight: &[[[f32; 4]; 2]], take: &mut impl FnMut(usize, [F32x4; 2])) {
         let mut sums = [[F32x4::splat(0.0); 2]; M];
         let x: [&[f32]; M] = std::array::from_fn(|row| &rows.x[row * rows.stride..][..rows.k]);
-        for (i, w) in weight.iter().enumerate().take(rows.k) {
+        for (i, w) in weight[..rows.k].iter().enumerate() {
             let w = [F32x4::load(&w[0]), F32x4::load(&w[1])];
             for row in 0..M {
                 let x = F32x4::splat(x[row][i]);
