@@ -118,23 +118,21 @@ kernel! {
     fn row_q4<const PAIRS: bool>(weights: &Q4Weights, row: &Row, y: &mut [f32]) {
         let unpacker = OctetUnpacker::new();
         let count = weights.groups;
-        let values = row.values.as_chunks::<{ 2 * QUAD }>().0;
-        // Always 4, but a loop of that length would be unrolled, and its loads would fill the registers.
-        let size = values.len() / count;
-        let panels = registers(weights.values)
-            .chunks_exact(count * size)
+        let values = row.values.as_chunks::<{ 2 * QUAD }>().0.as_chunks::<4>().0;
+        let panels = groups(weights.values)
+            .chunks_exact(count)
             .zip(weights.scale.as_chunks().0.chunks_exact(count))
             .zip(row.bias.chunks(PANEL))
             .zip(y.chunks_mut(PANEL));
         for (panel, (((octets, scales), bias), y)) in panels.enumerate() {
             let mut totals = [F32x4::splat(0.0); 2];
-            let groups = octets.chunks_exact(size).zip(values.chunks_exact(size));
+            let groups = octets.iter().zip(values);
             for (((octets, values), scales), range) in groups.zip(scales).zip(row.ranges) {
                 let (mut dots, mut sums) = ([RowSums::zero(); 2], [Words::splat(0); 2]);
                 for (octets, values) in octets.iter().zip(values) {
                     for half in 0..2 {
                         let quads = unpacker.unpack(&octets[half]);
-                        sums[half] = sums[half].add_bytes(quads[0].add_bytes(quads[1]));
+                        sums[half] = sums[half].add_bytes(quads[0]).add_bytes(quads[1]);
                         dots[half] = row_dot::<SIGNED_Q4, PAIRS>(dots[half], quads, values);
                     }
                 }
