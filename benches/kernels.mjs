@@ -1,4 +1,5 @@
-// Times the kernels alone in Chromium: Gop/s of linear layers by shape, beside what the bare integer loop reaches in the same run.
+// Times the kernels alone in Chromium: Gop/s of linear layers by shape, beside what the bare integer loop reaches in the same run, and a
+// single row beside a loop that only reads as many bytes as it has weights.
 //
 //   node benches/kernels.mjs [--rounds 9] [--few] [--json FILE]
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -67,6 +68,18 @@ async function measure({ shapes, builds, rounds }) {
       runs['bare dot'] = { call: (repeats) => bare.dot(repeats), rows: m - (m % 3), free: () => bare.free() };
       runs['bare pairs'] = { call: (repeats) => bare.pairs(repeats), rows: m - (m % 3), free: () => {} };
     }
+    if (m === 1) {
+      for (const [dtype, bytes] of [
+        ['q8', k * n],
+        ['q4', (k * n * 9) / 16],
+      ]) {
+        const read = new modules.relaxed.BareRead(bytes);
+        const call = (repeats) => {
+          for (let i = 0; i < repeats; i += 1) read.run();
+        };
+        runs[`${dtype} read`] = { call, free: () => read.free() };
+      }
+    }
     const times = Object.fromEntries(Object.keys(runs).map((name) => [name, []]));
     const repeats = {};
     for (const [name, { call }] of Object.entries(runs)) {
@@ -89,6 +102,11 @@ async function measure({ shapes, builds, rounds }) {
   return results;
 }
 
+function share(times, dtype) {
+  const read = times[`${dtype} read`];
+  return read && (100 * median(read)) / median(times[`${dtype} relaxed`]);
+}
+
 const rows = results.map(({ m, k, n, times }) => {
   const gops = (name) => (times[name] ? (2 * m * k * n) / median(times[name]) / 1e6 : undefined);
   const ceiling = times['bare dot'] ? Math.max(gops('bare dot'), gops('bare pairs')) : undefined;
@@ -103,8 +121,11 @@ const rows = results.map(({ m, k, n, times }) => {
     'q4 relaxed': gops('q4 relaxed'),
     'f32 relaxed': gops('f32 relaxed'),
     'f32 simd': gops('f32 simd'),
-    // One row reads every weight once: its speed is that of memory.
+    'q4 simd': gops('q4 simd'),
+    // One row reads every weight once: its limit is the speed of memory.
     'q8 GB/s of weights': m === 1 ? (k * n) / median(times['q8 relaxed']) / 1e6 : undefined,
+    'q8 share of bare read %': share(times, 'q8'),
+    'q4 share of bare read %': share(times, 'q4'),
   };
 });
 console.log(

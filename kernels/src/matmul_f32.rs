@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::math::activate;
+use super::panels::{parts, registers};
 use super::simd::{F32x4, kernel, mul_add};
 use crate::activation::Activation;
 use crate::layout::PANEL;
@@ -27,12 +28,77 @@ pub fn linear(
     y: &mut [f32],
     activation: Activation,
 ) {
-    let n = bias.len();
-    for (panel, weight) in weight.chunks_exact(k * PANEL).enumerate() {
-        let columns = panel * PANEL..n.min((panel + 1) * PANEL);
-        let bias = of_panel(&bias[columns.clone()]);
-        let rows = Rows { x, stride: k, k };
-        outputs(rows, weight, bias, columns, n, y, activation);
+    let rows = Rows { x, stride: k, k };
+    match x.len() / k {
+        1 => few_rows::<1, 4>(rows, weight, bias, y, activation),
+        2 => few_rows::<2, 2>(rows, weight, bias, y, activation),
+        _ => {
+            let n = bias.len();
+            for (panel, weight) in weight.chunks_exact(k * PANEL).enumerate() {
+                let columns = panel * PANEL..n.min((panel + 1) * PANEL);
+                let bias = of_panel(&bias[columns.clone()]);
+                outputs(rows, weight, bias, columns, n, y, activation);
+            }
+        }
+    }
+}
+
+kernel! {
+    /// The outputs of `M` rows. `PANELS` panels are computed at once, so that enough sums are added up to have one ready at any time.
+    fn few_rows<const M: usize, const PANELS: usize>(
+        rows: Rows,
+        weight: &[f32],
+        bias: &[f32],
+        y: &mut [f32],
+        activation: Activation,
+    ) {
+        let n = bias.len();
+        let size = rows.k * PANEL;
+        let mut first = 0;
+        let mut take = |row: usize, panel: usize, sums: [F32x4; 2]| {
+            let columns = panel * PANEL..n.min((panel + 1) * PANEL);
+            let bias = of_panel(&bias[columns.clone()]);
+            let [sums] = activate_rows([[0, 1].map(|half| sums[half].add(bias[half]))], activation);
+            store(sums, &mut y[row * n..][columns]);
+        };
+        let together = weight.chunks_exact(size * PANELS);
+        let rest = together.remainder();
+        for weight in together {
+            wide_tile::<M, PANELS>(rows, weight, |row, panel, sums| take(row, first + panel, sums));
+            first += PANELS;
+        }
+        for weight in rest.chunks_exact(size) {
+            wide_tile::<M, 1>(rows, weight, |row, _, sums| take(row, first, sums));
+            first += 1;
+        }
+    }
+
+    /// The products of `M` rows with `PANELS` panels. Each is summed in the order in which [`product`] sums it.
+    fn wide_tile<const M: usize, const PANELS: usize>(
+        rows: Rows,
+        weight: &[f32],
+        mut take: impl FnMut(usize, usize, [F32x4; 2]),
+    ) {
+        let mut sums = [[[F32x4::splat(0.0); 2]; PANELS]; M];
+        let x: [&[f32]; M] = std::array::from_fn(|row| &rows.x[row * rows.stride..][..rows.k]);
+        let weight: [&[[[f32; 4]; 2]]; PANELS] =
+            std::array::from_fn(|panel| &registers(&weight[panel * rows.k * PANEL..])[..rows.k]);
+        for i in 0..rows.k {
+            let x: [F32x4; M] = std::array::from_fn(|row| F32x4::splat(x[row][i]));
+            for panel in 0..PANELS {
+                for half in 0..2 {
+                    let w = F32x4::load(&weight[panel][i][half]);
+                    for row in 0..M {
+                        sums[row][panel][half] = mul_add(x[row], w, sums[row][panel][half]);
+                    }
+                }
+            }
+        }
+        for (row, sums) in sums.into_iter().enumerate() {
+            for (panel, sums) in sums.into_iter().enumerate() {
+                take(row, panel, sums);
+            }
+        }
     }
 }
 
@@ -68,16 +134,15 @@ kernel! {
     ///
     /// Each is summed over `k` in the same order, so that the result of a row does not depend on its neighbours.
     pub fn product(rows: Rows, weight: &[f32], mut take: impl FnMut(usize, [F32x4; 2])) {
-        let weight = weight.as_chunks::<4>().0.as_chunks::<2>().0;
+        let weight = registers(weight);
         let count = (rows.x.len() + rows.stride - rows.k) / rows.stride;
-        let mut first = 0;
-        while first < count {
+        for part in parts(count, ROWS) {
             let x = Rows {
-                x: &rows.x[first * rows.stride..],
+                x: &rows.x[part.start * rows.stride..],
                 ..rows
             };
-            let mut take = |row, sums| take(first + row, sums);
-            match (count - first).min(ROWS) {
+            let mut take = |row, sums| take(part.start + row, sums);
+            match part.len() {
                 6 => tile::<6>(x, weight, &mut take),
                 5 => tile::<5>(x, weight, &mut take),
                 4 => tile::<4>(x, weight, &mut take),
@@ -85,7 +150,6 @@ kernel! {
                 2 => tile::<2>(x, weight, &mut take),
                 _ => tile::<1>(x, weight, &mut take),
             }
-            first += ROWS;
         }
     }
 
@@ -93,7 +157,7 @@ kernel! {
     fn tile<const M: usize>(rows: Rows, weight: &[[[f32; 4]; 2]], take: &mut impl FnMut(usize, [F32x4; 2])) {
         let mut sums = [[F32x4::splat(0.0); 2]; M];
         let x: [&[f32]; M] = std::array::from_fn(|row| &rows.x[row * rows.stride..][..rows.k]);
-        for (i, w) in weight.iter().enumerate().take(rows.k) {
+        for (i, w) in weight[..rows.k].iter().enumerate() {
             let w = [F32x4::load(&w[0]), F32x4::load(&w[1])];
             for row in 0..M {
                 let x = F32x4::splat(x[row][i]);
@@ -137,7 +201,11 @@ fn store_partial(sums: [F32x4; 2], y: &mut [f32]) {
 }
 
 /// Loads up to eight values of a panel of outputs, followed by zeros.
+#[inline]
 pub fn of_panel(values: &[f32]) -> [F32x4; 2] {
+    if let [low, high] = values.as_chunks::<4>().0 {
+        return [F32x4::load(low), F32x4::load(high)];
+    }
     let mut eight = [0.0; PANEL];
     eight[..values.len()].copy_from_slice(values);
     [0, 1].map(|half| F32x4::load(&eight.as_chunks::<4>().0[half]))

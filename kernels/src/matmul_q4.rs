@@ -1,9 +1,13 @@
 //! The matrix product with int4 weights. A panel is unpacked to int8 and then used by the int8 kernel for all rows of a block.
 
-use super::matmul_q8::{
-    self, Method, Panel, PanelBuffer, Panels, SHIFT, registers, word_sums, words,
+use super::matmul_f32::{activate_rows, of_panel, store};
+use super::matmul_q8::{self, Method, add_group};
+use super::panels::{
+    PanelBuffer, Panels, QUAD, Row, SHIFT, Span, Unpacked, registers, registers_mut, store_quads,
 };
-use super::simd::{F32x4, SIGNED_Q4, unpack_nibbles};
+use super::simd::{
+    self, F32x4, OctetUnpacker, RowSums, SIGNED_Q4, Words, kernel, mul_add, row_dot,
+};
 use crate::activation::Activation;
 use crate::layout::{Groups, PANEL, Q4_GROUP};
 
@@ -42,45 +46,117 @@ impl Panels for Q4Weights<'_> {
         !self.offset.is_empty()
     }
 
-    fn panel<'a>(&'a self, index: usize, buffer: &'a mut PanelBuffer) -> Panel<'a> {
-        let (octets, scales) = (self.groups * 4 * PANEL, self.groups * PANEL / 2);
-        buffer.quads.resize(octets * 2, 0);
-        let quads = buffer.quads.as_chunks_mut::<4>().0.as_chunks_mut::<4>().0;
-        for (quads, [low, high]) in quads
-            .iter_mut()
-            .zip(registers(&self.values[index * octets..][..octets]))
-        {
-            let ([a, c], [b, d]) = (unpack_nibbles(low), unpack_nibbles(high));
-            *quads = [a, b, c, d];
-        }
-        let words = registers(words(&buffer.quads, &mut buffer.words));
-        buffer.sums.clear();
-        for group in words.chunks_exact(words.len() / self.groups) {
-            let mut sums = word_sums(group);
-            if SIGNED_Q4 {
-                // The sums are those of the unshifted weights: padding is shifted too.
-                sums = sums.map(|sum| sum.sub(F32x4::splat(SHIFT * Q4_GROUP as f32)));
+    fn unpack<'a>(&'a self, panels: Span, buffer: &'a mut PanelBuffer) -> Unpacked<'a> {
+        let (octets, halves) = (self.groups * 4 * PANEL, self.groups * PANEL / 2);
+        let Span { start, end } = panels;
+        let octets = &self.values[start * octets..end * octets];
+        buffer.words.resize(octets.len() * 2 * QUAD, 0);
+        buffer.sums.resize(octets.len() / 4, 0.0);
+        let unpacker = OctetUnpacker::new();
+        let quads = registers_mut(&mut buffer.words);
+        let quads = quads.as_chunks_mut::<QUAD>().0.as_chunks_mut::<8>().0;
+        let sums = registers_mut(&mut buffer.sums);
+        for ((quads, sums), octets) in quads.iter_mut().zip(sums).zip(groups(octets)) {
+            let mut totals = [Words::splat(0); 2];
+            for (quads, octets) in quads.as_chunks_mut::<2>().0.iter_mut().zip(octets) {
+                let [[a, c], [b, d]] = [0, 1].map(|half| unpacker.unpack(&octets[half]));
+                store_quads([a, b], &mut quads[0]);
+                store_quads([c, d], &mut quads[1]);
+                totals = [
+                    totals[0].add_bytes(a.add_bytes(c)),
+                    totals[1].add_bytes(b.add_bytes(d)),
+                ];
             }
-            buffer.sums.extend(sums.map(F32x4::to_array).as_flattened());
+            for (sum, to) in totals.into_iter().zip(sums) {
+                weight_sum(sum).store(to);
+            }
         }
         unpack_halves(
-            &self.scale[index * scales..][..scales],
+            &self.scale[start * halves..end * halves],
             &mut buffer.group_scales,
         );
         if self.has_offsets() {
             unpack_halves(
-                &self.offset[index * scales..][..scales],
+                &self.offset[start * halves..end * halves],
                 &mut buffer.group_offsets,
             );
         } else {
             buffer.group_offsets.clear();
         }
-        Panel {
-            words,
+        Unpacked {
+            words: registers(&buffer.words),
             sums: registers(&buffer.sums),
             group_scales: registers(&buffer.group_scales),
             group_offsets: registers(&buffer.group_offsets),
-            scale: [F32x4::splat(1.0); 2],
+            scale: &[],
+        }
+    }
+
+    fn row<const PAIRS: bool>(&self, row: &Row, y: &mut [f32]) {
+        row_q4::<PAIRS>(self, row, y);
+    }
+}
+
+/// The four octets of each group, two registers each.
+fn groups(octets: &[i32]) -> &[[[[i32; 4]; 2]; 4]] {
+    registers(octets).as_chunks().0
+}
+
+/// The sum of weights over a group, from the sums of their bytes.
+#[inline]
+fn weight_sum(bytes: Words) -> F32x4 {
+    // The sums are those of the unshifted weights: padding is shifted too.
+    let shifted = if SIGNED_Q4 {
+        SHIFT * Q4_GROUP as f32
+    } else {
+        0.0
+    };
+    bytes.byte_sums().to_f32().sub(F32x4::splat(shifted))
+}
+
+kernel! {
+    fn row_q4<const PAIRS: bool>(weights: &Q4Weights, row: &Row, y: &mut [f32]) {
+        let unpacker = OctetUnpacker::new();
+        let count = weights.groups;
+        let values = row.values.as_chunks::<{ 2 * QUAD }>().0.as_chunks::<4>().0;
+        let panels = groups(weights.values)
+            .chunks_exact(count)
+            .zip(weights.scale.as_chunks().0.chunks_exact(count))
+            .zip(row.bias.chunks(PANEL))
+            .zip(y.chunks_mut(PANEL));
+        for (panel, (((octets, scales), bias), y)) in panels.enumerate() {
+            let mut totals = [F32x4::splat(0.0); 2];
+            let groups = octets.iter().zip(values);
+            for (((octets, values), scales), range) in groups.zip(scales).zip(row.ranges) {
+                let (mut dots, mut sums) = ([RowSums::zero(); 2], [Words::splat(0); 2]);
+                for (octets, values) in octets.iter().zip(values) {
+                    for half in 0..2 {
+                        let quads = unpacker.unpack(&octets[half]);
+                        sums[half] = sums[half].add_bytes(quads[0]).add_bytes(quads[1]);
+                        dots[half] = row_dot::<SIGNED_Q4, PAIRS>(dots[half], quads, values);
+                    }
+                }
+                let scales = simd::unpack_halves(scales);
+                for half in 0..2 {
+                    let mut dot = dots[half].total().to_f32();
+                    if SIGNED_Q4 {
+                        dot = dot.sub(F32x4::splat(range.shifted));
+                    }
+                    totals[half] = add_group(totals[half], dot, weight_sum(sums[half]), Some(scales[half]), range);
+                }
+            }
+            if weights.has_offsets() {
+                let offsets = &weights.offset.as_chunks().0[panel * count..][..count];
+                for (offsets, input) in offsets.iter().zip(row.inputs) {
+                    let offsets = simd::unpack_halves(offsets);
+                    for half in 0..2 {
+                        totals[half] = mul_add(offsets[half], F32x4::splat(*input), totals[half]);
+                    }
+                }
+            }
+            let bias = of_panel(bias);
+            let [totals] = activate_rows([[0, 1].map(|half| totals[half].add(bias[half]))], row.activation);
+            store(totals, y);
         }
     }
 }
@@ -88,15 +164,12 @@ impl Panels for Q4Weights<'_> {
 /// Converts the two f16 of each i32.
 fn unpack_halves(halves: &[i32], to: &mut Vec<f32>) {
     to.resize(halves.len() * 2, 0.0);
-    for (to, pair) in to.as_chunks_mut().0.iter_mut().zip(halves) {
-        *to = [float(*pair as u16), float((pair >> 16) as u16)];
+    let to = registers_mut(to);
+    for (to, halves) in to.iter_mut().zip(halves.as_chunks().0) {
+        let [low, high] = simd::unpack_halves(halves);
+        low.store(&mut to[0]);
+        high.store(&mut to[1]);
     }
-}
-
-/// Converts a finite f16 to f32. Its bits, moved to those of an f32, make a number that is too small by 2¹¹², also if it is subnormal.
-fn float(half: u16) -> f32 {
-    let half = u32::from(half);
-    f32::from_bits((half & 0x7fff) << 13 | (half & 0x8000) << 16) * f32::from_bits(239 << 23)
 }
 
 /// Computes `y = activation(x · wᵀ + bias)`.
@@ -116,19 +189,56 @@ pub fn linear(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Random;
     use half::f16;
     use wasm_bindgen_test::wasm_bindgen_test;
 
     #[wasm_bindgen_test(unsupported = test)]
     fn every_finite_half_becomes_its_value() {
-        for bits in 0..=u16::MAX {
-            let expected = f16::from_bits(bits);
-            if expected.is_finite() {
-                assert_eq!(
-                    float(bits).to_bits(),
-                    expected.to_f32().to_bits(),
-                    "{bits:#x}"
-                );
+        for bits in (0..=u16::MAX).step_by(2) {
+            let expected = [bits, bits + 1].map(|bits| f16::from_bits(bits));
+            if expected.iter().all(|half| half.is_finite()) {
+                let pair = i32::from(bits) | i32::from(bits + 1) << 16;
+                let mut floats = Vec::new();
+                unpack_halves(&[pair, 0, 0, pair], &mut floats);
+                let pair = expected.map(|half| half.to_f32().to_bits());
+                let floats: Vec<u32> = floats.into_iter().map(f32::to_bits).collect();
+                assert_eq!(floats, [pair, [0; 2], [0; 2], pair].as_flattened());
+            }
+        }
+    }
+
+    #[wasm_bindgen_test(unsupported = test)]
+    fn a_row_alone_has_the_bits_that_it_has_among_others() {
+        let mut random = Random::new(5);
+        for (k, n) in [(1usize, 1usize), (31, 7), (64, 9), (100, 41), (384, 24)] {
+            let groups = k.div_ceil(Q4_GROUP);
+            let mut integers = |count: usize, bits: u32| -> Vec<i32> {
+                (0..count).map(|_| (random.bits() & bits) as i32).collect()
+            };
+            let panels = n.div_ceil(PANEL);
+            let values = integers(panels * groups * 4 * PANEL, !0);
+            // Finite halves below 4 of any sign.
+            let [scale, offset] =
+                [0, 1].map(|_| integers(panels * groups * PANEL / 2, 0xc3ff_c3ff));
+            let bias = random.values(n);
+            for offset in [&[][..], &offset] {
+                let weights = Q4Weights {
+                    values: &values,
+                    scale: &scale,
+                    offset,
+                    groups,
+                };
+                let run = |x: &[f32]| {
+                    let mut y = vec![0.0; x.len() / k * n];
+                    linear(x, k, &weights, &bias, &mut y, Activation::Silu);
+                    y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+                };
+                for m in 2..=7 {
+                    let x = random.values(m * k);
+                    let alone: Vec<u32> = x.chunks_exact(k).flat_map(run).collect();
+                    assert_eq!(run(&x), alone, "{m}x{k}x{n}");
+                }
             }
         }
     }

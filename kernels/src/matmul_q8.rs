@@ -15,13 +15,13 @@
 
 use std::cell::RefCell;
 
+use super::dots::{dots, dots_by_pairs, outlined_dots, signed_dots, signed_dots_by_pairs};
 use super::matmul_f32::{activate_rows, of_panel, store};
+use super::panels::{PanelBuffer, Panels, QUAD, Row, Span, Unpacked, parts, registers, words};
 use super::quantized::{Quantized, Range};
 use super::simd::{
-    ACTIVATION_MAX, F32x4, FINE_ACTIVATION_MAX, ONES, Sums, Words, dot, kernel, mul_add,
+    ACTIVATION_MAX, F32x4, FINE_ACTIVATION_MAX, RowSums, WORD, Words, kernel, mul_add, row_dot,
 };
-#[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
-use super::simd::{add_pairs, pairs, signed_dot, signed_pairs, widen};
 use crate::activation::Activation;
 use crate::layout::{Groups, PANEL, padded_quads};
 
@@ -56,59 +56,14 @@ impl Method {
     }
 }
 
-/// The number that makes int4 weights unsigned.
-pub const SHIFT: f32 = 8.0;
+/// Rows that are quantized at a time, so that they stay in the second-level cache.
+const BLOCK: usize = 128;
 
-/// Rows that are quantized at a time, so that they stay in the second-level cache. It is a multiple of the tiles of 3 and of 5 rows.
-const BLOCK: usize = 120;
+/// Bytes of weights that are multiplied with one tile after the other, so that they stay in the first-level cache.
+const PANELS_SIZE: usize = 16 << 10;
 
-/// Weights that the kernel reads panel by panel.
-pub trait Panels {
-    /// Whether weights have a scale for each group.
-    const SCALED: bool;
-
-    /// Whether activations are signed, of 8 bits in any build, and stored weights are [`SHIFT`] larger than their values.
-    const SIGNED: bool = false;
-
-    fn groups(&self) -> Groups;
-
-    /// The largest activation; the smallest is 0.
-    fn most(&self) -> f32;
-
-    /// The factors by which inputs are multiplied before they are quantized, `[k]`.
-    fn smooth(&self) -> Option<&[f32]>;
-
-    /// Whether weights have an offset for each group, which is added to them.
-    fn has_offsets(&self) -> bool {
-        false
-    }
-
-    /// A panel in the layout that the kernel reads. Weights in another layout are unpacked to `buffer`.
-    fn panel<'a>(&'a self, index: usize, buffer: &'a mut PanelBuffer) -> Panel<'a>;
-}
-
-/// A buffer for one panel of weights.
-#[derive(Default)]
-pub struct PanelBuffer {
-    pub quads: Vec<i32>,
-    pub words: Vec<i32>,
-    pub sums: Vec<f32>,
-    pub group_scales: Vec<f32>,
-    pub group_offsets: Vec<f32>,
-}
-
-/// The weights of eight outputs, and the numbers that convert integer sums to results.
-pub struct Panel<'a> {
-    /// The weights in words of the dot product, `[words]` of two registers.
-    pub words: &'a [[[i32; 4]; 2]],
-    /// The sums of weights, `[groups]` of two registers.
-    pub sums: &'a [[[f32; 4]; 2]],
-    /// The scales, `[groups]` of two registers, if weights have a scale for each group.
-    pub group_scales: &'a [[[f32; 4]; 2]],
-    /// The offsets, `[groups]` of two registers, if weights have an offset for each group.
-    pub group_offsets: &'a [[[f32; 4]; 2]],
-    pub scale: [F32x4; 2],
-}
+/// The most panels that are multiplied with one tile after the other. The outputs of two fill a line of the cache.
+const MOST_PANELS: usize = 4;
 
 /// Packed int8 weights.
 pub struct Q8Weights<'a> {
@@ -143,25 +98,74 @@ impl Panels for Q8Weights<'_> {
         Some(self.smooth)
     }
 
-    fn panel<'a>(&'a self, index: usize, buffer: &'a mut PanelBuffer) -> Panel<'a> {
-        let (count, size) = (self.groups, padded_quads(self.smooth.len()) * PANEL);
-        let columns = index * PANEL..self.scale.len().min((index + 1) * PANEL);
-        Panel {
-            words: registers(words(
-                &self.values[index * size..][..size],
-                &mut buffer.words,
-            )),
-            sums: registers(&self.sums[index * count * PANEL..][..count * PANEL]),
+    fn unpack<'a>(&'a self, panels: Span, buffer: &'a mut PanelBuffer) -> Unpacked<'a> {
+        let (sums, size) = (self.groups * PANEL, padded_quads(self.smooth.len()) * PANEL);
+        let Span { start, end } = panels;
+        let quads = &self.values[start * size..end * size];
+        Unpacked {
+            words: registers(words(quads, &mut buffer.words)),
+            sums: registers(&self.sums[start * sums..end * sums]),
             group_scales: &[],
             group_offsets: &[],
-            scale: of_panel(&self.scale[columns]),
+            scale: &self.scale[start * PANEL..self.scale.len().min(end * PANEL)],
         }
+    }
+
+    fn row<const PAIRS: bool>(&self, row: &Row, y: &mut [f32]) {
+        row_q8::<PAIRS>(self, row, y);
     }
 }
 
-/// The rows of a panel, two registers each.
-pub fn registers<T>(values: &[T]) -> &[[[T; 4]; 2]] {
-    values.as_chunks::<4>().0.as_chunks::<2>().0
+kernel! {
+    fn row_q8<const PAIRS: bool>(weights: &Q8Weights, row: &Row, y: &mut [f32]) {
+        let (groups, quads) = (weights.groups, padded_quads(weights.smooth.len()));
+        let size = quads / groups;
+        let panels = registers(weights.values)
+            .chunks_exact(quads)
+            .zip(registers(weights.sums).chunks_exact(groups))
+            .zip(weights.scale.chunks(PANEL))
+            .zip(row.bias.chunks(PANEL))
+            .zip(y.chunks_mut(PANEL));
+        for ((((quads, sums), scale), bias), y) in panels {
+            let mut totals = [F32x4::splat(0.0); 2];
+            let each = quads
+                .chunks_exact(size)
+                .zip(row.values.chunks_exact(size * QUAD))
+                .zip(row.ranges)
+                .zip(sums);
+            for (((quads, values), range), sums) in each {
+                // Two sums of each output, so that enough are added up to have one ready at any time.
+                let mut dots = [[RowSums::zero(); 2]; 2];
+                let quads = quads.as_chunks::<2>().0.as_chunks::<2>().0;
+                let values = values.as_chunks::<{ 2 * QUAD }>().0.as_chunks::<2>().0;
+                for (quads, values) in quads.iter().zip(values) {
+                    for part in 0..2 {
+                        for half in 0..2 {
+                            let quads = [0, 1].map(|quad| Words::load(&quads[part][quad][half]));
+                            dots[part][half] = row_dot::<false, PAIRS>(dots[part][half], quads, &values[part]);
+                        }
+                    }
+                }
+                for half in 0..2 {
+                    let dot = dots[0][half].add(dots[1][half]).total().to_f32();
+                    totals[half] = add_group(totals[half], dot, F32x4::load(&sums[half]), None, range);
+                }
+            }
+            let (scale, bias) = (of_panel(scale), of_panel(bias));
+            let totals = [0, 1].map(|half| mul_add(totals[half], scale[half], bias[half]));
+            let [totals] = activate_rows([totals], row.activation);
+            store(totals, y);
+        }
+    }
+
+    /// Adds the products of a group to the total of four outputs. `sum` is that of the weights.
+    pub fn add_group(total: F32x4, dot: F32x4, sum: F32x4, scale: Option<F32x4>, range: &Range) -> F32x4 {
+        let mut centred = mul_add(sum, F32x4::splat(-range.zero), dot);
+        if let Some(scale) = scale {
+            centred = centred.mul(scale);
+        }
+        mul_add(centred, F32x4::splat(range.step), total)
+    }
 }
 
 /// Computes `y = activation(x · wᵀ + bias)` by the faster method.
@@ -200,7 +204,7 @@ pub fn linear<W: Panels>(
 #[derive(Default)]
 struct Scratch {
     block: Quantized,
-    panel: PanelBuffer,
+    panels: PanelBuffer,
 }
 
 impl Scratch {
@@ -214,52 +218,68 @@ impl Scratch {
         activation: Activation,
         method: Method,
     ) {
-        let n = bias.len();
+        let (m, n) = (x.len() / k, bias.len());
         let groups = weights.groups();
-        let height = method.rows();
-        for (x, y) in x.chunks(BLOCK * k).zip(y.chunks_mut(BLOCK * n)) {
+        let (count, height) = (n.div_ceil(PANEL), method.rows());
+        let words = groups.count * groups.quads * 4 / WORD;
+        let together = (PANELS_SIZE / (words * PANEL * 4)).clamp(1, MOST_PANELS);
+        for rows in parts(m, BLOCK) {
+            let (x, y) = (
+                &x[rows.start * k..rows.end * k],
+                &mut y[rows.start * n..rows.end * n],
+            );
             self.block.fill(x, k, weights, height);
             if weights.has_offsets() {
                 self.block.sum(x, k, groups, height);
             }
-            for index in 0..n.div_ceil(PANEL) {
-                let columns = index * PANEL..n.min((index + 1) * PANEL);
-                let panel = weights.panel(index, &mut self.panel);
+            if rows.len() == 1 {
+                let row = Row {
+                    values: &self.block.words,
+                    ranges: &self.block.ranges,
+                    inputs: &self.block.sums,
+                    bias,
+                    activation,
+                };
+                match method {
+                    Method::Dot => weights.row::<false>(&row, y),
+                    #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+                    Method::Pairs => weights.row::<true>(&row, y),
+                }
+                continue;
+            }
+            for first in (0..count).step_by(together) {
+                let panels = first..count.min(first + together);
+                let first = first * PANEL;
                 let end = Epilogue {
-                    bias: of_panel(&bias[columns.clone()]),
-                    columns,
+                    bias: &bias[first..n.min(panels.end * PANEL)],
+                    first,
                     n,
                     activation,
                 };
-                let (words, groups) = (panel.words.len(), groups.count);
-                let tiles = self
-                    .block
-                    .words
-                    .chunks(height * words)
-                    .zip(self.block.ranges.chunks(height * groups));
-                for (index, ((values, ranges), y)) in
-                    tiles.zip(y.chunks_mut(height * n)).enumerate()
-                {
+                let unpacked = weights.unpack(panels, &mut self.panels);
+                for rows in parts(rows.len(), height) {
+                    let values = &self.block.words[rows.start * words..rows.end * words];
+                    let ranges =
+                        &self.block.ranges[rows.start * groups.count..rows.end * groups.count];
                     // Only weights with offsets need the sums, and only for them they are up to date.
-                    let sums = self.block.sums.get(index * height * groups..);
-                    let sums = sums.unwrap_or_default();
+                    let inputs = self.block.sums.get(rows.start * groups.count..);
+                    let inputs = inputs.unwrap_or_default();
+                    let y = &mut y[rows.start * n..rows.end * n];
                     macro_rules! tile {
                         ($rows:literal, $pairs:literal) => {
-                            tile::<W, $rows, $pairs>(&panel, values, ranges, sums, &end, y)
+                            tile::<W, $rows, $pairs>(&unpacked, values, ranges, inputs, &end, y)
                         };
                     }
-                    match (method, ranges.len() / groups) {
+                    // A single row is alone in its block.
+                    match (method, rows.len()) {
                         (Method::Dot, 5) => tile!(5, false),
                         (Method::Dot, 4) => tile!(4, false),
                         (Method::Dot, 3) => tile!(3, false),
-                        (Method::Dot, 2) => tile!(2, false),
-                        (Method::Dot, _) => tile!(1, false),
+                        (Method::Dot, _) => tile!(2, false),
                         #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
                         (Method::Pairs, 3) => tile!(3, true),
                         #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
-                        (Method::Pairs, 2) => tile!(2, true),
-                        #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
-                        (Method::Pairs, _) => tile!(1, true),
+                        (Method::Pairs, _) => tile!(2, true),
                     }
                 }
             }
@@ -267,185 +287,156 @@ impl Scratch {
     }
 }
 
-/// Returns the panel itself, whose packing already has the words of this build's dot product.
-#[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
-pub fn words<'a>(quads: &'a [i32], _: &'a mut Vec<i32>) -> &'a [i32] {
-    quads
-}
-
-/// Widens the bytes of the panel to 16 bits, once for all rows of a block.
-#[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
-pub fn words<'a>(quads: &'a [i32], buffer: &'a mut Vec<i32>) -> &'a [i32] {
-    buffer.resize(quads.len() * 2, 0);
-    let quads = quads.as_chunks::<4>().0.as_chunks::<2>().0;
-    for (words, [low, high]) in buffer
-        .as_chunks_mut::<4>()
-        .0
-        .as_chunks_mut::<4>()
-        .0
-        .iter_mut()
-        .zip(quads)
-    {
-        let ([a, c], [b, d]) = (super::simd::unpack(low), super::simd::unpack(high));
-        *words = [a, b, c, d];
-    }
-    buffer
-}
-
 /// The last step of a tile: the bias and the activation of its sums, and the columns of the output that they go to.
-struct Epilogue {
-    bias: [F32x4; 2],
-    /// The outputs of the panel without its padding.
-    columns: std::ops::Range<usize>,
+struct Epilogue<'a> {
+    /// The bias of the panels' outputs.
+    bias: &'a [f32],
+    /// The column of the first output.
+    first: usize,
+    /// The number of columns.
     n: usize,
     activation: Activation,
 }
 
 kernel! {
-    /// Multiplies `M` rows of quantized activations, with the quantization of their groups, by one panel.
+    /// Multiplies `M` rows of quantized activations, with the quantization of their groups, by neighbouring panels.
     fn tile<W: Panels, const M: usize, const PAIRS: bool>(
-        panel: &Panel,
+        panels: &Unpacked,
         values: &[i32],
         ranges: &[Range],
         inputs: &[f32],
         end: &Epilogue,
         y: &mut [f32],
     ) {
-        let mut totals = [[F32x4::splat(0.0); 2]; M];
-        let size = panel.words.len() / panel.sums.len();
-        let groups = panel
+        let (values, ranges) = (values.as_chunks::<M>().0, ranges.as_chunks::<M>().0);
+        let groups = ranges.len();
+        let size = values.len() / groups;
+        let each = panels
             .words
-            .chunks_exact(size)
-            .zip(values.as_chunks::<M>().0.chunks_exact(size))
-            .zip(ranges.as_chunks::<M>().0)
-            .zip(panel.sums);
-        for (group, (((words, values), ranges), sums)) in groups.enumerate() {
-            let dots = match (PAIRS, W::SIGNED) {
-                (false, false) => dots(words, values),
-                (false, true) => signed_dots(words, values),
-                (true, false) => dots_by_pairs(words, values),
-                (true, true) => signed_dots_by_pairs(words, values),
+            .chunks_exact(values.len())
+            .zip(panels.sums.chunks_exact(groups));
+        for (panel, (words, sums)) in each.enumerate() {
+            let mut totals = [[F32x4::splat(0.0); 2]; M];
+            let each = words
+                .chunks_exact(size)
+                .zip(values.chunks_exact(size))
+                .zip(ranges)
+                .zip(sums);
+            for (group, (((words, values), ranges), sums)) in each.enumerate() {
+                let dots = match (PAIRS, W::SIGNED) {
+                    (false, false) if !W::SCALED => outlined_dots(words, values),
+                    (false, false) => dots(words, values),
+                    (false, true) => signed_dots(words, values),
+                    (true, false) => dots_by_pairs(words, values),
+                    (true, true) => signed_dots_by_pairs(words, values),
+                };
+                let sums = [F32x4::load(&sums[0]), F32x4::load(&sums[1])];
+                let scales = panels.group_scales.get(panel * groups + group);
+                let scales = scales.filter(|_| W::SCALED).map(|scales| [F32x4::load(&scales[0]), F32x4::load(&scales[1])]);
+                for row in 0..M {
+                    for half in 0..2 {
+                        let mut dot = dots[row][half].to_f32();
+                        if W::SIGNED {
+                            dot = dot.sub(F32x4::splat(ranges[row].shifted));
+                        }
+                        let scale = scales.map(|scales| scales[half]);
+                        totals[row][half] = add_group(totals[row][half], dot, sums[half], scale, &ranges[row]);
+                    }
+                }
+            }
+            if !panels.group_offsets.is_empty() {
+                let offsets = &panels.group_offsets[panel * groups..][..groups];
+                for (offsets, inputs) in offsets.iter().zip(inputs.as_chunks::<M>().0) {
+                    for row in 0..M {
+                        for half in 0..2 {
+                            let offset = F32x4::load(&offsets[half]);
+                            totals[row][half] = mul_add(offset, F32x4::splat(inputs[row]), totals[row][half]);
+                        }
+                    }
+                }
+            }
+            let columns = panel * PANEL..end.bias.len().min((panel + 1) * PANEL);
+            let bias = of_panel(&end.bias[columns.clone()]);
+            let scale = if W::SCALED {
+                [F32x4::splat(1.0); 2]
+            } else {
+                of_panel(&panels.scale[columns.clone()])
             };
-            let sums = [F32x4::load(&sums[0]), F32x4::load(&sums[1])];
-            for row in 0..M {
-                let Range { step, zero, shifted } = ranges[row];
-                for half in 0..2 {
-                    let mut dot = dots[row][half].to_f32();
-                    if W::SIGNED {
-                        dot = dot.sub(F32x4::splat(shifted));
-                    }
-                    let mut centred = mul_add(sums[half], F32x4::splat(-zero), dot);
-                    if W::SCALED {
-                        centred = centred.mul(F32x4::load(&panel.group_scales[group][half]));
-                    }
-                    totals[row][half] = mul_add(centred, F32x4::splat(step), totals[row][half]);
-                }
+            // A loop, because `map` of five rows is not inlined.
+            for row in &mut totals {
+                *row = [0, 1].map(|half| mul_add(row[half], scale[half], bias[half]));
+            }
+            let totals = activate_rows(totals, end.activation);
+            for (row, totals) in totals.into_iter().enumerate() {
+                let at = row * end.n + end.first + columns.start;
+                store(totals, &mut y[at..][..columns.len()]);
             }
         }
-        // Empty unless weights have offsets.
-        for (offsets, inputs) in panel.group_offsets.iter().zip(inputs.as_chunks::<M>().0) {
-            for row in 0..M {
-                for half in 0..2 {
-                    totals[row][half] =
-                        mul_add(F32x4::load(&offsets[half]), F32x4::splat(inputs[row]), totals[row][half]);
-                }
-            }
-        }
-        // A loop, because `map` of five rows is not inlined.
-        for row in &mut totals {
-            *row = [0, 1].map(|half| mul_add(row[half], panel.scale[half], end.bias[half]));
-        }
-        let totals = activate_rows(totals, end.activation);
-        for row in 0..M {
-            store(totals[row], &mut y[row * end.n + end.columns.start..][..end.columns.len()]);
-        }
-    }
-
-    /// The sum of weights over one group.
-    pub fn word_sums(words: &[[[i32; 4]; 2]]) -> [F32x4; 2] {
-        let mut sums = [Sums::zero(); 2];
-        for w in words {
-            sums = [0, 1].map(|half| dot(sums[half], Words::load(&w[half]), Words::splat(ONES)));
-        }
-        sums.map(Sums::to_f32)
     }
 }
 
-kernel! {
-    /// The sum of products over one group.
-    // A plain loop, because LLVM orders the instructions of an iterator differently, and that was not measured.
-    #[allow(clippy::needless_range_loop)]
-    fn dots<const M: usize>(words: &[[[i32; 4]; 2]], values: &[[i32; M]]) -> [[Sums; 2]; M] {
-        let mut sums = [[Sums::zero(); 2]; M];
-        for (w, q) in words.iter().zip(values) {
-            let [w0, w1] = [Words::load(&w[0]), Words::load(&w[1])];
-            for row in 0..M {
-                let q = Words::spread(q, row);
-                sums[row][0] = dot(sums[row][0], w0, q);
-                sums[row][1] = dot(sums[row][1], w1, q);
-            }
-        }
-        sums
-    }
-}
-
-#[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
-kernel! {
-    /// The sum of products over one group, two words at a time.
-    fn dots_by_pairs<const M: usize>(words: &[[[i32; 4]; 2]], values: &[[i32; M]]) -> [[Sums; 2]; M] {
-        let mut sums = [[Sums::zero(); 2]; M];
-        for (w, q) in words.as_chunks::<2>().0.iter().zip(values.as_chunks::<2>().0) {
-            let [a0, a1, b0, b1] = [&w[0][0], &w[0][1], &w[1][0], &w[1][1]].map(Words::load);
-            for row in 0..M {
-                let (a, b) = (Words::splat(q[0][row]), Words::splat(q[1][row]));
-                sums[row][0] = widen(sums[row][0], add_pairs(pairs(a0, a), pairs(b0, b)));
-                sums[row][1] = widen(sums[row][1], add_pairs(pairs(a1, a), pairs(b1, b)));
-            }
-        }
-        sums
-    }
-}
-
-#[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
-kernel! {
-    /// Does the same as `dots` for signed activations.
-    #[allow(clippy::needless_range_loop)]
-    fn signed_dots<const M: usize>(words: &[[[i32; 4]; 2]], values: &[[i32; M]]) -> [[Sums; 2]; M] {
-        let mut sums = [[Sums::zero(); 2]; M];
-        for (w, q) in words.iter().zip(values) {
-            let [w0, w1] = [Words::load(&w[0]), Words::load(&w[1])];
-            for row in 0..M {
-                let q = Words::spread(q, row);
-                sums[row][0] = signed_dot(sums[row][0], w0, q);
-                sums[row][1] = signed_dot(sums[row][1], w1, q);
-            }
-        }
-        sums
-    }
-
-    /// Does the same as `dots_by_pairs` for signed activations.
-    fn signed_dots_by_pairs<const M: usize>(words: &[[[i32; 4]; 2]], values: &[[i32; M]]) -> [[Sums; 2]; M] {
-        let mut sums = [[Sums::zero(); 2]; M];
-        for (w, q) in words.as_chunks::<2>().0.iter().zip(values.as_chunks::<2>().0) {
-            let [a0, a1, b0, b1] = [&w[0][0], &w[0][1], &w[1][0], &w[1][1]].map(Words::load);
-            for row in 0..M {
-                let (a, b) = (Words::splat(q[0][row]), Words::splat(q[1][row]));
-                sums[row][0] = widen(sums[row][0], add_pairs(signed_pairs(a0, a), signed_pairs(b0, b)));
-                sums[row][1] = widen(sums[row][1], add_pairs(signed_pairs(a1, a), signed_pairs(b1, b)));
-            }
-        }
-        sums
-    }
-}
-
-#[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
-use {dots as dots_by_pairs, dots as signed_dots, dots as signed_dots_by_pairs};
-
-#[cfg(all(test, target_arch = "wasm32", feature = "relaxed-simd"))]
+#[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::group_sums;
+    use crate::pack::pack_row_q8;
+    use crate::testing::Random;
     use wasm_bindgen_test::wasm_bindgen_test;
 
+    #[wasm_bindgen_test(unsupported = test)]
+    fn a_row_alone_has_the_bits_that_it_has_among_others() {
+        let mut random = Random::new(6);
+        for (k, n) in [(1usize, 1usize), (31, 7), (65, 9), (400, 41), (768, 24)] {
+            let mut values = vec![0; n.div_ceil(PANEL) * padded_quads(k) * PANEL];
+            for output in 0..n {
+                let row: Vec<i8> = (0..k).map(|_| random.below(127) as i8 - 63).collect();
+                pack_row_q8(&mut values, k, output, &row);
+            }
+            let [scale, bias] = [0, 1].map(|_| random.values(n));
+            let smooth = random.values(k);
+            for groups in [Groups::of(k), Groups::fine(k)] {
+                let weights = Q8Weights {
+                    values: &values,
+                    sums: &group_sums(&values, groups),
+                    scale: &scale,
+                    smooth: &smooth,
+                    groups: groups.count,
+                };
+                let run = |x: &[f32]| {
+                    let mut y = vec![0.0; x.len() / k * n];
+                    linear_q8(x, k, &weights, &bias, &mut y, Activation::Gelu);
+                    y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+                };
+                for m in 2..=7 {
+                    let x = random.values(m * k);
+                    let alone: Vec<u32> = x.chunks_exact(k).flat_map(run).collect();
+                    assert_eq!(run(&x), alone, "{m}x{k}x{n}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn parts_cover_all_rows_evenly() {
+        for rows in 0..300 {
+            for most in [3, 5, 6, 128] {
+                let parts: Vec<Span> = parts(rows, most).collect();
+                assert_eq!(parts.len(), rows.div_ceil(most));
+                let ends: Vec<usize> = parts.iter().map(|part| part.end).collect();
+                let starts: Vec<usize> = parts.iter().map(|part| part.start).collect();
+                assert_eq!(starts, [&[0][..], &ends].concat()[..parts.len()]);
+                assert_eq!(ends.last().copied().unwrap_or(0), rows);
+                let lengths = || parts.iter().map(Span::len);
+                let (least, largest) = (lengths().min().unwrap_or(0), lengths().max().unwrap_or(0));
+                assert!(
+                    largest <= most && largest - least <= 1,
+                    "{rows} rows: {parts:?}"
+                );
+            }
+        }
+    }
+
+    #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
     #[wasm_bindgen_test]
     fn both_methods_give_the_same_bits() {
         // The largest sums: activations at both ends of the range, and the largest weights of all signs that fit.

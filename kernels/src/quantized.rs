@@ -1,11 +1,11 @@
 //! Activations quantized on the fly, each row in groups of inputs, in the tiles that the matrix product reads.
 
-use super::matmul_q8::Panels;
+use super::panels::{Panels, parts};
 use super::simd::{F32x4, ROUND, WORD, kernel, mul_add, to_words};
 #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
 use super::{
-    matmul_q8::SHIFT,
-    simd::{ONES, Sums, Words, signed_dot, to_signed_words},
+    panels::SHIFT,
+    simd::{Sums, Words, signed_dot, to_signed_words},
 };
 use crate::layout::Groups;
 
@@ -42,13 +42,11 @@ impl Quantized {
         self.ranges.resize(m * groups.count, Range::default());
         self.row.clear();
         self.row.resize(groups.count * group, 0.0);
-        let tiles = self
-            .words
-            .chunks_mut(height * words)
-            .zip(self.ranges.chunks_mut(height * groups.count));
-        for (x, (words, ranges)) in x.chunks(height * k).zip(tiles) {
-            let rows = x.len() / k;
-            for (row, x) in x.chunks_exact(k).enumerate() {
+        for part in parts(m, height) {
+            let rows = part.len();
+            let words = &mut self.words[part.start * words..part.end * words];
+            let ranges = &mut self.ranges[part.start * groups.count..part.end * groups.count];
+            for (row, x) in x[part.start * k..part.end * k].chunks_exact(k).enumerate() {
                 match smooth {
                     None => self.row[..k].copy_from_slice(x),
                     Some(smooth) => {
@@ -77,7 +75,8 @@ impl Quantized {
     pub fn sum(&mut self, x: &[f32], k: usize, groups: Groups, height: usize) {
         let group = groups.quads * 4;
         self.sums.clear();
-        for x in x.chunks(height * k) {
+        for part in parts(x.len() / k, height) {
+            let x = &x[part.start * k..part.end * k];
             for first in (0..groups.count).map(|index| index * group) {
                 let sums = x
                     .chunks_exact(k)
@@ -136,7 +135,7 @@ kernel! {
         for x in x {
             let [a, b, c, d] = x.as_chunks::<4>().0 else { return };
             let words = to_signed_words([a, b, c, d].map(|x| mul_add(F32x4::load(x), inverse, zero)));
-            sum = signed_dot(sum, Words::splat(ONES), Words::load(&words));
+            sum = signed_dot(sum, Words::splat(0x0101_0101), Words::load(&words));
             for word in words {
                 to[at] = word;
                 at += rows;

@@ -21,6 +21,9 @@ pub(crate) use kernel;
 /// Adding this to a number below 2²² rounds it to an integer, ties to even, which is then in the lowest bits of the sum.
 pub const ROUND: f32 = 12_582_912.0;
 
+/// 2¹¹², by which an f16 is too small if its bits are moved to those of an f32.
+const HALF: f32 = f32::from_bits(239 << 23);
+
 /// The largest activation that the dot product of this build takes; the smallest is 0.
 pub const ACTIVATION_MAX: f32 = if RELAXED { 127.0 } else { 255.0 };
 
@@ -34,9 +37,6 @@ pub const SIGNED_Q4: bool = RELAXED;
 
 /// The number of inputs in a word of the dot product: four of 8 bits, or two of 16 bits.
 pub const WORD: usize = if RELAXED { 4 } else { 2 };
-
-/// A word whose inputs are all the activation 1.
-pub const ONES: i32 = if RELAXED { 0x0101_0101 } else { 0x0001_0001 };
 
 pub const RELAXED: bool = cfg!(all(target_arch = "wasm32", feature = "relaxed-simd"));
 
@@ -52,8 +52,11 @@ mod plain;
 use plain as arch;
 
 #[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
-pub(crate) use arch::unpack;
-pub(crate) use arch::{F32x4, I16x8, Sums, U8x16, Words, dot, mul_add, to_words, unpack_nibbles};
+pub(crate) use arch::widen_quads;
+pub(crate) use arch::{
+    F32x4, I16x8, OctetUnpacker, RowSums, Sums, U8x16, Words, dot, mul_add, row_dot, to_words,
+    unpack_halves,
+};
 #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
 pub(crate) use arch::{
     add_pairs, dot_saturates, pairs, signed_dot, signed_pairs, to_signed_words, widen,

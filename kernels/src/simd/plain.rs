@@ -2,7 +2,7 @@
 
 use std::array::from_fn;
 
-use super::ROUND;
+use super::{HALF, ROUND};
 
 #[derive(Clone, Copy)]
 pub struct F32x4([f32; 4]);
@@ -121,8 +121,27 @@ impl Words {
         Self(*from)
     }
 
+    pub fn store(self, to: &mut [i32; 4]) {
+        *to = self.0;
+    }
+
     pub fn splat(word: i32) -> Self {
         Self([word; 4])
+    }
+
+    /// Adds byte by byte. The sums must fit 8 bits.
+    pub fn add_bytes(self, other: Self) -> Self {
+        let add = |i: usize| {
+            let [a, b] = [self.0[i].to_le_bytes(), other.0[i].to_le_bytes()];
+            i32::from_le_bytes(from_fn(|byte| a[byte].wrapping_add(b[byte])))
+        };
+        Self(from_fn(add))
+    }
+
+    /// Adds the four signed bytes of each output.
+    pub fn byte_sums(self) -> Sums {
+        let bytes = |word: i32| word.to_le_bytes().map(|byte| i32::from(byte.cast_signed()));
+        Sums(self.0.map(|word| bytes(word).into_iter().sum()))
     }
 
     /// The word of one row in all lanes.
@@ -131,15 +150,38 @@ impl Words {
     }
 }
 
-/// Unpacks octets of int4 of four outputs to quads of int8: the low halves of the bytes, then the high halves.
-pub fn unpack_nibbles(octets: &[i32; 4]) -> [[i32; 4]; 2] {
-    let quad = |octet: i32, left: u32| {
-        let bytes = octet
-            .to_le_bytes()
-            .map(|byte| (byte << left).cast_signed() >> 4);
-        i32::from_le_bytes(bytes.map(i8::cast_unsigned))
+/// The unpacking of octets of int4.
+#[derive(Clone, Copy)]
+pub struct OctetUnpacker;
+
+impl OctetUnpacker {
+    pub fn new() -> Self {
+        Self
+    }
+
+    /// Unpacks octets of four outputs to quads of int8: the low halves of the bytes, then the high halves.
+    pub fn unpack(self, octets: &[i32; 4]) -> [Words; 2] {
+        let quad = |octet: i32, left: u32| {
+            let bytes = octet
+                .to_le_bytes()
+                .map(|byte| (byte << left).cast_signed() >> 4);
+            i32::from_le_bytes(bytes.map(i8::cast_unsigned))
+        };
+        [4, 0].map(|left| Words(octets.map(|octet| quad(octet, left))))
+    }
+}
+
+/// Converts eight finite f16, two in each i32. The bits of an f16, moved to those of an f32, make a number that is too small by 2¹¹², also
+/// if it is subnormal.
+pub fn unpack_halves(halves: &[i32; 4]) -> [F32x4; 2] {
+    let float = |half: i32| {
+        let half = half.cast_unsigned();
+        f32::from_bits((half & 0x7fff) << 13 | (half & 0x8000) << 16) * HALF
     };
-    [4, 0].map(|left| octets.map(|octet| quad(octet, left)))
+    [0, 2].map(|at| {
+        let [a, b] = [halves[at], halves[at + 1]];
+        F32x4([a, a >> 16, b, b >> 16].map(float))
+    })
 }
 
 /// Running integer sums of four outputs.
@@ -156,6 +198,37 @@ impl Sums {
     }
 }
 
+/// Running integer sums of one row and four outputs.
+#[derive(Clone, Copy)]
+pub struct RowSums(Sums);
+
+impl RowSums {
+    pub fn zero() -> Self {
+        Self(Sums::zero())
+    }
+
+    pub fn total(self) -> Sums {
+        self.0
+    }
+
+    pub fn add(self, other: Self) -> Self {
+        Self(self.0.add(other.0))
+    }
+}
+
+/// Adds the products of two quads of bytes of four outputs and one row's activations to its sums.
+pub fn row_dot<const SIGNED: bool, const PAIRS: bool>(
+    sums: RowSums,
+    quads: [Words; 2],
+    values: &[i32; 4],
+) -> RowSums {
+    let words = quads.map(widen_quads);
+    let words = words.as_flattened().iter().zip(values);
+    RowSums(words.fold(sums.0, |sums, (weights, value)| {
+        dot(sums, *weights, Words::splat(*value))
+    }))
+}
+
 /// Adds the products of two weights and two activations to each output's sum.
 pub fn dot(sums: Sums, weights: Words, activations: Words) -> Sums {
     Sums(from_fn(|i| {
@@ -166,12 +239,12 @@ pub fn dot(sums: Sums, weights: Words, activations: Words) -> Sums {
 }
 
 /// Widens quads of int8 of four outputs to words of two 16-bit weights: the first halves of the quads, then the second halves.
-pub fn unpack(quads: &[i32; 4]) -> [[i32; 4]; 2] {
+pub fn widen_quads(quads: Words) -> [Words; 2] {
     let word = |quad: i32, at: usize| {
         let [a, b] = [at, at + 1].map(|i| i32::from(quad.to_le_bytes()[i].cast_signed()));
         a & 0xffff | b << 16
     };
-    [0, 2].map(|at| quads.map(|quad| word(quad, at)))
+    [0, 2].map(|at| Words(quads.0.map(|quad| word(quad, at))))
 }
 
 impl Sums {

@@ -1,8 +1,11 @@
-//! Vectors and instructions of WebAssembly. This is the only file with `unsafe` code.
+//! Vectors and instructions of WebAssembly. Only this file and `integers.rs` have `unsafe` code.
 
 use core::arch::wasm32::*;
 
-use super::ROUND;
+use super::{HALF, ROUND};
+
+mod integers;
+pub use integers::{I16x8, U8x16};
 
 #[derive(Clone, Copy)]
 pub struct F32x4(v128);
@@ -177,8 +180,28 @@ impl Words {
     }
 
     #[inline(always)]
+    pub fn store(self, to: &mut [i32; 4]) {
+        // SAFETY: the reference covers the 16 bytes that are written; wasm stores need no alignment.
+        unsafe { v128_store(to.as_mut_ptr().cast(), self.0) }
+    }
+
+    #[inline(always)]
     pub fn splat(word: i32) -> Self {
         Self(i32x4_splat(word))
+    }
+
+    /// Adds byte by byte. The sums must fit 8 bits.
+    #[inline(always)]
+    pub fn add_bytes(self, other: Self) -> Self {
+        Self(i8x16_add(self.0, other.0))
+    }
+
+    /// Adds the four signed bytes of each output.
+    #[inline(always)]
+    pub fn byte_sums(self) -> Sums {
+        Sums(i32x4_extadd_pairwise_i16x8(i16x8_extadd_pairwise_i8x16(
+            self.0,
+        )))
     }
 
     /// The word of one row in all lanes.
@@ -205,22 +228,54 @@ impl Words {
     }
 }
 
-/// Unpacks octets of int4 of four outputs to quads of int8: the low halves of the bytes, then the high halves.
-#[cfg(not(feature = "relaxed-simd"))]
-#[inline]
-pub fn unpack_nibbles(octets: &[i32; 4]) -> [[i32; 4]; 2] {
-    let bytes = Words::load(octets).0;
-    [i8x16_shr(i8x16_shl(bytes, 4), 4), i8x16_shr(bytes, 4)].map(|quads| F32x4(quads).to_bits())
+/// The unpacking of octets of int4. It has vectors that engines would otherwise make anew in each iteration of a loop.
+#[derive(Clone, Copy)]
+pub struct OctetUnpacker {
+    sign: v128,
+    low: v128,
+    #[cfg(not(feature = "relaxed-simd"))]
+    shift: v128,
 }
 
-/// Unpacks octets of int4 of four outputs to quads of int8, each plus 8, so that they are 0 to 15: the low halves of the bytes, then the high
-/// halves.
-#[cfg(feature = "relaxed-simd")]
+impl OctetUnpacker {
+    #[inline]
+    pub fn new() -> Self {
+        let bytes = std::hint::black_box([0x88, 0x0f, 8]);
+        Self {
+            sign: u8x16_splat(bytes[0]),
+            low: u8x16_splat(bytes[1]),
+            #[cfg(not(feature = "relaxed-simd"))]
+            shift: u8x16_splat(bytes[2]),
+        }
+    }
+
+    /// Unpacks octets of four outputs to quads of int8: the low halves of the bytes, then the high halves. In the relaxed build, each is larger by
+    /// 8, so that they are 0 to 15.
+    #[inline(always)]
+    pub fn unpack(self, octets: &[i32; 4]) -> [Words; 2] {
+        let bytes = v128_xor(Words::load(octets).0, self.sign);
+        // A shift of 16 bits is one instruction, of 8 bits several.
+        let quads = [bytes, u16x8_shr(bytes, 4)].map(|x| v128_and(x, self.low));
+        #[cfg(not(feature = "relaxed-simd"))]
+        let quads = quads.map(|x| i8x16_sub(x, self.shift));
+        quads.map(Words)
+    }
+}
+
+/// Converts eight finite f16, two in each i32. The bits of an f16, moved to those of an f32, make a number that is too small by 2¹¹², also
+/// if it is subnormal.
 #[inline]
-pub fn unpack_nibbles(octets: &[i32; 4]) -> [[i32; 4]; 2] {
-    let bytes = v128_xor(Words::load(octets).0, u8x16_splat(0x88));
-    let low = v128_and(bytes, u8x16_splat(0x0f));
-    [low, u8x16_shr(bytes, 4)].map(|quads| F32x4(quads).to_bits())
+pub fn unpack_halves(halves: &[i32; 4]) -> [F32x4; 2] {
+    let halves = Words::load(halves).0;
+    [
+        u32x4_extend_low_u16x8(halves),
+        u32x4_extend_high_u16x8(halves),
+    ]
+    .map(|half| {
+        let magnitude = v128_and(i32x4_shl(half, 13), i32x4_splat(0x0fff_e000));
+        let sign = v128_and(i32x4_shl(half, 16), i32x4_splat(i32::MIN));
+        F32x4(v128_or(magnitude, sign)).mul(F32x4::splat(HALF))
+    })
 }
 
 /// Running integer sums of four outputs.
@@ -236,6 +291,40 @@ impl Sums {
     #[inline(always)]
     pub fn to_f32(self) -> F32x4 {
         F32x4(f32x4_convert_i32x4(self.0))
+    }
+}
+
+/// Running integer sums of one row and four outputs, in two parts.
+#[derive(Clone, Copy)]
+pub struct RowSums([v128; 2]);
+
+impl RowSums {
+    #[inline(always)]
+    pub fn zero() -> Self {
+        Self([i32x4_splat(0); 2])
+    }
+
+    /// The sum of both parts, which are those of neighbouring quads.
+    #[cfg(feature = "relaxed-simd")]
+    #[inline(always)]
+    pub fn total(self) -> Sums {
+        Sums(i32x4_add(self.0[0], self.0[1]))
+    }
+
+    /// The sum of neighbouring lanes. The parts are those of the first two outputs and of the others.
+    #[cfg(not(feature = "relaxed-simd"))]
+    #[inline(always)]
+    pub fn total(self) -> Sums {
+        let [low, high] = self.0;
+        Sums(i32x4_add(
+            i32x4_shuffle::<0, 2, 4, 6>(low, high),
+            i32x4_shuffle::<1, 3, 5, 7>(low, high),
+        ))
+    }
+
+    #[inline(always)]
+    pub fn add(self, other: Self) -> Self {
+        Self([0, 1].map(|part| i32x4_add(self.0[part], other.0[part])))
     }
 }
 
@@ -266,6 +355,19 @@ kernel! {
         Pairs(i16x8_relaxed_dot_i8x16_i7x16(weights.0, activations.0))
     }
 
+    /// Adds the products of two quads of bytes of four outputs and one row's activations to its sums. In a `SIGNED` product, activations are signed
+    /// and weights are not; with `PAIRS`, products are first added in 16 bits.
+    pub fn row_dot<const SIGNED: bool, const PAIRS: bool>(sums: RowSums, quads: [Words; 2], values: &[i32; 2]) -> RowSums {
+        let [a, b] = values.map(Words::splat);
+        let [even, odd] = sums.0;
+        RowSums(match (SIGNED, PAIRS) {
+            (true, true) => [widen(Sums(even), add_pairs(signed_pairs(quads[0], a), signed_pairs(quads[1], b))).0, odd],
+            (false, true) => [widen(Sums(even), add_pairs(pairs(quads[0], a), pairs(quads[1], b))).0, odd],
+            (true, false) => [signed_dot(Sums(even), quads[0], a).0, signed_dot(Sums(odd), quads[1], b).0],
+            (false, false) => [dot(Sums(even), quads[0], a).0, dot(Sums(odd), quads[1], b).0],
+        })
+    }
+
     /// Adds lane by lane. The weights are limited so that two sums fit 16 bits.
     pub fn add_pairs(a: Pairs, b: Pairs) -> Pairs {
         Pairs(i16x8_add(a.0, b.0))
@@ -294,15 +396,25 @@ kernel! {
         Sums(i32x4_add(sums.0, i32x4_dot_i16x8(weights.0, activations.0)))
     }
 
+    /// Adds the products of two quads of bytes of four outputs and one row's activations to its sums.
+    pub fn row_dot<const SIGNED: bool, const PAIRS: bool>(sums: RowSums, quads: [Words; 2], values: &[i32; 4]) -> RowSums {
+        let [mut low, mut high] = sums.0;
+        for (quads, values) in quads.into_iter().zip(values.as_chunks::<2>().0) {
+            let values = i32x4(values[0], values[1], values[0], values[1]);
+            low = i32x4_add(low, i32x4_dot_i16x8(i16x8_extend_low_i8x16(quads.0), values));
+            high = i32x4_add(high, i32x4_dot_i16x8(i16x8_extend_high_i8x16(quads.0), values));
+        }
+        RowSums([low, high])
+    }
+
     /// Widens quads of int8 of four outputs to words of two 16-bit weights: the first halves of the quads, then the second halves.
-    pub fn unpack(quads: &[i32; 4]) -> [[i32; 4]; 2] {
-        let bytes = Words::load(quads).0;
-        let (low, high) = (i16x8_extend_low_i8x16(bytes), i16x8_extend_high_i8x16(bytes));
-        let halves = [
+    pub fn widen_quads(quads: Words) -> [Words; 2] {
+        let (low, high) = (i16x8_extend_low_i8x16(quads.0), i16x8_extend_high_i8x16(quads.0));
+        [
             i32x4_shuffle::<0, 2, 4, 6>(low, high),
             i32x4_shuffle::<1, 3, 5, 7>(low, high),
-        ];
-        halves.map(|half| F32x4(half).to_bits())
+        ]
+        .map(Words)
     }
 }
 
@@ -316,112 +428,5 @@ impl Sums {
     #[inline(always)]
     pub fn to_array(self) -> [i32; 4] {
         F32x4(self.0).to_bits()
-    }
-}
-
-/// Eight integers of 16 bits.
-#[derive(Clone, Copy)]
-pub struct I16x8(v128);
-
-#[allow(clippy::inline_always)]
-impl I16x8 {
-    #[inline(always)]
-    pub fn zero() -> Self {
-        Self(i16x8_splat(0))
-    }
-
-    /// Returns the lanes as unsigned numbers.
-    #[inline(always)]
-    pub fn to_array(self) -> [u16; 8] {
-        let [a, b, c, d] = F32x4(self.0).to_bits();
-        let halves = |word: i32| [word as u16, (word >> 16) as u16];
-        let [[a, b], [c, d], [e, f], [g, h]] = [a, b, c, d].map(halves);
-        [a, b, c, d, e, f, g, h]
-    }
-
-    #[inline(always)]
-    pub fn load(from: &[i16; 8]) -> Self {
-        // SAFETY: the reference covers the 16 bytes that are read; wasm loads need no alignment.
-        Self(unsafe { v128_load(from.as_ptr().cast()) })
-    }
-
-    /// Loads eight signed bytes and widens them.
-    #[inline(always)]
-    pub fn widen(from: &[i8; 8]) -> Self {
-        // SAFETY: the reference covers the 8 bytes that are read; wasm loads need no alignment.
-        Self(unsafe { i16x8_load_extend_i8x8(from.as_ptr()) })
-    }
-
-    /// Adds the products of neighbouring lanes to a sum of 32 bits, exactly.
-    #[inline(always)]
-    pub fn dot(self, other: Self, sums: Sums) -> Sums {
-        Sums(i32x4_add(sums.0, i32x4_dot_i16x8(self.0, other.0)))
-    }
-}
-
-/// Sixteen unsigned bytes.
-#[derive(Clone, Copy)]
-pub struct U8x16(v128);
-
-#[allow(clippy::inline_always)]
-impl U8x16 {
-    #[inline(always)]
-    pub fn splat(byte: u8) -> Self {
-        Self(u8x16_splat(byte))
-    }
-
-    #[inline(always)]
-    pub fn load(from: &[u8; 16]) -> Self {
-        // SAFETY: the reference covers the 16 bytes that are read; wasm loads need no alignment.
-        Self(unsafe { v128_load(from.as_ptr().cast()) })
-    }
-
-    #[inline(always)]
-    pub fn and(self, other: Self) -> Self {
-        Self(v128_and(self.0, other.0))
-    }
-
-    #[inline(always)]
-    pub fn or(self, other: Self) -> Self {
-        Self(v128_or(self.0, other.0))
-    }
-
-    #[inline(always)]
-    pub fn xor(self, other: Self) -> Self {
-        Self(v128_xor(self.0, other.0))
-    }
-
-    /// Counts the set bits of each byte.
-    #[inline(always)]
-    pub fn count(self) -> Self {
-        Self(u8x16_popcnt(self.0))
-    }
-
-    /// Adds eight times each lane to its total, modulo 65,536.
-    #[inline(always)]
-    pub fn add_eightfold_to(self, [low, high]: [I16x8; 2]) -> [I16x8; 2] {
-        let [a, b] = [
-            u16x8_extend_low_u8x16(self.0),
-            u16x8_extend_high_u8x16(self.0),
-        ];
-        [
-            I16x8(i16x8_add(low.0, i16x8_shl(a, 3))),
-            I16x8(i16x8_add(high.0, i16x8_shl(b, 3))),
-        ]
-    }
-
-    /// Adds lane by lane, modulo 256.
-    #[inline(always)]
-    pub fn add(self, other: Self) -> Self {
-        Self(u8x16_add(self.0, other.0))
-    }
-
-    /// Adds each lane to its total, modulo 65,536.
-    #[inline(always)]
-    pub fn add_to(self, [low, high]: [I16x8; 2]) -> [I16x8; 2] {
-        [
-            I16x8(i16x8_add(low.0, u16x8_extend_low_u8x16(self.0))),
-            I16x8(i16x8_add(high.0, u16x8_extend_high_u8x16(self.0))),
-        ]
     }
 }
