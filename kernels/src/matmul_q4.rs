@@ -196,7 +196,7 @@ mod tests {
     #[wasm_bindgen_test(unsupported = test)]
     fn every_finite_half_becomes_its_value() {
         for bits in (0..=u16::MAX).step_by(2) {
-            let expected = [bits, bits + 1].map(|bits| f16::from_bits(bits));
+            let expected = [bits, bits + 1].map(f16::from_bits);
             if expected.iter().all(|half| half.is_finite()) {
                 let pair = i32::from(bits) | i32::from(bits + 1) << 16;
                 let mut floats = Vec::new();
