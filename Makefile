@@ -179,7 +179,7 @@ test-style: rust-target npm
 test-native: nextest minilm smollm2
 	@$(NEXTEST) run --locked --workspace
 
-# The baseline build in Node, the relaxed-SIMD build in Chromium: Node 20 has no relaxed SIMD.
+# Baseline SIMD in Node, relaxed SIMD in Chromium: Node 20 has none.
 test-wasm: export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER := $(ROOT)/.tools/bin/wasm-bindgen-test-runner
 test-wasm: export WASM_BINDGEN_TEST_TIMEOUT := 600
 test-wasm: rust-target wasm-bindgen chromium
