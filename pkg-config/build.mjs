@@ -61,8 +61,9 @@ const cores = CORES.filter((core) => !(later && core.name === 'webgpu') || isCom
 // Linking with LTO keeps one processor busy; a build with another profile uses the other one.
 const profiles = [...new Set(cores.map(({ profile }) => profile))];
 const groups = profiles.map((profile) => makeAll(cores.filter((core) => core.profile === profile)));
-const finished = (await Promise.all(groups)).flat();
-const images = wanted.includes('images') ? await finishImages(await compileImages(values.profile)) : keptImages();
+const decoders = wanted.includes('images') ? compileImages(values.profile).then(finishImages) : keptImages();
+const [images, ...made] = await Promise.all([decoders, ...groups]);
+const finished = made.flat();
 const version = await assemble(finished, images);
 const tarball = pack();
 installPackage(tarball);

@@ -6,4 +6,7 @@ import { parseArgs } from 'node:util';
 import { test } from './build/cargo.mjs';
 
 const { values } = parseArgs({ options: { features: { type: 'string' } } });
-await test(['--workspace', '--lib'], { features: ['webgpu', ...(values.features?.split(',') ?? [])], profile: 'quick' });
+await test(['--workspace', '--lib'], {
+  features: ['webgpu', ...(values.features?.split(',') ?? [])],
+  profile: 'quick',
+});

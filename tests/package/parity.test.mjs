@@ -26,7 +26,7 @@ function number(text) {
 }
 
 for (const [what, rust, typescript] of [
-  ['the pixels of an image', ['src/image/decode.rs', 'MAX_PIXELS'], ['inputs/images.ts', 'MAX_PIXELS']],
+  ['the pixels of an image', ['images/src/decode.rs', 'MAX_PIXELS'], ['inputs/images.ts', 'MAX_PIXELS']],
   ['the bytes of an image', ['src/bindings/image_text_embedder.rs', 'MAX_BYTES'], ['inputs/images.ts', 'MAX_BYTES']],
   ['the stall timeout', ['src/tasks/load/source.rs', 'STALL'], ['inputs/images.ts', 'STALL_TIMEOUT']],
   ['the digits of a call', ['src/tasks/digit_generator.rs', 'MAX_DIGITS'], ['inputs/digit-requests.ts', 'MAX_DIGITS']],
