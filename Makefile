@@ -193,7 +193,7 @@ test-types: npm
 	@node_modules/.bin/attw --quiet --profile esm-only $$(ls dist/pilotlight-*.tgz)
 
 # Files at a time: in Node many tests wait for a time-out, in Chromium two files keep two cores busy.
-test-package: npm minilm smollm2 $(SEEDED_CLIP)/model.safetensors
+test-package: npm minilm smollm2 gateway $(SEEDED_CLIP)/model.safetensors
 	@node --test --test-concurrency=3 --test-reporter=spec --test-timeout=300000 tests/hub/*.test.mjs tests/package/*.test.mjs
 
 test-browser: npm minilm smollm2 chromium $(SEEDED_CLIP)/model.safetensors
