@@ -69,7 +69,11 @@ export class Core {
     let glue: Glue;
     let wasm: WasmSource;
     try {
-      [glue, wasm] = await Promise.all([this.#files.glue(), wasmOf(this.#files, override ?? this.#module)]);
+      const code = wasmOf(this.#files, override ?? this.#module);
+      // An error of the glue is thrown first, whichever comes first.
+      code.catch(() => {});
+      glue = await this.#files.glue();
+      wasm = await code;
     } catch (error) {
       if (error instanceof PilotlightError) throw error;
       throw new PilotlightError('FETCH_FAILED', `${name}: ${toPilotlightError(error).message}`, error);
