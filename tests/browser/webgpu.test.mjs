@@ -104,7 +104,8 @@ test('a CPU user never downloads the GPU code', async () => {
     await page.goto(site.url);
     await demo.load(page);
     await demo.ready(page);
-    assert.equal(urls.filter((url) => /\.wasm/.test(url)).length, 1, urls.join('\n'));
+    // The page and its worker have one core, which the second of them may take from the browser's cache.
+    assert.equal(new Set(urls.filter((url) => /\.wasm/.test(url))).size, 1, urls.join('\n'));
     assert.equal(urls.filter((url) => /webgpu/.test(url)).length, 0, urls.join('\n'));
   } finally {
     await browser.close();
