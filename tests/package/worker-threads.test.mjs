@@ -1,13 +1,11 @@
-// Models in threads of Node, Deno and Bun: the same answers, errors, progress and signals as on the calling thread, several threads for a
-// long list, and processes that end by themselves.
+// Models in threads of Node, Deno and Bun: the same answers, errors, progress and signals as on the calling thread, and several threads for a
+// long list.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { promisify } from 'node:util';
 import threads from 'node:worker_threads';
 import {
   Decoder,
@@ -88,12 +86,6 @@ const threadsAre = (count) => until(`${running.length} threads, not ${count}`, (
 const load = (Class, model, options = {}) => Class.load(model, { host: hub.url, dtype: 'f32', ...options });
 const told = ({ name, code, message, status, file }) => ({ name, code, message, status, file });
 const weightRequests = () => hub.requests.filter(({ url }) => url.endsWith('.safetensors')).length;
-
-/** Another process with this runtime, and what it printed as JSON. */
-async function elsewhere(program, words, more = {}) {
-  const { stdout } = await promisify(execFile)(program, words, { cwd: ROOT, timeout: 120_000, ...more });
-  return JSON.parse(stdout);
-}
 
 describe('where a model runs', () => {
   test('on the calling thread, unless a thread or several are asked for', async () => {
@@ -570,52 +562,4 @@ describe('threads that end', () => {
     assert.deepEqual(others, {});
     assert.ok(right > 100, JSON.stringify(outcomes));
   });
-});
-
-describe('processes', () => {
-  const program = path.join(ROOT, 'tests/package/support/thread-process.mjs');
-  const options = (more) => JSON.stringify({ folder: tinyFolder('bert-tiny-mean'), ...more });
-
-  for (const isDisposed of [true, false]) {
-    test(`a process ends by itself, ${isDisposed ? 'after dispose' : 'with idle threads'}`, async () => {
-      const { dims, equal, lastMs } = await elsewhere(process.execPath, [program, options({ isDisposed })]);
-      assert.deepEqual([dims, equal], [[300, 32], true]);
-      // Idle threads are ended after 10 s; the process does not wait for that.
-      assert.ok(Date.now() - lastMs < 5000, `${Date.now() - lastMs} ms after its last call`);
-    });
-  }
-
-  test('a process waits for the refresh of the store after its first answer', async (t) => {
-    const store = path.join(folder, 'models');
-    await load(TextEmbedder, TINY, { store: fileStore(store), dtype: 'q8' });
-    const files = filesOf(tinyFolder('bert-tiny-mean'));
-    await hub.push(TINY, {
-      ...files,
-      'config.json': new TextEncoder().encode(`${new TextDecoder().decode(files['config.json'])} `),
-    });
-    t.after(() => hub.push(TINY, files));
-    hub.setFaults([{ file: 'revision', fault: 'do', value: () => sleep(1000), times: 1 }]);
-    await elsewhere(process.execPath, [program, options({ store, host: hub.url, isDisposed: false })]);
-    // It has noted that the branch has another commit.
-    hub.requests.length = 0;
-    await load(TextEmbedder, TINY, { store: fileStore(store), dtype: 'q8' });
-    assert.ok(hub.requests.some(({ url }) => url.endsWith('config.json')));
-  });
-
-  const modules = path.join(ROOT, 'gateway/tests/node_modules');
-  for (const [runtime, file, words] of [
-    ['Deno', '@deno/linux-x64-glibc/deno', ['run', '--no-prompt', `--allow-read=${tinyFolder('bert-tiny-mean')}`]],
-    ['Bun', '@oven/bun-linux-x64/bin/bun', []],
-  ]) {
-    const there = path.join(modules, file);
-    const skip = !existsSync(there) && `no ${file} in gateway/tests/node_modules: make gateway fetches it`;
-    test(`in ${runtime} the bits are the same, signals and kills are heard, and the process ends`, {
-      skip,
-    }, async () => {
-      const seen = await elsewhere(there, [...words, program, options({ faults: true })]);
-      assert.deepEqual([seen.dims, seen.equal, seen.worker], [[300, 32], true, true]);
-      assert.deepEqual([seen.aborted, seen.killed, seen.again], ['ABORTED', 'INTERNAL', [1, 32]]);
-      assert.ok(Date.now() - seen.lastMs < 5000);
-    });
-  }
 });
