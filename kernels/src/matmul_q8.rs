@@ -15,7 +15,7 @@
 
 use std::cell::RefCell;
 
-use super::dots::{dots, dots_by_pairs, outlined_dots, signed_dots, signed_dots_by_pairs};
+use super::dots::{dots, dots_by_pairs, outlined_dots};
 use super::matmul_f32::{activate_rows, of_panel, store};
 use super::panels::{PanelBuffer, Panels, QUAD, Row, Span, Unpacked, parts, registers, words};
 use super::quantized::{Quantized, Range};
@@ -325,10 +325,10 @@ kernel! {
             for (group, (((words, values), ranges), sums)) in each.enumerate() {
                 let dots = match (PAIRS, W::SIGNED) {
                     (false, false) if !W::SCALED => outlined_dots(words, values),
-                    (false, false) => dots(words, values),
-                    (false, true) => signed_dots(words, values),
-                    (true, false) => dots_by_pairs(words, values),
-                    (true, true) => signed_dots_by_pairs(words, values),
+                    (false, false) => dots::<false, M>(words, values),
+                    (false, true) => dots::<true, M>(words, values),
+                    (true, false) => dots_by_pairs::<false, M>(words, values),
+                    (true, true) => dots_by_pairs::<true, M>(words, values),
                 };
                 let sums = [F32x4::load(&sums[0]), F32x4::load(&sums[1])];
                 let scales = panels.group_scales.get(panel * groups + group);

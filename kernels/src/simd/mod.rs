@@ -59,7 +59,7 @@ pub(crate) use arch::{
 };
 #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
 pub(crate) use arch::{
-    add_pairs, dot_saturates, pairs, signed_dot, signed_pairs, to_signed_words, widen,
+    Pairs, add_pairs, dot_saturates, pairs, signed_dot, signed_pairs, to_signed_words, widen,
 };
 
 impl F32x4 {
