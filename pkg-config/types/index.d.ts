@@ -419,7 +419,10 @@ export declare const models: {
 /** The source of the WebAssembly code, for bundlers and hosts that cannot find it by themselves. */
 export interface InitOptions {
   wasm?: WebAssembly.Module | ArrayBuffer | ArrayBufferView<ArrayBuffer> | Response | URL | string;
-  /** The image decoders, `pilotlight/images.wasm`, which are compiled with the first image file. */
+  /**
+   * The image decoders, `pilotlight/images.wasm`. They are fetched and compiled with the first image file, whose call rejects where that fails;
+   * another `init` may then name another source.
+   */
   images?: WebAssembly.Module | ArrayBuffer | ArrayBufferView<ArrayBuffer> | Response | URL | string;
 }
 

@@ -7,6 +7,7 @@ import { ImageTextEmbedder, init } from 'pilotlight';
 import { filesOf, ROOT, tinyFolder } from './support/models.mjs';
 
 const WASM = readFileSync(fileURLToPath(import.meta.resolve('pilotlight/images.wasm')));
+const CORE = readFileSync(fileURLToPath(import.meta.resolve('pilotlight/simd.wasm')));
 const png = new Uint8Array(readFileSync(`${ROOT}/tests/goldens/resize/24x24.png`));
 
 /**
@@ -51,6 +52,15 @@ test('code that cannot be had is an error of the call that needs it, and of no o
     await assert.rejects(embedder.embedImages(png), { code: 'FETCH_FAILED', message: /images\.wasm: fetch failed/ });
     answer = () => new Response(new Uint8Array([0, 1, 2, 3]));
     await assert.rejects(embedder.embedImages(png), { code: 'BACKEND_UNAVAILABLE', message: /images\.wasm/ });
+    answer = () => new Response(new ReadableStream({ pull: (stream) => stream.error(new TypeError('reset')) }));
+    const cut = { code: 'FETCH_FAILED', message: /images\.wasm: the download broke off: .*reset/ };
+    await assert.rejects(embedder.embedImages(png), cut);
+    answer = () => new Response(CORE);
+    await assert.rejects(embedder.embedImages(png), {
+      code: 'INVALID_INPUT',
+      message: /init\(\{ images \}\): expected the code of pilotlight\/images\.wasm/,
+    });
+    await init({ images: 'https://example.com/other.wasm' });
     assert.deepEqual((await embedder.embedImages(pixels)).data, data);
 
     // A decoder that traps loses its instance, and the model none.
@@ -60,6 +70,7 @@ test('code that cannot be had is an error of the call that needs it, and of no o
       code: 'INTERNAL',
       message: /images\[0\]: the image could not be decoded: unreachable/,
     });
+    assert.equal(asked.at(-1), 'https://example.com/other.wasm', 'the address that was given last is asked');
     assert.deepEqual((await embedder.embedImages(pixels)).data, data);
   } finally {
     globalThis.fetch = fetch;

@@ -12,9 +12,9 @@ export class ImageCode {
     this.#file = file;
   }
 
-  /** Takes the program's own code, unless it has given some before. */
+  /** Takes the program's own code, unless some is compiled already. */
   use(source: () => WasmSource | Promise<WasmSource>): void {
-    this.#given ??= source;
+    if (!this.#module) this.#given = source;
   }
 
   /** Returns the compiled code, which workers of the page or process share. After a failure the next call tries again. */
@@ -28,13 +28,25 @@ export class ImageCode {
 
   async #compile(): Promise<WebAssembly.Module> {
     const source = await wasmOf(this.#file, this.#given?.());
-    if (source instanceof WebAssembly.Module) return source;
+    const module = source instanceof WebAssembly.Module ? source : await this.#compiled(source);
+    if (WebAssembly.Module.exports(module).some(({ name }) => name === 'decode')) return module;
+    throw new PilotlightError(
+      'INVALID_INPUT',
+      'init({ images }): expected the code of pilotlight/images.wasm, got other code',
+    );
+  }
+
+  async #compiled(source: WasmSource): Promise<WebAssembly.Module> {
     const { name } = this.#file;
+    const response = responseOf(source);
+    let code: 'FETCH_FAILED' | 'BACKEND_UNAVAILABLE' = 'FETCH_FAILED';
     try {
-      return await WebAssembly.compile(await (responseOf(source)?.arrayBuffer() ?? (source as BufferSource)));
+      const bytes = response ? await response.arrayBuffer() : (source as BufferSource);
+      code = 'BACKEND_UNAVAILABLE';
+      return await WebAssembly.compile(bytes);
     } catch (error) {
-      const { message } = toPilotlightError(error);
-      throw new PilotlightError('BACKEND_UNAVAILABLE', `${name}: WebAssembly could not be started: ${message}`, error);
+      const what = code === 'FETCH_FAILED' ? 'the download broke off' : 'WebAssembly could not be compiled';
+      throw new PilotlightError(code, `${name}: ${what}: ${toPilotlightError(error).message}`, error);
     }
   }
 }

@@ -33,9 +33,15 @@ const sources = new WeakMap<object, () => Promise<unknown>>();
 /** Makes a function that decodes on the calling thread. `module` returns the code; it is called with the first file. */
 export function decodeWith(module: () => Promise<unknown>): DecodeImage {
   const decode: DecodeImage = async (file) => {
-    const decoder = running ?? start((await module()) as WebAssembly.Module);
-    running = decoder;
-    return decodeIn(decoder, file);
+    if (!running) {
+      const code = (await module()) as WebAssembly.Module;
+      try {
+        running = (await WebAssembly.instantiate(code)).exports as unknown as Decoder;
+      } catch (error) {
+        return failure(error, 'the image decoders could not be started');
+      }
+    }
+    return decodeIn(running, file);
   };
   sources.set(decode, module);
   return decode;
@@ -43,9 +49,6 @@ export function decodeWith(module: () => Promise<unknown>): DecodeImage {
 
 /** The source of the code of a function of `decodeWith`; a worker decodes with the same code on its own thread. */
 export const sourceOfDecoder = (decode: object): (() => Promise<unknown>) | undefined => sources.get(decode);
-
-/** It starts at once: in a Cloudflare Worker, one request must not wait for a promise of another. */
-const start = (module: WebAssembly.Module): Decoder => new WebAssembly.Instance(module).exports as unknown as Decoder;
 
 function decodeIn(decoder: Decoder, file: Uint8Array): Decoded {
   const { memory } = decoder;
@@ -62,10 +65,14 @@ function decodeIn(decoder: Decoder, file: Uint8Array): Decoded {
     return { data: output.slice(), width, height: output.length / 3 / width };
   } catch (error) {
     running = undefined;
-    // A copy that there is no memory for is a RangeError; what the module itself throws is a defect of it.
-    const code = error instanceof WebAssembly.RuntimeError ? 'INTERNAL' : 'RESOURCE_LIMIT';
-    return { code, message: `the image could not be decoded: ${toPilotlightError(error).message}` };
+    return failure(error, 'the image could not be decoded');
   } finally {
     if (memory.buffer.byteLength > MOST_KEPT) running = undefined;
   }
+}
+
+/** No memory, for the module or for a copy of pixels, is a RangeError; all else is a defect. */
+function failure(error: unknown, what: string): Decoded {
+  const code = error instanceof RangeError ? 'RESOURCE_LIMIT' : 'INTERNAL';
+  return { code, message: `${what}: ${toPilotlightError(error).message}` };
 }

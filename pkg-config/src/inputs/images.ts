@@ -1,5 +1,5 @@
 import type { ImageSource } from '../../types/index.js';
-import { abortable, aborted } from '../calls/abort.js';
+import { abortable, aborted, stoppedBy } from '../calls/abort.js';
 import { PilotlightError } from '../error.js';
 
 /** An image as a core takes it: the bytes of a file, or pixels. */
@@ -116,29 +116,33 @@ async function fetched(url: string, name: string, signal: AbortSignal | undefine
     clearTimeout(timer);
     timer = setTimeout(() => fetching.abort(), STALL_TIMEOUT);
   };
-  const stop = (): void => fetching.abort();
-  signal?.addEventListener('abort', stop, { once: true });
   let answered = false;
   try {
-    restartTimer();
-    const response = await fetch(url, { signal: fetching.signal });
-    if (!response.ok) {
-      const { status } = response;
-      const message = `${name}: the server answered ${status}`;
-      throw new PilotlightError('FETCH_FAILED', message, undefined, { status, reason: 'status' });
-    }
-    answered = true;
-    const parts: Uint8Array[] = [];
-    let bytes = 0;
-    for (const reader = response.body?.getReader(); reader; ) {
-      restartTimer();
-      const { done, value } = await reader.read();
-      if (done) break;
-      parts.push(value);
-      bytes += value.length;
-      checkBytes(bytes, name);
-    }
-    return new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer());
+    return await stoppedBy(
+      signal,
+      () => fetching.abort(),
+      async () => {
+        restartTimer();
+        const response = await fetch(url, { signal: fetching.signal });
+        if (!response.ok) {
+          const { status } = response;
+          const message = `${name}: the server answered ${status}`;
+          throw new PilotlightError('FETCH_FAILED', message, undefined, { status, reason: 'status' });
+        }
+        answered = true;
+        const parts: Uint8Array[] = [];
+        let bytes = 0;
+        for (const reader = response.body?.getReader(); reader; ) {
+          restartTimer();
+          const { done, value } = await reader.read();
+          if (done) break;
+          parts.push(value);
+          bytes += value.length;
+          checkBytes(bytes, name);
+        }
+        return new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer());
+      },
+    );
   } catch (error) {
     if (signal?.aborted) throw aborted(signal);
     if (error instanceof PilotlightError) throw error;
@@ -159,7 +163,6 @@ async function fetched(url: string, name: string, signal: AbortSignal | undefine
     );
   } finally {
     clearTimeout(timer);
-    signal?.removeEventListener('abort', stop);
     // A response that was not read to its end is cancelled.
     fetching.abort();
   }

@@ -4,14 +4,17 @@ import { Core } from '../core/core.js';
 import type { Glue } from '../core/glue.js';
 import { cpuCore } from '../core/simd.js';
 
+/** A sentence for messages: the remedy where a bundler did not copy a file. `option` is that of `init`. */
+export const notCopied = (option: 'wasm' | 'images'): string =>
+  `Bundlers that leave \`new URL\` alone do not copy the file: give its address to init({ ${option} }), or import 'pilotlight/inline' (README, "Bundlers")`;
+
 /** The cores of a page or of its workers: files beside the script. Bundlers find the files by these `new URL` forms. */
 export const fetchedCores = (webgpuGlue: () => Promise<Glue>): Cores => ({
   runtime: 'web',
   cpu: new Core({
     name: 'the CPU core',
     glue: () => cpu,
-    missing:
-      'Bundlers that leave `new URL` alone do not copy the file: give its address to init({ wasm }), or import \'pilotlight/inline\' (README, "Bundlers")',
+    missing: notCopied('wasm'),
     wasm: () =>
       fetch(
         cpuCore() === 'relaxed'

@@ -25,6 +25,7 @@ export const cores: Cores = {
   }),
 };
 
+/** The decoders of images, as text like the core. */
 export const images = /* @__PURE__ */ new ImageCode({
   name: 'core/images.wasm',
   wasm: async () => decodeBase64((await import('#core/images.b64.js')).base64),

@@ -1,6 +1,6 @@
 import { ImageCode } from '../core/image-code.js';
 import { RemoteInstance, type WorkerPort } from '../worker/remote-instance.js';
-import { fetchedCores } from './fetched.js';
+import { fetchedCores, notCopied } from './fetched.js';
 import type { Spawn, Spawner } from './spawn.js';
 
 /** The entry for browsers, and for any runtime that can fetch files beside this one. */
@@ -9,8 +9,7 @@ export const cores = /* @__PURE__ */ fetchedCores(() => import('#core/webgpu.js'
 /** The decoders of images, which most pages never fetch. */
 export const images = /* @__PURE__ */ new ImageCode({
   name: 'core/images.wasm',
-  missing:
-    'Bundlers that leave `new URL` alone do not copy the file: give its address to init({ images }), or import \'pilotlight/inline\' (README, "Bundlers")',
+  missing: notCopied('images'),
   wasm: () => fetch(new URL('./core/images.wasm', import.meta.url)),
 });
 

@@ -149,6 +149,8 @@ export class RemoteInstance implements Instance {
 
   /** Watches the worker's life from when its script runs: by a lock that it holds, or by questions where it or this thread gets none. */
   async #watch(): Promise<void> {
+    // A signal may have ended the worker before its start.
+    if (this.#ended) return;
     const ended = new AbortController();
     this.#ends.push(() => ended.abort());
     const locks = webLocks();
