@@ -12,6 +12,8 @@ export class Heads {
   readonly #parts: Pick<Host, 'sql' | 'blobs'>;
   #rows: HeadRow[] = [];
   #readAt = Number.NEGATIVE_INFINITY;
+  /** The number of changes that this isolate was told of. */
+  #changes = 0;
 
   constructor(parts: Pick<Host, 'sql' | 'blobs'>) {
     this.#parts = parts;
@@ -31,8 +33,15 @@ export class Heads {
     return find();
   }
 
+  /** The head as it is in the table now, for those who change it. */
+  async findNow(name: string): Promise<HeadRow | undefined> {
+    await this.#read();
+    return this.#rows.find((row) => row.name === name);
+  }
+
   /** To be called when the table was changed. */
   forget(): void {
+    this.#changes += 1;
     this.#readAt = Number.NEGATIVE_INFINITY;
   }
 
@@ -47,7 +56,9 @@ export class Heads {
   }
 
   async #read(): Promise<void> {
+    const changes = this.#changes;
     this.#rows = await listHeads(this.#parts.sql);
-    this.#readAt = Date.now();
+    // What was read before a change of the table is old already.
+    if (changes === this.#changes) this.#readAt = Date.now();
   }
 }

@@ -112,7 +112,7 @@ export const putOneHead = operation({
     await registry.tryHead(draft, body, contextOf(call));
     const json = JSON.stringify(body);
     const row: HeadRow = { ...draft, digest: sha256(json), createdAt: Date.now() };
-    const before = await registry.heads.find(own);
+    const before = await registry.heads.findNow(own);
     await host.blobs.put(headKey(own, row.digest), new TextEncoder().encode(json));
     await host.sql.batch([putHead(row)]);
     registry.forgetHead(own);
@@ -149,7 +149,7 @@ export const listAllHeads = operation({
 });
 
 async function rowOf(call: Call<unknown, unknown>): Promise<HeadRow> {
-  const row = await registryOf(call).heads.find(nameOf(call));
+  const row = await registryOf(call).heads.findNow(nameOf(call));
   if (!row) throw new GatewayError('not_found', 'There is no head of this name.', { param: 'name' });
   return row;
 }

@@ -38,14 +38,17 @@ export async function deployed(main = 'src/hosts/cloudflare.ts'): Promise<Bundle
   if (existsSync(folder)) return { folder, script };
   await mkdir(scripts, { recursive: true });
   const others = (await readdir(scripts)).filter((name) => name.startsWith(`${script}-`));
-  const own = join(scripts, `${process.pid}-${script}`);
-  await wrangler(['deploy', main, '--dry-run', '--outdir', own]);
-  // Another test file may have been first.
-  await rename(own, folder).catch((error) => {
-    if (!existsSync(folder)) throw error;
-  });
-  for (const name of [...others.map((other) => join(scripts, other)), own])
-    await rm(name, { recursive: true, force: true });
+  const own = await mkdtemp(join(scripts, 'new-'));
+  try {
+    await wrangler(['deploy', main, '--dry-run', '--outdir', own]);
+    // Another test file may have been first.
+    await rename(own, folder).catch((error) => {
+      if (!existsSync(folder)) throw error;
+    });
+  } finally {
+    await rm(own, { recursive: true, force: true });
+  }
+  for (const other of others) await rm(join(scripts, other), { recursive: true, force: true });
   return { folder, script };
 }
 
