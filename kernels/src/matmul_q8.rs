@@ -62,7 +62,7 @@ const BLOCK: usize = 128;
 /// Bytes of weights that are multiplied with one tile after the other, so that they stay in the first-level cache.
 const PANELS_SIZE: usize = 16 << 10;
 
-/// The most panels that are multiplied with one tile after the other. The outputs of two fill a line of the cache.
+/// The most panels that are multiplied with one tile after the other. The outputs of two fill a line of the cache, which is then written as a whole.
 const MOST_PANELS: usize = 4;
 
 /// Packed int8 weights.

@@ -89,13 +89,9 @@ impl ImageTextEmbedderHandle {
                 let (options, signal) = embed_options(js_options)?;
                 let scheduler = EventLoopScheduler::new(signal);
                 let read = async |index: usize| {
-                    let returned = image.call1(&JsValue::NULL, &(index as f64).into());
-                    let image = match returned {
-                        Ok(promise) => JsFuture::from(Promise::resolve(&promise)).await,
-                        Err(error) => Err(error),
-                    };
-                    // The package keeps the error of its own function and rejects with that.
-                    let image = image.map_err(|_| Error::internal("an image could not be read"))?;
+                    let image = answer_of(&image, &(index as f64).into()).await;
+                    let image =
+                        image.ok_or_else(|| Error::internal("an image could not be read"))?;
                     let image = to_image(&image, js_options).await;
                     image.map_err(|error| error.context(&format!("images[{index}]")))
                 };
@@ -187,6 +183,12 @@ fn buffer(bytes: u32) -> Result<Vec<u8>> {
     try_zeros(bytes as usize).map_err(|error| out_of_memory(message(), error))
 }
 
+/// Calls a function of the package and awaits its promise. `None` where it throws or rejects: the package keeps the error and rejects with it.
+async fn answer_of(function: &Function, argument: &JsValue) -> Option<JsValue> {
+    let promise = function.call1(&JsValue::NULL, argument).ok()?;
+    JsFuture::from(Promise::resolve(&promise)).await.ok()
+}
+
 /// Has the bytes of a file decoded by the function `decodeImage` of the options, or copies pixels.
 ///
 /// *Errors*: `InvalidInput`, `ResourceLimit`; `Internal` if the function throws or rejects.
@@ -196,12 +198,8 @@ async fn to_image(value: &JsValue, options: &JsValue) -> Result<Rgb> {
     }
     let decode = get(options, "decodeImage").and_then(|decode| decode.dyn_into::<Function>().ok());
     let decode = decode.ok_or_else(|| Error::internal("decodeImage is no function"))?;
-    let decoded = match decode.call1(&JsValue::NULL, value) {
-        Ok(promise) => JsFuture::from(Promise::resolve(&promise)).await,
-        Err(error) => Err(error),
-    };
-    // The package keeps the error of its own function and rejects with that.
-    let decoded = decoded.map_err(|_| Error::internal("the image decoder could not be started"))?;
+    let decoded = answer_of(&decode, value).await;
+    let decoded = decoded.ok_or_else(|| Error::internal("the image decoders cannot be had"))?;
     let text = |name: &str| get(&decoded, name).and_then(|text| text.as_string());
     match (text("code"), text("message")) {
         (Some(code), Some(message)) => {
