@@ -134,9 +134,21 @@ test('a bad image is named by its index whichever worker reads it', async () => 
   }
 });
 
-test('a load that is given up, or that cannot begin, leaves no worker', async () => {
-  const codes = await page.evaluate(async () => {
-    const codes = [];
+test('a load that is given up, or that cannot begin, leaves no worker and no timer', async () => {
+  const { codes, timers } = await page.evaluate(async () => {
+    const timers = new Set();
+    const { setInterval, clearInterval } = window;
+    window.setInterval = (...words) => {
+      const timer = setInterval(...words);
+      timers.add(timer);
+      return timer;
+    };
+    window.clearInterval = (timer) => {
+      timers.delete(timer);
+      clearInterval(timer);
+    };
+    const given = { signal: AbortSignal.abort() };
+    const codes = [await load('TextEmbedder', 'test/tiny', given).catch(({ code }) => code)];
     for (let i = 0; i < 3; i += 1) {
       const aborter = new AbortController();
       const loading = load('TextEmbedder', 'test/tiny', { signal: aborter.signal }).catch(({ code }) => code);
@@ -150,9 +162,11 @@ test('a load that is given up, or that cannot begin, leaves no worker', async ()
     codes.push(
       await DigitGenerator.load({ weights: Promise.reject(new Error('no weights')) }).catch(({ code }) => code),
     );
-    return codes;
+    await sleep(100);
+    return { codes, timers: timers.size };
   });
-  assert.deepEqual(codes, ['ABORTED', 'ABORTED', 'ABORTED', 'INVALID_INPUT', 'INTERNAL']);
+  assert.deepEqual(codes, ['ABORTED', 'ABORTED', 'ABORTED', 'ABORTED', 'INVALID_INPUT', 'INTERNAL']);
+  assert.equal(timers, 0);
   await workers(0);
 });
 
