@@ -24,7 +24,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
-# Cargo profiles of the cores. `release` is what is shipped; `quick` has no LTO, and shares its dependencies with the tests in
+# Cargo profiles of the cores. `release` is what is shipped; `quick` compiles a crate in many units at once, and shares its dependencies with the tests in
 # WebAssembly. The demo is built with it, and for tests the WebGPU core, whose dependencies take longest.
 PROFILE ?= $(if $(filter demo,$(MAKECMDGOALS)),quick,release)
 WEBGPU_PROFILE ?= $(if $(filter package sizes bench figures,$(MAKECMDGOALS)),release,quick)
@@ -169,11 +169,11 @@ train-detector: package smollm2
 # --- the steps of `make test`, each to be run alone too ---
 
 .PHONY: test-style check-types test-native test-wasm test-types test-package test-browser
-# Clippy checks the build for WebAssembly, which has all code but the few lines for native programs; those are checked in the kernels.
+# Clippy checks the build for WebAssembly with baseline SIMD, and the lines of the kernels for native programs.
 test-style: rust-target npm
 	@cargo fmt --all --check
 	@node_modules/.bin/biome ci --error-on-warnings .
-	@cargo clippy --locked --workspace --all-targets --target $(WASM) -- -D warnings
+	@cargo clippy --locked --workspace --all-targets --features pilotlight-images/module --target $(WASM) -- -D warnings
 	@cargo clippy --locked -p pilotlight-kernels -- -D warnings
 
 test-native: nextest minilm smollm2

@@ -58,10 +58,12 @@ async function makeAll(cores) {
 const later = values['webgpu-later'];
 const cores = CORES.filter((core) => !(later && core.name === 'webgpu') || isCompiled(core));
 
-// Linking with LTO keeps one processor busy; a build with another profile uses the other one.
+// A crate in one unit keeps one processor busy; a build with another profile uses the other one.
 const profiles = [...new Set(cores.map(({ profile }) => profile))];
 const groups = profiles.map((profile) => makeAll(cores.filter((core) => core.profile === profile)));
-const decoders = wanted.includes('images') ? compileImages(values.profile).then(finishImages) : keptImages();
+const decoders = groups[0].then(async () =>
+  wanted.includes('images') ? finishImages(await compileImages(values.profile)) : keptImages(),
+);
 const [images, ...made] = await Promise.all([decoders, ...groups]);
 const finished = made.flat();
 const version = await assemble(finished, images);

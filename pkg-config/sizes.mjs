@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { isCompiled } from './build/cargo.mjs';
 import { withNames } from './build/finish.mjs';
 import { PACKAGE, ROOT } from './build/steps.mjs';
 import { crateOf, demangled, readWasm } from './build/wasm-names.mjs';
@@ -35,6 +36,14 @@ const PARTS = {
   'checkpoints of PyTorch': /::pytorch::/,
   digits: /digit_(unet|generator|classifier)|Digit(Generator|Classifier|Unet)/,
 };
+
+for (const [name, features] of Object.entries({ simd: [], relaxed: ['relaxed-simd'], webgpu: ['webgpu'] })) {
+  if (isCompiled({ name, features, profile: 'release' })) continue;
+  console.error(
+    `pkg-config/sizes.mjs: core/${name}.wasm is no build of the profile release, or not of this source: run make sizes`,
+  );
+  process.exit(1);
+}
 
 console.log('Files of the package, bytes and after gzip -9:');
 for (const file of [
@@ -100,5 +109,6 @@ for (const [row, files] of Object.entries(DOWNLOADS)) {
   const cell = new RegExp(`(?<=^\\| ${row.replace(/[.*+?^$()|[\]\\]/g, '\\$&')} *\\| )\\d+\\.\\d\\d MB`, 'm');
   if (!cell.test(readme)) throw new Error(`README.md has no row "${row}"`);
   readme = readme.replace(cell, `${megabytes} MB`);
+  console.error(`README.md: ${row}: ${megabytes} MB`);
 }
 writeFileSync(file, readme);

@@ -61,7 +61,8 @@ export async function finishImages(rawWasm) {
   await unlessDone(wasm, inputs, async () => {
     const ordered = path.join(KEPT, 'images', 'ordered.wasm');
     writeFileSync(ordered, withOrderedNames(readFileSync(path.join(ROOT, rawWasm))));
-    await runBeside(WASM_OPT, [...OPTIMIZE, ordered, '-o', wasm]);
+    await runBeside(WASM_OPT, [...OPTIMIZE, ordered, '-o', `${wasm}.part`]);
+    renameSync(`${wasm}.part`, wasm);
   });
   return wasm;
 }
@@ -79,7 +80,8 @@ export async function withNames(name) {
   const bare = path.join(folder, { images: 'cargo.wasm', webgpu: 'webgpu_bg.wasm' }[name] ?? 'cpu_bg.wasm');
   const named = path.join(folder, 'named.wasm');
   const enable = name === 'relaxed' ? ['--enable-relaxed-simd'] : [];
-  await unlessDone(named, digest({ texts: OPTIMIZE, files: [path.relative(ROOT, bare)] }), () =>
+  const files = [path.relative(ROOT, bare), 'node_modules/binaryen/package.json', 'pkg-config/build/finish.mjs'];
+  await unlessDone(named, digest({ texts: OPTIMIZE, files }), () =>
     runBeside(WASM_OPT, [...OPTIMIZE, ...enable, '--debuginfo', bare, '-o', named]),
   );
   return named;

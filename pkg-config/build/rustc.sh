@@ -2,9 +2,9 @@
 # Runs rustc as cargo asks, but leaves out features of two crates that other crates ask for and nothing uses. Cargo has no means for it:
 # `tokenizers` depends on all of regex-syntax, and `fancy-regex` on all automata.
 #
-# regex-syntax: tables of ages, binary properties and segments (150 KB). A tokenizer with \p{Emoji} is refused; categories, scripts, \w, \s,
+# regex-syntax: tables of ages, binary properties and segments. A tokenizer with \p{Emoji} is refused; categories, scripts, \w, \s,
 # \d and (?i) stay. regex-automata: automata that are built as a whole, since those that are built state by state do the same, and the search
-# for several literals at once, which expressions of tokenizers do not begin with. Splitting takes the same time.
+# for several literals at once, which expressions of tokenizers do not begin with.
 case " $* " in
   *' --crate-name regex_syntax '*) unused='unicode-(age|bool|segment)' ;;
   *' --crate-name regex_automata '*) unused='(dfa-build|perf-literal-multisubstring)' ;;
