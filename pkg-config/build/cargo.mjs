@@ -16,7 +16,7 @@ export async function compileCore(core) {
   const output = rawWasm(core);
   await unlessDone(output, inputsOf(core), async () => {
     console.log(`cargo: ${name} (profile ${profile})`);
-    const folder = await build(moduleOf('pilotlight'), { features, profile }, 'rustc');
+    const folder = await build(['--lib'], { features, profile });
     copyFileSync(path.join(folder, 'pilotlight.wasm'), output);
   });
   return path.relative(ROOT, output);
@@ -28,7 +28,7 @@ export async function compileImages(profile) {
   const features = ['pilotlight-images/module'];
   await unlessDone(output, inputsOf({ features, profile }), async () => {
     console.log(`cargo: images (profile ${profile})`);
-    const folder = await build(moduleOf('pilotlight-images'), { features, profile }, 'rustc');
+    const folder = await build(['--lib', '--package', 'pilotlight-images'], { features, profile });
     copyFileSync(path.join(folder, 'pilotlight_images.wasm'), output);
   });
   return path.relative(ROOT, output);
@@ -56,12 +56,9 @@ function inputsOf({ features, profile }) {
   });
 }
 
-/** Words of `cargo rustc` for a crate as a module, and only that; the image decoders are a library too, of the crate. */
-const moduleOf = (name) => ['--package', name, '--lib', '--crate-type', 'cdylib'];
-
-/** Runs `cargo build`, or another command that builds, and returns the folder with its output. */
-export async function build(what, options, command = 'build') {
-  const targetFolder = await cargo(command, what, options);
+/** Runs `cargo build` and returns the folder with its output. */
+export async function build(what, options) {
+  const targetFolder = await cargo('build', what, options);
   // Cargo's folder for the profile `dev` is called `debug`.
   return path.join(targetFolder, TARGET, options.profile === 'dev' ? 'debug' : options.profile);
 }
