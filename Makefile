@@ -7,6 +7,7 @@
 #   make package   dist/pilotlight-<version>.tgz, and the same files in dist/package/
 #   make sizes     what the package downloads, by files, crates and functions, into benches/results; the sizes in README.md
 #   make bench     the kernels alone, and the package against its peers, in Chromium; 15 minutes
+#   make bench-engines    the package beside transformers.js in Chromium, Firefox and WebKitGTK, which it installs by apt; 6 minutes
 #   make test-consumers   the package in bundlers, frameworks, runtimes and libraries, which are 2 GB
 #   make test-engines   the package and the demo in Chromium, Firefox and WebKitGTK, which it installs by apt
 #   make gateway   the set-up of the gateway: Node 24 if the machine's is older than 22.18, and its packages
@@ -114,6 +115,11 @@ bench: package minilm smollm2 chromium $(SEEDED_CLIP)/model.safetensors benches/
 	@node benches/decoder.mjs --json benches/results/decoder.json
 	@node benches/search.mjs --json benches/results/search.json
 	@node benches/heads.mjs --json benches/results/heads.json
+
+# The same bench in each engine; it needs the newer Node, as `make test-engines` does.
+.PHONY: bench-engines
+bench-engines: package minilm chromium engines $(NODE24) tests/engines/node_modules/.package-lock.json benches/node_modules/.package-lock.json
+	@$(or $(NODE24),node) benches/engines.mjs --json benches/results/engines.json
 
 clean:
 	rm -rf target dist www/dist tests/browser/results node_modules/pilotlight

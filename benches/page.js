@@ -3,6 +3,8 @@ let contestant;
 const cases = {};
 
 window.bench = {
+  /** Milliseconds that the last load took. */
+  loaded: undefined,
   /** Milliseconds from opening the page to the first embedding. */
   async start(name, options, text) {
     await this.load(name, options);
@@ -13,7 +15,8 @@ window.bench = {
   async load(name, options) {
     const start = performance.now();
     contestant = await (await import(`/contestants/${name}.js`)).load(options);
-    return performance.now() - start;
+    this.loaded = performance.now() - start;
+    return this.loaded;
   },
   /** The result of one call. */
   call(method, input) {
@@ -28,6 +31,8 @@ window.bench = {
     for (let i = 0; i < repeats; i += 1) for (const input of cases[name]) await contestant[method](input);
     return (performance.now() - start) / repeats;
   },
+  /** What computes, in words. */
+  backend: () => contestant.backend(),
   /** The bytes of the linear memory, if the contestant exposes it, and of the whole page. */
   async memory() {
     const page = await performance.measureUserAgentSpecificMemory();

@@ -9,6 +9,10 @@ export async function load({ core, dtype, model, host, store, worker = false, wo
     hidden: ({ texts }) => embedder.embed(texts),
     embed: ({ texts }) => embedder.embed(texts),
     first: async ({ texts }) => Array.from((await embedder.embed(texts)).data),
+    backend: () => {
+      const { device, dtype, simd, worker } = embedder.backend;
+      return `${device}, ${dtype}, ${simd}, ${worker ? 'in a worker' : 'on the page’s thread'}`;
+    },
     linearMemory: async () => (await diagnose()).cpuCore.memoryBytes,
   };
 }

@@ -109,7 +109,13 @@ async function startSession(binary, display) {
         inWindow(handle, async () => command('POST', `/element/${await element(selector)}/click`, {})),
       type: (selector, text) =>
         inWindow(handle, async () => command('POST', `/element/${await element(selector)}/value`, { text })),
-      close: () => inWindow(handle, () => command('DELETE', '/window')).finally(() => (shown = undefined)),
+      close: () =>
+        inWindow(handle, async () => {
+          const [left] = await command('DELETE', '/window');
+          // A session whose window is gone opens no further one.
+          if (left) await command('POST', '/window', { handle: left });
+          shown = left;
+        }),
     };
   };
   return {
