@@ -153,18 +153,10 @@ kernel! {
         }
     }
 
-    /// The sums are passed on and not returned: a returned array would be kept in memory, also during the loop.
+    /// The sums are passed on and not returned: a returned array would be kept in memory.
     fn tile<const M: usize>(rows: Rows, weight: &[[[f32; 4]; 2]], take: &mut impl FnMut(usize, [F32x4; 2])) {
         let mut sums = [[F32x4::splat(0.0); 2]; M];
-        let x: [&[f32]; M] = std::array::from_fn(|row| &rows.x[row * rows.stride..][..rows.k]);
-        for (i, w) in weight[..rows.k].iter().enumerate() {
-            let w = [F32x4::load(&w[0]), F32x4::load(&w[1])];
-            for row in 0..M {
-                let x = F32x4::splat(x[row][i]);
-                sums[row][0] = mul_add(x, w[0], sums[row][0]);
-                sums[row][1] = mul_add(x, w[1], sums[row][1]);
-            }
-        }
+        outlined_sums(rows, weight, &mut sums);
         for (row, sums) in sums.into_iter().enumerate() {
             take(row, sums);
         }
@@ -190,6 +182,31 @@ kernel! {
             store_partial(sums, y);
         }
     }
+}
+
+/// Sums the products of `M` rows with one panel. It is not inlined, so that nothing of its caller takes registers from the loop: Firefox and
+/// WebKit otherwise keep sums in memory, which takes twice as long.
+#[cfg_attr(
+    all(target_arch = "wasm32", feature = "relaxed-simd"),
+    target_feature(enable = "relaxed-simd")
+)]
+#[inline(never)]
+fn outlined_sums<const M: usize>(
+    rows: Rows,
+    weight: &[[[f32; 4]; 2]],
+    total: &mut [[F32x4; 2]; M],
+) {
+    let mut sums = [[F32x4::splat(0.0); 2]; M];
+    let x: [&[f32]; M] = std::array::from_fn(|row| &rows.x[row * rows.stride..][..rows.k]);
+    for (i, w) in weight[..rows.k].iter().enumerate() {
+        let w = [F32x4::load(&w[0]), F32x4::load(&w[1])];
+        for row in 0..M {
+            let x = F32x4::splat(x[row][i]);
+            sums[row][0] = mul_add(x, w[0], sums[row][0]);
+            sums[row][1] = mul_add(x, w[1], sums[row][1]);
+        }
+    }
+    *total = sums;
 }
 
 /// Stores a part of the sums. It is not inlined, to keep the loop of the common case small.
