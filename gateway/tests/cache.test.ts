@@ -20,6 +20,11 @@ const post = (app: App, key: string, headers: HeadersInit = {}, body: unknown = 
   call(app, 'POST', '/v1/echo', { key, json: body, headers });
 const state = (response: Response) => response.headers.get('x-cache');
 
+/** Lets requests go on until each waits for something. */
+async function moments(count = 50) {
+  for (let at = 0; at < count; at += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
 test('a second request gets the bytes of the first, and the order of fields does not matter', async (t) => {
   t.mock.timers.enable({ apis: ['Date'], now: 1_800_000_000_000 });
   const { host, models, app, key } = await start();
@@ -123,34 +128,35 @@ test('50 equal requests at once compute once, and each has the whole answer', as
 test('the computing goes on while one of its clients waits, and ends with the last of them', async () => {
   const { host, models, app, key } = await start();
   await using _ = host;
-  models.delay = 60;
+  let answer = () => {};
+  models.before = () => new Promise((resolve) => (answer = resolve));
   const first = new AbortController();
   const cut = call(app, 'POST', '/v1/echo', { key, json, signal: first.signal });
-  await new Promise((resolve) => setTimeout(resolve, 15));
+  while (models.asked < 1) await moments();
   const second = post(app, key);
-  await new Promise((resolve) => setTimeout(resolve, 10));
+  await moments();
   first.abort();
   assert.equal((await cut).status, 499);
+  answer();
   assert.deepEqual([(await second).status, models.embedded.length], [200, 1]);
   await host.settled();
   // All leave: the next request does not wait for what was given up.
   const other = { model: 'stub', input: 'given up' };
   const third = new AbortController();
   const left = call(app, 'POST', '/v1/echo', { key, json: other, signal: third.signal });
-  await new Promise((resolve) => setTimeout(resolve, 15));
+  while (models.asked < 2) await moments();
   third.abort();
   assert.equal((await left).status, 499);
+  models.before = async () => {};
   const next = await post(app, key, {}, other);
   assert.deepEqual([next.status, state(next)], [200, 'MISS']);
+  answer();
 });
 
 test('whoever waits for a request that ended without a word computes the answer', async (t) => {
   t.mock.timers.enable({ apis: ['Date', 'setTimeout'], now: 1_800_000_000_000 });
   const { host, models, app, key } = await start();
   models.before = () => (models.asked === 1 ? new Promise(() => {}) : Promise.resolve());
-  const moments = async (count = 50) => {
-    for (let at = 0; at < count; at += 1) await new Promise((resolve) => setImmediate(resolve));
-  };
   void post(app, key);
   while (models.asked === 0) await moments();
   const waiting = Promise.all([post(app, key), post(app, key), post(app, key)]);
