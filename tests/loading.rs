@@ -183,6 +183,8 @@ fn one_bit_that_changes_in_the_store_is_found_wherever_it_is() {
             let keys = block_on(store.keys("")).unwrap();
             let key = keys.iter().find(|key| key.contains(&format!("{name}/")));
             let key = key.unwrap_or_else(|| panic!("{name} is not stored; {names:?} are there"));
+            // The tokenizer is read from its packed form as long as there is one.
+            block_on(store.delete(&tokenizer_row(&store))).unwrap();
             let mut bytes = block_on(store.get(key)).unwrap().unwrap().to_vec();
             let at = (bytes.len() - 1) * part / 2;
             bytes[at] ^= 4;
@@ -193,6 +195,108 @@ fn one_bit_that_changes_in_the_store_is_found_wherever_it_is() {
             assert_eq!(vector(&cold, "the cat"), vector(&again, "the cat"));
         }
     }
+}
+
+/// The key of the packed tokenizer.
+fn tokenizer_row(store: &dyn Store) -> String {
+    let mut keys = keys_of(store, "tokenizer");
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    keys.remove(0)
+}
+
+/// A row with the digest that it needs to be read.
+fn sealed(content: &[u8]) -> Vec<u8> {
+    [blake3::hash(content).to_hex().as_str().as_bytes(), content].concat()
+}
+
+#[test]
+fn a_packed_tokenizer_that_is_missing_broken_or_of_another_file_is_made_again() {
+    let store = MemoryStore::default();
+    let cold = load(&MemoryHost::new(files()), &store, Dtype::Q8).unwrap();
+    let texts = ["the cat", "The \u{e9}t\u{e9} [SEP] cat", ""];
+    let expected = texts.map(|text| vector(&cold, text));
+    let key = tokenizer_row(&store);
+    let get = || block_on(store.get(&key)).unwrap().map(|row| row.to_vec());
+    let whole = get().unwrap();
+    let content = String::from_utf8_lossy(&whole[64..]).into_owned();
+    let rows = content.replacen("\"version\":1", "\"version\":2", 1);
+    let digest = content.split('"').nth(3).unwrap();
+    let source = content.replacen(digest, &"0".repeat(64), 1);
+    assert!(rows != content && source != content, "{content}");
+    let mut altered = whole.clone();
+    altered[whole.len() / 2] ^= 1;
+    for (damage, row) in [
+        ("missing", None),
+        ("altered", Some(altered)),
+        ("cut", Some(whole[..whole.len() - 1].to_vec())),
+        ("empty", Some(Vec::new())),
+        ("of another version", Some(sealed(rows.as_bytes()))),
+        ("of another file", Some(sealed(source.as_bytes()))),
+        ("without words", Some(sealed(&whole[64..whole.len() - 4]))),
+    ] {
+        match row {
+            Some(row) => block_on(store.put(&key, Chunk::from(row.as_slice()))).unwrap(),
+            None => block_on(store.delete(&key)).unwrap(),
+        }
+        // It is made of the stored tokenizer.json, and the next load reads it.
+        for _ in 0..2 {
+            let warm = load(&no_host(), &store, Dtype::Q8).unwrap();
+            assert_eq!(texts.map(|text| vector(&warm, text)), expected, "{damage}");
+            assert_eq!(get().as_ref(), Some(&whole), "{damage}");
+        }
+    }
+}
+
+#[test]
+fn with_a_packed_tokenizer_its_file_is_not_read() {
+    let store = MemoryStore::default();
+    let cold = load(&MemoryHost::new(files()), &store, Dtype::Q8).unwrap();
+    let keys = block_on(store.keys("")).unwrap();
+    let file = keys.iter().find(|key| key.contains("tokenizer.json"));
+    block_on(store.delete(file.unwrap())).unwrap();
+    let warm = load(&no_host(), &store, Dtype::Q8).unwrap();
+    // The second text has an added token, for which the whole tokenizer is made of the packed form.
+    for text in ["the cat", "the [SEP] \u{4e2d} cat"] {
+        assert_eq!(vector(&cold, text), vector(&warm, text));
+    }
+}
+
+/// A store that takes no packed tokenizers.
+struct Unpacked(MemoryStore);
+
+#[async_trait(?Send)]
+impl Store for Unpacked {
+    async fn get(&self, key: &str) -> Result<Option<Chunk>> {
+        self.0.get(key).await
+    }
+
+    async fn put(&self, key: &str, bytes: Chunk) -> Result<()> {
+        match key.ends_with("/tokenizer") {
+            true => Err(Error::new(ErrorKind::QuotaExceeded, "full")),
+            false => self.0.put(key, bytes).await,
+        }
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        self.0.delete(key).await
+    }
+
+    async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
+        self.0.keys(prefix).await
+    }
+}
+
+#[test]
+fn a_model_is_complete_without_its_packed_tokenizer() {
+    let store = Unpacked(MemoryStore::default());
+    let cold = load(&MemoryHost::new(files()), &store, Dtype::Q8).unwrap();
+    for _ in 0..2 {
+        let warm = load(&no_host(), &store, Dtype::Q8).unwrap();
+        assert_eq!(vector(&cold, "the cat"), vector(&warm, "the cat"));
+    }
+    assert!(keys_of(&store, "tokenizer").is_empty());
+    assert!(keys_of(&store, "partial").is_empty());
+    assert_eq!(keys_of(&store, "manifest").len(), 1);
 }
 
 /// A scheduler that cancels at the n-th yield.

@@ -337,7 +337,10 @@ export interface LoadPlan {
   /** Bytes that would come from the network, and bytes that an earlier load fetched. */
   fetchBytes: number;
   cachedBytes: number;
-  /** Bytes that the model takes in the store, and bytes that are left in the store, where that is known. */
+  /**
+   * Bytes that the model takes in the store, without the packed form of its tokenizer, which takes less than `tokenizer.json`; and bytes that are left
+   * in the store, where that is known.
+   */
   storeBytes: number;
   availableBytes?: number;
   /** The approximate number of bytes of WebAssembly memory that it takes. */

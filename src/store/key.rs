@@ -7,6 +7,7 @@
 //!                            #used/{variant}                 the time of the last load
 //!                            #chunk/{write_id}/{file}/{n}    bytes of a file, under the id of the load that wrote them
 //!                            #chunk/{write_id}/head          the header of the weights file, for resuming
+//!                            #chunk/{write_id}/tokenizer     the packed form of the tokenizer
 //!
 //! pilotlight-index/1/{name}#manifest                         a complete vector index
 //!                          #chunk/{digest}                   bytes of the index
@@ -68,6 +69,7 @@ const PARTIAL: &str = "partial";
 const USED: &str = "used";
 const CHUNK: &str = "chunk";
 const HEAD: &str = "head";
+const TOKENIZER: &str = "tokenizer";
 
 /// One entry of a stored model: the part of its key after `#`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +90,8 @@ pub(super) enum StoreKey<'a> {
     Used { variant: &'a str },
     /// The header of the weights file, for resuming a partial download.
     Head { write_id: Cow<'a, str> },
+    /// The packed form of the tokenizer of a complete model.
+    Tokenizer { write_id: Cow<'a, str> },
     /// The bytes of one chunk of a file.
     Chunk {
         write_id: Cow<'a, str>,
@@ -109,6 +113,9 @@ impl<'a> StoreKey<'a> {
             Self::Partial { variant } => format!("{base}{PARTIAL}/{variant}"),
             Self::Used { variant } => format!("{base}{USED}/{variant}"),
             Self::Head { write_id } => format!("{base}{CHUNK}/{}/{HEAD}", escape(write_id)),
+            Self::Tokenizer { write_id } => {
+                format!("{base}{CHUNK}/{}/{TOKENIZER}", escape(write_id))
+            }
             Self::Chunk {
                 write_id,
                 file,
@@ -137,8 +144,10 @@ impl<'a> StoreKey<'a> {
             CHUNK => {
                 let (write_id, rest) = rest.split_once('/')?;
                 let write_id = unescape(write_id);
-                if rest == HEAD {
-                    return Some(Self::Head { write_id });
+                match rest {
+                    HEAD => return Some(Self::Head { write_id }),
+                    TOKENIZER => return Some(Self::Tokenizer { write_id }),
+                    _ => {}
                 }
                 let (file, index) = rest.rsplit_once('/')?;
                 Self::Chunk {
@@ -279,6 +288,11 @@ impl ModelKey {
     pub(super) fn head(&self, write_id: &str) -> String {
         let write_id = write_id.into();
         StoreKey::Head { write_id }.format(&self.base)
+    }
+
+    pub(super) fn tokenizer(&self, write_id: &str) -> String {
+        let write_id = write_id.into();
+        StoreKey::Tokenizer { write_id }.format(&self.base)
     }
 }
 

@@ -107,7 +107,12 @@ impl<'a> Library<'a> {
             let model = row.key();
             let used: Option<u64> = records::get(store, &model.used()).await?;
             let (commit, bytes, used, complete) = match row {
-                ModelRow::Complete(row) => (row.commit.clone(), row.bytes(), used, Some(row)),
+                ModelRow::Complete(row) => {
+                    let packed = store.get(&model.tokenizer(&row.write_id)).await?;
+                    let packed = packed.map_or(0, |packed| packed.len() as u64);
+                    let bytes = row.bytes().saturating_add(packed);
+                    (row.commit.clone(), bytes, used, Some(row))
+                }
                 ModelRow::Partial(row) => {
                     (row.commit.clone(), row.bytes(), Some(row.updated), None)
                 }
@@ -282,8 +287,11 @@ async fn sweep_model(store: &dyn Store, model: &str, now: u64) -> Result<()> {
         }
     }
     for key in &keys {
-        if let Some(StoreKey::Chunk { write_id, .. } | StoreKey::Head { write_id }) =
-            StoreKey::parse(key)
+        if let Some(
+            StoreKey::Chunk { write_id, .. }
+            | StoreKey::Head { write_id }
+            | StoreKey::Tokenizer { write_id },
+        ) = StoreKey::parse(key)
             && !live.contains(&*write_id)
         {
             store.delete(key).await?;

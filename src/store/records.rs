@@ -71,6 +71,13 @@ pub(super) struct Reference {
     pub latest: String,
 }
 
+/// The row of a packed tokenizer, whose bytes follow the JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Tokenizer {
+    /// The digests of the chunks of the file that it was made from, as the manifest has them.
+    pub source: Vec<String>,
+}
+
 /// The row of a partial download.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Partial {

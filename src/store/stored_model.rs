@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use blake3::Hasher;
 use futures_util::future::join_all;
 
-use super::records::{self, Manifest, Reference, StoredFile};
+use super::records::{self, Manifest, Reference, StoredFile, Tokenizer};
 use super::{Chunk, ModelKey, Store};
 use crate::error::{Error, Result};
 use crate::hub::{ByteStream, FileEntry, Host, MAX_FILE, Opened, Snapshot, Verified};
@@ -71,6 +71,31 @@ impl<'a> StoredModel<'a> {
                 .map(|(index, digest)| (key(index), digest.clone()))
                 .collect(),
         )
+    }
+
+    /// Reads the packed form of a tokenizer; `None` where there is none that was made from this model's file `file`.
+    pub async fn packed_tokenizer(&self, file: &str) -> Result<Option<Vec<u8>>> {
+        let Some(stored) = self.manifest.files.get(file) else {
+            return Ok(None);
+        };
+        let key = self.key.tokenizer(&self.manifest.write_id);
+        let row: Option<(Tokenizer, Vec<u8>)> = records::get_with_tail(self.store, &key).await?;
+        Ok(row
+            .filter(|(row, _)| row.source == stored.chunks)
+            .map(|(_, packed)| packed))
+    }
+
+    /// Keeps the packed form of the tokenizer that was made from this model's file `file`. It is no part of the model: nothing is written
+    /// where the model has no such file.
+    pub async fn keep_tokenizer(&self, file: &str, packed: &[u8]) -> Result<()> {
+        let Some(stored) = self.manifest.files.get(file) else {
+            return Ok(());
+        };
+        let row = Tokenizer {
+            source: stored.chunks.clone(),
+        };
+        let key = self.key.tokenizer(&self.manifest.write_id);
+        records::put(self.store, &key, &row, packed).await
     }
 
     /// Makes the key's revision point to this model's commit.

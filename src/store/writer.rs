@@ -291,6 +291,13 @@ impl<'a> ModelWriter<'a> {
         Ok(())
     }
 
+    /// Keeps the packed form of the tokenizer of the model that was committed; see [`StoredModel::keep_tokenizer`].
+    pub async fn keep_tokenizer(&self, file: &str, packed: &[u8]) -> Result<()> {
+        let CacheConfig { store, key, .. } = &self.cache;
+        let model = StoredModel::from_manifest(*store, key, self.manifest(Verified::Length));
+        model.keep_tokenizer(file, packed).await
+    }
+
     /// Deletes the partial download.
     pub async fn abandon(&self) -> Result<()> {
         let CacheConfig { store, key, .. } = &self.cache;

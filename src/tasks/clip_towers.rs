@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 
 use super::embeddings::truncate_and_normalize;
-use super::load::{Loading, Pretrained, missing};
+use super::load::{LastFile, Loading, Pretrained, missing};
 use super::pooling::normalize;
 use crate::error::{Error, Result};
 use crate::image::{ImageProcessor, Rgb};
@@ -146,28 +146,36 @@ impl Pretrained for TextTower {
         files: &mut Loading<'_, '_>,
         file: &str,
         config: &TowerConfig,
-    ) -> Result<Vec<u8>> {
+    ) -> Result<LastFile> {
+        if let Some(packed) = files.take_packed() {
+            return Ok(packed);
+        }
         if let Some(json) = files.optional(file).await? {
-            return Ok(json);
+            return Ok(LastFile::Whole(json));
         }
         let [vocabulary, merges] = CLIP_WORDS;
         if config.tokenizer.is_none()
             && let Some(vocabulary) = files.optional(vocabulary).await?
         {
-            return clip_tokenizer(&vocabulary, &files.required(merges).await?);
+            let made = clip_tokenizer(&vocabulary, &files.required(merges).await?);
+            return made.map(LastFile::Whole);
         }
         Err(files.missing(file))
     }
 
-    fn prepare(config: &TowerConfig, tokenizer: &[u8]) -> Result<Self::Prepared> {
+    fn prepare(config: &TowerConfig, file: &LastFile) -> Result<Self::Prepared> {
         let longest = config.model.max_tokens();
         match &config.tokenizer {
             Some(own) => {
-                let (tokenizer, padding) = TextTokenizer::for_siglip(tokenizer, longest, own)?;
+                let (tokenizer, padding) = TextTokenizer::for_siglip(&file.bytes()?, longest, own)?;
                 Ok((tokenizer, Some(padding)))
             }
-            None => Ok((TextTokenizer::from_json(tokenizer, longest, false)?, None)),
+            None => Ok((file.tokenizer(longest, false)?, None)),
         }
+    }
+
+    fn tokenizer((tokenizer, _): &Self::Prepared) -> Option<&TextTokenizer> {
+        Some(tokenizer)
     }
 
     fn network(config: &TowerConfig, tensors: &mut Tensors) -> Result<TextModel> {
@@ -283,18 +291,18 @@ impl Pretrained for ImageTower {
         files: &mut Loading<'_, '_>,
         file: &str,
         _config: &TowerConfig,
-    ) -> Result<Vec<u8>> {
+    ) -> Result<LastFile> {
         if let Some(json) = files.optional(file).await? {
-            return Ok(json);
+            return Ok(LastFile::Whole(json));
         }
         match files.optional(PROCESSOR).await? {
-            Some(json) => image_processor(&json),
+            Some(json) => image_processor(&json).map(LastFile::Whole),
             None => Err(missing(file)),
         }
     }
 
-    fn prepare(config: &TowerConfig, preprocessor: &[u8]) -> Result<ImageProcessor> {
-        let processor = ImageProcessor::from_json(preprocessor)?;
+    fn prepare(config: &TowerConfig, file: &LastFile) -> Result<ImageProcessor> {
+        let processor = ImageProcessor::from_json(&file.bytes()?)?;
         let size = config.model.image_size();
         if processor.dims() != [size, size] {
             return Err(Error::invalid_weights(format!(

@@ -6,7 +6,7 @@ use pilotlight_kernels::statistics::TokenStatistics;
 use super::embeddings::Embeddings;
 use super::first_layers::{self, Layered};
 use super::hidden_states::{HiddenStatesOptions, hidden_states};
-use super::load::{LoadPlan, Loading, Pretrained, Source};
+use super::load::{LastFile, LoadPlan, Loading, Pretrained, Source};
 use super::sentence_transformers::{CONFIG, TOKENIZER, cut_layers};
 use super::table_rows::TableRows;
 use crate::error::{Error, Result};
@@ -77,9 +77,9 @@ impl Pretrained for Decoder {
         models::Decoder::gguf_name
     }
 
-    fn prepare(config: &DecoderConfig, tokenizer: &[u8]) -> Result<TextTokenizer> {
+    fn prepare(config: &DecoderConfig, file: &LastFile) -> Result<TextTokenizer> {
         let [_, positions] = models::Decoder::sizes(config);
-        TextTokenizer::from_json(tokenizer, positions, false)
+        file.tokenizer(positions, false)
     }
 
     fn network(config: &DecoderConfig, tensors: &mut Tensors) -> Result<models::Decoder> {

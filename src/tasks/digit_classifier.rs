@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 
-use super::load::{Loading, Pretrained, Source, load};
+use super::load::{LastFile, Loading, Pretrained, Source, load};
 use crate::error::{Error, Result};
 use crate::models::{self, EDGE};
 use crate::ops::{floats, read};
@@ -36,7 +36,7 @@ impl Pretrained for DigitClassifier {
         &[""]
     }
 
-    fn prepare(_config: &(), _file: &[u8]) -> Result<()> {
+    fn prepare(_config: &(), _file: &LastFile) -> Result<()> {
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
 
-use super::load::{Loading, Pretrained, Source, load};
+use super::load::{LastFile, Loading, Pretrained, Source, load};
 use crate::error::{Error, Result};
 use crate::models::{CLASSES, DigitUNet, EDGE};
 use crate::scheduler::Scheduler;
@@ -179,7 +179,7 @@ impl Pretrained for DigitGenerator {
         &[""]
     }
 
-    fn prepare(_config: &(), _file: &[u8]) -> Result<()> {
+    fn prepare(_config: &(), _file: &LastFile) -> Result<()> {
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::load::Loading;
+use super::load::{LastFile, Loading};
 use super::modules::{Kind, MODULES, Module, Steps, is_static_embedding, modules};
 use super::pooling::PoolingConfig;
 use super::prompts::{PROMPTS, Prompts};
@@ -157,12 +157,15 @@ pub(super) async fn tokenizer_file(
     files: &mut Loading<'_, '_>,
     file: &str,
     config: &TokenizerConfig,
-) -> Result<Vec<u8>> {
+) -> Result<LastFile> {
+    if let Some(packed) = files.take_packed() {
+        return Ok(packed);
+    }
     if let Some(json) = files.optional(file).await? {
-        return Ok(json);
+        return Ok(LastFile::Whole(json));
     }
     match files.optional(VOCABULARY).await? {
-        Some(words) => config.tokenizer_of(&words),
+        Some(words) => config.tokenizer_of(&words).map(LastFile::Whole),
         None => Err(files.missing(file)),
     }
 }

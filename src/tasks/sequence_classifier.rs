@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 
 use super::load::plan::plan_stored;
-use super::load::{self, LoadPlan, Loading, Pretrained, Source};
+use super::load::{self, LastFile, LoadPlan, Loading, Pretrained, Source};
 use super::sentence_transformers::{CONFIG, TOKENIZER, tokenizer_config, tokenizer_file};
 use crate::error::{Error, Result};
 use crate::models::{self, SequenceClassifierConfig};
@@ -95,13 +95,17 @@ impl Pretrained for SequenceClassifier {
         config.network.prefixes()
     }
 
-    async fn last(files: &mut Loading<'_, '_>, file: &str, config: &Config) -> Result<Vec<u8>> {
+    async fn last(files: &mut Loading<'_, '_>, file: &str, config: &Config) -> Result<LastFile> {
         tokenizer_file(files, file, &config.tokenizer).await
     }
 
-    fn prepare(config: &Config, tokenizer: &[u8]) -> Result<TextTokenizer> {
-        let mut tokenizer = TextTokenizer::from_json(tokenizer, config.max_tokens(), false)?;
+    fn prepare(config: &Config, file: &LastFile) -> Result<TextTokenizer> {
+        let mut tokenizer = file.tokenizer(config.max_tokens(), false)?;
         tokenizer.heed(&config.tokenizer).map(|()| tokenizer)
+    }
+
+    fn tokenizer(tokenizer: &TextTokenizer) -> Option<&TextTokenizer> {
+        Some(tokenizer)
     }
 
     fn network(config: &Config, tensors: &mut Tensors) -> Result<models::SequenceClassifier> {

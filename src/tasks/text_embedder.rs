@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use super::embeddings::{EmbedOptions, Embeddings, truncate_and_normalize, try_reserve};
 use super::first_layers::{self, Layered};
 use super::hidden_states::{HiddenStatesOptions, each_text, hidden_states};
-use super::load::{LoadPlan, Loading, Pretrained, Source};
+use super::load::{LastFile, LoadPlan, Loading, Pretrained, Source};
 use super::modules::Steps;
 use super::pooling::PoolingConfig;
 use super::prompts::Prompts;
@@ -55,25 +55,28 @@ impl Pretrained for TextEmbedder {
         config.encoder.gguf_name()
     }
 
-    fn prepare(config: &Self::Config, tokenizer: &[u8]) -> Result<TextTokenizer> {
+    fn prepare(config: &Self::Config, file: &LastFile) -> Result<TextTokenizer> {
         match config.encoder.as_static().map(|own| own.model2vec) {
             Some(Some(own)) => {
                 let (longest, median) = (own.max_length, own.median_token_length);
-                return TextTokenizer::for_model2vec(tokenizer, longest, median);
+                return TextTokenizer::for_model2vec(&file.bytes()?, longest, median);
             }
-            Some(None) => return TextTokenizer::for_static_embedding(tokenizer),
+            Some(None) => return TextTokenizer::for_static_embedding(&file.bytes()?),
             None => {}
         }
-        let mut tokenizer =
-            TextTokenizer::from_json(tokenizer, config.max_tokens, config.lowercase)?;
+        let mut tokenizer = file.tokenizer(config.max_tokens, config.lowercase)?;
         tokenizer.heed(&config.tokenizer).map(|()| tokenizer)
+    }
+
+    fn tokenizer(tokenizer: &TextTokenizer) -> Option<&TextTokenizer> {
+        Some(tokenizer)
     }
 
     async fn last(
         files: &mut Loading<'_, '_>,
         file: &str,
         config: &Self::Config,
-    ) -> Result<Vec<u8>> {
+    ) -> Result<LastFile> {
         tokenizer_file(files, file, &config.tokenizer).await
     }
 

@@ -11,5 +11,5 @@ mod transformers_ids;
 
 pub use batch::{batches, encode};
 pub use clip_tokenizer::{CLIP_WORDS, clip_tokenizer};
-pub use tokenizer::{LocatedTokens, TextTokenizer, Tokens};
+pub use tokenizer::{LocatedTokens, PackedTokenizer, TextTokenizer, Tokens};
 pub use tokenizer_config::{TOKENIZER_CONFIG, TokenizerConfig, VOCABULARY, older_tokenizer};

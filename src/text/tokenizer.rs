@@ -1,15 +1,20 @@
-//! The tokenizer of `tokenizer.json`, by the `tokenizers` crate with a truncation of our own.
+//! The tokenizer of `tokenizer.json`, by the `tokenizers` crate with a truncation of our own, or of its packed form.
 
-mod ascii;
+mod packed;
 mod parse;
 mod siglip;
 mod static_embedding;
+mod word_piece;
+
+use std::cell::OnceCell;
+use std::rc::Rc;
 
 use tokenizers::utils::truncation::truncate_encodings;
-use tokenizers::{Encoding, PaddingParams, PostProcessor, Tokenizer, TruncationParams};
+use tokenizers::{Encoding, Model, PaddingParams, PostProcessor, Tokenizer, TruncationParams};
 
-use self::ascii::Ascii;
+pub use self::packed::PackedTokenizer;
 use self::parse::parse;
+use self::word_piece::{FastWordPiece, wordpiece};
 use super::tokenizer_config::TokenizerConfig;
 use crate::error::{Error, Result};
 
@@ -55,7 +60,9 @@ pub struct LocatedTokens {
 
 /// A tokenizer that truncates at the maximum length of a model and does not pad.
 pub struct TextTokenizer {
-    tokenizer: Tokenizer,
+    /// The tokenizer of the crate. Where there is a packed form, it is made of that when a text first needs it.
+    whole: OnceCell<Tokenizer>,
+    packed: Option<Rc<PackedTokenizer>>,
     /// The maximum number of tokens without special ones, and the number of these.
     max_text_tokens: usize,
     special: usize,
@@ -66,8 +73,8 @@ pub struct TextTokenizer {
     dropped: Option<u32>,
     /// Bytes that are tokenized at a time.
     piece: usize,
-    /// The faster way for texts in ASCII, where there is one.
-    ascii: Option<Ascii>,
+    /// The faster way, where there is one.
+    word_piece: Option<FastWordPiece>,
 }
 
 impl TextTokenizer {
@@ -84,20 +91,13 @@ impl TextTokenizer {
         max_tokens: usize,
         lowercase: bool,
     ) -> Result<Self> {
-        tokenizer.with_padding(None::<PaddingParams>);
-        tokenizer
-            .with_truncation(None::<TruncationParams>)
-            .map_err(broken)?;
+        drop_limits(&mut tokenizer)?;
         let special = tokenizer.encode("", true).map_err(broken)?.len();
-        if max_tokens <= special {
-            return Err(Error::invalid_weights(format!(
-                "{FILE}: adds {special} special tokens, but the model takes {max_tokens} in all"
-            )));
-        }
         Ok(Self {
-            ascii: Ascii::of(&tokenizer, lowercase),
-            tokenizer,
-            max_text_tokens: max_tokens - special,
+            word_piece: FastWordPiece::of(&tokenizer, lowercase),
+            whole: tokenizer.into(),
+            packed: None,
+            max_text_tokens: text_tokens(max_tokens, special)?,
             special,
             lowercase,
             max_characters: usize::MAX,
@@ -110,20 +110,83 @@ impl TextTokenizer {
         })
     }
 
+    /// The tokenizer of a packed form, with the same ids as [`from_json`](Self::from_json) gives.
+    ///
+    /// *Errors*: `InvalidWeights` if its special tokens alone fill `max_tokens`.
+    pub fn from_packed(
+        packed: Rc<PackedTokenizer>,
+        max_tokens: usize,
+        lowercase: bool,
+    ) -> Result<Self> {
+        let special = packed.special();
+        Ok(Self {
+            whole: OnceCell::new(),
+            word_piece: Some(FastWordPiece::new(packed.settings().clone(), lowercase)),
+            max_text_tokens: text_tokens(max_tokens, special)?,
+            special,
+            lowercase,
+            max_characters: usize::MAX,
+            dropped: None,
+            piece: match packed.in_pieces() {
+                true => PIECE,
+                false => usize::MAX,
+            },
+            packed: Some(packed),
+        })
+    }
+
+    /// The packed form of this tokenizer, which was read from `json`; `None` where it has none.
+    pub fn pack(&self, json: &[u8]) -> Option<Vec<u8>> {
+        let in_pieces = self.piece == PIECE;
+        let settings = self.word_piece.as_ref()?.settings();
+        PackedTokenizer::pack(json, self.whole.get()?, settings, self.special, in_pieces)
+    }
+
+    /// The tokenizer of the crate.
+    ///
+    /// *Errors*: `InvalidWeights` where the packed form has no valid one.
+    fn whole(&self) -> Result<&Tokenizer> {
+        if let (None, Some(packed)) = (self.whole.get(), &self.packed) {
+            let mut tokenizer = parse(&packed.json()?)?;
+            drop_limits(&mut tokenizer)?;
+            if let Some(word_piece) = &self.word_piece {
+                let normalizer = word_piece.settings().normalizer();
+                let changed = tokenizer.with_normalizer(Some(normalizer));
+                changed.map_err(broken)?;
+            }
+            // Nothing else has made it meanwhile.
+            let _ = self.whole.set(tokenizer);
+        }
+        let missing = || Error::internal("a tokenizer has neither form");
+        self.whole.get().ok_or_else(missing)
+    }
+
+    /// The id of a word of a WordPiece vocabulary.
+    fn word(&self, word: &str) -> Option<u32> {
+        match &self.packed {
+            Some(packed) => packed.id(word),
+            None => wordpiece(self.whole.get()?)?.token_to_id(word),
+        }
+    }
+
     /// Follows the settings of `tokenizer_config.json` that `tokenizer.json` may have otherwise.
     ///
     /// *Errors*: `InvalidWeights` where a special token cannot be found any more.
     pub fn heed(&mut self, config: &TokenizerConfig) -> Result<()> {
-        let normalizer = self.tokenizer.get_normalizer();
+        if let Some(word_piece) = &mut self.word_piece {
+            word_piece.heed(config);
+        }
+        let Some(whole) = self.whole.get_mut() else {
+            return Ok(());
+        };
+        let normalizer = whole.get_normalizer();
         if let Some(normalizer) = normalizer.and_then(|own| config.normalizer(own)) {
-            let changed = self.tokenizer.with_normalizer(Some(normalizer));
-            changed.map_err(broken)?;
+            whole.with_normalizer(Some(normalizer)).map_err(broken)?;
         }
-        let splitting = self.tokenizer.get_pre_tokenizer();
+        let splitting = whole.get_pre_tokenizer();
         if let Some(splitting) = splitting.and_then(|own| config.pre_tokenizer(own)) {
-            self.tokenizer.with_pre_tokenizer(Some(splitting));
+            whole.with_pre_tokenizer(Some(splitting));
         }
-        self.ascii = Ascii::of(&self.tokenizer, self.lowercase);
         Ok(())
     }
 
@@ -142,7 +205,7 @@ impl TextTokenizer {
             false => None,
         };
         let (text, rest) = text.split_at(cut.map_or(text.len(), |(at, _)| at));
-        let (mut ids, truncated) = match self.ascii_ids(text) {
+        let (mut ids, truncated) = match self.fast_ids(text) {
             Some(tokens) => tokens,
             None => {
                 let (encoding, truncated) = self.encoding(text)?;
@@ -169,19 +232,19 @@ impl TextTokenizer {
     }
 
     /// The ids of a text after truncation, and whether there were more, by the faster way; `None` where the text is one for the crate.
-    fn ascii_ids(&self, text: &str) -> Option<(Vec<u32>, bool)> {
-        let ascii = self.ascii.as_ref()?;
-        let mut ids = ascii.before().to_vec();
+    fn fast_ids(&self, text: &str) -> Option<(Vec<u32>, bool)> {
+        let word_piece = self.word_piece.as_ref()?;
+        let mut ids = word_piece.before().to_vec();
         let most = self.max_text_tokens.saturating_add(ids.len());
         for piece in self.pieces(text) {
-            ascii.read(&self.tokenizer, piece, &mut ids)?;
+            word_piece.read(&|word| self.word(word), piece, &mut ids)?;
             if ids.len() > most {
                 break;
             }
         }
         let truncated = ids.len() > most;
         ids.truncate(most);
-        ids.extend(ascii.after());
+        ids.extend(word_piece.after());
         Some((ids, truncated))
     }
 
@@ -195,7 +258,7 @@ impl TextTokenizer {
     /// The tokens of a text after truncation, and whether there were more.
     fn encoding(&self, text: &str) -> Result<(Encoding, bool)> {
         let (encoding, truncated) = self.words(text, self.max_text_tokens)?;
-        let encoding = self.tokenizer.post_process(encoding, None, true);
+        let encoding = self.whole()?.post_process(encoding, None, true);
         let encoding = encoding.map_err(|error| {
             Error::invalid_input(format!("the text cannot be tokenized: {error}"))
         })?;
@@ -210,7 +273,7 @@ impl TextTokenizer {
                 false => None,
             };
             let piece = lowered.as_deref().unwrap_or(piece);
-            self.tokenizer.encode_fast(piece, false).map_err(|error| {
+            self.whole()?.encode_fast(piece, false).map_err(|error| {
                 Error::invalid_input(format!("the text cannot be tokenized: {error}"))
             })
         })
@@ -249,8 +312,8 @@ impl TextTokenizer {
         let failed = |error: tokenizers::Error| {
             Error::invalid_input(format!("the texts cannot be tokenized: {error}"))
         };
-        let special = self
-            .tokenizer
+        let whole = self.whole()?;
+        let special = whole
             .get_post_processor()
             .map_or(0, |own| own.added_tokens(true));
         let most = (self.max_text_tokens + self.special).saturating_sub(special);
@@ -279,10 +342,7 @@ impl TextTokenizer {
             Some(second) if swapped => (second, Some(first)),
             second => (first, second),
         };
-        let both = self
-            .tokenizer
-            .post_process(first, second, true)
-            .map_err(failed)?;
+        let both = whole.post_process(first, second, true).map_err(failed)?;
         let types = both.get_type_ids();
         Ok(PairTokens {
             first: types.iter().take_while(|kind| **kind == 0).count(),
@@ -295,7 +355,7 @@ impl TextTokenizer {
 
     /// The id of a token that the vocabulary has.
     pub fn id(&self, token: &str) -> Option<u32> {
-        self.tokenizer.token_to_id(token)
+        self.whole().ok()?.token_to_id(token)
     }
 
     /// Tokenizes a text without special tokens, up to `longest` tokens, and returns the place of each token.
@@ -309,7 +369,7 @@ impl TextTokenizer {
         };
         let mut base = 0;
         for piece in self.pieces(text) {
-            let encoding = self.tokenizer.encode(piece, false).map_err(|error| {
+            let encoding = self.whole()?.encode(piece, false).map_err(|error| {
                 Error::invalid_input(format!("the text cannot be tokenized: {error}"))
             })?;
             located.ids.extend(encoding.get_ids());
@@ -328,6 +388,27 @@ impl TextTokenizer {
         }
         Ok(located)
     }
+}
+
+/// Has a tokenizer neither truncate nor pad.
+fn drop_limits(tokenizer: &mut Tokenizer) -> Result<()> {
+    tokenizer.with_padding(None::<PaddingParams>);
+    let changed = tokenizer.with_truncation(None::<TruncationParams>);
+    changed.map(|_| ()).map_err(broken)
+}
+
+/// The maximum number of tokens of a text without special ones.
+///
+/// *Errors*: `InvalidWeights` if the special ones alone fill `max_tokens`.
+fn text_tokens(max_tokens: usize, special: usize) -> Result<usize> {
+    max_tokens
+        .checked_sub(special)
+        .filter(|most| *most > 0)
+        .ok_or_else(|| {
+            Error::invalid_weights(format!(
+                "{FILE}: adds {special} special tokens, but the model takes {max_tokens} in all"
+            ))
+        })
 }
 
 fn broken(error: impl std::fmt::Display) -> Error {

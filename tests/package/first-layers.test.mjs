@@ -33,6 +33,12 @@ import { maxAbsError, normalized } from './support/vectors.mjs';
 
 setUp();
 
+/** The packed tokenizer, which no plan knows, takes less than its file. */
+function assertPlanned(plan, stored, tokenizer) {
+  const more = stored.bytes - plan.storeBytes;
+  assert.ok(more > -4096 && more < 4096 + tokenizer, `${more} bytes more stored than planned`);
+}
+
 describe('the first layers of a model', () => {
   for (const dtype of ['f32', 'q8', 'q4']) {
     test(`are the model's in ${dtype}, to the bit`, async () => {
@@ -94,7 +100,7 @@ describe('the first layers of a model', () => {
     await settle();
     const [stored] = await models.list({ store });
     assert.equal(stored.part, 'layers2');
-    assert.ok(Math.abs(stored.bytes - plan.storeBytes) < 4096, `${plan.storeBytes} planned, ${stored.bytes} stored`);
+    assertPlanned(plan, stored, FILES['tokenizer.json'].length);
     assert.deepEqual(await listed(store), ['f32 layers2']);
 
     hub.setFaults([{ fault: 'reset' }]);
@@ -342,7 +348,7 @@ test('four layers of the real MiniLM take a sixth less, resume where they broke 
   });
   const [stored] = await models.list({ store });
   assert.deepEqual([stored.dtype, stored.part, stored.whole], ['q8', 'layers4', true]);
-  assert.ok(Math.abs(stored.bytes - plan.storeBytes) < 4096, `${plan.storeBytes} planned, ${stored.bytes} stored`);
+  assertPlanned(plan, stored, plan.files.find(({ path }) => path === 'tokenizer.json').bytes);
   assert.ok(stored.bytes > 20e6 && stored.bytes < 21e6, `${stored.bytes}`);
   await settle();
 

@@ -5,11 +5,12 @@
 use pilotlight::Store;
 use pollster::block_on;
 
-/// The kind of entry that a key stands for: `ref`, `manifest`, `partial`, `used`, `chunk` or `head`; empty for any other key.
+/// The kind of entry that a key stands for: `ref`, `manifest`, `partial`, `used`, `chunk`, `head` or `tokenizer`; empty for any other key.
 pub fn kind_of(key: &str) -> &str {
     let entry = key.split_once('#').map_or("", |(_, entry)| entry);
     match entry.split('/').next() {
         Some("chunk") if key.ends_with("/head") => "head",
+        Some("chunk") if key.ends_with("/tokenizer") => "tokenizer",
         Some(kind) => kind,
         None => "",
     }

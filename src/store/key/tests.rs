@@ -36,6 +36,12 @@ fn a_key_of_every_entry_parses_to_what_it_was_formed_from() {
             },
         ),
         (
+            key.tokenizer(id),
+            StoreKey::Tokenizer {
+                write_id: id.into(),
+            },
+        ),
+        (
             key.chunk(id, "1_Pooling/config.json", 17),
             StoreKey::Chunk {
                 write_id: id.into(),
@@ -50,6 +56,7 @@ fn a_key_of_every_entry_parses_to_what_it_was_formed_from() {
     assert!(
         key.chunk(id, "a", 0).starts_with(&key.chunks(id))
             && key.head(id).starts_with(&key.chunks(id))
+            && key.tokenizer(id).starts_with(&key.chunks(id))
     );
 }
 

@@ -71,7 +71,39 @@ impl<'a, 's> Loading<'a, 's> {
                 false => self.open(&weights, FRONT).await,
             }
         };
-        let (front, mut fetched) = join(front, self.fetch_all(&files)).await;
+        // Where the store has the packed form of the tokenizer, its file is not read.
+        let (tokenizer, others): (Vec<&str>, Vec<&str>) = files
+            .iter()
+            .copied()
+            .partition(|file| self.cached && *file == TOKENIZER);
+        let tokenizer = async {
+            if let Some(packed) = self.read_packed(&tokenizer).await? {
+                return Ok::<_, Error>((Vec::new(), Some(packed)));
+            }
+            Ok((self.fetch_all(&tokenizer).await, None))
+        };
+        let configs = join(self.fetch_all(&others), tokenizer);
+        // Stored weights are asked for right after the config files, and arrive while these are read and the tokenizer is made.
+        let mut opening = match self.cached && !is_index(&weights) {
+            true => Some(self.opening(weights.clone())),
+            false => None,
+        };
+        let early = async {
+            if let Some(opening) = &mut opening {
+                opening.start().await;
+            }
+        };
+        let ((front, (mut fetched, tokenizer)), ()) = join(join(front, configs), early).await;
+        self.opening = opening;
+        let (tokenizer, packed) = tokenizer?;
+        fetched.extend(tokenizer);
+        if packed.is_some() {
+            let size = self.known(TOKENIZER).size.unwrap_or(0);
+            self.arrived.push((TOKENIZER.into(), size));
+            self.bytes.loaded += size;
+            self.report(LoadStatus::Download, Some(TOKENIZER));
+        }
+        self.packed = packed;
         // An error of the weights is reported later: that of a config file, which is reported first, is more specific.
         self.front = front;
         let is_absent = match &self.front {
@@ -153,8 +185,13 @@ impl<'a, 's> Loading<'a, 's> {
             let bytes = fetch_whole(self.host, &self.snapshot, &file, self.retry_policy()).await;
             (file, bytes)
         };
+        // A store is asked for all at once.
+        let lanes = match self.cached {
+            true => files.len().max(1),
+            false => LANES - 1,
+        };
         stream::iter(wanted.map(fetch))
-            .buffer_unordered(LANES - 1)
+            .buffer_unordered(lanes)
             .collect()
             .await
     }

@@ -11,13 +11,14 @@ mod pretrained;
 mod progress;
 mod readable;
 mod source;
+mod tokenizer;
 mod weights;
 
 pub use checkpoint::is_packed;
 pub use choice::Weights;
 pub use plan::{LoadPlan, PlannedFile, plan, plan_and_config};
 pub(super) use pretrained::required;
-pub use pretrained::{Loaded, Pretrained, load, load_newest};
+pub use pretrained::{LastFile, Loaded, Pretrained, load, load_newest};
 pub use progress::{LoadProgress, LoadStatus, PartsProgress};
 #[cfg(target_arch = "wasm32")]
 pub use source::STALL;
@@ -28,12 +29,13 @@ use std::collections::{HashMap, VecDeque};
 
 use async_trait::async_trait;
 use gguf::Made;
-use opening::OpenResult;
+use opening::{OpenResult, Opening};
 use progress::ByteCount;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::hub::{Host, Snapshot, Verified};
 use crate::store::{CacheConfig, LockGuard, ModelKey, ModelWriter, StoredModel};
+use crate::text::PackedTokenizer;
 
 /// The result of fetching a config file: its bytes, or `None` where the host has no such file.
 type FileResult = Result<Option<Vec<u8>>>;
@@ -126,7 +128,10 @@ async fn from_stored(
     build: &dyn Build,
 ) -> Result<bool> {
     let snapshot = stored.snapshot().await?;
-    let loading = Loading::new(&stored, source, snapshot, Some(stored.verified()));
+    let loading = Loading {
+        stored: Some(&stored),
+        ..Loading::new(&stored, source, snapshot, Some(stored.verified()))
+    };
     match loading.run(build).await {
         Ok(()) => Ok(true),
         Err(error) if is_corrupt(&error) => {
@@ -186,12 +191,20 @@ pub struct Loading<'a, 's> {
     cached: bool,
     writing: Option<Writing<'a, 's>>,
     writer: Option<ModelWriter<'s>>,
+    /// The stored model that is read.
+    stored: Option<&'a StoredModel<'a>>,
+    /// The packed form of its tokenizer, until it is read.
+    packed: Option<PackedTokenizer>,
+    /// The packed form of the tokenizer that is still to be stored.
+    to_keep: Option<Vec<u8>>,
     /// Config files that were fetched and not read yet, or the errors of their requests.
     config_files: HashMap<String, FileResult>,
     /// The names and bytes of the config files that have arrived.
     arrived: Vec<(String, u64)>,
     /// The config files that were made, where the weights are a GGUF file.
     made: Option<Made>,
+    /// The stored weights that are being read.
+    opening: Option<Opening<'a>>,
     /// The weights' download, opened with a request for the first bytes, or that request's error.
     front: OpenResult<'a>,
     /// The files that may have the weights where those of the chosen one cannot be read, the preferred first.
@@ -216,9 +229,13 @@ impl<'a, 's> Loading<'a, 's> {
             cached: verified.is_some(),
             writing: None,
             writer: None,
+            stored: None,
+            packed: None,
+            to_keep: None,
             config_files: HashMap::new(),
             arrived: Vec::new(),
             made: None,
+            opening: None,
             front: Ok(None),
             others: VecDeque::new(),
             commit: String::new(),
@@ -242,6 +259,10 @@ impl<'a, 's> Loading<'a, 's> {
     /// Builds the model, and commits it to the store.
     async fn run(mut self, build: &dyn Build) -> Result<()> {
         let mut result = build.build(&mut self).await;
+        if let Some(opening) = self.opening.take() {
+            // A request to a database has to end before its future does.
+            let _ = opening.fetch().await;
+        }
         if let Some(writer) = &mut self.writer {
             if result.is_ok() {
                 result = writer.commit(self.verified).await.and(result);
@@ -263,6 +284,7 @@ impl<'a, 's> Loading<'a, 's> {
             }
         }
         if result.is_ok() {
+            self.keep_tokenizer().await;
             self.report_as(LoadStatus::Ready, None, Some(self.verified));
         }
         result

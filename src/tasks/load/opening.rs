@@ -12,30 +12,22 @@ pub(super) type OpenResult<'a> = Result<Option<Fetch<'a>>>;
 
 /// A file that is being opened, while the caller may do other work.
 pub struct Opening<'a> {
-    /// The name of the file.
-    pub(super) file: String,
     future: Pin<Box<dyn Future<Output = OpenResult<'a>> + 'a>>,
     state: Poll<OpenResult<'a>>,
 }
 
 impl<'a> Opening<'a> {
-    /// Makes an `Opening`. `early` starts the request now instead of when the file is read.
-    pub(super) async fn new(
-        file: String,
-        future: impl Future<Output = OpenResult<'a>> + 'a,
-        early: bool,
-    ) -> Self {
-        let mut future: Pin<Box<dyn Future<Output = OpenResult<'a>> + 'a>> = Box::pin(future);
-        let state = if early {
-            poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
-        } else {
-            Poll::Pending
-        };
+    /// Makes an `Opening` of a request that is not made yet.
+    pub(super) fn new(future: impl Future<Output = OpenResult<'a>> + 'a) -> Self {
         Self {
-            file,
-            future,
-            state,
+            future: Box::pin(future),
+            state: Poll::Pending,
         }
+    }
+
+    /// Makes the request, and waits for nothing.
+    pub(super) async fn start(&mut self) {
+        self.state = poll_fn(|context| Poll::Ready(self.future.as_mut().poll(context))).await;
     }
 
     /// Waits for the file.

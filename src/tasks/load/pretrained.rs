@@ -1,6 +1,8 @@
 //! The contract between the loader and the models: a model describes its files and layers, and `load` and `plan` do the rest.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use async_trait::async_trait;
 use burn::tensor::Device;
@@ -8,7 +10,40 @@ use burn::tensor::Device;
 use super::{Build, Loading, Source, load_newest_with, load_with};
 use crate::error::{Error, Result};
 use crate::store::ModelKey;
+use crate::text::{PackedTokenizer, TextTokenizer};
 use crate::weights::{Dtype, Needs, Parameter, Presence, Tensors};
+
+/// The last config file of a model, as it was read.
+pub enum LastFile {
+    /// The file itself.
+    Whole(Vec<u8>),
+    /// The packed form of `tokenizer.json` that an earlier load has stored.
+    Packed(Rc<PackedTokenizer>),
+}
+
+impl LastFile {
+    /// The file, which is made again from its packed form.
+    ///
+    /// *Errors*: `InvalidWeights` where the packed form has a word that is none.
+    pub fn bytes(&self) -> Result<Cow<'_, [u8]>> {
+        match self {
+            Self::Whole(bytes) => Ok(bytes.into()),
+            Self::Packed(packed) => packed.json().map(Into::into),
+        }
+    }
+
+    /// The tokenizer of the file; see [`TextTokenizer::from_json`].
+    ///
+    /// *Errors*: `InvalidWeights`.
+    pub fn tokenizer(&self, max_tokens: usize, lowercase: bool) -> Result<TextTokenizer> {
+        match self {
+            Self::Whole(json) => TextTokenizer::from_json(json, max_tokens, lowercase),
+            Self::Packed(packed) => {
+                TextTokenizer::from_packed(packed.clone(), max_tokens, lowercase)
+            }
+        }
+    }
+}
 
 /// A model that can be loaded from a repository. [`load`], [`load_newest`] and [`plan`](super::plan) are the only callers.
 pub trait Pretrained: Sized {
@@ -46,12 +81,17 @@ pub trait Pretrained: Sized {
         files: &mut Loading<'_, '_>,
         file: &str,
         _config: &Self::Config,
-    ) -> Result<Vec<u8>> {
-        files.required(file).await
+    ) -> Result<LastFile> {
+        files.required(file).await.map(LastFile::Whole)
     }
 
     /// Parses the last config file; `file` is empty for a model without files.
-    fn prepare(config: &Self::Config, file: &[u8]) -> Result<Self::Prepared>;
+    fn prepare(config: &Self::Config, file: &LastFile) -> Result<Self::Prepared>;
+
+    /// The tokenizer among what was prepared, whose packed form the store keeps where it has one.
+    fn tokenizer(_prepared: &Self::Prepared) -> Option<&TextTokenizer> {
+        None
+    }
 
     /// Builds the layers and names each of their tensors once. It runs twice: see [`Tensors`].
     fn network(config: &Self::Config, tensors: &mut Tensors) -> Result<Self::Network>;
@@ -161,14 +201,15 @@ async fn build<T: Pretrained>(
     let config = T::config(loading).await?;
     let largest = match T::FILES.last() {
         Some(file) => T::last(loading, file, &config).await?,
-        None => Vec::new(),
+        None => LastFile::Whole(Vec::new()),
     };
-    // Stored weights are read while the last config file is parsed, which takes as long.
-    let opening = loading.open_weights(weights).await;
     if let Some(file) = T::FILES.last() {
         loading.prepare(file);
     }
     let prepared = T::prepare(&config, &largest)?;
+    if let (LastFile::Whole(json), Some(tokenizer)) = (&largest, T::tokenizer(&prepared)) {
+        loading.pack(tokenizer, json);
+    }
     drop(largest);
     let needs = Needs {
         parameters: &declared::<T>(&config)?,
@@ -176,7 +217,7 @@ async fn build<T: Pretrained>(
         gguf_name: T::gguf_name(&config),
         dtype,
     };
-    let mut tensors = loading.weights(opening, &needs, device).await?;
+    let mut tensors = loading.weights(weights, &needs, device).await?;
     let network = T::network(&config, &mut tensors)?;
     Ok(Loaded {
         model: T::assemble(config, prepared, network, device),

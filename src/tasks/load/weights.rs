@@ -23,30 +23,26 @@ impl<'a> Loading<'a, '_> {
         std::mem::replace(&mut self.front, Ok(None))
     }
 
-    /// Opens the weights. Where they are stored, reading starts now, concurrently with the caller's other work.
-    pub async fn open_weights(&mut self, file: String) -> Opening<'a> {
-        if !self.cached {
-            let front = self.take_front();
-            return Opening::new(file, async move { front }, false).await;
-        }
-        let (host, snapshot, name) = (self.host, self.snapshot.clone(), file.clone());
-        let retry = self.retry_policy();
-        let opening = async move { Fetch::open(host, &snapshot, &name, u64::MAX, retry).await };
-        Opening::new(file, opening, true).await
+    /// The weights in the store, of which reading starts when that is asked for.
+    pub(super) fn opening(&self, file: String) -> Opening<'a> {
+        let (host, snapshot, retry) = (self.host, self.snapshot.clone(), self.retry_policy());
+        Opening::new(async move { Fetch::open(host, &snapshot, &file, u64::MAX, retry).await })
     }
 
-    /// Reads the weights, and writes them to the store in packed form.
+    /// Reads the weights from `file`, and writes them to the store in packed form.
     pub async fn weights(
         &mut self,
-        opening: Opening<'a>,
+        file: String,
         needs: &Needs<'_>,
         device: &Device,
     ) -> Result<Tensors> {
-        let file = opening.file.clone();
         if is_index(&file) {
             return self.sharded(&file, needs, device).await;
         }
-        let front = opening.fetch().await?;
+        let front = match self.opening.take() {
+            Some(opening) => opening.fetch().await?,
+            None => self.take_front()?,
+        };
         let readable = self.readable(file, front, needs).await?;
         if is_index(&readable.file) {
             return self.sharded(&readable.file, needs, device).await;

@@ -37,10 +37,12 @@ impl TextTokenizer {
             let pattern = ReplacePattern::Regex(PUNCTUATION.into());
             rules.push(Replace::new(pattern, "").map_err(broken)?.into());
         }
-        rules.extend(own.tokenizer.get_normalizer().cloned());
-        let changed = own.tokenizer.with_normalizer(Some(Sequence::new(rules)));
-        changed.map_err(broken)?;
-        own.ascii = None;
+        if let Some(whole) = own.whole.get_mut() {
+            rules.extend(whole.get_normalizer().cloned());
+            let changed = whole.with_normalizer(Some(Sequence::new(rules)));
+            changed.map_err(broken)?;
+        }
+        own.word_piece = None;
         let padding = config.token("pad_token", "</s>");
         let id = own.id(padding).ok_or_else(|| {
             Error::invalid_weights(format!(

@@ -32,7 +32,8 @@ fn a_long_text_has_the_same_first_tokens_as_when_tokenized_whole() {
             "one two three ",
         ] {
             let text = unit.repeat(5_000);
-            let whole = tokenizer.tokenizer.encode(text.as_str(), true).unwrap();
+            let whole = tokenizer.whole().unwrap();
+            let whole = whole.encode(text.as_str(), true).unwrap();
             let tokens = tokenizer.encode(&text).unwrap();
             let shared = tokens.ids.len() - 1;
             let name = format!("{model}, {unit:?}");

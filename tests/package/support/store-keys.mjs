@@ -1,7 +1,7 @@
-/** The kind of entry that a key stands for, as `src/store/key.rs` names it: ref, manifest, partial, used, chunk or head. */
+/** The kind of entry that a key stands for, as `src/store/key.rs` names it: ref, manifest, partial, used, chunk, head or tokenizer. */
 export function kindOf(key) {
   const kind = /#(\w+)/.exec(key)?.[1];
-  return kind === 'chunk' && key.endsWith('/head') ? 'head' : kind;
+  return (kind === 'chunk' && /\/(head|tokenizer)$/.exec(key)?.[1]) || kind;
 }
 
 /** The keys of all entries of one kind in a `mapStore()`. */
