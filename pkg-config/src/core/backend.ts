@@ -35,10 +35,6 @@ export async function chooseBackend(cores: Cores, options: LoadOptions): Promise
   return typeof found === 'string' ? onCpu(cores, dtype, `The CPU was taken because ${found}.`) : found;
 }
 
-/** Whether a model with these options runs on the CPU, whatever GPU there is. */
-export const isForCpu = ({ device, dtype }: LoadOptions): boolean =>
-  device === 'cpu' || dtype === 'q8' || dtype === 'q4' || !(globalThis.navigator as { gpu?: object } | undefined)?.gpu;
-
 async function onCpu({ cpu }: Cores, dtype: Dtype = 'q8', reason: string): Promise<Backend> {
   const instance = await cpu.instance();
   const { simd } = await instance.run(({ coreInfo }) => coreInfo());

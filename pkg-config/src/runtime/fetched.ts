@@ -8,22 +8,19 @@ import { cpuCore } from '../core/simd.js';
 export const notCopied = (option: 'wasm' | 'images'): string =>
   `Bundlers that leave \`new URL\` alone do not copy the file: give its address to init({ ${option} }), or import 'pilotlight/inline' (README, "Bundlers")`;
 
-/** Fetches the code of the CPU core. Bundlers find the files by these `new URL` forms. */
-export const fetchCpuCode = (): Promise<Response> =>
-  fetch(
-    cpuCore() === 'relaxed'
-      ? new URL('./core/relaxed.wasm', import.meta.url)
-      : new URL('./core/simd.wasm', import.meta.url),
-  );
-
-/** The cores of a page or of its workers: files beside the script. */
+/** The cores of a page or of its workers: files beside the script. Bundlers find the files by these `new URL` forms. */
 export const fetchedCores = (webgpuGlue: () => Promise<Glue>): Cores => ({
   runtime: 'web',
   cpu: new Core({
     name: 'the CPU core',
     glue: () => cpu,
     missing: notCopied('wasm'),
-    wasm: fetchCpuCode,
+    wasm: () =>
+      fetch(
+        cpuCore() === 'relaxed'
+          ? new URL('./core/relaxed.wasm', import.meta.url)
+          : new URL('./core/simd.wasm', import.meta.url),
+      ),
   }),
   webgpu: new Core({
     name: 'core/webgpu.wasm',

@@ -1,4 +1,3 @@
-import type { LoadOptions } from '../../types/index.js';
 import type { RemoteInstance } from '../worker/remote-instance.js';
 
 /** Starts a worker, or returns the reason why none could be started. */
@@ -12,7 +11,7 @@ export interface Spawner {
   readonly places: string;
   /** Whether this thread is one of these. */
   isHere(): boolean;
-  /** The code of the CPU core that workers get for a model with these options; `undefined` where they fetch it themselves. */
-  code(options: LoadOptions): Promise<WebAssembly.Module | undefined>;
+  /** The code of the CPU core that workers get; `undefined` where they fetch it themselves. */
+  code(): Promise<WebAssembly.Module | undefined>;
   readonly start: Spawn;
 }

@@ -1,7 +1,6 @@
-import { isForCpu } from '../core/backend.js';
 import { ImageCode } from '../core/image-code.js';
 import { RemoteInstance, type WorkerPort } from '../worker/remote-instance.js';
-import { fetchCpuCode, fetchedCores, notCopied } from './fetched.js';
+import { fetchedCores, notCopied } from './fetched.js';
 import type { Spawn, Spawner } from './spawn.js';
 
 /** The entry for browsers, and for any runtime that can fetch files beside this one. */
@@ -18,24 +17,9 @@ export const spawner: Spawner | undefined = {
   byItself: true,
   places: 'pages',
   isHere: () => typeof document === 'object' && typeof Worker === 'function',
-  // A worker takes as long to start as the code to compile, which the page does meanwhile.
-  code: (options) => (isForCpu(options) ? compiledCode() : cores.cpu.given()),
+  code: () => cores.cpu.given(),
   start,
 };
-
-/** The code that was compiled for workers. */
-let compiled: Promise<WebAssembly.Module | undefined> | undefined;
-
-/** The code of the CPU core, compiled; `undefined` where this page cannot compile it, and its workers have to fetch it themselves. */
-async function compiledCode(): Promise<WebAssembly.Module | undefined> {
-  const running = (await cores.cpu.running())?.glue.compiledModule();
-  if (running) return running;
-  compiled ??= WebAssembly.compileStreaming(fetchCpuCode()).catch(() => {
-    compiled = undefined;
-    return undefined;
-  });
-  return compiled;
-}
 
 interface Host {
   hardwareConcurrency?: number;

@@ -36,8 +36,8 @@ export async function choosePlace(options: LoadOptions): Promise<Place> {
   const signal = signalOf(options);
   const stop = (): void => remote.terminate();
   try {
-    const code = spawner.code(options);
-    const report = await stoppedBy(signal, stop, () => remote.start(options, code));
+    const wasm = await spawner.code();
+    const report = await stoppedBy(signal, stop, () => remote.start(options, wasm));
     return { instance: remote, report: { ...report, worker: true } };
   } catch (error) {
     stop();

@@ -104,12 +104,11 @@ export class RemoteInstance implements Instance {
     this.#glue = this.#makeGlue();
   }
 
-  /** Chooses the backend there, with the code when it has come. @throws {PilotlightError} also where the worker could not be started */
-  async start(options: LoadOptions, code: unknown): Promise<Backend['report']> {
+  /** Chooses the backend there. @throws {PilotlightError} also where the worker could not be started */
+  async start(options: LoadOptions, wasm: unknown): Promise<Backend['report']> {
     const { device, dtype } = options;
     if (!this.#tellsItsEnd) void this.#watch();
     try {
-      const wasm = await code;
       const given = [{ device, dtype }, { wasm, webgpuGlue: this.#host.webgpuGlue() }, this.#means()];
       const report = (await this.#peer.call('start', given, true)) as Backend['report'];
       // Further workers take what the first one chose.
