@@ -374,6 +374,7 @@ export interface StoredModel {
   /** The option `weights` with which it was loaded, unless that was `'auto'`; with the option `lossy` it is `'lossy'` for `'auto'` and
    * `'onnx-lossy'` for `'onnx'`. */
   weights?: string;
+  /** Bytes of its files in the store, and of the packed form of its tokenizer. */
   bytes: number;
   /** The time of its last load, in milliseconds since 1970, if known. */
   lastUsed?: number;

@@ -6,8 +6,7 @@ mod siglip;
 mod static_embedding;
 mod word_piece;
 
-use std::cell::OnceCell;
-use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
 
 use tokenizers::utils::truncation::truncate_encodings;
 use tokenizers::{Encoding, Model, PaddingParams, PostProcessor, Tokenizer, TruncationParams};
@@ -61,8 +60,8 @@ pub struct LocatedTokens {
 /// A tokenizer that truncates at the maximum length of a model and does not pad.
 pub struct TextTokenizer {
     /// The tokenizer of the crate. Where there is a packed form, it is made of that when a text first needs it.
-    whole: OnceCell<Tokenizer>,
-    packed: Option<Rc<PackedTokenizer>>,
+    whole: OnceLock<Tokenizer>,
+    packed: Option<Arc<PackedTokenizer>>,
     /// The maximum number of tokens without special ones, and the number of these.
     max_text_tokens: usize,
     special: usize,
@@ -114,13 +113,13 @@ impl TextTokenizer {
     ///
     /// *Errors*: `InvalidWeights` if its special tokens alone fill `max_tokens`.
     pub fn from_packed(
-        packed: Rc<PackedTokenizer>,
+        packed: Arc<PackedTokenizer>,
         max_tokens: usize,
         lowercase: bool,
     ) -> Result<Self> {
         let special = packed.special();
         Ok(Self {
-            whole: OnceCell::new(),
+            whole: OnceLock::new(),
             word_piece: Some(FastWordPiece::new(packed.settings().clone(), lowercase)),
             max_text_tokens: text_tokens(max_tokens, special)?,
             special,
@@ -137,6 +136,10 @@ impl TextTokenizer {
 
     /// The packed form of this tokenizer, which was read from `json`; `None` where it has none.
     pub fn pack(&self, json: &[u8]) -> Option<Vec<u8>> {
+        // Static embeddings leave out the special tokens, and read the whole file for more than the words.
+        if self.special == 0 {
+            return None;
+        }
         let in_pieces = self.piece == PIECE;
         let settings = self.word_piece.as_ref()?.settings();
         PackedTokenizer::pack(json, self.whole.get()?, settings, self.special, in_pieces)

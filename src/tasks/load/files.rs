@@ -77,10 +77,10 @@ impl<'a, 's> Loading<'a, 's> {
             .copied()
             .partition(|file| self.cached && *file == TOKENIZER);
         let tokenizer = async {
-            if let Some(packed) = self.read_packed(&tokenizer).await? {
-                return Ok::<_, Error>((Vec::new(), Some(packed)));
+            match self.read_packed(&tokenizer).await {
+                Some(packed) => (Vec::new(), Some(packed)),
+                None => (self.fetch_all(&tokenizer).await, None),
             }
-            Ok((self.fetch_all(&tokenizer).await, None))
         };
         let configs = join(self.fetch_all(&others), tokenizer);
         // Stored weights are asked for right after the config files, and arrive while these are read and the tokenizer is made.
@@ -95,7 +95,7 @@ impl<'a, 's> Loading<'a, 's> {
         };
         let ((front, (mut fetched, tokenizer)), ()) = join(join(front, configs), early).await;
         self.opening = opening;
-        let (tokenizer, packed) = tokenizer?;
+        let (tokenizer, packed) = tokenizer;
         fetched.extend(tokenizer);
         if packed.is_some() {
             let size = self.known(TOKENIZER).size.unwrap_or(0);

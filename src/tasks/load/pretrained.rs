@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use burn::tensor::Device;
@@ -18,7 +18,7 @@ pub enum LastFile {
     /// The file itself.
     Whole(Vec<u8>),
     /// The packed form of `tokenizer.json` that an earlier load has stored.
-    Packed(Rc<PackedTokenizer>),
+    Packed(Arc<PackedTokenizer>),
 }
 
 impl LastFile {

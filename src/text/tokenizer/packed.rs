@@ -13,7 +13,7 @@ use super::broken;
 use super::word_piece::{Settings, wordpiece};
 use crate::error::Result;
 
-/// Version of the form. One of another version is not read, but made anew.
+/// Version of the form: of its layout, and of what [`Settings`] are made of a tokenizer. One of another version is not read, but made anew.
 const VERSION: u32 = 1;
 
 /// Words are no longer than this many bytes; a tokenizer with a longer one has no packed form.
@@ -252,7 +252,7 @@ fn string_end(json: &[u8], mut at: usize) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
+    use std::sync::Arc;
 
     use super::super::TextTokenizer;
     use super::*;
@@ -350,7 +350,7 @@ mod tests {
             read += 1;
             // What comes out is that of another tokenizer, or an error.
             let _ = own.json();
-            let Ok(own) = TextTokenizer::from_packed(Rc::new(own), 24, false) else {
+            let Ok(own) = TextTokenizer::from_packed(Arc::new(own), 24, false) else {
                 continue;
             };
             for text in ["the cats play", "\u{e9}t\u{e9}"] {
