@@ -14,7 +14,7 @@ use pilotlight::{
 };
 use pollster::block_on;
 use support::gguf::gguf_of;
-use support::store_keys::keys_of;
+use support::store_keys::{keys_of, packed_tokenizers};
 use support::{CHUNK, Files, Flaky, Hurried, WEIGHTS, key, model, packed, vector};
 
 const F32: &str = "bert-tiny.f32.gguf";
@@ -273,7 +273,11 @@ fn a_plan_says_what_a_load_then_fetches() {
         assert_eq!(embedder.layers(), layers.unwrap_or(4));
         assert_eq!(*last.borrow(), (plan.fetch, plan.fetch), "{layers:?}");
         let stored = block_on(Library::new(&store).list()).unwrap();
-        assert_eq!(stored[0].bytes, plan.stored, "{layers:?}");
+        assert_eq!(
+            stored[0].bytes,
+            plan.stored + packed_tokenizers(&store),
+            "{layers:?}"
+        );
         let plan = block_on(TextEmbedder::plan(&source, Dtype::Q8)).unwrap();
         assert!(plan.whole && plan.fetch == 0);
     }

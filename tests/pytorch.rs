@@ -17,7 +17,7 @@ use pollster::block_on;
 use support::cuts::goes_on_anywhere;
 use support::gguf::gguf_of;
 use support::pytorch::{PYTORCH, pytorch_of};
-use support::store_keys::keys_of;
+use support::store_keys::{keys_of, packed_tokenizers};
 use support::{CHUNK, Files, Flaky, Hurried, WEIGHTS, key, model, vector};
 
 const INDEX: &str = "pytorch_model.bin.index.json";
@@ -310,7 +310,11 @@ fn a_plan_says_what_a_load_then_fetches_and_the_store_serves_the_next() {
             assert!(planned < size / 2, "{planned} of {size}");
         }
         let stored = block_on(Library::new(&store).list()).unwrap();
-        assert_eq!(stored[0].bytes, plan.stored, "{layers:?}");
+        assert_eq!(
+            stored[0].bytes,
+            plan.stored + packed_tokenizers(&store),
+            "{layers:?}"
+        );
         let nobody = MemoryHost::default();
         let source = Source {
             host: &nobody,

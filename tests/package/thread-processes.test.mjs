@@ -52,6 +52,17 @@ test('a process waits for the refresh of the store after its first answer', asyn
   assert.ok(hub.requests.some(({ url }) => url.endsWith('config.json')));
 });
 
+test('where asking for a module of the runtime throws, as in the Edge Runtime of Next.js, calls run where they are made', async (t) => {
+  const own = process.getBuiltinModule;
+  t.after(() => (process.getBuiltinModule = own));
+  process.getBuiltinModule = () => {
+    throw new Error('not supported');
+  };
+  const embedder = await TextEmbedder.load(TINY, { files: filesOf(tinyFolder('bert-tiny-mean')), workers: 2 });
+  assert.equal(embedder.backend.worker, false);
+  assert.deepEqual((await embedder.embed(['a', 'b', 'c'])).dims, [3, 32]);
+});
+
 const modules = path.join(ROOT, 'gateway/tests/node_modules');
 for (const [runtime, file, words] of [
   ['Deno', '@deno/linux-x64-glibc/deno', ['run', '--no-prompt', `--allow-read=${tinyFolder('bert-tiny-mean')}`]],

@@ -21,3 +21,10 @@ pub fn keys_of(store: &dyn Store, kind: &str) -> Vec<String> {
     let keys = block_on(store.keys("")).unwrap().into_iter();
     keys.filter(|key| kind_of(key) == kind).collect()
 }
+
+/// The bytes of the packed tokenizers, which a list counts and a plan leaves out.
+pub fn packed_tokenizers(store: &dyn Store) -> u64 {
+    let keys = keys_of(store, "tokenizer").into_iter();
+    let rows = keys.filter_map(|key| block_on(store.get(&key)).unwrap());
+    rows.map(|row| row.len() as u64).sum()
+}

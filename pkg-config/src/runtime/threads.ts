@@ -21,8 +21,8 @@ interface Host {
   };
 }
 
-/** A module of Node. Imports of one would stop bundlers for browsers, which never come here. */
-const builtin = (name: string): unknown => (globalThis as Host).process?.getBuiltinModule?.(name);
+/** A module of Node. Imports of one would stop bundlers for browsers, which never come here. The function throws in Next.js' Edge Runtime. */
+const builtin = (name: string): unknown => known(() => (globalThis as Host).process?.getBuiltinModule?.(name));
 
 /** Threads of this runtime; `undefined` where there are none. Cloudflare Workers may have the module, which starts none. */
 export const threads = (): Threads | undefined =>
@@ -40,7 +40,7 @@ export function deviceOfProcess(): { cores: number; memory: number } {
 }
 
 /** Deno throws where a program may not ask. */
-function known(ask: () => number | undefined): number | undefined {
+function known<T>(ask: () => T): T | undefined {
   try {
     return ask();
   } catch {
