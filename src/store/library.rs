@@ -34,7 +34,7 @@ pub struct StoredInfo {
     pub part: Option<String>,
     /// The option `weights` of the load, unless it was the default.
     pub weights: Option<String>,
-    /// Bytes of its files in the store.
+    /// Bytes of its files in the store, and of the packed form of its tokenizer.
     pub bytes: u64,
     /// The time of the last load, in milliseconds since 1970.
     pub used: Option<u64>,

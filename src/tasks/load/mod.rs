@@ -193,7 +193,7 @@ pub struct Loading<'a, 's> {
     writer: Option<ModelWriter<'s>>,
     /// The stored model that is read.
     stored: Option<&'a StoredModel<'a>>,
-    /// The packed form of its tokenizer, until it is read.
+    /// The packed form of the stored model's tokenizer, until it is taken.
     packed: Option<PackedTokenizer>,
     /// The packed form of the tokenizer that is still to be stored.
     to_keep: Option<Vec<u8>>,

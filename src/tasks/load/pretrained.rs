@@ -24,7 +24,7 @@ pub enum LastFile {
 impl LastFile {
     /// The file, which is made again from its packed form.
     ///
-    /// *Errors*: `InvalidWeights` where the packed form has a word that is none.
+    /// *Errors*: `InvalidWeights` where the packed form has a word that is not UTF-8.
     pub fn bytes(&self) -> Result<Cow<'_, [u8]>> {
         match self {
             Self::Whole(bytes) => Ok(bytes.into()),

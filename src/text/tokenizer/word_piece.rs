@@ -23,7 +23,7 @@ pub(super) struct Settings {
     after: Vec<u32>,
     /// The tokens in ASCII that are found in a text before it is split.
     added: Vec<String>,
-    /// Whether there are others, not in ASCII.
+    /// Whether there are added tokens that are not ASCII.
     others: bool,
     /// The mark of a piece that continues a word.
     mark: String,
