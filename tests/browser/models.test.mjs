@@ -136,10 +136,10 @@ test('every stored model is a row with its figures, and its bar is its share', a
   await page.getByText('1 stored model').waitFor();
   const text = await rows().innerText();
   assert.match(text, /sentence-transformers\/all-MiniLM-L6-v2\s*in use/);
-  assert.match(text, /24\.1 MB/);
+  assert.match(text, /24\.5 MB/);
   assert.match(text, /Weights\s+8-bit\s+From\s+this server\s+Version\s+main at [0-9a-f]{7}\s+Last used\s+just now/);
   assert.match(text, /Checked when it was fetched: the SHA-256 digests/);
-  assert.match(await page.locator('.storage').innerText(), /24\.1 MB\s+in 1 model/);
+  assert.match(await page.locator('.storage').innerText(), /24\.5 MB\s+in 1 model/);
   assert.match(
     await page.getByRole('meter').getAttribute('aria-valuetext'),
     /^This site uses \d+\.\d MB of the \d+\.\d (MB|GB) that/,
@@ -167,7 +167,7 @@ test('models are deleted by keyboard: asked first, said afterwards, with the foc
 
   await button('Delete all-MiniLM-L6-v2, 8-bit weights').focus();
   await page.keyboard.press('Enter');
-  await page.getByRole('group', { name: /^Delete all-MiniLM-L6-v2, 8-bit weights \(24\.1 MB\), for good\?/ }).waitFor();
+  await page.getByRole('group', { name: /^Delete all-MiniLM-L6-v2, 8-bit weights \(24\.5 MB\), for good\?/ }).waitFor();
   await focused('.confirm button');
   assert.equal(await page.evaluate(() => document.activeElement.innerText), 'Keep it');
   await page.keyboard.press('Escape');
@@ -177,7 +177,7 @@ test('models are deleted by keyboard: asked first, said afterwards, with the foc
   await focused('.confirm button');
   await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
-  await said('all-MiniLM-L6-v2 was deleted: 24.1 MB are free again.');
+  await said('all-MiniLM-L6-v2 was deleted: 24.5 MB are free again.');
   await focused('.model');
   assert.match(await page.evaluate(() => document.activeElement.innerText), /bert-tiny-mean/);
   await page.getByText('1 stored model').waitFor();
