@@ -261,34 +261,11 @@ fn with_a_packed_tokenizer_its_file_is_not_read() {
     }
 }
 
-/// A store that takes no packed tokenizers.
-struct Unpacked(MemoryStore);
-
-#[async_trait(?Send)]
-impl Store for Unpacked {
-    async fn get(&self, key: &str) -> Result<Option<Chunk>> {
-        self.0.get(key).await
-    }
-
-    async fn put(&self, key: &str, bytes: Chunk) -> Result<()> {
-        match key.ends_with("/tokenizer") {
-            true => Err(Error::new(ErrorKind::QuotaExceeded, "full")),
-            false => self.0.put(key, bytes).await,
-        }
-    }
-
-    async fn delete(&self, key: &str) -> Result<()> {
-        self.0.delete(key).await
-    }
-
-    async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
-        self.0.keys(prefix).await
-    }
-}
-
 #[test]
 fn a_model_is_complete_without_its_packed_tokenizer() {
-    let store = Unpacked(MemoryStore::default());
+    let store = Limited(MemoryStore::default(), |key: &str, _| {
+        !key.ends_with("/tokenizer")
+    });
     let cold = load(&MemoryHost::new(files()), &store, Dtype::Q8).unwrap();
     for _ in 0..2 {
         let warm = load(&no_host(), &store, Dtype::Q8).unwrap();
@@ -340,21 +317,20 @@ fn a_load_cancelled_anywhere_leaves_nothing_that_could_be_read_and_the_next_one_
     assert_eq!(manifests(&store), 1);
 }
 
-/// A store that is full after a number of bytes.
-struct FullStore(MemoryStore, std::cell::Cell<usize>);
+/// A store that takes only the rows, by their keys and sizes, for which the function is true, as if it were full.
+struct Limited<F>(MemoryStore, F);
 
 #[async_trait(?Send)]
-impl Store for FullStore {
+impl<F: Fn(&str, usize) -> bool> Store for Limited<F> {
     async fn get(&self, key: &str) -> Result<Option<Chunk>> {
         self.0.get(key).await
     }
 
     async fn put(&self, key: &str, bytes: Chunk) -> Result<()> {
-        let Some(rest) = self.1.get().checked_sub(bytes.len()) else {
-            return Err(Error::new(ErrorKind::QuotaExceeded, "full"));
-        };
-        self.1.set(rest);
-        self.0.put(key, bytes).await
+        if (self.1)(key, bytes.len()) {
+            return self.0.put(key, bytes).await;
+        }
+        Err(Error::new(ErrorKind::QuotaExceeded, "full"))
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
@@ -368,8 +344,13 @@ impl Store for FullStore {
 
 #[test]
 fn a_full_store_is_an_error_that_leaves_nothing_half_written() {
-    for room in [0, 100, 4_000, 20_000, 40_000] {
-        let store = FullStore(MemoryStore::default(), room.into());
+    for room in [0_usize, 100, 4_000, 20_000, 40_000] {
+        let rest = std::cell::Cell::new(room);
+        let store = Limited(MemoryStore::default(), |_: &str, size: usize| {
+            let left = rest.get().checked_sub(size);
+            rest.set(left.unwrap_or(rest.get()));
+            left.is_some()
+        });
         let error = load(&MemoryHost::new(files()), &store, Dtype::Q8)
             .map(|_| ())
             .unwrap_err();

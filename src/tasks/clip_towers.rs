@@ -146,19 +146,15 @@ impl Pretrained for TextTower {
         files: &mut Loading<'_, '_>,
         file: &str,
         config: &TowerConfig,
-    ) -> Result<LastFile> {
-        if let Some(packed) = files.take_packed() {
-            return Ok(packed);
-        }
+    ) -> Result<Vec<u8>> {
         if let Some(json) = files.optional(file).await? {
-            return Ok(LastFile::Whole(json));
+            return Ok(json);
         }
         let [vocabulary, merges] = CLIP_WORDS;
         if config.tokenizer.is_none()
             && let Some(vocabulary) = files.optional(vocabulary).await?
         {
-            let made = clip_tokenizer(&vocabulary, &files.required(merges).await?);
-            return made.map(LastFile::Whole);
+            return clip_tokenizer(&vocabulary, &files.required(merges).await?);
         }
         Err(files.missing(file))
     }
@@ -291,12 +287,12 @@ impl Pretrained for ImageTower {
         files: &mut Loading<'_, '_>,
         file: &str,
         _config: &TowerConfig,
-    ) -> Result<LastFile> {
+    ) -> Result<Vec<u8>> {
         if let Some(json) = files.optional(file).await? {
-            return Ok(LastFile::Whole(json));
+            return Ok(json);
         }
         match files.optional(PROCESSOR).await? {
-            Some(json) => image_processor(&json).map(LastFile::Whole),
+            Some(json) => image_processor(&json),
             None => Err(missing(file)),
         }
     }

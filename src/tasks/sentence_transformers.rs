@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::load::{LastFile, Loading};
+use super::load::Loading;
 use super::modules::{Kind, MODULES, Module, Steps, is_static_embedding, modules};
 use super::pooling::PoolingConfig;
 use super::prompts::{PROMPTS, Prompts};
@@ -157,15 +157,12 @@ pub(super) async fn tokenizer_file(
     files: &mut Loading<'_, '_>,
     file: &str,
     config: &TokenizerConfig,
-) -> Result<LastFile> {
-    if let Some(packed) = files.take_packed() {
-        return Ok(packed);
-    }
+) -> Result<Vec<u8>> {
     if let Some(json) = files.optional(file).await? {
-        return Ok(LastFile::Whole(json));
+        return Ok(json);
     }
     match files.optional(VOCABULARY).await? {
-        Some(words) => config.tokenizer_of(&words).map(LastFile::Whole),
+        Some(words) => config.tokenizer_of(&words),
         None => Err(files.missing(file)),
     }
 }

@@ -95,7 +95,7 @@ impl Pretrained for SequenceClassifier {
         config.network.prefixes()
     }
 
-    async fn last(files: &mut Loading<'_, '_>, file: &str, config: &Config) -> Result<LastFile> {
+    async fn last(files: &mut Loading<'_, '_>, file: &str, config: &Config) -> Result<Vec<u8>> {
         tokenizer_file(files, file, &config.tokenizer).await
     }
 

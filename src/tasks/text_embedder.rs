@@ -76,7 +76,7 @@ impl Pretrained for TextEmbedder {
         files: &mut Loading<'_, '_>,
         file: &str,
         config: &Self::Config,
-    ) -> Result<LastFile> {
+    ) -> Result<Vec<u8>> {
         tokenizer_file(files, file, &config.tokenizer).await
     }
 

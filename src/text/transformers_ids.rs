@@ -6,6 +6,15 @@ use serde_json::Value;
 
 use super::{TextTokenizer, TokenizerConfig};
 
+/// The folders with a WordPiece tokenizer of BERT's type.
+pub const WORD_PIECE: [&str; 5] = [
+    "bert",
+    "bert-accents",
+    "bert-cased",
+    "bert-no-chinese",
+    "mpnet",
+];
+
 /// Longer than any of the texts.
 const LONGEST: usize = 1 << 20;
 
@@ -165,13 +174,7 @@ fn where_the_files_of_a_repository_disagree_ids_are_those_of_transformers() {
 #[test]
 fn a_tokenizer_made_from_words_has_the_ids_that_transformers_gives() {
     let texts = texts();
-    for name in [
-        "bert",
-        "bert-accents",
-        "bert-cased",
-        "bert-no-chinese",
-        "mpnet",
-    ] {
+    for name in WORD_PIECE {
         let json = tokenizer_json(name);
         let file: Value = serde_json::from_str(&json).unwrap();
         let words = file["model"]["vocab"].as_object().unwrap();

@@ -81,8 +81,8 @@ pub trait Pretrained: Sized {
         files: &mut Loading<'_, '_>,
         file: &str,
         _config: &Self::Config,
-    ) -> Result<LastFile> {
-        files.required(file).await.map(LastFile::Whole)
+    ) -> Result<Vec<u8>> {
+        files.required(file).await
     }
 
     /// Parses the last config file; `file` is empty for a model without files.
@@ -200,7 +200,10 @@ async fn build<T: Pretrained>(
     let weights = loading.resolve(dtype, T::FILES).await?;
     let config = T::config(loading).await?;
     let largest = match T::FILES.last() {
-        Some(file) => T::last(loading, file, &config).await?,
+        Some(file) => match loading.packed.take() {
+            Some(packed) => LastFile::Packed(packed.into()),
+            None => LastFile::Whole(T::last(loading, file, &config).await?),
+        },
         None => LastFile::Whole(Vec::new()),
     };
     if let Some(file) = T::FILES.last() {

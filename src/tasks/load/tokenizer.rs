@@ -1,8 +1,7 @@
 //! The packed form of a tokenizer, which a load keeps in the store and later ones read instead of `tokenizer.json`.
 
-use std::sync::Arc;
-
-use super::{LastFile, Loading};
+use super::Loading;
+use crate::store::ModelWriter;
 use crate::tasks::sentence_transformers::TOKENIZER;
 use crate::text::{PackedTokenizer, TextTokenizer};
 
@@ -15,15 +14,9 @@ impl Loading<'_, '_> {
         PackedTokenizer::from_bytes(packed?)
     }
 
-    /// Takes the packed form that was read; `None` where there was none, or it was taken before.
-    pub(in crate::tasks) fn take_packed(&mut self) -> Option<LastFile> {
-        let packed = self.packed.take()?;
-        Some(LastFile::Packed(Arc::new(packed)))
-    }
-
     /// Packs a tokenizer that was read from `json`, for the store to keep when the model is complete there.
     pub(super) fn pack(&mut self, tokenizer: &TextTokenizer, json: &[u8]) {
-        let holds = |writer: &crate::store::ModelWriter| writer.holds(TOKENIZER);
+        let holds = |writer: &ModelWriter| writer.holds(TOKENIZER);
         if self.writer.as_ref().is_some_and(holds) || self.stored.is_some() {
             self.to_keep = tokenizer.pack(json);
         }

@@ -13,7 +13,7 @@ use tokenizers::{
 
 use super::TokenizerConfig;
 
-/// What is read of a tokenizer of BERT's kind beside its vocabulary.
+/// The settings of a BERT-type tokenizer: all that tokenizing by [`FastWordPiece`] needs, apart from the vocabulary.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Settings {
     /// The settings of BERT's normalizer: to drop controls, to split Chinese characters, to strip accents, and to lower-case.
@@ -34,7 +34,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// The settings of a tokenizer; `None` if it is not one of BERT's kind, or finds its added tokens in other ASCII texts than themselves.
+    /// Reads the settings of a tokenizer; `None` if it is not a BERT-type one, or if normalizing changes one of its added tokens.
     fn of(tokenizer: &Tokenizer) -> Option<Self> {
         let Some(NormalizerWrapper::BertNormalizer(normalizer)) = tokenizer.get_normalizer() else {
             return None;
@@ -50,7 +50,7 @@ impl Settings {
             .get_added_tokens_decoder()
             .values()
         {
-            // Without its accents, or with other blanks.
+            // The crate looks for such a token in normalized texts, which have no accents and other blanks.
             if token.normalized && !token.content.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return None;
             }
@@ -92,7 +92,7 @@ fn flags(own: &BertNormalizer) -> (bool, bool, Option<bool>, bool) {
     (clean_text, handle_chinese_chars, strip_accents, lowercase)
 }
 
-/// A tokenizer for texts that contain no added token. The others are left to the `tokenizers` crate.
+/// A tokenizer for texts that contain no added token. Texts with one are left to the `tokenizers` crate.
 pub(super) struct FastWordPiece {
     settings: Settings,
     /// Whether texts are lower-cased before they are normalized.
@@ -104,7 +104,7 @@ pub(super) struct FastWordPiece {
 }
 
 impl FastWordPiece {
-    /// Returns the faster form of a tokenizer; `None` if it is not one of BERT's kind. `lowercase`: whether texts are lower-cased first.
+    /// Returns the faster form of a tokenizer; `None` if it is not a BERT-type one. `lowercase`: whether texts are lower-cased first.
     pub(super) fn of(tokenizer: &Tokenizer, lowercase: bool) -> Option<Self> {
         Settings::of(tokenizer).map(|settings| Self::new(settings, lowercase))
     }
@@ -144,13 +144,8 @@ impl FastWordPiece {
         }
     }
 
-    /// Appends the ids of a text without special tokens, or returns `None` where the text is one for the crate. `id` is the vocabulary.
-    pub(super) fn read(
-        &self,
-        id: &dyn Fn(&str) -> Option<u32>,
-        text: &str,
-        ids: &mut Vec<u32>,
-    ) -> Option<()> {
+    /// Appends the ids of a text without special tokens, or returns `None` where the crate has to tokenize it. `id` looks a word up in the vocabulary.
+    pub(super) fn read(&self, id: Lookup<'_>, text: &str, ids: &mut Vec<u32>) -> Option<()> {
         let before = ids.len();
         if self.read_ascii(id, text, ids).is_none() {
             ids.truncate(before);
@@ -160,17 +155,12 @@ impl FastWordPiece {
     }
 
     /// Reads a text of any characters, which the crate normalizes and splits into words.
-    fn read_any(
-        &self,
-        id: &dyn Fn(&str) -> Option<u32>,
-        text: &str,
-        ids: &mut Vec<u32>,
-    ) -> Option<()> {
+    fn read_any(&self, id: Lookup<'_>, text: &str, ids: &mut Vec<u32>) -> Option<()> {
         let mut text = match self.lowers_first {
             true => NormalizedString::from(text.to_lowercase()),
             false => NormalizedString::from(text),
         };
-        // Some are found before a text is normalized, and some after.
+        // Some added tokens are found before a text is normalized, and some after.
         if self.settings.others || self.has_added(text.get()) {
             return None;
         }
@@ -196,22 +186,17 @@ impl FastWordPiece {
         })
     }
 
-    /// Reads a text of printable ASCII characters, blanks and line breaks; `None` for others.
-    fn read_ascii(
-        &self,
-        id: &dyn Fn(&str) -> Option<u32>,
-        text: &str,
-        ids: &mut Vec<u32>,
-    ) -> Option<()> {
+    /// Reads a text of printable ASCII characters, blanks and line breaks; `None` for other texts, and for those with an added token.
+    fn read_ascii(&self, id: Lookup<'_>, text: &str, ids: &mut Vec<u32>) -> Option<()> {
         let bytes = text.as_bytes();
         let mut word = Word::new(&self.settings, id);
         for (at, &byte) in bytes.iter().enumerate() {
+            if *self.begins.get(usize::from(byte))? && self.is_added(&bytes[at..]) {
+                return None;
+            }
             match byte {
                 b' ' | b'\t' | b'\n' | b'\r' => word.end(ids)?,
                 b'!'..=b'~' => {
-                    if self.begins[usize::from(byte)] && self.is_added(&bytes[at..]) {
-                        return None;
-                    }
                     if byte.is_ascii_punctuation() {
                         word.end(ids)?;
                         word.push(byte);
@@ -268,16 +253,19 @@ fn special_tokens(tokenizer: &Tokenizer) -> Option<(Vec<u32>, Vec<u32>)> {
     }
 }
 
+/// The id of a word of the vocabulary.
+type Lookup<'a> = &'a dyn Fn(&str) -> Option<u32>;
+
 /// The word that is being read.
 struct Word<'a> {
     settings: &'a Settings,
-    id: &'a dyn Fn(&str) -> Option<u32>,
+    id: Lookup<'a>,
     /// The mark of a piece that continues a word, then the characters so far.
     text: String,
 }
 
 impl<'a> Word<'a> {
-    fn new(settings: &'a Settings, id: &'a dyn Fn(&str) -> Option<u32>) -> Self {
+    fn new(settings: &'a Settings, id: Lookup<'a>) -> Self {
         Self {
             settings,
             id,

@@ -1,6 +1,7 @@
 //! The same ids as those of the `tokenizers` crate, from `tokenizer.json` and from its packed form.
 
 use super::super::{PackedTokenizer, TextTokenizer, TokenizerConfig};
+use crate::text::transformers_ids::WORD_PIECE;
 use pilotlight_kernels::testing::Random;
 
 /// The parts of the tested texts: among others tokens that are found before a text is split, in both cases and in halves, controls of
@@ -157,13 +158,7 @@ fn compare(
 #[test]
 fn ids_are_those_of_the_crate() {
     let mut random = Random::new(15);
-    for name in [
-        "bert",
-        "bert-accents",
-        "bert-cased",
-        "bert-no-chinese",
-        "mpnet",
-    ] {
+    for name in WORD_PIECE {
         let (json, config) = (
             read(name, "tokenizer.json"),
             read(name, "tokenizer_config.json"),
@@ -178,6 +173,8 @@ fn ids_are_those_of_the_crate() {
             ("YO", "rstrip"),
             ("a_b", "lstrip"),
             ("New York", "normalized"),
+            ("\n", "special"),
+            (" new", "special"),
         ] {
             for normalized in [false, true] {
                 let mut file: serde_json::Value = serde_json::from_str(&json).unwrap();
