@@ -7,7 +7,7 @@
 #   make package   dist/pilotlight-<version>.tgz, and the same files in dist/package/
 #   make sizes     what the package downloads, by files, crates and functions, into benches/results; the sizes in README.md
 #   make bench     the kernels alone, and the package against its peers, in Chromium; 15 minutes
-#   make bench-engines    the package beside transformers.js in Chromium, Firefox and WebKitGTK, which it installs by apt; 6 minutes
+#   make bench-engines    the package beside transformers.js in Chromium, Firefox and WebKitGTK, which it installs by apt; needs `make bench-onnx` first
 #   make test-consumers   the package in bundlers, frameworks, runtimes and libraries, which are 2 GB
 #   make test-engines   the package and the demo in Chromium, Firefox and WebKitGTK, which it installs by apt
 #   make gateway   the set-up of the gateway: Node 24 if the machine's is older than 22.18, and its packages

@@ -1,4 +1,4 @@
-// Measures this package beside transformers.js in Chromium, Firefox and WebKitGTK, each as it runs there by default.
+// Measures this package beside transformers.js in Chromium, Firefox and WebKitGTK, each with its default options, on pages without isolation headers.
 //
 //   node benches/engines.mjs [--rounds 9] [--json FILE]
 //   ENGINES=WebKit node benches/engines.mjs   in one of them
@@ -53,6 +53,7 @@ const server = await serve(
     '/hub/': hub.handle,
   },
   '<!doctype html><title>bench</title><script type="module" src="/page.js"></script>',
+  { isolated: false },
 );
 const host = `${server.origin}/hub`;
 
@@ -67,7 +68,7 @@ const NAMES = Object.keys(CONTESTANTS);
 const inputs = readInputs(MINILM, path.join(DATA, 'sts/stsb-en-test.csv'));
 const CASES = { 'one sentence': inputs.sentence, 'a batch of 32 sentences': inputs['256 sentences'].slice(0, 2) };
 
-/** The times of each case and contestant, one a round, per call. */
+/** Measures each case once per round in every page; returns the milliseconds of a call by case and contestant. */
 async function speed(browser) {
   const visitors = [];
   const tabs = {};
@@ -87,7 +88,7 @@ async function speed(browser) {
     const time = (name, repeats) => tabs[name].call((args) => window.bench.time(...args), ['embed', what, repeats]);
     const repeats = {};
     for (const name of NAMES) {
-      // Engines compile what is hot in the background, and what is not yet compiled is slow: some seconds of it, then the count.
+      // Engines compile hot code in the background, so that each case first runs for two seconds.
       await time(name, Math.ceil(2000 / (await time(name, 1))));
       repeats[name] = Math.max(1, Math.round(200 / (await time(name, 1))));
     }
@@ -100,7 +101,7 @@ async function speed(browser) {
   return { times, backends };
 }
 
-/** The times of first and later visits, each in a page that is opened for it. */
+/** Measures first and later visits, each in a new page. */
 async function start(browser) {
   const LOADS = ['loading, first visit', 'loading, later visit'];
   const OPEN = 'page open to first embedding, later visit';
@@ -132,7 +133,7 @@ async function openPage(visitor, hash = '') {
   return tab;
 }
 
-/** Closes what is open of a browser too, also after an error: each visitor may be processes of its own. */
+/** Launches an engine; `close` also closes the visitors that an error left open, each of which may be processes of its own. */
 async function launch(engine) {
   const browser = await ENGINES[engine]();
   const open = new Set();
@@ -153,6 +154,10 @@ async function launch(engine) {
 
 const ENGINES = { Chromium: launchChromium, Firefox: launchFirefox, WebKit: launchWebKit };
 const chosen = process.env.ENGINES?.split(',') ?? Object.keys(ENGINES);
+if (options.json && chosen.length < Object.keys(ENGINES).length) {
+  console.error('--json writes the results of all engines: leave out ENGINES.');
+  process.exit(1);
+}
 const result = { processor: os.cpus()[0].model.trim(), cores: os.cpus().length, rounds, visits, engines: {}, rows: [] };
 for (const engine of chosen) {
   const browser = await launch(engine);

@@ -31,7 +31,7 @@ window.bench = {
     for (let i = 0; i < repeats; i += 1) for (const input of cases[name]) await contestant[method](input);
     return (performance.now() - start) / repeats;
   },
-  /** What computes, in words. */
+  /** Describes in words what the contestant computes with. */
   backend: () => contestant.backend(),
   /** The bytes of the linear memory, if the contestant exposes it, and of the whole page. */
   async memory() {

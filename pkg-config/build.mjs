@@ -7,7 +7,7 @@
  */
 import { parseArgs } from 'node:util';
 import { assemble } from './build/assemble.mjs';
-import { compileCore, compileImages, isCompiled } from './build/cargo.mjs';
+import { compileCore, compileImages, FEATURES, isCompiled } from './build/cargo.mjs';
 import { finishCore, finishImages, keptCore, keptImages } from './build/finish.mjs';
 import { installPackage, pack } from './build/pack.mjs';
 import { printSizes } from './build/sizes.mjs';
@@ -23,18 +23,18 @@ const { values } = parseArgs({
 
 /** The cores to build. `simd` and `relaxed` share one glue, `core/cpu.js`. */
 const CORES = [
-  { name: 'simd', glue: 'cpu', features: [], profile: values.profile },
+  { name: 'simd', glue: 'cpu', features: FEATURES.simd, profile: values.profile },
   {
     name: 'relaxed',
     glue: 'cpu',
-    features: ['relaxed-simd'],
+    features: FEATURES.relaxed,
     enable: ['--enable-relaxed-simd'],
     profile: values.profile,
   },
   {
     name: 'webgpu',
     glue: 'webgpu',
-    features: ['webgpu'],
+    features: FEATURES.webgpu,
     profile: values['webgpu-profile'] ?? values.profile,
   },
 ];
@@ -61,6 +61,7 @@ const cores = CORES.filter((core) => !(later && core.name === 'webgpu') || isCom
 // A crate in one unit keeps one processor busy; a build with another profile uses the other one.
 const profiles = [...new Set(cores.map(({ profile }) => profile))];
 const groups = profiles.map((profile) => makeAll(cores.filter((core) => core.profile === profile)));
+// The decoders have the profile of the first group, and cargo compiles them in the same folder.
 const decoders = groups[0].then(async () =>
   wanted.includes('images') ? finishImages(await compileImages(values.profile)) : keptImages(),
 );

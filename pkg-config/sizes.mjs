@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { isCompiled } from './build/cargo.mjs';
+import { FEATURES, isCompiled } from './build/cargo.mjs';
 import { withNames } from './build/finish.mjs';
 import { PACKAGE, ROOT } from './build/steps.mjs';
 import { crateOf, demangled, readWasm } from './build/wasm-names.mjs';
@@ -37,7 +37,7 @@ const PARTS = {
   digits: /digit_(unet|generator|classifier)|Digit(Generator|Classifier|Unet)/,
 };
 
-for (const [name, features] of Object.entries({ simd: [], relaxed: ['relaxed-simd'], webgpu: ['webgpu'] })) {
+for (const [name, features] of Object.entries(FEATURES)) {
   if (isCompiled({ name, features, profile: 'release' })) continue;
   console.error(
     `pkg-config/sizes.mjs: core/${name}.wasm is no build of the profile release, or not of this source: run make sizes`,

@@ -204,7 +204,7 @@ fn tokenizer_row(store: &dyn Store) -> String {
     keys.remove(0)
 }
 
-/// A row with the digest that it needs to be read.
+/// Puts the digest before the content of a row, as the store requires.
 fn sealed(content: &[u8]) -> Vec<u8> {
     [blake3::hash(content).to_hex().as_str().as_bytes(), content].concat()
 }

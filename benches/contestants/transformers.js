@@ -1,4 +1,4 @@
-// transformers.js, text in, mean-pooled and normalized embedding out. Without `threads` it chooses how many.
+// transformers.js, text in, mean-pooled and normalized embedding out. Without `threads`, transformers.js chooses their number.
 import { env, pipeline } from '/peers/@huggingface/transformers/dist/transformers.min.js';
 
 export async function load({ threads, dtype, model, host }) {

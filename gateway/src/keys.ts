@@ -91,8 +91,8 @@ export function parseKey(text: string): { id: string; secret: string } | undefin
 
 /** SHA-256 of a text, hexadecimal. Secrets have 190 random bits, so a slow hash would protect nothing more. */
 export function sha256(text: string): string {
-  // The one of `crypto.subtle` takes a job of another thread in Node, which is longer than the hash of a key or a short text; a long body
-  // keeps this thread for less time than its parsing does.
+  // `crypto.subtle` hashes on another thread in Node. For a key or a short text, handing the work over takes longer than hashing, and a long
+  // body keeps this thread for less time than parsing it does.
   return createHash('sha256').update(text).digest('hex');
 }
 

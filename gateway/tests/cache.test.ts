@@ -20,7 +20,7 @@ const post = (app: App, key: string, headers: HeadersInit = {}, body: unknown = 
   call(app, 'POST', '/v1/echo', { key, json: body, headers });
 const state = (response: Response) => response.headers.get('x-cache');
 
-/** Lets requests go on until each waits for something. */
+/** Waits for turns of the event loop, in which requests come as far as they can without timers and other threads. */
 async function moments(count = 50) {
   for (let at = 0; at < count; at += 1) await new Promise((resolve) => setImmediate(resolve));
 }

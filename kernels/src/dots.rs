@@ -4,7 +4,7 @@
 use super::simd::{Pairs, add_pairs, pairs, signed_dot, signed_pairs, widen};
 use super::simd::{Sums, Words, dot, kernel};
 
-/// The sum of products over one group. It is not inlined, so that nothing of its caller takes registers from the loop.
+/// Returns the sums of products over one group of inputs, of unsigned activations. It is not inlined, so that nothing of its caller takes registers from the loop.
 #[cfg_attr(
     all(target_arch = "wasm32", feature = "relaxed-simd"),
     target_feature(enable = "relaxed-simd")
@@ -18,7 +18,7 @@ pub fn outlined_dots<const M: usize>(
 }
 
 kernel! {
-    /// The sum of products over one group, of activations that are `SIGNED` or not.
+    /// Returns the sums of products over one group of inputs; `SIGNED` says whether activations are signed.
     // A plain loop, because LLVM orders the instructions of an iterator differently, and that was not measured.
     #[allow(clippy::needless_range_loop)]
     pub fn dots<const SIGNED: bool, const M: usize>(words: &[[[i32; 4]; 2]], values: &[[i32; M]]) -> [[Sums; 2]; M] {
@@ -45,7 +45,7 @@ kernel! {
         if SIGNED { signed_pairs(weights, activations) } else { pairs(weights, activations) }
     }
 
-    /// Does the same as `dots`, two words at a time.
+    /// Returns the same sums as `dots`, which it adds up from two words at a time.
     pub fn dots_by_pairs<const SIGNED: bool, const M: usize>(words: &[[[i32; 4]; 2]], values: &[[i32; M]]) -> [[Sums; 2]; M] {
         let mut sums = [[Sums::zero(); 2]; M];
         for (w, q) in words.as_chunks::<2>().0.iter().zip(values.as_chunks::<2>().0) {
@@ -60,7 +60,7 @@ kernel! {
     }
 }
 
-/// This build's dot product takes activations of either kind.
+/// Adds products to sums; the dot product of this build takes signed and unsigned activations alike.
 #[cfg(not(all(target_arch = "wasm32", feature = "relaxed-simd")))]
 #[inline]
 fn add_product<const SIGNED: bool>(sums: Sums, weights: Words, activations: Words) -> Sums {

@@ -153,7 +153,7 @@ kernel! {
         }
     }
 
-    /// The sums are passed on and not returned: a returned array would be kept in memory.
+    /// Computes a tile. `take` gets the sums of each row in place of a return value, because engines keep a returned array in memory.
     fn tile<const M: usize>(rows: Rows, weight: &[[[f32; 4]; 2]], take: &mut impl FnMut(usize, [F32x4; 2])) {
         let mut sums = [[F32x4::splat(0.0); 2]; M];
         outlined_sums(rows, weight, &mut sums);
@@ -185,7 +185,7 @@ kernel! {
 }
 
 /// Sums the products of `M` rows with one panel. It is not inlined, so that nothing of its caller takes registers from the loop: Firefox and
-/// WebKit otherwise keep sums in memory, which takes twice as long.
+/// WebKit otherwise keep sums in memory.
 #[cfg_attr(
     all(target_arch = "wasm32", feature = "relaxed-simd"),
     target_feature(enable = "relaxed-simd")

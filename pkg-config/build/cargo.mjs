@@ -4,6 +4,14 @@ import { ask, digest, filesUnder, isDone, KEPT, ROOT, runBeside, unlessDone } fr
 
 const TARGET = 'wasm32-unknown-unknown';
 
+/** The features of each module. */
+export const FEATURES = {
+  simd: [],
+  relaxed: ['relaxed-simd'],
+  webgpu: ['webgpu'],
+  images: ['pilotlight-images/module'],
+};
+
 /** Leaves out unused features of dependencies. */
 const WRAPPER = 'pkg-config/build/rustc.sh';
 
@@ -25,7 +33,7 @@ export async function compileCore(core) {
 /** Compiles the decoders of images and returns the path of the raw wasm. */
 export async function compileImages(profile) {
   const output = path.join(KEPT, 'images', 'cargo.wasm');
-  const features = ['pilotlight-images/module'];
+  const features = FEATURES.images;
   await unlessDone(output, inputsOf({ features, profile }), async () => {
     console.log(`cargo: images (profile ${profile})`);
     const folder = await build(['--lib', '--package', 'pilotlight-images'], { features, profile });

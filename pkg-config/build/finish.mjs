@@ -81,9 +81,10 @@ export async function withNames(name) {
   const named = path.join(folder, 'named.wasm');
   const enable = name === 'relaxed' ? ['--enable-relaxed-simd'] : [];
   const files = [path.relative(ROOT, bare), 'node_modules/binaryen/package.json', 'pkg-config/build/finish.mjs'];
-  await unlessDone(named, digest({ texts: OPTIMIZE, files }), () =>
-    runBeside(WASM_OPT, [...OPTIMIZE, ...enable, '--debuginfo', bare, '-o', named]),
-  );
+  await unlessDone(named, digest({ texts: OPTIMIZE, files }), async () => {
+    await runBeside(WASM_OPT, [...OPTIMIZE, ...enable, '--debuginfo', bare, '-o', `${named}.part`]);
+    renameSync(`${named}.part`, named);
+  });
   return named;
 }
 

@@ -337,11 +337,9 @@ export interface LoadPlan {
   /** Bytes that would come from the network, and bytes that an earlier load fetched. */
   fetchBytes: number;
   cachedBytes: number;
-  /**
-   * Bytes that the model takes in the store, without the packed form of its tokenizer, which takes less than `tokenizer.json`; and bytes that are left
-   * in the store, where that is known.
-   */
+  /** The bytes that the model will take in the store. The packed form of its tokenizer is not counted; it is smaller than `tokenizer.json`. */
   storeBytes: number;
+  /** The bytes that are left in the store, where that is known. */
   availableBytes?: number;
   /** The approximate number of bytes of WebAssembly memory that it takes. */
   memoryBytes: number;
@@ -424,8 +422,8 @@ export declare const models: {
 export interface InitOptions {
   wasm?: WebAssembly.Module | ArrayBuffer | ArrayBufferView<ArrayBuffer> | Response | URL | string;
   /**
-   * The image decoders, `pilotlight/images.wasm`. They are fetched and compiled with the first image file, whose call rejects where that fails;
-   * another `init` may then name another source.
+   * The image decoders, `pilotlight/images.wasm`. They are fetched and compiled when the first image file is decoded. If that
+   * fails, the call rejects, and `init` may be called again with another source.
    */
   images?: WebAssembly.Module | ArrayBuffer | ArrayBufferView<ArrayBuffer> | Response | URL | string;
 }

@@ -199,7 +199,8 @@ async fn to_image(value: &JsValue, options: &JsValue) -> Result<Rgb> {
     let decode = get(options, "decodeImage").and_then(|decode| decode.dyn_into::<Function>().ok());
     let decode = decode.ok_or_else(|| Error::internal("decodeImage is no function"))?;
     let decoded = answer_of(&decode, value).await;
-    let decoded = decoded.ok_or_else(|| Error::internal("the image decoders cannot be had"))?;
+    let decoded =
+        decoded.ok_or_else(|| Error::internal("the image decoders could not be loaded"))?;
     let text = |name: &str| get(&decoded, name).and_then(|text| text.as_string());
     match (text("code"), text("message")) {
         (Some(code), Some(message)) => {

@@ -74,7 +74,7 @@ pub(super) struct Reference {
 /// The row of a packed tokenizer, whose bytes follow the JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Tokenizer {
-    /// The digests of the chunks of the file that it was made from, as the manifest has them.
+    /// The digests of the chunks of `tokenizer.json` from which it was made, as in the manifest.
     pub source: Vec<String>,
 }
 

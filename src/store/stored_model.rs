@@ -85,8 +85,7 @@ impl<'a> StoredModel<'a> {
             .map(|(_, packed)| packed))
     }
 
-    /// Keeps the packed form of the tokenizer that was made from this model's file `file`. It is no part of the model: nothing is written
-    /// where the model has no such file.
+    /// Stores the packed form of the tokenizer that was made from `file`; does nothing if the model has no such file.
     pub async fn keep_tokenizer(&self, file: &str, packed: &[u8]) -> Result<()> {
         let Some(stored) = self.manifest.files.get(file) else {
             return Ok(());

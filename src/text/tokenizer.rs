@@ -1,4 +1,4 @@
-//! The tokenizer of `tokenizer.json`, by the `tokenizers` crate with a truncation of our own, or of its packed form.
+//! Tokenizes by `tokenizer.json` or its packed form, with a truncation of our own. What `word_piece` does not do, the `tokenizers` crate does.
 
 mod packed;
 mod parse;
@@ -59,7 +59,7 @@ pub struct LocatedTokens {
 
 /// A tokenizer that truncates at the maximum length of a model and does not pad.
 pub struct TextTokenizer {
-    /// The tokenizer of the crate. Where there is a packed form, it is made of that when a text first needs it.
+    /// The tokenizer of the crate. If the tokenizer was read packed, it is made when it is first needed.
     whole: OnceLock<Tokenizer>,
     packed: Option<Arc<PackedTokenizer>>,
     /// The maximum number of tokens without special ones, and the number of these.
@@ -72,7 +72,7 @@ pub struct TextTokenizer {
     dropped: Option<u32>,
     /// Bytes that are tokenized at a time.
     piece: usize,
-    /// The faster way, where there is one.
+    /// The faster WordPiece tokenizer, if this tokenizer has one.
     word_piece: Option<FastWordPiece>,
 }
 
@@ -136,7 +136,7 @@ impl TextTokenizer {
 
     /// The packed form of this tokenizer, which was read from `json`; `None` where it has none.
     pub fn pack(&self, json: &[u8]) -> Option<Vec<u8>> {
-        // Static embeddings leave out the special tokens, and read the whole file for more than the words.
+        // Static embeddings, which have no special tokens, need more of the file than its words.
         if self.special == 0 {
             return None;
         }
@@ -145,9 +145,9 @@ impl TextTokenizer {
         PackedTokenizer::pack(json, self.whole.get()?, settings, self.special, in_pieces)
     }
 
-    /// The tokenizer of the crate.
+    /// Returns the tokenizer of the crate, made from the packed form if it was not needed before.
     ///
-    /// *Errors*: `InvalidWeights` where the packed form has no valid one.
+    /// *Errors*: `InvalidWeights` if the packed form contains no valid tokenizer.
     fn whole(&self) -> Result<&Tokenizer> {
         if let (None, Some(packed)) = (self.whole.get(), &self.packed) {
             let mut tokenizer = parse(&packed.json()?)?;

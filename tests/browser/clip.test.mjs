@@ -122,7 +122,10 @@ for (const [build, simd] of Object.entries(BUILDS)) {
   }
 }
 
-/** Each model compiles its own shaders, which takes most of the time: one of each family, which with MiniLM have all activations, and for the figures all. */
+/**
+ * The models that are tested on WebGPU. Compiling the shaders of a model takes most of the time, so `make test` takes one model of each family;
+ * with MiniLM they have all activations.
+ */
 const ON_WEBGPU = [...(FIGURES ? CLIPS : ['clip-tiny', 'siglip2-tiny']), 'odd'].map((name) => `test/${name}`);
 
 test("on WebGPU both towers give the CPU's values in f32, heads of odd widths too", { timeout: 900_000 }, async (t) => {

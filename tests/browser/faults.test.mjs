@@ -54,7 +54,7 @@ const keys = (page, part) =>
     return all.filter((key) => key.includes(part));
   }, part);
 
-/** The cases that load in workers; a worker for each load takes most of the time, and `make figures` has one for all. */
+/** The cases that load in workers. Starting a worker takes most of the time of a case; `make figures` runs all cases in workers. */
 const IN_WORKERS = [
   'nothing goes wrong',
   'bytes come slowly, but they come',
@@ -206,7 +206,7 @@ async function withStore(work) {
 const PUTS = FIGURES ? Array.from({ length: 10 }, (_, i) => i + 1) : [1, 3, 6, 10];
 
 const CLOCKS = FIGURES ? [0, -1e15, 4e12, 8.64e15, Number.NaN] : [-1e15, 8.64e15, Number.NaN];
-/** The ways in which rows are changed. Rows that are cut off are looked at by one kind, whose length is known; for the figures by all. */
+/** Returns the ways in which rows of a kind are changed. They are cut only if they are chunks, whose length is known; `make figures` cuts all kinds. */
 const changesOf = (part) => ['delete', 'alter', ...(FIGURES || part === '#chunk/' ? ['cut'] : [])];
 
 /** Rows of [name, the fault in the page, its argument, the options of the load, the outcome]. */

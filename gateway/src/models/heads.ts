@@ -12,7 +12,7 @@ export class Heads {
   readonly #parts: Pick<Host, 'sql' | 'blobs'>;
   #rows: HeadRow[] = [];
   #readAt = Number.NEGATIVE_INFINITY;
-  /** The number of changes that this isolate was told of. */
+  /** Counts calls of `forget`, by which a read notices that the table was changed after it began. */
   #changes = 0;
 
   constructor(parts: Pick<Host, 'sql' | 'blobs'>) {
@@ -21,22 +21,18 @@ export class Heads {
 
   /** All heads, as of some seconds ago. */
   async list(): Promise<HeadRow[]> {
-    if (Date.now() - this.#readAt > KEEP_MS) await this.#read();
-    return this.#rows;
+    return Date.now() - this.#readAt > KEEP_MS ? this.#read() : this.#rows;
   }
 
   async find(name: string): Promise<HeadRow | undefined> {
-    const find = () => this.#rows.find((row) => row.name === name);
-    await this.list();
+    const found = (await this.list()).find((row) => row.name === name);
     // Another isolate may have taken the head a moment ago.
-    if (!find()) await this.#read();
-    return find();
+    return found ?? this.findNow(name);
   }
 
-  /** The head as it is in the table now, for those who change it. */
+  /** Reads the table and returns the head as it is now, for the administrator's routes. */
   async findNow(name: string): Promise<HeadRow | undefined> {
-    await this.#read();
-    return this.#rows.find((row) => row.name === name);
+    return (await this.#read()).find((row) => row.name === name);
   }
 
   /** To be called when the table was changed. */
@@ -55,10 +51,14 @@ export class Heads {
     return (await new Response(object.body).json()) as object;
   }
 
-  async #read(): Promise<void> {
+  async #read(): Promise<HeadRow[]> {
     const changes = this.#changes;
-    this.#rows = await listHeads(this.#parts.sql);
-    // What was read before a change of the table is old already.
-    if (changes === this.#changes) this.#readAt = Date.now();
+    const rows = await listHeads(this.#parts.sql);
+    // A read that began before a change may have missed it, and must not replace what was read since.
+    if (changes === this.#changes) {
+      this.#rows = rows;
+      this.#readAt = Date.now();
+    }
+    return rows;
   }
 }

@@ -12,7 +12,7 @@ export class ImageCode {
     this.#file = file;
   }
 
-  /** Takes the program's own code, unless some is compiled already. */
+  /** Sets the program's own code; ignored once code is compiled or being compiled. */
   use(source: () => WasmSource | Promise<WasmSource>): void {
     if (!this.#module) this.#given = source;
   }
@@ -27,26 +27,26 @@ export class ImageCode {
   }
 
   async #compile(): Promise<WebAssembly.Module> {
+    const isGiven = this.#given !== undefined;
     const source = await wasmOf(this.#file, this.#given?.());
     const module = source instanceof WebAssembly.Module ? source : await this.#compiled(source);
     if (WebAssembly.Module.exports(module).some(({ name }) => name === 'decode')) return module;
-    throw new PilotlightError(
-      'INVALID_INPUT',
-      'init({ images }): expected the code of pilotlight/images.wasm, got other code',
-    );
+    const where = isGiven ? 'init({ images })' : this.#file.name;
+    throw new PilotlightError('INVALID_INPUT', `${where}: expected the code of pilotlight/images.wasm, got other code`);
   }
 
   async #compiled(source: WasmSource): Promise<WebAssembly.Module> {
-    const { name } = this.#file;
+    const attempt = async <T>(code: 'FETCH_FAILED' | 'BACKEND_UNAVAILABLE', what: string, work: () => Promise<T>) => {
+      try {
+        return await work();
+      } catch (error) {
+        throw new PilotlightError(code, `${this.#file.name}: ${what}: ${toPilotlightError(error).message}`, error);
+      }
+    };
     const response = responseOf(source);
-    let code: 'FETCH_FAILED' | 'BACKEND_UNAVAILABLE' = 'FETCH_FAILED';
-    try {
-      const bytes = response ? await response.arrayBuffer() : (source as BufferSource);
-      code = 'BACKEND_UNAVAILABLE';
-      return await WebAssembly.compile(bytes);
-    } catch (error) {
-      const what = code === 'FETCH_FAILED' ? 'the download broke off' : 'WebAssembly could not be compiled';
-      throw new PilotlightError(code, `${name}: ${what}: ${toPilotlightError(error).message}`, error);
-    }
+    const bytes = response
+      ? await attempt('FETCH_FAILED', 'the download broke off', () => response.arrayBuffer())
+      : (source as BufferSource);
+    return attempt('BACKEND_UNAVAILABLE', 'WebAssembly could not be compiled', () => WebAssembly.compile(bytes));
   }
 }

@@ -36,7 +36,9 @@ export function decodeWith(module: () => Promise<unknown>): DecodeImage {
     if (!running) {
       const code = (await module()) as WebAssembly.Module;
       try {
-        running = (await WebAssembly.instantiate(code)).exports as unknown as Decoder;
+        const { exports } = await WebAssembly.instantiate(code);
+        // Another call may have started them meanwhile.
+        running ??= exports as unknown as Decoder;
       } catch (error) {
         return failure(error, 'the image decoders could not be started');
       }
@@ -71,8 +73,9 @@ function decodeIn(decoder: Decoder, file: Uint8Array): Decoded {
   }
 }
 
-/** No memory, for the module or for a copy of pixels, is a RangeError; all else is a defect. */
+/** Makes the result of a failure. A trap or code that does not fit is a defect; engines have different errors where there is no memory. */
 function failure(error: unknown, what: string): Decoded {
-  const code = error instanceof RangeError ? 'RESOURCE_LIMIT' : 'INTERNAL';
+  const { LinkError, RuntimeError } = WebAssembly;
+  const code = error instanceof RuntimeError || error instanceof LinkError ? 'INTERNAL' : 'RESOURCE_LIMIT';
   return { code, message: `${what}: ${toPilotlightError(error).message}` };
 }

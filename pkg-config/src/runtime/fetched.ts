@@ -4,7 +4,7 @@ import { Core } from '../core/core.js';
 import type { Glue } from '../core/glue.js';
 import { cpuCore } from '../core/simd.js';
 
-/** A sentence for messages: the remedy where a bundler did not copy a file. `option` is that of `init`. */
+/** Returns the advice of an error message for a file that a bundler did not copy; `option` is the option of `init` that takes its address. */
 export const notCopied = (option: 'wasm' | 'images'): string =>
   `Bundlers that leave \`new URL\` alone do not copy the file: give its address to init({ ${option} }), or import 'pilotlight/inline' (README, "Bundlers")`;
 

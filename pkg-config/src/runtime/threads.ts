@@ -21,7 +21,7 @@ interface Host {
   };
 }
 
-/** A module of Node. Imports of one would stop bundlers for browsers, which never come here. The function throws in Next.js' Edge Runtime. */
+/** Returns a module of Node, or `undefined`. It is not imported, because bundlers for browsers would stop. */
 const builtin = (name: string): unknown => known(() => (globalThis as Host).process?.getBuiltinModule?.(name));
 
 /** Threads of this runtime; `undefined` where there are none. Cloudflare Workers may have the module, which starts none. */
@@ -39,7 +39,7 @@ export function deviceOfProcess(): { cores: number; memory: number } {
   return { cores, memory: (memory ?? 2 ** 31) / 2 };
 }
 
-/** Deno throws where a program may not ask. */
+/** Returns what `ask` returns, or `undefined` where it throws, as in Deno without permission and in the Edge Runtime of Next.js. */
 function known<T>(ask: () => T): T | undefined {
   try {
     return ask();

@@ -83,7 +83,7 @@ impl<'a, 's> Loading<'a, 's> {
             }
         };
         let configs = join(self.fetch_all(&others), tokenizer);
-        // Stored weights are asked for right after the config files, and arrive while these are read and the tokenizer is made.
+        // Stored weights are requested right after the config files, so that they arrive while these are parsed.
         let mut opening = match self.cached && !is_index(&weights) {
             true => Some(self.opening(weights.clone())),
             false => None,
@@ -185,7 +185,7 @@ impl<'a, 's> Loading<'a, 's> {
             let bytes = fetch_whole(self.host, &self.snapshot, &file, self.retry_policy()).await;
             (file, bytes)
         };
-        // A store is asked for all at once.
+        // A store answers all requests at once, so that lanes do not limit it.
         let lanes = match self.cached {
             true => files.len().max(1),
             false => LANES - 1,

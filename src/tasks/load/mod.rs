@@ -260,7 +260,7 @@ impl<'a, 's> Loading<'a, 's> {
     async fn run(mut self, build: &dyn Build) -> Result<()> {
         let mut result = build.build(&mut self).await;
         if let Some(opening) = self.opening.take() {
-            // A request to a database has to end before its future does.
+            // A database request must finish before its future is dropped.
             let _ = opening.fetch().await;
         }
         if let Some(writer) = &mut self.writer {

@@ -17,7 +17,7 @@ pub struct Opening<'a> {
 }
 
 impl<'a> Opening<'a> {
-    /// Makes an `Opening` of a request that is not made yet.
+    /// Takes a request, which `start` or `fetch` makes.
     pub(super) fn new(future: impl Future<Output = OpenResult<'a>> + 'a) -> Self {
         Self {
             future: Box::pin(future),
@@ -25,7 +25,7 @@ impl<'a> Opening<'a> {
         }
     }
 
-    /// Makes the request, and waits for nothing.
+    /// Sends the request without waiting for the answer.
     pub(super) async fn start(&mut self) {
         self.state = poll_fn(|context| Poll::Ready(self.future.as_mut().poll(context))).await;
     }

@@ -22,7 +22,7 @@ pub enum LastFile {
 }
 
 impl LastFile {
-    /// The file, which is made again from its packed form.
+    /// Returns the bytes of the file; those of a packed tokenizer are written anew.
     ///
     /// *Errors*: `InvalidWeights` where the packed form has a word that is not UTF-8.
     pub fn bytes(&self) -> Result<Cow<'_, [u8]>> {
@@ -88,7 +88,7 @@ pub trait Pretrained: Sized {
     /// Parses the last config file; `file` is empty for a model without files.
     fn prepare(config: &Self::Config, file: &LastFile) -> Result<Self::Prepared>;
 
-    /// The tokenizer among what was prepared, whose packed form the store keeps where it has one.
+    /// Returns the tokenizer whose packed form the store is to keep; `None` where there is none.
     fn tokenizer(_prepared: &Self::Prepared) -> Option<&TextTokenizer> {
         None
     }

@@ -6,7 +6,7 @@ use crate::tasks::sentence_transformers::TOKENIZER;
 use crate::text::{PackedTokenizer, TextTokenizer};
 
 impl Loading<'_, '_> {
-    /// Reads the packed form of `tokenizer.json`, if `files` has that name and the store a form that can be read.
+    /// Reads the packed tokenizer from the store; `None` if `files` is empty, or if none is stored, or it cannot be read.
     pub(super) async fn read_packed(&self, files: &[&str]) -> Option<PackedTokenizer> {
         let (stored, file) = (self.stored?, files.first()?);
         // Where the store fails, the file itself is read.

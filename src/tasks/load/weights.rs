@@ -23,7 +23,7 @@ impl<'a> Loading<'a, '_> {
         std::mem::replace(&mut self.front, Ok(None))
     }
 
-    /// The weights in the store, of which reading starts when that is asked for.
+    /// Returns an [`Opening`] of the stored weights; nothing is read until it is started.
     pub(super) fn opening(&self, file: String) -> Opening<'a> {
         let (host, snapshot, retry) = (self.host, self.snapshot.clone(), self.retry_policy());
         Opening::new(async move { Fetch::open(host, &snapshot, &file, u64::MAX, retry).await })

@@ -13,7 +13,7 @@ use super::broken;
 use super::word_piece::{Settings, wordpiece};
 use crate::error::Result;
 
-/// Version of the form: of its layout, and of what [`Settings`] are made of a tokenizer. One of another version is not read, but made anew.
+/// The version of the layout and of [`Settings`], also of how these are found. A row of another version is ignored and written anew.
 const VERSION: u32 = 1;
 
 /// Words are no longer than this many bytes; a tokenizer with a longer one has no packed form.
@@ -38,8 +38,9 @@ struct Head {
 /// The words of one length.
 #[derive(Clone, Default)]
 struct Words {
-    /// The offset of the first word in bytes, and its number.
+    /// The offset in bytes of the first word.
     start: usize,
+    /// The number of words before the first one.
     first: usize,
     count: usize,
 }
@@ -130,6 +131,7 @@ impl PackedTokenizer {
         Some(bytes)
     }
 
+    /// The settings that tokenizing needs beside the vocabulary.
     pub(super) fn settings(&self) -> &Settings {
         &self.head.settings
     }

@@ -48,11 +48,11 @@ pub fn parse(json: &[u8]) -> Result<Tokenizer> {
         // Old files do not name the kind of their model.
         _ => None,
     };
-    // The crate's own way also reads models with settings that it does not know, and says what is wrong with a file.
+    // The crate's own parser also reads models with unknown settings, and its error says what is wrong.
     parsed.map_or_else(|| Tokenizer::from_bytes(json).map_err(broken), Ok)
 }
 
-/// The tokenizer, if its file is one of this kind of model as the crate writes it.
+/// Parses a file whose model is `Model`; `None` if it has settings that the crate does not write.
 fn with<Model>(json: &[u8]) -> Option<Tokenizer>
 where
     Model: tokenizers::Model + DeserializeOwned + Into<ModelWrapper>,

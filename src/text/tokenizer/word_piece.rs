@@ -1,6 +1,5 @@
-//! WordPiece of texts without added tokens, which nearly all are: the same ids as those of the `tokenizers` crate, without its model. Texts in
-//! plain ASCII take a small part of its time, because it makes several copies of each text and of each token, with the place of each
-//! character; here only ids are made. Other texts are normalized and split by it.
+//! Tokenizes texts without added tokens by WordPiece, with the same ids as the `tokenizers` crate. That crate records the place of each character
+//! and copies texts several times; this code makes ids alone. Texts that are not plain ASCII are normalized and split by the crate first.
 
 use serde::{Deserialize, Serialize};
 use tokenizers::models::wordpiece::WordPiece;
@@ -18,8 +17,9 @@ use super::TokenizerConfig;
 pub(super) struct Settings {
     /// The settings of BERT's normalizer: to drop controls, to split Chinese characters, to strip accents, and to lower-case.
     normalizer: (bool, bool, Option<bool>, bool),
-    /// The special tokens before a text and after it.
+    /// The special tokens before a text.
     before: Vec<u32>,
+    /// The special tokens after a text.
     after: Vec<u32>,
     /// The tokens in ASCII that are found in a text before it is split.
     added: Vec<String>,
@@ -34,7 +34,8 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Reads the settings of a tokenizer; `None` if it is not a BERT-type one, or if normalizing changes one of its added tokens.
+    /// Reads the settings of a tokenizer; `None` if it is not a BERT-type one, or if an added token may match an ASCII text that differs from it by more
+    /// than case.
     fn of(tokenizer: &Tokenizer) -> Option<Self> {
         let Some(NormalizerWrapper::BertNormalizer(normalizer)) = tokenizer.get_normalizer() else {
             return None;
@@ -50,7 +51,7 @@ impl Settings {
             .get_added_tokens_decoder()
             .values()
         {
-            // The crate looks for such a token in normalized texts, which have no accents and other blanks.
+            // The crate looks for such a token in normalized texts, and so finds it without its accents, or with other blanks.
             if token.normalized && !token.content.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return None;
             }
@@ -97,7 +98,7 @@ pub(super) struct FastWordPiece {
     settings: Settings,
     /// Whether texts are lower-cased before they are normalized.
     lowers_first: bool,
-    /// Whether they are lower-cased at all.
+    /// Whether texts are lower-cased, before they are normalized or by it.
     lowercase: bool,
     /// For each byte, whether one of the added tokens begins with it, in either case.
     begins: [bool; 128],
@@ -160,7 +161,7 @@ impl FastWordPiece {
             true => NormalizedString::from(text.to_lowercase()),
             false => NormalizedString::from(text),
         };
-        // Some added tokens are found before a text is normalized, and some after.
+        // Some added tokens are looked for before a text is normalized, others after, so that both texts are searched.
         if self.settings.others || self.has_added(text.get()) {
             return None;
         }
@@ -260,7 +261,7 @@ type Lookup<'a> = &'a dyn Fn(&str) -> Option<u32>;
 struct Word<'a> {
     settings: &'a Settings,
     id: Lookup<'a>,
-    /// The mark of a piece that continues a word, then the characters so far.
+    /// The mark of a piece that continues a word, followed by the characters read so far.
     text: String,
 }
 

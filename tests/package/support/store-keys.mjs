@@ -6,3 +6,7 @@ export function kindOf(key) {
 
 /** The keys of all entries of one kind in a `mapStore()`. */
 export const keysOf = ({ rows }, kind) => [...rows.keys()].filter((key) => kindOf(key) === kind);
+
+/** The bytes of the packed tokenizers in a `mapStore()`, which a list counts and a plan leaves out. */
+export const packedTokenizers = (store) =>
+  keysOf(store, 'tokenizer').reduce((sum, key) => sum + store.rows.get(key).length, 0);

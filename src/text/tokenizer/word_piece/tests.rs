@@ -1,4 +1,4 @@
-//! The same ids as those of the `tokenizers` crate, from `tokenizer.json` and from its packed form.
+//! Tests that ids are those of the `tokenizers` crate, from `tokenizer.json` and from its packed form.
 
 use super::super::{PackedTokenizer, TextTokenizer, TokenizerConfig};
 use crate::text::transformers_ids::WORD_PIECE;
@@ -109,7 +109,7 @@ fn compare(
     let mut fast = 0;
     let config = match config {
         Some(config) => TokenizerConfig::new(Some(config.as_bytes()), b"{}").unwrap(),
-        // The settings of no class that is known.
+        // A `tokenizer_config.json` whose class is unknown.
         None => TokenizerConfig::from_json(br#"{"tokenizer_class":"none"}"#).unwrap(),
     };
     for most in [3, 4, 24, usize::MAX] {
