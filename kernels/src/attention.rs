@@ -1,12 +1,12 @@
 //! Self-attention, one sequence and head at a time, so that the scores stay in cache.
 
-use std::cell::RefCell;
 use std::ops::Range;
 
 use super::math::exp;
 use super::matmul_f32::{Rows, product, store};
 use super::simd::{F32x4, kernel};
 use crate::layout::PANEL;
+use crate::parallel::{self, Buffers, Tile};
 
 /// Queries whose scores are computed at a time: a multiple of the tiles of 4 and of 6 rows.
 pub const BLOCK: usize = 24;
@@ -61,35 +61,40 @@ pub fn attention(
     reach: Option<usize>,
     bias: Option<Bias<'_>>,
 ) {
-    thread_local! {
-        static SCRATCH: RefCell<Scratch> = RefCell::default();
-    }
-    SCRATCH.with_borrow_mut(|scratch| {
-        let shape = Shape {
-            d: width / heads,
-            heads,
-            key_heads,
-            causal,
-            reach,
-        };
-        let rows = offsets.last().map_or(0, |rows| *rows as usize);
-        let missing = rows - out.len() / width.max(1);
-        for span in offsets.windows(2) {
-            let [first, end] = [span[0] as usize, span[1] as usize];
-            let key_width = shape.d * key_heads;
-            let (queries, keys) = (
-                first * width..(end - missing) * width,
-                first * key_width..end * key_width,
-            );
-            scratch.sequence(
-                &query[queries.clone()],
+    static SCRATCH: Buffers<Scratch> = Buffers::new();
+    let shape = Shape {
+        d: width / heads,
+        heads,
+        key_heads,
+        causal,
+        reach,
+    };
+    let rows = offsets.last().map_or(0, |rows| *rows as usize);
+    let missing = rows - out.len() / width.max(1);
+    let bounds: Vec<usize> = offsets
+        .iter()
+        .map(|row| (*row as usize).saturating_sub(missing))
+        .collect();
+    let cost = offsets
+        .windows(2)
+        .map(|span| u64::from(span[1] - span[0]).pow(2) * 2 * width as u64)
+        .sum();
+    let columns = width / key_heads.max(1);
+    parallel::tiles(out, width, &bounds, columns, cost, |tile| {
+        let queries = tile.rows();
+        let span = &offsets[tile.part()..][..2];
+        let key_width = shape.d * key_heads;
+        let keys = span[0] as usize * key_width..span[1] as usize * key_width;
+        SCRATCH.lend(|scratch| {
+            scratch.heads(
+                &query[queries.start * width..queries.end * width],
                 &key[keys.clone()],
                 &value[keys],
-                &mut out[queries],
+                tile,
                 shape,
                 bias,
             );
-        }
+        });
     });
 }
 
@@ -129,12 +134,13 @@ struct Scratch {
 }
 
 impl Scratch {
-    fn sequence(
+    /// Computes the heads of the queries that share a head of the keys, which are the columns of `out`.
+    fn heads(
         &mut self,
         query: &[f32],
         key: &[f32],
         value: &[f32],
-        out: &mut [f32],
+        mut out: Tile<'_>,
         shape: Shape,
         bias: Option<Bias<'_>>,
     ) {
@@ -152,27 +158,21 @@ impl Scratch {
         self.values.resize(t * d.next_multiple_of(PANEL), 0.0);
         self.scores.resize(BLOCK * padded, 0.0);
         let scale = 1.0 / (d as f32).sqrt();
-        let shared = heads / key_heads;
-        for head in 0..heads {
-            let columns = head * d..(head + 1) * d;
-            if head % shared == 0 {
-                let key_head = head / shared;
-                let columns = key_head * d..(key_head + 1) * d;
-                self.pack_keys(key, key_width, columns.clone(), scale);
-                self.pack_values(value, key_width, columns);
-            }
-            for (index, (query, out)) in query
-                .chunks(BLOCK * width)
-                .zip(out.chunks_mut(BLOCK * width))
-                .enumerate()
-            {
+        let (shared, key_head) = (heads / key_heads, out.column());
+        let columns = key_head * d..(key_head + 1) * d;
+        self.pack_keys(key, key_width, columns.clone(), scale);
+        self.pack_values(value, key_width, columns);
+        for part in 0..shared {
+            let head = key_head * shared + part;
+            for (index, query) in query.chunks(BLOCK * width).enumerate() {
                 self.block(
-                    &query[columns.start..],
-                    &mut out[columns.start..],
-                    width,
+                    &query[head * d..],
+                    &mut out,
+                    part * d,
+                    index * BLOCK,
+                    missing,
                     t,
                     shape,
-                    missing + index * BLOCK,
                     bias.map(|bias| bias.of_head(head)),
                 );
             }
@@ -215,17 +215,20 @@ impl Scratch {
     }
 
     kernel! {
-        /// Computes up to `BLOCK` queries of one head. `first` is the index of the first query.
+        /// Computes up to `BLOCK` queries of one head: rows of `out` from `first_out` on, and its columns from `column` on. The sequence has
+        /// `missing` rows before those of `out`.
         fn block(
             &mut self,
             query: &[f32],
-            out: &mut [f32],
-            width: usize,
+            out: &mut Tile<'_>,
+            column: usize,
+            first_out: usize,
+            missing: usize,
             t: usize,
             shape: Shape,
-            first: usize,
             bias: Option<HeadBias<'_>>,
         ) {
+            let (width, first) = (shape.heads * shape.d, missing + first_out);
             let d = shape.d;
             let padded = t.next_multiple_of(PANEL);
             let count = (query.len() + width - d) / width;
@@ -269,10 +272,10 @@ impl Scratch {
             };
             for (panel, values) in self.values.chunks_exact(t * PANEL).enumerate() {
                 let values = &values[start * PANEL..end * PANEL];
-                let real = PANEL.min(d - panel * PANEL);
+                let columns = panel * PANEL..d.min((panel + 1) * PANEL);
                 product(weights, values, |row, sums| {
                     let inverse = F32x4::splat(self.inverses[row]);
-                    let to = &mut out[row * width + panel * PANEL..][..real];
+                    let to = &mut out.row(first_out + row)[column..][columns.clone()];
                     store(sums.map(|sum| sum.mul(inverse)), to);
                 });
             }

@@ -1,7 +1,12 @@
 //! The CPU kernels of Pilotlight: functions on slices, in WebAssembly SIMD or plain Rust.
 //!
 //! They are a crate of their own, because they are optimized for speed and everything else for size. The only `unsafe` code is in [`simd`]:
-//! loads and stores of vectors, and the instructions themselves.
+//! loads and stores of vectors, and the instructions themselves; and in `parallel`: the parts of a result that threads share, and locks.
+
+#![cfg_attr(
+    target_feature = "atomics",
+    feature(stdarch_wasm_atomic_wait, thread_local)
+)]
 
 pub mod activation;
 mod attention;
@@ -21,6 +26,7 @@ mod matmul_q8;
 mod norm;
 pub mod pack;
 mod panels;
+pub mod parallel;
 mod quantized;
 mod rotary;
 pub mod scan;

@@ -7,6 +7,7 @@ use super::panels::{parts, registers};
 use super::simd::{F32x4, kernel, mul_add};
 use crate::activation::Activation;
 use crate::layout::PANEL;
+use crate::parallel;
 
 /// Rows of `x` in one register tile. A fused multiply-add needs no register for the product, which leaves room for more rows.
 pub const ROWS: usize = if cfg!(all(target_arch = "wasm32", feature = "relaxed-simd")) {
@@ -28,19 +29,22 @@ pub fn linear(
     y: &mut [f32],
     activation: Activation,
 ) {
-    let rows = Rows { x, stride: k, k };
-    match x.len() / k {
-        1 => few_rows::<1, 4>(rows, weight, bias, y, activation),
-        2 => few_rows::<2, 2>(rows, weight, bias, y, activation),
-        _ => {
-            let n = bias.len();
-            for (panel, weight) in weight.chunks_exact(k * PANEL).enumerate() {
-                let columns = panel * PANEL..n.min((panel + 1) * PANEL);
-                let bias = of_panel(&bias[columns.clone()]);
-                outputs(rows, weight, bias, columns, n, y, activation);
+    let n = bias.len();
+    parallel::rows(y, n, k * n, ROWS, |rows, y| {
+        let x = &x[rows.start * k..rows.end * k];
+        let rows = Rows { x, stride: k, k };
+        match x.len() / k {
+            1 => few_rows::<1, 4>(rows, weight, bias, y, activation),
+            2 => few_rows::<2, 2>(rows, weight, bias, y, activation),
+            _ => {
+                for (panel, weight) in weight.chunks_exact(k * PANEL).enumerate() {
+                    let columns = panel * PANEL..n.min((panel + 1) * PANEL);
+                    let bias = of_panel(&bias[columns.clone()]);
+                    outputs(rows, weight, bias, columns, n, y, activation);
+                }
             }
         }
-    }
+    });
 }
 
 kernel! {

@@ -13,8 +13,6 @@
 //! with 7 bits, some sentences would have a cosine of only 0.976 to f32. Therefore inputs are smoothed first: multiplied by factors that
 //! equalize them, by which the weights were divided. *Source*: Xiao et al., "SmoothQuant", 2022.
 
-use std::cell::RefCell;
-
 use super::dots::{dots, dots_by_pairs, outlined_dots};
 use super::matmul_f32::{activate_rows, of_panel, store};
 use super::panels::{PanelBuffer, Panels, QUAD, Row, Span, Unpacked, parts, registers, words};
@@ -24,6 +22,7 @@ use super::simd::{
 };
 use crate::activation::Activation;
 use crate::layout::{Groups, PANEL, padded_quads};
+use crate::parallel::{self, Buffers};
 
 /// The method of adding up integer products. Both methods are exact, so their results are equal to the bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,7 +184,7 @@ pub fn linear_q8(
 /// Computes `y = activation(x · wᵀ + bias)`.
 ///
 /// *Shapes*: `x: [m, k]`, `bias: [n]`, `y: [m, n]`.
-pub fn linear<W: Panels>(
+pub fn linear<W: Panels + Sync>(
     x: &[f32],
     k: usize,
     weights: &W,
@@ -194,10 +193,14 @@ pub fn linear<W: Panels>(
     activation: Activation,
     method: Method,
 ) {
-    thread_local! {
-        static SCRATCH: RefCell<Scratch> = RefCell::default();
-    }
-    SCRATCH.with_borrow_mut(|scratch| scratch.linear(x, k, weights, bias, y, activation, method));
+    static SCRATCH: Buffers<Scratch> = Buffers::new();
+    let n = bias.len();
+    parallel::rows(y, n, k * n, method.rows(), |rows, y| {
+        let x = &x[rows.start * k..rows.end * k];
+        SCRATCH.lend(|scratch| {
+            scratch.linear(x, k, weights, bias, y, activation, method);
+        });
+    });
 }
 
 /// Buffers that are reused by later calls.

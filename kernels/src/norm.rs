@@ -1,6 +1,10 @@
 //! Norms, one row at a time: layer norm of the sum of two inputs, and root mean square norm.
 
 use super::simd::{F32x4, kernel, mul_add};
+use crate::parallel;
+
+/// The norm of one value counts as so many multiply-adds of a product.
+const COST: usize = 8;
 
 /// Computes `y = norm(x + residual) * gamma + beta` over rows of `gamma.len()` values.
 pub fn add_layer_norm(
@@ -12,13 +16,16 @@ pub fn add_layer_norm(
     y: &mut [f32],
 ) {
     let d = gamma.len();
-    let rows = x
-        .chunks_exact(d)
-        .zip(residual.chunks_exact(d))
-        .zip(y.chunks_exact_mut(d));
-    for ((x, residual), y) in rows {
-        row(x, residual, gamma, beta, epsilon, y);
-    }
+    parallel::rows(y, d, COST * d, 1, |rows, y| {
+        let values = rows.start * d..rows.end * d;
+        let rows = x[values.clone()]
+            .chunks_exact(d)
+            .zip(residual[values].chunks_exact(d))
+            .zip(y.chunks_exact_mut(d));
+        for ((x, residual), y) in rows {
+            row(x, residual, gamma, beta, epsilon, y);
+        }
+    });
 }
 
 kernel! {
