@@ -181,6 +181,7 @@ test-style: rust-target npm
 	@node_modules/.bin/biome ci --error-on-warnings .
 	@cargo clippy --locked --workspace --all-targets --features pilotlight-images/module --target $(WASM) -- -D warnings
 	@cargo clippy --locked -p pilotlight-kernels -- -D warnings
+	@RUSTC_WRAPPER=pkg-config/build/rustc.sh cargo clippy --locked -p pilotlight --features threads --target $(WASM) -- -D warnings
 
 test-native: nextest minilm smollm2
 	@$(NEXTEST) run --locked --workspace

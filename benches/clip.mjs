@@ -25,24 +25,34 @@ const ours = (core, dtype, towers) => ({
   method: towers[0],
   options: { core, dtype, towers },
 });
+const onnxruntime = (threads) => ({
+  module: 'clip-onnxruntime',
+  method: 'image',
+  options: { threads, onnx: '/onnx/clip' },
+});
 const CONTESTANTS = {
   'image, q8': ours('relaxed', 'q8', ['image']),
+  'image, q8, 2 threads': {
+    module: 'clip-pilotlight',
+    method: 'image',
+    options: { dtype: 'q8', towers: ['image'], worker: true, workers: 1, threads: 2 },
+  },
   'image, q8, simd128': ours('simd', 'q8', ['image']),
   'image, q4': ours('relaxed', 'q4', ['image']),
   'image, f32': ours('relaxed', 'f32', ['image']),
   'text, q8': ours('relaxed', 'q8', ['text']),
-  'image, onnxruntime-web QUInt8': {
-    module: 'clip-onnxruntime',
-    method: 'image',
-    options: { threads: 1, onnx: '/onnx/clip' },
-  },
+  'image, onnxruntime-web QUInt8': onnxruntime(1),
+  'image, onnxruntime-web QUInt8, 2 threads': onnxruntime(2),
 };
 const PEER = 'image, onnxruntime-web QUInt8';
+/** The contestant that one of ours is compared with: with as many threads. */
+const peerOf = (name) => (name.endsWith(', 2 threads') ? `${PEER}, 2 threads` : PEER);
 if (!existsSync(ONNX)) {
   console.error(
     `SKIPPED: there is no ${path.relative(root, ONNX)}, so nothing is compared. \`make bench-onnx\` makes it.`,
   );
   delete CONTESTANTS[PEER];
+  delete CONTESTANTS[`${PEER}, 2 threads`];
 }
 if (!existsSync(TOKENIZER)) {
   console.error(`SKIPPED: there is no ${TOKENIZER}, so the text tower is not measured.`);
@@ -101,8 +111,8 @@ const rows = Object.keys(pages).map((name) => ({
   case: name,
   ms: median(times[name]),
   'onnxruntime-web / ours':
-    name !== PEER && times[PEER] && name.startsWith('image')
-      ? median(times[name].map((ms, round) => times[PEER][round] / ms))
+    !name.startsWith(PEER) && times[PEER] && name.startsWith('image')
+      ? median(times[name].map((ms, round) => times[peerOf(name)][round] / ms))
       : undefined,
   'linear memory MB': memory[name] === undefined ? undefined : memory[name] / 1e6,
 }));

@@ -1,7 +1,8 @@
 // Measures this package against its peers: in one Chromium, in turn, on the same inputs.
 //
-//   node benches/peers.mjs [--rounds 15] [--json FILE]
+//   node benches/peers.mjs [--rounds 15] [--only '2 threads'] [--json FILE]
 //
+// `--only` measures the speed of the contestants with these words in their names, and of those that they are compared with, and nothing else.
 // Every contestant has a page of its own. A round runs each case once in every page, and a ratio is the median of the rounds'
 // ratios, peer's time over ours: a machine that gets slower for a while slows all of them. Absolute times are there to be checked.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -17,7 +18,11 @@ import { readInputs } from './inputs.mjs';
 import { packModel } from './pack-model.mjs';
 
 const { values: options } = parseArgs({
-  options: { rounds: { type: 'string', default: '15' }, json: { type: 'string' } },
+  options: {
+    rounds: { type: 'string', default: '15' },
+    only: { type: 'string', default: '' },
+    json: { type: 'string' },
+  },
 });
 const rounds = Number(options.rounds);
 const here = path.dirname(fileURLToPath(import.meta.url));
@@ -74,8 +79,14 @@ const transformers = (dtype, threads) => ({
   module: 'transformers',
   options: { threads, dtype, model: 'bench/onnx', host: `${host}/` },
 });
+/** Threads are those of a worker; the core is the one that the package takes by itself. */
+const threaded = (dtype, threads) => ({
+  module: 'pilotlight',
+  options: { dtype, model: MODEL, host, worker: true, workers: 1, threads },
+});
 const CONTESTANTS = {
   'pilotlight q8': ours('relaxed', 'q8'),
+  'pilotlight q8, 2 threads': threaded('q8', 2),
   'pilotlight q8, simd128': ours('simd', 'q8'),
   'pilotlight f32': ours('relaxed', 'f32'),
   'onnxruntime-web QUInt8': onnxruntime('q8', 1),
@@ -92,14 +103,17 @@ const COMPARISONS = [
   ['ids to hidden state', '1x128', 'pilotlight q8', 'onnxruntime-web QUInt8', 2.2],
   ['ids to hidden state', '1x16', 'pilotlight q8', 'onnxruntime-web QUInt8', 2.5],
   ['ids to hidden state', '32x32', 'pilotlight q8', 'onnxruntime-web QUInt8', 2.3],
-  ['ids to hidden state', '1x128', 'pilotlight q8', 'onnxruntime-web QUInt8, 2 threads'],
-  ['ids to hidden state', '32x32', 'pilotlight q8', 'onnxruntime-web QUInt8, 2 threads'],
+  ['ids to hidden state', '1x128', 'pilotlight q8, 2 threads', 'onnxruntime-web QUInt8, 2 threads', 1.6],
+  ['ids to hidden state', '32x32', 'pilotlight q8, 2 threads', 'onnxruntime-web QUInt8, 2 threads', 1.6],
+  ['ids to hidden state', '1x16', 'pilotlight q8, 2 threads', 'pilotlight q8'],
+  ['ids to hidden state', '1x128', 'pilotlight q8, 2 threads', 'pilotlight q8'],
+  ['ids to hidden state', '32x32', 'pilotlight q8, 2 threads', 'pilotlight q8'],
   ['ids to hidden state', '1x128', 'pilotlight f32', 'onnxruntime-web f32', 1.4],
   ['ids to hidden state', '1x128', 'pilotlight q8, simd128', 'onnxruntime-web QUInt8', 0.95],
   ['text to embedding', 'sentence', 'pilotlight q8', 'transformers.js q8', 4],
   ['text to embedding', '256 sentences', 'pilotlight q8', 'transformers.js q8', 2.5],
   ['text to embedding', '143 tokens', 'pilotlight q8', 'transformers.js q8', 2.2],
-].filter(([, , us, peer]) => CONTESTANTS[us] && CONTESTANTS[peer]);
+].filter(([, , us, peer]) => us.includes(options.only) && CONTESTANTS[us] && CONTESTANTS[peer]);
 
 const inputs = readInputs(MINILM, STS);
 const browser = await launch();
@@ -109,7 +123,9 @@ const open = (context, hash = '') => openPage(context, `${server.origin}/${hash}
 
 async function speed() {
   const pages = {};
+  const compared = new Set(COMPARISONS.flatMap(([, , us, peer]) => [us, peer]));
   for (const [name, { module, options }] of Object.entries(CONTESTANTS)) {
+    if (!compared.has(name)) continue;
     const page = await open(await browser.newContext());
     pages[name] = page;
     await page.evaluate(([module, options]) => window.bench.load(module, options), [module, options]);
@@ -205,12 +221,15 @@ async function start() {
 }
 
 const machine = `${os.cpus()[0].model.trim()}, ${os.cpus().length} cores; Chromium ${browser.version()}; medians of ${rounds} rounds`;
-const result = { machine, speed: await speed(), start: await start() };
+const result = { machine, speed: await speed(), ...(options.only === '' && { start: await start() }) };
 await browser.close();
 server.close();
-console.log(
-  `${machine}\n\n${markdown(result.speed)}\n\nFrom opening the page to the first embedding; memory after a batch of 32 texts of 128 tokens.\n\n${markdown(result.start)}`,
-);
+console.log(`${machine}\n\n${markdown(result.speed)}`);
+if (result.start) {
+  console.log(
+    `\nFrom opening the page to the first embedding; memory after a batch of 32 texts of 128 tokens.\n\n${markdown(result.start)}`,
+  );
+}
 if (options.json) {
   mkdirSync(path.dirname(options.json), { recursive: true });
   writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);

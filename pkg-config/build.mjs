@@ -1,9 +1,9 @@
 /**
  * Builds the npm package: `node pkg-config/build.mjs [--profile NAME] [--webgpu-profile NAME] [--webgpu-later]`.
  *
- * cargo (three cores, and the image decoders) → wasm-bindgen → wasm-opt → TypeScript scripts → dist/package/ → dist/pilotlight-<version>.tgz → node_modules/pilotlight.
+ * cargo (four cores, and the image decoders) → wasm-bindgen → wasm-opt → TypeScript scripts → dist/package/ → dist/pilotlight-<version>.tgz → node_modules/pilotlight.
  * Each step is skipped while its inputs are unchanged; intermediate files are kept in target/pkg/.
- * `--webgpu-later` leaves out the WebGPU core where it would have to be compiled. Such a package is for the demo, and npm refuses to publish it.
+ * `--webgpu-later` leaves out the WebGPU core and the one with threads where they would have to be compiled. Such a package is for the demo, and npm refuses to publish it.
  */
 import { parseArgs } from 'node:util';
 import { assemble } from './build/assemble.mjs';
@@ -16,7 +16,7 @@ const { values } = parseArgs({
   options: {
     profile: { type: 'string', default: process.env.PILOTLIGHT_PROFILE ?? 'release' },
     'webgpu-profile': { type: 'string', default: process.env.PILOTLIGHT_WEBGPU_PROFILE },
-    cores: { type: 'string', default: process.env.PILOTLIGHT_CORES ?? 'simd,relaxed,webgpu,images' },
+    cores: { type: 'string', default: process.env.PILOTLIGHT_CORES ?? 'simd,relaxed,threads,webgpu,images' },
     'webgpu-later': { type: 'boolean', default: false },
   },
 });
@@ -28,6 +28,13 @@ const CORES = [
     name: 'relaxed',
     glue: 'cpu',
     features: FEATURES.relaxed,
+    enable: ['--enable-relaxed-simd'],
+    profile: values.profile,
+  },
+  {
+    name: 'threads',
+    glue: 'threads',
+    features: FEATURES.threads,
     enable: ['--enable-relaxed-simd'],
     profile: values.profile,
   },
@@ -56,7 +63,7 @@ async function makeAll(cores) {
 }
 
 const later = values['webgpu-later'];
-const cores = CORES.filter((core) => !(later && core.name === 'webgpu') || isCompiled(core));
+const cores = CORES.filter((core) => !(later && ['threads', 'webgpu'].includes(core.name)) || isCompiled(core));
 
 // A crate in one unit keeps one processor busy; a build with another profile uses the other one.
 const profiles = [...new Set(cores.map(({ profile }) => profile))];

@@ -51,6 +51,8 @@ for (const file of [
   'core/simd.wasm',
   'core/cpu.js',
   'core/images.wasm',
+  'core/threads.wasm',
+  'core/threads.js',
   'core/webgpu.wasm',
   'core/webgpu.js',
   'web.js',

@@ -2,9 +2,10 @@
 import { diagnose, init, TextEmbedder } from '/package/web.js';
 
 // Computes on the page's own thread, as the peers do, unless `worker` says otherwise.
-export async function load({ core, dtype, model, host, store, worker = false, workers }) {
+export async function load({ core, dtype, model, host, store, worker = false, workers, threads }) {
   if (core) await init({ wasm: `/package/core/${core}.wasm` });
-  const embedder = await TextEmbedder.load(model, { device: 'cpu', dtype, host, store, worker, workers });
+  const embedder = await TextEmbedder.load(model, { device: 'cpu', dtype, host, store, worker, workers, threads });
+  if (threads && embedder.backend.threads !== threads) throw new Error(embedder.backend.reason);
   return {
     hidden: ({ texts }) => embedder.embed(texts),
     embed: ({ texts }) => embedder.embed(texts),

@@ -17,7 +17,7 @@ export async function assemble(cores, images) {
   const version = crateVersion();
   const { name, ...manifest } = JSON.parse(readFileSync(path.join(ROOT, 'pkg-config/package.json'), 'utf8'));
   // npm publishes no private package, so a package that lacks a core stays here.
-  const lacksCore = !cores.some(({ name }) => name === 'webgpu');
+  const lacksCore = !['threads', 'webgpu'].every((core) => cores.some(({ name }) => name === core));
   const published = { name, version, ...(lacksCore && { private: true }), ...manifest };
   writeFileSync(path.join(PACKAGE, 'package.json'), `${JSON.stringify(published, null, 2)}\n`);
   const types = path.join(ROOT, 'pkg-config/types');

@@ -8,16 +8,17 @@ const TARGET = 'wasm32-unknown-unknown';
 export const FEATURES = {
   simd: [],
   relaxed: ['relaxed-simd'],
+  threads: ['threads'],
   webgpu: ['webgpu'],
   images: ['pilotlight-images/module'],
 };
 
-/** Leaves out unused features of dependencies. */
+/** Leaves out unused features of dependencies, and compiles the crates that run in several threads with atomics. */
 const WRAPPER = 'pkg-config/build/rustc.sh';
 
 /**
  * Compiles the crate for one core and returns the path of its raw wasm.
- * Cargo gives all three builds the same file name, so alternating between them links each anew: hence our own digest of the inputs, and a copy.
+ * Cargo gives all builds the same file name, so alternating between them links each anew: hence our own digest of the inputs, and a copy.
  */
 export async function compileCore(core) {
   const { name, features, profile } = core;

@@ -40,7 +40,7 @@ export async function finishCore({ name, glue, enable = [] }, rawWasm) {
     const named = withEqualClosureNames({ glue: readFileSync(script, 'utf8'), wasm: readFileSync(bound) });
     writeFileSync(bound, named.wasm);
     writeFileSync(ordered, withOrderedNames(named.wasm));
-    writeFileSync(script, patchGlue(named.glue));
+    writeFileSync(script, patchGlue(named.glue, { threads: name === 'threads' }));
   });
   const flags = [...OPTIMIZE, ...enable];
   await unlessDone(wasm, digest({ texts: [bindgenInputs, ...flags] }), async () => {
@@ -77,9 +77,10 @@ export function keptImages() {
 /** Makes the file of a core, or of the image decoders (`images`), with the names of its functions, which those that are shipped do not have. */
 export async function withNames(name) {
   const folder = path.join(KEPT, name);
-  const bare = path.join(folder, { images: 'cargo.wasm', webgpu: 'webgpu_bg.wasm' }[name] ?? 'cpu_bg.wasm');
+  const own = { images: 'cargo.wasm', threads: 'threads_bg.wasm', webgpu: 'webgpu_bg.wasm' };
+  const bare = path.join(folder, own[name] ?? 'cpu_bg.wasm');
   const named = path.join(folder, 'named.wasm');
-  const enable = name === 'relaxed' ? ['--enable-relaxed-simd'] : [];
+  const enable = ['relaxed', 'threads'].includes(name) ? ['--enable-relaxed-simd'] : [];
   const files = [path.relative(ROOT, bare), 'node_modules/binaryen/package.json', 'pkg-config/build/finish.mjs'];
   await unlessDone(named, digest({ texts: OPTIMIZE, files }), async () => {
     await runBeside(WASM_OPT, [...OPTIMIZE, ...enable, '--debuginfo', bare, '-o', `${named}.part`]);

@@ -3,7 +3,7 @@
  * exits), the future's promise never settles, and timers and fetches of the trapped instance still call into it.
  * The pinned wasm-bindgen writes each replaced text a known number of times; a version with other texts fails the build here.
  */
-export function patchGlue(glue) {
+export function patchGlue(glue, { threads = false } = {}) {
   // These comments hold numbers of the compiler's functions, which differ between the two CPU builds.
   let patched = glue.replace(/^ *\/\/ Cast intrinsic for .*\n/gm, '');
   for (const name of ['makeMutClosure', 'makeClosure']) {
@@ -20,13 +20,16 @@ export function patchGlue(glue) {
     'wasmInstance = new WebAssembly.Instance(wasmModule, __wbg_get_imports());',
     'wasmInstance = fresh;',
   );
-  // The WebGPU core has constructors, which its linker leaves to the caller (`build.rs`).
-  patched = replaceEach(
-    patched,
-    2,
-    '    wasm.__wbindgen_start();',
-    '    wasm.__wasm_call_ctors?.();\n    wasm.__wbindgen_start();',
-  );
+  if (threads) patched = withSharedMemory(patched);
+  else {
+    // The WebGPU core has constructors, which its linker leaves to the caller (`build.rs`).
+    patched = replaceEach(
+      patched,
+      2,
+      '    wasm.__wbindgen_start();',
+      '    wasm.__wasm_call_ctors?.();\n    wasm.__wbindgen_start();',
+    );
+  }
   return `${patched}
 let trapListener = () => {};
 
@@ -44,6 +47,38 @@ export function onTrap(listener) {
 export function trapped(error) {
     __wbg_instance_id++;
     trapListener(error);
+}
+`;
+}
+
+/**
+ * Makes the memory as large as it may grow on this device, which reserves addresses for all of a shared memory, and lends it to other threads.
+ * Browsers fill no shared memory with random values: those are copied.
+ */
+function withSharedMemory(glue) {
+  const made = /memory \|\| new WebAssembly\.Memory\(\{initial:(\d+),maximum:65536,shared:true\}\)/g;
+  const [found, ...others] = glue.matchAll(made);
+  if (!found || others.length > 0) throw new Error("wasm-bindgen's glue: expected to find one shared memory");
+  const [text, initial] = found;
+  const filled = replaceOnce(
+    glue.replace(text, 'memory || makeMemory()'),
+    'globalThis.crypto.getRandomValues(getArrayU8FromWasm0(arg0, arg1));',
+    'getArrayU8FromWasm0(arg0, arg1).set(globalThis.crypto.getRandomValues(new Uint8Array(arg1)));',
+  );
+  return `${filled}
+function makeMemory() {
+    for (let maximum = 65536; ; maximum /= 2) {
+        try {
+            return new WebAssembly.Memory({ initial: ${initial}, maximum, shared: true });
+        } catch (error) {
+            if (maximum <= 8192) throw error;
+        }
+    }
+}
+
+/** The memory, which further threads are started with. */
+export function sharedMemory() {
+    return wasm.memory;
 }
 `;
 }

@@ -40,19 +40,28 @@ export function readWasm(bytes) {
       each(() => {
         text();
         text();
-        if (bytes[at++] !== 0) throw new Error('a module imports other things than functions');
-        number();
-        imports += 1;
+        const kind = bytes[at++];
+        if (kind === 0) {
+          number();
+          imports += 1;
+        } else if (kind === 2) {
+          // A memory that is shared has both limits.
+          const flags = number();
+          number();
+          if (flags & 1) number();
+        } else throw new Error('a module imports other things than functions and a memory');
       }),
     10: () => each(() => bodies.push(take(number()))),
     11: () =>
       each(() => {
-        // An active segment: its flags, then `i32.const` with its address, `end`, and its bytes.
+        // An active segment: its flags, then `i32.const` with its address, `end`, and its bytes. A passive one has no address.
         const flags = number();
-        if (flags !== 0) throw new Error(`a data segment has the flags ${flags}, expected 0`);
-        at += 1;
-        number();
-        at += 1;
+        if (flags > 1) throw new Error(`a data segment has the flags ${flags}, expected 0 or 1`);
+        if (flags === 0) {
+          at += 1;
+          number();
+          at += 1;
+        }
         data.push({ bytes: take(number()) });
       }),
   };

@@ -120,6 +120,13 @@ export interface LoadOptions {
    * a thread.
    */
   workers?: 'auto' | number;
+  /**
+   * The most threads that compute one call, each in a worker of its own, with one copy of the weights; 1 to 64. They need a page that is cross-origin
+   * isolated, where the model is in a worker and WebAssembly has relaxed SIMD. `'auto'`, the default: there as many as the device has processors, but 4
+   * at most; elsewhere one. Results are the same to the bit. A list that `workers` divide is computed by fewer threads in each of them, so that
+   * workers times threads are never more than processors. `backend.threads` tells how many there are, and `backend.reason` why there are not more.
+   */
+  threads?: 'auto' | number;
   /** Cancels the load; the promise rejects with code `'ABORTED'`. */
   signal?: AbortSignal;
   onProgress?: (event: LoadProgress) => void;
@@ -212,6 +219,8 @@ export interface BackendReport {
   reason: string;
   /** Whether it computes in a worker, so that the calling thread stays free. */
   worker: boolean;
+  /** The number of threads that compute a call. */
+  threads: number;
   adapter?: AdapterReport;
 }
 

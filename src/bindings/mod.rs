@@ -17,6 +17,8 @@ mod source;
 mod store;
 mod text_classifier;
 mod text_embedder;
+#[cfg(target_feature = "atomics")]
+mod threads;
 mod vector_index;
 
 use serde::Serialize;

@@ -55,7 +55,7 @@ const embed = (request) =>
 
 test('every shipped wasm file compiles in Chromium', async () => {
   const files = (await readdir(path.join(packageFolder, 'core'))).filter((name) => name.endsWith('.wasm'));
-  assert.deepEqual(files.sort(), ['images.wasm', 'relaxed.wasm', 'simd.wasm', 'webgpu.wasm']);
+  assert.deepEqual(files.sort(), ['images.wasm', 'relaxed.wasm', 'simd.wasm', 'threads.wasm', 'webgpu.wasm']);
   for (const file of files) {
     const exported = await inPage((page) =>
       page.evaluate(

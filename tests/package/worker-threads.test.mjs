@@ -110,6 +110,35 @@ describe('where a model runs', () => {
     }
   });
 
+  test('threads that share a call are in pages only, which backend says where several were asked for', async () => {
+    for (const [options, words] of [
+      [{ threads: 'auto' }, undefined],
+      [{ threads: 1, worker: true }, undefined],
+      [{ threads: 2 }, 'it has no worker'],
+      [{ threads: 2, worker: true }, 'threads are in pages only'],
+    ]) {
+      const embedder = await load(TextEmbedder, TINY, options);
+      const { threads, reason } = embedder.backend;
+      embedder.dispose();
+      assert.equal(threads, 1);
+      assert.equal(/ It computes with one thread because (.*)\.$/.exec(reason)?.[1], words, reason);
+    }
+    await threadsAre(0);
+  });
+
+  test('threads that are no number of threads are errors', async () => {
+    started = 0;
+    for (const threads of [0, -1, 1.5, Number.NaN, 10_000, '2', Infinity]) {
+      await assert.rejects(load(TextEmbedder, TINY, { threads }), (error) => {
+        assert.ok(error instanceof PilotlightError);
+        assert.equal(error.code, 'INVALID_INPUT');
+        assert.match(error.message, /^threads: expected 'auto' or a whole number from 1 to 64, got /);
+        return true;
+      });
+    }
+    assert.equal(started, 0);
+  });
+
   test('worker and workers that are none of those expected are errors', async () => {
     for (const options of [
       { worker: 'yes' },

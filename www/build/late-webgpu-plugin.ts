@@ -6,14 +6,22 @@ const WASM = [
   'new URL(/* @vite-ignore */ "../core/webgpu.wasm", import.meta.url)',
 ] as const;
 
-/** The places where scripts of the package name the two files of the WebGPU core, each with its replacement in the page. */
+/** A file of the core with threads, which is built with the WebGPU core. The page is not isolated, so that nothing looks for it. */
+const threads = (file: string) =>
+  [
+    `new URL("./core/${file}", import.meta.url)`,
+    `new URL(/* @vite-ignore */ "../core/${file}", import.meta.url)`,
+  ] as const;
+
+/** The places where scripts of the package name the files of cores that come later, each with its replacement in the page. */
 const PLACES: Record<string, readonly (readonly [from: string, to: string])[]> = {
   'web.js': [
     ['import("./core/webgpu.js")', `import(/* @vite-ignore */ ${GLUE}.href)`],
     ['new URL("./core/webgpu.js", import.meta.url)', GLUE],
     WASM,
+    threads('threads.js'),
   ],
-  'worker.js': [WASM],
+  'worker.js': [WASM, threads('threads.wasm')],
 };
 
 /** Makes the page and its workers look for the WebGPU core in `core/` when they need it, so that the page can be built before that core is. */

@@ -3,6 +3,7 @@ import { PilotlightError, toPilotlightError } from '../error.js';
 import { findAdapter } from './adapter.js';
 import type { Core } from './core.js';
 import type { CoreInstance } from './instance.js';
+import type { SharedCore } from './shared-core.js';
 
 /** The cores of a runtime. */
 export interface Cores {
@@ -11,6 +12,14 @@ export interface Cores {
   cpu: Core;
   /** The core with WebGPU code; absent in the entries for runtimes without it. */
   webgpu?: Core;
+  /** The core with threads, which workers of pages alone have. */
+  threads?: SharedCore;
+}
+
+/** The threads that a CPU core may have, and the start of it with them. */
+export interface Threads {
+  count: number;
+  start(): Promise<CoreInstance>;
 }
 
 /** The core instance that a model is going to run on, and the report about the choice. */
@@ -22,23 +31,46 @@ export interface Backend {
 const DEVICES: readonly Device[] = ['auto', 'cpu', 'webgpu'];
 const DTYPES: readonly Dtype[] = ['f32', 'q8', 'q4'];
 
-/** Chooses the device that `options` ask for, or the CPU with the reason why that one cannot be used. */
-export async function chooseBackend(cores: Cores, options: LoadOptions): Promise<Backend> {
+/**
+ * Chooses the device that `options` ask for, or the CPU with the reason why that one cannot be used. The CPU computes with `threads` where they are
+ * given and can be started.
+ */
+export async function chooseBackend(cores: Cores, options: LoadOptions, threads?: Threads): Promise<Backend> {
   const device = oneOf('device', DEVICES, options.device ?? 'auto');
   const dtype = options.dtype === undefined ? undefined : oneOf('dtype', DTYPES, options.dtype);
-  if (device === 'cpu') return onCpu(cores, dtype, 'The CPU was asked for.');
+  const onCpu = (reason: string): Promise<Backend> => startCpu(cores, dtype, reason, threads);
+  if (device === 'cpu') return onCpu('The CPU was asked for.');
   if (dtype === 'q8' || dtype === 'q4') {
-    if (device === 'auto') return onCpu(cores, dtype, `The CPU was taken because ${dtype} weights run there only.`);
+    if (device === 'auto') return onCpu(`The CPU was taken because ${dtype} weights run there only.`);
     throw new PilotlightError('INVALID_INPUT', `dtype: '${dtype}' runs on the CPU only; device 'webgpu' takes 'f32'`);
   }
   const found = await tryWebGpu(cores, device === 'auto');
-  return typeof found === 'string' ? onCpu(cores, dtype, `The CPU was taken because ${found}.`) : found;
+  return typeof found === 'string' ? onCpu(`The CPU was taken because ${found}.`) : found;
 }
 
-async function onCpu({ cpu }: Cores, dtype: Dtype = 'q8', reason: string): Promise<Backend> {
-  const instance = await cpu.instance();
+async function startCpu(
+  { cpu }: Cores,
+  dtype: Dtype = 'q8',
+  reason: string,
+  threads: Threads | undefined,
+): Promise<Backend> {
+  if (threads) {
+    const { count } = threads;
+    try {
+      const instance = await threads.start();
+      return describe(instance, dtype, count > 1 ? `${reason} It computes with ${count} threads.` : reason, count);
+    } catch (error) {
+      // Where a file is missing or an engine refuses it, the core without threads does the same.
+      const why = toPilotlightError(error).message.replace(/\.$/, '');
+      return describe(await cpu.instance(), dtype, `${reason} It computes with one thread because ${why}.`, 1);
+    }
+  }
+  return describe(await cpu.instance(), dtype, reason, 1);
+}
+
+async function describe(instance: CoreInstance, dtype: Dtype, reason: string, threads: number): Promise<Backend> {
   const { simd } = await instance.run(({ coreInfo }) => coreInfo());
-  return { instance, report: { device: 'cpu', dtype, simd, reason } };
+  return { instance, report: { device: 'cpu', dtype, simd, threads, reason } };
 }
 
 /** Chooses WebGPU if it works and, with `onlyIfFaster`, is faster than the CPU; else returns a clause that says why not. */
@@ -55,7 +87,7 @@ async function tryWebGpu({ webgpu }: Cores, onlyIfFaster: boolean): Promise<Back
     const { simd } = await instance.run(({ coreInfo }) => coreInfo());
     const why = onlyIfFaster ? times : 'it was asked for';
     const reason = `WebGPU was taken because ${why}; its self-test agrees with the CPU to ${maxAbsError.toExponential(1)}.`;
-    return { instance, report: { device: 'webgpu', dtype: 'f32', simd, reason, adapter } };
+    return { instance, report: { device: 'webgpu', dtype: 'f32', simd, threads: 1, reason, adapter } };
   } catch (error) {
     return `WebGPU could not be used (${toPilotlightError(error).message})`;
   }

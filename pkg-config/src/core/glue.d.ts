@@ -1,5 +1,6 @@
 import type { AdapterReport, ClassifierEvaluation, ClassifierJson, LoadPlan } from '../../types/index.js';
 import type * as cpu from './generated/cpu.js';
+import type * as threads from './generated/threads.js';
 import type * as webgpu from './generated/webgpu.js';
 
 /** The forms in which the glue takes WebAssembly code. */
@@ -34,5 +35,6 @@ export interface CoreEvaluation extends Omit<ClassifierEvaluation, 'confusions'>
 /** The part of a classifier that the core has. */
 export type CoreClassifier = Pick<ClassifierJson, 'head' | 'examples' | 'heldOut'> & { classCount: number };
 
-/** The JavaScript module of a core. Only the WebGPU core has `initGpu`. */
-export type Glue = typeof cpu & Partial<Pick<typeof webgpu, 'initGpu'>>;
+/** The JavaScript module of a core. Only the WebGPU core has `initGpu`, and only the core with shared memory has what is about threads. */
+export type Glue = typeof cpu &
+  Partial<Pick<typeof webgpu, 'initGpu'> & Pick<typeof threads, 'sharedMemory' | 'setThreads' | 'help'>>;

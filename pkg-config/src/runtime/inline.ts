@@ -49,7 +49,7 @@ async function start(): Promise<Awaited<ReturnType<Spawn>>> {
     return new RemoteInstance({
       port: new ThreadPort(thread),
       spawn: start,
-      webgpuGlue: () => '',
+      glues: () => ({ webgpu: '', threads: '' }),
       device: deviceOfProcess,
     });
   } catch (error) {

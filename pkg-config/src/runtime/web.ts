@@ -29,13 +29,14 @@ interface Host {
 
 function start(): Awaited<ReturnType<Spawn>> {
   try {
-    const worker = isElsewhere(import.meta.url)
-      ? fromElsewhere()
-      : new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'pilotlight' });
     return new RemoteInstance({
-      port: worker as unknown as WorkerPort,
+      port: startScript() as unknown as WorkerPort,
       spawn: start,
-      webgpuGlue: () => new URL('./core/webgpu.js', import.meta.url).href,
+      glues: () => ({
+        webgpu: new URL('./core/webgpu.js', import.meta.url).href,
+        threads: new URL('./core/threads.js', import.meta.url).href,
+      }),
+      helper: () => startScript() as unknown as WorkerPort,
       device() {
         const { hardwareConcurrency = 1, deviceMemory = 4 } = navigator as Host;
         return { cores: hardwareConcurrency, memory: (deviceMemory * 2 ** 30) / 4 };
@@ -45,6 +46,11 @@ function start(): Awaited<ReturnType<Spawn>> {
     return `no worker could be started (${error instanceof Error ? error.message : String(error)})`;
   }
 }
+
+const startScript = (): Worker =>
+  isElsewhere(import.meta.url)
+    ? fromElsewhere()
+    : new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'pilotlight' });
 
 /** Webpack and others write the address of the source's file in place of `import.meta.url`, and that of the bundle in place of the `new URL`. */
 function isElsewhere(address: string): boolean {

@@ -5,6 +5,7 @@ import { checkListener, shown } from '../calls/check.js';
 import { chooseBackend } from '../core/backend.js';
 import type { Instance } from '../core/instance.js';
 import { PilotlightError, toPilotlightError } from '../error.js';
+import { asksForThreads, checkThreads } from './threads.js';
 import { asksForSeveral, checkWorkers } from './workers.js';
 
 /** The core that a model is going to run in, on this thread or in a worker, and the report about the choice. */
@@ -22,6 +23,7 @@ export async function choosePlace(options: LoadOptions): Promise<Place> {
   if (worker !== 'auto' && typeof worker !== 'boolean')
     throw new PilotlightError('INVALID_INPUT', `worker: expected 'auto', true or false, got ${shown(worker)}`);
   checkWorkers(options);
+  checkThreads(options);
   checkListener(options);
   if (worker === false) return here(options, 'worker is false');
   const isAsked = worker === true || asksForSeveral(options);
@@ -51,6 +53,9 @@ export async function choosePlace(options: LoadOptions): Promise<Place> {
 
 async function here(options: LoadOptions, why: string | undefined): Promise<Place> {
   const { instance, report } = await chooseBackend(cores, options);
-  const reason = why === undefined ? report.reason : `${report.reason} It runs on the calling thread because ${why}.`;
+  const words = [report.reason];
+  if (why !== undefined) words.push(`It runs on the calling thread because ${why}.`);
+  if (asksForThreads(options)) words.push('It computes with one thread because it has no worker.');
+  const reason = words.join(' ');
   return { instance, report: { ...report, worker: false, reason } };
 }

@@ -4,7 +4,8 @@ import { DIVISIONS, type Division, type Part, piecesOf, renamed } from './divide
 
 /** A model in a worker. */
 export interface Member {
-  call(method: string, args: readonly unknown[]): Promise<unknown>;
+  /** `threads` is the most that may compute it; all where it is absent. */
+  call(method: string, args: readonly unknown[], threads?: number): Promise<unknown>;
   free(): void;
 }
 
@@ -20,6 +21,8 @@ export class Pool implements Member {
   readonly #first: Member;
   readonly #hire: (signal: AbortSignal) => Promise<Member>;
   #limit: number;
+  /** The threads of each worker while a list is divided. */
+  readonly #threads: number;
   #others: Member[] = [];
   /** The number of workers that are being started. */
   #coming = 0;
@@ -31,11 +34,21 @@ export class Pool implements Member {
   /** Fires when the model is freed, which ends the workers that are being started. */
   readonly #freed = new AbortController();
 
-  /** `name` is the class of the handle, and `hire` starts a further worker with the same model. */
-  constructor(name: string, first: Member, limit: number, hire: (signal: AbortSignal) => Promise<Member>) {
+  /**
+   * `name` is the class of the handle, `threads` is the number that each worker has while a list is divided, and `hire` starts a further worker
+   * with the same model.
+   */
+  constructor(
+    name: string,
+    first: Member,
+    limit: number,
+    threads: number,
+    hire: (signal: AbortSignal) => Promise<Member>,
+  ) {
     this.#name = name;
     this.#first = first;
     this.#limit = limit;
+    this.#threads = threads;
     this.#hire = hire;
   }
 
@@ -71,7 +84,7 @@ export class Pool implements Member {
     const compute = async (member: Member, index: number): Promise<void> => {
       const [from, to] = pieces[index] as [number, number];
       try {
-        parts[index] = { from, value: await member.call(method, division.part(args, from, to)) };
+        parts[index] = { from, value: await member.call(method, division.part(args, from, to), this.#threads) };
       } catch (error) {
         if (member !== this.#first && toPilotlightError(error).code === 'INTERNAL') {
           // Its worker is gone; another one does the piece.

@@ -5,10 +5,14 @@ import type { Glue } from '../core/glue.js';
 import type { Instance } from '../core/instance.js';
 import { PilotlightError } from '../error.js';
 import type { Spawn } from '../runtime/spawn.js';
+import type { Glues } from '../runtime/worker.js';
 import { type LentFunctions, LentLocks } from '../storage/lent-locks.js';
 import { pageLocks, webLocks } from '../storage/locks.js';
+import { Helper, type SharedCode } from './helper.js';
+import { watchLife } from './life.js';
 import { Peer, type Port } from './peer.js';
 import { type Member, Pool } from './pool.js';
+import { asksForThreads, planThreads, type ThreadPlan, threadsOfEach } from './threads.js';
 import { type Device, workersFor } from './workers.js';
 
 /** The description of a handle that a worker has made. */
@@ -23,16 +27,31 @@ export interface RemoteHandle {
 
 /** The functions of a worker, as its page calls them. */
 export interface WorkerFunctions {
-  start(options: object, code: { wasm: unknown; webgpuGlue: string }, page: PageNames): Promise<Backend['report']>;
+  start(options: object, code: WorkerCode, page: PageNames): Promise<Backend['report']>;
   /** Takes a lock that it holds as long as it lives, and returns whether it got it. */
   hold(lock: string | undefined): Promise<boolean>;
   ping(): void;
   load(handle: string, args: unknown[]): Promise<RemoteHandle>;
-  call(ref: number, method: string, args: unknown[]): Promise<unknown>;
+  /** `threads` is the most that may compute it; all where it is absent. */
+  call(ref: number, method: string, args: unknown[], threads?: number): Promise<unknown>;
+  /** Starts the core of another worker in this one, as a further thread. */
+  join(code: SharedCode): Promise<void>;
+  /** Computes parts of that worker's calls. It never ends. */
+  help(): void;
   /** Refreshes the store for a model that has answered. */
   refresh(ref: number): Promise<void>;
   /** Resolves when the refreshes of the store are over. */
   free(ref: number): Promise<void>;
+}
+
+/** The code of a worker, and what else its core is started with. */
+export interface WorkerCode {
+  wasm: unknown;
+  glues: Glues;
+  /** The number of threads; 0 for a core without. */
+  threads: number;
+  /** Starts a further thread. */
+  addThread(module: WebAssembly.Module, memory: WebAssembly.Memory): Promise<void>;
 }
 
 /** The means by which a worker takes the locks that others of its program take. */
@@ -57,8 +76,9 @@ export interface WorkerHost {
   port: WorkerPort;
   /** Starts further workers. */
   spawn: Spawn;
-  /** The address of the glue of the WebGPU core. */
-  webgpuGlue(): string;
+  glues(): Glues;
+  /** Starts a worker's script for a further thread; absent where there are none. */
+  helper?(): WorkerPort;
   device(): Device;
 }
 
@@ -82,6 +102,8 @@ export class RemoteInstance implements Instance {
   readonly #glue: Glue;
   /** The options and the code that the worker was started with, and further ones are. */
   #given: { options: LoadOptions; wasm: unknown } = { options: {}, wasm: undefined };
+  /** The threads that compute a call; 0 where the core has none. */
+  #threads = 0;
   /** Handles in the worker that were not freed. */
   #handles = 0;
   #ended = false;
@@ -104,21 +126,64 @@ export class RemoteInstance implements Instance {
     this.#glue = this.#makeGlue();
   }
 
-  /** Chooses the backend there. @throws {PilotlightError} also where the worker could not be started */
-  async start(options: LoadOptions, wasm: unknown): Promise<Backend['report']> {
+  /**
+   * Chooses the backend there. `plan` has the threads where another worker of the same model decided about them.
+   * @throws {PilotlightError} also where the worker could not be started
+   */
+  async start(options: LoadOptions, wasm: unknown, plan = this.#plan(options, wasm)): Promise<Backend['report']> {
     const { device, dtype } = options;
     if (!this.#tellsItsEnd) void this.#watch();
+    const helpers: Helper[] = [];
+    /** Why a thread ended while the worker started. */
+    let lost: string | undefined;
     try {
-      const given = [{ device, dtype }, { wasm, webgpuGlue: this.#host.webgpuGlue() }, this.#means()];
-      const report = (await this.#peer.call('start', given, true)) as Backend['report'];
+      const code: WorkerCode = {
+        wasm,
+        glues: this.#host.glues(),
+        threads: plan.count,
+        addThread: async (module, memory) => {
+          const helper = this.#makeHelper((reason) => {
+            lost ??= reason;
+            if (this.#started) this.#fail(reason);
+          });
+          helpers.push(helper);
+          await helper.start({ module, memory, glue: code.glues.threads });
+        },
+      };
+      const report = (await this.#peer.call(
+        'start',
+        [{ device, dtype }, code, this.#means()],
+        true,
+      )) as Backend['report'];
+      const { threads } = report;
+      if (threads === 1) for (const helper of helpers) helper.terminate();
+      else if (lost !== undefined) throw new PilotlightError('BACKEND_UNAVAILABLE', lost);
       // Further workers take what the first one chose.
       this.#given = { options: { ...options, device: report.device, dtype: report.dtype }, wasm };
+      this.#threads = plan.count > 0 && report.device === 'cpu' && threads === plan.count ? threads : 0;
       this.#started = true;
-      return report;
+      const why = report.device === 'cpu' ? plan.why : undefined;
+      return why === undefined
+        ? report
+        : { ...report, reason: `${report.reason} It computes with one thread because ${why}.` };
     } catch (error) {
       this.terminate();
       throw error;
     }
+  }
+
+  #plan(options: LoadOptions, wasm: unknown): ThreadPlan {
+    if (this.#host.helper) return planThreads(options, this.#host.device().cores, wasm);
+    return asksForThreads(options) ? { count: 0, why: 'threads are in pages only' } : { count: 0 };
+  }
+
+  /** Starts a further thread, whose end is the end of this worker: its part of a call would never be computed. */
+  #makeHelper(whenLost: (reason: string) => void): Helper {
+    const { helper } = this.#host;
+    if (!helper || this.#ended) throw new PilotlightError('INTERNAL', 'the worker has ended');
+    const made = new Helper(helper(), whenLost);
+    this.#ends.push(() => made.terminate());
+    return made;
   }
 
   /** Calls with the glue of the worker, as `CoreInstance.run` does. */
@@ -153,13 +218,10 @@ export class RemoteInstance implements Instance {
     if (this.#ended) return;
     const ended = new AbortController();
     this.#ends.push(() => ended.abort());
-    const locks = webLocks();
-    const lock = `pilotlight-worker-${Math.random()}`;
     try {
-      const isHeld = await this.#peer.call('hold', [locks && lock]);
-      if (locks && isHeld) {
-        const release = await locks.take(lock, ended.signal);
-        release();
+      const life = await watchLife(this.#peer);
+      if (life) {
+        await life(ended.signal);
         this.#fail('the worker was ended');
       }
     } catch {
@@ -203,7 +265,9 @@ export class RemoteInstance implements Instance {
     // Models without a name, such as digits, are not in the store.
     const first = await this.member(name, args, args.length > 1);
     const limit = workersFor(this.#given.options, first.memoryBytes, this.#host.device);
-    const pool = new Pool(name, first, limit, (signal) => this.#hire(name, args, signal));
+    // A call has all threads, and a list has workers.
+    const each = this.#threads && threadsOfEach(this.#threads, this.#host.device().cores, limit);
+    const pool = new Pool(name, first, limit, each, (signal) => this.#hire(name, args, each, signal));
     const calls = first.methods.map((method) => [method, (...given: unknown[]) => pool.call(method, given)]);
     return { ...first.facts, ...Object.fromEntries(calls), free: () => pool.free() };
   }
@@ -217,8 +281,8 @@ export class RemoteInstance implements Instance {
       let isDue = refreshes;
       return {
         ...handle,
-        call: async (method, given) => {
-          const value = await this.#peer.call('call', [ref, method, given]);
+        call: async (method, given, threads) => {
+          const value = await this.#peer.call('call', [ref, method, given, threads]);
           // The refresh would delay the answer; and a process does not end as long as this call waits.
           if (isDue) this.#peer.call('refresh', [ref]).catch(() => {});
           isDue = false;
@@ -243,7 +307,7 @@ export class RemoteInstance implements Instance {
   }
 
   /** Starts a further worker with the same model, which reports no progress. A signal that fires meanwhile ends it. */
-  async #hire(name: string, args: readonly unknown[], ended: AbortSignal): Promise<Member> {
+  async #hire(name: string, args: readonly unknown[], threads: number, ended: AbortSignal): Promise<Member> {
     const { options, wasm } = this.#given;
     const remote = await this.#host.spawn();
     if (typeof remote === 'string') throw new PilotlightError('BACKEND_UNAVAILABLE', remote);
@@ -252,7 +316,7 @@ export class RemoteInstance implements Instance {
       ended,
       () => remote.terminate(),
       async () => {
-        await remote.start(options, wasm);
+        await remote.start(options, wasm, { count: threads });
         return remote.member(name, [...args.slice(0, -1), quiet], false);
       },
     );

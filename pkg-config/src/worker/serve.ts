@@ -1,10 +1,11 @@
 import type { LoadOptions } from '../../types/index.js';
 import { CallQueue } from '../calls/call-queue.js';
 import { Load } from '../calls/load.js';
-import { type Cores, chooseBackend } from '../core/backend.js';
+import { type Cores, chooseBackend, type Threads } from '../core/backend.js';
 import type { Glue, WasmSource } from '../core/glue.js';
 import type { CoreInstance } from '../core/instance.js';
 import { PilotlightError } from '../error.js';
+import type { Glues } from '../runtime/worker.js';
 import { grantsOf } from '../storage/lent-locks.js';
 import { pageLocks, webLocks } from '../storage/locks.js';
 import { Peer, type Port } from './peer.js';
@@ -14,12 +15,14 @@ type Handle = Record<string, unknown> & { free(): void };
 type Method = (...args: unknown[]) => Promise<unknown>;
 
 /** Runs a core, and models in it, for the thread at the other side of the port, which has started this one. */
-export function serve(port: Port, cores: Cores, setWebgpuGlue: (address: string) => void): void {
+export function serve(port: Port, cores: Cores, setGlues: (addresses: Glues) => void): void {
   const handles = new Map<number, { handle: Handle; queue: CallQueue; load: Load<LoadOptions> }>();
   /** Refreshes of the store, which a worker completes before it ends. */
   const refreshes: Promise<void>[] = [];
   let last = 0;
   let instance: CoreInstance | undefined;
+  /** The threads of that core. */
+  let threads = 1;
 
   function running(): CoreInstance {
     if (!instance) throw new PilotlightError('INTERNAL', 'the worker was not started');
@@ -27,13 +30,17 @@ export function serve(port: Port, cores: Cores, setWebgpuGlue: (address: string)
   }
 
   const functions: WorkerFunctions = {
-    async start(options, { wasm, webgpuGlue }, names) {
-      setWebgpuGlue(webgpuGlue);
+    async start(options, { wasm, glues, threads: count, addThread }, names) {
+      setGlues(glues);
       pageLocks.prefix = names.prefix;
       if (names.locks) pageLocks.lent = grantsOf(names.locks);
       if (wasm !== undefined) await cores.cpu.instance(wasm as WasmSource);
-      const chosen = await chooseBackend(cores, options);
+      const { threads: core } = cores;
+      const several: Threads | undefined =
+        core && count > 0 ? { count, start: () => core.start(count, addThread) } : undefined;
+      const chosen = await chooseBackend(cores, options, several);
       instance = chosen.instance;
+      threads = chosen.report.threads;
       return chosen.report;
     },
 
@@ -64,11 +71,25 @@ export function serve(port: Port, cores: Cores, setWebgpuGlue: (address: string)
       return { ref: last, ...membersOf(handle), memoryBytes };
     },
 
-    async call(ref, method, args) {
+    async call(ref, method, args, most = threads) {
       const { handle, queue } = handles.get(ref) ?? {};
       if (!handle || !queue) throw new PilotlightError('DISPOSED', 'this model was disposed; load it again');
       // The page may have given up on a call that still computes.
-      return queue.run(() => running().run(() => (handle[method] as Method).apply(handle, args)));
+      return queue.run(() =>
+        running().run(({ setThreads }) => {
+          setThreads?.(Math.min(most, threads));
+          return (handle[method] as Method).apply(handle, args);
+        }),
+      );
+    },
+
+    async join({ module, memory, glue }) {
+      setGlues({ webgpu: '', threads: glue });
+      await cores.threads?.join(module, memory);
+    },
+
+    help() {
+      cores.threads?.help();
     },
 
     async refresh(ref) {

@@ -14,7 +14,12 @@ import type { ImageInput } from '../../inputs/images.js';
 import type { CoreClassifier, CoreEvaluation, CoreInfo, CorePlan, WasmSource } from '../glue.js';
 
 /** The JavaScript that wasm-bindgen writes for a core, with the additions of `build/glue.mjs`. Its names are declared here only. */
-export default function init(source: { module_or_path: WasmSource | Promise<WasmSource> }): Promise<unknown>;
+export default function init(source: {
+  module_or_path: WasmSource | Promise<WasmSource>;
+  /** For further threads of the core with shared memory. */
+  memory?: WebAssembly.Memory;
+  thread_stack_size?: number;
+}): Promise<unknown>;
 
 export declare function coreInfo(): CoreInfo;
 
