@@ -43,7 +43,7 @@ pub use gated::gated;
 pub use group_norm::group_norm;
 pub use matmul_f32::linear as linear_f32;
 pub use matmul_q4::{Q4Weights, linear as linear_q4};
-pub use matmul_q8::{Q8Weights, linear_q8};
+pub use matmul_q8::{Method, Q8Weights, linear_q8};
 pub use norm::{add_layer_norm, rms_norm};
 pub use rotary::rotary;
 pub use simd::ACTIVATION_MAX;

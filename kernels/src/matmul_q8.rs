@@ -44,6 +44,15 @@ impl Method {
         Self::Dot
     }
 
+    /// Its name: `dot` or `pairs`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dot => "dot",
+            #[cfg(all(target_arch = "wasm32", feature = "relaxed-simd"))]
+            Self::Pairs => "pairs",
+        }
+    }
+
     /// Rows of `x` in one register tile, as many as keep the sums in registers. A dot product takes up to five cycles, and two begin in each, so
     /// that ten sums are needed to have one ready for each of them.
     fn rows(self) -> usize {

@@ -24,7 +24,7 @@ mod vector_index;
 use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
-use crate::ops::SIMD_LEVEL;
+use crate::ops::{Method, SIMD_LEVEL};
 
 /// The result of `coreInfo`: which build runs, and how much memory it has.
 #[derive(Serialize)]
@@ -33,17 +33,20 @@ struct CoreInfo {
     version: &'static str,
     simd: &'static str,
     webgpu: bool,
+    /// How it adds up integer products: `dot` or `pairs`, by the engine's dot product.
+    products: &'static str,
     /// Bytes of linear memory. It never shrinks, so this is also the peak.
     memory_bytes: usize,
 }
 
-/// Describes this build and instance as `{ version, simd, webgpu, memoryBytes }`.
+/// Describes this build and instance as `{ version, simd, webgpu, products, memoryBytes }`.
 #[wasm_bindgen(js_name = coreInfo)]
 pub fn core_info() -> Result<JsValue, JsValue> {
     let info = CoreInfo {
         version: env!("CARGO_PKG_VERSION"),
         simd: SIMD_LEVEL,
         webgpu: cfg!(feature = "webgpu"),
+        products: Method::best().name(),
         memory_bytes: core::arch::wasm32::memory_size(0) << 16,
     };
     Ok(serde_wasm_bindgen::to_value(&info)?)

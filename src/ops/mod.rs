@@ -32,7 +32,7 @@ pub use linear::{
 pub use norm::{LayerNorm, RmsNorm};
 pub use pilotlight_kernels::QUERY_BLOCK;
 #[cfg(target_arch = "wasm32")]
-pub(crate) use pilotlight_kernels::SIMD_LEVEL;
+pub(crate) use pilotlight_kernels::{Method, SIMD_LEVEL};
 pub use rotary::Rotary;
 pub(crate) use transfer::{columns, part, part_int};
 pub use transfer::{floats, integers, read};

@@ -191,6 +191,7 @@ test('diagnose gives one JSON with versions, SIMD level and memory', async () =>
   assert.equal(report.wasm.simd128, true);
   // Node 20 computes relaxed SIMD wrongly.
   if (process.versions.node.startsWith('20.')) assert.equal(report.cpuCore.simd, 'simd128');
+  assert.match(report.cpuCore.products, /^(?:dot|pairs)$/);
   assert.ok(report.cpuCore.memoryBytes > 0);
   assert.match(report.webgpuAdapter, /navigator\.gpu/);
 });

@@ -11,6 +11,8 @@ export interface CoreInfo {
   version: string;
   simd: 'simd128' | 'relaxed-simd';
   webgpu: boolean;
+  /** How int8 products are added up: by the dot product of the engine, or in 16 bits where that is several instructions. */
+  products: 'dot' | 'pairs';
   memoryBytes: number;
 }
 
