@@ -1,10 +1,11 @@
 // Measures WebGPU without a browser: the package's WebGPU core and onnxruntime-web's WebGPU build, both on Dawn in Node, in turn.
 //
 //   node benches/gpu.mjs --minilm DIR --minilm-onnx FILE [--clip DIR --clip-onnx FILE] [--package DIR] [--rounds 20] [--case NAME]
-//     [--json FILE]
+//     [--software] [--json FILE]
 //
 // The folders are of models as the package loads them, the ONNX files those that export_onnx.py and export_clip_onnx.py write of the same
-// weights. Without a card, VK_DRIVER_FILES may name SwiftShader's file in a Chromium. Both answers are compared before anything is timed.
+// weights. Without a card, `--software` takes the SwiftShader of Debian's Chromium. Both answers are compared before anything is timed.
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -19,24 +20,31 @@ const { values: options } = parseArgs({
     'minilm-onnx': { type: 'string', default: path.join(here, 'onnx/minilm-f32.onnx') },
     clip: { type: 'string' },
     'clip-onnx': { type: 'string' },
+    software: { type: 'boolean', default: false },
     package: { type: 'string', default: path.join(here, '../dist/package') },
     rounds: { type: 'string', default: '20' },
     case: { type: 'string', default: '' },
     json: { type: 'string' },
   },
 });
+/** Debian's Chromium brings a Vulkan loader and SwiftShader. */
+const CHROMIUM = '/usr/lib/chromium';
 const rounds = Number(options.rounds);
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
-// Adds the features of a page that Node lacks: WebGPU, a global object that is a window's, and files by `fetch`.
+// The system's loader reads these variables when a process starts.
+if (options.software && !process.env.VK_DRIVER_FILES) {
+  const software = { LD_LIBRARY_PATH: CHROMIUM, VK_DRIVER_FILES: path.join(CHROMIUM, 'vk_swiftshader_icd.json') };
+  const { status } = spawnSync(process.execPath, process.argv.slice(1), {
+    env: { ...process.env, ...software },
+    stdio: 'inherit',
+  });
+  process.exit(status ?? 1);
+}
+
+// WebGPU as onnxruntime-web expects it. Ours would find it by itself.
 Object.assign(globalThis, globals);
 Object.defineProperty(globalThis, 'navigator', { value: { gpu: create([]), userAgent: 'Node' } });
-globalThis.Window ??= class Window {};
-const fetchUrl = globalThis.fetch;
-globalThis.fetch = async (url, init) =>
-  String(url).startsWith('file:')
-    ? new Response(readFileSync(fileURLToPath(url)), { headers: { 'Content-Type': 'application/wasm' } })
-    : fetchUrl(url, init);
 
 // The memory of onnxruntime-web is shared by threads, and Dawn's binding takes only bytes that are not.
 const { writeBuffer } = GPUQueue.prototype;
@@ -46,7 +54,7 @@ GPUQueue.prototype.writeBuffer = function (buffer, offset, data, start = 0, size
   return writeBuffer.call(this, buffer, offset, data.slice(start, size && start + size));
 };
 
-const { ImageTextEmbedder, TextEmbedder } = await import(pathToFileURL(path.join(options.package, 'web.js')).href);
+const { ImageTextEmbedder, TextEmbedder } = await import(pathToFileURL(path.join(options.package, 'inline.js')).href);
 const ort = await import('./node_modules/onnxruntime-web/dist/ort.webgpu.bundle.min.mjs');
 
 /** The files of a model's folder, as the option `files` takes them. */

@@ -40,7 +40,7 @@ export async function finishCore({ name, glue, enable = [] }, rawWasm) {
     const named = withEqualClosureNames({ glue: readFileSync(script, 'utf8'), wasm: readFileSync(bound) });
     writeFileSync(bound, named.wasm);
     writeFileSync(ordered, withOrderedNames(named.wasm));
-    writeFileSync(script, patchGlue(named.glue, { threads: name === 'threads' }));
+    writeFileSync(script, patchGlue(named.glue, { threads: name === 'threads', webgpu: name === 'webgpu' }));
   });
   const flags = [...OPTIMIZE, ...enable];
   await unlessDone(wasm, digest({ texts: [bindgenInputs, ...flags] }), async () => {

@@ -3,7 +3,7 @@
  * exits), the future's promise never settles, and timers and fetches of the trapped instance still call into it.
  * The pinned wasm-bindgen writes each replaced text a known number of times; a version with other texts fails the build here.
  */
-export function patchGlue(glue, { threads = false } = {}) {
+export function patchGlue(glue, { threads = false, webgpu = false } = {}) {
   // These comments hold numbers of the compiler's functions, which differ between the two CPU builds.
   let patched = glue.replace(/^ *\/\/ Cast intrinsic for .*\n/gm, '');
   for (const name of ['makeMutClosure', 'makeClosure']) {
@@ -20,6 +20,7 @@ export function patchGlue(glue, { threads = false } = {}) {
     'wasmInstance = new WebAssembly.Instance(wasmModule, __wbg_get_imports());',
     'wasmInstance = fresh;',
   );
+  if (webgpu) patched = withForeignGpu(patched);
   if (threads) patched = withSharedMemory(patched);
   else {
     // The WebGPU core has constructors, which its linker leaves to the caller (`build.rs`).
@@ -81,6 +82,24 @@ export function sharedMemory() {
     return wasm.memory;
 }
 `;
+}
+
+/** Lets a program give a GPU where no global object has one: in Node, whose `navigator` has none and which is neither a page nor a worker. */
+function withForeignGpu(glue) {
+  const classes = [...new Set([...glue.matchAll(/instanceof (GPU\w+)/g)].map(([, name]) => name))].join(', ');
+  let patched = replaceOnce(glue, 'const ret = arg0.gpu;', 'const ret = givenGpu ?? arg0.gpu;');
+  patched = replaceOnce(patched, 'const ret = arg0.Window;', 'const ret = givenGpu ? Object : arg0.Window;');
+  patched = replaceEach(patched, 2, 'const ret = arg0.navigator;', 'const ret = arg0.navigator ?? {};');
+  return `let { ${classes} } = globalThis;
+let givenGpu;
+
+/** Takes the GPU that is used in place of the one of \`navigator\`, and the classes of its errors. */
+export function giveGpu(gpu, classes) {
+    givenGpu = gpu;
+    ({ ${classes} } = classes);
+}
+
+${patched}`;
 }
 
 function patchClosure(glue, name) {

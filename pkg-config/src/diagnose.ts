@@ -42,7 +42,10 @@ export async function diagnose(): Promise<Record<string, unknown>> {
       const instance = await cores.webgpu.running();
       return instance ? instance.run(({ coreInfo }) => ({ ...coreInfo() })) : 'not loaded';
     },
-    webgpuAdapter: findAdapter,
+    webgpuAdapter: async () => {
+      const given = await cores.gpu?.(true);
+      return typeof given === 'string' ? given : findAdapter(given?.gpu);
+    },
     storage: async () => ({
       indexedDB: Boolean(host.indexedDB),
       persisted: await host.navigator?.storage?.persisted?.(),

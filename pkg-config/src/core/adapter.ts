@@ -18,11 +18,17 @@ interface Gpu {
   requestAdapter(options: { powerPreference: 'high-performance' }): Promise<Adapter | null>;
 }
 
+/** A GPU that no global object has, and the classes of its errors by their names. */
+export interface GivenGpu {
+  gpu: Gpu;
+  classes: Record<string, unknown>;
+}
+
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|software|basic render|\bwarp\b/i;
 
-/** Finds the adapter that WebGPU would use, or returns a clause that says why there is none. */
-export async function findAdapter(): Promise<AdapterReport | string> {
-  const gpu = (globalThis as { navigator?: { gpu?: Gpu } }).navigator?.gpu;
+/** Finds the adapter that WebGPU would use, of a given GPU or of that of `navigator`, or returns a clause that says why there is none. */
+export async function findAdapter(given?: Gpu): Promise<AdapterReport | string> {
+  const gpu = given ?? (globalThis as { navigator?: { gpu?: Gpu } }).navigator?.gpu;
   if (!gpu) return 'WebGPU does not exist here (no navigator.gpu)';
   let adapter: Adapter | null;
   try {

@@ -1,6 +1,6 @@
 import type { AdapterReport, BackendReport, Device, Dtype, LoadOptions } from '../../types/index.js';
 import { PilotlightError, toPilotlightError } from '../error.js';
-import { findAdapter } from './adapter.js';
+import { findAdapter, type GivenGpu } from './adapter.js';
 import type { Core } from './core.js';
 import type { CoreInstance } from './instance.js';
 import type { SharedCore } from './shared-core.js';
@@ -12,6 +12,8 @@ export interface Cores {
   cpu: Core;
   /** The core with WebGPU code; absent in the entries for runtimes without it. */
   webgpu?: Core;
+  /** Finds the GPU in a runtime that is no browser, or says in a clause why there is none. `isAsked` is false for a device of `'auto'`. */
+  gpu?(isAsked: boolean): Promise<GivenGpu | string>;
   /** The core with threads, which workers of pages alone have. */
   threads?: SharedCore;
 }
@@ -74,13 +76,16 @@ async function describe(instance: CoreInstance, dtype: Dtype, reason: string, th
 }
 
 /** Chooses WebGPU if it works and, with `onlyIfFaster`, is faster than the CPU; else returns a clause that says why not. */
-async function tryWebGpu({ webgpu }: Cores, onlyIfFaster: boolean): Promise<Backend | string> {
+async function tryWebGpu({ webgpu, gpu }: Cores, onlyIfFaster: boolean): Promise<Backend | string> {
   if (!webgpu) return 'this entry of the package carries no WebGPU code';
-  const adapter = await findAdapter();
+  const given = await gpu?.(!onlyIfFaster);
+  if (typeof given === 'string') return given;
+  const adapter = await findAdapter(given?.gpu);
   if (typeof adapter === 'string') return adapter;
   if (onlyIfFaster && adapter.software) return `the only WebGPU adapter is a software one (${nameOf(adapter)})`;
   try {
     const instance = await webgpu.instance();
+    if (given) instance.glue.giveGpu?.(given.gpu, given.classes);
     const { cpuMs, gpuMs, maxAbsError } = await instance.gpu();
     const times = `a timed probe took ${gpuMs.toFixed(1)} ms on it and ${cpuMs.toFixed(1)} ms on the CPU`;
     if (onlyIfFaster && !(gpuMs < cpuMs)) return `the GPU (${nameOf(adapter)}) is no faster: ${times}`;

@@ -37,6 +37,6 @@ export interface CoreEvaluation extends Omit<ClassifierEvaluation, 'confusions'>
 /** The part of a classifier that the core has. */
 export type CoreClassifier = Pick<ClassifierJson, 'head' | 'examples' | 'heldOut'> & { classCount: number };
 
-/** The JavaScript module of a core. Only the WebGPU core has `initGpu`, and only the core with shared memory has what is about threads. */
+/** The JavaScript module of a core. Only the WebGPU core has what is about a GPU, and only the core with shared memory has what is about threads. */
 export type Glue = typeof cpu &
-  Partial<Pick<typeof webgpu, 'initGpu'> & Pick<typeof threads, 'sharedMemory' | 'setThreads' | 'help'>>;
+  Partial<Pick<typeof webgpu, 'giveGpu' | 'initGpu'> & Pick<typeof threads, 'sharedMemory' | 'setThreads' | 'help'>>;

@@ -6,6 +6,7 @@ import { ImageCode } from '../core/image-code.js';
 import { cpuCore } from '../core/simd.js';
 import { RemoteInstance } from '../worker/remote-instance.js';
 import { ThreadPort } from '../worker/thread-port.js';
+import { gpuOfProcess, webgpuFiles } from './gpu.js';
 import type { Spawn, Spawner } from './spawn.js';
 import { deviceOfProcess, threads } from './threads.js';
 
@@ -23,6 +24,8 @@ export const cores: Cores = {
       return decodeBase64(base64);
     },
   }),
+  webgpu: /* @__PURE__ */ new Core(webgpuFiles),
+  gpu: gpuOfProcess,
 };
 
 /** The decoders of images, as text like the core. */

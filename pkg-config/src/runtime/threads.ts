@@ -22,7 +22,7 @@ interface Host {
 }
 
 /** Returns a module of Node, or `undefined`. It is not imported, because bundlers for browsers would stop. */
-const builtin = (name: string): unknown => known(() => (globalThis as Host).process?.getBuiltinModule?.(name));
+export const builtin = (name: string): unknown => known(() => (globalThis as Host).process?.getBuiltinModule?.(name));
 
 /** Threads of this runtime; `undefined` where there are none. Cloudflare Workers may have the module, which starts none. */
 export const threads = (): Threads | undefined =>

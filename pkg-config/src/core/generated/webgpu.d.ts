@@ -3,5 +3,8 @@ import type { GpuReport } from '../glue.js';
 export * from './cpu.js';
 export { default } from './cpu.js';
 
+/** Takes the GPU that is used in place of the one of `navigator`, and the classes of its errors by their names. */
+export declare function giveGpu(gpu: object, classes: Record<string, unknown>): void;
+
 /** Creates the GPU device and tests it. */
 export declare function initGpu(): Promise<GpuReport>;
