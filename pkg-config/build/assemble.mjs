@@ -116,7 +116,7 @@ async function layScripts(version) {
   };
   const scripts = [
     ...RUNTIMES.map((runtime) => ({ entryPoints: { [runtime]: 'index.ts' }, conditions: [runtime] })),
-    { entryPoints: { judge: 'judge.ts' } },
+    { entryPoints: { judge: 'judge.ts', webgpu: 'webgpu.ts' } },
     { entryPoints: { worker: 'worker/entry.ts' }, conditions: ['beside'] },
     { entryPoints: BESIDE, external: ['react'] },
     {

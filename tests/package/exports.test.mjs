@@ -74,15 +74,17 @@ test('each runtime gets its own entry', () => {
   assert.deepEqual(order, ['types', 'workerd', 'edge-light', 'deno', 'bun', 'node', 'browser', 'default']);
 });
 
-test('no entry awaits at its top level, and only the web entry and its worker have URLs', () => {
+test('no entry awaits at its top level, and only the web entry, its worker and the script of the WebGPU core have URLs', () => {
   for (const file of scripts) {
     assert.doesNotMatch(read(file), /^(?:const .*= )?await /m, file);
-    if (!['web.js', 'worker.js'].includes(file)) assert.doesNotMatch(read(file), /new URL\(['"`]|import\.meta/, file);
+    if (!['web.js', 'worker.js', 'webgpu.js'].includes(file))
+      assert.doesNotMatch(read(file), /new URL\(['"`]|import\.meta/, file);
   }
   // A worker gets the image decoders of its page.
   for (const [file, count] of [
     ['web.js', 4],
-    ['worker.js', 3],
+    ['worker.js', 4],
+    ['webgpu.js', 1],
   ])
     assert.equal(read(file).match(/new URL\(['"]\.\/core\/\w+\.wasm['"], import\.meta\.url\)/g).length, count, file);
 });

@@ -1,10 +1,12 @@
 import type { GivenGpu } from '../core/adapter.js';
 import type { CoreFiles } from '../core/core.js';
-import type { Glue } from '../core/glue.js';
 import { builtin } from './threads.js';
 
-/** The package that has WebGPU for Node. Its name is a variable, so that bundlers leave the import alone. */
+// Names of imports are variables, so that bundlers leave them to the runtime.
+/** The package that has WebGPU for Node. */
 const DAWN = 'webgpu';
+/** The script that knows the files of the WebGPU core. By the package's name it is found from a bundle too, where the package is installed. */
+const WEBGPU_SCRIPT = 'pilotlight/webgpu';
 
 let dawn: Promise<GivenGpu | string> | undefined;
 
@@ -35,18 +37,18 @@ async function openDawn(): Promise<GivenGpu | string> {
   }
 }
 
-/** The two files of the WebGPU core, beside this script. They are too large for text in it, and few programs need them. */
-export const webgpuFiles: CoreFiles = {
-  name: 'core/webgpu.wasm',
-  glue: () => import(/* webpackIgnore: true */ /* @vite-ignore */ beside('webgpu.js')) as Promise<Glue>,
-  wasm: () => (files() as Files).readFile(new URL(beside('webgpu.wasm'))),
-};
-
-/** The address of a file of the package. It is not made by `new URL`, for which bundlers would copy the file. */
-const beside = (file: string): string => import.meta.url.replace(/[^/]*$/, `core/${file}`);
-
 interface Files {
   readFile(address: URL): Promise<Uint8Array<ArrayBuffer>>;
 }
 
 const files = (): Files | undefined => builtin('node:fs/promises') as Files | undefined;
+
+/** The WebGPU core, which is in files: it is too large for text in a script, and few programs need it. */
+export const webgpuFiles: CoreFiles = {
+  name: 'core/webgpu.wasm',
+  glue: async () => (await webgpuScript()).glue(),
+  wasm: async () => (files() as Files).readFile((await webgpuScript()).wasm),
+};
+
+const webgpuScript = (): Promise<typeof import('../webgpu.js')> =>
+  import(/* webpackIgnore: true */ /* @vite-ignore */ WEBGPU_SCRIPT);
