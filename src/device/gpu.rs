@@ -18,7 +18,8 @@ pub struct Gpu {
     adapter: Arc<Adapter>,
     /// The first error that the GPU reported. Later ones are usually its consequences.
     failure: Arc<OnceLock<(ErrorKind, String)>>,
-    pub(super) trial: Arc<OnceLock<Trial>>,
+    /// The trials, in the order of [`Dtype`](crate::ops::Dtype).
+    pub(super) trials: Arc<[OnceLock<Trial>; 3]>,
 }
 
 /// A description of a GPU by the platform. Browsers reveal little, so any of the texts may be empty.
@@ -58,7 +59,7 @@ impl Gpu {
             device,
             adapter: Arc::new(Adapter::describe(&setup.adapter.get_info(), browser)),
             failure: record_failures(&setup.device),
-            trial: Arc::default(),
+            trials: Arc::default(),
         };
         guard.finish(gpu.clone());
         Ok(gpu)
@@ -241,9 +242,9 @@ fn set_state(next: State) {
 mod tests {
     use super::*;
 
-    /// Opens the GPU on a new thread and returns its trial cell, whose address identifies the GPU; `None` if there is no GPU.
-    fn open() -> std::thread::JoinHandle<Option<Arc<OnceLock<Trial>>>> {
-        std::thread::spawn(|| pollster::block_on(Gpu::open()).ok().map(|gpu| gpu.trial))
+    /// Opens the GPU on a new thread and returns its trials, whose address identifies the GPU; `None` if there is no GPU.
+    fn open() -> std::thread::JoinHandle<Option<Arc<[OnceLock<Trial>; 3]>>> {
+        std::thread::spawn(|| pollster::block_on(Gpu::open()).ok().map(|gpu| gpu.trials))
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod gpu;
 mod group_norm;
 mod linear;
 mod norm;
+mod pack;
 mod rotary;
 mod transfer;
 pub(crate) mod work;
@@ -30,6 +31,7 @@ pub use linear::{
     packed_q4_shape, packed_q8_shape, q4_scale_shape,
 };
 pub use norm::{LayerNorm, RmsNorm};
+pub use pack::Dtype;
 pub use pilotlight_kernels::QUERY_BLOCK;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use pilotlight_kernels::SIMD_LEVEL;

@@ -1,9 +1,10 @@
 //! WGSL kernels for burn's Cube backend on wgpu.
 //!
-//! Operations without a kernel here, above all those with int8 weights, run by their plain bodies. So do sizes that a kernel does not
-//! support; the methods document these. Upsampling needs no kernel, because its plain body is a single copy of a view.
+//! Operations without a kernel here run by their plain bodies. So do sizes that a kernel does not support; the methods document these. Upsampling needs no kernel, because its plain body is a single copy of a view.
 
 mod kernel;
+mod linear;
+mod rows;
 #[cfg(test)]
 mod tests;
 
@@ -12,9 +13,9 @@ use burn::backend::{Cube, TensorMetadata};
 use burn::tensor::{FloatDType, Shape};
 use burn_wgpu::CubeTensor;
 
+use super::linear as plain;
 use super::{
-    Activation, HotOps, PANEL, Spans, Window, attention, conv, gated, group_norm, linear, norm,
-    rotary,
+    Activation, HotOps, PANEL, Spans, Window, attention, conv, gated, group_norm, norm, rotary,
 };
 use kernel::{Kernel, all_f32, contiguous, dims};
 
@@ -38,40 +39,74 @@ impl HotOps for Cube {
         bias: CubeTensor,
         activation: Activation,
     ) -> CubeTensor {
-        let ([m, k], [n]) = (dims(&x), dims(&bias));
-        if m == 0 || n == 0 {
-            return empty(&x, [m, n]);
+        if !linear::fits(&x, [&weight]) {
+            return plain::plain_f32::<Self>(x, weight, bias, activation);
         }
-        if k == 0 || !all_f32([&x, &weight, &bias]) {
-            return linear::plain_f32::<Self>(x, weight, bias, activation);
+        linear::f32(x, weight, bias, activation)
+    }
+
+    /// Runs the plain body if a weight has no inputs. Activations are not quantized.
+    fn linear_q8(
+        x: CubeTensor,
+        weight: CubeTensor,
+        _sums: CubeTensor,
+        scale: CubeTensor,
+        smooth: CubeTensor,
+        bias: CubeTensor,
+        activation: Activation,
+    ) -> CubeTensor {
+        if !linear::fits(&x, [&scale, &smooth]) {
+            return plain::plain_q8::<Self>(x, weight, scale, smooth, bias, activation);
         }
-        // Few rows make few tiles, so that smaller tiles keep more of the GPU busy.
-        let (group_m, group_n) = if m <= 4 * ROWS { (4, 8) } else { (8, 8) };
-        let tiles = m.div_ceil(group_m * ROWS) * n.div_ceil(group_n * PANEL);
-        let [x, weight, bias] = contiguous([x, weight, bias]);
-        Kernel::new(
-            "linear",
-            concat!(
-                include_str!("linear.wgsl"),
-                include_str!("panel_io.wgsl"),
-                include_str!("activation.wgsl")
-            ),
-            (group_n as u32, group_m as u32),
-        )
-        .with("group_m", group_m)
-        .with("group_n", group_n)
-        .launch(
-            tiles,
-            [&x, &weight, &bias],
-            [m, n],
-            &[
-                m as u32,
-                k as u32,
-                n as u32,
-                activation_number(activation),
-                tiles as u32,
-            ],
-        )
+        linear::q8(x, weight, scale, smooth, bias, activation)
+    }
+
+    /// Runs the plain body if a weight has no inputs. Activations are not quantized.
+    fn linear_q4(
+        x: CubeTensor,
+        weight: CubeTensor,
+        scale: CubeTensor,
+        bias: CubeTensor,
+        activation: Activation,
+    ) -> CubeTensor {
+        if !linear::fits(&x, []) {
+            return plain::plain_q4::<Self>(x, weight, scale, None, bias, activation);
+        }
+        linear::q4(x, weight, scale, bias, activation)
+    }
+
+    /// Runs the plain body if a weight has no inputs. Activations are not quantized.
+    fn linear_q4_offset(
+        x: CubeTensor,
+        weight: CubeTensor,
+        scale: CubeTensor,
+        offset: CubeTensor,
+        bias: CubeTensor,
+        activation: Activation,
+    ) -> CubeTensor {
+        if !linear::fits(&x, []) {
+            return plain::plain_q4::<Self>(x, weight, scale, Some(offset), bias, activation);
+        }
+        linear::q4_offset(x, weight, scale, offset, bias, activation)
+    }
+
+    fn panel_rows_q8(
+        weight: CubeTensor,
+        scale: CubeTensor,
+        smooth: CubeTensor,
+        ids: CubeTensor,
+    ) -> CubeTensor {
+        let [d] = dims(&smooth);
+        rows::q8(weight, scale, Some(smooth), ids, d)
+    }
+
+    fn embedding_q8(
+        table: CubeTensor,
+        scale: CubeTensor,
+        ids: CubeTensor,
+        dimensions: usize,
+    ) -> CubeTensor {
+        rows::q8(table, scale, None, ids, dimensions)
     }
 
     /// Runs the plain body for heads whose width exceeds [`WIDEST_HEAD`] or is no multiple of four.
