@@ -46,7 +46,9 @@ impl Gpu {
         };
         // The kernels are written in WGSL and tuned by hand, so neither autotune nor fusion is compiled in. Exclusive pages are the
         // only memory configuration that burn supports in a browser.
-        let options = Device::wgpu_options().memory_config(MemoryConfiguration::ExclusivePages);
+        let options = Device::wgpu_options()
+            .memory_config(MemoryConfiguration::ExclusivePages)
+            .tasks_max(TASKS);
         let options = if cfg!(target_family = "wasm") {
             options.graphics_api(WgpuBackend::WebGpu)
         } else {
@@ -86,6 +88,10 @@ impl Gpu {
         }
     }
 }
+
+/// The number of dispatches after which work is submitted before its results are read. A forward pass of most encoders has fewer, and so
+/// is one submission.
+const TASKS: usize = 256;
 
 /// Words in the names of software renderers. `adapter.ts` looks for the same words before the WebGPU core is loaded.
 const SOFTWARE: [&str; 6] = [

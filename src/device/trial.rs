@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::{Gpu, cpu};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{
-    Activation, Conv2d, Dtype, Embedding, LayerNorm, Linear, LinearWeight, PANEL, RelativeBias,
-    RmsNorm, Rotary, Spans, Window, attention, floats, gated, group_norm, integers,
-    packed_f32_shape, read, upsample,
+    Activation, Conv2d, Dtype, Embedding, LayerNorm, Linear, LinearNorm, LinearWeight, PANEL,
+    QueryKeyValue, Reduction, RelativeBias, RmsNorm, Rotary, Spans, Window, attention, floats,
+    gated, group_norm, integers, packed_f32_shape, pool, read, upsample,
 };
 
 /// The largest accepted difference between two correct implementations, on values of magnitude one.
@@ -104,6 +104,29 @@ fn outputs(layer: &Layer) -> Result<Vec<(String, Tensor<2>)>> {
             outputs.push((format!("a linear layer of {m}x{k}x{n} in {name}"), y));
         }
     }
+    for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
+        let (linear, norm) = (
+            random.linear(24, 33, dtype, device)?,
+            random.norm(24, device),
+        );
+        let (x, residual) = (random.matrix(17, 33, device), random.matrix(17, 24, device));
+        let y = match *device == cpu() {
+            true => norm.forward(linear.forward_plainly(x, Activation::Identity), residual),
+            false => LinearNorm::new(linear, norm).forward(x, residual),
+        };
+        outputs.push((
+            format!("a linear layer in {} and its norm", dtype.name()),
+            y,
+        ));
+    }
+    let pools = [
+        (0..5, Reduction::Mean),
+        (1..7, Reduction::Max),
+        (2..4, Reduction::MeanSqrtLength),
+        (3..9, Reduction::WeightedMean { first: 2 }),
+    ];
+    let x = random.matrix(9, 33, device);
+    outputs.push(("pooled rows".into(), pool(x, pools.into())));
     let ids = integers(vec![6, 0, 3, 3], [4], device);
     let words = random
         .values(7 * 9, 2e9)
@@ -207,41 +230,39 @@ fn outputs(layer: &Layer) -> Result<Vec<(String, Tensor<2>)>> {
 
 /// An encoder layer with the sizes of MiniLM.
 struct Layer {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
+    query_key_value: QueryKeyValue,
+    output: LinearNorm,
     intermediate: Linear,
-    dense: Linear,
-    norm: LayerNorm,
+    dense: LinearNorm,
     device: Device,
 }
 
 impl Layer {
     fn new(device: &Device, dtype: Dtype) -> Result<Self> {
         let mut random = RandomTensors::new(2);
+        let mut linear = |n, k| random.linear(n, k, dtype, device);
+        let query_key_value = [
+            linear(WIDTH, WIDTH)?,
+            linear(WIDTH, WIDTH)?,
+            linear(WIDTH, WIDTH)?,
+        ];
+        let (output, intermediate) = (linear(WIDTH, WIDTH)?, linear(INTERMEDIATE, WIDTH)?);
+        let dense = linear(WIDTH, INTERMEDIATE)?;
+        let norm = random.norm(WIDTH, device);
         Ok(Self {
-            query: random.linear(WIDTH, WIDTH, dtype, device)?,
-            key: random.linear(WIDTH, WIDTH, dtype, device)?,
-            value: random.linear(WIDTH, WIDTH, dtype, device)?,
-            output: random.linear(WIDTH, WIDTH, dtype, device)?,
-            intermediate: random.linear(INTERMEDIATE, WIDTH, dtype, device)?,
-            dense: random.linear(WIDTH, INTERMEDIATE, dtype, device)?,
-            norm: random.norm(WIDTH, device),
+            query_key_value: QueryKeyValue::new(query_key_value),
+            output: LinearNorm::new(output, norm.clone()),
+            intermediate,
+            dense: LinearNorm::new(dense, norm),
             device: device.clone(),
         })
     }
 
     fn forward(&self, x: Tensor<2>, spans: &Spans) -> Tensor<2> {
-        let [q, k, v] = [&self.query, &self.key, &self.value]
-            .map(|part| part.forward(x.clone(), Activation::Identity));
-        let context = self
-            .output
-            .forward(attention(q, k, v, spans, HEADS), Activation::Identity);
-        let x = self.norm.forward(context, x);
+        let context = self.query_key_value.attention(x.clone(), spans, HEADS);
+        let x = self.output.forward(context, x);
         let hidden = self.intermediate.forward(x.clone(), Activation::Gelu);
-        self.norm
-            .forward(self.dense.forward(hidden, Activation::Identity), x)
+        self.dense.forward(hidden, x)
     }
 
     /// Milliseconds for [`TOKENS`] tokens: the fastest of [`RUNS`] runs after a warm-up.

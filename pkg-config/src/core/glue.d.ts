@@ -11,6 +11,8 @@ export interface CoreInfo {
   simd: 'simd128' | 'relaxed-simd';
   webgpu: boolean;
   memoryBytes: number;
+  /** In the WebGPU core: how many kernels of the package were dispatched so far, and how many results of how many bytes were read back. */
+  gpu?: { dispatches: number; reads: number; bytesRead: number };
 }
 
 /** The result of the WebGPU self-test: the times of a probe on CPU and GPU, and the largest difference of their outputs. */

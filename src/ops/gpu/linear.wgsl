@@ -4,7 +4,8 @@
 // to workgroup memory. An invocation keeps 4 rows by one panel of 8 outputs in registers: for each input, one vector of
 // x and two of w feed 32 multiply-adds. Quantized weights are turned into f32 as they are copied, so that the sums are those of f32.
 //
-// linear_f32.wgsl, linear_q8.wgsl or linear_q4.wgsl is appended, which has the bindings of the weights, `bring_weights` and `scaled`.
+// linear_f32.wgsl, linear_q8.wgsl or linear_q4.wgsl is appended, which has the bindings of the weights, `bring_weights` and `scaled`, and
+// linear_end.wgsl or linear_norm.wgsl, which has `finish`.
 
 const GROUP_M = {{group_m}}u;
 const GROUP_N = {{group_n}}u;
@@ -26,6 +27,8 @@ struct Info {
     stride: u32,
     // The number of panels that share smoothing factors.
     part: u32,
+    // What a layer norm adds to the variance, an f32 as its bits.
+    epsilon: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -86,12 +89,5 @@ fn main(
         workgroupBarrier();
     }
 
-    let row = first_row + local.y * 4u;
-    let output = (first_panel + local.x) * 8u;
-    let bias_low = bias_at(output);
-    let bias_high = bias_at(output + 4u);
-    for (var i = 0u; i < 4u; i++) {
-        write(row + i, output, activate(scaled(low[i], output) + bias_low, info.activation));
-        write(row + i, output + 4u, activate(scaled(high[i], output + 4u) + bias_high, info.activation));
-    }
+    finish(first_row + local.y * 4u, (first_panel + local.x) * 8u, low, high, local);
 }

@@ -31,7 +31,7 @@ pub(super) fn q8(
         .with("lanes", lanes)
         .launch(
             (t * quads).div_ceil(64),
-            [&table, &scale, &smooth, &ids],
+            &[&table, &scale, &smooth, &ids],
             [t, d],
             &info.map(|number| number as u32),
         )

@@ -3,6 +3,7 @@
 mod biases;
 mod decoders;
 mod images;
+mod pooling;
 mod quantized;
 
 use std::future::Future;

@@ -4,7 +4,10 @@ use burn::tensor::Int;
 use pilotlight_kernels::pack::pack_row_q8;
 
 use super::*;
-use crate::ops::{Embedding, Groups, group_sums, integers, packed_q8_shape, q4_scale_shape};
+use crate::ops::{
+    Embedding, Groups, LinearNorm, QueryKeyValue, group_sums, integers, packed_q8_shape,
+    q4_scale_shape,
+};
 use crate::weights::Dtype;
 
 /// Rows of both sizes of tiles, and past their edges.
@@ -269,6 +272,78 @@ fn int8_rows_are_those_of_the_cpu_to_the_bit() {
         let ([plain, tied], [of_cpu, tied_of_cpu]) = (on(gpu.device()), on(&cpu()));
         assert_eq!(plain, of_cpu, "{v}x{d}");
         assert_eq!(tied, tied_of_cpu, "{v}x{d}, tied");
+    }
+    gpu.check().unwrap();
+}
+
+#[test]
+fn joined_queries_keys_and_values_attend_as_apart() {
+    let Some(gpu) = gpu() else { return };
+    let mut random = Random::new(46);
+    // Parts of three panels, which no tile divides, and of one tile; of each, heads that the kernel of joined ones takes and does not take.
+    for (d, heads) in [(24, 2), (24, 4), (64, 2)] {
+        let x = random.values(38 * d);
+        for format in ["f32", "q8", "q4", "q4 with offsets"] {
+            let spans = Spans::from_lengths([3, 1, 34]);
+            let parts = [0, 1, 2].map(|_| {
+                let bias = random.values(d);
+                match format {
+                    "f32" => Linear::pack(&random.values(d * d), &bias, Dtype::F32, gpu.device()),
+                    "q8" => Ok(layer(gpu.device(), &q8(&mut random, d, d), &bias, d)),
+                    _ => {
+                        let weights = q4(&mut random, d, d, format != "q4");
+                        Ok(layer(gpu.device(), &weights, &bias, d))
+                    }
+                }
+                .unwrap()
+            });
+            let x = matrix(&x, 38, gpu.device());
+            let [query, key, value] = parts
+                .each_ref()
+                .map(|part| part.forward(x.clone(), Activation::Identity));
+            for spans in [spans.clone(), spans.causal()] {
+                let (q, k, v) = (query.clone(), key.clone(), value.clone());
+                let apart = list(attend(q, k, v, &spans, heads));
+                let joined = QueryKeyValue::new(parts.clone());
+                let joined = list(joined.attention(x.clone(), &spans, heads));
+                assert_eq!(joined, apart, "{format}, {heads} heads of {d}");
+            }
+        }
+    }
+    gpu.check().unwrap();
+}
+
+#[test]
+fn a_layer_with_its_norm_agrees_with_both_apart() {
+    let Some(gpu) = gpu() else { return };
+    let mut random = Random::new(47);
+    // Wider layers, and those whose outputs fill no panel, are computed apart.
+    for n in [8, 24, 40, 384, 392, 9] {
+        for (m, k) in [(1, 33), (3, 384), (5, 70), (17, 7), (130, 31)] {
+            let (bias, gain, offset) = (random.values(n), random.values(n), random.values(n));
+            // A large mean, which a one-pass variance would not survive.
+            let residual: Vec<f32> = random.values(m * n).iter().map(|x| x + 100.0).collect();
+            let residual = matrix(&residual, m, gpu.device());
+            let x = matrix(&random.values(m * k), m, gpu.device());
+            let f32 = Linear::pack(&random.values(n * k), &bias, Dtype::F32, gpu.device());
+            let formats = FORMATS.map(|(name, make)| {
+                let weights = make(&mut random, n, k);
+                (name, layer(gpu.device(), &weights, &bias, k))
+            });
+            for (name, linear) in formats.into_iter().chain([("f32", f32.unwrap())]) {
+                let norm = LayerNorm {
+                    weight: vector(&gain, gpu.device()),
+                    bias: vector(&offset, gpu.device()),
+                    epsilon: 1e-5,
+                };
+                let y = linear.forward(x.clone(), Activation::Identity);
+                let apart = list(norm.forward(y, residual.clone()));
+                let joined = LinearNorm::new(linear, norm);
+                let joined = list(joined.forward(x.clone(), residual.clone()));
+                // Values near 100 carry an error of 1e-5, which the division by a small deviation enlarges.
+                assert_close(&format!("{name}, {m}x{k}x{n}"), &joined, &apart, 2e-4);
+            }
+        }
     }
     gpu.check().unwrap();
 }
