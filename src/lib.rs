@@ -63,6 +63,8 @@ pub use index::{
     Filter, Hit, Id, IndexMetric, IndexOptions, IndexPrecision, IndexSnapshot, SavedIndex,
     SearchOptions, Tags, VectorIndex, Vectors,
 };
+#[cfg(feature = "webgpu")]
+pub use ops::GpuStats;
 pub use ops::{Activation, Linear, LinearWeight};
 pub use pilotlight_kernels::statistics::TokenStatistics;
 pub use scheduler::{NoYield, Scheduler};

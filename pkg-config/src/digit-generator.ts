@@ -31,6 +31,8 @@ export class DigitGenerator implements Api.DigitGenerator {
       const { worker } = options;
       const placing = choosePlace({
         device: device ?? 'cpu',
+        // The weights are kept as int8 and computed with in f32.
+        dtype: 'f32',
         ...(worker !== undefined && { worker }),
         ...(signal && { signal }),
         ...(onProgress && { onProgress }),
@@ -52,10 +54,8 @@ export class DigitGenerator implements Api.DigitGenerator {
         device === undefined
           ? 'The CPU was taken because it draws a digit in less time than the WebGPU code takes to arrive.'
           : report.reason;
-      // The weights are kept as int8 and computed with in f32.
       return new DigitGenerator(CONSTRUCT, new ModelHandle('DigitGenerator', instance, handle), {
         ...report,
-        dtype: 'f32',
         reason,
       });
     } catch (error) {

@@ -66,7 +66,10 @@ export type Verified = 'sha256' | 'lock' | 'length';
 export interface LoadOptions {
   /** The device that computes; default `'auto'`. */
   device?: Device;
-  /** The format of the weights; default `'q8'` on the CPU, `'f32'` on WebGPU. */
+  /**
+   * The format of the weights; default `'q8'`. The CPU computes with activations of 7 or 8 bits where weights are quantized; WebGPU turns such
+   * weights into f32 as it reads them.
+   */
   dtype?: Dtype;
   /** Branch, tag or commit; default `'main'`. */
   revision?: string;

@@ -6,6 +6,7 @@ use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 use super::error::to_js;
 use crate::device::{Adapter, Gpu, Trial};
 use crate::error::Error;
+use crate::weights::Dtype;
 
 /// The result of `initGpu`.
 #[derive(Serialize)]
@@ -15,17 +16,18 @@ struct Report<'a> {
     trial: Trial,
 }
 
-/// Opens the GPU and runs its [`Trial`]; later calls return the first result without running it again.
+/// Opens the GPU and runs its [`Trial`] with weights of the format `dtype`; later calls return the first result without running it again.
 ///
 /// Resolves to `{ adapter: { vendor, architecture, description, software }, cpuMs, gpuMs, maxAbsError }`: the times are
 /// those of one layer of MiniLM on 128 tokens, and the error is the largest difference between GPU and CPU. Blocks the thread for
 /// `cpuMs` at a time.
 ///
-/// *Errors*: `BACKEND_UNAVAILABLE` if there is no GPU, or if its results differ from the CPU's.
+/// *Errors*: `INVALID_INPUT` for another dtype, `BACKEND_UNAVAILABLE` if there is no GPU, or if its results differ from the CPU's.
 #[wasm_bindgen(js_name = initGpu)]
-pub async fn init_gpu() -> Result<JsValue, JsValue> {
+pub async fn init_gpu(dtype: &str) -> Result<JsValue, JsValue> {
+    let dtype = Dtype::from_name(dtype).map_err(to_js)?;
     let gpu = Gpu::open().await.map_err(to_js)?;
-    let trial = gpu.trial().await.map_err(to_js)?;
+    let trial = gpu.trial(dtype).await.map_err(to_js)?;
     // serde serializes flattened fields as a map, which would become a `Map` and not an object.
     let objects = serde_wasm_bindgen::Serializer::json_compatible();
     let report = Report {

@@ -37,9 +37,12 @@ struct CoreInfo {
     products: &'static str,
     /// Bytes of linear memory. It never shrinks, so this is also the peak.
     memory_bytes: usize,
+    /// What models have asked of the GPU so far.
+    #[cfg(feature = "webgpu")]
+    gpu: crate::ops::GpuStats,
 }
 
-/// Describes this build and instance as `{ version, simd, webgpu, products, memoryBytes }`.
+/// Describes this build and instance as `{ version, simd, webgpu, products, memoryBytes }`, with WebGPU also `gpu: { dispatches, reads, bytesRead }`.
 #[wasm_bindgen(js_name = coreInfo)]
 pub fn core_info() -> Result<JsValue, JsValue> {
     let info = CoreInfo {
@@ -48,6 +51,8 @@ pub fn core_info() -> Result<JsValue, JsValue> {
         webgpu: cfg!(feature = "webgpu"),
         products: Method::best().name(),
         memory_bytes: core::arch::wasm32::memory_size(0) << 16,
+        #[cfg(feature = "webgpu")]
+        gpu: crate::ops::GpuStats::now(),
     };
     Ok(serde_wasm_bindgen::to_value(&info)?)
 }

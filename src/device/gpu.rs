@@ -18,7 +18,8 @@ pub struct Gpu {
     adapter: Arc<Adapter>,
     /// The first error that the GPU reported. Later ones are usually its consequences.
     failure: Arc<OnceLock<(ErrorKind, String)>>,
-    pub(super) trial: Arc<OnceLock<Trial>>,
+    /// The trials, in the order of [`Dtype`](crate::ops::Dtype).
+    pub(super) trials: Arc<[OnceLock<Trial>; 3]>,
 }
 
 /// A description of a GPU by the platform. Browsers reveal little, so any of the texts may be empty.
@@ -45,7 +46,9 @@ impl Gpu {
         };
         // The kernels are written in WGSL and tuned by hand, so neither autotune nor fusion is compiled in. Exclusive pages are the
         // only memory configuration that burn supports in a browser.
-        let options = Device::wgpu_options().memory_config(MemoryConfiguration::ExclusivePages);
+        let options = Device::wgpu_options()
+            .memory_config(MemoryConfiguration::ExclusivePages)
+            .tasks_max(TASKS);
         let options = if cfg!(target_family = "wasm") {
             options.graphics_api(WgpuBackend::WebGpu)
         } else {
@@ -58,7 +61,7 @@ impl Gpu {
             device,
             adapter: Arc::new(Adapter::describe(&setup.adapter.get_info(), browser)),
             failure: record_failures(&setup.device),
-            trial: Arc::default(),
+            trials: Arc::default(),
         };
         guard.finish(gpu.clone());
         Ok(gpu)
@@ -85,6 +88,10 @@ impl Gpu {
         }
     }
 }
+
+/// The number of dispatches after which work is submitted before its results are read. A forward pass of most encoders has fewer, and so
+/// is one submission.
+const TASKS: usize = 256;
 
 /// Words in the names of software renderers. `adapter.ts` looks for the same words before the WebGPU core is loaded.
 const SOFTWARE: [&str; 6] = [
@@ -241,9 +248,9 @@ fn set_state(next: State) {
 mod tests {
     use super::*;
 
-    /// Opens the GPU on a new thread and returns its trial cell, whose address identifies the GPU; `None` if there is no GPU.
-    fn open() -> std::thread::JoinHandle<Option<Arc<OnceLock<Trial>>>> {
-        std::thread::spawn(|| pollster::block_on(Gpu::open()).ok().map(|gpu| gpu.trial))
+    /// Opens the GPU on a new thread and returns its trials, whose address identifies the GPU; `None` if there is no GPU.
+    fn open() -> std::thread::JoinHandle<Option<Arc<[OnceLock<Trial>; 3]>>> {
+        std::thread::spawn(|| pollster::block_on(Gpu::open()).ok().map(|gpu| gpu.trials))
     }
 
     #[test]

@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::{Gpu, cpu};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{
-    Activation, Conv2d, Embedding, LayerNorm, Linear, LinearWeight, PANEL, RelativeBias, RmsNorm,
-    Rotary, Spans, Window, attention, floats, gated, group_norm, integers, packed_f32_shape, read,
-    upsample,
+    Activation, Conv2d, Dtype, Embedding, LayerNorm, Linear, LinearNorm, LinearWeight, PANEL,
+    QueryKeyValue, Reduction, RelativeBias, RmsNorm, Rotary, Spans, Window, attention, floats,
+    gated, group_norm, integers, packed_f32_shape, pool, read, upsample,
 };
 
 /// The largest accepted difference between two correct implementations, on values of magnitude one.
@@ -29,7 +29,7 @@ const TIME_LIMIT_MS: f64 = 100.0;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Trial {
-    /// Milliseconds for one layer of MiniLM on 128 tokens on one thread of the CPU.
+    /// Milliseconds for one layer of MiniLM with weights of the trial's format, on 128 tokens on one thread of the CPU.
     pub cpu_ms: f64,
     /// Milliseconds for the same layer on the GPU, including reading the values back.
     pub gpu_ms: f64,
@@ -38,17 +38,24 @@ pub struct Trial {
 }
 
 impl Gpu {
-    /// Runs every kernel on the GPU and on the CPU, compares all values, and times a layer. This takes a tenth of a second, or seconds
-    /// for a software renderer. Later calls return the first result.
+    /// Runs every kernel on the GPU and on the CPU, compares all values, and times a layer with weights of this format. This takes a tenth
+    /// of a second, or seconds for a software renderer. Later calls return the first result.
     ///
     /// *Errors*: `BackendUnavailable` if the GPU fails or its results differ from the CPU's.
-    pub async fn trial(&self) -> Result<Trial> {
-        if let Some(trial) = self.trial.get() {
+    pub async fn trial(&self, dtype: Dtype) -> Result<Trial> {
+        let known = &self.trials[dtype as usize];
+        if let Some(trial) = known.get() {
             return Ok(*trial);
         }
-        let (on_cpu, on_gpu) = (Layer::new(&cpu()), Layer::new(self.device()));
+        let layers = |dtype| {
+            Ok((
+                Layer::new(&cpu(), dtype)?,
+                Layer::new(self.device(), dtype)?,
+            ))
+        };
+        let (on_cpu, on_gpu) = layers(Dtype::F32)?;
         let mut max_abs_error = 0.0f32;
-        for (expected, got) in outputs(&on_cpu).into_iter().zip(outputs(&on_gpu)) {
+        for (expected, got) in outputs(&on_cpu)?.into_iter().zip(outputs(&on_gpu)?) {
             let (name, expected) = (expected.0, read(expected.1).await?);
             let got = read(got.1).await.map_err(trial_failed)?;
             self.check().map_err(trial_failed)?;
@@ -63,18 +70,19 @@ impl Gpu {
             }
             max_abs_error = max_abs_error.max(error);
         }
+        let (on_cpu, on_gpu) = layers(dtype)?;
         let trial = Trial {
             cpu_ms: on_cpu.time().await?,
             gpu_ms: on_gpu.time().await.map_err(trial_failed)?,
             max_abs_error,
         };
         self.check().map_err(trial_failed)?;
-        Ok(*self.trial.get_or_init(|| trial))
+        Ok(*known.get_or_init(|| trial))
     }
 }
 
 /// The results of every operation, on sizes at the edges of the tiles of the kernels, and of a whole layer.
-fn outputs(layer: &Layer) -> Vec<(String, Tensor<2>)> {
+fn outputs(layer: &Layer) -> Result<Vec<(String, Tensor<2>)>> {
     let device = &layer.device;
     let mut random = RandomTensors::new(1);
     let mut outputs = Vec::new();
@@ -84,12 +92,66 @@ fn outputs(layer: &Layer) -> Vec<(String, Tensor<2>)> {
         (17, 33, 65, Activation::Gelu),
         (33, 40, 31, Activation::GeluTanh),
     ] {
-        let linear = random.linear(n, k, device);
-        let x = random.matrix(m, k, device);
+        for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
+            let linear = random.linear(n, k, dtype, device)?;
+            let x = random.matrix(m, k, device);
+            // The kernels of the CPU would quantize the inputs too.
+            let y = match *device == cpu() {
+                true => linear.forward_plainly(x, activation),
+                false => linear.forward(x, activation),
+            };
+            let name = dtype.name();
+            outputs.push((format!("a linear layer of {m}x{k}x{n} in {name}"), y));
+        }
+    }
+    for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
+        let (linear, norm) = (
+            random.linear(24, 33, dtype, device)?,
+            random.norm(24, device),
+        );
+        let (x, residual) = (random.matrix(17, 33, device), random.matrix(17, 24, device));
+        let y = match *device == cpu() {
+            true => norm.forward(linear.forward_plainly(x, Activation::Identity), residual),
+            false => LinearNorm::new(linear, norm).forward(x, residual),
+        };
         outputs.push((
-            format!("a linear layer of {m}x{k}x{n}"),
-            linear.forward(x, activation),
+            format!("a linear layer in {} and its norm", dtype.name()),
+            y,
         ));
+    }
+    let pools = [
+        (0..5, Reduction::Mean),
+        (1..7, Reduction::Max),
+        (2..4, Reduction::MeanSqrtLength),
+        (3..9, Reduction::WeightedMean { first: 2 }),
+    ];
+    let x = random.matrix(9, 33, device);
+    outputs.push(("pooled rows".into(), pool(x, pools.into())));
+    let ids = integers(vec![6, 0, 3, 3], [4], device);
+    let words = random
+        .values(7 * 9, 2e9)
+        .iter()
+        .map(|x| *x as i32)
+        .collect();
+    let table = Embedding::Q8 {
+        packed: integers(words, [7, 9], device),
+        scale: floats(random.values(7, 0.01), [7], device),
+        dimensions: 33,
+    };
+    outputs.push(("rows of a table in q8".into(), table.forward(ids.clone())));
+    if let LinearWeight::Q8 {
+        packed,
+        scale,
+        smooth,
+        ..
+    } = random.linear(7, 33, Dtype::Q8, device)?.weight
+    {
+        let table = Embedding::TiedQ8 {
+            packed,
+            scale,
+            smooth,
+        };
+        outputs.push(("rows of a layer in q8".into(), table.forward(ids)));
     }
     for (heads, head, spans) in [
         (3, 20, Spans::from_lengths([3, 1, 34])),
@@ -163,46 +225,44 @@ fn outputs(layer: &Layer) -> Vec<(String, Tensor<2>)> {
         "a layer of MiniLM".into(),
         layer.forward(table.forward(ids), &Spans::from_lengths([5, 4])),
     ));
-    outputs
+    Ok(outputs)
 }
 
 /// An encoder layer with the sizes of MiniLM.
 struct Layer {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
+    query_key_value: QueryKeyValue,
+    output: LinearNorm,
     intermediate: Linear,
-    dense: Linear,
-    norm: LayerNorm,
+    dense: LinearNorm,
     device: Device,
 }
 
 impl Layer {
-    fn new(device: &Device) -> Self {
+    fn new(device: &Device, dtype: Dtype) -> Result<Self> {
         let mut random = RandomTensors::new(2);
-        Self {
-            query: random.linear(WIDTH, WIDTH, device),
-            key: random.linear(WIDTH, WIDTH, device),
-            value: random.linear(WIDTH, WIDTH, device),
-            output: random.linear(WIDTH, WIDTH, device),
-            intermediate: random.linear(INTERMEDIATE, WIDTH, device),
-            dense: random.linear(WIDTH, INTERMEDIATE, device),
-            norm: random.norm(WIDTH, device),
+        let mut linear = |n, k| random.linear(n, k, dtype, device);
+        let query_key_value = [
+            linear(WIDTH, WIDTH)?,
+            linear(WIDTH, WIDTH)?,
+            linear(WIDTH, WIDTH)?,
+        ];
+        let (output, intermediate) = (linear(WIDTH, WIDTH)?, linear(INTERMEDIATE, WIDTH)?);
+        let dense = linear(WIDTH, INTERMEDIATE)?;
+        let norm = random.norm(WIDTH, device);
+        Ok(Self {
+            query_key_value: QueryKeyValue::new(query_key_value),
+            output: LinearNorm::new(output, norm.clone()),
+            intermediate,
+            dense: LinearNorm::new(dense, norm),
             device: device.clone(),
-        }
+        })
     }
 
     fn forward(&self, x: Tensor<2>, spans: &Spans) -> Tensor<2> {
-        let [q, k, v] = [&self.query, &self.key, &self.value]
-            .map(|part| part.forward(x.clone(), Activation::Identity));
-        let context = self
-            .output
-            .forward(attention(q, k, v, spans, HEADS), Activation::Identity);
-        let x = self.norm.forward(context, x);
+        let context = self.query_key_value.attention(x.clone(), spans, HEADS);
+        let x = self.output.forward(context, x);
         let hidden = self.intermediate.forward(x.clone(), Activation::Gelu);
-        self.norm
-            .forward(self.dense.forward(hidden, Activation::Identity), x)
+        self.dense.forward(hidden, x)
     }
 
     /// Milliseconds for [`TOKENS`] tokens: the fastest of [`RUNS`] runs after a warm-up.
@@ -249,12 +309,11 @@ impl RandomTensors {
         floats(self.values(length, 1.0), [length], device)
     }
 
-    fn linear(&mut self, n: usize, k: usize, device: &Device) -> Linear {
-        let (weight, bias) = self.panels(n, k, device);
-        Linear {
-            weight: LinearWeight::F32(weight),
-            bias,
-        }
+    /// A layer whose outputs have about the magnitude of its inputs.
+    fn linear(&mut self, n: usize, k: usize, dtype: Dtype, device: &Device) -> Result<Linear> {
+        let bias = self.values(n, 1.0);
+        let weight = self.values(n * k, (3.0 / k as f32).sqrt());
+        Linear::pack(&weight, &bias, dtype, device)
     }
 
     /// Packed weights, scaled so that outputs have about the magnitude of the inputs, and a bias.

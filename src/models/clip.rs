@@ -11,7 +11,7 @@ use super::clip_config::{
 use super::config::{check_sequences, indices, positions_of, token_ids};
 use crate::error::{Error, Result};
 use crate::ops::{
-    Activation, Embedding, LayerNorm, Linear, Spans, activation_from_config, attention, floats,
+    Activation, Embedding, LayerNorm, Linear, QueryKeyValue, Spans, activation_from_config, floats,
     integers,
 };
 use crate::scheduler::Scheduler;
@@ -230,9 +230,7 @@ pub(super) struct Encoder {
 struct Layer {
     layer_norm1: LayerNorm,
     /// `[d, d]` each
-    q_proj: Linear,
-    k_proj: Linear,
-    v_proj: Linear,
+    query_key_value: QueryKeyValue,
     out_proj: Linear,
     layer_norm2: LayerNorm,
     /// `[inner, d]`
@@ -253,9 +251,11 @@ impl Encoder {
             let (norm1, norm2) = (part("layer_norm1"), part("layer_norm2"));
             Ok(Layer {
                 layer_norm1: tensors.layer_norm(&norm1, d, epsilon)?,
-                q_proj: tensors.linear(&part("self_attn.q_proj"), [d, d], Some(&norm1))?,
-                k_proj: tensors.linear(&part("self_attn.k_proj"), [d, d], Some(&norm1))?,
-                v_proj: tensors.linear(&part("self_attn.v_proj"), [d, d], Some(&norm1))?,
+                query_key_value: QueryKeyValue::new([
+                    tensors.linear(&part("self_attn.q_proj"), [d, d], Some(&norm1))?,
+                    tensors.linear(&part("self_attn.k_proj"), [d, d], Some(&norm1))?,
+                    tensors.linear(&part("self_attn.v_proj"), [d, d], Some(&norm1))?,
+                ]),
                 out_proj: tensors.linear(&part("self_attn.out_proj"), [d, d], None)?,
                 layer_norm2: tensors.layer_norm(&norm2, d, epsilon)?,
                 fc1: tensors.linear(&part("mlp.fc1"), [inner, d], Some(&norm2))?,
@@ -302,10 +302,7 @@ impl Layer {
     fn context(&self, x: Tensor<2>, spans: &Spans, heads: usize) -> Tensor<2> {
         // The norm comes first, and the residual goes around it.
         let h = self.layer_norm1.normalize(x);
-        let query = self.q_proj.forward(h.clone(), Activation::Identity);
-        let key = self.k_proj.forward(h.clone(), Activation::Identity);
-        let value = self.v_proj.forward(h, Activation::Identity);
-        attention(query, key, value, spans, heads)
+        self.query_key_value.attention(h, spans, heads)
     }
 
     /// Computes the layer's output from its attention context.

@@ -5,7 +5,7 @@
 use burn::tensor::Tensor;
 
 use crate::error::Result;
-use crate::ops::{Activation, LayerNorm, Linear, Spans, attention};
+use crate::ops::{Activation, Linear, LinearNorm, QueryKeyValue, Spans};
 use crate::weights::Tensors;
 
 /// The names of one layer's parts in the checkpoint.
@@ -23,16 +23,13 @@ pub(super) struct LayerNames {
 /// Attention and feed-forward, each followed by a residual and a norm.
 pub(super) struct EncoderLayer {
     /// `[d, d]` each
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    attention_output: Linear,
-    attention_norm: LayerNorm,
+    query_key_value: QueryKeyValue,
+    /// `[d, d]`, and the norm of the sum with the residual
+    attention_output: LinearNorm,
     /// `[inner, d]`
     intermediate: Linear,
-    /// `[d, inner]`
-    output: Linear,
-    output_norm: LayerNorm,
+    /// `[d, inner]`, and the norm of the sum with the residual
+    output: LinearNorm,
 }
 
 impl EncoderLayer {
@@ -46,14 +43,20 @@ impl EncoderLayer {
     ) -> Result<Self> {
         let (before, between) = (Some(norm_before), Some(names.attention_norm.as_str()));
         Ok(Self {
-            query: tensors.linear(&names.query, [d, d], before)?,
-            key: tensors.linear(&names.key, [d, d], before)?,
-            value: tensors.linear(&names.value, [d, d], before)?,
-            attention_output: tensors.linear(&names.attention_output, [d, d], None)?,
-            attention_norm: tensors.layer_norm(&names.attention_norm, d, epsilon)?,
+            query_key_value: QueryKeyValue::new([
+                tensors.linear(&names.query, [d, d], before)?,
+                tensors.linear(&names.key, [d, d], before)?,
+                tensors.linear(&names.value, [d, d], before)?,
+            ]),
+            attention_output: LinearNorm::new(
+                tensors.linear(&names.attention_output, [d, d], None)?,
+                tensors.layer_norm(&names.attention_norm, d, epsilon)?,
+            ),
             intermediate: tensors.linear(&names.intermediate, [inner, d], between)?,
-            output: tensors.linear(&names.output, [d, inner], None)?,
-            output_norm: tensors.layer_norm(&names.output_norm, d, epsilon)?,
+            output: LinearNorm::new(
+                tensors.linear(&names.output, [d, inner], None)?,
+                tensors.layer_norm(&names.output_norm, d, epsilon)?,
+            ),
         })
     }
 
@@ -68,16 +71,11 @@ impl EncoderLayer {
         activation: Activation,
     ) -> Tensor<2> {
         // Self-attention within each text: [t, d] → [t, d]
-        let query = self.query.forward(x.clone(), Activation::Identity);
-        let key = self.key.forward(x.clone(), Activation::Identity);
-        let value = self.value.forward(x.clone(), Activation::Identity);
-        let context = attention(query, key, value, spans, heads);
-        let attended = self.attention_output.forward(context, Activation::Identity);
+        let context = self.query_key_value.attention(x.clone(), spans, heads);
         // The norm adds the residual before it normalizes.
-        let x = self.attention_norm.forward(attended, x);
+        let x = self.attention_output.forward(context, x);
         // Feed-forward: [t, d] → [t, inner] → [t, d]
         let inner = self.intermediate.forward(x.clone(), activation);
-        self.output_norm
-            .forward(self.output.forward(inner, Activation::Identity), x)
+        self.output.forward(inner, x)
     }
 }

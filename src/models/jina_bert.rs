@@ -11,7 +11,7 @@ use super::config::{
 use super::sentence_encoder::Encoder;
 use crate::error::Result;
 use crate::ops::{
-    Activation, Embedding, LayerNorm, Linear, RelativeBias, Spans, attention, columns, gated,
+    Activation, Embedding, LayerNorm, Linear, QueryKeyValue, RelativeBias, Spans, columns, gated,
 };
 use crate::scheduler::Scheduler;
 use crate::weights::Tensors;
@@ -51,9 +51,7 @@ pub struct JinaBert {
 
 struct Layer {
     /// `[d, d]` each
-    query: Linear,
-    key: Linear,
-    value: Linear,
+    query_key_value: QueryKeyValue,
     attention_output: Linear,
     attention_norm: LayerNorm,
     /// The layer that computes the gate and then the values that it multiplies: `[2 * inner, d]`
@@ -119,11 +117,9 @@ impl Encoder for JinaBert {
                 let name = part(&format!("attention.self.{name}"));
                 tensors.linear(&name, [d, d], Some(&before))
             };
-            let (query, key, value) = (linear("query")?, linear("key")?, linear("value")?);
+            let query_key_value = [linear("query")?, linear("key")?, linear("value")?];
             layer.push(Layer {
-                query,
-                key,
-                value,
+                query_key_value: QueryKeyValue::new(query_key_value),
                 attention_output: tensors.linear(&part("attention.output.dense"), [d, d], None)?,
                 attention_norm: tensors.layer_norm(&between, d, epsilon)?,
                 gated_layers: tensors.linear_without_bias(
@@ -207,10 +203,7 @@ impl Layer {
     ///
     /// *Shapes*: `x: [t, d]`, result the same.
     fn forward(&self, x: Tensor<2>, spans: &Spans, heads: usize, gate: Activation) -> Tensor<2> {
-        let query = self.query.forward(x.clone(), Activation::Identity);
-        let key = self.key.forward(x.clone(), Activation::Identity);
-        let value = self.value.forward(x.clone(), Activation::Identity);
-        let context = attention(query, key, value, spans, heads);
+        let context = self.query_key_value.attention(x.clone(), spans, heads);
         let attended = self.attention_output.forward(context, Activation::Identity);
         let x = self.attention_norm.forward(attended, x);
         // [t, d] → [t, 2 * inner] → [t, inner] → [t, d]

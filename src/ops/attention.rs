@@ -159,6 +159,16 @@ pub fn attention(
     Tensor::from_dispatch(Dispatch::attention(q, k, v, spans.clone(), heads))
 }
 
+/// Takes queries, keys and values apart that lie side by side.
+pub(super) fn split<B: Backend>(all: FloatTensor<B>) -> [FloatTensor<B>; 3] {
+    let [t, width] = all.shape().dims();
+    let d = width / 3;
+    [0, 1, 2].map(|part| {
+        let columns = Slice::from(part * d..(part + 1) * d);
+        B::float_slice(all.clone(), &[Slice::from(0..t), columns])
+    })
+}
+
 pub(super) fn plain<B: Backend>(
     query: FloatTensor<B>,
     key: FloatTensor<B>,

@@ -158,6 +158,44 @@ impl Linear {
     }
 }
 
+#[cfg(feature = "webgpu")]
+impl Linear {
+    /// Computes as [`forward`](Self::forward) by the plain body, which does not quantize activations.
+    pub(crate) fn forward_plainly(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
+        let (x, bias) = (x.into_dispatch(), self.bias.clone().into_dispatch());
+        Tensor::from_dispatch(match self.weight.clone() {
+            LinearWeight::F32(weight) => {
+                plain_f32::<Dispatch>(x, weight.into_dispatch(), bias, activation)
+            }
+            LinearWeight::Q8 {
+                packed,
+                scale,
+                smooth,
+                ..
+            } => plain_q8::<Dispatch>(
+                x,
+                packed.into_dispatch(),
+                scale.into_dispatch(),
+                smooth.into_dispatch(),
+                bias,
+                activation,
+            ),
+            LinearWeight::Q4 {
+                packed,
+                scale,
+                offset,
+            } => plain_q4::<Dispatch>(
+                x,
+                packed.into_dispatch(),
+                scale.into_dispatch(),
+                offset.map(Tensor::into_dispatch),
+                bias,
+                activation,
+            ),
+        })
+    }
+}
+
 pub(super) fn plain_f32<B: Backend>(
     x: FloatTensor<B>,
     weight: FloatTensor<B>,

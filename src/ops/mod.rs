@@ -14,8 +14,12 @@ mod gated;
 mod gpu;
 mod group_norm;
 mod linear;
+mod linear_norm;
 mod norm;
+mod pack;
+mod pool;
 mod rotary;
+mod self_attention;
 mod transfer;
 pub(crate) mod work;
 
@@ -24,16 +28,22 @@ pub use attention::{RelativeBias, Spans, attention};
 pub use conv::{Conv2d, Window, upsample};
 pub use embedding::Embedding;
 pub use gated::gated;
+#[cfg(feature = "webgpu")]
+pub use gpu::GpuStats;
 pub use group_norm::{GroupNorm, group_norm};
 pub use linear::{
     Groups, Linear, LinearWeight, PANEL, group_sums, group_sums_shape, packed_f32_shape,
     packed_q4_shape, packed_q8_shape, q4_scale_shape,
 };
+pub use linear_norm::LinearNorm;
 pub use norm::{LayerNorm, RmsNorm};
+pub use pack::Dtype;
 pub use pilotlight_kernels::QUERY_BLOCK;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use pilotlight_kernels::{Method, SIMD_LEVEL};
+pub use pool::{Pool, Reduction, pool};
 pub use rotary::Rotary;
+pub use self_attention::QueryKeyValue;
 pub(crate) use transfer::{columns, part, part_int};
 pub use transfer::{floats, integers, read};
 
@@ -100,6 +110,52 @@ pub trait HotOps: burn::backend::Backend {
         linear::plain_q4::<Self>(x, weight, scale, Some(offset), bias, activation)
     }
 
+    /// `norm(x · wᵀ + bias + residual) · gain + offset` with f32 weights, the norm over all outputs.
+    ///
+    /// *Shapes*: as for [`linear_f32`](Self::linear_f32), with `side: [3 · n]`, the bias, the gain and the offset, and `residual: [m, n]`.
+    fn linear_norm_f32(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        side: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
+        let [bias, gain, offset] = linear_norm::split::<Self>(side);
+        let y = Self::linear_f32(x, weight, bias, Activation::Identity);
+        Self::add_layer_norm(y, residual, gain, offset, epsilon)
+    }
+
+    /// Computes [`linear_norm_f32`](Self::linear_norm_f32) with the int8 weights of [`linear_q8`](Self::linear_q8).
+    fn linear_norm_q8(
+        x: FloatTensor<Self>,
+        weight: IntTensor<Self>,
+        sums: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        smooth: FloatTensor<Self>,
+        side: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
+        let [bias, gain, offset] = linear_norm::split::<Self>(side);
+        let identity = Activation::Identity;
+        let y = Self::linear_q8(x, weight, sums, scale, smooth, bias, identity);
+        Self::add_layer_norm(y, residual, gain, offset, epsilon)
+    }
+
+    /// Computes [`linear_norm_f32`](Self::linear_norm_f32) with the int4 weights of [`linear_q4`](Self::linear_q4).
+    fn linear_norm_q4(
+        x: FloatTensor<Self>,
+        weight: IntTensor<Self>,
+        scale: IntTensor<Self>,
+        side: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
+        let [bias, gain, offset] = linear_norm::split::<Self>(side);
+        let y = Self::linear_q4(x, weight, scale, bias, Activation::Identity);
+        Self::add_layer_norm(y, residual, gain, offset, epsilon)
+    }
+
     /// Scaled dot-product self-attention over sequences that lie one after the other. A row attends only to rows of its own span, and
     /// only to itself and earlier ones if the spans are causal.
     ///
@@ -113,6 +169,14 @@ pub trait HotOps: burn::backend::Backend {
         heads: usize,
     ) -> FloatTensor<Self> {
         attention::plain::<Self>(query, key, value, spans, heads)
+    }
+
+    /// Computes [`attention`](Self::attention) of queries, keys and values, as many of each, that lie side by side.
+    ///
+    /// *Shapes*: `all: [t, 3 · h · d]`, result `[t, h · d]`.
+    fn joined_attention(all: FloatTensor<Self>, spans: Spans, heads: usize) -> FloatTensor<Self> {
+        let [query, key, value] = attention::split::<Self>(all);
+        <Self as HotOps>::attention(query, key, value, spans, heads)
     }
 
     /// Layer norm of the sum of two inputs: `norm(x + residual) * gamma + beta` over the last dimension.
@@ -186,6 +250,13 @@ pub trait HotOps: burn::backend::Backend {
         dimensions: usize,
     ) -> FloatTensor<Self> {
         embedding::plain_q8::<Self>(table, scale, ids, dimensions)
+    }
+
+    /// Reduces neighbouring rows to one, for each of `pools`.
+    ///
+    /// *Shapes*: `x: [t, d]`, result `[pools, d]`.
+    fn pool(x: FloatTensor<Self>, pools: Vec<Pool>) -> FloatTensor<Self> {
+        pool::plain::<Self>(x, pools)
     }
 
     /// 2-D convolution with channels last.

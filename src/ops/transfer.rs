@@ -67,6 +67,10 @@ fn slices<const D: usize>(dims: [usize; D], range: Range<usize>) -> [Slice; D] {
 ///
 /// *Errors*: `Internal` if the backend fails.
 pub async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+    #[cfg(feature = "webgpu")]
+    if tensor.device() != Device::flex() {
+        super::gpu::count_read(tensor.dims().iter().product::<usize>() * size_of::<f32>());
+    }
     let data = Dispatch::float_into_data(tensor.into_dispatch()).await;
     let (bytes, _, _) = data
         .map_err(|error| Error::internal(format!("reading a result failed: {error:?}")))?

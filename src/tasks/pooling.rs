@@ -1,8 +1,11 @@
 //! Pooling: the reduction of a text's hidden states to one vector.
 
+use std::ops::Range;
+
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::ops::{Pool, Reduction};
 
 /// The way in which the hidden states of a text are reduced to one vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,16 +116,6 @@ impl PoolingConfig {
             include_prompt: config.include_prompt.unwrap_or(true),
         })
     }
-
-    /// Pools the hidden states of one text into `to`, a vector of each mode after the other.
-    ///
-    /// *Shapes*: `hidden: [t, d]`, `to: [modes · d]`. The first `skipped` tokens are those of a prompt that is not to be pooled.
-    pub fn pool(&self, skipped: usize, hidden: &[f32], to: &mut [f32]) {
-        let d = to.len() / self.modes.len();
-        for (mode, to) in self.modes.iter().zip(to.chunks_exact_mut(d)) {
-            mode.pool_after(skipped, hidden, to);
-        }
-    }
 }
 
 impl Pooling {
@@ -138,6 +131,25 @@ impl Pooling {
             }
             Some(rest) if !rest.is_empty() => self.pool(rest, to),
             _ => to.fill(0.0),
+        }
+    }
+
+    /// The rows of a text that [`pool_after`](Self::pool_after) reduces to its vector, of those that the text has, and how.
+    pub(super) fn rows(self, skipped: usize, text: &Range<usize>) -> Pool {
+        let rest = (text.start + skipped).min(text.end)..text.end;
+        match self {
+            Self::Cls => (text.start..text.end.min(text.start + 1), Reduction::Mean),
+            Self::LastToken => (
+                rest.start.max(rest.end.saturating_sub(1))..rest.end,
+                Reduction::Mean,
+            ),
+            Self::Mean => (rest, Reduction::Mean),
+            Self::Max => (rest, Reduction::Max),
+            Self::MeanSqrtLength => (rest, Reduction::MeanSqrtLength),
+            Self::WeightedMean => {
+                let first = skipped + 1;
+                (rest, Reduction::WeightedMean { first })
+            }
         }
     }
 
@@ -208,6 +220,9 @@ pub(super) fn normalize(vector: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::cpu;
+    use crate::ops::{floats, pool, read};
+    use crate::tasks::goldens::wait;
 
     #[test]
     fn each_mode_pools_as_sentence_transformers_does() {
@@ -246,6 +261,30 @@ mod tests {
                     [0.0; 2]
                 };
                 assert_eq!(to, left, "{mode:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn pools_of_rows_are_those_of_the_values() {
+        // Values that a mean of some rows tells apart.
+        let hidden = [1.0, -2.0, 30.0, 4.0, 500.0, -6.0, 7000.0, 80.0];
+        let modes = MODES.map(|(_, _, mode)| mode);
+        for mode in modes {
+            for skipped in [0, 1, 3, 4, 5] {
+                // The text follows another one of two rows.
+                let mut all = vec![9e9; 4];
+                all.extend(hidden);
+                let x = floats(all, [6, 2], &cpu());
+                let got = wait(read(pool(x, vec![mode.rows(skipped, &(2..6))]))).unwrap();
+                let mut expected = [0.0; 2];
+                mode.pool_after(skipped, &hidden, &mut expected);
+                for (got, expected) in got.iter().zip(expected) {
+                    assert!(
+                        (got - expected).abs() <= 1e-6 * expected.abs(),
+                        "{mode:?}, {skipped} skipped: {got}, expected {expected}"
+                    );
+                }
             }
         }
     }
@@ -296,8 +335,5 @@ mod tests {
                 "{error}"
             );
         }
-        let mut joined = [0.0; 4];
-        config(&[Pooling::Cls, Pooling::Mean], true).pool(0, &[1.0, -2.0, 3.0, 4.0], &mut joined);
-        assert_eq!(joined, [1.0, -2.0, 2.0, 1.0]);
     }
 }

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 
 use super::embeddings::{EmbedOptions, Embeddings, truncate_and_normalize, try_reserve};
 use super::first_layers::{self, Layered};
-use super::hidden_states::{HiddenStatesOptions, each_text, hidden_states};
+use super::hidden_states::{HiddenStatesOptions, each_pooled, hidden_states};
 use super::load::{LastFile, LoadPlan, Loading, Pretrained, Source};
 use super::modules::Steps;
 use super::pooling::PoolingConfig;
@@ -220,17 +220,25 @@ impl TextEmbedder {
             }
             return Ok(Embeddings::new(vectors, width, options.precision, &tokens));
         }
-        let mut pool = |hidden: &[f32]| {
-            vector.clear();
-            vector.resize(self.hidden_size * self.pooling.modes.len(), 0.0);
-            self.pooling.pool(skipped, hidden, &mut vector);
-            keep(&mut vector);
-        };
         let forward = async |sequences: &[&[u32]]| {
             let layers = self.layers;
             self.encoder.forward(sequences, layers, scheduler).await
         };
-        each_text(&tokens, self.hidden_size, forward, &mut pool, scheduler).await?;
+        let modes = (self.pooling.modes.as_slice(), skipped);
+        let mut take = |pooled: &[f32]| {
+            vector.clear();
+            vector.extend_from_slice(pooled);
+            keep(&mut vector);
+        };
+        each_pooled(
+            &tokens,
+            self.hidden_size,
+            modes,
+            forward,
+            &mut take,
+            scheduler,
+        )
+        .await?;
         Ok(Embeddings::new(vectors, width, options.precision, &tokens))
     }
 

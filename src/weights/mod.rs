@@ -10,7 +10,6 @@ mod header;
 mod layout;
 mod load;
 mod onnx;
-mod pack;
 mod pytorch;
 mod reader;
 mod resume;
@@ -27,12 +26,12 @@ pub(crate) mod testing;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use crate::ops::Dtype;
 pub use gguf::Gguf;
 pub(crate) use header::{named, read_header};
 pub use layout::PACK_VERSION;
 pub use load::{Needs, Plan, check, load, plan};
 pub(crate) use onnx::{data_file, is_onnx};
-pub use pack::Dtype;
 pub use resume::{Resume, ResumePoint};
 pub use sink::Sink;
 pub(crate) use small::SmallTensors;

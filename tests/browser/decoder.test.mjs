@@ -131,7 +131,7 @@ test('on WebGPU tiny decoders are within 1e-3 of PyTorch in all values of a text
       // Each token of a text takes some dispatches of its own, and all texts would take two minutes here.
       const golden = { ...others, cases: cases.slice(0, FIGURES ? 2 : 1) };
       const texts = golden.cases.map(({ text }) => text);
-      const answer = await read(browser, { name, options: { device: 'webgpu' }, texts });
+      const answer = await read(browser, { name, options: { device: 'webgpu', dtype: 'f32' }, texts });
       assert.deepEqual([answer.backend.device, answer.backend.dtype], ['webgpu', 'f32'], answer.backend.reason);
       const off = compare(answer, golden);
       t.diagnostic(`${name}: ${JSON.stringify(off)}`);

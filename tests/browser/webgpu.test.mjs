@@ -1,21 +1,36 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { demo, embedInPage, launch, maxAbsError, startBench, startSite } from './harness.mjs';
+import { skipWithout } from '../data.mjs';
+import { PAIRS, readPairs, spearmanOf } from '../sts.mjs';
+import {
+  cosine,
+  demo,
+  embedInPage,
+  FIGURES,
+  launch,
+  maxAbsError,
+  mean,
+  minilmGolden,
+  startBench,
+  startSite,
+} from './harness.mjs';
 
 // Chromium's own software adapter stands in for a GPU: it computes the same shaders, in seconds instead of milliseconds.
 const TEXTS = ['A man is doing a stunt on his bicycle.', 'people walk home', 'The soup needs a pinch more salt.'];
+/** The layers of MiniLM. */
+const LAYERS = 6;
 let bench;
 before(async () => {
   bench = await startBench();
 });
 after(() => bench?.close());
 
-async function embed(browser, options) {
+async function embed(browser, options, texts = TEXTS) {
   const context = await browser.newContext();
   try {
     const page = await context.newPage();
     await page.goto(bench.url);
-    const answer = await embedInPage(page, { options, texts: TEXTS });
+    const answer = await embedInPage(page, { options, texts });
     assert.equal(answer.error, undefined, JSON.stringify(answer.error));
     return answer;
   } finally {
@@ -27,7 +42,7 @@ test('WebGPU agrees with the CPU in f32, and auto takes no software adapter', { 
   const browser = await launch({ softwareGpu: true });
   try {
     const cpu = await embed(browser, { device: 'cpu', dtype: 'f32' });
-    const gpu = await embed(browser, { device: 'webgpu' });
+    const gpu = await embed(browser, { device: 'webgpu', dtype: 'f32' });
     assert.deepEqual([gpu.backend.device, gpu.backend.dtype], ['webgpu', 'f32'], gpu.backend.reason);
     assert.equal(gpu.backend.adapter.software, true);
     const error = maxAbsError(gpu.vectors, cpu.vectors);
@@ -38,6 +53,141 @@ test('WebGPU agrees with the CPU in f32, and auto takes no software adapter', { 
     const auto = await embed(browser, { device: 'auto' });
     assert.equal(auto.backend.device, 'cpu');
     assert.match(auto.backend.reason, /software/);
+  } finally {
+    await browser.close();
+  }
+});
+
+test('quantized weights on WebGPU are at least as near to PyTorch as on the CPU, and q8 is the default', {
+  timeout: 900_000,
+}, async (t) => {
+  const browser = await launch({ softwareGpu: true });
+  try {
+    const { cases: all } = await minilmGolden();
+    const cases = FIGURES ? all : all.filter((_, i) => i % 4 === 0);
+    const texts = cases.map(({ text }) => text);
+    const near = ({ vectors }) => {
+      const cosines = vectors.map((vector, i) => cosine(vector, cases[i].embedding));
+      return { mean: mean(cosines), least: Math.min(...cosines) };
+    };
+    for (const [dtype, options] of [
+      ['q8', {}],
+      ['q4', { dtype: 'q4' }],
+    ]) {
+      const gpu = await embed(browser, { device: 'webgpu', ...options }, texts);
+      assert.deepEqual([gpu.backend.device, gpu.backend.dtype], ['webgpu', dtype], gpu.backend.reason);
+      const cpu = await embed(browser, { device: 'cpu', dtype }, texts);
+      assert.equal(cpu.backend.simd, 'relaxed-simd');
+      const [of, ofCpu] = [near(gpu), near(cpu)];
+      const numbers = [of.mean, of.least, ofCpu.mean, ofCpu.least].map((number) => number.toFixed(5));
+      t.diagnostic(
+        `${dtype}, cosine to PyTorch, mean and least: WebGPU ${numbers[0]} ${numbers[1]}, CPU ${numbers.slice(2).join(' ')}`,
+      );
+      // The CPU quantizes activations too. In q4 that is a small part of the error, which may fall either way for a single text.
+      const slack = dtype === 'q8' ? 0 : 5e-4;
+      assert.ok(of.mean >= ofCpu.mean - slack && of.least >= ofCpu.least - 10 * slack, `${dtype}: ${numbers}`);
+    }
+  } finally {
+    await browser.close();
+  }
+});
+
+test('a forward pass of MiniLM is one submission of few dispatches, and only the vectors are read back', {
+  timeout: 900_000,
+}, async (t) => {
+  const browser = await launch({ softwareGpu: true });
+  try {
+    const page = await browser.newPage();
+    await page.goto(bench.url);
+    const { loaded, calls } = await page.evaluate(async () => {
+      // What the browser's own WebGPU is asked for, whoever asks.
+      const asked = { dispatches: 0, submits: 0, submitsOfWork: 0, buffers: 0, bytes: 0, mostBytes: 0 };
+      let submitted = 0;
+      const wrap = ({ prototype }, name, note) => {
+        const method = prototype[name];
+        prototype[name] = function (...given) {
+          const result = method.apply(this, given);
+          note.call(this, given, result);
+          return result;
+        };
+      };
+      wrap(GPUComputePassEncoder, 'dispatchWorkgroups', () => asked.dispatches++);
+      wrap(GPUQueue, 'submit', () => {
+        asked.submits++;
+        if (asked.dispatches > submitted) asked.submitsOfWork++;
+        submitted = asked.dispatches;
+      });
+      wrap(GPUDevice, 'createBuffer', ([{ size }]) => {
+        asked.buffers++;
+        asked.bytes += size;
+        asked.mostBytes = Math.max(asked.mostBytes, asked.bytes);
+      });
+      wrap(GPUBuffer, 'destroy', function () {
+        asked.bytes -= this.size;
+      });
+      const { TextEmbedder, diagnose } = await import('/package/web.js');
+      const embedder = await TextEmbedder.load('sentence-transformers/all-MiniLM-L6-v2', {
+        host: `${location.origin}/hub`,
+        store: false,
+        device: 'webgpu',
+        worker: false,
+      });
+      const loaded = { ...asked, device: embedder.backend.device };
+      const text = 'The pilot light is warm.';
+      const calls = [];
+      for (const texts of [[text], [text], [text], Array(5).fill(text), Array(5).fill(text), Array(5).fill(text)]) {
+        const [before, { gpu }] = [{ ...asked }, (await diagnose()).webgpuCore];
+        const { data } = await embedder.embed(texts);
+        const after = (await diagnose()).webgpuCore.gpu;
+        const difference = (to, from) =>
+          Object.fromEntries(Object.keys(to).map((name) => [name, to[name] - from[name]]));
+        calls.push({
+          texts: texts.length,
+          asked: difference(asked, before),
+          counted: difference(after, gpu),
+          values: data.length,
+        });
+      }
+      embedder.dispose();
+      return { loaded, calls };
+    });
+    assert.equal(loaded.device, 'webgpu');
+    t.diagnostic(`after loading: ${JSON.stringify(loaded)}`);
+    for (const { texts, asked, counted } of calls)
+      t.diagnostic(`${texts} texts: ${JSON.stringify({ asked, counted })}`);
+    for (const { asked, counted, values } of calls) {
+      assert.deepEqual([counted.reads, counted.bytesRead], [1, values * 4]);
+      assert.ok(counted.dispatches > LAYERS * 5 && counted.dispatches <= asked.dispatches);
+    }
+    // The first call has what is left of loading, and the first of a size makes buffers.
+    for (const { asked } of [calls[1], calls[2], calls[4], calls[5]]) {
+      assert.ok(asked.dispatches <= LAYERS * 6 + 8, `${asked.dispatches} dispatches`);
+      // The second submission copies the vectors into a buffer that can be read: burn submits the work before it asks for that.
+      assert.deepEqual([asked.submitsOfWork, asked.submits, asked.buffers], [1, 2, 0]);
+    }
+    assert.ok(loaded.mostBytes <= 33e6, `${loaded.mostBytes} bytes of GPU memory`);
+  } finally {
+    await browser.close();
+  }
+});
+
+const skip = skipWithout(PAIRS);
+test('q8 on WebGPU ranks the STS benchmark as the CPU does, to 0.003', { skip, timeout: 900_000 }, async (t) => {
+  const browser = await launch({ softwareGpu: true });
+  try {
+    const all = await readPairs();
+    // 200 pairs of all scores alike; a quarter of them in `make test`.
+    const every = Math.floor(all.length / (FIGURES ? 200 : 50));
+    const pairs = all.filter((_, i) => i % every === 0).slice(0, FIGURES ? 200 : 50);
+    const texts = [...new Set(pairs.flatMap((pair) => pair.texts))];
+    const rank = async (device) => {
+      const { vectors, backend } = await embed(browser, { device, dtype: 'q8' }, texts);
+      assert.equal(backend.device, device, backend.reason);
+      return spearmanOf(pairs, new Map(texts.map((text, i) => [text, vectors[i]])));
+    };
+    const [gpu, cpu] = [await rank('webgpu'), await rank('cpu')];
+    t.diagnostic(`Spearman of ${pairs.length} pairs: WebGPU ${gpu.toFixed(4)}, CPU ${cpu.toFixed(4)}`);
+    assert.ok(Math.abs(gpu - cpu) <= 0.003, `${gpu} and ${cpu}`);
   } finally {
     await browser.close();
   }

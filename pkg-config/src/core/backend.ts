@@ -39,23 +39,14 @@ const DTYPES: readonly Dtype[] = ['f32', 'q8', 'q4'];
  */
 export async function chooseBackend(cores: Cores, options: LoadOptions, threads?: Threads): Promise<Backend> {
   const device = oneOf('device', DEVICES, options.device ?? 'auto');
-  const dtype = options.dtype === undefined ? undefined : oneOf('dtype', DTYPES, options.dtype);
+  const dtype = oneOf('dtype', DTYPES, options.dtype ?? 'q8');
   const onCpu = (reason: string): Promise<Backend> => startCpu(cores, dtype, reason, threads);
   if (device === 'cpu') return onCpu('The CPU was asked for.');
-  if (dtype === 'q8' || dtype === 'q4') {
-    if (device === 'auto') return onCpu(`The CPU was taken because ${dtype} weights run there only.`);
-    throw new PilotlightError('INVALID_INPUT', `dtype: '${dtype}' runs on the CPU only; device 'webgpu' takes 'f32'`);
-  }
-  const found = await tryWebGpu(cores, device === 'auto');
+  const found = await tryWebGpu(cores, dtype, device === 'auto');
   return typeof found === 'string' ? onCpu(`The CPU was taken because ${found}.`) : found;
 }
 
-async function startCpu(
-  { cpu }: Cores,
-  dtype: Dtype = 'q8',
-  reason: string,
-  threads: Threads | undefined,
-): Promise<Backend> {
+async function startCpu({ cpu }: Cores, dtype: Dtype, reason: string, threads: Threads | undefined): Promise<Backend> {
   if (threads) {
     const { count } = threads;
     try {
@@ -76,7 +67,7 @@ async function describe(instance: CoreInstance, dtype: Dtype, reason: string, th
 }
 
 /** Chooses WebGPU if it works and, with `onlyIfFaster`, is faster than the CPU; else returns a clause that says why not. */
-async function tryWebGpu({ webgpu, gpu }: Cores, onlyIfFaster: boolean): Promise<Backend | string> {
+async function tryWebGpu({ webgpu, gpu }: Cores, dtype: Dtype, onlyIfFaster: boolean): Promise<Backend | string> {
   if (!webgpu) return 'this entry of the package carries no WebGPU code';
   const given = await gpu?.(!onlyIfFaster);
   if (typeof given === 'string') return given;
@@ -86,13 +77,13 @@ async function tryWebGpu({ webgpu, gpu }: Cores, onlyIfFaster: boolean): Promise
   try {
     const instance = await webgpu.instance();
     if (given) instance.glue.giveGpu?.(given.gpu, given.classes);
-    const { cpuMs, gpuMs, maxAbsError } = await instance.gpu();
-    const times = `a timed probe took ${gpuMs.toFixed(1)} ms on it and ${cpuMs.toFixed(1)} ms on the CPU`;
+    const { cpuMs, gpuMs, maxAbsError } = await instance.gpu(dtype);
+    const times = `a timed probe in ${dtype} took ${gpuMs.toFixed(1)} ms on it and ${cpuMs.toFixed(1)} ms on the CPU`;
     if (onlyIfFaster && !(gpuMs < cpuMs)) return `the GPU (${nameOf(adapter)}) is no faster: ${times}`;
     const { simd } = await instance.run(({ coreInfo }) => coreInfo());
     const why = onlyIfFaster ? times : 'it was asked for';
     const reason = `WebGPU was taken because ${why}; its self-test agrees with the CPU to ${maxAbsError.toExponential(1)}.`;
-    return { instance, report: { device: 'webgpu', dtype: 'f32', simd, threads: 1, reason, adapter } };
+    return { instance, report: { device: 'webgpu', dtype, simd, threads: 1, reason, adapter } };
   } catch (error) {
     return `WebGPU could not be used (${toPilotlightError(error).message})`;
   }

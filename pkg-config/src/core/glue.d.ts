@@ -14,6 +14,8 @@ export interface CoreInfo {
   /** How int8 products are added up: by the dot product of the engine, or in 16 bits where that is several instructions. */
   products: 'dot' | 'pairs';
   memoryBytes: number;
+  /** In the WebGPU core: how many kernels of the package were dispatched so far, and how many results of how many bytes were read back. */
+  gpu?: { dispatches: number; reads: number; bytesRead: number };
 }
 
 /** The result of the WebGPU self-test: the times of a probe on CPU and GPU, and the largest difference of their outputs. */

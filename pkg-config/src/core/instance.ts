@@ -1,3 +1,4 @@
+import type { Dtype } from '../../types/index.js';
 import type { Caller } from '../calls/caller.js';
 import { PilotlightError } from '../error.js';
 import type { Glue, GpuReport } from './glue.js';
@@ -15,7 +16,7 @@ export interface Instance {
 export class CoreInstance implements Instance {
   readonly glue: Glue;
   readonly remote = false;
-  #gpu: Promise<GpuReport> | undefined;
+  #gpu = new Map<Dtype, Promise<GpuReport>>();
   #trap: PilotlightError | undefined;
   /** Functions that reject the calls under way: a trap inside one of Rust's futures leaves its promise pending for ever. */
   #underWay = new Set<(error: PilotlightError) => void>();
@@ -63,16 +64,19 @@ export class CoreInstance implements Instance {
     }
   }
 
-  /** Creates the GPU device and tests it, once; after a failure the next call tries again. */
-  gpu(): Promise<GpuReport> {
-    this.#gpu ??= this.run(({ initGpu }) => {
+  /** Creates the GPU device and tests it, once for each format of weights; after a failure the next call tries again. */
+  gpu(dtype: Dtype): Promise<GpuReport> {
+    const tested = this.#gpu.get(dtype);
+    if (tested) return tested;
+    const testing = this.run(({ initGpu }) => {
       if (!initGpu) throw new PilotlightError('INTERNAL', 'this core was built without WebGPU');
-      return initGpu();
+      return initGpu(dtype);
     }).catch((error: unknown) => {
-      this.#gpu = undefined;
+      this.#gpu.delete(dtype);
       throw error;
     });
-    return this.#gpu;
+    this.#gpu.set(dtype, testing);
+    return testing;
   }
 }
 

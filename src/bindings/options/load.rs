@@ -63,7 +63,6 @@ impl LoadOptions {
         };
         let dtype = match options.string("dtype")? {
             Some(name) => Dtype::from_name(&name)?,
-            None if webgpu => Dtype::F32,
             None => Dtype::Q8,
         };
         Ok(Self {

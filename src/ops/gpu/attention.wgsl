@@ -16,14 +16,15 @@ const CAUSAL = {{causal}}u == 1u;
 // Whether scores get a bias by the distance of the key from the query.
 const BIAS = {{bias}}u == 1u;
 // The index in `info` at which the jobs begin.
-const JOBS = 5u;
+const JOBS = 8u;
 
 @group(0) @binding(0) var<storage, read> query: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> key: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> value: array<f32>;
 @group(0) @binding(3) var<storage, read_write> context: array<f32>;
 // The number of heads, of jobs, and of heads of keys, each of which serves as many neighbouring heads of queries as the numbers divide; the rows of
-// the bias, one or one for each head, and the rows of the longest sequence; then for each job the first of its four queries, the first row of its
+// the bias, one or one for each head, and the rows of the longest sequence; where a row of the three matrices is one of the same buffer, the length
+// of that row in vectors, and the position of keys and of values in it, else 0; then for each job the first of its four queries, the first row of its
 // sequence, and the row past the last; then the bits of the bias, [rows, 2 * longest - 1].
 @group(0) @binding(4) var<storage, read> info: array<u32>;
 
@@ -52,13 +53,15 @@ fn main(
     // The length of a row of the matrices, and the position of the head in it, both in vectors: of queries, and of keys and values.
     let width = heads * HEAD;
     let offset = head * HEAD;
-    let key_width = info[2] * HEAD;
+    let is_joined = info[5] > 0u;
+    let query_width = select(width, info[5], is_joined);
+    let key_width = select(info[2] * HEAD, info[5], is_joined);
     let key_offset = head / (heads / info[2]) * HEAD;
 
     for (var i = lane; i < QUERIES * HEAD; i += LANES) {
         // Queries past the end repeat the last one, and their results are not written.
         let row = min(first_query + i / HEAD, end - 1u);
-        query_tile[i] = query[row * width + offset + i % HEAD] * inverseSqrt(f32(HEAD * 4u));
+        query_tile[i] = query[row * query_width + offset + i % HEAD] * inverseSqrt(f32(HEAD * 4u));
     }
 
     var largest = vec4(LOWEST);
@@ -66,14 +69,14 @@ fn main(
     var sum = vec4(0.0);
     // Invocations past the last column read the last one, and write nothing.
     let column = min(lane, HEAD * 4u - 1u);
-    let key_column = key_offset * 4u + column;
+    let key_column = (info[7] + key_offset) * 4u + column;
     for (var step = first_key; step < last_key; step += LANES) {
         let keys = min(LANES, last_key - step);
         // Also orders the writes to query_tile before the first use.
         workgroupBarrier();
         if lane < keys {
             var score = vec4(0.0);
-            let row = (step + lane) * key_width + key_offset;
+            let row = (step + lane) * key_width + info[6] + key_offset;
             for (var i = 0u; i < HEAD; i++) {
                 let k = key[row + i];
                 score += vec4(

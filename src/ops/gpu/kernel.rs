@@ -7,6 +7,8 @@ use burn::cubecl::server::{KernelArguments, MetadataBindingInfo};
 use burn::tensor::{DType, Shape};
 use burn_wgpu::{CubeTensor, KernelSource, SourceKernel, SourceTemplate, into_contiguous};
 
+use super::stats::count_dispatch;
+
 /// The number of workgroups that WebGPU guarantees in one dimension of a dispatch (`maxComputeWorkgroupsPerDimension`).
 const GROUPS_PER_DIMENSION: usize = 65_535;
 
@@ -44,10 +46,10 @@ impl Kernel {
     /// The bindings are `inputs` in order, the output, and the words of `info`. Inputs are contiguous.
     ///
     /// *Shapes*: `shape` is the output's; neither it nor an input may be empty.
-    pub fn launch<const N: usize, const D: usize>(
+    pub fn launch<const D: usize>(
         self,
         groups: usize,
-        inputs: [&CubeTensor; N],
+        inputs: &[&CubeTensor],
         shape: [usize; D],
         info: &[u32],
     ) -> CubeTensor {
@@ -70,6 +72,7 @@ impl Kernel {
         let across = groups.clamp(1, GROUPS_PER_DIMENSION);
         let count = CubeCount::Static(across as u32, groups.div_ceil(across) as u32, 1);
         let cube = CubeDim::new_2d(self.group.0, self.group.1);
+        count_dispatch();
         client.launch(Box::new(SourceKernel::new(self, cube)), count, arguments);
         output
     }

@@ -2,13 +2,16 @@
 //
 // A workgroup computes a tile of TILE_M rows by TILE_N outputs and walks the inputs in steps of TILE_K, which it first copies
 // to workgroup memory. An invocation keeps 4 rows by one panel of 8 outputs in registers: for each input, one vector of
-// x and two of w feed 32 multiply-adds.
+// x and two of w feed 32 multiply-adds. Quantized weights are turned into f32 as they are copied, so that the sums are those of f32.
+//
+// linear_f32.wgsl, linear_q8.wgsl or linear_q4.wgsl is appended, which has the bindings of the weights, `bring_weights` and `scaled`, and
+// linear_end.wgsl or linear_norm.wgsl, which has `finish`.
 
 const GROUP_M = {{group_m}}u;
 const GROUP_N = {{group_n}}u;
 const INVOCATIONS = GROUP_M * GROUP_N;
 const TILE_M = GROUP_M * 4u;
-const TILE_K = 16u;
+const TILE_K = {{tile_k}}u;
 const TILE_N = GROUP_N * 8u;
 // One vector more than needed, so that neighbouring inputs lie in different banks when they are written.
 const X_STRIDE = GROUP_M + 1u;
@@ -20,18 +23,22 @@ struct Info {
     // The number of the activation in activation.wgsl.
     activation: u32,
     tiles: u32,
+    // Words of a lane of quantized weights: quads of int8, groups of int4.
+    stride: u32,
+    // The number of panels that share smoothing factors.
+    part: u32,
+    // What a layer norm adds to the variance, an f32 as its bits.
+    epsilon: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-// [panels, k, 2]: each panel of 8 outputs is two vectors.
-@group(0) @binding(1) var<storage, read> weight: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<storage, read> info: Info;
+@group(0) @binding(1) var<storage, read> bias: array<f32>;
+@group(0) @binding({{y}}) var<storage, read_write> y: array<f32>;
+@group(0) @binding({{info}}) var<storage, read> info: Info;
 
 // [TILE_K, GROUP_M] of 4 rows each.
 var<workgroup> x_tile: array<vec4<f32>, TILE_K * X_STRIDE>;
-// [TILE_K, GROUP_N, 2]
+// [TILE_K, GROUP_N, 2]: each panel of 8 outputs is two vectors.
 var<workgroup> w_tile: array<vec4<f32>, TILE_K * GROUP_N * 2u>;
 
 fn x_at(row: u32, input: u32) -> f32 {
@@ -70,16 +77,7 @@ fn main(
             x_tile[input * X_STRIDE + rows] =
                 vec4(x_at(row, at), x_at(row + 1u, at), x_at(row + 2u, at), x_at(row + 3u, at));
         }
-        for (var i = index; i < TILE_K * GROUP_N * 2u; i += INVOCATIONS) {
-            // Neighbouring invocations read neighbouring vectors of one panel.
-            let input = i / 2u % TILE_K;
-            let panel = i / (TILE_K * 2u);
-            var w = vec4(0.0);
-            if first_panel + panel < panels && first_input + input < info.k {
-                w = weight[((first_panel + panel) * info.k + first_input + input) * 2u + i % 2u];
-            }
-            w_tile[(input * GROUP_N + panel) * 2u + i % 2u] = w;
-        }
+        bring_weights(first_panel, panels, first_input, index);
         workgroupBarrier();
         for (var input = 0u; input < TILE_K; input++) {
             let rows = x_tile[input * X_STRIDE + local.y];
@@ -91,12 +89,5 @@ fn main(
         workgroupBarrier();
     }
 
-    let row = first_row + local.y * 4u;
-    let output = (first_panel + local.x) * 8u;
-    let bias_low = bias_at(output);
-    let bias_high = bias_at(output + 4u);
-    for (var i = 0u; i < 4u; i++) {
-        write(row + i, output, activate(low[i] + bias_low, info.activation));
-        write(row + i, output + 4u, activate(high[i] + bias_high, info.activation));
-    }
+    finish(first_row + local.y * 4u, (first_panel + local.x) * 8u, low, high, local);
 }

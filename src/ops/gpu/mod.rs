@@ -1,9 +1,11 @@
 //! WGSL kernels for burn's Cube backend on wgpu.
 //!
-//! Operations without a kernel here, above all those with int8 weights, run by their plain bodies. So do sizes that a kernel does not
-//! support; the methods document these. Upsampling needs no kernel, because its plain body is a single copy of a view.
+//! Operations without a kernel here run by their plain bodies. So do sizes that a kernel does not support; the methods document these. Upsampling needs no kernel, because its plain body is a single copy of a view.
 
 mod kernel;
+mod linear;
+mod rows;
+mod stats;
 #[cfg(test)]
 mod tests;
 
@@ -12,11 +14,15 @@ use burn::backend::{Cube, TensorMetadata};
 use burn::tensor::{FloatDType, Shape};
 use burn_wgpu::CubeTensor;
 
+use super::linear as plain;
 use super::{
-    Activation, HotOps, PANEL, Spans, Window, attention, conv, gated, group_norm, linear, norm,
-    rotary,
+    Activation, HotOps, PANEL, Pool, Reduction, Spans, Window, attention, conv, gated, group_norm,
+    norm, pool, rotary,
 };
 use kernel::{Kernel, all_f32, contiguous, dims};
+use linear::End;
+pub use stats::GpuStats;
+pub(super) use stats::count_read;
 
 /// Rows that an invocation of the linear kernel computes, and pixels that one of the convolution kernel computes.
 const ROWS: usize = 4;
@@ -38,40 +44,115 @@ impl HotOps for Cube {
         bias: CubeTensor,
         activation: Activation,
     ) -> CubeTensor {
-        let ([m, k], [n]) = (dims(&x), dims(&bias));
-        if m == 0 || n == 0 {
-            return empty(&x, [m, n]);
+        if !linear::fits(&x, [&weight]) {
+            return plain::plain_f32::<Self>(x, weight, bias, activation);
         }
-        if k == 0 || !all_f32([&x, &weight, &bias]) {
-            return linear::plain_f32::<Self>(x, weight, bias, activation);
+        linear::f32(x, weight, bias, End::Activation(activation))
+    }
+
+    /// Runs the plain body if a weight has no inputs. Activations are not quantized.
+    fn linear_q8(
+        x: CubeTensor,
+        weight: CubeTensor,
+        _sums: CubeTensor,
+        scale: CubeTensor,
+        smooth: CubeTensor,
+        bias: CubeTensor,
+        activation: Activation,
+    ) -> CubeTensor {
+        if !linear::fits(&x, [&scale, &smooth]) {
+            return plain::plain_q8::<Self>(x, weight, scale, smooth, bias, activation);
         }
-        // Few rows make few tiles, so that smaller tiles keep more of the GPU busy.
-        let (group_m, group_n) = if m <= 4 * ROWS { (4, 8) } else { (8, 8) };
-        let tiles = m.div_ceil(group_m * ROWS) * n.div_ceil(group_n * PANEL);
-        let [x, weight, bias] = contiguous([x, weight, bias]);
-        Kernel::new(
-            "linear",
-            concat!(
-                include_str!("linear.wgsl"),
-                include_str!("panel_io.wgsl"),
-                include_str!("activation.wgsl")
-            ),
-            (group_n as u32, group_m as u32),
+        linear::q8(x, weight, scale, smooth, bias, End::Activation(activation))
+    }
+
+    /// Runs the plain body if a weight has no inputs. Activations are not quantized.
+    fn linear_q4(
+        x: CubeTensor,
+        weight: CubeTensor,
+        scale: CubeTensor,
+        bias: CubeTensor,
+        activation: Activation,
+    ) -> CubeTensor {
+        if !linear::fits(&x, []) {
+            return plain::plain_q4::<Self>(x, weight, scale, None, bias, activation);
+        }
+        linear::q4(x, weight, scale, bias, End::Activation(activation))
+    }
+
+    /// Runs the plain body if a weight has no inputs. Activations are not quantized.
+    fn linear_q4_offset(
+        x: CubeTensor,
+        weight: CubeTensor,
+        scale: CubeTensor,
+        offset: CubeTensor,
+        bias: CubeTensor,
+        activation: Activation,
+    ) -> CubeTensor {
+        if !linear::fits(&x, []) {
+            return plain::plain_q4::<Self>(x, weight, scale, Some(offset), bias, activation);
+        }
+        linear::q4_offset(x, weight, scale, offset, bias, End::Activation(activation))
+    }
+
+    fn linear_norm_f32(
+        x: CubeTensor,
+        weight: CubeTensor,
+        side: CubeTensor,
+        residual: CubeTensor,
+        epsilon: f32,
+    ) -> CubeTensor {
+        linear::f32(x, weight, side, End::Norm { residual, epsilon })
+    }
+
+    fn linear_norm_q8(
+        x: CubeTensor,
+        weight: CubeTensor,
+        _sums: CubeTensor,
+        scale: CubeTensor,
+        smooth: CubeTensor,
+        side: CubeTensor,
+        residual: CubeTensor,
+        epsilon: f32,
+    ) -> CubeTensor {
+        linear::q8(
+            x,
+            weight,
+            scale,
+            smooth,
+            side,
+            End::Norm { residual, epsilon },
         )
-        .with("group_m", group_m)
-        .with("group_n", group_n)
-        .launch(
-            tiles,
-            [&x, &weight, &bias],
-            [m, n],
-            &[
-                m as u32,
-                k as u32,
-                n as u32,
-                activation_number(activation),
-                tiles as u32,
-            ],
-        )
+    }
+
+    fn linear_norm_q4(
+        x: CubeTensor,
+        weight: CubeTensor,
+        scale: CubeTensor,
+        side: CubeTensor,
+        residual: CubeTensor,
+        epsilon: f32,
+    ) -> CubeTensor {
+        linear::q4(x, weight, scale, side, End::Norm { residual, epsilon })
+    }
+
+    fn panel_rows_q8(
+        weight: CubeTensor,
+        scale: CubeTensor,
+        smooth: CubeTensor,
+        ids: CubeTensor,
+    ) -> CubeTensor {
+        let [d] = dims(&smooth);
+        rows::q8(weight, scale, Some(smooth), ids, d)
+    }
+
+    fn embedding_q8(
+        table: CubeTensor,
+        scale: CubeTensor,
+        ids: CubeTensor,
+        dimensions: usize,
+    ) -> CubeTensor {
+        rows::q8(table, scale, None, ids, dimensions)
     }
 
     /// Runs the plain body for heads whose width exceeds [`WIDEST_HEAD`] or is no multiple of four.
@@ -92,42 +173,31 @@ impl HotOps for Cube {
         if !fits || !all_f32([&query, &key, &value]) {
             return attention::plain::<Self>(query, key, value, spans, heads);
         }
-        // A job is [`QUERIES`] queries of a sequence: the first query, the first row of the sequence, and the row past its last.
-        let jobs: Vec<[u32; 3]> = spans
-            .iter()
-            .flat_map(|rows| {
-                let span = [rows.start as u32, rows.end as u32];
-                rows.step_by(QUERIES)
-                    .map(move |first| [first as u32, span[0], span[1]])
-            })
-            .collect();
-        let key_heads = key_width / head.max(1);
-        let (rows, longest) = spans
-            .bias()
-            .map_or((0, 0), |bias| (bias.rows, bias.longest));
-        let sizes = [heads, jobs.len(), key_heads, rows, longest].map(|size| size as u32);
-        let bias = spans.bias().into_iter().flat_map(|bias| bias.table.iter());
-        let info: Vec<u32> = sizes
-            .into_iter()
-            .chain(jobs.concat())
-            .chain(bias.map(|value| value.to_bits()))
-            .collect();
-        let [query, key, value] = contiguous([query, key, value]);
-        let lanes = head.next_power_of_two().max(32);
-        Kernel::new(
-            "attention",
-            include_str!("attention.wgsl"),
-            (lanes as u32, 1),
-        )
-        .with("lanes", lanes)
-        .with("head", head / 4)
-        .with("causal", usize::from(spans.is_causal()))
-        .with("bias", usize::from(spans.bias().is_some()))
-        .launch(
-            jobs.len() * heads,
-            [&query, &key, &value],
+        attend(
+            [query, key, value],
             [t, width],
-            &info,
+            spans,
+            [heads, key_width / head],
+            [0; 3],
+        )
+    }
+
+    /// Runs the plain body for heads whose width the kernel does not support.
+    fn joined_attention(all: CubeTensor, spans: Spans, heads: usize) -> CubeTensor {
+        let [t, width] = dims(&all);
+        let d = width / 3;
+        let head = d / heads;
+        if t == 0 || !head.is_multiple_of(4) || head > WIDEST_HEAD || !all_f32([&all]) {
+            let [query, key, value] = attention::split::<Self>(all);
+            return <Self as HotOps>::attention(query, key, value, spans, heads);
+        }
+        let vectors = [width / 4, d / 4, d / 2];
+        attend(
+            [all.clone(), all.clone(), all],
+            [t, d],
+            spans,
+            [heads, heads],
+            vectors,
         )
     }
 
@@ -156,7 +226,7 @@ impl HotOps for Cube {
         )
         .launch(
             m,
-            [&x, &residual, &gamma, &beta],
+            &[&x, &residual, &gamma, &beta],
             [m, d],
             &[m as u32, d as u32, epsilon.to_bits()],
         )
@@ -174,7 +244,7 @@ impl HotOps for Cube {
         let text = concat!(include_str!("rms_norm.wgsl"), include_str!("reduce.wgsl"));
         Kernel::new("rms_norm", text, (64, 1)).launch(
             m,
-            [&x, &gain],
+            &[&x, &gain],
             [m, d],
             &[m as u32, d as u32, epsilon.to_bits()],
         )
@@ -192,7 +262,7 @@ impl HotOps for Cube {
         let values = t * width;
         Kernel::new("rotary", include_str!("rotary.wgsl"), (64, 1)).launch(
             values.div_ceil(64),
-            [&x, &cos, &sin],
+            &[&x, &cos, &sin],
             [t, width],
             &[values as u32, width as u32, half as u32],
         )
@@ -215,10 +285,38 @@ impl HotOps for Cube {
         )
         .launch(
             values.div_ceil(64),
-            [&gate, &up],
+            &[&gate, &up],
             [m, n],
             &[values as u32, activation_number(activation)],
         )
+    }
+
+    fn pool(x: CubeTensor, pools: Vec<Pool>) -> CubeTensor {
+        let ([_, d], count) = (dims(&x), pools.len());
+        if count * d == 0 {
+            return empty(&x, [count, d]);
+        }
+        if !all_f32([&x]) {
+            return pool::plain::<Self>(x, pools);
+        }
+        let [x] = contiguous([x]);
+        let blocks = d.div_ceil(64);
+        let pools = pools.into_iter().flat_map(|(rows, reduction)| {
+            let (number, place) = match reduction {
+                Reduction::Mean => (0, 0),
+                Reduction::MeanSqrtLength => (1, 0),
+                Reduction::Max => (2, 0),
+                Reduction::WeightedMean { first } => (3, first),
+            };
+            [rows.start, rows.end, number, place]
+        });
+        let info: Vec<u32> = [d, blocks, count * blocks, 0]
+            .into_iter()
+            .chain(pools)
+            .map(|number| number as u32)
+            .collect();
+        let kernel = Kernel::new("pool", include_str!("pool.wgsl"), (64, 1));
+        kernel.launch(count * blocks, &[&x], [count, d], &info)
     }
 
     /// Runs the plain body if a weight has no inputs.
@@ -261,7 +359,7 @@ impl HotOps for Cube {
         .with("group_n", group_n)
         .launch(
             tiles,
-            [&x, &weight, &bias],
+            &[&x, &weight, &bias],
             [b, high, wide, n],
             &info.map(|number| number as u32),
         )
@@ -300,7 +398,7 @@ impl HotOps for Cube {
         .with("invocations", NORM_INVOCATIONS)
         .launch(
             b * groups,
-            [&x, &gain, &offset],
+            &[&x, &gain, &offset],
             [b, h, w, c],
             &[
                 (b * groups) as u32,
@@ -314,6 +412,54 @@ impl HotOps for Cube {
             ],
         )
     }
+}
+
+/// Launches the attention kernel. `vectors`: where rows of the three matrices are parts of one row, the length of that row and the positions of
+/// keys and values in it, in vectors of four; else zeros.
+fn attend(
+    inputs: [CubeTensor; 3],
+    [t, width]: [usize; 2],
+    spans: Spans,
+    [heads, key_heads]: [usize; 2],
+    vectors: [usize; 3],
+) -> CubeTensor {
+    let head = width / heads;
+    // A job is [`QUERIES`] queries of a sequence: the first query, the first row of the sequence, and the row past its last.
+    let jobs: Vec<[u32; 3]> = spans
+        .iter()
+        .flat_map(|rows| {
+            let span = [rows.start as u32, rows.end as u32];
+            rows.step_by(QUERIES)
+                .map(move |first| [first as u32, span[0], span[1]])
+        })
+        .collect();
+    let (rows, longest) = spans
+        .bias()
+        .map_or((0, 0), |bias| (bias.rows, bias.longest));
+    let sizes = [heads, jobs.len(), key_heads, rows, longest];
+    let sizes = sizes.into_iter().chain(vectors).map(|size| size as u32);
+    let bias = spans.bias().into_iter().flat_map(|bias| bias.table.iter());
+    let info: Vec<u32> = sizes
+        .chain(jobs.concat())
+        .chain(bias.map(|value| value.to_bits()))
+        .collect();
+    let [query, key, value] = contiguous(inputs);
+    let lanes = head.next_power_of_two().max(32);
+    Kernel::new(
+        "attention",
+        include_str!("attention.wgsl"),
+        (lanes as u32, 1),
+    )
+    .with("lanes", lanes)
+    .with("head", head / 4)
+    .with("causal", usize::from(spans.is_causal()))
+    .with("bias", usize::from(spans.bias().is_some()))
+    .launch(
+        jobs.len() * heads,
+        &[&query, &key, &value],
+        [t, width],
+        &info,
+    )
 }
 
 /// The number of an activation in `activation.wgsl`.

@@ -3,6 +3,8 @@
 mod biases;
 mod decoders;
 mod images;
+mod pooling;
+mod quantized;
 
 use std::future::Future;
 
@@ -19,6 +21,7 @@ use crate::ops::{
     Conv2d, GroupNorm, LayerNorm, Linear, LinearWeight, attention as attend, floats,
     packed_f32_shape, read, upsample,
 };
+use crate::weights::Dtype;
 
 /// Edges of the tiles (1, 3, 7, 31, 33) and a size of MiniLM.
 const SIZES: [usize; 6] = [1, 3, 7, 31, 33, 384];
@@ -111,7 +114,7 @@ fn linear_agrees_with_the_plain_body_on_odd_shapes() {
                 };
                 let x = flex(matrix(&x, m, &cpu()));
                 let expected =
-                    linear::plain_f32::<Flex>(x, flex(weight), flex(oracle.bias), activation);
+                    plain::plain_f32::<Flex>(x, flex(weight), flex(oracle.bias), activation);
                 // Sums of k products of magnitude below 1 in another order, and 1e-6 of the error function times a sum.
                 let tolerance = 4e-6 + 8.0 * f32::EPSILON * k as f32;
                 let expected = list(Tensor::<2>::from_primitive::<Flex>(expected));
@@ -344,11 +347,13 @@ fn a_row_gives_the_same_bits_wherever_it_stands_in_a_batch() {
 #[test]
 fn the_gpu_passes_its_trial() {
     let Some(gpu) = gpu() else { return };
-    let trial = wait(gpu.trial()).unwrap();
-    println!("{:?}: {trial:?}", gpu.adapter());
-    assert!(
-        trial.max_abs_error > 0.0 && trial.cpu_ms > 0.0 && trial.gpu_ms > 0.0,
-        "{trial:?}"
-    );
-    assert_eq!(wait(gpu.trial()).unwrap(), trial);
+    for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
+        let trial = wait(gpu.trial(dtype)).unwrap();
+        println!("{:?}: {dtype:?}: {trial:?}", gpu.adapter());
+        assert!(
+            trial.max_abs_error > 0.0 && trial.cpu_ms > 0.0 && trial.gpu_ms > 0.0,
+            "{trial:?}"
+        );
+        assert_eq!(wait(gpu.trial(dtype)).unwrap(), trial);
+    }
 }

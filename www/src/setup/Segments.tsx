@@ -2,7 +2,7 @@ import { useId } from 'react';
 
 interface Props<T extends string> {
   label: string;
-  options: readonly { value: T; label: string; disabled?: boolean }[];
+  options: readonly { value: T; label: string }[];
   value: T;
   onChange: (value: T) => void;
 }
@@ -21,7 +21,6 @@ export function Segments<T extends string>({ label, options, value, onChange }: 
               name={name}
               value={option.value}
               checked={option.value === value}
-              disabled={option.disabled}
               onChange={() => onChange(option.value)}
             />
             <span>{option.label}</span>

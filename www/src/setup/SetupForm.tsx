@@ -1,5 +1,4 @@
 import type { FormEvent } from 'react';
-import type { Choice } from '../engine/choice';
 import type { FormProps } from './ModelCard';
 import { PlanView } from './PlanView';
 import { Segments } from './Segments';
@@ -18,11 +17,6 @@ const DTYPES = [
   { value: 'f32', label: '32-bit' },
 ] as const;
 
-/** The formats of weights that a device can run: WebGPU takes no 8-bit weights. */
-function dtypesFor(device: Choice['device']) {
-  return DTYPES.map((option) => ({ ...option, disabled: device === 'webgpu' && option.value === 'q8' }));
-}
-
 /** The form of the sentence encoder: the model, its host, the device and the weights. */
 export function SetupForm({ draft, onChange, onLoad, onCancel }: FormProps) {
   const plan = usePlan(draft);
@@ -30,10 +24,6 @@ export function SetupForm({ draft, onChange, onLoad, onCancel }: FormProps) {
   function onSubmit(event: FormEvent) {
     event.preventDefault();
     onLoad();
-  }
-
-  function chooseDevice(device: Choice['device']) {
-    onChange({ ...draft, device, dtype: device === 'webgpu' && draft.dtype === 'q8' ? 'auto' : draft.dtype });
   }
 
   return (
@@ -61,10 +51,15 @@ export function SetupForm({ draft, onChange, onLoad, onCancel }: FormProps) {
           onChange={(event) => onChange({ ...draft, host: event.target.value })}
         />
       </label>
-      <Segments label="Device" options={DEVICES} value={draft.device} onChange={chooseDevice} />
+      <Segments
+        label="Device"
+        options={DEVICES}
+        value={draft.device}
+        onChange={(device) => onChange({ ...draft, device })}
+      />
       <Segments
         label="Weights"
-        options={dtypesFor(draft.device)}
+        options={DTYPES}
         value={draft.dtype}
         onChange={(dtype) => onChange({ ...draft, dtype })}
       />

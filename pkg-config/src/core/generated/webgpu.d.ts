@@ -1,3 +1,4 @@
+import type { Dtype } from '../../../types/index.js';
 import type { GpuReport } from '../glue.js';
 
 export * from './cpu.js';
@@ -6,5 +7,5 @@ export { default } from './cpu.js';
 /** Takes the GPU that is used in place of the one of `navigator`, and the classes of its errors by their names. */
 export declare function giveGpu(gpu: object, classes: Record<string, unknown>): void;
 
-/** Creates the GPU device and tests it. */
-export declare function initGpu(): Promise<GpuReport>;
+/** Creates the GPU device and tests it with weights of this format. */
+export declare function initGpu(dtype: Dtype): Promise<GpuReport>;

@@ -5,11 +5,11 @@ use pilotlight_kernels::pack::{
     linear_scale, pack_row_f32, pack_row_q4, pack_row_q8, quantize_row,
 };
 
-use crate::error::{Error, Result};
-use crate::ops::{
+use super::{
     Groups, Linear, LinearWeight, floats, group_sums, integers, packed_f32_shape, packed_q4_shape,
     packed_q8_shape, q4_scale_shape,
 };
+use crate::error::{Error, Result};
 
 /// The precision of a loaded model's large matrices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
