@@ -8,6 +8,7 @@
 #   make sizes     what the package downloads, by files, crates and functions, into benches/results; the sizes in README.md
 #   make bench     the kernels alone, and the package against its peers, in Chromium; 15 minutes
 #   make bench-engines    the package beside transformers.js in Chromium, Firefox and WebKitGTK, which it installs by apt; needs `make bench-onnx` first
+#   make bench-gpu   WebGPU without a browser, in Node by Dawn; SOFTWARE=1 where there is no GPU
 #   make test-consumers   the package in bundlers, frameworks, runtimes and libraries, which are 2 GB
 #   make test-engines   the package and the demo in Chromium, Firefox and WebKitGTK, which it installs by apt
 #   make gateway   the set-up of the gateway: Node 24 if the machine's is older than 22.18, and its packages
@@ -120,6 +121,11 @@ bench: package minilm smollm2 chromium $(SEEDED_CLIP)/model.safetensors benches/
 .PHONY: bench-engines
 bench-engines: package minilm chromium engines $(NODE24) tests/engines/node_modules/.package-lock.json benches/node_modules/.package-lock.json
 	@$(or $(NODE24),node) benches/engines.mjs --json benches/results/engines.json
+
+# On a machine with a GPU; without one, SOFTWARE=1 takes the SwiftShader of Chromium. Neither browser nor network is needed once its files are there.
+.PHONY: bench-gpu
+bench-gpu: package minilm $(SEEDED_CLIP)/model.safetensors benches/node_modules/.package-lock.json
+	@node benches/gpu.mjs $(if $(SOFTWARE),--software --rounds 3) --clip $(SEEDED_CLIP) --clip-onnx benches/onnx/clip-vision-f32.onnx --json benches/results/gpu.json
 
 clean:
 	rm -rf target dist www/dist tests/browser/results node_modules/pilotlight

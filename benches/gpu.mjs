@@ -1,10 +1,11 @@
 // Measures WebGPU without a browser: the package's WebGPU core and onnxruntime-web's WebGPU build, both on Dawn in Node, in turn.
 //
 //   node benches/gpu.mjs --minilm DIR --minilm-onnx FILE [--clip DIR --clip-onnx FILE] [--package DIR] [--rounds 20] [--case NAME]
-//     [--software] [--json FILE]
+//     [--dtypes f32,q8,q4] [--software] [--json FILE]
 //
 // The folders are of models as the package loads them, the ONNX files those that export_onnx.py and export_clip_onnx.py write of the same
-// weights. Without a card, `--software` takes the SwiftShader of Debian's Chromium. Both answers are compared before anything is timed.
+// weights. Without a card, `--software` takes the SwiftShader of Debian's Chromium. Answers are compared before anything
+// is timed: with those of onnxruntime-web, or without its file with ours in f32.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -20,6 +21,7 @@ const { values: options } = parseArgs({
     'minilm-onnx': { type: 'string', default: path.join(here, 'onnx/minilm-f32.onnx') },
     clip: { type: 'string' },
     'clip-onnx': { type: 'string' },
+    dtypes: { type: 'string', default: 'f32,q8' },
     software: { type: 'boolean', default: false },
     package: { type: 'string', default: path.join(here, '../dist/package') },
     rounds: { type: 'string', default: '20' },
@@ -63,9 +65,25 @@ function filesOf(folder) {
   return Object.fromEntries(names.map((name) => [name, readFileSync(path.join(folder, name))]));
 }
 
-const load = (Class, folder) =>
-  Class.load('bench/model', { files: filesOf(folder), device: 'webgpu', dtype: 'f32', store: false });
-const session = (file) => ort.InferenceSession.create(readFileSync(file), { executionProviders: ['webgpu'] });
+/** Loads ours in each format of weights. */
+async function load(Class, folder) {
+  const models = {};
+  for (const dtype of options.dtypes.split(','))
+    models[dtype] = await Class.load('bench/model', { files: filesOf(folder), device: 'webgpu', dtype, store: false });
+  return models;
+}
+
+/** A call for each of ours. */
+const each = (models, call) =>
+  Object.fromEntries(Object.entries(models).map(([dtype, model]) => [dtype, () => call(model)]));
+
+/** onnxruntime-web's session of a file; undefined without the file. */
+async function session(file) {
+  if (file && existsSync(file))
+    return ort.InferenceSession.create(readFileSync(file), { executionProviders: ['webgpu'] });
+  console.error(`benches/gpu.mjs: there is no file ${file}, so onnxruntime-web is not measured: see make bench-onnx`);
+  return undefined;
+}
 
 // --- the cases: each a pair of calls that answer with vectors ---
 
@@ -85,15 +103,18 @@ async function sentences() {
     const { ids, texts } = ofTokens(words, batch, tokens);
     return {
       name: `MiniLM, ${batch} of ${tokens} tokens`,
-      ours: async () => (await ours.embed(texts)).data,
-      async theirs() {
-        const inputs = { input_ids: tensor(ids), attention_mask: tensor(ids, 1), token_type_ids: tensor(ids, 0) };
-        const { last_hidden_state: states } = await theirs.run(inputs);
-        return means(states.data, batch, tokens);
-      },
+      rows: batch,
+      ours: each(ours, async (model) => (await model.embed(texts)).data),
+      theirs:
+        theirs &&
+        (async () => {
+          const inputs = { input_ids: tensor(ids), attention_mask: tensor(ids, 1), token_type_ids: tensor(ids, 0) };
+          const { last_hidden_state: states } = await theirs.run(inputs);
+          return means(states.data, batch, tokens);
+        }),
     };
   });
-  return { adapter: ours.backend, cases };
+  return { adapter: Object.values(ours)[0].backend, cases };
 }
 
 /** The normalized means of `[batch, tokens, d]`. */
@@ -134,18 +155,21 @@ async function pictures() {
     cases: [
       {
         name: `ViT-B/32, ${batch} images`,
-        ours: async () => (await ours.embedImages(images)).data,
-        async theirs() {
-          const area = edge * edge;
-          const pixels = Float32Array.from({ length: batch * 3 * area }, (_, i) => {
-            const channel = Math.floor(i / area) % 3;
-            const value = images[Math.floor(i / area / 3)].data[(i % area) * 4 + channel];
-            return (value / 255 - mean[channel]) / deviation[channel];
-          });
-          const inputs = { pixel_values: new ort.Tensor('float32', pixels, [batch, 3, edge, edge]) };
-          const { image_embeds: vectors } = await theirs.run(inputs);
-          return normalized(Float32Array.from(vectors.data), vectors.dims[1]);
-        },
+        rows: batch,
+        ours: each(ours, async (model) => (await model.embedImages(images)).data),
+        theirs:
+          theirs &&
+          (async () => {
+            const area = edge * edge;
+            const pixels = Float32Array.from({ length: batch * 3 * area }, (_, i) => {
+              const channel = Math.floor(i / area) % 3;
+              const value = images[Math.floor(i / area / 3)].data[(i % area) * 4 + channel];
+              return (value / 255 - mean[channel]) / deviation[channel];
+            });
+            const inputs = { pixel_values: new ort.Tensor('float32', pixels, [batch, 3, edge, edge]) };
+            const { image_embeds: vectors } = await theirs.run(inputs);
+            return normalized(Float32Array.from(vectors.data), vectors.dims[1]);
+          }),
       },
     ],
   };
@@ -159,28 +183,38 @@ async function timed(call) {
   return performance.now() - start;
 }
 
-async function measure({ name, ours, theirs }) {
-  const [a, b] = [await ours(), await theirs()];
-  const difference = a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0);
-  for (let i = 0; i < Math.min(3, rounds); i++) {
-    await ours();
-    await theirs();
+async function measure({ name, rows, ours, theirs }) {
+  const expected = await (theirs ?? Object.values(ours)[0])();
+  const cosines = {};
+  for (const [dtype, call] of Object.entries(ours))
+    cosines[dtype] = leastCosine(await call(), expected, expected.length / rows);
+  const calls = { ...ours, ...(theirs && { theirs }) };
+  for (let i = 0; i < Math.min(3, rounds); i++) for (const call of Object.values(calls)) await call();
+  const times = Object.fromEntries(Object.keys(calls).map((key) => [key, []]));
+  for (let i = 0; i < rounds; i++) for (const [key, call] of Object.entries(calls)) times[key].push(await timed(call));
+  const figures = { name, ...(theirs && { 'onnxruntime-web, ms': median(times.theirs) }) };
+  for (const dtype of Object.keys(ours)) {
+    figures[dtype] = {
+      ms: median(times[dtype]),
+      ...(theirs && { 'theirs / ours': median(times.theirs.map((time, i) => time / times[dtype][i])) }),
+      'least cosine': cosines[dtype],
+    };
   }
-  const times = { ours: [], theirs: [] };
-  for (let i = 0; i < rounds; i++) {
-    times.ours.push(await timed(ours));
-    times.theirs.push(await timed(theirs));
-  }
-  const ratios = times.theirs.map((time, i) => time / times.ours[i]);
-  const figures = {
-    name,
-    'ours, ms': median(times.ours),
-    'onnxruntime-web, ms': median(times.theirs),
-    'theirs / ours': median(ratios),
-    'largest difference': difference,
-  };
   console.log(JSON.stringify(figures));
   return figures;
+}
+
+/** The least cosine of rows of `d` values, of unit length. */
+function leastCosine(rows, expected, d) {
+  let least = 1;
+  for (let start = 0; start < rows.length; start += d) {
+    const row = rows.subarray(start, start + d);
+    least = Math.min(
+      least,
+      row.reduce((sum, value, i) => sum + value * expected[start + i], 0),
+    );
+  }
+  return least;
 }
 
 const { adapter, cases } = await sentences();
