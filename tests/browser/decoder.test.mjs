@@ -141,6 +141,19 @@ test('on WebGPU tiny decoders are within 1e-3 of PyTorch in all values of a text
       const count = golden.cases.reduce((sum, { ranks }) => sum + ranks.length, 0);
       assert.ok(off.ranks <= count / 20, `${name}: ${off.ranks} of ${count} ranks differ`);
     }
+    // The errors of int8 weights alone; the CPU's activations add theirs.
+    const golden = { ...decoderGolden(DECODERS[0]) };
+    golden.cases = golden.cases.slice(0, 1);
+    const texts = golden.cases.map(({ text }) => text);
+    const off = {};
+    for (const device of ['webgpu', 'cpu']) {
+      const answer = await read(browser, { name: DECODERS[0], options: { device, dtype: 'q8' }, texts });
+      assert.deepEqual([answer.backend.device, answer.backend.dtype], [device, 'q8'], answer.backend.reason);
+      off[device] = compare(answer, golden);
+    }
+    t.diagnostic(`${DECODERS[0]} in q8: ${JSON.stringify(off)}`);
+    assert.ok(off.webgpu.likelihoods <= 1.1 * off.cpu.likelihoods, 'likelihoods in q8');
+    assert.ok(off.webgpu.states <= 1.1 * off.cpu.states, 'hidden states in q8');
   } finally {
     await browser.close();
   }
