@@ -12,6 +12,8 @@ pub use trial::Trial;
 
 use burn::tensor::Device;
 
+use crate::ops::is_gpu;
+
 #[cfg(target_arch = "wasm32")]
 use crate::error::Result;
 #[cfg(all(target_arch = "wasm32", not(feature = "webgpu")))]
@@ -24,7 +26,7 @@ pub fn cpu() -> Device {
 
 /// Whether a device is the CPU.
 pub(crate) fn is_cpu(device: &Device) -> bool {
-    cfg!(not(feature = "webgpu")) || *device == cpu()
+    !is_gpu(device)
 }
 
 /// The backend that runs a model.

@@ -2,10 +2,10 @@
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, TensorMetadata};
-use burn::tensor::{Device, Slice, Tensor};
+use burn::tensor::{Slice, Tensor};
 
 use super::linear::Q4_GROUP;
-use super::{Activation, HotOps, LayerNorm, Linear, LinearWeight, PANEL};
+use super::{Activation, HotOps, LayerNorm, Linear, LinearWeight, PANEL, is_gpu};
 
 /// The most outputs and inputs of a layer that a GPU computes together with its norm: a workgroup has all outputs of its rows, so that there
 /// are few workgroups, each with much work. On SwiftShader, 384 inputs take a tenth longer than with a norm apart, which costs less than a
@@ -33,9 +33,8 @@ impl LinearNorm {
             }
             LinearWeight::Q4 { .. } => usize::MAX,
         };
-        let is_one = linear.bias.device() != Device::flex()
-            && n.max(inputs) <= MOST
-            && n.is_multiple_of(PANEL);
+        let is_one =
+            is_gpu(&linear.bias.device()) && n.max(inputs) <= MOST && n.is_multiple_of(PANEL);
         let side = is_one.then(|| {
             let side = [&linear.bias, &norm.weight, &norm.bias];
             Tensor::cat(side.map(Clone::clone).into(), 0)
@@ -45,7 +44,8 @@ impl LinearNorm {
 
     /// Computes `norm(linear(x) + residual)`. *Shapes*: `x: [m, k]`, `residual`, result: `[m, n]`.
     pub fn forward(&self, x: Tensor<2>, residual: Tensor<2>) -> Tensor<2> {
-        let Some(side) = &self.side else {
+        // Without WebGPU there is none; so a core leaves out what follows.
+        let Some(side) = self.side.as_ref().filter(|side| is_gpu(&side.device())) else {
             let y = self.linear.forward(x, Activation::Identity);
             return self.norm.forward(y, residual);
         };

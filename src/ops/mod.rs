@@ -49,6 +49,12 @@ pub use transfer::{floats, integers, read};
 
 use burn::backend::backend_extension;
 use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::tensor::Device;
+
+/// Whether a device is a GPU. A core without WebGPU has none, so that the compiler leaves out what is for it.
+pub(crate) fn is_gpu(device: &Device) -> bool {
+    cfg!(feature = "webgpu") && *device != Device::flex()
+}
 
 /// Operations for which this crate has kernels. Each has a default body of plain burn ops.
 #[backend_extension(Flex, Cube: cfg(feature = "webgpu"))]
@@ -174,6 +180,7 @@ pub trait HotOps: burn::backend::Backend {
     /// Computes [`attention`](Self::attention) of queries, keys and values, as many of each, that lie side by side.
     ///
     /// *Shapes*: `all: [t, 3 · h · d]`, result `[t, h · d]`.
+    #[cfg_attr(not(feature = "webgpu"), allow(dead_code))]
     fn joined_attention(all: FloatTensor<Self>, spans: Spans, heads: usize) -> FloatTensor<Self> {
         let [query, key, value] = attention::split::<Self>(all);
         <Self as HotOps>::attention(query, key, value, spans, heads)

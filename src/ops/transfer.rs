@@ -9,6 +9,8 @@ use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::{Bytes, Dispatch};
 use burn::tensor::{DType, Device, Int, Slice, Tensor, TensorData};
 
+#[cfg(feature = "webgpu")]
+use super::is_gpu;
 use crate::error::{Error, Result};
 
 /// Makes an f32 tensor of these values, which the CPU backend takes over without a copy.
@@ -68,7 +70,7 @@ fn slices<const D: usize>(dims: [usize; D], range: Range<usize>) -> [Slice; D] {
 /// *Errors*: `Internal` if the backend fails.
 pub async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     #[cfg(feature = "webgpu")]
-    if tensor.device() != Device::flex() {
+    if is_gpu(&tensor.device()) {
         super::gpu::count_read(tensor.dims().iter().product::<usize>() * size_of::<f32>());
     }
     let data = Dispatch::float_into_data(tensor.into_dispatch()).await;
