@@ -193,5 +193,6 @@ test('diagnose gives one JSON with versions, SIMD level and memory', async () =>
   if (process.versions.node.startsWith('20.')) assert.equal(report.cpuCore.simd, 'simd128');
   assert.match(report.cpuCore.products, /^(?:dot|pairs)$/);
   assert.ok(report.cpuCore.memoryBytes > 0);
-  assert.match(report.webgpuAdapter, /navigator\.gpu/);
+  // The package webgpu is installed here, and finds a GPU only where there is a driver.
+  assert.match(JSON.stringify(report.webgpuAdapter), /no adapter|vendor/);
 });
