@@ -116,7 +116,12 @@ mod tests {
                 assert!(bits(work()) == alone, "{count} threads");
             }
         }
-        assert!(helped() > 0);
+        // On a busy machine small work may be done before another thread is awake.
+        let start = std::time::Instant::now();
+        while helped() == 0 {
+            assert!(start.elapsed().as_secs() < 60, "no thread helped");
+            assert!(bits(work()) == alone);
+        }
     }
 
     #[test]
