@@ -44,7 +44,7 @@ impl Method {
         Self::Dot
     }
 
-    /// Its name: `dot` or `pairs`.
+    /// The method's name, `dot` or `pairs`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Dot => "dot",

@@ -33,11 +33,11 @@ struct CoreInfo {
     version: &'static str,
     simd: &'static str,
     webgpu: bool,
-    /// How it adds up integer products: `dot` or `pairs`, by the engine's dot product.
+    /// The kernels' method of adding up integer products: `dot` or `pairs`, whichever suits the dot product of this engine.
     products: &'static str,
     /// Bytes of linear memory. It never shrinks, so this is also the peak.
     memory_bytes: usize,
-    /// What models have asked of the GPU so far.
+    /// The numbers of dispatches and of results that were read back since this instance was started.
     #[cfg(feature = "webgpu")]
     gpu: crate::ops::GpuStats,
 }

@@ -160,6 +160,7 @@ pub fn attention(
 }
 
 /// Takes queries, keys and values apart that lie side by side.
+#[cfg(feature = "webgpu")]
 pub(super) fn split<B: Backend>(all: FloatTensor<B>) -> [FloatTensor<B>; 3] {
     let [t, width] = all.shape().dims();
     let d = width / 3;

@@ -44,7 +44,7 @@ impl LinearNorm {
 
     /// Computes `norm(linear(x) + residual)`. *Shapes*: `x: [m, k]`, `residual`, result: `[m, n]`.
     pub fn forward(&self, x: Tensor<2>, residual: Tensor<2>) -> Tensor<2> {
-        // Without WebGPU there is none; so a core leaves out what follows.
+        // In a core without WebGPU the condition is always false, so that the compiler leaves out the rest.
         let Some(side) = self.side.as_ref().filter(|side| is_gpu(&side.device())) else {
             let y = self.linear.forward(x, Activation::Identity);
             return self.norm.forward(y, residual);

@@ -180,7 +180,7 @@ pub trait HotOps: burn::backend::Backend {
     /// Computes [`attention`](Self::attention) of queries, keys and values, as many of each, that lie side by side.
     ///
     /// *Shapes*: `all: [t, 3 · h · d]`, result `[t, h · d]`.
-    #[cfg_attr(not(feature = "webgpu"), allow(dead_code))]
+    #[cfg(feature = "webgpu")]
     fn joined_attention(all: FloatTensor<Self>, spans: Spans, heads: usize) -> FloatTensor<Self> {
         let [query, key, value] = attention::split::<Self>(all);
         <Self as HotOps>::attention(query, key, value, spans, heads)

@@ -166,6 +166,18 @@ export async function until(what, condition) {
   assert.fail(`it never was so that ${what}`);
 }
 
+/** Runs in a page, and keeps the workers that it starts from then on in `started`, in their order. */
+export function keepWorkers() {
+  const { Worker: Real } = window;
+  window.started = [];
+  window.Worker = class extends Real {
+    constructor(...args) {
+      super(...args);
+      started.push(this);
+    }
+  };
+}
+
 export const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** Runs a function with an argument in each worker that the page starts from now on, before the worker's own script. */

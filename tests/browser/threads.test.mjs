@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { launch, MINILM, minilm, packageFolder, startBench, tinyGolden, until } from './harness.mjs';
+import { keepWorkers, launch, MINILM, minilm, packageFolder, startBench, tinyGolden, until } from './harness.mjs';
 
 const ISOLATED = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' };
 const TINY_CLIP = fileURLToPath(new URL('../../weights/tiny-clip', import.meta.url));
@@ -53,15 +53,6 @@ async function openOn(bench, processors = 2) {
   await page.addInitScript((processors) => {
     if (typeof document !== 'object') return;
     Object.defineProperty(navigator, 'hardwareConcurrency', { value: processors });
-    const { Worker: Real } = window;
-    /** The workers of this page, in the order of their start. */
-    window.started = [];
-    window.Worker = class extends Real {
-      constructor(...args) {
-        super(...args);
-        started.push(this);
-      }
-    };
     /** What the cores of workers tell: see `tellThreads`. */
     window.told = [];
     new BroadcastChannel('threads').onmessage = ({ data }) => told.push(data);
@@ -75,6 +66,7 @@ async function openOn(bench, processors = 2) {
       );
   }, processors);
   await page.goto(bench.url);
+  await page.evaluate(keepWorkers);
 }
 
 const workers = (count) => until(`${count} workers are there`, () => page.workers().length === count);

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { clipGolden } from '../package/support/clip.mjs';
-import { FIGURES, goldens, launch, packageFolder, startBench, tinyGolden, until } from './harness.mjs';
+import { FIGURES, goldens, keepWorkers, launch, packageFolder, startBench, tinyGolden, until } from './harness.mjs';
 
 const TEXTS = Array.from({ length: 300 }, (_, i) => `text ${i} about ${'a dog in the park '.repeat(1 + (i % 5))}`);
 const PICTURE = path.join(goldens, 'resize', clipGolden('clip-tiny').pictures[0]);
@@ -30,16 +30,8 @@ beforeEach(async () => {
   uncaught = [];
   page.on('pageerror', ({ message }) => uncaught.push(message));
   await page.goto(bench.url);
+  await page.evaluate(keepWorkers);
   await page.evaluate(() => {
-    const { Worker: Real } = window;
-    /** The workers of this page, in the order of their start. */
-    window.started = [];
-    window.Worker = class extends Real {
-      constructor(...args) {
-        super(...args);
-        started.push(this);
-      }
-    };
     window.sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
     window.load = async (name, model, options = {}) =>
       (await import('/package/web.js'))[name].load(model, { host: `${location.origin}/hub`, dtype: 'f32', ...options });

@@ -1,13 +1,14 @@
-//! A lock for what threads have in common, and what it guards: buffers, and in the core with threads the memory.
+//! A lock for several threads, and what it guards: buffers that calls reuse, and in the core with threads the allocator.
 //!
-//! The standard library's own locks and thread-local values are for one thread where it was compiled without atomics, as in that core.
+//! The locks and thread-local values of the standard library serve a single thread where that library was compiled without atomics, as it is in the
+//! core with threads.
 
 use std::cell::UnsafeCell;
 use std::hint::spin_loop;
 use std::ops::DerefMut;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A value that one thread at a time uses. The others spin, so it is for a few instructions.
+/// A value that one thread at a time uses. Others spin until it is free, so a thread should keep it for a few instructions only.
 pub struct Lock<T> {
     taken: AtomicBool,
     value: UnsafeCell<T>,
@@ -57,11 +58,11 @@ impl<T> Drop for Taken<'_, T> {
     }
 }
 
-/// Buffers that later calls reuse: as many as threads have used at once.
+/// A list of buffers that later calls reuse. It grows to as many as threads have used at the same time.
 pub struct Buffers<T>(Lock<Vec<T>>);
 
 impl<T: Default> Buffers<T> {
-    /// Makes none: the first call has new ones.
+    /// Makes an empty list. A call that finds no free buffers makes new ones.
     pub const fn new() -> Self {
         Self(Lock::new(Vec::new()))
     }
@@ -82,7 +83,7 @@ mod memory {
 
     use super::Lock;
 
-    /// The standard library's memory, which is for one thread, behind a lock.
+    /// The allocator of the standard library, which serves one thread, behind a lock.
     struct SharedMemory(Lock<()>);
 
     /// wasm-bindgen reserves memory for the thread-local values of each thread, and fails where there are none.

@@ -1,8 +1,9 @@
 //! Work that several threads share, in the core with threads; in others the calling thread does all of it.
 //!
-//! Of that core only this crate and its caller are compiled with atomics (`pkg-config/build/rustc.sh`); the standard library and all other crates
-//! are those of the other cores. So threads may run nothing but [`help`], thus kernels, which use of the standard library pure functions
-//! and memory ([`lock`] has an allocator for several threads): no locks, no thread-local values, no channels. A panic ends all threads.
+//! In the core with threads this crate and `pilotlight` are compiled with atomics (`pkg-config/build/rustc.sh`). The standard library and all other
+//! crates are compiled without, so only the first thread may run them. The other threads run [`help`] alone, and so kernels, which call pure
+//! functions of the standard library and allocate memory; [`lock`] has an allocator for several threads. Kernels must not use the locks,
+//! thread-local values or channels of the standard library. A panic ends all threads.
 //!
 //! Results do not depend on the number of threads: each value is computed by one of them, in the same order of additions.
 
@@ -20,7 +21,7 @@ pub use shared::Tile;
 /// The least multiply-adds that are shared: less would be computed before another thread is awake.
 const LEAST: u64 = 1 << 18;
 
-/// Parts for each thread: where one is interrupted, the others take more of them.
+/// The number of parts for each thread. If one thread is interrupted, the others take more of them.
 const PARTS: usize = 2;
 
 /// The fewest rows of a part, each of which reads all weights.
@@ -47,12 +48,13 @@ pub fn helped() -> u32 {
     POOL.helped()
 }
 
-/// The threads for work of so many multiply-adds, and their number.
+/// Returns the threads that share work of `cost` multiply-adds, and their number.
 fn threads_for(cost: u64) -> (Option<&'static Pool>, usize) {
     #[cfg(any(test, target_feature = "atomics"))]
     if cost >= LEAST && POOL.threads() > 1 {
         return (Some(&POOL), POOL.threads());
     }
+    // The build of a core with one thread uses neither.
     let _ = cost >= LEAST;
     (None, 1)
 }

@@ -29,6 +29,15 @@ export function checkListener({ onProgress }: { onProgress?: unknown }): void {
   throw new PilotlightError('INVALID_INPUT', `onProgress: expected a function, got ${typeof onProgress}`);
 }
 
+/** Checks that an option is 'auto' or a whole number from 1 to `most`; `name` is its name in messages. */
+export function checkCount(name: string, value: unknown, most: number): void {
+  if (value === 'auto' || (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= most)) return;
+  throw new PilotlightError(
+    'INVALID_INPUT',
+    `${name}: expected 'auto' or a whole number from 1 to ${most}, got ${shown(value)}`,
+  );
+}
+
 /** A value that was not expected, for messages. */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`;

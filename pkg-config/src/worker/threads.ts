@@ -1,7 +1,6 @@
 import type { LoadOptions } from '../../types/index.js';
-import { shown } from '../calls/check.js';
+import { checkCount } from '../calls/check.js';
 import { hasRelaxedSimd } from '../core/simd.js';
-import { PilotlightError } from '../error.js';
 import { webLocks } from '../storage/locks.js';
 
 /** More threads than this gain nothing: a call has not that many parts. */
@@ -12,20 +11,15 @@ const UNASKED = 4;
 
 /** The threads that a worker is started with. */
 export interface ThreadPlan {
-  /** 0 where it has a core without threads. */
+  /** The number of threads; 0 for a core that has none. */
   count: number;
-  /** Why there is only one, where the program asked for several, or the page is isolated as they need. */
+  /** The reason for a single thread, if the program asked for several or the page is isolated. */
   why?: string;
 }
 
 /** @throws {PilotlightError} `INVALID_INPUT` where `threads` is neither 'auto' nor a whole number from 1 to 64 */
 export function checkThreads({ threads = 'auto' }: { threads?: unknown }): void {
-  if (threads === 'auto' || (Number.isInteger(threads) && (threads as number) >= 1 && (threads as number) <= MOST))
-    return;
-  throw new PilotlightError(
-    'INVALID_INPUT',
-    `threads: expected 'auto' or a whole number from 1 to ${MOST}, got ${shown(threads)}`,
-  );
+  checkCount('threads', threads, MOST);
 }
 
 /** Whether a program asks for several threads itself. */

@@ -1,6 +1,5 @@
 import type { LoadOptions } from '../../types/index.js';
-import { shown } from '../calls/check.js';
-import { PilotlightError } from '../error.js';
+import { checkCount } from '../calls/check.js';
 import { isReadOnce } from '../inputs/byte-sources.js';
 
 /** More workers than this gain nothing: they share the bus to the memory. */
@@ -15,12 +14,7 @@ export interface Device {
 
 /** @throws {PilotlightError} `INVALID_INPUT` where `workers` is neither 'auto' nor a whole number from 1 to 64 */
 export function checkWorkers({ workers = 'auto' }: { workers?: unknown }): void {
-  if (workers === 'auto' || (Number.isInteger(workers) && (workers as number) >= 1 && (workers as number) <= MOST))
-    return;
-  throw new PilotlightError(
-    'INVALID_INPUT',
-    `workers: expected 'auto' or a whole number from 1 to ${MOST}, got ${shown(workers)}`,
-  );
+  checkCount('workers', workers, MOST);
 }
 
 /** Whether a program that does not choose the worker itself asks for several. */

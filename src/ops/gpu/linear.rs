@@ -49,7 +49,7 @@ const Q4_OFFSET: Format = of_files!("linear_q4_offset", 32, "linear_q4.wgsl", "q
 /// Inputs that a workgroup copies at a time where it has all outputs: for 48 panels, 12 of the 16 KiB of memory that WebGPU guarantees it.
 const TILE_K_WITH_NORM: usize = 8;
 
-/// What follows the matrix product.
+/// The steps that the kernel takes after the matrix product.
 pub(super) enum End {
     /// A bias and an activation.
     Activation(Activation),

@@ -1,4 +1,4 @@
-//! Counts of what the kernels of this crate have asked of the GPU.
+//! Counters of the dispatches of this crate's kernels, and of the results that were read back.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,7 +8,7 @@ static DISPATCHES: AtomicU64 = AtomicU64::new(0);
 static READS: AtomicU64 = AtomicU64::new(0);
 static BYTES_READ: AtomicU64 = AtomicU64::new(0);
 
-/// What was asked of the GPU since the program began.
+/// The numbers of dispatches and of results read back since the program began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GpuStats {
