@@ -1,6 +1,6 @@
 //! Testing a GPU: whether its results match those of the CPU, and how fast it is.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use pilotlight_kernels::testing::Random;
 use serde::Serialize;
 
@@ -20,6 +20,8 @@ const HEADS: usize = 12;
 const INTERMEDIATE: usize = 1536;
 /// Tokens in a timed run, as many as a long sentence or a batch of short ones has.
 const TOKENS: usize = 128;
+/// Sequences of tokens in a run whose values are compared: the fewest tokens for which the kernels of a timed run are taken.
+const CHECKED: [usize; 2] = [20, 12];
 /// The number of timed runs, of which the fastest counts.
 const RUNS: usize = 3;
 /// No further run is started after this many milliseconds.
@@ -38,8 +40,8 @@ pub struct Trial {
 }
 
 impl Gpu {
-    /// Runs every kernel on the GPU and on the CPU, compares all values, and times a layer with weights of this format. This takes a tenth
-    /// of a second, or seconds for a software renderer. Later calls return the first result.
+    /// Runs the kernels of models with weights of this format on the GPU and on the CPU, compares all values, and times a layer. This takes a
+    /// tenth of a second, or seconds for a software renderer, which compiles each kernel for a second. Later calls return the first result.
     ///
     /// *Errors*: `BackendUnavailable` if the GPU fails or its results differ from the CPU's.
     pub async fn trial(&self, dtype: Dtype) -> Result<Trial> {
@@ -47,15 +49,12 @@ impl Gpu {
         if let Some(trial) = known.get() {
             return Ok(*trial);
         }
-        let layers = |dtype| {
-            Ok((
-                Layer::new(&cpu(), dtype)?,
-                Layer::new(self.device(), dtype)?,
-            ))
-        };
-        let (on_cpu, on_gpu) = layers(Dtype::F32)?;
+        let parts_on_cpu = Parts::new(&cpu(), dtype)?;
+        let on_gpu = Layer::new(Parts::new(self.device(), dtype)?);
+        let expected = outputs(dtype, &cpu(), |x, spans| parts_on_cpu.forward(x, spans))?;
+        let outputs = outputs(dtype, self.device(), |x, spans| on_gpu.forward(x, spans))?;
         let mut max_abs_error = 0.0f32;
-        for (expected, got) in outputs(&on_cpu)?.into_iter().zip(outputs(&on_gpu)?) {
+        for (expected, got) in expected.into_iter().zip(outputs) {
             let (name, expected) = (expected.0, read(expected.1).await?);
             let got = read(got.1).await.map_err(trial_failed)?;
             self.check().map_err(trial_failed)?;
@@ -70,10 +69,10 @@ impl Gpu {
             }
             max_abs_error = max_abs_error.max(error);
         }
-        let (on_cpu, on_gpu) = layers(dtype)?;
+        let on_cpu = Layer::new(parts_on_cpu);
         let trial = Trial {
-            cpu_ms: on_cpu.time().await?,
-            gpu_ms: on_gpu.time().await.map_err(trial_failed)?,
+            cpu_ms: on_cpu.time(&cpu()).await?,
+            gpu_ms: on_gpu.time(self.device()).await.map_err(trial_failed)?,
             max_abs_error,
         };
         self.check().map_err(trial_failed)?;
@@ -81,43 +80,41 @@ impl Gpu {
     }
 }
 
-/// The results of every operation, on sizes at the edges of the tiles of the kernels, and of a whole layer.
-fn outputs(layer: &Layer) -> Result<Vec<(String, Tensor<2>)>> {
-    let device = &layer.device;
+/// The results of the operations of models with weights of this format, on sizes at the edges of the tiles of the kernels, and of a layer of MiniLM.
+fn outputs(
+    dtype: Dtype,
+    device: &Device,
+    layer: impl Fn(Tensor<2>, &Spans) -> Tensor<2>,
+) -> Result<Vec<(String, Tensor<2>)>> {
     let mut random = RandomTensors::new(1);
     let mut outputs = Vec::new();
+    // Models in int4 have a layer in int8, that of the logits.
+    let formats: &[Dtype] = match dtype {
+        Dtype::F32 => &[Dtype::F32],
+        Dtype::Q8 => &[Dtype::Q8],
+        Dtype::Q4 => &[Dtype::Q4, Dtype::Q8],
+    };
+    // One size for each of the tiles of the kernel, and one more for the tile of few rows.
     for (m, k, n, activation) in [
         (1, 1, 1, Activation::Identity),
         (3, 7, 9, Activation::Relu),
-        (17, 33, 65, Activation::Gelu),
+        (15, 33, 65, Activation::Gelu),
         (33, 40, 31, Activation::GeluTanh),
     ] {
-        for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
-            let linear = random.linear(n, k, dtype, device)?;
-            let x = random.matrix(m, k, device);
-            // The kernels of the CPU would quantize the inputs too.
-            let y = match *device == cpu() {
-                true => linear.forward_plainly(x, activation),
-                false => linear.forward(x, activation),
-            };
+        for dtype in formats {
+            let linear = random.linear(n, k, *dtype, device)?;
+            let y = apply(&linear, random.matrix(m, k, device), activation);
             let name = dtype.name();
             outputs.push((format!("a linear layer of {m}x{k}x{n} in {name}"), y));
         }
     }
-    for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
-        let (linear, norm) = (
-            random.linear(24, 33, dtype, device)?,
-            random.norm(24, device),
-        );
-        let (x, residual) = (random.matrix(17, 33, device), random.matrix(17, 24, device));
-        let y = match *device == cpu() {
-            true => norm.forward(linear.forward_plainly(x, Activation::Identity), residual),
-            false => LinearNorm::new(linear, norm).forward(x, residual),
-        };
-        outputs.push((
-            format!("a linear layer in {} and its norm", dtype.name()),
-            y,
-        ));
+    if dtype == Dtype::Q4 {
+        let mut linear = random.linear(9, 33, dtype, device)?;
+        if let LinearWeight::Q4 { scale, offset, .. } = &mut linear.weight {
+            *offset = Some(scale.clone());
+        }
+        let y = apply(&linear, random.matrix(3, 33, device), Activation::Identity);
+        outputs.push(("a linear layer in q4 with offsets".into(), y));
     }
     let pools = [
         (0..5, Reduction::Mean),
@@ -127,31 +124,15 @@ fn outputs(layer: &Layer) -> Result<Vec<(String, Tensor<2>)>> {
     ];
     let x = random.matrix(9, 33, device);
     outputs.push(("pooled rows".into(), pool(x, pools.into())));
-    let ids = integers(vec![6, 0, 3, 3], [4], device);
-    let words = random
-        .values(7 * 9, 2e9)
-        .iter()
-        .map(|x| *x as i32)
-        .collect();
-    let table = Embedding::Q8 {
-        packed: integers(words, [7, 9], device),
-        scale: floats(random.values(7, 0.01), [7], device),
-        dimensions: 33,
-    };
-    outputs.push(("rows of a table in q8".into(), table.forward(ids.clone())));
-    if let LinearWeight::Q8 {
-        packed,
-        scale,
-        smooth,
-        ..
-    } = random.linear(7, 33, Dtype::Q8, device)?.weight
-    {
-        let table = Embedding::TiedQ8 {
-            packed,
-            scale,
-            smooth,
-        };
-        outputs.push(("rows of a layer in q8".into(), table.forward(ids)));
+    let ids = || integers(vec![6, 0, 3, 3], [4], device);
+    if dtype == Dtype::F32 {
+        outputs.push((
+            "rows of a table".into(),
+            Embedding::F32(random.matrix(7, 33, device)).forward(ids()),
+        ));
+        outputs.extend(convolutions(&mut random, device));
+    } else {
+        outputs.extend(rows_in_q8(&mut random, ids, device)?);
     }
     for (heads, head, spans) in [
         (3, 20, Spans::from_lengths([3, 1, 34])),
@@ -203,59 +184,131 @@ fn outputs(layer: &Layer) -> Result<Vec<(String, Tensor<2>)>> {
         "layer norm".into(),
         random.norm(33, device).forward(x, residual),
     ));
-    for (c, n, stride) in [(1, 9, 2), (12, 20, 1)] {
-        let window = Window {
-            size: 3,
-            stride,
-            padding: 1,
-        };
-        let x = floats(random.values(2 * 7 * 5 * c, 1.7), [2, 7, 5, c], device);
-        let y = upsample(random.conv(c, n, window, device).forward(x), 2);
-        let [b, h, w, n] = y.dims();
-        let (gain, offset) = (random.matrix(b, n, device), random.matrix(b, n, device));
-        let y = group_norm(y, gain, offset, 1, 1e-5, Activation::Silu);
-        outputs.push((
-            format!("a convolution of {c} to {n} channels, enlarged and normalized"),
-            y.reshape([b, h * w * n]),
-        ));
-    }
-    let table = Embedding::F32(random.matrix(9, WIDTH, device));
-    let ids = integers(vec![8, 0, 3, 3, 7, 1, 0, 5, 2], [9], device);
+    let x = random.matrix(CHECKED.iter().sum(), WIDTH, device);
     outputs.push((
-        "a layer of MiniLM".into(),
-        layer.forward(table.forward(ids), &Spans::from_lengths([5, 4])),
+        format!("a layer of MiniLM in {}", dtype.name()),
+        layer(x, &Spans::from_lengths(CHECKED)),
     ));
     Ok(outputs)
 }
 
-/// An encoder layer with the sizes of MiniLM.
+/// The results of tables and of tied layers in int8, which models in int4 have too.
+fn rows_in_q8(
+    random: &mut RandomTensors,
+    ids: impl Fn() -> Tensor<1, Int>,
+    device: &Device,
+) -> Result<Vec<(String, Tensor<2>)>> {
+    let mut outputs = Vec::new();
+    let words = random.values(7 * 9, 2e9);
+    let words = words.iter().map(|x| *x as i32).collect();
+    let table = Embedding::Q8 {
+        packed: integers(words, [7, 9], device),
+        scale: floats(random.values(7, 0.01), [7], device),
+        dimensions: 33,
+    };
+    outputs.push(("rows of a table in q8".into(), table.forward(ids())));
+    if let LinearWeight::Q8 {
+        packed,
+        scale,
+        smooth,
+        ..
+    } = random.linear(7, 33, Dtype::Q8, device)?.weight
+    {
+        let table = Embedding::TiedQ8 {
+            packed,
+            scale,
+            smooth,
+        };
+        outputs.push(("rows of a layer in q8".into(), table.forward(ids())));
+    }
+    Ok(outputs)
+}
+
+/// The results of the operations of the digit generator, whose weights are in f32.
+fn convolutions(random: &mut RandomTensors, device: &Device) -> Vec<(String, Tensor<2>)> {
+    [(1, 9, 2), (12, 20, 1)]
+        .map(|(c, n, stride)| {
+            let window = Window {
+                size: 3,
+                stride,
+                padding: 1,
+            };
+            let x = floats(random.values(2 * 7 * 5 * c, 1.7), [2, 7, 5, c], device);
+            let y = upsample(random.conv(c, n, window, device).forward(x), 2);
+            let [b, h, w, n] = y.dims();
+            let (gain, offset) = (random.matrix(b, n, device), random.matrix(b, n, device));
+            let y = group_norm(y, gain, offset, 1, 1e-5, Activation::Silu);
+            let name = format!("a convolution of {c} to {n} channels, enlarged and normalized");
+            (name, y.reshape([b, h * w * n]))
+        })
+        .into()
+}
+
+/// The result of a layer: of its kernel on a GPU, and of the plain body on the CPU, whose kernels would quantize the inputs too.
+fn apply(linear: &Linear, x: Tensor<2>, activation: Activation) -> Tensor<2> {
+    match x.device() == cpu() {
+        true => linear.forward_plainly(x, activation),
+        false => linear.forward(x, activation),
+    }
+}
+
+/// The layers of an encoder layer with the sizes of MiniLM.
+struct Parts {
+    query_key_value: [Linear; 3],
+    output: Linear,
+    intermediate: Linear,
+    dense: Linear,
+    norm: LayerNorm,
+}
+
+impl Parts {
+    fn new(device: &Device, dtype: Dtype) -> Result<Self> {
+        let mut random = RandomTensors::new(2);
+        let mut linear = |n, k| random.linear(n, k, dtype, device);
+        Ok(Self {
+            query_key_value: [
+                linear(WIDTH, WIDTH)?,
+                linear(WIDTH, WIDTH)?,
+                linear(WIDTH, WIDTH)?,
+            ],
+            output: linear(WIDTH, WIDTH)?,
+            intermediate: linear(INTERMEDIATE, WIDTH)?,
+            dense: linear(WIDTH, INTERMEDIATE)?,
+            norm: random.norm(WIDTH, device),
+        })
+    }
+
+    /// The result of [`Layer::forward`], with nothing joined.
+    fn forward(&self, x: Tensor<2>, spans: &Spans) -> Tensor<2> {
+        let [query, key, value] = self
+            .query_key_value
+            .each_ref()
+            .map(|linear| apply(linear, x.clone(), Activation::Identity));
+        let context = attention(query, key, value, spans, HEADS);
+        let y = apply(&self.output, context, Activation::Identity);
+        let x = self.norm.forward(y, x);
+        let hidden = apply(&self.intermediate, x.clone(), Activation::Gelu);
+        let y = apply(&self.dense, hidden, Activation::Identity);
+        self.norm.forward(y, x)
+    }
+}
+
+/// The encoder layer of [`Parts`], as models compute it.
 struct Layer {
     query_key_value: QueryKeyValue,
     output: LinearNorm,
     intermediate: Linear,
     dense: LinearNorm,
-    device: Device,
 }
 
 impl Layer {
-    fn new(device: &Device, dtype: Dtype) -> Result<Self> {
-        let mut random = RandomTensors::new(2);
-        let mut linear = |n, k| random.linear(n, k, dtype, device);
-        let query_key_value = [
-            linear(WIDTH, WIDTH)?,
-            linear(WIDTH, WIDTH)?,
-            linear(WIDTH, WIDTH)?,
-        ];
-        let (output, intermediate) = (linear(WIDTH, WIDTH)?, linear(INTERMEDIATE, WIDTH)?);
-        let dense = linear(WIDTH, INTERMEDIATE)?;
-        let norm = random.norm(WIDTH, device);
-        Ok(Self {
-            query_key_value: QueryKeyValue::new(query_key_value),
-            output: LinearNorm::new(output, norm.clone()),
-            intermediate,
-            dense: LinearNorm::new(dense, norm),
-            device: device.clone(),
-        })
+    fn new(parts: Parts) -> Self {
+        Self {
+            query_key_value: QueryKeyValue::new(parts.query_key_value),
+            output: LinearNorm::new(parts.output, parts.norm.clone()),
+            intermediate: parts.intermediate,
+            dense: LinearNorm::new(parts.dense, parts.norm),
+        }
     }
 
     fn forward(&self, x: Tensor<2>, spans: &Spans) -> Tensor<2> {
@@ -266,9 +319,9 @@ impl Layer {
     }
 
     /// Milliseconds for [`TOKENS`] tokens: the fastest of [`RUNS`] runs after a warm-up.
-    async fn time(&self) -> Result<f64> {
+    async fn time(&self, device: &Device) -> Result<f64> {
         let spans = Spans::from_lengths([TOKENS]);
-        let x = RandomTensors::new(3).matrix(TOKENS, WIDTH, &self.device);
+        let x = RandomTensors::new(3).matrix(TOKENS, WIDTH, device);
         let (mut fastest, mut spent) = (f64::INFINITY, 0.0);
         for run in 0..=RUNS {
             let start = now_ms();

@@ -136,10 +136,14 @@ test("on WebGPU both towers give the CPU's values in f32, heads of odd widths to
 }, async (t) => {
   const gpu = await launch({ softwareGpu: true });
   try {
+    // One page without workers has one GPU device, for which each shader is compiled once.
+    const page = await gpu.newPage();
+    await page.goto(bench.url);
+    const embed = ({ options, ...asked }) => embedIn(page, { ...asked, options: { ...options, worker: false } });
     for (const model of ON_WEBGPU) {
       const asked = { model, texts: TEXTS, images: IMAGES };
-      const expected = await embed({ ...asked, options: { device: 'cpu', dtype: 'f32' } }, gpu);
-      const answer = await embed({ ...asked, options: { device: 'webgpu', dtype: 'f32' } }, gpu);
+      const expected = await embed({ ...asked, options: { device: 'cpu', dtype: 'f32' } });
+      const answer = await embed({ ...asked, options: { device: 'webgpu', dtype: 'f32' } });
       assert.deepEqual([answer.backend.device, answer.backend.dtype], ['webgpu', 'f32'], answer.backend.reason);
       assert.deepEqual(answer.tokens, expected.tokens);
       for (const what of ['texts', 'images']) {
@@ -150,8 +154,8 @@ test("on WebGPU both towers give the CPU's values in f32, heads of odd widths to
       const quantized = model === ON_WEBGPU[0] ? ['q8'] : [];
       for (const dtype of FIGURES ? ['q8', 'q4'] : quantized) {
         const [of, ofCpu] = [
-          await embed({ ...asked, options: { device: 'webgpu', dtype } }, gpu),
-          await embed({ ...asked, options: { device: 'cpu', dtype } }, gpu),
+          await embed({ ...asked, options: { device: 'webgpu', dtype } }),
+          await embed({ ...asked, options: { device: 'cpu', dtype } }),
         ];
         assert.deepEqual([of.backend.device, of.backend.dtype], ['webgpu', dtype], of.backend.reason);
         for (const what of ['texts', 'images']) {
