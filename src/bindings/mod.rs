@@ -37,12 +37,13 @@ struct CoreInfo {
     products: &'static str,
     /// Bytes of linear memory. It never shrinks, so this is also the peak.
     memory_bytes: usize,
-    /// The numbers of dispatches and of results that were read back since this instance was started.
+    /// The work of the GPU since this instance was started.
     #[cfg(feature = "webgpu")]
     gpu: crate::ops::GpuStats,
 }
 
-/// Describes this build and instance as `{ version, simd, webgpu, products, memoryBytes }`, with WebGPU also `gpu: { dispatches, reads, bytesRead }`.
+/// Describes this build and instance as `{ version, simd, webgpu, products, memoryBytes }`, with WebGPU also `gpu`, the
+/// fields of [`GpuStats`](crate::ops::GpuStats).
 #[wasm_bindgen(js_name = coreInfo)]
 pub fn core_info() -> Result<JsValue, JsValue> {
     let info = CoreInfo {

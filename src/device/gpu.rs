@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::Trial;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ops::{count_opening, now_ms};
 
 /// An open GPU. Clones share it.
 #[derive(Clone, Debug)]
@@ -54,8 +55,10 @@ impl Gpu {
         } else {
             options
         };
+        let start = now_ms();
         let browser = BrowserInfo::request().await;
         let (device, setup) = options.init_with_setup_async().await.map_err(unavailable)?;
+        count_opening(now_ms() - start);
         // No `.await` below: dropping the future here would leak an open device.
         let gpu = Self {
             device,

@@ -8,8 +8,9 @@ use super::{Gpu, cpu};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{
     Activation, Conv2d, Dtype, Embedding, LayerNorm, Linear, LinearNorm, LinearWeight, PANEL,
-    QueryKeyValue, Reduction, RelativeBias, RmsNorm, Rotary, Spans, Window, attention, floats,
-    gated, group_norm, integers, packed_f32_shape, pool, read, upsample,
+    QueryKeyValue, Reduction, RelativeBias, RmsNorm, Rotary, Spans, Window, attention,
+    count_self_test, floats, gated, group_norm, integers, now_ms, packed_f32_shape, pool, read,
+    upsample,
 };
 
 /// The largest accepted difference between two correct implementations, on values of magnitude one.
@@ -49,6 +50,7 @@ impl Gpu {
         if let Some(trial) = known.get() {
             return Ok(*trial);
         }
+        let start = now_ms();
         let parts_on_cpu = Parts::new(&cpu(), dtype)?;
         let on_gpu = Layer::new(Parts::new(self.device(), dtype)?);
         let expected = outputs(dtype, &cpu(), |x, spans| parts_on_cpu.forward(x, spans))?;
@@ -76,6 +78,7 @@ impl Gpu {
             max_abs_error,
         };
         self.check().map_err(trial_failed)?;
+        count_self_test(now_ms() - start);
         Ok(*known.get_or_init(|| trial))
     }
 }
@@ -424,27 +427,4 @@ fn difference(expected: &[f32], got: &[f32]) -> f32 {
                 error.max(largest)
             }
         })
-}
-
-#[cfg(target_arch = "wasm32")]
-fn now_ms() -> f64 {
-    use wasm_bindgen::prelude::wasm_bindgen;
-
-    #[wasm_bindgen]
-    extern "C" {
-        // `performance` exists in pages, workers and every server runtime.
-        #[wasm_bindgen(js_namespace = performance)]
-        fn now() -> f64;
-    }
-    now()
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-fn now_ms() -> f64 {
-    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-    START
-        .get_or_init(std::time::Instant::now)
-        .elapsed()
-        .as_secs_f64()
-        * 1e3
 }

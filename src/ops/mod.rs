@@ -30,6 +30,8 @@ pub use embedding::Embedding;
 pub use gated::gated;
 #[cfg(feature = "webgpu")]
 pub use gpu::GpuStats;
+#[cfg(feature = "webgpu")]
+pub(crate) use gpu::{count_opening, count_self_test, now_ms};
 pub use group_norm::{GroupNorm, group_norm};
 pub use linear::{
     Groups, Linear, LinearWeight, PANEL, group_sums, group_sums_shape, packed_f32_shape,

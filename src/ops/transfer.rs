@@ -16,7 +16,9 @@ use crate::error::{Error, Result};
 /// Makes an f32 tensor of these values, which the CPU backend takes over without a copy.
 pub fn floats<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Tensor<D> {
     let data = TensorData::from_bytes(Bytes::from_elems(values), shape, DType::F32);
-    Tensor::from_dispatch(Dispatch::float_from_data(data, device.as_dispatch()))
+    send(data, device, |data| {
+        Tensor::from_dispatch(Dispatch::float_from_data(data, device.as_dispatch()))
+    })
 }
 
 /// Makes an i32 tensor of these values, which the CPU backend takes over without a copy.
@@ -26,7 +28,19 @@ pub fn integers<const D: usize>(
     device: &Device,
 ) -> Tensor<D, Int> {
     let data = TensorData::from_bytes(Bytes::from_elems(values), shape, DType::I32);
-    Tensor::from_dispatch(Dispatch::int_from_data(data, device.as_dispatch()))
+    send(data, device, |data| {
+        Tensor::from_dispatch(Dispatch::int_from_data(data, device.as_dispatch()))
+    })
+}
+
+/// Makes a tensor of values; those for a GPU are counted.
+fn send<T>(data: TensorData, device: &Device, make: impl FnOnce(TensorData) -> T) -> T {
+    #[cfg(feature = "webgpu")]
+    if is_gpu(device) {
+        return super::gpu::count_sent(data.bytes().len(), || make(data));
+    }
+    let _ = device;
+    make(data)
 }
 
 /// A range of a tensor's first dimension. As with the functions above, burn's own `narrow` would add its checks.

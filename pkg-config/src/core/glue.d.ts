@@ -14,8 +14,23 @@ export interface CoreInfo {
   /** How int8 products are added up: by the dot product of the engine, or in 16 bits where that is several instructions. */
   products: 'dot' | 'pairs';
   memoryBytes: number;
-  /** In the WebGPU core: how many kernels of the package were dispatched so far, and how many results of how many bytes were read back. */
-  gpu?: { dispatches: number; reads: number; bytesRead: number };
+  /** In the WebGPU core: its work since it was started. */
+  gpu?: GpuStats;
+}
+
+/** The work of a WebGPU core. */
+export interface GpuStats {
+  /** Kernels of the package that were dispatched. */
+  dispatches: number;
+  /** Results that were read back, and their bytes. */
+  reads: number;
+  bytesRead: number;
+  /** Bytes of weights and inputs that were sent to the GPU. */
+  bytesSent: number;
+  /** The milliseconds of opening the GPU, of its self-tests, which compile kernels, and of handing over what was sent. */
+  openMs: number;
+  selfTestMs: number;
+  sendMs: number;
 }
 
 /** The result of the WebGPU self-test: the times of a probe on CPU and GPU, and the largest difference of their outputs. */

@@ -2,6 +2,7 @@
 //!
 //! Operations without a kernel here run by their plain bodies. So do sizes that a kernel does not support; the methods document these. Upsampling needs no kernel, because its plain body is a single copy of a view.
 
+mod clock;
 mod kernel;
 mod linear;
 mod rows;
@@ -19,10 +20,12 @@ use super::{
     Activation, HotOps, PANEL, Pool, Reduction, Spans, Window, attention, conv, gated, group_norm,
     norm, pool, rotary,
 };
+pub(crate) use clock::now_ms;
 use kernel::{Kernel, all_f32, contiguous, dims};
 use linear::End;
 pub use stats::GpuStats;
-pub(super) use stats::count_read;
+pub(crate) use stats::{count_opening, count_self_test};
+pub(super) use stats::{count_read, count_sent};
 
 /// Rows that an invocation of the linear kernel computes, and pixels that one of the convolution kernel computes.
 const ROWS: usize = 4;

@@ -1,15 +1,22 @@
-//! Counters of the dispatches of this crate's kernels, and of the results that were read back.
+//! Counters of the dispatches of this crate's kernels, of the values that were sent to the GPU and read back, and of the time that its start took.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
+use super::clock::now_ms;
+
 static DISPATCHES: AtomicU64 = AtomicU64::new(0);
 static READS: AtomicU64 = AtomicU64::new(0);
 static BYTES_READ: AtomicU64 = AtomicU64::new(0);
+static BYTES_SENT: AtomicU64 = AtomicU64::new(0);
+/// Times, in microseconds.
+static OPENING: AtomicU64 = AtomicU64::new(0);
+static TESTING: AtomicU64 = AtomicU64::new(0);
+static SENDING: AtomicU64 = AtomicU64::new(0);
 
-/// The numbers of dispatches and of results read back since the program began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// The work of the GPU since the program began.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GpuStats {
     /// Dispatches of the crate's kernels. Those of burn's own operations, which run where there is no kernel, are not among them.
@@ -18,6 +25,14 @@ pub struct GpuStats {
     pub reads: u64,
     /// The bytes of these results.
     pub bytes_read: u64,
+    /// The bytes of weights and inputs that were sent to the GPU.
+    pub bytes_sent: u64,
+    /// Milliseconds that opening the GPU took.
+    pub open_ms: f64,
+    /// Milliseconds that the self-tests took, most of them for compiling kernels.
+    pub self_test_ms: f64,
+    /// Milliseconds that this thread took to hand over what was sent; the GPU may have got it later.
+    pub send_ms: f64,
 }
 
 impl GpuStats {
@@ -27,6 +42,10 @@ impl GpuStats {
             dispatches: DISPATCHES.load(Ordering::Relaxed),
             reads: READS.load(Ordering::Relaxed),
             bytes_read: BYTES_READ.load(Ordering::Relaxed),
+            bytes_sent: BYTES_SENT.load(Ordering::Relaxed),
+            open_ms: milliseconds(&OPENING),
+            self_test_ms: milliseconds(&TESTING),
+            send_ms: milliseconds(&SENDING),
         }
     }
 }
@@ -39,4 +58,31 @@ pub(super) fn count_dispatch() {
 pub(in crate::ops) fn count_read(bytes: usize) {
     READS.fetch_add(1, Ordering::Relaxed);
     BYTES_READ.fetch_add(bytes as u64, Ordering::Relaxed);
+}
+
+/// Calls a function that sends `bytes` bytes to the GPU, and counts them and the time.
+pub(in crate::ops) fn count_sent<T>(bytes: usize, send: impl FnOnce() -> T) -> T {
+    let start = now_ms();
+    let sent = send();
+    add(&SENDING, now_ms() - start);
+    BYTES_SENT.fetch_add(bytes as u64, Ordering::Relaxed);
+    sent
+}
+
+/// Counts the milliseconds of opening a GPU.
+pub(crate) fn count_opening(ms: f64) {
+    add(&OPENING, ms);
+}
+
+/// Counts the milliseconds of a self-test.
+pub(crate) fn count_self_test(ms: f64) {
+    add(&TESTING, ms);
+}
+
+fn add(microseconds: &AtomicU64, ms: f64) {
+    microseconds.fetch_add((ms * 1e3) as u64, Ordering::Relaxed);
+}
+
+fn milliseconds(microseconds: &AtomicU64) -> f64 {
+    microseconds.load(Ordering::Relaxed) as f64 / 1e3
 }
