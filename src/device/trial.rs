@@ -52,7 +52,7 @@ impl Gpu {
         }
         let start = now_ms();
         let parts_on_cpu = Parts::new(&cpu(), dtype)?;
-        let on_gpu = Layer::new(Parts::new(self.device(), dtype)?);
+        let on_gpu = Layer::new(Parts::new(self.device(), dtype)?, self.device());
         let expected = outputs(dtype, &cpu(), |x, spans| parts_on_cpu.forward(x, spans))?;
         let outputs = outputs(dtype, self.device(), |x, spans| on_gpu.forward(x, spans))?;
         let mut max_abs_error = 0.0f32;
@@ -71,7 +71,7 @@ impl Gpu {
             }
             max_abs_error = max_abs_error.max(error);
         }
-        let on_cpu = Layer::new(parts_on_cpu);
+        let on_cpu = Layer::new(parts_on_cpu, &cpu());
         let trial = Trial {
             cpu_ms: on_cpu.time(&cpu()).await?,
             gpu_ms: on_gpu.time(self.device()).await.map_err(trial_failed)?,
@@ -305,9 +305,9 @@ struct Layer {
 }
 
 impl Layer {
-    fn new(parts: Parts) -> Self {
+    fn new(parts: Parts, device: &Device) -> Self {
         Self {
-            query_key_value: QueryKeyValue::new(parts.query_key_value),
+            query_key_value: QueryKeyValue::new(parts.query_key_value, device),
             output: LinearNorm::new(parts.output, parts.norm.clone()),
             intermediate: parts.intermediate,
             dense: LinearNorm::new(parts.dense, parts.norm),

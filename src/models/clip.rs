@@ -251,11 +251,11 @@ impl Encoder {
             let (norm1, norm2) = (part("layer_norm1"), part("layer_norm2"));
             Ok(Layer {
                 layer_norm1: tensors.layer_norm(&norm1, d, epsilon)?,
-                query_key_value: QueryKeyValue::new([
-                    tensors.linear(&part("self_attn.q_proj"), [d, d], Some(&norm1))?,
-                    tensors.linear(&part("self_attn.k_proj"), [d, d], Some(&norm1))?,
-                    tensors.linear(&part("self_attn.v_proj"), [d, d], Some(&norm1))?,
-                ]),
+                query_key_value: tensors.query_key_value(
+                    ["q_proj", "k_proj", "v_proj"].map(|name| part(&format!("self_attn.{name}"))),
+                    d,
+                    &norm1,
+                )?,
                 out_proj: tensors.linear(&part("self_attn.out_proj"), [d, d], None)?,
                 layer_norm2: tensors.layer_norm(&norm2, d, epsilon)?,
                 fc1: tensors.linear(&part("mlp.fc1"), [inner, d], Some(&norm2))?,

@@ -41,13 +41,13 @@ impl EncoderLayer {
         norm_before: &str,
         tensors: &mut Tensors,
     ) -> Result<Self> {
-        let (before, between) = (Some(norm_before), Some(names.attention_norm.as_str()));
+        let between = Some(names.attention_norm.as_str());
         Ok(Self {
-            query_key_value: QueryKeyValue::new([
-                tensors.linear(&names.query, [d, d], before)?,
-                tensors.linear(&names.key, [d, d], before)?,
-                tensors.linear(&names.value, [d, d], before)?,
-            ]),
+            query_key_value: tensors.query_key_value(
+                [&names.query, &names.key, &names.value],
+                d,
+                norm_before,
+            )?,
             attention_output: LinearNorm::new(
                 tensors.linear(&names.attention_output, [d, d], None)?,
                 tensors.layer_norm(&names.attention_norm, d, epsilon)?,

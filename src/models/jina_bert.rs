@@ -113,13 +113,10 @@ impl Encoder for JinaBert {
         for index in 0..config.num_hidden_layers {
             let part = |part: &str| format!("encoder.layer.{index}.{part}");
             let (between, after) = (part("attention.output.LayerNorm"), part("mlp.layernorm"));
-            let mut linear = |name: &str| {
-                let name = part(&format!("attention.self.{name}"));
-                tensors.linear(&name, [d, d], Some(&before))
-            };
-            let query_key_value = [linear("query")?, linear("key")?, linear("value")?];
+            let names =
+                ["query", "key", "value"].map(|name| part(&format!("attention.self.{name}")));
             layer.push(Layer {
-                query_key_value: QueryKeyValue::new(query_key_value),
+                query_key_value: tensors.query_key_value(names, d, &before)?,
                 attention_output: tensors.linear(&part("attention.output.dense"), [d, d], None)?,
                 attention_norm: tensors.layer_norm(&between, d, epsilon)?,
                 gated_layers: tensors.linear_without_bias(

@@ -47,6 +47,8 @@ pub use pool::{Pool, Reduction, pool};
 pub use rotary::Rotary;
 pub use self_attention::QueryKeyValue;
 pub(crate) use transfer::{columns, part, part_int};
+#[cfg(feature = "webgpu")]
+pub(crate) use transfer::{float_on, integer_on};
 pub use transfer::{floats, integers, read};
 
 use burn::backend::backend_extension;

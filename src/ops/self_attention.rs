@@ -3,7 +3,7 @@
 #[cfg(feature = "webgpu")]
 mod join;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 use super::attention::attention;
 use super::{Activation, Linear, Spans};
@@ -22,14 +22,20 @@ enum Parts {
 }
 
 impl QueryKeyValue {
-    /// Makes the layers of queries, keys and values, which are on the same device.
-    pub fn new(layers: [Linear; 3]) -> Self {
+    /// Makes the layers of queries, keys and values on a device. They are there already, or on the CPU: layers that a GPU joins would leave memory
+    /// behind there, which burn keeps for tensors of the same size.
+    pub fn new(layers: [Linear; 3], device: &Device) -> Self {
         #[cfg(feature = "webgpu")]
-        if super::is_gpu(&layers[0].bias.device())
-            && let Some(layer) = join::join(&layers)
-        {
-            return Self(Parts::Joined(layer));
+        if super::is_gpu(device) {
+            let parts = match join::join(&layers) {
+                Some(layer) => Parts::Joined(layer.on(device)),
+                None => Parts::Apart(layers.map(|layer| layer.on(device))),
+            };
+            // Frees the joined values here. A failure is told by the calls that need the layers.
+            let _ = device.flush();
+            return Self(parts);
         }
+        let _ = device;
         Self(Parts::Apart(layers))
     }
 

@@ -43,6 +43,35 @@ fn send<T>(data: TensorData, device: &Device, make: impl FnOnce(TensorData) -> T
     make(data)
 }
 
+/// The tensor on a device, which it is on already or to which it is sent from the CPU.
+#[cfg(feature = "webgpu")]
+pub(crate) fn float_on<const D: usize>(tensor: Tensor<D>, device: &Device) -> Tensor<D> {
+    if tensor.device() == *device {
+        return tensor;
+    }
+    let bytes = tensor.dims().iter().product::<usize>() * size_of::<f32>();
+    super::gpu::count_sent(bytes, || {
+        let sent = Dispatch::float_to_device(tensor.into_dispatch(), device.as_dispatch());
+        Tensor::from_dispatch(sent)
+    })
+}
+
+/// As [`float_on`], for integers.
+#[cfg(feature = "webgpu")]
+pub(crate) fn integer_on<const D: usize>(
+    tensor: Tensor<D, Int>,
+    device: &Device,
+) -> Tensor<D, Int> {
+    if tensor.device() == *device {
+        return tensor;
+    }
+    let bytes = tensor.dims().iter().product::<usize>() * size_of::<i32>();
+    super::gpu::count_sent(bytes, || {
+        let sent = Dispatch::int_to_device(tensor.into_dispatch(), device.as_dispatch());
+        Tensor::from_dispatch(sent)
+    })
+}
+
 /// A range of a tensor's first dimension. As with the functions above, burn's own `narrow` would add its checks.
 pub(crate) fn part<const D: usize>(tensor: &Tensor<D>, range: Range<usize>) -> Tensor<D> {
     let slices = slices(tensor.dims(), range);

@@ -11,8 +11,8 @@ use super::{ANY, INDICES, NUMBERS, Parameter, Presence, Role, StoredTable, Table
 use crate::device::cpu;
 use crate::error::{Error, Result};
 use crate::ops::{
-    Conv2d, Embedding, GroupNorm, Groups, LayerNorm, Linear, LinearWeight, PANEL, RmsNorm, Window,
-    floats, group_sums, integers, packed_f32_shape,
+    Conv2d, Embedding, GroupNorm, Groups, LayerNorm, Linear, LinearWeight, PANEL, QueryKeyValue,
+    RmsNorm, Window, floats, group_sums, integers, packed_f32_shape,
 };
 
 /// The tensors from which the layers of a model are built. A model names each of its tensors once, in the function that builds
@@ -103,6 +103,21 @@ impl Tensors {
         let bias = self.vector(&format!("{name}.bias"), n)?;
         let weight = format!("{name}.weight");
         self.linear_with(weight, &[n, k], Role::Panels, preceding_norm, bias)
+    }
+
+    /// Takes the linear layers of `d` inputs and outputs that compute queries, keys and values, in this order. `preceding_norm`: the norm whose
+    /// output they take.
+    pub fn query_key_value(
+        &mut self,
+        names: [impl AsRef<str>; 3],
+        d: usize,
+        preceding_norm: &str,
+    ) -> Result<QueryKeyValue> {
+        let device = std::mem::replace(&mut self.device, cpu());
+        let layers = names.map(|name| self.linear(name.as_ref(), [d, d], Some(preceding_norm)));
+        self.device = device;
+        let [query, key, value] = layers;
+        Ok(QueryKeyValue::new([query?, key?, value?], &self.device))
     }
 
     /// Takes the linear layer that computes queries, keys and values, `d` each, in PyTorch's own attention. Its tensors are

@@ -1,8 +1,39 @@
 //! Layers of the same input as one layer of all their outputs.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 
-use crate::ops::{Linear, LinearWeight, PANEL};
+use crate::ops::{Linear, LinearWeight, PANEL, float_on, integer_on};
+
+impl Linear {
+    /// The layer on a device.
+    pub(super) fn on(self, device: &Device) -> Self {
+        let weight = match self.weight {
+            LinearWeight::F32(weight) => LinearWeight::F32(float_on(weight, device)),
+            LinearWeight::Q8 {
+                packed,
+                sums,
+                scale,
+                smooth,
+            } => LinearWeight::Q8 {
+                packed: integer_on(packed, device),
+                sums: float_on(sums, device),
+                scale: float_on(scale, device),
+                smooth: float_on(smooth, device),
+            },
+            LinearWeight::Q4 {
+                packed,
+                scale,
+                offset,
+            } => LinearWeight::Q4 {
+                packed: integer_on(packed, device),
+                scale: integer_on(scale, device),
+                offset: offset.map(|offset| integer_on(offset, device)),
+            },
+        };
+        let bias = float_on(self.bias, device);
+        Self { weight, bias }
+    }
+}
 
 /// Joins layers whose outputs fill panels to one of all outputs; `None` for layers of different kinds or sizes.
 pub(super) fn join(layers: &[Linear; 3]) -> Option<Linear> {

@@ -304,7 +304,7 @@ fn joined_queries_keys_and_values_attend_as_apart() {
             for spans in [spans.clone(), spans.causal()] {
                 let (q, k, v) = (query.clone(), key.clone(), value.clone());
                 let apart = list(attend(q, k, v, &spans, heads));
-                let joined = QueryKeyValue::new(parts.clone());
+                let joined = QueryKeyValue::new(parts.clone(), gpu.device());
                 let joined = list(joined.attention(x.clone(), &spans, heads));
                 assert_eq!(joined, apart, "{format}, {heads} heads of {d}");
             }
