@@ -355,6 +355,8 @@ export interface LoadPlan {
   availableBytes?: number;
   /** The approximate number of bytes of WebAssembly memory that it takes. */
   memoryBytes: number;
+  /** With WebGPU, the approximate number of bytes of the GPU's memory that it takes after a call of one text or image. */
+  gpuBytes?: number;
   /**
    * Whether the weights are read from a GGUF or ONNX file with numbers of 8 bits or fewer; false for a packed file, whatever it was made
    * from, and where the store has the complete model.

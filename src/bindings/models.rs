@@ -26,6 +26,9 @@ struct ModelPlan<'a> {
     cached_bytes: u64,
     store_bytes: u64,
     memory_bytes: u64,
+    #[cfg(feature = "webgpu")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gpu_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     available_bytes: Option<u64>,
     lossy: bool,
@@ -90,6 +93,8 @@ pub async fn plan_model(model: JsValue, options: JsValue) -> Result<JsValue, JsV
     let plan = async {
         let options = LoadOptions::new(&options)?;
         let (dtype, towers) = (options.dtype, options.towers.clone());
+        #[cfg(feature = "webgpu")]
+        let webgpu = options.webgpu;
         let source = JsSource::new(&model, options).await?;
         let (class, plan) = source
             .with(async |source| tasks::plan_model(source, &towers, dtype).await)
@@ -109,6 +114,8 @@ pub async fn plan_model(model: JsValue, options: JsValue) -> Result<JsValue, JsV
             cached_bytes: plan.cached,
             store_bytes: plan.stored,
             memory_bytes: plan.memory,
+            #[cfg(feature = "webgpu")]
+            gpu_bytes: webgpu.then(|| plan.gpu_memory()),
             available_bytes: source.available().await,
             lossy: plan.lossy,
             whole: plan.whole,

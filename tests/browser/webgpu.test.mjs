@@ -133,14 +133,13 @@ test('a forward pass of MiniLM is one submission of few dispatches, and only the
       wrap(GPUBuffer, 'destroy', function () {
         asked.bytes -= this.size;
       });
-      const { TextEmbedder, diagnose } = await import('/package/web.js');
-      const embedder = await TextEmbedder.load('sentence-transformers/all-MiniLM-L6-v2', {
-        host: `${location.origin}/hub`,
-        store: false,
-        device: 'webgpu',
-        worker: false,
-      });
-      const loaded = { ...asked, device: embedder.backend.device };
+      const { TextEmbedder, diagnose, models } = await import('/package/web.js');
+      const model = 'sentence-transformers/all-MiniLM-L6-v2';
+      const options = { host: `${location.origin}/hub`, store: false, device: 'webgpu', worker: false };
+      const { gpuBytes } = await models.plan(model, options);
+      const embedder = await TextEmbedder.load(model, options);
+      const { gpu } = (await diagnose()).webgpuCore;
+      const loaded = { ...asked, device: embedder.backend.device, gpuBytes, gpu };
       const text = 'The pilot light is warm.';
       const calls = [];
       for (const texts of [[text], [text], [text], Array(5).fill(text), Array(5).fill(text), Array(5).fill(text)]) {
@@ -173,8 +172,15 @@ test('a forward pass of MiniLM is one submission of few dispatches, and only the
       // The second submission copies the vectors into a buffer that can be read: burn submits the work before it asks for that.
       assert.deepEqual([asked.submitsOfWork, asked.submits, asked.buffers], [1, 2, 0]);
     }
-    // 24 MB of it are weights; the rest are pages of the self-test and of joined layers, which burn keeps for later tensors.
+    // 24 MB of it are weights; the rest are pages of the self-test, which burn keeps for later tensors.
     assert.ok(loaded.mostBytes <= 30e6, `${loaded.mostBytes} bytes of GPU memory`);
+    assert.ok(
+      loaded.gpuBytes > loaded.mostBytes && loaded.gpuBytes < 1.5 * loaded.mostBytes,
+      `${loaded.gpuBytes} planned`,
+    );
+    // The self-test took nearly all of the time, and all weights were sent.
+    const { openMs, selfTestMs, sendMs, bytesSent } = loaded.gpu;
+    assert.ok(openMs > 0 && selfTestMs > openMs && sendMs > 0 && bytesSent > 22e6, JSON.stringify(loaded.gpu));
   } finally {
     await browser.close();
   }

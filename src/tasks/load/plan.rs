@@ -14,6 +14,11 @@ use crate::weights::{self, Dtype, Needs};
 /// Measured with MiniLM; 10 MiB are buffers for 128 tokens.
 const WORKING_MEMORY: u64 = 12 << 20;
 
+/// Memory of a GPU beside the weights, in bytes: buffers of the self-test and of the first run. Measured with MiniLM, where it is 2 MB, and
+/// with ViT-B/32, where it is 6 to 9 MB.
+#[cfg(feature = "webgpu")]
+const GPU_WORKING_MEMORY: u64 = 8 << 20;
+
 /// Bytes of memory that a tokenizer takes for each byte of its file, measured with MiniLM's 466 KB of JSON.
 const TOKENIZER_MEMORY: u64 = 9;
 
@@ -43,6 +48,8 @@ pub struct LoadPlan {
     pub stored: u64,
     /// An estimate of the linear memory that the model takes, in bytes.
     pub memory: u64,
+    /// Bytes of the weights that are in memory.
+    pub weights: u64,
     /// Whether the weights are read from numbers of 8 bits or fewer; false where the model is stored.
     pub lossy: bool,
     /// Whether the model is complete in the store.
@@ -52,10 +59,18 @@ pub struct LoadPlan {
 impl LoadPlan {
     /// Takes the bytes of a stored model's table, which stays in the store, from its memory.
     pub(in crate::tasks) fn with_stored_table(self, table: u64) -> Self {
+        let saved = saved(self.stored, table);
         Self {
-            memory: self.memory.saturating_sub(saved(self.stored, table)),
+            memory: self.memory.saturating_sub(saved),
+            weights: self.weights.saturating_sub(saved),
             ..self
         }
+    }
+
+    /// An estimate of the memory of a GPU that the model takes, in bytes.
+    #[cfg(feature = "webgpu")]
+    pub(crate) fn gpu_memory(&self) -> u64 {
+        self.weights + GPU_WORKING_MEMORY
     }
 
     /// Adds the cost of another part of the same model.
@@ -77,6 +92,7 @@ impl LoadPlan {
             stored: self.stored + other.stored,
             // The parts are loaded one after the other, so that working memory counts once.
             memory: (self.memory + other.memory).saturating_sub(WORKING_MEMORY),
+            weights: self.weights + other.weights,
             lossy: self.lossy || other.lossy,
             whole: self.whole && other.whole,
         }
@@ -171,6 +187,7 @@ pub(in crate::tasks) async fn plan_stored(
         cached: bytes,
         stored: bytes,
         memory: memory(packed, snapshot.entry(tokenizer).size.unwrap_or(0)),
+        weights: packed,
         lossy: false,
         whole: true,
     }))
@@ -222,6 +239,7 @@ async fn plan_host(
     let sum = |of: fn(&weights::Plan) -> u64| plans.iter().map(|(_, plan)| of(plan)).sum::<u64>();
     let (fetch, packed) = (sum(|plan| plan.fetch), sum(|plan| plan.packed));
     let in_store = sum(|plan| plan.in_store);
+    let in_memory = packed - saved(packed, in_store);
     let tensors = plans.iter().map(|(_, plan)| plan.tensors).sum();
     let lossy = plans.iter().any(|(_, plan)| plan.lossy);
     files.extend(plans.into_iter().map(|(path, plan)| PlannedFile {
@@ -242,12 +260,13 @@ async fn plan_host(
         cached,
         stored: config_bytes + made.map_or(0, Made::bytes) + packed,
         memory: memory(
-            packed - saved(packed, in_store),
+            in_memory,
             match made {
                 Some(made) => made.size(tokenizer),
                 None => snapshot.entry(tokenizer).size.unwrap_or(0),
             },
         ),
+        weights: in_memory,
         lossy,
         whole: false,
     })

@@ -22,8 +22,14 @@ export function PlanView({ plan }: { plan: LoadPlan | null }) {
         </div>
         <div>
           <dt>Memory</dt>
-          <dd>{plan ? `about ${Math.round(plan.memoryBytes / 1e6)} MB` : '–'}</dd>
+          <dd>{plan ? about(plan.memoryBytes) : '–'}</dd>
         </div>
+        {plan?.gpuBytes !== undefined && (
+          <div>
+            <dt>Memory of the GPU</dt>
+            <dd>{about(plan.gpuBytes)}</dd>
+          </div>
+        )}
       </dl>
       <p className={plan && !plan.fits ? 'notice' : undefined} role="status">
         {verdict(plan)}
@@ -37,6 +43,8 @@ export function PlanView({ plan }: { plan: LoadPlan | null }) {
     </div>
   );
 }
+
+const about = (bytes: number): string => `about ${Math.round(bytes / 1e6)} MB`;
 
 function verdict(plan: LoadPlan | null): string {
   if (plan && !plan.fits) return `It does not fit. ${plan.problem ?? ''}`;
