@@ -77,7 +77,7 @@ test: test-style test-native test-wasm package test-types test-package test-brow
 figures: $(SEEDED_QWEN2)/model.safetensors mpnet bench test-sklearn
 	@node pkg-config/sizes.mjs | tee benches/results/sizes.txt
 	@PILOTLIGHT_FUZZ_SECONDS=60 $(NEXTEST) run --locked --test fuzz
-	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/browser/{sts,tabs,looks,faults,detect,offline,worker-soak,worker-faults,clip,decoder,webgpu}.test.mjs | tee benches/results/browser.txt
+	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/browser/{sts,tabs,looks,faults,detect,offline,worker-soak,worker-faults,clip,decoder,webgpu,device-lost}.test.mjs | tee benches/results/browser.txt
 	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/package/{smollm2,qwen2}.test.mjs | tee benches/results/decoders.txt
 	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/package/mpnet.test.mjs | tee benches/results/mpnet.txt
 	@PILOTLIGHT_FIGURES=1 node --test --test-reporter=spec tests/package/{clip-vit-b32,recall}.test.mjs | tee benches/results/recall.txt

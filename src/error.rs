@@ -57,6 +57,8 @@ pub struct Error {
     retry: Option<Retry>,
     /// Whether the host denied access to a file, which it may also do where it has no such file.
     refused: bool,
+    /// Whether the GPU failed, so that only a newly opened one can compute again.
+    gpu_failed: bool,
     quota: Option<StorageQuota>,
     /// The details are boxed, because every `Result` has the size of an `Error`.
     details: Option<Box<Details>>,
@@ -136,6 +138,7 @@ impl Error {
             source: None,
             retry: None,
             refused: false,
+            gpu_failed: false,
             quota: None,
             details: None,
         }
@@ -253,6 +256,19 @@ impl Error {
 
     pub(crate) fn is_refused(&self) -> bool {
         self.refused
+    }
+
+    /// Marks a failure of the GPU itself, after which only a newly opened one can compute.
+    #[cfg(feature = "webgpu")]
+    pub(crate) fn gpu_failed(mut self) -> Self {
+        self.gpu_failed = true;
+        self
+    }
+
+    /// Whether the GPU failed, also where this error only reports the one underneath.
+    pub fn is_gpu_failure(&self) -> bool {
+        let source = self.source.as_ref().and_then(|error| error.downcast_ref());
+        self.gpu_failed || source.is_some_and(Self::is_gpu_failure)
     }
 
     pub(crate) fn integrity(message: impl Into<String>) -> Self {

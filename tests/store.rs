@@ -183,6 +183,28 @@ fn digest(store: &MemoryStore) -> Option<String> {
 }
 
 #[test]
+fn a_commit_is_loaded_from_the_store_whatever_revision_it_was_stored_by() {
+    let (files, store) = (model(), MemoryStore::default());
+    let host = MemoryHost::new(files.clone());
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let known = moved(&host, &files, commit);
+    let (old, _) = load(&known, &store, Dtype::Q8, 1 << 20, 1).unwrap();
+    let rows = keys(&store).len();
+    known.gone.set(true);
+    let at = |revision| {
+        let key = ModelKey::new("https://example.org", "test/bert", revision, Dtype::Q8);
+        load_as(&known, &store, key, NOW)
+    };
+    assert_eq!(vector(&at(commit).unwrap()), vector(&old));
+    assert_eq!(keys(&store).len(), rows);
+    // Others may point elsewhere at the host.
+    for revision in ["0123456", "v1", "1123456789abcdef0123456789abcdef01234567"] {
+        let error = at(revision).map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::FetchFailed);
+    }
+}
+
+#[test]
 fn a_commit_that_changes_a_file_is_fetched_by_the_next_load_and_the_old_one_goes() {
     let (mut files, store) = (model(), MemoryStore::default());
     let host = MemoryHost::new(files.clone());

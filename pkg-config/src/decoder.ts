@@ -1,10 +1,8 @@
 import type { DecoderHandle } from '#core/cpu.js';
 import type * as Api from '../types/index.js';
-import { abortable, signalOf } from './calls/abort.js';
-import type { Caller } from './calls/caller.js';
+import { signalOf } from './calls/abort.js';
 import { checkModel, checkObject } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
-import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
 import { setModel } from './core/core-of.js';
 import { toPilotlightError } from './error.js';
@@ -15,38 +13,30 @@ export class Decoder implements Api.Decoder {
   readonly dimensions: number;
   readonly maxTokens: number;
   readonly layers: number;
-  readonly backend: Api.BackendReport;
   readonly #model: ModelHandle<DecoderHandle>;
-  /** Called once, after the model's first answer. */
-  #answered: (() => void) | undefined;
 
-  constructor(
-    key: symbol,
-    model: ModelHandle<DecoderHandle>,
-    handle: DecoderHandle,
-    backend: Api.BackendReport,
-    answered: () => void,
-  ) {
+  constructor(key: symbol, model: ModelHandle<DecoderHandle>) {
     checkConstruct(key, 'Decoder');
+    const { handle } = model;
     this.#model = model;
     this.dimensions = handle.dimensions;
     this.maxTokens = handle.maxTokens;
     this.layers = handle.layers;
-    this.backend = backend;
-    this.#answered = answered;
   }
 
   static async load(model: string, options: Api.DecoderLoadOptions = {}): Promise<Decoder> {
     try {
-      const signal = signalOf(checkObject('options', options));
+      signalOf(checkObject('options', options));
       checkModel(model, options);
-      const { instance, report } = await abortable(choosePlace(options), signal);
-      const { device, dtype } = report;
-      const load = new Load(model, { ...options, device, dtype });
-      const handle = await load.run(instance, ({ DecoderHandle }, resolved) => DecoderHandle.load(model, resolved));
-      const decoder = new Decoder(CONSTRUCT, new ModelHandle('Decoder', instance, handle), handle, report, () =>
-        load.refresh(instance),
-      );
+      const own = await ModelHandle.load<DecoderHandle>({
+        name: 'Decoder',
+        model,
+        options,
+        place: choosePlace,
+        load: ({ DecoderHandle }, resolved) => DecoderHandle.load(model, resolved),
+      });
+      const { handle } = own;
+      const decoder = new Decoder(CONSTRUCT, own);
       setModel(decoder, { model, commit: handle.commit, ...(handle.isCut && { layers: handle.layers }) });
       return decoder;
     } catch (error) {
@@ -58,24 +48,21 @@ export class Decoder implements Api.Decoder {
     texts: string | readonly string[],
     options: Api.HiddenStatesOptions = {},
   ): Promise<Api.HiddenStates> {
-    return this.#call(options, (handle, caller) => handle.hiddenStates(texts, { ...options, caller }));
+    return this.#model.call(options, (handle, caller) => handle.hiddenStates(texts, { ...options, caller }));
   }
 
   async likelihoods(
     texts: string | readonly string[],
     options: Api.LikelihoodOptions = {},
   ): Promise<Api.Likelihoods[]> {
-    return this.#call(options, (handle, caller) => handle.likelihoods(texts, { ...options, caller }));
+    return this.#model.call(options, (handle, caller) => handle.likelihoods(texts, { ...options, caller }));
+  }
+
+  get backend(): Api.BackendReport {
+    return this.#model.backend;
   }
 
   dispose(): void {
     this.#model.dispose();
-  }
-
-  async #call<T>(options: object, work: (handle: DecoderHandle, caller: Caller) => Promise<T>): Promise<T> {
-    const result = await this.#model.call(options, work);
-    this.#answered?.();
-    this.#answered = undefined;
-    return result;
   }
 }

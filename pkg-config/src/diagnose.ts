@@ -1,4 +1,5 @@
 import { cores } from '#runtime';
+import { restartsSoFar } from './calls/restarts.js';
 import { findAdapter } from './core/adapter.js';
 import { hasRelaxedSimd, hasSimd128 } from './core/simd.js';
 import { version } from './version.js';
@@ -46,6 +47,7 @@ export async function diagnose(): Promise<Record<string, unknown>> {
       const given = await cores.gpu?.(true);
       return typeof given === 'string' ? given : findAdapter(given?.gpu);
     },
+    restarts: restartsSoFar,
     storage: async () => ({
       indexedDB: Boolean(host.indexedDB),
       persisted: await host.navigator?.storage?.persisted?.(),

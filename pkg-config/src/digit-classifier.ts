@@ -1,9 +1,8 @@
 import type { DigitClassifierHandle } from '#core/cpu.js';
 import type * as Api from '../types/judge.js';
-import { abortable, signalOf } from './calls/abort.js';
+import { signalOf } from './calls/abort.js';
 import { checkObject } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
-import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
 import { coreOf } from './core/core-of.js';
 import { PilotlightError, toPilotlightError } from './error.js';
@@ -28,20 +27,15 @@ export class DigitClassifier implements Api.DigitClassifier {
       if (!host)
         throw new PilotlightError('INVALID_INPUT', `generator: expected a DigitGenerator, got ${typeof generator}`);
       if (host.isDisposed()) throw new PilotlightError('DISPOSED', 'this DigitGenerator was disposed; load it again');
-      const weights = await abortable(
-        shippedWeights('judge', () => import('#weights/judge.js')),
-        signal,
-      );
-      const load = new Load('digits', {
-        device: host.device,
-        files: { [FILE]: weights },
-        store: false,
-        ...(signal && { signal }),
+      const own = await ModelHandle.load<DigitClassifierHandle>({
+        name: 'DigitClassifier',
+        model: 'digits',
+        options: { store: false, ...(signal && { signal }) },
+        place: ({ device }) => host.place(device),
+        files: async () => ({ [FILE]: await shippedWeights('judge', () => import('#weights/judge.js')) }),
+        load: ({ DigitClassifierHandle }, resolved) => DigitClassifierHandle.load(resolved),
       });
-      const handle = await load.run(host.instance, ({ DigitClassifierHandle }, resolved) =>
-        DigitClassifierHandle.load(resolved),
-      );
-      return new DigitClassifier(CONSTRUCT, new ModelHandle('DigitClassifier', host.instance, handle));
+      return new DigitClassifier(CONSTRUCT, own);
     } catch (error) {
       throw toPilotlightError(error);
     }

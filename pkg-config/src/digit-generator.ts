@@ -1,9 +1,8 @@
 import type { DigitGeneratorHandle } from '#core/cpu.js';
 import type * as Api from '../types/index.js';
-import { abortable, signalOf } from './calls/abort.js';
+import { signalOf } from './calls/abort.js';
 import { checkObject } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
-import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
 import { coreOf } from './core/core-of.js';
 import { PilotlightError, toPilotlightError } from './error.js';
@@ -12,52 +11,47 @@ import { FILE, shippedWeights } from './inputs/shipped-weights.js';
 import { Digits, type Drawn } from './outputs/digits.js';
 import { choosePlace } from './worker/beside.js';
 
+const CPU_IS_FASTER = 'The CPU was taken because it draws a digit in less time than the WebGPU code takes to arrive.';
+
 /** Draws digits: a model in a core, with its queue. */
 export class DigitGenerator implements Api.DigitGenerator {
-  readonly backend: Api.BackendReport;
   readonly #model: ModelHandle<DigitGeneratorHandle>;
 
-  constructor(key: symbol, model: ModelHandle<DigitGeneratorHandle>, backend: Api.BackendReport) {
+  constructor(key: symbol, model: ModelHandle<DigitGeneratorHandle>) {
     checkConstruct(key, 'DigitGenerator');
     this.#model = model;
-    this.backend = backend;
-    coreOf.set(this, { instance: model.instance, device: backend.device, isDisposed: () => model.isDisposed });
+    coreOf.set(this, { place: (device) => model.place(device), isDisposed: () => model.isDisposed });
   }
 
   static async load(options: Api.DigitLoadOptions = {}): Promise<DigitGenerator> {
     try {
       const signal = signalOf(checkObject('options', options));
-      const { device, weights, onProgress } = options;
-      const { worker } = options;
-      const placing = choosePlace({
-        device: device ?? 'cpu',
-        // The weights are kept as int8 and computed with in f32.
-        dtype: 'f32',
-        ...(worker !== undefined && { worker }),
-        ...(signal && { signal }),
-        ...(onProgress && { onProgress }),
+      const { device, weights, worker, onProgress } = options;
+      const own = await ModelHandle.load<DigitGeneratorHandle>({
+        name: 'DigitGenerator',
+        model: 'digits',
+        options: {
+          device: device ?? 'cpu',
+          // The weights are kept as int8 and computed with in f32.
+          dtype: 'f32',
+          store: false,
+          ...(worker !== undefined && { worker }),
+          ...(weights !== undefined && { files: { [FILE]: weights } }),
+          ...(signal && { signal }),
+          ...(onProgress && { onProgress }),
+        },
+        async place(given) {
+          const { instance, report } = await choosePlace(given);
+          const reason = device === undefined ? CPU_IS_FASTER : report.reason;
+          return { instance, report: { ...report, reason } };
+        },
+        async files() {
+          const bytes = await (weights ?? shippedWeights('generator', () => import('#weights/generator.js')));
+          return { [FILE]: bytes };
+        },
+        load: ({ DigitGeneratorHandle }, resolved) => DigitGeneratorHandle.load(resolved),
       });
-      const fetching = Promise.resolve(weights ?? shippedWeights('generator', () => import('#weights/generator.js')));
-      void fetching.catch(async () => (await placing).instance.abandon()).catch(() => {});
-      const [{ instance, report }, bytes] = await abortable(Promise.all([placing, fetching]), signal);
-      const load = new Load('digits', {
-        device: report.device,
-        files: { [FILE]: bytes },
-        store: false,
-        ...(signal && { signal }),
-        ...(onProgress && { onProgress }),
-      });
-      const handle = await load.run(instance, ({ DigitGeneratorHandle }, resolved) =>
-        DigitGeneratorHandle.load(resolved),
-      );
-      const reason =
-        device === undefined
-          ? 'The CPU was taken because it draws a digit in less time than the WebGPU code takes to arrive.'
-          : report.reason;
-      return new DigitGenerator(CONSTRUCT, new ModelHandle('DigitGenerator', instance, handle), {
-        ...report,
-        reason,
-      });
+      return new DigitGenerator(CONSTRUCT, own);
     } catch (error) {
       throw toPilotlightError(error);
     }
@@ -69,6 +63,10 @@ export class DigitGenerator implements Api.DigitGenerator {
 
   async morph(options: Api.MorphOptions): Promise<Digits> {
     return this.#draw(options, () => morphRequests(options));
+  }
+
+  get backend(): Api.BackendReport {
+    return this.#model.backend;
   }
 
   dispose(): void {

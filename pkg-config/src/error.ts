@@ -18,6 +18,9 @@ const CODES: readonly ErrorCode[] = [
 /** A symbol that is the same in every script of the package. Each script has an error class of its own, and knows the others' errors by it. */
 const BRAND = Symbol.for('pilotlight.error');
 
+/** The mark of an error whose core is gone, for the same reason the same in every script. */
+const GONE = Symbol.for('pilotlight.core-gone');
+
 /** The one error class that leaves the package. */
 export class PilotlightError extends Error implements Api.PilotlightError {
   override readonly name = 'PilotlightError';
@@ -55,6 +58,13 @@ export function toPilotlightError(thrown: unknown): PilotlightError {
     ? new PilotlightError(known, words, cause, Object(thrown) as ErrorDetails)
     : new PilotlightError('INTERNAL', words, thrown);
 }
+
+/** The error of a call whose core is gone with all its models: it trapped, its GPU failed, or its worker ended. */
+export function coreGone(code: ErrorCode, message: string, cause?: unknown): PilotlightError {
+  return Object.defineProperty(new PilotlightError(code, message, cause), GONE, { value: true });
+}
+
+export const isCoreGone = (error: unknown): error is PilotlightError => error instanceof Error && GONE in error;
 
 const DETAILS = ['needed', 'available', 'status', 'reason', 'file', 'tensor'] as const;
 

@@ -1,11 +1,9 @@
 import type { ImageTextEmbedderHandle } from '#core/cpu.js';
 import { images as imageCode } from '#runtime';
 import type * as Api from '../types/index.js';
-import { abortable, signalOf } from './calls/abort.js';
-import type { Caller } from './calls/caller.js';
+import { signalOf } from './calls/abort.js';
 import { checkListener, checkModel, checkObject, shown } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
-import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
 import { type DecodeImage, decodeWith } from './core/image-decoder.js';
 import { PilotlightError, toPilotlightError } from './error.js';
@@ -24,56 +22,39 @@ export class ImageTextEmbedder implements Api.ImageTextEmbedder {
   // Declared, not defined, so that the property is absent without the text tower.
   declare readonly maxTokens?: number;
   readonly towers: readonly Api.Tower[];
-  readonly backend: Api.BackendReport;
   readonly #model: ModelHandle<ImageTextEmbedderHandle>;
-  /** Called once, after the model's first answer. */
-  #answered: (() => void) | undefined;
 
-  constructor(
-    key: symbol,
-    model: ModelHandle<ImageTextEmbedderHandle>,
-    handle: ImageTextEmbedderHandle,
-    towers: readonly Api.Tower[],
-    backend: Api.BackendReport,
-    answered: () => void,
-  ) {
+  constructor(key: symbol, model: ModelHandle<ImageTextEmbedderHandle>, towers: readonly Api.Tower[]) {
     checkConstruct(key, 'ImageTextEmbedder');
+    const { dimensions, maxTokens } = model.handle;
     this.#model = model;
-    this.dimensions = handle.dimensions;
-    const { maxTokens } = handle;
+    this.dimensions = dimensions;
     if (maxTokens !== undefined) this.maxTokens = maxTokens;
     this.towers = towers;
-    this.backend = backend;
-    this.#answered = answered;
   }
 
   static async load(model: string, options: Api.ImageTextLoadOptions = {}): Promise<ImageTextEmbedder> {
     try {
-      const signal = signalOf(checkObject('options', options));
+      signalOf(checkObject('options', options));
       checkModel(model, options);
       const towers = towersOf(options);
       if (towers.length > 1) checkReadTwice(options.files);
-      const { instance, report } = await abortable(choosePlace(options), signal);
-      const { device, dtype } = report;
-      const load = new Load(model, { ...options, towers, device, dtype });
-      const handle = await load.run(instance, ({ ImageTextEmbedderHandle }, resolved) =>
-        ImageTextEmbedderHandle.load(model, resolved),
-      );
-      return new ImageTextEmbedder(
-        CONSTRUCT,
-        new ModelHandle('ImageTextEmbedder', instance, handle),
-        handle,
-        towers,
-        report,
-        () => load.refresh(instance),
-      );
+      const resolved = { ...options, towers };
+      const own = await ModelHandle.load<ImageTextEmbedderHandle>({
+        name: 'ImageTextEmbedder',
+        model,
+        options: resolved,
+        place: choosePlace,
+        load: ({ ImageTextEmbedderHandle }, given) => ImageTextEmbedderHandle.load(model, given),
+      });
+      return new ImageTextEmbedder(CONSTRUCT, own, towers);
     } catch (error) {
       throw toPilotlightError(error);
     }
   }
 
   async embedTexts(texts: string | readonly string[], options: Api.EmbedOptions = {}): Promise<Api.Embeddings> {
-    return this.#call(options, (handle, caller) => handle.embedTexts(texts, { ...options, caller }));
+    return this.#model.call(options, (handle, caller) => handle.embedTexts(texts, { ...options, caller }));
   }
 
   async embedImages(
@@ -88,7 +69,7 @@ export class ImageTextEmbedder implements Api.ImageTextEmbedder {
     images: Api.ImageSource | readonly Api.ImageSource[],
     options: Api.EmbedImagesOptions = {},
   ): Promise<Api.ImageEmbeddings> {
-    return this.#call(options, async (handle, caller) => {
+    return this.#model.call(options, async (handle, caller) => {
       this.#need('image');
       const decoder = decoderOf(options);
       const progress = listenerOf(options);
@@ -133,7 +114,7 @@ export class ImageTextEmbedder implements Api.ImageTextEmbedder {
     labels: readonly string[],
     options: Api.ClassifyOptions = {},
   ): Promise<Api.LabelScore[]> {
-    return this.#call(options, async (handle, caller) => {
+    return this.#model.call(options, async (handle, caller) => {
       this.#need('text');
       this.#need('image');
       if (!Array.isArray(labels))
@@ -151,6 +132,10 @@ export class ImageTextEmbedder implements Api.ImageTextEmbedder {
     });
   }
 
+  get backend(): Api.BackendReport {
+    return this.#model.backend;
+  }
+
   dispose(): void {
     this.#model.dispose();
   }
@@ -159,13 +144,6 @@ export class ImageTextEmbedder implements Api.ImageTextEmbedder {
   #need(tower: Api.Tower): void {
     if (!this.towers.includes(tower))
       throw new PilotlightError('INVALID_INPUT', `the ${tower} tower was not loaded: have '${tower}' in towers`);
-  }
-
-  async #call<T>(options: object, work: (handle: ImageTextEmbedderHandle, caller: Caller) => Promise<T>): Promise<T> {
-    const result = await this.#model.call(options, work);
-    this.#answered?.();
-    this.#answered = undefined;
-    return result;
   }
 }
 

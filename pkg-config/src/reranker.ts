@@ -1,9 +1,8 @@
 import type { SequenceClassifierHandle } from '#core/cpu.js';
 import type * as Api from '../types/index.js';
-import { abortable, signalOf } from './calls/abort.js';
+import { signalOf } from './calls/abort.js';
 import { checkModel, checkObject, shown } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
-import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
 import { setModel } from './core/core-of.js';
 import { PilotlightError, toPilotlightError } from './error.js';
@@ -12,38 +11,28 @@ import { choosePlace } from './worker/beside.js';
 /** Orders documents by how well they answer a query: a model in a core, with its queue. */
 export class Reranker implements Api.Reranker {
   readonly maxTokens: number;
-  readonly backend: Api.BackendReport;
   readonly #model: ModelHandle<SequenceClassifierHandle>;
-  /** Called once, after the model's first answer. */
-  #answered: (() => void) | undefined;
 
-  constructor(
-    key: symbol,
-    model: ModelHandle<SequenceClassifierHandle>,
-    handle: SequenceClassifierHandle,
-    backend: Api.BackendReport,
-    answered: () => void,
-  ) {
+  constructor(key: symbol, model: ModelHandle<SequenceClassifierHandle>) {
     checkConstruct(key, 'Reranker');
     this.#model = model;
-    this.maxTokens = handle.maxTokens;
-    this.backend = backend;
-    this.#answered = answered;
+    this.maxTokens = model.handle.maxTokens;
   }
 
   static async load(model: string, options: Api.LoadOptions = {}): Promise<Reranker> {
     try {
-      const signal = signalOf(checkObject('options', options));
+      signalOf(checkObject('options', options));
       checkModel(model, options);
-      const { instance, report } = await abortable(choosePlace(options), signal);
-      const { device, dtype } = report;
-      const load = new Load(model, { ...options, device, dtype, isClassifier: true, isReranker: true });
-      const handle = await load.run(instance, ({ SequenceClassifierHandle }, resolved) =>
-        SequenceClassifierHandle.load(model, resolved),
-      );
-      const own = new ModelHandle('Reranker', instance, handle);
-      const reranker = new Reranker(CONSTRUCT, own, handle, report, () => load.refresh(instance));
-      setModel(reranker, { model, commit: handle.commit });
+      const resolved = { ...options, isClassifier: true, isReranker: true };
+      const own = await ModelHandle.load<SequenceClassifierHandle>({
+        name: 'Reranker',
+        model,
+        options: resolved,
+        place: choosePlace,
+        load: ({ SequenceClassifierHandle }, given) => SequenceClassifierHandle.load(model, given),
+      });
+      const reranker = new Reranker(CONSTRUCT, own);
+      setModel(reranker, { model, commit: own.handle.commit });
       return reranker;
     } catch (error) {
       throw toPilotlightError(error);
@@ -64,12 +53,14 @@ export class Reranker implements Api.Reranker {
     const results = await this.#model.call(call, (handle, caller) =>
       handle.scorePairs(query, documents, { ...call, caller }),
     );
-    this.#answered?.();
-    this.#answered = undefined;
     const ranked = results.map((result, index) => ({ index, ...result }));
     // If scores are equal, the first document comes first, because sorting is stable.
     ranked.sort((a, b) => b.score - a.score);
     return ranked.slice(0, topK);
+  }
+
+  get backend(): Api.BackendReport {
+    return this.#model.backend;
   }
 
   dispose(): void {

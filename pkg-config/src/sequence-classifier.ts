@@ -1,9 +1,8 @@
 import type { SequenceClassifierHandle } from '#core/cpu.js';
 import type * as Api from '../types/index.js';
-import { abortable, signalOf } from './calls/abort.js';
+import { signalOf } from './calls/abort.js';
 import { checkModel, checkObject } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
-import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
 import { setModel } from './core/core-of.js';
 import { toPilotlightError } from './error.js';
@@ -13,44 +12,30 @@ import { choosePlace } from './worker/beside.js';
 export class SequenceClassifier implements Api.SequenceClassifier {
   readonly labels: readonly string[];
   readonly maxTokens: number;
-  readonly backend: Api.BackendReport;
   readonly #model: ModelHandle<SequenceClassifierHandle>;
-  /** Called once, after the model's first answer. */
-  #answered: (() => void) | undefined;
 
-  constructor(
-    key: symbol,
-    model: ModelHandle<SequenceClassifierHandle>,
-    handle: SequenceClassifierHandle,
-    backend: Api.BackendReport,
-    answered: () => void,
-  ) {
+  constructor(key: symbol, model: ModelHandle<SequenceClassifierHandle>) {
     checkConstruct(key, 'SequenceClassifier');
+    const { handle } = model;
     this.#model = model;
     this.labels = Object.freeze(handle.labels);
     this.maxTokens = handle.maxTokens;
-    this.backend = backend;
-    this.#answered = answered;
   }
 
   static async load(model: string, options: Api.LoadOptions = {}): Promise<SequenceClassifier> {
     try {
-      const signal = signalOf(checkObject('options', options));
+      signalOf(checkObject('options', options));
       checkModel(model, options);
-      const { instance, report } = await abortable(choosePlace(options), signal);
-      const { device, dtype } = report;
-      const load = new Load(model, { ...options, device, dtype, isClassifier: true });
-      const handle = await load.run(instance, ({ SequenceClassifierHandle }, resolved) =>
-        SequenceClassifierHandle.load(model, resolved),
-      );
-      const classifier = new SequenceClassifier(
-        CONSTRUCT,
-        new ModelHandle('SequenceClassifier', instance, handle),
-        handle,
-        report,
-        () => load.refresh(instance),
-      );
-      setModel(classifier, { model, commit: handle.commit });
+      const resolved = { ...options, isClassifier: true };
+      const own = await ModelHandle.load<SequenceClassifierHandle>({
+        name: 'SequenceClassifier',
+        model,
+        options: resolved,
+        place: choosePlace,
+        load: ({ SequenceClassifierHandle }, given) => SequenceClassifierHandle.load(model, given),
+      });
+      const classifier = new SequenceClassifier(CONSTRUCT, own);
+      setModel(classifier, { model, commit: own.handle.commit });
       return classifier;
     } catch (error) {
       throw toPilotlightError(error);
@@ -62,8 +47,6 @@ export class SequenceClassifier implements Api.SequenceClassifier {
     options: { signal?: AbortSignal } = {},
   ): Promise<Api.SequenceClassification[]> {
     const results = await this.#model.call(options, (handle, caller) => handle.classify(texts, { ...options, caller }));
-    this.#answered?.();
-    this.#answered = undefined;
     return results.map(({ logits, probabilities, tokens, truncated }) => {
       const scores = this.labels.map((label, i) => ({
         label,
@@ -74,6 +57,10 @@ export class SequenceClassifier implements Api.SequenceClassifier {
       const { label, probability } = scores.reduce((best, score) => (score.logit > best.logit ? score : best));
       return { label, probability, scores, tokens, truncated };
     });
+  }
+
+  get backend(): Api.BackendReport {
+    return this.#model.backend;
   }
 
   dispose(): void {

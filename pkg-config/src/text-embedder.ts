@@ -1,10 +1,8 @@
 import type { TextEmbedderHandle } from '#core/cpu.js';
 import type * as Api from '../types/index.js';
-import { abortable, signalOf } from './calls/abort.js';
-import type { Caller } from './calls/caller.js';
+import { signalOf } from './calls/abort.js';
 import { checkModel, checkObject, shown } from './calls/check.js';
 import { CONSTRUCT, checkConstruct } from './calls/construct.js';
-import { Load } from './calls/load.js';
 import { ModelHandle } from './calls/model-handle.js';
 import { setModel } from './core/core-of.js';
 import { PilotlightError, toPilotlightError } from './error.js';
@@ -20,20 +18,11 @@ export class TextEmbedder implements Api.TextEmbedder {
   readonly defaultPrompt: string;
   readonly similarity: Api.TextEmbedder['similarity'];
   readonly hints: readonly string[];
-  readonly backend: Api.BackendReport;
   readonly #model: ModelHandle<TextEmbedderHandle>;
-  /** Called once, after the model's first answer. */
-  #answered: (() => void) | undefined;
 
-  constructor(
-    key: symbol,
-    model: ModelHandle<TextEmbedderHandle>,
-    handle: TextEmbedderHandle,
-    backend: Api.BackendReport,
-    name: string,
-    answered: () => void,
-  ) {
+  constructor(key: symbol, model: ModelHandle<TextEmbedderHandle>, name: string) {
     checkConstruct(key, 'TextEmbedder');
+    const { handle } = model;
     this.#model = model;
     this.dimensions = handle.dimensions;
     this.maxTokens = handle.maxTokens;
@@ -42,28 +31,21 @@ export class TextEmbedder implements Api.TextEmbedder {
     this.defaultPrompt = handle.defaultPrompt;
     this.similarity = handle.similarity as Api.TextEmbedder['similarity'];
     this.hints = Object.freeze(promptHints(name, this.prompts));
-    this.backend = backend;
-    this.#answered = answered;
   }
 
   static async load(model: string, options: Api.TextLoadOptions = {}): Promise<TextEmbedder> {
     try {
-      const signal = signalOf(checkObject('options', options));
+      signalOf(checkObject('options', options));
       checkModel(model, options);
-      const { instance, report } = await abortable(choosePlace(options), signal);
-      const { device, dtype } = report;
-      const load = new Load(model, { ...options, device, dtype });
-      const handle = await load.run(instance, ({ TextEmbedderHandle }, resolved) =>
-        TextEmbedderHandle.load(model, resolved),
-      );
-      const embedder = new TextEmbedder(
-        CONSTRUCT,
-        new ModelHandle('TextEmbedder', instance, handle),
-        handle,
-        report,
+      const own = await ModelHandle.load<TextEmbedderHandle>({
+        name: 'TextEmbedder',
         model,
-        () => load.refresh(instance),
-      );
+        options,
+        place: choosePlace,
+        load: ({ TextEmbedderHandle }, resolved) => TextEmbedderHandle.load(model, resolved),
+      });
+      const { handle } = own;
+      const embedder = new TextEmbedder(CONSTRUCT, own, model);
       setModel(embedder, { model, commit: handle.commit, ...(handle.isCut && { layers: handle.layers }) });
       return embedder;
     } catch (error) {
@@ -72,7 +54,7 @@ export class TextEmbedder implements Api.TextEmbedder {
   }
 
   async embed(texts: string | readonly string[], options: Api.TextEmbedOptions = {}): Promise<Api.Embeddings> {
-    return this.#call(options, (handle, caller) => handle.embed(texts, { ...options, caller }));
+    return this.#model.call(options, (handle, caller) => handle.embed(texts, { ...options, caller }));
   }
 
   async hiddenStates(
@@ -82,17 +64,14 @@ export class TextEmbedder implements Api.TextEmbedder {
     const { prompt } = Object(options);
     if (prompt !== undefined)
       throw new PilotlightError('INVALID_INPUT', `prompt: hidden states have none, got ${shown(prompt)}`);
-    return this.#call(options, (handle, caller) => handle.hiddenStates(texts, { ...options, caller }));
+    return this.#model.call(options, (handle, caller) => handle.hiddenStates(texts, { ...options, caller }));
+  }
+
+  get backend(): Api.BackendReport {
+    return this.#model.backend;
   }
 
   dispose(): void {
     this.#model.dispose();
-  }
-
-  async #call<T>(options: object, work: (handle: TextEmbedderHandle, caller: Caller) => Promise<T>): Promise<T> {
-    const result = await this.#model.call(options, work);
-    this.#answered?.();
-    this.#answered = undefined;
-    return result;
   }
 }

@@ -134,7 +134,7 @@ export class VectorIndex implements Api.VectorIndex {
     if (this.#searching) throw unchangeable();
     this.#disposed = true;
     // A trapped instance is gone with all its memory. A save under way has a copy of its own.
-    if (!this.#instance.trapped) this.#instance.now(() => this.#handle.free());
+    if (!this.#instance.gone) this.#instance.now(() => this.#handle.free());
   }
 
   /** Searches with a filter function. What the function throws, the search throws. */

@@ -80,7 +80,10 @@ export interface LoadOptions {
   host?: string;
   /** The access token of a repository, which is sent as an Authorization header to `host` alone, never in a URL. */
   token?: string;
-  /** The files of the model by name, to load without a host: `{ 'config.json': …, 'tokenizer.json': …, 'model.safetensors': … }`. */
+  /**
+   * The files of the model by name, to load without a host: `{ 'config.json': …, 'tokenizer.json': …, 'model.safetensors': … }`. A model on WebGPU
+   * refers to them until it is disposed of, to read them again if the GPU fails, which a stream cannot be.
+   */
   files?: Record<string, FileSource>;
   /**
    * The file that the weights are read from. `'auto'`, the default: a packed file of `pilotlight pull` where the host lists one, else
@@ -212,7 +215,7 @@ export interface AdapterReport {
   software: boolean;
 }
 
-/** The device and the format that a model runs with, and the reason. */
+/** The device and the format that a model runs with, and the reason. A model's report is another object after a restart. */
 export interface BackendReport {
   device: 'cpu' | 'webgpu';
   dtype: Dtype;
@@ -224,6 +227,11 @@ export interface BackendReport {
   worker: boolean;
   /** The number of threads that compute a call. */
   threads: number;
+  /**
+   * How many times the model was started again because the GPU had failed: the driver was reset, the browser took the GPU away, its memory ran out, or
+   * an operation was refused. The call under way is then computed once more on a newly opened GPU, or else on the CPU; `reason` says which and why.
+   */
+  restarts: number;
   adapter?: AdapterReport;
 }
 
@@ -449,7 +457,7 @@ export interface InitOptions {
 export declare function init(options?: InitOptions): Promise<void>;
 
 /**
- * Collects versions, runtime, SIMD, WebGPU adapter, storage and memory in one JSON-able object for a bug report. It loads no model, makes no request
- * to a model host, and never throws: a part that fails is replaced by its error.
+ * Collects versions, runtime, SIMD, WebGPU adapter, the restarts of models after failures of the GPU, storage and memory in one JSON-able object for a
+ * bug report. It loads no model, makes no request to a model host, and never throws: a part that fails is replaced by its error.
  */
 export declare function diagnose(): Promise<Record<string, unknown>>;

@@ -28,6 +28,9 @@ pub(crate) fn to_js(error: Error) -> JsValue {
             let _ = Reflect::set(&object, &name.into(), &value);
         }
     }
+    if error.is_gpu_failure() {
+        let _ = Reflect::set(&object, &"gpuFailed".into(), &JsValue::TRUE);
+    }
     if let Some(source) = std::error::Error::source(&error) {
         let _ = Reflect::set(
             &object,

@@ -1,4 +1,4 @@
-//! `initGpu`: opening and testing the GPU.
+//! `initGpu` and `closeGpu`: opening and testing the GPU, and closing it.
 
 use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
@@ -36,4 +36,10 @@ pub async fn init_gpu(dtype: &str) -> Result<JsValue, JsValue> {
     }
     .serialize(&objects);
     report.map_err(|error| to_js(Error::internal(format!("the GPU's report: {error}"))))
+}
+
+/// Frees the memory of the GPU, after which this instance computes nothing on it any more.
+#[wasm_bindgen(js_name = closeGpu)]
+pub fn close_gpu() {
+    Gpu::close();
 }

@@ -16,6 +16,8 @@ use crate::ops::{count_opening, now_ms};
 #[derive(Clone, Debug)]
 pub struct Gpu {
     device: Device,
+    /// The same device below burn, which has no way to close it.
+    raw: wgpu::Device,
     adapter: Arc<Adapter>,
     /// The first error that the GPU reported. Later ones are usually its consequences.
     failure: Arc<OnceLock<(ErrorKind, String)>>,
@@ -62,6 +64,7 @@ impl Gpu {
         // No `.await` below: dropping the future here would leak an open device.
         let gpu = Self {
             device,
+            raw: setup.device.clone(),
             adapter: Arc::new(Adapter::describe(&setup.adapter.get_info(), browser)),
             failure: record_failures(&setup.device),
             trials: Arc::default(),
@@ -86,8 +89,18 @@ impl Gpu {
     /// *Errors*: `ResourceLimit` if the memory of the GPU ran out, `Internal` for any other failure. Either is permanent.
     pub fn check(&self) -> Result<()> {
         match self.failure.get() {
-            Some((kind, message)) => Err(Error::new(*kind, format!("the GPU failed: {message}"))),
+            Some((kind, message)) => {
+                Err(Error::new(*kind, format!("the GPU failed: {message}")).gpu_failed())
+            }
             None => Ok(()),
+        }
+    }
+
+    /// Frees all memory of the GPU. Every later operation on it fails, and this program cannot open it again.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn close() {
+        if let State::Open(gpu) = &*state() {
+            gpu.raw.destroy();
         }
     }
 }
@@ -170,12 +183,14 @@ fn record_failures(device: &wgpu::Device) -> Arc<OnceLock<(ErrorKind, String)>> 
     let failure = Arc::new(OnceLock::new());
     let record = failure.clone();
     device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-        let kind = match error {
-            wgpu::Error::OutOfMemory { .. } => ErrorKind::ResourceLimit,
-            _ => ErrorKind::Internal,
-        };
         // `set` keeps the first failure.
-        let _ = record.set((kind, error.to_string()));
+        let _ = record.set(match error {
+            wgpu::Error::OutOfMemory { .. } => {
+                (ErrorKind::ResourceLimit, "its memory ran out".into())
+            }
+            wgpu::Error::Validation { description, .. }
+            | wgpu::Error::Internal { description, .. } => (ErrorKind::Internal, description),
+        });
     }));
     failure
 }

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
-use burn::backend::{Bytes, Dispatch};
+use burn::backend::{Bytes, Dispatch, ExecutionError};
 use burn::tensor::{DType, Device, Int, Slice, Tensor, TensorData};
 
 #[cfg(feature = "webgpu")]
@@ -116,12 +116,55 @@ pub async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     if is_gpu(&tensor.device()) {
         super::gpu::count_read(tensor.dims().iter().product::<usize>() * size_of::<f32>());
     }
+    #[cfg(feature = "webgpu")]
+    let failed = if is_gpu(&tensor.device()) {
+        gpu_failed
+    } else {
+        reading_failed
+    };
+    #[cfg(not(feature = "webgpu"))]
+    let failed = reading_failed;
     let data = Dispatch::float_into_data(tensor.into_dispatch()).await;
-    let (bytes, _, _) = data
-        .map_err(|error| Error::internal(format!("reading a result failed: {error:?}")))?
-        .into_parts();
+    let (bytes, _, _) = data.map_err(failed)?.into_parts();
     // Bytes that do not own their allocation are copied.
     Ok(bytes
         .try_into_vec()
         .unwrap_or_else(|bytes| bytemuck::pod_collect_to_vec(&bytes)))
+}
+
+fn reading_failed(error: ExecutionError) -> Error {
+    Error::internal(format!("reading a result failed: {error:?}"))
+}
+
+/// The error of a GPU that was lost: the driver was reset, the browser took the GPU away, or a program destroyed the device.
+#[cfg(feature = "webgpu")]
+fn gpu_failed(error: ExecutionError) -> Error {
+    let reason = match error {
+        ExecutionError::WithContext { reason }
+        | ExecutionError::Generic { reason, .. }
+        | ExecutionError::DevicePoisoned { reason } => reason,
+    };
+    Error::internal(format!("the GPU failed: {}", innermost(&reason))).gpu_failed()
+}
+
+/// The innermost cause of a failure: each stands below the error that it caused, and a backtrace below it.
+#[cfg(feature = "webgpu")]
+fn innermost(reason: &str) -> &str {
+    let cause = reason
+        .rsplit_once("Caused by:")
+        .map_or(reason, |(_, cause)| cause);
+    cause.trim().lines().next().unwrap_or_default()
+}
+
+#[cfg(all(test, feature = "webgpu"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_by_its_innermost_cause() {
+        let reason = "The device is poisoned\nCaused by:\n  Destroyed: gone\nBacktrace:\n0: a";
+        assert_eq!(innermost(reason), "Destroyed: gone");
+        assert_eq!(innermost("no memory\n"), "no memory");
+        assert_eq!(innermost(""), "");
+    }
 }

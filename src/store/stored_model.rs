@@ -20,11 +20,19 @@ pub struct StoredModel<'a> {
     outdated: bool,
 }
 
+/// Whether a revision is the id of a commit, which always names the same files.
+fn is_whole_commit(revision: &str) -> bool {
+    revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 impl<'a> StoredModel<'a> {
-    /// Opens the model that the key's revision points to; `None` where the store has no complete one.
+    /// Opens the model that the key's revision points to, or whose commit it is; `None` where the store has no complete one.
     pub async fn open(store: &'a dyn Store, key: &ModelKey) -> Result<Option<Self>> {
         let Some(reference) = records::get::<Reference>(store, &key.reference()).await? else {
-            return Ok(None);
+            return match is_whole_commit(&key.revision) {
+                true => Self::at(store, key, &key.revision).await,
+                false => Ok(None),
+            };
         };
         let outdated = reference.commit != reference.latest;
         let found = Self::at(store, key, &reference.commit).await?;

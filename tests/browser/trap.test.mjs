@@ -14,41 +14,52 @@ after(async () => {
   await bench?.close();
 });
 
-for (const [device, glue] of [
-  ['cpu', 'cpu'],
-  ['webgpu', 'webgpu'],
-]) {
-  test(`after a trap on ${device} the embedder is dead, and the next load runs on ${device} again`, {
-    timeout: 300_000,
-  }, async () => {
-    const page = await browser.newPage();
-    await page.goto(bench.url);
-    const seen = await page.evaluate(
-      async ({ device, glue }) => {
-        const { TextEmbedder } = await import('/package/web.js');
-        const { trapped } = await import(`/package/core/${glue}.js`);
-        const load = () =>
-          TextEmbedder.load('test/tiny', {
-            host: `${location.origin}/hub`,
-            store: false,
-            worker: false,
-            device,
-            dtype: 'f32',
-          });
-        const first = await load();
-        const { data: before } = await first.embed('a dog');
-        trapped(new WebAssembly.RuntimeError('unreachable'));
-        const code = await first.embed('a dog').catch((error) => error.code);
-        const second = await load();
-        const { data: after } = await second.embed('a dog');
-        return { devices: [first.backend.device, second.backend.device], code, before: [...before], after: [...after] };
-      },
-      { device, glue },
-    );
-    assert.deepEqual(seen.devices, [device, device]);
-    assert.equal(seen.code, 'INTERNAL');
-    assert.equal(seen.before.length, 32);
-    assert.deepEqual(seen.after, seen.before);
-    await page.close();
-  });
+/** Loads on a device, traps its core between two calls, and loads again. */
+async function trapIn(device) {
+  const page = await browser.newPage();
+  await page.goto(bench.url);
+  const seen = await page.evaluate(async (device) => {
+    const { TextEmbedder } = await import('/package/web.js');
+    const { trapped } = await import(`/package/core/${device}.js`);
+    const load = () =>
+      TextEmbedder.load('test/tiny', {
+        host: `${location.origin}/hub`,
+        store: false,
+        worker: false,
+        device,
+        dtype: 'f32',
+      });
+    const vector = async (embedder) => [...(await embedder.embed('a dog')).data];
+    const first = await load();
+    const before = await vector(first);
+    trapped(new WebAssembly.RuntimeError('unreachable'));
+    const trap = await vector(first).catch(({ code }) => code);
+    const second = await load();
+    return { backends: [first.backend, second.backend], before, trap, after: await vector(second) };
+  }, device);
+  await page.close();
+  assert.equal(seen.before.length, 32);
+  assert.deepEqual(seen.after, seen.before);
+  assert.deepEqual(
+    seen.backends.map((backend) => backend.device),
+    [device, device],
+    seen.backends[0].reason,
+  );
+  return seen;
 }
+
+test('after a trap on the CPU the embedder is dead, and the next load runs', async () => {
+  assert.equal((await trapIn('cpu')).trap, 'INTERNAL');
+});
+
+test('after a trap in the WebGPU core, as wgpu has them where the GPU fails, the embedder comes back', {
+  timeout: 300_000,
+}, async () => {
+  const { trap, before, backends } = await trapIn('webgpu');
+  assert.deepEqual(trap, before);
+  assert.deepEqual(
+    backends.map(({ restarts }) => restarts),
+    [1, 0],
+  );
+  assert.match(backends[0].reason, /loaded again because the WebAssembly instance trapped\.$/);
+});

@@ -1,44 +1,215 @@
+import type { BackendReport, LoadOptions } from '../../types/index.js';
+import { CPU_ASKED, clauseOf } from '../core/backend.js';
+import type { Glue } from '../core/glue.js';
 import type { Instance } from '../core/instance.js';
-import { PilotlightError, toPilotlightError } from '../error.js';
-import { signalOf } from './abort.js';
+import { isCoreGone, PilotlightError, toPilotlightError } from '../error.js';
+import { isReadOnce } from '../inputs/byte-sources.js';
+import type { Place } from '../worker/beside.js';
+import { abortable, signalOf } from './abort.js';
 import { CallQueue } from './call-queue.js';
 import type { Caller } from './caller.js';
 import { checkObject } from './check.js';
+import { Load } from './load.js';
+import { noteRestart } from './restarts.js';
 
-/** A loaded model in a core's memory. Its calls run one after another until it is disposed of. */
+/** The way to load a model, the first time and again where the GPU has failed. */
+export interface Recipe<Handle> {
+  /** The name of the model's class, for messages. */
+  readonly name: string;
+  /** The repository of the model, or a name for what comes from none. */
+  readonly model: string;
+  /** The options of the load, as the program gave them. */
+  readonly options: LoadOptions;
+  /** Chooses where the model runs. */
+  place(options: LoadOptions): Promise<Place>;
+  /** Gets the files of a model that comes from no repository, while its place is chosen. */
+  files?(): Promise<NonNullable<LoadOptions['files']>>;
+  /** Loads the model in a core. */
+  load(glue: Glue, options: object): Promise<Handle>;
+}
+
+/** A model in a core's memory. */
+interface Running<Handle> {
+  instance: Instance;
+  report: BackendReport;
+  handle: Handle;
+  /** The commit of the model's files, where they come from one. */
+  commit: string | undefined;
+  load: Load<LoadOptions>;
+}
+
+/** The devices on which a model is loaded after a failure, one after the other: the one that the program asked for, then the CPU. */
+const AGAIN = ['asked', 'cpu'] as const;
+type Attempts = readonly (typeof AGAIN)[number][];
+
+/**
+ * A loaded model. Its calls run one after another until it is disposed of. If the GPU fails, the model is loaded again on a new one, else on the CPU, and
+ * the call under way is computed once more.
+ */
 export class ModelHandle<Handle extends { free(): void }> {
-  readonly instance: Instance;
-  readonly #name: string;
-  readonly #handle: Handle;
+  readonly #recipe: Recipe<Handle>;
   readonly #queue = new CallQueue();
+  #running: Running<Handle>;
+  /** The load after a failure, while it is under way. A call that was aborted does not stop it. */
+  #coming: Promise<void> | undefined;
+  #restarts = 0;
+  #answered = false;
   #disposed = false;
 
-  /** `name` is the name of the model's class, for messages. */
-  constructor(name: string, instance: Instance, handle: Handle) {
-    this.instance = instance;
-    this.#name = name;
-    this.#handle = handle;
+  private constructor(recipe: Recipe<Handle>, running: Running<Handle>, restarts: number) {
+    this.#recipe = recipe;
+    this.#running = running;
+    this.#restarts = restarts;
   }
 
-  /** Calls into the model when all earlier calls have settled. `options.signal` cancels the call; `work` passes `caller` to the core. */
-  async call<T>(options: object, work: (handle: Handle, caller: Caller) => T | Promise<T>): Promise<T> {
-    try {
-      if (this.#disposed) throw new PilotlightError('DISPOSED', `this ${this.#name} was disposed; load it again`);
-      const signal = signalOf(checkObject('options', options));
-      return await this.#queue.run((caller) => this.instance.run(() => work(this.#handle, caller), caller), signal);
-    } catch (error) {
-      throw toPilotlightError(error);
-    }
+  /** Loads a model. Where the GPU fails meanwhile, it is loaded once more on a new one, and then on the CPU. */
+  static async load<Handle extends { free(): void }>(recipe: Recipe<Handle>): Promise<ModelHandle<Handle>> {
+    const { running, restarts } = await loadOn(['asked', ...AGAIN], recipe, recipe.options, 0);
+    return new ModelHandle(recipe, running, restarts);
+  }
+
+  /** The model in the core. After a failure of the GPU it is another object, with the same properties. */
+  get handle(): Handle {
+    return this.#running.handle;
+  }
+
+  get backend(): BackendReport {
+    return this.#running.report;
   }
 
   get isDisposed(): boolean {
     return this.#disposed;
   }
 
+  /** Calls into the model when all earlier calls have settled. `options.signal` cancels the call; `work` passes `caller` to the core. */
+  async call<T>(options: object, work: (handle: Handle, caller: Caller) => T | Promise<T>): Promise<T> {
+    try {
+      if (this.#disposed)
+        throw new PilotlightError('DISPOSED', `this ${this.#recipe.name} was disposed; load it again`);
+      const signal = signalOf(checkObject('options', options));
+      return await this.#queue.run((caller) => this.#compute(work, caller, signal), signal);
+    } catch (error) {
+      throw toPilotlightError(error);
+    }
+  }
+
+  async #compute<T>(
+    work: (handle: Handle, caller: Caller) => T | Promise<T>,
+    caller: Caller,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
+    await this.#revive(AGAIN, signal);
+    for (let losses = 0; ; losses += 1) {
+      const { instance, handle, load, report } = this.#running;
+      try {
+        const result = await instance.run(() => work(handle, caller), caller);
+        if (!this.#answered) void load.refresh(instance);
+        this.#answered = true;
+        return result;
+      } catch (error) {
+        if (report.device === 'cpu' || !isCoreGone(error) || losses === AGAIN.length) throw error;
+        await this.#revive(AGAIN.slice(losses), signal);
+      }
+    }
+  }
+
+  /** Waits until the model runs: it is loaded again where the GPU has failed, also under another model in the same core. */
+  async #revive(attempts: Attempts, signal: AbortSignal | undefined): Promise<void> {
+    const { instance, report } = this.#running;
+    if (report.device === 'webgpu' && instance.gone)
+      this.#coming ??= this.#loadAgain(attempts, instance.gone).finally(() => {
+        this.#coming = undefined;
+      });
+    if (this.#coming) await abortable(this.#coming, signal);
+  }
+
+  async #loadAgain(attempts: Attempts, failure: PilotlightError): Promise<void> {
+    const { name, options } = this.#recipe;
+    const { instance, handle, commit } = this.#running;
+    // Where several workers had the model, the others end too.
+    if (instance.remote) handle.free();
+    // Nobody waits for the progress of this load, and the signal was that of the first.
+    const { signal: _, onProgress: __, ...quiet } = options;
+    // The branch may have moved meanwhile, and then vectors would be others.
+    const fixed = commit ? { ...quiet, revision: commit } : quiet;
+    try {
+      if (Object.values(options.files ?? {}).some(isReadOnce))
+        throw new PilotlightError('BACKEND_UNAVAILABLE', 'its files can be read once only');
+      const { running, restarts } = await loadOn(attempts, this.#recipe, fixed, this.#restarts, failure);
+      this.#running = running;
+      this.#restarts = restarts;
+    } catch (error) {
+      const { code, message } = toPilotlightError(error);
+      throw new PilotlightError(
+        // No argument of the call is wrong.
+        code === 'INVALID_INPUT' ? 'BACKEND_UNAVAILABLE' : code,
+        `${clauseOf(failure)}, and this ${name} could not be loaded again: ${message}`,
+        error,
+      );
+    }
+  }
+
+  /** The place of this model, for another model beside it. */
+  async place(device: LoadOptions['device']): Promise<Place> {
+    return this.#queue.run(async () => {
+      await this.#revive(device === 'cpu' ? ['cpu'] : AGAIN, undefined);
+      const { instance, report } = this.#running;
+      return { instance, report };
+    });
+  }
+
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    // The memory is freed after the calls that were made before. A trapped instance is gone with all its memory.
-    void this.#queue.run(() => this.instance.run(() => this.#handle.free())).catch(() => {});
+    // The memory is freed after the calls that were made before. A core that is gone is so with all its memory.
+    void this.#queue
+      .run(async () => {
+        await this.#coming?.catch(() => {});
+        const { instance, handle } = this.#running;
+        await instance.run(() => handle.free());
+      })
+      .catch(() => {});
   }
+}
+
+/** Loads on one device after the other until the GPU does not fail. `restarts` is the number before, and `failure` the reason for this load. */
+async function loadOn<Handle extends { free(): void }>(
+  attempts: Attempts,
+  recipe: Recipe<Handle>,
+  options: LoadOptions,
+  restarts: number,
+  failure?: PilotlightError,
+): Promise<{ running: Running<Handle>; restarts: number }> {
+  const [attempt, ...others] = attempts;
+  const signal = signalOf(options);
+  const asked = attempt === 'cpu' ? { ...options, device: 'cpu' as const } : options;
+  const { model, place, files, load } = recipe;
+  const placing = place(asked);
+  const fetching = files?.();
+  // A worker that was started in vain is ended.
+  void fetching?.catch(async () => (await placing).instance.abandon()).catch(() => {});
+  const [{ instance, report: chosen }, own] = await abortable(Promise.all([placing, fetching]), signal);
+  const { device, dtype } = chosen;
+  const count = restarts + chosen.restarts + (failure ? 1 : 0);
+  const report = { ...chosen, restarts: count, ...(failure && { reason: reasonOf(chosen.reason, failure) }) };
+  const loading = new Load(model, { ...asked, device, dtype, ...(own && { files: own }) });
+  try {
+    const handle = await loading.run(instance, load);
+    if (count > restarts) noteRestart(report.reason);
+    const { commit } = handle as { commit?: string };
+    // Other hosts have a stand-in for it.
+    const known = commit && /^[0-9a-f]{40}$/.test(commit) ? commit : undefined;
+    return { running: { instance, report, handle, commit: known, load: loading }, restarts: count };
+  } catch (error) {
+    if (device === 'cpu' || !isCoreGone(error) || others.length === 0 || signal?.aborted) throw error;
+    return loadOn(others, recipe, options, count, error);
+  }
+}
+
+/** The reason of a backend that was chosen after a failure. */
+function reasonOf(reason: string, failure: PilotlightError): string {
+  const why = clauseOf(failure);
+  return reason.startsWith(CPU_ASKED)
+    ? reason.replace(CPU_ASKED, `The CPU was taken because the GPU failed twice: ${why}.`)
+    : `${reason} The model was loaded again because ${why}.`;
 }

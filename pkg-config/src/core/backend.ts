@@ -30,6 +30,9 @@ export interface Backend {
   report: Omit<BackendReport, 'worker'>;
 }
 
+/** The reason for the CPU where the options ask for it. */
+export const CPU_ASKED = 'The CPU was asked for.';
+
 const DEVICES: readonly Device[] = ['auto', 'cpu', 'webgpu'];
 const DTYPES: readonly Dtype[] = ['f32', 'q8', 'q4'];
 
@@ -41,8 +44,8 @@ export async function chooseBackend(cores: Cores, options: LoadOptions, threads?
   const device = oneOf('device', DEVICES, options.device ?? 'auto');
   const dtype = oneOf('dtype', DTYPES, options.dtype ?? 'q8');
   const onCpu = (reason: string): Promise<Backend> => startCpu(cores, dtype, reason, threads);
-  if (device === 'cpu') return onCpu('The CPU was asked for.');
-  const found = await tryWebGpu(cores, dtype, device === 'auto');
+  if (device === 'cpu') return onCpu(CPU_ASKED);
+  const found = await tryWebGpu(cores, dtype, device === 'auto', undefined);
   return typeof found === 'string' ? onCpu(`The CPU was taken because ${found}.`) : found;
 }
 
@@ -63,31 +66,48 @@ async function startCpu({ cpu }: Cores, dtype: Dtype, reason: string, threads: T
 
 async function describe(instance: CoreInstance, dtype: Dtype, reason: string, threads: number): Promise<Backend> {
   const { simd } = await instance.run(({ coreInfo }) => coreInfo());
-  return { instance, report: { device: 'cpu', dtype, simd, threads, reason } };
+  return { instance, report: { device: 'cpu', dtype, simd, threads, reason, restarts: 0 } };
 }
 
-/** Chooses WebGPU if it works and, with `onlyIfFaster`, is faster than the CPU; else returns a clause that says why not. */
-async function tryWebGpu({ webgpu, gpu }: Cores, dtype: Dtype, onlyIfFaster: boolean): Promise<Backend | string> {
+/**
+ * Chooses WebGPU if it works and, with `onlyIfFaster`, is faster than the CPU; else returns a clause that says why not. Where the GPU fails meanwhile, it
+ * is opened once more; `failure` is then the first one.
+ */
+async function tryWebGpu(
+  cores: Cores,
+  dtype: Dtype,
+  onlyIfFaster: boolean,
+  failure: PilotlightError | undefined,
+): Promise<Backend | string> {
+  const { webgpu, gpu } = cores;
   if (!webgpu) return 'this entry of the package carries no WebGPU code';
   const given = await gpu?.(!onlyIfFaster);
   if (typeof given === 'string') return given;
   const adapter = await findAdapter(given?.gpu);
   if (typeof adapter === 'string') return adapter;
   if (onlyIfFaster && adapter.software) return `the only WebGPU adapter is a software one (${nameOf(adapter)})`;
+  let instance: CoreInstance | undefined;
   try {
-    const instance = await webgpu.instance();
+    instance = await webgpu.instance();
     if (given) instance.glue.giveGpu?.(given.gpu, given.classes);
     const { cpuMs, gpuMs, maxAbsError } = await instance.gpu(dtype);
     const times = `a timed probe in ${dtype} took ${gpuMs.toFixed(1)} ms on it and ${cpuMs.toFixed(1)} ms on the CPU`;
     if (onlyIfFaster && !(gpuMs < cpuMs)) return `the GPU (${nameOf(adapter)}) is no faster: ${times}`;
     const { simd } = await instance.run(({ coreInfo }) => coreInfo());
     const why = onlyIfFaster ? times : 'it was asked for';
-    const reason = `WebGPU was taken because ${why}; its self-test agrees with the CPU to ${maxAbsError.toExponential(1)}.`;
-    return { instance, report: { device: 'webgpu', dtype, simd, threads: 1, reason, adapter } };
+    const taken = `WebGPU was taken because ${why}; its self-test agrees with the CPU to ${maxAbsError.toExponential(1)}.`;
+    const reason = failure ? `${taken} It was opened again because ${clauseOf(failure)}.` : taken;
+    const restarts = failure ? 1 : 0;
+    return { instance, report: { device: 'webgpu', dtype, simd, threads: 1, reason, restarts, adapter } };
   } catch (error) {
+    if (instance?.gone && !failure) return tryWebGpu(cores, dtype, onlyIfFaster, instance.gone);
     return `WebGPU could not be used (${toPilotlightError(error).message})`;
   }
 }
+
+/** The reason of a failure as a part of a sentence. */
+export const clauseOf = ({ message }: PilotlightError): string =>
+  (message.split('\n')[0] ?? '').replace(/(; load again)?\.?$/, '');
 
 function nameOf({ description, vendor, architecture }: AdapterReport): string {
   return description || [vendor, architecture].filter(Boolean).join(' ') || 'unnamed';

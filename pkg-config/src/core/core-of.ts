@@ -1,10 +1,10 @@
-import type { Embedder, EmbedderIdentity } from '../../types/index.js';
-import type { Instance } from './instance.js';
+import type { Device, Embedder, EmbedderIdentity } from '../../types/index.js';
+import type { Place } from '../worker/beside.js';
 
-/** The core instance and device that a model runs on. */
+/** The core that a model runs in. */
 export interface RunsOn {
-  instance: Instance;
-  device: 'cpu' | 'webgpu';
+  /** Returns the core and the device. Where the GPU has failed, the model is loaded again before: on `device` where that is the CPU. */
+  place(device: Device | undefined): Promise<Place>;
   isDisposed(): boolean;
 }
 

@@ -21,12 +21,12 @@ export class Core {
     this.#files = files;
   }
 
-  /** Returns the running instance, or starts one: at the first call, after a failure, and after a trap. */
+  /** Returns the running instance, or starts one: at the first call, after a failure, and after a trap or a failure of its GPU. */
   async instance(override?: WasmSource | Promise<WasmSource>): Promise<CoreInstance> {
     const before = this.#instance;
     const earlier = await before?.catch(() => undefined);
-    // If two loads find the same trapped instance, only one replaces it.
-    if (before && earlier?.trapped && this.#instance === before) {
+    // If two loads find the same instance that is gone, only one replaces it.
+    if (before && earlier?.gone && this.#instance === before) {
       this.#instance = this.#restart(earlier).catch((error: unknown) => {
         this.#instance = before;
         throw error;
@@ -42,7 +42,7 @@ export class Core {
   /** Returns the instance if it runs already; starts nothing. */
   async running(): Promise<CoreInstance | undefined> {
     const instance = await this.#instance?.catch(() => undefined);
-    return instance?.trapped ? undefined : instance;
+    return instance?.gone ? undefined : instance;
   }
 
   /** The code that the program gave to `init`, compiled; a worker gets it too. */
@@ -95,7 +95,7 @@ export class Core {
     try {
       await glue.__wbg_reset_state();
     } catch (error) {
-      throw new PilotlightError('BACKEND_UNAVAILABLE', `${this.#files.name}: no new instance after a trap`, error);
+      throw new PilotlightError('BACKEND_UNAVAILABLE', `${this.#files.name}: no new instance could be started`, error);
     }
     return new CoreInstance(glue);
   }

@@ -56,4 +56,7 @@ export type CoreClassifier = Pick<ClassifierJson, 'head' | 'examples' | 'heldOut
 
 /** The JavaScript module of a core. Only the WebGPU core has what is about a GPU, and only the core with shared memory has what is about threads. */
 export type Glue = typeof cpu &
-  Partial<Pick<typeof webgpu, 'giveGpu' | 'initGpu'> & Pick<typeof threads, 'sharedMemory' | 'setThreads' | 'help'>>;
+  Partial<
+    Pick<typeof webgpu, 'giveGpu' | 'initGpu' | 'closeGpu'> &
+      Pick<typeof threads, 'sharedMemory' | 'setThreads' | 'help'>
+  >;

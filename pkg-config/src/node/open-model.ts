@@ -3,8 +3,8 @@ import path from 'node:path';
 import type { TextEmbedderHandle } from '#core/cpu.js';
 import { cores } from '#runtime';
 import type { TextLoadOptions } from '../../types/index.js';
-import { Load } from '../calls/load.js';
 import { ModelHandle } from '../calls/model-handle.js';
+import { chooseBackend } from '../core/backend.js';
 import { type Pairs, spearman } from './corpus.js';
 
 /** Texts that are given to a model at a time. */
@@ -18,7 +18,8 @@ export class OpenModel {
   readonly #model: ModelHandle<TextEmbedderHandle>;
   readonly #signal: AbortSignal;
 
-  private constructor(model: ModelHandle<TextEmbedderHandle>, handle: TextEmbedderHandle, signal: AbortSignal) {
+  private constructor(model: ModelHandle<TextEmbedderHandle>, signal: AbortSignal) {
+    const { handle } = model;
     this.#model = model;
     this.#signal = signal;
     this.dimensions = handle.dimensions;
@@ -26,12 +27,17 @@ export class OpenModel {
   }
 
   static async load(model: string, options: TextLoadOptions & { signal: AbortSignal }): Promise<OpenModel> {
-    const instance = await cores.cpu.instance();
-    const load = new Load<TextLoadOptions>(model, { ...options, device: 'cpu' });
-    const handle = await load.run(instance, ({ TextEmbedderHandle }, resolved) =>
-      TextEmbedderHandle.load(model, resolved),
-    );
-    return new OpenModel(new ModelHandle('TextEmbedder', instance, handle), handle, options.signal);
+    const own = await ModelHandle.load<TextEmbedderHandle>({
+      name: 'TextEmbedder',
+      model,
+      options,
+      async place(given) {
+        const { instance, report } = await chooseBackend(cores, { ...given, device: 'cpu' });
+        return { instance, report: { ...report, worker: false } };
+      },
+      load: ({ TextEmbedderHandle }, resolved) => TextEmbedderHandle.load(model, resolved),
+    });
+    return new OpenModel(own, options.signal);
   }
 
   /** Loads a model from the files of a folder. */

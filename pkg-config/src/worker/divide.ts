@@ -1,4 +1,4 @@
-import { PilotlightError } from '../error.js';
+import { isCoreGone, PilotlightError } from '../error.js';
 
 /** A way to divide a call about a list among workers. Each item's result is the same to the bit, whatever else is in the list. */
 export interface Division {
@@ -123,6 +123,7 @@ const moved = (errors: readonly unknown[], from: number): unknown[] =>
 
 /** Returns an error whose message calls an item by its index in the whole list. */
 export function renamed(error: unknown, from: number): unknown {
+  if (isCoreGone(error)) return error;
   if (!(error instanceof PilotlightError)) return error;
   const message = error.message.replace(/^(\w+)\[(\d+)\]/, (_, list, index) => `${list}[${Number(index) + from}]`);
   return new PilotlightError(error.code, message, error.cause, error);

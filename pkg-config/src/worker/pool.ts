@@ -1,5 +1,5 @@
 import { aborted } from '../calls/abort.js';
-import { toPilotlightError } from '../error.js';
+import { isCoreGone, toPilotlightError } from '../error.js';
 import { DIVISIONS, type Division, type Part, piecesOf, renamed } from './divide.js';
 
 /** A model in a worker. */
@@ -86,7 +86,7 @@ export class Pool implements Member {
       try {
         parts[index] = { from, value: await member.call(method, division.part(args, from, to), this.#threads) };
       } catch (error) {
-        if (member !== this.#first && toPilotlightError(error).code === 'INTERNAL') {
+        if (member !== this.#first && (isCoreGone(error) || toPilotlightError(error).code === 'INTERNAL')) {
           // Its worker is gone; another one does the piece.
           this.#drop(member);
           left.unshift(index);

@@ -3,7 +3,7 @@ import { stoppedBy } from '../calls/abort.js';
 import type { Backend } from '../core/backend.js';
 import type { Glue } from '../core/glue.js';
 import type { Instance } from '../core/instance.js';
-import { PilotlightError } from '../error.js';
+import { coreGone, isCoreGone, PilotlightError } from '../error.js';
 import type { Spawn } from '../runtime/spawn.js';
 import type { Glues } from '../runtime/worker.js';
 import { type LentFunctions, LentLocks } from '../storage/lent-locks.js';
@@ -106,7 +106,7 @@ export class RemoteInstance implements Instance {
   #threads = 0;
   /** Handles in the worker that were not freed. */
   #handles = 0;
-  #ended = false;
+  #gone: PilotlightError | undefined;
   /** Whether the worker runs, so that a model may have been in it. */
   #started = false;
   /** Stops what watches the worker's life, and takes back what it was lent. */
@@ -180,7 +180,7 @@ export class RemoteInstance implements Instance {
   /** Starts a further thread, whose end is the end of this worker: its part of a call would never be computed. */
   #makeHelper(whenLost: (reason: string) => void): Helper {
     const { helper } = this.#host;
-    if (!helper || this.#ended) throw new PilotlightError('INTERNAL', 'the worker has ended');
+    if (!helper || this.#gone) throw new PilotlightError('INTERNAL', 'the worker has ended');
     const made = new Helper(helper(), whenLost);
     this.#ends.push(() => made.terminate());
     return made;
@@ -191,12 +191,31 @@ export class RemoteInstance implements Instance {
     return call(this.#glue);
   }
 
+  get gone(): PilotlightError | undefined {
+    return this.#gone;
+  }
+
   terminate(): void {
-    if (this.#ended) return;
-    this.#ended = true;
+    this.#end(coreGone('INTERNAL', 'the worker has ended; load again'));
+  }
+
+  /** Ends the worker, and rejects all calls with the reason. */
+  #end(reason: PilotlightError): void {
+    if (this.#gone) return;
+    this.#gone = reason;
     this.#host.port.terminate();
-    this.#peer.end(new PilotlightError('INTERNAL', 'the worker has ended; load again'));
+    this.#peer.end(reason);
     for (const end of this.#ends) end();
+  }
+
+  /** Calls a function about a model, and ends the worker where its core is gone: no other model in it can be used then. */
+  async #callModel(target: 'load' | 'call', args: readonly unknown[], kept = false): Promise<unknown> {
+    try {
+      return await this.#peer.call(target, args, kept);
+    } catch (error) {
+      if (isCoreGone(error)) this.#end(error);
+      throw error;
+    }
   }
 
   /** Whether an event tells that the worker has ended. */
@@ -215,7 +234,7 @@ export class RemoteInstance implements Instance {
   /** Watches the worker's life from when its script runs: by a lock that it holds, or by questions where it or this thread gets none. */
   async #watch(): Promise<void> {
     // A signal may have ended the worker before its start.
-    if (this.#ended) return;
+    if (this.#gone) return;
     const ended = new AbortController();
     this.#ends.push(() => ended.abort());
     try {
@@ -248,10 +267,8 @@ export class RemoteInstance implements Instance {
     if (this.#handles === 0) this.terminate();
   }
 
-  /** Ends the worker, and rejects all calls with the reason. */
   #fail(reason: string, code: 'INTERNAL' | 'RESOURCE_LIMIT' = 'INTERNAL'): void {
-    this.#peer.end(new PilotlightError(code, this.#started ? `${reason}; load again` : reason));
-    this.terminate();
+    this.#end(coreGone(code, this.#started ? `${reason}; load again` : reason));
   }
 
   /** The glue's classes, of which only `load` is used. */
@@ -276,13 +293,13 @@ export class RemoteInstance implements Instance {
   async member(name: string, args: readonly unknown[], refreshes: boolean): Promise<Member & RemoteHandle> {
     this.#handles += 1;
     try {
-      const handle = (await this.#peer.call('load', [name, args], true)) as RemoteHandle;
+      const handle = (await this.#callModel('load', [name, args], true)) as RemoteHandle;
       const { ref } = handle;
       let isDue = refreshes;
       return {
         ...handle,
         call: async (method, given, threads) => {
-          const value = await this.#peer.call('call', [ref, method, given, threads]);
+          const value = await this.#callModel('call', [ref, method, given, threads]);
           // The refresh would delay the answer; and a process does not end as long as this call waits.
           if (isDue) this.#peer.call('refresh', [ref]).catch(() => {});
           isDue = false;

@@ -1,6 +1,6 @@
 import { Caller } from '../calls/caller.js';
 import { decodeWith, sourceOfDecoder } from '../core/image-decoder.js';
-import { type ErrorDetails, PilotlightError, toPilotlightError } from '../error.js';
+import { coreGone, type ErrorDetails, isCoreGone, PilotlightError, toPilotlightError } from '../error.js';
 import { has } from '../inputs/foreign.js';
 import { isMemoryStore, markMemoryStore } from '../storage/memory-store.js';
 
@@ -131,6 +131,8 @@ export interface Failure {
   message: string;
   cause: unknown;
   details: ErrorDetails;
+  /** Whether the core is gone that the call was in. */
+  isGone?: true;
   /** The name of an error that is not the package's own, such as `QuotaExceededError` of a program's store. */
   name?: string;
 }
@@ -148,11 +150,13 @@ export function failureOf(thrown: unknown, isLent = false): Failure {
     message,
     cause: cloneable(cause),
     details: Object.fromEntries(known) as ErrorDetails,
+    ...(isCoreGone(thrown) && { isGone: true }),
     ...(isForeign && { name }),
   };
 }
 
-export function errorOf({ code, message, cause, details, name }: Failure): Error {
+export function errorOf({ code, message, cause, details, isGone, name }: Failure): Error {
+  if (isGone) return coreGone(code, message, cause);
   if (name === undefined) return new PilotlightError(code, message, cause, details);
   return Object.assign(new Error(message), { name });
 }

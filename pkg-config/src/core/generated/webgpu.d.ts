@@ -9,3 +9,6 @@ export declare function giveGpu(gpu: object, classes: Record<string, unknown>): 
 
 /** Creates the GPU device and tests it with weights of this format. */
 export declare function initGpu(dtype: Dtype): Promise<GpuReport>;
+
+/** Frees the memory of the GPU, after which this instance computes nothing on it any more. */
+export declare function closeGpu(): void;
