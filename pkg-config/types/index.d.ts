@@ -221,6 +221,11 @@ export interface BackendReport {
   dtype: Dtype;
   /** SIMD level of the CPU code. */
   simd: 'simd128' | 'relaxed-simd';
+  /**
+   * On the CPU, how products of int8 are added up: by the dot product of the engine, or in 16 bits where its dot product is several instructions. The
+   * results are the same.
+   */
+  products?: 'dot' | 'pairs';
   /** One sentence for people: why this device was taken, or why the wanted one was not. */
   reason: string;
   /** Whether it computes in a worker, so that the calling thread stays free. */

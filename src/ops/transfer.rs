@@ -112,18 +112,14 @@ fn slices<const D: usize>(dims: [usize; D], range: Range<usize>) -> [Slice; D] {
 ///
 /// *Errors*: `Internal` if the backend fails.
 pub async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
-    #[cfg(feature = "webgpu")]
-    if is_gpu(&tensor.device()) {
-        super::gpu::count_read(tensor.dims().iter().product::<usize>() * size_of::<f32>());
-    }
+    let failed = reading_failed;
     #[cfg(feature = "webgpu")]
     let failed = if is_gpu(&tensor.device()) {
+        super::gpu::count_read(tensor.dims().iter().product::<usize>() * size_of::<f32>());
         gpu_failed
     } else {
-        reading_failed
+        failed
     };
-    #[cfg(not(feature = "webgpu"))]
-    let failed = reading_failed;
     let data = Dispatch::float_into_data(tensor.into_dispatch()).await;
     let (bytes, _, _) = data.map_err(failed)?.into_parts();
     // Bytes that do not own their allocation are copied.

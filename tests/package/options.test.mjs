@@ -145,6 +145,7 @@ describe('load options', () => {
       assert.equal(embedder.backend.dtype, dtype);
       assert.match(embedder.backend.reason, reason);
       assert.match(embedder.backend.reason, /^[A-Z].*\.$/);
+      assert.equal(embedder.backend.products, (await diagnose()).cpuCore.products);
       embedder.dispose();
     });
   }

@@ -65,8 +65,8 @@ async function startCpu({ cpu }: Cores, dtype: Dtype, reason: string, threads: T
 }
 
 async function describe(instance: CoreInstance, dtype: Dtype, reason: string, threads: number): Promise<Backend> {
-  const { simd } = await instance.run(({ coreInfo }) => coreInfo());
-  return { instance, report: { device: 'cpu', dtype, simd, threads, reason, restarts: 0 } };
+  const { simd, products } = await instance.run(({ coreInfo }) => coreInfo());
+  return { instance, report: { device: 'cpu', dtype, simd, products, threads, reason, restarts: 0 } };
 }
 
 /**
