@@ -58,6 +58,7 @@ pub struct Error {
     /// Whether the host denied access to a file, which it may also do where it has no such file.
     refused: bool,
     /// Whether the GPU failed, so that only a newly opened one can compute again.
+    #[cfg(feature = "webgpu")]
     gpu_failed: bool,
     quota: Option<StorageQuota>,
     /// The details are boxed, because every `Result` has the size of an `Error`.
@@ -138,6 +139,7 @@ impl Error {
             source: None,
             retry: None,
             refused: false,
+            #[cfg(feature = "webgpu")]
             gpu_failed: false,
             quota: None,
             details: None,
@@ -266,6 +268,7 @@ impl Error {
     }
 
     /// Whether the GPU failed, also where this error only reports the one underneath.
+    #[cfg(feature = "webgpu")]
     pub fn is_gpu_failure(&self) -> bool {
         let source = self.source.as_ref().and_then(|error| error.downcast_ref());
         self.gpu_failed || source.is_some_and(Self::is_gpu_failure)

@@ -197,6 +197,18 @@ fn a_commit_is_loaded_from_the_store_whatever_revision_it_was_stored_by() {
     };
     assert_eq!(vector(&at(commit).unwrap()), vector(&old));
     assert_eq!(keys(&store).len(), rows);
+    // Also where the branch has moved since, to a commit with the same files.
+    let next = "2123456789abcdef0123456789abcdef01234567";
+    refresh(&moved(&host, &files, next), &store);
+    assert_eq!(vector(&at(commit).unwrap()), vector(&old));
+    assert_eq!(vector(&at(next).unwrap()), vector(&old));
+    let models = block_on(Library::new(&store).list()).unwrap();
+    assert_eq!((models.len(), models[0].commit.as_str()), (1, next));
+    block_on(Library::new(&store).delete(&models[0].key)).unwrap();
+    assert_eq!(keys(&store), [""; 0]);
+    load(&known, &store, Dtype::Q8, 1 << 20, 1)
+        .map(|_| ())
+        .unwrap_err();
     // Others may point elsewhere at the host.
     for revision in ["0123456", "v1", "1123456789abcdef0123456789abcdef01234567"] {
         let error = at(revision).map(|_| ()).unwrap_err();

@@ -28,6 +28,7 @@ pub(crate) fn to_js(error: Error) -> JsValue {
             let _ = Reflect::set(&object, &name.into(), &value);
         }
     }
+    #[cfg(feature = "webgpu")]
     if error.is_gpu_failure() {
         let _ = Reflect::set(&object, &"gpuFailed".into(), &JsValue::TRUE);
     }

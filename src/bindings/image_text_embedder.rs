@@ -47,6 +47,12 @@ impl ImageTextEmbedderHandle {
         Ok(Self { embedder, backend })
     }
 
+    /// The commit of the model's files, or its stand-in if they come from no commit.
+    #[wasm_bindgen(getter)]
+    pub fn commit(&self) -> String {
+        self.embedder.commit().into()
+    }
+
     /// Embeds texts on this thread, yielding to the event loop between layers. The arrays in the result are copies that the caller owns.
     ///
     /// *Errors*: `INVALID_INPUT`, `ABORTED`.

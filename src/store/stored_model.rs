@@ -28,14 +28,13 @@ fn is_whole_commit(revision: &str) -> bool {
 impl<'a> StoredModel<'a> {
     /// Opens the model that the key's revision points to, or whose commit it is; `None` where the store has no complete one.
     pub async fn open(store: &'a dyn Store, key: &ModelKey) -> Result<Option<Self>> {
-        let Some(reference) = records::get::<Reference>(store, &key.reference()).await? else {
-            return match is_whole_commit(&key.revision) {
-                true => Self::at(store, key, &key.revision).await,
-                false => Ok(None),
-            };
+        let reference: Option<Reference> = records::get(store, &key.reference()).await?;
+        let (commit, outdated) = match &reference {
+            Some(Reference { commit, latest, .. }) => (commit, commit != latest),
+            None if is_whole_commit(&key.revision) => (&key.revision, false),
+            None => return Ok(None),
         };
-        let outdated = reference.commit != reference.latest;
-        let found = Self::at(store, key, &reference.commit).await?;
+        let found = Self::at(store, key, commit).await?;
         Ok(found.map(|model| Self { outdated, ..model }))
     }
 
@@ -130,6 +129,11 @@ impl<'a> StoredModel<'a> {
             self.refer().await?;
             if before != latest {
                 self.store.delete(&self.key.manifest(&before)).await?;
+            }
+            // A page that loaded the earlier commit names it when it loads the model again.
+            if is_whole_commit(&before) {
+                self.key.revision = before;
+                self.refer().await?;
             }
             return Ok(());
         }

@@ -36,6 +36,7 @@ pub struct LabelScore {
 pub struct ImageTextEmbedder {
     text: Option<TextTower>,
     image: Option<ImageTower>,
+    commit: String,
     dimensions: usize,
     /// The labels of the last classification, and their vectors.
     labels: RefCell<Option<Labels>>,
@@ -111,7 +112,10 @@ impl ImageTextEmbedder {
 
     fn new(text: Option<Loaded<TextTower>>, image: Option<Loaded<ImageTower>>) -> Self {
         let dimensions = text.as_ref().map(|text| text.model.dimensions);
+        let commit = text.as_ref().map(|text| &text.commit);
+        let commit = commit.or(image.as_ref().map(|image| &image.commit));
         Self {
+            commit: commit.cloned().unwrap_or_default(),
             dimensions: dimensions
                 .or(image.as_ref().map(|image| image.model.dimensions))
                 .unwrap_or_default(),
@@ -119,6 +123,11 @@ impl ImageTextEmbedder {
             image: image.map(|image| image.model),
             labels: RefCell::default(),
         }
+    }
+
+    /// The commit of the files of both towers, or its stand-in if they come from no commit.
+    pub fn commit(&self) -> &str {
+        &self.commit
     }
 
     /// Computes the cost of loading the towers. Fetches the config files except the largest of each tower, and the header of the

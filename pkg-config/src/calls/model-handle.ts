@@ -10,7 +10,7 @@ import { CallQueue } from './call-queue.js';
 import type { Caller } from './caller.js';
 import { checkObject } from './check.js';
 import { Load } from './load.js';
-import { noteRestart } from './restarts.js';
+import { noteRestarts } from './restarts.js';
 
 /** The way to load a model, the first time and again where the GPU has failed. */
 export interface Recipe<Handle> {
@@ -26,6 +26,8 @@ export interface Recipe<Handle> {
   files?(): Promise<NonNullable<LoadOptions['files']>>;
   /** Loads the model in a core. */
   load(glue: Glue, options: object): Promise<Handle>;
+  /** Whether the store is not refreshed after the first answer: it is removed when the model is disposed of. */
+  readonly isTemporary?: boolean;
 }
 
 /** A model in a core's memory. */
@@ -53,6 +55,8 @@ export class ModelHandle<Handle extends { free(): void }> {
   /** The load after a failure, while it is under way. A call that was aborted does not stop it. */
   #coming: Promise<void> | undefined;
   #restarts = 0;
+  /** The devices on which the model is loaded after the next failure. */
+  #attempts: Attempts = AGAIN;
   #answered = false;
   #disposed = false;
 
@@ -64,8 +68,12 @@ export class ModelHandle<Handle extends { free(): void }> {
 
   /** Loads a model. Where the GPU fails meanwhile, it is loaded once more on a new one, and then on the CPU. */
   static async load<Handle extends { free(): void }>(recipe: Recipe<Handle>): Promise<ModelHandle<Handle>> {
-    const { running, restarts } = await loadOn(['asked', ...AGAIN], recipe, recipe.options, 0);
-    return new ModelHandle(recipe, running, restarts);
+    // The caller may change its objects afterwards, and the model comes back as it was.
+    const { files } = recipe.options;
+    const options = { ...recipe.options, ...(files && { files: { ...files } }) };
+    const { running, restarts } = await loadOn(['asked', ...AGAIN], recipe, options, 0);
+    noteRestarts(restarts, running.report.reason);
+    return new ModelHandle({ ...recipe, options }, running, restarts);
   }
 
   /** The model in the core. After a failure of the GPU it is another object, with the same properties. */
@@ -98,16 +106,21 @@ export class ModelHandle<Handle extends { free(): void }> {
     caller: Caller,
     signal: AbortSignal | undefined,
   ): Promise<T> {
-    await this.#revive(AGAIN, signal);
+    await this.#revive(this.#attempts, signal);
     for (let losses = 0; ; losses += 1) {
       const { instance, handle, load, report } = this.#running;
       try {
         const result = await instance.run(() => work(handle, caller), caller);
-        if (!this.#answered) void load.refresh(instance);
+        if (!this.#answered && !this.#recipe.isTemporary) void load.refresh(instance);
         this.#answered = true;
         return result;
       } catch (error) {
-        if (report.device === 'cpu' || !isCoreGone(error) || losses === AGAIN.length) throw error;
+        if (report.device === 'cpu' || !instance.gone || losses === AGAIN.length) throw error;
+        if (losses > 0 && instance.hasTrapped) {
+          // A call that traps twice may trap on the CPU as well, in a core with other models; later calls compute there.
+          this.#attempts = ['cpu'];
+          throw error;
+        }
         await this.#revive(AGAIN.slice(losses), signal);
       }
     }
@@ -136,15 +149,18 @@ export class ModelHandle<Handle extends { free(): void }> {
       if (Object.values(options.files ?? {}).some(isReadOnce))
         throw new PilotlightError('BACKEND_UNAVAILABLE', 'its files can be read once only');
       const { running, restarts } = await loadOn(attempts, this.#recipe, fixed, this.#restarts, failure);
+      noteRestarts(restarts - this.#restarts, running.report.reason);
       this.#running = running;
       this.#restarts = restarts;
     } catch (error) {
-      const { code, message } = toPilotlightError(error);
+      const own = toPilotlightError(error);
+      const { code, message } = own;
       throw new PilotlightError(
         // No argument of the call is wrong.
         code === 'INVALID_INPUT' ? 'BACKEND_UNAVAILABLE' : code,
         `${clauseOf(failure)}, and this ${name} could not be loaded again: ${message}`,
         error,
+        own,
       );
     }
   }
@@ -154,14 +170,15 @@ export class ModelHandle<Handle extends { free(): void }> {
     return this.#queue.run(async () => {
       await this.#revive(device === 'cpu' ? ['cpu'] : AGAIN, undefined);
       const { instance, report } = this.#running;
-      return { instance, report };
+      // The restarts of the other model are its own.
+      return { instance, report: { ...report, restarts: 0 } };
     });
   }
 
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    // The memory is freed after the calls that were made before. A core that is gone is so with all its memory.
+    // The memory is freed after the calls that were made before; that of a core that is gone is freed already.
     void this.#queue
       .run(async () => {
         await this.#coming?.catch(() => {});
@@ -195,7 +212,6 @@ async function loadOn<Handle extends { free(): void }>(
   const loading = new Load(model, { ...asked, device, dtype, ...(own && { files: own }) });
   try {
     const handle = await loading.run(instance, load);
-    if (count > restarts) noteRestart(report.reason);
     const { commit } = handle as { commit?: string };
     // Other hosts have a stand-in for it.
     const known = commit && /^[0-9a-f]{40}$/.test(commit) ? commit : undefined;
@@ -210,6 +226,6 @@ async function loadOn<Handle extends { free(): void }>(
 function reasonOf(reason: string, failure: PilotlightError): string {
   const why = clauseOf(failure);
   return reason.startsWith(CPU_ASKED)
-    ? reason.replace(CPU_ASKED, `The CPU was taken because the GPU failed twice: ${why}.`)
+    ? reason.replace(CPU_ASKED, `The CPU was taken because WebGPU failed twice: ${why}.`)
     : `${reason} The model was loaded again because ${why}.`;
 }

@@ -1,9 +1,10 @@
 /** The restarts of models after failures of the GPU, for bug reports. */
 const restarts = { count: 0, last: '' };
 
-/** Counts a restart, of which `reason` says what the model runs on now, and why. */
-export function noteRestart(reason: string): void {
-  restarts.count += 1;
+/** Counts the restarts of a model; `reason` says what it runs on now, and why. */
+export function noteRestarts(count: number, reason: string): void {
+  if (count === 0) return;
+  restarts.count += count;
   restarts.last = reason;
 }
 

@@ -10,6 +10,8 @@ export interface Instance {
   readonly remote: boolean;
   /** Why it can run nothing any more, once that is so. */
   readonly gone: PilotlightError | undefined;
+  /** Whether it trapped on this thread, which its other models are on too. */
+  readonly hasTrapped: boolean;
   /** Ends the worker where it has no model: the load that it was started for has failed. */
   abandon(): void;
 }
@@ -39,6 +41,10 @@ export class CoreInstance implements Instance {
 
   get gone(): PilotlightError | undefined {
     return this.#gone;
+  }
+
+  get hasTrapped(): boolean {
+    return this.#gone?.cause instanceof Error && isTrap(this.#gone.cause);
   }
 
   /** Calls into Rust; rejects when the instance traps or its GPU fails, in this call or another. The call of a `caller` that is gone is forgotten. */
@@ -102,7 +108,7 @@ export class CoreInstance implements Instance {
   }
 }
 
-/** Whether Rust says so of an error. */
+/** Whether Rust has marked an error as a failure of the GPU. */
 const isGpuFailure = (error: unknown): boolean => (Object(error) as { gpuFailed?: unknown }).gpuFailed === true;
 
 /** A stack overflow is a RangeError in V8 and JavaScriptCore, an InternalError in SpiderMonkey. */

@@ -31,6 +31,7 @@ export class OpenModel {
       name: 'TextEmbedder',
       model,
       options,
+      isTemporary: true,
       async place(given) {
         const { instance, report } = await chooseBackend(cores, { ...given, device: 'cpu' });
         return { instance, report: { ...report, worker: false } };

@@ -96,6 +96,8 @@ const LAST_WRITES = 5000;
  * are calls to the worker. The worker ends when its last handle is freed, which gives its memory back.
  */
 export class RemoteInstance implements Instance {
+  /** A trap ends the worker, which this thread's models are not in. */
+  readonly hasTrapped = false;
   readonly remote = true;
   readonly #host: WorkerHost;
   readonly #peer: Peer;

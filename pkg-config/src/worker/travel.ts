@@ -131,7 +131,7 @@ export interface Failure {
   message: string;
   cause: unknown;
   details: ErrorDetails;
-  /** Whether the core is gone that the call was in. */
+  /** Whether the core that computed the call can compute nothing any more. */
   isGone?: true;
   /** The name of an error that is not the package's own, such as `QuotaExceededError` of a program's store. */
   name?: string;

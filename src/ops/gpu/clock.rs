@@ -1,7 +1,7 @@
-//! The time that work on a GPU takes.
+//! A clock for the times of GPUs, and of the CPU beside them.
 
+/// Milliseconds since some moment, which never decrease.
 #[cfg(target_arch = "wasm32")]
-/// Milliseconds of a clock that only goes forward, from any start.
 pub(crate) fn now_ms() -> f64 {
     use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -14,8 +14,8 @@ pub(crate) fn now_ms() -> f64 {
     now()
 }
 
+/// Milliseconds since some moment, which never decrease.
 #[cfg(not(target_arch = "wasm32"))]
-/// Milliseconds of a clock that only goes forward, from any start.
 pub(crate) fn now_ms() -> f64 {
     static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
     START

@@ -90,6 +90,8 @@ export declare class ImageTextEmbedderHandle {
     options: unknown,
   ): Promise<ImageEmbeddings & { errors: unknown[] }>;
   classify(image: ImageInput, labels: unknown, templates: unknown, options: unknown): Promise<LabelScore[]>;
+  /** The commit of the files, or its stand-in if they come from no commit. */
+  readonly commit: string;
   readonly dimensions: number;
   readonly maxTokens: number | undefined;
   free(): void;
