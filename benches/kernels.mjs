@@ -30,6 +30,7 @@ const SHAPES = [
         [128, 4864, 896],
       ]),
   [16, 384, 1536],
+  [50, 768, 3072],
   [2048, 384, 1536],
   [1, 384, 1536],
   [1, 896, 4864],
@@ -67,6 +68,9 @@ async function measure({ shapes, builds, rounds }) {
     if (bare) {
       runs['bare dot'] = { call: (repeats) => bare.dot(repeats), rows: m - (m % 3), free: () => bare.free() };
       runs['bare pairs'] = { call: (repeats) => bare.pairs(repeats), rows: m - (m % 3), free: () => {} };
+      // In registers alone: 12 vectors of four sums.
+      const steps = Math.ceil((m * k * n) / 48);
+      runs['bare madd'] = { call: (repeats) => modules.relaxed.bareMadd(steps * repeats), free: () => {} };
     }
     if (m === 1) {
       for (const [dtype, bytes] of [
@@ -120,6 +124,8 @@ const rows = results.map(({ m, k, n, times }) => {
     'q8 simd': gops('q8 simd'),
     'q4 relaxed': gops('q4 relaxed'),
     'f32 relaxed': gops('f32 relaxed'),
+    'bare madd': gops('bare madd'),
+    'f32 share of bare %': times['bare madd'] && (100 * gops('f32 relaxed')) / gops('bare madd'),
     'f32 simd': gops('f32 simd'),
     'q4 simd': gops('q4 simd'),
     // One row reads every weight once: its limit is the speed of memory.

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { skipWithout } from '../data.mjs';
+import { VIT_B32 } from '../package/support/clip.mjs';
 import { PAIRS, readPairs, spearmanOf } from '../sts.mjs';
 import {
   cosine,
@@ -183,6 +184,47 @@ test('a forward pass of MiniLM is one submission of few dispatches, and only the
     assert.ok(openMs > 0 && selfTestMs > openMs && sendMs > 0 && bytesSent > 22e6, JSON.stringify(loaded.gpu));
   } finally {
     await browser.close();
+  }
+});
+
+test("ViT-B/32's image tower takes at most 100 MB of the GPU's memory in q8 and 60 MB in q4, as planned", {
+  skip: !FIGURES && 'only in `make figures`',
+  timeout: 900_000,
+}, async (t) => {
+  const browser = await launch({ softwareGpu: true });
+  const clip = await startBench({ 'test/clip': VIT_B32 });
+  try {
+    for (const [dtype, most] of [
+      ['q8', 100e6],
+      ['q4', 60e6],
+    ]) {
+      const page = await browser.newPage();
+      await page.goto(clip.url);
+      const { device, gpuBytes, bytes } = await page.evaluate(async (dtype) => {
+        let bytes = 0;
+        const { createBuffer } = GPUDevice.prototype;
+        GPUDevice.prototype.createBuffer = function (given) {
+          bytes += given.size;
+          return createBuffer.call(this, given);
+        };
+        const { ImageTextEmbedder, models } = await import('/package/web.js');
+        const options = { host: `${location.origin}/hub`, store: false, worker: false, device: 'webgpu' };
+        const asked = { ...options, dtype, towers: ['image'] };
+        const { gpuBytes } = await models.plan('test/clip', asked);
+        const embedder = await ImageTextEmbedder.load('test/clip', asked);
+        await embedder.embedImages([new ImageData(224, 224)]);
+        return { device: embedder.backend.device, gpuBytes, bytes };
+      }, dtype);
+      await page.close();
+      assert.equal(device, 'webgpu');
+      t.diagnostic(
+        `${dtype}: ${(bytes / 1e6).toFixed(1)} MB with one image, planned ${(gpuBytes / 1e6).toFixed(1)} MB`,
+      );
+      assert.ok(bytes <= most && bytes <= gpuBytes && gpuBytes < 1.2 * bytes, `${dtype}: ${bytes} of ${gpuBytes}`);
+    }
+  } finally {
+    await browser.close();
+    await clip.close();
   }
 });
 
