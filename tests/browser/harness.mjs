@@ -31,13 +31,19 @@ const ARGS = [
 const SOFTWARE_GPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
-/** @param {{ softwareGpu?: boolean, engineFlags?: string[] }} [options] `engineFlags` are V8's, such as `--no-enable-fma3` */
-export const launch = ({ softwareGpu = false, engineFlags = [] } = {}) =>
+/**
+ * @param {object} [options]
+ * @param {boolean} [options.softwareGpu] Whether there is a GPU, which is a software renderer.
+ * @param {string[]} [options.gpuFlags] Those of Chromium's WebGPU, such as `disable_workgroup_init`.
+ * @param {string[]} [options.engineFlags] V8's, such as `--no-enable-fma3`.
+ */
+export const launch = ({ softwareGpu = false, gpuFlags = [], engineFlags = [] } = {}) =>
   chromium.launch({
     executablePath,
     args: [
       ...ARGS,
       ...(softwareGpu ? SOFTWARE_GPU : []),
+      ...(gpuFlags.length > 0 ? [`--enable-dawn-features=${gpuFlags.join()}`] : []),
       ...(engineFlags.length > 0 ? [`--js-flags=${engineFlags.join(' ')}`] : []),
     ],
   });
