@@ -134,7 +134,7 @@ const least = (rows, others) => Math.min(...rows.map((row, i) => cosine(row, oth
 test("on WebGPU both towers give the CPU's values in f32, heads of odd widths too, and are as near in q8 and q4", {
   timeout: 900_000,
 }, async (t) => {
-  const gpu = await launch({ softwareGpu: true });
+  const gpu = await launch({ softwareGpu: true, gpuFlags: ['disable_workgroup_init'] });
   try {
     // One page without workers has one GPU device, for which each shader is compiled once.
     const page = await gpu.newPage();

@@ -128,7 +128,7 @@ test('rows of a table in IndexedDB are those of one in memory, to the bit', { ti
 test('on WebGPU tiny decoders are within 1e-3 of PyTorch in all values of a text', {
   timeout: 900_000,
 }, async (t) => {
-  const browser = await launch({ softwareGpu: true });
+  const browser = await launch({ softwareGpu: true, gpuFlags: ['disable_workgroup_init'] });
   try {
     // One page without workers has one GPU device, for which each shader is compiled once.
     const page = await browser.newPage();

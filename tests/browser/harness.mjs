@@ -34,7 +34,8 @@ const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 /**
  * @param {object} [options]
  * @param {boolean} [options.softwareGpu] Whether there is a GPU, which is a software renderer.
- * @param {string[]} [options.gpuFlags] Those of Chromium's WebGPU, such as `disable_workgroup_init`.
+ * @param {string[]} [options.gpuFlags] Those of Chromium's WebGPU, such as `disable_workgroup_init`, without which the software renderer takes twice the time
+ *   to compile kernels: they would set shared memory to zero first.
  * @param {string[]} [options.engineFlags] V8's, such as `--no-enable-fma3`.
  */
 export const launch = ({ softwareGpu = false, gpuFlags = [], engineFlags = [] } = {}) =>
