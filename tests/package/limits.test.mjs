@@ -44,11 +44,11 @@ test('the image decoders take at most 0.2 MB, and only those who decode files fe
 });
 
 // The locks of a page's memory, lent to its workers, and the reasons of those that ended have added 0.3 KB, calling the image decoders 0.6 KB,
-// and threads 0.7 KB.
-test('the script of a page’s workers takes at most 17 KB', (t) => {
+// threads 0.7 KB, and telling of GPUs that failed 0.2 KB.
+test('the script of a page’s workers takes at most 17.3 KB', (t) => {
   const bytes = gzipped('worker.js');
   t.diagnostic(`worker.js: ${bytes} bytes gzip`);
-  assert.ok(bytes <= 17_000, `${bytes} bytes`);
+  assert.ok(bytes <= 17_300, `${bytes} bytes`);
 });
 
 test('the hooks for React take at most 4 KB, and an adapter 2 KB', (t) => {
