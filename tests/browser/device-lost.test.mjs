@@ -352,3 +352,43 @@ for (const worker of [false, true]) {
     await page.context().close();
   });
 }
+
+test('a generator of digits and its judge come back together', {
+  skip,
+  timeout: 600_000,
+}, async (t) => {
+  for (const worker of [false, true]) {
+    const { page } = await openPage();
+    const start = performance.now();
+    const seen = await page.evaluate(async (worker) => {
+      const { DigitGenerator } = await import('/package/web.js');
+      const { DigitClassifier } = await import('/package/judge.js');
+      const generator = await DigitGenerator.load({ device: 'webgpu', worker });
+      const judge = await DigitClassifier.load(generator);
+      const read = async (data) => (await judge.read(data)).map(({ digit }) => digit).join('');
+      const draw = (options) => generator.generate({ text: '2026', seed: 3, ...options });
+      const { data } = await draw();
+      const before = await read(data);
+      act('destroy');
+      // The judge notices it first.
+      const judged = await read(data);
+      const { restarts } = generator.backend;
+      const steps = [];
+      const onStep = ({ step }) => {
+        if (steps.push(step) === 3) act('destroy');
+      };
+      const { data: again } = await draw({ onStep });
+      const difference = Math.max(...data.map((grey, i) => Math.abs(grey - again[i])));
+      return { readings: [before, judged, await read(again)], restarts, difference, steps, backend: generator.backend };
+    }, worker);
+    assert.deepEqual(seen.readings, ['2026', '2026', '2026']);
+    assert.equal(seen.difference, 0);
+    assert.equal(seen.restarts, 1);
+    assert.deepEqual([seen.backend.device, seen.backend.restarts], ['webgpu', 2], seen.backend.reason);
+    // The steps of the call that is computed again are told again.
+    assert.deepEqual(seen.steps.slice(0, 3), [1, 2, 3]);
+    assert.deepEqual(seen.steps.slice(-7), [1, 2, 3, 4, 5, 6, 7]);
+    t.diagnostic(`${worker ? 'workers' : 'the page'}: ${((performance.now() - start) / 1000).toFixed(1)} s`);
+    await page.context().close();
+  }
+});
