@@ -13,7 +13,11 @@ export interface Reading {
 /** Reads handwritten digits; the digit generator is evaluated with it. */
 export declare class DigitClassifier {
   private constructor();
-  /** Loads it into the core that a generator runs in. @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INVALID_WEIGHTS`, `RESOURCE_LIMIT`, `ABORTED` */
+  /**
+   * Loads it into the core that a generator runs in. If that core's GPU fails, the two are loaded again together, and once the generator was disposed of
+   * the classifier alone.
+   * @throws {PilotlightError} `INVALID_INPUT`, `FETCH_FAILED`, `INVALID_WEIGHTS`, `RESOURCE_LIMIT`, `ABORTED`
+   */
   static load(generator: DigitGenerator, options?: { signal?: AbortSignal }): Promise<DigitClassifier>;
   /**
    * Reads digits of 28 by 28 grey values, 0 paper and 255 ink, one after the other, such as `Digits.data`. As in MNIST a digit

@@ -2,7 +2,7 @@
 // A software renderer takes seconds for the self-test of each device, so a test has few of them, each of which fails in another way.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { FIGURES, launch, startBench, tinyGolden } from './harness.mjs';
+import { FIGURES, launch, startBench, tinyGolden, until } from './harness.mjs';
 
 const MODEL = 'test/tiny';
 /** The same model, for which the page can be made to wait. */
@@ -353,21 +353,23 @@ for (const worker of [false, true]) {
   });
 }
 
-test('a generator of digits and its judge come back together', {
+test('a generator of digits and its judge come back together, and a judge whose generator was disposed of comes back alone', {
   skip,
   timeout: 600_000,
 }, async (t) => {
   for (const worker of [false, true]) {
-    const { page } = await openPage();
+    const { page, removeGpu } = await openPage();
     const start = performance.now();
     const seen = await page.evaluate(async (worker) => {
       const { DigitGenerator } = await import('/package/web.js');
       const { DigitClassifier } = await import('/package/judge.js');
       const generator = await DigitGenerator.load({ device: 'webgpu', worker });
-      const judge = await DigitClassifier.load(generator);
-      const read = async (data) => (await judge.read(data)).map(({ digit }) => digit).join('');
+      globalThis.judge = await DigitClassifier.load(generator);
+      globalThis.read = async (data) => (await judge.read(data)).map(({ digit }) => digit).join('');
+      Object.assign(globalThis, { generator });
       const draw = (options) => generator.generate({ text: '2026', seed: 3, ...options });
       const { data } = await draw();
+      globalThis.drawn = data;
       const before = await read(data);
       act('destroy');
       // The judge notices it first.
@@ -388,6 +390,25 @@ test('a generator of digits and its judge come back together', {
     // The steps of the call that is computed again are told again.
     assert.deepEqual(seen.steps.slice(0, 3), [1, 2, 3]);
     assert.deepEqual(seen.steps.slice(-7), [1, 2, 3, 4, 5, 6, 7]);
+
+    await removeGpu();
+    const alone = await page.evaluate(async () => {
+      const { DigitGeneratorHandle } = await import('/package/core/cpu.js');
+      const { load } = DigitGeneratorHandle;
+      let loads = 0;
+      DigitGeneratorHandle.load = (...given) => {
+        loads += 1;
+        return load.apply(DigitGeneratorHandle, given);
+      };
+      generator.dispose();
+      act('destroy');
+      const reading = await read(drawn);
+      judge.dispose();
+      return { reading, loads };
+    });
+    assert.deepEqual(alone, { reading: '2026', loads: 0 });
+    // The worker that the judge had then has ended with it.
+    await until('no worker is left', () => page.workers().length === 0);
     t.diagnostic(`${worker ? 'workers' : 'the page'}: ${((performance.now() - start) / 1000).toFixed(1)} s`);
     await page.context().close();
   }

@@ -141,10 +141,8 @@ export class ModelHandle<Handle extends { free(): void }> {
     const { instance, handle, commit } = this.#running;
     // Where several workers had the model, the others end too.
     if (instance.remote) handle.free();
-    // Nobody waits for the progress of this load, and the signal was that of the first.
-    const { signal: _, onProgress: __, ...quiet } = options;
     // The branch may have moved meanwhile, and then vectors would be others.
-    const fixed = commit ? { ...quiet, revision: commit } : quiet;
+    const fixed = { ...quiet(options), ...(commit && { revision: commit }) };
     try {
       if (Object.values(options.files ?? {}).some(isReadOnce))
         throw new PilotlightError('BACKEND_UNAVAILABLE', 'its files can be read once only');
@@ -165,9 +163,11 @@ export class ModelHandle<Handle extends { free(): void }> {
     }
   }
 
-  /** The place of this model, for another model beside it. */
+  /** The place of this model, for another model beside it; once this one was disposed of, a place of the same kind that the other one has for itself. */
   async place(device: LoadOptions['device']): Promise<Place> {
     return this.#queue.run(async () => {
+      // To load this model again would take memory that nobody frees.
+      if (this.#disposed) return this.#recipe.place({ ...quiet(this.#recipe.options), ...(device && { device }) });
       await this.#revive(device === 'cpu' ? ['cpu'] : AGAIN, undefined);
       const { instance, report } = this.#running;
       // The restarts of the other model are its own.
@@ -220,6 +220,11 @@ async function loadOn<Handle extends { free(): void }>(
     if (device === 'cpu' || !isCoreGone(error) || others.length === 0 || signal?.aborted) throw error;
     return loadOn(others, recipe, options, count, error);
   }
+}
+
+/** The options for another load: nobody waits for its progress, and the signal was that of the first. */
+function quiet({ signal: _, onProgress: __, ...options }: LoadOptions): LoadOptions {
+  return options;
 }
 
 /** The reason of a backend that was chosen after a failure. */

@@ -3,7 +3,10 @@ import type { Place } from '../worker/beside.js';
 
 /** The core that a model runs in. */
 export interface RunsOn {
-  /** Returns the core and the device. Where the GPU has failed, the model is loaded again before: on `device` where that is the CPU. */
+  /**
+   * Returns the core and the device. Where the GPU has failed, the model is loaded again before: on `device` where that is the CPU. A model that was
+   * disposed of is not: then it is another core.
+   */
   place(device: Device | undefined): Promise<Place>;
   isDisposed(): boolean;
 }
