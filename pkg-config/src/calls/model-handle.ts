@@ -70,7 +70,9 @@ export class ModelHandle<Handle extends { free(): void }> {
   static async load<Handle extends { free(): void }>(recipe: Recipe<Handle>): Promise<ModelHandle<Handle>> {
     // The caller may change its objects afterwards, and the model comes back as it was.
     const { files } = recipe.options;
-    const options = { ...recipe.options, ...(files && { files: { ...files } }) };
+    // Wrong ones are left as they are, for the check of the load.
+    const isRecord = files && Object.getPrototypeOf(files) === Object.prototype;
+    const options = { ...recipe.options, ...(isRecord && { files: { ...files } }) };
     const { running, restarts } = await loadOn(['asked', ...AGAIN], recipe, options, 0);
     noteRestarts(restarts, running.report.reason);
     return new ModelHandle({ ...recipe, options }, running, restarts);
