@@ -177,7 +177,9 @@ test('all models of a page come back on a new device, and from the store; if tha
   // The core traps in a call of the third model, while the second one is loaded. The third one is loaded again when the others are back.
   const trapped = await page.evaluate(async (ms) => {
     globalThis.release = holdFiles();
-    const loading = load({ worker: false });
+    const begun = Promise.withResolvers();
+    const loading = load({ worker: false, onProgress: begun.resolve });
+    await begun.promise;
     await wait(ms);
     globalThis.acts = [trap, () => act('refuse')];
     globalThis.twice = third.embed(textsThat(acts));
