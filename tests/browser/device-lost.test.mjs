@@ -2,7 +2,7 @@
 // A software renderer takes seconds for the self-test of each device, so a test has few of them, each of which fails in another way.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { FIGURES, launch, startBench, tinyGolden, until } from './harness.mjs';
+import { beforeWorkers, demo, FIGURES, launch, startBench, startSite, tinyGolden, until } from './harness.mjs';
 
 const MODEL = 'test/tiny';
 /** The same model, for which the page can be made to wait. */
@@ -414,4 +414,25 @@ test('a generator of digits and its judge come back together, and a judge whose 
     t.diagnostic(`${worker ? 'workers' : 'the page'}: ${((performance.now() - start) / 1000).toFixed(1)} s`);
     await page.context().close();
   }
+});
+
+test('the demo shows what its model runs on after the GPU failed', { timeout: 600_000 }, async (t) => {
+  const site = await startSite({ [MODEL]: (await tinyGolden('bert-tiny-mean')).folder });
+  t.after(() => site.close());
+  // A service worker would answer for the script of a worker.
+  const page = await (await browser.newContext({ serviceWorkers: 'block' })).newPage();
+  await page.addInitScript(holdDevices, {});
+  await beforeWorkers(page, holdDevices, {});
+  await page.goto(site.url);
+  await demo.load(page, { model: MODEL, host: '/hub', device: 'WebGPU', weights: '32-bit' });
+  await page.getByText('Runs on WebGPU (a software adapter) with 32-bit weights.').waitFor({ timeout: 120_000 });
+  await demo.embedded(page);
+  // Workers that are started from now on have no GPU.
+  await page.unrouteAll();
+  await beforeWorkers(page, holdDevices, { isGone: true });
+  await page.evaluate(() => act('destroy'));
+  await page.getByRole('searchbox').fill('a dog');
+  await page.getByText(/^Runs on the CPU with .* SIMD and 32-bit weights\.$/).waitFor({ timeout: 60_000 });
+  await page.getByText(/^The CPU was taken because WebGPU has no adapter on this machine\. .*loaded again/).waitFor();
+  await page.context().close();
 });

@@ -2,6 +2,7 @@ import type { ImageTextEmbedder, TextEmbedder } from 'pilotlight';
 import { backendWords, fellBack } from '../engine/backend-words';
 import { hostName } from '../engine/choice';
 import type { LoaderState } from '../engine/loader';
+import { useBackend } from '../engine/useBackend';
 import { megabytes, milliseconds } from '../page/format';
 
 interface Props {
@@ -12,7 +13,7 @@ interface Props {
 /** The loaded model: on what it runs, how long it took to load, and its limits. */
 export function ReadyView({ state, onChange }: Props) {
   const { embedder, choice, seconds, bytes, fromStore, resumedAt } = state;
-  const { backend } = embedder;
+  const backend = useBackend(embedder);
   const size = bytes > 0 ? `${megabytes(bytes)} ` : '';
   const origin = fromStore ? 'from this browser’s store' : `from ${hostName(choice.host)}`;
 
