@@ -215,7 +215,7 @@ test('all models of a page come back on a new device, and from the store; if tha
   assert.ok(twice.difference <= 1e-5, `${twice.difference}`);
   assert.deepEqual([twice.backend.device, twice.backend.restarts], ['cpu', 2], twice.backend.reason);
   t.diagnostic(twice.backend.reason);
-  assert.match(twice.backend.reason, /^The CPU was taken because the GPU failed twice: the GPU failed: /);
+  assert.match(twice.backend.reason, /^The CPU was taken because WebGPU failed twice: the GPU failed: /);
 
   // The other models were on the same device, and now there is none.
   await removeGpu();
