@@ -16,7 +16,7 @@ import {
   SMOLLM2,
   smollm2,
 } from './detect-page.mjs';
-import { complaints, FIGURES, launch, startBench, startSite } from './harness.mjs';
+import { complaints, FIGURES, launch, startBench, startSite, until } from './harness.mjs';
 
 const HINT = 'A hint for a person who knows the context, never proof. Do not use it to grade, punish, hire or accuse.';
 const TITLES = { machine: 'Reads like a machine’s text', 'no sign': 'No sign of a machine', uncertain: 'Uncertain' };
@@ -43,7 +43,9 @@ const button = (name) => page.getByRole('button', { name, exact: true });
 const section = (name) => page.getByRole('region', { name, exact: true });
 const field = () => page.getByRole('textbox', { name: 'The text', exact: true });
 const announced = (text) => page.getByRole('status').filter({ hasText: text }).waitFor({ state: 'attached' });
-const hasFocus = (locator) => locator.evaluate((element) => element === document.activeElement);
+/** Waits until an element has the focus, which it gets after a render. */
+const waitForFocus = (locator) =>
+  until('the element had the focus', () => locator.evaluate((element) => element === document.activeElement));
 const asked = () => site.requests.filter(({ url }) => url.includes(GGUF));
 
 describe('the page without its model', () => {
@@ -112,7 +114,7 @@ describe('the page with its model', { skip: !smollm2 && `no ${GGUF} in ${SMOLLM2
     assert.match(plan, /To download\s+98\.4 MB\s+To store\s+139\.3 MB\s+Already here\s+0 MB\s+Memory\s+about \d+ MB/);
     assert.ok(asked().reduce((sum, { bytes }) => sum + bytes, 0) < 20e6);
     await button('Not now').click();
-    assert.ok(await hasFocus(section('Model of the detector')));
+    await waitForFocus(section('Model of the detector'));
     await page.getByText('Nothing was fetched yet.').waitFor();
 
     await detect.look(page);
@@ -202,7 +204,7 @@ describe('the page with its model', { skip: !smollm2 && `no ${GGUF} in ${SMOLLM2
     await page.getByRole('progressbar', { name: 'Reading the text' }).waitFor();
     await button('Cancel').click();
     await page.getByText('Cancelled.', { exact: true }).waitFor();
-    assert.ok(await hasFocus(button('Judge the text')));
+    await waitForFocus(button('Judge the text'));
     assert.equal(await page.locator('.detect-answer').getAttribute('data-verdict'), 'uncertain');
     assert.deepEqual(heard, []);
   });
@@ -233,7 +235,7 @@ describe('the page with its model', { skip: !smollm2 && `no ${GGUF} in ${SMOLLM2
       /^It could not set a threshold by these texts\. .*50 different English texts of 100 tokens at least, got 0 of 50/,
     );
     await panel.getByRole('button', { name: 'Take 48 files out' }).click();
-    assert.ok(await hasFocus(start));
+    await waitForFocus(start);
     await panel.getByText('2 texts: 48 are missing to 50.').waitFor();
     assert.deepEqual(heard, []);
   });
@@ -275,15 +277,15 @@ describe('the page with its model', { skip: !smollm2 && `no ${GGUF} in ${SMOLLM2
     await page.keyboard.press('Enter');
     await announced('One verdict was deleted.');
     assert.equal((await records()).length, 2);
-    assert.ok(await hasFocus(remove.first()), 'the focus is lost');
+    await waitForFocus(remove.first());
     await panel.getByRole('button', { name: 'Delete all' }).click();
-    assert.ok(await hasFocus(panel.getByRole('button', { name: 'Keep them' })), 'the focus is lost');
+    await waitForFocus(panel.getByRole('button', { name: 'Keep them' }));
     await page.keyboard.press('Escape');
-    assert.ok(await hasFocus(panel.getByRole('button', { name: 'Delete all' })), 'the focus is lost');
+    await waitForFocus(panel.getByRole('button', { name: 'Delete all' }));
     await panel.getByRole('button', { name: 'Delete all' }).click();
     await panel.getByRole('button', { name: 'Delete all 2 for good' }).click();
     await announced('All verdicts were deleted. No verdict is kept.');
-    assert.ok(await hasFocus(panel.getByRole('heading', { name: 'History' })), 'the focus is lost');
+    await waitForFocus(panel.getByRole('heading', { name: 'History' }));
     await panel.getByLabel('Keep my verdicts in this browser').uncheck();
     assert.ok(await panel.getByLabel('With the texts').isDisabled());
     assert.deepEqual(heard, []);
