@@ -32,7 +32,7 @@ test('the page runs on the CPU and says that WebGPU is being built, and takes it
     assert.equal(stdout + stderr, '');
     explainAbsence(dist, 'the WebGPU core is still being built');
     const site = await serve({ dist, models: { [MODEL]: (await tinyGolden('bert-tiny-mean')).folder } });
-    const browser = await launch({ softwareGpu: true });
+    const browser = await launch({ softwareGpu: true, gpuFlags: ['disable_workgroup_init'] });
     try {
       const page = await demo.open(await browser.newContext(), site.url);
       await demo.load(page, { model: MODEL, device: 'WebGPU' });

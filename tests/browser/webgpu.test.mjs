@@ -66,7 +66,7 @@ test('WebGPU agrees with the CPU in f32, and auto takes no software adapter', { 
 test('quantized weights on WebGPU are at least as near to PyTorch as on the CPU, and q8 is the default', {
   timeout: 900_000,
 }, async (t) => {
-  const browser = await launch({ softwareGpu: true });
+  const browser = await launch({ softwareGpu: true, gpuFlags: ['disable_workgroup_init'] });
   try {
     const { cases: all } = await minilmGolden();
     const cases = FIGURES ? all : all.filter((_, i) => i % 12 === 0);
@@ -191,7 +191,7 @@ test("ViT-B/32's image tower takes at most 100 MB of the GPU's memory in q8 and 
   skip: !FIGURES && 'only in `make figures`',
   timeout: 900_000,
 }, async (t) => {
-  const browser = await launch({ softwareGpu: true });
+  const browser = await launch({ softwareGpu: true, gpuFlags: ['disable_workgroup_init'] });
   const clip = await startBench({ 'test/clip': VIT_B32 });
   try {
     for (const [dtype, most] of [
@@ -230,7 +230,7 @@ test("ViT-B/32's image tower takes at most 100 MB of the GPU's memory in q8 and 
 
 const skip = FIGURES ? skipWithout(PAIRS) : 'only in `make figures`';
 test('q8 on WebGPU ranks the STS benchmark as the CPU does, to 0.003', { skip, timeout: 900_000 }, async (t) => {
-  const browser = await launch({ softwareGpu: true });
+  const browser = await launch({ softwareGpu: true, gpuFlags: ['disable_workgroup_init'] });
   try {
     const all = await readPairs();
     // 200 pairs of all scores alike.
@@ -251,7 +251,7 @@ test('q8 on WebGPU ranks the STS benchmark as the CPU does, to 0.003', { skip, t
 });
 
 test('digits drawn on WebGPU are those of the CPU, to two grey levels', { timeout: 900_000 }, async (t) => {
-  const browser = await launch({ softwareGpu: true });
+  const browser = await launch({ softwareGpu: true, gpuFlags: ['disable_workgroup_init'] });
   try {
     const page = await browser.newPage();
     await page.goto(bench.url);
