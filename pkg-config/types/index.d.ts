@@ -233,8 +233,9 @@ export interface BackendReport {
   /** The number of threads that compute a call. */
   threads: number;
   /**
-   * How many times the model was started again because the GPU had failed: the driver was reset, the browser took the GPU away, its memory ran out, or
-   * an operation was refused. The call under way is then computed once more on a newly opened GPU, or else on the CPU; `reason` says which and why.
+   * How many times the model was loaded again because WebGPU had failed: the driver was reset, the browser took the GPU away, its memory ran out, it
+   * refused an operation, the WebGPU core trapped, or its worker ended. The call under way is then computed once more on a newly opened GPU, or else on
+   * the CPU; `reason` says which and why.
    */
   restarts: number;
   adapter?: AdapterReport;
