@@ -222,7 +222,7 @@ export interface BackendReport {
   /** SIMD level of the CPU code. */
   simd: 'simd128' | 'relaxed-simd';
   /**
-   * On the CPU, how products of int8 are added up: by the dot product of the engine, or in 16 bits where its dot product is several instructions. The
+   * The way in which the CPU adds up products of int8: by the dot product of the engine, or in 16 bits where its dot product is several instructions. The
    * results are the same.
    */
   products?: 'dot' | 'pairs';
@@ -233,8 +233,8 @@ export interface BackendReport {
   /** The number of threads that compute a call. */
   threads: number;
   /**
-   * How many times the model was loaded again because WebGPU had failed: the driver was reset, the browser took the GPU away, its memory ran out, it
-   * refused an operation, the WebGPU core trapped, or its worker ended. The call under way is then computed once more on a newly opened GPU, or else on
+   * The number of times that the model was loaded again because WebGPU had failed: the driver was reset, the browser took the GPU away, its memory
+   * ran out, it refused an operation, the WebGPU core trapped, or its worker ended. The call under way is then computed once more on a newly opened GPU, or else on
    * the CPU; `reason` says which and why.
    */
   restarts: number;

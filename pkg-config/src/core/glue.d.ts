@@ -11,7 +11,7 @@ export interface CoreInfo {
   version: string;
   simd: 'simd128' | 'relaxed-simd';
   webgpu: boolean;
-  /** How int8 products are added up: by the dot product of the engine, or in 16 bits where that is several instructions. */
+  /** The way in which int8 products are added up: by the dot product of the engine, or in 16 bits where that is several instructions. */
   products: 'dot' | 'pairs';
   memoryBytes: number;
   /** In the WebGPU core: its work since it was started. */
