@@ -166,7 +166,7 @@ fn rows_of_a_table_in_the_store_are_those_of_one_in_memory_however_it_is_cut() {
         let host = MemoryHost::from_folder(&goldens::folder(name)).unwrap();
         let (golden, _) = golden(name);
         let texts: Vec<String> = golden.cases.iter().map(|case| case.text.clone()).collect();
-        for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
+        for dtype in Dtype::ALL {
             // Shorter than a panel of rows, and longer than some.
             for chunk in [997, 20_000] {
                 let load = |store: &Rc<MemoryStore>, in_store: bool, scheduler: &dyn Scheduler| {

@@ -196,7 +196,7 @@ struct Loads {
 impl Loads {
     /// Loads in one of the dtypes; a refusal must have a message.
     fn run(&self, source: &Source<'_>, random: &mut Random) {
-        let dtype = [Dtype::F32, Dtype::Q8, Dtype::Q4][random.below(3)];
+        let dtype = Dtype::ALL[random.below(Dtype::ALL.len())];
         let count = match block_on(TextEmbedder::load(source, dtype, &pilotlight::cpu())) {
             Ok(_) => &self.loaded,
             Err(error) => {

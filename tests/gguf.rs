@@ -138,7 +138,7 @@ fn load_into(
 
 #[test]
 fn a_stored_model_needs_neither_the_file_nor_a_request() {
-    for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
+    for dtype in Dtype::ALL {
         let store = MemoryStore::default();
         let (first, asked) = load_into(&store, &repository(&[Q4_1]), "auto", dtype).unwrap();
         assert_eq!(asked, [Q4_1]);
@@ -286,7 +286,7 @@ fn a_plan_says_what_a_load_then_fetches() {
 #[test]
 fn vectors_are_those_of_the_safetensors_to_the_bit() {
     let files = model();
-    for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
+    for dtype in Dtype::ALL {
         let (own, gguf) = (
             load(files.clone(), dtype).unwrap(),
             load(gguf_of(&files), dtype).unwrap(),
@@ -318,7 +318,7 @@ fn a_vocabulary_with_capital_letters_keeps_those_of_texts() {
 #[test]
 fn a_cut_anywhere_costs_one_chunk_at_most() {
     let files = gguf_of(&model());
-    for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
+    for dtype in Dtype::ALL {
         support::cuts::cut_everywhere(&files, "model.F32.gguf", dtype);
     }
     assert!(files["model.F32.gguf"].len() > 8 * CHUNK);

@@ -150,7 +150,7 @@ fn a_bert_from_an_onnx_file_equals_pytorch() {
 
 #[test]
 fn vectors_are_those_of_the_safetensors_to_the_bit() {
-    for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
+    for dtype in Dtype::ALL {
         let [own, other] = [&safetensors(), &onnx(MODEL)].map(|files| load(files, dtype).unwrap());
         assert_eq!(vector(&own), vector(&other), "{dtype:?}");
     }

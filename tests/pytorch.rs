@@ -103,7 +103,7 @@ fn a_bert_from_a_checkpoint_or_from_its_shards_equals_pytorch() {
 #[test]
 fn vectors_are_those_of_the_safetensors_to_the_bit() {
     let files = model();
-    for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
+    for dtype in Dtype::ALL {
         let [own, other] = [&files, &pytorch_of(&files)].map(|files| load(files, dtype).unwrap());
         assert_eq!(vector(&own), vector(&other), "{dtype:?}");
     }

@@ -28,7 +28,7 @@ fn a_cut_anywhere_costs_one_chunk_at_most_q4() {
 
 #[test]
 fn a_cut_anywhere_in_a_packed_file_costs_one_chunk_at_most() {
-    for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
+    for dtype in Dtype::ALL {
         let mut files = model();
         let store = MemoryStore::default();
         load(&MemoryHost::new(files.clone()), &store, dtype, 4 << 20, 1).unwrap();

@@ -71,7 +71,7 @@ fn floats(values: Values) -> Vec<f32> {
 #[test]
 fn the_store_keeps_a_table_with_its_width_and_its_plan_says_so() {
     for name in MODELS {
-        for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
+        for dtype in Dtype::ALL {
             let (host, store) = (MemoryHost::new(files(name)), MemoryStore::default());
             let key = || ModelKey::new("https://example.org", name, "main", dtype);
             let source = |host| Source {

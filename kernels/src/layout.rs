@@ -10,6 +10,11 @@ pub fn packed_f32_shape(n: usize, k: usize) -> [usize; 3] {
     [n.div_ceil(PANEL), k, PANEL]
 }
 
+/// The shape of packed f16 weights for `n` outputs of `k` inputs: `[⌈n / 8⌉, k, 4]` with two neighbouring outputs in each i32.
+pub fn packed_f16_shape(n: usize, k: usize) -> [usize; 3] {
+    [n.div_ceil(PANEL), k, PANEL / 2]
+}
+
 /// The largest number of inputs that int8 kernels quantize together, with one step and zero point.
 const MAX_IN_GROUP: usize = 384;
 

@@ -9,6 +9,7 @@ use super::simd::{
     self, F32x4, OctetUnpacker, RowSums, SIGNED_Q4, Words, kernel, mul_add, row_dot,
 };
 use crate::activation::Activation;
+use crate::halves::unpack_halves;
 use crate::layout::{Groups, PANEL, Q4_GROUP};
 
 /// Packed int4 weights.
@@ -161,17 +162,6 @@ kernel! {
     }
 }
 
-/// Converts the two f16 of each i32.
-fn unpack_halves(halves: &[i32], to: &mut Vec<f32>) {
-    to.resize(halves.len() * 2, 0.0);
-    let to = registers_mut(to);
-    for (to, halves) in to.iter_mut().zip(halves.as_chunks().0) {
-        let [low, high] = simd::unpack_halves(halves);
-        low.store(&mut to[0]);
-        high.store(&mut to[1]);
-    }
-}
-
 /// Computes `y = activation(x · wᵀ + bias)`.
 ///
 /// *Shapes*: `x: [m, k]`, `bias: [n]`, `y: [m, n]`.
@@ -190,23 +180,7 @@ pub fn linear(
 mod tests {
     use super::*;
     use crate::testing::Random;
-    use half::f16;
     use wasm_bindgen_test::wasm_bindgen_test;
-
-    #[wasm_bindgen_test(unsupported = test)]
-    fn every_finite_half_becomes_its_value() {
-        for bits in (0..=u16::MAX).step_by(2) {
-            let expected = [bits, bits + 1].map(f16::from_bits);
-            if expected.iter().all(|half| half.is_finite()) {
-                let pair = i32::from(bits) | i32::from(bits + 1) << 16;
-                let mut floats = Vec::new();
-                unpack_halves(&[pair, 0, 0, pair], &mut floats);
-                let pair = expected.map(|half| half.to_f32().to_bits());
-                let floats: Vec<u32> = floats.into_iter().map(f32::to_bits).collect();
-                assert_eq!(floats, [pair, [0; 2], [0; 2], pair].as_flattened());
-            }
-        }
-    }
 
     #[wasm_bindgen_test(unsupported = test)]
     fn a_row_alone_has_the_bits_that_it_has_among_others() {

@@ -28,6 +28,24 @@ pub fn pack_row_f32(packed: &mut [f32], k: usize, output: usize, row: &[f32]) {
     }
 }
 
+/// Packs the weights of one output of a linear layer in f16: `packed: [⌈n / 8⌉, k, 4]` of two, `row: [k]`.
+pub fn pack_row_f16(packed: &mut [i32], k: usize, output: usize, row: &[f32]) {
+    let (panel, lane) = (output / PANEL, output % PANEL);
+    let panel = &mut packed[panel * k * PANEL / 2..(panel + 1) * k * PANEL / 2];
+    for (slots, value) in panel.chunks_exact_mut(PANEL / 2).zip(row) {
+        set_half(&mut slots[lane / 2], lane, f16::from_f32(*value));
+    }
+}
+
+/// Packs a row of a table in f16: `packed: [⌈d / 2⌉]` of two, `row: [d]`.
+pub fn pack_embedding_row_f16(packed: &mut [i32], row: &[f32]) {
+    for (slot, values) in packed.iter_mut().zip(row.chunks(2)) {
+        for (half, value) in values.iter().enumerate() {
+            set_half(slot, half, f16::from_f32(*value));
+        }
+    }
+}
+
 /// Packs the int8 weights of one output of a linear layer: `packed: [⌈n / 8⌉, quads, 8]` of four bytes, `row: [k]`.
 pub fn pack_row_q8(packed: &mut [i32], k: usize, output: usize, row: &[i8]) {
     let quads = padded_quads(k);
@@ -100,8 +118,13 @@ fn pack_group(
 /// Packs a number of a group of one output, of which two neighbouring outputs share an i32.
 fn pack_half(halves: &mut [i32], groups: usize, output: usize, index: usize, half: f16) {
     let (panel, lane) = (output / PANEL, output % PANEL);
-    halves[(panel * groups + index) * PANEL / 2 + lane / 2] |=
-        i32::from(half.to_bits()) << (16 * (lane % 2));
+    let pair = &mut halves[(panel * groups + index) * PANEL / 2 + lane / 2];
+    set_half(pair, lane, half);
+}
+
+/// Sets the half of an i32 of zeros that the lowest bit of `place` names.
+fn set_half(pair: &mut i32, place: usize, half: f16) {
+    *pair |= i32::from(half.to_bits()) << (16 * (place % 2));
 }
 
 /// Quantizes a group to integers from -8 to 7. Of a few scales, which put the largest magnitude at -8 or slightly beyond, the one with

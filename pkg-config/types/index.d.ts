@@ -17,10 +17,11 @@ export * from './vector-index.js';
 export type Device = 'auto' | 'cpu' | 'webgpu';
 
 /**
- * The format of the weights in memory and in the store. `'q8'` is int8 per output channel, with 8-bit (baseline) or 7-bit (relaxed SIMD)
+ * The format of the weights in memory and in the store. `'f16'` has half of the bytes of `'f32'` and nearly its values; the CPU holds such weights
+ * in f32. `'q8'` is int8 per output channel, with 8-bit (baseline) or 7-bit (relaxed SIMD)
  * activations. `'q4'` is int4 in groups of 32: it takes the least memory and is the least accurate.
  */
-export type Dtype = 'f32' | 'q8' | 'q4';
+export type Dtype = 'f32' | 'f16' | 'q8' | 'q4';
 
 /** The format of the values of an embedding; the names are those of sentence-transformers. */
 export type Precision = 'float32' | 'int8' | 'uint8' | 'binary' | 'ubinary';
@@ -67,8 +68,8 @@ export interface LoadOptions {
   /** The device that computes; default `'auto'`. */
   device?: Device;
   /**
-   * The format of the weights; default `'q8'`. The CPU computes with activations of 7 or 8 bits where weights are quantized; WebGPU turns such
-   * weights into f32 as it reads them.
+   * The format of the weights; default `'q8'`. The CPU computes with activations of 7 or 8 bits where weights are quantized; WebGPU turns weights
+   * of all formats into f32 as it reads them, so that `'f16'` needs no feature of the adapter.
    */
   dtype?: Dtype;
   /** Branch, tag or commit; default `'main'`. */
@@ -87,10 +88,10 @@ export interface LoadOptions {
   files?: Record<string, FileSource>;
   /**
    * The file that the weights are read from. `'auto'`, the default: a packed file of `pilotlight pull` where the host lists one, else
-   * safetensors, else `pytorch_model.bin` or its shards; for `'q8'` and `'q4'` an ONNX model in float16 that is much smaller than these. If
+   * safetensors, else `pytorch_model.bin` or its shards; for other formats than `'f32'` an ONNX model in float16 that is much smaller than these. If
    * the host lists none of them, a GGUF file, else an ONNX model. If an ONNX file turns out not to be supported, the next file is tried.
    * `'safetensors'`: the checkpoint, also where there is a packed file. `'pytorch'`: `pytorch_model.bin` or its shards, also where there
-   * are safetensors. `'gguf'`: the listed GGUF file that suits `dtype` best. `'onnx'`: for `'q8'` and `'q4'` `model_fp16.onnx` or
+   * are safetensors. `'gguf'`: the listed GGUF file that suits `dtype` best. `'onnx'`: `model_fp16.onnx` or
    * `model_O4.onnx`, in the folder `onnx` or in none, else `model.onnx`, and the other way round for `'f32'`; the weights are read, the graph
    * is not run; of CLIP and SigLIP also `text_model.onnx` and `vision_model.onnx` with these endings. Any other value is the name of a file,
    * such as `'model.Q4_1.gguf'`. A GGUF file contains its config and tokenizer. A `.bin` or `.onnx` cannot be a stream in `files`, because it is

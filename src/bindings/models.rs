@@ -93,7 +93,6 @@ pub async fn plan_model(model: JsValue, options: JsValue) -> Result<JsValue, JsV
     let plan = async {
         let options = LoadOptions::new(&options)?;
         let (dtype, towers) = (options.dtype, options.towers.clone());
-        #[cfg(feature = "webgpu")]
         let webgpu = options.webgpu;
         let source = JsSource::new(&model, options).await?;
         let (class, plan) = source
@@ -113,7 +112,7 @@ pub async fn plan_model(model: JsValue, options: JsValue) -> Result<JsValue, JsV
             fetch_bytes: plan.fetch,
             cached_bytes: plan.cached,
             store_bytes: plan.stored,
-            memory_bytes: plan.memory,
+            memory_bytes: plan.memory + if webgpu { 0 } else { plan.widening },
             #[cfg(feature = "webgpu")]
             gpu_bytes: webgpu.then(|| plan.gpu_memory()),
             available_bytes: source.available().await,

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Trial;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ops::{count_opening, now_ms};
+use crate::ops::{Dtype, count_opening, now_ms};
 
 /// An open GPU. Clones share it.
 #[derive(Clone, Debug)]
@@ -21,8 +21,8 @@ pub struct Gpu {
     adapter: Arc<Adapter>,
     /// The first error that the GPU reported. Later ones are usually its consequences.
     failure: Arc<OnceLock<(ErrorKind, String)>>,
-    /// The trials, in the order of [`Dtype`](crate::ops::Dtype).
-    pub(super) trials: Arc<[OnceLock<Trial>; 3]>,
+    /// The trials, in the order of [`Dtype::ALL`].
+    pub(super) trials: Arc<[OnceLock<Trial>; Dtype::ALL.len()]>,
 }
 
 /// A description of a GPU by the platform. Browsers reveal little, so any of the texts may be empty.

@@ -94,6 +94,7 @@ fn outputs(
     // Models in int4 have a layer in int8, that of the logits.
     let formats: &[Dtype] = match dtype {
         Dtype::F32 => &[Dtype::F32],
+        Dtype::F16 => &[Dtype::F16],
         Dtype::Q8 => &[Dtype::Q8],
         Dtype::Q4 => &[Dtype::Q4, Dtype::Q8],
     };
@@ -132,10 +133,10 @@ fn outputs(
         "rows of a table".into(),
         Embedding::F32(random.matrix(7, 33, device)).forward(ids()),
     ));
-    if dtype == Dtype::F32 {
-        outputs.extend(convolutions(&mut random, device));
-    } else {
-        outputs.extend(rows_in_q8(&mut random, ids, device)?);
+    match dtype {
+        Dtype::F32 => outputs.extend(convolutions(&mut random, device)),
+        Dtype::F16 => outputs.extend(rows_in_f16(&mut random, ids, device)?),
+        Dtype::Q8 | Dtype::Q4 => outputs.extend(rows_in_q8(&mut random, ids, device)?),
     }
     for (heads, head, spans) in [
         (3, 20, Spans::from_lengths([3, 1, 34])),
@@ -223,6 +224,28 @@ fn rows_in_q8(
             smooth,
         };
         outputs.push(("rows of a layer in q8".into(), table.forward(ids())));
+    }
+    Ok(outputs)
+}
+
+/// The results of tables and of tied layers in f16.
+fn rows_in_f16(
+    random: &mut RandomTensors,
+    ids: impl Fn() -> Tensor<1, Int>,
+    device: &Device,
+) -> Result<Vec<(String, Tensor<2>)>> {
+    let mut outputs = Vec::new();
+    let layer = random.linear(7, 33, Dtype::F16, device)?;
+    if let LinearWeight::F16(packed) = layer.weight {
+        // Its words make a table too, of which the last column of a row is padding.
+        let table = Embedding::F16 {
+            packed: packed.clone().reshape([4, 33]),
+            dimensions: 65,
+        };
+        let table = table.forward(integers(vec![3, 0, 2], [3], device));
+        outputs.push(("rows of a table in f16".into(), table));
+        let layer = Embedding::TiedF16(packed).forward(ids());
+        outputs.push(("rows of a layer in f16".into(), layer));
     }
     Ok(outputs)
 }

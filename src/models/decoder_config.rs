@@ -208,6 +208,7 @@ impl DecoderConfig {
     pub(crate) fn table_bytes(&self, dtype: Dtype) -> u64 {
         let width = match dtype {
             Dtype::F32 => 4,
+            Dtype::F16 => 2,
             Dtype::Q8 | Dtype::Q4 => 1,
         };
         self.vocab_size as u64 * self.hidden_size as u64 * width

@@ -11,6 +11,14 @@ use super::{HotOps, PANEL, linear};
 pub enum Embedding {
     /// `[v, d]`
     F32(Tensor<2>),
+    /// A table in f16 on a GPU. On the CPU it is in f32.
+    #[cfg(feature = "webgpu")]
+    F16 {
+        /// `[v, ⌈d / 2⌉]`, two f16 in each i32, the lower half first.
+        packed: Tensor<2, Int>,
+        /// `d`, without the padding to two.
+        dimensions: usize,
+    },
     /// An int8 table with one scale per row.
     Q8 {
         /// `[v, ⌈d / 4⌉]`, four int8 in each i32, the lowest byte first.
@@ -23,6 +31,9 @@ pub enum Embedding {
     /// The f32 weights of a linear layer, `[⌈v / 8⌉, d, 8]`, of which those of an output are a row: the table of a model whose
     /// vocabulary head has the same weights.
     TiedF32(Tensor<3>),
+    /// The f16 weights of a linear layer on a GPU, `[⌈v / 8⌉, d, 4]`, in the same way.
+    #[cfg(feature = "webgpu")]
+    TiedF16(Tensor<3, Int>),
     /// The int8 weights of a linear layer, in the same way.
     TiedQ8 {
         /// `[⌈v / 8⌉, quads, 8]`, four int8 in each i32.
@@ -41,6 +52,12 @@ impl Embedding {
     pub fn forward(&self, ids: Tensor<1, Int>) -> Tensor<2> {
         match self {
             Self::F32(table) => table.clone().select(0, ids),
+            #[cfg(feature = "webgpu")]
+            Self::F16 { packed, dimensions } => Tensor::from_dispatch(Dispatch::embedding_f16(
+                packed.clone().into_dispatch(),
+                ids.into_dispatch(),
+                *dimensions,
+            )),
             Self::Q8 {
                 packed,
                 scale,
@@ -52,6 +69,11 @@ impl Embedding {
                 *dimensions,
             )),
             Self::TiedF32(weight) => Tensor::from_dispatch(Dispatch::panel_rows_f32(
+                weight.clone().into_dispatch(),
+                ids.into_dispatch(),
+            )),
+            #[cfg(feature = "webgpu")]
+            Self::TiedF16(weight) => Tensor::from_dispatch(Dispatch::panel_rows_f16(
                 weight.clone().into_dispatch(),
                 ids.into_dispatch(),
             )),
@@ -78,6 +100,27 @@ pub(super) fn plain_panel_rows_f32<B: Backend>(
     let panels = B::float_select(weight, 0, panel_of::<B>(&ids));
     let rows = B::float_mul(panels, lane_of::<B>(&ids));
     B::float_reshape(B::float_sum_dim(rows, 2), Shape::from([t, k]))
+}
+
+#[cfg(feature = "webgpu")]
+pub(super) fn plain_panel_rows_f16<B: Backend>(
+    weight: IntTensor<B>,
+    ids: IntTensor<B>,
+) -> FloatTensor<B> {
+    plain_panel_rows_f32::<B>(linear::panels_of_halves::<B>(weight), ids)
+}
+
+#[cfg(feature = "webgpu")]
+pub(super) fn plain_f16<B: Backend>(
+    table: IntTensor<B>,
+    ids: IntTensor<B>,
+    dimensions: usize,
+) -> FloatTensor<B> {
+    let [t] = ids.shape().dims();
+    let [_, pairs] = table.shape().dims();
+    let rows = linear::halves::<B>(B::int_select(table, 0, ids));
+    let rows = B::float_reshape(rows, Shape::from([t, pairs * 2]));
+    B::float_slice(rows, &[Slice::from(0..t), Slice::from(0..dimensions)])
 }
 
 pub(super) fn plain_panel_rows_q8<B: Backend>(

@@ -10,9 +10,11 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, FloatDType, Scalar};
 use burn::tensor::{Device, Int, Shape, Slice, Tensor};
 
+use pilotlight_kernels::unpack_halves;
+
 pub use pilotlight_kernels::layout::{
-    Groups, PANEL, Q4_GROUP, group_sums, group_sums_shape, packed_f32_shape, packed_q4_shape,
-    packed_q8_shape, q4_scale_shape,
+    Groups, PANEL, Q4_GROUP, group_sums, group_sums_shape, packed_f16_shape, packed_f32_shape,
+    packed_q4_shape, packed_q8_shape, q4_scale_shape,
 };
 
 use super::{Activation, HotOps, activation, floats, integers, part, part_int};
@@ -22,6 +24,9 @@ use super::{Activation, HotOps, activation, floats, integers, part, part_int};
 pub enum LinearWeight {
     /// f32 weights, of the shape that [`packed_f32_shape`] gives.
     F32(Tensor<3>),
+    /// f16 weights on a GPU, of the shape that [`packed_f16_shape`] gives. On the CPU they are in f32.
+    #[cfg(feature = "webgpu")]
+    F16(Tensor<3, Int>),
     /// int8 weights with one scale per output.
     Q8 {
         /// Four int8 in each i32, the lowest byte first, of the shape that [`packed_q8_shape`] gives.
@@ -46,6 +51,25 @@ pub enum LinearWeight {
 }
 
 impl LinearWeight {
+    /// Makes f16 weights from their packed values, of the shape that [`packed_f16_shape`] gives. A build without WebGPU converts them to f32.
+    pub fn f16(packed: Vec<i32>, shape: [usize; 3], device: &Device) -> Self {
+        #[cfg(feature = "webgpu")]
+        return Self::F16(integers(packed, shape, device));
+        #[cfg(not(feature = "webgpu"))]
+        return Self::widened(&packed, shape, device);
+    }
+
+    /// Makes f32 weights of values packed in f16, of the shape that [`packed_f16_shape`] gives.
+    pub(crate) fn widened(
+        packed: &[i32],
+        [panels, k, pairs]: [usize; 3],
+        device: &Device,
+    ) -> Self {
+        let mut values = Vec::new();
+        unpack_halves(packed, &mut values);
+        Self::F32(floats(values, [panels, k, 2 * pairs], device))
+    }
+
     /// Makes int8 weights from their packed values and side tensors.
     ///
     /// *Shapes*: `packed` by [`packed_q8_shape`], `sums: [⌈n / 8⌉, groups, 8]` as [`group_sums`] computes them for either grouping of the
@@ -85,6 +109,8 @@ impl Linear {
         let outputs = panels.start * PANEL..n.min(panels.end * PANEL);
         let weight = match &self.weight {
             LinearWeight::F32(weight) => LinearWeight::F32(part(weight, panels)),
+            #[cfg(feature = "webgpu")]
+            LinearWeight::F16(weight) => LinearWeight::F16(part_int(weight, panels)),
             LinearWeight::Q8 {
                 packed,
                 sums,
@@ -116,6 +142,10 @@ impl Linear {
         Tensor::from_dispatch(match &self.weight {
             LinearWeight::F32(weight) => {
                 Dispatch::linear_f32(x, weight.clone().into_dispatch(), bias, activation)
+            }
+            #[cfg(feature = "webgpu")]
+            LinearWeight::F16(weight) => {
+                Dispatch::linear_f16(x, weight.clone().into_dispatch(), bias, activation)
             }
             LinearWeight::Q8 {
                 packed,
@@ -167,6 +197,9 @@ impl Linear {
             LinearWeight::F32(weight) => {
                 plain_f32::<Dispatch>(x, weight.into_dispatch(), bias, activation)
             }
+            LinearWeight::F16(weight) => {
+                plain_f16::<Dispatch>(x, weight.into_dispatch(), bias, activation)
+            }
             LinearWeight::Q8 {
                 packed,
                 scale,
@@ -213,6 +246,23 @@ pub(super) fn plain_f32<B: Backend>(
         bias,
         activation,
     )
+}
+
+#[cfg(feature = "webgpu")]
+pub(super) fn plain_f16<B: Backend>(
+    x: FloatTensor<B>,
+    weight: IntTensor<B>,
+    bias: FloatTensor<B>,
+    activation: Activation,
+) -> FloatTensor<B> {
+    plain_f32::<B>(x, panels_of_halves::<B>(weight), bias, activation)
+}
+
+/// Converts the f16 weights of panels: `[⌈n / 8⌉, k, 4]` to `[⌈n / 8⌉, k, 8]`.
+#[cfg(feature = "webgpu")]
+pub(super) fn panels_of_halves<B: Backend>(weight: IntTensor<B>) -> FloatTensor<B> {
+    let [panels, k, pairs] = weight.shape().dims();
+    B::float_reshape(halves::<B>(weight), Shape::from([panels, k, 2 * pairs]))
 }
 
 /// The product with unquantized activations, which the int8 kernels approximate.
@@ -281,7 +331,7 @@ pub(super) fn plain_q4<B: Backend>(
 
 /// Converts the two f16 in each i32 to floats in a new last dimension. A normal f16 is `±(1024 + mantissa) · 2^(exponent - 25)`, a subnormal
 /// one `±mantissa · 2^(1 - 25)`.
-fn halves<B: Backend>(packed: IntTensor<B>) -> FloatTensor<B> {
+pub(super) fn halves<B: Backend>(packed: IntTensor<B>) -> FloatTensor<B> {
     let float = |x| B::int_into_float(x, FloatDType::F32);
     let parts = [0, 16].map(|at| {
         let field = |from: i32, bits: i32| {

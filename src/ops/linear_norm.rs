@@ -27,6 +27,8 @@ impl LinearNorm {
         let [n] = linear.bias.dims();
         let inputs = match &linear.weight {
             LinearWeight::F32(weight) => weight.dims()[1],
+            #[cfg(feature = "webgpu")]
+            LinearWeight::F16(weight) => weight.dims()[1],
             LinearWeight::Q8 { smooth, .. } => smooth.dims()[0],
             LinearWeight::Q4 { scale, offset, .. } if offset.is_none() => {
                 scale.dims()[1] * Q4_GROUP
@@ -54,6 +56,10 @@ impl LinearNorm {
         Tensor::from_dispatch(match self.linear.weight.clone() {
             LinearWeight::F32(weight) => {
                 Dispatch::linear_norm_f32(x, weight.into_dispatch(), side, residual, epsilon)
+            }
+            #[cfg(feature = "webgpu")]
+            LinearWeight::F16(weight) => {
+                Dispatch::linear_norm_f16(x, weight.into_dispatch(), side, residual, epsilon)
             }
             LinearWeight::Q8 {
                 packed,

@@ -34,8 +34,8 @@ pub use gpu::GpuStats;
 pub(crate) use gpu::{count_opening, count_self_test, now_ms};
 pub use group_norm::{GroupNorm, group_norm};
 pub use linear::{
-    Groups, Linear, LinearWeight, PANEL, group_sums, group_sums_shape, packed_f32_shape,
-    packed_q4_shape, packed_q8_shape, q4_scale_shape,
+    Groups, Linear, LinearWeight, PANEL, group_sums, group_sums_shape, packed_f16_shape,
+    packed_f32_shape, packed_q4_shape, packed_q8_shape, q4_scale_shape,
 };
 pub use linear_norm::LinearNorm;
 pub use norm::{LayerNorm, RmsNorm};
@@ -73,6 +73,19 @@ pub trait HotOps: burn::backend::Backend {
         activation: Activation,
     ) -> FloatTensor<Self> {
         linear::plain_f32::<Self>(x, weight, bias, activation)
+    }
+
+    /// `activation(x · wᵀ + bias)` with f16 weights.
+    ///
+    /// *Shapes*: `x: [m, k]`, `weight: [⌈n / 8⌉, k, 4]` of two f16 in an i32 (see [`packed_f16_shape`]), `bias: [n]`, result `[m, n]`.
+    #[cfg(feature = "webgpu")]
+    fn linear_f16(
+        x: FloatTensor<Self>,
+        weight: IntTensor<Self>,
+        bias: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        linear::plain_f16::<Self>(x, weight, bias, activation)
     }
 
     /// `activation(x · wᵀ + bias)` with int8 weights, one scale per output, and activations quantized on the fly.
@@ -132,6 +145,20 @@ pub trait HotOps: burn::backend::Backend {
     ) -> FloatTensor<Self> {
         let [bias, gain, offset] = linear_norm::split::<Self>(side);
         let y = Self::linear_f32(x, weight, bias, Activation::Identity);
+        Self::add_layer_norm(y, residual, gain, offset, epsilon)
+    }
+
+    /// Computes [`linear_norm_f32`](Self::linear_norm_f32) with the f16 weights of [`linear_f16`](Self::linear_f16).
+    #[cfg(feature = "webgpu")]
+    fn linear_norm_f16(
+        x: FloatTensor<Self>,
+        weight: IntTensor<Self>,
+        side: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
+        let [bias, gain, offset] = linear_norm::split::<Self>(side);
+        let y = Self::linear_f16(x, weight, bias, Activation::Identity);
         Self::add_layer_norm(y, residual, gain, offset, epsilon)
     }
 
@@ -237,6 +264,26 @@ pub trait HotOps: burn::backend::Backend {
     /// *Shapes*: `weight: [⌈n / 8⌉, k, 8]`, `ids: [t]` below `n`, result `[t, k]`.
     fn panel_rows_f32(weight: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
         embedding::plain_panel_rows_f32::<Self>(weight, ids)
+    }
+
+    /// Looks up the weights of an output of an f16 linear layer for each id.
+    ///
+    /// *Shapes*: `weight: [⌈n / 8⌉, k, 4]` of two f16 in an i32, `ids: [t]` below `n`, result `[t, k]`.
+    #[cfg(feature = "webgpu")]
+    fn panel_rows_f16(weight: IntTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
+        embedding::plain_panel_rows_f16::<Self>(weight, ids)
+    }
+
+    /// Looks up rows of an f16 table.
+    ///
+    /// *Shapes*: `table: [v, ⌈d / 2⌉]` of two f16 in an i32, `ids: [t]` below `v`, result `[t, d]`.
+    #[cfg(feature = "webgpu")]
+    fn embedding_f16(
+        table: IntTensor<Self>,
+        ids: IntTensor<Self>,
+        dimensions: usize,
+    ) -> FloatTensor<Self> {
+        embedding::plain_f16::<Self>(table, ids, dimensions)
     }
 
     /// Looks up the weights of an output of an int8 linear layer for each id.

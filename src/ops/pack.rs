@@ -2,12 +2,12 @@
 
 use burn::tensor::Device;
 use pilotlight_kernels::pack::{
-    linear_scale, pack_row_f32, pack_row_q4, pack_row_q8, quantize_row,
+    linear_scale, pack_row_f16, pack_row_f32, pack_row_q4, pack_row_q8, quantize_row,
 };
 
 use super::{
-    Groups, Linear, LinearWeight, floats, group_sums, integers, packed_f32_shape, packed_q4_shape,
-    packed_q8_shape, q4_scale_shape,
+    Groups, Linear, LinearWeight, floats, group_sums, integers, packed_f16_shape, packed_f32_shape,
+    packed_q4_shape, packed_q8_shape, q4_scale_shape,
 };
 use crate::error::{Error, Result};
 
@@ -16,6 +16,8 @@ use crate::error::{Error, Result};
 pub enum Dtype {
     /// Values in f32, as trained.
     F32,
+    /// Values in f16. The CPU computes with them in f32.
+    F16,
     /// Values in int8 with one scale per output channel, or per row of an embedding table.
     Q8,
     /// Values in int4 with one scale per output and 32 inputs; embedding tables are as in `Q8`.
@@ -23,10 +25,14 @@ pub enum Dtype {
 }
 
 impl Dtype {
+    /// All of them, from the one with the most bits to the one with the fewest.
+    pub const ALL: [Self; 4] = [Self::F32, Self::F16, Self::Q8, Self::Q4];
+
     /// The name in options, keys and file names.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
+            Self::F16 => "f16",
             Self::Q8 => "q8",
             Self::Q4 => "q4",
         }
@@ -36,14 +42,12 @@ impl Dtype {
     ///
     /// *Errors*: `InvalidInput` listing the names.
     pub fn from_name(name: &str) -> Result<Self> {
-        match name {
-            "f32" => Ok(Self::F32),
-            "q8" => Ok(Self::Q8),
-            "q4" => Ok(Self::Q4),
-            other => Err(Error::invalid_input(format!(
-                "dtype is '{other}', expected 'f32', 'q8' or 'q4'"
-            ))),
-        }
+        let named = Self::ALL.into_iter().find(|dtype| dtype.name() == name);
+        named.ok_or_else(|| {
+            Error::invalid_input(format!(
+                "dtype is '{name}', expected 'f32', 'f16', 'q8' or 'q4'"
+            ))
+        })
     }
 }
 
@@ -69,6 +73,14 @@ impl Linear {
                     pack_row_f32(&mut packed, k, output, row);
                 }
                 LinearWeight::F32(floats(packed, shape, device))
+            }
+            Dtype::F16 => {
+                let shape = packed_f16_shape(n, k);
+                let mut packed = vec![0; shape.iter().product()];
+                for (output, row) in rows {
+                    pack_row_f16(&mut packed, k, output, row);
+                }
+                LinearWeight::f16(packed, shape, device)
             }
             Dtype::Q8 => {
                 let shape = packed_q8_shape(n, k);

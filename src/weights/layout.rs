@@ -1,11 +1,13 @@
 //! The layout of tensors in memory and in the packed file, and the packing of a checkpoint's rows into it.
 
-use half::f16;
 use pilotlight_kernels::blocks::Format;
 use pilotlight_kernels::pack::{
-    are_finite, divide, linear_scale, pack_blocks_q4, pack_embedding_row_q8, pack_row_f32,
-    pack_row_q4, pack_row_q8, quantize_row, row_scale,
+    are_finite, divide, linear_scale, pack_blocks_q4, pack_embedding_row_f16,
+    pack_embedding_row_q8, pack_row_f16, pack_row_f32, pack_row_q4, pack_row_q8, quantize_row,
+    row_scale,
 };
+use pilotlight_kernels::{are_finite_halves, fits_halves, unpack_halves};
+
 use serde_json::json;
 
 use super::contents::Found;
@@ -65,6 +67,8 @@ pub(super) struct PackedTensor {
 pub(super) enum PackedValues {
     /// Values in f32.
     F32(Vec<f32>),
+    /// Values in f16, two in each element.
+    F16(Vec<i32>),
     /// Values in int8, four in each element.
     Q8(Vec<i32>),
     /// Values in int4, eight in each element.
@@ -75,14 +79,18 @@ impl PackedValues {
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::F32(values) => bytemuck::cast_slice(values),
-            Self::Q8(values) | Self::Q4(values) => bytemuck::cast_slice(values),
+            Self::F16(values) | Self::Q8(values) | Self::Q4(values) => {
+                bytemuck::cast_slice(values)
+            }
         }
     }
 
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         match self {
             Self::F32(values) => bytemuck::cast_slice_mut(values),
-            Self::Q8(values) | Self::Q4(values) => bytemuck::cast_slice_mut(values),
+            Self::F16(values) | Self::Q8(values) | Self::Q4(values) => {
+                bytemuck::cast_slice_mut(values)
+            }
         }
     }
 }
@@ -136,6 +144,11 @@ impl Layout {
                 let packed = packed_f32_shape(n, k);
                 ("F32", packed.to_vec(), vec![])
             }
+            (Role::Panels | Role::Head, Dtype::F16) => {
+                // As f32, but for the width of a value.
+                let packed = packed_f32_shape(n, k);
+                ("F16", packed.to_vec(), vec![])
+            }
             (Role::Panels, Dtype::Q8) | (Role::Head, Dtype::Q8 | Dtype::Q4) => {
                 let [panels, quads, lanes] = packed_q8_shape(n, k);
                 let scale = side_tensor("scale", "F32", &[n]);
@@ -160,6 +173,7 @@ impl Layout {
                 let packed = vec![n, k.div_ceil(4), 4];
                 ("I8", packed, vec![side_tensor("scale", "F32", &[n])])
             }
+            (Role::Rows, Dtype::F16) => ("F16", vec![n, k.div_ceil(2), 2], vec![]),
             (Role::Rows, Dtype::F32) | (Role::Plain, _) => ("F32", shape.clone(), vec![]),
         };
         Ok(Self {
@@ -200,6 +214,7 @@ impl Layout {
         let values = length(&self.shape)?;
         let mut tensor = PackedTensor {
             values: match self.dtype {
+                "F16" => PackedValues::F16(integers(values / 2)?),
                 "I8" => PackedValues::Q8(integers(values / 4)?),
                 "U8" => PackedValues::Q4(integers(values / 4)?),
                 _ => PackedValues::F32(floats(values)?),
@@ -231,6 +246,18 @@ impl Layout {
     }
 }
 
+/// Converts the rows of a table in f16, of `columns` values each, to f32.
+pub(super) fn widened_rows(halves: &[i32], columns: usize) -> Vec<f32> {
+    let mut values = Vec::new();
+    unpack_halves(halves, &mut values);
+    if !columns.is_multiple_of(2) {
+        // Without the padding at the end of each row.
+        let mut place = 0..;
+        values.retain(|_| place.next().unwrap_or(0) % (columns + 1) < columns);
+    }
+    values
+}
+
 fn zeros<T: bytemuck::Zeroable>(length: usize) -> Option<Vec<T>> {
     // The allocator returns zeroed pages, so a large vector is not written twice.
     bytemuck::allocation::try_zeroed_vec(length).ok()
@@ -241,6 +268,7 @@ impl PackedTensor {
     pub fn leave_in_store(&mut self, start: u64) {
         self.values = match self.values {
             PackedValues::F32(_) => PackedValues::F32(Vec::new()),
+            PackedValues::F16(_) => PackedValues::F16(Vec::new()),
             PackedValues::Q8(_) | PackedValues::Q4(_) => PackedValues::Q8(Vec::new()),
         };
         self.sums = Vec::new();
@@ -292,7 +320,15 @@ impl PackedTensor {
         }
     }
 
-    /// Packs row `index` of the upstream tensor. `bytes` is working memory for its quantized values.
+    /// Whether the tensor's format has a number near each value.
+    pub fn holds(&self, row: &[f32]) -> bool {
+        match self.values {
+            PackedValues::F16(_) => fits_halves(row),
+            PackedValues::F32(_) | PackedValues::Q8(_) | PackedValues::Q4(_) => true,
+        }
+    }
+
+    /// Packs row `index` of the upstream tensor, whose values the tensor [holds](Self::holds). `bytes` is working memory for its quantized values.
     pub fn set_row(&mut self, role: Role, index: usize, row: &mut [f32], bytes: &mut [i8]) {
         match (&mut self.values, role) {
             (PackedValues::F32(values), Role::Panels | Role::Head) => {
@@ -300,6 +336,13 @@ impl PackedTensor {
             }
             (PackedValues::F32(values), _) => {
                 values[index * row.len()..(index + 1) * row.len()].copy_from_slice(row)
+            }
+            (PackedValues::F16(values), role) if role.is_panels() => {
+                pack_row_f16(values, row.len(), index, row)
+            }
+            (PackedValues::F16(values), _) => {
+                let pairs = row.len().div_ceil(2);
+                pack_embedding_row_f16(&mut values[index * pairs..(index + 1) * pairs], row)
             }
             (PackedValues::Q4(values), _) => pack_row_q4(values, &mut self.halves, index, row),
             (PackedValues::Q8(values), role) => {
@@ -334,14 +377,10 @@ impl PackedTensor {
     pub fn check_finite(&self, file: &str, name: &str) -> Result<()> {
         let values = match &self.values {
             PackedValues::F32(values) => are_finite(values),
+            PackedValues::F16(values) => are_finite_halves(values),
             PackedValues::Q8(_) | PackedValues::Q4(_) => true,
         };
-        let halves = self
-            .halves
-            .iter()
-            .chain(&self.offsets)
-            .flat_map(|pair| [*pair as u16, (pair >> 16) as u16])
-            .all(|half| f16::from_bits(half).is_finite());
+        let halves = are_finite_halves(&self.halves) && are_finite_halves(&self.offsets);
         let smooth = self
             .smooth
             .iter()
@@ -357,6 +396,15 @@ impl PackedTensor {
 pub(super) fn not_finite(file: &str, name: &str) -> Error {
     Error::invalid_weights(format!(
         "{file}: tensor '{name}' has a value that is not finite"
+    ))
+    .with_file(file)
+    .with_tensor(name)
+}
+
+/// The error of a value that is too large for f16.
+pub(super) fn beyond_f16(file: &str, name: &str) -> Error {
+    Error::invalid_weights(format!(
+        "{file}: tensor '{name}' has a value beyond 65504, the largest in f16; another dtype can hold it"
     ))
     .with_file(file)
     .with_tensor(name)
@@ -429,7 +477,7 @@ mod tests {
             (vec![usize::MAX, usize::MAX, 2], false),
         ] {
             for role in [Role::Panels, Role::Head, Role::Rows, Role::Plain] {
-                for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
+                for dtype in Dtype::ALL {
                     let layout = Layout::of(&Parameter::new("table", role, &shape), dtype, true);
                     match layout {
                         Ok(layout) => assert!(fits && layout.bytes() > 151_936 * 2048),

@@ -209,7 +209,7 @@ fn preceding_norm<'a>(
     let norm = parameter.preceding_norm.as_ref()?;
     let get = |part| match &tensors.get(&format!("{norm}.{part}"))?.values {
         PackedValues::F32(values) => Some(values.as_slice()),
-        PackedValues::Q8(_) | PackedValues::Q4(_) => None,
+        PackedValues::F16(_) | PackedValues::Q8(_) | PackedValues::Q4(_) => None,
     };
     Some((get("weight")?, get("bias").unwrap_or_default()))
 }

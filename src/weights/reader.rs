@@ -7,7 +7,7 @@ use pilotlight_kernels::pack::smoothing;
 
 use super::contents::Found;
 use super::header::{Entry, named};
-use super::layout::{PackedTensor, PackedValues, not_finite};
+use super::layout::{PackedTensor, PackedValues, beyond_f16, not_finite};
 use super::pytorch;
 use super::row_order::{RowOrder, lcm};
 use super::stored_rows::StoredRows;
@@ -248,6 +248,9 @@ impl<'a, 'h, 's> Reader<'a, 'h, 's> {
                 let source = stored_rows.row(&self.block, first, index);
                 if !cast(source, format, &mut row) {
                     return Err(not_finite(self.file, &entry.name));
+                }
+                if !to.holds(&row) {
+                    return Err(beyond_f16(self.file, &entry.name));
                 }
                 if values.unit() > 1 {
                     let stored = row.clone();

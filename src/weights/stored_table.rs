@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use bytemuck::pod_collect_to_vec;
-use pilotlight_kernels::{embedding_q8, panel_rows_f32, panel_rows_q8};
+use pilotlight_kernels::{embedding_q8, panel_rows_f32, panel_rows_q8, unpack_halves};
 
-use super::layout::{PackedTensor, PackedValues};
+use super::layout::{PackedTensor, PackedValues, widened_rows};
 use crate::ops::PANEL;
 
 /// The place and the layout of an embedding table in a packed file, and its parts in memory: scales and smoothing factors.
@@ -21,24 +21,36 @@ pub struct StoredTable {
     is_head: bool,
     /// Bytes of the rows that lie together.
     bytes: usize,
-    is_quantized: bool,
+    format: Format,
     /// The scale of each row of an int8 table.
     scale: Vec<f32>,
     /// The factors by which the weights of an int8 head were divided.
     smooth: Vec<f32>,
 }
 
+/// The format of a table's values.
+#[derive(Clone, Copy, Debug, Default)]
+enum Format {
+    #[default]
+    F32,
+    F16,
+    Q8,
+}
+
 impl StoredTable {
     pub(super) fn new(packed: PackedTensor, shape: [usize; 2], is_head: bool) -> Self {
-        let is_quantized = !matches!(packed.values, PackedValues::F32(_));
-        let width = if is_quantized { 1 } else { 4 };
+        let (format, width) = match packed.values {
+            PackedValues::F32(_) => (Format::F32, 4),
+            PackedValues::F16(_) => (Format::F16, 2),
+            PackedValues::Q8(_) | PackedValues::Q4(_) => (Format::Q8, 1),
+        };
         Self {
             file: packed.file,
             start: packed.start,
             shape,
             is_head,
             bytes: packed.shape.iter().skip(1).product::<usize>() * width,
-            is_quantized,
+            format,
             scale: packed.scale,
             smooth: packed.smooth,
         }
@@ -82,13 +94,23 @@ impl StoredTable {
         });
         let local: Vec<i32> = local.collect();
         let mut rows = vec![0.0; ids.len() * d];
-        if !self.is_quantized {
-            let values: Vec<f32> = pod_collect_to_vec(bytes);
-            match self.is_head {
-                false => rows.copy_from_slice(&values),
-                true => panel_rows_f32(&values, &local, d, &mut rows),
+        let floats = match (self.format, self.is_head) {
+            (Format::F32, _) => pod_collect_to_vec(bytes),
+            (Format::F16, false) => widened_rows(&pod_collect_to_vec(bytes), d),
+            (Format::F16, true) => {
+                let mut values = Vec::new();
+                unpack_halves(&pod_collect_to_vec::<u8, i32>(bytes), &mut values);
+                values
             }
-            return rows;
+            (Format::Q8, _) => Vec::new(),
+        };
+        match (self.format, self.is_head) {
+            (Format::Q8, _) => {}
+            (_, false) => return floats,
+            (_, true) => {
+                panel_rows_f32(&floats, &local, d, &mut rows);
+                return rows;
+            }
         }
         let of_index = |index: &usize| {
             let first = index * together;

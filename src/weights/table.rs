@@ -1,6 +1,6 @@
 //! A table of rows that is read on the CPU, without tensors.
 
-use super::layout::{PackedTensor, PackedValues};
+use super::layout::{PackedTensor, PackedValues, widened_rows};
 
 /// A table whose rows are looked up, in f32 or in int8 with a scale for each row.
 #[derive(Default)]
@@ -34,6 +34,7 @@ impl Table {
             columns: tensor.columns,
             values: match tensor.values {
                 PackedValues::F32(values) => Values::F32(values),
+                PackedValues::F16(values) => Values::F32(widened_rows(&values, tensor.columns)),
                 PackedValues::Q8(packed) | PackedValues::Q4(packed) => Values::Q8 {
                     packed,
                     scale: tensor.scale,

@@ -6,13 +6,13 @@ use burn::tensor::{Device, Tensor};
 use pilotlight_kernels::embedding_q8;
 use pilotlight_kernels::pack::pack_row_f32;
 
-use super::layout::{PackedTensor, PackedValues};
+use super::layout::{PackedTensor, PackedValues, widened_rows};
 use super::{ANY, INDICES, NUMBERS, Parameter, Presence, Role, StoredTable, Table};
 use crate::device::cpu;
 use crate::error::{Error, Result};
 use crate::ops::{
     Conv2d, Embedding, GroupNorm, Groups, LayerNorm, Linear, LinearWeight, PANEL, QueryKeyValue,
-    RmsNorm, Window, floats, group_sums, integers, packed_f32_shape,
+    RmsNorm, Window, floats, group_sums, integers, is_gpu, packed_f32_shape,
 };
 
 /// The tensors from which the layers of a model are built. A model names each of its tensors once, in the function that builds
@@ -25,6 +25,8 @@ pub struct Tensors {
     device: Device,
     /// Whether int8 layers quantize their inputs in fine groups.
     fine: bool,
+    /// Whether f16 weights stay in f16. A GPU converts them as it computes, the CPU when they are loaded.
+    keeps_halves: bool,
 }
 
 enum Pass {
@@ -39,6 +41,7 @@ impl Tensors {
             pass: Pass::Declaring(Vec::new()),
             device: cpu(),
             fine: false,
+            keeps_halves: false,
         }
     }
 
@@ -46,6 +49,7 @@ impl Tensors {
     pub(super) fn loaded(tensors: HashMap<String, PackedTensor>, device: Device) -> Self {
         Self {
             pass: Pass::Loaded(tensors),
+            keeps_halves: is_gpu(&device),
             device,
             fine: false,
         }
@@ -166,6 +170,8 @@ impl Tensors {
         let head = self.head(name, [v, d])?;
         let embedding = match &head.weight {
             LinearWeight::F32(weight) => Embedding::TiedF32(weight.clone()),
+            #[cfg(feature = "webgpu")]
+            LinearWeight::F16(weight) => Embedding::TiedF16(weight.clone()),
             LinearWeight::Q8 {
                 packed,
                 scale,
@@ -214,6 +220,14 @@ impl Tensors {
         let shape = [shape[0], shape[1], shape[2]];
         let weight = match values {
             PackedValues::F32(values) => LinearWeight::F32(floats(values, shape, &self.device)),
+            PackedValues::F16(values) => {
+                let [panels, k, lanes] = shape;
+                let shape = [panels, k, lanes / 2];
+                match self.keeps_halves {
+                    true => LinearWeight::f16(values, shape, &self.device),
+                    false => LinearWeight::widened(&values, shape, &self.device),
+                }
+            }
             PackedValues::Q8(values) => {
                 // The file has the sums of the coarse groups, whatever the model.
                 let sums = match self.fine {
@@ -282,6 +296,15 @@ impl Tensors {
         let shape = [shape[0], shape[1]];
         Ok(match values {
             PackedValues::F32(values) => Embedding::F32(floats(values, shape, &self.device)),
+            #[cfg(feature = "webgpu")]
+            PackedValues::F16(values) if self.keeps_halves => Embedding::F16 {
+                packed: integers(values, shape, &self.device),
+                dimensions: d,
+            },
+            PackedValues::F16(values) => {
+                let rows = widened_rows(&values, d);
+                Embedding::F32(floats(rows, [shape[0], d], &self.device))
+            }
             PackedValues::Q8(values) | PackedValues::Q4(values) => Embedding::Q8 {
                 packed: integers(values, shape, &self.device),
                 scale: floats_of(scale, &self.device),
@@ -382,6 +405,7 @@ impl Tensors {
         };
         Ok(match values {
             PackedValues::F32(values) => values,
+            PackedValues::F16(values) => widened_rows(&values, d),
             PackedValues::Q8(values) | PackedValues::Q4(values) => {
                 let mut rows = vec![0.0; scale.len() * d];
                 let ids: Vec<i32> = (0..scale.len() as i32).collect();
@@ -462,7 +486,7 @@ impl Tensors {
         match self.tensor(parameter)?.map(|tensor| tensor.values) {
             Some(PackedValues::F32(values)) => Ok(Some(values)),
             None => Ok(None),
-            Some(PackedValues::Q8(_) | PackedValues::Q4(_)) => Err(Error::internal(format!(
+            Some(_) => Err(Error::internal(format!(
                 "tensor '{name}' is quantized, expected f32"
             ))),
         }

@@ -50,7 +50,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
 
 #[test]
 fn fused_graphs_have_the_vectors_of_the_safetensors() {
-    for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
+    for dtype in Dtype::ALL {
         let own = load_from(&MemoryHost::new(safetensors()), "auto", dtype).unwrap();
         for level in ["O1", "O2", "O3"] {
             let name = format!("onnx/model_{level}.onnx");
@@ -74,7 +74,7 @@ fn quantized_weights_are_read_where_they_are_asked_for() {
         ("onnx/model_q4_symmetric.onnx", 0.94),
     ] {
         let files = with(&[(name, name)]);
-        for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
+        for dtype in Dtype::ALL {
             let host = MemoryHost::new(files.clone());
             let quantized = load(&host, name, dtype, false).unwrap();
             let near = cosine(&vector(&own), &vector(&quantized));

@@ -435,7 +435,7 @@ test('wrong usage is exit code 2, with a word on what is wrong', async () => {
     [['push', 'a/b'], /there is no command 'push'/],
     [['pull'], /takes one MODEL/],
     [['pull', 'a/b', 'c/d'], /takes one MODEL/],
-    [['pull', 'a/b', '--dtype', 'q5'], /--dtype is q8, q4 or f32, not 'q5'/],
+    [['pull', 'a/b', '--dtype', 'q5'], /--dtype is q8, q4, f16 or f32, not 'q5'/],
     [['pull', 'a/b', '--host', 'huggingface.co'], /--host is an address/],
     [['pull', 'a/b', '--host', 'file:///etc'], /--host is an address/],
     [['pull', 'a/b', '--speed', '9'], /--speed/],

@@ -68,6 +68,8 @@ for (const name of CLIPS) {
   // Random weights of 32 values a row leave int4 no redundancy: measured are 0.9994 and 0.945 at least. These limits tell a broken
   // path from a working one; the error of quantization is tested with ViT-B/32 below.
   for (const [dtype, least] of [
+    // Weights of 11 bits.
+    ['f16', 0.99999],
     ['q8', 0.998],
     ['q4', 0.92],
   ]) {
@@ -89,7 +91,7 @@ for (const name of CLIPS) {
   }
 }
 
-for (const dtype of ['f32', 'q8', 'q4']) {
+for (const dtype of ['f32', 'f16', 'q8', 'q4']) {
   test(`a text and an image have the same bits alone, first and last in a list, in ${dtype}`, async () => {
     const embedder = await load('clip-tiny-gelu', { dtype });
     const [text, ...texts] = TEXTS.slice().reverse();

@@ -104,7 +104,7 @@ describe('a decoder of a host', () => {
 
 describe('the first layers of a decoder', () => {
   for (const model of Object.keys(SEEDED)) {
-    for (const dtype of ['f32', 'q8', 'q4']) {
+    for (const dtype of ['f32', 'f16', 'q8', 'q4']) {
       test(`${model} are its own in ${dtype}, to the bit, and there are no others`, async () => {
         const whole = await open(model, false, { dtype });
         const cut = await open(model, false, { dtype, layers: 2 });
@@ -221,7 +221,7 @@ describe('a folder that pull made of a decoder', () => {
     test(`${name} gives PyTorch’s likelihoods in f32, and in q8 and q4 those of the checkpoint`, async () => {
       const model = `test/${name}`;
       const { cases, values } = decoderGolden(name);
-      for (const dtype of ['f32', 'q8', 'q4']) {
+      for (const dtype of ['f32', 'f16', 'q8', 'q4']) {
         const folder = await pull(model, '--dtype', dtype);
         const weights = readdirSync(folder).filter((file) => file.endsWith('.safetensors'));
         assert.deepEqual(

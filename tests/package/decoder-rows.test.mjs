@@ -32,7 +32,7 @@ const chunks = ({ rows }) =>
 
 describe('a decoder whose embedding table stays in the store', () => {
   for (const model of Object.keys(MODELS)) {
-    for (const dtype of ['f32', 'q8', 'q4']) {
+    for (const dtype of ['f32', 'f16', 'q8', 'q4']) {
       for (const layers of [undefined, 2]) {
         test(`${model} in ${dtype} with ${layers ?? 'all'} layers has the same bits, and is stored as any other`, async () => {
           const [store, other] = [mapStore(), mapStore()];

@@ -98,7 +98,7 @@ for (const name of DECODERS) {
       });
     }
 
-    for (const dtype of ['f32', 'q8', 'q4']) {
+    for (const dtype of ['f32', 'f16', 'q8', 'q4']) {
       test(`gives each text in ${dtype} the same bits alone and in any batch`, async () => {
         const decoder = await loadTiny(name, { dtype });
         // There are enough tokens for several batches.

@@ -40,7 +40,7 @@ function assertPlanned(plan, stored, store) {
 }
 
 describe('the first layers of a model', () => {
-  for (const dtype of ['f32', 'q8', 'q4']) {
+  for (const dtype of ['f32', 'f16', 'q8', 'q4']) {
     test(`are the model's in ${dtype}, to the bit`, async () => {
       const whole = await open(false, { dtype });
       const cut = await open(false, { dtype, layers: 2 });

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { TextEmbedder } from 'pilotlight';
+import { models, TextEmbedder } from 'pilotlight';
 import { startHub } from '../hub/hub.mjs';
 import { TINY, tolerance } from './support/goldens.mjs';
 import { filesOf, golden, HUB_MODELS, tinyFolder } from './support/models.mjs';
+import { mapStore } from './support/map-store.mjs';
 import { cosine, maxAbsError, row } from './support/vectors.mjs';
 
 let hub;
@@ -78,6 +79,29 @@ describe('all-MiniLM-L6-v2', () => {
     const embedder = await TextEmbedder.load(model, { host: hub.url, dtype: 'f32', store: false });
     assertAllValues(await embedCases(embedder, expected), expected.cases, 'minilm');
     embedder.dispose();
+  });
+
+  test('f16 has half of the bytes of f32, and PyTorch\'s values but for the rounding of weights', async () => {
+    const store = mapStore();
+    const embedder = await TextEmbedder.load(model, { host: hub.url, dtype: 'f16', store });
+    assert.deepEqual([embedder.backend.dtype, embedder.backend.device], ['f16', 'cpu']);
+    const result = await embedCases(embedder, expected);
+    const cosines = expected.cases.map(({ embedding }, i) => cosine(row(result, i), embedding));
+    assert.ok(Math.min(...cosines) >= 0.9999, `least cosine ${Math.min(...cosines)}`);
+    const plans = await Promise.all(
+      ['f32', 'f16'].map((dtype) => models.plan(model, { host: hub.url, dtype, store: mapStore() })),
+    );
+    const [whole, half] = plans.map(({ storeBytes }) => storeBytes);
+    assert.ok(half < 0.52 * whole, `${half} of ${whole} bytes`);
+    // On the CPU they become f32.
+    assert.ok(Math.abs(plans[1].memoryBytes / plans[0].memoryBytes - 1) < 0.01, JSON.stringify(plans));
+    const [stored] = await models.list({ store });
+    assert.deepEqual([stored.dtype, stored.bytes], ['f16', half]);
+    embedder.dispose();
+
+    const again = await TextEmbedder.load(model, { host: hub.url, dtype: 'f16', store });
+    assert.deepEqual((await embedCases(again, expected)).data, result.data);
+    again.dispose();
   });
 
   test('q8 stays near PyTorch, and a text has the same bits alone and in any batch', async () => {

@@ -98,8 +98,8 @@ describe('load options', () => {
   for (const [options, says] of [
     [{ device: 'gpu' }, /device.*'auto', 'cpu', 'webgpu'.*'gpu'/],
     [{ device: 1 }, /device/],
-    [{ dtype: 'f16' }, /dtype.*'f32', 'q8', 'q4'.*'f16'/],
-    [{ device: 'webgpu', dtype: 'f16' }, /dtype.*'f32', 'q8', 'q4'.*'f16'/],
+    [{ dtype: 'bf16' }, /dtype.*'f32', 'f16', 'q8', 'q4'.*'bf16'/],
+    [{ device: 'webgpu', dtype: 'bf16' }, /dtype.*'f32', 'f16', 'q8', 'q4'.*'bf16'/],
     [{ signal: 'now' }, /signal/],
     [{ store: 'disk' }, /store/],
     [{ store: {}, files: undefined, host: 'http://127.0.0.1:9' }, /store.*get/],

@@ -39,7 +39,7 @@ const local = fields({
   /** The name of the repository that the files are of, for heads that were fitted to it; default the end of `source`. */
   repository: v.optional(repository),
   revision: v.optional(text),
-  dtype: v.optional(v.picklist(['f32', 'q8', 'q4'], 'f32, q8 or q4')),
+  dtype: v.optional(v.picklist(['f32', 'f16', 'q8', 'q4'], 'f32, f16, q8 or q4')),
   layers: v.optional(whole(1, 1000)),
   weights: v.optional(text),
   /** The secret with the token of the host of `source`, which is sent to it alone. */

@@ -34,7 +34,7 @@ export interface Backend {
 export const CPU_ASKED = 'The CPU was asked for.';
 
 const DEVICES: readonly Device[] = ['auto', 'cpu', 'webgpu'];
-const DTYPES: readonly Dtype[] = ['f32', 'q8', 'q4'];
+const DTYPES: readonly Dtype[] = ['f32', 'f16', 'q8', 'q4'];
 
 /**
  * Chooses the device that `options` ask for, or the CPU with the reason why that one cannot be used. The CPU computes with `threads` where they are

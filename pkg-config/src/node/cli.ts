@@ -12,7 +12,7 @@ import { verify } from './verify.js';
 const HELP = `pilotlight ${version}
 
   pilotlight pull MODEL [options]   fetches a model and writes a folder that any static host can serve
-      --dtype q8|q4|f32             how the weights are kept (q8)
+      --dtype q8|q4|f16|f32         how the weights are kept (q8)
       --layers NUMBER|0-LAST        only the first layers of a sentence encoder, for load({ layers }) (all)
       --vocabulary FILE             only the rows of the vocabulary that the texts in FILE need, one text a
                                     line, and all single characters and bytes
@@ -121,7 +121,7 @@ function modelWords(command: string, words: string[]): ModelWords {
   const foreign = OF_PULL.find((name) => command !== 'pull' && values[name] !== undefined);
   if (foreign) throw new UsageError(`${command} writes nothing: leave out --${foreign}`);
   const { dtype = 'q8', out = '.', revision = 'main', host = 'https://huggingface.co' } = values;
-  if (!['q8', 'q4', 'f32'].includes(dtype)) throw new UsageError(`--dtype is q8, q4 or f32, not '${dtype}'`);
+  if (!['q8', 'q4', 'f16', 'f32'].includes(dtype)) throw new UsageError(`--dtype is q8, q4, f16 or f32, not '${dtype}'`);
   const { layers, vocabulary, dimensions, evaluate, weights } = values;
   if (dimensions !== undefined && !/^[1-9]\d{0,4}$/.test(dimensions))
     throw new UsageError(`--dimensions is a whole number from 1, not '${dimensions}'`);

@@ -42,6 +42,7 @@ macro_rules! of_files {
 }
 
 const F32: Format = of_files!("linear", 16, "linear_f32.wgsl");
+const F16: Format = of_files!("linear_f16", 16, "linear_f16.wgsl");
 const Q8: Format = of_files!("linear_q8", 16, "linear_q8.wgsl");
 const Q4: Format = of_files!("linear_q4", 32, "linear_q4.wgsl", "q4_no_offset.wgsl");
 const Q4_OFFSET: Format = of_files!("linear_q4_offset", 32, "linear_q4.wgsl", "q4_offset.wgsl");
@@ -65,6 +66,10 @@ pub(super) fn fits<const N: usize>(x: &CubeTensor, floats: [&CubeTensor; N]) -> 
 
 pub(super) fn f32(x: CubeTensor, weight: CubeTensor, bias: CubeTensor, end: End) -> CubeTensor {
     launch(F32, [x, bias, weight], end, 0, 1)
+}
+
+pub(super) fn f16(x: CubeTensor, weight: CubeTensor, bias: CubeTensor, end: End) -> CubeTensor {
+    launch(F16, [x, bias, weight], end, 0, 1)
 }
 
 pub(super) fn q8(

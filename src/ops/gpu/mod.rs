@@ -2,6 +2,7 @@
 //!
 //! Operations without a kernel here run by their plain bodies. So do sizes that a kernel does not support; the methods document these. Upsampling needs no kernel, because its plain body is a single copy of a view.
 
+mod attention;
 mod clock;
 mod kernel;
 mod linear;
@@ -15,10 +16,11 @@ use burn::backend::{Cube, TensorMetadata};
 use burn::tensor::{FloatDType, Shape};
 use burn_wgpu::CubeTensor;
 
+use super::attention as plain_attention;
 use super::linear as plain;
 use super::{
-    Activation, HotOps, PANEL, Pool, Reduction, Spans, Window, attention, conv, gated, group_norm,
-    norm, pool, rotary,
+    Activation, HotOps, PANEL, Pool, Reduction, Spans, Window, conv, gated, group_norm, norm, pool,
+    rotary,
 };
 pub(crate) use clock::now_ms;
 use kernel::{Kernel, all_f32, contiguous, dims};
@@ -29,10 +31,6 @@ pub(super) use stats::{count_read, count_sent};
 
 /// Rows that an invocation of the linear kernel computes, and pixels that one of the convolution kernel computes.
 const ROWS: usize = 4;
-/// Queries in one workgroup of the attention kernel.
-const QUERIES: usize = 4;
-/// The widest head that the attention kernel supports. It has an invocation for each column, and WebGPU guarantees 256 in a workgroup.
-const WIDEST_HEAD: usize = 256;
 /// The largest number of panels of outputs that a workgroup of the convolution computes.
 const WIDEST_TILE: usize = 8;
 /// Invocations that share a group of the group norm. Each has nine values if 48 channels of 14 by 14 pixels form eight groups. On Mesa's
@@ -51,6 +49,19 @@ impl HotOps for Cube {
             return plain::plain_f32::<Self>(x, weight, bias, activation);
         }
         linear::f32(x, weight, bias, End::Activation(activation))
+    }
+
+    /// Runs the plain body if a weight has no inputs.
+    fn linear_f16(
+        x: CubeTensor,
+        weight: CubeTensor,
+        bias: CubeTensor,
+        activation: Activation,
+    ) -> CubeTensor {
+        if !linear::fits(&x, []) {
+            return plain::plain_f16::<Self>(x, weight, bias, activation);
+        }
+        linear::f16(x, weight, bias, End::Activation(activation))
     }
 
     /// Runs the plain body if a weight has no inputs. Activations are not quantized.
@@ -108,6 +119,16 @@ impl HotOps for Cube {
         linear::f32(x, weight, side, End::Norm { residual, epsilon })
     }
 
+    fn linear_norm_f16(
+        x: CubeTensor,
+        weight: CubeTensor,
+        side: CubeTensor,
+        residual: CubeTensor,
+        epsilon: f32,
+    ) -> CubeTensor {
+        linear::f16(x, weight, side, End::Norm { residual, epsilon })
+    }
+
     fn linear_norm_q8(
         x: CubeTensor,
         weight: CubeTensor,
@@ -139,6 +160,15 @@ impl HotOps for Cube {
         linear::q4(x, weight, scale, side, End::Norm { residual, epsilon })
     }
 
+    fn panel_rows_f16(weight: CubeTensor, ids: CubeTensor) -> CubeTensor {
+        let [_, d, _] = dims(&weight);
+        rows::f16(weight, ids, d, true)
+    }
+
+    fn embedding_f16(table: CubeTensor, ids: CubeTensor, dimensions: usize) -> CubeTensor {
+        rows::f16(table, ids, dimensions, false)
+    }
+
     fn panel_rows_q8(
         weight: CubeTensor,
         scale: CubeTensor,
@@ -158,7 +188,7 @@ impl HotOps for Cube {
         rows::q8(table, scale, None, ids, dimensions)
     }
 
-    /// Runs the plain body for heads whose width exceeds [`WIDEST_HEAD`] or is no multiple of four.
+    /// Runs the plain body for heads whose width exceeds [`attention::WIDEST_HEAD`] or is no multiple of four.
     fn attention(
         query: CubeTensor,
         key: CubeTensor,
@@ -172,11 +202,11 @@ impl HotOps for Cube {
         }
         let head = width / heads;
         let [rows, key_width] = dims(&key);
-        let fits = head.is_multiple_of(4) && head <= WIDEST_HEAD && rows == t;
+        let fits = head.is_multiple_of(4) && head <= attention::WIDEST_HEAD && rows == t;
         if !fits || !all_f32([&query, &key, &value]) {
-            return attention::plain::<Self>(query, key, value, spans, heads);
+            return plain_attention::plain::<Self>(query, key, value, spans, heads);
         }
-        attend(
+        attention::launch(
             [query, key, value],
             [t, width],
             spans,
@@ -190,12 +220,12 @@ impl HotOps for Cube {
         let [t, width] = dims(&all);
         let d = width / 3;
         let head = d / heads;
-        if t == 0 || !head.is_multiple_of(4) || head > WIDEST_HEAD || !all_f32([&all]) {
-            let [query, key, value] = attention::split::<Self>(all);
+        if t == 0 || !head.is_multiple_of(4) || head > attention::WIDEST_HEAD || !all_f32([&all]) {
+            let [query, key, value] = plain_attention::split::<Self>(all);
             return <Self as HotOps>::attention(query, key, value, spans, heads);
         }
         let vectors = [width / 4, d / 4, d / 2];
-        attend(
+        attention::launch(
             [all.clone(), all.clone(), all],
             [t, d],
             spans,
@@ -415,54 +445,6 @@ impl HotOps for Cube {
             ],
         )
     }
-}
-
-/// Launches the attention kernel. `vectors`: where rows of the three matrices are parts of one row, the length of that row and the positions of
-/// keys and values in it, in vectors of four; else zeros.
-fn attend(
-    inputs: [CubeTensor; 3],
-    [t, width]: [usize; 2],
-    spans: Spans,
-    [heads, key_heads]: [usize; 2],
-    vectors: [usize; 3],
-) -> CubeTensor {
-    let head = width / heads;
-    // A job is [`QUERIES`] queries of a sequence: the first query, the first row of the sequence, and the row past its last.
-    let jobs: Vec<[u32; 3]> = spans
-        .iter()
-        .flat_map(|rows| {
-            let span = [rows.start as u32, rows.end as u32];
-            rows.step_by(QUERIES)
-                .map(move |first| [first as u32, span[0], span[1]])
-        })
-        .collect();
-    let (rows, longest) = spans
-        .bias()
-        .map_or((0, 0), |bias| (bias.rows, bias.longest));
-    let sizes = [heads, jobs.len(), key_heads, rows, longest];
-    let sizes = sizes.into_iter().chain(vectors).map(|size| size as u32);
-    let bias = spans.bias().into_iter().flat_map(|bias| bias.table.iter());
-    let info: Vec<u32> = sizes
-        .chain(jobs.concat())
-        .chain(bias.map(|value| value.to_bits()))
-        .collect();
-    let [query, key, value] = contiguous(inputs);
-    let lanes = head.next_power_of_two().max(32);
-    Kernel::new(
-        "attention",
-        include_str!("attention.wgsl"),
-        (lanes as u32, 1),
-    )
-    .with("lanes", lanes)
-    .with("head", head / 4)
-    .with("causal", usize::from(spans.is_causal()))
-    .with("bias", usize::from(spans.bias().is_some()))
-    .launch(
-        jobs.len() * heads,
-        &[&query, &key, &value],
-        [t, width],
-        &info,
-    )
 }
 
 /// The number of an activation in `activation.wgsl`.

@@ -347,7 +347,7 @@ fn a_row_gives_the_same_bits_wherever_it_stands_in_a_batch() {
 #[test]
 fn the_gpu_passes_its_trial() {
     let Some(gpu) = gpu() else { return };
-    for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
+    for dtype in Dtype::ALL {
         let trial = wait(gpu.trial(dtype)).unwrap();
         println!("{:?}: {dtype:?}: {trial:?}", gpu.adapter());
         assert!(

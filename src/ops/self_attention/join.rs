@@ -9,6 +9,7 @@ impl Linear {
     pub(super) fn on(self, device: &Device) -> Self {
         let weight = match self.weight {
             LinearWeight::F32(weight) => LinearWeight::F32(float_on(weight, device)),
+            LinearWeight::F16(weight) => LinearWeight::F16(integer_on(weight, device)),
             LinearWeight::Q8 {
                 packed,
                 sums,
@@ -49,6 +50,11 @@ pub(super) fn join(layers: &[Linear; 3]) -> Option<Linear> {
             LinearWeight::F32(key),
             LinearWeight::F32(value),
         ] => LinearWeight::F32(cat([query, key, value])),
+        [
+            LinearWeight::F16(query),
+            LinearWeight::F16(key),
+            LinearWeight::F16(value),
+        ] => LinearWeight::F16(cat_int([query, key, value])),
         [
             LinearWeight::Q8 { .. },
             LinearWeight::Q8 { .. },
@@ -99,7 +105,7 @@ pub(super) fn join(layers: &[Linear; 3]) -> Option<Linear> {
 fn packed(weight: &LinearWeight) -> Option<&Tensor<3, Int>> {
     match weight {
         LinearWeight::Q8 { packed, .. } | LinearWeight::Q4 { packed, .. } => Some(packed),
-        LinearWeight::F32(_) => None,
+        LinearWeight::F32(_) | LinearWeight::F16(_) => None,
     }
 }
 

@@ -22,6 +22,9 @@ const KINDS: [&str; 13] = [
     "Q4_1", "Q4_0",
 ];
 
+/// The kinds that come first for `f16`: more bits would be lost.
+const BEST_FOR_F16: [&str; 3] = ["F16", "F32", "BF16"];
+
 /// The kinds that come first for `q8`: more bits would be lost again.
 const BEST_FOR_Q8: [&str; 2] = ["Q8_0", "Q6_K"];
 
@@ -153,6 +156,7 @@ fn best<'a>(files: impl Iterator<Item = &'a str>, dtype: Dtype) -> Option<String
 fn rank(file: &str, dtype: Dtype) -> usize {
     let first: &[&str] = match dtype {
         Dtype::F32 => &[],
+        Dtype::F16 => &BEST_FOR_F16,
         Dtype::Q8 => &BEST_FOR_Q8,
         Dtype::Q4 => &BEST_FOR_Q4,
     };
@@ -231,7 +235,7 @@ impl Loading<'_, '_> {
                         .is_some_and(|(own, other)| own < other / 4 * 3)
                 };
                 let smaller = onnx.into_iter().filter(is_smaller);
-                // For dtype f32, no file with fewer bits is read unless `lossy` allows it.
+                // For dtype f32, no file with fewer bits is read unless `lossy` allows it. For f16, the files that are read have at least as many.
                 let smaller = smaller.filter(|_| dtype != Dtype::F32 || self.source.lossy);
                 smaller.chain([(*file).to_string()]).collect()
             }
@@ -279,6 +283,8 @@ mod tests {
             (Dtype::Q4, &files, Some("model.Q4_1.gguf")),
             (Dtype::Q4, &files[5..], Some("model-q4_k_m.gguf")),
             (Dtype::Q4, &files[6..], Some("deep/model.Q8_0.gguf")),
+            (Dtype::F16, &files, Some("Model.F16.gguf")),
+            (Dtype::F16, &files[3..], Some("model-bf16.gguf")),
             (Dtype::F32, &files[..1], Some("model-IQ2_M.gguf")),
             (Dtype::Q8, &files[1..4], Some("model-bf16.gguf")),
             (Dtype::Q8, &files[9..], None),

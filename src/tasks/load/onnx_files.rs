@@ -51,7 +51,7 @@ pub(super) fn serving(
     // For dtype f32, rounded files are only used if there is no other.
     let (first, last): (&[&str], &[&str]) = match dtype {
         Dtype::F32 => (&SINGLE, &HALF),
-        Dtype::Q8 | Dtype::Q4 => (&HALF, &SINGLE),
+        Dtype::F16 | Dtype::Q8 | Dtype::Q4 => (&HALF, &SINGLE),
     };
     let mut found = Vec::new();
     for kind in eight_bits.iter().chain(first).chain(last) {

@@ -50,6 +50,8 @@ pub struct LoadPlan {
     pub memory: u64,
     /// Bytes of the weights that are in memory.
     pub weights: u64,
+    /// Bytes by which weights in f16 become larger on the CPU, which computes with them in f32. They are not part of `memory`.
+    pub widening: u64,
     /// Whether the weights are read from numbers of 8 bits or fewer; false where the model is stored.
     pub lossy: bool,
     /// Whether the model is complete in the store.
@@ -57,12 +59,22 @@ pub struct LoadPlan {
 }
 
 impl LoadPlan {
+    /// Notes the precision of the weights.
+    fn of_dtype(self, dtype: Dtype) -> Self {
+        let widening = match dtype {
+            Dtype::F16 => self.weights,
+            Dtype::F32 | Dtype::Q8 | Dtype::Q4 => 0,
+        };
+        Self { widening, ..self }
+    }
+
     /// Takes the bytes of a stored model's table, which stays in the store, from its memory.
     pub(in crate::tasks) fn with_stored_table(self, table: u64) -> Self {
         let saved = saved(self.stored, table);
         Self {
             memory: self.memory.saturating_sub(saved),
             weights: self.weights.saturating_sub(saved),
+            widening: self.widening.saturating_sub(saved),
             ..self
         }
     }
@@ -93,6 +105,7 @@ impl LoadPlan {
             // The parts are loaded one after the other, so that working memory counts once.
             memory: (self.memory + other.memory).saturating_sub(WORKING_MEMORY),
             weights: self.weights + other.weights,
+            widening: self.widening + other.widening,
             lossy: self.lossy || other.lossy,
             whole: self.whole && other.whole,
         }
@@ -118,13 +131,15 @@ pub async fn plan_and_config<T: Pretrained>(
 ) -> Result<(LoadPlan, Option<T::Config>)> {
     let largest = T::FILES.last().copied().unwrap_or_default();
     if let Some(plan) = plan_stored(source, largest, false).await? {
-        return Ok((plan, None));
+        return Ok((plan.of_dtype(dtype), None));
     }
     let snapshot = match source.snapshot().await {
         // A load would fall back to the outdated stored model as well.
         Err(error) if error.kind() == ErrorKind::FetchFailed => {
             let plan = plan_stored(source, largest, true).await?;
-            return plan.map(|plan| (plan, None)).ok_or(error);
+            return plan
+                .map(|plan| (plan.of_dtype(dtype), None))
+                .ok_or(error);
         }
         snapshot => snapshot?,
     };
@@ -148,7 +163,7 @@ pub async fn plan_and_config<T: Pretrained>(
         None => T::FILES.to_vec(),
     };
     let plan = plan_host(&mut loading, source, &files, &weights, &needs).await?;
-    Ok((plan, Some(config)))
+    Ok((plan.of_dtype(dtype), Some(config)))
 }
 
 /// Computes the plan for a model that is complete in the store. Returns `None` for an outdated model unless `outdated` is set.
@@ -188,6 +203,7 @@ pub(in crate::tasks) async fn plan_stored(
         stored: bytes,
         memory: memory(packed, snapshot.entry(tokenizer).size.unwrap_or(0)),
         weights: packed,
+        widening: 0,
         lossy: false,
         whole: true,
     }))
@@ -267,6 +283,7 @@ async fn plan_host(
             },
         ),
         weights: in_memory,
+        widening: 0,
         lossy,
         whole: false,
     })

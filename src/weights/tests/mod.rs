@@ -213,7 +213,7 @@ fn a_load_that_is_resumed_anywhere_gives_the_same_packed_file() {
     for (kind, width) in [("F32", 40), ("Q4_1", 96), ("Q4_K", 256)] {
         let (file, parameters) = llama(kind, width);
         let host = host(file.bytes());
-        for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
+        for dtype in Dtype::ALL {
             let needs = needs(&parameters, dtype);
             let mut whole = Kept::default();
             load(&needs, &mut open(&host, true), &mut whole, None).unwrap();

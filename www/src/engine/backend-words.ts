@@ -2,7 +2,12 @@ import type { BackendReport, Dtype } from 'pilotlight';
 import type { Choice } from './choice';
 
 /** The name of each weight format on the page. */
-export const WEIGHTS: Record<Dtype, string> = { q8: '8-bit weights', q4: '4-bit weights', f32: '32-bit weights' };
+export const WEIGHTS: Record<Dtype, string> = {
+  q8: '8-bit weights',
+  q4: '4-bit weights',
+  f16: '16-bit weights',
+  f32: '32-bit weights',
+};
 
 /** Says in a sentence on what the model runs and with which weights. */
 export function backendWords({ device, dtype, simd, adapter }: BackendReport): string {

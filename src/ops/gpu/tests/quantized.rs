@@ -1,12 +1,12 @@
-//! Linear layers and tables with int8 and int4 weights.
+//! Linear layers and tables with f16, int8 and int4 weights.
 
 use burn::tensor::Int;
 use pilotlight_kernels::pack::pack_row_q8;
 
 use super::*;
 use crate::ops::{
-    Embedding, Groups, LinearNorm, QueryKeyValue, group_sums, integers, packed_q8_shape,
-    q4_scale_shape,
+    Embedding, Groups, LinearNorm, QueryKeyValue, group_sums, integers, packed_f16_shape,
+    packed_q8_shape, q4_scale_shape,
 };
 use crate::weights::Dtype;
 
@@ -16,6 +16,7 @@ const ROWS_OF_X: [usize; 6] = [1, 3, 5, 17, 33, 130];
 /// Values of a layer's tensors, from which it is made on any device.
 #[derive(Clone)]
 enum Weights {
+    F16(Vec<i32>),
     Q8 {
         packed: Vec<i32>,
         scale: Vec<f32>,
@@ -26,6 +27,14 @@ enum Weights {
         scale: Vec<i32>,
         offset: Option<Vec<i32>>,
     },
+}
+
+fn f16(random: &mut Random, n: usize, k: usize) -> Weights {
+    let layer = Linear::pack(&random.values(n * k), &vec![0.0; n], Dtype::F16, &cpu()).unwrap();
+    let LinearWeight::F16(packed) = layer.weight else {
+        panic!("the layer was packed as f16")
+    };
+    Weights::F16(words(packed))
 }
 
 fn q8(random: &mut Random, n: usize, k: usize) -> Weights {
@@ -74,6 +83,7 @@ fn words<const D: usize>(tensor: Tensor<D, Int>) -> Vec<i32> {
 fn layer(device: &Device, weights: &Weights, bias: &[f32], k: usize) -> Linear {
     let n = bias.len();
     let weight = match weights.clone() {
+        Weights::F16(packed) => LinearWeight::f16(packed, packed_f16_shape(n, k), device),
         Weights::Q8 {
             packed,
             scale,
@@ -111,6 +121,7 @@ fn expected(
     let (x, bias) = (flex(matrix(x, m, &cpu())), flex(layer.bias));
     let int = |tensor: Tensor<3, Int>| tensor.try_into_primitive::<Flex>().unwrap();
     let y = match layer.weight {
+        LinearWeight::F16(packed) => plain::plain_f16::<Flex>(x, int(packed), bias, activation),
         LinearWeight::Q8 {
             packed,
             scale,
@@ -134,7 +145,8 @@ fn expected(
 }
 
 type Make = fn(&mut Random, usize, usize) -> Weights;
-const FORMATS: [(&str, Make); 3] = [
+const FORMATS: [(&str, Make); 4] = [
+    ("f16", f16),
     ("q8", q8),
     ("q4", |random, n, k| q4(random, n, k, false)),
     ("q4 with offsets", |random, n, k| q4(random, n, k, true)),
@@ -277,18 +289,48 @@ fn int8_rows_are_those_of_the_cpu_to_the_bit() {
 }
 
 #[test]
+fn f16_rows_are_those_of_the_plain_bodies_to_the_bit() {
+    let Some(gpu) = gpu() else { return };
+    let mut random = Random::new(48);
+    for (v, d) in [(1usize, 1usize), (9, 6), (20, 33), (17, 384)] {
+        let ids: Vec<i32> = (0..2 * v as i32).map(|i| i * 7 % v as i32).collect();
+        let Weights::F16(packed) = f16(&mut random, v, d) else {
+            panic!("f16 expected")
+        };
+        // Rows of a table begin with a word of their own.
+        let pairs = d.div_ceil(2);
+        let table: Vec<i32> = packed.iter().cycle().take(v * pairs).copied().collect();
+        let on = |device: &Device| {
+            let plain = Embedding::F16 {
+                packed: integers(table.clone(), [v, pairs], device),
+                dimensions: d,
+            };
+            let packed = integers(packed.clone(), packed_f16_shape(v, d), device);
+            [plain, Embedding::TiedF16(packed)]
+                .map(|table| list(table.forward(integers(ids.clone(), [ids.len()], device))))
+        };
+        let ([plain, tied], [of_cpu, tied_of_cpu]) = (on(gpu.device()), on(&cpu()));
+        assert_eq!(plain, of_cpu, "{v}x{d}");
+        assert_eq!(tied, tied_of_cpu, "{v}x{d}, tied");
+        assert!(plain.iter().any(|x| *x != 0.0));
+    }
+    gpu.check().unwrap();
+}
+
+#[test]
 fn joined_queries_keys_and_values_attend_as_apart() {
     let Some(gpu) = gpu() else { return };
     let mut random = Random::new(46);
     // Parts of three panels, which no tile divides, and of one tile; of each, heads that the kernel of joined ones takes and does not take.
     for (d, heads) in [(24, 2), (24, 4), (64, 2)] {
         let x = random.values(38 * d);
-        for format in ["f32", "q8", "q4", "q4 with offsets"] {
+        for format in ["f32", "f16", "q8", "q4", "q4 with offsets"] {
             let spans = Spans::from_lengths([3, 1, 34]);
             let parts = [0, 1, 2].map(|_| {
                 let bias = random.values(d);
                 match format {
                     "f32" => Linear::pack(&random.values(d * d), &bias, Dtype::F32, gpu.device()),
+                    "f16" => Linear::pack(&random.values(d * d), &bias, Dtype::F16, gpu.device()),
                     "q8" => Ok(layer(gpu.device(), &q8(&mut random, d, d), &bias, d)),
                     _ => {
                         let weights = q4(&mut random, d, d, format != "q4");

@@ -94,7 +94,7 @@ fn tied() -> (Vec<u8>, Vec<Parameter>) {
 fn a_load_that_is_resumed_anywhere_gives_the_same_packed_file() {
     let (file, parameters) = tied();
     let host = host(file);
-    for dtype in [Dtype::F32, Dtype::Q8, Dtype::Q4] {
+    for dtype in Dtype::ALL {
         let needs = needs(&parameters, dtype);
         let mut whole = Kept::default();
         loaded(&needs, &mut open(&host), &mut whole, None).unwrap();
