@@ -3,12 +3,12 @@
 #[cfg(feature = "webgpu")]
 mod gpu;
 #[cfg(feature = "webgpu")]
-mod trial;
+mod self_test;
 
 #[cfg(feature = "webgpu")]
 pub use gpu::{Adapter, Gpu};
 #[cfg(feature = "webgpu")]
-pub use trial::Trial;
+pub use self_test::LayerTimes;
 
 use burn::tensor::Device;
 

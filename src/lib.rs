@@ -52,7 +52,7 @@ mod weights;
 
 pub use device::cpu;
 #[cfg(feature = "webgpu")]
-pub use device::{Adapter, Gpu, Trial};
+pub use device::{Adapter, Gpu, LayerTimes};
 pub use error::{Error, ErrorKind, FetchReason, Result, StorageQuota};
 pub use hub::{
     ByteStream, Digest, FileEntry, Host, MemoryHost, MemoryStream, Opened, PlatformHash, Snapshot,

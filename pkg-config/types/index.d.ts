@@ -13,7 +13,7 @@ export * from './text-classifier.js';
 export * from './text-detector.js';
 export * from './vector-index.js';
 
-/** The device that computes. `'auto'` means the CPU unless a real GPU passes the self-test and is faster. */
+/** The device that computes. `'auto'` means the CPU unless a real GPU is faster, and each load on a GPU tests it. */
 export type Device = 'auto' | 'cpu' | 'webgpu';
 
 /**

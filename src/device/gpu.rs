@@ -8,7 +8,6 @@ use burn::tensor::Device;
 use burn::tensor::wgpu::{MemoryConfiguration, WgpuBackend, WgpuInitError, wgpu};
 use serde::Serialize;
 
-use super::Trial;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{Dtype, count_opening, now_ms};
 
@@ -21,9 +20,12 @@ pub struct Gpu {
     adapter: Arc<Adapter>,
     /// The first error that the GPU reported. Later ones are usually its consequences.
     failure: Arc<OnceLock<(ErrorKind, String)>>,
-    /// The trials, in the order of [`Dtype::ALL`].
-    pub(super) trials: Arc<[OnceLock<Trial>; Dtype::ALL.len()]>,
+    /// The largest differences in its self-tests, in the order of [`Dtype::ALL`].
+    pub(super) tests: Arc<Tests>,
 }
+
+/// The results of self-tests, of which each format of weights has one.
+pub(super) type Tests = [OnceLock<f32>; Dtype::ALL.len()];
 
 /// A description of a GPU by the platform. Browsers reveal little, so any of the texts may be empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -67,7 +69,7 @@ impl Gpu {
             raw: setup.device.clone(),
             adapter: Arc::new(Adapter::describe(&setup.adapter.get_info(), browser)),
             failure: record_failures(&setup.device),
-            trials: Arc::default(),
+            tests: Arc::default(),
         };
         guard.finish(gpu.clone());
         Ok(gpu)
@@ -266,9 +268,9 @@ fn set_state(next: State) {
 mod tests {
     use super::*;
 
-    /// Opens the GPU on a new thread and returns its trials, whose address identifies the GPU; `None` if there is no GPU.
-    fn open() -> std::thread::JoinHandle<Option<Arc<[OnceLock<Trial>; 3]>>> {
-        std::thread::spawn(|| pollster::block_on(Gpu::open()).ok().map(|gpu| gpu.trials))
+    /// Opens the GPU on a new thread and returns its tests, whose address identifies the GPU; `None` if there is no GPU.
+    fn open() -> std::thread::JoinHandle<Option<Arc<Tests>>> {
+        std::thread::spawn(|| pollster::block_on(Gpu::open()).ok().map(|gpu| gpu.tests))
     }
 
     #[test]

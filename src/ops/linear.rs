@@ -60,11 +60,7 @@ impl LinearWeight {
     }
 
     /// Makes f32 weights of values packed in f16, of the shape that [`packed_f16_shape`] gives.
-    pub(crate) fn widened(
-        packed: &[i32],
-        [panels, k, pairs]: [usize; 3],
-        device: &Device,
-    ) -> Self {
+    pub(crate) fn widened(packed: &[i32], [panels, k, pairs]: [usize; 3], device: &Device) -> Self {
         let mut values = Vec::new();
         unpack_halves(packed, &mut values);
         Self::F32(floats(values, [panels, k, 2 * pairs], device))

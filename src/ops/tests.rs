@@ -91,6 +91,13 @@ fn plain(linear: &Linear, x: &Tensor<2>, activation: Activation) -> Vec<f32> {
         LinearWeight::F32(weight) => {
             super::linear::plain_f32::<Flex>(flex(x), flex(weight), flex(&linear.bias), activation)
         }
+        #[cfg(feature = "webgpu")]
+        LinearWeight::F16(weight) => super::linear::plain_f16::<Flex>(
+            flex(x),
+            flex_int(weight),
+            flex(&linear.bias),
+            activation,
+        ),
         LinearWeight::Q4 {
             packed,
             scale,

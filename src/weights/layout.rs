@@ -79,9 +79,7 @@ impl PackedValues {
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::F32(values) => bytemuck::cast_slice(values),
-            Self::F16(values) | Self::Q8(values) | Self::Q4(values) => {
-                bytemuck::cast_slice(values)
-            }
+            Self::F16(values) | Self::Q8(values) | Self::Q4(values) => bytemuck::cast_slice(values),
         }
     }
 

@@ -150,7 +150,7 @@ function randomOf(seed) {
 }
 
 const SEED = 26;
-/** A first device is destroyed before one of its first buffers of this number, which are those of its self-test. */
+/** A first device is destroyed before one of its first buffers of this number, which are those of its self-test and of the weights. */
 const BUFFERS = 50;
 
 test('all models of a page come back on a new device, and from the store; if that fails too, on the CPU', {
@@ -171,7 +171,7 @@ test('all models of a page come back on a new device, and from the store; if tha
   assert.equal(before.wrong.code, 'INVALID_INPUT');
   for (const [i, { device, restarts, reason }] of before.backends.entries())
     assert.deepEqual([device, restarts], ['webgpu', 1 - i], reason);
-  assert.match(before.backends[0].reason, /It was opened again because /);
+  assert.match(before.backends[0].reason, /The model was loaded again because /);
   t.diagnostic(`loaded after ${before.ms.toFixed(0)} ms; ${before.backends[0].reason}`);
 
   // The core traps in a call of the third model, while the second one is loaded. The third one is loaded again when the others are back.
@@ -267,7 +267,7 @@ test('a model in a worker comes back in a new worker; where it cannot be loaded,
     ],
     during.backends[0].reason,
   );
-  assert.match(during.backends[0].reason, /opened again because /);
+  assert.match(during.backends[0].reason, /loaded again because /);
   t.diagnostic(during.backends[1].reason);
 
   // Nothing is stored of this model.

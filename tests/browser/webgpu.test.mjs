@@ -117,7 +117,7 @@ test('a forward pass of MiniLM is one submission of few dispatches, and only the
     await page.goto(bench.url);
     const { loaded, calls } = await page.evaluate(async () => {
       // What the browser's own WebGPU is asked for, whoever asks.
-      const asked = { dispatches: 0, submits: 0, submitsOfWork: 0, buffers: 0, bytes: 0, mostBytes: 0 };
+      const asked = { dispatches: 0, submits: 0, submitsOfWork: 0, buffers: 0, bytes: 0, mostBytes: 0, reads: 0 };
       let submitted = 0;
       const wrap = ({ prototype }, name, note) => {
         const method = prototype[name];
@@ -138,6 +138,7 @@ test('a forward pass of MiniLM is one submission of few dispatches, and only the
         asked.bytes += size;
         asked.mostBytes = Math.max(asked.mostBytes, asked.bytes);
       });
+      wrap(GPUBuffer, 'mapAsync', () => asked.reads++);
       wrap(GPUBuffer, 'destroy', function () {
         asked.bytes -= this.size;
       });
@@ -145,9 +146,13 @@ test('a forward pass of MiniLM is one submission of few dispatches, and only the
       const model = 'sentence-transformers/all-MiniLM-L6-v2';
       const options = { host: `${location.origin}/hub`, store: false, device: 'webgpu', worker: false };
       const { gpuBytes } = await models.plan(model, options);
-      const embedder = await TextEmbedder.load(model, options);
+      let readsBefore;
+      const onProgress = ({ status }) => {
+        if (status === 'download') readsBefore ??= asked.reads;
+      };
+      const embedder = await TextEmbedder.load(model, { ...options, onProgress });
       const { gpu } = (await diagnose()).webgpuCore;
-      const loaded = { ...asked, device: embedder.backend.device, gpuBytes, gpu };
+      const loaded = { ...asked, device: embedder.backend.device, gpuBytes, gpu, readsBefore };
       const text = 'The pilot light is warm.';
       const calls = [];
       for (const texts of [[text], [text], [text], Array(5).fill(text), Array(5).fill(text), Array(5).fill(text)]) {
@@ -186,7 +191,8 @@ test('a forward pass of MiniLM is one submission of few dispatches, and only the
       loaded.gpuBytes > loaded.mostBytes && loaded.gpuBytes < 1.5 * loaded.mostBytes,
       `${loaded.gpuBytes} planned`,
     );
-    // The self-test took nearly all of the time, and all weights were sent.
+    // The self-test, which reads results, went on while the weights arrived.
+    assert.ok(loaded.readsBefore < loaded.reads, `${loaded.readsBefore} of ${loaded.reads} reads`);
     const { openMs, selfTestMs, sendMs, bytesSent } = loaded.gpu;
     assert.ok(openMs > 0 && selfTestMs > openMs && sendMs > 0 && bytesSent > 22e6, JSON.stringify(loaded.gpu));
   } finally {
@@ -194,7 +200,52 @@ test('a forward pass of MiniLM is one submission of few dispatches, and only the
   }
 });
 
-test("ViT-B/32's image tower takes at most 100 MB of the GPU's memory in q8 and 60 MB in q4, as planned", {
+test('a GPU whose results are wrong is used for nothing, and the model is loaded on the CPU', {
+  timeout: 900_000,
+}, async (t) => {
+  const browser = await launch({ softwareGpu: true, gpuFlags: ['disable_workgroup_init'] });
+  try {
+    const page = await browser.newPage();
+    await page.goto(bench.url);
+    const { backend, devices, difference, statuses } = await page.evaluate(async (text) => {
+      const { createShaderModule } = GPUDevice.prototype;
+      GPUDevice.prototype.createShaderModule = function ({ code, ...others }) {
+        return createShaderModule.call(this, { ...others, code: code.replace('rows.y * w_high', 'rows.x * w_high') });
+      };
+      let devices = 0;
+      const { requestDevice } = GPUAdapter.prototype;
+      GPUAdapter.prototype.requestDevice = function (...given) {
+        devices++;
+        return requestDevice.apply(this, given);
+      };
+      const { TextEmbedder } = await import('/package/web.js');
+      const model = 'sentence-transformers/all-MiniLM-L6-v2';
+      const options = { host: `${location.origin}/hub`, store: 'memory', worker: false };
+      const cpu = await TextEmbedder.load(model, { ...options, device: 'cpu' });
+      const { data: expected } = await cpu.embed(text);
+      const statuses = [];
+      const onProgress = ({ status }) => statuses.push(status);
+      const embedder = await TextEmbedder.load(model, { ...options, device: 'webgpu', onProgress });
+      const { data } = await embedder.embed(text);
+      const difference = Math.max(...data.map((value, i) => Math.abs(value - expected[i])));
+      return { backend: embedder.backend, devices, difference, statuses };
+    }, TEXTS[0]);
+    t.diagnostic(backend.reason);
+    assert.equal(backend.device, 'cpu');
+    assert.match(
+      backend.reason,
+      /^The CPU was taken because WebGPU could not be used: the results of the GPU differ from the CPU's: a linear layer of \S+ in q8 by /,
+    );
+    assert.equal(devices, 1);
+    assert.equal(difference, 0);
+    // The load on the GPU was never ready.
+    assert.deepEqual([statuses.filter((status) => status === 'ready').length, statuses.at(-1)], [1, 'ready']);
+  } finally {
+    await browser.close();
+  }
+});
+
+test("ViT-B/32's image tower takes at most 190 MB of the GPU's memory in f16, 100 in q8 and 60 in q4, as planned", {
   skip: !FIGURES && 'only in `make figures`',
   timeout: 900_000,
 }, async (t) => {
@@ -202,6 +253,7 @@ test("ViT-B/32's image tower takes at most 100 MB of the GPU's memory in q8 and 
   const clip = await startBench({ 'test/clip': VIT_B32 });
   try {
     for (const [dtype, most] of [
+      ['f16', 190e6],
       ['q8', 100e6],
       ['q4', 60e6],
     ]) {

@@ -3,8 +3,8 @@ import { after, before, describe, test } from 'node:test';
 import { models, TextEmbedder } from 'pilotlight';
 import { startHub } from '../hub/hub.mjs';
 import { TINY, tolerance } from './support/goldens.mjs';
-import { filesOf, golden, HUB_MODELS, tinyFolder } from './support/models.mjs';
 import { mapStore } from './support/map-store.mjs';
+import { filesOf, golden, HUB_MODELS, tinyFolder } from './support/models.mjs';
 import { cosine, maxAbsError, row } from './support/vectors.mjs';
 
 let hub;
@@ -81,7 +81,7 @@ describe('all-MiniLM-L6-v2', () => {
     embedder.dispose();
   });
 
-  test('f16 has half of the bytes of f32, and PyTorch\'s values but for the rounding of weights', async () => {
+  test("f16 has half of the bytes of f32, and PyTorch's values but for the rounding of weights", async () => {
     const store = mapStore();
     const embedder = await TextEmbedder.load(model, { host: hub.url, dtype: 'f16', store });
     assert.deepEqual([embedder.backend.dtype, embedder.backend.device], ['f16', 'cpu']);

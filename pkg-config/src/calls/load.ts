@@ -1,6 +1,6 @@
 import type { LoadOptions, LoadProgress } from '../../types/index.js';
 import type { Glue } from '../core/glue.js';
-import type { Instance } from '../core/instance.js';
+import { CoreInstance, type Instance } from '../core/instance.js';
 import { byteOptions } from '../inputs/request.js';
 import { isShared, type Locks, locksFor } from '../storage/locks.js';
 import { isMemoryStore } from '../storage/memory-store.js';
@@ -45,11 +45,15 @@ export class Load<Options extends LoadOptions> {
         total,
         cached: false,
       });
+    const tested = this.#testGpu(instance);
+    /** The last event, which waits for the end of the test. */
+    let ready: LoadProgress | undefined;
     const onProgress = (event: LoadProgress): void => {
       // A worker may still report when the load was given up.
       if (signal?.aborted) return;
       this.#cached = event.cached;
-      this.#options.onProgress?.(event);
+      if (tested && event.status === 'ready') ready = event;
+      else this.#options.onProgress?.(event);
     };
     const caller = new Caller();
     callers.add(caller);
@@ -60,7 +64,13 @@ export class Load<Options extends LoadOptions> {
     );
     const locks = instance.remote ? undefined : locksFor(isShared(store), signal, report);
     const own = locks && { locks, caller, ...byteOptions(this.#options, signal) };
-    const work = instance.run((glue) => load(glue, { ...this.#options, onProgress, ...own }), caller);
+    const work = instance
+      .run((glue) => load(glue, { ...this.#options, onProgress, ...own }), caller)
+      .then(async (model) => {
+        await tested;
+        if (ready && !signal?.aborted) this.#options.onProgress?.(ready);
+        return model;
+      });
     const ended = work.then(
       // After an abort nobody receives the model.
       (model) => signal?.aborted && model.free(),
@@ -74,6 +84,18 @@ export class Load<Options extends LoadOptions> {
       locks?.endAll();
     });
     return abortable(work, signal);
+  }
+
+  /**
+   * Tests the GPU beside the load: it compiles the kernels while the weights arrive. A test that fails ends the instance, and so the load. A worker
+   * does it by itself.
+   */
+  #testGpu(instance: Instance): Promise<void> | undefined {
+    const { device, dtype } = this.#options;
+    if (device !== 'webgpu' || !dtype || !(instance instanceof CoreInstance)) return undefined;
+    const testing = instance.testGpu(dtype);
+    testing.catch(() => {});
+    return testing;
   }
 
   /**

@@ -44,6 +44,9 @@ interface Running<Handle> {
 const AGAIN = ['asked', 'cpu'] as const;
 type Attempts = readonly (typeof AGAIN)[number][];
 
+/** The code of a GPU that does not pass its self-test: it is not tried again. */
+const UNFIT = 'BACKEND_UNAVAILABLE';
+
 /**
  * A loaded model. Its calls run one after another until it is disposed of. If the GPU fails, the model is loaded again on a new one, else on the CPU, and
  * the call under way is computed once more.
@@ -220,7 +223,7 @@ async function loadOn<Handle extends { free(): void }>(
     return { running: { instance, report, handle, commit: known, load: loading }, restarts: count };
   } catch (error) {
     if (device === 'cpu' || !isCoreGone(error) || others.length === 0 || signal?.aborted) throw error;
-    return loadOn(others, recipe, options, count, error);
+    return loadOn(error.code === UNFIT ? ['cpu'] : others, recipe, options, count, error);
   }
 }
 
@@ -232,7 +235,8 @@ function quiet({ signal: _, onProgress: __, ...options }: LoadOptions): LoadOpti
 /** The reason of a backend that was chosen after a failure. */
 function reasonOf(reason: string, failure: PilotlightError): string {
   const why = clauseOf(failure);
+  const failed = failure.code === UNFIT ? 'could not be used' : 'failed twice';
   return reason.startsWith(CPU_ASKED)
-    ? reason.replace(CPU_ASKED, `The CPU was taken because WebGPU failed twice: ${why}.`)
+    ? reason.replace(CPU_ASKED, `The CPU was taken because WebGPU ${failed}: ${why}.`)
     : `${reason} The model was loaded again because ${why}.`;
 }

@@ -45,7 +45,7 @@ export async function chooseBackend(cores: Cores, options: LoadOptions, threads?
   const dtype = oneOf('dtype', DTYPES, options.dtype ?? 'q8');
   const onCpu = (reason: string): Promise<Backend> => startCpu(cores, dtype, reason, threads);
   if (device === 'cpu') return onCpu(CPU_ASKED);
-  const found = await tryWebGpu(cores, dtype, device === 'auto', undefined);
+  const found = await tryWebGpu(cores, dtype, device === 'auto');
   return typeof found === 'string' ? onCpu(`The CPU was taken because ${found}.`) : found;
 }
 
@@ -69,38 +69,28 @@ async function describe(instance: CoreInstance, dtype: Dtype, reason: string, th
   return { instance, report: { device: 'cpu', dtype, simd, products, threads, reason, restarts: 0 } };
 }
 
-/**
- * Chooses WebGPU if it works and, with `onlyIfFaster`, is faster than the CPU; else returns a clause that says why not. Where the GPU fails meanwhile, it
- * is opened once more; `failure` is then the first one.
- */
-async function tryWebGpu(
-  cores: Cores,
-  dtype: Dtype,
-  onlyIfFaster: boolean,
-  failure: PilotlightError | undefined,
-): Promise<Backend | string> {
-  const { webgpu, gpu } = cores;
+/** Chooses WebGPU if it can be opened and, with `onlyIfFaster`, is faster than the CPU; else returns a clause that says why not. A load tests it. */
+async function tryWebGpu({ webgpu, gpu }: Cores, dtype: Dtype, onlyIfFaster: boolean): Promise<Backend | string> {
   if (!webgpu) return 'this entry of the package carries no WebGPU code';
   const given = await gpu?.(!onlyIfFaster);
   if (typeof given === 'string') return given;
   const adapter = await findAdapter(given?.gpu);
   if (typeof adapter === 'string') return adapter;
   if (onlyIfFaster && adapter.software) return `the only WebGPU adapter is a software one (${nameOf(adapter)})`;
-  let instance: CoreInstance | undefined;
   try {
-    instance = await webgpu.instance();
+    const instance = await webgpu.instance();
     if (given) instance.glue.giveGpu?.(given.gpu, given.classes);
-    const { cpuMs, gpuMs, maxAbsError } = await instance.gpu(dtype);
-    const times = `a timed probe in ${dtype} took ${gpuMs.toFixed(1)} ms on it and ${cpuMs.toFixed(1)} ms on the CPU`;
-    if (onlyIfFaster && !(gpuMs < cpuMs)) return `the GPU (${nameOf(adapter)}) is no faster: ${times}`;
+    await instance.openGpu();
+    let why = 'it was asked for';
+    if (onlyIfFaster) {
+      const { cpuMs, gpuMs } = await instance.timeGpu(dtype);
+      why = `a timed probe in ${dtype} took ${gpuMs.toFixed(1)} ms on it and ${cpuMs.toFixed(1)} ms on the CPU`;
+      if (!(gpuMs < cpuMs)) return `the GPU (${nameOf(adapter)}) is no faster: ${why}`;
+    }
     const { simd } = await instance.run(({ coreInfo }) => coreInfo());
-    const why = onlyIfFaster ? times : 'it was asked for';
-    const taken = `WebGPU was taken because ${why}; its self-test agrees with the CPU to ${maxAbsError.toExponential(1)}.`;
-    const reason = failure ? `${taken} It was opened again because ${clauseOf(failure)}.` : taken;
-    const restarts = failure ? 1 : 0;
-    return { instance, report: { device: 'webgpu', dtype, simd, threads: 1, reason, restarts, adapter } };
+    const reason = `WebGPU was taken because ${why}.`;
+    return { instance, report: { device: 'webgpu', dtype, simd, threads: 1, reason, restarts: 0, adapter } };
   } catch (error) {
-    if (instance?.gone && !failure) return tryWebGpu(cores, dtype, onlyIfFaster, instance.gone);
     return `WebGPU could not be used (${toPilotlightError(error).message})`;
   }
 }

@@ -1,4 +1,4 @@
-import type { AdapterReport, ClassifierEvaluation, ClassifierJson, LoadPlan } from '../../types/index.js';
+import type { ClassifierEvaluation, ClassifierJson, LoadPlan } from '../../types/index.js';
 import type * as cpu from './generated/cpu.js';
 import type * as threads from './generated/threads.js';
 import type * as webgpu from './generated/webgpu.js';
@@ -27,18 +27,16 @@ export interface GpuStats {
   bytesRead: number;
   /** Bytes of weights and inputs that were sent to the GPU. */
   bytesSent: number;
-  /** The milliseconds of opening the GPU, of its self-tests, which compile kernels, and of handing over what was sent. */
+  /** The milliseconds of opening the GPU, of its self-tests, which compile kernels while models are loaded, and of handing over what was sent. */
   openMs: number;
   selfTestMs: number;
   sendMs: number;
 }
 
-/** The result of the WebGPU self-test: the times of a probe on CPU and GPU, and the largest difference of their outputs. */
-export interface GpuReport {
-  adapter: AdapterReport;
+/** The milliseconds of a layer on the CPU and on the GPU. */
+export interface GpuTimes {
   cpuMs: number;
   gpuMs: number;
-  maxAbsError: number;
 }
 
 /** The part of a plan that the core computes. */
@@ -57,6 +55,6 @@ export type CoreClassifier = Pick<ClassifierJson, 'head' | 'examples' | 'heldOut
 /** The JavaScript module of a core. Only the WebGPU core has what is about a GPU, and only the core with shared memory has what is about threads. */
 export type Glue = typeof cpu &
   Partial<
-    Pick<typeof webgpu, 'giveGpu' | 'initGpu' | 'closeGpu'> &
+    Pick<typeof webgpu, 'giveGpu' | 'openGpu' | 'testGpu' | 'timeGpu' | 'closeGpu'> &
       Pick<typeof threads, 'sharedMemory' | 'setThreads' | 'help'>
   >;

@@ -1,7 +1,7 @@
 import type { Dtype } from '../../types/index.js';
 import type { Caller } from '../calls/caller.js';
 import { coreGone, PilotlightError, toPilotlightError } from '../error.js';
-import type { Glue, GpuReport } from './glue.js';
+import type { Glue, GpuTimes } from './glue.js';
 
 /** A core that models run in: one on this thread, or one in a worker. */
 export interface Instance {
@@ -23,7 +23,7 @@ export interface Instance {
 export class CoreInstance implements Instance {
   readonly glue: Glue;
   readonly remote = false;
-  #gpu = new Map<Dtype, Promise<GpuReport>>();
+  readonly #tests = new Map<Dtype, Promise<void>>();
   #gone: PilotlightError | undefined;
   /** Functions that reject the calls under way: a trap inside one of Rust's futures leaves its promise pending for ever. */
   #underWay = new Set<(error: PilotlightError) => void>();
@@ -92,20 +92,33 @@ export class CoreInstance implements Instance {
     this.glue.trapped(this.#gone);
   }
 
-  /** Creates the GPU device and tests it, once for each format of weights; after a failure the next call tries again. */
-  gpu(dtype: Dtype): Promise<GpuReport> {
-    const tested = this.#gpu.get(dtype);
-    if (tested) return tested;
-    const testing = this.run(({ initGpu }) => {
-      if (!initGpu) throw new PilotlightError('INTERNAL', 'this core was built without WebGPU');
-      return initGpu(dtype);
+  /** Opens the GPU; later calls do nothing. */
+  openGpu(): Promise<void> {
+    return this.run(({ openGpu }) => (openGpu ?? noGpu)());
+  }
+
+  /** Times a layer with weights in this format on the CPU and on the GPU. */
+  timeGpu(dtype: Dtype): Promise<GpuTimes> {
+    return this.run(({ timeGpu }) => (timeGpu ?? noGpu)(dtype));
+  }
+
+  /** Compares the results of the GPU with the CPU's, once for each format of weights. If they differ, this instance can be used no longer. */
+  testGpu(dtype: Dtype): Promise<void> {
+    const known = this.#tests.get(dtype);
+    if (known) return known;
+    const testing = this.run(async ({ testGpu }) => {
+      await (testGpu ?? noGpu)(dtype);
     }).catch((error: unknown) => {
-      this.#gpu.delete(dtype);
-      throw error;
+      this.#loseGpu(error);
+      throw this.#gone;
     });
-    this.#gpu.set(dtype, testing);
+    this.#tests.set(dtype, testing);
     return testing;
   }
+}
+
+function noGpu(): never {
+  throw new PilotlightError('INTERNAL', 'this core was built without WebGPU');
 }
 
 /** Whether Rust has marked an error as a failure of the GPU. */

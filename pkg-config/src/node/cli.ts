@@ -121,7 +121,8 @@ function modelWords(command: string, words: string[]): ModelWords {
   const foreign = OF_PULL.find((name) => command !== 'pull' && values[name] !== undefined);
   if (foreign) throw new UsageError(`${command} writes nothing: leave out --${foreign}`);
   const { dtype = 'q8', out = '.', revision = 'main', host = 'https://huggingface.co' } = values;
-  if (!['q8', 'q4', 'f16', 'f32'].includes(dtype)) throw new UsageError(`--dtype is q8, q4, f16 or f32, not '${dtype}'`);
+  if (!['q8', 'q4', 'f16', 'f32'].includes(dtype))
+    throw new UsageError(`--dtype is q8, q4, f16 or f32, not '${dtype}'`);
   const { layers, vocabulary, dimensions, evaluate, weights } = values;
   if (dimensions !== undefined && !/^[1-9]\d{0,4}$/.test(dimensions))
     throw new UsageError(`--dimensions is a whole number from 1, not '${dimensions}'`);

@@ -137,9 +137,7 @@ pub async fn plan_and_config<T: Pretrained>(
         // A load would fall back to the outdated stored model as well.
         Err(error) if error.kind() == ErrorKind::FetchFailed => {
             let plan = plan_stored(source, largest, true).await?;
-            return plan
-                .map(|plan| (plan.of_dtype(dtype), None))
-                .ok_or(error);
+            return plan.map(|plan| (plan.of_dtype(dtype), None)).ok_or(error);
         }
         snapshot => snapshot?,
     };

@@ -270,6 +270,10 @@ fn a_resume_point_within_a_head_is_an_error() {
 fn rows_of(tensor: &layout::PackedTensor, [n, k]: [usize; 2]) -> Vec<f32> {
     let at = |output: usize, input: usize| match &tensor.values {
         PackedValues::F32(values) => values[(output / 8 * k + input) * 8 + output % 8],
+        PackedValues::F16(values) => {
+            let pair = values[(output / 8 * k + input) * 4 + output % 8 / 2];
+            f16::from_bits((pair >> (output % 2 * 16)) as u16).to_f32()
+        }
         PackedValues::Q4(values) => {
             let groups = k / 32;
             let octet = values[(output / 8 * groups * 4 + input / 8) * 8 + output % 8];
@@ -290,20 +294,60 @@ fn rows_of(tensor: &layout::PackedTensor, [n, k]: [usize; 2]) -> Vec<f32> {
     (0..n * k).map(|index| at(index / k, index % k)).collect()
 }
 
+/// Loads the tensors of a file.
+fn tensors_of(file: &GgufFile, parameters: &[Parameter], dtype: Dtype) -> Result<Tensors> {
+    let host = host(file.bytes());
+    let needs = needs(parameters, dtype);
+    let device = cpu();
+    let mut fetch = open(&host, true);
+    let loading = super::load(
+        FILE, &mut fetch, None, &needs, &device, None, None, &NoYield,
+    );
+    block_on(loading)
+}
+
+#[test]
+fn f16_rounds_each_weight_and_refuses_those_that_it_cannot_hold() {
+    // Rows of an odd number of values have padding.
+    for width in [40, 41] {
+        let (mut file, parameters) = llama("F32", width);
+        let width = width as usize;
+        // The first is subnormal in f16, the second the largest.
+        let small_and_large = [3e-6f32, -65_504.0].map(f32::to_le_bytes);
+        let start = file.tensors[1].offset as usize;
+        file.data[start..start + 8].copy_from_slice(small_and_large.as_flattened());
+        let rounded = |x: &f32| f16::from_f32(*x).to_f32();
+        let [(exact_table, exact), (table, found)] = [Dtype::F32, Dtype::F16].map(|dtype| {
+            let mut tensors = tensors_of(&file, &parameters, dtype).unwrap();
+            let query = rows_of(&tensors.take(&parameters[1].name), [72, width]);
+            (
+                tensors.rows(&parameters[0].name, [40, width]).unwrap(),
+                query,
+            )
+        });
+        assert_eq!(found, exact.iter().map(rounded).collect::<Vec<_>>());
+        assert_eq!(table, exact_table.iter().map(rounded).collect::<Vec<_>>());
+        assert!(exact != found && found.contains(&-65_504.0));
+
+        file.data[start..start + 4].copy_from_slice(&65_520.0f32.to_le_bytes());
+        let refused = tensors_of(&file, &parameters, Dtype::F16);
+        let error = refused.map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidWeights);
+        let message = error.to_string();
+        assert!(
+            message.contains("'blk.0.attn_q.weight' has a value beyond 65504"),
+            "{message}"
+        );
+    }
+}
+
 #[test]
 fn four_bits_of_a_file_stay_as_they_are_in_q4_and_heads_are_put_in_order() {
     for (kind, width) in [("Q4_1", 96), ("Q4_K", 256)] {
         let (file, parameters) = llama(kind, width);
         let shape = [72, width as usize];
         let packed = |dtype| {
-            let host = host(file.bytes());
-            let needs = needs(&parameters, dtype);
-            let device = cpu();
-            let mut fetch = open(&host, true);
-            let loading = super::load(
-                FILE, &mut fetch, None, &needs, &device, None, None, &NoYield,
-            );
-            let mut tensors = block_on(loading).unwrap();
+            let mut tensors = tensors_of(&file, &parameters, dtype).unwrap();
             rows_of(&tensors.take(&parameters[1].name), shape)
         };
         let (exact, kept) = (packed(Dtype::F32), packed(Dtype::Q4));

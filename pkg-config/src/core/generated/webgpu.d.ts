@@ -1,5 +1,5 @@
 import type { Dtype } from '../../../types/index.js';
-import type { GpuReport } from '../glue.js';
+import type { GpuTimes } from '../glue.js';
 
 export * from './cpu.js';
 export { default } from './cpu.js';
@@ -8,7 +8,10 @@ export { default } from './cpu.js';
 export declare function giveGpu(gpu: object, classes: Record<string, unknown>): void;
 
 /** Creates the GPU device and tests it with weights of this format. */
-export declare function initGpu(dtype: Dtype): Promise<GpuReport>;
+export declare function openGpu(): Promise<void>;
+/** Resolves to the largest difference from the CPU. */
+export declare function testGpu(dtype: Dtype): Promise<number>;
+export declare function timeGpu(dtype: Dtype): Promise<GpuTimes>;
 
 /** Frees the memory of the GPU, after which this instance computes nothing on it any more. */
 export declare function closeGpu(): void;

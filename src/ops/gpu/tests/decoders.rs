@@ -68,7 +68,7 @@ fn attention_of_grouped_heads_agrees_with_the_plain_body() {
             let [q, k, v] = [0, 1, 2].map(|part| matrix(&parts[part], t, gpu.device()));
             let got = list(attend(q, k, v, &spans, heads));
             let [q, k, v] = [0, 1, 2].map(|part| flex(matrix(&parts[part], t, &cpu())));
-            let expected = attention::plain::<Flex>(q, k, v, spans, heads);
+            let expected = plain_attention::plain::<Flex>(q, k, v, spans, heads);
             let expected = list(Tensor::<2>::from_primitive::<Flex>(expected));
             let name = format!("{lengths:?}, {heads} on {key_heads}, causal: {causal}");
             assert_close(&name, &got, &expected, 5e-5);
