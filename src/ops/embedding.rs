@@ -4,7 +4,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, FloatDType, Scalar, TensorMetadata};
 use burn::tensor::{Int, Shape, Slice, Tensor};
 
-use super::{HotOps, PANEL, linear};
+use super::{HotOps, LinearWeight, PANEL, linear};
 
 /// An embedding table in the precision of the loaded model.
 #[derive(Clone, Debug)]
@@ -46,6 +46,26 @@ pub enum Embedding {
 }
 
 impl Embedding {
+    /// The table of the weights of a linear layer; `None` for int4, in which no row can be looked up.
+    pub(crate) fn tied(weight: &LinearWeight) -> Option<Self> {
+        Some(match weight {
+            LinearWeight::F32(weight) => Self::TiedF32(weight.clone()),
+            #[cfg(feature = "webgpu")]
+            LinearWeight::F16(weight) => Self::TiedF16(weight.clone()),
+            LinearWeight::Q8 {
+                packed,
+                scale,
+                smooth,
+                ..
+            } => Self::TiedQ8 {
+                packed: packed.clone(),
+                scale: scale.clone(),
+                smooth: smooth.clone(),
+            },
+            LinearWeight::Q4 { .. } => return None,
+        })
+    }
+
     /// Looks up a row for each id.
     ///
     /// *Shapes*: `ids: [t]`, each below the number of rows, result `[t, d]`.

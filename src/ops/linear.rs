@@ -87,6 +87,26 @@ impl LinearWeight {
             smooth: floats(smooth, [k], device),
         }
     }
+
+    /// Makes int4 weights from their packed values, scales and offsets, of which there may be none.
+    ///
+    /// *Shapes*: `shape` is that of `packed`, by [`packed_q4_shape`]; `scale`, `offset` by [`q4_scale_shape`].
+    pub fn q4(
+        packed: Vec<i32>,
+        scale: Vec<i32>,
+        offset: Vec<i32>,
+        shape: [usize; 3],
+        device: &Device,
+    ) -> Self {
+        let [panels, _, _] = shape;
+        let groups = scale.len() / (panels * PANEL / 2).max(1);
+        let of_groups = |halves| integers(halves, [panels, groups, PANEL / 2], device);
+        Self::Q4 {
+            packed: integers(packed, shape, device),
+            scale: of_groups(scale),
+            offset: (!offset.is_empty()).then(|| of_groups(offset)),
+        }
+    }
 }
 
 /// A linear layer with bias.

@@ -6,7 +6,7 @@ use pilotlight_kernels::pack::{
 };
 
 use super::{
-    Groups, Linear, LinearWeight, floats, group_sums, integers, packed_f16_shape, packed_f32_shape,
+    Groups, Linear, LinearWeight, floats, group_sums, packed_f16_shape, packed_f32_shape,
     packed_q4_shape, packed_q8_shape, q4_scale_shape,
 };
 use crate::error::{Error, Result};
@@ -100,11 +100,7 @@ impl Linear {
                 for (output, row) in rows {
                     pack_row_q4(&mut packed, &mut scale, output, row);
                 }
-                LinearWeight::Q4 {
-                    packed: integers(packed, shape, device),
-                    scale: integers(scale, scales, device),
-                    offset: None,
-                }
+                LinearWeight::q4(packed, scale, Vec::new(), shape, device)
             }
         };
         Ok(Self {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bytemuck::pod_collect_to_vec;
-use pilotlight_kernels::{embedding_q8, panel_rows_f32, panel_rows_q8, unpack_halves};
+use pilotlight_kernels::{embedding_q8, panel_rows_f32, panel_rows_q8};
 
 use super::layout::{PackedTensor, PackedValues, widened_rows};
 use crate::ops::PANEL;
@@ -94,23 +94,20 @@ impl StoredTable {
         });
         let local: Vec<i32> = local.collect();
         let mut rows = vec![0.0; ids.len() * d];
-        let floats = match (self.format, self.is_head) {
-            (Format::F32, _) => pod_collect_to_vec(bytes),
-            (Format::F16, false) => widened_rows(&pod_collect_to_vec(bytes), d),
-            (Format::F16, true) => {
-                let mut values = Vec::new();
-                unpack_halves(&pod_collect_to_vec::<u8, i32>(bytes), &mut values);
-                values
+        let floats: Option<Vec<f32>> = match self.format {
+            Format::F32 => Some(pod_collect_to_vec(bytes)),
+            Format::F16 => {
+                let columns = if self.is_head { PANEL } else { d };
+                Some(widened_rows(&pod_collect_to_vec(bytes), columns))
             }
-            (Format::Q8, _) => Vec::new(),
+            Format::Q8 => None,
         };
-        match (self.format, self.is_head) {
-            (Format::Q8, _) => {}
-            (_, false) => return floats,
-            (_, true) => {
-                panel_rows_f32(&floats, &local, d, &mut rows);
-                return rows;
+        if let Some(values) = floats {
+            if !self.is_head {
+                return values;
             }
+            panel_rows_f32(&values, &local, d, &mut rows);
+            return rows;
         }
         let of_index = |index: &usize| {
             let first = index * together;

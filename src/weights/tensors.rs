@@ -11,8 +11,8 @@ use super::{ANY, INDICES, NUMBERS, Parameter, Presence, Role, StoredTable, Table
 use crate::device::cpu;
 use crate::error::{Error, Result};
 use crate::ops::{
-    Conv2d, Embedding, GroupNorm, Groups, LayerNorm, Linear, LinearWeight, PANEL, QueryKeyValue,
-    RmsNorm, Window, floats, group_sums, integers, is_gpu, packed_f32_shape,
+    Conv2d, Embedding, GroupNorm, Groups, LayerNorm, Linear, LinearWeight, QueryKeyValue, RmsNorm,
+    Window, floats, group_sums, integers, is_gpu, packed_f32_shape,
 };
 
 /// The tensors from which the layers of a model are built. A model names each of its tensors once, in the function that builds
@@ -168,26 +168,9 @@ impl Tensors {
         [v, d]: [usize; 2],
     ) -> Result<(Embedding, Linear)> {
         let head = self.head(name, [v, d])?;
-        let embedding = match &head.weight {
-            LinearWeight::F32(weight) => Embedding::TiedF32(weight.clone()),
-            #[cfg(feature = "webgpu")]
-            LinearWeight::F16(weight) => Embedding::TiedF16(weight.clone()),
-            LinearWeight::Q8 {
-                packed,
-                scale,
-                smooth,
-                ..
-            } => Embedding::TiedQ8 {
-                packed: packed.clone(),
-                scale: scale.clone(),
-                smooth: smooth.clone(),
-            },
-            LinearWeight::Q4 { .. } => {
-                return Err(Error::internal(format!(
-                    "tensor '{name}.weight' is int4, expected int8"
-                )));
-            }
-        };
+        let embedding = Embedding::tied(&head.weight).ok_or_else(|| {
+            Error::internal(format!("tensor '{name}.weight' is int4, expected int8"))
+        })?;
         Ok((embedding, head))
     }
 
@@ -221,8 +204,7 @@ impl Tensors {
         let weight = match values {
             PackedValues::F32(values) => LinearWeight::F32(floats(values, shape, &self.device)),
             PackedValues::F16(values) => {
-                let [panels, k, lanes] = shape;
-                let shape = [panels, k, lanes / 2];
+                let shape = [shape[0], shape[1], shape[2] / 2];
                 match self.keeps_halves {
                     true => LinearWeight::f16(values, shape, &self.device),
                     false => LinearWeight::widened(&values, shape, &self.device),
@@ -237,14 +219,7 @@ impl Tensors {
                 LinearWeight::q8(values, sums, scale, smooth, &self.device)
             }
             PackedValues::Q4(values) => {
-                let groups = halves.len() / (shape[0] * PANEL / 2).max(1);
-                let of_groups =
-                    |halves| integers(halves, [shape[0], groups, PANEL / 2], &self.device);
-                LinearWeight::Q4 {
-                    packed: integers(values, shape, &self.device),
-                    scale: of_groups(halves),
-                    offset: (!offsets.is_empty()).then(|| of_groups(offsets)),
-                }
+                LinearWeight::q4(values, halves, offsets, shape, &self.device)
             }
         };
         Ok(Linear { weight, bias })
@@ -284,17 +259,11 @@ impl Tensors {
 
     fn table(&mut self, name: &str, [v, d]: [usize; 2], role: Role) -> Result<Embedding> {
         let parameter = Parameter::new(format!("{name}.weight"), role, &[v, d]);
-        let Some(PackedTensor {
-            values,
-            shape,
-            scale,
-            ..
-        }) = self.tensor(parameter)?
-        else {
+        let Some(tensor) = self.tensor(parameter)? else {
             return Ok(Embedding::F32(floats(vec![], [0, 0], &self.device)));
         };
-        let shape = [shape[0], shape[1]];
-        Ok(match values {
+        let shape = [tensor.shape[0], tensor.shape[1]];
+        Ok(match tensor.values {
             PackedValues::F32(values) => Embedding::F32(floats(values, shape, &self.device)),
             #[cfg(feature = "webgpu")]
             PackedValues::F16(values) if self.keeps_halves => Embedding::F16 {
@@ -307,7 +276,7 @@ impl Tensors {
             }
             PackedValues::Q8(values) | PackedValues::Q4(values) => Embedding::Q8 {
                 packed: integers(values, shape, &self.device),
-                scale: floats_of(scale, &self.device),
+                scale: floats_of(tensor.scale, &self.device),
                 dimensions: d,
             },
         })
