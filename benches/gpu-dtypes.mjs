@@ -1,6 +1,6 @@
 // Measures MiniLM on WebGPU in each format of weights, in turn in one page of Chromium, on its software adapter SwiftShader.
 //
-//   node benches/gpu-dtypes.mjs [--rounds 5] [--dtypes f32,q8,q4] [--before DIR]
+//   node benches/gpu-dtypes.mjs [--rounds 5] [--dtypes f32,f16,q8,q4] [--before DIR]
 //
 // `--before` names the folder of another build of the package, whose f32 is measured in the same turns.
 import { readdirSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { ofTokens, wholeWords } from './inputs.mjs';
 const { values: options } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
-    dtypes: { type: 'string', default: 'f32,q8,q4' },
+    dtypes: { type: 'string', default: 'f32,f16,q8,q4' },
     before: { type: 'string' },
   },
 });

@@ -1,7 +1,7 @@
 // Measures WebGPU without a browser: the package's WebGPU core and onnxruntime-web's WebGPU build, both on Dawn in Node, in turn.
 //
 //   node benches/gpu.mjs --minilm DIR --minilm-onnx FILE [--clip DIR --clip-onnx FILE] [--package DIR] [--rounds 20] [--case NAME]
-//     [--dtypes f32,q8,q4] [--software] [--json FILE]
+//     [--dtypes f32,f16,q8,q4] [--software] [--json FILE]
 //
 // The folders are of models as the package loads them, the ONNX files those that export_onnx.py and export_clip_onnx.py write of the same
 // weights. Without a card, `--software` takes the SwiftShader of Debian's Chromium. Answers are compared before anything
@@ -21,7 +21,7 @@ const { values: options } = parseArgs({
     'minilm-onnx': { type: 'string', default: path.join(here, 'onnx/minilm-f32.onnx') },
     clip: { type: 'string' },
     'clip-onnx': { type: 'string' },
-    dtypes: { type: 'string', default: 'f32,q8' },
+    dtypes: { type: 'string', default: 'f32,f16,q8' },
     software: { type: 'boolean', default: false },
     package: { type: 'string', default: path.join(here, '../dist/package') },
     rounds: { type: 'string', default: '20' },

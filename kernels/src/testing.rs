@@ -1,4 +1,4 @@
-//! Reproducible random values for tests, benchmarks and the trial of a GPU.
+//! Reproducible random values for tests, benchmarks and the self-test of a GPU.
 
 /// A random number generator whose values depend on the seed alone.
 ///

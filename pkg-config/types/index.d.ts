@@ -13,7 +13,7 @@ export * from './text-classifier.js';
 export * from './text-detector.js';
 export * from './vector-index.js';
 
-/** The device that computes. `'auto'` means the CPU unless a real GPU is faster, and each load on a GPU tests it. */
+/** The device that computes. `'auto'` means the CPU unless a real GPU is faster, and a GPU is tested while a model loads. */
 export type Device = 'auto' | 'cpu' | 'webgpu';
 
 /**
@@ -235,7 +235,7 @@ export interface BackendReport {
   threads: number;
   /**
    * The number of times that the model was loaded again because WebGPU had failed: the driver was reset, the browser took the GPU away, its memory
-   * ran out, it refused an operation, the WebGPU core trapped, or its worker ended. The call under way is then computed once more on a newly opened GPU, or else on
+   * ran out, it refused an operation, the WebGPU core trapped, its worker ended, or it did not pass its self-test. The call under way is then computed once more on a newly opened GPU, or else on
    * the CPU; `reason` says which and why.
    */
   restarts: number;
@@ -353,7 +353,7 @@ export interface LoadPlan {
   class: 'TextEmbedder' | 'ImageTextEmbedder' | 'Decoder' | 'SequenceClassifier';
   /** The commit of the revision; absent where the host has no commits. */
   commit?: string;
-  /** The device and the dtype that would be taken, and why. */
+  /** The device and the dtype that would be taken, and why. A GPU is not tested for a plan, so the model may end on the CPU. */
   device: 'cpu' | 'webgpu';
   dtype: Dtype;
   reason: string;

@@ -6,7 +6,6 @@ use std::task::{Poll, Waker};
 
 use burn::tensor::Device;
 use burn::tensor::wgpu::{MemoryConfiguration, WgpuBackend, WgpuInitError, wgpu};
-use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{Dtype, count_opening, now_ms};
@@ -27,13 +26,11 @@ pub struct Gpu {
 /// The results of self-tests, of which each format of weights has one.
 pub(super) type Tests = [OnceLock<f32>; Dtype::ALL.len()];
 
-/// A description of a GPU by the platform. Browsers reveal little, so any of the texts may be empty.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A description of a GPU by the platform. In a browser, where `pkg-config/src/core/adapter.ts` asks for one, the texts are empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adapter {
-    /// The vendor, such as `nvidia`.
+    /// The id of the vendor on the PCI bus.
     pub vendor: String,
-    /// The family of GPUs, such as `ampere`.
-    pub architecture: String,
     /// The name, such as `NVIDIA GeForce RTX 3060`.
     pub description: String,
     /// Whether it is a software renderer, whose results are right but slower than the kernels for the CPU.
@@ -60,14 +57,13 @@ impl Gpu {
             options
         };
         let start = now_ms();
-        let browser = BrowserInfo::request().await;
         let (device, setup) = options.init_with_setup_async().await.map_err(unavailable)?;
         count_opening(now_ms() - start);
         // No `.await` below: dropping the future here would leak an open device.
         let gpu = Self {
             device,
             raw: setup.device.clone(),
-            adapter: Arc::new(Adapter::describe(&setup.adapter.get_info(), browser)),
+            adapter: Arc::new(Adapter::describe(&setup.adapter.get_info())),
             failure: record_failures(&setup.device),
             tests: Arc::default(),
         };
@@ -122,61 +118,16 @@ const SOFTWARE: [&str; 6] = [
 ];
 
 impl Adapter {
-    fn describe(info: &wgpu::AdapterInfo, browser: BrowserInfo) -> Self {
-        // Native backends report the vendor as a PCI id, and no architecture.
-        let vendor = if info.vendor == 0 {
-            browser.vendor
-        } else {
-            format!("{:#06x}", info.vendor)
-        };
-        let (architecture, description) = (browser.architecture, info.name.clone());
-        let names = format!("{vendor} {architecture} {description} {}", info.driver).to_lowercase();
+    fn describe(info: &wgpu::AdapterInfo) -> Self {
+        let description = info.name.clone();
+        let names = format!("{description} {}", info.driver).to_lowercase();
         let software = info.device_type == wgpu::DeviceType::Cpu
             || SOFTWARE.iter().any(|name| names.contains(name));
         Self {
-            vendor,
-            architecture,
+            vendor: format!("{:#06x}", info.vendor),
             description,
             software,
         }
-    }
-}
-
-/// The vendor and the architecture of the GPU as the browser names them; wgpu does not pass them on.
-#[derive(Default)]
-struct BrowserInfo {
-    vendor: String,
-    architecture: String,
-}
-
-impl BrowserInfo {
-    #[cfg(target_arch = "wasm32")]
-    async fn request() -> Self {
-        use js_sys::{Function, Promise};
-        use wasm_bindgen::{JsCast, JsValue};
-
-        use crate::interop::{get, object};
-
-        // `(await navigator.gpu.requestAdapter({ powerPreference })).info`, for the same adapter that burn requests.
-        async fn info() -> Option<JsValue> {
-            let gpu = get(&get(&js_sys::global(), "navigator")?, "gpu")?;
-            let request: Function = get(&gpu, "requestAdapter")?.dyn_into().ok()?;
-            let options = object([("powerPreference", "high-performance".into())]);
-            let adapter: Promise = request.call1(&gpu, &options).ok()?.dyn_into().ok()?;
-            let adapter = wasm_bindgen_futures::JsFuture::from(adapter).await.ok()?;
-            get(&adapter, "info")
-        }
-        let info = info().await.unwrap_or_default();
-        let text = |name: &str| get(&info, name)?.as_string();
-        Self {
-            vendor: text("vendor").unwrap_or_default(),
-            architecture: text("architecture").unwrap_or_default(),
-        }
-    }
-
-    #[cfg(not(target_arch = "wasm32"))]
-    async fn request() -> Self {
-        Self::default()
     }
 }
 
@@ -308,7 +259,7 @@ mod tests {
             name: name.into(),
             ..wgpu::AdapterInfo::new(device_type, wgpu::Backend::Vulkan)
         };
-        let software = |info| Adapter::describe(&info, BrowserInfo::default()).software;
+        let software = |info| Adapter::describe(&info).software;
         assert!(software(info(
             "llvmpipe (LLVM 15.0.6, 256 bits)",
             wgpu::DeviceType::Other
@@ -318,10 +269,9 @@ mod tests {
             "NVIDIA GeForce RTX 3060",
             wgpu::DeviceType::DiscreteGpu
         )));
-        let swiftshader = BrowserInfo {
-            vendor: "google".into(),
-            architecture: "swiftshader".into(),
-        };
-        assert!(Adapter::describe(&info("", wgpu::DeviceType::Other), swiftshader).software);
+        assert!(software(info(
+            "SwiftShader Device",
+            wgpu::DeviceType::Other
+        )));
     }
 }

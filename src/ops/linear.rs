@@ -1,4 +1,4 @@
-//! Linear layers: `y = activation(x · wᵀ + bias)`, with f32, int8 or int4 weights.
+//! Linear layers: `y = activation(x · wᵀ + bias)`, with f32, f16, int8 or int4 weights.
 //!
 //! Weights have the layout that the kernels read: outputs are grouped in panels of [`PANEL`], so that a vector register holds the weights
 //! of neighbouring outputs for one input. Padding, both of outputs and of quantized inputs, is zero.

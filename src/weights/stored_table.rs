@@ -85,7 +85,7 @@ impl StoredTable {
     ///
     /// *Shapes*: `ids: [t]`, result `[t, d]`.
     pub fn rows(&self, ids: &[u32], bytes: &[u8]) -> Vec<f32> {
-        let ([count, d], together) = (self.shape, self.together());
+        let together = self.together();
         let indices = self.indices(ids);
         let local = ids.iter().map(|id| {
             let id = *id as usize;
@@ -93,31 +93,39 @@ impl StoredTable {
             (index * together + id % together) as i32
         });
         let local: Vec<i32> = local.collect();
-        let mut rows = vec![0.0; ids.len() * d];
-        let floats: Option<Vec<f32>> = match self.format {
-            Format::F32 => Some(pod_collect_to_vec(bytes)),
+        match self.format {
+            Format::F32 => self.rows_of_floats(pod_collect_to_vec(bytes), &local),
             Format::F16 => {
-                let columns = if self.is_head { PANEL } else { d };
-                Some(widened_rows(&pod_collect_to_vec(bytes), columns))
+                let columns = if self.is_head { PANEL } else { self.width() };
+                let values = widened_rows(&pod_collect_to_vec(bytes), columns);
+                self.rows_of_floats(values, &local)
             }
-            Format::Q8 => None,
-        };
-        if let Some(values) = floats {
-            if !self.is_head {
-                return values;
-            }
-            panel_rows_f32(&values, &local, d, &mut rows);
-            return rows;
+            Format::Q8 => self.rows_of_bytes(&pod_collect_to_vec(bytes), &indices, &local),
         }
+    }
+
+    /// The rows at the places `local` of those that were read.
+    fn rows_of_floats(&self, values: Vec<f32>, local: &[i32]) -> Vec<f32> {
+        if !self.is_head {
+            return values;
+        }
+        let mut rows = vec![0.0; local.len() * self.width()];
+        panel_rows_f32(&values, local, self.width(), &mut rows);
+        rows
+    }
+
+    /// The rows at the places `local` of those that were read, in int8. `indices`: the panels, or single rows, that were read.
+    fn rows_of_bytes(&self, values: &[i32], indices: &[usize], local: &[i32]) -> Vec<f32> {
+        let ([count, d], together) = (self.shape, self.together());
         let of_index = |index: &usize| {
             let first = index * together;
             (first..first + together).map(|row| self.scale[row.min(count - 1)])
         };
         let scale: Vec<f32> = indices.iter().flat_map(of_index).collect();
-        let values: Vec<i32> = pod_collect_to_vec(bytes);
+        let mut rows = vec![0.0; local.len() * d];
         match self.is_head {
-            false => embedding_q8(&values, &scale, &local, self.bytes / 4, &mut rows, d),
-            true => panel_rows_q8(&values, &scale, &self.smooth, &local, &mut rows),
+            false => embedding_q8(values, &scale, local, self.bytes / 4, &mut rows, d),
+            true => panel_rows_q8(values, &scale, &self.smooth, local, &mut rows),
         }
         rows
     }

@@ -4,6 +4,7 @@ import { skipWithout } from '../data.mjs';
 import { VIT_B32 } from '../package/support/clip.mjs';
 import { PAIRS, readPairs, spearmanOf } from '../sts.mjs';
 import {
+  beforeWorkers,
   cosine,
   demo,
   embedInPage,
@@ -200,18 +201,25 @@ test('a forward pass of MiniLM is one submission of few dispatches, and only the
   }
 });
 
-test('a GPU whose results are wrong is used for nothing, and the model is loaded on the CPU', {
+/** Lets all kernels for weights in int8 compute wrong sums, in the page or in its workers. */
+function breakQ8() {
+  const { createShaderModule } = GPUDevice.prototype;
+  GPUDevice.prototype.createShaderModule = function ({ code, ...others }) {
+    const broken = code.includes('smooth_of') ? code.replace('rows.y * w_high', 'rows.x * w_high') : code;
+    return createShaderModule.call(this, { ...others, code: broken });
+  };
+}
+
+test('a GPU with wrong results in one format computes in the others, and models in that one are loaded on the CPU', {
   timeout: 900_000,
 }, async (t) => {
   const browser = await launch({ softwareGpu: true, gpuFlags: ['disable_workgroup_init'] });
   try {
     const page = await browser.newPage();
+    await beforeWorkers(page, breakQ8);
     await page.goto(bench.url);
-    const { backend, devices, difference, statuses } = await page.evaluate(async (text) => {
-      const { createShaderModule } = GPUDevice.prototype;
-      GPUDevice.prototype.createShaderModule = function ({ code, ...others }) {
-        return createShaderModule.call(this, { ...others, code: code.replace('rows.y * w_high', 'rows.x * w_high') });
-      };
+    await page.evaluate(`(${breakQ8})()`);
+    const seen = await page.evaluate(async (text) => {
       let devices = 0;
       const { requestDevice } = GPUAdapter.prototype;
       GPUAdapter.prototype.requestDevice = function (...given) {
@@ -220,26 +228,69 @@ test('a GPU whose results are wrong is used for nothing, and the model is loaded
       };
       const { TextEmbedder } = await import('/package/web.js');
       const model = 'sentence-transformers/all-MiniLM-L6-v2';
-      const options = { host: `${location.origin}/hub`, store: 'memory', worker: false };
-      const cpu = await TextEmbedder.load(model, { ...options, device: 'cpu' });
-      const { data: expected } = await cpu.embed(text);
+      const here = { host: `${location.origin}/hub`, store: 'memory', worker: false };
+      const vector = async (embedder) => [...(await embedder.embed(text)).data];
+      const cpu = await TextEmbedder.load(model, { ...here, device: 'cpu' });
+      const expected = await vector(cpu);
+      const isExpected = async (embedder) => (await vector(embedder)).every((value, i) => value === expected[i]);
+
+      const f16 = await TextEmbedder.load(model, {
+        ...here,
+        device: 'webgpu',
+        dtype: 'f16',
+        onProgress({ status }) {
+          if (status === 'ready') throw new Error('from the page');
+        },
+      });
+      const before = await vector(f16);
       const statuses = [];
       const onProgress = ({ status }) => statuses.push(status);
-      const embedder = await TextEmbedder.load(model, { ...options, device: 'webgpu', onProgress });
-      const { data } = await embedder.embed(text);
-      const difference = Math.max(...data.map((value, i) => Math.abs(value - expected[i])));
-      return { backend: embedder.backend, devices, difference, statuses };
+      const q8 = await TextEmbedder.load(model, { ...here, device: 'webgpu', onProgress });
+      const after = await vector(f16);
+
+      // Bytes that can be read once, which a worker gets.
+      const bytes = async (name) => (await fetch(`${here.host}/${model}/resolve/main/${name}`)).body;
+      const names = ['config.json', 'tokenizer.json', 'modules.json', '1_Pooling/config.json', 'model.safetensors'];
+      const files = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await bytes(name)])));
+      const once = await TextEmbedder.load(model, { files, store: false, device: 'webgpu' });
+      return {
+        devices,
+        statuses,
+        areSame: [await isExpected(q8), await isExpected(once)],
+        stays: before.every((value, i) => value === after[i]),
+        backends: [f16, q8, once].map(({ backend }) => backend),
+      };
     }, TEXTS[0]);
-    t.diagnostic(backend.reason);
-    assert.equal(backend.device, 'cpu');
-    assert.match(
-      backend.reason,
-      /^The CPU was taken because WebGPU could not be used: the results of the GPU differ from the CPU's: a linear layer of \S+ in q8 by /,
-    );
-    assert.equal(devices, 1);
-    assert.equal(difference, 0);
+    const [f16, q8, once] = seen.backends;
+    assert.deepEqual([f16.device, f16.restarts, seen.stays], ['webgpu', 0, true], f16.reason);
+    t.diagnostic(q8.reason);
+    for (const { device, restarts, reason } of [q8, once]) {
+      assert.deepEqual([device, restarts], ['cpu', 1], reason);
+      assert.match(
+        reason,
+        /^The CPU was taken because WebGPU could not be used: the results of the GPU differ from the CPU's: a linear layer of \S+ in q8 by /,
+      );
+    }
+    assert.deepEqual([q8.worker, once.worker, seen.devices], [false, true, 1]);
+    assert.deepEqual(seen.areSame, [true, true]);
     // The load on the GPU was never ready.
-    assert.deepEqual([statuses.filter((status) => status === 'ready').length, statuses.at(-1)], [1, 'ready']);
+    assert.deepEqual([seen.statuses.filter((status) => status === 'ready').length, seen.statuses.at(-1)], [1, 'ready']);
+
+    // An adapter that does not call itself a software one is timed.
+    const auto = await page.evaluate(async () => {
+      const info = { vendor: 'acme', architecture: 'one', description: '' };
+      Object.defineProperty(GPUAdapter.prototype, 'info', { get: () => info });
+      const { models } = await import('/package/web.js');
+      const options = { host: `${location.origin}/hub`, store: false, device: 'auto' };
+      return models.plan('sentence-transformers/all-MiniLM-L6-v2', options);
+    });
+    t.diagnostic(auto.reason);
+    assert.equal(auto.device, 'cpu');
+    const [, gpuMs, cpuMs] =
+      /^The CPU was taken because the GPU \(acme one\) is no faster: a timed probe in q8 took ([\d.]+) ms on it and ([\d.]+) ms on the CPU\.$/.exec(
+        auto.reason,
+      ) ?? [];
+    assert.ok(Number(cpuMs) > 0 && Number(gpuMs) >= Number(cpuMs), auto.reason);
   } finally {
     await browser.close();
   }

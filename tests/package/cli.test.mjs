@@ -143,7 +143,7 @@ function flipped(file, at) {
   return bytes;
 }
 
-for (const dtype of ['q8', 'f32', 'q4']) {
+for (const dtype of ['q8', 'f32', 'f16', 'q4']) {
   test(`what pull makes of ${dtype} gives the same vectors from a static host, from the packed file, checked`, async (t) => {
     const out = freshFolder();
     const { code, stdout, stderr } = await pull(TINY, out, '--dtype', dtype);

@@ -33,7 +33,7 @@ describe('a folder that pull made', () => {
   }
 
   for (const model of [TINY, SHARDED, 'test/image-cut']) {
-    for (const dtype of ['q8', 'f32', 'q4']) {
+    for (const dtype of ['q8', 'f32', 'f16', 'q4']) {
       test(`of ${model} in ${dtype} gives the same vectors for less, from a hub and from a bucket`, async (t) => {
         const folder = await pull(model, dtype);
         const files = readdirSync(folder);

@@ -174,7 +174,7 @@ const CASES = [
 
 for (const [what, files, code, message] of CASES) {
   test(`${what}: ${code}`, async () => {
-    for (const dtype of ['f32', 'q8', 'q4'])
+    for (const dtype of ['f32', 'f16', 'q8', 'q4'])
       await assert.rejects(load(files, { dtype }), { name: 'PilotlightError', code, message }, dtype);
   });
 }

@@ -96,7 +96,8 @@ describe('all-MiniLM-L6-v2', () => {
     // On the CPU they become f32.
     assert.ok(Math.abs(plans[1].memoryBytes / plans[0].memoryBytes - 1) < 0.01, JSON.stringify(plans));
     const [stored] = await models.list({ store });
-    assert.deepEqual([stored.dtype, stored.bytes], ['f16', half]);
+    assert.equal(stored.dtype, 'f16');
+    assert.ok(stored.bytes < 0.52 * whole, `${stored.bytes} of ${whole} bytes`);
     embedder.dispose();
 
     const again = await TextEmbedder.load(model, { host: hub.url, dtype: 'f16', store });

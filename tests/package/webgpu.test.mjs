@@ -1,21 +1,12 @@
 // WebGPU in Node, which has it by the package `webgpu` (Dawn). SwiftShader, which comes with Chromium, stands in for a GPU.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { pathToFileURL } from 'node:url';
-import { promisify } from 'node:util';
-import { ROOT, tinyFolder } from './support/models.mjs';
+import { ROOT } from './support/models.mjs';
+import { embedElsewhere, SOFTWARE_GPU } from './support/software-gpu.mjs';
 
-/** Debian's Chromium brings a Vulkan loader and SwiftShader. */
-const CHROMIUM_FILES = '/usr/lib/chromium';
-const SOFTWARE_GPU = {
-  LD_LIBRARY_PATH: CHROMIUM_FILES,
-  VK_DRIVER_FILES: path.join(CHROMIUM_FILES, 'vk_swiftshader_icd.json'),
-};
-const PROGRAM = path.join(ROOT, 'tests/package/support/webgpu-process.mjs');
 const PACKAGE = realpathSync(path.join(ROOT, 'node_modules/pilotlight'));
 
 /** A folder with the package and no other, into which a test lays a package `webgpu` of its own. */
@@ -27,15 +18,8 @@ before(() => {
 after(() => rmSync(apart, { recursive: true }));
 
 /** Loads and embeds in a process of Node, and returns what it printed. */
-async function elsewhere({ from = PACKAGE, env = {}, options = { device: 'webgpu' } } = {}) {
-  const script = pathToFileURL(path.join(from, 'inline.js')).href;
-  const words = JSON.stringify({ folder: tinyFolder('bert-tiny-mean'), script, options });
-  const { stdout } = await promisify(execFile)(process.execPath, [PROGRAM, words], {
-    env: { ...process.env, LD_LIBRARY_PATH: '', VK_DRIVER_FILES: '', ...env },
-    timeout: 120_000,
-  });
-  return JSON.parse(stdout);
-}
+const elsewhere = ({ from = PACKAGE, env, options = { device: 'webgpu' } } = {}) =>
+  embedElsewhere(from, [process.execPath], { env, options });
 
 const alone = () => path.join(apart, 'node_modules/pilotlight');
 

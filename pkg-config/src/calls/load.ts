@@ -1,6 +1,7 @@
 import type { LoadOptions, LoadProgress } from '../../types/index.js';
 import type { Glue } from '../core/glue.js';
-import { CoreInstance, type Instance } from '../core/instance.js';
+import type { Instance } from '../core/instance.js';
+import { isReadOnce } from '../inputs/byte-sources.js';
 import { byteOptions } from '../inputs/request.js';
 import { isShared, type Locks, locksFor } from '../storage/locks.js';
 import { isMemoryStore } from '../storage/memory-store.js';
@@ -45,16 +46,6 @@ export class Load<Options extends LoadOptions> {
         total,
         cached: false,
       });
-    const tested = this.#testGpu(instance);
-    /** The last event, which waits for the end of the test. */
-    let ready: LoadProgress | undefined;
-    const onProgress = (event: LoadProgress): void => {
-      // A worker may still report when the load was given up.
-      if (signal?.aborted) return;
-      this.#cached = event.cached;
-      if (tested && event.status === 'ready') ready = event;
-      else this.#options.onProgress?.(event);
-    };
     const caller = new Caller();
     callers.add(caller);
     // A load whose caller is gone would keep its part of a model in memory.
@@ -64,13 +55,9 @@ export class Load<Options extends LoadOptions> {
     );
     const locks = instance.remote ? undefined : locksFor(isShared(store), signal, report);
     const own = locks && { locks, caller, ...byteOptions(this.#options, signal) };
-    const work = instance
-      .run((glue) => load(glue, { ...this.#options, onProgress, ...own }), caller)
-      .then(async (model) => {
-        await tested;
-        if (ready && !signal?.aborted) this.#options.onProgress?.(ready);
-        return model;
-      });
+    const work = this.#loadAndTest(instance, (options) =>
+      instance.run((glue) => load(glue, { ...options, ...own }), caller),
+    );
     const ended = work.then(
       // After an abort nobody receives the model.
       (model) => signal?.aborted && model.free(),
@@ -86,16 +73,37 @@ export class Load<Options extends LoadOptions> {
     return abortable(work, signal);
   }
 
-  /**
-   * Tests the GPU beside the load: it compiles the kernels while the weights arrive. A test that fails ends the instance, and so the load. A worker
-   * does it by itself.
-   */
-  #testGpu(instance: Instance): Promise<void> | undefined {
-    const { device, dtype } = this.#options;
-    if (device !== 'webgpu' || !dtype || !(instance instanceof CoreInstance)) return undefined;
-    const testing = instance.testGpu(dtype);
-    testing.catch(() => {});
-    return testing;
+  /** Loads, on a GPU beside its self-test: kernels are compiled while the weights arrive. */
+  async #loadAndTest<T extends { free(): void }>(instance: Instance, load: (options: object) => Promise<T>): Promise<T> {
+    const { device, dtype, files, signal } = this.#options;
+    let ready: LoadProgress | undefined;
+    const onProgress = (event: LoadProgress): void => {
+      // A worker may still report when the load was given up.
+      if (signal?.aborted) return;
+      this.#cached = event.cached;
+      if (test && event.status === 'ready') ready = event;
+      else this.#options.onProgress?.(event);
+    };
+    const test = device === 'webgpu' && dtype ? () => instance.testGpu(dtype) : undefined;
+    // If the GPU does not pass, what can be read once is left for the CPU.
+    if (Object.values(files ?? {}).some(isReadOnce)) await test?.();
+    const loading = load({ ...this.#options, onProgress });
+    const tested = test?.();
+    tested?.catch(() => {});
+    const model = await loading;
+    try {
+      await tested;
+    } catch (error) {
+      // The weights are in the store, for the load on the CPU.
+      await instance.run(() => model.free()).catch(() => {});
+      throw error;
+    }
+    try {
+      if (ready && !signal?.aborted) this.#options.onProgress?.(ready);
+    } catch {
+      // An error of the listener does not fail the load.
+    }
+    return model;
   }
 
   /**

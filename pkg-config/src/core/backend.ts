@@ -69,16 +69,26 @@ async function describe(instance: CoreInstance, dtype: Dtype, reason: string, th
   return { instance, report: { device: 'cpu', dtype, simd, products, threads, reason, restarts: 0 } };
 }
 
-/** Chooses WebGPU if it can be opened and, with `onlyIfFaster`, is faster than the CPU; else returns a clause that says why not. A load tests it. */
-async function tryWebGpu({ webgpu, gpu }: Cores, dtype: Dtype, onlyIfFaster: boolean): Promise<Backend | string> {
+/**
+ * Chooses WebGPU if it can be opened and, with `onlyIfFaster`, is faster than the CPU; else returns a clause that says why not. A load tests it. Where
+ * the GPU fails meanwhile, it is opened once more; `failure` is then the first one.
+ */
+async function tryWebGpu(
+  cores: Cores,
+  dtype: Dtype,
+  onlyIfFaster: boolean,
+  failure?: PilotlightError,
+): Promise<Backend | string> {
+  const { webgpu, gpu } = cores;
   if (!webgpu) return 'this entry of the package carries no WebGPU code';
   const given = await gpu?.(!onlyIfFaster);
   if (typeof given === 'string') return given;
   const adapter = await findAdapter(given?.gpu);
   if (typeof adapter === 'string') return adapter;
   if (onlyIfFaster && adapter.software) return `the only WebGPU adapter is a software one (${nameOf(adapter)})`;
+  let instance: CoreInstance | undefined;
   try {
-    const instance = await webgpu.instance();
+    instance = await webgpu.instance();
     if (given) instance.glue.giveGpu?.(given.gpu, given.classes);
     await instance.openGpu();
     let why = 'it was asked for';
@@ -88,9 +98,12 @@ async function tryWebGpu({ webgpu, gpu }: Cores, dtype: Dtype, onlyIfFaster: boo
       if (!(gpuMs < cpuMs)) return `the GPU (${nameOf(adapter)}) is no faster: ${why}`;
     }
     const { simd } = await instance.run(({ coreInfo }) => coreInfo());
-    const reason = `WebGPU was taken because ${why}.`;
-    return { instance, report: { device: 'webgpu', dtype, simd, threads: 1, reason, restarts: 0, adapter } };
+    const taken = `WebGPU was taken because ${why}.`;
+    const reason = failure ? `${taken} It was opened again because ${clauseOf(failure)}.` : taken;
+    const restarts = failure ? 1 : 0;
+    return { instance, report: { device: 'webgpu', dtype, simd, threads: 1, reason, restarts, adapter } };
   } catch (error) {
+    if (instance?.gone && !failure) return tryWebGpu(cores, dtype, onlyIfFaster, instance.gone);
     return `WebGPU could not be used (${toPilotlightError(error).message})`;
   }
 }

@@ -12,6 +12,8 @@ export interface Instance {
   readonly gone: PilotlightError | undefined;
   /** Whether it trapped on this thread, which its other models are on too. */
   readonly hasTrapped: boolean;
+  /** Compares the results of the GPU with the CPU's, once for each format of weights. */
+  testGpu(dtype: Dtype): Promise<unknown>;
   /** Ends the worker where it has no model: the load that it was started for has failed. */
   abandon(): void;
 }
@@ -23,7 +25,8 @@ export interface Instance {
 export class CoreInstance implements Instance {
   readonly glue: Glue;
   readonly remote = false;
-  readonly #tests = new Map<Dtype, Promise<void>>();
+  readonly #times = new Map<Dtype, Promise<GpuTimes>>();
+  readonly #tests = new Map<Dtype, Promise<unknown>>();
   #gone: PilotlightError | undefined;
   /** Functions that reject the calls under way: a trap inside one of Rust's futures leaves its promise pending for ever. */
   #underWay = new Set<(error: PilotlightError) => void>();
@@ -97,24 +100,24 @@ export class CoreInstance implements Instance {
     return this.run(({ openGpu }) => (openGpu ?? noGpu)());
   }
 
-  /** Times a layer with weights in this format on the CPU and on the GPU. */
+  /** Times a layer with weights in this format on the CPU and on the GPU, once. */
   timeGpu(dtype: Dtype): Promise<GpuTimes> {
-    return this.run(({ timeGpu }) => (timeGpu ?? noGpu)(dtype));
+    return once(this.#times, dtype, () => this.run(({ timeGpu }) => (timeGpu ?? noGpu)(dtype)));
   }
 
-  /** Compares the results of the GPU with the CPU's, once for each format of weights. If they differ, this instance can be used no longer. */
-  testGpu(dtype: Dtype): Promise<void> {
-    const known = this.#tests.get(dtype);
-    if (known) return known;
-    const testing = this.run(async ({ testGpu }) => {
-      await (testGpu ?? noGpu)(dtype);
-    }).catch((error: unknown) => {
-      this.#loseGpu(error);
-      throw this.#gone;
-    });
-    this.#tests.set(dtype, testing);
-    return testing;
+  testGpu(dtype: Dtype): Promise<unknown> {
+    return once(this.#tests, dtype, () => this.run(({ testGpu }) => (testGpu ?? noGpu)(dtype)));
   }
+}
+
+/** The value of a key, which is made the first time; after a failure the next call tries again. */
+function once<K, V>(known: Map<K, Promise<V>>, key: K, make: () => Promise<V>): Promise<V> {
+  const found = known.get(key);
+  if (found) return found;
+  const made = make();
+  known.set(key, made);
+  made.catch(() => known.delete(key));
+  return made;
 }
 
 function noGpu(): never {

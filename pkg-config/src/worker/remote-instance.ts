@@ -1,4 +1,4 @@
-import type { LoadOptions } from '../../types/index.js';
+import type { Dtype, LoadOptions } from '../../types/index.js';
 import { stoppedBy } from '../calls/abort.js';
 import type { Backend } from '../core/backend.js';
 import type { Glue } from '../core/glue.js';
@@ -31,6 +31,7 @@ export interface WorkerFunctions {
   /** Takes a lock that it holds as long as it lives, and returns whether it got it. */
   hold(lock: string | undefined): Promise<boolean>;
   ping(): void;
+  testGpu(dtype: Dtype): Promise<void>;
   load(handle: string, args: unknown[]): Promise<RemoteHandle>;
   /** `threads` is the most that may compute it; all where it is absent. */
   call(ref: number, method: string, args: unknown[], threads?: number): Promise<unknown>;
@@ -197,6 +198,10 @@ export class RemoteInstance implements Instance {
     return this.#gone;
   }
 
+  async testGpu(dtype: Dtype): Promise<void> {
+    await this.#callModel('testGpu', [dtype], true);
+  }
+
   terminate(): void {
     this.#end(coreGone('INTERNAL', 'the worker has ended; load again'));
   }
@@ -210,8 +215,8 @@ export class RemoteInstance implements Instance {
     for (const end of this.#ends) end();
   }
 
-  /** Calls a function about a model, and ends the worker where its core is gone: no other model in it can be used then. */
-  async #callModel(target: 'load' | 'call', args: readonly unknown[], kept = false): Promise<unknown> {
+  /** Calls a function about a model or its GPU, and ends the worker where its core is gone: no other model in it can be used then. */
+  async #callModel(target: 'load' | 'call' | 'testGpu', args: readonly unknown[], kept = false): Promise<unknown> {
     try {
       return await this.#peer.call(target, args, kept);
     } catch (error) {

@@ -55,6 +55,10 @@ export function serve(port: Port, cores: Cores, setGlues: (addresses: Glues) => 
 
     ping() {},
 
+    async testGpu(dtype) {
+      await running().testGpu(dtype);
+    },
+
     async load(name, args) {
       const core = running();
       // The options come last; before them, where there is one, the name of the model.

@@ -2,9 +2,9 @@
 //
 // A workgroup computes a tile of TILE_M rows by TILE_N outputs and walks the inputs in steps of TILE_K, which it first copies
 // to workgroup memory. An invocation keeps 4 rows by one panel of 8 outputs in registers: for each input, one vector of
-// x and two of w feed 32 multiply-adds. Quantized weights are turned into f32 as they are copied, so that the sums are those of f32.
+// x and two of w feed 32 multiply-adds. Weights in f16, int8 and int4 are turned into f32 as they are copied, so that the sums are those of f32.
 //
-// linear_f32.wgsl, linear_q8.wgsl or linear_q4.wgsl is appended, which has the bindings of the weights, `bring_weights` and `scaled`, and
+// linear_f32.wgsl, linear_f16.wgsl, linear_q8.wgsl or linear_q4.wgsl is appended, which has the bindings of the weights, `bring_weights` and `scaled`, and
 // linear_end.wgsl or linear_norm.wgsl, which has `finish`.
 
 const GROUP_M = {{group_m}}u;

@@ -29,7 +29,7 @@ pub struct GpuStats {
     pub bytes_sent: u64,
     /// Milliseconds that opening the GPU took.
     pub open_ms: f64,
-    /// Milliseconds from the start of each self-test to its end, most of them for compiling kernels. Models are loaded meanwhile.
+    /// Milliseconds from the start of each self-test to its end, in which kernels are compiled and models are loaded.
     pub self_test_ms: f64,
     /// Milliseconds that this thread took to hand over what was sent; the GPU may have got it later.
     pub send_ms: f64,

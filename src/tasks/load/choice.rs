@@ -22,7 +22,7 @@ const KINDS: [&str; 13] = [
     "Q4_1", "Q4_0",
 ];
 
-/// The kinds that come first for `f16`: more bits would be lost.
+/// The kinds that come first for `f16`: more bits of a weight would be rounded away.
 const BEST_FOR_F16: [&str; 3] = ["F16", "F32", "BF16"];
 
 /// The kinds that come first for `q8`: more bits would be lost again.
@@ -235,7 +235,7 @@ impl Loading<'_, '_> {
                         .is_some_and(|(own, other)| own < other / 4 * 3)
                 };
                 let smaller = onnx.into_iter().filter(is_smaller);
-                // For dtype f32, no file with fewer bits is read unless `lossy` allows it. For f16, the files that are read have at least as many.
+                // For dtype f32, no file with fewer bits is read unless `lossy` allows it. For f16, one in f16 has all of its bits.
                 let smaller = smaller.filter(|_| dtype != Dtype::F32 || self.source.lossy);
                 smaller.chain([(*file).to_string()]).collect()
             }

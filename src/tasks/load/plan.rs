@@ -59,8 +59,8 @@ pub struct LoadPlan {
 }
 
 impl LoadPlan {
-    /// Notes the precision of the weights.
-    fn of_dtype(self, dtype: Dtype) -> Self {
+    /// Sets the bytes by which weights in this format grow on the CPU.
+    fn with_widening(self, dtype: Dtype) -> Self {
         let widening = match dtype {
             Dtype::F16 => self.weights,
             Dtype::F32 | Dtype::Q8 | Dtype::Q4 => 0,
@@ -131,13 +131,15 @@ pub async fn plan_and_config<T: Pretrained>(
 ) -> Result<(LoadPlan, Option<T::Config>)> {
     let largest = T::FILES.last().copied().unwrap_or_default();
     if let Some(plan) = plan_stored(source, largest, false).await? {
-        return Ok((plan.of_dtype(dtype), None));
+        return Ok((plan.with_widening(dtype), None));
     }
     let snapshot = match source.snapshot().await {
         // A load would fall back to the outdated stored model as well.
         Err(error) if error.kind() == ErrorKind::FetchFailed => {
             let plan = plan_stored(source, largest, true).await?;
-            return plan.map(|plan| (plan.of_dtype(dtype), None)).ok_or(error);
+            return plan
+                .map(|plan| (plan.with_widening(dtype), None))
+                .ok_or(error);
         }
         snapshot => snapshot?,
     };
@@ -161,7 +163,7 @@ pub async fn plan_and_config<T: Pretrained>(
         None => T::FILES.to_vec(),
     };
     let plan = plan_host(&mut loading, source, &files, &weights, &needs).await?;
-    Ok((plan.of_dtype(dtype), Some(config)))
+    Ok((plan.with_widening(dtype), Some(config)))
 }
 
 /// Computes the plan for a model that is complete in the store. Returns `None` for an outdated model unless `outdated` is set.

@@ -7,10 +7,13 @@ export { default } from './cpu.js';
 /** Takes the GPU that is used in place of the one of `navigator`, and the classes of its errors by their names. */
 export declare function giveGpu(gpu: object, classes: Record<string, unknown>): void;
 
-/** Creates the GPU device and tests it with weights of this format. */
+/** Opens the GPU; later calls do nothing. */
 export declare function openGpu(): Promise<void>;
-/** Resolves to the largest difference from the CPU. */
+
+/** Compares the GPU with the CPU, with weights in this format, and resolves to the largest difference. */
 export declare function testGpu(dtype: Dtype): Promise<number>;
+
+/** Times a layer with weights in this format on the CPU and on the GPU. */
 export declare function timeGpu(dtype: Dtype): Promise<GpuTimes>;
 
 /** Frees the memory of the GPU, after which this instance computes nothing on it any more. */
