@@ -189,7 +189,7 @@ export const mean = (values) => values.reduce((sum, value) => sum + value, 0) / 
 
 /** Runs a function with an argument in each worker that the page starts from now on, before the worker's own script. */
 export const beforeWorkers = (page, work, argument) =>
-  page.route(/\/worker-[\w-]+\.js$/, async (route) => {
+  page.route(/\/worker(-[\w-]+)?\.js$/, async (route) => {
     const response = await route.fetch();
     const script = await response.text();
     await route.fulfill({ response, body: `(${work})(${JSON.stringify(argument) ?? ''});\n${script}` });

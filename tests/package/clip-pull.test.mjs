@@ -73,8 +73,10 @@ describe('a folder that pull made', () => {
             .filter(({ url }) => url.includes('/resolve/'))
             .reduce((sum, request) => sum + request.bytes, 0);
           t.diagnostic(`${what}: ${bytes} bytes instead of ${before}`);
+          // In f16, config files and what stays in f32 are more than half.
+          const most = dtype === 'f16' ? 0.51 : 0.5;
           if (dtype !== 'f32' && model === 'test/image-cut')
-            assert.ok(bytes < before * 0.5, `${bytes} bytes instead of ${before}`);
+            assert.ok(bytes < before * most, `${bytes} bytes instead of ${before}`);
           // A tower of it alone, and from the store.
           packed.requests.length = 0;
           const text = await load(model, mapStore(), { ...open, towers: ['text'] });

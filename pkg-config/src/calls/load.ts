@@ -74,7 +74,10 @@ export class Load<Options extends LoadOptions> {
   }
 
   /** Loads, on a GPU beside its self-test: kernels are compiled while the weights arrive. */
-  async #loadAndTest<T extends { free(): void }>(instance: Instance, load: (options: object) => Promise<T>): Promise<T> {
+  async #loadAndTest<T extends { free(): void }>(
+    instance: Instance,
+    load: (options: object) => Promise<T>,
+  ): Promise<T> {
     const { device, dtype, files, signal } = this.#options;
     let ready: LoadProgress | undefined;
     const onProgress = (event: LoadProgress): void => {

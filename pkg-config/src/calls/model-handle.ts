@@ -44,6 +44,9 @@ interface Running<Handle> {
 const AGAIN = ['asked', 'cpu'] as const;
 type Attempts = readonly (typeof AGAIN)[number][];
 
+/** The code of a GPU that did not pass its self-test. It is not tried again, and goes on with models in formats in which it passed. */
+const UNFIT = 'BACKEND_UNAVAILABLE';
+
 /**
  * A loaded model. Its calls run one after another until it is disposed of. If the GPU fails, the model is loaded again on a new one, else on the CPU, and
  * the call under way is computed once more.
@@ -220,15 +223,12 @@ async function loadOn<Handle extends { free(): void }>(
     return { running: { instance, report, handle, commit: known, load: loading }, restarts: count };
   } catch (error) {
     if (device === 'cpu' || others.length === 0 || signal?.aborted) throw error;
-    if (isUnfit(error)) return loadOn(['cpu'], recipe, options, count, error);
+    const unfit = toPilotlightError(error);
+    if (unfit.code === UNFIT) return loadOn(['cpu'], recipe, options, count, unfit);
     if (!isCoreGone(error)) throw error;
     return loadOn(others, recipe, options, count, error);
   }
 }
-
-/** Whether a GPU did not pass its self-test. It is not tried again, and goes on with models in formats in which it passed. */
-const isUnfit = (error: unknown): error is PilotlightError =>
-  error instanceof PilotlightError && error.code === 'BACKEND_UNAVAILABLE';
 
 /** The options for another load: nobody waits for its progress, and the signal was that of the first. */
 function quiet({ signal: _, onProgress: __, ...options }: LoadOptions): LoadOptions {
@@ -238,7 +238,7 @@ function quiet({ signal: _, onProgress: __, ...options }: LoadOptions): LoadOpti
 /** The reason of a backend that was chosen after a failure. */
 function reasonOf(reason: string, failure: PilotlightError): string {
   const why = clauseOf(failure);
-  const failed = isUnfit(failure) ? 'could not be used' : 'failed twice';
+  const failed = failure.code === UNFIT ? 'could not be used' : 'failed twice';
   return reason.startsWith(CPU_ASKED)
     ? reason.replace(CPU_ASKED, `The CPU was taken because WebGPU ${failed}: ${why}.`)
     : `${reason} The model was loaded again because ${why}.`;
