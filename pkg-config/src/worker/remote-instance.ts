@@ -31,6 +31,7 @@ export interface WorkerFunctions {
   /** Takes a lock that it holds as long as it lives, and returns whether it got it. */
   hold(lock: string | undefined): Promise<boolean>;
   ping(): void;
+  /** Compares its GPU with the CPU. */
   testGpu(dtype: Dtype): Promise<void>;
   load(handle: string, args: unknown[]): Promise<RemoteHandle>;
   /** `threads` is the most that may compute it; all where it is absent. */
