@@ -14,7 +14,6 @@ const DEVICES = [
 const DTYPES = [
   { value: 'auto', label: 'Auto' },
   { value: 'q8', label: '8-bit' },
-  { value: 'f16', label: '16-bit' },
   { value: 'f32', label: '32-bit' },
 ] as const;
 
