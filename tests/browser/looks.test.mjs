@@ -20,6 +20,29 @@ after(async () => {
   await site?.close();
 });
 
+test('choices stay in their boxes at all widths', async () => {
+  const context = await browser.newContext();
+  try {
+    const page = await demo.open(context, site.url);
+    for (let width = 320; width <= 1600; width += 20) {
+      await page.setViewportSize({ width, height: 900 });
+      const choices = await page
+        .locator('.segments > div')
+        .evaluateAll((boxes) =>
+          boxes.map(({ scrollWidth, clientWidth, textContent }) => ({
+            beyond: scrollWidth - clientWidth,
+            textContent,
+          })),
+        );
+      assert.equal(choices.length, 2);
+      for (const { beyond, textContent } of choices)
+        assert.ok(beyond <= 0, `${textContent} at ${width} px: ${beyond} px`);
+    }
+  } finally {
+    await context.close();
+  }
+});
+
 for (const [size, viewport] of Object.entries(SIZES)) {
   for (const colorScheme of ['light', 'dark']) {
     // Each size and each colour scheme once; `make figures` looks at all four.
