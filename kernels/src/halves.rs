@@ -30,7 +30,7 @@ pub fn are_finite_halves(halves: &[i32]) -> bool {
 
 /// Whether f16 has a finite number for each value.
 pub fn fits_halves(values: &[f32]) -> bool {
-    // Values from here on become infinite: they are nearer to 2¹⁶ than to the largest f16, or between both.
+    // Values from here on are rounded to infinity: half a step above 65,504, the largest f16.
     const LIMIT: f32 = 65_520.0;
     let all = |fits, value: &f32| fits & (value.abs() < LIMIT);
     values.iter().fold(true, all)

@@ -235,8 +235,8 @@ export interface BackendReport {
   threads: number;
   /**
    * The number of times that the model was loaded again because WebGPU had failed: the driver was reset, the browser took the GPU away, its memory
-   * ran out, it refused an operation, the WebGPU core trapped, its worker ended, or it did not pass its self-test. The call under way is then computed once more on a newly opened GPU, or else on
-   * the CPU; `reason` says which and why.
+   * ran out, it refused an operation, the WebGPU core trapped, its worker ended, or it did not pass its self-test. The call under way is then computed
+   * once more on a newly opened GPU, or else on the CPU; `reason` says which and why.
    */
   restarts: number;
   adapter?: AdapterReport;
