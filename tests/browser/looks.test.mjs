@@ -26,14 +26,12 @@ test('choices stay in their boxes at all widths', async () => {
     const page = await demo.open(context, site.url);
     for (let width = 320; width <= 1600; width += 20) {
       await page.setViewportSize({ width, height: 900 });
-      const choices = await page
-        .locator('.segments > div')
-        .evaluateAll((boxes) =>
-          boxes.map(({ scrollWidth, clientWidth, textContent }) => ({
-            beyond: scrollWidth - clientWidth,
-            textContent,
-          })),
-        );
+      const choices = await page.locator('.segments > div').evaluateAll((boxes) =>
+        boxes.map(({ scrollWidth, clientWidth, textContent }) => ({
+          beyond: scrollWidth - clientWidth,
+          textContent,
+        })),
+      );
       assert.equal(choices.length, 2);
       for (const { beyond, textContent } of choices)
         assert.ok(beyond <= 0, `${textContent} at ${width} px: ${beyond} px`);
