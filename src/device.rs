@@ -7,8 +7,6 @@ mod self_test;
 
 #[cfg(feature = "webgpu")]
 pub use gpu::{Adapter, Gpu};
-#[cfg(feature = "webgpu")]
-pub use self_test::LayerTimes;
 
 use burn::tensor::Device;
 

@@ -52,7 +52,7 @@ mod weights;
 
 pub use device::cpu;
 #[cfg(feature = "webgpu")]
-pub use device::{Adapter, Gpu, LayerTimes};
+pub use device::{Adapter, Gpu};
 pub use error::{Error, ErrorKind, FetchReason, Result, StorageQuota};
 pub use hub::{
     ByteStream, Digest, FileEntry, Host, MemoryHost, MemoryStream, Opened, PlatformHash, Snapshot,
@@ -75,8 +75,8 @@ pub use store::{
 pub use tasks::{
     Classification, Decoder, DigitClassifier, DigitGenerator, EmbedOptions, Embeddings,
     GenerateOptions, HiddenStatesOptions, ImageTextEmbedder, Interpolation, LabelScore, Latent,
-    LikelihoodOptions, Likelihoods, LoadPlan, LoadProgress, LoadStatus, ModelClass, OnStep,
-    PairScore, PlannedFile, Pooling, Precision, SequenceClassifier, Source, TextEmbedder, Tower,
-    Values, Weights, plan_model, refresh_model,
+    LayerTimes, LikelihoodOptions, Likelihoods, LoadPlan, LoadProgress, LoadStatus, ModelClass,
+    OnStep, PairScore, PlannedFile, Pooling, Precision, SampleInput, SequenceClassifier, Source,
+    TextEmbedder, Tower, Values, Weights, plan_model, refresh_model,
 };
 pub use weights::Dtype;

@@ -13,7 +13,10 @@ export * from './text-classifier.js';
 export * from './text-detector.js';
 export * from './vector-index.js';
 
-/** The device that computes. `'auto'` means the CPU unless a real GPU is faster, and a GPU is tested while a model loads. */
+/**
+ * The device that computes. `'auto'` means the CPU unless a real GPU is faster, which a load finds out before it reads the weights: it times as many
+ * layers of the model as fit into a tenth of a second, without their values, for 128 tokens or an image.
+ */
 export type Device = 'auto' | 'cpu' | 'webgpu';
 
 /**
@@ -353,7 +356,7 @@ export interface LoadPlan {
   class: 'TextEmbedder' | 'ImageTextEmbedder' | 'Decoder' | 'SequenceClassifier';
   /** The commit of the revision; absent where the host has no commits. */
   commit?: string;
-  /** The device and the dtype that would be taken, and why. A GPU is not tested for a plan, so the model may end on the CPU. */
+  /** The device and the dtype that would be taken, and why. A GPU is neither tested nor timed for a plan, so the model may end on the CPU. */
   device: 'cpu' | 'webgpu';
   dtype: Dtype;
   reason: string;

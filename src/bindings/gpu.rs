@@ -1,11 +1,10 @@
-//! `openGpu`, `testGpu`, `timeGpu` and `closeGpu`: the GPU of this instance.
+//! `openGpu`, `testGpu` and `closeGpu`: the GPU of this instance.
 
-use serde::Serialize;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
 use super::error::to_js;
 use crate::device::Gpu;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::weights::Dtype;
 
 /// Opens the GPU; later calls do nothing.
@@ -24,20 +23,6 @@ pub async fn open_gpu() -> Result<(), JsValue> {
 pub async fn test_gpu(dtype: &str) -> Result<f32, JsValue> {
     let test = async { Gpu::open().await?.test(Dtype::from_name(dtype)?).await };
     test.await.map_err(to_js)
-}
-
-/// Opens the GPU and times a layer on it and on the CPU; see [`Gpu::time`]. Resolves to `{ cpuMs, gpuMs }`. Blocks the thread for `cpuMs` at a time.
-///
-/// *Errors*: `INVALID_INPUT` for another dtype, `BACKEND_UNAVAILABLE` if there is no GPU, `INTERNAL` or `RESOURCE_LIMIT` if it fails.
-#[wasm_bindgen(js_name = timeGpu)]
-pub async fn time_gpu(dtype: &str) -> Result<JsValue, JsValue> {
-    let time = async {
-        let times = Gpu::open().await?.time(Dtype::from_name(dtype)?).await?;
-        let objects = serde_wasm_bindgen::Serializer::json_compatible();
-        let times = times.serialize(&objects);
-        times.map_err(|error| Error::internal(format!("the times of the GPU: {error}")))
-    };
-    time.await.map_err(to_js)
 }
 
 /// Frees the memory of the GPU, after which this instance computes nothing on it any more.

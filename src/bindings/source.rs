@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::hub::{FilesHost, Host, HubHost};
 use crate::interop::object;
 use crate::store::{CacheConfig, Locks, ModelKey, Store};
-use crate::tasks::{LoadProgress, LoadStatus, Source, Weights};
+use crate::tasks::{LayerTimes, LoadProgress, LoadStatus, Source, Weights};
 use crate::weights::Dtype;
 
 /// Owns the values that a [`Source`] borrows.
@@ -32,6 +32,7 @@ pub(super) struct JsSource {
     lossy: bool,
     embeddings_in_store: bool,
     on_progress: Option<Function>,
+    on_timed: Option<Function>,
     scheduler: EventLoopScheduler,
 }
 
@@ -57,6 +58,7 @@ impl JsSource {
             locks,
             signal,
             on_progress,
+            on_timed,
             is_reranker,
             layers,
             weights,
@@ -104,6 +106,7 @@ impl JsSource {
             lossy,
             embeddings_in_store,
             on_progress,
+            on_timed,
             scheduler: EventLoopScheduler::new(signal),
         })
     }
@@ -115,6 +118,18 @@ impl JsSource {
                 report(progress, listener);
             }
         };
+        // Only a core with WebGPU compares.
+        let on_timed = self.on_timed.as_ref().filter(|_| cfg!(feature = "webgpu"));
+        let timed = |times: &LayerTimes| {
+            if let Some(listener) = on_timed {
+                // An error in the listener does not fail the load.
+                let _ = listener.call2(
+                    &JsValue::NULL,
+                    &times.to_string().into(),
+                    &times.is_gpu_faster().into(),
+                );
+            }
+        };
         let nonce = (js_sys::Math::random() * u64::MAX as f64) as u64;
         let cache = self.store.as_deref().map(|store| CacheConfig {
             locks: self.locks.as_ref(),
@@ -124,6 +139,7 @@ impl JsSource {
         let source = Source {
             cache,
             progress: &progress,
+            on_timed: on_timed.map(|_| &timed as _),
             stall: self.stall,
             is_reranker: self.is_reranker,
             layers: self.layers,

@@ -1,8 +1,7 @@
-//! Testing a GPU: whether its results match those of the CPU, and how fast it is.
+//! Testing a GPU: whether its results match those of the CPU.
 
 use burn::tensor::{Device, Int, Tensor};
 use pilotlight_kernels::testing::Random;
-use serde::Serialize;
 
 use super::{Gpu, cpu};
 use crate::error::{Error, ErrorKind, Result};
@@ -19,25 +18,8 @@ const TOLERANCE: f32 = 1e-3;
 const WIDTH: usize = 384;
 const HEADS: usize = 12;
 const INTERMEDIATE: usize = 1536;
-/// Tokens in a timed run, as many as a long sentence or a batch of short ones has.
-const TOKENS: usize = 128;
-/// Lengths of the sequences whose values are compared: together enough for the kernels of a timed run, in tiles that they do not fill.
+/// Lengths of the sequences whose values are compared: together enough for the kernels of 16 rows and more, in tiles that they do not fill.
 const CHECKED: [usize; 2] = [20, 9];
-/// The number of timed runs, of which the fastest counts.
-const RUNS: usize = 3;
-/// No further run is started after this many milliseconds.
-const TIME_LIMIT_MS: f64 = 100.0;
-
-/// Milliseconds for one layer of MiniLM on [`TOKENS`] tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LayerTimes {
-    /// On one thread of the CPU.
-    pub cpu_ms: f64,
-    /// On the GPU, including reading the values back.
-    pub gpu_ms: f64,
-}
-
 impl Gpu {
     /// Runs the kernels of models with weights of this format on the GPU and on the CPU, compares all values, and returns the largest difference, on values of
     /// magnitude one. This takes a tenth of a second, or seconds where kernels take long to compile. Later calls return the first result.
@@ -71,20 +53,6 @@ impl Gpu {
         }
         count_self_test(now_ms() - start);
         Ok(*known.get_or_init(|| largest))
-    }
-
-    /// Times a layer of MiniLM with weights of this format on the CPU and on the GPU.
-    ///
-    /// *Errors*: those of [`check`](Self::check).
-    pub async fn time(&self, dtype: Dtype) -> Result<LayerTimes> {
-        let on_cpu = Layer::new(Parts::new(&cpu(), dtype)?, &cpu());
-        let on_gpu = Layer::new(Parts::new(self.device(), dtype)?, self.device());
-        let times = LayerTimes {
-            cpu_ms: on_cpu.time(&cpu()).await?,
-            gpu_ms: on_gpu.time(self.device()).await?,
-        };
-        self.check()?;
-        Ok(times)
     }
 }
 
@@ -346,27 +314,6 @@ impl Layer {
         let x = self.output.forward(context, x);
         let hidden = self.intermediate.forward(x.clone(), Activation::Gelu);
         self.dense.forward(hidden, x)
-    }
-
-    /// Milliseconds for [`TOKENS`] tokens: the fastest of [`RUNS`] runs after a warm-up.
-    async fn time(&self, device: &Device) -> Result<f64> {
-        let spans = Spans::from_lengths([TOKENS]);
-        let x = RandomTensors::new(3).matrix(TOKENS, WIDTH, device);
-        let (mut fastest, mut spent) = (f64::INFINITY, 0.0);
-        for run in 0..=RUNS {
-            let start = now_ms();
-            let y = self.forward(x.clone(), &spans);
-            read(y).await?;
-            let elapsed = now_ms() - start;
-            if run > 0 {
-                fastest = fastest.min(elapsed);
-                spent += elapsed;
-            }
-            if spent > TIME_LIMIT_MS {
-                break;
-            }
-        }
-        Ok(fastest)
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) struct TextConfig {
     pub(super) vocab_size: usize,
     pub(super) hidden_size: usize,
     intermediate_size: usize,
-    num_hidden_layers: usize,
+    pub(super) num_hidden_layers: usize,
     num_attention_heads: usize,
     pub(super) max_position_embeddings: usize,
     hidden_act: String,
@@ -68,7 +68,7 @@ pub(super) struct TextConfig {
 pub(super) struct VisionConfig {
     pub(super) hidden_size: usize,
     intermediate_size: usize,
-    num_hidden_layers: usize,
+    pub(super) num_hidden_layers: usize,
     num_attention_heads: usize,
     num_channels: usize,
     pub(super) image_size: usize,

@@ -55,6 +55,18 @@ impl ImageTextConfig {
         self.towers.image_size()
     }
 
+    /// The number of layers of the text tower.
+    #[cfg(feature = "webgpu")]
+    pub fn text_layers(&mut self) -> &mut usize {
+        &mut self.towers.text_config.num_hidden_layers
+    }
+
+    /// The number of layers of the image tower.
+    #[cfg(feature = "webgpu")]
+    pub fn image_layers(&mut self) -> &mut usize {
+        &mut self.towers.vision_config.num_hidden_layers
+    }
+
     /// The number of values of a vector, of either tower.
     pub fn dimensions(&self) -> usize {
         self.towers.projection_dim

@@ -95,7 +95,7 @@ fn image_processor(json: &[u8]) -> Result<Vec<u8>> {
 
 /// The config of a tower.
 pub(super) struct TowerConfig {
-    model: ImageTextConfig,
+    pub(super) model: ImageTextConfig,
     /// The settings of the tokenizer of SigLIP's text tower; other towers have none.
     tokenizer: Option<TokenizerConfig>,
 }

@@ -66,16 +66,17 @@ impl ImageTextEmbedder {
         let [text_source, image_source] =
             Tower::ALL.map(|tower| source_of(source, tower, towers, &report));
         let (mut text, mut image) = (None, None);
+        // The image tower, which takes more time, comes first: by it, a GPU is compared with the CPU.
+        if wants(Tower::Image) {
+            image = Some(load::<ImageTower>(&image_source, dtype, device).await?);
+            progress.next();
+        }
         if wants(Tower::Text) {
             let loaded = load::<TextTower>(&text_source, dtype, device).await?;
             text = Some(match wants(Tower::Image) && loaded.cached {
                 true => with_scores(loaded, &text_source, dtype, device).await?,
                 false => loaded,
             });
-            progress.next();
-        }
-        if wants(Tower::Image) {
-            image = Some(load::<ImageTower>(&image_source, dtype, device).await?);
             progress.next();
         }
         for attempt in 0..RELOADS {
@@ -302,8 +303,10 @@ fn source_of<'a>(
     progress: &'a dyn Fn(&LoadProgress),
 ) -> Source<'a> {
     let scores = Tower::ALL.iter().all(|tower| towers.contains(tower));
+    let is_timed = tower == Tower::Image || !scores;
     Source {
         onnx: tower.onnx(scores),
+        on_timed: source.on_timed.filter(|_| is_timed),
         ..source.for_part(tower.name(), progress)
     }
 }

@@ -53,13 +53,13 @@ pub struct SequenceClassifier {
 
 /// The configuration of a repository: of the network and of its tokenizer.
 pub struct Config {
-    network: SequenceClassifierConfig,
+    pub(super) network: SequenceClassifierConfig,
     tokenizer: TokenizerConfig,
 }
 
 impl Config {
     /// The longest text in tokens.
-    fn max_tokens(&self) -> usize {
+    pub(super) fn max_tokens(&self) -> usize {
         let positions = self.network.positions();
         self.tokenizer
             .longest()

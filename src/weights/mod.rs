@@ -25,6 +25,8 @@ mod tensors;
 pub(crate) mod testing;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(feature = "webgpu")]
+mod zeros;
 
 pub use crate::ops::Dtype;
 pub use gguf::Gguf;
@@ -38,6 +40,8 @@ pub(crate) use small::SmallTensors;
 pub use stored_table::StoredTable;
 pub use table::Table;
 pub use tensors::Tensors;
+#[cfg(feature = "webgpu")]
+pub(crate) use zeros::zeros;
 
 /// The use of a tensor in its model, which decides how it is stored and kept in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

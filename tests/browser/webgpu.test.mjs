@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { skipWithout } from '../data.mjs';
 import { VIT_B32 } from '../package/support/clip.mjs';
 import { PAIRS, readPairs, spearmanOf } from '../sts.mjs';
@@ -275,23 +276,112 @@ test('a GPU with wrong results in one format computes in the others, and models 
     assert.deepEqual(seen.areSame, [true, true]);
     // The load on the GPU was never ready.
     assert.deepEqual([seen.statuses.filter((status) => status === 'ready').length, seen.statuses.at(-1)], [1, 'ready']);
-
-    // An adapter that does not call itself a software one is timed.
-    const auto = await page.evaluate(async () => {
-      const info = { vendor: 'acme', architecture: 'one', description: '' };
-      Object.defineProperty(GPUAdapter.prototype, 'info', { get: () => info });
-      const { models } = await import('/package/web.js');
-      const options = { host: `${location.origin}/hub`, store: false, device: 'auto' };
-      return models.plan('sentence-transformers/all-MiniLM-L6-v2', options);
-    });
-    t.diagnostic(auto.reason);
-    assert.equal(auto.device, 'cpu');
-    const [, gpuMs, cpuMs] =
-      /^The CPU was taken because the GPU \(acme one\) is no faster: a timed probe in q8 took ([\d.]+) ms on it and ([\d.]+) ms on the CPU\.$/.exec(
-        auto.reason,
-      ) ?? [];
-    assert.ok(Number(cpuMs) > 0 && Number(gpuMs) >= Number(cpuMs), auto.reason);
   } finally {
+    await browser.close();
+  }
+});
+
+/** Lets the adapter, in the page or in its workers, not call itself a software one. */
+function hideSoftware() {
+  const info = { vendor: 'acme', architecture: 'one', description: '' };
+  Object.defineProperty(GPUAdapter.prototype, 'info', { get: () => info });
+}
+
+test('auto takes WebGPU only where layers of the very model are faster on it', { timeout: 900_000 }, async (t) => {
+  const browser = await launch({ softwareGpu: true, gpuFlags: ['disable_workgroup_init'] });
+  const golden = (name) => fileURLToPath(new URL(`../goldens/${name}/`, import.meta.url));
+  const tiny = await startBench({
+    'test/embedder': golden('bert-tiny-mean'),
+    'test/classifier': golden('bert-tiny-classifier'),
+    'test/decoder': golden('qwen2-tiny'),
+    'test/clip': golden('clip-tiny'),
+    'test/static': golden('static-tiny'),
+  });
+  try {
+    const page = await browser.newPage();
+    await beforeWorkers(page, hideSoftware);
+    await page.goto(tiny.url);
+    await page.evaluate(`(${hideSoftware})()`);
+    const seen = await page.evaluate(async () => {
+      const { Decoder, DigitGenerator, ImageTextEmbedder, SequenceClassifier, TextEmbedder, models } = await import(
+        '/package/web.js'
+      );
+      const options = { host: `${location.origin}/hub`, store: 'memory' };
+      const minilm = 'sentence-transformers/all-MiniLM-L6-v2';
+      const { device, reason } = await models.plan(minilm, options);
+      const backends = {};
+      const note = (name, { backend }) => {
+        backends[name] = backend;
+      };
+      note('MiniLM', await TextEmbedder.load(minilm, options));
+      const here = { ...options, worker: false };
+      note('embedder', await TextEmbedder.load('test/embedder', here));
+      note('classifier', await SequenceClassifier.load('test/classifier', here));
+      note('decoder', await Decoder.load('test/decoder', here));
+      note('clip', await ImageTextEmbedder.load('test/clip', here));
+      note('texts', await ImageTextEmbedder.load('test/clip', { ...here, towers: ['text'] }));
+      note('static', await TextEmbedder.load('test/static', here));
+      note('digits', await DigitGenerator.load({ worker: false }));
+
+      const names = ['config.json', 'tokenizer.json', 'modules.json', '1_Pooling/config.json', 'model.safetensors'];
+      const streams = names.map(async (name) => {
+        const response = await fetch(`${options.host}/test/embedder/resolve/main/${name}`);
+        return [name, response.body];
+      });
+      const files = Object.fromEntries(await Promise.all(streams));
+      note('streams', await TextEmbedder.load('test/embedder', { files, store: false }));
+
+      // By a clock that stops within seconds, the GPU, which is timed after the CPU, takes no time.
+      const text = 'The pilot light is warm.';
+      const vector = async (embedder) => [...(await embedder.embed(text)).data];
+      const expected = await vector(await TextEmbedder.load('test/embedder', { ...here, device: 'cpu', dtype: 'f32' }));
+      const now = performance.now.bind(performance);
+      const start = now();
+      performance.now = () => start + 1e6 * (1 - Math.exp((start - now()) / 200));
+      const fast = await TextEmbedder.load('test/embedder', { ...here, dtype: 'f32' });
+      performance.now = now;
+      note('fast', fast);
+      const got = await vector(fast);
+      return { plan: { device, reason }, backends, expected, got };
+    });
+    const { plan, backends } = seen;
+    t.diagnostic(JSON.stringify({ plan, ...backends }, null, 1));
+    assert.deepEqual(plan, {
+      device: 'webgpu',
+      reason: 'WebGPU was found, and a load takes it if the model is faster on it than on the CPU.',
+    });
+    const took = /(.+) took ([\d.]+) ms on it and ([\d.]+) ms on the CPU for (.+?)\./;
+    const slower = 'The CPU was taken because the GPU (acme one) is no faster: ';
+    for (const [name, network, input] of [
+      ['MiniLM', '6 layers of the model in q8', '128 tokens'],
+      ['embedder', '2 layers of the model in q8', '64 tokens'],
+      ['classifier', '2 layers of the model in q8', '64 tokens'],
+      ['decoder', '3 layers of the model in q8', '128 tokens'],
+      ['clip', '2 layers of the model in q8', 'an image'],
+      ['texts', '2 layers of the model in q8', '77 tokens'],
+      ['digits', 'the network in q8', '8 digits'],
+    ]) {
+      const { device, restarts, reason } = backends[name];
+      assert.deepEqual([device, restarts], ['cpu', 0], `${name}: ${reason}`);
+      assert.ok(reason.startsWith(slower), reason);
+      const [, ...found] = took.exec(reason.slice(slower.length)) ?? [];
+      assert.deepEqual([found[0], found[3]], [network, input], `${name}: ${reason}`);
+      assert.ok(Number(found[2]) > 0 && Number(found[1]) >= Number(found[2]), reason);
+    }
+    assert.equal(backends.MiniLM.worker, true);
+    assert.match(backends.static.reason, /no faster: the model has no layers that it could compute\./);
+    assert.match(backends.streams.reason, /^The CPU was taken because its files can be read once only/);
+    assert.deepEqual([backends.static.device, backends.streams.device], ['cpu', 'cpu']);
+
+    const { device, restarts, reason } = backends.fast;
+    assert.deepEqual([device, restarts], ['webgpu', 0], reason);
+    assert.match(
+      reason,
+      /^WebGPU was taken because 2 layers of the model in f32 took \S+ ms on it and .+ 64 tokens\.$/,
+    );
+    assert.ok(maxAbsError([seen.got], [seen.expected]) <= 1e-4);
+  } finally {
+    await tiny.close();
     await browser.close();
   }
 });

@@ -10,11 +10,20 @@ import { Caller, watch } from './caller.js';
 import { checkListener } from './check.js';
 import { withShared } from './shared-options.js';
 
+/** The options of a load, and what the package adds. */
+export type LoadRequest = LoadOptions & {
+  /**
+   * Called with a clause about the times of the model on the GPU and on the CPU. Where it is given, a model that is not faster on the GPU is not loaded
+   * there.
+   */
+  onTimed?(times: string, isFaster: boolean): void;
+};
+
 /** Callers with a load under way. */
 const callers = new Set<Caller>();
 
 /** One load of a model: its locks, its cancellation, and the refresh of the store after the model's first answer. */
-export class Load<Options extends LoadOptions> {
+export class Load<Options extends LoadRequest> {
   readonly #model: string;
   #options: Options;
   #cached = false;
@@ -73,12 +82,12 @@ export class Load<Options extends LoadOptions> {
     return abortable(work, signal);
   }
 
-  /** Loads, on a GPU beside its self-test: kernels are compiled while the weights arrive. */
+  /** Loads, on a GPU beside its self-test: kernels are compiled while the weights arrive. The test waits until the model was timed. */
   async #loadAndTest<T extends { free(): void }>(
     instance: Instance,
     load: (options: object) => Promise<T>,
   ): Promise<T> {
-    const { device, dtype, files, signal } = this.#options;
+    const { device, dtype, files, signal, onTimed } = this.#options;
     let ready: LoadProgress | undefined;
     const onProgress = (event: LoadProgress): void => {
       // A worker may still report when the load was given up.
@@ -90,8 +99,18 @@ export class Load<Options extends LoadOptions> {
     const test = device === 'webgpu' && dtype ? () => instance.testGpu(dtype) : undefined;
     // If the GPU does not pass, what can be read once is left for the CPU.
     if (Object.values(files ?? {}).some(isReadOnce)) await test?.();
-    const loading = load({ ...this.#options, onProgress });
-    const tested = test?.();
+    let start = (): void => {};
+    const timed =
+      onTimed &&
+      new Promise<void>((resolve) => {
+        start = resolve;
+      });
+    const report: LoadRequest['onTimed'] = (times, isFaster) => {
+      onTimed?.(times, isFaster);
+      if (isFaster) start();
+    };
+    const loading = load({ ...this.#options, onProgress, ...(onTimed && { onTimed: report }) });
+    const tested = timed ? timed.then(test) : test?.();
     tested?.catch(() => {});
     const model = await loading;
     try {

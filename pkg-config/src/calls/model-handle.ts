@@ -1,5 +1,5 @@
 import type { BackendReport, LoadOptions } from '../../types/index.js';
-import { CPU_ASKED, clauseOf } from '../core/backend.js';
+import { CPU_ASKED, clauseOf, nameOf, TO_BE_COMPARED } from '../core/backend.js';
 import type { Glue } from '../core/glue.js';
 import type { Instance } from '../core/instance.js';
 import { isCoreGone, PilotlightError, toPilotlightError } from '../error.js';
@@ -9,7 +9,7 @@ import { abortable, signalOf } from './abort.js';
 import { CallQueue } from './call-queue.js';
 import type { Caller } from './caller.js';
 import { checkObject } from './check.js';
-import { Load } from './load.js';
+import { Load, type LoadRequest } from './load.js';
 import { noteRestarts } from './restarts.js';
 
 /** The way to load a model, the first time and again where the GPU has failed. */
@@ -194,13 +194,17 @@ export class ModelHandle<Handle extends { free(): void }> {
   }
 }
 
-/** Loads on one device after the other until the GPU does not fail. `restarts` is the number before, and `failure` the reason for this load. */
+/**
+ * Loads on one device after the other until the GPU does not fail. `restarts` is the number before, `failure` the reason for this load, and `slower` a
+ * clause that says why a GPU that was found for a device of `'auto'` is not taken.
+ */
 async function loadOn<Handle extends { free(): void }>(
   attempts: Attempts,
   recipe: Recipe<Handle>,
   options: LoadOptions,
   restarts: number,
   failure?: PilotlightError,
+  slower?: string,
 ): Promise<{ running: Running<Handle>; restarts: number }> {
   const [attempt, ...others] = attempts;
   const signal = signalOf(options);
@@ -212,18 +216,36 @@ async function loadOn<Handle extends { free(): void }>(
   void fetching?.catch(async () => (await placing).instance.abandon()).catch(() => {});
   const [{ instance, report: chosen }, own] = await abortable(Promise.all([placing, fetching]), signal);
   const { device, dtype } = chosen;
-  const count = restarts + chosen.restarts + (failure ? 1 : 0);
-  const report = { ...chosen, restarts: count, ...(failure && { reason: reasonOf(chosen.reason, failure) }) };
-  const loading = new Load(model, { ...asked, device, dtype, ...(own && { files: own }) });
+  const before = restarts + chosen.restarts;
+  const count = failure ? before + 1 : before;
+  const onCpu = (why: string) => loadOn(['cpu'], recipe, options, before, failure, why);
+  const isCompared = chosen.reason.includes(TO_BE_COMPARED);
+  if (isCompared && Object.values(options.files ?? {}).some(isReadOnce)) {
+    instance.abandon();
+    return onCpu('its files can be read once only, and no longer after a comparison with the GPU');
+  }
+  let compared: { times: string; isFaster: boolean } | undefined;
+  const onTimed: LoadRequest['onTimed'] = (times, isFaster) => {
+    compared = { times, isFaster };
+  };
+  const request: LoadRequest = { ...asked, device, dtype, ...(own && { files: own }), ...(isCompared && { onTimed }) };
+  const loading = new Load(model, request);
   try {
     const handle = await loading.run(instance, load);
     const { commit } = handle as { commit?: string };
     // Other hosts have a stand-in for it.
     const known = commit && /^[0-9a-f]{40}$/.test(commit) ? commit : undefined;
+    const reason = reasonOf(chosen.reason, { failure, slower, times: compared?.times });
+    const report = { ...chosen, restarts: count, reason };
     return { running: { instance, report, handle, commit: known, load: loading }, restarts: count };
   } catch (error) {
-    if (device === 'cpu' || others.length === 0 || signal?.aborted) throw error;
+    if (device === 'cpu' || signal?.aborted) throw error;
     const unfit = toPilotlightError(error);
+    if (unfit.code === UNFIT && compared?.isFaster === false) {
+      const name = chosen.adapter ? nameOf(chosen.adapter) : 'unnamed';
+      return onCpu(`the GPU (${name}) is no faster: ${compared.times}`);
+    }
+    if (others.length === 0) throw error;
     if (unfit.code === UNFIT) return loadOn(['cpu'], recipe, options, count, unfit);
     if (!isCoreGone(error)) throw error;
     return loadOn(others, recipe, options, count, error);
@@ -235,11 +257,21 @@ function quiet({ signal: _, onProgress: __, ...options }: LoadOptions): LoadOpti
   return options;
 }
 
-/** The reason of a backend that was chosen after a failure. */
-function reasonOf(reason: string, failure: PilotlightError): string {
+/** Completes the reason of a backend: by the failure before, by why the GPU is not taken, or by the times for which it is. */
+function reasonOf(
+  reason: string,
+  {
+    failure,
+    slower,
+    times,
+  }: { failure: PilotlightError | undefined; slower: string | undefined; times: string | undefined },
+): string {
+  const taken = times === undefined ? reason : reason.replace(TO_BE_COMPARED, `WebGPU was taken because ${times}.`);
+  const chosen = slower === undefined ? taken : taken.replace(CPU_ASKED, `The CPU was taken because ${slower}.`);
+  if (!failure) return chosen;
   const why = clauseOf(failure);
   const failed = failure.code === UNFIT ? 'could not be used' : 'failed twice';
-  return reason.startsWith(CPU_ASKED)
-    ? reason.replace(CPU_ASKED, `The CPU was taken because WebGPU ${failed}: ${why}.`)
-    : `${reason} The model was loaded again because ${why}.`;
+  return chosen.startsWith(CPU_ASKED)
+    ? chosen.replace(CPU_ASKED, `The CPU was taken because WebGPU ${failed}: ${why}.`)
+    : `${chosen} The model was loaded again because ${why}.`;
 }

@@ -33,6 +33,9 @@ export interface Backend {
 /** The reason for the CPU where the options ask for it. */
 export const CPU_ASKED = 'The CPU was asked for.';
 
+/** The reason for WebGPU that was found for a device of `'auto'`, until a load has compared it with the CPU. */
+export const TO_BE_COMPARED = 'WebGPU was found, and a load takes it if the model is faster on it than on the CPU.';
+
 const DEVICES: readonly Device[] = ['auto', 'cpu', 'webgpu'];
 const DTYPES: readonly Dtype[] = ['f32', 'f16', 'q8', 'q4'];
 
@@ -70,40 +73,34 @@ async function describe(instance: CoreInstance, dtype: Dtype, reason: string, th
 }
 
 /**
- * Chooses WebGPU if it can be opened and, with `onlyIfFaster`, is faster than the CPU; else returns a clause that says why not. A load tests it. Where
- * the GPU fails meanwhile, it is opened once more; `failure` is then the first one.
+ * Chooses WebGPU if it can be opened and, with `isCompared`, is no software adapter, which would be slower than the CPU; else returns a clause that says
+ * why not. A load tests it, and compares it. Where the GPU fails meanwhile, it is opened once more; `failure` is then the first one.
  */
 async function tryWebGpu(
   cores: Cores,
   dtype: Dtype,
-  onlyIfFaster: boolean,
+  isCompared: boolean,
   failure?: PilotlightError,
 ): Promise<Backend | string> {
   const { webgpu, gpu } = cores;
   if (!webgpu) return 'this entry of the package carries no WebGPU code';
-  const given = await gpu?.(!onlyIfFaster);
+  const given = await gpu?.(!isCompared);
   if (typeof given === 'string') return given;
   const adapter = await findAdapter(given?.gpu);
   if (typeof adapter === 'string') return adapter;
-  if (onlyIfFaster && adapter.software) return `the only WebGPU adapter is a software one (${nameOf(adapter)})`;
+  if (isCompared && adapter.software) return `the only WebGPU adapter is a software one (${nameOf(adapter)})`;
   let instance: CoreInstance | undefined;
   try {
     instance = await webgpu.instance();
     if (given) instance.glue.giveGpu?.(given.gpu, given.classes);
     await instance.openGpu();
-    let why = 'it was asked for';
-    if (onlyIfFaster) {
-      const { cpuMs, gpuMs } = await instance.timeGpu(dtype);
-      why = `a timed probe in ${dtype} took ${gpuMs.toFixed(1)} ms on it and ${cpuMs.toFixed(1)} ms on the CPU`;
-      if (!(gpuMs < cpuMs)) return `the GPU (${nameOf(adapter)}) is no faster: ${why}`;
-    }
     const { simd } = await instance.run(({ coreInfo }) => coreInfo());
-    const taken = `WebGPU was taken because ${why}.`;
+    const taken = isCompared ? TO_BE_COMPARED : 'WebGPU was taken because it was asked for.';
     const reason = failure ? `${taken} It was opened again because ${clauseOf(failure)}.` : taken;
     const restarts = failure ? 1 : 0;
     return { instance, report: { device: 'webgpu', dtype, simd, threads: 1, reason, restarts, adapter } };
   } catch (error) {
-    if (instance?.gone && !failure) return tryWebGpu(cores, dtype, onlyIfFaster, instance.gone);
+    if (instance?.gone && !failure) return tryWebGpu(cores, dtype, isCompared, instance.gone);
     return `WebGPU could not be used (${toPilotlightError(error).message})`;
   }
 }
@@ -112,7 +109,8 @@ async function tryWebGpu(
 export const clauseOf = ({ message }: PilotlightError): string =>
   (message.split('\n')[0] ?? '').replace(/(; load again)?\.?$/, '');
 
-function nameOf({ description, vendor, architecture }: AdapterReport): string {
+/** The name of an adapter, for messages. */
+export function nameOf({ description, vendor, architecture }: AdapterReport): string {
   return description || [vendor, architecture].filter(Boolean).join(' ') || 'unnamed';
 }
 

@@ -33,12 +33,6 @@ export interface GpuStats {
   sendMs: number;
 }
 
-/** The milliseconds of a layer on the CPU and on the GPU. */
-export interface GpuTimes {
-  cpuMs: number;
-  gpuMs: number;
-}
-
 /** The part of a plan that the core computes. */
 export type CorePlan = Omit<LoadPlan, 'model' | 'device' | 'dtype' | 'reason' | 'fits' | 'problem'>;
 
@@ -55,6 +49,6 @@ export type CoreClassifier = Pick<ClassifierJson, 'head' | 'examples' | 'heldOut
 /** The JavaScript module of a core. Only the WebGPU core has what is about a GPU, and only the core with shared memory has what is about threads. */
 export type Glue = typeof cpu &
   Partial<
-    Pick<typeof webgpu, 'giveGpu' | 'openGpu' | 'testGpu' | 'timeGpu' | 'closeGpu'> &
+    Pick<typeof webgpu, 'giveGpu' | 'openGpu' | 'testGpu' | 'closeGpu'> &
       Pick<typeof threads, 'sharedMemory' | 'setThreads' | 'help'>
   >;

@@ -1,7 +1,7 @@
 import type { Dtype } from '../../types/index.js';
 import type { Caller } from '../calls/caller.js';
 import { coreGone, PilotlightError, toPilotlightError } from '../error.js';
-import type { Glue, GpuTimes } from './glue.js';
+import type { Glue } from './glue.js';
 
 /** A core that models run in: one on this thread, or one in a worker. */
 export interface Instance {
@@ -25,7 +25,6 @@ export interface Instance {
 export class CoreInstance implements Instance {
   readonly glue: Glue;
   readonly remote = false;
-  readonly #times = new Map<Dtype, Promise<GpuTimes>>();
   readonly #tests = new Map<Dtype, Promise<unknown>>();
   #gone: PilotlightError | undefined;
   /** Functions that reject the calls under way: a trap inside one of Rust's futures leaves its promise pending for ever. */
@@ -98,11 +97,6 @@ export class CoreInstance implements Instance {
   /** Opens the GPU; later calls do nothing. */
   openGpu(): Promise<void> {
     return this.run(({ openGpu }) => (openGpu ?? noGpu)());
-  }
-
-  /** Times a layer with weights in this format on the CPU and on the GPU, once. */
-  timeGpu(dtype: Dtype): Promise<GpuTimes> {
-    return once(this.#times, dtype, () => this.run(({ timeGpu }) => (timeGpu ?? noGpu)(dtype)));
   }
 
   testGpu(dtype: Dtype): Promise<unknown> {

@@ -1,5 +1,6 @@
 import type { Dtype, LoadOptions } from '../../types/index.js';
 import { stoppedBy } from '../calls/abort.js';
+import type { LoadRequest } from '../calls/load.js';
 import type { Backend } from '../core/backend.js';
 import type { Glue } from '../core/glue.js';
 import type { Instance } from '../core/instance.js';
@@ -331,12 +332,12 @@ export class RemoteInstance implements Instance {
     }
   }
 
-  /** Starts a further worker with the same model, which reports no progress. A signal that fires meanwhile ends it. */
+  /** Starts a further worker with the same model, which reports no progress, and is on the same device. A signal that fires meanwhile ends it. */
   async #hire(name: string, args: readonly unknown[], threads: number, ended: AbortSignal): Promise<Member> {
     const { options, wasm } = this.#given;
     const remote = await this.#host.spawn();
     if (typeof remote === 'string') throw new PilotlightError('BACKEND_UNAVAILABLE', remote);
-    const { signal: _, onProgress: __, ...quiet } = args.at(-1) as LoadOptions;
+    const { signal: _, onProgress: __, onTimed: ___, ...quiet } = args.at(-1) as LoadRequest;
     return stoppedBy(
       ended,
       () => remote.terminate(),

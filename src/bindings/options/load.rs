@@ -30,6 +30,8 @@ pub(in crate::bindings) struct LoadOptions {
     pub locks: Option<Object>,
     pub signal: Option<AbortSignal>,
     pub on_progress: Option<Function>,
+    /// The function that receives the times by which a GPU was compared with the CPU, where the model is to be on a GPU only if it is faster there.
+    pub on_timed: Option<Function>,
     /// The towers to load; empty if the option is absent.
     pub towers: Vec<Tower>,
     /// Whether the model is a classifier of whole texts, of which the store has a part of its own.
@@ -81,6 +83,7 @@ impl LoadOptions {
             locks: options.typed("locks", "an object")?,
             signal: options.typed("signal", "an AbortSignal")?,
             on_progress: options.typed("onProgress", "a function")?,
+            on_timed: options.typed("onTimed", "a function")?,
             towers: towers(&options)?,
             is_classifier: options.boolean("isClassifier")?.unwrap_or(false),
             is_reranker: options.boolean("isReranker")?.unwrap_or(false),

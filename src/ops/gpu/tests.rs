@@ -349,9 +349,8 @@ fn the_gpu_passes_its_self_test() {
     let Some(gpu) = gpu() else { return };
     for dtype in Dtype::ALL {
         let difference = wait(gpu.test(dtype)).unwrap();
-        let times = wait(gpu.time(dtype)).unwrap();
-        println!("{:?}: {dtype:?}: {difference:e}, {times:?}", gpu.adapter());
-        assert!(difference > 0.0 && times.cpu_ms > 0.0 && times.gpu_ms > 0.0);
+        println!("{:?}: {dtype:?}: {difference:e}", gpu.adapter());
+        assert!(difference > 0.0);
         assert_eq!(wait(gpu.test(dtype)).unwrap(), difference);
     }
 }

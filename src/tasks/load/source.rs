@@ -10,6 +10,7 @@ use super::gguf::ReadHeader;
 use super::missing;
 use super::onnx_files::WHOLE;
 use super::progress::LoadProgress;
+use super::timing::LayerTimes;
 use crate::error::Result;
 use crate::hub::{Fetch, Host, LOCK_FILE, LockFile, RetryPolicy, Snapshot, retrying};
 use crate::scheduler::Scheduler;
@@ -45,6 +46,8 @@ pub struct Source<'a> {
     pub lossy: bool,
     /// The store of `cache`, where the rows of a decoder's embedding table are to stay there.
     pub embeddings: Option<Rc<dyn Store>>,
+    /// The callback that receives the times of layers on a GPU and on the CPU, where a model is to be loaded on a GPU only if it is faster there.
+    pub on_timed: Option<&'a dyn Fn(&LayerTimes)>,
     /// The header of a GGUF file that was read last, which other steps of the same plan or load need too.
     pub header: Rc<RefCell<Option<ReadHeader>>>,
 }
@@ -65,6 +68,7 @@ impl<'a> Source<'a> {
             weights: Weights::Auto,
             lossy: false,
             embeddings: None,
+            on_timed: None,
             header: Rc::default(),
         }
     }
@@ -91,6 +95,7 @@ impl<'a> Source<'a> {
             weights: self.weights.clone(),
             lossy: self.lossy,
             embeddings: self.embeddings.clone(),
+            on_timed: self.on_timed,
             header: self.header.clone(),
         }
     }

@@ -1,5 +1,4 @@
 import type { Dtype } from '../../../types/index.js';
-import type { GpuTimes } from '../glue.js';
 
 export * from './cpu.js';
 export { default } from './cpu.js';
@@ -12,9 +11,6 @@ export declare function openGpu(): Promise<void>;
 
 /** Compares the GPU with the CPU, with weights in this format, and resolves to the largest difference. */
 export declare function testGpu(dtype: Dtype): Promise<number>;
-
-/** Times a layer with weights in this format on the CPU and on the GPU. */
-export declare function timeGpu(dtype: Dtype): Promise<GpuTimes>;
 
 /** Frees the memory of the GPU, after which this instance computes nothing on it any more. */
 export declare function closeGpu(): void;
