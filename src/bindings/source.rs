@@ -15,7 +15,9 @@ use crate::error::{Error, Result};
 use crate::hub::{FilesHost, Host, HubHost};
 use crate::interop::object;
 use crate::store::{CacheConfig, Locks, ModelKey, Store};
-use crate::tasks::{LayerTimes, LoadProgress, LoadStatus, Source, Weights};
+#[cfg(feature = "webgpu")]
+use crate::tasks::LayerTimes;
+use crate::tasks::{LoadProgress, LoadStatus, Source, Weights};
 use crate::weights::Dtype;
 
 /// Owns the values that a [`Source`] borrows.
@@ -32,6 +34,7 @@ pub(super) struct JsSource {
     lossy: bool,
     embeddings_in_store: bool,
     on_progress: Option<Function>,
+    #[cfg(feature = "webgpu")]
     on_timed: Option<Function>,
     scheduler: EventLoopScheduler,
 }
@@ -58,6 +61,7 @@ impl JsSource {
             locks,
             signal,
             on_progress,
+            #[cfg(feature = "webgpu")]
             on_timed,
             is_reranker,
             layers,
@@ -106,6 +110,7 @@ impl JsSource {
             lossy,
             embeddings_in_store,
             on_progress,
+            #[cfg(feature = "webgpu")]
             on_timed,
             scheduler: EventLoopScheduler::new(signal),
         })
@@ -118,10 +123,9 @@ impl JsSource {
                 report(progress, listener);
             }
         };
-        // Only a core with WebGPU compares.
-        let on_timed = self.on_timed.as_ref().filter(|_| cfg!(feature = "webgpu"));
+        #[cfg(feature = "webgpu")]
         let timed = |times: &LayerTimes| {
-            if let Some(listener) = on_timed {
+            if let Some(listener) = &self.on_timed {
                 // An error in the listener does not fail the load.
                 let _ = listener.call2(
                     &JsValue::NULL,
@@ -139,7 +143,8 @@ impl JsSource {
         let source = Source {
             cache,
             progress: &progress,
-            on_timed: on_timed.map(|_| &timed as _),
+            #[cfg(feature = "webgpu")]
+            on_timed: self.on_timed.as_ref().map(|_| &timed as _),
             stall: self.stall,
             is_reranker: self.is_reranker,
             layers: self.layers,

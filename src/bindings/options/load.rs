@@ -31,6 +31,7 @@ pub(in crate::bindings) struct LoadOptions {
     pub signal: Option<AbortSignal>,
     pub on_progress: Option<Function>,
     /// The function that receives the times by which a GPU was compared with the CPU, where the model is to be on a GPU only if it is faster there.
+    #[cfg(feature = "webgpu")]
     pub on_timed: Option<Function>,
     /// The towers to load; empty if the option is absent.
     pub towers: Vec<Tower>,
@@ -83,6 +84,7 @@ impl LoadOptions {
             locks: options.typed("locks", "an object")?,
             signal: options.typed("signal", "an AbortSignal")?,
             on_progress: options.typed("onProgress", "a function")?,
+            #[cfg(feature = "webgpu")]
             on_timed: options.typed("onTimed", "a function")?,
             towers: towers(&options)?,
             is_classifier: options.boolean("isClassifier")?.unwrap_or(false),
