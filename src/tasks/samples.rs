@@ -9,14 +9,10 @@ use super::digit_generator::DigitGenerator;
 use super::load::{Pretrained, SampleInput, Timed};
 use super::sequence_classifier::SequenceClassifier;
 use super::text_embedder::TextEmbedder;
-use crate::device::cpu;
 use crate::error::Result;
-use crate::models::{self, CLASSES, DigitUNet, EDGE, Encoder, SentenceEncoder};
+use crate::models::{self, Encoder, SentenceEncoder};
 use crate::ops::floats;
 use crate::scheduler::NoYield;
-
-/// The number of digits that are drawn, or read, at once.
-const DIGITS: usize = 8;
 
 /// Runs all layers that an encoder has.
 async fn encode(encoder: &SentenceEncoder, input: SampleInput) -> Result<Tensor<2>> {
@@ -127,44 +123,7 @@ impl Timed for ImageTower {
     }
 }
 
-impl Timed for DigitGenerator {
-    fn set_layers(_config: &mut (), _layers: usize) -> usize {
-        1
-    }
+// The package takes the CPU for digits, which are drawn in less time than the WebGPU code takes to arrive.
+impl Timed for DigitGenerator {}
 
-    fn sample_input(_config: &()) -> SampleInput {
-        SampleInput::Digits(DIGITS)
-    }
-
-    async fn sample(
-        network: &DigitUNet,
-        input: SampleInput,
-        _device: &Device,
-    ) -> Result<Tensor<2>> {
-        let (count, classes) = (input.size(), vec![[0.0; CLASSES]; input.size()]);
-        let x = vec![0.0; count * EDGE * EDGE];
-        let digits = network.predict_clean(x, 0.5, &classes, &NoYield).await?;
-        // The network has read its values already.
-        Ok(floats(digits, [count, EDGE * EDGE], &cpu()))
-    }
-}
-
-impl Timed for DigitClassifier {
-    fn set_layers(_config: &mut (), _layers: usize) -> usize {
-        1
-    }
-
-    fn sample_input(_config: &()) -> SampleInput {
-        SampleInput::Digits(DIGITS)
-    }
-
-    async fn sample(
-        network: &models::DigitClassifier,
-        input: SampleInput,
-        device: &Device,
-    ) -> Result<Tensor<2>> {
-        let shape = [input.size(), EDGE, EDGE, 1];
-        let x = floats(vec![0.0; shape.iter().product()], shape, device);
-        Ok(network.forward(x))
-    }
-}
+impl Timed for DigitClassifier {}

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 #[cfg(feature = "webgpu")]
 use super::Pretrained;
 #[cfg(feature = "webgpu")]
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::weights::Dtype;
 
 /// The input of a timed network, about as large as that of a usual call.
@@ -18,8 +18,6 @@ pub enum SampleInput {
     Tokens(usize),
     /// An image of this many rows, and of columns.
     Image(usize),
-    /// This many digits.
-    Digits(usize),
 }
 
 /// The most tokens of a timed text, as many as a long sentence or a batch of short ones has.
@@ -33,10 +31,10 @@ impl SampleInput {
         Self::Tokens(TOKENS.min(longest))
     }
 
-    /// The number of tokens, of digits, or of the rows of the image.
+    /// The number of tokens, or of the rows of the image.
     pub fn size(self) -> usize {
         match self {
-            Self::Tokens(size) | Self::Image(size) | Self::Digits(size) => size,
+            Self::Tokens(size) | Self::Image(size) => size,
         }
     }
 }
@@ -46,33 +44,40 @@ impl fmt::Display for SampleInput {
         match self {
             Self::Tokens(count) => write!(f, "{count} tokens"),
             Self::Image(_) => write!(f, "an image"),
-            Self::Digits(count) => write!(f, "{count} digits"),
         }
     }
 }
 
-/// A model that can be timed before its weights are loaded, on a network of its first layers.
+/// A model that can be timed before its weights are loaded, on a network of its first layers. By default it has none.
 #[cfg(feature = "webgpu")]
 pub trait Timed {
-    /// Sets the number of layers, and returns the number before: 0 for a model that a GPU computes no faster, and always 1 for a network that
-    /// has no such layers.
-    fn set_layers(config: &mut Self::Config, layers: usize) -> usize
+    /// Sets the number of layers, and returns the number before; 0 for a model that is not timed, because a GPU computes it no faster.
+    fn set_layers(_config: &mut Self::Config, _layers: usize) -> usize
     where
-        Self: Pretrained;
+        Self: Pretrained,
+    {
+        0
+    }
 
     /// The input with which the network is timed.
-    fn sample_input(config: &Self::Config) -> SampleInput
+    fn sample_input(_config: &Self::Config) -> SampleInput
     where
-        Self: Pretrained;
+        Self: Pretrained,
+    {
+        SampleInput::Tokens(0)
+    }
 
     /// Computes the network for an input of this size, which is zeros.
     async fn sample(
-        network: &Self::Network,
-        input: SampleInput,
-        device: &Device,
+        _network: &Self::Network,
+        _input: SampleInput,
+        _device: &Device,
     ) -> Result<Tensor<2>>
     where
-        Self: Pretrained;
+        Self: Pretrained,
+    {
+        Err(Error::internal("a model without layers was timed"))
+    }
 }
 
 /// Without a GPU, no model is timed.
@@ -85,8 +90,7 @@ impl<T> Timed for T {}
 /// Milliseconds for layers of a model on each device. It is written as a clause in which the GPU is "it".
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LayerTimes {
-    /// The number of layers, of which all have the sizes of the model's first ones; 1 stands for a network that has no such layers,
-    /// and 0 for a model that a GPU computes no faster, which is not timed.
+    /// The number of layers, of which all have the sizes of the model's first ones; 0 for a model that is not timed.
     pub layers: usize,
     /// The input.
     pub input: SampleInput,
@@ -116,7 +120,7 @@ impl fmt::Display for LayerTimes {
         } = self;
         match layers {
             0 => return write!(f, "the model has no layers that it could compute"),
-            1 => write!(f, "the network")?,
+            1 => write!(f, "the layer of the model")?,
             _ => write!(f, "{layers} layers of the model")?,
         }
         let name = dtype.name();
