@@ -75,8 +75,8 @@ pub use store::{
 pub use tasks::{
     Classification, Decoder, DigitClassifier, DigitGenerator, EmbedOptions, Embeddings,
     GenerateOptions, HiddenStatesOptions, ImageTextEmbedder, Interpolation, LabelScore, Latent,
-    LayerTimes, LikelihoodOptions, Likelihoods, LoadPlan, LoadProgress, LoadStatus, ModelClass,
-    OnStep, PairScore, PlannedFile, Pooling, Precision, SampleInput, SequenceClassifier, Source,
-    TextEmbedder, Tower, Values, Weights, plan_model, refresh_model,
+    LikelihoodOptions, Likelihoods, LoadPlan, LoadProgress, LoadStatus, ModelClass, OnStep,
+    PairScore, PlannedFile, Pooling, Precision, SequenceClassifier, Source, TextEmbedder, Tower,
+    Values, Weights, plan_model, refresh_model,
 };
 pub use weights::Dtype;

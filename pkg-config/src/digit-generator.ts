@@ -13,6 +13,10 @@ import { choosePlace } from './worker/beside.js';
 
 const CPU_IS_FASTER = 'The CPU was taken because it draws a digit in less time than the WebGPU code takes to arrive.';
 
+/** Whether a program leaves the choice of the device to this class. */
+const isFree = (device: Api.Device | undefined): device is 'auto' | undefined =>
+  device === undefined || device === 'auto';
+
 /** Draws digits: a model in a core, with its queue. */
 export class DigitGenerator implements Api.DigitGenerator {
   readonly #model: ModelHandle<DigitGeneratorHandle>;
@@ -31,7 +35,7 @@ export class DigitGenerator implements Api.DigitGenerator {
         name: 'DigitGenerator',
         model: 'digits',
         options: {
-          device: device ?? 'cpu',
+          device: isFree(device) ? 'cpu' : device,
           // The weights are kept as int8 and computed with in f32.
           dtype: 'f32',
           store: false,
@@ -42,7 +46,7 @@ export class DigitGenerator implements Api.DigitGenerator {
         },
         async place(given) {
           const { instance, report } = await choosePlace(given);
-          const reason = device === undefined ? CPU_IS_FASTER : report.reason;
+          const reason = isFree(device) ? CPU_IS_FASTER : report.reason;
           return { instance, report: { ...report, reason } };
         },
         async files() {

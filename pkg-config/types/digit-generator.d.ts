@@ -1,7 +1,7 @@
 import type { BackendReport, Device, FileSource, LoadProgress } from './index.js';
 
 export interface DigitLoadOptions {
-  /** The device; default `'cpu'`, which draws a digit in less time than the WebGPU code takes to download. */
+  /** The device; default `'cpu'`, which `'auto'` takes too, because it draws a digit in less time than the WebGPU code takes to download. */
   device?: Device;
   /** Own weights, as `make train-digits` writes them, instead of those in the package. */
   weights?: FileSource;

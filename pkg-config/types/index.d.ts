@@ -14,8 +14,8 @@ export * from './text-detector.js';
 export * from './vector-index.js';
 
 /**
- * The device that computes. `'auto'` means the CPU unless a real GPU is faster, which a load finds out before it reads the weights: it times as many
- * layers of the model as fit into a tenth of a second, without their values, for 128 tokens or an image.
+ * The device that computes. `'auto'` means the CPU unless a real GPU is faster, which a load finds out before it reads the weights: with zeros
+ * in their place, it times two or more layers of the model for 128 tokens or an image, as many as fit into a tenth of a second.
  */
 export type Device = 'auto' | 'cpu' | 'webgpu';
 

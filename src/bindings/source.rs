@@ -15,8 +15,6 @@ use crate::error::{Error, Result};
 use crate::hub::{FilesHost, Host, HubHost};
 use crate::interop::object;
 use crate::store::{CacheConfig, Locks, ModelKey, Store};
-#[cfg(feature = "webgpu")]
-use crate::tasks::LayerTimes;
 use crate::tasks::{LoadProgress, LoadStatus, Source, Weights};
 use crate::weights::Dtype;
 
@@ -124,14 +122,10 @@ impl JsSource {
             }
         };
         #[cfg(feature = "webgpu")]
-        let timed = |times: &LayerTimes| {
+        let timed = |reason: &str, is_faster: bool| {
             if let Some(listener) = &self.on_timed {
                 // An error in the listener does not fail the load.
-                let _ = listener.call2(
-                    &JsValue::NULL,
-                    &times.to_string().into(),
-                    &times.is_gpu_faster().into(),
-                );
+                let _ = listener.call2(&JsValue::NULL, &reason.into(), &is_faster.into());
             }
         };
         let nonce = (js_sys::Math::random() * u64::MAX as f64) as u64;

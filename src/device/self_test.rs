@@ -20,6 +20,7 @@ const HEADS: usize = 12;
 const INTERMEDIATE: usize = 1536;
 /// Lengths of the sequences whose values are compared: together enough for the kernels of 16 rows and more, in tiles that they do not fill.
 const CHECKED: [usize; 2] = [20, 9];
+
 impl Gpu {
     /// Runs the kernels of models with weights of this format on the GPU and on the CPU, compares all values, and returns the largest difference, on values of
     /// magnitude one. This takes a tenth of a second, or seconds where kernels take long to compile. Later calls return the first result.

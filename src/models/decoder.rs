@@ -160,12 +160,6 @@ impl Decoder {
         Ok((x, spans))
     }
 
-    /// The number of values of a hidden state.
-    #[cfg(feature = "webgpu")]
-    pub fn hidden_size(&self) -> usize {
-        self.config.hidden_size
-    }
-
     /// Takes the decoder's tensors, and those of its head if it has all layers.
     pub fn with_head(config: &DecoderConfig, tensors: &mut Tensors) -> Result<Self> {
         Self::build(config, !config.is_cut(), tensors)

@@ -42,12 +42,6 @@ impl SequenceClassifier {
         })
     }
 
-    /// The encoder, whose layers take nearly all of the time.
-    #[cfg(feature = "webgpu")]
-    pub fn encoder(&self) -> &SentenceEncoder {
-        &self.encoder
-    }
-
     /// Computes the logits of several sequences, be they texts or pairs of texts; `firsts` is empty, or has the number of tokens before the second
     /// text of each.
     ///

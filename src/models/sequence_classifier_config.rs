@@ -64,7 +64,7 @@ enum Output {
 
 /// The architecture, from `config.json`.
 pub struct SequenceClassifierConfig {
-    pub(crate) encoder: SentenceEncoderConfig,
+    pub(super) encoder: SentenceEncoderConfig,
     pub(super) head: HeadKind,
     /// The name of the norm whose output the head's first layer takes.
     pub(super) last_norm: Option<String>,

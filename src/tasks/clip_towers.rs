@@ -16,7 +16,7 @@ use crate::text::{
 };
 use crate::weights::Tensors;
 
-const CONFIG: &str = "config.json";
+pub(super) const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
 const PREPROCESSOR: &str = "preprocessor_config.json";
 
@@ -95,7 +95,7 @@ fn image_processor(json: &[u8]) -> Result<Vec<u8>> {
 
 /// The config of a tower.
 pub(super) struct TowerConfig {
-    pub(super) model: ImageTextConfig,
+    model: ImageTextConfig,
     /// The settings of the tokenizer of SigLIP's text tower; other towers have none.
     tokenizer: Option<TokenizerConfig>,
 }

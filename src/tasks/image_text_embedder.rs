@@ -4,7 +4,11 @@ use std::cell::RefCell;
 
 use burn::tensor::Device;
 
+#[cfg(feature = "webgpu")]
+use super::clip_towers::CONFIG;
 use super::clip_towers::{ImageTower, LABEL, TextTower, Tower};
+#[cfg(feature = "webgpu")]
+use super::comparison::{Timed, compare};
 use super::embeddings::{
     EmbedOptions, Embeddings, Values, quantize, truncate_and_normalize, try_reserve,
 };
@@ -65,18 +69,33 @@ impl ImageTextEmbedder {
         let report = |event: &LoadProgress| progress.report(event, source.progress);
         let [text_source, image_source] =
             Tower::ALL.map(|tower| source_of(source, tower, towers, &report));
-        let (mut text, mut image) = (None, None);
-        // The image tower, which takes more time, comes first: by it, a GPU is compared with the CPU.
-        if wants(Tower::Image) {
-            image = Some(load::<ImageTower>(&image_source, dtype, device).await?);
-            progress.next();
+        #[cfg(feature = "webgpu")]
+        {
+            // The image tower takes more time than the text tower.
+            let (tower, model): (_, fn(&[u8]) -> _) = match wants(Tower::Image) {
+                true => (&image_source, Timed::image_tower),
+                false => (&text_source, Timed::text_tower),
+            };
+            compare(
+                source,
+                dtype,
+                device,
+                tower.config_file(CONFIG, dtype),
+                model,
+            )
+            .await?;
         }
+        let (mut text, mut image) = (None, None);
         if wants(Tower::Text) {
             let loaded = load::<TextTower>(&text_source, dtype, device).await?;
             text = Some(match wants(Tower::Image) && loaded.cached {
                 true => with_scores(loaded, &text_source, dtype, device).await?,
                 false => loaded,
             });
+            progress.next();
+        }
+        if wants(Tower::Image) {
+            image = Some(load::<ImageTower>(&image_source, dtype, device).await?);
             progress.next();
         }
         for attempt in 0..RELOADS {
@@ -303,10 +322,8 @@ fn source_of<'a>(
     progress: &'a dyn Fn(&LoadProgress),
 ) -> Source<'a> {
     let scores = Tower::ALL.iter().all(|tower| towers.contains(tower));
-    let is_timed = tower == Tower::Image || !scores;
     Source {
         onnx: tower.onnx(scores),
-        on_timed: source.on_timed.filter(|_| is_timed),
         ..source.for_part(tower.name(), progress)
     }
 }

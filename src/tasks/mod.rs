@@ -1,6 +1,8 @@
 //! The tasks of the public API: embedding, classification and drawing digits.
 
 mod clip_towers;
+#[cfg(feature = "webgpu")]
+mod comparison;
 mod decoder;
 mod digit_classifier;
 mod digit_generator;
@@ -16,8 +18,6 @@ mod model_type;
 mod modules;
 mod pooling;
 mod prompts;
-#[cfg(feature = "webgpu")]
-mod samples;
 mod sentence_transformers;
 mod sequence_classifier;
 mod table_rows;
@@ -34,9 +34,7 @@ pub use hidden_states::HiddenStatesOptions;
 pub use image_text_embedder::{ImageTextEmbedder, LabelScore};
 #[cfg(target_arch = "wasm32")]
 pub use load::STALL;
-pub use load::{
-    LayerTimes, LoadPlan, LoadProgress, LoadStatus, PlannedFile, SampleInput, Source, Weights,
-};
+pub use load::{LoadPlan, LoadProgress, LoadStatus, PlannedFile, Source, Weights};
 pub use model_type::{ModelClass, plan_model, refresh_model};
 pub use pooling::Pooling;
 pub use sequence_classifier::{Classification, PairScore, SequenceClassifier};

@@ -2,6 +2,8 @@
 
 use burn::tensor::Device;
 
+#[cfg(feature = "webgpu")]
+use super::comparison::{Timed, compare};
 use super::load::plan::plan_stored;
 use super::load::{self, LastFile, LoadPlan, Loading, Pretrained, Source};
 use super::sentence_transformers::{CONFIG, TOKENIZER, tokenizer_config, tokenizer_file};
@@ -53,13 +55,13 @@ pub struct SequenceClassifier {
 
 /// The configuration of a repository: of the network and of its tokenizer.
 pub struct Config {
-    pub(super) network: SequenceClassifierConfig,
+    network: SequenceClassifierConfig,
     tokenizer: TokenizerConfig,
 }
 
 impl Config {
     /// The longest text in tokens.
-    pub(super) fn max_tokens(&self) -> usize {
+    fn max_tokens(&self) -> usize {
         let positions = self.network.positions();
         self.tokenizer
             .longest()
@@ -137,6 +139,15 @@ impl SequenceClassifier {
     pub async fn load(source: &Source<'_>, dtype: Dtype, device: &Device) -> Result<Self> {
         refuse_layers(source)?;
         let part = source.for_part(PART, source.progress);
+        #[cfg(feature = "webgpu")]
+        compare(
+            source,
+            dtype,
+            device,
+            part.config_file(CONFIG, dtype),
+            Timed::texts,
+        )
+        .await?;
         let loaded = load::load::<Self>(&part, dtype, device).await?;
         Ok(Self {
             commit: loaded.commit,

@@ -6,7 +6,7 @@ use super::layout::Layout;
 use super::{Dtype, Parameter, Presence, Role, Tensors};
 use crate::error::Result;
 
-/// The most rows of a table. Only those of the first tokens are looked up.
+/// The most rows of a table or of a vocabulary head. Tokens of timed texts are the first of the vocabulary, and no head is timed.
 const ROWS: usize = 1024;
 
 /// Makes the tensors that a model needs, filled with zeros, in the layout of a model in `dtype`.

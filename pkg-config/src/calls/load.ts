@@ -13,7 +13,7 @@ import { withShared } from './shared-options.js';
 /** The options of a load, and what the package adds. */
 export type LoadRequest = LoadOptions & {
   /**
-   * Called with a clause about the times of the model on the GPU and on the CPU. Where it is given, a model that is not faster on the GPU is not loaded
+   * Called with a clause about the times of the model on the GPU and on the CPU. Where it is given, a model is not loaded on a GPU unless it is faster
    * there.
    */
   onTimed?(times: string, isFaster: boolean): void;
@@ -82,7 +82,7 @@ export class Load<Options extends LoadRequest> {
     return abortable(work, signal);
   }
 
-  /** Loads, on a GPU beside its self-test: kernels are compiled while the weights arrive. The test waits until the model was timed. */
+  /** Loads, on a GPU beside its self-test: kernels are compiled while the weights arrive. A GPU that is timed is tested only after that, if it is faster. */
   async #loadAndTest<T extends { free(): void }>(
     instance: Instance,
     load: (options: object) => Promise<T>,
@@ -113,6 +113,7 @@ export class Load<Options extends LoadRequest> {
     const tested = timed ? timed.then(test) : test?.();
     tested?.catch(() => {});
     const model = await loading;
+    start();
     try {
       await tested;
     } catch (error) {

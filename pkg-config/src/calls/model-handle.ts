@@ -47,6 +47,9 @@ type Attempts = readonly (typeof AGAIN)[number][];
 /** The code of a GPU that did not pass its self-test. It is not tried again, and goes on with models in formats in which it passed. */
 const UNFIT = 'BACKEND_UNAVAILABLE';
 
+/** The codes of failures after which a model that was to be compared on both devices is loaded on the CPU. Others have to do with its files. */
+const UNCOMPARED: readonly string[] = ['BACKEND_UNAVAILABLE', 'RESOURCE_LIMIT', 'INTERNAL'];
+
 /**
  * A loaded model. Its calls run one after another until it is disposed of. If the GPU fails, the model is loaded again on a new one, else on the CPU, and
  * the call under way is computed once more.
@@ -208,22 +211,20 @@ async function loadOn<Handle extends { free(): void }>(
 ): Promise<{ running: Running<Handle>; restarts: number }> {
   const [attempt, ...others] = attempts;
   const signal = signalOf(options);
+  const { device: wanted = 'auto', files: given } = options;
+  const onCpu = (why: string, before = restarts) => loadOn(['cpu'], recipe, options, before, failure, why);
+  if (attempt !== 'cpu' && wanted === 'auto' && Object.values(given ?? {}).some(isReadOnce))
+    return onCpu("the model's files can be read once only, and a comparison with a GPU would read them");
   const asked = attempt === 'cpu' ? { ...options, device: 'cpu' as const } : options;
   const { model, place, files, load } = recipe;
   const placing = place(asked);
   const fetching = files?.();
   // A worker that was started in vain is ended.
   void fetching?.catch(async () => (await placing).instance.abandon()).catch(() => {});
-  const [{ instance, report: chosen }, own] = await abortable(Promise.all([placing, fetching]), signal);
-  const { device, dtype } = chosen;
-  const before = restarts + chosen.restarts;
-  const count = failure ? before + 1 : before;
-  const onCpu = (why: string) => loadOn(['cpu'], recipe, options, before, failure, why);
-  const isCompared = chosen.reason.includes(TO_BE_COMPARED);
-  if (isCompared && Object.values(options.files ?? {}).some(isReadOnce)) {
-    instance.abandon();
-    return onCpu('its files can be read once only, and no longer after a comparison with the GPU');
-  }
+  const [{ instance, report }, own] = await abortable(Promise.all([placing, fetching]), signal);
+  const { isCompared, ...chosen } = report;
+  const { device, dtype, adapter } = chosen;
+  const count = restarts + chosen.restarts + (failure ? 1 : 0);
   let compared: { times: string; isFaster: boolean } | undefined;
   const onTimed: LoadRequest['onTimed'] = (times, isFaster) => {
     compared = { times, isFaster };
@@ -236,17 +237,18 @@ async function loadOn<Handle extends { free(): void }>(
     // Other hosts have a stand-in for it.
     const known = commit && /^[0-9a-f]{40}$/.test(commit) ? commit : undefined;
     const reason = reasonOf(chosen.reason, { failure, slower, times: compared?.times });
-    const report = { ...chosen, restarts: count, reason };
-    return { running: { instance, report, handle, commit: known, load: loading }, restarts: count };
+    const running = { instance, report: { ...chosen, restarts: count, reason }, handle, commit: known, load: loading };
+    return { running, restarts: count };
   } catch (error) {
     if (device === 'cpu' || signal?.aborted) throw error;
-    const unfit = toPilotlightError(error);
-    if (unfit.code === UNFIT && compared?.isFaster === false) {
-      const name = chosen.adapter ? nameOf(chosen.adapter) : 'unnamed';
-      return onCpu(`the GPU (${name}) is no faster: ${compared.times}`);
-    }
+    const cause = toPilotlightError(error);
+    const before = restarts + chosen.restarts;
+    const name = nameOf(adapter);
+    if (compared?.isFaster === false) return onCpu(`the GPU (${name}) is no faster: ${compared.times}`, before);
+    if (isCompared && !compared && UNCOMPARED.includes(cause.code) && !isCoreGone(error))
+      return onCpu(`it could not be compared with the GPU (${name}): ${clauseOf(cause)}`, before);
     if (others.length === 0) throw error;
-    if (unfit.code === UNFIT) return loadOn(['cpu'], recipe, options, count, unfit);
+    if (cause.code === UNFIT) return loadOn(['cpu'], recipe, options, count, cause);
     if (!isCoreGone(error)) throw error;
     return loadOn(others, recipe, options, count, error);
   }

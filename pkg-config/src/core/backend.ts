@@ -24,16 +24,22 @@ export interface Threads {
   start(): Promise<CoreInstance>;
 }
 
+/** The report about a choice of the device, to which the load of a model adds. */
+export interface ChoiceReport extends BackendReport {
+  /** Whether the device is WebGPU, and was asked for by `'auto'`: then a load takes it only if the model is faster on it than on the CPU. */
+  isCompared?: true;
+}
+
 /** The core instance that a model is going to run on, and the report about the choice. */
 export interface Backend {
   instance: CoreInstance;
-  report: Omit<BackendReport, 'worker'>;
+  report: Omit<ChoiceReport, 'worker'>;
 }
 
 /** The reason for the CPU where the options ask for it. */
 export const CPU_ASKED = 'The CPU was asked for.';
 
-/** The reason for WebGPU that was found for a device of `'auto'`, until a load has compared it with the CPU. */
+/** The reason for WebGPU where a load is still to compare it with the CPU. */
 export const TO_BE_COMPARED = 'WebGPU was found, and a load takes it if the model is faster on it than on the CPU.';
 
 const DEVICES: readonly Device[] = ['auto', 'cpu', 'webgpu'];
@@ -98,7 +104,8 @@ async function tryWebGpu(
     const taken = isCompared ? TO_BE_COMPARED : 'WebGPU was taken because it was asked for.';
     const reason = failure ? `${taken} It was opened again because ${clauseOf(failure)}.` : taken;
     const restarts = failure ? 1 : 0;
-    return { instance, report: { device: 'webgpu', dtype, simd, threads: 1, reason, restarts, adapter } };
+    const report = { device: 'webgpu' as const, dtype, simd, threads: 1, reason, restarts, adapter };
+    return { instance, report: isCompared ? { ...report, isCompared } : report };
   } catch (error) {
     if (instance?.gone && !failure) return tryWebGpu(cores, dtype, isCompared, instance.gone);
     return `WebGPU could not be used (${toPilotlightError(error).message})`;
@@ -110,7 +117,8 @@ export const clauseOf = ({ message }: PilotlightError): string =>
   (message.split('\n')[0] ?? '').replace(/(; load again)?\.?$/, '');
 
 /** The name of an adapter, for messages. */
-export function nameOf({ description, vendor, architecture }: AdapterReport): string {
+export function nameOf(adapter: AdapterReport | undefined): string {
+  const { description, vendor, architecture } = adapter ?? {};
   return description || [vendor, architecture].filter(Boolean).join(' ') || 'unnamed';
 }
 

@@ -1,8 +1,8 @@
 import { cores, spawner } from '#runtime';
-import type { BackendReport, LoadOptions } from '../../types/index.js';
+import type { LoadOptions } from '../../types/index.js';
 import { aborted, signalOf, stoppedBy } from '../calls/abort.js';
 import { checkListener, shown } from '../calls/check.js';
-import { chooseBackend } from '../core/backend.js';
+import { type ChoiceReport, chooseBackend } from '../core/backend.js';
 import type { Instance } from '../core/instance.js';
 import { PilotlightError, toPilotlightError } from '../error.js';
 import { asksForThreads, checkThreads } from './threads.js';
@@ -11,7 +11,7 @@ import { asksForSeveral, checkWorkers } from './workers.js';
 /** The core that a model is going to run in, on this thread or in a worker, and the report about the choice. */
 export interface Place {
   instance: Instance;
-  report: BackendReport;
+  report: ChoiceReport;
 }
 
 /**

@@ -30,7 +30,7 @@ pub(in crate::bindings) struct LoadOptions {
     pub locks: Option<Object>,
     pub signal: Option<AbortSignal>,
     pub on_progress: Option<Function>,
-    /// The function that receives the times by which a GPU was compared with the CPU, where the model is to be on a GPU only if it is faster there.
+    /// The function that receives the times of the model on a GPU and on the CPU, where it is to be on a GPU only if it is faster there.
     #[cfg(feature = "webgpu")]
     pub on_timed: Option<Function>,
     /// The towers to load; empty if the option is absent.

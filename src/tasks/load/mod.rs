@@ -2,8 +2,6 @@
 
 mod checkpoint;
 mod choice;
-#[cfg(feature = "webgpu")]
-mod comparison;
 mod files;
 mod gguf;
 mod onnx_files;
@@ -13,7 +11,6 @@ mod pretrained;
 mod progress;
 mod readable;
 mod source;
-mod timing;
 mod tokenizer;
 mod weights;
 
@@ -26,9 +23,6 @@ pub use progress::{LoadProgress, LoadStatus, PartsProgress};
 #[cfg(target_arch = "wasm32")]
 pub use source::STALL;
 pub use source::Source;
-#[cfg(feature = "webgpu")]
-pub(super) use timing::Timed;
-pub use timing::{LayerTimes, SampleInput};
 
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};

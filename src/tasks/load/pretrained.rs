@@ -7,9 +7,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use burn::tensor::Device;
 
-#[cfg(feature = "webgpu")]
-use super::comparison::choose;
-use super::timing::Timed;
 use super::{Build, Loading, Source, load_newest_with, load_with};
 use crate::error::{Error, Result};
 use crate::store::ModelKey;
@@ -49,7 +46,7 @@ impl LastFile {
 }
 
 /// A model that can be loaded from a repository. [`load`], [`load_newest`] and [`plan`](super::plan) are the only callers.
-pub trait Pretrained: Timed + Sized {
+pub trait Pretrained: Sized {
     /// The config files of the model, the largest last. The last one, such as a tokenizer, is slow to parse: it goes to
     /// [`prepare`](Self::prepare) while the weights arrive. The others go to [`config`](Self::config).
     const FILES: &'static [&'static str];
@@ -202,8 +199,6 @@ async fn build<T: Pretrained>(
 ) -> Result<Loaded<T>> {
     let weights = loading.resolve(dtype, T::FILES).await?;
     let config = T::config(loading).await?;
-    #[cfg(feature = "webgpu")]
-    let config = choose::<T>(loading.source, config, dtype, device).await?;
     let largest = match T::FILES.last() {
         Some(file) => match loading.packed.take() {
             Some(packed) => LastFile::Packed(packed.into()),

@@ -10,7 +10,6 @@ use super::gguf::ReadHeader;
 use super::missing;
 use super::onnx_files::WHOLE;
 use super::progress::LoadProgress;
-use super::timing::LayerTimes;
 use crate::error::Result;
 use crate::hub::{Fetch, Host, LOCK_FILE, LockFile, RetryPolicy, Snapshot, retrying};
 use crate::scheduler::Scheduler;
@@ -46,8 +45,10 @@ pub struct Source<'a> {
     pub lossy: bool,
     /// The store of `cache`, where the rows of a decoder's embedding table are to stay there.
     pub embeddings: Option<Rc<dyn Store>>,
-    /// The callback that receives the times of layers on a GPU and on the CPU, where a model is to be loaded on a GPU only if it is faster there.
-    pub on_timed: Option<&'a dyn Fn(&LayerTimes)>,
+    /// The callback that receives the times of the model on a GPU and on the CPU as a clause, and whether it is faster on the GPU. Where there is one, a
+    /// model is loaded on a GPU only if it is faster there.
+    #[cfg(feature = "webgpu")]
+    pub on_timed: Option<&'a dyn Fn(&str, bool)>,
     /// The header of a GGUF file that was read last, which other steps of the same plan or load need too.
     pub header: Rc<RefCell<Option<ReadHeader>>>,
 }
@@ -68,6 +69,7 @@ impl<'a> Source<'a> {
             weights: Weights::Auto,
             lossy: false,
             embeddings: None,
+            #[cfg(feature = "webgpu")]
             on_timed: None,
             header: Rc::default(),
         }
@@ -95,6 +97,7 @@ impl<'a> Source<'a> {
             weights: self.weights.clone(),
             lossy: self.lossy,
             embeddings: self.embeddings.clone(),
+            #[cfg(feature = "webgpu")]
             on_timed: self.on_timed,
             header: self.header.clone(),
         }
