@@ -26,10 +26,9 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
-# Cargo profiles of the cores. `release` is what is shipped; `quick` compiles a crate in many units at once, and shares its dependencies with the tests in
-# WebAssembly. The demo is built with it, and for tests the WebGPU core, whose dependencies take longest.
+# The cargo profile of the cores. `release` is what is shipped, and what tests in WebAssembly share their dependencies with; `quick` compiles a crate in
+# many units at once, for the demo.
 PROFILE ?= $(if $(filter demo,$(MAKECMDGOALS)),quick,release)
-WEBGPU_PROFILE ?= $(if $(filter package sizes bench figures,$(MAKECMDGOALS)),release,quick)
 
 ROOT := $(CURDIR)
 WASM := wasm32-unknown-unknown
@@ -56,10 +55,10 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 demo: rust-target wasm-bindgen npm minilm $(if $(DETECT),smollm2)
-	@node www/demo.mjs --profile $(PROFILE) --webgpu-profile $(WEBGPU_PROFILE)
+	@node www/demo.mjs --profile $(PROFILE)
 
 package: rust-target wasm-bindgen npm
-	@node pkg-config/build.mjs --profile $(PROFILE) --webgpu-profile $(WEBGPU_PROFILE)
+	@node pkg-config/build.mjs --profile $(PROFILE)
 
 sizes: package
 	@node pkg-config/sizes.mjs | tee benches/results/sizes.txt

@@ -1,5 +1,5 @@
 /**
- * Builds the npm package: `node pkg-config/build.mjs [--profile NAME] [--webgpu-profile NAME] [--webgpu-later]`.
+ * Builds the npm package: `node pkg-config/build.mjs [--profile NAME] [--webgpu-later]`.
  *
  * cargo (four cores, and the image decoders) → wasm-bindgen → wasm-opt → TypeScript scripts → dist/package/ → dist/pilotlight-<version>.tgz → node_modules/pilotlight.
  * Each step is skipped while its inputs are unchanged; intermediate files are kept in target/pkg/.
@@ -15,35 +15,19 @@ import { printSizes } from './build/sizes.mjs';
 const { values } = parseArgs({
   options: {
     profile: { type: 'string', default: process.env.PILOTLIGHT_PROFILE ?? 'release' },
-    'webgpu-profile': { type: 'string', default: process.env.PILOTLIGHT_WEBGPU_PROFILE },
     cores: { type: 'string', default: process.env.PILOTLIGHT_CORES ?? 'simd,relaxed,threads,webgpu,images' },
     'webgpu-later': { type: 'boolean', default: false },
   },
 });
 
+const { profile } = values;
+
 /** The cores to build. `simd` and `relaxed` share one glue, `core/cpu.js`. */
 const CORES = [
-  { name: 'simd', glue: 'cpu', features: FEATURES.simd, profile: values.profile },
-  {
-    name: 'relaxed',
-    glue: 'cpu',
-    features: FEATURES.relaxed,
-    enable: ['--enable-relaxed-simd'],
-    profile: values.profile,
-  },
-  {
-    name: 'threads',
-    glue: 'threads',
-    features: FEATURES.threads,
-    enable: ['--enable-relaxed-simd'],
-    profile: values.profile,
-  },
-  {
-    name: 'webgpu',
-    glue: 'webgpu',
-    features: FEATURES.webgpu,
-    profile: values['webgpu-profile'] ?? values.profile,
-  },
+  { name: 'simd', glue: 'cpu', features: FEATURES.simd, profile },
+  { name: 'relaxed', glue: 'cpu', features: FEATURES.relaxed, enable: ['--enable-relaxed-simd'], profile },
+  { name: 'threads', glue: 'threads', features: FEATURES.threads, enable: ['--enable-relaxed-simd'], profile },
+  { name: 'webgpu', glue: 'webgpu', features: FEATURES.webgpu, profile },
 ];
 
 process.on('uncaughtException', ({ message }) => {
@@ -52,28 +36,15 @@ process.on('uncaughtException', ({ message }) => {
 });
 
 const wanted = values.cores.split(',');
-
-/** Compiles the cores of one profile one after the other: cargo lets no two builds use the same folder. Each is finished beside the next. */
-async function makeAll(cores) {
-  const made = [];
-  for (const core of cores) {
-    made.push(wanted.includes(core.name) ? finishCore(core, await compileCore(core)) : keptCore(core));
-  }
-  return Promise.all(made);
-}
-
 const later = values['webgpu-later'];
 const cores = CORES.filter((core) => !(later && ['threads', 'webgpu'].includes(core.name)) || isCompiled(core));
 
-// A crate in one unit keeps one processor busy; a build with another profile uses the other one.
-const profiles = [...new Set(cores.map(({ profile }) => profile))];
-const groups = profiles.map((profile) => makeAll(cores.filter((core) => core.profile === profile)));
-// The decoders have the profile of the first group, and cargo compiles them in the same folder.
-const decoders = groups[0].then(async () =>
-  wanted.includes('images') ? finishImages(await compileImages(values.profile)) : keptImages(),
-);
-const [images, ...made] = await Promise.all([decoders, ...groups]);
-const finished = made.flat();
+// Cargo lets no two builds use the same folder. Each core is finished beside the builds of the next ones, and the largest, which takes longest, first.
+const made = {};
+for (const core of cores.toReversed())
+  made[core.name] = wanted.includes(core.name) ? finishCore(core, await compileCore(core)) : keptCore(core);
+const decoders = wanted.includes('images') ? finishImages(await compileImages(profile)) : keptImages();
+const [images, ...finished] = await Promise.all([decoders, ...cores.map(({ name }) => made[name])]);
 const version = await assemble(finished, images);
 const tarball = pack();
 installPackage(tarball);

@@ -72,6 +72,8 @@ pub use store::{
     CacheConfig, Chunk, Library, LockGuard, Locks, MemoryStore, ModelKey, NamedKey, NoLocks, Store,
     StoredInfo, WriterProgress,
 };
+#[cfg(feature = "webgpu")]
+pub use tasks::OnTimed;
 pub use tasks::{
     Classification, Decoder, DigitClassifier, DigitGenerator, EmbedOptions, Embeddings,
     GenerateOptions, HiddenStatesOptions, ImageTextEmbedder, Interpolation, LabelScore, Latent,

@@ -32,6 +32,8 @@ pub use embeddings::{EmbedOptions, Embeddings, Precision, Values};
 pub(crate) use gguf::tests::{smollm2, smollm2_tokenizer};
 pub use hidden_states::HiddenStatesOptions;
 pub use image_text_embedder::{ImageTextEmbedder, LabelScore};
+#[cfg(feature = "webgpu")]
+pub use load::OnTimed;
 #[cfg(target_arch = "wasm32")]
 pub use load::STALL;
 pub use load::{LoadPlan, LoadProgress, LoadStatus, PlannedFile, Source, Weights};

@@ -20,6 +20,8 @@ pub use plan::{LoadPlan, PlannedFile, plan, plan_and_config};
 pub(super) use pretrained::required;
 pub use pretrained::{LastFile, Loaded, Pretrained, load, load_newest};
 pub use progress::{LoadProgress, LoadStatus, PartsProgress};
+#[cfg(feature = "webgpu")]
+pub use source::OnTimed;
 #[cfg(target_arch = "wasm32")]
 pub use source::STALL;
 pub use source::Source;

@@ -19,6 +19,10 @@ use crate::weights::Dtype;
 /// The default stall timeout: the longest wait for the next byte of a connection.
 pub const STALL: Duration = Duration::from_secs(20);
 
+/// A callback that receives times on both devices as a clause, in which "it" is the GPU, and whether the GPU took less time.
+#[cfg(feature = "webgpu")]
+pub type OnTimed<'a> = dyn Fn(&str, bool) + 'a;
+
 /// The host a model comes from, the store that caches it, and the options of the load.
 pub struct Source<'a> {
     /// The host of the repository.
@@ -45,10 +49,9 @@ pub struct Source<'a> {
     pub lossy: bool,
     /// The store of `cache`, where the rows of a decoder's embedding table are to stay there.
     pub embeddings: Option<Rc<dyn Store>>,
-    /// The callback that receives the times of the model on a GPU and on the CPU as a clause, and whether it is faster on the GPU. Where there is one, a
-    /// model is loaded on a GPU only if it is faster there.
+    /// The callback for the times of the model on a GPU and on the CPU. Where there is one, a model is loaded on a GPU only if it is faster there.
     #[cfg(feature = "webgpu")]
-    pub on_timed: Option<&'a dyn Fn(&str, bool)>,
+    pub on_timed: Option<&'a OnTimed<'a>>,
     /// The header of a GGUF file that was read last, which other steps of the same plan or load need too.
     pub header: Rc<RefCell<Option<ReadHeader>>>,
 }
