@@ -456,11 +456,16 @@ test('controls have names, and nothing moves when it has learned', async () => {
 });
 
 test('a classifier goes with its model, which is the same on the page of the search', async () => {
-  const link = (name) => page.getByRole('link', { name, exact: true });
+  const goTo = async (name) => {
+    const link = page.getByRole('link', { name, exact: true });
+    await link.click();
+    // Until then the page that is left has the same buttons.
+    await link.and(page.locator('[aria-current=page]')).waitFor();
+  };
   await demo.ready(page);
-  await link('Search').click();
+  await goTo('Search');
   await demo.ready(page);
-  await link('Route').click();
+  await goTo('Route');
   await learn();
   await ask('ring my brother');
   await button('Change').click();
@@ -469,7 +474,7 @@ test('a classifier goes with its model, which is the same on the page of the sea
   await demo.ready(page);
   assert.equal(await page.locator('.route-label').innerText(), 'Answers come here once it has learned.');
   await page.getByText('The CPU was asked for.').filter({ visible: true }).waitFor();
-  await link('Search').click();
+  await goTo('Search');
   await button('Change').click();
   assert.ok(await page.getByRole('radio', { name: 'CPU' }).isChecked());
   assert.deepEqual(heard, []);

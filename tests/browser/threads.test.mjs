@@ -291,9 +291,9 @@ test('a thread that ends while a call waits for it rejects the call, and the nex
   const seen = await page.evaluate(
     async ([model, texts]) => {
       const embedder = await load('TextEmbedder', model, { workers: 1, store: 'memory' });
-      const many = Array.from({ length: 20 }, () => texts).flat();
+      const many = Array.from({ length: 100 }, () => texts).flat();
       const call = outcome(embedder.embed(many));
-      setTimeout(() => started[1].terminate(), 200);
+      setTimeout(() => started[1].terminate(), 100);
       const [during, after] = [await call, await outcome(embedder.embed('a dog'))];
       const again = await load('TextEmbedder', model, { workers: 1, store: 'memory' });
       return { during, after, threads: again.backend.threads, dims: (await again.embed(texts)).dims };
