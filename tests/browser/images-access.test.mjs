@@ -76,6 +76,7 @@ test('everything on the page can be done by keyboard alone', async () => {
   for (const key of ['ArrowRight', 'ArrowLeft', 'ArrowUp', 'ArrowDown']) await page.keyboard.press(key);
   const at = await label();
   await page.keyboard.press('Enter');
+  await page.getByRole('dialog').waitFor();
   await page.getByRole('dialog', { name: at }).waitFor();
   await page.locator('.bars li').first().waitFor();
   await tabTo('.image-actions .button');
