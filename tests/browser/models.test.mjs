@@ -345,6 +345,7 @@ test('the search keeps its state while one looks at another page, and the links 
 
   // The skip link belongs to the page that is shown.
   await link('Models').click();
+  await link('Models').and(page.locator('[aria-current=page]')).waitFor();
   await page.locator('.skip').focus();
   await page.keyboard.press('Enter');
   await focused('#stored-models');

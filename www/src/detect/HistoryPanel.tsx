@@ -13,20 +13,22 @@ export function HistoryPanel({ history }: { history: ReturnType<typeof useHistor
   const [said, setSaid] = useState('');
   const title = useRef<HTMLHeadingElement>(null);
   const list = useRef<HTMLOListElement>(null);
-  /** The place of the row that gets the focus once the deleted one is gone. */
-  const successor = useRef<number | null>(null);
+  /** The record that is being deleted, and its place. */
+  const removed = useRef<{ id: string; place: number } | null>(null);
 
   // The row that was deleted had the focus: the next one takes it, or what is left.
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `records` tells that the row is gone
   useEffect(() => {
-    if (successor.current === null) return;
+    if (!removed.current) return;
+    const { id, place } = removed.current;
+    // Records also change while one is being deleted.
+    if (records.some((one) => one.id === id)) return;
+    removed.current = null;
     const rows = [...(list.current?.querySelectorAll('button') ?? [])];
-    (rows.at(Math.min(successor.current, rows.length - 1)) ?? title.current)?.focus();
-    successor.current = null;
+    (rows.at(Math.min(place, rows.length - 1)) ?? title.current)?.focus();
   }, [records]);
 
   async function remove(id: string) {
-    successor.current = records.findIndex((one) => one.id === id);
+    removed.current = { id, place: records.findIndex((one) => one.id === id) };
     await history.remove(id);
     setSaid('One verdict was deleted.');
   }

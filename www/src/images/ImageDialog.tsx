@@ -24,13 +24,13 @@ const SIMILAR = 6;
 export function ImageDialog({ image, library, images, embedder, model, onOpen, onLike, onRemove, onFail }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const url = useObjectUrl(image?.preview ?? null);
-  const open = image !== null;
 
   // In a modal dialog the browser keeps the focus inside, and gives it back at the end.
   useEffect(() => {
-    if (open) dialog.current?.showModal();
-    else dialog.current?.close();
-  }, [open]);
+    if (!image) dialog.current?.close();
+    // Escape closes it before the state tells so, and another image may come in between.
+    else if (!dialog.current?.open) dialog.current?.showModal();
+  }, [image]);
 
   const nearest = useNearest(library, images, image, SIMILAR + 1, onFail);
   const similar = (nearest?.scored ?? []).filter(({ image: { id } }) => id !== image?.id);
