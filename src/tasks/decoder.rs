@@ -3,8 +3,6 @@
 use burn::tensor::{Device, Int, Tensor};
 use pilotlight_kernels::statistics::TokenStatistics;
 
-#[cfg(feature = "webgpu")]
-use super::comparison::{Timed, compare};
 use super::embeddings::Embeddings;
 use super::first_layers::{self, Layered};
 use super::hidden_states::{HiddenStatesOptions, hidden_states};
@@ -131,15 +129,6 @@ impl Decoder {
     /// `UnsupportedModel`, `ResourceLimit`, `QuotaExceeded`, `Aborted`. The store then holds a partial download that can be resumed, or
     /// nothing; never a readable model.
     pub async fn load(source: &Source<'_>, dtype: Dtype, device: &Device) -> Result<Self> {
-        #[cfg(feature = "webgpu")]
-        compare(
-            source,
-            dtype,
-            device,
-            first_layers::config::<Self>(source, dtype),
-            Timed::texts,
-        )
-        .await?;
         let loaded = first_layers::load::<Self>(source, dtype, device).await?;
         let rows = match loaded.model.network.stored_table() {
             Some(table) => Some(TableRows::open(source, &loaded, table).await?),

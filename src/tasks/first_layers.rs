@@ -2,6 +2,8 @@
 
 use burn::tensor::Device;
 
+#[cfg(feature = "webgpu")]
+use super::comparison::{Timed, compare};
 use super::load::{self, LoadPlan, Loaded, Pretrained, Source};
 use crate::error::{Error, Result};
 use crate::store::StoredModel;
@@ -24,14 +26,23 @@ pub(super) trait Layered: Pretrained {
     fn layers(&self) -> usize;
 }
 
-/// Loads the model, or the first [`layers`](Source::layers) of it.
+/// Loads the model, or the first [`layers`](Source::layers) of it; on a GPU only if it is faster there, where the source asks for that.
 ///
-/// *Errors*: as `load::load`, and `InvalidInput` for no layers or more than the model has.
+/// *Errors*: as `load::load` and `compare`, and `InvalidInput` for no layers or more than the model has.
 pub(super) async fn load<T: Layered>(
     source: &Source<'_>,
     dtype: Dtype,
     device: &Device,
 ) -> Result<Loaded<T>> {
+    #[cfg(feature = "webgpu")]
+    compare(
+        source,
+        dtype,
+        device,
+        config::<T>(source, dtype),
+        Timed::texts,
+    )
+    .await?;
     for _ in 0..ATTEMPTS {
         let part = part::<T>(source, dtype).await?;
         let part = part

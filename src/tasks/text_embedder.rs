@@ -4,8 +4,6 @@ use std::borrow::Cow;
 
 use burn::tensor::Device;
 
-#[cfg(feature = "webgpu")]
-use super::comparison::{Timed, compare};
 use super::embeddings::{EmbedOptions, Embeddings, truncate_and_normalize, try_reserve};
 use super::first_layers::{self, Layered};
 use super::hidden_states::{HiddenStatesOptions, each_pooled, hidden_states};
@@ -131,15 +129,6 @@ impl TextEmbedder {
     /// `UnsupportedModel`, `ResourceLimit`, `QuotaExceeded`, `Aborted`. The store then holds a partial download that can be resumed, or
     /// nothing; never a readable model.
     pub async fn load(source: &Source<'_>, dtype: Dtype, device: &Device) -> Result<Self> {
-        #[cfg(feature = "webgpu")]
-        compare(
-            source,
-            dtype,
-            device,
-            first_layers::config::<Self>(source, dtype),
-            Timed::texts,
-        )
-        .await?;
         let loaded = first_layers::load::<Self>(source, dtype, device).await?;
         Ok(Self {
             commit: loaded.commit,
