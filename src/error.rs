@@ -250,7 +250,7 @@ impl Error {
     }
 
     /// Marks a denial of access, by which a host may also say that it has no such file.
-    #[cfg(target_arch = "wasm32")]
+    #[cfg(any(target_arch = "wasm32", all(test, feature = "webgpu")))]
     pub(crate) fn refused(mut self) -> Self {
         self.refused = true;
         self

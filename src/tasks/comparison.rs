@@ -192,8 +192,8 @@ pub(super) async fn compare(
     };
     let mut model = match config.await {
         Ok(json) => Some(model(&json)?),
-        // A static embedding may have no config.
-        Err(error) if error.status() == Some(404) => None,
+        // A static embedding may have no config, and some hosts deny what they do not have.
+        Err(error) if error.status() == Some(404) || error.is_refused() => None,
         Err(error) => return Err(error),
     };
     let times = match &mut model {
@@ -310,6 +310,38 @@ mod tests {
             times(1, "an image").to_string(),
             "2 layers of the model in q8 took 5.7 ms on it and 12.3 ms on the CPU for an image"
         );
+    }
+
+    #[wasm_bindgen_test(unsupported = test)]
+    fn a_model_without_a_config_takes_the_cpu_and_an_unreachable_host_is_an_error() {
+        let host = MemoryHost::new([]);
+        for (status, is_static) in [(404, true), (403, true), (500, false)] {
+            let seen = RefCell::new(Vec::new());
+            let on_timed = |reason: &str, is_faster| {
+                seen.borrow_mut().push((reason.to_owned(), is_faster));
+            };
+            let source = Source {
+                on_timed: Some(&on_timed),
+                ..Source::new(&host, &NoYield)
+            };
+            let failure = Error::fetch_failed("config.json").with_status(status);
+            let failure = if status == 403 {
+                failure.refused()
+            } else {
+                failure
+            };
+            let config = async { Err(failure) };
+            let error =
+                wait(compare(&source, Dtype::Q8, &cpu(), config, Timed::texts)).unwrap_err();
+            let (kind, told) = match is_static {
+                true => (
+                    ErrorKind::BackendUnavailable,
+                    vec![("the model has no layers".to_owned(), false)],
+                ),
+                false => (ErrorKind::FetchFailed, vec![]),
+            };
+            assert_eq!((error.kind(), seen.into_inner()), (kind, told), "{status}");
+        }
     }
 
     macro_rules! configs {
